@@ -57,7 +57,7 @@ export async function importFile(path: string, what: string): Promise<Record<str
     throw new HeedError(`${what} "${path}" cannot be loaded: ${messageOf(cause)}`, {
       hint:
         code === 'ERR_UNKNOWN_FILE_EXTENSION'
-          ? 'Node reads TypeScript from 22.18 on: take such a one, or compile the file to JavaScript.'
+          ? 'Node reads TypeScript from 22.18 on: update Node, or compile the file to JavaScript.'
           : ownName
             ? "Is heed installed in the file's project? npm install heed there."
             : 'Is the path right, and does node run the file?',

@@ -31,11 +31,7 @@ describe('bad usage is exit code 2, says what was expected and got, and leaves n
     ['neither true nor false', ['rl', '--ppo.annealClip', 'maybe'], '--ppo.annealClip', 'true or false'],
     ['zero labels', ['train', '--labels', '0'], '--labels', 'not below 1', 'got 0'],
     ['a segment longer than any episode', ['train', '--segment.window', '501'], '501', '500', '--segment.window'],
-    [
-      'random steps only',
-      ['train', '--steps', '1000', '--randomSteps', '1000'],
-      '1000 steps before the first question',
-    ],
+    ['random steps only', ['train', '--steps', '1000', '--randomSteps', '1000'], '1000 steps before the first query'],
     [
       'rounds that do not fit',
       ['train', '--steps', '2100', '--randomSteps', '2000'],

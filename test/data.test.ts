@@ -91,7 +91,10 @@ it('heed data split writes files that share nothing', async () => {
 it('heed data split does not write over what it splits', async () => {
   const path = file('train.jsonl', answer(1), answer(2));
   const { code, stderr } = await data('split', path, '--out', '.');
-  expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining('"train.jsonl" is to be split') });
+  expect({ code, stderr }).toEqual({
+    code: 2,
+    stderr: expect.stringContaining('"train.jsonl" is one of the files to split'),
+  });
 });
 
 describe('heed data, used badly', () => {

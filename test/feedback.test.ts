@@ -177,6 +177,6 @@ it('people are added with a token that is told once, and shut out', async () => 
   expect(token.length).toBeGreaterThan(40);
   expect((await run('users', 'list', '--store', 'users.db')).stdout).toMatch(/ada +owner/);
   expect((await run('users', 'remove', 'ada', '--store', 'users.db')).code).toBe(0);
-  expect((await run('users', 'list', '--store', 'users.db')).stdout).toContain('shut out');
+  expect((await run('users', 'list', '--store', 'users.db')).stdout).toContain('access revoked');
   expect((await run('users', 'list', '--store', 'users.db')).stdout).not.toContain(token);
 });

@@ -49,7 +49,7 @@ it('an error is named with its place, and how to go on', async () => {
   expect(stderr).toMatch(
     /The run stopped in the batch after step [\d,]+: the environment "\.\/late\.mjs" threw at step [\d,]+ \(episode \d+ of copy \d+, step \d+\): sensor lost late/,
   );
-  expect(stderr).toMatch(/mend the environment.*heed train --resume runs\/\d+-\d+-Walk goes on from there/);
+  expect(stderr).toMatch(/fix the environment.*heed train --resume runs\/\d+-\d+-Walk continues from there/);
   // its episodes are shorter than a segment usually is
   expect(stderr).toContain('Segments have 12 steps');
 });

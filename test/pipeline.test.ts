@@ -185,7 +185,7 @@ describe('heed pipeline', () => {
   it('takes another recipe for what has not been done, and refuses one for what has', async () => {
     write('other.json', changed('ppo', { steps: 2 }));
     const refused = await pipeline('other.json', '--resume', 'whole');
-    expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('another from stage "ppo" on') });
+    expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('differs from stage "ppo" on') });
     expect(refused.stderr).toContain('--from ppo');
     const { code, stdout } = await pipeline('other.json', '--resume', 'whole', '--from', 'ppo', '--json');
     expect(code).toBe(0);

@@ -100,7 +100,7 @@ it('ablates, and stops with checkpoints on Ctrl-C', async () => {
 
 it('says what is wrong before it trains, and which training failed', async () => {
   const bad = await heed(['sweep', '--vary', 'reward.member=3'], folder.path);
-  expect(bad).toMatchObject({ code: 2, stderr: expect.stringContaining('varies no setting') });
+  expect(bad).toMatchObject({ code: 2, stderr: expect.stringContaining('names no setting') });
   const none = await heed(['sweep', '--env', 'Pendulum-v1'], folder.path);
   expect(none).toMatchObject({ code: 2, stderr: expect.stringContaining('--target') });
   const failing = [

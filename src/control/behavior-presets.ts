@@ -27,7 +27,7 @@ export const behaviorPresets: Readonly<Record<string, LearnSettings>> = {
     ppo: { advantageFloor: 0 },
     people: {
       guidelines:
-        'Choose the clip in which the pole goes further round clockwise, at a pace that you can follow. A pole that hangs, or goes to and fro, has not gone round. Where one clip stops before the other, the cart left its track there.',
+        'Choose the clip in which the pole goes further round clockwise, at a pace that you can follow. A pole that hangs or swings to and fro has not gone round. If one clip stops before the other, the cart left its track there.',
     },
   },
   'Hopper-backflip': {
@@ -43,7 +43,7 @@ export const behaviorPresets: Readonly<Record<string, LearnSettings>> = {
     },
     people: {
       guidelines:
-        'Choose the clip that is more of a backflip: it jumps, turns over backward in the air, and lands on its foot. Backward is toward the left, head first. Where one clip stops before the other, it fell on its head or its back there.',
+        'Choose the clip that is more of a backflip: it jumps, turns over backward in the air, and lands on its foot. Backward is toward the left, head first. If one clip stops before the other, it fell on its head or its back there.',
     },
   },
   'HalfCheetah-one-leg': {
@@ -54,7 +54,7 @@ export const behaviorPresets: Readonly<Record<string, LearnSettings>> = {
     ppo: { ...ppoPresets['HalfCheetah-v5'].options, normalizeRewards: false, entropyCoefficient: 0.003 },
     people: {
       guidelines:
-        'Choose the clip in which it goes further forward, to the right, on its back leg alone: the front leg, the head and the belly stay off the ground. Lying on its back is no running.',
+        'Choose the clip in which it goes further forward, to the right, on its back leg alone: the front leg, the head and the belly stay off the ground. Lying on its back does not count.',
     },
   },
 };

@@ -44,7 +44,7 @@ export function readRunReward(
   { step }: { step?: number } = {},
 ): RewardSnapshot {
   if (controlSettings(folder).command !== 'train') {
-    throw new HeedError(`"${folder}" learned from its environment's own reward: it has no learned one`, {
+    throw new HeedError(`"${folder}" learned from its environment's own reward: it has no learned reward`, {
       hint: 'pass the folder of a run of heed train',
     });
   }

@@ -79,7 +79,7 @@ export function readReward(folder: string): RewardSnapshot {
   const path = join(folder, FILE);
   const { metadata, tensors } = readSafetensors(path);
   if (metadata.format !== FORMAT) {
-    throw new HeedError(`"${path}" is no reward: expected the format "${FORMAT}", got "${metadata.format}"`, {
+    throw new HeedError(`"${path}" is not a reward: expected the format "${FORMAT}", got "${metadata.format}"`, {
       hint: 'pass the folder of a run of heed train, or one that a reward was saved to',
     });
   }

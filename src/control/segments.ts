@@ -257,7 +257,7 @@ function saveRings(rings: Rings): ReturnType<Experience['save']> {
   };
 }
 
-/** @throws HeedError if a tensor is missing or has another size. */
+/** Restores the rings. @throws HeedError if a tensor is missing or has another size. */
 function restoreRings(rings: Rings, state: ExperienceState, tensors: Record<string, { data: unknown }>): void {
   const { arrays, terminated, truncated, widths } = rings;
   for (const [name, into] of Object.entries({ ...arrays, terminated, truncated })) {

@@ -54,7 +54,7 @@ function choiceOf(preference: ClipPreference, name: string): Choice | 'skip' {
   if (preference === 'equal') return choices.tie;
   if (preference === 'skip' || preference === 'incomparable' || Array.isArray(preference)) return preference as Choice;
   throw new HeedError(
-    `the teacher ${name} gave ${JSON.stringify(preference)}: expected 'first', 'second', 'equal', 'incomparable', 'skip' or two numbers`,
+    `the teacher ${name} returned ${JSON.stringify(preference)}: expected 'first', 'second', 'equal', 'incomparable', 'skip' or two numbers`,
     { hint: 'write (first, second) => (first.steps.length > second.steps.length ? "first" : "second")' },
   );
 }

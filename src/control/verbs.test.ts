@@ -121,7 +121,7 @@ describe('learnFromPreferences', () => {
     ['an unknown environment', { env: 'CartPole-v9' }, 'CartPole-v9'],
     ['a teacher that is none', { teacher: 3 as never }, 'teacher: expected'],
     ['people', { teacher: 'human' }, 'teacher: people'],
-    ['a teacher that says something else', { ...tiny, teacher: (() => 'left') as never }, 'gave "left"'],
+    ['a teacher that says something else', { ...tiny, teacher: (() => 'left') as never }, 'returned "left"'],
   ])('refuses %s', async (_, input, message) => {
     const error = await Promise.resolve(learnFromPreferences(input)).catch((e) => e);
     expect(error).toBeInstanceOf(HeedError);

@@ -231,7 +231,7 @@ describe('what is written is read again', () => {
     await expect(writeDataset(path, wide)).rejects.toThrow('row 1001 has a column "new"');
     await expect(writeDataset(path.replace('.csv', '.xls'), [])).rejects.toThrow('expected .jsonl');
     const unlike = Array.from({ length: 1001 }, (_, i) => ({ text: i < 1000 ? 'a' : 7 }));
-    await expect(writeDataset(path.replace('.csv', '.parquet'), unlike)).rejects.toThrow('"text" is unlike');
+    await expect(writeDataset(path.replace('.csv', '.parquet'), unlike)).rejects.toThrow('"text" does not fit');
     expect(readdirSync(join(path, '..'))).toEqual(['a.csv']);
     expect(readFileSync(path, 'utf8')).toBe('old');
   });

@@ -154,7 +154,7 @@ function badRowError(bad: BadRow): HeedError {
   return new HeedError(describeBadRow(bad), {
     hint:
       bad.line === 0
-        ? "Correct the row, or leave bad rows out with onBadRow: 'skip'."
-        : 'Correct the row, or leave bad rows out with --on-bad-row skip; "heed data check" lists them all.',
+        ? "Correct the row, or skip bad rows with onBadRow: 'skip'."
+        : 'Correct the row, or skip bad rows with --on-bad-row skip; "heed data check" lists them all.',
   });
 }

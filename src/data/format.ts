@@ -91,7 +91,7 @@ const checks: Record<Format | ForeignFormat, (row: Row) => Fault | undefined> = 
       const missing = faultOfText(row[field], field);
       if (missing) return missing;
       if (!isHh(row[field]))
-        return { field, reason: 'does not begin with "\\n\\nHuman:" and go on with "\\n\\nAssistant:"' };
+        return { field, reason: 'does not begin with "\\n\\nHuman:" and continue with "\\n\\nAssistant:"' };
       if (/\n\nAssistant:\s*$/.test(row[field] as string)) return { field, reason: 'ends in an empty completion' };
       if (!/\n\nAssistant:(?![\s\S]*\n\nHuman:)/.test(row[field] as string)) {
         return { field, reason: 'ends with the human, not the assistant' };

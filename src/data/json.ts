@@ -131,7 +131,7 @@ function* rowsWithin(object: Row, line: number): Generator<Found> {
   const rows = lists[0][1].length;
   const odd = lists.find(([, values]) => values.length !== rows);
   if (odd) {
-    const reason = `has ${odd[1].length} values, where "${lists[0][0]}" has ${rows}: expected columns of one length`;
+    const reason = `has ${odd[1].length} values, where "${lists[0][0]}" has ${rows}: expected columns of equal length`;
     yield { line, field: odd[0], reason };
     return;
   }

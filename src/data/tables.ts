@@ -17,7 +17,7 @@ export async function* inTables(rows: Rows): AsyncGenerator<{ columns: string[];
     for (const [i, row] of some.entries()) {
       const other = Object.keys(row).find((name) => !columns!.has(name));
       if (other === undefined) continue;
-      throw new HeedError(`row ${before + i + 1} has a column "${other}", which the first ${TABLE} rows have not`, {
+      throw new HeedError(`row ${before + i + 1} has a column "${other}", which the first ${TABLE} rows lack`, {
         hint: 'Write .jsonl, whose rows may differ.',
       });
     }

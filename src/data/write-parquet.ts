@@ -93,6 +93,6 @@ function fitted(value: unknown, kind: Kind, at: string): unknown {
 }
 
 const unlike = (at: string) =>
-  new HeedError(`"${at}" is unlike that of the first rows, by which the Parquet columns were laid out`, {
+  new HeedError(`"${at}" does not fit the Parquet columns, which the first rows determine`, {
     hint: 'Write .jsonl, whose rows may differ.',
   });

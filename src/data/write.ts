@@ -18,7 +18,7 @@ import { writeParquet } from './write-parquet.ts';
 export async function writeDataset(path: string, rows: Rows): Promise<number> {
   const { type, gzip } = fileType(path);
   if (type === undefined || (type === 'parquet' && gzip)) {
-    throw new HeedError(`"${path}" does not say how to write: expected .jsonl, .json, .csv, .tsv or .parquet`, {
+    throw new HeedError(`"${path}" has no known extension: expected .jsonl, .json, .csv, .tsv or .parquet`, {
       hint: 'All but .parquet may end in .gz.',
     });
   }

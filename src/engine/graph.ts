@@ -136,7 +136,7 @@ const KINDS: Record<'float' | 'number' | 'bool', readonly DType[]> = {
   bool: ['bool'],
 };
 
-/** @throws HeedError if a tensor is not of the kind that an op takes, or its dtype differs from the first's. */
+/** Checks an op's tensors. @throws HeedError if one is not of the op's kind, or its dtype differs from the first's. */
 export function checkDtypes(op: string, kind: keyof typeof KINDS, ...tensors: (Tensor | undefined)[]): void {
   for (const t of tensors) {
     if (t && !KINDS[kind].includes(t.dtype)) {

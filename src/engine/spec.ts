@@ -25,7 +25,7 @@ export function learnSymbols(spec: Spec, shape: readonly number[] | undefined, s
   });
 }
 
-/** @throws HeedError if a value is missing, or does not fit an input or output of a program. */
+/** Checks a value. @throws HeedError if it is missing, or does not fit an input or output of a program. */
 export function checkValue(role: string, spec: Spec, value: Value | undefined, symbols: Record<string, number>): void {
   const expected = describeSpec(spec);
   if (!value) throw new HeedError(`no value for ${role} ${expected}`, { hint: `bind a value named "${spec.name}"` });

@@ -70,7 +70,7 @@ export function withTimeLimit(dynamics: Dynamics): Environment {
     },
     step(action, observation) {
       if (!running) {
-        throw new HeedError(`${id}: expected an episode under way, got a step before a reset or after the end`, {
+        throw new HeedError(`${id}: expected a running episode, got a step before a reset or after the end`, {
           hint: 'call reset(seed, observation) to start the next episode',
         });
       }

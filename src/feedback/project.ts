@@ -48,7 +48,7 @@ export type ProjectInput = z.input<typeof settingsSchema>;
 
 /** Checks a `Project`. */
 export const projectSchema = z.object({
-  id: z.string().describe('the same for as long as the project exists'),
+  id: z.string().describe('never changes'),
   name: z.string().describe('unique in the store'),
   settings: settingsSchema,
   created: z.number().describe('when the project was created, in milliseconds since 1970'),
@@ -56,7 +56,7 @@ export const projectSchema = z.object({
 /** A set of items that are judged in the same way. */
 export type Project = z.output<typeof projectSchema>;
 
-/** @throws HeedError naming the setting that is wrong. */
+/** Checks settings and fills in defaults. @throws HeedError that names the wrong setting. */
 function checkedSettings(input: unknown): ProjectSettings {
   const { success, data, error } = settingsSchema.safeParse(input);
   if (success) return data;
@@ -160,7 +160,7 @@ export async function changeSettings(
 /** Checks `Guidelines`. */
 export const guidelinesSchema = z.object({
   version: z.number().int().describe('1 for the first text, one more for each change'),
-  text: z.string().describe('what annotators go by, in Markdown'),
+  text: z.string().describe('guidelines for annotators, in Markdown'),
   created: z.number().describe('when this version was written, in milliseconds since 1970'),
 });
 /** One version of a project's guidelines for annotators. */

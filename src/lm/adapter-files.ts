@@ -97,7 +97,7 @@ export function readAdapter(folder: string): Adapter {
     if (!LINEAR.test(linear)) {
       const fused = /\.(c_attn|c_proj|c_fc)\./.test(name);
       throw new HeedError(
-        `Tensor "${name}" of "${path}" is not of LoRA on a linear map of Llama's relatives${fused ? ', but of GPT-2' : ''}.`,
+        `Tensor "${name}" of "${path}" is not a LoRA tensor of a linear map of Llama's relatives${fused ? ', but of GPT-2' : ''}.`,
         { hint: HINT },
       );
     }

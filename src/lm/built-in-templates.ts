@@ -136,7 +136,7 @@ function readTemplate(name: string, tokenizer: Tokenizer): string {
 /** Makes a built-in template begin a text as the tokenizer does. */
 function forTokenizer(template: string, { encode, eos, bos }: Tokenizer): string {
   if (eos === undefined) {
-    throw new HeedError('The tokenizer has no EOS token, so no chat template could say where a response ends.', {
+    throw new HeedError('The tokenizer has no EOS token, so a chat template cannot mark where a response ends.', {
       hint: 'Name one as eos_token in tokenizer_config.json.',
     });
   }

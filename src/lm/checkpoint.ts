@@ -55,7 +55,7 @@ export function loadCheckpoint(folder: string): Checkpoint {
     throw new HeedError(`The folder "${folder}" has no "${CONFIG}".`, {
       hint: existsSync(join(folder, 'adapter_config.json'))
         ? 'It holds an adapter: load its base model and apply it.'
-        : 'Give the folder of a model; one whose saving was cut off has to be saved again.',
+        : 'Pass the folder of a model. If saving was interrupted, save it again.',
     });
   }
   const raw = readJson(path) as Record<string, unknown>;
@@ -136,13 +136,13 @@ function checkParameters(specs: readonly ParameterSpec[], parameters: Arena): vo
   for (const { name, shape } of specs) {
     const got = parameters.values[name]?.shape;
     if (got?.join() === shape.join()) continue;
-    throw new HeedError(`The parameter "${name}" is ${got ? `[${got}]` : 'missing'}, by the config it is [${shape}].`, {
+    throw new HeedError(`The parameter "${name}" is ${got ? `[${got}]` : 'missing'}, the config expects [${shape}].`, {
       hint,
     });
   }
   const names = new Set(specs.map(({ name }) => name));
   const more = parameters.specs.find(({ name }) => !names.has(name));
-  if (more) throw new HeedError(`The parameter "${more.name}" is not one of such a decoder.`, { hint });
+  if (more) throw new HeedError(`A decoder of this config has no parameter "${more.name}".`, { hint });
 }
 
 /** The file that holds each tensor. */
@@ -210,13 +210,16 @@ function findTensors(
     const { dtype, shape } = file.tensors.get(name)!;
     if (!isFloatDtype(dtype)) {
       throw new HeedError(`Tensor "${name}" in "${folder}" is ${dtype}; supported are ${FLOAT_DTYPES.join(', ')}.`, {
-        hint: 'Take the model from before its quantization.',
+        hint: 'Use the model from before its quantization.',
       });
     }
     if (shape.join() !== tensor.shape.join()) {
-      throw new HeedError(`Tensor "${name}" in "${folder}" is [${shape}], by its config.json [${tensor.shape}].`, {
-        hint,
-      });
+      throw new HeedError(
+        `Tensor "${name}" in "${folder}" is [${shape}], but its config.json says [${tensor.shape}].`,
+        {
+          hint,
+        },
+      );
     }
     return { tensor, file, name };
   });

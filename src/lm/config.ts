@@ -129,7 +129,7 @@ export function readArchitecture(raw: unknown, source: string): Architecture {
   }
   if (quantized) {
     throw new HeedError(`${source} has a "quantization_config": its weights are not F32, F16 or BF16.`, {
-      hint: 'Take the model from before its quantization.',
+      hint: 'Use the model from before its quantization.',
     });
   }
   return found;

@@ -288,7 +288,7 @@ async function* generate(
 
 function checkPrompt(prompt: ArrayLike<number>, index: number, { maxPositions, vocabularySize }: DecoderConfig): void {
   if (prompt.length === 0) {
-    throw new HeedError(`prompt ${index} is empty: a model goes on from one token at least`, {
+    throw new HeedError(`prompt ${index} is empty: a model needs at least one token`, {
       hint: 'begin it with the BOS token',
     });
   }

@@ -128,7 +128,7 @@ async function onHub(text: string, type: Repo['type'], options: PullOptions): Pr
   const repo = parseName(text, type);
   if (!repo) {
     const place = type === 'model' ? 'folder' : 'file or folder';
-    throw new HeedError(`There is no ${place} "${text}", and that is not a Hub name OWNER/NAME[@REVISION] either.`, {
+    throw new HeedError(`There is no ${place} "${text}", and it is not a Hub name OWNER/NAME[@REVISION].`, {
       hint: 'Check the path.',
     });
   }
@@ -270,9 +270,12 @@ function checkSpace(folder: string, needed: number): void {
   const { bavail, bsize } = onDisk('read', folder, () => statfsSync(folder));
   const free = bavail * bsize;
   if (needed <= free) return;
-  throw new HeedError(`${gigabytes(needed)} are to come, and the disk of "${folder}" has ${gigabytes(free)} free.`, {
-    hint: 'Free space there, or set HF_HOME to a folder on another disk.',
-  });
+  throw new HeedError(
+    `The download needs ${gigabytes(needed)}, but the disk of "${folder}" has ${gigabytes(free)} free.`,
+    {
+      hint: 'Free space there, or set HF_HOME to a folder on another disk.',
+    },
+  );
 }
 
 const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(bytes < 1e9 ? 3 : 1)} GB`;

@@ -43,7 +43,7 @@ export function loadAdapter(folder: string, config: DecoderConfig): LoadedAdapte
   if (score) parameters.values[SCORE].data.set(score.data);
   for (const { name, inner, out } of expected) {
     const tensor = tensors[name];
-    if (!tensor) throw misfit(`it has nothing for "${name}"`);
+    if (!tensor) throw misfit(`it lacks "${name}"`);
     if (tensor.a.length !== rank * inner || tensor.b.length !== rank * out) {
       throw misfit(`that of "${name}" is for ${tensor.a.length / rank} inputs and ${tensor.b.length / rank} outputs`);
     }

@@ -196,7 +196,7 @@ function checkTokenizer({ vocabularySize }: Tokenizer, config: DecoderConfig, wh
   if (vocabularySize <= config.vocabularySize) return;
   throw new HeedError(
     `The tokenizer of "${where}" has ${vocabularySize} tokens, but the model has ${config.vocabularySize}.`,
-    { hint: 'Do they belong together? Take tokenizer.json from where the model comes from.' },
+    { hint: 'Do they belong together? Use the tokenizer.json of the model.' },
   );
 }
 

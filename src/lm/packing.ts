@@ -210,7 +210,7 @@ export function packedBatch(rows: readonly (readonly Example[])[], time: number,
       layOut(all, shared, all.length, shared ? family.segment : segment);
       const addLabel = (from: number, label: number) => {
         if (from < shared) {
-          throw new HeedError(`the state behind token ${from} is read, which is in a shared prefix of ${shared}`);
+          throw new HeedError(`the state after token ${from} is read, but it is in a shared prefix of ${shared}`);
         }
         at.push(own + from);
         labels.push(label);

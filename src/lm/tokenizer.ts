@@ -197,7 +197,7 @@ function parse(text: string, name: string, where: string): Json {
     value = JSON.parse(text);
   } catch (error) {
     throw new HeedError(`The ${name} of ${quoted(where)} is not JSON: ${messageOf(error)}`, {
-      hint: 'Fetch the file again; a Git LFS pointer or an HTML page is no tokenizer.',
+      hint: 'Fetch the file again; a Git LFS pointer or an HTML page is not a tokenizer.',
       cause: error,
     });
   }

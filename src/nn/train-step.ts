@@ -207,7 +207,7 @@ function compileStep<O extends LossOutputs>(
     gradients: gradientArena,
     run(weight = 1) {
       if (weight !== 1 && !accumulate) {
-        throw new HeedError(`a run's weight is ${weight}, but its gradients are not added up`, {
+        throw new HeedError(`a run's weight is ${weight}, but gradients are not accumulated`, {
           hint: 'create the step with accumulate: true',
         });
       }

@@ -180,7 +180,7 @@ function missing(settings: Record<string, unknown>, within = 'settings'): string
       hubName(text);
       return [];
     } catch {
-      return [`${within}.${field}: there is no "${text}", and that is not a Hub name OWNER/NAME either`];
+      return [`${within}.${field}: there is no "${text}", and it is not a Hub name OWNER/NAME`];
     }
   });
 }

@@ -39,7 +39,7 @@ export function progressOf(run: string): Progress {
   const { command, config } = readInfo(run);
   if (command !== 'pipeline') {
     throw new HeedError(`"${run}" is a run of "heed ${command}", not of "heed pipeline".`, {
-      hint: `Go on with it by: heed ${command} --resume ${run}`,
+      hint: `Continue it with: heed ${command} --resume ${run}`,
     });
   }
   const progress: Progress = { recipe: config as Recipe, stages: new Map() };
@@ -95,9 +95,9 @@ export function changeCourse(run: Run, { from, recipe: input }: { from?: string;
   const changed = begun.find(([i, stage]) => i < first && !isDeepStrictEqual(stage, recipe.stages[i]));
   if (changed) {
     const [i, { name }] = changed;
-    throw new HeedError(`The recipe is another from stage "${names[i] ?? name}" on, which the run has begun.`, {
+    throw new HeedError(`The recipe differs from stage "${names[i] ?? name}" on, which the run has begun.`, {
       hint: names[i]
-        ? `Do it and all later ones again with --from ${names[i]}, or start a new run.`
+        ? `Repeat it and all later stages with --from ${names[i]}, or start a new run.`
         : 'Start a new run.',
     });
   }

@@ -222,5 +222,5 @@ export function createLateJudgments<Q extends LateQuery, Option>(
 
 const nothingToLearnFrom = (labels: number) =>
   new HeedError(`none of the ${labels} judgments says which option is better, so there is nothing to learn from`, {
-    hint: 'start again, and choose the one that is more like what is to be learned',
+    hint: 'start again, and choose the clip or response that is closer to the goal',
   });

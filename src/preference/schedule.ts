@@ -57,7 +57,7 @@ export function labelSchedule(
   for (const [name, value] of Object.entries({ labels, steps, randomSteps })) {
     if (!Number.isSafeInteger(value) || value < 0) {
       throw new HeedError(`'${name}' must be a whole number from 0 up; got ${value}.`, {
-        hint: `Give ${name} as a count.`,
+        hint: `Set ${name} to a count.`,
       });
     }
   }

@@ -231,7 +231,7 @@ function checkShape({ first, second, points }: Predictions): number {
     const shape = (side: Predictions['first']) => `[${side.map((member) => member.length).join(', ')}]`;
     throw new HeedError(
       `Predictions need the same members and pairs for both options; got ${shape(first)} and ${shape(second)} pairs.`,
-      { hint: 'Give first[member][pair] and second[member][pair], with at least one member.' },
+      { hint: 'Pass first[member][pair] and second[member][pair], with at least one member.' },
     );
   }
   return n;

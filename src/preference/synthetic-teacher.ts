@@ -93,7 +93,7 @@ function judgeOne(query: Query<RewardedOption>, settings: TeacherSettings, seed:
 function typicalReturn({ id, options }: Query<RewardedOption>): number {
   const [first, second] = options.map((option) => option.typicalReturn);
   if (!Number.isFinite(first) || !Number.isFinite(second)) {
-    throw new HeedError(`Query '${id}' does not say what an average option earns, which skip and equal measure by.`, {
+    throw new HeedError(`Query '${id}' lacks the return of an average option, which skip and equal need.`, {
       hint: "Give both options a 'typicalReturn', or use another teacher.",
     });
   }

@@ -68,14 +68,14 @@ export async function* askTeacher<Option>(
 ): AsyncGenerator<Comparison<Option>, void, undefined> {
   const open = new Map(queries.map((query) => [query.id, query]));
   if (open.size !== queries.length) {
-    throw new HeedError(`Each query needs an id of its own; ${queries.length} queries have ${open.size} ids.`, {
+    throw new HeedError(`Each query needs its own id; ${queries.length} queries have ${open.size} ids.`, {
       hint: 'Number the queries of a run: a judgment finds its query by the id.',
     });
   }
   for await (const { id, choice, time } of teacher.answer(queries, signal)) {
     const query = open.get(id);
     if (!query) {
-      throw new HeedError(`Teacher '${teacher.name}' judged '${id}', which is no query, or was judged before.`, {
+      throw new HeedError(`Teacher '${teacher.name}' judged '${id}', which is not an open query.`, {
         hint: 'Judge each of the queries at most once, by its id.',
       });
     }

@@ -118,7 +118,7 @@ export function repeat(
   return { step, metrics: Object.fromEntries(Object.entries(totals).map(([name, sum]) => [name, sum / updates])) };
 }
 
-/** @throws HeedError if there are options of an algorithm other than the chosen one. */
+/** Checks algorithm options. @throws HeedError if there are options of an algorithm other than the chosen one. */
 export function checkChoice<Name extends string = Algorithm>(
   options: { algorithm?: Name } & Partial<Record<Name, unknown>>,
   names: readonly Name[] = algorithms as readonly string[] as readonly Name[],

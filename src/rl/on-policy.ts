@@ -212,7 +212,7 @@ export function createOnPolicy<Metrics>(
   };
 }
 
-/** @throws HeedError that names the first reward [steps, count] that is not finite. */
+/** Checks rewards [steps, count]. @throws HeedError that names the first one that is not finite. */
 export function checkRewards(rewards: Float32Array, count: number): void {
   const bad = rewards.findIndex((r) => !Number.isFinite(r));
   if (bad < 0) return;
@@ -222,7 +222,7 @@ export function checkRewards(rewards: Float32Array, count: number): void {
   );
 }
 
-/** @throws HeedError if a minibatch does not divide the collected steps; `flag` is the minibatch's flag. */
+/** Checks the minibatch's size; `flag` is its flag. @throws HeedError if it does not divide the collected steps. */
 export function checkMinibatch(minibatch: number, count: number, horizon: number, flag: string): void {
   const batch = count * horizon;
   if (batch % minibatch === 0) return;

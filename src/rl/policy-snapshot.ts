@@ -117,7 +117,7 @@ export function readPolicy(folder: string): PolicySnapshot {
   const path = join(folder, FILE);
   const { metadata, tensors } = readSafetensors(path);
   if (metadata.format !== FORMAT) {
-    throw new HeedError(`"${path}" is no policy: expected the format "${FORMAT}", got "${metadata.format}"`, {
+    throw new HeedError(`"${path}" is not a policy: expected the format "${FORMAT}", got "${metadata.format}"`, {
       hint: 'pass the folder of a run, or one that a policy was saved to',
     });
   }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { releasedAfterwards } from '../../test/support/released.ts';
+import { plainSource } from '../env/batch/source.ts';
 import { createVectorEnvironment, type Environment, makeEnvironment, type StepResult, sourceOf } from '../env/index.ts';
 import { loadEnvironment } from '../env/open/load.ts';
 import { HeedError } from '../error.ts';
@@ -22,7 +23,7 @@ function start(make: string | (() => Environment), options: Partial<PpoOptions> 
     ...options,
   });
   const factory = typeof make === 'string' ? () => makeEnvironment(make) : make;
-  const environment = createVectorEnvironment(sourceOf(factory).batch(settings.environments), seed);
+  const environment = createVectorEnvironment(plainSource(factory).batch(settings.environments), seed);
   environment.reset();
   const agent = keep(createPpo(environment, settings, seed));
   const train = (updates: number, progress = 0): PpoMetrics[] =>

@@ -47,8 +47,8 @@ export function createSquashedPolicy(
 ): SquashedPolicy {
   if (actionSpace.kind !== 'box' || ![...actionSpace.low, ...actionSpace.high].every(Number.isFinite)) {
     const got = actionSpace.kind === 'box' ? 'without bounds' : `a choice of ${actionSpace.n}`;
-    throw new HeedError(`SAC needs actions that are numbers within bounds, and here an action is ${got}`, {
-      hint: 'use PPO, A2C or TRPO there',
+    throw new HeedError(`SAC needs actions that are numbers within bounds, but here an action is ${got}`, {
+      hint: 'use PPO, A2C or TRPO',
     });
   }
   const { low, high } = actionSpace;

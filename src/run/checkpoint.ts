@@ -107,7 +107,7 @@ export function readCheckpoint(
     } catch (error) {
       const code = isSystemError((error as Error).cause) && ((error as Error).cause as NodeJS.ErrnoException).code;
       if (code && code !== 'ENOENT') throw error; // the disk or its permissions failed, not the checkpoint
-      warnings.push(`The checkpoint "${folder}" is damaged and was passed over: ${messageOf(error)}`);
+      warnings.push(`The checkpoint "${folder}" is damaged and was skipped: ${messageOf(error)}`);
     }
   }
   throw new HeedError([`The run "${run}" has no valid checkpoint.`, ...warnings].join('\n'), {

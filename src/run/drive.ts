@@ -134,8 +134,8 @@ export async function driveRun<Step extends { step: number; done: boolean }, Res
 function checkFinite(tensors: ReturnType<Drivable<never>['save']>['tensors']): void {
   for (const [name, { dtype, data }] of Object.entries(tensors)) {
     if (dtype !== 'F32' || (data as Float32Array).every(Number.isFinite)) continue;
-    throw new HeedError(`"${name}" holds a number that is not finite: no checkpoint is made of it`, {
-      hint: 'Start again with a lower learning rate; the checkpoints that are there were good.',
+    throw new HeedError(`"${name}" has a number that is not finite, so no checkpoint is saved`, {
+      hint: 'Start again with a lower learning rate; the existing checkpoints are good.',
     });
   }
 }

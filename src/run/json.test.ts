@@ -47,6 +47,6 @@ describe('toJson and fromJson', () => {
     expect(refuses({ $number: 'NaN' })).toContain('"$number"');
     const circle: unknown[] = [];
     circle.push(circle);
-    expect(refuses(circle)).toContain('does it hold itself?');
+    expect(refuses(circle)).toContain('does it contain itself?');
   });
 });

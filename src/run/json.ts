@@ -37,7 +37,7 @@ export function encode(value: unknown, path: (string | number)[]): unknown {
     return Number.isFinite(value) ? value : { $number: String(value) };
   }
   if (path.length > DEEPEST)
-    throw new HeedError(`${place(path.slice(0, 8))}… is nested too deeply; does it hold itself?`);
+    throw new HeedError(`${place(path.slice(0, 8))}… is nested too deeply; does it contain itself?`);
   const encodeAt = (key: string | number, inner: unknown) => {
     path.push(key);
     const result = encode(inner, path);

@@ -44,7 +44,7 @@ describe('a training', () => {
     expect(steps).toEqual([1, 2, 3]);
     expect(await training).toEqual({ steps: 3 });
     expect(seen).toEqual({ opened: 1, disposed: 1 });
-    expect(() => training[Symbol.asyncIterator]()).toThrow('it can be iterated once');
+    expect(() => training[Symbol.asyncIterator]()).toThrow('it can be iterated only once');
   });
 
   it('gives the result as it stands after a break, and after the signal aborts', async () => {

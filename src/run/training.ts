@@ -75,7 +75,7 @@ export function createTraining<Step extends { done: boolean }, Learner extends S
 
   function begin(): AsyncGenerator<Step, void, undefined> {
     if (begun) {
-      throw new HeedError('This training has begun already: it can be iterated once.', {
+      throw new HeedError('This training has already begun: it can be iterated only once.', {
         hint: 'Call the function again for another training.',
       });
     }

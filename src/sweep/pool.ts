@@ -95,7 +95,7 @@ export async function* runCells(
           under.delete(child);
           queue.unshift(work.cell);
           startOne();
-        } else end(child, { cell: work.cell, message: `its process ended with ${killed ?? `code ${code}`}, twice` });
+        } else end(child, { cell: work.cell, message: `its process ended with ${killed ?? `code ${code}`} twice` });
       }
       wake();
     });

@@ -35,11 +35,11 @@ describe('what is varied', () => {
 
   it('says what is wrong', () => {
     for (const [text, why] of [
-      ['reward.member=1', 'varies no setting'],
-      ['reward=1', 'varies no setting'],
-      ['constructor=1', 'varies no setting'],
-      ['reward.members', 'varies no setting'],
-      ['reward.members+query.rule=1', 'varies no setting'],
+      ['reward.member=1', 'names no setting'],
+      ['reward=1', 'names no setting'],
+      ['constructor=1', 'names no setting'],
+      ['reward.members', 'names no setting'],
+      ['reward.members+query.rule=1', 'names no setting'],
       ['reward.members=many', 'expected a number'],
       ['reward.members=', 'expected a number'],
       ['reward.hidden=16xx', 'expected widths'],

@@ -171,12 +171,12 @@ export function createSweep(input: SweepInput, { onNotice }: { onNotice?(text: s
   }));
 }
 
-/** @throws HeedError if there is no such environment, or the teacher is human. */
+/** Checks the teacher. @throws HeedError if there is no such environment, or the teacher is human. */
 export function checkTeacher({ env = 'CartPole-v1', teacher }: Pick<LearnSettings, 'env' | 'teacher'>): void {
   checkEnvironment(env);
   if (teacher !== 'human') return;
   throw new HeedError('People cannot judge for many runs at a time.', {
-    hint: 'Take a teacher that errs as people do, such as --teacher mistake:0.1',
+    hint: 'Use a teacher that errs like people, such as --teacher mistake:0.1',
   });
 }
 

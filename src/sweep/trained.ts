@@ -85,7 +85,7 @@ export function trainCells<Result extends { run: string }>(
 
 function failed([{ cell, message, hint }, ...more]: readonly CellFailure[], folder: string): HeedError {
   const others = more.length > 0 ? `, and ${more.length} others failed` : '';
-  return new HeedError(`"${cell.key}" failed: ${message}${others}. Whatever else was to be trained is finished.`, {
+  return new HeedError(`"${cell.key}" failed: ${message}${others}. All other runs are finished.`, {
     hint: `${hint ? `${hint}\n` : ''}heed report ${folder} shows what is finished.`,
   });
 }

@@ -13,7 +13,7 @@ export function addEnvs(command: Command): void {
       const groups = listEnvironments(python);
       for (const { name, ids, from, missing, install } of groups) {
         output.say(`${name} (${from})${missing ? `: missing ${missing}` : ''}`);
-        if (install) output.say(`  to have it: ${install}`);
+        if (install) output.say(`  to install: ${install}`);
         else for (const line of lines(ids)) output.say(`  ${line}`);
       }
       output.result({ groups });

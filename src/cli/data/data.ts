@@ -52,7 +52,7 @@ function addInspect(command: Command): void {
           ['bad', firstBad ? `${number(bad)}, the first: ${describeBadRow(firstBad)}` : '0'],
           ['format', counts(found.formats)],
           ['columns', counts(found.columns)],
-          ['repeated', `${number(duplicates.exact)} to the letter, ${number(duplicates.near)} nearly`],
+          ['repeated', `${number(duplicates.exact)} exact, ${number(duplicates.near)} nearly equal`],
         ]),
       );
       for (const [part, { characters, tokens }] of Object.entries(found.lengths)) {
@@ -78,7 +78,7 @@ function addCheck(command: Command): void {
       const lines: [string, string][] = [
         ['rows', `${number(found.rows)}, ${number(found.bad.length)} of them bad`],
         ['format', counts(found.formats)],
-        ['repeated', `${number(exact)} to the letter, ${number(found.duplicates.length - exact)} nearly`],
+        ['repeated', `${number(exact)} exact, ${number(found.duplicates.length - exact)} nearly equal`],
       ];
       if (leakage) lines.push(['leakage', `${number(leakage.rows.length)} rows, ${number(leakage.prompts)} prompts`]);
       if (Object.keys(balance.label).length > 0) lines.push(['labels', counts(balance.label)]);
@@ -140,7 +140,9 @@ function addSplit(command: Command): void {
       const path = (name: Split) => join(flags.out, `${name}.${flags.type}`);
       const over = splits.map(path).find((part) => sources.some((source) => resolve(source) === resolve(part)));
       if (over)
-        throw new UsageError(`"${over}" is to be split and would be overwritten`, { hint: 'Give another --out.' });
+        throw new UsageError(`"${over}" is one of the files to split and would be overwritten`, {
+          hint: 'Give another --out.',
+        });
       const found = await split(sources, options, reading(flags, bad));
       try {
         mkdirSync(flags.out, { recursive: true });
@@ -164,7 +166,7 @@ interface Reading {
 }
 
 const onBadRow = () =>
-  new Option('--on-bad-row <what>', 'stop at a bad row, or leave it out').choices(['error', 'skip']).default('error');
+  new Option('--on-bad-row <what>', 'stop at a bad row, or skip it').choices(['error', 'skip']).default('error');
 
 const reading = ({ onBadRow }: Reading, bad: BadRow[]): DatasetOptions => ({
   onBadRow,

@@ -26,7 +26,7 @@ async function evaluating(run: string, command: Command): Promise<void> {
       ['untrained', returned(evaluation.untrained)],
       ...(heldOutAccuracy === undefined
         ? []
-        : [row('reward', `${percent(heldOutAccuracy)} of random held-out pairs in the right order`)]),
+        : [row('reward', `${percent(heldOutAccuracy)} of random held-out pairs ordered correctly`)]),
       ...(accuracy === undefined
         ? []
         : [row('reward', `${percent(accuracy)} of the judged queries predicted before they were learned`)]),

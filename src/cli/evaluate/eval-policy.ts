@@ -31,7 +31,7 @@ function summarize(result: PolicyEvaluationResult): [name: string, value: string
       ? [
           row(
             'judge',
-            `agrees with itself in ${percent(judge.agreement)}, takes what it sees first in ${percent(judge.first)}`,
+            `agrees with itself in ${percent(judge.agreement)}, prefers the first completion in ${percent(judge.first)}`,
           ),
           ...judgeWarnings(judge).map((warning) => row('', warning)),
         ]

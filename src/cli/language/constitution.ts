@@ -8,7 +8,7 @@ export const addConstitution = (command: Command): void => addTraining(command, 
 
 function summarize({ revisions, comparisons, seconds }: ConstitutionRun): [string, string][] {
   const without = (leftOut: Record<string, number>) =>
-    Object.entries(leftOut).map(([why, count]) => `, ${count} left out: ${why}`);
+    Object.entries(leftOut).map(([why, count]) => `, ${count} skipped: ${why}`);
   return [
     ...(revisions
       ? [

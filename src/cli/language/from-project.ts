@@ -61,7 +61,7 @@ async function answersOf(store: string, name: string, merge: Merge): Promise<Row
     for await (const row of exportRows(database, project, { format: 'preference', merge })) rows.push(row);
     if (rows.length > 0) return rows;
     throw new HeedError(`The project "${name}" has no judgment yet that says which response is better.`, {
-      hint: `Answer some: heed studio --store ${store}`,
+      hint: `Judge some: heed studio --store ${store}`,
     });
   } finally {
     await database.close();

@@ -65,7 +65,9 @@ async function chatting(command: Command): Promise<void> {
       const oldest = recent.findIndex(({ role }) => role === 'user');
       const next = recent.findIndex(({ role }, i) => i > oldest && role === 'user');
       if (next < 0)
-        throw new HeedError(`that is ${ids.length} tokens, and there is room for ${room}`, { hint: 'say it shorter' });
+        throw new HeedError(`the message has ${ids.length} tokens, but there is room for ${room} only`, {
+          hint: 'say it shorter',
+        });
       recent.splice(oldest, next - oldest);
     }
   };
@@ -100,7 +102,7 @@ async function chatting(command: Command): Promise<void> {
     },
     system(text) {
       messages = beginning(text);
-      note(text ? 'It is so.' : 'It is nobody in particular.');
+      note(text ? 'It is so.' : 'There is no system message.');
     },
     save(file) {
       if (!file) throw new HeedError('/save: expected a file', { hint: '/save conversation.jsonl' });

@@ -34,13 +34,13 @@ async function planning(command: Command): Promise<void> {
 
 const meanings: Record<string, string> = {
   actor: 'weights of the model that is trained, or that generates',
-  reference: 'a frozen copy that the policy is held to',
+  reference: 'a frozen copy: the reference of the KL penalty',
   critic: 'weights of the critic, which predicts the reward to come',
   reward: 'weights of the reward model',
-  gradients: 'of all that is trained',
-  optimizer: "AdamW's two moments of each",
-  activations: "what waits for the gradient, at a step's widest",
-  logits: 'of the tokens that are learned, and their gradients',
+  gradients: 'gradients of all trained weights',
+  optimizer: "AdamW's two moments of each trained weight",
+  activations: "activations kept for the gradient, at a step's peak",
+  logits: 'logits of the learned tokens, and their gradients',
   cache: 'keys and values of completions in progress',
   generation: 'reading prompts',
   saving: 'a copy that adapters are merged into',
@@ -48,7 +48,7 @@ const meanings: Record<string, string> = {
 };
 
 function advice({ changes, largest }: Plan): string {
-  if (changes.length === 0) return 'Nothing that can be set saves memory: take a smaller model.';
+  if (changes.length === 0) return 'No option saves more memory: choose a smaller model.';
   const rows = changes.map(({ change, total, saves, fits }): [string, string] => [
     change,
     `saves ${size(saves)}: ${size(total)}${fits ? ', and it fits' : ''}`,

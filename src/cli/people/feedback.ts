@@ -86,9 +86,7 @@ function addImport(command: Command): void {
     .option('--votes-of <name>', 'record the judgments in the file under this name')
     .option('--guidelines <text>', 'guidelines for annotators, for a new project')
     .addOption(
-      new Option('--on-bad-row <what>', 'stop at a bad row, or leave it out')
-        .choices(['error', 'skip'])
-        .default('error'),
+      new Option('--on-bad-row <what>', 'stop at a bad row, or skip it').choices(['error', 'skip']).default('error'),
     )
     .action(async (files: string[], flags: Common & ImportFlags) => {
       const output = createOutput(flags);
@@ -238,17 +236,22 @@ function printStats(
             ? 'nobody else judged the same items'
             : `with ${share(one.agreement.share)} of others’ judgments`,
         ],
-        ['reliable', Number.isNaN(one.reliability) ? '–' : `${share(one.reliability)}, by what is probably true`],
+        ['reliable', Number.isNaN(one.reliability) ? '–' : `${share(one.reliability)}, estimated from the consensus`],
         ...(Math.abs(one.left.z) > 3
           ? [
               [
                 'leans',
-                `to the ${one.left.share > 0.5 ? 'left' : 'right'}: ${share(Math.max(one.left.share, 1 - one.left.share))} of ${one.left.n}`,
+                `toward the ${one.left.share > 0.5 ? 'left' : 'right'}: ${share(Math.max(one.left.share, 1 - one.left.share))} of ${one.left.n}`,
               ] as [string, string],
             ]
           : []),
         ...(one.fatigue > 0.15
-          ? [['tires', `${share(one.fatigue)} less right in the last third than in the first`] as [string, string]]
+          ? [
+              [
+                'tires',
+                `${share(one.fatigue)} less agreement with the consensus in the last third than in the first`,
+              ] as [string, string],
+            ]
           : []),
       ]),
     );
@@ -293,7 +296,7 @@ function addUsers(command: Command): void {
           output.say(
             people.length === 0
               ? 'Nobody yet.'
-              : table(people.map(({ name, role, active }) => [name, `${role}${active ? '' : ', shut out'}`])),
+              : table(people.map(({ name, role, active }) => [name, `${role}${active ? '' : ', access revoked'}`])),
           );
           return output.result({ people: people.map(({ name, role, active }) => ({ name, role, active })) });
         }
@@ -318,7 +321,7 @@ async function changed(
 ): Promise<{ person: Person; token?: string }> {
   if (what === 'add') return addPerson(database, name, role);
   if (what !== 'token' && what !== 'remove') {
-    throw new HeedError(`"${what}" is nothing that can be done with people.`, {
+    throw new HeedError(`Unknown action "${what}".`, {
       hint: 'Expected list, add, token or remove.',
     });
   }

@@ -92,7 +92,7 @@ async function pipeline(path: string | undefined, flags: Flags): Promise<void> {
       report = writeReport(run, pipelineReport(run.folder));
     }
     if (!result) {
-      say(`Stopped, with a checkpoint. Go on with: heed pipeline --resume ${run.folder}`);
+      say(`Stopped, with a checkpoint. Continue with: heed pipeline --resume ${run.folder}`);
       process.exitCode = interrupted.exitCode;
       return;
     }

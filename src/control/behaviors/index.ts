@@ -34,7 +34,7 @@ export function judgeNamed(name: string, env: string): Judge {
   const judge = Object.hasOwn(judges, name) ? judges[name] : undefined;
   if (!judge) {
     throw new HeedError(`unknown judge: expected one of ${Object.keys(judges).join(', ')} or a file, got "${name}"`, {
-      hint: 'a judge of your own is a file, ./my-judge.js; docs/how-to/teach-a-behavior.md has an example',
+      hint: 'your own judge is a file, ./my-judge.js; docs/how-to/teach-a-behavior.md has an example',
     });
   }
   if (judge.env === env) return judge.judge;
@@ -48,7 +48,7 @@ export async function loadJudge({ judge: name, env }: { judge?: string; env: str
   if (name === undefined) return undefined;
   if (!isFile(name)) return judgeNamed(name, env);
   if (!existsSync(name)) {
-    throw new HeedError(`there is no file "${name}" to take a judge from`, {
+    throw new HeedError(`there is no file "${name}" with a judge`, {
       hint: 'paths are taken from the folder you are in',
     });
   }

@@ -57,7 +57,7 @@ export function createRewardModel(
   const { members, change, terminalHead } = options;
   const image = shape as [number, number, number] | undefined;
   if (image && change) {
-    throw new HeedError('reward.change shows what a step changed in numbers, and these observations are images', {
+    throw new HeedError('reward.change works with numbers, but these observations are images', {
       hint: 'leave it out: several frames in an observation show what moves',
     });
   }

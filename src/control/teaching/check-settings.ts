@@ -46,14 +46,14 @@ export function checkSettings(
   const unable = options.reward.members < 2 ? rulesOf(options.query).find(needsMembers) : undefined;
   if (options.labels > 0 && unable) {
     throw new HeedError(
-      `one member cannot disagree with itself, so that no query can be chosen by ${typeof unable === 'string' ? unable : 'this rule'}`,
+      `one member cannot disagree with itself, so no query can be chosen by ${typeof unable === 'string' ? unable : 'this rule'}`,
       {
         hint: 'use --reward.members 3, or --query.rule entropy or random',
       },
     );
   }
   if (begin >= options.steps) {
-    throw new HeedError(`${begin} steps before the first question leave none of ${options.steps} for learning`, {
+    throw new HeedError(`${begin} steps before the first query leave none of ${options.steps} for learning`, {
       hint: `use --randomSteps ${Math.floor(options.steps / 30)}, or more --steps`,
     });
   }

@@ -138,7 +138,7 @@ export function drawSegment(experience: Experience, cutting: LearnOptions['segme
   const anchored = rng.uniform() < cutting.anchored && experience.sample(rng, { steps: window, anchor: true });
   const segment = anchored || experience.sample(rng, { steps: window, anchor: false });
   if (segment) return segment;
-  throw new HeedError(`no window of ${window} steps fits the experience of ${experience.held} steps an environment`, {
+  throw new HeedError(`no window of ${window} steps fits the experience of ${experience.held} steps per environment`, {
     hint: 'shorten --segment.window, or raise --randomSteps or --segment.memory',
   });
 }

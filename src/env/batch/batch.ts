@@ -136,7 +136,7 @@ export function createBatch(make: () => Environment, count: number, arrays?: Bat
   };
 }
 
-/** @throws HeedError if the count is not a whole number from 1. */
+/** Checks a number of copies. @throws HeedError if it is not a whole number from 1. */
 export function checkCount(count: number): void {
   if (Number.isInteger(count) && count >= 1) return;
   throw new HeedError(`expected a count of environments of 1 or more, got ${count}`, { hint: 'use for example 8' });

@@ -35,7 +35,7 @@ export class EnvironmentFault extends HeedError {
 
   constructor(fault: Fault, cause: unknown, place?: Place) {
     super(messageFor(fault, place), {
-      hint: (cause as HeedError | undefined)?.hint ?? 'mend the environment; --verbose shows where it threw',
+      hint: (cause as HeedError | undefined)?.hint ?? 'fix the environment; --verbose shows where it threw',
       cause,
     });
     this.fault = fault;

@@ -235,7 +235,7 @@ export function createGymnasiumBatch(workers: readonly Worker[], described: Desc
     noticed.add(id);
     const join = id.includes('?') ? '&' : '?';
     process.emitWarning(
-      `an episode of ${id} has ${LONG.toLocaleString('en-US')} steps and goes on: it has no time limit but heed's, ${maxEpisodeSteps.toLocaleString('en-US')} steps. Give one: ${id}${join}max_episode_steps=500`,
+      `an episode of ${id} has ${LONG.toLocaleString('en-US')} steps and continues: it has no time limit but heed's, ${maxEpisodeSteps.toLocaleString('en-US')} steps. Set one: ${id}${join}max_episode_steps=500`,
       { code: 'HEED_LONG_EPISODE' },
     );
   }
@@ -244,7 +244,7 @@ export function createGymnasiumBatch(workers: readonly Worker[], described: Desc
     if (warned) return;
     warned = true;
     process.emitWarning(
-      `${id} does not live the same again from the same seed and actions: after a restart of Python it went on from another state, and clips and resumed runs will differ`,
+      `${id} is not deterministic: after a restart of Python, the same seed and actions led to another state. Clips and resumed runs will differ`,
     );
   }
 

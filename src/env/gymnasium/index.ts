@@ -83,7 +83,7 @@ export async function openGymnasium(name: string, options: GymnasiumOptions = {}
   };
   if (description.dropped.length > 0) {
     process.emitWarning(
-      `${name}: observations are shown without ${description.dropped.join(' and ')}, which is no numbers`,
+      `${name}: observations are shown without ${description.dropped.join(' and ')}, which are not numbers`,
       {
         code: 'HEED_TEXT_LEFT_OUT',
       },

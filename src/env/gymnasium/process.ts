@@ -47,7 +47,7 @@ export interface PythonProcess {
 /** Starts Python on worker.py. `order` is its argument; `patience` is the time limit of an answer in seconds. */
 export function startPython(python: string, order: { patience: number; [other: string]: unknown }): PythonProcess {
   if (process.platform === 'win32') {
-    throw new HeedError('Gymnasium environments need FIFOs, which Windows has not', { hint: 'run heed in WSL' });
+    throw new HeedError('Gymnasium environments need FIFOs, which Windows lacks', { hint: 'run heed in WSL' });
   }
   const folder = mkdtempSync(join(tmpdir(), 'heed-python-'));
   const log = join(folder, 'log');

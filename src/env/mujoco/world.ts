@@ -142,7 +142,7 @@ export function compileModel(mujoco: MainModule, { id, model, assets = {} }: Muj
   } catch (error) {
     const message = messageOf(error).replace('MuJoCo Error: Loading error: ', '').trim();
     throw new HeedError(`${id}: expected a model that MuJoCo can compile, got: ${message}`, {
-      hint: 'mend the MJCF; the XML reference is at mujoco.readthedocs.io/en/stable/XMLreference.html',
+      hint: 'fix the MJCF; the XML reference is at mujoco.readthedocs.io/en/stable/XMLreference.html',
       cause: error,
     });
   } finally {

@@ -24,10 +24,10 @@ export interface EnvironmentGroup {
 const question = `
 import importlib.util, json, sys
 there = lambda name: importlib.util.find_spec(name) is not None
-told = {"executable": sys.executable, "version": sys.version.split()[0], "gymnasium": None, "groups": {}}
+report = {"executable": sys.executable, "version": sys.version.split()[0], "gymnasium": None, "groups": {}}
 if there("gymnasium"):
     import gymnasium
-    told["gymnasium"] = gymnasium.__version__
+    report["gymnasium"] = gymnasium.__version__
     if there("ale_py"):
         import ale_py
         gymnasium.register_envs(ale_py)
@@ -40,10 +40,10 @@ if there("gymnasium"):
             if group == "atari" and spec.namespace is None: continue
             key = (spec.namespace, spec.name)
             if key not in newest or spec.version > newest[key][1].version: newest[key] = (group, spec)
-    told["groups"] = {group: {"needs": needs.get(group), "there": group not in needs or there(needs[group]), "ids": []} for group, _ in newest.values()}
-    told["groups"].setdefault("atari", {"needs": "ale_py", "there": there("ale_py"), "ids": []})
-    for group, spec in newest.values(): told["groups"][group]["ids"].append(spec.id)
-print(json.dumps(told))
+    report["groups"] = {group: {"needs": needs.get(group), "there": group not in needs or there(needs[group]), "ids": []} for group, _ in newest.values()}
+    report["groups"].setdefault("atari", {"needs": "ale_py", "there": there("ale_py"), "ids": []})
+    for group, spec in newest.values(): report["groups"][group]["ids"].append(spec.id)
+print(json.dumps(report))
 `;
 
 interface Report {

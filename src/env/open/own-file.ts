@@ -31,10 +31,10 @@ export function checkedFactory(name: string, make: () => Environment, trialSecon
   return () => guarded(make(), name);
 }
 
-/** @throws HeedError if there is no such file. */
+/** Checks that a file exists. @throws HeedError if it does not. */
 export function checkThere(path: string): void {
   if (existsSync(path)) return;
-  throw new HeedError(`there is no file "${path}" to take an environment from`, {
+  throw new HeedError(`there is no file "${path}" with an environment`, {
     hint: 'paths are taken from the folder you are in',
   });
 }
@@ -57,7 +57,7 @@ function within(path: string, seconds: number, trial: () => void): void {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ERR_SCRIPT_EXECUTION_TIMEOUT') throw error;
     throw new HeedError(`"${path}": an episode of at most ${LONGEST_TRIAL} steps was not over after ${seconds} s`, {
-      hint: 'does reset or step wait for something, or loop for ever? Try it alone, in Node',
+      hint: 'does reset or step wait for something, or loop forever? Try it alone, in Node',
     });
   }
 }
@@ -121,7 +121,7 @@ function checkWorks(path: string, make: () => Environment): void {
     if (t === one.maxEpisodeSteps) {
       throw wrong(
         `expected an episode to be truncated after its maxEpisodeSteps, ${t}, got one that goes on`,
-        'withTimeLimit of heed/env sees to it',
+        'withTimeLimit of heed/env does that',
       );
     }
   }

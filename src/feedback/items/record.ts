@@ -243,7 +243,7 @@ async function standingJudgments(query: Query, item: string, person: string) {
   return standing;
 }
 
-/** @throws JudgmentError if the project does not offer such a judgment. */
+/** Checks a judgment against its item. @throws JudgmentError if the project does not offer such a judgment. */
 function checkedJudgment(input: unknown, settings: Project['settings'], { content }: Item): Judgment {
   let judgment: Judgment;
   try {

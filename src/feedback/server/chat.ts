@@ -78,7 +78,7 @@ export function chatRoutes(database: Database, model: ChatModel | undefined) {
     .post('/chat', requires('annotator'), body(drawSchema), async (context) => {
       const person = context.var.person.id;
       const { messages } = context.req.valid('json');
-      if (!model) throw new HttpError(409, 'There is no model to talk to.', 'Start the studio with --model.');
+      if (!model) throw new HttpError(409, 'There is no model to chat with.', 'Start the studio with --model.');
       context.header('content-type', 'application/x-ndjson');
       return stream(context, async (out) => {
         const gone = new AbortController();

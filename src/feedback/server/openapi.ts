@@ -140,7 +140,7 @@ export const apiOperations = {
     body: turnSchema,
     response: receiptSchema,
   },
-  'GET /chat': { summary: 'The model that can be talked to, if any', role: 'annotator', response: modelSchema },
+  'GET /chat': { summary: 'The model that people can chat with, if any', role: 'annotator', response: modelSchema },
   'POST /chat': {
     summary: 'Two responses of the model to a conversation, in lines of JSON; the last one names the turn',
     role: 'annotator',
@@ -268,7 +268,7 @@ export function openApi(): object {
           type: 'apiKey',
           in: 'header',
           name: 'x-heed-csrf',
-          description: 'The word of the session, for requests that change something.',
+          description: 'The session’s csrf value, for requests that change something.',
         },
       },
     },

@@ -40,7 +40,7 @@ const text = z
 export const newProjectSchema = z.object({
   name: z.string().max(100).describe('unique in the store'),
   settings: settingsSchema.prefault({}).describe('settings; omitted ones have their defaults'),
-  guidelines: text.default('').describe('what annotators go by, in Markdown'),
+  guidelines: text.default('').describe('guidelines for annotators, in Markdown'),
 });
 
 /** Body of the request that adds items. */
@@ -62,7 +62,7 @@ export const changesSchema = z.strictObject(
 ) as z.ZodType<SettingsChanges, SettingsChanges>;
 
 /** Body of the request that writes guidelines. */
-export const guidelinesTextSchema = z.object({ text: text.describe('what annotators go by, in Markdown') });
+export const guidelinesTextSchema = z.object({ text: text.describe('guidelines for annotators, in Markdown') });
 
 /** Body of the request that sets priorities. */
 export const prioritiesSchema = z.object({

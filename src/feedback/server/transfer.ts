@@ -24,7 +24,7 @@ export const importSchema = z.object({
     .enum(['ignored', 'gold', 'practice'])
     .default('ignored')
     .describe('how to use judgments in the file: not at all, as gold items or as practice items'),
-  onBadRow: z.enum(['error', 'skip']).default('error').describe('stop at a bad row, or leave it out'),
+  onBadRow: z.enum(['error', 'skip']).default('error').describe('stop at a bad row, or skip it'),
 });
 
 /** The result of an import over HTTP. */

@@ -88,7 +88,7 @@ export async function importItems(
         const bad: BadRow = { ...line, field: row.field, reason: row.reason };
         if (onBadRow === 'error') {
           throw new HeedError(describeBadRow(bad), {
-            hint: 'Correct the row, or leave such rows out with --on-bad-row skip.',
+            hint: 'Correct the row, or skip bad rows with --on-bad-row skip.',
           });
         }
         onNotice?.(describeBadRow(bad));

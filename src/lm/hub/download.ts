@@ -103,11 +103,11 @@ export async function download(
       const tryAgain = resumed; // the wrong bytes may be from an earlier try
       startAgain();
       if (!tryAgain) {
-        throw new HeedError(`"${path}" came with a wrong checksum: expected ${oid}, got ${sum}.`, {
+        throw new HeedError(`"${path}" has a wrong checksum: expected ${oid}, got ${sum}.`, {
           hint: 'Try again. If it stays wrong, something between here and the Hub changes files, or the file there is broken.',
         });
       }
-      hub.onWarning?.(`"${path}" has a wrong checksum: getting it anew.`);
+      hub.onWarning?.(`"${path}" has a wrong checksum: downloading it again.`);
     }
     onDisk('write', partial, () => fsyncSync(file));
     whole = true;

@@ -56,7 +56,7 @@ const list = (paths: readonly string[]) =>
 /** Checks a path and a checksum from outside: neither may lead out of the cache. */
 export function checkFile(hub: Hub, { path, size, oid }: RemoteFile): void {
   const strange = path.split('/').some((part) => ['', '.', '..'].includes(part) || /^[a-z]:|[\\\p{Cc}]/iu.test(part));
-  if (strange) throw notAHub(hub, `the path ${JSON.stringify(path)} leads out of its folder or is none`);
+  if (strange) throw notAHub(hub, `the path ${JSON.stringify(path)} leads out of its folder or is not a path`);
   if (!/^([0-9a-f]{40}|[0-9a-f]{64})$/.test(oid)) {
     throw notAHub(hub, `expected a sha1 or sha256 of "${path}", got ${JSON.stringify(oid)}`);
   }

@@ -63,9 +63,12 @@ export function openHub(repo: Repo, options: HubOptions): Hub {
     );
   }
   if (!/^[\x21-\x7e]*$/.test(token)) {
-    throw new HeedError('The token has characters that no token has: expected letters, digits and signs of ASCII.', {
-      hint: 'Correct HF_TOKEN.',
-    });
+    throw new HeedError(
+      'The token has characters that tokens never have: expected letters, digits and signs of ASCII.',
+      {
+        hint: 'Correct HF_TOKEN.',
+      },
+    );
   }
   return { ...options, repo, endpoint: address.replace(/\/+$/, ''), token };
 }

@@ -27,7 +27,7 @@ export function createTensorBoard(folder: string, onWarning: (text: string) => v
     try {
       writeSync(file, record(event.finish()));
     } catch (error) {
-      onWarning(`TensorBoard's events cannot be written: ${messageOf(error)}. The training goes on.`);
+      onWarning(`TensorBoard's events cannot be written: ${messageOf(error)}. Training continues.`);
       closeSync(file);
       file = undefined;
     }
