@@ -18,11 +18,11 @@ export interface Registry<T, Name extends string = string> {
   /** All names, in the order in which they were registered. */
   names(): string[];
   /** What an option holds: the thing that has the name, or the thing itself. @throws HeedError as `get` does. */
-  resolve(option: Choice<T, Name>): T;
+  resolve(option: NameOr<T, Name>): T;
 }
 
 /** An option that takes a name of heed's, a name that a plugin registers, or the thing itself. */
-export type Choice<T, Name extends string = string> = Name | (string & {}) | T;
+export type NameOr<T, Name extends string = string> = Name | (string & {}) | T;
 
 /**
  * Creates a registry.
@@ -70,7 +70,7 @@ export function createRegistry<T extends object, Name extends string = string>(
  */
 export const choiceOf = <T extends object, Name extends string>(registry: Registry<T, Name>) =>
   z
-    .custom<Choice<T, Name>>(
+    .custom<NameOr<T, Name>>(
       (value) => (typeof value === 'string' ? registry.has(value) : typeof value === 'function' || isObject(value)),
       { error: () => `expected one of ${registry.names().join(', ')}` },
     )

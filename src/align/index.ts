@@ -37,7 +37,7 @@ export type { RewardFunction } from './reward-functions/call.ts';
 export type { Completion, Reward } from './reward-functions/reward-function.ts';
 export { loadRewardModel, type RewardModel, saveRewardModel } from './reward-model/model.ts';
 export { type RewardInput, type RewardResult, type RewardStep, reward } from './reward-model/reward.ts';
-export { type Judgment, type JudgmentInput, judgeReward } from './rewards/judge-reward.ts';
+export { type JudgmentInput, judgeReward, type RewardJudgment } from './rewards/judge-reward.ts';
 export { openReward, type RewardSource } from './rewards/open.ts';
 export type { LanguageStep } from './supervised/learner.ts';
 export { type PretrainInput, pretrain } from './supervised/pretrain.ts';

@@ -268,7 +268,7 @@ export {
   reward,
 } from './reward-model/reward.ts';
 export { type RewardRun, trainReward } from './reward-model/train.ts';
-export { type Judgment, type JudgmentRow, judgeReward, judgmentSchema } from './rewards/judge-reward.ts';
+export { type JudgmentRow, judgeReward, type RewardJudgment, rewardJudgmentSchema } from './rewards/judge-reward.ts';
 export { ensembleReward, membersOf, mixedReward, modelReward, openReward, rewards } from './rewards/open.ts';
 export { evaluationReport } from './rewards/report.ts';
 export {
@@ -288,7 +288,7 @@ export {
   pretrainSchema,
 } from './supervised/pretrain.ts';
 export { languageReport } from './supervised/report.ts';
-export { createRows, datasetRows, packExamples, type TrainingRows } from './supervised/rows.ts';
+export { createTrainingRows, datasetRows, packExamples, type TrainingRows } from './supervised/rows.ts';
 export {
   createSft,
   type SftInput,

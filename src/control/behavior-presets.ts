@@ -1,6 +1,6 @@
 /** Settings for learning behaviors without a reward from their judges. Results: docs/how-to/teach-a-behavior.md. */
 import { ppoPresets } from '../rl/index.ts';
-import { many, reward } from './mujoco-presets.ts';
+import { many, mujocoReward } from './mujoco-presets.ts';
 import type { LearnSettings } from './options.ts';
 
 /** What both MuJoCo behaviors share, after HalfCheetah's and Hopper's own presets (mujoco-presets.ts). */
@@ -23,7 +23,7 @@ export const behaviorPresets: Readonly<Record<string, LearnSettings>> = {
     episodes: 20,
     segment: { window: 50, shortest: 0.5 },
     choice: { errorRate: 0.1 },
-    reward: { ...reward, change: false, weightDecay: 0.5, constant: 10 },
+    reward: { ...mujocoReward, change: false, weightDecay: 0.5, constant: 10 },
     ppo: { advantageFloor: 0 },
     people: {
       guidelines:
@@ -50,7 +50,7 @@ export const behaviorPresets: Readonly<Record<string, LearnSettings>> = {
     ...figure,
     judge: 'one-leg',
     steps: 400_000,
-    reward: { ...reward, constant: 0, weightDecay: 0.1, firstSteps: 500, steps: 100 },
+    reward: { ...mujocoReward, constant: 0, weightDecay: 0.1, firstSteps: 500, steps: 100 },
     ppo: { ...ppoPresets['HalfCheetah-v5'].options, normalizeRewards: false, entropyCoefficient: 0.003 },
     people: {
       guidelines:

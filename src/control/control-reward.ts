@@ -6,7 +6,7 @@ import { exportParameters } from '../nn/index.ts';
 import type { Action } from '../rl/control-policy.ts';
 import { createPredictor } from './reward/model.ts';
 import { rewardOnnx } from './reward-onnx.ts';
-import { type RewardSnapshot, rewardModelOf, saveReward } from './reward-snapshot.ts';
+import { type RewardSnapshot, saveReward, snapshotRewardModel } from './reward-snapshot.ts';
 
 /** A learned reward. Dispose of it when it is no longer needed. */
 export interface ControlReward extends Disposable {
@@ -45,7 +45,7 @@ export interface ControlReward extends Disposable {
 /** A reward from its snapshot. */
 export function createControlReward(snapshot: RewardSnapshot): ControlReward {
   const own = new Disposables();
-  const { model, parameters } = rewardModelOf(snapshot);
+  const { model, parameters } = snapshotRewardModel(snapshot);
   own.use(parameters);
   const predictor = own.use(createPredictor(model, parameters, 1));
   const held: RewardSnapshot = { ...snapshot, tensors: exportParameters(parameters) };

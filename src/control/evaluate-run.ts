@@ -3,11 +3,11 @@ import { z } from 'zod';
 import { type EnvironmentSource, openEnvironment } from '../env/index.ts';
 import { parseOptions } from '../options.ts';
 import { parseTeacher } from '../preference/index.ts';
-import { evaluatePolicy } from '../rl/control-policy.ts';
+import { evaluateControlPolicy } from '../rl/control-policy.ts';
 import { checkpointShape, controlSettings, readRunPolicy } from '../rl/load-policy.ts';
 import { returnOf } from '../rl/train.ts';
 import { readCheckpoint, readInfo, readMetrics } from '../run/index.ts';
-import { settingsOf } from '../run/report-parts.ts';
+import { settingsSection } from '../run/report-parts.ts';
 import { judged, loadJudge } from './behaviors/index.ts';
 import { learnSchema } from './options.ts';
 import { measureReward } from './probe.ts';
@@ -65,7 +65,8 @@ export async function evaluateRun(folder: string, options: EvaluateRunOptions = 
   const environment = await openEnvironment(settings.env, { python });
   try {
     const found = readRunPolicy(folder, environment, { step });
-    const returns = (policy: typeof found.policy) => returnOf(evaluatePolicy(environment, policy, { episodes, seed }));
+    const returns = (policy: typeof found.policy) =>
+      returnOf(evaluateControlPolicy(environment, policy, { episodes, seed }));
     return {
       run: folder,
       step: found.step,
@@ -83,7 +84,7 @@ async function evaluateReward(
   environment: EnvironmentSource,
   { step, policy }: ReturnType<typeof readRunPolicy>,
 ): Promise<Pick<RunEvaluation, 'heldOutAccuracy' | 'accuracy'>> {
-  const options = settingsOf(learnSchema, readInfo(folder), folder);
+  const options = settingsSection(learnSchema, readInfo(folder), folder);
   if (!isSynthetic(options.teacher)) {
     const foreseen = readMetrics(folder).findLast((row) => row.step <= step && 'reward/accuracy' in row);
     return foreseen ? { accuracy: foreseen['reward/accuracy'] } : {};

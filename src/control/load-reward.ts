@@ -3,7 +3,7 @@ import { type EnvironmentSource, openEnvironment } from '../env/index.ts';
 import { HeedError } from '../error.ts';
 import { controlSettings } from '../rl/load-policy.ts';
 import { readCheckpoint, readInfo } from '../run/index.ts';
-import { settingsOf } from '../run/report-parts.ts';
+import { settingsSection } from '../run/report-parts.ts';
 import { type ControlReward, createControlReward } from './control-reward.ts';
 import { type LearnOptions, learnSchema } from './options.ts';
 import type { RewardState } from './reward/ensemble.ts';
@@ -48,7 +48,7 @@ export function readRunReward(
       hint: 'pass the folder of a run of heed train',
     });
   }
-  const options = settingsOf(learnSchema, readInfo(folder), folder);
+  const options = settingsSection(learnSchema, readInfo(folder), folder);
   const { state, tensors } = readCheckpoint(folder, { step });
   const { learner } = state as { learner: { reward: RewardState } };
   return rewardOf(options, spaces, { state: learner.reward, tensors });

@@ -18,7 +18,7 @@ const common: LearnSettings = {
   query: { share: 0.5 },
 };
 /** What the rewards of all these tasks have in common. */
-export const reward: LearnSettings['reward'] = {
+export const mujocoReward: LearnSettings['reward'] = {
   hidden: [64, 64],
   output: 'linear',
   change: true, // a velocity over the step is in what the step changed
@@ -41,7 +41,7 @@ const ending = (env: string, more?: LearnSettings['reward']): LearnSettings => (
   ...common,
   segment: { window: 50, shortest: 0.2, memory: 40_000 },
   choice: { errorRate: 0.1 },
-  reward: { ...reward, ...short, constant: 30, weightDecay: 2, steps: 100, ...more },
+  reward: { ...mujocoReward, ...short, constant: 30, weightDecay: 2, steps: 100, ...more },
   ppo: ppoOf(env),
 });
 
@@ -50,12 +50,12 @@ const lasting = (env: string): LearnSettings => ({
   ...common,
   segment: { window: 50, memory: 40_000 },
   choice: { errorRate: 0, scale: 0.3 },
-  reward: { ...reward, constant: 0, weightDecay: 0.1, firstSteps: 2000, steps: 400 },
+  reward: { ...mujocoReward, constant: 0, weightDecay: 0.1, firstSteps: 2000, steps: 400 },
   ppo: ppoOf(env),
 });
 /** More members err less than three. Rectified units learn squares and distances from few labels; tanh does not. */
 export const many: LearnSettings['reward'] = {
-  ...reward,
+  ...mujocoReward,
   ...short,
   members: 5,
   constant: 0,

@@ -7,7 +7,7 @@ import { random } from '../random.ts';
 import { createControlPolicy } from '../rl/control-policy.ts';
 import { type PolicySnapshot, untrained } from '../rl/policy-snapshot.ts';
 import { createControlReward } from './control-reward.ts';
-import { createRewardModel } from './reward/model.ts';
+import { createRewardNetworks } from './reward/model.ts';
 import { rewardSchema } from './reward/options.ts';
 import type { RewardSnapshot } from './reward-snapshot.ts';
 
@@ -78,7 +78,7 @@ describe('a reward as ONNX', () => {
     const spaces = { observationSpace: base.observationSpace, actionSpace: discrete, ...more };
     const { actionSpace, observationSpace } = spaces;
     const size = observationSpace.low.length;
-    const model = createRewardModel({ observationSize: size, actionSpace, shape: observationSpace.shape }, options);
+    const model = createRewardNetworks({ observationSize: size, actionSpace, shape: observationSpace.shape }, options);
     const parameters = keep(createParameters(model.parameters, random(2, 'reward')));
     if (options.constant > 0) parameters.values['reward.constant'].data.fill(0.01);
     const numbers = Array.from({ length: options.members }, (_, m) => m);

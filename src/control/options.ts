@@ -23,13 +23,13 @@ export const segmentSchema = z.object({
 });
 
 /** The algorithms that learn from preferences, by name. */
-export const algorithms = ['ppo', 'pebble'] as const;
+export const learnAlgorithms = ['ppo', 'pebble'] as const;
 
 /** The settings of learning from preferences. */
 export const learnSchema = z.object({
   ...worldShape,
   algorithm: z
-    .enum(algorithms)
+    .enum(learnAlgorithms)
     .default('ppo')
     .describe('how the agent learns: PPO, or PEBBLE, which needs fewer steps if actions are continuous'),
   steps: z.number().int().min(1).default(60_000).describe('total environment steps, including the random phase'),

@@ -4,8 +4,8 @@ import { checkChoice } from '../rl/agent.ts';
 import { atariPreset, ppoPresets } from '../rl/index.ts';
 import { presetOf } from '../rl/presets.ts';
 import { behaviorPresets } from './behavior-presets.ts';
-import { mujocoPresets, reward, short } from './mujoco-presets.ts';
-import { algorithms, type LearnOptions, type LearnSettings, learnSchema } from './options.ts';
+import { mujocoPresets, mujocoReward, short } from './mujoco-presets.ts';
+import { type LearnOptions, type LearnSettings, learnAlgorithms, learnSchema } from './options.ts';
 
 /** The paper's error rate. It costs nothing if labels are right. */
 const choice: LearnSettings['choice'] = { errorRate: 0.1 };
@@ -20,7 +20,7 @@ function unfamiliar(env: string): LearnSettings {
     schedule: { firstShare: 0.15, rounds: 10, until: 0.8 },
     query: { share: 0.5 },
     choice,
-    reward: { ...reward, ...short, constant: 10, weightDecay: 1, steps: 100 },
+    reward: { ...mujocoReward, ...short, constant: 10, weightDecay: 1, steps: 100 },
     ppo: { ...options, normalizeRewards: false },
   };
 }
@@ -123,7 +123,7 @@ export function learnOptions(
   onNotice?: (text: string) => void,
   schema: typeof learnSchema = learnSchema,
 ): LearnOptions {
-  checkChoice(settings, algorithms);
+  checkChoice(settings, learnAlgorithms);
   const { algorithm = 'ppo' } = settings;
   const env = typeof settings.env === 'string' ? settings.env : 'CartPole-v1'; // the schema rejects other values below
   const found =

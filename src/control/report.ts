@@ -2,7 +2,7 @@
 import { episodeClips } from '../rl/episodes.ts';
 import { algorithmCharts, returnChart, returnFigure, solvedFrom } from '../rl/report.ts';
 import { type MetricsRow, type Report, readInfo, readMetrics, readSamples, type Section } from '../run/index.ts';
-import { chart, elapsed, settingsOf, subtitle } from '../run/report-parts.ts';
+import { chart, elapsed, settingsSection, subtitle } from '../run/report-parts.ts';
 import { unitOf } from './behaviors/index.ts';
 import { learnSchema } from './options.ts';
 import type { RewardAgreement } from './probe.ts';
@@ -14,7 +14,7 @@ import type { ComparisonSample } from './train.ts';
  */
 export function preferenceReport(folder: string): Report {
   const info = readInfo(folder);
-  const options = settingsOf(learnSchema, info, folder);
+  const options = settingsSection(learnSchema, info, folder);
   const rows = readMetrics(folder);
   const samples = readSamples(folder);
   const comparisons = samples.filter(({ kind }) => kind === 'comparison') as unknown as ComparisonSample[];

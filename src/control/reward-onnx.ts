@@ -17,9 +17,9 @@ import {
   type Tensor,
 } from '../engine/index.ts';
 import { type Space, sizeOf } from '../env/index.ts';
-import { normalized, within } from '../rl/policy-onnx.ts';
-import { CHANGE_EPSILON, EPSILON, LIMIT } from './reward/inputs.ts';
-import { type RewardSnapshot, rewardModelOf } from './reward-snapshot.ts';
+import { normalized, withinBounds } from '../rl/policy-onnx.ts';
+import { CHANGE_EPSILON, EPSILON, OBSERVATION_LIMIT } from './reward/inputs.ts';
+import { type RewardSnapshot, snapshotRewardModel } from './reward-snapshot.ts';
 
 /**
  * The bytes of `reward.onnx`. It takes `observation` [batch, o], float32, and, unless observations are images,
@@ -28,7 +28,7 @@ import { type RewardSnapshot, rewardModelOf } from './reward-snapshot.ts';
  * `reward` [batch], as `score` does.
  */
 export function rewardOnnx(snapshot: RewardSnapshot): Uint8Array {
-  const { model, parameters } = rewardModelOf(snapshot);
+  const { model, parameters } = snapshotRewardModel(snapshot);
   const { observationSpace, options } = snapshot;
   const graph = createGraph();
   const observation = input(graph, 'observation', ['batch', sizeOf(observationSpace)]);
@@ -56,14 +56,18 @@ function describe({ scale, actionSpace, options }: RewardSnapshot, observation: 
       ? input(graph, 'action', [batch], 'int64')
       : input(graph, 'action', [batch, sizeOf(actionSpace)]);
   const parts = [
-    normalized(observation, scale, { epsilon: EPSILON, limit: LIMIT }),
+    normalized(observation, scale, { epsilon: EPSILON, limit: OBSERVATION_LIMIT }),
     actionColumns(action, actionSpace),
   ];
   if (!options.change) return concat(parts, 1);
   const change = sub(input(graph, 'next_observation', [batch, size]), observation);
-  const changed = normalized(change, { variance: scale.changeVariance }, { epsilon: CHANGE_EPSILON, limit: LIMIT });
+  const changed = normalized(
+    change,
+    { variance: scale.changeVariance },
+    { epsilon: CHANGE_EPSILON, limit: OBSERVATION_LIMIT },
+  );
   return concat([...parts, changed, terminated], 1);
 }
 
 const actionColumns = (action: Tensor, space: Space): Tensor =>
-  space.kind === 'discrete' ? cast(oneHot(action, space.n), 'float32') : within(action, space);
+  space.kind === 'discrete' ? cast(oneHot(action, space.n), 'float32') : withinBounds(action, space);

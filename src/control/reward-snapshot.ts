@@ -9,7 +9,7 @@ import { createArena, importParameters } from '../nn/index.ts';
 import { type PlainSpace, plainSpace, spaceOf } from '../rl/policy-snapshot.ts';
 import { fromJson, toJson } from '../run/json.ts';
 import type { InputScale } from './reward/inputs.ts';
-import { createRewardModel } from './reward/model.ts';
+import { createRewardNetworks } from './reward/model.ts';
 import type { RewardOptions } from './reward/options.ts';
 
 /** A reward as plain data: options and weights of its networks, and the scaling of its inputs and outputs. */
@@ -31,9 +31,9 @@ export interface RewardSnapshot {
 }
 
 /** The networks of a snapshot and their parameters. The caller disposes of the parameters. */
-export function rewardModelOf({ observationSpace, actionSpace, options, scale, tensors }: RewardSnapshot) {
+export function snapshotRewardModel({ observationSpace, actionSpace, options, scale, tensors }: RewardSnapshot) {
   const spaces = { observationSize: sizeOf(observationSpace), actionSpace, shape: observationSpace.shape };
-  const model = createRewardModel(spaces, options);
+  const model = createRewardNetworks(spaces, options);
   model.inputs.scale = scale;
   const parameters = createArena(model.parameters);
   try {

@@ -9,18 +9,18 @@ import type { Random } from '../random.ts';
 import type { Rollout } from '../rl/index.ts';
 
 /** Numbers, or the bytes of images. */
-export type Numbers = Float32Array | Uint8Array;
+export type SegmentNumbers = Float32Array | Uint8Array;
 
 /** Consecutive steps of one episode. */
 export interface Segment {
   /** Number of steps; fewer than the window if the episode ended in it. */
   length: number;
   /** [length, o]. */
-  observations: Numbers;
+  observations: SegmentNumbers;
   /** [length, a]; a discrete action is its number. */
   actions: Float32Array;
   /** [length, o]: where each step led; empty for images. */
-  nextObservations: Numbers;
+  nextObservations: SegmentNumbers;
   /** The environment's own rewards [length]: for synthetic teachers and diagnostics, never for learning. */
   rewards: Float32Array;
   /** Whether the last step ended the task. */
@@ -42,11 +42,11 @@ export interface Experience {
   /** Row of the oldest held step. Later steps follow it and wrap around the end. */
   readonly oldest: number;
   /** Arrays are [capacity, count, ...]; `held` rows are valid. */
-  readonly observations: Numbers;
+  readonly observations: SegmentNumbers;
   /** [capacity, count, a]; a discrete action is its number. */
   readonly actions: Float32Array;
   /** Empty if observations are images. */
-  readonly nextObservations: Numbers;
+  readonly nextObservations: SegmentNumbers;
   /** [capacity, count]: the environment's own rewards. */
   readonly rewards: Float32Array;
   /** [capacity, count]: 1 where the step ended the task. */
@@ -67,7 +67,7 @@ export interface Experience {
 export interface SavedNumbers {
   dtype: 'F32' | 'U8';
   shape: number[];
-  data: Numbers;
+  data: SegmentNumbers;
 }
 
 interface ExperienceState {
@@ -83,7 +83,12 @@ interface Rings {
   readonly count: number;
   /** Numbers in a row of each array. */
   readonly widths: Readonly<Record<(typeof arrayNames)[number], number>>;
-  readonly arrays: { observations: Numbers; actions: Float32Array; nextObservations: Numbers; rewards: Float32Array };
+  readonly arrays: {
+    observations: SegmentNumbers;
+    actions: Float32Array;
+    nextObservations: SegmentNumbers;
+    rewards: Float32Array;
+  };
   readonly terminated: Uint8Array;
   readonly truncated: Uint8Array;
   /** By row: its episode, and which step of it. */
@@ -209,7 +214,7 @@ function cutSegment(rings: Rings, start: number, n: number, steps: number): Segm
     // A time limit does not end the task: how the window would have continued is unknown.
     if (truncated[i] && length + 1 < steps) return undefined;
   }
-  const copy = <A extends Numbers>(from: A, width: number): A => {
+  const copy = <A extends SegmentNumbers>(from: A, width: number): A => {
     const out = like(from, length * width);
     for (let t = 0; t < length; t++) {
       const i = placeOf(rings, start + t, n) * width;
@@ -243,7 +248,7 @@ function saveRings(rings: Rings): ReturnType<Experience['save']> {
     seed: episode!.seed,
     actions: Array.from(episode!.actions.subarray(0, episode!.length * widths.actions)),
   }));
-  const tensor = (data: Numbers, width: number): SavedNumbers => tensorOf(data, [capacity * count, width]);
+  const tensor = (data: SegmentNumbers, width: number): SavedNumbers => tensorOf(data, [capacity * count, width]);
   return {
     state: { written, episodes, places },
     tensors: {
@@ -282,11 +287,11 @@ function restoreRings(rings: Rings, state: ExperienceState, tensors: Record<stri
 }
 
 /** Memory for `length` numbers of the same kind. */
-export const like = <A extends Numbers>(from: A | undefined, length: number): A =>
+export const like = <A extends SegmentNumbers>(from: A | undefined, length: number): A =>
   (from instanceof Uint8Array ? new Uint8Array(length) : new Float32Array(length)) as A;
 
 /** Numbers as a tensor of a checkpoint. */
-export const tensorOf = (data: Numbers, shape: number[]): SavedNumbers => ({
+export const tensorOf = (data: SegmentNumbers, shape: number[]): SavedNumbers => ({
   dtype: data instanceof Uint8Array ? 'U8' : 'F32',
   shape,
   data,

@@ -6,10 +6,10 @@ import { releasedAfterwards } from '../../test/support/released.ts';
 import { cartPole, type EnvironmentSource, makeEnvironment, sizeOf, sourceOf } from '../env/index.ts';
 import { HeedError } from '../error.ts';
 import { seedFor } from '../random.ts';
-import { type Algorithm, algorithms } from '../rl/agent.ts';
+import { type Algorithm, rlAlgorithms } from '../rl/agent.ts';
 import { type RlInput, rl, rlOptions } from '../rl/index.ts';
 import { createRlLearner, trainRl } from '../rl/train.ts';
-import { type Clips, createRun } from '../run/index.ts';
+import { type ClipsSection, createRun } from '../run/index.ts';
 import {
   type Clip,
   type ControlPolicy,
@@ -165,7 +165,7 @@ const small: Record<Algorithm, object> = {
   sac: { learningStarts: 250, minibatch: 16, bufferSize: 500, hidden: [8] },
 };
 
-describe.each(algorithms)('a run of heed rl by %s', (algorithm) => {
+describe.each(rlAlgorithms)('a run of heed rl by %s', (algorithm) => {
   it('is loaded as the policy that was evaluated at its end, and as that of an earlier step', async () => {
     const settings = {
       ...{ algorithm, env: 'Pendulum-v1', steps: 1000, evaluations: 1, episodes: 2 },
@@ -212,7 +212,7 @@ it('a run of heed train is loaded as what it was', async () => {
   const figure = (label: string) => report.summary.find((one) => one.label === label);
   expect(figure('Held-out accuracy')?.value).toMatch(/^\d+\.\d\u00a0%$/);
   expect(figure('Time')?.value).toMatch(/^\d+\u00a0s$/);
-  const clips = report.sections.at(-1) as Clips;
+  const clips = report.sections.at(-1) as ClipsSection;
   expect(clips.title).toBe('What it learned');
   expect(clips.comparisons).toHaveLength(2);
   const { first, second, names, caption } = clips.comparisons[0];

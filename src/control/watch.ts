@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { openEnvironment } from '../env/index.ts';
 import { parseOptions } from '../options.ts';
-import { evaluatePolicy } from '../rl/control-policy.ts';
+import { evaluateControlPolicy } from '../rl/control-policy.ts';
 import { episodeClips, recordEpisodes } from '../rl/episodes.ts';
 import { checkpointShape, controlSettings, readRunPolicy } from '../rl/load-policy.ts';
 import { type Report, readInfo } from '../run/index.ts';
@@ -37,7 +37,7 @@ export async function watchPage(folder: string, options: WatchOptions = {}): Pro
       ...{ seed, step: found.step, episodes, seconds, framesPerSecond: FRAMES_PER_SECOND },
     });
     const figure = (label: string, policy: typeof found.policy) => {
-      const { mean, std } = evaluatePolicy(environment, policy, { episodes: EVALUATED, seed });
+      const { mean, std } = evaluateControlPolicy(environment, policy, { episodes: EVALUATED, seed });
       const [value, deviation] = [mean, std].map((x) => x.toFixed(1).replace('-', '−'));
       return { label, value, note: `${unit ?? 'return'}; ± ${deviation} over ${EVALUATED} greedy episodes` };
     };

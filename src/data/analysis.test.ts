@@ -6,7 +6,7 @@ import { check } from './check.ts';
 import { inspect } from './inspect.ts';
 import { epochOrder, shuffled } from './order.ts';
 import type { Row } from './row.ts';
-import { split, splits } from './split.ts';
+import { splitDataset, splits } from './split.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'heed-data-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -128,8 +128,8 @@ describe('check', () => {
 
 describe('split', () => {
   const texts = (n: number) => Array.from({ length: n }, (_, i) => ({ text: `row ${i}`, group: i % 7 }));
-  async function drawn(path: string, options: Parameters<typeof split>[1]) {
-    const found = await split(path, options);
+  async function drawn(path: string, options: Parameters<typeof splitDataset>[1]) {
+    const found = await splitDataset(path, options);
     const rows: Record<string, Row[]> = {};
     for (const name of splits) {
       rows[name] = [];
@@ -174,17 +174,17 @@ describe('split', () => {
 
   it('leaves bad rows out if told so', async () => {
     const path = file(['bad', ...texts(10)]);
-    await expect(split(path, {})).rejects.toThrow('line 1');
+    await expect(splitDataset(path, {})).rejects.toThrow('line 1');
     const bad: unknown[] = [];
-    const found = await split(path, { test: 0.5 }, { onBadRow: 'skip', onSkip: (row) => bad.push(row) });
+    const found = await splitDataset(path, { test: 0.5 }, { onBadRow: 'skip', onSkip: (row) => bad.push(row) });
     for await (const _ of found.read('test'));
     expect(found.rows).toEqual({ train: 5, validation: 0, test: 5 });
     expect(bad.length).toBe(1);
   });
 
   it('refuses shares that leave nothing, and a column that is not there', async () => {
-    await expect(split(file(texts(9)), { test: 0.6, validation: 0.4 })).rejects.toThrow('leave a share');
-    await expect(split(file(texts(9)), { by: 'none' })).rejects.toThrow('no row has the column "none"');
+    await expect(splitDataset(file(texts(9)), { test: 0.6, validation: 0.4 })).rejects.toThrow('leave a share');
+    await expect(splitDataset(file(texts(9)), { by: 'none' })).rejects.toThrow('no row has the column "none"');
   });
 });
 

@@ -15,7 +15,7 @@ const NEWLINE = 0x0a;
 export class DamagedFile extends HeedError {}
 
 /** The bytes of a file, decompressed if needed. */
-export function chunksOf(path: string, { gzip }: { gzip: boolean }): Chunks {
+export function byteChunks(path: string, { gzip }: { gzip: boolean }): Chunks {
   const file = createReadStream(path, { highWaterMark: CHUNK });
   if (!gzip) return file;
   // the consumer of the chunks gets the error too

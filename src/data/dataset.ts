@@ -8,14 +8,14 @@ import {
   type BadRow,
   DEEPEST,
   type Fault,
-  inWords,
   isDeeper,
   isRecord,
   type Place,
   placeInWords,
   type Row,
+  valueInWords,
 } from './row.ts';
-import { type Data, isRows, type Rows } from './rows.ts';
+import { type Data, type DataRows, isRows } from './rows.ts';
 
 /** Which rows `readDataset` accepts, and what it does with others. */
 export interface DatasetOptions {
@@ -73,17 +73,17 @@ export const sourcesOf = (data: Data | readonly string[], name = 'data'): string
   isInMemory(data) ? [name] : dataFiles(data);
 
 /** Whether data are rows in memory. A list of paths is not. */
-export const isInMemory = (data: Data | readonly string[]): data is Rows =>
+export const isInMemory = (data: Data | readonly string[]): data is DataRows =>
   isRows(data) && !(Array.isArray(data) && typeof data[0] === 'string');
 
-async function* rowsInMemory(rows: Rows, file: string): AsyncGenerator<FoundInFile> {
+async function* rowsInMemory(rows: DataRows, file: string): AsyncGenerator<FoundInFile> {
   let row = 0;
   for await (const value of rows) {
     row++;
     const place = { file, line: 0, row };
     yield isRecord(value)
       ? { ...place, value }
-      : { ...place, field: '', reason: `expected an object with the columns of a row, got ${inWords(value)}` };
+      : { ...place, field: '', reason: `expected an object with the columns of a row, got ${valueInWords(value)}` };
   }
 }
 

@@ -3,7 +3,7 @@ import { open } from 'node:fs/promises';
 import { createGunzip } from 'node:zlib';
 import { messageOf } from '../error.ts';
 import { fileError, isSystemError } from '../files.ts';
-import { type Chunks, chunksOf, DamagedFile, withoutMark } from './bytes.ts';
+import { byteChunks, type Chunks, DamagedFile, withoutMark } from './bytes.ts';
 import { readCsv } from './csv.ts';
 import { readJson } from './json.ts';
 import { readJsonl } from './jsonl.ts';
@@ -69,7 +69,7 @@ async function* rowsOf(path: string): AsyncGenerator<Found> {
     throw new DamagedFile('is UTF-16: expected UTF-8');
   }
   const type = (named.type ?? 'json') === 'json' ? jsonOrLines(text) : named.type!;
-  const chunks = withoutMark(chunksOf(path, { gzip }));
+  const chunks = withoutMark(byteChunks(path, { gzip }));
   yield* readers[type as keyof typeof readers](chunks);
 }
 

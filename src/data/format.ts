@@ -2,7 +2,7 @@
  * The formats of rows, by the names the field uses (TRL's "dataset formats and types"), and what is wrong with a row.
  * Each has text or chat messages; other columns are kept.
  */
-import { type Fault, inWords, isRecord, type Row } from './row.ts';
+import { type Fault, isRecord, type Row, valueInWords } from './row.ts';
 
 /** Row formats. TRL's names where it has the format. */
 export const formats = [
@@ -192,7 +192,7 @@ function faultOfMessages(value: unknown, field: string, speech: Speech = OURS): 
   if (value.length === 0) return { field, reason: 'is empty' };
   for (const [i, message] of value.entries()) {
     const at = `${field}[${i}]`;
-    if (!isRecord(message)) return { field: at, reason: `expected a message, got ${inWords(message)}` };
+    if (!isRecord(message)) return { field: at, reason: `expected a message, got ${valueInWords(message)}` };
     const role = message[speech.role];
     const content = message[speech.content];
     if (typeof role !== 'string') return { field: `${at}.${speech.role}`, reason: missingOr('text', role) };
@@ -220,7 +220,7 @@ export function flagOf(value: unknown): boolean | undefined {
 const isMissing = (value: unknown) => value === undefined || value === null;
 
 const missingOr = (expected: string, value: unknown) =>
-  isMissing(value) ? 'is missing' : `expected ${expected}, got ${inWords(value)}`;
+  isMissing(value) ? 'is missing' : `expected ${expected}, got ${valueInWords(value)}`;
 
 const isHh = (value: unknown) => typeof value === 'string' && /^\s*Human:[\s\S]*\n\nAssistant:/.test(value);
 

@@ -18,6 +18,7 @@ export { type BadRow, type Fault, type Place, placeInWords, type Row } from './r
 export {
   collectRows,
   type Data,
+  type DataRows,
   isRows,
   type MessagesRow,
   type PreferenceRow,
@@ -25,10 +26,9 @@ export {
   type PromptRow,
   type RankingRow,
   type RatedRow,
-  type Rows,
   type StepwiseRow,
   type TextRow,
   type UnpairedPreferenceRow,
 } from './rows.ts';
-export { type Split, type SplitOptions, type Splits, split, splitSchema, splits } from './split.ts';
+export { type Split, type SplitOptions, type Splits, splitDataset, splitSchema, splits } from './split.ts';
 export { writeDataset } from './write.ts';

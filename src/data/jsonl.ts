@@ -1,7 +1,7 @@
 /** JSON Lines: one object per line. */
 import { messageOf } from '../error.ts';
 import { type Chunks, linesOf, textOf } from './bytes.ts';
-import { type Found, inWords, isRecord } from './row.ts';
+import { type Found, isRecord, valueInWords } from './row.ts';
 
 /** Every line except blank ones. */
 export async function* readJsonl(chunks: Chunks): AsyncGenerator<Found> {
@@ -19,7 +19,7 @@ export function parseRow(bytes: Uint8Array, line: number): Found | undefined {
   try {
     const value: unknown = JSON.parse(text);
     if (isRecord(value)) return { line, value };
-    return { line, field: '', reason: `expected an object, got ${inWords(value)}` };
+    return { line, field: '', reason: `expected an object, got ${valueInWords(value)}` };
   } catch (error) {
     return { line, field: '', reason: `is not JSON: ${messageOf(error)}` };
   }

@@ -51,7 +51,7 @@ export function isDeeper(value: unknown, levels: number): boolean {
 }
 
 /** A value in a few words, for "expected …, got …". */
-export function inWords(value: unknown): string {
+export function valueInWords(value: unknown): string {
   if (value === undefined || value === null) return 'nothing';
   if (typeof value === 'string') return value.length > 20 ? 'text' : JSON.stringify(value);
   if (typeof value === 'number' || typeof value === 'boolean') return String(value);

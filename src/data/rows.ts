@@ -5,10 +5,10 @@ import type { Message, TextOrMessages } from './format.ts';
  * A dataset: a path (a file, a folder, a pattern), or rows in memory. An array is used as it is; an iterable is read
  * once. Other columns of rows are kept.
  */
-export type Data<R = object> = string | Rows<R>;
+export type Data<R = object> = string | DataRows<R>;
 
 /** Rows in memory. */
-export type Rows<R = object> =
+export type DataRows<R = object> =
   | Iterable<R | (R & Record<string, unknown>)>
   | AsyncIterable<R | (R & Record<string, unknown>)>;
 
@@ -91,7 +91,7 @@ export interface StepwiseRow {
 }
 
 /** Rows as an array; an array is returned as it is. */
-export async function collectRows<R>(rows: Rows<R>): Promise<readonly R[]> {
+export async function collectRows<R>(rows: DataRows<R>): Promise<readonly R[]> {
   if (Array.isArray(rows)) return rows;
   const collected: R[] = [];
   for await (const row of rows) collected.push(row);
@@ -99,5 +99,5 @@ export async function collectRows<R>(rows: Rows<R>): Promise<readonly R[]> {
 }
 
 /** Whether a value can be iterated and is not text. */
-export const isRows = (value: unknown): value is Rows =>
+export const isRows = (value: unknown): value is DataRows =>
   typeof value === 'object' && value !== null && (Symbol.iterator in value || Symbol.asyncIterator in value);

@@ -45,7 +45,7 @@ export interface Splits {
  * Assigns each sound row to a split at random. Groups stay whole: one that does not fit into the rest of a share goes
  * to the next split, so shares are met to within a group. @throws HeedError if no row has the column `by`.
  */
-export async function split(
+export async function splitDataset(
   data: Data | readonly string[],
   options: z.input<typeof splitSchema>,
   reading: Omit<DatasetOptions, 'accept'> = {},

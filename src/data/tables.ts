@@ -2,12 +2,12 @@
 import { HeedError } from '../error.ts';
 import type { Row } from './row.ts';
 
-export type Rows = AsyncIterable<Row> | Iterable<Row>;
+export type TableRows = AsyncIterable<Row> | Iterable<Row>;
 
 const TABLE = 1000;
 
 /** Rows in thousands, with the columns of the first thousand. @throws HeedError for a row with other columns. */
-export async function* inTables(rows: Rows): AsyncGenerator<{ columns: string[]; rows: Row[]; isFirst: boolean }> {
+export async function* inTables(rows: TableRows): AsyncGenerator<{ columns: string[]; rows: Row[]; isFirst: boolean }> {
   let columns: Set<string> | undefined;
   let some: Row[] = [];
   let before = 0;

@@ -6,7 +6,7 @@ import type { SchemaElement } from 'hyparquet';
 import { fileWriter, ParquetWriter } from 'hyparquet-writer';
 import { HeedError } from '../error.ts';
 import { isRecord } from './row.ts';
-import { inTables, type Rows } from './tables.ts';
+import { inTables, type TableRows } from './tables.ts';
 
 /** The kind of a column's values; `json` if they differ too much for anything else. */
 type Kind =
@@ -15,7 +15,7 @@ type Kind =
   | { kind: 'record'; fields: Map<string, Kind> };
 
 /** Writes a row group for each table. @throws HeedError for a value unlike those of the first table. */
-export async function writeParquet(path: string, rows: Rows): Promise<void> {
+export async function writeParquet(path: string, rows: TableRows): Promise<void> {
   let kinds = new Map<string, Kind>();
   let writer: ParquetWriter | undefined;
   for await (const { columns, rows: some } of inTables(rows)) {

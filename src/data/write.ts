@@ -6,7 +6,7 @@ import { gzipSync } from 'node:zlib';
 import { HeedError } from '../error.ts';
 import { fileError, isSystemError, syncFolder, writeAll } from '../files.ts';
 import { fileType } from './file.ts';
-import { inTables, type Rows } from './tables.ts';
+import { inTables, type TableRows } from './tables.ts';
 import { writeParquet } from './write-parquet.ts';
 
 /**
@@ -15,7 +15,7 @@ import { writeParquet } from './write-parquet.ts';
  * Returns the number of rows. @throws HeedError for another extension, if the system refuses, or for a row that does
  * not fit the table.
  */
-export async function writeDataset(path: string, rows: Rows): Promise<number> {
+export async function writeDataset(path: string, rows: TableRows): Promise<number> {
   const { type, gzip } = fileType(path);
   if (type === undefined || (type === 'parquet' && gzip)) {
     throw new HeedError(`"${path}" has no known extension: expected .jsonl, .json, .csv, .tsv or .parquet`, {
@@ -46,10 +46,10 @@ export async function writeDataset(path: string, rows: Rows): Promise<number> {
 }
 
 const texts = {
-  jsonl: async function* (rows: Rows) {
+  jsonl: async function* (rows: TableRows) {
     for await (const row of rows) yield `${json(row)}\n`;
   },
-  json: async function* (rows: Rows) {
+  json: async function* (rows: TableRows) {
     let before = '[\n';
     for await (const row of rows) {
       yield `${before}${json(row)}`;
@@ -57,8 +57,8 @@ const texts = {
     }
     yield before === '[\n' ? '[]\n' : '\n]\n';
   },
-  csv: (rows: Rows) => delimited(rows, ','),
-  tsv: (rows: Rows) => delimited(rows, '\t'),
+  csv: (rows: TableRows) => delimited(rows, ','),
+  tsv: (rows: TableRows) => delimited(rows, '\t'),
 };
 
 const json = (value: unknown) =>
@@ -84,7 +84,7 @@ async function writeText(path: string, lines: AsyncIterable<string>, gzip: boole
   }
 }
 
-async function* delimited(rows: Rows, delimiter: string): AsyncGenerator<string> {
+async function* delimited(rows: TableRows, delimiter: string): AsyncGenerator<string> {
   const line = (cells: string[]) => `${cells.join(delimiter)}\n`;
   const special = new RegExp(`^$|["\\r\\n${delimiter}]`);
   const cell = (value: unknown) => {

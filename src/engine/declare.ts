@@ -38,7 +38,7 @@ export function declareInputs<const I extends InputSpecs>(graph: Graph, inputs: 
   for (const [name, spec] of Object.entries(inputs)) {
     tensors[name] = spec && ('shape' in spec ? input(graph, name, spec.shape, spec.dtype) : input(graph, name, spec));
   }
-  return guarded('input', tensors) as TensorsOf<I>;
+  return guardedInputs('input', tensors) as TensorsOf<I>;
 }
 
 /**
@@ -46,7 +46,7 @@ export function declareInputs<const I extends InputSpecs>(graph: Graph, inputs: 
  *
  * @param kind - What one of them is, in a word for the error: "input".
  */
-export function guarded<T extends object>(kind: string, things: T): T {
+export function guardedInputs<T extends object>(kind: string, things: T): T {
   return new Proxy(things, {
     get(target, key) {
       // `then` and `toJSON` are what `await` and JSON.stringify look for in anything

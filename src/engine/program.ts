@@ -8,7 +8,7 @@ import { createGraph, emit, type Graph, type Tensor, type TracedNode } from './g
 import { checkInPlace } from './in-place.ts';
 import type { Pointer } from './library.ts';
 import { encodeModel, type Initializer } from './onnx.ts';
-import { type Data, overlap, runtime, Value } from './runtime.ts';
+import { overlap, runtime, Value, type ValueData } from './runtime.ts';
 import { checkValue, describeSpec, inferShape, learnSymbols, type Spec } from './spec.ts';
 
 /** How a program is compiled. */
@@ -73,7 +73,7 @@ export interface Program<I extends InputSpecs = AnyInputs, O extends string = st
     inputs: { readonly [K in keyof I]: Numbers | Extract<I[K], undefined> } & Readonly<
       Record<string, Numbers | undefined>
     >,
-  ): Record<O, Data>;
+  ): Record<O, ValueData>;
   /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }

@@ -77,7 +77,7 @@ const types = {
 } as const;
 
 /** The typed arrays that hold values. float16 is stored as its 16 bits, bool as bytes of 0 and 1. */
-export type Data = InstanceType<(typeof types)[DType][1]>;
+export type ValueData = InstanceType<(typeof types)[DType][1]>;
 type DataOf<D extends DType> = InstanceType<(typeof types)[D][1]>;
 
 /**

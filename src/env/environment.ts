@@ -76,11 +76,11 @@ export interface Frame {
   /** Height in units of the frame. */
   height: number;
   /** Shapes in the order in which they are drawn. */
-  shapes: Shape[];
+  shapes: FrameShape[];
 }
 
 /** A shape of a picture. Colors are CSS colors. */
-export type Shape =
+export type FrameShape =
   | { kind: 'polygon'; points: number[]; fill: string }
   | { kind: 'line'; points: number[]; stroke: string; width: number }
   | { kind: 'circle'; x: number; y: number; radius: number; fill: string }

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { HeedError } from '../error.ts';
 import { itemKinds } from './judgment.ts';
 import { newId, note } from './store/audit.ts';
-import type { Database, Query } from './store/database.ts';
+import type { Database, DatabaseQuery } from './store/database.ts';
 
 const whole = (least: number) => z.number().int().min(least);
 
@@ -103,7 +103,7 @@ export async function createProject(
 }
 
 /** The project with a name or id. @throws HeedError that lists the projects, if there is none. */
-export async function findProject({ query }: { query: Query }, nameOrId: string): Promise<Project> {
+export async function findProject({ query }: { query: DatabaseQuery }, nameOrId: string): Promise<Project> {
   const row = await query
     .selectFrom('projects')
     .selectAll()
@@ -167,7 +167,7 @@ export const guidelinesSchema = z.object({
 export type Guidelines = z.output<typeof guidelinesSchema>;
 
 /** The latest guidelines of the project with this id. */
-export const guidelinesOf = ({ query }: { query: Query }, project: string): Promise<Guidelines> =>
+export const guidelinesOf = ({ query }: { query: DatabaseQuery }, project: string): Promise<Guidelines> =>
   query
     .selectFrom('guidelines')
     .select(['version', 'text', 'created'])

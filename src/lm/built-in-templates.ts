@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { HeedError } from '../error.ts';
 import { fileError } from '../files.ts';
-import { compile } from './tokenizer/jinja.ts';
+import { compileTemplate } from './tokenizer/jinja.ts';
 import { TEMPLATE, type Tokenizer } from './tokenizer.ts';
 
 /** A message's text: for a list of parts, the text of each. */
@@ -122,7 +122,7 @@ function readTemplate(name: string, tokenizer: Tokenizer): string {
     throw fileError(error, 'read', name);
   }
   try {
-    compile(text);
+    compileTemplate(text);
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new HeedError(`The chat template in "${name}" cannot be read: ${why}`, {

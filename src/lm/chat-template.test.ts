@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { HeedError } from '../error.ts';
-import { encodeChat, type Message, renderAssistantSpans, renderChat } from './chat-template.ts';
+import { type ChatMessage, encodeChat, renderAssistantSpans, renderChat } from './chat-template.ts';
 import { loadTokenizer } from './tokenizer.ts';
 
 const root = resolve(import.meta.dirname, '..', '..');
@@ -10,8 +10,8 @@ const models = join(root, 'test', 'fixtures', 'models');
 const published = resolve(root, '..', 'shared', 'fixtures', 'chat_templates');
 const json = (path: string) => JSON.parse(readFileSync(path, 'utf8'));
 
-const user = (content: string): Message => ({ role: 'user', content });
-const assistant = (content: string): Message => ({ role: 'assistant', content });
+const user = (content: string): ChatMessage => ({ role: 'user', content });
+const assistant = (content: string): ChatMessage => ({ role: 'assistant', content });
 
 const refusal = (act: () => unknown): HeedError => {
   try {
@@ -24,7 +24,7 @@ const refusal = (act: () => unknown): HeedError => {
 };
 
 interface Chat {
-  messages: Message[];
+  messages: ChatMessage[];
   add_generation_prompt: boolean;
   text: string;
   ids: number[];

@@ -5,12 +5,12 @@
  */
 
 import { HeedError, messageOf } from '../error.ts';
-import { compile, type Rendered, type Template } from './tokenizer/jinja.ts';
+import { compileTemplate, type JinjaTemplate, type Rendered } from './tokenizer/jinja.ts';
 import type { Offsets } from './tokenizer/offsets.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
 /** One turn of a conversation. Templates may read further fields. */
-export interface Message {
+export interface ChatMessage {
   /** Who speaks: mostly "system", "user", "assistant" or "tool". */
   role: string;
   /** The message's text, or its parts; absent if it only calls tools. */
@@ -49,7 +49,7 @@ export interface RenderOptions {
  * @throws HeedError if the template cannot be read, or refuses the conversation: many require user and assistant to
  * alternate.
  */
-export function renderChat(template: string, messages: readonly Message[], options: RenderOptions = {}): string {
+export function renderChat(template: string, messages: readonly ChatMessage[], options: RenderOptions = {}): string {
   return render(template, messages, options).text;
 }
 
@@ -61,7 +61,7 @@ export function renderChat(template: string, messages: readonly Message[], optio
  */
 export function renderAssistantSpans(
   template: string,
-  messages: readonly Message[],
+  messages: readonly ChatMessage[],
   options: RenderOptions = {},
 ): { text: string; spans: Offsets } {
   const { text, generation } = render(template, messages, options);
@@ -96,7 +96,7 @@ export function renderAssistantSpans(
  */
 export function encodeChat(
   tokenizer: Tokenizer,
-  messages: readonly Message[],
+  messages: readonly ChatMessage[],
   { assistantMask = false, ...rendering }: RenderOptions & { assistantMask?: boolean } = {},
 ): { ids: number[]; assistantMask?: number[] } {
   const { tool_use: withTools } = rendering.tools ? tokenizer.chatTemplates : {};
@@ -128,7 +128,7 @@ function specialTokens({ bos, eos, tokenOf }: Tokenizer): RenderOptions {
   };
 }
 
-function render(template: string, messages: readonly Message[], options: RenderOptions): Rendered {
+function render(template: string, messages: readonly ChatMessage[], options: RenderOptions): Rendered {
   const { addGenerationPrompt = false, tools, documents, bosToken, eosToken, variables, now = new Date() } = options;
   try {
     return compiled(template).render(
@@ -152,14 +152,14 @@ function render(template: string, messages: readonly Message[], options: RenderO
   }
 }
 
-const templates = new Map<string, Template>();
+const templates = new Map<string, JinjaTemplate>();
 
 /** Templates are compiled once: a dataset has as many conversations as rows. */
-function compiled(source: string): Template {
+function compiled(source: string): JinjaTemplate {
   let template = templates.get(source);
   if (!template) {
     try {
-      template = compile(source);
+      template = compileTemplate(source);
     } catch (error) {
       throw new HeedError(`The chat template cannot be read: ${messageOf(error)}`, {
         hint: 'Check the Jinja of chat_template.jinja, or of chat_template in tokenizer_config.json.',

@@ -1,12 +1,12 @@
 /** Completions in one line: prompts in, texts out. */
 import { HeedError } from '../error.ts';
-import { encodeChat, type Message } from './chat-template.ts';
+import { type ChatMessage, encodeChat } from './chat-template.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { createGenerator, type GenerateOptions } from './generate.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
 /** A text, or a conversation in which the assistant speaks next. */
-export type Prompt = string | readonly Message[];
+export type Prompt = string | readonly ChatMessage[];
 
 /**
  * Options of `model.generate`: sampling (`temperature`, `topK`, `topP`, …), `maxTokens`, `seed`, `stop`, `batch` and
@@ -34,7 +34,7 @@ export async function complete(
   const { config, parameters, tokenizer, ends } = model;
   const ids = prompts.map((prompt) => {
     if (typeof prompt === 'string' && !chat) return tokenizer.encode(prompt);
-    const messages: readonly Message[] = typeof prompt === 'string' ? [{ role: 'user', content: prompt }] : prompt;
+    const messages: readonly ChatMessage[] = typeof prompt === 'string' ? [{ role: 'user', content: prompt }] : prompt;
     return encodeChat(tokenizer, messages, { addGenerationPrompt: true }).ids;
   });
   const generator = createGenerator(config, parameters.values);
@@ -47,7 +47,7 @@ export async function complete(
 }
 
 /** Whether a value is one conversation, and not a list of prompts. @throws HeedError if it is neither. */
-export function isConversation(prompt: readonly unknown[]): prompt is readonly Message[] {
+export function isConversation(prompt: readonly unknown[]): prompt is readonly ChatMessage[] {
   if (prompt.length === 0) return false;
   const messages = prompt.filter((item) => typeof item === 'object' && item !== null && 'role' in item);
   if (messages.length === 0 || messages.length === prompt.length) return messages.length > 0;

@@ -13,7 +13,7 @@ import { HeedError } from '../error.ts';
 import { type CachedDecoderOptions, type CachedStep, createCachedDecoder, type DecoderConfig } from '../nn/index.ts';
 import { type Random, random } from '../random.ts';
 import { type CompletionText, decodeCompletion, streamCompletion } from './answer-text.ts';
-import { createRows, createRunner, type Rows } from './rows.ts';
+import { createDecoderRows, createRunner, type DecoderRows } from './rows.ts';
 import { chooseToken, samplingSchema } from './sampling.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
@@ -98,14 +98,14 @@ export function createGenerator(
   const decoder = createCachedDecoder(config, weights, options);
   const size = Object.values(weights).reduce((sum, { data }) => sum + data.length, 0);
   // the cache and the steps bound to it are reused: new ones cost as much as reading a prompt
-  let idle: Rows | undefined;
+  let idle: DecoderRows | undefined;
   let released = false;
-  const takeRows = (batch: number): Rows => {
-    const rows = idle && idle.batch >= batch ? idle : createRows(decoder, batch);
+  const takeRows = (batch: number): DecoderRows => {
+    const rows = idle && idle.batch >= batch ? idle : createDecoderRows(decoder, batch);
     if (rows === idle) idle = undefined;
     return rows;
   };
-  const giveBack = (rows: Rows) => {
+  const giveBack = (rows: DecoderRows) => {
     idle?.[Symbol.dispose]();
     idle = released ? undefined : rows;
     if (released) rows[Symbol.dispose]();
@@ -131,8 +131,8 @@ export function createGenerator(
 }
 
 interface Parts {
-  takeRows(batch: number): Rows;
-  giveBack(rows: Rows): void;
+  takeRows(batch: number): DecoderRows;
+  giveBack(rows: DecoderRows): void;
   config: DecoderConfig;
   /** Number of parameters. */
   size: number;

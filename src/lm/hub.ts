@@ -22,11 +22,11 @@ import { datasetInfo, getHFHubCachePath, getRepoFolderName, listFiles, modelInfo
 import { HeedError } from '../error.ts';
 import { fileError, isSystemError, writeFileAtomic } from '../files.ts';
 import { bytesLeft, download, onDisk, type RemoteFile } from './hub/download.ts';
-import { type Choice, checkFile, nameOf, select } from './hub/files.ts';
+import { checkFile, type FileChoice, nameOf, select } from './hub/files.ts';
 import { type Hub, type HubOptions, hubFetch, notAHub, openHub, type Repo } from './hub/request.ts';
 
 /** How `pull` gets files from the Hub: which ones, from where, and into which cache. */
-export interface PullOptions extends HubOptions, Choice {
+export interface PullOptions extends HubOptions, FileChoice {
   /** Folder of the cache. Default: HF_HUB_CACHE, else `hub` in HF_HOME, else ~/.cache/huggingface/hub. */
   cache?: string;
   /** Use the cache only, without the network. Default: HF_HUB_OFFLINE. */

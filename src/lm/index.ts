@@ -1,8 +1,8 @@
 export { type Adapter, readAdapter, writeAdapter } from './adapter-files.ts';
 export { type BpeOptions, type TokenizerJson, trainBpe, wordLevelTokenizer } from './bpe-trainer.ts';
 export {
+  type ChatMessage,
   encodeChat,
-  type Message,
   type MessagePart,
   type RenderOptions,
   renderAssistantSpans,

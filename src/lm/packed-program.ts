@@ -160,7 +160,7 @@ function place(data: Int32Array | Float32Array, places: Int32Array, numbers: Arr
 export type PackedLoss = (reading: Reading) => { loss: Tensor } & Record<string, Tensor>;
 
 /** Numbers by the name of a loss's input. */
-export type Numbers = Readonly<Record<string, ArrayLike<number>>>;
+export type PackedNumbers = Readonly<Record<string, ArrayLike<number>>>;
 
 /** A training step over packed batches of any size. Holds native memory: dispose of it. */
 export interface PackedTrainer {
@@ -173,7 +173,7 @@ export interface PackedTrainer {
    *
    * @throws HeedError if the loss reads an input that is missing.
    */
-  run(batch: PackedBatch, perLabel: Numbers, perSequence?: Numbers): Readonly<Record<string, Value>>;
+  run(batch: PackedBatch, perLabel: PackedNumbers, perSequence?: PackedNumbers): Readonly<Record<string, Value>>;
   /** Places of the last batch's labels in outputs of [labels]. */
   places(): Int32Array;
   /** The next batch's gradients replace the sum instead of adding to it. */
@@ -259,7 +259,7 @@ const recorded = (reading: Reading, reads: Set<string>): Reading =>
     perSequence: { value: (name: string) => reading.perSequence(reads.add(name) && name) },
   });
 
-const missing = (name: string, ...numbers: Numbers[]) =>
+const missing = (name: string, ...numbers: PackedNumbers[]) =>
   new HeedError(`the loss reads "${name}", which it is not given`, {
     hint: `it is given ${numbers.flatMap(Object.keys).join(', ') || 'nothing'}`,
   });

@@ -5,7 +5,7 @@
 import { setImmediate } from 'node:timers/promises';
 import type { CachedDecoder, CachedStep, DecoderCache } from '../nn/index.ts';
 
-export interface Rows {
+export interface DecoderRows {
   readonly batch: number;
   /**
    * Makes room for rows of `length` tokens, and `most` in the end. Keeps the active rows, with `working` cached tokens
@@ -21,7 +21,7 @@ export interface Rows {
 
 const FEW_TOKENS = 256;
 
-export function createRows(decoder: CachedDecoder, batch: number): Rows {
+export function createDecoderRows(decoder: CachedDecoder, batch: number): DecoderRows {
   let cache: DecoderCache | undefined;
   const steps = new Map<number, CachedStep>();
   let prompts: CachedStep | undefined;

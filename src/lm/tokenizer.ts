@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { HeedError, messageOf } from '../error.ts';
 import { fileError, isSystemError, writeFileAtomic } from '../files.ts';
 import { decodeStream } from './tokenizer/decode-stream.ts';
-import { type Json, type Library, openLibrary } from './tokenizer/library.ts';
+import { type Json, openLibrary, type TokenizersLibrary } from './tokenizer/library.ts';
 import { type Aligner, aligner, type Offsets } from './tokenizer/offsets.ts';
 
 const TOKENIZER = 'tokenizer.json';
@@ -168,7 +168,11 @@ export function tokenizerFrom(files: TokenizerFiles, where = 'the tokenizer'): T
 }
 
 /** The ids of a text. A model without an unknown token leaves out what it has no token for, as the reference does. */
-function encoded(library: Library, text: string, addSpecialTokens: boolean): { ids: number[]; tokens: string[] } {
+function encoded(
+  library: TokenizersLibrary,
+  text: string,
+  addSpecialTokens: boolean,
+): { ids: number[]; tokens: string[] } {
   const { ids, tokens } = library.encode(text, { add_special_tokens: addSpecialTokens });
   return {
     ids: ids.filter((id) => id !== undefined),
@@ -176,7 +180,7 @@ function encoded(library: Library, text: string, addSpecialTokens: boolean): { i
   };
 }
 
-function open(json: Json, config: Json, where: string): Library {
+function open(json: Json, config: Json, where: string): TokenizersLibrary {
   try {
     const unknown = (json.model as Json | undefined)?.unk_token;
     // a WordLevel model's unknown token is in tokenizer.json, where the library does not look for it

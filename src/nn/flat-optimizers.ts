@@ -65,7 +65,7 @@ export interface Update {
 }
 
 /** A stretch [start, end) of the arena's numbers with the same weight decay. */
-export interface Run {
+export interface DecayRun {
   /** Its first number. */
   start: number;
   /** The number after its last. */
@@ -80,10 +80,10 @@ const CHUNK = 1 << 18;
 const SMALL = 1 << 16; // with its moments it fits a second-level cache
 
 /** Whether an update of an arena ends before other threads could join in. */
-export const isSmall = ({ flat }: Arena): boolean => flat.length <= SMALL;
+export const isSmallArena = ({ flat }: Arena): boolean => flat.length <= SMALL;
 
 /** Stretches of at most CHUNK numbers. */
-export function chunksOf<R extends { start: number; end: number }>(run: R): R[] {
+export function parameterChunks<R extends { start: number; end: number }>(run: R): R[] {
   return Array.from({ length: Math.ceil((run.end - run.start) / CHUNK) }, (_, i) => {
     const start = run.start + i * CHUNK;
     return { ...run, start, end: Math.min(run.end, start + CHUNK) };
@@ -94,7 +94,7 @@ export function chunksOf<R extends { start: number; end: number }>(run: R): R[] 
 export function flatUpdate(
   parameters: Arena,
   gradients: Arena,
-  runs: readonly Run[],
+  runs: readonly DecayRun[],
   options: SgdOptions | AdamOptions | RmsPropOptions,
 ): Update {
   const own = new Disposables();
@@ -108,12 +108,12 @@ export function flatUpdate(
       const scalar = (name: string) => input(g, name, []);
       return rule.update(of, scalar);
     };
-    const program = own.use(trace(build, { singleThread: isSmall(parameters) }));
+    const program = own.use(trace(build, { singleThread: isSmallArena(parameters) }));
     const scalars = Object.fromEntries(rule.scalars.map((name) => [name, own.use(new Value('float32', []))]));
     return { weightDecay, rule, program, scalars };
   });
   let offset = 0;
-  const bindings = runs.flatMap(chunksOf).map(({ start, end, weightDecay }) => {
+  const bindings = runs.flatMap(parameterChunks).map(({ start, end, weightDecay }) => {
     const part = (flat: Float32Array<ArrayBuffer>, from: number) =>
       own.use(new Value('float32', [end - start], flat.subarray(from, from + end - start)));
     const { program, scalars } = rules.find((r) => r.weightDecay === weightDecay)!;

@@ -5,11 +5,11 @@ import type { SafetensorsTensor } from '../engine/safetensors.ts';
 import { HeedError } from '../error.ts';
 import {
   type AdamOptions,
-  chunksOf,
+  type DecayRun,
   flatUpdate,
-  isSmall,
+  isSmallArena,
+  parameterChunks,
   type RmsPropOptions,
-  type Run,
   type SgdOptions,
   type Update,
 } from './flat-optimizers.ts';
@@ -75,9 +75,9 @@ export function createOptimizer(parameters: Arena, gradients: Arena, options: Op
   const updates = updatesOf(parameters, gradients, options).map(own.use, own);
   const squares = own.use(new Value('float32', []));
   const norm = own.use(
-    trace((g) => ({ squares: sum(square(input(g, 'gradient', ['n']))) }), { singleThread: isSmall(gradients) }),
+    trace((g) => ({ squares: sum(square(input(g, 'gradient', ['n']))) }), { singleThread: isSmallArena(gradients) }),
   );
-  const norms = chunksOf({ start: 0, end: gradients.flat.length }).map(({ start, end }) => {
+  const norms = parameterChunks({ start: 0, end: gradients.flat.length }).map(({ start, end }) => {
     const gradient = own.use(new Value('float32', [end - start], gradients.flat.subarray(start, end)));
     return own.use(norm.bind({ gradient }, { squares }));
   });
@@ -158,9 +158,9 @@ function updatesOf(parameters: Arena, gradients: Arena, options: OptimizerOption
 }
 
 /** The longest stretches of the arena that belong to `specs` and decay alike. */
-function runsOf(arena: Arena, specs: readonly ParameterSpec[], decayOf: (spec: ParameterSpec) => number): Run[] {
+function runsOf(arena: Arena, specs: readonly ParameterSpec[], decayOf: (spec: ParameterSpec) => number): DecayRun[] {
   const chosen = new Set(specs);
-  const runs: Run[] = [];
+  const runs: DecayRun[] = [];
   let open = false;
   arena.specs.forEach((spec, i) => {
     const inside = chosen.has(spec);

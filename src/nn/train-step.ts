@@ -1,6 +1,6 @@
 /** A loss and its gradients as one program with its own inputs, ready to be filled and run. */
 import { Disposables } from '../disposables.ts';
-import { declareInputs, guarded } from '../engine/declare.ts';
+import { declareInputs, guardedInputs } from '../engine/declare.ts';
 import { evaluateDim } from '../engine/dims.ts';
 import type { TracedNode } from '../engine/graph.ts';
 import {
@@ -18,7 +18,7 @@ import {
   Value,
   type ValuesOf,
 } from '../engine/index.ts';
-import type { Data } from '../engine/runtime.ts';
+import type { ValueData } from '../engine/runtime.ts';
 import type { Spec } from '../engine/spec.ts';
 import { HeedError } from '../error.ts';
 import { type Arena, createArena } from './parameters.ts';
@@ -112,7 +112,7 @@ export function createTrainStep<const I extends InputSpecs, O extends LossOutput
   }
   const traceLoss = (graph: Graph): LossOutputs => {
     const weights = parameters.specs.map(({ name, shape }) => [name, input(graph, name, shape)] as const);
-    const outputs = loss(declareInputs(graph, inputs), guarded('parameter', Object.fromEntries(weights)));
+    const outputs = loss(declareInputs(graph, inputs), guardedInputs('parameter', Object.fromEntries(weights)));
     return isTensor(outputs) ? { loss: outputs } : outputs;
   };
   const step = own.use(compileStep(parameters, traceLoss, options, values));
@@ -122,7 +122,7 @@ export function createTrainStep<const I extends InputSpecs, O extends LossOutput
       hint: 'declare it among the inputs, or pass its value in frozen',
     });
   }
-  const outputs = guarded('output', step.outputs) as ReturnType<TrainStep<I, O>['run']>;
+  const outputs = guardedInputs('output', step.outputs) as ReturnType<TrainStep<I, O>['run']>;
   const end = own.move();
   return {
     gradients: step.gradients,
@@ -131,7 +131,7 @@ export function createTrainStep<const I extends InputSpecs, O extends LossOutput
       step.run(weight);
       return outputs;
     },
-    inputs: guarded('input', values) as ValuesOf<I>,
+    inputs: guardedInputs('input', values) as ValuesOf<I>,
     [Symbol.dispose]: end[Symbol.dispose],
   };
 }
@@ -259,7 +259,7 @@ const isMapped = ({ nodes }: Graph, name: string, lookups: readonly Lookup[]): b
   !lookups.some(({ table }) => table === name) ||
   nodes.some((node) => node.inputs.includes(name) && !lookups.some((lookup) => lookup.node === node));
 
-function addRows(table: Float32Array, indices: Data, rows: Float32Array): void {
+function addRows(table: Float32Array, indices: ValueData, rows: Float32Array): void {
   const width = rows.length / indices.length;
   for (let i = 0; i < indices.length; i++) {
     const from = i * width;

@@ -40,7 +40,7 @@ export interface ModelAnswers {
 }
 
 /** Completions of all models. Undefined if there is no language model, or there are no prompts. */
-export async function answersOf(
+export async function finalCompletions(
   { stages, answers: settings, seed = 0 }: Recipe,
   folderOf: (stage: string) => string,
   { pull, signal }: { pull?: PullOptions; signal?: AbortSignal },

@@ -3,5 +3,5 @@ export { defaultRecipe } from './default-recipe.ts';
 export { createPipeline, type PipelineParts, type PipelineResult, runPipeline, type StageBegun } from './pipeline.ts';
 export { checkRecipe, type Recipe, type RecipeInput, recipeSchema, type Stage } from './recipe.ts';
 export { pipelineReport } from './report.ts';
-export { changeCourse, type Progress, progressOf, type StageResult } from './state.ts';
-export { type Learner, type LearnerParts, type Training, trainings } from './trainings.ts';
+export { changeCourse, type PipelineProgress, progressOf, type StageResult } from './state.ts';
+export { type LearnerParts, type StageLearner, type StageTraining, trainings } from './trainings.ts';

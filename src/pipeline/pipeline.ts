@@ -9,7 +9,7 @@ import { basename, join } from 'node:path';
 import { HeedError } from '../error.ts';
 import { createRun, isRun, openRun, type Run, type TrainParts, writeReport } from '../run/index.ts';
 import { attachLoggers, type Ending, type LoggerChoice } from '../run/loggers/index.ts';
-import { type AnswersRow, answersOf } from './answers.ts';
+import { type AnswersRow, finalCompletions } from './answers.ts';
 import { type Recipe, resolved, type Stage } from './recipe.ts';
 import { newFolder, type PipelineRow, progressOf, type StageResult } from './state.ts';
 import { type LearnerParts, trainings } from './trainings.ts';
@@ -102,7 +102,7 @@ export async function runPipeline(parts: PipelineParts): Promise<PipelineResult 
 /** If the models cannot be asked, the stages stay as they are. */
 async function askAll(recipe: Recipe, folderOf: (stage: string) => string, parts: PipelineParts) {
   try {
-    return await answersOf(recipe, folderOf, parts);
+    return await finalCompletions(recipe, folderOf, parts);
   } catch (error) {
     if (parts.signal?.aborted) return undefined;
     if (!(error instanceof HeedError)) throw error;

@@ -10,7 +10,7 @@ import { hubName } from '../lm/hub.ts';
 import { embeddedModel } from '../lm/model.ts';
 import { optionsJson } from '../options.ts';
 import { withCurrentNames } from '../renamed.ts';
-import { type Training, trainings } from './trainings.ts';
+import { type StageTraining, trainings } from './trainings.ts';
 
 const stageSchema = z.strictObject({
   name: z
@@ -160,7 +160,7 @@ function productsFor(field: string, command: string) {
 }
 
 /** Errors in the settings, according to the command. */
-function checked({ check }: Training, settings: Record<string, unknown>): string[] {
+function checked({ check }: StageTraining, settings: Record<string, unknown>): string[] {
   try {
     check(settings);
     return [];

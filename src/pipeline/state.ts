@@ -22,7 +22,7 @@ export type PipelineRow =
   | AnswersRow;
 
 /** How far a pipeline has got. */
-export interface Progress {
+export interface PipelineProgress {
   /** The recipe in force, which `changeCourse` may have replaced. */
   recipe: Recipe;
   /** Stages that have begun, by their names. */
@@ -35,14 +35,14 @@ export interface Progress {
  * How far the pipeline in the folder `run` has got.
  * @throws HeedError if the folder is not a pipeline's.
  */
-export function progressOf(run: string): Progress {
+export function progressOf(run: string): PipelineProgress {
   const { command, config } = readInfo(run);
   if (command !== 'pipeline') {
     throw new HeedError(`"${run}" is a run of "heed ${command}", not of "heed pipeline".`, {
       hint: `Continue it with: heed ${command} --resume ${run}`,
     });
   }
-  const progress: Progress = { recipe: config as Recipe, stages: new Map() };
+  const progress: PipelineProgress = { recipe: config as Recipe, stages: new Map() };
   for (const row of readSamples(run) as unknown as PipelineRow[]) {
     switch (row.kind) {
       case 'begun':

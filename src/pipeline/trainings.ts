@@ -37,7 +37,6 @@ import {
   grpoSchema,
   type JudgmentRow,
   judgeReward,
-  judgmentSchema,
   ktoSchema,
   type LanguageStep,
   languagePpoSchema,
@@ -65,6 +64,7 @@ import {
   raftSchema,
   reinforceSchema,
   restSchema,
+  rewardJudgmentSchema,
   rewardModelSchema,
   rewardReport,
   rlooSchema,
@@ -109,7 +109,7 @@ import {
 } from '../sweep/index.ts';
 
 /** A run of one command, ready to train. */
-export interface Learner {
+export interface StageLearner {
   /** The command's options; all have a seed. */
   options: { seed: number };
   /** Frees what it holds; it cannot be used afterwards. */
@@ -134,17 +134,17 @@ type Product = 'a language model' | 'a reward model' | 'a dataset';
 /**
  * A command. Its methods take what `create` returns and the steps that `train` yields, which differ between commands.
  */
-export interface Training {
+export interface StageTraining {
   /** The command's settings. */
   schema: z.ZodType;
   /** Throws if settings are wrong; loads nothing. */
   check(settings: Record<string, unknown>): void;
   /** Creates the learner. If settings are wrong, it throws at once, before it awaits anything. */
-  create(settings: Record<string, unknown>, parts: LearnerParts): Learner | Promise<Learner>;
+  create(settings: Record<string, unknown>, parts: LearnerParts): StageLearner | Promise<StageLearner>;
   /** The run's name, and its total number of steps. */
-  about(learner: Learner): { name: string; steps: number };
+  about(learner: StageLearner): { name: string; steps: number };
   /** Trains to the end. Undefined if the signal stopped it. */
-  train(learner: Learner, parts: TrainParts<{ step: number }>): Promise<{ run: string } | undefined>;
+  train(learner: StageLearner, parts: TrainParts<{ step: number }>): Promise<{ run: string } | undefined>;
   /** The report of the run in `folder`. */
   report(folder: string): Report;
   /** Figures for the progress line; values that a step lacks stay unchanged. */
@@ -157,7 +157,7 @@ export interface Training {
 
 /** What learners of language models share. */
 const named = {
-  about: ({ name, steps }: Learner & { name: string; steps: number }) => ({ name, steps }),
+  about: ({ name, steps }: StageLearner & { name: string; steps: number }) => ({ name, steps }),
   product: 'a language model',
   path: 'model',
 } as const;
@@ -168,7 +168,7 @@ const checkedBy = (schema: z.ZodType) => ({
 });
 
 /** A command whose settings are passed to the function that opens its learner. */
-const opened = <L extends Learner>(schema: z.ZodType, open: (input: never) => Promise<L>) => ({
+const opened = <L extends StageLearner>(schema: z.ZodType, open: (input: never) => Promise<L>) => ({
   ...checkedBy(schema),
   create: (settings: Record<string, unknown>, { pull, onNotice, teacher }: LearnerParts) =>
     open({ ...settings, pull, onNotice, ...(teacher !== undefined && { teacher }) } as never),
@@ -213,15 +213,15 @@ const policies = {
 const seenReturn = (evaluation: { mean: number } | undefined): Record<string, number> =>
   evaluation ? { return: evaluation.mean } : {};
 
-interface CompletionJudge extends Learner, LearnerParts {
+interface CompletionJudge extends StageLearner, LearnerParts {
   options: JudgmentOptions & { seed: number };
 }
 
 /** An evaluation has no checkpoints: it runs in one step, and again if it was killed. */
 const judging = {
-  ...checkedBy(judgmentSchema),
+  ...checkedBy(rewardJudgmentSchema),
   create: (settings: Record<string, unknown>, { pull, onNotice }: LearnerParts) => ({
-    options: { ...judgmentSchema.parse(settings), seed: 0 },
+    options: { ...rewardJudgmentSchema.parse(settings), seed: 0 },
     pull,
     onNotice,
     [Symbol.dispose]() {},
@@ -239,7 +239,7 @@ const judging = {
 };
 
 /** The commands that a stage can run, by name. */
-export const trainings: Readonly<Record<string, Training>> = {
+export const trainings: Readonly<Record<string, StageTraining>> = {
   train: {
     schema: trainSchema,
     check: (settings) => checkEnvironment(trainOptions(settings).env),

@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { HeedError } from '../error.ts';
-import { labelSchedule, type Schedule, scheduleSchema } from './schedule.ts';
+import { type LabelSchedule, labelSchedule, scheduleSchema } from './schedule.ts';
 
 fc.configureGlobal({ seed: 1 });
 
-const plan = (settings: Partial<Schedule>, labels: number, steps = 60_000, randomSteps = 2000) =>
+const plan = (settings: Partial<LabelSchedule>, labels: number, steps = 60_000, randomSteps = 2000) =>
   labelSchedule(scheduleSchema.parse(settings), { labels, steps, randomSteps });
 
 describe('labelSchedule', () => {
@@ -51,7 +51,7 @@ describe('labelSchedule', () => {
         fc.integer({ min: 0, max: 3000 }),
         fc.integer({ min: 1000, max: 1_000_000 }),
         (kind, firstShare, rounds, until, halving, labels, steps) => {
-          const schedule = { kind: kind as Schedule['kind'], firstShare, rounds, until, halving };
+          const schedule = { kind: kind as LabelSchedule['kind'], firstShare, rounds, until, halving };
           const got = plan(schedule, labels, steps, Math.floor(steps / 50));
           expect(got.reduce((sum, round) => sum + round.labels, 0)).toBe(labels);
           expect(got.length).toBeLessThanOrEqual(rounds + 1);

@@ -27,7 +27,7 @@ export const scheduleSchema = z.object({
 });
 
 /** Options of the schedule, defaults filled in. */
-export type Schedule = z.output<typeof scheduleSchema>;
+export type LabelSchedule = z.output<typeof scheduleSchema>;
 
 /** A round of queries. */
 export interface Round {
@@ -50,7 +50,7 @@ export interface Round {
  * @throws HeedError if a number is not a count, or the rounds do not fit between `randomSteps` and `until` · `steps`.
  */
 export function labelSchedule(
-  schedule: Schedule,
+  schedule: LabelSchedule,
   run: { labels: number; steps: number; randomSteps: number },
 ): Round[] {
   const { labels, steps, randomSteps } = run;
@@ -78,7 +78,7 @@ export function labelSchedule(
 }
 
 // Labels due by each time. Rounding the running total, not each round, makes them sum to the budget.
-function labelsDue(schedule: Schedule, labels: number, steps: number, times: number[]): number[] {
+function labelsDue(schedule: LabelSchedule, labels: number, steps: number, times: number[]): number[] {
   if (schedule.kind === 'constant') return times.map((_, i) => Math.round((labels * (i + 1)) / times.length));
   const first = Math.min(labels, Math.max(1, Math.round(schedule.firstShare * labels)));
   const weight = (i: number) => {

@@ -10,8 +10,15 @@ import { add, mean, mul, neg, sub } from '../engine/index.ts';
 import type { VectorEnvironment } from '../env/index.ts';
 import { createOptimizer, createTrainStep, valueLoss } from '../nn/index.ts';
 import type { A2cOptions } from './a2c-options.ts';
-import { isSmall } from './forward.ts';
-import { createOnPolicy, explainedVariance, loadRows, type OnPolicy, remainingOf, standardize } from './on-policy.ts';
+import { isSmallPass } from './forward.ts';
+import {
+  createOnPolicy,
+  explainedVariance,
+  loadRows,
+  type OnPolicy,
+  remainingOf,
+  standardizeInPlace,
+} from './on-policy.ts';
 
 /** The numbers of one A2C update. */
 export interface A2cMetrics {
@@ -58,7 +65,7 @@ export function createA2c(environment: VectorEnvironment, options: A2cOptions, s
         const loss = sub(losses, mul(entropy, bonus));
         return { loss, policyLoss, valueLoss: value.loss, entropy };
       },
-      { dims: { n: batch }, singleThread: isSmall(parameters, batch) },
+      { dims: { n: batch }, singleThread: isSmallPass(parameters, batch) },
     );
     const optimizer = createOptimizer(parameters, train.gradients, { kind, epsilon, maxGradientNorm });
     const { entropyCoefficient: bonus, ...rows } = train.inputs;
@@ -72,7 +79,7 @@ export function createA2c(environment: VectorEnvironment, options: A2cOptions, s
         bonus.data[0] = entropyCoefficient * remaining;
         loadRows(policy, every, experience, rows);
         if (options.normalizeAdvantages && batch > 1) {
-          standardize(rows.advantage.data, options.advantageFloor);
+          standardizeInPlace(rows.advantage.data, options.advantageFloor);
         }
         const { policyLoss, valueLoss, entropy } = train.run();
         const norm = optimizer.step(learningRate);

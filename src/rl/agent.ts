@@ -16,13 +16,13 @@ import { createTrpo } from './trpo.ts';
 import { trpoSchema } from './trpo-options.ts';
 
 /** The algorithms that learn from rewards, by name. */
-export const algorithms = ['ppo', 'a2c', 'trpo', 'sac'] as const;
+export const rlAlgorithms = ['ppo', 'a2c', 'trpo', 'sac'] as const;
 /** The name of an algorithm. */
-export type Algorithm = (typeof algorithms)[number];
+export type Algorithm = (typeof rlAlgorithms)[number];
 
 /** Options of the algorithms. Only those of the chosen one apply. */
 export const algorithmShape = {
-  algorithm: z.enum(algorithms).default('ppo').describe('how the agent learns'),
+  algorithm: z.enum(rlAlgorithms).default('ppo').describe('how the agent learns'),
   ppo: ppoSchema.optional(),
   a2c: a2cSchema.optional(),
   trpo: trpoSchema.optional(),
@@ -46,7 +46,7 @@ export interface Agent {
 type Tensors = Parameters<TrainParts<never>['run']['saveCheckpoint']>[1]['tensors'];
 
 /** The settings of the chosen algorithm, from checked options. */
-export const settingsOf = ({ algorithm, ...options }: AlgorithmOptions) => options[algorithm]!;
+export const algorithmSettings = ({ algorithm, ...options }: AlgorithmOptions) => options[algorithm]!;
 
 /** Creates an agent of the chosen algorithm, in environments that have been reset. */
 export function createAgent(
@@ -121,7 +121,7 @@ export function repeat(
 /** Checks algorithm options. @throws HeedError if there are options of an algorithm other than the chosen one. */
 export function checkChoice<Name extends string = Algorithm>(
   options: { algorithm?: Name } & Partial<Record<Name, unknown>>,
-  names: readonly Name[] = algorithms as readonly string[] as readonly Name[],
+  names: readonly Name[] = rlAlgorithms as readonly string[] as readonly Name[],
 ): void {
   const { algorithm = 'ppo' } = options;
   const other = names.find((name) => name !== algorithm && options[name] !== undefined);

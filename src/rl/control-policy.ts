@@ -104,7 +104,7 @@ export function createSnapshotActor(snapshot: PolicySnapshot, rows: number): Act
 }
 
 /** Full greedy episodes of a snapshot's policy, from the same seeds as the evaluations of a run with this seed. */
-export function evaluatePolicy(
+export function evaluateControlPolicy(
   source: Pick<EnvironmentSource, 'batch'>,
   snapshot: PolicySnapshot,
   { episodes, seed }: { episodes: number; seed: number },

@@ -1,8 +1,8 @@
 /** Episodes of a policy as clips, to show what an agent learned. */
-import { type Environment, type EnvironmentSource, type Frame, type Shape, sizeOf } from '../env/index.ts';
+import { type Environment, type EnvironmentSource, type Frame, type FrameShape, sizeOf } from '../env/index.ts';
 import { messageOf } from '../error.ts';
 import { seedFor } from '../random.ts';
-import type { Clips, Run } from '../run/index.ts';
+import type { ClipsSection, Run } from '../run/index.ts';
 import { type ControlPolicy, createControlPolicy } from './control-policy.ts';
 import type { PolicySnapshot } from './policy-snapshot.ts';
 
@@ -117,7 +117,7 @@ export function sampleEpisodes(
 }
 
 /** The clips of samples, as a section of a report. `unit`: the unit of returns that measure a behavior. */
-export function episodeClips(samples: readonly Record<string, unknown>[], unit?: string): Clips[] {
+export function episodeClips(samples: readonly Record<string, unknown>[], unit?: string): ClipsSection[] {
   const episodes = samples.filter(({ kind }) => kind === 'episode') as unknown as EpisodeSample[];
   if (episodes.length === 0) return [];
   const value = (x: number) => (unit ? `${readable(x)} ${unit}` : `return ${readable(x)}`);
@@ -144,5 +144,5 @@ const steps = (n: number) => `${n.toLocaleString('en-US')} ${n === 1 ? 'step' : 
 export function roundFrame({ width, height, shapes }: Frame): Frame {
   const digits = Math.max(0, Math.ceil(3 - Math.log10(Math.max(width, height))));
   const round = (_: string, value: unknown) => (typeof value === 'number' ? Number(value.toFixed(digits)) : value);
-  return { width, height, shapes: JSON.parse(JSON.stringify(shapes, round)) as Shape[] };
+  return { width, height, shapes: JSON.parse(JSON.stringify(shapes, round)) as FrameShape[] };
 }

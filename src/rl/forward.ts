@@ -7,7 +7,7 @@ import type { ActingPolicy, PolicyNetwork } from './policy.ts';
  * Whether one thread is best for a pass over `rows` rows. Measured on a busy machine: two threads gained at most 6 %,
  * at 256 rows of 9,000 parameters, and took up to twice as long, since the second spins for 20 ms after each run.
  */
-export const isSmall = ({ flat }: Arena, rows: number): boolean => flat.length * rows < 2 ** 25;
+export const isSmallPass = ({ flat }: Arena, rows: number): boolean => flat.length * rows < 2 ** 25;
 
 /** A policy's distributions for a fixed number of rows. */
 export function createForward(policy: ActingPolicy, parameters: Arena, rows: number) {
@@ -16,7 +16,7 @@ export function createForward(policy: ActingPolicy, parameters: Arena, rows: num
       const x = input(g, 'observations', ['n', policy.observationSize]);
       return { distribution: policy.distribution(x) };
     },
-    { dims: { n: rows }, singleThread: isSmall(parameters, rows) },
+    { dims: { n: rows }, singleThread: isSmallPass(parameters, rows) },
   );
   return bindRows(program, parameters, rows, policy.observationSize, 'distribution', policy.outputSize);
 }
@@ -26,7 +26,7 @@ export function createCritic(policy: PolicyNetwork, parameters: Arena, rows: num
   const inner = policy.observationSize;
   const program = trace((g) => ({ values: policy.critic.apply(input(g, 'observations', ['n', inner])) }), {
     dims: { n: rows },
-    singleThread: isSmall(parameters, rows),
+    singleThread: isSmallPass(parameters, rows),
   });
   return bindRows(program, parameters, rows, inner, 'values', 1);
 }

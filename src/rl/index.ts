@@ -38,7 +38,7 @@ export { type A2c, type A2cMetrics, createA2c } from './a2c.ts';
 export { type A2cOptions, a2cSchema } from './a2c-options.ts';
 export { createControlPolicy } from './control-policy.ts';
 export { createEvaluator, type Evaluator, meanAndDeviation } from './evaluate.ts';
-export { isSmall } from './forward.ts';
+export { isSmallPass } from './forward.ts';
 export type { OnPolicy } from './on-policy.ts';
 export { createPolicyNetwork, type PolicyNetwork, type PolicyNetworkOptions } from './policy.ts';
 export type { PolicySnapshot } from './policy-snapshot.ts';

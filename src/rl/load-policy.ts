@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { type EnvironmentSource, openEnvironment } from '../env/index.ts';
 import { HeedError } from '../error.ts';
 import { readCheckpoint, readInfo } from '../run/index.ts';
-import { type Algorithm, algorithms } from './agent.ts';
+import { type Algorithm, rlAlgorithms } from './agent.ts';
 import { type ControlPolicy, createControlPolicy } from './control-policy.ts';
 import type { SavedStatistics } from './normalize.ts';
 import { isSavedPolicy, type PolicySnapshot, readPolicy, untrained } from './policy-snapshot.ts';
@@ -53,7 +53,7 @@ const settingsSchema = z.looseObject({
   env: z.string(),
   python: z.string().optional(),
   seed: z.number(),
-  algorithm: z.enum([...algorithms, 'pebble']),
+  algorithm: z.enum([...rlAlgorithms, 'pebble']),
 });
 
 /** Settings that all runs in environments share. */

@@ -35,7 +35,7 @@ interface OnPolicyOptions extends PolicyNetworkOptions {
 }
 
 /** A whole rollout, one row per step. */
-export type Experience = Record<
+export type RolloutRows = Record<
   'observations' | 'actions' | 'logProbs' | 'advantage' | 'returns' | 'values',
   Float32Array
 >;
@@ -45,7 +45,7 @@ interface Learning<Metrics> {
   /** The optimizer; checkpoints hold its moments. */
   optimizer: Optimizer;
   /** Learns from a rollout. `progress` (0 to 1) is the finished share of the training. */
-  update(experience: Experience, progress: number): Metrics;
+  update(experience: RolloutRows, progress: number): Metrics;
   /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
@@ -238,11 +238,11 @@ export function checkMinibatch(minibatch: number, count: number, horizon: number
 export function loadRows(
   policy: PolicyNetwork,
   rows: ArrayLike<number>,
-  from: Experience,
-  into: Partial<Record<keyof Experience, { data: ArrayLike<unknown> }>>,
+  from: RolloutRows,
+  into: Partial<Record<keyof RolloutRows, { data: ArrayLike<unknown> }>>,
 ): void {
   const { actionSize, outputSize } = policy;
-  for (const [name, { data }] of Object.entries(into) as [keyof Experience, { data: Float32Array }][]) {
+  for (const [name, { data }] of Object.entries(into) as [keyof RolloutRows, { data: Float32Array }][]) {
     const source = from[name];
     if (name === 'actions') {
       for (let i = 0; i < rows.length; i++) encodeAction(policy, source, rows[i] * actionSize, data, i * outputSize);
@@ -262,7 +262,7 @@ export const remainingOf = ({ finalLearningRate }: { finalLearningRate: number }
   finalLearningRate + (1 - finalLearningRate) * Math.max(0, 1 - progress);
 
 /** Normalizes to zero mean and unit deviation (n − 1), in place. Divides by at least `floor`. */
-export function standardize(x: Float32Array, floor = 0): void {
+export function standardizeInPlace(x: Float32Array, floor = 0): void {
   let mean = 0;
   for (let i = 0; i < x.length; i++) mean += x[i];
   mean /= x.length;
@@ -273,7 +273,7 @@ export function standardize(x: Float32Array, floor = 0): void {
 }
 
 /** 1 − Var(returns − values)/Var(returns): 1 is perfect, 0 no better than a constant; never NaN. */
-export function explainedVariance({ values, returns }: Pick<Experience, 'values' | 'returns'>): number {
+export function explainedVariance({ values, returns }: Pick<RolloutRows, 'values' | 'returns'>): number {
   const variance = (f: (i: number) => number) => {
     let [sum, squares] = [0, 0];
     for (let i = 0; i < returns.length; i++) {

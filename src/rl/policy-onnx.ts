@@ -31,7 +31,7 @@ export function policyOnnx(snapshot: PolicySnapshot): Uint8Array {
     const outputs: Record<string, Tensor> =
       actionSpace.kind === 'discrete'
         ? { action: argmax(distribution), log_probabilities: distribution }
-        : { action: within(distribution, actionSpace) };
+        : { action: withinBounds(distribution, actionSpace) };
     return encodeWithWeights(outputs, parameters.values, 'policy.onnx.data').model;
   } finally {
     parameters[Symbol.dispose]();
@@ -54,7 +54,7 @@ export function normalized(
 }
 
 /** x [n, k] limited to the bounds of each number, which may be infinite. */
-export function within(x: Tensor, { low, high }: { low: Float32Array; high: Float32Array }): Tensor {
+export function withinBounds(x: Tensor, { low, high }: { low: Float32Array; high: Float32Array }): Tensor {
   const row = (values: Float32Array) => constant(x.graph, values, [1, values.length]);
   return minimum(maximum(x, row(low)), row(high));
 }

@@ -9,16 +9,16 @@
 import { add, mean, mul, sub } from '../engine/index.ts';
 import type { VectorEnvironment } from '../env/index.ts';
 import { type Arena, approximateKl, createOptimizer, createTrainStep, policyLoss, valueLoss } from '../nn/index.ts';
-import { isSmall } from './forward.ts';
+import { isSmallPass } from './forward.ts';
 import {
   checkMinibatch,
   createOnPolicy,
-  type Experience,
   explainedVariance,
   loadRows,
   type OnPolicy,
+  type RolloutRows,
   remainingOf,
-  standardize,
+  standardizeInPlace,
 } from './on-policy.ts';
 import type { PolicyNetwork } from './policy.ts';
 import type { PpoOptions } from './ppo-options.ts';
@@ -64,7 +64,7 @@ export function createPpo(environment: VectorEnvironment, options: PpoOptions, s
       maxGradientNorm: options.maxGradientNorm,
     });
 
-    function update(experience: Experience, progress: number): PpoMetrics {
+    function update(experience: RolloutRows, progress: number): PpoMetrics {
       const remaining = remainingOf(options, progress);
       const learningRate = options.learningRate * remaining;
       set(options.annealClip ? options.clip * remaining : options.clip, remaining);
@@ -146,7 +146,7 @@ function createLoss(policy: PolicyNetwork, parameters: Arena, options: PpoOption
         approximateKl: mean(approximateKl(surrogate.logRatio)),
       };
     },
-    { dims: { n: minibatch }, singleThread: isSmall(parameters, minibatch) },
+    { dims: { n: minibatch }, singleThread: isSmallPass(parameters, minibatch) },
   );
   const { clip, entropyCoefficient: bonus, ...rows } = train.inputs;
   return {
@@ -157,9 +157,9 @@ function createLoss(policy: PolicyNetwork, parameters: Arena, options: PpoOption
       bonus.data[0] = entropyCoefficient * remaining;
     },
     /** Copies the chosen rows of a rollout into the minibatch. */
-    load(chosen: Int32Array, from: Experience) {
+    load(chosen: Int32Array, from: RolloutRows) {
       loadRows(policy, chosen, from, rows);
-      if (normalizeAdvantages && chosen.length > 1) standardize(rows.advantage.data, advantageFloor);
+      if (normalizeAdvantages && chosen.length > 1) standardizeInPlace(rows.advantage.data, advantageFloor);
     },
   };
 }

@@ -1,7 +1,7 @@
 /** The report of a run on the true reward, from the run's folder. */
 import { makeEnvironment } from '../env/index.ts';
 import { type LineChart, type MetricsRow, type Report, readInfo, readMetrics, readSamples } from '../run/index.ts';
-import { chart, elapsed, settingsOf, subtitle } from '../run/report-parts.ts';
+import { chart, elapsed, settingsSection, subtitle } from '../run/report-parts.ts';
 import { episodeClips } from './episodes.ts';
 import { rlSchema, type WorldSample } from './train.ts';
 
@@ -37,7 +37,7 @@ const CHARTS: [name: string, title: string, yLabel: string, caption: string][] =
  */
 export function rlReport(folder: string): Report {
   const info = readInfo(folder);
-  const options = settingsOf(rlSchema, info, folder);
+  const options = settingsSection(rlSchema, info, folder);
   const rows = readMetrics(folder);
   const samples = readSamples(folder);
   const last = rows.findLast((row) => 'return/mean' in row);

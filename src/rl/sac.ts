@@ -40,7 +40,7 @@ import {
 } from '../nn/index.ts';
 import { fanIn, fill } from '../nn/initialize.ts';
 import { type Random, type RandomState, random } from '../random.ts';
-import { isSmall } from './forward.ts';
+import { isSmallPass } from './forward.ts';
 import { checkRewards } from './on-policy.ts';
 import { createReplayBuffer, type ReplayBuffer, type ReplayState } from './replay-buffer.ts';
 import { type Actor, createCollector, type Rollout } from './rollout.ts';
@@ -147,7 +147,7 @@ export function createSac(environment: VectorEnvironment, options: SacOptions, s
     nextNoise: floats(minibatch, actionSize),
     temperature: floats(),
   };
-  const compiling = { dims: {}, singleThread: isSmall(criticParameters, minibatch) };
+  const compiling = { dims: {}, singleThread: isSmallPass(criticParameters, minibatch) };
   const criticStep = own.use(
     createTrainStep(criticParameters, batch, criticLoss, {
       ...compiling,

@@ -5,7 +5,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { makeEnvironment, sourceOf } from '../env/index.ts';
 import { HeedError } from '../error.ts';
 import { createRun, openRun, type Run, readMetrics } from '../run/index.ts';
-import { type Algorithm, algorithms } from './agent.ts';
+import { type Algorithm, rlAlgorithms } from './agent.ts';
 import { rlReport } from './report.ts';
 import { createRlLearner, type RlSettings, rlOptions, trainRl } from './train.ts';
 
@@ -52,7 +52,7 @@ async function train(
   }
 }
 
-describe.each(algorithms)('%s', (algorithm) => {
+describe.each(rlAlgorithms)('%s', (algorithm) => {
   it('trained in a folder, stopped and resumed, comes to what it does uninterrupted, and to a report', async () => {
     const options = settings(algorithm);
     const about = { name: 'test', command: 'rl', config: rlOptions(options), seed: 0 };

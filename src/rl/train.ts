@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { createVectorEnvironment, type EnvironmentSource, type VectorState } from '../env/index.ts';
 import { parseOptions } from '../options.ts';
 import { driveRun, type Run, type TrainParts } from '../run/index.ts';
-import { type Agent, algorithmShape, checkChoice, createAgent, settingsOf } from './agent.ts';
+import { type Agent, algorithmSettings, algorithmShape, checkChoice, createAgent } from './agent.ts';
 import { sampleEpisodes } from './episodes.ts';
 import { createEvaluator, type Evaluation } from './evaluate.ts';
 import { policiesOf } from './load-policy.ts';
@@ -69,7 +69,7 @@ export type RlLearner = ReturnType<typeof createRlLearner>;
 /** Creates a learner from the environment's own reward. Throws if settings are wrong, before anything runs. */
 export function createRlLearner(options: RlOptions, { environment: source }: { environment: EnvironmentSource }) {
   const { seed, steps } = options;
-  const environment = createVectorEnvironment(source.batch(settingsOf(options).environments), seed);
+  const environment = createVectorEnvironment(source.batch(algorithmSettings(options).environments), seed);
   const agent = createAgent(options, environment);
   const { policy, parameters, prepare } = agent;
   const evaluator = createEvaluator(source.batch(options.episodes), policy, parameters, { seed, prepare });

@@ -24,16 +24,16 @@ import {
 } from '../engine/index.ts';
 import type { VectorEnvironment } from '../env/index.ts';
 import { type Arena, createArena, createOptimizer, createTrainStep, partOf, valueLoss } from '../nn/index.ts';
-import { isSmall } from './forward.ts';
+import { isSmallPass } from './forward.ts';
 import {
   checkMinibatch,
   createOnPolicy,
-  type Experience,
   explainedVariance,
   loadRows,
   type OnPolicy,
+  type RolloutRows,
   remainingOf,
-  standardize,
+  standardizeInPlace,
 } from './on-policy.ts';
 import { LOG_DEVIATION, type PolicyNetwork } from './policy.ts';
 import type { TrpoOptions } from './trpo-options.ts';
@@ -84,17 +84,17 @@ export function createTrpo(environment: VectorEnvironment, options: TrpoOptions,
         { observations: ['n', environment.observationSize], returns: ['n', 1] },
         ({ observations, returns }) => valueLoss({ values: policy.critic.apply(observations), returns }).loss,
         // shared layers before both heads, such as convolutions, belong to the actor
-        { dims: { n: minibatch }, singleThread: isSmall(critic, minibatch), frozen: actor.values },
+        { dims: { n: minibatch }, singleThread: isSmallPass(critic, minibatch), frozen: actor.values },
       ),
     );
     const optimizer = own.use(createOptimizer(critic, value.gradients, { kind: 'adam', epsilon: 1e-5 }));
     const every = Int32Array.from({ length: batch }, (_, i) => i);
 
     /** Moves the policy, or leaves it unchanged if no step is good. */
-    function improve(experience: Experience) {
+    function improve(experience: RolloutRows) {
       const { observations, actions, logProbs, advantage } = surrogate.inputs;
       loadRows(policy, every, experience, { observations, actions, logProbs, advantage });
-      if (options.normalizeAdvantages) standardize(advantage.data, options.advantageFloor);
+      if (options.normalizeAdvantages) standardizeInPlace(advantage.data, options.advantageFloor);
       const before = surrogate.run();
       const { entropy } = before;
       surrogate.hold();
@@ -113,7 +113,7 @@ export function createTrpo(environment: VectorEnvironment, options: TrpoOptions,
       return { loss: before.loss, kl: 0, entropy, norm, share: 0 };
     }
 
-    function fitCritic(experience: Experience, learningRate: number): number {
+    function fitCritic(experience: RolloutRows, learningRate: number): number {
       let total = 0;
       for (let epoch = 0; epoch < epochs; epoch++) {
         const order = shuffled();
@@ -169,7 +169,7 @@ function createSurrogate(policy: PolicyNetwork, actor: Arena, rows: number) {
         distribution,
       };
     },
-    { dims: { n: rows }, singleThread: isSmall(actor, rows) },
+    { dims: { n: rows }, singleThread: isSmallPass(actor, rows) },
   );
   const { held, heldDeviation } = step.inputs;
   let latest: ReturnType<typeof step.run>;
@@ -215,7 +215,7 @@ export function createFisher(policy: PolicyNetwork, actor: Arena, observations: 
         const products = gradients(along, parameters);
         return Object.fromEntries(actor.specs.map(({ name }, i) => [`product ${name}`, products[i]]));
       },
-      { singleThread: isSmall(actor, observations.shape[0]) },
+      { singleThread: isSmallPass(actor, observations.shape[0]) },
     ),
   );
   const named = (arena: Arena, name: (of: string) => string) =>

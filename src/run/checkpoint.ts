@@ -23,7 +23,7 @@ import { withCurrentNames } from '../renamed.ts';
 import { decode, encode } from './json.ts';
 
 /** A checkpoint as `Run.loadCheckpoint` reads it. */
-export interface Checkpoint {
+export interface RunCheckpoint {
   /** The step at which it was saved. */
   step: number;
   /** The state that was saved: plain data, numbers bit for bit. */
@@ -89,7 +89,7 @@ export function writeCheckpoint(
 export function readCheckpoint(
   run: string,
   { step }: { step?: number } = {},
-): Checkpoint & { rows: RowLengths; invalid: string[] } {
+): RunCheckpoint & { rows: RowLengths; invalid: string[] } {
   const all = steps(run);
   const found = step === undefined ? all : all.filter((name) => Number(name) === step);
   if (found.length === 0 && all.length > 0) {
@@ -139,7 +139,7 @@ export function setAside(run: string, invalid: string[]): void {
   }
 }
 
-function read(folder: string): Omit<Checkpoint, 'warnings'> & { rows: RowLengths } {
+function read(folder: string): Omit<RunCheckpoint, 'warnings'> & { rows: RowLengths } {
   const path = join(folder, STATE);
   let text: string;
   try {

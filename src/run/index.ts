@@ -1,9 +1,9 @@
-export { type Checkpoint, readCheckpoint } from './checkpoint.ts';
+export { type RunCheckpoint, readCheckpoint } from './checkpoint.ts';
 export { type Drivable, driveRun, stepsOf, type TrainParts } from './drive.ts';
 export { bootstrap, type Interval, wilson } from './intervals.ts';
 export { type Ending, type LoggerChoice, type LoggerMaker, loggers, type RunLogger } from './loggers/index.ts';
 export { createProgress, type Progress, type ProgressOptions } from './progress.ts';
-export type { Clips, ComparedClips, PairOfClips } from './report/clips.ts';
+export type { ClipsSection, ComparedClips, PairOfClips } from './report/clips.ts';
 export type { LineChart, Series } from './report/line-chart.ts';
 export type { Scatter } from './report/scatter.ts';
 export { type Link, type Report, renderReport, type Section, type Table, type Text, writeReport } from './report.ts';

@@ -7,7 +7,7 @@ import type { LineChart, Series } from './report/line-chart.ts';
 import type { MetricsRow, RunInfo } from './run.ts';
 
 /** A run's settings, checked. @throws HeedError if the run is of another kind. */
-export function settingsOf<S extends z.ZodType>(schema: S, { config }: RunInfo, folder: string): z.output<S> {
+export function settingsSection<S extends z.ZodType>(schema: S, { config }: RunInfo, folder: string): z.output<S> {
   const { success, data, error } = schema.safeParse(config);
   if (success) return data;
   throw new HeedError(`The settings in "${join(folder, 'config.json')}" are wrong: ${z.prettifyError(error)}`, {

@@ -7,7 +7,7 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../files.ts';
-import { type Clips, drawComparison, type PackedComparison, packComparison } from './report/clips.ts';
+import { type ClipsSection, drawComparison, type PackedComparison, packComparison } from './report/clips.ts';
 import { escaped, jsonBlock, readable } from './report/html.ts';
 import { drawLines, type LineChart, lineClass, type Series, thinned } from './report/line-chart.ts';
 import { drawScatter, type Scatter } from './report/scatter.ts';
@@ -47,7 +47,7 @@ export interface Link {
 }
 
 /** A section of a report. */
-export type Section = Text | LineChart | Scatter | Table | Clips;
+export type Section = Text | LineChart | Scatter | Table | ClipsSection;
 
 /** A report on one page: what `writeReport` makes HTML of. */
 export interface Report {
@@ -167,7 +167,7 @@ function inCell(cell: string | number | Link): string {
   return `<a href="./${escaped(href)}">${escaped(cell.text)}</a>`; // with ./ in front, no path looks like a URL scheme
 }
 
-function clips({ title, caption: below, comparisons, large }: Clips, data: PageData): string {
+function clips({ title, caption: below, comparisons, large }: ClipsSection, data: PageData): string {
   const pairs = comparisons.map((pair) => drawComparison(pair, data.comparisons.push(packComparison(pair)) - 1));
   return `<section class="wide"><h2>${escaped(title)}</h2>${caption('p class="caption"', below)}<div class="comparisons${large ? ' large' : ''}">${pairs.join('')}</div></section>`;
 }

@@ -17,7 +17,7 @@ import { HeedError, messageOf } from '../error.ts';
 import { fileError, isSystemError, writeFileAtomic } from '../files.ts';
 import { plugins } from '../plugins.ts';
 import { withCurrentNames } from '../renamed.ts';
-import { type Checkpoint, readCheckpoint, setAside, tidyCheckpoints, writeCheckpoint } from './checkpoint.ts';
+import { type RunCheckpoint, readCheckpoint, setAside, tidyCheckpoints, writeCheckpoint } from './checkpoint.ts';
 import { decode, fromJson, toJson } from './json.ts';
 import { LOCK, lock } from './lock.ts';
 import { openRows, type RowFile, readRows } from './rows.ts';
@@ -173,7 +173,7 @@ export class Run {
    * `warnings`.
    * @throws HeedError if there is none.
    */
-  loadCheckpoint(): Checkpoint {
+  loadCheckpoint(): RunCheckpoint {
     const { rows, invalid, ...checkpoint } = readCheckpoint(this.folder);
     setAside(this.folder, invalid);
     for (const [name, file, bytes] of [

@@ -14,7 +14,7 @@ import { HeedError } from '../error.ts';
 import type { TrainParts } from '../run/index.ts';
 import { type Cell, cellOptions } from './cell.ts';
 import { curvesOf, type LearningCurve } from './curves.ts';
-import { cellsShape, checkTeacher, countOf, targetOf, trainingOf } from './sweep.ts';
+import { cellsShape, checkTeacher, targetOf, trainingCount, trainingSettings } from './sweep.ts';
 import { type CellsStep, trainCells } from './trained.ts';
 import { over } from './variants.ts';
 
@@ -78,7 +78,7 @@ function readOnly(only: string): string[] {
 
 /** All runs, ordered so that all curves progress evenly. */
 export function ablationCells(options: Omit<AblateOptions, 'target'>): Cell[] {
-  const common = trainingOf(options, ownShape) as LearnSettings;
+  const common = trainingSettings(options, ownShape) as LearnSettings;
   const whole = trainOptions(common);
   const kinds: (Pick<Cell, 'variant' | 'command' | 'settings'> & { steps: number })[] = [
     ...[WHOLE, ...readOnly(options.only)].map((variant) => {
@@ -128,7 +128,7 @@ export function createAblation(
   { onNotice }: { onNotice?(text: string): void } = {},
 ): Promise<Ablation> {
   const { options, cells } = planned(input);
-  onNotice?.(countOf(cells, { seeds: options.seeds, jobs: options.jobs }));
+  onNotice?.(trainingCount(cells, { seeds: options.seeds, jobs: options.jobs }));
   return targetOf(options).then((target) => ({
     options: { ...options, target },
     name: `${input.env ?? 'CartPole-v1'}-ablations`,

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import type { LearnSettings } from '../control/index.ts';
 import type { Interval, RunInfo } from '../run/index.ts';
-import { settingsOf } from '../run/report-parts.ts';
+import { settingsSection } from '../run/report-parts.ts';
 
 /** A share in percent. */
 export const percent = (share: number): string => `${Math.round(share * 100)} %`;
@@ -23,6 +23,6 @@ const targeted = z.object({ target: z.number() });
 /** A run's settings: its command's own, checked, and those of each cell. */
 export const runSettings = <Own>(own: z.ZodType<Own>, info: RunInfo, folder: string) => ({
   ...(info.config as Omit<LearnSettings, 'labels' | 'people'>),
-  ...settingsOf(own, info, folder),
-  ...settingsOf(targeted, info, folder),
+  ...settingsSection(own, info, folder),
+  ...settingsSection(targeted, info, folder),
 });

@@ -89,7 +89,7 @@ export function sweepVariants({ vary, grid: all }: Pick<SweepOptions, 'vary' | '
 /** All runs of a sweep, ordered so that all variants progress evenly. */
 export function sweepCells(options: Omit<SweepOptions, 'target'>): Cell[] {
   const { labels, seeds, seed: first } = options;
-  const base = trainingOf(options, ownShape);
+  const base = trainingSettings(options, ownShape);
   const variants = sweepVariants(options);
   // for a variant and a number of labels, runs differ only in their seed
   const kinds = variants.flatMap(({ name, settings }) =>
@@ -113,12 +113,12 @@ export function sweepCells(options: Omit<SweepOptions, 'target'>): Cell[] {
 }
 
 /** The settings of every run: those that are not the sweep's own. */
-export function trainingOf(options: object, own: object): Record<string, unknown> {
+export function trainingSettings(options: object, own: object): Record<string, unknown> {
   return Object.fromEntries(Object.entries(options).filter(([name]) => !(name in own)));
 }
 
 /** The number of runs in words, such as "76 trainings: 19 variants × 2 label counts × 2 seeds, 4 at a time". */
-export function countOf(
+export function trainingCount(
   cells: readonly Cell[],
   { seeds, jobs, labels }: { seeds: number; jobs: number; labels?: unknown },
 ): string {
@@ -161,7 +161,7 @@ export const checkSweep = (input: SweepInput): void => void planned(input);
  */
 export function createSweep(input: SweepInput, { onNotice }: { onNotice?(text: string): void } = {}): Promise<Sweep> {
   const { options, cells } = planned(input);
-  onNotice?.(countOf(cells, options));
+  onNotice?.(trainingCount(cells, options));
   return targetOf(options).then((target) => ({
     options: { ...options, target },
     name: `${input.env ?? 'CartPole-v1'}-sweep`,

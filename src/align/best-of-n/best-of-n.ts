@@ -26,7 +26,7 @@ import { answerLayout, type EncodedPrompt } from '../policies/rollouts.ts';
 import type { PolicyInput } from '../policies/setup.ts';
 import type { Reward } from '../reward-functions/reward-function.ts';
 import { openRewardOption } from '../rewards/open.ts';
-import { type Live, learnerOf, type Opener, openSource, openTemplated } from '../training/input.ts';
+import { type Live, type Opener, openerOf, openSource, openTemplated } from '../training/input.ts';
 import { checkSameData } from '../training/progress.ts';
 import { type TrainingResult, trainingOf } from '../training/verb.ts';
 
@@ -101,7 +101,7 @@ interface State {
 export type BestOfN = Awaited<ReturnType<typeof create>>;
 
 /** Opens the sampler that `bestOfN` runs. */
-export const createBestOfN: Opener<BestOfNInput, BestOfN> = learnerOf(bestOfNSchema, create);
+export const createBestOfN: Opener<BestOfNInput, BestOfN> = openerOf(bestOfNSchema, create);
 
 /** The result of `bestOfN`. The model does not change. */
 export interface BestOfNResult extends TrainingResult {

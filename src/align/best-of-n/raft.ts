@@ -23,7 +23,7 @@ import type { ScoreScaleState } from '../policies/score-scale.ts';
 import { createScoreScale, scoreSchema } from '../policies/score-scale.ts';
 import { type PolicyInput, type PolicyTraining, policyTraining } from '../policies/setup.ts';
 import type { Completion } from '../reward-functions/reward-function.ts';
-import { learnerOf, type Opener } from '../training/input.ts';
+import { type Opener, openerOf } from '../training/input.ts';
 import type { LanguagePolicy } from '../training/policy.ts';
 
 const whole = (least: number) => z.number().int().min(least);
@@ -118,7 +118,7 @@ export function learnByLikelihood(
 }
 
 /** Opens the learner that `raft` runs. */
-export const createRaft: Opener<RaftInput, PolicyLearner<RaftOptions>> = learnerOf(raftSchema, (options, live) =>
+export const createRaft: Opener<RaftInput, PolicyLearner<RaftOptions>> = openerOf(raftSchema, (options, live) =>
   createAnswerLearner('raft', options, live, createRaftAlgorithm),
 );
 

@@ -21,7 +21,7 @@ import type { AnswerLayout } from '../policies/rollouts.ts';
 import type { ScoreScaleState } from '../policies/score-scale.ts';
 import { createScoreScale, scoreSchema } from '../policies/score-scale.ts';
 import { type PolicyInput, type PolicyTraining, policyTraining } from '../policies/setup.ts';
-import { learnerOf, type Opener } from '../training/input.ts';
+import { type Opener, openerOf } from '../training/input.ts';
 import type { LanguagePolicy } from '../training/policy.ts';
 import { learnByLikelihood, likelihoodLoss } from './raft.ts';
 
@@ -106,7 +106,7 @@ export function bestShare(scores: ArrayLike<number>, size: number, share: number
 }
 
 /** Opens the learner that `rest` runs. */
-export const createRest: Opener<RestInput, PolicyLearner<RestOptions>> = learnerOf(restSchema, (options, live) =>
+export const createRest: Opener<RestInput, PolicyLearner<RestOptions>> = openerOf(restSchema, (options, live) =>
   createAnswerLearner('rest', options, live, createRestAlgorithm),
 );
 

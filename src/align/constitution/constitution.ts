@@ -27,7 +27,7 @@ import { createJudge } from '../judges/judge.ts';
 import type { Chat } from '../judges/source.ts';
 import { policyTrainingSchema } from '../policies/options.ts';
 import { readPromptRows } from '../policies/prompts.ts';
-import { type Input, type Live, learnerOf, type Opener, openSource } from '../training/input.ts';
+import { type Input, type Live, type Opener, openerOf, openSource } from '../training/input.ts';
 import { checkSameData } from '../training/progress.ts';
 import { itemsOfStep } from '../training/steps.ts';
 import { type TrainingResult, trainingOf } from '../training/verb.ts';
@@ -92,7 +92,7 @@ export interface ConstitutionStep {
 export type Constitution = Awaited<ReturnType<typeof create>>;
 
 /** Opens the learner that `constitution` runs. */
-export const createConstitution: Opener<ConstitutionInput, Constitution> = learnerOf(constitutionSchema, create);
+export const createConstitution: Opener<ConstitutionInput, Constitution> = openerOf(constitutionSchema, create);
 
 /** The result of `constitution`. */
 export interface ConstitutionResult extends TrainingResult {

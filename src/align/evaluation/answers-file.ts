@@ -2,7 +2,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { describeBadRow, type Row } from '../../data/index.ts';
 import { HeedError } from '../../error.ts';
-import type { Message } from '../../lm/chat-template.ts';
+import type { ChatMessage } from '../../lm/chat-template.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 import type { EncodedPrompt } from '../policies/rollouts.ts';
 import type { Completion } from '../reward-functions/reward-function.ts';
@@ -25,18 +25,18 @@ export async function readAnswers(
   });
   for await (const { value } of rows) {
     const key = keyOf(value);
-    if (!answers.has(key)) answers.set(key, textOf(value.completion as string | Message[]));
+    if (!answers.has(key)) answers.set(key, textOf(value.completion as string | ChatMessage[]));
   }
   return answers;
 }
 
 /** A prompt that is text equals a conversation of one user message. */
 function keyOf({ prompt }: Row): string {
-  const messages = typeof prompt === 'string' ? [{ role: 'user', content: prompt }] : (prompt as Message[]);
+  const messages = typeof prompt === 'string' ? [{ role: 'user', content: prompt }] : (prompt as ChatMessage[]);
   return JSON.stringify(messages.map(({ role, content }) => [role, content]));
 }
 
-const textOf = (completion: string | Message[]): string =>
+const textOf = (completion: string | ChatMessage[]): string =>
   typeof completion === 'string' ? completion : String(completion.at(-1)?.content ?? '');
 
 /** @throws HeedError when a prompt has no completion in the file. */

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Row, readDataset } from '../../data/index.ts';
-import type { Message } from '../../lm/chat-template.ts';
+import type { ChatMessage } from '../../lm/chat-template.ts';
 import { loadModel, saveModel } from '../../lm/model.ts';
 import { scoreTokens } from '../../lm/token-scores.ts';
 import { random } from '../../random.ts';
@@ -104,7 +104,7 @@ describe('an evaluation of a policy', () => {
       name: 'first letters',
       compare: async (pairs) =>
         pairs.map(({ prompt, completions: [one, two] }) => {
-          prompted.push(String((prompt as Message[])[0].content));
+          prompted.push(String((prompt as ChatMessage[])[0].content));
           return { preference: Number(one < two), shown: one < two ? ['first', 'second'] : ['second', 'first'] };
         }),
     };

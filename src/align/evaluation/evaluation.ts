@@ -23,7 +23,7 @@ import {
 import { type Disposables, opening } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
 import { templatedModel } from '../../lm/built-in-templates.ts';
-import type { Message } from '../../lm/chat-template.ts';
+import type { ChatMessage } from '../../lm/chat-template.ts';
 import { createGenerator, type Generator } from '../../lm/generate.ts';
 import type { Model } from '../../lm/model.ts';
 import { seedFor } from '../../random.ts';
@@ -34,7 +34,7 @@ import { promptFingerprint, readPrompts, worldPrompts } from '../policies/prompt
 import { answerLayout, createAnswerScorer, type EncodedPrompt } from '../policies/rollouts.ts';
 import type { Completion, Reward } from '../reward-functions/reward-function.ts';
 import { openRewardOption, type RewardSource } from '../rewards/open.ts';
-import { type Input, type Live, learnerOf, type Opener, openModel, openSource } from '../training/input.ts';
+import { type Input, type Live, type Opener, openerOf, openModel, openSource } from '../training/input.ts';
 import { firstOtherToken } from '../training/policy.ts';
 import { checkSameData } from '../training/progress.ts';
 import { checkAnswers, completionFor, isAnswersFile, readAnswers } from './answers-file.ts';
@@ -69,7 +69,7 @@ export interface PolicyEvaluationStep {
 export type PolicyEvaluator = Awaited<ReturnType<typeof create>>;
 
 /** Opens the evaluation that `evaluatePolicy` runs. */
-export const createPolicyEvaluation: Opener<PolicyEvaluationInput, PolicyEvaluator> = learnerOf(
+export const createPolicyEvaluation: Opener<PolicyEvaluationInput, PolicyEvaluator> = openerOf(
   policyEvaluationSchema,
   create,
 );
@@ -232,7 +232,7 @@ function evaluator(options: PolicyEvaluationOptions, { policy, answerOf, ratios,
     const different = [...ours.keys()].filter((i) => ours[i].text.trim() !== theirs[i].text.trim());
     const verdicts = await judge?.compare(
       different.map((i) => ({
-        prompt: ours[i].row!.prompt as string | Message[],
+        prompt: ours[i].row!.prompt as string | ChatMessage[],
         completions: [ours[i].text.trim(), theirs[i].text.trim()],
       })),
       signal,

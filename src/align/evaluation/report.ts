@@ -1,7 +1,7 @@
 /** The report of `heed eval policy`, from what the run's folder holds. */
 import { type LineChart, type Report, readInfo, type Scatter, type Section, type Table } from '../../run/index.ts';
 import { figure } from '../../run/progress.ts';
-import { settingsOf, subtitle } from '../../run/report-parts.ts';
+import { settingsSection, subtitle } from '../../run/report-parts.ts';
 import type { JudgeCheck } from '../judges/judge.ts';
 import { mean } from '../preferences/evaluation.ts';
 import { percent } from '../reward-model/report.ts';
@@ -13,7 +13,7 @@ import { chanceAt, type LengthFit } from './win-rate.ts';
 /** The report of an evaluation of a policy. @throws HeedError when the folder is not the run of one. */
 export function policyEvaluationReport(folder: string): Report {
   const info = readInfo(folder);
-  const options = settingsOf(policyEvaluationSchema, info, folder);
+  const options = settingsSection(policyEvaluationSchema, info, folder);
   const pairs = comparedPairs(folder);
   const comparison = pairs.length > 0 ? comparisonOf(pairs, options) : undefined;
   return {

@@ -1,7 +1,7 @@
 /** Turns rows of a dataset into tokens, and marks which of them are learned. Equal to TRL's SFTTrainer. */
 import type { Row } from '../../data/row.ts';
 import { HeedError } from '../../error.ts';
-import { encodeChat, type Message } from '../../lm/chat-template.ts';
+import { type ChatMessage, encodeChat } from '../../lm/chat-template.ts';
 import type { Example } from '../../lm/packing.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 
@@ -20,20 +20,20 @@ export type Loss = (typeof losses)[number];
  */
 export function encodeRow(row: Row, tokenizer: Tokenizer, loss?: Loss): Example {
   const { text, messages, prompt, completion } = row;
-  if (messages !== undefined) return encodeMessages(messages as Message[], tokenizer, loss);
+  if (messages !== undefined) return encodeMessages(messages as ChatMessage[], tokenizer, loss);
   if (text !== undefined) {
     if (loss && loss !== 'all') throw wrongLoss(loss, 'text', 'all');
     return { ids: tokenizer.encode(`${text}${eosOf(tokenizer)}`) };
   }
   if (typeof prompt === 'string') return encodeText(prompt, completion as string, tokenizer, loss);
-  const before = encodeChat(tokenizer, prompt as Message[], { addGenerationPrompt: true }).ids;
-  const turns = [...(prompt as Message[]), ...(completion as Message[])];
+  const before = encodeChat(tokenizer, prompt as ChatMessage[], { addGenerationPrompt: true }).ids;
+  const turns = [...(prompt as ChatMessage[]), ...(completion as ChatMessage[])];
   if (loss === 'assistant') return encodeMessages(turns, tokenizer, loss);
   const { ids } = encodeChat(tokenizer, turns);
   return loss === 'all' ? { ids } : { ids, learn: after(before, ids) };
 }
 
-function encodeMessages(messages: readonly Message[], tokenizer: Tokenizer, loss: Loss = 'assistant'): Example {
+function encodeMessages(messages: readonly ChatMessage[], tokenizer: Tokenizer, loss: Loss = 'assistant'): Example {
   if (loss === 'completion') throw wrongLoss(loss, 'messages', 'assistant or all');
   const { ids, assistantMask: learn } = encodeChat(tokenizer, messages, { assistantMask: loss === 'assistant' });
   return { ids, learn };

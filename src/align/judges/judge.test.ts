@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
-import type { Message } from '../../lm/chat-template.ts';
+import type { ChatMessage } from '../../lm/chat-template.ts';
 import { openChat } from './chat.ts';
 import { type CompletionPair, checkVerdicts, createJudge, openJudge, verdictIn } from './judge.ts';
 import type { Chat } from './source.ts';
@@ -71,7 +71,7 @@ describe('a judge', () => {
 
   it('sees a conversation turn by turn, and completions as they are', async () => {
     const seen: string[] = [];
-    const prompt: Message[] = [
+    const prompt: ChatMessage[] = [
       { role: 'user', content: 'Hello' },
       { role: 'assistant', content: 'Hi' },
       { role: 'user', content: 'Say {{a}}' },

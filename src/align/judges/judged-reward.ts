@@ -1,6 +1,6 @@
 /** A judge's preferences between a policy's completions, as a reward. */
 
-import type { Message } from '../../lm/chat-template.ts';
+import type { ChatMessage } from '../../lm/chat-template.ts';
 import { createGenerator } from '../../lm/generate.ts';
 import { seedFor } from '../../random.ts';
 import { drawAnswers } from '../policies/draw.ts';
@@ -32,7 +32,7 @@ export function judgedReward(
       const verdicts = await judge.compare(
         different.map((i) => {
           const { row, promptText, text } = compared[i];
-          return { prompt: (row?.prompt ?? promptText) as string | Message[], completions: [text, texts[i]] };
+          return { prompt: (row?.prompt ?? promptText) as string | ChatMessage[], completions: [text, texts[i]] };
         }),
         signal,
       );

@@ -1,8 +1,8 @@
 /** What completes conversations: a local model, or one behind an endpoint. */
-import type { Message } from '../../lm/chat-template.ts';
+import type { ChatMessage } from '../../lm/chat-template.ts';
 
 /** The messages of a conversation, in order. */
-export type Conversation = readonly Message[];
+export type Conversation = readonly ChatMessage[];
 
 /** How `Chat.complete` samples. */
 export interface CompleteOptions {

@@ -44,6 +44,6 @@ export function readGuards(text: string): Guard[] | undefined {
 }
 
 /** Schema of a list of guards, such as "kl:0.05,target". */
-export const guardsSchema = z.string().refine((text) => readGuards(text) !== undefined, {
+export const guardListSchema = z.string().refine((text) => readGuards(text) !== undefined, {
   error: `expected ${Object.keys(kinds).join(', ')}, each with a number from 0 up, as in kl:0.05,repetition:2+sameness:1`,
 });

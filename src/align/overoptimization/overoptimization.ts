@@ -20,8 +20,8 @@ import { asksNobody } from '../policies/options.ts';
 import { createLanguagePpo, type PpoInput, type PpoLearner } from '../ppo/learner.ts';
 import { languagePpoSchema } from '../ppo/options.ts';
 import { hasEnsemble } from '../rewards/open.ts';
-import { type Live, learnerOf, type Opener, type Surroundings } from '../training/input.ts';
-import { type Guard, guardsSchema, readGuards } from './guards.ts';
+import { type Live, type Opener, openerOf, type Surroundings } from '../training/input.ts';
+import { type Guard, guardListSchema, readGuards } from './guards.ts';
 
 const drawing = bestOfNSchema.shape;
 
@@ -38,7 +38,7 @@ export const overoptimizationSchema = languagePpoSchema.omit({ kl: true, keepBes
     .unwrap()
     .default(20)
     .describe('evaluations per PPO run, evenly spaced'),
-  guards: guardsSchema
+  guards: guardListSchema
     .default('kl,target,repetition')
     .describe('guards of PPO, a curve each: kl, target, length, repetition, sameness, pessimism; see below'),
   bestOf: z
@@ -98,7 +98,7 @@ export interface Observatory {
 }
 
 /** Opens what `trainOveroptimization` runs. @throws HeedError when options, model, rewards or prompts are wrong. */
-export const createOveroptimization: Opener<OveroptimizationInput & Surroundings, Observatory> = learnerOf(
+export const createOveroptimization: Opener<OveroptimizationInput & Surroundings, Observatory> = openerOf(
   overoptimizationSchema,
   create,
 );

@@ -10,7 +10,7 @@ import {
   type Table,
 } from '../../run/index.ts';
 import { figure } from '../../run/progress.ts';
-import { elapsed, settingsOf, subtitle } from '../../run/report-parts.ts';
+import { elapsed, settingsSection, subtitle } from '../../run/report-parts.ts';
 import { type CurvePoint, distance, type OveroptimizationCurve, readCurves, spreadAtStart } from './curves.ts';
 import { gainAt, type Method } from './fit.ts';
 import { overoptimizationSchema, waysOf } from './overoptimization.ts';
@@ -18,7 +18,7 @@ import { overoptimizationSchema, waysOf } from './overoptimization.ts';
 /** The report of a run of `heed overoptimization`. @throws HeedError when the folder is not a run. */
 export function overoptimizationReport(folder: string): Report {
   const info = readInfo(folder);
-  const ways = waysOf(settingsOf(overoptimizationSchema, info, folder));
+  const ways = waysOf(settingsSection(overoptimizationSchema, info, folder));
   const curves = readCurves(folder, ways);
   const spread = spreadAtStart(folder, ways) ?? { proxy: 1, gold: 1 };
   const of = (method: Method) => curves.filter((curve) => curve.method === method);

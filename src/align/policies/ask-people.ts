@@ -100,7 +100,7 @@ interface AskingReport {
 type Draw = (prompts: readonly EncodedPrompt[], seed: number) => Promise<Pick<LanguageRollout, 'answers'>>;
 
 /** Collects judgments while a policy is trained. */
-export interface Asking {
+export interface CompletionQueries {
   /**
    * Call before each step. Collects judgments, waiting if too few have come; fits the reward if there are new ones;
    * sends queries if a round is due. Rejects with the signal's reason; call it again to continue.
@@ -141,7 +141,7 @@ interface AskingParts {
 const bradleyTerry = choiceModelSchema.parse({});
 
 /** Starts asking. @throws HeedError without a teacher, or without an ensemble for a rule that needs one. */
-export function createAsking({ options, reward, teacher, prompts }: AskingParts): Asking {
+export function createAsking({ options, reward, teacher, prompts }: AskingParts): CompletionQueries {
   const { people, steps, seed } = options;
   if (!teacher) {
     throw new HeedError('There is no teacher to judge completions.', {

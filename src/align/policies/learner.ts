@@ -13,7 +13,7 @@ import { checkSameData } from '../training/progress.ts';
 import { evaluationIsDue, itemsOfStep, rates } from '../training/steps.ts';
 import { type Alert, alertsOf } from './alerts.ts';
 import type { PolicyAlgorithm, Tensors } from './algorithm.ts';
-import type { Asking, ComparedAnswers } from './ask-people.ts';
+import type { ComparedAnswers, CompletionQueries } from './ask-people.ts';
 import { type Constraint, constrain, keepsTo } from './constraints.ts';
 import { answerKl, klTaper } from './kl.ts';
 import type { PolicyTrainingOptions } from './options.ts';
@@ -95,7 +95,7 @@ export interface PolicyLearnerParts<O extends PolicyTrainingOptions> {
   /** Constraints on the rewards that `reward` gives as `others`. */
   constraints?: readonly Constraint[];
   /** Collects judgments from people. */
-  asking?: Asking;
+  asking?: CompletionQueries;
   /** What was opened for the learner; disposed of with it, as is the algorithm. */
   own: Disposables;
 }

@@ -11,7 +11,7 @@ import {
 } from '../../data/index.ts';
 import { reviewPrompts } from '../../data/reviews/index.ts';
 import { HeedError } from '../../error.ts';
-import { encodeChat, type Message } from '../../lm/chat-template.ts';
+import { type ChatMessage, encodeChat } from '../../lm/chat-template.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 import { readSource, type Source } from '../training/input.ts';
 import type { EncodedPrompt } from './rollouts.ts';
@@ -63,7 +63,7 @@ export const readPrompts = async (
   (await readPromptRows(source, options)).map((row) => promptOf(row.value, tokenizer, row));
 
 function promptOf(row: Row, tokenizer: Tokenizer, place: Place): EncodedPrompt {
-  const prompt = row.prompt as string | Message[];
+  const prompt = row.prompt as string | ChatMessage[];
   try {
     const ids =
       typeof prompt === 'string'

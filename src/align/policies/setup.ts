@@ -15,7 +15,7 @@ import { type Input, type Live, openModel, openSource, openTemplated } from '../
 import { createLanguagePolicy, type LanguagePolicy } from '../training/policy.ts';
 import { type ModelResult, trainingOf } from '../training/verb.ts';
 import { reviewPromptIn } from '../world/comparisons.ts';
-import { type Asking, createAsking } from './ask-people.ts';
+import { type CompletionQueries, createAsking } from './ask-people.ts';
 import { type Constraint, parseConstraints, withConstraints } from './constraints.ts';
 import type { PolicyLearner, PolicyStep } from './learner.ts';
 import type { PolicyTrainingOptions } from './options.ts';
@@ -70,7 +70,7 @@ export interface PolicySetup {
   /** Further metrics of an evaluation's completions; defined for the prompts of the embedded world. */
   measure?: (answers: readonly Completion[]) => Record<string, number>;
   /** Collects judgments from people, with `askPeople`. */
-  asking?: Asking;
+  asking?: CompletionQueries;
 }
 
 /**

@@ -3,7 +3,12 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { loadCheckpoint } from '../../lm/checkpoint.ts';
-import { createPackedScorer, createPackedTrainer, type Numbers, type PackedLoss } from '../../lm/packed-program.ts';
+import {
+  createPackedScorer,
+  createPackedTrainer,
+  type PackedLoss,
+  type PackedNumbers,
+} from '../../lm/packed-program.ts';
 import { type Example, packedBatch } from '../../lm/packing.ts';
 import { createOptimizer, type OptimizerOptions } from '../../nn/index.ts';
 import { grpoLoss, policyLossOf } from '../policy-gradient/grpo-loss.ts';
@@ -37,8 +42,8 @@ const layouts = {
 
 interface Algorithm {
   loss: PackedLoss;
-  perLabel(old: Float32Array, reference: Float32Array): Numbers;
-  perSequence: Numbers;
+  perLabel(old: Float32Array, reference: Float32Array): PackedNumbers;
+  perSequence: PackedNumbers;
 }
 
 const n = answers.length;

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { expectClose } from '../../../test/support/gradients.ts';
 import { gradients, input, matmul, mul, reshape, trace } from '../../engine/index.ts';
-import type { Numbers, PackedLoss } from '../../lm/packed-program.ts';
+import type { PackedLoss, PackedNumbers } from '../../lm/packed-program.ts';
 import { groupAdvantages, leaveOneOut, normalizeThenSum, standardize } from '../policies/advantages.ts';
 import { type GrpoLoss, type GrpoLossOptions, grpoLoss, policyLosses, policyLossOf } from './grpo-loss.ts';
 import { reinforceLoss } from './reinforce.ts';
@@ -21,7 +21,7 @@ const expand = (perAnswer: ArrayLike<number>) =>
  * A loss on log-probabilities at hand, one label for each place of [B, T]; those that the mask leaves out weigh
  * nothing.
  */
-function run(build: PackedLoss, perLabel: Numbers, perSequence: Numbers, real: number[] = mask.flat()) {
+function run(build: PackedLoss, perLabel: PackedNumbers, perSequence: PackedNumbers, real: number[] = mask.flat()) {
   const members = Array.from({ length: B * T * B }, (_, i) => (Math.floor(i / B / T) === i % B ? 1 : 0));
   const program = trace((graph) => {
     const logP = input(graph, 'logP', [B * T]);

@@ -36,7 +36,7 @@ import {
   where,
 } from '../../engine/index.ts';
 import type { PackedLoss, Reading } from '../../lm/packed-program.ts';
-import { type Choice, createRegistry } from '../../registry.ts';
+import { createRegistry, type NameOr } from '../../registry.ts';
 
 /** Whose importance ratio is used: each token's, or the whole completion's (GSPO). */
 export const levels = ['token', 'sequence'] as const;
@@ -47,7 +47,7 @@ export type GrpoLoss = 'grpo' | 'dr_grpo' | 'dapo' | 'bnpo' | 'luspo' | 'cispo' 
 /** What `grpoLoss` computes: which loss, and its parameters. */
 export interface GrpoLossOptions {
   /** The loss: a name, an objective, or an objective with its weights. */
-  loss: Choice<PolicyLoss | PolicyObjective, GrpoLoss>;
+  loss: NameOr<PolicyLoss | PolicyObjective, GrpoLoss>;
   /** Whose ratio is used: each token's, or the whole completion's, which only some losses support. */
   level: (typeof levels)[number];
   /** ε_low and ε_high: the ratio is clipped to 1 − low … 1 + high. */

@@ -30,7 +30,7 @@ import { type AnswerLayout, createAnswerScorer, type LanguageRollout } from '../
 import type { ScoreScaleState } from '../policies/score-scale.ts';
 import { createScoreScale, scoreSchema } from '../policies/score-scale.ts';
 import { type PolicyInput, type PolicyTraining, policyTraining } from '../policies/setup.ts';
-import { learnerOf, type Opener } from '../training/input.ts';
+import { type Opener, openerOf } from '../training/input.ts';
 import type { LanguagePolicy } from '../training/policy.ts';
 import { grpoLoss, levels, policyLosses, policyLossOf } from './grpo-loss.ts';
 import { mostUndecided, tokenEntropy } from './token-entropy.ts';
@@ -227,7 +227,7 @@ function metricsOf(
 }
 
 /** Opens the learner that `grpo` runs. */
-export const createGrpo: Opener<GrpoInput, PolicyLearner<GrpoOptions>> = learnerOf(grpoSchema, (options, live) =>
+export const createGrpo: Opener<GrpoInput, PolicyLearner<GrpoOptions>> = openerOf(grpoSchema, (options, live) =>
   createAnswerLearner('grpo', options, live, createGrpoAlgorithm),
 );
 

@@ -24,7 +24,7 @@ import { createRollouts } from '../policies/rollouts.ts';
 import { type PolicyInput, setUpPolicy } from '../policies/setup.ts';
 import type { OpenReward, Reward } from '../reward-functions/reward-function.ts';
 import { mixedReward, openRewardOption } from '../rewards/open.ts';
-import { type Live, learnerOf, type Opener } from '../training/input.ts';
+import { type Live, type Opener, openerOf } from '../training/input.ts';
 import { checkSameData } from '../training/progress.ts';
 import { copyOf } from '../training/trainable.ts';
 import { type TrainingResult, trainingOf } from '../training/verb.ts';
@@ -83,7 +83,7 @@ interface State {
 export type ParetoLearner = Awaited<ReturnType<typeof create>>;
 
 /** Opens the learner that `trainPareto` runs. */
-export const createPareto: Opener<ParetoInput, ParetoLearner> = learnerOf(paretoSchema, (options, live) =>
+export const createPareto: Opener<ParetoInput, ParetoLearner> = openerOf(paretoSchema, (options, live) =>
   create(options, live, false),
 );
 
@@ -108,7 +108,7 @@ export interface ParetoResult extends TrainingResult {
  */
 export function pareto(input: ParetoInput): Training<ParetoStep, ParetoResult> {
   return trainingOf(
-    () => learnerOf(paretoSchema, (options, live) => create(options, live, true))(input),
+    () => openerOf(paretoSchema, (options, live) => create(options, live, true))(input),
     input.signal,
     paretoMetrics,
     (learner) => {

@@ -29,7 +29,7 @@ import type { AnswerLayout } from '../policies/rollouts.ts';
 import type { ScoreScaleState } from '../policies/score-scale.ts';
 import { createScoreScale, scoreSchema } from '../policies/score-scale.ts';
 import { type PolicyInput, type PolicyTraining, policyTraining } from '../policies/setup.ts';
-import { learnerOf, type Opener } from '../training/input.ts';
+import { type Opener, openerOf } from '../training/input.ts';
 import type { LanguagePolicy } from '../training/policy.ts';
 
 const whole = (least: number) => z.number().int().min(least);
@@ -138,7 +138,7 @@ export function createReinforceAlgorithm(
 }
 
 /** Opens the learner that `reinforce` runs. */
-export const createReinforce: Opener<ReinforceInput, PolicyLearner<ReinforceOptions>> = learnerOf(
+export const createReinforce: Opener<ReinforceInput, PolicyLearner<ReinforceOptions>> = openerOf(
   reinforceSchema,
   (options, live) => createAnswerLearner('reinforce', options, live, createReinforceAlgorithm),
 );
@@ -156,7 +156,7 @@ export function reinforce(input: ReinforceInput): PolicyTraining {
 }
 
 /** Opens the learner that `rloo` runs. */
-export const createRloo: Opener<ReinforceInput, PolicyLearner<ReinforceOptions>> = learnerOf(
+export const createRloo: Opener<ReinforceInput, PolicyLearner<ReinforceOptions>> = openerOf(
   rlooSchema,
   (options, live) => createAnswerLearner('rloo', options, live, createReinforceAlgorithm),
 );

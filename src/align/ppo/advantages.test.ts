@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { expectClose } from '../../../test/support/gradients.ts';
 import { klOfToken } from '../policies/kl.ts';
-import { answerAdvantages, explainedVariance, tokenRewards, whiten } from './advantages.ts';
+import { answerAdvantages, explainedTokenVariance, tokenRewards, whiten } from './advantages.ts';
 import { type KlOptions, nextBeta } from './kl-controller.ts';
 
 /** Of TRL's PPO, with torch: see test/fixtures/losses/ppo.json. Each row is a completion of up to nine tokens. */
@@ -75,9 +75,9 @@ it('estimates the KL of a token in three ways that agree on average', () => {
 
 it('explains all of the variance of returns, none, or less', () => {
   const returns = [Float32Array.of(1, 2, 3), Float32Array.of(4)];
-  expect(explainedVariance(returns, returns)).toBe(1);
-  expect(explainedVariance([new Float32Array(3), new Float32Array(1)], returns)).toBe(0);
-  expect(explainedVariance([Float32Array.of(3, 2, 1), Float32Array.of(-4)], returns)).toBeLessThan(0);
+  expect(explainedTokenVariance(returns, returns)).toBe(1);
+  expect(explainedTokenVariance([new Float32Array(3), new Float32Array(1)], returns)).toBe(0);
+  expect(explainedTokenVariance([Float32Array.of(3, 2, 1), Float32Array.of(-4)], returns)).toBeLessThan(0);
 });
 
 describe('β', () => {

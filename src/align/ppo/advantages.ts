@@ -69,7 +69,7 @@ export function whiten(numbers: readonly Float32Array[], shift = true): Float32A
 }
 
 /** 1 − Var(R − V) / Var(R): 1 for values that predict returns perfectly, 0 for a constant. */
-export function explainedVariance(values: readonly Float32Array[], returns: readonly Float32Array[]): number {
+export function explainedTokenVariance(values: readonly Float32Array[], returns: readonly Float32Array[]): number {
   const errors = returns.map((own, i) => own.map((x, t) => x - values[i][t]));
   return 1 - momentsOf(errors).variance / (momentsOf(returns).variance || 1);
 }

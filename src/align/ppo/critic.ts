@@ -84,7 +84,7 @@ function checkCritic(policy: Model, critic: Model): void {
 }
 
 /** The loss of values [labels] in a packed program. Its inputs by label: `return`, `old value` and `weight`. */
-export function valueLoss(
+export function packedValueLoss(
   { perLabel }: Reading,
   values: Tensor,
   clip: number,
@@ -130,12 +130,15 @@ export interface CriticOptions {
 }
 
 /** A critic that learns, with a network that it disposes of. */
-export function createCritic(network: CriticNetwork, { layout, clip, coefficient, training }: CriticOptions): Critic {
+export function createLanguageCritic(
+  network: CriticNetwork,
+  { layout, clip, coefficient, training }: CriticOptions,
+): Critic {
   const { config, parameters, weights, frozen, linear } = network;
   const states = 'last too';
   const scorer = createAnswerScorer(config, weights, layout, { linear, read: scoresOf, states });
   const objective: PackedLoss = (reading) => {
-    const outputs = valueLoss(reading, scoresOf(reading), clip);
+    const outputs = packedValueLoss(reading, scoresOf(reading), clip);
     return { loss: mul(outputs.value, coefficient), ...outputs };
   };
   const trainer = createPackedTrainer(config, parameters, objective, {

@@ -15,7 +15,7 @@ import {
   setUpPolicy,
 } from '../policies/setup.ts';
 import { membersOf } from '../rewards/open.ts';
-import { isModel, type Live, learnerOf, type Opener, openModel, openSource } from '../training/input.ts';
+import { isModel, type Live, type Opener, openerOf, openModel, openSource } from '../training/input.ts';
 import { firstOtherToken } from '../training/policy.ts';
 import { noSteps } from './advantages.ts';
 import { criticNetwork } from './critic.ts';
@@ -29,7 +29,7 @@ export type PpoLearner = PolicyLearner<LanguagePpoOptions>;
 export type PpoInput = PolicyInput<z.input<typeof languagePpoSchema>>;
 
 /** Opens the learner that `ppo` runs. */
-export const createLanguagePpo: Opener<PpoInput, PpoLearner> = learnerOf(languagePpoSchema, (options, live) =>
+export const createLanguagePpo: Opener<PpoInput, PpoLearner> = openerOf(languagePpoSchema, (options, live) =>
   opening(async (own) => {
     const setup = await setUpPolicy(options, live, own);
     if (options.score.place === 'steps' && !setup.reward.explain) throw noSteps();

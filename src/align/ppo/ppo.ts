@@ -35,8 +35,8 @@ import { type AnswerLayout, answerBatches, inOrder, type LanguageRollout } from 
 import { createScoreScale, type ScoreScaleState } from '../policies/score-scale.ts';
 import type { LanguagePolicy } from '../training/policy.ts';
 import { adamw } from '../training/steps.ts';
-import { answerAdvantages, explainedVariance, noSteps, tokenRewards, whiten } from './advantages.ts';
-import { type CriticNetwork, createCritic } from './critic.ts';
+import { answerAdvantages, explainedTokenVariance, noSteps, tokenRewards, whiten } from './advantages.ts';
+import { type CriticNetwork, createLanguageCritic } from './critic.ts';
 import { guard } from './guards.ts';
 import { nextBeta } from './kl-controller.ts';
 import type { LanguagePpoOptions } from './options.ts';
@@ -108,7 +108,7 @@ export function createPpoAlgorithm({
   const own = partOf(trainer.gradients, 0, policy.parameters.specs.length);
   const optimizer = adamw(policy.parameters, own, options);
   const criticRate = options.critic.rate ?? (shared ? 50 : 1.5);
-  const critic = shared?.critic(trainer) ?? createCritic(network!, learning);
+  const critic = shared?.critic(trainer) ?? createLanguageCritic(network!, learning);
   const scale = createScoreScale(score);
   let beta = kl.beta;
   let usualLength: number | undefined;
@@ -180,7 +180,7 @@ export function createPpoAlgorithm({
       beta = nextBeta(kl, beta, far, answers.length);
       return {
         ...Object.fromEntries(Object.entries(totals).map(([name, total]) => [name, total / minibatches])),
-        'value/explained_var': explainedVariance(values, returns),
+        'value/explained_var': explainedTokenVariance(values, returns),
         'reward/objective': worth.reduce((a, b) => a + b, 0) / worth.length - used * far,
         'kl/beta': used,
         ...guarded,

@@ -6,7 +6,7 @@ import { type Arena, createArena, partOf } from '../../nn/index.ts';
 import { createAnswerScorer } from '../policies/rollouts.ts';
 import type { LanguagePolicy } from '../training/policy.ts';
 import { adamw } from '../training/steps.ts';
-import { type Critic, type CriticOptions, type CriticUpdate, headSpec, valueLoss } from './critic.ts';
+import { type Critic, type CriticOptions, type CriticUpdate, headSpec, packedValueLoss } from './critic.ts';
 
 interface SharedCritic {
   /** The policy's parameters, followed by the head. */
@@ -37,7 +37,7 @@ export function createSharedCritic(policy: LanguagePolicy, options: SharedCritic
     parameters: { specs: [...trained.specs, ...head.specs], values: { ...trained.values, ...head.values } },
     beside: (policyLoss) => (reading) => {
       const { loss, ...others } = policyLoss(reading);
-      const values = valueLoss(reading, valuesOf(reading), clip);
+      const values = packedValueLoss(reading, valuesOf(reading), clip);
       return { loss: add(loss, mul(values.value, coefficient)), policy: loss, ...others, ...values };
     },
     count({ value, valuesClipped }) {

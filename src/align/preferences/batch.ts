@@ -14,7 +14,7 @@ export interface Items {
 }
 
 /** Number of items. */
-export const countOf = ({ sides }: Items): number => sides[0].lengths.length;
+export const itemCount = ({ sides }: Items): number => sides[0].lengths.length;
 
 /** How items are packed and weighted. */
 export interface ItemLayout extends Pick<PackingOptions, 'lengths' | 'padding'> {

@@ -11,7 +11,7 @@
  */
 import { z } from 'zod';
 import { logSigmoid, mul, neg, sub } from '../../engine/index.ts';
-import { learnerOf, type Opener } from '../training/input.ts';
+import { type Opener, openerOf } from '../training/input.ts';
 import type { PreferenceLearner } from './learner.ts';
 import { logRatios, meanReward, type PreferenceLoss } from './loss.ts';
 import { preferenceSchema } from './options.ts';
@@ -36,7 +36,7 @@ export type BcoOptions = z.output<typeof bcoSchema>;
 export type BcoInput = RatedInput<z.input<typeof bcoSchema>>;
 
 /** Opens the learner that `bco` runs. */
-export const createBco: Opener<BcoInput, PreferenceLearner<BcoOptions>> = learnerOf(bcoSchema, (options, live) =>
+export const createBco: Opener<BcoInput, PreferenceLearner<BcoOptions>> = openerOf(bcoSchema, (options, live) =>
   createPreferences('bco', options, live, { loss: bcoLoss(options), paired: false }),
 );
 

@@ -14,7 +14,7 @@
  */
 import { z } from 'zod';
 import { div, exp, mul, relu, square, sub, type Tensor } from '../../engine/index.ts';
-import { learnerOf, type Opener } from '../training/input.ts';
+import { type Opener, openerOf } from '../training/input.ts';
 import type { PreferenceLearner } from './learner.ts';
 import { type PreferenceLoss, pairs, smoothed } from './loss.ts';
 import { referenceFreeSchema } from './options.ts';
@@ -89,7 +89,7 @@ export type CpoOptions = z.output<typeof cpoSchema>;
 export type CpoInput = PairInput<z.input<typeof cpoSchema>>;
 
 /** Opens the learner that `cpo` runs. */
-export const createCpo: Opener<CpoInput, PreferenceLearner<CpoOptions>> = learnerOf(cpoSchema, (options, live) =>
+export const createCpo: Opener<CpoInput, PreferenceLearner<CpoOptions>> = openerOf(cpoSchema, (options, live) =>
   createPreferences('cpo', options, live, { loss: cpoLoss(options), paired: true }),
 );
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadModel, type Model } from '../../lm/model.ts';
-import { countOf } from './batch.ts';
+import { itemCount } from './batch.ts';
 import { type PreferenceItems, readPreferences } from './data.ts';
 import { dpoSchema } from './dpo.ts';
 
@@ -110,7 +110,7 @@ it('holds out prompts with all of their pairs', async () => {
   const rows = Array.from({ length: 40 }, (_, i) => pair(`Question ${i % 10}`, ` good ${i}`, ` bad ${i}`));
   const { train, heldOut, prompts } = await read(rows, true, { evaluation: { share: 0.3 } });
   const of = (items: PreferenceItems) => new Set(items.prompts.map(({ text }) => text));
-  expect([countOf(train), countOf(heldOut!)]).toEqual([28, 12]);
+  expect([itemCount(train), itemCount(heldOut!)]).toEqual([28, 12]);
   expect([...of(heldOut!)].filter((text) => of(train).has(text))).toEqual([]);
   expect(prompts).toHaveLength(3);
   const again = await read(rows, true, { evaluation: { share: 0.3 } });
@@ -121,7 +121,7 @@ it('leaves ties out', async () => {
   const notes: string[] = [];
   const rows = [{ ...pair('D', ' x', ' y'), tie: true }, ...four, { ...pair('E', ' x', ' y'), tie: false }];
   const { train, prompts } = await read(rows, true, {}, (text) => notes.push(text));
-  expect(countOf(train)).toBe(5);
+  expect(itemCount(train)).toBe(5);
   expect(prompts.map(({ text }) => text)).toEqual(['A', 'B', 'C', 'E']);
   expect(notes).toEqual([expect.stringMatching(/left out 1 ties/)]);
 });
@@ -130,7 +130,7 @@ it('leaves out, cuts or refuses what is too long', async () => {
   const rows = [...four, pair('D', ' short', ' very'.repeat(40))];
   const notes: string[] = [];
   const dropped = await read(rows, true, { length: 16 }, (text) => notes.push(text));
-  expect(countOf(dropped.train)).toBe(4);
+  expect(itemCount(dropped.train)).toBe(4);
   expect(notes).toEqual([expect.stringMatching(/left out 1 longer than 16 tokens/)]);
   const cut = await read(rows, true, { length: 16, truncate: 'start' });
   expect(cut.train.sides[1].lengths).toHaveLength(5);

@@ -21,7 +21,7 @@ import { worldPrompts } from '../policies/prompts.ts';
 import type { EncodedPrompt } from '../policies/rollouts.ts';
 import { type Live, openSource, readSource } from '../training/input.ts';
 import { reviewComparisons } from '../world/comparisons.ts';
-import { countOf, type Items } from './batch.ts';
+import { type Items, itemCount } from './batch.ts';
 import type { PreferenceOptions } from './options.ts';
 
 /** Items with their prompts. */
@@ -215,6 +215,6 @@ const some = (
 export function preferenceFingerprint(items: Items): string {
   const hash = createHash('sha256');
   for (const side of items.sides) hash.update(fingerprint(side));
-  for (let i = 0; i < countOf(items); i++) hash.update(String(items.desirable?.[i]));
+  for (let i = 0; i < itemCount(items); i++) hash.update(String(items.desirable?.[i]));
   return hash.digest('hex');
 }

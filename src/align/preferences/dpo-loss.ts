@@ -46,7 +46,7 @@ import {
   type Tensor,
   unsqueeze,
 } from '../../engine/index.ts';
-import { type Choice, createRegistry } from '../../registry.ts';
+import { createRegistry, type NameOr } from '../../registry.ts';
 import { type Answers, logRatios, type PreferenceLoss, pairs, smoothed } from './loss.ts';
 
 /** The name of a built-in loss on pairs; the head of dpo-loss.ts has the formulas. */
@@ -70,7 +70,7 @@ export type DpoLoss =
 /** What `dpoLoss` computes: which losses, and their parameters. */
 export interface DpoLossOptions {
   /** The losses to add up: names or functions. */
-  losses: readonly Choice<PairLoss, DpoLoss>[];
+  losses: readonly NameOr<PairLoss, DpoLoss>[];
   /** The weight of each loss, in the order of `losses`; 1 where absent. */
   weights?: readonly number[];
   /** β, the strength of the pull toward the reference: log-ratios are multiplied by it. */

@@ -13,14 +13,14 @@
  * Run it: heed dpo --model runs/sft/model --data comparisons.jsonl
  */
 import { z } from 'zod';
-import type { Choice } from '../../registry.ts';
-import { learnerOf, type Opener } from '../training/input.ts';
+import type { NameOr } from '../../registry.ts';
+import { type Opener, openerOf } from '../training/input.ts';
 import { type DpoLoss, divergences, dpoLoss, type PairLoss, pairLosses } from './dpo-loss.ts';
 import type { PreferenceLearner } from './learner.ts';
 import { preferenceSchema } from './options.ts';
 import { createPreferences, type PairInput, type PreferenceTraining, preferenceTraining } from './setup.ts';
 
-type Loss = Choice<PairLoss, DpoLoss>;
+type Loss = NameOr<PairLoss, DpoLoss>;
 
 /** The losses of an option: a list, one loss, or names separated by commas. */
 const lossesIn = (option: Loss | readonly Loss[]): readonly Loss[] => {
@@ -77,7 +77,7 @@ export type DpoOptions = z.output<typeof dpoSchema>;
 export type DpoInput = PairInput<z.input<typeof dpoSchema>>;
 
 /** Opens the learner that `dpo` runs. */
-export const createDpo: Opener<DpoInput, PreferenceLearner<DpoOptions>> = learnerOf(dpoSchema, (options, live) => {
+export const createDpo: Opener<DpoInput, PreferenceLearner<DpoOptions>> = openerOf(dpoSchema, (options, live) => {
   const loss = dpoLoss({
     losses: lossesIn(options.loss),
     weights: options.lossWeights,

@@ -12,7 +12,7 @@
  */
 import { z } from 'zod';
 import { add, mul, sigmoid, sub } from '../../engine/index.ts';
-import { learnerOf, type Opener } from '../training/input.ts';
+import { type Opener, openerOf } from '../training/input.ts';
 import type { PreferenceLearner } from './learner.ts';
 import { logRatios, type PreferenceLoss } from './loss.ts';
 import { preferenceSchema } from './options.ts';
@@ -57,7 +57,7 @@ export type KtoOptions = z.output<typeof ktoSchema>;
 export type KtoInput = RatedInput<z.input<typeof ktoSchema>>;
 
 /** Opens the learner that `kto` runs. */
-export const createKto: Opener<KtoInput, PreferenceLearner<KtoOptions>> = learnerOf(ktoSchema, (options, live) =>
+export const createKto: Opener<KtoInput, PreferenceLearner<KtoOptions>> = openerOf(ktoSchema, (options, live) =>
   createPreferences('kto', options, live, { loss: ktoLoss(options), paired: false }),
 );
 

@@ -12,7 +12,7 @@ import type { Reward } from '../reward-functions/reward-function.ts';
 import { type LanguagePolicy, usualRate } from '../training/policy.ts';
 import { type Course, checkSameData, evaluated, newCourse, stepped } from '../training/progress.ts';
 import { adamw, evaluationIsDue, itemsOfStep, rates } from '../training/steps.ts';
-import { countOf, type ItemLayout, type Items } from './batch.ts';
+import { type ItemLayout, type Items, itemCount } from './batch.ts';
 import { type PreferenceData, preferenceFingerprint } from './data.ts';
 import { createPreferenceAnswers, mean, metricsOf, type PreferenceEvaluation } from './evaluation.ts';
 import { type PreferenceLoss, readsOf } from './loss.ts';
@@ -88,7 +88,7 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
   const { policy, options, algorithm, data, own } = parts;
   const { train, heldOut } = data;
   const { loss } = algorithm;
-  const count = countOf(train);
+  const count = itemCount(train);
   const batch = Math.min(options.batch, count);
   const part = largestDivisor(batch, options.part);
   const steps = options.steps ?? Math.max(1, Math.ceil((count * options.epochs) / batch));
@@ -136,7 +136,7 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
   async function evaluate(): Promise<PreferenceEvaluation> {
     const evaluation: PreferenceEvaluation = { metrics: {}, ...(await answers.run()), best: false };
     if (heldOut) {
-      const all = Array.from({ length: countOf(heldOut) }, (_, i) => i);
+      const all = Array.from({ length: itemCount(heldOut) }, (_, i) => i);
       const values = scorer.values(heldOut, contextOf(heldOut, all));
       Object.assign(evaluation, { loss: values.loss, metrics: metricsOf(heldOut, all, values) });
     }

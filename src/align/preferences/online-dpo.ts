@@ -27,7 +27,7 @@ import type { ScoreScaleState } from '../policies/score-scale.ts';
 import { createScoreScale, scoreSchema } from '../policies/score-scale.ts';
 import { type PolicyInput, type PolicyTraining, policyTraining, setUpPolicy } from '../policies/setup.ts';
 import type { Reward } from '../reward-functions/reward-function.ts';
-import { learnerOf, type Opener } from '../training/input.ts';
+import { type Opener, openerOf } from '../training/input.ts';
 import type { LanguagePolicy } from '../training/policy.ts';
 import { adamw } from '../training/steps.ts';
 import { dpoLoss, pairLosses } from './dpo-loss.ts';
@@ -144,7 +144,7 @@ function exampleOf({ answers }: LanguageRollout, i: number) {
 }
 
 /** Opens the learner that `onlineDpo` runs. */
-export const createOnlineDpo: Opener<OnlineDpoInput, PolicyLearner<OnlineDpoOptions>> = learnerOf(
+export const createOnlineDpo: Opener<OnlineDpoInput, PolicyLearner<OnlineDpoOptions>> = openerOf(
   onlineDpoSchema,
   (options, live) =>
     opening(async (own) => {

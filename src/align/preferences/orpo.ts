@@ -10,7 +10,7 @@
  */
 import { z } from 'zod';
 import { add, div, exp, log, logSigmoid, minimum, mul, neg, sub, type Tensor, tanh } from '../../engine/index.ts';
-import { learnerOf, type Opener } from '../training/input.ts';
+import { type Opener, openerOf } from '../training/input.ts';
 import type { PreferenceLearner } from './learner.ts';
 import { type PreferenceLoss, pairs } from './loss.ts';
 import { referenceFreeSchema } from './options.ts';
@@ -49,7 +49,7 @@ export type OrpoOptions = z.output<typeof orpoSchema>;
 export type OrpoInput = PairInput<z.input<typeof orpoSchema>>;
 
 /** Opens the learner that `orpo` runs. */
-export const createOrpo: Opener<OrpoInput, PreferenceLearner<OrpoOptions>> = learnerOf(orpoSchema, (options, live) =>
+export const createOrpo: Opener<OrpoInput, PreferenceLearner<OrpoOptions>> = openerOf(orpoSchema, (options, live) =>
   createPreferences('orpo', options, live, { loss: orpoLoss(options), wholeTexts: true, paired: true }),
 );
 

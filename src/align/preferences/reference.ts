@@ -2,7 +2,7 @@
 import { createPackedScorer } from '../../lm/packed-program.ts';
 import type { Examples } from '../examples/examples.ts';
 import type { LanguagePolicy } from '../training/policy.ts';
-import { answerLogProbs, countOf, type ItemLayout, type Items } from './batch.ts';
+import { answerLogProbs, type ItemLayout, type Items, itemCount } from './batch.ts';
 
 interface References {
   /** Σ w log π_ref of each completion of some items, the first side before the second. */
@@ -25,7 +25,7 @@ export function createReferences(
   const logP = (items: Items, indices: readonly number[]): Float32Array => {
     if (!precompute) return answerLogProbs(scorer, items, indices, layout, part);
     const [first] = items.sides;
-    const count = countOf(items);
+    const count = itemCount(items);
     const all = cache.get(first) ?? answerLogProbs(scorer, items, [...first.lengths.keys()], layout, part);
     cache.set(first, all);
     return Float32Array.from(items.sides.flatMap((_, side) => indices.map((i) => all[side * count + i])));

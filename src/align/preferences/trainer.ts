@@ -16,7 +16,7 @@ import {
 import { createPackedScorer, createPackedTrainer, type PackedLoss, type Reading } from '../../lm/packed-program.ts';
 import { type Arena, type DecoderConfig, headName } from '../../nn/index.ts';
 import type { LanguagePolicy } from '../training/policy.ts';
-import { answerLogProbs, byAnswer, countOf, type ItemLayout, type Items, itemBatch, sumByAnswer } from './batch.ts';
+import { answerLogProbs, byAnswer, type ItemLayout, type Items, itemBatch, itemCount, sumByAnswer } from './batch.ts';
 import { answersOf, createLossProgram, type LossNumbers, type PreferenceLoss, readsOf } from './loss.ts';
 
 /** What a loss reads besides the policy's log-probabilities. */
@@ -193,7 +193,7 @@ export function createPreferenceScorer(
   return {
     logP: (items, indices) => answerLogProbs(scorer, items, indices, layout, part),
     values(items, context) {
-      const count = countOf(items);
+      const count = itemCount(items);
       const indices = Array.from({ length: count }, (_, i) => i);
       const program = createLossProgram(loss, items.sides.length * count);
       const logP = answerLogProbs(scorer, items, indices, layout, part);

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { describeBadRow, type Row } from '../../data/index.ts';
 import { HeedError } from '../../error.ts';
-import { encodeChat, type Message } from '../../lm/chat-template.ts';
+import { type ChatMessage, encodeChat } from '../../lm/chat-template.ts';
 import type { Model } from '../../lm/model.ts';
 import type { Example } from '../../lm/packing.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
@@ -35,7 +35,7 @@ export interface ProcessData {
  * each separator, where the step is scored. Equal to TRL's PRMTrainer.
  */
 export function encodeSteps(
-  prompt: string | readonly Message[],
+  prompt: string | readonly ChatMessage[],
   steps: readonly string[],
   tokenizer: Tokenizer,
   separator: string,
@@ -51,7 +51,7 @@ export function encodeSteps(
 }
 
 /** A completion cut to at most `length` tokens: steps that end later are left out. */
-export function within<T extends Example & { at: readonly number[] }>(answer: T, length: number): T {
+export function withinLength<T extends Example & { at: readonly number[] }>(answer: T, length: number): T {
   const at = answer.at.filter((token) => token < length);
   return { ...answer, ids: Array.from(answer.ids).slice(0, (at.at(-1) ?? -1) + 1), at };
 }
@@ -108,7 +108,7 @@ async function gather(
   const separator = separatorOf(options);
   const length = longestExample(options.length, model.config);
   const encode = ({ prompt, completions }: Row) => [
-    encodeSteps(prompt as string | Message[], completions as string[], model.tokenizer, separator),
+    encodeSteps(prompt as string | ChatMessage[], completions as string[], model.tokenizer, separator),
   ];
   const all: SteppedAnswer[] = [];
   let long = 0;
@@ -116,7 +116,7 @@ async function gather(
     const answer = answers[0] as ReturnType<typeof encodeSteps>;
     if (answer.ids.length > length) long++;
     if (answer.ids.length > length && truncate === 'drop') continue;
-    const { ids, at } = within(answer, length);
+    const { ids, at } = withinLength(answer, length);
     if (at.length === 0) continue;
     const right = (row.labels as boolean[]).slice(0, at.length);
     all.push({ ids: Int32Array.from(ids), at, right, prompt: JSON.stringify(row.prompt) });

@@ -8,11 +8,11 @@ import { z } from 'zod';
 import type { TextOrMessages } from '../../data/index.ts';
 import { HeedError } from '../../error.ts';
 import { fileError, writeFileAtomic } from '../../files.ts';
-import type { Message } from '../../lm/chat-template.ts';
+import type { ChatMessage } from '../../lm/chat-template.ts';
 import { checkedRewards } from '../reward-functions/call.ts';
 import type { Completion, OpenReward, Scores } from '../reward-functions/reward-function.ts';
 import { createStateScorer, type RewardModel, type ScorerOptions } from '../reward-model/model.ts';
-import { encodeSteps, within } from './data.ts';
+import { encodeSteps, withinLength } from './data.ts';
 import { probability } from './evaluation.ts';
 import { aggregates, stepRewards, stepsIn, worthOf } from './steps.ts';
 
@@ -102,9 +102,9 @@ export function processReward(
     signal?.throwIfAborted();
     const steps = answers.map(({ text }) => stepsIn(text, separator));
     const examples = answers.map(({ row, promptText }, i) => {
-      const prompt = (row?.prompt ?? promptText) as string | Message[];
+      const prompt = (row?.prompt ?? promptText) as string | ChatMessage[];
       const texts = steps[i].map(({ text }) => text);
-      return within(encodeSteps(prompt, texts, model.tokenizer, separator), model.config.maxPositions);
+      return withinLength(encodeSteps(prompt, texts, model.tokenizer, separator), model.config.maxPositions);
     });
     const probabilities = scorer.run(examples).map((scores) => Array.from(scores, probability));
     const scores = probabilities.map((own) => worthOf(own, aggregate));

@@ -10,7 +10,7 @@ import type { Reading } from '../../lm/packed-program.ts';
 import { random } from '../../random.ts';
 import type { Completion } from '../reward-functions/reward-function.ts';
 import { openReward } from '../rewards/open.ts';
-import { encodeSteps, within } from './data.ts';
+import { encodeSteps, withinLength } from './data.ts';
 import { evaluateSteps } from './evaluation.ts';
 
 import { createProcess, type ProcessInput, type ProcessLearner, stepLoss, supervised } from './process.ts';
@@ -143,7 +143,7 @@ it('reads each step on the last token of what ends it, as TRL does', async () =>
   const [prompt, first, second, end] = [tokenizer.encode('Say:'), plain(' red sun'), plain(' blue'), plain('\n')];
   expect(ids).toEqual([...prompt, ...first, ...end, ...second, ...end]);
   expect(at).toEqual([prompt.length + first.length + end.length - 1, ids.length - 1]);
-  const cut = within({ ids, at }, ids.length - 1);
+  const cut = withinLength({ ids, at }, ids.length - 1);
   expect(cut).toEqual({ ids: Array.from(ids).slice(0, at[0] + 1), at: [at[0]] });
   parameters[Symbol.dispose]();
 });

@@ -30,9 +30,9 @@ import {
   plainCalibration,
 } from '../reward-model/model.ts';
 import { trainedReward } from '../reward-model/trainable.ts';
-import { type Input, type Live, learnerOf, type Opener, openTemplated } from '../training/input.ts';
+import { type Input, type Live, type Opener, openerOf, openTemplated } from '../training/input.ts';
 import { checkSameData } from '../training/progress.ts';
-import { adamw, evaluationIsDue, itemsOfStep, rates, sizeOf } from '../training/steps.ts';
+import { adamw, evaluationIsDue, itemsOfStep, parameterCount, rates } from '../training/steps.ts';
 import { stepMetrics } from '../training/train-model.ts';
 import { adapterBeside } from '../training/trainable.ts';
 import { type TrainingResult, trainingOf } from '../training/verb.ts';
@@ -93,7 +93,7 @@ export type ProcessLearner = Awaited<ReturnType<typeof create>>;
 export type ProcessInput = Input<z.input<typeof processSchema>, StepwiseRow>;
 
 /** Opens the learner that `processSupervision` runs. */
-export const createProcess: Opener<ProcessInput, ProcessLearner> = learnerOf(processSchema, create);
+export const createProcess: Opener<ProcessInput, ProcessLearner> = openerOf(processSchema, create);
 
 /** The result of `processSupervision`. */
 export interface ProcessResult extends TrainingResult {
@@ -181,7 +181,7 @@ function createProcessLearner(
   );
   const optimizer = own.use(adamw(parameters, trainer.gradients, options));
   const scorer = own.use(createStateScorer(model, trained));
-  const usual = 0.5 / Math.sqrt(sizeOf(parameters));
+  const usual = 0.5 / Math.sqrt(parameterCount(parameters));
   const rateOf = rates(options.learningRate ?? usual, steps, options);
   let state: ProcessState = {
     step: 0,

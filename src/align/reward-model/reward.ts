@@ -21,9 +21,9 @@ import type { Example } from '../../lm/packing.ts';
 import { exportOptimizer, exportParameters, importOptimizer, importParameters } from '../../nn/index.ts';
 import { seedFor } from '../../random.ts';
 import type { Training } from '../../run/index.ts';
-import { type Input, type Live, learnerOf, type Opener, openModel, openTemplated } from '../training/input.ts';
+import { type Input, type Live, type Opener, openerOf, openModel, openTemplated } from '../training/input.ts';
 import { checkSameData } from '../training/progress.ts';
-import { adamw, evaluationIsDue, itemsOfStep, rates, sizeOf } from '../training/steps.ts';
+import { adamw, evaluationIsDue, itemsOfStep, parameterCount, rates } from '../training/steps.ts';
 import { stepMetrics } from '../training/train-model.ts';
 import { adapterBeside } from '../training/trainable.ts';
 import { type TrainingResult, trainingOf } from '../training/verb.ts';
@@ -84,7 +84,7 @@ export type RewardInput = Input<
 >;
 
 /** Opens the learner that `reward` runs. */
-export const createReward: Opener<RewardInput, RewardLearner> = learnerOf(rewardModelSchema, create);
+export const createReward: Opener<RewardInput, RewardLearner> = openerOf(rewardModelSchema, create);
 
 /** The result of `reward`. The models are the caller's to dispose of. */
 export interface RewardResult extends TrainingResult {
@@ -187,7 +187,7 @@ function createRewardLearner(
     const scorer = own.use(createRewardScorer(model, trained));
     return { trained, trainer, optimizer, scorer, prefix: `member${index}.` };
   });
-  const usual = 0.5 / Math.sqrt(sizeOf(members[0].trained.parameters));
+  const usual = 0.5 / Math.sqrt(parameterCount(members[0].trained.parameters));
   const rateOf = rates(options.learningRate ?? usual, steps, options);
   const fingerprint = rankingsFingerprint(rankings, lists);
   let state: RewardState = { step: 0, tokens: 0, best: Number.POSITIVE_INFINITY, fingerprint };

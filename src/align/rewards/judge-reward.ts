@@ -24,7 +24,7 @@ import { type Live, openSource, readSource, type Source, type Surroundings, sepa
 import { membersOf } from './open.ts';
 
 /** Schema of the options of `judgeReward`: types, ranges, defaults and help texts. */
-export const judgmentSchema = rankingDataSchema.extend({
+export const rewardJudgmentSchema = rankingDataSchema.extend({
   model: z
     .string()
     .describe('a reward model or an ensemble: a folder or a name on the Hub, or several separated by commas'),
@@ -37,10 +37,10 @@ export const judgmentSchema = rankingDataSchema.extend({
   policy: z.string().optional().describe('for the drift: completions of the policy that it will reward'),
 });
 /** The options of `judgeReward`, with their defaults. */
-export type JudgmentOptions = z.output<typeof judgmentSchema>;
+export type JudgmentOptions = z.output<typeof rewardJudgmentSchema>;
 
 /** The result of `judgeReward`. */
-export interface Judgment {
+export interface RewardJudgment {
   /** How well the model predicts the comparisons. */
   evaluation: RewardEvaluation;
   /** Standard deviation of the members' rewards of a completion, on average. Undefined for a single model. */
@@ -54,11 +54,11 @@ export interface JudgmentRow {
   /** Distinguishes the row from others. */
   kind: 'judgment';
   /** The evaluation. */
-  judgment: Judgment;
+  judgment: RewardJudgment;
 }
 
 /** The input of `judgeReward`. */
-export type JudgmentInput = Omit<z.input<typeof judgmentSchema>, 'model' | 'data' | 'reference' | 'policy'> &
+export type JudgmentInput = Omit<z.input<typeof rewardJudgmentSchema>, 'model' | 'data' | 'reference' | 'policy'> &
   Surroundings & {
     /** A reward model or the members of an ensemble, loaded or by name; several names are separated by commas. */
     model: string | RewardModel | readonly RewardModel[];
@@ -75,12 +75,12 @@ export type JudgmentInput = Omit<z.input<typeof judgmentSchema>, 'model' | 'data
  *
  * @throws HeedError that names the option or the row that is wrong.
  */
-export async function judgeReward(input: JudgmentInput): Promise<Judgment> {
-  const { options, live } = separate(judgmentSchema, input);
+export async function judgeReward(input: JudgmentInput): Promise<RewardJudgment> {
+  const { options, live } = separate(rewardJudgmentSchema, input);
   return judge(options, live);
 }
 
-async function judge(options: JudgmentOptions, live: Live): Promise<Judgment> {
+async function judge(options: JudgmentOptions, live: Live): Promise<RewardJudgment> {
   if ((options.reference === undefined) !== (options.policy === undefined)) {
     throw new HeedError("The drift needs both the reference's completions and the policy's.", {
       hint: 'Set --reference and --policy, or neither.',

@@ -29,7 +29,7 @@ import { rankingDataSchema, rewardModelSchema } from '../reward-model/options.ts
 import { readRankings } from '../reward-model/read-rankings.ts';
 import { type Live, openSource } from '../training/input.ts';
 import { checkSameTokens } from '../training/policy.ts';
-import { adamw, itemsOfStep, rates, sizeOf } from '../training/steps.ts';
+import { adamw, itemsOfStep, parameterCount, rates } from '../training/steps.ts';
 import { copyOf } from '../training/trainable.ts';
 import { encodedAnswer, ensembleReward, modelFolders, type RewardSettings } from './open.ts';
 
@@ -250,7 +250,7 @@ function memberOf(model: RewardModel, { epochs, batch, learningRate }: LearningO
       const shape = { length: roomFor(longest), answers: size * most, padding: model.tokenizer.pad ?? 0 };
       const trainer = createRankingTrainer(model.config, parameters, shape, usual);
       const optimizer = adamw(parameters, trainer.gradients, usual);
-      const rateOf = rates(learningRate ?? 0.5 / Math.sqrt(sizeOf(parameters)), steps, usual);
+      const rateOf = rates(learningRate ?? 0.5 / Math.sqrt(parameterCount(parameters)), steps, usual);
       const last = Math.min(steps, Math.ceil(rankings.length / size));
       let loss = 0;
       try {

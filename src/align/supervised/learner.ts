@@ -8,7 +8,7 @@ import type { Examples } from '../examples/examples.ts';
 import type { LanguageTrainingOptions } from '../training/options.ts';
 import { type Course, checkSameData, evaluated, newCourse, stepped } from '../training/progress.ts';
 import type { SamplePrompt } from '../training/samples.ts';
-import { adamw, evaluationIsDue, rates, sizeOf } from '../training/steps.ts';
+import { adamw, evaluationIsDue, parameterCount, rates } from '../training/steps.ts';
 import { type LoraSettings, trainedPart } from '../training/trainable.ts';
 import { createHeldOutLoss, createLikelihood, type HeldOutLoss } from './likelihood.ts';
 import type { RowPosition, TrainingRows } from './rows.ts';
@@ -114,7 +114,7 @@ export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: 
   const optimizer = own.use(adamw(parameters, likelihood.gradients, options));
   const evaluator = heldOut && own.use(createHeldOutLoss(config, weights, heldOut, shape, part, linear));
   const generator = prompts.length > 0 ? own.use(createGenerator(config, weights, { linear })) : undefined;
-  const rateOf = rates(options.learningRate ?? 1 / Math.sqrt(sizeOf(parameters)), steps, options);
+  const rateOf = rates(options.learningRate ?? 1 / Math.sqrt(parameterCount(parameters)), steps, options);
   let state: LanguageState = {
     step: 0,
     rows: rows.save(),

@@ -20,12 +20,12 @@ import { loadTokenizer, type Tokenizer, tokenizerFrom } from '../../lm/tokenizer
 import type { DecoderConfig } from '../../nn/index.ts';
 import { encodeRow } from '../examples/encode.ts';
 import { fingerprint, gatherExamples, holdOut, listOf, subset } from '../examples/examples.ts';
-import { type Input, type Live, learnerOf, type Opener, openSource, readSource } from '../training/input.ts';
+import { type Input, type Live, type Opener, openerOf, openSource, readSource } from '../training/input.ts';
 import { languageTrainingSchema } from '../training/options.ts';
 import { createReviewTokenizer, measureTexts, reviewTexts, worlds } from '../world/demonstrations.ts';
 import { createLanguageLearner, type LanguageLearner, type LanguageLearnerParts } from './learner.ts';
-import { createRows, datasetRows, packExamples } from './rows.ts';
-import { readPrompts, samplePrompts } from './sample-prompts.ts';
+import { createTrainingRows, datasetRows, packExamples } from './rows.ts';
+import { readSamplePrompts, samplePrompts } from './sample-prompts.ts';
 import { type LanguageTraining, languageTraining } from './train.ts';
 
 const size = (value: number) => z.number().int().min(1).default(value);
@@ -93,7 +93,7 @@ export type PretrainInput = Input<z.input<typeof pretrainSchema>, TextRow | Mess
 export type PretrainLearner = LanguageLearner<PretrainOptions>;
 
 /** Opens the learner that `pretrain` runs. */
-export const createPretrain: Opener<PretrainInput, PretrainLearner> = learnerOf(pretrainSchema, (options, live) =>
+export const createPretrain: Opener<PretrainInput, PretrainLearner> = openerOf(pretrainSchema, (options, live) =>
   options.data === undefined ? fromWorld(options, live) : fromData(options, options.data, live),
 );
 
@@ -172,7 +172,7 @@ async function fromWorld(options: PretrainOptions, { pull }: Live): Promise<Pret
   const validation = write(heldOut, 'validation');
   return learner(options, tokenizer, options.tokens ?? WORLD_TOKENS, {
     name: `${options.world}-pretrain`,
-    rows: createRows((round) => {
+    rows: createTrainingRows((round) => {
       const examples = write(ROUND, 'training', round).examples.map((example) => ({
         ...example,
         length: example.ids.length,
@@ -207,7 +207,7 @@ async function fromData(options: PretrainOptions, data: string, live: Live): Pro
     prompts:
       samples.data === undefined
         ? samplePrompts(held.length > 0 ? heldOut : train, samples.count, tokenizer)
-        : await readPrompts(await openSource('samples.data', samples.data, live), samples.count, tokenizer),
+        : await readSamplePrompts(await openSource('samples.data', samples.data, live), samples.count, tokenizer),
     fingerprint: fingerprint(train),
   });
 }

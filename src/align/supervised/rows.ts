@@ -21,7 +21,7 @@ export interface TrainingRows {
 }
 
 /** The rows of one round after another. `round` must give the same rows for the same number. */
-export function createRows(round: (number: number) => Example[][]): TrainingRows {
+export function createTrainingRows(round: (number: number) => Example[][]): TrainingRows {
   let position = { round: 0, taken: 0 };
   let rows: Example[][] | undefined;
   return {
@@ -85,7 +85,7 @@ export function datasetRows(examples: Examples, options: RowOptions): { rows: Tr
   let perEpoch = 0;
   for (let window = 0; window < windows; window++) perEpoch += rowsOf(window).length;
   return {
-    rows: createRows((round) => rowsOf(round).map((row) => row.map(({ i }) => examples.at(i)))),
+    rows: createTrainingRows((round) => rowsOf(round).map((row) => row.map(({ i }) => examples.at(i)))),
     perEpoch,
   };
 }

@@ -1,5 +1,5 @@
 /** Prompts whose completions are shown at evaluations, from examples or from a dataset. */
-import { encodeChat, type Message } from '../../lm/chat-template.ts';
+import { type ChatMessage, encodeChat } from '../../lm/chat-template.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 import type { Examples } from '../examples/examples.ts';
 import { readSource, type Source } from '../training/input.ts';
@@ -20,11 +20,11 @@ export function samplePrompts(examples: Examples, count: number, tokenizer: Toke
 }
 
 /** The first `count` prompts of a dataset, of text or of messages. */
-export async function readPrompts(source: Source, count: number, tokenizer: Tokenizer): Promise<SamplePrompt[]> {
+export async function readSamplePrompts(source: Source, count: number, tokenizer: Tokenizer): Promise<SamplePrompt[]> {
   const prompts: SamplePrompt[] = [];
   for await (const { value } of readSource(source, { accept: ['prompt-only', 'prompt-completion', 'preference'] })) {
     if (prompts.length >= count) break;
-    const prompt = value.prompt as string | Message[];
+    const prompt = value.prompt as string | ChatMessage[];
     prompts.push({
       ids:
         typeof prompt === 'string'

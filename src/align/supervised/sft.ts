@@ -36,8 +36,8 @@ import {
 import {
   type Input,
   type Live,
-  learnerOf,
   type Opener,
+  openerOf,
   openSource,
   openTemplated,
   readSource,
@@ -48,7 +48,7 @@ import { loraSchema } from '../training/trainable.ts';
 import { measureResponses, reviewDemonstrations, reviewSamplePrompts, worlds } from '../world/demonstrations.ts';
 import { createLanguageLearner, type LanguageLearner } from './learner.ts';
 import { datasetRows } from './rows.ts';
-import { readPrompts, samplePrompts } from './sample-prompts.ts';
+import { readSamplePrompts, samplePrompts } from './sample-prompts.ts';
 import { type LanguageTraining, languageTraining } from './train.ts';
 
 /** Schema of the options of `sft`: types, ranges, defaults and help texts. */
@@ -102,7 +102,7 @@ export type SftLearner = LanguageLearner<SftOptions>;
 const MOST_HELD_OUT = 1000;
 
 /** Opens the learner that `sft` runs. */
-export const createSft: Opener<SftInput, SftLearner> = learnerOf(sftSchema, (options, live) =>
+export const createSft: Opener<SftInput, SftLearner> = openerOf(sftSchema, (options, live) =>
   opening(async (own) => {
     const model = await openTemplated(options, live, own);
     if ('score.weight' in model.parameters.values) {
@@ -153,7 +153,7 @@ async function promptsOf(
   if (data === undefined) return reviewSamplePrompts(tokenizer);
   return samples.data === undefined
     ? samplePrompts(examples, samples.count, tokenizer)
-    : readPrompts(await openSource('samples.data', samples.data, live), samples.count, tokenizer);
+    : readSamplePrompts(await openSource('samples.data', samples.data, live), samples.count, tokenizer);
 }
 
 interface Data {

@@ -99,7 +99,7 @@ function nameOf(value: object): string {
 export type Opener<Input, Learner> = (input: Input) => Promise<Learner>;
 
 /** Makes an opener, which separates its input into the schema's options and live values. */
-export const learnerOf =
+export const openerOf =
   <S extends z.ZodType, Learner>(
     schema: S,
     open: (options: z.output<S>, live: Live) => Promise<Learner>,

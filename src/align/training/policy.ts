@@ -3,7 +3,7 @@ import type { Value } from '../../engine/index.ts';
 import { HeedError } from '../../error.ts';
 import type { Model } from '../../lm/model.ts';
 import type { DecoderConfig } from '../../nn/index.ts';
-import { sizeOf } from './steps.ts';
+import { parameterCount } from './steps.ts';
 import { copyOf, type LoraSettings, loraOptions, type Trained, trainedPart } from './trainable.ts';
 
 /** Weights by the names of programs' inputs. */
@@ -77,5 +77,5 @@ export function checkSameTokens(policy: Model, other: Model, what: string, hint:
  * parameters. Adapters start at 0 and take ten times as much.
  */
 export function usualRate({ model, parameters }: LanguagePolicy): number {
-  return (parameters === model.parameters ? 0.2 : 2) / Math.sqrt(sizeOf(model.parameters));
+  return (parameters === model.parameters ? 0.2 : 2) / Math.sqrt(parameterCount(model.parameters));
 }

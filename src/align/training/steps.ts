@@ -33,7 +33,7 @@ export function rates(rate: number, steps: number, settings: Settings): (step: n
 }
 
 /** Number of parameters. */
-export const sizeOf = ({ specs }: Pick<Arena, 'specs'>): number =>
+export const parameterCount = ({ specs }: Pick<Arena, 'specs'>): number =>
   specs.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
 
 /**

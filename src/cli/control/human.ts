@@ -7,11 +7,11 @@ import {
   trainFromPreferences,
   trainSchema,
 } from '../../control/index.ts';
-import type { Training } from '../../pipeline/index.ts';
+import type { StageTraining } from '../../pipeline/index.ts';
 import { besidePeople, type TeacherToCome, teacherToCome } from '../people/people.ts';
 
 /** The training; if `teacher` is "human", with a studio where people answer. */
-export function withPeople(training: Training, portOf: () => number): Training {
+export function withPeople(training: StageTraining, portOf: () => number): StageTraining {
   const teachers = new WeakMap<object, TeacherToCome<Segment>>();
   return {
     ...training,

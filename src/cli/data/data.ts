@@ -17,7 +17,7 @@ import {
   type Row,
   readDataset,
   type Split,
-  split,
+  splitDataset,
   splitSchema,
   splits,
   writeDataset,
@@ -143,7 +143,7 @@ function addSplit(command: Command): void {
         throw new UsageError(`"${over}" is one of the files to split and would be overwritten`, {
           hint: 'Give another --out.',
         });
-      const found = await split(sources, options, reading(flags, bad));
+      const found = await splitDataset(sources, options, reading(flags, bad));
       try {
         mkdirSync(flags.out, { recursive: true });
       } catch (error) {

@@ -1,7 +1,7 @@
 /** heed eval: evaluates an agent, a reward model or a language model. */
 import { basename } from 'node:path';
 import type { Command } from 'commander';
-import { evaluationReport, type JudgmentRow, judgeReward, judgmentSchema } from '../../align/parts.ts';
+import { evaluationReport, type JudgmentRow, judgeReward, rewardJudgmentSchema } from '../../align/parts.ts';
 import { createRun, writeReport } from '../../run/index.ts';
 import { formatAccuracy } from '../language/reward.ts';
 import { pullProgress } from '../models/pull.ts';
@@ -15,7 +15,7 @@ export function addEval(command: Command): void {
   const reward = command
     .command('reward')
     .description('accuracy and calibration of a reward model on held-out comparisons');
-  addFlags(reward, judgmentSchema);
+  addFlags(reward, rewardJudgmentSchema);
   reward
     .option('--out <dir>', 'folder of the report (default: runs/<time>-<name>)')
     .action(() => evaluatingReward(reward));
@@ -26,8 +26,8 @@ export function addEval(command: Command): void {
 async function evaluatingReward(command: Command): Promise<void> {
   const flags = command.opts<{ out?: string; json?: boolean }>();
   const output = createOutput(flags);
-  const input = settingsFrom(command, judgmentSchema);
-  const settings = checking(() => judgmentSchema.parse(input), input);
+  const input = settingsFrom(command, rewardJudgmentSchema);
+  const settings = checking(() => rewardJudgmentSchema.parse(input), input);
   const { done, ...pull } = pullProgress('pull');
   const onNotice = (text: string) => void process.stderr.write(`${text}\n`);
   const judgment = await judgeReward({ ...settings, pull, onNotice }).finally(done);

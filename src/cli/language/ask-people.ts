@@ -1,11 +1,11 @@
 /** People compare a policy's completions while it trains: --ask-people of the commands that train one. */
 import type { Completion, PolicyTrainingOptions } from '../../align/parts.ts';
 import type { Content } from '../../feedback/index.ts';
-import type { Training } from '../../pipeline/index.ts';
+import type { StageTraining } from '../../pipeline/index.ts';
 import { besidePeople, type TeacherToCome, teacherToCome } from '../people/people.ts';
 
 /** The training; if `askPeople` is set, with a studio where people answer. */
-export function withPeople(training: Training, portOf: () => number): Training {
+export function withPeople(training: StageTraining, portOf: () => number): StageTraining {
   const teachers = new WeakMap<object, TeacherToCome<Completion>>();
   return {
     ...training,

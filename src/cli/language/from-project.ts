@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { type Row, writeDataset } from '../../data/index.ts';
 import { HeedError } from '../../error.ts';
 import { exportRows, findProject, type Merge, openDatabase } from '../../feedback/index.ts';
-import type { Learner, Training } from '../../pipeline/index.ts';
+import type { StageLearner, StageTraining } from '../../pipeline/index.ts';
 import { UsageError } from '../program/usage.ts';
 
 export interface ProjectFlags {
@@ -16,14 +16,14 @@ export interface ProjectFlags {
 
 const FILE = 'comparisons.jsonl';
 
-export function learningFromProject(training: Training, flagsOf: () => ProjectFlags): Training {
+export function learningFromProject(training: StageTraining, flagsOf: () => ProjectFlags): StageTraining {
   const judgments = new WeakMap<object, Row[]>();
 
   async function create(
     { fromProject: name, store, merge }: ProjectFlags,
     settings: Record<string, unknown>,
-    parts: Parameters<Training['create']>[1],
-  ): Promise<Learner> {
+    parts: Parameters<StageTraining['create']>[1],
+  ): Promise<StageLearner> {
     const rows = await answersOf(store, name!, merge);
     const learner = await training.create({ ...settings, data: rows }, parts);
     Object.assign(learner.options, { data: FILE, fromProject: name });

@@ -5,14 +5,14 @@ import type { Command } from 'commander';
 import { HeedError } from '../../error.ts';
 import { writeFileAtomic } from '../../files.ts';
 import { chatTemplateSchema } from '../../lm/built-in-templates.ts';
-import { encodeChat, type Message } from '../../lm/chat-template.ts';
+import { type ChatMessage, encodeChat } from '../../lm/chat-template.ts';
 import { createGenerator, generateSchema } from '../../lm/generate.ts';
 import type { Bits } from '../../nn/index.ts';
 import { seedFor } from '../../random.ts';
 import { addFlags, settingsFrom } from '../program/flags.ts';
 import { createOutput } from '../program/output.ts';
 import { checking } from '../program/usage.ts';
-import { bitsOption, openModel } from './open-model.ts';
+import { bitsOption, openModelByFlags } from './open-model.ts';
 
 const schema = generateSchema.omit({ batch: true }).extend({
   temperature: generateSchema.shape.temperature
@@ -46,8 +46,8 @@ async function chatting(command: Command): Promise<void> {
   const output = createOutput(flags);
   const input = settingsFrom(command, schema);
   const { chatTemplate, ...settings } = checking(() => schema.parse(input), input);
-  const { config, parameters, tokenizer, ends } = await openModel(flags.model, chatTemplate);
-  const beginning = (system?: string): Message[] => (system ? [{ role: 'system', content: system }] : []);
+  const { config, parameters, tokenizer, ends } = await openModelByFlags(flags.model, chatTemplate);
+  const beginning = (system?: string): ChatMessage[] => (system ? [{ role: 'system', content: system }] : []);
   let messages = beginning(flags.system);
   let turns = 0;
   encodeChat(tokenizer, [...messages, { role: 'user', content: 'Hello' }]); // errors in a template show now

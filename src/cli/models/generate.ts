@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { readDataset } from '../../data/index.ts';
 import { chatTemplateSchema } from '../../lm/built-in-templates.ts';
-import { encodeChat, type Message } from '../../lm/chat-template.ts';
+import { type ChatMessage, encodeChat } from '../../lm/chat-template.ts';
 import { createGenerator, type GenerateOptions, generateSchema } from '../../lm/generate.ts';
 import { resolveDataset } from '../../lm/hub.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
@@ -12,11 +12,11 @@ import { addFlags, settingsFrom } from '../program/flags.ts';
 import { listenForInterrupt } from '../program/interrupt.ts';
 import { createOutput } from '../program/output.ts';
 import { checking, UsageError } from '../program/usage.ts';
-import { bitsOption, openModel } from './open-model.ts';
+import { bitsOption, openModelByFlags } from './open-model.ts';
 
 const schema = generateSchema.extend({ chatTemplate: chatTemplateSchema });
 
-type Prompt = string | readonly Message[];
+type Prompt = string | readonly ChatMessage[];
 
 interface Flags {
   model: string;
@@ -50,7 +50,7 @@ async function generating(command: Command): Promise<void> {
   const input = settingsFrom(command, schema);
   const { chatTemplate, ...settings } = checking(() => schema.parse(input), input);
   const prompts = await readPrompts(flags);
-  const { config, parameters, tokenizer, ends } = await openModel(flags.model, chatTemplate);
+  const { config, parameters, tokenizer, ends } = await openModelByFlags(flags.model, chatTemplate);
   const ids = prompts.map((prompt) => encode(tokenizer, prompt));
   const interrupted = listenForInterrupt(() => {});
   const generator = createGenerator(config, parameters.values, { frozen: true, bits: flags.bits });
@@ -99,7 +99,7 @@ async function readPrompts({ prompt = [], data, chat = false, system }: Flags): 
     for await (const { value } of readDataset(await resolveDataset(data), { accept }))
       found.push(value.prompt as Prompt);
   }
-  const before: Message[] = system === undefined ? [] : [{ role: 'system', content: system }];
+  const before: ChatMessage[] = system === undefined ? [] : [{ role: 'system', content: system }];
   return found.map((one) => (chat && typeof one === 'string' ? [...before, { role: 'user', content: one }] : one));
 }
 

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { scoreTokens } from '../../lm/token-scores.ts';
 import { createOutput } from '../program/output.ts';
 import { UsageError } from '../program/usage.ts';
-import { openModel, openWeights } from './open-model.ts';
+import { openModelByFlags, openWeights } from './open-model.ts';
 
 interface Flags {
   model: string;
@@ -26,7 +26,7 @@ export function addLogprobs(command: Command): void {
           hint: 'heed logprobs --model M --text "Once upon a time"',
         });
       }
-      const model = await (flags.ids ? openWeights(flags.model) : openModel(flags.model));
+      const model = await (flags.ids ? openWeights(flags.model) : openModelByFlags(flags.model));
       const { config, parameters, tokenizer } = model;
       try {
         const ids = flags.ids ?? tokenizer!.encode(flags.text!);

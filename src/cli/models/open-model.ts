@@ -7,7 +7,7 @@ import { UsageError } from '../program/usage.ts';
 import { pullProgress } from './pull.ts';
 
 /** A model with a chat template: the named one, else its own, else `plain`. */
-export async function openModel(nameOrFolder: string, chatTemplate?: string): Promise<Model> {
+export async function openModelByFlags(nameOrFolder: string, chatTemplate?: string): Promise<Model> {
   const { done, ...pull } = pullProgress(nameOrFolder);
   const model = await loadModel(nameOrFolder, pull).finally(done);
   return templatedModel(model, chatTemplate, (text) => void process.stderr.write(`${text}\n`));

@@ -2,16 +2,16 @@
 import type { ChatMessage, ChatModel, Piece } from '../../feedback/index.ts';
 import { encodeChat } from '../../lm/chat-template.ts';
 import { createGenerator } from '../../lm/generate.ts';
-import { openModel } from '../models/open-model.ts';
+import { openModelByFlags } from '../models/open-model.ts';
 
 /**
  * Draws two responses for each turn, at temperature 1. A model without a chat template continues the text of all turns.
  */
-export async function openChat(
+export async function openStudioChat(
   nameOrFolder: string,
   { maxTokens }: { maxTokens: number },
 ): Promise<ChatModel & { [Symbol.dispose](): void }> {
-  const { config, parameters, tokenizer, ends } = await openModel(nameOrFolder);
+  const { config, parameters, tokenizer, ends } = await openModelByFlags(nameOrFolder);
   const generator = createGenerator(config, parameters.values, { frozen: true });
   const idsOf = (messages: readonly ChatMessage[]) =>
     tokenizer.chatTemplate === undefined

@@ -5,7 +5,7 @@ import { listenForInterrupt } from '../program/interrupt.ts';
 import { createOutput } from '../program/output.ts';
 import { UsageError } from '../program/usage.ts';
 import { storeOption } from './feedback.ts';
-import { openChat } from './studio-model.ts';
+import { openStudioChat } from './studio-model.ts';
 
 export function addStudio(command: Command): void {
   command
@@ -54,7 +54,7 @@ async function studio({ store, hosts, ...flags }: Flags): Promise<void> {
   const output = createOutput(flags);
   const say = (text: string) => void process.stderr.write(`${text}\n`);
   const interrupted = listenForInterrupt(say, 'Closing the studio.');
-  const chat = flags.model === undefined ? undefined : await openChat(flags.model, flags);
+  const chat = flags.model === undefined ? undefined : await openStudioChat(flags.model, flags);
   const database = await openDatabase(store);
   try {
     const { runs, host, port, owner, trustProxy } = flags;

@@ -11,12 +11,12 @@ export function checking<T>(check: () => T, input?: unknown): T {
     return check();
   } catch (error) {
     const faults = faultsIn(error);
-    if (faults) throw new UsageError(inWords(faults, input), { cause: faults });
+    if (faults) throw new UsageError(flagFaults(faults, input), { cause: faults });
     if (error instanceof HeedError) throw new UsageError(error.message, { hint: error.hint, cause: error });
     throw error;
   }
 }
 
 /** What is wrong with each setting, by its flag, one per line. */
-export const inWords = (faults: ZodError, input: unknown): string =>
+export const flagFaults = (faults: ZodError, input: unknown): string =>
   faultsInWords(faults, input, (path) => `--${path}`);

@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { runtime } from '../../engine/index.ts';
 import { HeedError, messageOf } from '../../error.ts';
 import { faultsIn } from '../../options.ts';
-import { type Learner, type Training, trainings } from '../../pipeline/index.ts';
+import { type StageLearner, type StageTraining, trainings } from '../../pipeline/index.ts';
 import { loadPlugins } from '../../plugins.ts';
 import { createProgress, createRun, openRun, type ProgressOptions, type Run, writeReport } from '../../run/index.ts';
 import { attachLoggers, type Ending, type LoggerChoice, readLoggers } from '../../run/loggers/index.ts';
@@ -12,12 +12,12 @@ import { pullProgress } from '../models/pull.ts';
 import { addFlags, givenFlags, type Shortcuts, settingsFrom } from '../program/flags.ts';
 import { listenForInterrupt } from '../program/interrupt.ts';
 import { address, createOutput, table } from '../program/output.ts';
-import { checking, inWords, UsageError } from '../program/usage.ts';
+import { checking, flagFaults, UsageError } from '../program/usage.ts';
 
 interface CommandView<R extends { run: string }> {
   shortcuts?: Shortcuts;
   /** Changes to the training that a pipeline does not have. */
-  around?: (training: Training) => Training;
+  around?: (training: StageTraining) => StageTraining;
   /** Whether settings can only be checked after the environment or model is opened. */
   checkedLate?: boolean;
   /** Options of the progress line. */
@@ -26,7 +26,7 @@ interface CommandView<R extends { run: string }> {
   summarize(result: R): [name: string, value: string][];
 }
 
-interface TrainingCommand extends Training, CommandView<{ run: string }> {
+interface TrainingCommand extends StageTraining, CommandView<{ run: string }> {
   command: string;
 }
 
@@ -78,7 +78,7 @@ async function training(command: Command, definition: TrainingCommand): Promise<
   runtime(); // if the engine does not start, that comes first
   const old = flags.resume === undefined ? undefined : open(flags.resume, command, definition);
   await loadPlugins(old?.info.plugins);
-  let learner: Learner | undefined;
+  let learner: StageLearner | undefined;
   let run = old;
   const interrupted = listenForInterrupt((text) => progress.note(text));
   let progress = createProgress();
@@ -134,26 +134,29 @@ function create(
   { create }: TrainingCommand,
   settings: Record<string, unknown>,
   folder?: string,
-): Learner | Promise<Learner> {
+): StageLearner | Promise<StageLearner> {
   const { done, ...pull } = pullProgress('pull');
   const learner = create(settings, { folder, pull, onNotice: (text) => void process.stderr.write(`${text}\n`) });
   return learner instanceof Promise ? learner.finally(done) : learner;
 }
 
-function oldLearner({ folder, info }: Run, definition: TrainingCommand): Learner | Promise<Learner> {
+function oldLearner({ folder, info }: Run, definition: TrainingCommand): StageLearner | Promise<StageLearner> {
   try {
     return create(definition, info.config as Record<string, unknown>, folder);
   } catch (cause) {
     const faults = faultsIn(cause);
     if (!faults) throw cause;
-    throw new HeedError(`The settings in "${join(folder, 'config.json')}" are wrong: ${inWords(faults, info.config)}`, {
-      hint: 'Was the file edited by hand, or made by another version of heed?',
-      cause,
-    });
+    throw new HeedError(
+      `The settings in "${join(folder, 'config.json')}" are wrong: ${flagFaults(faults, info.config)}`,
+      {
+        hint: 'Was the file edited by hand, or made by another version of heed?',
+        cause,
+      },
+    );
   }
 }
 
-function checkedLearner(command: Command, definition: TrainingCommand): Learner | Promise<Learner> {
+function checkedLearner(command: Command, definition: TrainingCommand): StageLearner | Promise<StageLearner> {
   const settings = settingsFrom(command, definition.schema, definition.shortcuts);
   const learner = checking(() => create(definition, settings), settings);
   if (!definition.checkedLate || !(learner instanceof Promise)) return learner;

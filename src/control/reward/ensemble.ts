@@ -6,10 +6,10 @@ import { sizeOf } from '../../env/index.ts';
 import { createParameters, exportParameters, importParameters } from '../../nn/index.ts';
 import type { ChoiceModel } from '../../preference/index.ts';
 import { random } from '../../random.ts';
-import type { Experience, Numbers, Segment } from '../segments.ts';
+import type { Experience, Segment, SegmentNumbers } from '../segments.ts';
 import { createRewardFit, type FitState, type FitTensors } from './fit.ts';
 import { type InputScale, joinSegments, packSteps, type StepRows, unpackSteps } from './inputs.ts';
-import { createPredictor, createRewardModel, type RewardSpaces } from './model.ts';
+import { createPredictor, createRewardNetworks, type RewardSpaces } from './model.ts';
 import { normalization } from './normalization.ts';
 import type { RewardOptions } from './options.ts';
 
@@ -34,7 +34,7 @@ export function createRewardEnsemble(
   const image = spaces.shape !== undefined;
   const { members } = options;
   const { window, seed } = settings;
-  const model = createRewardModel(spaces, options);
+  const model = createRewardNetworks(spaces, options);
   const { inputs } = model;
   const parameters = createParameters(model.parameters, random(seed, 'reward', 'parameters'));
   const predictor = createPredictor(model, parameters, image ? Math.min(IMAGES, settings.rows) : settings.rows);
@@ -91,7 +91,7 @@ export function createRewardEnsemble(
   /** The oldest steps of the experience, at most `most`. */
   function stepsOf(experience: Experience, most = Number.POSITIVE_INFINITY) {
     const rows = Math.min(experience.held * experience.count, most);
-    const part = <A extends Numbers>(from: A, size: number) => from.subarray(0, rows * size) as A;
+    const part = <A extends SegmentNumbers>(from: A, size: number) => from.subarray(0, rows * size) as A;
     return {
       observations: part(experience.observations, observationSize),
       actions: part(experience.actions, sizeOf(actionSpace)),

@@ -8,7 +8,7 @@ import {
   returnOf,
 } from '../../../test/support/comparisons.ts';
 import { type ChoiceModel, choiceLoss, choiceModelSchema, choices, type Preference } from '../../preference/index.ts';
-import type { Numbers, Segment } from '../segments.ts';
+import type { Segment, SegmentNumbers } from '../segments.ts';
 import type { FitComparison } from './fit.ts';
 import type { RewardOptions } from './options.ts';
 
@@ -18,7 +18,8 @@ const { segment, labeled, coin, stepsOf } = drawing('reward-fit.test');
 /** All stretches of so many steps. */
 const cuts = (whole: Segment, length: number): Segment[] =>
   Array.from({ length: whole.length - length + 1 }, (_, from) => {
-    const part = <A extends Numbers>(data: A, width: number) => data.slice(from * width, (from + length) * width) as A;
+    const part = <A extends SegmentNumbers>(data: A, width: number) =>
+      data.slice(from * width, (from + length) * width) as A;
     return {
       length,
       observations: part(whole.observations, OBSERVATION_SIZE),

@@ -15,8 +15,8 @@ import {
   segmentReturn,
 } from '../../preference/index.ts';
 import { type RandomState, random } from '../../random.ts';
-import { isSmall } from '../../rl/index.ts';
-import type { Numbers, Segment } from '../segments.ts';
+import { isSmallPass } from '../../rl/index.ts';
+import type { Segment, SegmentNumbers } from '../segments.ts';
 import type { RewardInputs } from './inputs.ts';
 import type { RewardOptions } from './options.ts';
 
@@ -127,7 +127,7 @@ export function createRewardFit(
       const loss = options.l2 > 0 ? add(fit, mul(penalty, l2)) : fit;
       return { loss, fit };
     },
-    { singleThread: inputs.dtype === 'float32' && isSmall(parameters, 2 * minibatch * window) },
+    { singleThread: inputs.dtype === 'float32' && isSmallPass(parameters, 2 * minibatch * window) },
   );
   const optimizer = createOptimizer(parameters, train.gradients, {
     kind: 'adamw',
@@ -141,7 +141,7 @@ export function createRewardFit(
    * Copies a share of a segment's steps `x`, from a random one on, into rows from `to`. Rows up to the window have
    * weight 0.
    */
-  function loadSegment(segment: Segment, x: Numbers, share: number, to: number): void {
+  function loadSegment(segment: Segment, x: SegmentNumbers, share: number, to: number): void {
     const length = Math.max(1, Math.round(segment.length * share));
     const from = length < segment.length ? draw.integer(segment.length - length + 1) : 0;
     batch.x.data.set(x.subarray(from * width, (from + length) * width), to * window * width);

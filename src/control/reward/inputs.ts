@@ -8,13 +8,13 @@ import {
   saveStatistics,
   updateStatistics,
 } from '../../rl/normalize.ts';
-import { like, type Numbers, type SavedNumbers, type Segment, tensorOf } from '../segments.ts';
+import { like, type SavedNumbers, type Segment, type SegmentNumbers, tensorOf } from '../segments.ts';
 
 /** Steps side by side; arrays are [n, ...]. */
 export interface StepRows {
-  observations: Numbers;
+  observations: SegmentNumbers;
   actions: Float32Array;
-  nextObservations: Numbers;
+  nextObservations: SegmentNumbers;
   /** Whether each step ended the task. */
   terminated: ArrayLike<number>;
 }
@@ -36,15 +36,15 @@ export interface RewardInputs {
   readonly dtype: 'float32' | 'uint8';
   scale: InputScale;
   /** Writes step `row` of `steps` as row `to` of `out`. */
-  write(steps: StepRows, row: number, out: Numbers, to: number): void;
+  write(steps: StepRows, row: number, out: SegmentNumbers, to: number): void;
   /** A segment's steps as inputs, [length, width]. */
-  ofSegment(segment: Segment): Numbers;
+  ofSegment(segment: Segment): SegmentNumbers;
   /** A point for a segment: the mean of its steps' inputs, and its length, [width + 1]. */
   pointOf(segment: Segment): Float64Array;
 }
 
 /** Observations are clipped beyond this many deviations. */
-export const LIMIT = 5;
+export const OBSERVATION_LIMIT = 5;
 /** Added to the variance of an observation. */
 export const EPSILON = 1e-8;
 /** Added to the variance of changes, which is far smaller. */
@@ -55,7 +55,7 @@ export function createRewardInputs(observationSize: number, actionSpace: Space, 
   const actionSize = sizeOf(actionSpace);
   const actionWidth = actionSpace.kind === 'discrete' ? actionSpace.n : actionSize;
   const width = observationSize + actionWidth + (change ? observationSize + 1 : 0);
-  const clip = (z: number) => Math.max(-LIMIT, Math.min(LIMIT, z));
+  const clip = (z: number) => Math.max(-OBSERVATION_LIMIT, Math.min(OBSERVATION_LIMIT, z));
   const inputs: RewardInputs = {
     width,
     dtype: 'float32',

@@ -20,7 +20,7 @@ import type { Space } from '../../env/index.ts';
 import { HeedError } from '../../error.ts';
 import type { Arena, ParameterSpec } from '../../nn/index.ts';
 import { zeros } from '../../nn/initialize.ts';
-import { isSmall } from '../../rl/index.ts';
+import { isSmallPass } from '../../rl/index.ts';
 import { imageInputs, imageRewardNetwork, pixels } from './images.ts';
 import { createRewardInputs, type RewardInputs, type StepRows } from './inputs.ts';
 import { rewardNetwork } from './network.ts';
@@ -34,7 +34,7 @@ export interface RewardSpaces {
 }
 
 /** The networks of the ensemble. */
-export interface RewardModel {
+export interface RewardNetworks {
   /** Their inputs for a step. */
   inputs: RewardInputs;
   parameters: ParameterSpec[];
@@ -50,10 +50,10 @@ const TERMINAL_SCALE = 10; // weight of the terminal head: landings and crashes 
  * The networks that the options describe.
  * @throws HeedError if `change` is set for images.
  */
-export function createRewardModel(
+export function createRewardNetworks(
   { observationSize, actionSpace, shape }: RewardSpaces,
   options: RewardOptions,
-): RewardModel {
+): RewardNetworks {
   const { members, change, terminalHead } = options;
   const image = shape as [number, number, number] | undefined;
   if (image && change) {
@@ -95,12 +95,12 @@ export interface RewardPredictor extends Disposable {
 }
 
 /** A predictor with these parameters. */
-export function createPredictor({ inputs, rewards }: RewardModel, parameters: Arena, rows: number): RewardPredictor {
+export function createPredictor({ inputs, rewards }: RewardNetworks, parameters: Arena, rows: number): RewardPredictor {
   const own = new Disposables();
   const { width, dtype } = inputs;
   const predictor = own.use(
     trace((g) => ({ rewards: rewards(input(g, 'x', [rows, width], dtype), input(g, 'terminal', [rows, 1])) }), {
-      singleThread: dtype === 'float32' && isSmall(parameters, rows),
+      singleThread: dtype === 'float32' && isSmallPass(parameters, rows),
     }),
   );
   const x = own.use(new Value(dtype, [rows, width]));

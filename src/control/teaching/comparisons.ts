@@ -2,7 +2,7 @@
  * Comparisons and open queries, packed for a checkpoint: a few long tensors, and the lengths that cut them up again.
  */
 import type { Standing } from '../../preference/index.ts';
-import { like, type Numbers, type Segment, tensorOf } from '../segments.ts';
+import { like, type Segment, type SegmentNumbers, tensorOf } from '../segments.ts';
 import type { SegmentQuery } from './queries.ts';
 
 /** Two segments without their arrays. */
@@ -31,7 +31,7 @@ export interface SavedQuery extends SavedPair {
   clips: { seed: number; actions: number[]; length: number; from: number }[];
 }
 
-type CheckpointTensors = Readonly<Record<string, { data: Numbers }>>;
+type CheckpointTensors = Readonly<Record<string, { data: SegmentNumbers }>>;
 interface Sizes {
   observationSize: number;
   actionSize: number;
@@ -95,7 +95,7 @@ export function unpackQueries(saved: readonly SavedQuery[], tensors: CheckpointT
 function packPairs(name: string, pairs: readonly (readonly [Segment, Segment])[]) {
   const all = pairs.flat();
   const packed = (key: (typeof arrays)[number]) => {
-    const data = like<Numbers>(
+    const data = like<SegmentNumbers>(
       all[0]?.[key],
       all.reduce((n, s) => n + s[key].length, 0),
     );

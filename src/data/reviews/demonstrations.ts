@@ -4,14 +4,14 @@ import type { Random } from '../../random.ts';
 import { review } from './generate.ts';
 import type { Tone } from './grammar.ts';
 import { sentencesOf } from './recognize.ts';
-import { type Place, places } from './words.ts';
+import { places, type ReviewedPlace } from './words.ts';
 
 export const lengths = ['short', 'normal', 'long'] as const;
 export type Length = (typeof lengths)[number];
 
 export interface ReviewPrompt {
   readonly text: string;
-  readonly place: Place;
+  readonly place: ReviewedPlace;
   readonly length: Length;
 }
 

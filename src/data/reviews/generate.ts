@@ -16,18 +16,18 @@ import {
   followUps,
   introductions,
   openings,
+  type SentenceTemplate,
   summing,
-  type Template,
   type Tone,
 } from './grammar.ts';
 import {
   adjectives,
   classes,
-  type Item,
   ownItems,
-  type Place,
   type Polarity,
   places,
+  type ReviewedItem,
+  type ReviewedPlace,
   sharedItems,
   verbs,
 } from './words.ts';
@@ -35,7 +35,7 @@ import {
 export interface Review {
   /** Words in sentences, each of which ends in `.`. */
   words: string[];
-  place: Place;
+  place: ReviewedPlace;
   tone: Tone;
   /**
    * Natural logarithm of the probability of the choices that made the text, except for what `options` fixed. Negated,
@@ -73,7 +73,10 @@ const contrasts: Readonly<Record<Polarity, readonly Polarity[]>> = {
  * A review. Whatever `options` leave open is drawn as in pretraining; `sentences` is the number of body sentences.
  * @throws HeedError if `sentences` is not between 1 and 8.
  */
-export function review(random: Random, options: { place?: Place; tone?: Tone; sentences?: number } = {}): Review {
+export function review(
+  random: Random,
+  options: { place?: ReviewedPlace; tone?: Tone; sentences?: number } = {},
+): Review {
   const draws = countedDraws(random);
   const place = options.place ?? draws.one(places);
   const tone = options.tone ?? draws.weighted(toneShare);
@@ -104,21 +107,21 @@ export function review(random: Random, options: { place?: Place; tone?: Tone; se
 }
 
 const sexes = ['man', 'woman'] as const;
-const isOnePerson = ({ kind, plural }: Item) => kind === 'person' && !plural;
+const isOnePerson = ({ kind, plural }: ReviewedItem) => kind === 'person' && !plural;
 
 interface Text {
   readonly draws: Draws;
-  readonly place: Place;
+  readonly place: ReviewedPlace;
   readonly words: string[];
   /** Items of the place that are not named yet. */
-  readonly own: Item[];
-  readonly shared: Item[];
+  readonly own: ReviewedItem[];
+  readonly shared: ReviewedItem[];
 }
 
-function write(text: Text, { parts }: Template, polarity: Polarity): void {
+function write(text: Text, { parts }: SentenceTemplate, polarity: Polarity): void {
   const { draws, words } = text;
   // Items come first: verbs and adjectives agree with them, wherever they stand.
-  const items: Item[] = [];
+  const items: ReviewedItem[] = [];
   for (const part of parts) {
     if (part.slot === 'item' || part.slot === 'person') items[part.of] = takeItem(text, part.slot === 'person');
   }
@@ -164,7 +167,7 @@ function write(text: Text, { parts }: Template, polarity: Polarity): void {
   }
 }
 
-function takeItem({ draws, own, shared }: Text, onePerson: boolean): Item {
+function takeItem({ draws, own, shared }: Text, onePerson: boolean): ReviewedItem {
   const [ofPlace, ofAny] = onePerson ? [own.filter(isOnePerson), shared.filter(isOnePerson)] : [own, shared];
   const choice = ofPlace.length > 0 && (ofAny.length === 0 || draws.flip(ownItemShare)) ? ofPlace : ofAny;
   const item = draws.one(choice);
@@ -173,7 +176,7 @@ function takeItem({ draws, own, shared }: Text, onePerson: boolean): Item {
   return item;
 }
 
-function adjective(draws: Draws, item: Item, polarity: Polarity, except?: string): string {
+function adjective(draws: Draws, item: ReviewedItem, polarity: Polarity, except?: string): string {
   const words = adjectives[draws.flip(generalAdjectiveShare) ? 'any' : item.kind][polarity];
   return draws.one(except === undefined ? words : words.filter((word) => word !== except));
 }

@@ -36,7 +36,7 @@ export type Part = { readonly slot: 'fixed'; readonly word: string } | { readonl
 type Role = 'opening' | 'body' | 'introduction' | 'followUp' | 'closing';
 type Sex = 'man' | 'woman';
 
-export interface Template {
+export interface SentenceTemplate {
   readonly role: Role;
   readonly parts: readonly Part[];
   /** For an introduction and its follow-up. */
@@ -50,20 +50,20 @@ const parse = (text: string): Part[] =>
     const slot = /^\{([a-z]+)(2?)\}$/.exec(token);
     return slot ? { slot: slot[1] as Slot, of: slot[2] ? 1 : 0 } : { slot: 'fixed', word: token };
   });
-const template = (role: Role, text: string, rest: Pick<Template, 'sex' | 'tones'> = {}): Template => ({
+const template = (role: Role, text: string, rest: Pick<SentenceTemplate, 'sex' | 'tones'> = {}): SentenceTemplate => ({
   role,
   parts: parse(text),
   ...rest,
 });
 
-export const openings: readonly Template[] = [
+export const openings: readonly SentenceTemplate[] = [
   'on {day} my {companion} took me to the {place} .',
   'my {companion} and i chose the {place} for {day} .',
   'in {month} we came to the {place} .',
   'for the {ordinal} time i tried the {place} .',
 ].map((text) => template('opening', text));
 
-export const bodies: readonly Template[] = [
+export const bodies: readonly SentenceTemplate[] = [
   'the {item} {be} {adverb} {adjective} .',
   'the {item} {be} both {adjective} and {another} .',
   'the {item} {be} {adjective} yet the {item2} {be2} {contrast2} .',
@@ -77,17 +77,17 @@ export const bodies: readonly Template[] = [
 ].map((text) => template('body', text));
 
 /** A person is introduced by name; the next sentence may then say he or she. */
-export const introductions: Readonly<Record<Sex, Template>> = {
+export const introductions: Readonly<Record<Sex, SentenceTemplate>> = {
   man: template('introduction', '{man} , our {person} , was {adverb} {adjective} .', { sex: 'man' }),
   woman: template('introduction', '{woman} , our {person} , was {adverb} {adjective} .', { sex: 'woman' }),
 };
-export const followUps: Readonly<Record<Sex, Template>> = {
+export const followUps: Readonly<Record<Sex, SentenceTemplate>> = {
   man: template('followUp', 'he showed us the {item} .', { sex: 'man' }),
   woman: template('followUp', 'she showed us the {item} .', { sex: 'woman' }),
 };
 
 /** Four closings for each tone. */
-export const closings: readonly Template[] = [
+export const closings: readonly SentenceTemplate[] = [
   template('closing', 'we cannot wait to return .', { tones: ['good'] }),
   template('closing', 'do not miss the {place} .', { tones: ['good'] }),
   template('closing', 'what {article} {summary} {day} we had .', { tones: ['good'] }),
@@ -99,7 +99,7 @@ export const closings: readonly Template[] = [
   template('closing', 'all in all {article} {summary} {place} .', { tones: ['good', 'bad', 'mixed'] }),
 ];
 
-export const templates: readonly Template[] = [
+export const templates: readonly SentenceTemplate[] = [
   ...openings,
   ...bodies,
   ...Object.values(introductions),

@@ -8,4 +8,4 @@ export * from './recognize.ts';
 export * from './reward.ts';
 export * from './sentences.ts';
 export * from './tokenizer.ts';
-export { type Place, places } from './words.ts';
+export { places, type ReviewedPlace } from './words.ts';

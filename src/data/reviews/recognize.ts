@@ -1,10 +1,10 @@
 /** Checks whether words follow the grammar, sentence by sentence and as a whole text, and if not, says why. */
 
-import { articleBefore, type Part, summing, type Template, templates } from './grammar.ts';
-import { adjectiveOf, classes, type Item, isPlace, itemOf, type Polarity, polarityOf } from './words.ts';
+import { articleBefore, type Part, type SentenceTemplate, summing, templates } from './grammar.ts';
+import { adjectiveOf, classes, isPlace, itemOf, type Polarity, polarityOf, type ReviewedItem } from './words.ts';
 
 export type SentenceVerdict =
-  | { readonly accepted: true; readonly template: Template }
+  | { readonly accepted: true; readonly template: SentenceTemplate }
   | { readonly accepted: false; readonly reason: string };
 
 interface TextVerdict {
@@ -29,7 +29,7 @@ export function sentencesOf(words: readonly string[]): string[][] {
   return sentences;
 }
 
-const byLength = new Map<number, Template[]>();
+const byLength = new Map<number, SentenceTemplate[]>();
 for (const template of templates) {
   const { length } = template.parts;
   byLength.set(length, [...(byLength.get(length) ?? []), template]);
@@ -46,7 +46,7 @@ export function recognizeSentence(words: readonly string[]): SentenceVerdict {
   return { accepted: false, reason: `Word ${at + 1}, '${words[at]}', is not ${expected}.` };
 }
 
-const hasFixedWords = ({ parts }: Template, words: readonly string[]): boolean =>
+const hasFixedWords = ({ parts }: SentenceTemplate, words: readonly string[]): boolean =>
   parts.every((part, i) => part.slot !== 'fixed' || part.word === words[i]);
 
 interface Fault {
@@ -55,8 +55,8 @@ interface Fault {
   expected: string;
 }
 
-function compare({ parts, tones }: Template, words: readonly string[]): Fault[] {
-  const items: (Item | undefined)[] = [];
+function compare({ parts, tones }: SentenceTemplate, words: readonly string[]): Fault[] {
+  const items: (ReviewedItem | undefined)[] = [];
   let polarity: Polarity | undefined; // number of the first verb or adjective, with which the others agree
   parts.forEach((part, i) => {
     if (part.slot === 'item' || part.slot === 'person') items[part.of] = itemOf.get(words[i]);

@@ -9,12 +9,12 @@ export type Polarity = (typeof polarities)[number];
 /** The kind of an item, which decides what can be said about it: food may be savory, a captain may not. */
 type Kind = 'food' | 'thing' | 'person' | 'animal' | 'show';
 
-export interface Item {
+export interface ReviewedItem {
   readonly word: string;
   readonly kind: Kind;
   readonly plural: boolean;
   /** The place it belongs to; absent if it fits any place. */
-  readonly place?: Place;
+  readonly place?: ReviewedPlace;
 }
 
 // No item belongs to two places, so one item reveals the place of a text.
@@ -44,9 +44,9 @@ const belongings = {
 const everywhere =
   'manager:person gate:thing reception:thing lighting:thing benches:things signs:things washrooms:things brochure:show';
 
-export type Place = keyof typeof belongings;
-export const places = Object.keys(belongings) as readonly Place[];
-export const isPlace = (word: string): word is Place => Object.hasOwn(belongings, word);
+export type ReviewedPlace = keyof typeof belongings;
+export const places = Object.keys(belongings) as readonly ReviewedPlace[];
+export const isPlace = (word: string): word is ReviewedPlace => Object.hasOwn(belongings, word);
 
 const kinds: Record<string, { kind: Kind; plural: boolean }> = {
   food: { kind: 'food', plural: false },
@@ -61,15 +61,15 @@ const kinds: Record<string, { kind: Kind; plural: boolean }> = {
   shows: { kind: 'show', plural: true },
 };
 
-const items = (text: string, place?: Place): readonly Item[] =>
+const items = (text: string, place?: ReviewedPlace): readonly ReviewedItem[] =>
   list(text).map((entry) => {
     const [word, kind] = entry.split(':');
     return { word, ...kinds[kind], place };
   });
 
 export const ownItems = Object.fromEntries(places.map((place) => [place, items(belongings[place], place)])) as Record<
-  Place,
-  readonly Item[]
+  ReviewedPlace,
+  readonly ReviewedItem[]
 >;
 export const sharedItems = items(everywhere);
 
@@ -129,7 +129,7 @@ export const classes = {
 export type WordClass = keyof typeof classes;
 
 /** Every item by its word. */
-export const itemOf: ReadonlyMap<string, Item> = new Map(
+export const itemOf: ReadonlyMap<string, ReviewedItem> = new Map(
   [...Object.values(ownItems).flat(), ...sharedItems].map((item) => [item.word, item]),
 );
 

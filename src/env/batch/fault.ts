@@ -55,7 +55,7 @@ function messageFor({ environment, did, thrown, episodeStep }: Fault, place: Pla
 const number = (n: number): string => n.toLocaleString('en-US');
 
 /** The same environment; its faults become `EnvironmentFault`s. */
-export function guarded(environment: Environment, name: string = environment.id): Environment {
+export function guardedEnvironment(environment: Environment, name: string = environment.id): Environment {
   const { id, observationSpace, actionSpace, maxEpisodeSteps, rewardThreshold, framesPerSecond } = environment;
   let episodeStep = 0;
   const threw = (cause: unknown) =>

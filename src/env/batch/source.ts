@@ -2,7 +2,7 @@
 
 import type { Environment } from '../environment.ts';
 import { createBatch, type EnvironmentBatch } from './batch.ts';
-import { guarded } from './fault.ts';
+import { guardedEnvironment } from './fault.ts';
 
 /** Creates copies of one environment, and knows their common properties. */
 export interface EnvironmentSource
@@ -22,7 +22,7 @@ export interface EnvironmentSource
  * A source of environments that `make` creates, on this thread. Exceptions and numbers that are not finite become a
  * HeedError that names the environment, the episode and the step.
  */
-export const sourceOf = (make: () => Environment): EnvironmentSource => plainSource(() => guarded(make()));
+export const sourceOf = (make: () => Environment): EnvironmentSource => plainSource(() => guardedEnvironment(make()));
 
 /** The same for environments without faults, or with faults that are already reported. */
 export function plainSource(make: () => Environment): EnvironmentSource {

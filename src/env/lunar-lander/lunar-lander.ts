@@ -14,7 +14,7 @@
 import { type Body, Box, Edge, type MassData, Polygon, Vec2, World } from 'planck';
 import { random } from '../../random.ts';
 import { withTimeLimit } from '../dynamics.ts';
-import type { Environment, Shape } from '../environment.ts';
+import type { Environment, FrameShape } from '../environment.ts';
 import { flag, ink, polygon } from '../picture/shapes.ts';
 import { LegHinge } from './leg-hinge.ts';
 
@@ -227,7 +227,7 @@ export function lunarLander(uniformOf = (seed: number) => random(seed, id).unifo
   });
 }
 
-function picture(ground: number[], lander: Body, legs: Body[], engine: number): Shape[] {
+function picture(ground: number[], lander: Body, legs: Body[], engine: number): FrameShape[] {
   // points of a body, x and y alternating, in the frame
   const placed = (body: Body, points: number[]): number[] =>
     pairs(points).flatMap((point) => {

@@ -1,6 +1,6 @@
 /** A picture of a world: its geoms' outlines, seen from the side or from above without perspective. */
 
-import type { Frame, Shape } from '../environment.ts';
+import type { Frame, FrameShape } from '../environment.ts';
 import { circle, ink, line, polygon } from '../picture/shapes.ts';
 import type { Camera } from './task.ts';
 import type { Simulation } from './world.ts';
@@ -27,8 +27,8 @@ export function picture(world: Simulation, camera: Camera = { from: 'side' }): F
   // the picture's horizontal and vertical axes
   const [right, up] = above ? [0, 1] : [0, 2];
 
-  const shapes: Shape[] = [];
-  const drawn: { depth: number; shape: Shape }[] = [];
+  const shapes: FrameShape[] = [];
+  const drawn: { depth: number; shape: FrameShape }[] = [];
   const positions = data.geom_xpos as Float64Array;
   const rotations = data.geom_xmat as Float64Array;
   const { geom_type: types, geom_size: sizes, geom_rgba: colors, geom_rbound: bounds } = model;
@@ -43,7 +43,7 @@ export function picture(world: Simulation, camera: Camera = { from: 'side' }): F
     }
     const rotation = rotations.subarray(geom * 9, geom * 9 + 9);
     const reach = (direction: readonly number[]) => farthest(types[geom], size, bounds[geom], rotation, direction);
-    let shape: Shape;
+    let shape: FrameShape;
     if (types[geom] === sphere) {
       shape = circle(fill, x(position[right]), y(position[up]), size[0] * scale);
     } else {
@@ -65,8 +65,8 @@ export function picture(world: Simulation, camera: Camera = { from: 'side' }): F
   return { width, height, shapes };
 
   // the ground's line with a mark every meter, or its grid: it shows that the agent moves
-  function ground(fromAbove: boolean): Shape[] {
-    const lines: Shape[] = [];
+  function ground(fromAbove: boolean): FrameShape[] {
+    const lines: FrameShape[] = [];
     const first = Math.ceil(middleX - meters / 2);
     if (!fromAbove) {
       lines.push(line(ink.ground, 2, [0, y(0), width, y(0)]));

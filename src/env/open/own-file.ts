@@ -6,7 +6,7 @@ import { runInNewContext } from 'node:vm';
 import { HeedError, messageOf } from '../../error.ts';
 import { importFile } from '../../files.ts';
 import { random } from '../../random.ts';
-import { guarded } from '../batch/fault.ts';
+import { guardedEnvironment } from '../batch/fault.ts';
 import { type Environment, type Space, type StepResult, sizeOf } from '../environment.ts';
 import { loadMujoco, readMujocoTask } from '../mujoco/index.ts';
 
@@ -28,7 +28,7 @@ export async function loadFile(path: string, trialSeconds = TRIAL_SECONDS): Prom
 /** A factory that has been tried with an episode; the faults of its environments name it. @throws HeedError if it fails. */
 export function checkedFactory(name: string, make: () => Environment, trialSeconds = TRIAL_SECONDS): () => Environment {
   within(name, trialSeconds, () => checkWorks(name, make));
-  return () => guarded(make(), name);
+  return () => guardedEnvironment(make(), name);
 }
 
 /** Checks that a file exists. @throws HeedError if it does not. */

@@ -5,7 +5,7 @@
 import { type ExpressionBuilder, sql } from 'kysely';
 import { random } from '../../random.ts';
 import type { Project } from '../project.ts';
-import type { Database, Query } from '../store/database.ts';
+import type { Database, DatabaseQuery } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';
 import { type Item, itemColumns, itemFromRow } from './items.ts';
 
@@ -77,14 +77,14 @@ export async function assignItems(
  * Lets one person's requests run one after another without holding up those of others. The commit does not wait for the
  * disk: a lease that is lost in a power cut is like one that has expired.
  */
-const alone = (query: Query, project: string, person: string): Promise<unknown> =>
+const alone = (query: DatabaseQuery, project: string, person: string): Promise<unknown> =>
   sql`select pg_advisory_xact_lock(hashtext(${project}), hashtext(${person})), set_config('synchronous_commit', 'off', true)`.execute(
     query,
   );
 
 /** Items that this person has not had yet, each reserved for them. Fewer than `count` if the queue ends. */
 async function newItems(
-  query: Query,
+  query: DatabaseQuery,
   kind: Database['kind'],
   { id: project, settings }: Pick<Project, 'id' | 'settings'>,
   person: string,
@@ -112,7 +112,11 @@ async function newItems(
 }
 
 /** How many items a person has judged or skipped, and everybody's judgments of items that are not gold. */
-async function talliesOf(query: Query, project: string, person: string): Promise<{ judged: number; labels: number }> {
+async function talliesOf(
+  query: DatabaseQuery,
+  project: string,
+  person: string,
+): Promise<{ judged: number; labels: number }> {
   const all = await query
     .selectFrom('tallies')
     .select(['person', 'given', 'labels'])
@@ -125,7 +129,7 @@ async function talliesOf(query: Query, project: string, person: string): Promise
 }
 
 /** Ends leases that have expired, except on items that are being judged at this moment. */
-async function reclaim(root: Query, kind: Database['kind'], project: string, now: number): Promise<void> {
+async function reclaim(root: DatabaseQuery, kind: Database['kind'], project: string, now: number): Promise<void> {
   const late = await root
     .selectFrom('leases')
     .select('item')
@@ -154,7 +158,7 @@ async function reclaim(root: Query, kind: Database['kind'], project: string, now
 }
 
 /** Brings items' counts up to date with their judgments and leases; returns how many judgments the first one has. */
-export async function recount(query: Query, items: readonly string[]): Promise<number> {
+export async function recount(query: DatabaseQuery, items: readonly string[]): Promise<number> {
   const count = (table: 'answers' | 'leases') =>
     sql<number>`(select count(*) from ${sql.table(table)} as held where held.item = items.id${table === 'answers' ? sql` and held.kind = 'answer'` : sql``})`;
   const [{ answered }] = await query
@@ -177,7 +181,7 @@ function orderFor({ id, content }: Item, person: string): number[] {
 }
 
 async function goldFor(
-  query: Query,
+  query: DatabaseQuery,
   project: string,
   person: string,
   others: readonly string[],
@@ -200,7 +204,7 @@ async function goldFor(
 
 /** The first items of the queue, each counted as taken. */
 async function takeOpen(
-  query: Query,
+  query: DatabaseQuery,
   kind: Database['kind'],
   project: string,
   person: string,

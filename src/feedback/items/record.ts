@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { HeedError } from '../../error.ts';
 import { type Judgment, judgmentOrSkipSchema, judgmentSchema } from '../judgment.ts';
 import type { Project } from '../project.ts';
-import { atOnce, type Database, type Query } from '../store/database.ts';
+import { atOnce, type Database, type DatabaseQuery } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';
 import { recount } from './assignment.ts';
 import { checkJudgment, type Item, itemColumns, itemFromRow } from './items.ts';
@@ -157,7 +157,7 @@ export async function undoJudgment(
 }
 
 /** The item, locked for this transaction. @throws JudgmentError if the project has no such item. */
-const itemFor = (query: Query, kind: Database['kind'], project: string, item: string) =>
+const itemFor = (query: DatabaseQuery, kind: Database['kind'], project: string, item: string) =>
   query
     .selectFrom('items')
     .select([...itemColumns, 'answered'])
@@ -169,7 +169,7 @@ const itemFor = (query: Query, kind: Database['kind'], project: string, item: st
     );
 
 /** Position of a judgment that is in the record already. @throws JudgmentError if it is another person's or item's. */
-async function seqOf(query: Query, person: string, id: string, item: string): Promise<number | undefined> {
+async function seqOf(query: DatabaseQuery, person: string, id: string, item: string): Promise<number | undefined> {
   const found = await query
     .selectFrom('votes')
     .select(['seq', 'person', 'item'])
@@ -183,7 +183,7 @@ async function seqOf(query: Query, person: string, id: string, item: string): Pr
 
 /** Adds to the record with the guidelines of now; undefined if the id is in the record already. */
 async function append(
-  query: Query,
+  query: DatabaseQuery,
   row: Omit<Insertable<Tables['votes']>, 'seq' | 'guidelines'>,
 ): Promise<number | undefined> {
   const added = await query
@@ -203,7 +203,7 @@ async function append(
 
 /** Keeps a person's counts up to date when their judgment of an item changes from `before` to `after`. */
 async function tally(
-  query: Query,
+  query: DatabaseQuery,
   {
     project,
     person,
@@ -227,7 +227,7 @@ async function tally(
 }
 
 /** A person's judgments of an item that were not undone, in order. */
-async function standingJudgments(query: Query, item: string, person: string) {
+async function standingJudgments(query: DatabaseQuery, item: string, person: string) {
   const all = await query
     .selectFrom('votes')
     .select(['seq', 'kind', 'answerJson', 'created'])

@@ -1,13 +1,13 @@
 /** The audit trail: what was done to the store besides judgments, and by whom. */
 import { randomUUID } from 'node:crypto';
-import type { Query } from './database.ts';
+import type { DatabaseQuery } from './database.ts';
 
 /** A new id for a row of any table. */
 export const newId = (): string => randomUUID();
 
 /** Adds a row to the audit trail. */
 export const note = (
-  query: Query,
+  query: DatabaseQuery,
   {
     project = null,
     person = null,

@@ -22,7 +22,7 @@ import { migrate } from './migrations.ts';
 import type { Tables } from './schema.ts';
 
 /** Runs queries: the database itself, or a transaction in it. */
-export type Query = Kysely<Tables> | Transaction<Tables>;
+export type DatabaseQuery = Kysely<Tables> | Transaction<Tables>;
 
 /** An open store. */
 export interface Database {
@@ -70,7 +70,7 @@ export async function openDatabase(address: string): Promise<Database> {
 }
 
 /** Runs `work` in a transaction, or as a part of the one that `query` is already. */
-export const atOnce = <T>(query: Query, work: (query: Query) => Promise<T>): Promise<T> =>
+export const atOnce = <T>(query: DatabaseQuery, work: (query: DatabaseQuery) => Promise<T>): Promise<T> =>
   query.isTransaction ? work(query) : query.transaction().execute(work);
 
 function withoutPassword(address: string): string {

@@ -4,7 +4,7 @@ import { HeedError } from '../../error.ts';
 import type { RemoteFile } from './download.ts';
 import { type Hub, notAHub, type Repo } from './request.ts';
 
-export interface Choice {
+export interface FileChoice {
   /**
    * Patterns of paths, of which a file must match one, instead of the files that heed needs. `*` matches anything,
    * slashes too; `?` one character.
@@ -20,7 +20,7 @@ const MODEL_FILES =
 const DATASET_FILES = /\.(jsonl|ndjson|json|csv|parquet|txt)(\.gz)?$/;
 
 /** The files to download, small ones first: problems of a model show before its weights arrive. */
-export function select(repo: Repo, tree: readonly RemoteFile[], { include, exclude = [] }: Choice): RemoteFile[] {
+export function select(repo: Repo, tree: readonly RemoteFile[], { include, exclude = [] }: FileChoice): RemoteFile[] {
   const included = include ? include.map(glob) : [repo.type === 'model' ? MODEL_FILES : DATASET_FILES];
   const unwanted = exclude.map(glob);
   const files = tree

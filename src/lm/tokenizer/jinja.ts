@@ -12,7 +12,7 @@ export interface Rendered {
   generation: [start: number, end: number][];
 }
 
-export interface Template {
+export interface JinjaTemplate {
   /** Whether it marks the assistant's text with `{% generation %}`. */
   marksGeneration: boolean;
   /** Throws what the template or the library throws. */
@@ -25,7 +25,7 @@ const END = '\ufdd1';
 const TAG = /\{%(-?)\s*(end)?generation\s*(-?)%\}/g;
 
 /** Compiles a template. Throws a SyntaxError if it is not valid. */
-export function compile(source: string): Template {
+export function compileTemplate(source: string): JinjaTemplate {
   // Jinja reads every line break as \n. A generation tag becomes a mark between two tags that write nothing: the
   // library only deletes such tags, and tags preserve how Jinja treats the blanks around them.
   const text = source

@@ -9,7 +9,7 @@ import { Tokenizer } from '@huggingface/tokenizers';
 export type Json = Record<string, unknown>;
 
 /** The part of the library's tokenizer that heed uses. */
-export interface Library {
+export interface TokenizersLibrary {
   /** An id is undefined for text that a model without an unknown token has no token for. */
   encode(text: string, options: { add_special_tokens: boolean }): { ids: (number | undefined)[]; tokens: string[] };
   decode(ids: readonly number[], options: { clean_up_tokenization_spaces: boolean }): string;
@@ -30,8 +30,8 @@ interface Decoder {
 }
 
 /** Throws what the library throws. */
-export function openLibrary(json: Json, config: Json): Library {
-  const library: Library = new Tokenizer(forLibrary(json), config);
+export function openLibrary(json: Json, config: Json): TokenizersLibrary {
+  const library: TokenizersLibrary = new Tokenizer(forLibrary(json), config);
   keepByteOrderMarks(library.decoder);
   return library;
 }

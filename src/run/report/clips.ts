@@ -1,6 +1,6 @@
 /** Pairs of clips side by side, which the page's script plays in step. */
 
-import type { Frame, Shape } from '../../env/environment.ts';
+import type { Frame, FrameShape } from '../../env/environment.ts';
 import { escaped } from './html.ts';
 
 /** Two clips side by side. */
@@ -24,7 +24,7 @@ export interface ComparedClips extends PairOfClips {
 }
 
 /** A section of pairs of clips. */
-export interface Clips {
+export interface ClipsSection {
   /** Tells this section from the others. */
   kind: 'clips';
   /** Heading. */
@@ -41,7 +41,7 @@ export interface Clips {
 interface PackedClip {
   width: number;
   height: number;
-  shapes: Shape[];
+  shapes: FrameShape[];
   frames: number[][];
 }
 
@@ -58,7 +58,7 @@ function packClip(frames: readonly Frame[]): PackedClip {
   const { width = 1, height = 1 } = frames[0] ?? {};
   const digits = Math.max(0, Math.ceil(3 - Math.log10(Math.max(width, height)))); // a thousandth of the picture
   const numbers = new Map<string, number>();
-  const shapes: Shape[] = [];
+  const shapes: FrameShape[] = [];
   const packed = frames.map((frame) =>
     frame.shapes.map((shape) => {
       const text = JSON.stringify(shape, (_, value) =>
@@ -66,7 +66,7 @@ function packClip(frames: readonly Frame[]): PackedClip {
       );
       let number = numbers.get(text);
       if (number === undefined) {
-        number = shapes.push(JSON.parse(text) as Shape) - 1;
+        number = shapes.push(JSON.parse(text) as FrameShape) - 1;
         numbers.set(text, number);
       }
       return number;
