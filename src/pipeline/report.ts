@@ -5,7 +5,6 @@
 import { existsSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import type { PolicyEvaluationResult } from '../align/parts.ts';
-import { percent } from '../align/reward-model/report.ts';
 import {
   isRun,
   type LineChart,
@@ -17,6 +16,7 @@ import {
   type Section,
   type Table,
 } from '../run/index.ts';
+import { percent } from '../run/intervals.ts';
 import { duration } from '../run/progress.ts';
 import { subtitle } from '../run/report-parts.ts';
 import type { AnswersRow, ModelAnswers } from './answers.ts';
@@ -221,7 +221,7 @@ function winRates({ stages }: Recipe, begun: readonly StageReport[]): Table[] {
       [
         `${model} against ${baseline}`,
         percent(winRate),
-        interval.map(percent).join(' to '),
+        interval.map((share) => percent(share)).join(' to '),
         `${n}, ${ties} of them ties`,
         reward ? `${fixed(reward.difference)} (${reward.interval.map((end) => fixed(end)).join(' to ')})` : '',
         kl === undefined ? '' : fixed(kl),

@@ -28,7 +28,16 @@ export function bootstrap<T>(sample: readonly T[], statistic: (sample: readonly 
   return [0.025, 0.975].map((q) => values[Math.round(q * (RESAMPLES - 1))]) as Interval;
 }
 
-export const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
+/** The arithmetic mean; NaN of an empty sample. */
+export function mean(values: ArrayLike<number>): number {
+  let total = 0;
+  for (let i = 0; i < values.length; i++) total += values[i];
+  return total / values.length;
+}
+
+/** A share in percent: `percent(0.5)` is "50.0 %". NaN, which is null in a file, is "–". */
+export const percent = (share: number, digits = 1): string =>
+  Number.isFinite(share) ? `${(100 * share).toFixed(digits)} %` : '–';
 
 /** The median; of an even number of values, the mean of the middle two. */
 export function median(values: readonly number[]): number {

@@ -2,14 +2,12 @@
 import { z } from 'zod';
 import type { LearnSettings } from '../control/index.ts';
 import type { Interval, RunInfo } from '../run/index.ts';
+import { percent } from '../run/intervals.ts';
 import { settingsSection } from '../run/report-parts.ts';
-
-/** A share in percent. */
-export const percent = (share: number): string => `${Math.round(share * 100)} %`;
 
 /** A share of seeds with its interval, such as "9 of 10 (60–98 %)". */
 export const reachedOf = (reached: number, seeds: number, [low, high]: Interval): string =>
-  seeds === 0 ? '–' : `${reached} of ${seeds} (${Math.round(low * 100)}–${percent(high)})`;
+  seeds === 0 ? '–' : `${reached} of ${seeds} (${Math.round(low * 100)}–${percent(high, 0)})`;
 
 /** A measure with its interval, such as "487 (455–500)". */
 export function measured(value: number, [low, high]: Interval): string {

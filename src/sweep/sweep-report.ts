@@ -1,8 +1,9 @@
 /** The report of a sweep, from its folder; of an unfinished one, what is known so far. */
 import { type LineChart, type Report, readInfo, readMetrics, type Table } from '../run/index.ts';
+import { percent } from '../run/intervals.ts';
 import { elapsed, subtitle } from '../run/report-parts.ts';
 import { type Needs, needsOf } from './needs.ts';
-import { measured, percent, reachedOf, runSettings } from './report-parts.ts';
+import { measured, reachedOf, runSettings } from './report-parts.ts';
 import { type SweepOptions, sweepCells, sweepOwnSchema, sweepVariants } from './sweep.ts';
 import { readResults } from './trained.ts';
 import { PRESET, type Variant } from './variants.ts';
@@ -58,7 +59,7 @@ function labelsNeeded(needs: readonly Needs[], options: SweepOptions): Table {
   return {
     kind: 'table',
     title: 'Labels needed',
-    caption: `The fewest labels tried with which ${percent(share)} of the seeds reach a mean return of ${target}, over samples of the seeds (bootstrap, 95 %) in the next column; then how many seeds reach it with how many labels, and the share’s interval (Wilson, 95 %).`,
+    caption: `The fewest labels tried with which ${percent(share, 0)} of the seeds reach a mean return of ${target}, over samples of the seeds (bootstrap, 95 %) in the next column; then how many seeds reach it with how many labels, and the share’s interval (Wilson, 95 %).`,
     columns: ['settings', 'labels needed', 'over samples of the seeds', ...columnsOf(options)],
     rows: needs.map(({ variant, labels, interval, outcomes }) => [
       variant,

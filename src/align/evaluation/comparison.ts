@@ -1,6 +1,7 @@
 /** The result of an evaluation of a policy, from its compared pairs. */
+
+import { mean } from '../../run/intervals.ts';
 import { checkVerdicts, type JudgeCheck, type Verdict } from '../judges/judge.ts';
-import { mean } from '../preferences/evaluation.ts';
 import { type LengthControlled, lengthControlled, meanDifference, type Outcome, winRateOf } from './win-rate.ts';
 
 /** The policy's completion of a prompt beside the baseline's. */

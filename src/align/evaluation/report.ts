@@ -1,10 +1,9 @@
 /** The report of `heed eval policy`, from what the run's folder holds. */
 import { type LineChart, type Report, readInfo, type Scatter, type Section, type Table } from '../../run/index.ts';
+import { mean, percent } from '../../run/intervals.ts';
 import { figure } from '../../run/progress.ts';
 import { settingsSection, subtitle } from '../../run/report-parts.ts';
 import type { JudgeCheck } from '../judges/judge.ts';
-import { mean } from '../preferences/evaluation.ts';
-import { percent } from '../reward-model/report.ts';
 import { type ComparedPair, comparisonOf, outcomeOf, type PolicyComparison } from './comparison.ts';
 import { policyEvaluationSchema } from './options.ts';
 import { comparedPairs } from './run.ts';

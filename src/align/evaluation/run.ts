@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { type Row, writeDataset } from '../../data/index.ts';
 import { driveRun, readSamples, type TrainParts } from '../../run/index.ts';
-import { mean } from '../preferences/evaluation.ts';
+import { mean } from '../../run/intervals.ts';
 import type { ComparedPair, PolicyComparison } from './comparison.ts';
 import type { PolicyEvaluationStep, PolicyEvaluator } from './evaluation.ts';
 

@@ -1,6 +1,5 @@
 /** Win rates of one policy over another, from preferences between their completions. */
-import { wilson } from '../../run/intervals.ts';
-import { mean } from '../preferences/evaluation.ts';
+import { mean, wilson } from '../../run/intervals.ts';
 
 /** The outcome of one comparison. */
 export interface Outcome {

@@ -4,6 +4,7 @@
  */
 
 import { createRegistry } from '../../registry.ts';
+import { mean } from '../../run/intervals.ts';
 
 /** Added to deviations before dividing by them: groups of equal rewards get advantages of 0. */
 const EPSILON = 1e-4;
@@ -97,13 +98,6 @@ function perGroup(rewards: ArrayLike<number>, size: number, of: (group: number[]
     advantages.set(of(Array.prototype.slice.call(rewards, i, i + size)), i);
   }
   return advantages;
-}
-
-/** The mean of numbers; NaN for none. */
-export function mean(values: ArrayLike<number>): number {
-  let total = 0;
-  for (let i = 0; i < values.length; i++) total += values[i];
-  return total / values.length;
 }
 
 /** The standard deviation of a sample (divided by n − 1); 0 for a single value. */

@@ -12,9 +12,10 @@
  */
 import { z } from 'zod';
 import { HeedError } from '../../error.ts';
+import { mean } from '../../run/intervals.ts';
 import type { Completion, Reward } from '../reward-functions/reward-function.ts';
 import { explained } from '../reward-functions/reward-function.ts';
-import { deviation, mean } from './advantages.ts';
+import { deviation } from './advantages.ts';
 import type { PolicyAlgorithm } from './algorithm.ts';
 import type { LanguageRollout } from './rollouts.ts';
 

@@ -1,6 +1,7 @@
 /** Evaluates a training on preferences: by held-out preferences, and by the policy's own completions. */
 
 import { seedFor } from '../../random.ts';
+import { mean } from '../../run/intervals.ts';
 import { answerKl } from '../policies/kl.ts';
 import { answerLayout, createRollouts, type EncodedPrompt } from '../policies/rollouts.ts';
 import type { Reward } from '../reward-functions/reward-function.ts';
@@ -103,7 +104,3 @@ const noReward: Reward = {
   name: 'none',
   score: async (answers) => new Float64Array(answers.length),
 };
-
-/** The mean of numbers; NaN for none. */
-export const mean = (values: ArrayLike<number>): number =>
-  Array.from(values).reduce((a, b) => a + b, 0) / values.length;

@@ -7,6 +7,7 @@ import type { Disposables } from '../../disposables.ts';
 import type { Model } from '../../lm/model.ts';
 import { rowLengths } from '../../lm/packing.ts';
 import { exportOptimizer, exportParameters, importOptimizer, importParameters } from '../../nn/index.ts';
+import { mean } from '../../run/intervals.ts';
 import { learnedTokens } from '../examples/examples.ts';
 import type { Reward } from '../reward-functions/reward-function.ts';
 import { type LanguagePolicy, usualRate } from '../training/policy.ts';
@@ -14,7 +15,7 @@ import { type Course, checkSameData, evaluated, newCourse, stepped } from '../tr
 import { adamw, evaluationIsDue, itemsOfStep, rates } from '../training/steps.ts';
 import { type ItemLayout, type Items, itemCount } from './batch.ts';
 import { type PreferenceData, preferenceFingerprint } from './data.ts';
-import { createPreferenceAnswers, mean, metricsOf, type PreferenceEvaluation } from './evaluation.ts';
+import { createPreferenceAnswers, metricsOf, type PreferenceEvaluation } from './evaluation.ts';
 import { type PreferenceLoss, readsOf } from './loss.ts';
 import type { PreferenceOptions } from './options.ts';
 import { createReferences } from './reference.ts';

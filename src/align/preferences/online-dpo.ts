@@ -16,6 +16,7 @@ import { z } from 'zod';
 import { opening } from '../../disposables.ts';
 import { exportOptimizer, importOptimizer } from '../../nn/index.ts';
 import { choiceOf } from '../../registry.ts';
+import { mean } from '../../run/intervals.ts';
 import { listOf } from '../examples/examples.ts';
 import { type JudgeSource, judgeCallSchema, openJudge } from '../judges/judge.ts';
 import { judgedReward } from '../judges/judged-reward.ts';
@@ -31,7 +32,7 @@ import { type Opener, openerOf } from '../training/input.ts';
 import type { LanguagePolicy } from '../training/policy.ts';
 import { adamw } from '../training/steps.ts';
 import { dpoLoss, pairLosses } from './dpo-loss.ts';
-import { mean, metricsOf } from './evaluation.ts';
+import { metricsOf } from './evaluation.ts';
 import { createPreferenceTrainer } from './trainer.ts';
 
 const whole = (least: number) => z.number().int().min(least);

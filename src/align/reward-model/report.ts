@@ -1,5 +1,7 @@
 /** The report of a reward model's training, from the run's folder, and the parts that other reports share. */
+
 import { type Report, readInfo, readMetrics, readSamples, type Section } from '../../run/index.ts';
+import { percent } from '../../run/intervals.ts';
 import { count } from '../../run/progress.ts';
 import { elapsed, linesOver, subtitle, trainingAndHeldOut } from '../../run/report-parts.ts';
 import type { RewardEvaluation, Share } from './evaluation.ts';
@@ -100,7 +102,5 @@ function sharesTable(title: string, caption: string, column: string, shares: rea
   };
 }
 
-/** A share as a percentage; – if it is not finite: NaN is null in a file. */
-export const percent = (share: number): string => (!Number.isFinite(share) ? '–' : `${(100 * share).toFixed(1)} %`);
 /** An interval of shares as percentages. */
 export const between = ([low, high]: readonly [number, number]): string => `${percent(low)} to ${percent(high)}`;

@@ -1,7 +1,8 @@
 /** The report of a reward's evaluation. */
 import { type Report, readInfo, readSamples, type Section } from '../../run/index.ts';
+import { percent } from '../../run/intervals.ts';
 import type { Drift } from '../reward-model/evaluation.ts';
-import { evaluationSections, percent, summaryOf } from '../reward-model/report.ts';
+import { evaluationSections, summaryOf } from '../reward-model/report.ts';
 import type { JudgmentRow } from './judge-reward.ts';
 
 /** The report of `heed eval reward`. @throws HeedError when the folder is not the run of one. */

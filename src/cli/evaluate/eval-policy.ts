@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { judgeWarnings } from '../../align/evaluation/report.ts';
 import type { PolicyEvaluationResult } from '../../align/parts.ts';
-import { percent } from '../../align/reward-model/report.ts';
+import { percent } from '../../run/intervals.ts';
 import { duration, figure } from '../../run/progress.ts';
 import { addTraining } from '../run/run-training.ts';
 

@@ -5,7 +5,7 @@ import type { StageTraining } from '../../pipeline/index.ts';
 import { besidePeople, type TeacherToCome, teacherToCome } from '../people/people.ts';
 
 /** The training; if `askPeople` is set, with a studio where people answer. */
-export function withPeople(training: StageTraining, portOf: () => number): StageTraining {
+export function withAnnotators(training: StageTraining, portOf: () => number): StageTraining {
   const teachers = new WeakMap<object, TeacherToCome<Completion>>();
   return {
     ...training,

@@ -4,7 +4,7 @@ import type { PolicyResult } from '../../align/parts.ts';
 import { duration, figure } from '../../run/progress.ts';
 import { portOf } from '../people/studio.ts';
 import { addTraining } from '../run/run-training.ts';
-import { withPeople } from './ask-people.ts';
+import { withAnnotators } from './ask-people.ts';
 
 export const addPpo = (command: Command): void => addPolicyTraining(command, 'ppo');
 
@@ -12,7 +12,7 @@ export function addPolicyTraining(command: Command, name: string): void {
   addTraining(command, name, {
     summarize: summarizePolicy,
     shortcuts: { store: 'people.store', project: 'people.project' },
-    around: (training) => withPeople(training, () => command.opts<{ port: number }>().port),
+    around: (training) => withAnnotators(training, () => command.opts<{ port: number }>().port),
   });
   command.option('--port <n>', 'with --askPeople: port of the studio where people judge; 0: any free port', portOf, 0);
 }

@@ -1,9 +1,10 @@
 /** heed process: a reward model for the steps of completions. */
 import type { Command } from 'commander';
 import type { ProcessRun } from '../../align/parts.ts';
+import { percent } from '../../run/intervals.ts';
 import { duration } from '../../run/progress.ts';
 import { addTraining } from '../run/run-training.ts';
-import { formatAccuracy, percent } from './reward.ts';
+import { formatAccuracy } from './reward.ts';
 
 export const addProcess = (command: Command): void => addTraining(command, 'process', { summarize });
 

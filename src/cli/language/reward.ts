@@ -1,6 +1,8 @@
 /** heed reward: a reward model from comparisons. */
+
 import type { Command } from 'commander';
 import type { RewardRun } from '../../align/parts.ts';
+import { percent } from '../../run/intervals.ts';
 import { duration } from '../../run/progress.ts';
 import { mergeOption, storeOption } from '../people/feedback.ts';
 import { addTraining } from '../run/run-training.ts';
@@ -28,7 +30,5 @@ export function formatAccuracy(
   { accuracy, interval, n }: { accuracy: number; interval: readonly number[]; n: number },
   what = 'pairs',
 ) {
-  return `${percent(accuracy)} (${interval.map(percent).join(' to ')}) of ${n} held-out ${what}`;
+  return `${percent(accuracy)} (${interval.map((share) => percent(share)).join(' to ')}) of ${n} held-out ${what}`;
 }
-
-export const percent = (share: number) => `${(100 * share).toFixed(1)} %`;

@@ -16,8 +16,8 @@ import {
 } from '../../pipeline/index.ts';
 import { loadPlugins } from '../../plugins.ts';
 import { createProgress, openRun, type Run, readInfo, writeReport } from '../../run/index.ts';
+import { percent } from '../../run/intervals.ts';
 import { duration, figure } from '../../run/progress.ts';
-import { percent } from '../language/reward.ts';
 import { pullProgress } from '../models/pull.ts';
 import { listenForInterrupt } from '../program/interrupt.ts';
 import { address, createOutput, table } from '../program/output.ts';

@@ -1,7 +1,7 @@
 /** The controls with which an item is judged: by its kind, with aspects and a reason, or skipped. */
 import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { Judgment, JudgmentOrSkip, PairChoice } from '../page/api.ts';
-import { type Action, bindings, useKeys } from './keys.ts';
+import { bindings, type KeyAction, useKeys } from './keys.ts';
 import type { KindProps } from './kind-props.ts';
 import { RankingControls } from './ranking.tsx';
 import { focusScales, Scales } from './scales.tsx';
@@ -143,11 +143,11 @@ function Pair({ settings, shown, submit, paused }: KindProps) {
     if (more) setChoice(chosen);
     else send(chosen);
   };
-  const choices: [Action, PairChoice, string][] = [
+  const choices: [KeyAction, PairChoice, string][] = [
     ['first', left, 'Left is better'],
-    ...(settings.tie ? [['tie', 'tie', 'Equally good'] as [Action, PairChoice, string]] : []),
-    ...(settings.bothBad ? [['both-bad', 'both-bad', 'Both bad'] as [Action, PairChoice, string]] : []),
-    ...(settings.unknown ? [['unknown', 'unknown', 'Cannot tell'] as [Action, PairChoice, string]] : []),
+    ...(settings.tie ? [['tie', 'tie', 'Equally good'] as [KeyAction, PairChoice, string]] : []),
+    ...(settings.bothBad ? [['both-bad', 'both-bad', 'Both bad'] as [KeyAction, PairChoice, string]] : []),
+    ...(settings.unknown ? [['unknown', 'unknown', 'Cannot tell'] as [KeyAction, PairChoice, string]] : []),
     ['second', right, 'Right is better'],
   ];
   useKeys((action, key) => {

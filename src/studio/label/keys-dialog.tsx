@@ -1,12 +1,12 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { type Action, actions, bind, bindings, resetBindings } from './keys.ts';
+import { actions, bind, bindings, type KeyAction, resetBindings } from './keys.ts';
 
 const PRESS = 'press a key';
 
 /** A dialog that shows the key of each action and changes it. */
 export function KeysDialog({ close }: { close(): void }) {
   const dialog = useRef<HTMLDialogElement>(null);
-  const [changing, setChanging] = useState<Action>();
+  const [changing, setChanging] = useState<KeyAction>();
   const [, redraw] = useState(0);
   useEffect(() => dialog.current!.showModal(), []);
   const now = bindings();
@@ -25,7 +25,7 @@ export function KeysDialog({ close }: { close(): void }) {
       <h2 id="keys-title">Keys</h2>
       <table>
         <tbody>
-          {(Object.keys(actions) as Action[]).map((action) => (
+          {(Object.keys(actions) as KeyAction[]).map((action) => (
             <tr>
               <th scope="row">{actions[action]}</th>
               <td>

@@ -18,8 +18,8 @@ export const actions = {
   keys: 'change these keys',
 } as const;
 /** One of the things a key can do. */
-export type Action = keyof typeof actions;
-type Bindings = Record<Action, string>;
+export type KeyAction = keyof typeof actions;
+type Bindings = Record<KeyAction, string>;
 
 const defaults: Bindings = {
   first: '1',
@@ -37,16 +37,16 @@ const defaults: Bindings = {
   keys: '?',
 };
 /** Keys that always work, besides those that can be changed. */
-const fixed: Record<string, Action> = { ArrowLeft: 'first', ArrowRight: 'second', ArrowDown: 'tie' };
+const fixed: Record<string, KeyAction> = { ArrowLeft: 'first', ArrowRight: 'second', ArrowDown: 'tie' };
 
 const STORAGE_KEY = 'heed keys';
 
 /** The key of each action. */
 export const bindings = (): Bindings => ({ ...defaults, ...JSON.parse(localStorage.getItem(STORAGE_KEY) ?? '{}') });
 /** Gives an action a key. If another action has the key, the two swap keys. */
-export function bind(action: Action, key: string): void {
+export function bind(action: KeyAction, key: string): void {
   const now = bindings();
-  const other = (Object.keys(now) as Action[]).find((one) => now[one] === key);
+  const other = (Object.keys(now) as KeyAction[]).find((one) => now[one] === key);
   if (other) now[other] = now[action];
   localStorage.setItem(STORAGE_KEY, JSON.stringify({ ...now, [action]: key }));
 }
@@ -57,7 +57,7 @@ export const resetBindings = (): void => localStorage.removeItem(STORAGE_KEY);
  * Calls `handle` with the action and name of each pressed key, unless somebody is writing or a dialog is open. If it
  * returns false, the browser handles the key.
  */
-export function useKeys(handle: (action: Action | undefined, key: string) => boolean): void {
+export function useKeys(handle: (action: KeyAction | undefined, key: string) => boolean): void {
   // a fast typist presses the next key before the effects have run: it must meet the newest handler
   const newest = useRef(handle);
   newest.current = handle;
@@ -67,7 +67,7 @@ export function useKeys(handle: (action: Action | undefined, key: string) => boo
       if (defaultPrevented || ctrlKey || metaKey || altKey || repeat || isBusy(target, key)) return;
       const now = bindings();
       const pressed = key.toLowerCase();
-      const action = (Object.keys(now) as Action[]).find((one) => now[one] === pressed) ?? fixed[key];
+      const action = (Object.keys(now) as KeyAction[]).find((one) => now[one] === pressed) ?? fixed[key];
       if (newest.current(action, pressed)) event.preventDefault();
     };
     addEventListener('keydown', listen);

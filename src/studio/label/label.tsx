@@ -14,7 +14,7 @@ import { OptionsView, PromptView } from '../page/item.tsx';
 import { Loaded, useResource } from '../page/load.tsx';
 import { FormattedText } from '../page/markdown.tsx';
 import { Judging } from './judging.tsx';
-import { type Action, bindings, useKeys } from './keys.ts';
+import { bindings, type KeyAction, useKeys } from './keys.ts';
 import { KeysDialog } from './keys-dialog.tsx';
 import { createQueue, type Queue } from './queue.ts';
 import { describeJudgment, isRight } from './words.ts';
@@ -54,7 +54,7 @@ function Labeling({ project }: { project: ProjectDetails }) {
       if (receipt?.gold || receipt?.others) setFeedback({ ...receipt, judgment, shown });
     });
   };
-  const act = (action: Action | undefined): boolean => {
+  const act = (action: KeyAction | undefined): boolean => {
     if (action === 'guidelines') guidelines.current!.open = !guidelines.current!.open;
     else if (action === 'keys') setBinding(true);
     else if (action === 'raw') {

@@ -3,15 +3,15 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Option } from './api.ts';
 
 /** An option that is a clip. */
-export type Clip = Extract<Option, { kind: 'clip' }>;
-type Frame = Clip['frames'][number];
+export type ClipView = Extract<Option, { kind: 'clip' }>;
+type Frame = ClipView['frames'][number];
 
 /** Seconds that the last frame stays before the loop starts again. */
 const PAUSE = 0.5;
 const SPEEDS = [0.25, 0.5, 1, 2, 4];
 
 /** Plays clips side by side, with a player below them. */
-export function Clips({ clips }: { clips: readonly Clip[] }) {
+export function ClipPlayer({ clips }: { clips: readonly ClipView[] }) {
   const canvases = useRef<(HTMLCanvasElement | null)[]>([]);
   const length = Math.max(...clips.map(({ frames }) => frames.length));
   const still = matchMedia('(prefers-reduced-motion: reduce)').matches;

@@ -1,6 +1,6 @@
 /** An item: the prompt, and the options in the order in which this person sees them. */
 import type { Content, Option } from './api.ts';
-import { Clips } from './clips.tsx';
+import { ClipPlayer } from './clips.tsx';
 import { FormattedText } from './markdown.tsx';
 
 /** Names of the options on the page, by their place. */
@@ -37,7 +37,7 @@ export function OptionsView({
 }) {
   const placed = shown.map((i) => options[i]);
   const clips = placed.filter((option): option is Clip => option.kind === 'clip');
-  if (clips.length === placed.length && clips.length > 0) return <Clips clips={clips} />;
+  if (clips.length === placed.length && clips.length > 0) return <ClipPlayer clips={clips} />;
   return (
     <div class={placed.length > 2 ? 'options many' : placed.length === 1 ? 'options one' : 'options'}>
       {placed.map((option, i) => {
@@ -45,7 +45,7 @@ export function OptionsView({
         return (
           <section class="option" aria-label={name}>
             {placed.length > 2 && <h2>{name}</h2>}
-            {option.kind === 'text' ? <FormattedText text={option.text} raw={raw} /> : <Clips clips={[option]} />}
+            {option.kind === 'text' ? <FormattedText text={option.text} raw={raw} /> : <ClipPlayer clips={[option]} />}
           </section>
         );
       })}

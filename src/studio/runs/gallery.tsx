@@ -1,7 +1,7 @@
 /** Comparisons in the order of the run, a dozen at a time: each is the last frame of the preferred clip. */
 import { useEffect, useRef } from 'preact/hooks';
-import { type Clip, drawFrame } from '../page/clips.tsx';
-import { type ComparisonSample, isComparison, useSamples } from './use-samples.ts';
+import { type ClipView, drawFrame } from '../page/clips.tsx';
+import { type ComparisonRow, isComparison, useSamples } from './use-samples.ts';
 
 const TOGETHER = 12;
 
@@ -34,10 +34,10 @@ export function Gallery({ of, kind, step, selected, onSelect }: Props) {
   );
 }
 
-const preferred = ({ first, second, choice }: ComparisonSample): Clip['frames'] =>
+const preferred = ({ first, second, choice }: ComparisonRow): ClipView['frames'] =>
   choice !== 'incomparable' && choice[1] > choice[0] ? second : first;
 
-function Still({ frame }: { frame: Clip['frames'][number] }) {
+function Still({ frame }: { frame: ClipView['frames'][number] }) {
   const canvas = useRef<HTMLCanvasElement>(null);
   useEffect(() => drawFrame(canvas.current!, frame), [frame]);
   return <canvas ref={canvas} width={240} height={Math.round((240 * frame.height) / frame.width)} />;

@@ -1,11 +1,11 @@
 /** The samples of a run: completions of two steps side by side, comparisons of clips, and others one by one. */
-import { Clips } from '../page/clips.tsx';
+import { ClipPlayer } from '../page/clips.tsx';
 import { ErrorNote } from '../page/error-note.tsx';
 import { shortNumber } from './chart.tsx';
 import type { RunDetails, RunSample } from './data.ts';
 import { Gallery } from './gallery.tsx';
 import { Histogram } from './histogram.tsx';
-import { type ComparisonSample, isComparison, useSamples } from './use-samples.ts';
+import { type ComparisonRow, isComparison, useSamples } from './use-samples.ts';
 import type { ChangeView, RunsView } from './view.ts';
 
 interface Props {
@@ -221,7 +221,7 @@ function OneByOne({ of, kind, view, change, version }: SamplesProps & { kind: st
   );
 }
 
-function Comparison({ sample }: { sample: ComparisonSample }) {
+function Comparison({ sample }: { sample: ComparisonRow }) {
   const { first, second, framesPerSecond, choice, predicted, returns } = sample;
   const verdict =
     choice === 'incomparable'
@@ -231,7 +231,7 @@ function Comparison({ sample }: { sample: ComparisonSample }) {
         : `The ${choice[0] > choice[1] ? 'left' : 'right'} clip was preferred.`;
   return (
     <>
-      <Clips
+      <ClipPlayer
         key={String(sample.id)}
         clips={[first, second].map((frames) => ({ kind: 'clip' as const, frames, framesPerSecond }))}
       />

@@ -1,6 +1,6 @@
 /** Loading a run's samples, and samples of two clips. */
 import { useEffect, useState } from 'preact/hooks';
-import type { Clip } from '../page/clips.tsx';
+import type { ClipView } from '../page/clips.tsx';
 import { loadSamples, type RunSample, type SampleQuery } from './data.ts';
 
 /** Loads samples of a run, and again when `version` changes. */
@@ -21,14 +21,14 @@ export function useSamples(of: string, query: SampleQuery, version: number) {
 }
 
 /** Two clips with the preference between them: what a run in control writes for each comparison. */
-export interface ComparisonSample extends RunSample {
-  first: Clip['frames'];
-  second: Clip['frames'];
+export interface ComparisonRow extends RunSample {
+  first: ClipView['frames'];
+  second: ClipView['frames'];
   framesPerSecond: number;
   choice: [number, number] | 'incomparable';
 }
 
 /** Whether a sample is of two clips. */
-export const isComparison = (sample: RunSample): sample is ComparisonSample =>
+export const isComparison = (sample: RunSample): sample is ComparisonRow =>
   [sample.first, sample.second].every((frames) => Array.isArray(frames) && frames.length > 0 && frames[0].shapes) &&
   typeof sample.framesPerSecond === 'number';
