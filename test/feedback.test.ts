@@ -167,7 +167,7 @@ it.skipIf(!postgres)('a store on PostgreSQL is filled and told about likewise', 
     { name: 'web', items: 3, answered: 3 },
     { name: 'book', items: 3, answered: 3 },
   ]);
-  expect((await run('stats', '--project', 'p', '--store', store)).stdout).toMatch(/answers +12 to 6 of 6 items/);
+  expect((await run('stats', '--project', 'p', '--store', store)).stdout).toMatch(/judgments +12 on 6 of 6 items/);
 });
 
 it('people are added with a token that is told once, and shut out', async () => {
