@@ -6,7 +6,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
-import { openChat } from '../dist/cli/people/studio-model.js';
+import { openStudioChat } from '../dist/cli/people/studio-model.js';
 import {
   addItems,
   addPerson,
@@ -160,7 +160,7 @@ const database = await openDatabase(join(folder, 'feedback.db'));
 await fill(database);
 const { token } = await addPerson(database, 'you', 'owner');
 const running = fillRuns(join(folder, 'runs'));
-const chat = await openChat('models/reviews-base', { maxTokens: 40 });
+const chat = await openStudioChat('models/reviews-base', { maxTokens: 40 });
 const studio = await startStudio({ database, runs: join(folder, 'runs'), chat });
 const browserPath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync);
 const browser = await chromium.launch({ executablePath: browserPath, args: ['--no-sandbox'] });
