@@ -8,7 +8,7 @@ import { z } from 'zod';
 import { HeedError } from '../error.ts';
 import { hubName } from '../lm/hub.ts';
 import { embeddedModel } from '../lm/model.ts';
-import { optionsJson } from '../options.ts';
+import { faultsIn, optionsJson } from '../options.ts';
 import { withCurrentNames } from '../renamed.ts';
 import { type StageTraining, trainings } from './trainings.ts';
 
@@ -165,7 +165,8 @@ function checked({ check }: StageTraining, settings: Record<string, unknown>): s
     check(settings);
     return [];
   } catch (error) {
-    if (error instanceof z.ZodError) return inWords(error, ['settings']);
+    const faults = faultsIn(error);
+    if (faults) return inWords(faults, ['settings']);
     if (error instanceof HeedError) return [error.message];
     throw error;
   }

@@ -44,7 +44,6 @@ describe('what is varied', () => {
       ['reward.members=', 'expected a number'],
       ['reward.hidden=16xx', 'expected widths'],
       ['reward.change=yes', 'expected true or false'],
-      ['query.rule=best', 'expected one of disagreement'],
     ]) {
       expect(() => read(text), text).toThrow(why);
     }
@@ -93,6 +92,7 @@ describe('a sweep', () => {
   it('refuses at once what cannot be', async () => {
     expect(() => checkSweep({ vary: ['reward.members=0'] })).toThrow();
     expect(() => checkSweep({ labels: [0] })).toThrow();
+    expect(() => checkSweep({ vary: ['query.rule=best'] })).toThrow('query.rule: expected one of disagreement');
     expect(() => checkSweep({ env: 'CartPoll-v1' })).toThrow('CartPole-v1');
     expect(() => checkSweep({ teacher: 'human' })).toThrow('People cannot judge');
     expect(() => checkAblation({ only: 'random-queries,nothing' })).toThrow('"nothing"');
