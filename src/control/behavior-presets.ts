@@ -1,5 +1,5 @@
 /** Settings for learning behaviors without a reward from their judges. Results: docs/how-to/teach-a-behavior.md. */
-import { ppoPresets } from '../rl/index.ts';
+import { ppoPresets } from '../rl/presets.ts';
 import { many, mujocoReward } from './mujoco-presets.ts';
 import type { LearnSettings } from './options.ts';
 

@@ -1,7 +1,9 @@
 /** Segments as clips, side by side. */
-import { type Environment, replay } from '../env/index.ts';
+
+import { replay } from '../env/batch/vector.ts';
+import type { Environment } from '../env/environment.ts';
 import { roundFrame } from '../rl/episodes.ts';
-import type { ComparedClips } from '../run/index.ts';
+import type { ComparedClips } from '../run/report/clips.ts';
 import type { Segment } from './segments.ts';
 
 const SHOWN_FRAMES = 50;

@@ -1,8 +1,8 @@
 /** A learned reward that scores steps, and can be saved to a folder or written as ONNX (reward-onnx.ts). */
 import { Disposables } from '../disposables.ts';
-import { type Box, type Space, sizeOf } from '../env/index.ts';
+import { type Box, type Space, sizeOf } from '../env/environment.ts';
 import { HeedError } from '../error.ts';
-import { exportParameters } from '../nn/index.ts';
+import { exportParameters } from '../nn/parameters.ts';
 import type { Action } from '../rl/control-policy.ts';
 import { createPredictor } from './reward/model.ts';
 import { rewardOnnx } from './reward-onnx.ts';

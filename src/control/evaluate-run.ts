@@ -1,13 +1,15 @@
 /** Evaluates a run: the return of its agent, and the accuracy of the reward that it learned. */
 import { z } from 'zod';
-import { type EnvironmentSource, openEnvironment } from '../env/index.ts';
+import type { EnvironmentSource } from '../env/batch/source.ts';
+import { openEnvironment } from '../env/open/open.ts';
 import { parseOptions } from '../options.ts';
-import { parseTeacher } from '../preference/index.ts';
+import { parseTeacher } from '../preference/synthetic-teacher.ts';
 import { evaluateControlPolicy } from '../rl/control-policy.ts';
 import { checkpointShape, controlSettings, readRunPolicy } from '../rl/load-policy.ts';
 import { returnOf } from '../rl/train.ts';
-import { readCheckpoint, readInfo, readMetrics } from '../run/index.ts';
+import { readCheckpoint } from '../run/checkpoint.ts';
 import { settingsSection } from '../run/report-parts.ts';
+import { readInfo, readMetrics } from '../run/run.ts';
 import { judged, loadJudge } from './behaviors/index.ts';
 import { learnSchema } from './options.ts';
 import { measureReward } from './probe.ts';

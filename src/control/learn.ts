@@ -11,11 +11,15 @@
  *
  * From the command line: heed train --env CartPole-v1
  */
-import { checkEnvironment, type EnvironmentSource } from '../env/index.ts';
+
+import type { EnvironmentSource } from '../env/batch/source.ts';
+import { checkEnvironment } from '../env/open/load.ts';
+import { type ControlPolicy, createControlPolicy } from '../rl/control-policy.ts';
 import { type EnvironmentInput, inEnvironment } from '../rl/environment-input.ts';
-import { type ControlPolicy, createControlPolicy, createPpo, type PpoMetrics, type Rollout } from '../rl/index.ts';
+import { createPpo, type PpoMetrics } from '../rl/ppo.ts';
+import type { Rollout } from '../rl/rollout.ts';
 import { returnOf } from '../rl/train.ts';
-import { createTraining, type Training } from '../run/index.ts';
+import { createTraining, type Training } from '../run/training.ts';
 import { loadJudge } from './behaviors/index.ts';
 import { type ControlReward, createControlReward } from './control-reward.ts';
 import { type Learner, type LearnStep, learnerOf } from './learner.ts';

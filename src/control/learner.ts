@@ -1,8 +1,10 @@
 /** A learner from preferences: a loop that acts, and the parts that teach it. */
-import type { EnvironmentSource } from '../env/index.ts';
-import type { Evaluation, Evaluator, PpoMetrics, SacMetrics } from '../rl/index.ts';
+import type { EnvironmentSource } from '../env/batch/source.ts';
+import type { Evaluation, Evaluator } from '../rl/evaluate.ts';
 import { policiesOf, type RunPolicies } from '../rl/load-policy.ts';
-import type { TrainParts } from '../run/index.ts';
+import type { PpoMetrics } from '../rl/ppo.ts';
+import type { SacMetrics } from '../rl/sac.ts';
+import type { TrainParts } from '../run/drive.ts';
 import { rewardOf } from './load-reward.ts';
 import type { LearnOptions } from './options.ts';
 import type { Fit } from './reward/fit.ts';

@@ -1,9 +1,11 @@
 /** Rewards that runs of `heed train` learned, read from checkpoints. */
-import { type EnvironmentSource, openEnvironment } from '../env/index.ts';
+import type { EnvironmentSource } from '../env/batch/source.ts';
+import { openEnvironment } from '../env/open/open.ts';
 import { HeedError } from '../error.ts';
 import { controlSettings } from '../rl/load-policy.ts';
-import { readCheckpoint, readInfo } from '../run/index.ts';
+import { readCheckpoint } from '../run/checkpoint.ts';
 import { settingsSection } from '../run/report-parts.ts';
+import { readInfo } from '../run/run.ts';
 import { type ControlReward, createControlReward } from './control-reward.ts';
 import { type LearnOptions, learnSchema } from './options.ts';
 import type { RewardState } from './reward/ensemble.ts';

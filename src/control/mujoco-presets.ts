@@ -2,7 +2,7 @@
  * Settings with which 700 labels teach MuJoCo's tasks. Results: docs/reference/preferences.md; what was tried:
  * docs/lab/preferences.md.
  */
-import { ppoPresets } from '../rl/index.ts';
+import { ppoPresets } from '../rl/presets.ts';
 import type { LearnSettings } from './options.ts';
 
 /** PPO's preset for `heed rl`, without its reward scaling: the ensemble scales the rewards. */

@@ -1,7 +1,10 @@
 /** The settings of learning from preferences. Flags, files, forms and docs are made from this schema. */
 import { z } from 'zod';
-import { choiceModelSchema, peopleSchema, scheduleSchema, selectionSchema } from '../preference/index.ts';
-import { ppoSchema } from '../rl/index.ts';
+import { choiceModelSchema } from '../preference/choice-model.ts';
+import { peopleSchema } from '../preference/late-judgments.ts';
+import { scheduleSchema } from '../preference/schedule.ts';
+import { selectionSchema } from '../preference/selection.ts';
+import { ppoSchema } from '../rl/ppo-options.ts';
 import { worldShape } from '../rl/world-options.ts';
 import { pebbleSchema } from './pebble-options.ts';
 import { rewardSchema } from './reward/options.ts';

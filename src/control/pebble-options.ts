@@ -1,6 +1,6 @@
 /** The settings of PEBBLE: those of SAC, and of the exploration before the first query. */
 import { z } from 'zod';
-import { sacSchema } from '../rl/index.ts';
+import { sacSchema } from '../rl/sac-options.ts';
 
 const { learningStarts: _, ...sac } = sacSchema.shape; // the loop takes the random steps
 

@@ -14,7 +14,7 @@
  */
 import { random } from '../random.ts';
 import { repeat } from '../rl/agent.ts';
-import { createSac, type SacMetrics } from '../rl/index.ts';
+import { createSac, type SacMetrics } from '../rl/sac.ts';
 import { type Learner, type LearnStep, learnerOf } from './learner.ts';
 import { createNovelty } from './novelty.ts';
 import type { LearnOptions } from './options.ts';

@@ -1,8 +1,7 @@
 /** Settings that work well, by environment, and how they combine with a caller's settings. */
 import { parseOptions } from '../options.ts';
 import { checkChoice } from '../rl/agent.ts';
-import { atariPreset, ppoPresets } from '../rl/index.ts';
-import { presetOf } from '../rl/presets.ts';
+import { atariPreset, ppoPresets, presetOf } from '../rl/presets.ts';
 import { behaviorPresets } from './behavior-presets.ts';
 import { mujocoPresets, mujocoReward, short } from './mujoco-presets.ts';
 import { type LearnOptions, type LearnSettings, learnAlgorithms, learnSchema } from './options.ts';

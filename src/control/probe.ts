@@ -1,5 +1,8 @@
 /** How well the learned reward agrees with the true one, on held-out windows. */
-import { createVectorEnvironment, type EnvironmentSource, sizeOf } from '../env/index.ts';
+
+import type { EnvironmentSource } from '../env/batch/source.ts';
+import { createVectorEnvironment } from '../env/batch/vector.ts';
+import { sizeOf } from '../env/environment.ts';
 import { random, seedFor } from '../random.ts';
 import { createSnapshotActor } from '../rl/control-policy.ts';
 import type { PolicySnapshot } from '../rl/policy-snapshot.ts';

@@ -1,8 +1,9 @@
 /** The report of learning from preferences, from what the run's folder holds. */
 import { episodeClips } from '../rl/episodes.ts';
 import { algorithmCharts, returnChart, returnFigure, solvedFrom } from '../rl/report.ts';
-import { type MetricsRow, type Report, readInfo, readMetrics, readSamples, type Section } from '../run/index.ts';
+import type { Report, Section } from '../run/report.ts';
 import { chart, elapsed, settingsSection, subtitle } from '../run/report-parts.ts';
+import { type MetricsRow, readInfo, readMetrics, readSamples } from '../run/run.ts';
 import { unitOf } from './behaviors/index.ts';
 import { learnSchema } from './options.ts';
 import type { RewardAgreement } from './probe.ts';

@@ -2,21 +2,14 @@
  * A learned reward as an ONNX graph, which ONNX Runtime runs in any language. The graph includes the scaling of inputs
  * and outputs.
  */
-import {
-  cast,
-  concat,
-  constant,
-  createGraph,
-  encodeWithWeights,
-  input,
-  mean,
-  mul,
-  oneHot,
-  reshape,
-  sub,
-  type Tensor,
-} from '../engine/index.ts';
-import { type Space, sizeOf } from '../env/index.ts';
+
+import { constant, createGraph, input, type Tensor } from '../engine/graph.ts';
+import { cast, mul, sub } from '../engine/ops/elementwise.ts';
+import { oneHot } from '../engine/ops/gather.ts';
+import { mean } from '../engine/ops/reduce.ts';
+import { concat, reshape } from '../engine/ops/shape.ts';
+import { encodeWithWeights } from '../engine/program.ts';
+import { type Space, sizeOf } from '../env/environment.ts';
 import { normalized, withinBounds } from '../rl/policy-onnx.ts';
 import { CHANGE_EPSILON, EPSILON, OBSERVATION_LIMIT } from './reward/inputs.ts';
 import { type RewardSnapshot, snapshotRewardModel } from './reward-snapshot.ts';

@@ -3,10 +3,10 @@
  * steps, or with the episode if that ends first. So a clip that ends in a fall is shorter and earns less. If every step
  * pays the same, as in CartPole, nothing else distinguishes two clips.
  */
-import type { Episode, VectorEnvironment } from '../env/index.ts';
+import type { Episode, VectorEnvironment } from '../env/batch/vector.ts';
 import { HeedError } from '../error.ts';
 import type { Random } from '../random.ts';
-import type { Rollout } from '../rl/index.ts';
+import type { Rollout } from '../rl/rollout.ts';
 
 /** Numbers, or the bytes of images. */
 export type SegmentNumbers = Float32Array | Uint8Array;

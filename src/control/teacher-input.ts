@@ -1,7 +1,8 @@
 /** The teacher and the judge that callers pass to a verb. */
 import { HeedError } from '../error.ts';
-import { type Choice, choices, type Preference, type Teacher } from '../preference/index.ts';
-import type { Clip, Judge } from './behaviors/index.ts';
+import { type Choice, choices, type Preference } from '../preference/comparison.ts';
+import type { Teacher } from '../preference/teacher.ts';
+import type { Clip, Judge } from './behaviors/judge.ts';
 import { clipOf } from './behaviors/judge.ts';
 import type { Segment } from './segments.ts';
 

@@ -4,10 +4,11 @@
  *
  * Run it: heed train --env CartPole-v1
  */
-import type { Environment } from '../env/index.ts';
+import type { Environment } from '../env/environment.ts';
 import { sampleEpisodes } from '../rl/episodes.ts';
 import { returnMetrics, returnOf, sampleWorld } from '../rl/train.ts';
-import { type ComparedClips, driveRun, type TrainParts } from '../run/index.ts';
+import { driveRun, type TrainParts } from '../run/drive.ts';
+import type { ComparedClips } from '../run/report/clips.ts';
 import { clipsOf } from './clips.ts';
 import type { LearnMetrics } from './learn.ts';
 import type { Learner, LearnStep } from './learner.ts';

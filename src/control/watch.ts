@@ -1,11 +1,12 @@
 /** A page that shows the trained agent of a run beside the untrained one. */
 import { z } from 'zod';
-import { openEnvironment } from '../env/index.ts';
+import { openEnvironment } from '../env/open/open.ts';
 import { parseOptions } from '../options.ts';
 import { evaluateControlPolicy } from '../rl/control-policy.ts';
 import { episodeClips, recordEpisodes } from '../rl/episodes.ts';
 import { checkpointShape, controlSettings, readRunPolicy } from '../rl/load-policy.ts';
-import { type Report, readInfo } from '../run/index.ts';
+import type { Report } from '../run/report.ts';
+import { readInfo } from '../run/run.ts';
 import { unitOf } from './behaviors/index.ts';
 
 /** Options of `watchPage`. */

@@ -1,6 +1,6 @@
 /** Items and judgments as plain data, checked on every way in. */
 import { z } from 'zod';
-import { type Choice, choices } from '../preference/index.ts';
+import { type Choice, choices } from '../preference/comparison.ts';
 
 const text = z.string().max(200_000);
 const messages = z

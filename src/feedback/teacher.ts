@@ -1,6 +1,7 @@
 /** People as a teacher: queries become items of a project, and judgments come back as they are recorded. */
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Choice, Query, QueryJudgment, Standing, Teacher } from '../preference/index.ts';
+import type { Choice } from '../preference/comparison.ts';
+import type { Query, QueryJudgment, Standing, Teacher } from '../preference/teacher.ts';
 import { addItems, keyOf } from './items/items.ts';
 import { type Content, choiceFromPair, contentSchema, judgmentOrSkipSchema } from './judgment.ts';
 import type { Project } from './project.ts';

@@ -8,15 +8,9 @@ import { z } from 'zod';
 import { openSafetensors, type SafetensorsFile, safetensorsHeader } from '../engine/safetensors.ts';
 import { HeedError, messageOf } from '../error.ts';
 import { fileError } from '../files.ts';
-import { HEAD } from '../nn/decoder-config.ts';
-import {
-  type Arena,
-  createArena,
-  type DecoderConfig,
-  decoderParameters,
-  initialize,
-  type ParameterSpec,
-} from '../nn/index.ts';
+import { type DecoderConfig, decoderParameters, HEAD } from '../nn/decoder-config.ts';
+import * as initialize from '../nn/initialize.ts';
+import { type Arena, createArena, type ParameterSpec } from '../nn/parameters.ts';
 import { readArchitecture, readConfig } from './config.ts';
 import { bytesPerFloat, FLOAT_DTYPES, type FloatDtype, floatBytes, isFloatDtype, readFloats } from './floats.ts';
 import { basePrefix, pack, SCORE, type StoredTensor, storedTensors, unpack } from './layout.ts';

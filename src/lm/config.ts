@@ -5,7 +5,7 @@
  */
 import { z } from 'zod';
 import { HeedError } from '../error.ts';
-import type { DecoderConfig, RotaryPositions } from '../nn/index.ts';
+import type { DecoderConfig, RotaryPositions } from '../nn/decoder-config.ts';
 
 export type Family = 'llama' | 'mistral' | 'qwen2' | 'qwen3' | 'gpt2';
 

@@ -1,18 +1,14 @@
 /** A language model as an ONNX graph, which ONNX Runtime runs in any language. */
 import { join } from 'node:path';
-import {
-  cast,
-  clip,
-  createGraph,
-  cumulativeSum,
-  encodeWithWeights,
-  input,
-  linear,
-  sub,
-  type Value,
-} from '../engine/index.ts';
+import { createGraph, input } from '../engine/graph.ts';
+import { cast, clip, sub } from '../engine/ops/elementwise.ts';
+import { linear } from '../engine/ops/matmul.ts';
+import { cumulativeSum } from '../engine/ops/reduce.ts';
+import { encodeWithWeights } from '../engine/program.ts';
+import type { Value } from '../engine/runtime.ts';
 import { writeFileAtomic } from '../files.ts';
-import { type DecoderConfig, decoder, headName, packedAttention } from '../nn/index.ts';
+import { decoder, packedAttention } from '../nn/decoder.ts';
+import { type DecoderConfig, headName } from '../nn/decoder-config.ts';
 
 const MODEL = 'model.onnx';
 const BESIDE = 'model.onnx.data';

@@ -8,9 +8,10 @@
  * unused rows, and new prompts enter together.
  */
 import { z } from 'zod';
-import type { Value } from '../engine/index.ts';
+import type { Value } from '../engine/runtime.ts';
 import { HeedError } from '../error.ts';
-import { type CachedDecoderOptions, type CachedStep, createCachedDecoder, type DecoderConfig } from '../nn/index.ts';
+import { type CachedDecoderOptions, type CachedStep, createCachedDecoder } from '../nn/decoder-cache.ts';
+import type { DecoderConfig } from '../nn/decoder-config.ts';
 import { type Random, random } from '../random.ts';
 import { type CompletionText, decodeCompletion, streamCompletion } from './answer-text.ts';
 import { createDecoderRows, createRunner, type DecoderRows } from './rows.ts';

@@ -1,15 +1,8 @@
 /** LoRA adapters between PEFT's folders and the parameters that training and merging use. */
 import { HeedError } from '../error.ts';
-import {
-  type Arena,
-  createArena,
-  type DecoderConfig,
-  type LoraOptions,
-  loraNames,
-  loraParameters,
-  loraTargets,
-  mergeLora,
-} from '../nn/index.ts';
+import type { DecoderConfig } from '../nn/decoder-config.ts';
+import { type LoraOptions, loraNames, loraParameters, loraTargets, mergeLora } from '../nn/lora.ts';
+import { type Arena, createArena } from '../nn/parameters.ts';
 import { readAdapter, writeAdapter } from './adapter-files.ts';
 import { type Checkpoint, classifierParameters, scoreSpec } from './checkpoint.ts';
 import { SCORE } from './layout.ts';

@@ -2,33 +2,20 @@
  * Programs over packed batches: log-probabilities of labels, and a training step for any loss of them. Each size of
  * batch has its own program, which is compiled once.
  */
-import {
-  type Graph,
-  input,
-  linear,
-  matmul,
-  mul,
-  oneHot,
-  reshape,
-  type Tensor,
-  tokensOf,
-  trace,
-  Value,
-} from '../engine/index.ts';
+import { type Graph, input, type Tensor } from '../engine/graph.ts';
+import { tokensOf } from '../engine/ops/attention.ts';
+import { mul } from '../engine/ops/elementwise.ts';
+import { oneHot } from '../engine/ops/gather.ts';
+import { linear, matmul } from '../engine/ops/matmul.ts';
+import { reshape } from '../engine/ops/shape.ts';
+import { trace } from '../engine/program.ts';
+import { Value } from '../engine/runtime.ts';
 import { HeedError } from '../error.ts';
-import {
-  type Arena,
-  createArena,
-  type DecoderConfig,
-  decoder,
-  headName,
-  type LabelOptions,
-  type Linear,
-  labelLogProbabilities,
-  packedAttention,
-  type TrainStep,
-  traceTrainStep,
-} from '../nn/index.ts';
+import { decoder, type Linear, packedAttention } from '../nn/decoder.ts';
+import { type DecoderConfig, headName } from '../nn/decoder-config.ts';
+import { type LabelOptions, labelLogProbabilities } from '../nn/label-log-probabilities.ts';
+import { type Arena, createArena } from '../nn/parameters.ts';
+import { type TrainStep, traceTrainStep } from '../nn/train-step.ts';
 import { SCORE } from './layout.ts';
 import type { PackedBatch } from './packing.ts';
 

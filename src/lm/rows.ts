@@ -3,7 +3,7 @@
  * are reused, since new ones cost as much as reading the prompts.
  */
 import { setImmediate } from 'node:timers/promises';
-import type { CachedDecoder, CachedStep, DecoderCache } from '../nn/index.ts';
+import type { CachedDecoder, CachedStep, DecoderCache } from '../nn/decoder-cache.ts';
 
 export interface DecoderRows {
   readonly batch: number;

@@ -1,7 +1,15 @@
 /** A model's predictions for a text, token by token. */
-import { input, linear, logSoftmax, slice, sub, tokensOf, trace, Value } from '../engine/index.ts';
+import { input } from '../engine/graph.ts';
+import { tokensOf } from '../engine/ops/attention.ts';
+import { sub } from '../engine/ops/elementwise.ts';
+import { linear } from '../engine/ops/matmul.ts';
+import { logSoftmax } from '../engine/ops/normalize.ts';
+import { slice } from '../engine/ops/shape.ts';
+import { trace } from '../engine/program.ts';
+import { Value } from '../engine/runtime.ts';
 import { HeedError } from '../error.ts';
-import { type DecoderConfig, decoder, headName, packedAttention } from '../nn/index.ts';
+import { decoder, packedAttention } from '../nn/decoder.ts';
+import { type DecoderConfig, headName } from '../nn/decoder-config.ts';
 
 /** What a model predicts at each token of a text. */
 export interface TokenScores {

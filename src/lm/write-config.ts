@@ -1,7 +1,7 @@
 /** Writes `config.json` of Hugging Face models. */
 import { isDeepStrictEqual } from 'node:util';
 import { HeedError } from '../error.ts';
-import type { DecoderConfig, RotaryPositions } from '../nn/index.ts';
+import type { DecoderConfig, RotaryPositions } from '../nn/decoder-config.ts';
 import { architectureName, type Family, readArchitecture, readConfig } from './config.ts';
 import type { FloatDtype } from './floats.ts';
 

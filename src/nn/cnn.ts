@@ -1,5 +1,9 @@
 /** Convolutional trunks for images. */
-import { conv2d, flatten, input, linear, relu, type Tensor } from '../engine/index.ts';
+
+import { input, type Tensor } from '../engine/graph.ts';
+import { conv2d, flatten } from '../engine/ops/convolution.ts';
+import { relu } from '../engine/ops/elementwise.ts';
+import { linear } from '../engine/ops/matmul.ts';
 import { HeedError } from '../error.ts';
 import { type Initialize, orthogonal, zeros } from './initialize.ts';
 import type { Network } from './mlp.ts';

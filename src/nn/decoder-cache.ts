@@ -5,30 +5,15 @@
  * own length. Rows are padded on the right; nothing reads the padding, and later tokens overwrite it.
  */
 import { Disposables } from '../disposables.ts';
-import { emitMany } from '../engine/graph.ts';
-import {
-  add,
-  allocate,
-  type Binding,
-  type CompileOptions,
-  concat,
-  constant,
-  expand,
-  type Graph,
-  gather,
-  input,
-  linear,
-  logSoftmax,
-  matmul,
-  reshape,
-  rotary,
-  slice,
-  sub,
-  type Tensor,
-  tokensOf,
-  trace,
-  Value,
-} from '../engine/index.ts';
+import { constant, emitMany, type Graph, input, type Tensor } from '../engine/graph.ts';
+import { rotary, tokensOf } from '../engine/ops/attention.ts';
+import { add, sub } from '../engine/ops/elementwise.ts';
+import { gather } from '../engine/ops/gather.ts';
+import { linear, matmul } from '../engine/ops/matmul.ts';
+import { logSoftmax } from '../engine/ops/normalize.ts';
+import { concat, expand, reshape, slice } from '../engine/ops/shape.ts';
+import { type Binding, type CompileOptions, trace } from '../engine/program.ts';
+import { allocate, Value } from '../engine/runtime.ts';
 import { HeedError } from '../error.ts';
 import { type Attend, decoder, type Linear, rotaryTables } from './decoder.ts';
 import { type DecoderConfig, headName, linearLookup } from './decoder-config.ts';

@@ -2,36 +2,28 @@
  * Decoder-only transformers of every family (Llama, Mistral, Qwen, GPT-2, …) as one traced function. The
  * attention is passed in: over whole rows for training (packedAttention), or through a cache for generation.
  */
+
+import { checkpoint } from '../engine/gradient.ts';
+import { constant, type Graph, input, type Tensor } from '../engine/graph.ts';
+import { attention, rotary, tokensOf } from '../engine/ops/attention.ts';
 import {
   add,
-  attention,
-  checkpoint,
-  constant,
   equal,
-  type Graph,
-  gather,
   gelu,
   geluTanh,
   greaterOrEqual,
-  input,
-  layerNorm,
   less,
-  linear,
   logicalAnd,
   logicalOr,
   mul,
-  range,
-  reshape,
-  rmsNorm,
-  rotary,
   silu,
   sub,
-  type Tensor,
-  takeRows,
-  tokensOf,
-  unsqueeze,
   where,
-} from '../engine/index.ts';
+} from '../engine/ops/elementwise.ts';
+import { gather, takeRows } from '../engine/ops/gather.ts';
+import { linear } from '../engine/ops/matmul.ts';
+import { layerNorm, rmsNorm } from '../engine/ops/normalize.ts';
+import { range, reshape, unsqueeze } from '../engine/ops/shape.ts';
 import {
   type DecoderConfig,
   EMBEDDING,

@@ -3,21 +3,10 @@
  * the arena in place, chunk by chunk, so that intermediate results stay in the cache.
  */
 import { Disposables } from '../disposables.ts';
-import {
-  add,
-  allocate,
-  div,
-  type Graph,
-  input,
-  maximum,
-  mul,
-  sqrt,
-  square,
-  sub,
-  type Tensor,
-  trace,
-  Value,
-} from '../engine/index.ts';
+import { type Graph, input, type Tensor } from '../engine/graph.ts';
+import { add, div, maximum, mul, sqrt, square, sub } from '../engine/ops/elementwise.ts';
+import { trace } from '../engine/program.ts';
+import { allocate, Value } from '../engine/runtime.ts';
 import type { Arena } from './parameters.ts';
 
 /** Stochastic gradient descent. */

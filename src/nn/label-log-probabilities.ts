@@ -1,20 +1,11 @@
 /** Log-probabilities of labels, without the logits of all tokens in memory at once. */
-import {
-  concat,
-  exp,
-  gatherElements,
-  linear,
-  logSoftmax,
-  matmul,
-  mul,
-  neg,
-  reshape,
-  scatterElementsAdd,
-  split,
-  type Tensor,
-  unsqueeze,
-  withGradient,
-} from '../engine/index.ts';
+
+import { type Tensor, withGradient } from '../engine/graph.ts';
+import { exp, mul, neg } from '../engine/ops/elementwise.ts';
+import { gatherElements, scatterElementsAdd } from '../engine/ops/gather.ts';
+import { linear, matmul } from '../engine/ops/matmul.ts';
+import { logSoftmax } from '../engine/ops/normalize.ts';
+import { concat, reshape, split, unsqueeze } from '../engine/ops/shape.ts';
 
 /** How labels are scored. */
 export interface LabelOptions {

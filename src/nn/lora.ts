@@ -2,7 +2,10 @@
  * LoRA (Hu et al. 2021): a linear map W stays unchanged, and scale · B·A of a far lower rank is learned beside it. B
  * begins at 0, so training begins at the loaded model.
  */
-import { add, input, linear, mul, type Tensor } from '../engine/index.ts';
+
+import { input, type Tensor } from '../engine/graph.ts';
+import { add, mul } from '../engine/ops/elementwise.ts';
+import { linear } from '../engine/ops/matmul.ts';
 import { HeedError } from '../error.ts';
 import type { Linear } from './decoder.ts';
 import { type DecoderConfig, layerLinears, layerName } from './decoder-config.ts';

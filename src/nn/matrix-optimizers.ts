@@ -1,25 +1,12 @@
 /** Optimizers that depend on each tensor's shape: Adafactor and Muon. One program per shape, one binding per tensor. */
 import { Disposables } from '../disposables.ts';
-import {
-  add,
-  div,
-  type Graph,
-  input,
-  matmul,
-  maximum,
-  mean,
-  mul,
-  type Program,
-  sqrt,
-  square,
-  sub,
-  sum,
-  type Tensor,
-  trace,
-  transpose,
-  unsqueeze,
-  Value,
-} from '../engine/index.ts';
+import { type Graph, input, type Tensor } from '../engine/graph.ts';
+import { add, div, maximum, mul, sqrt, square, sub } from '../engine/ops/elementwise.ts';
+import { matmul } from '../engine/ops/matmul.ts';
+import { mean, sum } from '../engine/ops/reduce.ts';
+import { transpose, unsqueeze } from '../engine/ops/shape.ts';
+import { type Program, trace } from '../engine/program.ts';
+import { Value } from '../engine/runtime.ts';
 import { HeedError } from '../error.ts';
 import type { AdamOptions, Update } from './flat-optimizers.ts';
 import { type Arena, createArena, type ParameterSpec } from './parameters.ts';

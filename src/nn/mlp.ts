@@ -1,5 +1,7 @@
 /** Multi-layer perceptrons. */
-import { input, linear, relu, type Tensor, tanh } from '../engine/index.ts';
+import { input, type Tensor } from '../engine/graph.ts';
+import { relu, tanh } from '../engine/ops/elementwise.ts';
+import { linear } from '../engine/ops/matmul.ts';
 import { type Initialize, orthogonal, zeros } from './initialize.ts';
 import type { ParameterSpec } from './parameters.ts';
 

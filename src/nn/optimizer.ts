@@ -1,6 +1,10 @@
 /** Optimizers over an arena of parameters and one of gradients, updated in place by traced programs. */
 import { Disposables } from '../disposables.ts';
-import { input, square, sum, trace, Value } from '../engine/index.ts';
+import { input } from '../engine/graph.ts';
+import { square } from '../engine/ops/elementwise.ts';
+import { sum } from '../engine/ops/reduce.ts';
+import { trace } from '../engine/program.ts';
+import { Value } from '../engine/runtime.ts';
 import type { SafetensorsTensor } from '../engine/safetensors.ts';
 import { HeedError } from '../error.ts';
 import {

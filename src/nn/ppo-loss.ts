@@ -1,4 +1,6 @@
 /** The terms of PPO's loss (Schulman et al. 2017) as traced tensors, for control and for language models. */
+
+import type { Tensor } from '../engine/graph.ts';
 import {
   abs,
   add,
@@ -6,17 +8,15 @@ import {
   clip,
   exp,
   greater,
-  maskedMean,
   maximum,
-  mean,
   mul,
   neg,
   type Operand,
   square,
   sub,
-  type Tensor,
   where,
-} from '../engine/index.ts';
+} from '../engine/ops/elementwise.ts';
+import { maskedMean, mean } from '../engine/ops/reduce.ts';
 
 /** Mean over all elements, or over those where the mask is 1. */
 const average = (x: Tensor, mask?: Tensor): Tensor => (mask ? maskedMean(x, mask) : mean(x));

@@ -2,22 +2,11 @@
  * Frozen weights in 8 or 4 bits: each block of a row has its own scale, and integers around the middle of their range.
  * They take a quarter or an eighth of the memory, and of the reads for each token (ONNX Runtime's MatMulNBits).
  */
-import { emit } from '../engine/graph.ts';
-import {
-  add,
-  cast,
-  concat,
-  constant,
-  input,
-  matmul,
-  mul,
-  reshape,
-  slice,
-  sub,
-  type Tensor,
-  unsqueeze,
-  type Value,
-} from '../engine/index.ts';
+import { constant, emit, input, type Tensor } from '../engine/graph.ts';
+import { add, cast, mul, sub } from '../engine/ops/elementwise.ts';
+import { matmul } from '../engine/ops/matmul.ts';
+import { concat, reshape, slice, unsqueeze } from '../engine/ops/shape.ts';
+import type { Value } from '../engine/runtime.ts';
 import { HeedError } from '../error.ts';
 import type { Linear } from './decoder.ts';
 import { type DecoderConfig, linearLookup } from './decoder-config.ts';

@@ -1,24 +1,15 @@
 /** A loss and its gradients as one program with its own inputs, ready to be filled and run. */
 import { Disposables } from '../disposables.ts';
+import type { AnyInputs, InputSpecs, TensorsOf, ValuesOf } from '../engine/declare.ts';
 import { declareInputs, guardedInputs } from '../engine/declare.ts';
 import { evaluateDim } from '../engine/dims.ts';
+import { gradients } from '../engine/gradient.ts';
 import type { TracedNode } from '../engine/graph.ts';
-import {
-  type AnyInputs,
-  add,
-  type CompileOptions,
-  type Graph,
-  gradients,
-  type InputSpecs,
-  input,
-  mul,
-  type Tensor,
-  type TensorsOf,
-  trace,
-  Value,
-  type ValuesOf,
-} from '../engine/index.ts';
+import { type Graph, input, type Tensor } from '../engine/graph.ts';
+import { add, mul } from '../engine/ops/elementwise.ts';
+import { type CompileOptions, trace } from '../engine/program.ts';
 import type { ValueData } from '../engine/runtime.ts';
+import { Value } from '../engine/runtime.ts';
 import type { Spec } from '../engine/spec.ts';
 import { HeedError } from '../error.ts';
 import { type Arena, createArena } from './parameters.ts';

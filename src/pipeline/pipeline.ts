@@ -7,8 +7,10 @@
  */
 import { basename, join } from 'node:path';
 import { HeedError } from '../error.ts';
-import { createRun, isRun, openRun, type Run, type TrainParts, writeReport } from '../run/index.ts';
+import type { TrainParts } from '../run/drive.ts';
 import { attachLoggers, type Ending, type LoggerChoice } from '../run/loggers/index.ts';
+import { writeReport } from '../run/report.ts';
+import { createRun, isRun, openRun, type Run } from '../run/run.ts';
 import { type AnswersRow, finalCompletions } from './answers.ts';
 import { type Recipe, resolved, type Stage } from './recipe.ts';
 import { newFolder, type PipelineRow, progressOf, type StageResult } from './state.ts';

@@ -5,20 +5,12 @@
 import { existsSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import type { PolicyEvaluationResult } from '../align/parts.ts';
-import {
-  isRun,
-  type LineChart,
-  type Link,
-  type MetricsRow,
-  type Report,
-  readInfo,
-  readMetrics,
-  type Section,
-  type Table,
-} from '../run/index.ts';
 import { percent } from '../run/intervals.ts';
 import { duration } from '../run/progress.ts';
+import type { LineChart } from '../run/report/line-chart.ts';
+import type { Link, Report, Section, Table } from '../run/report.ts';
 import { subtitle } from '../run/report-parts.ts';
+import { isRun, type MetricsRow, readInfo, readMetrics } from '../run/run.ts';
 import type { AnswersRow, ModelAnswers } from './answers.ts';
 import type { Recipe } from './recipe.ts';
 import { progressOf, type StageResult } from './state.ts';

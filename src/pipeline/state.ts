@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { HeedError } from '../error.ts';
-import { type Run, readInfo, readSamples } from '../run/index.ts';
+import { type Run, readInfo, readSamples } from '../run/run.ts';
 import type { AnswersRow } from './answers.ts';
 import { checkRecipe, type Recipe } from './recipe.ts';
 

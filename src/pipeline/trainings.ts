@@ -81,32 +81,29 @@ import {
   trainReward,
 } from '../align/parts.ts';
 import type { JudgmentOptions } from '../align/rewards/judge-reward.ts';
-import { type Learner as ControlLearner, type LearnStep, openLearner } from '../control/index.ts';
+import { openLearner } from '../control/learn.ts';
+import type { Learner as ControlLearner, LearnStep } from '../control/learner.ts';
 import { preferenceReport } from '../control/report.ts';
 import { trainFromPreferences, trainOptions, trainSchema } from '../control/train.ts';
-import { checkEnvironment } from '../env/index.ts';
+import { checkEnvironment } from '../env/open/load.ts';
 import type { PullOptions } from '../lm/hub.ts';
-import { openRlLearner } from '../rl/index.ts';
 import { rlReport } from '../rl/report.ts';
+import { openRlLearner } from '../rl/rl.ts';
 import { type RlLearner, type RlStep, rlOptions, rlSchema, trainRl } from '../rl/train.ts';
-import type { Report, TrainParts } from '../run/index.ts';
+import type { TrainParts } from '../run/drive.ts';
+import type { Report } from '../run/report.ts';
 import {
   type AblateInput,
   type Ablation,
   ablateSchema,
-  ablationReport,
-  type CellsStep,
   checkAblation,
-  checkSweep,
   createAblation,
-  createSweep,
-  type Sweep,
-  type SweepInput,
-  sweepReport,
-  sweepSchema,
   trainAblation,
-  trainSweep,
-} from '../sweep/index.ts';
+} from '../sweep/ablate.ts';
+import { ablationReport } from '../sweep/ablate-report.ts';
+import { checkSweep, createSweep, type Sweep, type SweepInput, sweepSchema, trainSweep } from '../sweep/sweep.ts';
+import { sweepReport } from '../sweep/sweep-report.ts';
+import type { CellsStep } from '../sweep/trained.ts';
 
 /** A run of one command, ready to train. */
 export interface StageLearner {

@@ -1,5 +1,7 @@
 /** The loss of a choice in tensor ops. choice-model.ts has the same in plain numbers, with its source. */
-import { add, div, log, logSigmoid, maximum, mul, neg, sigmoid, sub, type Tensor } from '../engine/index.ts';
+
+import type { Tensor } from '../engine/graph.ts';
+import { add, div, log, logSigmoid, maximum, mul, neg, sigmoid, sub } from '../engine/ops/elementwise.ts';
 import type { ChoiceModel } from './choice-model.ts';
 
 /**

@@ -6,9 +6,12 @@
  *
  * Run it: heed rl --algorithm a2c --env CartPole-v1
  */
-import { add, mean, mul, neg, sub } from '../engine/index.ts';
-import type { VectorEnvironment } from '../env/index.ts';
-import { createOptimizer, createTrainStep, valueLoss } from '../nn/index.ts';
+import { add, mul, neg, sub } from '../engine/ops/elementwise.ts';
+import { mean } from '../engine/ops/reduce.ts';
+import type { VectorEnvironment } from '../env/batch/vector.ts';
+import { createOptimizer } from '../nn/optimizer.ts';
+import { valueLoss } from '../nn/ppo-loss.ts';
+import { createTrainStep } from '../nn/train-step.ts';
 import type { A2cOptions } from './a2c-options.ts';
 import { isSmallPass } from './forward.ts';
 import {

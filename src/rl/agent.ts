@@ -1,9 +1,9 @@
 /** An agent of any algorithm: it takes some steps and learns from them, again and again. */
 import { z } from 'zod';
-import type { VectorEnvironment } from '../env/index.ts';
+import type { VectorEnvironment } from '../env/batch/vector.ts';
 import { HeedError } from '../error.ts';
-import type { Arena } from '../nn/index.ts';
-import type { TrainParts } from '../run/index.ts';
+import type { Arena } from '../nn/parameters.ts';
+import type { TrainParts } from '../run/drive.ts';
 import { createA2c } from './a2c.ts';
 import { a2cSchema } from './a2c-options.ts';
 import type { OnPolicy } from './on-policy.ts';

@@ -1,8 +1,9 @@
 /** A trained policy that acts, and can be saved to a folder or written as ONNX (policy-onnx.ts). */
 import { Disposables } from '../disposables.ts';
-import { type Box, type EnvironmentSource, type Space, sizeOf } from '../env/index.ts';
+import type { EnvironmentSource } from '../env/batch/source.ts';
+import { type Box, type Space, sizeOf } from '../env/environment.ts';
 import { HeedError } from '../error.ts';
-import { type Arena, exportParameters } from '../nn/index.ts';
+import { type Arena, exportParameters } from '../nn/parameters.ts';
 import { random } from '../random.ts';
 import { createEvaluator, type Evaluation } from './evaluate.ts';
 import { createForward } from './forward.ts';

@@ -1,5 +1,8 @@
 /** The environment that callers pass to a verb: a name, a file, a function that makes it, or a source. */
-import { type Environment, type EnvironmentSource, type OpenOptions, openEnvironment, sourceOf } from '../env/index.ts';
+
+import { type EnvironmentSource, sourceOf } from '../env/batch/source.ts';
+import type { Environment } from '../env/environment.ts';
+import { type OpenOptions, openEnvironment } from '../env/open/open.ts';
 import { HeedError } from '../error.ts';
 
 /**

@@ -1,8 +1,11 @@
 /** Episodes of a policy as clips, to show what an agent learned. */
-import { type Environment, type EnvironmentSource, type Frame, type FrameShape, sizeOf } from '../env/index.ts';
+
+import type { EnvironmentSource } from '../env/batch/source.ts';
+import { type Environment, type Frame, type FrameShape, sizeOf } from '../env/environment.ts';
 import { messageOf } from '../error.ts';
 import { seedFor } from '../random.ts';
-import type { ClipsSection, Run } from '../run/index.ts';
+import type { ClipsSection } from '../run/report/clips.ts';
+import type { Run } from '../run/run.ts';
 import { type ControlPolicy, createControlPolicy } from './control-policy.ts';
 import type { PolicySnapshot } from './policy-snapshot.ts';
 

@@ -1,6 +1,6 @@
 /** Evaluates a policy on the true reward: whole episodes from seeds that training never uses. */
-import type { EnvironmentBatch } from '../env/index.ts';
-import type { Arena } from '../nn/index.ts';
+import type { EnvironmentBatch } from '../env/batch/batch.ts';
+import type { Arena } from '../nn/parameters.ts';
 import { random, seedFor } from '../random.ts';
 import { createForward } from './forward.ts';
 import { type ActingPolicy, greedyActions, LOG_DEVIATION, sampleActions } from './policy.ts';

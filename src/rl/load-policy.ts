@@ -1,8 +1,10 @@
 /** Policies that runs of `heed train` or `heed rl` trained, read from checkpoints. */
 import { z } from 'zod';
-import { type EnvironmentSource, openEnvironment } from '../env/index.ts';
+import type { EnvironmentSource } from '../env/batch/source.ts';
+import { openEnvironment } from '../env/open/open.ts';
 import { HeedError } from '../error.ts';
-import { readCheckpoint, readInfo } from '../run/index.ts';
+import { readCheckpoint } from '../run/checkpoint.ts';
+import { readInfo } from '../run/run.ts';
 import { type Algorithm, rlAlgorithms } from './agent.ts';
 import { type ControlPolicy, createControlPolicy } from './control-policy.ts';
 import type { SavedStatistics } from './normalize.ts';

@@ -2,16 +2,11 @@
  * What on-policy algorithms share: the rollout, generalized advantage estimation, normalization, and the state in a
  * checkpoint. Each algorithm supplies its own update.
  */
-import type { VectorEnvironment } from '../env/index.ts';
+import type { VectorEnvironment } from '../env/batch/vector.ts';
 import { HeedError } from '../error.ts';
-import {
-  type Arena,
-  advantages,
-  createParameters,
-  exportParameters,
-  importParameters,
-  type Optimizer,
-} from '../nn/index.ts';
+import { advantages } from '../nn/gae.ts';
+import type { Optimizer } from '../nn/optimizer.ts';
+import { type Arena, createParameters, exportParameters, importParameters } from '../nn/parameters.ts';
 import { type RandomState, random } from '../random.ts';
 import { createCritic } from './forward.ts';
 import {

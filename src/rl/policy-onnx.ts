@@ -1,18 +1,10 @@
 /** A policy as an ONNX graph, which ONNX Runtime runs in any language. The graph normalizes observations. */
-import {
-  argmax,
-  clip,
-  constant,
-  createGraph,
-  encodeWithWeights,
-  input,
-  maximum,
-  minimum,
-  mul,
-  sub,
-  type Tensor,
-} from '../engine/index.ts';
-import { sizeOf } from '../env/index.ts';
+
+import { constant, createGraph, input, type Tensor } from '../engine/graph.ts';
+import { clip, maximum, minimum, mul, sub } from '../engine/ops/elementwise.ts';
+import { argmax } from '../engine/ops/reduce.ts';
+import { encodeWithWeights } from '../engine/program.ts';
+import { sizeOf } from '../env/environment.ts';
 import { LIMIT } from './normalize.ts';
 import { actorOf, type PolicySnapshot } from './policy-snapshot.ts';
 

@@ -1,22 +1,16 @@
 /** Policies: a network from observations to a distribution over actions, and a critic. */
-import {
-  add,
-  constant,
-  exp,
-  input,
-  logSoftmax,
-  matmul,
-  mul,
-  neg,
-  reshape,
-  square,
-  sub,
-  sum,
-  type Tensor,
-} from '../engine/index.ts';
-import { type Space, sizeOf } from '../env/index.ts';
-import { type MlpOptions, mlp, type Network, natureCnn, type ParameterSpec } from '../nn/index.ts';
+
+import { constant, input, type Tensor } from '../engine/graph.ts';
+import { add, exp, mul, neg, square, sub } from '../engine/ops/elementwise.ts';
+import { matmul } from '../engine/ops/matmul.ts';
+import { logSoftmax } from '../engine/ops/normalize.ts';
+import { sum } from '../engine/ops/reduce.ts';
+import { reshape } from '../engine/ops/shape.ts';
+import { type Space, sizeOf } from '../env/environment.ts';
+import { natureCnn } from '../nn/cnn.ts';
 import { fill, orthogonal } from '../nn/initialize.ts';
+import { type MlpOptions, mlp, type Network } from '../nn/mlp.ts';
+import type { ParameterSpec } from '../nn/parameters.ts';
 import type { Random } from '../random.ts';
 
 /** Architecture of a policy network. */

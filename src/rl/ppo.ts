@@ -6,9 +6,13 @@
  *
  * It is maximized by Adam, over minibatches. Run it: heed rl --env CartPole-v1
  */
-import { add, mean, mul, sub } from '../engine/index.ts';
-import type { VectorEnvironment } from '../env/index.ts';
-import { type Arena, approximateKl, createOptimizer, createTrainStep, policyLoss, valueLoss } from '../nn/index.ts';
+import { add, mul, sub } from '../engine/ops/elementwise.ts';
+import { mean } from '../engine/ops/reduce.ts';
+import type { VectorEnvironment } from '../env/batch/vector.ts';
+import { createOptimizer } from '../nn/optimizer.ts';
+import type { Arena } from '../nn/parameters.ts';
+import { approximateKl, policyLoss, valueLoss } from '../nn/ppo-loss.ts';
+import { createTrainStep } from '../nn/train-step.ts';
 import { isSmallPass } from './forward.ts';
 import {
   checkMinibatch,

@@ -1,7 +1,9 @@
 /** The report of a run on the true reward, from the run's folder. */
-import { makeEnvironment } from '../env/index.ts';
-import { type LineChart, type MetricsRow, type Report, readInfo, readMetrics, readSamples } from '../run/index.ts';
+import { makeEnvironment } from '../env/open/make.ts';
+import type { LineChart } from '../run/report/line-chart.ts';
+import type { Report } from '../run/report.ts';
 import { chart, elapsed, settingsSection, subtitle } from '../run/report-parts.ts';
+import { type MetricsRow, readInfo, readMetrics, readSamples } from '../run/run.ts';
 import { episodeClips } from './episodes.ts';
 import { rlSchema, type WorldSample } from './train.ts';
 

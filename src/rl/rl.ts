@@ -6,8 +6,8 @@
  *
  * From the command line: heed rl --env CartPole-v1
  */
-import { checkEnvironment } from '../env/index.ts';
-import { createTraining, type Training } from '../run/index.ts';
+import { checkEnvironment } from '../env/open/load.ts';
+import { createTraining, type Training } from '../run/training.ts';
 import { type ControlPolicy, createControlPolicy } from './control-policy.ts';
 import { type EnvironmentInput, inEnvironment } from './environment-input.ts';
 import {

@@ -1,6 +1,6 @@
 /** Collects rollouts: `horizon` steps in each environment. An episode may continue in the next rollout. */
-import type { Episode, VectorEnvironment } from '../env/index.ts';
-import type { Arena } from '../nn/index.ts';
+import type { Episode, VectorEnvironment } from '../env/batch/vector.ts';
+import type { Arena } from '../nn/parameters.ts';
 import type { Random } from '../random.ts';
 import { createForward } from './forward.ts';
 import { normalizeRows, type RunningStatistics, updateStatistics } from './normalize.ts';

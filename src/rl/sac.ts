@@ -9,36 +9,21 @@
  * each minimized by Adam, on transitions drawn from a replay buffer. Run it: heed rl --algorithm sac --env Pendulum-v1
  */
 import { Disposables } from '../disposables.ts';
-import {
-  add,
-  concat,
-  input,
-  mean,
-  minimum,
-  mul,
-  neg,
-  sub,
-  type Tensor,
-  type TensorsOf,
-  trace,
-  Value,
-} from '../engine/index.ts';
+import type { TensorsOf } from '../engine/declare.ts';
+import { input, type Tensor } from '../engine/graph.ts';
+import { add, minimum, mul, neg, sub } from '../engine/ops/elementwise.ts';
+import { mean } from '../engine/ops/reduce.ts';
+import { concat } from '../engine/ops/shape.ts';
+import { trace } from '../engine/program.ts';
+import { Value } from '../engine/runtime.ts';
 import type { SafetensorsTensor } from '../engine/safetensors.ts';
-import type { VectorEnvironment } from '../env/index.ts';
-import {
-  type Arena,
-  createArena,
-  createOptimizer,
-  createParameters,
-  createTrainStep,
-  exportOptimizer,
-  exportParameters,
-  importOptimizer,
-  importParameters,
-  mlp,
-  valueLoss,
-} from '../nn/index.ts';
+import type { VectorEnvironment } from '../env/batch/vector.ts';
 import { fanIn, fill } from '../nn/initialize.ts';
+import { mlp } from '../nn/mlp.ts';
+import { createOptimizer, exportOptimizer, importOptimizer } from '../nn/optimizer.ts';
+import { type Arena, createArena, createParameters, exportParameters, importParameters } from '../nn/parameters.ts';
+import { valueLoss } from '../nn/ppo-loss.ts';
+import { createTrainStep } from '../nn/train-step.ts';
 import { type Random, type RandomState, random } from '../random.ts';
 import { isSmallPass } from './forward.ts';
 import { checkRewards } from './on-policy.ts';

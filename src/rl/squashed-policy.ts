@@ -1,22 +1,13 @@
 /** SAC's policy: a Gaussian whose deviation depends on the state, squashed into the bounds of the action space. */
-import {
-  add,
-  clip,
-  constant,
-  exp,
-  mul,
-  softplus,
-  split,
-  square,
-  sub,
-  sum,
-  type Tensor,
-  tanh,
-} from '../engine/index.ts';
-import { type Space, sizeOf } from '../env/index.ts';
+
+import { constant, type Tensor } from '../engine/graph.ts';
+import { add, clip, exp, mul, softplus, square, sub, tanh } from '../engine/ops/elementwise.ts';
+import { sum } from '../engine/ops/reduce.ts';
+import { split } from '../engine/ops/shape.ts';
+import { type Space, sizeOf } from '../env/environment.ts';
 import { HeedError } from '../error.ts';
-import { mlp } from '../nn/index.ts';
 import { fanIn } from '../nn/initialize.ts';
+import { mlp } from '../nn/mlp.ts';
 import type { ActingPolicy } from './policy.ts';
 
 /**

@@ -4,9 +4,11 @@
  * Run it: heed rl --env CartPole-v1
  */
 import { z } from 'zod';
-import { createVectorEnvironment, type EnvironmentSource, type VectorState } from '../env/index.ts';
+import type { EnvironmentSource } from '../env/batch/source.ts';
+import { createVectorEnvironment, type VectorState } from '../env/batch/vector.ts';
 import { parseOptions } from '../options.ts';
-import { driveRun, type Run, type TrainParts } from '../run/index.ts';
+import { driveRun, type TrainParts } from '../run/drive.ts';
+import type { Run } from '../run/run.ts';
 import { type Agent, algorithmSettings, algorithmShape, checkChoice, createAgent } from './agent.ts';
 import { sampleEpisodes } from './episodes.ts';
 import { createEvaluator, type Evaluation } from './evaluate.ts';

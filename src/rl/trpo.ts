@@ -7,23 +7,17 @@
  * The critic learns by Adam. Run it: heed rl --algorithm trpo --env CartPole-v1
  */
 import { Disposables } from '../disposables.ts';
-import {
-  add,
-  exp,
-  gradients,
-  input,
-  mean,
-  mul,
-  neg,
-  stopGradient,
-  sub,
-  sum,
-  type Tensor,
-  trace,
-  type Value,
-} from '../engine/index.ts';
-import type { VectorEnvironment } from '../env/index.ts';
-import { type Arena, createArena, createOptimizer, createTrainStep, partOf, valueLoss } from '../nn/index.ts';
+import { gradients } from '../engine/gradient.ts';
+import { input, type Tensor } from '../engine/graph.ts';
+import { add, exp, mul, neg, stopGradient, sub } from '../engine/ops/elementwise.ts';
+import { mean, sum } from '../engine/ops/reduce.ts';
+import { trace } from '../engine/program.ts';
+import type { Value } from '../engine/runtime.ts';
+import type { VectorEnvironment } from '../env/batch/vector.ts';
+import { createOptimizer } from '../nn/optimizer.ts';
+import { type Arena, createArena, partOf } from '../nn/parameters.ts';
+import { valueLoss } from '../nn/ppo-loss.ts';
+import { createTrainStep } from '../nn/train-step.ts';
 import { isSmallPass } from './forward.ts';
 import {
   checkMinibatch,

@@ -1,6 +1,8 @@
 /** The report of ablations, from their folder; of unfinished ones, what is known so far. */
-import { type LineChart, type Report, readInfo, readMetrics, type Series, type Table } from '../run/index.ts';
+import type { LineChart, Series } from '../run/report/line-chart.ts';
+import type { Report, Table } from '../run/report.ts';
 import { elapsed, subtitle } from '../run/report-parts.ts';
+import { readInfo, readMetrics } from '../run/run.ts';
 import {
   type AblateOptions,
   ablationCells,

@@ -9,9 +9,10 @@
  * Run it: heed ablate --env CartPole-v1
  */
 import { z } from 'zod';
-import { type LearnOptions, type LearnSettings, learnSchema, trainOptions } from '../control/index.ts';
+import { type LearnOptions, type LearnSettings, learnSchema } from '../control/options.ts';
+import { trainOptions } from '../control/train.ts';
 import { HeedError } from '../error.ts';
-import type { TrainParts } from '../run/index.ts';
+import type { TrainParts } from '../run/drive.ts';
 import { type Cell, cellOptions } from './cell.ts';
 import { curvesOf, type LearningCurve } from './curves.ts';
 import { cellsShape, checkTeacher, targetOf, trainingCount, trainingSettings } from './sweep.ts';

@@ -1,11 +1,15 @@
 /** A cell: one of many runs that are compared, with one seed, and its result. */
 import { existsSync, rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type LearnSettings, openLearner, trainOptions, trainSchema } from '../control/index.ts';
-import { type Evaluation, openRlLearner } from '../rl/index.ts';
+import { openLearner } from '../control/learn.ts';
+import type { LearnSettings } from '../control/options.ts';
+import { trainOptions, trainSchema } from '../control/train.ts';
+import type { Evaluation } from '../rl/evaluate.ts';
+import { openRlLearner } from '../rl/rl.ts';
 import { type RlSettings, returnMetrics, rlOptions } from '../rl/train.ts';
-import { createRun, type Drivable, driveRun, isRun, openRun, readMetrics, type TrainParts } from '../run/index.ts';
+import { type Drivable, driveRun, type TrainParts } from '../run/drive.ts';
 import { isWritten } from '../run/lock.ts';
+import { createRun, isRun, openRun, readMetrics } from '../run/run.ts';
 
 /** The cell's place in its plan, its environment steps, and its kind: from preferences, or on the true reward. */
 export type Cell = { key: string; variant: string; seed: number; steps: number } & (

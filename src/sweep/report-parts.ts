@@ -1,9 +1,10 @@
 /** What the reports of sweeps and ablations share. */
 import { z } from 'zod';
-import type { LearnSettings } from '../control/index.ts';
-import type { Interval, RunInfo } from '../run/index.ts';
+import type { LearnSettings } from '../control/options.ts';
+import type { Interval } from '../run/intervals.ts';
 import { percent } from '../run/intervals.ts';
 import { settingsSection } from '../run/report-parts.ts';
+import type { RunInfo } from '../run/run.ts';
 
 /** A share of seeds with its interval, such as "9 of 10 (60–98 %)". */
 export const reachedOf = (reached: number, seeds: number, [low, high]: Interval): string =>

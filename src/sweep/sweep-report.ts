@@ -1,7 +1,10 @@
 /** The report of a sweep, from its folder; of an unfinished one, what is known so far. */
-import { type LineChart, type Report, readInfo, readMetrics, type Table } from '../run/index.ts';
+
 import { percent } from '../run/intervals.ts';
+import type { LineChart } from '../run/report/line-chart.ts';
+import type { Report, Table } from '../run/report.ts';
 import { elapsed, subtitle } from '../run/report-parts.ts';
+import { readInfo, readMetrics } from '../run/run.ts';
 import { type Needs, needsOf } from './needs.ts';
 import { measured, reachedOf, runSettings } from './report-parts.ts';
 import { type SweepOptions, sweepCells, sweepOwnSchema, sweepVariants } from './sweep.ts';

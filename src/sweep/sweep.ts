@@ -6,10 +6,11 @@
  */
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
-import { type LearnSettings, learnSchema } from '../control/index.ts';
-import { checkEnvironment, openEnvironment } from '../env/index.ts';
+import { type LearnSettings, learnSchema } from '../control/options.ts';
+import { checkEnvironment } from '../env/open/load.ts';
+import { openEnvironment } from '../env/open/open.ts';
 import { HeedError } from '../error.ts';
-import type { TrainParts } from '../run/index.ts';
+import type { TrainParts } from '../run/drive.ts';
 import { type Cell, cellOptions } from './cell.ts';
 import { type Needs, needsOf } from './needs.ts';
 import { type CellsStep, trainCells } from './trained.ts';

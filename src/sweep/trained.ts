@@ -5,7 +5,7 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { HeedError } from '../error.ts';
-import { driveRun, type TrainParts } from '../run/index.ts';
+import { driveRun, type TrainParts } from '../run/drive.ts';
 import { openRows, readRows } from '../run/rows.ts';
 import type { Cell, CellResult } from './cell.ts';
 import { type CellFailure, runCells } from './pool.ts';

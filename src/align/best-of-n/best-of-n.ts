@@ -13,12 +13,15 @@
  */
 import { basename } from 'node:path';
 import { z } from 'zod';
-import { epochOrder, type PromptCompletionRow, type Row, type TextOrMessages } from '../../data/index.ts';
+import type { TextOrMessages } from '../../data/format.ts';
+import { epochOrder } from '../../data/order.ts';
+import type { Row } from '../../data/row.ts';
+import type { PromptCompletionRow } from '../../data/rows.ts';
 import { opening } from '../../disposables.ts';
 import { createGenerator, type Generator } from '../../lm/generate.ts';
 import type { Model } from '../../lm/model.ts';
 import { seedFor } from '../../random.ts';
-import type { Training } from '../../run/index.ts';
+import type { Training } from '../../run/training.ts';
 import { drawAnswers } from '../policies/draw.ts';
 import { policyTrainingSchema } from '../policies/options.ts';
 import { promptFingerprint, readPrompts, worldPrompts } from '../policies/prompts.ts';

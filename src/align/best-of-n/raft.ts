@@ -10,7 +10,8 @@
  * Run it: heed raft --model runs/sft/model
  */
 import { z } from 'zod';
-import { mul, neg, sum } from '../../engine/index.ts';
+import { mul, neg } from '../../engine/ops/elementwise.ts';
+import { sum } from '../../engine/ops/reduce.ts';
 import type { PackedLoss } from '../../lm/packed-program.ts';
 import type { PolicyAlgorithm } from '../policies/algorithm.ts';
 import { createAnswerLearner } from '../policies/answer-learner.ts';

@@ -1,18 +1,12 @@
 /** Best of n in a run's folder: all completions, a dataset of the best, and what more completions would gain. */
 import { join } from 'node:path';
-import { writeDataset } from '../../data/index.ts';
-import {
-  driveRun,
-  type LineChart,
-  type Report,
-  readInfo,
-  readMetrics,
-  readSamples,
-  type Table,
-  type TrainParts,
-} from '../../run/index.ts';
+import { writeDataset } from '../../data/write.ts';
+import { driveRun, type TrainParts } from '../../run/drive.ts';
 import { figure } from '../../run/progress.ts';
+import type { LineChart } from '../../run/report/line-chart.ts';
+import type { Report, Table } from '../../run/report.ts';
 import { elapsed, subtitle } from '../../run/report-parts.ts';
+import { readInfo, readMetrics, readSamples } from '../../run/run.ts';
 import { type BestOf, type BestOfN, type BestOfNStep, bestOf, bestRow, type Drawn, drawnMetrics } from './best-of-n.ts';
 
 /** The result of `trainBestOfN`. */

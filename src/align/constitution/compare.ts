@@ -1,5 +1,5 @@
 /** Compares two completions of a prompt by a principle (Bai et al. 2022, §4.1). */
-import type { Message } from '../../data/index.ts';
+import type { Message } from '../../data/format.ts';
 import { type CompletionJudge, SHOWN_PAIR } from '../judges/judge.ts';
 import type { Chat } from '../judges/source.ts';
 import type { Principle } from './principles.ts';

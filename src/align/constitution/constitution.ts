@@ -15,12 +15,13 @@
 import { createHash } from 'node:crypto';
 import { basename } from 'node:path';
 import { z } from 'zod';
-import type { Message, PreferenceRow, PromptCompletionRow, PromptRow } from '../../data/index.ts';
-import { reviewPrompts } from '../../data/reviews/index.ts';
+import type { Message } from '../../data/format.ts';
+import { reviewPrompts } from '../../data/reviews/demonstrations.ts';
+import type { PreferenceRow, PromptCompletionRow, PromptRow } from '../../data/rows.ts';
 import { opening } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
 import { random, seedFor } from '../../random.ts';
-import type { Training } from '../../run/index.ts';
+import type { Training } from '../../run/training.ts';
 import { type ChatSource, openChat } from '../judges/chat.ts';
 import { chatCallSchema } from '../judges/endpoint-chat.ts';
 import { createJudge } from '../judges/judge.ts';

@@ -1,7 +1,9 @@
 /** The report of Constitutional AI: completions, their critiques and revisions, and how they compare. */
-import { type Report, readInfo, readMetrics, type Table } from '../../run/index.ts';
+
 import { figure } from '../../run/progress.ts';
+import type { Report, Table } from '../../run/report.ts';
 import { elapsed, linesOver, subtitle } from '../../run/report-parts.ts';
+import { readInfo, readMetrics } from '../../run/run.ts';
 import type { Compared } from './compare.ts';
 import { lastOf, type Revised } from './revise.ts';
 import { isChanged, isTie, leftOutOf, readMade } from './rows.ts';

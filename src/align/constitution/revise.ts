@@ -1,5 +1,5 @@
 /** Has a critic criticize and rewrite completions, in one or more rounds (Bai et al. 2022, §3.1). */
-import type { Message } from '../../data/index.ts';
+import type { Message } from '../../data/format.ts';
 import { seedFor } from '../../random.ts';
 import type { Chat, CompleteOptions } from '../judges/source.ts';
 import type { Principle } from './principles.ts';

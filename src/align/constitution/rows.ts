@@ -1,6 +1,6 @@
 /** Revisions and comparisons as rows: as a run stores them, and as data for other verbs. */
-import type { Row } from '../../data/index.ts';
-import { readSamples } from '../../run/index.ts';
+import type { Row } from '../../data/row.ts';
+import { readSamples } from '../../run/run.ts';
 import type { Compared } from './compare.ts';
 import { assistant, lastOf, type Revised } from './revise.ts';
 

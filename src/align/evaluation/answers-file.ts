@@ -1,6 +1,7 @@
 /** Completions from a dataset of prompts and completions, as the baseline of an evaluation. */
 import { existsSync, statSync } from 'node:fs';
-import { describeBadRow, type Row } from '../../data/index.ts';
+import { describeBadRow } from '../../data/dataset.ts';
+import type { Row } from '../../data/row.ts';
 import { HeedError } from '../../error.ts';
 import type { ChatMessage } from '../../lm/chat-template.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';

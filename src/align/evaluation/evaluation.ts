@@ -12,14 +12,8 @@
  */
 import { basename } from 'node:path';
 import type { z } from 'zod';
-import {
-  type Data,
-  epochOrder,
-  isRows,
-  type PreferenceRow,
-  type PromptCompletionRow,
-  type PromptRow,
-} from '../../data/index.ts';
+import { epochOrder } from '../../data/order.ts';
+import { type Data, isRows, type PreferenceRow, type PromptCompletionRow, type PromptRow } from '../../data/rows.ts';
 import { type Disposables, opening } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
 import { templatedModel } from '../../lm/built-in-templates.ts';
@@ -27,7 +21,7 @@ import type { ChatMessage } from '../../lm/chat-template.ts';
 import { createGenerator, type Generator } from '../../lm/generate.ts';
 import type { Model } from '../../lm/model.ts';
 import { seedFor } from '../../random.ts';
-import { createTraining, type Training } from '../../run/index.ts';
+import { createTraining, type Training } from '../../run/training.ts';
 import { type CompletionJudge, type JudgeSource, openJudge } from '../judges/judge.ts';
 import { drawAnswers } from '../policies/draw.ts';
 import { promptFingerprint, readPrompts, worldPrompts } from '../policies/prompts.ts';

@@ -1,8 +1,12 @@
 /** The report of `heed eval policy`, from what the run's folder holds. */
-import { type LineChart, type Report, readInfo, type Scatter, type Section, type Table } from '../../run/index.ts';
+
 import { mean, percent } from '../../run/intervals.ts';
 import { figure } from '../../run/progress.ts';
+import type { LineChart } from '../../run/report/line-chart.ts';
+import type { Scatter } from '../../run/report/scatter.ts';
+import type { Report, Section, Table } from '../../run/report.ts';
 import { settingsSection, subtitle } from '../../run/report-parts.ts';
+import { readInfo } from '../../run/run.ts';
 import type { JudgeCheck } from '../judges/judge.ts';
 import { type ComparedPair, comparisonOf, outcomeOf, type PolicyComparison } from './comparison.ts';
 import { policyEvaluationSchema } from './options.ts';

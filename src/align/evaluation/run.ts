@@ -1,8 +1,10 @@
 /** An evaluation of a policy in a run's folder: the completions, and their comparisons as a dataset. */
 import { join } from 'node:path';
-import { type Row, writeDataset } from '../../data/index.ts';
-import { driveRun, readSamples, type TrainParts } from '../../run/index.ts';
+import type { Row } from '../../data/row.ts';
+import { writeDataset } from '../../data/write.ts';
+import { driveRun, type TrainParts } from '../../run/drive.ts';
 import { mean } from '../../run/intervals.ts';
+import { readSamples } from '../../run/run.ts';
 import type { ComparedPair, PolicyComparison } from './comparison.ts';
 import type { PolicyEvaluationStep, PolicyEvaluator } from './evaluation.ts';
 

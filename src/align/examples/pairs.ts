@@ -2,7 +2,9 @@
  * Turns comparisons of two completions into tokens. Equal to TRL's RewardTrainer. TRL's DPOTrainer tokenizes the prompt
  * alone and cuts there, which loses characters when a token spans the end of the prompt; here none is lost.
  */
-import { explicitPrompt, type Message, type Place, placeInWords, type Row } from '../../data/index.ts';
+import { explicitPrompt } from '../../data/convert.ts';
+import type { Message } from '../../data/format.ts';
+import { type Place, placeInWords, type Row } from '../../data/row.ts';
 import { HeedError } from '../../error.ts';
 import type { Example } from '../../lm/packing.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';

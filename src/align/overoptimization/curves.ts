@@ -1,6 +1,6 @@
 /** Curves of proxy and gold reward over the KL from the initial policy, from the folders of their runs. */
 import { join } from 'node:path';
-import { isRun, readMetrics, readSamples } from '../../run/index.ts';
+import { isRun, readMetrics, readSamples } from '../../run/run.ts';
 import { bestOf, type Drawn } from '../best-of-n/best-of-n.ts';
 import type { AlertRow } from '../policies/train.ts';
 import { fitScalingLaw, type Method, type ScalingLaw } from './fit.ts';

@@ -1,16 +1,10 @@
 /** The report of over-optimization, from the run's folder and the folders of its ways. */
 import { join } from 'node:path';
-import {
-  type LineChart,
-  type Report,
-  readInfo,
-  readMetrics,
-  readSamples,
-  type Series,
-  type Table,
-} from '../../run/index.ts';
 import { figure } from '../../run/progress.ts';
+import type { LineChart, Series } from '../../run/report/line-chart.ts';
+import type { Report, Table } from '../../run/report.ts';
 import { elapsed, settingsSection, subtitle } from '../../run/report-parts.ts';
+import { readInfo, readMetrics, readSamples } from '../../run/run.ts';
 import { type CurvePoint, distance, type OveroptimizationCurve, readCurves, spreadAtStart } from './curves.ts';
 import { gainAt, type Method } from './fit.ts';
 import { overoptimizationSchema, waysOf } from './overoptimization.ts';

@@ -1,6 +1,7 @@
 /** Over-optimization in a run's folder: one way after another, each a run in a folder inside it. */
 import { join } from 'node:path';
-import { createRun, driveRun, isRun, openRun, type TrainParts } from '../../run/index.ts';
+import { driveRun, type TrainParts } from '../../run/drive.ts';
+import { createRun, isRun, openRun } from '../../run/run.ts';
 import { trainBestOfN } from '../best-of-n/train.ts';
 import { trainPolicy } from '../policies/train.ts';
 import { type OveroptimizationCurve, readCurves } from './curves.ts';

@@ -3,7 +3,7 @@
  * logits of src/nn/label-log-probabilities.ts, and the cache of src/nn/decoder-cache.ts. docs/reference/plan.md
  * explains the formulas and their accuracy.
  */
-import type { DecoderConfig } from '../../nn/index.ts';
+import type { DecoderConfig } from '../../nn/decoder-config.ts';
 
 const FLOAT = 4; // bytes: heed computes in float32, whatever the dtype of a model's files
 

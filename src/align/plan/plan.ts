@@ -14,7 +14,7 @@ import { readConfig } from '../../lm/config.ts';
 import { bytesPerFloat } from '../../lm/floats.ts';
 import type { PullOptions } from '../../lm/hub.ts';
 import { modelFolder } from '../../lm/model.ts';
-import type { DecoderConfig } from '../../nn/index.ts';
+import type { DecoderConfig } from '../../nn/decoder-config.ts';
 import {
   onPolicy,
   type PlanInput,

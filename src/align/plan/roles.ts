@@ -1,5 +1,7 @@
 /** Bytes of a run by purpose: the models that each algorithm loads, and the memory of its programs. */
-import { type DecoderConfig, loraParameters, type ParameterSpec } from '../../nn/index.ts';
+import type { DecoderConfig } from '../../nn/decoder-config.ts';
+import { loraParameters } from '../../nn/lora.ts';
+import type { ParameterSpec } from '../../nn/parameters.ts';
 import { generationBytes, scoringBytes, trainingBytes } from './memory.ts';
 import { onPolicy, type PlanAlgorithm, type Planned, paired, rated } from './options.ts';
 import { countParameters } from './shapes.ts';

@@ -1,6 +1,6 @@
 /** Shapes of language models by their number of parameters: published ones, and interpolations between them. */
 import { HeedError } from '../../error.ts';
-import { type DecoderConfig, decoderParameters } from '../../nn/index.ts';
+import { type DecoderConfig, decoderParameters } from '../../nn/decoder-config.ts';
 
 /** The shape of a language model. */
 export interface ModelShape {

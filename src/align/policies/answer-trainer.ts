@@ -1,6 +1,6 @@
 /** Optimizer steps on a policy's own completions, for algorithms without a critic. */
 import { createPackedTrainer, type PackedLoss } from '../../lm/packed-program.ts';
-import { exportOptimizer, importOptimizer } from '../../nn/index.ts';
+import { exportOptimizer, importOptimizer } from '../../nn/optimizer.ts';
 import { random } from '../../random.ts';
 import type { Completion } from '../reward-functions/reward-function.ts';
 import type { LanguagePolicy } from '../training/policy.ts';

@@ -14,22 +14,19 @@
 import { z } from 'zod';
 import type { SafetensorsTensor } from '../../engine/safetensors.ts';
 import { HeedError } from '../../error.ts';
+import { choiceModelSchema } from '../../preference/choice-model.ts';
+import type { Preference } from '../../preference/comparison.ts';
+import { createLateJudgments, peopleSchema } from '../../preference/late-judgments.ts';
+import { labelSchedule, scheduleSchema } from '../../preference/schedule.ts';
 import {
-  choiceModelSchema,
-  createLateJudgments,
-  labelSchedule,
   needsMembers,
   needsPoints,
-  type Preference,
-  peopleSchema,
   queryRules,
   rulesOf,
-  type Standing,
-  scheduleSchema,
   selectionSchema,
   selectQueries,
-  type Teacher,
-} from '../../preference/index.ts';
+} from '../../preference/selection.ts';
+import type { Standing, Teacher } from '../../preference/teacher.ts';
 import { random, seedFor } from '../../random.ts';
 import { choiceOf } from '../../registry.ts';
 import type { Completion } from '../reward-functions/reward-function.ts';

@@ -1,5 +1,5 @@
 /** Estimates of the KL between a policy and its reference, from the policy's completions. */
-import type { KlEstimator } from '../../nn/index.ts';
+import type { KlEstimator } from '../../nn/ppo-loss.ts';
 import type { LanguageRollout } from './rollouts.ts';
 
 /**

@@ -5,7 +5,8 @@
  */
 import type { Disposables } from '../../disposables.ts';
 import type { Model } from '../../lm/model.ts';
-import { exportParameters, importParameters, type KlEstimator } from '../../nn/index.ts';
+import { exportParameters, importParameters } from '../../nn/parameters.ts';
+import type { KlEstimator } from '../../nn/ppo-loss.ts';
 import { seedFor } from '../../random.ts';
 import type { Completion, Reward } from '../reward-functions/reward-function.ts';
 import { type LanguagePolicy, usualRate } from '../training/policy.ts';

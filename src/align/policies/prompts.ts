@@ -1,15 +1,9 @@
 /** Prompts for a policy: from a dataset, or from the embedded world. */
 import { createHash } from 'node:crypto';
-import {
-  type BadRow,
-  type DatasetRow,
-  describeBadRow,
-  type Format,
-  type Place,
-  placeInWords,
-  type Row,
-} from '../../data/index.ts';
-import { reviewPrompts } from '../../data/reviews/index.ts';
+import { type DatasetRow, describeBadRow } from '../../data/dataset.ts';
+import type { Format } from '../../data/format.ts';
+import { reviewPrompts } from '../../data/reviews/demonstrations.ts';
+import { type BadRow, type Place, placeInWords, type Row } from '../../data/row.ts';
 import { HeedError } from '../../error.ts';
 import { type ChatMessage, encodeChat } from '../../lm/chat-template.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';

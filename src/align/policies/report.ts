@@ -1,15 +1,10 @@
 /** The report of a policy's training, from the run's folder. */
-import {
-  type LineChart,
-  type MetricsRow,
-  type Report,
-  readInfo,
-  readMetrics,
-  readSamples,
-  type Section,
-} from '../../run/index.ts';
+
 import { count, figure } from '../../run/progress.ts';
+import type { LineChart } from '../../run/report/line-chart.ts';
+import type { Report, Section } from '../../run/report.ts';
 import { elapsed, linesOver, seriesOf, subtitle } from '../../run/report-parts.ts';
+import { type MetricsRow, readInfo, readMetrics, readSamples } from '../../run/run.ts';
 import { answersTable } from '../training/samples.ts';
 import { parseConstraints } from './constraints.ts';
 import type { PolicyTrainingOptions } from './options.ts';

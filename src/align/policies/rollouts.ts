@@ -2,15 +2,15 @@
  * Rollouts: completions of prompts by the current policy, with their log-probabilities under the policy and the
  * reference, and their scores. Every on-policy algorithm starts from them.
  */
-import type { Row } from '../../data/index.ts';
-import type { Tensor } from '../../engine/index.ts';
+import type { Row } from '../../data/row.ts';
+import type { Tensor } from '../../engine/graph.ts';
 import { HeedError } from '../../error.ts';
 import { decodeCompletion } from '../../lm/answer-text.ts';
 import { createGenerator } from '../../lm/generate.ts';
 import { createPackedScorer, type PackedOptions, type Reading } from '../../lm/packed-program.ts';
 import { type Example, type PackedPart, type PackingOptions, packedBatches, rowLengths } from '../../lm/packing.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
-import type { DecoderConfig } from '../../nn/index.ts';
+import type { DecoderConfig } from '../../nn/decoder-config.ts';
 import {
   type Completion,
   explained,

@@ -1,12 +1,14 @@
 /** Opens what the training of a policy needs, by its options: models, reward and prompts. */
 
-import type { PreferenceRow, PromptCompletionRow, PromptRow, UnpairedPreferenceRow } from '../../data/index.ts';
-import { describeTexts, goodSentences, trueReward } from '../../data/reviews/index.ts';
+import { describeTexts } from '../../data/reviews/describe.ts';
+import { trueReward } from '../../data/reviews/reward.ts';
+import { goodSentences } from '../../data/reviews/sentences.ts';
+import type { PreferenceRow, PromptCompletionRow, PromptRow, UnpairedPreferenceRow } from '../../data/rows.ts';
 import type { Disposables } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
 import type { Model } from '../../lm/model.ts';
-import type { Teacher } from '../../preference/index.ts';
-import type { Training } from '../../run/index.ts';
+import type { Teacher } from '../../preference/teacher.ts';
+import type { Training } from '../../run/training.ts';
 import { holdOut } from '../examples/examples.ts';
 import type { Completion, Reward } from '../reward-functions/reward-function.ts';
 import { type LearningReward, openLearningReward } from '../rewards/learning.ts';

@@ -1,6 +1,6 @@
 /** The training of a policy in a run's folder, with its alerts. */
 import { join } from 'node:path';
-import type { TrainParts } from '../../run/index.ts';
+import type { TrainParts } from '../../run/drive.ts';
 import { recordAnswers, type SpreadRow } from '../training/samples.ts';
 import { type TrainedModel, trainModel } from '../training/train-model.ts';
 import type { ComparedAnswers } from './ask-people.ts';

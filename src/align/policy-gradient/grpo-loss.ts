@@ -14,6 +14,8 @@
  * - `vespo` (Shen et al. 2026): φ(W)·A·log π with φ(W) = e^λ·W^k·e^(−λW), where W = Πρ is the ratio of the whole
  *   completion, without a gradient through φ
  */
+
+import type { Tensor } from '../../engine/graph.ts';
 import {
   add,
   cast,
@@ -31,10 +33,9 @@ import {
   sigmoid,
   stopGradient,
   sub,
-  sum,
-  type Tensor,
   where,
-} from '../../engine/index.ts';
+} from '../../engine/ops/elementwise.ts';
+import { sum } from '../../engine/ops/reduce.ts';
 import type { PackedLoss, Reading } from '../../lm/packed-program.ts';
 import { createRegistry, type NameOr } from '../../registry.ts';
 

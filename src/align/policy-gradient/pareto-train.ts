@@ -1,17 +1,11 @@
 /** A Pareto front of two rewards in a run's folder: a model for each weighting, and the report. */
 import { join } from 'node:path';
-import {
-  driveRun,
-  type Report,
-  readInfo,
-  readMetrics,
-  readSamples,
-  type Scatter,
-  type Table,
-  type TrainParts,
-} from '../../run/index.ts';
+import { driveRun, type TrainParts } from '../../run/drive.ts';
 import { figure } from '../../run/progress.ts';
+import type { Scatter } from '../../run/report/scatter.ts';
+import type { Report, Table } from '../../run/report.ts';
 import { elapsed, linesOver, subtitle } from '../../run/report-parts.ts';
+import { readInfo, readMetrics, readSamples } from '../../run/run.ts';
 import type { PolicySample } from '../policies/learner.ts';
 import {
   dominated,

@@ -15,7 +15,8 @@
  * Run it: heed rloo --model runs/sft/model        or: heed reinforce --model runs/sft/model
  */
 import { z } from 'zod';
-import { clip, exp, minimum, mul, neg, sub, sum } from '../../engine/index.ts';
+import { clip, exp, minimum, mul, neg, sub } from '../../engine/ops/elementwise.ts';
+import { sum } from '../../engine/ops/reduce.ts';
 import type { PackedLoss } from '../../lm/packed-program.ts';
 import { choiceOf } from '../../registry.ts';
 import { mean } from '../../run/intervals.ts';

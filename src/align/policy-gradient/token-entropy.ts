@@ -1,7 +1,12 @@
 /** The entropy of a policy at each token. */
-import { exp, input, linear, logSoftmax, mul, neg, sum, type Tensor } from '../../engine/index.ts';
+
+import { input, type Tensor } from '../../engine/graph.ts';
+import { exp, mul, neg } from '../../engine/ops/elementwise.ts';
+import { linear } from '../../engine/ops/matmul.ts';
+import { logSoftmax } from '../../engine/ops/normalize.ts';
+import { sum } from '../../engine/ops/reduce.ts';
 import type { Reading } from '../../lm/packed-program.ts';
-import { type DecoderConfig, headName } from '../../nn/index.ts';
+import { type DecoderConfig, headName } from '../../nn/decoder-config.ts';
 
 /** −Σ p log p over the vocabulary at each label, in nats: [labels]. Needs memory for all logits at once. */
 export function tokenEntropy({ states }: Reading, config: DecoderConfig, temperature = 1): Tensor {

@@ -1,6 +1,6 @@
 /** Turns the scores of completions into advantages of their tokens: in PPO on language, each token is an action. */
 import { HeedError } from '../../error.ts';
-import { advantages as estimate } from '../../nn/index.ts';
+import { advantages as estimate } from '../../nn/gae.ts';
 import { klOfToken } from '../policies/kl.ts';
 import type { TokenReward } from '../policies/rollouts.ts';
 import type { KlOptions } from './kl-controller.ts';

@@ -7,21 +7,20 @@
  *
  *   L = ½ E[max((V − R)², (clip(V, V_old ± ε) − R)²)]        over the tokens of a minibatch
  */
-import { mul, sum, type Tensor } from '../../engine/index.ts';
+
+import type { Tensor } from '../../engine/graph.ts';
+import { mul } from '../../engine/ops/elementwise.ts';
+import { sum } from '../../engine/ops/reduce.ts';
 import { HeedError } from '../../error.ts';
 import { classifierParameters } from '../../lm/checkpoint.ts';
 import { SCORE } from '../../lm/layout.ts';
 import type { Model } from '../../lm/model.ts';
 import { createPackedTrainer, type PackedLoss, type Reading, scoresOf } from '../../lm/packed-program.ts';
-import {
-  type Arena,
-  clippedSquare,
-  createArena,
-  type DecoderConfig,
-  type Linear,
-  type Optimizer,
-  type ParameterSpec,
-} from '../../nn/index.ts';
+import type { Linear } from '../../nn/decoder.ts';
+import type { DecoderConfig } from '../../nn/decoder-config.ts';
+import type { Optimizer } from '../../nn/optimizer.ts';
+import { type Arena, createArena, type ParameterSpec } from '../../nn/parameters.ts';
+import { clippedSquare } from '../../nn/ppo-loss.ts';
 import type { PolicyTrainingOptions } from '../policies/options.ts';
 import { type AnswerLayout, answerBatches, createAnswerScorer, inOrder } from '../policies/rollouts.ts';
 import type { Completion } from '../reward-functions/reward-function.ts';

@@ -1,6 +1,6 @@
 /** Controls β, the cost of KL from the reference. */
 import { z } from 'zod';
-import { klEstimators } from '../../nn/index.ts';
+import { klEstimators } from '../../nn/ppo-loss.ts';
 
 const klControllers = ['fixed', 'adaptive', 'proportional'] as const;
 

@@ -14,20 +14,18 @@
  *
  * Run it: heed ppo --model runs/sft/model --reward runs/reward/model
  */
-import { exp, input, linear, logSoftmax, mul, neg, sub, sum, type Tensor } from '../../engine/index.ts';
+
+import { input, type Tensor } from '../../engine/graph.ts';
+import { exp, mul, neg, sub } from '../../engine/ops/elementwise.ts';
+import { linear } from '../../engine/ops/matmul.ts';
+import { logSoftmax } from '../../engine/ops/normalize.ts';
+import { sum } from '../../engine/ops/reduce.ts';
 import { HeedError } from '../../error.ts';
 import { createPackedTrainer, type PackedLoss } from '../../lm/packed-program.ts';
-import {
-  approximateKl,
-  clippedSurrogate,
-  type DecoderConfig,
-  exportOptimizer,
-  exportParameters,
-  headName,
-  importOptimizer,
-  importParameters,
-  partOf,
-} from '../../nn/index.ts';
+import { type DecoderConfig, headName } from '../../nn/decoder-config.ts';
+import { exportOptimizer, importOptimizer } from '../../nn/optimizer.ts';
+import { exportParameters, importParameters, partOf } from '../../nn/parameters.ts';
+import { approximateKl, clippedSurrogate } from '../../nn/ppo-loss.ts';
 import { random } from '../../random.ts';
 import type { PolicyAlgorithm } from '../policies/algorithm.ts';
 import { answerKl } from '../policies/kl.ts';

@@ -2,7 +2,7 @@
  * PPO-ptx (Ouyang et al. 2022, equation 2): the policy keeps learning pretraining texts, so that it does not forget
  * them.
  */
-import type { Arena } from '../../nn/index.ts';
+import type { Arena } from '../../nn/parameters.ts';
 import { gatherExamples, longestExample } from '../examples/examples.ts';
 import { createLikelihood } from '../supervised/likelihood.ts';
 import { datasetRows, type RowPosition } from '../supervised/rows.ts';

@@ -1,8 +1,9 @@
 /** A critic that is a head on the policy's own states: one program computes the losses and gradients of both. */
-import { add, mul, stopGradient, type Value } from '../../engine/index.ts';
+import { add, mul, stopGradient } from '../../engine/ops/elementwise.ts';
+import type { Value } from '../../engine/runtime.ts';
 import type { PackedLoss, PackedTrainer, Reading } from '../../lm/packed-program.ts';
 import { scoresOf } from '../../lm/packed-program.ts';
-import { type Arena, createArena, partOf } from '../../nn/index.ts';
+import { type Arena, createArena, partOf } from '../../nn/parameters.ts';
 import { createAnswerScorer } from '../policies/rollouts.ts';
 import type { LanguagePolicy } from '../training/policy.ts';
 import { adamw } from '../training/steps.ts';

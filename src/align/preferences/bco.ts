@@ -10,7 +10,7 @@
  * Run it: heed bco --model HuggingFaceTB/SmolLM2-135M-Instruct --data rated.jsonl
  */
 import { z } from 'zod';
-import { logSigmoid, mul, neg, sub } from '../../engine/index.ts';
+import { logSigmoid, mul, neg, sub } from '../../engine/ops/elementwise.ts';
 import { type Opener, openerOf } from '../training/input.ts';
 import type { PreferenceLearner } from './learner.ts';
 import { logRatios, meanReward, type PreferenceLoss } from './loss.ts';

@@ -13,7 +13,8 @@
  * Run it: heed cpo --model HuggingFaceTB/SmolLM2-135M-Instruct --data comparisons.jsonl
  */
 import { z } from 'zod';
-import { div, exp, mul, relu, square, sub, type Tensor } from '../../engine/index.ts';
+import type { Tensor } from '../../engine/graph.ts';
+import { div, exp, mul, relu, square, sub } from '../../engine/ops/elementwise.ts';
 import { type Opener, openerOf } from '../training/input.ts';
 import type { PreferenceLearner } from './learner.ts';
 import { type PreferenceLoss, pairs, smoothed } from './loss.ts';

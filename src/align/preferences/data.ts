@@ -1,6 +1,8 @@
 /** Preference data from a dataset or from the embedded world: pairs, or single rated completions. */
 import { createHash } from 'node:crypto';
-import { describeBadRow, type Format, type Message, type Place, type Row } from '../../data/index.ts';
+import { describeBadRow } from '../../data/dataset.ts';
+import type { Format, Message } from '../../data/format.ts';
+import type { Place, Row } from '../../data/row.ts';
 import type { Model } from '../../lm/model.ts';
 import type { Example } from '../../lm/packing.ts';
 import { seedFor } from '../../random.ts';

@@ -19,6 +19,8 @@
  *
  * Several losses can be added, each with a weight (Wang et al. 2024, MPO). Departure: ε works in `sigmoid_norm` too.
  */
+
+import type { Tensor } from '../../engine/graph.ts';
 import {
   add,
   cast,
@@ -30,22 +32,19 @@ import {
   logicalAnd,
   logicalOr,
   logSigmoid,
-  matmul,
   minimum,
   mul,
   neg,
-  oneHot,
-  range,
   relu,
-  reshape,
   sigmoid,
   square,
   stopGradient,
   sub,
-  sum,
-  type Tensor,
-  unsqueeze,
-} from '../../engine/index.ts';
+} from '../../engine/ops/elementwise.ts';
+import { oneHot } from '../../engine/ops/gather.ts';
+import { matmul } from '../../engine/ops/matmul.ts';
+import { sum } from '../../engine/ops/reduce.ts';
+import { range, reshape, unsqueeze } from '../../engine/ops/shape.ts';
 import { createRegistry, type NameOr } from '../../registry.ts';
 import { type Answers, logRatios, type PreferenceLoss, pairs, smoothed } from './loss.ts';
 

@@ -11,7 +11,7 @@
  * Run it: heed kto --model HuggingFaceTB/SmolLM2-135M-Instruct --data rated.jsonl
  */
 import { z } from 'zod';
-import { add, mul, sigmoid, sub } from '../../engine/index.ts';
+import { add, mul, sigmoid, sub } from '../../engine/ops/elementwise.ts';
 import { type Opener, openerOf } from '../training/input.ts';
 import type { PreferenceLearner } from './learner.ts';
 import { logRatios, type PreferenceLoss } from './loss.ts';

@@ -6,7 +6,8 @@
 import type { Disposables } from '../../disposables.ts';
 import type { Model } from '../../lm/model.ts';
 import { rowLengths } from '../../lm/packing.ts';
-import { exportOptimizer, exportParameters, importOptimizer, importParameters } from '../../nn/index.ts';
+import { exportOptimizer, importOptimizer } from '../../nn/optimizer.ts';
+import { exportParameters, importParameters } from '../../nn/parameters.ts';
 import { mean } from '../../run/intervals.ts';
 import { learnedTokens } from '../examples/examples.ts';
 import type { Reward } from '../reward-functions/reward-function.ts';

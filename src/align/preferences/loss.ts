@@ -1,20 +1,10 @@
 /** Building blocks of preference losses, and a program that computes a loss from plain numbers. */
-import {
-  add,
-  div,
-  type Graph,
-  input,
-  logSigmoid,
-  mean,
-  mul,
-  neg,
-  split,
-  stopGradient,
-  sub,
-  sum,
-  type Tensor,
-  trace,
-} from '../../engine/index.ts';
+
+import { type Graph, input, type Tensor } from '../../engine/graph.ts';
+import { add, div, logSigmoid, mul, neg, stopGradient, sub } from '../../engine/ops/elementwise.ts';
+import { mean, sum } from '../../engine/ops/reduce.ts';
+import { split } from '../../engine/ops/shape.ts';
+import { trace } from '../../engine/program.ts';
 
 /**
  * The completions of a batch, a number for each: [answers]. In pairs, all chosen ones come before all rejected ones.

@@ -14,7 +14,7 @@
 import { basename } from 'node:path';
 import { z } from 'zod';
 import { opening } from '../../disposables.ts';
-import { exportOptimizer, importOptimizer } from '../../nn/index.ts';
+import { exportOptimizer, importOptimizer } from '../../nn/optimizer.ts';
 import { choiceOf } from '../../registry.ts';
 import { mean } from '../../run/intervals.ts';
 import { listOf } from '../examples/examples.ts';

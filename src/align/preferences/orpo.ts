@@ -9,7 +9,8 @@
  * Run it: heed orpo --model HuggingFaceTB/SmolLM2-135M --data comparisons.jsonl
  */
 import { z } from 'zod';
-import { add, div, exp, log, logSigmoid, minimum, mul, neg, sub, type Tensor, tanh } from '../../engine/index.ts';
+import type { Tensor } from '../../engine/graph.ts';
+import { add, div, exp, log, logSigmoid, minimum, mul, neg, sub, tanh } from '../../engine/ops/elementwise.ts';
 import { type Opener, openerOf } from '../training/input.ts';
 import type { PreferenceLearner } from './learner.ts';
 import { type PreferenceLoss, pairs } from './loss.ts';

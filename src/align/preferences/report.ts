@@ -1,7 +1,9 @@
 /** The report of a training on preferences, from the run's folder. */
-import { type Report, readInfo, readMetrics, readSamples } from '../../run/index.ts';
+
 import { count, figure } from '../../run/progress.ts';
+import type { Report } from '../../run/report.ts';
 import { elapsed, type Lines, linesOver, subtitle, trainingAndHeldOut } from '../../run/report-parts.ts';
+import { readInfo, readMetrics, readSamples } from '../../run/run.ts';
 import { answersTable } from '../training/samples.ts';
 
 const STEPS = ['optimizer steps'];

@@ -1,5 +1,5 @@
 /** A training on preferences in a run's folder. */
-import type { TrainParts } from '../../run/index.ts';
+import type { TrainParts } from '../../run/drive.ts';
 import { recordAnswers } from '../training/samples.ts';
 import { type TrainedModel, trainModel } from '../training/train-model.ts';
 import type { PreferenceEvaluation } from './evaluation.ts';

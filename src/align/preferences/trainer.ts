@@ -1,20 +1,14 @@
 /** Computes a preference loss for a policy: its gradients on batches, and its value on held-out items. */
-import {
-  concat,
-  input,
-  linear,
-  logSoftmax,
-  logSumExp,
-  mul,
-  slice,
-  split,
-  stopGradient,
-  sub,
-  sum,
-  type Tensor,
-} from '../../engine/index.ts';
+
+import { input, type Tensor } from '../../engine/graph.ts';
+import { mul, stopGradient, sub } from '../../engine/ops/elementwise.ts';
+import { linear } from '../../engine/ops/matmul.ts';
+import { logSoftmax } from '../../engine/ops/normalize.ts';
+import { logSumExp, sum } from '../../engine/ops/reduce.ts';
+import { concat, slice, split } from '../../engine/ops/shape.ts';
 import { createPackedScorer, createPackedTrainer, type PackedLoss, type Reading } from '../../lm/packed-program.ts';
-import { type Arena, type DecoderConfig, headName } from '../../nn/index.ts';
+import { type DecoderConfig, headName } from '../../nn/decoder-config.ts';
+import type { Arena } from '../../nn/parameters.ts';
 import type { LanguagePolicy } from '../training/policy.ts';
 import { answerLogProbs, byAnswer, type ItemLayout, type Items, itemBatch, itemCount, sumByAnswer } from './batch.ts';
 import { answersOf, createLossProgram, type LossNumbers, type PreferenceLoss, readsOf } from './loss.ts';

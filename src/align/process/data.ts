@@ -1,6 +1,7 @@
 /** Completions in steps, each labeled right or wrong: from datasets, or from the embedded world. */
 import { createHash } from 'node:crypto';
-import { describeBadRow, type Row } from '../../data/index.ts';
+import { describeBadRow } from '../../data/dataset.ts';
+import type { Row } from '../../data/row.ts';
 import { HeedError } from '../../error.ts';
 import { type ChatMessage, encodeChat } from '../../lm/chat-template.ts';
 import type { Model } from '../../lm/model.ts';

@@ -5,7 +5,7 @@
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import type { TextOrMessages } from '../../data/index.ts';
+import type { TextOrMessages } from '../../data/format.ts';
 import { HeedError } from '../../error.ts';
 import { fileError, writeFileAtomic } from '../../files.ts';
 import type { ChatMessage } from '../../lm/chat-template.ts';

@@ -14,13 +14,15 @@
  */
 import { basename } from 'node:path';
 import type { z } from 'zod';
-import type { StepwiseRow } from '../../data/index.ts';
+import type { StepwiseRow } from '../../data/rows.ts';
 import { type Disposables, opening } from '../../disposables.ts';
-import { logSigmoid, mul, neg, sum } from '../../engine/index.ts';
+import { logSigmoid, mul, neg } from '../../engine/ops/elementwise.ts';
+import { sum } from '../../engine/ops/reduce.ts';
 import { createPackedTrainer, type PackedLoss, scoresOf } from '../../lm/packed-program.ts';
-import { exportOptimizer, exportParameters, importOptimizer, importParameters } from '../../nn/index.ts';
+import { exportOptimizer, importOptimizer } from '../../nn/optimizer.ts';
+import { exportParameters, importParameters } from '../../nn/parameters.ts';
 import { seedFor } from '../../random.ts';
-import type { Training } from '../../run/index.ts';
+import type { Training } from '../../run/training.ts';
 import { answersBatch, roomFor } from '../reward-model/loss.ts';
 import {
   type Beginning,

@@ -1,8 +1,10 @@
 /** The report of a process reward model's training, from the run's folder. */
-import { type Report, readInfo, readMetrics, readSamples, type Table } from '../../run/index.ts';
+
 import { percent } from '../../run/intervals.ts';
 import { count } from '../../run/progress.ts';
+import type { Report, Table } from '../../run/report.ts';
 import { elapsed, linesOver, subtitle, trainingAndHeldOut } from '../../run/report-parts.ts';
+import { readInfo, readMetrics, readSamples } from '../../run/run.ts';
 import { between } from '../reward-model/report.ts';
 import type { StepEvaluation } from './evaluation.ts';
 import type { ProcessEvaluationRow } from './train.ts';

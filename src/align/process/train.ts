@@ -1,5 +1,5 @@
 /** The training of a process reward model in a run's folder. */
-import type { TrainParts } from '../../run/index.ts';
+import type { TrainParts } from '../../run/drive.ts';
 import type { Share } from '../reward-model/evaluation.ts';
 import { stepMetrics, type TrainedModel, trainModel } from '../training/train-model.ts';
 import type { StepEvaluation } from './evaluation.ts';

@@ -1,5 +1,5 @@
 /** The interface of rewards: completions in, a number for each out, optionally with its parts and steps. */
-import type { Row } from '../../data/index.ts';
+import type { Row } from '../../data/row.ts';
 
 /** A completion of a prompt by a policy. */
 export interface Completion {

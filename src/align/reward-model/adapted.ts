@@ -6,7 +6,8 @@ import { realpathSync } from 'node:fs';
 import type { PullOptions } from '../../lm/hub.ts';
 import { loadAdapter } from '../../lm/lora.ts';
 import { baseFolder, type Model, modelFolder } from '../../lm/model.ts';
-import { loraLinear, weightedLinear } from '../../nn/index.ts';
+import { weightedLinear } from '../../nn/decoder.ts';
+import { loraLinear } from '../../nn/lora.ts';
 import { checkRewardModel, type RewardModel, readCalibration, rewardModelOf, type ScorerOptions } from './model.ts';
 
 interface AdaptedReward extends ScorerOptions {

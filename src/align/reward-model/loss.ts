@@ -9,29 +9,29 @@
  *
  * plus c (sᵢ + sⱼ)², averaged over the same pairs, which keeps scores near 0 (Eisenstein et al. 2023, §2).
  */
+
+import { constant, type Tensor } from '../../engine/graph.ts';
 import {
   add,
   cast,
-  constant,
   equal,
   greater,
   lessOrEqual,
   logicalAnd,
   logicalNot,
-  logSumExp,
   mul,
-  range,
   square,
   sub,
-  sum,
-  type Tensor,
-  unsqueeze,
   where,
-} from '../../engine/index.ts';
+} from '../../engine/ops/elementwise.ts';
+import { logSumExp, sum } from '../../engine/ops/reduce.ts';
+import { range, unsqueeze } from '../../engine/ops/shape.ts';
 import { createPackedTrainer, type PackedLoss, type PackedTrainerOptions, scoresOf } from '../../lm/packed-program.ts';
 import { type Example, type PackedBatch, packedBatches, rowLengths } from '../../lm/packing.ts';
-import type { Arena, DecoderConfig } from '../../nn/index.ts';
-import { choiceLosses, choiceModelSchema } from '../../preference/index.ts';
+import type { DecoderConfig } from '../../nn/decoder-config.ts';
+import type { Arena } from '../../nn/parameters.ts';
+import { choiceLosses } from '../../preference/choice-loss.ts';
+import { choiceModelSchema } from '../../preference/choice-model.ts';
 
 /** Names of the losses of rankings. */
 export const rankingLosses = ['bradley-terry', 'plackett-luce'] as const;

@@ -1,6 +1,7 @@
 /** Rankings of completions from datasets: comparisons, ranked or rated lists, and rated completions, one per row. */
 import { createHash } from 'node:crypto';
-import type { Format, Place, Row } from '../../data/index.ts';
+import type { Format } from '../../data/format.ts';
+import type { Place, Row } from '../../data/row.ts';
 import { HeedError } from '../../error.ts';
 import type { Model } from '../../lm/model.ts';
 import type { Example } from '../../lm/packing.ts';

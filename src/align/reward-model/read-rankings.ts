@@ -1,6 +1,6 @@
 /** Reads the data of a reward model: from datasets, or comparisons from the embedded world. */
 import type { z } from 'zod';
-import { describeBadRow } from '../../data/index.ts';
+import { describeBadRow } from '../../data/dataset.ts';
 import type { Model } from '../../lm/model.ts';
 import { seedFor } from '../../random.ts';
 import { longestExample } from '../examples/examples.ts';

@@ -1,9 +1,10 @@
 /** The report of a reward model's training, from the run's folder, and the parts that other reports share. */
 
-import { type Report, readInfo, readMetrics, readSamples, type Section } from '../../run/index.ts';
 import { percent } from '../../run/intervals.ts';
 import { count } from '../../run/progress.ts';
+import type { Report, Section } from '../../run/report.ts';
 import { elapsed, linesOver, subtitle, trainingAndHeldOut } from '../../run/report-parts.ts';
+import { readInfo, readMetrics, readSamples } from '../../run/run.ts';
 import type { RewardEvaluation, Share } from './evaluation.ts';
 import type { RewardEvaluationRow } from './train.ts';
 

@@ -15,12 +15,13 @@
  */
 import { basename, join } from 'node:path';
 import type { z } from 'zod';
-import type { PreferenceRow, RankingRow, RatedRow, UnpairedPreferenceRow } from '../../data/index.ts';
+import type { PreferenceRow, RankingRow, RatedRow, UnpairedPreferenceRow } from '../../data/rows.ts';
 import { type Disposables, opening } from '../../disposables.ts';
 import type { Example } from '../../lm/packing.ts';
-import { exportOptimizer, exportParameters, importOptimizer, importParameters } from '../../nn/index.ts';
+import { exportOptimizer, importOptimizer } from '../../nn/optimizer.ts';
+import { exportParameters, importParameters } from '../../nn/parameters.ts';
 import { seedFor } from '../../random.ts';
-import type { Training } from '../../run/index.ts';
+import type { Training } from '../../run/training.ts';
 import { type Input, type Live, type Opener, openerOf, openModel, openTemplated } from '../training/input.ts';
 import { checkSameData } from '../training/progress.ts';
 import { adamw, evaluationIsDue, itemsOfStep, parameterCount, rates } from '../training/steps.ts';

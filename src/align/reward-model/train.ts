@@ -1,5 +1,5 @@
 /** The training of a reward model in a run's folder. */
-import type { TrainParts } from '../../run/index.ts';
+import type { TrainParts } from '../../run/drive.ts';
 import { stepMetrics, type TrainedModel, trainModel } from '../training/train-model.ts';
 import { type RewardLearner, type RewardStep, type RewardStepEvaluation, rewardEvaluationMetrics } from './reward.ts';
 

@@ -2,15 +2,9 @@
 import type { SaveOptions } from '../../lm/checkpoint.ts';
 import { SCORE } from '../../lm/layout.ts';
 import { saveAdapter } from '../../lm/lora.ts';
-import {
-  type Arena,
-  createParameters,
-  type Linear,
-  loraLinear,
-  loraParameters,
-  mergeLora,
-  weightedLinear,
-} from '../../nn/index.ts';
+import { type Linear, weightedLinear } from '../../nn/decoder.ts';
+import { loraLinear, loraParameters, mergeLora } from '../../nn/lora.ts';
+import { type Arena, createParameters } from '../../nn/parameters.ts';
 import { random } from '../../random.ts';
 import type { Weights } from '../training/policy.ts';
 import { copyOf, type LoraSettings, loraOptions } from '../training/trainable.ts';

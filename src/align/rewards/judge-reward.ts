@@ -1,15 +1,15 @@
 /** Evaluates a reward model, or an ensemble, on comparisons that it was not trained on: `heed eval reward`. */
 import { z } from 'zod';
-import {
-  type Data,
-  describeBadRow,
-  type Message,
-  type PreferenceRow,
-  type PromptCompletionRow,
-  type RankingRow,
-  type RatedRow,
-  type UnpairedPreferenceRow,
-} from '../../data/index.ts';
+import { describeBadRow } from '../../data/dataset.ts';
+import type { Message } from '../../data/format.ts';
+import type {
+  Data,
+  PreferenceRow,
+  PromptCompletionRow,
+  RankingRow,
+  RatedRow,
+  UnpairedPreferenceRow,
+} from '../../data/rows.ts';
 import { Disposables } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
 import { chatTemplateSchema, templatedModel } from '../../lm/built-in-templates.ts';

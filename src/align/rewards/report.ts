@@ -1,6 +1,8 @@
 /** The report of a reward's evaluation. */
-import { type Report, readInfo, readSamples, type Section } from '../../run/index.ts';
+
 import { percent } from '../../run/intervals.ts';
+import type { Report, Section } from '../../run/report.ts';
+import { readInfo, readSamples } from '../../run/run.ts';
 import type { Drift } from '../reward-model/evaluation.ts';
 import { evaluationSections, summaryOf } from '../reward-model/report.ts';
 import type { JudgmentRow } from './judge-reward.ts';

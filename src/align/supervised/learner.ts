@@ -2,7 +2,8 @@
 import type { Disposables } from '../../disposables.ts';
 import { createGenerator, type GeneratedCompletion } from '../../lm/generate.ts';
 import type { Model } from '../../lm/model.ts';
-import { exportOptimizer, exportParameters, importOptimizer, importParameters } from '../../nn/index.ts';
+import { exportOptimizer, importOptimizer } from '../../nn/optimizer.ts';
+import { exportParameters, importParameters } from '../../nn/parameters.ts';
 import { seedFor } from '../../random.ts';
 import type { Examples } from '../examples/examples.ts';
 import type { LanguageTrainingOptions } from '../training/options.ts';

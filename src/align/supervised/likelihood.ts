@@ -5,7 +5,9 @@
  *
  * All tokens have the same weight, whichever row or part of the batch they are in.
  */
-import { mul, neg, sum, type Value } from '../../engine/index.ts';
+import { mul, neg } from '../../engine/ops/elementwise.ts';
+import { sum } from '../../engine/ops/reduce.ts';
+import type { Value } from '../../engine/runtime.ts';
 import {
   createPackedScorer,
   createPackedTrainer,
@@ -14,7 +16,9 @@ import {
   type PackedTrainerOptions,
 } from '../../lm/packed-program.ts';
 import { type Example, packedBatch, packSequences } from '../../lm/packing.ts';
-import type { Arena, DecoderConfig, Linear } from '../../nn/index.ts';
+import type { Linear } from '../../nn/decoder.ts';
+import type { DecoderConfig } from '../../nn/decoder-config.ts';
+import type { Arena } from '../../nn/parameters.ts';
 import type { Examples } from '../examples/examples.ts';
 
 /** −Σ weight · log p: with weights of 1/n, the mean over a batch that may be run in parts. */

@@ -10,14 +10,15 @@
  */
 import { z } from 'zod';
 import { textsOf } from '../../data/content.ts';
-import type { DatasetRow, MessagesRow, PromptCompletionRow, TextRow } from '../../data/index.ts';
+import type { DatasetRow } from '../../data/dataset.ts';
+import type { MessagesRow, PromptCompletionRow, TextRow } from '../../data/rows.ts';
 import { Disposables } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
 import { trainBpe } from '../../lm/bpe-trainer.ts';
 import { withChatTemplate } from '../../lm/built-in-templates.ts';
 import { createModel, modelFolder } from '../../lm/model.ts';
 import { loadTokenizer, type Tokenizer, tokenizerFrom } from '../../lm/tokenizer.ts';
-import type { DecoderConfig } from '../../nn/index.ts';
+import type { DecoderConfig } from '../../nn/decoder-config.ts';
 import { encodeRow } from '../examples/encode.ts';
 import { fingerprint, gatherExamples, holdOut, listOf, subset } from '../examples/examples.ts';
 import { type Input, type Live, type Opener, openerOf, openSource, readSource } from '../training/input.ts';

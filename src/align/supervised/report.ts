@@ -1,7 +1,10 @@
 /** The report of a training by maximum likelihood, from the run's folder. */
-import { type LineChart, type MetricsRow, type Report, readInfo, readMetrics, readSamples } from '../../run/index.ts';
+
 import { count } from '../../run/progress.ts';
+import type { LineChart } from '../../run/report/line-chart.ts';
+import type { Report } from '../../run/report.ts';
 import { elapsed, linesOver, seriesOf, subtitle, trainingAndHeldOut } from '../../run/report-parts.ts';
+import { type MetricsRow, readInfo, readMetrics, readSamples } from '../../run/run.ts';
 import { answersTable } from '../training/samples.ts';
 
 const STEPS = ['optimizer steps'];

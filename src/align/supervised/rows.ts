@@ -1,5 +1,5 @@
 /** Rows of examples in training order: an endless sequence that depends on the seed only and can resume anywhere. */
-import { epochOrder } from '../../data/index.ts';
+import { epochOrder } from '../../data/order.ts';
 import { type Example, packSequences } from '../../lm/packing.ts';
 import { random } from '../../random.ts';
 import type { Examples } from '../examples/examples.ts';

@@ -12,13 +12,9 @@
  */
 import { basename } from 'node:path';
 import { z } from 'zod';
-import {
-  type BadRow,
-  describeBadRow,
-  type MessagesRow,
-  type PromptCompletionRow,
-  type TextRow,
-} from '../../data/index.ts';
+import { describeBadRow } from '../../data/dataset.ts';
+import type { BadRow } from '../../data/row.ts';
+import type { MessagesRow, PromptCompletionRow, TextRow } from '../../data/rows.ts';
 import { opening } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
 import { embeddedModel, type Model } from '../../lm/model.ts';

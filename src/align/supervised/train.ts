@@ -1,5 +1,7 @@
 /** The training of a language model by maximum likelihood in a run's folder. */
-import type { Training, TrainParts } from '../../run/index.ts';
+
+import type { TrainParts } from '../../run/drive.ts';
+import type { Training } from '../../run/training.ts';
 import type { LanguageTrainingOptions } from '../training/options.ts';
 import { recordAnswers } from '../training/samples.ts';
 import { stepMetrics, type TrainedModel, trainModel } from '../training/train-model.ts';

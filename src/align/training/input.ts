@@ -4,18 +4,17 @@
  * options alone.
  */
 import { z } from 'zod';
+import { type DatasetOptions, readDataset } from '../../data/dataset.ts';
 import {
   collectRows,
   type Data,
-  type DatasetOptions,
   isRows,
   type MessagesRow,
   type PreferenceRow,
   type PromptCompletionRow,
   type PromptRow,
-  readDataset,
   type TextRow,
-} from '../../data/index.ts';
+} from '../../data/rows.ts';
 import type { Disposables } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
 import { withChatTemplate } from '../../lm/built-in-templates.ts';

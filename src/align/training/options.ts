@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { chatTemplateSchema } from '../../lm/built-in-templates.ts';
 import { FLOAT_DTYPES } from '../../lm/floats.ts';
-import { schedules } from '../../nn/index.ts';
+import { schedules } from '../../nn/schedule.ts';
 
 const whole = (least: number) => z.number().int().min(least);
 

@@ -1,8 +1,8 @@
 /** A language model to train as a policy, and the frozen reference that its KL is measured from. */
-import type { Value } from '../../engine/index.ts';
+import type { Value } from '../../engine/runtime.ts';
 import { HeedError } from '../../error.ts';
 import type { Model } from '../../lm/model.ts';
-import type { DecoderConfig } from '../../nn/index.ts';
+import type { DecoderConfig } from '../../nn/decoder-config.ts';
 import { parameterCount } from './steps.ts';
 import { copyOf, type LoraSettings, loraOptions, type Trained, trainedPart } from './trainable.ts';
 

@@ -1,6 +1,8 @@
 /** Completions of evaluations, to read: rows of samples.jsonl, and the report's table of the first and the last. */
-import type { Run, Section } from '../../run/index.ts';
+
 import { figure } from '../../run/progress.ts';
+import type { Section } from '../../run/report.ts';
+import type { Run } from '../../run/run.ts';
 
 /** A completion of an evaluation. */
 export interface SampleAnswer {

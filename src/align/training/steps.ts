@@ -1,8 +1,10 @@
 /**
  * What all trainings of language models share: the optimizer, learning rate, order of items, and times of evaluations.
  */
-import { epochOrder } from '../../data/index.ts';
-import { type Arena, createOptimizer, learningRate, type Optimizer } from '../../nn/index.ts';
+import { epochOrder } from '../../data/order.ts';
+import { createOptimizer, type Optimizer } from '../../nn/optimizer.ts';
+import type { Arena } from '../../nn/parameters.ts';
+import { learningRate } from '../../nn/schedule.ts';
 import type { LanguageTrainingOptions } from './options.ts';
 
 type Settings = Pick<

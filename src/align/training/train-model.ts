@@ -1,6 +1,6 @@
 /** The training of a model in a run's folder: writes metrics, samples, and the last and the best model. */
 import { join } from 'node:path';
-import { type Drivable, driveRun, type TrainParts } from '../../run/index.ts';
+import { type Drivable, driveRun, type TrainParts } from '../../run/drive.ts';
 
 /** What every training of a model in a run's folder results in. */
 export interface TrainedModel {

@@ -1,21 +1,13 @@
 /** The trained part of a model: all its weights, or low-rank adapters over frozen weights (Hu et al. 2021). */
 import { join } from 'node:path';
 import { z } from 'zod';
-import type { Value } from '../../engine/index.ts';
+import type { Value } from '../../engine/runtime.ts';
 import type { SaveOptions } from '../../lm/checkpoint.ts';
 import { saveAdapter } from '../../lm/lora.ts';
 import { type Model, saveModel } from '../../lm/model.ts';
-import {
-  type Arena,
-  createArena,
-  createParameters,
-  type Linear,
-  type LoraOptions,
-  loraLinear,
-  loraParameters,
-  mergeLora,
-  weightedLinear,
-} from '../../nn/index.ts';
+import { type Linear, weightedLinear } from '../../nn/decoder.ts';
+import { type LoraOptions, loraLinear, loraParameters, mergeLora } from '../../nn/lora.ts';
+import { type Arena, createArena, createParameters } from '../../nn/parameters.ts';
 import { random } from '../../random.ts';
 
 /** Schema of the options of LoRA adapters. */

@@ -1,6 +1,6 @@
 /** The training that a verb such as `dpo(…)` returns, and its result. */
 import type { Model } from '../../lm/model.ts';
-import { createTraining, type Steps, type Training } from '../../run/index.ts';
+import { createTraining, type Steps, type Training } from '../../run/training.ts';
 
 /** The result of every training. */
 export interface TrainingResult {

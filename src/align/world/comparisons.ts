@@ -1,13 +1,15 @@
 /**
  * Comparisons in the embedded world of reviews: a model's own completions, compared by a teacher with the true reward.
  */
-import type { Row } from '../../data/index.ts';
-import { type ReviewPrompt, reviewPrompts, trueReward } from '../../data/reviews/index.ts';
+
+import { type ReviewPrompt, reviewPrompts } from '../../data/reviews/demonstrations.ts';
+import { trueReward } from '../../data/reviews/reward.ts';
+import type { Row } from '../../data/row.ts';
 import { HeedError } from '../../error.ts';
 import { encodeChat } from '../../lm/chat-template.ts';
 import { createGenerator } from '../../lm/generate.ts';
 import type { Model } from '../../lm/model.ts';
-import { parseTeacher } from '../../preference/index.ts';
+import { parseTeacher } from '../../preference/synthetic-teacher.ts';
 import { random, seedFor } from '../../random.ts';
 
 /** Maximum tokens of a completion: more than any review of the world has. */

@@ -1,15 +1,13 @@
 /**
  * The embedded world of reviews as data: texts for pretraining, demonstrations, prompts, and metrics of completions.
  */
-import type { Row } from '../../data/index.ts';
-import {
-  demonstration,
-  describeTexts,
-  review,
-  reviewPrompts,
-  reviewTokenizer,
-  trueReward,
-} from '../../data/reviews/index.ts';
+
+import { demonstration, reviewPrompts } from '../../data/reviews/demonstrations.ts';
+import { describeTexts } from '../../data/reviews/describe.ts';
+import { review } from '../../data/reviews/generate.ts';
+import { trueReward } from '../../data/reviews/reward.ts';
+import { reviewTokenizer } from '../../data/reviews/tokenizer.ts';
+import type { Row } from '../../data/row.ts';
 import { encodeChat } from '../../lm/chat-template.ts';
 import type { GeneratedCompletion } from '../../lm/generate.ts';
 import { type Tokenizer, tokenizerFrom } from '../../lm/tokenizer.ts';

@@ -1,11 +1,9 @@
 /** Rewards of the embedded world: the true reward, each of its parts, and the share of good sentences. */
-import {
-  goodSentences,
-  type ReviewPrompt,
-  type RewardParts,
-  sentencesOf,
-  trueReward,
-} from '../../data/reviews/index.ts';
+
+import type { ReviewPrompt } from '../../data/reviews/demonstrations.ts';
+import { sentencesOf } from '../../data/reviews/recognize.ts';
+import { type RewardParts, trueReward } from '../../data/reviews/reward.ts';
+import { goodSentences } from '../../data/reviews/sentences.ts';
 import { HeedError } from '../../error.ts';
 import type { Completion, Reward, Scores, StepReward } from '../reward-functions/reward-function.ts';
 import { reviewPromptIn } from './comparisons.ts';

@@ -1,6 +1,9 @@
 /** Completions in steps in the embedded world: a model's own, whose steps are sentences. */
-import type { Row } from '../../data/index.ts';
-import { goodSentences, reviewPrompts, sentencesOf } from '../../data/reviews/index.ts';
+
+import { reviewPrompts } from '../../data/reviews/demonstrations.ts';
+import { sentencesOf } from '../../data/reviews/recognize.ts';
+import { goodSentences } from '../../data/reviews/sentences.ts';
+import type { Row } from '../../data/row.ts';
 import { encodeChat } from '../../lm/chat-template.ts';
 import { createGenerator } from '../../lm/generate.ts';
 import type { Model } from '../../lm/model.ts';

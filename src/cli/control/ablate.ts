@@ -1,7 +1,7 @@
 /** heed ablate: what each part of learning from preferences contributes. */
 import type { Command } from 'commander';
 import { duration } from '../../run/progress.ts';
-import type { AblationResult } from '../../sweep/index.ts';
+import type { AblationResult } from '../../sweep/ablate.ts';
 import { measured, reachedOf } from '../../sweep/report-parts.ts';
 import { addTraining } from '../run/run-training.ts';
 

@@ -1,6 +1,6 @@
 /** heed envs: the environments that work on this machine. */
 import type { Command } from 'commander';
-import { listEnvironments } from '../../env/index.ts';
+import { listEnvironments } from '../../env/open/list.ts';
 import { createOutput } from '../program/output.ts';
 
 const WIDTH = 110;

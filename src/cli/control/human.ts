@@ -1,13 +1,10 @@
 /** People as the teacher of heed train: they compare clips of the agent while it trains. */
-import {
-  clipsOf,
-  type Learner,
-  openLearner,
-  type Segment,
-  trainFromPreferences,
-  trainSchema,
-} from '../../control/index.ts';
-import type { StageTraining } from '../../pipeline/index.ts';
+import { clipsOf } from '../../control/clips.ts';
+import { openLearner } from '../../control/learn.ts';
+import type { Learner } from '../../control/learner.ts';
+import type { Segment } from '../../control/segments.ts';
+import { trainFromPreferences, trainSchema } from '../../control/train.ts';
+import type { StageTraining } from '../../pipeline/trainings.ts';
 import { besidePeople, type TeacherToCome, teacherToCome } from '../people/people.ts';
 
 /** The training; if `teacher` is "human", with a studio where people answer. */

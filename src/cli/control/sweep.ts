@@ -1,7 +1,7 @@
 /** heed sweep: which settings need the fewest labels. */
 import type { Command } from 'commander';
 import { duration } from '../../run/progress.ts';
-import type { SweepResult } from '../../sweep/index.ts';
+import type { SweepResult } from '../../sweep/sweep.ts';
 import { needed, neededInterval } from '../../sweep/sweep-report.ts';
 import { addTraining } from '../run/run-training.ts';
 

@@ -1,6 +1,6 @@
 /** heed train: learn from preferences. */
 import type { Command } from 'commander';
-import type { LearnRunResult } from '../../control/index.ts';
+import type { LearnRunResult } from '../../control/train.ts';
 import { duration } from '../../run/progress.ts';
 import { portOf } from '../people/studio.ts';
 import { addTraining } from '../run/run-training.ts';

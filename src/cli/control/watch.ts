@@ -7,7 +7,7 @@ import type { Command } from 'commander';
 import { watchPage, watchSchema } from '../../control/watch.ts';
 import { HeedError, messageOf } from '../../error.ts';
 import { writeFileAtomic } from '../../files.ts';
-import { renderReport } from '../../run/index.ts';
+import { renderReport } from '../../run/report.ts';
 import { addFlags, settingsFrom } from '../program/flags.ts';
 import { address, createOutput } from '../program/output.ts';
 import { checking, UsageError } from '../program/usage.ts';

@@ -2,26 +2,15 @@
 import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
-import {
-  type BadRow,
-  check,
-  convertRow,
-  type DatasetOptions,
-  dataFiles,
-  describeBadRow,
-  type Format,
-  formats,
-  inspect,
-  type Lengths,
-  placeInWords,
-  type Row,
-  readDataset,
-  type Split,
-  splitDataset,
-  splitSchema,
-  splits,
-  writeDataset,
-} from '../../data/index.ts';
+import { check } from '../../data/check.ts';
+import { convertRow } from '../../data/convert.ts';
+import { type DatasetOptions, describeBadRow, readDataset } from '../../data/dataset.ts';
+import { type Format, formats } from '../../data/format.ts';
+import { inspect, type Lengths } from '../../data/inspect.ts';
+import { dataFiles } from '../../data/paths.ts';
+import { type BadRow, placeInWords, type Row } from '../../data/row.ts';
+import { type Split, splitDataset, splitSchema, splits } from '../../data/split.ts';
+import { writeDataset } from '../../data/write.ts';
 import { fileError } from '../../files.ts';
 import { loadTokenizer } from '../../lm/tokenizer.ts';
 import { addFlags, settingsFrom } from '../program/flags.ts';

@@ -1,7 +1,10 @@
 /** Whether heed can run on this machine, one check per line. */
 import { statfsSync } from 'node:fs';
 import { availableParallelism, freemem, totalmem } from 'node:os';
-import { executionProviders, input, matmul, runtime, trace, Value } from '../../engine/index.ts';
+import { input } from '../../engine/graph.ts';
+import { matmul } from '../../engine/ops/matmul.ts';
+import { trace } from '../../engine/program.ts';
+import { executionProviders, runtime, Value } from '../../engine/runtime.ts';
 import { HeedError, messageOf } from '../../error.ts';
 
 export interface Check {

@@ -2,7 +2,8 @@
 import { basename } from 'node:path';
 import type { Command } from 'commander';
 import { evaluationReport, type JudgmentRow, judgeReward, rewardJudgmentSchema } from '../../align/parts.ts';
-import { createRun, writeReport } from '../../run/index.ts';
+import { writeReport } from '../../run/report.ts';
+import { createRun } from '../../run/run.ts';
 import { formatAccuracy } from '../language/reward.ts';
 import { pullProgress } from '../models/pull.ts';
 import { addFlags, settingsFrom } from '../program/flags.ts';

@@ -1,7 +1,7 @@
 /** People compare a policy's completions while it trains: --ask-people of the commands that train one. */
 import type { Completion, PolicyTrainingOptions } from '../../align/parts.ts';
-import type { Content } from '../../feedback/index.ts';
-import type { StageTraining } from '../../pipeline/index.ts';
+import type { Content } from '../../feedback/judgment.ts';
+import type { StageTraining } from '../../pipeline/trainings.ts';
 import { besidePeople, type TeacherToCome, teacherToCome } from '../people/people.ts';
 
 /** The training; if `askPeople` is set, with a studio where people answer. */

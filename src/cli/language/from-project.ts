@@ -2,10 +2,13 @@
  * Trains a reward model on a project's judgments. They are exported into the run's folder, which a resumed run reads.
  */
 import { join } from 'node:path';
-import { type Row, writeDataset } from '../../data/index.ts';
+import type { Row } from '../../data/row.ts';
+import { writeDataset } from '../../data/write.ts';
 import { HeedError } from '../../error.ts';
-import { exportRows, findProject, type Merge, openDatabase } from '../../feedback/index.ts';
-import type { StageLearner, StageTraining } from '../../pipeline/index.ts';
+import { findProject } from '../../feedback/project.ts';
+import { openDatabase } from '../../feedback/store/database.ts';
+import { exportRows, type Merge } from '../../feedback/transfer/export.ts';
+import type { StageLearner, StageTraining } from '../../pipeline/trainings.ts';
 import { UsageError } from '../program/usage.ts';
 
 export interface ProjectFlags {

@@ -7,7 +7,7 @@ import { writeFileAtomic } from '../../files.ts';
 import { chatTemplateSchema } from '../../lm/built-in-templates.ts';
 import { type ChatMessage, encodeChat } from '../../lm/chat-template.ts';
 import { createGenerator, generateSchema } from '../../lm/generate.ts';
-import type { Bits } from '../../nn/index.ts';
+import type { Bits } from '../../nn/quantize.ts';
 import { seedFor } from '../../random.ts';
 import { addFlags, settingsFrom } from '../program/flags.ts';
 import { createOutput } from '../program/output.ts';

@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
-import { loadPolicy, loadReward } from '../../control/index.ts';
+import { loadReward } from '../../control/load-reward.ts';
 import { HeedError } from '../../error.ts';
 import { fileError, writeFileAtomic } from '../../files.ts';
 import { exportOnnx } from '../../lm/export.ts';
@@ -10,7 +10,8 @@ import { FLOAT_DTYPES, type FloatDtype } from '../../lm/floats.ts';
 import { loadAdapter, mergeAdapter } from '../../lm/lora.ts';
 import { loadModel, saveModel } from '../../lm/model.ts';
 import { saveTokenizer } from '../../lm/tokenizer.ts';
-import { readInfo } from '../../run/index.ts';
+import { loadPolicy } from '../../rl/load-policy.ts';
+import { readInfo } from '../../run/run.ts';
 import { createOutput, table } from '../program/output.ts';
 import { UsageError } from '../program/usage.ts';
 import { pullProgress } from './pull.ts';

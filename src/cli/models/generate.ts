@@ -1,13 +1,13 @@
 /** heed generate: completions of prompts. */
 import type { Command } from 'commander';
-import { readDataset } from '../../data/index.ts';
+import { readDataset } from '../../data/dataset.ts';
 import { chatTemplateSchema } from '../../lm/built-in-templates.ts';
 import { type ChatMessage, encodeChat } from '../../lm/chat-template.ts';
 import { createGenerator, type GenerateOptions, generateSchema } from '../../lm/generate.ts';
 import { resolveDataset } from '../../lm/hub.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
-import type { Bits } from '../../nn/index.ts';
-import { createProgress } from '../../run/index.ts';
+import type { Bits } from '../../nn/quantize.ts';
+import { createProgress } from '../../run/progress.ts';
 import { addFlags, settingsFrom } from '../program/flags.ts';
 import { listenForInterrupt } from '../program/interrupt.ts';
 import { createOutput } from '../program/output.ts';

@@ -2,7 +2,7 @@
 import { Option } from 'commander';
 import { templatedModel } from '../../lm/built-in-templates.ts';
 import { loadModel, loadWeights, type Model } from '../../lm/model.ts';
-import type { Bits } from '../../nn/index.ts';
+import type { Bits } from '../../nn/quantize.ts';
 import { UsageError } from '../program/usage.ts';
 import { pullProgress } from './pull.ts';
 

@@ -1,8 +1,7 @@
 /** heed pull: downloads a model or dataset from the Hub into the local cache. */
 import type { Command } from 'commander';
 import { hubName, type PullOptions, pull } from '../../lm/hub.ts';
-import { createProgress, type Progress } from '../../run/index.ts';
-import { count } from '../../run/progress.ts';
+import { count, createProgress, type Progress } from '../../run/progress.ts';
 import { listenForInterrupt } from '../program/interrupt.ts';
 import { createOutput, table } from '../program/output.ts';
 import { checking } from '../program/usage.ts';

@@ -1,35 +1,23 @@
 /** heed feedback: items and judgments in a store. */
 import { type Command, Option } from 'commander';
 import { membersOf } from '../../align/parts.ts';
-import { writeDataset } from '../../data/index.ts';
+import { writeDataset } from '../../data/write.ts';
 import { HeedError } from '../../error.ts';
 import {
   addPerson,
   changeToken,
-  countedJudgments,
-  countRows,
-  coverageOf,
-  createProject,
-  type Database,
-  type ExportFormat,
-  exportFormats,
-  exportRows,
   findPerson,
-  findProject,
-  importItems,
   listPeople,
-  type Merge,
-  merges,
-  openDatabase,
   type Person,
   type PersonRole,
-  type Project,
-  type ProjectInput,
-  qualityOf,
   roles,
-  settingsSchema,
-} from '../../feedback/index.ts';
-import { createProgress, type Progress } from '../../run/index.ts';
+} from '../../feedback/people.ts';
+import { createProject, findProject, type Project, type ProjectInput, settingsSchema } from '../../feedback/project.ts';
+import { countedJudgments, coverageOf, qualityOf } from '../../feedback/quality/quality.ts';
+import { type Database, openDatabase } from '../../feedback/store/database.ts';
+import { type ExportFormat, exportFormats, exportRows, type Merge, merges } from '../../feedback/transfer/export.ts';
+import { countRows, importItems } from '../../feedback/transfer/import.ts';
+import { createProgress, type Progress } from '../../run/progress.ts';
 import { addFlags, settingsFrom } from '../program/flags.ts';
 import { createOutput, type Output, table } from '../program/output.ts';
 import { checking } from '../program/usage.ts';

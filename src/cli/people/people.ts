@@ -1,17 +1,10 @@
 /** People beside a training: they answer its queries in a project of the studio. */
 import { dirname, join } from 'node:path';
-import {
-  createHumanTeacher,
-  createProject,
-  type Database,
-  type HumanTeacherOptions,
-  listProjects,
-  openDatabase,
-  type Project,
-  type ProjectInput,
-} from '../../feedback/index.ts';
-import type { Teacher } from '../../preference/index.ts';
-import type { Run } from '../../run/index.ts';
+import { createProject, listProjects, type Project, type ProjectInput } from '../../feedback/project.ts';
+import { type Database, openDatabase } from '../../feedback/store/database.ts';
+import { createHumanTeacher, type HumanTeacherOptions } from '../../feedback/teacher.ts';
+import type { Teacher } from '../../preference/teacher.ts';
+import type { Run } from '../../run/run.ts';
 import { DEFAULT_STORE } from './feedback.ts';
 import { startStudioThread } from './studio-thread.ts';
 

@@ -2,7 +2,10 @@
 import { type OpenReward, openReward, type Reward } from '../../align/parts.ts';
 import { Disposables } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
-import { type Content, type Database, type Project, setPriorities } from '../../feedback/index.ts';
+import { setPriorities } from '../../feedback/items/items.ts';
+import type { Content } from '../../feedback/judgment.ts';
+import type { Project } from '../../feedback/project.ts';
+import type { Database } from '../../feedback/store/database.ts';
 
 /** Items scored at a time. */
 const AT_ONCE = 64;

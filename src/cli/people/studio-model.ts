@@ -1,5 +1,5 @@
 /** The model that people chat with in the studio. */
-import type { ChatMessage, ChatModel, Piece } from '../../feedback/index.ts';
+import type { ChatMessage, ChatModel, Piece } from '../../feedback/server/chat.ts';
 import { encodeChat } from '../../lm/chat-template.ts';
 import { createGenerator } from '../../lm/generate.ts';
 import { openModelByFlags } from '../models/open-model.ts';

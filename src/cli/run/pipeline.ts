@@ -1,23 +1,19 @@
 /** heed pipeline: runs several trainings and evaluations in order, with one report. */
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
-import { runtime } from '../../engine/index.ts';
+import { runtime } from '../../engine/runtime.ts';
 import { messageOf } from '../../error.ts';
 import { fileError } from '../../files.ts';
-import {
-  changeCourse,
-  checkRecipe,
-  createPipeline,
-  defaultRecipe,
-  type PipelineResult,
-  pipelineReport,
-  progressOf,
-  runPipeline,
-} from '../../pipeline/index.ts';
+import { defaultRecipe } from '../../pipeline/default-recipe.ts';
+import { createPipeline, type PipelineResult, runPipeline } from '../../pipeline/pipeline.ts';
+import { checkRecipe } from '../../pipeline/recipe.ts';
+import { pipelineReport } from '../../pipeline/report.ts';
+import { changeCourse, progressOf } from '../../pipeline/state.ts';
 import { loadPlugins } from '../../plugins.ts';
-import { createProgress, openRun, type Run, readInfo, writeReport } from '../../run/index.ts';
 import { percent } from '../../run/intervals.ts';
-import { duration, figure } from '../../run/progress.ts';
+import { createProgress, duration, figure } from '../../run/progress.ts';
+import { writeReport } from '../../run/report.ts';
+import { openRun, type Run, readInfo } from '../../run/run.ts';
 import { pullProgress } from '../models/pull.ts';
 import { listenForInterrupt } from '../program/interrupt.ts';
 import { address, createOutput, table } from '../program/output.ts';

@@ -1,8 +1,10 @@
 /** heed report: (re)write a run's report.html. */
 import type { Command } from 'commander';
 import { HeedError } from '../../error.ts';
-import { pipelineReport, trainings } from '../../pipeline/index.ts';
-import { type Report, readInfo, writeReport } from '../../run/index.ts';
+import { pipelineReport } from '../../pipeline/report.ts';
+import { trainings } from '../../pipeline/trainings.ts';
+import { type Report, writeReport } from '../../run/report.ts';
+import { readInfo } from '../../run/run.ts';
 import { address, createOutput } from '../program/output.ts';
 
 const reports: Record<string, (folder: string) => Report> = {

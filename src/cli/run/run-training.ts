@@ -1,13 +1,15 @@
 /** What the commands that train share: settings from flags, the run's folder, progress, Ctrl-C, the report. */
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { runtime } from '../../engine/index.ts';
+import { runtime } from '../../engine/runtime.ts';
 import { HeedError, messageOf } from '../../error.ts';
 import { faultsIn } from '../../options.ts';
-import { type StageLearner, type StageTraining, trainings } from '../../pipeline/index.ts';
+import { type StageLearner, type StageTraining, trainings } from '../../pipeline/trainings.ts';
 import { loadPlugins } from '../../plugins.ts';
-import { createProgress, createRun, openRun, type ProgressOptions, type Run, writeReport } from '../../run/index.ts';
 import { attachLoggers, type Ending, type LoggerChoice, readLoggers } from '../../run/loggers/index.ts';
+import { createProgress, type ProgressOptions } from '../../run/progress.ts';
+import { writeReport } from '../../run/report.ts';
+import { createRun, openRun, type Run } from '../../run/run.ts';
 import { pullProgress } from '../models/pull.ts';
 import { addFlags, givenFlags, type Shortcuts, settingsFrom } from '../program/flags.ts';
 import { listenForInterrupt } from '../program/interrupt.ts';

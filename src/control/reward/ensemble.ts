@@ -2,9 +2,9 @@
  * The reward model for control: an ensemble of small networks on (observation, action), fitted to comparisons of
  * segments (Christiano et al. 2017, §2.2.3). Each member is normalized on its own before they are averaged.
  */
-import { sizeOf } from '../../env/index.ts';
-import { createParameters, exportParameters, importParameters } from '../../nn/index.ts';
-import type { ChoiceModel } from '../../preference/index.ts';
+import { sizeOf } from '../../env/environment.ts';
+import { createParameters, exportParameters, importParameters } from '../../nn/parameters.ts';
+import type { ChoiceModel } from '../../preference/choice-model.ts';
 import { random } from '../../random.ts';
 import type { Experience, Segment, SegmentNumbers } from '../segments.ts';
 import { createRewardFit, type FitState, type FitTensors } from './fit.ts';

@@ -3,19 +3,20 @@
  * between the teacher's choices and the choices that the summed predicted rewards imply (Christiano et al. 2017,
  * §2.2.3).
  */
-import { add, mean, mul, reshape, slice, square, sub, sum, type Tensor } from '../../engine/index.ts';
+
+import type { Tensor } from '../../engine/graph.ts';
+import { add, mul, square, sub } from '../../engine/ops/elementwise.ts';
+import { mean, sum } from '../../engine/ops/reduce.ts';
+import { reshape, slice } from '../../engine/ops/shape.ts';
 import { HeedError } from '../../error.ts';
-import { type Arena, createOptimizer, createTrainStep, exportOptimizer, importOptimizer } from '../../nn/index.ts';
-import {
-  type ChoiceModel,
-  choiceLoss,
-  choiceLosses,
-  choices,
-  type Preference,
-  segmentReturn,
-} from '../../preference/index.ts';
+import { createOptimizer, exportOptimizer, importOptimizer } from '../../nn/optimizer.ts';
+import type { Arena } from '../../nn/parameters.ts';
+import { createTrainStep } from '../../nn/train-step.ts';
+import { choiceLosses } from '../../preference/choice-loss.ts';
+import { type ChoiceModel, choiceLoss, segmentReturn } from '../../preference/choice-model.ts';
+import { choices, type Preference } from '../../preference/comparison.ts';
 import { type RandomState, random } from '../../random.ts';
-import { isSmallPass } from '../../rl/index.ts';
+import { isSmallPass } from '../../rl/forward.ts';
 import type { Segment, SegmentNumbers } from '../segments.ts';
 import type { RewardInputs } from './inputs.ts';
 import type { RewardOptions } from './options.ts';

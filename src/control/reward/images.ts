@@ -2,9 +2,14 @@
  * The reward network for images, such as the last four frames of a game (Christiano et al. 2017, A.2). As in the paper,
  * it sees the observation and not the action. It has no batch normalization.
  */
-import { cast, dropout, maximum, mul, reshape, type Tensor } from '../../engine/index.ts';
-import { type ConvolutionLayer, cnn, mlp } from '../../nn/index.ts';
+
+import type { Tensor } from '../../engine/graph.ts';
+import { cast, maximum, mul } from '../../engine/ops/elementwise.ts';
+import { dropout } from '../../engine/ops/random.ts';
+import { reshape } from '../../engine/ops/shape.ts';
+import { type ConvolutionLayer, cnn } from '../../nn/cnn.ts';
 import { orthogonal } from '../../nn/initialize.ts';
+import { mlp } from '../../nn/mlp.ts';
 import { meanOf, type RewardInputs } from './inputs.ts';
 import type { RewardNetwork } from './network.ts';
 import type { RewardOptions } from './options.ts';

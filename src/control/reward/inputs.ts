@@ -1,6 +1,5 @@
 /** The reward model's input for a step: observation, action and, optionally, what the step changed. */
-import { type Space, sizeOf } from '../../env/index.ts';
-import type { Rollout } from '../../rl/index.ts';
+import { type Space, sizeOf } from '../../env/environment.ts';
 import {
   createStatistics,
   restoreStatistics,
@@ -8,6 +7,7 @@ import {
   saveStatistics,
   updateStatistics,
 } from '../../rl/normalize.ts';
+import type { Rollout } from '../../rl/rollout.ts';
 import { like, type SavedNumbers, type Segment, type SegmentNumbers, tensorOf } from '../segments.ts';
 
 /** Steps side by side; arrays are [n, ...]. */

@@ -3,24 +3,16 @@
  * changed and whether it ended the task. ensemble.ts fits it.
  */
 import { Disposables } from '../../disposables.ts';
-import {
-  add,
-  concat,
-  input,
-  mul,
-  reshape,
-  slice,
-  type Tensor,
-  tanh,
-  trace,
-  unsqueeze,
-  Value,
-} from '../../engine/index.ts';
-import type { Space } from '../../env/index.ts';
+import { input, type Tensor } from '../../engine/graph.ts';
+import { add, mul, tanh } from '../../engine/ops/elementwise.ts';
+import { concat, reshape, slice, unsqueeze } from '../../engine/ops/shape.ts';
+import { trace } from '../../engine/program.ts';
+import { Value } from '../../engine/runtime.ts';
+import type { Space } from '../../env/environment.ts';
 import { HeedError } from '../../error.ts';
-import type { Arena, ParameterSpec } from '../../nn/index.ts';
 import { zeros } from '../../nn/initialize.ts';
-import { isSmallPass } from '../../rl/index.ts';
+import type { Arena, ParameterSpec } from '../../nn/parameters.ts';
+import { isSmallPass } from '../../rl/forward.ts';
 import { imageInputs, imageRewardNetwork, pixels } from './images.ts';
 import { createRewardInputs, type RewardInputs, type StepRows } from './inputs.ts';
 import { rewardNetwork } from './network.ts';

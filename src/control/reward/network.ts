@@ -1,7 +1,10 @@
 /** One member of the reward ensemble, from a step's input to its outputs. */
-import { dropout, type Tensor } from '../../engine/index.ts';
-import { mlp, type ParameterSpec } from '../../nn/index.ts';
+
+import type { Tensor } from '../../engine/graph.ts';
+import { dropout } from '../../engine/ops/random.ts';
 import { orthogonal } from '../../nn/initialize.ts';
+import { mlp } from '../../nn/mlp.ts';
+import type { ParameterSpec } from '../../nn/parameters.ts';
 import type { RewardOptions } from './options.ts';
 
 /** A member of the ensemble as a function of tensors. */

@@ -1,6 +1,7 @@
 /** Ways to query the teacher: while the loop waits, beside the loop, or people who answer when they find time. */
 import { setImmediate as breathe } from 'node:timers/promises';
-import { createLateJudgments, type Standing, type Teacher } from '../../preference/index.ts';
+import { createLateJudgments } from '../../preference/late-judgments.ts';
+import type { Standing, Teacher } from '../../preference/teacher.ts';
 import type { LearnOptions } from '../options.ts';
 import type { Segment } from '../segments.ts';
 import type { TeachingProgress } from './progress.ts';

@@ -1,7 +1,7 @@
 /** Whether the settings of a learner fit its environment and one another. */
-import type { EnvironmentSource } from '../../env/index.ts';
+import type { EnvironmentSource } from '../../env/batch/source.ts';
 import { HeedError } from '../../error.ts';
-import { needsMembers, rulesOf } from '../../preference/index.ts';
+import { needsMembers, rulesOf } from '../../preference/selection.ts';
 import type { LearnOptions, LearnSettings } from '../options.ts';
 import { roundsFit } from '../presets.ts';
 

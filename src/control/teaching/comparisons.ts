@@ -1,7 +1,7 @@
 /**
  * Comparisons and open queries, packed for a checkpoint: a few long tensors, and the lengths that cut them up again.
  */
-import type { Standing } from '../../preference/index.ts';
+import type { Standing } from '../../preference/teacher.ts';
 import { like, type Segment, type SegmentNumbers, tensorOf } from '../segments.ts';
 import type { SegmentQuery } from './queries.ts';
 

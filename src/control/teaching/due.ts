@@ -1,5 +1,5 @@
 /** How many labels are due. */
-import type { Round } from '../../preference/index.ts';
+import type { Round } from '../../preference/schedule.ts';
 import type { TeachingProgress } from './progress.ts';
 
 /** When labels are due. */

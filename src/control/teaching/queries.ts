@@ -3,17 +3,9 @@
  * ensemble should learn most from (Christiano et al. 2017, §2.2.4).
  */
 import { HeedError } from '../../error.ts';
-import {
-  askTeacher,
-  type Choice,
-  needsPoints,
-  type Point,
-  type Predictions,
-  type Query,
-  rulesOf,
-  selectQueries,
-  type Teacher,
-} from '../../preference/index.ts';
+import type { Choice } from '../../preference/comparison.ts';
+import { needsPoints, type Point, type Predictions, rulesOf, selectQueries } from '../../preference/selection.ts';
+import { askTeacher, type Query, type Teacher } from '../../preference/teacher.ts';
 import { type Random, random } from '../../random.ts';
 import type { LearnOptions } from '../options.ts';
 import type { RewardEnsemble } from '../reward/ensemble.ts';

@@ -1,5 +1,5 @@
 /** The record of comparisons: judgments, later changes, and what a fit may learn from. */
-import type { Standing } from '../../preference/index.ts';
+import type { Standing } from '../../preference/teacher.ts';
 import type { FitComparison } from '../reward/fit.ts';
 import { withoutEpisode } from '../segments.ts';
 import type { RecordedComparison } from './comparisons.ts';

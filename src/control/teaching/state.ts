@@ -1,5 +1,5 @@
 /** The saved state of the teaching: plain data and tensors, from which a resumed run continues bit for bit. */
-import type { VectorEnvironment, VectorState } from '../../env/index.ts';
+import type { VectorEnvironment, VectorState } from '../../env/batch/vector.ts';
 import type { SavedStatistics } from '../../rl/normalize.ts';
 import type { createRewardEnsemble, RewardEnsemble } from '../reward/ensemble.ts';
 import type { createInputStatistics } from '../reward/inputs.ts';

@@ -6,12 +6,17 @@
  * (asking.ts), the judgments (record.ts), when and where the ensemble is fitted (fitting.ts), and the state in a
  * checkpoint (state.ts).
  */
-import { createVectorEnvironment, type EnvironmentSource } from '../../env/index.ts';
-import type { Arena } from '../../nn/index.ts';
-import { labelSchedule, parseTeacher, type Teacher } from '../../preference/index.ts';
+
+import type { EnvironmentSource } from '../../env/batch/source.ts';
+import { createVectorEnvironment } from '../../env/batch/vector.ts';
+import type { Arena } from '../../nn/parameters.ts';
+import { labelSchedule } from '../../preference/schedule.ts';
+import { parseTeacher } from '../../preference/synthetic-teacher.ts';
+import type { Teacher } from '../../preference/teacher.ts';
 import { random } from '../../random.ts';
-import { createEvaluator, type Evaluation, type Rollout } from '../../rl/index.ts';
+import { createEvaluator, type Evaluation } from '../../rl/evaluate.ts';
 import type { ActingPolicy } from '../../rl/policy.ts';
+import type { Rollout } from '../../rl/rollout.ts';
 import { type Judge, judged, judgeNamed, judgingTeacher, tryJudge } from '../behaviors/index.ts';
 import type { LearnOptions } from '../options.ts';
 import { createRewardEnsemble } from '../reward/ensemble.ts';

@@ -1,14 +1,7 @@
 /** Quality of judgments: annotator agreement, reliability of each annotator, consensus, and coverage of the items. */
-import {
-  accuracyOf,
-  type Consensus,
-  cohenKappa,
-  dawidSkene,
-  fleissKappa,
-  type Rating,
-  type Reliability,
-  reliability,
-} from '../../preference/index.ts';
+
+import { cohenKappa, fleissKappa, type Rating, type Reliability, reliability } from '../../preference/agreement.ts';
+import { accuracyOf, type Consensus, dawidSkene } from '../../preference/consensus.ts';
 import { type Content, categoryOf, type Judgment } from '../judgment.ts';
 import type { Project } from '../project.ts';
 import type { Database } from '../store/database.ts';

@@ -7,8 +7,8 @@ import { setImmediate as breathe, setTimeout as pause } from 'node:timers/promis
 import { Hono } from 'hono';
 import { streamSSE } from 'hono/streaming';
 import { z } from 'zod';
-import { isRun, type RunInfo, readInfo } from '../../run/index.ts';
 import { isWritten } from '../../run/lock.ts';
+import { isRun, type RunInfo, readInfo } from '../../run/run.ts';
 import { createSampleIndex, type SampleIndex } from '../../run/samples.ts';
 import { createRunSeries, type RunSeries } from '../../run/series.ts';
 import { type Env, HttpError, number, query, requires } from './context.ts';

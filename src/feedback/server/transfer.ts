@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Hono } from 'hono';
 import { z } from 'zod';
-import { writeDataset } from '../../data/index.ts';
+import { writeDataset } from '../../data/write.ts';
 import { HeedError } from '../../error.ts';
 import { itemKinds } from '../judgment.ts';
 import { settingsSchema } from '../project.ts';

@@ -1,5 +1,5 @@
 /** Exports judgments as datasets. */
-import type { Row } from '../../data/index.ts';
+import type { Row } from '../../data/row.ts';
 import { HeedError } from '../../error.ts';
 import { itemColumns, itemFromRow } from '../items/items.ts';
 import { type Content, choiceFromPair, type ItemKind, type Judgment, type Option, pairChoices } from '../judgment.ts';

@@ -1,19 +1,12 @@
 /** Imports datasets as items of a project, and exported judgments back into the store. Importing twice adds nothing. */
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
+import { adopt, convertRow } from '../../data/convert.ts';
+import { type DatasetRow, describeBadRow } from '../../data/dataset.ts';
 import { readFileRows } from '../../data/file.ts';
-import {
-  adopt,
-  type BadRow,
-  convertRow,
-  type DatasetRow,
-  dataFiles,
-  describeBadRow,
-  detectFormat,
-  type Format,
-  faultOf,
-  type Row,
-} from '../../data/index.ts';
+import { detectFormat, type Format, faultOf } from '../../data/format.ts';
+import { dataFiles } from '../../data/paths.ts';
+import type { BadRow, Row } from '../../data/row.ts';
 import { HeedError } from '../../error.ts';
 import { addItems, itemIdOf, type NewItem } from '../items/items.ts';
 import { recordJudgment } from '../items/record.ts';
