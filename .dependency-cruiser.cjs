@@ -55,6 +55,8 @@ const alignRooms = [
 ];
 const leaves = '^src/(disposables|error|files|options|plugins|random|registry|renamed)\\.ts$';
 
+const doors = '^src/(.*/)?index\\.ts$|^src/align/parts\\.ts$';
+
 module.exports = {
   forbidden: [
     ...Object.entries(arrows).map(([folder, allowed]) => ({
@@ -94,6 +96,13 @@ module.exports = {
       severity: 'error',
       from: { path: `^src/(?!(${Object.keys(arrows).join('|')})/)[^/]+/` },
       to: {},
+    },
+    {
+      name: 'doors-are-for-guests',
+      comment: 'index.ts and align/parts.ts are what the package exports. Inside, import the file that defines a name.',
+      severity: 'error',
+      from: { path: '^src/', pathNot: ['\\.test\\.ts$', doors] },
+      to: { path: doors },
     },
     {
       name: 'no-cycles',

@@ -31,7 +31,7 @@ import {
   reviewComparisons,
   reviewReward,
 } from '../dist/align/parts.js';
-import { reviewPrompts } from '../dist/data/reviews/index.js';
+import { reviewPrompts } from '../dist/data/reviews/demonstrations.js';
 import { embeddedModel, encodeChat, loadModel } from '../dist/lm/index.js';
 import { seedFor } from '../dist/random.js';
 import { keptResults, learnAll, mean, timed } from './kept.js';

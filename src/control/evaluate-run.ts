@@ -10,7 +10,7 @@ import { returnOf } from '../rl/train.ts';
 import { readCheckpoint } from '../run/checkpoint.ts';
 import { settingsSection } from '../run/report-parts.ts';
 import { readInfo, readMetrics } from '../run/run.ts';
-import { judged, loadJudge } from './behaviors/index.ts';
+import { judged, loadJudge } from './behaviors/load-judge.ts';
 import { learnSchema } from './options.ts';
 import { measureReward } from './probe.ts';
 import type { RewardState } from './reward/ensemble.ts';

@@ -13,7 +13,7 @@ export type { Action, ControlPolicy } from '../rl/control-policy.ts';
 export type { EnvironmentInput } from '../rl/environment-input.ts';
 export { type LoadPolicyOptions, loadPolicy } from '../rl/load-policy.ts';
 export type { Training } from '../run/index.ts';
-export type { Clip, ClipStep, Judge } from './behaviors/index.ts';
+export type { Clip, ClipStep, Judge } from './behaviors/judge.ts';
 export type { ControlReward } from './control-reward.ts';
 export { type EvaluateRunOptions, evaluateRun, type ReturnFigures, type RunEvaluation } from './evaluate-run.ts';
 export {
@@ -43,7 +43,7 @@ export { watchSchema } from './watch.ts';
 // Building blocks: segments and clips, judges, the reward ensemble.
 
 export { createControlPolicy } from '../rl/control-policy.ts';
-export { judges, loadJudge } from './behaviors/index.ts';
+export { judges, loadJudge } from './behaviors/load-judge.ts';
 export { clipsOf } from './clips.ts';
 export { createControlReward } from './control-reward.ts';
 export type { RewardAgreement } from './probe.ts';

@@ -20,7 +20,7 @@ import { createPpo, type PpoMetrics } from '../rl/ppo.ts';
 import type { Rollout } from '../rl/rollout.ts';
 import { returnOf } from '../rl/train.ts';
 import { createTraining, type Training } from '../run/training.ts';
-import { loadJudge } from './behaviors/index.ts';
+import { loadJudge } from './behaviors/load-judge.ts';
 import { type ControlReward, createControlReward } from './control-reward.ts';
 import { type Learner, type LearnStep, learnerOf } from './learner.ts';
 import { type LearnOptions, type LearnSettings, learnSchema } from './options.ts';

@@ -4,7 +4,7 @@ import { algorithmCharts, returnChart, returnFigure, solvedFrom } from '../rl/re
 import type { Report, Section } from '../run/report.ts';
 import { chart, elapsed, settingsSection, subtitle } from '../run/report-parts.ts';
 import { type MetricsRow, readInfo, readMetrics, readSamples } from '../run/run.ts';
-import { unitOf } from './behaviors/index.ts';
+import { unitOf } from './behaviors/load-judge.ts';
 import { learnSchema } from './options.ts';
 import type { RewardAgreement } from './probe.ts';
 import type { ComparisonSample } from './train.ts';

@@ -7,7 +7,7 @@ import { episodeClips, recordEpisodes } from '../rl/episodes.ts';
 import { checkpointShape, controlSettings, readRunPolicy } from '../rl/load-policy.ts';
 import type { Report } from '../run/report.ts';
 import { readInfo } from '../run/run.ts';
-import { unitOf } from './behaviors/index.ts';
+import { unitOf } from './behaviors/load-judge.ts';
 
 /** Options of `watchPage`. */
 export const watchSchema = z.object({

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { cartPoleSwing } from './classic/cartpole-swing.ts';
 import { sizeOf } from './environment.ts';
-import { loadMujoco } from './mujoco/index.ts';
+import { loadMujoco } from './mujoco/mujoco.ts';
 import type { MujocoEnvironment } from './mujoco/task.ts';
 
 describe('CartPole-swing', () => {

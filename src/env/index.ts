@@ -19,7 +19,8 @@ export { type Dynamics, type StateEnvironment, withTimeLimit } from './dynamics.
 export * from './environment.ts';
 export { lunarLander } from './lunar-lander/lunar-lander.ts';
 export { scriptedLander } from './lunar-lander/scripted-lander.ts';
-export { loadMujoco, type MujocoTask, mujocoIds, type World } from './mujoco/index.ts';
+export { loadMujoco, mujocoIds } from './mujoco/mujoco.ts';
+export type { MujocoTask, World } from './mujoco/task.ts';
 export { type EnvironmentGroup, listEnvironments } from './open/list.ts';
 export { checkEnvironment } from './open/load.ts';
 export { environmentIds, makeEnvironment } from './open/make.ts';

@@ -7,8 +7,8 @@ import type { NewJudgment, Receipt, Undo } from './items/record.ts';
 import type { Account, Person, PersonRole } from './people.ts';
 import type { Guidelines, Project, ProjectInput, SettingsChanges } from './project.ts';
 import type { QualityReport } from './quality/report.ts';
-import type { Api } from './server/index.ts';
 import type { AssignedItem, ProjectDetails, ProjectSummary, VoteReceipt } from './server/projects.ts';
+import type { Api } from './server/studio-server.ts';
 
 /** Something that happened in a project. Further fields depend on the kind and on the listener's role. */
 export interface StudioEvent {

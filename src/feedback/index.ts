@@ -26,10 +26,10 @@ export {
 } from './quality/quality.ts';
 export type { QualityReport } from './quality/report.ts';
 export type { ChatLine, ChatMessage, ChatModel, Piece } from './server/chat.ts';
-export { type Api, type Studio, type StudioOptions, startStudio } from './server/index.ts';
 export type { AssignedItem, ProjectDetails, ProjectSummary, VoteReceipt } from './server/projects.ts';
 export type { ListedRun, RowsEvent } from './server/runs.ts';
 export type { Spread } from './server/runs-spread.ts';
+export { type Api, type Studio, type StudioOptions, startStudio } from './server/studio-server.ts';
 export { type Database, openDatabase } from './store/database.ts';
 export { createHumanTeacher, type HumanTeacher, type HumanTeacherOptions } from './teacher.ts';
 export {

@@ -3,12 +3,12 @@
  * changed.
  */
 
-import type { Completion } from '../align/parts.ts';
-import { reviewReward } from '../align/parts.ts';
 import { drawAnswers } from '../align/policies/draw.ts';
 import { readPrompts, worldPrompts } from '../align/policies/prompts.ts';
 import { measureReviews } from '../align/policies/setup.ts';
+import type { Completion } from '../align/reward-functions/reward-function.ts';
 import { openSource } from '../align/training/input.ts';
+import { reviewReward } from '../align/world/rewards.ts';
 import { createGenerator } from '../lm/generate.ts';
 import type { PullOptions } from '../lm/hub.ts';
 import { embeddedModel, loadModel } from '../lm/model.ts';

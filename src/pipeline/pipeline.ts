@@ -8,7 +8,8 @@
 import { basename, join } from 'node:path';
 import { HeedError } from '../error.ts';
 import type { TrainParts } from '../run/drive.ts';
-import { attachLoggers, type Ending, type LoggerChoice } from '../run/loggers/index.ts';
+import { attachLoggers, type LoggerChoice } from '../run/loggers/attach.ts';
+import type { Ending } from '../run/loggers/logger.ts';
 import { writeReport } from '../run/report.ts';
 import { createRun, isRun, openRun, type Run } from '../run/run.ts';
 import { type AnswersRow, finalCompletions } from './answers.ts';

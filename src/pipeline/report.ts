@@ -4,7 +4,7 @@
  */
 import { existsSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import type { PolicyEvaluationResult } from '../align/parts.ts';
+import type { PolicyEvaluationResult } from '../align/evaluation/run.ts';
 import { percent } from '../run/intervals.ts';
 import { duration } from '../run/progress.ts';
 import type { LineChart } from '../run/report/line-chart.ts';

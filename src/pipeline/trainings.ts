@@ -1,86 +1,55 @@
 /** Every command that a stage of a pipeline can run, by name: how it is checked, created, trained and reported. */
 import { basename } from 'node:path';
 import type { z } from 'zod';
-import {
-  type BestOfNStep,
-  bcoSchema,
-  bestOfNReport,
-  bestOfNSchema,
-  type ConstitutionStep,
-  constitutionMetrics,
-  constitutionReport,
-  constitutionSchema,
-  cpoSchema,
-  createBco,
-  createBestOfN,
-  createConstitution,
-  createCpo,
-  createDpo,
-  createGrpo,
-  createKto,
-  createLanguagePpo,
-  createOnlineDpo,
-  createOrpo,
-  createOveroptimization,
-  createPareto,
-  createPolicyEvaluation,
-  createPretrain,
-  createProcess,
-  createRaft,
-  createReinforce,
-  createRest,
-  createReward,
-  createRloo,
-  createSft,
-  dpoSchema,
-  evaluationReport,
-  grpoSchema,
-  type JudgmentRow,
-  judgeReward,
-  ktoSchema,
-  type LanguageStep,
-  languagePpoSchema,
-  languageReport,
-  type OveroptimizationStep,
-  offlinePreferenceReport,
-  onlineDpoSchema,
-  orpoSchema,
-  overoptimizationReport,
-  overoptimizationSchema,
-  type ParetoStep,
-  type PolicyEvaluationStep,
-  type PolicyStep,
-  type PreferenceStep,
-  type ProcessStep,
-  paretoReport,
-  paretoSchema,
-  policyEvaluationReport,
-  policyEvaluationSchema,
-  policyReport,
-  pretrainSchema,
-  processReport,
-  processSchema,
-  type RewardStep,
-  raftSchema,
-  reinforceSchema,
-  restSchema,
-  rewardJudgmentSchema,
-  rewardModelSchema,
-  rewardReport,
-  rlooSchema,
-  runPolicyEvaluation,
-  sftSchema,
-  trainBestOfN,
-  trainConstitution,
-  trainLanguageModel,
-  trainOveroptimization,
-  trainPareto,
-  trainPolicy,
-  trainPreferences,
-  trainProcess,
-  trainReward,
-} from '../align/parts.ts';
+import { type BestOfNStep, bestOfNSchema, createBestOfN } from '../align/best-of-n/best-of-n.ts';
+import { createRaft, raftSchema } from '../align/best-of-n/raft.ts';
+import { createRest, restSchema } from '../align/best-of-n/rest.ts';
+import { bestOfNReport, trainBestOfN } from '../align/best-of-n/train.ts';
+import { type ConstitutionStep, constitutionSchema, createConstitution } from '../align/constitution/constitution.ts';
+import { constitutionReport } from '../align/constitution/report.ts';
+import { constitutionMetrics } from '../align/constitution/rows.ts';
+import { trainConstitution } from '../align/constitution/train.ts';
+import { createPolicyEvaluation, type PolicyEvaluationStep } from '../align/evaluation/evaluation.ts';
+import { policyEvaluationSchema } from '../align/evaluation/options.ts';
+import { policyEvaluationReport } from '../align/evaluation/report.ts';
+import { runPolicyEvaluation } from '../align/evaluation/run.ts';
+import { createOveroptimization, overoptimizationSchema } from '../align/overoptimization/overoptimization.ts';
+import { overoptimizationReport } from '../align/overoptimization/report.ts';
+import { type OveroptimizationStep, trainOveroptimization } from '../align/overoptimization/train.ts';
+import type { PolicyStep } from '../align/policies/learner.ts';
+import { policyReport } from '../align/policies/report.ts';
+import { trainPolicy } from '../align/policies/train.ts';
+import { createGrpo, grpoSchema } from '../align/policy-gradient/grpo.ts';
+import { createPareto, type ParetoStep, paretoSchema } from '../align/policy-gradient/pareto.ts';
+import { paretoReport, trainPareto } from '../align/policy-gradient/pareto-train.ts';
+import { createReinforce, createRloo, reinforceSchema, rlooSchema } from '../align/policy-gradient/reinforce.ts';
+import { createLanguagePpo } from '../align/ppo/learner.ts';
+import { languagePpoSchema } from '../align/ppo/options.ts';
+import { bcoSchema, createBco } from '../align/preferences/bco.ts';
+import { cpoSchema, createCpo } from '../align/preferences/cpo.ts';
+import { createDpo, dpoSchema } from '../align/preferences/dpo.ts';
+import { createKto, ktoSchema } from '../align/preferences/kto.ts';
+import type { PreferenceStep } from '../align/preferences/learner.ts';
+import { createOnlineDpo, onlineDpoSchema } from '../align/preferences/online-dpo.ts';
+import { createOrpo, orpoSchema } from '../align/preferences/orpo.ts';
+import { offlinePreferenceReport } from '../align/preferences/report.ts';
+import { trainPreferences } from '../align/preferences/train.ts';
+import { processSchema } from '../align/process/options.ts';
+import { createProcess, type ProcessStep } from '../align/process/process.ts';
+import { processReport } from '../align/process/report.ts';
+import { trainProcess } from '../align/process/train.ts';
+import { rewardModelSchema } from '../align/reward-model/options.ts';
+import { rewardReport } from '../align/reward-model/report.ts';
+import { createReward, type RewardStep } from '../align/reward-model/reward.ts';
+import { trainReward } from '../align/reward-model/train.ts';
 import type { JudgmentOptions } from '../align/rewards/judge-reward.ts';
+import { type JudgmentRow, judgeReward, rewardJudgmentSchema } from '../align/rewards/judge-reward.ts';
+import { evaluationReport } from '../align/rewards/report.ts';
+import type { LanguageStep } from '../align/supervised/learner.ts';
+import { createPretrain, pretrainSchema } from '../align/supervised/pretrain.ts';
+import { languageReport } from '../align/supervised/report.ts';
+import { createSft, sftSchema } from '../align/supervised/sft.ts';
+import { trainLanguageModel } from '../align/supervised/train.ts';
 import { openLearner } from '../control/learn.ts';
 import type { Learner as ControlLearner, LearnStep } from '../control/learner.ts';
 import { preferenceReport } from '../control/report.ts';

@@ -1,7 +1,8 @@
 export { type RunCheckpoint, readCheckpoint } from './checkpoint.ts';
 export { type Drivable, driveRun, stepsOf, type TrainParts } from './drive.ts';
 export { bootstrap, type Interval, wilson } from './intervals.ts';
-export { type Ending, type LoggerChoice, type LoggerMaker, loggers, type RunLogger } from './loggers/index.ts';
+export { type LoggerChoice, type LoggerMaker, loggers } from './loggers/attach.ts';
+export type { Ending, RunLogger } from './loggers/logger.ts';
 export { createProgress, type Progress, type ProgressOptions } from './progress.ts';
 export type { ClipsSection, ComparedClips, PairOfClips } from './report/clips.ts';
 export type { LineChart, Series } from './report/line-chart.ts';

@@ -1,7 +1,7 @@
 /** heed eval policy: compares a model's completions with another's. */
 import type { Command } from 'commander';
 import { judgeWarnings } from '../../align/evaluation/report.ts';
-import type { PolicyEvaluationResult } from '../../align/parts.ts';
+import type { PolicyEvaluationResult } from '../../align/evaluation/run.ts';
 import { percent } from '../../run/intervals.ts';
 import { duration, figure } from '../../run/progress.ts';
 import { addTraining } from '../run/run-training.ts';

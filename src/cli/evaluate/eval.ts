@@ -1,7 +1,8 @@
 /** heed eval: evaluates an agent, a reward model or a language model. */
 import { basename } from 'node:path';
 import type { Command } from 'commander';
-import { evaluationReport, type JudgmentRow, judgeReward, rewardJudgmentSchema } from '../../align/parts.ts';
+import { type JudgmentRow, judgeReward, rewardJudgmentSchema } from '../../align/rewards/judge-reward.ts';
+import { evaluationReport } from '../../align/rewards/report.ts';
 import { writeReport } from '../../run/report.ts';
 import { createRun } from '../../run/run.ts';
 import { formatAccuracy } from '../language/reward.ts';

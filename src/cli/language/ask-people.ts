@@ -1,5 +1,7 @@
 /** People compare a policy's completions while it trains: --ask-people of the commands that train one. */
-import type { Completion, PolicyTrainingOptions } from '../../align/parts.ts';
+
+import type { PolicyTrainingOptions } from '../../align/policies/options.ts';
+import type { Completion } from '../../align/reward-functions/reward-function.ts';
 import type { Content } from '../../feedback/judgment.ts';
 import type { StageTraining } from '../../pipeline/trainings.ts';
 import { besidePeople, type TeacherToCome, teacherToCome } from '../people/people.ts';

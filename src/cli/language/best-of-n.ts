@@ -1,6 +1,6 @@
 /** heed best-of-n: the best of several completions of each prompt, and the estimated gain from more. */
 import type { Command } from 'commander';
-import type { BestOfNRun } from '../../align/parts.ts';
+import type { BestOfNRun } from '../../align/best-of-n/train.ts';
 import { duration, figure } from '../../run/progress.ts';
 import { addTraining } from '../run/run-training.ts';
 

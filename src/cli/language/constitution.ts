@@ -1,6 +1,6 @@
 /** heed constitution: revisions and comparisons by written principles. */
 import type { Command } from 'commander';
-import type { ConstitutionRun } from '../../align/parts.ts';
+import type { ConstitutionRun } from '../../align/constitution/train.ts';
 import { duration } from '../../run/progress.ts';
 import { addTraining } from '../run/run-training.ts';
 

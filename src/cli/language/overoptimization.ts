@@ -1,6 +1,7 @@
 /** heed overoptimization: how a reward and its gold reward diverge, and how well guards prevent it. */
 import type { Command } from 'commander';
-import type { CurvePoint, OveroptimizationResult } from '../../align/parts.ts';
+import type { CurvePoint } from '../../align/overoptimization/curves.ts';
+import type { OveroptimizationResult } from '../../align/overoptimization/train.ts';
 import { duration, figure } from '../../run/progress.ts';
 import { addTraining } from '../run/run-training.ts';
 

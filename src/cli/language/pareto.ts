@@ -1,6 +1,6 @@
 /** heed pareto: the trade-off between two rewards. */
 import type { Command } from 'commander';
-import type { ParetoRun } from '../../align/parts.ts';
+import type { ParetoRun } from '../../align/policy-gradient/pareto-train.ts';
 import { duration, figure } from '../../run/progress.ts';
 import { addTraining } from '../run/run-training.ts';
 

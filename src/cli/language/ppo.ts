@@ -1,6 +1,6 @@
 /** heed ppo: proximal policy optimization against a reward; and options shared by all commands that train a policy. */
 import type { Command } from 'commander';
-import type { PolicyResult } from '../../align/parts.ts';
+import type { PolicyResult } from '../../align/policies/train.ts';
 import { duration, figure } from '../../run/progress.ts';
 import { portOf } from '../people/studio.ts';
 import { addTraining } from '../run/run-training.ts';

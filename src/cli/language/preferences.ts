@@ -1,6 +1,6 @@
 /** heed dpo, orpo, cpo, kto and bco: learning from recorded preferences, without a reward model. */
 import type { Command } from 'commander';
-import type { PreferenceResult } from '../../align/parts.ts';
+import type { PreferenceResult } from '../../align/preferences/train.ts';
 import { duration, figure } from '../../run/progress.ts';
 import { addTraining } from '../run/run-training.ts';
 

@@ -1,6 +1,6 @@
 /** heed process: a reward model for the steps of completions. */
 import type { Command } from 'commander';
-import type { ProcessRun } from '../../align/parts.ts';
+import type { ProcessRun } from '../../align/process/train.ts';
 import { percent } from '../../run/intervals.ts';
 import { duration } from '../../run/progress.ts';
 import { addTraining } from '../run/run-training.ts';

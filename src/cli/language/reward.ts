@@ -1,7 +1,7 @@
 /** heed reward: a reward model from comparisons. */
 
 import type { Command } from 'commander';
-import type { RewardRun } from '../../align/parts.ts';
+import type { RewardRun } from '../../align/reward-model/train.ts';
 import { percent } from '../../run/intervals.ts';
 import { duration } from '../../run/progress.ts';
 import { mergeOption, storeOption } from '../people/feedback.ts';

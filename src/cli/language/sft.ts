@@ -1,6 +1,6 @@
 /** heed sft: supervised fine-tuning. */
 import type { Command } from 'commander';
-import type { LanguageResult } from '../../align/parts.ts';
+import type { LanguageResult } from '../../align/supervised/train.ts';
 import { count, duration } from '../../run/progress.ts';
 import { addTraining } from '../run/run-training.ts';
 

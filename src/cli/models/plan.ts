@@ -1,6 +1,7 @@
 /** heed plan: the memory that training takes, and what to change if it does not fit. */
 import type { Command } from 'commander';
-import { type Plan, plan, planSchema } from '../../align/parts.ts';
+import { planSchema } from '../../align/plan/options.ts';
+import { type Plan, plan } from '../../align/plan/plan.ts';
 import { addFlags, settingsFrom } from '../program/flags.ts';
 import { createOutput, table } from '../program/output.ts';
 import { checking } from '../program/usage.ts';

@@ -1,6 +1,6 @@
 /** heed feedback: items and judgments in a store. */
 import { type Command, Option } from 'commander';
-import { membersOf } from '../../align/parts.ts';
+import { membersOf } from '../../align/rewards/open.ts';
 import { writeDataset } from '../../data/write.ts';
 import { HeedError } from '../../error.ts';
 import {

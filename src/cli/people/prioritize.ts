@@ -1,5 +1,6 @@
 /** heed feedback prioritize: puts items first that a reward model is least sure of. */
-import { type OpenReward, openReward, type Reward } from '../../align/parts.ts';
+import type { OpenReward, Reward } from '../../align/reward-functions/reward-function.ts';
+import { openReward } from '../../align/rewards/open.ts';
 import { Disposables } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
 import { setPriorities } from '../../feedback/items/items.ts';

@@ -2,7 +2,7 @@
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { HeedError, messageOf } from '../../error.ts';
-import type { Studio, StudioOptions } from '../../feedback/index.ts';
+import type { Studio, StudioOptions } from '../../feedback/server/studio-server.ts';
 
 /** The studio options that can be sent to a thread, and the path of its store. */
 export type ThreadedStudio = Pick<StudioOptions, 'runs' | 'port' | 'owner'> & { store: string };

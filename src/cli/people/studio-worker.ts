@@ -1,7 +1,8 @@
 /** The thread of studio-thread.ts. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { HeedError, messageOf } from '../../error.ts';
-import { openDatabase, startStudio } from '../../feedback/index.ts';
+import { startStudio } from '../../feedback/server/studio-server.ts';
+import { openDatabase } from '../../feedback/store/database.ts';
 import type { StudioMessage, ThreadedStudio } from './studio-thread.ts';
 
 const send = (message: StudioMessage) => parentPort!.postMessage(message);

@@ -1,6 +1,7 @@
 /** heed studio: the web page where people judge responses and clips, and watch runs. */
 import type { Command } from 'commander';
-import { openDatabase, startStudio } from '../../feedback/index.ts';
+import { startStudio } from '../../feedback/server/studio-server.ts';
+import { openDatabase } from '../../feedback/store/database.ts';
 import { listenForInterrupt } from '../program/interrupt.ts';
 import { createOutput } from '../program/output.ts';
 import { UsageError } from '../program/usage.ts';

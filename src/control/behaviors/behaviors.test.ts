@@ -4,11 +4,12 @@ import { finish } from '../../../test/support/learners.ts';
 import { releasedAfterwards } from '../../../test/support/released.ts';
 import { cartPoleSwing } from '../../env/classic/cartpole-swing.ts';
 import { makeEnvironment, sizeOf, sourceOf } from '../../env/index.ts';
-import { loadMujoco } from '../../env/mujoco/index.ts';
+import { loadMujoco } from '../../env/mujoco/mujoco.ts';
 import { createLearner, openLearner } from '../learn.ts';
 import type { LearnSettings } from '../options.ts';
 import type { Segment } from '../segments.ts';
-import { type Judge, judgeNamed, judges, judgingTeacher, loadJudge } from './index.ts';
+import type { Judge } from './judge.ts';
+import { judgeNamed, judges, judgingTeacher, loadJudge } from './load-judge.ts';
 
 const keep = releasedAfterwards();
 

@@ -10,7 +10,7 @@ import { createPpo, type PpoMetrics, ppoSchema } from '../../rl/index.ts';
 import { presetOf } from '../../rl/presets.ts';
 import { createVectorEnvironment, replay } from '../batch/vector.ts';
 import { sizeOf } from '../environment.ts';
-import { type GymnasiumSource, openGymnasium } from './index.ts';
+import { type GymnasiumSource, openGymnasium } from './gymnasium.ts';
 import { isGymnasiumName, parseName } from './names.ts';
 
 const python = process.env.HEED_PYTHON;

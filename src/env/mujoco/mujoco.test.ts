@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { random } from '../../random.ts';
 import { sizeOf } from '../environment.ts';
-import { behaviorTasks, loadMujoco, type MujocoEnvironment, type MujocoTask, mujocoTasks } from './index.ts';
+import { behaviorTasks, loadMujoco, mujocoTasks } from './mujoco.ts';
+import type { MujocoEnvironment, MujocoTask } from './task.ts';
 
 /** Recorded from Gymnasium with native MuJoCo; a list has an entry a step. */
 interface Recording {

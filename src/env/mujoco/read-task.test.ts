@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, expect, test } from 'vitest';
 import { HeedError } from '../../error.ts';
-import { loadMujoco, readMujocoTask } from './index.ts';
+import { loadMujoco } from './mujoco.ts';
+import { readMujocoTask } from './read-task.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'heed-task-'));
 afterAll(() => rmSync(folder, { recursive: true }));

@@ -2,7 +2,7 @@
 
 import { spawnSync } from 'node:child_process';
 import { messageOf } from '../../error.ts';
-import { behaviorTasks, mujocoTasks } from '../mujoco/index.ts';
+import { behaviorTasks, mujocoTasks } from '../mujoco/mujoco.ts';
 import { environmentIds } from './make.ts';
 import { environments } from './registered.ts';
 

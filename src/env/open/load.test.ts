@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { HeedError } from '../../error.ts';
 import { createVectorEnvironment, sourceOf } from '../index.ts';
-import { mujocoIds } from '../mujoco/index.ts';
+import { mujocoIds } from '../mujoco/mujoco.ts';
 import { checkEnvironment, loadEnvironment } from './load.ts';
 import { environmentIds, makeEnvironment } from './make.ts';
 import { loadFile } from './own-file.ts';

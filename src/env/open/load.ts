@@ -3,7 +3,7 @@
 import { HeedError } from '../../error.ts';
 import type { Environment } from '../environment.ts';
 import { isGymnasiumName } from '../gymnasium/names.ts';
-import { loadMujoco, mujocoIds } from '../mujoco/index.ts';
+import { loadMujoco, mujocoIds } from '../mujoco/mujoco.ts';
 import { environmentIds, makeEnvironment } from './make.ts';
 import { checkedFactory, isFile, loadFile } from './own-file.ts';
 import { environments } from './registered.ts';

@@ -25,7 +25,7 @@ export async function openEnvironment(
   { workers = 0, python }: OpenOptions = {},
 ): Promise<EnvironmentSource> {
   if (isGymnasiumName(name)) {
-    const { openGymnasium } = await import('../gymnasium/index.ts');
+    const { openGymnasium } = await import('../gymnasium/gymnasium.ts');
     return openGymnasium(name, { workers: Math.max(1, workers), python });
   }
   if (!isFile(name) && !environments.has(name)) return openNamed(name, workers);

@@ -8,7 +8,8 @@ import { importFile } from '../../files.ts';
 import { random } from '../../random.ts';
 import { guardedEnvironment } from '../batch/fault.ts';
 import { type Environment, type Space, type StepResult, sizeOf } from '../environment.ts';
-import { loadMujoco, readMujocoTask } from '../mujoco/index.ts';
+import { loadMujoco } from '../mujoco/mujoco.ts';
+import { readMujocoTask } from '../mujoco/read-task.ts';
 
 /** Whether a name is a file's and not a known environment's. */
 export const isFile = (name: string): boolean =>

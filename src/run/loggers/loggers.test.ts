@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { BinaryReader } from '@bufbuild/protobuf/wire';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createRun, openRun, type Run, readMetrics } from '../run.ts';
-import { attachLoggers, readLoggers } from './index.ts';
+import { attachLoggers, readLoggers } from './attach.ts';
 import { crc32c, masked } from './tensorboard.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'heed-loggers-'));

@@ -15,9 +15,6 @@ import { swimmer } from './swimmer.ts';
 import type { MujocoEnvironment, MujocoTask } from './task.ts';
 import { walker2d } from './walker2d.ts';
 
-export { readMujocoTask } from './read-task.ts';
-export type { Camera, MujocoEnvironment, MujocoTask, World } from './task.ts';
-
 /** The MuJoCo tasks by name. */
 export const mujocoTasks: readonly MujocoTask[] = [
   hopper,

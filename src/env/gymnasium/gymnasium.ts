@@ -14,8 +14,6 @@ import { createGymnasiumBatch, type Described, type GymnasiumBatch, type Worker 
 import { parseName } from './names.ts';
 import { startPython } from './process.ts';
 
-export { type AtariOptions, isGymnasiumName, scoreAreas } from './names.ts';
-
 /** Options of `openGymnasium`. */
 export interface GymnasiumOptions {
   /** Python with Gymnasium. */

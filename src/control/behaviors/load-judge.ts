@@ -2,18 +2,19 @@
  * Behaviors that no reward function describes, and the judges that recognize them. See docs/how-to/teach-a-behavior.md.
  */
 import { existsSync } from 'node:fs';
-import { type Environment, type EnvironmentSource, isFile, sizeOf } from '../../env/index.ts';
+import type { EnvironmentSource } from '../../env/batch/source.ts';
+import { type Environment, sizeOf } from '../../env/environment.ts';
+import { isFile } from '../../env/open/own-file.ts';
 import { HeedError, messageOf } from '../../error.ts';
 import { importFile } from '../../files.ts';
-import { parseTeacher, type Teacher } from '../../preference/index.ts';
+import { parseTeacher } from '../../preference/synthetic-teacher.ts';
+import type { Teacher } from '../../preference/teacher.ts';
 import { random } from '../../random.ts';
 import type { Segment } from '../segments.ts';
 import { backflip } from './backflip.ts';
 import { clipOf, type Judge } from './judge.ts';
 import { oneLeg } from './one-leg.ts';
 import { swing } from './swing.ts';
-
-export type { Clip, ClipStep, Judge } from './judge.ts';
 
 /**
  * Judges by name, each with the environment whose observations it reads. That environment has no reward: its return

@@ -11,8 +11,6 @@ import { createMlflow } from './mlflow.ts';
 import { createTensorBoard } from './tensorboard.ts';
 import { createWebhook } from './webhook.ts';
 
-export type { Ending, RunLogger } from './logger.ts';
-
 /** A logger for a run, and where it reports to. */
 export interface LoggerChoice {
   /** Name of a registered logger: tensorboard, mlflow, webhook, or a plugin's. */
