@@ -1,6 +1,6 @@
 /** Chatting with a model: the better of two responses, or one that the person writes, continues the conversation. */
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { ChatLine } from '../../feedback/index.ts';
+import type { ChatLine } from '../../feedback/server/chat.ts';
 import { Judging } from '../label/judging.tsx';
 import {
   ApiError,

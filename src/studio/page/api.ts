@@ -1,22 +1,14 @@
 /** The studio's server as the page calls it: Hono's client, which knows the types of the server's routes. */
 import { type ClientResponse, hc } from 'hono/client';
-import type { Api, Person } from '../../feedback/index.ts';
+import type { Person } from '../../feedback/people.ts';
+import type { Api } from '../../feedback/server/studio-server.ts';
 
-export type {
-  AssignedItem,
-  Content,
-  Disagreement,
-  Judgment,
-  JudgmentOrSkip,
-  Option,
-  PairChoice,
-  Person,
-  ProjectDetails,
-  ProjectSettings,
-  ProjectSummary,
-  QualityReport,
-  VoteReceipt,
-} from '../../feedback/index.ts';
+export type { Disagreement } from '../../feedback/items/adjudication.ts';
+export type { Content, Judgment, JudgmentOrSkip, Option, PairChoice } from '../../feedback/judgment.ts';
+export type { Person } from '../../feedback/people.ts';
+export type { ProjectSettings } from '../../feedback/project.ts';
+export type { QualityReport } from '../../feedback/quality/report.ts';
+export type { AssignedItem, ProjectDetails, ProjectSummary, VoteReceipt } from '../../feedback/server/projects.ts';
 
 /** What went wrong, and what to do. */
 export class ApiError extends Error {

@@ -1,9 +1,10 @@
 /** Runs from the server: metrics requested together, and a stream of new rows. */
-import type { RowsEvent } from '../../feedback/index.ts';
+import type { RowsEvent } from '../../feedback/server/runs.ts';
 import type { Buckets } from '../../run/series.ts';
 import { api, json } from '../page/api.ts';
 
-export type { ListedRun, Spread } from '../../feedback/index.ts';
+export type { ListedRun } from '../../feedback/server/runs.ts';
+export type { Spread } from '../../feedback/server/runs-spread.ts';
 export type { Buckets };
 
 /** The routes of one run. */
