@@ -1,6 +1,7 @@
 /** Options of `plan`. */
 import { z } from 'zod';
 import { FLOAT_DTYPES } from '../../lm/floats.ts';
+import type { PullOptions } from '../../lm/hub.ts';
 import { criticKinds } from '../ppo/options.ts';
 
 const whole = (least: number) => z.number().int().min(least);
@@ -73,7 +74,10 @@ export type PlanOptions = z.output<typeof planSchema>;
 /** The options of `plan` with the length filled in. */
 export type Planned = PlanOptions & { length: number };
 /** The input of `plan`. */
-export type PlanInput = z.input<typeof planSchema>;
+export type PlanInput = z.input<typeof planSchema> & {
+  /** How the model's config is fetched from the Hub. */
+  pull?: PullOptions;
+};
 
 const COUNTS = { '': 1, K: 1e3, M: 1e6, B: 1e9, T: 1e12 };
 

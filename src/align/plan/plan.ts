@@ -15,6 +15,7 @@ import { bytesPerFloat } from '../../lm/floats.ts';
 import type { PullOptions } from '../../lm/hub.ts';
 import { modelFolder } from '../../lm/model.ts';
 import type { DecoderConfig } from '../../nn/decoder-config.ts';
+import { parseOptions } from '../../options.ts';
 import {
   onPolicy,
   type PlanInput,
@@ -47,6 +48,8 @@ export interface Plan {
   shape: string;
   /** Number of parameters. */
   parameters: number;
+  /** The type that weights are stored in. */
+  dtype: PlanOptions['dtype'];
   /** Bytes of the model's files. */
   disk: number;
   /** Bytes by purpose, such as `actor` or `optimizer`. */
@@ -67,12 +70,13 @@ export interface Plan {
 const USABLE = 0.9;
 
 /**
- * Estimates the memory of a run. Throws a ZodError at once when options are wrong.
+ * Estimates the memory of a run.
  *
- * @throws HeedError when the model's config cannot be read, or there is no typical shape for the number of parameters.
+ * @throws HeedError at once, naming the option that is wrong; later, when the model's config cannot be read, or there is no
+ *   typical shape for the number of parameters.
  */
-export function plan(input: PlanInput, parts: { pull?: PullOptions } = {}): Promise<Plan> {
-  return create(planSchema.parse(input), parts.pull);
+export function plan({ pull, ...input }: PlanInput): Promise<Plan> {
+  return create(parseOptions(planSchema, input), pull);
 }
 
 async function create(options: PlanOptions, pull: PullOptions | undefined): Promise<Plan> {
@@ -87,6 +91,7 @@ async function create(options: PlanOptions, pull: PullOptions | undefined): Prom
   return {
     shape: name,
     parameters,
+    dtype,
     disk: parameters * bytesPerFloat(dtype),
     roles,
     total,

@@ -117,16 +117,21 @@ type LearnerData = Pick<
 function learner(options: PretrainOptions, tokenizer: Tokenizer, tokens: number, data: LearnerData): PretrainLearner {
   const { rows, accumulate, length, seed } = options;
   const own = new Disposables();
-  return createLanguageLearner({
-    ...data,
-    own,
-    model: own.use(createModel(configOf(options, tokenizer), tokenizer, seed)),
-    options,
-    part: rows,
-    length,
-    packing: true,
-    steps: Math.ceil(tokens / (rows * accumulate * length)),
-  });
+  try {
+    return createLanguageLearner({
+      ...data,
+      own,
+      model: own.use(createModel(configOf(options, tokenizer), tokenizer, seed)),
+      options,
+      part: rows,
+      length,
+      packing: true,
+      steps: Math.ceil(tokens / (rows * accumulate * length)),
+    });
+  } catch (error) {
+    own[Symbol.dispose]();
+    throw error;
+  }
 }
 
 function configOf(options: PretrainOptions, { vocabularySize }: Tokenizer): DecoderConfig {

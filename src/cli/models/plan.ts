@@ -15,12 +15,11 @@ export function addPlan(command: Command): void {
 async function planning(command: Command): Promise<void> {
   const output = createOutput(command.opts<{ json?: boolean }>());
   const input = settingsFrom(command, planSchema);
-  const settings = checking(() => planSchema.parse(input), input);
   const { done, ...pull } = pullProgress('pull');
-  const found = await plan(settings, { pull }).finally(done);
+  const found = await checking(() => plan({ ...input, pull }), input).finally(done);
   const { shape, parameters, disk, roles, total, devices } = found;
   const rows: [string, string][] = [
-    ['model', `${shape}: ${inWords(parameters)} parameters, ${size(disk)} on disk as ${settings.dtype}`],
+    ['model', `${shape}: ${inWords(parameters)} parameters, ${size(disk)} on disk as ${found.dtype}`],
     ...roles.map(({ name, bytes }): [string, string] => [name, `${size(bytes).padStart(8)}  ${meanings[name]}`]),
     ['total', size(total).padStart(8)],
     ...devices.map(({ name, bytes, fits }): [string, string] => [
