@@ -151,7 +151,7 @@ it('stops at a loss that is not finite, says in which batch, and keeps the last 
   expect(code).toBe(1);
   expect(stderr).toMatch(/batch after step \d+: .*not finite|batch after step \d+: the loss is NaN/);
   expect(stderr).toContain('last good checkpoint');
-  expect(stderr).toMatch(/heed rl --resume \S*nan goes on/);
+  expect(stderr).toMatch(/heed rl --resume \S*nan continues/);
   expect(readdirSync(at('nan', 'checkpoints'))).toContain('0000000000');
 });
 
