@@ -26,6 +26,12 @@ export function parseOptions<S extends z.ZodType>(schema: S, input: unknown): z.
   }
 }
 
+/** The options of a schema among others. */
+export function optionsOf<Options extends object>(schema: z.ZodObject, options: Options): Options {
+  const own = Object.entries(options).filter(([name]) => Object.hasOwn(schema.shape, name));
+  return Object.fromEntries(own) as Options;
+}
+
 /** The first option that a schema does not have, and the names that it has there. */
 function strayOption(
   schema: z.ZodType,

@@ -15,6 +15,7 @@
 import { basename } from 'node:path';
 import { z } from 'zod';
 import { HeedError } from '../../error.ts';
+import { optionsOf } from '../../options.ts';
 import { type BestOfN, type BestOfNInput, bestOfNSchema, createBestOfN } from '../best-of-n/best-of-n.ts';
 import { asksNobody } from '../policies/options.ts';
 import { createLanguagePpo, type PpoInput, type PpoLearner } from '../ppo/learner.ts';
@@ -105,8 +106,8 @@ export const createOveroptimization: Opener<OveroptimizationInput & Surroundings
 
 async function create(options: OveroptimizationOptions, { pull, onNotice }: Live): Promise<Observatory> {
   const open: Observatory['open'] = {
-    'best-of-n': (settings) => createBestOfN({ ...settings, pull, onNotice }),
-    rl: (settings) => createLanguagePpo({ ...settings, pull, onNotice }),
+    'best-of-n': (settings) => createBestOfN({ ...optionsOf(bestOfNSchema, settings), pull, onNotice }),
+    rl: (settings) => createLanguagePpo({ ...optionsOf(languagePpoSchema, settings), pull, onNotice }),
   };
   const ways = waysOf(options);
   if (ways.some(({ name }) => name.includes('pessimism')) && !hasEnsemble(options.reward)) {
