@@ -116,17 +116,17 @@ export function selectQueries(
   const chosen = choose(rule, byRule, []);
   return [...chosen, ...choose(rest, count - byRule, chosen)];
 
-  function choose(by: Selection['rule'], wanted: number, taken: readonly number[]): number[] {
-    if (wanted === 0) return [];
+  function choose(by: Selection['rule'], count: number, taken: readonly number[]): number[] {
+    if (count === 0) return [];
     const free = order.filter((i) => !taken.includes(i));
-    const indices = queryRules.resolve(by).choose({ free, count: wanted, taken, predictions, model });
+    const indices = queryRules.resolve(by).choose({ free, count, taken, predictions, model });
     const valid = new Set(indices.filter((i) => free.includes(i)));
-    if (indices.length === wanted && valid.size === wanted) return indices;
+    if (indices.length === count && valid.size === count) return indices;
     const name = typeof by === 'string' ? `"${by}"` : 'of the caller';
     throw new HeedError(
       `The query rule ${name} chose ${indices.length} pairs, ${valid.size} of them free and distinct.`,
       {
-        hint: `Return ${wanted} distinct indices of "free".`,
+        hint: `Return ${count} distinct indices of "free".`,
       },
     );
   }
@@ -186,12 +186,7 @@ const entropy = (p: number): number => surprise(p) + surprise(1 - p);
 const surprise = (p: number): number => (p > 0 ? -p * Math.log(p) : 0);
 
 /** Repeatedly takes the free pair whose options lie furthest from all options taken or queried before. */
-function furthest(
-  free: readonly number[],
-  wanted: number,
-  taken: readonly number[],
-  { points }: Predictions,
-): number[] {
+function furthest(free: readonly number[], count: number, taken: readonly number[], { points }: Predictions): number[] {
   if (!points) {
     throw new HeedError('The coverage rule needs the positions of the options.', {
       hint: 'Select by disagreement, entropy, information or at random.',
@@ -206,7 +201,7 @@ function furthest(
   };
   for (const center of [...points.asked, ...taken.flatMap((i) => sides.map((side) => side[i]))]) cover(center);
   const chosen: number[] = [];
-  while (chosen.length < wanted) {
+  while (chosen.length < count) {
     let best = -1;
     for (const i of free) {
       if (chosen.includes(i)) continue;

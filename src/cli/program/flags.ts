@@ -37,7 +37,7 @@ export type Shortcuts = Readonly<Record<string, string>>;
 export function addFlags(command: Command, schema: z.ZodType, shortcuts: Shortcuts = {}): void {
   const flags = flagsOf(schema);
   const shorter = Object.entries(shortcuts).map(([name, of]) => {
-    const flag = flags.find((known) => known.name === of)!;
+    const flag = flags.find(({ name }) => name === of)!;
     return { ...flag, name, description: `${flag.description} (--${of})` };
   });
   const plain = flags.filter(({ name }) => !name.includes('.'));
@@ -61,50 +61,50 @@ function optionOf(flag: Flag): Option {
   const value = { number: '<n>', text: '<text>', numbers: '<n,n,…>', texts: '<text>', 'yes or no': '[true|false]' }[
     flag.kind
   ];
-  const shown = flag.default === undefined ? '' : ` (default: ${text(flag.default)})`;
+  const shown = flag.default === undefined ? '' : ` (default: ${textOf(flag.default)})`;
   const choices = flag.choices?.join('|') ?? '';
   const inline = choices !== '' && choices.length <= LONGEST_CHOICES;
   const option = new Option(
     `--${flag.name} ${inline ? `<${choices}>` : value}`,
     `${flag.description}${choices && !inline ? `: ${flag.choices!.join(', ')}` : ''}${shown}`,
   );
-  option.argParser((given, earlier: unknown) =>
-    flag.kind === 'texts' ? [...((earlier as string[]) ?? []), given] : parse(flag, given),
+  option.argParser((text, earlier: unknown) =>
+    flag.kind === 'texts' ? [...((earlier as string[]) ?? []), text] : parse(flag, text),
   );
   const [part] = flag.name.split('.');
   return flag.name.includes('.') ? option.helpGroup(`Settings of the ${part}:`) : option.helpGroup('Settings:');
 }
 
-const text = (value: unknown) =>
+const textOf = (value: unknown) =>
   Array.isArray(value) ? value.join(typeof value[0] === 'string' ? ' ' : ',') : String(value);
 
-function parse({ name, kind, choices, open }: Flag, given: string): unknown {
-  const wrong = (expected: string) => new UsageError(`--${name}: expected ${expected}, got "${given}"`);
+function parse({ name, kind, choices, open }: Flag, text: string): unknown {
+  const wrong = (expected: string) => new UsageError(`--${name}: expected ${expected}, got "${text}"`);
   const number = (part: string) => {
     if (part.trim() === '' || Number.isNaN(Number(part))) {
       throw wrong(kind === 'numbers' ? 'numbers with commas between, such as 64,64' : 'a number');
     }
     return Number(part);
   };
-  if (choices && !open && !choices.includes(given)) throw wrong(`one of ${choices.join(', ')}`);
-  if (kind === 'number') return number(given);
-  if (kind === 'numbers') return given.split(',').map(number);
-  if (kind === 'text') return given;
-  if (given !== 'true' && given !== 'false') throw wrong('true or false');
-  return given === 'true';
+  if (choices && !open && !choices.includes(text)) throw wrong(`one of ${choices.join(', ')}`);
+  if (kind === 'number') return number(text);
+  if (kind === 'numbers') return text.split(',').map(number);
+  if (kind === 'text') return text;
+  if (text !== 'true' && text !== 'false') throw wrong('true or false');
+  return text === 'true';
 }
 
 /** The settings of the config file, overridden by flags. Plain nested data, not yet checked. */
 export function settingsFrom(command: Command, schema: z.ZodType, shortcuts: Shortcuts = {}): Record<string, unknown> {
-  const known = new Set(flagsOf(schema).map(({ name }) => name));
+  const names = new Set(flagsOf(schema).map(({ name }) => name));
   const options = command.opts<Record<string, unknown>>();
   const settings: Record<string, unknown> = {};
   if (typeof options.config === 'string') {
     for (const [written, value] of readConfig(options.config)) {
       const name = currentName(written);
-      if (!known.has(name)) {
+      if (!names.has(name)) {
         throw new UsageError(`"${options.config}" has a setting "${name}", which ${command.name()} does not know`, {
-          hint: nearest(name, [...known]),
+          hint: nearest(name, [...names]),
         });
       }
       put(settings, name, value);
@@ -112,18 +112,18 @@ export function settingsFrom(command: Command, schema: z.ZodType, shortcuts: Sho
   }
   for (const [name, value] of Object.entries(options)) {
     const full = currentName(shortcuts[name] ?? name);
-    if (known.has(full) && full !== (shortcuts[name] ?? name)) {
+    if (names.has(full) && full !== (shortcuts[name] ?? name)) {
       process.stderr.write(`--${name} is called --${full} now; the old name goes with the next version\n`);
     }
-    if (known.has(full)) put(settings, full, value);
+    if (names.has(full)) put(settings, full, value);
   }
   return settings;
 }
 
 /** The names of settings that were set by flags. */
-export function givenFlags(command: Command, schema: z.ZodType, shortcuts: Shortcuts = {}): string[] {
-  const known = new Set([...flagsOf(schema).map(({ name }) => name), ...Object.keys(shortcuts), 'config']);
-  return Object.keys(command.opts()).filter((name) => known.has(name));
+export function flagNames(command: Command, schema: z.ZodType, shortcuts: Shortcuts = {}): string[] {
+  const names = new Set([...flagsOf(schema).map(({ name }) => name), ...Object.keys(shortcuts), 'config']);
+  return Object.keys(command.opts()).filter((name) => names.has(name));
 }
 
 function flagsOf(schema: z.ZodType): Flag[] {
@@ -179,12 +179,12 @@ const isPlain = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** The setting names most similar to a wrong one. */
-function nearest(name: string, known: readonly string[]): string {
+function nearest(name: string, names: readonly string[]): string {
   const score = (other: string) => {
     let at = 0;
     for (const letter of other.toLowerCase()) if (letter === name.toLowerCase()[at]) at++;
     return at / Math.max(name.length, other.length);
   };
-  const best = [...known].sort((a, b) => score(b) - score(a)).slice(0, 3);
+  const best = [...names].sort((a, b) => score(b) - score(a)).slice(0, 3);
   return `did you mean ${best.join(', ')}?`;
 }

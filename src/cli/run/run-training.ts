@@ -12,7 +12,7 @@ import { createProgress, type ProgressOptions } from '../../run/progress.ts';
 import { writeReport } from '../../run/report.ts';
 import { createRun, openRun, type Run } from '../../run/run.ts';
 import { pullProgress } from '../models/pull.ts';
-import { addFlags, givenFlags, type Shortcuts, settingsFrom } from '../program/flags.ts';
+import { addFlags, flagNames, type Shortcuts, settingsFrom } from '../program/flags.ts';
 import { listenForInterrupt } from '../program/interrupt.ts';
 import { address, createOutput, table } from '../program/output.ts';
 import { checking, flagFaults, UsageError } from '../program/usage.ts';
@@ -171,7 +171,7 @@ function checkedLearner(command: Command, definition: TrainingCommand): StageLea
 }
 
 function open(folder: string, command: Command, { command: name, schema, shortcuts }: TrainingCommand): Run {
-  const extra = givenFlags(command, schema, shortcuts);
+  const extra = flagNames(command, schema, shortcuts);
   if (command.opts<Flags>().out !== undefined) extra.push('out');
   if (extra.length > 0) {
     throw new UsageError(`--resume continues a run with its own settings, so --${extra.join(', --')} cannot be set`, {

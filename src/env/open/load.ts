@@ -26,12 +26,12 @@ export async function loadEnvironment(name: string): Promise<() => Environment> 
  * @throws HeedError with the nearest names if there is none.
  */
 export function checkEnvironment(name: string): void {
-  const known = [...environmentIds, ...mujocoIds, ...environments.names()];
-  if (known.includes(name) || isGymnasiumName(name) || isFile(name)) return;
-  const distances = new Map(known.map((other) => [other, editDistance(name.toLowerCase(), other.toLowerCase())]));
+  const names = [...environmentIds, ...mujocoIds, ...environments.names()];
+  if (names.includes(name) || isGymnasiumName(name) || isFile(name)) return;
+  const distances = new Map(names.map((other) => [other, editDistance(name.toLowerCase(), other.toLowerCase())]));
   const nearest = Math.min(...distances.values());
-  const meant = known.filter((other) => distances.get(other) === nearest);
-  throw new HeedError(`unknown environment: expected one of ${known.join(', ')}, got "${name}"`, {
+  const meant = names.filter((other) => distances.get(other) === nearest);
+  throw new HeedError(`unknown environment: expected one of ${names.join(', ')}, got "${name}"`, {
     hint: `did you mean ${meant.join(' or ')}? Also taken: gym:ID of your Python's Gymnasium, ALE/Pong-v5, and a file of your own, ./my-env.js. heed envs lists what there is.`,
   });
 }
