@@ -27,3 +27,11 @@ it('own-environment is learned', async () => {
 it('load-and-act lives an episode by a policy that was saved', async () => {
   expect(numbers(await runExample('load-and-act'), /return (\d+)/g)[0]).toBeGreaterThan(100);
 });
+
+it('train-minimal learns in a file of less than 300 lines, without heed’s loop', async () => {
+  const printed = await runExample('train-minimal', { lines: 300, args: ['--steps', '20000', '--seed', '3'] });
+  const returns = numbers(printed, /true return ([\d.]+)/g);
+  expect(returns[0]).toBeLessThan(60);
+  expect(returns.at(-1)).toBeGreaterThan(150);
+  expect(printed).toContain('labels 40');
+});

@@ -35,6 +35,7 @@ const pages = [
   'README.md',
   'CONTRIBUTING.md',
   'CHANGELOG.md',
+  'examples/README.md',
   ...docs.map((file) => `docs/${file.replaceAll('\\', '/')}`),
 ];
 

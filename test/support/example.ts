@@ -1,13 +1,21 @@
-/** Runs a program of examples/ as a user would, on the compiled package, and gives what it prints. */
 import { execFile } from 'node:child_process';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import ts from 'typescript';
-import { inject } from 'vitest';
+import { expect, inject } from 'vitest';
 
-export async function runExample(name: string): Promise<string> {
+interface ExampleOptions {
+  /** Lines that the program may have. */
+  lines?: number;
+  /** Its arguments. */
+  args?: string[];
+}
+
+/** Runs a program of examples/ as a user would, on the compiled package, and gives what it prints. */
+export async function runExample(name: string, { lines = 28, args = [] }: ExampleOptions = {}): Promise<string> {
   const code = readFileSync(new URL(`../../examples/${name}.ts`, import.meta.url), 'utf8');
+  expect(code.trimEnd().split('\n').length, 'lines').toBeLessThanOrEqual(lines);
   const { outputText } = ts.transpileModule(code, {
     compilerOptions: { target: ts.ScriptTarget.ES2023, module: ts.ModuleKind.ESNext },
   });
@@ -15,7 +23,7 @@ export async function runExample(name: string): Promise<string> {
   const path = join(inject('compiled'), `${name}.mjs`);
   writeFileSync(path, outputText);
   try {
-    const { stdout } = await promisify(execFile)(process.execPath, [path], {
+    const { stdout } = await promisify(execFile)(process.execPath, [path, ...args], {
       env: { ...process.env, HEED_THREADS: '1' },
     });
     return stdout;
