@@ -1,7 +1,5 @@
 import { expect, it } from 'vitest';
-import { runExample } from './support/example.ts';
-
-const numbers = (text: string, pattern: RegExp) => [...text.matchAll(pattern)].map(([, value]) => Number(value));
+import { numbers, runExample } from './support/example.ts';
 
 it('sft-in-memory learns rows in memory, and the model writes afterwards', async () => {
   const printed = await runExample('sft-in-memory');

@@ -12,8 +12,6 @@
  * From the command line: heed train --env CartPole-v1
  */
 
-import type { EnvironmentSource } from '../env/batch/source.ts';
-import { checkEnvironment } from '../env/open/load.ts';
 import { type ControlPolicy, createControlPolicy } from '../rl/control-policy.ts';
 import { type EnvironmentInput, inEnvironment } from '../rl/environment-input.ts';
 import { createPpo, type PpoMetrics } from '../rl/ppo.ts';
@@ -119,20 +117,16 @@ export function openLearner(
     ...(teacher !== undefined && { teacher: own?.name ?? (teacher as string) }),
     ...(typeof judge === 'string' && { judge }),
   };
-  const create = async (options: LearnOptions, environment: EnvironmentSource) =>
-    learnerIn(fitSegments(options, plain, environment, onNotice), {
-      environment,
-      teacher: own,
-      judge: typeof judge === 'function' ? judge : await loadJudge(options),
-      onNotice,
-    });
-  if (typeof env === 'string') {
-    const options = learnOptions({ ...plain, env }, onNotice, schema);
-    checkEnvironment(env);
-    return inEnvironment(env, options, (environment) => create(options, environment));
-  }
-  return inEnvironment(env, {}, (environment) =>
-    create(learnOptions({ ...plain, env: environment.id }, onNotice, schema), environment),
+  return inEnvironment(
+    env,
+    (name) => learnOptions({ ...plain, env: name }, onNotice, schema),
+    async (options, environment) =>
+      learnerIn(fitSegments(options, plain, environment, onNotice), {
+        environment,
+        teacher: own,
+        judge: typeof judge === 'function' ? judge : await loadJudge(options),
+        onNotice,
+      }),
   );
 }
 

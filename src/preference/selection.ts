@@ -141,7 +141,7 @@ export function queryScores(
   const n = checkShape(predictions);
   const { first, second } = predictions;
   const members = first.length;
-  if (rule !== 'entropy' && members < 2) {
+  if (needsMembers(rule) && members < 2) {
     throw new HeedError('One member cannot disagree with itself.', {
       hint: 'Use an ensemble of at least two members, or select by entropy or at random.',
     });

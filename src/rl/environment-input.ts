@@ -2,6 +2,7 @@
 
 import { type EnvironmentSource, sourceOf } from '../env/batch/source.ts';
 import type { Environment } from '../env/environment.ts';
+import { checkEnvironment } from '../env/open/load.ts';
 import { type OpenOptions, openEnvironment } from '../env/open/open.ts';
 import { HeedError } from '../error.ts';
 
@@ -12,24 +13,43 @@ import { HeedError } from '../error.ts';
 export type EnvironmentInput = string | (() => Environment) | EnvironmentSource;
 
 /**
- * Opens the environment of the input and passes it to `create`. Disposing of the result also disposes of what was
- * opened; a source that the caller passed is left alone.
+ * Opens the environment of the input and passes it to `create`, with the options for its name. Disposing of the result also
+ * disposes of what was opened; a source that the caller passed is left alone.
+ *
+ * @param parse Parses the options for an environment of this name.
+ * @throws HeedError at once when the options for a named environment are wrong, or no environment has the name.
  */
-export async function inEnvironment<T extends Disposable>(
+export function inEnvironment<Options extends OpenOptions, T extends Disposable>(
   env: EnvironmentInput,
-  options: OpenOptions,
+  parse: (name: string) => Options,
+  create: (options: Options, environment: EnvironmentSource) => T | Promise<T>,
+): Promise<T> {
+  if (typeof env !== 'string') return within(env, sourceIn, (source) => create(parse(source.id), source));
+  const options = parse(env);
+  checkEnvironment(env);
+  return within(
+    env,
+    () => openEnvironment(env, options),
+    (source) => create(options, source),
+  );
+}
+
+function sourceIn(env: Exclude<EnvironmentInput, string>): EnvironmentSource {
+  if (typeof env !== 'object' || env === null) return sourceOf(env);
+  if (typeof env.batch === 'function') return env;
+  throw new HeedError('env: expected a name, a file, a function that makes an environment, or a source of them', {
+    hint: 'write env: () => myEnvironment(), so that as many can be made as are stepped side by side',
+  });
+}
+
+async function within<Env extends EnvironmentInput, T extends Disposable>(
+  env: Env,
+  open: (env: Env) => EnvironmentSource | Promise<EnvironmentSource>,
   create: (environment: EnvironmentSource) => T | Promise<T>,
 ): Promise<T> {
-  const isSource = typeof env === 'object' && env !== null;
-  if (isSource && typeof env.batch !== 'function') {
-    throw new HeedError('env: expected a name, a file, a function that makes an environment, or a source of them', {
-      hint: 'write env: () => myEnvironment(), so that as many can be made as are stepped side by side',
-    });
-  }
-  const environment =
-    typeof env === 'string' ? await openEnvironment(env, options) : isSource ? env : sourceOf(env as () => Environment);
+  const environment = await open(env);
   const dispose = () => {
-    if (!isSource) environment[Symbol.dispose]();
+    if (typeof env !== 'object') environment[Symbol.dispose]();
   };
   try {
     const made = await create(environment);
@@ -45,7 +65,3 @@ export async function inEnvironment<T extends Disposable>(
     throw error;
   }
 }
-
-/** The environment's name in options: the caller's, or its own. */
-export const environmentName = (env: EnvironmentInput | undefined, { id }: Pick<EnvironmentSource, 'id'>): string =>
-  typeof env === 'string' ? env : id;

@@ -6,7 +6,6 @@
  *
  * From the command line: heed rl --env CartPole-v1
  */
-import { checkEnvironment } from '../env/open/load.ts';
 import { createTraining, type Training } from '../run/training.ts';
 import { type ControlPolicy, createControlPolicy } from './control-policy.ts';
 import { type EnvironmentInput, inEnvironment } from './environment-input.ts';
@@ -62,13 +61,10 @@ export function rl(input: RlInput = {}): Training<RlStep, RlResult> {
  * @throws HeedError at once where an option is wrong, or there is no environment of that name.
  */
 export function openRlLearner({ env = 'CartPole-v1', ...settings }: Omit<RlInput, 'signal'>): Promise<RlLearner> {
-  if (typeof env === 'string') {
-    const options = rlOptions({ ...settings, env });
-    checkEnvironment(env);
-    return inEnvironment(env, options, (environment) => createRlLearner(options, { environment }));
-  }
-  return inEnvironment(env, {}, (environment) =>
-    createRlLearner(rlOptions({ ...settings, env: environment.id }), { environment }),
+  return inEnvironment(
+    env,
+    (name) => rlOptions({ ...settings, env: name }),
+    (options, environment) => createRlLearner(options, { environment }),
   );
 }
 

@@ -31,3 +31,7 @@ export async function runExample(name: string, { lines = 28, args = [] }: Exampl
     rmSync(path);
   }
 }
+
+/** The numbers that a pattern's group finds in what was printed. */
+export const numbers = (text: string, pattern: RegExp): number[] =>
+  [...text.matchAll(pattern)].map(([, value]) => Number(value));
