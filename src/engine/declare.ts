@@ -3,7 +3,7 @@ import { HeedError } from '../error.ts';
 import type { Shape } from './dims.ts';
 import { type Graph, input, type Tensor } from './graph.ts';
 import type { DType } from './onnx.ts';
-import type { Value } from './runtime.ts';
+import type { Value } from './value.ts';
 
 /** An input: its shape, for float32, or its shape and dtype. Dimensions may be symbols. A `Value` declares its own. */
 export type InputSpec = Shape | { readonly shape: Shape; readonly dtype?: DType };

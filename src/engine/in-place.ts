@@ -1,8 +1,8 @@
 /** Whether an output may be written over the input it was computed from. */
 import { HeedError } from '../error.ts';
 import { describe, type Tensor, type TracedNode } from './graph.ts';
-import type { Value } from './runtime.ts';
 import type { Spec } from './spec.ts';
+import type { Value } from './value.ts';
 
 const ELEMENTWISE = new Set(
   `Abs Add And BitShift BitwiseXor Cast Clip Cos Div Equal Erf Exp Floor Gelu Greater GreaterOrEqual Identity IsNaN Less

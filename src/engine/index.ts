@@ -7,5 +7,6 @@ export { constant, createGraph, describe, type Graph, input, type Tensor, withGr
 export type { DType } from './onnx.ts';
 export * from './ops/index.ts';
 export { type Binding, type CompileOptions, compile, encodeWithWeights, type Program, trace } from './program.ts';
-export { allocate, executionProviders, runtime, Value } from './runtime.ts';
+export { executionProviders, runtime } from './runtime/current.ts';
 export type { Spec } from './spec.ts';
+export { allocate, Value } from './value.ts';

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { libraryPath, loadLibrary } from './library.ts';
-import { runtime } from './runtime.ts';
+import { nativeEngine } from './runtime/native.ts';
 
 const heedError = (message: RegExp, hint: RegExp) =>
   expect.objectContaining({
@@ -45,7 +45,7 @@ describe('loadLibrary', () => {
   });
 
   it('throws what a call reports', () => {
-    const { api, out, env } = runtime();
+    const { api, out, env } = nativeEngine();
     const options = out('CreateSessionOptions');
     const nonsense = new Uint8Array(8).fill(255);
     const create = () => out('CreateSessionFromArray', env, nonsense, nonsense.length, options);

@@ -25,10 +25,10 @@ import {
   Value,
 } from './index.ts';
 import { compile, sessionCount } from './program.ts';
-import { runtime } from './runtime.ts';
+import { nativeEngine } from './runtime/native.ts';
 
 it('a run calls native code once', () => {
-  const { api } = runtime();
+  const { api } = nativeEngine();
   const counts: Record<string, number> = {};
   const originals = { ...api };
   for (const name of Object.keys(originals) as (keyof typeof api)[]) {

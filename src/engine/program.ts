@@ -1,15 +1,16 @@
-/** Programs: a traced graph, compiled by ONNX Runtime, run on values bound to it. */
+/** Programs: a traced graph, compiled by the runtime, run on values bound to it. */
 import { createHash } from 'node:crypto';
-import { HeedError, messageOf } from '../error.ts';
+import { HeedError } from '../error.ts';
 import { type AnyInputs, declareInputs, type InputSpecs, type TensorsOf, type ValuesOf } from './declare.ts';
 import { evaluateDim, isSymbol } from './dims.ts';
 import { misfit } from './dtype.ts';
 import { createGraph, emit, type Graph, type Tensor, type TracedNode } from './graph.ts';
 import { checkInPlace } from './in-place.ts';
-import type { Pointer } from './library.ts';
 import { encodeModel, type Initializer } from './onnx.ts';
-import { overlap, runtime, Value, type ValueData } from './runtime.ts';
+import { runtime } from './runtime/current.ts';
+import type { Handle } from './runtime/runtime.ts';
 import { checkValue, describeSpec, inferShape, learnSymbols, type Spec } from './spec.ts';
+import { overlap, Value, type ValueData } from './value.ts';
 
 /** How a program is compiled. */
 export interface CompileOptions {
@@ -80,7 +81,7 @@ export interface Program<I extends InputSpecs = AnyInputs, O extends string = st
 
 interface Session {
   key: string;
-  pointer: Pointer;
+  handle: Handle;
   /** Values that ONNX Runtime reads in place: they must live as long. */
   fixedValues: readonly (readonly [name: string, value: Value])[];
   /** Number of programs, and of runs in other threads, that need it. */
@@ -93,7 +94,7 @@ let ownSessions = 0;
 function leave(session: Session): void {
   if (--session.users > 0) return;
   sessions.delete(session.key);
-  runtime().api.ReleaseSession(session.pointer);
+  runtime().releaseSession(session.handle);
 }
 
 /** Number of live sessions, for tests of leaks and of sharing. */
@@ -140,7 +141,9 @@ export function compile<O extends Readonly<Record<string, Tensor>>>(
   options: CompileOptions = {},
 ): Program<AnyInputs, keyof O & string> {
   const { dims = {}, fixed = {} } = options;
-  const { nodes, specs, inputs, fixedInputs, model } = encode(outputs, fixed, () => ({}));
+  const engine = runtime();
+  const held = (_: string, { data }: Value): Held => (engine.fixedByName ? {} : { data });
+  const { nodes, specs, inputs, fixedInputs, model } = encode(outputs, fixed, held);
   const key = createHash('sha256')
     .update(model)
     .update(JSON.stringify([dims, options.singleThread, options.sharedMemory, options.profile]))
@@ -150,7 +153,10 @@ export function compile<O extends Readonly<Record<string, Tensor>>>(
   const session = sessions.get(key) ?? {
     key,
     fixedValues,
-    pointer: createSession(model, fixedValues, options),
+    handle: engine.createSession(model, {
+      ...options,
+      fixed: engine.fixedByName ? fixedValues.map(([name, value]) => [name, value.handle] as const) : [],
+    }),
     users: 0,
   };
   session.users++;
@@ -345,37 +351,6 @@ function scheduled(nodes: readonly TracedNode[]): TracedNode[] {
   return [...nodes.filter((node) => !isLast(node)), ...nodes.filter(isLast).reverse()];
 }
 
-function createSession(
-  model: Uint8Array,
-  fixed: Session['fixedValues'],
-  { dims = {}, singleThread, sharedMemory, profile }: CompileOptions,
-): Pointer {
-  const { api, check, out, env } = runtime();
-  const options = out('CreateSessionOptions');
-  try {
-    const allOptimizations = 99;
-    if (singleThread) check(api.SetIntraOpNumThreads(options, 1));
-    else check(api.DisablePerSessionThreads(options));
-    check(api.SetSessionGraphOptimizationLevel(options, allOptimizations));
-    // nodes that were traced twice on purpose (see checkpoint) must stay so; all others are shared while tracing
-    const set = (key: string, value: string) => check(api.AddSessionConfigEntry(options, key, value));
-    set('optimization.disable_specified_optimizers', 'CommonSubexpressionElimination');
-    if (sharedMemory) {
-      check(api.DisableMemPattern(options));
-      set('session.use_env_allocators', '1');
-    }
-    for (const [name, size] of Object.entries(dims)) check(api.AddFreeDimensionOverrideByName(options, name, size));
-    if (profile) check(api.EnableProfiling(options, profile));
-    if (fixed.length > 0) {
-      const [names, values] = [fixed.map(([name]) => name), fixed.map(([, value]) => value.handle)];
-      check(api.AddExternalInitializers(options, names, values, names.length));
-    }
-    return out('CreateSessionFromArray', env, model, model.length, options);
-  } finally {
-    api.ReleaseSessionOptions(options);
-  }
-}
-
 function createBinding(
   session: Session,
   program: Program,
@@ -383,18 +358,14 @@ function createBinding(
   outputs: Readonly<Record<string, Value>>,
   isProgramDisposed: () => boolean,
 ): Binding {
-  const { api, check, out, runOptions } = runtime();
   // ONNX Runtime reads this memory at each run: the values must live as long as the binding.
-  const values = [
-    ...program.inputs.map(({ name }) => inputs[name]),
-    ...program.outputs.map(({ name }) => outputs[name]),
+  const [ins, outs] = [
+    program.inputs.map(({ name }) => [name, inputs[name]] as const),
+    program.outputs.map(({ name }) => [name, outputs[name]] as const),
   ];
-  const handles = values.map((value) => value.handle);
-  const pointer = out('CreateIoBinding', session.pointer);
-  for (const [i, { name }] of program.inputs.entries()) check(api.BindInput(pointer, name, handles[i]));
-  for (const [i, { name }] of program.outputs.entries()) {
-    check(api.BindOutput(pointer, name, handles[program.inputs.length + i]));
-  }
+  const values = [...ins, ...outs].map(([, value]) => value);
+  const handles = (some: typeof ins) => some.map(([name, value]) => [name, value.handle] as const);
+  const bound = runtime().createBinding(session.handle, handles(ins), handles(outs));
   let live: { values: Value[]; users: number } | undefined = { values, users: 1 };
   const alive = () => {
     if (!live || isProgramDisposed()) {
@@ -403,13 +374,12 @@ function createBinding(
     return live;
   };
   const drop = (held: { users: number }) => {
-    if (--held.users === 0) api.ReleaseIoBinding(pointer);
+    if (--held.users === 0) bound.release();
   };
-  const { RunWithBinding } = api;
   return {
     run() {
       alive();
-      check(RunWithBinding(session.pointer, runOptions, pointer));
+      bound.run();
     },
     runAsync: async () => {
       // A binding or program that is disposed of meanwhile lives until the run has ended.
@@ -417,17 +387,7 @@ function createBinding(
       held.users++;
       session.users++;
       try {
-        await new Promise<void>((resolve, reject) => {
-          RunWithBinding.async(session.pointer, runOptions, pointer, (error: unknown, status: Pointer) => {
-            try {
-              if (error) throw new HeedError(`cannot run: ${messageOf(error)}`, { cause: error });
-              check(status);
-              resolve();
-            } catch (problem) {
-              reject(problem);
-            }
-          });
-        });
+        await bound.runAsync();
       } finally {
         drop(held);
         leave(session);

@@ -2,7 +2,7 @@
 import { HeedError } from '../error.ts';
 import { evaluateDim, formatShape, isSymbol, type Shape } from './dims.ts';
 import type { DType } from './onnx.ts';
-import type { Value } from './runtime.ts';
+import type { Value } from './value.ts';
 
 /** An input or output of a program. */
 export interface Spec {

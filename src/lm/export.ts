@@ -5,7 +5,7 @@ import { cast, clip, sub } from '../engine/ops/elementwise.ts';
 import { linear } from '../engine/ops/matmul.ts';
 import { cumulativeSum } from '../engine/ops/reduce.ts';
 import { encodeWithWeights } from '../engine/program.ts';
-import type { Value } from '../engine/runtime.ts';
+import type { Value } from '../engine/value.ts';
 import { writeFileAtomic } from '../files.ts';
 import { decoder, packedAttention } from '../nn/decoder.ts';
 import { type DecoderConfig, headName } from '../nn/decoder-config.ts';

@@ -8,7 +8,7 @@
  * unused rows, and new prompts enter together.
  */
 import { z } from 'zod';
-import type { Value } from '../engine/runtime.ts';
+import type { Value } from '../engine/value.ts';
 import { HeedError } from '../error.ts';
 import { type CachedDecoderOptions, type CachedStep, createCachedDecoder } from '../nn/decoder-cache.ts';
 import type { DecoderConfig } from '../nn/decoder-config.ts';

@@ -9,7 +9,7 @@ import { oneHot } from '../engine/ops/gather.ts';
 import { linear, matmul } from '../engine/ops/matmul.ts';
 import { reshape } from '../engine/ops/shape.ts';
 import { trace } from '../engine/program.ts';
-import { Value } from '../engine/runtime.ts';
+import { Value } from '../engine/value.ts';
 import { HeedError } from '../error.ts';
 import { decoder, type Linear, packedAttention } from '../nn/decoder.ts';
 import { type DecoderConfig, headName } from '../nn/decoder-config.ts';

@@ -6,7 +6,7 @@ import { linear } from '../engine/ops/matmul.ts';
 import { logSoftmax } from '../engine/ops/normalize.ts';
 import { slice } from '../engine/ops/shape.ts';
 import { trace } from '../engine/program.ts';
-import { Value } from '../engine/runtime.ts';
+import { Value } from '../engine/value.ts';
 import { HeedError } from '../error.ts';
 import { decoder, packedAttention } from '../nn/decoder.ts';
 import { type DecoderConfig, headName } from '../nn/decoder-config.ts';

@@ -13,7 +13,7 @@ import { linear, matmul } from '../engine/ops/matmul.ts';
 import { logSoftmax } from '../engine/ops/normalize.ts';
 import { concat, expand, reshape, slice } from '../engine/ops/shape.ts';
 import { type Binding, type CompileOptions, trace } from '../engine/program.ts';
-import { allocate, Value } from '../engine/runtime.ts';
+import { allocate, Value } from '../engine/value.ts';
 import { HeedError } from '../error.ts';
 import { type Attend, decoder, type Linear, rotaryTables } from './decoder.ts';
 import { type DecoderConfig, headName, linearLookup } from './decoder-config.ts';

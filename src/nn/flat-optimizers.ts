@@ -6,7 +6,7 @@ import { Disposables } from '../disposables.ts';
 import { type Graph, input, type Tensor } from '../engine/graph.ts';
 import { add, div, maximum, mul, sqrt, square, sub } from '../engine/ops/elementwise.ts';
 import { trace } from '../engine/program.ts';
-import { allocate, Value } from '../engine/runtime.ts';
+import { allocate, Value } from '../engine/value.ts';
 import type { Arena } from './parameters.ts';
 
 /** Stochastic gradient descent. */

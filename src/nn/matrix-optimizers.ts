@@ -6,7 +6,7 @@ import { matmul } from '../engine/ops/matmul.ts';
 import { mean, sum } from '../engine/ops/reduce.ts';
 import { transpose, unsqueeze } from '../engine/ops/shape.ts';
 import { type Program, trace } from '../engine/program.ts';
-import { Value } from '../engine/runtime.ts';
+import { Value } from '../engine/value.ts';
 import { HeedError } from '../error.ts';
 import type { AdamOptions, Update } from './flat-optimizers.ts';
 import { type Arena, createArena, type ParameterSpec } from './parameters.ts';

@@ -4,8 +4,8 @@ import { input } from '../engine/graph.ts';
 import { square } from '../engine/ops/elementwise.ts';
 import { sum } from '../engine/ops/reduce.ts';
 import { trace } from '../engine/program.ts';
-import { Value } from '../engine/runtime.ts';
 import type { SafetensorsTensor } from '../engine/safetensors.ts';
+import { Value } from '../engine/value.ts';
 import { HeedError } from '../error.ts';
 import {
   type AdamOptions,

@@ -1,6 +1,7 @@
 /** Parameters: named tensors, one after another in one flat array, so that an optimizer updates them in one sweep. */
-import { allocate, Value } from '../engine/runtime.ts';
+
 import { openSafetensors, type SafetensorsTensor, writeSafetensors } from '../engine/safetensors.ts';
+import { allocate, Value } from '../engine/value.ts';
 import { HeedError } from '../error.ts';
 import type { Random } from '../random.ts';
 import type { Initialize } from './initialize.ts';

@@ -6,7 +6,7 @@ import { constant, emit, input, type Tensor } from '../engine/graph.ts';
 import { add, cast, mul, sub } from '../engine/ops/elementwise.ts';
 import { matmul } from '../engine/ops/matmul.ts';
 import { concat, reshape, slice, unsqueeze } from '../engine/ops/shape.ts';
-import type { Value } from '../engine/runtime.ts';
+import type { Value } from '../engine/value.ts';
 import { HeedError } from '../error.ts';
 import type { Linear } from './decoder.ts';
 import { type DecoderConfig, linearLookup } from './decoder-config.ts';

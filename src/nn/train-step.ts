@@ -8,9 +8,9 @@ import type { TracedNode } from '../engine/graph.ts';
 import { type Graph, input, type Tensor } from '../engine/graph.ts';
 import { add, mul } from '../engine/ops/elementwise.ts';
 import { type CompileOptions, trace } from '../engine/program.ts';
-import type { ValueData } from '../engine/runtime.ts';
-import { Value } from '../engine/runtime.ts';
 import type { Spec } from '../engine/spec.ts';
+import type { ValueData } from '../engine/value.ts';
+import { Value } from '../engine/value.ts';
 import { HeedError } from '../error.ts';
 import { type Arena, createArena } from './parameters.ts';
 

@@ -1,7 +1,7 @@
 /** Compiled forward passes of a policy, bound once to rows that are filled before each run. */
 import { input } from '../engine/graph.ts';
 import { type Program, trace } from '../engine/program.ts';
-import { Value } from '../engine/runtime.ts';
+import { Value } from '../engine/value.ts';
 import type { Arena } from '../nn/parameters.ts';
 import type { ActingPolicy, PolicyNetwork } from './policy.ts';
 

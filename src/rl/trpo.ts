@@ -12,7 +12,7 @@ import { input, type Tensor } from '../engine/graph.ts';
 import { add, exp, mul, neg, stopGradient, sub } from '../engine/ops/elementwise.ts';
 import { mean, sum } from '../engine/ops/reduce.ts';
 import { trace } from '../engine/program.ts';
-import type { Value } from '../engine/runtime.ts';
+import type { Value } from '../engine/value.ts';
 import type { VectorEnvironment } from '../env/batch/vector.ts';
 import { createOptimizer } from '../nn/optimizer.ts';
 import { type Arena, createArena, partOf } from '../nn/parameters.ts';

@@ -1,6 +1,6 @@
 /** A critic that is a head on the policy's own states: one program computes the losses and gradients of both. */
 import { add, mul, stopGradient } from '../../engine/ops/elementwise.ts';
-import type { Value } from '../../engine/runtime.ts';
+import type { Value } from '../../engine/value.ts';
 import type { PackedLoss, PackedTrainer, Reading } from '../../lm/packed-program.ts';
 import { scoresOf } from '../../lm/packed-program.ts';
 import { type Arena, createArena, partOf } from '../../nn/parameters.ts';

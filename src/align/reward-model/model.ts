@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { TextOrMessages } from '../../data/format.ts';
 import type { Disposables } from '../../disposables.ts';
-import type { Value } from '../../engine/runtime.ts';
+import type { Value } from '../../engine/value.ts';
 import { HeedError } from '../../error.ts';
 import { fileError, writeFileAtomic } from '../../files.ts';
 import { classifierParameters, type SaveOptions, scoreSpec } from '../../lm/checkpoint.ts';

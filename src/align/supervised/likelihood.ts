@@ -7,7 +7,7 @@
  */
 import { mul, neg } from '../../engine/ops/elementwise.ts';
 import { sum } from '../../engine/ops/reduce.ts';
-import type { Value } from '../../engine/runtime.ts';
+import type { Value } from '../../engine/value.ts';
 import {
   createPackedScorer,
   createPackedTrainer,

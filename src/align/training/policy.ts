@@ -1,5 +1,5 @@
 /** A language model to train as a policy, and the frozen reference that its KL is measured from. */
-import type { Value } from '../../engine/runtime.ts';
+import type { Value } from '../../engine/value.ts';
 import { HeedError } from '../../error.ts';
 import type { Model } from '../../lm/model.ts';
 import type { DecoderConfig } from '../../nn/decoder-config.ts';

@@ -1,7 +1,7 @@
 /** The trained part of a model: all its weights, or low-rank adapters over frozen weights (Hu et al. 2021). */
 import { join } from 'node:path';
 import { z } from 'zod';
-import type { Value } from '../../engine/runtime.ts';
+import type { Value } from '../../engine/value.ts';
 import type { SaveOptions } from '../../lm/checkpoint.ts';
 import { saveAdapter } from '../../lm/lora.ts';
 import { type Model, saveModel } from '../../lm/model.ts';

@@ -4,7 +4,8 @@ import { availableParallelism, freemem, totalmem } from 'node:os';
 import { input } from '../../engine/graph.ts';
 import { matmul } from '../../engine/ops/matmul.ts';
 import { trace } from '../../engine/program.ts';
-import { executionProviders, runtime, Value } from '../../engine/runtime.ts';
+import { executionProviders, runtime } from '../../engine/runtime/current.ts';
+import { Value } from '../../engine/value.ts';
 import { HeedError, messageOf } from '../../error.ts';
 
 export interface Check {

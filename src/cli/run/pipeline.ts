@@ -1,7 +1,7 @@
 /** heed pipeline: runs several trainings and evaluations in order, with one report. */
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
-import { runtime } from '../../engine/runtime.ts';
+import { runtime } from '../../engine/runtime/current.ts';
 import { messageOf } from '../../error.ts';
 import { fileError } from '../../files.ts';
 import { defaultRecipe } from '../../pipeline/default-recipe.ts';

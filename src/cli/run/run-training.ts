@@ -1,7 +1,7 @@
 /** What the commands that train share: settings from flags, the run's folder, progress, Ctrl-C, the report. */
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { runtime } from '../../engine/runtime.ts';
+import { runtime } from '../../engine/runtime/current.ts';
 import { HeedError, messageOf } from '../../error.ts';
 import { faultsIn } from '../../options.ts';
 import { type StageLearner, type StageTraining, trainings } from '../../pipeline/trainings.ts';

@@ -7,7 +7,7 @@ import { input, type Tensor } from '../../engine/graph.ts';
 import { add, mul, tanh } from '../../engine/ops/elementwise.ts';
 import { concat, reshape, slice, unsqueeze } from '../../engine/ops/shape.ts';
 import { trace } from '../../engine/program.ts';
-import { Value } from '../../engine/runtime.ts';
+import { Value } from '../../engine/value.ts';
 import type { Space } from '../../env/environment.ts';
 import { HeedError } from '../../error.ts';
 import { zeros } from '../../nn/initialize.ts';

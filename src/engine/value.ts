@@ -1,69 +1,10 @@
-/** The one ONNX Runtime environment of the process, and the values that programs run on. */
-import { availableParallelism } from 'node:os';
-import koffi from 'koffi';
+/** Values: what programs read and write. */
 import { HeedError } from '../error.ts';
 import { formatShape } from './dims.ts';
 import { misfit } from './dtype.ts';
-import { type Library, loadLibrary, type Pointer } from './library.ts';
 import type { DType } from './onnx.ts';
-
-interface Runtime extends Library {
-  env: Pointer;
-  memory: Pointer;
-  runOptions: Pointer;
-  /** Threads of the one pool that all programs share. */
-  threads: number;
-}
-
-let shared: Runtime | undefined;
-
-/**
- * The engine. It starts on first use with HEED_THREADS threads, or as many as the machine offers. The whole process has
- * one thread pool: with a pool per session, their spinning threads compete (measured: 8 to 10 times slower).
- */
-export function runtime(): Runtime {
-  if (shared) return shared;
-  const threads = threadCount();
-  const library = loadLibrary();
-  const { api, check, out } = library;
-  const options = out('CreateThreadingOptions');
-  check(api.SetGlobalIntraOpNumThreads(options, threads));
-  check(api.SetGlobalInterOpNumThreads(options, 1));
-  check(api.SetGlobalSpinControl(options, process.env.HEED_SPIN === '0' ? 0 : 1));
-  const onlyErrors = 3;
-  shared = {
-    ...library,
-    threads,
-    env: out('CreateEnvWithGlobalThreadPools', onlyErrors, 'heed', options),
-    memory: out('CreateCpuMemoryInfo', 1, 0),
-    runOptions: out('CreateRunOptions'),
-  };
-  // one allocator for all programs with sharedMemory; it takes what is needed from the system, not the next power of 2
-  const [sameAsRequested, byDefault] = [1, -1];
-  const arena = out('CreateArenaCfg', 0, sameAsRequested, byDefault, byDefault);
-  check(api.CreateAndRegisterAllocator(shared.env, shared.memory, arena));
-  return shared;
-}
-
-/** The execution providers of the library, such as "CPUExecutionProvider". */
-export function executionProviders(): string[] {
-  const { api, check } = runtime();
-  const [list, count] = [[null], [0]] as [Pointer[], number[]];
-  check(api.GetAvailableProviders(list, count));
-  const names = koffi.decode(list[0], koffi.array('const char *', count[0])) as string[];
-  check(api.ReleaseAvailableProviders(list[0], count[0]));
-  return names;
-}
-
-function threadCount(): number {
-  const text = process.env.HEED_THREADS;
-  if (text === undefined || text === '') return availableParallelism();
-  const threads = Number(text);
-  if (!Number.isInteger(threads) || threads < 1 || threads > 1024) {
-    throw new HeedError(`HEED_THREADS is "${text}"`, { hint: 'set it to a whole number from 1 to 1024, or unset it' });
-  }
-  return threads;
-}
+import { runtime } from './runtime/current.ts';
+import type { Handle, TypedArrayConstructor } from './runtime/runtime.ts';
 
 // element type in ONNX, and the typed array that holds it
 const types = {
@@ -81,13 +22,10 @@ export type ValueData = InstanceType<(typeof types)[DType][1]>;
 type DataOf<D extends DType> = InstanceType<(typeof types)[D][1]>;
 
 /**
- * Zeros in memory that never moves, as ONNX Runtime requires: a small typed array (64 bytes or less) would be on V8's
- * heap and move; one over its own ArrayBuffer does not.
+ * Zeros in memory that never moves, as ONNX Runtime requires. Parts of it (`subarray`) may be used in its place.
  */
 export function allocate<D extends DType>(dtype: D, length: number): DataOf<D> {
-  const make = types[dtype][1];
-  const buffer = new ArrayBuffer(Math.max(64, length * make.BYTES_PER_ELEMENT));
-  return new make(buffer, 0, length) as DataOf<D>;
+  return runtime().allocate(types[dtype][1] as unknown as TypedArrayConstructor<DataOf<D>>, length);
 }
 
 /** Numbers with a shape, in memory that programs read and write in place. Dispose of it when done. */
@@ -98,7 +36,7 @@ export class Value<D extends DType = DType> {
   readonly shape: readonly number[];
   /** The elements, row-major: read them and write into them. */
   readonly data: DataOf<D>;
-  #handle: Pointer;
+  #handle: Handle;
 
   /**
    * @param data - The elements, used in place, not copied; zeros by default. It must come from `allocate`, or be a part
@@ -117,20 +55,10 @@ export class Value<D extends DType = DType> {
           `got ${held.length} in a ${held.constructor.name}`,
       );
     }
-    const { memory, out } = runtime();
     this.dtype = dtype;
     this.shape = [...shape];
     this.data = held;
-    const dims = BigInt64Array.from(shape, BigInt);
-    this.#handle = out(
-      'CreateTensorWithDataAsOrtValue',
-      memory,
-      held,
-      held.byteLength,
-      dims,
-      dims.length,
-      types[dtype][0],
-    );
+    this.#handle = runtime().createValue(types[dtype][0], shape, held);
   }
 
   /**
@@ -156,8 +84,8 @@ export class Value<D extends DType = DType> {
     return value;
   }
 
-  /** The native value, for the engine. @throws HeedError after the value was disposed of. */
-  get handle(): Pointer {
+  /** The value in the runtime, for the engine. @throws HeedError after the value was disposed of. */
+  get handle(): Handle {
     if (!this.#handle) {
       throw new HeedError(`a value ${this.dtype}${formatShape(this.shape)} was used after it was disposed of`);
     }
@@ -176,7 +104,7 @@ export class Value<D extends DType = DType> {
 
   /** Frees the value's memory; it cannot be used afterwards. */
   [Symbol.dispose](): void {
-    if (this.#handle) runtime().api.ReleaseValue(this.#handle);
+    if (this.#handle) runtime().releaseValue(this.#handle);
     this.#handle = null;
   }
 }

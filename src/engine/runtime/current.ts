@@ -1,0 +1,23 @@
+/** The one runtime of the process. */
+import { HeedError } from '../../error.ts';
+import { startRuntime } from './native.ts';
+import type { Runtime } from './runtime.ts';
+
+let current: Runtime | undefined;
+
+/** The runtime. In Node the first use starts it. @throws HeedError if it cannot be started. */
+export function runtime(): Runtime {
+  current ??= startRuntime();
+  return current;
+}
+
+/** Makes programs run on this runtime. @throws HeedError once there is another. */
+export function useRuntime(other: Runtime): void {
+  if (current && current !== other) {
+    throw new HeedError('the engine runs already', { hint: 'start the other runtime before anything else' });
+  }
+  current = other;
+}
+
+/** The execution providers of the runtime, such as "CPUExecutionProvider". */
+export const executionProviders = (): string[] => runtime().providers();
