@@ -6,17 +6,21 @@ import { Application } from 'typedoc';
 import type { SiteConfig } from 'vitepress';
 import { root } from './pages.ts';
 
-/** Adds to what VitePress has written. `HEED_DIST` names the folder of the compiled library; by default it is dist. */
+/**
+ * Adds to what VitePress has written. `HEED_PACKAGE` names the folder with the compiled library in dist, and with
+ * tsconfig.api.json; by default it is the repository.
+ */
 export async function finish({ outDir, site }: SiteConfig): Promise<void> {
-  await writeApi(join(outDir, 'api'), process.env.HEED_DIST ?? join(root, 'dist'), site.base);
+  await writeApi(join(outDir, 'api'), process.env.HEED_PACKAGE ?? root, site.base);
   writeServiceWorker(outDir);
 }
 
 /** TypeDoc's pages of every entry point. */
-async function writeApi(folder: string, compiled: string, base: string): Promise<void> {
+async function writeApi(folder: string, library: string, base: string): Promise<void> {
   const app = await Application.bootstrapWithPlugins({
     options: join(root, 'typedoc.json'),
-    entryPoints: [join(compiled, '*', 'index.d.ts'), join(compiled, 'align', 'parts.d.ts')],
+    tsconfig: join(library, 'tsconfig.api.json'),
+    entryPoints: ['*/index.d.ts', 'align/parts.d.ts'].map((name) => join(library, 'dist', name)),
     out: folder,
     customCss: join(root, 'site', '.vitepress', 'api.css'),
     navigationLinks: { Site: base },

@@ -57,8 +57,6 @@ interface Token {
 /**
  * Turns relative links between files of the repository into links between pages. A link to any other file leads to its
  * source, or shows its path.
- *
- * @throws Error when a link leads to no file.
  */
 export function turnLinks(markdown: MarkdownRenderer): void {
   markdown.core.ruler.push('heed-links', (state) => {
@@ -92,8 +90,12 @@ export function turnLinks(markdown: MarkdownRenderer): void {
   });
 }
 
-/** The address of a link of a file, or the path to show instead. */
-function turn(href: string, file: string): string | { path: string } {
+/**
+ * The address of a link of a file, or the path to show instead.
+ *
+ * @throws Error when it leads to no file.
+ */
+export function turn(href: string, file: string): string | { path: string } {
   if (/^([a-z]+:|#|\/|$)/i.test(href)) return href;
   const [address, hash] = href.split('#');
   let target = posix.join(posix.dirname(file), decodeURI(address)).replace(/\/$/, '');
