@@ -1,10 +1,8 @@
 /** An environment in a user's file. It is checked when loaded, so that errors show before training. */
 
-import { existsSync } from 'node:fs';
-import { isAbsolute } from 'node:path';
-import { runInNewContext } from 'node:vm';
 import { HeedError, messageOf } from '../../error.ts';
 import { importFile } from '../../files.ts';
+import { existsSync, isAbsolute, runInNewContext } from '../../node.ts';
 import { random } from '../../random.ts';
 import { guardedEnvironment } from '../batch/fault.ts';
 import { type Environment, type Space, type StepResult, sizeOf } from '../environment.ts';
