@@ -67,7 +67,7 @@ describe('a build', () => {
   it('has no link, picture or script that leads nowhere, in its pages and in the API', () => {
     const pages = readPages();
     expect(pages.size).toBeGreaterThan(500);
-    expect(pages.has('api/functions/align_index.dpo.html') || [...pages.keys()].slice(0, 20)).toBe(true);
+    expect([...pages.keys()].filter((name) => /^api\/functions\/.*\bdpo\.html$/.test(name))).toHaveLength(1);
     expect(brokenLinks(pages)).toEqual([]);
   });
 

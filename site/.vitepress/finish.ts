@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Application } from 'typedoc';
+import { Application, TSConfigReader } from 'typedoc';
 import type { SiteConfig } from 'vitepress';
 import { root } from './pages.ts';
 
@@ -17,16 +17,19 @@ export async function finish({ outDir, site }: SiteConfig): Promise<void> {
 
 /** TypeDoc's pages of every entry point. */
 async function writeApi(folder: string, library: string, base: string): Promise<void> {
-  const app = await Application.bootstrapWithPlugins({
-    options: join(root, 'typedoc.json'),
+  const { $schema, ...settings } = JSON.parse(readFileSync(join(root, 'typedoc.json'), 'utf8'));
+  const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { exports: object };
+  const options = {
+    ...settings,
     tsconfig: join(library, 'tsconfig.api.json'),
-    entryPoints: ['*/index.d.ts', 'align/parts.d.ts'].map((name) => join(library, 'dist', name)),
+    entryPoints: Object.values(exports).flatMap(({ types }) => (types ? [join(library, types)] : [])),
     out: folder,
     customCss: join(root, 'site', '.vitepress', 'api.css'),
     navigationLinks: { Site: base },
     hideGenerator: true,
     logLevel: 'Warn',
-  });
+  };
+  const app = await Application.bootstrapWithPlugins(options, [new TSConfigReader()]);
   const project = await app.convert();
   if (!project) throw new Error('TypeDoc found nothing to document. Build heed first: npm run build');
   await app.generateOutputs(project);

@@ -10,8 +10,6 @@ export default {
     setup() {
       // after Vue has taken over the page: it would remove what an element adds to itself before
       onMounted(async () => {
-        // the search button is called "Search"; the keys in it are no part of its name
-        document.querySelector('.DocSearch-Button-Keys')?.setAttribute('aria-hidden', 'true');
         await import('../../elements/elements.ts');
         if (import.meta.env.PROD) (await import('../../elements/offline.ts')).keepOffline(import.meta.env.BASE_URL);
       });
