@@ -13,10 +13,7 @@ const course = [
     ],
   },
 ];
-const explanation = [
-  ...sidebarOf('docs/explanation', 'Explanation'),
-  ...sidebarOf('docs/lab', 'Lab notes').map((group) => ({ ...group, collapsed: true })),
-];
+const explanation = [...sidebarOf('docs/explanation', 'Explanation'), ...sidebarOf('docs/lab', 'Lab notes')];
 
 export default defineConfig({
   lang: 'en-US',

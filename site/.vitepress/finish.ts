@@ -26,6 +26,7 @@ async function writeApi(folder: string, library: string, base: string): Promise<
     out: folder,
     customCss: join(root, 'site', '.vitepress', 'api.css'),
     navigationLinks: { Site: base },
+    includeHierarchySummary: false,
     hideGenerator: true,
     logLevel: 'Warn',
   };
