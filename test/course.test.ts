@@ -14,7 +14,8 @@ const lessons = readLessons();
 
 /** The failure of an exercise, as people read it; undefined if it passes. */
 async function failureOf(lesson: Lesson, exercise: string): Promise<CheckResult | undefined> {
-  const files = { ...givenFiles(lesson), 'check.ts': lesson.files['check.ts'] };
+  const { 'check.ts': check, 'solution.ts': solution } = lesson.files;
+  const files = { ...givenFiles(lesson), 'check.ts': check, '../solution.ts': solution }; // wrong answers begin with it
   const modules = await loadModules(importedModules({ ...files, exercise }));
   const results = await runChecks({ exercise, files, modules });
   return results.find(({ ok }) => !ok);

@@ -65,7 +65,9 @@ export function lineOf(error: unknown, file: string): number | undefined {
 /** The names of the modules that files import and that are none of the files. */
 export function importedModules(files: Readonly<Record<string, string>>): string[] {
   const names = Object.values(files).flatMap((text) =>
-    [...text.matchAll(/^(?:import|export)\b(?!\s+type\b)[^'"]*?['"]([^'"]+)['"]/gm)].map(([, name]) => name),
+    [...text.matchAll(/^(?:import|export)\s+(?!type\b)(?:[^'"();=]*\sfrom\s*)?['"]([^'"]+)['"]/gm)].map(
+      ([, name]) => name,
+    ),
   );
   return [...new Set(names)].filter((name) => !name.startsWith('./'));
 }
