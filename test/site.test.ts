@@ -174,7 +174,7 @@ describe('in a browser', async () => {
         await page.keyboard.insertText(code);
       }
       await page.getByRole('button', { name: 'Check' }).click();
-      await page.getByRole('button', { name: 'Check' }).waitFor(); // Stop, while the checks run
+      await page.getByRole('button', { name: 'Check' }).waitFor({ timeout: 60_000 }); // Stop, while the checks run
     }
 
     it('fails as it stands, passes with the solution, and keeps the code', async () => {
@@ -190,6 +190,18 @@ describe('in a browser', async () => {
       expect(await page.getByRole('textbox', { name: 'Your code' }).innerText()).toContain('write me');
       await page.goto(`${address}course/`);
       await page.getByText('✓ passed').waitFor();
+      await page.context().close();
+    });
+
+    it('of every lesson fails as it stands and passes with its solution', async () => {
+      const page = await open(address);
+      for (const name of readdirSync(join(root, 'course', 'lessons')).sort()) {
+        await page.goto(`${address}course/${name}.html`);
+        await check(page);
+        expect(await state(page).getAttribute('class'), name).toContain('failed');
+        await check(page, readFileSync(join(root, 'course', 'lessons', name, 'solution.ts'), 'utf8'));
+        expect(await state(page).innerText(), name).toBe('All checks pass.');
+      }
       await page.context().close();
     });
 

@@ -9,7 +9,7 @@ const course = [
     text: 'Course',
     items: [
       { text: 'Overview', link: '/course/' },
-      ...lessons().map(({ name, title, link }) => ({ text: `${Number.parseInt(name, 10)} · ${title}`, link })),
+      ...lessons().map(({ number, title, link }) => ({ text: `${number} · ${title}`, link })),
     ],
   },
 ];

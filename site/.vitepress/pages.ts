@@ -127,7 +127,7 @@ export function sidebarOf(folder: string, title: string): DefaultTheme.SidebarIt
   for (const name of readdirSync(join(root, folder)).sort()) {
     const file = posix.join(folder, name);
     if (!name.endsWith('.md') || name === 'README.md' || listed.has(file)) continue;
-    groups.at(-1)!.items.push({ text: titleOf(file), link: `/${pageOf(file)}` });
+    groups.at(-1)!.items.push({ text: titleOf(file).replace(/^Lab notes: /, ''), link: `/${pageOf(file)}` });
   }
   return groups.filter(({ items }) => items.length > 0);
 }
@@ -135,6 +135,8 @@ export function sidebarOf(folder: string, title: string): DefaultTheme.SidebarIt
 /** A lesson of the course: its folder's name, such as 01-bradley-terry, and the title of its page. */
 export interface Lesson {
   name: string;
+  /** From 1. */
+  number: number;
   title: string;
   link: string;
 }
@@ -146,5 +148,10 @@ export function lessons(): Lesson[] {
   return readdirSync(folder)
     .filter((name) => existsSync(join(folder, name, 'lesson.md')))
     .sort()
-    .map((name) => ({ name, title: titleOf(`course/lessons/${name}/lesson.md`), link: `/course/${name}` }));
+    .map((name) => ({
+      name,
+      number: Number.parseInt(name, 10),
+      title: titleOf(`course/lessons/${name}/lesson.md`),
+      link: `/course/${name}`,
+    }));
 }

@@ -12,14 +12,14 @@ export interface Lesson {
   figure?(): Promise<{ draw(root: HTMLElement): void }>;
 }
 
-const texts = import.meta.glob<string>(['../../course/lessons/*/*.ts', '../../course/lessons/*/hints.md'], {
-  query: '?raw',
-  import: 'default',
-});
+const texts = import.meta.glob<string>(
+  ['../../course/lessons/*/*.ts', '../../course/lessons/*/hints.md', '!../../course/lessons/*/figure.ts'],
+  { query: '?raw', import: 'default' },
+);
 const figures = import.meta.glob<{ draw(root: HTMLElement): void }>('../../course/lessons/*/figure.ts');
 
 /** Files that the checks never import. */
-const apart = new Set(['exercise.ts', 'solution.ts', 'figure.ts', 'hints.md']);
+const apart = new Set(['exercise.ts', 'solution.ts', 'hints.md']);
 
 function lessonOf(folder: string): Lesson {
   const inside = (path: string) => path.startsWith(`${folder}/`);
