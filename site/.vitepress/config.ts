@@ -40,6 +40,18 @@ export default defineConfig({
         { find: /^heed\/([a-z]+)$/, replacement: join(root, 'src', '$1', 'index.ts') },
       ],
     },
+    // found at once: what Vite finds later reloads the page of whoever writes
+    optimizeDeps: {
+      include: [
+        '@codemirror/commands',
+        '@codemirror/lang-javascript',
+        '@codemirror/language',
+        '@codemirror/state',
+        '@codemirror/view',
+        '@lezer/highlight',
+        'sucrase',
+      ],
+    },
     worker: { format: 'es' },
     build: { target: 'es2022', chunkSizeWarningLimit: 4096 },
   },
