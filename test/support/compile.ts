@@ -17,7 +17,10 @@ declare module 'vitest' {
 }
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const shipped = ['package.json', 'bin', 'models', 'README.md', 'LICENSE', 'CHANGELOG.md'];
+const shipped = [
+  ...['package.json', 'bin', 'course', 'examples/train-minimal.ts', 'models'],
+  ...['README.md', 'LICENSE', 'CHANGELOG.md'],
+];
 
 /** `folder`: package.json, bin, dist without the studio's page, and node_modules. */
 export function compilePackage(): { folder: string; remove(): void } {

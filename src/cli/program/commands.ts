@@ -406,6 +406,19 @@ Examples:
   heed feedback users add ada --role reviewer`,
   ],
   [
+    'course',
+    'learn the method by writing it: ten lessons with exercises, checks and hints',
+    async (command) => (await import('../course/course.ts')).addCourse(command),
+    `Each verb but start and minimal works in the folder that start wrote. Without a verb, the lessons are listed.
+
+Examples:
+  heed course start rlhf && cd rlhf
+  heed course check 1
+  heed course hint 1
+  heed course solution 1 --show
+  heed course minimal --env CartPole-v1 --steps 10000`,
+  ],
+  [
     'export',
     'export an agent or a model as ONNX, or a model with its adapter merged in as a Hugging Face folder',
     async (command) => (await import('../models/export.ts')).addExport(command),

@@ -1,0 +1,121 @@
+/** The learner's folder of the course: the exercises, and what is done. */
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { givenFiles, type Lesson } from '../../course/lessons.ts';
+import { HeedError } from '../../error.ts';
+import { fileError } from '../../files.ts';
+
+/** What the learner has done so far, in progress.json. */
+export interface Progress {
+  /** The lessons whose checks passed when they ran last. */
+  done: string[];
+  /** How many hints of each lesson were shown. */
+  hints: Record<string, number>;
+}
+
+const PROGRESS = 'progress.json';
+
+/** Writes the course into a folder that does not exist or is empty. @throws HeedError if something is there. */
+export function writeFolder(folder: string, lessons: readonly Lesson[]): void {
+  if (existsSync(folder) && readdirSync(folder).length > 0) {
+    throw new HeedError(`"${folder}" is not empty`, {
+      hint: existsSync(join(folder, PROGRESS))
+        ? `The course is there already: cd ${folder} and run heed course check.`
+        : 'Name a folder that does not exist yet: nothing is ever overwritten.',
+    });
+  }
+  const files: Record<string, string> = {
+    'README.md': readme(lessons),
+    'tsconfig.json': `${JSON.stringify(tsconfig, null, 2)}\n`,
+    [PROGRESS]: `${JSON.stringify({ done: [], hints: {} } satisfies Progress)}\n`,
+  };
+  for (const lesson of lessons) {
+    files[`${lesson.name}/lesson.md`] = outsideOfHeed(lesson.files['lesson.md']);
+    files[`${lesson.name}/exercise.ts`] = lesson.files['exercise.ts'];
+    for (const [name, text] of Object.entries(givenFiles(lesson))) files[`${lesson.name}/${name}`] = text;
+  }
+  for (const [name, text] of Object.entries(files)) {
+    const path = join(folder, name);
+    try {
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(path, text, { flag: 'wx' });
+    } catch (error) {
+      throw fileError(error, 'write', path);
+    }
+  }
+}
+
+/** The progress in this folder; undefined if the course was not started here. @throws HeedError if it is damaged. */
+export function readProgress(folder: string): Progress | undefined {
+  const path = join(folder, PROGRESS);
+  if (!existsSync(path)) return undefined;
+  try {
+    const { done, hints } = JSON.parse(readFileSync(path, 'utf8')) as Progress;
+    if (Array.isArray(done) && typeof hints === 'object') return { done, hints };
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw fileError(error, 'read', path);
+  }
+  throw new HeedError(`"${path}" is damaged`, {
+    hint: `Write {"done":[],"hints":{}} into it, or delete it and start anew.`,
+  });
+}
+
+/** Keeps the progress. */
+export function writeProgress(folder: string, progress: Progress): void {
+  const path = join(folder, PROGRESS);
+  try {
+    writeFileSync(path, `${JSON.stringify(progress)}\n`);
+  } catch (error) {
+    throw fileError(error, 'write', path);
+  }
+}
+
+/** The text of the learner's exercise. @throws HeedError if it is gone. */
+export function readExercise(folder: string, lesson: Lesson): string {
+  const path = join(folder, lesson.name, 'exercise.ts');
+  if (!existsSync(path)) {
+    throw new HeedError(`there is no "${path}"`, {
+      hint: 'heed course start writes the exercises into a new folder: copy it from there.',
+    });
+  }
+  return readFileSync(path, 'utf8');
+}
+
+/** The text of a lesson without the figure, and with links into heed as plain paths. */
+const outsideOfHeed = (text: string): string =>
+  text
+    .replace(/^<heed-figure .*\n\n?/gm, '')
+    .replace(/\[([^\]]+)\]\((?:\.\.\/)+([^)]+)\)/g, (_, words, path) =>
+      words === path ? words : `${words} (${path})`,
+    );
+
+const tsconfig = {
+  compilerOptions: {
+    target: 'ES2023',
+    module: 'ESNext',
+    moduleResolution: 'Bundler',
+    strict: true,
+    noEmit: true,
+    skipLibCheck: true,
+    allowImportingTsExtensions: true,
+    types: [],
+  },
+};
+
+const readme = (lessons: readonly Lesson[]) => `# Learning from human feedback, written by you
+
+Ten lessons, from one preference to a policy that learns from many. In each folder, read lesson.md, then write what
+exercise.ts asks for.
+
+\`\`\`sh
+npx heed course check 1               # says what is wrong, without giving it away
+npx heed course hint 1                # one hint; again, a stronger one
+npx heed course solution 1 --show     # try to get stuck first
+npx heed course                       # what is done
+\`\`\`
+
+${lessons.map(({ number, name, title }) => `${number}. [${title}](${name}/lesson.md)`).join('\n')}
+
+The files beside an exercise are for reading: checks use heed's own copies of them. They import heed, which your editor
+finds after \`npm install heed\` in this folder.
+`;
