@@ -2,10 +2,6 @@
 import type { Frame } from 'heed/browser';
 import type { RewardMap } from './messages.ts';
 
-/** A color of the page's theme. */
-const color = (of: Element, name: string, fallback: string) =>
-  getComputedStyle(of).getPropertyValue(name).trim() || fallback;
-
 /** A canvas as wide as its place, sharp on its screen. */
 function prepared(canvas: HTMLCanvasElement, ratio: number) {
   const width = Math.round((canvas.clientWidth || 300) * devicePixelRatio);
@@ -76,7 +72,8 @@ export function drawProgress(
   const { context, width, height } = prepared(canvas, 0.35);
   const at = ({ step, length }: { step: number; length: number }) =>
     [(step / steps) * (width - 8) + 4, height - 4 - (length / 500) * (height - 8)] as const;
-  context.strokeStyle = color(canvas, '--vp-c-divider', '#8888');
+  const { color, borderColor } = getComputedStyle(canvas);
+  context.strokeStyle = borderColor;
   context.lineWidth = devicePixelRatio;
   for (const length of [0, 250, 500]) {
     context.beginPath();
@@ -84,7 +81,7 @@ export function drawProgress(
     context.lineTo(...at({ step: steps, length }));
     context.stroke();
   }
-  context.strokeStyle = color(canvas, '--vp-c-brand-1', '#3451b2');
+  context.strokeStyle = color;
   context.lineWidth = 2 * devicePixelRatio;
   context.beginPath();
   for (const point of points) context.lineTo(...at(point));
