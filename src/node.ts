@@ -4,10 +4,17 @@
  */
 import { HeedError } from './error.ts';
 
+const provided = new Map<string, object>();
+
+/** Provides a module where Node's is missing: its part of what heed calls. */
+export function provideModule(name: string, module: object): void {
+  provided.set(name, module);
+}
+
 /** The names of one of Node's modules; each forwards to the module when it is called, constructed or read. */
 function forward<M extends object>(module: string): M {
   const load = (): object => {
-    const builtin = globalThis.process?.getBuiltinModule?.(module);
+    const builtin = globalThis.process?.getBuiltinModule?.(module) ?? provided.get(module);
     if (builtin) return builtin;
     throw new HeedError(`${module} is missing: a page has no files, threads of Node or other programs`, {
       hint: 'run this part in Node, or pass the data itself in place of a file',
@@ -33,10 +40,13 @@ function forward<M extends object>(module: string): M {
 export const {
   closeSync,
   constants,
+  copyFileSync,
+  createReadStream,
   existsSync,
   fstatSync,
   fsyncSync,
   ftruncateSync,
+  linkSync,
   mkdirSync,
   mkdtempSync,
   openSync,
@@ -46,9 +56,12 @@ export const {
   realpathSync,
   renameSync,
   rmSync,
+  statfsSync,
   statSync,
+  symlinkSync,
   writeSync,
 } = forward<typeof import('node:fs')>('node:fs');
+export const { open: openFile } = forward<typeof import('node:fs/promises')>('node:fs/promises');
 export const { basename, dirname, extname, isAbsolute, join, normalize, relative, resolve } =
   forward<typeof import('node:path')>('node:path');
 export const { availableParallelism, hostname, tmpdir, totalmem } = forward<typeof import('node:os')>('node:os');
@@ -61,7 +74,10 @@ export const {
   Worker: NodeWorker,
 } = forward<typeof import('node:worker_threads')>('node:worker_threads');
 export const { execFileSync, spawn, spawnSync } = forward<typeof import('node:child_process')>('node:child_process');
-export const { crc32, deflateSync } = forward<typeof import('node:zlib')>('node:zlib');
+export const { isUtf8 } = forward<typeof import('node:buffer')>('node:buffer');
+export const { pipeline } = forward<typeof import('node:stream')>('node:stream');
+export const { setTimeout: wait } = forward<typeof import('node:timers/promises')>('node:timers/promises');
+export const { crc32, createGunzip, deflateSync, gzipSync } = forward<typeof import('node:zlib')>('node:zlib');
 export const { runInNewContext } = forward<typeof import('node:vm')>('node:vm');
 export const { isDeepStrictEqual, stripVTControlCharacters } = forward<typeof import('node:util')>('node:util');
 

@@ -1,8 +1,9 @@
 /** heed in a page: a project that Vite bundles trains in a worker, and its numbers are those of Node. */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { build, preview } from 'vite';
 import { afterAll, describe, expect, inject, it } from 'vitest';
 import { learnFromPreferences } from '../src/control/learn.ts';
@@ -18,7 +19,9 @@ mkdirSync(join(project, 'node_modules'));
 symlinkSync(inject('compiled'), join(project, 'node_modules', 'heed'), 'junction');
 file(
   'train.js',
-  `import { learnFromPreferences, rl, startEngine } from 'heed/browser';
+  `import { startEngine } from 'heed/browser';
+import { learnFromPreferences } from 'heed/control';
+import { rl } from 'heed/rl';
 export async function train() {
   const messageOf = (promise) => promise.then(() => 'nothing', ({ message, hint }) => message + ': ' + hint);
   const inPage = typeof process === 'undefined';
@@ -35,16 +38,49 @@ export async function train() {
 }`,
 );
 file(
+  'language.js',
+  `import { dpo, ppo, reward, sft } from 'heed/align';
+import { fetchFiles, modelFiles, startEngine } from 'heed/browser';
+import { loadModel } from 'heed/lm';
+const prompt = 'Write a review.';
+const rows = ['The food is good.', 'The rooms are clean.', 'The staff is kind.', 'The view is great.'];
+export async function language(folder) {
+  await startEngine();
+  if (folder.protocol !== 'file:') {
+    await fetchFiles('/model', folder, modelFiles);
+    folder = '/model';
+  } else folder = folder.pathname;
+  const model = await loadModel(folder);
+  const tuned = await sft({ model, data: rows.map((completion) => ({ prompt, completion })), steps: 2, evaluation: { share: 0 } });
+  const pairs = rows.map((chosen, i) => ({ prompt: prompt + i, chosen, rejected: 'Bad, bad.' }));
+  const scores = await reward({ model, data: pairs, epochs: 1, batch: 2, evaluation: { share: 0.25 } });
+  const aligned = await dpo({ model, data: pairs, batch: 2, steps: 2, evaluation: { share: 0, prompts: 2, maxTokens: 8 } });
+  const learned = await ppo({ model, data: [{ prompt }, { prompt: prompt + 1 }], reward: (completions) => completions.map(({ text }) => -text.length), steps: 1, batch: 2, maxTokens: 8, evaluation: { share: 0.5 } });
+  const text = await model.generate(prompt, { maxTokens: 8, seed: 1 });
+  return { tuned: tuned.metrics, scores: scores.metrics, aligned: aligned.metrics, learned: learned.metrics, text };
+}`,
+);
+file(
+  'all.js',
+  `import { language } from './language.js';
+import { train } from './train.js';
+export const all = async (folder) => ({ ...(await train()), language: await language(new URL(folder)) });`,
+);
+file(
   'worker.js',
-  "import { train } from './train.js';\ntrain().then((result) => postMessage(result), (error) => postMessage({ error: String(error) }));",
+  `import { all } from './all.js';
+onmessage = ({ data }) => all(data).then(postMessage, (error) => postMessage({ error: String(error) }));`,
 );
 file(
   'main.js',
   `const worker = new Worker(new URL('./worker.js', import.meta.url), { type: 'module' });
 window.tasks = [];
 new PerformanceObserver((list) => window.tasks.push(...list.getEntries().map(({ duration }) => duration))).observe({ type: 'longtask' });
-worker.onmessage = ({ data }) => { window.result = data; };`,
+worker.onmessage = ({ data }) => { window.result = data; };
+worker.onerror = ({ message }) => { window.result = { error: message }; };
+worker.postMessage(new URL('model/', location.href).href);`,
 );
+cpSync(join(inject('compiled'), 'models', 'reviews-base'), join(project, 'public', 'model'), { recursive: true });
 file('index.html', '<!doctype html><title>heed</title><script type="module" src="./main.js"></script>');
 afterAll(async () => {
   await browser?.close();
@@ -60,6 +96,7 @@ interface Trained {
   action: number;
   score: number;
   file: string;
+  language: Record<string, unknown>;
 }
 
 /** What the same module gives in Node, on the same WebAssembly. */
@@ -71,7 +108,8 @@ const inNode = (): Trained => {
       [
         '--input-type=module',
         '-e',
-        "const { train } = await import('./train.js'); console.log(JSON.stringify(await train()));",
+        "const { all } = await import('./all.js'); console.log(JSON.stringify(await all(process.argv[1])));",
+        pathToFileURL(join(project, 'public', 'model', '/')).href,
       ],
       { cwd: project, encoding: 'utf8' },
     ),

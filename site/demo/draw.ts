@@ -1,5 +1,5 @@
 /** Draws frames of an environment, the learned reward and the agent's progress. */
-import type { Frame } from 'heed/browser';
+import type { Frame } from 'heed/env';
 import type { RewardMap } from './messages.ts';
 
 /** A canvas as wide as its place, sharp on its screen. */

@@ -1,5 +1,5 @@
 /** What the page and its worker say to each other. */
-import type { Frame } from 'heed/browser';
+import type { Frame } from 'heed/env';
 
 /** The reader's choice between two clips: which is better, or that they are alike. */
 export type Choice = 'left' | 'right' | 'equal';

@@ -1,16 +1,16 @@
 /** Learns CartPole from the reader's choices, in a worker: heed's loop, with a teacher who answers by a click. */
+import { startEngine } from 'heed/browser';
 import {
   clipsOf,
   createControlPolicy,
   createControlReward,
   type Learner,
-  makeEnvironment,
   openLearner,
-  recordEpisode,
   type Segment,
-  startEngine,
-  type Teacher,
-} from 'heed/browser';
+} from 'heed/control';
+import { makeEnvironment } from 'heed/env';
+import type { Teacher } from 'heed/preference';
+import { recordEpisode } from 'heed/rl';
 import type { Choice, Command, Report, RewardMap } from './messages.ts';
 
 const LABELS = 10;

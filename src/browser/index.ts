@@ -1,12 +1,7 @@
 /**
- * heed in a page: agents that learn from preferences or rewards, on ONNX Runtime's WebAssembly. Bundlers find the same
- * code by the other entry points too (`heed/engine`, `heed/nn`, `heed/env`, `heed/preference`, `heed/rl`,
- * `heed/control`); what needs files, Python or threads of Node throws a HeedError in a page.
+ * What a page needs besides the other entry points: the engine on WebAssembly, and files in memory. `heed/engine`,
+ * `heed/nn`, `heed/env`, `heed/preference`, `heed/rl`, `heed/control`, `heed/lm` and `heed/align` then run in the page.
+ * What needs Python, threads of Node or a disk throws a HeedError there.
  */
-export * from '../control/index.ts';
-export * from '../engine/index.ts';
-export * from '../env/index.ts';
-export * from '../nn/index.ts';
-export * from '../preference/index.ts';
-export * from '../rl/index.ts';
+export { fetchFiles, modelFiles, putFiles } from './files.ts';
 export { type StartOptions, startEngine } from './start.ts';

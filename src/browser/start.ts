@@ -3,6 +3,7 @@ import { useRuntime } from '../engine/runtime/current.ts';
 import type { Runtime } from '../engine/runtime/runtime.ts';
 import { startWasm } from '../engine/runtime/wasm.ts';
 import { HeedError } from '../error.ts';
+import { provideModules } from './files.ts';
 
 /** Options of `startEngine`. */
 export interface StartOptions {
@@ -18,7 +19,7 @@ export interface StartOptions {
 let started: Promise<Runtime> | undefined;
 
 /**
- * Starts the engine on ONNX Runtime's WebAssembly; everything else of `heed/browser` needs it. Call it in a worker, so
+ * Starts the engine on ONNX Runtime's WebAssembly; in a page, all training and generating needs it first. Call it in a worker, so
  * that the page stays responsive while a model trains. A second call returns the same engine.
  *
  *     await startEngine();
@@ -40,6 +41,7 @@ async function start(threads: number, url: string | undefined): Promise<Runtime>
       hint: 'serve it with COOP same-origin and COEP require-corp, or leave out threads',
     });
   }
+  provideModules();
   const { default: factory } = await import('./ort/ort-wasm-simd-threaded.mjs');
   const runtime = await startWasm({ factory, threads, url });
   useRuntime(runtime);

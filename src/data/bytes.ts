@@ -1,9 +1,7 @@
 /** Files as chunks of bytes, and chunks as lines. */
-import { isUtf8 } from 'node:buffer';
-import { createReadStream } from 'node:fs';
-import { pipeline } from 'node:stream';
-import { createGunzip } from 'node:zlib';
+
 import { HeedError } from '../error.ts';
+import { createGunzip, createReadStream, isUtf8, pipeline } from '../node.ts';
 import { LONGEST_ROW, TOO_LONG } from './row.ts';
 
 export type Chunks = AsyncIterable<Uint8Array>;

@@ -1,5 +1,5 @@
 /** The content of a row: its parts, and keys that identify equal content. */
-import { createHash } from 'node:crypto';
+import { createHash } from '../node.ts';
 import type { Format, Message } from './format.ts';
 import type { Row } from './row.ts';
 

@@ -1,8 +1,8 @@
 /** Reads one data file of any type. */
-import { open } from 'node:fs/promises';
-import { createGunzip } from 'node:zlib';
+
 import { messageOf } from '../error.ts';
 import { fileError, isSystemError } from '../files.ts';
+import { createGunzip, openFile as open } from '../node.ts';
 import { byteChunks, type Chunks, DamagedFile, withoutMark } from './bytes.ts';
 import { readCsv } from './csv.ts';
 import { readJson } from './json.ts';

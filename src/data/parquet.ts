@@ -1,9 +1,10 @@
 /** Parquet, one row group in memory at a time. */
-import { open } from 'node:fs/promises';
+
 import { type AsyncBuffer, parquetMetadataAsync, parquetReadObjects } from 'hyparquet';
 import { compressors } from 'hyparquet-compressors';
 import { messageOf } from '../error.ts';
 import { isSystemError } from '../files.ts';
+import { openFile as open } from '../node.ts';
 import { DamagedFile, textOf } from './bytes.ts';
 import type { Found, Row } from './row.ts';
 

@@ -1,8 +1,8 @@
 /** The files of a dataset: a file, several, a folder, or a pattern. */
-import { existsSync, readdirSync, statSync } from 'node:fs';
-import { basename, dirname, join, normalize, resolve, sep } from 'node:path';
+
 import { HeedError } from '../error.ts';
 import { fileError } from '../files.ts';
+import { basename, dirname, existsSync, join, normalize, readdirSync, resolve, statSync } from '../node.ts';
 
 const DATA = /\.(?:jsonl|ndjson|json|csv|tsv)(?:\.gz)?$|\.parquet$/i;
 /** Files that common tools put beside the data. */
@@ -33,8 +33,8 @@ function filesAt(path: string): string[] {
   if (special < 0) return [path]; // opening it reports what is wrong
   const folder = dirname(`${pattern.slice(0, special)}x`);
   if (!existsSync(folder)) return [];
-  const expected = new RegExp(`^${expressionOf(pattern.split(sep).join('/'))}$`);
-  return within(folder).filter((file) => expected.test(file.split(sep).join('/')));
+  const expected = new RegExp(`^${expressionOf(slashed(pattern))}$`);
+  return within(folder).filter((file) => expected.test(slashed(file)));
 }
 
 const isData = (file: string) => DATA.test(file) && !ABOUT.has(basename(file));
@@ -65,3 +65,6 @@ function expressionOf(pattern: string): string {
     return MEANINGS[part] ?? `\\${part}`;
   });
 }
+
+/** A path with slashes, whatever separates its folders here. */
+const slashed = (path: string) => (process.platform === 'win32' ? path.replaceAll('\\', '/') : path);

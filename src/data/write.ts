@@ -1,10 +1,8 @@
 /** Writes datasets to files atomically. */
-import { randomBytes } from 'node:crypto';
-import { closeSync, fsyncSync, openSync, renameSync, rmSync } from 'node:fs';
-import { dirname } from 'node:path';
-import { gzipSync } from 'node:zlib';
+
 import { HeedError } from '../error.ts';
 import { fileError, isSystemError, syncFolder, writeAll } from '../files.ts';
+import { closeSync, dirname, fsyncSync, gzipSync, openSync, randomBytes, renameSync, rmSync } from '../node.ts';
 import { fileType } from './file.ts';
 import { inTables, type TableRows } from './tables.ts';
 import { writeParquet } from './write-parquet.ts';

@@ -3,12 +3,12 @@
  * heed reads plain LoRA of one rank, on the linear maps of a decoder and the head of a classifier. It refuses anything
  * else that would change the model's output.
  */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+
 import { z } from 'zod';
 import { openSafetensors, type SafetensorsFile, safetensorsParts } from '../engine/safetensors.ts';
 import { HeedError, messageOf } from '../error.ts';
 import { fileError } from '../files.ts';
+import { join, readFileSync } from '../node.ts';
 import { FLOAT_DTYPES, isFloatDtype, readFloats } from './floats.ts';
 import { SCORE } from './layout.ts';
 import { replaceFiles } from './replace-files.ts';

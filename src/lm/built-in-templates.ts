@@ -1,8 +1,9 @@
 /** Chat templates for models without one: built-in ones by name, or a file. */
-import { existsSync, readFileSync } from 'node:fs';
+
 import { z } from 'zod';
 import { HeedError } from '../error.ts';
 import { fileError } from '../files.ts';
+import { existsSync, readFileSync } from '../node.ts';
 import { compileTemplate } from './tokenizer/jinja.ts';
 import { TEMPLATE, type Tokenizer } from './tokenizer.ts';
 

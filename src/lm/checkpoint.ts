@@ -2,8 +2,7 @@
  * Models in Hugging Face's format: a folder with `config.json` and the weights in `model.safetensors`, or in shards
  * listed in `model.safetensors.index.json`. Weights are F32, F16 or BF16 on disk and float32 in memory.
  */
-import { existsSync, readFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+
 import { z } from 'zod';
 import { openSafetensors, type SafetensorsFile, safetensorsHeader } from '../engine/safetensors.ts';
 import { HeedError, messageOf } from '../error.ts';
@@ -11,6 +10,7 @@ import { fileError } from '../files.ts';
 import { type DecoderConfig, decoderParameters, HEAD } from '../nn/decoder-config.ts';
 import * as initialize from '../nn/initialize.ts';
 import { type Arena, createArena, type ParameterSpec } from '../nn/parameters.ts';
+import { basename, existsSync, join, readFileSync } from '../node.ts';
 import { readArchitecture, readConfig } from './config.ts';
 import { bytesPerFloat, FLOAT_DTYPES, type FloatDtype, floatBytes, isFloatDtype, readFloats } from './floats.ts';
 import { basePrefix, pack, SCORE, type StoredTensor, storedTensors, unpack } from './layout.ts';

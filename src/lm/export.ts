@@ -1,5 +1,5 @@
 /** A language model as an ONNX graph, which ONNX Runtime runs in any language. */
-import { join } from 'node:path';
+
 import { createGraph, input } from '../engine/graph.ts';
 import { cast, clip, sub } from '../engine/ops/elementwise.ts';
 import { linear } from '../engine/ops/matmul.ts';
@@ -9,6 +9,7 @@ import type { Value } from '../engine/value.ts';
 import { writeFileAtomic } from '../files.ts';
 import { decoder, packedAttention } from '../nn/decoder.ts';
 import { type DecoderConfig, headName } from '../nn/decoder-config.ts';
+import { join } from '../node.ts';
 
 const MODEL = 'model.onnx';
 const BESIDE = 'model.onnx.data';

@@ -4,23 +4,25 @@
  * `trees/<commit>.json`, the Hub's list of files, so that a complete snapshot needs no network.
  */
 
+import { HeedError } from '../error.ts';
+import { fileError, isSystemError, writeFileAtomic } from '../files.ts';
 import {
   copyFileSync,
+  dirname,
   existsSync,
+  join,
   linkSync,
   mkdirSync,
   readdirSync,
   readFileSync,
+  relative,
   renameSync,
+  resolve,
   rmSync,
   statfsSync,
   statSync,
   symlinkSync,
-} from 'node:fs';
-import { dirname, join, relative, resolve } from 'node:path';
-import { datasetInfo, getHFHubCachePath, getRepoFolderName, listFiles, modelInfo } from '@huggingface/hub';
-import { HeedError } from '../error.ts';
-import { fileError, isSystemError, writeFileAtomic } from '../files.ts';
+} from '../node.ts';
 import { bytesLeft, download, onDisk, type RemoteFile } from './hub/download.ts';
 import { checkFile, type FileChoice, nameOf, select } from './hub/files.ts';
 import { type Hub, type HubOptions, hubFetch, notAHub, openHub, type Repo } from './hub/request.ts';
@@ -48,6 +50,9 @@ export interface Pulled {
   /** Total size of the files. */
   bytes: number;
 }
+
+/** The Hub's client, which only a name of the Hub needs. */
+const client = () => import('@huggingface/hub');
 
 const COMMIT = /^[0-9a-f]{40}$/;
 const NAME = /^\w[\w.-]*\/\w[\w.-]*$/;
@@ -78,9 +83,9 @@ function parseName(text: string, type: Repo['type']): Repo | undefined {
  */
 export async function pull(repo: Repo, options: PullOptions = {}): Promise<Pulled> {
   const hub = openHub(repo, options);
-  const store = storeOf(repo, options);
+  const store = await storeOf(repo, options);
   if (isOffline(options)) {
-    const found = cached(repo, options);
+    const found = await cached(repo, options);
     if (found) return found;
     throw new HeedError(`The ${repo.type} "${nameOf(repo)}" is incomplete in "${store}", and heed is offline.`, {
       hint: 'Unset HF_HUB_OFFLINE to get it, or set HF_HOME or HF_HUB_CACHE to where it is.',
@@ -132,12 +137,12 @@ async function onHub(text: string, type: Repo['type'], options: PullOptions): Pr
       hint: 'Check the path.',
     });
   }
-  return (cached(repo, options) ?? (await pull(repo, options))).folder;
+  return ((await cached(repo, options)) ?? (await pull(repo, options))).folder;
 }
 
 /** The cached snapshot, if it is complete as far as heed can tell. */
-function cached(repo: Repo, options: PullOptions): Pulled | undefined {
-  const store = storeOf(repo, options);
+async function cached(repo: Repo, options: PullOptions): Promise<Pulled | undefined> {
+  const store = await storeOf(repo, options);
   const commit = COMMIT.test(repo.revision) ? repo.revision : readIfThere(join(store, 'refs', repo.revision))?.trim();
   if (!commit || !COMMIT.test(commit)) return undefined;
   const folder = join(store, 'snapshots', commit);
@@ -150,7 +155,10 @@ function cached(repo: Repo, options: PullOptions): Pulled | undefined {
     : undefined;
 }
 
-const storeOf = (repo: Repo, { cache }: PullOptions) => resolve(cache ?? getHFHubCachePath(), getRepoFolderName(repo));
+async function storeOf(repo: Repo, { cache }: PullOptions): Promise<string> {
+  const { getHFHubCachePath, getRepoFolderName } = await client();
+  return resolve(cache ?? getHFHubCachePath(), getRepoFolderName(repo));
+}
 
 const isOffline = ({ offline }: PullOptions) => offline ?? /^(1|on|yes|true)$/i.test(process.env.HF_HUB_OFFLINE ?? '');
 
@@ -167,6 +175,7 @@ function pulled({ revision }: Repo, store: string, commit: string, files: readon
 async function commitOf(hub: Hub): Promise<string> {
   const { type, name, revision } = hub.repo;
   const request = { name, revision, hubUrl: hub.endpoint, fetch: hubFetch(hub) };
+  const { datasetInfo, modelInfo } = await client();
   const info = await withHubErrors(hub, () =>
     type === 'model'
       ? modelInfo({ ...request, additionalFields: ['sha'] })
@@ -184,6 +193,7 @@ async function treeOf(hub: Hub, store: string, commit: string): Promise<RemoteFi
     const files: RemoteFile[] = [];
     const { name, type } = hub.repo;
     const request = { repo: { name, type }, revision: commit, hubUrl: hub.endpoint, fetch: hubFetch(hub) };
+    const { listFiles } = await client();
     for await (const entry of listFiles({ ...request, recursive: true })) {
       if (entry.type === 'file') {
         files.push({ path: entry.path, size: entry.lfs?.size ?? entry.size, oid: entry.lfs?.oid ?? entry.oid ?? '' });

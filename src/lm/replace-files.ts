@@ -1,7 +1,7 @@
 /** Replaces several files of a folder that only make sense together. */
-import { mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+
 import { fileError, isSystemError, syncFolder, writeFileAtomic } from '../files.ts';
+import { join, mkdirSync, readdirSync, renameSync, rmSync } from '../node.ts';
 
 type FileContent = Parameters<typeof writeFileAtomic>[1];
 

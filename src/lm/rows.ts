@@ -2,8 +2,9 @@
  * The memory of active sequences: the first rows of a cache that doubles as they grow, and the steps bound to it. Both
  * are reused, since new ones cost as much as reading the prompts.
  */
-import { setImmediate } from 'node:timers/promises';
+
 import type { CachedDecoder, CachedStep, DecoderCache } from '../nn/decoder-cache.ts';
+import { breathe } from '../node.ts';
 
 export interface DecoderRows {
   readonly batch: number;
@@ -69,7 +70,7 @@ export function createRunner(size: number): (step: CachedStep, tokens: number) =
     if (size * tokens > HEAVY) return step.runAsync();
     step.run();
     if (performance.now() - last < BREATH) return;
-    await setImmediate();
+    await breathe();
     last = performance.now();
   };
 }

@@ -3,10 +3,9 @@
  * BPE, Unigram, WordPiece, WordLevel). SentencePiece's precompiled character map is approximated, as in that library.
  */
 
-import { mkdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { HeedError, messageOf } from '../error.ts';
 import { fileError, isSystemError, writeFileAtomic } from '../files.ts';
+import { join, mkdirSync, readFileSync } from '../node.ts';
 import { decodeStream } from './tokenizer/decode-stream.ts';
 import { type Json, openLibrary, type TokenizersLibrary } from './tokenizer/library.ts';
 import { type Aligner, aligner, type Offsets } from './tokenizer/offsets.ts';

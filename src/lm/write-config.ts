@@ -1,7 +1,8 @@
 /** Writes `config.json` of Hugging Face models. */
-import { isDeepStrictEqual } from 'node:util';
+
 import { HeedError } from '../error.ts';
 import type { DecoderConfig, RotaryPositions } from '../nn/decoder-config.ts';
+import { isDeepStrictEqual } from '../node.ts';
 import { architectureName, type Family, readArchitecture, readConfig } from './config.ts';
 import type { FloatDtype } from './floats.ts';
 

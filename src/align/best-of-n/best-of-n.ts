@@ -11,7 +11,7 @@
  *
  * Run it: heed best-of-n --model runs/sft/model --answers 64
  */
-import { basename } from 'node:path';
+
 import { z } from 'zod';
 import type { TextOrMessages } from '../../data/format.ts';
 import { epochOrder } from '../../data/order.ts';
@@ -20,6 +20,7 @@ import type { PromptCompletionRow } from '../../data/rows.ts';
 import { opening } from '../../disposables.ts';
 import { createGenerator, type Generator } from '../../lm/generate.ts';
 import type { Model } from '../../lm/model.ts';
+import { basename } from '../../node.ts';
 import { seedFor } from '../../random.ts';
 import type { Training } from '../../run/training.ts';
 import { drawAnswers } from '../policies/draw.ts';

@@ -1,6 +1,7 @@
 /** Best of n in a run's folder: all completions, a dataset of the best, and what more completions would gain. */
-import { join } from 'node:path';
+
 import { writeDataset } from '../../data/write.ts';
+import { join } from '../../node.ts';
 import { driveRun, type TrainParts } from '../../run/drive.ts';
 import { figure } from '../../run/progress.ts';
 import type { LineChart } from '../../run/report/line-chart.ts';

@@ -12,14 +12,14 @@
  *
  * Run it: heed constitution --model MODEL --constitution principles.md --data prompts.jsonl
  */
-import { createHash } from 'node:crypto';
-import { basename } from 'node:path';
+
 import { z } from 'zod';
 import type { Message } from '../../data/format.ts';
 import { reviewPrompts } from '../../data/reviews/demonstrations.ts';
 import type { PreferenceRow, PromptCompletionRow, PromptRow } from '../../data/rows.ts';
 import { opening } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
+import { basename, createHash } from '../../node.ts';
 import { random, seedFor } from '../../random.ts';
 import type { Training } from '../../run/training.ts';
 import { type ChatSource, openChat } from '../judges/chat.ts';

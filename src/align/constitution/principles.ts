@@ -2,10 +2,11 @@
  * A constitution: principles by which completions are criticized, revised and compared. The file is JSON, or a list in
  * Markdown or plain text; docs/reference/constitution.md shows both.
  */
-import { readFileSync } from 'node:fs';
+
 import { z } from 'zod';
 import { HeedError, messageOf } from '../../error.ts';
 import { fileError } from '../../files.ts';
+import { readFileSync } from '../../node.ts';
 
 /** A principle of a constitution, with the requests that the critic gets. */
 export interface Principle {

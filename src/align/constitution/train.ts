@@ -1,6 +1,7 @@
 /** Constitutional AI in a run's folder: the rows of every step as they come, and datasets of them. */
-import { join } from 'node:path';
+
 import { writeDataset } from '../../data/write.ts';
+import { join } from '../../node.ts';
 import { driveRun, type TrainParts } from '../../run/drive.ts';
 import type { Constitution, ConstitutionOptions, ConstitutionStep } from './constitution.ts';
 import {

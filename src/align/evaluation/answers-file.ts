@@ -1,10 +1,11 @@
 /** Completions from a dataset of prompts and completions, as the baseline of an evaluation. */
-import { existsSync, statSync } from 'node:fs';
+
 import { describeBadRow } from '../../data/dataset.ts';
 import type { Row } from '../../data/row.ts';
 import { HeedError } from '../../error.ts';
 import type { ChatMessage } from '../../lm/chat-template.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
+import { existsSync, statSync } from '../../node.ts';
 import type { EncodedPrompt } from '../policies/rollouts.ts';
 import type { Completion } from '../reward-functions/reward-function.ts';
 import { readSource, type Source } from '../training/input.ts';

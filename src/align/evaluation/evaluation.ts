@@ -10,7 +10,7 @@
  *
  * Run it: heed eval policy --model runs/ppo/model --baseline runs/sft/model
  */
-import { basename } from 'node:path';
+
 import type { z } from 'zod';
 import { epochOrder } from '../../data/order.ts';
 import { type Data, isRows, type PreferenceRow, type PromptCompletionRow, type PromptRow } from '../../data/rows.ts';
@@ -20,6 +20,7 @@ import { templatedModel } from '../../lm/built-in-templates.ts';
 import type { ChatMessage } from '../../lm/chat-template.ts';
 import { createGenerator, type Generator } from '../../lm/generate.ts';
 import type { Model } from '../../lm/model.ts';
+import { basename } from '../../node.ts';
 import { seedFor } from '../../random.ts';
 import { createTraining, type Training } from '../../run/training.ts';
 import { type CompletionJudge, type JudgeSource, openJudge } from '../judges/judge.ts';

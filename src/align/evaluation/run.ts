@@ -1,7 +1,8 @@
 /** An evaluation of a policy in a run's folder: the completions, and their comparisons as a dataset. */
-import { join } from 'node:path';
+
 import type { Row } from '../../data/row.ts';
 import { writeDataset } from '../../data/write.ts';
+import { join } from '../../node.ts';
 import { driveRun, type TrainParts } from '../../run/drive.ts';
 import { mean } from '../../run/intervals.ts';
 import { readSamples } from '../../run/run.ts';

@@ -1,11 +1,12 @@
 /** Training examples as token ids in typed arrays: the text of a dataset is not kept in memory. */
-import { createHash } from 'node:crypto';
+
 import { shuffled } from '../../data/order.ts';
 import { type Place, placeInWords, type Row } from '../../data/row.ts';
 import { HeedError } from '../../error.ts';
 import type { Example } from '../../lm/packing.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 import type { DecoderConfig } from '../../nn/decoder-config.ts';
+import { createHash } from '../../node.ts';
 import { encodeRow, type Loss } from './encode.ts';
 
 /** A list of training examples. */

@@ -2,12 +2,13 @@
  * A model that judges which of two completions is better (Zheng et al. 2023, "Judging LLM-as-a-Judge"). Such models
  * favor what they see first, so each pair is shown in both orders; where the two verdicts disagree, the pair is a tie.
  */
-import { readFileSync } from 'node:fs';
+
 import { z } from 'zod';
 import { HeedError } from '../../error.ts';
 import { fileError } from '../../files.ts';
 import type { PullOptions } from '../../lm/hub.ts';
 import type { Model } from '../../lm/model.ts';
+import { readFileSync } from '../../node.ts';
 import { isModel } from '../training/input.ts';
 import { openChat } from './chat.ts';
 import { chatCallSchema } from './endpoint-chat.ts';

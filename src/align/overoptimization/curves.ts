@@ -1,5 +1,5 @@
 /** Curves of proxy and gold reward over the KL from the initial policy, from the folders of their runs. */
-import { join } from 'node:path';
+import { join } from '../../node.ts';
 import { isRun, readMetrics, readSamples } from '../../run/run.ts';
 import { bestOf, type Drawn } from '../best-of-n/best-of-n.ts';
 import type { AlertRow } from '../policies/train.ts';

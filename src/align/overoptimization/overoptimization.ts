@@ -12,9 +12,10 @@
  *
  * Run it: heed overoptimization --model runs/sft/model --reward runs/reward/model
  */
-import { basename } from 'node:path';
+
 import { z } from 'zod';
 import { HeedError } from '../../error.ts';
+import { basename } from '../../node.ts';
 import { optionsOf } from '../../options.ts';
 import { type BestOfN, type BestOfNInput, bestOfNSchema, createBestOfN } from '../best-of-n/best-of-n.ts';
 import { asksNobody } from '../policies/options.ts';

@@ -1,5 +1,5 @@
 /** The report of over-optimization, from the run's folder and the folders of its ways. */
-import { join } from 'node:path';
+import { join } from '../../node.ts';
 import { figure } from '../../run/progress.ts';
 import type { LineChart, Series } from '../../run/report/line-chart.ts';
 import type { Report, Table } from '../../run/report.ts';

@@ -1,5 +1,5 @@
 /** Over-optimization in a run's folder: one way after another, each a run in a folder inside it. */
-import { join } from 'node:path';
+import { join } from '../../node.ts';
 import { driveRun, type TrainParts } from '../../run/drive.ts';
 import { createRun, isRun, openRun } from '../../run/run.ts';
 import { trainBestOfN } from '../best-of-n/train.ts';

@@ -5,9 +5,7 @@
  *
  * Run it: heed plan --params 7B --algorithm ppo --method lora
  */
-import { existsSync, readFileSync } from 'node:fs';
-import { totalmem } from 'node:os';
-import { join } from 'node:path';
+
 import { HeedError, messageOf } from '../../error.ts';
 import { fileError } from '../../files.ts';
 import { readConfig } from '../../lm/config.ts';
@@ -15,6 +13,7 @@ import { bytesPerFloat } from '../../lm/floats.ts';
 import type { PullOptions } from '../../lm/hub.ts';
 import { modelFolder } from '../../lm/model.ts';
 import type { DecoderConfig } from '../../nn/decoder-config.ts';
+import { existsSync, join, readFileSync, totalmem } from '../../node.ts';
 import { parseOptions } from '../../options.ts';
 import {
   onPolicy,

@@ -1,6 +1,7 @@
 /** Opens the learner of an algorithm without a critic. */
-import { basename } from 'node:path';
+
 import { opening } from '../../disposables.ts';
+import { basename } from '../../node.ts';
 import type { Live } from '../training/input.ts';
 import type { LanguagePolicy } from '../training/policy.ts';
 import type { PolicyAlgorithm } from './algorithm.ts';

@@ -1,5 +1,5 @@
 /** Prompts for a policy: from a dataset, or from the embedded world. */
-import { createHash } from 'node:crypto';
+
 import { type DatasetRow, describeBadRow } from '../../data/dataset.ts';
 import type { Format } from '../../data/format.ts';
 import { reviewPrompts } from '../../data/reviews/demonstrations.ts';
@@ -7,6 +7,7 @@ import { type BadRow, type Place, placeInWords, type Row } from '../../data/row.
 import { HeedError } from '../../error.ts';
 import { type ChatMessage, encodeChat } from '../../lm/chat-template.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
+import { createHash } from '../../node.ts';
 import { readSource, type Source } from '../training/input.ts';
 import type { EncodedPrompt } from './rollouts.ts';
 

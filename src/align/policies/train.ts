@@ -1,5 +1,5 @@
 /** The training of a policy in a run's folder, with its alerts. */
-import { join } from 'node:path';
+import { join } from '../../node.ts';
 import type { TrainParts } from '../../run/drive.ts';
 import { recordAnswers, type SpreadRow } from '../training/samples.ts';
 import { type TrainedModel, trainModel } from '../training/train-model.ts';

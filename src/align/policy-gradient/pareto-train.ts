@@ -1,5 +1,5 @@
 /** A Pareto front of two rewards in a run's folder: a model for each weighting, and the report. */
-import { join } from 'node:path';
+import { join } from '../../node.ts';
 import { driveRun, type TrainParts } from '../../run/drive.ts';
 import { figure } from '../../run/progress.ts';
 import type { Scatter } from '../../run/report/scatter.ts';

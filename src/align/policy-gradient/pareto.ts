@@ -9,10 +9,11 @@
  *
  * Run it: heed pareto --model runs/sft/model --reward A --against B
  */
-import { basename } from 'node:path';
+
 import { z } from 'zod';
 import { Disposables, opening } from '../../disposables.ts';
 import type { Model } from '../../lm/model.ts';
+import { basename } from '../../node.ts';
 import { seedFor } from '../../random.ts';
 import { mean } from '../../run/intervals.ts';
 import type { Training } from '../../run/training.ts';

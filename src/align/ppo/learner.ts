@@ -1,11 +1,10 @@
 /** Training by PPO: opens the policy, its critic, pretraining texts (PPO-ptx) and rollouts. */
 
-import { existsSync, statSync } from 'node:fs';
-import { basename, join } from 'node:path';
 import type { z } from 'zod';
 import { Disposables, opening } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
 import { loadModel, type Model } from '../../lm/model.ts';
+import { basename, existsSync, join, statSync } from '../../node.ts';
 import { createPolicyLearner, type PolicyLearner } from '../policies/learner.ts';
 import {
   type PolicyInput,

@@ -1,10 +1,11 @@
 /** Preference data from a dataset or from the embedded world: pairs, or single rated completions. */
-import { createHash } from 'node:crypto';
+
 import { describeBadRow } from '../../data/dataset.ts';
 import type { Format, Message } from '../../data/format.ts';
 import type { Place, Row } from '../../data/row.ts';
 import type { Model } from '../../lm/model.ts';
 import type { Example } from '../../lm/packing.ts';
+import { createHash } from '../../node.ts';
 import { seedFor } from '../../random.ts';
 import { createExamples, type Examples, fingerprint, holdOut, longestExample, subset } from '../examples/examples.ts';
 import {

@@ -11,10 +11,11 @@
  *
  * Run it: heed online-dpo --model runs/sft/model
  */
-import { basename } from 'node:path';
+
 import { z } from 'zod';
 import { opening } from '../../disposables.ts';
 import { exportOptimizer, importOptimizer } from '../../nn/optimizer.ts';
+import { basename } from '../../node.ts';
 import { choiceOf } from '../../registry.ts';
 import { mean } from '../../run/intervals.ts';
 import { listOf } from '../examples/examples.ts';

@@ -1,8 +1,9 @@
 /** Opens what a training on preferences needs, by its input: models, preferences, and a reward for evaluations. */
-import { basename } from 'node:path';
+
 import type { PreferenceRow, UnpairedPreferenceRow } from '../../data/rows.ts';
 import { opening } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
+import { basename } from '../../node.ts';
 import type { Training } from '../../run/training.ts';
 import { openRewardOption, type RewardSource } from '../rewards/open.ts';
 import { type Input, type Live, openModel, openTemplated } from '../training/input.ts';

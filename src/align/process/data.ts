@@ -1,5 +1,5 @@
 /** Completions in steps, each labeled right or wrong: from datasets, or from the embedded world. */
-import { createHash } from 'node:crypto';
+
 import { describeBadRow } from '../../data/dataset.ts';
 import type { Row } from '../../data/row.ts';
 import { HeedError } from '../../error.ts';
@@ -7,6 +7,7 @@ import { type ChatMessage, encodeChat } from '../../lm/chat-template.ts';
 import type { Model } from '../../lm/model.ts';
 import type { Example } from '../../lm/packing.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
+import { createHash } from '../../node.ts';
 import { seedFor } from '../../random.ts';
 import { longestExample } from '../examples/examples.ts';
 import { encodedRows } from '../examples/pairs.ts';

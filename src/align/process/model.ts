@@ -2,13 +2,13 @@
  * A process reward model: a reward model whose head is read where each step of a completion ends, and gives the
  * log-odds that the step is right. Its folder is that of a reward model with an additional process.json.
  */
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+
 import { z } from 'zod';
 import type { TextOrMessages } from '../../data/format.ts';
 import { HeedError } from '../../error.ts';
 import { fileError, writeFileAtomic } from '../../files.ts';
 import type { ChatMessage } from '../../lm/chat-template.ts';
+import { existsSync, join, mkdirSync, readFileSync } from '../../node.ts';
 import { checkedRewards } from '../reward-functions/call.ts';
 import type { Completion, OpenReward, Scores } from '../reward-functions/reward-function.ts';
 import { createStateScorer, type RewardModel, type ScorerOptions } from '../reward-model/model.ts';

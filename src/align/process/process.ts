@@ -12,7 +12,7 @@
  *
  * Run it: heed process --model runs/sft/model --data steps.jsonl
  */
-import { basename } from 'node:path';
+
 import type { z } from 'zod';
 import type { StepwiseRow } from '../../data/rows.ts';
 import { type Disposables, opening } from '../../disposables.ts';
@@ -21,6 +21,7 @@ import { sum } from '../../engine/ops/reduce.ts';
 import { createPackedTrainer, type PackedLoss, scoresOf } from '../../lm/packed-program.ts';
 import { exportOptimizer, importOptimizer } from '../../nn/optimizer.ts';
 import { exportParameters, importParameters } from '../../nn/parameters.ts';
+import { basename } from '../../node.ts';
 import { seedFor } from '../../random.ts';
 import type { Training } from '../../run/training.ts';
 import { answersBatch, roomFor } from '../reward-model/loss.ts';

@@ -2,12 +2,13 @@
  * Reward models that are adapters and a head (heed reward --lora.rank) over weights already in memory, such as the
  * policy's.
  */
-import { realpathSync } from 'node:fs';
+
 import type { PullOptions } from '../../lm/hub.ts';
 import { loadAdapter } from '../../lm/lora.ts';
 import { baseFolder, type Model, modelFolder } from '../../lm/model.ts';
 import { weightedLinear } from '../../nn/decoder.ts';
 import { loraLinear } from '../../nn/lora.ts';
+import { realpathSync } from '../../node.ts';
 import { checkRewardModel, type RewardModel, readCalibration, rewardModelOf, type ScorerOptions } from './model.ts';
 
 interface AdaptedReward extends ScorerOptions {

@@ -3,8 +3,7 @@
  * completion (Ziegler et al. 2019, §2.1; Ouyang et al. 2022, §3.5). Its folder is that of a Hugging Face classifier
  * with one label, with an additional reward.json that turns scores into rewards.
  */
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+
 import { z } from 'zod';
 import type { TextOrMessages } from '../../data/format.ts';
 import type { Disposables } from '../../disposables.ts';
@@ -19,6 +18,7 @@ import { createPackedScorer, scoresOf } from '../../lm/packed-program.ts';
 import type { Example } from '../../lm/packing.ts';
 import type { Linear } from '../../nn/decoder.ts';
 import * as initialize from '../../nn/initialize.ts';
+import { existsSync, join, mkdirSync, readFileSync } from '../../node.ts';
 import { random } from '../../random.ts';
 import { encodeAnswer } from '../examples/pairs.ts';
 import { copyOf } from '../training/trainable.ts';

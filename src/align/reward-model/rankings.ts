@@ -1,10 +1,11 @@
 /** Rankings of completions from datasets: comparisons, ranked or rated lists, and rated completions, one per row. */
-import { createHash } from 'node:crypto';
+
 import type { Format } from '../../data/format.ts';
 import type { Place, Row } from '../../data/row.ts';
 import { HeedError } from '../../error.ts';
 import type { Model } from '../../lm/model.ts';
 import type { Example } from '../../lm/packing.ts';
+import { createHash } from '../../node.ts';
 import { createExamples, type Examples, holdOut } from '../examples/examples.ts';
 import {
   checkAnswer,

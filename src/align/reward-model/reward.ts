@@ -13,13 +13,14 @@
  *
  * Run it: heed reward --model runs/sft/model --data comparisons.jsonl
  */
-import { basename, join } from 'node:path';
+
 import type { z } from 'zod';
 import type { PreferenceRow, RankingRow, RatedRow, UnpairedPreferenceRow } from '../../data/rows.ts';
 import { type Disposables, opening } from '../../disposables.ts';
 import type { Example } from '../../lm/packing.ts';
 import { exportOptimizer, importOptimizer } from '../../nn/optimizer.ts';
 import { exportParameters, importParameters } from '../../nn/parameters.ts';
+import { basename, join } from '../../node.ts';
 import { seedFor } from '../../random.ts';
 import type { Training } from '../../run/training.ts';
 import { type Input, type Live, type Opener, openerOf, openModel, openTemplated } from '../training/input.ts';

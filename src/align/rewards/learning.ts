@@ -3,13 +3,14 @@
  * 2019, §2.3, "Online data collection"). Each fit starts from the initial weights and learns all comparisons so far, so
  * that all count the same, and a withdrawn one has no effect.
  */
-import { setImmediate as breathe } from 'node:timers/promises';
+
 import { z } from 'zod';
 import { opening } from '../../disposables.ts';
 import type { SafetensorsTensor } from '../../engine/safetensors.ts';
 import { HeedError } from '../../error.ts';
 import { SCORE } from '../../lm/layout.ts';
 import { exportParameters, importParameters } from '../../nn/parameters.ts';
+import { breathe } from '../../node.ts';
 import type { Preference } from '../../preference/comparison.ts';
 import { random, seedFor } from '../../random.ts';
 import { readStepReading } from '../process/model.ts';

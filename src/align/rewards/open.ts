@@ -11,14 +11,14 @@
  * - a name that a plugin registers;
  * - `0.7*A + 0.3*B`: the weighted sum of any of these.
  */
-import { existsSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
+
 import { z } from 'zod';
 import type { TextOrMessages } from '../../data/format.ts';
 import { Disposables, opening } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
 import type { PullOptions } from '../../lm/hub.ts';
 import type { Model } from '../../lm/model.ts';
+import { existsSync, join, readdirSync } from '../../node.ts';
 import { createRegistry } from '../../registry.ts';
 import { type ProcessModel, processModelOf, processReward, readStepReading } from '../process/model.ts';
 import {

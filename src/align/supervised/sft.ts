@@ -10,7 +10,7 @@
  *
  * Run it: heed sft --model HuggingFaceTB/SmolLM2-135M --data demonstrations.jsonl
  */
-import { basename } from 'node:path';
+
 import { z } from 'zod';
 import { describeBadRow } from '../../data/dataset.ts';
 import type { BadRow } from '../../data/row.ts';
@@ -18,6 +18,7 @@ import type { MessagesRow, PromptCompletionRow, TextRow } from '../../data/rows.
 import { opening } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
 import { embeddedModel, type Model } from '../../lm/model.ts';
+import { basename } from '../../node.ts';
 import { losses } from '../examples/encode.ts';
 import {
   type Examples,

@@ -1,6 +1,7 @@
 /** Calls to code and servers outside this project, with timeouts, retries and checks. */
-import { setTimeout as wait } from 'node:timers/promises';
+
 import { HeedError, messageOf } from '../../error.ts';
+import { wait } from '../../node.ts';
 
 /** Timeout and retries of a call. */
 export interface CallSettings {

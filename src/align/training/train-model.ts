@@ -1,5 +1,5 @@
 /** The training of a model in a run's folder: writes metrics, samples, and the last and the best model. */
-import { join } from 'node:path';
+import { join } from '../../node.ts';
 import { type Drivable, driveRun, type TrainParts } from '../../run/drive.ts';
 
 /** What every training of a model in a run's folder results in. */

@@ -1,5 +1,5 @@
 /** The trained part of a model: all its weights, or low-rank adapters over frozen weights (Hu et al. 2021). */
-import { join } from 'node:path';
+
 import { z } from 'zod';
 import type { Value } from '../../engine/value.ts';
 import type { SaveOptions } from '../../lm/checkpoint.ts';
@@ -8,6 +8,7 @@ import { type Model, saveModel } from '../../lm/model.ts';
 import { type Linear, weightedLinear } from '../../nn/decoder.ts';
 import { type LoraOptions, loraLinear, loraParameters, mergeLora } from '../../nn/lora.ts';
 import { type Arena, createArena, createParameters } from '../../nn/parameters.ts';
+import { join } from '../../node.ts';
 import { random } from '../../random.ts';
 
 /** Schema of the options of LoRA adapters. */

@@ -7,23 +7,25 @@
  * neither waits.
  */
 
-import { createHash, type Hash, randomBytes } from 'node:crypto';
+import type { Hash } from 'node:crypto';
+import { HeedError } from '../../error.ts';
+import { fileError, isSystemError, writeAll } from '../../files.ts';
 import {
   closeSync,
+  createHash,
   createReadStream,
   existsSync,
   fsyncSync,
   ftruncateSync,
+  hostname,
+  join,
   openSync,
+  randomBytes,
   readdirSync,
   renameSync,
   rmSync,
   statSync,
-} from 'node:fs';
-import { hostname } from 'node:os';
-import { join } from 'node:path';
-import { HeedError } from '../../error.ts';
-import { fileError, isSystemError, writeAll } from '../../files.ts';
+} from '../../node.ts';
 import { bytesOf, type Hub, request, retrying, Transient } from './request.ts';
 
 export interface RemoteFile {
@@ -141,7 +143,7 @@ async function hashFile({ signal }: Hub, path: string, hash: Hash): Promise<void
 }
 
 // <oid>.<random>.incomplete may be taken by any process; <oid>.<random>.<host>.<process>.incomplete is being written
-const HOST = hostname().replaceAll(/[^\w.-]/g, '_');
+const ownHost = () => hostname().replaceAll(/[^\w.-]/g, '_');
 const PARTIAL = /^([0-9a-f]+)\.[0-9a-f]{8}(?:\.(.+)\.(\d+))?\.incomplete$/;
 const DEAD_AFTER = 3_600_000; // milliseconds without a byte, if the process cannot be checked
 const held = new Set<string>();
@@ -150,7 +152,7 @@ const newName = (oid: string) => `${oid}.${randomBytes(4).toString('hex')}`;
 
 /** Takes over what an earlier try left, or names a new file. */
 function claim(blobs: string, oid: string): string {
-  const own = join(blobs, `${newName(oid)}.${HOST}.${process.pid}.incomplete`);
+  const own = join(blobs, `${newName(oid)}.${ownHost()}.${process.pid}.incomplete`);
   held.add(own);
   for (const left of leftovers(blobs, oid)) {
     try {
@@ -181,7 +183,7 @@ function leftovers(blobs: string, oid: string): string[] {
 }
 
 function isAlive(path: string, host: string, pid: number): boolean {
-  if (host !== HOST) return Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0) < DEAD_AFTER;
+  if (host !== ownHost()) return Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0) < DEAD_AFTER;
   if (pid === process.pid) return held.has(path);
   try {
     process.kill(pid, 0);

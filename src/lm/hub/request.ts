@@ -3,9 +3,8 @@
  * do.
  */
 
-import { setTimeout as sleep } from 'node:timers/promises';
-import { HUB_URL } from '@huggingface/hub';
 import { HeedError, messageOf } from '../../error.ts';
+import { wait as sleep } from '../../node.ts';
 
 /** A model or a dataset, at a branch, tag or commit. */
 export interface Repo {
@@ -53,7 +52,7 @@ export class Transient extends HeedError {
  * @throws HeedError, which never shows the token.
  */
 export function openHub(repo: Repo, options: HubOptions): Hub {
-  const address = options.endpoint ?? (process.env.HF_ENDPOINT || HUB_URL);
+  const address = options.endpoint ?? (process.env.HF_ENDPOINT || 'https://huggingface.co');
   const token = (options.token ?? process.env.HF_TOKEN ?? '').trim();
   const url = URL.canParse(address) ? new URL(address) : undefined;
   if (!url || !['http:', 'https:'].includes(url.protocol) || url.username || url.search || url.hash) {
