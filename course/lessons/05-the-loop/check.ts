@@ -5,7 +5,8 @@ type Exercise = typeof import('./exercise.ts');
 type Call =
   | { kind: 'fit'; comparisons: Comparison[] }
   | { kind: 'ask'; pair: [Segment, Segment]; answer: Preference; disagreement: number }
-  | { kind: 'rollout' | 'predict' | 'update'; rollout: Rollout; progress?: number };
+  | { kind: 'rollout' | 'predict'; rollout: Rollout }
+  | { kind: 'update'; rollout: Rollout; progress: number };
 
 const budget = { rollouts: 12, labels: 12, rounds: 3, every: 2 };
 
@@ -64,7 +65,7 @@ export default checks<Exercise>({
     const { calls } = watch(exercise);
     near(only(calls, 'rollout').length, 12, 'The budget has 12 rollouts');
     near(only(calls, 'update').length, 12, 'Each of the 12 rollouts must be followed by one update of the policy');
-    const progress = only(calls, 'update').map((call) => call.progress ?? Number.NaN);
+    const progress = only(calls, 'update').map((call) => call.progress);
     ok(
       progress[0] >= 0 && progress[11] <= 1 && progress[11] > 0.8,
       'progress should go from 0 to nearly 1 over the rollouts.',
