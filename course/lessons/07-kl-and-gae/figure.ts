@@ -30,14 +30,9 @@ export function draw(root: HTMLElement): void {
     rewardChart('The reward of each of eight tokens', [{ color: 'b', kind: 'bars', points: bars(rewards) }]);
     advantageChart('The advantage of each of eight tokens', [{ color: 'a', kind: 'bars', points: bars(advantages) }]);
     const paid = beta.value() * distances.reduce((sum, x) => sum + x, 0);
+    const share = short(lambda.value() ** 7);
     say(
-      `The fourth token is nine times as likely as under the reference. It pays ${short(beta.value() * 2.2)}, the whole completion ${short(paid)}. ${
-        lambda.value() > 0.7
-          ? 'With this λ, the score reaches the first token.'
-          : lambda.value() < 0.3
-            ? 'With this λ, each token hears of little but its own reward and what the critic expects next.'
-            : ''
-      }`,
+      `The fourth token is nine times as likely as under the reference, and pays ${short(beta.value() * 2.2)}; the whole completion pays ${short(paid)}. The score of ${short(score.value(), 1)} reaches the first token with a weight of λ⁷ = ${share}; its advantage is ${short(advantages[0])}.`,
     );
   }
   update();
