@@ -15,15 +15,19 @@ export interface Series {
 
 const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [360, 230, 44, 10, 24, 36];
 
+/** The axes of a chart: their ranges and labels, and where the horizontal one has numbers. */
+export interface Axes {
+  x: readonly [number, number];
+  y: readonly [number, number];
+  xLabel: string;
+  yLabel: string;
+  ticks?: readonly number[];
+}
+
 /** A chart. The function that it gives draws series anew; `label` says in words what is to be seen. */
 export function chart(
   root: HTMLElement,
-  {
-    x,
-    y,
-    xLabel,
-    yLabel,
-  }: { x: readonly [number, number]; y: readonly [number, number]; xLabel: string; yLabel: string },
+  { x, y, xLabel, yLabel, ticks = [x[0], (x[0] + x[1]) / 2, x[1]] }: Axes,
 ): (label: string, series: readonly Series[]) => void {
   const picture = svg('svg', {
     viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
@@ -36,6 +40,7 @@ export function chart(
   const inside = (value: number) => Math.max(TOP, Math.min(HEIGHT - BOTTOM, up(value)));
   const text = (content: string, attributes: Attributes) => svg('text', { fill: colors.ink, ...attributes }, content);
   const round = (value: number) => String(Number(value.toFixed(2))).replace('-', '−');
+  const anchor = (value: number) => (value === x[0] ? 'start' : value === x[1] ? 'end' : 'middle');
   const frame = [
     ...[0, 0.5, 1]
       .map((share) => y[0] + share * (y[1] - y[0]))
@@ -43,11 +48,9 @@ export function chart(
         svg('line', { x1: LEFT, x2: WIDTH - RIGHT, y1: up(value), y2: up(value), stroke: colors.line }),
         text(round(value), { x: LEFT - 6, y: up(value) + 4, 'text-anchor': 'end' }),
       ]),
-    ...[0, 0.5, 1]
-      .map((share) => x[0] + share * (x[1] - x[0]))
-      .map((value, i) =>
-        text(round(value), { x: across(value), y: HEIGHT - BOTTOM + 15, 'text-anchor': ['start', 'middle', 'end'][i] }),
-      ),
+    ...ticks.map((value) =>
+      text(round(value), { x: across(value), y: HEIGHT - BOTTOM + 15, 'text-anchor': anchor(value) }),
+    ),
     text(xLabel, { x: (LEFT + WIDTH - RIGHT) / 2, y: HEIGHT - 5, 'text-anchor': 'middle' }),
     text(yLabel, { x: 2, y: 12 }),
   ];
@@ -70,14 +73,11 @@ export function chart(
   return (label, series) => {
     picture.setAttribute('aria-label', label);
     const named = series.filter(({ name }) => name);
-    const legend = named.map(({ name, color, kind }, i) =>
-      text(`${kind === 'dashed' ? '╌' : '━'} ${name}`, {
-        x: WIDTH - RIGHT - 100 * (named.length - i - 1),
-        y: 12,
-        'text-anchor': 'end',
-        fill: colors[color],
-      }),
-    );
+    const legend = named.map(({ name = '', color, kind }, i) => {
+      const sample = svg('tspan', { fill: colors[color] }, kind === 'dashed' ? '╌ ' : kind === 'dots' ? '● ' : '━ ');
+      const place = { x: WIDTH - RIGHT - 100 * (named.length - i - 1), y: 12, 'text-anchor': 'end', fill: colors.ink };
+      return svg('text', place, sample, name);
+    });
     picture.replaceChildren(...frame, ...series.flatMap(shape), ...legend);
   };
 }

@@ -11,6 +11,7 @@ export const colors = {
   a: 'var(--heed-a, light-dark(#1f5f8b, #7cc0ee))',
   b: 'var(--heed-b, light-dark(#b0480f, #f3a46b))',
   ink: 'var(--heed-ink, currentColor)',
+  quiet: 'color-mix(in srgb, var(--heed-ink, currentColor) 60%, transparent)',
   line: 'var(--heed-line, light-dark(#c9c5bd, #4a5057))',
 } as const;
 
@@ -64,15 +65,16 @@ export function slider(
   return { element: html('label', { for: id }, text, input), value: () => Number(input.value) };
 }
 
-/** A choice of one of several. `value()` is the index of what is chosen. */
+/** A choice of one of several, `first` at the start. `value()` is the index of what is chosen. */
 export function choice(
   legend: string,
   names: readonly string[],
   onInput: () => void,
+  first = 0,
 ): { element: HTMLElement; value(): number } {
   const group = `heed-figure-${++ids}`;
   const inputs = names.map((_, i) =>
-    html('input', { type: 'radio', name: group, value: i, ...(i === 0 && { checked: '' }) }),
+    html('input', { type: 'radio', name: group, value: i, ...(i === first && { checked: '' }) }),
   );
   const labels = names.map((name, i) => html('label', { style: 'margin-right: 1rem' }, inputs[i], ` ${name}`));
   for (const input of inputs) input.addEventListener('input', onInput);

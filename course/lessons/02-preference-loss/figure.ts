@@ -25,7 +25,7 @@ export function draw(root: HTMLElement): void {
     const at = ahead.value();
     const slope = (loss(at + 1e-4) - loss(at - 1e-4)) / 2e-4;
     show('The loss by the difference of the rewards', [
-      { color: 'line', kind: 'dashed', points: plot(-6, 6, () => Math.LN2, 1) },
+      { color: 'quiet', kind: 'dashed', points: plot(-6, 6, () => Math.LN2, 1) },
       { color: 'a', kind: 'line', points: plot(-6, 6, loss) },
       { color: 'b', kind: 'dots', points: [[at, loss(at)]] },
     ]);

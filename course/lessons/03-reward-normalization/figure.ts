@@ -9,8 +9,20 @@ export function draw(root: HTMLElement): void {
   const scale = slider('scale', { min: 0, max: 5, step: 0.5, value: 2 }, update);
   const offset = slider('offset', { min: -5, max: 5, step: 0.5, value: 3 }, update);
   row(root, scale.element, offset.element);
-  const raw = chart(root, { x: [1, COUNT], y: [-12, 12], xLabel: 'reward number', yLabel: 'reward' });
-  const normal = chart(root, { x: [1, COUNT], y: [-4, 4], xLabel: 'reward number', yLabel: 'normalized' });
+  const raw = chart(root, {
+    x: [1, COUNT],
+    y: [-12, 12],
+    ticks: [1, 30, COUNT],
+    xLabel: 'reward number',
+    yLabel: 'reward',
+  });
+  const normal = chart(root, {
+    x: [1, COUNT],
+    y: [-4, 4],
+    ticks: [1, 30, COUNT],
+    xLabel: 'reward number',
+    yLabel: 'normalized',
+  });
   const say = sentence(root);
 
   function update() {
@@ -25,7 +37,7 @@ export function draw(root: HTMLElement): void {
       return { at: i + 1, reward, mean, deviation, result: deviation < 1e-12 ? 0 : (reward - mean) / deviation };
     });
     raw('Rewards one after another, with their running mean', [
-      { color: 'line', kind: 'bars', points: rows.map(({ at, reward }) => [at, reward]) },
+      { color: 'quiet', kind: 'bars', points: rows.map(({ at, reward }) => [at, reward]) },
       { name: 'mean', color: 'a', kind: 'line', points: rows.map(({ at, mean: m }) => [at, m]) },
       {
         name: '± deviation',

@@ -25,7 +25,7 @@ export function draw(root: HTMLElement): void {
     show('The share of judgments for the first segment by the difference of the true returns', [
       {
         name: 'an oracle',
-        color: 'line',
+        color: 'quiet',
         kind: 'dashed',
         points: [
           [-4, 0],

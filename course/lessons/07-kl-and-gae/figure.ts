@@ -13,7 +13,7 @@ export function draw(root: HTMLElement): void {
   const beta = slider('price of KL, β', { min: 0, max: 1, step: 0.05, value: 0.2 }, update);
   const lambda = slider('λ', { min: 0, max: 1, step: 0.05, value: 0.95 }, update);
   row(root, score.element, beta.element, lambda.element);
-  const axes = { x: [0.5, 8.5], y: [-2, 2], xLabel: 'token' } as const;
+  const axes = { x: [0.5, 8.5], y: [-2, 2], xLabel: 'token', ticks: [1, 2, 3, 4, 5, 6, 7, 8] } as const;
   const rewardChart = chart(root, { ...axes, yLabel: 'reward of the token' });
   const advantageChart = chart(root, { ...axes, yLabel: 'advantage' });
   const say = sentence(root);

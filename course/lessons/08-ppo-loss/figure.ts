@@ -24,7 +24,7 @@ export function draw(root: HTMLElement): void {
     const at = ratio.value();
     const flat = advantage > 0 ? at > 1 + epsilon.value() : at < 1 - epsilon.value();
     show('The surrogate by the ratio', [
-      { name: 'ρA', color: 'line', kind: 'dashed', points: plot(0, 2, (x) => x * advantage) },
+      { name: 'ρA', color: 'quiet', kind: 'dashed', points: plot(0, 2, (x) => x * advantage) },
       { name: 'clipped', color: 'b', kind: 'dashed', points: plot(0, 2, clipped) },
       { name: 'minimum', color: 'a', kind: 'line', points: plot(0, 2, surrogate) },
       { color: 'ink', kind: 'dots', points: [[at, surrogate(at)]] },

@@ -37,6 +37,7 @@ export function draw(root: HTMLElement): void {
   const show = chart(root, {
     x: [0.5, 4.5],
     y: [0, 1],
+    ticks: [1, 2, 3, 4],
     xLabel: 'completion, from worst to best',
     yLabel: 'probability',
   });
@@ -48,7 +49,7 @@ export function draw(root: HTMLElement): void {
     const bars = (numbers: readonly number[], shift: number) =>
       numbers.map((p, i): [number, number] => [i + 1 + shift, p]);
     show('Probabilities of four completions: reference, policy, and the best policy', [
-      { name: 'reference', color: 'line', kind: 'bars', width: 0.3, points: bars(reference, -0.17) },
+      { name: 'reference', color: 'quiet', kind: 'bars', width: 0.3, points: bars(reference, -0.17) },
       { name: 'policy', color: 'a', kind: 'bars', width: 0.3, points: bars(policy, 0.17) },
       { name: 'best', color: 'b', kind: 'dots', points: bars(best, 0.17) },
     ]);

@@ -9,7 +9,7 @@ const counts = [50, 100, 200, 400, 1000];
 const strengths = Array.from({ length: 61 }, (_, i) => i / 10);
 
 export function draw(root: HTMLElement): void {
-  const labels = choice('Comparisons', counts.map(String), learn);
+  const labels = choice('Comparisons', counts.map(String), learn, 1);
   const how = choice('The policy follows', ['the mean of eight reward models', 'the lowest of them'], learn);
   const strength = slider('strength', { min: 0, max: 6, step: 0.1, value: 1 }, update);
   row(root, labels.element);
