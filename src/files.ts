@@ -1,10 +1,18 @@
 /** Files: writes that survive a crash, a kill or a full disk, and errors that name the path. */
 
-import { randomBytes } from 'node:crypto';
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { HeedError, messageOf } from './error.ts';
+import {
+  closeSync,
+  dirname,
+  fsyncSync,
+  openSync,
+  pathToFileURL,
+  randomBytes,
+  renameSync,
+  resolve,
+  rmSync,
+  writeSync,
+} from './node.ts';
 
 /** One write call carries at most 2 GiB − 4 KiB on Linux; Node refuses more than 2 GiB − 1. */
 const LONGEST_WRITE = 2 ** 30;

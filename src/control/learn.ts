@@ -12,6 +12,7 @@
  * From the command line: heed train --env CartPole-v1
  */
 
+import { emitWarning } from '../node.ts';
 import { type ControlPolicy, createControlPolicy } from '../rl/control-policy.ts';
 import { type EnvironmentInput, inEnvironment } from '../rl/environment-input.ts';
 import { createPpo, type PpoMetrics } from '../rl/ppo.ts';
@@ -110,7 +111,7 @@ export function openLearner(
   input: Omit<LearnInput, 'signal'>,
   schema: typeof learnSchema = learnSchema,
 ): Promise<Learner> {
-  const { env = 'CartPole-v1', teacher, judge, onNotice = process.emitWarning, ...settings } = input;
+  const { env = 'CartPole-v1', teacher, judge, onNotice = emitWarning, ...settings } = input;
   const own = teacherOf(teacher);
   const plain: LearnSettings = {
     ...settings,
@@ -132,7 +133,7 @@ export function openLearner(
 
 /** Creates a learner with the algorithm that the settings name. The environment stays the caller's. */
 export function createLearner(settings: LearnSettings, parts: LearnParts): Learner {
-  const { environment, onNotice = process.emitWarning } = parts;
+  const { environment, onNotice = emitWarning } = parts;
   return learnerIn(fitSegments(learnOptions(settings, onNotice), settings, environment, onNotice), parts);
 }
 

@@ -1,11 +1,11 @@
 /** A learned reward as plain data and tensors: the basis of checkpoints, saved rewards and ONNX graphs. */
-import { existsSync, mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+
 import { readSafetensors, type SafetensorsTensor, writeSafetensors } from '../engine/safetensors.ts';
 import { type Box, type Space, sizeOf } from '../env/environment.ts';
 import { HeedError } from '../error.ts';
 import { fileError } from '../files.ts';
 import { createArena, importParameters } from '../nn/parameters.ts';
+import { existsSync, join, mkdirSync } from '../node.ts';
 import { type PlainSpace, plainSpace, spaceOf } from '../rl/policy-snapshot.ts';
 import { fromJson, toJson } from '../run/json.ts';
 import type { InputScale } from './reward/inputs.ts';

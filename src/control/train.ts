@@ -4,7 +4,9 @@
  *
  * Run it: heed train --env CartPole-v1
  */
+
 import type { Environment } from '../env/environment.ts';
+import { emitWarning } from '../node.ts';
 import { sampleEpisodes } from '../rl/episodes.ts';
 import { returnMetrics, returnOf, sampleWorld } from '../rl/train.ts';
 import { driveRun, type TrainParts } from '../run/drive.ts';
@@ -45,7 +47,7 @@ export async function trainFromPreferences(
   learner: Learner,
   parts: TrainParts<LearnStep>,
 ): Promise<LearnRunResult | undefined> {
-  const { run, onWarning: onNotice = process.emitWarning } = parts;
+  const { run, onWarning: onNotice = emitWarning } = parts;
   const { environment, options } = learner;
   const shown = environment.make();
   const probe = createProbe(learner);

@@ -2,11 +2,17 @@
  * ONNX Runtime's shared library and the functions of its C API that heed calls, through koffi. `OrtApi` is a struct of
  * function pointers whose order only ever grows at the end (onnxruntime_c_api.h), so an index is as good as a name.
  */
-import { existsSync, readdirSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
-import koffi from 'koffi';
+
+import type Koffi from 'koffi';
 import { HeedError, messageOf } from '../error.ts';
+import { createRequire, dirname, env, existsSync, join, readdirSync } from '../node.ts';
+
+let loaded: typeof Koffi | undefined;
+/** koffi, loaded when it is first needed: a page has none. */
+export const koffi = (): typeof Koffi => {
+  loaded ??= createRequire(import.meta.url)('koffi') as typeof Koffi;
+  return loaded;
+};
 
 /** The requested API version: the oldest that has every operator used here. */
 const API_VERSION = 22;
@@ -72,7 +78,7 @@ export interface Library {
   handle: unknown;
 }
 
-const platform = `${process.platform}-${process.arch}`;
+const platform = `${globalThis.process?.platform}-${globalThis.process?.arch}`;
 /** The package of scripts/platform-packages.js that holds the library for this machine. */
 const platformPackage = `heed-onnxruntime-${platform}`;
 const PLATFORMS = new Set(['linux-x64', 'linux-arm64', 'darwin-arm64', 'win32-x64']);
@@ -88,7 +94,7 @@ const REINSTALL = PLATFORMS.has(platform)
  * @throws HeedError if none of them is there.
  */
 export function libraryPath(): string {
-  const override = process.env.HEED_ONNXRUNTIME;
+  const override = env.HEED_ONNXRUNTIME;
   if (override) {
     if (existsSync(override)) return override;
     throw new HeedError(`HEED_ONNXRUNTIME names "${override}", which does not exist`, {
@@ -125,8 +131,8 @@ const RTLD_LAZY = 1;
  * short commands).
  */
 function keepLoaded(path: string): void {
-  if (process.platform === 'win32') koffi.load('kernel32.dll').func('void *LoadLibraryW(str16 path)')(path);
-  else koffi.load(null).func('void *dlopen(const char *path, int flags)')(path, RTLD_LAZY);
+  if (process.platform === 'win32') koffi().load('kernel32.dll').func('void *LoadLibraryW(str16 path)')(path);
+  else koffi().load(null).func('void *dlopen(const char *path, int flags)')(path, RTLD_LAZY);
 }
 
 /**
@@ -134,10 +140,10 @@ function keepLoaded(path: string): void {
  * @throws HeedError if the file cannot be loaded, is another library, or is too old.
  */
 export function loadLibrary(path = libraryPath(), apiVersion = API_VERSION): Library {
-  let handle: ReturnType<typeof koffi.load>;
+  let handle: ReturnType<typeof Koffi.load>;
   let base: Pointer;
   try {
-    handle = koffi.load(path);
+    handle = koffi().load(path);
     keepLoaded(path);
   } catch (cause) {
     throw new HeedError(`cannot load "${path}": ${messageOf(cause)}`, { hint: REINSTALL, cause });
@@ -147,10 +153,10 @@ export function loadLibrary(path = libraryPath(), apiVersion = API_VERSION): Lib
   } catch (cause) {
     throw new HeedError(`"${path}" is not ONNX Runtime: it has no OrtGetApiBase`, { hint: REINSTALL, cause });
   }
-  const getApi = koffi.decode(base, 0, 'void *');
-  const getVersion = koffi.decode(base, 8, 'void *');
-  const version: string = koffi.call(getVersion, prototype('const char *f()'));
-  const table = koffi.call(getApi, prototype('void *f(uint32_t version)'), apiVersion);
+  const getApi = koffi().decode(base, 0, 'void *');
+  const getVersion = koffi().decode(base, 8, 'void *');
+  const version: string = koffi().call(getVersion, prototype('const char *f()'));
+  const table = koffi().call(getApi, prototype('void *f(uint32_t version)'), apiVersion);
   if (!table) {
     throw new HeedError(
       `ONNX Runtime ${version} in "${path}" does not offer version ${apiVersion} of its C API: ${OLDEST_VERSION} or later is needed`,
@@ -159,7 +165,7 @@ export function loadLibrary(path = libraryPath(), apiVersion = API_VERSION): Lib
   }
   const api = {} as Library['api'];
   for (const [name, [index, type]] of Object.entries(functions)) {
-    api[name as keyof typeof functions] = koffi.decode(koffi.decode(table, index * 8, 'void *'), prototype(type));
+    api[name as keyof typeof functions] = koffi().decode(koffi().decode(table, index * 8, 'void *'), prototype(type));
   }
   const check = (status: Pointer) => {
     if (!status) return;
@@ -177,4 +183,4 @@ export function loadLibrary(path = libraryPath(), apiVersion = API_VERSION): Lib
 
 let prototypes = 0;
 /** koffi needs a distinct name for each type. */
-const prototype = (type: string) => koffi.proto(type.replace(/\bf\(/, `ort_${prototypes++}(`));
+const prototype = (type: string) => koffi().proto(type.replace(/\bf\(/, `ort_${prototypes++}(`));

@@ -4,9 +4,10 @@
  * and read with its checks.
  */
 
-import { closeSync, fstatSync, openSync, readSync, type Stats } from 'node:fs';
+import type { Stats } from 'node:fs';
 import { HeedError, messageOf } from '../error.ts';
 import { fileError, writeFileAtomic } from '../files.ts';
+import { closeSync, fstatSync, openSync, readSync } from '../node.ts';
 
 const TYPES = {
   U64: BigUint64Array,

@@ -1,11 +1,11 @@
 /** A policy as plain data and tensors: the basis of checkpoints, saved policies and ONNX graphs. */
-import { existsSync, mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+
 import { readSafetensors, type SafetensorsTensor, writeSafetensors } from '../engine/safetensors.ts';
 import { type Box, type Discrete, type Space, sizeOf } from '../env/environment.ts';
 import { HeedError } from '../error.ts';
 import { fileError } from '../files.ts';
 import { type Arena, createArena, createParameters, exportParameters, importParameters } from '../nn/parameters.ts';
+import { existsSync, join, mkdirSync } from '../node.ts';
 import { random } from '../random.ts';
 import { fromJson, toJson } from '../run/json.ts';
 import type { Algorithm } from './agent.ts';

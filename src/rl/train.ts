@@ -3,9 +3,11 @@
  *
  * Run it: heed rl --env CartPole-v1
  */
+
 import { z } from 'zod';
 import type { EnvironmentSource } from '../env/batch/source.ts';
 import { createVectorEnvironment, type VectorState } from '../env/batch/vector.ts';
+import { emitWarning } from '../node.ts';
 import { parseOptions } from '../options.ts';
 import { driveRun, type TrainParts } from '../run/drive.ts';
 import type { Run } from '../run/run.ts';
@@ -160,7 +162,7 @@ export interface RlRunResult extends RlMetrics {
 export async function trainRl(learner: RlLearner, parts: TrainParts<RlStep>): Promise<RlRunResult | undefined> {
   const { rewardThreshold, options } = learner;
   const { seed } = options;
-  const { onWarning: onNotice = process.emitWarning } = parts;
+  const { onWarning: onNotice = emitWarning } = parts;
   return driveRun(learner, {
     ...parts,
     before() {

@@ -3,10 +3,14 @@
  * absent. The state holds checksums of the tensors and of itself, and the lengths of the run's row files.
  */
 
-import { createHash } from 'node:crypto';
+import { readSafetensors, type SafetensorsTensor, safetensorsParts } from '../engine/safetensors.ts';
+import { HeedError, messageOf } from '../error.ts';
+import { fileError, isSystemError, syncFolder, writeFileAtomic } from '../files.ts';
 import {
   closeSync,
+  createHash,
   existsSync,
+  join,
   mkdirSync,
   openSync,
   readdirSync,
@@ -14,11 +18,7 @@ import {
   readSync,
   renameSync,
   rmSync,
-} from 'node:fs';
-import { join } from 'node:path';
-import { readSafetensors, type SafetensorsTensor, safetensorsParts } from '../engine/safetensors.ts';
-import { HeedError, messageOf } from '../error.ts';
-import { fileError, isSystemError, syncFolder, writeFileAtomic } from '../files.ts';
+} from '../node.ts';
 import { withCurrentNames } from '../renamed.ts';
 import { decode, encode } from './json.ts';
 

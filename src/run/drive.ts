@@ -1,8 +1,7 @@
 /** Runs a learner to its end in a run's folder: what all trainers share. */
-import { readdirSync } from 'node:fs';
-import { join } from 'node:path';
-import { setImmediate as breathe } from 'node:timers/promises';
+
 import { HeedError, messageOf } from '../error.ts';
+import { breathe, join, readdirSync } from '../node.ts';
 import type { Run } from './run.ts';
 
 /** What every trainer takes: where to write the run, a signal and callbacks. */

@@ -1,10 +1,19 @@
 /** A lock file: it names the process that writes a run, so that no second one does. */
 
-import { closeSync, openSync, readFileSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
-import { hostname } from 'node:os';
-import { join, resolve } from 'node:path';
 import { HeedError } from '../error.ts';
 import { fileError, isSystemError } from '../files.ts';
+import {
+  closeSync,
+  hostname,
+  join,
+  openSync,
+  readFileSync,
+  renameSync,
+  resolve,
+  rmSync,
+  statSync,
+  writeSync,
+} from '../node.ts';
 
 export const LOCK = 'lock';
 

@@ -1,6 +1,5 @@
+import { stripVTControlCharacters } from '../node.ts';
 /** Shows progress: one live line on a terminal, a plain line now and then in a pipe or a log. */
-
-import { stripVTControlCharacters } from 'node:util';
 
 /** A progress display. */
 export interface Progress {

@@ -1,7 +1,8 @@
 /** Parts that reports of all kinds of runs share. */
-import { join } from 'node:path';
+
 import { z } from 'zod';
 import { HeedError } from '../error.ts';
+import { join } from '../node.ts';
 import { duration } from './progress.ts';
 import type { LineChart, Series } from './report/line-chart.ts';
 import type { MetricsRow, RunInfo } from './run.ts';

@@ -1,8 +1,17 @@
 /** Files with one JSON object per line (JSON Lines) that stay readable if a write is killed halfway. */
 
-import { closeSync, existsSync, fstatSync, fsyncSync, ftruncateSync, openSync, readFileSync, readSync } from 'node:fs';
 import { HeedError, messageOf } from '../error.ts';
 import { fileError, writeAll } from '../files.ts';
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  fsyncSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  readSync,
+} from '../node.ts';
 
 /** A file that rows are appended to; open until `close`. */
 export interface RowFile {

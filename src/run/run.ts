@@ -9,12 +9,11 @@
  *     lock             the process that writes here; absent if there is none
  */
 
-import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { z } from 'zod';
 import type { SafetensorsTensor } from '../engine/safetensors.ts';
 import { HeedError, messageOf } from '../error.ts';
 import { fileError, isSystemError, writeFileAtomic } from '../files.ts';
+import { join, mkdirSync, readdirSync, readFileSync } from '../node.ts';
 import { plugins } from '../plugins.ts';
 import { withCurrentNames } from '../renamed.ts';
 import { type RunCheckpoint, readCheckpoint, setAside, tidyCheckpoints, writeCheckpoint } from './checkpoint.ts';

@@ -169,8 +169,13 @@ interface RolloutOptions {
   batch: number;
 }
 
+/** A rollout without scores. */
+export type UnscoredRollout = Pick<LanguageRollout, 'answers' | 'logProbs' | 'referenceLogProbs'>;
+
 /** Makes rollouts of a policy. */
 export interface Rollouts {
+  /** Draws `count` completions of each prompt by the seed, like `run`, and does not score them. */
+  draw(prompts: readonly EncodedPrompt[], seed: number, count?: number, signal?: AbortSignal): Promise<UnscoredRollout>;
   /**
    * Draws `count` completions of each prompt by the seed and scores them. Rejects with the signal's reason when it
    * aborts.
@@ -190,8 +195,8 @@ export function createRollouts(policy: LanguagePolicy, reward: Reward, options: 
   const own = temperature === 1 ? undefined : createAnswerScorer(config, weights, layout, { linear, temperature });
   const others = createAnswerScorer(reference.config, reference.weights, layout, { temperature });
   const suppress = [tokenizer.bos, tokenizer.pad].filter((id) => id !== undefined && !ends.includes(id)) as number[];
-  return {
-    async run(prompts, seed, count = 1, signal) {
+  const rollouts: Rollouts = {
+    async draw(prompts, seed, count = 1, signal) {
       const repeats = prompts.flatMap((prompt) => new Array<EncodedPrompt>(count).fill(prompt));
       const completions = await generator.complete(
         repeats.map(({ ids }) => ids),
@@ -201,11 +206,18 @@ export function createRollouts(policy: LanguagePolicy, reward: Reward, options: 
         const { ids: prompt, text: promptText, row } = repeats[i];
         return { prompt, response: ids, ended: finish === 'eos', promptText, text: text!, row };
       });
-      const { scores, steps, parts, others: beside, deviations } = await explained(reward, answers, signal);
       return {
         answers,
         logProbs: own?.run(answers) ?? completions.map(({ logprobs }) => Float32Array.from(logprobs)),
         referenceLogProbs: others.run(answers),
+      };
+    },
+    async run(prompts, seed, count, signal) {
+      const drawn = await rollouts.draw(prompts, seed, count, signal);
+      const { answers } = drawn;
+      const { scores, steps, parts, others: beside, deviations } = await explained(reward, answers, signal);
+      return {
+        ...drawn,
         scores: Float64Array.from(scores),
         ...(steps && { steps: answers.map((answer, i) => stepTokens(answer, steps[i], tokenizer)) }),
         ...(parts && { parts }),
@@ -217,6 +229,7 @@ export function createRollouts(policy: LanguagePolicy, reward: Reward, options: 
       for (const part of [generator, own, others]) part?.[Symbol.dispose]();
     },
   };
+  return rollouts;
 }
 
 /** Maps the steps of a text to its tokens: a step ends at the first token by which all of its text is decoded. */

@@ -58,7 +58,16 @@ export function metricsOf(
   return Object.fromEntries(Object.entries(metrics).filter(([, value]) => !Number.isNaN(value)));
 }
 
-/** Completes held-out prompts with the policy, always with the same draws. */
+/** A KL in nats, estimated from a few completions. */
+export interface KlEstimate {
+  mean: number;
+  /** The mean's standard error. */
+  error: number;
+}
+
+const FEW = 32; // completions of a quick look at the KL
+
+/** Completes held-out prompts with the policy. */
 export function createPreferenceAnswers(
   policy: LanguagePolicy,
   candidates: readonly EncodedPrompt[],
@@ -78,6 +87,17 @@ export function createPreferenceAnswers(
         })
       : undefined;
   return {
+    /**
+     * The KL of the policy from the reference in nats, by at most 32 completions, and its standard error; undefined
+     * without prompts.
+     */
+    async kl(seed: number): Promise<KlEstimate | undefined> {
+      if (!rollouts) return undefined;
+      const kls = answerKl(await rollouts.draw(prompts.slice(0, FEW), seed));
+      const center = mean(kls);
+      return { mean: center, error: Math.sqrt(mean(kls.map((kl) => (kl - center) ** 2)) / kls.length) };
+    },
+    /** Completes all prompts, always with the same draws. */
     async run(): Promise<Pick<PreferenceEvaluation, 'reward' | 'kl' | 'length' | 'samples'>> {
       if (!rollouts) return { samples: [] };
       const rollout = await rollouts.run(prompts, seedFor(options.seed, 'evaluation'));

@@ -56,6 +56,21 @@ it('learns which completions are preferred, held-out ones too, and moves away fr
   expect(steps.at(-1)!.done).toBe(true);
 });
 
+it('stops at the maximum KL, without which the same data take it further', async () => {
+  const far = { ...settings, steps: 60, learningRate: 2e-3, evaluation: { ...settings.evaluation, prompts: 8 } };
+  const [held, free] = await Promise.all(
+    [2, 0].map(async (maxKl) => {
+      const learner = await createOrpo({ ...far, maxKl });
+      const steps = await take(learner, 60);
+      learner[Symbol.dispose]();
+      return steps;
+    }),
+  );
+  expect(free.at(-1)!.evaluation!.kl).toBeGreaterThan(10);
+  expect(held.at(-1)!.evaluation!.kl).toBeLessThan(5);
+  expect(held.at(-1)!.metrics).toMatchObject({ learning_rate: 0 });
+});
+
 const algorithms: Record<string, (more?: object, live?: object) => Promise<PreferenceLearner>> = {
   dpo: (more, live) => createDpo({ ...settings, ...more, ...live }),
   'dpo with adapters': (more, live) => createDpo({ ...settings, lora: { rank: 2 }, ...more, ...live }),

@@ -8,15 +8,17 @@ import type { Model } from '../../lm/model.ts';
 import { rowLengths } from '../../lm/packing.ts';
 import { exportOptimizer, importOptimizer } from '../../nn/optimizer.ts';
 import { exportParameters, importParameters } from '../../nn/parameters.ts';
+import { seedFor } from '../../random.ts';
 import { mean } from '../../run/intervals.ts';
 import { learnedTokens } from '../examples/examples.ts';
+import { klTaper } from '../policies/kl.ts';
 import type { Reward } from '../reward-functions/reward-function.ts';
 import { type LanguagePolicy, usualRate } from '../training/policy.ts';
 import { type Course, checkSameData, evaluated, newCourse, stepped } from '../training/progress.ts';
 import { adamw, evaluationIsDue, itemsOfStep, rates } from '../training/steps.ts';
 import { type ItemLayout, type Items, itemCount } from './batch.ts';
 import { type PreferenceData, preferenceFingerprint } from './data.ts';
-import { createPreferenceAnswers, metricsOf, type PreferenceEvaluation } from './evaluation.ts';
+import { createPreferenceAnswers, type KlEstimate, metricsOf, type PreferenceEvaluation } from './evaluation.ts';
 import { type PreferenceLoss, readsOf } from './loss.ts';
 import type { PreferenceOptions } from './options.ts';
 import { createReferences } from './reference.ts';
@@ -78,6 +80,8 @@ interface State {
   /** Evaluation of the initial policy. */
   before?: { reward?: number };
   fingerprint: string;
+  /** The latest KL for `maxKl`. */
+  kl?: KlEstimate;
 }
 
 /** Trains a policy on preferences, a step at a time. */
@@ -94,6 +98,7 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
   const batch = Math.min(options.batch, count);
   const part = largestDivisor(batch, options.part);
   const steps = options.steps ?? Math.max(1, Math.ceil((count * options.epochs) / batch));
+  const interval = Math.max(1, Math.floor(steps / 20));
   const layout = layoutOf(parts);
   const reads = readsOf(loss);
   const trainer = own.use(
@@ -134,6 +139,14 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
     return Math.max(0, mean(ours.map((logP, i) => logP - theirs[i])));
   };
 
+  /** Measures how far the policy is from the reference, before every twentieth of the steps, for `maxKl`. */
+  async function klAtIntervals(): Promise<KlEstimate | undefined> {
+    if (options.maxKl === 0 || state.step === 0 || state.step % interval > 0) return undefined;
+    const kl = await answers.kl(seedFor(options.seed, 'kl', state.step));
+    state = { ...state, kl };
+    return kl;
+  }
+
   /** Evaluates the current policy; `best` is not set. */
   async function evaluate(): Promise<PreferenceEvaluation> {
     const evaluation: PreferenceEvaluation = { metrics: {}, ...(await answers.run()), best: false };
@@ -157,8 +170,9 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
     before: () => state.before,
     /** One optimizer step, and an evaluation if it is due. */
     async next(): Promise<PreferenceStep> {
+      const kl = await klAtIntervals();
       const began = performance.now();
-      const rate = rateOf(state.step);
+      const rate = rateOf(state.step) * slowing(state.kl, options.maxKl);
       const indices = itemsOfStep(state.step, batch, count, options.seed);
       const values = trainer.run(train, indices, contextOf(train, indices));
       const norm = optimizer.step(rate);
@@ -187,6 +201,7 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
         metrics: {
           ...metricsOf(train, indices, values),
           'gradient/norm': norm,
+          ...(kl !== undefined && { 'kl/mean': kl.mean }),
           learning_rate: rate,
           tokens: state.tokens,
         },
@@ -216,6 +231,12 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
     [Symbol.dispose]: own[Symbol.dispose],
   };
 }
+
+/**
+ * The factor of the learning rate at a KL of a few completions. One step at the full rate can go 4 nats, so the KL counts
+ * with its standard error, and the factor is squared.
+ */
+const slowing = (kl: KlEstimate | undefined, most: number): number => (kl ? klTaper(kl.mean + kl.error, most) ** 2 : 1);
 
 /** Tokens of a completion up to which the usual learning rate applies. */
 const USUAL_LENGTH = 64;

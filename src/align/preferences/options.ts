@@ -58,6 +58,13 @@ export const preferenceSchema = languageTrainingSchema
       .unwrap()
       .default(0.1)
       .describe('share of the steps over which the learning rate rises from 0'),
+    maxKl: z
+      .number()
+      .min(0)
+      .default(0)
+      .describe(
+        'KL from the reference, in nats per completion, at which learning stops; it slows from half on; 0: off',
+      ),
     lora: loraSchema.prefault({}),
     reward: z
       .string()
@@ -82,8 +89,19 @@ export const preferenceSchema = languageTrainingSchema
       .prefault({}),
   });
 
-/** Schema of the options of losses without a reference; evaluations measure the KL from the initial model. */
-export const referenceFreeSchema = preferenceSchema.omit({ reference: true, precompute: true });
+/**
+ * Schema of the options of losses without a reference. No term of such a loss keeps the policy near the initial model,
+ * so `maxKl` does.
+ */
+export const referenceFreeSchema = preferenceSchema.omit({ reference: true, precompute: true }).extend({
+  maxKl: z
+    .number()
+    .min(0)
+    .default(10)
+    .describe(
+      'KL from the initial model, in nats per completion, at which learning stops; it slows from half on; 0: off',
+    ),
+});
 /** The options of every training on preferences, with their defaults. */
 export type PreferenceOptions = z.output<typeof referenceFreeSchema> &
   Partial<Pick<z.output<typeof preferenceSchema>, 'reference' | 'precompute'>>;

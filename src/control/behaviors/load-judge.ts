@@ -1,12 +1,13 @@
 /**
  * Behaviors that no reward function describes, and the judges that recognize them. See docs/how-to/teach-a-behavior.md.
  */
-import { existsSync } from 'node:fs';
+
 import type { EnvironmentSource } from '../../env/batch/source.ts';
 import { type Environment, sizeOf } from '../../env/environment.ts';
 import { isFile } from '../../env/open/own-file.ts';
 import { HeedError, messageOf } from '../../error.ts';
 import { importFile } from '../../files.ts';
+import { existsSync } from '../../node.ts';
 import { parseTeacher } from '../../preference/synthetic-teacher.ts';
 import type { Teacher } from '../../preference/teacher.ts';
 import { random } from '../../random.ts';

@@ -3,9 +3,9 @@
  * weights, optimizer and random state go there and come back with the result. So the thread holds nothing that a
  * checkpoint would miss.
  */
-import { extname } from 'node:path';
-import { Worker } from 'node:worker_threads';
+
 import { type CarriedError, HeedError, messageOf, revived } from '../../error.ts';
+import { extname, NodeWorker } from '../../node.ts';
 import type { createRewardEnsemble, RewardEnsemble } from './ensemble.ts';
 import type { Fit, FitCall, FitComparison } from './fit.ts';
 import type { InputScale } from './inputs.ts';
@@ -40,7 +40,7 @@ export interface RewardThread {
 
 /** Starts the thread. */
 export function startRewardThread(settings: EnsembleSettings): RewardThread {
-  const worker = new Worker(new URL(`./worker${extname(import.meta.url)}`, import.meta.url), {
+  const worker = new NodeWorker(new URL(`./worker${extname(import.meta.url)}`, import.meta.url), {
     workerData: settings,
   });
   let settle: { resolve(outcome: FitOutcome): void; reject(error: unknown): void } | undefined;

@@ -1,5 +1,5 @@
 /** Ways to query the teacher: while the loop waits, beside the loop, or people who answer when they find time. */
-import { setImmediate as breathe } from 'node:timers/promises';
+import { breathe } from '../../node.ts';
 import { createLateJudgments } from '../../preference/late-judgments.ts';
 import type { Standing, Teacher } from '../../preference/teacher.ts';
 import type { LearnOptions } from '../options.ts';

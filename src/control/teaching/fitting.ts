@@ -1,5 +1,5 @@
 /** When and where the ensemble is fitted: here, while the loop waits, or on a thread beside it. */
-import { setImmediate as breathe } from 'node:timers/promises';
+import { breathe } from '../../node.ts';
 import type { RewardEnsemble } from '../reward/ensemble.ts';
 import type { Fit } from '../reward/fit.ts';
 import type { FitJob, FitOutcome, RewardThread } from '../reward/thread.ts';

@@ -7,6 +7,9 @@ let current: Runtime | undefined;
 
 /** The runtime. In Node the first use starts it. @throws HeedError if it cannot be started. */
 export function runtime(): Runtime {
+  if (!current && typeof process === 'undefined') {
+    throw new HeedError('the engine has not started', { hint: 'await startEngine() of heed/browser first' });
+  }
   current ??= startRuntime();
   return current;
 }

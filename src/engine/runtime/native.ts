@@ -1,8 +1,8 @@
 /** The engine's runtime in Node: ONNX Runtime's shared library, by its C API. */
-import { availableParallelism } from 'node:os';
-import koffi from 'koffi';
+
 import { HeedError, messageOf } from '../../error.ts';
-import { type Library, loadLibrary, type Pointer } from '../library.ts';
+import { availableParallelism, env } from '../../node.ts';
+import { koffi, type Library, loadLibrary, type Pointer } from '../library.ts';
 import type { Runtime, SessionOptions } from './runtime.ts';
 
 /** The library with what all programs share. */
@@ -30,7 +30,7 @@ export function nativeEngine(): NativeEngine {
   const options = out('CreateThreadingOptions');
   check(api.SetGlobalIntraOpNumThreads(options, threads));
   check(api.SetGlobalInterOpNumThreads(options, 1));
-  check(api.SetGlobalSpinControl(options, process.env.HEED_SPIN === '0' ? 0 : 1));
+  check(api.SetGlobalSpinControl(options, env.HEED_SPIN === '0' ? 0 : 1));
   const onlyErrors = 3;
   shared = {
     ...library,
@@ -47,7 +47,7 @@ export function nativeEngine(): NativeEngine {
 }
 
 function threadCount(): number {
-  const text = process.env.HEED_THREADS;
+  const text = env.HEED_THREADS;
   if (text === undefined || text === '') return availableParallelism();
   const threads = Number(text);
   if (!Number.isInteger(threads) || threads < 1 || threads > 1024) {
@@ -66,7 +66,7 @@ export function startRuntime(): Runtime {
     providers() {
       const [list, count] = [[null], [0]] as [Pointer[], number[]];
       check(api.GetAvailableProviders(list, count));
-      const names = koffi.decode(list[0], koffi.array('const char *', count[0])) as string[];
+      const names = koffi().decode(list[0], koffi().array('const char *', count[0])) as string[];
       check(api.ReleaseAvailableProviders(list[0], count[0]));
       return names;
     },

@@ -4,8 +4,9 @@
  * memory, waited for with Atomics; actions and results are in shared memory too.
  */
 
-import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
+import type { MessagePort, Worker } from 'node:worker_threads';
 import { type CarriedError, HeedError, messageOf, revived } from '../../error.ts';
+import { NodeMessageChannel, NodeWorker, receiveMessageOnPort } from '../../node.ts';
 import { sizeOf } from '../environment.ts';
 import { type BatchArrays, checkCount, createBatch, type EnvironmentBatch } from './batch.ts';
 import { type CarriedFault, carriedFault, revivedFault } from './fault.ts';
@@ -89,10 +90,10 @@ export async function startThreads(name: string, others: number): Promise<Thread
 
 function startThread(name: string): Promise<Thread> {
   const control = new Int32Array(new SharedArrayBuffer(PLACES * Int32Array.BYTES_PER_ELEMENT));
-  const { port1: port, port2: theirs } = new MessageChannel();
+  const { port1: port, port2: theirs } = new NodeMessageChannel();
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
   const workerData: WorkerSettings = { name, control, port: theirs };
-  const worker = new Worker(new URL(`./parallel-worker.${extension}`, import.meta.url), {
+  const worker = new NodeWorker(new URL(`./parallel-worker.${extension}`, import.meta.url), {
     workerData,
     transferList: [theirs],
   });

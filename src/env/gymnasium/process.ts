@@ -5,12 +5,23 @@
  * current episodes and repeats the request. A process that hangs is ended by an alarm of its own.
  */
 
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { closeSync, constants, mkdtempSync, openSync, readFileSync, readSync, rmSync, writeSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import type { ChildProcess } from 'node:child_process';
 import { HeedError, messageOf } from '../../error.ts';
+import {
+  closeSync,
+  constants,
+  execFileSync,
+  fileURLToPath,
+  join,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  spawn,
+  tmpdir,
+  writeSync,
+} from '../../node.ts';
 import { look, newLooks } from '../batch/wait.ts';
 
 /** Requests to worker.py, as numbers of the protocol. */

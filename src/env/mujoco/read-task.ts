@@ -1,8 +1,7 @@
 /** Reads a user's MuJoCo task: the export of a JavaScript file, with the files that its model names. */
 
-import { existsSync, readFileSync } from 'node:fs';
-import { basename, dirname, isAbsolute, join } from 'node:path';
 import { HeedError, messageOf } from '../../error.ts';
+import { basename, dirname, existsSync, isAbsolute, join, readFileSync } from '../../node.ts';
 import type { MujocoTask } from './task.ts';
 
 /**

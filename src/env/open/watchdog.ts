@@ -4,8 +4,7 @@
  * which ends the process, and after a minute it prints what is going on. Checkpoints are safe: a killed run can be
  * resumed.
  */
-import { extname } from 'node:path';
-import { Worker } from 'node:worker_threads';
+import { extname, NodeWorker } from '../../node.ts';
 import type { EnvironmentBatch } from '../batch/batch.ts';
 import type { EnvironmentSource } from '../batch/source.ts';
 import type { Environment } from '../environment.ts';
@@ -40,7 +39,9 @@ export interface Watchdog {
 export function startWatchdog(name: string): Watchdog {
   const control = new Int32Array(new SharedArrayBuffer(PLACES * Int32Array.BYTES_PER_ELEMENT));
   const workerData: WatchdogSettings = { name, control };
-  const worker = new Worker(new URL(`./watchdog-worker${extname(import.meta.url)}`, import.meta.url), { workerData });
+  const worker = new NodeWorker(new URL(`./watchdog-worker${extname(import.meta.url)}`, import.meta.url), {
+    workerData,
+  });
   worker.once('error', () => {}); // the environments work without a watchdog
   worker.unref();
   return {

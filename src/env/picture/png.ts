@@ -1,6 +1,5 @@
+import { crc32, deflateSync } from '../../node.ts';
 /** Pixels as PNG files (W3C PNG, third edition): eight bits per channel, one filter, Node's compression. */
-
-import { crc32, deflateSync } from 'node:zlib';
 
 /** rgb: [height, width, 3]. */
 export function encodePng(rgb: Uint8Array, width: number, height: number): Buffer {

@@ -1,0 +1,107 @@
+/** The site: the docs, the course and the API, built by VitePress into site/dist. */
+import { join } from 'node:path';
+import { defineConfig } from 'vitepress';
+import { finish } from './finish.ts';
+import { excluded, lessons, pageOf, root, sidebarOf, slug, turnLinks } from './pages.ts';
+
+const course = [
+  {
+    text: 'Course',
+    items: [
+      { text: 'Overview', link: '/course/' },
+      ...lessons().map(({ number, title, link }) => ({ text: `${number} · ${title}`, link })),
+    ],
+  },
+];
+const explanation = [...sidebarOf('docs/explanation', 'Explanation'), ...sidebarOf('docs/lab', 'Lab notes')];
+
+export default defineConfig({
+  lang: 'en-US',
+  title: 'heed',
+  description: 'Learn from human feedback: reinforcement learning from preferences, whole, in TypeScript',
+  srcDir: '..',
+  srcExclude: excluded,
+  rewrites: pageOf,
+  outDir: './dist',
+  metaChunk: true,
+  appearance: true,
+  head: [['link', { rel: 'icon', href: 'data:,' }]],
+  markdown: {
+    anchor: { slugify: slug },
+    config: turnLinks,
+    theme: { light: 'github-light-high-contrast', dark: 'github-dark-high-contrast' },
+  },
+  vue: { template: { compilerOptions: { isCustomElement: (tag) => tag.startsWith('heed-') } } },
+  vite: {
+    publicDir: join(root, 'site', 'public'),
+    resolve: {
+      alias: [
+        { find: /^heed\/align\/parts$/, replacement: join(root, 'src', 'align', 'parts.ts') },
+        { find: /^heed\/([a-z]+)$/, replacement: join(root, 'src', '$1', 'index.ts') },
+      ],
+    },
+    // found at once: what Vite finds later reloads the page of whoever writes
+    optimizeDeps: {
+      include: [
+        '@codemirror/commands',
+        '@codemirror/lang-javascript',
+        '@codemirror/language',
+        '@codemirror/state',
+        '@codemirror/view',
+        '@lezer/highlight',
+        'sucrase',
+      ],
+    },
+    worker: { format: 'es' },
+    build: { target: 'es2022', chunkSizeWarningLimit: 4096 },
+  },
+  transformPageData(page) {
+    if (!/^course\/\d/.test(page.relativePath)) return;
+    page.frontmatter.aside = false; // room for the editor
+    page.frontmatter.pageClass = 'lesson';
+  },
+  buildEnd: finish,
+  themeConfig: {
+    search: { provider: 'local', options: { detailedView: true } },
+    outline: { level: [2, 3], label: 'On this page' },
+    docFooter: { prev: 'Previous', next: 'Next' },
+    externalLinkIcon: false,
+    nav: [
+      { text: 'Start', link: '/' },
+      { text: 'Tutorials', link: '/tutorials/', activeMatch: '^/tutorials/' },
+      { text: 'How-to', link: '/how-to/', activeMatch: '^/how-to/' },
+      {
+        text: 'Reference',
+        activeMatch: '^/reference/',
+        items: [
+          { text: 'All of it', link: '/reference/' },
+          { text: 'Commands', link: '/reference/commands' },
+          { text: 'Data', link: '/reference/data' },
+          { text: 'Library', link: '/reference/library' },
+          { text: 'API', link: '/api/index.html', target: '_self' },
+        ],
+      },
+      { text: 'Explanation', link: '/explanation/', activeMatch: '^/(explanation/(?!results)|lab/)' },
+      { text: 'Results', link: '/explanation/results' },
+      { text: 'Course', link: '/course/', activeMatch: '^/course/' },
+      { text: 'Glossary', link: '/glossary' },
+    ],
+    sidebar: {
+      '/tutorials/': sidebarOf('docs/tutorials', 'Tutorials'),
+      '/how-to/': sidebarOf('docs/how-to', 'How-to guides'),
+      '/reference/': [
+        ...sidebarOf('docs/reference', 'Reference'),
+        {
+          text: 'More',
+          items: [
+            { text: 'API', link: '/api/index.html', target: '_self' },
+            { text: 'Glossary', link: '/glossary' },
+          ],
+        },
+      ],
+      '/explanation/': explanation,
+      '/lab/': explanation,
+      '/course/': course,
+    },
+  },
+});

@@ -1,0 +1,71 @@
+/** heed's custom elements. Each loads what it needs when a page shows it. */
+import { LESSONS } from './lessons.ts';
+import { lacks } from './support.ts';
+
+/** `<heed-exercise lesson="01-bradley-terry">`: the editor of a lesson's exercise, its checks, hints and solution. */
+class HeedExercise extends HTMLElement {
+  #stop?: () => void;
+
+  async connectedCallback(): Promise<void> {
+    const lesson = LESSONS[this.getAttribute('lesson') ?? ''];
+    if (!lesson) {
+      this.textContent = `There is no lesson ${this.getAttribute('lesson')}.`;
+      return;
+    }
+    const { showExercise } = await import('./exercise.ts');
+    if (this.isConnected && !this.#stop) this.#stop = await showExercise(this, lesson);
+  }
+
+  disconnectedCallback(): void {
+    this.#stop?.();
+    this.#stop = undefined;
+  }
+}
+
+/** `<heed-figure name="bradley-terry">`: the interactive figure of the lesson whose folder ends in that name. */
+class HeedFigure extends HTMLElement {
+  async connectedCallback(): Promise<void> {
+    const name = this.getAttribute('name');
+    const lesson = Object.values(LESSONS).find((each) => each.name.replace(/^\d+-/, '') === name);
+    if (!lesson?.figure) {
+      this.textContent = `There is no figure ${name}.`;
+      return;
+    }
+    const { draw } = await lesson.figure();
+    if (this.isConnected && !this.firstElementChild) draw(this);
+  }
+}
+
+/** `<heed-done lesson="01-bradley-terry">`: says whether the reader's code has passed the lesson's checks. */
+class HeedDone extends HTMLElement {
+  async connectedCallback(): Promise<void> {
+    const { passed } = await import('./kept.ts');
+    this.textContent = passed(this.getAttribute('lesson') ?? '') ? '✓ passed' : '';
+  }
+}
+
+const elements: Record<string, CustomElementConstructor> = {
+  'heed-exercise': HeedExercise,
+  'heed-figure': HeedFigure,
+  'heed-done': HeedDone,
+};
+for (const [name, element] of Object.entries(elements))
+  if (!customElements.get(name)) customElements.define(name, element);
+
+/** The first page's demo, a module that defines `<heed-cartpole>` when it loads. */
+const demo = Object.values(import.meta.glob('../demo/heed-cartpole.ts'))[0];
+const lack = lacks();
+if (lack) {
+  customElements.define(
+    'heed-cartpole',
+    class extends HTMLElement {
+      connectedCallback(): void {
+        this.textContent = lack;
+      }
+    },
+  );
+} else if (demo) {
+  const load = () => document.querySelector('heed-cartpole') && demo();
+  load();
+  new MutationObserver(load).observe(document.body, { childList: true, subtree: true });
+}

@@ -1,0 +1,237 @@
+/** The site, built as it is published, below a path of its host; and its pages in a real browser. */
+import { execFile } from 'node:child_process';
+import { cpSync, existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { extname, join, posix } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import type { Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { turn } from '../site/.vitepress/pages.ts';
+import { ownFolder } from './support/heed.ts';
+import { barriers, ownBrowser } from './support/studio.ts';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const base = '/docs/heed/';
+const folder = ownFolder();
+let dist: string;
+let seconds: number;
+
+beforeAll(async () => {
+  dist = join(folder.path, 'dist');
+  const library = inject('compiled');
+  cpSync(join(root, 'tsconfig.api.json'), join(library, 'tsconfig.api.json'));
+  const vitepress = join(root, 'node_modules', 'vitepress', 'bin', 'vitepress.js');
+  const start = performance.now();
+  await promisify(execFile)(process.execPath, [vitepress, 'build', 'site', '--base', base, '--outDir', dist], {
+    cwd: root,
+    env: { ...process.env, HEED_PACKAGE: library, NODE_ENV: 'production' },
+  });
+  seconds = (performance.now() - start) / 1000;
+});
+
+/** The site's pages by their paths below the base, such as reference/dpo.html. */
+function readPages(): Map<string, string> {
+  const names = readdirSync(dist, { recursive: true, encoding: 'utf8' }).map((name) => name.replaceAll('\\', '/'));
+  const pages = names.filter((name) => name.endsWith('.html'));
+  return new Map(pages.map((name) => [name, readFileSync(join(dist, name), 'utf8')]));
+}
+
+const idsOf = (html: string) => new Set([...html.matchAll(/\s(?:id|name)="([^"]+)"/g)].map(([, id]) => unescaped(id)));
+const unescaped = (text: string) => text.replaceAll('&amp;', '&').replaceAll('&quot;', '"').replaceAll('&#39;', "'");
+
+/** Links of a page that lead to no file or to no place of a page. */
+function brokenLinks(pages: Map<string, string>): string[] {
+  const ids = new Map([...pages].map(([name, html]) => [name, idsOf(html)]));
+  return [...pages].flatMap(([name, html]) =>
+    [...html.matchAll(/<(?:a|link|img|script)\b[^>]*?\s(?:href|src)="([^"]*)"/g)]
+      .map(([, address]) => unescaped(address))
+      .filter((address) => !/^[a-z]+:/.test(address))
+      .filter((address) => {
+        const url = new URL(address, `http://site${base}${name}`);
+        const target = decodeURI(url.pathname);
+        if (!target.startsWith(base)) return true;
+        const path = target.slice(base.length);
+        const file = path === '' || path.endsWith('/') ? `${path}index.html` : extname(path) ? path : `${path}.html`;
+        if (!existsSync(join(dist, file))) return true;
+        return url.hash.length > 1 && !ids.get(file)?.has(decodeURIComponent(url.hash.slice(1)));
+      })
+      .map((address) => `${name}: ${address}`),
+  );
+}
+
+describe('a build', () => {
+  it('takes less than a minute', () => expect(seconds).toBeLessThan(60));
+
+  it('has no link, picture or script that leads nowhere, in its pages and in the API', () => {
+    const pages = readPages();
+    expect(pages.size).toBeGreaterThan(500);
+    expect([...pages.keys()].filter((name) => /^api\/functions\/.*\bdpo\.html$/.test(name))).toHaveLength(1);
+    expect(brokenLinks(pages)).toEqual([]);
+  });
+
+  it('fails on a link to a file that is not there', () => {
+    expect(turn('reference/dpo.md#usage', 'docs/README.md')).toBe('/reference/dpo.md#usage');
+    expect(() => turn('reference/no.md', 'docs/README.md')).toThrow('docs/README.md links to reference/no.md');
+  });
+});
+
+const types: Record<string, string> = {
+  '.html': 'text/html',
+  '.js': 'text/javascript',
+  '.css': 'text/css',
+  '.svg': 'image/svg+xml',
+  '.wasm': 'application/wasm',
+};
+
+/** Any static host: no headers of its own. */
+function serve(): Promise<Server> {
+  const server = createServer(({ url }, response) => {
+    const { pathname } = new URL(url!, 'http://site');
+    let file = join(dist, posix.normalize(decodeURI(pathname)).slice(base.length));
+    if (existsSync(file) && statSync(file).isDirectory()) file = join(file, 'index.html');
+    if (!pathname.startsWith(base) || !existsSync(file)) return response.writeHead(404).end();
+    response.writeHead(200, { 'content-type': types[extname(file)] ?? 'application/octet-stream' });
+    response.end(readFileSync(file));
+  });
+  return new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(server)));
+}
+
+describe('in a browser', async () => {
+  const { open } = await ownBrowser();
+  let server: Server;
+  let address: string;
+  beforeAll(async () => {
+    server = await serve();
+    address = `http://127.0.0.1:${(server.address() as AddressInfo).port}${base}`;
+  });
+  afterAll(() => server?.close());
+
+  const shown = [
+    { colorScheme: 'light', viewport: { width: 1280, height: 900 } },
+    { colorScheme: 'dark', viewport: { width: 1280, height: 900 } },
+    { colorScheme: 'light', viewport: { width: 390, height: 800 } },
+    { colorScheme: 'dark', viewport: { width: 390, height: 800 } },
+  ] as const;
+
+  it.each([
+    ['', 'Teach a machine'],
+    ['reference/dpo.html', 'DPO'],
+    ['explanation/history.html', 'history'],
+    ['course/01-bradley-terry.html', 'From a choice to a number'],
+  ])('/%s has no barrier, no error and no request to another host', async (path, heading) => {
+    for (const look of shown) {
+      const page = await open('about:blank', look);
+      const wrong: string[] = [];
+      page.on('console', (message) => message.type() === 'error' && wrong.push(message.text()));
+      page.on('pageerror', ({ message }) => wrong.push(message));
+      page.on('request', (request) => {
+        if (!/^(data|blob):/.test(request.url()) && !request.url().startsWith(address)) wrong.push(request.url());
+      });
+      await page.goto(address + path, { waitUntil: 'networkidle' });
+      expect(await page.getByRole('heading', { level: 1 }).innerText()).toMatch(new RegExp(heading, 'i'));
+      expect(await barriers(page)).toEqual([]);
+      expect(wrong).toEqual([]);
+      await page.context().close();
+    }
+  });
+
+  it('finds a term', async () => {
+    const page = await open(address);
+    await page.keyboard.press('Control+k');
+    await page.getByRole('searchbox').fill('Bradley–Terry');
+    await page.locator('.results .result').first().waitFor();
+    expect(await page.locator('.results').innerText()).toMatch(/Bradley–Terry/);
+    await page.keyboard.press('Enter');
+    await page.waitForURL(/\.html/);
+    await page.context().close();
+  });
+
+  it('works offline once it was loaded', async () => {
+    const page = await open(address);
+    await page.evaluate('navigator.serviceWorker.ready');
+    await page.goto(`${address}reference/dpo.html`, { waitUntil: 'networkidle' });
+    await page.context().setOffline(true);
+    for (const [path, heading] of [
+      ['', /Teach a machine/],
+      ['reference/dpo.html', /DPO/],
+    ] as const) {
+      await page.goto(address + path);
+      expect(await page.getByRole('heading', { level: 1 }).innerText()).toMatch(heading);
+    }
+    await page.context().close();
+  });
+
+  describe('an exercise', () => {
+    const lesson = 'course/01-bradley-terry.html';
+    const solution = () => readFileSync(join(root, 'course', 'lessons', '01-bradley-terry', 'solution.ts'), 'utf8');
+    const state = (page: Page) => page.locator('heed-exercise').getByRole('status');
+    async function check(page: Page, code?: string): Promise<void> {
+      if (code !== undefined) {
+        await page.getByRole('textbox', { name: 'Your code' }).click();
+        await page.keyboard.press('Control+a');
+        await page.keyboard.insertText(code);
+      }
+      await page.getByRole('button', { name: 'Check' }).click();
+      await page.getByRole('button', { name: 'Check' }).waitFor({ timeout: 60_000 }); // Stop, while the checks run
+    }
+
+    it('fails as it stands, passes with the solution, and keeps the code', async () => {
+      const page = await open(address + lesson);
+      await check(page);
+      expect(await state(page).innerText()).toBe('Line 6: This is still to be written.');
+      expect(await page.getByRole('list', { name: 'Results' }).innerText()).toContain('✗ equal rewards give one half');
+      await check(page, solution());
+      expect(await state(page).innerText()).toBe('All checks pass.');
+      await page.reload();
+      expect(await page.getByRole('textbox', { name: 'Your code' }).innerText()).toContain('const odds');
+      await page.getByRole('button', { name: 'Reset' }).click();
+      expect(await page.getByRole('textbox', { name: 'Your code' }).innerText()).toContain('write me');
+      await page.goto(`${address}course/`);
+      await page.getByText('✓ passed').waitFor();
+      await page.context().close();
+    });
+
+    it('of every lesson fails as it stands and passes with its solution', async () => {
+      const page = await open(address);
+      for (const name of readdirSync(join(root, 'course', 'lessons')).sort()) {
+        await page.goto(`${address}course/${name}.html`);
+        await check(page);
+        expect(await state(page).getAttribute('class'), name).toContain('failed');
+        await check(page, readFileSync(join(root, 'course', 'lessons', name, 'solution.ts'), 'utf8'));
+        expect(await state(page).innerText(), name).toBe('All checks pass.');
+      }
+      await page.context().close();
+    });
+
+    it('is told where the code does not compile, and that a loop does not end', async () => {
+      const page = await open(address + lesson);
+      await check(page, 'export function probability() {\n  return 1 +;\n}\n');
+      expect(await state(page).innerText()).toMatch(/^Line 2: It does not compile/);
+      await check(page, 'export function probability() {\n  for (;;);\n}\nexport const segmentProbability = 0;\n');
+      expect(await state(page).innerText()).toMatch(/did not end within 5 s/);
+      await page.context().close();
+    });
+
+    it('gives hints one by one, and the solution only when asked again', async () => {
+      const page = await open(address + lesson);
+      await page.getByRole('button', { name: 'Hint 1 of 3' }).click();
+      await page.getByRole('button', { name: 'Hint 2 of 3' }).click();
+      expect(await page.getByRole('list', { name: 'Hints' }).getByRole('listitem').count()).toBe(2);
+      await page.getByRole('button', { name: 'Solution' }).click();
+      expect(await page.getByText('Try to get stuck first').isVisible()).toBe(true);
+      await page.getByRole('button', { name: 'Show it' }).click();
+      expect(await page.getByRole('textbox', { name: 'The solution' }).innerText()).toContain('const odds');
+      await page.context().close();
+    });
+
+    it('says why it cannot run in a browser without workers', async () => {
+      const page = await open('about:blank');
+      await page.addInitScript('delete window.Worker');
+      await page.goto(address + lesson);
+      await page.getByText('It needs web workers, which this browser lacks or blocks').waitFor();
+      await page.context().close();
+    });
+  });
+});
