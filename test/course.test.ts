@@ -1,8 +1,10 @@
 /** The course: each exercise can be failed and solved, typical wrong answers get the message meant for them. */
+import { execFile } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, it } from 'vitest';
+import { promisify } from 'node:util';
+import { describe, expect, inject, it } from 'vitest';
 import { givenFiles, hintsOf, type Lesson, readLessons } from '../src/course/lessons.ts';
 import { importedModules } from '../src/course/load.ts';
 import { loadModules } from '../src/course/modules.ts';
@@ -74,6 +76,22 @@ describe('what is wrong with an exercise is said in a sentence, with its line', 
     expect(failure?.message).toMatch(message);
     expect(failure?.line).toBe(line);
   });
+});
+
+it('lesson 5 learns on the engine of a page, too', async () => {
+  const lesson = lessons[4];
+  const { 'check.ts': check, 'solution.ts': exercise } = lesson.files;
+  const program = `
+    import * as browser from './dist/browser/index.js';
+    import { runChecks } from './dist/course/run-checks.js';
+    await browser.startEngine();
+    const modules = { 'heed/engine': browser, 'heed/env': browser, 'heed/nn': browser };
+    const input = ${JSON.stringify({ exercise, files: { ...givenFiles(lesson), 'check.ts': check } })};
+    console.log(JSON.stringify(await runChecks({ ...input, modules })));`;
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', program], {
+    cwd: inject('compiled'),
+  });
+  expect((JSON.parse(stdout) as CheckResult[]).filter(({ ok }) => !ok)).toEqual([]);
 });
 
 describe('heed course', () => {

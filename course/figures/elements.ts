@@ -76,7 +76,9 @@ export function choice(
   const inputs = names.map((_, i) =>
     html('input', { type: 'radio', name: group, value: i, ...(i === first && { checked: '' }) }),
   );
-  const labels = names.map((name, i) => html('label', { style: 'margin-right: 1rem' }, inputs[i], ` ${name}`));
+  const labels = names.map((name, i) =>
+    html('label', { style: 'margin-right: 1rem; white-space: nowrap' }, inputs[i], ` ${name}`),
+  );
   for (const input of inputs) input.addEventListener('input', onInput);
   const element = html(
     'fieldset',
