@@ -141,12 +141,30 @@ describe('heed course', () => {
     expect(JSON.parse(stdout).lessons[0].checks.at(-1).message).toContain('did not end within 5 s');
   });
 
+  it('says so when an exercise never answers, or takes all memory', async () => {
+    write(lessons[0], 'export const probability = () => process.exit();');
+    const left = await call(['course', 'check', '1'], learner());
+    expect(left.stdout).toContain('left the check without an end');
+    write(
+      lessons[0],
+      'export function probability() {\n  const all: number[][] = [];\n  for (;;) all.push(Array(1e5).fill(1));\n}',
+    );
+    const full = await call(['course', 'check', '1'], learner());
+    expect(full.stdout).toMatch(/more than \d+ MiB of memory/);
+  });
+
   it('says what to do in the wrong folder or for a wrong lesson', async () => {
     mkdirSync(join(folder.path, 'elsewhere'));
     const elsewhere = await call(['course', 'check'], join(folder.path, 'elsewhere'));
     expect(elsewhere).toMatchObject({ code: 1, stderr: /./ });
     expect(elsewhere.stderr).toContain('heed course start');
     expect((await call(['course', 'check', '11'], learner())).code).toBe(2);
+    expect((await call(['course', 'chek'], learner())).stderr).toContain('no verb "chek"');
+    writeFileSync(join(folder.path, 'file'), '');
+    expect(await call(['course', 'start', 'file'], folder.path)).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('"file"'),
+    });
     expect((await call(['course'], join(folder.path, 'elsewhere'))).stdout).toContain('heed course start');
   });
 
