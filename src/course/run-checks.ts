@@ -30,7 +30,7 @@ export interface ChecksInput {
 const FILE = 'exercise.ts';
 const LOADING = 'the file compiles';
 
-/** X */
+/** Most seconds that the checks of a lesson may take: one lesson trains an agent. */
 export const secondsFor = (lesson: string): number => (lesson.startsWith('05-') ? 60 : 5);
 
 /** What is wrong with an exercise that did not end. */
@@ -41,8 +41,8 @@ export const endless = (name: string, seconds: number): CheckResult => ({
 });
 
 /**
- * Runs the checks in order and stops at the first that fails. A text that does not compile, throws or gives a wrong type
- * is a result too.
+ * Runs the checks in order and stops at the first that fails. A text that does not compile, throws or gives a wrong
+ * type is a result too.
  */
 export async function runChecks({ exercise, files, modules = {}, onStart }: ChecksInput): Promise<CheckResult[]> {
   const load = createLoader({
