@@ -25,7 +25,9 @@ export default defineConfig({
   outDir: './dist',
   metaChunk: true,
   appearance: true,
-  head: [['link', { rel: 'icon', href: 'data:,' }]],
+  transformHead: ({ siteData }) => [
+    ['link', { rel: 'icon', type: 'image/svg+xml', href: `${siteData.base}favicon.svg` }],
+  ],
   markdown: {
     anchor: { slugify: slug },
     config: turnLinks,

@@ -25,6 +25,7 @@ async function writeApi(folder: string, library: string, base: string): Promise<
     entryPoints: Object.values(exports).flatMap(({ types }) => (types ? [join(library, types)] : [])),
     out: folder,
     customCss: join(root, 'site', '.vitepress', 'api.css'),
+    favicon: join(root, 'site', 'public', 'favicon.svg'),
     navigationLinks: { Site: base },
     includeHierarchySummary: false,
     hideGenerator: true,
