@@ -15,6 +15,7 @@ const arrows = {
   feedback: ['env', 'preference', 'data', 'run'],
   studio: ['feedback', 'run'],
   sweep: ['env', 'rl', 'run', 'control'],
+  browser: ['engine', 'nn', 'env', 'preference', 'rl', 'control'],
   pipeline: ['env', 'rl', 'run', 'control', 'sweep', 'lm', 'align'],
   course: ['engine', 'nn', 'env'],
   cli: [
@@ -55,7 +56,7 @@ const alignRooms = [
   'overoptimization',
   'plan',
 ];
-const leaves = '^src/(disposables|error|files|options|plugins|random|registry|renamed)\\.ts$';
+const leaves = '^src/(disposables|error|files|node|options|plugins|random|registry|renamed)\\.ts$';
 
 const doors = ['/index\\.ts$', '^src/align/parts\\.ts$'];
 
@@ -106,6 +107,16 @@ module.exports = {
       severity: 'error',
       from: { path: '^src/', pathNot: ['\\.test\\.ts$', '^src/course/modules\\.ts$', ...doors] },
       to: { path: doors },
+    },
+    {
+      name: 'pages-have-no-node',
+      comment: "What a page can load takes Node's modules from src/node.ts, which looks them up when they are called.",
+      severity: 'error',
+      from: {
+        path: '^src/((browser|engine|nn|env|preference|rl|control)/|(files|plugins)\\.ts$)',
+        pathNot: '(test|worker)\\.ts$',
+      },
+      to: { dependencyTypes: ['core'], dependencyTypesNot: ['type-only', 'type-import'] },
     },
     {
       name: 'no-cycles',

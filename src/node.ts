@@ -60,7 +60,7 @@ export const {
   receiveMessageOnPort,
   Worker: NodeWorker,
 } = forward<typeof import('node:worker_threads')>('node:worker_threads');
-export const { execFileSync, spawn } = forward<typeof import('node:child_process')>('node:child_process');
+export const { execFileSync, spawn, spawnSync } = forward<typeof import('node:child_process')>('node:child_process');
 export const { crc32, deflateSync } = forward<typeof import('node:zlib')>('node:zlib');
 export const { runInNewContext } = forward<typeof import('node:vm')>('node:vm');
 export const { isDeepStrictEqual, stripVTControlCharacters } = forward<typeof import('node:util')>('node:util');

@@ -1,7 +1,7 @@
 /** Which environments work on this machine, and what the others need. */
 
-import { spawnSync } from 'node:child_process';
 import { messageOf } from '../../error.ts';
+import { env, spawnSync } from '../../node.ts';
 import { behaviorTasks, mujocoTasks } from '../mujoco/mujoco.ts';
 import { environmentIds } from './make.ts';
 import { environments } from './registered.ts';
@@ -56,7 +56,7 @@ interface Report {
 const packages: Record<string, string> = { Box2D: '"gymnasium[box2d]"', ale_py: 'gymnasium ale-py', jax: 'jax' };
 
 /** All groups. Starts Python to list its Gymnasium environments. */
-export function listEnvironments(python = process.env.HEED_PYTHON ?? 'python3'): EnvironmentGroup[] {
+export function listEnvironments(python = env.HEED_PYTHON ?? 'python3'): EnvironmentGroup[] {
   const lander = 'LunarLander-v3';
   const swing = 'CartPole-swing';
   const idsOf = (tasks: typeof mujocoTasks) => tasks.map(({ id }) => id);

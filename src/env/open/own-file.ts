@@ -2,7 +2,7 @@
 
 import { HeedError, messageOf } from '../../error.ts';
 import { importFile } from '../../files.ts';
-import { existsSync, isAbsolute, runInNewContext } from '../../node.ts';
+import { existsSync, runInNewContext } from '../../node.ts';
 import { random } from '../../random.ts';
 import { guardedEnvironment } from '../batch/fault.ts';
 import { type Environment, type Space, type StepResult, sizeOf } from '../environment.ts';
@@ -10,8 +10,7 @@ import { loadMujoco } from '../mujoco/mujoco.ts';
 import { readMujocoTask } from '../mujoco/read-task.ts';
 
 /** Whether a name is a file's and not a known environment's. */
-export const isFile = (name: string): boolean =>
-  /^\.{0,2}[/\\]/.test(name) || isAbsolute(name) || /\.[cm]?[jt]s$/.test(name);
+export const isFile = (name: string): boolean => /^(\.{0,2}|[a-z]:)[/\\]/i.test(name) || /\.[cm]?[jt]s$/.test(name);
 
 /**
  * Loads a file. Its default export is a function that makes an environment, or a MuJoCo task. @throws HeedError if the

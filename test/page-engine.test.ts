@@ -1,0 +1,131 @@
+/** heed in a page: a project that Vite bundles trains in a worker, and its numbers are those of Node. */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { build, preview } from 'vite';
+import { afterAll, describe, expect, inject, it } from 'vitest';
+import { learnFromPreferences } from '../src/control/learn.ts';
+import { rl } from '../src/rl/rl.ts';
+import { startBrowser } from './support/browser.ts';
+
+const browser = await startBrowser();
+const project = mkdtempSync(join(tmpdir(), 'heed-page-'));
+const file = (name: string, text: string) => writeFileSync(join(project, name), text);
+
+file('package.json', '{ "type": "module" }');
+mkdirSync(join(project, 'node_modules'));
+symlinkSync(inject('compiled'), join(project, 'node_modules', 'heed'), 'junction');
+file(
+  'train.js',
+  `import { learnFromPreferences, rl, startEngine } from 'heed/browser';
+export async function train() {
+  const messageOf = (promise) => promise.then(() => 'nothing', ({ message, hint }) => message + ': ' + hint);
+  const inPage = typeof process === 'undefined';
+  const early = inPage && (await messageOf(rl({ steps: 256 })));
+  const threads = inPage && (await messageOf(startEngine({ threads: 2 })));
+  await startEngine();
+  const steps = [];
+  for await (const { step, metrics } of rl({ env: 'CartPole-v1', steps: 1024, evaluations: 0, episodes: 5 })) steps.push({ step, metrics });
+  const { policy, reward, metrics } = await learnFromPreferences({ labels: 10, steps: 10_000, evaluations: 0, episodes: 20, onNotice() {} });
+  const action = policy.act([0.01, 0, 0.2, 1]);
+  const score = reward.score([0.01, 0, 0.02, 0], 1);
+  const file = inPage && (await messageOf(learnFromPreferences({ env: './mine.js' })));
+  return { early, threads, steps, return: metrics.return, labels: metrics.labels, action, score, file };
+}`,
+);
+file(
+  'worker.js',
+  "import { train } from './train.js';\ntrain().then((result) => postMessage(result), (error) => postMessage({ error: String(error) }));",
+);
+file(
+  'main.js',
+  `const worker = new Worker(new URL('./worker.js', import.meta.url), { type: 'module' });
+window.tasks = [];
+new PerformanceObserver((list) => window.tasks.push(...list.getEntries().map(({ duration }) => duration))).observe({ type: 'longtask' });
+worker.onmessage = ({ data }) => { window.result = data; };`,
+);
+file('index.html', '<!doctype html><title>heed</title><script type="module" src="./main.js"></script>');
+afterAll(async () => {
+  await browser?.close();
+  rmSync(project, { recursive: true });
+});
+
+interface Trained {
+  early: string;
+  threads: string;
+  steps: { step: number; metrics: Record<string, number> }[];
+  return: { mean: number };
+  labels: number;
+  action: number;
+  score: number;
+  file: string;
+}
+
+/** What the same module gives in Node, on the same WebAssembly. */
+let ranInNode: Trained | undefined;
+const inNode = (): Trained => {
+  ranInNode ??= JSON.parse(
+    execFileSync(
+      process.execPath,
+      [
+        '--input-type=module',
+        '-e',
+        "const { train } = await import('./train.js'); console.log(JSON.stringify(await train()));",
+      ],
+      { cwd: project, encoding: 'utf8' },
+    ),
+  ) as Trained;
+  return ranInNode;
+};
+
+describe('heed/browser', () => {
+  it('trains in Node too, as the shared library does but for rounding', async () => {
+    const { steps, return: reached, labels, action } = inNode();
+    const native: Trained['steps'] = [];
+    for await (const { step, metrics } of rl({ env: 'CartPole-v1', steps: 1024, evaluations: 0, episodes: 5 })) {
+      native.push({ step, metrics });
+    }
+    expect(steps.map(({ step }) => step)).toEqual(native.map(({ step }) => step));
+    for (const [name, value] of Object.entries(native[0].metrics)) {
+      expect(steps[0].metrics[name], name).toBeCloseTo(value, 3);
+    }
+    const { metrics } = await learnFromPreferences({
+      ...{ labels: 10, steps: 10_000, evaluations: 0, episodes: 20 },
+      onNotice() {},
+    });
+    expect(labels).toBe(metrics.labels);
+    for (const { mean } of [reached, metrics.return]) expect(mean).toBeGreaterThan(100);
+    expect(action).toBe(1);
+  });
+
+  it.skipIf(!browser)(
+    'trains in a worker of a page, bit for bit as in Node, and the page stays responsive',
+    async () => {
+      const outDir = join(project, 'dist');
+      await build({
+        root: project,
+        base: './',
+        logLevel: 'error',
+        worker: { format: 'es' },
+        build: { outDir, target: 'es2022' },
+      });
+      const server = await preview({ root: project, logLevel: 'error', build: { outDir }, preview: { port: 0 } });
+      const page = await browser!.newPage();
+      const problems: string[] = [];
+      page.on('pageerror', (error) => problems.push(String(error)));
+      await page.goto(server.resolvedUrls!.local[0]);
+      await page.waitForFunction('window.result', undefined, { timeout: 120_000 });
+      const [result, tasks] = (await page.evaluate('[window.result, window.tasks]')) as [Trained, number[]];
+      await server.close();
+      expect(problems).toEqual([]);
+      const { early, threads, file: fault, ...trained } = result;
+      const { early: _, threads: __, file: ___, ...same } = inNode();
+      expect(trained).toEqual(JSON.parse(JSON.stringify(same)));
+      expect(early).toBe('the engine has not started: await startEngine() of heed/browser first');
+      expect(threads).toMatch(/may not have 2 threads: it is not cross-origin isolated/);
+      expect(fault).toMatch(/node:fs is missing: a page has no files/);
+      expect(tasks.filter((duration) => duration > 50)).toEqual([]);
+    },
+  );
+});
