@@ -30,7 +30,7 @@ export interface ChecksInput {
 const FILE = 'exercise.ts';
 const LOADING = 'the file compiles';
 
-/** X */
+/** Most seconds that the checks of a lesson may take: one lesson trains an agent. */
 export const secondsFor = (lesson: string): number => (lesson.startsWith('05-') ? 60 : 5);
 
 /** What is wrong with an exercise that did not end. */
