@@ -37,6 +37,7 @@ export {
 export { type A2c, type A2cMetrics, createA2c } from './a2c.ts';
 export { type A2cOptions, a2cSchema } from './a2c-options.ts';
 export { createControlPolicy } from './control-policy.ts';
+export { type RecordedEpisode, type RecordingOptions, recordEpisode } from './episodes.ts';
 export { createEvaluator, type Evaluator, meanAndDeviation } from './evaluate.ts';
 export { isSmallPass } from './forward.ts';
 export type { OnPolicy } from './on-policy.ts';

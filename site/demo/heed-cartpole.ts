@@ -1,0 +1,202 @@
+/**
+ * `<heed-cartpole>`: the reader compares clips, and an agent in the page learns from the choices. It trains in a worker.
+ * The address keeps the settings: #seed=3&steps=41000.
+ */
+import './heed-cartpole.css';
+import { drawMap, drawProgress, play } from './draw.ts';
+import type { Choice, Command, Report } from './messages.ts';
+
+const STEPS = 40_960;
+const STANDS = 400; // steps of an episode, of 500, after which the pole counts as standing
+
+const QUESTIONS = {
+  upright: 'Which is better? Choose the clip in which the pole stays up.',
+  tilted: 'Now change your mind: choose the clip in which the pole leans over.',
+};
+
+const markup = `
+  <p class="say" aria-live="polite"></p>
+  <div class="clips" role="group" aria-label="Two clips" tabindex="-1" hidden>
+    <button type="button" class="clip" data-choice="left"><canvas role="img"></canvas><span>Left is better</span></button>
+    <button type="button" class="clip" data-choice="right"><canvas role="img"></canvas><span>Right is better</span></button>
+  </div>
+  <p class="choices" hidden><button type="button" data-choice="equal">About equal</button>
+    <span class="keys">Keys: ← left, → right, ↓ equal</span></p>
+  <div class="agent" hidden>
+    <figure><canvas class="now" role="img"></canvas><figcaption class="now-caption"></figcaption></figure>
+    <figure><canvas class="progress" role="img"></canvas><figcaption class="progress-caption"></figcaption></figure>
+    <figure class="map" hidden><canvas role="img" aria-label="Map of the learned reward"></canvas>
+      <figcaption>The reward that it learned from you, bright where it is high. Across: the pole's angle, −12° to 12°.
+      Down: how fast it turns, −120 to 120 °/s.</figcaption></figure>
+  </div>
+  <p class="controls">
+    <button type="button" class="start">Start</button>
+    <button type="button" class="pause" hidden>Pause</button>
+    <button type="button" class="step" hidden>One step</button>
+    <button type="button" class="again" hidden>Start again</button>
+    <button type="button" class="tilted" hidden>Change my mind: prefer it tilted</button>
+  </p>`;
+
+class HeedCartPole extends HTMLElement {
+  #worker?: Worker;
+  #stops: (() => void)[] = [];
+  #query?: string;
+  #label = 0;
+  #labels = 10;
+  #taste: keyof typeof QUESTIONS = 'upright';
+  #points: { step: number; length: number }[] = [];
+  #paused = false;
+  #steps = STEPS;
+
+  connectedCallback(): void {
+    this.innerHTML = markup; // constant text
+    this.#say(`Two clips, one question: which is better? After ten answers the agent has learned from you alone.`);
+    for (const button of this.querySelectorAll<HTMLButtonElement>('[data-choice]')) {
+      button.addEventListener('click', () => this.#choose(button.dataset.choice as Choice));
+    }
+    const on = (name: string, act: () => void) => this.#part(name).addEventListener('click', act);
+    on('.start', () => this.#start());
+    on('.again', () => this.#start('upright'));
+    on('.tilted', () => this.#start('tilted'));
+    on('.pause', () => this.#pause(!this.#paused));
+    on('.step', () => this.#send({ kind: 'step' }));
+    this.addEventListener('keydown', (event) => {
+      const choice = ({ ArrowLeft: 'left', ArrowRight: 'right', ArrowDown: 'equal' } as const)[event.key];
+      if (!choice || !this.#query) return;
+      event.preventDefault();
+      this.#choose(choice);
+    });
+  }
+
+  disconnectedCallback(): void {
+    this.#end();
+  }
+
+  #part<E extends HTMLElement = HTMLElement>(selector: string): E {
+    return this.querySelector<E>(selector)!;
+  }
+
+  #show(selector: string, shown: boolean): void {
+    this.#part(selector).hidden = !shown;
+  }
+
+  #say(text: string): void {
+    this.#part('.say').textContent = text;
+  }
+
+  #send(command: Command): void {
+    this.#worker?.postMessage(command);
+  }
+
+  #end(): void {
+    this.#worker?.terminate();
+    this.#worker = undefined;
+    for (const stop of this.#stops.splice(0)) stop();
+  }
+
+  #start(taste: keyof typeof QUESTIONS = 'upright'): void {
+    this.#end();
+    const settings = new URLSearchParams(location.hash.slice(1));
+    const whole = (name: string, least: number, most: number, otherwise: number) => {
+      const number = Number(settings.get(name) ?? Number.NaN);
+      return Number.isInteger(number) && number >= least && number <= most ? number : otherwise;
+    };
+    const seed = whole('seed', 0, 2 ** 32 - 1, 0);
+    this.#steps = whole('steps', 5000, 200_000, STEPS);
+    history.replaceState(null, '', `#seed=${seed}&steps=${this.#steps}`);
+    this.#taste = taste;
+    this.#label = 0;
+    this.#points = [];
+    this.#paused = false;
+    this.#say('Loading the engine …');
+    for (const name of ['.start', '.again', '.tilted', '.clips', '.choices', '.map', '.agent']) this.#show(name, false);
+    this.#worker = new Worker(new URL('./worker.ts', import.meta.url), { type: 'module' });
+    this.#worker.addEventListener('message', ({ data }: MessageEvent<Report>) => this.#hear(data));
+    this.#worker.addEventListener('error', () => this.#fail('the training did not start'));
+    this.#send({ kind: 'start', seed, steps: this.#steps });
+  }
+
+  #hear(report: Report): void {
+    if (report.kind === 'started') {
+      this.#labels = report.labels;
+      for (const name of ['.pause', '.step']) this.#show(name, true);
+      this.#show('.agent', true);
+    } else if (report.kind === 'query') this.#ask(report);
+    else if (report.kind === 'progress') {
+      if (!this.#query) {
+        const { step, steps, seconds } = report;
+        this.#say(`It learns from your ${this.#label} answers: ${step} of ${steps} steps, ${seconds.toFixed(1)} s.`);
+      }
+    } else if (report.kind === 'episode') this.#picture(report);
+    else if (report.kind === 'done') this.#done(report.length, report.seconds);
+    else this.#fail(report.message);
+  }
+
+  #ask({ id, clips, texts, framesPerSecond }: Extract<Report, { kind: 'query' }>): void {
+    this.#query = id;
+    this.#label++;
+    this.#say(`${QUESTIONS[this.#taste]} (${this.#label} of ${this.#labels})`);
+    for (const name of ['.clips', '.choices']) this.#show(name, true);
+    for (const stop of this.#stops.splice(0)) stop();
+    for (const [i, canvas] of this.querySelectorAll<HTMLCanvasElement>('.clip canvas').entries()) {
+      this.#stops.push(play(canvas, clips[i], framesPerSecond));
+      canvas.setAttribute('aria-label', texts[i]);
+    }
+    this.#part('.clips').focus({ preventScroll: true }); // so that the keys choose
+  }
+
+  #choose(choice: Choice): void {
+    if (!this.#query) return;
+    this.#send({ kind: 'choice', id: this.#query, choice });
+    this.#query = undefined;
+    if (this.#label === this.#labels) for (const name of ['.clips', '.choices']) this.#show(name, false);
+    this.#say('It learns from your answers …');
+  }
+
+  #agentStop?: () => void;
+  #picture({ step, frames, framesPerSecond, length, map }: Extract<Report, { kind: 'episode' }>): void {
+    const canvas = this.#part<HTMLCanvasElement>('.now');
+    this.#agentStop?.();
+    this.#agentStop = play(canvas, frames, framesPerSecond);
+    const said = step === 0 ? 'before training' : `after ${step} steps`;
+    canvas.setAttribute('aria-label', `The agent ${said}: an episode of ${length} of 500 steps`);
+    this.#part('.now-caption').textContent = `The agent ${said}: ${length} of 500 steps.`;
+    this.#points.push({ step, length });
+    drawProgress(this.#part<HTMLCanvasElement>('.progress'), this.#points, this.#steps);
+    this.#part('.progress').setAttribute(
+      'aria-label',
+      `Length of its episodes so far: ${this.#points.map((p) => p.length).join(', ')}`,
+    );
+    this.#part('.progress-caption').textContent = 'How long its episodes last, up to 500 steps, as it learns.';
+    if (!map) return;
+    this.#show('.map', true);
+    drawMap(this.#part<HTMLCanvasElement>('.map canvas'), map);
+  }
+
+  #pause(paused: boolean): void {
+    this.#paused = paused;
+    this.#part('.pause').textContent = paused ? 'Go on' : 'Pause';
+    this.#send({ kind: paused ? 'pause' : 'resume' });
+  }
+
+  #done(length: number, seconds: number): void {
+    const taught = `${this.#labels} answers and ${seconds.toFixed(1)} s of training`;
+    const lasts = `its episodes last ${Math.round(length)} of 500 steps`;
+    const upright = length >= STANDS ? `The pole stands: after ${taught}, ${lasts}.` : `After ${taught}, ${lasts}.`;
+    const tilted = `After ${taught}, it does what you preferred this time; ${lasts}.`;
+    this.#say(this.#taste === 'upright' ? upright : tilted);
+    for (const name of ['.pause', '.step', '.clips', '.choices']) this.#show(name, false);
+    for (const name of ['.again', '.tilted']) this.#show(name, true);
+    this.dataset.state = 'done';
+  }
+
+  #fail(message: string): void {
+    this.#end();
+    this.#say(`It stopped: ${message}.`);
+    for (const name of ['.pause', '.step', '.clips', '.choices']) this.#show(name, false);
+    this.#show('.again', true);
+    this.dataset.state = 'failed';
+  }
+}
+
+if (!customElements.get('heed-cartpole')) customElements.define('heed-cartpole', HeedCartPole);
