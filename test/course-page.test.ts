@@ -44,7 +44,8 @@ async function openPage(look: (typeof looks)[number]): Promise<{ page: Page; err
     if (message.type() === 'error') errors.push(message.text());
   });
   await page.setContent(`<!doctype html><html lang="en"><title>Figures</title>
-    <style>:root { color-scheme: light dark; font-family: sans-serif } body { margin: 1rem }</style><main></main></html>`);
+    <style>:root { color-scheme: light dark; font-family: sans-serif } body { margin: 1rem }</style>
+    <main></main></html>`);
   await page.addScriptTag({ content: script });
   return { page, errors };
 }

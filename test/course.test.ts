@@ -1,8 +1,10 @@
 /** The course: each exercise can be failed and solved, typical wrong answers get the message meant for them. */
+import { execFile } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, it } from 'vitest';
+import { promisify } from 'node:util';
+import { describe, expect, inject, it } from 'vitest';
 import { givenFiles, hintsOf, type Lesson, readLessons } from '../src/course/lessons.ts';
 import { importedModules } from '../src/course/load.ts';
 import { loadModules } from '../src/course/modules.ts';
@@ -76,6 +78,22 @@ describe('what is wrong with an exercise is said in a sentence, with its line', 
   });
 });
 
+it('lesson 5 learns on the engine of a page, too', async () => {
+  const lesson = lessons[4];
+  const { 'check.ts': check, 'solution.ts': exercise } = lesson.files;
+  const program = `
+    import * as browser from './dist/browser/index.js';
+    import { runChecks } from './dist/course/run-checks.js';
+    await browser.startEngine();
+    const modules = { 'heed/engine': browser, 'heed/env': browser, 'heed/nn': browser };
+    const input = ${JSON.stringify({ exercise, files: { ...givenFiles(lesson), 'check.ts': check } })};
+    console.log(JSON.stringify(await runChecks({ ...input, modules })));`;
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', program], {
+    cwd: inject('compiled'),
+  });
+  expect((JSON.parse(stdout) as CheckResult[]).filter(({ ok }) => !ok)).toEqual([]);
+});
+
 describe('heed course', () => {
   const folder = ownFolder();
   const learner = () => join(folder.path, 'rlhf');
@@ -123,12 +141,30 @@ describe('heed course', () => {
     expect(JSON.parse(stdout).lessons[0].checks.at(-1).message).toContain('did not end within 5 s');
   });
 
+  it('says so when an exercise never answers, or takes all memory', async () => {
+    write(lessons[0], 'export const probability = () => process.exit();');
+    const left = await call(['course', 'check', '1'], learner());
+    expect(left.stdout).toContain('left the check without an end');
+    write(
+      lessons[0],
+      'export function probability() {\n  const all: number[][] = [];\n  for (;;) all.push(Array(1e5).fill(1));\n}',
+    );
+    const full = await call(['course', 'check', '1'], learner());
+    expect(full.stdout).toMatch(/more than \d+ MiB of memory/);
+  });
+
   it('says what to do in the wrong folder or for a wrong lesson', async () => {
     mkdirSync(join(folder.path, 'elsewhere'));
     const elsewhere = await call(['course', 'check'], join(folder.path, 'elsewhere'));
     expect(elsewhere).toMatchObject({ code: 1, stderr: /./ });
     expect(elsewhere.stderr).toContain('heed course start');
     expect((await call(['course', 'check', '11'], learner())).code).toBe(2);
+    expect((await call(['course', 'chek'], learner())).stderr).toContain('no verb "chek"');
+    writeFileSync(join(folder.path, 'file'), '');
+    expect(await call(['course', 'start', 'file'], folder.path)).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('"file"'),
+    });
     expect((await call(['course'], join(folder.path, 'elsewhere'))).stdout).toContain('heed course start');
   });
 

@@ -1,6 +1,6 @@
 /**
- * What the figures share: native inputs with labels. A figure is a function of the element it draws into. Its colors are
- * the CSS variables --heed-a, --heed-b, --heed-ink and --heed-line.
+ * What the figures share: native inputs with labels. A figure is a function of the element it draws into. Its colors
+ * are the CSS variables --heed-a, --heed-b, --heed-ink and --heed-line.
  */
 
 /** Attributes by name. */
@@ -76,7 +76,9 @@ export function choice(
   const inputs = names.map((_, i) =>
     html('input', { type: 'radio', name: group, value: i, ...(i === first && { checked: '' }) }),
   );
-  const labels = names.map((name, i) => html('label', { style: 'margin-right: 1rem' }, inputs[i], ` ${name}`));
+  const labels = names.map((name, i) =>
+    html('label', { style: 'margin-right: 1rem; white-space: nowrap' }, inputs[i], ` ${name}`),
+  );
   for (const input of inputs) input.addEventListener('input', onInput);
   const element = html(
     'fieldset',
@@ -89,17 +91,18 @@ export function choice(
 
 /** A button. */
 export function button(label: string, onClick: () => void): HTMLButtonElement {
-  const style = `font: inherit; color: inherit; background: none; border: 1px solid ${colors.line}; border-radius: 0.4rem; padding: 0.3rem 0.8rem; cursor: pointer`;
+  const border = `border: 1px solid ${colors.line}; border-radius: 0.4rem`;
+  const style = `${border}; font: inherit; color: inherit; background: none; padding: 0.3rem 0.8rem; cursor: pointer`;
   const element = html('button', { type: 'button', style }, label);
   element.addEventListener('click', onClick);
   return element;
 }
 
-/** A sentence that a screen reader reads when it changes. */
-export function sentence(root: HTMLElement): (text: string) => void {
+/** A place for sentences that a screen reader reads when they change. */
+export function sentence(root: HTMLElement): (...parts: string[]) => void {
   const element = html('p', { 'aria-live': 'polite', style: 'min-height: 3em; margin: 0.5rem 0' });
   root.append(element);
-  return (text) => {
-    element.textContent = text;
+  return (...parts) => {
+    element.textContent = parts.join(' ');
   };
 }

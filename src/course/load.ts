@@ -1,6 +1,6 @@
 /**
- * TypeScript text to modules, in a page as in Node: sucrase removes the types and turns imports into calls of `require`.
- * It keeps the lines, so that an error names the line of the text.
+ * TypeScript text to modules, in a page as in Node: sucrase removes the types and turns imports into calls of
+ * `require`. It keeps the lines, so that an error names the line of the text.
  */
 import { transform } from 'sucrase';
 import { HeedError, messageOf } from '../error.ts';

@@ -41,8 +41,8 @@ export const endless = (name: string, seconds: number): CheckResult => ({
 });
 
 /**
- * Runs the checks in order and stops at the first that fails. A text that does not compile, throws or gives a wrong type
- * is a result too.
+ * Runs the checks in order and stops at the first that fails. A text that does not compile, throws or gives a wrong
+ * type is a result too.
  */
 export async function runChecks({ exercise, files, modules = {}, onStart }: ChecksInput): Promise<CheckResult[]> {
   const load = createLoader({

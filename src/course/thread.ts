@@ -1,7 +1,7 @@
 /** Checks an exercise on a thread of its own, which is ended if the exercise never ends. */
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { HeedError, messageOf } from '../error.ts';
+import { HeedError } from '../error.ts';
 import { givenFiles, type Lesson } from './lessons.ts';
 import { type CheckResult, endless, secondsFor } from './run-checks.ts';
 
@@ -48,6 +48,10 @@ export function checkExercise(lesson: Lesson, exercise: string): Promise<CheckRe
       const message = `It takes more than ${MOST_MEMORY} MiB of memory: is there a list that never stops growing?`;
       end([...passed, { name: running, ok: false, message }]);
     });
-    worker.once('exit', (code) => reject(new HeedError(`the thread that checks ended with code ${messageOf(code)}`)));
+    worker.once('exit', (code) => {
+      if (running === undefined) return reject(new HeedError(`the thread that checks ended with code ${code}`));
+      const message = 'It left the check without an end: does it wait for something that never happens?';
+      end([...passed, { name: running, ok: false, message }]);
+    });
   });
 }

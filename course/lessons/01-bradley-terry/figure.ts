@@ -25,7 +25,8 @@ export function draw(root: HTMLElement): void {
     ]);
     const count = Math.round(100 * p);
     say(
-      `A difference of ${short(difference, 1)}: of a hundred people, ${count} choose the first and ${100 - count} the second.`,
+      `A difference of ${short(difference, 1)}: of a hundred people, ${count} choose the first`,
+      `and ${100 - count} the second.`,
     );
     hundred.textContent = '●'.repeat(count) + '○'.repeat(100 - count);
   }

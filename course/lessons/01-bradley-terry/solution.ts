@@ -1,4 +1,6 @@
-/** The sigmoid of the difference. Each branch takes the exponential of a number that is not positive: none overflows. */
+/**
+ * The sigmoid of the difference. Each branch takes the exponential of a number that is not positive: none overflows.
+ */
 export function probability(first: number, second: number): number {
   const difference = first - second;
   if (difference >= 0) return 1 / (1 + Math.exp(-difference));

@@ -10,7 +10,8 @@ export function logSigmoid(x: number): number {
  * The cross-entropy of a preference under the Bradley–Terry model: −p log P − q log(1 − P), with [p, q] the preference
  * and P the probability that the first option is preferred, from the rewards of both.
  *
- * A person chooses by a fair coin in a share `errorRate` of cases: P = (1 − errorRate) · σ(first − second) + errorRate/2.
+ * A person chooses by a fair coin in a share `errorRate` of cases: P = (1 − errorRate) · σ(first − second) +
+ * errorRate/2.
  */
 export function loss(first: number, second: number, preference: Preference, errorRate = 0): number {
   throw new Error('write me');

@@ -50,11 +50,14 @@ export function draw(root: HTMLElement): void {
     normal('The same rewards, normalized', [
       { color: 'a', kind: 'bars', points: rows.map(({ at, result }) => [at, result]) },
     ]);
-    const last = rows[COUNT - 1];
+    const { mean: m, deviation } = rows[COUNT - 1];
     say(
-      scale.value() === 0
-        ? 'All rewards are equal: the deviation is 0, and the result is 0 instead of 0/0.'
-        : `After ${COUNT} rewards, the mean is ${short(last.mean)} and the deviation ${short(last.deviation)}. Below, nothing depends on the scale or the offset.`,
+      ...(scale.value() === 0
+        ? ['All rewards are equal: the deviation is 0, and the result is 0 instead of 0/0.']
+        : [
+            `After ${COUNT} rewards, the mean is ${short(m)} and the deviation ${short(deviation)}.`,
+            'Below, nothing depends on the scale or the offset.',
+          ]),
     );
   }
   update();

@@ -49,7 +49,8 @@ export function draw(root: HTMLElement): void {
     const grid = plot(0.005, 4, (x) => (x <= within ? 0 : 1 - share(x)), 400);
     const wrong = grid.reduce((sum, [, y]) => sum + y, 0) / grid.length;
     say(
-      `Of pairs that are 0 to 4 points apart, this teacher calls ${short(25 * within, 0)} % a tie and judges ${short(100 * wrong, 0)} % wrongly.`,
+      `Of pairs that are 0 to 4 points apart, this teacher calls ${short(25 * within, 0)} % a tie`,
+      `and judges ${short(100 * wrong, 0)} % wrongly.`,
     );
   }
   update();

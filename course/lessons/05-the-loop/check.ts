@@ -87,7 +87,7 @@ export default checks<Exercise>({
     const asked = only(calls, 'ask').reduce((sum, { disagreement }) => sum + disagreement, 0) / 12;
     ok(
       asked > typical + 0.2,
-      'The pairs that are asked about should be those with the most disagreement; yours have about as much as all, or less.',
+      'The pairs that are asked about should be those with the most disagreement; yours have no more than all pairs.',
     );
   },
   'the ensemble learns from all comparisons': (exercise) => {
@@ -129,7 +129,7 @@ export default checks<Exercise>({
       found.push(after);
     }
     fail(
-      `After 30,000 steps the pole should stay up for 100 steps and more: yours stays up for ${found.map(Math.round).join(' and ')}.`,
+      `After 30,000 steps the pole should stay up for 100 steps and more: yours falls after ${found.map(Math.round)}.`,
     );
   },
 });

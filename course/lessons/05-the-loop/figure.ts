@@ -1,6 +1,6 @@
 /**
- * A toy of the ensemble: the true reward of a state is hidden, five curves are fitted to comparisons of pairs of states,
- * and the next pair is one about which they disagree, or any.
+ * A toy of the ensemble: the true reward of a state is hidden, five curves are fitted to comparisons of pairs of
+ * states, and the next pair is one about which they disagree, or any.
  */
 import { chart } from '../../figures/chart.ts';
 import { button, row, sentence } from '../../figures/elements.ts';
@@ -78,7 +78,9 @@ export function draw(root: HTMLElement): void {
       }
     }
     say(
-      `${pairs.length} ${pairs.length === 1 ? 'comparison' : 'comparisons'}: the ensemble ranks ${short((100 * right) / all, 0)} % of all pairs rightly, and its members differ by ${short((100 * doubt) / all, 0)} points of probability.`,
+      `${pairs.length} ${pairs.length === 1 ? 'comparison' : 'comparisons'}: the ensemble ranks`,
+      `${short((100 * right) / all, 0)} % of all pairs rightly, and its members differ by`,
+      `${short((100 * doubt) / all, 0)} points of probability.`,
     );
   }
   start();

@@ -1,6 +1,6 @@
 /**
- * The parts of the loop, ready to be used: eight CartPoles, a policy with PPO, a teacher, and an ensemble of three reward
- * networks. The loop between them is yours. Each part is what you wrote in another lesson, on heed's engine.
+ * The parts of the loop, ready to be used: eight CartPoles, a policy with PPO, a teacher, and an ensemble of three
+ * reward networks. The loop between them is yours. Each part is what you wrote in another lesson, on heed's engine.
  */
 import {
   clip,

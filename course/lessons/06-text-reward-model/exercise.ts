@@ -10,8 +10,8 @@ export function score(weights: Weights, text: string): number {
 }
 
 /**
- * The weights after one step of gradient descent on the loss −log σ(score(chosen) − score(rejected)). `rate` is the size
- * of the step. Return new weights, and leave the old ones as they are.
+ * The weights after one step of gradient descent on the loss −log σ(score(chosen) − score(rejected)). `rate` is the
+ * size of the step. Return new weights, and leave the old ones as they are.
  */
 export function learn(weights: Weights, chosen: string, rejected: string, rate: number): Weights {
   throw new Error('write me');

@@ -32,6 +32,9 @@ export function draw(root: HTMLElement): void {
   const words = (text: string) => text.split(' ');
   const score = (text: string) => words(text).reduce((sum, word) => sum + (weights.get(word) ?? 0), 0);
 
+  const bar = (weight: number) =>
+    `width: ${Math.min(100, 40 * Math.abs(weight))}%; background: ${weight > 0 ? colors.a : colors.b}`;
+
   function ask() {
     const pair = pairs[turn % pairs.length];
     choices.replaceChildren(...pair.map((text, i) => button(text, () => learn(text, pair[1 - i]))));
@@ -43,10 +46,7 @@ export function draw(root: HTMLElement): void {
           { style: 'display: grid; grid-template-columns: 5.5rem 3.5rem 1fr; align-items: center; gap: 0.5rem' },
           html('span', {}, word),
           html('span', { style: 'text-align: right; font-variant-numeric: tabular-nums' }, short(weight)),
-          html('span', {
-            'aria-hidden': 'true',
-            style: `height: 0.7em; width: ${Math.min(100, 40 * Math.abs(weight))}%; background: ${weight > 0 ? colors.a : colors.b}`,
-          }),
+          html('span', { 'aria-hidden': 'true', style: `height: 0.7em; ${bar(weight)}` }),
         ),
       ),
     );
@@ -60,7 +60,8 @@ export function draw(root: HTMLElement): void {
     move(chosen, 1 - p);
     move(rejected, p - 1);
     say(
-      `The model gave your choice ${short(100 * p, 0)} %, so its surprise was ${short(1 - p)}: each word of the chosen text moves up by that, each of the rejected down, and shared words stay.`,
+      `The model gave your choice ${short(100 * p, 0)} %, so its surprise was ${short(1 - p)}: each word of the chosen`,
+      'text moves up by that, each of the rejected down, and shared words stay.',
     );
     turn++;
     // the button that was pressed is gone: the next question takes the focus

@@ -12,8 +12,8 @@ export function tokenRewards(
 }
 
 /**
- * The advantage of each step by generalized advantage estimation: Σ (γλ)ᵏ δ, with δ = r + γ · V(next) − V and k from the
- * step on. `values[t]` is the value before step t. Nothing follows the last step: its next value is 0.
+ * The advantage of each step by generalized advantage estimation: Σ (γλ)ᵏ δ, with δ = r + γ · V(next) − V and k from
+ * the step on. `values[t]` is the value before step t. Nothing follows the last step: its next value is 0.
  */
 export function advantages(
   rewards: readonly number[],

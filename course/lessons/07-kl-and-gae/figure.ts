@@ -32,7 +32,9 @@ export function draw(root: HTMLElement): void {
     const paid = beta.value() * distances.reduce((sum, x) => sum + x, 0);
     const share = short(lambda.value() ** 7);
     say(
-      `The fourth token is nine times as likely as under the reference, and pays ${short(beta.value() * 2.2)}; the whole completion pays ${short(paid)}. The score of ${short(score.value(), 1)} reaches the first token with a weight of λ⁷ = ${share}; its advantage is ${short(advantages[0])}.`,
+      `The fourth token is nine times as likely as under the reference, and pays ${short(beta.value() * 2.2)};`,
+      `the whole completion pays ${short(paid)}. The score of ${short(score.value(), 1)} reaches the first token with`,
+      `a weight of λ⁷ = ${share}; its advantage is ${short(advantages[0])}.`,
     );
   }
   update();

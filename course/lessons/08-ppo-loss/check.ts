@@ -51,6 +51,6 @@ export default checks<typeof import('./exercise.ts')>({
     );
     const { loss, clipFraction } = ppoLoss([sample(2, 1), sample(0.5, 1), sample(1, 3), sample(2, -1)], 0.2);
     near(loss, -(1.2 + 0.5 + 3 - 2) / 4, 'The loss is less the mean of the surrogates 1.2, 0.5, 3 and −2');
-    near(clipFraction, 0.25, 'Of these four samples, only the first is clipped');
+    near(clipFraction, 0.25, 'Only the first of these four samples is clipped');
   },
 });

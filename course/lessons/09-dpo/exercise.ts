@@ -1,4 +1,6 @@
-/** Log-probabilities of each token of the two completions of a pair, under the policy and under the frozen reference. */
+/**
+ * Log-probabilities of each token of the two completions of a pair, under the policy and under the frozen reference.
+ */
 export interface Pair {
   chosen: readonly number[];
   rejected: readonly number[];

@@ -56,7 +56,9 @@ export function draw(root: HTMLElement): void {
     const kl = policy.reduce((sum, p, i) => sum + p * Math.log(p / reference[i]), 0);
     const left = policy.reduce((sum, p, i) => sum + Math.abs(p - best[i]), 0) / 2;
     say(
-      `After ${steps.value()} steps on pairs alone, the policy is ${short(kl)} nats from the reference, and ${short(100 * left, 0)} % of its probability is not yet where the best policy has it. A smaller β lets it go further.`,
+      `After ${steps.value()} steps on pairs alone, the policy is ${short(kl)} nats from the reference, and`,
+      `${short(100 * left, 0)} % of its probability is not yet where the best policy has it.`,
+      'A smaller β lets it go further.',
     );
   }
   update();

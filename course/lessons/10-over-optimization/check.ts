@@ -43,7 +43,7 @@ export default checks<Exercise>({
   },
   'the turn': ({ turn }) => {
     const points = [0, 3, 2, -1].map((value, i) => ({ kl: i, proxy: 2 * i, gold: value }));
-    near(fields(turn(points), 'kl', 'gold').gold, 3, 'Of gold 0, 3, 2, −1, the turn is at 3');
+    near(fields(turn(points), 'kl', 'gold').gold, 3, 'The turn of gold 0, 3, 2, −1 is at 3');
   },
   'gold turns over': ({ curve, turn }) => {
     const points = curve(base, mean, gold, strengths);
@@ -58,7 +58,7 @@ export default checks<Exercise>({
         [2, 4, 0],
       ]),
       [1, 4, 0],
-      'Of [1, 5, 3] and [2, 4, 0], the lowest are [1, 4, 0]',
+      'The lowest of [1, 5, 3] and [2, 4, 0] are [1, 4, 0]',
     );
   },
   'pessimism moves the turn': ({ curve, turn, pessimistic }) => {

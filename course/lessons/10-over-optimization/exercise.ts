@@ -9,8 +9,8 @@ export interface Point {
 }
 
 /**
- * The policy that follows a score with this strength: probabilities in proportion to base · exp(strength · score). This is
- * lesson 9's best policy, with strength 1/β. Scores may be large: do not let the exponential overflow.
+ * The policy that follows a score with this strength: probabilities in proportion to base · exp(strength · score).
+ * This is lesson 9's best policy, with strength 1/β. Scores may be large: do not let the exponential overflow.
  */
 export function tilt(base: readonly number[], score: readonly number[], strength: number): number[] {
   throw new Error('write me');

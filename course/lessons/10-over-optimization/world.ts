@@ -1,6 +1,7 @@
 /**
- * A world of texts so small that nothing has to be sampled. Of a text only two numbers matter: how many facts it has, 0 to
- * 8, and how many words of praise, 0 to 12. So there are 117 kinds of texts, and a policy is a list of 117 probabilities.
+ * A world of texts so small that nothing has to be sampled. Only two numbers of a text matter: how many facts it has,
+ * 0 to 8, and how many words of praise, 0 to 12. So there are 117 kinds of texts, and a policy is a list of 117
+ * probabilities.
  */
 
 /** A kind of text. */
@@ -31,9 +32,9 @@ export const gold: readonly number[] = kinds.map(
 const features = ({ facts, praise }: Kind): number[] => [facts, praise, Math.max(0, praise - 4)];
 
 /**
- * Reward models, each trained on the same number of comparisons: the score that each gives to each kind. A member starts
- * from weights of its own and sees its own draw of the comparisons. So members agree about what the comparisons show, and
- * differ about all else.
+ * Reward models, each trained on the same number of comparisons: the score that each gives to each kind. A member
+ * starts from weights of its own and sees its own draw of the comparisons. So members agree about what the comparisons
+ * show, and differ about all else.
  */
 export function rewardModels(comparisons: number, members: number, seed: number): number[][] {
   const draw = uniform(seed);

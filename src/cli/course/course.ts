@@ -9,6 +9,7 @@ import type { CheckResult } from '../../course/run-checks.ts';
 import { checkExercise } from '../../course/thread.ts';
 import { HeedError } from '../../error.ts';
 import { createOutput, type Output } from '../program/output.ts';
+import { UsageError } from '../program/usage.ts';
 import { type Progress, readExercise, readProgress, writeFolder, writeProgress } from './folder.ts';
 
 export function addCourse(command: Command): void {
@@ -18,7 +19,13 @@ export function addCourse(command: Command): void {
   command
     .command('list', { isDefault: true })
     .description('list the lessons, and what is done')
-    .action((flags: { json?: boolean }) => list(lessons, createOutput(flags)));
+    .allowExcessArguments()
+    .action((flags: { json?: boolean }, { args: [verb] }: Command) => {
+      const verbs = command.commands.map((one) => one.name()).join(', ');
+      if (verb !== undefined)
+        throw new UsageError(`heed course has no verb "${verb}"`, { hint: `Its verbs are ${verbs}.` });
+      list(lessons, createOutput(flags));
+    });
   command
     .command('start')
     .description('write the exercises into a new folder')

@@ -17,7 +17,7 @@ const PROGRESS = 'progress.json';
 
 /** Writes the course into a folder that does not exist or is empty. @throws HeedError if something is there. */
 export function writeFolder(folder: string, lessons: readonly Lesson[]): void {
-  if (existsSync(folder) && readdirSync(folder).length > 0) {
+  if (!isEmpty(folder)) {
     throw new HeedError(`"${folder}" is not empty`, {
       hint: existsSync(join(folder, PROGRESS))
         ? `The course is there already: cd ${folder} and run heed course check.`
@@ -42,6 +42,15 @@ export function writeFolder(folder: string, lessons: readonly Lesson[]): void {
     } catch (error) {
       throw fileError(error, 'write', path);
     }
+  }
+}
+
+/** Whether nothing is in a folder, or it does not exist. */
+function isEmpty(folder: string): boolean {
+  try {
+    return !existsSync(folder) || readdirSync(folder).length === 0;
+  } catch (error) {
+    throw fileError(error, 'write into', folder);
   }
 }
 

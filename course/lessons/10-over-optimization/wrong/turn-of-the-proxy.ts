@@ -1,4 +1,4 @@
-// says: Of gold 0, 3, 2, −1, the turn is at 3: yours is -1.
+// says: The turn of gold 0, 3, 2, −1 is at 3: yours is -1.
 import type { Point } from '../exercise.ts';
 
 export { curve, kl, pessimistic, tilt } from '../solution.ts';
