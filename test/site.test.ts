@@ -148,11 +148,15 @@ describe('in a browser', async () => {
     await page.context().close();
   });
 
-  it('works offline once it was loaded', async () => {
+  it('works offline once it was loaded, with its demo', async () => {
     const page = await open(address);
-    await page.evaluate('navigator.serviceWorker.ready');
+    const kept = '(await (await caches.open((await caches.keys())[0] ?? "")).keys()).map(({ url }) => url)';
+    await page.waitForFunction(`(async () => ${kept}.some((url) => url.endsWith('.wasm')))()`);
     await page.goto(`${address}reference/dpo.html`, { waitUntil: 'networkidle' });
     await page.context().setOffline(true);
+    await page.goto(address);
+    await page.getByRole('button', { name: 'Start' }).click();
+    await page.getByRole('button', { name: 'Left is better' }).waitFor();
     for (const [path, heading] of [
       ['', /Teach a machine/],
       ['reference/dpo.html', /DPO/],
