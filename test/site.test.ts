@@ -10,7 +10,7 @@ import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { turn } from '../site/.vitepress/pages.ts';
 import { ownFolder } from './support/heed.ts';
-import { barriers, ownBrowser } from './support/studio.ts';
+import { barriers, ownBrowser, until } from './support/studio.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const base = '/docs/heed/';
@@ -150,8 +150,10 @@ describe('in a browser', async () => {
 
   it('works offline once it was loaded, with its demo', async () => {
     const page = await open(address);
-    const kept = '(await (await caches.open((await caches.keys())[0] ?? "")).keys()).map(({ url }) => url)';
-    await page.waitForFunction(`(async () => ${kept}.some((url) => url.endsWith('.wasm')))()`);
+    const engine =
+      'caches.keys().then(async ([name]) => name !== undefined && ' +
+      '(await (await caches.open(name)).keys()).some(({ url }) => url.endsWith(".wasm")))';
+    expect(await until(() => page.evaluate<boolean>(engine), Boolean)).toBe(true);
     await page.goto(`${address}reference/dpo.html`, { waitUntil: 'networkidle' });
     await page.context().setOffline(true);
     await page.goto(address);
