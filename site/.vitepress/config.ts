@@ -30,6 +30,7 @@ export default defineConfig({
   ],
   markdown: {
     anchor: { slugify: slug },
+    image: { lazyLoading: true },
     config: turnLinks,
     theme: { light: 'github-light-high-contrast', dark: 'github-dark-high-contrast' },
   },
