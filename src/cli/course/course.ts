@@ -2,11 +2,11 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { type Command, InvalidArgumentError } from 'commander';
+import { checkExercise } from '../../course/check-exercise.ts';
 import { hintsOf, type Lesson, readLessons } from '../../course/lessons.ts';
 import { createLoader, importedModules } from '../../course/load.ts';
 import { loadModules } from '../../course/modules.ts';
 import type { CheckResult } from '../../course/run-checks.ts';
-import { checkExercise } from '../../course/thread.ts';
 import { HeedError } from '../../error.ts';
 import { createOutput, type Output } from '../program/output.ts';
 import { UsageError } from '../program/usage.ts';
