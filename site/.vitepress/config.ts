@@ -25,9 +25,12 @@ export default defineConfig({
   outDir: './dist',
   metaChunk: true,
   appearance: true,
-  head: [['link', { rel: 'icon', href: 'data:,' }]],
+  transformHead: ({ siteData }) => [
+    ['link', { rel: 'icon', type: 'image/svg+xml', href: `${siteData.base}favicon.svg` }],
+  ],
   markdown: {
     anchor: { slugify: slug },
+    image: { lazyLoading: true },
     config: turnLinks,
     theme: { light: 'github-light-high-contrast', dark: 'github-dark-high-contrast' },
   },

@@ -1,7 +1,7 @@
 /** What a build adds to VitePress's pages: the API, and the service worker that keeps the site for use offline. */
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, posix } from 'node:path';
 import { Application, TSConfigReader } from 'typedoc';
 import type { SiteConfig } from 'vitepress';
 import { root } from './pages.ts';
@@ -25,6 +25,7 @@ async function writeApi(folder: string, library: string, base: string): Promise<
     entryPoints: Object.values(exports).flatMap(({ types }) => (types ? [join(library, types)] : [])),
     out: folder,
     customCss: join(root, 'site', '.vitepress', 'api.css'),
+    favicon: join(root, 'site', 'public', 'favicon.svg'),
     navigationLinks: { Site: base },
     includeHierarchySummary: false,
     hideGenerator: true,
@@ -37,19 +38,33 @@ async function writeApi(folder: string, library: string, base: string): Promise<
   if (app.logger.hasErrors()) throw new Error('TypeDoc reports errors; see above.');
 }
 
-/** Names the files of the first page, and a version that changes with every file, in the service worker. */
+/** Names the files of the first page and of its demo, and a version that changes with every file, in the service worker. */
 function writeServiceWorker(outDir: string): void {
-  const names = readdirSync(outDir, { recursive: true, encoding: 'utf8' }).map((name) => name.replaceAll('\\', '/'));
-  const assets = names.filter((name) => /^assets\/.*\.\w+$/.test(name));
+  const assets = readdirSync(join(outDir, 'assets'), { recursive: true, encoding: 'utf8' })
+    .map((name) => `assets/${name.replaceAll('\\', '/')}`)
+    .filter((name) => /\.\w+$/.test(name));
   const first = readFileSync(join(outDir, 'index.html'), 'utf8');
-  const files = ['./', ...assets.filter((name) => first.includes(name) || neededFirst(name))];
+  const files = ['./', 'favicon.svg', ...assets.filter((name) => first.includes(name) || START.test(name))];
   const version = createHash('sha256').update(assets.join()).update(first).digest('hex').slice(0, 12);
   const path = join(outDir, 'service-worker.js');
-  const text = readFileSync(path, 'utf8')
-    .replace("'VERSION'", JSON.stringify(version))
-    .replace('[/* FILES */]', JSON.stringify(files));
+  const values: Record<string, unknown> = { VERSION: version, FILES: files, DEMO: demoFiles(outDir, assets) };
+  const text = readFileSync(path, 'utf8').replace(/'(VERSION|FILES|DEMO)'/g, (_, name) => JSON.stringify(values[name]));
   writeFileSync(path, text);
 }
 
-/** Chunks that the first page loads once it runs: its own, the elements and the demo. */
-const neededFirst = (name: string): boolean => /\/(index\.md\.|elements|demo|ort-|heed-cartpole)/.test(name);
+/** Chunks that every page loads once it runs. */
+const START = /\/(index\.md|elements|offline|theme|framework)\.[^/]+\.js$/;
+
+/** The files that the demo needs: the worker that it names, what that worker names, and so on. */
+function demoFiles(outDir: string, assets: string[]): string[] {
+  const needed = new Set(assets.filter((name) => /\/heed-cartpole\.[^/]+\.(js|css)$/.test(name)));
+  for (const name of needed) {
+    if (!name.endsWith('.js')) continue;
+    const text = readFileSync(join(outDir, name), 'utf8');
+    for (const other of assets) if (!UNUSED.test(other) && text.includes(posix.basename(other))) needed.add(other);
+  }
+  return [...needed];
+}
+
+/** What the demo's worker names, but no page of the site runs: a simulator of robots. */
+const UNUSED = /\/mujoco[^/]*$/;

@@ -14,12 +14,11 @@ const AFTER_EXERCISE = 'See it in heed';
 
 /** Globs of Markdown files that are no pages. */
 export const excluded = [
-  '!(docs|site|course|examples)/**',
-  '!(CONTRIBUTING|CHANGELOG).md',
-  'docs/images/**',
-  'course/**/!(lesson).md',
+  '{bench,coverage,dist-api,models,runs,scripts,src,test}/**',
+  'README.md',
+  'course/*.md',
+  'course/lessons/*/hints.md',
   'examples/*/**',
-  'site/dist/**',
 ];
 
 /** Where a file of the repository stands on the site: `docs/dpo/README.md` is `dpo/index.md`. */

@@ -52,8 +52,8 @@ const elements: Record<string, CustomElementConstructor> = {
 for (const [name, element] of Object.entries(elements))
   if (!customElements.get(name)) customElements.define(name, element);
 
-/** The first page's demo, a module that defines `<heed-cartpole>` when it loads. */
-const demo = Object.values(import.meta.glob('../demo/heed-cartpole.ts'))[0];
+/** The first page's demo defines `<heed-cartpole>` when it loads. */
+const loadDemo = () => import('../demo/heed-cartpole.ts');
 const lack = lacks();
 if (lack) {
   customElements.define(
@@ -64,8 +64,8 @@ if (lack) {
       }
     },
   );
-} else if (demo) {
-  const load = () => document.querySelector('heed-cartpole') && demo();
-  load();
-  new MutationObserver(load).observe(document.body, { childList: true, subtree: true });
+} else {
+  const look = () => void (document.querySelector('heed-cartpole') && loadDemo());
+  look();
+  new MutationObserver(look).observe(document.body, { childList: true, subtree: true });
 }

@@ -49,6 +49,7 @@ export async function showExercise(root: HTMLElement, lesson: Lesson): Promise<(
   let shownHints = 0;
   let running: RunningChecks | undefined;
   let solution: { destroy(): void } | undefined;
+  const shownParts: { destroy(): void }[] = [];
 
   const place = element('div', { class: 'editor' });
   const state = element('p', { class: 'state', role: 'status' });
@@ -81,6 +82,7 @@ export async function showExercise(root: HTMLElement, lesson: Lesson): Promise<(
 
   root.append(
     place,
+    ...lesson.parts.map(partOf),
     element('div', { class: 'buttons' }, checkButton, hintButton, solutionButton, resetButton),
     state,
     results,
@@ -140,6 +142,18 @@ export async function showExercise(root: HTMLElement, lesson: Lesson): Promise<(
     return item;
   }
 
+  /** A file that the exercise imports, to open and read. */
+  function partOf(name: string): HTMLElement {
+    const inside = element('div', { class: 'editor' });
+    const details = element('details', {}, element('summary', {}, element('code', {}, name), ', to read'), inside);
+    const open = async () => {
+      const text = (await lesson.read(name)) ?? '';
+      shownParts.push(createEditor(inside, { text, label: name, readOnly: true }));
+    };
+    details.addEventListener('toggle', () => void open(), { once: true });
+    return details;
+  }
+
   function showHint(): void {
     const hint = hints[shownHints++];
     hintList.append(element('li', { tabindex: '-1' }, ...hint.map((text) => element('p', {}, ...withCode(text)))));
@@ -170,7 +184,7 @@ export async function showExercise(root: HTMLElement, lesson: Lesson): Promise<(
   return () => {
     running?.stop();
     editor.destroy();
-    solution?.destroy();
+    for (const shown of [solution, ...shownParts]) shown?.destroy();
     root.replaceChildren();
   };
 }

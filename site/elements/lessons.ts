@@ -6,6 +6,8 @@ export interface Lesson {
   name: string;
   /** The text of a file, such as exercise.ts; undefined where the lesson has none of that name. */
   read(file: string): Promise<string | undefined>;
+  /** Names of files that the exercise may import, such as parts.ts. */
+  parts: string[];
   /** The texts of the files that the exercise and its checks import, and the checks: parts.ts, check.ts. */
   readChecks(): Promise<Record<string, string>>;
   /** Loads the module that draws the lesson's figure, where it has one. */
@@ -24,12 +26,18 @@ const apart = new Set(['exercise.ts', 'solution.ts', 'hints.md']);
 function lessonOf(folder: string): Lesson {
   const inside = (path: string) => path.startsWith(`${folder}/`);
   const nameOf = (path: string) => path.slice(folder.length + 1);
+  const names = Object.keys(texts)
+    .filter(inside)
+    .map(nameOf)
+    .filter((name) => !apart.has(name));
   return {
     name: folder.slice(folder.lastIndexOf('/') + 1),
     read: async (file) => texts[`${folder}/${file}`]?.(),
+    parts: names.filter((name) => name !== 'check.ts'),
     async readChecks() {
-      const paths = Object.keys(texts).filter((path) => inside(path) && !apart.has(nameOf(path)));
-      return Object.fromEntries(await Promise.all(paths.map(async (path) => [nameOf(path), await texts[path]()])));
+      return Object.fromEntries(
+        await Promise.all(names.map(async (name) => [name, await texts[`${folder}/${name}`]()])),
+      );
     },
     figure: figures[`${folder}/figure.ts`],
   };

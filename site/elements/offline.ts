@@ -4,7 +4,8 @@ export async function keepOffline(base: string): Promise<void> {
   try {
     await navigator.serviceWorker.register(`${base}service-worker.js`, { scope: base });
     const { active } = await navigator.serviceWorker.ready;
-    active?.postMessage([location.href, ...performance.getEntriesByType('resource').map(({ name }) => name)]);
+    const read = [location.href, ...performance.getEntriesByType('resource').map(({ name }) => name)];
+    active?.postMessage({ read, showsDemo: document.querySelector('heed-cartpole') !== null });
   } catch {
     // an address without https, or a browser that forbids it: the site works, but only online
   }

@@ -1,8 +1,10 @@
-/** Keeps the site for use offline: the first page's files at once, every other file when it is first read. */
+/**
+ * Keeps the site for use offline: the first page's files at once, every other file when it is first read. The files of
+ * the first page's demo, which are large, follow once a page shows it. A build fills in the three names in capitals.
+ */
 const version = 'VERSION';
-const files = [
-  /* FILES */
-];
+const files = 'FILES';
+const demo = 'DEMO';
 const cacheName = `heed-${new URL(registration.scope).pathname}-${version}`;
 
 addEventListener('install', (event) => {
@@ -26,12 +28,16 @@ addEventListener('activate', (event) => {
   );
 });
 
-/** What the page read before this worker served it. */
-addEventListener('message', ({ data }) => {
-  const own = data.filter((address) => address.startsWith(registration.scope));
-  caches.open(cacheName).then(async (cache) => {
-    for (const address of own) if (!(await cache.match(address))) await cache.add(address).catch(() => {});
-  });
+/** What the page read before this worker served it, and whether it shows the demo. */
+addEventListener('message', (event) => {
+  const { read, showsDemo } = event.data;
+  const own = read.filter((address) => address.startsWith(registration.scope));
+  event.waitUntil(
+    caches.open(cacheName).then(async (cache) => {
+      for (const address of showsDemo ? [...own, ...demo] : own)
+        if (!(await cache.match(address))) await cache.add(address).catch(() => {});
+    }),
+  );
 });
 
 addEventListener('fetch', (event) => {
