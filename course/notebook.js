@@ -1,7 +1,7 @@
 /**
  * Writes notebook.ipynb from notebook.md: its blocks of TypeScript become cells, and so does the text between them. The
- * cells are run here, in Node, and what they show is kept in the notebook: node course/notebook.js [FILE], after npm run
- * build.
+ * cells are run here, in Node, and what they show is kept in the notebook. After npm run build:
+ * node course/notebook.js [FILE]
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';

@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { defineConfig } from 'vitepress';
 import { finish } from './finish.ts';
+import { showOutputs } from './notebook.ts';
 import { excluded, lessons, pageOf, root, sidebarOf, slug, turnLinks } from './pages.ts';
 
 const course = [
@@ -10,6 +11,7 @@ const course = [
     items: [
       { text: 'Overview', link: '/course/' },
       ...lessons().map(({ number, title, link }) => ({ text: `${number} · ${title}`, link })),
+      { text: 'Notebook', link: '/course/notebook' },
     ],
   },
 ];
@@ -31,7 +33,10 @@ export default defineConfig({
   markdown: {
     anchor: { slugify: slug },
     image: { lazyLoading: true },
-    config: turnLinks,
+    config(markdown) {
+      turnLinks(markdown);
+      showOutputs(markdown);
+    },
     theme: { light: 'github-light-high-contrast', dark: 'github-dark-high-contrast' },
   },
   vue: { template: { compilerOptions: { isCustomElement: (tag) => tag.startsWith('heed-') } } },

@@ -16,7 +16,6 @@ const AFTER_EXERCISE = 'See it in heed';
 export const excluded = [
   '{bench,coverage,dist-api,models,runs,scripts,src,test}/**',
   'README.md',
-  'course/*.md',
   'course/lessons/*/hints.md',
   'examples/*/**',
 ];
@@ -33,7 +32,7 @@ export function pageOf(file: string): string {
 }
 
 const isPage = (file: string): boolean =>
-  /^(docs\/.*|site\/(course\/)?index|course\/lessons\/[^/]+\/lesson|examples\/README|CONTRIBUTING|CHANGELOG)\.md$/.test(
+  /^(docs\/.*|site\/(course\/)?index|course\/notebook|course\/lessons\/[^/]+\/lesson|examples\/README|CONTRIBUTING|CHANGELOG)\.md$/.test(
     file,
   );
 
