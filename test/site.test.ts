@@ -164,7 +164,7 @@ describe('in a browser', async () => {
   });
 
   it('learns from ten choices until the pole stands, and starts again for another taste', async () => {
-    const page = await open(`${address}#seed=0&steps=40960`);
+    const page = await open(`${address}#seed=0&steps=60000`);
     await page.getByRole('button', { name: 'Start' }).click();
     const demo = page.locator('heed-cartpole');
     const clips = demo.getByRole('group', { name: 'Two clips' }).getByRole('img');
@@ -182,7 +182,7 @@ describe('in a browser', async () => {
       await page.keyboard.press(left > right ? 'ArrowLeft' : left < right ? 'ArrowRight' : 'ArrowDown');
     }
     await demo.getByRole('button', { name: 'Pause' }).click();
-    const steps = async () => (await demo.locator('.say').innerText()).match(/\d+ of 40960/)?.[0];
+    const steps = async () => (await demo.locator('.say').innerText()).match(/\d+ of 60000/)?.[0];
     const at = await until(steps, (text) => text !== undefined);
     await demo.getByRole('button', { name: 'One step' }).click();
     await until(steps, (text) => text !== at);
@@ -191,7 +191,7 @@ describe('in a browser', async () => {
     expect(await demo.getByRole('img', { name: 'Map of the learned reward' }).isVisible()).toBe(true);
     await demo.getByRole('button', { name: 'Change my mind' }).click();
     await demo.getByText('choose the clip in which the pole leans over. (1 of 10)').waitFor();
-    expect(page.url()).toMatch(/#seed=0&steps=40960$/);
+    expect(page.url()).toMatch(/#seed=0&steps=60000$/);
     await page.context().close();
   });
 
