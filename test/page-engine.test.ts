@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build, preview } from 'vite';
 import { afterAll, describe, expect, inject, it } from 'vitest';
 import { learnFromPreferences } from '../src/control/learn.ts';
@@ -17,6 +17,8 @@ const file = (name: string, text: string) => writeFileSync(join(project, name), 
 file('package.json', '{ "type": "module" }');
 mkdirSync(join(project, 'node_modules'));
 symlinkSync(inject('compiled'), join(project, 'node_modules', 'heed'), 'junction');
+const onnxruntime = fileURLToPath(new URL('../node_modules/onnxruntime-web', import.meta.url));
+symlinkSync(onnxruntime, join(project, 'node_modules', 'onnxruntime-web'), 'junction');
 file(
   'train.js',
   `import { startEngine } from 'heed/browser';
