@@ -45,8 +45,6 @@ export default defineConfig({
     resolve: {
       alias: [
         { find: /^heed\/align\/parts$/, replacement: join(root, 'src', 'align', 'parts.ts') },
-        // the build of the package puts it there
-        { find: './ort/ort-wasm-simd-threaded.mjs', replacement: 'onnxruntime-web/ort-wasm-simd-threaded.mjs' },
         { find: /^heed\/([a-z]+)$/, replacement: join(root, 'src', '$1', 'index.ts') },
       ],
     },

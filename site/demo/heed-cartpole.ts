@@ -1,12 +1,12 @@
 /**
  * `<heed-cartpole>`: the reader compares clips, and an agent in the page learns from the choices. It trains in a worker.
- * The address keeps the settings: #seed=3&steps=41000.
+ * The address keeps the settings: #seed=3&steps=60000.
  */
 import './heed-cartpole.css';
 import { drawMap, drawProgress, play } from './draw.ts';
 import type { Choice, Command, Report } from './messages.ts';
 
-const STEPS = 40_960;
+const STEPS = 60_000;
 const STANDS = 400; // steps of an episode, of 500, after which the pole counts as standing
 
 const QUESTIONS = {

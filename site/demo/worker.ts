@@ -14,8 +14,8 @@ import { recordEpisode } from 'heed/rl';
 import type { Choice, Command, Report, RewardMap } from './messages.ts';
 
 const LABELS = 10;
-const RANDOM_STEPS = 1000;
-const EVERY = 1024; // steps between two pictures of the agent
+const RANDOM_STEPS = 2000;
+const EVERY = 2048; // steps between two pictures of the agent
 const PREFERENCES = { left: [1, 0], right: [0, 1], equal: [0.5, 0.5] } as const;
 
 const environment = makeEnvironment('CartPole-v1');
@@ -85,7 +85,7 @@ async function train(seed: number, steps: number): Promise<void> {
     seed,
     evaluations: 0,
     episodes: 5,
-    schedule: { firstShare: 0.4, rounds: 3, until: 0.25 },
+    schedule: { firstShare: 0.3, rounds: 7, until: 0.25 },
     onNotice() {},
   });
   report({ kind: 'started', labels: LABELS });
@@ -115,7 +115,7 @@ async function train(seed: number, steps: number): Promise<void> {
 /** Plays an episode with the current policy, and draws the reward once there is one. */
 function show(learner: Learner, step?: number): void {
   const policy = createControlPolicy(learner.policies().policy);
-  const episode = recordEpisode(environment, policy, 1, { seconds: 10, framesPerSecond: 25 });
+  const episode = recordEpisode(environment, policy, 1, { seconds: 5, framesPerSecond: 25 });
   policy[Symbol.dispose]();
   report({ ...episode, kind: 'episode', step: step ?? 0, map: step === undefined ? undefined : mapOf(learner) });
 }

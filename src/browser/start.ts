@@ -1,7 +1,7 @@
 /** Starts the engine in a page, or in a worker of it. */
 import { useRuntime } from '../engine/runtime/current.ts';
 import type { Runtime } from '../engine/runtime/runtime.ts';
-import { startWasm } from '../engine/runtime/wasm.ts';
+import { startWasm, VERSION } from '../engine/runtime/wasm.ts';
 import { HeedError } from '../error.ts';
 import { provideModules } from './files.ts';
 
@@ -12,7 +12,7 @@ export interface StartOptions {
    * an engine that starts in a worker.
    */
   threads?: number;
-  /** URL of ort-wasm-simd-threaded.wasm (default: beside heed's own files, where bundlers put it). */
+  /** URL of ort-wasm-simd-threaded.wasm (default: beside onnxruntime-web's own files, where bundlers put it). */
   url?: string;
 }
 
@@ -42,7 +42,12 @@ async function start(threads: number, url: string | undefined): Promise<Runtime>
     });
   }
   provideModules();
-  const { default: factory } = await import('./ort/ort-wasm-simd-threaded.mjs');
+  const { default: factory } = await import('onnxruntime-web/ort-wasm-simd-threaded.mjs').catch((cause) => {
+    throw new HeedError("ONNX Runtime's WebAssembly cannot be loaded", {
+      hint: `is the page online? A project that bundles heed needs it: npm install onnxruntime-web@${VERSION}`,
+      cause,
+    });
+  });
   const runtime = await startWasm({ factory, threads, url });
   useRuntime(runtime);
   return runtime;

@@ -11,11 +11,13 @@ import type { PolicySnapshot } from './policy-snapshot.ts';
 
 /** An episode: its return, and pictures of its beginning. */
 export interface RecordedEpisode {
+  /** The sum of its rewards. */
   return: number;
   /** Number of steps. */
   length: number;
   /** Pictures of its first seconds. */
   frames: Frame[];
+  /** How many of the pictures are one second. */
   framesPerSecond: number;
 }
 

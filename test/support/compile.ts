@@ -30,9 +30,7 @@ export function compilePackage(): { folder: string; remove(): void } {
   const compiler = createRequire(import.meta.url).resolve('typescript/bin/tsc');
   const config = ['-p', join(root, 'tsconfig.build.json'), '--noCheck', '--outDir', join(folder, 'dist')];
   execFileSync(process.execPath, [compiler, ...config], { stdio: 'inherit' });
-  for (const script of ['document-options.js', 'copy-wasm.js']) {
-    execFileSync(process.execPath, [join(root, 'scripts', script), join(folder, 'dist')]);
-  }
+  execFileSync(process.execPath, [join(root, 'scripts', 'document-options.js'), join(folder, 'dist')]);
   return { folder, remove: () => rmSync(folder, { recursive: true, force: true }) };
 }
 

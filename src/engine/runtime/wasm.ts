@@ -71,7 +71,8 @@ export interface WasmOptions {
   threads?: number;
 }
 
-const VERSION = '1.30.0';
+/** The version of onnxruntime-web that this code calls. */
+export const VERSION = '1.30.0';
 const ERRORS_ONLY = 3;
 const ALL_OPTIMIZATIONS = 99;
 const CPU = 1;

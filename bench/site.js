@@ -1,0 +1,134 @@
+/**
+ * The site in Chromium, as it is published: what its first page weighs, how long the demo trains and whether the page
+ * stays responsive; and the engine's WebAssembly beside the shared library, in Node.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { delimiter, extname, join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { chromium } from 'playwright-core';
+import { median } from './figures.js';
+import { alternate, jobsOf, path, times } from './sides.js';
+
+export const site = { sections: { page, engine } };
+
+const types = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' };
+const STEPS = 60_000;
+const LABELS = 10;
+
+/** Serves a folder, and counts what is fetched: the gzip size of each file, once. */
+async function serve(folder) {
+  const sizes = new Map();
+  const server = createServer(({ url }, response) => {
+    let file = join(folder, new URL(url, 'http://site').pathname);
+    if (existsSync(file) && statSync(file).isDirectory()) file = join(file, 'index.html');
+    if (!existsSync(file)) return response.writeHead(404).end();
+    const content = readFileSync(file);
+    if (!sizes.has(file)) sizes.set(file, gzipSync(content).length);
+    const type = types[extname(file)] ?? (file.endsWith('.wasm') ? 'application/wasm' : 'application/octet-stream');
+    response.writeHead(200, { 'content-type': type }).end(content);
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return { server, sizes, address: `http://127.0.0.1:${server.address().port}/` };
+}
+
+function browserPath() {
+  const names = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];
+  return (process.env.PATH ?? '')
+    .split(delimiter)
+    .flatMap((folder) => names.map((name) => join(folder, name)))
+    .find(existsSync);
+}
+
+/** Chooses the clip that does not fall, or whose pole leans less: runs in the page. */
+const choose = `(() => {
+  const [left, right] = [...document.querySelectorAll('heed-cartpole .clip canvas')].map((canvas) => {
+    const text = canvas.getAttribute('aria-label');
+    const [steps, degrees] = text.match(/\\d+/g).map(Number);
+    return (text.includes('falls') ? steps - 100 : 0) - degrees;
+  });
+  document.querySelector('heed-cartpole [data-choice=' + (left > right ? 'left' : left < right ? 'right' : 'equal') + ']').click();
+})()`;
+
+/** One reader's visit: what it took. */
+async function visit(browser, address, seed) {
+  const context = await browser.newContext();
+  const tab = await context.newPage();
+  await tab.addInitScript(`window.tasks = [];
+    new PerformanceObserver((list) => window.tasks.push(...list.getEntries().map(({ duration }) => duration))).observe({ type: 'longtask' });`);
+  await tab.goto(`${address}#seed=${seed}&steps=${STEPS}`);
+  await tab.getByRole('button', { name: 'Start' }).click();
+  const began = performance.now();
+  for (let choice = 1; choice <= LABELS; choice++) {
+    await tab.getByText(`(${choice} of ${LABELS})`).waitFor();
+    if (choice === 1) await tab.evaluate('window.tasks.length = 0');
+    await tab.evaluate(choose);
+  }
+  await tab.waitForFunction("document.querySelector('heed-cartpole').dataset.state", undefined, { timeout: 300_000 });
+  const text = await tab.locator('heed-cartpole .say').innerText();
+  const tasks = await tab.evaluate('window.tasks');
+  await context.close();
+  return {
+    training: Number(text.match(/([\d.]+) s of training/)[1]),
+    length: Number(text.match(/last (\d+) of 500/)[1]),
+    wall: (performance.now() - began) / 1000,
+    longest: Math.max(0, ...tasks),
+  };
+}
+
+async function* page({ seeds }) {
+  const executablePath = browserPath();
+  if (!executablePath) {
+    console.error('Chromium is not on PATH');
+    return;
+  }
+  const vitepress = path('../node_modules/vitepress/bin/vitepress.js');
+  const built = spawnSync(process.execPath, [vitepress, 'build', path('../site')], {
+    encoding: 'utf8',
+    env: { ...process.env, NODE_ENV: 'production' },
+  });
+  if (built.status !== 0) throw new Error(built.stderr);
+  const { server, sizes, address } = await serve(path('../site/dist'));
+  const browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
+  const visits = [];
+  for (let seed = 0; seed < seeds; seed++) visits.push(await visit(browser, address, seed));
+  await browser.close();
+  server.close();
+  const all = [...sizes.values()].reduce((a, b) => a + b, 0);
+  const of = (name) => visits.map((one) => one[name]);
+  const seconds = of('training');
+  yield { name: 'first page with its demo, gzip', value: `${(all / 1e6).toFixed(2)} MB`, target: '≤ 5 MB' };
+  yield {
+    name: `training in the page, ${seeds} readers`,
+    value: `${median(seconds).toFixed(1)} s (${Math.min(...seconds)} to ${Math.max(...seconds)})`,
+    target: '≤ 10 s',
+    note: `${STEPS} steps, ${LABELS} choices`,
+  };
+  yield {
+    name: 'episodes afterwards',
+    value: `${median(of('length'))} of 500 steps`,
+    note: `by seed: ${of('length').join(', ')}`,
+  };
+  yield {
+    name: 'longest task of the page while it trains',
+    value: `${Math.max(...of('longest')).toFixed(0)} ms`,
+    target: '≤ 50 ms',
+  };
+}
+
+async function* engine({ pairs }) {
+  const job = jobsOf('./site-job.js');
+  for (const [name, what] of [
+    ['CartPole by PPO, 20,000 steps', 'rl'],
+    ['CartPole from preferences, 20,000 steps', 'preferences'],
+    ['SFT of reviews-base, 20 steps', 'sft'],
+  ]) {
+    const { wasm, native } = alternate(pairs, { wasm: () => job(what, 'wasm'), native: () => job(what, 'native') });
+    yield {
+      name,
+      value: `${(1 / times(wasm, native, 'perSecond')).toFixed(2)} × native time`,
+      note: `WebAssembly ${median(wasm.map(({ seconds }) => seconds)).toFixed(2)} s, shared library ${median(native.map(({ seconds }) => seconds)).toFixed(2)} s, one thread each`,
+    };
+  }
+}
