@@ -15,3 +15,10 @@ it('slows the learning from half of a limit on', () => {
   expect([-1, 0, 5, 7.5, 10, 30].map((kl) => klTaper(kl, 10))).toEqual([1, 1, 1, 0.5, 0, 0]);
   expect(klTaper(30, 0)).toBe(1);
 });
+
+it('goes half of the way that is left where the last step was large', () => {
+  expect(klTaper(4, 10, { kl: 0, factor: 1 })).toBe(0.75); // 3 of 6 nats, where a full step goes 4
+  expect(klTaper(4, 10, { kl: 2, factor: 0.5 })).toBe(0.75);
+  expect(klTaper(4, 10, { kl: 3.5, factor: 1 })).toBe(1);
+  expect(klTaper(9, 10, { kl: 11, factor: 0 })).toBe(0.2);
+});

@@ -19,9 +19,21 @@ export const answerKl = (
 ): number[] =>
   logProbs.map((own, i) => own.reduce((sum, logP, t) => sum + klOfToken(logP, referenceLogProbs[i][t], estimator), 0));
 
+/** The KL before a step in nats, and the factor of the learning rate that the step took. */
+export interface KlBefore {
+  kl: number;
+  factor: number;
+}
+
 /**
  * The factor of the learning rate at a KL from the reference, both in nats per completion: 1 up to half of `most`, 0
- * from `most` on, and linear in between. A `most` of 0 is no limit.
+ * from `most` on, and linear in between. Where the last step was so large that another one would pass `most`, the factor
+ * is lower: the next step goes half of the way at most. A `most` of 0 is no limit.
  */
-export const klTaper = (kl: number, most: number): number =>
-  most === 0 ? 1 : Math.min(1, Math.max(0, 2 * (1 - kl / most)));
+export function klTaper(kl: number, most: number, last?: KlBefore): number {
+  if (most === 0) return 1;
+  const left = most - kl;
+  const move = last && last.factor > 0 ? (kl - last.kl) / last.factor : 0; // of a step at the full rate
+  const factor = Math.min(1, (2 * left) / most, move > 0 ? left / (2 * move) : 1);
+  return Math.max(0, factor);
+}

@@ -16,7 +16,7 @@ import { type Alert, alertsOf } from './alerts.ts';
 import type { PolicyAlgorithm, Tensors } from './algorithm.ts';
 import type { ComparedAnswers, CompletionQueries } from './ask-people.ts';
 import { type Constraint, constrain, keepsTo } from './constraints.ts';
-import { answerKl, klTaper } from './kl.ts';
+import { answerKl, type KlBefore, klTaper } from './kl.ts';
 import type { PolicyTrainingOptions } from './options.ts';
 import { failedProbes } from './probes.ts';
 import { promptFingerprint } from './prompts.ts';
@@ -111,6 +111,8 @@ interface State {
   /** The first step's metrics, and the names of those that are out of range. */
   first?: Record<string, number>;
   alerting: string[];
+  /** The KL before the last step. */
+  last?: KlBefore;
   /** Metrics of a step that was interrupted before its evaluation. */
   pending?: Record<string, number>;
   fingerprint: string;
@@ -186,7 +188,9 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
     const began = performance.now();
     const some = itemsOfStep(state.step, batch, prompts.length, seed).map((i) => prompts[i]);
     const rollout = await rollouts.run(some, seedFor(seed, 'rollout', state.step), answersPerPrompt, signal);
-    const rate = rateOf(state.step) * klTaper(mean(answerKl(rollout)), options.maxKl);
+    const kl = mean(answerKl(rollout));
+    const factor = klTaper(kl, options.maxKl, state.last);
+    const rate = rateOf(state.step) * factor;
     const tokens = state.tokens + rollout.answers.reduce((sum, { response }) => sum + response.length, 0);
     const metrics = {
       ...metricsOf(rollout, parts.klEstimator),
@@ -195,7 +199,15 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
       tokens,
     };
     const seconds = state.seconds + (performance.now() - began) / 1000;
-    state = { ...state, step: state.step + 1, tokens, seconds, first: state.first ?? metrics, pending: metrics };
+    state = {
+      ...state,
+      step: state.step + 1,
+      tokens,
+      seconds,
+      last: { kl, factor },
+      first: state.first ?? metrics,
+      pending: metrics,
+    };
     return metrics;
   }
 
