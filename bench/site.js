@@ -10,8 +10,9 @@ import { gzipSync } from 'node:zlib';
 import { chromium } from 'playwright-core';
 import { median } from './figures.js';
 import { alternate, jobsOf, path, times } from './sides.js';
+import { webgpu as operations } from './site-webgpu.js';
 
-export const site = { sections: { page, engine } };
+export const site = { sections: { page, engine, webgpu } };
 
 const types = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' };
 const STEPS = 60_000;
@@ -131,4 +132,10 @@ async function* engine({ pairs }) {
       note: `WebAssembly ${median(wasm.map(({ seconds }) => seconds)).toFixed(2)} s, shared library ${median(native.map(({ seconds }) => seconds)).toFixed(2)} s, one thread each`,
     };
   }
+}
+
+async function* webgpu() {
+  const executablePath = browserPath();
+  if (executablePath) yield* operations(executablePath);
+  else console.error('Chromium is not on PATH');
 }

@@ -4,6 +4,9 @@
  */
 import { HeedError } from './error.ts';
 
+/** What each name is a proxy of: `new` accepts it, as it does not an arrow function. */
+function callable() {}
+
 const provided = new Map<string, object>();
 
 /** Provides a module where Node's is missing: its part of what heed calls. */
@@ -23,7 +26,7 @@ function forward<M extends object>(module: string): M {
   const names = new Map<PropertyKey, unknown>();
   const forwarding = (name: PropertyKey) => {
     const target = () => Reflect.get(load(), name);
-    return new Proxy(() => {}, {
+    return new Proxy(callable as object, {
       apply: (_, self, args) => Reflect.apply(target(), self, args),
       construct: (_, args) => Reflect.construct(target(), args),
       get: (_, key) => Reflect.get(target(), key),

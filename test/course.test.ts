@@ -82,10 +82,13 @@ it('lesson 5 learns on the engine of a page, too', async () => {
   const lesson = lessons[4];
   const { 'check.ts': check, 'solution.ts': exercise } = lesson.files;
   const program = `
-    import * as browser from './dist/browser/index.js';
+    import { startEngine } from './dist/browser/index.js';
+    import * as engine from './dist/engine/index.js';
+    import * as env from './dist/env/index.js';
+    import * as nn from './dist/nn/index.js';
     import { runChecks } from './dist/course/run-checks.js';
-    await browser.startEngine();
-    const modules = { 'heed/engine': browser, 'heed/env': browser, 'heed/nn': browser };
+    await startEngine();
+    const modules = { 'heed/engine': engine, 'heed/env': env, 'heed/nn': nn };
     const input = ${JSON.stringify({ exercise, files: { ...givenFiles(lesson), 'check.ts': check } })};
     console.log(JSON.stringify(await runChecks({ ...input, modules })));`;
   const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', program], {

@@ -145,7 +145,8 @@ describe('the release', () => {
       expect(paths.sort()).toEqual(['LICENSE', 'README.md', 'ThirdPartyNotices.txt', main, 'package.json'].sort());
     }
     const paths = await contents(`heed-${heed.version}.tgz`);
-    const shipped = /^(dist|bin|models)\/|^(package\.json|README\.md|LICENSE|CHANGELOG\.md)$/;
+    const shipped =
+      /^(dist|bin|models|course\/lessons)\/|^(examples\/train-minimal\.ts|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/;
     expect(paths.filter((path) => !shipped.test(path) || /\.test\.|\.map$/.test(path))).toEqual([]);
   });
 

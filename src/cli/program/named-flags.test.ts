@@ -8,7 +8,7 @@ import { commands } from './commands.ts';
 const source = new URL('../../', import.meta.url).pathname;
 
 /** Where "--" is no flag: variables of CSS, decrements. */
-const OTHERS = /^(engine|run|studio)\//;
+const OTHERS = /^(engine|run|studio)\/|^course\/check-exercise/; // the last starts Node
 
 async function flags(): Promise<Set<string>> {
   const names = new Set(['--json', '--verbose', '--help', '--version', '--plugin']);
