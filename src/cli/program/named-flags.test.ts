@@ -7,8 +7,8 @@ import { commands } from './commands.ts';
 
 const source = new URL('../../', import.meta.url).pathname;
 
-/** Where "--" is no flag: variables of CSS, decrements. */
-const OTHERS = /^(engine|run|studio)\/|^course\/check-exercise/; // the last starts Node
+/** Where "--" is no flag of heed: variables of CSS, decrements, options of Node. */
+const OTHERS = /^(engine|run|studio)\/|^course\/check-exercise/;
 
 async function flags(): Promise<Set<string>> {
   const names = new Set(['--json', '--verbose', '--help', '--version', '--plugin']);
