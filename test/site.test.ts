@@ -234,7 +234,9 @@ describe('in a browser', async () => {
       for (const name of readdirSync(join(root, 'course', 'lessons')).sort()) {
         await page.goto(`${address}course/${name}.html`);
         await check(page);
-        expect(await state(page).getAttribute('class'), name).toContain('failed');
+        expect(await state(page).getAttribute('class'), `${name}: ${await state(page).innerText()}`).toContain(
+          'failed',
+        );
         expect(await page.locator('heed-figure').locator('input, button').count(), name).toBeGreaterThan(0);
         await check(page, readFileSync(join(root, 'course', 'lessons', name, 'solution.ts'), 'utf8'));
         expect(await state(page).innerText(), name).toBe('All checks pass.');

@@ -65,8 +65,12 @@ async function fromNetworkFirst(request) {
 async function fetchAndKeep(request) {
   const response = await fetch(request);
   if (response.ok && response.status === 200) {
-    const cache = await caches.open(cacheName);
-    await cache.put(request, response.clone());
+    // a full disk costs the copy, not the page
+    const copy = response.clone();
+    await caches
+      .open(cacheName)
+      .then((cache) => cache.put(request, copy))
+      .catch(() => {});
   }
   return response;
 }
