@@ -88,7 +88,7 @@ function computed({ name, inputs, build }, seed) {
       sum(mul(y, weights)),
       wanted.map((key) => tensors[key]),
     );
-    return { y, ...Object.fromEntries(wanted.map((key, i) => [`gradient_${key}`, found[i]])) };
+    return { result: y, ...Object.fromEntries(wanted.map((key, i) => [`gradient_${key}`, found[i]])) };
   });
   const values = Object.fromEntries(
     program.inputs.map(({ name, shape, dtype }) => [
