@@ -91,6 +91,8 @@ class HeedCartPole extends HTMLElement {
   #end(): void {
     this.#worker?.terminate();
     this.#worker = undefined;
+    this.#query = undefined;
+    this.#agentStop?.();
     for (const stop of this.#stops.splice(0)) stop();
   }
 

@@ -9,7 +9,7 @@ const loads: Record<string, () => Promise<unknown>> = {
 
 /** A module that computes, once the engine runs. */
 async function withEngine(module: Promise<unknown>): Promise<unknown> {
-  const { startEngine } = await import('../../src/browser/start.ts');
+  const { startEngine } = await import('heed/browser');
   await startEngine();
   return module;
 }

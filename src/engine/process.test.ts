@@ -32,11 +32,11 @@ describe('what native code holds on to', () => {
       const y = first.run({ x: [0, 0.5] }).y;
       first[Symbol.dispose]();
       const second = build(); // creates a session through function pointers of the library
-      console.log(y[1] === second.run({ x: [0, 0.5] }).y[1]);
+      console.log(y[1] === second.run({ x: [0, 0.5] }).y[1], native.nativeEngine().handle !== undefined);
       try { second.run({ x: new Float32Array(3), y: 1 }); second.run({}); } catch (e) { console.log(e.name); }`,
       gc,
     );
-    expect(printed).toBe('true\nHeedError\n');
+    expect(printed).toBe('true true\nHeedError\n');
   });
 
   it('the memory of small values stays where it is', () => {

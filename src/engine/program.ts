@@ -1,7 +1,6 @@
 /** Programs: a traced graph, compiled by the runtime, run on values bound to it. */
-import { sha256 } from '@noble/hashes/sha2.js';
-import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
 import { HeedError } from '../error.ts';
+import { createHash } from '../node.ts';
 import { type AnyInputs, declareInputs, type InputSpecs, type TensorsOf, type ValuesOf } from './declare.ts';
 import { evaluateDim, isSymbol } from './dims.ts';
 import { misfit } from './dtype.ts';
@@ -147,13 +146,7 @@ export function compile<O extends Readonly<Record<string, Tensor>>>(
   const { nodes, specs, inputs, fixedInputs, model } = encode(outputs, fixed, held);
   const own = fixedInputs.length > 0 ? ownSessions++ : undefined; // it holds values of its own
   const settings = [dims, options.singleThread, options.sharedMemory, options.profile, own];
-  const key = bytesToHex(
-    sha256
-      .create()
-      .update(model)
-      .update(utf8ToBytes(JSON.stringify(settings)))
-      .digest(),
-  );
+  const key = createHash('sha256').update(model).update(JSON.stringify(settings)).digest('hex');
   const fixedValues = fixedInputs.map(({ name }) => [name, fixed[name]] as const);
   const session = sessions.get(key) ?? {
     key,

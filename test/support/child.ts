@@ -14,6 +14,7 @@ const modules = {
   engine: 'engine/index.js',
   program: 'engine/program.js',
   library: 'engine/library.js',
+  native: 'engine/runtime/native.js',
   nn: 'nn/index.js',
   random: 'random.js',
 };

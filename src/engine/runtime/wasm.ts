@@ -56,7 +56,6 @@ interface OrtModule {
 export type OrtFactory = (settings: {
   numThreads: number;
   locateFile?: (file: string) => string;
-  wasmBinary?: ArrayBuffer;
 }) => Promise<OrtModule>;
 
 /** How the runtime starts. */
@@ -65,8 +64,6 @@ export interface WasmOptions {
   factory: OrtFactory;
   /** URL of ort-wasm-simd-threaded.wasm. Default: beside the factory's file. */
   url?: string;
-  /** The bytes of that file, in place of its URL. */
-  binary?: ArrayBuffer;
   /** Threads of the one pool. More than one needs a page that is cross-origin isolated. Default 1. */
   threads?: number;
 }
@@ -79,13 +76,12 @@ const CPU = 1;
 const BYTES = 4; // of an address
 
 /** Starts the runtime. @throws HeedError where WebAssembly, or its SIMD or shared memory, is missing. */
-export async function startWasm({ factory, url, binary, threads = 1 }: WasmOptions): Promise<Runtime> {
+export async function startWasm({ factory, url, threads = 1 }: WasmOptions): Promise<Runtime> {
   let ort: OrtModule;
   try {
     ort = await factory({
       numThreads: threads,
       ...(url !== undefined && { locateFile: () => url }),
-      ...(binary && { wasmBinary: binary }),
     });
   } catch (cause) {
     throw new HeedError("ONNX Runtime's WebAssembly does not start here", {
