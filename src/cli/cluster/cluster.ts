@@ -8,6 +8,7 @@ import { contentOf, filesBelow, zipped } from '../../cluster/package.ts';
 import {
   listJobs,
   listNodes,
+  openRay,
   type RayJob,
   rayVersion,
   readJob,
@@ -21,9 +22,9 @@ import { HeedError } from '../../error.ts';
 import { lock } from '../../run/lock.ts';
 import { duration } from '../../run/progress.ts';
 import { isRun, readInfo, version } from '../../run/run.ts';
-import { listenForInterrupt } from '../program/interrupt.ts';
 import { address, createOutput, table } from '../program/output.ts';
-import { addAddress, addResourceOptions, follow, openCluster, type ResourceFlags, resultOf } from './on-ray.ts';
+import { addAddress, addResourceOptions, type ResourceFlags } from './flags.ts';
+import { follow, openCluster, resultOf, untilInterrupted } from './on-ray.ts';
 
 interface Flags {
   address?: string;
@@ -57,15 +58,15 @@ export function addCluster(command: Command): void {
 }
 
 async function check(flags: Flags): Promise<void> {
-  const ray = await openCluster(flags.address, { onWarning: say });
-  const [ray_, nodes] = [await rayVersion(ray), await listNodes(ray)];
+  const ray = openRay({ address: flags.address, onWarning: say });
+  const [version, nodes] = [await rayVersion(ray), await listNodes(ray)];
   const output = createOutput(flags);
   const rows = nodes.map(({ address, alive, head, cpus, gpus, memory }): [string, string] => [
     address,
     `${alive ? `${cpus} CPUs, ${gpus} GPUs, ${(memory / 1e9).toFixed(1)} GB` : 'lost'}${head ? ', head' : ''}`,
   ]);
-  output.say(table([['address', ray.address], ['Ray', ray_], ...rows]));
-  output.result({ address: ray.address, ray: ray_, nodes });
+  output.say(table([['address', ray.address], ['Ray', version], ...rows]));
+  output.result({ address: ray.address, ray: version, nodes });
 }
 
 async function submit(
@@ -114,18 +115,11 @@ async function status(id: string, flags: Flags): Promise<void> {
   output.result(found);
 }
 
-async function logs(id: string, flags: Flags & { follow?: boolean }): Promise<void> {
-  const interrupted = listenForInterrupt(() => {}, '');
-  const ray = await openCluster(flags.address, { signal: interrupted.signal, onWarning: say });
-  try {
+const logs = (id: string, flags: Flags & { follow?: boolean }): Promise<void> =>
+  untilInterrupted(async (signal) => {
+    const ray = await openCluster(flags.address, { signal, onWarning: say });
     for await (const bytes of readLog(ray, id, { follow: flags.follow ?? false })) process.stdout.write(bytes);
-  } catch (error) {
-    if (!interrupted.signal.aborted) throw error;
-    process.exitCode = interrupted.exitCode;
-  } finally {
-    interrupted.dispose();
-  }
-}
+  });
 
 async function stop(id: string, flags: Flags): Promise<void> {
   const stopped = await stopJob(await openCluster(flags.address, { onWarning: say }), id);
@@ -169,10 +163,9 @@ async function attach(folder: string, flags: Flags): Promise<void> {
     process.exitCode = status ?? 1;
     return;
   }
-  const interrupted = listenForInterrupt(() => {}, '');
-  try {
+  const following = async (signal: AbortSignal) => {
     const at = unended(folder);
-    const ray = await openCluster(flags.address ?? at, { signal: interrupted.signal, onWarning: say });
+    const ray = await openCluster(flags.address ?? at, { signal, onWarning: say });
     const result = await follow(ray, folder, { onLine: say, onWarning: say });
     const output = createOutput(flags);
     output.say(
@@ -182,13 +175,8 @@ async function attach(folder: string, flags: Flags): Promise<void> {
       ]),
     );
     output.result(result);
-  } catch (error) {
-    if (!interrupted.signal.aborted) throw error;
-    say(`The job goes on. Follow it with: heed cluster attach ${folder}`);
-    process.exitCode = interrupted.exitCode;
-  } finally {
-    interrupted.dispose();
-  }
+  };
+  await untilInterrupted(following, `heed cluster attach ${folder}`);
 }
 
 async function job(): Promise<void> {

@@ -1,7 +1,6 @@
 /** heed pipeline: runs several trainings and evaluations in order, with one report. */
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
-import { isRemote } from '../../cluster/remote.ts';
 import { runtime } from '../../engine/runtime/current.ts';
 import { messageOf } from '../../error.ts';
 import { fileError } from '../../files.ts';
@@ -15,7 +14,7 @@ import { percent } from '../../run/intervals.ts';
 import { createProgress, duration, figure } from '../../run/progress.ts';
 import { writeReport } from '../../run/report.ts';
 import { openRun, type Run, readInfo } from '../../run/run.ts';
-import { addClusterOptions, type ClusterFlags, follow, openCluster, trainOnCluster } from '../cluster/on-ray.ts';
+import { addClusterOptions, type ClusterFlags } from '../cluster/flags.ts';
 import { pullProgress } from '../models/pull.ts';
 import { listenForInterrupt } from '../program/interrupt.ts';
 import { address, createOutput, table } from '../program/output.ts';
@@ -110,6 +109,7 @@ const onCluster =
   async ({ command, folder }, settings) => {
     const parts = { signal, onLine: say, onWarning: say };
     const { checkpointSeconds } = flags;
+    const { follow, isRemote, openCluster, trainOnCluster } = await import('../cluster/on-ray.ts');
     try {
       const result = isRemote(folder)
         ? await follow(await openCluster(flags.address, parts), folder, parts)

@@ -2,7 +2,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { isRemote } from '../../cluster/remote.ts';
 import { runtime } from '../../engine/runtime/current.ts';
 import { HeedError, messageOf } from '../../error.ts';
 import { faultsIn } from '../../options.ts';
@@ -13,7 +12,7 @@ import type { Ending } from '../../run/loggers/logger.ts';
 import { createProgress, type ProgressOptions } from '../../run/progress.ts';
 import { writeReport } from '../../run/report.ts';
 import { checkEmpty, createRun, newFolder, openRun, type Run } from '../../run/run.ts';
-import { addClusterOptions, type ClusterFlags, cellsOnCluster, trainOnCluster } from '../cluster/on-ray.ts';
+import { addClusterOptions, type ClusterFlags } from '../cluster/flags.ts';
 import { pullProgress } from '../models/pull.ts';
 import { addFlags, flagNames, type Shortcuts, settingsFrom } from '../program/flags.ts';
 import { listenForInterrupt } from '../program/interrupt.ts';
@@ -123,7 +122,7 @@ async function training(command: Command, definition: TrainingCommand): Promise<
         signal: interrupted.signal,
         checkpointSeconds: flags.checkpointSeconds,
         ...(flags.on !== undefined && {
-          runCells: await cellsOnCluster(run.folder, flags, (text) => progress.note(text)),
+          runCells: await (await onRay()).cellsOnCluster(run.folder, flags, (text) => progress.note(text)),
         }),
         onWarning: (text) => progress.note(text),
         onStep(step) {
@@ -181,27 +180,25 @@ async function trainingOnCluster(
     run.close();
   }
   const folder = resume ?? out ?? newFolder(definition.command);
+  const { isRemote, trainOnCluster, untilInterrupted } = await onRay();
   if (resume === undefined && existsSync(folder) && !isRemote(folder)) checkEmpty(folder);
-  const interrupted = listenForInterrupt(() => {}, '');
   const say = (text: string) => void process.stderr.write(`${text}\n`);
   say(`${definition.command} on ${flags.on} in ${folder}`);
-  try {
+  const following = async (signal: AbortSignal) => {
     const order = { command: definition.command, settings, checkpointSeconds };
     // the job's own summary has its paths, not ours
     const onLine = (line: string) => line.startsWith('  ') || say(line);
-    const parts = { signal: interrupted.signal, onLine, onWarning: say };
+    const parts = { signal, onLine, onWarning: say };
     const result = (await trainOnCluster(folder, order, flags, parts)) as Parameters<typeof definition.summarize>[0];
     const report = address(join(folder, 'report.html'));
     output.say(table([...definition.summarize(result), ['run', folder], ['report', report]]));
     output.result(result);
-  } catch (error) {
-    if (!interrupted.signal.aborted) throw error;
-    say(`The job goes on. Follow it with: heed cluster attach ${folder}`);
-    process.exitCode = interrupted.exitCode;
-  } finally {
-    interrupted.dispose();
-  }
+  };
+  await untilInterrupted(following, `heed cluster attach ${folder}`);
 }
+
+/** What --on ray needs, which a training on this machine need not load. */
+const onRay = () => import('../cluster/on-ray.ts');
 
 /** Creates a learner, and shows what is pulled for it. Throws at once if settings are wrong. */
 function create(
