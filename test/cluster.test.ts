@@ -3,18 +3,13 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { heed, heedPath, ownFolder, start, traceOf } from './support/heed.ts';
+import { heed, heedPath, ownFolder, resultsOf, start, traceOf } from './support/heed.ts';
 import { hasRay, type RayCluster, startRay } from './support/ray.ts';
 
 const folder = ownFolder();
 const at = (...names: string[]) => join(folder.path, ...names);
 const lastLine = (text: string) => JSON.parse(text.trimEnd().split('\n').at(-1)!);
-const results = (run: string) =>
-  (existsSync(at(run, 'results.jsonl')) ? readFileSync(at(run, 'results.jsonl'), 'utf8') : '')
-    .split('\n')
-    .filter(Boolean)
-    .map((line) => ({ ...JSON.parse(line), seconds: 0 }))
-    .sort((a, b) => (a.key < b.key ? -1 : 1));
+const results = (run: string) => resultsOf(at(run));
 
 it('heed cluster says where no cluster answers', async () => {
   const { code, stderr } = await heed(['cluster', 'check', '--address', 'ray://head:10001'], folder.path);

@@ -3,18 +3,12 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
-import { heed, ownFolder, start } from './support/heed.ts';
+import { heed, ownFolder, resultsOf, start } from './support/heed.ts';
 
 const folder = ownFolder();
 const at = (...names: string[]) => join(folder.path, ...names);
 const lastLine = (text: string) => JSON.parse(text.trimEnd().split('\n').at(-1)!);
-/** What came of each training, less what a clock says, in no order: several train at a time. */
-const results = (run: string) =>
-  (existsSync(at(run, 'results.jsonl')) ? readFileSync(at(run, 'results.jsonl'), 'utf8') : '')
-    .split('\n')
-    .filter(Boolean)
-    .map((line) => ({ ...JSON.parse(line), seconds: 0 }))
-    .sort((a, b) => (a.key < b.key ? -1 : 1));
+const results = (run: string) => resultsOf(at(run));
 /** The process that trains a cell, as its lock tells. */
 const workerOf = (run: string): number | undefined => {
   const cells = existsSync(at(run, 'cells')) ? readdirSync(at(run, 'cells')) : [];

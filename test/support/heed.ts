@@ -1,7 +1,7 @@
 /** Runs the `heed` command in a folder of its own. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, inject, vi } from 'vitest';
@@ -99,6 +99,16 @@ export async function call(args: readonly string[], folder: string): Promise<Out
     process.exitCode = undefined;
     for (const spy of spies) spy.mockRestore();
   }
+}
+
+/** The results of a sweep's runs so far, less what a clock says, in the order of their keys: several run at a time. */
+export function resultsOf(sweep: string) {
+  const path = join(sweep, 'results.jsonl');
+  return (existsSync(path) ? readFileSync(path, 'utf8') : '')
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => ({ ...JSON.parse(line), seconds: 0 }))
+    .sort((a, b) => (a.key < b.key ? -1 : 1));
 }
 
 /** The metrics of a run, less what a clock says. */

@@ -14,7 +14,7 @@ import type { StageTraining } from '../../pipeline/trainings.ts';
 import { seedFor } from '../../random.ts';
 import type { TrainParts } from '../../run/drive.ts';
 import type { Run } from '../../run/run.ts';
-import { createPace } from '../people/pace.ts';
+import { ahead, createPace, unpaused } from '../people/pace.ts';
 import {
   curveOf,
   lessonShown,
@@ -114,17 +114,15 @@ function watchedBy(
   }
 
   const phase = () => (step < begin ? 'exploring' : 'practicing');
-  const ahead = (): Partial<RoomState> => {
-    const seconds = nextRound && pace.until(nextRound.atStep);
-    return {
-      next: seconds === undefined ? undefined : { labels: nextRound!.labels, seconds: Math.round(seconds * 10) / 10 },
-      secondsLeft: pace.until(options.steps),
-    };
-  };
   teacher.onWait = (waiting) => {
     pace.wait(waiting);
     if (waiting) play(true);
-    room.update({ step, learned: labels, phase: waiting ? 'waiting' : phase(), ...ahead() });
+    room.update({
+      step,
+      learned: labels,
+      phase: waiting ? 'waiting' : phase(),
+      ...ahead(pace, nextRound, options.steps),
+    });
   };
 
   const watched: Learner = Object.assign(Object.create(learner) as Learner, {
@@ -134,9 +132,7 @@ function watchedBy(
       return evaluation;
     },
     async next(signal?: AbortSignal) {
-      pace.wait(true);
-      await room.unpaused(signal);
-      pace.wait(false);
+      await unpaused(pace, room, signal);
       if (!last) play(true);
       if (updated === 0) pace.at(step);
       return learner.next(signal);
@@ -161,7 +157,7 @@ function watchedBy(
         if (news || time - updated > EVERY) {
           updated = time;
           room.update({
-            ...{ step, learned: labels, phase: phase(), ...ahead() },
+            ...{ step, learned: labels, phase: phase(), ...ahead(pace, nextRound, options.steps) },
             curve,
             ...(now.lesson && { lesson: lessonShown(step, now.lesson) }),
           });

@@ -11,7 +11,7 @@ import type { StageTraining } from '../../pipeline/trainings.ts';
 import type { TrainParts } from '../../run/drive.ts';
 import { figure } from '../../run/progress.ts';
 import { type Run, readSamples } from '../../run/run.ts';
-import { createPace } from '../people/pace.ts';
+import { ahead, createPace, unpaused } from '../people/pace.ts';
 import {
   curveOf,
   lessonShown,
@@ -116,17 +116,10 @@ function watchedBy(
     room.show({ id: ++plays, step, frames: [], framesPerSecond: 1, rewards: [], caption: '', texts });
   }
 
-  const ahead = (): Partial<RoomState> => {
-    const seconds = nextRound && pace.until(nextRound.atStep);
-    return {
-      next: seconds === undefined ? undefined : { labels: nextRound!.labels, seconds: Math.round(seconds * 10) / 10 },
-      secondsLeft: pace.until(learner.steps),
-    };
-  };
   const phase = () => (step === 0 ? 'exploring' : 'practicing');
   teacher.onWait = (waiting) => {
     pace.wait(waiting);
-    room.update({ step, phase: waiting ? 'waiting' : phase(), ...ahead() });
+    room.update({ step, phase: waiting ? 'waiting' : phase(), ...ahead(pace, nextRound, learner.steps) });
   };
   const watched: Learner = Object.assign(Object.create(learner) as Learner, {
     async evaluate(signal?: AbortSignal) {
@@ -135,9 +128,7 @@ function watchedBy(
       return evaluation;
     },
     async next(signal?: AbortSignal) {
-      pace.wait(true);
-      await room.unpaused(signal);
-      pace.wait(false);
+      await unpaused(pace, room, signal);
       pace.at(step);
       return learner.next(signal);
     },
@@ -159,7 +150,7 @@ function watchedBy(
         pace.at(step);
         if (evaluation) show(evaluation);
         room.update({
-          ...{ step, learned, phase: phase(), ...ahead() },
+          ...{ step, learned, phase: phase(), ...ahead(pace, nextRound, learner.steps) },
           // some rounds have fewer queries: too few completions differed, or a judgment was taken back
           ...(!nextRound && { wanted: learned + metrics.waiting }),
           ...(lesson && lesson.length > 0 && { lesson: lessonShown(step, lesson) }),

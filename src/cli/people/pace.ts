@@ -1,4 +1,7 @@
 /** How fast a training goes while it does not wait for anybody. */
+import type { RoomState } from '../../feedback/room.ts';
+import type { Round } from '../../preference/schedule.ts';
+import type { TeachingRoom } from './people.ts';
 
 /** Measures a training's pace. */
 export interface Pace {
@@ -12,6 +15,26 @@ export interface Pace {
 
 /** Milliseconds over which the pace is measured. */
 const WINDOW = 2500;
+
+/** What a room says of the time until the next round of queries and until the end of a training of `steps` steps. */
+export function ahead(
+  pace: Pace,
+  nextRound: Round | undefined,
+  steps: number,
+): Pick<RoomState, 'next' | 'secondsLeft'> {
+  const seconds = nextRound && pace.until(nextRound.atStep);
+  return {
+    next: seconds === undefined ? undefined : { labels: nextRound!.labels, seconds: Math.round(seconds * 10) / 10 },
+    secondsLeft: pace.until(steps),
+  };
+}
+
+/** Resolves when the owner no longer pauses the training. The time until then does not count. */
+export async function unpaused(pace: Pace, room: TeachingRoom, signal: AbortSignal | undefined): Promise<void> {
+  pace.wait(true);
+  await room.unpaused(signal);
+  pace.wait(false);
+}
 
 /** Starts to measure. `now` is a monotonic clock in milliseconds. */
 export function createPace(now: () => number = () => performance.now()): Pace {
