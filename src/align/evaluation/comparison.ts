@@ -9,7 +9,7 @@ export interface ComparedPair {
   /** The prompt as the policy reads it. */
   prompt: string;
   /** The prompt as in the dataset: text or messages. */
-  asked: unknown;
+  promptOfDataset: unknown;
   /** The policy's completion. */
   policy: string;
   /** The baseline's completion. */

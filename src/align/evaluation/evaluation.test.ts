@@ -50,7 +50,7 @@ const settings = { model: llama, baseline: other, data, batch: 3, maxTokens: 8 }
 describe('an evaluation of a policy', () => {
   it('compares completions of the same prompts by their rewards, and measures the KL', async () => {
     const { pairs, ...comparison } = await evaluatePolicy({ ...settings, reward: length });
-    expect(pairs.map(({ asked }) => asked)).toEqual(prompts);
+    expect(pairs.map(({ promptOfDataset }) => promptOfDataset)).toEqual(prompts);
     for (const { policy, baseline, rewards, preference } of pairs) {
       expect(policy.length).toBeLessThanOrEqual(rewards!.policy);
       expect(preference).toBe((1 + Math.sign(rewards!.policy - rewards!.baseline)) / 2);

@@ -256,7 +256,7 @@ function evaluator(options: PolicyEvaluationOptions, { policy, answerOf, ratios,
       const pairs = ours.map(
         ({ promptText, text, row }, i): ComparedPair => ({
           prompt: promptText,
-          asked: row!.prompt,
+          promptOfDataset: row!.prompt,
           policy: text.trim(),
           baseline: theirs[i].text.trim(),
           ...verdicts[i],

@@ -62,14 +62,14 @@ export async function runPolicyEvaluation(
 /** The compared pairs in a run's folder. */
 export const comparedPairs = (folder: string): ComparedPair[] => readSamples(folder) as unknown as PairRow[];
 
-function preferenceRow({ asked, policy, baseline, preference }: ComparedPair): Row[] {
+function preferenceRow({ promptOfDataset: prompt, policy, baseline, preference }: ComparedPair): Row[] {
   if (policy === baseline || policy === '' || baseline === '') return [];
-  const answer = (content: string) => (Array.isArray(asked) ? [{ role: 'assistant', content }] : content);
+  const answer = (content: string) => (Array.isArray(prompt) ? [{ role: 'assistant', content }] : content);
   const [chosen, rejected] = preference >= 0.5 ? ['policy', 'baseline'] : ['baseline', 'policy'];
   const texts: Record<string, string> = { policy, baseline };
   return [
     {
-      ...{ prompt: asked, chosen: answer(texts[chosen]), rejected: answer(texts[rejected]) },
+      ...{ prompt, chosen: answer(texts[chosen]), rejected: answer(texts[rejected]) },
       ...(preference === 0.5 && { tie: true }),
       chosenFrom: chosen,
     },

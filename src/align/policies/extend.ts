@@ -20,10 +20,10 @@ export function extendPolicyRun(folder: string, more: number): void {
       });
     }
     const { labels, until, ...total } = extendedBy(more, { labels: people.labels, steps });
-    const asked = { ...people, labels, schedule: { ...people.schedule, until } };
-    const passed = roundsOf(asked, total.steps).filter(({ atStep }) => atStep < step);
+    const extended = { ...people, labels, schedule: { ...people.schedule, until } };
+    const passed = roundsOf(extended, total.steps).filter(({ atStep }) => atStep < step);
     return {
-      config: { ...total, people: asked, evaluations: Math.round((evaluations * total.steps) / steps) },
+      config: { ...total, people: extended, evaluations: Math.round((evaluations * total.steps) / steps) },
       learner: { ...learner, asking: { ...learner.asking, nextRound: passed.length } },
     };
   });

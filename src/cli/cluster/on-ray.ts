@@ -103,9 +103,9 @@ async function plannedMemory({
 }
 
 /**
- * Does what Ctrl-C may leave: a job goes on without whoever follows it.
+ * Does work that Ctrl-C may stop: the job itself continues.
  *
- * @param again How to follow it again, which is said then.
+ * @param again Command that follows the job again, for the message after Ctrl-C.
  */
 export async function untilInterrupted(work: (signal: AbortSignal) => Promise<void>, again?: string): Promise<void> {
   const interrupted = listenForInterrupt(() => {}, '');

@@ -129,8 +129,8 @@ function hasWord(word: string): Expression<SqlBool> {
 const EXCERPT = 300;
 
 function excerptOf({ prompt, options }: Content): { text: string; shows: string } {
-  const asked = Array.isArray(prompt) ? prompt.findLast(({ role }) => role === 'user') : undefined;
-  const last = typeof prompt === 'string' ? prompt : asked && textOfMessage(asked);
+  const request = Array.isArray(prompt) ? prompt.findLast(({ role }) => role === 'user') : undefined;
+  const last = typeof prompt === 'string' ? prompt : request && textOfMessage(request);
   const first = options.find((option) => option.kind === 'text');
   const counted = (['text', 'clip', 'image', 'messages'] as const).flatMap((kind) => {
     const count = options.filter((option) => option.kind === kind).length;

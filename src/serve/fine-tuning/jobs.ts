@@ -87,7 +87,7 @@ interface Running {
   ended: Promise<void>;
 }
 
-/** Milliseconds after which whoever waits looks again. */
+/** Milliseconds between two looks at the queue while waiting. */
 const LONGEST_WAIT = 1000;
 /** Processes of a job that may crash in a row without a step. */
 const MOST_CRASHES = 3;

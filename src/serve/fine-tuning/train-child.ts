@@ -55,7 +55,7 @@ const stopped = new AbortController();
 for (const event of ['disconnect', 'SIGTERM']) process.on(event, () => stopped.abort());
 process.on('SIGINT', () => {}); // Ctrl-C in the server's terminal: the server says when to stop
 
-const asked = new Map<number, { resolve(scores: number[]): void; reject(error: Error): void }>();
+const requests = new Map<number, { resolve(scores: number[]): void; reject(error: Error): void }>();
 let next = 0;
 
 /** The job's grader, which the server runs. */
@@ -64,7 +64,7 @@ const reward = {
   score: (completions: readonly Completion[]): Promise<number[]> =>
     new Promise((resolve, reject) => {
       const id = next++;
-      asked.set(id, { resolve, reject });
+      requests.set(id, { resolve, reject });
       send({ kind: 'grade', id, completions: completions.map(({ text, row }) => ({ text, item: row?.item })) });
     }),
 };
@@ -80,8 +80,8 @@ process.on('message', (message: ToChild) => {
     );
   } else if (message.kind === 'stop') stopped.abort();
   else {
-    const waiting = asked.get(message.id);
-    asked.delete(message.id);
+    const waiting = requests.get(message.id);
+    requests.delete(message.id);
     if (message.kind === 'scores') waiting?.resolve(message.scores);
     else waiting?.reject(revived(message.error));
   }
