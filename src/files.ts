@@ -8,6 +8,7 @@ import {
   openSync,
   pathToFileURL,
   randomBytes,
+  readFileSync,
   renameSync,
   resolve,
   rmSync,
@@ -86,6 +87,25 @@ export function withFile<T>(path: string, use: (file: number) => T): T {
     return use(file);
   } finally {
     closeSync(file);
+  }
+}
+
+/**
+ * The JSON in a file.
+ *
+ * @throws HeedError that names the path if the system refuses, or if the file is not JSON; `hint` says what to do then.
+ */
+export function readJsonFile(path: string, hint?: string): unknown {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw fileError(error, 'read', path);
+  }
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new HeedError(`"${path}" is not JSON: ${messageOf(cause)}.`, { hint, cause });
   }
 }
 

@@ -1,11 +1,11 @@
 /** What runs on a node of the cluster: does its order in a folder of its own, and sends that folder home as it changes. */
 import { spawn } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { HeedError, messageOf } from '../error.ts';
-import { fileError } from '../files.ts';
+import { fileError, readJsonFile } from '../files.ts';
 import { loadPlugins } from '../plugins.ts';
 import { isRun } from '../run/run.ts';
 import { type Cell, runCell } from '../sweep/cell.ts';
@@ -76,14 +76,7 @@ export async function runOrder(
 const inWords = (error: unknown) =>
   error instanceof HeedError && error.hint ? `${error.message}\n${error.hint}` : messageOf(error);
 
-function readOrder(): Order {
-  try {
-    return JSON.parse(readFileSync(ORDER, 'utf8'));
-  } catch (error) {
-    if (error instanceof SyntaxError) throw new HeedError(`"${resolve(ORDER)}" is damaged: ${messageOf(error)}`);
-    throw fileError(error, 'read', resolve(ORDER));
-  }
-}
+const readOrder = (): Order => readJsonFile(resolve(ORDER)) as Order;
 
 /** Jobs with equal packages share the folder that Ray unpacks: each works in one of its own. */
 function workFolder(storage: string | undefined): string {

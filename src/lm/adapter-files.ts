@@ -6,9 +6,9 @@
 
 import { z } from 'zod';
 import { openSafetensors, type SafetensorsFile, safetensorsParts } from '../engine/safetensors.ts';
-import { HeedError, messageOf } from '../error.ts';
-import { fileError } from '../files.ts';
-import { join, readFileSync } from '../node.ts';
+import { HeedError } from '../error.ts';
+import { readJsonFile } from '../files.ts';
+import { join } from '../node.ts';
 import { FLOAT_DTYPES, isFloatDtype, readFloats } from './floats.ts';
 import { SCORE } from './layout.ts';
 import { replaceFiles } from './replace-files.ts';
@@ -174,14 +174,7 @@ export function writeAdapter(folder: string, adapter: Omit<Adapter, 'targets'>, 
 }
 
 function readConfig(source: string): z.infer<typeof configSchema> {
-  let raw: unknown;
-  try {
-    raw = JSON.parse(readFileSync(source, 'utf8'));
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw fileError(error, 'read', source);
-    throw new HeedError(`"${source}" is not JSON: ${messageOf(error)}.`, { hint: 'Fetch the adapter again.' });
-  }
-  const { success, data, error } = configSchema.safeParse(raw);
+  const { success, data, error } = configSchema.safeParse(readJsonFile(source, 'Fetch the adapter again.'));
   if (!success) throw new HeedError(`"${source}" is wrong:\n${z.prettifyError(error)}`, { hint: HINT });
   const wrong = [
     ...(data.peft_type === 'LORA' ? [] : ['peft_type']),

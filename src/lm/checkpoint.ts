@@ -5,12 +5,12 @@
 
 import { z } from 'zod';
 import { openSafetensors, type SafetensorsFile, safetensorsHeader } from '../engine/safetensors.ts';
-import { HeedError, messageOf } from '../error.ts';
-import { fileError } from '../files.ts';
+import { HeedError } from '../error.ts';
+import { readJsonFile } from '../files.ts';
 import { type DecoderConfig, decoderParameters, HEAD } from '../nn/decoder-config.ts';
 import * as initialize from '../nn/initialize.ts';
 import { type Arena, createArena, type ParameterSpec } from '../nn/parameters.ts';
-import { basename, existsSync, join, readFileSync } from '../node.ts';
+import { basename, existsSync, join } from '../node.ts';
 import { readArchitecture, readConfig } from './config.ts';
 import { bytesPerFloat, FLOAT_DTYPES, type FloatDtype, floatBytes, isFloatDtype, readFloats } from './floats.ts';
 import { basePrefix, pack, SCORE, type StoredTensor, storedTensors, unpack } from './layout.ts';
@@ -293,19 +293,7 @@ function shardsOf(tensors: readonly StoredTensor[], bytesPerFloat: number, most:
   return shards;
 }
 
-function readJson(path: string): unknown {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    throw fileError(error, 'read', path);
-  }
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new HeedError(`"${path}" is not JSON: ${messageOf(error)}.`, { hint: 'Fetch the model again.' });
-  }
-}
+const readJson = (path: string): unknown => readJsonFile(path, 'Fetch the model again.');
 
 const sizeOf = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
 const number = (n: number) => String(n).padStart(5, '0');

@@ -5,7 +5,7 @@
 
 import { z } from 'zod';
 import { HeedError, messageOf } from '../../error.ts';
-import { fileError } from '../../files.ts';
+import { fileError, readJsonFile } from '../../files.ts';
 import { readFileSync } from '../../node.ts';
 
 /** A principle of a constitution, with the requests that the critic gets. */
@@ -27,13 +27,7 @@ const HINT =
  * @throws HeedError when the file cannot be read, has no principles, or has one without text.
  */
 export function readConstitution(path: string): Principle[] {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    throw fileError(error, 'read', path);
-  }
-  const principles = path.endsWith('.json') ? fromJson(text, path) : fromList(text);
+  const principles = path.endsWith('.json') ? fromJson(path) : fromList(readText(path));
   if (principles.length === 0) throw new HeedError(`"${path}" has no principles.`, { hint: HINT });
   return principles.map((principle, i) => {
     try {
@@ -77,14 +71,16 @@ const fileSchema = z.union([
   z.strictObject({ principles: z.array(principleSchema) }).transform(({ principles }) => principles),
 ]);
 
-function fromJson(text: string, path: string): PartialPrinciple[] {
-  let content: unknown;
+function readText(path: string): string {
   try {
-    content = JSON.parse(text);
+    return readFileSync(path, 'utf8');
   } catch (error) {
-    throw new HeedError(`"${path}" is not JSON: ${messageOf(error)}.`, { hint: HINT });
+    throw fileError(error, 'read', path);
   }
-  const { success, data } = fileSchema.safeParse(content);
+}
+
+function fromJson(path: string): PartialPrinciple[] {
+  const { success, data } = fileSchema.safeParse(readJsonFile(path, HINT));
   if (success) return data;
   throw new HeedError(
     `"${path}" is not a constitution: expected a list of texts and of {"principle", "critique", "revision"}, texts all.`,

@@ -6,14 +6,14 @@
  * Run it: heed plan --params 7B --algorithm ppo --method lora
  */
 
-import { HeedError, messageOf } from '../../error.ts';
-import { fileError } from '../../files.ts';
+import { HeedError } from '../../error.ts';
+import { readJsonFile } from '../../files.ts';
 import { readConfig } from '../../lm/config.ts';
 import { bytesPerFloat } from '../../lm/floats.ts';
 import type { PullOptions } from '../../lm/hub.ts';
 import { modelFolder } from '../../lm/model.ts';
 import type { DecoderConfig } from '../../nn/decoder-config.ts';
-import { existsSync, join, readFileSync, totalmem } from '../../node.ts';
+import { existsSync, join, totalmem } from '../../node.ts';
 import { parseOptions } from '../../options.ts';
 import {
   onPolicy,
@@ -193,16 +193,7 @@ async function shapeOfModel(nameOrFolder: string, pull: PullOptions | undefined)
         : 'Give the folder of a model.',
     });
   }
-  return { name: nameOrFolder, config: readConfig(readJson(path), `"${path}"`) };
-}
-
-function readJson(path: string): unknown {
-  try {
-    return JSON.parse(readFileSync(path, 'utf8'));
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw fileError(error, 'read', path);
-    throw new HeedError(`"${path}" is not JSON: ${messageOf(error)}`, { hint: 'Fetch the model again.', cause: error });
-  }
+  return { name: nameOrFolder, config: readConfig(readJsonFile(path, 'Fetch the model again.'), `"${path}"`) };
 }
 
 function devicesOf(text: string | undefined): MemoryRole[] {

@@ -1,12 +1,10 @@
 /** Flags from a schema: one for each field, with its description and default. Nested fields are written with a dot. */
-import { readFileSync } from 'node:fs';
 import { type Command, Option } from 'commander';
 import type { z } from 'zod';
-import { messageOf } from '../../error.ts';
-import { fileError } from '../../files.ts';
+import { readJsonFile } from '../../files.ts';
 import { optionsJson } from '../../options.ts';
 import { currentName, oldName } from '../../renamed.ts';
-import { UsageError } from './usage.ts';
+import { checking, UsageError } from './usage.ts';
 
 interface Flag {
   /** The setting's name, such as `ppo.learningRate`. */
@@ -162,14 +160,7 @@ function put(settings: Record<string, unknown>, name: string, value: unknown): v
 }
 
 function readConfig(path: string): [name: string, value: unknown][] {
-  let content: unknown;
-  try {
-    content = JSON.parse(readFileSync(path, 'utf8'));
-  } catch (error) {
-    if (error instanceof SyntaxError) throw new UsageError(`"${path}" is not JSON: ${messageOf(error)}`);
-    const { message, hint } = fileError(error, 'read', path);
-    throw new UsageError(message, { hint, cause: error });
-  }
+  const content = checking(() => readJsonFile(path));
   if (!isPlain(content)) throw new UsageError(`"${path}" is not a JSON object of settings`);
   const settings = isRunConfig(content) ? content.config : content;
   const flat = (value: unknown, name: string): [string, unknown][] =>

@@ -1,9 +1,7 @@
 /** heed pipeline: runs several trainings and evaluations in order, with one report. */
-import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { runtime } from '../../engine/runtime/current.ts';
-import { messageOf } from '../../error.ts';
-import { fileError } from '../../files.ts';
+import { readJsonFile } from '../../files.ts';
 import { defaultRecipe } from '../../pipeline/default-recipe.ts';
 import { createPipeline, type PipelineParts, type PipelineResult, runPipeline } from '../../pipeline/pipeline.ts';
 import { checkRecipe } from '../../pipeline/recipe.ts';
@@ -123,7 +121,7 @@ const onCluster =
 
 async function begin(path: string | undefined, { seed, out, from }: Flags): Promise<Run> {
   if (from !== undefined) throw new UsageError('--from needs --resume');
-  const input = path === undefined ? { ...defaultRecipe } : readRecipe(path);
+  const input = path === undefined ? { ...defaultRecipe } : checking(() => readJsonFile(path));
   await loadPlugins(pluginsOf(input));
   const recipe = checking(() => checkRecipe(seed === undefined ? input : { ...(input as object), seed: number(seed) }));
   return createPipeline(recipe, out);
@@ -147,7 +145,7 @@ async function resume(folder: string, path: string | undefined, { seed, out, fro
   const run = openRun(folder);
   try {
     if (path !== undefined || from !== undefined) {
-      checking(() => changeCourse(run, { from, recipe: path === undefined ? undefined : readRecipe(path) }));
+      checking(() => changeCourse(run, { from, recipe: path === undefined ? undefined : readJsonFile(path) }));
     }
     return run;
   } catch (error) {
@@ -160,16 +158,6 @@ function number(text: string): number {
   if (text.trim() === '' || Number.isNaN(Number(text)))
     throw new UsageError(`--seed: expected a number, got "${text}"`);
   return Number(text);
-}
-
-function readRecipe(path: string): unknown {
-  try {
-    return JSON.parse(readFileSync(path, 'utf8'));
-  } catch (error) {
-    if (error instanceof SyntaxError) throw new UsageError(`"${path}" is not JSON: ${messageOf(error)}`);
-    const { message, hint } = fileError(error, 'read', path);
-    throw new UsageError(message, { hint, cause: error });
-  }
 }
 
 /** The figures of a stage's result that fit on a line. */

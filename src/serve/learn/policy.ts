@@ -1,8 +1,7 @@
 /** The policy by which a server learns from feedback: when it trains, on what, and what a version needs to be served. */
-import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { HeedError, messageOf } from '../../error.ts';
-import { fileError } from '../../files.ts';
+import { readJsonFile } from '../../files.ts';
 import { parseOptions } from '../../options.ts';
 
 const whole = (least: number) => z.number().int().min(least);
@@ -97,18 +96,11 @@ export type LearnInput = z.input<typeof learnSchema>;
 /** The policy in a JSON file, or in a value. @throws HeedError that names the file, and the option that is wrong. */
 export function readPolicy(source: string | LearnInput): LearnOptions {
   if (typeof source !== 'string') return parseOptions(learnSchema, source);
-  let text: string;
+  const policy = readJsonFile(source, 'Expected a JSON object, such as {"judgments": 200}.');
   try {
-    text = readFileSync(source, 'utf8');
-  } catch (error) {
-    throw fileError(error, 'read', source);
-  }
-  try {
-    return parseOptions(learnSchema, JSON.parse(text));
+    return parseOptions(learnSchema, policy);
   } catch (cause) {
-    throw new HeedError(`"${source}": ${messageOf(cause)}`, {
-      hint: cause instanceof HeedError ? cause.hint : 'Expected a JSON object, such as {"judgments": 200}.',
-      cause,
-    });
+    const hint = cause instanceof HeedError ? cause.hint : undefined;
+    throw new HeedError(`"${source}": ${messageOf(cause)}`, { hint, cause });
   }
 }

@@ -1,8 +1,7 @@
 /** Redaction: what is taken out of texts before they are recorded. */
-import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { HeedError, messageOf } from '../../error.ts';
-import { fileError } from '../../files.ts';
+import { readJsonFile } from '../../files.ts';
 
 /** A rule: its name, and what it finds. */
 export type RedactionRule = readonly [name: string, pattern: RegExp];
@@ -48,19 +47,12 @@ export function redactionRules(own: Readonly<Record<string, string>> = {}): Reda
 /** Rules by name, or those in a JSON file. @throws HeedError if it cannot be read, or holds anything else. */
 export function readRules(source: string | Readonly<Record<string, string>> = {}): RedactionRule[] {
   if (typeof source !== 'string') return redactionRules(source);
-  let text: string;
+  const hint = 'Expected regular expressions by name, such as {"ticket": "T-\\d+"}.';
+  const rules = readJsonFile(source, hint);
   try {
-    text = readFileSync(source, 'utf8');
-  } catch (error) {
-    throw fileError(error, 'read', source);
-  }
-  try {
-    return redactionRules(z.record(z.string(), z.string()).parse(JSON.parse(text)));
+    return redactionRules(z.record(z.string(), z.string()).parse(rules));
   } catch (cause) {
-    throw new HeedError(`"${source}" holds no redaction rules: ${messageOf(cause)}`, {
-      hint: 'Expected regular expressions by name, such as {"ticket": "T-\\d+"}.',
-      cause,
-    });
+    throw new HeedError(`"${source}" holds no redaction rules: ${messageOf(cause)}`, { hint, cause });
   }
 }
 
