@@ -1,6 +1,6 @@
 /** The server's HTTP interface as an OpenAPI 3.1 document, from the schemas that the server itself uses. */
 import { z } from 'zod';
-import { schemaOf } from '../feedback/server/openapi.ts';
+import { errorResponse, operationPaths } from '../feedback/server/operations.ts';
 import { chatRequestSchema, textRequestSchema } from './completions/schema.ts';
 import { storedChangeSchema, storedListSchema, storedMessagesSchema } from './completions/stored.ts';
 import { feedbackSchema } from './feedback/feedback.ts';
@@ -66,33 +66,10 @@ export const operations: Record<string, Operation> = {
 
 /** Builds the document. */
 export function openApi(): object {
-  const paths: Record<string, Record<string, object>> = {};
-  for (const [route, operation] of Object.entries(operations)) {
-    const { summary, scope, body, bodyType = 'application/json', query, types = ['application/json'] } = operation;
-    const [method, pattern] = route.split(' ');
-    const path = pattern.replace(/:(\w+)/g, '{$1}');
-    const { properties = {}, required = [] } = query ? schemaOf(query, 'input') : {};
-    const parameters = [
-      ...[...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
-        ...{ name, in: 'path', required: true, schema: { type: 'string' } },
-      })),
-      ...Object.entries(properties).map(([name, schema]) => ({
-        ...{ name, in: 'query', required: required.includes(name), schema },
-      })),
-    ];
-    paths[path] ??= {};
-    paths[path][method.toLowerCase()] = {
-      summary,
-      ...(scope && { description: `Needs a key with the scope ${scope} or admin.` }),
-      security: scope ? [{ key: [] }] : [],
-      ...(parameters.length > 0 && { parameters }),
-      ...(body && { requestBody: { required: true, content: { [bodyType]: { schema: schemaOf(body, 'input') } } } }),
-      responses: {
-        200: { description: 'Done.', content: Object.fromEntries(types.map((type) => [type, { schema: {} }])) },
-        default: { $ref: '#/components/responses/error' },
-      },
-    };
-  }
+  const paths = operationPaths(operations, ({ scope }) => ({
+    ...(scope && { description: `Needs a key with the scope ${scope} or admin.` }),
+    security: scope ? [{ key: [] }] : [],
+  }));
   const error = z.object({
     error: z.object({
       message: z.string(),
@@ -106,12 +83,7 @@ export function openApi(): object {
     info: { title: 'heed serve', version: '1', description: 'Language models by OpenAI’s API.' },
     paths,
     components: {
-      responses: {
-        error: {
-          description: 'What is wrong.',
-          content: { 'application/json': { schema: schemaOf(error, 'output') } },
-        },
-      },
+      responses: errorResponse('What is wrong.', error),
       securitySchemes: { key: { type: 'http', scheme: 'bearer', description: 'A key of heed serve keys.' } },
     },
   };

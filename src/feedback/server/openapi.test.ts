@@ -4,7 +4,8 @@ import type { ExtractSchema } from 'hono/types';
 import { afterAll, expect, it } from 'vitest';
 import type { z } from 'zod';
 import { addItems, addPerson, assignItems, createProject, openDatabase, recordJudgment } from '../index.ts';
-import { apiOperations, openApi, schemaOf } from './openapi.ts';
+import { apiOperations, openApi } from './openapi.ts';
+import { schemaOf } from './operations.ts';
 import { type Api, createApp } from './studio-server.ts';
 
 const database = await openDatabase(':memory:');

@@ -13,6 +13,7 @@ import { drawSchema, modelSchema, turnSchema } from './chat.ts';
 import { emptySchema, sessionSchema } from './context.ts';
 import { eventsSchema } from './events.ts';
 import { machineSchema } from './machine.ts';
+import { errorResponse, type Operation, operationPaths } from './operations.ts';
 import { newPersonSchema, roleSchema, tokenSchema } from './people.ts';
 import {
   archiveItemsSchema,
@@ -57,21 +58,9 @@ import {
 } from './transfer.ts';
 
 /** One route of the document. */
-interface Operation {
-  /** What it does, in a few words. */
-  summary: string;
+interface StudioOperation extends Operation {
   /** The role it requires; without one, nobody needs to be signed in. */
   role?: PersonRole;
-  /** The JSON body of a request. */
-  body?: z.ZodType;
-  /** The query of a request. */
-  query?: z.ZodObject;
-  /** The JSON of a response; of any shape if there is none. */
-  response?: z.ZodType;
-  /** Content types of a response that is not JSON. */
-  types?: readonly string[];
-  /** The status of a response, if it is not 200. */
-  status?: 201;
 }
 
 /** Every route, by method and path. */
@@ -326,54 +315,18 @@ export const apiOperations = {
   },
   'GET /machine': { summary: 'Load of the studio’s machine', role: 'reviewer', response: machineSchema },
   'GET /openapi.json': { summary: 'This document' },
-} as const satisfies Record<string, Operation>;
-
-/** JSON Schema of a body or a response, as the document has it. */
-export const schemaOf = (schema: z.ZodType, io: 'input' | 'output') => {
-  const { $schema: _, ...own } = z.toJSONSchema(schema, { io, unrepresentable: 'any' });
-  return own;
-};
+} as const satisfies Record<string, StudioOperation>;
 
 /** Builds the document. It names no person, project or run. */
 export function openApi(): object {
-  const paths: Record<string, Record<string, object>> = {};
-  const all: [string, Operation][] = Object.entries(apiOperations);
-  for (const [route, { summary, role, body, query, response, types, status }] of all) {
-    const [method, pattern] = route.split(' ');
-    const path = pattern.replace(/:(\w+)/g, '{$1}');
-    const { properties = {}, required = [] } = query ? schemaOf(query, 'input') : {};
-    const parameters = [
-      ...[...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
-        name,
-        in: 'path',
-        required: true,
-        schema: { type: 'string' },
-      })),
-      ...Object.entries(properties).map(([name, schema]) => ({
-        name,
-        in: 'query',
-        required: required.includes(name),
-        schema,
-      })),
-    ];
-    const content = types
-      ? types.map((type) => [type, { schema: {} }])
-      : [['application/json', { schema: response ? schemaOf(response, 'output') : {} }]];
-    paths[`/api${path}`] ??= {};
-    paths[`/api${path}`][method.toLowerCase()] = {
-      summary,
+  const paths = operationPaths<StudioOperation>(
+    apiOperations,
+    ({ role }) => ({
       ...(role && { description: `Takes the role ${role}${role === 'owner' ? '' : ' or above'}.` }),
       security: role ? [{ token: [] }, { session: [], csrf: [] }] : [],
-      ...(parameters.length > 0 && { parameters }),
-      ...(body && {
-        requestBody: { required: true, content: { 'application/json': { schema: schemaOf(body, 'input') } } },
-      }),
-      responses: {
-        [status ?? 200]: { description: 'Done.', content: Object.fromEntries(content) },
-        default: { $ref: '#/components/responses/error' },
-      },
-    };
-  }
+    }),
+    '/api',
+  );
   const error = z.object({ error: z.object({ message: z.string(), hint: z.string().optional() }) });
   return {
     openapi: '3.1.0',
@@ -384,12 +337,7 @@ export function openApi(): object {
     },
     paths,
     components: {
-      responses: {
-        error: {
-          description: 'What is wrong, and what to do.',
-          content: { 'application/json': { schema: schemaOf(error, 'output') } },
-        },
-      },
+      responses: errorResponse('What is wrong, and what to do.', error),
       securitySchemes: {
         token: { type: 'http', scheme: 'bearer', description: 'A person’s token, for scripts.' },
         session: { type: 'apiKey', in: 'cookie', name: 'heed_session' },
