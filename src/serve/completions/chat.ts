@@ -7,7 +7,7 @@ import { parseBody, readBody } from '../body.ts';
 import { type Caller, type Env, requestOf, requires, type ServeContext } from '../context.ts';
 import { ApiError } from '../errors.ts';
 import type { ServedModel } from '../shelf.ts';
-import { type Draft, draftOf, draw, requestSignal, tokensOf, usageOf } from './draw.ts';
+import { type Draft, draftOf, draw, finishReasonOf, requestSignal, tokensOf, usageOf } from './draw.ts';
 import { eventStream } from './events.ts';
 import { type Format, formatterOf } from './format.ts';
 import { recordCompletion } from './record.ts';
@@ -129,15 +129,12 @@ async function finish(
     usage: usageOf(draft.prompts, tokensOf(completions)),
     stored: store ?? context.store,
   };
-  await recordCompletion(context, record);
+  await recordCompletion(context, record, expires);
   return record;
 }
 
-function choiceOf(
-  { ids, logprobs, finish, text = '' }: GeneratedCompletion,
-  index: number,
-  tools: readonly Tool[],
-): CompletionChoice {
+function choiceOf(completion: GeneratedCompletion, index: number, tools: readonly Tool[]): CompletionChoice {
+  const { ids, logprobs, text = '' } = completion;
   const parsed = tools.length > 0 ? parseCalls(text, tools) : { text, calls: [] };
   const called = parsed.calls.length > 0;
   return {
@@ -151,7 +148,7 @@ function choiceOf(
     text,
     tokenIds: ids,
     logprobs,
-    finishReason: called ? 'tool_calls' : finish === 'length' ? 'length' : 'stop',
+    finishReason: called ? 'tool_calls' : finishReasonOf(completion),
   };
 }
 
@@ -166,21 +163,15 @@ async function streamChat(
   const { start, served, choices } = draft;
   const { tokenizer } = served.model;
   const usage = request.stream_options?.include_usage;
-  const chunk = (index: number, delta: object, more: object = {}) =>
+  const created = Math.floor(context.now() / 1000);
+  const sendChunk = (choices: object[], more: object = {}) =>
     send({
-      ...{
-        id: start.id,
-        object: 'chat.completion.chunk',
-        created: Math.floor(context.now() / 1000),
-        model: start.model,
-      },
-      system_fingerprint: start.version,
-      choices: [{ index, delta, logprobs: null, finish_reason: null, ...more }],
-      ...(usage && { usage: null }),
+      ...{ id: start.id, object: 'chat.completion.chunk', created, model: start.model },
+      ...{ system_fingerprint: start.version, choices, ...more },
     });
   for (let index = 0; index < choices; index++) chunk(index, { role: 'assistant', content: '', refusal: null });
   const isWhole = draft.tools.length > 0;
-  const record = await finish(context, request, draft, signal, (index, token) => {
+  const record = await finishChat(context, request, draft, signal, (index, token) => {
     if (isWhole || (token.text === '' && !request.logprobs)) return;
     const logprobs = request.logprobs ? { content: [tokenLogprob(tokenizer, token)], refusal: null } : null;
     chunk(index, { content: token.text }, { logprobs });
@@ -191,13 +182,7 @@ async function streamChat(
     if (tool_calls) chunk(index, { tool_calls: tool_calls.map((call, i) => ({ index: i, ...call })) });
     chunk(index, {}, { finish_reason: finishReason });
   }
-  if (usage) {
-    const { id, model, version } = record;
-    send({
-      ...{ id, object: 'chat.completion.chunk', created: Math.floor(record.created / 1000), model },
-      ...{ system_fingerprint: version, choices: [], usage: record.usage },
-    });
-  }
+  if (usage) sendChunk([], { usage: record.usage });
 }
 
 /** A completion as the API returns it. */
@@ -206,6 +191,8 @@ export const chatCompletionOf = (record: CompletionRecord) => ({
   object: 'chat.completion' as const,
   created: Math.floor(record.created / 1000),
   model: record.model,
+  const chunk = (index: number, delta: object, more: object = {}) =>
+    sendChunk([{ index, delta, logprobs: null, finish_reason: null, ...more }], usage ? { usage: null } : {});
   system_fingerprint: record.version,
   choices: record.choices.map(({ index, message, logprobContent, finishReason }) => ({
     index,

@@ -148,3 +148,7 @@ export function usageOf(prompts: readonly number[][], completion_tokens: number)
 /** Tokens of all completions. */
 export const tokensOf = (completions: readonly GeneratedCompletion[]): number =>
   completions.reduce((sum, { ids }) => sum + ids.length, 0);
+
+/** Why a choice without calls ended, as the API says it. */
+export const finishReasonOf = ({ finish }: Pick<GeneratedCompletion, 'finish'>): 'stop' | 'length' =>
+  finish === 'length' ? 'length' : 'stop';

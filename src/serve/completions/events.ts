@@ -7,23 +7,24 @@ import { apiErrorOf, errorBody } from '../errors.ts';
 const encoder = new TextEncoder();
 
 /**
- * A response that streams what `write` sends, and then `[DONE]`; an error is the last event.
+ * A response that streams what `write` sends, and then `[DONE]`; an error is the last event. `left` aborts when the
+ * client has left.
  */
 export function eventStream(
   c: Context<Env>,
   { onNotice }: Pick<ServeContext, 'onNotice'>,
-  write: (send: (data: object) => void) => Promise<void>,
+  write: (send: (data: object) => void, left: AbortSignal) => Promise<void>,
 ): Response {
   c.header('content-type', 'text/event-stream');
   c.header('cache-control', 'no-cache');
   // proxies must not wait for the end
   c.header('x-accel-buffering', 'no');
-  let left = false;
+  const left = new AbortController();
   const body = new ReadableStream<Uint8Array>({
     async start(controller) {
       let waiting = '';
       const flush = () => {
-        if (!left && waiting !== '') controller.enqueue(encoder.encode(waiting));
+        if (!left.signal.aborted && waiting !== '') controller.enqueue(encoder.encode(waiting));
         waiting = '';
       };
       // tokens of one turn of the event loop leave together
@@ -32,7 +33,7 @@ export function eventStream(
         waiting += `data: ${text}\n\n`;
       };
       try {
-        await write((data) => line(JSON.stringify(data)));
+        await write((data) => line(JSON.stringify(data)), left.signal);
         line('[DONE]');
       } catch (error) {
         const wrong = apiErrorOf(error);
@@ -40,10 +41,10 @@ export function eventStream(
         line(JSON.stringify(errorBody(wrong)));
       }
       flush();
-      if (!left) controller.close();
+      if (!left.signal.aborted) controller.close();
     },
     cancel() {
-      left = true;
+      left.abort();
     },
   });
   return c.body(body);

@@ -1,11 +1,10 @@
 /** POST /v1/completions: a model continues texts. */
 import { Hono } from 'hono';
-import type { GeneratedCompletion } from '../../lm/continuous-batch.ts';
 import type { QueuedToken } from '../../lm/generation-queue.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 import { readBody } from '../body.ts';
 import { type Env, requestOf, requires, type ServeContext } from '../context.ts';
-import { draftOf, draw, requestSignal, tokensOf, usageOf } from './draw.ts';
+import { draftOf, draw, finishReasonOf, requestSignal, tokensOf, usageOf } from './draw.ts';
 import { eventStream } from './events.ts';
 import { recordCompletion } from './record.ts';
 import { refusedInText, type TextRequest, textRequestSchema } from './schema.ts';
@@ -63,13 +62,13 @@ export function textRoutes(context: ServeContext): Hono<Env> {
         metadata: {},
         messages: prompts.map((ids) => ({ role: 'user', content: tokenizer.decode(ids) })),
         request: rest,
-        choices: completions.map(({ ids, logprobs, text = '', finish }, index) => ({
+        choices: completions.map((completion, index) => ({
           index,
-          message: { role: 'assistant', content: text },
-          text,
-          tokenIds: ids,
-          logprobs,
-          finishReason: reasonOf(finish),
+          message: { role: 'assistant', content: completion.text ?? '' },
+          text: completion.text ?? '',
+          tokenIds: completion.ids,
+          logprobs: completion.logprobs,
+          finishReason: finishReasonOf(completion),
         })),
         usage,
         stored: false,
@@ -79,23 +78,22 @@ export function textRoutes(context: ServeContext): Hono<Env> {
 
     if (!request.stream) {
       const { completions, usage } = await finish();
-      const all = completions.map(({ text, finish }, index) => ({
-        ...{ index, text: echoOf(index) + text, logprobs: logprobsOf(index), finish_reason: reasonOf(finish) },
+      const all = completions.map((completion, index) => ({
+        ...{ index, text: echoOf(index) + completion.text, logprobs: logprobsOf(index) },
+        finish_reason: finishReasonOf(completion),
       }));
       return c.json(body(all, { usage }));
     }
     return eventStream(c, context, async (send) => {
       const { usage } = await finish((index, token) => {
         const text = (tokens[index].length === 1 ? echoOf(index) : '') + token.text;
-        const finish_reason = token.completion ? reasonOf(token.completion.finish) : null;
+        const finish_reason = token.completion ? finishReasonOf(token.completion) : null;
         send(body([{ index, text, logprobs: logprobsOf(index, tokens[index].length - 1), finish_reason }]));
       });
       if (request.stream_options?.include_usage) send(body([], { usage }));
     });
   });
 }
-
-const reasonOf = (finish: GeneratedCompletion['finish']) => (finish === 'length' ? 'length' : 'stop');
 
 function promptsOf({ prompt }: TextRequest, tokenizer: Tokenizer): number[][] {
   if (typeof prompt === 'string') return [tokenizer.encode(prompt)];

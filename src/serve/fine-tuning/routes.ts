@@ -1,8 +1,8 @@
 /** /v1/fine_tuning. */
 import { Hono } from 'hono';
-import { streamSSE } from 'hono/streaming';
 import { z } from 'zod';
 import { metadataSchema, readBody, readQuery } from '../body.ts';
+import { eventStream } from '../completions/events.ts';
 import { type Env, requestOf, requires, type ServeContext } from '../context.ts';
 import { ApiError } from '../errors.ts';
 import { graderRoutes } from '../graders/routes.ts';
@@ -105,19 +105,16 @@ export function fineTuningRoutes(context: ServeContext, jobs: Jobs): Hono<Env> {
         const latest = (await jobs.latestEvents(id, limit + 1, after)).map(eventOf);
         return c.json(pageOf(latest, { limit }));
       }
-      return streamSSE(c, async (events) => {
-        const left = new AbortController();
-        events.onAbort(() => left.abort());
-        for (let seen = 0; !left.signal.aborted && !context.isDraining(); ) {
-          const changed = jobs.changed(left.signal);
+      return eventStream(c, context, async (send, left) => {
+        for (let seen = 0; !left.aborted && !context.isDraining(); ) {
+          const changed = jobs.changed(left);
           const ended = over(await jobs.find(id));
           const fresh = await jobs.eventsAfter(id, seen);
-          for (const event of fresh) await events.writeSSE({ data: JSON.stringify(eventOf(event)) });
+          for (const event of fresh) send(eventOf(event));
           seen = fresh.at(-1)?.number ?? seen;
           if (ended) break;
           await changed;
         }
-        await events.writeSSE({ data: '[DONE]' });
       });
     })
     .get('/jobs/:id/checkpoints', async (c) => {
