@@ -40,7 +40,7 @@ export function parseBody<S extends z.ZodType>(schema: S, value: unknown, refuse
   }
   const { success, data, error } = schema.safeParse(given);
   if (success) return data;
-  const [issue] = error.issues;
+  const issue = innermost(error.issues[0]);
   const unknown = issue.code === 'unrecognized_keys' ? issue.keys[0] : undefined;
   const param = pathOf(unknown === undefined ? issue.path : [...issue.path, unknown]);
   const message =
@@ -49,6 +49,15 @@ export function parseBody<S extends z.ZodType>(schema: S, value: unknown, refuse
     param: param || undefined,
     code: unknown === undefined ? 'invalid_value' : 'unknown_parameter',
   });
+}
+
+/** Of a union without a message of its own, what is wrong with the alternative that fits the furthest. */
+function innermost(issue: z.core.$ZodIssue): z.core.$ZodIssue {
+  if (issue.code !== 'invalid_union' || issue.message !== 'Invalid input') return issue;
+  const depthOf = ([first]: readonly z.core.$ZodIssue[]) => first.path.length;
+  const [deepest] = issue.errors.filter(({ length }) => length > 0).toSorted((a, b) => depthOf(b) - depthOf(a));
+  if (!deepest) return issue;
+  return innermost({ ...deepest[0], path: [...issue.path, ...deepest[0].path] });
 }
 
 /** The query of a request, by a schema. @throws ApiError 400 that names what is wrong. */

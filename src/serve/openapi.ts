@@ -8,12 +8,14 @@ import { fileOperations } from './files/routes.ts';
 import { fineTuningOperations } from './fine-tuning/routes.ts';
 import { graderOperations } from './graders/routes.ts';
 import type { Operation } from './operation.ts';
+import { responseOperations } from './responses/routes.ts';
 
 /** Every route, by method and path. Parts add theirs. */
 export const operations: Record<string, Operation> = {
   ...fileOperations,
   ...fineTuningOperations,
   ...graderOperations,
+  ...responseOperations,
   'GET /health': { summary: 'Whether the server lives' },
   'GET /ready': { summary: 'Whether the server takes requests' },
   'GET /metrics': { summary: 'Counts in the text format of Prometheus', scope: 'admin', types: ['text/plain'] },
@@ -58,7 +60,6 @@ export const operations: Record<string, Operation> = {
     bodyType: 'application/x-www-form-urlencoded',
     types: ['text/html'],
   },
-  'POST /v1/responses': { summary: 'Goes on to the provider, if there is one', scope: 'chat' },
   'POST /v1/embeddings': { summary: 'Goes on to the provider, if there is one', scope: 'chat' },
   'POST /v1/moderations': { summary: 'Goes on to the provider, if there is one', scope: 'chat' },
   'DELETE /v1/users/:user/data': { summary: 'Delete what the server has of an end user', scope: 'admin' },

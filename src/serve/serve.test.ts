@@ -217,7 +217,7 @@ it('names what is wrong, and what to use instead', async () => {
     code: 'context_length_exceeded',
   });
   await expect(client.embeddings.create({ model: 'tiny', input: 'x' })).rejects.toThrow('does not have /v1/embeddings');
-  await expect(client.responses.create({ model: 'tiny', input: 'x' })).rejects.toThrow('Use /v1/chat/completions');
+  await expect(client.conversations.create({})).rejects.toThrow('previous_response_id');
   expect((await fetch(`${server.url}/chat/completions`, { method: 'PUT' })).status).toBe(405);
   expect((await fetch(`${server.url}/chat/completions`, { method: 'POST', body: '{' })).status).toBe(400);
 });

@@ -19,24 +19,24 @@ import { createMetrics, healthRoutes } from './metrics.ts';
 import { modelRoutes } from './models.ts';
 import { openApi } from './openapi.ts';
 import { type ProxyOptions, proxyRoutes } from './proxy/proxy.ts';
+import { responseRoutes } from './responses/routes.ts';
 import { checkDraining, checkOrigin, identify, limitBody } from './security.ts';
 import { tinkerRoutes } from './tinker/routes.ts';
 import { userRoutes } from './users.ts';
 
 /** Endpoints of OpenAI's that this server does not have: what to use instead. */
 const ABSENT: Readonly<Record<string, string>> = {
-  assistants: 'Use /v1/chat/completions, and keep the conversation yourself.',
+  assistants: 'Use /v1/responses.',
   audio: 'Models here read and write text.',
   batches: 'Send the requests to /v1/chat/completions side by side: they are batched as they come.',
   containers: 'Run code yourself, and put its results into the messages.',
-  conversations: 'Use /v1/chat/completions, and keep the conversation yourself.',
+  conversations: 'Use "previous_response_id" of /v1/responses.',
   embeddings: 'Models here write text.',
   evals: 'Use heed eval, or a grader: /v1/fine_tuning/alpha/graders/run.',
   images: 'Models here read and write text.',
   moderations: 'Ask a model by /v1/chat/completions.',
   realtime: 'Use /v1/chat/completions with "stream".',
-  responses: 'Use /v1/chat/completions.',
-  threads: 'Use /v1/chat/completions, and keep the conversation yourself.',
+  threads: 'Use "previous_response_id" of /v1/responses.',
   vector_stores: 'Search yourself, and put the results into the messages.',
   videos: 'Models here read and write text.',
 };
@@ -92,6 +92,7 @@ export function createApp(
     .route('/v1', chatRoutes(context))
     .route('/v1', storedRoutes(context))
     .route('/v1', textRoutes(context))
+    .route('/v1', responseRoutes(context))
     .route('/v1', userRoutes(context))
     .route('/v1', feedback.routes)
     .route('/v1', fileRoutes(context))

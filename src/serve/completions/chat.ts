@@ -25,7 +25,7 @@ export function chatRoutes(context: ServeContext): Hono<Env> {
     const draft = await draftChat(context, request, caller);
     for (const [name, value] of Object.entries(draft.headers)) c.header(name, value);
     const signal = requestSignal(context, c.req.raw.signal);
-    if (!request.stream) return c.json(chatCompletionOf(await finish(context, request, draft, signal)));
+    if (!request.stream) return c.json(chatCompletionOf(await finishChat(context, request, draft, signal)));
     return eventStream(c, context, (send) => streamChat(context, request, draft, signal, send));
   });
 }
@@ -43,36 +43,56 @@ export async function completeChat(
   signal: AbortSignal = context.signal,
 ): Promise<CompletionRecord> {
   const checked = parseBody(chatRequestSchema, request, refusedInChat);
-  return finish(context, checked, await draftChat(context, checked, caller), signal);
+  return finishChat(context, checked, await draftChat(context, checked, caller), signal);
 }
 
-interface ChatDraft extends Draft {
+/** What another endpoint that writes in conversations changes. */
+export interface ChatOrigin {
+  /** What the record is listed as. */
+  kind: 'chat' | 'response';
+  /** Beginning of the id. */
+  prefix: string;
+  /** Name of the parameter with the messages, for errors. */
+  param: string;
+}
+const chatOrigin: ChatOrigin = { kind: 'chat', prefix: 'chatcmpl-', param: 'messages' };
+
+/** A conversation that was checked, and what it needs to go on. */
+export interface ChatDraft extends Draft {
   /** Tools that the model may call. */
   tools: Tool[];
+  origin: ChatOrigin;
 }
 
-async function draftChat(context: ServeContext, request: ChatRequest, caller: Caller): Promise<ChatDraft> {
+/** Checks a request and routes it to its model. Dispose of the draft unless it goes to `finishChat`. */
+export async function draftChat(
+  context: ServeContext,
+  request: ChatRequest,
+  caller: Caller,
+  origin: ChatOrigin = chatOrigin,
+): Promise<ChatDraft> {
   const served = await context.shelf.route(request.model, caller.user);
   try {
     const { tools, required } = toolsOf(request);
     const prompt = promptOf(served, request, tools);
     const format = required ? formatOfCall(tools) : formatOf(request);
     const draft = draftOf(context, served, request, caller, {
-      prefix: 'chatcmpl',
-      param: 'messages',
+      prefix: origin.prefix,
+      param: origin.param,
       maxTokens: request.max_completion_tokens ?? request.max_tokens,
       topLogprobs: request.logprobs ? request.top_logprobs : 0,
       format: format && formatterOf(served.model, format),
       prompts: [prompt],
     });
-    return { ...draft, tools };
+    return { ...draft, tools, origin };
   } catch (error) {
     served[Symbol.dispose]();
     throw error;
   }
 }
 
-function promptOf({ model }: ServedModel, { messages }: ChatRequest, tools: readonly Tool[]): number[] {
+/** Tokens of a conversation, with the tools that the template shows. @throws ApiError 400 if it has no place for them. */
+export function promptOf({ model }: ServedModel, { messages }: ChatRequest, tools: readonly Tool[]): number[] {
   const { tokenizer } = model;
   if (tools.length > 0) {
     const template = tokenizer.chatTemplates.tool_use ?? tokenizer.chatTemplate ?? '';
@@ -97,13 +117,22 @@ const formatOf = ({ response_format }: ChatRequest): Format | undefined => {
   return response_format.type === 'json_object' ? 'object' : { schema: response_format.json_schema.schema };
 };
 
+/** How a finished completion is recorded. */
+export interface RecordOptions {
+  /** Further parameters to record with the request. */
+  extra?: Record<string, unknown>;
+  /** Whether it ends with the days that the server keeps completions, although the client stored it. */
+  expires?: boolean;
+}
+
 /** Draws, records and frees the model. */
-async function finish(
+export async function finishChat(
   context: ServeContext,
   request: ChatRequest,
   draft: ChatDraft,
   signal: AbortSignal,
   onToken: (index: number, token: QueuedToken) => void = () => {},
+  { extra, expires }: RecordOptions = {},
 ): Promise<CompletionRecord> {
   using own = draft;
   const tokens: QueuedToken[][] = Array.from({ length: draft.choices }, () => []);
@@ -120,11 +149,11 @@ async function finish(
   const { messages, metadata, store, model: _, ...rest } = request;
   const record: CompletionRecord = {
     ...draft.start,
-    kind: 'chat',
+    kind: draft.origin.kind,
     created: context.now(),
     metadata,
     messages: messages as ChatMessage[],
-    request: rest,
+    request: { ...rest, ...extra },
     choices,
     usage: usageOf(draft.prompts, tokensOf(completions)),
     stored: store ?? context.store,
@@ -169,6 +198,8 @@ async function streamChat(
       ...{ id: start.id, object: 'chat.completion.chunk', created, model: start.model },
       ...{ system_fingerprint: start.version, choices, ...more },
     });
+  const chunk = (index: number, delta: object, more: object = {}) =>
+    sendChunk([{ index, delta, logprobs: null, finish_reason: null, ...more }], usage ? { usage: null } : {});
   for (let index = 0; index < choices; index++) chunk(index, { role: 'assistant', content: '', refusal: null });
   const isWhole = draft.tools.length > 0;
   const record = await finishChat(context, request, draft, signal, (index, token) => {
@@ -191,8 +222,6 @@ export const chatCompletionOf = (record: CompletionRecord) => ({
   object: 'chat.completion' as const,
   created: Math.floor(record.created / 1000),
   model: record.model,
-  const chunk = (index: number, delta: object, more: object = {}) =>
-    sendChunk([{ index, delta, logprobs: null, finish_reason: null, ...more }], usage ? { usage: null } : {});
   system_fingerprint: record.version,
   choices: record.choices.map(({ index, message, logprobContent, finishReason }) => ({
     index,

@@ -70,7 +70,7 @@ export function draftOf(
     });
   }
   const { version } = served;
-  const id = `${prefix}-${randomUUID().replaceAll('-', '')}`;
+  const id = `${prefix}${randomUUID().replaceAll('-', '')}`;
   const start = { id, model: request.model, version, user: caller.user, key: caller.key };
   const seed = Math.abs(request.seed ?? randomInt(2 ** 32));
   return {

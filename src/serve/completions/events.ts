@@ -2,9 +2,17 @@
 import type { Context } from 'hono';
 import { messageOf } from '../../error.ts';
 import type { Env, ServeContext } from '../context.ts';
-import { apiErrorOf, errorBody } from '../errors.ts';
+import { type ApiError, apiErrorOf, errorBody } from '../errors.ts';
 
 const encoder = new TextEncoder();
+
+/** How events are written. */
+export interface EventStreamOptions {
+  /** What an error becomes, as the last event; OpenAI's error body by default. */
+  failure?: (error: ApiError) => object;
+  /** Whether events have the name that is their `type`; then no `[DONE]` ends them. */
+  named?: boolean;
+}
 
 /**
  * A response that streams what `write` sends, and then `[DONE]`; an error is the last event. `left` aborts when the
@@ -14,6 +22,7 @@ export function eventStream(
   c: Context<Env>,
   { onNotice }: Pick<ServeContext, 'onNotice'>,
   write: (send: (data: object) => void, left: AbortSignal) => Promise<void>,
+  { failure = errorBody, named = false }: EventStreamOptions = {},
 ): Response {
   c.header('content-type', 'text/event-stream');
   c.header('cache-control', 'no-cache');
@@ -30,15 +39,17 @@ export function eventStream(
       // tokens of one turn of the event loop leave together
       const line = (text: string) => {
         if (waiting === '') setImmediate(flush);
-        waiting += `data: ${text}\n\n`;
+        waiting += text;
       };
+      const send = (data: object & { type?: string }) =>
+        line(`${named ? `event: ${data.type}\n` : ''}data: ${JSON.stringify(data)}\n\n`);
       try {
-        await write((data) => line(JSON.stringify(data)), left.signal);
-        line('[DONE]');
+        await write(send, left.signal);
+        if (!named) line('data: [DONE]\n\n');
       } catch (error) {
         const wrong = apiErrorOf(error);
         if (wrong.status === 500) onNotice(`${c.req.path}: ${messageOf(error)}`);
-        line(JSON.stringify(errorBody(wrong)));
+        send(failure(wrong));
       }
       flush();
       if (!left.signal.aborted) controller.close();

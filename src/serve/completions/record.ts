@@ -4,15 +4,22 @@ import { type CompletionRecord, completionOf } from './table.ts';
 
 const DAY = 24 * 3600 * 1000;
 
-/** Stores a finished completion as long as it is to be kept, and tells the other parts. */
-export async function recordCompletion(context: ServeContext, record: CompletionRecord): Promise<void> {
+/**
+ * Stores a finished completion as long as it is to be kept, and tells the other parts. What clients store stays until
+ * they delete it, unless it `expires` with the others.
+ */
+export async function recordCompletion(
+  context: ServeContext,
+  record: CompletionRecord,
+  expires: boolean = !record.stored,
+): Promise<void> {
   const { id, kind, model, version, created, user = null, key = null, stored } = record;
-  if (stored || context.keepDays > 0) {
+  if (!expires || context.keepDays > 0) {
     await context.database
       .insertInto('completions')
       .values({
         ...{ id, kind, model, version, created, user, key },
-        expires: stored ? null : created + context.keepDays * DAY,
+        expires: expires ? created + context.keepDays * DAY : null,
         metadataJson: JSON.stringify(record.metadata),
         messagesJson: JSON.stringify(record.messages),
         requestJson: JSON.stringify(record.request),

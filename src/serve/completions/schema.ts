@@ -25,10 +25,11 @@ export const messageSchema = z.discriminatedUnion('role', [
 ]);
 
 const penalty = z.number().min(-2).max(2).default(0);
-const count = z.number().int().min(1);
+/** A number of tokens. */
+export const tokenCount = z.number().int().min(1);
 
 /** What both kinds of completions take. */
-const sharedShape = {
+export const sharedShape = {
   model: z.string().describe('name of a model of /v1/models'),
   temperature: z.number().min(0).max(2).default(1).describe('how freely the model writes; 0: the likeliest token'),
   top_p: z.number().gt(0).max(1).default(1).describe('draw from the likeliest tokens whose probabilities sum to this'),
@@ -41,7 +42,7 @@ const sharedShape = {
     .record(z.string().regex(/^\d+$/, 'expected ids of tokens'), z.number().min(-100).max(100))
     .default({})
     .describe('added to the logits of tokens, by id'),
-  n: count.max(128).default(1).describe('number of choices'),
+  n: tokenCount.max(128).default(1).describe('number of choices'),
   seed: z.number().int().optional().describe('seed of the sampling; a new one by default'),
   stop: z
     .union([z.string(), z.array(z.string()).max(4)])
@@ -60,13 +61,15 @@ const sharedSchema = z.object(sharedShape);
 /** What both kinds of requests have. */
 export type SharedRequest = z.output<typeof sharedSchema>;
 
-const schemaObject = z.record(z.string(), z.unknown());
-const name = z.string().regex(/^[\w-]{1,64}$/, 'expected up to 64 letters, digits, _ and -');
+/** A JSON Schema. */
+export const schemaObject = z.record(z.string(), z.unknown());
+/** Name of a function or a format. */
+export const nameSchema = z.string().regex(/^[\w-]{1,64}$/, 'expected up to 64 letters, digits, _ and -');
 
 const toolSchema = z.object({
   type: z.literal('function', 'expected "function": other tools are not supported'),
   function: z.object({
-    name,
+    name: nameSchema,
     description: z.string().optional(),
     parameters: schemaObject.optional(),
     strict: z.boolean().nullish(),
@@ -76,7 +79,10 @@ const toolSchema = z.object({
 export type Tool = z.output<typeof toolSchema>;
 
 const toolChoiceSchema = z.union(
-  [z.enum(['none', 'auto', 'required']), z.object({ type: z.literal('function'), function: z.object({ name }) })],
+  [
+    z.enum(['none', 'auto', 'required']),
+    z.object({ type: z.literal('function'), function: z.object({ name: nameSchema }) }),
+  ],
   'expected "none", "auto", "required" or a function',
 );
 
@@ -86,7 +92,7 @@ const formatSchema = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('json_schema'),
     json_schema: z.object({
-      name,
+      name: nameSchema,
       description: z.string().optional(),
       schema: schemaObject,
       strict: z.boolean().nullish(),
@@ -98,8 +104,8 @@ const formatSchema = z.discriminatedUnion('type', [
 export const chatRequestSchema = z.strictObject({
   ...sharedShape,
   messages: z.array(messageSchema).min(1).max(10_000).describe('the conversation'),
-  max_completion_tokens: count.optional().describe('maximum number of tokens of a choice'),
-  max_tokens: count.optional().describe('the older name of max_completion_tokens'),
+  max_completion_tokens: tokenCount.optional().describe('maximum number of tokens of a choice'),
+  max_tokens: tokenCount.optional().describe('the older name of max_completion_tokens'),
   logprobs: z.boolean().default(false).describe('return the log-probability of each token'),
   top_logprobs: z.number().int().min(0).max(20).default(0).describe('and of this many likeliest ones'),
   response_format: formatSchema.optional().describe('text, any JSON object, or JSON by a schema'),
@@ -141,7 +147,7 @@ export const textRequestSchema = z.strictObject({
       'expected a text, ids of tokens, or a list of either',
     )
     .describe('what the model continues'),
-  max_tokens: count.default(16).describe('maximum number of tokens of a choice'),
+  max_tokens: tokenCount.default(16).describe('maximum number of tokens of a choice'),
   logprobs: z
     .number()
     .int()

@@ -95,4 +95,5 @@ export function storedRoutes(context: ServeContext): Hono<Env> {
     });
 }
 
-const maySee = ({ key, scopes }: Caller, owner: string | undefined) => scopes.has('admin') || key === owner;
+/** Whether a caller may see what the key `owner` stored. */
+export const maySee = ({ key, scopes }: Caller, owner: string | undefined) => scopes.has('admin') || key === owner;

@@ -3,12 +3,15 @@ import type { Kysely, Selectable } from 'kysely';
 import type { ChatMessage } from '../../lm/chat-template.ts';
 import type { TokenLogprob } from './token-logprob.ts';
 
+/** A completion of a conversation, the continuation of a text, or a response of the Responses API. */
+export type CompletionKind = 'chat' | 'text' | 'response';
+
 /** The table of completions. */
 export interface CompletionTables {
   completions: {
-    /** Such as `chatcmpl-…` or `cmpl-…`. */
+    /** Such as `chatcmpl-…`, `cmpl-…` or `resp_…`. */
     id: string;
-    kind: 'chat' | 'text';
+    kind: CompletionKind;
     /** The model that the client asked for, and the one that wrote it. */
     model: string;
     version: string;
@@ -80,8 +83,8 @@ export interface Usage {
 export interface CompletionRecord {
   /** Its id, such as `chatcmpl-…`. */
   id: string;
-  /** Whether it belongs to a conversation or continues a text. */
-  kind: 'chat' | 'text';
+  /** The endpoint that wrote it. */
+  kind: CompletionKind;
   /** Name of the model that the client asked for. */
   model: string;
   /** Name of the model that wrote it. */

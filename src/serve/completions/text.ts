@@ -21,7 +21,7 @@ export function textRoutes(context: ServeContext): Hono<Env> {
     let draft: ReturnType<typeof draftOf>;
     try {
       draft = draftOf(context, served, request, caller, {
-        prefix: 'cmpl',
+        prefix: 'cmpl-',
         param: 'prompt',
         maxTokens: request.max_tokens,
         topLogprobs: request.logprobs ?? 0,
