@@ -32,6 +32,8 @@ export interface Hooks {
   completion: ((record: CompletionRecord) => void | Promise<void>)[];
   /** Called with the tokens of each completion, also of one that was canceled. */
   usage: ((key: string | undefined, usage: Usage) => void | Promise<void>)[];
+  /** Resolves when a completion, or without an id all of them, is no longer waiting to be recorded. */
+  settle: ((id?: string) => void | Promise<void>)[];
   /** Deletes what a part has of a user. Returns how many rows of what. */
   forget: ((user: string) => Promise<Record<string, number>>)[];
 }

@@ -125,7 +125,7 @@ export async function serve(input: ServeInput = {}): Promise<Server> {
     ends.push(() => shelf[Symbol.dispose]());
     const context: ServeContext = {
       ...{ folder, shelf, database, onNotice, now },
-      hooks: { headers: [], completion: [], usage: [], forget: [] },
+      hooks: { headers: [], completion: [], usage: [], settle: [], forget: [] },
       openPaths: new Set(),
       keepDays: settings.keepDays,
       store: settings.store,

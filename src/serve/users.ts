@@ -6,6 +6,7 @@ import { type Env, requires, type ServeContext } from './context.ts';
 export const userRoutes = ({ database, hooks }: ServeContext): Hono<Env> =>
   new Hono<Env>().delete('/users/:user/data', requires('admin'), async (c) => {
     const user = c.req.param('user');
+    for (const settle of hooks.settle) await settle();
     const { numDeletedRows } = await database.deleteFrom('completions').where('user', '=', user).executeTakeFirst();
     const deleted: Record<string, number> = { completions: Number(numDeletedRows) };
     for (const forget of hooks.forget) Object.assign(deleted, await forget(user));

@@ -13,30 +13,45 @@ export async function recordCompletion(
   record: CompletionRecord,
   expires: boolean = !record.stored,
 ): Promise<void> {
-  const { id, kind, model, version, created, user = null, key = null, stored } = record;
   if (!expires || context.keepDays > 0) {
     await context.database
       .insertInto('completions')
-      .values({
-        ...{ id, kind, model, version, created, user, key },
-        expires: expires ? created + context.keepDays * DAY : null,
-        metadataJson: JSON.stringify(record.metadata),
-        messagesJson: JSON.stringify(record.messages),
-        requestJson: JSON.stringify(record.request),
-        choicesJson: JSON.stringify(record.choices),
-        usageJson: JSON.stringify(record.usage),
-        stored: Number(stored),
-      })
+      .values(rowOf(context, record, expires))
       .execute();
   }
   for (const hook of context.hooks.completion) await hook(record);
 }
 
+/** Stores completions that nobody asked to store, in one statement, and tells the other parts. */
+export async function recordCompletions(context: ServeContext, records: readonly CompletionRecord[]): Promise<void> {
+  if (records.length === 0) return;
+  if (context.keepDays > 0) {
+    const rows = records.map((record) => rowOf(context, record, true));
+    await context.database.insertInto('completions').values(rows).execute();
+  }
+  for (const record of records) for (const hook of context.hooks.completion) await hook(record);
+}
+
+function rowOf({ keepDays }: ServeContext, record: CompletionRecord, expires: boolean) {
+  const { id, kind, model, version, created, user = null, key = null, stored } = record;
+  return {
+    ...{ id, kind, model, version, created, user, key },
+    expires: expires ? created + keepDays * DAY : null,
+    metadataJson: JSON.stringify(record.metadata),
+    messagesJson: JSON.stringify(record.messages),
+    requestJson: JSON.stringify(record.request),
+    choicesJson: JSON.stringify(record.choices),
+    usageJson: JSON.stringify(record.usage),
+    stored: Number(stored),
+  };
+}
+
 /** A completion that is kept; undefined if there is none, or it has expired. */
 export async function findCompletion(
-  { database, now }: Pick<ServeContext, 'database' | 'now'>,
+  { database, now, hooks }: Pick<ServeContext, 'database' | 'now'> & Partial<Pick<ServeContext, 'hooks'>>,
   id: string,
 ): Promise<CompletionRecord | undefined> {
+  for (const settle of hooks?.settle ?? []) await settle(id);
   const row = await database
     .selectFrom('completions')
     .selectAll()

@@ -73,7 +73,8 @@ export interface FeedbackBook {
 }
 
 /** What the book needs of the server. */
-export type BookContext = Pick<ServeContext, 'folder' | 'database' | 'now' | 'defer'>;
+export type BookContext = Pick<ServeContext, 'folder' | 'database' | 'now' | 'defer'> &
+  Partial<Pick<ServeContext, 'hooks'>>;
 
 /** Opens the book. `store` is the address of the store of feedback; by default a file in the server's folder. */
 export async function openBook(

@@ -4,15 +4,16 @@
  * caller's Authorization header is never recorded; the provider's key comes from the environment.
  */
 import { randomUUID } from 'node:crypto';
+import { setImmediate as immediate } from 'node:timers/promises';
 import { type Handler, Hono } from 'hono';
 import { z } from 'zod';
 import { HeedError, messageOf } from '../../error.ts';
 import type { ChatMessage } from '../../lm/chat-template.ts';
-import { recordCompletion } from '../completions/record.ts';
 import { type Env, requestOf, requires, type ServeContext } from '../context.ts';
 import { ApiError } from '../errors.ts';
+import { createRecorder } from './recorder.ts';
 import { type RedactionRule, redacted } from './redact.ts';
-import { createAssembly, createEventReader } from './stream.ts';
+import { createAssembly, eventsIn } from './stream.ts';
 
 /** Where requests go on to, and what is recorded. */
 export interface ProxyOptions {
@@ -33,15 +34,15 @@ const RECORDED = ['/chat/completions', '/completions'];
 const PASSED = /^(accept|content-type|user-agent|openai-.+|x-stainless-.+|idempotency-key)$/;
 const STAYING = /^(connection|keep-alive|transfer-encoding|content-encoding|content-length|set-cookie)$/;
 
+/** What a request needs to go on. */
 const requestSchema = z.looseObject({
   model: z.string(),
-  messages: z.array(z.looseObject({ role: z.string() })).optional(),
-  prompt: z.unknown().optional(),
-  metadata: z.record(z.string(), z.string()).nullish(),
-  user: z.string().nullish(),
-  safety_identifier: z.string().nullish(),
-  stream: z.boolean().nullish(),
+  metadata: z.record(z.string(), z.string()).nullish().catch(undefined),
+  user: z.string().nullish().catch(undefined),
+  safety_identifier: z.string().nullish().catch(undefined),
 });
+/** What of it is recorded as messages; anything else is one text. */
+const messagesSchema = z.array(z.looseObject({ role: z.string() }));
 
 /** The base URL of a provider. @throws HeedError unless it is an address of http without a password. */
 export function upstreamUrl(text: string): string {
@@ -59,16 +60,8 @@ export function upstreamUrl(text: string): string {
 
 /** The routes below /v1 that go on to the provider: those of models that this server has not. */
 export function proxyRoutes(context: ServeContext, { upstream, upstreamKey, rules }: ProxyOptions): Hono<Env> {
-  const { shelf, onNotice, now } = context;
-  const underWay = new Set<Promise<void>>();
-  context.defer(async () => void (await Promise.all(underWay)));
-  /** Records without holding up the response. */
-  const later = (work: Promise<void>) => {
-    const noted = work
-      .catch((error: unknown) => onNotice(`recording: ${messageOf(error)}`))
-      .finally(() => underWay.delete(noted));
-    underWay.add(noted);
-  };
+  const { shelf, now } = context;
+  const recorder = createRecorder(context);
 
   const forward: Handler<Env> = async (c, next) => {
     const path = c.req.path.replace(/^\/v1/, '');
@@ -99,66 +92,73 @@ export function proxyRoutes(context: ServeContext, { upstream, upstreamKey, rule
     if (!request || !RECORDED.includes(path) || context.keepDays === 0)
       return new Response(response.body, { status, headers: back });
 
-    const { messages, prompt, metadata, model, ...rest } = request;
+    const { metadata, model, ...asked } = request;
     const session = c.req.header('heed-session') ?? metadata?.session;
     const user = request.safety_identifier ?? request.user ?? caller ?? undefined;
-    const record = async (assembly: ReturnType<typeof createAssembly>, id: string) => {
-      const { choices, usage, model: version = model } = assembly.result();
-      if (usage) for (const hook of context.hooks.usage) await hook(key, usage);
-      const asked = messages ?? [
-        { role: 'user', content: typeof prompt === 'string' ? prompt : JSON.stringify(prompt) },
-      ];
-      await recordCompletion(context, {
-        ...{ id, model, version, created: began, user, key, stored: false },
-        kind: path === '/completions' ? 'text' : 'chat',
-        metadata: {
-          ...redacted(metadata ?? {}, rules),
-          ...(session !== undefined && { session }),
-          ...{ status: String(status), milliseconds: String(now() - began) },
-        },
-        messages: redacted(asked, rules) as ChatMessage[],
-        request: redacted(rest, rules),
-        choices: redacted(choices, rules),
-        usage: usage ?? { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 },
+    /** Leaves it to the recorder what to make of a response. */
+    const record = (id: string, pieces: Iterable<unknown>) => {
+      const milliseconds = now() - began;
+      recorder.add(id, async () => {
+        const assembly = createAssembly();
+        let count = 0;
+        for (const json of pieces) {
+          assembly.add(json);
+          // others get their turn while a long stream is read
+          if (++count % PIECES === 0) await immediate();
+        }
+        const { choices, usage, model: version = model } = assembly.result();
+        if (usage) for (const hook of context.hooks.usage) await hook(key, usage);
+        const { messages, prompt, ...rest } = asked;
+        const said = messagesSchema.safeParse(messages).data ?? [
+          { role: 'user', content: typeof prompt === 'string' ? prompt : JSON.stringify(prompt ?? messages) },
+        ];
+        return {
+          ...{ id, model, version, created: began, user, key, stored: false },
+          kind: path === '/completions' ? 'text' : 'chat',
+          metadata: {
+            ...redacted(metadata ?? {}, rules),
+            ...(session !== undefined && { session }),
+            ...{ status: String(status), milliseconds: String(milliseconds) },
+          },
+          messages: redacted(said, rules) as ChatMessage[],
+          request: redacted(rest, rules),
+          choices: redacted(choices, rules),
+          usage: usage ?? { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 },
+        };
       });
     };
-    const start = (id: string) => ({ id, model, version: model, user, key });
     const hooked = (id: string) => {
+      const start = { id, model, version: model, user, key };
       for (const hook of context.hooks.headers) {
-        for (const [name, value] of Object.entries(hook(start(id)))) back.set(name, value);
+        for (const [name, value] of Object.entries(hook(start))) back.set(name, value);
       }
     };
-    const assembly = createAssembly();
     if (!/text\/event-stream/.test(response.headers.get('content-type') ?? '') || !response.body) {
       const bytes = await response.arrayBuffer();
-      assembly.add(jsonOf(bytes));
-      const { id } = assembly.result();
-      if (id !== undefined) hooked(id);
-      later(record(assembly, id ?? `failed-${randomUUID()}`));
+      const json = jsonOf(bytes);
+      const { id } = (json ?? {}) as { id?: unknown };
+      if (typeof id === 'string') hooked(id);
+      record(typeof id === 'string' ? id : `failed-${randomUUID()}`, [json]);
       return new Response(bytes, { status, headers: back });
     }
-    const events = createEventReader((json) => assembly.add(json));
-    const decoder = new TextDecoder();
     const reader = response.body.getReader();
     // the first event tells the id, which the token in the headers is for; the caller has nothing to read before it
     const first = await reader.read();
-    const see = ({ value }: { value?: Uint8Array }) => value && events.write(decoder.decode(value, { stream: true }));
-    see(first);
-    const id = assembly.result().id ?? `stream-${randomUUID()}`;
+    const id = firstId(first.value) ?? `stream-${randomUUID()}`;
     hooked(id);
+    const seen: Uint8Array[] = first.value ? [first.value] : [];
     let pending: typeof first | undefined = first;
     let ended = false;
     const end = () => {
       if (ended) return;
       ended = true;
-      events.end();
-      later(record(assembly, id));
+      record(id, eventsIn(seen));
     };
     const stream = new ReadableStream<Uint8Array>({
       async pull(controller) {
         try {
           const piece = pending ?? (await reader.read());
-          if (piece !== pending) see(piece);
+          if (piece !== pending && piece.value) seen.push(piece.value);
           pending = undefined;
           if (!piece.done) return controller.enqueue(piece.value);
           end();
@@ -180,6 +180,18 @@ export function proxyRoutes(context: ServeContext, { upstream, upstreamKey, rule
   for (const path of POSTS) app.post(path, requires('chat'), forward);
   for (const path of ['/models', '/models/:model{.+}']) app.get(path, requires('chat'), forward);
   return app;
+}
+
+/** Pieces of a stream that are put together at a time. */
+const PIECES = 64;
+
+/** The id that the first piece of a stream names. */
+function firstId(bytes: Uint8Array | undefined): string | undefined {
+  for (const json of eventsIn(bytes ? [bytes] : [])) {
+    const { id } = (json ?? {}) as { id?: unknown };
+    return typeof id === 'string' ? id : undefined;
+  }
+  return undefined;
 }
 
 const reasonOf = (error: unknown): string => messageOf((error as { cause?: unknown }).cause ?? error);

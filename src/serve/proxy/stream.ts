@@ -89,30 +89,27 @@ export function createAssembly(): { add(json: unknown): void; result(): Upstream
   };
 }
 
-/** Reads server-sent events piece by piece, and hands on the JSON of each. */
-export function createEventReader(onJson: (json: unknown) => void): { write(text: string): void; end(): void } {
+/** The JSON of each server-sent event in the pieces of a stream. What is not JSON, such as an event that was cut off, is left out. */
+export function* eventsIn(pieces: Iterable<Uint8Array>): Generator<unknown> {
+  const decoder = new TextDecoder();
   let rest = '';
-  const take = (event: string) => {
-    const data = event
-      .split(/\r\n|\r|\n/)
-      .flatMap((line) => (line.startsWith('data:') ? [line.slice(5).replace(/^ /, '')] : []))
-      .join('\n');
-    if (data === '' || data === '[DONE]') return;
-    try {
-      onJson(JSON.parse(data));
-    } catch (error) {
-      if (!(error instanceof SyntaxError)) throw error;
-    }
-  };
-  return {
-    write(text) {
-      const events = (rest + text).split(/\r\n\r\n|\n\n|\r\r/);
-      rest = events.pop()!;
-      for (const event of events) take(event);
-    },
-    end() {
-      take(rest);
-      rest = '';
-    },
-  };
+  for (const piece of pieces) {
+    const events = (rest + decoder.decode(piece, { stream: true })).split(/\r\n\r\n|\n\n|\r\r/);
+    rest = events.pop()!;
+    for (const event of events) yield* jsonIn(event);
+  }
+  yield* jsonIn(rest);
+}
+
+function* jsonIn(event: string): Generator<unknown> {
+  const data = event
+    .split(/\r\n|\r|\n/)
+    .flatMap((line) => (line.startsWith('data:') ? [line.slice(5).replace(/^ /, '')] : []))
+    .join('\n');
+  if (data === '' || data === '[DONE]') return;
+  try {
+    yield JSON.parse(data);
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+  }
 }
