@@ -25,7 +25,10 @@ export function chatRoutes(context: ServeContext): Hono<Env> {
     const draft = await draftChat(context, request, caller);
     for (const [name, value] of Object.entries(draft.headers)) c.header(name, value);
     const signal = requestSignal(context, c.req.raw.signal);
-    if (!request.stream) return c.json(chatCompletionOf(await finishChat(context, request, draft, signal)));
+    if (!request.stream) {
+      const record = await finishChat(context, request, draft, signal);
+      return c.json({ ...chatCompletionOf(record), ...draft.fields });
+    }
     return eventStream(c, context, (send) => streamChat(context, request, draft, signal, send));
   });
 }
@@ -198,9 +201,14 @@ async function streamChat(
       ...{ id: start.id, object: 'chat.completion.chunk', created, model: start.model },
       ...{ system_fingerprint: start.version, choices, ...more },
     });
-  const chunk = (index: number, delta: object, more: object = {}) =>
-    sendChunk([{ index, delta, logprobs: null, finish_reason: null, ...more }], usage ? { usage: null } : {});
-  for (let index = 0; index < choices; index++) chunk(index, { role: 'assistant', content: '', refusal: null });
+  const chunk = (index: number, delta: object, more: object = {}, fields: object = {}) =>
+    sendChunk([{ index, delta, logprobs: null, finish_reason: null, ...more }], {
+      ...(usage && { usage: null }),
+      ...fields,
+    });
+  for (let index = 0; index < choices; index++) {
+    chunk(index, { role: 'assistant', content: '', refusal: null }, {}, index === 0 ? draft.fields : {});
+  }
   const isWhole = draft.tools.length > 0;
   const record = await finishChat(context, request, draft, signal, (index, token) => {
     if (isWhole || (token.text === '' && !request.logprobs)) return;

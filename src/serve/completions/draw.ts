@@ -20,6 +20,8 @@ export interface Draft extends Disposable {
   prompts: number[][];
   /** Headers of the response. */
   headers: Record<string, string>;
+  /** The same as fields of its body, such as `heed_feedback_token`: not every client shows headers. */
+  fields: Record<string, string>;
   /** Options of a choice. */
   options(index: number): SubmitOptions;
   /** Number of choices. */
@@ -72,10 +74,11 @@ export function draftOf(
   const { version } = served;
   const id = `${prefix}${randomUUID().replaceAll('-', '')}`;
   const start = { id, model: request.model, version, user: caller.user, key: caller.key };
+  const headers: Record<string, string> = Object.assign({}, ...context.hooks.headers.map((hook) => hook(start)));
   const seed = Math.abs(request.seed ?? randomInt(2 ** 32));
   return {
-    ...{ start, served, prompts, choices },
-    headers: Object.assign({}, ...context.hooks.headers.map((hook) => hook(start))),
+    ...{ start, served, prompts, choices, headers },
+    fields: Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.replaceAll('-', '_'), value])),
     options: (index) => ({
       ...{ seed, index, ends, tokenizer, topLogprobs },
       temperature: request.temperature,

@@ -82,13 +82,16 @@ export function textRoutes(context: ServeContext): Hono<Env> {
         ...{ index, text: echoOf(index) + completion.text, logprobs: logprobsOf(index) },
         finish_reason: finishReasonOf(completion),
       }));
-      return c.json(body(all, { usage }));
+      return c.json(body(all, { usage, ...draft.fields }));
     }
     return eventStream(c, context, async (send) => {
+      let isFirst = true;
       const { usage } = await finish((index, token) => {
         const text = (tokens[index].length === 1 ? echoOf(index) : '') + token.text;
         const finish_reason = token.completion ? finishReasonOf(token.completion) : null;
-        send(body([{ index, text, logprobs: logprobsOf(index, tokens[index].length - 1), finish_reason }]));
+        const logprobs = logprobsOf(index, tokens[index].length - 1);
+        send(body([{ index, text, logprobs, finish_reason }], isFirst ? draft.fields : {}));
+        isFirst = false;
       });
       if (request.stream_options?.include_usage) send(body([], { usage }));
     });

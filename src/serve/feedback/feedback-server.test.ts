@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import OpenAI from 'openai';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { findProject } from '../../feedback/project.ts';
 import { countedJudgments } from '../../feedback/quality/quality.ts';
@@ -61,6 +62,34 @@ it('counts what a user says twice once, and takes the latest', async () => {
   }
 });
 
+it('puts the token into bodies too, for clients that show no headers', async () => {
+  const client = new OpenAI({ baseURL: server.url, apiKey: 'none', maxRetries: 0 });
+  const { chat, completions, responses } = client;
+  const messages = [{ role: 'user' as const, content: 'Hello' }];
+  const asked = { model: 'tiny', messages, max_completion_tokens: 2 };
+  const text = { model: 'tiny', prompt: 'Hello', max_tokens: 2 };
+  const input = { model: 'tiny', input: 'Hello', max_output_tokens: 2 };
+  const streams = [
+    await chat.completions.create({ ...asked, stream: true }),
+    await completions.create({ ...text, stream: true }),
+    await responses.create({ ...input, stream: true }),
+  ];
+  const bodies: object[] = [
+    ...[await chat.completions.create(asked), await completions.create(text), await responses.create(input)],
+    ...(await Promise.all(
+      streams.map(async (stream) => {
+        const events: object[] = [];
+        for await (const event of stream) events.push('response' in event ? event.response : event);
+        return events[0];
+      }),
+    )),
+  ];
+  for (const body of bodies) {
+    const { id, heed_feedback_token: token } = body as { id: string; heed_feedback_token: string };
+    expect(await say({ completion_id: id, rating: 'good' }, token)).toMatchObject({ status: 200, recorded: 1 });
+  }
+});
+
 it('gives a token that can do nothing but give feedback on its own completion', async () => {
   const [own, other, strange] = [await complete('bob', 2), await complete('bob', 3), await complete('eve', 4)];
   expect(await say({ completion_id: own.id, signal: 'copied' }, own.token)).toMatchObject({ status: 200 });
@@ -96,7 +125,7 @@ it('refuses what is about no completion, and too much of one user', async () => 
   const [one, two] = [await complete('dan', 5), await complete('dan', 5, 'Something else')];
   expect(await say({ completion_id: one.id, versus: two.id, choice: one.id })).toMatchObject({ status: 400 });
   const statuses = await Promise.all(
-    Array.from({ length: 70 }, (_, i) => say({ completion_id: one.id, edit_distance: i / 100 }, one.token)),
+    Array.from({ length: 120 }, (_, i) => say({ completion_id: one.id, edit_distance: i / 200 }, one.token)),
   );
   expect(statuses.at(-1)!.status).toBe(429);
 });

@@ -126,7 +126,7 @@ export function responseRoutes(context: ServeContext): Hono<Env> {
       const options = { extra: { response: parameters }, expires: request.store !== true };
       const finish = (onToken?: Parameters<typeof finishChat>[4]) =>
         finishChat(context, { ...chat, store }, draft, signal, onToken, options);
-      if (!stream) return c.json(responseOf(await finish()));
+      if (!stream) return c.json({ ...responseOf(await finish()), ...draft.fields });
       const { id, model } = draft.start;
       const begin: ResponseState = { id, model, metadata, parameters, status: 'in_progress', output: [] };
       const { tokenizer } = draft.served.model;
@@ -138,6 +138,7 @@ export function responseRoutes(context: ServeContext): Hono<Env> {
           streamResponse(
             {
               begin,
+              fields: draft.fields,
               isWhole: draft.tools.length > 0,
               logprobOf: chat.logprobs ? (token) => tokenLogprob(tokenizer, token) : undefined,
               send: ({ type, ...event }) => send({ type, sequence_number: number++, ...event }),

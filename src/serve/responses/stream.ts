@@ -9,6 +9,8 @@ import { type ResponseState, responseBody, responseOf } from './response.ts';
 export interface ResponseStreamOptions {
   /** The response at its beginning. */
   begin: ResponseState;
+  /** Further fields of the response. */
+  fields: Readonly<Record<string, string>>;
   /** Whether text may turn out to be a call: then it is sent when the response has ended. */
   isWhole: boolean;
   /** A token with its log-probability, if the client asked for them. */
@@ -19,7 +21,7 @@ export interface ResponseStreamOptions {
 
 /** Sends the events of a response while `write` writes it. */
 export async function streamResponse(
-  { begin, isWhole, logprobOf, send }: ResponseStreamOptions,
+  { begin, fields, isWhole, logprobOf, send }: ResponseStreamOptions,
   write: (onToken: (token: QueuedToken) => void) => Promise<CompletionRecord>,
 ): Promise<void> {
   const event = (type: string, more: object) => send({ type, ...more });
@@ -51,7 +53,7 @@ export async function streamResponse(
     event('response.output_item.done', { output_index: index, item });
   };
 
-  const response = responseBody(begin);
+  const response = { ...responseBody(begin), ...fields };
   event('response.created', { response });
   event('response.in_progress', { response });
   if (!isWhole) openText(0);
@@ -75,6 +77,6 @@ export async function streamResponse(
     }
     close(index, item);
   }
-  const ended = responseOf(record);
+  const ended = { ...responseOf(record), ...fields };
   event(`response.${ended.status}`, { response: ended });
 }
