@@ -103,7 +103,8 @@ export async function modelFolder(nameOrFolder: string, options: PullOptions = {
   return fileURLToPath(new URL(`../../models/${embeddedModel}`, import.meta.url));
 }
 
-const isAdapter = (folder: string) =>
+/** Whether a folder holds a LoRA adapter (PEFT) instead of a whole model. */
+export const isAdapter = (folder: string): boolean =>
   existsSync(join(folder, 'adapter_config.json')) && !existsSync(join(folder, 'config.json'));
 
 /**

@@ -27,6 +27,10 @@ export const serveSchema = z.object({
     .positive()
     .default(8)
     .describe('GiB of weights to keep loaded; models that are not in use make room'),
+  shareWeights: z
+    .boolean()
+    .default(false)
+    .describe('LoRA models of one base share its weights: less memory, slower completions'),
   cacheMemory: z.number().positive().default(2).describe('GiB for keys and values of a model'),
   prefixMemory: z.number().min(0).default(0.25).describe('GiB for keys and values of earlier prompts; 0: none'),
   drain: z.number().min(0).default(30).describe('seconds that running completions get to end when the server closes'),

@@ -115,7 +115,7 @@ export async function serve(input: ServeInput = {}): Promise<Server> {
     const now = () => Date.now();
     const { upstream, sources } = sourcesOf({ model, models, upstream: settings.upstream });
     const shelf = await createShelf(database, sources, {
-      ...{ now, onNotice, memory: settings.modelMemory * GIB },
+      ...{ now, onNotice, memory: settings.modelMemory * GIB, shareWeights: settings.shareWeights },
       queue: {
         batch: settings.batch,
         cacheBytes: settings.cacheMemory * GIB,

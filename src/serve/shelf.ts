@@ -1,17 +1,22 @@
 /** The models that the server has, by name. They are loaded when they are first asked for. */
+import { realpathSync } from 'node:fs';
 import type { Kysely } from 'kysely';
 import { Disposables } from '../disposables.ts';
-import { HeedError } from '../error.ts';
+import { HeedError, messageOf } from '../error.ts';
 import { templatedModel } from '../lm/built-in-templates.ts';
 import { createGenerationQueue, type GenerationQueue, type QueueOptions } from '../lm/generation-queue.ts';
-import { loadModel, type ModelData } from '../lm/model.ts';
+import { loadModel, type ModelData, modelFolder } from '../lm/model.ts';
 import type { ServeDatabase } from './database.ts';
 import { ApiError } from './errors.ts';
+import { adapterOf, openAdapted } from './shared-weights.ts';
 import type { ModelRow } from './shelf-table.ts';
 
 /** What serving needs of a loaded model. */
 export type LoadedModel = Pick<ModelData, 'config' | 'parameters' | 'tokenizer' | 'ends'> &
-  Partial<Pick<ModelData, 'architecture' | 'folder'>>;
+  Partial<Pick<ModelData, 'architecture' | 'folder'>> & {
+    /** Whether `parameters` are those of its base model, without its adapter. */
+    isShared?: boolean;
+  };
 
 /** A model on the shelf. */
 export interface ShelfModel extends ModelRow {
@@ -52,9 +57,9 @@ export interface Shelf {
    */
   route(name: string, user?: string): Promise<ServedModel>;
   /**
-   * The model of that name itself, loaded, whatever `redirect` says.
+   * The model of that name itself, loaded, whatever `redirect` says. Its weights are its own.
    *
-   * @throws ApiError 404 if there is no such model.
+   * @throws ApiError 404 if there is no such model, 400 if it shares the weights of its base model.
    */
   open(name: string): Promise<ServedModel>;
   /** The models in memory. */
@@ -74,6 +79,8 @@ export interface ShelfOptions {
   queue: QueueOptions;
   /** Bytes of weights to keep loaded, if the models in use need no more. */
   memory: number;
+  /** Whether models with a LoRA adapter share the weights of their base, if that is on the shelf. */
+  shareWeights?: boolean;
   now(): number;
   onNotice(text: string): void;
 }
@@ -93,7 +100,7 @@ interface Loaded {
 export async function createShelf(
   database: Kysely<ServeDatabase>,
   sources: readonly ModelSource[],
-  { queue: queueOptions, memory, now, onNotice }: ShelfOptions,
+  { queue: queueOptions, memory, shareWeights = false, now, onNotice }: ShelfOptions,
 ): Promise<Shelf> {
   const models = new Map<string, ShelfModel & { source: string | LoadedModel }>();
   /** The most recently used last. */
@@ -114,7 +121,40 @@ export async function createShelf(
       code: 'model_not_found',
     });
   };
-  const load = async (source: string | LoadedModel): Promise<Loaded> => {
+  const release = (loaded: Loaded) => {
+    loaded.uses -= 1;
+    if (loaded.uses === 0 && loaded.leaving) loaded.own[Symbol.dispose]();
+  };
+  /** A model over the weights of its base; undefined if it has no adapter, or its base is not on the shelf. */
+  const loadShared = async (name: string, source: string): Promise<Loaded | undefined> => {
+    const place = await adapterOf(source);
+    if (!place) return undefined;
+    for (const other of [...models.values()]) {
+      if (other.name === name || typeof other.source !== 'string') continue;
+      const folder = await modelFolder(other.source).catch(() => undefined);
+      if (folder === undefined || realpathSync(folder) !== place.base) continue;
+      const base = await loadedOf(other.name);
+      const own = new Disposables();
+      own.defer(() => release(base));
+      try {
+        // a base that is itself an adapter's would have to be merged
+        if (base.model.isShared) throw new HeedError(`"${other.name}" shares weights itself.`);
+        const folder = await modelFolder(source);
+        const opened = openAdapted(base.model, { folder, adapter: place.adapter }, queueOptions, own);
+        return { ...opened, model: templatedModel(opened.model, undefined, onNotice), own, uses: 0, leaving: false };
+      } catch (error) {
+        own[Symbol.dispose]();
+        onNotice(`"${name}" does not share the weights of "${other.name}": ${messageOf(error)}`);
+        return undefined;
+      }
+    }
+    return undefined;
+  };
+  const load = async (name: string, source: string | LoadedModel): Promise<Loaded> => {
+    if (shareWeights && typeof source === 'string') {
+      const shared = await loadShared(name, source);
+      if (shared) return shared;
+    }
     const own = new Disposables();
     const isOwn = typeof source === 'string';
     try {
@@ -148,7 +188,7 @@ export async function createShelf(
   const loadedOf = async (name: string): Promise<Loaded> => {
     let pending = loading.get(name);
     if (!pending) {
-      pending = load(found(name).source);
+      pending = load(name, found(name).source);
       loading.set(name, pending);
       pending.catch(() => loading.delete(name));
     }
@@ -175,8 +215,7 @@ export async function createShelf(
       [Symbol.dispose]() {
         if (!inUse) return;
         inUse = false;
-        loaded.uses -= 1;
-        if (loaded.uses === 0 && loaded.leaving) loaded.own[Symbol.dispose]();
+        release(loaded);
       },
     };
   }
@@ -204,7 +243,18 @@ export async function createShelf(
       unload(name);
     },
     route: async (name, user) => openAs(found(name).name, choose(name, user)),
-    open: async (name) => openAs(found(name).name, name),
+    async open(name) {
+      const served = await openAs(found(name).name, name);
+      if (!served.model.isShared) return served;
+      served[Symbol.dispose]();
+      throw new ApiError(
+        400,
+        `"${name}" shares the weights of its base model. Start the server without --shareWeights.`,
+        {
+          param: 'model',
+        },
+      );
+    },
     redirect(by) {
       choose = by;
     },
