@@ -56,6 +56,10 @@ export const serveSchema = z.object({
     .optional()
     .describe('base URL of a provider that has all other models: requests go on to it, and are recorded'),
   upstreamKey: z.string().default('OPENAI_API_KEY').describe("environment variable with the provider's key"),
+  upstreamAdapters: z
+    .boolean()
+    .default(false)
+    .describe('the provider, a vLLM server on the same files, loads LoRA adapters of models here and answers for them'),
   redact: z
     .string()
     .optional()

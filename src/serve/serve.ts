@@ -142,7 +142,12 @@ export async function serve(input: ServeInput = {}): Promise<Server> {
       defer: (end) => void ends.push(end),
     };
     const proxy =
-      upstream === undefined ? undefined : { upstream, upstreamKey: settings.upstreamKey, rules: readRules(redact) };
+      upstream === undefined
+        ? undefined
+        : {
+            ...{ upstream, upstreamKey: settings.upstreamKey, upstreamAdapters: settings.upstreamAdapters },
+            rules: readRules(redact),
+          };
     const book = await openBook(context, settings.feedback);
     let learner: Learner | undefined;
     const feedback = feedbackRoutes(context, book, () => learner);

@@ -11,6 +11,7 @@ import { HeedError, messageOf } from '../../error.ts';
 import type { ChatMessage } from '../../lm/chat-template.ts';
 import { type Env, requestOf, requires, type ServeContext } from '../context.ts';
 import { ApiError } from '../errors.ts';
+import { createUpstreamAdapters } from './adapters.ts';
 import { createRecorder } from './recorder.ts';
 import { type RedactionRule, redacted } from './redact.ts';
 import { createAssembly, eventsIn } from './stream.ts';
@@ -21,6 +22,8 @@ export interface ProxyOptions {
   upstream: string;
   /** Environment variable with the provider's key. */
   upstreamKey: string;
+  /** Whether the provider loads LoRA adapters of models of this server, and answers for them. */
+  upstreamAdapters: boolean;
   /** What is taken out of texts before they are recorded. */
   rules: readonly RedactionRule[];
 }
@@ -59,16 +62,24 @@ export function upstreamUrl(text: string): string {
 }
 
 /** The routes below /v1 that go on to the provider: those of models that this server has not. */
-export function proxyRoutes(context: ServeContext, { upstream, upstreamKey, rules }: ProxyOptions): Hono<Env> {
+export function proxyRoutes(
+  context: ServeContext,
+  { upstream, upstreamKey, upstreamAdapters, rules }: ProxyOptions,
+): Hono<Env> {
   const { shelf, now } = context;
   const recorder = createRecorder(context);
+  const adapters = upstreamAdapters
+    ? createUpstreamAdapters(context, upstream, () => process.env[upstreamKey])
+    : undefined;
 
   const forward: Handler<Env> = async (c, next) => {
     const path = c.req.path.replace(/^\/v1/, '');
     const { key, user: caller } = requestOf(c);
     const body = c.req.method === 'GET' ? undefined : await c.req.arrayBuffer();
     const request = body && readRequest(body);
-    if (request ? shelf.get(request.model) : shelf.list().length > 0) return next();
+    if (request ? shelf.get(request.model) : shelf.list().length > 0) {
+      if (!request || !(await adapters?.serves(request.model))) return next();
+    }
     const headers = new Headers({ 'accept-encoding': 'identity' });
     for (const [name, value] of Object.entries(c.req.header())) if (PASSED.test(name)) headers.set(name, value);
     const own = process.env[upstreamKey];
@@ -89,6 +100,7 @@ export function proxyRoutes(context: ServeContext, { upstream, upstreamKey, rule
     const back = new Headers();
     for (const [name, value] of response.headers) if (!STAYING.test(name)) back.set(name, value);
     const { status } = response;
+    if (status === 404 && request) adapters?.forget(request.model);
     if (!request || !RECORDED.includes(path) || context.keepDays === 0)
       return new Response(response.body, { status, headers: back });
 
