@@ -1,5 +1,5 @@
 /** heed serve: models behind OpenAI's API, with files, fine-tuning and feedback. */
-export type { CompletionChoice, CompletionRecord, Usage } from './completions/table.ts';
+export type { CompletionChoice, CompletionKind, CompletionRecord, Usage } from './completions/table.ts';
 export type { Caller, CompletionStart, Hooks, Limits, Scope, ServeContext } from './context.ts';
 export { ApiError, type ApiErrorOptions } from './errors.ts';
 export type { JobOptions } from './fine-tuning/jobs.ts';
