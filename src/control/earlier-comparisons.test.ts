@@ -6,11 +6,13 @@ import { expectResumable, finish, tensorsOf } from '../../test/support/learners.
 import { releasedAfterwards } from '../../test/support/released.ts';
 import { cartPole, makeEnvironment, sourceOf } from '../env/index.ts';
 import { createRun, openRun } from '../run/index.ts';
+import { clipOf } from './behaviors/judge.ts';
 import { earlierComparisons } from './earlier-comparisons.ts';
 import { createLearner, learnFromPreferences, openLearner } from './learn.ts';
 import type { Learner } from './learner.ts';
 import type { LearnSettings } from './options.ts';
 import type { FitComparison } from './reward/fit.ts';
+import type { ClipComparison } from './teacher-input.ts';
 import { trainFromPreferences } from './train.ts';
 
 const keep = releasedAfterwards();
@@ -118,10 +120,33 @@ describe('comparisons of an earlier run', () => {
     const wide = sourceOf(() => makeEnvironment('Acrobot-v1'));
     const task = { env: 'CartPole-v1', judge: undefined, segment: { window: 10 } } as never;
     expect(() => earlierComparisons([first], task, wide, () => {})).toThrow(
-      /has 4 numbers of observations a step: expected 6/,
+      /has 4 numbers of observations a step: expected 6, as CartPole-v1 has/,
     );
-    expect(() => earlierComparisons(comparisons, task, wide, () => {})).toThrow('comparison 0 has 4 numbers');
+    expect(() => earlierComparisons(comparisons, task, wide, () => {})).toThrow('comparisons: number 0 has 4 numbers');
     await expect(openLearner({ ...tiny, comparisons: [join(folder, 'none')] })).rejects.toThrow('none');
+  });
+
+  it('may be pairs of clips that a program has, such as a demonstration and an attempt', () => {
+    const task = { env: 'CartPole-v1', judge: undefined, segment: { window: 10 } } as never;
+    const read = (comparison: ClipComparison) => earlierComparisons([comparison], task, sourceOf(cartPole), () => {});
+    const [[first, second]] = comparisons.map(({ segments }) => segments.map(clipOf));
+    const [{ segments }] = comparisons;
+    const unpaid = segments.map((one) => ({ ...one, rewards: new Float32Array(one.length) }));
+    expect(read({ first, second, preference: 'first' })).toEqual([{ segments: unpaid, choice: [1, 0] }]);
+    expect(read({ first, second, preference: 'equal' })).toEqual([{ segments: unpaid, choice: [0.5, 0.5] }]);
+    expect(read({ first, second, preference: 'incomparable' })).toEqual([]);
+    expect(() => read({ first, second: { ...second, steps: [] }, preference: 'first' })).toThrow(
+      'comparisons: number 0 has no steps in its second clip',
+    );
+    expect(() => read({ first, second, preference: 'left' as never })).toThrow('comparison 0');
+    const [step] = first.steps;
+    const broken = (more: object) => ({ ...first, steps: [{ ...step, ...more }] });
+    expect(() => read({ first: broken({ next: undefined }), second, preference: 'first' })).toThrow(
+      'has 0 numbers of nextObservations a step: expected 4',
+    );
+    expect(() => read({ first: broken({ action: [Number.NaN] }), second, preference: 'first' })).toThrow(
+      'has actions that are not finite numbers',
+    );
   });
 
   it('are refused of a run that has none', async () => {

@@ -1,6 +1,6 @@
 /**
- * Comparisons of earlier runs, from their checkpoints: a new run of the same task learns from them before it asks its
- * first query, and needs fewer labels of its own.
+ * Comparisons that a run begins with: those of earlier runs, from their checkpoints, and those that a program has. The
+ * run learns from them before its first query, and needs fewer labels of its own.
  */
 import type { EnvironmentSource } from '../env/batch/source.ts';
 import { sizeOf } from '../env/environment.ts';
@@ -9,32 +9,56 @@ import { HeedError } from '../error.ts';
 import { basename } from '../node.ts';
 import { controlSettings } from '../rl/load-policy.ts';
 import { readCheckpoint } from '../run/checkpoint.ts';
+import { segmentOf } from './behaviors/judge.ts';
 import type { LearnOptions } from './options.ts';
 import type { FitComparison } from './reward/fit.ts';
 import type { SegmentNumbers } from './segments.ts';
+import { type ClipComparison, choiceOf } from './teacher-input.ts';
 import { type SavedComparison, unpackComparisons } from './teaching/comparisons.ts';
 
 /** What the comparisons have to fit: the task, the longest segment, and the spaces of the environment. */
 type Task = Pick<LearnOptions, 'env' | 'judge' | 'segment'>;
 type Spaces = Pick<EnvironmentSource, 'observationSpace' | 'actionSpace'>;
 
+/** A comparison to begin with: the folder of a run for all of its, the `comparisons` of a result, or two clips. */
+export type ComparisonInput = string | FitComparison | ClipComparison;
+
 /**
- * The comparisons that a fit may learn from: those in `inputs`, and those of the runs that `inputs` names. `onNotice`
- * is called with how many a run has.
- * @throws HeedError if a run is of another task, its segments do not fit, or it has no comparisons yet.
+ * The comparisons that a fit may learn from. `onNotice` is called with how many a run has.
+ * @throws HeedError if a run is of another task, segments do not fit, or a run has no comparisons yet.
  */
 export function earlierComparisons(
-  inputs: readonly (string | FitComparison)[],
+  inputs: readonly ComparisonInput[],
   task: Task,
   spaces: Spaces,
   onNotice: (text: string) => void,
 ): FitComparison[] {
   return inputs.flatMap((input, i) => {
-    if (typeof input !== 'string') return checked([input], `comparison ${i}`, task, spaces);
-    const comparisons = comparisonsOfRun(input, task, spaces);
-    onNotice(`The reward also learns from the ${comparisons.length} comparisons of ${input}.`);
-    return comparisons;
+    if (typeof input === 'string') {
+      const comparisons = comparisonsOfRun(input, task, spaces);
+      onNotice(`The reward also learns from the ${comparisons.length} comparisons of ${input}.`);
+      return comparisons;
+    }
+    const comparison = 'segments' in input ? input : comparisonOfClips(input, i, spaces);
+    return comparison ? checked([comparison], `comparisons: number ${i}`, task, spaces) : [];
   });
+}
+
+function comparisonOfClips(
+  { first, second, preference }: ClipComparison,
+  i: number,
+  { observationSpace }: Spaces,
+): FitComparison | undefined {
+  for (const [name, clip] of Object.entries({ first, second })) {
+    if (clip?.steps?.length > 0) continue;
+    throw new HeedError(`comparisons: number ${i} has no steps in its ${name} clip`, {
+      hint: 'a clip is { steps: [{ observation, action, next }, …], terminated }',
+    });
+  }
+  const choice = choiceOf(preference, `of comparison ${i}`);
+  if (typeof choice === 'string') return undefined;
+  const image = observationSpace.shape !== undefined;
+  return { segments: [segmentOf(first, image), segmentOf(second, image)], choice };
 }
 
 function comparisonsOfRun(folder: string, task: Task, spaces: Spaces): readonly FitComparison[] {
@@ -80,14 +104,22 @@ function checked(
       { hint: `add --segment.window ${longest}` },
     );
   }
-  const widths = { observations: sizeOf(spaces.observationSpace), actions: sizeOf(spaces.actionSpace) };
-  for (const name of ['observations', 'actions'] as const) {
-    const other = all.map((one) => one[name].length / one.length).find((width) => width !== widths[name]);
-    if (other === undefined) continue;
-    throw new HeedError(
-      `${where} has ${other} numbers of ${name} a step: expected ${widths[name]}, as ${env} has now`,
-      { hint: 'leave it out: the environment has changed since' },
-    );
+  const { observationSpace, actionSpace } = spaces;
+  const size = sizeOf(observationSpace);
+  const widths = {
+    observations: size,
+    actions: sizeOf(actionSpace),
+    nextObservations: observationSpace.shape ? 0 : size,
+  };
+  for (const [name, width] of Object.entries(widths) as [keyof typeof widths, number][]) {
+    const other = all.map((one) => one[name].length / one.length).find((each) => each !== width);
+    if (other !== undefined) {
+      throw new HeedError(`${where} has ${other} numbers of ${name} a step: expected ${width}, as ${env} has`, {
+        hint: 'leave it out if the environment has changed since',
+      });
+    }
+    if (all.every((one) => one[name].every(Number.isFinite))) continue;
+    throw new HeedError(`${where} has ${name} that are not finite numbers`, { hint: 'leave that comparison out' });
   }
   return comparisons;
 }

@@ -23,7 +23,7 @@ import type { Diagnosis } from '../run/diagnosis.ts';
 import { createTraining, type Training } from '../run/training.ts';
 import { loadJudge } from './behaviors/load-judge.ts';
 import { type ControlReward, createControlReward } from './control-reward.ts';
-import { earlierComparisons } from './earlier-comparisons.ts';
+import { type ComparisonInput, earlierComparisons } from './earlier-comparisons.ts';
 import { createLearnRecord, type LearnMetrics } from './learn-record.ts';
 import { type Learner, type LearnStep, learnerOf } from './learner.ts';
 import { type LearnOptions, type LearnSettings, learnSchema } from './options.ts';
@@ -44,10 +44,10 @@ export interface LearnInput extends Omit<LearnSettings, 'env' | 'teacher' | 'jud
   /** What a synthetic teacher judges by instead of the true reward. */
   judge?: JudgeInput;
   /**
-   * Comparisons of earlier trainings for the same task, which the reward learns from too: folders of runs, or the
-   * `comparisons` of results. They are no labels.
+   * Comparisons of the same task that the reward learns from too: folders of runs, the `comparisons` of results, and
+   * pairs of clips. They are no labels.
    */
-  comparisons?: readonly (string | FitComparison)[];
+  comparisons?: readonly ComparisonInput[];
   /** Stops the training after the current step. */
   signal?: AbortSignal;
   /** Called with notices, such as that a short run needed other settings than its preset has. */
