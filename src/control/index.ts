@@ -15,6 +15,7 @@ export { type LoadPolicyOptions, loadPolicy } from '../rl/load-policy.ts';
 export type { Diagnosis, Finding, Training } from '../run/index.ts';
 export type { Clip, ClipStep, Judge } from './behaviors/judge.ts';
 export type { ControlReward } from './control-reward.ts';
+export type { ComparisonInput } from './earlier-comparisons.ts';
 export { type EvaluateRunOptions, evaluateRun, type ReturnFigures, type RunEvaluation } from './evaluate-run.ts';
 export { goalOf } from './goals.ts';
 export {
@@ -28,7 +29,7 @@ export type { LearnMetrics } from './learn-record.ts';
 export type { LearnStep } from './learner.ts';
 export { type LoadRewardOptions, loadReward } from './load-reward.ts';
 export { type Play, type PlayOptions, playOf } from './play.ts';
-export type { ClipPreference, ClipTeacher, JudgeInput, TeacherInput } from './teacher-input.ts';
+export type { ClipComparison, ClipPreference, ClipTeacher, JudgeInput, TeacherInput } from './teacher-input.ts';
 export { type WatchOptions, watchPage } from './watch.ts';
 
 // Runs in a folder: settings, learner, training and report.

@@ -23,24 +23,31 @@ import type { Diagnosis } from '../run/diagnosis.ts';
 import { createTraining, type Training } from '../run/training.ts';
 import { loadJudge } from './behaviors/load-judge.ts';
 import { type ControlReward, createControlReward } from './control-reward.ts';
+import { type ComparisonInput, earlierComparisons } from './earlier-comparisons.ts';
 import { createLearnRecord, type LearnMetrics } from './learn-record.ts';
 import { type Learner, type LearnStep, learnerOf } from './learner.ts';
 import { type LearnOptions, type LearnSettings, learnSchema } from './options.ts';
 import { createPebble } from './pebble.ts';
 import { learnOptions } from './presets.ts';
 import { newRestartState, type Stuck, watch } from './restart.ts';
+import type { FitComparison } from './reward/fit.ts';
 import { type JudgeInput, type TeacherInput, teacherOf } from './teacher-input.ts';
 import { fitSegments } from './teaching/check-settings.ts';
 import { createTeaching, type LearnParts } from './teaching/teaching.ts';
 
 /** What `learnFromPreferences` takes: the settings of `heed train`, or objects and functions instead of names. */
-export interface LearnInput extends Omit<LearnSettings, 'env' | 'teacher' | 'judge'> {
+export interface LearnInput extends Omit<LearnSettings, 'env' | 'teacher' | 'judge' | 'comparisons'> {
   /** What the agent acts in (default: `CartPole-v1`). */
   env?: EnvironmentInput;
   /** Who compares clips (default: `oracle`). */
   teacher?: TeacherInput;
   /** What a synthetic teacher judges by instead of the true reward. */
   judge?: JudgeInput;
+  /**
+   * Comparisons of the same task that the reward learns from too: folders of runs, the `comparisons` of results, and
+   * pairs of clips. They are no labels.
+   */
+  comparisons?: readonly ComparisonInput[];
   /** Stops the training after the current step. */
   signal?: AbortSignal;
   /** Called with notices, such as that a short run needed other settings than its preset has. */
@@ -56,6 +63,8 @@ export interface LearnResult {
   policy: ControlPolicy;
   /** The learned reward. The caller disposes of it. */
   reward: ControlReward;
+  /** The comparisons that the reward was learned from, for the `comparisons` of another training. */
+  comparisons: readonly FitComparison[];
   /** How good they are, and how long training took. */
   metrics: LearnMetrics;
   /** What went wrong, if anything did, and what to do about it. */
@@ -88,29 +97,35 @@ export const pebble = (input: PebbleInput = {}): Training<LearnStep, LearnResult
  * disposes of what was opened.
  *
  * @param schema The options there are, which are parsed here and nowhere after: those of `heed train` take no 0 labels.
+ * @param resumes Whether a checkpoint will be restored. It holds the comparisons of earlier runs, which are not read.
  * @throws HeedError at once where an option is wrong, or there is no environment of that name.
  */
 export function openLearner(
   input: Omit<LearnInput, 'signal'>,
   schema: typeof learnSchema = learnSchema,
+  resumes = false,
 ): Promise<Learner> {
-  const { env = 'CartPole-v1', teacher, judge, onNotice = emitWarning, ...settings } = input;
+  const { env = 'CartPole-v1', teacher, judge, comparisons = [], onNotice = emitWarning, ...settings } = input;
   const own = teacherOf(teacher);
   const plain: LearnSettings = {
     ...settings,
     ...(teacher !== undefined && { teacher: own?.name ?? (teacher as string) }),
     ...(typeof judge === 'string' && { judge }),
+    ...(comparisons.length > 0 && { comparisons: comparisons.filter((one) => typeof one === 'string') }),
   };
   return inEnvironment(
     env,
     (name) => learnOptions({ ...plain, env: name }, onNotice, schema),
-    async (options, environment) =>
-      learnerIn(fitSegments(options, plain, environment, onNotice), {
+    async (parsed, environment) => {
+      const options = fitSegments(parsed, plain, environment, onNotice);
+      return learnerIn(options, {
         environment,
         teacher: own,
         judge: typeof judge === 'function' ? judge : await loadJudge(options),
+        ...(!resumes && { comparisons: earlierComparisons(comparisons, options, environment, onNotice) }),
         onNotice,
-      }),
+      });
+    },
   );
 }
 
@@ -141,6 +156,7 @@ function recorded(learner: Learner, onNotice: (text: string) => void) {
       return {
         policy: createControlPolicy(learner.policies().policy, { seed: learner.options.seed }),
         reward: createControlReward(learner.reward()),
+        comparisons: learner.comparisons(),
         metrics,
         diagnosis: record.diagnosis(),
       };

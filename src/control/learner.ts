@@ -10,7 +10,7 @@ import type { SacMetrics } from '../rl/sac.ts';
 import type { TrainParts } from '../run/drive.ts';
 import { rewardOf } from './load-reward.ts';
 import type { LearnOptions } from './options.ts';
-import type { Fit } from './reward/fit.ts';
+import type { Fit, FitComparison } from './reward/fit.ts';
 import type { RewardSnapshot } from './reward-snapshot.ts';
 import type { Segment } from './segments.ts';
 import type { SegmentComparison } from './teaching/queries.ts';
@@ -78,6 +78,8 @@ export interface Learner {
   worth(segment: Segment): number;
   /** Predicted and true returns of segments from recent experience. */
   compareRewards(count?: number): { predicted: number[]; true: number[] };
+  /** The comparisons that the reward learns from, with those of earlier runs. */
+  comparisons(): readonly FitComparison[];
   /** Share of segments of recent experience that resemble a compared one; NaN without comparisons. */
   coverage(): number;
   /** Everything a resumed run needs. */
@@ -120,6 +122,7 @@ export function learnerOf(
     reward: () => rewardOf(options, environment, teaching.ensemble.save()),
     worth: teaching.worth,
     compareRewards: teaching.compareRewards,
+    comparisons: teaching.comparisons,
     coverage: teaching.coverage,
     save() {
       const saved = Object.entries(acting).map(([name, part]) => ({ name, ...part.save() }));

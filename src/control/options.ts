@@ -48,6 +48,12 @@ export const learnSchema = z.object({
     .describe(
       'what a synthetic teacher judges by (default: the true reward): swing, backflip, one-leg, or a file with your own judge',
     ),
+  comparisons: z
+    .array(z.string())
+    .optional()
+    .describe(
+      'folder of an earlier run of heed train for the same task: the reward also learns from its comparisons; may be repeated',
+    ),
   randomSteps: z.number().int().min(0).default(2000).describe('initial steps with uniformly random actions'),
   async: z
     .boolean()

@@ -6,7 +6,7 @@ import type { Report, Section } from '../run/report.ts';
 import { chart, diagnosisSection, elapsed, settingsSection, subtitle } from '../run/report-parts.ts';
 import { type MetricsRow, readInfo, readMetrics, readSamples } from '../run/run.ts';
 import { unitOf } from './behaviors/load-judge.ts';
-import { learnSchema } from './options.ts';
+import { type LearnOptions, learnSchema } from './options.ts';
 import type { RewardAgreement } from './probe.ts';
 import type { ComparisonSample } from './train.ts';
 
@@ -37,7 +37,7 @@ export function preferenceReport(folder: string): Report {
     ),
     summary: [
       ...returnFigure(last('return/mean'), options.episodes, unit),
-      { label: 'Labels', value: labels, note: `of ${options.labels.toLocaleString('en-US')}` },
+      { label: 'Labels', value: labels, note: labelsNote(options) },
       {
         label: 'Environment steps',
         value: rows.at(-1)?.step ?? 0,
@@ -113,6 +113,11 @@ export function preferenceReport(folder: string): Report {
     ],
     config: info.config as Record<string, unknown>,
   };
+}
+
+function labelsNote({ labels, comparisons = [] }: LearnOptions): string {
+  const own = `of ${labels.toLocaleString('en-US')}`;
+  return comparisons.length > 0 ? `${own}; besides the comparisons of ${comparisons.join(', ')}` : own;
 }
 
 /** How often the policy was started afresh, if it was. */

@@ -12,6 +12,18 @@ import type { Segment } from './segments.ts';
  */
 export type ClipPreference = 'first' | 'second' | 'equal' | 'incomparable' | 'skip' | Preference;
 
+/**
+ * Two clips and what is preferred of them. Other feedback becomes comparisons too: a demonstration or a correction is
+ * better than the agent's own attempt, and of two rated clips the one with the higher rating.
+ */
+export interface ClipComparison {
+  /** No longer than `segment.window` steps, as the other. */
+  first: Clip;
+  second: Clip;
+  /** Which is better. Incomparable and skipped pairs are left out. */
+  preference: ClipPreference;
+}
+
 /** A teacher as a function. It must return the same preference for the same clips, or a resumed run differs. */
 export type ClipTeacher = (first: Clip, second: Clip) => ClipPreference | Promise<ClipPreference>;
 
@@ -50,7 +62,8 @@ function teacherFrom(prefer: ClipTeacher): Teacher<Segment> {
   };
 }
 
-function choiceOf(preference: ClipPreference, name: string): Choice | 'skip' {
+/** The choice that a preference is. @throws HeedError if it is none. */
+export function choiceOf(preference: ClipPreference, name: string): Choice | 'skip' {
   if (preference === 'first' || preference === 'second') return choices[preference];
   if (preference === 'equal') return choices.tie;
   if (preference === 'skip' || preference === 'incomparable' || Array.isArray(preference)) return preference as Choice;

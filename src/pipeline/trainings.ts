@@ -220,7 +220,8 @@ export const trainings: Readonly<Record<string, StageTraining>> = {
   train: {
     schema: trainSchema,
     check: (settings) => checkEnvironment(trainOptions(settings).env),
-    create: (settings, { onNotice }) => openLearner({ ...settings, onNotice }, trainSchema),
+    create: (settings, { folder, onNotice }) =>
+      openLearner({ ...settings, onNotice }, trainSchema, folder !== undefined),
     about: ({ options, environment }: ControlLearner) => ({ name: environment.id, steps: options.steps }),
     train: trainFromPreferences,
     report: preferenceReport,

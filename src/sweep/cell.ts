@@ -64,7 +64,9 @@ export async function runCell(
   while (isWritten(folder)) await sleep(100); // locked by a worker that has not noticed that its sweep was killed
   if (existsSync(folder) && !isRun(folder)) rmSync(folder, { recursive: true }); // it was killed before it began
   const learner: CellLearner =
-    cell.command === 'rl' ? await openRlLearner(cell.settings) : await openLearner(cell.settings, trainSchema);
+    cell.command === 'rl'
+      ? await openRlLearner(cell.settings)
+      : await openLearner(cell.settings, trainSchema, isRun(folder));
   const run = isRun(folder)
     ? openRun(folder)
     : createRun(folder, { name: key, command: cell.command, config: options, seed });

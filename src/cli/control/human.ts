@@ -30,7 +30,8 @@ import { returned } from './rl.ts';
 export const withPeople = (training: StageTraining, addressOf: () => StudioAddress) =>
   withRoom<Segment, Learner, LearnStep, LearnRunResult>(training, addressOf, {
     asks: ({ teacher }) => teacher === 'human',
-    create: (settings, { onNotice }, teacher) => openLearner({ ...settings, teacher, onNotice }, trainSchema),
+    create: (settings, { folder, onNotice }, teacher) =>
+      openLearner({ ...settings, teacher, onNotice }, trainSchema, folder !== undefined),
     show,
     watch: watchedBy,
     ending: resultOf,

@@ -34,6 +34,24 @@ export function clipOf({ length, observations, actions, nextObservations, termin
   return { steps, terminated };
 }
 
+/**
+ * A clip as a segment; `clipOf` is the inverse. Its rewards are 0: nothing is learned from them.
+ *
+ * @param image Whether observations are images; their bytes stay bytes, and `next` is not read.
+ */
+export function segmentOf({ steps, terminated }: Clip, image: boolean): Segment {
+  const joined = (rows: readonly ArrayLike<number>[]) => rows.flatMap((row) => Array.from(row ?? []));
+  const observations = joined(steps.map(({ observation }) => observation));
+  return {
+    length: steps.length,
+    observations: image ? Uint8Array.from(observations) : Float32Array.from(observations),
+    actions: Float32Array.from(joined(steps.map(({ action }) => action))),
+    nextObservations: image ? new Uint8Array(0) : Float32Array.from(joined(steps.map(({ next }) => next))),
+    rewards: new Float32Array(steps.length),
+    terminated,
+  };
+}
+
 /** A judge that sums a score of each step. */
 export const sumOver = (worth: (step: ClipStep) => number): Judge => {
   return ({ steps }) => steps.reduce((sum, step) => sum + worth(step), 0);

@@ -18,10 +18,12 @@ export interface RecordedComparison {
   segments: readonly [Segment, Segment];
   /** The current judgment: the teacher may have changed it or taken it back. */
   choice: Standing;
+  /** Set if an earlier run asked for it: it is learned from, and is no label of this run. */
+  earlier?: true;
 }
 
 /** A comparison without the arrays of its segments. */
-export interface SavedComparison extends SavedPair, Pick<RecordedComparison, 'id' | 'choice'> {}
+export interface SavedComparison extends SavedPair, Pick<RecordedComparison, 'id' | 'choice' | 'earlier'> {}
 
 /** An open query without the arrays of its segments, and the episodes that its clips are replayed from. */
 export interface SavedQuery extends SavedPair {
@@ -46,8 +48,8 @@ export function packComparisons(comparisons: readonly RecordedComparison[]) {
     comparisons.map(({ segments }) => segments),
   );
   const saved = state.map((pair, i): SavedComparison => {
-    const { id, choice } = comparisons[i];
-    return { id, choice, ...pair };
+    const { id, choice, earlier } = comparisons[i];
+    return { id, choice, ...(earlier && { earlier }), ...pair };
   });
   return { state: saved, tensors };
 }
@@ -59,7 +61,12 @@ export function unpackComparisons(
   sizes: Sizes,
 ): RecordedComparison[] {
   const pairs = unpackPairs('comparisons', saved, tensors, sizes);
-  return saved.map(({ id, choice }, i) => ({ id, choice, segments: pairs[i] }));
+  return saved.map(({ id, choice, earlier }, i) => ({
+    id,
+    choice,
+    ...(earlier && { earlier }),
+    segments: pairs[i],
+  }));
 }
 
 /** Open queries as plain data and tensors. */

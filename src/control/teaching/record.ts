@@ -8,9 +8,11 @@ import type { SegmentComparison } from './queries.ts';
 
 /** The comparisons of a run. */
 export interface ComparisonRecord {
-  /** All comparisons, in the order they came. */
+  /** All comparisons, in the order they came: first those of earlier runs. */
   readonly all: readonly RecordedComparison[];
-  /** The current judgment of each, by query id. */
+  /** The comparisons that this run's teacher made. */
+  readonly own: readonly RecordedComparison[];
+  /** The current judgment of each that this run's teacher made, by query id. */
   standings(): Map<string, Standing>;
   /** Adds comparisons, and updates those that the teacher has changed. */
   add(comparisons: readonly SegmentComparison[], changed: ReadonlyMap<string, Standing>): void;
@@ -20,16 +22,21 @@ export interface ComparisonRecord {
   replace(comparisons: readonly RecordedComparison[]): void;
 }
 
-/** An empty record. It keeps `labels`, `predictions`, `anew` and `unlearned` of the progress up to date. */
+/** A record of the comparisons of earlier runs. It keeps `labels`, `predictions`, `anew` and `unlearned` of the progress up to date. */
 export function createRecord(
   progress: Pick<TeachingProgress, 'updates' | 'labels' | 'predictions' | 'anew' | 'unlearned'>,
+  earlier: readonly FitComparison[] = [],
 ): ComparisonRecord {
-  let all: RecordedComparison[] = [];
+  let all = earlier.map((one, i): RecordedComparison => ({ id: `earlier ${i}`, ...one, earlier: true }));
+  const own = () => all.filter((one) => !one.earlier);
   return {
     get all() {
       return all;
     },
-    standings: () => new Map(all.map(({ id, choice }) => [id, choice])),
+    get own() {
+      return own();
+    },
+    standings: () => new Map(own().map(({ id, choice }) => [id, choice])),
     add(comparisons, changed) {
       if (comparisons.length + changed.size === 0) return;
       progress.unlearned ??= progress.updates;
@@ -43,7 +50,7 @@ export function createRecord(
         all = all.map((one) => ({ ...one, choice: changed.get(one.id) ?? one.choice }));
         progress.anew = true;
       }
-      progress.labels = all.filter(({ choice }) => choice !== 'taken back').length;
+      progress.labels = own().filter(({ choice }) => choice !== 'taken back').length;
     },
     usable: () => all.filter((one): one is RecordedComparison & FitComparison => typeof one.choice !== 'string'),
     replace(comparisons) {

@@ -24,6 +24,7 @@ import { pearson } from '../correlation.ts';
 import { coverageOf } from '../coverage.ts';
 import type { LearnOptions } from '../options.ts';
 import { createRewardEnsemble } from '../reward/ensemble.ts';
+import type { FitComparison } from '../reward/fit.ts';
 import { createInputStatistics } from '../reward/inputs.ts';
 import { type RewardThread, startRewardThread } from '../reward/thread.ts';
 import { createExperience, type SavedNumbers, type Segment } from '../segments.ts';
@@ -44,6 +45,8 @@ export interface LearnParts {
   teacher?: Teacher<Segment>;
   /** What a synthetic teacher judges by; by default the judge that `options.judge` names, if any. */
   judge?: Judge;
+  /** Comparisons of earlier runs, which the reward learns from too. */
+  comparisons?: readonly FitComparison[];
   /** Called with notices that need no action; `process.emitWarning` by default. */
   onNotice?: (text: string) => void;
 }
@@ -91,6 +94,14 @@ export function createTeaching(options: LearnOptions, parts: LearnParts, shape: 
     return round && { ...round, labels: round.labels + progress.owed };
   };
 
+  /** Fits the ensemble to the comparisons of earlier runs, so that the first queries are about what they leave open. */
+  const learnEarlier = async (): ReturnType<Fitting['learn']> => {
+    const due = progress.step >= shape.begin && !progress.fitted && progress.unlearned === null;
+    if (!due || record.usable().length === 0) return {};
+    progress.unlearned = progress.updates;
+    return fitting.learn();
+  };
+
   return {
     environment,
     ensemble,
@@ -110,13 +121,14 @@ export function createTeaching(options: LearnOptions, parts: LearnParts, shape: 
      * Requests the labels that are due, records the comparisons that came back, and fits the ensemble if that is due.
      */
     async teach(news: News, signal: AbortSignal | undefined) {
+      const first = await learnEarlier();
       const { due, comparisons } = await querying.ask(news, signal);
       record.add(comparisons, news.changed);
       // beside the loop, a fit ends in another step than it began
       const learning = progress.unlearned !== null || options.async;
-      const latest = later && learning ? latestDecided(record.all) : [];
+      const latest = later && learning ? latestDecided(record.own) : [];
       const expected = expectationsOf(latest, ensemble, options.choice.scale, progress.fitted);
-      const learned = await fitting.learn();
+      const learned = { ...first, ...(await fitting.learn()) };
       if (!learned.fit || latest.length === 0) return { due, comparisons, ...learned };
       const now = expectationsOf(latest, ensemble, options.choice.scale, true);
       return { due, comparisons, ...learned, lesson: lessonOf(latest, expected, now) };
@@ -151,6 +163,8 @@ export function createTeaching(options: LearnOptions, parts: LearnParts, shape: 
         true: segments.map(worth),
       };
     },
+    /** The comparisons that a fit may learn from, with those of earlier runs. */
+    comparisons: () => record.usable(),
     /** Share of segments of recent experience that resemble a compared one; NaN without comparisons. */
     coverage(): number {
       const compared = record.all.flatMap(({ segments }) => segments).slice(-MOST_COMPARED);
@@ -181,7 +195,7 @@ function createTaught(options: LearnOptions, parts: LearnParts, { environments, 
   const experience = createExperience(environment, horizon, cutting.memory);
   const statistics = createInputStatistics(observationSize, shape);
   const progress = newProgress();
-  const record = createRecord(progress);
+  const record = createRecord(progress, parts.comparisons);
   const thread: RewardThread | undefined = options.async ? startRewardThread(model) : undefined;
 
   const earlier = () => [...record.all, ...(querying.open ?? [])].map(({ segments }) => segments);

@@ -1,0 +1,134 @@
+/**
+ * Comparisons that a run begins with: those of earlier runs, from their checkpoints, and those that a program has. The
+ * run learns from them before its first query, and needs fewer labels of its own.
+ */
+import type { EnvironmentSource } from '../env/batch/source.ts';
+import { sizeOf } from '../env/environment.ts';
+import { isFile } from '../env/open/own-file.ts';
+import { HeedError } from '../error.ts';
+import { basename } from '../node.ts';
+import { controlSettings } from '../rl/load-policy.ts';
+import { readCheckpoint } from '../run/checkpoint.ts';
+import { segmentOf } from './behaviors/judge.ts';
+import type { LearnOptions } from './options.ts';
+import type { FitComparison } from './reward/fit.ts';
+import type { SegmentNumbers } from './segments.ts';
+import { type ClipComparison, choiceOf } from './teacher-input.ts';
+import { type SavedComparison, unpackComparisons } from './teaching/comparisons.ts';
+
+/** What the comparisons have to fit: the task, the longest segment, and the spaces of the environment. */
+type Task = Pick<LearnOptions, 'env' | 'judge' | 'segment'>;
+type Spaces = Pick<EnvironmentSource, 'observationSpace' | 'actionSpace'>;
+
+/** A comparison to begin with: the folder of a run for all of its, the `comparisons` of a result, or two clips. */
+export type ComparisonInput = string | FitComparison | ClipComparison;
+
+/**
+ * The comparisons that a fit may learn from. `onNotice` is called with how many a run has.
+ * @throws HeedError if a run is of another task, segments do not fit, or a run has no comparisons yet.
+ */
+export function earlierComparisons(
+  inputs: readonly ComparisonInput[],
+  task: Task,
+  spaces: Spaces,
+  onNotice: (text: string) => void,
+): FitComparison[] {
+  return inputs.flatMap((input, i) => {
+    if (typeof input === 'string') {
+      const comparisons = comparisonsOfRun(input, task, spaces);
+      onNotice(`The reward also learns from the ${comparisons.length} comparisons of ${input}.`);
+      return comparisons;
+    }
+    const comparison = 'segments' in input ? input : comparisonOfClips(input, i, spaces);
+    return comparison ? checked([comparison], `comparisons: number ${i}`, task, spaces) : [];
+  });
+}
+
+function comparisonOfClips(
+  { first, second, preference }: ClipComparison,
+  i: number,
+  { observationSpace }: Spaces,
+): FitComparison | undefined {
+  for (const [name, clip] of Object.entries({ first, second })) {
+    if (clip?.steps?.length > 0) continue;
+    throw new HeedError(`comparisons: number ${i} has no steps in its ${name} clip`, {
+      hint: 'a clip is { steps: [{ observation, action, next }, …], terminated }',
+    });
+  }
+  const choice = choiceOf(preference, `of comparison ${i}`);
+  if (typeof choice === 'string') return undefined;
+  const image = observationSpace.shape !== undefined;
+  return { segments: [segmentOf(first, image), segmentOf(second, image)], choice };
+}
+
+function comparisonsOfRun(folder: string, task: Task, spaces: Spaces): readonly FitComparison[] {
+  const settings = controlSettings(folder);
+  if (settings.command !== 'train') {
+    throw new HeedError(`"${folder}" learned from its environment's own reward: it has no comparisons`, {
+      hint: 'pass the folder of a run of heed train to --comparisons',
+    });
+  }
+  if (!isSame(settings.env, task.env)) wrongTask(folder, `environment ${settings.env}`, `environment ${task.env}`);
+  const judges = [settings.judge, task.judge].map((judge) => (judge === undefined ? 'true reward' : `judge ${judge}`));
+  if (!isSame(judges[0], judges[1])) wrongTask(folder, judges[0], judges[1]);
+  const { state, tensors } = readCheckpoint(folder);
+  const { comparisons: saved } = (state as { learner: { comparisons: SavedComparison[] } }).learner;
+  const numbers = tensors as unknown as Record<string, { data: SegmentNumbers }>;
+  const steps = saved.flatMap(({ lengths }) => lengths).reduce((a, b) => a + b, 0);
+  const widthOf = (name: string) => numbers[`comparisons.${name}`].data.length / steps;
+  const sizes = { observationSize: widthOf('observations'), actionSize: widthOf('actions') };
+  const usable = unpackComparisons(saved, numbers, sizes).filter(
+    (one): one is typeof one & FitComparison => typeof one.choice !== 'string',
+  );
+  if (usable.length === 0) {
+    throw new HeedError(`the latest checkpoint of "${folder}" has no comparisons to learn from`, {
+      hint: 'wait for its first answers, or leave out --comparisons',
+    });
+  }
+  const comparisons = usable.map(({ segments, choice }): FitComparison => ({ segments, choice }));
+  return checked(comparisons, `"${folder}"`, task, spaces);
+}
+
+/** The comparisons, if their segments are as long and as wide as those of this run. */
+function checked(
+  comparisons: readonly FitComparison[],
+  where: string,
+  { segment: { window }, env }: Task,
+  spaces: Spaces,
+): readonly FitComparison[] {
+  const all = comparisons.flatMap(({ segments }) => segments);
+  const longest = Math.max(...all.map(({ length }) => length));
+  if (longest > window) {
+    throw new HeedError(
+      `${where} has segments of ${longest} steps: expected at most ${window}, the longest of this run`,
+      { hint: `add --segment.window ${longest}` },
+    );
+  }
+  const { observationSpace, actionSpace } = spaces;
+  const size = sizeOf(observationSpace);
+  const widths = {
+    observations: size,
+    actions: sizeOf(actionSpace),
+    nextObservations: observationSpace.shape ? 0 : size,
+  };
+  for (const [name, width] of Object.entries(widths) as [keyof typeof widths, number][]) {
+    const other = all.map((one) => one[name].length / one.length).find((each) => each !== width);
+    if (other !== undefined) {
+      throw new HeedError(`${where} has ${other} numbers of ${name} a step: expected ${width}, as ${env} has`, {
+        hint: 'leave it out if the environment has changed since',
+      });
+    }
+    if (all.every((one) => one[name].every(Number.isFinite))) continue;
+    throw new HeedError(`${where} has ${name} that are not finite numbers`, { hint: 'leave that comparison out' });
+  }
+  return comparisons;
+}
+
+/** Whether two names are of the same thing; a file is the same wherever it is read from. */
+const isSame = (a: string, b: string): boolean => a === b || (isFile(a) && isFile(b) && basename(a) === basename(b));
+
+function wrongTask(folder: string, theirs: string, ours: string): never {
+  throw new HeedError(`the comparisons of "${folder}" are of another task: ${theirs}, but this run has ${ours}`, {
+    hint: 'pass a run of the same task to --comparisons',
+  });
+}
