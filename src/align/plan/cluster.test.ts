@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -12,8 +12,7 @@ const GIB = 2 ** 30;
 const folder = mkdtempSync(join(tmpdir(), 'heed-plan-'));
 const [llama70, qwen32] = [join(folder, 'llama-3-70b'), join(folder, 'qwen3-32b')];
 
-beforeAll(async () => {
-  const { mkdirSync } = await import('node:fs');
+beforeAll(() => {
   const common = {
     hidden_act: 'silu',
     rms_norm_eps: 1e-6,
@@ -102,6 +101,19 @@ const steps: [what: string, published: number, input: ClusterPlanInput][] = [
   ['NeMo RL 0.4, Qwen3 32B, one step off', 215, { ...large, cluster: '8x8xH100', meanTokens: 3207, ...there(32, 4) }],
 ];
 
+/** Training alone by torchtitan, tokens per second and device. */
+const titan = { algorithm: 'pretrain', sharding: 'fsdp', cluster: '8x8xA100-80GB', batch: 64 } as const;
+const speeds: [what: string, published: number, devices: number, input: ClusterPlanInput][] = [
+  ['8B on A100', 2904, 64, { ...titan, params: '8B', checkpointing: 'selective', length: 8192 }],
+  ['70B on A100', 355, 64, { ...titan, params: '70B', checkpointing: 'selective', length: 4096 }],
+  [
+    '70B on H100',
+    652.4,
+    256,
+    { ...titan, model: llama70, cluster: '32x8xH100', tensorParallel: 8, microBatch: 16, length: 8192, batch: 512 },
+  ],
+];
+
 /** PPO of DeepSpeed-Chat on A100-80GB: hours of 258 steps, and the plan's error, which the docs say. */
 const deepspeed = { algorithm: 'ppo', scorers: '350M', length: 512, maxTokens: 256, batch: 1024, steps: 258 } as const;
 const hours: [params: string, cluster: string, published: number, error: number][] = [
@@ -120,6 +132,11 @@ describe('within 15 % of what others measured is', () => {
     expect(Math.abs(parts[0].total / published - 1)).toBeLessThan(0.15);
   });
 
+  it.each(speeds)('the speed of torchtitan with %s', async (_, published, devices, input) => {
+    const { time } = await planCluster(input);
+    expect(Math.abs(time.tokensPerSecond / devices / published - 1)).toBeLessThan(0.15);
+  });
+
   it.each(steps)('the step of %s', async (_, published, input) => {
     const { time } = await planCluster(input);
     expect(Math.abs(time.step / published - 1)).toBeLessThan(0.15);
@@ -135,6 +152,29 @@ describe('the docs say how far off is', () => {
       engines: { tensorParallel: { '30B': 2, '66B': 4 }[params] ?? 1 },
     });
     expect(time.hours / published - 1).toBeCloseTo(error, 1);
+  });
+
+  it.each([
+    ['70B in full on A100', 353, -0.23, 64, { ...titan, params: '70B', microBatch: 2, length: 4096, batch: 128 }],
+    [
+      '8B on H100, not compiled',
+      5762,
+      0.33,
+      8,
+      { ...titan, params: '8B', cluster: '8xH100', checkpointing: 'selective', microBatch: 2, length: 8192, batch: 16 },
+    ],
+  ] as const)('torchtitan with %s', async (_, published, error, devices, input) => {
+    const { time } = await planCluster(input);
+    expect(time.tokensPerSecond / devices / published - 1).toBeCloseTo(error, 1);
+  });
+
+  it('PPO of 7B by verl on MI300X, in steps of seconds', async () => {
+    const { time } = await planCluster({
+      ...{ params: '7B', algorithm: 'ppo', reward: 'function', cluster: '8xMI300X', sharding: 'fsdp' },
+      ...{ length: 595, maxTokens: 512, meanTokens: 141, batch: 1024, updates: 4, microBatch: 16 },
+      engines: { tensorParallel: 4, memory: 0.4 },
+    });
+    expect(time.step).toBeCloseTo(10, 0);
   });
 
   it('one step off with NeMo RL 0.5 and Llama 3.1 8B', async () => {
