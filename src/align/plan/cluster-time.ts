@@ -19,7 +19,7 @@ import { isOneOf, rowsOfItem } from './roles.ts';
 
 /** Seconds of a step of each kind. */
 export interface StepTime {
-  /** Writing completions. */
+  /** Writing completions; infinite, and null as JSON, if no completion fits into an engine. */
   generation: number;
   /** Passes of frozen models, and of the policy and critic before they learn. */
   scoring: number;
