@@ -41,7 +41,22 @@ it('heed plan gets a config alone from the Hub', async () => {
   expect(asked.some((path) => path.endsWith('safetensors'))).toBe(false);
 });
 
+it('heed plan --cluster tells memory per device, hours and cost', async () => {
+  const ppo = ['plan', '--params', '7B', '--algorithm', 'ppo', '--cluster', '8xA100-80GB', '--price', '2', '--json'];
+  const { code, stdout, stderr } = await heed(ppo, folder.path);
+  expect(code).toBe(0);
+  const { parts, fits, time } = JSON.parse(stdout);
+  expect(fits).toBe(true);
+  expect(parts.map(({ name }: { name: string }) => name)).toEqual(['training', 'generation']);
+  expect(time.cost).toBeCloseTo(2 * time.deviceHours, 6);
+  expect(stderr).toContain('1 node of 8 A100-80GB, 85.9 GB each');
+  expect(stderr).toMatch(/100 steps +[\d.]+ hours, \d+ device-hours/);
+});
+
 it.each([
+  [['--params', '7B', '--price', '2'], '--price needs --cluster'],
+  [['--params', '7B', '--cluster', '8xH100', '--device', '24GiB'], '--device does not go with --cluster'],
+  [['--params', '7B', '--cluster', '8xTPU'], 'There is no device "TPU"'],
   [['--params', 'many'], '--params: expected a number such as 7B or 135M, got "many"'],
   [[], 'either --params or --model'],
   [['--params', '7B', '--device', '24'], '--device: expected sizes such as 24GiB, got "24"'],

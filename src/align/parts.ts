@@ -80,6 +80,16 @@ export {
   type OveroptimizationStep,
   trainOveroptimization,
 } from './overoptimization/train.ts';
+export { type ClusterChange, type ClusterPlan, type PartPlan, planCluster, type RunTime } from './plan/cluster.ts';
+export {
+  type ClusterPlanInput,
+  type ClusterPlanOptions,
+  clusterPlanSchema,
+  type Sharding,
+  shardings,
+} from './plan/cluster-options.ts';
+export type { StepTime } from './plan/cluster-time.ts';
+export { type Cluster, type Device, knownDevices, parseCluster } from './plan/devices.ts';
 export { type PlanAlgorithm, type PlanInput, type PlanOptions, planAlgorithms, planSchema } from './plan/options.ts';
 export { type Change, type Plan, plan } from './plan/plan.ts';
 export type { MemoryRole } from './plan/roles.ts';

@@ -66,7 +66,7 @@ export interface Plan {
 }
 
 /** Usable share of a device's memory; the rest covers the system and the error of the estimate. */
-const USABLE = 0.9;
+export const USABLE = 0.9;
 
 /**
  * Estimates the memory of a run.
@@ -79,8 +79,8 @@ export function plan({ pull, ...input }: PlanInput): Promise<Plan> {
 }
 
 async function create(options: PlanOptions, pull: PullOptions | undefined): Promise<Plan> {
-  const { model, params, dtype } = options;
-  const { name, config } = model === undefined ? typicalShape(parseCount(params!)!) : await shapeOfModel(model, pull);
+  const { dtype } = options;
+  const { name, config } = await shapeOf(options, pull);
   const parameters = countParameters(config);
   const planned: Planned = { ...options, length: lengthOf(options, config) };
   const devices = devicesOf(options.device);
@@ -102,7 +102,11 @@ async function create(options: PlanOptions, pull: PullOptions | undefined): Prom
 
 const LONGEST = 1024;
 
-function lengthOf({ length, maxTokens = 1 }: PlanOptions, { maxPositions }: DecoderConfig): number {
+/** Tokens of a row: the option, or the model's positions up to 1024. @throws HeedError when they do not fit the model. */
+export function lengthOf(
+  { length, maxTokens = 1 }: Pick<PlanOptions, 'length' | 'maxTokens'>,
+  { maxPositions }: DecoderConfig,
+): number {
   if (length !== undefined && length > maxPositions) {
     throw new HeedError(`A row of ${length} tokens is longer than the ${maxPositions} positions of the model.`, {
       hint: `Give --length ${maxPositions} or less.`,
@@ -181,6 +185,14 @@ function largestWithin(most: number, options: Planned, parameters: number): numb
     else not = middle;
   }
   return Number(countParameters(typicalShape(fits).config).toPrecision(2));
+}
+
+/** The shape of a model by its name, or by a number of parameters. @throws HeedError when there is none. */
+export async function shapeOf(
+  { model, params }: Pick<PlanOptions, 'model' | 'params'>,
+  pull: PullOptions | undefined,
+): Promise<ModelShape> {
+  return model === undefined ? typicalShape(parseCount(params!)!) : shapeOfModel(model, pull);
 }
 
 async function shapeOfModel(nameOrFolder: string, pull: PullOptions | undefined): Promise<ModelShape> {

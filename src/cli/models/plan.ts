@@ -1,20 +1,48 @@
 /** heed plan: the memory that training takes, and what to change if it does not fit. */
 import type { Command } from 'commander';
+import { z } from 'zod';
+import { planCluster } from '../../align/plan/cluster.ts';
+import { clusterOnlySchema, clusterPlanSchema } from '../../align/plan/cluster-options.ts';
 import { planSchema } from '../../align/plan/options.ts';
 import { type Plan, plan } from '../../align/plan/plan.ts';
 import { addFlags, settingsFrom } from '../program/flags.ts';
 import { createOutput, table } from '../program/output.ts';
-import { checking } from '../program/usage.ts';
+import { checking, UsageError } from '../program/usage.ts';
+import { inWords, size } from './amounts.ts';
+import { clusterPlanText } from './plan-cluster.ts';
 import { pullProgress } from './pull.ts';
 
+const flagsSchema = z.object({ ...clusterOnlySchema.shape, ...planSchema.shape });
+
 export function addPlan(command: Command): void {
-  addFlags(command, planSchema);
-  command.action(() => planning(command));
+  addFlags(command, flagsSchema);
+  command.action(() => {
+    const input = settingsFrom(command, flagsSchema);
+    return input.cluster === undefined ? planHere(command, input) : planThere(command, input);
+  });
 }
 
-async function planning(command: Command): Promise<void> {
+/** Refuses settings that this kind of plan does not have. */
+function refuseOthers(input: object, own: z.ZodObject, why: string): void {
+  const stray = Object.keys(input).find((name) => !Object.hasOwn(own.shape, name));
+  if (stray !== undefined) throw new UsageError(`--${stray} ${why}`);
+}
+
+async function planThere(command: Command, input: Record<string, unknown>): Promise<void> {
+  refuseOthers(input, clusterPlanSchema, 'does not go with --cluster');
   const output = createOutput(command.opts<{ json?: boolean }>());
-  const input = settingsFrom(command, planSchema);
+  const { done, ...pull } = pullProgress('pull');
+  const found = await checking(
+    () => planCluster({ ...(input as z.input<typeof clusterPlanSchema>), pull }),
+    input,
+  ).finally(done);
+  output.say(clusterPlanText(found));
+  output.result(found);
+}
+
+async function planHere(command: Command, input: Record<string, unknown>): Promise<void> {
+  refuseOthers(input, planSchema, 'needs --cluster, such as --cluster 8xH100');
+  const output = createOutput(command.opts<{ json?: boolean }>());
   const { done, ...pull } = pullProgress('pull');
   const found = await checking(() => plan({ ...input, pull }), input).finally(done);
   const { shape, parameters, disk, roles, total, devices } = found;
@@ -57,10 +85,3 @@ function advice({ changes, largest }: Plan): string {
     largest === undefined ? '' : `\nWith all of these, a model of some ${inWords(largest)} parameters fits.`;
   return `What to change:\n${table(rows)}${smaller}`;
 }
-
-/** Bytes in decimal units. */
-const size = (bytes: number) => (bytes < 1e9 ? `${Math.round(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`);
-
-/** A parameter count as in model names, such as 135M. */
-const inWords = (n: number) =>
-  n < 1e9 ? `${Number((n / 1e6).toPrecision(3))}M` : `${Number((n / 1e9).toPrecision(3))}B`;

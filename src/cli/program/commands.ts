@@ -357,14 +357,17 @@ Examples:
   ],
   [
     'plan',
-    'estimate the memory that training needs, and what to change if it does not fit',
+    'estimate the memory that training needs, here or on a cluster, and what to change if it does not fit',
     async (command) => (await import('../models/plan.ts')).addPlan(command),
     `No weights are loaded: a config.json or a parameter count is enough. Without --device, the memory is this machine's.
+With --cluster, the plan is for a trainer such as OpenRLHF, verl or TRL, with its hours and, with --price, its cost.
 
 Examples:
   heed plan --params 7B --algorithm ppo --method lora
   heed plan --model HuggingFaceTB/SmolLM2-135M --algorithm dpo --length 512 --device 8GiB,24GiB
-  heed plan --params 135M --rows 4 --length 256 --checkpointLayers --json`,
+  heed plan --params 135M --rows 4 --length 256 --checkpointLayers --json
+  heed plan --params 7B --algorithm ppo --cluster 8xA100-80GB --length 2048 --maxTokens 1024 --price 2
+  heed plan --params 70B --algorithm ppo --cluster 4x8xH100 --offload optimizer --engines.devices 8`,
   ],
   [
     'pull',
