@@ -1,5 +1,5 @@
 /**
- * npm run bench -- control|lm|align|feedback|people|serve|studio|site|worlds|cluster [--only SECTION,…] [--seeds N] [--pairs N] [--env NAME] [--json FILE]
+ * npm run bench -- control|lm|align|feedback|people|serve|studio|site|worlds|cluster|tinker [--only SECTION,…] [--seeds N] [--pairs N] [--env NAME] [--json FILE]
  *
  * Measures this project, and its Python peers in the same run where their packages are installed (bench/peers/README.md;
  * HEED_PEERS_PYTHON names the interpreter). Machines are noisy: medians and ratios are printed, with the load average.
@@ -17,9 +17,10 @@ import { people } from './people.js';
 import { serve } from './serve.js';
 import { site } from './site.js';
 import { studio } from './studio.js';
+import { tinker } from './tinker.js';
 import { worlds } from './worlds.js';
 
-const suites = { control, lm, align, feedback, people, serve, studio, site, worlds, cluster };
+const suites = { control, lm, align, feedback, people, serve, studio, site, worlds, cluster, tinker };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
