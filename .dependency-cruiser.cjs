@@ -9,7 +9,7 @@ const arrows = {
   run: ['engine/safetensors', 'env/environment'],
   data: ['run'],
   lm: ['engine', 'nn', 'data'],
-  align: ['engine', 'nn', 'preference', 'data', 'run', 'lm'],
+  align: ['engine', 'nn', 'preference', 'data', 'run', 'lm', 'tinker'],
   rl: ['engine', 'nn', 'env', 'run'],
   control: ['engine', 'nn', 'env', 'preference', 'rl', 'run'],
   feedback: ['env', 'preference', 'data', 'run'],

@@ -1,5 +1,5 @@
 /**
- * npm run bench -- control|lm|align|feedback|people|serve|studio|site|worlds|cluster|scale [--only SECTION,…] [--seeds N] [--pairs N] [--env NAME] [--json FILE]
+ * npm run bench -- control|lm|align|feedback|people|serve|studio|site|worlds|cluster|scale|tinker [--only SECTION,…] [--seeds N] [--pairs N] [--env NAME] [--json FILE]
  *
  * Measures this project, and its Python peers in the same run where their packages are installed (bench/peers/README.md;
  * HEED_PEERS_PYTHON names the interpreter). Machines are noisy: medians and ratios are printed, with the load average.
@@ -18,9 +18,10 @@ import { scale } from './scale.js';
 import { serve } from './serve.js';
 import { site } from './site.js';
 import { studio } from './studio.js';
+import { tinker } from './tinker.js';
 import { worlds } from './worlds.js';
 
-const suites = { control, lm, align, feedback, people, serve, studio, site, worlds, cluster, scale };
+const suites = { control, lm, align, feedback, people, serve, studio, site, worlds, cluster, scale, tinker };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

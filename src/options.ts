@@ -87,7 +87,8 @@ const expectation = ({ message }: z.core.$ZodIssue) =>
 
 const bounds: Readonly<Record<string, string>> = { '>': 'above', '>=': 'not below', '<': 'below', '<=': 'not above' };
 
-const valueAt = (input: unknown, path: readonly PropertyKey[]): unknown =>
+/** The value at a path of an input; undefined if there is none. */
+export const valueAt = (input: unknown, path: readonly PropertyKey[]): unknown =>
   path.reduce<unknown>((inner, key) => (inner as Record<PropertyKey, unknown> | undefined)?.[key], input);
 
 const inWords = (value: unknown): string => {

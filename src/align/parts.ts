@@ -107,7 +107,8 @@ export {
 } from './policies/advantages.ts';
 export type { PolicyAlgorithm } from './policies/algorithm.ts';
 export { type AnswerOptions, createAnswerLearner } from './policies/answer-learner.ts';
-export { type AnswerNumbers, type AnswerTrainer, createAnswerTrainer, minibatches } from './policies/answer-trainer.ts';
+export type { AnswerNumbers, AnswerStep, AnswerTrainer } from './policies/answer-step.ts';
+export { createAnswerTrainer, minibatches } from './policies/answer-trainer.ts';
 export { type Constraint, constrain, parseConstraints, withConstraints } from './policies/constraints.ts';
 export { answerKl } from './policies/kl.ts';
 export {
@@ -118,6 +119,17 @@ export {
   type PolicyStep,
 } from './policies/learner.ts';
 export { type PolicyTrainingOptions, policyTrainingSchema } from './policies/options.ts';
+export type {
+  AnyPolicy,
+  CompletionTokens,
+  RemoteLoss,
+  RemotePolicy,
+  RemoteSampling,
+  RemoteState,
+  RemoteWeights,
+  SampledTokens,
+} from './policies/remote-policy.ts';
+export type { NamedLoss } from './policies/remote-trainer.ts';
 export { policyReport } from './policies/report.ts';
 export {
   type AnswerLayout,
@@ -129,7 +141,14 @@ export {
   type LanguageRollout,
   type Rollouts,
 } from './policies/rollouts.ts';
-export { type PolicyInput, type PolicySetup, type PolicyTraining, setUpPolicy } from './policies/setup.ts';
+export {
+  type PolicyInput,
+  type PolicySetup,
+  type PolicyTraining,
+  type PolicyTrainingResult,
+  setUpPolicy,
+} from './policies/setup.ts';
+export type { TokenLossInputs } from './policies/token-loss.ts';
 export { type PolicyResult, trainPolicy } from './policies/train.ts';
 export {
   createGrpo,

@@ -29,6 +29,9 @@ export interface Checkpoint {
   architecture: string;
 }
 
+/** The file that stands for weights at a service of Tinker's API. */
+export const REMOTE_WEIGHTS = 'tinker.json';
+
 const CONFIG = 'config.json';
 const WEIGHTS = 'model.safetensors';
 const INDEX = 'model.safetensors.index.json';
@@ -37,24 +40,37 @@ const isWeights = (name: string) => name === INDEX || /^model(-\d+-of-\d+)?\.saf
 const LARGEST_SHARD = 5e9;
 
 /**
+ * The shape of a model by its folder's config.json.
+ *
+ * @throws HeedError that names the file or field that is missing, damaged or not supported.
+ */
+export function readShape(
+  folder: string,
+): Pick<Checkpoint, 'raw' | 'config' | 'architecture'> & { classifier: boolean } {
+  const path = join(folder, CONFIG);
+  const source = `"${path}"`;
+  if (!existsSync(path)) {
+    throw new HeedError(`The folder "${folder}" has no "${CONFIG}".`, {
+      hint: existsSync(join(folder, REMOTE_WEIGHTS))
+        ? `Its weights are at a service of Tinker's API: "${join(folder, REMOTE_WEIGHTS)}" says where.`
+        : existsSync(join(folder, 'adapter_config.json'))
+          ? 'It holds an adapter: load its base model and apply it.'
+          : 'Pass the folder of a model. If saving was interrupted, save it again.',
+    });
+  }
+  const raw = readJson(path) as Record<string, unknown>;
+  const { name: architecture, classifier } = readArchitecture(raw, source);
+  return { raw, architecture, classifier, config: readConfig(raw, source) };
+}
+
+/**
  * Reads a model's folder. First, config.json and every file's header are checked against one another; then each tensor
  * is read straight into its final memory.
  *
  * @throws HeedError that names the file, field or tensor that is missing, damaged or not supported.
  */
 export function loadCheckpoint(folder: string): Checkpoint {
-  const path = join(folder, CONFIG);
-  const source = `"${path}"`;
-  if (!existsSync(path)) {
-    throw new HeedError(`The folder "${folder}" has no "${CONFIG}".`, {
-      hint: existsSync(join(folder, 'adapter_config.json'))
-        ? 'It holds an adapter: load its base model and apply it.'
-        : 'Pass the folder of a model. If saving was interrupted, save it again.',
-    });
-  }
-  const raw = readJson(path) as Record<string, unknown>;
-  const { name: architecture, classifier } = readArchitecture(raw, source);
-  const config = readConfig(raw, source);
+  const { raw, config, architecture, classifier } = readShape(folder);
   const files = openWeights(folder);
   const specs = decoderParameters(config);
   if (classifier) specs.push(scoreSpec(config, files.get(SCORE)?.tensors.get(SCORE)?.shape[0] ?? 1));

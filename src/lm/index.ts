@@ -30,7 +30,16 @@ export {
 export { hubName, type Pulled, type PullOptions, pull, resolveDataset, resolveModel } from './hub.ts';
 export { anyObjectGrammar, type GrammarState, jsonGrammar } from './json-grammar.ts';
 export { type LoadedAdapter, loadAdapter, saveAdapter } from './lora.ts';
-export { createModel, embeddedModel, loadModel, type Model, type ModelData, saveModel } from './model.ts';
+export {
+  createModel,
+  embeddedModel,
+  loadModel,
+  loadOutline,
+  type Model,
+  type ModelData,
+  type ModelOutline,
+  saveModel,
+} from './model.ts';
 export {
   createPackedScorer,
   createPackedTrainer,

@@ -8,11 +8,11 @@ import { createParameters } from '../nn/parameters.ts';
 import { existsSync, fileURLToPath, join, readFileSync } from '../node.ts';
 import { random } from '../random.ts';
 import { readAdapter } from './adapter-files.ts';
-import { type Checkpoint, loadCheckpoint, type SaveOptions, saveCheckpoint } from './checkpoint.ts';
+import { type Checkpoint, loadCheckpoint, readShape, type SaveOptions, saveCheckpoint } from './checkpoint.ts';
 import { type CompletionOptions, complete, isConversation, type Prompt } from './complete.ts';
 import { type PullOptions, resolveModel } from './hub.ts';
 import { loadAdapter, mergeAdapter } from './lora.ts';
-import { loadTokenizer, saveTokenizer, type Tokenizer } from './tokenizer.ts';
+import { loadTokenizer, saveTokenizer, TEMPLATE, type Tokenizer } from './tokenizer.ts';
 import { writeConfig } from './write-config.ts';
 
 /** The data of a model. */
@@ -95,6 +95,23 @@ export async function loadModel(nameOrFolder: string = embeddedModel, options: P
     checkpoint.parameters[Symbol.dispose]();
     throw error;
   }
+}
+
+/** What is known of a model without its weights: enough to write prompts for it and to read its completions. */
+export type ModelOutline = Pick<ModelData, 'config' | 'tokenizer' | 'ends' | 'folder'>;
+
+const OUTLINE = [
+  ...['config.json', GENERATION, 'tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json'],
+  ...['chat_template.json', TEMPLATE],
+];
+
+/** Loads a model like `loadModel`, without its weights, which may not be on this machine. */
+export async function loadOutline(nameOrFolder: string, options: PullOptions = {}): Promise<ModelOutline> {
+  const folder = await modelFolder(nameOrFolder, { ...options, include: OUTLINE });
+  const tokenizer = loadTokenizer(folder);
+  const { config, raw } = readShape(folder);
+  checkTokenizer(tokenizer, config, folder);
+  return { config, tokenizer, ends: endsOf(readGeneration(folder), raw, tokenizer), folder };
 }
 
 /** The folder of a model by name. @throws HeedError if there is none. */

@@ -25,6 +25,8 @@ export interface Drivable<Step> {
    * resumed.
    */
   next(signal?: AbortSignal): Promise<Step>;
+  /** Called before `save`, for what takes time, such as a checkpoint at a service. */
+  prepareSave?(): Promise<void>;
   /** The learner's state as plain data and tensors. */
   save(): { state: unknown; tensors: Parameters<Run['saveCheckpoint']>[1]['tensors'] };
   /** Takes over what `save` returned. */
@@ -65,8 +67,8 @@ export async function driveRun<Step extends { step: number; done: boolean }, Res
     /** Metrics before the first step, for the first row. */
     before(): Record<string, number> | Promise<Record<string, number>>;
     /** Writes samples, if there are any, and returns the step's row of metrics. */
-    record(step: Step): Record<string, number>;
-    result(last: Step, seconds: number): Result;
+    record(step: Step): Record<string, number> | Promise<Record<string, number>>;
+    result(last: Step, seconds: number): Result | Promise<Result>;
   },
 ): Promise<Result | undefined> {
   const { run, signal, onStep = () => {}, checkpointSeconds = 30, onWarning = process.emitWarning } = parts;
@@ -75,7 +77,10 @@ export async function driveRun<Step extends { step: number; done: boolean }, Res
   let step = 0;
   const seconds = () => earlier + (performance.now() - began) / 1000;
   let saved = began;
-  const save = (result?: Result) => {
+  const save = async (result?: Result) => {
+    await learner.prepareSave?.().catch((error) => {
+      throw stoppedBy(error, step, run);
+    });
     const { state, tensors } = learner.save();
     checkFinite(tensors);
     run.saveCheckpoint(step, { state: { learner: state, seconds: seconds(), result }, tensors });
@@ -91,12 +96,12 @@ export async function driveRun<Step extends { step: number; done: boolean }, Res
     step = checkpoint.step;
     earlier = state.seconds;
   } else {
-    save();
+    await save();
   }
   const stopped = (error: unknown) => signal?.aborted && error === signal.reason;
-  const stop = () => {
+  const stop = async () => {
     // the first row of metrics is written again when the run resumes from its start
-    if (step > 0) save();
+    if (step > 0) await save();
     return undefined;
   };
   try {
@@ -118,14 +123,14 @@ export async function driveRun<Step extends { step: number; done: boolean }, Res
       throw stoppedBy(error, from, run);
     }
     step = latest.step;
-    run.log(step, parts.record(latest));
+    run.log(step, await parts.record(latest));
     onStep(latest);
     if (latest.done) {
-      const result = parts.result(latest, seconds());
-      save(result);
+      const result = await parts.result(latest, seconds());
+      await save(result);
       return result;
     }
-    if (performance.now() - saved >= checkpointSeconds * 1000) save();
+    if (performance.now() - saved >= checkpointSeconds * 1000) await save();
   }
 }
 

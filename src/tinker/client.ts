@@ -150,7 +150,7 @@ export interface TinkerSampler {
   logprobs(tokens: ArrayLike<number>): Promise<(number | null)[]>;
 }
 
-/** A client. Dispose of it to end its sign of life. */
+/** A client. Dispose of it to end its sign of life, and the requests under way. */
 export interface TinkerClient extends Disposable {
   /** Makes adapters to train on a base model. */
   createModel(base: string, options?: AdapterOptions): Promise<TinkerModel>;
@@ -161,6 +161,7 @@ export interface TinkerClient extends Disposable {
 }
 
 const HEARTBEAT = 10_000; // ms
+const FIRST_PATIENCE = 5000; // ms
 const REQUEST_DATA = 1024; // of these and
 const REQUEST_BYTES = 5e6; // of these, at most
 
@@ -172,8 +173,13 @@ const REQUEST_BYTES = 5e6; // of these, at most
 export async function createTinkerClient(options: TinkerOptions = {}): Promise<TinkerClient> {
   const { url = env.TINKER_BASE_URL, key = env.TINKER_API_KEY, labels = {} } = options;
   if (!url) throw new HeedError('A client of Tinker needs an address.', { hint: 'Pass url, or set TINKER_BASE_URL.' });
-  const connection = connect({ ...options, url, key });
-  const { session_id } = (await connection.post('/create_session', {
+  const ended = new AbortController();
+  const signal = options.signal ? AbortSignal.any([options.signal, ended.signal]) : ended.signal;
+  const connection = connect({ ...options, url, key, signal });
+  // a wrong address shows at once
+  const patience = Math.min(options.patience ?? Number.POSITIVE_INFINITY, FIRST_PATIENCE);
+  const first = connect({ ...options, url, key, signal, patience });
+  const { session_id } = (await first.post('/create_session', {
     tags: [],
     user_metadata: labels,
     sdk_version: 'heed',
@@ -218,7 +224,10 @@ export async function createTinkerClient(options: TinkerOptions = {}): Promise<T
       })) as { sampling_session_id: string };
       return samplerOf(connection, sampling_session_id);
     },
-    [Symbol.dispose]: () => clearInterval(heart),
+    [Symbol.dispose]() {
+      clearInterval(heart);
+      ended.abort();
+    },
   };
 }
 

@@ -25,7 +25,10 @@ export interface ConnectionOptions {
   key?: string;
   /** Ends all requests. */
   signal?: AbortSignal;
-  /** How long a request is sent again after failures that may pass, in ms; 5 minutes by default. */
+  /**
+   * How long a request is sent again after failures that may pass, in ms; 5 minutes by default, and 5 s for the first one
+   * of a client.
+   */
   patience?: number;
 }
 
@@ -40,7 +43,18 @@ export interface Connection {
 const passing = (status: number) => status === 408 || status === 409 || status === 429 || status >= 500;
 const MOST_PAUSE = 30_000; // ms
 const BREATH = 50; // ms before a result is asked for again
-const wait = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+const wait = (milliseconds: number, signal: AbortSignal | undefined) =>
+  new Promise<void>((resolve, reject) => {
+    const end = () => {
+      clearTimeout(timer);
+      reject(signal!.reason);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener('abort', end);
+      resolve();
+    }, milliseconds);
+    signal?.addEventListener('abort', end, { once: true });
+  });
 
 /** Makes a connection. */
 export function connect({ url, key, signal, patience = 5 * 60_000 }: ConnectionOptions): Connection {
@@ -66,8 +80,7 @@ export function connect({ url, key, signal, patience = 5 * 60_000 }: ConnectionO
         });
       }
       if (Date.now() - began + pause > patience) throw failure;
-      await wait(pause);
-      signal?.throwIfAborted();
+      await wait(pause, signal);
     }
   };
   const headers = { ...(key !== undefined && { 'x-api-key': key }), accept: `${PROTOBUF}, application/json` };
@@ -92,7 +105,7 @@ export function connect({ url, key, signal, patience = 5 * 60_000 }: ConnectionO
         const body = (response.ok ? JSON.parse(text) : { type: 'try_again' }) as Failure & { type?: string };
         if (typeof body.error === 'string') throw new TinkerError(body.error, 0, body.category);
         if (body.type !== 'try_again') return body;
-        await wait(BREATH);
+        await wait(BREATH, signal);
       }
     },
   };

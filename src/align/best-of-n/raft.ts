@@ -15,33 +15,41 @@ import { sum } from '../../engine/ops/reduce.ts';
 import type { PackedLoss } from '../../lm/packed-program.ts';
 import type { PolicyAlgorithm } from '../policies/algorithm.ts';
 import { createAnswerLearner } from '../policies/answer-learner.ts';
-import { type AnswerTrainer, createAnswerTrainer, minibatches } from '../policies/answer-trainer.ts';
+import type { AnswerTrainer } from '../policies/answer-step.ts';
+import { createAnswerTrainer, minibatches } from '../policies/answer-trainer.ts';
+import { fitsBackend } from '../policies/backend.ts';
 import { answerKl } from '../policies/kl.ts';
 import type { PolicyLearner } from '../policies/learner.ts';
 import { policyTrainingSchema } from '../policies/options.ts';
+import type { AnyPolicy } from '../policies/remote-policy.ts';
 import type { AnswerLayout } from '../policies/rollouts.ts';
 import type { ScoreScaleState } from '../policies/score-scale.ts';
 import { createScoreScale, scoreSchema } from '../policies/score-scale.ts';
 import { type PolicyInput, type PolicyTraining, policyTraining } from '../policies/setup.ts';
 import type { Completion } from '../reward-functions/reward-function.ts';
 import { type Opener, openerOf } from '../training/input.ts';
-import type { LanguagePolicy } from '../training/policy.ts';
 
 const whole = (least: number) => z.number().int().min(least);
 
 /** Schema of the options of `raft`: types, ranges, defaults and help texts. */
-export const raftSchema = policyTrainingSchema.extend({
-  steps: policyTrainingSchema.shape.steps
-    .unwrap()
-    .default(10)
-    .describe('steps: each writes completions and learns the best'),
-  batch: policyTrainingSchema.shape.batch.unwrap().default(48).describe('prompts per step'),
-  answers: whole(2).default(8).describe('completions per prompt; the best one is learned'),
-  score: scoreSchema,
-  beta: z.number().min(0).default(0).describe('weight of the KL to the reference, subtracted from the reward; 0: off'),
-  epochs: whole(1).default(2).describe('passes over the best completions of a step'),
-  minibatches: whole(1).default(2).describe('optimizer steps per epoch'),
-});
+export const raftSchema = policyTrainingSchema
+  .extend({
+    steps: policyTrainingSchema.shape.steps
+      .unwrap()
+      .default(10)
+      .describe('steps: each writes completions and learns the best'),
+    batch: policyTrainingSchema.shape.batch.unwrap().default(48).describe('prompts per step'),
+    answers: whole(2).default(8).describe('completions per prompt; the best one is learned'),
+    score: scoreSchema,
+    beta: z
+      .number()
+      .min(0)
+      .default(0)
+      .describe('weight of the KL to the reference, subtracted from the reward; 0: off'),
+    epochs: whole(1).default(2).describe('passes over the best completions of a step'),
+    minibatches: whole(1).default(2).describe('optimizer steps per epoch'),
+  })
+  .superRefine(fitsBackend());
 /** The options of `raft`, with their defaults. */
 export type RaftOptions = z.output<typeof raftSchema>;
 /** The input of `raft`. */
@@ -51,23 +59,19 @@ export type RaftInput = PolicyInput<z.input<typeof raftSchema>>;
 export const likelihoodLoss: PackedLoss = ({ logP, perLabel }) => ({ loss: neg(sum(mul(logP, perLabel('weight')))) });
 
 /** RAFT on rollouts with `options.answers` completions of each prompt. */
-export function createRaftAlgorithm(
-  policy: LanguagePolicy,
-  layout: AnswerLayout,
-  options: RaftOptions,
-): PolicyAlgorithm {
+export function createRaftAlgorithm(policy: AnyPolicy, layout: AnswerLayout, options: RaftOptions): PolicyAlgorithm {
   const { answers: size, beta } = options;
   const most = Math.ceil(options.batch / options.minibatches);
   const trainer = createAnswerTrainer(policy, layout, likelihoodLoss, options, most);
   const scale = createScoreScale(options.score);
   return {
-    update(rollout, rate, step) {
+    async update(rollout, rate, step) {
       const kl = answerKl(rollout);
       const best = bestOfEach(
         scale(rollout.scores, rollout.answers).map((score, i) => score - beta * kl[i]),
         size,
       );
-      const learned = learnByLikelihood(
+      const learned = await learnByLikelihood(
         trainer,
         best.map((i) => rollout.answers[i]),
         options,
@@ -98,19 +102,19 @@ export function bestOfEach(rewards: ArrayLike<number>, size: number): number[] {
  * Learns completions by maximum likelihood. Returns the mean loss in nats per token, and the mean norm of the
  * gradients.
  */
-export function learnByLikelihood(
+export async function learnByLikelihood(
   trainer: AnswerTrainer,
   answers: readonly Completion[],
   options: { epochs: number; minibatches: number; seed: number },
   rate: number,
   ...step: number[]
-): Record<string, number> {
+): Promise<Record<string, number>> {
   let [loss, norm, steps] = [0, 0, 0];
   for (const chosen of minibatches(answers.length, options, options.seed, 'minibatches', ...step)) {
     const batch = chosen.map((i) => answers[i]);
     const tokens = batch.reduce((total, { response }) => total + response.length, 0);
     const weight = batch.map(({ response }) => new Float32Array(response.length).fill(1 / tokens));
-    const done = trainer.step(batch, { perLabel: { weight } }, rate);
+    const done = await trainer.step(batch, { perLabel: { weight } }, rate);
     loss += done.sums.loss;
     norm += done.norm;
     steps++;

@@ -15,14 +15,15 @@ import { z } from 'zod';
 import type { PolicyAlgorithm } from '../policies/algorithm.ts';
 import { createAnswerLearner } from '../policies/answer-learner.ts';
 import { createAnswerTrainer } from '../policies/answer-trainer.ts';
+import { fitsBackend } from '../policies/backend.ts';
 import type { PolicyLearner } from '../policies/learner.ts';
 import { policyTrainingSchema } from '../policies/options.ts';
+import type { AnyPolicy } from '../policies/remote-policy.ts';
 import type { AnswerLayout } from '../policies/rollouts.ts';
 import type { ScoreScaleState } from '../policies/score-scale.ts';
 import { createScoreScale, scoreSchema } from '../policies/score-scale.ts';
 import { type PolicyInput, type PolicyTraining, policyTraining } from '../policies/setup.ts';
 import { type Opener, openerOf } from '../training/input.ts';
-import type { LanguagePolicy } from '../training/policy.ts';
 import { learnByLikelihood, likelihoodLoss } from './raft.ts';
 
 const whole = (least: number) => z.number().int().min(least);
@@ -54,31 +55,28 @@ export const restSchema = policyTrainingSchema
   .refine(({ thresholds }) => thresholds.every((share, i) => i === 0 || share > thresholds[i - 1]), {
     path: ['thresholds'],
     message: 'expected rising numbers, such as 0.5,0.75',
-  });
+  })
+  .superRefine(fitsBackend());
 /** The options of `rest`, with their defaults. */
 export type RestOptions = z.output<typeof restSchema>;
 /** The input of `rest`. */
 export type RestInput = PolicyInput<z.input<typeof restSchema>>;
 
 /** ReST on rollouts with `options.answers` completions of each prompt. */
-export function createRestAlgorithm(
-  policy: LanguagePolicy,
-  layout: AnswerLayout,
-  options: RestOptions,
-): PolicyAlgorithm {
+export function createRestAlgorithm(policy: AnyPolicy, layout: AnswerLayout, options: RestOptions): PolicyAlgorithm {
   const { answers: size, thresholds } = options;
   const most = Math.ceil((options.batch * size) / options.minibatches);
   const trainer = createAnswerTrainer(policy, layout, likelihoodLoss, options, most);
   const scale = createScoreScale(options.score);
   return {
-    update({ answers, scores }, rate, step) {
+    async update({ answers, scores }, rate, step) {
       const worth = scale(scores, answers);
       let metrics: Record<string, number> = {};
       for (const [i, share] of thresholds.entries()) {
         const best = bestShare(worth, size, share);
         const completions = best.map((at) => answers[at]);
         metrics = {
-          ...learnByLikelihood(trainer, completions, options, rate * options.decay ** i, step, i),
+          ...(await learnByLikelihood(trainer, completions, options, rate * options.decay ** i, step, i)),
           'reward/kept': best.reduce((total, at) => total + scores[at], 0) / best.length,
         };
       }

@@ -3,10 +3,10 @@
 import { opening } from '../../disposables.ts';
 import { basename } from '../../node.ts';
 import type { Live } from '../training/input.ts';
-import type { LanguagePolicy } from '../training/policy.ts';
 import type { PolicyAlgorithm } from './algorithm.ts';
 import { createPolicyLearner, type PolicyLearner } from './learner.ts';
 import type { PolicyTrainingOptions } from './options.ts';
+import type { AnyPolicy } from './remote-policy.ts';
 import type { AnswerLayout } from './rollouts.ts';
 import { setUpPolicy } from './setup.ts';
 
@@ -26,7 +26,7 @@ export async function createAnswerLearner<O extends AnswerOptions>(
   kind: string,
   options: O,
   live: Live,
-  algorithm: (policy: LanguagePolicy, layout: AnswerLayout, options: O) => PolicyAlgorithm,
+  algorithm: (policy: AnyPolicy, layout: AnswerLayout, options: O) => PolicyAlgorithm,
 ): Promise<PolicyLearner<O>> {
   return opening(async (own) => {
     const setup = await setUpPolicy(options, live, own);

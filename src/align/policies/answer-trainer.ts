@@ -2,53 +2,29 @@
 import { createPackedTrainer, type PackedLoss } from '../../lm/packed-program.ts';
 import { exportOptimizer, importOptimizer } from '../../nn/optimizer.ts';
 import { random } from '../../random.ts';
-import type { Completion } from '../reward-functions/reward-function.ts';
-import type { LanguagePolicy } from '../training/policy.ts';
 import { adamw } from '../training/steps.ts';
-import type { Tensors } from './algorithm.ts';
+import type { AnswerTrainer } from './answer-step.ts';
 import type { PolicyTrainingOptions } from './options.ts';
+import { type AnyPolicy, isRemote } from './remote-policy.ts';
+import { createRemoteTrainer, type NamedLoss } from './remote-trainer.ts';
 import { type AnswerLayout, answerBatches, inOrder } from './rollouts.ts';
-
-/** The inputs of a loss, by name. */
-export interface AnswerNumbers {
-  /** A number for each token of each completion: [completions][tokens]. */
-  perLabel?: Readonly<Record<string, readonly Float32Array[]>>;
-  /** A number for each completion: [completions]. */
-  perSequence?: Readonly<Record<string, readonly number[]>>;
-}
-
-/** Takes optimizer steps on completions. */
-export interface AnswerTrainer {
-  /**
-   * One optimizer step on completions, in as many parts as memory requires. Returns the outputs of the loss, summed
-   * over the parts, and the norm of the gradients before clipping.
-   */
-  step(
-    answers: readonly Completion[],
-    numbers: AnswerNumbers,
-    rate: number,
-  ): { sums: Record<string, number>; norm: number };
-  /** The optimizer's state for a checkpoint. */
-  save(): Tensors;
-  /** Restores the optimizer's state. */
-  restore(tensors: Tensors): void;
-  /** Frees what it holds; it cannot be used afterwards. */
-  [Symbol.dispose](): void;
-}
 
 /**
  * A trainer for a policy.
  *
  * @param loss Its outputs are scalars: sums over completions or labels.
  * @param most The most completions of a step.
+ * @param named For a policy at a service: its own loss of the same gradient, if it has one.
  */
 export function createAnswerTrainer(
-  policy: LanguagePolicy,
+  policy: AnyPolicy,
   layout: AnswerLayout,
   loss: PackedLoss,
   options: PolicyTrainingOptions,
   most: number,
+  named?: NamedLoss,
 ): AnswerTrainer {
+  if (isRemote(policy)) return createRemoteTrainer(policy, loss, most, named);
   const trainer = createPackedTrainer(policy.model.config, policy.parameters, loss, {
     frozen: policy.frozen,
     linear: policy.linear,

@@ -40,7 +40,7 @@ it('says whether an evaluation keeps to it', () => {
   expect(keepsTo([], {})).toBe(true);
 });
 
-it('learns from the Lagrangian, whose multipliers follow what is missed', () => {
+it('learns from the Lagrangian, whose multipliers follow what is missed', async () => {
   const seen: LanguageRollout[] = [];
   const algorithm: PolicyAlgorithm = {
     update: (rollout) => {
@@ -71,7 +71,7 @@ it('learns from the Lagrangian, whose multipliers follow what is missed', () => 
   // deviations 2, 1 and 4
   const [low, high] = [1 - Math.SQRT1_2, 1 + Math.SQRT1_2].map((x) => x - 1);
   const first = rollout([2 * low, 2 * high], [low, high], [4 * low, 4 * high]);
-  const metrics = constrained.update(first, 1, 0);
+  const metrics = await constrained.update(first, 1, 0);
   expect(metrics).toMatchObject({ loss: 1, 'lambda/b': expect.closeTo(0.5, 12), 'lambda/c': 0 });
   expect(metrics['constraint/b']).toBeCloseTo(0, 12);
   // (A/2 + 0.5 B) / 1.5
@@ -83,7 +83,7 @@ it('learns from the Lagrangian, whose multipliers follow what is missed', () => 
     ['c', -0],
   ]);
   // b is satisfied by far, c is missed by 2 of its deviations: those of the first step count
-  expect(constrained.update(rollout([2, 2], [3, 3], [18, 18]), 1, 1)).toMatchObject({
+  expect(await constrained.update(rollout([2, 2], [3, 3], [18, 18]), 1, 1)).toMatchObject({
     'lambda/b': 0,
     'lambda/c': expect.closeTo(1, 12),
   });

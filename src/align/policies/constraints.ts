@@ -81,7 +81,7 @@ export function constrain(
 ): PolicyAlgorithm {
   let state: ConstraintState = { lambdas: constraints.map(() => start) };
   return {
-    update(rollout, learningRate, step) {
+    async update(rollout, learningRate, step) {
       const { scores, others = [] } = rollout;
       const deviations = state.deviations ?? [scores, ...others.map((of) => of.scores)].map((of) => deviation(of) || 1);
       const means = others.map((of) => mean(of.scores));
@@ -90,7 +90,7 @@ export function constrain(
       );
       state = { lambdas, deviations };
       const weights = constraints.map(({ sign }, k) => sign * lambdas[k]);
-      const metrics = algorithm.update(mixed(rollout, weights, deviations), learningRate, step);
+      const metrics = await algorithm.update(mixed(rollout, weights, deviations), learningRate, step);
       const own = constraints.flatMap(({ name }, k) => [
         [`constraint/${name}`, means[k]],
         [`lambda/${name}`, lambdas[k]],

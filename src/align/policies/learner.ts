@@ -11,7 +11,7 @@ import type { Round } from '../../preference/schedule.ts';
 import { seedFor } from '../../random.ts';
 import { type Alert, alertsOf, isTrusted } from '../diagnosis/signals.ts';
 import type { Completion, Reward } from '../reward-functions/reward-function.ts';
-import { type LanguagePolicy, usualRate } from '../training/policy.ts';
+import { usualRate } from '../training/policy.ts';
 import { checkSameData } from '../training/progress.ts';
 import { evaluationIsDue, itemsOfStep, rates } from '../training/steps.ts';
 import type { PolicyAlgorithm, Tensors } from './algorithm.ts';
@@ -21,6 +21,8 @@ import { type KlBefore, klTaper } from './kl.ts';
 import type { PolicyTrainingOptions } from './options.ts';
 import { failedProbes } from './probes.ts';
 import { promptFingerprint } from './prompts.ts';
+import { type AnyPolicy, isRemote, localPolicy, type RemoteState } from './remote-policy.ts';
+import { createRemoteRollouts } from './remote-rollouts.ts';
 import { type AnswerLayout, createRollouts, type EncodedPrompt, type LanguageRollout } from './rollouts.ts';
 import { correlation, NGRAM, repetition, sameness, shiftOf, type TokenShares, tokenShares } from './texts.ts';
 
@@ -86,8 +88,8 @@ export interface AnswerMeasures {
 
 /** What `createPolicyLearner` puts together. */
 export interface PolicyLearnerParts<O extends PolicyTrainingOptions> {
-  /** The policy to train, in place. */
-  policy: LanguagePolicy;
+  /** The policy to train, in place or at a service. */
+  policy: AnyPolicy;
   /** What scores completions. */
   reward: Reward;
   /** A second reward for evaluations only. */
@@ -152,15 +154,14 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
   const algorithm =
     constraints.length > 0 ? constrain(parts.algorithm, constraints, options.lagrange) : parts.algorithm;
   const { steps, seed, batch } = options;
+  const { maxTokens, temperature, generate } = options;
+  const drawing = { layout, maxTokens, temperature, batch: generate.batch };
+  const remote = isRemote(policy) ? policy : undefined;
   const rollouts = own.use(
-    createRollouts(policy, reward, {
-      layout,
-      maxTokens: options.maxTokens,
-      temperature: options.temperature,
-      batch: options.generate.batch,
-    }),
+    isRemote(policy) ? createRemoteRollouts(policy, reward, drawing) : createRollouts(policy, reward, drawing),
   );
-  const rateOf = rates(options.learningRate ?? usualRate(policy), steps, options);
+  const usual = isRemote(policy) ? policy.usualRate : usualRate(policy);
+  const rateOf = rates(options.learningRate ?? usual, steps, options);
   const fingerprint = promptFingerprint([...prompts, ...evaluationPrompts, ...probes]);
   let state: State = {
     step: 0,
@@ -230,9 +231,11 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
     const factor = klTaper(kl, options.maxKl, state.last);
     const rate = rateOf(state.step) * factor;
     const tokens = state.tokens + rollout.answers.reduce((sum, { response }) => sum + response.length, 0);
+    const updated = await algorithm.update(rollout, rate, state.step);
+    const learned = remote ? known(updated) : updated;
     const metrics = {
       ...metricsOf(rollout),
-      ...algorithm.update(rollout, rate, state.step),
+      ...learned,
       learning_rate: rate,
       tokens,
     };
@@ -299,13 +302,15 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
       const { metrics: askingMetrics, ...judged } = asking.report();
       return { ...step, metrics: { ...metrics, ...askingMetrics }, ...judged };
     },
+    /** Saves what is at a service: call it before `save`. */
+    prepareSave: async () => remote?.checkpoint(),
     /** State and tensors, for a checkpoint. */
     save() {
       const { state: inner, tensors } = algorithm.save();
       const people = asking?.save();
       return {
-        state: { ...state, algorithm: inner, asking: people?.state },
-        tensors: { ...exportParameters(policy.parameters), ...tensors, ...people?.tensors },
+        state: { ...state, algorithm: inner, asking: people?.state, ...(remote && { remote: remote.save() }) },
+        tensors: { ...(!isRemote(policy) && exportParameters(policy.parameters)), ...tensors, ...people?.tensors },
       };
     },
     /** Restores what `save` returned. */
@@ -313,19 +318,26 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
       const {
         algorithm: own,
         asking: people,
+        remote: there,
         ...saved
-      } = checkpoint.state as State & Record<'algorithm' | 'asking', unknown>;
+      } = checkpoint.state as State & Record<'algorithm' | 'asking', unknown> & { remote?: RemoteState };
       checkSameData(saved, state, 'prompts');
       const tensors = checkpoint.tensors as Tensors;
-      importParameters(policy.parameters, tensors);
+      if (!isRemote(policy)) importParameters(policy.parameters, tensors);
+      else if (there) policy.restore(there);
       algorithm.restore({ state: own, tensors });
       asking?.restore({ state: people, tensors });
       state = saved;
     },
-    /** The trained model, with adapters merged in. It is no longer disposed of with the learner. */
+    /**
+     * The trained model, with adapters merged in. It is no longer disposed of with the learner.
+     *
+     * @throws HeedError if the model is at a service.
+     */
     finish(): Model {
-      policy.merge();
-      return own.release(policy.model);
+      const { model, merge } = localPolicy(policy, 'The trained model');
+      merge();
+      return own.release(model);
     },
     /** Frees what it holds; it cannot be used afterwards. */
     [Symbol.dispose]: own[Symbol.dispose],
@@ -346,6 +358,10 @@ const winRate = (scores: ArrayLike<number>, earlier: ArrayLike<number>): number 
   mean(Array.from(scores, (score, i) => (Math.sign(score - earlier[i]) + 1) / 2));
 
 const mean = (values: ArrayLike<number>): number => Array.from(values).reduce((a, b) => a + b, 0) / values.length;
+
+/** The metrics that a service gives: those that it does not are NaN. */
+const known = (metrics: Readonly<Record<string, number>>): Record<string, number> =>
+  Object.fromEntries(Object.entries(metrics).filter(([, value]) => !Number.isNaN(value)));
 
 /** Mean rewards by part, and of the other rewards: `eval/<name>`. */
 const meansOf = ({ parts = [], others = [] }: LanguageRollout): Record<string, number> =>

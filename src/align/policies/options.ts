@@ -4,6 +4,7 @@ import { rewardCallSchema } from '../rewards/open.ts';
 import { languageTrainingSchema } from '../training/options.ts';
 import { loraSchema } from '../training/trainable.ts';
 import { askingSchema } from './ask-people.ts';
+import { backendSchema } from './backend.ts';
 import { lagrangeSchema } from './constraints.ts';
 
 const whole = (least: number) => z.number().int().min(least);
@@ -12,6 +13,7 @@ const whole = (least: number) => z.number().int().min(least);
 export const policyTrainingSchema = z
   .object({
     model: z.string().describe('the model to train, fine-tuned beforehand: a folder or a name on the Hub'),
+    backend: backendSchema,
     reference: z.string().optional().describe('the model to measure the KL from (default: --model before training)'),
     reward: z
       .string()
@@ -104,9 +106,9 @@ export const policyTrainingSchema = z
     people: askingSchema.prefault({}),
   });
 type Settings = z.output<typeof policyTrainingSchema>;
-/** The options of policy training, with their defaults. Runs of several policies have no options of asking people. */
-export type PolicyTrainingOptions = Omit<Settings, 'askPeople' | 'people'> &
-  Partial<Pick<Settings, 'askPeople' | 'people'>>;
+/** The options of policy training, with their defaults. Runs of several policies omit some. */
+export type PolicyTrainingOptions = Omit<Settings, keyof typeof asksNobody> &
+  Partial<Pick<Settings, keyof typeof asksNobody>>;
 
 /** The options that runs of several policies omit. */
-export const asksNobody = { askPeople: true, people: true } as const;
+export const asksNobody = { askPeople: true, people: true, backend: true } as const;

@@ -75,7 +75,7 @@ const ROW = 256;
  * @throws HeedError when a prompt leaves a completion no room.
  */
 export function answerLayout(
-  { config, tokenizer }: LanguagePolicy['model'],
+  { config, tokenizer }: Pick<LanguagePolicy['model'], 'config' | 'tokenizer'>,
   prompts: readonly EncodedPrompt[],
   { rows, maxTokens, answers = 1 }: { rows: number; maxTokens: number; answers?: number },
 ): AnswerLayout {
@@ -163,7 +163,8 @@ export function createAnswerScorer(
   };
 }
 
-interface RolloutOptions {
+/** How completions of a rollout are drawn. */
+export interface RolloutOptions {
   layout: AnswerLayout;
   /** Maximum tokens of a completion. */
   maxTokens: number;
@@ -191,6 +192,41 @@ export interface Rollouts {
 
 /** Makes rollouts of a policy, scored by a reward. Both stay the caller's. */
 export function createRollouts(policy: LanguagePolicy, reward: Reward, options: RolloutOptions): Rollouts {
+  const { draw, ...drawing } = createDrawing(policy, options);
+  return scoredRollouts(draw, reward, policy.model, drawing[Symbol.dispose]);
+}
+
+/** Rollouts of completions that `draw` draws. */
+export function scoredRollouts(
+  draw: Rollouts['draw'],
+  reward: Reward,
+  { tokenizer }: Pick<LanguagePolicy['model'], 'tokenizer'>,
+  dispose: () => void,
+): Rollouts {
+  return {
+    draw,
+    async run(prompts, seed, count, signal) {
+      const drawn = await draw(prompts, seed, count, signal);
+      const { answers } = drawn;
+      const { scores, steps, parts, others: beside, deviations } = await explained(reward, answers, signal);
+      return {
+        ...drawn,
+        scores: Float64Array.from(scores),
+        ...(steps && { steps: answers.map((answer, i) => stepTokens(answer, steps[i], tokenizer)) }),
+        ...(parts && { parts }),
+        ...(beside && { others: beside }),
+        ...(deviations && { deviations }),
+      };
+    },
+    [Symbol.dispose]: dispose,
+  };
+}
+
+/** Draws completions of a policy, with their log-probabilities under it and its reference. */
+function createDrawing(
+  policy: LanguagePolicy,
+  options: RolloutOptions,
+): Pick<Rollouts, 'draw' | typeof Symbol.dispose> {
   const { layout, temperature } = options;
   const { model, weights, linear, reference } = policy;
   const { config, tokenizer, ends } = model;
@@ -209,7 +245,7 @@ export function createRollouts(policy: LanguagePolicy, reward: Reward, options: 
     };
   };
   const suppress = [tokenizer.bos, tokenizer.pad].filter((id) => id !== undefined && !ends.includes(id)) as number[];
-  const rollouts: Rollouts = {
+  return {
     async draw(prompts, seed, count = 1, signal) {
       const repeats = prompts.flatMap((prompt) => new Array<EncodedPrompt>(count).fill(prompt));
       const completions = await generator.complete(
@@ -226,24 +262,10 @@ export function createRollouts(policy: LanguagePolicy, reward: Reward, options: 
         temperature === 1 ? completions.map(({ logprobs }) => Float32Array.from(logprobs)) : compared.logProbs;
       return { answers, ...compared, logProbs };
     },
-    async run(prompts, seed, count, signal) {
-      const drawn = await rollouts.draw(prompts, seed, count, signal);
-      const { answers } = drawn;
-      const { scores, steps, parts, others: beside, deviations } = await explained(reward, answers, signal);
-      return {
-        ...drawn,
-        scores: Float64Array.from(scores),
-        ...(steps && { steps: answers.map((answer, i) => stepTokens(answer, steps[i], tokenizer)) }),
-        ...(parts && { parts }),
-        ...(beside && { others: beside }),
-        ...(deviations && { deviations }),
-      };
-    },
     [Symbol.dispose]() {
       for (const part of [generator, own, others, tokens]) part[Symbol.dispose]();
     },
   };
-  return rollouts;
 }
 
 /** Maps the steps of a text to its tokens: a step ends at the first token by which all of its text is decoded. */

@@ -6,7 +6,8 @@ import { goodSentences } from '../../data/reviews/sentences.ts';
 import type { PreferenceRow, PromptCompletionRow, PromptRow, UnpairedPreferenceRow } from '../../data/rows.ts';
 import type { Disposables } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
-import type { Model } from '../../lm/model.ts';
+import { withChatTemplate } from '../../lm/built-in-templates.ts';
+import { loadOutline, type Model, type ModelOutline } from '../../lm/model.ts';
 import type { Teacher } from '../../preference/teacher.ts';
 import type { Training } from '../../run/training.ts';
 import { diagnosePolicy } from '../diagnosis/policy.ts';
@@ -15,16 +16,18 @@ import { holdOut } from '../examples/examples.ts';
 import type { Completion, Reward } from '../reward-functions/reward-function.ts';
 import { type LearningReward, openLearningReward } from '../rewards/learning.ts';
 import { openReward, openRewardOption, type RewardSource } from '../rewards/open.ts';
-import { type Input, type Live, openModel, openSource, openTemplated } from '../training/input.ts';
+import { type Input, isModel, type Live, openModel, openSource, openTemplated } from '../training/input.ts';
 import { createLanguagePolicy, type LanguagePolicy } from '../training/policy.ts';
 import { type ModelResult, trainingOf } from '../training/verb.ts';
 import { reviewPromptIn } from '../world/comparisons.ts';
 import { type CompletionQueries, createAsking } from './ask-people.ts';
+import { parseBackend } from './backend.ts';
 import { type Constraint, parseConstraints, withConstraints } from './constraints.ts';
 import type { AnswerMeasures, PolicyLearner, PolicyStep } from './learner.ts';
 import type { PolicyTrainingOptions } from './options.ts';
 import { readProbes } from './probes.ts';
 import { readPrompts, worldPrompts } from './prompts.ts';
+import { type AnyPolicy, isRemote, type RemoteWeights } from './remote-policy.ts';
 import { type AnswerLayout, answerLayout, type EncodedPrompt } from './rollouts.ts';
 import { policyMetrics } from './train.ts';
 
@@ -38,8 +41,17 @@ export type PolicyInput<I> = Input<
   teacher?: Teacher<Completion>;
 };
 
+/** The result of the training of a policy. */
+export interface PolicyTrainingResult extends ModelResult {
+  /**
+   * With `backend`, where the trained weights are at the service; `model` is then undefined, since no weights are in this
+   * process.
+   */
+  weights?: RemoteWeights;
+}
+
 /** What a verb such as `ppo` or `grpo` returns: await it for its result, or iterate it for its steps. */
-export type PolicyTraining = Training<PolicyStep, ModelResult>;
+export type PolicyTraining = Training<PolicyStep, PolicyTrainingResult>;
 
 /** The training of a learner that `create` opens. */
 export const policyTraining = <I extends { signal?: AbortSignal }, O extends PolicyTrainingOptions>(
@@ -50,13 +62,18 @@ export const policyTraining = <I extends { signal?: AbortSignal }, O extends Pol
     () => create(input),
     input.signal,
     policyMetrics,
-    ({ finish, options }, rows) => ({ model: finish(), diagnosis: diagnosePolicy(rows, policyFacts(options)) }),
+    async ({ policy, finish, options }, rows) => ({
+      ...(isRemote(policy)
+        ? { model: undefined as never, weights: await policy.export('model') }
+        : { model: finish() }),
+      diagnosis: diagnosePolicy(rows, policyFacts(options)),
+    }),
   );
 
 /** What `setUpPolicy` opens for the training of a policy. */
 export interface PolicySetup {
   /** The policy to train, with its reference. */
-  policy: LanguagePolicy;
+  policy: AnyPolicy;
   /** What scores completions. */
   reward: Reward;
   /** A second reward for evaluations only. */
@@ -90,12 +107,13 @@ export async function setUpPolicy(
   own: Disposables,
 ): Promise<PolicySetup> {
   const constraints = options.subjectTo === undefined ? [] : parseConstraints(options.subjectTo);
-  const model = await openTemplated(options, live, own);
+  const address = parseBackend(options.backend ?? 'local');
+  const model = address ? await openOutline(options, live) : await openTemplated(options, live, own);
   const { prompts, evaluationPrompts } = await promptsOf(options, model, live);
   const probes = await probesOf(options, model, live);
   const layout = answerLayout(model, [...prompts, ...evaluationPrompts, ...probes], options);
   // with adapters, the base weights do not change, so that reward adapters can share them
-  const over = live.model === undefined && options.lora.rank > 0 ? model : undefined;
+  const over = !address && live.model === undefined && options.lora.rank > 0 ? (model as Model) : undefined;
   const learning = options.askPeople && options.people ? own.use(await learningReward(options, live)) : undefined;
   const objective = learning ?? (await openRewardOption('reward', options.reward, live, own, options.rewardCall, over));
   const asking =
@@ -115,11 +133,35 @@ export async function setUpPolicy(
   const reward = constraints.length > 0 ? withConstraints(objective, constrained) : objective;
   const gold =
     options.gold === undefined ? undefined : await openRewardOption('gold', options.gold, live, own, {}, over);
-  const reference =
-    options.reference === undefined ? undefined : await openModel('reference', options.reference, live, own);
-  const policy = own.use(createLanguagePolicy(model, { lora: options.lora, reference, seed: options.seed }));
+  const policy = own.use(
+    address
+      ? await (await import('./tinker-policy.ts')).openTinkerPolicy(address, model, options)
+      : await openLocalPolicy(options, model as Model, live, own),
+  );
   const measure = options.data === undefined ? measureReviews : undefined;
   return { policy, reward, gold, constraints, prompts, evaluationPrompts, probes, layout, measure, asking };
+}
+
+async function openLocalPolicy(
+  { reference: name, lora, seed }: PolicyTrainingOptions,
+  model: Model,
+  live: Live,
+  own: Disposables,
+): Promise<LanguagePolicy> {
+  const reference = name === undefined ? undefined : await openModel('reference', name, live, own);
+  return createLanguagePolicy(model, { lora, reference, seed });
+}
+
+/** The tokenizer and shape of a model at a service, with the chat template that the options name. */
+async function openOutline({ model, chatTemplate }: PolicyTrainingOptions, live: Live): Promise<ModelOutline> {
+  if (live.reference !== undefined) {
+    throw new HeedError('reference: expected the name of a model at the service, got a model in memory.', {
+      hint: 'With a backend, the service computes the log-probabilities of the reference, too.',
+    });
+  }
+  const outline = isModel(live.model) ? live.model : await loadOutline(model, live.pull);
+  outline.tokenizer = withChatTemplate(outline.tokenizer, chatTemplate, live.onNotice);
+  return outline;
 }
 
 async function learningReward(
@@ -134,7 +176,7 @@ async function learningReward(
   return openLearningReward(reward, { live, call, learning: people!, onBadRow, seed });
 }
 
-async function promptsOf(options: PolicyTrainingOptions, { tokenizer }: Model, live: Live) {
+async function promptsOf(options: PolicyTrainingOptions, { tokenizer }: ModelOutline, live: Live) {
   const { data, evaluation, onBadRow, seed } = options;
   const read = async (path: 'data' | 'evaluation.data', name: string) =>
     readPrompts(await openSource(path, name, live), tokenizer, { onBadRow, onNotice: live.onNotice });
@@ -149,7 +191,7 @@ async function promptsOf(options: PolicyTrainingOptions, { tokenizer }: Model, l
   return { prompts: rest.map((i) => all[i]), evaluationPrompts: held.map((i) => all[i]) };
 }
 
-async function probesOf({ evaluation, onBadRow }: PolicyTrainingOptions, { tokenizer }: Model, live: Live) {
+async function probesOf({ evaluation, onBadRow }: PolicyTrainingOptions, { tokenizer }: ModelOutline, live: Live) {
   if (evaluation.probes === undefined) return [];
   const source = await openSource('evaluation.probes', evaluation.probes, live);
   return readProbes(source, tokenizer, { onBadRow, onNotice: live.onNotice });

@@ -1,11 +1,15 @@
 /** The training of a policy in a run's folder, with its alerts. */
-import { join } from '../../node.ts';
+import { writeFileAtomic } from '../../files.ts';
+import { REMOTE_WEIGHTS } from '../../lm/checkpoint.ts';
+import { saveTokenizer } from '../../lm/tokenizer.ts';
+import { basename, join } from '../../node.ts';
 import type { TrainParts } from '../../run/drive.ts';
 import { recordAnswers, type SpreadRow } from '../training/samples.ts';
 import { type TrainedModel, trainModel } from '../training/train-model.ts';
 import type { ComparedAnswers } from './ask-people.ts';
 import type { PolicyEvaluation, PolicyLearner, PolicyStep } from './learner.ts';
 import type { PolicyTrainingOptions } from './options.ts';
+import { isRemote, type RemotePolicy, type RemoteWeights } from './remote-policy.ts';
 
 /** The result of `trainPolicy`. */
 export interface PolicyResult extends TrainedModel {
@@ -15,6 +19,8 @@ export interface PolicyResult extends TrainedModel {
   kl: number;
   /** Steps taken. */
   steps: number;
+  /** With `backend`, where the last model's weights are; `model` has only a file with this and the tokenizer. */
+  weights?: RemoteWeights;
   /** Further metrics of the last evaluation; in the embedded world, the true reward and the quality of sentences. */
   measures?: Record<string, number>;
 }
@@ -50,6 +56,14 @@ const evaluationMetrics = ({ reward, kl, measures, signals }: PolicyEvaluation):
   ...signals,
 });
 
+/** Saves a policy's weights at its service; a folder gets the tokenizer, and where the weights are. */
+async function saveRemote(policy: RemotePolicy, folder: string): Promise<RemoteWeights> {
+  const weights = await policy.export(basename(folder));
+  saveTokenizer(folder, policy.model.tokenizer);
+  writeFileAtomic(join(folder, REMOTE_WEIGHTS), `${JSON.stringify(weights, null, 2)}\n`);
+  return weights;
+}
+
 /** Trains a policy in a run's folder (see `trainModel`). Returns undefined when the signal stops it. */
 export function trainPolicy<O extends PolicyTrainingOptions>(
   learner: PolicyLearner<O>,
@@ -57,10 +71,13 @@ export function trainPolicy<O extends PolicyTrainingOptions>(
 ): Promise<PolicyResult | undefined> {
   const { run, onWarning = process.emitWarning } = parts;
   const { keepBest, dtype } = learner.options;
+  let weights: RemoteWeights | undefined;
   return trainModel<PolicyEvaluation, PolicyStep, PolicyResult>(learner, parts, {
     keepBest,
-    save(folder) {
-      learner.policy.save(folder, { dtype });
+    async save(folder) {
+      const { policy } = learner;
+      if (isRemote(policy)) weights = await saveRemote(policy, folder);
+      else policy.save(folder, { dtype });
       learner.asking?.saveModels(join(run.folder, 'reward'));
     },
     record({ step, metrics, alerts, compared = [] }) {
@@ -87,6 +104,7 @@ export function trainPolicy<O extends PolicyTrainingOptions>(
         reward: { before: learner.before()!.reward, after: reward },
         kl,
         steps: step,
+        ...(weights && { weights }),
         ...(Object.keys(measures).length > 0 && { measures }),
       };
     },

@@ -157,6 +157,10 @@ export function policyLossOf(option: GrpoLossOptions['loss']): PolicyLoss {
   return typeof loss === 'function' ? { objective: loss, weights: meanOfTokens } : loss;
 }
 
+/** Whether a loss is the clipped ratio times the advantage, whatever its weights. */
+export const isClipped = (option: GrpoLossOptions['loss']): boolean =>
+  policyLossOf(option).objective === clippedObjective.objective;
+
 /**
  * The loss, for a packed program. It reads those of these inputs that it needs:
  *

@@ -24,18 +24,34 @@ import { advantageEstimators, normalizeThenSum, scales } from '../policies/advan
 import type { PolicyAlgorithm } from '../policies/algorithm.ts';
 import { createAnswerLearner } from '../policies/answer-learner.ts';
 import { createAnswerTrainer, minibatches } from '../policies/answer-trainer.ts';
+import { type BackendLimit, fitsBackend } from '../policies/backend.ts';
 import type { PolicyLearner } from '../policies/learner.ts';
 import { policyTrainingSchema } from '../policies/options.ts';
+import { type AnyPolicy, isRemote } from '../policies/remote-policy.ts';
+import type { NamedLoss } from '../policies/remote-trainer.ts';
 import { type AnswerLayout, createAnswerScorer, type LanguageRollout } from '../policies/rollouts.ts';
 import type { ScoreScaleState } from '../policies/score-scale.ts';
 import { createScoreScale, scoreSchema } from '../policies/score-scale.ts';
 import { type PolicyInput, type PolicyTraining, policyTraining } from '../policies/setup.ts';
 import { type Opener, openerOf } from '../training/input.ts';
-import type { LanguagePolicy } from '../training/policy.ts';
-import { grpoLoss, levels, policyLosses, policyLossOf } from './grpo-loss.ts';
+import { grpoLoss, isClipped, levels, policyLosses, policyLossOf } from './grpo-loss.ts';
 import { mostUndecided, tokenEntropy } from './token-entropy.ts';
 
 const whole = (least: number) => z.number().int().min(least);
+
+/** What the losses of GRPO need of a model besides log-probabilities. */
+const limits: readonly BackendLimit[] = [
+  {
+    path: 'entropy',
+    fits: (weight) => weight === 0,
+    expected: 'expected 0 with --backend, which gives log-probabilities of drawn tokens only',
+  },
+  {
+    path: 'topEntropy',
+    fits: (share) => share === 1,
+    expected: 'expected 1 with --backend, which gives log-probabilities of drawn tokens only',
+  },
+];
 
 /** Schema of the options of `grpo`: types, ranges, defaults and help texts. */
 export const grpoSchema = policyTrainingSchema
@@ -91,7 +107,8 @@ export const grpoSchema = policyTrainingSchema
   .refine(({ loss, level }) => level === 'token' || policyLossOf(loss).sequences !== false, {
     path: ['level'],
     message: 'expected token: this loss has no ratio of whole completions to clip',
-  });
+  })
+  .superRefine(fitsBackend(limits));
 /** The options of `grpo`, with their defaults. */
 export type GrpoOptions = z.output<typeof grpoSchema>;
 /** The input of `grpo`. */
@@ -105,26 +122,26 @@ export const overlongPenalty = (length: number, most: number, cache: number): nu
   cache === 0 ? 0 : Math.min(1, Math.max(0, (length - (most - cache)) / cache));
 
 /** GRPO on rollouts with `options.answers` completions of each prompt. */
-export function createGrpoAlgorithm(
-  policy: LanguagePolicy,
-  layout: AnswerLayout,
-  options: GrpoOptions,
-): PolicyAlgorithm {
+export function createGrpoAlgorithm(policy: AnyPolicy, layout: AnswerLayout, options: GrpoOptions): PolicyAlgorithm {
   const { seed, answers: size, maxTokens } = options;
   const most = Math.ceil((options.batch * size) / options.minibatches);
-  const { model, weights: all, linear } = policy;
+  const { model } = policy;
   const { temperature } = options;
   const entropyOf = (reading: Reading) => tokenEntropy(reading, model.config, temperature);
-  const trainer = createAnswerTrainer(policy, layout, grpoLoss(options, entropyOf), options, most);
+  const trainer = createAnswerTrainer(policy, layout, grpoLoss(options, entropyOf), options, most, ppoOf(options));
   const undecided =
-    options.topEntropy < 1
-      ? createAnswerScorer(model.config, all, layout, { linear, temperature, read: entropyOf })
+    options.topEntropy < 1 && !isRemote(policy)
+      ? createAnswerScorer(model.config, policy.weights, layout, {
+          linear: policy.linear,
+          temperature,
+          read: entropyOf,
+        })
       : undefined;
   const scale = createScoreScale(options.score);
   const { weights } = policyLossOf(options.loss);
   const estimate = advantageEstimators.resolve(options.advantages);
   return {
-    update(rollout, rate, step) {
+    async update(rollout, rate, step) {
       const { answers, scores, logProbs, referenceLogProbs } = rollout;
       const lengths = answers.map(({ response }) => response.length);
       const overlong = lengths.map((length) => overlongPenalty(length, maxTokens, options.overlong));
@@ -154,7 +171,7 @@ export function createGrpoAlgorithm(
         const weight = perToken(weights(own, maxTokens));
         const masks = entropies && mostUndecided(pick(entropies), options.topEntropy);
         const advantage = pick(advantages);
-        const { sums, norm } = trainer.step(
+        const { sums, norm } = await trainer.step(
           pick(answers),
           {
             perLabel: {
@@ -185,6 +202,21 @@ export function createGrpoAlgorithm(
       for (const part of [trainer, undecided]) part?.[Symbol.dispose]();
     },
   };
+}
+
+/**
+ * The loss `ppo` of Tinker's API, if these options are the same: a clipped ratio of tokens, without a KL. The weights of
+ * tokens, which are not negative, are part of the advantages.
+ */
+function ppoOf(options: GrpoOptions): NamedLoss | undefined {
+  const { beta, delta, offPolicy, level, clip } = options;
+  if (!isClipped(options.loss) || level !== 'token' || beta > 0 || delta !== undefined || offPolicy !== undefined) {
+    return undefined;
+  }
+  return ({ perLabel: { old, advantage, weight } = {} }) => ({
+    ...{ kind: 'ppo', old, low: 1 - clip.low, high: 1 + clip.high },
+    advantages: advantage.map((own, i) => own.map((a, t) => a * weight[i][t])),
+  });
 }
 
 /**

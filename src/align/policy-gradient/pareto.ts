@@ -22,6 +22,7 @@ import type { Tensors } from '../policies/algorithm.ts';
 import { createAnswerLearner } from '../policies/answer-learner.ts';
 import type { PolicyLearner, PolicySample, PolicyStep } from '../policies/learner.ts';
 import { asksNobody } from '../policies/options.ts';
+import { localPolicy } from '../policies/remote-policy.ts';
 import { createRollouts } from '../policies/rollouts.ts';
 import { type PolicyInput, setUpPolicy } from '../policies/setup.ts';
 import type { OpenReward, Reward } from '../reward-functions/reward-function.ts';
@@ -30,10 +31,10 @@ import { type Live, type Opener, openerOf } from '../training/input.ts';
 import { checkSameData } from '../training/progress.ts';
 import { copyOf } from '../training/trainable.ts';
 import { type TrainingResult, trainingOf } from '../training/verb.ts';
-import { createReinforceAlgorithm, type ReinforceOptions, rlooSchema } from './reinforce.ts';
+import { createReinforceAlgorithm, type ReinforceOptions, rlooSchema, rlooSettings } from './reinforce.ts';
 
 /** Schema of the options of `pareto`: types, ranges, defaults and help texts. */
-export const paretoSchema = rlooSchema.omit({ keepBest: true, ...asksNobody }).extend({
+export const paretoSchema = rlooSettings.omit({ keepBest: true, ...asksNobody }).extend({
   reward: z.string().describe('the first reward, in the same form as in heed ppo'),
   against: z.string().describe('the second reward, likewise'),
   weights: z
@@ -41,7 +42,10 @@ export const paretoSchema = rlooSchema.omit({ keepBest: true, ...asksNobody }).e
     .min(1)
     .default([0, 0.25, 0.5, 0.75, 1])
     .describe('weights w of the second reward, the first has 1 − w; a policy is trained for each'),
-  evaluations: rlooSchema.shape.evaluations.unwrap().default(0).describe('evaluations of each policy during training'),
+  evaluations: rlooSettings.shape.evaluations
+    .unwrap()
+    .default(0)
+    .describe('evaluations of each policy during training'),
 });
 /** The options of `pareto`, with their defaults. */
 export type ParetoOptions = z.output<typeof paretoSchema>;
@@ -183,7 +187,9 @@ async function evaluateStart(options: ParetoOptions, live: Live, rewards: readon
     own,
   );
   const { maxTokens, temperature, generate, seed } = options;
-  const rollouts = own.use(createRollouts(policy, reward, { layout, maxTokens, temperature, batch: generate.batch }));
+  const rollouts = own.use(
+    createRollouts(localPolicy(policy, 'pareto'), reward, { layout, maxTokens, temperature, batch: generate.batch }),
+  );
   const { parts } = await rollouts.run(evaluationPrompts, seedFor(seed, 'evaluation'));
   const scores = parts!.map((part) => part.scores);
   const start: ParetoPoint = { rewards: [mean(scores[0]), mean(scores[1])], kl: 0 };
@@ -227,7 +233,8 @@ function createParetoLearner(options: ParetoOptions, { start, names, open, keep,
     /** The finished policies. */
     points: (): readonly ParetoPoint[] => state.points,
     /** Writes the policy of the last step. */
-    saveModel: (folder: string) => learner?.policy.save(folder, { dtype: options.dtype }),
+    saveModel: (folder: string) =>
+      learner && localPolicy(learner.policy, 'pareto').save(folder, { dtype: options.dtype }),
     /** A step of the current policy. */
     async next(): Promise<ParetoStep> {
       const weight = weights[state.points.length];

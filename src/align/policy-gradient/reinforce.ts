@@ -24,15 +24,16 @@ import { advantageEstimators, standardize } from '../policies/advantages.ts';
 import type { PolicyAlgorithm } from '../policies/algorithm.ts';
 import { createAnswerLearner } from '../policies/answer-learner.ts';
 import { createAnswerTrainer, minibatches } from '../policies/answer-trainer.ts';
+import { fitsBackend } from '../policies/backend.ts';
 import { answerKl } from '../policies/kl.ts';
 import type { PolicyLearner } from '../policies/learner.ts';
 import { policyTrainingSchema } from '../policies/options.ts';
+import type { AnyPolicy } from '../policies/remote-policy.ts';
 import type { AnswerLayout } from '../policies/rollouts.ts';
 import type { ScoreScaleState } from '../policies/score-scale.ts';
 import { createScoreScale, scoreSchema } from '../policies/score-scale.ts';
 import { type PolicyInput, type PolicyTraining, policyTraining } from '../policies/setup.ts';
 import { type Opener, openerOf } from '../training/input.ts';
-import type { LanguagePolicy } from '../training/policy.ts';
 
 const whole = (least: number) => z.number().int().min(least);
 
@@ -58,16 +59,15 @@ const settings = policyTrainingSchema.extend({
 });
 
 /** Schema of the options of `reinforce`: types, ranges, defaults and help texts. */
-export const reinforceSchema = settings.refine(({ baseline, answers }) => baseline !== 'leave-one-out' || answers > 1, {
-  path: ['answers'],
-  message: 'expected 2 or more with --baseline leave-one-out',
-});
+export const reinforceSchema = settings
+  .refine(({ baseline, answers }) => baseline !== 'leave-one-out' || answers > 1, {
+    path: ['answers'],
+    message: 'expected 2 or more with --baseline leave-one-out',
+  })
+  .superRefine(fitsBackend());
 
-/**
- * Schema of the options of `rloo`: REINFORCE with four completions of each prompt, each one's baseline being the
- * others.
- */
-export const rlooSchema = settings.extend({
+/** The options of `rloo`; other schemas extend them. */
+export const rlooSettings = settings.extend({
   baseline: settings.shape.baseline
     .unwrap()
     .default('leave-one-out')
@@ -75,6 +75,11 @@ export const rlooSchema = settings.extend({
   batch: policyTrainingSchema.shape.batch.unwrap().default(16).describe('prompts per step'),
   answers: whole(2).default(4).describe('completions per prompt in a step'),
 });
+/**
+ * Schema of the options of `rloo`: REINFORCE with four completions of each prompt, each one's baseline being the
+ * others.
+ */
+export const rlooSchema = rlooSettings.superRefine(fitsBackend());
 /** The options of `reinforce`, with their defaults. */
 export type ReinforceOptions = z.output<typeof reinforceSchema>;
 /** The input of `reinforce`. */
@@ -97,7 +102,7 @@ export const reinforceLoss =
 
 /** REINFORCE on rollouts with `options.answers` completions of each prompt. */
 export function createReinforceAlgorithm(
-  policy: LanguagePolicy,
+  policy: AnyPolicy,
   layout: AnswerLayout,
   options: ReinforceOptions,
 ): PolicyAlgorithm {
@@ -107,7 +112,7 @@ export function createReinforceAlgorithm(
   const scale = createScoreScale(options.score);
   const estimate = advantageEstimators.resolve(options.baseline);
   return {
-    update(rollout, rate, step) {
+    async update(rollout, rate, step) {
       const { answers } = rollout;
       const kl = answerKl(rollout);
       const rewards = scale(rollout.scores, answers).map((score, i) => score - beta * kl[i]);
@@ -119,7 +124,7 @@ export function createReinforceAlgorithm(
       for (const chosen of minibatches(answers.length, options, seed, 'minibatches', step)) {
         const perSequence: Record<string, number[]> = { gain: chosen.map((i) => advantages[i] / chosen.length) };
         if (options.clip !== undefined) perSequence.old = chosen.map((i) => old[i]);
-        const done = trainer.step(
+        const done = await trainer.step(
           chosen.map((i) => answers[i]),
           { perSequence },
           rate,

@@ -6,16 +6,12 @@ import { HeedError } from '../../error.ts';
 import { loadModel, type Model } from '../../lm/model.ts';
 import { basename, existsSync, join, statSync } from '../../node.ts';
 import { createPolicyLearner, type PolicyLearner } from '../policies/learner.ts';
-import {
-  type PolicyInput,
-  type PolicySetup,
-  type PolicyTraining,
-  policyTraining,
-  setUpPolicy,
-} from '../policies/setup.ts';
+import { localPolicy } from '../policies/remote-policy.ts';
+import type { AnswerLayout } from '../policies/rollouts.ts';
+import { type PolicyInput, type PolicyTraining, policyTraining, setUpPolicy } from '../policies/setup.ts';
 import { membersOf } from '../rewards/open.ts';
 import { isModel, type Live, type Opener, openerOf, openModel, openSource } from '../training/input.ts';
-import { firstOtherToken } from '../training/policy.ts';
+import { firstOtherToken, type LanguagePolicy } from '../training/policy.ts';
 import { noSteps } from './advantages.ts';
 import { criticNetwork } from './critic.ts';
 import { type criticKinds, type LanguagePpoOptions, languagePpoSchema } from './options.ts';
@@ -32,7 +28,8 @@ export const createLanguagePpo: Opener<PpoInput, PpoLearner> = openerOf(language
   opening(async (own) => {
     const setup = await setUpPolicy(options, live, own);
     if (options.score.place === 'steps' && !setup.reward.explain) throw noSteps();
-    const algorithm = await algorithmOf(options, setup, live);
+    const policy = localPolicy(setup.policy, 'PPO');
+    const algorithm = await algorithmOf(options, { policy, layout: setup.layout }, live);
     const name = `${basename(options.model)}-ppo`;
     return createPolicyLearner({ ...setup, options, name, algorithm, own });
   }),
@@ -51,7 +48,11 @@ export function ppo(input: PpoInput): PolicyTraining {
 }
 
 /** Opens the algorithm. The critic's initial model is copied, and disposed of at once. */
-async function algorithmOf(options: LanguagePpoOptions, { policy, layout }: PolicySetup, live: Live) {
+async function algorithmOf(
+  options: LanguagePpoOptions,
+  { policy, layout }: { policy: LanguagePolicy; layout: AnswerLayout },
+  live: Live,
+) {
   const { data } = options.ptx;
   const opened = new Disposables();
   const pretraining =

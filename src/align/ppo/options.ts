@@ -12,6 +12,10 @@ export const criticKinds = ['own', 'shared', 'adapters'] as const;
 
 /** Schema of the options of `ppo`: types, ranges, defaults and help texts. */
 export const languagePpoSchema = policyTrainingSchema.extend({
+  backend: z
+    .literal('local', 'expected local: a critic learns beside the policy, which no service does; use grpo or rloo')
+    .default('local')
+    .describe("where the model is: here; services of Tinker's API have no critic"),
   kl: klSchema.prefault({}),
   score: scoreSchema
     .unwrap()

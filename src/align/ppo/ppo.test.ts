@@ -4,6 +4,7 @@ import { checkpointOf, fixtureModel, ownData, plain, take } from '../../../test/
 import { decodeCompletion } from '../../lm/answer-text.ts';
 import { embeddedModel, loadModel } from '../../lm/model.ts';
 import type { PolicyStep } from '../policies/learner.ts';
+import { localPolicy } from '../policies/remote-policy.ts';
 import type { Completion, Reward } from '../reward-functions/reward-function.ts';
 import { createRewardModel, saveRewardModel } from '../reward-model/model.ts';
 import { createLanguagePpo, type PpoInput, type PpoLearner, ppo } from './learner.ts';
@@ -35,7 +36,7 @@ const settings: PpoInput = {
 const learner = (input: Partial<PpoInput> = {}, more: Partial<PpoInput> = { reward: low() }) =>
   createLanguagePpo({ ...settings, ...input, ...more });
 
-const weights = ({ policy }: PpoLearner) => Array.from(policy.parameters.flat);
+const weights = ({ policy }: PpoLearner) => Array.from(localPolicy(policy, 'The test').parameters.flat);
 
 it.each<[string, Partial<PpoInput>]>([
   ['all weights', { learningRate: 1e-2 }],

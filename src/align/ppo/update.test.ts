@@ -69,7 +69,7 @@ it("makes TRL's two updates", async () => {
   for (const [step, metrics] of expected.metrics_per_update.entries()) {
     const sampled = { logProbs: own.run(answers), referenceLogProbs: others.run(answers) };
     const rollout: LanguageRollout = { answers, ...sampled, kl: answerKl(sampled), scores };
-    const result = ppo.update(rollout, lr, step);
+    const result = await ppo.update(rollout, lr, step);
     const close = (got: number, name: string) =>
       expect(Math.abs(got / metrics[name] - 1), `${name}: ${got}, expected ${metrics[name]}`).toBeLessThan(1e-3);
     const mean = (numbers: ArrayLike<number>) => Array.from(numbers).reduce((a, b) => a + b, 0) / numbers.length;

@@ -36,7 +36,7 @@ export interface PreferenceEvaluation {
 
 /** Metrics of items: the policy's rewards and log-probabilities of chosen and rejected completions, by name. */
 export function metricsOf(
-  { sides, desirable }: Items,
+  { desirable }: Pick<Items, 'desirable'>,
   indices: readonly number[],
   { rewards, logP }: PreferenceValues,
 ): Record<string, number> {
@@ -55,7 +55,7 @@ export function metricsOf(
     'rewards/margins': chosen.reward - rejected.reward,
     'logps/chosen': chosen.logP,
     'logps/rejected': rejected.logP,
-    ...(sides.length === 2 && {
+    ...(rewards.length === 2 * count && {
       'rewards/accuracies': mean(indices.map((_, i) => Number(rewards[i] > rewards[count + i]))),
     }),
   };

@@ -4,6 +4,7 @@
 import { expect, it } from 'vitest';
 import { fixtureModel, ownData, take } from '../../../test/support/training.ts';
 import type { CompletionJudge, CompletionPair } from '../judges/judge.ts';
+import { localPolicy } from '../policies/remote-policy.ts';
 import type { Completion, Reward } from '../reward-functions/reward-function.ts';
 import { createOnlineDpo, type OnlineDpoInput, onlineDpoSchema, pairsOf } from './online-dpo.ts';
 
@@ -27,11 +28,11 @@ it('chooses the better of two completions, and makes no pair of equal ones', () 
 
 it('learns nothing where all completions have the same reward', async () => {
   const learner = await createOnlineDpo({ ...settings, steps: 1, reward: of(() => 1) });
-  const before = learner.policy.parameters.flat.slice();
+  const before = localPolicy(learner.policy, 'The test').parameters.flat.slice();
   const [{ metrics }] = await take(learner, 1);
   expect(metrics['reward/equal_pairs']).toBe(1);
   expect(metrics).not.toHaveProperty('loss/policy');
-  expect(learner.policy.parameters.flat).toEqual(before);
+  expect(localPolicy(learner.policy, 'The test').parameters.flat).toEqual(before);
   learner[Symbol.dispose]();
 });
 

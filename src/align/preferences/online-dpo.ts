@@ -22,18 +22,23 @@ import { listOf } from '../examples/examples.ts';
 import { type JudgeSource, judgeCallSchema, openJudge } from '../judges/judge.ts';
 import { judgedReward } from '../judges/judged-reward.ts';
 import type { PolicyAlgorithm } from '../policies/algorithm.ts';
+import { fitsBackend } from '../policies/backend.ts';
 import { createPolicyLearner, type PolicyLearner } from '../policies/learner.ts';
 import { policyTrainingSchema } from '../policies/options.ts';
-import type { AnswerLayout, LanguageRollout } from '../policies/rollouts.ts';
+import { type AnyPolicy, isRemote, localPolicy } from '../policies/remote-policy.ts';
+import type { AnswerLayout } from '../policies/rollouts.ts';
 import type { ScoreScaleState } from '../policies/score-scale.ts';
 import { createScoreScale, scoreSchema } from '../policies/score-scale.ts';
 import { type PolicyInput, type PolicyTraining, policyTraining, setUpPolicy } from '../policies/setup.ts';
-import type { Reward } from '../reward-functions/reward-function.ts';
+import type { Completion, Reward } from '../reward-functions/reward-function.ts';
 import { type Opener, openerOf } from '../training/input.ts';
 import type { LanguagePolicy } from '../training/policy.ts';
 import { adamw } from '../training/steps.ts';
+import type { ItemLayout } from './batch.ts';
 import { dpoLoss, pairLosses } from './dpo-loss.ts';
 import { metricsOf } from './evaluation.ts';
+import type { PreferenceLoss } from './loss.ts';
+import { createRemotePairTrainer, type PairTrainer } from './remote-pairs.ts';
 import { createPreferenceTrainer } from './trainer.ts';
 
 const whole = (least: number) => z.number().int().min(least);
@@ -64,7 +69,16 @@ export const onlineDpoSchema = policyTrainingSchema
   .refine(({ judge, askPeople }) => judge === undefined || !askPeople, {
     path: ['askPeople'],
     message: 'expected --reward with a reward model, not --judge: only a reward model can learn',
-  });
+  })
+  .superRefine(
+    fitsBackend([
+      {
+        path: 'judge',
+        fits: (judge) => judge === undefined,
+        expected: 'expected --reward in place of --judge, which needs the reference in this process, with --backend',
+      },
+    ]),
+  );
 /** The options of `onlineDpo`, with their defaults. */
 export type OnlineDpoOptions = z.output<typeof onlineDpoSchema>;
 /** The input of `onlineDpo`. */
@@ -78,7 +92,7 @@ const ANSWERS = 2;
 
 /** Online DPO on rollouts with two completions of each prompt. */
 export function createOnlineDpoAlgorithm(
-  policy: LanguagePolicy,
+  policy: AnyPolicy,
   { lengths, padding }: AnswerLayout,
   options: OnlineDpoOptions,
 ): PolicyAlgorithm {
@@ -88,16 +102,12 @@ export function createOnlineDpoAlgorithm(
     ...{ losses: [name], beta, labelSmoothing },
     ...{ divergence: 'reverse_kl', alpha: 0.5, temperature: 0.05, weighting: false },
   });
-  const trainer = createPreferenceTrainer(
-    policy,
-    loss,
-    { lengths, padding, wholeTexts: false, tailWeight: 1 },
-    { sides: ANSWERS, part, checkpointLayers: options.checkpointLayers, temperature: options.temperature },
-  );
-  const optimizer = adamw(policy.parameters, trainer.gradients, options);
+  const trainer = isRemote(policy)
+    ? createRemotePairTrainer(policy, loss, part)
+    : createPairTrainer(policy, loss, { lengths, padding, wholeTexts: false, tailWeight: 1 }, { ...options, part });
   const scale = createScoreScale(options.score);
   return {
-    update(rollout, rate) {
+    async update(rollout, rate) {
       const { answers, scores, referenceLogProbs } = rollout;
       // equal completions carry no information, whatever their scores
       const pairs = pairsOf(scale(scores, answers)).filter(
@@ -106,26 +116,52 @@ export function createOnlineDpoAlgorithm(
       const metrics = { 'reward/equal_pairs': 1 - (ANSWERS * pairs.length) / answers.length };
       if (pairs.length === 0) return metrics;
       const filled = Array.from({ length: part * Math.ceil(pairs.length / part) }, (_, i) => pairs[i % pairs.length]);
-      const [chosen, rejected] = [0, 1].map((side) => filled.map((pair) => pair[side]));
-      const sides = [chosen, rejected].map((side) => listOf(side.map((i) => exampleOf(rollout, i))));
-      const indices = [...filled.keys()];
-      const reference = Float32Array.from([...chosen, ...rejected], (i) =>
-        referenceLogProbs[i].reduce((sum, logP) => sum + logP, 0),
+      const places = [0, 1].flatMap((side) => filled.map((pair) => pair[side]));
+      const reference = Float32Array.from(places, (i) => referenceLogProbs[i].reduce((sum, logP) => sum + logP, 0));
+      const values = await trainer.step(
+        places.map((i) => answers[i]),
+        reference,
+        rate,
       );
-      const values = trainer.run({ sides }, indices, { reference, kl: 0, seen: { sum: 0, count: 0 } });
       return {
         'loss/policy': values.loss,
-        'gradient/norm': optimizer.step(rate),
-        ...metricsOf({ sides }, indices, values),
+        'gradient/norm': values.norm,
+        ...metricsOf({}, [...filled.keys()], values),
         'reward/margin': mean(pairs.map(([better, worse]) => scores[better] - scores[worse])),
         ...metrics,
       };
     },
-    save: () => ({ state: scale.save(), tensors: exportOptimizer(optimizer) }),
+    save: () => ({ state: scale.save(), tensors: trainer.save() }),
     restore({ state, tensors }) {
       scale.restore(state as ScoreScaleState);
-      importOptimizer(optimizer, tensors);
+      trainer.restore(tensors);
     },
+    [Symbol.dispose]: trainer[Symbol.dispose],
+  };
+}
+
+/** A trainer of a loss of pairs for a policy in this process. */
+function createPairTrainer(
+  policy: LanguagePolicy,
+  loss: PreferenceLoss,
+  layout: ItemLayout,
+  options: OnlineDpoOptions,
+): PairTrainer {
+  const { part, checkpointLayers, temperature } = options;
+  const trainer = createPreferenceTrainer(policy, loss, layout, {
+    ...{ sides: ANSWERS, part, checkpointLayers, temperature },
+  });
+  const optimizer = adamw(policy.parameters, trainer.gradients, options);
+  return {
+    step(answers, reference, rate) {
+      const count = answers.length / ANSWERS;
+      const sides = [answers.slice(0, count), answers.slice(count)].map((side) => listOf(side.map(exampleOf)));
+      const context = { reference, kl: 0, seen: { sum: 0, count: 0 } };
+      const values = trainer.run({ sides }, [...Array(count).keys()], context);
+      return { ...values, norm: optimizer.step(rate) };
+    },
+    save: () => exportOptimizer(optimizer),
+    restore: (tensors) => importOptimizer(optimizer, tensors),
     [Symbol.dispose]() {
       for (const one of [optimizer, trainer]) one[Symbol.dispose]();
     },
@@ -139,8 +175,7 @@ export function pairsOf(scores: ArrayLike<number>): [better: number, worse: numb
     .map(([first, second]) => (scores[first] > scores[second] ? [first, second] : [second, first]));
 }
 
-function exampleOf({ answers }: LanguageRollout, i: number) {
-  const { prompt, response } = answers[i];
+function exampleOf({ prompt, response }: Completion) {
   const ids = [...prompt, ...response];
   return { ids, learn: new Uint8Array(ids.length).fill(1, prompt.length) };
 }
@@ -161,7 +196,7 @@ export const createOnlineDpo: Opener<OnlineDpoInput, PolicyLearner<OnlineDpoOpti
       );
       return createPolicyLearner({
         ...setup,
-        ...(judge && { reward: own.use(judgedReward(judge, setup.policy, options)) }),
+        ...(judge && { reward: own.use(judgedReward(judge, localPolicy(setup.policy, 'A judge'), options)) }),
         options,
         name: `${basename(options.model)}-online-dpo`,
         answersPerPrompt: ANSWERS,

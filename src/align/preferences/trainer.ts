@@ -34,7 +34,7 @@ export interface PreferenceValues {
 }
 
 /** The numbers of items that a loss reads, except the policy's log-probabilities. */
-function numbersOf(
+export function preferenceNumbers(
   items: Items,
   indices: readonly number[],
   answerTokens: Float32Array,
@@ -81,7 +81,7 @@ export function createPreferenceTrainer(
   { sides, part, ...options }: PreferenceTrainerOptions,
 ): PreferenceTrainer {
   const reads = readsOf(loss);
-  const trainer = createPackedTrainer(policy.model.config, policy.parameters, packedLoss(policy, loss, part), {
+  const trainer = createPackedTrainer(policy.model.config, policy.parameters, packedLoss(policy.model, loss, part), {
     frozen: policy.frozen,
     linear: policy.linear,
     ...options,
@@ -103,7 +103,7 @@ export function createPreferenceTrainer(
           const start = places(at, side);
           reference.set(context.reference.subarray(start, start + part), side * part);
         }
-        const numbers = numbersOf(items, parts[at], tokens, count / likely, { ...context, reference });
+        const numbers = preferenceNumbers(items, parts[at], tokens, count / likely, { ...context, reference });
         const read = Object.entries({ ...numbers, confidence: tokens.map((n) => 1 / n) });
         const outputs = trainer.run(
           batch,
@@ -130,8 +130,8 @@ export function createPreferenceTrainer(
 /**
  * The loss of `items` items as their share of the mean over a step, with rewards and log-probabilities of completions.
  */
-const packedLoss =
-  ({ model: { config } }: LanguagePolicy, loss: PreferenceLoss, items: number): PackedLoss =>
+export const packedLoss =
+  ({ config }: Pick<LanguagePolicy['model'], 'config'>, loss: PreferenceLoss, items: number): PackedLoss =>
   (reading) => {
     const { logP, perLabel, perSequence, sums } = reading;
     const answerSums = (x: Tensor) => sums(mul(x, perLabel('weight')));
@@ -196,7 +196,7 @@ export function createPreferenceScorer(
         labels += likely;
         return tokens;
       });
-      const numbers = numbersOf(items, indices, answerTokens, count / labels, context);
+      const numbers = preferenceNumbers(items, indices, answerTokens, count / labels, context);
       if (program.reads.has('likely')) {
         numbers.likely = byAnswer(items, indices, layout, part, (some) => sumByAnswer(some, scorer.run(some.batch)));
       }

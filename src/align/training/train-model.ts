@@ -19,7 +19,7 @@ export interface TrainedModel {
 
 interface ModelTraining<Evaluation, Step, Result> {
   keepBest: boolean;
-  save(folder: string): void;
+  save(folder: string): void | Promise<void>;
   /** Writes the samples of a step, and returns its metrics, without those of its evaluation. */
   record(step: Step): Record<string, number>;
   /** Writes the samples of an evaluation, and returns its metrics. */
@@ -58,9 +58,9 @@ export async function trainModel<
   training: ModelTraining<Evaluation, Step, Result>,
 ): Promise<Result | undefined> {
   const { run } = parts;
-  const save = (name: string): string => {
+  const save = async (name: string): Promise<string> => {
     const folder = join(run.folder, name);
-    training.save(folder);
+    await training.save(folder);
     return folder;
   };
   const evaluated = (step: number, evaluation: Evaluation | undefined) =>
@@ -84,26 +84,27 @@ export async function trainModel<
   };
   const driven: Drivable<Step> = {
     next: (signal) => noting(learner.next(signal)),
+    prepareSave: () => noting(learner.prepareSave?.() ?? Promise.resolve()),
     save: () => learner.save(),
     restore: (checkpoint) => learner.restore(checkpoint),
   };
   const result = await driveRun<Step, TrainedModel>(driven, {
     ...parts,
     before: async () => evaluated(0, await noting((async () => learner.evaluate(parts.signal))())),
-    record(step) {
+    async record(step) {
       latest = step.step;
-      if (step.evaluation?.best && training.keepBest) save('best');
+      if (step.evaluation?.best && training.keepBest) await save('best');
       return { ...training.record(step), ...evaluated(step.step, step.evaluation) };
     },
-    result: (last, seconds) => ({
+    result: async (last, seconds) => ({
       run: run.folder,
-      model: save('model'),
+      model: await save('model'),
       ...training.result(last),
       seconds,
       ...diagnosed(last.step, () => diagnoseLanguageRun(run.folder)),
     }),
   });
-  if (!result) save('model');
+  if (!result) await save('model');
   // the folder of a complete run may have been moved since
   return result && ({ ...result, model: join(run.folder, 'model') } as Result);
 }

@@ -21,10 +21,18 @@ export function addPolicyTraining(command: Command, name: string): void {
   addStudioAddress(command);
 }
 
-export const summarizePolicy = ({ model, reward, kl, measures, seconds }: PolicyResult): [string, string][] => [
+export const summarizePolicy = ({
+  model,
+  reward,
+  kl,
+  measures,
+  seconds,
+  weights,
+}: PolicyResult): [string, string][] => [
   ['reward', `${figure(reward.after)}, from ${figure(reward.before)}`],
   ['KL', `${figure(kl)} nats per completion from the reference`],
   ...Object.entries(measures ?? {}).map(([name, value]): [string, string] => [name, figure(value)]),
   ['time', duration(seconds)],
   ['model', model],
+  ...(weights ? [['weights', weights.sampler] as [string, string]] : []),
 ];

@@ -1,0 +1,153 @@
+/** Policies at a service of Tinker's API: they learn as here, resume, and say what is wrong. */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { fixtureModel, plain, take } from '../../../test/support/training.ts';
+import { loadModel, loadOutline } from '../../lm/model.ts';
+import { createRun } from '../../run/run.ts';
+import { addKey } from '../../serve/keys.ts';
+import { type Server, serve } from '../../serve/serve.ts';
+import { createTinkerClient } from '../../tinker/client.ts';
+import { createGrpo, createGrpoAlgorithm, type GrpoInput, grpoSchema } from '../policy-gradient/grpo.ts';
+import { createReinforceAlgorithm, createRloo, rloo, rlooSchema } from '../policy-gradient/reinforce.ts';
+import { createLanguagePpo } from '../ppo/learner.ts';
+import { createOnlineDpo, createOnlineDpoAlgorithm, onlineDpoSchema } from '../preferences/online-dpo.ts';
+import type { Completion, Reward } from '../reward-functions/reward-function.ts';
+import { createLanguagePolicy } from '../training/policy.ts';
+import type { PolicyAlgorithm } from './algorithm.ts';
+import { parseBackend } from './backend.ts';
+import type { PolicyTrainingOptions } from './options.ts';
+import type { AnyPolicy } from './remote-policy.ts';
+import { createRemoteRollouts } from './remote-rollouts.ts';
+import { type AnswerLayout, answerLayout } from './rollouts.ts';
+import { openTinkerPolicy } from './tinker-policy.ts';
+import { trainPolicy } from './train.ts';
+
+const tiny = fixtureModel('tiny-llama');
+const folder = mkdtempSync(join(tmpdir(), 'heed-backend-'));
+let server: Server;
+let backend: string;
+const start = async (port = 0) => {
+  server = await serve({ models: { tiny }, folder, port, tinker: true });
+  backend = `tinker:${new URL('/', server.url).href}#tiny`;
+};
+beforeAll(() => start());
+afterAll(async () => {
+  await server.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const evenness = ({ response }: Completion) => response.filter((id) => id % 2 === 0).length / response.length;
+const reward: Reward = { name: 'even', score: async (answers) => answers.map(evenness) };
+const data = ['red sun', 'a', 'cats'].map((prompt) => ({ prompt }));
+const settings = {
+  ...{ model: tiny, data, reward, evaluation: { data }, maxTokens: 4, evaluations: 1, batch: 2, rows: 2 },
+  ...{ learningRate: 0.01, lora: { rank: 4 }, answers: 4 },
+} satisfies GrpoInput;
+
+type Make = (policy: AnyPolicy, layout: AnswerLayout, options: never) => PolicyAlgorithm;
+const common = { model: tiny, ...{ maxTokens: 4, batch: 2, rows: 2, lora: { rank: 4 } } };
+const grpo = (more: object) => grpoSchema.parse({ ...common, epochs: 2, ...more });
+
+it.each<[string, Make, PolicyTrainingOptions & { answers?: number }]>([
+  ["GRPO without a KL, by the service's own loss", createGrpoAlgorithm, grpo({ beta: 0, clip: { high: 0.28 } })],
+  ['GSPO', createGrpoAlgorithm, grpo({ level: 'sequence', unbiasedKl: true })],
+  ['RLOO', createReinforceAlgorithm, rlooSchema.parse({ ...common, epochs: 2, minibatches: 2 })],
+  ['online DPO', createOnlineDpoAlgorithm, onlineDpoSchema.parse({ ...common, batch: 4, part: 2 })],
+])('takes the steps of %s there as here', async (_, make, options) => {
+  const { seed } = options;
+  const learningRate = 0.01;
+  using there = await openTinkerPolicy(parseBackend(backend)!, await loadOutline(tiny), options);
+  using model = await loadModel(tiny);
+  // the service's scale of adapters
+  using here = createLanguagePolicy(model, { lora: { rank: 4, alpha: 32 }, seed });
+  const prompts = data.map(({ prompt: text }) => ({ ids: model.tokenizer.encode(text), text }));
+  const { answers = 2 } = options;
+  const layout = answerLayout(model, prompts, { ...options, answers });
+  const [remote, local] = [there, here].map((policy) => make(policy, layout, options as never));
+  using rollouts = createRemoteRollouts(there, reward, { maxTokens: 4, batch: 8 });
+  const rollout = await rollouts.run(prompts.slice(0, options.batch), 0, answers);
+  const [got, expected] = [await remote.update(rollout, learningRate, 0), await local.update(rollout, learningRate, 0)];
+  for (const [name, value] of Object.entries(expected)) {
+    if (name === 'rewards/accuracies') continue; // of rewards that are 0 but for rounding at first
+    const difference = Math.abs(got[name] - value);
+    expect(difference, `${name} is ${got[name]}, here ${value}`).toBeLessThan(1e-4 * Math.max(0.1, Math.abs(value)));
+  }
+  expect(got['gradient/norm']).toBeGreaterThan(0);
+  for (const algorithm of [remote, local]) algorithm[Symbol.dispose]();
+});
+
+it('raises a reward, and goes on from a checkpoint after a restart as if there had been none', async () => {
+  const wide = { batch: 1, answers: 32, lora: { rank: 8 }, learningRate: 0.03 };
+  const input = { ...settings, ...wide, steps: 8, maxKl: 0, evaluation: { data, count: 1 }, backend };
+  const learner = await createRloo(input);
+  await learner.evaluate();
+  const early = await take(learner, 3);
+  await learner.prepareSave();
+  const checkpoint = structuredClone(learner.save());
+  const rest = await take(learner, 5);
+  expect(rest.at(-1)!.metrics['reward/mean']).toBeGreaterThan(early[0].metrics['reward/mean'] + 0.1);
+  expect(early[0].metrics['kl/mean']).toBeCloseTo(0, 5);
+  expect(rest.at(-1)!.metrics['kl/mean']).toBeGreaterThan(0.1);
+
+  const port = Number(new URL(server.url).port);
+  await server.close();
+  await start(port);
+  await expect(learner.evaluate()).rejects.toThrow('The server may have been restarted');
+  learner[Symbol.dispose]();
+  const resumed = await createRloo(input);
+  resumed.restore(checkpoint);
+  expect(plain(await take(resumed, 5))).toEqual(plain(rest));
+  resumed[Symbol.dispose]();
+}, 60_000);
+
+it("saves the weights at the service, and says in the run's folder where", async () => {
+  const run = createRun(join(folder, 'run'), { name: 'test', command: 'grpo', config: {}, seed: 1 });
+  const learner = await createGrpo({ ...settings, steps: 2, backend });
+  const result = await trainPolicy(learner, { run, checkpointSeconds: 0 });
+  learner[Symbol.dispose]();
+  run.close();
+  expect(result).toMatchObject({ steps: 2, weights: { base: 'tiny', sampler: expect.stringMatching('^tinker://') } });
+  expect(JSON.parse(readFileSync(join(result!.model, 'tinker.json'), 'utf8'))).toEqual(result!.weights);
+  await expect(loadModel(result!.model)).rejects.toMatchObject({ hint: expect.stringContaining('tinker.json') });
+  using client = await createTinkerClient({ url: new URL('/', server.url).href });
+  const sampler = await client.sampler(result!.weights!.sampler);
+  expect((await sampler.sample([1, 5], { maxTokens: 2 })).sequences[0].tokens.length).toBeGreaterThan(0);
+
+  const { model, weights } = await rloo({ ...settings, steps: 1, backend });
+  expect(model).toBeUndefined();
+  expect(weights!.sampler).toContain('sampler_weights/model');
+});
+
+it('refuses by name what a service does not have, before anything starts', async () => {
+  const wrong = async (more: object, message: string) =>
+    expect((async () => createGrpo({ ...settings, backend, ...more } as GrpoInput))()).rejects.toThrow(message);
+  await wrong({ lora: {} }, 'lora.rank: expected 1 or more with --backend');
+  await wrong({ lora: { rank: 4, alpha: 8 } }, 'lora.alpha: expected none with --backend');
+  await wrong({ lora: { rank: 4, targets: 'q_proj' } }, 'lora.targets');
+  await wrong({ temperature: 0.7 }, 'temperature: expected 1 with --backend');
+  await wrong({ entropy: 0.1 }, 'entropy: expected 0 with --backend');
+  await wrong({ topEntropy: 0.5 }, 'topEntropy: expected 1');
+  await wrong({ dtype: 'BF16', checkpointLayers: true }, 'checkpointLayers');
+  await wrong({ backend: 'tinker' }, 'backend: expected local or tinker:URL[#MODEL], got "tinker"');
+  using model = await loadModel(tiny);
+  await wrong({ reference: model }, 'reference: expected the name of a model at the service');
+  const { answers: _, ...other } = { ...settings, backend };
+  await expect((async () => createLanguagePpo(other as never))()).rejects.toThrow('expected local: a critic');
+  await expect((async () => createOnlineDpo({ ...other, judge: 'tiny' }))()).rejects.toThrow(
+    'judge: expected --reward in place of --judge',
+  );
+});
+
+it('says which service cannot be reached, has no such model, or wants a key', async () => {
+  const opened = (address: string) => createGrpo({ ...settings, backend: address });
+  await expect(opened('tinker:http://127.0.0.1:9')).rejects.toThrow(
+    'The server at http://127.0.0.1:9 cannot be reached',
+  );
+  await expect(opened(backend.replace('#tiny', '#gone'))).rejects.toThrow(
+    'There is no base model "gone". There are: tiny',
+  );
+  await addKey(server.context.database, 'train', { scopes: ['train'] });
+  await expect(opened(backend)).rejects.toMatchObject({ status: 401 });
+});
