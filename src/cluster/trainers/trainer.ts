@@ -93,10 +93,13 @@ export interface TrainerTask {
 export interface JobInputs {
   /** Folder, or name on the Hub. */
   model: string;
+  /** The reference model, if it is another one. */
   reference?: string;
   /** A reward model's folder or name, or an address. */
   reward?: string;
+  /** The initial critic. */
   critic?: string;
+  /** The file of the rows to learn. */
   train: string;
   /** Held-out rows. */
   heldOut?: string;

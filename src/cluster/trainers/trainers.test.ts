@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { checkRecipe } from '../../pipeline/recipe.ts';
-import { planRun } from '../remote.ts';
+import { createLogReader, planRun } from '../remote.ts';
 import { writeTrainerFiles } from './files.ts';
 import { checkModelFolder, type Manifest } from './model-folder.ts';
 import { trainerTables } from './tables.ts';
@@ -173,15 +173,66 @@ describe('a model that comes home', () => {
   });
 });
 
-const python = spawnSync('python3', ['-c', 'import trl']);
-it.skipIf(python.error !== undefined || python.status === 0)(
-  'says that a trainer is missing where it runs',
-  async () => {
-    const stage: TrainerStage = { on: 'trl', command: 'dpo', settings: { model: 'reviews-base', data: 'pairs.jsonl' } };
-    await expect(trainOn(undefined, 'none', stage)).rejects.toThrow(/trl is not installed for .*pip install trl==1/);
-    expect(readFileSync('none/config.json', 'utf8')).toContain('"command": "dpo"');
-  },
-);
+const python = spawnSync('python3', ['-c', 'import pip, sys; sys.exit(sys.version_info < (3, 9))']);
+describe.skipIf(python.status !== 0)('the program of a job', () => {
+  const settings = { ...{ model: 'reviews-base', reward: 'me/reward', data: 'prompts.jsonl' }, minibatches: 2 };
+  const base = join(import.meta.dirname, '../../../models/reviews-base');
+  const ended = (name: string, change: (order: { package: string; versions: object }) => void, script: string) => {
+    const order = JSON.parse(readFileSync(join(name, 'trainer/order.json'), 'utf8'));
+    change(order);
+    writeFileSync(join(name, 'trainer/order.json'), JSON.stringify(order));
+    writeFileSync(join(name, 'trainer/launch.sh'), script);
+    const { stdout } = spawnSync('python3', ['heed_job.py'], { cwd: join(name, 'trainer') });
+    const lines: string[] = [];
+    using reader = createLogReader(name, 0, { onLine: (line) => lines.push(line) });
+    reader.read(stdout);
+    return { lines, end: reader.end! };
+  };
+  const known = { from: '1', below: '1000', tested: '25' };
+
+  it('sends metrics under heed’s names, and the model', async () => {
+    const trainer = await writeTrainerFiles('job', { on: 'trl', command: 'grpo', settings });
+    planRun({ address: 'here' }, 'job', { version: '0', trainer }, {});
+    const { lines, end } = ended(
+      'job',
+      (order) => Object.assign(order, { package: 'pip', versions: known }),
+      [
+        'echo \'{"step": 4, "time": 7, "loss": NaN, "reward": 2, "kl": 0.5, "completions/clipped_ratio": 0.25, "new": 1}\' >> "$HEED_OUT/metrics.jsonl"',
+        'echo \'{"step": 6, "time": 8, "kl": 0.5, "completions/mean_length": 8}\' >> "$HEED_OUT/metrics.jsonl"',
+        `echo trained; mkdir "$HEED_OUT/model"; cp "${base}"/* "$HEED_OUT/model"`,
+      ].join('\n'),
+    );
+    expect(lines).toContain('trained');
+    const rows = readFileSync('job/metrics.jsonl', 'utf8').trim().split('\n');
+    expect(rows.map((row) => JSON.parse(row))).toEqual([
+      {
+        ...{ step: 2, time: 7, 'loss/policy': 'NaN', 'reward/mean': 2, 'policy/kl_k3': 0.5 },
+        ...{ 'response/eos_rate': 0.75, 'trl/new': 1 },
+      },
+      { step: 3, time: 8, 'policy/kl_k3': 0.5, 'kl/mean': 4, 'response/length': 8 },
+    ]);
+    const { model, trainer: by } = finishTraining('job', end);
+    expect(readFileSync(join(model, 'config.json'))).toEqual(readFileSync(join(base, 'config.json')));
+    expect(by.name).toBe('trl');
+    expect(await trainOn(undefined, 'job', { on: 'trl', command: 'grpo', settings })).toMatchObject({ model });
+  });
+
+  it('tells why a trainer failed, and of versions that heed does not know', async () => {
+    const trainer = await writeTrainerFiles('failed', { on: 'trl', command: 'grpo', settings });
+    planRun({ address: 'here' }, 'failed', { version: '0', trainer }, {});
+    const old = (order: object) => Object.assign(order, { package: 'pip', versions: { ...known, from: '900' } });
+    expect(ended('failed', old, '').end).toMatchObject({
+      code: 1,
+      error: expect.stringMatching(/^pip .* is too old: expected 900/),
+    });
+    const future = (order: object) => Object.assign(order, { versions: { ...known, below: '2' } });
+    const { lines, end } = ended('failed', future, 'echo out of memory >&2; exit 3');
+    expect(lines.join('\n')).toMatch(/pip .* is newer than heed knows \(1 to below 2, tested with 25\)/);
+    expect(() => finishTraining('failed', end)).toThrow(/exit code 3: out of memory/);
+    const none = (order: object) => Object.assign(order, { package: 'no-such-trainer' });
+    expect(ended('failed', none, '').end.error).toContain('no-such-trainer is not installed for');
+  });
+});
 
 it('the page of the trainers has the tables of the code', () => {
   const page = join(import.meta.dirname, '../../../docs/reference/trainers.md');

@@ -48,8 +48,11 @@ export interface TrainerStage {
 
 /** A stage in the words of its trainer. */
 export interface Translation {
+  /** The trainer. */
   trainer: Trainer;
+  /** What it does of heed's command. */
   task: TrainerTask;
+  /** heed's settings. */
   job: JobSettings;
   /** The trainer's settings by their names there. */
   theirs: Readonly<Record<string, TheirValue>>;
@@ -126,7 +129,6 @@ function jobOf(
     const equivalent = task.settings[path];
     return equivalent && 'preset' in equivalent ? equivalent.preset : defaults.get(path);
   };
-  // without --steps, epochs decide, and the other way round
   const evaluates = of('evaluation.data') !== undefined || (of('evaluation.share') as number | undefined) !== 0;
   return { command, options, evaluates, of: of as JobSettings['of'] };
 }
