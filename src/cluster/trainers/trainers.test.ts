@@ -182,7 +182,7 @@ describe.skipIf(python.status !== 0)('the program of a job', () => {
     change(order);
     writeFileSync(join(name, 'trainer/order.json'), JSON.stringify(order));
     writeFileSync(join(name, 'trainer/launch.sh'), script);
-    const { stdout } = spawnSync('python3', ['heed_job.py'], { cwd: join(name, 'trainer') });
+    const { stdout } = spawnSync('python3', ['heed_job.py'], { cwd: join(name, 'trainer'), maxBuffer: 2 ** 24 });
     const lines: string[] = [];
     using reader = createLogReader(name, 0, { onLine: (line) => lines.push(line) });
     reader.read(stdout);

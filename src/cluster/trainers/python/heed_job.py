@@ -42,7 +42,7 @@ class Sender:
         self.sent = {}
 
     def frame(self, **frame):
-        write("@heed " + json.dumps(frame))
+        write("@heed " + json.dumps(frame, allow_nan=False))
 
     def change(self, **frame):
         self.n += 1
@@ -167,6 +167,7 @@ class Metrics:
                 if name not in used:
                     row[f"{self.order['on']}/{name}"] = value
             self.last.update({k: v for k, v in row.items() if k != "time"})
+            self.last = {k: v for k, v in self.last.items() if math.isfinite(v)}  # JSON has no others
             yield row
 
 
