@@ -109,8 +109,7 @@ function problemsOf(
   );
   const elsewhere = on ? faultsOf({ on, command, settings, trainer: trainer as never }) : [];
   const stray = !on && trainer ? ['trainer: expected "on" with it: trl, openrlhf or verl'] : [];
-  // what heed finds wrong with a value, a trainer finds, too
-  const own = checked(training, settings).filter((problem) => !elsewhere.includes(problem));
+  const own = on ? [] : checked(training, settings); // the translation checks the same values
   return [...twice, ...unknown, ...references, ...own, ...elsewhere, ...stray, ...missing(settings)];
 }
 
