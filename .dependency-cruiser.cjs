@@ -17,9 +17,9 @@ const arrows = {
   tinker: [],
   serve: ['engine', 'nn', 'preference', 'data', 'run', 'lm', 'align', 'feedback', 'tinker'],
   sweep: ['env', 'rl', 'run', 'control'],
-  cluster: ['run', 'sweep'],
+  cluster: ['engine/safetensors', 'run', 'sweep', 'data', 'lm', 'align'],
   browser: ['engine'],
-  pipeline: ['env', 'rl', 'run', 'control', 'sweep', 'lm', 'align'],
+  pipeline: ['env', 'rl', 'run', 'control', 'sweep', 'lm', 'align', 'cluster/trainers'],
   course: ['engine', 'nn', 'env'],
   cli: [
     'engine',

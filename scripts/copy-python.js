@@ -1,5 +1,11 @@
-/** Puts the Python that the Gymnasium bridge runs beside its compiled TypeScript. */
+/** Puts the Python that heed runs or sends beside its compiled TypeScript: copy-python.js [FOLDER]. */
 import { cpSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
-const [from, to] = ['../src/env/gymnasium/', '../dist/env/gymnasium/'].map((path) => new URL(path, import.meta.url));
-for (const file of readdirSync(from)) if (file.endsWith('.py')) cpSync(new URL(file, from), new URL(file, to));
+const root = fileURLToPath(new URL('..', import.meta.url));
+const dist = process.argv[2] ?? join(root, 'dist');
+for (const folder of ['env/gymnasium', 'cluster/trainers/python']) {
+  const from = join(root, 'src', folder);
+  for (const file of readdirSync(from)) if (file.endsWith('.py')) cpSync(join(from, file), join(dist, folder, file));
+}

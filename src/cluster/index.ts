@@ -20,3 +20,8 @@ export {
   uploadPackage,
 } from './ray.ts';
 export { fetchRun, followRun, planRun, type RemoteOptions, type RemoteParts } from './remote.ts';
+export { type TrainerFileParts, writeTrainerFiles } from './trainers/files.ts';
+export { checkModelFolder, type Manifest } from './trainers/model-folder.ts';
+export { type TrainerResult, type TrainOnParts, trainOn } from './trainers/train.ts';
+export { type TrainerName, type TrainerOptions, trainerNames } from './trainers/trainer.ts';
+export { faultsOf, type TrainerStage, trainers } from './trainers/translate.ts';

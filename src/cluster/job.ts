@@ -19,7 +19,21 @@ export type Order = {
   /** Folder of the job in a file system that all nodes share, for runs whose checkpoints are too large for the log. */
   storage?: string;
   checkpointSeconds?: number;
-} & ({ command: string; settings: Readonly<Record<string, unknown>> } | { cell: Cell });
+} & ({ command: string; settings: Readonly<Record<string, unknown>> } | { cell: Cell } | { trainer: TrainerOrder });
+
+/** What a job of a trainer needs: its files are in the run's folder `trainer`. */
+export interface TrainerOrder {
+  /** Python of the nodes. */
+  python: string;
+  /** Further files and folders: where they are in the package, and here. */
+  inputs: Readonly<Record<string, string>>;
+  /** The base model of an adapter, as it is named here. */
+  base: string;
+}
+
+/** The folder of a trainer's files in a run's folder, and its program. */
+export const TRAINER = 'trainer';
+export const TRAINER_PROGRAM = 'heed_job.py';
 
 /** The name of the order in a package, and of the run's folder. */
 export const ORDER = 'order.json';
@@ -51,6 +65,7 @@ export async function runOrder(
     send({ kind: 'end', code: 1, error });
     return 1;
   }
+  if ('trainer' in order) throw new HeedError('The order is one for a trainer in Python, which does not need heed.');
   const folder = workFolder(order.storage);
   const run = join(folder, RUN);
   const mirror = createMirror(run, send, { most: order.storage === undefined ? undefined : MOST_FROM_STORAGE });

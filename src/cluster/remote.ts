@@ -10,7 +10,7 @@ import { HeedError, messageOf } from '../error.ts';
 import { fileError, writeFileAtomic } from '../files.ts';
 import { LOCK } from '../run/lock.ts';
 import { createReceiver, frameOf, type JobEnd } from './frames.ts';
-import { ORDER, type Order, RUN } from './job.ts';
+import { ORDER, type Order, RUN, TRAINER, TRAINER_PROGRAM } from './job.ts';
 import { contentOf, filesBelow, filesNamedBy, type PackageFiles, zipped } from './package.ts';
 import { findJob, listNodes, type Ray, type RayJob, type Resources, readLog, submitJob, uploadPackage } from './ray.ts';
 
@@ -49,7 +49,7 @@ interface State extends RemoteOptions {
 export interface RemoteParts {
   /** Called with each line that the job writes. */
   onLine?: (line: string) => void;
-  /** Called with the steps of a cell. */
+  /** Called with the steps of a cell, or of a trainer. */
   onStep?: (step: number) => void;
   /** Called when the job is submitted again. */
   onWarning?: (text: string) => void;
@@ -64,7 +64,7 @@ export function remoteOf(folder: string): Pick<State, 'address' | 'job' | 'order
 }
 
 /** Writes into `folder` what is to be computed; `followRun` then submits it. */
-export function planRun(ray: Ray, folder: string, order: Order, options: RemoteOptions): void {
+export function planRun(ray: Pick<Ray, 'address'>, folder: string, order: Order, options: RemoteOptions): void {
   mkdirSync(folder, { recursive: true });
   const last = existsSync(join(folder, STATE)) ? readState(folder) : undefined;
   const storage = last?.order.storage ?? (options.storage && join(options.storage, newName(folder)));
@@ -142,21 +142,51 @@ async function receive(
   ray: Ray,
   folder: string,
   state: State,
-  { onLine, onStep }: RemoteParts,
+  parts: RemoteParts,
   follow = true,
 ): Promise<{ job: RayJob; end?: JobEnd }> {
-  const receiver = createReceiver(folder, state.applied);
-  let news = state.applied === 0;
+  const reader = createLogReader(folder, state.applied, parts);
   let saved = state.applied;
-  let rest = '';
-  let end: JobEnd | undefined;
-  const decoder = new TextDecoder();
   const log = readLog(ray, state.job, { follow });
   try {
     for (;;) {
       const { value, done } = await log.next();
-      if (done) return { job: value, end };
-      const lines = (rest + decoder.decode(value, { stream: true })).split('\n');
+      if (done) return { job: value, end: reader.end };
+      reader.read(value);
+      if (reader.applied > saved) {
+        saved = reader.applied;
+        writeState(folder, { ...state, applied: saved });
+      }
+      if (reader.end) return { job: (await findJob(ray, state.job))!, end: reader.end };
+    }
+  } finally {
+    reader[Symbol.dispose]();
+    await log.return(undefined as never);
+  }
+}
+
+/** Reads what a job writes. */
+export interface LogReader {
+  /** Takes the next bytes. */
+  read(bytes: Uint8Array): void;
+  /** What the job ended with; undefined until it has. */
+  readonly end: JobEnd | undefined;
+  /** Number of the last frame in the folder. */
+  readonly applied: number;
+  /** Removes what is unfinished. */
+  [Symbol.dispose](): void;
+}
+
+/** Puts a job's frames into `folder`, from the one after number `from` on, and passes on its other lines. */
+export function createLogReader(folder: string, from: number, { onLine, onStep }: RemoteParts): LogReader {
+  const receiver = createReceiver(folder, from);
+  const decoder = new TextDecoder();
+  let news = from === 0;
+  let rest = '';
+  let end: JobEnd | undefined;
+  return {
+    read(bytes) {
+      const lines = (rest + decoder.decode(bytes, { stream: true })).split('\n');
       rest = lines.pop()!;
       for (const line of lines) {
         const frame = frameOf(line);
@@ -165,20 +195,19 @@ async function receive(
           continue;
         }
         receiver.apply(frame);
-        news ||= receiver.applied > state.applied;
+        news ||= receiver.applied > from;
         if (frame.kind === 'step') onStep?.(frame.step);
         if (frame.kind === 'end') end = { ...frame, ...(receiver.damaged.length > 0 && { damaged: receiver.damaged }) };
       }
-      if (receiver.applied > saved) {
-        saved = receiver.applied;
-        writeState(folder, { ...state, applied: saved });
-      }
-      if (end) return { job: (await findJob(ray, state.job))!, end };
-    }
-  } finally {
-    receiver[Symbol.dispose]();
-    await log.return(undefined as never);
-  }
+    },
+    get end() {
+      return end;
+    },
+    get applied() {
+      return receiver.applied;
+    },
+    [Symbol.dispose]: () => receiver[Symbol.dispose](),
+  };
 }
 
 /** Lines of Ray's own in the log of a job. */
@@ -205,13 +234,11 @@ const said = ({ message, status }: RayJob) =>
 
 async function submit(ray: Ray, folder: string, state: State): Promise<void> {
   const { order, from, heed = 'heed', cpus = 1, gpus, memory, runtimeEnv = {}, job } = state;
-  const files = new Map<string, { path: string } | { text: string }>([[ORDER, { text: JSON.stringify(order) }]]);
-  if ('settings' in order)
-    for (const path of filesNamedBy(order.settings, from)) files.set(path, { path: resolve(from, path) });
-  for (const path of checkpointed(folder, order)) files.set(join(RUN, relative(folder, path)), { path });
-  const workingDir = await uploadPackage(ray, contentOf(files), () => zipped(files as PackageFiles));
+  const files = 'trainer' in order ? trainerFiles(folder, order) : orderFiles(folder, order, from);
+  const entrypoint = 'trainer' in order ? `${order.trainer.python} ${TRAINER_PROGRAM}` : `${heed} cluster job`;
+  const workingDir = await uploadPackage(ray, contentOf(files), () => zipped(files));
   await submitJob(ray, {
-    ...{ id: job, entrypoint: `${heed} cluster job`, cpus, gpus, memory },
+    ...{ id: job, entrypoint, cpus, gpus, memory },
     metadata: { heed: order.version, run: folder },
     runtimeEnv: {
       ...runtimeEnv,
@@ -219,6 +246,26 @@ async function submit(ray: Ray, folder: string, state: State): Promise<void> {
       env_vars: { HEED_THREADS: `${Math.max(1, Math.floor(cpus))}`, ...(runtimeEnv.env_vars as object) },
     },
   });
+}
+
+/** The package of a training by heed: its order, what its settings name, and the run that it resumes. */
+function orderFiles(folder: string, order: Order, from: string): PackageFiles {
+  const files = new Map<string, { path: string } | { text: string }>([[ORDER, { text: JSON.stringify(order) }]]);
+  if ('settings' in order)
+    for (const path of filesNamedBy(order.settings, from)) files.set(path, { path: resolve(from, path) });
+  for (const path of checkpointed(folder, order)) files.set(join(RUN, relative(folder, path)), { path });
+  return files;
+}
+
+/** The package of a training by a trainer of others: what heed wrote for it, and its model. */
+export function trainerFiles(folder: string, { trainer, storage }: Extract<Order, { trainer: unknown }>): PackageFiles {
+  const files = new Map<string, { path: string } | { text: string }>();
+  const own = join(folder, TRAINER);
+  for (const path of filesBelow(own)) files.set(relative(own, path), { path });
+  for (const [name, from] of Object.entries(trainer.inputs))
+    for (const path of filesBelow(from)) files.set(join(name, relative(from, path)), { path });
+  const order = JSON.parse(readFileSync(join(own, ORDER), 'utf8'));
+  return files.set(ORDER, { text: JSON.stringify({ ...order, storage }) });
 }
 
 /** A notice if no node is large enough for a job, which then waits for one to join the cluster. */

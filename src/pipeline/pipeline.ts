@@ -6,6 +6,7 @@
  * Run it: heed pipeline recipe.json
  */
 import { basename, join } from 'node:path';
+import type { TrainerStage } from '../cluster/trainers/translate.ts';
 import { HeedError } from '../error.ts';
 import type { TrainParts } from '../run/drive.ts';
 import { attachLoggers, type LoggerChoice } from '../run/loggers/attach.ts';
@@ -43,6 +44,11 @@ export interface PipelineParts
   log?: readonly LoggerChoice[];
   /** Runs a stage elsewhere, such as on a cluster, into its folder. Undefined if the signal stopped it. */
   runElsewhere?: (stage: StageBegun, settings: Record<string, unknown>) => Promise<StageResult | undefined>;
+  /**
+   * Trains a stage with "on" by that trainer, into its folder, such as `trainOn` of heed/cluster does. Undefined if the
+   * signal stopped it.
+   */
+  runTrainer?: (stage: StageBegun, training: TrainerStage) => Promise<StageResult | undefined>;
   /** Called before each stage. */
   onStage?: (stage: StageBegun) => void;
   /** Called after each step of the stage, with its latest metrics. */
@@ -117,7 +123,7 @@ async function askAll(recipe: Recipe, folderOf: (stage: string) => string, parts
 }
 
 async function runStage(
-  { name, command }: Stage,
+  { name, command, on, trainer }: Stage,
   settings: Record<string, unknown>,
   place: Pick<StageBegun, 'index' | 'count' | 'folder'>,
   begin: () => void,
@@ -127,6 +133,7 @@ async function runStage(
     onWarning,
     log = [],
     runElsewhere,
+    runTrainer,
     onStage,
     onStep,
     onFinished,
@@ -140,12 +147,21 @@ async function runStage(
   let loggers: ReturnType<typeof attachLoggers> | undefined;
   let ending: Ending = 'failed';
   try {
-    if (runElsewhere) {
+    if (on || runElsewhere) {
       const stage = { name, command, ...place, steps: 0 };
+      if (on && !runTrainer) {
+        throw new HeedError(`"on": "${on}" needs a cluster.`, {
+          hint: 'Pass runTrainer to runPipeline: docs/reference/trainers.md shows how.',
+        });
+      }
       begin();
       onStage?.(stage);
-      const result = await runElsewhere(stage, settings);
-      if (result) onFinished?.(stage, result);
+      const result = on
+        ? await runTrainer!(stage, { on, command, settings, trainer: trainer as TrainerStage['trainer'] })
+        : await runElsewhere!(stage, settings);
+      if (!result) return undefined;
+      if (on) writeReport({ folder }, training.report(folder));
+      onFinished?.(stage, result);
       return result;
     }
     learner = await training.create(settings, parts);

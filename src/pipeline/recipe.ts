@@ -5,6 +5,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { trainerNames } from '../cluster/trainers/trainer.ts';
+import { faultsOf } from '../cluster/trainers/translate.ts';
 import { HeedError } from '../error.ts';
 import { hubName } from '../lm/hub.ts';
 import { embeddedModel } from '../lm/model.ts';
@@ -20,6 +22,11 @@ const stageSchema = z.strictObject({
     .describe('name of the stage and its folder, which later stages use to refer to it (default: the command)'),
   command: z.string().describe('heed command that trains or evaluates, such as sft'),
   settings: z.record(z.string(), z.unknown()).default({}).describe('settings of the command, as in its --config'),
+  on: z
+    .enum(trainerNames)
+    .optional()
+    .describe('a trainer of others that trains the stage on a Ray cluster; left out: heed itself'),
+  trainer: z.record(z.string(), z.unknown()).optional().describe('with on: where and with what the trainer runs'),
 });
 
 /** The JSON of a recipe. */
@@ -83,7 +90,11 @@ function inWords({ issues }: z.ZodError, within: readonly string[] = []): string
   });
 }
 
-function problemsOf({ name, command, settings }: Stage, stages: readonly Stage[], index: number): string[] {
+function problemsOf(
+  { name, command, settings, on, trainer }: Stage,
+  stages: readonly Stage[],
+  index: number,
+): string[] {
   const earlier = stages.slice(0, index);
   const twice = earlier.some((other) => other.name === name) ? ['an earlier stage has this name; choose another'] : [];
   if (!Object.hasOwn(trainings, command)) {
@@ -96,7 +107,10 @@ function problemsOf({ name, command, settings }: Stage, stages: readonly Stage[]
   const references = leavesOf(settings).flatMap(([field, text]) =>
     wrongReferences(field, text, { command, name }, stages, index).map((what) => `settings.${field}: ${what}`),
   );
-  return [...twice, ...unknown, ...references, ...checked(training, settings), ...missing(settings)];
+  const elsewhere = on ? faultsOf({ on, command, settings, trainer: trainer as never }) : [];
+  const stray = !on && trainer ? ['trainer: expected "on" with it: trl, openrlhf or verl'] : [];
+  const own = on ? [] : checked(training, settings); // the translation checks the same values
+  return [...twice, ...unknown, ...references, ...own, ...elsewhere, ...stray, ...missing(settings)];
 }
 
 interface JsonSchema {

@@ -33,6 +33,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const config = ['-p', join(root, 'tsconfig.build.json'), '--noCheck', '--outDir', join(folder, 'dist')];
   execFileSync(process.execPath, [compiler, ...config], { stdio: 'inherit' });
   execFileSync(process.execPath, [join(root, 'scripts', 'document-options.js'), join(folder, 'dist')]);
+  execFileSync(process.execPath, [join(root, 'scripts', 'copy-python.js'), join(folder, 'dist')]);
   await build({
     root: join(root, 'src', 'studio'),
     logLevel: 'warn',

@@ -16,6 +16,7 @@ import {
   type RemoteParts,
   remoteOf,
 } from '../../cluster/remote.ts';
+import { finishTraining } from '../../cluster/trainers/train.ts';
 import { HeedError } from '../../error.ts';
 import { writeFileAtomic } from '../../files.ts';
 import { optionsOf } from '../../options.ts';
@@ -131,8 +132,10 @@ export async function follow(ray: Ray, folder: string, parts: RemoteParts): Prom
 }
 
 /** The result of a job that has ended. @throws HeedError if it failed, was stopped, or came home damaged. */
-export function resultOf({ code, result, error, damaged = [] }: JobEnd, folder: string): Record<string, unknown> {
+export function resultOf(end: JobEnd, folder: string): Record<string, unknown> {
   const { job, order } = remoteOf(folder);
+  if ('trainer' in order) return { ...finishTraining(folder, end) };
+  const { code, result, error, damaged = [] } = end;
   if (damaged.length > 0) {
     throw new HeedError(
       `${damaged.length} files of the job ${job} came home damaged: ${damaged.slice(0, 3).join(', ')}.`,

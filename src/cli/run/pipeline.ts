@@ -51,13 +51,19 @@ async function pipeline(path: string | undefined, flags: Flags): Promise<void> {
     if (started) progress.done();
     started = undefined;
   };
+  let total = 0;
+  let label = '';
+  const shown = (step: number, live: Record<string, number>) => {
+    if (started !== label) progress = createProgress({ total, from: step, label });
+    started = label;
+    seen = { ...seen, ...live };
+    progress.update(step, seen);
+  };
   try {
     say(`${run.info.name} in ${run.folder}`);
     const { done, ...pull } = pullProgress('pull');
     let result: PipelineResult | undefined;
     let report = '';
-    let total = 0;
-    let label = '';
     try {
       result = await runPipeline({
         run,
@@ -66,6 +72,7 @@ async function pipeline(path: string | undefined, flags: Flags): Promise<void> {
         log: loggersOf(flags.log),
         pull,
         ...(flags.on !== undefined && { runElsewhere: onCluster(flags, interrupted.signal, say) }),
+        runTrainer: byTrainer(flags, interrupted.signal, (step) => shown(step, {}), say),
         onNotice: say,
         onWarning: (text) => progress.note(text),
         onStage({ name, command, index, count, folder, steps }) {
@@ -73,12 +80,7 @@ async function pipeline(path: string | undefined, flags: Flags): Promise<void> {
           say(`stage ${index} of ${count}: heed ${command} in ${folder}`);
           [total, label, seen] = [steps, `${index}/${count} ${name}`, {}];
         },
-        onStep(step, live) {
-          if (started !== label) progress = createProgress({ total, from: step, label });
-          started = label;
-          seen = { ...seen, ...live };
-          progress.update(step, seen);
-        },
+        onStep: shown,
         onFinished: endLine,
       });
     } finally {
@@ -113,6 +115,31 @@ const onCluster =
         ? await follow(await openCluster(flags.address, parts), folder, parts)
         : await trainOnCluster(folder, { command, settings, checkpointSeconds }, flags, parts);
       return result as StageResult;
+    } catch (error) {
+      if (signal.aborted) return undefined;
+      throw error;
+    }
+  };
+
+/** Trains stages with "on"; a job that an earlier process submitted is followed. */
+const byTrainer =
+  (
+    flags: Flags,
+    signal: AbortSignal,
+    onStep: (step: number) => void,
+    say: (text: string) => void,
+  ): NonNullable<PipelineParts['runTrainer']> =>
+  async ({ folder }, { trainer, ...stage }) => {
+    const parts = { signal, onStep, onNotice: say, onWarning: say };
+    const { openCluster } = await import('../cluster/on-ray.ts');
+    const { trainOn } = await import('../../cluster/trainers/train.ts');
+    const { cpus, gpus, memory, storage, runtimeEnv } = flags;
+    // what the recipe says of its stage comes first
+    const given = JSON.parse(JSON.stringify({ cpus, gpus, memory, storage, runtimeEnv }));
+    const options = { ...given, ...trainer };
+    try {
+      const ray = options.cluster === false ? undefined : await openCluster(flags.address, parts);
+      return { ...(await trainOn(ray, folder, { ...stage, trainer: options }, parts)) };
     } catch (error) {
       if (signal.aborted) return undefined;
       throw error;
