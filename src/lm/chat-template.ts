@@ -104,6 +104,20 @@ function weighted(spans: Offsets, messages: readonly ChatMessage[]): Offsets {
   );
 }
 
+/** The template of a tokenizer, with or without tools. @throws HeedError if it has none. */
+function templateOf(tokenizer: Tokenizer, tools: readonly unknown[] | undefined): string {
+  const { tool_use: withTools } = tools ? tokenizer.chatTemplates : {};
+  const template = withTools ?? tokenizer.chatTemplate ?? tokenizer.adoptTemplate?.();
+  if (template !== undefined) return template;
+  throw new HeedError('The tokenizer has no chat template, so it cannot write a conversation.', {
+    hint: 'Use a chat model, name a template (--chatTemplate plain), or pass prompts and completions as text.',
+  });
+}
+
+/** The text of a conversation, by its tokenizer's template. Throws as `renderChat` does. */
+export const chatText = (tokenizer: Tokenizer, messages: readonly ChatMessage[], options: RenderOptions = {}): string =>
+  renderChat(templateOf(tokenizer, options.tools), messages, { ...specialTokens(tokenizer), ...options });
+
 /**
  * The tokens of a conversation, by its tokenizer's template. With `assistantMask`, also a 1 for each token with a
  * character that the assistant wrote, and a 0 for the others. Throws as `renderChat` and `renderAssistantSpans` do.
@@ -113,21 +127,12 @@ export function encodeChat(
   messages: readonly ChatMessage[],
   { assistantMask = false, ...rendering }: RenderOptions & { assistantMask?: boolean } = {},
 ): { ids: number[]; assistantMask?: number[] } {
-  const { tool_use: withTools } = rendering.tools ? tokenizer.chatTemplates : {};
-  const template = withTools ?? tokenizer.chatTemplate ?? tokenizer.adoptTemplate?.();
-  if (template === undefined) {
-    throw new HeedError('The tokenizer has no chat template, so it cannot write a conversation.', {
-      hint: 'Use a chat model, name a template (--chatTemplate plain), or pass prompts and completions as text.',
-    });
-  }
-  const options = { ...specialTokens(tokenizer), ...rendering };
   // the template writes the special tokens itself, so the tokenizer adds none
   if (!assistantMask) {
-    return {
-      ids: tokenizer.encode(renderChat(template, messages, options), { addSpecialTokens: false }),
-    };
+    return { ids: tokenizer.encode(chatText(tokenizer, messages, rendering), { addSpecialTokens: false }) };
   }
-  const { text, spans } = renderAssistantSpans(template, messages, options);
+  const options = { ...specialTokens(tokenizer), ...rendering };
+  const { text, spans } = renderAssistantSpans(templateOf(tokenizer, rendering.tools), messages, options);
   const { ids, offsets } = tokenizer.encodeWithOffsets(text);
   return {
     ids,

@@ -84,6 +84,8 @@ export interface GenerationQueue {
   readonly running: number;
   /** Counts since the queue was created. */
   readonly counts: Readonly<QueueCounts>;
+  /** Forgets earlier prompts. Call it, while nothing is under way, when the weights have changed. */
+  forget(): void;
   /** Cancels what is under way and frees what it holds. */
   [Symbol.dispose](): void;
 }
@@ -100,7 +102,7 @@ interface Guest extends Sequence {
 const LEAST_PREFIX = 64; // tokens: to copy fewer and read the rest alone is slower than to read all beside others
 const SHORT_REST = 8; // tokens, which are read as fast as one
 
-/** Compiles a decoder and starts its queue. The weights must not change meanwhile. */
+/** Compiles a decoder and starts its queue. The weights may change between prompts; then call `forget`. */
 export function createGenerationQueue(
   config: DecoderConfig,
   weights: Readonly<Record<string, Value>>,
@@ -292,6 +294,7 @@ export function createGenerationQueue(
       return underWay().length;
     },
     counts,
+    forget: prefixes.clear,
     [Symbol.dispose]() {
       if (disposed) return;
       disposed = true;

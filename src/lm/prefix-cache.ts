@@ -10,6 +10,8 @@ export interface PrefixCache {
   find(tokens: Int32Array): { length: number; from: DecoderCache } | undefined;
   /** Adds a sequence's tokens, whose cache `save` copies. One that is a beginning of it makes room. */
   add(tokens: Int32Array, save: () => DecoderCache): void;
+  /** Removes all. */
+  clear(): void;
   /** Bytes in use. */
   readonly bytes: number;
   /** Frees what it holds. */
@@ -51,6 +53,7 @@ export function createPrefixCache(mostBytes: number, tokenBytes: number): Prefix
       }
       entries.push({ tokens: tokens.slice(), cache: save() });
     },
+    clear: () => drop(() => true),
     get bytes() {
       return bytes();
     },

@@ -9,8 +9,9 @@ import { exportParameters, importParameters } from '../../nn/parameters.ts';
 import type { LearnedComparison } from '../../preference/lesson.ts';
 import type { Round } from '../../preference/schedule.ts';
 import { seedFor } from '../../random.ts';
+import type { LanguageTasks } from '../agents/environment.ts';
 import { type Alert, alertsOf, isTrusted } from '../diagnosis/signals.ts';
-import type { Completion, Reward } from '../reward-functions/reward-function.ts';
+import { type Completion, type Reward, writtenTokens } from '../reward-functions/reward-function.ts';
 import { usualRate } from '../training/policy.ts';
 import { checkSameData } from '../training/progress.ts';
 import { evaluationIsDue, itemsOfStep, rates } from '../training/steps.ts';
@@ -116,6 +117,8 @@ export interface PolicyLearnerParts<O extends PolicyTrainingOptions> {
   constraints?: readonly Constraint[];
   /** Collects judgments from people. */
   asking?: CompletionQueries;
+  /** The environment that the prompts are tasks of, if the policy acts in one. */
+  environment?: LanguageTasks;
   /** What was opened for the learner; disposed of with it, as is the algorithm. */
   own: Disposables;
 }
@@ -149,13 +152,13 @@ export type PolicyLearner<O extends PolicyTrainingOptions = PolicyTrainingOption
 /** Makes the training loop of a policy from its parts, which it disposes of. */
 export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: PolicyLearnerParts<O>) {
   const { policy, reward, gold, options, prompts, evaluationPrompts, probes = [], layout } = parts;
-  const { answersPerPrompt = 1, constraints = [], asking, own } = parts;
+  const { answersPerPrompt = 1, constraints = [], asking, environment, own } = parts;
   own.use(parts.algorithm);
   const algorithm =
     constraints.length > 0 ? constrain(parts.algorithm, constraints, options.lagrange) : parts.algorithm;
   const { steps, seed, batch } = options;
-  const { maxTokens, temperature, generate } = options;
-  const drawing = { layout, maxTokens, temperature, batch: generate.batch };
+  const { maxTokens, temperature, generate, episode } = options;
+  const drawing = { layout, environment, episode, maxTokens, temperature, batch: generate.batch };
   const remote = isRemote(policy) ? policy : undefined;
   const rollouts = own.use(
     isRemote(policy) ? createRemoteRollouts(policy, reward, drawing) : createRollouts(policy, reward, drawing),
@@ -184,7 +187,7 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
     // the same draws each time, so that only the policy differs
     const rollout = await rollouts.run(evaluationPrompts, seedFor(seed, 'evaluation'), 1, signal);
     const { answers, scores, kl: kls } = rollout;
-    const lengths = answers.map(({ response }) => response.length);
+    const lengths = answers.map((answer) => writtenTokens(answer).length);
     const tokens = tokenShares(answers);
     const judged = gold && (await gold.score(answers, signal));
     if (state.step === 0 && asking) state.initial = answers;
@@ -201,12 +204,13 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
         ...measured?.metrics,
         ...(await probed(signal)),
         ...meansOf(rollout),
+        ...prefixed('eval/', episodeMetrics(answers)),
       },
       signals: {
         ...againstGold(scores, judged ?? measured?.gold),
         'eval/response/length': mean(lengths),
         ...(along !== undefined && { 'reward/length_correlation': along }),
-        'text/repetition': mean(answers.map(({ response }) => repetition(response, NGRAM))),
+        'text/repetition': mean(answers.map((answer) => repetition(writtenTokens(answer), NGRAM))),
         'text/sameness': mean(sameness(answers, NGRAM)),
         'text/shift': shiftOf(tokens, state.before?.tokens ?? tokens),
       },
@@ -230,7 +234,7 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
     const kl = mean(rollout.kl);
     const factor = klTaper(kl, options.maxKl, state.last);
     const rate = rateOf(state.step) * factor;
-    const tokens = state.tokens + rollout.answers.reduce((sum, { response }) => sum + response.length, 0);
+    const tokens = state.tokens + rollout.answers.reduce((sum, answer) => sum + writtenTokens(answer).length, 0);
     const updated = await algorithm.update(rollout, rate, state.step);
     const learned = remote ? known(updated) : updated;
     const metrics = {
@@ -381,5 +385,23 @@ function metricsOf(rollout: LanguageRollout): Record<string, number> {
     'policy/entropy': -logProbs.reduce((sum, own) => own.reduce((a, b) => a + b, sum), 0) / tokens,
     'response/length': tokens / answers.length,
     'response/eos_rate': answers.filter(({ ended }) => ended).length / answers.length,
+    ...episodeMetrics(answers),
   };
 }
+
+/** Means over episodes with an environment; empty without one. */
+function episodeMetrics(answers: readonly Completion[]): Record<string, number> {
+  const episodes = answers.flatMap(({ episode }) => episode ?? []);
+  if (episodes.length === 0) return {};
+  const calls = episodes.reduce((sum, { calls }) => sum + calls, 0);
+  return {
+    'episode/reward': mean(episodes.map(({ reward }) => reward)),
+    'episode/turns': mean(episodes.map(({ turns }) => turns)),
+    'episode/calls': calls / episodes.length,
+    'episode/faulty_calls': episodes.reduce((sum, { faultyCalls }) => sum + faultyCalls, 0) / Math.max(1, calls),
+    'episode/failed': mean(episodes.map(({ failure }) => Number(failure !== undefined))),
+  };
+}
+
+const prefixed = (prefix: string, values: Readonly<Record<string, number>>): Record<string, number> =>
+  Object.fromEntries(Object.entries(values).map(([name, value]) => [prefix + name, value]));

@@ -1,5 +1,6 @@
 /** Options of every training in which a policy learns from rewards of its own completions. */
 import { z } from 'zod';
+import { episodeSchema } from '../agents/episode.ts';
 import { rewardCallSchema } from '../rewards/open.ts';
 import { languageTrainingSchema } from '../training/options.ts';
 import { loraSchema } from '../training/trainable.ts';
@@ -8,6 +9,15 @@ import { backendSchema } from './backend.ts';
 import { lagrangeSchema } from './constraints.ts';
 
 const whole = (least: number) => z.number().int().min(least);
+
+/** Options of algorithms whose policy may act in an environment. */
+export const environmentOptions = {
+  env: z
+    .string()
+    .optional()
+    .describe('a language environment, in a .js or .ts file, whose tasks the policy solves in turns, with tools'),
+  episode: episodeSchema.prefault({}),
+};
 
 /** Schema of the options that all algorithms of policy training share: types, ranges, defaults and help texts. */
 export const policyTrainingSchema = z
@@ -19,7 +29,7 @@ export const policyTrainingSchema = z
       .string()
       .default('reviews')
       .describe(
-        'what scores completions: a reward model, a .js or .ts file, an address, or "reviews", the true reward',
+        'what scores completions: a reward model, a .js or .ts file, an address, "reviews", the true reward, or "episode", that of --env, its default',
       ),
     subjectTo: z
       .string()
@@ -106,9 +116,9 @@ export const policyTrainingSchema = z
     people: askingSchema.prefault({}),
   });
 type Settings = z.output<typeof policyTrainingSchema>;
-/** The options of policy training, with their defaults. Runs of several policies omit some. */
+/** The options of policy training, with their defaults. Some trainings omit some. */
 export type PolicyTrainingOptions = Omit<Settings, keyof typeof asksNobody> &
-  Partial<Pick<Settings, keyof typeof asksNobody>>;
+  Partial<Pick<Settings, keyof typeof asksNobody> & z.output<z.ZodObject<typeof environmentOptions>>>;
 
 /** The options that runs of several policies omit. */
 export const asksNobody = { askPeople: true, people: true, backend: true } as const;

@@ -83,6 +83,7 @@ export const worldPrompts = (tokenizer: Tokenizer): EncodedPrompt[] =>
 /** A checksum of prompts, so that a resumed run can check that they are the same. */
 export function promptFingerprint(prompts: readonly EncodedPrompt[]): string {
   const hash = createHash('sha256');
-  for (const { ids } of prompts) hash.update(Int32Array.from(ids)).update(';');
+  // tasks of an environment have no tokens yet
+  for (const { ids, text } of prompts) hash.update(ids.length > 0 ? Int32Array.from(ids) : text).update(';');
   return hash.digest('hex');
 }

@@ -11,6 +11,9 @@ import { createPackedScorer, type PackedOptions, type Reading } from '../../lm/p
 import { type Example, type PackedPart, type PackingOptions, packedBatches, rowLengths } from '../../lm/packing.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 import type { DecoderConfig } from '../../nn/decoder-config.ts';
+import type { LanguageTasks } from '../agents/environment.ts';
+import type { EpisodeOptions } from '../agents/episode.ts';
+import { createEpisodeDraw } from '../agents/rollouts.ts';
 import {
   type Completion,
   explained,
@@ -18,6 +21,7 @@ import {
   type Reward,
   type RewardPart,
   type StepReward,
+  writtenTokens,
 } from '../reward-functions/reward-function.ts';
 import type { LanguagePolicy, Weights } from '../training/policy.ts';
 import { createTokenKl } from './token-kl.ts';
@@ -106,12 +110,17 @@ export function answerBatches(
   );
 }
 
-function exampleOf({ prompt, response }: Completion, states?: 'before' | 'last too'): Example {
+function exampleOf({ prompt, response, given }: Completion, states?: 'before' | 'last too'): Example {
   const ids = [...prompt, ...response];
   const prefix = prompt.length - 1;
-  if (!states) return { ids, learn: new Uint8Array(ids.length).fill(1, prompt.length), prefix };
-  const count = response.length + (states === 'last too' ? 1 : 0);
-  return { ids, prefix, at: Array.from({ length: count }, (_, i) => prompt.length - 1 + i) };
+  if (!states) {
+    const learn = new Uint8Array(ids.length).fill(1, prompt.length);
+    for (let i = 0; i < (given?.length ?? 0); i++) learn[prompt.length + i] -= given![i];
+    return { ids, learn, prefix };
+  }
+  const at = Array.from(response, (_, i) => prefix + i).filter((_, i) => !given?.[i]);
+  if (states === 'last too') at.push(prefix + response.length);
+  return { ids, prefix, at };
 }
 
 /** Concatenates the numbers of a batch's members, in the order of its labels. */
@@ -152,7 +161,7 @@ export function createAnswerScorer(
         const width = numbers.length / batch.at.length;
         let start = 0;
         for (const i of members) {
-          const count = (answers[i].response.length + (states === 'last too' ? 1 : 0)) * width;
+          const count = (writtenTokens(answers[i]).length + (states === 'last too' ? 1 : 0)) * width;
           all[i] = numbers.slice(start, start + count);
           start += count;
         }
@@ -165,6 +174,10 @@ export function createAnswerScorer(
 
 /** How completions of a rollout are drawn. */
 export interface RolloutOptions {
+  /** The environment that prompts are tasks of, if the policy acts in one. */
+  environment?: LanguageTasks;
+  /** Options of its episodes. */
+  episode?: EpisodeOptions;
   layout: AnswerLayout;
   /** Maximum tokens of a completion. */
   maxTokens: number;
@@ -237,7 +250,7 @@ function createDrawing(
   const tokens = createTokenKl(policy, temperature);
   const compare = (answers: readonly Completion[]) => {
     const [states, theirs] = [own.run(answers), others.run(answers)];
-    const numbers = answers.map(({ response }, i) => tokens.run(response, states[i], theirs[i]));
+    const numbers = answers.map((answer, i) => tokens.run(writtenTokens(answer), states[i], theirs[i]));
     return {
       logProbs: numbers.map(({ logP }) => logP),
       referenceLogProbs: numbers.map(({ reference }) => reference),
@@ -245,12 +258,26 @@ function createDrawing(
     };
   };
   const suppress = [tokenizer.bos, tokenizer.pad].filter((id) => id !== undefined && !ends.includes(id)) as number[];
+  const { environment, episode, maxTokens, batch } = options;
+  const episodes =
+    environment && createEpisodeDraw(policy, { ...episode!, environment, maxTokens, temperature, batch, suppress });
   return {
     async draw(prompts, seed, count = 1, signal) {
       const repeats = prompts.flatMap((prompt) => new Array<EncodedPrompt>(count).fill(prompt));
+      if (episodes) {
+        const played = await episodes.draw(
+          repeats.map(({ row }) => row!),
+          seed,
+          signal,
+        );
+        const answers = played.map(({ completion }) => completion);
+        const compared = compare(answers);
+        const logProbs = temperature === 1 ? played.map((own) => own.logProbs) : compared.logProbs;
+        return { answers, ...compared, logProbs };
+      }
       const completions = await generator.complete(
         repeats.map(({ ids }) => ids),
-        { maxTokens: options.maxTokens, temperature, batch: options.batch, suppress, seed, ends, tokenizer, signal },
+        { maxTokens, temperature, batch, suppress, seed, ends, tokenizer, signal },
       );
       const answers = completions.map(({ ids, finish, text }, i): Completion => {
         const { ids: prompt, text: promptText, row } = repeats[i];
@@ -263,7 +290,7 @@ function createDrawing(
       return { answers, ...compared, logProbs };
     },
     [Symbol.dispose]() {
-      for (const part of [generator, own, others, tokens]) part[Symbol.dispose]();
+      for (const part of [generator, own, others, tokens, episodes]) part?.[Symbol.dispose]();
     },
   };
 }

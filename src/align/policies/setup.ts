@@ -3,6 +3,7 @@
 import { describeTexts } from '../../data/reviews/describe.ts';
 import { trueReward } from '../../data/reviews/reward.ts';
 import { goodSentences } from '../../data/reviews/sentences.ts';
+import type { Row } from '../../data/row.ts';
 import type { PreferenceRow, PromptCompletionRow, PromptRow, UnpairedPreferenceRow } from '../../data/rows.ts';
 import type { Disposables } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
@@ -10,12 +11,13 @@ import { withChatTemplate } from '../../lm/built-in-templates.ts';
 import { loadOutline, type Model, type ModelOutline } from '../../lm/model.ts';
 import type { Teacher } from '../../preference/teacher.ts';
 import type { Training } from '../../run/training.ts';
+import { checkedTasks, type LanguageTasks, openLanguageTasks } from '../agents/environment.ts';
 import { diagnosePolicy } from '../diagnosis/policy.ts';
 import { policyFacts } from '../diagnosis/run.ts';
 import { holdOut } from '../examples/examples.ts';
 import type { Completion, Reward } from '../reward-functions/reward-function.ts';
 import { type LearningReward, openLearningReward } from '../rewards/learning.ts';
-import { openReward, openRewardOption, type RewardSource } from '../rewards/open.ts';
+import { EPISODE_REWARD, openReward, openRewardOption, type RewardSource } from '../rewards/open.ts';
 import { type Input, isModel, type Live, openModel, openSource, openTemplated } from '../training/input.ts';
 import { createLanguagePolicy, type LanguagePolicy } from '../training/policy.ts';
 import { type ModelResult, trainingOf } from '../training/verb.ts';
@@ -24,7 +26,7 @@ import { type CompletionQueries, createAsking } from './ask-people.ts';
 import { parseBackend } from './backend.ts';
 import { type Constraint, parseConstraints, withConstraints } from './constraints.ts';
 import type { AnswerMeasures, PolicyLearner, PolicyStep } from './learner.ts';
-import type { PolicyTrainingOptions } from './options.ts';
+import { type PolicyTrainingOptions, policyTrainingSchema } from './options.ts';
 import { readProbes } from './probes.ts';
 import { readPrompts, worldPrompts } from './prompts.ts';
 import { type AnyPolicy, isRemote, type RemoteWeights } from './remote-policy.ts';
@@ -33,10 +35,12 @@ import { policyMetrics } from './train.ts';
 
 /** The input of a verb in which a policy learns from its own completions. */
 export type PolicyInput<I> = Input<
-  I,
+  Omit<I, 'env'>,
   PromptRow | PromptCompletionRow | PreferenceRow | UnpairedPreferenceRow,
   RewardSource
 > & {
+  /** A language environment, in place of a file's name. */
+  env?: string | LanguageTasks;
   /** Compares the policy's completions, with `askPeople`. */
   teacher?: Teacher<Completion>;
 };
@@ -92,6 +96,8 @@ export interface PolicySetup {
   measure?: (answers: readonly Completion[]) => AnswerMeasures;
   /** Collects judgments from people, with `askPeople`. */
   asking?: CompletionQueries;
+  /** The environment that the prompts are tasks of, with `env`. */
+  environment?: LanguageTasks;
 }
 
 /**
@@ -109,13 +115,18 @@ export async function setUpPolicy(
   const constraints = options.subjectTo === undefined ? [] : parseConstraints(options.subjectTo);
   const address = parseBackend(options.backend ?? 'local');
   const model = address ? await openOutline(options, live) : await openTemplated(options, live, own);
-  const { prompts, evaluationPrompts } = await promptsOf(options, model, live);
+  const environment = await environmentOf(options, live);
+  const { prompts, evaluationPrompts } = environment
+    ? tasksOf(environment, options)
+    : await promptsOf(options, model, live);
   const probes = await probesOf(options, model, live);
-  const layout = answerLayout(model, [...prompts, ...evaluationPrompts, ...probes], options);
+  const maxTokens = environment ? options.episode!.tokens : options.maxTokens;
+  const layout = answerLayout(model, [...prompts, ...evaluationPrompts, ...probes], { ...options, maxTokens });
   // with adapters, the base weights do not change, so that reward adapters can share them
   const over = !address && live.model === undefined && options.lora.rank > 0 ? (model as Model) : undefined;
   const learning = options.askPeople && options.people ? own.use(await learningReward(options, live)) : undefined;
-  const objective = learning ?? (await openRewardOption('reward', options.reward, live, own, options.rewardCall, over));
+  const objective =
+    learning ?? (await openRewardOption('reward', rewardName(options), live, own, options.rewardCall, over));
   const asking =
     learning &&
     own.use(
@@ -138,8 +149,9 @@ export async function setUpPolicy(
       ? await (await import('./tinker-policy.ts')).openTinkerPolicy(address, model, options)
       : await openLocalPolicy(options, model as Model, live, own),
   );
-  const measure = options.data === undefined ? measureReviews : undefined;
-  return { policy, reward, gold, constraints, prompts, evaluationPrompts, probes, layout, measure, asking };
+  const measure = options.data === undefined && !environment ? measureReviews : undefined;
+  const prompted = { prompts, evaluationPrompts, probes, layout, environment };
+  return { policy, reward, gold, constraints, ...prompted, measure, asking };
 }
 
 async function openLocalPolicy(
@@ -163,6 +175,35 @@ async function openOutline({ model, chatTemplate }: PolicyTrainingOptions, live:
   outline.tokenizer = withChatTemplate(outline.tokenizer, chatTemplate, live.onNotice);
   return outline;
 }
+
+/** The environment of `env`. @throws HeedError if it cannot be used, or does not fit the other options. */
+async function environmentOf(options: PolicyTrainingOptions, live: Live): Promise<LanguageTasks | undefined> {
+  const { env } = options;
+  if (env === undefined) return undefined;
+  const excluded = Object.entries({
+    '--data': options.data,
+    '--evaluation.data': options.evaluation.data,
+    '--evaluation.probes': options.evaluation.probes,
+    '--askPeople': options.askPeople || undefined,
+  }).find(([, value]) => value !== undefined);
+  if (excluded) {
+    throw new HeedError(`${excluded[0]} does not go together with --env, which has tasks of its own.`, {
+      hint: `Leave out ${excluded[0]}, or --env.`,
+    });
+  }
+  return live.env === undefined ? openLanguageTasks(env) : checkedTasks(live.env as LanguageTasks);
+}
+
+/** The tasks of an environment as prompts: the tokens come from each episode. */
+function tasksOf({ tasks, heldOut }: LanguageTasks, { evaluation }: PolicyTrainingOptions) {
+  const prompts = (rows: readonly Row[]) =>
+    rows.map((row): EncodedPrompt => ({ ids: [], text: JSON.stringify(row), row }));
+  return { prompts: prompts(tasks), evaluationPrompts: prompts(heldOut ?? tasks).slice(0, evaluation.count) };
+}
+
+/** The name of the reward: with an environment, that of its episodes, unless another is named. */
+const rewardName = ({ env, reward }: PolicyTrainingOptions): string =>
+  env !== undefined && reward === policyTrainingSchema.shape.reward.def.defaultValue ? EPISODE_REWARD : reward;
 
 async function learningReward(
   { reward, people, rewardCall: call, onBadRow, seed }: PolicyTrainingOptions,

@@ -1,5 +1,5 @@
 /** Measures of completions that need no reward: what drifts when a policy exploits one. */
-import type { Completion } from '../reward-functions/reward-function.ts';
+import { type Completion, writtenTokens } from '../reward-functions/reward-function.ts';
 
 /** Tokens per n-gram, unless an option says otherwise. */
 export const NGRAM = 3;
@@ -16,8 +16,8 @@ export function repetition(ids: readonly number[], n: number): number {
 /**
  * For each completion, the share of its distinct n-grams that another completion contains, averaged over the others.
  */
-export function sameness(answers: readonly Pick<Completion, 'response'>[], n: number): number[] {
-  const sets = answers.map(({ response }) => new Set(ngramsOf(response, n)));
+export function sameness(answers: readonly Pick<Completion, 'response' | 'given'>[], n: number): number[] {
+  const sets = answers.map((answer) => new Set(ngramsOf(writtenTokens(answer), n)));
   const holders = new Map<string, number>();
   for (const set of sets) for (const ngram of set) holders.set(ngram, (holders.get(ngram) ?? 0) + 1);
   const others = answers.length - 1;
@@ -33,12 +33,13 @@ export function sameness(answers: readonly Pick<Completion, 'response'>[], n: nu
 export type TokenShares = Readonly<Record<string, number>>;
 
 /** How often each token occurs in completions, as a share of all. */
-export function tokenShares(answers: readonly Pick<Completion, 'response'>[]): TokenShares {
+export function tokenShares(answers: readonly Pick<Completion, 'response' | 'given'>[]): TokenShares {
   const counts: Record<string, number> = {};
   let total = 0;
-  for (const { response } of answers) {
-    for (const id of response) counts[id] = (counts[id] ?? 0) + 1;
-    total += response.length;
+  for (const answer of answers) {
+    const written = writtenTokens(answer);
+    for (const id of written) counts[id] = (counts[id] ?? 0) + 1;
+    total += written.length;
   }
   return Object.fromEntries(Object.entries(counts).map(([id, count]) => [id, count / total]));
 }

@@ -26,13 +26,14 @@ import { createAnswerLearner } from '../policies/answer-learner.ts';
 import { createAnswerTrainer, minibatches } from '../policies/answer-trainer.ts';
 import { type BackendLimit, fitsBackend } from '../policies/backend.ts';
 import type { PolicyLearner } from '../policies/learner.ts';
-import { policyTrainingSchema } from '../policies/options.ts';
+import { environmentOptions, policyTrainingSchema } from '../policies/options.ts';
 import { type AnyPolicy, isRemote } from '../policies/remote-policy.ts';
 import type { NamedLoss } from '../policies/remote-trainer.ts';
 import { type AnswerLayout, createAnswerScorer, type LanguageRollout } from '../policies/rollouts.ts';
 import type { ScoreScaleState } from '../policies/score-scale.ts';
 import { createScoreScale, scoreSchema } from '../policies/score-scale.ts';
 import { type PolicyInput, type PolicyTraining, policyTraining } from '../policies/setup.ts';
+import { writtenTokens } from '../reward-functions/reward-function.ts';
 import { type Opener, openerOf } from '../training/input.ts';
 import { grpoLoss, isClipped, levels, policyLosses, policyLossOf } from './grpo-loss.ts';
 import { mostUndecided, tokenEntropy } from './token-entropy.ts';
@@ -55,6 +56,7 @@ const limits: readonly BackendLimit[] = [
 
 /** Schema of the options of `grpo`: types, ranges, defaults and help texts. */
 export const grpoSchema = policyTrainingSchema
+  .extend(environmentOptions)
   .extend({
     batch: policyTrainingSchema.shape.batch.unwrap().default(16).describe('prompts per step'),
     answers: whole(2).default(4).describe('completions per prompt in a step: a group'),
@@ -143,7 +145,7 @@ export function createGrpoAlgorithm(policy: AnyPolicy, layout: AnswerLayout, opt
   return {
     async update(rollout, rate, step) {
       const { answers, scores, logProbs, referenceLogProbs } = rollout;
-      const lengths = answers.map(({ response }) => response.length);
+      const lengths = answers.map((answer) => writtenTokens(answer).length);
       const overlong = lengths.map((length) => overlongPenalty(length, maxTokens, options.overlong));
       const rewards = scale(scores, answers).map((score, i) => score - overlong[i]);
       const advantages =

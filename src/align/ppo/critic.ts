@@ -23,7 +23,7 @@ import { type Arena, createArena, type ParameterSpec } from '../../nn/parameters
 import { clippedSquare } from '../../nn/ppo-loss.ts';
 import type { PolicyTrainingOptions } from '../policies/options.ts';
 import { type AnswerLayout, answerBatches, createAnswerScorer, inOrder } from '../policies/rollouts.ts';
-import type { Completion } from '../reward-functions/reward-function.ts';
+import { type Completion, writtenTokens } from '../reward-functions/reward-function.ts';
 import { checkSameTokens, type LanguagePolicy, type Weights } from '../training/policy.ts';
 import { adamw } from '../training/steps.ts';
 
@@ -155,7 +155,7 @@ export function createLanguageCritic(
       // a state after the last token without a return has weight 0
       const full = (numbers: readonly Float32Array[]) =>
         numbers.map((own, i) => {
-          const all = new Float32Array(answers[i].response.length + 1);
+          const all = new Float32Array(writtenTokens(answers[i]).length + 1);
           all.set(own.subarray(0, all.length));
           return all;
         });

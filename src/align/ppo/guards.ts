@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import { NGRAM, repetition, sameness } from '../policies/texts.ts';
-import type { Completion } from '../reward-functions/reward-function.ts';
+import { type Completion, writtenTokens } from '../reward-functions/reward-function.ts';
 
 const weight = (text: string) => z.number().min(0).default(0).describe(text);
 
@@ -28,8 +28,8 @@ interface Guarded {
  */
 export function guard(answers: readonly Completion[], options: GuardOptions, usual: number): Guarded {
   const seen = {
-    length: answers.map(({ response }) => Math.max(0, response.length / usual - 1)),
-    repetition: answers.map(({ response }) => repetition(response, options.ngram)),
+    length: answers.map((answer) => Math.max(0, writtenTokens(answer).length / usual - 1)),
+    repetition: answers.map((answer) => repetition(writtenTokens(answer), options.ngram)),
     sameness: sameness(answers, options.ngram),
   };
   const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;

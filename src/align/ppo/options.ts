@@ -1,6 +1,6 @@
 /** Options of `ppo`. */
 import { z } from 'zod';
-import { policyTrainingSchema } from '../policies/options.ts';
+import { environmentOptions, policyTrainingSchema } from '../policies/options.ts';
 import { scoreSchema } from '../policies/score-scale.ts';
 import { guardsSchema } from './guards.ts';
 import { klSchema } from './kl-controller.ts';
@@ -11,7 +11,7 @@ const whole = (least: number) => z.number().int().min(least);
 export const criticKinds = ['own', 'shared', 'adapters'] as const;
 
 /** Schema of the options of `ppo`: types, ranges, defaults and help texts. */
-export const languagePpoSchema = policyTrainingSchema.extend({
+export const languagePpoSchema = policyTrainingSchema.extend(environmentOptions).extend({
   backend: z
     .literal('local', 'expected local: a critic learns beside the policy, which no service does; use grpo or rloo')
     .default('local')

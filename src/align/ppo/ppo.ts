@@ -31,6 +31,7 @@ import type { PolicyAlgorithm } from '../policies/algorithm.ts';
 import { answerKl } from '../policies/kl.ts';
 import { type AnswerLayout, answerBatches, inOrder, type LanguageRollout } from '../policies/rollouts.ts';
 import { createScoreScale, type ScoreScaleState } from '../policies/score-scale.ts';
+import { writtenTokens } from '../reward-functions/reward-function.ts';
 import type { LanguagePolicy } from '../training/policy.ts';
 import { adamw } from '../training/steps.ts';
 import { answerAdvantages, explainedTokenVariance, noSteps, tokenRewards, whiten } from './advantages.ts';
@@ -112,7 +113,7 @@ export function createPpoAlgorithm({
 
   /** The scores of a rollout, and the values, returns and advantages of its tokens. */
   function assess({ answers, logProbs, referenceLogProbs, scores, steps }: LanguageRollout, beta: number) {
-    usualLength ??= answers.reduce((sum, { response }) => sum + response.length, 0) / answers.length;
+    usualLength ??= answers.reduce((sum, answer) => sum + writtenTokens(answer).length, 0) / answers.length;
     const { penalties, metrics: guarded } = guard(answers, options.guards, usualLength);
     const worth = scale(scores, answers).map((score, i) => score - penalties[i]);
     const bySteps = score.place === 'steps';
@@ -128,7 +129,7 @@ export function createPpoAlgorithm({
     const values = critic.values(answers).map((own, i) => own.subarray(0, rewards[i].length));
     const scaled = ppo.whitenRewards ? whiten(rewards, false) : rewards;
     const { advantages, returns } = answerAdvantages(scaled, values, ppo);
-    const own = advantages.map((all, i) => all.subarray(0, answers[i].response.length));
+    const own = advantages.map((all, i) => all.subarray(0, writtenTokens(answers[i]).length));
     return { guarded, worth, values, returns, advantages: ppo.whiten ? whiten(own) : own };
   }
 
@@ -210,7 +211,7 @@ export function createPpoAlgorithm({
 
   /** Adds up the policy's gradients for a minibatch, with those of a shared critic, in parts. Returns metrics. */
   function gradients(answers: LanguageRollout['answers'], perToken: Readonly<Record<string, readonly Float32Array[]>>) {
-    const tokens = answers.reduce((sum, { response }) => sum + response.length, 0);
+    const tokens = answers.reduce((sum, answer) => sum + writtenTokens(answer).length, 0);
     const metrics = { 'loss/policy': 0, 'policy/ratio': 0, 'policy/clip_fraction': 0, 'policy/approx_kl': 0 };
     trainer.reset();
     for (const { batch, members } of answerBatches(answers, layout)) {

@@ -5,8 +5,12 @@ import type { Row } from '../../data/row.ts';
 export interface Completion {
   /** Token ids of the prompt as the policy read it. */
   readonly prompt: readonly number[];
-  /** Token ids of the completion, including the one that ended it. */
+  /** Token ids of the completion, including the one that ended it. With an environment, those of the whole episode. */
   readonly response: readonly number[];
+  /** With an environment: 1 for each token of `response` that the environment wrote, and the policy only read. */
+  readonly given?: ArrayLike<number>;
+  /** With an environment: how the episode went. */
+  readonly episode?: Episode;
   /** Whether the policy ended the completion; otherwise it was cut. */
   readonly ended: boolean;
   /** Text of the prompt; for a conversation, that of its last message. */
@@ -16,6 +20,24 @@ export interface Completion {
   /** The prompt's row in the dataset. */
   readonly row?: Row;
 }
+
+/** How an episode with a language environment went. */
+export interface Episode {
+  /** Sum of the environment's rewards. */
+  readonly reward: number;
+  /** Turns that the policy took. */
+  readonly turns: number;
+  /** Tools that it called. */
+  readonly calls: number;
+  /** Calls that could not be read, or whose tool failed. */
+  readonly faultyCalls: number;
+  /** Why the environment failed. The reward is that up to then. */
+  readonly failure?: string;
+}
+
+/** The token ids of a completion that the policy wrote. */
+export const writtenTokens = ({ response, given }: Pick<Completion, 'response' | 'given'>): readonly number[] =>
+  given ? response.filter((_, i) => !given[i]) : response;
 
 /** The reward of a step of a completion. */
 export interface StepReward {

@@ -8,6 +8,7 @@
  * - an `http://` or `https://` address: an endpoint;
  * - `reviews`, `reviews:tone`, `reviews:sentences`, …: the true reward of the embedded world, a part of it, or the
  *   share of good sentences;
+ * - `episode`: the sum of a language environment's rewards;
  * - a name that a plugin registers;
  * - `0.7*A + 0.3*B`: the weighted sum of any of these.
  */
@@ -70,6 +71,19 @@ export type RewardSource = Reward | RewardFunction | RewardModel | readonly Rewa
  * -text.length))`. `reward` then takes the name, alone or in a weighted sum, in programs, commands and recipes.
  */
 export const rewards = createRegistry<Reward | RewardFunction>('reward');
+
+/** The name of the reward of a language environment's episodes. */
+export const EPISODE_REWARD = 'episode';
+
+const episodeReward = functionReward(
+  EPISODE_REWARD,
+  (completions) =>
+    completions.map(({ episode }) => {
+      if (episode) return episode.reward;
+      throw new HeedError('completions of prompts have no episode', { hint: 'Set --env, or another --reward.' });
+    }),
+  { timeout: 60, retries: 0, pause: 0 },
+);
 
 /**
  * Opens a reward by name (see the head of open.ts), or wraps a value. Models and rewards that are passed in stay the
@@ -193,6 +207,7 @@ async function openOne(
   settings: RewardSettings,
   over: Model | undefined,
 ): Promise<OpenReward> {
+  if (text === EPISODE_REWARD) return lent(episodeReward);
   if (rewards.has(text)) return rewardAtHand(rewards.get(text), settings);
   if (/^https?:\/\//.test(text)) return lent(endpointReward(text, settings));
   if (/\.m?[jt]s$/.test(text)) return lent(await fileReward(text, settings));

@@ -36,7 +36,7 @@ export interface Surroundings {
 const paths = [
   ...['model', 'reference', 'baseline', 'critic', 'critic.model', 'policy'],
   ...['data', 'evaluation.data', 'evaluation.probes', 'samples.data', 'ptx.data', 'people.comparisons'],
-  ...['reward', 'against', 'gold', 'judge', 'teacher'],
+  ...['reward', 'against', 'gold', 'judge', 'teacher', 'env'],
 ] as const;
 type LivePath = (typeof paths)[number];
 

@@ -3,6 +3,7 @@ import { Hono } from 'hono';
 import { type ChatMessage, encodeChat } from '../../lm/chat-template.ts';
 import type { GeneratedCompletion } from '../../lm/continuous-batch.ts';
 import type { QueuedToken } from '../../lm/generation-queue.ts';
+import { parseCalls } from '../../lm/tool-calls.ts';
 import { parseBody, readBody } from '../body.ts';
 import { type Caller, type Env, requestOf, requires, type ServeContext } from '../context.ts';
 import { ApiError } from '../errors.ts';
@@ -14,7 +15,7 @@ import { recordCompletion } from './record.ts';
 import { type ChatRequest, chatRequestSchema, refusedInChat, type Tool } from './schema.ts';
 import type { CompletionChoice, CompletionRecord } from './table.ts';
 import { tokenLogprob } from './token-logprob.ts';
-import { formatOfCall, parseCalls, templateMessages, toolsOf } from './tools.ts';
+import { formatOfCall, templateMessages, toolsOf } from './tools.ts';
 
 /** The route of chat completions. */
 export function chatRoutes(context: ServeContext): Hono<Env> {

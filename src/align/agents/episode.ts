@@ -1,0 +1,169 @@
+/** Plays episodes of a language environment with a policy. */
+import { z } from 'zod';
+import type { Row } from '../../data/row.ts';
+import { HeedError, messageOf } from '../../error.ts';
+import { type ChatMessage, encodeChat } from '../../lm/chat-template.ts';
+import type { GeneratedCompletion } from '../../lm/continuous-batch.ts';
+import type { Tokenizer } from '../../lm/tokenizer.ts';
+import { parseCalls, type ToolSchema } from '../../lm/tool-calls.ts';
+import { seedFor } from '../../random.ts';
+import type { Completion, Episode } from '../reward-functions/reward-function.ts';
+import { limited } from '../training/requests.ts';
+import type { LanguageEnvironment, LanguageTasks, PolicyTurn, TurnResult } from './environment.ts';
+import { tokensBetween } from './turns.ts';
+
+const whole = (least: number) => z.number().int().min(least);
+
+/** Schema of the options of an episode. */
+export const episodeSchema = z.object({
+  turns: whole(1).default(8).describe('turns of the policy, after which an episode is cut'),
+  tokens: whole(16)
+    .default(1024)
+    .describe('tokens of an episode, prompt and messages of the environment included; then it is cut'),
+  seconds: z.number().positive().default(30).describe('seconds that the environment may take for a turn'),
+  atOnce: whole(1).default(64).describe('episodes under way at once'),
+});
+/** The options of an episode, with their defaults. */
+export type EpisodeOptions = z.output<typeof episodeSchema>;
+
+/** What an episode is played with. */
+export interface EpisodeParts extends EpisodeOptions {
+  /** The environment. */
+  environment: LanguageTasks;
+  /** Writes the messages. */
+  tokenizer: Tokenizer;
+  /** Draws a turn: a completion of these tokens, of at most this many tokens. */
+  draw(ids: readonly number[], most: number, seed: number, signal?: AbortSignal): Promise<GeneratedCompletion>;
+  /** The most tokens of a turn. */
+  maxTokens: number;
+}
+
+/** An episode with the log-probabilities of the tokens that the policy wrote, at temperature 1. */
+export interface PlayedEpisode {
+  completion: Completion;
+  logProbs: Float32Array;
+}
+
+/**
+ * Plays an episode. If the environment throws, takes too long or returns something invalid in a turn, the episode ends
+ * there, and says why. Rejects with the signal's reason when it aborts.
+ *
+ * @throws HeedError if the episode cannot begin, or the chat template cannot write it.
+ */
+export async function playEpisode(
+  parts: EpisodeParts,
+  task: Row,
+  seed: number,
+  signal?: AbortSignal,
+): Promise<PlayedEpisode> {
+  const { name, make } = parts.environment;
+  const within = <T>(what: string, call: (signal: AbortSignal) => T | Promise<T>): Promise<T> =>
+    limited(`${what} of "${name}"`, parts.seconds, signal, async (limit) => call(limit));
+  let environment: LanguageEnvironment | undefined;
+  try {
+    let opening: readonly ChatMessage[];
+    try {
+      environment = make();
+      const { reset } = environment;
+      opening = checkedMessages(await within('reset', (limit) => reset.call(environment, task, seed, limit)));
+    } catch (cause) {
+      signal?.throwIfAborted();
+      throw new HeedError(`The environment "${name}" cannot begin an episode: ${messageOf(cause)}`, {
+        hint: `The task was ${JSON.stringify(task).slice(0, 200)}.`,
+        cause,
+      });
+    }
+    return await playTurns(parts, environment, task, opening, seed, signal, within);
+  } finally {
+    environment?.[Symbol.dispose]?.();
+  }
+}
+
+async function playTurns(
+  parts: EpisodeParts,
+  environment: LanguageEnvironment,
+  task: Row,
+  opening: readonly ChatMessage[],
+  seed: number,
+  signal: AbortSignal | undefined,
+  within: <T>(what: string, call: (signal: AbortSignal) => T | Promise<T>) => Promise<T>,
+): Promise<PlayedEpisode> {
+  const { tokenizer } = parts;
+  const tools = environment.tools?.length ? environment.tools : undefined;
+  const prompt = encodeChat(tokenizer, opening, { tools, addGenerationPrompt: true }).ids;
+  const [response, given, logProbs]: number[][] = [[], [], []];
+  const transcript: string[] = [];
+  const episode: { -readonly [K in keyof Episode]: Episode[K] } = { reward: 0, turns: 0, calls: 0, faultyCalls: 0 };
+  let messages = opening;
+  let ended = false;
+  /** What the environment makes of a turn; undefined if it fails. */
+  const step = async (turn: PolicyTurn): Promise<TurnResult | undefined> => {
+    try {
+      return checkedResult(await within('step', (limit) => environment.step(turn, limit)));
+    } catch (error) {
+      signal?.throwIfAborted();
+      episode.failure = messageOf(error);
+      return undefined;
+    }
+  };
+  for (;;) {
+    const room = parts.tokens - prompt.length - response.length;
+    const drawn = await parts.draw(
+      [...prompt, ...response],
+      Math.min(room, parts.maxTokens),
+      seedFor(seed, 'turn', episode.turns),
+      signal,
+    );
+    response.push(...drawn.ids);
+    given.push(...drawn.ids.map(() => 0));
+    logProbs.push(...drawn.logprobs);
+    transcript.push(drawn.text!);
+    const { faulty, ...turn } = turnOf(drawn, tools ?? []);
+    const result = await step(turn);
+    episode.turns++;
+    episode.calls += turn.calls.length + faulty;
+    episode.faultyCalls += faulty + (result?.faultyCalls ?? 0);
+    episode.reward += result?.reward ?? 0;
+    ended = turn.ended && result?.done === true;
+    if (!result || result.done || episode.turns === parts.turns) break;
+    const following = result.messages!;
+    const between = tokensBetween(tokenizer, messages, drawn.ids, following, tools);
+    if (prompt.length + response.length + between.length >= parts.tokens) break;
+    response.push(...between);
+    given.push(...between.map(() => 1));
+    transcript.push(...following.map((message) => `[${message.role}] ${textOf(message)}`));
+    messages = [...messages, { role: 'assistant', content: drawn.text! }, ...following];
+  }
+  const [promptText, text] = [textOf(opening.at(-1)!), transcript.join('\n')];
+  return {
+    completion: { prompt, response, given, ended, promptText, text, row: task, episode },
+    logProbs: Float32Array.from(logProbs),
+  };
+}
+
+/** A drawn turn as the environment gets it; `faulty` counts a call that cannot be read. */
+function turnOf({ text, finish }: GeneratedCompletion, tools: readonly ToolSchema[]): PolicyTurn & { faulty: number } {
+  const turn = tools.length > 0 ? parseCalls(text!, tools) : { text: text!, calls: [] };
+  const faulty = Number(tools.length > 0 && turn.calls.length === 0 && text!.includes('<tool_call>'));
+  return { ...turn, ended: finish === 'eos', faulty };
+}
+
+const textOf = ({ content }: ChatMessage): string =>
+  typeof content === 'string' ? content : (content ?? []).map(({ text }) => String(text ?? '')).join('');
+
+function checkedMessages(messages: unknown): readonly ChatMessage[] {
+  const isList =
+    Array.isArray(messages) && messages.length > 0 && messages.every((message) => typeof message?.role === 'string');
+  if (isList) return messages;
+  throw new HeedError(`expected messages { role, content }, got ${JSON.stringify(messages)?.slice(0, 80)}`);
+}
+
+function checkedResult(result: TurnResult): TurnResult {
+  if (typeof result !== 'object' || result === null) {
+    throw new HeedError(`expected { messages, reward, done } from step, got ${JSON.stringify(result)}`);
+  }
+  const { reward = 0, done = false } = result;
+  if (!Number.isFinite(reward)) throw new HeedError(`expected a finite number as reward, got ${reward}`);
+  if (!done) checkedMessages(result.messages);
+  return result;
+}

@@ -1,0 +1,69 @@
+/** Draws episodes of a language environment from a policy: many at once, so that slow tools do not idle the cores. */
+import { HeedError } from '../../error.ts';
+import type { GeneratedCompletion } from '../../lm/continuous-batch.ts';
+import { createGenerationQueue } from '../../lm/generation-queue.ts';
+import { seedFor } from '../../random.ts';
+import type { Completion } from '../reward-functions/reward-function.ts';
+import type { LanguagePolicy } from '../training/policy.ts';
+import { severally } from '../training/requests.ts';
+import type { LanguageTasks } from './environment.ts';
+import { type EpisodeOptions, type PlayedEpisode, playEpisode } from './episode.ts';
+
+/** What episodes are drawn with. */
+export interface EpisodeDrawOptions extends EpisodeOptions {
+  /** The environment. */
+  environment: LanguageTasks;
+  /** The most tokens of a turn. */
+  maxTokens: number;
+  /** Sampling temperature. */
+  temperature: number;
+  /** Sequences generated at once. */
+  batch: number;
+  /** Ids that are never drawn. */
+  suppress: readonly number[];
+}
+
+/** Draws episodes. */
+export interface EpisodeDraw {
+  /**
+   * An episode of each task, by the seed. Rejects with the signal's reason when it aborts.
+   *
+   * @throws HeedError if an episode cannot begin, or the environment failed in all of them.
+   */
+  draw(tasks: readonly Completion['row'][], seed: number, signal?: AbortSignal): Promise<PlayedEpisode[]>;
+  /** Frees what it holds; it cannot be used afterwards. */
+  [Symbol.dispose](): void;
+}
+
+/** Compiles the policy's decoder. Its weights may change between draws. */
+export function createEpisodeDraw(policy: LanguagePolicy, options: EpisodeDrawOptions): EpisodeDraw {
+  const { model, weights, linear } = policy;
+  const { tokenizer, ends } = model;
+  const { temperature, suppress } = options;
+  const queue = createGenerationQueue(model.config, weights, { batch: options.batch, linear });
+  const complete = async (ids: readonly number[], most: number, seed: number, signal?: AbortSignal) => {
+    const sampling = { maxTokens: most, temperature, suppress: [...suppress], seed };
+    let last: GeneratedCompletion | undefined;
+    for await (const { completion } of queue.submit(ids, { ...sampling, ends, tokenizer, signal })) last = completion;
+    return last!;
+  };
+  return {
+    async draw(tasks, seed, signal) {
+      queue.forget();
+      const played: PlayedEpisode[] = new Array(tasks.length);
+      const parts = { ...options, tokenizer, draw: complete };
+      await severally(tasks.length, options.atOnce, signal, async (i, either) => {
+        played[i] = await playEpisode(parts, tasks[i]!, seedFor(seed, 'episode', i), either);
+      });
+      const failures = played.flatMap(({ completion }) => completion.episode!.failure ?? []);
+      if (failures.length < played.length) return played;
+      throw new HeedError(
+        `The environment "${options.environment.name}" failed in all ${played.length} episodes: ${failures[0]}`,
+        {
+          hint: 'The error is in the environment. Mend it, and resume the run.',
+        },
+      );
+    },
+    [Symbol.dispose]: queue[Symbol.dispose],
+  };
+}
