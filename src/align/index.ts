@@ -5,6 +5,13 @@
  *     const { model, metrics } = await dpo({ model: 'reviews-base', data: [{ prompt, chosen, rejected }, …] });
  */
 export type { Training } from '../run/index.ts';
+export type {
+  LanguageEnvironment,
+  LanguageTasks,
+  PolicyTurn,
+  TurnResult,
+} from './agents/environment.ts';
+export { type Tool, type ToolEnvironmentOptions, toolEnvironment } from './agents/tools.ts';
 export { type BestOfNInput, type BestOfNResult, type BestOfNStep, bestOfN } from './best-of-n/best-of-n.ts';
 export { type RaftInput, raft } from './best-of-n/raft.ts';
 export { type RestInput, rest } from './best-of-n/rest.ts';
@@ -35,7 +42,17 @@ export type { PreferenceTraining } from './preferences/setup.ts';
 export type { ProcessModel } from './process/model.ts';
 export { type ProcessInput, type ProcessResult, type ProcessStep, processSupervision } from './process/process.ts';
 export type { RewardFunction } from './reward-functions/call.ts';
-export type { Completion, Reward } from './reward-functions/reward-function.ts';
+export type { Completion, Episode, Reward } from './reward-functions/reward-function.ts';
+export {
+  type AnswerField,
+  type ExactAnswerOptions,
+  exactAnswer,
+  matchesJsonSchema,
+  matchesPattern,
+  type NumericAnswerOptions,
+  numericAnswer,
+  weightedSum,
+} from './reward-functions/verifiable.ts';
 export { loadRewardModel, type RewardModel, saveRewardModel } from './reward-model/model.ts';
 export { type RewardInput, type RewardResult, type RewardStep, reward } from './reward-model/reward.ts';
 export { type JudgmentInput, judgeReward, type RewardJudgment } from './rewards/judge-reward.ts';

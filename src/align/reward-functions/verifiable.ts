@@ -1,0 +1,110 @@
+/**
+ * Rewards that a program can verify: 1 if a completion is right, else 0. Each is a function to pass as `reward`, alone or
+ * within one of your own; what is right stands in the prompt's row.
+ *
+ *     const data = [{ prompt: 'What is 2 + 2?', answer: 4 }, …];
+ *     await grpo({ model, data, reward: numericAnswer() });
+ */
+import { z } from 'zod';
+import { HeedError } from '../../error.ts';
+import { parsedJson } from '../../lm/tool-calls.ts';
+import type { RewardFunction } from './call.ts';
+import type { Completion } from './reward-function.ts';
+
+/** Where the right answer stands. */
+export interface AnswerField {
+  /** The column of a prompt's row with the right answer, or with a list of right answers. Default: `answer`. */
+  field?: string;
+}
+
+/** What `exactAnswer` compares. */
+export interface ExactAnswerOptions extends AnswerField {
+  /** Whether upper and lower case differ. Default: false. */
+  caseSensitive?: boolean;
+}
+
+/** What `numericAnswer` compares. */
+export interface NumericAnswerOptions extends AnswerField {
+  /** The largest difference that counts as equal, as a share of the right number. Default: 1e-6. */
+  tolerance?: number;
+}
+
+/** The completion's text is the right answer, whatever the spaces around and between words. */
+export const exactAnswer = ({ field = 'answer', caseSensitive = false }: ExactAnswerOptions = {}): RewardFunction => {
+  const plain = (text: string) => {
+    const spaced = text.trim().replace(/\s+/g, ' ');
+    return caseSensitive ? spaced : spaced.toLowerCase();
+  };
+  return verified((completion) =>
+    answersOf(completion, field).some((answer) => plain(completion.text) === plain(String(answer))),
+  );
+};
+
+const NUMBER = /[-+−]?(?:\d[\d,]*\.?\d*|\.\d+)(?:e[-+]?\d+)?/gi;
+
+/** The last number in the completion's text is the right one. Commas between thousands are read over. */
+export const numericAnswer = ({ field = 'answer', tolerance = 1e-6 }: NumericAnswerOptions = {}): RewardFunction =>
+  verified((completion) => {
+    const found = completion.text.match(NUMBER)?.at(-1);
+    if (found === undefined) return false;
+    const value = Number(found.replaceAll(',', '').replace('−', '-'));
+    return answersOf(completion, field).some((answer) => {
+      const right = Number(answer);
+      if (Number.isFinite(right)) return Math.abs(value - right) <= tolerance * Math.max(1, Math.abs(right));
+      throw new HeedError(`the row's "${field}" is ${JSON.stringify(answer)}, expected a number`);
+    });
+  });
+
+/** The completion's text matches a regular expression somewhere; anchor it with ^ and $ to match the whole. */
+export const matchesPattern = (pattern: RegExp): RewardFunction => {
+  const stateless = new RegExp(pattern.source, pattern.flags.replace(/[gy]/g, ''));
+  return verified(({ text }) => stateless.test(text));
+};
+
+/**
+ * The completion's text is JSON that satisfies a JSON schema; without one, any JSON.
+ *
+ * @throws HeedError if the schema cannot be read.
+ */
+export const matchesJsonSchema = (schema: Record<string, unknown> = {}): RewardFunction => {
+  const checked = zodOf(schema);
+  return verified(({ text }) => {
+    const value = parsedJson(text);
+    return value !== undefined && checked.safeParse(value).success;
+  });
+};
+
+/** The weighted sum of reward functions. */
+export const weightedSum =
+  (parts: readonly { weight: number; reward: RewardFunction }[]): RewardFunction =>
+  async (completions, signal) => {
+    const all = await Promise.all(parts.map(({ reward }) => reward(completions, signal)));
+    return completions.map((_, i) =>
+      all.reduce((sum, scores, k) => {
+        const score = scores[i];
+        const one = typeof score === 'number' ? score : score.reduce((total, step) => total + step.reward, 0);
+        return sum + parts[k].weight * one;
+      }, 0),
+    );
+  };
+
+const verified =
+  (isRight: (completion: Completion) => boolean): RewardFunction =>
+  (completions) =>
+    completions.map((completion) => Number(isRight(completion)));
+
+function answersOf({ row, promptText }: Completion, field: string): readonly unknown[] {
+  const answer = row?.[field];
+  if (answer !== undefined) return Array.isArray(answer) ? answer : [answer];
+  throw new HeedError(`the row of "${promptText.slice(0, 80)}" has no column "${field}"`, {
+    hint: 'Give each prompt its right answer, or name the column: { field: … }.',
+  });
+}
+
+function zodOf(schema: Record<string, unknown>): z.ZodType {
+  try {
+    return z.fromJSONSchema(schema as Parameters<typeof z.fromJSONSchema>[0]);
+  } catch (cause) {
+    throw new HeedError(`The JSON schema cannot be read: ${(cause as Error).message}`, { cause });
+  }
+}
