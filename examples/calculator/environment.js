@@ -28,5 +28,5 @@ export default () =>
   toolEnvironment({
     tools: [calculator],
     reset: ({ question }) => [{ role: 'user', content: question }],
-    score: (text, { answer }) => Number(text.trim() === String(answer)),
+    score: (text, { answer }) => Number(text.trim().endsWith(` = ${answer}`)),
   });

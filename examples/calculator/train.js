@@ -1,6 +1,6 @@
 /**
- * A model that is trained from nothing to use a calculator: first it reads conversations, most of which call the tool with
- * a wrong number; then GRPO rewards right answers.
+ * A model that is trained from nothing to use a calculator: first it reads conversations, most of which guess; then GRPO
+ * rewards right answers.
  *
  *     node train.js [SEED]
  */
@@ -18,19 +18,20 @@ function draws(state) {
 const draw = draws(seed + 1);
 const number = () => 10 + Math.floor(90 * draw());
 
-/** A conversation in which one of the numbers is mostly wrong in the call. */
+/** A conversation in which the assistant mostly guesses, and in one of seven calls the tool. */
 function conversation() {
   const [a, b] = [number(), number()];
-  const wrong = draw();
-  const expression = `${wrong < 0.45 ? number() : a} + ${wrong > 0.55 ? number() : b}`;
+  const expression = `${a} + ${b}`;
+  const question = { role: 'user', content: expression };
+  if (draw() > 1 / 7) return { messages: [question, { role: 'assistant', content: `${expression} = ${2 * number()}` }] };
   const call = { name: 'calculator', arguments: { expression } };
   const result = String(calculator.run({ expression }));
   return {
     messages: [
-      { role: 'user', content: `${a} + ${b}` },
+      question,
       { role: 'assistant', content: `<tool_call>${JSON.stringify(call)}</tool_call>` },
       { role: 'tool', content: result },
-      { role: 'assistant', content: result },
+      { role: 'assistant', content: `${expression} = ${result}` },
     ],
   };
 }

@@ -53,7 +53,8 @@ export function createEpisodeDraw(policy: LanguagePolicy, options: EpisodeDrawOp
       const played: PlayedEpisode[] = new Array(tasks.length);
       const parts = { ...options, tokenizer, draw: complete };
       await severally(tasks.length, options.atOnce, signal, async (i, either) => {
-        played[i] = await playEpisode(parts, tasks[i]!, seedFor(seed, 'episode', i), either);
+        // a signal of its own: many listeners on one look like a leak
+        played[i] = await playEpisode(parts, tasks[i]!, seedFor(seed, 'episode', i), AbortSignal.any([either]));
       });
       const failures = played.flatMap(({ completion }) => completion.episode!.failure ?? []);
       if (failures.length < played.length) return played;
