@@ -14,7 +14,9 @@ export const learnMethods = ['auto', 'dpo', 'kto', 'reward+ppo'] as const;
 /** Schema of the policy: types, ranges, defaults and help texts. */
 export const learnSchema = z.strictObject({
   model: z.string().optional().describe('name of the model that learns (default: the first that is served)'),
-  judgments: whole(1).default(200).describe('new judgments after which a version is trained'),
+  judgments: whole(1)
+    .default(200)
+    .describe('new judgments after which a version is trained, of each user at most `mostPerUser`'),
   hours: z
     .number()
     .positive()
@@ -47,7 +49,13 @@ export const learnSchema = z.strictObject({
     .describe('settings of the training, as of heed dpo, heed kto or heed ppo, such as {"learningRate": 1e-5}'),
   gate: z
     .strictObject({
-      winRate: share().default(0.5).describe('what the 95 % intervals of agreement and win rate have to be above'),
+      winRate: share().default(0.5).describe('what agreement and win rate have to be above'),
+      error: z
+        .number()
+        .positive()
+        .max(0.5)
+        .default(0.05)
+        .describe('share of the versions that pass although they are no better, at most'),
       heldOut: whole(2).default(40).describe('held-out judgments that the gate needs'),
       maxKl: z.number().positive().default(10).describe('KL from the serving version at most, in nats per completion'),
       prompts: whole(1).default(64).describe('prompts that are completed to measure KL, length and format'),
