@@ -12,7 +12,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
-import { lastLine, path } from './sides.js';
+import { fetchAgain, lastLine, path } from './sides.js';
 
 const { values } = parseArgs({
   options: {
@@ -125,9 +125,7 @@ try {
     },
   });
   if (run.status !== 0) console.error(run.stdout.slice(-40_000), run.stderr.slice(-4000));
-  const counted = () => fetch(fuzzed.url.replace(/\/v1$/, '/metrics'), { headers });
-  // the server closed the connection that was idle meanwhile
-  const metrics = await (await counted().catch(counted)).text();
+  const metrics = await (await fetchAgain(fuzzed.url.replace(/\/v1$/, '/metrics'), { headers })).text();
   const byStatus = {};
   for (const [, status, count] of metrics.matchAll(/^heed_requests_total\{[^}]*status="(\d+)"[^}]*\} (\d+)$/gm))
     byStatus[status] = (byStatus[status] ?? 0) + Number(count);

@@ -21,6 +21,7 @@ import { trueReward } from '../dist/data/reviews/reward.js';
 import { random } from '../dist/random.js';
 import { serve } from '../dist/serve/index.js';
 import { keptResults, mean } from './kept.js';
+import { fetchAgain } from './sides.js';
 
 const { values } = parseArgs({
   options: {
@@ -71,7 +72,7 @@ const server = await serve({
     judgments: Math.floor((1 + COMPARING / 10) * users * 0.95),
     training: { epochs: 2, batch: 16, learningRate },
     gate: { heldOut: 30, prompts: 36, maxTokens: MAX_TOKENS, maxKl: 15 },
-    canary: { share: 0.4, least: 30, margin: 0.15, perUser: 6, most: 2000 },
+    canary: { share: 0.4, least: 30, perUser: 6, most: 2000 },
     seed,
   },
   runs: join(folder, 'runs'),
@@ -81,8 +82,7 @@ const server = await serve({
 
 async function post(route, body) {
   const request = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
-  // a connection that idled through a training may be closed at this moment
-  const response = await fetch(`${server.url}${route}`, request).catch(() => fetch(`${server.url}${route}`, request));
+  const response = await fetchAgain(`${server.url}${route}`, request);
   if (response.status === 429 && route === '/feedback') return undefined; // a loud user, whom the server hears no more
   if (!response.ok) throw new Error(`${route}: ${response.status} ${await response.text()}`);
   return response.json();

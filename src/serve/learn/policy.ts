@@ -86,8 +86,12 @@ export const learnSchema = z.strictObject({
         .positive()
         .max(0.5)
         .default(0.05)
-        .describe('α: how often a good version is rolled back, and one that is worse by the margin promoted, at most'),
-      margin: share().default(0.05).describe('by how much lower the share of good completions may be'),
+        .describe(
+          'α: how often a good version is rolled back, and one that is worse by the margin, or no better, promoted',
+        ),
+      margin: share()
+        .default(0)
+        .describe('by how much lower the share of good completions may be; 0: it has to be higher for sure'),
       least: whole(1).default(50).describe('judgments of the canary before it is promoted'),
       most: whole(1).default(5000).describe('judgments of the canary after which it is rolled back if undecided'),
       perUser: whole(1).default(3).describe('judgments of one user that decide about a canary, the first ones'),
