@@ -1,11 +1,11 @@
 /** heed serve: throughput against the generator alone and llama.cpp's server, and a fuzzer's requests. */
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { median, rate } from './figures.js';
 import { writeRandomGguf } from './peers/node-llama-cpp/random-gguf.js';
-import { jobsOf, lastLine, node, path } from './sides.js';
+import { jobsOf, lastLine, node } from './sides.js';
 
 const ours = jobsOf('./serve-job.js');
 const CLIENTS = 32;
@@ -65,7 +65,7 @@ async function llamaServer(shape) {
 
 /** Requests that schemathesis makes of the server's own OpenAPI document: none may end with a 500. */
 async function* fuzz() {
-  const python = process.env.HEED_PEERS_PYTHON ?? 'python3';
+  const python = process.env.HEED_PEERS_PYTHON ?? process.env.HEED_PYTHON ?? 'python3';
   if (spawnSync(python, ['-c', 'import schemathesis']).status !== 0) {
     yield {
       name: 'schemathesis',
@@ -74,40 +74,18 @@ async function* fuzz() {
     };
     return;
   }
-  const folder = mkdtempSync(join(tmpdir(), 'heed-bench-'));
-  const model = path('../test/fixtures/models/tiny-llama');
-  const flags = ['--model', `tiny=${model}`, '--folder', folder, '--port', '0', '--maxTokens', '16', '--json'];
-  const server = spawn(process.execPath, [path('../bin/heed.js'), 'serve', ...flags], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  try {
-    const { url } = await new Promise((resolve, reject) => {
-      server.stdout.once('data', (data) => resolve(JSON.parse(data)));
-      server.once('exit', () => reject(new Error('the server ended')));
-    });
-    const document = new URL('/openapi.json', url).href;
-    const flags = [
-      '-m',
-      'schemathesis.cli',
-      'run',
-      document,
-      '--checks',
-      'not_a_server_error',
-      '--max-examples',
-      '100',
-    ];
-    const run = spawnSync(python, flags, { encoding: 'utf8', maxBuffer: 1 << 26 });
-    if (run.status !== 0) console.error(run.stdout.slice(-4000), run.stderr.slice(-2000));
-    yield {
-      name: 'schemathesis',
-      value: run.status === 0 ? 'no 500' : 'FAILED',
-      target: 'no 500',
-      note: lastLine(run.stdout),
-    };
-  } finally {
-    server.kill();
-    if (existsSync(folder)) rmSync(folder, { recursive: true });
-  }
+  const run = node('./serve-fuzz.js', ['--python', python]);
+  if (run.status !== 0) throw new Error(lastLine(run.stderr));
+  const { requests, failures, passed, byStatus, alive, exit } = JSON.parse(lastLine(run.stdout));
+  if (!passed) console.error(run.stderr);
+  const failed = Object.entries(byStatus).filter(([status]) => status >= 500);
+  yield {
+    name: 'requests of schemathesis that ended with a 5xx',
+    value: `${failed.reduce((sum, [, count]) => sum + count, 0)} of ${requests}`,
+    target: '0',
+    note: `${JSON.stringify(byStatus)}; the server ${alive ? `lived, and ended with ${exit}` : 'ended'}`,
+  };
+  yield { name: 'failed checks of schemathesis', value: failures, target: '0', note: `${requests} requests` };
 }
 
 /** What the recording proxy adds to a request, whole or streamed. */
@@ -125,11 +103,17 @@ async function* proxy() {
   }
 }
 
-/** A simulated product whose users' feedback trains the served model. */
+/** A simulated product whose users' feedback trains the served model. HEED_BENCH_FOLDER keeps what is done. */
 async function* product() {
-  const run = node('./serve-product.js', []);
-  if (run.status !== 0) throw new Error(lastLine(run.stderr));
-  const { curve, end, bad, kills } = JSON.parse(lastLine(run.stdout));
+  const kept = process.env.HEED_BENCH_FOLDER;
+  const run = (script, name, ...flags) => {
+    const folder = kept ? ['--folder', join(kept, name)] : [];
+    const { status, stdout, stderr } = node(script, [...flags, ...folder]);
+    if (status !== 0) throw new Error(lastLine(stderr));
+    return JSON.parse(lastLine(stdout));
+  };
+  // neither the seed nor the rate was used to choose anything
+  const { curve, end, bad } = run('./serve-product.js', 'product', '--seed', 1000, '--learningRate', 5e-5);
   yield {
     name: 'true reward of what users get, before and after ten rounds',
     value: `${curve[0].gold.toFixed(2)} → ${curve.at(-1).gold.toFixed(2)}`,
@@ -142,11 +126,12 @@ async function* product() {
     target: '0',
     note: `${bad.trained} versions were trained: ${bad.gatedOut} gated out, ${bad.canary} taken back as a canary; true reward ${end.toFixed(2)} in the end`,
   };
+  const { kills, acknowledged, lost } = run('./serve-kills.js', 'kills');
   yield {
     name: 'acknowledged feedback lost in kills',
-    value: `${kills.lost} of ${kills.acknowledged}`,
+    value: `${lost} of ${acknowledged}`,
     target: '0',
-    note: `${kills.kills} kills -9 right after a 200`,
+    note: `${kills} kills -9 right after a 200`,
   };
 }
 

@@ -14,6 +14,18 @@ export function node(script, args) {
   return spawnSync(process.execPath, [path(script), ...args.map(String)], { encoding: 'utf8', maxBuffer: 1 << 26 });
 }
 
+/** fetch, again where the server had closed a connection that was idle: each try finds the next one, or a new one. */
+export async function fetchAgain(...request) {
+  for (let i = 0; i < 100; i++) {
+    try {
+      return await fetch(...request);
+    } catch (error) {
+      if (!['EPIPE', 'ECONNRESET', 'UND_ERR_SOCKET'].includes(error.cause?.code)) throw error;
+    }
+  }
+  throw new Error(`${request[0]}: all connections were closed`);
+}
+
 /** Runs jobs of ours, each in a process of its own, so that its peak memory is its own; the script tells the fields. */
 export const jobsOf =
   (script) =>

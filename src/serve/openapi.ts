@@ -82,10 +82,21 @@ export function openApi(): object {
   return {
     openapi: '3.1.0',
     info: { title: 'heed serve', version: '1', description: 'Language models by OpenAI’s API.' },
-    paths,
+    paths: withNulls(paths),
     components: {
       responses: errorResponse('What is wrong.', error),
       securitySchemes: { key: { type: 'http', scheme: 'bearer', description: 'A key of heed serve keys.' } },
     },
   };
+}
+
+/** To readBody, a field of a body that is null counts as one that is left out. */
+function withNulls(paths: Record<string, Record<string, object>>): typeof paths {
+  for (const route of Object.values(paths).flatMap(Object.values)) {
+    const { properties = {}, required = [] } = route.requestBody?.content['application/json']?.schema ?? {};
+    for (const [name, schema] of Object.entries(properties)) {
+      if (!required.includes(name)) properties[name] = { anyOf: [schema, { type: 'null' }] };
+    }
+  }
+  return paths;
 }

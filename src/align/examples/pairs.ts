@@ -199,3 +199,9 @@ export function fitAll(answers: readonly Example[], { length, truncate }: PairOp
   const fitted = answers.map(({ ids, learn }) => ({ ids: cut(ids), learn: learn && cut(learn) }));
   return fitted.every(({ learn }) => !learn || learn.slice(1).includes(1)) ? fitted : undefined;
 }
+
+/** How much a row counts. @throws HeedError unless it is a number from 0 up. */
+export function weightOf({ weight = 1 }: Row): number {
+  if (typeof weight === 'number' && weight >= 0 && Number.isFinite(weight)) return weight;
+  throw new HeedError(`weight: expected a number from 0 up, got ${JSON.stringify(weight)}.`);
+}

@@ -3,7 +3,6 @@
 import { describeBadRow } from '../../data/dataset.ts';
 import type { Format, Message } from '../../data/format.ts';
 import type { Place, Row } from '../../data/row.ts';
-import { HeedError } from '../../error.ts';
 import type { Model } from '../../lm/model.ts';
 import type { Example } from '../../lm/packing.ts';
 import { createHash } from '../../node.ts';
@@ -20,6 +19,7 @@ import {
   type PairOptions,
   promptedPair,
   sameTokens,
+  weightOf,
 } from '../examples/pairs.ts';
 import { worldPrompts } from '../policies/prompts.ts';
 import type { EncodedPrompt } from '../policies/rollouts.ts';
@@ -159,12 +159,6 @@ async function gatherItems(
     options.length,
   );
   return weighted ? { ...items, weights: [...weights, ...secondWeights] } : items;
-}
-
-/** How much a row counts. @throws HeedError unless it is a number from 0 up. */
-function weightOf({ weight = 1 }: Row): number {
-  if (typeof weight === 'number' && weight >= 0 && Number.isFinite(weight)) return weight;
-  throw new HeedError(`weight: expected a number from 0 up, got ${JSON.stringify(weight)}.`);
 }
 
 /**

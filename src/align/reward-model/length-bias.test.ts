@@ -12,7 +12,14 @@ describe('the coefficient of length', () => {
     // of pairs of twice the length, the longer one wins three times of four: w ln 2 = ln 3
     const n = 4000;
     const lists = Array.from({ length: n }, (_, i) => ({
-      ...{ first: 2 * i, levels: i % 4 > 0 ? [1, 0] : [0, 1], merits: [0, 0], prompt: '', source: undefined },
+      ...{
+        first: 2 * i,
+        levels: i % 4 > 0 ? [1, 0] : [0, 1],
+        merits: [0, 0],
+        prompt: '',
+        source: undefined,
+        weight: 1,
+      },
     }));
     const lengths = lists.flatMap(() => [20, 10]);
     const all = lists.map((_, i) => i);
@@ -22,7 +29,14 @@ describe('the coefficient of length', () => {
   });
 
   it('stays finite where length decides everything, and is 0 where all are as long', () => {
-    const lists = [0, 1].map((i) => ({ first: 2 * i, levels: [1, 0], merits: [0, 0], prompt: '', source: undefined }));
+    const lists = [0, 1].map((i) => ({
+      first: 2 * i,
+      levels: [1, 0],
+      merits: [0, 0],
+      prompt: '',
+      source: undefined,
+      weight: 1,
+    }));
     expect(lengthCoefficient({ lists, lengths: [1000, 1, 1000, 1] }, [0, 1])).toBeGreaterThan(0.2);
     expect(lengthCoefficient({ lists, lengths: [1000, 1, 1000, 1] }, [0, 1])).toBeLessThan(5);
     expect(lengthCoefficient({ lists, lengths: [7, 7, 7, 7] }, [0, 1])).toBe(0);

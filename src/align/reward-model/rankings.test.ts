@@ -30,6 +30,16 @@ it('reads comparisons, with margins, ties and where they are from', async () => 
   expect(rankings.lengths.slice(0, 2)).toEqual(['Hi there', 'Hi no'].map((t) => tokenizer.encode(t).length - 2));
 });
 
+it('weighs rankings as their rows say', async () => {
+  const pair = { prompt: 'Hi', chosen: ' there', rejected: ' no' };
+  const rated = (completion: string, rating: number, weight: number) => ({ prompt: 'Say', completion, rating, weight });
+  const weighted = await gather([pair, { ...pair, weight: 0.5 }, rated('a', 1, 0.3), rated('b', 2, 0.2)]);
+  expect([0, 1, 2].map((list) => weighted.ranking(list).weight)).toEqual([1, 0.5, 0.2]);
+  const [one, other] = [await gather([pair]), await gather([{ ...pair, weight: 0.5 }])];
+  expect(rankingsFingerprint(one, [0])).not.toBe(rankingsFingerprint(other, [0]));
+  await expect(gather([{ ...pair, weight: -1 }])).rejects.toThrow('weight: expected a number from 0 up, got -1');
+});
+
 it('scores a conversation on the token that ends it, not on what the template writes after that', async () => {
   const qwen = loadTokenizer(fileURLToPath(new URL('../../../test/fixtures/models/tiny-qwen2', import.meta.url)));
   const turn = (content: string) => [{ role: 'assistant', content }];

@@ -15,6 +15,7 @@ import {
   type PairOptions,
   promptedPair,
   sameTokens,
+  weightOf,
 } from '../examples/pairs.ts';
 import type { Ranking } from './loss.ts';
 import { scoredAnswer } from './model.ts';
@@ -46,6 +47,8 @@ interface Listed {
   /** A key that is equal for lists with the same prompt. */
   prompt: string;
   source: string | undefined;
+  /** How much the list counts. */
+  weight: number;
 }
 
 /** Rankings as tokens: the result of `gatherRankings`. */
@@ -81,6 +84,8 @@ type Dataset = AsyncIterable<{ value: Row } & Partial<Place>> | Iterable<{ value
  * - `{prompt, completion}` with `rank`, `rating`, `score` or `label` (true is better): rows of the same prompt make a
  *   ranking.
  *
+ * Each may have a `weight`, by which its loss is multiplied; a ranking of several rows has the least of theirs.
+ *
  * @param name Name of the data in errors.
  * @throws HeedError with file and line for a bad row, and when no ranking is left.
  */
@@ -111,6 +116,7 @@ export async function gatherRankings(
     const list: Rated = {
       prompt: createHash('sha256').update(JSON.stringify(prompt)).digest('base64'),
       source: nameOf(row[options.source]),
+      weight: order!.weight,
       answers: fitted,
       levels,
       merits,
@@ -138,8 +144,8 @@ function rankingsOf(rated: readonly Rated[], left: Pick<Rankings, 'long' | 'equa
   }
   const answer = (i: number): Example => ({ ids: answers.at(i).ids, at: [at[i]] });
   const ranking = (list: number): Ranking => {
-    const { first, levels, merits } = lists[list];
-    return { answers: levels.map((_, i) => answer(first + i)), levels, merits };
+    const { first, levels, merits, weight } = lists[list];
+    return { answers: levels.map((_, i) => answer(first + i)), levels, merits, weight };
   };
   return { lists, answers, lengths, answer, ranking, ...left };
 }
@@ -149,13 +155,15 @@ interface Order {
   completions: readonly unknown[];
   levels: number[];
   merits: number[];
+  weight: number;
 }
 
 function orderOf(row: Row, { ratingMargin }: RankingOptions): Order {
+  const weight = weightOf(row);
   if (row.chosen !== undefined) {
     const { prompt, chosen, rejected, margin = 0, tie = false } = promptedPair(row);
     const merit = numberOf(margin, 'margin');
-    return { prompt, completions: [chosen, rejected], levels: [tie ? 0 : 1, 0], merits: [merit, 0] };
+    return { prompt, completions: [chosen, rejected], levels: [tie ? 0 : 1, 0], merits: [merit, 0], weight };
   }
   const several = Array.isArray(row.completions);
   const completions = (several ? row.completions : [row.completion]) as unknown[];
@@ -180,6 +188,7 @@ function orderOf(row: Row, { ratingMargin }: RankingOptions): Order {
     ),
     levels: column.startsWith('rank') ? numbers.map((rank) => -rank) : numbers,
     merits: column.startsWith('rank') ? numbers.map(() => 0) : numbers.map((rating) => rating * ratingMargin),
+    weight,
   };
 }
 
@@ -194,6 +203,7 @@ const nameOf = (value: unknown): string | undefined =>
 
 const joined = (a: Rated, b: Rated): Rated => ({
   ...a,
+  weight: Math.min(a.weight, b.weight),
   answers: [...a.answers, ...b.answers],
   levels: [...a.levels, ...b.levels],
   merits: [...a.merits, ...b.merits],
@@ -252,8 +262,9 @@ export function holdOutPrompts(
 export function rankingsFingerprint(rankings: Rankings, lists: readonly number[]): string {
   const hash = createHash('sha256');
   for (const list of lists) {
-    const { answers, levels, merits } = rankings.ranking(list);
+    const { answers, levels, merits, weight } = rankings.ranking(list);
     for (const { ids } of answers) hash.update(Int32Array.from(ids)).update(';');
+    if (weight !== 1) hash.update(`weight ${weight}`);
     hash.update(Float64Array.from([...Array.from(levels), ...Array.from(merits)]));
   }
   return hash.digest('hex');

@@ -1,5 +1,6 @@
 /** Draws the choices of a completion on a model's queue. */
 import { randomInt, randomUUID } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import type { GeneratedCompletion } from '../../lm/continuous-batch.ts';
 import type { QueuedToken, SubmitOptions } from '../../lm/generation-queue.ts';
 import type { Sampler } from '../../lm/sampling.ts';
@@ -108,6 +109,7 @@ export async function draw(
 ): Promise<GeneratedCompletion[]> {
   const stop = new AbortController();
   const either = AbortSignal.any([signal, stop.signal]);
+  setMaxListeners(0, either); // each choice listens
   const perPrompt = choices / prompts.length;
   let written = 0;
   const one = async (index: number): Promise<GeneratedCompletion> => {

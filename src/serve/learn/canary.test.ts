@@ -57,3 +57,15 @@ it('waits for judgments, and gives up in the end', () => {
     reason: expect.stringContaining('undecided'),
   });
 });
+
+it('without a margin promotes only what is better', () => {
+  const strict = { ...rule, margin: 0 };
+  const decide = (...[good, judged, others, all]: number[]) =>
+    decideCanary({ good, judged }, { good: others, judged: all }, strict);
+  // where nearly everything is found good, a version that is worse looks the same
+  expect(decide(74, 76, 127, 132).verdict).toBe('continue');
+  expect(decide(180, 256, 116, 232)).toMatchObject({
+    verdict: 'promote',
+    reason: 'better than the serving version: 180 of 256 good, against 116 of 232',
+  });
+});

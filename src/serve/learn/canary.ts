@@ -21,9 +21,10 @@ export interface Tally {
 
 /** When a canary is rolled back or promoted. */
 export interface CanaryRule {
-  /** α: how often a version that is as good is rolled back, and one that is worse by the margin is promoted, at most. */
+  /** α: how often a version that is as good is rolled back, and one that is worse by the margin is promoted, at most; with
+   * a margin of 0, one that is no better. */
   error: number;
-  /** By how much lower the share of good completions may be. */
+  /** By how much lower the share of good completions may be. 0: it has to be higher. */
   margin: number;
   /** Judgments of the canary before it is promoted. */
   least: number;
@@ -61,7 +62,7 @@ export function decideCanary(
       verdict: 'promote',
       worse,
       notWorse,
-      reason: `not worse than the serving version by ${margin}: ${figures}`,
+      reason: `${margin > 0 ? `not worse than the serving version by ${margin}` : 'better than the serving version'}: ${figures}`,
     };
   }
   if (canary.judged >= most) return { verdict: 'roll back', worse, notWorse, reason: `undecided: ${figures}` };

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { random } from '../../random.ts';
 import { agreementOf, checkVersion, type GateMeasures, type HeldOutFeedback } from './gate.ts';
 
-const rule = { winRate: 0.5, heldOut: 40, maxKl: 10 };
+const rule = { winRate: 0.5, level: 0.025, heldOut: 40, maxKl: 10 };
 
 /** Feedback of 60 users; good completions have an implicit reward that is higher by `shift` standard deviations. */
 function feedback(shift: number): HeldOutFeedback[] {
@@ -33,6 +33,24 @@ it('passes a version that held-out users like better, and no other', () => {
   expect(failed({ heldOut: feedback(0) })).toEqual(['unproven', 'held-out feedback']);
   expect(failed({ heldOut: feedback(3).slice(0, 30) })).toEqual(['unproven', 'held-out feedback']);
   expect(failed({ heldOut: [] })).toEqual(['unproven', 'held-out feedback']);
+});
+
+it('does not let judgments vouch for themselves', () => {
+  const earlier = (shift: number) => feedback(shift).map((one) => ({ ...one, earlier: true }));
+  expect(failed({ heldOut: [...feedback(3), ...earlier(1)] })).toEqual(['passed']);
+  expect(failed({ heldOut: [...feedback(3), ...earlier(0)] })).toEqual(['unproven', 'held-out feedback']);
+  expect(failed({ heldOut: [...feedback(3), ...earlier(-1)] })).toEqual(['harmful', 'held-out feedback']);
+  const own = "held-out feedback of the version's own time";
+  expect(failed({ heldOut: [...feedback(-3), ...earlier(1)] })).toEqual(['harmful', own]);
+  // too few earlier ones say nothing
+  expect(failed({ heldOut: [...feedback(1), ...earlier(-1).slice(0, 39)] })).toEqual(['passed']);
+});
+
+it('is stricter at a lower level', () => {
+  const strict = checkVersion(measures({ heldOut: feedback(0.6) }), { ...rule, level: 1e-4 });
+  const usual = checkVersion(measures({ heldOut: feedback(0.6) }), rule);
+  expect([usual.verdict, strict.verdict]).toEqual(['passed', 'unproven']);
+  expect(strict.agreement).toEqual(usual.agreement);
 });
 
 it('refuses versions that left the bounds', () => {

@@ -7,7 +7,8 @@
  */
 import { signals } from '../../align/diagnosis/signals.ts';
 import { grouped } from '../../feedback/quality/quality.ts';
-import { bootstrap, type Interval, mean } from '../../run/intervals.ts';
+import { bootstrap, type Interval } from '../../run/intervals.ts';
+import { errorsAbove } from './gate-level.ts';
 
 /** Held-out feedback with the implicit reward of what it is about. */
 export interface HeldOutFeedback {
@@ -17,6 +18,8 @@ export interface HeldOutFeedback {
   better?: number;
   /** Implicit reward of a bad or the other completion; undefined if the feedback found its completion good. */
   worse?: number;
+  /** Whether it came before what the version learned from, at the time of a version that came to serve. */
+  earlier?: boolean;
 }
 
 /** What is measured of a trained version. */
@@ -33,8 +36,10 @@ export interface GateMeasures {
 
 /** What a version needs to pass. */
 export interface GateRule {
-  /** Lower bound of the agreement with held-out feedback, and of the win rate on the evaluation set. */
+  /** What the agreement with held-out feedback, and the win rate on the evaluation set, have to be above. */
   winRate: number;
+  /** How often a version that is no better than `winRate` passes, at most: see gate-level.ts. */
+  level: number;
   /** Held-out judgments that the agreement needs. */
   heldOut: number;
   /** KL from the serving version at most, in nats per completion. */
@@ -59,8 +64,17 @@ export interface GateResult {
   verdict: 'passed' | 'unproven' | 'harmful';
   /** All checks, the failed ones first. */
   checks: GateCheck[];
-  /** Share of pairs of a good and a bad completion that the version orders as held-out users do, with its interval. */
+  /**
+   * Share of pairs of a good and a bad completion that the version orders as held-out users do, with its 95 % interval:
+   * by the earlier feedback if there is enough of it.
+   */
   agreement: { share: number; interval: Interval; n: number };
+}
+
+interface Share {
+  share: number;
+  /** 95 % of it. */
+  interval: Interval;
 }
 
 /** The signals that a version's texts must not show. */
@@ -70,29 +84,44 @@ const guards = signals.filter(({ code }) =>
 
 /** Checks a version. */
 export function checkVersion(measures: GateMeasures, rule: GateRule): GateResult {
-  const agreement = agreementOf(measures.heldOut);
-  const { kl, texts, evaluation } = measures;
-  const figures = ({ winRate, interval }: { winRate: number; interval: Interval }) =>
-    `${winRate.toFixed(3)} (${interval.map((bound) => bound.toFixed(3)).join(' to ')})`;
-  const above = ([low]: Interval) => low > rule.winRate;
-  const below = ([, high]: Interval) => high < rule.winRate;
+  const { heldOut, kl, texts, evaluation } = measures;
+  const earlier = heldOut.filter((one) => one.earlier);
+  const vouched = earlier.length >= rule.heldOut;
+  const agreement = agreementOf(vouched ? earlier : heldOut);
+  const own = agreementOf(vouched ? heldOut.filter((one) => !one.earlier) : []);
+  /** The lower bound at the rule's level: the 95 % interval, as much wider. */
+  const lowest = ({ share, interval: [low] }: Share) => share - ((share - low) * errorsAbove(rule.level)) / 1.96;
+  const above = (measure: Share) => lowest(measure) > rule.winRate;
+  const below = ({ interval: [, high] }: Share) => high < rule.winRate;
+  const figures = (measure: Share) =>
+    `${measure.share.toFixed(3)} (${measure.interval.map((bound) => bound.toFixed(3)).join(' to ')}), ` +
+    `at least ${lowest(measure).toFixed(3)} at the level ${rule.level.toPrecision(2)}, needed above ${rule.winRate}`;
   const enough = agreement.n >= rule.heldOut;
+  const winRate = evaluation && { share: evaluation.winRate, interval: evaluation.interval };
   const judged = [
     {
       name: 'held-out feedback',
-      passed: enough && above(agreement.interval),
-      harmful: enough && below(agreement.interval),
-      text: enough
-        ? `agreement ${figures({ winRate: agreement.share, ...agreement })}, needed above ${rule.winRate}`
-        : `${agreement.n} held-out judgments, needed ${rule.heldOut}`,
+      passed: enough && above(agreement),
+      harmful: enough && below(agreement),
+      text: enough ? `agreement ${figures(agreement)}` : `${agreement.n} held-out judgments, needed ${rule.heldOut}`,
     },
-    ...(evaluation
+    ...(own.n >= rule.heldOut
+      ? [
+          {
+            name: "held-out feedback of the version's own time",
+            passed: !below(own),
+            harmful: below(own),
+            text: `agreement ${own.share.toFixed(3)}, at most ${own.interval[1].toFixed(3)}, needed above ${rule.winRate}`,
+          },
+        ]
+      : []),
+    ...(winRate
       ? [
           {
             name: 'evaluation set',
-            passed: above(evaluation.interval),
-            harmful: below(evaluation.interval),
-            text: `win rate ${figures(evaluation)}, needed above ${rule.winRate}`,
+            passed: above(winRate),
+            harmful: below(winRate),
+            text: `win rate ${figures(winRate)}`,
           },
         ]
       : []),
@@ -126,39 +155,56 @@ export function checkVersion(measures: GateMeasures, rule: GateRule): GateResult
 
 /**
  * The probability that a good completion has a higher implicit reward than a bad one, or the preferred of a pair than
- * the other (the area under the ROC curve), with a 95 % interval over users.
+ * the other (the area under the ROC curve), with a 95 % interval over users. Pairs count by their number, single
+ * completions by theirs.
  */
 export function agreementOf(heldOut: readonly HeldOutFeedback[]): GateResult['agreement'] {
   const users = [...grouped(heldOut, ({ user }) => user).values()];
-  const share = agreementOfUsers(users);
-  const interval: Interval = Number.isNaN(share) ? [0, 1] : bootstrap(users, agreementOfUsers);
-  return { share, interval: interval.some(Number.isNaN) ? [0, 1] : interval, n: heldOut.length };
-}
+  const pairs = users.map((theirs) =>
+    theirs.flatMap(({ better, worse }) =>
+      better === undefined || worse === undefined ? [] : (1 + Math.sign(better - worse)) / 2,
+    ),
+  );
+  const singles = users
+    .flatMap((theirs, user) =>
+      theirs.flatMap(({ better, worse }) =>
+        (better === undefined) === (worse === undefined)
+          ? []
+          : [{ user, isGood: better !== undefined, value: (better ?? worse)! }],
+      ),
+    )
+    .sort((a, b) => a.value - b.value);
 
-/** Pairs count by their number, single completions by theirs. NaN if there is nothing to compare. */
-function agreementOfUsers(users: readonly (readonly HeldOutFeedback[])[]): number {
-  const [pairs, good, bad]: number[][] = [[], [], []];
-  for (const { better, worse } of users.flat()) {
-    if (better !== undefined && worse !== undefined) pairs.push((1 + Math.sign(better - worse)) / 2);
-    else if (better !== undefined) good.push(better);
-    else if (worse !== undefined) bad.push(worse);
-  }
-  const singles = good.length > 0 && bad.length > 0 ? good.length + bad.length : 0;
-  const won = (pairs.length > 0 ? pairs.length * mean(pairs) : 0) + (singles > 0 ? singles * areaUnder(good, bad) : 0);
-  return won / (pairs.length + singles);
-}
-
-/** The share of pairs of one of `good` and one of `bad` in which the first is larger; equal ones count a half. */
-function areaUnder(good: readonly number[], bad: readonly number[]): number {
-  const sorted = Float64Array.from(bad).sort();
-  const below = (value: number, orEqual: boolean) => {
-    let [low, high] = [0, sorted.length];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (sorted[middle] < value || (orEqual && sorted[middle] === value)) low = middle + 1;
-      else high = middle;
+  /** Of a sample of users, each as often as it is in there. NaN if there is nothing to compare. */
+  function shareOf(sample: readonly number[]): number {
+    const times = new Uint32Array(users.length);
+    for (const user of sample) times[user]++;
+    let [won, count] = [0, 0];
+    times.forEach((n, user) => {
+      count += n * pairs[user].length;
+      for (const win of pairs[user]) won += n * win;
+    });
+    // from the lowest to the highest; equal ones, which stand together, count a half
+    let [good, bad, above] = [0, 0, 0];
+    for (let i = 0; i < singles.length; ) {
+      const { value } = singles[i];
+      let [goodHere, badHere] = [0, 0];
+      for (; i < singles.length && singles[i].value === value; i++) {
+        if (singles[i].isGood) goodHere += times[singles[i].user];
+        else badHere += times[singles[i].user];
+      }
+      above += goodHere * (bad + badHere / 2);
+      good += goodHere;
+      bad += badHere;
     }
-    return low;
-  };
-  return mean(good.map((value) => (below(value, false) + below(value, true)) / 2)) / bad.length;
+    if (good > 0 && bad > 0) {
+      won += ((good + bad) * above) / (good * bad);
+      count += good + bad;
+    }
+    return won / count;
+  }
+  const everybody = users.map((_, i) => i);
+  const share = shareOf(everybody);
+  const interval: Interval = Number.isNaN(share) ? [0, 1] : bootstrap(everybody, shareOf);
+  return { share, interval: interval.some(Number.isNaN) ? [0, 1] : interval, n: heldOut.length };
 }

@@ -141,6 +141,24 @@ describe('a server that learns', () => {
     expect(await settle()).toHaveLength(1);
   });
 
+  it('does not train because one user has a lot to say', async () => {
+    await start({ mostPerUser: 5 });
+    for (let i = 0; i < 70; i++) await rate('somebody loud', `text ${i}`, i % 2 === 0);
+    expect(await settle()).toEqual([]);
+  });
+
+  it('learns a reward, and by PPO from it', async () => {
+    await start({ method: 'reward+ppo', training: { steps: 1, batch: 4, maxTokens: 8 } });
+    await rateAll(true);
+    const [version] = await settle();
+    expect(version).toMatchObject({
+      method: 'reward+ppo',
+      gate: { verdict: expect.stringMatching(/passed|unproven|harmful/) },
+    });
+    expect(isRun(version.run) && isRun(`${version.run}-reward`)).toBe(true);
+    expect(existsSync(join(version.run, 'model'))).toBe(true);
+  });
+
   it('takes back a canary that its users dislike', async () => {
     await start();
     await rateAll(true);

@@ -15,12 +15,21 @@ import type { FeedbackBook } from '../feedback/book.ts';
 import { opinionOfAll } from '../feedback/feedback.ts';
 import { decideCanary, type Tally } from './canary.ts';
 import { checkVersion } from './gate.ts';
+import { nextLevel } from './gate-level.ts';
 import type { LearnOptions } from './policy.ts';
 import { type FeedbackRows, isHeldOut, rowsHash, rowsOf } from './rows.ts';
 import type { VersionState } from './tables.ts';
-import type { VersionJob } from './train-version.ts';
+import type { VersionJob, VersionRows } from './train-version.ts';
 import { trainInProcess } from './version-process.ts';
-import { type Version, type VersionGate, type VersionRow, versionOf, versionsOf } from './versions.ts';
+import {
+  type Version,
+  type VersionGate,
+  type VersionRow,
+  versionOf,
+  versionsOf,
+  type Window,
+  windowsOf,
+} from './versions.ts';
 
 /** Learns from feedback. */
 export interface Learner {
@@ -91,16 +100,17 @@ export async function openLearner(
     return inState('serving')?.name ?? name;
   });
 
-  /** New judgments since a time: of ratings and the like, one for each completion. */
+  /** New judgments since a time, of each user no more than count: nobody brings a training about alone. */
   async function judgmentsSince(time: number): Promise<number> {
-    const { count } = await database
+    const users = await database
       .selectFrom('feedback')
       .select((select) => select.fn.countAll<number>().as('count'))
       .where('model', '=', model)
       .where('kind', '!=', 'text')
       .where('updated', '>', time)
-      .executeTakeFirstOrThrow();
-    return count;
+      .groupBy('user')
+      .execute();
+    return users.reduce((sum, { count }) => sum + Math.min(Number(count), policy.mostPerUser), 0);
   }
 
   const latest = (versions: readonly VersionRow[]) => Math.max(0, ...versions.map(({ data }) => data.to));
@@ -114,7 +124,7 @@ export async function openLearner(
     const inTime = policy.hours !== undefined && waited >= policy.hours * HOUR && count >= policy.least;
     if (count < policy.judgments && !inTime) return undefined;
     // what only was too little stays to be learned from; what was learned from, or did harm, does not
-    return latest(tried.filter((version) => ['passed', 'harmful'].includes(verdictOf(version) ?? '')));
+    return windowsOf(all).since;
   }
   const started = now();
 
@@ -130,7 +140,11 @@ export async function openLearner(
     const rows = rowsOf(fresh, options);
     const method = methodFor(policy.method, rows);
     if (rows.chosen.length + rows.rated.length === 0) return false;
-    const heldOut = rowsOf(held.slice(-HELD_OUT), options);
+    const { proven } = windowsOf(all);
+    const heldOut = joined(
+      rowsOf(held.filter(({ updated }) => updated > since).slice(-HELD_OUT), options),
+      rowsOf(held.filter(({ updated }) => isWithin(updated, proven)).slice(-HELD_OUT), options),
+    );
     const serving = inState('serving');
     const { max } = await database
       .selectFrom('versions')
@@ -188,7 +202,10 @@ export async function openLearner(
     const signal = AbortSignal.any([forgotten, context.signal]);
     try {
       signal.throwIfAborted();
-      const { verdict, checks } = checkVersion(await trainInProcess(job, signal), policy.gate);
+      const tested = all.filter((one) => ['passed', 'unproven', 'harmful'].includes(verdictOf(one) ?? ''));
+      const served = tested.map(({ state }) => state === 'serving' || state === 'retired');
+      const level = nextLevel(served, policy.gate.error);
+      const { verdict, checks } = checkVersion(await trainInProcess(job, signal), { ...policy.gate, level });
       signal.throwIfAborted();
       const failed = checks.filter(({ passed }) => !passed).map(({ name, text }) => `${name}: ${text}`);
       if (verdict === 'passed') {
@@ -334,6 +351,15 @@ export async function openLearner(
     },
   };
 }
+
+/** Held-out rows of the time that a version learns from, and of earlier times. */
+const joined = (own: FeedbackRows, earlier: FeedbackRows): VersionRows => ({
+  rated: [...own.rated, ...earlier.rated.map((row) => ({ ...row, earlier: true }))],
+  chosen: [...own.chosen, ...earlier.chosen.map((row) => ({ ...row, earlier: true }))],
+});
+
+const isWithin = (time: number, windows: readonly Window[]) =>
+  windows.some(({ from, to }) => time > from && time <= to);
 
 /** By which method rows are learned from. */
 function methodFor(method: LearnOptions['method'], { rated, chosen }: FeedbackRows): VersionJob['method'] {

@@ -14,7 +14,9 @@ export const learnMethods = ['auto', 'dpo', 'kto', 'reward+ppo'] as const;
 /** Schema of the policy: types, ranges, defaults and help texts. */
 export const learnSchema = z.strictObject({
   model: z.string().optional().describe('name of the model that learns (default: the first that is served)'),
-  judgments: whole(1).default(200).describe('new judgments after which a version is trained'),
+  judgments: whole(1)
+    .default(200)
+    .describe('new judgments after which a version is trained, of each user at most `mostPerUser`'),
   hours: z
     .number()
     .positive()
@@ -47,7 +49,13 @@ export const learnSchema = z.strictObject({
     .describe('settings of the training, as of heed dpo, heed kto or heed ppo, such as {"learningRate": 1e-5}'),
   gate: z
     .strictObject({
-      winRate: share().default(0.5).describe('what the 95 % intervals of agreement and win rate have to be above'),
+      winRate: share().default(0.5).describe('what agreement and win rate have to be above'),
+      error: z
+        .number()
+        .positive()
+        .max(0.5)
+        .default(0.05)
+        .describe('share of the versions that pass although they are no better, at most'),
       heldOut: whole(2).default(40).describe('held-out judgments that the gate needs'),
       maxKl: z.number().positive().default(10).describe('KL from the serving version at most, in nats per completion'),
       prompts: whole(1).default(64).describe('prompts that are completed to measure KL, length and format'),
@@ -78,8 +86,12 @@ export const learnSchema = z.strictObject({
         .positive()
         .max(0.5)
         .default(0.05)
-        .describe('α: how often a good version is rolled back, and one that is worse by the margin promoted, at most'),
-      margin: share().default(0.05).describe('by how much lower the share of good completions may be'),
+        .describe(
+          'α: how often a good version is rolled back, and one that is worse by the margin, or no better, promoted',
+        ),
+      margin: share()
+        .default(0)
+        .describe('by how much lower the share of good completions may be; 0: it has to be higher for sure'),
       least: whole(1).default(50).describe('judgments of the canary before it is promoted'),
       most: whole(1).default(5000).describe('judgments of the canary after which it is rolled back if undecided'),
       perUser: whole(1).default(3).describe('judgments of one user that decide about a canary, the first ones'),

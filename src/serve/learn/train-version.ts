@@ -18,6 +18,7 @@ import { rewardReport } from '../../align/reward-model/report.ts';
 import { createReward } from '../../align/reward-model/reward.ts';
 import { trainReward } from '../../align/reward-model/train.ts';
 import { type Disposables, opening } from '../../disposables.ts';
+import { HeedError } from '../../error.ts';
 import { templatedModel } from '../../lm/built-in-templates.ts';
 import { type ChatMessage, encodeChat } from '../../lm/chat-template.ts';
 import { createGenerator } from '../../lm/generate.ts';
@@ -29,10 +30,13 @@ import { type Report, writeReport } from '../../run/report.ts';
 import { createRun, isRun, openRun } from '../../run/run.ts';
 import type { GateMeasures, HeldOutFeedback } from './gate.ts';
 import type { LearnOptions } from './policy.ts';
-import type { ChosenFeedback, FeedbackRows, RatedFeedback } from './rows.ts';
+import type { ChosenFeedback, RatedFeedback } from './rows.ts';
 
-/** What a version is trained on and measured by. */
-export type VersionRows = Pick<FeedbackRows, 'rated' | 'chosen'>;
+/** What a version is trained on or measured by. `earlier` is that of `HeldOutFeedback`. */
+export interface VersionRows {
+  rated: (RatedFeedback & { earlier?: boolean })[];
+  chosen: (ChosenFeedback & { earlier?: boolean })[];
+}
 
 /** A version to train. */
 export interface VersionJob {
@@ -68,6 +72,11 @@ export async function trainVersion(job: VersionJob, signal?: AbortSignal): Promi
   } else {
     const rewards = `${folder}-reward`;
     const data = [...training.chosen, ...pairsOf(training.rated)];
+    if (data.length === 0) {
+      throw new HeedError('The feedback has no two completions to compare, which reward+ppo needs.', {
+        hint: 'It needs choices, edits, or a good and a bad completion of the same prompt. Set "method" to "kto" for ratings alone.',
+      });
+    }
     await inRun('reward', rewards, () => createReward({ ...shared, data }), trainReward, rewardReport, signal);
     const prompts = [...training.rated, ...training.chosen].map(({ prompt }) => ({ prompt: prompt! }));
     const input = { ...shared, reward: join(rewards, 'model'), data: prompts, ...job.training };
@@ -179,9 +188,9 @@ function implicitRewards(
 ): HeldOutFeedback[] {
   const { tokenizer, config } = before;
   const judged = [
-    ...rated.map(({ user, prompt, completion, label }) => ({ user, prompt, [label ? 'better' : 'worse']: completion })),
-    ...chosen.map(({ user, prompt, chosen, rejected }) => ({ user, prompt, better: chosen, worse: rejected })),
-  ] as { user: string; prompt: unknown; better?: unknown; worse?: unknown }[];
+    ...rated.map(({ label, completion, ...row }) => ({ ...row, [label ? 'better' : 'worse']: completion })),
+    ...chosen.map(({ chosen, rejected, ...row }) => ({ ...row, better: chosen, worse: rejected })),
+  ] as { user: string; earlier?: boolean; prompt: unknown; better?: unknown; worse?: unknown }[];
   const longest = config.maxPositions / 2; // prompts and responses of one layout have to fit together
   const completionOf = (prompt: unknown, completion: unknown): Completion | undefined => {
     const { ids, learn } = encodeAnswer(prompt, completion, tokenizer);
@@ -191,8 +200,8 @@ function implicitRewards(
     return { prompt: all.slice(0, start), response: all.slice(start), ended: true, promptText: '', text: '' };
   };
   const all: Completion[] = [];
-  const places = judged.flatMap(({ user, prompt, better, worse }) => {
-    const place: HeldOutFeedback = { user };
+  const places = judged.flatMap(({ user, earlier, prompt, better, worse }) => {
+    const place: HeldOutFeedback = { user, earlier };
     for (const [side, text] of Object.entries({ better, worse })) {
       if (text === undefined) continue;
       const completion = completionOf(prompt, text);
@@ -203,7 +212,7 @@ function implicitRewards(
   });
   const rewards = logRatios(own, before, after, all);
   const rewardAt = (i: number | undefined) => (i === undefined ? undefined : rewards[i]);
-  return places.map(({ user, better, worse }) => ({ user, better: rewardAt(better), worse: rewardAt(worse) }));
+  return places.map((place) => ({ ...place, better: rewardAt(place.better), worse: rewardAt(place.worse) }));
 }
 
 interface Drawing {

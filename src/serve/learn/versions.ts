@@ -72,3 +72,27 @@ export function versionOf(row: VersionRow, all: readonly VersionRow[]): Version 
     ...{ run, method, data, settings, gate },
   };
 }
+
+/** A window of judgments in milliseconds since 1970: those after `from`, until `to`. */
+export interface Window {
+  from: number;
+  to: number;
+}
+
+/**
+ * The windows of judgments that versions learned from. A version that passed the gate or did harm ends one; what an
+ * unproven version learned from stays for the next.
+ *
+ * @returns `proven`: the windows of versions that came to serve, and are not taken back; `since`: end of the last one.
+ */
+export function windowsOf(versions: readonly VersionRow[]): { proven: Window[]; since: number } {
+  const proven: Window[] = [];
+  let since = 0;
+  for (const { gate, state, data } of versions) {
+    if (gate?.verdict !== 'passed' && gate?.verdict !== 'harmful') continue;
+    const to = Math.max(since, data.to);
+    if (state === 'serving' || state === 'retired') proven.push({ from: since, to });
+    since = to;
+  }
+  return { proven, since };
+}
