@@ -116,7 +116,9 @@ export async function setUpPolicy(
   const gold =
     options.gold === undefined ? undefined : await openRewardOption('gold', options.gold, live, own, {}, over);
   const reference =
-    options.reference === undefined ? undefined : await openModel('reference', options.reference, live, own);
+    options.reference === undefined
+      ? undefined
+      : await openModel('reference', options.reference, live, own, model.config.precision);
   const policy = own.use(createLanguagePolicy(model, { lora: options.lora, reference, seed: options.seed }));
   const measure = options.data === undefined ? measureReviews : undefined;
   return { policy, reward, gold, constraints, prompts, evaluationPrompts, probes, layout, measure, asking };

@@ -3,7 +3,7 @@
  * optional library, called through koffi. Versions 2 and 3 of its C API differ in how an operation is described.
  */
 import { HeedError, messageOf } from '../../error.ts';
-import { env, existsSync, join } from '../../node.ts';
+import { env, existsSync, join, readFileSync } from '../../node.ts';
 import { keepLoaded, koffi, type Pointer } from '../library.ts';
 import type { Bf16Support } from '../runtime/runtime.ts';
 
@@ -87,13 +87,27 @@ function find(threads: number): OneDnn | undefined {
   return undefined;
 }
 
+const NO_CPU = 'this CPU has neither AVX-512 BF16 nor AMX';
+
 /** What this machine has for products of bfloat16. @throws HeedError as `oneDnn` does. */
 export function bf16Support(threads: number): Bf16Support {
   const found = oneDnn(threads);
-  if (!found) return { works: false, missing: `oneDNN is not installed: ${ELSEWHERE}` };
+  if (!found) {
+    const cpu = cpuHasBf16();
+    return { works: false, cpu, missing: cpu === false ? NO_CPU : `oneDNN is not installed; ${ELSEWHERE}` };
+  }
   const library = `oneDNN ${found.version}, ${found.path}`;
-  if (found.bf16) return { library, works: true };
-  return { library, works: false, missing: 'this CPU has neither AVX-512 BF16 nor AMX, so nothing would be faster' };
+  return { library, cpu: found.bf16, works: found.bf16, missing: found.bf16 ? undefined : NO_CPU };
+}
+
+/** Whether the CPU has instructions for bfloat16; undefined where the system does not say. */
+function cpuHasBf16(): boolean | undefined {
+  if (process.arch !== 'x64') return false;
+  try {
+    return /\b(avx512_bf16|amx_bf16)\b/.test(readFileSync('/proc/cpuinfo', 'utf8'));
+  } catch {
+    return undefined; // only Linux has the file
+  }
 }
 
 let types = 0;

@@ -127,14 +127,18 @@ function createSession(
   model: Uint8Array,
   { dims = {}, ownOperators: hasOwn, singleThread, sharedMemory, profile, fixed }: SessionOptions,
 ): Pointer {
-  const { api, check, out, env } = nativeEngine();
+  const { api, check, out, env, threads } = nativeEngine();
   const options = out('CreateSessionOptions');
   try {
     const allOptimizations = 99;
     if (singleThread) check(api.SetIntraOpNumThreads(options, 1));
+    // a pool of its own whose threads sleep: spinning ones would take the cores of oneDNN's
+    else if (hasOwn) check(api.SetIntraOpNumThreads(options, threads));
     else check(api.DisablePerSessionThreads(options));
     check(api.SetSessionGraphOptimizationLevel(options, allOptimizations));
     const set = (key: string, value: string) => check(api.AddSessionConfigEntry(options, key, value));
+    if (hasOwn && process.env.XSPIN) set('session.intra_op.spin_duration_us', process.env.XSPIN);
+    else if (hasOwn) set('session.intra_op.allow_spinning', '0');
     // nodes that were traced twice on purpose (see checkpoint) must stay so; all others are shared while tracing
     set('optimization.disable_specified_optimizers', 'CommonSubexpressionElimination');
     if (sharedMemory) {

@@ -63,6 +63,8 @@ export interface Runtime {
 export interface Bf16Support {
   /** The library's name, version and path; undefined where it is not installed. */
   library?: string;
+  /** Whether the CPU has instructions for them; undefined where that is not known without the library. */
+  cpu?: boolean;
   /** Whether the library has them for this CPU. */
   works: boolean;
   /** What is missing, and what brings it; undefined where nothing is. */
