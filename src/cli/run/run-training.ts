@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
+import type { z } from 'zod';
 import { runtime } from '../../engine/runtime/current.ts';
 import { HeedError, messageOf } from '../../error.ts';
 import { faultsIn } from '../../options.ts';
@@ -212,8 +213,11 @@ function create(
 }
 
 function oldLearner({ folder, info }: Run, definition: TrainingCommand): StageLearner | Promise<StageLearner> {
+  // runs from before there was a choice computed in float32
+  const { shape = {} } = definition.schema as Partial<z.ZodObject>;
+  const before = 'precision' in shape ? { precision: 'fp32' } : {};
   try {
-    return create(definition, info.config as Record<string, unknown>, folder);
+    return create(definition, { ...before, ...(info.config as Record<string, unknown>) }, folder);
   } catch (cause) {
     const faults = faultsIn(cause);
     if (!faults) throw cause;

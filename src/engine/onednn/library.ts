@@ -114,11 +114,9 @@ let types = 0;
 
 /** Loads oneDNN. @throws HeedError if the file cannot be loaded, or is not oneDNN 2.6 or later. */
 export function loadOneDnn(path: string, threads: number): OneDnn {
-  // its threads must sleep between two products: spinning, they would take the cores of ONNX Runtime's
-  if (!env.OMP_WAIT_POLICY) process.env.OMP_WAIT_POLICY = 'passive';
   let library: ReturnType<ReturnType<typeof koffi>['load']>;
   try {
-    library = koffi().load(path);
+    library = withSleepingThreads(() => koffi().load(path));
     keepLoaded(path);
   } catch (cause) {
     throw new HeedError(`cannot load "${path}": ${messageOf(cause)}`, { hint: ELSEWHERE, cause });
@@ -154,6 +152,23 @@ export function loadOneDnn(path: string, threads: number): OneDnn {
     product: (shape) => made().product(shape),
     toBf16: (count) => made().toBf16(count),
   };
+}
+
+/**
+ * Loads a library whose OpenMP threads sleep between two products: spinning, they would take the cores of ONNX Runtime's.
+ * OpenMP reads the variable when it is loaded. It is set in the C library, since `process.env` of a worker thread is a
+ * copy, and unset again, so that child processes do not get it.
+ */
+function withSleepingThreads<T>(load: () => T): T {
+  if (env.OMP_WAIT_POLICY || process.platform === 'win32') return load();
+  const own = koffi().load(null);
+  const name = 'OMP_WAIT_POLICY';
+  own.func('int setenv(const char *name, const char *value, int overwrite)')(name, 'passive', 1);
+  try {
+    return load();
+  } finally {
+    own.func('int unsetenv(const char *name)')(name);
+  }
 }
 
 type Operations = Pick<OneDnn, 'product' | 'toBf16'>;
@@ -193,28 +208,38 @@ function createOperations(declare: (type: string) => (...args: unknown[]) => unk
       check(wait(stream));
     };
   };
+  // equal operations share one: they run one after another, each on the addresses of its call
+  const known = new Map<string, Operation>();
+  const shared = (key: string, make: () => Operation): Operation => {
+    const found = known.get(key) ?? make();
+    known.set(key, found);
+    return found;
+  };
+  const product = ({ m, k, n, transA, transB, bias }: ProductShape): Operation => {
+    const a = describeMatrix([m, k], BF16, transA ? [1, m] : [k, 1]);
+    const b = describeMatrix([k, n], BF16, transB ? [1, k] : [n, 1]);
+    const row = bias ? describeMatrix([1, n], F32, [n, 1]) : null;
+    const result = describeMatrix([m, n], F32, [n, 1]);
+    const operands: [number, unknown][] = [
+      [SOURCE, a],
+      [WEIGHTS, b],
+      [RESULT, result],
+    ];
+    if (row) operands.splice(2, 0, [BIAS, row]);
+    return operation(describeProduct(engine, a, b, row, result), operands);
+  };
+  const toBf16 = (count: number): Operation => {
+    const [from, to] = [F32, BF16].map((type) => describeMatrix([count], type, [1]));
+    const description = out(describeCopy, from, engine, to, engine, null);
+    return operation(description, [
+      [SOURCE, from],
+      [RESULT, to],
+    ]);
+  };
   return {
-    product({ m, k, n, transA, transB, bias }) {
-      const a = describeMatrix([m, k], BF16, transA ? [1, m] : [k, 1]);
-      const b = describeMatrix([k, n], BF16, transB ? [1, k] : [n, 1]);
-      const row = bias ? describeMatrix([1, n], F32, [n, 1]) : null;
-      const result = describeMatrix([m, n], F32, [n, 1]);
-      const operands: [number, unknown][] = [
-        [SOURCE, a],
-        [WEIGHTS, b],
-        [RESULT, result],
-      ];
-      if (row) operands.splice(2, 0, [BIAS, row]);
-      return operation(describeProduct(engine, a, b, row, result), operands);
-    },
-    toBf16(count) {
-      const [from, to] = [F32, BF16].map((type) => describeMatrix([count], type, [1]));
-      const description = out(describeCopy, from, engine, to, engine, null);
-      return operation(description, [
-        [SOURCE, from],
-        [RESULT, to],
-      ]);
-    },
+    product: (shape) =>
+      shared([shape.m, shape.k, shape.n, shape.transA, shape.transB, shape.bias].join(), () => product(shape)),
+    toBf16: (count) => shared(`${count}`, () => toBf16(count)),
   };
 }
 

@@ -137,8 +137,7 @@ function createSession(
     else check(api.DisablePerSessionThreads(options));
     check(api.SetSessionGraphOptimizationLevel(options, allOptimizations));
     const set = (key: string, value: string) => check(api.AddSessionConfigEntry(options, key, value));
-    if (hasOwn && process.env.XSPIN) set('session.intra_op.spin_duration_us', process.env.XSPIN);
-    else if (hasOwn) set('session.intra_op.allow_spinning', '0');
+    if (hasOwn) set('session.intra_op.allow_spinning', '0');
     // nodes that were traced twice on purpose (see checkpoint) must stay so; all others are shared while tracing
     set('optimization.disable_specified_optimizers', 'CommonSubexpressionElimination');
     if (sharedMemory) {
