@@ -99,7 +99,7 @@ export function createRun(folder: string | undefined, { name, command, config, s
  * @throws HeedError if the folder is not a run, is damaged, another process writes it, or the run computes with another
  * precision than the options.
  */
-export function openRun(folder: string, options?: { precision?: unknown }): Run {
+export function openRun(folder: string, options?: object): Run {
   const info = readInfo(folder);
   if (options) checkPrecision(folder, info, options);
   const release = lock(folder);
@@ -116,7 +116,8 @@ export function openRun(folder: string, options?: { precision?: unknown }): Run 
 export const FIRST_PRECISION = 'fp32';
 
 /** A run that continued in another precision would equal no uninterrupted one. */
-function checkPrecision(folder: string, { config }: RunInfo, { precision }: { precision?: unknown }): void {
+function checkPrecision(folder: string, { config }: RunInfo, options: object): void {
+  const { precision } = options as { precision?: unknown };
   const stored = (config as { precision?: unknown } | undefined)?.precision ?? FIRST_PRECISION;
   if (precision === undefined || precision === stored) return;
   throw new HeedError(`The run "${folder}" computes in ${stored}, but this training in ${precision}.`, {
