@@ -9,6 +9,8 @@
 import { createReadStream, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { mul, neg, sum } from '../dist/engine/index.js';
+import { resolvePrecision } from '../dist/engine/precision.js';
+import { runtime } from '../dist/engine/runtime/current.js';
 import { loadCheckpoint, saveCheckpoint } from '../dist/lm/checkpoint.js';
 import { readConfig } from '../dist/lm/config.js';
 import { createGenerator } from '../dist/lm/generate.js';
@@ -48,12 +50,13 @@ const jobs = {
   },
 
   /**
-   * --shape S [--steps N] [--lora RANK] [--packed FILE | --padded FILE, lists of lengths, and --batch ROWS] → tokensPerSecond.
+   * --shape S [--steps N] [--precision fp32|bf16] [--lora RANK] [--packed FILE | --padded FILE, lists of lengths, and --batch ROWS] → tokensPerSecond.
    * Whole steps: forward, backward, AdamW. Tokens a second are the median over the steps, after one that is not timed; with a
    * file, each batch is trained on once and only tokens that are no padding count.
    */
-  sft({ shape, steps = 5, lora, packed, padded, batch }) {
-    const { config, length, batch: rows } = shapeOf(shape);
+  sft({ shape, steps = 5, lora, packed, padded, batch, precision }) {
+    const { length, batch: rows } = shapeOf(shape);
+    const config = configOf(shape, precision);
     const base = createParameters(decoderParameters(config), random(0, 'bench'));
     const options = { rank: lora, alpha: 2 * lora };
     const parameters = lora ? createParameters(loraParameters(config, options), random(0, 'lora')) : base;
@@ -94,9 +97,13 @@ const jobs = {
     return { tokensPerSecond: lengths.reduce((a, b) => a + b) / seconds };
   },
 
-  /** --shape S → tokensPerSecond of a forward pass with the log-probability of each token. */
-  forward({ shape }) {
-    const { config, length, batch } = shapeOf(shape);
+  /** → whether this machine has products of bfloat16, and if not what is missing. */
+  bf16: () => ({ ...runtime().bf16() }),
+
+  /** --shape S [--precision P] → tokensPerSecond of a forward pass with the log-probability of each token. */
+  forward({ shape, precision }) {
+    const { length, batch } = shapeOf(shape);
+    const config = configOf(shape, precision);
     const parameters = createParameters(decoderParameters(config), random(0, 'bench'));
     const scorer = createPackedScorer(config, parameters.values);
     const data = packedBatch(
@@ -187,6 +194,11 @@ const jobs = {
   },
 };
 
+function configOf(shape, precision = 'fp32') {
+  const { config } = shapeOf(shape);
+  return { ...config, precision: resolvePrecision(precision, config.hiddenSize) };
+}
+
 const difference = (got, wanted) => Math.max(...wanted.map((value, i) => Math.abs(got[i] - value)));
 
 /** In the order of the lengths, `size` rows to a batch, each as long as its longest. */
@@ -215,6 +227,6 @@ const weightFiles = (folder) =>
     .map((name) => join(folder, name));
 
 await runJob(jobs, {
-  texts: ['shape', 'model', 'out', 'packed', 'padded'],
+  texts: ['precision', 'shape', 'model', 'out', 'packed', 'padded'],
   wholes: ['batch', 'bits', 'lora', 'new', 'prompt', 'steps'],
 });

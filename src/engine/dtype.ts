@@ -5,6 +5,7 @@ const ranges: Partial<Record<DType, [number, number]>> = {
   bool: [0, 1],
   uint8: [0, 255],
   float16: [0, 65535], // written and read as its 16 bits
+  bfloat16: [0, 65535],
   int32: [-(2 ** 31), 2 ** 31 - 1],
   uint32: [0, 2 ** 32 - 1],
   int64: [Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER],

@@ -100,4 +100,4 @@ export function checkpoint(graph: Graph, build: () => Tensor): Tensor {
   });
 }
 
-const isFloat = (dtype: Tensor['dtype']) => dtype === 'float32' || dtype === 'float16';
+const isFloat = (dtype: Tensor['dtype']) => dtype === 'float32' || dtype === 'float16' || dtype === 'bfloat16';

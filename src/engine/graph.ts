@@ -6,6 +6,7 @@ import { HeedError } from '../error.ts';
 import { type Dim, formatShape, type Shape, sameShape, substitute, termsOf } from './dims.ts';
 import { misfit } from './dtype.ts';
 import type { Attribute, DType, GraphNode, Initializer } from './onnx.ts';
+import type { Precision } from './precision.ts';
 
 /** A traced tensor: a place in a graph, with a shape and no numbers. */
 export interface Tensor {
@@ -49,18 +50,21 @@ export interface Graph {
   readonly memo: Map<string, Tensor[]>;
   /** Sizes of symbols while tracing: such a symbol is replaced by its size wherever it occurs. */
   readonly sizes: Readonly<Record<string, number>>;
+  /** What matrix products read: float32, or copies as bfloat16 where that is faster (see ops/bf16.ts). */
+  readonly precision: Precision;
   /** Number of names made so far. */
   count: number;
 }
 
 /** An empty graph. */
-export const createGraph = (sizes: Graph['sizes'] = {}): Graph => ({
+export const createGraph = (sizes: Graph['sizes'] = {}, precision: Precision = 'fp32'): Graph => ({
   nodes: [],
   inputs: [],
   constants: [],
   producer: new Map(),
   memo: new Map(),
   sizes,
+  precision,
   count: 0,
 });
 
@@ -95,6 +99,7 @@ const arrayOf = {
   uint8: Uint8Array,
   bool: Uint8Array,
   float16: Uint16Array,
+  bfloat16: Uint16Array,
 };
 
 /**

@@ -27,12 +27,22 @@ const functions = {
   DisableMemPattern: [17, 'void *f(void *options)'],
   SetSessionGraphOptimizationLevel: [23, 'void *f(void *options, int level)'],
   SetIntraOpNumThreads: [24, 'void *f(void *options, int count)'],
+  CreateCustomOpDomain: [26, 'void *f(const char *name, _Out_ void **out)'],
+  CustomOpDomain_Add: [27, 'void *f(void *domain, void *op)'],
+  AddCustomOpDomain: [28, 'void *f(void *options, void *domain)'],
   CreateRunOptions: [39, 'void *f(_Out_ void **out)'],
   CreateTensorWithDataAsOrtValue: [
     49,
     'void *f(void *memory, void *data, size_t bytes, const int64_t *shape, size_t rank, int type, _Out_ void **out)',
   ],
+  GetTensorMutableData: [51, 'void *f(void *value, _Out_ void **out)'],
   CreateCpuMemoryInfo: [69, 'void *f(int allocator, int kind, _Out_ void **out)'],
+  KernelInfoGetAttribute_int64: [86, 'void *f(void *info, const char *name, _Out_ int64_t *out)'],
+  KernelContext_GetInput: [90, 'void *f(void *context, size_t index, _Out_ void **out)'],
+  KernelContext_GetOutput: [
+    91,
+    'void *f(void *context, size_t index, const int64_t *shape, size_t rank, _Out_ void **out)',
+  ],
   ReleaseStatus: [93, 'void f(void *status)'],
   ReleaseSession: [95, 'void f(void *session)'],
   ReleaseValue: [96, 'void f(void *value)'],
@@ -130,7 +140,7 @@ const RTLD_LAZY = 1;
  * threads may still be about then, and would run code that is no longer there (a segmentation fault in one of a hundred
  * short commands).
  */
-function keepLoaded(path: string): void {
+export function keepLoaded(path: string): void {
   if (process.platform === 'win32') koffi().load('kernel32.dll').func('void *LoadLibraryW(str16 path)')(path);
   else koffi().load(null).func('void *dlopen(const char *path, int flags)')(path, RTLD_LAZY);
 }

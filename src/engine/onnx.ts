@@ -17,7 +17,7 @@ import {
 } from './onnx_pb.ts';
 
 /** The types of elements that tensors may have. */
-export type DType = 'float32' | 'int64' | 'int32' | 'bool' | 'uint8' | 'uint32' | 'float16';
+export type DType = 'float32' | 'int64' | 'int32' | 'bool' | 'uint8' | 'uint32' | 'float16' | 'bfloat16';
 
 /** A number is an integer; a real number is wrapped, since JavaScript cannot tell 1 from 1.0 and ONNX does. */
 export type Attribute = number | { float: number } | string | number[] | { floats: number[] };
@@ -26,7 +26,7 @@ export type Attribute = number | { float: number } | string | number[] | { float
 export interface GraphNode {
   /** The operator, such as "MatMul". */
   op: string;
-  /** '' is `ai.onnx`; the other is 'com.microsoft'. */
+  /** '' is `ai.onnx`; the others are 'com.microsoft', and 'heed' for the operators of onednn/ops.ts. */
   domain: string;
   /** Names of values; '' is an optional input left out. */
   inputs: string[];
@@ -70,6 +70,8 @@ export interface ModelGraph {
   outputs: GraphValue[];
   /** Its constants and fixed weights. */
   initializers: Initializer[];
+  /** Values in between whose shapes ONNX Runtime cannot know: the results of heed's own operators. */
+  values?: GraphValue[];
 }
 
 const IR_VERSION = 9n;
@@ -77,6 +79,7 @@ const OPSETS = [
   { domain: '', version: 18n },
   { domain: 'com.microsoft', version: 1n },
 ];
+const OWN_OPSET = { domain: 'heed', version: 1n };
 const MAX_BYTES = 2 ** 31 - 1; // protobuf's limit on one message
 
 const ELEMENTS: Record<DType, { type: DataType; bytes: number }> = {
@@ -87,6 +90,7 @@ const ELEMENTS: Record<DType, { type: DataType; bytes: number }> = {
   uint8: { type: DataType.UINT8, bytes: 1 },
   uint32: { type: DataType.UINT32, bytes: 4 },
   float16: { type: DataType.FLOAT16, bytes: 2 },
+  bfloat16: { type: DataType.BFLOAT16, bytes: 2 },
 };
 
 /**
@@ -104,7 +108,7 @@ export function encodeModel(graph: ModelGraph): Uint8Array {
   }
   const model = create(ModelProtoSchema, {
     irVersion: IR_VERSION,
-    opsetImport: OPSETS,
+    opsetImport: graph.nodes.some(({ domain }) => domain === 'heed') ? [...OPSETS, OWN_OPSET] : OPSETS,
     producerName: 'heed',
     graph: {
       name: 'graph',
@@ -119,6 +123,7 @@ export function encodeModel(graph: ModelGraph): Uint8Array {
       input: graph.inputs.map(valueInfo),
       output: graph.outputs.map(valueInfo),
       initializer: graph.initializers.map(tensor),
+      valueInfo: graph.values?.map(valueInfo),
     },
   });
   return toBinary(ModelProtoSchema, model);

@@ -7,6 +7,7 @@ import { misfit } from './dtype.ts';
 import { createGraph, emit, type Graph, type Tensor, type TracedNode } from './graph.ts';
 import { checkInPlace } from './in-place.ts';
 import { encodeModel, type Initializer } from './onnx.ts';
+import type { Precision } from './precision.ts';
 import { runtime } from './runtime/current.ts';
 import type { Handle } from './runtime/runtime.ts';
 import { checkValue, describeSpec, inferShape, learnSymbols, type Spec } from './spec.ts';
@@ -32,6 +33,8 @@ export interface CompileOptions {
    * afterwards: whether the program sees the change is undefined.
    */
   fixed?: Readonly<Record<string, Value>>;
+  /** What matrix products read: float32 (the default), or bfloat16 copies where that is faster. See `resolvePrecision`. */
+  precision?: Precision;
   /**
    * Write ONNX Runtime's profile of every run to files whose paths start with this. Compiling throws a HeedError in a
    * page, which has no disk.
@@ -127,7 +130,7 @@ export function trace<O extends Readonly<Record<string, Tensor>>>(
 export function trace(...call: unknown[]): Program {
   if (typeof call[0] === 'function') {
     const [build, options] = call as [(graph: Graph) => Record<string, Tensor>, CompileOptions?];
-    return compile(build(createGraph(options?.dims)), options);
+    return compile(build(createGraph(options?.dims, options?.precision)), options);
   }
   type Build = (inputs: object, graph: Graph) => Record<string, Tensor>;
   const [inputs, build, options] = call as [InputSpecs, Build, CompileOptions?];
@@ -157,6 +160,7 @@ export function compile<O extends Readonly<Record<string, Tensor>>>(
     fixedValues,
     handle: engine.createSession(model, {
       ...options,
+      ownOperators: nodes.some(({ domain }) => domain === 'heed'),
       fixed: engine.fixedByName ? fixedValues.map(([name, value]) => [name, value.handle] as const) : [],
     }),
     users: 0,
@@ -290,6 +294,11 @@ function encode(
         ...held(name, fixed[name]),
       })),
     ],
+    values: nodes
+      .filter(({ domain }) => domain === 'heed')
+      .flatMap(({ outputTensors }) => outputTensors)
+      .filter(({ name }) => !renamed.has(name))
+      .map((t) => ({ ...t, shape: t.shape as number[] })),
   });
   return { nodes, specs, inputs, fixedInputs, model };
 }

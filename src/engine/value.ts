@@ -15,9 +15,10 @@ const types = {
   bool: [9, Uint8Array],
   float16: [10, Uint16Array],
   uint32: [12, Uint32Array],
+  bfloat16: [16, Uint16Array],
 } as const;
 
-/** The typed arrays that hold values. float16 is stored as its 16 bits, bool as bytes of 0 and 1. */
+/** The typed arrays that hold values. float16 and bfloat16 are stored as their 16 bits, bool as bytes of 0 and 1. */
 export type ValueData = InstanceType<(typeof types)[DType][1]>;
 type DataOf<D extends DType> = InstanceType<(typeof types)[D][1]>;
 

@@ -202,6 +202,7 @@ export function createPackedTrainer(
           gradients,
           frozen,
           sharedMemory: true,
+          precision: config.precision,
           profile,
         },
       );
@@ -273,6 +274,7 @@ export function createPackedScorer(
   const create = (size: PackedSize) => {
     const program = trace((graph) => ({ numbers: read(readPacked(graph, config, size, reading)) }), {
       sharedMemory: true,
+      precision: config.precision,
     });
     const own: Record<string, Value> = {};
     for (const { name, dtype, shape } of program.inputs) {

@@ -53,7 +53,8 @@ function describedFamily(
   if (raw.model_type === undefined && raw.architectures === undefined) return undefined;
   const { family } = readArchitecture(raw, 'config.json');
   const read = readConfig({ ...raw, architectures: [architectureName(family, classifier)] }, 'config.json');
-  return isDeepStrictEqual(read, { ...config, tied: config.tied || classifier }) ? family : undefined;
+  const { precision: _, ...stored } = config; // how it computes is no part of a checkpoint
+  return isDeepStrictEqual(read, { ...stored, tied: config.tied || classifier }) ? family : undefined;
 }
 
 function specialTokens(raw: Readonly<Record<string, unknown>>): Record<string, unknown> {

@@ -1,4 +1,5 @@
 /** Architecture of a decoder, in one form for all families, and its parameters. */
+import type { Precision } from '../engine/precision.ts';
 import { normal, ones, zeros } from './initialize.ts';
 import type { ParameterSpec } from './parameters.ts';
 
@@ -47,6 +48,8 @@ export interface DecoderConfig {
   tied: boolean;
   /** Standard deviation of initial weights. */
   initialDeviation: number;
+  /** What its matrix products compute with; float32 by default. No part of a checkpoint (see `withPrecision`). */
+  precision?: Precision;
 }
 
 /** Rotary positions (Su et al. 2021). Each head's halves are rotated against one another, as in Llama. */

@@ -169,7 +169,7 @@ async function runStage(
     const about = training.about(learner);
     begin();
     run = isRun(folder)
-      ? openRun(folder)
+      ? openRun(folder, options)
       : createRun(folder, { name: about.name, command, config: options, seed: options.seed });
     loggers = attachLoggers(run, log.map(within(basename(folder))), onWarning ?? process.emitWarning);
     const begun = { name, command, ...place, steps: about.steps };

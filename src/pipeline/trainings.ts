@@ -79,8 +79,8 @@ import type { CellsStep } from '../sweep/trained.ts';
 
 /** A run of one command, ready to train. */
 export interface StageLearner {
-  /** The command's options; all have a seed. */
-  options: { seed: number };
+  /** The command's options; all have a seed, and those of language models a precision. */
+  options: { seed: number; precision?: string };
   /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }

@@ -107,6 +107,16 @@ describe('createRun', () => {
 });
 
 describe('openRun', () => {
+  it('refuses to continue in another precision than the run began in', () => {
+    createRun(folder, { ...options, config: { precision: 'bf16' } }).close();
+    expect(() => openRun(folder, { precision: 'fp32' })).toThrow(/computes in bf16, but this training in fp32/);
+    openRun(folder, { precision: 'bf16' }).close();
+    const earlier = join(base, 'earlier'); // had no choice
+    createRun(earlier, { ...options, config: {} }).close();
+    expect(() => openRun(earlier, { precision: 'bf16' })).toThrow(/computes in fp32/);
+    openRun(earlier, { precision: 'fp32' }).close();
+  });
+
   it('says clearly what is wrong with a foreign or damaged folder', () => {
     expect(fails(() => reopen(join(base, 'none'))).message).toContain('is not a run');
     mkdirSync(folder);

@@ -94,10 +94,14 @@ export function createRun(folder: string | undefined, { name, command, config, s
 /**
  * Opens a run to continue it: locks the folder, and drops what a killed process left half-written. For reading only,
  * use readInfo, readMetrics, readSamples and readCheckpoint, which need no lock.
- * @throws HeedError if the folder is not a run, is damaged, or another process writes it.
+ *
+ * @param options Of the training that is to continue it.
+ * @throws HeedError if the folder is not a run, is damaged, another process writes it, or the run computes with another
+ * precision than the options.
  */
-export function openRun(folder: string): Run {
+export function openRun(folder: string, options?: object): Run {
   const info = readInfo(folder);
+  if (options) checkPrecision(folder, info, options);
   const release = lock(folder);
   try {
     tidyCheckpoints(folder);
@@ -106,6 +110,19 @@ export function openRun(folder: string): Run {
     release();
     throw error;
   }
+}
+
+/** Runs from before there was a choice computed in float32. */
+export const FIRST_PRECISION = 'fp32';
+
+/** A run that continued in another precision would equal no uninterrupted one. */
+function checkPrecision(folder: string, { config }: RunInfo, options: object): void {
+  const { precision } = options as { precision?: unknown };
+  const stored = (config as { precision?: unknown } | undefined)?.precision ?? FIRST_PRECISION;
+  if (precision === undefined || precision === stored) return;
+  throw new HeedError(`The run "${folder}" computes in ${stored}, but this training in ${precision}.`, {
+    hint: `Set precision to "${stored}", or train in a new folder.`,
+  });
 }
 
 /** A run that this process writes. Created by `createRun` and `openRun`. */

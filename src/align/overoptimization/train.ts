@@ -83,7 +83,7 @@ async function withRun<L extends { name: string; options: { seed: number }; [Sym
   const path = join(parts.run.folder, folder);
   const info = { name, command: method === 'rl' ? 'ppo' : method, config: options, seed: options.seed };
   try {
-    const run = isRun(path) ? openRun(path) : createRun(path, info);
+    const run = isRun(path) ? openRun(path, options) : createRun(path, info);
     try {
       return await train(learner, { ...parts, run });
     } finally {

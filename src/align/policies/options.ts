@@ -54,6 +54,7 @@ export const policyTrainingSchema = z
       maxGradientNorm: true,
       evaluations: true,
       checkpointLayers: true,
+      precision: true,
       dtype: true,
       chatTemplate: true,
     }).shape,

@@ -160,7 +160,8 @@ async function openLocalPolicy(
   live: Live,
   own: Disposables,
 ): Promise<LanguagePolicy> {
-  const reference = name === undefined ? undefined : await openModel('reference', name, live, own);
+  const { precision } = model.config;
+  const reference = name === undefined ? undefined : await openModel('reference', name, live, own, precision);
   return createLanguagePolicy(model, { lora, reference, seed });
 }
 

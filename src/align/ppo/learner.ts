@@ -106,7 +106,8 @@ async function criticModel(
   live: Live,
   own: Disposables,
 ): Promise<Model | undefined> {
-  if (options.critic.model !== undefined) return openModel('critic.model', options.critic.model, live, own);
+  const { precision } = policy.config;
+  if (options.critic.model !== undefined) return openModel('critic.model', options.critic.model, live, own, precision);
   const scoring = await rewardModel(options.reward, live, own);
   return scoring && firstOtherToken(policy, scoring) === undefined ? scoring : undefined;
 }

@@ -20,6 +20,7 @@ export const preferenceSchema = languageTrainingSchema
     patience: true,
     keepBest: true,
     checkpointLayers: true,
+    precision: true,
     dtype: true,
     chatTemplate: true,
   })

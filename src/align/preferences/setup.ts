@@ -58,7 +58,9 @@ export async function createPreferences<O extends PreferenceOptions>(
       );
     }
     const reference =
-      options.reference === undefined ? undefined : await openModel('reference', options.reference, live, own);
+      options.reference === undefined
+        ? undefined
+        : await openModel('reference', options.reference, live, own, model.config.precision);
     return createPreferenceLearner({
       policy: own.use(createLanguagePolicy(model, { lora: options.lora, reference, seed: options.seed })),
       options,

@@ -36,6 +36,7 @@ export const rewardTrainingSchema = languageTrainingSchema
     evaluations: true,
     keepBest: true,
     checkpointLayers: true,
+    precision: true,
     dtype: true,
     chatTemplate: true,
   })

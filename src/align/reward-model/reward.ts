@@ -164,7 +164,13 @@ function create(options: RewardModelOptions, live: Live) {
     const begun: Beginning[] = [];
     for (let i = 0; i < options.members; i++) {
       const model =
-        i === 0 ? first : { ...(await openModel('model', options.model, live, own)), tokenizer: first.tokenizer };
+        i === 0
+          ? first
+          : {
+              ...(await openModel('model', options.model, live, own)),
+              config: first.config,
+              tokenizer: first.tokenizer,
+            };
       begun.push(beginRewardModel(model, seedFor(options.seed, 'member', i), own, lent, i > 0));
     }
     return createRewardLearner(options, begun, data, own);

@@ -13,6 +13,7 @@ import { textsOf } from '../../data/content.ts';
 import type { DatasetRow } from '../../data/dataset.ts';
 import type { MessagesRow, PromptCompletionRow, TextRow } from '../../data/rows.ts';
 import { Disposables } from '../../disposables.ts';
+import { type Precision, resolvePrecision } from '../../engine/precision.ts';
 import { HeedError } from '../../error.ts';
 import { trainBpe } from '../../lm/bpe-trainer.ts';
 import { withChatTemplate } from '../../lm/built-in-templates.ts';
@@ -116,6 +117,7 @@ type LearnerData = Pick<
 
 function learner(options: PretrainOptions, tokenizer: Tokenizer, tokens: number, data: LearnerData): PretrainLearner {
   const { rows, accumulate, length, seed } = options;
+  options.precision = resolvePrecision(options.precision, options.hidden);
   const own = new Disposables();
   try {
     return createLanguageLearner({
@@ -154,6 +156,7 @@ function configOf(options: PretrainOptions, { vocabularySize }: Tokenizer): Deco
     queryKeyNorm: false,
     tied: true,
     initialDeviation: options.deviation,
+    precision: options.precision as Precision, // `learner` resolved it
   };
 }
 

@@ -16,6 +16,7 @@ import {
   type TextRow,
 } from '../../data/rows.ts';
 import type { Disposables } from '../../disposables.ts';
+import { type Precision, type PrecisionChoice, resolvePrecision } from '../../engine/precision.ts';
 import { HeedError } from '../../error.ts';
 import { withChatTemplate } from '../../lm/built-in-templates.ts';
 import { type PullOptions, resolveDataset } from '../../lm/hub.ts';
@@ -185,6 +186,7 @@ export const readSource = ({ name, from }: Source, options: Omit<DatasetOptions,
 /**
  * The model that an option names, which `own` disposes of; or the one passed in its place, which stays the caller's.
  *
+ * @param precision What its matrix products compute with from then on; by default what they did.
  * @throws HeedError when the model cannot be loaded, or the value is not a model.
  */
 export async function openModel(
@@ -192,29 +194,40 @@ export async function openModel(
   name: string,
   live: Live,
   own: Disposables,
+  precision?: Precision,
 ): Promise<Model> {
   const model = live[path];
-  if (model === undefined) return own.use(await loadModel(name, live.pull));
-  if (isModel(model)) return model;
+  if (model === undefined) return computing(own.use(await loadModel(name, live.pull)), precision);
+  if (isModel(model)) return computing(model, precision);
   throw new HeedError(`${path}: expected the folder or the name of a model, or a model, got ${typeof model}.`, {
     hint: 'Load one with: await loadModel(…) of heed/lm.',
   });
 }
 
+/** Makes a model compute with a precision from now on. */
+function computing(model: Model, precision: Precision | undefined): Model {
+  if (precision !== undefined) model.config = { ...model.config, precision };
+  return model;
+}
+
 /**
  * The model of an input, which from then on uses the chat template that the options name, or else its own; a model
- * without one adopts `plain` (see `withChatTemplate`).
+ * without one adopts `plain` (see `withChatTemplate`). It computes with the precision of the options, if they have one;
+ * `auto` becomes what it is on this machine, so that the run stores that.
  *
- * @throws HeedError when the model cannot be loaded, or the template does not exist.
+ * @throws HeedError when the model cannot be loaded, the template does not exist, or the machine lacks the precision.
  */
 export const openTemplated = async (
-  { model, chatTemplate }: { model: string; chatTemplate?: string },
+  options: { model: string; chatTemplate?: string; precision?: PrecisionChoice },
   live: Live,
   own: Disposables,
 ): Promise<Model> => {
-  const opened = await openModel('model', model, live, own);
-  opened.tokenizer = withChatTemplate(opened.tokenizer, chatTemplate, live.onNotice);
-  return opened;
+  const opened = await openModel('model', options.model, live, own);
+  opened.tokenizer = withChatTemplate(opened.tokenizer, options.chatTemplate, live.onNotice);
+  if (options.precision === undefined) return opened;
+  const precision = resolvePrecision(options.precision, opened.config.hiddenSize);
+  options.precision = precision;
+  return computing(opened, precision);
 };
 
 /** Whether a value is a loaded model. */

@@ -1,5 +1,6 @@
 /** Options of every training of a language model. */
 import { z } from 'zod';
+import { PRECISIONS } from '../../engine/precision.ts';
 import { chatTemplateSchema } from '../../lm/built-in-templates.ts';
 import { FLOAT_DTYPES } from '../../lm/floats.ts';
 import { schedules } from '../../nn/schedule.ts';
@@ -44,6 +45,12 @@ export const languageTrainingSchema = z.object({
   patience: whole(0).default(0).describe('stop after this many evaluations without a lower loss; 0: never'),
   keepBest: z.boolean().default(true).describe('also save the model with the lowest held-out loss, in best/'),
   checkpointLayers: z.boolean().default(false).describe('recompute layers for gradients: less memory, more time'),
+  precision: z
+    .enum(PRECISIONS)
+    .default('auto')
+    .describe(
+      'of matrix products: fp32, bf16, or auto (bf16 where the machine has it and it is faster); see heed doctor',
+    ),
   dtype: z.enum(FLOAT_DTYPES).default('F32').describe('dtype of the weights of saved models'),
   chatTemplate: chatTemplateSchema,
   samples: samplesSchema.prefault({}),

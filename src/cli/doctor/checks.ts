@@ -3,6 +3,7 @@ import { statfsSync } from 'node:fs';
 import { availableParallelism, freemem, totalmem } from 'node:os';
 import { input } from '../../engine/graph.ts';
 import { matmul } from '../../engine/ops/matmul.ts';
+import type { Precision } from '../../engine/precision.ts';
 import { trace } from '../../engine/program.ts';
 import { executionProviders, runtime } from '../../engine/runtime/current.ts';
 import { Value } from '../../engine/value.ts';
@@ -21,7 +22,11 @@ export function* checkSetup(folder: string): Generator<Check> {
   yield checkNode();
   const started = startEngine();
   yield* started;
-  if (started.every(({ state }) => state !== 'fail')) yield checkSpeed();
+  if (started.every(({ state }) => state !== 'fail')) {
+    const speed = checkSpeed();
+    yield speed;
+    yield checkBf16(speed.gflops);
+  }
   yield checkMemory();
   yield checkDisk(folder);
 }
@@ -69,10 +74,10 @@ const SIDE = 1024;
 const MEASURED_MS = 300;
 const SLOW_GFLOPS = 5;
 
-/** Multiplies 1024 × 1024 matrices for 0.3 s; the fastest run counts. */
-function checkSpeed(): Check {
+/** Multiplies 1024 × 1024 matrices for 0.3 s; the fastest run counts. With bf16, their copies are made each time. */
+function measure(precision: Precision): { gflops: number; right: boolean } {
   const shape = [SIDE, SIDE];
-  const program = trace((g) => ({ product: matmul(input(g, 'a', shape), input(g, 'b', shape)) }));
+  const program = trace((g) => ({ product: matmul(input(g, 'a', shape), input(g, 'b', shape)) }), { precision });
   const values = {
     a: new Value('float32', shape),
     b: new Value('float32', shape),
@@ -89,23 +94,57 @@ function checkSpeed(): Check {
   }
   const right = Math.abs((values.product.data[0] as number) * SIDE - 1) < 1e-4;
   for (const part of [binding, program, ...Object.values(values)]) part[Symbol.dispose]();
-  const gflops = (2 * SIDE ** 3) / (fastest * 1e6);
+  return { gflops: (2 * SIDE ** 3) / (fastest * 1e6), right };
+}
+
+function checkSpeed(): Check & { gflops: number } {
+  const { gflops, right } = measure('fp32');
   const found = `${gflops.toFixed(0)} GFLOPS (float32 product of ${SIDE} × ${SIDE})`;
   if (!right) {
     return {
+      gflops,
       name: 'speed',
       state: 'fail',
       found: `${found}, but the product is wrong`,
       advice: 'Install heed again, or set HEED_ONNXRUNTIME to another library.',
     };
   }
-  if (gflops >= SLOW_GFLOPS) return { name: 'speed', state: 'ok', found };
+  if (gflops >= SLOW_GFLOPS) return { gflops, name: 'speed', state: 'ok', found };
   return {
+    gflops,
     name: 'speed',
     state: 'warn',
     found,
     advice: 'This is slow: close what else is running, or look at power saving.',
   };
+}
+
+/** Whether `--precision bf16` works, and how much faster its products are than float32's. */
+function checkBf16(float32: number): Check {
+  try {
+    const support = runtime().bf16?.();
+    if (!support?.works) {
+      const could = support?.cpu === true;
+      return {
+        name: 'bf16',
+        state: 'ok',
+        found: could ? 'this CPU has it, but oneDNN is not installed' : `no: ${support?.missing ?? 'not here'}`,
+        advice: could ? `Training can be faster: ${support.missing?.split('; ')[1]}.` : undefined,
+      };
+    }
+    const { gflops, right } = measure('bf16');
+    const found = `${support.library}: ${gflops.toFixed(0)} GFLOPS, ${(gflops / float32).toFixed(1)} × float32`;
+    if (right) return { name: 'bf16', state: 'ok', found };
+    return {
+      name: 'bf16',
+      state: 'fail',
+      found: `${found}, but the product is wrong`,
+      advice: 'Install oneDNN again, or use --precision fp32.',
+    };
+  } catch (error) {
+    const hint = error instanceof HeedError ? error.hint : undefined;
+    return { name: 'bf16', state: 'warn', found: messageOf(error), advice: hint ?? 'Use --precision fp32.' };
+  }
 }
 
 function checkMemory(): Check {

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
+import type { z } from 'zod';
 import { runtime } from '../../engine/runtime/current.ts';
 import { HeedError, messageOf } from '../../error.ts';
 import { faultsIn } from '../../options.ts';
@@ -11,7 +12,7 @@ import { attachLoggers, type LoggerChoice, readLoggers } from '../../run/loggers
 import type { Ending } from '../../run/loggers/logger.ts';
 import { createProgress, type ProgressOptions } from '../../run/progress.ts';
 import { writeReport } from '../../run/report.ts';
-import { checkEmpty, createRun, newFolder, openRun, type Run } from '../../run/run.ts';
+import { checkEmpty, createRun, FIRST_PRECISION, newFolder, openRun, type Run } from '../../run/run.ts';
 import { addClusterOptions, type ClusterFlags } from '../cluster/flags.ts';
 import { pullProgress } from '../models/pull.ts';
 import { addFlags, flagNames, type Shortcuts, settingsFrom } from '../program/flags.ts';
@@ -111,7 +112,7 @@ async function training(command: Command, definition: TrainingCommand): Promise<
     const { name, steps } = definition.about(learner);
     const { options } = learner;
     run ??= createRun(flags.out, { name, command: definition.command, config: options, seed: options.seed });
-    process.stderr.write(`${name} in ${run.folder}\n`);
+    process.stderr.write(`${name} in ${run.folder}${options.precision === 'bf16' ? ', computing in bf16' : ''}\n`);
     loggers = attachLoggers(run, log, (text) => progress.note(text));
     let seen: Record<string, number> = {};
     let result: Awaited<ReturnType<StageTraining['train']>>;
@@ -212,8 +213,10 @@ function create(
 }
 
 function oldLearner({ folder, info }: Run, definition: TrainingCommand): StageLearner | Promise<StageLearner> {
+  const { shape = {} } = definition.schema as Partial<z.ZodObject>;
+  const before = 'precision' in shape ? { precision: FIRST_PRECISION } : {};
   try {
-    return create(definition, info.config as Record<string, unknown>, folder);
+    return create(definition, { ...before, ...(info.config as Record<string, unknown>) }, folder);
   } catch (cause) {
     const faults = faultsIn(cause);
     if (!faults) throw cause;

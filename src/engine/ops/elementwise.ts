@@ -256,7 +256,7 @@ export function where(condition: Tensor, a: Operand, b: Operand): Tensor {
 /** To another dtype; the gradient passes between floats and stops elsewhere. */
 export function cast(x: Tensor, dtype: DType): Tensor {
   if (x.dtype === dtype) return x;
-  const to = { float32: 1, uint8: 2, int32: 6, int64: 7, bool: 9, float16: 10, uint32: 12 }[dtype];
+  const to = { float32: 1, uint8: 2, int32: 6, int64: 7, bool: 9, float16: 10, uint32: 12, bfloat16: 16 }[dtype];
   const isFloat = (d: DType) => d === 'float32' || d === 'float16';
   return emit('Cast', [x], x.shape, {
     attributes: { to },

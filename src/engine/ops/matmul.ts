@@ -2,6 +2,7 @@
 import { HeedError } from '../../error.ts';
 import { broadcastShapes, product } from '../dims.ts';
 import { checkDtypes, constant, describe, emit, type Tensor } from '../graph.ts';
+import { bf16Product, isBf16Product } from './bf16.ts';
 import { expand, reshape, sumTo, transpose } from './shape.ts';
 
 interface MatmulOptions {
@@ -40,6 +41,7 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
   };
   const shape = [...batch, m, n];
   if (a.shape.length === 2 && b.shape.length === 2) {
+    if (scale === 1 && isBf16Product(a, [m, k, n])) return bf16Product(a, b, { transposeA: tA, transposeB: tB });
     const attributes = { transA: Number(tA), transB: Number(tB), alpha: { float: scale } };
     return emit('Gemm', [a, b], shape, { attributes, vjp });
   }
@@ -66,6 +68,9 @@ export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
   }
   const operand = out === 1 ? reshape(weight, [inner, 1]) : weight; // a vector is fast without a transpose
   const transposeB = operand === weight;
+  if (isBf16Product(x, [x.shape[0], inner, out])) {
+    return bf16Product(x, weight, { transposeB: true }, bias && { row: bias, gradient: sumRows });
+  }
   return emit('Gemm', bias ? [x, operand, bias] : [x, operand], [x.shape[0], out], {
     attributes: { transB: Number(transposeB) },
     vjp: (dy) => [

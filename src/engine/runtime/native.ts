@@ -3,6 +3,8 @@
 import { HeedError, messageOf } from '../../error.ts';
 import { availableParallelism, env } from '../../node.ts';
 import { koffi, type Library, loadLibrary, type Pointer } from '../library.ts';
+import { bf16Support, oneDnn } from '../onednn/library.ts';
+import { createOperators, type OperatorDomain } from '../onednn/operators.ts';
 import type { Runtime, SessionOptions } from './runtime.ts';
 
 /** The library with what all programs share. */
@@ -78,6 +80,7 @@ export function startRuntime(): Runtime {
     },
     releaseValue: (value) => api.ReleaseValue(value),
     fixedByName: true,
+    bf16: () => bf16Support(threads),
     createSession,
     releaseSession: (session) => api.ReleaseSession(session),
     createBinding(session, inputs, outputs) {
@@ -86,13 +89,17 @@ export function startRuntime(): Runtime {
       for (const [name, value] of outputs) check(api.BindOutput(binding, name, value));
       const { RunWithBinding } = api;
       return {
-        run: () => check(RunWithBinding(session, runOptions, binding)),
+        run() {
+          check(RunWithBinding(session, runOptions, binding));
+          operators?.check();
+        },
         runAsync: () =>
           new Promise<void>((resolve, reject) => {
             RunWithBinding.async(session, runOptions, binding, (error: unknown, status: Pointer) => {
               try {
                 if (error) throw new HeedError(`cannot run: ${messageOf(error)}`, { cause: error });
                 check(status);
+                operators?.check();
                 resolve();
               } catch (problem) {
                 reject(problem);
@@ -105,18 +112,32 @@ export function startRuntime(): Runtime {
   };
 }
 
+let operators: OperatorDomain | undefined;
+
+/** The operators that oneDNN computes. */
+function ownOperators(): OperatorDomain {
+  const engine = nativeEngine();
+  const dnn = oneDnn(engine.threads);
+  if (!dnn?.bf16) throw new HeedError(`the program has products of bfloat16: ${bf16Support(engine.threads).missing}`);
+  operators ??= createOperators(engine, dnn);
+  return operators;
+}
+
 function createSession(
   model: Uint8Array,
-  { dims = {}, singleThread, sharedMemory, profile, fixed }: SessionOptions,
+  { dims = {}, ownOperators: hasOwn, singleThread, sharedMemory, profile, fixed }: SessionOptions,
 ): Pointer {
-  const { api, check, out, env } = nativeEngine();
+  const { api, check, out, env, threads } = nativeEngine();
   const options = out('CreateSessionOptions');
   try {
     const allOptimizations = 99;
     if (singleThread) check(api.SetIntraOpNumThreads(options, 1));
+    // a pool of its own whose threads sleep: spinning ones would take the cores of oneDNN's
+    else if (hasOwn) check(api.SetIntraOpNumThreads(options, threads));
     else check(api.DisablePerSessionThreads(options));
     check(api.SetSessionGraphOptimizationLevel(options, allOptimizations));
     const set = (key: string, value: string) => check(api.AddSessionConfigEntry(options, key, value));
+    if (hasOwn) set('session.intra_op.allow_spinning', '0');
     // nodes that were traced twice on purpose (see checkpoint) must stay so; all others are shared while tracing
     set('optimization.disable_specified_optimizers', 'CommonSubexpressionElimination');
     if (sharedMemory) {
@@ -129,7 +150,10 @@ function createSession(
       const [names, values] = [fixed.map(([name]) => name), fixed.map(([, value]) => value)];
       check(api.AddExternalInitializers(options, names, values, names.length));
     }
-    return out('CreateSessionFromArray', env, model, model.length, options);
+    if (hasOwn) check(api.AddCustomOpDomain(options, ownOperators().handle));
+    const session = out('CreateSessionFromArray', env, model, model.length, options);
+    operators?.check();
+    return session;
   } finally {
     api.ReleaseSessionOptions(options);
   }

@@ -11,6 +11,8 @@ export interface SessionOptions {
   singleThread?: boolean;
   /** Whether intermediate results come from one pool that all such sessions share. */
   sharedMemory?: boolean;
+  /** Whether the model has heed's own operators, of the domain "heed". */
+  ownOperators?: boolean;
   /** What the paths of the profile's files start with. */
   profile?: string;
   /** Values of fixed inputs by name, for a runtime that takes them so. They must live as long as the session. */
@@ -47,12 +49,26 @@ export interface Runtime {
   releaseValue(value: Handle): void;
   /** Whether sessions take fixed values by name; else they must be in the model. */
   fixedByName: boolean;
+  /** The optional library for products of bfloat16; undefined where the runtime can have none. */
+  bf16?(): Bf16Support;
   /** Compiles a model. @throws HeedError with what ONNX Runtime says against it. */
   createSession(model: Uint8Array, options: SessionOptions): Handle;
   /** Frees a session. */
   releaseSession(session: Handle): void;
   /** Binds tensors to a session's inputs and outputs. */
   createBinding(session: Handle, inputs: Bound, outputs: Bound): RuntimeBinding;
+}
+
+/** What there is for products of bfloat16. */
+export interface Bf16Support {
+  /** The library's name, version and path; undefined where it is not installed. */
+  library?: string;
+  /** Whether the CPU has instructions for them; undefined where that is not known without the library. */
+  cpu?: boolean;
+  /** Whether the library has them for this CPU. */
+  works: boolean;
+  /** What is missing, and what brings it; undefined where nothing is. */
+  missing?: string;
 }
 
 /** What makes typed arrays of one type. */

@@ -95,7 +95,9 @@ async function train({ command, settings, folder, epochs, checkpointSeconds }: C
   // a wait for the grader has nothing to do with the learner, so the learner comes first
   using learner = await training.open(input);
   const { name, steps, options } = learner;
-  const run = resumed ? openRun(folder) : createRun(folder, { name, command, config: options, seed: options.seed });
+  const run = resumed
+    ? openRun(folder, options)
+    : createRun(folder, { name, command, config: options, seed: options.seed });
   try {
     const saved = savedSteps(steps, epochs);
     send({ kind: 'started', steps });

@@ -102,7 +102,7 @@ async function inRun<L extends RunLearner, Step>(
   using learner = await create();
   const { name, options } = learner;
   const run = isRun(folder)
-    ? openRun(folder)
+    ? openRun(folder, options)
     : createRun(folder, { name, command, config: options, seed: options.seed });
   try {
     await train(learner, { run, signal });

@@ -1,0 +1,287 @@
+/**
+ * oneDNN, which multiplies matrices of bfloat16 on CPUs that have instructions for it; ONNX Runtime has none on x86. An
+ * optional library, called through koffi. Versions 2 and 3 of its C API differ in how an operation is described.
+ */
+import { HeedError, messageOf } from '../../error.ts';
+import { env, existsSync, join, readFileSync } from '../../node.ts';
+import { keepLoaded, koffi, type Pointer } from '../library.ts';
+import type { Bf16Support } from '../runtime/runtime.ts';
+
+/** The command that installs oneDNN where it is a package of the system. */
+export const INSTALL = 'apt-get install libdnnl-dev';
+const ELSEWHERE = `run "${INSTALL}" (Fedora: "dnf install onednn"; anywhere on Linux x64: "pip install onednn-cpu-gomp")`;
+const NAMES = ['libdnnl.so.3', 'libdnnl.so.2', 'libdnnl.so', 'dnnl.dll'];
+
+/** An operation: a function of the addresses of its operands and its result. */
+export type Operation = (...addresses: Pointer[]) => void;
+
+/** A product of two bfloat16 matrices, as the operands lie: A is [m, k], or [k, m] where transposed. */
+export interface ProductShape {
+  /** Rows of the result. */
+  m: number;
+  /** Columns of A and rows of B. */
+  k: number;
+  /** Columns of the result. */
+  n: number;
+  /** Whether A is read transposed. */
+  transA: boolean;
+  /** Whether B is read transposed. */
+  transB: boolean;
+  /** Whether a float32 row [n] is added. */
+  bias: boolean;
+}
+
+/** The library as loaded. */
+export interface OneDnn {
+  /** The file or name it was loaded from. */
+  path: string;
+  /** Its version, such as "3.2.1". */
+  version: string;
+  /** Whether it has products of bfloat16 for this CPU: AVX-512 BF16, or AMX. */
+  bf16: boolean;
+  /** Makes the product of two bfloat16 matrices: called with A, B, the bias if there is one, and the float32 result. */
+  product(shape: ProductShape): Operation;
+  /** Makes the copy of `count` float32 numbers, the first address, as bfloat16, the second. */
+  toBf16(count: number): Operation;
+}
+
+const [F32, BF16] = [3, 2];
+const [SOURCE, WEIGHTS, BIAS, RESULT] = [1, 33, 41, 17];
+const AVX512_BF16 = 0xe7; // dnnl_cpu_isa_avx512_core_bf16; those with AMX have all its bits
+
+/** Where the library is looked for, in order: what HEED_ONEDNN names alone, else the loader's places and Python's. */
+export function candidates(): string[] {
+  if (env.HEED_ONEDNN) return [env.HEED_ONEDNN];
+  const folders = [env.VIRTUAL_ENV, env.CONDA_PREFIX].filter((folder) => folder !== undefined);
+  const inPython = folders.flatMap((folder) => NAMES.map((name) => join(folder, 'lib', name))).filter(existsSync);
+  return [...inPython, ...NAMES];
+}
+
+let tried: { found: OneDnn | undefined } | undefined;
+
+/**
+ * oneDNN, loaded once; undefined where it is not installed.
+ *
+ * @throws HeedError if HEED_ONEDNN names a file that is missing, cannot be loaded or is another library.
+ */
+export function oneDnn(threads: number): OneDnn | undefined {
+  tried ??= { found: find(threads) };
+  return tried.found;
+}
+
+function find(threads: number): OneDnn | undefined {
+  const named = env.HEED_ONEDNN;
+  if (named) {
+    if (existsSync(named)) return loadOneDnn(named, threads);
+    throw new HeedError(`HEED_ONEDNN names "${named}", which does not exist`, {
+      hint: `set it to the path of oneDNN's library (libdnnl), or unset it and ${ELSEWHERE}`,
+    });
+  }
+  for (const path of candidates()) {
+    try {
+      return loadOneDnn(path, threads);
+    } catch {
+      // not there, or one that lacks what it needs itself
+    }
+  }
+  return undefined;
+}
+
+const NO_CPU = 'this CPU has neither AVX-512 BF16 nor AMX';
+
+/** What this machine has for products of bfloat16. @throws HeedError as `oneDnn` does. */
+export function bf16Support(threads: number): Bf16Support {
+  const found = oneDnn(threads);
+  if (!found) {
+    const cpu = cpuHasBf16();
+    return { works: false, cpu, missing: cpu === false ? NO_CPU : `oneDNN is not installed; ${ELSEWHERE}` };
+  }
+  const library = `oneDNN ${found.version}, ${found.path}`;
+  return { library, cpu: found.bf16, works: found.bf16, missing: found.bf16 ? undefined : NO_CPU };
+}
+
+/** Whether the CPU has instructions for bfloat16; undefined where the system does not say. */
+function cpuHasBf16(): boolean | undefined {
+  if (process.arch !== 'x64') return false;
+  try {
+    return /\b(avx512_bf16|amx_bf16)\b/.test(readFileSync('/proc/cpuinfo', 'utf8'));
+  } catch {
+    return undefined; // only Linux has the file
+  }
+}
+
+let types = 0;
+
+/** Loads oneDNN. @throws HeedError if the file cannot be loaded, or is not oneDNN 2.6 or later. */
+export function loadOneDnn(path: string, threads: number): OneDnn {
+  let library: ReturnType<ReturnType<typeof koffi>['load']>;
+  try {
+    library = withSleepingThreads(() => koffi().load(path));
+    keepLoaded(path);
+  } catch (cause) {
+    throw new HeedError(`cannot load "${path}": ${messageOf(cause)}`, { hint: ELSEWHERE, cause });
+  }
+  const declare = (type: string) => library.func(type) as unknown as (...args: unknown[]) => unknown;
+  const attempt = (type: string) => {
+    try {
+      return declare(type);
+    } catch {
+      return undefined;
+    }
+  };
+  const describeVersion = attempt('void *dnnl_version()');
+  if (!describeVersion) {
+    throw new HeedError(`"${path}" is not oneDNN: it has no dnnl_version`, { hint: ELSEWHERE });
+  }
+  const [major, minor, patch] = koffi().decode(describeVersion(), 'int', 3) as number[];
+  const version = `${major}.${minor}.${patch}`;
+  if (major < 2 || (major === 2 && minor < 6)) {
+    throw new HeedError(`oneDNN in "${path}" is ${version}: 2.6 or later is needed`, { hint: ELSEWHERE });
+  }
+  attempt('void omp_set_num_threads(int threads)')?.(threads);
+  const isa = declare('int dnnl_get_effective_cpu_isa()')() as number;
+  let operations: Operations | undefined;
+  const made = () => {
+    operations ??= createOperations(declare, major);
+    return operations;
+  };
+  return {
+    path,
+    version,
+    bf16: (isa & AVX512_BF16) === AVX512_BF16,
+    product: (shape) => made().product(shape),
+    toBf16: (count) => made().toBf16(count),
+  };
+}
+
+/**
+ * Loads a library whose OpenMP threads sleep between two products: spinning, they would take the cores of ONNX Runtime's.
+ * OpenMP reads the variable when it is loaded. It is set in the C library, since `process.env` of a worker thread is a
+ * copy, and unset again, so that child processes do not get it.
+ */
+function withSleepingThreads<T>(load: () => T): T {
+  if (env.OMP_WAIT_POLICY || process.platform === 'win32') return load();
+  const own = koffi().load(null);
+  const name = 'OMP_WAIT_POLICY';
+  own.func('int setenv(const char *name, const char *value, int overwrite)')(name, 'passive', 1);
+  try {
+    return load();
+  } finally {
+    own.func('int unsetenv(const char *name)')(name);
+  }
+}
+
+type Operations = Pick<OneDnn, 'product' | 'toBf16'>;
+
+function createOperations(declare: (type: string) => (...args: unknown[]) => unknown, major: number): Operations {
+  const argument = `heed_dnnl_argument_${types++}`;
+  koffi().struct(argument, { index: 'int', memory: 'void *' });
+  const check = (status: unknown) => {
+    if (status !== 0) throw new HeedError(`oneDNN: status ${status}`, { hint: 'use --precision fp32' });
+  };
+  const out = (call: (...args: unknown[]) => unknown, ...args: unknown[]): Pointer => {
+    const result = [null];
+    check(call(result, ...args));
+    return result[0];
+  };
+  const createMemory = declare('int dnnl_memory_create(_Out_ void **out, void *shape, void *engine, void *data)');
+  const setData = declare('int dnnl_memory_set_data_handle(void *memory, void *data)');
+  const createPrimitive = declare('int dnnl_primitive_create(_Out_ void **out, void *description)');
+  const execute = declare('int dnnl_primitive_execute(void *primitive, void *stream, int count, void *arguments)');
+  const wait = declare('int dnnl_stream_wait(void *stream)');
+  const describeCopy = declare(
+    'int dnnl_reorder_primitive_desc_create(_Out_ void **out, void *from, void *fromEngine, void *to, void *toEngine, void *attributes)',
+  );
+  const { describeMatrix, describeProduct } = major === 2 ? version2(declare, check, out) : version3(declare, out);
+  const [cpu, inOrder] = [1, 1];
+  const engine = out(declare('int dnnl_engine_create(_Out_ void **out, int kind, size_t index)'), cpu, 0);
+  const stream = out(declare('int dnnl_stream_create(_Out_ void **out, void *engine, int flags)'), engine, inOrder);
+
+  const operation = (description: Pointer, operands: (readonly [index: number, shape: unknown])[]): Operation => {
+    const primitive = out(createPrimitive, description);
+    const parts = operands.map(([index, shape]) => ({ index, memory: out(createMemory, shape, engine, null) }));
+    const list = koffi().alloc(argument, parts.length);
+    koffi().encode(list, argument, parts, parts.length);
+    return (...addresses) => {
+      for (let i = 0; i < parts.length; i++) check(setData(parts[i].memory, addresses[i]));
+      check(execute(primitive, stream, parts.length, list));
+      check(wait(stream));
+    };
+  };
+  // equal operations share one: they run one after another, each on the addresses of its call
+  const known = new Map<string, Operation>();
+  const shared = (key: string, make: () => Operation): Operation => {
+    const found = known.get(key) ?? make();
+    known.set(key, found);
+    return found;
+  };
+  const product = ({ m, k, n, transA, transB, bias }: ProductShape): Operation => {
+    const a = describeMatrix([m, k], BF16, transA ? [1, m] : [k, 1]);
+    const b = describeMatrix([k, n], BF16, transB ? [1, k] : [n, 1]);
+    const row = bias ? describeMatrix([1, n], F32, [n, 1]) : null;
+    const result = describeMatrix([m, n], F32, [n, 1]);
+    const operands: [number, unknown][] = [
+      [SOURCE, a],
+      [WEIGHTS, b],
+      [RESULT, result],
+    ];
+    if (row) operands.splice(2, 0, [BIAS, row]);
+    return operation(describeProduct(engine, a, b, row, result), operands);
+  };
+  const toBf16 = (count: number): Operation => {
+    const [from, to] = [F32, BF16].map((type) => describeMatrix([count], type, [1]));
+    const description = out(describeCopy, from, engine, to, engine, null);
+    return operation(description, [
+      [SOURCE, from],
+      [RESULT, to],
+    ]);
+  };
+  return {
+    product: (shape) =>
+      shared([shape.m, shape.k, shape.n, shape.transA, shape.transB, shape.bias].join(), () => product(shape)),
+    toBf16: (count) => shared(`${count}`, () => toBf16(count)),
+  };
+}
+
+type Declare = (type: string) => (...args: unknown[]) => unknown;
+type Out = (call: (...args: unknown[]) => unknown, ...args: unknown[]) => Pointer;
+
+/** What version 2 calls otherwise: descriptions are structs of the caller's, which are larger here than any version's. */
+function version2(declare: Declare, check: (status: unknown) => void, out: Out) {
+  const initMatrix = declare(
+    'int dnnl_memory_desc_init_by_strides(void *shape, int rank, const int64_t *dims, int type, const int64_t *strides)',
+  );
+  const initProduct = declare('int dnnl_matmul_desc_init(void *product, void *a, void *b, void *bias, void *result)');
+  const describe = declare(
+    'int dnnl_primitive_desc_create(_Out_ void **out, void *product, void *attributes, void *engine, void *hint)',
+  );
+  return {
+    describeMatrix(dims: number[], type: number, strides: number[]): unknown {
+      const shape = Buffer.alloc(2048);
+      check(
+        initMatrix(shape, dims.length, BigInt64Array.from(dims, BigInt), type, BigInt64Array.from(strides, BigInt)),
+      );
+      return shape;
+    },
+    describeProduct(engine: Pointer, a: unknown, b: unknown, bias: unknown, result: unknown): Pointer {
+      const product = Buffer.alloc(16384);
+      check(initProduct(product, a, b, bias, result));
+      return out(describe, product, null, engine, null);
+    },
+  };
+}
+
+function version3(declare: Declare, out: Out) {
+  const createMatrix = declare(
+    'int dnnl_memory_desc_create_with_strides(_Out_ void **out, int rank, const int64_t *dims, int type, const int64_t *strides)',
+  );
+  const createProduct = declare(
+    'int dnnl_matmul_primitive_desc_create(_Out_ void **out, void *engine, void *a, void *b, void *bias, void *result, void *attributes)',
+  );
+  return {
+    describeMatrix: (dims: number[], type: number, strides: number[]): unknown =>
+      out(createMatrix, dims.length, BigInt64Array.from(dims, BigInt), type, BigInt64Array.from(strides, BigInt)),
+    describeProduct: (engine: Pointer, a: unknown, b: unknown, bias: unknown, result: unknown): Pointer =>
+      out(createProduct, engine, a, b, bias, result, null),
+  };
+}

@@ -1,0 +1,168 @@
+/**
+ * heed's own operators of ONNX Runtime, computed by oneDNN: `ToBf16` copies float32 as bfloat16; `Bf16Product` and
+ * `Bf16ProductAndBias` multiply such copies. `OrtCustomOp` is a struct of function pointers (onnxruntime_c_api.h), filled
+ * with callbacks of koffi, so no code of ours has to be compiled. They run in the thread that runs the session.
+ */
+import { HeedError } from '../../error.ts';
+import { koffi, type Library, type Pointer } from '../library.ts';
+import type { OneDnn, Operation } from './library.ts';
+
+/** The domain of the operators, for a session's options. */
+export interface OperatorDomain {
+  /** The domain as ONNX Runtime knows it. */
+  handle: Pointer;
+  /** Throws the error of an operator since the last call: ONNX Runtime's callbacks cannot report one. */
+  check(): void;
+}
+
+const [FLOAT, BFLOAT16] = [1, 16];
+/** The fields of OrtCustomOp that follow came later; ONNX Runtime reads none of them at this version. */
+const STRUCT_VERSION = 8;
+
+interface Operator {
+  name: string;
+  inputs: number[];
+  output: number;
+  /** Compiles a node from its attributes: what computes it, and the shape of its result from the attributes. */
+  compile(attribute: (name: string) => number): { run: Operation; shape: number[] };
+}
+
+function operatorsOf(dnn: OneDnn): Operator[] {
+  const product = (name: string, bias: boolean): Operator => ({
+    name,
+    inputs: bias ? [BFLOAT16, BFLOAT16, FLOAT] : [BFLOAT16, BFLOAT16],
+    output: FLOAT,
+    compile(attribute) {
+      const [m, k, n] = ['m', 'k', 'n'].map(attribute);
+      const [transA, transB] = ['transA', 'transB'].map((name) => attribute(name) === 1);
+      return { run: dnn.product({ m, k, n, transA, transB, bias }), shape: [m, n] };
+    },
+  });
+  return [
+    {
+      name: 'ToBf16',
+      inputs: [FLOAT],
+      output: BFLOAT16,
+      compile(attribute) {
+        const [rows, columns] = ['rows', 'columns'].map(attribute);
+        return { run: dnn.toBf16(rows * columns), shape: [rows, columns] };
+      },
+    },
+    product('Bf16Product', false),
+    product('Bf16ProductAndBias', true),
+  ];
+}
+
+/** Makes the operators known to ONNX Runtime. */
+export function createOperators({ api, check, out }: Library, dnn: OneDnn): OperatorDomain {
+  const k = koffi();
+  let failure: unknown;
+  const kernels = new Map<number, { run: Operation; inputs: number; shape: BigInt64Array }>();
+  let count = 0;
+  const noting = <T>(otherwise: T, call: () => T): T => {
+    try {
+      return call();
+    } catch (error) {
+      failure ??= error;
+      return otherwise;
+    }
+  };
+  const dataOf = (value: Pointer) => out('GetTensorMutableData', value);
+
+  function createKernel({ inputs, compile }: Operator, info: Pointer): number {
+    return noting(++count, () => {
+      const attribute = (name: string) => {
+        const result = [0];
+        check(api.KernelInfoGetAttribute_int64(info, name, result));
+        return Number(result[0]);
+      };
+      const { run, shape } = compile(attribute);
+      kernels.set(count, { run, inputs: inputs.length, shape: BigInt64Array.from(shape, BigInt) });
+      return count;
+    });
+  }
+
+  function compute(id: number, context: Pointer): void {
+    if (failure) return;
+    noting(undefined, () => {
+      const kernel = kernels.get(Number(id));
+      if (!kernel) throw new HeedError('internal: an operator runs that was not compiled');
+      const { run, inputs, shape } = kernel;
+      const addresses: Pointer[] = [];
+      for (let i = 0; i < inputs; i++) addresses.push(dataOf(out('KernelContext_GetInput', context, i)));
+      addresses.push(dataOf(out('KernelContext_GetOutput', context, 0, shape, shape.length)));
+      run(...addresses);
+    });
+  }
+
+  const name = (what: string) => `heed_operator_${what}`;
+  const callbacks = {
+    createKernel: `size_t ${name('create')}(void *operator, void *api, void *info)`,
+    name: `void *${name('name')}(void *operator)`,
+    type: `int ${name('type')}(void *operator, size_t index)`,
+    count: `size_t ${name('count')}(void *operator)`,
+    compute: `void ${name('compute')}(size_t kernel, void *context)`,
+    destroy: `void ${name('destroy')}(size_t kernel)`,
+  };
+  const types = Object.fromEntries(
+    Object.entries(callbacks).map(([key, type]) => [key, k.pointer(k.proto(type))]),
+  ) as Record<keyof typeof callbacks, ReturnType<typeof k.pointer>>;
+  const fields = [
+    'CreateKernel',
+    'GetName',
+    'GetExecutionProviderType',
+    'GetInputType',
+    'GetInputTypeCount',
+    'GetOutputType',
+    'GetOutputTypeCount',
+    'KernelCompute',
+    'KernelDestroy',
+    'GetInputCharacteristic',
+    'GetOutputCharacteristic',
+  ];
+  const struct = k.struct('heed_OrtCustomOp', {
+    version: 'uint32_t',
+    ...Object.fromEntries(fields.map((field) => [field, 'void *'])),
+  });
+  const register = (type: keyof typeof callbacks, call: (...args: never[]) => unknown) =>
+    k.register(call as Parameters<typeof k.register>[0], types[type]);
+  const required = register('type', () => 0);
+  const destroy = register('destroy', (id: number) => void kernels.delete(Number(id)));
+  const run = register('compute', compute);
+  const onCpu = register('name', () => null);
+  const one = register('count', () => 1);
+
+  const handle = out('CreateCustomOpDomain', 'heed');
+  for (const operator of operatorsOf(dnn)) {
+    const text = k.alloc('char', operator.name.length + 1);
+    k.encode(text, 'char', `${operator.name}\0`, operator.name.length + 1);
+    const own = k.alloc(struct, 1);
+    k.encode(own, struct, {
+      version: STRUCT_VERSION,
+      CreateKernel: register('createKernel', (_: Pointer, __: Pointer, info: Pointer) => createKernel(operator, info)),
+      GetName: register('name', () => text),
+      GetExecutionProviderType: onCpu,
+      GetInputType: register('type', (_: Pointer, index: number) => operator.inputs[Number(index)]),
+      GetInputTypeCount: register('count', () => operator.inputs.length),
+      GetOutputType: register('type', () => operator.output),
+      GetOutputTypeCount: one,
+      KernelCompute: run,
+      KernelDestroy: destroy,
+      GetInputCharacteristic: required,
+      GetOutputCharacteristic: required,
+    });
+    check(api.CustomOpDomain_Add(handle, own));
+    held.push(text, own);
+  }
+  return {
+    handle,
+    check() {
+      const error = failure;
+      failure = undefined;
+      if (error) throw error;
+    },
+  };
+}
+
+/** What ONNX Runtime points to for as long as the process lives. */
+const held: unknown[] = [];
