@@ -51,6 +51,7 @@ const alignRooms = [
   'process',
   'rewards',
   'supervised',
+  'agents',
   'policies',
   'judges',
   'ppo',

@@ -23,7 +23,8 @@ function conversation() {
   const [a, b] = [number(), number()];
   const expression = `${a} + ${b}`;
   const question = { role: 'user', content: expression };
-  if (draw() > 1 / 7) return { messages: [question, { role: 'assistant', content: `${expression} = ${2 * number()}` }] };
+  if (draw() > 1 / 7)
+    return { messages: [question, { role: 'assistant', content: `${expression} = ${2 * number()}` }] };
   const call = { name: 'calculator', arguments: { expression } };
   const result = String(calculator.run({ expression }));
   return {
@@ -52,6 +53,7 @@ const training = grpo({
   ...{ learningRate: 5e-4, evaluations: 6, evaluation: { count: 128 } },
 });
 for await (const { step, metrics, evaluation } of training) {
-  if (step % 5 === 1) console.log(step, metrics['reward/mean'].toFixed(3), metrics['episode/turns'].toFixed(2), seconds());
+  if (step % 5 === 1)
+    console.log(step, metrics['reward/mean'].toFixed(3), metrics['episode/turns'].toFixed(2), seconds());
   if (evaluation) console.log(`step ${step}: ${(100 * evaluation.reward).toFixed(1)} % of held-out sums, ${seconds()}`);
 }

@@ -234,7 +234,7 @@ function steering(kl: Course, rate: Course | undefined, { target, maxKl, beta }:
       warning(
         'kl-unbounded',
         `Nothing holds the policy near its reference (KL weight 0, --maxKl 0): the KL is ${figure(kl.last)} nats so far.`,
-        'Set --maxKl 10.',
+        'Set --maxKl 6.',
       ),
     ];
   }

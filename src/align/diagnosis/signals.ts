@@ -123,9 +123,9 @@ export const signals: readonly Signal[] = [
     code: 'kl-unbounded',
     metric: 'kl/mean',
     severity: 'failure',
-    out: (kl) => kl > 12, // the default of --maxKl, and a fifth more
+    out: (kl) => kl > 12, // PPO's default of --maxKl, and a fifth more
     means: 'the policy is far from the reference, where the reward is unreliable: it is likely being exploited',
-    try: '--maxKl 10, with heed ppo a lower --kl.target, a lower --learningRate, fewer --steps',
+    try: '--maxKl 6, with heed ppo a lower --kl.target, a lower --learningRate, fewer --steps',
     drift: 'KL',
   },
   {

@@ -70,7 +70,7 @@ export const policyTrainingSchema = z
     maxKl: z
       .number()
       .min(0)
-      .default(10)
+      .default(6)
       .describe(
         'KL from the reference, in nats per completion, at which training stops; it slows from half on; 0: no limit',
       ),

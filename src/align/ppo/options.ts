@@ -16,6 +16,8 @@ export const languagePpoSchema = policyTrainingSchema.extend(environmentOptions)
     .literal('local', 'expected local: a critic learns beside the policy, which no service does; use grpo or rloo')
     .default('local')
     .describe("where the model is: here; services of Tinker's API have no critic"),
+  // the controller holds the KL at its target, which is half-way
+  maxKl: policyTrainingSchema.shape.maxKl.unwrap().default(10).describe(policyTrainingSchema.shape.maxKl.description!),
   kl: klSchema.prefault({}),
   score: scoreSchema
     .unwrap()
