@@ -124,6 +124,6 @@ export function openCheckpoints(folder: string, now: () => number): Checkpoints 
     loadState: (at) => readSafetensors(join(folderOf(at), STATE)).tensors,
     saveAdapters: (at, card, { config, architecture = '', folder: base }, { options, parameters }) =>
       write(at, card, false, (folder) => saveAdapter(folder, config, { options, parameters, base }, architecture)),
-    loadAdapters: (at, { config }) => loadAdapter(folderOf(at), config),
+    loadAdapters: (at, { config, architecture }) => loadAdapter(folderOf(at), config, architecture),
   };
 }
