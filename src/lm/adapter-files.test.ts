@@ -64,27 +64,29 @@ describe('readAdapter', () => {
   });
 
   it.each([
-    { use_dora: true },
+    { use_bdlora: true },
     { bias: 'all' },
     { peft_type: 'LOHA' },
-    { modules_to_save: ['lm_head'] },
-    { rank_pattern: { q_proj: 4 } },
     { init_lora_weights: 'pissa' },
-    { fan_in_fan_out: true },
+    { trainable_token_indices: [1] },
   ])('refuses %j by name', (change) => {
     place(change);
     expect(fails(() => readAdapter(folder))).toContain(JSON.stringify(change).slice(1, -1).replace(':', ': '));
   });
 
-  it('refuses GPT-2, other tensors, wrong ranks, halves of pairs and broken files', () => {
+  it('refuses other tensors, wrong ranks, halves of pairs and broken files', () => {
     const [a, b] = ['A', 'B'].map((side) => `base_model.model.model.layers.0.mlp.up_proj.lora_${side}.weight`);
     const refused = (tensors: Record<string, SafetensorsTensor>, change = {}) => {
       place(change, tensors);
       return fails(() => readAdapter(folder));
     };
     const fused = 'base_model.model.transformer.h.0.attn.c_attn.lora_A.weight';
-    expect(refused({ [fused]: weights[a] })).toContain('but of GPT-2');
-    expect(refused({ 'base_model.model.lm_head.weight': weights[a] })).toContain('lm_head');
+    expect(refused({ [fused]: weights[a] })).toContain('only one of');
+    expect(refused({ 'base_model.model.lm_head.bits': weights[a] })).toContain('lm_head');
+    expect(refused({ [a]: weights[a], [b]: weights[b] }, { use_dora: true })).toContain('lacks the magnitudes');
+    expect(refused({ [a]: weights[a], [b]: weights[b] }, { rank_pattern: { up_proj: 4 } })).toContain(
+      '[8,64], expected',
+    );
     expect(refused({ [a]: weights[a] })).toContain('only one of');
     expect(refused({ [a]: weights[a], [b]: weights[b] }, { r: 4 })).toContain('[8,64], expected');
     expect(refused({})).toContain('has no tensors');
@@ -121,10 +123,9 @@ describe('writeAdapter', () => {
     });
   });
 
-  it('refuses GPT-2 and what is no adapter of a linear map', () => {
+  it('refuses matrices that do not have the rank', () => {
     const read = readAdapter(fixture);
-    expect(fails(() => writeAdapter(folder, read, 'GPT2LMHeadModel'))).toContain('one linear map');
-    const tensors: Adapter['tensors'] = { 'model.embed_tokens': { a: new Float32Array(8), b: new Float32Array(8) } };
+    const tensors: Adapter['tensors'] = { 'model.embed_tokens': { a: new Float32Array(9), b: new Float32Array(8) } };
     expect(fails(() => writeAdapter(folder, { ...read, tensors }, 'LlamaForCausalLM'))).toContain('model.embed_tokens');
   });
 });

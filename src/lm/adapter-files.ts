@@ -1,7 +1,7 @@
 /**
  * LoRA adapters in PEFT's format (Hu et al. 2021): a folder with `adapter_config.json` and `adapter_model.safetensors`.
- * heed reads plain LoRA of one rank, on the linear maps of a decoder and the head of a classifier. It refuses anything
- * else that would change the model's output.
+ * heed reads LoRA and DoRA on linear maps, the embedding and the output layer, and modules that were trained whole. It
+ * refuses anything else that would change the model's output.
  */
 
 import { z } from 'zod';
@@ -12,6 +12,26 @@ import { join } from '../node.ts';
 import { FLOAT_DTYPES, isFloatDtype, readFloats } from './floats.ts';
 import { SCORE } from './layout.ts';
 import { replaceFiles } from './replace-files.ts';
+
+/** The matrices of an adapted module. */
+export interface AdapterTensors {
+  /** [rank, in], row-major. */
+  a: Float32Array;
+  /** [out, rank], row-major. */
+  b: Float32Array;
+  /** Its rank, if it is not that of the adapter. */
+  rank?: number;
+  /** Its alpha, if it is not that of the adapter. */
+  alpha?: number;
+  /** The sizes of the rows of its weight, [out], for DoRA. */
+  magnitude?: Float32Array;
+}
+
+/** Numbers in the shape of a parameter. */
+interface Stored {
+  shape: readonly number[];
+  data: Float32Array;
+}
 
 /**
  * A change to linear maps: scale · B·A, where the scale is alpha / rank, or alpha / √rank if stabilized (Kalajdzievski
@@ -24,37 +44,40 @@ export interface Adapter {
   alpha: number;
   /** Whether the scale is alpha / √rank instead of alpha / rank. */
   rankStabilized: boolean;
-  /** Last part of the names of the adapted maps, such as "q_proj". */
+  /** Names of the adapted modules, or ends of their names, such as "q_proj". */
   targets: string[];
-  /**
-   * By the name of the linear map, such as "model.layers.0.self_attn.q_proj": a [rank, in], b [out, rank], row-major.
-   */
-  tensors: Record<string, { a: Float32Array; b: Float32Array }>;
+  /** The layers of the targets, if they are not in all. */
+  layers?: number[];
+  /** Whether rows have sizes of their own (DoRA, Liu et al. 2024). */
+  dora?: boolean;
+  /** By the module's name in Transformers, such as "model.layers.0.self_attn.q_proj". */
+  tensors: Record<string, AdapterTensors>;
   /** For a classifier: the weight of its head, [labels, hidden], which replaces the base model's. */
-  score?: { shape: readonly number[]; data: Float32Array };
+  score?: Stored;
+  /** Parameters that were trained whole, by their names in Transformers, such as "lm_head.weight". */
+  whole?: Record<string, Stored>;
   /** The base model: a folder or a name on the Hub. */
   base?: string;
 }
 
 const CONFIG = 'adapter_config.json';
 const WEIGHTS = 'adapter_model.safetensors';
-const TENSOR = /^base_model\.model\.(.+)\.lora_([AB])\.weight$/;
+const TENSOR =
+  /^base_model\.model\.(.+)\.(?:lora_(?:embedding_)?([AB])(?:\.weight)?|lora_(magnitude)_vector(?:\.weight)?)$/;
+const WHOLE = /^base_model\.model\.(.+\.(?:weight|bias))$/;
+/** Copies of the base model's weights, which PEFT writes beside adapters of its embedding and output layer. */
+const BASE_LAYER = /\.base_layer\.weight$/;
 const SCORE_TENSOR = `base_model.model.${SCORE}`;
-/** PEFT's names for a classifier's head: it lists both. */
-const heads: unknown[] = ['score', 'classifier'];
-const LINEAR = /^model\.layers\.\d+\.(?:self_attn\.[qkvo]_proj|mlp\.(?:gate|up|down)_proj)$/;
-const HINT = 'Train the adapter as plain LoRA, or merge it in PEFT.';
+const EMBEDDING = /(^|\.)(embed_tokens|embed_in|wte)$/;
+const HINT = 'Train the adapter as LoRA, or merge it in PEFT.';
 
 /** Settings of PEFT that change the output. They must be off: absent, null, false or empty. */
 const unsupported = [
-  'use_dora',
   'use_qalora',
   'use_bdlora',
   'lora_bias',
-  'fan_in_fan_out',
-  'rank_pattern',
-  'alpha_pattern',
   'layer_replication',
+  'ensure_weight_tying',
   'trainable_token_indices',
   'target_parameters',
   'alora_invocation_tokens',
@@ -77,76 +100,118 @@ const configSchema = z.looseObject({
   base_model_name_or_path: z.string().nullish(),
   init_lora_weights: z.unknown().optional(),
   modules_to_save: z.array(z.string()).nullish(),
+  use_dora: z.boolean().default(false),
+  rank_pattern: z.record(z.string(), z.int().positive()).nullish(),
+  alpha_pattern: z.record(z.string(), z.number()).nullish(),
 });
 
 /**
  * Reads an adapter's folder.
  *
- * @throws HeedError that names the file and what is missing, damaged or not supported in it. Adapters of GPT-2 are not
- * supported: they adapt its fused q, k and v.
+ * @throws HeedError that names the file and what is missing, damaged or not supported in it.
  */
 export function readAdapter(folder: string): Adapter {
   const source = join(folder, CONFIG);
   const config = readConfig(source);
   const path = join(folder, WEIGHTS);
   const file = openSafetensors(path);
-  const linears = new Map<string, { A?: string; B?: string }>();
+  const modules = new Map<string, { A?: string; B?: string; magnitude?: string }>();
+  const whole: Record<string, Stored> = {};
   for (const name of file.tensors.keys()) {
-    if (name === SCORE_TENSOR) continue;
-    const [, linear, side] = TENSOR.exec(name) ?? [];
-    if (!LINEAR.test(linear)) {
-      const fused = /\.(c_attn|c_proj|c_fc)\./.test(name);
-      throw new HeedError(
-        `Tensor "${name}" of "${path}" is not a LoRA tensor of a linear map of Llama's relatives${fused ? ', but of GPT-2' : ''}.`,
-        { hint: HINT },
-      );
+    if (name === SCORE_TENSOR || BASE_LAYER.test(name)) continue;
+    const [, module, side, magnitude] = TENSOR.exec(name) ?? [];
+    if (module !== undefined) modules.set(module, { ...modules.get(module), [side ?? magnitude]: name });
+    else {
+      const parameter = WHOLE.exec(name)?.[1];
+      if (!parameter) throw new HeedError(`Tensor "${name}" of "${path}" is not a LoRA tensor.`, { hint: HINT });
+      whole[parameter] = readStored(path, file, name);
     }
-    linears.set(linear, { ...linears.get(linear), [side]: name });
   }
-  if (linears.size === 0) throw new HeedError(`"${path}" has no tensors.`, { hint: 'Fetch the adapter again.' });
+  if (modules.size === 0 && Object.keys(whole).length === 0) {
+    throw new HeedError(`"${path}" has no tensors.`, { hint: 'Fetch the adapter again.' });
+  }
   const tensors: Adapter['tensors'] = {};
-  for (const [linear, { A, B }] of linears) {
-    if (!A || !B) throw new HeedError(`"${path}" has only one of lora_A and lora_B of "${linear}".`, { hint: HINT });
-    tensors[linear] = { a: readMatrix(path, file, A, 0, config.r), b: readMatrix(path, file, B, 1, config.r) };
+  for (const [module, { A, B, magnitude }] of modules) {
+    if (!A || !B) throw new HeedError(`"${path}" has only one of lora_A and lora_B of "${module}".`, { hint: HINT });
+    if (config.use_dora !== (magnitude !== undefined)) {
+      const what = magnitude ? 'has' : 'lacks';
+      throw new HeedError(`"${path}" ${what} the magnitudes of "${module}", but "use_dora" is ${config.use_dora}.`, {
+        hint: HINT,
+      });
+    }
+    const rank = byPattern(config.rank_pattern, module) ?? config.r;
+    const alpha = byPattern(config.alpha_pattern, module) ?? config.lora_alpha;
+    tensors[module] = {
+      a: readMatrix(path, file, A, 0, rank),
+      b: readMatrix(path, file, B, 1, rank),
+      ...(rank !== config.r && { rank }),
+      ...(alpha !== config.lora_alpha && { alpha }),
+      ...(magnitude && { magnitude: readStored(path, file, magnitude).data }),
+    };
   }
   return {
     rank: config.r,
     alpha: config.lora_alpha,
     rankStabilized: config.use_rslora,
-    targets: targetsOf(tensors),
+    targets: endsOf(Object.keys(tensors)),
     tensors,
+    ...(config.use_dora && { dora: true }),
     ...(file.tensors.has(SCORE_TENSOR) && { score: readScore(path, file) }),
+    ...(Object.keys(whole).length > 0 && { whole }),
     ...(config.base_model_name_or_path ? { base: config.base_model_name_or_path } : {}),
   };
+}
+
+/** The number of the first pattern that matches the end of a module's name, as PEFT matches it. */
+function byPattern(patterns: Record<string, number> | null | undefined, module: string): number | undefined {
+  return Object.entries(patterns ?? {}).find(([pattern]) => {
+    try {
+      return new RegExp(`^(.*\\.)?(${pattern})$`).test(module);
+    } catch {
+      return module === pattern || module.endsWith(`.${pattern}`);
+    }
+  })?.[1];
+}
+
+/** How `writeAdapter` describes the modules. */
+interface WriteAdapterOptions {
+  /** Whether the base model stores its linear maps [in, out], as GPT-2 does. */
+  transposed?: boolean;
 }
 
 /**
  * Writes an adapter's folder as PEFT reads it, in float32, replacing an existing one.
  *
  * @param architecture The base model's, such as "LlamaForCausalLM".
- * @throws HeedError for a map that no adapter supports, and for GPT-2.
+ * @throws HeedError for matrices that do not have their rank.
  */
-export function writeAdapter(folder: string, adapter: Omit<Adapter, 'targets'>, architecture: string): void {
-  const { rank, alpha, rankStabilized, base, tensors, score } = adapter;
-  if (architecture.startsWith('GPT2')) {
-    throw new HeedError(
-      `Adapters of ${architecture} cannot be written: in Transformers its q, k and v are one linear map.`,
-      {
-        hint: 'Merge the adapter and save the model.',
-      },
-    );
-  }
-  const stored = Object.entries(tensors).flatMap(([linear, { a, b }]) => {
-    if (!LINEAR.test(linear) || a.length % rank || b.length % rank) {
+export function writeAdapter(
+  folder: string,
+  adapter: Omit<Adapter, 'targets'> & { targets?: string[] },
+  architecture: string,
+  { transposed = false }: WriteAdapterOptions = {},
+): void {
+  const { rank, alpha, rankStabilized, base, tensors, score, whole = {}, dora = false } = adapter;
+  const stored = Object.entries(tensors).flatMap(([module, { a, b, rank: own = rank, magnitude }]) => {
+    if (a.length % own || b.length % own) {
       throw new HeedError(
-        `"${linear}" with ${a.length} and ${b.length} numbers is not an adapter of rank ${rank} of a linear map.`,
-        { hint: 'Its name is such as "model.layers.0.self_attn.q_proj"; a is [rank, in], b is [out, rank].' },
+        `"${module}" with ${a.length} and ${b.length} numbers is not an adapter of rank ${own} of a linear map.`,
+        { hint: 'a is [rank, in], b is [out, rank].' },
       );
     }
-    const tensor = (side: string, shape: number[], data: Float32Array) =>
-      [`base_model.model.${linear}.lora_${side}.weight`, { dtype: 'F32', shape, data }] as const;
-    return [tensor('A', [rank, a.length / rank], a), tensor('B', [b.length / rank, rank], b)];
+    const names = EMBEDDING.test(module)
+      ? ['lora_embedding_A', 'lora_embedding_B']
+      : ['lora_A.weight', 'lora_B.weight'];
+    const tensor = (name: string, shape: number[], data: Float32Array) =>
+      [`base_model.model.${module}.${name}`, { dtype: 'F32', shape, data }] as const;
+    return [
+      tensor(names[0], [own, a.length / own], a),
+      tensor(names[1], [b.length / own, own], b),
+      ...(magnitude ? [tensor('lora_magnitude_vector', [magnitude.length], magnitude)] : []),
+    ];
   });
+  const kept = Object.keys(whole).map((name) => name.replace(/\.(weight|bias)$/, ''));
+  const saved = [...new Set([...(score ? ['score'] : []), ...kept])];
   const config = {
     peft_type: 'LORA',
     task_type: score || architecture.endsWith('ForSequenceClassification') ? 'SEQ_CLS' : 'CAUSAL_LM',
@@ -154,15 +219,22 @@ export function writeAdapter(folder: string, adapter: Omit<Adapter, 'targets'>, 
     r: rank,
     lora_alpha: alpha,
     use_rslora: rankStabilized,
-    target_modules: targetsOf(tensors),
-    modules_to_save: score ? ['score'] : null,
+    use_dora: dora,
+    target_modules: adapter.targets ?? endsOf(Object.keys(tensors)),
+    layers_to_transform: adapter.layers ?? null,
+    rank_pattern: patternsOf(tensors, 'rank'),
+    alpha_pattern: patternsOf(tensors, 'alpha'),
+    modules_to_save: saved.length > 0 ? saved : null,
     bias: 'none',
     lora_dropout: 0,
-    fan_in_fan_out: false,
+    fan_in_fan_out: transposed,
     inference_mode: true,
   };
-  const head = score ? [[SCORE_TENSOR, { dtype: 'F32', shape: score.shape, data: score.data }] as const] : [];
-  const parts = safetensorsParts(join(folder, WEIGHTS), Object.fromEntries([...stored, ...head]), { format: 'pt' });
+  const others = { ...(score && { [SCORE]: score }), ...whole };
+  const wholes = Object.entries(others).map(
+    ([name, { shape, data }]) => [`base_model.model.${name}`, { dtype: 'F32', shape, data }] as const,
+  );
+  const parts = safetensorsParts(join(folder, WEIGHTS), Object.fromEntries([...stored, ...wholes]), { format: 'pt' });
   replaceFiles(
     folder,
     [
@@ -173,6 +245,22 @@ export function writeAdapter(folder: string, adapter: Omit<Adapter, 'targets'>, 
   );
 }
 
+/** Other ranks or alphas of modules, by the ends of their names where all modules with that end have the same. */
+function patternsOf(tensors: Adapter['tensors'], what: 'rank' | 'alpha'): Record<string, number> {
+  const byEnd = new Map<string, Set<number | undefined>>();
+  for (const [module, tensor] of Object.entries(tensors)) {
+    const [end] = endsOf([module]);
+    byEnd.set(end, (byEnd.get(end) ?? new Set()).add(tensor[what]));
+  }
+  return Object.fromEntries(
+    Object.entries(tensors).flatMap(([module, tensor]) => {
+      const own = tensor[what];
+      const [end] = endsOf([module]);
+      return own === undefined ? [] : [[byEnd.get(end)!.size === 1 ? end : module, own]];
+    }),
+  );
+}
+
 function readConfig(source: string): z.infer<typeof configSchema> {
   const { success, data, error } = configSchema.safeParse(readJsonFile(source, 'Fetch the adapter again.'));
   if (!success) throw new HeedError(`"${source}" is wrong:\n${z.prettifyError(error)}`, { hint: HINT });
@@ -180,7 +268,6 @@ function readConfig(source: string): z.infer<typeof configSchema> {
     ...(data.peft_type === 'LORA' ? [] : ['peft_type']),
     ...(data.bias === 'none' ? [] : ['bias']),
     ...(initializations.includes(data.init_lora_weights) ? [] : ['init_lora_weights']),
-    ...((data.modules_to_save?.every((name) => heads.includes(name)) ?? true) ? [] : ['modules_to_save']),
     ...unsupported.filter((name) => !isOff(data[name])),
   ];
   if (wrong.length > 0) {
@@ -206,7 +293,7 @@ function readMatrix(path: string, file: SafetensorsFile, name: string, rankAxis:
   return matrix;
 }
 
-function readScore(path: string, file: SafetensorsFile): NonNullable<Adapter['score']> {
+function readScore(path: string, file: SafetensorsFile): Stored {
   const { dtype, shape } = file.tensors.get(SCORE_TENSOR)!;
   if (!isFloatDtype(dtype) || shape.length !== 2) {
     throw new HeedError(
@@ -214,10 +301,20 @@ function readScore(path: string, file: SafetensorsFile): NonNullable<Adapter['sc
       { hint: HINT },
     );
   }
-  const data = new Float32Array(shape[0] * shape[1]);
-  readFloats(file, SCORE_TENSOR, data);
+  return readStored(path, file, SCORE_TENSOR);
+}
+
+function readStored(path: string, file: SafetensorsFile, name: string): Stored {
+  const { dtype, shape } = file.tensors.get(name)!;
+  if (!isFloatDtype(dtype)) {
+    throw new HeedError(`Tensor "${name}" of "${path}" is ${dtype}, expected ${FLOAT_DTYPES.join(', ')}.`, {
+      hint: HINT,
+    });
+  }
+  const data = new Float32Array(shape.reduce((a, b) => a * b, 1));
+  readFloats(file, name, data);
   return { shape, data };
 }
 
-const targetsOf = (tensors: Adapter['tensors']) =>
-  [...new Set(Object.keys(tensors).map((name) => name.slice(name.lastIndexOf('.') + 1)))].sort();
+const endsOf = (modules: readonly string[]) =>
+  [...new Set(modules.map((name) => name.slice(name.lastIndexOf('.') + 1)))].sort();

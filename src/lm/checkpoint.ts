@@ -11,11 +11,11 @@ import { type DecoderConfig, decoderParameters, HEAD } from '../nn/decoder-confi
 import * as initialize from '../nn/initialize.ts';
 import { type Arena, createArena, type ParameterSpec } from '../nn/parameters.ts';
 import { basename, existsSync, join } from '../node.ts';
-import { readArchitecture, readConfig } from './config.ts';
+import { layoutOf, readArchitecture, readConfig } from './config.ts';
 import { bytesPerFloat, FLOAT_DTYPES, type FloatDtype, floatBytes, isFloatDtype, readFloats } from './floats.ts';
-import { basePrefix, pack, SCORE, type StoredTensor, storedTensors, unpack } from './layout.ts';
+import { basePrefix, isPlain, type Layout, pack, SCORE, type StoredTensor, storedTensors, unpack } from './layout.ts';
 import { replaceFiles } from './replace-files.ts';
-import { writeConfig } from './write-config.ts';
+import { configText, familyToWrite, writeConfig } from './write-config.ts';
 
 /** A model's folder in memory; the caller disposes of its parameters. */
 export interface Checkpoint {
@@ -46,7 +46,8 @@ const LARGEST_SHARD = 5e9;
  */
 export function readShape(
   folder: string,
-): Pick<Checkpoint, 'raw' | 'config' | 'architecture'> & { classifier: boolean } {
+): Pick<Checkpoint, 'raw' | 'config' | 'architecture'> &
+  Pick<ReturnType<typeof readArchitecture>, 'family' | 'classifier'> {
   const path = join(folder, CONFIG);
   const source = `"${path}"`;
   if (!existsSync(path)) {
@@ -59,8 +60,8 @@ export function readShape(
     });
   }
   const raw = readJson(path) as Record<string, unknown>;
-  const { name: architecture, classifier } = readArchitecture(raw, source);
-  return { raw, architecture, classifier, config: readConfig(raw, source) };
+  const { name: architecture, family, classifier } = readArchitecture(raw, source);
+  return { raw, architecture, family, classifier, config: readConfig(raw, source) };
 }
 
 /**
@@ -70,16 +71,17 @@ export function readShape(
  * @throws HeedError that names the file, field or tensor that is missing, damaged or not supported.
  */
 export function loadCheckpoint(folder: string): Checkpoint {
-  const { raw, config, architecture, classifier } = readShape(folder);
+  const { raw, config, architecture, family, classifier } = readShape(folder);
   const files = openWeights(folder);
   const specs = decoderParameters(config);
   if (classifier) specs.push(scoreSpec(config, files.get(SCORE)?.tensors.get(SCORE)?.shape[0] ?? 1));
-  const found = findTensors(folder, config, storedTensors(config, specs), files);
+  const layout = layoutOf(family);
+  const found = findTensors(folder, layout, storedTensors(layout, specs, config.heads), files);
   const parameters = createArena(specs);
   try {
     for (const { tensor, file, name } of found) {
       const into = tensor.parameters.map((parameter) => parameters.values[parameter].data);
-      if (into.length === 1 && !tensor.transposed) readFloats(file, name, into[0]);
+      if (isPlain(tensor)) readFloats(file, name, into[0]);
       else {
         const stored = new Float32Array(sizeOf(tensor.shape));
         readFloats(file, name, stored);
@@ -118,7 +120,8 @@ export function saveCheckpoint(
   const specs = decoderParameters(labels === undefined ? config : { ...config, tied: true });
   if (labels !== undefined) specs.push(scoreSpec(config, labels));
   checkParameters(specs, parameters);
-  const tensors = storedTensors(config, specs);
+  const family = familyToWrite(config, raw, labels !== undefined);
+  const tensors = storedTensors(layoutOf(family), specs, config.heads);
   const shards = shardsOf(tensors, bytesPerFloat(dtype), maxShardBytes);
   const names = shards.map((_, i) =>
     shards.length === 1 ? WEIGHTS : `model-${number(i + 1)}-of-${number(shards.length)}.safetensors`,
@@ -133,7 +136,7 @@ export function saveCheckpoint(
     [
       ...shards.map((shard, i) => [names[i], shardBytes(join(folder, names[i]), shard, parameters, dtype)] as const),
       ...(shards.length > 1 ? [[INDEX, json(index)] as const] : []),
-      [CONFIG, json(writeConfig(config, raw, { dtype, labels }))],
+      [CONFIG, configText(writeConfig(config, raw, { dtype, labels }))],
     ],
     isWeights,
   );
@@ -205,15 +208,15 @@ interface Found {
 
 function findTensors(
   folder: string,
-  config: DecoderConfig,
+  layout: Layout,
   tensors: readonly StoredTensor[],
   files: ReadonlyMap<string, SafetensorsFile>,
 ): Found[] {
   const hint = 'Do the weights and the config.json belong together? Fetch the model again.';
-  const prefix = basePrefix(config);
+  const prefix = basePrefix(layout);
   const found = tensors.map((tensor): Found => {
     const bare = tensor.name.startsWith(prefix) ? tensor.name.slice(prefix.length) : tensor.name;
-    const name = [tensor.name, bare].find((name) => files.has(name));
+    const name = [tensor.name, bare, tensor.also ?? bare].find((name) => files.has(name));
     if (name === undefined)
       throw new HeedError(`The weights in "${folder}" have no tensor "${tensor.name}".`, { hint });
     const file = files.get(name)!;
@@ -248,9 +251,9 @@ function findTensors(
 }
 
 /** Tensors of layers change what the model computes. Others are heads for other tasks, or tied weights stored twice. */
-const LAYER = /^((model|transformer)\.)?(layers|h)\.\d+\./;
+const LAYER = /^((model|transformer|gpt_neox)\.)?(layers|h)\.\d+\./;
 /** Tensors that old versions of Transformers stored although the config implies them. */
-const BUFFER = /\.(rotary_emb\.inv_freq|attn\.(masked_)?bias)$/;
+const BUFFER = /\.(rotary_emb\.inv_freq|(attn|attention)\.(masked_)?bias)$/;
 
 /**
  * A copy without the output layer, which a classifier does not need, and with the head if it has the right shape, else
@@ -284,7 +287,7 @@ function* shardBytes(
   for (const name of names) {
     const tensor = byName.get(name)!;
     const from = tensor.parameters.map((parameter) => values[parameter].data);
-    if (from.length === 1 && !tensor.transposed) yield* floatBytes(from[0], dtype);
+    if (isPlain(tensor)) yield* floatBytes(from[0], dtype);
     else {
       const stored = new Float32Array(sizeOf(tensor.shape));
       pack(tensor, from, stored);

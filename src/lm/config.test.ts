@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { HeedError } from '../error.ts';
 import type { DecoderConfig } from '../nn/index.ts';
 import { readArchitecture, readConfig } from './config.ts';
-import { writeConfig } from './write-config.ts';
+import { configText, writeConfig } from './write-config.ts';
 
 const rawOf = (model: string): Record<string, unknown> =>
   JSON.parse(
@@ -111,6 +111,8 @@ describe('readConfig', () => {
     const off = { use_sliding_window: false, sliding_window: 32, max_window_layers: 1 };
     expect(read(family('qwen2', 'Qwen2', off))).not.toHaveProperty('slidingWindow');
     expect(read(family('qwen2', 'Qwen2', { ...off, use_sliding_window: true, max_window_layers: 4 })).layers).toBe(4);
+    const on = { ...off, use_sliding_window: true };
+    expect(read(family('qwen2', 'Qwen2', on))).toMatchObject({ slidingWindow: 32, windowedLayers: [1, 2, 3] });
   });
 
   it('gives a classifier no output layer', () => {
@@ -125,21 +127,63 @@ describe('readConfig', () => {
     expect(refused({ architectures: null, model_type: 'bert' })).toContain('"bert"');
     expect(refused({ quantization_config: { quant_method: 'awq' } })).toContain('quantization_config');
     expect(refused({ hidden_act: 'relu' })).toContain('hidden_act is "relu"; supported are silu');
-    expect(refused({ rope_parameters: { rope_type: 'yarn', factor: 4 } })).toContain('"yarn"; supported are default');
+    expect(refused({ rope_parameters: { rope_type: 'xpos' } })).toContain('"xpos"; supported are default');
+    expect(refused({ rope_parameters: { rope_type: 'longrope', short_factor: [1] } })).toContain('has 1 numbers');
     expect(refused({ rope_parameters: { rope_type: 'linear' } })).toContain('factor');
-    expect(refused({ partial_rotary_factor: 0.5 })).toContain('partial_rotary_factor');
+    expect(refused({ partial_rotary_factor: 0.01 })).toContain('0 of the 16 numbers of a head');
     expect(refused({ head_dim: 15 })).toContain('15');
     expect(refused({ head_dim: null, hidden_size: 62 })).toContain('not a multiple');
     expect(refused({ num_key_value_heads: 3 })).toContain('num_key_value_heads 3');
     expect(refused({ hidden_size: 'many' })).toContain('hidden_size');
     expect(refused({ num_hidden_layers: 1e9 })).toContain('num_hidden_layers');
     expect(fails(() => read([1]))).toContain('config.json');
-    const windowed = { use_sliding_window: true, sliding_window: 8, max_window_layers: 2 };
-    expect(refused(windowed, family('qwen2', 'Qwen2'))).toContain('sliding-window');
-    expect(refused({ layer_types: ['sliding_attention'] }, family('qwen3', 'Qwen3'))).toContain('sliding-window');
+    const qwen3 = family('qwen3', 'Qwen3');
+    expect(refused({ layer_types: ['sliding_attention'] }, qwen3)).toContain('layer_types names 1 layers of 4');
+    expect(refused({ layer_types: ['chunked_attention'] }, qwen3)).toContain('some layers have "chunked_attention"');
+    expect(refused({ qk_layernorm: true }, family('stablelm', 'StableLm'))).toContain('qk_layernorm');
+    expect(refused({}, family('granitemoehybrid', 'GraniteMoeHybrid', { shared_intermediate_size: 8 }))).toContain(
+      'mixture of experts',
+    );
+    expect(refused({ query_pre_attn_scalar: 'x' }, family('gemma2', 'Gemma2'))).toContain('query_pre_attn_scalar');
+    expect(refused({ rotary_pct: 2 }, family('gpt_neox', 'GPTNeoX'))).toContain('rotary_pct');
     expect(refused({ scale_attn_weights: false }, gpt2)).toContain('scale_attn_weights');
     expect(refused({ scale_attn_by_inverse_layer_idx: true }, gpt2)).toContain('scale_attn_by_inverse_layer_idx');
     expect(refused({ n_head: 5 }, gpt2)).toContain('n_head 5');
+  });
+});
+
+describe('the hint for a model that is not supported', () => {
+  const hintOf = (architecture: string, change: object = {}) => {
+    try {
+      read({ ...llama, architectures: [architecture], ...change });
+    } catch (error) {
+      return (error as HeedError).hint!;
+    }
+    throw new Error('expected a HeedError');
+  };
+
+  it('names the nearest family, and what is missing', () => {
+    expect(hintOf('Gemma3ForConditionalGeneration')).toMatch(/reads images.*nearest .* Gemma3ForCausalLM/);
+    expect(hintOf('Qwen3_5ForCausalLM')).toMatch(/gated delta nets.*nearest .* Qwen3ForCausalLM/);
+    expect(hintOf('GptOssForCausalLM')).toContain('sinks');
+    expect(hintOf('Olmo3SinkForCausalLM')).toContain('Olmo3ForCausalLM');
+    expect(hintOf('BertModel')).toBe('Choose a model of one of these.');
+  });
+});
+
+describe('configText', () => {
+  it('keeps the point of fractions, which Transformers requires', () => {
+    const text = configText({
+      final_logit_softcapping: 30,
+      rope_parameters: { factor: 8, rope_theta: 1e6 },
+      short_factor: [1, 1.5],
+      head_dim: 8,
+    });
+    expect(text).toContain('"final_logit_softcapping": 30.0,');
+    expect(text).toContain('"factor": 8.0,');
+    expect(text).toContain('"rope_theta": 1000000.0\n');
+    expect(text).toMatch(/"short_factor": \[\s+1\.0,\s+1\.5\s+\]/);
+    expect(text).toContain('"head_dim": 8\n');
   });
 });
 
@@ -161,9 +205,19 @@ describe('writeConfig', () => {
       highFrequencyFactor: 4,
       originalMaxPositions: 64,
     };
+    const yarn = {
+      kind: 'yarn' as const,
+      factor: 4,
+      fast: 32,
+      slow: 1,
+      originalMaxPositions: 64,
+      amplitude: 1.1,
+      rounded: true,
+    };
     const cases: [string, DecoderConfig][] = [
       ['LlamaForCausalLM', { ...tinyLlama, bias: all, positions: { kind: 'rotary', theta: 5e5, scaling } }],
       ['LlamaForCausalLM', { ...tinyLlama, tied: false, activation: 'geluTanh', headSize: 32 }],
+      ['LlamaForCausalLM', { ...tinyLlama, positions: { kind: 'rotary', theta: 5e5, scaling: yarn } }],
       ['MistralForCausalLM', { ...tinyLlama, slidingWindow: 16 }],
       ['Qwen2ForCausalLM', { ...tinyLlama, bias: qkv }],
       ['Qwen3ForCausalLM', { ...tinyLlama, headSize: 32, queryKeyNorm: true }],
@@ -183,6 +237,10 @@ describe('writeConfig', () => {
     const raw = writeConfig(larger, llama);
     expect(read(raw)).toEqual(larger);
     expect(raw).toMatchObject({ eos_token_id: 2, pad_token_id: 3 });
+    const gemma = family('gemma2', 'Gemma2', { sliding_window: 8 });
+    const wider = { ...read(gemma), vocabularySize: 520 };
+    expect(writeConfig(wider, gemma)).toMatchObject({ model_type: 'gemma2', vocab_size: 520, sliding_window: 8 });
+    expect(read(writeConfig(wider, gemma))).toEqual(wider);
   });
 
   it('makes a classifier of a language model, with as many labels as it has', () => {

@@ -1,13 +1,30 @@
 /**
- * Reads `config.json` of Hugging Face models: Llama, Mistral, Qwen2, Qwen3 and GPT-2, in the spelling of Transformers 4
- * (`rope_theta`, `rope_scaling`, `torch_dtype`) and of Transformers 5 (`rope_parameters`, `dtype`). Defaults are those
- * of the families' configuration classes.
+ * Reads `config.json` of Hugging Face models, in the spelling of Transformers 4 (`rope_theta`, `rope_scaling`,
+ * `torch_dtype`) and of Transformers 5 (`rope_parameters`, `dtype`). Defaults are those of the families' configuration
+ * classes; families.ts says what differs between them.
  */
 import { z } from 'zod';
 import { HeedError } from '../error.ts';
-import type { DecoderConfig, RotaryPositions } from '../nn/decoder-config.ts';
+import type { DecoderConfig } from '../nn/decoder-config.ts';
+import {
+  count,
+  deviation,
+  epsilon,
+  flag,
+  layers,
+  parse,
+  readActivation,
+  readRotary,
+  type SharedFields,
+  unsupported,
+  wrong,
+} from './config-fields.ts';
+import { families, gpt2Layout } from './families.ts';
+import { type FamilyEntry, headSizeOf, schemaOf } from './family-entry.ts';
+import type { Layout } from './layout.ts';
 
-export type Family = 'llama' | 'mistral' | 'qwen2' | 'qwen3' | 'gpt2';
+/** The `model_type` of a supported config.json. */
+export type Family = keyof typeof families | 'gpt2';
 
 interface Architecture {
   /** A name from config.json's `architectures`, such as "LlamaForCausalLM". */
@@ -17,83 +34,33 @@ interface Architecture {
   classifier: boolean;
 }
 
-const prefixes: Record<Family, string> = {
-  llama: 'Llama',
-  mistral: 'Mistral',
-  qwen2: 'Qwen2',
-  qwen3: 'Qwen3',
-  gpt2: 'GPT2',
-};
-const architectures: readonly Architecture[] = (Object.keys(prefixes) as Family[]).flatMap((family) =>
+/** The families, by the names of their model types. */
+export const familyNames = [...Object.keys(families), 'gpt2'] as Family[];
+
+const entryOf = (family: Exclude<Family, 'gpt2'>): FamilyEntry => families[family];
+
+const architectures: readonly Architecture[] = familyNames.flatMap((family) =>
   [false, true].map((classifier) => ({ name: architectureName(family, classifier), family, classifier })),
 );
 
 export function architectureName(family: Family, classifier: boolean): string {
-  if (classifier) return `${prefixes[family]}ForSequenceClassification`;
-  return prefixes[family] + (family === 'gpt2' ? 'LMHeadModel' : 'ForCausalLM');
+  if (family === 'gpt2') return classifier ? 'GPT2ForSequenceClassification' : 'GPT2LMHeadModel';
+  const { prefix, classifierPrefix = prefix } = entryOf(family);
+  return classifier ? `${classifierPrefix}ForSequenceClassification` : `${prefix}ForCausalLM`;
 }
 
-/** Names of activations, in config.json and here. */
-const activations: Record<string, DecoderConfig['activation']> = {
-  silu: 'silu',
-  swish: 'silu',
-  gelu: 'gelu',
-  gelu_new: 'geluTanh',
-  gelu_pytorch_tanh: 'geluTanh',
-  gelu_fast: 'geluTanh',
-};
+/** How a family's checkpoints store a decoder. */
+export const layoutOf = (family: Family): Layout => (family === 'gpt2' ? gpt2Layout : (entryOf(family).layout ?? {}));
 
-const count = z.int().positive();
-const layers = z.int().positive().max(10_000); // a wrong number is then an error and not an endless list
-const deviation = z.number().nonnegative().default(0.02);
-const epsilon = z.number().positive();
-const flag = z.boolean().default(false);
-
-const ropeSchema = z.looseObject({
-  rope_type: z.string().optional(),
-  type: z.string().optional(),
-  rope_theta: z.number().positive().nullish(),
-  partial_rotary_factor: z.number().nullish(),
-});
-const linearSchema = z.looseObject({ factor: z.number().positive() });
-const llama3Schema = z.looseObject({
-  factor: z.number().positive(),
-  low_freq_factor: z.number().positive(),
-  high_freq_factor: z.number().positive(),
-  original_max_position_embeddings: count.nullish(),
-});
+/** The same by the name of an architecture, such as "Phi3ForCausalLM"; that of Llama for one that heed does not read. */
+export const layoutOfArchitecture = (name: string): Layout =>
+  layoutOf(architectures.find((architecture) => architecture.name === name)?.family ?? 'llama');
 
 const anySchema = z.looseObject({
   architectures: z.array(z.string()).nullish(),
   model_type: z.string().nullish(),
   quantization_config: z.unknown().optional(),
 });
-
-const llamaSchema = z.looseObject({
-  vocab_size: count,
-  hidden_size: count,
-  intermediate_size: count,
-  num_hidden_layers: layers,
-  num_attention_heads: count,
-  num_key_value_heads: count.nullish(),
-  head_dim: count.nullish(),
-  hidden_act: z.string().default('silu'),
-  max_position_embeddings: count,
-  initializer_range: deviation,
-  rms_norm_eps: epsilon.default(1e-6),
-  tie_word_embeddings: flag,
-  rope_theta: z.number().positive().nullish(),
-  rope_scaling: ropeSchema.nullish(),
-  rope_parameters: ropeSchema.nullish(),
-  partial_rotary_factor: z.number().nullish(),
-  attention_bias: flag,
-  mlp_bias: flag,
-  sliding_window: count.nullable().default(4096),
-  use_sliding_window: flag,
-  max_window_layers: z.int().default(28),
-  layer_types: z.array(z.string()).nullish(),
-});
-type LlamaFields = z.infer<typeof llamaSchema>;
 
 const gpt2Schema = z.looseObject({
   vocab_size: count,
@@ -117,14 +84,15 @@ const gpt2Schema = z.looseObject({
  * @throws HeedError if the architecture is not supported, or the weights are quantized.
  */
 export function readArchitecture(raw: unknown, source: string): Architecture {
-  const { architectures: names, model_type: type, quantization_config: quantized } = parse(anySchema, raw, source);
+  const fields = parse(anySchema, raw, source);
+  const { architectures: names, model_type: type, quantization_config: quantized } = fields;
   const found = names?.length
     ? architectures.find(({ name }) => name === names[0])
     : architectures.find(({ family, classifier }) => family === type && !classifier);
   if (!found) {
     const got = names?.length ? `the architecture "${names[0]}"` : `the model type ${JSON.stringify(type)}`;
     throw new HeedError(`${source} names ${got}; supported are ${architectures.map(({ name }) => name).join(', ')}.`, {
-      hint: 'Choose a model of one of these.',
+      hint: reasonFor(names?.[0] ?? type ?? '', fields),
     });
   }
   if (quantized) {
@@ -135,6 +103,51 @@ export function readArchitecture(raw: unknown, source: string): Architecture {
   return found;
 }
 
+/** What heed cannot compute in models that resemble supported ones. */
+const missing: readonly (readonly [RegExp, string])[] = [
+  [/^Qwen3_?(\.?5|Next)/i, 'Its layers have gated delta nets, which heed does not compute.'],
+  [
+    /Mamba|Jamba|Hybrid|Lfm|RecurrentGemma|FalconH/i,
+    'Its layers have state spaces or convolutions, which heed does not compute.',
+  ],
+  [
+    /^(Gemma3n|Gemma4)/i,
+    'Its layers have embeddings of their own and share keys and values, which heed does not compute.',
+  ],
+  [/^gpt_?oss/i, 'Its attention has sinks, which heed does not compute.'],
+  [/^(DeepseekV|Kimi|Glm4MoeLite)/i, 'Its attention has latent keys and values, which heed does not compute.'],
+];
+
+/** Why a model is not supported, if heed knows, and the family whose name is nearest. */
+function reasonFor(name: string, fields: Record<string, unknown>): string {
+  const images = 'vision_config' in fields || /ForConditionalGeneration$|VL|Vision/.test(name);
+  const reason = images
+    ? 'It reads images or sound; heed reads language models alone. Choose a text model.'
+    : missing.find(([pattern]) => pattern.test(name))?.[1];
+  const nearest = nearestArchitecture(name);
+  const family = nearest && `The nearest supported family is that of ${nearest}.`;
+  return [reason ?? 'Choose a model of one of these.', family].filter(Boolean).join(' ');
+}
+
+/** The supported architecture whose name begins most alike; undefined if none has four letters in common. */
+function nearestArchitecture(name: string): string | undefined {
+  const plain = (text: string) => text.toLowerCase().replace(/[_.-]/g, '');
+  const alike = (a: string, b: string) => {
+    let length = 0;
+    while (length < a.length && a[length] === b[length]) length++;
+    return length;
+  };
+  const own = plain(name.replace(/For[A-Z].*$|LMHeadModel$|Model$/, ''));
+  const ranked = familyNames
+    .map((family) => {
+      const known = architectureName(family, false);
+      const prefix = plain(known.replace(/ForCausalLM$|LMHeadModel$/, ''));
+      return { known, score: alike(own, prefix) - 0.01 * Math.abs(own.length - prefix.length) };
+    })
+    .sort((a, b) => b.score - a.score);
+  return ranked[0].score > 3 ? ranked[0].known : undefined;
+}
+
 /**
  * The decoder that a parsed config.json describes. A classifier has no output layer over the vocabulary and so counts
  * as tied.
@@ -143,24 +156,27 @@ export function readArchitecture(raw: unknown, source: string): Architecture {
  */
 export function readConfig(raw: unknown, source: string): DecoderConfig {
   const { family, classifier } = readArchitecture(raw, source);
-  const config = family === 'gpt2' ? readGpt2(raw, source) : readLlama(raw, family, source);
+  const config = family === 'gpt2' ? readGpt2(raw, source) : readFamily(raw, entryOf(family), source);
   return classifier ? { ...config, tied: true } : config;
 }
 
-function readLlama(raw: unknown, family: Exclude<Family, 'gpt2'>, source: string): DecoderConfig {
-  const fields = parse(llamaSchema, raw, source);
+function readFamily(raw: unknown, entry: FamilyEntry, source: string): DecoderConfig {
+  const { names = {}, defaults = {} } = entry;
+  const own = parse(schemaOf(entry), { ...defaults, ...(raw as object) }, source);
+  const renamed = Object.entries(names).map(([ours, theirs]) => [ours, own[theirs as string]]);
+  const fields = { ...own, ...Object.fromEntries(renamed) } as SharedFields;
+  const name = (field: keyof SharedFields) => names[field] ?? field;
   const { hidden_size: hiddenSize, num_attention_heads: heads, num_hidden_layers } = fields;
-  const keyValueHeads = fields.num_key_value_heads ?? heads;
-  const headSize = fields.head_dim ?? (family === 'qwen3' ? 128 : hiddenSize / heads);
+  const headSize = headSizeOf(fields);
   if (!Number.isInteger(headSize)) {
     throw wrong(source, `hidden_size ${hiddenSize} is not a multiple of num_attention_heads ${heads}`);
   }
   if (headSize % 2) throw wrong(source, `heads of ${headSize} have no two halves to rotate; head_dim has to be even`);
+  const keyValueHeads = fields.num_key_value_heads ?? heads;
   if (heads % keyValueHeads) {
     throw wrong(source, `num_attention_heads ${heads} is not a multiple of num_key_value_heads ${keyValueHeads}`);
   }
-  if (family === 'qwen2' || family === 'qwen3') refuseMixedAttention(fields, source);
-  const biased = family === 'llama' || family === 'qwen3' ? fields.attention_bias : false;
+  const further = entry.decoder?.(fields, source) ?? {};
   return {
     vocabularySize: fields.vocab_size,
     hiddenSize,
@@ -169,31 +185,26 @@ function readLlama(raw: unknown, family: Exclude<Family, 'gpt2'>, source: string
     keyValueHeads,
     headSize,
     feedForwardSize: fields.intermediate_size,
-    activation: readActivation(fields.hidden_act, 'hidden_act', source),
+    activation: readActivation(fields.hidden_act, name('hidden_act'), source),
     gated: true,
     norm: 'rms',
     normEpsilon: fields.rms_norm_eps,
-    positions: readRotary(fields, source),
-    maxPositions: fields.max_position_embeddings,
-    ...(family === 'mistral' && fields.sliding_window !== null ? { slidingWindow: fields.sliding_window } : {}),
-    bias: {
-      queryKeyValue: family === 'qwen2' || biased,
-      attentionOutput: biased,
-      feedForward: family === 'llama' && fields.mlp_bias,
-    },
-    queryKeyNorm: family === 'qwen3',
+    bias: { queryKeyValue: false, attentionOutput: false, feedForward: false },
+    queryKeyNorm: false,
     tied: fields.tie_word_embeddings,
     initialDeviation: fields.initializer_range,
-  };
+    ...(further.positions && further.maxPositions ? {} : readRotary(fields, headSize, source)),
+    ...further,
+  } as DecoderConfig;
 }
 
 function readGpt2(raw: unknown, source: string): DecoderConfig {
   const fields = parse(gpt2Schema, raw, source);
   const { n_embd: hiddenSize, n_head: heads } = fields;
   if (hiddenSize % heads) throw wrong(source, `n_embd ${hiddenSize} is not a multiple of n_head ${heads}`);
-  if (!fields.scale_attn_weights) throw wrong(source, '"scale_attn_weights": false is not supported');
+  if (!fields.scale_attn_weights) throw unsupported(source, '"scale_attn_weights" is false');
   for (const name of ['scale_attn_by_inverse_layer_idx', 'add_cross_attention'] as const) {
-    if (fields[name]) throw wrong(source, `"${name}": true is not supported`);
+    if (fields[name]) throw unsupported(source, `"${name}" is true`);
   }
   return {
     vocabularySize: fields.vocab_size,
@@ -215,60 +226,3 @@ function readGpt2(raw: unknown, source: string): DecoderConfig {
     initialDeviation: fields.initializer_range,
   };
 }
-
-/**
- * Qwen's layers from `max_window_layers` on have a sliding window if it is enabled, unless `layer_types` lists the
- * layers.
- */
-function refuseMixedAttention(fields: LlamaFields, source: string): void {
-  const switchedOn = fields.use_sliding_window && fields.sliding_window !== null;
-  const windowed = fields.layer_types
-    ? fields.layer_types.some((type) => type !== 'full_attention')
-    : switchedOn && fields.max_window_layers < fields.num_hidden_layers;
-  if (windowed) {
-    throw wrong(source, 'some layers have sliding-window attention; of this family, only full attention is supported');
-  }
-}
-
-function readActivation(name: string, field: string, source: string): DecoderConfig['activation'] {
-  if (Object.hasOwn(activations, name)) return activations[name];
-  throw wrong(source, `${field} is "${name}"; supported are ${Object.keys(activations).join(', ')}`);
-}
-
-function readRotary(fields: LlamaFields, source: string): RotaryPositions {
-  const rope = fields.rope_scaling ?? fields.rope_parameters ?? {}; // Transformers 5 prefers the old name too
-  const theta = rope.rope_theta ?? fields.rope_theta ?? 10_000;
-  const type = rope.rope_type ?? rope.type ?? 'default';
-  if ((rope.partial_rotary_factor ?? fields.partial_rotary_factor ?? 1) !== 1) {
-    throw wrong(source, 'it rotates only a part of each head (partial_rotary_factor), which is not supported');
-  }
-  if (type === 'default') return { kind: 'rotary', theta };
-  if (type === 'linear') {
-    const { factor } = parse(linearSchema, rope, `${source}, rope scaling`);
-    return { kind: 'rotary', theta, scaling: { kind: 'linear', factor } };
-  }
-  if (type === 'llama3') {
-    const scaling = parse(llama3Schema, rope, `${source}, rope scaling`);
-    return {
-      kind: 'rotary',
-      theta,
-      scaling: {
-        kind: 'llama3',
-        factor: scaling.factor,
-        lowFrequencyFactor: scaling.low_freq_factor,
-        highFrequencyFactor: scaling.high_freq_factor,
-        originalMaxPositions: scaling.original_max_position_embeddings ?? fields.max_position_embeddings,
-      },
-    };
-  }
-  throw wrong(source, `its rope type is "${type}"; supported are default, linear, llama3`);
-}
-
-function parse<T>(schema: z.ZodType<T>, value: unknown, source: string): T {
-  const { success, data, error } = schema.safeParse(value);
-  if (!success) throw new HeedError(`${source} is wrong:\n${z.prettifyError(error)}`, { hint: HINT });
-  return data;
-}
-
-const wrong = (source: string, what: string) => new HeedError(`${source}: ${what}.`, { hint: HINT });
-const HINT = 'Is it the config.json of a model of this family, as it was published?';

@@ -2,12 +2,11 @@
 
 import { createGraph, input } from '../engine/graph.ts';
 import { cast, clip, sub } from '../engine/ops/elementwise.ts';
-import { linear } from '../engine/ops/matmul.ts';
 import { cumulativeSum } from '../engine/ops/reduce.ts';
 import { encodeWithWeights } from '../engine/program.ts';
 import type { Value } from '../engine/value.ts';
 import { writeFileAtomic } from '../files.ts';
-import { decoder, packedAttention } from '../nn/decoder.ts';
+import { decoder, logitsOf, packedAttention } from '../nn/decoder.ts';
 import { type DecoderConfig, headName } from '../nn/decoder-config.ts';
 import { join } from '../node.ts';
 
@@ -26,7 +25,7 @@ export function exportOnnx(folder: string, config: DecoderConfig, weights: Reado
   const attend = packedAttention(config, { segments, positions, length: config.maxPositions });
   const hidden = decoder(config, { ids, positions, attend });
   const head = input(graph, headName(config), [config.vocabularySize, config.hiddenSize]);
-  const { model, beside } = encodeWithWeights({ logits: linear(hidden, head) }, weights, BESIDE);
+  const { model, beside } = encodeWithWeights({ logits: logitsOf(config, hidden, head) }, weights, BESIDE);
   if (beside.length > 0) writeFileAtomic(join(folder, BESIDE), beside);
   writeFileAtomic(join(folder, MODEL), model);
   return beside.length > 0 ? [MODEL, BESIDE] : [MODEL];

@@ -1,22 +1,59 @@
 /**
- * How checkpoints store a decoder's parameters: Llama's relatives under our names; GPT-2 under its own, with q, k and v
- * fused and linear maps stored [in, out] (Transformers' Conv1D).
+ * How checkpoints store a decoder's parameters: most families under heed's names; others under their own, with maps that
+ * are fused, or stored [in, out] (GPT-2's Conv1D).
  */
 import { HeedError } from '../error.ts';
-import { type DecoderConfig, EMBEDDING, FINAL_NORM, HEAD, layerName, POSITIONS } from '../nn/decoder-config.ts';
+import { EMBEDDING, FINAL_NORM, HEAD, POSITIONS } from '../nn/decoder-config.ts';
 
 /** The weight of a classifier's scores, [labels, hidden], as in Hugging Face checkpoints. */
 export const SCORE = 'score.weight';
 
+/** How a family's checkpoints store a decoder, where that differs from heed's names. */
+export interface Layout {
+  /** Prefix of the decoder's names, which some checkpoints leave out; "model" by default. */
+  base?: string;
+  /** Name of the embedding; "embed_tokens" by default. */
+  embedding?: string;
+  /** Name of the learned positions. */
+  positions?: string;
+  /** Name of the list of layers; "layers" by default. */
+  layers?: string;
+  /** Name of the norm after the last layer; "norm" by default. */
+  norm?: string;
+  /** The output layer's tensor, and the name that other versions of Transformers give it. */
+  head?: { name: string; also: string };
+  /** Maps and norms within a layer that are stored differently. */
+  maps?: readonly StoredMap[];
+  /** The experts' list within a layer, and the names of their maps; "mlp.experts" and as in heed by default. */
+  experts?: { at: string; gate: string; up: string; down: string };
+}
+
+/** A map or norm of a layer, as it is stored. */
+interface StoredMap {
+  /** Its name within the layer. */
+  name: string;
+  /** Our names of its parts, one after another along their outputs. */
+  parts: readonly string[];
+  /** Whether the parts' outputs alternate head by head. */
+  byHead?: boolean;
+  /** Whether its weight is stored [in, out]. */
+  transposed?: boolean;
+}
+
+/** A tensor of a checkpoint. */
 export interface StoredTensor {
   /** Name in the checkpoint. */
   name: string;
+  /** Another name that it may have. */
+  also?: string;
   /** Shape in the checkpoint. */
   shape: readonly number[];
   /** The parameters it holds, one after another along their outputs. */
   parameters: readonly string[];
   /** Whether the matrix is stored [in, out]. */
   transposed: boolean;
+  /** The parameters alternate in this many equal blocks of their outputs; 1 for one after another. */
+  blocks: number;
 }
 
 interface Shaped {
@@ -24,80 +61,106 @@ interface Shaped {
   shape: readonly number[];
 }
 
-/** The tensors of a checkpoint that hold these parameters, in the order of a forward pass. */
-export function storedTensors(config: DecoderConfig, parameters: readonly Shaped[]): StoredTensor[] {
-  if (config.positions.kind !== 'learned') {
-    return parameters.map(({ name, shape }) => ({ name, shape, parameters: [name], transposed: false }));
-  }
-  return gpt2Tensors(config, new Map(parameters.map(({ name, shape }) => [name, shape])));
-}
-
 /** Prefix of the decoder's names in a checkpoint; some checkpoints leave it out. */
-export const basePrefix = (config: DecoderConfig): string =>
-  config.positions.kind === 'learned' ? 'transformer.' : 'model.';
+export const basePrefix = ({ base = 'model' }: Layout): string => `${base}.`;
 
-function gpt2Tensors(config: DecoderConfig, shapes: ReadonlyMap<string, readonly number[]>): StoredTensor[] {
-  const shapeOf = (name: string): readonly number[] => {
-    const shape = shapes.get(name);
-    if (!shape) throw new HeedError(`internal: a GPT-2 decoder has no parameter "${name}"`);
-    return shape;
-  };
-  const outputs = (parameters: string[]) => parameters.reduce((sum, name) => sum + shapeOf(name)[0], 0);
-  const plain = (name: string, ...parameters: string[]): StoredTensor => ({
-    name,
-    shape: [outputs(parameters), ...shapeOf(parameters[0]).slice(1)],
-    parameters,
-    transposed: false,
-  });
-  const norm = (name: string, ours: string) => [
-    plain(`${name}.weight`, `${ours}.weight`),
-    plain(`${name}.bias`, `${ours}.bias`),
-  ];
-  const conv1d = (name: string, ...ours: string[]): StoredTensor[] => {
-    const weights = ours.map((linear) => `${linear}.weight`);
+/**
+ * The tensors of a checkpoint that hold these parameters, in the order of a forward pass. `heads` is the number of
+ * attention heads.
+ */
+export function storedTensors(layout: Layout, parameters: readonly Shaped[], heads: number): StoredTensor[] {
+  const shapes = new Map(parameters.map(({ name, shape }) => [name, shape]));
+  return parameters.flatMap(({ name, shape }): StoredTensor[] => {
+    const [, module, kind] = /^(.+)\.(weight|bias)$/.exec(name) ?? ['', name, ''];
+    const stored = storedModule(layout, module, heads);
+    if (stored.parts[0] !== module) return []; // it is a part of the tensor of the first
+    const parts = stored.parts.map((part) => `${part}.${kind}`);
+    const outputs = parts.reduce((sum, part) => sum + shapeOf(shapes, part)[0], 0);
+    const rest = shape.slice(1);
+    const transposed = stored.transposed && rest.length > 0;
     return [
       {
-        name: `${name}.weight`,
-        shape: [shapeOf(weights[0])[1], outputs(weights)],
-        parameters: weights,
-        transposed: true,
+        name: name === HEAD && layout.head ? layout.head.name : `${stored.name}.${kind}`,
+        ...(name === HEAD && layout.head && { also: layout.head.also }),
+        shape: transposed ? [...rest, outputs] : [outputs, ...rest],
+        parameters: parts,
+        transposed,
+        blocks: stored.blocks,
       },
-      plain(`${name}.bias`, ...ours.map((linear) => `${linear}.bias`)),
-    ];
-  };
-  const layers = Array.from({ length: config.layers }, (_, layer) => {
-    const [at, ours] = [`transformer.h.${layer}`, layerName(layer)];
-    return [
-      ...norm(`${at}.ln_1`, `${ours}.input_layernorm`),
-      ...conv1d(`${at}.attn.c_attn`, ...['q', 'k', 'v'].map((name) => `${ours}.self_attn.${name}_proj`)),
-      ...conv1d(`${at}.attn.c_proj`, `${ours}.self_attn.o_proj`),
-      ...norm(`${at}.ln_2`, `${ours}.post_attention_layernorm`),
-      ...conv1d(`${at}.mlp.c_fc`, `${ours}.mlp.up_proj`),
-      ...conv1d(`${at}.mlp.c_proj`, `${ours}.mlp.down_proj`),
     ];
   });
-  return [
-    plain('transformer.wte.weight', EMBEDDING),
-    plain('transformer.wpe.weight', POSITIONS),
-    ...layers.flat(),
-    ...norm('transformer.ln_f', FINAL_NORM),
-    ...[HEAD, SCORE].filter((name) => shapes.has(name)).map((name) => plain(name, name)),
-  ];
 }
+
+/** A module of a checkpoint's model, and the modules of the decoder that it holds. */
+export interface StoredModule {
+  /** Its name in Transformers, such as "transformer.h.0.attn.c_attn". */
+  name: string;
+  /** Our modules, one after another along their outputs. */
+  parts: readonly string[];
+  /** Whether its weight is stored [in, out]. */
+  transposed: boolean;
+  /** The parts alternate in this many equal blocks of their outputs; 1 for one after another. */
+  blocks: number;
+}
+
+/** The module of a checkpoint that holds a module of the decoder, such as "model.layers.0.self_attn.q_proj". */
+export function storedModule(layout: Layout, module: string, heads: number): StoredModule {
+  const { embedding = 'embed_tokens', layers = 'layers', norm = 'norm', maps = [] } = layout;
+  const base = basePrefix(layout);
+  const plain = { parts: [module], transposed: false, blocks: 1 };
+  const [, layer, map] = /^model\.layers\.(\d+)\.(.+)$/.exec(module) ?? [];
+  if (layer === undefined) {
+    const outside: Record<string, string> = {
+      [moduleOf(EMBEDDING)]: `${base}${embedding}`,
+      [moduleOf(POSITIONS)]: `${base}${layout.positions}`,
+      [FINAL_NORM]: `${base}${norm}`,
+    };
+    return { ...plain, name: outside[module] ?? module };
+  }
+  const at = `${base}${layers}.${layer}`;
+  const found = maps.find(({ parts }) => parts.includes(map));
+  if (!found) return { ...plain, name: `${at}.${storedExpert(layout, map)}` };
+  return {
+    name: `${at}.${found.name}`,
+    parts: found.parts.map((part) => `model.layers.${layer}.${part}`),
+    transposed: found.transposed === true,
+    blocks: found.byHead ? heads : 1,
+  };
+}
+
+const moduleOf = (weight: string) => weight.replace(/\.weight$/, '');
+
+/** The stored name of an expert's map; other names stay. */
+function storedExpert({ experts }: Layout, map: string): string {
+  const [, expert, part] = /^mlp\.experts\.(\d+)\.(gate|up|down)_proj$/.exec(map) ?? [];
+  return experts && expert ? `${experts.at}.${expert}.${experts[part as 'gate' | 'up' | 'down']}` : map;
+}
+
+function shapeOf(shapes: ReadonlyMap<string, readonly number[]>, name: string): readonly number[] {
+  const shape = shapes.get(name);
+  if (!shape) throw new HeedError(`internal: a fused tensor needs the parameter "${name}"`);
+  return shape;
+}
+
+/** Whether a tensor holds exactly one parameter, as it is. */
+export const isPlain = ({ parameters, transposed }: StoredTensor): boolean => parameters.length === 1 && !transposed;
 
 /** Copies a stored tensor's numbers into its parameters, bit for bit. */
 export function unpack(tensor: StoredTensor, stored: Float32Array, parameters: readonly Float32Array[]): void {
   const from = words(stored);
   const [inputs, width] = tensor.shape;
   let begin = 0;
-  for (const parameter of parameters) {
-    const to = words(parameter);
-    if (tensor.transposed) {
-      transpose(from.subarray(begin), width, to, inputs, inputs, to.length / inputs);
-      begin += to.length / inputs;
-    } else {
-      to.set(from.subarray(begin, begin + to.length));
-      begin += to.length;
+  for (let block = 0; block < tensor.blocks; block++) {
+    for (const parameter of parameters) {
+      const to = words(parameter);
+      if (tensor.transposed) {
+        transpose(from.subarray(begin), width, to, inputs, inputs, to.length / inputs);
+        begin += to.length / inputs;
+      } else {
+        const length = to.length / tensor.blocks;
+        to.set(from.subarray(begin, begin + length), block * length);
+        begin += length;
+      }
     }
   }
 }
@@ -107,14 +170,17 @@ export function pack(tensor: StoredTensor, parameters: readonly Float32Array[], 
   const to = words(stored);
   const [inputs, width] = tensor.shape;
   let begin = 0;
-  for (const parameter of parameters) {
-    const from = words(parameter);
-    if (tensor.transposed) {
-      transpose(from, inputs, to.subarray(begin), width, from.length / inputs, inputs);
-      begin += from.length / inputs;
-    } else {
-      to.set(from, begin);
-      begin += from.length;
+  for (let block = 0; block < tensor.blocks; block++) {
+    for (const parameter of parameters) {
+      const from = words(parameter);
+      if (tensor.transposed) {
+        transpose(from, inputs, to.subarray(begin), width, from.length / inputs, inputs);
+        begin += from.length / inputs;
+      } else {
+        const length = from.length / tensor.blocks;
+        to.set(from.subarray(block * length, (block + 1) * length), begin);
+        begin += length;
+      }
     }
   }
 }

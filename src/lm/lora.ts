@@ -1,10 +1,12 @@
 /** LoRA adapters between PEFT's folders and the parameters that training and merging use. */
 import { HeedError } from '../error.ts';
-import type { DecoderConfig } from '../nn/decoder-config.ts';
+import { type DecoderConfig, EMBEDDING, HEAD } from '../nn/decoder-config.ts';
 import { type LoraOptions, loraNames, loraParameters, loraTargets, mergeLora } from '../nn/lora.ts';
 import { type Arena, createArena } from '../nn/parameters.ts';
 import { readAdapter, writeAdapter } from './adapter-files.ts';
+import { moduleNames, ownAdapters, plainParameters, storedAdapters, targetNames } from './adapter-layout.ts';
 import { type Checkpoint, classifierParameters, scoreSpec } from './checkpoint.ts';
+import { layoutOfArchitecture } from './config.ts';
 import { SCORE } from './layout.ts';
 
 /** An adapter in memory; the caller disposes of its parameters. */
@@ -12,70 +14,137 @@ export interface LoadedAdapter {
   /** Rank, scale and targets. */
   options: LoraOptions;
   /**
-   * The adapters' matrices. A classifier's also has "score.weight" [labels, hidden], which replaces the base model's.
+   * The adapters' matrices, and the parameters that were trained whole. A classifier's also has "score.weight" [labels,
+   * hidden], which replaces the base model's.
    */
   parameters: Arena;
   /** The base model's folder or name on the Hub, as the adapter names it. */
   base?: string;
 }
 
-/** Reads a PEFT adapter for a model with this config. @throws HeedError if it belongs to another model. */
-export function loadAdapter(folder: string, config: DecoderConfig): LoadedAdapter {
-  const { rank, alpha, rankStabilized, targets, tensors, score, base } = readAdapter(folder);
-  const options: LoraOptions = { rank, alpha, rankStabilized, targets };
-  const head = score ? [scoreSpec(config, score.shape[0])] : [];
-  const expected = loraTargets(config, options);
-  const extra = Object.keys(tensors).find((name) => !expected.some((target) => target.name === name));
+/**
+ * Reads a PEFT adapter for a model with this config. `architecture` is the model's, such as "LlamaForCausalLM".
+ *
+ * @throws HeedError if it belongs to another model.
+ */
+export function loadAdapter(folder: string, config: DecoderConfig, architecture = 'LlamaForCausalLM'): LoadedAdapter {
+  const adapter = readAdapter(folder);
+  const { rank, alpha, rankStabilized, dora, score, base, whole = {} } = adapter;
   const misfit = (what: string) =>
     new HeedError(`The adapter in "${folder}" does not fit the model: ${what}.`, {
       hint: base === undefined ? 'Load it on the model it was trained on.' : `It was trained on "${base}".`,
     });
-  if (extra !== undefined) throw misfit(`the model has no "${extra}"`);
   if (score && score.shape[1] !== config.hiddenSize) throw misfit(`its head is for ${score.shape[1]} inputs`);
-  const parameters = createArena([...loraParameters(config, options), ...head]);
-  if (score) parameters.values[SCORE].data.set(score.data);
-  for (const { name, inner, out } of expected) {
-    const tensor = tensors[name];
-    if (!tensor) throw misfit(`it lacks "${name}"`);
-    if (tensor.a.length !== rank * inner || tensor.b.length !== rank * out) {
-      throw misfit(`that of "${name}" is for ${tensor.a.length / rank} inputs and ${tensor.b.length / rank} outputs`);
-    }
-    parameters.values[loraNames(name).a].data.set(tensor.a);
-    parameters.values[loraNames(name).b].data.set(tensor.b);
+  const layout = layoutOfArchitecture(architecture);
+  const own = ownAdapters(adapter, config, layout, misfit);
+  const plain = plainParameters(config, layout);
+  const saved = Object.entries(whole).map(([name, { shape, data }]) => {
+    const found = plain.get(name);
+    if (!found) throw misfit(`the model has no "${name}"`);
+    if (found.shape.join() !== shape.join())
+      throw misfit(`its "${name}" is [${shape}], the model's is [${found.shape}]`);
+    return { name: found.name, data };
+  });
+  const others = (what: 'rank' | 'alpha', usual: number) =>
+    Object.fromEntries([...own].flatMap(([name, tensors]) => (tensors[what] === usual ? [] : [[name, tensors[what]]])));
+  const [rankPattern, alphaPattern] = [others('rank', rank), others('alpha', alpha)];
+  const options: LoraOptions = {
+    rank,
+    alpha,
+    rankStabilized,
+    ...targetNames([...own.keys()], moduleNames(config, layout).own, config.layers),
+    ...(Object.keys(rankPattern).length > 0 && { rankPattern }),
+    ...(Object.keys(alphaPattern).length > 0 && { alphaPattern }),
+    ...(dora && { dora }),
+    ...(saved.length > 0 && { whole: [...new Set(saved.map(({ name }) => name.replace(/\.(weight|bias)$/, '')))] }),
+  };
+  const head = score ? [scoreSpec(config, score.shape[0])] : [];
+  const parameters = createArena([...loraParameters({ ...config, tied: false }, options), ...head]);
+  const set = (name: string, data: Float32Array) => parameters.values[name].data.set(data);
+  if (score) set(SCORE, score.data);
+  for (const { name, data } of saved) set(name, data);
+  for (const [name, { a, b, magnitude }] of own) {
+    const names = loraNames(name);
+    set(names.a, a);
+    set(names.b, b);
+    if (magnitude) set(names.magnitude, magnitude);
   }
   return { options, parameters, base };
 }
 
-/** A model with an adapter merged in, and its head. The input model must not be used afterwards. */
+/** Adapters of the embedding or the output layer, which then are no longer the same. */
+const SEPARATE = /^(model\.embed_tokens|lm_head)\./;
+
+/**
+ * A model with an adapter merged in, and its head. Where the output layer was the embedding and the adapter changes one
+ * of them, the model gets an output layer of its own. The input model must not be used afterwards.
+ */
 export function mergeAdapter<M extends Pick<Checkpoint, 'config' | 'parameters'>>(
   model: M,
   { parameters: adapters, options }: LoadedAdapter,
 ): M {
-  mergeLora(model.parameters, adapters, options);
   const head = adapters.values[SCORE];
-  if (!head) return model;
-  const { config } = model;
-  const parameters = classifierParameters(model.parameters, scoreSpec(config, head.shape[0]));
+  const separates = model.config.tied && !head && adapters.specs.some(({ name }) => SEPARATE.test(name));
+  const base = separates && !model.parameters.values[SCORE] ? withOwnHead(model) : model;
+  mergeLora(base.parameters, adapters, options);
+  if (!head) return base;
+  const { config } = base;
+  const parameters = classifierParameters(base.parameters, scoreSpec(config, head.shape[0]));
   parameters.values[SCORE].data.set(head.data);
-  model.parameters[Symbol.dispose]();
-  return { ...model, config: { ...config, tied: true }, parameters };
+  base.parameters[Symbol.dispose]();
+  return { ...base, config: { ...config, tied: true }, parameters };
 }
 
-/** Writes an adapter in PEFT's format. `architecture` is the base model's, such as "LlamaForCausalLM". */
+/** A model whose output layer is a copy of its embedding. Disposes of the old parameters. */
+function withOwnHead<M extends Pick<Checkpoint, 'config' | 'parameters'>>(model: M): M {
+  const { config, parameters: old } = model;
+  const { shape, initialize } = old.specs.find(({ name }) => name === EMBEDDING)!;
+  const parameters = createArena([...old.specs, { name: HEAD, shape, initialize }]);
+  for (const { name } of old.specs) parameters.values[name].data.set(old.values[name].data);
+  parameters.values[HEAD].data.set(old.values[EMBEDDING].data);
+  old[Symbol.dispose]();
+  return { ...model, config: { ...config, tied: false }, parameters };
+}
+
+/**
+ * Writes an adapter in PEFT's format. `architecture` is the base model's, such as "LlamaForCausalLM". Maps that are one
+ * module in Transformers (Phi-3, GPT-2) get one adapter of the sum of their ranks.
+ */
 export function saveAdapter(
   folder: string,
   config: DecoderConfig,
   { options, parameters, base }: LoadedAdapter,
   architecture: string,
 ): void {
-  const { rank, alpha, rankStabilized = false } = options;
-  const linears = loraTargets(config, options).map(({ name }) => name);
-  const tensors = Object.fromEntries(
-    linears.map((name) => {
-      const { a, b } = loraNames(name);
-      return [name, { a: parameters.values[a].data, b: parameters.values[b].data }];
-    }),
-  );
+  const { rank, alpha, rankStabilized = false, dora } = options;
+  const layout = layoutOfArchitecture(architecture);
+  const separate = { ...config, tied: false };
+  const tensors = storedAdapters(loraTargets(separate, options), parameters, options, config, layout);
+  for (const tensor of Object.values(tensors)) {
+    if (tensor.rank === rank) delete tensor.rank;
+    if (tensor.alpha === alpha) delete tensor.alpha;
+  }
   const { [SCORE]: score } = parameters.values;
-  writeAdapter(folder, { rank, alpha, rankStabilized, tensors, score, base }, architecture);
+  const whole = [...plainParameters(config, layout)].flatMap(([stored, { name }]) => {
+    const value = parameters.values[name];
+    return value ? [[stored, { shape: value.shape, data: value.data as Float32Array }] as const] : [];
+  });
+  const { targets, layers } = targetNames(Object.keys(tensors), moduleNames(config, layout).stored, config.layers);
+  writeAdapter(
+    folder,
+    {
+      rank,
+      alpha,
+      rankStabilized,
+      tensors,
+      targets,
+      ...(layers && { layers }),
+      ...(dora && { dora }),
+      ...(score && { score: { shape: score.shape, data: score.data as Float32Array } }),
+      ...(whole.length > 0 && { whole: Object.fromEntries(whole) }),
+      base,
+    },
+    architecture,
+    { transposed: layout.maps?.some(({ transposed }) => transposed) },
+  );
 }

@@ -163,7 +163,7 @@ async function loadAdapted(folder: string, base: string, options: PullOptions): 
 /** A model with a folder's adapter merged in. The input model must not be used afterwards, even if this throws. */
 function merged<M extends Checkpoint>(folder: string, model: M): M {
   try {
-    const adapter = loadAdapter(folder, model.config);
+    const adapter = loadAdapter(folder, model.config, model.architecture);
     const whole = mergeAdapter(model, adapter);
     adapter.parameters[Symbol.dispose]();
     return whole;

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { logSigmoid, mean, mul, neg, split, sub, sum } from '../engine/index.ts';
 import { loadCheckpoint } from './checkpoint.ts';
+import { layoutOf, readArchitecture } from './config.ts';
 import { storedTensors } from './layout.ts';
 import { createPackedScorer, createPackedTrainer, type PackedOptions, scoresOf } from './packed-program.ts';
 import { type Example, packedBatch, packSequences } from './packing.ts';
@@ -54,7 +55,8 @@ it('makes logits in chunks of any size, and only where there is a label', () => 
 });
 
 const sft = (name: string, options: PackedOptions, rowsOf = (examples: Example[]) => examples.map((e) => [e])) => {
-  const { config, parameters } = loadCheckpoint(folder(name));
+  const { config, parameters, raw } = loadCheckpoint(folder(name));
+  const { family } = readArchitecture(raw, name);
   const { batch, sft } = expected(name);
   const examples = batch.input_ids.map((ids: number[], i: number) => ({
     ids,
@@ -71,7 +73,7 @@ const sft = (name: string, options: PackedOptions, rowsOf = (examples: Example[]
   const { loss } = trainer.run(packed, { weight });
   // as the checkpoint stores them: GPT-2's q, k and v are one tensor there
   const norms = Object.fromEntries(
-    storedTensors(config, parameters.specs).map(({ name, parameters: parts }) => [
+    storedTensors(layoutOf(family), parameters.specs, config.heads).map(({ name, parameters: parts }) => [
       name,
       Math.hypot(...parts.map((part) => Math.hypot(...trainer.gradients.values[part].data))),
     ]),
@@ -140,6 +142,7 @@ const families = [
 it.each([
   ['tiny-llama', {}],
   ['tiny-llama', { slidingWindow: 4 }],
+  ['tiny-llama', { slidingWindow: 4, windowedLayers: [1], logitSoftCap: 3, attentionSoftCap: 2, logitScale: 0.5 }],
   ['tiny-gpt2', {}],
   ['tiny-qwen2', {}],
 ])('gives %s the same loss and gradients where a prompt stands once for all its answers: %j', (name, changed) => {

@@ -11,8 +11,8 @@ import { reshape } from '../engine/ops/shape.ts';
 import { trace } from '../engine/program.ts';
 import { Value } from '../engine/value.ts';
 import { HeedError } from '../error.ts';
-import { decoder, type Linear, packedAttention } from '../nn/decoder.ts';
-import { type DecoderConfig, headName } from '../nn/decoder-config.ts';
+import { decoder, headOf, type Linear, packedAttention } from '../nn/decoder.ts';
+import type { DecoderConfig } from '../nn/decoder-config.ts';
 import { type LabelOptions, labelLogProbabilities } from '../nn/label-log-probabilities.ts';
 import { type Arena, createArena } from '../nn/parameters.ts';
 import { type TrainStep, traceTrainStep } from '../nn/train-step.ts';
@@ -38,6 +38,8 @@ export interface PackedOptions extends LabelOptions {
 export interface Reading {
   /** States after the last norm, at the tokens that predict labels: [labels, hidden]. */
   readonly states: Tensor;
+  /** The weight of the output layer, [vocabulary, hidden], with adapters if it has some; traced on first use. */
+  readonly head: Tensor;
   /** Log-probabilities of the labels, [labels]; traced on first use. */
   readonly logP: Tensor;
   /** An input with a number for each label, [labels]; 0 for unused ones. */
@@ -70,9 +72,14 @@ function readPacked(graph: Graph, config: DecoderConfig, size: PackedSize, optio
   const perLabel = (name: string) => input(graph, name, [labels]);
   return {
     states,
+    get head() {
+      return headOf(graph, config, map);
+    },
     get logP() {
-      const head = input(graph, headName(config), [config.vocabularySize, config.hiddenSize]);
-      return labelLogProbabilities(states, head, input(graph, 'labels', [labels], 'int32'), options);
+      const head = headOf(graph, config, map);
+      const { logitScale, logitSoftCap } = config;
+      const scored = { ...options, logitScale, logitSoftCap };
+      return labelLogProbabilities(states, head, input(graph, 'labels', [labels], 'int32'), scored);
     },
     perLabel,
     perSequence: (name) => input(graph, name, [counted()]),

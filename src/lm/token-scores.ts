@@ -2,13 +2,12 @@
 import { input } from '../engine/graph.ts';
 import { tokensOf } from '../engine/ops/attention.ts';
 import { sub } from '../engine/ops/elementwise.ts';
-import { linear } from '../engine/ops/matmul.ts';
 import { logSoftmax } from '../engine/ops/normalize.ts';
 import { slice } from '../engine/ops/shape.ts';
 import { trace } from '../engine/program.ts';
 import { Value } from '../engine/value.ts';
 import { HeedError } from '../error.ts';
-import { decoder, packedAttention } from '../nn/decoder.ts';
+import { decoder, logitsOf, packedAttention } from '../nn/decoder.ts';
 import { type DecoderConfig, headName } from '../nn/decoder-config.ts';
 
 /** What a model predicts at each token of a text. */
@@ -52,7 +51,7 @@ export function scoreTokens(
   const scores: TokenScores = { logprobs: [], ranks: [], likeliest: [], ...(withLogits && { logits: [] }) };
   const head = trace((g) => {
     const rows = input(g, 'states', ['rows', hiddenSize]);
-    const logits = linear(rows, input(g, headName(config), [vocabularySize, hiddenSize]));
+    const logits = logitsOf(config, rows, input(g, headName(config), [vocabularySize, hiddenSize]));
     return { logits, logSumExp: sub(slice(logits, 1, 0, 1), slice(logSoftmax(logits), 1, 0, 1)) };
   });
   try {

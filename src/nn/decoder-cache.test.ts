@@ -1,9 +1,9 @@
 /** The cache against the decoder that sees the whole sequence at once. */
 import { describe, expect, it } from 'vitest';
 import { heedError } from '../../test/support/gradients.ts';
-import { input, linear, tokensOf, trace } from '../engine/index.ts';
+import { input, tokensOf, trace } from '../engine/index.ts';
 import { random } from '../random.ts';
-import { decoder, packedAttention } from './decoder.ts';
+import { decoder, logitsOf, packedAttention } from './decoder.ts';
 import { type CachedStep, createCachedDecoder } from './decoder-cache.ts';
 import { type DecoderConfig, decoderParameters, headName } from './decoder-config.ts';
 import { createParameters } from './parameters.ts';
@@ -42,6 +42,8 @@ const linearScaling: DecoderConfig['positions'] = {
   scaling: { kind: 'linear', factor: 2 },
 };
 
+const halfRotary: DecoderConfig['positions'] = { kind: 'rotary', theta: 500, size: 8 };
+
 const tokens = [3, 1, 4, 1, 5, 9, 2, 6, 5];
 
 /** Logits behind each token, by one look at them all. */
@@ -53,7 +55,7 @@ function wholeLogits(config: DecoderConfig, values: ReturnType<typeof createPara
     );
     const attend = packedAttention(config, { segments, positions, length: time });
     const head = input(g, headName(config), [VOCABULARY, config.hiddenSize]);
-    return { logits: linear(tokensOf(decoder(config, { ids, positions, attend })), head) };
+    return { logits: logitsOf(config, tokensOf(decoder(config, { ids, positions, attend })), head) };
   });
   const places = tokens.map((_, i) => i);
   const { logits } = program.run({ ...values, ids: tokens, positions: places, segments: places.map(() => 0) });
@@ -71,6 +73,28 @@ describe.each<[string, Partial<DecoderConfig>]>([
   ['norms of queries and keys, untied', { queryKeyNorm: true, tied: false }],
   ['a sliding window', { slidingWindow: 3 }],
   ['learned positions and biases', gpt],
+  [
+    'windows in some layers, rotated differently, and soft-caps',
+    {
+      layers: 3,
+      slidingWindow: 3,
+      windowedLayers: [0, 2],
+      windowedPositions: { kind: 'rotary', theta: 100 },
+      attentionSoftCap: 1,
+      logitSoftCap: 2,
+      attentionScale: 0.4,
+    },
+  ],
+  ['no rotation in some layers, and half of the heads in others', { unrotatedLayers: [1], positions: halfRotary }],
+  ['heads of 6 that are rotated in part', { headSize: 6, positions: { ...halfRotary, size: 2 } }],
+  ['norms after, and of whole queries', { normPlaces: 'after', queryKeyNorm: 'whole', headSize: 8 }],
+  [
+    'norms before and after, as offsets, and factors',
+    { normPlaces: 'both', normOffset: 1, embeddingScale: 3, residualScale: 0.5, logitScale: 0.1 },
+  ],
+  ['attention and feed-forward in parallel', { parallel: 'own norms', norm: 'layer' }],
+  ['in parallel with one norm', { parallel: 'one norm' }],
+  ['experts', { experts: { count: 3, perToken: 2, size: 16, normalized: true, plainLayers: [0] } }],
 ])('a cached decoder, %s,', (_name, over) => {
   const config = { ...llama, ...over };
   const { values } = createParameters(decoderParameters(config), random(1, 'weights'));

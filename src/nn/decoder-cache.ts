@@ -9,15 +9,23 @@ import { constant, emitMany, type Graph, input, type Tensor } from '../engine/gr
 import { rotary, tokensOf } from '../engine/ops/attention.ts';
 import { add, sub } from '../engine/ops/elementwise.ts';
 import { gather } from '../engine/ops/gather.ts';
-import { linear, matmul } from '../engine/ops/matmul.ts';
+import { matmul } from '../engine/ops/matmul.ts';
 import { logSoftmax } from '../engine/ops/normalize.ts';
 import { concat, expand, reshape, slice } from '../engine/ops/shape.ts';
 import { type Binding, type CompileOptions, trace } from '../engine/program.ts';
 import { allocate, Value } from '../engine/value.ts';
 import { HeedError } from '../error.ts';
-import { type Attend, decoder, type Linear, rotaryTables } from './decoder.ts';
-import { type DecoderConfig, headName, linearLookup } from './decoder-config.ts';
+import { type Attend, cappedLogits, decoder, headOf, type Linear, logitsOf } from './decoder.ts';
+import {
+  type DecoderConfig,
+  headName,
+  isWindowed,
+  layerPositions,
+  linearLookup,
+  type RotaryPositions,
+} from './decoder-config.ts';
 import { type Bits, quantize, quantizedLinear, quantizedProduct } from './quantize.ts';
+import { rotaryTables } from './rotary-tables.ts';
 
 /** A compiled decoder. */
 export interface CachedDecoder {
@@ -96,7 +104,7 @@ export function createCachedDecoder(
       const { attend, present } = cachedAttention(g, config, positions);
       const hidden = decoder(config, { ids, positions, attend, linear: map });
       const last = gather(tokensOf(hidden), input(g, 'last', ['rows'], 'int32'));
-      const logits = outputLayer(config, weights, bits)(last);
+      const logits = outputLayer(config, weights, bits, map)(last);
       // any column of the difference: ONNX Runtime computes a log-softmax far faster than a sum of exponentials
       const logSumExp = sub(slice(logits, 1, 0, 1), slice(logSoftmax(logits), 1, 0, 1));
       return { logits, logSumExp, ...present };
@@ -111,11 +119,19 @@ export function createCachedDecoder(
   };
 }
 
-function outputLayer(config: DecoderConfig, weights: Readonly<Record<string, Value>>, bits: Bits | undefined) {
+function outputLayer(
+  config: DecoderConfig,
+  weights: Readonly<Record<string, Value>>,
+  bits: Bits | undefined,
+  map: Linear,
+) {
   const name = headName(config);
   const shape: [number, number] = [config.vocabularySize, config.hiddenSize];
   const quantized = bits && quantize(weights[name].data as Float32Array, shape, bits);
-  return (x: Tensor) => (quantized ? quantizedProduct(x, quantized) : linear(x, input(x.graph, name, shape)));
+  return (x: Tensor) =>
+    quantized
+      ? cappedLogits(config, quantizedProduct(x, quantized))
+      : logitsOf(config, x, headOf(x.graph, config, map));
 }
 
 /** The decoder's own weights, by products of [rows, time, in] without a reshape. */
@@ -133,17 +149,25 @@ const presentName = (layer: number, what: 'keys' | 'values') => `present ${what}
 
 /** Attention through the cache, and the cache after it. */
 function cachedAttention(g: Graph, config: DecoderConfig, positions: Tensor) {
-  const { heads, keyValueHeads, headSize, slidingWindow } = config;
+  const { heads, keyValueHeads, headSize, slidingWindow, attentionScale, attentionSoftCap } = config;
   const lengths = input(g, 'last positions', ['rows'], 'int32');
   const total = input(g, 'total', [], 'int32');
-  const tables = (['cos', 'sin'] as const).map((name) => input(g, name, ['capacity', headSize / 2]));
-  const rotates = config.positions.kind === 'rotary';
-  const fused = rotates && rotatesItself(headSize);
+  const rotations = rotationsOf(config).map(({ positions: own, names }) => {
+    const half = (own.size ?? headSize) / 2;
+    return {
+      own,
+      tables: names.map((name) => input(g, name, ['capacity', half])),
+      fused: rotatesItself(own, headSize),
+    };
+  });
   const size = storedSize(headSize);
   const cacheShape = ['rows', keyValueHeads, 'capacity', size];
   const present: Record<string, Tensor> = {};
   const attend: Attend = (q, k, v, layer) => {
-    const turned = (x: Tensor) => (rotates && !fused ? rotary(x, positions, tables[0], tables[1]) : x);
+    const own = layerPositions(config, layer);
+    const rotation = rotations.find((rotation) => rotation.own === own);
+    const { tables, fused } = rotation ?? { tables: [], fused: false };
+    const turned = (x: Tensor) => (rotation && !fused ? rotary(x, positions, tables[0], tables[1], headSize) : x);
     const inputs = [widen(turned(q), headSize), widen(turned(k), headSize), widen(v, headSize)];
     const past = (['keys', 'values'] as const).map((what) => input(g, pastName(layer, what), cacheShape));
     const [mixed, keys, values] = emitMany(
@@ -156,8 +180,9 @@ function cachedAttention(g: Graph, config: DecoderConfig, positions: Tensor) {
           num_heads: heads,
           kv_num_heads: keyValueHeads,
           do_rotary: Number(fused),
-          scale: { float: 1 / Math.sqrt(headSize) },
-          ...(slidingWindow !== undefined && { local_window_size: slidingWindow }),
+          scale: { float: attentionScale ?? 1 / Math.sqrt(headSize) },
+          ...(isWindowed(config, layer) && { local_window_size: slidingWindow }),
+          ...(attentionSoftCap !== undefined && { softcap: { float: attentionSoftCap } }),
         },
       },
     );
@@ -169,7 +194,8 @@ function cachedAttention(g: Graph, config: DecoderConfig, positions: Tensor) {
 }
 
 // What the operator requires of a head's size. Heads of other sizes are rotated before it, and widened with zeros.
-const rotatesItself = (headSize: number) => headSize % 16 === 0;
+const rotatesItself = ({ size }: RotaryPositions, headSize: number) =>
+  (size ?? headSize) === headSize && headSize % 16 === 0;
 const storedSize = (headSize: number) => Math.ceil(headSize / 8) * 8;
 
 function widen(x: Tensor, headSize: number): Tensor {
@@ -215,9 +241,11 @@ function createCache(config: DecoderConfig, { rows, capacity, weights, bind }: C
     values: allocate('float32', rows * rowLength),
   }));
   const shared: Record<string, Value> = {};
-  const { cos, sin } = tablesOf(config, capacity);
-  shared.cos = own.use(Value.of('float32', [capacity, headSize / 2], cos));
-  shared.sin = own.use(Value.of('float32', [capacity, headSize / 2], sin));
+  for (const { positions, names } of rotationsOf(config)) {
+    const { cos, sin, half } = rotaryTables(positions, headSize, capacity);
+    shared[names[0]] = own.use(Value.of('float32', [capacity, half], cos));
+    shared[names[1]] = own.use(Value.of('float32', [capacity, half], sin));
+  }
   const logits = allocate('float32', rows * vocabularySize);
   const logSumExp = allocate('float32', rows);
   const cache: DecoderCache & { arrays: typeof arrays } = {
@@ -260,10 +288,13 @@ function createCache(config: DecoderConfig, { rows, capacity, weights, bind }: C
   return cache;
 }
 
-const tablesOf = ({ positions, headSize }: DecoderConfig, length: number) =>
-  positions.kind === 'rotary'
-    ? rotaryTables(positions, headSize, length)
-    : { cos: new Float32Array((length * headSize) / 2), sin: new Float32Array((length * headSize) / 2) };
+/** The rotations of all layers, each with the names of its tables of cosines and sines. */
+function rotationsOf(config: DecoderConfig): { positions: RotaryPositions; names: [cos: string, sin: string] }[] {
+  const all = new Set(Array.from({ length: config.layers }, (_, layer) => layerPositions(config, layer)));
+  return [...all].flatMap((positions, i) =>
+    positions ? [{ positions, names: i === 0 ? ['cos', 'sin'] : [`cos ${i}`, `sin ${i}`] }] : [],
+  );
+}
 
 interface StepParts extends Pick<CacheParts, 'bind' | 'rows'> {
   time: number;

@@ -27,12 +27,42 @@ export interface DecoderConfig {
   norm: 'rms' | 'layer';
   /** ε under the norms' roots. */
   normEpsilon: number;
+  /** RMS norms multiply by their weight plus this: 1 in Gemma; 0 by default. */
+  normOffset?: number;
+  /**
+   * Where a layer has norms: before its attention and its feed-forward, the default; after both, on what is added to
+   * the residual stream (OLMo 2); or at both places (Gemma 2).
+   */
+  normPlaces?: 'before' | 'after' | 'both';
+  /**
+   * Attention and feed-forward read the same state, and both results are added to it: each through its own norm
+   * (GPT-NeoX), or through one norm (StableLM). By default the feed-forward reads the state after the attention.
+   */
+  parallel?: 'own norms' | 'one norm';
   /** How positions are encoded: by rotation of queries and keys, or by learned embeddings. */
   positions: RotaryPositions | { kind: 'learned' };
   /** The longest sequence that the model is made for. */
   maxPositions: number;
   /** Number of tokens that a query attends to, itself included; all before it by default. */
   slidingWindow?: number;
+  /** The layers with the sliding window, from 0; all by default. */
+  windowedLayers?: readonly number[];
+  /** Rotary positions of the layers with the sliding window; those of the others by default. */
+  windowedPositions?: RotaryPositions;
+  /** Layers whose queries and keys are not rotated, from 0 (NoPE, Kazemnejad et al. 2023); none by default. */
+  unrotatedLayers?: readonly number[];
+  /** Factor of the products of queries and keys; 1/√headSize by default. */
+  attentionScale?: number;
+  /** Attention scores s become cap · tanh(s / cap) (Gemma 2). */
+  attentionSoftCap?: number;
+  /** Factor of the token embeddings; 1 by default. */
+  embeddingScale?: number;
+  /** Factor of what attention and feed-forward add to the residual stream; 1 by default. */
+  residualScale?: number;
+  /** Factor of the logits; 1 by default. */
+  logitScale?: number;
+  /** Logits l become cap · tanh(l / cap), after their factor (Gemma 2). */
+  logitSoftCap?: number;
   /** Which linear layers have a bias. */
   bias: {
     /** The query, key and value maps. */
@@ -42,8 +72,13 @@ export interface DecoderConfig {
     /** The maps of the feed-forward layers. */
     feedForward: boolean;
   };
-  /** RMS norm of each head's query and key before the rotation (Qwen3). */
-  queryKeyNorm: boolean;
+  /**
+   * RMS norm of queries and keys before the rotation: true for a norm of each head (Qwen3), "whole" for one of all
+   * heads together (OLMo 2).
+   */
+  queryKeyNorm: boolean | 'whole';
+  /** A mixture of experts in place of the feed-forward layers; none by default. */
+  experts?: ExpertsConfig;
   /** Whether the output layer is the embedding. */
   tied: boolean;
   /** Standard deviation of initial weights. */
@@ -52,23 +87,66 @@ export interface DecoderConfig {
   precision?: Precision;
 }
 
+/**
+ * A mixture of experts (Shazeer et al. 2017): a router chooses a few of many gated feed-forwards for each token. heed
+ * computes every expert for every token, and adds those that were chosen.
+ */
+export interface ExpertsConfig {
+  /** Number of experts in a layer. */
+  count: number;
+  /** Number of experts that a token is sent to. */
+  perToken: number;
+  /** Width of an expert. */
+  size: number;
+  /** Whether the probabilities of the chosen experts are divided by their sum. */
+  normalized: boolean;
+  /** Layers with a plain feed-forward instead, from 0; none by default. */
+  plainLayers?: readonly number[];
+}
+
 /** Rotary positions (Su et al. 2021). Each head's halves are rotated against one another, as in Llama. */
 export interface RotaryPositions {
   /** The kind of positions. */
   kind: 'rotary';
-  /** The base of the frequencies: theta^(−2i / headSize). */
+  /** The base of the frequencies: theta^(−2i / size). */
   theta: number;
-  /** How frequencies stretch to longer contexts: all alike (Chen et al. 2023), or the slow ones only (Llama 3.1). */
-  scaling?:
-    | { kind: 'linear'; factor: number }
-    | {
-        kind: 'llama3';
-        factor: number;
-        lowFrequencyFactor: number;
-        highFrequencyFactor: number;
-        originalMaxPositions: number;
-      };
+  /** How many of a head's numbers are rotated, from the first on; all by default. */
+  size?: number;
+  /** How frequencies stretch to longer contexts. */
+  scaling?: RotaryScaling;
 }
+
+/** How the frequencies of rotary positions stretch to contexts longer than those of the pretraining. */
+export type RotaryScaling =
+  /** All frequencies are divided by a factor (Chen et al. 2023). */
+  | { kind: 'linear'; factor: number }
+  /** The slow frequencies are divided by a factor (Llama 3.1). */
+  | {
+      kind: 'llama3';
+      factor: number;
+      lowFrequencyFactor: number;
+      highFrequencyFactor: number;
+      originalMaxPositions: number;
+    }
+  /**
+   * YaRN (Peng et al. 2023): frequencies that turn fewer than `slow` times within the original context are divided by
+   * the factor, those that turn more than `fast` times are kept. Queries and keys are multiplied by `amplitude`.
+   */
+  | {
+      kind: 'yarn';
+      factor: number;
+      fast: number;
+      slow: number;
+      originalMaxPositions: number;
+      amplitude: number;
+      /** Whether the two bounds are rounded to whole frequencies. */
+      rounded: boolean;
+    }
+  /**
+   * LongRoPE (Ding et al. 2024) within the original context: each frequency has its own divisor, and queries and keys
+   * are multiplied by `amplitude`. The divisors of longer rows are not used.
+   */
+  | { kind: 'longrope'; divisors: readonly number[]; amplitude: number };
 
 // Names of a decoder's parameters, for every family: Llama's in Hugging Face checkpoints.
 /** The token embedding [vocabulary, hidden]. */
@@ -82,15 +160,62 @@ export const HEAD = 'lm_head.weight';
 /** The prefix of a layer's parameters. */
 export const layerName = (layer: number) => `model.layers.${layer}`;
 
+/** Whether a layer's queries attend to the tokens of the sliding window only. */
+export const isWindowed = ({ slidingWindow, windowedLayers }: DecoderConfig, layer: number): boolean =>
+  slidingWindow !== undefined && (windowedLayers?.includes(layer) ?? true);
+
+/** The rotary positions of a layer; undefined if its queries and keys are not rotated. */
+export function layerPositions(config: DecoderConfig, layer: number): RotaryPositions | undefined {
+  const { positions, windowedPositions, unrotatedLayers } = config;
+  if (positions.kind === 'learned' || unrotatedLayers?.includes(layer)) return undefined;
+  return windowedPositions && isWindowed(config, layer) ? windowedPositions : positions;
+}
+
+/** The names of a layer's norms, within the layer, by what they normalize; undefined where there is none. */
+export function layerNorms({ normPlaces = 'before', parallel }: DecoderConfig) {
+  const after = normPlaces !== 'before';
+  const beforeFeedForward = normPlaces === 'both' ? 'pre_feedforward_layernorm' : 'post_attention_layernorm';
+  return {
+    /** What the attention reads. */
+    attention: normPlaces === 'after' ? undefined : 'input_layernorm',
+    /** What the attention adds. */
+    attended: after ? 'post_attention_layernorm' : undefined,
+    /** What the feed-forward reads. */
+    feedForward: normPlaces === 'after' || parallel === 'one norm' ? undefined : beforeFeedForward,
+    /** What the feed-forward adds. */
+    fed: after ? 'post_feedforward_layernorm' : undefined,
+  };
+}
+
+/** Whether a layer has experts in place of its feed-forward. */
+export const hasExperts = ({ experts }: DecoderConfig, layer: number): boolean =>
+  experts !== undefined && !experts.plainLayers?.includes(layer);
+
+/** The name of a layer's router, within the layer. Its weight is [experts, hidden]. */
+export const ROUTER = 'mlp.gate';
+
+/** The prefix of an expert's linear maps, within its layer. */
+export const expertName = (expert: number) => `mlp.experts.${expert}`;
+
 /** The name of the output layer's weight [vocabulary, hidden]. */
 export const headName = ({ tied }: DecoderConfig): string => (tied ? EMBEDDING : HEAD);
 
+/** A linear map of a layer. */
+export interface LayerLinear {
+  /** Name within the layer. */
+  name: string;
+  /** [out, in] of its weight. */
+  shape: [number, number];
+  /** Whether it has a bias. */
+  bias: boolean;
+}
+
 /**
- * A layer's linear maps: name within the layer, [out, in] and whether there is a bias. LoRA can adapt these, and they
- * can be quantized.
+ * The linear maps of a layer, or those of all kinds of layers together. LoRA can adapt these, and they can be
+ * quantized. A mixture's router is none of them.
  */
-export function layerLinears(config: DecoderConfig): { name: string; shape: [number, number]; bias: boolean }[] {
-  const { hiddenSize: d, feedForwardSize: f, headSize, heads, keyValueHeads, bias, gated } = config;
+export function layerLinears(config: DecoderConfig, layer?: number): LayerLinear[] {
+  const { hiddenSize: d, headSize, heads, keyValueHeads, bias } = config;
   const wide = heads * headSize;
   const narrow = keyValueHeads * headSize;
   return [
@@ -98,9 +223,22 @@ export function layerLinears(config: DecoderConfig): { name: string; shape: [num
     { name: 'self_attn.k_proj', shape: [narrow, d], bias: bias.queryKeyValue },
     { name: 'self_attn.v_proj', shape: [narrow, d], bias: bias.queryKeyValue },
     { name: 'self_attn.o_proj', shape: [d, wide], bias: bias.attentionOutput },
-    ...(gated ? [{ name: 'mlp.gate_proj', shape: [f, d] as [number, number], bias: bias.feedForward }] : []),
-    { name: 'mlp.up_proj', shape: [f, d], bias: bias.feedForward },
-    { name: 'mlp.down_proj', shape: [d, f], bias: bias.feedForward },
+    ...feedForwardLinears(config, layer),
+  ];
+}
+
+function feedForwardLinears(config: DecoderConfig, layer: number | undefined): LayerLinear[] {
+  const { hiddenSize: d, feedForwardSize, bias, gated, experts, layers } = config;
+  const maps = (at: string, f: number): LayerLinear[] => [
+    ...(gated ? [{ name: `${at}.gate_proj`, shape: [f, d] as [number, number], bias: bias.feedForward }] : []),
+    { name: `${at}.up_proj`, shape: [f, d], bias: bias.feedForward },
+    { name: `${at}.down_proj`, shape: [d, f], bias: bias.feedForward },
+  ];
+  if (!experts) return maps('mlp', feedForwardSize);
+  const kinds = new Set((layer === undefined ? [...Array(layers).keys()] : [layer]).map((i) => hasExperts(config, i)));
+  return [
+    ...(kinds.has(false) ? maps('mlp', feedForwardSize) : []),
+    ...(kinds.has(true) ? [...Array(experts.count).keys()].flatMap((i) => maps(expertName(i), experts.size)) : []),
   ];
 }
 
@@ -115,37 +253,41 @@ export function linearLookup(config: DecoderConfig): (name: string) => { shape: 
  * residual stream divided by √(2·layers) (Radford et al. 2019).
  */
 export function decoderParameters(config: DecoderConfig): ParameterSpec[] {
-  const { hiddenSize: d, vocabularySize, layers, headSize, initialDeviation } = config;
+  const { hiddenSize: d, vocabularySize, layers, headSize, heads, keyValueHeads, initialDeviation } = config;
   const weight = normal(initialDeviation);
   const residual = normal(initialDeviation / Math.sqrt(2 * layers));
-  const norm = (name: string, size = d): ParameterSpec[] => [
-    { name: `${name}.weight`, shape: [size], initialize: ones },
-    ...(config.norm === 'layer' ? [{ name: `${name}.bias`, shape: [size], initialize: zeros }] : []),
+  const neutral = config.normOffset === 1 ? zeros : ones;
+  const norm = (name: string): ParameterSpec[] => [
+    { name: `${name}.weight`, shape: [d], initialize: neutral },
+    ...(config.norm === 'layer' ? [{ name: `${name}.bias`, shape: [d], initialize: zeros }] : []),
   ];
   const specs: ParameterSpec[] = [{ name: EMBEDDING, shape: [vocabularySize, d], initialize: weight }];
   if (config.positions.kind === 'learned') {
     specs.push({ name: POSITIONS, shape: [config.maxPositions, d], initialize: weight });
   }
+  const places = layerNorms(config);
   for (let layer = 0; layer < layers; layer++) {
     const at = layerName(layer);
-    const linears = layerLinears(config).map(({ name, shape, bias }): ParameterSpec[] => [
+    const normAt = (name: string | undefined) => (name ? norm(`${at}.${name}`) : []);
+    const linears = layerLinears(config, layer).map(({ name, shape, bias }): ParameterSpec[] => [
       { name: `${at}.${name}.weight`, shape, initialize: /(o|down)_proj$/.test(name) ? residual : weight },
       ...(bias ? [{ name: `${at}.${name}.bias`, shape: [shape[0]], initialize: zeros }] : []),
     ]);
-    const attention = linears.slice(0, 4).flat();
-    const norms = config.queryKeyNorm
-      ? ['q_norm', 'k_norm'].map((name) => ({
-          name: `${at}.self_attn.${name}.weight`,
-          shape: [headSize],
-          initialize: ones,
-        }))
-      : [];
+    const headNorm = (name: string, count: number): ParameterSpec[] => {
+      const size = config.queryKeyNorm === 'whole' ? count * headSize : headSize;
+      return [{ name: `${at}.self_attn.${name}.weight`, shape: [size], initialize: neutral }];
+    };
     specs.push(
-      ...norm(`${at}.input_layernorm`),
-      ...attention,
-      ...norms,
-      ...norm(`${at}.post_attention_layernorm`),
+      ...normAt(places.attention),
+      ...linears.slice(0, 4).flat(),
+      ...(config.queryKeyNorm ? [...headNorm('q_norm', heads), ...headNorm('k_norm', keyValueHeads)] : []),
+      ...normAt(places.attended),
+      ...normAt(places.feedForward),
+      ...(hasExperts(config, layer)
+        ? [{ name: `${at}.${ROUTER}.weight`, shape: [config.experts!.count, d], initialize: weight }]
+        : []),
       ...linears.slice(4).flat(),
+      ...normAt(places.fed),
     );
   }
   specs.push(...norm(FINAL_NORM));

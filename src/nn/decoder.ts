@@ -8,6 +8,8 @@ import { constant, type Graph, input, type Tensor } from '../engine/graph.ts';
 import { attention, rotary, tokensOf } from '../engine/ops/attention.ts';
 import {
   add,
+  cast,
+  div,
   equal,
   gelu,
   geluTanh,
@@ -17,25 +19,43 @@ import {
   logicalOr,
   mul,
   silu,
+  stopGradient,
   sub,
+  tanh,
   where,
 } from '../engine/ops/elementwise.ts';
 import { gather, takeRows } from '../engine/ops/gather.ts';
 import { linear } from '../engine/ops/matmul.ts';
-import { layerNorm, rmsNorm } from '../engine/ops/normalize.ts';
-import { range, reshape, unsqueeze } from '../engine/ops/shape.ts';
+import { layerNorm, rmsNorm, softmax } from '../engine/ops/normalize.ts';
+import { sum, topValues } from '../engine/ops/reduce.ts';
+import { range, reshape, slice, unsqueeze } from '../engine/ops/shape.ts';
 import {
   type DecoderConfig,
   EMBEDDING,
+  expertName,
   FINAL_NORM,
+  hasExperts,
+  headName,
+  isWindowed,
   layerName,
+  layerNorms,
+  layerPositions,
   linearLookup,
   POSITIONS,
+  ROUTER,
   type RotaryPositions,
 } from './decoder-config.ts';
+import { rotaryTables } from './rotary-tables.ts';
 
-/** The map of a named linear layer, such as `model.layers.0.mlp.up_proj`: [rows, time, in] → [rows, time, out]. */
-export type Linear = (x: Tensor, name: string) => Tensor;
+/** The maps of a decoder: its own weights, or those with adapters. */
+export interface Linear {
+  /** A named linear layer, such as `model.layers.0.mlp.up_proj`: [rows, time, in] → [rows, time, out]. */
+  (x: Tensor, name: string): Tensor;
+  /** The embeddings [rows, time, hidden] of ids [rows, time], from those of the embedding; they stay by default. */
+  embed?(embedded: Tensor, ids: Tensor): Tensor;
+  /** The output layer's weight [vocabulary, hidden], from that of the model; it stays by default. */
+  head?(weight: Tensor): Tensor;
+}
 
 /** q [rows, time, heads · size], k and v [rows, time, keyValueHeads · size] of a layer → [rows, time, heads · size]. */
 export type Attend = (q: Tensor, k: Tensor, v: Tensor, layer: number) => Tensor;
@@ -67,37 +87,54 @@ export function decoder(config: DecoderConfig, inputs: DecoderInputs): Tensor {
   const { graph } = ids;
   const { hiddenSize, vocabularySize, headSize } = config;
   const activation = activations[config.activation];
+  const offset = (weight: Tensor) => (config.normOffset ? add(weight, config.normOffset) : weight);
   const norm = (x: Tensor, name: string) => {
     const weight = input(graph, `${name}.weight`, [hiddenSize]);
-    if (config.norm === 'rms') return rmsNorm(x, weight, config.normEpsilon);
+    if (config.norm === 'rms') return rmsNorm(x, offset(weight), config.normEpsilon);
     return layerNorm(x, weight, input(graph, `${name}.bias`, [hiddenSize]), config.normEpsilon);
   };
   const headNorm = (x: Tensor, name: string) => {
     if (!config.queryKeyNorm) return x;
-    const heads = reshape(x, [...x.shape.slice(0, 2), Number(x.shape[2]) / headSize, headSize]);
-    return reshape(rmsNorm(heads, input(graph, `${name}.weight`, [headSize]), config.normEpsilon), x.shape);
+    const size = config.queryKeyNorm === 'whole' ? Number(x.shape[2]) : headSize;
+    const heads = reshape(x, [...x.shape.slice(0, 2), Number(x.shape[2]) / size, size]);
+    return reshape(rmsNorm(heads, offset(input(graph, `${name}.weight`, [size])), config.normEpsilon), x.shape);
+  };
+
+  const feedForward = (x: Tensor, at: string) => {
+    const up = map(x, `${at}.up_proj`);
+    const gate = config.gated && map(x, `${at}.gate_proj`);
+    // the steps between the widest tensors are recomputed for the gradient: a fifth of the memory for two passes
+    return checkpoint(graph, () => map(gate ? mul(activation(gate), up) : activation(up), `${at}.down_proj`));
   };
 
   let x = gather(input(graph, EMBEDDING, [vocabularySize, hiddenSize]), ids);
+  if (map.embed) x = map.embed(x, ids);
+  if (config.embeddingScale !== undefined) x = mul(x, config.embeddingScale);
   if (config.positions.kind === 'learned') {
     x = add(x, gather(input(graph, POSITIONS, [config.maxPositions, hiddenSize]), positions));
   }
+  const norms = layerNorms(config);
   const decoderLayer = (x: Tensor, layer: number) => {
     const at = layerName(layer);
-    const before = norm(x, `${at}.input_layernorm`);
+    const normed = (x: Tensor, name: string | undefined) => (name === undefined ? x : norm(x, `${at}.${name}`));
+    const added = (x: Tensor, name: string | undefined) => {
+      const y = normed(x, name);
+      return config.residualScale === undefined ? y : mul(y, config.residualScale);
+    };
+    const pick = (x: Tensor) => (read && layer === config.layers - 1 ? unsqueeze(takeRows(tokensOf(x), read), 0) : x);
+    const before = normed(x, norms.attention);
     const project = (name: string) => map(before, `${at}.self_attn.${name}_proj`);
     const q = headNorm(project('q'), `${at}.self_attn.q_norm`);
     const k = headNorm(project('k'), `${at}.self_attn.k_norm`);
-    const pick = (x: Tensor) => (read && layer === config.layers - 1 ? unsqueeze(takeRows(tokensOf(x), read), 0) : x);
-    const attended = add(pick(x), map(pick(attend(q, k, project('v'), layer)), `${at}.self_attn.o_proj`));
-    const between = norm(attended, `${at}.post_attention_layernorm`);
-    const up = map(between, `${at}.mlp.up_proj`);
-    const gate = config.gated && map(between, `${at}.mlp.gate_proj`);
-    // the steps between the widest tensors are recomputed for the gradient: a fifth of the memory for two passes
-    const down = checkpoint(graph, () => {
-      return map(gate ? mul(activation(gate), up) : activation(up), `${at}.mlp.down_proj`);
-    });
-    return add(attended, down);
+    const residual = pick(x);
+    const mixed = map(pick(attend(q, k, project('v'), layer)), `${at}.self_attn.o_proj`);
+    const attended = add(residual, added(mixed, norms.attended));
+    const between =
+      config.parallel === 'one norm' ? pick(before) : normed(config.parallel ? residual : attended, norms.feedForward);
+    const fed = hasExperts(config, layer)
+      ? mixtureOf(config, between, at, feedForward)
+      : feedForward(between, `${at}.mlp`);
+    return add(attended, added(fed, norms.fed));
   };
   for (let layer = 0; layer < config.layers; layer++) {
     const entering = x;
@@ -106,6 +143,41 @@ export function decoder(config: DecoderConfig, inputs: DecoderInputs): Tensor {
   }
   return norm(x, FINAL_NORM);
 }
+
+/**
+ * The sum of the chosen experts' outputs for each token of x [rows, time, hidden], each times its probability. No
+ * gradient flows through the choice.
+ */
+function mixtureOf(config: DecoderConfig, x: Tensor, at: string, expert: (x: Tensor, at: string) => Tensor): Tensor {
+  const { count, perToken, normalized } = config.experts!;
+  const all = softmax(linear(x, input(x.graph, `${at}.${ROUTER}.weight`, [count, config.hiddenSize])));
+  const least = slice(topValues(stopGradient(all), perToken), 2, perToken - 1, perToken);
+  const chosen = mul(all, cast(greaterOrEqual(all, least), 'float32'));
+  const shares = normalized ? div(chosen, sum(chosen, { axes: [-1], keepDims: true })) : chosen;
+  const parts = Array.from({ length: count }, (_, i) =>
+    mul(expert(x, `${at}.${expertName(i)}`), slice(shares, 2, i, i + 1)),
+  );
+  return parts.reduce(add);
+}
+
+/** The weight of the output layer [vocabulary, hidden], with adapters if `map` has some for it. */
+export function headOf(graph: Graph, config: DecoderConfig, map?: Linear): Tensor {
+  const head = input(graph, headName(config), [config.vocabularySize, config.hiddenSize]);
+  return map?.head ? map.head(head) : head;
+}
+
+/** The logits of states [..., hidden], with the model's factor and soft-cap. head is [vocabulary, hidden]. */
+export const logitsOf = (config: DecoderConfig, states: Tensor, head: Tensor): Tensor =>
+  cappedLogits(config, linear(states, head));
+
+/** Products of states and the output layer, times the model's factor and soft-capped. */
+export function cappedLogits({ logitScale, logitSoftCap }: LogitScaling, products: Tensor): Tensor {
+  const scaled = logitScale === undefined ? products : mul(products, logitScale);
+  return logitSoftCap === undefined ? scaled : mul(tanh(mul(scaled, 1 / logitSoftCap)), logitSoftCap);
+}
+
+/** What a model does to its logits. */
+export type LogitScaling = Pick<DecoderConfig, 'logitScale' | 'logitSoftCap'>;
 
 /** The decoder's own weights. */
 export function weightedLinear(config: DecoderConfig): Linear {
@@ -139,43 +211,38 @@ export function packedAttention(config: DecoderConfig, packing: Packing): Attend
   const time = range(graph, segments.shape[1]);
   const [query, key] = [unsqueeze(time, 1), unsqueeze(time, 0)];
   const of = (x: Tensor) => equal(unsqueeze(x, 2), unsqueeze(segments, 1));
-  let seen = logicalAnd(greaterOrEqual(query, key), prefixes ? logicalOr(of(segments), of(prefixes)) : of(segments));
-  if (config.slidingWindow !== undefined) {
+  const seen = logicalAnd(greaterOrEqual(query, key), prefixes ? logicalOr(of(segments), of(prefixes)) : of(segments));
+  const inWindow = (window: number) => {
     // after a shared prefix, places in the row are not places in the sequence
     const distance = prefixes ? sub(unsqueeze(positions, 2), unsqueeze(positions, 1)) : sub(query, key);
-    seen = logicalAnd(seen, less(distance, config.slidingWindow));
-  }
-  const mask = unsqueeze(where(seen, constant(graph, [0], []), -1e30), 1);
-  const { heads, keyValueHeads } = config;
-  const turn = rotation(graph, config, positions, length);
-  return (q, k, v) => attention(turn(q), turn(k), v, mask, { heads, keyValueHeads, causal: true });
-}
-
-/** The rotation of queries and keys; none if positions are learned. */
-function rotation(graph: Graph, config: DecoderConfig, positions: Tensor, length: number): (x: Tensor) => Tensor {
-  if (config.positions.kind === 'learned') return (x) => x;
-  const { cos, sin } = rotaryTables(config.positions, config.headSize, length);
-  const [cosTable, sinTable] = [cos, sin].map((values) => constant(graph, values, [length, config.headSize / 2]));
-  return (x) => rotary(x, positions, cosTable, sinTable);
-}
-
-/** cos and sin of position · frequency, [length, size / 2], row-major. */
-export function rotaryTables(positions: RotaryPositions, size: number, length: number) {
-  const half = size / 2;
-  const frequencies = Array.from({ length: half }, (_, i) => scaled(positions, positions.theta ** ((-2 * i) / size)));
-  const angle = (i: number) => Math.floor(i / half) * Math.fround(frequencies[i % half]);
-  return {
-    cos: Float32Array.from({ length: length * half }, (_, i) => Math.cos(angle(i))),
-    sin: Float32Array.from({ length: length * half }, (_, i) => Math.sin(angle(i))),
+    return logicalAnd(seen, less(distance, window));
+  };
+  const maskOf = (seen: Tensor) => unsqueeze(where(seen, constant(graph, [0], []), -1e30), 1);
+  const rotations = new Map<RotaryPositions | undefined, (x: Tensor) => Tensor>();
+  const layers = Array.from({ length: config.layers }, (_, layer) => {
+    const mask = maskOf(isWindowed(config, layer) ? inWindow(config.slidingWindow!) : seen);
+    const own = layerPositions(config, layer);
+    const turn = rotations.get(own) ?? rotation(graph, own, config.headSize, positions, length);
+    rotations.set(own, turn);
+    return { mask, turn };
+  });
+  const { heads, keyValueHeads, attentionScale: scale, attentionSoftCap: softCap } = config;
+  return (q, k, v, layer) => {
+    const { mask, turn } = layers[layer];
+    return attention(turn(q), turn(k), v, mask, { heads, keyValueHeads, causal: true, scale, softCap });
   };
 }
 
-/** Frequencies stretched to longer contexts: all alike (Chen et al. 2023), or the slow ones only (Llama 3.1). */
-function scaled({ scaling }: RotaryPositions, frequency: number): number {
-  if (!scaling) return frequency;
-  if (scaling.kind === 'linear') return frequency / scaling.factor;
-  const { factor, lowFrequencyFactor: low, highFrequencyFactor: high, originalMaxPositions } = scaling;
-  const turns = (originalMaxPositions * frequency) / (2 * Math.PI);
-  const smooth = Math.min(1, Math.max(0, (turns - low) / (high - low)));
-  return (1 - smooth) * (frequency / factor) + smooth * frequency;
+/** The rotation of a layer's queries and keys; none without rotary positions. */
+function rotation(
+  graph: Graph,
+  own: RotaryPositions | undefined,
+  headSize: number,
+  positions: Tensor,
+  length: number,
+): (x: Tensor) => Tensor {
+  if (!own) return (x) => x;
+  const { cos, sin, half } = rotaryTables(own, headSize, length);
+  const [cosTable, sinTable] = [cos, sin].map((values) => constant(graph, values, [length, half]));
+  return (x) => rotary(x, positions, cosTable, sinTable, headSize);
 }

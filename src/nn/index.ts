@@ -3,10 +3,12 @@ export {
   type Attend,
   type DecoderInputs,
   decoder,
+  headOf,
   type Linear,
+  type LogitScaling,
+  logitsOf,
   type Packing,
   packedAttention,
-  rotaryTables,
   weightedLinear,
 } from './decoder.ts';
 export {
@@ -19,15 +21,29 @@ export {
 export {
   type DecoderConfig,
   decoderParameters,
+  type ExpertsConfig,
   headName,
+  type LayerLinear,
   layerLinears,
   layerName,
   type RotaryPositions,
+  type RotaryScaling,
 } from './decoder-config.ts';
 export { type AdvantageInput, advantages } from './gae.ts';
 export * as initialize from './initialize.ts';
 export { type LabelOptions, labelLogProbabilities } from './label-log-probabilities.ts';
-export { type LoraOptions, loraLinear, loraNames, loraParameters, loraScale, loraTargets, mergeLora } from './lora.ts';
+export {
+  createLora,
+  frozenBeside,
+  type LoraOptions,
+  type LoraTarget,
+  loraLinear,
+  loraNames,
+  loraParameters,
+  loraScale,
+  loraTargets,
+  mergeLora,
+} from './lora.ts';
 export { type MlpOptions, mlp, type Network } from './mlp.ts';
 export {
   createOptimizer,
@@ -58,6 +74,7 @@ export {
   valueLoss,
 } from './ppo-loss.ts';
 export { type Bits, type QuantizedWeight, quantize, quantizedLinear, quantizedProduct } from './quantize.ts';
+export { type RotaryTables, rotaryTables } from './rotary-tables.ts';
 export { learningRate, type Schedule, type ScheduleOptions, type SchedulePoint, schedules } from './schedule.ts';
 export {
   createTrainStep,

@@ -15,4 +15,5 @@ export type { Version } from './learn/versions.ts';
 export { type ServeSettings, serveSchema } from './options.ts';
 export { type ExportInput, exportServed, type ServedFormat } from './proxy/export.ts';
 export { type ServeInput, type Server, serve } from './serve.ts';
-export type { LoadedModel, ServedModel, Shelf, ShelfModel } from './shelf.ts';
+export type { LoadedModel } from './loaded-model.ts';
+export type { ServedModel, Shelf, ShelfModel } from './shelf.ts';

@@ -28,12 +28,13 @@ import { type Jobs, openJobs } from './fine-tuning/jobs.ts';
 import { countUsage, hasKeys } from './keys.ts';
 import { type Learner, openLearner } from './learn/learner.ts';
 import { type LearnInput, readPolicy } from './learn/policy.ts';
+import type { LoadedModel } from './loaded-model.ts';
 import { type ServeSettings, serveSchema } from './options.ts';
 import { upstreamUrl } from './proxy/proxy.ts';
 import { readRules } from './proxy/redact.ts';
 import { isLoopback } from './security.ts';
 import { createApp } from './server.ts';
-import { createShelf, type LoadedModel, type ModelSource } from './shelf.ts';
+import { createShelf, type ModelSource } from './shelf.ts';
 
 /** Input of `serve`. */
 export interface ServeInput extends Partial<Omit<ServeSettings, 'learn' | 'redact'>> {

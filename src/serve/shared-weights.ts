@@ -10,7 +10,7 @@ import { loadTokenizer } from '../lm/tokenizer.ts';
 import { weightedLinear } from '../nn/decoder.ts';
 import { loraLinear } from '../nn/lora.ts';
 import { existsSync } from '../node.ts';
-import type { LoadedModel } from './shelf.ts';
+import type { LoadedModel } from './loaded-model.ts';
 
 /** An adapter on disk, and the folder of its base model. */
 export interface AdapterPlace {

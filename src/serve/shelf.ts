@@ -5,18 +5,12 @@ import { Disposables } from '../disposables.ts';
 import { HeedError, messageOf } from '../error.ts';
 import { templatedModel } from '../lm/built-in-templates.ts';
 import { createGenerationQueue, type GenerationQueue, type QueueOptions } from '../lm/generation-queue.ts';
-import { loadModel, type ModelData, modelFolder } from '../lm/model.ts';
+import { loadModel, modelFolder } from '../lm/model.ts';
 import type { ServeDatabase } from './database.ts';
 import { ApiError } from './errors.ts';
+import type { LoadedModel } from './loaded-model.ts';
 import { adapterOf, openAdapted } from './shared-weights.ts';
 import type { ModelRow } from './shelf-table.ts';
-
-/** What serving needs of a loaded model. */
-export type LoadedModel = Pick<ModelData, 'config' | 'parameters' | 'tokenizer' | 'ends'> &
-  Partial<Pick<ModelData, 'architecture' | 'folder'>> & {
-    /** Whether `parameters` are those of its base model, without its adapter. */
-    isShared?: boolean;
-  };
 
 /** A model on the shelf. */
 export interface ShelfModel extends ModelRow {

@@ -29,13 +29,19 @@ interface TrainingShape extends BatchShape {
 
 /** Floats stored for the gradient, per layer and token. */
 function storedFloats(config: DecoderConfig, { time, rank }: TrainingShape): number {
-  const { hiddenSize, feedForwardSize, queryKeyNorm, gated } = config;
+  const { hiddenSize, queryKeyNorm, gated, normPlaces, attentionSoftCap } = config;
   const { wide, keysAndValues, scores, narrow } = attentionFloats(config, time);
   // the input, both norms' outputs and the sum between; queries and head outputs, which are stored in both layouts
-  const attention = 4 * hiddenSize + 3 * wide + keysAndValues + scores + (queryKeyNorm ? wide + narrow : 0);
+  const norms = (queryKeyNorm ? wide + narrow : 0) + (normPlaces === 'both' ? 2 * hiddenSize : 0);
+  const capped = attentionSoftCap === undefined ? 0 : scores; // the scores before they are bent
+  const attention = 4 * hiddenSize + 3 * wide + keysAndValues + scores + capped + norms;
   const adapters = rank * (gated ? 7 : 6);
-  return attention + feedForwardSize * (gated ? 2 : 1) + adapters;
+  return attention + feedForwardFloats(config) * (gated ? 2 : 1) + adapters;
 }
+
+/** Width of a layer's feed-forward; of all experts together, since each computes every token. */
+const feedForwardFloats = ({ feedForwardSize, experts }: DecoderConfig): number =>
+  experts ? Math.max(experts.count * experts.size, experts.plainLayers ? feedForwardSize : 0) : feedForwardSize;
 
 /** Floats per token: each block of queries has its own keys, values and scores up to its end. */
 function attentionFloats({ heads, keyValueHeads, headSize }: DecoderConfig, time: number) {
@@ -49,12 +55,12 @@ function attentionFloats({ heads, keyValueHeads, headSize }: DecoderConfig, time
 /** Bytes of a training step: its activations, and its logits with their gradients. */
 export function trainingBytes(config: DecoderConfig, shape: TrainingShape): { activations: number; logits: number } {
   const { rows, time, rank, checkpointLayers } = shape;
-  const { hiddenSize, feedForwardSize, layers } = config;
+  const { hiddenSize, layers } = config;
   const tokens = rows * time;
   const stored = storedFloats(config, shape);
   const all = checkpointLayers ? layers * hiddenSize + stored : layers * stored;
   // the backward pass of a layer: the feed-forward recomputed, and the gradients of its widest tensors
-  const passing = 4 * (feedForwardSize + hiddenSize);
+  const passing = 4 * (feedForwardFloats(config) + hiddenSize);
   const masks = 2 * tokens * time;
   return {
     activations: FLOAT * (tokens * (all + passing) + masks),
@@ -73,9 +79,9 @@ function logitFloats({ vocabularySize, hiddenSize }: DecoderConfig, labels: numb
 
 /** Bytes of a pass without gradients: the peak of one layer, and the logits of one chunk. */
 export function scoringBytes(config: DecoderConfig, { rows, time, labels }: BatchShape): number {
-  const { hiddenSize, feedForwardSize, vocabularySize } = config;
+  const { hiddenSize, vocabularySize } = config;
   const { wide, keysAndValues, scores } = attentionFloats(config, time);
-  const widest = Math.max(2 * wide + keysAndValues + 2 * scores, 3 * feedForwardSize);
+  const widest = Math.max(2 * wide + keysAndValues + 2 * scores, 3 * feedForwardFloats(config));
   const logits = 2 * Math.min(labels * vocabularySize, LOGITS_AT_ONCE);
   return FLOAT * (rows * time * (2 * hiddenSize + widest) + 2 * rows * time * time + logits);
 }
@@ -95,7 +101,7 @@ interface GenerationShape {
 /** Bytes of generation: the cache of keys and values, and what reading prompts takes, logits included. */
 export function generationBytes(config: DecoderConfig, shape: GenerationShape): { cache: number; reading: number } {
   const { batch, prompt, maxTokens } = shape;
-  const { layers, heads, keyValueHeads, headSize, hiddenSize, feedForwardSize, vocabularySize } = config;
+  const { layers, heads, keyValueHeads, headSize, hiddenSize, vocabularySize } = config;
   const stored = Math.ceil(headSize / 8) * 8;
   const room = prompt + maxTokens;
   // while a cache grows, the old one of at most half the size still exists
@@ -103,6 +109,6 @@ export function generationBytes(config: DecoderConfig, shape: GenerationShape): 
   const cache = 2 * layers * batch * keyValueHeads * stored * room * grown;
   const read = Math.max(prompt, Math.min(batch * prompt, PROMPT_TOKENS));
   const attention = 2 * (heads + keyValueHeads) * headSize + heads * prompt;
-  const layer = 2 * hiddenSize + Math.max(attention, 3 * feedForwardSize);
+  const layer = 2 * hiddenSize + Math.max(attention, 3 * feedForwardFloats(config));
   return { cache: FLOAT * cache, reading: FLOAT * (read * layer + 3 * batch * vocabularySize) };
 }

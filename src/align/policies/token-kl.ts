@@ -7,11 +7,11 @@
 import { input, type Tensor } from '../../engine/graph.ts';
 import { exp, mul, sub } from '../../engine/ops/elementwise.ts';
 import { gatherElements } from '../../engine/ops/gather.ts';
-import { linear } from '../../engine/ops/matmul.ts';
 import { logSoftmax } from '../../engine/ops/normalize.ts';
 import { sum } from '../../engine/ops/reduce.ts';
 import { reshape, slice, unsqueeze } from '../../engine/ops/shape.ts';
 import { trace } from '../../engine/program.ts';
+import { logitsOf } from '../../nn/decoder.ts';
 import { headName } from '../../nn/decoder-config.ts';
 import type { LanguagePolicy } from '../training/policy.ts';
 
@@ -38,7 +38,7 @@ interface TokenKl {
 const LOGITS_AT_ONCE = 1 << 22; // of each model: both stay in the last cache
 
 /** A program that compares the heads of a policy and its reference, at a temperature. */
-export function createTokenKl({ model, weights, reference }: LanguagePolicy, temperature: number): TokenKl {
+export function createTokenKl({ model, weights, linear, reference }: LanguagePolicy, temperature: number): TokenKl {
   const models = { policy: { config: model.config, weights }, reference };
   const { vocabularySize } = model.config;
   // a checkpoint may have room for more tokens than the tokenizer has
@@ -46,8 +46,9 @@ export function createTokenKl({ model, weights, reference }: LanguagePolicy, tem
   const program = trace((graph) => {
     const [own, theirs] = Object.entries(models).map(([name, { config }]) => {
       const states = input(graph, `${name} states`, ['labels', config.hiddenSize]);
-      const head = input(graph, `${name} head`, [config.vocabularySize, config.hiddenSize]);
-      const logits = linear(states, head);
+      const own = input(graph, `${name} head`, [config.vocabularySize, config.hiddenSize]);
+      const head = name === 'policy' && linear?.head ? linear.head(own) : own;
+      const logits = logitsOf(config, states, head);
       const logP = logSoftmax(temperature === 1 ? logits : mul(logits, 1 / temperature));
       return config.vocabularySize === shared ? logP : slice(logP, 1, 0, shared);
     });
@@ -57,6 +58,9 @@ export function createTokenKl({ model, weights, reference }: LanguagePolicy, tem
   });
   const heads = Object.fromEntries(
     Object.entries(models).map(([name, { config, weights }]) => [`${name} head`, weights[headName(config)]]),
+  );
+  const adapters = Object.fromEntries(
+    program.inputs.flatMap(({ name }) => (weights[name] ? [[name, weights[name]] as const] : [])),
   );
   const most = Math.max(1, Math.floor(LOGITS_AT_ONCE / vocabularySize));
   return {
@@ -70,6 +74,7 @@ export function createTokenKl({ model, weights, reference }: LanguagePolicy, tem
         const to = Math.min(length, from + most);
         const some = program.run({
           ...heads,
+          ...adapters,
           labels: labels.slice(from, to),
           'policy states': part(states, from, to),
           'reference states': part(theirs, from, to),

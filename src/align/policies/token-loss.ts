@@ -81,11 +81,17 @@ type Numbers = readonly Float32Array[];
 /** A reading of log-probabilities that are inputs of the graph. */
 function readTokens(graph: Graph, sequences: number): Reading {
   const perLabel = (name: string) => input(graph, name, ['labels']);
+  const refuse = (what: string): never => {
+    throw new HeedError(`The loss reads ${what} of the model, which a service does not give.`, {
+      hint: 'Use a loss of log-probabilities alone, or leave out --backend.',
+    });
+  };
   return {
     get states(): Tensor {
-      throw new HeedError('The loss reads states of the model, which a service does not give.', {
-        hint: 'Use a loss of log-probabilities alone, or leave out --backend.',
-      });
+      return refuse('states');
+    },
+    get head(): Tensor {
+      return refuse('the output layer');
     },
     logP: perLabel(LOG_PROBS),
     perLabel,

@@ -27,6 +27,7 @@ function run(build: PackedLoss, perLabel: PackedNumbers, perSequence: PackedNumb
     const logP = input(graph, 'logP', [B * T]);
     const { loss, ...outputs } = build({
       states: logP,
+      head: logP,
       logP,
       perLabel: (name) => input(graph, name, [B * T]),
       perSequence: (name) => input(graph, name, [B]),

@@ -1,17 +1,16 @@
 /** The entropy of a policy at each token. */
 
-import { input, type Tensor } from '../../engine/graph.ts';
+import type { Tensor } from '../../engine/graph.ts';
 import { exp, mul, neg } from '../../engine/ops/elementwise.ts';
-import { linear } from '../../engine/ops/matmul.ts';
 import { logSoftmax } from '../../engine/ops/normalize.ts';
 import { sum } from '../../engine/ops/reduce.ts';
 import type { Reading } from '../../lm/packed-program.ts';
-import { type DecoderConfig, headName } from '../../nn/decoder-config.ts';
+import { logitsOf } from '../../nn/decoder.ts';
+import type { DecoderConfig } from '../../nn/decoder-config.ts';
 
 /** −Σ p log p over the vocabulary at each label, in nats: [labels]. Needs memory for all logits at once. */
-export function tokenEntropy({ states }: Reading, config: DecoderConfig, temperature = 1): Tensor {
-  const head = input(states.graph, headName(config), [config.vocabularySize, config.hiddenSize]);
-  const logP = logSoftmax(mul(linear(states, head), 1 / temperature));
+export function tokenEntropy({ states, head }: Reading, config: DecoderConfig, temperature = 1): Tensor {
+  const logP = logSoftmax(mul(logitsOf(config, states, head), 1 / temperature));
   return neg(sum(mul(exp(logP), logP), { axes: [-1] }));
 }
 

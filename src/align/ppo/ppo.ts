@@ -15,14 +15,14 @@
  * Run it: heed ppo --model runs/sft/model --reward runs/reward/model
  */
 
-import { input, type Tensor } from '../../engine/graph.ts';
+import type { Tensor } from '../../engine/graph.ts';
 import { exp, mul, neg, sub } from '../../engine/ops/elementwise.ts';
-import { linear } from '../../engine/ops/matmul.ts';
 import { logSoftmax } from '../../engine/ops/normalize.ts';
 import { sum } from '../../engine/ops/reduce.ts';
 import { HeedError } from '../../error.ts';
 import { createPackedTrainer, type PackedLoss } from '../../lm/packed-program.ts';
-import { type DecoderConfig, headName } from '../../nn/decoder-config.ts';
+import { logitsOf } from '../../nn/decoder.ts';
+import type { DecoderConfig } from '../../nn/decoder-config.ts';
 import { exportOptimizer, importOptimizer } from '../../nn/optimizer.ts';
 import { exportParameters, importParameters, partOf } from '../../nn/parameters.ts';
 import { approximateKl, clippedSurrogate } from '../../nn/ppo-loss.ts';
@@ -60,8 +60,7 @@ export function ppoLoss(
     const outputs = { ratio: mean(ratio), clipped: mean(clipped), kl: mean(approximateKl(logRatio, 'k2')) };
     const loss = neg(mean(surrogate));
     if (entropy === 0) return { loss, ...outputs };
-    const head = input(states.graph, headName(config), [config.vocabularySize, config.hiddenSize]);
-    const logP = logSoftmax(mul(linear(states, head), 1 / temperature));
+    const logP = logSoftmax(mul(logitsOf(config, states, reading.head), 1 / temperature));
     const bonus = mean(neg(sum(mul(exp(logP), logP), { axes: [-1] })));
     return { loss: sub(loss, mul(bonus, entropy)), ...outputs, entropy: bonus };
   };

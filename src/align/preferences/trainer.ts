@@ -1,13 +1,13 @@
 /** Computes a preference loss for a policy: its gradients on batches, and its value on held-out items. */
 
-import { input, type Tensor } from '../../engine/graph.ts';
+import type { Tensor } from '../../engine/graph.ts';
 import { mul, stopGradient, sub } from '../../engine/ops/elementwise.ts';
-import { linear } from '../../engine/ops/matmul.ts';
 import { logSoftmax } from '../../engine/ops/normalize.ts';
 import { logSumExp, sum } from '../../engine/ops/reduce.ts';
 import { concat, slice, split } from '../../engine/ops/shape.ts';
 import { createPackedScorer, createPackedTrainer, type PackedLoss, type Reading } from '../../lm/packed-program.ts';
-import { type DecoderConfig, headName } from '../../nn/decoder-config.ts';
+import { logitsOf } from '../../nn/decoder.ts';
+import type { DecoderConfig } from '../../nn/decoder-config.ts';
 import type { Arena } from '../../nn/parameters.ts';
 import type { LanguagePolicy } from '../training/policy.ts';
 import { answerLogProbs, byAnswer, type ItemLayout, type Items, itemBatch, itemCount, sumByAnswer } from './batch.ts';
@@ -149,15 +149,14 @@ export const packedLoss =
   };
 
 /** log π(label) − log Σ π(token)² over the vocabulary: [labels]. No gradient flows through it. */
-function sureness(logP: Tensor, { states }: Reading, config: DecoderConfig): Tensor {
-  const [labels, hidden] = states.shape.map(Number);
+function sureness(logP: Tensor, { states, head }: Reading, config: DecoderConfig): Tensor {
+  const labels = Number(states.shape[0]);
   const { vocabularySize } = config;
-  const head = input(states.graph, headName(config), [vocabularySize, hidden]);
   const parts = Math.ceil((labels * vocabularySize) / LOGITS_AT_ONCE);
   const size = Math.ceil(labels / parts);
   const sizes = Array.from({ length: Math.ceil(labels / size) }, (_, i) => Math.min(size, labels - i * size));
   const squares = split(states, sizes, 0).map((some) =>
-    logSumExp(mul(logSoftmax(linear(some, head)), 2), { axes: [1] }),
+    logSumExp(mul(logSoftmax(logitsOf(config, some, head)), 2), { axes: [1] }),
   );
   return stopGradient(sub(logP, concat(squares, 0)));
 }

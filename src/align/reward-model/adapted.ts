@@ -31,7 +31,7 @@ export async function rewardModelOver(
   const of = await baseFolder(folder, pull);
   if (of === undefined || base.folder === undefined || realpathSync(of) !== realpathSync(base.folder)) return undefined;
   const { config } = base;
-  const { parameters, options } = loadAdapter(folder, config);
+  const { parameters, options } = loadAdapter(folder, config, base.architecture);
   try {
     const model = rewardModelOf({ ...base, folder, parameters }, readCalibration(folder));
     checkRewardModel(model);

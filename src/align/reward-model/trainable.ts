@@ -3,8 +3,8 @@ import type { SaveOptions } from '../../lm/checkpoint.ts';
 import { SCORE } from '../../lm/layout.ts';
 import { saveAdapter } from '../../lm/lora.ts';
 import { type Linear, weightedLinear } from '../../nn/decoder.ts';
-import { loraLinear, loraParameters, mergeLora } from '../../nn/lora.ts';
-import { type Arena, createParameters } from '../../nn/parameters.ts';
+import { createLora, frozenBeside, loraLinear, mergeLora } from '../../nn/lora.ts';
+import type { Arena } from '../../nn/parameters.ts';
 import { random } from '../../random.ts';
 import type { Weights } from '../training/policy.ts';
 import { copyOf, type LoraSettings, loraOptions } from '../training/trainable.ts';
@@ -25,7 +25,7 @@ export interface TrainedReward {
   save(folder: string, calibrated: Calibrated, options?: SaveOptions): void;
   /**
    * Writes only the adapters and the head, in PEFT's format, for `openReward` over their base model. Absent without
-   * adapters, and for GPT-2, whose layers PEFT adapts in another way.
+   * adapters.
    */
   saveAdapter?(folder: string, calibrated: Calibrated): void;
   /** Merges adapters and their head into the model's own weights. */
@@ -53,11 +53,9 @@ export function trainedReward(model: RewardModel, lora: LoraSettings, seed: numb
   }
   const head = parameters.values[SCORE];
   const begin = (data: Float32Array) => data.set(head.data);
-  const adapters = createParameters(
-    [...loraParameters(config, options), { name: SCORE, shape: head.shape, initialize: begin }],
-    random(seed, 'adapters'),
-  );
-  const { [SCORE]: _, ...frozen } = parameters.values;
+  const further = [{ name: SCORE, shape: head.shape, initialize: begin }];
+  const adapters = createLora(config, options, parameters.values, random(seed, 'adapters'), further);
+  const frozen = frozenBeside(adapters, parameters.values);
   const mergeInto = (arena: Arena) => {
     mergeLora(arena, adapters, options);
     arena.values[SCORE].data.set(adapters.values[SCORE].data);
@@ -74,19 +72,14 @@ export function trainedReward(model: RewardModel, lora: LoraSettings, seed: numb
       whileCalibrated({ ...model, parameters: merged }, calibrated, (whole) => saveRewardModel(folder, whole, saving));
       merged[Symbol.dispose]();
     },
-    ...(config.positions.kind === 'rotary' && {
-      saveAdapter(folder: string, calibrated: Calibrated) {
-        whileCalibrated(
-          { ...model, parameters: adapters },
-          calibrated,
-          ({ calibration, architecture, folder: base }) => {
-            // before adapter_config.json: a folder that has one is complete
-            writeCalibration(folder, calibration);
-            saveAdapter(folder, config, { options, parameters: adapters, base }, architecture);
-          },
-        );
-      },
-    }),
+    saveAdapter(folder: string, calibrated: Calibrated) {
+      const own = { ...model, parameters: adapters };
+      whileCalibrated(own, calibrated, ({ calibration, architecture, folder: base }) => {
+        // before adapter_config.json: a folder that has one is complete
+        writeCalibration(folder, calibration);
+        saveAdapter(folder, config, { options, parameters: adapters, base }, architecture);
+      });
+    },
     merge: () => mergeInto(parameters),
     [Symbol.dispose]: adapters[Symbol.dispose],
   };

@@ -2,12 +2,13 @@
 
 import { z } from 'zod';
 import type { Value } from '../../engine/value.ts';
+import { HeedError } from '../../error.ts';
 import type { SaveOptions } from '../../lm/checkpoint.ts';
 import { saveAdapter } from '../../lm/lora.ts';
 import { type Model, saveModel } from '../../lm/model.ts';
 import { type Linear, weightedLinear } from '../../nn/decoder.ts';
-import { type LoraOptions, loraLinear, loraParameters, mergeLora } from '../../nn/lora.ts';
-import { type Arena, createArena, createParameters } from '../../nn/parameters.ts';
+import { createLora, frozenBeside, type LoraOptions, loraLinear, mergeLora } from '../../nn/lora.ts';
+import { type Arena, createArena } from '../../nn/parameters.ts';
 import { join } from '../../node.ts';
 import { random } from '../../random.ts';
 
@@ -17,6 +18,14 @@ export const loraSchema = z.object({
   alpha: z.number().positive().optional().describe('scale of the adapters, times 1 / rank (default: 2 × rank)'),
   targets: z.string().optional().describe('linear layers with adapters, such as q_proj,v_proj (default: all)'),
   rankStabilized: z.boolean().default(false).describe('scale the adapters by alpha / √rank (rsLoRA)'),
+  layers: z.string().optional().describe('layers with adapters, from 0, such as 0,1,5 (default: all)'),
+  ranks: z.string().optional().describe('other ranks of some linear layers, such as q_proj=4,down_proj=32'),
+  alphas: z.string().optional().describe('other alphas of some linear layers, such as q_proj=8'),
+  dora: z.boolean().default(false).describe('also learn the size of each row of the adapted weights (DoRA)'),
+  whole: z
+    .string()
+    .optional()
+    .describe('modules that are trained whole beside the adapters, such as lm_head,embed_tokens (modules_to_save)'),
 });
 /** Options of LoRA adapters. */
 export type LoraSettings = z.input<typeof loraSchema>;
@@ -27,9 +36,45 @@ export function loraOptions({
   alpha = 2 * rank,
   targets,
   rankStabilized,
+  layers,
+  ranks,
+  alphas,
+  dora,
+  whole,
 }: LoraSettings): LoraOptions | undefined {
   if (rank === 0) return undefined;
-  return { rank, alpha, rankStabilized, targets: targets?.split(',').map((name) => name.trim()) };
+  return {
+    rank,
+    alpha,
+    rankStabilized,
+    targets: listOf(targets),
+    ...(layers !== undefined && { layers: listOf(layers)!.map((layer) => wholeNumber('layers', layer)) }),
+    ...(ranks !== undefined && { rankPattern: numbersOf('ranks', ranks) }),
+    ...(alphas !== undefined && { alphaPattern: numbersOf('alphas', alphas) }),
+    ...(dora && { dora }),
+    ...(whole !== undefined && { whole: listOf(whole) }),
+  };
+}
+
+const listOf = (text: string | undefined) => text?.split(',').map((part) => part.trim());
+
+function wholeNumber(option: string, text: string): number {
+  const number = Number(text);
+  if (text !== '' && Number.isInteger(number) && number >= 0) return number;
+  throw new HeedError(`--lora.${option} names layer "${text}"`, { hint: 'name layers from 0, such as 0,1,5' });
+}
+
+/** "q_proj=4,down_proj=32" as numbers by name. */
+function numbersOf(option: string, text: string): Record<string, number> {
+  return Object.fromEntries(
+    listOf(text)!.map((part) => {
+      const [, name, number] = /^([^=]+)=(\d*\.?\d+)$/.exec(part) ?? [];
+      if (name !== undefined && Number(number) > 0) return [name, Number(number)];
+      throw new HeedError(`--lora.${option} has "${part}"`, {
+        hint: 'expected NAME=NUMBER, such as q_proj=4,down_proj=32',
+      });
+    }),
+  );
 }
 
 /** A copy of parameters. */
@@ -78,21 +123,18 @@ export function trainedPart(model: Model, lora: LoraSettings, seed: number): Tra
       [Symbol.dispose]() {},
     };
   }
-  const adapters = createParameters(loraParameters(config, options), random(seed, 'adapters'));
+  const adapters = createLora(config, options, parameters.values, random(seed, 'adapters'));
   return {
     parameters: adapters,
     weights: { ...parameters.values, ...adapters.values },
-    frozen: parameters.values,
+    frozen: frozenBeside(adapters, parameters.values),
     linear: loraLinear(config, options, weightedLinear(config)),
     save(folder, saving) {
       const merged = copyOf(parameters);
       mergeLora(merged, adapters, options);
       saveModel(folder, { ...model, parameters: merged }, saving);
       merged[Symbol.dispose]();
-      // Transformers fuses GPT-2's q, k and v, so that PEFT has no such adapters for it
-      if (config.positions.kind === 'rotary') {
-        saveAdapter(adapterBeside(folder), config, { options, parameters: adapters, base }, architecture);
-      }
+      saveAdapter(adapterBeside(folder), config, { options, parameters: adapters, base }, architecture);
     },
     merge: () => mergeLora(parameters, adapters, options),
     [Symbol.dispose]: adapters[Symbol.dispose],

@@ -103,7 +103,7 @@ async function exportModel(model: string, flags: Flags): Promise<void> {
   const output = createOutput(flags);
   const { done, ...pull } = pullProgress(model);
   const base = await loadModel(model, pull).finally(done);
-  const whole = adapter === undefined ? base : mergeAdapter(base, loadAdapter(adapter, base.config));
+  const whole = adapter === undefined ? base : mergeAdapter(base, loadAdapter(adapter, base.config, base.architecture));
   const { config, parameters, tokenizer } = whole;
   createFolder(out);
   const files =

@@ -6,13 +6,18 @@ import { attention, rotary } from './attention.ts';
 const [rows, time, size] = [2, 5, 4];
 const causal = (n: number) => fill([1, 1, n, n], ([, , q, k]) => (k > q ? -1e30 : 0));
 
-function attended(q: Numbers, k: Numbers, v: Numbers, mask: Numbers, heads: number, keyValueHeads: number): Numbers {
+const bent = (cap: number | undefined, score: number) => (cap ? cap * Math.tanh(score / cap) : score);
+
+function attended(
+  { q, k, v, mask }: Record<'q' | 'k' | 'v' | 'mask', Numbers>,
+  { heads, keyValueHeads, softCap }: { heads: number; keyValueHeads: number; softCap?: number },
+): Numbers {
   const scoresOf = (r: number, h: number, t: number) => {
     const g = Math.floor((h * keyValueHeads) / heads);
     return Array.from({ length: time }, (_, s) => {
-      let dot = at(mask, 0, 0, t, s);
+      let dot = 0;
       for (let i = 0; i < size; i++) dot += (at(q, r, t, h * size + i) * at(k, r, s, g * size + i)) / Math.sqrt(size);
-      return Math.exp(dot);
+      return Math.exp(bent(softCap, dot) + at(mask, 0, 0, t, s));
     });
   };
   return fill([rows, time, heads * size], ([r, t, place]) => {
@@ -25,17 +30,19 @@ function attended(q: Numbers, k: Numbers, v: Numbers, mask: Numbers, heads: numb
 }
 
 it.each([
-  [2, 2],
-  [4, 2],
-  [3, 1],
-])('attention of %i heads, %i for keys and values', (heads, keyValueHeads) => {
+  [2, 2, undefined],
+  [4, 2, undefined],
+  [3, 1, undefined],
+  [4, 2, 0.5],
+])('attention of %i heads, %i for keys and values, soft-cap %s', (heads, keyValueHeads, softCap) => {
+  const options = { heads, keyValueHeads, softCap };
   const q = numbers([rows, time, heads * size]);
   const [k, v] = [1, 2].map((seed) => numbers([rows, time, keyValueHeads * size], { seed }));
   const mask = causal(time);
   checkOp(
-    ({ q, k, v, mask }) => attention(q, k, v, mask, { heads, keyValueHeads }),
+    ({ q, k, v, mask }) => attention(q, k, v, mask, options),
     { q, k, v, mask },
-    attended(q, k, v, mask, heads, keyValueHeads),
+    attended({ q, k, v, mask }, options),
     { wrt: ['q', 'k', 'v'], symbols: false },
   );
 });
@@ -103,4 +110,22 @@ it('a checkpoint has the gradients of what it computes again', () => {
     return checkpoint(x.graph, () => layer(once, w));
   };
   checkGradient(({ x, w }) => twice(x, w), inputs, { symbols: false });
+});
+
+it('rotary turns the first part of each head alone where its tables are narrower', () => {
+  const x = numbers([rows, time, 2 * size]);
+  const positions = of([rows, time], [0, 1, 2, 0, 1, 3, 2, 1, 0, 0], 'int32');
+  const [cos, sin] = [Math.cos, Math.sin].map((f) => fill([time, 1], ([p]) => f(p)));
+  const expected = fill(x.shape, ([r, t, place]) => {
+    const start = place - (place % size);
+    const turn = at(positions, r, t);
+    const [first, second] = [at(x, r, t, start), at(x, r, t, start + 1)];
+    if (place % size === 0) return first * Math.cos(turn) - second * Math.sin(turn);
+    if (place % size === 1) return second * Math.cos(turn) + first * Math.sin(turn);
+    return at(x, r, t, place);
+  });
+  checkOp(({ x, positions, cos, sin }) => rotary(x, positions, cos, sin, size), { x, positions, cos, sin }, expected, {
+    wrt: ['x'],
+    symbols: false,
+  });
 });

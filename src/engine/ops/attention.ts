@@ -2,7 +2,7 @@
 import { HeedError } from '../../error.ts';
 import { multiplyDims, product, sameShape } from '../dims.ts';
 import { checkDtypes, describe, emit, type Tensor, withGradient } from '../graph.ts';
-import { add, cast, mul, neg, sub } from './elementwise.ts';
+import { add, cast, mul, neg, square, sub, tanh } from './elementwise.ts';
 import { matmul } from './matmul.ts';
 import { softmax } from './normalize.ts';
 import { sum } from './reduce.ts';
@@ -11,19 +11,26 @@ import { concat, reshape, slice, split, transpose } from './shape.ts';
 /**
  * Rotary position embedding (Su et al. 2021): each head's two halves are rotated against one another, by angles from
  * tables. x [rows, time, heads · size], positions [rows, time] of int32 or int64, cos and sin [positions, size / 2].
- * The tables need at least as many positions as x has times: ONNX Runtime requires it.
+ * The tables need at least as many positions as x has times: ONNX Runtime requires it. If they are narrower than half of
+ * `headSize`, only the first part of each head is rotated, and the rest stays.
  */
-export function rotary(x: Tensor, positions: Tensor, cos: Tensor, sin: Tensor): Tensor {
+export function rotary(x: Tensor, positions: Tensor, cos: Tensor, sin: Tensor, headSize?: number): Tensor {
   checkDtypes('rotary', 'float', x, cos, sin);
   if (x.shape.length !== 3 || !sameShape(positions.shape, x.shape.slice(0, 2)) || !sameShape(cos.shape, sin.shape)) {
     throw new HeedError(`rotary: ${describe(x)} does not fit positions ${describe(positions)} and ${describe(cos)}`, {
       hint: 'x is [rows, time, heads * size], positions [rows, time], both tables [positions, size / 2]',
     });
   }
+  const size = 2 * Number(cos.shape[1]);
+  const partly = headSize !== undefined && size < headSize;
+  if (partly && Number(x.shape[2]) % headSize) {
+    throw new HeedError(`rotary: ${describe(x)} has no heads of ${headSize}`);
+  }
+  const part = partly && { num_heads: Number(x.shape[2]) / headSize, rotary_embedding_dim: size };
   return emit('RotaryEmbedding', [x, cast(positions, 'int64'), cos, sin], x.shape, {
-    attributes: { interleaved: 0 },
+    attributes: { interleaved: 0, ...part },
     domain: 'com.microsoft',
-    vjp: (dy) => [rotary(dy, positions, cos, neg(sin))],
+    vjp: (dy) => [rotary(dy, positions, cos, neg(sin), headSize)],
   });
 }
 
@@ -34,6 +41,8 @@ interface AttentionOptions {
   keyValueHeads: number;
   /** Scores are multiplied by this; 1/√size by default. */
   scale?: number;
+  /** Scores s become cap · tanh(s / cap) before the mask is added; unchanged by default. */
+  softCap?: number;
   /** Whether the mask hides later tokens from every token. Most of their scores are then not computed. */
   causal?: boolean;
 }
@@ -59,36 +68,40 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, options
         `${heads} heads and ${keyValueHeads} for keys and values`,
     );
   }
-  const { scale = 1 / Math.sqrt(size) } = options;
+  const { scale = 1 / Math.sqrt(size), softCap } = options;
   const ofHeads = (x: Tensor, count: number) => transpose(reshape(x, [rows, time, count, size]), [0, 2, 1, 3]);
   const [qs, ks, vs] = [ofHeads(q, heads), ofHeads(k, keyValueHeads), ofHeads(v, keyValueHeads)];
   const merged = (x: Tensor) => reshape(transpose(x, [0, 2, 1, 3]), [rows, time, heads * size]);
-  if (!causal || typeof time !== 'number' || time < 2 * BLOCK) return merged(mixedValues(qs, ks, vs, mask, scale));
+  if (!causal || typeof time !== 'number' || time < 2 * BLOCK)
+    return merged(mixedValues(qs, ks, vs, mask, scale, softCap));
   const sizes = Array.from({ length: Math.ceil(time / BLOCK) }, (_, i) => Math.min(BLOCK, time - i * BLOCK));
   const blocks = split(qs, sizes, 2).map((block, i) => {
     const [start, end] = [i * BLOCK, i * BLOCK + sizes[i]];
     const seen = (x: Tensor) => slice(x, 2, 0, end);
-    return mixedValues(block, seen(ks), seen(vs), slice(slice(mask, 2, start, end), 3, 0, end), scale);
+    return mixedValues(block, seen(ks), seen(vs), slice(slice(mask, 2, start, end), 3, 0, end), scale, softCap);
   });
   return merged(concat(blocks, 2));
 }
 
 /** q [rows, heads, time, size]; k and v [rows, keyValueHeads, past, size]; mask [rows or 1, 1, time, past]. */
-function mixedValues(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, scale: number): Tensor {
+function mixedValues(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, scale: number, softCap?: number): Tensor {
   const [rows, heads, time] = q.shape;
   const keyValueHeads = k.shape[1];
   const group = multiplyDims(Number(heads) / Number(keyValueHeads), time);
   // queries that share keys are stacked: one product for the group
   const grouped = (x: Tensor) => reshape(x, [rows, keyValueHeads, group, x.shape[3]]);
   const apart = (x: Tensor) => reshape(x, [rows, heads, time, x.shape[3]]);
-  const p = softmax(add(apart(matmul(grouped(q), k, { transposeB: true, scale })), mask));
+  const products = apart(matmul(grouped(q), k, { transposeB: true, scale }));
+  const bent = softCap === undefined ? undefined : tanh(mul(products, 1 / softCap));
+  const p = softmax(add(bent ? mul(bent, softCap!) : products, mask));
   const mixed = matmul(grouped(p), v);
   return withGradient([q, k, v], apart(mixed), (dy) => {
     const dMixed = grouped(dy);
     const dv = matmul(grouped(p), dMixed, { transposeA: true });
     // Σ p·dp over a row of scores is Σ o·do over the head's size, which is shorter (Dao et al. 2022)
     const along = reshape(sum(mul(mixed, dMixed), { axes: [-1] }), [rows, heads, time, 1]);
-    const dScores = grouped(mul(p, sub(apart(matmul(dMixed, v, { transposeB: true })), along)));
+    const dCapped = mul(p, sub(apart(matmul(dMixed, v, { transposeB: true })), along));
+    const dScores = grouped(bent ? mul(dCapped, sub(1, square(bent))) : dCapped);
     const dq = matmul(dScores, k, { scale });
     const dk = matmul(dScores, grouped(q), { transposeA: true, scale });
     return [apart(dq), dk, dv];

@@ -25,6 +25,7 @@ import {
   square,
   sum,
   type Tensor,
+  topValues,
   trace,
   variance,
 } from '../index.ts';
@@ -215,4 +216,9 @@ it('reads the size of a symbolic mean at run time', () => {
   }
   p[Symbol.dispose]();
   checkGradient(build, { x });
+});
+
+it('topValues gives the largest of each row, in descending order', () => {
+  const x = of([2, 4], [3, -1, 7, 5, 0, 2, 1, 2]);
+  expect(evaluate(({ x }) => topValues(x, 2), { x })).toEqual([7, 5, 2, 2]);
 });

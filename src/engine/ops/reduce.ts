@@ -1,7 +1,7 @@
 /** Reductions over axes, and functions of them. */
 import { HeedError } from '../../error.ts';
 import { divideDims, product, type Shape } from '../dims.ts';
-import { checkDtypes, constant, describe, emit, scalar, type Tensor } from '../graph.ts';
+import { checkDtypes, constant, describe, emit, emitMany, scalar, type Tensor } from '../graph.ts';
 import {
   add,
   cast,
@@ -68,6 +68,13 @@ export function countRatio(x: Tensor, y: Tensor): Tensor | number {
   if (typeof ratio === 'number') return ratio;
   const size = (t: Tensor) => cast(emit('Size', [t], [], { dtype: 'int64' }), 'float32');
   return div(size(x), size(y));
+}
+
+/** The k largest elements along the last axis, in descending order. It has no gradient. */
+export function topValues(x: Tensor, k: number): Tensor {
+  checkDtypes('topValues', 'float', x);
+  const shape: Shape = [...x.shape.slice(0, -1), k];
+  return emitMany('TopK', [x, constant(x.graph, [k], [1], 'int64')], [{ shape }, { shape, dtype: 'int64' }])[0];
 }
 
 /** The largest element. If several are equal, they share the gradient equally. */

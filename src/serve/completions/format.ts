@@ -2,7 +2,7 @@
 import { type Constrainer, createConstrainer } from '../../lm/constrain.ts';
 import { anyObjectGrammar, type GrammarState, jsonGrammar } from '../../lm/json-grammar.ts';
 import type { Sampler } from '../../lm/sampling.ts';
-import type { LoadedModel } from '../shelf.ts';
+import type { LoadedModel } from '../loaded-model.ts';
 import type { SharedRequest } from './schema.ts';
 
 /** What a completion has to be: any JSON object, or JSON by a schema. */

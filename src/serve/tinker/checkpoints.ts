@@ -10,7 +10,7 @@ import { writeFileAtomic } from '../../files.ts';
 import { loadAdapter, saveAdapter } from '../../lm/lora.ts';
 import { type CheckpointKind, type CheckpointPath, formatPath, parsePath } from '../../tinker/protocol.ts';
 import { ApiError } from '../errors.ts';
-import type { LoadedModel } from '../shelf.ts';
+import type { LoadedModel } from '../loaded-model.ts';
 import type { FixedAdapters } from './sampler.ts';
 
 const CARD = 'checkpoint.json';
@@ -124,6 +124,6 @@ export function openCheckpoints(folder: string, now: () => number): Checkpoints 
     loadState: (at) => readSafetensors(join(folderOf(at), STATE)).tensors,
     saveAdapters: (at, card, { config, architecture = '', folder: base }, { options, parameters }) =>
       write(at, card, false, (folder) => saveAdapter(folder, config, { options, parameters, base }, architecture)),
-    loadAdapters: (at, { config }) => loadAdapter(folderOf(at), config),
+    loadAdapters: (at, { config, architecture }) => loadAdapter(folderOf(at), config, architecture),
   };
 }

@@ -12,7 +12,7 @@ import { breathe } from '../../node.ts';
 import { random } from '../../random.ts';
 import type { AdamSettings, ForwardBackwardOutput, LoraConfig } from '../../tinker/protocol.ts';
 import { ApiError } from '../errors.ts';
-import type { LoadedModel } from '../shelf.ts';
+import type { LoadedModel } from '../loaded-model.ts';
 import { lossOf, type Sequence, tinkerLoss } from './loss.ts';
 
 /** Adapters' scale is this over their rank, as Tinker's is. */

@@ -1,0 +1,52 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, expect, it } from 'vitest';
+import { loadModel } from '../../lm/model.ts';
+import { random } from '../../random.ts';
+import { loraOptions, trainedPart } from './trainable.ts';
+
+const modelPath = (name: string) => fileURLToPath(new URL(`../../../test/fixtures/models/${name}`, import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'heed-trainable-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+it('reads the options of adapters', () => {
+  expect(loraOptions({ rank: 0, dora: true })).toBeUndefined();
+  expect(loraOptions({ rank: 4, targets: 'q_proj, v_proj' })).toMatchObject({
+    alpha: 8,
+    targets: ['q_proj', 'v_proj'],
+  });
+  const settings = { rank: 4, layers: '0, 2', ranks: 'q_proj=2', alphas: 'v_proj=1.5', dora: true, whole: 'norm' };
+  expect(loraOptions(settings)).toMatchObject({
+    layers: [0, 2],
+    rankPattern: { q_proj: 2 },
+    alphaPattern: { v_proj: 1.5 },
+    dora: true,
+    whole: ['norm'],
+  });
+  expect(() => loraOptions({ rank: 4, layers: '0,x' })).toThrow('--lora.layers names layer "x"');
+  expect(() => loraOptions({ rank: 4, ranks: 'q_proj' })).toThrow('--lora.ranks has "q_proj"');
+  expect(() => loraOptions({ rank: 4, alphas: 'q_proj=0' })).toThrow('--lora.alphas has "q_proj=0"');
+});
+
+it.each([
+  ['tiny-llama', { rank: 2, dora: true, layers: '0,3', ranks: 'q_proj=3', whole: 'norm' }],
+  ['tiny-gpt2', { rank: 2, targets: 'q_proj,v_proj,down_proj' }],
+])('writes adapters of %s that are the merged model: %j', async (name, settings) => {
+  const model = await loadModel(modelPath(name));
+  const trained = trainedPart(model, settings, 1);
+  expect(Object.keys(trained.frozen).some((name) => name in trained.parameters.values)).toBe(false);
+  const flat = trained.parameters.flat as Float32Array;
+  const noise = random(2);
+  for (let i = 0; i < flat.length; i++) flat[i] += 0.1 * noise.normal();
+  const at = join(folder, name, 'model');
+  trained.save(at);
+  const [merged, adapted] = await Promise.all([loadModel(at), loadModel(join(at, '..', 'adapter'))]);
+  const [a, b] = [merged, adapted].map(({ parameters }) => parameters.flat as Float32Array);
+  expect(a).not.toEqual(model.parameters.flat);
+  for (const [i, value] of a.entries()) expect(Math.abs(b[i] - value)).toBeLessThan(1e-6);
+  trained.merge();
+  expect(model.parameters.flat).toEqual(a);
+  for (const part of [trained, model, merged, adapted]) part[Symbol.dispose]();
+});
