@@ -40,8 +40,8 @@ function conversation() {
 const began = performance.now();
 const seconds = () => `${Math.round((performance.now() - began) / 1000)} s`;
 const { model } = await pretrain({
-  data: Array.from({ length: 24_000 }, conversation),
-  ...{ seed, vocabulary: 320, hidden: 96, layers: 3, heads: 3, feedForward: 256, length: 128, heldOut: 100 },
+  data: Array.from({ length: 32_000 }, conversation),
+  ...{ seed, vocabulary: 320, hidden: 96, layers: 3, heads: 3, feedForward: 256, length: 128, rows: 8, heldOut: 100 },
   ...{ evaluations: 1, learningRate: 3e-3 },
 });
 console.log(`pretrained in ${seconds()}`);
