@@ -23,7 +23,11 @@ const common = [
   '--evaluation.data',
   'prompts.jsonl',
 ];
-const small = [...common, '--maxTokens', '6', '--batch', '4', '--evaluations', '2', '--learningRate', '0.01'];
+// steps are large for so small a model: the limit of 6 nats would slow them
+const small = [...common, '--maxTokens', '6', '--batch', '4', '--evaluations', '2', '--learningRate', '0.01'].concat([
+  '--maxKl',
+  '10',
+]);
 const commands: Record<string, string[]> = {
   reinforce: ['--steps', '10', '--batch', '16'],
   rloo: ['--steps', '10', '--maxKl', '0'],

@@ -19,6 +19,7 @@ export type ClipPreference = 'first' | 'second' | 'equal' | 'incomparable' | 'sk
 export interface ClipComparison {
   /** No longer than `segment.window` steps, as the other. */
   first: Clip;
+  /** The other clip. */
   second: Clip;
   /** Which is better. Incomparable and skipped pairs are left out. */
   preference: ClipPreference;

@@ -27,7 +27,8 @@ const reward: Reward = { name: 'even', score: async (answers) => answers.map(eve
 type Options = PolicyTrainingOptions & { answers: number };
 type Make = (policy: LanguagePolicy, layout: AnswerLayout, options: never) => PolicyAlgorithm;
 
-const settings = { model: llama, batch: 4, maxTokens: 6, evaluations: 1, learningRate: 0.01, rows: 2 };
+// steps are large for so small a model
+const settings = { model: llama, maxKl: 10, batch: 4, maxTokens: 6, evaluations: 1, learningRate: 0.01, rows: 2 };
 const grpo = (input: object) => grpoSchema.parse({ ...settings, steps: 12, epochs: 2, ...input });
 const onlineDpo = (input: object) => ({
   ...onlineDpoSchema.parse({ ...settings, batch: 16, steps: 12, ...input }),

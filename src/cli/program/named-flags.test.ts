@@ -7,8 +7,8 @@ import { commands } from './commands.ts';
 
 const source = new URL('../../', import.meta.url).pathname;
 
-/** Where "--" is no flag of heed: variables of CSS, decrements, options of Node. */
-const OTHERS = /^(engine|run|studio)\/|^course\/check-exercise|^serve\/graders\/javascript/;
+/** Where "--" is no flag of heed: variables of CSS, decrements, options of Node and of other trainers. */
+const OTHERS = /^(engine|run|studio)\/|^course\/check-exercise|^serve\/graders\/javascript|^cluster\/trainers\//;
 
 async function flags(): Promise<Set<string>> {
   const names = new Set(['--json', '--verbose', '--help', '--version', '--plugin']);
@@ -24,7 +24,9 @@ async function flags(): Promise<Set<string>> {
   return names;
 }
 
-const named = (text: string): string[] => [...text.matchAll(/(?<=[\s"'`(])--[a-zA-Z][\w.-]*\w/g)].map(([flag]) => flag);
+/** A flag whose name continues with a value is not looked up. */
+const named = (text: string): string[] =>
+  [...text.matchAll(/(?<=[\s"'`(])--[a-zA-Z][\w.-]*\w(?![\w.]*\$\{)/g)].map(([flag]) => flag);
 
 it('finds the flags that a text names', () => {
   expect(named('Give --length 8, or "--evaluation.data" (--on-bad-row skip).')).toEqual([
