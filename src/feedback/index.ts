@@ -62,6 +62,15 @@ export type { ListedRun, RowsEvent } from './server/runs.ts';
 export type { Spread } from './server/runs-spread.ts';
 export { type Api, type Studio, type StudioOptions, startStudio } from './server/studio-server.ts';
 export { type AuditEntry, type AuditOptions, auditTrail, exportAudit } from './store/audit.ts';
+export {
+  type BackupOptions,
+  type BackupSummary,
+  backupStore,
+  type CheckBackupOptions,
+  checkBackup,
+  type RestoreOptions,
+  restoreStore,
+} from './store/backup.ts';
 export { type Database, openDatabase } from './store/database.ts';
 export { createHumanTeacher, type HumanTeacher, type HumanTeacherOptions } from './teacher.ts';
 export {

@@ -30,15 +30,25 @@ export interface Database {
  *
  * @throws HeedError if it cannot be opened, or a newer version of heed has written it.
  */
-export async function openDatabase(address: string): Promise<Database> {
-  const kind = /^postgres(ql)?:\/\//.test(address) ? 'postgres' : 'sqlite';
+export const openDatabase = (address: string): Promise<Database> => connect(address, migrate);
+
+/**
+ * Connects to a store as it is; `prepare` runs first, before the store counts as open.
+ *
+ * @throws HeedError if it cannot be opened. A HeedError of `prepare` passes through.
+ */
+export async function connect(
+  address: string,
+  prepare: (query: Kysely<Tables>, kind: Database['kind']) => Promise<void>,
+): Promise<Database> {
+  const kind = kindOf(address);
   const name = kind === 'postgres' ? withoutPassword(address) : address;
   try {
     const query = new Kysely<Tables>({
       dialect: kind === 'postgres' ? await postgres(address) : await sqliteDialect(address),
     });
     try {
-      await migrate(query, kind);
+      await prepare(query, kind);
     } catch (error) {
       await query.destroy();
       throw error;
@@ -52,6 +62,10 @@ export async function openDatabase(address: string): Promise<Database> {
     });
   }
 }
+
+/** Which database an address is of. */
+export const kindOf = (address: string): Database['kind'] =>
+  /^postgres(ql)?:\/\//.test(address) ? 'postgres' : 'sqlite';
 
 function hintFor(cause: unknown, kind: Database['kind']): string {
   const fault = storeFault(cause);

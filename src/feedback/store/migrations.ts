@@ -6,14 +6,14 @@ import type { Tables } from './schema.ts';
 type Kind = 'sqlite' | 'postgres';
 
 /**
- * Applies the migrations that are missing. Several processes may start at once.
+ * Applies the migrations that are missing, up to one of them or all. Several processes may start at once.
  *
  * @throws HeedError if a newer version of heed has written the database.
  */
-export async function migrate(query: Kysely<Tables>, kind: Kind): Promise<void> {
+export async function migrate(query: Kysely<Tables>, kind: Kind, to?: string): Promise<void> {
   const migrations = migrationsOf(kind);
   const migrator = new Migrator({ db: query, provider: { getMigrations: async () => migrations } });
-  const { error } = await migrator.migrateToLatest();
+  const { error } = await (to === undefined ? migrator.migrateToLatest() : migrator.migrateTo(to));
   if (!error) return;
   if (/previously executed migration .* is missing/.test(String(error))) {
     throw new HeedError('A newer version of heed has written this store.', {
@@ -23,6 +23,9 @@ export async function migrate(query: Kysely<Tables>, kind: Kind): Promise<void> 
   }
   throw error;
 }
+
+/** The versions of the schema that this version of heed knows: the names of its migrations, in order. */
+export const schemaVersions = (kind: Kind): string[] => Object.keys(migrationsOf(kind));
 
 const migrationsOf = (kind: Kind) => ({
   '001-begin': { up: (query: Kysely<unknown>) => begin(query, kind) },
