@@ -1,6 +1,6 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 import {
   addPerson,
   assignItems,
@@ -235,4 +235,27 @@ describe('a project of ratings', () => {
     await rate({ helpful: 4, truthful: 5 });
     await database.close();
   });
+});
+
+it('a store is backed up with a key, checked, and restored elsewhere', async () => {
+  expect((await run('users', 'add', 'ada', '--store', 'work.db')).code).toBe(0);
+  const without = await run('backup', 'work.db', '--out', 'work.backup', '--encrypt');
+  expect([without.code, without.stderr]).toEqual([2, expect.stringMatching(/there is no key.*HEED_BACKUP_KEY/s)]);
+  writeFileSync(join(folder.path, 'backup.key'), 'a key of many words\n');
+  const made = await run('backup', 'work.db', '--out', 'work.backup', '--key-file', 'backup.key', '--json');
+  const summary = JSON.parse(made.stdout);
+  expect(summary).toMatchObject({ file: 'work.backup', encrypted: true, tables: { people: 1, items: 0 } });
+  const locked = await run('restore', 'work.backup', '--store', 'restored.db');
+  expect([locked.code, locked.stderr]).toEqual([1, expect.stringMatching(/is encrypted.*--key-file/s)]);
+  vi.stubEnv('HEED_BACKUP_KEY', 'a key of many words');
+  const restored = await run('restore', 'work.backup', '--store', 'restored.db');
+  vi.unstubAllEnvs();
+  expect(restored.stdout).toMatch(/restored +work.backup\n.*SHA-256 +[0-9a-f]{64}/s);
+  expect((await run('users', 'list', '--store', 'restored.db')).stdout).toMatch(/ada +annotator/);
+  expect((await run('backup', '--out', 'plain.backup', '--json', 'work.db')).stdout).toContain('"encrypted":false');
+  expect((await run('restore', 'plain.backup', '--check', '--store', 'none.db')).stdout).toMatch(/whole +plain.backup/);
+  expect(existsSync(join(folder.path, 'none.db'))).toBe(false);
+  const full = await run('restore', 'plain.backup', '--store', 'restored.db');
+  expect([full.code, full.stderr]).toEqual([1, expect.stringContaining('is not empty: it has people')]);
+  for (const { stdout, stderr } of [made, locked, restored, full]) expect(stdout + stderr).not.toContain('many words');
 });

@@ -32,6 +32,7 @@ import { createProgress, type Progress } from '../../run/progress.ts';
 import { addFlags, settingsFrom } from '../program/flags.ts';
 import { createOutput, type Output, table } from '../program/output.ts';
 import { checking, UsageError } from '../program/usage.ts';
+import { addBackup, addRestore } from './backup.ts';
 import { openMembers, prioritize, suggest } from './prioritize.ts';
 
 /** The default store. */
@@ -65,7 +66,14 @@ export function addFeedback(command: Command): void {
   });
   addDelete(command.command('delete').description('delete a project with its items, judgments and guidelines'));
   addUsers(command.command('users').description('manage people: list, add, join, token, remove'));
+  addRestore(command.command('restore').description('restore a backup into a new or empty store'));
   for (const one of command.commands) one.addOption(storeOption());
+  addBackup(
+    command
+      .command('backup')
+      .description('write a backup of a store, which may be in use')
+      .argument('[store]', 'file of the store, or a postgres:// address', DEFAULT_STORE),
+  );
 }
 
 async function withStore<T>(path: string, use: (database: Database) => Promise<T>): Promise<T> {
