@@ -1,5 +1,5 @@
 /**
- * Arithmetic with a calculator: `heed grpo --model … --env ./environment.js`. The policy calls the tool with an expression,
+ * Arithmetic with a calculator: `heed grpo --model … --env ./calculator.js`. The policy calls the tool with an expression,
  * reads the result, and answers with it.
  */
 import { toolEnvironment } from 'heed/align';
