@@ -53,6 +53,7 @@ const alignRooms = [
   'supervised',
   'agents',
   'policies',
+  'distillation',
   'judges',
   'ppo',
   'policy-gradient',

@@ -21,6 +21,7 @@ export {
   type ConstitutionStep,
   constitution,
 } from './constitution/constitution.ts';
+export { type DistillInput, distill } from './distillation/distill.ts';
 export type { PolicyComparison } from './evaluation/comparison.ts';
 export { evaluatePolicy, type PolicyEvaluationInput, type PolicyEvaluationStep } from './evaluation/evaluation.ts';
 export type { CompletionJudge, JudgeFunction, JudgeSource } from './judges/judge.ts';

@@ -47,6 +47,20 @@ export { diagnoseReward } from './diagnosis/reward.ts';
 export { diagnoseLanguageRun } from './diagnosis/run.ts';
 export { type Alert, alertsOf } from './diagnosis/signals.ts';
 export { diagnoseSupervised } from './diagnosis/supervised.ts';
+export {
+  createDistill,
+  type DistillInput,
+  type DistillLearner,
+  type DistillOptions,
+  distill,
+  distillSchema,
+} from './distillation/distill.ts';
+export {
+  divergenceOf,
+  type TokenDivergence,
+  type TokenDivergenceOptions,
+  tokenDivergences,
+} from './distillation/divergence.ts';
 export { type ComparedPair, comparisonOf, type PolicyComparison } from './evaluation/comparison.ts';
 export {
   createPolicyEvaluation,

@@ -42,8 +42,8 @@ export interface Reading {
   readonly head: Tensor;
   /** Log-probabilities of the labels, [labels]; traced on first use. */
   readonly logP: Tensor;
-  /** An input with a number for each label, [labels]; 0 for unused ones. */
-  perLabel(name: string): Tensor;
+  /** An input with a number for each label, [labels], or with `width` numbers, [labels, width]; 0 for unused ones. */
+  perLabel(name: string, width?: number): Tensor;
   /** An input with a number for each sequence, [sequences]. */
   perSequence(name: string): Tensor;
   /** Sums of [labels] over each sequence's labels: [sequences]. */
@@ -69,7 +69,8 @@ function readPacked(graph: Graph, config: DecoderConfig, size: PackedSize, optio
       hint: 'set the option sequences',
     });
   };
-  const perLabel = (name: string) => input(graph, name, [labels]);
+  const perLabel = (name: string, width?: number) =>
+    input(graph, name, width === undefined ? [labels] : [labels, width]);
   return {
     states,
     get head() {
@@ -144,10 +145,11 @@ function loadBatch(inputs: Readonly<Record<string, Value>>, batch: PackedBatch, 
   return places;
 }
 
-/** Writes the labels' numbers into their places, and 0 into the others. */
-function place(data: Int32Array | Float32Array, places: Int32Array, numbers: ArrayLike<number>): void {
+/** Writes the labels' numbers, `width` each, into their places, and 0 into the others. */
+function place(data: Int32Array | Float32Array, places: Int32Array, numbers: ArrayLike<number>, width = 1): void {
   data.fill(0);
-  for (let i = 0; i < places.length; i++) data[places[i]] = numbers[i];
+  for (let i = 0; i < places.length; i++)
+    for (let j = 0; j < width; j++) data[places[i] * width + j] = numbers[i * width + j];
 }
 
 /** Builds a loss, a scalar, and further outputs to report, from what the model made of a batch. */
@@ -161,8 +163,8 @@ export interface PackedTrainer {
   /** The sum of the gradients of all batches since the last reset; at least one batch. */
   readonly gradients: Arena;
   /**
-   * Adds a batch's gradients. `perLabel` and `perSequence` are the inputs of the loss: a number for each label, in
-   * order, or for each sequence; the loss may leave some unread. Returns the loss and the other outputs; in outputs of
+   * Adds a batch's gradients. `perLabel` and `perSequence` are the inputs of the loss: the numbers of each label, in
+   * order, or of each sequence; the loss may leave some unread. Returns the loss and the other outputs; in outputs of
    * [labels], `places` says where each label is.
    *
    * @throws HeedError if the loss reads an input that is missing.
@@ -228,7 +230,8 @@ export function createPackedTrainer(
       for (const name of reads)
         if (step.inputs[name] && !(name in perLabel || name in perSequence)) throw missing(name, perLabel, perSequence);
       for (const [name, numbers] of Object.entries(perLabel)) {
-        if (step.inputs[name]) place(step.inputs[name].data as Float32Array, places, numbers);
+        const data = step.inputs[name]?.data as Float32Array | undefined;
+        if (data) place(data, places, numbers, data.length / size.labels);
       }
       for (const [name, numbers] of Object.entries(perSequence)) {
         if (step.inputs[name]) (step.inputs[name].data as Float32Array).fill(0).set(numbers);
@@ -250,7 +253,7 @@ export function createPackedTrainer(
 /** A reading that records which of the caller's inputs are read. */
 const recorded = (reading: Reading, reads: Set<string>): Reading =>
   Object.create(reading, {
-    perLabel: { value: (name: string) => reading.perLabel(reads.add(name) && name) },
+    perLabel: { value: (name: string, width?: number) => reading.perLabel(reads.add(name) && name, width) },
     perSequence: { value: (name: string) => reading.perSequence(reads.add(name) && name) },
   });
 
@@ -261,8 +264,8 @@ const missing = (name: string, ...numbers: PackedNumbers[]) =>
 
 /** A number, or a row of them, for each label of packed batches of any size. Holds native memory: dispose of it. */
 export interface PackedScorer {
-  /** The numbers of a batch's labels, in their order. */
-  run(batch: PackedBatch): Float32Array;
+  /** The numbers of a batch's labels, in their order. `perLabel` are the inputs that `read` reads, likewise. */
+  run(batch: PackedBatch, perLabel?: PackedNumbers): Float32Array;
   /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
@@ -277,8 +280,8 @@ export function createPackedScorer(
   options: Omit<PackedOptions, 'checkpointLayers'> & { read?: (reading: Reading) => Tensor } = {},
 ): PackedScorer {
   const { read = ({ logP }) => logP, ...reading } = options;
-  const programs = new Map<string, { run(batch: PackedBatch): Float32Array; [Symbol.dispose](): void }>();
-  const create = (size: PackedSize) => {
+  const programs = new Map<string, PackedScorer>();
+  const create = (size: PackedSize): PackedScorer => {
     const program = trace((graph) => ({ numbers: read(readPacked(graph, config, size, reading)) }), {
       sharedMemory: true,
       precision: config.precision,
@@ -292,8 +295,12 @@ export function createPackedScorer(
     const numbers = new Value('float32', shape);
     const binding = program.bind({ ...weights, ...own }, { numbers });
     return {
-      run(batch: PackedBatch) {
+      run(batch, perLabel = {}) {
         const places = loadBatch(own, batch, size);
+        for (const [name, numbers] of Object.entries(perLabel)) {
+          const data = own[name].data as Float32Array;
+          place(data, places, numbers, data.length / size.labels);
+        }
         binding.run();
         if (width === 1) return Float32Array.from(places, (at) => numbers.data[at]);
         const rows = new Float32Array(places.length * width);
@@ -309,12 +316,12 @@ export function createPackedScorer(
     };
   };
   return {
-    run(batch) {
+    run(batch, perLabel) {
       const size = sizeOf(batch);
       const key = Object.values(size).join();
       const program = programs.get(key) ?? create(size);
       programs.set(key, program);
-      return program.run(batch);
+      return program.run(batch, perLabel);
     },
     [Symbol.dispose]: () => {
       for (const program of programs.values()) program[Symbol.dispose]();

@@ -10,6 +10,7 @@ import { constitutionReport } from '../align/constitution/report.ts';
 import { constitutionMetrics } from '../align/constitution/rows.ts';
 import { trainConstitution } from '../align/constitution/train.ts';
 import { diagnoseLanguageRun } from '../align/diagnosis/run.ts';
+import { createDistill, distillSchema } from '../align/distillation/distill.ts';
 import { createPolicyEvaluation, type PolicyEvaluationStep } from '../align/evaluation/evaluation.ts';
 import { policyEvaluationSchema } from '../align/evaluation/options.ts';
 import { policyEvaluationReport } from '../align/evaluation/report.ts';
@@ -263,6 +264,7 @@ export const trainings: Readonly<Record<string, StageTraining>> = {
   },
   pretrain: { ...opened(pretrainSchema, createPretrain), ...language },
   sft: { ...opened(sftSchema, createSft), ...language },
+  distill: { ...opened(distillSchema, createDistill), ...language },
   reward: {
     ...opened(rewardModelSchema, createReward),
     ...named,

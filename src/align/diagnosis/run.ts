@@ -54,6 +54,7 @@ const diagnoses: Readonly<Record<string, Diagnose>> = {
   reward: diagnoseReward,
   process: diagnoseProcess,
   sft: diagnoseSupervised,
+  distill: diagnoseSupervised,
   pretrain: diagnoseSupervised,
 };
 

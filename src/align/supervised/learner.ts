@@ -1,8 +1,9 @@
 /** The training loop of a language model by maximum likelihood, shared by fine-tuning and pretraining. */
-import type { Disposables } from '../../disposables.ts';
+import { Disposables } from '../../disposables.ts';
 import type { GeneratedCompletion } from '../../lm/continuous-batch.ts';
 import { createGenerator } from '../../lm/generate.ts';
 import type { Model } from '../../lm/model.ts';
+import type { Example } from '../../lm/packing.ts';
 import { exportOptimizer, importOptimizer } from '../../nn/optimizer.ts';
 import { exportParameters, importParameters } from '../../nn/parameters.ts';
 import { seedFor } from '../../random.ts';
@@ -11,8 +12,14 @@ import type { LanguageTrainingOptions } from '../training/options.ts';
 import { type Course, checkSameData, evaluated, newCourse, stepped } from '../training/progress.ts';
 import type { SamplePrompt } from '../training/samples.ts';
 import { adamw, evaluationIsDue, parameterCount, rates } from '../training/steps.ts';
-import { type LoraSettings, trainedPart } from '../training/trainable.ts';
-import { createHeldOutLoss, createLikelihood, type HeldOutLoss } from './likelihood.ts';
+import { type LoraSettings, type Trained, trainedPart } from '../training/trainable.ts';
+import {
+  type BatchShape,
+  createHeldOutLoss,
+  createLikelihood,
+  type HeldOutLoss,
+  type Likelihood,
+} from './likelihood.ts';
 import type { RowPosition, TrainingRows } from './rows.ts';
 
 /** A completion of an evaluation, to read. */
@@ -25,7 +32,10 @@ export interface Sample {
   reference?: string;
 }
 
-/** An evaluation of a language model: the held-out loss, if data is held out, and completions of prompts. */
+/**
+ * An evaluation of a language model: the held-out loss, if data is held out, and completions of prompts. The perplexity is
+ * absent where the loss is not −log p.
+ */
 export interface LanguageEvaluation extends Partial<HeldOutLoss> {
   /** A few completions to read. */
   samples: Sample[];
@@ -35,11 +45,26 @@ export interface LanguageEvaluation extends Partial<HeldOutLoss> {
   best: boolean;
 }
 
+/** What a training minimizes: by default −log p of the learned tokens. */
+export interface Objective {
+  /** Computes the loss of a step and its gradients. */
+  loss: Likelihood;
+  /** Computes the loss on held-out examples; absent without any. */
+  heldOut?: {
+    /** Computes the loss with the present weights. */
+    run(): Pick<HeldOutLoss, 'loss' | 'tokens'> & Partial<HeldOutLoss>;
+  };
+  /** The rows that a step, counted from 0, learns from, in place of those of the data. */
+  rowsOf?(rows: Example[][], step: number, signal?: AbortSignal): Promise<Example[][]>;
+  /** Frees what it holds; it cannot be used afterwards. */
+  [Symbol.dispose](): void;
+}
+
 /** A step of a training by maximum likelihood. */
 export interface LanguageStep {
   /** Optimizer steps so far. */
   step: number;
-  /** Mean −log p of the batch's learned tokens, in nats. */
+  /** Mean −log p of the batch's learned tokens, or what else is minimized, in nats. */
   loss: number;
   /** Norm of the gradient, before clipping. */
   gradientNorm: number;
@@ -83,6 +108,8 @@ export interface LanguageLearnerParts<O extends LanguageTrainingOptions> {
   prompts: readonly SamplePrompt[];
   /** Metrics of the completions of `prompts`. */
   measure?: (answers: readonly GeneratedCompletion[]) => Record<string, number>;
+  /** Makes what is minimized, in place of −log p, for the trained part of the model. */
+  objective?: (trained: Trained, shape: BatchShape) => Objective;
   /** A checksum of the data, so that a resumed run can check that it is the same. */
   fingerprint: string;
   /** What was opened for the learner; disposed of with it. */
@@ -105,16 +132,14 @@ export type LanguageLearner<O extends LanguageTrainingOptions = LanguageTraining
 
 /** Makes the training loop of a language model from its parts. */
 export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: LanguageLearnerParts<O>) {
-  const { model, options, rows, part, length, packing, steps, heldOut, prompts, fingerprint, own } = parts;
+  const { model, options, rows, part, length, packing, steps, prompts, fingerprint, own } = parts;
   const { config, tokenizer, ends } = model;
   const trained = own.use(trainedPart(model, parts.lora ?? {}, options.seed));
-  const { parameters, weights, frozen, linear } = trained;
+  const { parameters, weights, linear } = trained;
   const shape = { length, fitted: !packing, padding: tokenizer.pad ?? 0 };
-  const likelihood = own.use(
-    createLikelihood(config, parameters, shape, { linear, frozen, checkpointLayers: options.checkpointLayers }),
-  );
+  const objective = own.use(parts.objective?.(trained, shape) ?? maximumLikelihood(parts, trained, shape));
+  const { loss: likelihood, heldOut: evaluator } = objective;
   const optimizer = own.use(adamw(parameters, likelihood.gradients, options));
-  const evaluator = heldOut && own.use(createHeldOutLoss(config, weights, heldOut, shape, part, linear));
   const generator = prompts.length > 0 ? own.use(createGenerator(config, weights, { linear })) : undefined;
   const rateOf = rates(options.learningRate ?? 1 / Math.sqrt(parameterCount(parameters)), steps, options);
   let state: LanguageState = {
@@ -156,9 +181,10 @@ export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: 
     /** Evaluates the model on the held-out rows. */
     evaluate,
     /** One optimizer step, and an evaluation if it is due. */
-    async next(): Promise<LanguageStep> {
+    async next(signal?: AbortSignal): Promise<LanguageStep> {
       const began = performance.now();
-      const batch = Array.from({ length: part * options.accumulate }, rows.next);
+      const next = Array.from({ length: part * options.accumulate }, rows.next);
+      const batch = objective.rowsOf ? await objective.rowsOf(next, state.step, signal) : next;
       const rate = rateOf(state.step);
       const { loss, tokens } = likelihood.run(batch, part);
       const gradientNorm = optimizer.step(rate);
@@ -209,4 +235,17 @@ export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: 
     /** Frees what it holds; it cannot be used afterwards. */
     [Symbol.dispose]: own[Symbol.dispose],
   };
+}
+
+/** −log p of the learned tokens, in training and held out. */
+function maximumLikelihood<O extends LanguageTrainingOptions>(
+  { model: { config }, options: { checkpointLayers }, part, heldOut }: LanguageLearnerParts<O>,
+  { parameters, weights, frozen, linear }: Trained,
+  shape: BatchShape,
+): Objective {
+  using own = new Disposables();
+  const loss = own.use(createLikelihood(config, parameters, shape, { linear, frozen, checkpointLayers }));
+  const evaluator = heldOut && own.use(createHeldOutLoss(config, weights, heldOut, shape, part, linear));
+  const end = own.move();
+  return { loss, heldOut: evaluator, [Symbol.dispose]: end[Symbol.dispose] };
 }

@@ -12,10 +12,12 @@ import {
   createPackedScorer,
   createPackedTrainer,
   type PackedLoss,
+  type PackedNumbers,
   type PackedScorer,
+  type PackedTrainer,
   type PackedTrainerOptions,
 } from '../../lm/packed-program.ts';
-import { type Example, packedBatch, packSequences } from '../../lm/packing.ts';
+import { type Example, type PackedBatch, packedBatch, packSequences } from '../../lm/packing.ts';
 import type { Linear } from '../../nn/decoder.ts';
 import type { DecoderConfig } from '../../nn/decoder-config.ts';
 import type { Arena } from '../../nn/parameters.ts';
@@ -37,7 +39,8 @@ export interface Likelihood {
   [Symbol.dispose](): void;
 }
 
-interface BatchShape {
+/** How rows of examples become batches. */
+export interface BatchShape {
   /** Tokens per row. */
   length: number;
   /** Whether rows are cut to the longest of a part, rounded up to eighths of `length`; otherwise they have `length`. */
@@ -47,13 +50,24 @@ interface BatchShape {
 }
 
 /** A program for the loss of batches of rows and its gradients. */
-export function createLikelihood(
+export const createLikelihood = (
   config: DecoderConfig,
   parameters: Arena,
   shape: BatchShape,
   options: PackedTrainerOptions = {},
+): Likelihood => tokenMean(createPackedTrainer(config, parameters, negativeLogLikelihood, options), shape);
+
+/**
+ * The mean of a loss over the learned tokens of batches of rows. The trainer's loss is a sum with the input `weight`
+ * [labels].
+ *
+ * @param others Other inputs of the loss, with numbers for each label.
+ */
+export function tokenMean(
+  trainer: PackedTrainer,
+  shape: BatchShape,
+  others: (batch: PackedBatch) => PackedNumbers = () => ({}),
 ): Likelihood {
-  const trainer = createPackedTrainer(config, parameters, negativeLogLikelihood, options);
   return {
     gradients: trainer.gradients,
     run(rows, part) {
@@ -64,7 +78,8 @@ export function createLikelihood(
       trainer.reset();
       let [loss, tokens] = [0, 0];
       for (const batch of batches) {
-        loss += trainer.run(batch, { weight: weight.subarray(0, batch.labels.length) }).loss.data[0] as number;
+        const inputs = { ...others(batch), weight: weight.subarray(0, batch.labels.length) };
+        loss += trainer.run(batch, inputs).loss.data[0] as number;
         tokens += batch.tokens;
       }
       return { loss, tokens };
@@ -107,19 +122,31 @@ export function createHeldOutLoss(
   [Symbol.dispose](): void;
 } {
   const scorer: PackedScorer = createPackedScorer(config, weights, { linear });
-  const longest = examples.lengths.reduce((a, b) => Math.max(a, b), length); // held-out data may have longer examples
-  const packed = packSequences(examples.lengths, longest).map((row) => row.map(examples.at));
-  const shape = { length: longest, padding, fitted: false };
+  const batches = heldOutBatches(examples, { length, padding }, part);
   return {
     run() {
       let [total, tokens] = [0, 0];
-      for (let i = 0; i < packed.length; i += part) {
-        const logP = scorer.run(batchOf(packed.slice(i, i + part), part, shape));
+      for (const batch of batches()) {
+        const logP = scorer.run(batch);
         for (const value of logP) total -= value;
         tokens += logP.length;
       }
       return { loss: total / tokens, perplexity: Math.exp(total / tokens), tokens };
     },
     [Symbol.dispose]: scorer[Symbol.dispose],
+  };
+}
+
+/** All examples as batches of `part` rows, each example once. */
+export function heldOutBatches(
+  examples: Examples,
+  { length, padding }: Omit<BatchShape, 'fitted'>,
+  part: number,
+): () => Generator<PackedBatch> {
+  const longest = examples.lengths.reduce((a, b) => Math.max(a, b), length); // held-out data may have longer examples
+  const packed = packSequences(examples.lengths, longest).map((row) => row.map(examples.at));
+  const shape = { length: longest, padding, fitted: false };
+  return function* () {
+    for (let i = 0; i < packed.length; i += part) yield batchOf(packed.slice(i, i + part), part, shape);
   };
 }

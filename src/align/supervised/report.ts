@@ -17,9 +17,16 @@ import { answersTable } from '../training/samples.ts';
 
 const STEPS = ['optimizer steps'];
 
-/** The report of a run of `heed sft` or `heed pretrain`. @throws HeedError when the folder is not a run. */
+const KINDS: Readonly<Record<string, string>> = {
+  sft: 'supervised fine-tuning',
+  pretrain: 'pretraining',
+  distill: 'distillation',
+};
+
+/** The report of a run of `heed sft`, `heed pretrain` or `heed distill`. @throws HeedError when the folder is not a run. */
 export function languageReport(folder: string): Report {
   const { name, command, config, seed, started } = readInfo(folder);
+  const { divergence = 'none' } = config as { divergence?: string };
   const rows = readMetrics(folder);
   const evaluated = rows.filter((row) => 'loss/eval' in row);
   const [first, last] = [evaluated[0], evaluated.at(-1)];
@@ -28,12 +35,20 @@ export function languageReport(folder: string): Report {
     linesOver(rows, title, yLabel, caption, [[title, metric]], STEPS);
   return {
     title: name,
-    subtitle: subtitle(started, command === 'sft' ? 'supervised fine-tuning' : 'pretraining', seed),
+    subtitle: subtitle(started, KINDS[command] ?? command, seed),
     summary: [
       ...(last
         ? [
             { label: 'Held-out loss', value: last['loss/eval'].toFixed(3), note: `nats per token, ${from(first)}` },
-            { label: 'Perplexity', value: last.perplexity.toFixed(2), note: `from ${first.perplexity.toFixed(2)}` },
+            ...('perplexity' in last
+              ? [
+                  {
+                    label: 'Perplexity',
+                    value: last.perplexity.toFixed(2),
+                    note: `from ${first.perplexity.toFixed(2)}`,
+                  },
+                ]
+              : []),
           ]
         : []),
       { label: 'Tokens', value: count(rows.findLast((row) => 'tokens' in row)?.tokens ?? 0), note: 'without padding' },
@@ -41,7 +56,7 @@ export function languageReport(folder: string): Report {
     ],
     sections: [
       diagnosisSection(diagnoseLanguageRun(folder)),
-      lossChart(rows, best),
+      lossChart(rows, best, divergence === 'none' ? '−log p' : 'divergence from the teacher'),
       ...answersTable(readSamples(folder) as { kind: string }[]),
       ...one('reward/true', 'True reward', 'reward', 'Mean over completions of all prompts of the embedded world.'),
       ...one('text/accepted', 'Well-formed sentences', 'share', 'Share of sentences that the grammar accepts.'),
@@ -63,13 +78,13 @@ const from = (row: MetricsRow) => `from ${row['loss/eval'].toFixed(3)}`;
 const lower = (best: MetricsRow | undefined, row: MetricsRow) =>
   best && best['loss/eval'] <= row['loss/eval'] ? best : row;
 
-function lossChart(rows: readonly MetricsRow[], best: MetricsRow | undefined): LineChart {
+function lossChart(rows: readonly MetricsRow[], best: MetricsRow | undefined, what: string): LineChart {
   const entropy = rows.find((row) => 'loss/entropy' in row)?.['loss/entropy'];
   return {
     kind: 'lines',
     wide: true,
     title: 'Loss',
-    caption: `Mean −log p of a learned token.${best ? ` The lowest held-out loss is ${best['loss/eval'].toFixed(3)}, after step ${best.step}.` : ''}`,
+    caption: `Mean ${what} of a learned token.${best ? ` The lowest held-out loss is ${best['loss/eval'].toFixed(3)}, after step ${best.step}.` : ''}`,
     xLabels: STEPS,
     yLabel: 'nats per token',
     series: seriesOf(rows, trainingAndHeldOut('loss')),

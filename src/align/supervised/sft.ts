@@ -140,8 +140,9 @@ export function sft(input: SftInput): LanguageTraining {
   return languageTraining(createSft, input);
 }
 
-async function promptsOf(
-  { data, samples }: SftOptions,
+/** Prompts to complete at each evaluation. */
+export async function promptsOf(
+  { data, samples }: Pick<SftOptions, 'data' | 'samples'>,
   examples: Examples,
   { tokenizer }: Model,
   live: Live,
@@ -153,14 +154,18 @@ async function promptsOf(
     : readSamplePrompts(await openSource('samples.data', samples.data, live), samples.count, tokenizer);
 }
 
-interface Data {
+/** The examples of a training. */
+export interface Data {
+  /** Examples to train on. */
   train: Examples;
+  /** Examples to evaluate on; undefined if none are held out. */
   heldOut: Examples | undefined;
   /** Tokens per row. */
   length: number;
 }
 
-async function readData(options: SftOptions, { config, tokenizer }: Model, live: Live): Promise<Data> {
+/** Reads the demonstrations that the options name, and holds a share out. */
+export async function readData(options: SftOptions, { config, tokenizer }: Model, live: Live): Promise<Data> {
   const { evaluation, loss, truncate, seed } = options;
   const most = longestExample(options.length, config);
   const gather = async (path: 'data' | 'evaluation.data', name: string): Promise<Examples> => {
@@ -186,9 +191,13 @@ async function readData(options: SftOptions, { config, tokenizer }: Model, live:
   const length = options.length ?? longest;
   if (evaluation.data !== undefined)
     return { train: all, heldOut: await gather('evaluation.data', evaluation.data), length };
-  const share = Math.min(evaluation.share, MOST_HELD_OUT / all.lengths.length);
-  const { rest, held } = holdOut(all.lengths.length, share, seed);
-  return { train: subset(all, rest), heldOut: held.length > 0 ? subset(all, held) : undefined, length };
+  return { ...heldOutShare(all, evaluation.share, seed), length };
+}
+
+/** Holds a share of examples out, at most 1000 of them. */
+export function heldOutShare(all: Examples, share: number, seed: number): Pick<Data, 'train' | 'heldOut'> {
+  const { rest, held } = holdOut(all.lengths.length, Math.min(share, MOST_HELD_OUT / all.lengths.length), seed);
+  return { train: subset(all, rest), heldOut: held.length > 0 ? subset(all, held) : undefined };
 }
 
 function noticeOf(

@@ -28,7 +28,8 @@ export const languageMetrics = (step: LanguageStep): Record<string, number> => (
 });
 
 const evaluationMetrics = ({ loss, perplexity, measures }: LanguageEvaluation): Record<string, number> => ({
-  ...(loss !== undefined && { 'loss/eval': loss, perplexity: perplexity! }),
+  ...(loss !== undefined && { 'loss/eval': loss }),
+  ...(perplexity !== undefined && { perplexity }),
   ...measures,
 });
 

@@ -190,7 +190,7 @@ export const readSource = ({ name, from }: Source, options: Omit<DatasetOptions,
  * @throws HeedError when the model cannot be loaded, or the value is not a model.
  */
 export async function openModel(
-  path: 'model' | 'reference' | 'baseline' | 'critic.model',
+  path: 'model' | 'reference' | 'baseline' | 'critic.model' | 'teacher',
   name: string,
   live: Live,
   own: Disposables,

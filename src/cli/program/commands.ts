@@ -132,6 +132,17 @@ Examples:
   heed sft --resume runs/20260102-030405-tiny-sft`,
   ],
   [
+    'distill',
+    'train a student on the texts or the log-probabilities of a teacher (distillation, GKD)',
+    async (command) => (await import('../language/sft.ts')).addDistill(command),
+    `The teacher is a model with the student's vocabulary. Data is as in heed sft; with --texts teacher, prompts are enough.
+
+Examples:
+  heed distill --model small --teacher runs/ppo/model --texts teacher --divergence none
+  heed distill --model small --teacher runs/ppo/model --data chats.jsonl --divergence reverse
+  heed distill --model small --teacher runs/ppo/model --data chats.jsonl --divergence jsd --beta 0.5 --onPolicy 0.5`,
+  ],
+  [
     'pretrain',
     'train a new language model from text',
     async (command) => (await import('../language/pretrain.ts')).addPretrain(command),

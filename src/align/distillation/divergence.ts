@@ -1,0 +1,86 @@
+/**
+ * Divergences of a student's next-token distribution s from a teacher's t, over the whole vocabulary, at each label:
+ *
+ *   forward   KL(t ‖ s)
+ *   reverse   KL(s ‖ t)
+ *   jsd       β KL(t ‖ m) + (1 − β) KL(s ‖ m),   m = β t + (1 − β) s
+ *
+ * The last one is the generalized Jensen–Shannon divergence of Agarwal et al. 2024 ("On-Policy Distillation of Language
+ * Models", eq. 1). All are equal to TRL's `GKDTrainer.generalized_jsd_loss`, which calls forward β = 0 and reverse β = 1.
+ */
+import type { Tensor } from '../../engine/graph.ts';
+import { add, exp, mul, softplus, sub } from '../../engine/ops/elementwise.ts';
+import { logSoftmax } from '../../engine/ops/normalize.ts';
+import { sum } from '../../engine/ops/reduce.ts';
+import { concat, slice, split } from '../../engine/ops/shape.ts';
+import { logitsOf } from '../../nn/decoder.ts';
+import type { DecoderConfig } from '../../nn/decoder-config.ts';
+
+/** Names of the divergences. */
+export const tokenDivergences = ['forward', 'reverse', 'jsd'] as const;
+/** One of `tokenDivergences`. */
+export type TokenDivergence = (typeof tokenDivergences)[number];
+
+/** Which divergence is computed, and how. */
+export interface TokenDivergenceOptions {
+  /** Which one. */
+  divergence: TokenDivergence;
+  /** With `jsd`, the weight of the teacher in the mixture, above 0 and below 1. */
+  beta: number;
+  /** Both models' logits are divided by this. */
+  temperature: number;
+}
+
+/**
+ * The divergence at each label, in nats: [labels].
+ *
+ * @param student Logits of the student, [labels, vocabulary].
+ * @param teacher Logits of the teacher, [labels, vocabulary].
+ */
+export function divergenceOf(
+  student: Tensor,
+  teacher: Tensor,
+  { divergence, beta, temperature }: TokenDivergenceOptions,
+): Tensor {
+  const logP = (logits: Tensor) => logSoftmax(temperature === 1 ? logits : mul(logits, 1 / temperature));
+  const [s, t] = [logP(student), logP(teacher)];
+  const kl = (p: Tensor, q: Tensor) => sum(mul(exp(p), sub(p, q)), { axes: [1] });
+  if (divergence === 'forward') return kl(t, s);
+  if (divergence === 'reverse') return kl(s, t);
+  // log(eᵃ + eᵇ) as a + softplus(b − a): it stays finite where both probabilities underflow
+  const a = add(s, Math.log1p(-beta));
+  const m = add(a, softplus(sub(add(t, Math.log(beta)), a)));
+  return add(mul(kl(t, m), beta), mul(kl(s, m), 1 - beta));
+}
+
+/** What a model's logits are made from. */
+export interface Head {
+  /** Shape of the model. */
+  config: DecoderConfig;
+  /** States that predict the labels, [labels, hidden]. */
+  states: Tensor;
+  /** Weight of the output layer, [vocabulary, hidden]. */
+  head: Tensor;
+}
+
+const LOGITS_AT_ONCE = 1 << 22; // of each model: both stay in the last cache
+
+/**
+ * The divergence at each label from the models' states, which may differ in width: [labels]. The number of labels must
+ * be known. A model may have room for more tokens than the other; only tokens that both have count.
+ */
+export function divergenceOfStates(student: Head, teacher: Head, options: TokenDivergenceOptions): Tensor {
+  const labels = Number(student.states.shape[0]);
+  const vocabulary = Math.min(student.config.vocabularySize, teacher.config.vocabularySize);
+  const chunks = Math.ceil(labels / Math.max(1, Math.floor(LOGITS_AT_ONCE / vocabulary)));
+  const size = Math.ceil(labels / chunks);
+  const sizes = Array.from({ length: Math.ceil(labels / size) }, (_, i) => Math.min(size, labels - i * size));
+  const logits = ({ config, states, head }: Head) =>
+    split(states, sizes, 0).map((part) => {
+      const all = logitsOf(config, part, head);
+      return config.vocabularySize === vocabulary ? all : slice(all, 1, 0, vocabulary);
+    });
+  const theirs = logits(teacher);
+  const parts = logits(student).map((own, i) => divergenceOf(own, theirs[i], options));
+  return concat(parts, 0);
+}
