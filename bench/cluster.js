@@ -72,7 +72,7 @@ const sweep = () =>
       '--labels',
       '20',
       '--steps',
-      '300000',
+      '1200000',
     ];
     const on = ['--on', 'ray', '--address', ADDRESS, '--heed', `"${process.execPath}" "${heed}"`];
     const here = run(...args, '--jobs', '1', '--out', 'here');
