@@ -1,8 +1,19 @@
 /** OpenRLHF: PPO and GRPO on nodes of GPUs, with DeepSpeed and vLLM, by the flags of its train_ppo_ray. */
 import {
+  adapters,
+  answers,
+  criticRate,
+  each,
+  gpusOf,
+  placeFaults,
+  reward,
+  rows,
+  unwatched,
+} from './policy-settings.ts';
+import {
   type Equivalent,
-  here,
   type JobSettings,
+  learningRateFactor,
   type MetricSource,
   off,
   only,
@@ -13,23 +24,13 @@ import {
   wholeParts,
 } from './trainer.ts';
 
-const gpusOf = ({ options }: JobSettings) => options.gpus ?? 8;
-const processes = (job: JobSettings) => gpusOf(job) * job.options.nodes;
 /** Completions of a step. */
 const completions = (job: JobSettings) => job.of<number>('batch')! * (job.of<number>('answers') ?? 1);
 
 const common: Record<string, Equivalent> = {
   model: { theirs: 'actor.model_name_or_path', to: () => ({}) },
   data: { theirs: 'data.prompt_dataset', differs: 'required; heed writes it as JSON lines', to: () => ({}) },
-  reward: {
-    theirs: 'reward.model_name_or_path, reward.remote_url',
-    differs: 'a reward model’s folder or name on the Hub, or an address, which heed’s requests reach from the nodes',
-    to: () => ({}),
-  },
-  'rewardCall.timeout': here('for an address'),
-  'rewardCall.retries': here('for an address'),
-  'rewardCall.pause': here('for an address'),
-  onBadRow: here('heed reads the data'),
+  ...reward('reward.model_name_or_path, reward.remote_url'),
   seed: same('train.seed', 'other random numbers'),
   steps: {
     theirs: 'data.max_samples, train.num_episodes',
@@ -38,13 +39,10 @@ const common: Record<string, Equivalent> = {
   },
   batch: same('rollout.batch_size'),
   rows: {
-    theirs: 'train.micro_batch_size, rollout.micro_batch_size',
-    differs: 'divided by the number of GPUs',
-    to: (rows: number, job) => ({
-      'train.micro_batch_size': rows / processes(job),
-      'rollout.micro_batch_size': rows / processes(job),
-    }),
-    fault: (rows: number, job) => wholeParts(rows, processes(job), `a multiple of the ${processes(job)} GPUs`),
+    ...rows('train.micro_batch_size, rollout.micro_batch_size', () => [
+      'train.micro_batch_size',
+      'rollout.micro_batch_size',
+    ]),
     preset: undefined,
   },
   maxTokens: same('rollout.max_new_tokens'),
@@ -54,12 +52,7 @@ const common: Record<string, Equivalent> = {
     differs: 'left out: OpenRLHF’s default, not heed’s, which depends on the model’s size',
     to: (rate: number, job) => ({ 'actor.adam.lr': rate * (job.of<number>('learningRateFactor') ?? 1) }),
   },
-  learningRateFactor: {
-    theirs: 'actor.adam.lr',
-    to: () => ({}),
-    fault: (factor: number, job) =>
-      factor === 1 || job.of('learningRate') !== undefined ? undefined : 'expected --learningRate with it',
-  },
+  learningRateFactor: learningRateFactor('actor.adam.lr'),
   schedule: {
     ...only('actor.lr_scheduler, critic.lr_scheduler', [
       ...['constant', 'constant_with_warmup', 'linear', 'cosine', 'cosine_with_min_lr'],
@@ -70,39 +63,17 @@ const common: Record<string, Equivalent> = {
     },
   },
   minimumRate: same('actor.min_lr_ratio'),
-  warmup: {
-    theirs: 'actor.lr_warmup_ratio, critic.lr_warmup_ratio',
-    to: (share: number) => ({ 'actor.lr_warmup_ratio': share, 'critic.lr_warmup_ratio': share }),
-  },
+  warmup: each('actor.lr_warmup_ratio', 'critic.lr_warmup_ratio'),
   weightDecay: same('actor.adam.weight_decay'),
   beta2: { theirs: 'actor.adam.betas', to: (beta2: number) => ({ 'actor.adam.betas': [0.9, beta2] }) },
   epsilon: same('actor.adam.eps'),
-  maxGradientNorm: {
-    theirs: 'actor.max_norm, critic.max_norm',
-    to: (norm: number) => ({ 'actor.max_norm': norm, 'critic.max_norm': norm }),
-  },
+  maxGradientNorm: each('actor.max_norm', 'critic.max_norm'),
   checkpointLayers: same('actor.gradient_checkpointing_enable'),
   dtype: { ...only('ds.param_dtype', ['BF16']), preset: 'BF16', to: () => ({ 'ds.param_dtype': 'bf16' }) },
   'lora.rank': same('ds.lora.rank'),
-  'lora.alpha': {
-    theirs: 'ds.lora.alpha',
-    differs: 'a whole number',
-    fault: (alpha: number) => (Number.isInteger(alpha) ? undefined : 'expected a whole number'),
-  },
-  'lora.targets': {
-    theirs: 'ds.lora.target_modules',
-    to: (targets: string) => ({ 'ds.lora.target_modules': targets.split(',') }),
-  },
+  ...adapters('ds.lora.alpha', 'ds.lora.target_modules'),
   evaluations: off(0, 'OpenRLHF evaluates by rewards of rules only'),
-  'evaluation.share': {
-    theirs: '–',
-    differs: 'no prompts are held out',
-    preset: 0,
-    to: () => ({}),
-    fault: (share: number) => (share === 0 ? undefined : 'leave it out: no prompts are held out'),
-  },
-  keepBest: off(false, 'the last model is the result'),
-  patience: off(0, 'the training goes on to its end'),
+  ...unwatched,
   maxKl: off(0, 'OpenRLHF does not limit the KL'),
   'score.normalize': off('none', 'its running normalization differs from all of heed’s'),
   'score.scale': off(1),
@@ -186,13 +157,7 @@ export const openrlhf: Trainer = {
         },
         'critic.kind': off('own'),
         'critic.model': { theirs: 'critic.model_name_or_path', differs: 'left out: the reward model', to: () => ({}) },
-        'critic.rate': {
-          theirs: 'critic.adam.lr',
-          differs: 'times learningRate; left out: OpenRLHF’s default',
-          to: (rate: number, job) => ({ 'critic.adam.lr': rate * (job.of<number>('learningRate') ?? 0) }),
-          fault: (_: number, job) =>
-            job.of('learningRate') === undefined ? 'expected --learningRate with it' : undefined,
-        },
+        'critic.rate': criticRate('critic.adam.lr', 'times learningRate; left out: OpenRLHF’s default'),
         'critic.clip': same('critic.value_clip'),
         'critic.warmup': same('critic.freezing_steps'),
       },
@@ -202,10 +167,7 @@ export const openrlhf: Trainer = {
       always,
       settings: {
         ...common,
-        answers: {
-          theirs: 'rollout.n_samples_per_prompt',
-          fault: (count: number) => (count > 1 ? undefined : 'expected at least 2'),
-        },
+        answers: answers('rollout.n_samples_per_prompt'),
         epochs: same('train.max_epochs'),
         minibatches: {
           theirs: 'train.batch_size',
@@ -256,14 +218,9 @@ export const openrlhf: Trainer = {
       metrics,
     },
   },
-  faults: ({ options, of }) => [
-    ...(options.cluster ? [] : ['trainer.cluster: expected true: openrlhf runs on a Ray cluster only']),
-    ...(options.storage === undefined
-      ? ['trainer.storage: required: several nodes write the results of openrlhf']
-      : []),
-    ...(options.gpus === 0 ? ['trainer.gpus: expected at least 1: openrlhf needs GPUs'] : []),
-    ...(of('chatTemplate') !== undefined ? ['settings.chatTemplate: openrlhf takes the tokenizer’s own'] : []),
-    ...(of('reference') !== undefined ? ['settings.reference: openrlhf takes the model itself'] : []),
+  faults: (job) => [
+    ...placeFaults('openrlhf', job),
+    ...(job.of('chatTemplate') !== undefined ? ['settings.chatTemplate: openrlhf takes the tokenizer’s own'] : []),
   ],
   write(theirs, job, inputs) {
     const address = /^https?:/.test(inputs.reward ?? '');

@@ -159,6 +159,14 @@ export const only = (theirs: string, values: readonly unknown[], more: Partial<E
       : `expected ${values.length > 1 ? 'one of ' : ''}${values.map((value) => JSON.stringify(value)).join(', ')}`,
 });
 
+/** The factor of the learning rate, which takes part in what becomes the trainer's. */
+export const learningRateFactor = (theirs: string): Equivalent => ({
+  theirs,
+  to: () => ({}),
+  fault: (factor: number, job) =>
+    factor === 1 || job.of('learningRate') !== undefined ? undefined : 'expected --learningRate with it',
+});
+
 /** A word of a shell script. */
 export const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
 

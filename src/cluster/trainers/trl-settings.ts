@@ -1,6 +1,7 @@
 /** What settings of several of heed's commands are in TRL. */
 import {
   type Equivalent,
+  learningRateFactor as factorOf,
   here,
   type JobSettings,
   type MetricSource,
@@ -99,12 +100,7 @@ export const common: Record<string, Equivalent> = {
 };
 
 export const patience = off(0, 'the training goes on to its end');
-export const learningRateFactor: Equivalent = {
-  theirs: 'learning_rate',
-  to: () => ({}),
-  fault: (factor: number, job) =>
-    factor === 1 || job.of('learningRate') !== undefined ? undefined : 'expected --learningRate with it',
-};
+export const learningRateFactor = factorOf('learning_rate');
 
 export const epochs = same('num_train_epochs');
 export const steps: Equivalent = { theirs: 'max_steps' };

@@ -1,8 +1,19 @@
 /** verl: PPO and GRPO on nodes of GPUs, with FSDP and vLLM, by overrides of its ppo_trainer.yaml. */
 import {
+  adapters,
+  answers,
+  criticRate,
+  each,
+  gpusOf,
+  placeFaults,
+  reward,
+  rows,
+  unwatched,
+} from './policy-settings.ts';
+import {
   type Equivalent,
-  here,
   type JobSettings,
+  learningRateFactor,
   type MetricSource,
   off,
   only,
@@ -14,8 +25,6 @@ import {
 } from './trainer.ts';
 
 const ACTOR = 'actor_rollout_ref.actor';
-const gpusOf = ({ options }: JobSettings) => options.gpus ?? 8;
-const processes = (job: JobSettings) => gpusOf(job) * job.options.nodes;
 
 const isLora = (job: JobSettings) => (job.of<number>('lora.rank') ?? 0) > 0;
 
@@ -26,15 +35,7 @@ const common: Record<string, Equivalent> = {
     differs: 'required; conversations only; heed writes it as JSON lines',
     to: () => ({}),
   },
-  reward: {
-    theirs: 'reward.reward_model.model_path, reward.custom_reward_function.path',
-    differs: 'a reward model’s folder or name on the Hub, or an address, which heed’s requests reach from the nodes',
-    to: () => ({}),
-  },
-  'rewardCall.timeout': here('for an address'),
-  'rewardCall.retries': here('for an address'),
-  'rewardCall.pause': here('for an address'),
-  onBadRow: here('heed reads the data'),
+  ...reward('reward.reward_model.model_path, reward.custom_reward_function.path'),
   chatTemplate: { theirs: 'actor_rollout_ref.model.custom_chat_template', to: () => ({}) },
   seed: {
     theirs: 'data.seed, actor_rollout_ref.actor.data_loader_seed, actor_rollout_ref.rollout.seed',
@@ -50,20 +51,12 @@ const common: Record<string, Equivalent> = {
     to: (steps: number) => ({ 'trainer.total_training_steps': steps, 'trainer.save_freq': steps }),
   },
   batch: same('data.train_batch_size'),
-  rows: {
-    theirs: `${ACTOR}.ppo_micro_batch_size_per_gpu`,
-    differs: 'divided by the number of GPUs',
-    to: (rows: number, job) => {
-      const size = rows / processes(job);
-      return {
-        [`${ACTOR}.ppo_micro_batch_size_per_gpu`]: size,
-        'actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu': size,
-        'actor_rollout_ref.ref.log_prob_micro_batch_size_per_gpu': size,
-        ...(job.command === 'ppo' && { 'critic.ppo_micro_batch_size_per_gpu': size }),
-      };
-    },
-    fault: (rows: number, job) => wholeParts(rows, processes(job), `a multiple of the ${processes(job)} GPUs`),
-  },
+  rows: rows(`${ACTOR}.ppo_micro_batch_size_per_gpu`, ({ command }) => [
+    `${ACTOR}.ppo_micro_batch_size_per_gpu`,
+    'actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu',
+    'actor_rollout_ref.ref.log_prob_micro_batch_size_per_gpu',
+    ...(command === 'ppo' ? ['critic.ppo_micro_batch_size_per_gpu'] : []),
+  ]),
   maxTokens: same('data.max_response_length'),
   temperature: same('actor_rollout_ref.rollout.temperature'),
   learningRate: {
@@ -71,12 +64,7 @@ const common: Record<string, Equivalent> = {
     differs: 'left out: verl’s default, not heed’s, which depends on the model’s size',
     to: (rate: number, job) => ({ [`${ACTOR}.optim.lr`]: rate * (job.of<number>('learningRateFactor') ?? 1) }),
   },
-  learningRateFactor: {
-    theirs: `${ACTOR}.optim.lr`,
-    to: () => ({}),
-    fault: (factor: number, job) =>
-      factor === 1 || job.of('learningRate') !== undefined ? undefined : 'expected --learningRate with it',
-  },
+  learningRateFactor: learningRateFactor(`${ACTOR}.optim.lr`),
   schedule: {
     ...only(`${ACTOR}.optim.lr_scheduler_type`, ['constant', 'constant_with_warmup', 'cosine', 'cosine_with_min_lr']),
     to: (name: string) => ({
@@ -87,32 +75,13 @@ const common: Record<string, Equivalent> = {
   warmup: same(`${ACTOR}.optim.lr_warmup_steps_ratio`),
   weightDecay: same(`${ACTOR}.optim.weight_decay`),
   beta2: { theirs: `${ACTOR}.optim.betas`, to: (beta2: number) => ({ [`${ACTOR}.optim.betas`]: [0.9, beta2] }) },
-  maxGradientNorm: {
-    theirs: `${ACTOR}.optim.clip_grad, ${ACTOR}.grad_clip`,
-    to: (norm: number) => ({ [`${ACTOR}.optim.clip_grad`]: norm, [`${ACTOR}.grad_clip`]: norm }),
-  },
+  maxGradientNorm: each(`${ACTOR}.optim.clip_grad`, `${ACTOR}.grad_clip`),
   checkpointLayers: same('actor_rollout_ref.model.enable_gradient_checkpointing'),
   dtype: { ...only('actor_rollout_ref.rollout.dtype', ['BF16']), preset: 'BF16', to: () => ({}) },
   'lora.rank': same('actor_rollout_ref.model.lora_rank'),
-  'lora.alpha': {
-    theirs: 'actor_rollout_ref.model.lora_alpha',
-    differs: 'a whole number',
-    fault: (alpha: number) => (Number.isInteger(alpha) ? undefined : 'expected a whole number'),
-  },
-  'lora.targets': {
-    theirs: 'actor_rollout_ref.model.target_modules',
-    to: (targets: string) => ({ 'actor_rollout_ref.model.target_modules': targets.split(',') }),
-  },
+  ...adapters('actor_rollout_ref.model.lora_alpha', 'actor_rollout_ref.model.target_modules'),
   evaluations: off(0, 'heed does not pass held-out prompts to verl'),
-  'evaluation.share': {
-    theirs: '–',
-    differs: 'no prompts are held out',
-    preset: 0,
-    to: () => ({}),
-    fault: (share: number) => (share === 0 ? undefined : 'leave it out: no prompts are held out'),
-  },
-  keepBest: off(false, 'the last model is the result'),
-  patience: off(0, 'the training goes on to its end'),
+  ...unwatched,
   maxKl: off(0, 'verl does not limit the KL'),
   'score.normalize': off('none', 'scores stay as they are'),
   'score.scale': off(1),
@@ -219,13 +188,7 @@ export const verl: Trainer = {
         'ppo.entropy': same(`${ACTOR}.entropy_coeff`),
         'critic.kind': off('own'),
         'critic.model': { theirs: 'critic.model.path', differs: 'left out: the policy', to: () => ({}) },
-        'critic.rate': {
-          theirs: 'critic.optim.lr',
-          differs: 'times learningRate; left out: verl’s default',
-          to: (rate: number, job) => ({ 'critic.optim.lr': rate * (job.of<number>('learningRate') ?? 0) }),
-          fault: (_: number, job) =>
-            job.of('learningRate') === undefined ? 'expected --learningRate with it' : undefined,
-        },
+        'critic.rate': criticRate('critic.optim.lr', 'times learningRate; left out: verl’s default'),
         'critic.clip': same('critic.cliprange_value'),
         'critic.warmup': same('trainer.critic_warmup'),
       },
@@ -243,10 +206,7 @@ export const verl: Trainer = {
       always: (job) => ({ ...always(job), 'algorithm.adv_estimator': 'grpo' }),
       settings: {
         ...common,
-        answers: {
-          theirs: 'actor_rollout_ref.rollout.n',
-          fault: (count: number) => (count > 1 ? undefined : 'expected at least 2'),
-        },
+        answers: answers('actor_rollout_ref.rollout.n'),
         epochs: same(`${ACTOR}.ppo_epochs`),
         minibatches: {
           theirs: `${ACTOR}.ppo_mini_batch_size`,
@@ -290,12 +250,7 @@ export const verl: Trainer = {
       metrics: [...metrics, { ours: 'policy/kl_k3', theirs: ['actor/kl_loss'] }, product('actor/kl_loss')],
     },
   },
-  faults: ({ options, of }) => [
-    ...(options.cluster ? [] : ['trainer.cluster: expected true: verl runs on a Ray cluster only']),
-    ...(options.storage === undefined ? ['trainer.storage: required: several nodes write the results of verl'] : []),
-    ...(options.gpus === 0 ? ['trainer.gpus: expected at least 1: verl needs GPUs'] : []),
-    ...(of('reference') !== undefined ? ['settings.reference: verl takes the model itself'] : []),
-  ],
+  faults: (job) => placeFaults('verl', job),
   write(theirs, job, inputs) {
     const address = /^https?:/.test(inputs.reward ?? '');
     const all: Record<string, TheirValue> = {
