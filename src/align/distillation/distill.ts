@@ -21,14 +21,11 @@ import { opening } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
 import { embeddedModel, type Model } from '../../lm/model.ts';
 import { basename } from '../../node.ts';
-import { fingerprint } from '../examples/examples.ts';
-import { createLanguageLearner, type LanguageLearner } from '../supervised/learner.ts';
-import { datasetRows } from '../supervised/rows.ts';
-import { promptsOf, readData, sftSchema } from '../supervised/sft.ts';
+import type { LanguageLearner } from '../supervised/learner.ts';
+import { createExamplesLearner, readData, sftSchema } from '../supervised/sft.ts';
 import { type LanguageTraining, languageTraining } from '../supervised/train.ts';
 import { type Input, type Opener, openerOf, openModel, openTemplated } from '../training/input.ts';
 import { checkSameTokens } from '../training/policy.ts';
-import { measureResponses } from '../world/demonstrations.ts';
 import { tokenDivergences } from './divergence.ts';
 import { createDivergenceObjective } from './objective.ts';
 import { checkPrompts, readTeacherTexts } from './texts.ts';
@@ -117,33 +114,24 @@ export const createDistill: Opener<DistillInput, DistillLearner> = openerOf(dist
       });
     }
     checkSameTokens(student, teacher, `The teacher "${options.teacher}"`, 'Use models with the same tokenizer.');
-    const { train, heldOut, length } = await (options.texts === 'teacher'
+    const data = await (options.texts === 'teacher'
       ? readTeacherTexts(options, student, teacher, live)
       : readData(options, student, live));
-    if (options.onPolicy > 0) checkPrompts(train, '--onPolicy');
-    const { rows, perEpoch } = datasetRows(train, { length, packing: options.packing, seed: options.seed });
-    const part = Math.min(options.rows, perEpoch);
-    return createLanguageLearner({
+    const { heldOut } = data;
+    if (options.onPolicy > 0) checkPrompts(data.train, '--onPolicy');
+    return createExamplesLearner({
       model: student,
       options,
-      lora: options.lora,
       name: `${basename(options.model)}-distill`,
-      rows,
-      part,
-      length,
-      packing: options.packing,
-      steps: options.steps ?? Math.ceil((perEpoch * options.epochs) / (part * options.accumulate)),
-      heldOut,
-      prompts: await promptsOf(options, heldOut ?? train, student, live),
-      measure: options.data === undefined ? measureResponses : undefined,
       ...(options.divergence !== 'none' && {
-        objective: (trained, shape) => {
+        objective: (trained, shape, part) => {
           const { divergence, ...rest } = options;
           const settings = { ...rest, divergence: divergence as Exclude<typeof divergence, 'none'> };
-          return createDivergenceObjective({ student, teacher, heldOut, part, options: settings }, trained, shape);
+          return createDivergenceObjective({ student, teacher, heldOut, options: settings }, trained, shape, part);
         },
       }),
-      fingerprint: fingerprint(train),
+      data,
+      live,
       own,
     });
   }),

@@ -25,8 +25,6 @@ export interface DivergenceObjectiveParts {
   teacher: Model;
   /** Held-out examples to measure the divergence on. */
   heldOut?: Examples;
-  /** Rows computed at once. */
-  part: number;
   /** The divergence, and what is drawn on-policy. */
   options: TokenDivergenceOptions & {
     /** Seed of the draws. */
@@ -48,9 +46,10 @@ const HEAD = 'head of the teacher';
  * and the student's program compares the heads, a chunk of labels at a time.
  */
 export function createDivergenceObjective(
-  { student, teacher, heldOut, part, options }: DivergenceObjectiveParts,
+  { student, teacher, heldOut, options }: DivergenceObjectiveParts,
   { parameters, weights, frozen, linear }: Trained,
   shape: BatchShape,
+  part: number,
 ): Objective {
   using own = new Disposables();
   const { config } = student;

@@ -108,8 +108,8 @@ export interface LanguageLearnerParts<O extends LanguageTrainingOptions> {
   prompts: readonly SamplePrompt[];
   /** Metrics of the completions of `prompts`. */
   measure?: (answers: readonly GeneratedCompletion[]) => Record<string, number>;
-  /** Makes what is minimized, in place of −log p, for the trained part of the model. */
-  objective?: (trained: Trained, shape: BatchShape) => Objective;
+  /** Makes what is minimized, in place of −log p, for the trained part of the model; `part` rows are computed at once. */
+  objective?: (trained: Trained, shape: BatchShape, part: number) => Objective;
   /** A checksum of the data, so that a resumed run can check that it is the same. */
   fingerprint: string;
   /** What was opened for the learner; disposed of with it. */
@@ -137,7 +137,7 @@ export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: 
   const trained = own.use(trainedPart(model, parts.lora ?? {}, options.seed));
   const { parameters, weights, linear } = trained;
   const shape = { length, fitted: !packing, padding: tokenizer.pad ?? 0 };
-  const objective = own.use(parts.objective?.(trained, shape) ?? maximumLikelihood(parts, trained, shape));
+  const objective = own.use(parts.objective?.(trained, shape, part) ?? maximumLikelihood(parts, trained, shape));
   const { loss: likelihood, heldOut: evaluator } = objective;
   const optimizer = own.use(adamw(parameters, likelihood.gradients, options));
   const generator = prompts.length > 0 ? own.use(createGenerator(config, weights, { linear })) : undefined;

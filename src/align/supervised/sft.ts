@@ -43,7 +43,7 @@ import { languageTrainingSchema } from '../training/options.ts';
 import type { SamplePrompt } from '../training/samples.ts';
 import { loraSchema } from '../training/trainable.ts';
 import { measureResponses, reviewDemonstrations, reviewSamplePrompts, worlds } from '../world/demonstrations.ts';
-import { createLanguageLearner, type LanguageLearner } from './learner.ts';
+import { createLanguageLearner, type LanguageLearner, type LanguageLearnerParts } from './learner.ts';
 import { datasetRows } from './rows.ts';
 import { readSamplePrompts, samplePrompts } from './sample-prompts.ts';
 import { type LanguageTraining, languageTraining } from './train.ts';
@@ -107,25 +107,8 @@ export const createSft: Opener<SftInput, SftLearner> = openerOf(sftSchema, (opti
         hint: 'Use a language model, whose architecture ends in ForCausalLM or LMHeadModel.',
       });
     }
-    const { train, heldOut, length } = await readData(options, model, live);
-    const { rows, perEpoch } = datasetRows(train, { length, packing: options.packing, seed: options.seed });
-    const part = Math.min(options.rows, perEpoch);
-    return createLanguageLearner({
-      model,
-      options,
-      lora: options.lora,
-      name: `${basename(options.model)}-sft`,
-      rows,
-      part,
-      length,
-      packing: options.packing,
-      steps: options.steps ?? Math.ceil((perEpoch * options.epochs) / (part * options.accumulate)),
-      heldOut,
-      prompts: await promptsOf(options, heldOut ?? train, model, live),
-      measure: options.data === undefined ? measureResponses : undefined,
-      fingerprint: fingerprint(train),
-      own,
-    });
+    const data = await readData(options, model, live);
+    return createExamplesLearner({ model, options, name: `${basename(options.model)}-sft`, data, live, own });
   }),
 );
 
@@ -140,8 +123,41 @@ export function sft(input: SftInput): LanguageTraining {
   return languageTraining(createSft, input);
 }
 
+/** What `createExamplesLearner` builds a learner from. */
+interface ExamplesLearnerParts<O extends SftOptions>
+  extends Pick<LanguageLearnerParts<O>, 'model' | 'options' | 'name' | 'objective' | 'own'> {
+  /** Examples to train and to evaluate on. */
+  data: Data;
+  /** What the caller passed that is not plain data. */
+  live: Live;
+}
+
+/** Creates the learner of a model that learns to write from examples. */
+export async function createExamplesLearner<O extends SftOptions>({
+  data: { train, heldOut, length },
+  live,
+  ...parts
+}: ExamplesLearnerParts<O>): Promise<LanguageLearner<O>> {
+  const { model, options } = parts;
+  const { rows, perEpoch } = datasetRows(train, { length, packing: options.packing, seed: options.seed });
+  const part = Math.min(options.rows, perEpoch);
+  return createLanguageLearner({
+    ...parts,
+    lora: options.lora,
+    rows,
+    part,
+    length,
+    packing: options.packing,
+    steps: options.steps ?? Math.ceil((perEpoch * options.epochs) / (part * options.accumulate)),
+    heldOut,
+    prompts: await promptsOf(options, heldOut ?? train, model, live),
+    measure: options.data === undefined ? measureResponses : undefined,
+    fingerprint: fingerprint(train),
+  });
+}
+
 /** Prompts to complete at each evaluation. */
-export async function promptsOf(
+async function promptsOf(
   { data, samples }: Pick<SftOptions, 'data' | 'samples'>,
   examples: Examples,
   { tokenizer }: Model,
