@@ -75,14 +75,17 @@ export async function importFile(path: string, what: string): Promise<Record<str
   }
 }
 
-/** Opens a file to read for as long as `use` takes. @throws HeedError that names the path if the system refuses. */
-export function withFile<T>(path: string, use: (file: number) => T): T {
-  let file: number;
+function reading<T>(path: string, read: () => T): T {
   try {
-    file = openSync(path, 'r');
+    return read();
   } catch (error) {
     throw fileError(error, 'read', path);
   }
+}
+
+/** Opens a file to read for as long as `use` takes. @throws HeedError that names the path if the system refuses. */
+export function withFile<T>(path: string, use: (file: number) => T): T {
+  const file = reading(path, () => openSync(path, 'r'));
   try {
     return use(file);
   } finally {
@@ -96,12 +99,7 @@ export function withFile<T>(path: string, use: (file: number) => T): T {
  * @throws HeedError that names the path if the system refuses, or if the file is not JSON; `hint` says what to do then.
  */
 export function readJsonFile(path: string, hint?: string): unknown {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    throw fileError(error, 'read', path);
-  }
+  const text = reading(path, () => readFileSync(path, 'utf8'));
   try {
     return JSON.parse(text);
   } catch (cause) {
