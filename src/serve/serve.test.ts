@@ -1,31 +1,10 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
-import OpenAI, { NotFoundError } from 'openai';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { loadModel, type Model } from '../lm/model.ts';
-import { type Server, serve } from './serve.ts';
+import { NotFoundError } from 'openai';
+import { afterAll, describe, expect, it } from 'vitest';
+import { startTinyServer, tinyModel } from '../../test/support/tiny-server.ts';
 
-const tiny = fileURLToPath(new URL('../../test/fixtures/models/tiny-llama', import.meta.url));
-const folder = mkdtempSync(join(tmpdir(), 'heed-serve-'));
-let server: Server;
-let client: OpenAI;
-let own: Model;
-beforeAll(async () => {
-  own = await loadModel(tiny);
-  const template = `{% for tool in tools or [] %}{{ tool | tojson }}{% endfor %}${own.tokenizer.chatTemplate}`;
-  const tokenizer = { ...own.tokenizer, chatTemplate: template, chatTemplates: { default: template } };
-  server = await serve({ models: { tiny, 'with/tools': { ...own, tokenizer } }, folder, port: 0, maxTokens: 300 });
-  client = new OpenAI({ baseURL: server.url, apiKey: 'none', maxRetries: 0 });
-});
-afterAll(async () => {
-  await server?.close();
-  expect(await own.generate('Hello', { maxTokens: 2 })).toBeTypeOf('string'); // it stayed the caller's
-  own[Symbol.dispose]();
-  rmSync(folder, { recursive: true, force: true });
-});
+const { server, client, own, close } = await startTinyServer('with/tools', { maxTokens: 300 });
+afterAll(close);
 
 const messages = [{ role: 'user' as const, content: 'Hello' }];
 const brief = { model: 'tiny', messages, max_completion_tokens: 12, seed: 3 };
@@ -40,7 +19,7 @@ describe('models', () => {
   });
 
   it('can be added and removed while the server runs, and answered by others', async () => {
-    await server.context.shelf.add({ name: 'ft:tiny:me::1', folder: tiny, parent: 'tiny' });
+    await server.context.shelf.add({ name: 'ft:tiny:me::1', folder: tinyModel, parent: 'tiny' });
     server.context.shelf.redirect((name, user) => (user === 'ada' ? 'ft:tiny:me::1' : name));
     const version = async (user: string) =>
       (await client.chat.completions.create({ ...brief, user })).system_fingerprint;

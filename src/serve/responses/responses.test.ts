@@ -1,32 +1,14 @@
 import { execFile, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import fc from 'fast-check';
-import OpenAI, { NotFoundError } from 'openai';
-import { afterAll, beforeAll, expect, it } from 'vitest';
-import { loadModel, type Model } from '../../lm/model.ts';
-import { type Server, serve } from '../serve.ts';
+import type OpenAI from 'openai';
+import { NotFoundError } from 'openai';
+import { afterAll, expect, it } from 'vitest';
+import { startTinyServer } from '../../../test/support/tiny-server.ts';
 
-const tiny = fileURLToPath(new URL('../../../test/fixtures/models/tiny-llama', import.meta.url));
-const folder = mkdtempSync(join(tmpdir(), 'heed-responses-'));
-let server: Server;
-let client: OpenAI;
-let own: Model;
-beforeAll(async () => {
-  own = await loadModel(tiny);
-  const template = `{% for tool in tools or [] %}{{ tool | tojson }}{% endfor %}${own.tokenizer.chatTemplate}`;
-  const tokenizer = { ...own.tokenizer, chatTemplate: template, chatTemplates: { default: template } };
-  server = await serve({ models: { tiny, tools: { ...own, tokenizer } }, folder, port: 0 });
-  client = new OpenAI({ baseURL: server.url, apiKey: 'none', maxRetries: 0 });
-});
-afterAll(async () => {
-  await server?.close();
-  own[Symbol.dispose]();
-  rmSync(folder, { recursive: true, force: true });
-});
+const { server, client, close } = await startTinyServer('tools');
+afterAll(close);
 
 const brief = { model: 'tiny', input: 'Hello', max_output_tokens: 12, temperature: 0 };
 const weather = {
