@@ -30,7 +30,7 @@ export interface EpisodeDraw {
    *
    * @throws HeedError if an episode cannot begin, or the environment failed in all of them.
    */
-  draw(tasks: readonly Completion['row'][], seed: number, signal?: AbortSignal): Promise<PlayedEpisode[]>;
+  draw(tasks: readonly Pick<Completion, 'row'>[], seed: number, signal?: AbortSignal): Promise<PlayedEpisode[]>;
   /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
@@ -54,7 +54,7 @@ export function createEpisodeDraw(policy: LanguagePolicy, options: EpisodeDrawOp
       const parts = { ...options, tokenizer, draw: complete };
       await severally(tasks.length, options.atOnce, signal, async (i, either) => {
         // a signal of its own: many listeners on one look like a leak
-        played[i] = await playEpisode(parts, tasks[i]!, seedFor(seed, 'episode', i), AbortSignal.any([either]));
+        played[i] = await playEpisode(parts, tasks[i].row!, seedFor(seed, 'episode', i), AbortSignal.any([either]));
       });
       const failures = played.flatMap(({ completion }) => completion.episode!.failure ?? []);
       if (failures.length < played.length) return played;

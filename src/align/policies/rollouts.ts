@@ -243,7 +243,6 @@ function createDrawing(
   const { layout, temperature } = options;
   const { model, weights, linear, reference } = policy;
   const { config, tokenizer, ends } = model;
-  const generator = createGenerator(config, weights, { linear });
   const read = ({ states }: Reading) => states;
   const own = createAnswerScorer(config, weights, layout, { linear, read });
   const others = createAnswerScorer(reference.config, reference.weights, layout, { read });
@@ -258,40 +257,45 @@ function createDrawing(
     };
   };
   const suppress = [tokenizer.bos, tokenizer.pad].filter((id) => id !== undefined && !ends.includes(id)) as number[];
-  const { environment, episode, maxTokens, batch } = options;
-  const episodes =
-    environment && createEpisodeDraw(policy, { ...episode!, environment, maxTokens, temperature, batch, suppress });
+  const { environment, episode, ...sampling } = options;
+  const writer = environment
+    ? createEpisodeDraw(policy, { ...episode!, ...sampling, environment, suppress })
+    : createAnswerDraw(policy, { ...sampling, suppress });
   return {
     async draw(prompts, seed, count = 1, signal) {
       const repeats = prompts.flatMap((prompt) => new Array<EncodedPrompt>(count).fill(prompt));
-      if (episodes) {
-        const played = await episodes.draw(
-          repeats.map(({ row }) => row!),
-          seed,
-          signal,
-        );
-        const answers = played.map(({ completion }) => completion);
-        const compared = compare(answers);
-        const logProbs = temperature === 1 ? played.map((own) => own.logProbs) : compared.logProbs;
-        return { answers, ...compared, logProbs };
-      }
-      const completions = await generator.complete(
-        repeats.map(({ ids }) => ids),
-        { maxTokens, temperature, batch, suppress, seed, ends, tokenizer, signal },
-      );
-      const answers = completions.map(({ ids, finish, text }, i): Completion => {
-        const { ids: prompt, text: promptText, row } = repeats[i];
-        return { prompt, response: ids, ended: finish === 'eos', promptText, text: text!, row };
-      });
+      const drawn = await writer.draw(repeats, seed, signal);
+      const answers = drawn.map(({ completion }) => completion);
       const compared = compare(answers);
       // those of the generator are of the very draws; they are at temperature 1
-      const logProbs =
-        temperature === 1 ? completions.map(({ logprobs }) => Float32Array.from(logprobs)) : compared.logProbs;
-      return { answers, ...compared, logProbs };
+      return { answers, ...compared, ...(temperature === 1 && { logProbs: drawn.map(({ logProbs }) => logProbs) }) };
     },
     [Symbol.dispose]() {
-      for (const part of [generator, own, others, tokens, episodes]) part?.[Symbol.dispose]();
+      for (const part of [writer, own, others, tokens]) part[Symbol.dispose]();
     },
+  };
+}
+
+/** Draws a completion of each prompt. */
+function createAnswerDraw(
+  { model: { config, tokenizer, ends }, weights, linear }: LanguagePolicy,
+  options: Pick<RolloutOptions, 'maxTokens' | 'temperature' | 'batch'> & { suppress: number[] },
+) {
+  const generator = createGenerator(config, weights, { linear });
+  const { maxTokens, temperature, batch, suppress } = options;
+  return {
+    async draw(prompts: readonly EncodedPrompt[], seed: number, signal?: AbortSignal) {
+      const completions = await generator.complete(
+        prompts.map(({ ids }) => ids),
+        { maxTokens, temperature, batch, suppress, seed, ends, tokenizer, signal },
+      );
+      return completions.map(({ ids, finish, text, logprobs }, i) => {
+        const { ids: prompt, text: promptText, row } = prompts[i];
+        const completion: Completion = { prompt, response: ids, ended: finish === 'eos', promptText, text: text!, row };
+        return { completion, logProbs: Float32Array.from(logprobs) };
+      });
+    },
+    [Symbol.dispose]: generator[Symbol.dispose],
   };
 }
 
