@@ -72,7 +72,7 @@ const server = await serve({
     judgments: Math.floor((1 + COMPARING / 10) * users * 0.95),
     training: { epochs: 2, batch: 16, learningRate },
     gate: { heldOut: 30, prompts: 36, maxTokens: MAX_TOKENS, maxKl: 15 },
-    canary: { share: 0.4, least: 30, perUser: 6, most: 2000 },
+    canary: { share: 0.4, least: 30, perUser: 6, most: 400 },
     seed,
   },
   runs: join(folder, 'runs'),

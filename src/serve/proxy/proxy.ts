@@ -4,6 +4,8 @@
  * caller's Authorization header is never recorded; the provider's key comes from the environment.
  */
 import { randomUUID } from 'node:crypto';
+import { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
 import { setImmediate as immediate } from 'node:timers/promises';
 import { type Handler, Hono } from 'hono';
 import { z } from 'zod';
@@ -14,6 +16,7 @@ import { ApiError } from '../errors.ts';
 import { createUpstreamAdapters } from './adapters.ts';
 import { createRecorder } from './recorder.ts';
 import { type RedactionRule, redacted } from './redact.ts';
+import { type ProviderResponse, sendToProvider } from './send.ts';
 import { createAssembly, eventsIn } from './stream.ts';
 
 /** Where requests go on to, and what is recorded. */
@@ -36,6 +39,9 @@ const RECORDED = ['/chat/completions', '/completions'];
 /** Headers of a request that go on; those of a response that do not come back belong to its transport. */
 const PASSED = /^(accept|content-type|user-agent|openai-.+|x-stainless-.+|idempotency-key)$/;
 const STAYING = /^(connection|keep-alive|transfer-encoding|content-encoding|content-length|set-cookie)$/;
+
+/** Statuses of responses that have no body. */
+const BODYLESS = [204, 205, 304];
 
 /** What a request needs to go on. */
 const requestSchema = z.looseObject({
@@ -80,29 +86,32 @@ export function proxyRoutes(
     if (request ? shelf.get(request.model) : shelf.list().length > 0) {
       if (!request || !(await adapters?.serves(request.model))) return next();
     }
-    const headers = new Headers({ 'accept-encoding': 'identity' });
-    for (const [name, value] of Object.entries(c.req.header())) if (PASSED.test(name)) headers.set(name, value);
+    const headers: Record<string, string> = { 'accept-encoding': 'identity' };
+    for (const [name, value] of Object.entries(c.req.header())) if (PASSED.test(name)) headers[name] = value;
     const own = process.env[upstreamKey];
     // without keys of its own, the server passes on that of the caller
     const authorization = own ? `Bearer ${own}` : key === undefined ? c.req.header('authorization') : undefined;
-    if (authorization) headers.set('authorization', authorization);
+    if (authorization) headers.authorization = authorization;
     const began = now();
-    let response: Response;
+    let response: ProviderResponse;
     try {
       const { search } = new URL(c.req.url);
-      const { method } = c.req;
-      response = await fetch(`${upstream}${path}${search}`, {
-        ...{ method, headers, body, redirect: 'manual', signal: c.req.raw.signal },
+      response = await sendToProvider(`${upstream}${path}${search}`, {
+        ...{ method: c.req.method, headers, body: body && new Uint8Array(body), signal: c.req.raw.signal },
       });
     } catch (cause) {
       throw new ApiError(502, `The provider cannot be reached: ${reasonOf(cause)}.`, { type: 'server_error', cause });
     }
     const back = new Headers();
-    for (const [name, value] of response.headers) if (!STAYING.test(name)) back.set(name, value);
+    for (const [name, value] of response.headers) if (!STAYING.test(name)) back.append(name, value);
     const { status } = response;
+    const bodyless = BODYLESS.includes(status);
     if (status === 404 && request) adapters?.forget(request.model);
     if (!request || !RECORDED.includes(path) || context.keepDays === 0)
-      return new Response(response.body, { status, headers: back });
+      return new Response(bodyless ? null : (Readable.toWeb(response.body) as ReadableStream), {
+        status,
+        headers: back,
+      });
 
     const { metadata, model, ...asked } = request;
     const session = c.req.header('heed-session') ?? metadata?.session;
@@ -145,20 +154,20 @@ export function proxyRoutes(
         for (const [name, value] of Object.entries(hook(start))) back.set(name, value);
       }
     };
-    if (!/text\/event-stream/.test(response.headers.get('content-type') ?? '') || !response.body) {
-      const bytes = await response.arrayBuffer();
+    if (!/text\/event-stream/.test(back.get('content-type') ?? '')) {
+      const bytes = await buffer(response.body);
       const json = jsonOf(bytes);
       const { id } = (json ?? {}) as { id?: unknown };
       if (typeof id === 'string') hooked(id);
       record(typeof id === 'string' ? id : `failed-${randomUUID()}`, [json]);
-      return new Response(bytes, { status, headers: back });
+      return new Response(bodyless ? null : new Uint8Array(bytes), { status, headers: back });
     }
-    const reader = response.body.getReader();
+    const reader: AsyncIterator<Buffer> = response.body[Symbol.asyncIterator]();
     // the first event tells the id, which the token in the headers is for; the caller has nothing to read before it
-    const first = await reader.read();
-    const id = firstId(first.value) ?? `stream-${randomUUID()}`;
+    const first = await reader.next();
+    const id = firstId(first.done ? undefined : first.value) ?? `stream-${randomUUID()}`;
     hooked(id);
-    const seen: Uint8Array[] = first.value ? [first.value] : [];
+    const seen: Uint8Array[] = first.done ? [] : [first.value];
     let pending: typeof first | undefined = first;
     let ended = false;
     const end = () => {
@@ -169,8 +178,8 @@ export function proxyRoutes(
     const stream = new ReadableStream<Uint8Array>({
       async pull(controller) {
         try {
-          const piece = pending ?? (await reader.read());
-          if (piece !== pending && piece.value) seen.push(piece.value);
+          const piece = pending ?? (await reader.next());
+          if (piece !== pending && !piece.done) seen.push(piece.value);
           pending = undefined;
           if (!piece.done) return controller.enqueue(piece.value);
           end();
@@ -180,9 +189,9 @@ export function proxyRoutes(
           controller.error(error);
         }
       },
-      async cancel(reason) {
+      cancel() {
         end();
-        await reader.cancel(reason);
+        response.body.destroy();
       },
     });
     return new Response(stream, { status, headers: back });
@@ -208,7 +217,7 @@ function firstId(bytes: Uint8Array | undefined): string | undefined {
 
 const reasonOf = (error: unknown): string => messageOf((error as { cause?: unknown }).cause ?? error);
 
-function jsonOf(bytes: ArrayBuffer): unknown {
+function jsonOf(bytes: ArrayBuffer | Uint8Array): unknown {
   try {
     return JSON.parse(new TextDecoder().decode(bytes));
   } catch {

@@ -49,12 +49,14 @@ export function createRecorder(context: ServeContext): Recorder {
     while (queue.length > 0) {
       const taken = queue.splice(0, TOGETHER);
       const records: CompletionRecord[] = [];
-      for (const { make } of taken) await make().then((record) => records.push(record), failed);
+      for (const { make } of taken) {
+        await make().then((record) => records.push(record), failed);
+        await immediate();
+      }
       // what follows shares the sync of the disk: nothing waits for it here
       void write(records).then(() => {
         for (const { end } of taken) end();
       });
-      await immediate();
     }
     running = false;
   };
