@@ -1,6 +1,6 @@
 /** Where programs run: the CPU, or a GPU by one of ONNX Runtime's providers. */
 import { HeedError, messageOf } from '../error.ts';
-import { env } from '../node.ts';
+import { dirname, env, readdirSync } from '../node.ts';
 import { runtime } from './runtime/current.ts';
 
 /** What a device may be chosen as: `auto` is the CPU, until a GPU is measured to be faster. */
@@ -63,6 +63,8 @@ const HINTS = {
     "folders of CUDA's libraries in LD_LIBRARY_PATH. Or use --device cpu.",
 } as const;
 
+const NAMES = { webgpu: 'WebGPU', cuda: 'CUDA' } as const;
+
 const found = new Map<Device, DeviceSupport>();
 
 /** What there is here for a GPU: looked for once, by a session that is opened there. */
@@ -77,7 +79,11 @@ function look(name: Exclude<Device, 'cpu'>): DeviceSupport {
   const hint = HINTS[name];
   if (!checkDevice) return { works: false, missing: 'a page computes with WebAssembly only', hint };
   if (!providers().includes(PROVIDERS[name])) {
-    return { works: false, missing: `ONNX Runtime in "${path}" has no ${name === 'cuda' ? 'CUDA' : 'WebGPU'}`, hint };
+    return { works: false, missing: `ONNX Runtime in "${path}" has no ${NAMES[name]}`, hint };
+  }
+  // the library of npm lists CUDA without it
+  if (name === 'cuda' && !readdirSync(dirname(path)).some((file) => /onnxruntime_providers_cuda\./.test(file))) {
+    return { works: false, missing: `the provider of CUDA is not beside "${path}"`, hint };
   }
   try {
     checkDevice(name);
