@@ -1,10 +1,14 @@
 /** The `heed` command: each subcommand parses, calls the library and prints. */
 import { readFileSync } from 'node:fs';
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, Option } from 'commander';
+import { DEVICES, type DeviceChoice, useDevice } from '../engine/device.ts';
 import { HeedError } from '../error.ts';
 import { loadPlugins } from '../plugins.ts';
 import { commands } from './program/commands.ts';
 import { UsageError } from './program/usage.ts';
+
+/** Commands that compute nothing. */
+const IDLE = new Set(['envs', 'plan', 'pull', 'data', 'feedback', 'cluster', 'report', 'doctor']);
 
 /**
  * Runs one command line (without node and script). Returns the exit code: 0, 1 failed, 2 bad usage, 130 interrupted.
@@ -25,6 +29,13 @@ export async function main(args: readonly string[]): Promise<number> {
     await add(command);
     command.addHelpText('after', `\n${example}`);
     for (const runs of runnable(command)) {
+      if (!IDLE.has(name)) {
+        runs.addOption(
+          new Option('--device <name>', 'where to compute; auto is the CPU')
+            .choices(DEVICES)
+            .default(process.env.HEED_DEVICE, 'HEED_DEVICE, or auto'),
+        );
+      }
       runs
         .optionsGroup('Output:')
         .option(
@@ -35,7 +46,14 @@ export async function main(args: readonly string[]): Promise<number> {
         .option('--plugin <file...>', 'your own modules that register losses, rewards, environments and more by name');
     }
   }
-  program.hook('preAction', (_, command) => loadPlugins(command.opts<{ plugin?: string[] }>().plugin));
+  program.hook('preAction', (_, command) => {
+    const { plugin, device } = command.opts<{ plugin?: string[]; device?: DeviceChoice }>();
+    if (device !== undefined) {
+      useDevice(device);
+      process.env.HEED_DEVICE = device; // for the processes and threads that the command starts
+    }
+    return loadPlugins(plugin);
+  });
   // the reader may stop reading: `heed … | head`
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error;

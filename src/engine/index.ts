@@ -1,6 +1,7 @@
 export { HeedError } from '../error.ts';
 export { type Random, type RandomState, random } from '../random.ts';
 export type { AnyInputs, InputSpec, InputSpecs, TensorsOf, ValuesOf } from './declare.ts';
+export { DEVICES, type Device, type DeviceChoice, device, useDevice } from './device.ts';
 export type { Dim, Shape } from './dims.ts';
 export { checkpoint, gradients } from './gradient.ts';
 export { constant, createGraph, describe, type Graph, input, type Tensor, withGradient } from './graph.ts';

@@ -64,7 +64,14 @@ const functions = {
   SetGlobalInterOpNumThreads: [148, 'void *f(void *threading, int count)'],
   SetGlobalSpinControl: [149, 'void *f(void *threading, int spin)'],
   CreateArenaCfg: [156, 'void *f(size_t limit, int strategy, int initialChunk, int wasteable, _Out_ void **out)'],
+  SessionOptionsAppendExecutionProvider_CUDA_V2: [204, 'void *f(void *options, void *cuda)'],
+  CreateCUDAProviderOptions: [205, 'void *f(_Out_ void **out)'],
+  ReleaseCUDAProviderOptions: [208, 'void f(void *cuda)'],
   AddExternalInitializers: [210, 'void *f(void *options, const char **names, void **values, size_t count)'],
+  SessionOptionsAppendExecutionProvider: [
+    216,
+    'void *f(void *options, const char *provider, const char **keys, const char **values, size_t count)',
+  ],
 } as const;
 
 /** A pointer into the library; koffi's opaque value. */

@@ -1,5 +1,6 @@
 /** The precision of matrix products: float32, or bfloat16 on CPUs that have it. */
 import { HeedError } from '../error.ts';
+import { device } from './device.ts';
 import { runtime } from './runtime/current.ts';
 
 /** What matrix products compute with. Weights, moments, losses and all other operations are float32 in any case. */
@@ -20,7 +21,12 @@ const LEAST_WIDTH = 192;
  * @throws HeedError for `bf16` where this machine lacks it, with what is missing.
  */
 export function resolvePrecision(choice: PrecisionChoice, width: number): Precision {
-  if (choice === 'fp32' || (choice === 'auto' && width < LEAST_WIDTH)) return 'fp32';
+  if (choice === 'fp32' || (choice === 'auto' && (width < LEAST_WIDTH || device() !== 'cpu'))) return 'fp32';
+  if (device() !== 'cpu') {
+    throw new HeedError(`precision bf16 is of the CPU, and the device is ${device()}`, {
+      hint: 'Use --precision fp32, or --device cpu.',
+    });
+  }
   const support = runtime().bf16?.();
   if (support?.works) return 'bf16';
   if (choice === 'auto') return 'fp32';

@@ -2,6 +2,7 @@
 import { HeedError } from '../error.ts';
 import { createHash } from '../node.ts';
 import { type AnyInputs, declareInputs, type InputSpecs, type TensorsOf, type ValuesOf } from './declare.ts';
+import { device } from './device.ts';
 import { evaluateDim, isSymbol } from './dims.ts';
 import { misfit } from './dtype.ts';
 import { createGraph, emit, type Graph, type Tensor, type TracedNode } from './graph.ts';
@@ -152,7 +153,8 @@ export function compile<O extends Readonly<Record<string, Tensor>>>(
   const held = (_: string, { data }: Value): Held => (engine.fixedByName ? {} : { data });
   const { nodes, specs, inputs, fixedInputs, model } = encode(outputs, fixed, held);
   const own = fixedInputs.length > 0 ? ownSessions++ : undefined; // it holds values of its own
-  const settings = [dims, options.singleThread, options.sharedMemory, options.profile, own];
+  const where = options.singleThread ? 'cpu' : device();
+  const settings = [dims, options.singleThread, options.sharedMemory, options.profile, where, own];
   const key = createHash('sha256').update(model).update(JSON.stringify(settings)).digest('hex');
   const fixedValues = fixedInputs.map(({ name }) => [name, fixed[name]] as const);
   const session = sessions.get(key) ?? {
@@ -160,6 +162,7 @@ export function compile<O extends Readonly<Record<string, Tensor>>>(
     fixedValues,
     handle: engine.createSession(model, {
       ...options,
+      device: where === 'cpu' ? undefined : where,
       ownOperators: nodes.some(({ domain }) => domain === 'heed'),
       fixed: engine.fixedByName ? fixedValues.map(([name, value]) => [name, value.handle] as const) : [],
     }),

@@ -1,11 +1,13 @@
 /** Whether heed can run on this machine, one check per line. */
 import { statfsSync } from 'node:fs';
 import { availableParallelism, freemem, totalmem } from 'node:os';
+import { device, deviceSupport, useDevice } from '../../engine/device.ts';
 import { input } from '../../engine/graph.ts';
 import { matmul } from '../../engine/ops/matmul.ts';
 import type { Precision } from '../../engine/precision.ts';
 import { trace } from '../../engine/program.ts';
-import { executionProviders, runtime } from '../../engine/runtime/current.ts';
+import { runtime } from '../../engine/runtime/current.ts';
+import type { Accelerator } from '../../engine/runtime/runtime.ts';
 import { Value } from '../../engine/value.ts';
 import { HeedError, messageOf } from '../../error.ts';
 
@@ -26,6 +28,8 @@ export function* checkSetup(folder: string): Generator<Check> {
     const speed = checkSpeed();
     yield speed;
     yield checkBf16(speed.gflops);
+    yield checkGpu('webgpu', speed.gflops);
+    yield checkGpu('cuda', speed.gflops);
   }
   yield checkMemory();
   yield checkDisk(folder);
@@ -53,7 +57,6 @@ function startEngine(): Check[] {
           ? undefined
           : `More threads than cores wait for one another: set HEED_THREADS to ${cores} or unset it.`,
       },
-      { name: 'devices', state: 'ok', found: devices() },
     ];
   } catch (error) {
     const hint = error instanceof HeedError ? error.hint : undefined;
@@ -61,13 +64,6 @@ function startEngine(): Check[] {
       { name: 'engine', state: 'fail', found: messageOf(error), advice: hint ?? 'Install heed again with "npm ci".' },
     ];
   }
-}
-
-function devices(): string {
-  const others = executionProviders()
-    .map((name) => name.replace(/ExecutionProvider$/, ''))
-    .filter((name) => name !== 'CPU');
-  return others.length === 0 ? 'CPU' : `CPU (the library has ${others.join(', ')} too, which heed does not use yet)`;
 }
 
 const SIDE = 1024;
@@ -144,6 +140,24 @@ function checkBf16(float32: number): Check {
   } catch (error) {
     const hint = error instanceof HeedError ? error.hint : undefined;
     return { name: 'bf16', state: 'warn', found: messageOf(error), advice: hint ?? 'Use --precision fp32.' };
+  }
+}
+
+/** Whether a GPU can be used, and how fast its products are, their copies to it and back included. */
+function checkGpu(name: Accelerator, cpu: number): Check {
+  const { works, missing, hint } = deviceSupport(name);
+  if (!works) return { name, state: 'ok', found: `no: ${missing}`, advice: hint };
+  const before = device();
+  try {
+    useDevice(name);
+    const { gflops, right } = measure('fp32');
+    const found = `${gflops.toFixed(0)} GFLOPS with copies to it and back, ${(gflops / cpu).toFixed(1)} × the CPU`;
+    if (right) return { name, state: 'ok', found };
+    return { name, state: 'fail', found: `${found}, but the product is wrong`, advice: 'Use --device cpu.' };
+  } catch (error) {
+    return { name, state: 'warn', found: messageOf(error), advice: 'Use --device cpu.' };
+  } finally {
+    useDevice(before);
   }
 }
 

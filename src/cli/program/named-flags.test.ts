@@ -11,7 +11,7 @@ const source = new URL('../../', import.meta.url).pathname;
 const OTHERS = /^(engine|run|studio)\/|^course\/check-exercise|^serve\/graders\/javascript|^cluster\/trainers\//;
 
 async function flags(): Promise<Set<string>> {
-  const names = new Set(['--json', '--verbose', '--help', '--version', '--plugin']);
+  const names = new Set(['--json', '--verbose', '--help', '--version', '--plugin', '--device']);
   const collect = (command: Command) => {
     for (const { long } of command.options) if (long) names.add(long);
     command.commands.forEach(collect);

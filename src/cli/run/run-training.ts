@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { z } from 'zod';
+import { device } from '../../engine/device.ts';
 import { runtime } from '../../engine/runtime/current.ts';
 import { HeedError, messageOf } from '../../error.ts';
 import { faultsIn } from '../../options.ts';
@@ -112,7 +113,10 @@ async function training(command: Command, definition: TrainingCommand): Promise<
     const { name, steps } = definition.about(learner);
     const { options } = learner;
     run ??= createRun(flags.out, { name, command: definition.command, config: options, seed: options.seed });
-    process.stderr.write(`${name} in ${run.folder}${options.precision === 'bf16' ? ', computing in bf16' : ''}\n`);
+    const how = [options.precision === 'bf16' ? 'in bf16' : '', device() === 'cpu' ? '' : `on ${device()}`].filter(
+      Boolean,
+    );
+    process.stderr.write(`${name} in ${run.folder}${how.length > 0 ? `, computing ${how.join(' ')}` : ''}\n`);
     loggers = attachLoggers(run, log, (text) => progress.note(text));
     let seen: Record<string, number> = {};
     let result: Awaited<ReturnType<StageTraining['train']>>;

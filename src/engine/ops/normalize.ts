@@ -1,5 +1,6 @@
 /** Softmax and the layer norms, by ONNX Runtime's fused operators. */
 import { HeedError } from '../../error.ts';
+import { device } from '../device.ts';
 import { sameShape } from '../dims.ts';
 import { checkDtypes, constant, describe, emit, emitMany, type Tensor } from '../graph.ts';
 import { add, div, exp, mul, neg, pow, sub } from './elementwise.ts';
@@ -94,6 +95,11 @@ export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor, epsilon = 1e-
 /** RMS norm over the last axis: x/√(mean x² + ε)·weight (Zhang & Sennrich 2019). */
 export function rmsNorm(x: Tensor, weight: Tensor, epsilon = 1e-6): Tensor {
   checkWidth('rmsNorm', x, weight);
+  // WebGPU's second output of the fused operator, 1/√(mean x² + ε), is wrong (ONNX Runtime 1.30)
+  if (device() === 'webgpu') {
+    const squares = mean(mul(x, x), { axes: [-1], keepDims: true });
+    return mul(mul(x, pow(add(squares, epsilon), -0.5)), weight);
+  }
   const statistic = { shape: [...x.shape.slice(0, -1), 1] };
   const [y, inverse]: Tensor[] = emitMany(
     'SimplifiedLayerNormalization',

@@ -5,7 +5,7 @@ import { availableParallelism, env } from '../../node.ts';
 import { koffi, type Library, loadLibrary, type Pointer } from '../library.ts';
 import { bf16Support, oneDnn } from '../onednn/library.ts';
 import { createOperators, type OperatorDomain } from '../onednn/operators.ts';
-import type { Runtime, SessionOptions } from './runtime.ts';
+import type { Accelerator, Runtime, SessionOptions } from './runtime.ts';
 
 /** The library with what all programs share. */
 export interface NativeEngine extends Library {
@@ -80,21 +80,32 @@ export function startRuntime(): Runtime {
     },
     releaseValue: (value) => api.ReleaseValue(value),
     fixedByName: true,
+    checkDevice,
     bf16: () => bf16Support(threads),
     createSession,
-    releaseSession: (session) => api.ReleaseSession(session),
+    releaseSession(session) {
+      elsewhere.delete(session);
+      api.ReleaseSession(session);
+    },
     createBinding(session, inputs, outputs) {
       const binding = out('CreateIoBinding', session);
-      for (const [name, value] of inputs) check(api.BindInput(binding, name, value));
+      const bindInputs = () => {
+        for (const [name, value] of inputs) check(api.BindInput(binding, name, value));
+      };
+      bindInputs();
       for (const [name, value] of outputs) check(api.BindOutput(binding, name, value));
       const { RunWithBinding } = api;
+      // a device gets its copies when they are bound; the CPU reads the values in place
+      const copies = elsewhere.has(session) ? bindInputs : undefined;
       return {
         run() {
+          copies?.();
           check(RunWithBinding(session, runOptions, binding));
           operators?.check();
         },
         runAsync: () =>
           new Promise<void>((resolve, reject) => {
+            copies?.();
             RunWithBinding.async(session, runOptions, binding, (error: unknown, status: Pointer) => {
               try {
                 if (error) throw new HeedError(`cannot run: ${messageOf(error)}`, { cause: error });
@@ -114,6 +125,9 @@ export function startRuntime(): Runtime {
 
 let operators: OperatorDomain | undefined;
 
+/** Sessions on a device that is not the CPU. */
+const elsewhere = new Set<Pointer>();
+
 /** The operators that oneDNN computes. */
 function ownOperators(): OperatorDomain {
   const engine = nativeEngine();
@@ -123,9 +137,34 @@ function ownOperators(): OperatorDomain {
   return operators;
 }
 
+/** Makes a session run on a device as far as its operators can; the CPU runs the others. */
+function appendProvider(options: Pointer, device: Accelerator): void {
+  const { api, check, out } = nativeEngine();
+  if (device === 'webgpu') {
+    check(api.SessionOptionsAppendExecutionProvider(options, 'WebGPU', [], [], 0));
+    return;
+  }
+  const cuda = out('CreateCUDAProviderOptions');
+  try {
+    check(api.SessionOptionsAppendExecutionProvider_CUDA_V2(options, cuda));
+  } finally {
+    api.ReleaseCUDAProviderOptions(cuda);
+  }
+}
+
+function checkDevice(device: Accelerator): void {
+  const { api, out } = nativeEngine();
+  const options = out('CreateSessionOptions');
+  try {
+    appendProvider(options, device);
+  } finally {
+    api.ReleaseSessionOptions(options);
+  }
+}
+
 function createSession(
   model: Uint8Array,
-  { dims = {}, ownOperators: hasOwn, singleThread, sharedMemory, profile, fixed }: SessionOptions,
+  { dims = {}, ownOperators: hasOwn, singleThread, sharedMemory, device, profile, fixed }: SessionOptions,
 ): Pointer {
   const { api, check, out, env, threads } = nativeEngine();
   const options = out('CreateSessionOptions');
@@ -146,6 +185,7 @@ function createSession(
     }
     for (const [name, size] of Object.entries(dims)) check(api.AddFreeDimensionOverrideByName(options, name, size));
     if (profile) check(api.EnableProfiling(options, profile));
+    if (device) appendProvider(options, device);
     if (fixed.length > 0) {
       const [names, values] = [fixed.map(([name]) => name), fixed.map(([, value]) => value)];
       check(api.AddExternalInitializers(options, names, values, names.length));
@@ -153,6 +193,7 @@ function createSession(
     if (hasOwn) check(api.AddCustomOpDomain(options, ownOperators().handle));
     const session = out('CreateSessionFromArray', env, model, model.length, options);
     operators?.check();
+    if (device) elsewhere.add(session);
     return session;
   } finally {
     api.ReleaseSessionOptions(options);

@@ -3,6 +3,9 @@
 /** What a runtime keeps behind a value, a session or a binding. */
 export type Handle = unknown;
 
+/** A device that is not the CPU. */
+export type Accelerator = 'webgpu' | 'cuda';
+
 /** How a runtime compiles a model: `CompileOptions`, with the fixed inputs' values. */
 export interface SessionOptions {
   /** Sizes of symbolic dimensions that never change. */
@@ -13,6 +16,8 @@ export interface SessionOptions {
   sharedMemory?: boolean;
   /** Whether the model has heed's own operators, of the domain "heed". */
   ownOperators?: boolean;
+  /** Where it runs, if not on the CPU. */
+  device?: Accelerator;
   /** What the paths of the profile's files start with. */
   profile?: string;
   /** Values of fixed inputs by name, for a runtime that takes them so. They must live as long as the session. */
@@ -49,6 +54,8 @@ export interface Runtime {
   releaseValue(value: Handle): void;
   /** Whether sessions take fixed values by name; else they must be in the model. */
   fixedByName: boolean;
+  /** Opens a device, where the runtime can have one. @throws HeedError with what it says against it. */
+  checkDevice?(device: Accelerator): void;
   /** The optional library for products of bfloat16; undefined where the runtime can have none. */
   bf16?(): Bf16Support;
   /** Compiles a model. @throws HeedError with what ONNX Runtime says against it. */

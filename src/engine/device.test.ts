@@ -1,0 +1,80 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { random } from '../random.ts';
+import { type Device, deviceSupport, useDevice } from './device.ts';
+import { gradients } from './gradient.ts';
+import { type Graph, input, type Tensor } from './graph.ts';
+import { add, silu } from './ops/elementwise.ts';
+import { gather } from './ops/gather.ts';
+import { mean, square } from './ops/index.ts';
+import { linear, matmul } from './ops/matmul.ts';
+import { layerNorm, logSoftmax, rmsNorm } from './ops/normalize.ts';
+import { resolvePrecision } from './precision.ts';
+import { trace } from './program.ts';
+import { Value, type ValueData } from './value.ts';
+
+const gpus = (['webgpu', 'cuda'] as const).map((name) => [name, deviceSupport(name)] as const);
+
+afterEach(() => void useDevice('cpu'));
+
+const shapes = { table: [11, 8], norm: [8], w: [6, 8], b: [6], gain: [6], shift: [6], head: [6, 11] };
+
+/** A small network of the operators that language models have, and the gradients of all its parameters. */
+function network(g: Graph) {
+  const ids = input(g, 'ids', ['n'], 'int64');
+  const p = Object.fromEntries(Object.entries(shapes).map(([name, shape]) => [name, input(g, name, shape)]));
+  const x = rmsNorm(gather(p.table, ids), p.norm);
+  const hidden = layerNorm(silu(linear(x, p.w, p.b)), p.gain, p.shift);
+  const loss = mean(square(logSoftmax(matmul(hidden, p.head))));
+  const each = gradients(loss, Object.values(p));
+  const outputs: Record<string, Tensor> = Object.fromEntries(Object.keys(p).map((name, i) => [`d ${name}`, each[i]]));
+  return { ...outputs, loss };
+}
+
+function results(device: Device) {
+  useDevice(device);
+  using program = trace(network);
+  const values = random(1, 'values');
+  const numbers = (shape: readonly number[]) =>
+    Array.from({ length: shape.reduce((a, b) => a * b) }, () => values.normal());
+  return program.run({
+    ids: [3, 0, 10, 3, 7],
+    ...Object.fromEntries(Object.entries(shapes).map(([name, shape]) => [name, numbers(shape)])),
+  });
+}
+
+it.for(gpus)('%s computes as the CPU does, or says what is missing', ([name, { works, missing, hint }]) => {
+  if (!works) {
+    expect(missing).toMatch(/no GPU with a driver|is not beside|has no|load/);
+    expect(hint).toContain('--device cpu');
+    expect(() => useDevice(name)).toThrow(missing);
+    expect(useDevice('auto')).toBe('cpu');
+    return;
+  }
+  const [here, there]: Record<string, ValueData>[] = [results('cpu'), results(name)];
+  for (const [output, expected] of Object.entries(here)) {
+    for (const [i, value] of there[output].entries()) {
+      expect(Math.abs(Number(value) - Number(expected[i])), `${output}[${i}]`).toBeLessThan(1e-4);
+    }
+  }
+});
+
+describe.each(gpus.filter(([, { works }]) => works))('%s', (name) => {
+  it('reads values as they are at each run, in this thread and another', async () => {
+    useDevice(name);
+    using program = trace((g) => ({ y: add(input(g, 'x', [2]), input(g, 'x', [2])) }));
+    const [x, y] = [Value.of('float32', [2], [1, 2]), new Value('float32', [2])];
+    using binding = program.bind({ x }, { y });
+    binding.run();
+    expect([...y.data]).toEqual([2, 4]);
+    x.data.set([5, 6]);
+    await binding.runAsync();
+    expect([...y.data]).toEqual([10, 12]);
+    for (const value of [x, y]) value[Symbol.dispose]();
+  });
+
+  it('has no bf16', () => {
+    useDevice(name);
+    expect(resolvePrecision('auto', 4096)).toBe('fp32');
+    expect(() => resolvePrecision('bf16', 4096)).toThrow('precision bf16 is of the CPU');
+  });
+});
