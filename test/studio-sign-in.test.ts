@@ -92,3 +92,19 @@ it('owners end the sessions of others, whose pages then ask to sign in', async (
   await theirs.getByLabel('Token').waitFor();
   for (const one of [owner, theirs]) await one.context().close();
 });
+
+it('runs no inline script and applies no inline style', async () => {
+  const page = await (await browser!.newContext()).newPage();
+  await page.goto(studio.url);
+  await page.getByLabel('Token').waitFor();
+  const found = await page.evaluate(`(() => {
+    document.body.insertAdjacentHTML('beforeend', '<p id="styled" style="color: rgb(1, 2, 3)">styled</p>');
+    const script = document.createElement('script');
+    script.textContent = 'document.title = "hacked"';
+    document.body.append(script);
+    return [getComputedStyle(document.getElementById('styled')).color, document.title];
+  })()`);
+  expect(found).not.toContain('rgb(1, 2, 3)');
+  expect(found).not.toContain('hacked');
+  await page.context().close();
+});
