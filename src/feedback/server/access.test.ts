@@ -3,7 +3,10 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import {
   addApiKey,
   addPerson,
+  changeRole,
+  changeToken,
   createProject,
+  createRoom,
   endSessions,
   type KeyScope,
   keyScopes,
@@ -12,7 +15,9 @@ import {
   openSession,
   type Person,
   type PersonRole,
+  type RoomState,
   roles,
+  startStudio,
 } from '../index.ts';
 import { scopeOf } from '../roles.ts';
 import { apiOperations } from './openapi.ts';
@@ -222,3 +227,26 @@ it('an annotator sees nothing of a project that they are no member of', async ()
     expect(await statusOf(route, bearer(people.annotator.token), 'theirs'), route).toBe(status);
   }
 });
+
+it('streams end of those whose access was revoked, or who may do less', async () => {
+  const state: RoomState = {
+    ...{ phase: 'practicing', subject: 'agent', name: 'CartPole-v1', step: 0, steps: 1, wanted: 1, learned: 0 },
+    ...{ measure: 'return', curve: [], numbers: {} },
+  };
+  const room = createRoom({ project: 'theirs', asker: 'a', state, onRequest: () => {} });
+  const studio = await startStudio({ database, room });
+  const { person, token } = await addPerson(database, 'listens', 'reviewer');
+  const listen = async () => {
+    const stream = await fetch(`${studio.url}/api/rooms/theirs/stream`, { headers: bearer(token) });
+    expect(stream.status).toBe(200);
+    return stream;
+  };
+  for (const shutOut of [() => changeRole(database, person, 'annotator'), () => changeToken(database, person, null)]) {
+    await changeRole(database, person, 'reviewer');
+    const stream = await listen();
+    await shutOut();
+    // a connection that the server cuts is an error to who reads it
+    await expect(stream.text()).rejects.toThrow();
+  }
+  await studio.close();
+}, 30_000);
