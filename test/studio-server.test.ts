@@ -287,6 +287,7 @@ it('text of all kinds comes back as text, as JSON that no browser takes for a pa
   expect(headers.get('content-type')).toMatch(/^application\/json/);
   expect(headers.get('x-content-type-options')).toBe('nosniff');
   expect(headers.get('content-security-policy')).toContain("default-src 'self'");
+  expect(headers.get('content-security-policy')).not.toContain('unsafe');
   expect(errors).toEqual([]);
 });
 

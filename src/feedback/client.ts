@@ -1,4 +1,4 @@
-/** A client of a studio for scripts, by a person's token. */
+/** A client of a studio for scripts, by a person's token or API key. */
 import { type ClientResponse, hc } from 'hono/client';
 import { HeedError, messageOf } from '../error.ts';
 import type { SettingsChanges } from './change-settings.ts';
@@ -6,12 +6,14 @@ import type { Disagreement } from './items/adjudication.ts';
 import type { ItemRecord, ListedItem, ListOptions } from './items/browse.ts';
 import type { AddedItems, NewItem, Suggestion } from './items/items.ts';
 import type { NewJudgment, Receipt, Undo } from './items/record.ts';
+import type { ApiKey } from './keys.ts';
 import type { Account, Person } from './people.ts';
 import type { Guidelines, Project, ProjectInput } from './project.ts';
 import type { QualityReport } from './quality/report.ts';
-import type { PersonRole } from './roles.ts';
+import type { KeyScope, PersonRole } from './roles.ts';
 import type { AssignedItem, ProjectDetails, ProjectSummary, VoteReceipt } from './server/projects.ts';
 import type { Api } from './server/studio-server.ts';
+import type { ListedSession } from './sessions.ts';
 import type { AuditEntry } from './store/audit.ts';
 
 /** Something that happened in a project. Further fields depend on the kind and on the listener's role. */
@@ -37,7 +39,7 @@ export class ClientError extends HeedError {
 export type Client = ReturnType<typeof createClient>;
 
 /**
- * Creates a client of the studio at `url`. A judgment may be sent again after a failure: its id makes it one.
+ * Creates a client of the studio at `url`, with a person's token or an API key. A judgment may be sent again after a failure: its id makes it one.
  *
  * Each call throws a HeedError if the studio cannot be reached, and a ClientError if it refuses the request.
  */
@@ -148,9 +150,32 @@ export function createClient({ url, token }: { url: string; token: string }) {
     /** Changes a person's role. */
     changeRole: (name: string, role: PersonRole): Promise<Person> =>
       json(people[':name'].$patch({ ...ofPerson(name), json: { role } })),
-    /** Issues a new token in place of the old one; sessions end. */
+    /** Issues a new token in place of the old one; sessions and API keys end. */
     newToken: (name: string): Promise<{ person: Person; token: string }> =>
       json(people[':name'].token.$post(ofPerson(name))),
+    /** Lists your open sessions, the latest used first. */
+    sessions: async (): Promise<ListedSession[]> => (await json(api.sessions.$get())).sessions,
+    /** Ends a session of yours. */
+    endSession: async (id: string): Promise<void> => {
+      await json(api.sessions[':id'].$delete({ param: { id: encodeURIComponent(id) } }));
+    },
+    /** Lists your API keys, the newest first. */
+    keys: (): Promise<ApiKey[]> => json(api.keys.$get()),
+    /** Creates an API key; its secret cannot be read again. No API key can do this. */
+    addKey: (key: { name: string; scopes?: KeyScope[]; days?: number }): Promise<{ key: ApiKey; secret: string }> =>
+      json(api.keys.$post({ json: key })),
+    /** Removes an API key of yours: it is refused at once. */
+    removeKey: async (id: string): Promise<void> => {
+      await json(api.keys[':id'].$delete({ param: { id: encodeURIComponent(id) } }));
+    },
+    /** Lists the open sessions of a person. */
+    sessionsOf: async (name: string): Promise<ListedSession[]> =>
+      (await json(people[':name'].sessions.$get(ofPerson(name)))).sessions,
+    /** Ends all sessions of a person; returns how many there were. */
+    endSessionsOf: async (name: string): Promise<number> =>
+      (await json(people[':name'].sessions.$delete(ofPerson(name)))).ended,
+    /** Lists the API keys of a person. */
+    keysOf: (name: string): Promise<ApiKey[]> => json(people[':name'].keys.$get(ofPerson(name))),
     /** Revokes a person's access; their judgments stay. */
     removePerson: (name: string): Promise<object> => json(people[':name'].$delete(ofPerson(name))),
     /** Yields what happens from now on, or after the event `after`, until the signal or the studio ends it. */

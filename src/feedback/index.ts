@@ -2,6 +2,7 @@
 
 export { changeSettings, type SettingsChanges } from './change-settings.ts';
 export { type Client, ClientError, createClient, type StudioEvent } from './client.ts';
+export type { AccountMatch, AccountRules } from './identities.ts';
 export { type Disagreement, disagreements } from './items/adjudication.ts';
 export { type Assignment, type AssignmentOptions, assignItems } from './items/assignment.ts';
 export {
@@ -26,6 +27,7 @@ export {
 export { type ItemState, itemStates } from './items/states.ts';
 export { setSuggestions } from './items/suggestions.ts';
 export * from './judgment.ts';
+export { type ApiKey, addApiKey, apiKeyBySecret, listApiKeys, removeApiKey } from './keys.ts';
 export { isMember, joinProjects, membersOf, setMembers } from './members.ts';
 export * from './people.ts';
 export * from './project.ts';
@@ -58,9 +60,24 @@ export {
 export { newSecret } from './secrets.ts';
 export type { ChatLine, ChatMessage, ChatModel, Piece } from './server/chat.ts';
 export type { AssignedItem, ProjectDetails, ProjectSummary, VoteReceipt } from './server/projects.ts';
+export type { ProviderOptions } from './server/provider.ts';
 export type { ListedRun, RowsEvent } from './server/runs.ts';
 export type { Spread } from './server/runs-spread.ts';
 export { type Api, type Studio, type StudioOptions, startStudio } from './server/studio-server.ts';
+export {
+  closeSession,
+  endSessions,
+  type ListedSession,
+  listSessions,
+  type OpenSessionOptions,
+  openSession,
+  type Session,
+  type SessionLimits,
+  type SessionOfOptions,
+  type SignInMethod,
+  sessionOf,
+  signInMethods,
+} from './sessions.ts';
 export { type AuditEntry, type AuditOptions, auditTrail, exportAudit } from './store/audit.ts';
 export {
   type BackupOptions,

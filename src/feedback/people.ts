@@ -108,7 +108,7 @@ export async function listPeople({ query }: Database): Promise<Account[]> {
 }
 
 /**
- * Replaces a person's token and ends their sessions; returns the new token. `null` revokes access instead, and keeps
+ * Replaces a person's token, and ends their sessions and API keys; returns the new token. `null` revokes access instead, and keeps
  * the person's judgments.
  */
 export async function changeToken(
@@ -124,7 +124,7 @@ export async function changeToken(
       .set({ tokenHash: token === undefined ? null : hashOf(token) })
       .where('id', '=', id)
       .execute();
-    await query.deleteFrom('sessions').where('person', '=', id).execute();
+    for (const table of ['sessions', 'keys'] as const) await query.deleteFrom(table).where('person', '=', id).execute();
     await note(query, {
       person: by,
       kind: token === undefined ? 'person shut out' : 'token changed',
@@ -147,40 +147,3 @@ export async function changeRole(
   });
   return { id, name, role };
 }
-
-interface Session {
-  person: Person;
-  /** The value that requests which change something must send. */
-  csrf: string;
-}
-
-/** Opens a session. The secret belongs in a cookie, the `csrf` value in the page. */
-export async function openSession(
-  { query }: Database,
-  person: Person,
-  { seconds = 14 * 24 * 3600, now = Date.now() }: { seconds?: number; now?: number } = {},
-): Promise<{ secret: string; csrf: string }> {
-  const [secret, csrf] = [newSecret(), newSecret()];
-  const session = { hash: hashOf(secret), person: person.id, csrf, created: now, expires: now + 1000 * seconds };
-  await query.deleteFrom('sessions').where('expires', '<=', now).execute();
-  await query.insertInto('sessions').values(session).execute();
-  return { secret, csrf };
-}
-
-/** The open session that a cookie's secret belongs to, if any. */
-export async function sessionOf({ query }: Database, secret: string, now = Date.now()): Promise<Session | undefined> {
-  const row = await query
-    .selectFrom('sessions')
-    .innerJoin('people', 'people.id', 'sessions.person')
-    .select(['people.id', 'people.name', 'people.role', 'sessions.csrf'])
-    .where('sessions.hash', '=', hashOf(secret))
-    .where('sessions.expires', '>', now)
-    .executeTakeFirst();
-  if (!row) return undefined;
-  const { csrf, ...person } = row;
-  return { person: person as Person, csrf };
-}
-
-/** Ends the session that a cookie's secret belongs to. */
-export const closeSession = ({ query }: Database, secret: string): Promise<unknown> =>
-  query.deleteFrom('sessions').where('hash', '=', hashOf(secret)).execute();

@@ -1,4 +1,4 @@
-/** Roles: who may do what. */
+/** Roles: who may do what. Scopes: what of it an API key may do. */
 
 /**
  * The roles, from the one that may do most: an owner manages projects and people, a reviewer reads all judgments and
@@ -10,3 +10,16 @@ export type PersonRole = (typeof roles)[number];
 
 /** Whether a role includes what another role may do. */
 export const mayAs = (role: PersonRole, needed: PersonRole): boolean => roles.indexOf(role) <= roles.indexOf(needed);
+
+/**
+ * The scopes of API keys: `read` reads, `judge` judges and decides items, `write` changes projects and adds items,
+ * `admin` deletes them, manages people and reads the audit trail. None includes another, and a key never allows more
+ * than the role of its person.
+ */
+export const keyScopes = ['read', 'judge', 'write', 'admin'] as const;
+/** What an API key allows. */
+export type KeyScope = (typeof keyScopes)[number];
+
+/** The scope of a route that names none, by its role and method. */
+export const scopeOf = (role: PersonRole, method: string): KeyScope =>
+  method === 'GET' || method === 'HEAD' ? 'read' : role === 'owner' ? 'write' : 'judge';

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { Kysely } from 'kysely';
 import { z } from 'zod';
 import { HeedError } from '../error.ts';
-import { hashOf, newSecret } from '../feedback/secrets.ts';
+import { checkKeyName, hashOf, newKey } from '../feedback/secrets.ts';
 import { parseOptions } from '../options.ts';
 import type { Usage } from './completions/table.ts';
 import { type Scope, scopes } from './context.ts';
@@ -58,10 +58,8 @@ export async function addKey(
   options: z.input<typeof keySchema> = {},
 ): Promise<{ key: ServeKey; secret: string }> {
   const { scopes, tokensPerDay = null, budget = null, requestsPerMinute = null } = parseOptions(keySchema, options);
-  if (!/^[\w .@-]{1,100}$/.test(name)) {
-    throw new HeedError(`"${name}" cannot be the name of a key.`, { hint: 'Use letters, digits, spaces and . @ _ -' });
-  }
-  const secret = `heed-${newSecret()}`;
+  checkKeyName(name);
+  const { secret, hash } = newKey();
   const key: ServeKey = {
     id: randomUUID(),
     name,
@@ -74,7 +72,7 @@ export async function addKey(
   const { scopes: allowed, ...row } = key;
   const added = await database
     .insertInto('keys')
-    .values({ ...row, hash: hashOf(secret), scopesJson: JSON.stringify(allowed) })
+    .values({ ...row, hash, scopesJson: JSON.stringify(allowed) })
     .onConflict((conflict) => conflict.column('name').doNothing())
     .returning('id')
     .executeTakeFirst();

@@ -2,6 +2,7 @@
 import type { ServerResponse } from 'node:http';
 import { getConnInfo } from '@hono/node-server/conninfo';
 import type { Context, MiddlewareHandler } from 'hono';
+import { bearerOf } from '../feedback/secrets.ts';
 import { createBuckets } from '../feedback/server/buckets.ts';
 import { isSame } from '../feedback/server/security.ts';
 import { type Env, type ServeContext, scopes } from './context.ts';
@@ -57,8 +58,7 @@ export function identify(context: ServeContext, host: string): MiddlewareHandler
   const refuse = (message: string) => new ApiError(401, message, { code: 'invalid_api_key' });
   return async (c, next) => {
     // Tinker's clients send their key in a header of its own, and insist on its beginning
-    const secret =
-      /^Bearer (.+)$/.exec(c.req.header('authorization') ?? '')?.[1] ?? c.req.header('x-api-key')?.replace(/^tml-/, '');
+    const secret = bearerOf(c.req.header('authorization')) ?? c.req.header('x-api-key')?.replace(/^tml-/, '');
     const key = secret === undefined ? undefined : await keyBySecret(database, secret);
     if (!key) {
       const needed = !isLoopback(host) || (await hasKeys(database));

@@ -1,7 +1,7 @@
 /** The studio's page: signing in, and the view that the address names. */
 import { render } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
-import { api, currentPerson, json, type Person, signIn, signOut } from './page/api.ts';
+import { api, currentPerson, json, type Person, signIn, signInAtProvider, signOut } from './page/api.ts';
 import { ErrorNote } from './page/error-note.tsx';
 import { useResource } from './page/load.tsx';
 import { Page } from './pages.tsx';
@@ -55,7 +55,9 @@ function Studio() {
         {person.role !== 'annotator' && <a href="#/runs">Runs</a>}
         <ChatLink />
         {person.role !== 'annotator' && <a href="#/people">People</a>}
-        <span class="who">{person.name}</span>
+        <a class="who" href="#/account">
+          {person.name}
+        </a>
         <button type="button" class="plain" onClick={() => void signOut().then(() => setPerson(null))}>
           Sign out
         </button>
@@ -74,28 +76,40 @@ function ChatLink() {
 function SignIn({ initialError, onSignIn }: { initialError: Error | undefined; onSignIn: (person: Person) => void }) {
   const [error, setError] = useState(initialError);
   const [token, setToken] = useState('');
+  const { value: ways } = useResource(() => json(api.session.ways.$get()));
   return (
     <main class="sign-in">
       <h1>heed</h1>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          signIn(token.trim()).then(onSignIn, setError);
-        }}
-      >
-        <label>
-          Token
-          <input
-            type="password"
-            autocomplete="current-password"
-            value={token}
-            onInput={(event) => setToken(event.currentTarget.value)}
-          />
-        </label>
-        <button type="submit" class="primary">
-          Sign in
+      {ways?.provider && (
+        <button
+          type="button"
+          class="primary"
+          onClick={() => void signInAtProvider(/^#(\/.*)$/.exec(location.hash)?.[1]).catch(setError)}
+        >
+          Sign in with {ways.provider}
         </button>
-      </form>
+      )}
+      {ways?.token !== false && (
+        <form
+          onSubmit={(event) => {
+            event.preventDefault();
+            signIn(token.trim()).then(onSignIn, setError);
+          }}
+        >
+          <label>
+            Token
+            <input
+              type="password"
+              autocomplete="current-password"
+              value={token}
+              onInput={(event) => setToken(event.currentTarget.value)}
+            />
+          </label>
+          <button type="submit" class={ways?.provider ? undefined : 'primary'}>
+            Sign in
+          </button>
+        </form>
+      )}
       {error && <ErrorNote error={error} />}
     </main>
   );

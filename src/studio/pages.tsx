@@ -4,6 +4,7 @@ import { mayAs, type PersonRole } from '../feedback/roles.ts';
 import { ChatPage } from './chat/chat.tsx';
 import { Label } from './label/label.tsx';
 import type { Person } from './page/api.ts';
+import { Account, PersonPage } from './projects/account.tsx';
 import { Activity } from './projects/activity.tsx';
 import { ItemsPage } from './projects/items.tsx';
 import { People } from './projects/people.tsx';
@@ -27,10 +28,14 @@ const projectPages = {
 const pages = {
   chat: { View: ChatPage, role: 'annotator' },
   new: { View: NewProject, role: 'owner' },
+  account: { View: Account, role: 'annotator' },
   people: { View: People, role: 'reviewer' },
   activity: { View: Activity, role: 'owner' },
   runs: { View: () => null, role: 'reviewer' },
 } as const;
+
+/** The role that the page of a person takes. */
+const OWNER: PersonRole = 'owner';
 
 /** Shows the page of an address for a person. */
 export function Page({ path, person }: { path: string; person: Person }) {
@@ -39,6 +44,13 @@ export function Page({ path, person }: { path: string; person: Person }) {
     const { View, role } = projectPages[part as keyof typeof projectPages];
     if (!mayAs(person.role, role)) return <NotForYou role={role} />;
     return <View key={path} project={decodeURIComponent(name)} person={person} />;
+  }
+  if (part === 'person' && name !== undefined) {
+    return mayAs(person.role, OWNER) ? (
+      <PersonPage key={path} name={decodeURIComponent(name)} />
+    ) : (
+      <NotForYou role={OWNER} />
+    );
   }
   if (part in pages) {
     const { View, role } = pages[part as keyof typeof pages];

@@ -1,7 +1,7 @@
 /** `heed studio` as a process of its own, and its pages in a real browser as tests look at them. */
 import axe, { type AxeResults } from 'axe-core';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
-import { afterAll, beforeEach } from 'vitest';
+import { afterAll, beforeEach, expect } from 'vitest';
 import { startBrowser } from './browser.ts';
 import { start } from './heed.ts';
 
@@ -12,8 +12,13 @@ export interface StartedStudio {
 }
 
 /** Of the store feedback.db in the folder. */
-export async function startStudio(folder: string, flags: readonly string[] = []): Promise<StartedStudio> {
-  const { child, says, end } = start(['studio', '--store', 'feedback.db', '--port', '0', '--json', ...flags], folder);
+export async function startStudio(
+  folder: string,
+  flags: readonly string[] = [],
+  env: Record<string, string> = {},
+): Promise<StartedStudio> {
+  const args = ['studio', '--store', 'feedback.db', '--port', '0', '--json', ...flags];
+  const { child, says, end } = start(args, folder, env);
   let said = '';
   child.stdout!.on('data', (data) => {
     said += data;
@@ -27,7 +32,10 @@ export async function startStudio(folder: string, flags: readonly string[] = [])
   return { ...(JSON.parse(said) as { url: string; link: string }), stop };
 }
 
-/** A browser for a file's tests, which are passed over where there is none; closed after them. */
+/**
+ * A browser for a file's tests, which are passed over where there is none; closed after them. The tests fail if a page did
+ * what its Content-Security-Policy forbids.
+ */
 export async function ownBrowser(): Promise<{
   readonly browser: Browser | undefined;
   /** A page of somebody else: with cookies of its own. */
@@ -37,12 +45,19 @@ export async function ownBrowser(): Promise<{
   beforeEach((context) => {
     if (!browser) context.skip();
   });
-  afterAll(() => browser?.close());
+  const violations: string[] = [];
+  afterAll(async () => {
+    await browser?.close();
+    expect(violations).toEqual([]);
+  });
   return {
     browser,
     async open(address, options) {
       const page = await (await browser!.newContext(options)).newPage();
       page.setDefaultTimeout(20_000);
+      page.on('console', (message) => {
+        if (/Content Security Policy/i.test(message.text())) violations.push(`${page.url()}: ${message.text()}`);
+      });
       await page.goto(address);
       return page;
     },

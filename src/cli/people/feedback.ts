@@ -32,6 +32,7 @@ import { createProgress, type Progress } from '../../run/progress.ts';
 import { addFlags, settingsFrom } from '../program/flags.ts';
 import { createOutput, type Output, table } from '../program/output.ts';
 import { checking, UsageError } from '../program/usage.ts';
+import { addKeyCommands, addSessionCommands } from './access.ts';
 import { addBackup, addRestore } from './backup.ts';
 import { openMembers, prioritize, suggest } from './prioritize.ts';
 
@@ -66,6 +67,8 @@ export function addFeedback(command: Command): void {
   });
   addDelete(command.command('delete').description('delete a project with its items, judgments and guidelines'));
   addUsers(command.command('users').description('manage people: list, add, join, token, remove'));
+  addKeyCommands(command.command('keys').description('API keys of people for scripts: list, add, remove'));
+  addSessionCommands(command.command('sessions').description('where people are signed in: list, end'));
   addRestore(command.command('restore').description('restore a backup into a new or empty store'));
   for (const one of command.commands) one.addOption(storeOption());
   addBackup(

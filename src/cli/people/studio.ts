@@ -2,11 +2,13 @@
 import type { Command } from 'commander';
 import { startStudio } from '../../feedback/server/studio-server.ts';
 import { openDatabase } from '../../feedback/store/database.ts';
+import { addFlags, settingsFrom } from '../program/flags.ts';
 import { listenForInterrupt } from '../program/interrupt.ts';
 import { createOutput } from '../program/output.ts';
-import { UsageError } from '../program/usage.ts';
+import { checking, UsageError } from '../program/usage.ts';
 import { storeOption } from './feedback.ts';
 import type { StudioAddress } from './people.ts';
+import { signInOptions, signInSchema } from './sign-in.ts';
 import { openStudioChat } from './studio-model.ts';
 
 export function addStudio(command: Command): void {
@@ -19,8 +21,13 @@ export function addStudio(command: Command): void {
     .option('--model <name>', 'folder of a model to chat with, or OWNER/NAME on the Hub')
     .option('--max-tokens <n>', 'maximum number of tokens in a response of the model', tokensOf, 256)
     .option('--trust-proxy', 'trust X-Forwarded-For and X-Forwarded-Proto, which your reverse proxy must set')
-    .option('--owner <name>', 'person whom the printed link signs in', 'me')
-    .action((flags: Flags) => studio(flags));
+    .option('--owner <name>', 'person whom the printed link signs in', 'me');
+  addFlags(command, signInSchema);
+  command.action((flags: Flags) => {
+    const input = settingsFrom(command, signInSchema);
+    const settings = checking(() => signInSchema.parse(input), input);
+    return studio(flags, signInOptions(settings, process.env.HEED_OIDC_SECRET || undefined));
+  });
 }
 
 interface Flags {
@@ -65,7 +72,7 @@ function tokensOf(text: string): number {
   return tokens;
 }
 
-async function studio({ store, hosts, ...flags }: Flags): Promise<void> {
+async function studio({ store, hosts, ...flags }: Flags, signIn: ReturnType<typeof signInOptions>): Promise<void> {
   const output = createOutput(flags);
   const say = (text: string) => void process.stderr.write(`${text}\n`);
   const interrupted = listenForInterrupt(say, 'Closing the studio.');
@@ -83,10 +90,12 @@ async function studio({ store, hosts, ...flags }: Flags): Promise<void> {
       chat,
       hosts: names,
       trustProxy,
+      ...signIn,
       onError: say,
     });
     output.say(`The studio of ${database.name} is open: ${started.link}`);
-    output.say('The link signs you in once. Ctrl-C closes the studio; no judgment is lost.');
+    const how = signIn.oidc?.only ? 'People sign in at the provider.' : 'The link signs you in once.';
+    output.say(`${how} Ctrl-C closes the studio; no judgment is lost.`);
     output.result({ url: started.url, link: started.link });
     if (!interrupted.signal.aborted)
       await new Promise((resolve) => interrupted.signal.addEventListener('abort', resolve));

@@ -415,7 +415,8 @@ Examples:
 
 Examples:
   heed studio
-  heed studio --store postgres://heed@localhost/heed --host 0.0.0.0 --hosts label.example.org`,
+  heed studio --store postgres://heed@localhost/heed --host 0.0.0.0 --hosts label.example.org
+  HEED_OIDC_SECRET=… heed studio --oidcIssuer https://id.example.org --oidcClient heed --oidcRoles admins=owner,staff=annotator`,
   ],
   [
     'feedback',
@@ -428,7 +429,9 @@ Examples:
   heed feedback import known.jsonl --project haiku --gold
   heed feedback stats --project haiku
   heed feedback export preferences.jsonl --project haiku --merge consensus
-  heed feedback users add ada --role reviewer`,
+  heed feedback users add ada --role reviewer
+  heed feedback keys add ada nightly --scopes read --days 30
+  heed feedback sessions list ada`,
   ],
   [
     'cluster',

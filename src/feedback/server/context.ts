@@ -2,10 +2,11 @@
 import type { MiddlewareHandler } from 'hono';
 import { z } from 'zod';
 import { HeedError } from '../../error.ts';
+import type { ApiKey } from '../keys.ts';
 import { isMember } from '../members.ts';
 import { type Person, personSchema } from '../people.ts';
 import { findProject, type Project } from '../project.ts';
-import { mayAs, type PersonRole } from '../roles.ts';
+import { type KeyScope, mayAs, type PersonRole, scopeOf } from '../roles.ts';
 import type { Database } from '../store/database.ts';
 
 /** Values that belong to a request. */
@@ -14,6 +15,10 @@ export interface Variables {
   person?: Person;
   /** The value that a session by cookie must send with requests that change something. */
   csrf?: string;
+  /** The id of that session. */
+  session?: string;
+  /** The API key that came with the request, if one did. */
+  key?: ApiKey;
 }
 /** The environment of every route. */
 export type Env = { Variables: Variables };
@@ -29,11 +34,19 @@ export class HttpError extends HeedError {
   }
 }
 
-/** Lets people of a role or above pass. @throws HttpError 401 if nobody is signed in, 403 if they may not. */
+/** What a key must allow for a route: a scope; `none` where no key is enough. */
+export type NeededScope = KeyScope | 'none';
+
+/**
+ * Lets people of a role or above pass, and their API keys with a scope: `read`, `judge` or `write` by the method and the
+ * role, unless the route names another.
+ *
+ * @throws HttpError 401 if nobody is signed in, 403 if they or the key may not.
+ */
 export const requires =
-  (needed: PersonRole): MiddlewareHandler<{ Variables: { person: Person } }> =>
+  (needed: PersonRole, scope?: NeededScope): MiddlewareHandler<Env & { Variables: { person: Person } }> =>
   async (context, next) => {
-    const person: Person | undefined = context.get('person');
+    const { person, key } = context.var as Variables;
     if (!person) {
       throw new HttpError(
         401,
@@ -46,6 +59,17 @@ export const requires =
         403,
         `This requires the role ${needed}; ${person.name} has the role ${person.role}.`,
         'Ask an owner of the studio.',
+      );
+    }
+    const neededScope = scope ?? scopeOf(needed, context.req.method);
+    if (key && neededScope === 'none') {
+      throw new HttpError(403, 'An API key cannot do this.', 'Sign in to the page, or use your token.');
+    }
+    if (key && !key.scopes.some((one) => one === neededScope)) {
+      throw new HttpError(
+        403,
+        `This requires the scope ${neededScope}; the key "${key.name}" has ${key.scopes.join(', ')}.`,
+        'Create a key with that scope.',
       );
     }
     await next();

@@ -8,7 +8,7 @@ import { isMember } from '../members.ts';
 import { mayAs, type PersonRole } from '../roles.ts';
 import type { Database } from '../store/database.ts';
 import { type Env, projectOf, query, requires } from './context.ts';
-import { authenticate } from './security.ts';
+import type { Authenticate } from './security.ts';
 
 /** A listener's position in the record of judgments and in the audit trail. */
 interface Position {
@@ -39,7 +39,7 @@ const kinds: Record<string, { kind: string; role: PersonRole }> = {
  * The routes below `/events`. Reviewers and owners get each judgment and who gave it, annotators only how many there
  * were. With an id as Last-Event-ID, the stream begins after that event; without one it begins with `open`.
  */
-export function eventRoutes(database: Database) {
+export function eventRoutes(database: Database, authenticate: Authenticate) {
   const record = createRecord(database);
   return new Hono<Env>().get('/', requires('annotator'), query(eventsSchema), async (context) => {
     const { id: project } = await projectOf(database, context.req.valid('query').project, context.var.person);
@@ -86,7 +86,7 @@ export function eventRoutes(database: Database) {
     });
 
     async function signedIn(): Promise<boolean> {
-      const { person } = await authenticate(database, context);
+      const { person } = await authenticate(context, false);
       if (person) context.set('person', person);
       return person !== undefined && (await isMember(database, project, person));
     }

@@ -4,13 +4,15 @@ import { disagreementSchema } from '../items/adjudication.ts';
 import { itemRecordSchema } from '../items/browse.ts';
 import { addedItemsSchema } from '../items/items.ts';
 import { newJudgmentSchema, receiptSchema, undoSchema } from '../items/record.ts';
+import { apiKeySchema, newKeySchema } from '../keys.ts';
 import { accountSchema, personSchema } from '../people.ts';
 import { guidelinesSchema, projectSchema } from '../project.ts';
 import { qualityReportSchema } from '../quality/report.ts';
-import type { PersonRole } from '../roles.ts';
+import { type PersonRole, scopeOf } from '../roles.ts';
 import { auditEntrySchema } from '../store/audit.ts';
+import { addedKeySchema, endedSchema, sessionListSchema } from './access.ts';
 import { drawSchema, modelSchema, turnSchema } from './chat.ts';
-import { emptySchema, sessionSchema } from './context.ts';
+import { emptySchema, type NeededScope, sessionSchema } from './context.ts';
 import { eventsSchema } from './events.ts';
 import { machineSchema } from './machine.ts';
 import { errorResponse, type Operation, operationPaths } from './operations.ts';
@@ -36,6 +38,7 @@ import {
   summarySchema,
   voteReceiptSchema,
 } from './projects.ts';
+import { beginSchema, begunSchema } from './provider-sign-in.ts';
 import {
   invitedSchema,
   inviteSchema,
@@ -46,7 +49,7 @@ import {
   undoneSchema,
 } from './rooms.ts';
 import { metricsSchema, pageSchema, runListSchema, samplesSchema, streamSchema } from './runs.ts';
-import { signInSchema } from './session.ts';
+import { signedOutSchema, signInSchema, waysSchema } from './session.ts';
 import {
   auditExportSchema,
   auditSchema,
@@ -61,13 +64,53 @@ import {
 interface StudioOperation extends Operation {
   /** The role it requires; without one, nobody needs to be signed in. */
   role?: PersonRole;
+  /** The scope that it takes of an API key, if it does not follow from role and method. */
+  scope?: NeededScope;
 }
 
 /** Every route, by method and path. */
 export const apiOperations = {
   'GET /session': { summary: 'Who is signed in', role: 'annotator', response: sessionSchema },
   'POST /session': { summary: 'Sign in: sets the session’s cookie', body: signInSchema, response: sessionSchema },
-  'DELETE /session': { summary: 'Sign out', response: emptySchema },
+  'DELETE /session': { summary: 'Sign out', response: signedOutSchema },
+  'GET /session/ways': { summary: 'How people may sign in', response: waysSchema },
+  'POST /session/oidc': {
+    summary: 'Begin to sign in at the sign-in provider, or to link an account there',
+    body: beginSchema,
+    response: begunSchema,
+  },
+  'GET /session/oidc/callback': {
+    summary: 'Where the sign-in provider leads back to: sets the session’s cookie and opens the page',
+    types: ['text/html'],
+  },
+  'GET /sessions': { summary: 'Your open sessions', role: 'annotator', scope: 'none', response: sessionListSchema },
+  'DELETE /sessions': {
+    summary: 'End your sessions, besides the one of this request',
+    role: 'annotator',
+    scope: 'none',
+    response: endedSchema,
+  },
+  'DELETE /sessions/:id': {
+    summary: 'End a session of yours',
+    role: 'annotator',
+    scope: 'none',
+    response: endedSchema,
+  },
+  'GET /keys': { summary: 'Your API keys', role: 'annotator', scope: 'none', response: z.array(apiKeySchema) },
+  'POST /keys': {
+    summary: 'Create an API key; it is shown only once',
+    role: 'annotator',
+    scope: 'none',
+    body: newKeySchema,
+    response: addedKeySchema,
+    status: 201,
+  },
+  'DELETE /keys/:id': {
+    summary: 'Remove an API key of yours: it is refused at once',
+    role: 'annotator',
+    scope: 'none',
+    response: emptySchema,
+  },
   'GET /projects': {
     summary: 'The projects that the person sees, and their progress',
     role: 'annotator',
@@ -101,6 +144,7 @@ export const apiOperations = {
   'DELETE /projects/:project': {
     summary: 'Delete a project with its items and judgments',
     role: 'owner',
+    scope: 'admin',
     response: emptySchema,
   },
   'POST /projects/:project/archive': {
@@ -117,6 +161,7 @@ export const apiOperations = {
   'PUT /projects/:project/members': {
     summary: 'Make these annotators the members of the project',
     role: 'owner',
+    scope: 'admin',
     body: membersSchema,
     response: membersSchema,
   },
@@ -140,6 +185,7 @@ export const apiOperations = {
   'POST /projects/:project/items/delete': {
     summary: 'Delete items with their judgments',
     role: 'owner',
+    scope: 'admin',
     body: itemIdsSchema,
     response: countSchema,
   },
@@ -218,6 +264,7 @@ export const apiOperations = {
   'POST /rooms/:project/invite': {
     summary: 'Add an annotator; the token is shown only once',
     role: 'owner',
+    scope: 'admin',
     body: inviteSchema,
     response: invitedSchema,
   },
@@ -261,19 +308,58 @@ export const apiOperations = {
   'POST /people': {
     summary: 'Add a person',
     role: 'owner',
+    scope: 'admin',
     body: newPersonSchema,
     response: tokenSchema,
     status: 201,
   },
-  'PATCH /people/:name': { summary: 'Change a role', role: 'owner', body: roleSchema, response: personSchema },
-  'POST /people/:name/token': {
-    summary: 'Issue a new token in place of the old one; sessions end',
+  'PATCH /people/:name': {
+    summary: 'Change a role',
     role: 'owner',
+    scope: 'admin',
+    body: roleSchema,
+    response: personSchema,
+  },
+  'POST /people/:name/token': {
+    summary: 'Issue a new token in place of the old one; sessions and API keys end',
+    role: 'owner',
+    scope: 'admin',
     response: tokenSchema,
   },
   'DELETE /people/:name': {
     summary: 'Revoke a person’s access; their judgments stay',
     role: 'owner',
+    scope: 'admin',
+    response: emptySchema,
+  },
+  'GET /people/:name/sessions': {
+    summary: 'A person’s open sessions',
+    role: 'owner',
+    scope: 'admin',
+    response: sessionListSchema,
+  },
+  'DELETE /people/:name/sessions': {
+    summary: 'End all sessions of a person',
+    role: 'owner',
+    scope: 'admin',
+    response: endedSchema,
+  },
+  'DELETE /people/:name/sessions/:id': {
+    summary: 'End a session of a person',
+    role: 'owner',
+    scope: 'admin',
+    response: endedSchema,
+  },
+  'GET /people/:name/keys': {
+    summary: 'A person’s API keys',
+    role: 'owner',
+    scope: 'admin',
+    response: z.array(apiKeySchema),
+  },
+  'DELETE /people/:name/keys/:id': {
+    summary: 'Remove an API key of a person',
+    role: 'owner',
+    scope: 'admin',
     response: emptySchema,
   },
   'GET /events': {
@@ -285,12 +371,14 @@ export const apiOperations = {
   'GET /audit': {
     summary: 'The audit trail, the newest first',
     role: 'owner',
+    scope: 'admin',
     query: auditSchema,
     response: z.array(auditEntrySchema),
   },
   'GET /audit/export': {
     summary: 'All of the audit trail, in a file',
     role: 'owner',
+    scope: 'admin',
     query: auditExportSchema,
     types: Object.values(exportTypes),
   },
@@ -317,12 +405,18 @@ export const apiOperations = {
   'GET /openapi.json': { summary: 'This document' },
 } as const satisfies Record<string, StudioOperation>;
 
+/** What a person reads about who may use a route. */
+const needs = (role: PersonRole, scope: NeededScope): string => {
+  const key = scope === 'none' ? 'No API key is enough.' : `An API key needs the scope ${scope}.`;
+  return `Takes the role ${role}${role === 'owner' ? '' : ' or above'}. ${key}`;
+};
+
 /** Builds the document. It names no person, project or run. */
 export function openApi(): object {
   const paths = operationPaths<StudioOperation>(
     apiOperations,
-    ({ role }) => ({
-      ...(role && { description: `Takes the role ${role}${role === 'owner' ? '' : ' or above'}.` }),
+    ({ role, scope }, method) => ({
+      ...(role && { description: needs(role, scope ?? scopeOf(role, method)) }),
       security: role ? [{ token: [] }, { session: [], csrf: [] }] : [],
     }),
     '/api',
@@ -339,7 +433,7 @@ export function openApi(): object {
     components: {
       responses: errorResponse('What is wrong, and what to do.', error),
       securitySchemes: {
-        token: { type: 'http', scheme: 'bearer', description: 'A person’s token, for scripts.' },
+        token: { type: 'http', scheme: 'bearer', description: 'An API key, or a person’s token.' },
         session: { type: 'apiKey', in: 'cookie', name: 'heed_session' },
         csrf: {
           type: 'apiKey',

@@ -41,7 +41,7 @@ export const schemaOf = (schema: z.ZodType, io: 'input' | 'output') => {
  */
 export function operationPaths<O extends Operation>(
   operations: Readonly<Record<string, O>>,
-  accessOf: (operation: O) => OperationAccess,
+  accessOf: (operation: O, method: string) => OperationAccess,
   base = '',
 ): Record<string, Record<string, object>> {
   const paths: Record<string, Record<string, object>> = {};
@@ -62,7 +62,7 @@ export function operationPaths<O extends Operation>(
     paths[path] ??= {};
     paths[path][method.toLowerCase()] = {
       summary,
-      ...accessOf(operation),
+      ...accessOf(operation, method),
       ...(parameters.length > 0 && { parameters }),
       ...(body && { requestBody: { required: true, content: { [bodyType]: { schema: schemaOf(body, 'input') } } } }),
       responses: {

@@ -31,7 +31,7 @@ export const tokenSchema = z.object({
 export function peopleRoutes(database: Database) {
   return new Hono<Env>()
     .get('/', requires('reviewer'), async (context) => context.json(await listPeople(database)))
-    .post('/', requires('owner'), body(newPersonSchema), async (context) => {
+    .post('/', requires('owner', 'admin'), body(newPersonSchema), async (context) => {
       const { name, role, projects } = context.req.valid('json');
       const by = context.var.person.id;
       const added = await database.query.transaction().execute(async (query) => {
@@ -42,19 +42,19 @@ export function peopleRoutes(database: Database) {
       });
       return context.json(added, 201);
     })
-    .patch('/:name', requires('owner'), body(roleSchema), async (context) => {
+    .patch('/:name', requires('owner', 'admin'), body(roleSchema), async (context) => {
       const { id } = context.var.person;
       const person = await findPerson(database, context.req.param('name'));
       const { role } = context.req.valid('json');
       if (person.id === id && role !== 'owner') throw new HttpError(409, 'You cannot give up your own role.');
       return context.json(await changeRole(database, person, role, id));
     })
-    .post('/:name/token', requires('owner'), async (context) => {
+    .post('/:name/token', requires('owner', 'admin'), async (context) => {
       const person = await findPerson(database, context.req.param('name'));
       const token = (await changeToken(database, person, 'new', context.var.person.id))!;
       return context.json({ person, token });
     })
-    .delete('/:name', requires('owner'), async (context) => {
+    .delete('/:name', requires('owner', 'admin'), async (context) => {
       const { id } = context.var.person;
       const person = await findPerson(database, context.req.param('name'));
       if (person.id === id) throw new HttpError(409, 'You cannot revoke your own access.');

@@ -206,7 +206,7 @@ export function projectRoutes(database: Database) {
       const changes = context.req.valid('json');
       return context.json(await changeSettings(database, await find(context), changes, context.var.person.id));
     })
-    .delete('/:project', requires('owner'), async (context) => {
+    .delete('/:project', requires('owner', 'admin'), async (context) => {
       await deleteProject(database, await find(context), context.var.person.id);
       return context.json({} satisfies z.output<typeof emptySchema>);
     })
@@ -218,7 +218,7 @@ export function projectRoutes(database: Database) {
       const { id } = await find(context);
       return context.json({ members: await membersOf(database, id) });
     })
-    .put('/:project/members', requires('owner'), body(membersSchema), async (context) => {
+    .put('/:project/members', requires('owner', 'admin'), body(membersSchema), async (context) => {
       const { members } = context.req.valid('json');
       const project = await find(context);
       return context.json({ members: await setMembers(database, project, members, context.var.person.id) });
@@ -242,7 +242,7 @@ export function projectRoutes(database: Database) {
       const project = await find(context);
       return context.json({ items: await archiveItems(database, project, items, archived, context.var.person.id) });
     })
-    .post('/:project/items/delete', requires('owner'), body(itemIdsSchema), async (context) => {
+    .post('/:project/items/delete', requires('owner', 'admin'), body(itemIdsSchema), async (context) => {
       const { items } = context.req.valid('json');
       return context.json({ items: await deleteItems(database, await find(context), items, context.var.person.id) });
     })

@@ -89,20 +89,17 @@ export function roomRoutes(database: Database, room: Room | undefined) {
   }
 
   return new Hono<Env>()
-    .use(requires('annotator'))
-    .get('/:project', async (context) =>
-      context.json(
-        await viewOf(await roomOf(context.req.param('project'), context.var.person!), context.var.person!.id),
-      ),
+    .get('/:project', requires('annotator'), async (context) =>
+      context.json(await viewOf(await roomOf(context.req.param('project'), context.var.person), context.var.person.id)),
     )
-    .get('/:project/play', async (context) => {
-      const { play } = await roomOf(context.req.param('project'), context.var.person!);
+    .get('/:project/play', requires('annotator'), async (context) => {
+      const { play } = await roomOf(context.req.param('project'), context.var.person);
       if (!play) throw new HttpError(404, 'There is nothing to play yet.');
       return context.json(play);
     })
-    .get('/:project/stream', async (context) => {
-      const own = await roomOf(context.req.param('project'), context.var.person!);
-      const { id } = context.var.person!;
+    .get('/:project/stream', requires('annotator'), async (context) => {
+      const own = await roomOf(context.req.param('project'), context.var.person);
+      const { id } = context.var.person;
       const leave = enter(own, id);
       return streamSSE(context, async (stream) => {
         stream.onAbort(leave);
@@ -122,24 +119,24 @@ export function roomRoutes(database: Database, room: Room | undefined) {
       });
     })
     .post('/:project/request', requires('owner'), body(roomRequestSchema), async (context) => {
-      const own = await roomOf(context.req.param('project'), context.var.person!);
+      const own = await roomOf(context.req.param('project'), context.var.person);
       own.request(context.req.valid('json') as RoomRequest);
       return context.json({});
     })
     .post('/:project/undo-round', requires('owner'), async (context) => {
-      const own = await roomOf(context.req.param('project'), context.var.person!);
+      const own = await roomOf(context.req.param('project'), context.var.person);
       const people = await undoRound(database, own);
       // the items are reserved for those who judged them; some may have left
       for (const person of new Set(people)) if (!pages.get(person)) await release(own, person);
       return context.json({ undone: people.length });
     })
-    .post('/:project/invite', requires('owner'), body(inviteSchema), async (context) => {
-      const { project } = await roomOf(context.req.param('project'), context.var.person!);
+    .post('/:project/invite', requires('owner', 'admin'), body(inviteSchema), async (context) => {
+      const { project } = await roomOf(context.req.param('project'), context.var.person);
       const { name } = context.req.valid('json');
       const token = await database.query.transaction().execute(async (query) => {
         const within = { ...database, query };
-        const added = await addPerson(within, name, 'annotator', context.var.person!.id);
-        await joinProjects(within, added.person, [project], context.var.person!.id);
+        const added = await addPerson(within, name, 'annotator', context.var.person.id);
+        await joinProjects(within, added.person, [project], context.var.person.id);
         return added.token;
       });
       return context.json({ token });

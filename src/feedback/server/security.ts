@@ -2,8 +2,11 @@
 import type { ServerResponse } from 'node:http';
 import type { Context, MiddlewareHandler } from 'hono';
 import { getCookie } from 'hono/cookie';
-import { personByToken, sessionOf } from '../people.ts';
-import type { PersonRole } from '../roles.ts';
+import { apiKeyBySecret } from '../keys.ts';
+import { personByToken } from '../people.ts';
+import { mayAs, type PersonRole } from '../roles.ts';
+import { bearerOf, isKey } from '../secrets.ts';
+import { sessionOf } from '../sessions.ts';
 import type { Database } from '../store/database.ts';
 import { createBuckets } from './buckets.ts';
 import { type Env, HttpError, type Variables } from './context.ts';
@@ -86,6 +89,25 @@ export function limitStreams(most: number): MiddlewareHandler<Env> {
   };
 }
 
+/** Milliseconds between checks of whether who reads a stream may still do so. */
+const CHECK = 3000;
+
+/** Ends event streams of people who are no longer signed in, or may do less than when they began. */
+export function endStreams(authenticate: Authenticate): MiddlewareHandler<Env> {
+  return async (context, next) => {
+    await next();
+    const { outgoing } = (context.env ?? {}) as { outgoing?: ServerResponse };
+    if (!outgoing || !context.res.headers.get('content-type')?.startsWith('text/event-stream')) return;
+    const role = context.get('person')?.role;
+    const timer = setInterval(async () => {
+      const found = await authenticate(context, false).catch(() => undefined);
+      // a store that fails is no reason: the stream notices by itself
+      if (found && !(found.person && role && mayAs(found.person.role, role))) outgoing.destroy();
+    }, CHECK);
+    outgoing.once('close', () => clearInterval(timer));
+  };
+}
+
 /** Headers by which browsers load nothing from elsewhere, show nothing in a frame, and run no text as a script. */
 export const securityHeaders: MiddlewareHandler = async (context, next) => {
   await next();
@@ -93,7 +115,7 @@ export const securityHeaders: MiddlewareHandler = async (context, next) => {
   const setDefault = (name: string, value: string) => headers.has(name) || headers.set(name, value);
   setDefault(
     'content-security-policy',
-    "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
   );
   headers.set('x-content-type-options', 'nosniff');
   headers.set('x-frame-options', 'DENY');
@@ -141,31 +163,55 @@ export function isSame(origin: string, host: string, scheme?: string): boolean {
 
 const changes = ({ req }: Context<Env>) => !['GET', 'HEAD', 'OPTIONS'].includes(req.method);
 
-/** Finds the person by the request's token or cookie; empty if it has neither, or an invalid one. */
-export async function authenticate(database: Database, context: Context): Promise<Variables> {
-  const bearer = /^Bearer (.+)$/.exec(context.req.header('authorization') ?? '')?.[1];
-  if (bearer !== undefined) return { person: await personByToken(database, bearer) };
-  const secret = getCookie(context, COOKIE);
-  return (secret !== undefined && (await sessionOf(database, secret))) || {};
+/** How people may be signed in. */
+export interface SignInRules {
+  /** Seconds without a request after which a session has ended. */
+  idleSeconds: number;
+  /** Whether only sessions of the sign-in provider count, and no tokens. */
+  providerOnly: boolean;
 }
+
+/**
+ * Finds the person by the request's token, API key or cookie; empty if it has none, or an invalid one. With `isUse`
+ * false, a session does not count as used.
+ */
+export type Authenticate = (context: Context, isUse?: boolean) => Promise<Variables>;
+
+/** Creates what finds people by their requests. */
+export const createAuthenticate =
+  (database: Database, { idleSeconds, providerOnly }: SignInRules): Authenticate =>
+  async (context, isUse = true) => {
+    const bearer = bearerOf(context.req.header('authorization'));
+    if (bearer !== undefined) {
+      const byKey = isKey(bearer) && (await apiKeyBySecret(database, bearer));
+      return byKey || (providerOnly ? {} : { person: await personByToken(database, bearer) });
+    }
+    const secret = getCookie(context, COOKIE);
+    if (secret === undefined) return {};
+    const method = providerOnly ? 'provider' : undefined;
+    const found = await sessionOf(database, secret, { idleSeconds, method, isUse });
+    return found ? { person: found.person, csrf: found.csrf, session: found.id } : {};
+  };
 
 /**
  * Sets the request's person. A session that changes something must send its csrf value. Invalid tokens count as
  * failures of the address that they come from.
  */
 export function identify(
-  database: Database,
+  authenticate: Authenticate,
   failures: RateLimit,
   addressOf: (context: Context<Env>) => string,
 ): MiddlewareHandler<Env> {
   return async (context, next) => {
-    const { person, csrf } = await authenticate(database, context);
+    const { person, csrf, session, key } = await authenticate(context);
     if (!person && context.req.header('authorization') !== undefined) failures(addressOf(context));
     if (csrf !== undefined && changes(context) && context.req.header('x-heed-csrf') !== csrf) {
       throw new HttpError(403, 'The x-heed-csrf header does not match the session.', 'Reload the page.');
     }
     context.set('person', person);
     context.set('csrf', csrf);
+    context.set('session', session);
+    context.set('key', key);
     await next();
   };
 }

@@ -2,15 +2,29 @@
 import { type Context, Hono } from 'hono';
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie';
 import { z } from 'zod';
-import { closeSession, openSession, type Person, personByToken } from '../people.ts';
+import { type Person, personByToken } from '../people.ts';
+import { closeSession, deviceOf, openSession, type SessionLimits, type SignInMethod } from '../sessions.ts';
 import { note } from '../store/audit.ts';
 import type { Database } from '../store/database.ts';
 import { body, type Env, HttpError, requires } from './context.ts';
+import { createProvider, type ProviderOptions } from './provider.ts';
+import { providerRoutes } from './provider-sign-in.ts';
 import { COOKIE, type RateLimit } from './security.ts';
 
 /** Body of the request that signs somebody in. */
 export const signInSchema = z.object({
   token: z.string().min(1).max(200).describe('token, or the token in a sign-in link'),
+});
+
+/** How people may sign in. */
+export const waysSchema = z.object({
+  token: z.boolean().describe('whether tokens sign people in'),
+  provider: z.string().nullable().describe('what the sign-in provider is called; null if there is none'),
+});
+
+/** What a sign-out leaves to do. */
+export const signedOutSchema = z.object({
+  url: z.string().optional().describe('address at which the browser signs out at the provider too'),
 });
 
 /** Options of `sessionRoutes`. */
@@ -23,21 +37,49 @@ export interface SessionOptions {
   address: (context: Context<Env>) => string;
   /** Whether to trust the headers of a proxy in front. */
   trustProxy: boolean;
+  /** How long sessions last. */
+  limits: SessionLimits;
+  /** The sign-in provider, if there is one. */
+  oidc: ProviderOptions | undefined;
 }
 
 /** The routes below `/session`. `personByLink` knows the token of the printed link, which signs in a single time. */
 export function sessionRoutes(
   database: Database,
   personByLink: (token: string) => Person | undefined,
-  { failures, rate, address, trustProxy }: SessionOptions,
+  { failures, rate, address, trustProxy, limits, oidc }: SessionOptions,
 ) {
+  const provider = oidc && createProvider(oidc);
+  const ways = { token: !oidc?.only, provider: oidc ? (oidc.label ?? new URL(oidc.issuer).host) : null };
+
+  const originOf = ({ req }: Context<Env>) => {
+    const isSecure = trustProxy && req.header('x-forwarded-proto') === 'https';
+    return `${isSecure ? 'https' : 'http'}://${req.header('host')}`;
+  };
+
+  /** Opens a session and sets its cookie. */
+  async function enter(context: Context<Env>, person: Person, method: SignInMethod, idToken?: string) {
+    rate(person.id);
+    const seconds = method === 'provider' ? Math.min(limits.seconds, 3600 * (oidc?.hours ?? 12)) : limits.seconds;
+    const device = deviceOf(context.req.header('user-agent'));
+    const { secret, csrf } = await openSession(database, person, { seconds, method, device, idToken });
+    await note(database.query, { person: person.id, kind: 'signed in', detail: { by: method } });
+    const options = { httpOnly: true, sameSite: 'Strict', path: '/', maxAge: seconds } as const;
+    setCookie(context, COOKIE, secret, { ...options, secure: originOf(context).startsWith('https:') });
+    return csrf;
+  }
+
   return new Hono<Env>()
     .get('/', requires('annotator'), (context) =>
       context.json({ person: context.var.person, csrf: context.get('csrf') }),
     )
     .post('/', body(signInSchema), async (context) => {
+      if (!ways.token) {
+        throw new HttpError(403, 'Tokens do not sign in to this studio.', `Sign in with ${ways.provider}.`);
+      }
       const { token } = context.req.valid('json');
-      const person = personByLink(token) ?? (await personByToken(database, token));
+      const byLink = personByLink(token);
+      const person = byLink ?? (await personByToken(database, token));
       if (!person) {
         // only failures count: a valid token works however many others were guessed at the same address
         failures(address(context));
@@ -48,19 +90,28 @@ export function sessionRoutes(
           'A printed link works once: restart the studio for a new one, or ask its owner for a token.',
         );
       }
-      rate(person.id);
-      const { secret, csrf } = await openSession(database, person);
-      await note(database.query, { person: person.id, kind: 'signed in' });
-      const secure = trustProxy && context.req.header('x-forwarded-proto') === 'https';
-      const options = { httpOnly: true, sameSite: 'Strict', path: '/', maxAge: 14 * 24 * 3600 } as const;
-      setCookie(context, COOKIE, secret, { ...options, secure });
-      return context.json({ person, csrf });
+      return context.json({ person, csrf: await enter(context, person, byLink ? 'link' : 'token') });
     })
     .delete('/', async (context) => {
       const secret = getCookie(context, COOKIE);
-      if (secret !== undefined) await closeSession(database, secret);
+      const idToken = secret === undefined ? undefined : await closeSession(database, secret);
       if (context.var.person) await note(database.query, { person: context.var.person.id, kind: 'signed out' });
       deleteCookie(context, COOKIE, { path: '/' });
-      return context.json({});
-    });
+      const url = idToken === undefined ? undefined : await provider?.signOutUrl(idToken, `${originOf(context)}/`);
+      return context.json({ url });
+    })
+    .get('/ways', (context) => context.json(ways))
+    .route(
+      '/oidc',
+      providerRoutes(
+        database,
+        provider && {
+          provider,
+          rules: oidc,
+          originOf,
+          failed: (context) => failures(address(context)),
+          enter: async (context, person, idToken) => void (await enter(context, person, 'provider', idToken)),
+        },
+      ),
+    );
 }

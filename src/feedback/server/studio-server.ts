@@ -11,7 +11,9 @@ import { HeedError, messageOf } from '../../error.ts';
 import { ensurePerson, type Person } from '../people.ts';
 import type { Room } from '../room.ts';
 import { newSecret } from '../secrets.ts';
+import { SESSION_LIMITS, type SessionLimits } from '../sessions.ts';
 import { type Database, storeFault } from '../store/database.ts';
+import { accessRoutes } from './access.ts';
 import { type ChatModel, chatRoutes } from './chat.ts';
 import { type Env, HttpError } from './context.ts';
 import { eventRoutes } from './events.ts';
@@ -19,12 +21,15 @@ import { machineRoutes } from './machine.ts';
 import { openApi } from './openapi.ts';
 import { peopleRoutes } from './people.ts';
 import { projectRoutes } from './projects.ts';
+import type { ProviderOptions } from './provider.ts';
 import { roomRoutes } from './rooms.ts';
 import { runRoutes } from './runs.ts';
 import {
   checkHost,
   checkPath,
+  createAuthenticate,
   createRateLimit,
+  endStreams,
   identify,
   limitBody,
   limitStreams,
@@ -57,6 +62,10 @@ export interface StudioOptions {
   chat?: ChatModel;
   /** The room of a training that people teach. */
   room?: Room;
+  /** A sign-in provider; without one, people sign in with tokens alone. */
+  oidc?: ProviderOptions;
+  /** How long sessions last, if it differs from the defaults. */
+  sessions?: Partial<SessionLimits>;
   /** Name of the owner whom the printed link signs in; `me` by default. */
   owner?: string;
   /** Called with errors on the server; never with tokens. */
@@ -67,7 +76,7 @@ export interface StudioOptions {
 export interface Studio {
   /** The address of the page. */
   url: string;
-  /** The address with a token that signs its reader in once, within an hour. */
+  /** The address with a token that signs its reader in once, within an hour; without it where tokens sign nobody in. */
   link: string;
   /** Stops the server. */
   close(): Promise<void>;
@@ -125,7 +134,7 @@ export async function startStudio(options: StudioOptions): Promise<Studio> {
   const url = `http://${host.includes(':') ? `[${host}]` : host}:${actual}`;
   return {
     url,
-    link: `${url}/#token=${token}`,
+    link: options.oidc?.only ? url : `${url}/#token=${token}`,
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
@@ -140,15 +149,18 @@ export async function startStudio(options: StudioOptions): Promise<Studio> {
 
 /** The routes below `/api`. Their types are the contract between the server, the page and `createClient`. */
 function createApi(options: StudioOptions, personByLink: (token: string) => Person | undefined) {
-  const { database, runs = 'runs', trustProxy = false } = options;
+  const { database, runs = 'runs', trustProxy = false, oidc } = options;
+  const limits = { ...SESSION_LIMITS, ...options.sessions };
   const address = (context: Context<Env>) =>
     // the proxy adds the last entry; clients may have written those before it
     (trustProxy && context.req.header('x-forwarded-for')?.split(',').at(-1)?.trim()) ||
     (getConnInfo(context).remote.address ?? '');
   const [rate, failures] = [createRateLimit(1200, 60), createRateLimit(30, 60)];
   const { streams, bytes } = { ...LIMITS, ...options.limits };
+  const rules = { idleSeconds: limits.idleSeconds, providerOnly: oidc?.only ?? false };
+  const authenticate = createAuthenticate(database, rules);
   return new Hono<Env>()
-    .use(identify(database, failures, address))
+    .use(identify(authenticate, failures, address))
     .use(async (context, next) => {
       const person = context.get('person');
       // strangers at an address must not keep others there from signing in
@@ -158,15 +170,17 @@ function createApi(options: StudioOptions, personByLink: (token: string) => Pers
       await next();
     })
     .use(limitBody(bytes))
+    .use(endStreams(authenticate))
     .use('/events', limitStreams(streams))
     .use('/runs/:run/stream', limitStreams(streams))
     .use('/rooms/:project/stream', limitStreams(streams))
-    .route('/session', sessionRoutes(database, personByLink, { failures, rate, address, trustProxy }))
+    .route('/session', sessionRoutes(database, personByLink, { failures, rate, address, trustProxy, limits, oidc }))
     .route('/projects', projectRoutes(database))
     .route('/people', peopleRoutes(database))
+    .route('/', accessRoutes(database, rules))
     .route('/', transferRoutes(database))
     .route('/', chatRoutes(database, options.chat))
-    .route('/events', eventRoutes(database))
+    .route('/events', eventRoutes(database, authenticate))
     .route('/runs', runRoutes(runs))
     .route('/rooms', roomRoutes(database, options.room))
     .get('/openapi.json', (context) => context.json(openApi()))

@@ -114,10 +114,10 @@ export function transferRoutes(database: Database) {
         return download(path, `${project.name}.${as}`, exportTypes[as]);
       });
     })
-    .get('/audit', requires('owner'), query(auditSchema), async (context) =>
+    .get('/audit', requires('owner', 'admin'), query(auditSchema), async (context) =>
       context.json(await auditTrail(database, context.req.valid('query'))),
     )
-    .get('/audit/export', requires('owner'), query(auditExportSchema), (context) => {
+    .get('/audit/export', requires('owner', 'admin'), query(auditExportSchema), (context) => {
       const { as } = context.req.valid('query');
       return inFolder(async (folder) => {
         const path = join(folder, `rows.${as}`);

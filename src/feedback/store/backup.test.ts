@@ -52,11 +52,11 @@ async function fill(address: string, items = 5): Promise<Database> {
   return database;
 }
 
-/** All rows of a store, besides sessions. */
+/** All rows of a store, besides sessions and sign-ins. */
 async function contentOf({ query }: Database): Promise<Record<string, unknown[]>> {
   const content: Record<string, unknown[]> = {};
   for (const { name } of await query.introspection.getTables()) {
-    if (name === 'sessions') continue;
+    if (name === 'sessions' || name === 'signins') continue;
     const rows = await query
       .selectFrom(name as 'items')
       .selectAll()
@@ -142,6 +142,8 @@ describe.each(kinds)('%s', (kind, address) => {
     const [at, out, into] = [await address(), newFile(), await address()];
     const database = await fill(at);
     for (const step of [
+      'drop table identities',
+      'drop table keys',
       'alter table items drop column "suggestionJson"',
       'alter table votes drop column suggested',
       `delete from kysely_migration where name > '005-members'`,
@@ -161,7 +163,7 @@ describe.each(kinds)('%s', (kind, address) => {
     // tables of this version's schema are there, and cannot be taken back to the earlier one
     const empty = await address();
     await (await openDatabase(empty)).close();
-    await expect(restoreStore(out, { store: empty })).rejects.toThrow(/the empty store has "006-.*" already/);
+    await expect(restoreStore(out, { store: empty })).rejects.toThrow(/the empty store has "\d+-.*" already/);
   });
 
   it('leaves nothing of a restoration that the store refuses', async () => {

@@ -7,13 +7,17 @@ import { connect, type Database, type DatabaseQuery, kindOf } from './database.t
 import { migrate, schemaVersions } from './migrations.ts';
 import type { Tables } from './schema.ts';
 
+const LEFT_OUT = ['sessions', 'signins'] as const;
+
 /**
- * The tables of a backup, each after those that it refers to, and the columns that order its rows. Sessions are left
- * out: one that has ended must not come back.
+ * The tables of a backup, each after those that it refers to, and the columns that order its rows. Sessions
+ * and sign-ins are left out: what has ended must not come back.
  */
 const TABLES = {
   projects: ['id'],
   people: ['id'],
+  identities: ['issuer', 'subject'],
+  keys: ['id'],
   members: ['project', 'person'],
   guidelines: ['project', 'version'],
   items: ['seq'],
@@ -24,7 +28,7 @@ const TABLES = {
   estimates: ['project', 'person'],
   turns: ['id'],
   events: ['seq'],
-} as const satisfies Record<Exclude<keyof Tables, 'sessions'>, readonly string[]>;
+} as const satisfies Record<Exclude<keyof Tables, (typeof LEFT_OUT)[number]>, readonly string[]>;
 type TableName = keyof typeof TABLES;
 const NAMES = Object.keys(TABLES) as TableName[];
 /** The tables whose rows the database numbers. */
@@ -257,7 +261,7 @@ export async function restoreStore(path: string, options: RestoreOptions): Promi
 
 async function checkEmpty(query: DatabaseQuery, store: string, kind: Database['kind']): Promise<void> {
   const there = await tablesIn(query);
-  for (const table of [...NAMES, 'sessions'] as const) {
+  for (const table of [...NAMES, ...LEFT_OUT]) {
     if (!there.has(table)) continue;
     const row = await sql`select 1 from ${sql.table(table)} limit 1`.execute(query);
     if (row.rows.length === 0) continue;

@@ -21,6 +21,14 @@ const { kinds, skipWhereMissing } = await ownStores();
 
 /** What takes a store back, the latest version first. */
 const BACK = {
+  '006-suggestions': [
+    'drop table identities',
+    'drop table signins',
+    'drop table keys',
+    'drop index sessions_id',
+    'drop index sessions_person',
+    ...['id', 'seen', 'method', 'device', 'sealed'].map((name) => `alter table sessions drop column ${name}`),
+  ],
   '005-members': ['alter table items drop column "suggestionJson"', 'alter table votes drop column suggested'],
   '003-turns': [
     'drop table members',

@@ -1,4 +1,5 @@
 /** Migrations of the schema, applied once each, in order. A released one is never edited: a change is a new entry. */
+import { randomUUID } from 'node:crypto';
 import { type Kysely, Migrator, sql } from 'kysely';
 import { HeedError } from '../../error.ts';
 import type { Tables } from './schema.ts';
@@ -34,6 +35,7 @@ const migrationsOf = (kind: Kind) => ({
   '004-decisions': { up: decisions },
   '005-members': { up: members },
   '006-suggestions': { up: suggestions },
+  '007-identities': { up: identities },
 });
 
 async function begin(query: Kysely<unknown>, kind: Kind): Promise<void> {
@@ -259,4 +261,58 @@ async function members(query: Kysely<unknown>): Promise<void> {
 async function suggestions({ schema }: Kysely<unknown>): Promise<void> {
   await schema.alterTable('items').addColumn('suggestionJson', 'text').execute();
   await schema.alterTable('votes').addColumn('suggested', 'integer').execute();
+}
+
+/** People of a sign-in provider, API keys, and sessions that can be listed: those that are open stay open. */
+async function identities(query: Kysely<unknown>): Promise<void> {
+  const { schema } = query;
+  const time = 'double precision' as const;
+  const columns = [
+    ['id', 'text'],
+    ['seen', time],
+    ['method', 'text'],
+    ['device', 'text'],
+    ['sealed', 'text'],
+  ] as const;
+  for (const [name, type] of columns) await schema.alterTable('sessions').addColumn(name, type).execute();
+  const open = await sql<{ hash: string }>`select hash from sessions`.execute(query);
+  for (const { hash } of open.rows) {
+    await sql`update sessions set id = ${randomUUID()}, seen = ${Date.now()}, method = 'token' where hash = ${hash}`.execute(
+      query,
+    );
+  }
+  await schema.createIndex('sessions_id').unique().on('sessions').column('id').execute();
+  await schema.createIndex('sessions_person').on('sessions').column('person').execute();
+  await schema
+    .createTable('identities')
+    .addColumn('issuer', 'text', (column) => column.notNull())
+    .addColumn('subject', 'text', (column) => column.notNull())
+    .addColumn('person', 'text', (column) => column.notNull().references('people.id').onDelete('cascade'))
+    .addColumn('groupRole', 'text')
+    .addColumn('created', time, (column) => column.notNull())
+    .addPrimaryKeyConstraint('identities_key', ['issuer', 'subject'])
+    .execute();
+  await schema.createIndex('identities_person').on('identities').column('person').execute();
+  await schema
+    .createTable('signins')
+    .addColumn('hash', 'text', (column) => column.primaryKey())
+    .addColumn('state', 'text', (column) => column.notNull())
+    .addColumn('nonce', 'text', (column) => column.notNull())
+    .addColumn('verifier', 'text', (column) => column.notNull())
+    .addColumn('page', 'text', (column) => column.notNull())
+    .addColumn('person', 'text', (column) => column.references('people.id').onDelete('cascade'))
+    .addColumn('expires', time, (column) => column.notNull())
+    .execute();
+  await schema
+    .createTable('keys')
+    .addColumn('id', 'text', (column) => column.primaryKey())
+    .addColumn('person', 'text', (column) => column.notNull().references('people.id').onDelete('cascade'))
+    .addColumn('name', 'text', (column) => column.notNull())
+    .addColumn('hash', 'text', (column) => column.notNull().unique())
+    .addColumn('scopesJson', 'text', (column) => column.notNull())
+    .addColumn('created', time, (column) => column.notNull())
+    .addColumn('expires', time, (column) => column.notNull())
+    .addColumn('used', time)
+    .addUniqueConstraint('keys_person_name', ['person', 'name'])
+    .execute();
 }

@@ -83,6 +83,54 @@ export interface Tables {
     csrf: string;
     created: number;
     expires: number;
+    /** Names the session in lists; it opens nothing. */
+    id: string;
+    /** When a request last came with it, to the minute. */
+    seen: number;
+    /** How the person signed in: a `SignInMethod`. */
+    method: string;
+    /** Browser and system, such as "Firefox on Linux". */
+    device: string | null;
+    /** The provider's ID token, which only the cookie's value opens: needed to sign out at the provider. */
+    sealed: string | null;
+  };
+  /** Who a person is at a sign-in provider. */
+  identities: {
+    issuer: string;
+    /** The provider's id of the person. */
+    subject: string;
+    person: string;
+    /** The role that a group at the provider gave at the latest sign-in; null if no group did. */
+    groupRole: string | null;
+    created: number;
+  };
+  /** Sign-ins at the provider that have begun. Each is used once. */
+  signins: {
+    /** Hash of the value of a cookie. */
+    hash: string;
+    state: string;
+    nonce: string;
+    /** The secret of PKCE. */
+    verifier: string;
+    /** The page to open afterwards. */
+    page: string;
+    /** Who links the provider's account to themselves; null for a sign-in. */
+    person: string | null;
+    expires: number;
+  };
+  /** API keys, with which scripts act for a person. */
+  keys: {
+    id: string;
+    person: string;
+    name: string;
+    /** Hash of the key. */
+    hash: string;
+    /** `KeyScope[]` */
+    scopesJson: string;
+    created: number;
+    expires: number;
+    /** When a request last came with it, to the minute. */
+    used: number | null;
   };
   /** Which person has which item reserved, and until when. */
   leases: {

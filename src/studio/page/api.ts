@@ -84,5 +84,14 @@ export async function currentPerson(): Promise<Person | undefined> {
 /** Signs in with a token. */
 export const signIn = async (token: string): Promise<Person> =>
   begin(await json(api.session.$post({ json: { token } })));
-/** Signs out. */
-export const signOut = (): Promise<unknown> => json(api.session.$delete());
+/** Goes to the sign-in provider, which leads back to `page`; with `link`, to link an account there to who is signed in. */
+export async function signInAtProvider(page = '/', link = false): Promise<void> {
+  const { url } = await json(api.session.oidc.$post({ json: { page, link } }));
+  location.assign(url);
+}
+
+/** Signs out, and at the sign-in provider too if the person came from there. */
+export async function signOut(): Promise<void> {
+  const { url } = await json(api.session.$delete());
+  if (url !== undefined) location.assign(url);
+}

@@ -48,7 +48,7 @@ export function People({ person: me }: { person: Person }) {
               <tbody>
                 {all.map(({ name, role, active }) => (
                   <tr>
-                    <th scope="row">{name}</th>
+                    <th scope="row">{isOwner ? <a href={`#/person/${encodeURIComponent(name)}`}>{name}</a> : name}</th>
                     <td>{active ? role : <span class="quiet">{role}, access revoked</span>}</td>
                     {isOwner && (
                       <td>

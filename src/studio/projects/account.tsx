@@ -1,0 +1,266 @@
+/** Where somebody is signed in, and their API keys: one's own, and for owners those of others. */
+import { useState } from 'preact/hooks';
+import type { ApiKey } from '../../feedback/keys.ts';
+import { type KeyScope, keyScopes } from '../../feedback/roles.ts';
+import type { ListedSession, SignInMethod } from '../../feedback/sessions.ts';
+import { api, json, type Person, signInAtProvider } from '../page/api.ts';
+import { Loaded, useAction, useResource } from '../page/load.tsx';
+
+const METHODS: Record<SignInMethod, string> = {
+  token: 'by token',
+  link: 'by the printed link',
+  provider: 'at the sign-in provider',
+};
+
+const SCOPES: Record<KeyScope, string> = {
+  read: 'read: projects, items, judgments, runs',
+  judge: 'judge: judge and decide items',
+  write: 'write: create projects, add items, change settings',
+  admin: 'admin: delete, manage people, read the activity',
+};
+
+const param = (one: Record<string, string>) => ({
+  param: Object.fromEntries(Object.entries(one).map(([name, value]) => [name, encodeURIComponent(value)])) as never,
+});
+const day = (time: number) => new Date(time).toLocaleDateString();
+
+/** The page of one's own sessions and keys. */
+export function Account({ person }: { person: Person }) {
+  const ways = useResource(() => json(api.session.ways.$get()));
+  const { run, note } = useAction();
+  return (
+    <main class="manage">
+      <h1>{person.name}</h1>
+      <Sessions
+        load={() => json(api.sessions.$get())}
+        end={(id) => json(api.sessions[':id'].$delete(param({ id })))}
+        endAll={() => json(api.sessions.$delete())}
+      />
+      {ways.value?.provider && (
+        <p>
+          <button type="button" onClick={() => run(() => signInAtProvider('/account', true).then(() => undefined))}>
+            Link an account at {ways.value.provider}
+          </button>{' '}
+          <span class="quiet">It then signs you in here as {person.name}.</span>
+          {note}
+        </p>
+      )}
+      <Keys
+        load={() => json(api.keys.$get())}
+        remove={(id) => json(api.keys[':id'].$delete(param({ id })))}
+        add={(key) => json(api.keys.$post({ json: key })).then(({ secret }) => secret)}
+        scopes={person.role === 'owner' ? keyScopes : ['read', 'judge']}
+      />
+    </main>
+  );
+}
+
+/** The page of somebody's sessions and keys, for owners. */
+export function PersonPage({ name }: { name: string }) {
+  const routes = api.people[':name'];
+  return (
+    <main class="manage">
+      <h1>{name}</h1>
+      <Sessions
+        load={() => json(routes.sessions.$get(param({ name })))}
+        end={(id) => json(routes.sessions[':id'].$delete(param({ name, id })))}
+        endAll={() => json(routes.sessions.$delete(param({ name })))}
+      />
+      <Keys
+        load={() => json(routes.keys.$get(param({ name })))}
+        remove={(id) => json(routes.keys[':id'].$delete(param({ name, id })))}
+      />
+    </main>
+  );
+}
+
+interface SessionsProps {
+  load(): Promise<{ sessions: ListedSession[]; current?: string }>;
+  end(id: string): Promise<unknown>;
+  endAll(): Promise<unknown>;
+}
+
+function Sessions({ load, end, endAll }: SessionsProps) {
+  const list = useResource(load);
+  const { run, note } = useAction();
+  const after = (work: () => Promise<unknown>) =>
+    run(async () => {
+      await work();
+      list.reload();
+      return undefined;
+    });
+  return (
+    <>
+      <h2>Sessions</h2>
+      {note}
+      <Loaded of={list}>
+        {({ sessions, current }) => (
+          <>
+            {sessions.length === 0 && <p class="quiet">Not signed in anywhere.</p>}
+            {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by keyboard */}
+            <section class="wide people" aria-label="Sessions" tabIndex={0}>
+              <table>
+                <tbody>
+                  {sessions.map(({ id, device, method, seen, expires }) => (
+                    <tr key={id}>
+                      <th scope="row">{device ?? 'Unknown device'}</th>
+                      <td>
+                        signed in {METHODS[method]}, last used {new Date(seen).toLocaleString()}, ends {day(expires)}
+                      </td>
+                      <td>
+                        {id === current ? (
+                          <span class="quiet">this one</span>
+                        ) : (
+                          <button
+                            type="button"
+                            aria-label={`End the session on ${device ?? 'an unknown device'}`}
+                            onClick={() => after(() => end(id))}
+                          >
+                            End
+                          </button>
+                        )}
+                      </td>
+                    </tr>
+                  ))}
+                </tbody>
+              </table>
+            </section>
+            {sessions.some(({ id }) => id !== current) && (
+              <button type="button" onClick={() => after(endAll)}>
+                {current === undefined ? 'End all sessions' : 'End all other sessions'}
+              </button>
+            )}
+          </>
+        )}
+      </Loaded>
+    </>
+  );
+}
+
+interface NewKey {
+  name: string;
+  scopes: KeyScope[];
+  days: number;
+}
+
+interface KeysProps {
+  load(): Promise<ApiKey[]>;
+  remove(id: string): Promise<unknown>;
+  /** Creates a key and returns it; without it, there is no form. */
+  add?(key: NewKey): Promise<string>;
+  scopes?: readonly KeyScope[];
+}
+
+function Keys({ load, remove, add, scopes = [] }: KeysProps) {
+  const keys = useResource(load);
+  const [secret, setSecret] = useState<string>();
+  const { run, note } = useAction();
+  const after = (work: () => Promise<string | undefined>) =>
+    run(async () => {
+      setSecret(await work());
+      keys.reload();
+      return undefined;
+    });
+  return (
+    <>
+      <h2>API keys</h2>
+      {secret !== undefined && (
+        <section class="prompt" aria-label="New key">
+          <p>This key is shown only once. Scripts send it as a bearer token.</p>
+          <p class="text">
+            <code>{secret}</code>
+          </p>
+          <button type="button" onClick={() => void navigator.clipboard.writeText(secret)}>
+            Copy
+          </button>
+        </section>
+      )}
+      {note}
+      <Loaded of={keys}>
+        {(all) => (
+          <>
+            {all.length === 0 && <p class="quiet">No keys.</p>}
+            {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by keyboard */}
+            <section class="wide people" aria-label="API keys" tabIndex={0}>
+              <table>
+                <tbody>
+                  {all.map(({ id, name, scopes, expires, used }) => (
+                    <tr key={id}>
+                      <th scope="row">{name}</th>
+                      <td>
+                        {scopes.join(', ')}; {expires > Date.now() ? 'until' : 'expired'} {day(expires)};{' '}
+                        {used === null ? 'never used' : `used ${day(used)}`}
+                      </td>
+                      <td>
+                        <button
+                          type="button"
+                          aria-label={`Remove the key ${name}`}
+                          onClick={() => after(() => remove(id).then(() => undefined))}
+                        >
+                          Remove
+                        </button>
+                      </td>
+                    </tr>
+                  ))}
+                </tbody>
+              </table>
+            </section>
+          </>
+        )}
+      </Loaded>
+      {add && <AddKey scopes={scopes} add={(key) => after(() => add(key))} />}
+    </>
+  );
+}
+
+function AddKey({ scopes, add }: { scopes: readonly KeyScope[]; add(key: NewKey): void }) {
+  const [name, setName] = useState('');
+  const [days, setDays] = useState(90);
+  const [chosen, setChosen] = useState<readonly KeyScope[]>(['read']);
+  return (
+    <form
+      onSubmit={(event) => {
+        event.preventDefault();
+        add({ name: name.trim(), scopes: [...chosen], days });
+        setName('');
+      }}
+    >
+      <h3>Create a key</h3>
+      <div class="row">
+        <label>
+          Name
+          <input value={name} required maxLength={100} onInput={(event) => setName(event.currentTarget.value)} />
+        </label>
+        <label>
+          Days
+          <input
+            type="number"
+            min={1}
+            max={366}
+            required
+            value={days}
+            onInput={(event) => setDays(event.currentTarget.valueAsNumber)}
+          />
+        </label>
+        <button type="submit" class="primary" disabled={chosen.length === 0}>
+          Create
+        </button>
+      </div>
+      <fieldset class="ticks">
+        <legend>What it allows</legend>
+        {scopes.map((scope) => (
+          <label class="tick">
+            <input
+              type="checkbox"
+              checked={chosen.includes(scope)}
+              onChange={({ currentTarget: { checked } }) =>
+                setChosen(checked ? [...chosen, scope] : chosen.filter((one) => one !== scope))
+              }
+            />
+            {SCOPES[scope]}
+          </label>
+        ))}
+      </fieldset>
+    </form>
+  );
+}
