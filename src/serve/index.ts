@@ -1,4 +1,8 @@
 /** heed serve: models behind OpenAI's API, with files, fine-tuning and feedback. */
+import './agents/register.ts';
+
+export { type AgentFunction, type AgentTasksOptions, agentTasks } from './agents/agent-tasks.ts';
+export type { AgentRun } from './agents/program.ts';
 export type { CompletionChoice, CompletionKind, CompletionRecord, Usage } from './completions/table.ts';
 export type { Caller, CompletionStart, Hooks, Limits, Scope, ServeContext } from './context.ts';
 export { ApiError, type ApiErrorOptions } from './errors.ts';

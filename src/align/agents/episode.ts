@@ -7,9 +7,9 @@ import type { GeneratedCompletion } from '../../lm/continuous-batch.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 import { parseCalls, type ToolSchema } from '../../lm/tool-calls.ts';
 import { seedFor } from '../../random.ts';
-import type { Completion, Episode } from '../reward-functions/reward-function.ts';
+import type { Episode } from '../reward-functions/reward-function.ts';
 import { limited } from '../training/requests.ts';
-import type { LanguageEnvironment, LanguageTasks, PolicyTurn, TurnResult } from './environment.ts';
+import type { LanguageEnvironment, LanguageTasks, PlayedEpisode, PolicyTurn, TurnResult } from './environment.ts';
 import { tokensBetween } from './turns.ts';
 
 const whole = (least: number) => z.number().int().min(least);
@@ -36,12 +36,6 @@ export interface EpisodeParts extends EpisodeOptions {
   draw(ids: readonly number[], most: number, seed: number, signal?: AbortSignal): Promise<GeneratedCompletion>;
   /** The most tokens of a turn. */
   maxTokens: number;
-}
-
-/** An episode with the log-probabilities of the tokens that the policy wrote, at temperature 1. */
-export interface PlayedEpisode {
-  completion: Completion;
-  logProbs: Float32Array;
 }
 
 /**

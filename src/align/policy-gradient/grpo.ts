@@ -26,7 +26,7 @@ import { createAnswerLearner } from '../policies/answer-learner.ts';
 import { createAnswerTrainer, minibatches } from '../policies/answer-trainer.ts';
 import { type BackendLimit, fitsBackend } from '../policies/backend.ts';
 import type { PolicyLearner } from '../policies/learner.ts';
-import { environmentOptions, policyTrainingSchema } from '../policies/options.ts';
+import { agentOptions, policyTrainingSchema } from '../policies/options.ts';
 import { type AnyPolicy, isRemote } from '../policies/remote-policy.ts';
 import type { NamedLoss } from '../policies/remote-trainer.ts';
 import { type AnswerLayout, createAnswerScorer, type LanguageRollout } from '../policies/rollouts.ts';
@@ -56,7 +56,7 @@ const limits: readonly BackendLimit[] = [
 
 /** Schema of the options of `grpo`: types, ranges, defaults and help texts. */
 export const grpoSchema = policyTrainingSchema
-  .extend(environmentOptions)
+  .extend(agentOptions)
   .extend({
     batch: policyTrainingSchema.shape.batch.unwrap().default(16).describe('prompts per step'),
     answers: whole(2).default(4).describe('completions per prompt in a step: a group'),
