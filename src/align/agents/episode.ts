@@ -145,14 +145,16 @@ function turnOf({ text, finish }: GeneratedCompletion, tools: readonly ToolSchem
 const textOf = ({ content }: ChatMessage): string =>
   typeof content === 'string' ? content : (content ?? []).map(({ text }) => String(text ?? '')).join('');
 
-function checkedMessages(messages: unknown): readonly ChatMessage[] {
+/** Checks the messages before a turn. @throws HeedError */
+export function checkedMessages(messages: unknown): readonly ChatMessage[] {
   const isList =
     Array.isArray(messages) && messages.length > 0 && messages.every((message) => typeof message?.role === 'string');
   if (isList) return messages;
   throw new HeedError(`expected messages { role, content }, got ${JSON.stringify(messages)?.slice(0, 80)}`);
 }
 
-function checkedResult(result: TurnResult): TurnResult {
+/** Checks what an environment returns for a turn. @throws HeedError */
+export function checkedResult(result: TurnResult): TurnResult {
   if (typeof result !== 'object' || result === null) {
     throw new HeedError(`expected { messages, reward, done } from step, got ${JSON.stringify(result)}`);
   }

@@ -3,6 +3,7 @@ import { readAnyRows } from '../../data/dataset.ts';
 import type { Row } from '../../data/row.ts';
 import { HeedError } from '../../error.ts';
 import { resolveDataset } from '../../lm/hub.ts';
+import '../agents/openenv.ts';
 import { checkedTasks, type EpisodeTasks, openEnvironment } from '../agents/environment.ts';
 import { holdOut } from '../examples/examples.ts';
 import { EPISODE_REWARD, weightedIn } from '../rewards/open.ts';

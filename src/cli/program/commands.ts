@@ -109,6 +109,16 @@ Examples:
   heed serve --model models/tiny --tinker`,
   ],
   [
+    'env',
+    "serve a language environment by OpenEnv's protocol, so that TRL and others train on it",
+    async (command) => (await import('../serve/env.ts')).addEnv(command),
+    `A client opens a session for each episode. In Python: GenericEnvClient(base_url='http://127.0.0.1:8000').
+
+Examples:
+  heed env serve ./calculator.js
+  heed env serve ./my-env.ts --port 9000 --sessions 16`,
+  ],
+  [
     'logprobs',
     'show the log-probability of each token of a text',
     async (command) => (await import('../models/logprobs.ts')).addLogprobs(command),

@@ -84,7 +84,7 @@ export function createSession(
   const { model, queue, tokens, turns, maxTokens, temperature, suppress } = policy;
   const id = randomUUID();
   const counts: SessionCounts = { turns: 0, calls: 0, refused: 0 };
-  const trajectory = createTrajectory(model.tokenizer);
+  const trajectory = createTrajectory(model.tokenizer, model.ends);
   const texts: string[] = [];
   const counted = new WeakSet<object>();
   let underWay = 0;

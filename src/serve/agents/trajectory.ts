@@ -12,6 +12,8 @@ import type { Tokenizer } from '../../lm/tokenizer.ts';
 export interface PolicyCall {
   /** What the policy reads. */
   readonly ids: readonly number[];
+  /** The prompt as the template wrote it, with special tokens. */
+  readonly rendered: string;
   /** The call that it goes on from, if any. */
   readonly after?: WrittenCall;
 }
@@ -24,7 +26,7 @@ interface WrittenCall extends PolicyCall {
   readonly logProbs: readonly number[];
   /** 1 for each of these that a format forced on the policy. */
   readonly forced: readonly number[];
-  /** What was read and written, as text with special tokens. */
+  /** What it wrote, as text. */
   readonly text: string;
 }
 
@@ -53,27 +55,43 @@ export interface Trajectory {
  */
 const OWN_CHOICE = 0.05;
 
-/** Starts a trajectory. */
-export function createTrajectory(tokenizer: Tokenizer): Trajectory {
+/** Starts a trajectory of a model, by its tokenizer and the tokens that end its turns. */
+export function createTrajectory(tokenizer: Tokenizer, ends: readonly number[]): Trajectory {
   const calls: WrittenCall[] = [];
-  const textOf = (ids: readonly number[]) => tokenizer.decode(ids, { skipSpecialTokens: false });
+  const marks = ends.map((id) => tokenizer.tokenOf(id) ?? '').filter(Boolean);
+
+  /**
+   * What a prompt has after a call and what was written in it; undefined if it does not go on from there. White space
+   * may differ: templates trim texts, and write calls of tools anew. They write the end of a turn in any case.
+   */
+  const restAfter = ({ rendered, text, written }: WrittenCall, prompt: string): string | undefined => {
+    if (!prompt.startsWith(rendered)) return undefined;
+    const rest = withoutBeginning(prompt.slice(rendered.length), text);
+    const mark = marks.find((mark) => rest?.trimStart().startsWith(mark));
+    if (mark === undefined) return undefined;
+    return ends.includes(written.at(-1)!) ? rest!.trimStart().slice(mark.length) : rest;
+  };
+
   return {
     begin(prompt) {
       const ids = Array.from(prompt);
-      const text = textOf(ids);
-      const [after] = calls.filter((call) => text.startsWith(call.text)).sort((a, b) => b.text.length - a.text.length);
-      if (!after) return { ids };
-      const between = tokenizer.encode(text.slice(after.text.length), { addSpecialTokens: false });
-      const continued = [...after.ids, ...after.written, ...between];
-      return between.length > 0 && textOf(continued) === text ? { ids: continued, after } : { ids };
+      const rendered = tokenizer.decode(ids, { skipSpecialTokens: false });
+      // the latest of equals: the agent may have repeated itself
+      for (const after of calls.toSorted((a, b) => a.rendered.length - b.rendered.length).reverse()) {
+        const rest = restAfter(after, rendered);
+        if (rest === undefined) continue;
+        const between = tokenizer.encode(rest, { addSpecialTokens: false });
+        if (between.length > 0) return { ids: [...after.ids, ...after.written, ...between], rendered, after };
+      }
+      return { ids, rendered };
     },
-    add(call, { ids: written, logprobs, processedLogprobs }, isFormatted) {
+    add(call, { ids: written, logprobs, processedLogprobs, text = '' }, isFormatted) {
       calls.push({
         ...call,
         written,
         logProbs: logprobs,
         forced: written.map((_, i) => Number(isFormatted && processedLogprobs[i] - logprobs[i] > OWN_CHOICE)),
-        text: textOf([...call.ids, ...written]),
+        text,
       });
     },
     sequences() {
@@ -99,4 +117,15 @@ export function createTrajectory(tokenizer: Tokenizer): Trajectory {
       return all;
     },
   };
+}
+
+/** A text without what it begins with, white space aside; undefined if it begins in another way. */
+function withoutBeginning(text: string, beginning: string): string | undefined {
+  let at = 0;
+  for (const one of beginning.replaceAll(/\s/g, '')) {
+    while (/\s/.test(text[at] ?? '')) at++;
+    if (!text.startsWith(one, at)) return undefined;
+    at += one.length;
+  }
+  return text.slice(at);
 }
