@@ -12,7 +12,9 @@ interface Exchange {
   reply: unknown;
 }
 const closing: (() => void)[] = [];
-afterAll(() => closing.forEach((close) => close()));
+afterAll(() => {
+  for (const close of closing) close();
+});
 const signal = new AbortController().signal;
 
 /** A server that says what was recorded, as long as it is asked the same. A reply that is a text is sent as it is. */
