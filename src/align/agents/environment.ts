@@ -177,6 +177,9 @@ export async function openEnvironment(name: string, options: EnvironmentSourceOp
   });
 }
 
+/** A task in errors: its column `id` if it has one, otherwise the task itself. */
+export const taskName = (task: Row): string => String(task.id ?? JSON.stringify(task)).slice(0, 200);
+
 /** Checks an environment and its tasks. @throws HeedError that names what is wrong. */
 export function checkedTasks<T extends EpisodeTasks>(given: T): T {
   const { name, tasks, heldOut } = given;

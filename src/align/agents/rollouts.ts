@@ -6,7 +6,7 @@ import { seedFor } from '../../random.ts';
 import type { Completion } from '../reward-functions/reward-function.ts';
 import type { LanguagePolicy } from '../training/policy.ts';
 import { severally } from '../training/requests.ts';
-import type { EpisodePlayer, EpisodeTasks, PlayedEpisode } from './environment.ts';
+import { type EpisodePlayer, type EpisodeTasks, type PlayedEpisode, taskName } from './environment.ts';
 import { type EpisodeOptions, playEpisode } from './episode.ts';
 
 /** What episodes are drawn with. */
@@ -61,12 +61,13 @@ export function createEpisodeDraw(policy: LanguagePolicy, options: EpisodeDrawOp
         // a signal of its own: many listeners on one look like a leak
         played[i] = await play(tasks[i].row!, seedFor(seed, 'episode', i), AbortSignal.any([either]));
       });
-      const failures = played.flatMap(({ completion }) => completion.episode!.failure ?? []);
-      if (failures.length < played.length) return played;
+      const [first, ...others] = played.filter(({ completion }) => completion.episode!.failure !== undefined);
+      if (others.length + 1 < played.length || !first) return played;
+      const { row, episode } = first.completion;
       throw new HeedError(
-        `The environment "${environment.name}" failed in all ${played.length} episodes: ${failures[0]}`,
+        `The environment "${environment.name}" failed in all ${played.length} episodes. The first, of task ${taskName(row!)}: ${episode!.failure}`,
         {
-          hint: 'The error is in the environment. Mend it, and resume the run.',
+          hint: 'The error is in the environment or the agent. Mend it, and resume the run.',
         },
       );
     },

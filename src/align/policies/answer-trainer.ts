@@ -39,6 +39,7 @@ export function createAnswerTrainer(
       trainer.reset();
       const sums: Record<string, number> = {};
       const parts = sequencesOf(answers);
+      if (parts.sequences.length === 0) return { sums, norm: 0 }; // agents that did not call the policy
       const split = mapped(perLabel, (values) => splitBySequence(values, parts));
       for (const { batch, members } of answerBatches(parts.sequences, layout)) {
         const labels = mapped(split, (values) => inOrder(values, members));

@@ -1,5 +1,6 @@
 /** What the episodes of a rollout say about an environment or an agent: means, and those that failed. */
 import { mean } from '../../run/intervals.ts';
+import { taskName } from '../agents/environment.ts';
 import type { Completion } from '../reward-functions/reward-function.ts';
 
 /** An episode that failed. */
@@ -28,5 +29,5 @@ export function episodeMetrics(answers: readonly Completion[]): Record<string, n
 export const failuresOf = (answers: readonly Completion[]): EpisodeFailure[] =>
   answers.flatMap(({ row = {}, episode }) => {
     if (episode?.failure === undefined) return [];
-    return [{ task: String(row.id ?? JSON.stringify(row)).slice(0, 200), failure: episode.failure }];
+    return [{ task: taskName(row), failure: episode.failure }];
   });

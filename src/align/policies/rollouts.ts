@@ -167,7 +167,8 @@ export function createAnswerScorer(
       const parts = sequencesOf(answers);
       const { sequences } = parts;
       const all: Float32Array[] = new Array(sequences.length);
-      for (const { batch, members } of answerBatches(sequences, layout, states)) {
+      const batches = sequences.length > 0 ? answerBatches(sequences, layout, states) : [];
+      for (const { batch, members } of batches) {
         const numbers = scorer.run(batch);
         const width = numbers.length / batch.at.length;
         let start = 0;

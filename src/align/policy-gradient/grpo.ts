@@ -248,7 +248,7 @@ function metricsOf(
 ): Record<string, number> {
   const ratios = level === 'sequence' ? totals.answers : totals.tokens;
   return {
-    'loss/policy': totals.loss / totals.steps,
+    'loss/policy': (totals.loss ?? 0) / totals.steps,
     'gradient/norm': totals.norm / totals.steps,
     ...(beta > 0 && { 'policy/kl_k3': totals.kl / totals.tokens }),
     ...(entropy > 0 && { 'policy/entropy_bonus': totals.entropy / totals.steps }),

@@ -129,7 +129,7 @@ export function createReinforceAlgorithm(
           { perSequence },
           rate,
         );
-        loss += done.sums.loss;
+        loss += done.sums.loss ?? 0;
         norm += done.norm;
         steps++;
       }

@@ -122,7 +122,9 @@ it('contains agents that fail, and says why', async () => {
   expect((await failing(() => new Promise(() => {}), { seconds: 0.5 }))!.failure).toContain(
     'took more than 0.5 s without a call of its model and had not called its model',
   );
-  await expect(play(() => 1)).rejects.toThrow('failed in all 1 episodes: the agent ended without a call of its model');
+  await expect(play(() => 1)).rejects.toThrow(
+    'failed in all 1 episodes. The first, of task 1: the agent ended without a call',
+  );
 });
 
 it('runs programs that know nothing of heed, and ends those that hang', async () => {
@@ -177,8 +179,8 @@ it("learns by GRPO from the example's calls, whose history it goes on with or re
   // the generator's log-probabilities are those of the packed sequences, branches too
   expect(rows[0]['policy/kl_k3']).toBeLessThan(1e-6);
   expect(rows.at(-1)!['episode/reward']).toBeGreaterThan(rows[0]['episode/reward'] + 0.08);
-  const { episode: _, ...rest } = options;
-  await expect(createLanguagePpo(rest as never)).rejects.toThrow('PPO does not train agents');
+  const { model, chatTemplate, env } = options;
+  await expect(createLanguagePpo({ model, chatTemplate, env })).rejects.toThrow('PPO does not train agents');
 });
 
 it('has an example that knows nothing of heed', async () => {

@@ -125,7 +125,10 @@ export async function runProgram(words: readonly string[], run: AgentRun): Promi
     run.signal.throwIfAborted();
     if (code === 0) return { output };
     const how = signal === null ? `exited with ${code}` : `was ended by ${signal}`;
-    return { output, failure: `the agent ${how}: ${complaint.trim().slice(-300) || 'it printed no error'}` };
+    return {
+      output,
+      failure: `the agent ${how}: ${complaint.trim().replace(/\s+/g, ' ').slice(-300) || 'it printed no error'}`,
+    };
   } finally {
     run.signal.removeEventListener('abort', stop);
     clearTimeout(killing);
