@@ -37,6 +37,8 @@ export interface AgentEndpointOptions {
 }
 
 const HOST = '127.0.0.1';
+/** Milliseconds between requests: a client must not send one while its connection is closed. */
+const KEEP_ALIVE = 65_000;
 /** Milliseconds of a completion: the episode has limits of its own. */
 const LONGEST = 24 * 3600 * 1000;
 
@@ -82,7 +84,8 @@ export function createAgentEndpoint(
     });
     const fetch = app.fetch as Parameters<typeof listenOn>[0]['fetch'];
     const server = await new Promise<Server>((resolve, reject) => {
-      const listening = listenOn({ fetch, hostname: HOST, port: 0 }, () => resolve(listening)) as Server;
+      const options = { fetch, hostname: HOST, port: 0, serverOptions: { keepAliveTimeout: KEEP_ALIVE } };
+      const listening = listenOn(options, () => resolve(listening)) as Server;
       listening.once('error', reject);
     });
     ends.push(() => {
