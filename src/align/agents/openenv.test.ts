@@ -1,8 +1,8 @@
 /** heed as a client of OpenEnv, against what its own server said (test/fixtures/openenv/make.py). */
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { afterAll, expect, it } from 'vitest';
 import { WebSocketServer } from 'ws';
-import recorded from '../../../test/fixtures/openenv/openenv.json';
 import type { LanguageTasks, PolicyTurn } from './environment.ts';
 import { openEnvironment } from './environment.ts';
 import { openOpenEnv } from './openenv.ts';
@@ -11,6 +11,11 @@ interface Exchange {
   request: unknown;
   reply: unknown;
 }
+const fixture = new URL('../../../test/fixtures/openenv/openenv.json', import.meta.url);
+const recorded = JSON.parse(readFileSync(fixture, 'utf8')) as Record<
+  'field' | 'form' | 'tools',
+  { schema: unknown; exchanges: Exchange[] }
+>;
 const closing: (() => void)[] = [];
 afterAll(() => {
   for (const close of closing) close();
@@ -41,7 +46,8 @@ async function replay(schema: unknown, exchanges: readonly Exchange[]): Promise<
 }
 const turn = (text: string, calls: PolicyTurn['calls'] = []): PolicyTurn => ({ text, calls, ended: true });
 const call = (name: string, args: unknown): PolicyTurn['calls'][number] => ({
-  ...{ id: 'call_1', type: 'function' },
+  id: 'call_1',
+  type: 'function',
   function: { name, arguments: typeof args === 'string' ? args : JSON.stringify(args) },
 });
 const open = async (name: keyof typeof recorded) => {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
-import { generateText } from 'ai';
+import { generateText, type ModelMessage } from 'ai';
 import OpenAI from 'openai';
 import { afterAll, expect, it } from 'vitest';
 import { fixtureModel } from '../../../test/support/training.ts';
@@ -154,9 +154,9 @@ it('runs programs that know nothing of heed, and ends those that hang', async ()
 it("learns by GRPO from the example's calls, whose history it goes on with or rewrites", async () => {
   const agent: AgentFunction = async ({ task, baseUrl }) => {
     const chat = createOpenAICompatible({ name: 'provider', baseURL: baseUrl }).chatModel('gpt-4.1-mini');
-    const messages: { role: 'user'; content: string }[] = [{ role: 'user', content: String(task.question) }];
+    const messages: ModelMessage[] = [{ role: 'user', content: String(task.question) }];
     const draft = await generateText({ model: chat, messages });
-    messages.push(...(draft.response.messages as typeof messages), { role: 'user', content: 'Again.' });
+    messages.push(...draft.response.messages, { role: 'user', content: 'Again.' });
     const { text } = await generateText({ model: chat, messages });
     const { text: last } = await generateText({ model: chat, prompt: 'Sum up.' });
     const all = draft.text + text + last;

@@ -18,7 +18,7 @@ const letters: LanguageTasks = {
       },
       step({ text }) {
         if (text === 'crash') throw new Error('out of ink');
-        if (text === 'hang') return new Promise(() => {});
+        if (text === 'hang') return new Promise<never>(() => {});
         if (text === 'nan') return { reward: Number.NaN, done: true };
         const reward = (text.match(/e/g) ?? []).length / Math.max(1, text.length);
         return --left === 0 ? { reward, done: true } : { reward, messages: [{ role: 'user', content: 'More.' }] };
@@ -121,7 +121,8 @@ it('is played by heed itself, with tools', async () => {
   expect(await environment.reset({ seed: 0 }, 0, signal)).toEqual([{ role: 'user', content: '1 + 2' }]);
   expect(environment.tools!.map(({ function: { name } }) => name)).toEqual(['add']);
   const call: PolicyTurn['calls'][number] = {
-    ...{ id: 'call_1', type: 'function' },
+    id: 'call_1',
+    type: 'function',
     function: { name: 'add', arguments: '{"a": 1, "b": 2}' },
   };
   expect(await environment.step({ text: '', calls: [call], ended: true }, signal)).toEqual({
