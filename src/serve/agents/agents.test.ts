@@ -35,7 +35,12 @@ async function play(agent: string | AgentFunction, more: Partial<AgentTasksOptio
   const drawing = { ...episode, environment, maxTokens: 6, temperature: 1, batch: 8, suppress: [] };
   const draw = createEpisodeDraw(policy, drawing);
   try {
-    return (await draw.draw(tasks, 7)).map(({ completion, logProbs }) => {
+    return (
+      await draw.draw(
+        tasks.map((row) => ({ row })),
+        7,
+      )
+    ).map(({ completion, logProbs }) => {
       expect(logProbs.length).toBe(writtenTokens(completion).length);
       return completion;
     });
