@@ -184,8 +184,8 @@ it("learns by GRPO from the example's calls, whose history it goes on with or re
   // the generator's log-probabilities are those of the packed sequences, branches too
   expect(rows[0]['policy/kl_k3']).toBeLessThan(1e-6);
   expect(rows.at(-1)!['episode/reward']).toBeGreaterThan(rows[0]['episode/reward'] + 0.08);
-  const { model, chatTemplate, env } = options;
-  await expect(createLanguagePpo({ model, chatTemplate, env })).rejects.toThrow('PPO does not train agents');
+  const { model, chatTemplate, env, episode } = options;
+  await expect(createLanguagePpo({ model, chatTemplate, env, episode })).rejects.toThrow('PPO does not train agents');
 });
 
 it('has an example that knows nothing of heed', async () => {
