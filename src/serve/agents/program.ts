@@ -138,11 +138,11 @@ export async function runProgram(words: readonly string[], run: AgentRun): Promi
 }
 
 /** Sends a signal to a program and to what it started. */
-function end({ pid, kill }: ChildProcess, signal: NodeJS.Signals): void {
-  if (pid === undefined) return;
+function end(child: ChildProcess, signal: NodeJS.Signals): void {
+  if (child.pid === undefined) return;
   try {
-    if (process.platform === 'win32') kill(signal);
-    else process.kill(-pid, signal);
+    if (process.platform === 'win32') child.kill(signal);
+    else process.kill(-child.pid, signal);
   } catch {
     // it has ended
   }
