@@ -5,11 +5,20 @@
  *     const { model, metrics } = await dpo({ model: 'reviews-base', data: [{ prompt, chosen, rejected }, …] });
  */
 export type { Training } from '../run/index.ts';
-export type {
-  LanguageEnvironment,
-  LanguageTasks,
-  PolicyTurn,
-  TurnResult,
+export {
+  type AgentTasks,
+  type EnvironmentOpener,
+  type EnvironmentSourceOptions,
+  type EpisodePlayer,
+  type EpisodePolicy,
+  type EpisodeTasks,
+  environmentKinds,
+  type LanguageEnvironment,
+  type LanguageTasks,
+  openLanguageTasks,
+  type PlayedEpisode,
+  type PolicyTurn,
+  type TurnResult,
 } from './agents/environment.ts';
 export { type Tool, type ToolEnvironmentOptions, toolEnvironment } from './agents/tools.ts';
 export { type BestOfNInput, type BestOfNResult, type BestOfNStep, bestOfN } from './best-of-n/best-of-n.ts';
@@ -25,6 +34,7 @@ export { type DistillInput, distill } from './distillation/distill.ts';
 export type { PolicyComparison } from './evaluation/comparison.ts';
 export { evaluatePolicy, type PolicyEvaluationInput, type PolicyEvaluationStep } from './evaluation/evaluation.ts';
 export type { CompletionJudge, JudgeFunction, JudgeSource } from './judges/judge.ts';
+export type { EpisodeFailure } from './policies/episode-metrics.ts';
 export type { PolicyStep } from './policies/learner.ts';
 export type { RemoteWeights } from './policies/remote-policy.ts';
 export type { PolicyTraining, PolicyTrainingResult } from './policies/setup.ts';
@@ -43,7 +53,7 @@ export type { PreferenceTraining } from './preferences/setup.ts';
 export type { ProcessModel } from './process/model.ts';
 export { type ProcessInput, type ProcessResult, type ProcessStep, processSupervision } from './process/process.ts';
 export type { RewardFunction } from './reward-functions/call.ts';
-export type { Completion, Episode, Reward } from './reward-functions/reward-function.ts';
+export type { Branch, Completion, Episode, Reward } from './reward-functions/reward-function.ts';
 export {
   type AnswerField,
   type ExactAnswerOptions,

@@ -55,8 +55,7 @@ export async function* readDataset(
   data: Data | readonly string[],
   { accept = formats, onBadRow = 'error', onSkip, name = 'data' }: DatasetOptions = {},
 ): AsyncGenerator<DatasetRow> {
-  const sources = isInMemory(data) ? [rowsInMemory(data, name)] : dataFiles(data).map((file) => readFileRows(file));
-  for (const source of sources) {
+  for (const source of rowSources(data, name)) {
     for await (const found of checked(source, accept)) {
       if ('value' in found) {
         yield found;
@@ -68,6 +67,20 @@ export async function* readDataset(
   }
 }
 
+/**
+ * Reads rows with any columns in order, as `readDataset` does.
+ *
+ * @throws HeedError with place and reason at the first row that cannot be read.
+ */
+export async function* readAnyRows(data: Data | readonly string[], name = 'data'): AsyncGenerator<Row> {
+  for (const source of rowSources(data, name)) {
+    for await (const found of source) {
+      if (!('value' in found)) throw badRowError(found);
+      yield found.value;
+    }
+  }
+}
+
 /** The sources of a dataset: its files, or the name of rows in memory. */
 export const sourcesOf = (data: Data | readonly string[], name = 'data'): string[] =>
   isInMemory(data) ? [name] : dataFiles(data);
@@ -75,6 +88,9 @@ export const sourcesOf = (data: Data | readonly string[], name = 'data'): string
 /** Whether data are rows in memory. A list of paths is not. */
 export const isInMemory = (data: Data | readonly string[]): data is DataRows =>
   isRows(data) && !(Array.isArray(data) && typeof data[0] === 'string');
+
+const rowSources = (data: Data | readonly string[], name: string): AsyncIterable<FoundInFile>[] =>
+  isInMemory(data) ? [rowsInMemory(data, name)] : dataFiles(data).map((file) => readFileRows(file));
 
 async function* rowsInMemory(rows: DataRows, file: string): AsyncGenerator<FoundInFile> {
   let row = 0;

@@ -1,6 +1,16 @@
 /** heed serve: models behind OpenAI's API, with files, fine-tuning and feedback. */
+import './agents/register.ts';
+
+export { type AgentFunction, type AgentTasksOptions, agentTasks } from './agents/agent-tasks.ts';
+export type { AgentRun } from './agents/program.ts';
 export type { CompletionChoice, CompletionKind, CompletionRecord, Usage } from './completions/table.ts';
 export type { Caller, CompletionStart, Hooks, Limits, Scope, ServeContext } from './context.ts';
+export {
+  type EnvironmentServer,
+  type EnvironmentServerOptions,
+  environmentServerSchema,
+  serveEnvironment,
+} from './environments/serve.ts';
 export { ApiError, type ApiErrorOptions } from './errors.ts';
 export type { JobOptions } from './fine-tuning/jobs.ts';
 export { type Grader, type MultiGrader, parseGrader, type SingleGrader } from './graders/definition.ts';

@@ -24,7 +24,11 @@ import type { Row } from '../../data/row.ts';
 import { HeedError } from '../../error.ts';
 import { importFile } from '../../files.ts';
 import type { ChatMessage } from '../../lm/chat-template.ts';
+import type { GenerationQueue } from '../../lm/generation-queue.ts';
+import type { Model } from '../../lm/model.ts';
 import type { ToolCall, ToolSchema } from '../../lm/tool-calls.ts';
+import { createRegistry } from '../../registry.ts';
+import type { Completion } from '../reward-functions/reward-function.ts';
 
 /** A turn of the policy. */
 export interface PolicyTurn {
@@ -77,6 +81,76 @@ export interface LanguageTasks {
   readonly heldOut?: readonly Row[];
 }
 
+/** An episode with the log-probabilities of the tokens that the policy wrote, at temperature 1. */
+export interface PlayedEpisode {
+  /** The episode's tokens, text and reward. */
+  completion: Completion;
+  /** Log-probabilities in the order of `writtenTokens`: [tokens]. */
+  logProbs: Float32Array;
+}
+
+/** The policy, for whoever plays episodes with it. */
+export interface EpisodePolicy {
+  /** Its shape, tokenizer and ends. */
+  model: Pick<Model, 'config' | 'parameters' | 'tokenizer' | 'ends'>;
+  /** Writes completions. */
+  queue: GenerationQueue;
+  /** Sampling temperature. */
+  temperature: number;
+  /** Ids that are never drawn. */
+  suppress: readonly number[];
+  /** The most tokens of a turn. */
+  maxTokens: number;
+  /** The most turns of an episode. */
+  turns: number;
+  /** The most tokens of a sequence, what the policy reads included. */
+  tokens: number;
+  /** Seconds that may pass without a turn of the policy. */
+  seconds: number;
+}
+
+/** Plays episodes. */
+export interface EpisodePlayer {
+  /** The most episodes that it plays at once (default: as many as the options allow). */
+  readonly atOnce?: number;
+  /**
+   * Plays an episode of a task. What goes wrong in it is its `failure`; rejects with the signal's reason when it aborts.
+   *
+   * @throws HeedError if no episode can begin.
+   */
+  play(task: Row, seed: number, signal: AbortSignal): Promise<PlayedEpisode>;
+  /** Frees what it holds. */
+  [Symbol.dispose](): void;
+}
+
+/** Tasks whose episodes are played in a way of their own, such as by a program that asks the policy as its model. */
+export interface AgentTasks extends Pick<LanguageTasks, 'name' | 'tasks' | 'heldOut'> {
+  /** Makes what plays the episodes. */
+  player(policy: EpisodePolicy): EpisodePlayer;
+}
+
+/** Tasks of either kind. */
+export type EpisodeTasks = LanguageTasks | AgentTasks;
+
+/** Opens an environment, by what stands after the colon in `--env kind:source`. */
+export type EnvironmentOpener = (source: string, options: EnvironmentSourceOptions) => Promise<EpisodeTasks>;
+
+/** Options that environments are opened with. */
+export interface EnvironmentSourceOptions {
+  /** Rows that the tasks come from, with the name of their file; none by default. */
+  tasks?: { name: string; rows: readonly Row[] };
+  /** Rows of held-out tasks. */
+  heldOut?: readonly Row[];
+  /** Whether episodes without a reward of their own fail, because the training takes no other. */
+  needsReward: boolean;
+}
+
+/**
+ * Kinds of environments besides files: `--env kind:source`. Plugins may add to them. `agent` is there once `heed/serve`
+ * is imported, as the command does.
+ */
+export const environmentKinds = createRegistry<EnvironmentOpener>('kind of environment');
+
 /**
  * Opens the environment in a file, which exports a function as default, `tasks` and, if it has any, `heldOut`.
  *
@@ -87,9 +161,32 @@ export async function openLanguageTasks(path: string): Promise<LanguageTasks> {
   return checkedTasks({ name: path, make, tasks, heldOut } as LanguageTasks);
 }
 
+/**
+ * Opens an environment by its name: a file, or a kind with a source, such as `openenv:http://localhost:8000`.
+ *
+ * @throws HeedError if it cannot be opened, or is a file that has tasks of its own besides those of the options.
+ */
+export async function openEnvironment(name: string, options: EnvironmentSourceOptions): Promise<EpisodeTasks> {
+  const [, kind, source] = /^([a-z][a-z\d-]+):(.*)$/s.exec(name) ?? [];
+  if (kind !== undefined && environmentKinds.has(kind)) {
+    return checkedTasks(await environmentKinds.get(kind)(source, options));
+  }
+  if (kind === 'agent') {
+    throw new HeedError('Agents need the endpoint of heed/serve.', { hint: "Write first: import 'heed/serve';" });
+  }
+  if (!options.tasks) return openLanguageTasks(name);
+  throw new HeedError(`--tasks does not go together with --env ${name}, which has tasks of its own.`, {
+    hint: 'Leave out --tasks, or export other tasks from the file.',
+  });
+}
+
+/** A task in errors: its column `id` if it has one, otherwise the task itself. */
+export const taskName = (task: Row): string => String(task.id ?? JSON.stringify(task)).slice(0, 200);
+
 /** Checks an environment and its tasks. @throws HeedError that names what is wrong. */
-export function checkedTasks(given: LanguageTasks): LanguageTasks {
-  const { name, make, tasks, heldOut } = given;
+export function checkedTasks<T extends EpisodeTasks>(given: T): T {
+  const { name, tasks, heldOut } = given;
+  const make = 'player' in given ? given.player : given.make;
   const wrong = (message: string, hint: string) => new HeedError(`The environment "${name}" ${message}.`, { hint });
   if (typeof make !== 'function') {
     throw wrong(`exports no function: got ${typeof make} as default`, 'export default () => ({ reset, step })');

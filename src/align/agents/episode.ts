@@ -7,9 +7,9 @@ import type { GeneratedCompletion } from '../../lm/continuous-batch.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 import { parseCalls, type ToolSchema } from '../../lm/tool-calls.ts';
 import { seedFor } from '../../random.ts';
-import type { Completion, Episode } from '../reward-functions/reward-function.ts';
+import type { Episode } from '../reward-functions/reward-function.ts';
 import { limited } from '../training/requests.ts';
-import type { LanguageEnvironment, LanguageTasks, PolicyTurn, TurnResult } from './environment.ts';
+import type { LanguageEnvironment, LanguageTasks, PlayedEpisode, PolicyTurn, TurnResult } from './environment.ts';
 import { tokensBetween } from './turns.ts';
 
 const whole = (least: number) => z.number().int().min(least);
@@ -36,12 +36,6 @@ export interface EpisodeParts extends EpisodeOptions {
   draw(ids: readonly number[], most: number, seed: number, signal?: AbortSignal): Promise<GeneratedCompletion>;
   /** The most tokens of a turn. */
   maxTokens: number;
-}
-
-/** An episode with the log-probabilities of the tokens that the policy wrote, at temperature 1. */
-export interface PlayedEpisode {
-  completion: Completion;
-  logProbs: Float32Array;
 }
 
 /**
@@ -151,14 +145,16 @@ function turnOf({ text, finish }: GeneratedCompletion, tools: readonly ToolSchem
 const textOf = ({ content }: ChatMessage): string =>
   typeof content === 'string' ? content : (content ?? []).map(({ text }) => String(text ?? '')).join('');
 
-function checkedMessages(messages: unknown): readonly ChatMessage[] {
+/** Checks the messages before a turn. @throws HeedError */
+export function checkedMessages(messages: unknown): readonly ChatMessage[] {
   const isList =
     Array.isArray(messages) && messages.length > 0 && messages.every((message) => typeof message?.role === 'string');
   if (isList) return messages;
   throw new HeedError(`expected messages { role, content }, got ${JSON.stringify(messages)?.slice(0, 80)}`);
 }
 
-function checkedResult(result: TurnResult): TurnResult {
+/** Checks what an environment returns for a turn. @throws HeedError */
+export function checkedResult(result: TurnResult): TurnResult {
   if (typeof result !== 'object' || result === null) {
     throw new HeedError(`expected { messages, reward, done } from step, got ${JSON.stringify(result)}`);
   }

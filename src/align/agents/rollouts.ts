@@ -6,13 +6,13 @@ import { seedFor } from '../../random.ts';
 import type { Completion } from '../reward-functions/reward-function.ts';
 import type { LanguagePolicy } from '../training/policy.ts';
 import { severally } from '../training/requests.ts';
-import type { LanguageTasks } from './environment.ts';
-import { type EpisodeOptions, type PlayedEpisode, playEpisode } from './episode.ts';
+import { type EpisodePlayer, type EpisodeTasks, type PlayedEpisode, taskName } from './environment.ts';
+import { type EpisodeOptions, playEpisode } from './episode.ts';
 
 /** What episodes are drawn with. */
 export interface EpisodeDrawOptions extends EpisodeOptions {
   /** The environment. */
-  environment: LanguageTasks;
+  environment: EpisodeTasks;
   /** The most tokens of a turn. */
   maxTokens: number;
   /** Sampling temperature. */
@@ -39,7 +39,7 @@ export interface EpisodeDraw {
 export function createEpisodeDraw(policy: LanguagePolicy, options: EpisodeDrawOptions): EpisodeDraw {
   const { model, weights, linear } = policy;
   const { tokenizer, ends } = model;
-  const { temperature, suppress } = options;
+  const { temperature, suppress, environment } = options;
   const queue = createGenerationQueue(model.config, weights, { batch: options.batch, linear });
   const complete = async (ids: readonly number[], most: number, seed: number, signal?: AbortSignal) => {
     const sampling = { maxTokens: most, temperature, suppress: [...suppress], seed };
@@ -47,24 +47,33 @@ export function createEpisodeDraw(policy: LanguagePolicy, options: EpisodeDrawOp
     for await (const { completion } of queue.submit(ids, { ...sampling, ends, tokenizer, signal })) last = completion;
     return last!;
   };
+  const player = 'player' in environment ? environment.player({ ...options, model, queue }) : undefined;
+  const play: (...of: Parameters<EpisodePlayer['play']>) => Promise<PlayedEpisode> =
+    'player' in environment
+      ? (...of) => player!.play(...of)
+      : (...of) => playEpisode({ ...options, environment, tokenizer, draw: complete }, ...of);
   return {
     async draw(tasks, seed, signal) {
       queue.forget();
       const played: PlayedEpisode[] = new Array(tasks.length);
-      const parts = { ...options, tokenizer, draw: complete };
-      await severally(tasks.length, options.atOnce, signal, async (i, either) => {
+      const atOnce = Math.min(options.atOnce, player?.atOnce ?? Number.POSITIVE_INFINITY);
+      await severally(tasks.length, atOnce, signal, async (i, either) => {
         // a signal of its own: many listeners on one look like a leak
-        played[i] = await playEpisode(parts, tasks[i].row!, seedFor(seed, 'episode', i), AbortSignal.any([either]));
+        played[i] = await play(tasks[i].row!, seedFor(seed, 'episode', i), AbortSignal.any([either]));
       });
-      const failures = played.flatMap(({ completion }) => completion.episode!.failure ?? []);
-      if (failures.length < played.length) return played;
+      const [first, ...others] = played.filter(({ completion }) => completion.episode!.failure !== undefined);
+      if (others.length + 1 < played.length || !first) return played;
+      const { row, episode } = first.completion;
       throw new HeedError(
-        `The environment "${options.environment.name}" failed in all ${played.length} episodes: ${failures[0]}`,
+        `The environment "${environment.name}" failed in all ${played.length} episodes. The first, of task ${taskName(row!)}: ${episode!.failure}`,
         {
-          hint: 'The error is in the environment. Mend it, and resume the run.',
+          hint: 'The error is in the environment or the agent. Mend it, and resume the run.',
         },
       );
     },
-    [Symbol.dispose]: queue[Symbol.dispose],
+    [Symbol.dispose]() {
+      player?.[Symbol.dispose]();
+      queue[Symbol.dispose]();
+    },
   };
 }

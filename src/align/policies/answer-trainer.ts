@@ -8,6 +8,7 @@ import type { PolicyTrainingOptions } from './options.ts';
 import { type AnyPolicy, isRemote } from './remote-policy.ts';
 import { createRemoteTrainer, type NamedLoss } from './remote-trainer.ts';
 import { type AnswerLayout, answerBatches, inOrder } from './rollouts.ts';
+import { sequencesOf, splitBySequence } from './sequences.ts';
 
 /**
  * A trainer for a policy.
@@ -30,17 +31,20 @@ export function createAnswerTrainer(
     linear: policy.linear,
     temperature: options.temperature,
     checkpointLayers: options.checkpointLayers,
-    sequences: most,
+    sequences: most * (layout.branches ?? 1),
   });
   const optimizer = adamw(policy.parameters, trainer.gradients, options);
   return {
     step(answers, { perLabel = {}, perSequence = {} }, rate) {
       trainer.reset();
       const sums: Record<string, number> = {};
-      for (const { batch, members } of answerBatches(answers, layout)) {
-        const labels = mapped(perLabel, (values) => inOrder(values, members));
-        const sequences = mapped(perSequence, (values) => members.map((i) => values[i]));
-        for (const [name, { data }] of Object.entries(trainer.run(batch, labels, sequences))) {
+      const parts = sequencesOf(answers);
+      if (parts.sequences.length === 0) return { sums, norm: 0 }; // agents that did not call the policy
+      const split = mapped(perLabel, (values) => splitBySequence(values, parts));
+      for (const { batch, members } of answerBatches(parts.sequences, layout)) {
+        const labels = mapped(split, (values) => inOrder(values, members));
+        const numbers = mapped(perSequence, (values) => members.map((i) => values[parts.owners[i]]));
+        for (const [name, { data }] of Object.entries(trainer.run(batch, labels, numbers))) {
           sums[name] = (sums[name] ?? 0) + (data[0] as number);
         }
       }

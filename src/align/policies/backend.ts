@@ -59,6 +59,7 @@ const limits: readonly BackendLimit[] = [
     expected: 'expected 1 with --backend, which computes log-probabilities at temperature 1',
   },
   off('env', 'which draws whole completions and no turns'),
+  off('agent', 'which draws whole completions and no turns'),
   off('checkpointLayers', 'which manages its memory itself'),
   {
     path: 'dtype',

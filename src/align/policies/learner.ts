@@ -9,7 +9,7 @@ import { exportParameters, importParameters } from '../../nn/parameters.ts';
 import type { LearnedComparison } from '../../preference/lesson.ts';
 import type { Round } from '../../preference/schedule.ts';
 import { seedFor } from '../../random.ts';
-import type { LanguageTasks } from '../agents/environment.ts';
+import type { EpisodeTasks } from '../agents/environment.ts';
 import { type Alert, alertsOf, isTrusted } from '../diagnosis/signals.ts';
 import { type Completion, type Reward, writtenTokens } from '../reward-functions/reward-function.ts';
 import { usualRate } from '../training/policy.ts';
@@ -18,6 +18,7 @@ import { evaluationIsDue, itemsOfStep, rates } from '../training/steps.ts';
 import type { PolicyAlgorithm, Tensors } from './algorithm.ts';
 import type { ComparedAnswers, CompletionQueries } from './ask-people.ts';
 import { type Constraint, constrain, keepsTo } from './constraints.ts';
+import { type EpisodeFailure, episodeMetrics, failuresOf } from './episode-metrics.ts';
 import { type KlBefore, klTaper } from './kl.ts';
 import type { PolicyTrainingOptions } from './options.ts';
 import { failedProbes } from './probes.ts';
@@ -69,6 +70,8 @@ export interface PolicyStep {
   tokensPerSecond: number;
   /** The evaluation after this step, if one was due. */
   evaluation?: PolicyEvaluation;
+  /** Episodes of the step, and of its evaluation, whose environment or agent failed. */
+  failures?: readonly EpisodeFailure[];
   /** Judgments that people made or changed since the last step. */
   compared?: readonly ComparedAnswers[];
   /** What a fit of the reward model in this step changed about the latest judgments. */
@@ -118,7 +121,7 @@ export interface PolicyLearnerParts<O extends PolicyTrainingOptions> {
   /** Collects judgments from people. */
   asking?: CompletionQueries;
   /** The environment that the prompts are tasks of, if the policy acts in one. */
-  environment?: LanguageTasks;
+  environment?: EpisodeTasks;
   /** What was opened for the learner; disposed of with it, as is the algorithm. */
   own: Disposables;
 }
@@ -187,6 +190,7 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
     // the same draws each time, so that only the policy differs
     const rollout = await rollouts.run(evaluationPrompts, seedFor(seed, 'evaluation'), 1, signal);
     const { answers, scores, kl: kls } = rollout;
+    failures.push(...failuresOf(answers));
     const lengths = answers.map((answer) => writtenTokens(answer).length);
     const tokens = tokenShares(answers);
     const judged = gold && (await gold.score(answers, signal));
@@ -225,12 +229,15 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
     return evaluation;
   }
 
+  let failures: EpisodeFailure[] = [];
+
   /** Completes prompts and learns from them. Returns the step's metrics, which stay pending. */
   async function learn(signal?: AbortSignal): Promise<Record<string, number>> {
     await asking?.next(state.step, (prompts, drawn) => rollouts.run(prompts, drawn, 2, signal), signal);
     const began = performance.now();
     const some = itemsOfStep(state.step, batch, prompts.length, seed).map((i) => prompts[i]);
     const rollout = await rollouts.run(some, seedFor(seed, 'rollout', state.step), answersPerPrompt, signal);
+    failures.push(...failuresOf(rollout.answers));
     const kl = mean(rollout.kl);
     const factor = klTaper(kl, options.maxKl, state.last);
     const rate = rateOf(state.step) * factor;
@@ -301,7 +308,12 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
       const tokensPerSecond = state.tokens / state.seconds;
       const stopped = evaluation !== undefined && options.patience > 0 && state.worse >= options.patience;
       const done = stopped || state.step >= steps;
-      const step = { step: state.step, metrics, alerts, tokensPerSecond, evaluation, done };
+      const failed = failures;
+      failures = [];
+      const step = {
+        ...{ step: state.step, metrics, alerts, tokensPerSecond, evaluation, done },
+        ...(failed.length > 0 && { failures: failed }),
+      };
       if (!asking) return step;
       const { metrics: askingMetrics, ...judged } = asking.report();
       return { ...step, metrics: { ...metrics, ...askingMetrics }, ...judged };
@@ -386,20 +398,6 @@ function metricsOf(rollout: LanguageRollout): Record<string, number> {
     'response/length': tokens / answers.length,
     'response/eos_rate': answers.filter(({ ended }) => ended).length / answers.length,
     ...episodeMetrics(answers),
-  };
-}
-
-/** Means over episodes with an environment; empty without one. */
-function episodeMetrics(answers: readonly Completion[]): Record<string, number> {
-  const episodes = answers.flatMap(({ episode }) => episode ?? []);
-  if (episodes.length === 0) return {};
-  const calls = episodes.reduce((sum, { calls }) => sum + calls, 0);
-  return {
-    'episode/reward': mean(episodes.map(({ reward }) => reward)),
-    'episode/turns': mean(episodes.map(({ turns }) => turns)),
-    'episode/calls': calls / episodes.length,
-    'episode/faulty_calls': episodes.reduce((sum, { faultyCalls }) => sum + faultyCalls, 0) / Math.max(1, calls),
-    'episode/failed': mean(episodes.map(({ failure }) => Number(failure !== undefined))),
   };
 }
 

@@ -15,8 +15,22 @@ export const environmentOptions = {
   env: z
     .string()
     .optional()
-    .describe('a language environment, in a .js or .ts file, whose tasks the policy solves in turns, with tools'),
+    .describe(
+      'a language environment, whose tasks the policy solves in turns, with tools: a .js or .ts file, or openenv:URL',
+    ),
+  tasks: z.string().optional().describe('tasks of --env openenv:URL or --agent: a file, or a name on the Hub'),
   episode: episodeSchema.prefault({}),
+};
+
+/** Options of algorithms that learn from agents, which may rewrite their history. */
+export const agentOptions = {
+  ...environmentOptions,
+  agent: z
+    .string()
+    .optional()
+    .describe(
+      'a program that solves a task with the policy as its model: a .js or .ts file, or a command with {columns} of --tasks',
+    ),
 };
 
 /** Schema of the options that all algorithms of policy training share: types, ranges, defaults and help texts. */
@@ -29,7 +43,7 @@ export const policyTrainingSchema = z
       .string()
       .default('reviews')
       .describe(
-        'what scores completions: a reward model, a .js or .ts file, an address, "reviews", the true reward, or "episode", that of --env, its default',
+        'what scores completions: a reward model, a .js or .ts file, an address, "reviews", the true reward, or "episode", that of --env or --agent, its default',
       ),
     subjectTo: z
       .string()
@@ -119,7 +133,7 @@ export const policyTrainingSchema = z
 type Settings = z.output<typeof policyTrainingSchema>;
 /** The options of policy training, with their defaults. Some trainings omit some. */
 export type PolicyTrainingOptions = Omit<Settings, keyof typeof asksNobody> &
-  Partial<Pick<Settings, keyof typeof asksNobody> & z.output<z.ZodObject<typeof environmentOptions>>>;
+  Partial<Pick<Settings, keyof typeof asksNobody> & z.output<z.ZodObject<typeof agentOptions>>>;
 
 /** The options that runs of several policies omit. */
 export const asksNobody = { askPeople: true, people: true, backend: true } as const;

@@ -11,7 +11,7 @@ import { createPackedScorer, type PackedOptions, type Reading } from '../../lm/p
 import { type Example, type PackedPart, type PackingOptions, packedBatches, rowLengths } from '../../lm/packing.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 import type { DecoderConfig } from '../../nn/decoder-config.ts';
-import type { LanguageTasks } from '../agents/environment.ts';
+import type { EpisodeTasks } from '../agents/environment.ts';
 import type { EpisodeOptions } from '../agents/episode.ts';
 import { createEpisodeDraw } from '../agents/rollouts.ts';
 import {
@@ -24,6 +24,7 @@ import {
   writtenTokens,
 } from '../reward-functions/reward-function.ts';
 import type { LanguagePolicy, Weights } from '../training/policy.ts';
+import { joinBySequence, sequencesOf } from './sequences.ts';
 import { createTokenKl } from './token-kl.ts';
 
 /** A prompt as tokens. */
@@ -68,7 +69,10 @@ export interface TokenReward {
 }
 
 /** How completions are packed into batches. */
-export type AnswerLayout = PackingOptions;
+export interface AnswerLayout extends PackingOptions {
+  /** The most sequences of a completion: more than 1 (the default) with an agent. */
+  branches?: number;
+}
 
 /** Tokens per row that the option `rows` counts, unless a completion with its prompt has more. */
 const ROW = 256;
@@ -81,7 +85,12 @@ const ROW = 256;
 export function answerLayout(
   { config, tokenizer }: Pick<LanguagePolicy['model'], 'config' | 'tokenizer'>,
   prompts: readonly EncodedPrompt[],
-  { rows, maxTokens, answers = 1 }: { rows: number; maxTokens: number; answers?: number },
+  {
+    rows,
+    maxTokens,
+    answers = 1,
+    branches = 1,
+  }: { rows: number; maxTokens: number; answers?: number; branches?: number },
 ): AnswerLayout {
   const longest = prompts.reduce((most, { ids }) => Math.max(most, ids.length), 0);
   if (longest + maxTokens > config.maxPositions) {
@@ -91,7 +100,7 @@ export function answerLayout(
     );
   }
   const lengths = rowLengths(longest + maxTokens, longest - 1 + answers * (maxTokens + 1));
-  return { lengths, tokens: rows * Math.max(ROW, longest + maxTokens), padding: tokenizer.pad ?? 0 };
+  return { lengths, tokens: rows * Math.max(ROW, longest + maxTokens), padding: tokenizer.pad ?? 0, branches };
 }
 
 /**
@@ -155,18 +164,21 @@ export function createAnswerScorer(
   const scorer = createPackedScorer(config, weights, packed);
   return {
     run(answers) {
-      const all: Float32Array[] = new Array(answers.length);
-      for (const { batch, members } of answerBatches(answers, layout, states)) {
+      const parts = sequencesOf(answers);
+      const { sequences } = parts;
+      const all: Float32Array[] = new Array(sequences.length);
+      const batches = sequences.length > 0 ? answerBatches(sequences, layout, states) : [];
+      for (const { batch, members } of batches) {
         const numbers = scorer.run(batch);
         const width = numbers.length / batch.at.length;
         let start = 0;
         for (const i of members) {
-          const count = (writtenTokens(answers[i]).length + (states === 'last too' ? 1 : 0)) * width;
+          const count = (writtenTokens(sequences[i]).length + (states === 'last too' ? 1 : 0)) * width;
           all[i] = numbers.slice(start, start + count);
           start += count;
         }
       }
-      return all;
+      return joinBySequence(all, parts, answers.length);
     },
     [Symbol.dispose]: scorer[Symbol.dispose],
   };
@@ -175,7 +187,7 @@ export function createAnswerScorer(
 /** How completions of a rollout are drawn. */
 export interface RolloutOptions {
   /** The environment that prompts are tasks of, if the policy acts in one. */
-  environment?: LanguageTasks;
+  environment?: EpisodeTasks;
   /** Options of its episodes. */
   episode?: EpisodeOptions;
   layout: AnswerLayout;

@@ -3,7 +3,6 @@
 import { describeTexts } from '../../data/reviews/describe.ts';
 import { trueReward } from '../../data/reviews/reward.ts';
 import { goodSentences } from '../../data/reviews/sentences.ts';
-import type { Row } from '../../data/row.ts';
 import type { PreferenceRow, PromptCompletionRow, PromptRow, UnpairedPreferenceRow } from '../../data/rows.ts';
 import type { Disposables } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
@@ -11,13 +10,13 @@ import { withChatTemplate } from '../../lm/built-in-templates.ts';
 import { loadOutline, type Model, type ModelOutline } from '../../lm/model.ts';
 import type { Teacher } from '../../preference/teacher.ts';
 import type { Training } from '../../run/training.ts';
-import { checkedTasks, type LanguageTasks, openLanguageTasks } from '../agents/environment.ts';
+import type { EpisodeTasks } from '../agents/environment.ts';
 import { diagnosePolicy } from '../diagnosis/policy.ts';
 import { policyFacts } from '../diagnosis/run.ts';
 import { holdOut } from '../examples/examples.ts';
 import type { Completion, Reward } from '../reward-functions/reward-function.ts';
 import { type LearningReward, openLearningReward } from '../rewards/learning.ts';
-import { EPISODE_REWARD, openReward, openRewardOption, type RewardSource } from '../rewards/open.ts';
+import { openReward, openRewardOption, type RewardSource } from '../rewards/open.ts';
 import { type Input, isModel, type Live, openModel, openSource, openTemplated } from '../training/input.ts';
 import { createLanguagePolicy, type LanguagePolicy } from '../training/policy.ts';
 import { type ModelResult, trainingOf } from '../training/verb.ts';
@@ -25,8 +24,9 @@ import { reviewPromptIn } from '../world/comparisons.ts';
 import { type CompletionQueries, createAsking } from './ask-people.ts';
 import { parseBackend } from './backend.ts';
 import { type Constraint, parseConstraints, withConstraints } from './constraints.ts';
+import { openTasks, promptsOfTasks, rewardName } from './episodes.ts';
 import type { AnswerMeasures, PolicyLearner, PolicyStep } from './learner.ts';
-import { type PolicyTrainingOptions, policyTrainingSchema } from './options.ts';
+import type { PolicyTrainingOptions } from './options.ts';
 import { readProbes } from './probes.ts';
 import { readPrompts, worldPrompts } from './prompts.ts';
 import { type AnyPolicy, isRemote, type RemoteWeights } from './remote-policy.ts';
@@ -39,8 +39,8 @@ export type PolicyInput<I> = Input<
   PromptRow | PromptCompletionRow | PreferenceRow | UnpairedPreferenceRow,
   RewardSource
 > & {
-  /** A language environment, in place of a file's name. */
-  env?: string | LanguageTasks;
+  /** A language environment or an agent's tasks, in place of a file's name. */
+  env?: string | EpisodeTasks;
   /** Compares the policy's completions, with `askPeople`. */
   teacher?: Teacher<Completion>;
 };
@@ -97,7 +97,7 @@ export interface PolicySetup {
   /** Collects judgments from people, with `askPeople`. */
   asking?: CompletionQueries;
   /** The environment that the prompts are tasks of, with `env`. */
-  environment?: LanguageTasks;
+  environment?: EpisodeTasks;
 }
 
 /**
@@ -115,13 +115,15 @@ export async function setUpPolicy(
   const constraints = options.subjectTo === undefined ? [] : parseConstraints(options.subjectTo);
   const address = parseBackend(options.backend ?? 'local');
   const model = address ? await openOutline(options, live) : await openTemplated(options, live, own);
-  const environment = await environmentOf(options, live);
+  const environment = await openTasks(options, live);
   const { prompts, evaluationPrompts } = environment
-    ? tasksOf(environment, options)
+    ? promptsOfTasks(environment, options)
     : await promptsOf(options, model, live);
   const probes = await probesOf(options, model, live);
   const maxTokens = environment ? options.episode!.tokens : options.maxTokens;
-  const layout = answerLayout(model, [...prompts, ...evaluationPrompts, ...probes], { ...options, maxTokens });
+  const branches = environment && 'player' in environment ? options.episode!.turns : 1;
+  const all = [...prompts, ...evaluationPrompts, ...probes];
+  const layout = answerLayout(model, all, { ...options, maxTokens, branches });
   // with adapters, the base weights do not change, so that reward adapters can share them
   const over = !address && live.model === undefined && options.lora.rank > 0 ? (model as Model) : undefined;
   const learning = options.askPeople && options.people ? own.use(await learningReward(options, live)) : undefined;
@@ -176,35 +178,6 @@ async function openOutline({ model, chatTemplate }: PolicyTrainingOptions, live:
   outline.tokenizer = withChatTemplate(outline.tokenizer, chatTemplate, live.onNotice);
   return outline;
 }
-
-/** The environment of `env`. @throws HeedError if it cannot be used, or does not fit the other options. */
-async function environmentOf(options: PolicyTrainingOptions, live: Live): Promise<LanguageTasks | undefined> {
-  const { env } = options;
-  if (env === undefined) return undefined;
-  const excluded = Object.entries({
-    '--data': options.data,
-    '--evaluation.data': options.evaluation.data,
-    '--evaluation.probes': options.evaluation.probes,
-    '--askPeople': options.askPeople || undefined,
-  }).find(([, value]) => value !== undefined);
-  if (excluded) {
-    throw new HeedError(`${excluded[0]} does not go together with --env, which has tasks of its own.`, {
-      hint: `Leave out ${excluded[0]}, or --env.`,
-    });
-  }
-  return live.env === undefined ? openLanguageTasks(env) : checkedTasks(live.env as LanguageTasks);
-}
-
-/** The tasks of an environment as prompts: the tokens come from each episode. */
-function tasksOf({ tasks, heldOut }: LanguageTasks, { evaluation }: PolicyTrainingOptions) {
-  const prompts = (rows: readonly Row[]) =>
-    rows.map((row): EncodedPrompt => ({ ids: [], text: JSON.stringify(row), row }));
-  return { prompts: prompts(tasks), evaluationPrompts: prompts(heldOut ?? tasks).slice(0, evaluation.count) };
-}
-
-/** The name of the reward: with an environment, that of its episodes, unless another is named. */
-const rewardName = ({ env, reward }: PolicyTrainingOptions): string =>
-  env !== undefined && reward === policyTrainingSchema.shape.reward.def.defaultValue ? EPISODE_REWARD : reward;
 
 async function learningReward(
   { reward, people, rewardCall: call, onBadRow, seed }: PolicyTrainingOptions,

@@ -7,6 +7,7 @@ import type { TrainParts } from '../../run/drive.ts';
 import { recordAnswers, type SpreadRow } from '../training/samples.ts';
 import { type TrainedModel, trainModel } from '../training/train-model.ts';
 import type { ComparedAnswers } from './ask-people.ts';
+import type { EpisodeFailure } from './episode-metrics.ts';
 import type { PolicyEvaluation, PolicyLearner, PolicyStep } from './learner.ts';
 import type { PolicyTrainingOptions } from './options.ts';
 import { isRemote, type RemotePolicy, type RemoteWeights } from './remote-policy.ts';
@@ -32,6 +33,12 @@ export interface AlertRow {
   metric: string;
   value: number;
   text: string;
+}
+
+/** A row of samples.jsonl for an episode whose environment or agent failed. */
+interface FailureRow extends EpisodeFailure {
+  kind: 'failure';
+  step: number;
 }
 
 /** A row of samples.jsonl for a judgment on two completions; another one when the judgment changes. */
@@ -80,7 +87,15 @@ export function trainPolicy<O extends PolicyTrainingOptions>(
       else policy.save(folder, { dtype });
       learner.asking?.saveModels(join(run.folder, 'reward'));
     },
-    record({ step, metrics, alerts, compared = [] }) {
+    record({ step, metrics, alerts, compared = [], failures = [] }) {
+      for (const failed of failures) run.sample({ kind: 'failure', step, ...failed } satisfies FailureRow);
+      if (failures.length > 0) {
+        const [{ task, failure }] = failures;
+        const episodes = failures.length === 1 ? 'An episode' : `${failures.length} episodes`;
+        onWarning(
+          `step ${step}: ${episodes} failed. ${failures.length === 1 ? 'Task' : 'The first, of task'} ${task}: ${failure}`,
+        );
+      }
       for (const { id, choice, predicted, options } of compared) {
         const [first, second] = options.map(({ text }) => text);
         const { promptText: prompt } = options[0];

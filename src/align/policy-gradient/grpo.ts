@@ -26,7 +26,7 @@ import { createAnswerLearner } from '../policies/answer-learner.ts';
 import { createAnswerTrainer, minibatches } from '../policies/answer-trainer.ts';
 import { type BackendLimit, fitsBackend } from '../policies/backend.ts';
 import type { PolicyLearner } from '../policies/learner.ts';
-import { environmentOptions, policyTrainingSchema } from '../policies/options.ts';
+import { agentOptions, policyTrainingSchema } from '../policies/options.ts';
 import { type AnyPolicy, isRemote } from '../policies/remote-policy.ts';
 import type { NamedLoss } from '../policies/remote-trainer.ts';
 import { type AnswerLayout, createAnswerScorer, type LanguageRollout } from '../policies/rollouts.ts';
@@ -56,7 +56,7 @@ const limits: readonly BackendLimit[] = [
 
 /** Schema of the options of `grpo`: types, ranges, defaults and help texts. */
 export const grpoSchema = policyTrainingSchema
-  .extend(environmentOptions)
+  .extend(agentOptions)
   .extend({
     batch: policyTrainingSchema.shape.batch.unwrap().default(16).describe('prompts per step'),
     answers: whole(2).default(4).describe('completions per prompt in a step: a group'),
@@ -248,7 +248,7 @@ function metricsOf(
 ): Record<string, number> {
   const ratios = level === 'sequence' ? totals.answers : totals.tokens;
   return {
-    'loss/policy': totals.loss / totals.steps,
+    'loss/policy': (totals.loss ?? 0) / totals.steps,
     'gradient/norm': totals.norm / totals.steps,
     ...(beta > 0 && { 'policy/kl_k3': totals.kl / totals.tokens }),
     ...(entropy > 0 && { 'policy/entropy_bonus': totals.entropy / totals.steps }),

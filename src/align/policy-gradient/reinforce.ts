@@ -27,7 +27,7 @@ import { createAnswerTrainer, minibatches } from '../policies/answer-trainer.ts'
 import { fitsBackend } from '../policies/backend.ts';
 import { answerKl } from '../policies/kl.ts';
 import type { PolicyLearner } from '../policies/learner.ts';
-import { environmentOptions, policyTrainingSchema } from '../policies/options.ts';
+import { agentOptions, policyTrainingSchema } from '../policies/options.ts';
 import type { AnyPolicy } from '../policies/remote-policy.ts';
 import type { AnswerLayout } from '../policies/rollouts.ts';
 import type { ScoreScaleState } from '../policies/score-scale.ts';
@@ -37,7 +37,7 @@ import { type Opener, openerOf } from '../training/input.ts';
 
 const whole = (least: number) => z.number().int().min(least);
 
-const settings = policyTrainingSchema.extend(environmentOptions).extend({
+const settings = policyTrainingSchema.extend(agentOptions).extend({
   baseline: choiceOf(advantageEstimators)
     .default('mean')
     .describe('what a reward is compared with: the mean of the step, or of the other completions of the prompt'),
@@ -129,7 +129,7 @@ export function createReinforceAlgorithm(
           { perSequence },
           rate,
         );
-        loss += done.sums.loss;
+        loss += done.sums.loss ?? 0;
         norm += done.norm;
         steps++;
       }

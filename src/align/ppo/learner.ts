@@ -28,6 +28,11 @@ export const createLanguagePpo: Opener<PpoInput, PpoLearner> = openerOf(language
   opening(async (own) => {
     const setup = await setUpPolicy(options, live, own);
     if (options.score.place === 'steps' && !setup.reward.explain) throw noSteps();
+    if (setup.environment && 'player' in setup.environment) {
+      throw new HeedError('PPO does not train agents: its critic needs episodes of one sequence.', {
+        hint: 'Use heed grpo, rloo or reinforce.',
+      });
+    }
     const policy = localPolicy(setup.policy, 'PPO');
     const algorithm = await algorithmOf(options, { policy, layout: setup.layout }, live);
     const name = `${basename(options.model)}-ppo`;

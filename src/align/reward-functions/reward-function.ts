@@ -9,6 +9,11 @@ export interface Completion {
   readonly response: readonly number[];
   /** With an environment: 1 for each token of `response` that the environment wrote, and the policy only read. */
   readonly given?: ArrayLike<number>;
+  /**
+   * With an agent: further sequences of the episode, which do not go on where `response` ends. An agent that rewrites
+   * its history, or asks several things at once, has some. Each is learned as a sequence of its own.
+   */
+  readonly branches?: readonly Branch[];
   /** With an environment: how the episode went. */
   readonly episode?: Episode;
   /** Whether the policy ended the completion; otherwise it was cut. */
@@ -21,6 +26,9 @@ export interface Completion {
   readonly row?: Row;
 }
 
+/** A sequence of an episode: what the policy read, and what it wrote after that. */
+export type Branch = Pick<Completion, 'prompt' | 'response' | 'given'>;
+
 /** How an episode with a language environment went. */
 export interface Episode {
   /** Sum of the environment's rewards. */
@@ -29,15 +37,23 @@ export interface Episode {
   readonly turns: number;
   /** Tools that it called. */
   readonly calls: number;
-  /** Calls that could not be read, or whose tool failed. */
+  /** Calls that could not be read, or whose tool failed; of an agent, requests that were refused. */
   readonly faultyCalls: number;
-  /** Why the environment failed. The reward is that up to then. */
+  /** Why the environment or the agent failed. The reward is that up to then. */
   readonly failure?: string;
+  /** What the agent's program printed: the last 64 KiB. */
+  readonly output?: string;
 }
 
-/** The token ids of a completion that the policy wrote. */
-export const writtenTokens = ({ response, given }: Pick<Completion, 'response' | 'given'>): readonly number[] =>
-  given ? response.filter((_, i) => !given[i]) : response;
+/** The token ids of a completion that the policy wrote, those of its branches last. */
+export const writtenTokens = ({
+  response,
+  given,
+  branches = [],
+}: Pick<Completion, 'response' | 'given' | 'branches'>): readonly number[] => {
+  const own = given ? response.filter((_, i) => !given[i]) : response;
+  return branches.length > 0 ? [own, ...branches.map(writtenTokens)].flat() : own;
+};
 
 /** The reward of a step of a completion. */
 export interface StepReward {

@@ -160,7 +160,7 @@ function rewardOfModel(model: RewardModel, reading?: ScorerOptions): OpenReward 
 }
 
 /** The terms of a weighted sum such as `0.7*A + 0.3*B`. */
-function weightedIn(text: string): { weight: number; text: string }[] {
+export function weightedIn(text: string): { weight: number; text: string }[] {
   const parts = text.split(/\s+\+\s+/).map((part) => part.trim());
   if (parts.includes('')) throw new HeedError(`"${text}" names no reward.`, { hint: 'Write 0.7*A + 0.3*B.' });
   return parts.map((part) => {

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { extendPolicyRun } from '../../align/policies/extend.ts';
 import type { PolicyResult } from '../../align/policies/train.ts';
 import { duration, figure } from '../../run/progress.ts';
+import '../../serve/agents/register.ts';
 import { addMore, extending } from '../people/more.ts';
 import { addStudioAddress, studioAddress } from '../people/studio.ts';
 import { addTraining } from '../run/run-training.ts';

@@ -109,6 +109,16 @@ Examples:
   heed serve --model models/tiny --tinker`,
   ],
   [
+    'env',
+    "serve a language environment by OpenEnv's protocol, so that TRL and others train on it",
+    async (command) => (await import('../serve/env.ts')).addEnv(command),
+    `A client opens a session for each episode. In Python: GenericEnvClient(base_url='http://127.0.0.1:8000').
+
+Examples:
+  heed env serve ./calculator.js
+  heed env serve ./my-env.ts --port 9000 --sessions 16`,
+  ],
+  [
     'logprobs',
     'show the log-probability of each token of a text',
     async (command) => (await import('../models/logprobs.ts')).addLogprobs(command),
@@ -212,6 +222,8 @@ Examples:
 Examples:
   heed grpo --model runs/sft/model --reward runs/reward/model --data prompts.jsonl --answers 8
   heed grpo --model runs/sft/model --loss dr_grpo --scale none
+  heed grpo --model runs/sft/model --agent 'my-agent.js {question}' --tasks tasks.jsonl --answers 8
+  heed grpo --model runs/sft/model --env openenv:http://localhost:8000
   heed grpo --model runs/sft/model --reward runs/reward/model --ask-people
   heed grpo --model runs/sft/model --loss dapo --clip.high 0.28 --beta 0 --overlong 16 --dropEqual true
   heed grpo --model runs/sft/model --level sequence --clip.low 3e-4 --clip.high 4e-4 --beta 0`,

@@ -1,4 +1,5 @@
 /** heed pipeline: runs several trainings and evaluations in order, with one report. */
+import '../../serve/agents/register.ts';
 import type { Command } from 'commander';
 import { runtime } from '../../engine/runtime/current.ts';
 import { readJsonFile } from '../../files.ts';

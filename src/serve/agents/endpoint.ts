@@ -1,0 +1,121 @@
+/**
+ * The endpoint that agents under training call: OpenAI's API on this machine, with a base URL for each episode. An agent
+ * that can only be given one base URL for all of them sends the header `heed-session` instead.
+ */
+import type { Server } from 'node:http';
+import { serve as listenOn } from '@hono/node-server';
+import { Hono } from 'hono';
+import type { EpisodePolicy } from '../../align/agents/environment.ts';
+import type { Env, ServeContext } from '../context.ts';
+import { openServeDatabase } from '../database.ts';
+import { ApiError, apiErrorOf, errorBody } from '../errors.ts';
+import { checkOrigin, limitBody } from '../security.ts';
+import { createSession, type Session } from './session.ts';
+
+/** An episode at the endpoint. Close it when it is over. */
+export interface OpenSession {
+  /** Its calls and its outcome. */
+  readonly session: Session;
+  /** The episode's base URL, such as `http://127.0.0.1:41234/v1/episodes/…`. */
+  readonly baseUrl: string;
+  /** Ends its calls, and forgets what they stored. */
+  close(): Promise<void>;
+}
+
+/** A running endpoint. */
+export interface AgentEndpoint extends Disposable {
+  /** Opens an episode. */
+  open(seed: number): Promise<OpenSession>;
+}
+
+/** Options of `createAgentEndpoint`. */
+export interface AgentEndpointOptions {
+  /** The name that calls have to use; any by default. */
+  modelName?: string;
+  /** Called with failures of the endpoint itself. */
+  onNotice?: (text: string) => void;
+}
+
+const HOST = '127.0.0.1';
+/** Milliseconds between requests: a client must not send one while its connection is closed. */
+const KEEP_ALIVE = 65_000;
+/** Milliseconds of a completion: the episode has limits of its own. */
+const LONGEST = 24 * 3600 * 1000;
+
+/** Makes an endpoint, which listens on a free port from the first episode on. */
+export function createAgentEndpoint(
+  policy: EpisodePolicy,
+  { modelName, onNotice = () => {} }: AgentEndpointOptions = {},
+): AgentEndpoint {
+  const sessions = new Map<string, Session>();
+  const ends: (() => unknown)[] = [];
+
+  const start = async () => {
+    const database = await openServeDatabase(':memory:');
+    ends.push(() => database.destroy());
+    const { tokens } = policy;
+    const context: Omit<ServeContext, 'shelf' | 'hooks' | 'signal'> = {
+      ...{ folder: '', database, onNotice, keepDays: 0, tinker: false, store: false },
+      limits: {
+        ...{ tokens, waiting: Number.POSITIVE_INFINITY, milliseconds: LONGEST },
+        ...{ perMinute: Number.POSITIVE_INFINITY, concurrency: Number.POSITIVE_INFINITY },
+      },
+      openPaths: new Set(),
+      defer: (end) => void ends.push(end),
+      isDraining: () => false,
+      now: () => Date.now(),
+    };
+    const app = new Hono<Env>()
+      .use(checkOrigin({ openPaths: context.openPaths } as ServeContext, { host: HOST, hosts: [], allowOrigin: [] }))
+      .use(limitBody)
+      .all('/v1/*', (c) => {
+        const id = /^\/v1\/episodes\/([^/]+)/.exec(c.req.path)?.[1] ?? c.req.header('heed-session');
+        const session = id === undefined ? undefined : sessions.get(id);
+        if (session) return session.app.fetch(c.req.raw, c.env);
+        const message =
+          id === undefined
+            ? 'The request belongs to no episode: use its base URL, or send the header heed-session.'
+            : `There is no episode "${id}", or it is over.`;
+        throw new ApiError(404, message, { code: 'episode_not_found' });
+      });
+    app.onError((thrown, c) => {
+      const error = apiErrorOf(thrown);
+      return c.json(errorBody(error), error.status, error.headers);
+    });
+    const fetch = app.fetch as Parameters<typeof listenOn>[0]['fetch'];
+    const server = await new Promise<Server>((resolve, reject) => {
+      const options = { fetch, hostname: HOST, port: 0, serverOptions: { keepAliveTimeout: KEEP_ALIVE } };
+      const listening = listenOn(options, () => resolve(listening)) as Server;
+      listening.once('error', reject);
+    });
+    ends.push(() => {
+      server.close();
+      server.closeAllConnections();
+    });
+    const { port } = server.address() as { port: number };
+    return { context, port };
+  };
+
+  let started: ReturnType<typeof start> | undefined;
+  return {
+    async open(seed) {
+      started ??= start();
+      const { context, port } = await started;
+      const ending = new AbortController();
+      const session = createSession({ policy, modelName, context }, seed, ending.signal);
+      sessions.set(session.id, session);
+      return {
+        session,
+        baseUrl: `http://${HOST}:${port}/v1/episodes/${session.id}`,
+        async close() {
+          sessions.delete(session.id);
+          ending.abort(new ApiError(503, 'The episode is over.', { code: 'episode_over' }));
+          await context.database.deleteFrom('completions').where('key', '=', session.id).execute();
+        },
+      };
+    },
+    [Symbol.dispose]() {
+      for (const end of ends.splice(0).reverse()) void end();
+    },
+  };
+}
