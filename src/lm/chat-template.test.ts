@@ -161,6 +161,16 @@ describe('Jinja as Python has it', () => {
     ['{{ messages[0].content[9].type }}', '"9" of "content" of "0" of "messages" is undefined'],
     ["{{ 'a' + messages[0] }}", 'can only join a string to a string with +, got string + object'],
     ['{% for %}', 'The chat template cannot be read'],
+    ['{% for i in range(1000000000) %}{% endfor %}', 'a range has at most 100000 numbers, got 1000000000'],
+    ['{% for i in range(90000) %}{% for j in range(90000) %}{% endfor %}{% endfor %}', 'it may loop without end'],
+    [
+      "{% set n = namespace(x='a') %}{% for i in range(40) %}{% set n.x = n.x ~ n.x %}{% endfor %}",
+      'a text has more than',
+    ],
+    [
+      '{% set n = namespace(x=[1]) %}{% for i in range(40) %}{% set n.x = n.x + n.x %}{% endfor %}',
+      'a list has more than',
+    ],
   ])('%j is refused', (template, message) => {
     const error = refusal(() => rendered(template));
     expect(error.message).toContain(message);

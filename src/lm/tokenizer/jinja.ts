@@ -36,6 +36,7 @@ export function compileTemplate(source: string): JinjaTemplate {
     marksGeneration: text.includes(`{{ '${START}' }}`),
     render(variables, now) {
       const environment = new Environment();
+      const interpreter = new PythonInterpreter(environment);
       const globals = {
         true: true,
         True: true,
@@ -43,7 +44,11 @@ export function compileTemplate(source: string): JinjaTemplate {
         False: false,
         none: null,
         None: null,
-        range,
+        range: (...bounds: Parameters<typeof range>) => {
+          const numbers = range(...bounds);
+          interpreter.spend(numbers.length / 8);
+          return numbers;
+        },
         raise_exception: (message: unknown) => {
           throw new Error(String(message));
         },
@@ -51,7 +56,7 @@ export function compileTemplate(source: string): JinjaTemplate {
       };
       for (const [name, value] of Object.entries({ ...globals, ...withoutMarks(variables) }))
         environment.set(name, value);
-      return unmark(new PythonInterpreter(environment).run(program).value as string);
+      return unmark(interpreter.run(program).value as string);
     },
   };
 }
@@ -76,10 +81,15 @@ function withoutMarks<T>(value: T): T {
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, withoutMarks(inner)])) as T;
 }
 
+/** The longest range, as in Jinja's sandbox, in which Transformers renders. */
+const LONGEST_RANGE = 100_000;
+
 /** Python's range. */
 function range(first: number, second?: number, step = 1): number[] {
   const [start, stop] = second === undefined ? [0, first] : [first, second];
-  return Array.from({ length: Math.max(0, Math.ceil((stop - start) / step)) }, (_, i) => start + i * step);
+  const length = Math.max(0, Math.ceil((stop - start) / step));
+  if (!(length <= LONGEST_RANGE)) throw new Error(`a range has at most ${LONGEST_RANGE} numbers, got ${length}`);
+  return Array.from({ length }, (_, i) => start + i * step);
 }
 
 const MONTHS = 'January February March April May June July August September October November December'.split(' ');
@@ -125,8 +135,36 @@ const Base = Interpreter as unknown as new (
 const LIST_FILTERS = new Set(['selectattr', 'rejectattr', 'list', 'map', 'first', 'last']);
 const STRIPS = new Set(['strip', 'lstrip', 'rstrip']);
 
+/** Steps of one rendering, each about a microsecond: several times what conversations of thousands of turns take. */
+const MOST_STEPS = 1_000_000;
+/** Characters of a text and items of a list: no conversation is as long. */
+const LONGEST_TEXT = 2 ** 23;
+const LONGEST_LIST = 2 ** 20;
+
 class PythonInterpreter extends Base {
+  #steps = 0;
+
+  /** A template comes with a model, from anywhere: it may take neither forever nor all memory. */
   override evaluate(statement: Node | undefined, environment: Environment): Value {
+    const result = this.#evaluate(statement, environment);
+    const { value } = result;
+    if (typeof value === 'string') {
+      if (value.length > LONGEST_TEXT) throw new Error(`a text has more than ${LONGEST_TEXT} characters`);
+      this.spend(1 + value.length / 256);
+    } else if (Array.isArray(value)) {
+      if (value.length > LONGEST_LIST) throw new Error(`a list has more than ${LONGEST_LIST} items`);
+      this.spend(1 + value.length / 512);
+    } else this.spend(1);
+    return result;
+  }
+
+  /** Counts what takes as long as so many steps. */
+  spend(steps: number): void {
+    this.#steps += steps;
+    if (this.#steps > MOST_STEPS) throw new Error(`it takes more than ${MOST_STEPS} steps: it may loop without end`);
+  }
+
+  #evaluate(statement: Node | undefined, environment: Environment): Value {
     const evaluate = (node: unknown): Value => this.evaluate(node as Node, environment);
     switch (statement?.type) {
       case 'Evaluated':
@@ -135,7 +173,11 @@ class PythonInterpreter extends Base {
       case 'For': {
         // over a string: over its characters
         const iterable = statement.iterable as Node;
-        const characters = (node: unknown) => evaluated(this.#characters(evaluate(node), environment));
+        const characters = (node: unknown) => {
+          const list = this.#characters(evaluate(node), environment);
+          if (Array.isArray(list.value)) this.spend(4 * list.value.length); // each turn, even of an empty block
+          return evaluated(list);
+        };
         return super.evaluate(
           {
             ...statement,
@@ -150,8 +192,9 @@ class PythonInterpreter extends Base {
       case 'FilterExpression': {
         const filter = statement.filter as Node;
         const name = (filter.type === 'CallExpression' ? (filter.callee as Node) : filter).value as string;
-        if (!LIST_FILTERS.has(name)) break;
         const operand = evaluate(statement.operand);
+        if (Array.isArray(operand.value)) this.spend(operand.value.length / 8);
+        if (!LIST_FILTERS.has(name)) return super.evaluate({ ...statement, operand: evaluated(operand) }, environment);
         // no character has an attribute to select by, and the library's selectattr takes only objects
         const list =
           name === 'selectattr' && operand.type === 'StringValue'
