@@ -6,6 +6,7 @@ import { messageOf } from '../error.ts';
 import { isSystemError } from '../files.ts';
 import { openFile as open } from '../node.ts';
 import { DamagedFile, textOf } from './bytes.ts';
+import { checkGroup } from './parquet-pages.ts';
 import type { Found, Row } from './row.ts';
 
 const CUT = 'the file ends before its columns do';
@@ -27,6 +28,7 @@ export async function* readParquet(path: string): AsyncGenerator<Found> {
     const metadata = await parse((file) => parquetMetadataAsync(file));
     let line = 1;
     for (const group of metadata.row_groups) {
+      await checkGroup(metadata, group, read);
       const rows = Number(group.num_rows);
       const values = await parse((file) =>
         parquetReadObjects({
