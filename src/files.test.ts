@@ -18,7 +18,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 /** A child is plain Node, which may know no TypeScript: it runs this module compiled. */
 function compileForChild(to: string): string {
-  for (const name of ['error', 'files', 'node']) {
+  for (const name of ['depth', 'error', 'files', 'node']) {
     const { outputText } = ts.transpileModule(readFileSync(new URL(`./${name}.ts`, import.meta.url), 'utf8'), {
       compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext, verbatimModuleSyntax: true },
     });

@@ -1,5 +1,6 @@
 /** Files: writes that survive a crash, a kill or a full disk, and errors that name the path. */
 
+import { DEEPEST, isDeeper } from './depth.ts';
 import { HeedError, messageOf } from './error.ts';
 import {
   closeSync,
@@ -96,15 +97,19 @@ export function withFile<T>(path: string, use: (file: number) => T): T {
 /**
  * The JSON in a file.
  *
- * @throws HeedError that names the path if the system refuses, or if the file is not JSON; `hint` says what to do then.
+ * @throws HeedError that names the path if the system refuses, or if the file is not JSON or nested too deeply; `hint`
+ * says what to do then.
  */
 export function readJsonFile(path: string, hint?: string): unknown {
   const text = reading(path, () => readFileSync(path, 'utf8'));
+  let value: unknown;
   try {
-    return JSON.parse(text);
+    value = JSON.parse(text);
   } catch (cause) {
     throw new HeedError(`"${path}" is not JSON: ${messageOf(cause)}.`, { hint, cause });
   }
+  if (isDeeper(value)) throw new HeedError(`"${path}" is nested more than ${DEEPEST} deep.`, { hint });
+  return value;
 }
 
 /** Makes the names in a folder durable: a rename survives a power cut only after this. */

@@ -1,20 +1,11 @@
 /** Datasets read row by row, each row checked. */
+import { DEEPEST, isDeeper } from '../depth.ts';
 import { HeedError } from '../error.ts';
 import { adopt } from './convert.ts';
 import { type FoundInFile, readFileRows } from './file.ts';
 import { detectFormat, type ForeignFormat, type Format, faultOf, formatRead, formats } from './format.ts';
 import { dataFiles } from './paths.ts';
-import {
-  type BadRow,
-  DEEPEST,
-  type Fault,
-  isDeeper,
-  isRecord,
-  type Place,
-  placeInWords,
-  type Row,
-  valueInWords,
-} from './row.ts';
+import { type BadRow, type Fault, isRecord, type Place, placeInWords, type Row, valueInWords } from './row.ts';
 import { type Data, type DataRows, isRows } from './rows.ts';
 
 /** Which rows `readDataset` accepts, and what it does with others. */
@@ -142,7 +133,7 @@ function check(
 ): DatasetRow | BadRow {
   if (!('value' in found)) return found;
   const { value, ...place } = found;
-  if (isDeeper(value, DEEPEST)) return { ...place, field: '', reason: `is nested more than ${DEEPEST} deep` };
+  if (isDeeper(value)) return { ...place, field: '', reason: `is nested more than ${DEEPEST} deep` };
   const fault = format ? faultOf(value, format) : unknownFormat(value, accept);
   if (fault) return { ...place, ...fault };
   return {

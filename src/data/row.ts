@@ -33,22 +33,13 @@ export interface BadRow extends Place, Fault {}
 /** A reader's result for a line: a row, or what is wrong. */
 export type Found = { line: number; value: Row } | ({ line: number } & Fault);
 
-/** A longer row is refused: V8 cannot hold text of twice the length. */
-export const LONGEST_ROW = 2 ** 28;
+/** A longer row is refused: a few kilobytes of gzip can unpack to one. */
+export const LONGEST_ROW = 2 ** 27;
 
 export const TOO_LONG = `is longer than ${LONGEST_ROW / 2 ** 20} MiB; nothing after it was read`;
 
 export const isRecord = (value: unknown): value is Row =>
   typeof value === 'object' && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value);
-
-/** No data is this deep; JSON.stringify fails at some thousands. */
-export const DEEPEST = 100;
-
-/** Whether lists and objects are nested in more than `levels` levels. */
-export function isDeeper(value: unknown, levels: number): boolean {
-  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return false;
-  return levels === 0 || Object.values(value).some((inner) => isDeeper(inner, levels - 1));
-}
 
 /** A value in a few words, for "expected …, got …". */
 export function valueInWords(value: unknown): string {
