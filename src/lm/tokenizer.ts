@@ -16,6 +16,9 @@ const SPECIAL = 'special_tokens_map.json';
 /** File name of a chat template. */
 export const TEMPLATE = 'chat_template.jinja';
 
+/** The largest vocabularies have some hundred thousand tokens. */
+const LARGEST_ID = 2 ** 24;
+
 /** The text of a tokenizer's files by name; only tokenizer.json is required. */
 type TokenizerFiles = { readonly 'tokenizer.json': string } & Readonly<
   Partial<Record<typeof CONFIG | typeof SPECIAL | typeof TEMPLATE, string>>
@@ -185,12 +188,27 @@ function encoded(
 
 function open(json: Json, config: Json, where: string): TokenizersLibrary {
   return usable(where, () => {
+    const wrong = wrongId(json);
+    if (wrong) throw new Error(`the token ${wrong[0]} has the id ${wrong[1]}, expected a whole number`);
     const unknown = (json.model as Json | undefined)?.unk_token;
     // a WordLevel model's unknown token is in tokenizer.json, where the library does not look for it
     const library = openLibrary(json, { ...config, unk_token: unknown ?? tokenText(config.unk_token) });
     library.encode('a b', { add_special_tokens: true }); // errors of most parts show on their first use
     return library;
   });
+}
+
+/** A token whose id cannot be one: the library takes every value. */
+function wrongId({ model, added_tokens: added }: Json): [token: string, id: string] | undefined {
+  const vocab = (model as Json | undefined)?.vocab;
+  const ids: [string, unknown][] = [
+    ...(typeof vocab === 'object' && vocab !== null && !Array.isArray(vocab) ? Object.entries(vocab) : []),
+    ...(Array.isArray(added)
+      ? added.map((token: Json | null): [string, unknown] => [`${token?.content}`, token?.id])
+      : []),
+  ];
+  const wrong = ids.find(([, id]) => !Number.isInteger(id) || (id as number) < 0 || (id as number) >= LARGEST_ID);
+  return wrong && [JSON.stringify(wrong[0].slice(0, 40)), JSON.stringify(wrong[1])?.slice(0, 40)];
 }
 
 /** What the library returns. @throws HeedError that names the file, where a damaged part of it makes the library fail. */

@@ -3,7 +3,6 @@
  * added or dropped. So this reads both side by side, byte by byte.
  */
 
-import { HeedError } from '../../error.ts';
 import { BYTE_OF_CHARACTER, type Json, openNormalizer } from './library.ts';
 
 /** [start, end) of each token in its text, in UTF-16 units. */
@@ -174,11 +173,8 @@ function spelling(model: Json, asText: (token: string) => string): (token: strin
   };
 }
 
-function lost(token: string, text: string): HeedError {
-  return new HeedError(
-    `The token ${JSON.stringify(token)} could not be found in the text ${JSON.stringify(text.slice(0, 80))}.`,
-    {
-      hint: 'Its tokenizer rewrites text in a way that cannot be followed back; use one with byte-level BPE.',
-    },
+/** The tokenizer, which knows its folder, says which one it is. */
+const lost = (token: string, text: string): Error =>
+  new Error(
+    `it rewrites text in a way that cannot be followed back: the token ${JSON.stringify(token)} could not be found in the text ${JSON.stringify(text.slice(0, 80))}`,
   );
-}
