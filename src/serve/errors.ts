@@ -2,6 +2,7 @@
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { HeedError } from '../error.ts';
 import { HttpError } from '../feedback/server/context.ts';
+import { storeFault } from '../feedback/store/database.ts';
 
 /** What an `ApiError` says besides its message. */
 export interface ApiErrorOptions {
@@ -53,11 +54,18 @@ export class ApiError extends HeedError {
 export const errorBody = ({ message, type, param, code }: ApiError) => ({ error: { message, type, param, code } });
 
 /**
- * An error as the API reports it: a HeedError becomes a 400 with its hint, anything else a 500 that says nothing of
- * its cause.
+ * An error as the API reports it: a HeedError becomes a 400 with its hint, a disk that cannot be written a 507, anything
+ * else a 500 that says nothing of its cause.
  */
 export function apiErrorOf(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
+  const fault = storeFault((error instanceof HeedError && error.cause) || error);
+  if (fault === 'full' || fault === 'read-only') {
+    return new ApiError(507, `The server's disk is ${fault}: nothing was stored.`, {
+      code: 'no_storage',
+      cause: error,
+    });
+  }
   if (error instanceof HeedError) {
     const status = error instanceof HttpError ? error.status : 400;
     return new ApiError(status, error.hint ? `${error.message} (${error.hint})` : error.message, { cause: error });

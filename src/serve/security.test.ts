@@ -3,6 +3,7 @@ import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { sql } from 'kysely';
 import OpenAI, { AuthenticationError, RateLimitError } from 'openai';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { heedError } from '../../test/support/gradients.ts';
@@ -92,6 +93,29 @@ it('refuses bodies that are too large or of no length before it reads them', asy
   expect(
     (await raw('/v1/chat/completions', { 'content-type': 'application/json' }, 'POST', '['.repeat(5000))).status,
   ).toBe(400);
+});
+
+it('says that its disk is full or read-only, and goes on when it is not', async () => {
+  await open();
+  const { database } = server.context;
+  const metadata = Object.fromEntries(Array.from({ length: 16 }, (_, i) => [`${i}`, 'x'.repeat(500)]));
+  const ask = () => clientOf('none').chat.completions.create({ ...brief, store: true, metadata });
+  // SQLite says the same of a file that may not grow as of a disk without room
+  const { rows } = await sql<{ page_count: number }>`pragma page_count`.execute(database);
+  await sql.raw(`pragma max_page_count = ${rows[0].page_count}`).execute(database);
+  await expect(ask()).rejects.toMatchObject({
+    status: 507,
+    message: expect.stringContaining('disk is full'),
+  });
+  await sql.raw('pragma max_page_count = 1000000').execute(database);
+  await sql.raw('pragma query_only = on').execute(database);
+  await expect(ask()).rejects.toMatchObject({
+    status: 507,
+    message: expect.stringContaining('disk is read-only'),
+  });
+  await sql.raw('pragma query_only = off').execute(database);
+  expect((await ask()).choices).toHaveLength(1);
+  expect(notices.join()).toContain('full');
 });
 
 it('sends those away who would wait too long, and ends what takes too long', async () => {

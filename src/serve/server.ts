@@ -102,7 +102,8 @@ export function createApp(
   app.all('*', missing(app));
   app.onError((thrown, c) => {
     const error = apiErrorOf(thrown);
-    if (error.status === 500) context.onNotice(`${c.req.method} ${c.req.path}: ${messageOf(thrown)}`);
+    if (error.status === 500 || error.status === 507)
+      context.onNotice(`${c.req.method} ${c.req.path}: ${messageOf(thrown)}`);
     return c.json(errorBody(error), error.status, error.headers);
   });
   return app;

@@ -220,9 +220,9 @@ export function createApp(options: StudioOptions, personByLink: (token: string) 
       return context.json({ error: { message: 'The body is nested too deeply.' } }, 400);
     onError(`${context.req.method} ${context.req.path}: ${messageOf(error)}`);
     const fault = storeFault(error);
-    if (fault === 'full') {
-      const message = 'The studio’s disk is full: nothing was stored.';
-      const hint = 'Free space on it. The page keeps your judgments and sends them again.';
+    if (fault === 'full' || fault === 'read-only') {
+      const message = `The studio’s disk is ${fault}: nothing was stored.`;
+      const hint = `${fault === 'full' ? 'Free space on it' : 'Make it writable'}. The page keeps your judgments and sends them again.`;
       return context.json({ error: { message, hint } }, 507);
     }
     if (fault === 'damaged') {

@@ -78,12 +78,13 @@ function hintFor(cause: unknown, kind: Database['kind']): string {
 /** SQLite's code of a file that ends too early: it was cut, or copied without its log. */
 const SHORT_READ = 522;
 
-/** What is wrong with the store itself, if an error says so: its disk is full, or its file is damaged. */
-export function storeFault(error: unknown): 'full' | 'damaged' | undefined {
+/** What is wrong with the store itself, if an error says so: its disk is full or read-only, or its file is damaged. */
+export function storeFault(error: unknown): 'full' | 'read-only' | 'damaged' | undefined {
   const { code, errcode } = error as { code?: unknown; errcode?: number };
   // SQLite's extended codes have the primary one in their lowest byte
   const primary = (errcode ?? 0) & 0xff;
   if (['ENOSPC', 'EDQUOT', '53100'].includes(String(code)) || primary === 13) return 'full';
+  if (['EROFS', '25006'].includes(String(code)) || primary === 8) return 'read-only';
   if (['XX001', 'XX002'].includes(String(code)) || primary === 11 || primary === 26) return 'damaged';
   if (errcode === SHORT_READ) return 'damaged';
   const text = messageOf(error);
