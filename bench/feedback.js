@@ -29,7 +29,7 @@ const pair = (n) => ({
   },
 });
 
-async function fill(at, items = ITEMS, settings = {}) {
+export async function fill(at, items = ITEMS, settings = {}) {
   const database = await openDatabase(at);
   const project = await createProject(database, `load ${randomUUID().slice(0, 8)}`, {
     overlap: 2,
@@ -53,7 +53,7 @@ async function fill(at, items = ITEMS, settings = {}) {
 }
 
 /** A studio in a process of its own, as people run it. */
-async function serve(at) {
+export async function serve(at) {
   const args = [
     fileURLToPath(new URL('../bin/heed.js', import.meta.url)),
     'studio',
@@ -94,7 +94,7 @@ function cpuOf(pids) {
 }
 
 /** A POST on a connection that is kept, since that is what a browser does; the answer and how long it took. */
-function post(agent, url, token, body) {
+export function post(agent, url, token, body) {
   return new Promise((resolve, reject) => {
     const began = performance.now();
     const text = JSON.stringify(body);
@@ -220,7 +220,7 @@ async function* sqlite() {
 }
 
 /** What tests bring along: TypeScript, which Node may not read. */
-const support = async (name) =>
+export const support = async (name) =>
   (await runnerImport(fileURLToPath(new URL(`../test/support/${name}.ts`, import.meta.url)))).module;
 
 async function* postgres() {

@@ -1,5 +1,5 @@
 /**
- * npm run bench -- control|lm|align|feedback|people|serve|studio|site|worlds|cluster|scale|tinker [--only SECTION,…] [--seeds N] [--pairs N] [--env NAME] [--json FILE]
+ * npm run bench -- control|lm|align|feedback|people|serve|studio|site|worlds|cluster|scale|tinker|trust [--only SECTION,…] [--seeds N] [--pairs N] [--env NAME] [--json FILE]
  *
  * Measures this project, and its Python peers in the same run where their packages are installed (bench/peers/README.md;
  * HEED_PEERS_PYTHON names the interpreter). Machines are noisy: medians and ratios are printed, with the load average.
@@ -19,9 +19,10 @@ import { serve } from './serve.js';
 import { site } from './site.js';
 import { studio } from './studio.js';
 import { tinker } from './tinker.js';
+import { trust } from './trust.js';
 import { worlds } from './worlds.js';
 
-const suites = { control, lm, align, feedback, people, serve, studio, site, worlds, cluster, scale, tinker };
+const suites = { control, lm, align, feedback, people, serve, studio, site, worlds, cluster, scale, tinker, trust };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -29,6 +30,9 @@ const { values, positionals } = parseArgs({
     only: { type: 'string' },
     seeds: { type: 'string', default: '10' },
     pairs: { type: 'string', default: '3' },
+    inputs: { type: 'string', default: '1000' },
+    seed: { type: 'string', default: '1' },
+    kills: { type: 'string', default: '10' },
     env: { type: 'string' },
     json: { type: 'string' },
     help: { type: 'boolean', short: 'h' },
@@ -42,6 +46,7 @@ if (values.help || !suite) {
 ${Object.entries(suites)
   .map(([suite, { sections }]) => `sections of ${suite}: ${Object.keys(sections).join(', ')}`)
   .join('\n')}
+--inputs, --seed: of trust's inputs, how many of each kind, and what draws them; --kills: of trust's kills, how many of each kind
 --env: of rates, strangers, preferences, pebble, async, bridge and behaviors, this one alone
 example: npm run bench -- control --only ppo,steps`);
   process.exit(values.help ? 0 : 2);
@@ -50,11 +55,12 @@ const only = values.only?.split(',') ?? Object.keys(suite.sections);
 const unknown = only.filter((section) => !Object.hasOwn(suite.sections, section));
 const seeds = Number(values.seeds);
 const pairs = Number(values.pairs);
-if (unknown.length > 0 || ![seeds, pairs].every((n) => Number.isInteger(n) && n >= 1)) {
+const [inputs, seed, kills] = [values.inputs, values.seed, values.kills].map(Number);
+if (unknown.length > 0 || ![seeds, pairs, inputs, seed, kills].every((n) => Number.isInteger(n) && n >= 1)) {
   console.error(
     unknown.length > 0
       ? `no section "${unknown[0]}": ${Object.keys(suite.sections).join(', ')}`
-      : '--seeds and --pairs want whole numbers from 1 up',
+      : '--seeds, --pairs, --inputs, --seed and --kills want whole numbers from 1 up',
   );
   process.exit(2);
 }
@@ -69,7 +75,7 @@ const results = { suite: name, machine, started: new Date().toISOString(), load:
 console.log(`${machine.cpu}, ${machine.threads} threads, Node ${machine.node}, load ${results.load.toFixed(2)}\n`);
 for (const section of only) {
   console.log(`## ${section}`);
-  for await (const row of suite.sections[section]({ seeds, pairs, peer, env: values.env })) {
+  for await (const row of suite.sections[section]({ seeds, pairs, inputs, seed, kills, peer, env: values.env })) {
     results.rows.push({ section, load: loadavg()[0], ...row });
     console.log(`| ${row.name} | ${row.value} | ${row.target ?? ''} | ${row.note ?? ''} |`);
   }

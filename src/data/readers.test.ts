@@ -234,6 +234,6 @@ describe('chunks', () => {
     async function* endless() {
       for (;;) yield part;
     }
-    await expect(all(linesOf(endless()))).rejects.toThrow('longer than 256 MiB');
+    await expect(all(linesOf(endless()))).rejects.toThrow('longer than 128 MiB');
   });
 });

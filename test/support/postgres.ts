@@ -11,6 +11,8 @@ export interface PostgresServer {
   database(): Promise<string>;
   /** As a power cut would. */
   kill(): Promise<void>;
+  /** Kills the server, all of its processes at once, and starts it again on the same data. */
+  restart(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -45,23 +47,27 @@ export async function startPostgres(): Promise<PostgresServer | undefined> {
     '-c',
     'max_connections=50',
   ];
-  const server = spawn(join(programs, 'postgres'), settings, {
-    ...user,
-    cwd: folder,
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
-  const ended = new Promise<void>((resolve) => server.once('exit', () => resolve()));
-  await new Promise<void>((resolve, reject) => {
-    let said = '';
-    server.stderr.on('data', (text) => {
-      said += text;
-      if (said.includes('ready to accept connections')) resolve();
+  const begin = async () => {
+    const server = spawn(join(programs, 'postgres'), settings, {
+      ...user,
+      cwd: folder,
+      stdio: ['ignore', 'ignore', 'pipe'],
     });
-    server.once('exit', () => reject(new Error(`postgres: ${said}`)));
-  });
+    const ended = new Promise<void>((resolve) => server.once('exit', () => resolve()));
+    await new Promise<void>((resolve, reject) => {
+      let said = '';
+      server.stderr.on('data', (text) => {
+        said += text;
+        if (said.includes('ready to accept connections')) resolve();
+      });
+      server.once('exit', () => reject(new Error(`postgres: ${said}`)));
+    });
+    return { server, ended };
+  };
+  let running = await begin();
   const end = async (signal: NodeJS.Signals) => {
-    server.kill(signal);
-    await ended;
+    running.server.kill(signal);
+    await running.ended;
     rmSync(folder, { recursive: true, force: true });
   };
   let databases = 0;
@@ -75,6 +81,29 @@ export async function startPostgres(): Promise<PostgresServer | undefined> {
       return `postgres://heed@127.0.0.1:${port}/${name}`;
     },
     kill: () => end('SIGKILL'),
+    async restart() {
+      const { pid } = running.server;
+      const { stdout } = spawnSync('ps', ['-o', 'pid=', '--ppid', `${pid}`], { encoding: 'utf8' });
+      running.server.kill('SIGKILL');
+      for (const child of stdout.split('\n').map(Number).filter(Boolean)) {
+        try {
+          process.kill(child, 'SIGKILL');
+        } catch {
+          // it ended with its parent
+        }
+      }
+      await running.ended;
+      // the memory that its processes shared may be there for a moment
+      for (let tries = 0; ; tries++) {
+        try {
+          running = await begin();
+          return;
+        } catch (error) {
+          if (tries > 100) throw error;
+          await new Promise((resolve) => setTimeout(resolve, 50));
+        }
+      }
+    },
     // without a last checkpoint, which takes minutes on a busy disk: the folder goes anyway
     stop: () => end('SIGQUIT'),
   };
