@@ -1,10 +1,11 @@
 /**
  * Reads changed inputs in processes that are watched: node bench/trust/attack.js [KIND …] [--inputs N] [--seed N]
- * [--dist DIST] [--findings FOLDER] [--replay FOLDER]. An input may take two seconds of a core, and 256 MB beyond four
+ * [--dist DIST] [--findings FOLDER] [--replay FOLDER]. Without a seed it draws one and says it. An input may take two seconds of a core, and 256 MB beyond four
  * times its size. A process that hangs or dies is a finding, and another takes its place after that input. Prints one
  * line of JSON.
  */
 import { fork } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -163,7 +164,7 @@ if (process.argv[1] === path('./trust/attack.js')) {
     allowPositionals: true,
     options: {
       inputs: { type: 'string', default: '1000' },
-      seed: { type: 'string', default: '1' },
+      seed: { type: 'string', default: String(randomInt(2 ** 31)) },
       dist: { type: 'string', default: path('../dist') },
       findings: { type: 'string', default: 'findings' },
       replay: { type: 'string' },
@@ -173,6 +174,7 @@ if (process.argv[1] === path('./trust/attack.js')) {
   const onFinding = (finding) =>
     console.error(`${finding.kind} ${finding.number} ${finding.what}\n  ${finding.file}\n${finding.stack ?? ''}`);
   const options = { inputs: Number(values.inputs), seed: Number(values.seed), dist, onFinding };
+  if (!replay) console.error(`seed ${values.seed}`);
   const results = {};
   const jobs = replay
     ? keptFindings(replay)

@@ -46,6 +46,7 @@ function insist(right, what) {
 
 const safetensors = {
   file: 'model.safetensors',
+  rooms: ['lm'],
   async seeds(heed, folder) {
     await modelFolder(heed, folder);
     return [readFileSync(join(folder, 'model.safetensors'))];
@@ -86,6 +87,7 @@ const adapter = {
 
 const adapterConfig = {
   file: 'adapter_config.json',
+  rooms: ['lm'],
   async seeds(heed, folder) {
     await adapter.seeds(heed, folder);
     return [readFileSync(join(folder, 'adapter_config.json'))];
@@ -96,6 +98,7 @@ const adapterConfig = {
 
 const config = {
   file: 'config.json',
+  rooms: ['lm'],
   async seeds(heed, folder) {
     await modelFolder(heed, folder);
     const families = ['gemma2', 'gpt-neox', 'llama-yarn', 'granite4', 'gemma3'];
@@ -126,6 +129,7 @@ const TEXTS = ['', 'The quick <|end|> brown fox', ' naïve café\n\n東京 🙂'
 
 const tokenizer = {
   file: 'tokenizer.json',
+  rooms: ['lm'],
   async seeds({ lm }) {
     const words = lm.wordLevelTokenizer(['the', 'quick', 'fox'], { unknown: '<unk>' });
     const others = [PIECES, UNIGRAM, SENTENCES].map((model) => JSON.stringify(model));
@@ -247,6 +251,7 @@ const PARTS = [{ role: 'user', content: [{ type: 'text', text: 'Hi' }] }];
 
 const chatTemplate = {
   file: 'chat_template.jinja',
+  rooms: ['lm'],
   async seeds(heed, folder) {
     await modelFolder(heed, folder);
     const names = ['tiny-llama', 'tiny-gpt2', 'tiny-qwen2'];
@@ -330,6 +335,7 @@ async function readRows({ data }, place) {
 
 const dataset = (file, seeds, mutate) => ({
   file,
+  rooms: ['data'],
   seeds,
   mutate,
   read: (heed, folder) => readRows(heed, join(folder, file)),
@@ -408,6 +414,7 @@ const csv = dataset(
 
 const recipe = {
   file: 'recipe.json',
+  rooms: ['pipeline'],
   async seeds({ pipeline }) {
     const others = [
       { name: 'x', stages: [{ command: 'train', settings: { env: 'CartPole-v1', steps: 100, teacher: 'perfect' } }] },

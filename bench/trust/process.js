@@ -15,10 +15,9 @@ const [name, dist, told] = process.argv.slice(2);
 const { seed, from, to, files, findings } = JSON.parse(told);
 const kind = kinds[name];
 const room = (part) => import(pathToFileURL(join(dist, part)).href);
-const [lm, data, pipeline, feedback, serve, { HeedError }] = await Promise.all(
-  ['lm/index.js', 'data/index.js', 'pipeline/index.js', 'feedback/index.js', 'serve/index.js', 'error.js'].map(room),
-);
-const heed = { lm, data, pipeline, feedback, serve, HeedError };
+const { HeedError } = await room('error.js');
+const heed = { HeedError };
+for (const part of kind.rooms) heed[part] = await room(`${part}/index.js`);
 const folder = mkdtempSync(join(tmpdir(), 'heed-trust-'));
 const place = join(folder, kind.file);
 

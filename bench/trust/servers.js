@@ -177,6 +177,7 @@ const STUDIO_BODIES = {
 
 const studio = {
   file: 'request.json',
+  rooms: ['feedback'],
   async open({ feedback, HeedError }, folder) {
     const database = await feedback.openDatabase(':memory:');
     const project = await feedback.createProject(database, 'pairs', { goldShare: 0, overlap: 3 });
@@ -351,6 +352,7 @@ const SERVE_BODIES = {
 
 const serve = {
   file: 'request.json',
+  rooms: ['serve'],
   async open({ serve: { serve: start }, HeedError }, folder) {
     const errors = [];
     const server = await start({

@@ -61,6 +61,7 @@ const removeStore = (at) => {
 
 const store = {
   file: 'feedback.db',
+  rooms: ['feedback'],
   async seeds({ feedback }, folder) {
     const at = join(folder, 'feedback.db');
     await fillStore(feedback, at);
@@ -81,6 +82,7 @@ const store = {
 
 const backupOf = (passphrase) => ({
   file: 'feedback.backup',
+  rooms: ['feedback'],
   async seeds({ feedback }, folder) {
     const at = join(folder, 'feedback.db');
     const out = join(folder, 'feedback.backup');

@@ -136,7 +136,7 @@ const LIST_FILTERS = new Set(['selectattr', 'rejectattr', 'list', 'map', 'first'
 const STRIPS = new Set(['strip', 'lstrip', 'rstrip']);
 
 /** Steps of one rendering, each about a microsecond: several times what conversations of thousands of turns take. */
-const MOST_STEPS = 1_000_000;
+const MOST_STEPS = 500_000;
 /** Characters of a text and items of a list: no conversation is as long. */
 const LONGEST_TEXT = 2 ** 23;
 const LONGEST_LIST = 2 ** 20;
