@@ -73,6 +73,13 @@ async function attackPart(name, { seed, dist, findings, files, from, to, onFindi
 
 const PROCESS = path('./trust/process.js');
 
+/** One that hangs would not notice that its parent has ended. */
+const running = new Set();
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
+
 /** Runs one process until it is done, hangs or dies. */
 function watched(name, plan, onFinding) {
   return new Promise((resolve, reject) => {
@@ -80,6 +87,7 @@ function watched(name, plan, onFinding) {
       execArgv: ['--max-old-space-size=2048'],
       stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
     });
+    running.add(child);
     let [number, began, spent, done, hung, why, ready, slowest] = [
       plan.from,
       Date.now(),
@@ -117,6 +125,7 @@ function watched(name, plan, onFinding) {
       child.kill('SIGKILL');
     }, 100);
     child.once('exit', (code, signal) => {
+      running.delete(child);
       clearInterval(clock);
       if (!done && !ready) return reject(new Error(`${name} did not begin: ${said}`));
       resolve({
