@@ -127,6 +127,13 @@ describe('what is wrong is told with its place', () => {
     }
   });
 
+  it('where the levels of a Parquet page are longer than it', async () => {
+    const damaged = new URL('../../test/fixtures/corpus/parquet/levels-too-long.parquet', import.meta.url);
+    const { rows, bad } = await read(file('a.parquet', readFileSync(damaged)));
+    expect(rows).toEqual([]);
+    expect(bad).toMatchObject([{ line: 1, reason: expect.stringMatching(/not sound Parquet: the levels/) }]);
+  });
+
   it('wherever the columns of a Parquet file are said to lie', async () => {
     const path = file('a.parquet', '');
     await writeDataset(path, [
