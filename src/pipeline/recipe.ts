@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { trainerNames } from '../cluster/trainers/trainer.ts';
 import { faultsOf } from '../cluster/trainers/translate.ts';
+import { DEEPEST, isDeeper } from '../depth.ts';
 import { HeedError } from '../error.ts';
 import { hubName } from '../lm/hub.ts';
 import { embeddedModel } from '../lm/model.ts';
@@ -67,6 +68,7 @@ const REFERENCE = /(?<![^\s,*])@([\p{L}\p{N}_-]+)(\/[^\s,]+)?/gu;
  * @throws HeedError with a line for each problem.
  */
 export function checkRecipe(input: unknown): Recipe {
+  if (isDeeper(input)) throw wrong([`it is nested more than ${DEEPEST} deep`]);
   const { success, data, error } = recipeSchema.safeParse(withCurrentNames(input));
   if (!success) throw wrong(inWords(error));
   const stages = data.stages.map((stage) => ({ ...stage, name: stage.name ?? stage.command.replaceAll(' ', '-') }));
