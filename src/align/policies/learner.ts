@@ -10,6 +10,7 @@ import type { LearnedComparison } from '../../preference/lesson.ts';
 import type { Round } from '../../preference/schedule.ts';
 import { seedFor } from '../../random.ts';
 import type { LanguageTasks } from '../agents/environment.ts';
+import { episodeMetrics } from '../agents/evaluate.ts';
 import { type Alert, alertsOf, isTrusted } from '../diagnosis/signals.ts';
 import { type Completion, type Reward, writtenTokens } from '../reward-functions/reward-function.ts';
 import { usualRate } from '../training/policy.ts';
@@ -386,20 +387,6 @@ function metricsOf(rollout: LanguageRollout): Record<string, number> {
     'response/length': tokens / answers.length,
     'response/eos_rate': answers.filter(({ ended }) => ended).length / answers.length,
     ...episodeMetrics(answers),
-  };
-}
-
-/** Means over episodes with an environment; empty without one. */
-function episodeMetrics(answers: readonly Completion[]): Record<string, number> {
-  const episodes = answers.flatMap(({ episode }) => episode ?? []);
-  if (episodes.length === 0) return {};
-  const calls = episodes.reduce((sum, { calls }) => sum + calls, 0);
-  return {
-    'episode/reward': mean(episodes.map(({ reward }) => reward)),
-    'episode/turns': mean(episodes.map(({ turns }) => turns)),
-    'episode/calls': calls / episodes.length,
-    'episode/faulty_calls': episodes.reduce((sum, { faultyCalls }) => sum + faultyCalls, 0) / Math.max(1, calls),
-    'episode/failed': mean(episodes.map(({ failure }) => Number(failure !== undefined))),
   };
 }
 

@@ -15,7 +15,9 @@ export const environmentOptions = {
   env: z
     .string()
     .optional()
-    .describe('a language environment, in a .js or .ts file, whose tasks the policy solves in turns, with tools'),
+    .describe(
+      'a language environment, whose tasks the policy solves in turns, with tools: calculator, sql, guess, or a .js or .ts file',
+    ),
   episode: episodeSchema.prefault({}),
 };
 

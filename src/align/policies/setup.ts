@@ -11,7 +11,8 @@ import { withChatTemplate } from '../../lm/built-in-templates.ts';
 import { loadOutline, type Model, type ModelOutline } from '../../lm/model.ts';
 import type { Teacher } from '../../preference/teacher.ts';
 import type { Training } from '../../run/training.ts';
-import { checkedTasks, type LanguageTasks, openLanguageTasks } from '../agents/environment.ts';
+import { checkedTasks, type LanguageTasks } from '../agents/environment.ts';
+import { openNamedTasks } from '../agents/tasks/named.ts';
 import { diagnosePolicy } from '../diagnosis/policy.ts';
 import { policyFacts } from '../diagnosis/run.ts';
 import { holdOut } from '../examples/examples.ts';
@@ -192,7 +193,7 @@ async function environmentOf(options: PolicyTrainingOptions, live: Live): Promis
       hint: `Leave out ${excluded[0]}, or --env.`,
     });
   }
-  return live.env === undefined ? openLanguageTasks(env) : checkedTasks(live.env as LanguageTasks);
+  return live.env === undefined ? openNamedTasks(env) : checkedTasks(live.env as LanguageTasks);
 }
 
 /** The tasks of an environment as prompts: the tokens come from each episode. */

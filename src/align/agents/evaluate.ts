@@ -1,0 +1,75 @@
+/** Evaluates a model on the tasks of a language environment. */
+import type { Row } from '../../data/row.ts';
+import type { Model } from '../../lm/model.ts';
+import type { Completion } from '../reward-functions/reward-function.ts';
+import { checkedTasks, type LanguageTasks } from './environment.ts';
+import { type EpisodeOptions, episodeSchema } from './episode.ts';
+import { createEpisodeDraw } from './rollouts.ts';
+
+/** How a model is evaluated. */
+export interface TaskEvaluationOptions {
+  /** Limits of an episode, as in training. */
+  episode?: Partial<EpisodeOptions>;
+  /** Maximum tokens of a turn (default: 96). */
+  maxTokens?: number;
+  /** Sampling temperature (default: 1). */
+  temperature?: number;
+  /** Maximum tasks to play (default: all that are held out). */
+  count?: number;
+  /** Sequences generated at once (default: 64). */
+  batch?: number;
+  /** Seed of the episodes (default: 0). */
+  seed?: number;
+  /** Stops the evaluation. */
+  signal?: AbortSignal;
+}
+
+/** How a model did. */
+export interface TaskEvaluation {
+  /** Mean score of the episodes. */
+  reward: number;
+  /** The metrics of episodes, as a training has them: `episode/turns`, `episode/calls`, … */
+  metrics: Record<string, number>;
+  /** The episodes, to read. */
+  episodes: Completion[];
+}
+
+/**
+ * Plays one episode of each held-out task, or of each task if none are held out. The model stays the caller's.
+ *
+ * @throws HeedError if an episode cannot begin, or the environment failed in all of them.
+ */
+export async function evaluateTasks(
+  model: Model,
+  env: LanguageTasks,
+  options: TaskEvaluationOptions = {},
+): Promise<TaskEvaluation> {
+  const { maxTokens = 96, temperature = 1, batch = 64, seed = 0, signal } = options;
+  const environment = checkedTasks(env);
+  const rows: readonly Row[] = (environment.heldOut ?? environment.tasks).slice(0, options.count);
+  const episode = episodeSchema.parse(options.episode ?? {});
+  const drawing = { ...episode, environment, maxTokens, temperature, batch, suppress: neverDrawn(model) };
+  using draw = createEpisodeDraw({ model, weights: model.parameters.values, linear: undefined }, drawing);
+  const episodes = (await draw.draw(rows.map((row) => ({ row })), seed, signal)).map(({ completion }) => completion);
+  const metrics = episodeMetrics(episodes);
+  return { reward: metrics['episode/reward'], metrics, episodes };
+}
+
+/** Ids of tokens that begin or fill texts, and are never drawn. */
+export const neverDrawn = ({ tokenizer, ends }: Pick<Model, 'tokenizer' | 'ends'>): number[] =>
+  [tokenizer.bos, tokenizer.pad].filter((id) => id !== undefined && !ends.includes(id)) as number[];
+
+/** Means over episodes with an environment; empty without one. */
+export function episodeMetrics(answers: readonly Completion[]): Record<string, number> {
+  const episodes = answers.flatMap(({ episode }) => episode ?? []);
+  if (episodes.length === 0) return {};
+  const sum = (of: (one: (typeof episodes)[number]) => number) => episodes.reduce((total, one) => total + of(one), 0);
+  const calls = sum((one) => one.calls);
+  return {
+    'episode/reward': sum(({ reward }) => reward) / episodes.length,
+    'episode/turns': sum(({ turns }) => turns) / episodes.length,
+    'episode/calls': calls / episodes.length,
+    'episode/faulty_calls': sum(({ faultyCalls }) => faultyCalls) / Math.max(1, calls),
+    'episode/failed': sum(({ failure }) => Number(failure !== undefined)) / episodes.length,
+  };
+}
