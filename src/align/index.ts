@@ -11,6 +11,12 @@ export type {
   PolicyTurn,
   TurnResult,
 } from './agents/environment.ts';
+export { evaluateTasks, type TaskEvaluation, type TaskEvaluationOptions } from './agents/evaluate.ts';
+export { calculatorTasks } from './agents/tasks/calculator.ts';
+export type { TaskOptions } from './agents/tasks/draw.ts';
+export { type GuessOptions, guessTasks } from './agents/tasks/guess.ts';
+export { languageTasks } from './agents/tasks/named.ts';
+export { sqlTasks } from './agents/tasks/sql.ts';
 export { type Tool, type ToolEnvironmentOptions, toolEnvironment } from './agents/tools.ts';
 export { type BestOfNInput, type BestOfNResult, type BestOfNStep, bestOfN } from './best-of-n/best-of-n.ts';
 export { type RaftInput, raft } from './best-of-n/raft.ts';
@@ -44,6 +50,17 @@ export type { ProcessModel } from './process/model.ts';
 export { type ProcessInput, type ProcessResult, type ProcessStep, processSupervision } from './process/process.ts';
 export type { RewardFunction } from './reward-functions/call.ts';
 export type { Completion, Episode, Reward } from './reward-functions/reward-function.ts';
+export {
+  type Isolation,
+  runSandboxed,
+  type SandboxEnd,
+  type SandboxLanguage,
+  type SandboxOptions,
+  type SandboxResult,
+  type SandboxSupport,
+  sandboxSupport,
+} from './reward-functions/sandbox.ts';
+export { passesTests, type TestOptions, type TestOutcome, type TestReward } from './reward-functions/unit-tests.ts';
 export {
   type AnswerField,
   type ExactAnswerOptions,
