@@ -12,6 +12,7 @@ export type {
   TurnResult,
 } from './agents/environment.ts';
 export { evaluateTasks, type TaskEvaluation, type TaskEvaluationOptions } from './agents/evaluate.ts';
+export { type EpisodePair, episodePairs } from './agents/pairs.ts';
 export { calculatorTasks } from './agents/tasks/calculator.ts';
 export type { TaskOptions } from './agents/tasks/draw.ts';
 export { type GuessOptions, guessTasks } from './agents/tasks/guess.ts';
@@ -31,6 +32,7 @@ export { type DistillInput, distill } from './distillation/distill.ts';
 export type { PolicyComparison } from './evaluation/comparison.ts';
 export { evaluatePolicy, type PolicyEvaluationInput, type PolicyEvaluationStep } from './evaluation/evaluation.ts';
 export type { CompletionJudge, JudgeFunction, JudgeSource } from './judges/judge.ts';
+export { type Criterion, openRubricReward, type RubricOptions } from './judges/rubric.ts';
 export type { PolicyStep } from './policies/learner.ts';
 export type { RemoteWeights } from './policies/remote-policy.ts';
 export type { PolicyTraining, PolicyTrainingResult } from './policies/setup.ts';

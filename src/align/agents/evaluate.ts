@@ -16,6 +16,8 @@ export interface TaskEvaluationOptions {
   temperature?: number;
   /** Maximum tasks to play (default: all that are held out). */
   count?: number;
+  /** Episodes of each task (default: 1). Those of a task are adjacent. */
+  repeats?: number;
   /** Sequences generated at once (default: 64). */
   batch?: number;
   /** Seed of the episodes (default: 0). */
@@ -35,7 +37,7 @@ export interface TaskEvaluation {
 }
 
 /**
- * Plays one episode of each held-out task, or of each task if none are held out. The model stays the caller's.
+ * Plays each held-out task, or each task if none are held out. The model stays the caller's.
  *
  * @throws HeedError if an episode cannot begin, or the environment failed in all of them.
  */
@@ -46,7 +48,8 @@ export async function evaluateTasks(
 ): Promise<TaskEvaluation> {
   const { maxTokens = 96, temperature = 1, batch = 64, seed = 0, signal } = options;
   const environment = checkedTasks(env);
-  const rows: readonly Row[] = (environment.heldOut ?? environment.tasks).slice(0, options.count);
+  const tasks = (environment.heldOut ?? environment.tasks).slice(0, options.count);
+  const rows = tasks.flatMap((task) => new Array<Row>(options.repeats ?? 1).fill(task));
   const episode = episodeSchema.parse(options.episode ?? {});
   const drawing = { ...episode, environment, maxTokens, temperature, batch, suppress: neverDrawn(model) };
   using draw = createEpisodeDraw({ model, weights: model.parameters.values, linear: undefined }, drawing);

@@ -4,6 +4,7 @@
  * on held-out prompts.
  */
 import type { Disposables } from '../../disposables.ts';
+import type { ChatMessage } from '../../lm/chat-template.ts';
 import type { Model } from '../../lm/model.ts';
 import { exportParameters, importParameters } from '../../nn/parameters.ts';
 import type { LearnedComparison } from '../../preference/lesson.ts';
@@ -12,7 +13,7 @@ import { seedFor } from '../../random.ts';
 import type { LanguageTasks } from '../agents/environment.ts';
 import { episodeMetrics } from '../agents/evaluate.ts';
 import { type Alert, alertsOf, isTrusted } from '../diagnosis/signals.ts';
-import { type Completion, type Reward, writtenTokens } from '../reward-functions/reward-function.ts';
+import { type Completion, type Episode, type Reward, writtenTokens } from '../reward-functions/reward-function.ts';
 import { usualRate } from '../training/policy.ts';
 import { checkSameData } from '../training/progress.ts';
 import { evaluationIsDue, itemsOfStep, rates } from '../training/steps.ts';
@@ -35,6 +36,16 @@ export interface PolicySample {
   reward: number;
   /** KL from the reference along the completion, in nats. */
   kl: number;
+  /** With an environment: turns of the policy. */
+  turns?: number;
+  /** With an environment: calls of tools. */
+  calls?: number;
+  /** With an environment: calls that could not be read, or whose tool failed. */
+  faulty_calls?: number;
+  /** With an environment: why it failed. */
+  failure?: string;
+  /** With an environment: the whole conversation, with the calls of tools. */
+  messages?: readonly ChatMessage[];
 }
 
 /** An evaluation of a policy on held-out prompts: means over its completions. */
@@ -216,9 +227,10 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
         'text/shift': shiftOf(tokens, state.before?.tokens ?? tokens),
       },
       spread: { reward: [...scores], kl: [...kls], length: lengths },
-      samples: answers
-        .slice(0, options.evaluation.samples)
-        .map(({ promptText: prompt, text }, i) => ({ prompt, text, reward: scores[i], kl: kls[i] })),
+      samples: answers.slice(0, options.evaluation.samples).map(({ promptText: prompt, text, episode: played }, i) => ({
+        ...{ prompt, text, reward: scores[i], kl: kls[i] },
+        ...(played && episodeSample(played)),
+      })),
       best: false,
     };
     const { reward, kl, measures, signals } = evaluation;
@@ -389,6 +401,12 @@ function metricsOf(rollout: LanguageRollout): Record<string, number> {
     ...episodeMetrics(answers),
   };
 }
+
+/** An episode's numbers and conversation, to read. */
+const episodeSample = ({ turns, calls, faultyCalls, failure, messages }: Episode) => ({
+  ...{ turns, calls, faulty_calls: faultyCalls, messages },
+  ...(failure !== undefined && { failure }),
+});
 
 const prefixed = (prefix: string, values: Readonly<Record<string, number>>): Record<string, number> =>
   Object.fromEntries(Object.entries(values).map(([name, value]) => [prefix + name, value]));

@@ -1,5 +1,6 @@
 /** The interface of rewards: completions in, a number for each out, optionally with its parts and steps. */
 import type { Row } from '../../data/row.ts';
+import type { ChatMessage } from '../../lm/chat-template.ts';
 
 /** A completion of a prompt by a policy. */
 export interface Completion {
@@ -33,6 +34,8 @@ export interface Episode {
   readonly faultyCalls: number;
   /** Why the environment failed. The reward is that up to then. */
   readonly failure?: string;
+  /** The whole conversation, to read: what the environment and the policy wrote, with the calls of tools. */
+  readonly messages: readonly ChatMessage[];
 }
 
 /** The token ids of a completion that the policy wrote. */

@@ -1,11 +1,13 @@
 /** The language environments that come with heed, played by hand and by scripts. */
 import { expect, it } from 'vitest';
 import { fixtureModel } from '../../../../test/support/training.ts';
+import { newItemSchema } from '../../../feedback/items/items.ts';
 import { withChatTemplate } from '../../../lm/built-in-templates.ts';
 import { loadModel } from '../../../lm/model.ts';
 import { createGrpo } from '../../policy-gradient/grpo.ts';
 import type { LanguageEnvironment, LanguageTasks } from '../environment.ts';
 import { evaluateTasks } from '../evaluate.ts';
+import { episodePairs } from '../pairs.ts';
 import { calculatorTasks } from './calculator.ts';
 import { guessTasks } from './guess.ts';
 import { languageTasks, openNamedTasks } from './named.ts';
@@ -132,6 +134,15 @@ it('evaluates a model on held-out tasks, and trains it by the name', async () =>
   const limits = { episode: { turns: 2, tokens: 120 }, maxTokens: 5 };
   const { reward, metrics, episodes } = await evaluateTasks(model, guessTasks(), { ...limits, count: 3 });
   expect([reward, metrics['episode/turns'], episodes.length]).toEqual([0, 2, 3]);
+  const twice = await evaluateTasks(model, guessTasks(), { ...limits, count: 2, repeats: 2 });
+  const [pair, ...others] = episodePairs(twice.episodes);
+  expect(pair.content.prompt).toEqual([{ role: 'user', content: 'Guess my number, from 1 to 32.' }]);
+  expect(pair.content.options.map(({ messages }) => messages.map(({ role }) => role))).toEqual(
+    Array(2).fill(['assistant', 'user', 'assistant']),
+  );
+  expect(newItemSchema.parse(pair)).toEqual(pair);
+  expect(others).toHaveLength(1);
+  expect(episodePairs([twice.episodes[0], twice.episodes[0], twice.episodes[2]])).toEqual([]);
   const learner = await createGrpo({
     ...{ model: llama, chatTemplate: 'plain', env: 'guess', steps: 1, batch: 1, answers: 2, ...limits },
     ...{ evaluations: 1, evaluation: { count: 2 }, rows: 2 },
