@@ -2,7 +2,7 @@
  * Runs a program that nobody has read, such as one that a policy wrote, in a process of its own. Its isolation is what the
  * machine offers, which is tried out once and stated, never assumed:
  *
- * - `namespaces` (Linux, with unshare, setpriv and prlimit of util-linux): the program sees no network, no processes but
+ * - `namespaces` (Linux, with unshare, setpriv and prlimit of util-linux, and timeout of coreutils): the program sees no network, no processes but
  *   its own, and of the files only a read-only /usr and an empty folder in memory. Whatever it starts dies with it.
  * - `permissions` (JavaScript anywhere): Node's permission model refuses files, processes, threads and native code. Nothing
  *   in the system refuses the network: a preloaded module takes its functions away, which determined code can get around.
@@ -213,6 +213,8 @@ async function inNamespaces(source: string, settings: Settings, signal?: AbortSi
       ? [path, ...nodeFlags(settings), '--allow-fs-read=/work/*', '--allow-fs-write=/work/*', '/work/program.mjs']
       : [path, '-I', '-S', '-B', '/work/program.mjs'];
   const command = [
+    // if this process is killed, too
+    ...['timeout', '-s', 'KILL', String(Math.ceil(seconds) + 1)],
     ...['unshare', ...(isRoot ? [] : ['--user', '--map-root-user']), ...namespaces],
     ...['sh', '-c', SETUP, 'sh', folder, `${disk}m`, prefix],
     ...['setpriv', ...drop, 'prlimit', ...limits, '--', 'sh', '-c', FIRST, 'sh', ...program],
@@ -273,7 +275,7 @@ function contained(
       try {
         process.kill(-child.pid!, 'SIGKILL');
       } catch {
-        // it has ended
+        child.kill('SIGKILL'); // it has ended, or the system knows no groups
       }
     };
     const abort = () => stop();

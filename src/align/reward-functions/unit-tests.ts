@@ -39,7 +39,7 @@ export interface TestReward extends RewardFunction {
  * or its whole text. The tests follow it in the same file; one fails by throwing. JavaScript has `assert` of
  * `node:assert/strict`, Python its statement.
  *
- * Program and tests share a process, so that a program which replaces `assert` passes what it should not.
+ * Program and tests share a process: one that replaces `assert`, or reads its own file, can pass what it should not.
  *
  * @throws HeedError, when called, if a row has no tests, or the machine lacks the isolation that the options demand.
  */
@@ -81,7 +81,7 @@ const GLOBALS =
   "import $assert from 'node:assert/strict'; import { createRequire as $require } from 'node:module'; " +
   'Object.assign(globalThis, { assert: $assert, require: $require(import.meta.url), module: { exports: {} }, exports: {} });';
 
-/** The program, then its tests, then a mark that nothing before could know. */
+/** The program, then its tests, then a mark that differs each time: no constant text passes. */
 const withTests = (program: string, tests: string, mark: string, language: TestOptions['language']): string =>
   language === 'python'
     ? `${program}\n\n${tests}\n\nprint("\\n${mark}")\n`
