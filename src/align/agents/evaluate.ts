@@ -49,11 +49,11 @@ export async function evaluateTasks(
   const { maxTokens = 96, temperature = 1, batch = 64, seed = 0, signal } = options;
   const environment = checkedTasks(env);
   const tasks = (environment.heldOut ?? environment.tasks).slice(0, options.count);
-  const rows = tasks.flatMap((task) => new Array<Row>(options.repeats ?? 1).fill(task));
+  const rows = tasks.flatMap((row) => new Array<{ row: Row }>(options.repeats ?? 1).fill({ row }));
   const episode = episodeSchema.parse(options.episode ?? {});
   const drawing = { ...episode, environment, maxTokens, temperature, batch, suppress: neverDrawn(model) };
   using draw = createEpisodeDraw({ model, weights: model.parameters.values, linear: undefined }, drawing);
-  const episodes = (await draw.draw(rows.map((row) => ({ row })), seed, signal)).map(({ completion }) => completion);
+  const episodes = (await draw.draw(rows, seed, signal)).map(({ completion }) => completion);
   const metrics = episodeMetrics(episodes);
   return { reward: metrics['episode/reward'], metrics, episodes };
 }

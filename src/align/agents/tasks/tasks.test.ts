@@ -147,6 +147,10 @@ it('evaluates a model on held-out tasks, and trains it by the name', async () =>
     ...{ model: llama, chatTemplate: 'plain', env: 'guess', steps: 1, batch: 1, answers: 2, ...limits },
     ...{ evaluations: 1, evaluation: { count: 2 }, rows: 2 },
   });
-  expect((await learner.next()).metrics['episode/turns']).toBe(2);
+  const { metrics: learned, evaluation } = await learner.next();
+  expect(learned['episode/turns']).toBe(2);
+  const [sample] = evaluation!.samples;
+  expect(sample).toMatchObject({ turns: 2, calls: 0, faulty_calls: 0 });
+  expect(sample.messages!.map(({ role }) => role)).toEqual(['user', 'assistant', 'user', 'assistant']);
   learner[Symbol.dispose]();
 });
