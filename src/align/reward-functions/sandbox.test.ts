@@ -41,24 +41,26 @@ it('runs JavaScript, and says how it was kept apart', async () => {
   expect((await javascript('throw new TypeError("no")')).end).toBe('failed');
 });
 
-const attacks: readonly (readonly [string, string, SandboxEnd, SandboxOptions?])[] = [
-  ['an endless loop', 'process.on("SIGTERM", () => {}); for (;;);', 'time', { seconds: 1 }],
-  ['10 GB in buffers', 'const all = []; for (;;) all.push(Buffer.alloc(2 ** 30, 1));', 'memory'],
-  ['10 GB in objects', 'const all = []; for (;;) all.push(new Array(1e5).fill({}));', 'memory', { memory: 64 }],
-  ['a flood of output', 'for (;;) console.log("x".repeat(1000));', 'output'],
-  ['reading the passwords', 'import fs from "fs"; console.log(fs.readFileSync("/etc/passwd", "utf8"));', 'denied'],
-  ['writing outside', 'import fs from "fs"; fs.writeFileSync("/usr/heed-test", "x");', 'denied'],
-  ['another program', 'import { execSync } from "child_process"; execSync("id");', 'denied'],
-  ['threads', 'import { Worker } from "worker_threads"; new Worker("for(;;);", { eval: true });', 'denied'],
-  ['the network', 'await fetch("http://127.0.0.1:8080");', 'denied'],
-  ['a socket', 'import net from "net"; net.connect(9, "127.0.0.1").on("error", (e) => { throw e; });', 'denied'],
-];
+const attacks = (
+  [
+    ['an endless loop', 'process.on("SIGTERM", () => {}); for (;;);', 'time', { seconds: 1 }],
+    ['10 GB in buffers', 'const all = []; for (;;) all.push(Buffer.alloc(2 ** 30, 1));', 'memory'],
+    ['10 GB in objects', 'const all = []; for (;;) all.push(new Array(1e5).fill({}));', 'memory', { memory: 64 }],
+    ['a flood of output', 'for (;;) console.log("x".repeat(1000));', 'output'],
+    ['reading the passwords', 'import fs from "fs"; console.log(fs.readFileSync("/etc/passwd", "utf8"));', 'denied'],
+    ['writing outside', 'import fs from "fs"; fs.writeFileSync("/usr/heed-test", "x");', 'denied'],
+    ['another program', 'import { execSync } from "child_process"; execSync("id");', 'denied'],
+    ['threads', 'import { Worker } from "worker_threads"; new Worker("for(;;);", { eval: true });', 'denied'],
+    ['the network', 'await fetch("http://127.0.0.1:8080");', 'denied'],
+    ['a socket', 'import net from "net"; net.connect(9, "127.0.0.1").on("error", (e) => { throw e; });', 'denied'],
+  ] as [string, string, SandboxEnd, SandboxOptions?][]
+).map(([name, source, end, options = {}]) => ({ name, source, end, options }));
 
-it.each(attacks)('contains JavaScript: %s', async (_, source, end, options = {}) => {
+it.each(attacks)('contains JavaScript: $name', async ({ source, end, options }) => {
   checkContained(await javascript(source, options), end);
 });
 
-it.each(attacks)('contains JavaScript without namespaces: %s', async (_, source, end, options = {}) => {
+it.each(attacks)('contains JavaScript without namespaces: $name', async ({ source, end, options }) => {
   checkContained(await byPermissions(source, sandboxSchema.parse({ seconds: 10, ...options })), end);
 });
 
