@@ -1,5 +1,5 @@
 /**
- * A section of the suite `align`: a model of 0.9 million parameters that learns to use a tool, from nothing
+ * A section of the suite `align`: a model of 850,000 parameters that learns to use a tool, from nothing
  * (examples/agent-from-nothing.js). Held-out success before and after GRPO, by seed.
  */
 import { spawnSync } from 'node:child_process';
