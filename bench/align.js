@@ -1,4 +1,5 @@
 /** Alignment: parity with PyTorch's and TRL's numbers, and the time of a step of PPO, DPO and GRPO against TRL's trainers. */
+import { agents } from './align-agents.js';
 import { alpaca } from './align-alpaca.js';
 import { diagnosis } from './align-diagnosis.js';
 import { parity } from './align-parity.js';
@@ -99,6 +100,7 @@ export const align = {
     world,
     alpaca,
     diagnosis,
+    agents,
     'early-stop': earlyStop,
     'kl-target': klTarget,
     defaults,

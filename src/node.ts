@@ -62,6 +62,7 @@ export const {
   statfsSync,
   statSync,
   symlinkSync,
+  writeFileSync,
   writeSync,
 } = forward<typeof import('node:fs')>('node:fs');
 export const { open: openFile } = forward<typeof import('node:fs/promises')>('node:fs/promises');

@@ -33,3 +33,12 @@ it('train-minimal learns in a file of less than 300 lines, without heed’s loop
   expect(returns.at(-1)).toBeGreaterThan(150);
   expect(printed).toContain('labels 40');
 });
+
+it('agent-from-nothing makes a model, teaches it, and measures it on held-out tasks', async () => {
+  const args = ['--copying', '1', '--demonstrations', '1', '--steps', '1'];
+  const printed = await runExample('agent-from-nothing.js', { lines: 130, args });
+  const success = numbers(printed, /held out ([\d.]+)/g);
+  expect(success).toHaveLength(3);
+  expect(Math.max(...success)).toBeLessThan(0.1); // npm run bench -- align --only agents learns it
+  expect(printed).toMatch(/GRPO 1: reward [\d.]+, calls [\d.]+, \d+ tokens/);
+});

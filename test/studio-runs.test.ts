@@ -53,6 +53,15 @@ beforeAll(async () => {
   live.sample({ kind: 'comparison', id: 'q2', step: 75, choice: [0, 1], predicted: 0.2, returns: [1, 2], ...clips });
   const other = newRun('other', { learningRate: 0.01, model: { layers: 2 }, same: true, steps: 1000 });
   logSteps(other, 0, 300);
+  const called = { type: 'function', function: { name: 'calculator', arguments: '{"expression": "12 * 30"}' } };
+  const messages = [
+    { role: 'user', content: 'What is 12 * 30?' },
+    { role: 'assistant', content: '', tool_calls: [called] },
+    { role: 'tool', content: `360 ${SCRIPT}` },
+    { role: 'assistant', content: 'It is 360.' },
+  ];
+  const episode = { turns: 2, calls: 1, faulty_calls: 0, failure: 'the tool is tired', messages };
+  other.sample({ kind: 'answer', step: 9, index: 0, prompt: 'What is 12 * 30?', text: '…', reward: 1, ...episode });
   for (const step of [100, 299]) other.saveCheckpoint(step, { state: {}, tensors: {} });
   other.close();
   writeFileSync(
@@ -209,6 +218,19 @@ it('lays runs over one another, with what differs in their settings', async () =
   await page.getByRole('heading', { name: 'other', exact: true }).waitFor();
 });
 
+it('shows an episode as a conversation, with the calls of tools and what they returned', async () => {
+  await page.goto(`${url}/#/runs/other?part=samples`);
+  const cell = page.locator('.episode');
+  await cell.getByText('It is 360.').waitFor();
+  expect((await cell.innerText()).replace(/\s+/g, ' ')).toBe(
+    `user What is 12 * 30? assistant Calls calculator { "expression": "12 * 30" } tool 360 ${SCRIPT} assistant It is 360. The environment failed: the tool is tired`,
+  );
+  for (const name of ['turns', 'calls', 'faulty_calls']) {
+    await page.getByRole('columnheader', { name, exact: true }).waitFor();
+  }
+  await page.goto(`${url}/#/runs/other`);
+});
+
 it("names a run's settings, versions and the steps of its checkpoints", async () => {
   await page.getByRole('link', { name: 'Settings' }).click();
   const row = (name: string) => page.getByRole('row', { name: new RegExp(`^${name}\\b`) }).innerText();
@@ -246,6 +268,7 @@ it('is usable by everybody: WCAG 2.2 AA by axe, light and dark, wide and on a ph
     '/live?part=samples',
     '/live?part=samples&kind=comparison',
     '/live?part=settings',
+    '/other?part=samples',
   ];
   for (const look of looks) {
     const own = await open(url, { ...look, storageState });

@@ -20,6 +20,14 @@ export {
   type PolicyTurn,
   type TurnResult,
 } from './agents/environment.ts';
+export { evaluateTasks, type TaskEvaluation, type TaskEvaluationOptions } from './agents/evaluate.ts';
+export type { EpisodeFailure } from './agents/metrics.ts';
+export { type EpisodePair, episodePairs } from './agents/pairs.ts';
+export { calculatorTasks } from './agents/tasks/calculator.ts';
+export type { TaskOptions } from './agents/tasks/draw.ts';
+export { type GuessOptions, guessTasks } from './agents/tasks/guess.ts';
+export { languageTasks } from './agents/tasks/named.ts';
+export { sqlTasks } from './agents/tasks/sql.ts';
 export { type Tool, type ToolEnvironmentOptions, toolEnvironment } from './agents/tools.ts';
 export { type BestOfNInput, type BestOfNResult, type BestOfNStep, bestOfN } from './best-of-n/best-of-n.ts';
 export { type RaftInput, raft } from './best-of-n/raft.ts';
@@ -34,7 +42,7 @@ export { type DistillInput, distill } from './distillation/distill.ts';
 export type { PolicyComparison } from './evaluation/comparison.ts';
 export { evaluatePolicy, type PolicyEvaluationInput, type PolicyEvaluationStep } from './evaluation/evaluation.ts';
 export type { CompletionJudge, JudgeFunction, JudgeSource } from './judges/judge.ts';
-export type { EpisodeFailure } from './policies/episode-metrics.ts';
+export { type Criterion, openRubricReward, type RubricOptions } from './judges/rubric.ts';
 export type { PolicyStep } from './policies/learner.ts';
 export type { RemoteWeights } from './policies/remote-policy.ts';
 export type { PolicyTraining, PolicyTrainingResult } from './policies/setup.ts';
@@ -54,6 +62,17 @@ export type { ProcessModel } from './process/model.ts';
 export { type ProcessInput, type ProcessResult, type ProcessStep, processSupervision } from './process/process.ts';
 export type { RewardFunction } from './reward-functions/call.ts';
 export type { Branch, Completion, Episode, Reward } from './reward-functions/reward-function.ts';
+export {
+  type Isolation,
+  runSandboxed,
+  type SandboxEnd,
+  type SandboxLanguage,
+  type SandboxOptions,
+  type SandboxResult,
+  type SandboxSupport,
+  sandboxSupport,
+} from './reward-functions/sandbox.ts';
+export { passesTests, type TestOptions, type TestOutcome, type TestReward } from './reward-functions/unit-tests.ts';
 export {
   type AnswerField,
   type ExactAnswerOptions,

@@ -12,9 +12,10 @@ interface ExampleOptions {
   args?: string[];
 }
 
-/** Runs a program of examples/ as a user would, on the compiled package, and gives what it prints. */
+/** Runs a program of examples/ (TypeScript, unless the name says .js) as a user would, and gives what it prints. */
 export async function runExample(name: string, { lines = 28, args = [] }: ExampleOptions = {}): Promise<string> {
-  const code = readFileSync(new URL(`../../examples/${name}.ts`, import.meta.url), 'utf8');
+  const file = name.endsWith('.js') ? name : `${name}.ts`;
+  const code = readFileSync(new URL(`../../examples/${file}`, import.meta.url), 'utf8');
   expect(code.trimEnd().split('\n').length, 'lines').toBeLessThanOrEqual(lines);
   const { outputText } = ts.transpileModule(code, {
     compilerOptions: { target: ts.ScriptTarget.ES2023, module: ts.ModuleKind.ESNext },

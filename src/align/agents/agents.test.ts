@@ -88,7 +88,10 @@ it('plays turns until the environment is done, and knows who wrote what', async 
   expect(text).toBe('5\n[user] higher\n9\n[user] lower\n7');
   expect(promptText).toBe('Guess.');
   expect(ended).toBe(true);
-  expect(episode).toEqual({ reward: 0.8, turns: 3, calls: 0, faultyCalls: 0 });
+  expect(episode).toMatchObject({ reward: 0.8, turns: 3, calls: 0, faultyCalls: 0 });
+  expect(episode!.messages.map(({ role, content }) => `${role}: ${content}`)).toEqual([
+    ...['user: Guess.', 'assistant: 5', 'user: higher', 'assistant: 9', 'user: lower', 'assistant: 7'],
+  ]);
   expect(given!.length).toBe(response.length);
   expect(tokenizer.decode(writtenTokens(completion))).toBe('597');
   expect(logProbs.length).toBe(writtenTokens(completion).length);
@@ -154,7 +157,11 @@ it('runs tools, and tells the policy what went wrong', async () => {
   const { completion } = await playEpisode(scripted(environmentOf(make), texts), { x: 4 }, 0);
   expect(completion.text).toContain('[tool] error: x is not a number');
   expect(completion.text).toContain('[tool] 8');
-  expect(completion.episode).toEqual({ reward: 1, turns: 3, calls: 2, faultyCalls: 1 });
+  expect(completion.episode).toMatchObject({ reward: 1, turns: 3, calls: 2, faultyCalls: 1 });
+  expect(completion.episode!.messages[3]).toMatchObject({
+    ...{ role: 'assistant', content: '' },
+    tool_calls: [{ type: 'function', function: { name: 'double', arguments: '{"x":4}' } }],
+  });
   const garbled = await playEpisode(scripted(environmentOf(make), ['<tool_call>{"name": "dou']), { x: 4 }, 0);
   expect(garbled.completion.episode).toMatchObject({ reward: 0, calls: 1, faultyCalls: 1 });
 });

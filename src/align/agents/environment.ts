@@ -161,25 +161,6 @@ export async function openLanguageTasks(path: string): Promise<LanguageTasks> {
   return checkedTasks({ name: path, make, tasks, heldOut } as LanguageTasks);
 }
 
-/**
- * Opens an environment by its name: a file, or a kind with a source, such as `openenv:http://localhost:8000`.
- *
- * @throws HeedError if it cannot be opened, or is a file that has tasks of its own besides those of the options.
- */
-export async function openEnvironment(name: string, options: EnvironmentSourceOptions): Promise<EpisodeTasks> {
-  const [, kind, source] = /^([a-z][a-z\d-]+):(.*)$/s.exec(name) ?? [];
-  if (kind !== undefined && environmentKinds.has(kind)) {
-    return checkedTasks(await environmentKinds.get(kind)(source, options));
-  }
-  if (kind === 'agent') {
-    throw new HeedError('Agents need the endpoint of heed/serve.', { hint: "Write first: import 'heed/serve';" });
-  }
-  if (!options.tasks) return openLanguageTasks(name);
-  throw new HeedError(`--tasks does not go together with --env ${name}, which has tasks of its own.`, {
-    hint: 'Leave out --tasks, or export other tasks from the file.',
-  });
-}
-
 /** A task in errors: its column `id` if it has one, otherwise the task itself. */
 export const taskName = (task: Row): string => String(task.id ?? JSON.stringify(task)).slice(0, 200);
 

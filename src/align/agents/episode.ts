@@ -87,7 +87,11 @@ async function playTurns(
   const prompt = encodeChat(tokenizer, opening, { tools, addGenerationPrompt: true }).ids;
   const [response, given, logProbs]: number[][] = [[], [], []];
   const transcript: string[] = [];
-  const episode: { -readonly [K in keyof Episode]: Episode[K] } = { reward: 0, turns: 0, calls: 0, faultyCalls: 0 };
+  const said: ChatMessage[] = [...opening];
+  const episode: { -readonly [K in keyof Episode]: Episode[K] } = {
+    ...{ reward: 0, turns: 0, calls: 0, faultyCalls: 0 },
+    messages: said,
+  };
   let messages = opening;
   let ended = false;
   /** What the environment makes of a turn; undefined if it fails. */
@@ -112,7 +116,8 @@ async function playTurns(
     given.push(...drawn.ids.map(() => 0));
     logProbs.push(...drawn.logprobs);
     transcript.push(drawn.text!);
-    const { faulty, ...turn } = turnOf(drawn, tools ?? []);
+    const { faulty, ...turn } = turnOf(drawn, tools ?? [], episode.turns);
+    said.push({ role: 'assistant', content: turn.text, ...(turn.calls.length > 0 && { tool_calls: turn.calls }) });
     const result = await step(turn);
     episode.turns++;
     episode.calls += turn.calls.length + faulty;
@@ -125,6 +130,7 @@ async function playTurns(
     if (prompt.length + response.length + between.length >= parts.tokens) break;
     response.push(...between);
     given.push(...between.map(() => 1));
+    said.push(...following);
     transcript.push(...following.map((message) => `[${message.role}] ${textOf(message)}`));
     messages = [...messages, { role: 'assistant', content: drawn.text! }, ...following];
   }
@@ -136,10 +142,16 @@ async function playTurns(
 }
 
 /** A drawn turn as the environment gets it; `faulty` counts a call that cannot be read. */
-function turnOf({ text, finish }: GeneratedCompletion, tools: readonly ToolSchema[]): PolicyTurn & { faulty: number } {
+function turnOf(
+  { text, finish }: GeneratedCompletion,
+  tools: readonly ToolSchema[],
+  number: number,
+): PolicyTurn & { faulty: number } {
   const turn = tools.length > 0 ? parseCalls(text!, tools) : { text: text!, calls: [] };
   const faulty = Number(tools.length > 0 && turn.calls.length === 0 && text!.includes('<tool_call>'));
-  return { ...turn, ended: finish === 'eos', faulty };
+  // the same names in a repeated run
+  const calls = turn.calls.map((call, i) => ({ ...call, id: `call_${number}_${i}` }));
+  return { ...turn, calls, ended: finish === 'eos', faulty };
 }
 
 const textOf = ({ content }: ChatMessage): string =>

@@ -4,8 +4,8 @@ import { createServer } from 'node:http';
 import { afterAll, expect, it } from 'vitest';
 import { WebSocketServer } from 'ws';
 import type { LanguageTasks, PolicyTurn } from './environment.ts';
-import { openEnvironment } from './environment.ts';
 import { openOpenEnv } from './openenv.ts';
+import { openEnvironment } from './tasks/named.ts';
 
 interface Exchange {
   request: unknown;

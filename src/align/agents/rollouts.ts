@@ -36,7 +36,10 @@ export interface EpisodeDraw {
 }
 
 /** Compiles the policy's decoder. Its weights may change between draws. */
-export function createEpisodeDraw(policy: LanguagePolicy, options: EpisodeDrawOptions): EpisodeDraw {
+export function createEpisodeDraw(
+  policy: Pick<LanguagePolicy, 'model' | 'weights' | 'linear'>,
+  options: EpisodeDrawOptions,
+): EpisodeDraw {
   const { model, weights, linear } = policy;
   const { tokenizer, ends } = model;
   const { temperature, suppress, environment } = options;

@@ -1,6 +1,7 @@
 /** Draws completions of prompts from a model, by a seed. */
 import type { Generator } from '../../lm/generate.ts';
 import type { Model } from '../../lm/model.ts';
+import { neverDrawn } from '../agents/evaluate.ts';
 import type { Completion } from '../reward-functions/reward-function.ts';
 import type { EncodedPrompt } from './rollouts.ts';
 
@@ -21,7 +22,7 @@ export async function drawAnswers(
   prompts: readonly EncodedPrompt[],
   options: DrawOptions,
 ): Promise<Completion[]> {
-  const suppress = [tokenizer.bos, tokenizer.pad].filter((id) => id !== undefined && !ends.includes(id)) as number[];
+  const suppress = neverDrawn({ tokenizer, ends });
   const completions = await generator.complete(
     prompts.map(({ ids }) => ids),
     { ...options, suppress, ends, tokenizer },

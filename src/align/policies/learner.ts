@@ -4,21 +4,22 @@
  * on held-out prompts.
  */
 import type { Disposables } from '../../disposables.ts';
+import type { ChatMessage } from '../../lm/chat-template.ts';
 import type { Model } from '../../lm/model.ts';
 import { exportParameters, importParameters } from '../../nn/parameters.ts';
 import type { LearnedComparison } from '../../preference/lesson.ts';
 import type { Round } from '../../preference/schedule.ts';
 import { seedFor } from '../../random.ts';
 import type { EpisodeTasks } from '../agents/environment.ts';
+import { type EpisodeFailure, episodeMetrics, failuresOf } from '../agents/metrics.ts';
 import { type Alert, alertsOf, isTrusted } from '../diagnosis/signals.ts';
-import { type Completion, type Reward, writtenTokens } from '../reward-functions/reward-function.ts';
+import { type Completion, type Episode, type Reward, writtenTokens } from '../reward-functions/reward-function.ts';
 import { usualRate } from '../training/policy.ts';
 import { checkSameData } from '../training/progress.ts';
 import { evaluationIsDue, itemsOfStep, rates } from '../training/steps.ts';
 import type { PolicyAlgorithm, Tensors } from './algorithm.ts';
 import type { ComparedAnswers, CompletionQueries } from './ask-people.ts';
 import { type Constraint, constrain, keepsTo } from './constraints.ts';
-import { type EpisodeFailure, episodeMetrics, failuresOf } from './episode-metrics.ts';
 import { type KlBefore, klTaper } from './kl.ts';
 import type { PolicyTrainingOptions } from './options.ts';
 import { failedProbes } from './probes.ts';
@@ -35,6 +36,16 @@ export interface PolicySample {
   reward: number;
   /** KL from the reference along the completion, in nats. */
   kl: number;
+  /** With an environment: turns of the policy. */
+  turns?: number;
+  /** With an environment: calls of tools. */
+  calls?: number;
+  /** With an environment: calls that could not be read, or whose tool failed. */
+  faulty_calls?: number;
+  /** With an environment: why it failed. */
+  failure?: string;
+  /** With an environment: the whole conversation, with the calls of tools. */
+  messages?: readonly ChatMessage[];
 }
 
 /** An evaluation of a policy on held-out prompts: means over its completions. */
@@ -219,9 +230,10 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
         'text/shift': shiftOf(tokens, state.before?.tokens ?? tokens),
       },
       spread: { reward: [...scores], kl: [...kls], length: lengths },
-      samples: answers
-        .slice(0, options.evaluation.samples)
-        .map(({ promptText: prompt, text }, i) => ({ prompt, text, reward: scores[i], kl: kls[i] })),
+      samples: answers.slice(0, options.evaluation.samples).map(({ promptText: prompt, text, episode: played }, i) => ({
+        ...{ prompt, text, reward: scores[i], kl: kls[i] },
+        ...(played && episodeSample(played)),
+      })),
       best: false,
     };
     const { reward, kl, measures, signals } = evaluation;
@@ -400,6 +412,12 @@ function metricsOf(rollout: LanguageRollout): Record<string, number> {
     ...episodeMetrics(answers),
   };
 }
+
+/** An episode's numbers and conversation, to read. */
+const episodeSample = ({ turns, calls, faultyCalls, failure, messages }: Episode) => ({
+  ...{ turns, calls, faulty_calls: faultyCalls, messages },
+  ...(failure !== undefined && { failure }),
+});
 
 const prefixed = (prefix: string, values: Readonly<Record<string, number>>): Record<string, number> =>
   Object.fromEntries(Object.entries(values).map(([name, value]) => [prefix + name, value]));

@@ -13,6 +13,7 @@ import type { Tokenizer } from '../../lm/tokenizer.ts';
 import type { DecoderConfig } from '../../nn/decoder-config.ts';
 import type { EpisodeTasks } from '../agents/environment.ts';
 import type { EpisodeOptions } from '../agents/episode.ts';
+import { neverDrawn } from '../agents/evaluate.ts';
 import { createEpisodeDraw } from '../agents/rollouts.ts';
 import {
   type Completion,
@@ -254,7 +255,7 @@ function createDrawing(
 ): Pick<Rollouts, 'draw' | typeof Symbol.dispose> {
   const { layout, temperature } = options;
   const { model, weights, linear, reference } = policy;
-  const { config, tokenizer, ends } = model;
+  const { config } = model;
   const read = ({ states }: Reading) => states;
   const own = createAnswerScorer(config, weights, layout, { linear, read });
   const others = createAnswerScorer(reference.config, reference.weights, layout, { read });
@@ -268,7 +269,7 @@ function createDrawing(
       kl: numbers.map(({ kl }) => kl.reduce((a, b) => a + b, 0)),
     };
   };
-  const suppress = [tokenizer.bos, tokenizer.pad].filter((id) => id !== undefined && !ends.includes(id)) as number[];
+  const suppress = neverDrawn(model);
   const { environment, episode, ...sampling } = options;
   const writer = environment
     ? createEpisodeDraw(policy, { ...episode!, ...sampling, environment, suppress })

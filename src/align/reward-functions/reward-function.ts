@@ -1,5 +1,6 @@
 /** The interface of rewards: completions in, a number for each out, optionally with its parts and steps. */
 import type { Row } from '../../data/row.ts';
+import type { ChatMessage } from '../../lm/chat-template.ts';
 
 /** A completion of a prompt by a policy. */
 export interface Completion {
@@ -43,6 +44,8 @@ export interface Episode {
   readonly failure?: string;
   /** What the agent's program printed: the last 64 KiB. */
   readonly output?: string;
+  /** The whole conversation, to read: what the environment and the policy wrote, with the calls of tools. */
+  readonly messages: readonly ChatMessage[];
 }
 
 /** The token ids of a completion that the policy wrote, those of its branches last. */

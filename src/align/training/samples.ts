@@ -1,5 +1,6 @@
 /** Completions of evaluations, to read: rows of samples.jsonl, and the report's table of the first and the last. */
 
+import type { ChatMessage } from '../../lm/chat-template.ts';
 import { figure } from '../../run/progress.ts';
 import type { Section } from '../../run/report.ts';
 import type { Run } from '../../run/run.ts';
@@ -16,6 +17,8 @@ export interface SampleAnswer {
   reward?: number;
   /** KL from the reference along the completion in nats, if there is a reference. */
   kl?: number;
+  /** Of an episode with an environment: the whole conversation. Its text is then the transcript. */
+  messages?: readonly ChatMessage[];
 }
 
 /** A row of samples.jsonl with a completion. */

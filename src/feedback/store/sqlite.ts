@@ -1,4 +1,4 @@
-/** SQLite by Node's own driver if it has one, else by a package with the same interface. */
+/** Kysely's dialect for SQLite. */
 import { mkdirSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -13,17 +13,7 @@ import {
   type SqliteStatement,
 } from 'kysely';
 import { messageOf } from '../../error.ts';
-
-/** What both drivers implement. */
-interface Driver {
-  exec(sql: string): void;
-  prepare(sql: string): {
-    all(...values: unknown[]): unknown[];
-    run(...values: unknown[]): { changes: number | bigint; lastInsertRowid: number | bigint };
-    iterate(...values: unknown[]): IterableIterator<unknown>;
-  };
-  close(): void;
-}
+import { openSqlite, type SqliteConnection } from '../../sqlite.ts';
 
 /** Kysely's dialect for the SQLite file at a path (`:memory:` for none). Confirmed transactions are on disk. */
 export async function sqliteDialect(path: string): Promise<Dialect> {
@@ -100,31 +90,11 @@ function together(work: () => Promise<void>): () => Promise<void> {
   };
 }
 
-type Sqlite = { DatabaseSync: new (path: string) => Driver };
-
-async function openSqlite(path: string): Promise<Driver> {
-  const [major, minor] = process.versions.node.split('.').map(Number);
-  const builtIn = major > 22 || (major === 22 && minor >= 13);
-  const { DatabaseSync } = builtIn ? builtInSqlite() : ((await import('@photostructure/sqlite')) as unknown as Sqlite);
-  return new DatabaseSync(path);
-}
-
-/** Loads Node's SQLite without its warning that it is experimental. */
-function builtInSqlite(): Sqlite {
-  const { emitWarning } = process;
-  process.emitWarning = () => {};
-  try {
-    return process.getBuiltinModule('node:sqlite' as 'fs') as unknown as Sqlite;
-  } finally {
-    process.emitWarning = emitWarning;
-  }
-}
-
 /** A database that knows whether anything was written since `written` was last called. */
 type TrackedDatabase = SqliteDatabase & { written(): boolean };
 
 /** The interface that Kysely expects. Statements are cached, because preparing one takes longer than running it. */
-function adapted(driver: Driver): TrackedDatabase {
+function adapted(driver: SqliteConnection): TrackedDatabase {
   const statements = new Map<string, SqliteStatement>();
   let written = false;
   return {

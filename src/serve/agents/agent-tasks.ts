@@ -168,6 +168,7 @@ function episodeOf(
         turns: counts.turns,
         calls: counts.calls + counts.refused,
         faultyCalls: counts.refused,
+        messages: session.messages,
         ...(why !== undefined && { failure: why + refusal }),
         ...(output !== undefined && { output }),
       },

@@ -4,6 +4,7 @@ import { Hono } from 'hono';
 import { z } from 'zod';
 import type { EpisodePolicy } from '../../align/agents/environment.ts';
 import { HeedError } from '../../error.ts';
+import type { ChatMessage } from '../../lm/chat-template.ts';
 import type { GenerationQueue, QueuedToken } from '../../lm/generation-queue.ts';
 import { seedFor } from '../../random.ts';
 import { readBody } from '../body.ts';
@@ -60,6 +61,8 @@ export interface Session {
   readonly texts: readonly string[];
   /** Text of the last message of the first call. */
   readonly promptText: string;
+  /** The conversation of the latest call, with what the policy wrote. */
+  readonly messages: readonly ChatMessage[];
   /** Seconds since a call of the policy was last under way. */
   idleSeconds(): number;
   /** The sequences to learn from. */
@@ -91,6 +94,7 @@ export function createSession(
   let lastUse = performance.now();
   let outcome: number | undefined;
   let promptText: string | undefined;
+  let conversation: readonly ChatMessage[] = [];
 
   const count = (error: ApiError): ApiError => {
     if (counted.has(error)) return error;
@@ -158,6 +162,7 @@ export function createSession(
     completion: [
       ({ messages, choices }: CompletionRecord) => {
         promptText ??= contentOf(messages.at(-1)?.content);
+        conversation = [...messages, choices[0].message as ChatMessage];
         for (const { message } of choices)
           counts.calls += Number((message?.tool_calls as unknown[] | undefined)?.length ?? 0);
       },
@@ -196,6 +201,9 @@ export function createSession(
     },
     get promptText() {
       return promptText ?? '';
+    },
+    get messages() {
+      return conversation;
     },
     idleSeconds: () => (underWay > 0 ? 0 : (performance.now() - lastUse) / 1000),
     sequences: trajectory.sequences,

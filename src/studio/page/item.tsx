@@ -21,7 +21,7 @@ export function PromptView({ prompt, raw }: Pick<Content, 'prompt'> & { raw?: bo
 }
 
 /** Messages with their images, the tools that were called, and what the tools returned. */
-function Messages({ messages, raw }: { messages: readonly Message[]; raw?: boolean }) {
+export function Messages({ messages, raw }: { messages: readonly Message[]; raw?: boolean }) {
   return (
     <>
       {messages.map((message) => (

@@ -1,6 +1,9 @@
 /** The samples of a run: completions of two steps side by side, comparisons of clips, and others one by one. */
+
+import type { Message } from '../../feedback/judgment.ts';
 import { ClipPlayer } from '../page/clips.tsx';
 import { ErrorNote } from '../page/error-note.tsx';
+import { Messages } from '../page/item.tsx';
 import { shortNumber } from './chart.tsx';
 import type { RunDetails, RunSample } from './data.ts';
 import { Gallery } from './gallery.tsx';
@@ -160,7 +163,9 @@ function SideBySide({ of, steps }: { of: string; steps: readonly number[] }) {
                   <td class="text">{words(any.prompt)}</td>
                   {answers.map((answer) => (
                     <>
-                      <td class="text">{words(answer?.text)}</td>
+                      <td class="text">
+                        <Written answer={answer} />
+                      </td>
                       {names.map((name) => (
                         <td class="number">{typeof answer?.[name] === 'number' ? shortNumber(answer[name]) : '–'}</td>
                       ))}
@@ -174,6 +179,17 @@ function SideBySide({ of, steps }: { of: string; steps: readonly number[] }) {
         </table>
       </section>
     </>
+  );
+}
+
+/** What a policy wrote: of an episode the conversation with the calls of tools, and why its environment failed. */
+function Written({ answer }: { answer: RunSample | undefined }) {
+  if (!Array.isArray(answer?.messages)) return <>{words(answer?.text)}</>;
+  return (
+    <div class="episode">
+      <Messages messages={answer.messages as Message[]} raw />
+      {answer.failure !== undefined && <p class="error">The environment failed: {words(answer.failure)}</p>}
+    </div>
   );
 }
 

@@ -1,7 +1,7 @@
 /** What the episodes of a rollout say about an environment or an agent: means, and those that failed. */
 import { mean } from '../../run/intervals.ts';
-import { taskName } from '../agents/environment.ts';
 import type { Completion } from '../reward-functions/reward-function.ts';
+import { taskName } from './environment.ts';
 
 /** An episode that failed. */
 export interface EpisodeFailure {

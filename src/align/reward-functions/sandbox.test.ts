@@ -1,0 +1,167 @@
+/** Attacks on the sandbox. They run with whatever isolation this machine has; those that need namespaces are skipped without. */
+import { existsSync, readdirSync } from 'node:fs';
+import { expect, it } from 'vitest';
+import type { Completion } from './reward-function.ts';
+import {
+  byPermissions,
+  runSandboxed,
+  type SandboxEnd,
+  type SandboxOptions,
+  type SandboxResult,
+  sandboxSchema,
+  sandboxSupport,
+} from './sandbox.ts';
+import { passesTests, programIn } from './unit-tests.ts';
+
+const support = { javascript: await sandboxSupport('javascript'), python: await sandboxSupport('python') };
+const hasPython = support.python.isolation !== undefined;
+process.env.HEED_TEST_SECRET = 'a secret';
+
+const javascript = (source: string, options: SandboxOptions = {}) =>
+  runSandboxed(source, { isolation: 'best', seconds: 10, ...options });
+const python = (source: string, options: SandboxOptions = {}) =>
+  runSandboxed(source, { language: 'python', seconds: 10, ...options });
+const isRunning = (text: string) =>
+  process.platform === 'linux' &&
+  readdirSync('/proc').some((id) => {
+    try {
+      return (
+        /^\d+$/.test(id) &&
+        process.getBuiltinModule('node:fs').readFileSync(`/proc/${id}/cmdline`, 'utf8').includes(text)
+      );
+    } catch {
+      return false;
+    }
+  });
+
+it('runs JavaScript, and says how it was kept apart', async () => {
+  const result = await javascript('console.log(6 * 7); console.error("noted")');
+  expect(result).toMatchObject({ end: 'exit', stdout: '42\n', stderr: 'noted\n' });
+  expect(result.isolation).toBe(support.javascript.isolation);
+  expect((await javascript('throw new TypeError("no")')).end).toBe('failed');
+});
+
+const attacks = (
+  [
+    ['an endless loop', 'process.on("SIGTERM", () => {}); for (;;);', 'time', { seconds: 1 }],
+    ['10 GB in buffers', 'const all = []; for (;;) all.push(Buffer.alloc(2 ** 30, 1));', 'memory'],
+    ['10 GB in objects', 'const all = []; for (;;) all.push(new Array(1e5).fill({}));', 'memory', { memory: 64 }],
+    ['a flood of output', 'for (;;) console.log("x".repeat(1000));', 'output'],
+    ['reading the passwords', 'import fs from "fs"; console.log(fs.readFileSync("/etc/passwd", "utf8"));', 'denied'],
+    ['writing outside', 'import fs from "fs"; fs.writeFileSync("/usr/heed-test", "x");', 'denied'],
+    ['another program', 'import { execSync } from "child_process"; execSync("id");', 'denied'],
+    ['threads', 'import { Worker } from "worker_threads"; new Worker("for(;;);", { eval: true });', 'denied'],
+    ['the network', 'await fetch("http://127.0.0.1:8080");', 'denied'],
+    ['a socket', 'import net from "net"; net.connect(9, "127.0.0.1").on("error", (e) => { throw e; });', 'denied'],
+  ] as [string, string, SandboxEnd, SandboxOptions?][]
+).map(([name, source, end, options = {}]) => ({ name, source, end, options }));
+
+it.each(attacks)('contains JavaScript: $name', async ({ source, end, options }) => {
+  checkContained(await javascript(source, options), end);
+});
+
+it.each(attacks)('contains JavaScript without namespaces: $name', async ({ source, end, options }) => {
+  checkContained(await byPermissions(source, sandboxSchema.parse({ seconds: 10, ...options })), end);
+});
+
+function checkContained(result: SandboxResult, end: SandboxEnd) {
+  expect([result.end, result.stderr.slice(0, 300)]).toEqual([end, expect.anything()]);
+  expect(result.stdout.length + result.stderr.length).toBeLessThanOrEqual(64 * 1024);
+  expect(result.stdout).not.toContain('root:');
+}
+
+it('hides the environment', async () => {
+  expect((await javascript('console.log(JSON.stringify(process.env))')).stdout).not.toContain('secret');
+});
+
+it.runIf(hasPython)('hides the environment and the files from Python', async () => {
+  const { stdout } = await python('import os; print(dict(os.environ), os.listdir("/"), os.listdir("/work"))');
+  expect(stdout).not.toContain('secret');
+  expect(stdout).not.toContain('home');
+});
+
+it.runIf(hasPython).each([
+  ['a fork bomb', 'import os\nwhile True: os.fork()', 'processes'],
+  ['a patient fork bomb', 'import os\nwhile True:\n  try: os.fork()\n  except OSError: pass', 'time'],
+  ['10 GB', 'a = b"x" * 10**10', 'memory'],
+  ['10 GB, shared', 'import mmap\nm = mmap.mmap(-1, 10**10)\nfor i in range(0, 10**10, 4096): m[i] = 1', 'memory'],
+  ['ignoring signals', 'import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nwhile True: pass', 'time'],
+  ['reading the passwords', 'print(open("/etc/passwd").read())', 'denied'],
+  ['writing outside', 'open("/usr/heed-test", "w")', 'denied'],
+  ['a full disk', 'for i in range(99): open(f"/work/{i}", "wb").write(b"x" * 10**6)', 'disk'],
+  ['the network', 'import socket\nsocket.create_connection(("127.0.0.1", 9), 1)', 'denied'],
+  [
+    'more threads',
+    'import threading, time\nfor _ in range(99): threading.Thread(target=time.sleep, args=(9,)).start()',
+    'time',
+  ],
+] as const)('contains Python: %s', async (_, source, end) => {
+  const result = await python(source, { seconds: end === 'time' ? 0.7 : 10 });
+  expect([result.end, result.stderr.slice(-300)]).toEqual([end, expect.anything()]);
+});
+
+it.runIf(hasPython)('leaves no process behind, not even a detached one', async () => {
+  const source =
+    'import os\nif os.fork() == 0:\n  os.setsid()\n  if os.fork() == 0: os.execvp("sleep", ["sleep", "98765"])\n  os._exit(0)\nprint("left")';
+  expect(await python(source)).toMatchObject({ end: 'exit', stdout: 'left\n' });
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  expect(isRunning('98765')).toBe(false);
+  expect(existsSync('/usr/heed-test')).toBe(false);
+});
+
+it('refuses to run without the isolation that is demanded, and stops when it is aborted', async () => {
+  await expect(javascript('', { memory: 1 })).rejects.toThrow('>=32');
+  if (support.javascript.isolation !== 'namespaces') {
+    await expect(runSandboxed('1')).rejects.toThrow('This machine cannot isolate javascript programs');
+  }
+  const stopping = new AbortController();
+  const endless = runSandboxed('for (;;);', { isolation: 'best' }, stopping.signal);
+  setTimeout(() => stopping.abort(new Error('enough')), 100);
+  await expect(endless).rejects.toThrow('enough');
+});
+
+const completion = (text: string, row: object): Completion => ({
+  ...{ prompt: [1], response: [2], ended: true, promptText: 'Write add(a, b).', text },
+  row: { ...row },
+});
+const { signal } = new AbortController();
+
+it('rewards programs that pass their tests, and counts what came of the others', async () => {
+  const tests = 'assert.equal(add(2, 3), 5); assert.equal(add(-1, 1), 0);';
+  const reward = passesTests({ isolation: 'best', seconds: 10 });
+  const programs = [
+    'Here it is:\n```js\nfunction add(a, b) { return a + b; }\n```\nIt adds.',
+    'function add(a, b) { return a - b; }',
+    'process.exit(0)',
+    'console.log("passed"); process.exit(0)',
+    'module.exports = { add }; function add(a, b) { return a + b; }',
+    '',
+    'function add(a, b) {',
+  ];
+  expect(
+    await reward(
+      programs.map((text) => completion(text, { tests })),
+      signal,
+    ),
+  ).toEqual([1, 0, 0, 0, 1, 0, 0]);
+  expect(reward.outcomes).toEqual({ passed: 2, failed: 2, unfinished: 2, empty: 1 });
+  await expect(reward([completion('1', {})], signal)).rejects.toThrow('needs tests as text in its column "tests"');
+});
+
+it.runIf(hasPython)('runs tests in Python', async () => {
+  const reward = passesTests({ language: 'python', seconds: 10, field: 'check' });
+  const texts = ['def add(a, b):\n    return a + b', 'def add(a, b):\n    return 5', 'import os; os._exit(0)'];
+  const row = { check: 'assert add(2, 3) == 5\nassert add(1, 1) == 2' };
+  expect(
+    await reward(
+      texts.map((text) => completion(text, row)),
+      signal,
+    ),
+  ).toEqual([1, 0, 0]);
+});
+
+it('finds the program in a text', () => {
+  expect(programIn('a\n```js\nfirst\n```\nb\n```\nlast\n```\n')).toBe('last\n');
+  expect(programIn('```python\nx = 1')).toBe('x = 1');
+  expect(programIn('plain')).toBe('plain');
+});
