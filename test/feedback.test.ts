@@ -10,7 +10,7 @@ import {
   openDatabase,
   recordJudgment,
 } from '../src/feedback/index.ts';
-import { call, ownFolder } from './support/heed.ts';
+import { call, heed, ownFolder } from './support/heed.ts';
 import { startPostgres } from './support/postgres.ts';
 
 const folder = ownFolder();
@@ -258,4 +258,62 @@ it('a store is backed up with a key, checked, and restored elsewhere', async () 
   const full = await run('restore', 'plain.backup', '--store', 'restored.db');
   expect([full.code, full.stderr]).toEqual([1, expect.stringContaining('is not empty: it has people')]);
   for (const { stdout, stderr } of [made, locked, restored, full]) expect(stdout + stderr).not.toContain('many words');
+});
+
+it('the audit log is checked, a person is exported and deleted, and old data goes by rules', async () => {
+  // four processes at once write one chain
+  const people = ['zerlina', 'ben', 'cem', 'dia'];
+  const add = (name: string) => heed(['feedback', 'users', 'add', name, '--store', 'log.db'], folder.path);
+  const added = await Promise.all(people.map(add));
+  expect(added.map(({ code }) => code)).toEqual([0, 0, 0, 0]);
+  const check = await run('audit', 'log.db', '--verify', '--json');
+  const { head, ...rest } = JSON.parse(check.stdout);
+  expect(rest).toEqual({ store: 'log.db', valid: true, lines: 4, erased: 0 });
+  const refused = await run('person', 'zerlina', '--store', 'log.db', '--delete');
+  expect([refused.code, refused.stderr]).toEqual([
+    2,
+    expect.stringMatching(/--confirm: expected "zerlina".*users remove/s),
+  ]);
+  const gone = await run(
+    ...[
+      'person',
+      'zerlina',
+      '--store',
+      'log.db',
+      '--export',
+      'zerlina.json',
+      '--delete',
+      '--confirm',
+      'zerlina',
+      '--json',
+    ],
+  );
+  expect(JSON.parse(readFileSync(join(folder.path, 'zerlina.json'), 'utf8')).person.name).toBe('zerlina');
+  const receipt = JSON.parse(readFileSync(join(folder.path, 'deletion-5.json'), 'utf8'));
+  expect(JSON.parse(gone.stdout)).toEqual({ ...receipt, file: 'deletion-5.json' });
+  expect(receipt).toMatchObject({ name: 'zerlina', lines: 1, export: expect.stringMatching(/^[0-9a-f]{64}$/) });
+  expect(readFileSync(join(folder.path, 'log.db')).includes('zerlina')).toBe(false);
+  const later = await run('audit', 'log.db', '--head', head.hash);
+  expect([later.code, later.stdout]).toEqual([0, expect.stringMatching(/lines +5, 1 of them without details/)]);
+  const listed = await run('audit', 'log.db', '--limit', '2');
+  expect(listed.stdout).toMatch(/^5 .*person deleted.*\n4 .*person added/);
+
+  const rules = await run('retain', 'log.db', '--log', '0', '--set', '--json');
+  expect(JSON.parse(rules.stdout)).toMatchObject({
+    rules: { store: { log: 0 } },
+    deleted: { log: expect.any(Number) },
+  });
+  expect((await run('retain', 'log.db', '--dry-run')).stdout).toMatch(/log +kept 0 days/);
+  const off = await run('retain', 'log.db', '--log', 'off');
+  expect([off.code, off.stderr]).toEqual([2, expect.stringContaining('only --set can unset a rule')]);
+
+  const database = await openDatabase(join(folder.path, 'log.db'));
+  await database.query.updateTable('events').set({ kind: 'nothing' }).where('seq', '=', 2).execute();
+  await database.close();
+  const bad = await run('audit', 'log.db', '--verify', '--json');
+  expect([bad.code, JSON.parse(bad.stdout).fault]).toEqual([1, expect.objectContaining({ kind: 'changed', seq: 2 })]);
+  const none = await run('audit', 'none.db');
+  expect([none.code, none.stderr, existsSync(join(folder.path, 'none.db'))]).toEqual([
+    ...[1, expect.stringContaining('There is no store "none.db"'), false],
+  ]);
 });

@@ -205,9 +205,43 @@ describe('nobody gets at what is not theirs', () => {
       { kind: 'project created' },
     ]);
     const csv = await ask('/audit/export?as=csv', { token: tokens.owner });
-    expect(csv.text.split('\n')[0].trim()).toBe('seq,kind,person,project,time,detail');
+    expect(csv.text.split('\n')[0].trim()).toBe('seq,kind,person,project,time,detail,erased,hash');
+    expect((await ask('/audit/check', { token: tokens.reviewer })).status).toBe(403);
+    const check = (await ask('/audit/check', { token: tokens.owner })).json;
+    expect(check).toMatchObject({ valid: true, head: { seq: trail[0].seq, hash: trail[0].hash } });
+    const since = await ask(`/audit/check?head=${trail[2].hash}`, { token: tokens.owner });
+    expect(since.json).toEqual({ ...check, since: trail[2].seq });
+    expect((await ask('/audit/check?head=0', { token: tokens.owner })).status).toBe(400);
     expect((await ask('/projects/secret', { method: 'DELETE', token: tokens.owner })).status).toBe(200);
     expect(await namesFor('reviewer')).not.toContain('secret');
+  });
+
+  it('owners set retention rules, and export and delete a person', async () => {
+    const { owner: token, reviewer } = tokens;
+    const set = await ask('/retention', { method: 'PATCH', token, body: { rules: { drafts: 7, reasons: 90 } } });
+    expect(set.json).toEqual({ store: { drafts: 7, reasons: 90 }, projects: {} });
+    const unset = await ask('/retention', { method: 'PATCH', token, body: { rules: { reasons: null } } });
+    expect(unset.json).toEqual({ store: { drafts: 7 }, projects: {} });
+    expect((await ask('/retention', { token })).json).toEqual(unset.json);
+    const dry = await ask('/retention/apply', { token, body: { dryRun: true } });
+    expect(dry.json).toEqual({ dryRun: true, rules: unset.json, deleted: {} });
+    await ask('/people', { token, body: { name: 'Zerlina' } });
+    const data = await ask('/people/Zerlina/data', { token });
+    expect([data.json.person.name, data.headers.get('content-disposition')]).toEqual([
+      ...['Zerlina', expect.stringContaining('Zerlina.json')],
+    ]);
+    const forget = (body: object, as = token) => ask('/people/Zerlina/forget', { token: as, body });
+    expect((await forget({ confirm: 'Zerlin' })).status).toBe(400);
+    expect((await forget({ confirm: 'Zerlina' }, reviewer)).status).toBe(403);
+    const { receipt } = (await forget({ confirm: 'Zerlina' })).json;
+    expect(receipt).toMatchObject({ name: 'Zerlina', by: 'the owner', lines: 1 });
+    expect((await ask('/people/Zerlina/data', { token })).status).toBe(400);
+    const own = { token, body: { confirm: 'the owner' } };
+    expect((await ask('/people/the%20owner/forget', own)).status).toBe(409);
+    expect((await ask('/audit/check', { token })).json).toMatchObject({ valid: true });
+    for (const path of ['/retention', '/people/Zerlina/data']) {
+      expect((await ask(path, { token: reviewer })).status).toBe(403);
+    }
   });
 
   it('a cookie without the word of its session changes nothing', async () => {

@@ -3,7 +3,7 @@ import { HeedError } from '../error.ts';
 import { checkedSettings, type Project, type ProjectInput } from './project.ts';
 import { resetWanted } from './quality/certainty.ts';
 import { note } from './store/audit.ts';
-import type { Database } from './store/database.ts';
+import { atOnce, type Database } from './store/database.ts';
 
 /** Settings to change; the others stay as they are. `null` unsets a setting. */
 export type SettingsChanges = { [Name in keyof ProjectInput]?: ProjectInput[Name] | null };
@@ -26,7 +26,7 @@ export async function changeSettings(
       hint: 'Create a project for the other kind.',
     });
   }
-  await query.transaction().execute(async (query) => {
+  await atOnce(query, async (query) => {
     await query
       .updateTable('projects')
       .set({ settingsJson: JSON.stringify(settings) })

@@ -2,6 +2,7 @@
 import { type ClientResponse, hc } from 'hono/client';
 import { HeedError, messageOf } from '../error.ts';
 import type { SettingsChanges } from './change-settings.ts';
+import type { DeletionReceipt } from './forget.ts';
 import type { Disagreement } from './items/adjudication.ts';
 import type { ItemRecord, ListedItem, ListOptions } from './items/browse.ts';
 import type { AddedItems, NewItem, Suggestion } from './items/items.ts';
@@ -10,11 +11,13 @@ import type { ApiKey } from './keys.ts';
 import type { Account, Person } from './people.ts';
 import type { Guidelines, Project, ProjectInput } from './project.ts';
 import type { QualityReport } from './quality/report.ts';
+import type { RetentionResult, RetentionRule, RetentionSettings } from './retention.ts';
 import type { KeyScope, PersonRole } from './roles.ts';
 import type { AssignedItem, ProjectDetails, ProjectSummary, VoteReceipt } from './server/projects.ts';
 import type { Api } from './server/studio-server.ts';
 import type { ListedSession } from './sessions.ts';
 import type { AuditEntry } from './store/audit.ts';
+import type { AuditCheck } from './store/verify-audit.ts';
 
 /** Something that happened in a project. Further fields depend on the kind and on the listener's role. */
 export interface StudioEvent {
@@ -135,9 +138,25 @@ export function createClient({ url, token }: { url: string; token: string }) {
     /** Decides an item: this judgment counts, and the item is closed. */
     adjudicate: (name: string, judgment: NewJudgment): Promise<Receipt> =>
       json(project.adjudicate.$post({ ...inProject(name), json: judgment })),
-    /** Reads the audit trail, the newest first. */
+    /** Reads the audit log, the newest first. */
     audit: (options: { before?: number; limit?: number } = {}): Promise<AuditEntry[]> =>
       json(api.audit.$get({ query: options })),
+    /** Checks the audit log; `head` is the hash of a line that it must still have. */
+    checkAudit: (options: { head?: string } = {}): Promise<AuditCheck> =>
+      json(api.audit.check.$get({ query: options })),
+    /** For how many days the store keeps what. */
+    retention: (): Promise<RetentionSettings> => json(api.retention.$get()),
+    /** Sets retention rules of the store or of a project, in days; `null` unsets one. */
+    setRetention: (
+      rules: { [Rule in RetentionRule]?: number | null },
+      options: { project?: string } = {},
+    ): Promise<RetentionSettings> => json(api.retention.$patch({ json: { ...options, rules } })),
+    /** Deletes what is older than the retention rules say, or counts it. */
+    applyRetention: (options: { dryRun?: boolean } = {}): Promise<RetentionResult> =>
+      json(api.retention.apply.$post({ json: options })),
+    /** Deletes a person with what they said. The receipt cannot be read again. */
+    forgetPerson: async (name: string, options: { export?: string } = {}): Promise<DeletionReceipt> =>
+      (await json(people[':name'].forget.$post({ ...ofPerson(name), json: { ...options, confirm: name } }))).receipt,
     /** Lists everybody in the store. */
     people: (): Promise<Account[]> => json(people.$get()),
     /** Adds a person; their token cannot be read again. An annotator sees the projects that are named. */

@@ -2,6 +2,7 @@
 
 export { changeSettings, type SettingsChanges } from './change-settings.ts';
 export { type Client, ClientError, createClient, type StudioEvent } from './client.ts';
+export { type DeletionReceipt, type ForgetOptions, forgetPerson, removeTraces } from './forget.ts';
 export type { AccountMatch, AccountRules } from './identities.ts';
 export { type Disagreement, disagreements } from './items/adjudication.ts';
 export { type Assignment, type AssignmentOptions, assignItems } from './items/assignment.ts';
@@ -30,6 +31,7 @@ export * from './judgment.ts';
 export { type ApiKey, addApiKey, apiKeyBySecret, listApiKeys, removeApiKey } from './keys.ts';
 export { isMember, joinProjects, membersOf, setMembers } from './members.ts';
 export * from './people.ts';
+export { personData, writePersonData } from './person-data.ts';
 export * from './project.ts';
 export { refreshEstimates } from './quality/certainty.ts';
 export {
@@ -47,6 +49,17 @@ export {
   type SuggestionShare,
 } from './quality/quality.ts';
 export type { QualityReport } from './quality/report.ts';
+export {
+  applyRetention,
+  type RetentionOptions,
+  type RetentionResult,
+  type RetentionRule,
+  type RetentionRules,
+  type RetentionSettings,
+  retentionOf,
+  retentionRules,
+  setRetention,
+} from './retention.ts';
 export * from './roles.ts';
 export {
   createRoom,
@@ -86,9 +99,11 @@ export {
   type CheckBackupOptions,
   checkBackup,
   type RestoreOptions,
+  type RestoreSummary,
   restoreStore,
 } from './store/backup.ts';
 export { type Database, openDatabase } from './store/database.ts';
+export { type AuditCheck, auditFaults, type VerifyAuditOptions, verifyAudit } from './store/verify-audit.ts';
 export { createHumanTeacher, type HumanTeacher, type HumanTeacherOptions } from './teacher.ts';
 export {
   type ExportFormat,

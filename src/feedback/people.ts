@@ -4,7 +4,7 @@ import { HeedError } from '../error.ts';
 import { type PersonRole, roles } from './roles.ts';
 import { hashOf, newSecret } from './secrets.ts';
 import { newId, note } from './store/audit.ts';
-import { atOnce, type Database } from './store/database.ts';
+import { atOnce, type Database, type DatabaseQuery } from './store/database.ts';
 
 /** Checks a `Person`. */
 export const personSchema = z.object({
@@ -71,7 +71,7 @@ export async function personByToken({ query }: Database, token: string): Promise
 }
 
 /** The person with a name. @throws HeedError if there is none. */
-export async function findPerson({ query }: Database, name: string): Promise<Person> {
+export async function findPerson({ query }: { query: DatabaseQuery }, name: string): Promise<Person> {
   const row = await query
     .selectFrom('people')
     .select(['id', 'name', 'role'])
@@ -118,7 +118,7 @@ export async function changeToken(
   by: string | null = null,
 ): Promise<string | undefined> {
   const token = to === 'new' ? newSecret() : undefined;
-  await query.transaction().execute(async (query) => {
+  await atOnce(query, async (query) => {
     await query
       .updateTable('people')
       .set({ tokenHash: token === undefined ? null : hashOf(token) })
@@ -141,7 +141,7 @@ export async function changeRole(
   role: PersonRole,
   by: string | null = null,
 ): Promise<Person> {
-  await query.transaction().execute(async (query) => {
+  await atOnce(query, async (query) => {
     await query.updateTable('people').set({ role }).where('id', '=', id).execute();
     await note(query, { person: by, kind: 'role changed', detail: { name, role } });
   });

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { HeedError } from '../error.ts';
 import { itemKinds } from './judgment.ts';
 import { newId, note } from './store/audit.ts';
-import type { Database, DatabaseQuery } from './store/database.ts';
+import { atOnce, type Database, type DatabaseQuery } from './store/database.ts';
 
 const whole = (least: number) => z.number().int().min(least);
 
@@ -122,7 +122,7 @@ export async function createProject(
     });
   }
   const project = { id: newId(), name, settings, created: Date.now(), archived: null };
-  await query.transaction().execute(async (query) => {
+  await atOnce(query, async (query) => {
     const { id, created } = project;
     const added = await query
       .insertInto('projects')
@@ -168,23 +168,28 @@ export async function archiveProject(
   person: string | null,
 ): Promise<Project> {
   const since = archived ? (project.archived ?? Date.now()) : null;
-  await query.transaction().execute(async (query) => {
+  await atOnce(query, async (query) => {
     await query.updateTable('projects').set({ archived: since }).where('id', '=', project.id).execute();
     await note(query, { project: project.id, person, kind: archived ? 'project archived' : 'project restored' });
   });
   return { ...project, archived: since };
 }
 
-/** Deletes a project with its items, judgments and guidelines. The audit trail keeps that it was there. */
-export async function deleteProject({ query }: Database, project: Project, person: string | null): Promise<void> {
-  await query.transaction().execute(async (query) => {
+/** Deletes a project with its items, judgments and guidelines. The audit log keeps that it was there. */
+export async function deleteProject(
+  { query }: { query: DatabaseQuery },
+  project: Pick<Project, 'id' | 'name'>,
+  person: string | null,
+): Promise<void> {
+  await atOnce(query, async (query) => {
     const { votes } = await query
       .selectFrom('votes')
       .select((select) => select.fn.countAll<number>().as('votes'))
       .where('project', '=', project.id)
       .executeTakeFirstOrThrow();
     const tables = ['leases', 'answers', 'votes', 'items', 'tallies', 'estimates', 'members', 'guidelines'] as const;
-    for (const table of tables) await query.deleteFrom(table).where('project', '=', project.id).execute();
+    for (const table of [...tables, 'retention'] as const)
+      await query.deleteFrom(table).where('project', '=', project.id).execute();
     await query.deleteFrom('projects').where('id', '=', project.id).execute();
     const detail = { name: project.name, judgments: Number(votes) };
     await note(query, { person, kind: 'project deleted', detail });
@@ -217,7 +222,7 @@ export async function writeGuidelines(
   text: string,
   person: string | null,
 ): Promise<Guidelines> {
-  return query.transaction().execute(async (query) => {
+  return atOnce(query, async (query) => {
     const latest = await guidelinesOf({ query }, project);
     if (latest.text === text) return latest;
     const next = { version: latest.version + 1, text, created: Date.now() };

@@ -1,11 +1,18 @@
 /** heed feedback backup and restore. */
 import { readFileSync } from 'node:fs';
 import { type Command, Option } from 'commander';
-import { type BackupSummary, backupStore, checkBackup, restoreStore } from '../../feedback/store/backup.ts';
+import {
+  type BackupSummary,
+  backupStore,
+  checkBackup,
+  type RestoreSummary,
+  restoreStore,
+} from '../../feedback/store/backup.ts';
 import { fileError } from '../../files.ts';
 import { createProgress, type Progress } from '../../run/progress.ts';
 import { createOutput, table } from '../program/output.ts';
 import { UsageError } from '../program/usage.ts';
+import { checkText } from './audit.ts';
 
 const KEY_HINT = 'Set HEED_BACKUP_KEY, or pass --key-file with the file that holds the key.';
 
@@ -46,11 +53,12 @@ export function addRestore(command: Command): void {
       const output = createOutput(flags);
       const passphrase = keyFrom(flags);
       const { onRows, done } = progressOf();
-      const summary = flags.check
+      const summary: BackupSummary & Partial<RestoreSummary> = flags.check
         ? await checkBackup(file, { passphrase, onRows })
         : await restoreStore(file, { store: flags.store, passphrase, onRows });
       done();
       output.say(table([[flags.check ? 'whole' : 'restored', file], ...rowsOf(summary)]));
+      if (summary.audit) output.say(checkText(summary.audit));
       output.result({ file, restored: !flags.check, ...summary });
     });
 }

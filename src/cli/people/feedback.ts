@@ -25,7 +25,7 @@ import {
   type SuggestionShare,
 } from '../../feedback/quality/quality.ts';
 import { type PersonRole, roles } from '../../feedback/roles.ts';
-import { type Database, openDatabase } from '../../feedback/store/database.ts';
+import { atOnce, type Database, openDatabase } from '../../feedback/store/database.ts';
 import { type ExportFormat, exportFormats, exportRows, type Merge, merges } from '../../feedback/transfer/export.ts';
 import { countRows, importItems } from '../../feedback/transfer/import.ts';
 import { createProgress, type Progress } from '../../run/progress.ts';
@@ -33,7 +33,9 @@ import { addFlags, settingsFrom } from '../program/flags.ts';
 import { createOutput, type Output, table } from '../program/output.ts';
 import { checking, UsageError } from '../program/usage.ts';
 import { addKeyCommands, addSessionCommands } from './access.ts';
+import { addAudit, addRetain } from './audit.ts';
 import { addBackup, addRestore } from './backup.ts';
+import { addPersonData } from './person-data.ts';
 import { openMembers, prioritize, suggest } from './prioritize.ts';
 
 /** The default store. */
@@ -69,14 +71,17 @@ export function addFeedback(command: Command): void {
   addUsers(command.command('users').description('manage people: list, add, join, token, remove'));
   addKeyCommands(command.command('keys').description('API keys of people for scripts: list, add, remove'));
   addSessionCommands(command.command('sessions').description('where people are signed in: list, end'));
+  addPersonData(command.command('person').description('export or delete all that a store has of one person'));
   addRestore(command.command('restore').description('restore a backup into a new or empty store'));
   for (const one of command.commands) one.addOption(storeOption());
-  addBackup(
+  const ofStore = (name: string, description: string) =>
     command
-      .command('backup')
-      .description('write a backup of a store, which may be in use')
-      .argument('[store]', 'file of the store, or a postgres:// address', DEFAULT_STORE),
-  );
+      .command(name)
+      .description(description)
+      .argument('[store]', 'file of the store, or a postgres:// address', DEFAULT_STORE);
+  addBackup(ofStore('backup', 'write a backup of a store, which may be in use'));
+  addAudit(ofStore('audit', 'list the audit log, or check that nobody has changed it'));
+  addRetain(ofStore('retain', 'delete what is older than the retention rules of a store say, or set them'));
 }
 
 async function withStore<T>(path: string, use: (database: Database) => Promise<T>): Promise<T> {
@@ -436,7 +441,7 @@ async function changed(
   projects: readonly string[],
 ): Promise<{ person: Person; token?: string }> {
   if (what === 'add') {
-    return database.query.transaction().execute(async (query) => {
+    return atOnce(database.query, async (query) => {
       const within = { ...database, query };
       const added = await addPerson(within, name, role);
       await joinProjects(within, added.person, projects);

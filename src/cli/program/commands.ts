@@ -443,7 +443,9 @@ Examples:
   heed feedback export preferences.jsonl --project haiku --merge consensus
   heed feedback users add ada --role reviewer
   heed feedback keys add ada nightly --scopes read --days 30
-  heed feedback sessions list ada`,
+  heed feedback sessions list ada
+  heed feedback audit feedback.db --verify
+  heed feedback person ada --export ada.json`,
   ],
   [
     'cluster',

@@ -222,8 +222,8 @@ export async function archiveItems(
 
 /** Deletes items with all that was recorded of them. Returns how many of the items the project had. */
 export async function deleteItems(
-  { query: root }: Database,
-  { id: project }: Project,
+  { query: root }: { query: DatabaseQuery },
+  { id: project }: Pick<Project, 'id'>,
   ids: readonly string[],
   person: string | null = null,
 ): Promise<number> {

@@ -69,7 +69,7 @@ const AT_ONCE = 500;
 
 /**
  * Adds items to a project, all or none of them. An item whose content the project has already stays as it is, so an
- * import can be repeated.
+ * import can be repeated. `person` is the id of who adds them, `author` of who wrote their content, if it is one person.
  *
  * @throws HeedError naming the item and what is wrong with it.
  */
@@ -78,6 +78,7 @@ export async function addItems(
   { id: project, settings }: Project,
   items: readonly NewItem[],
   person: string | null = null,
+  author: string | null = null,
 ): Promise<AddedItems> {
   const created = Date.now();
   const rows = items.map((input, i) => {
@@ -102,6 +103,7 @@ export async function addItems(
       archived: null,
       closed: 0,
       created,
+      author,
     };
   });
   const added = await atOnce(query, async (query) => {
@@ -231,14 +233,14 @@ export const setPriorities = (
     kind: 'priorities set',
   });
 
-/** Changes items by id, with a line in the audit trail. Returns how many of them the project has. */
+/** Changes items by id, with a line in the audit log. Returns how many of them the project has. */
 export async function updateItems(
   { query }: Database,
   project: string,
   changes: ReadonlyMap<string, Updateable<Tables['items']>>,
   { person, kind }: { person: string | null; kind: string },
 ): Promise<number> {
-  return query.transaction().execute(async (query) => {
+  return atOnce(query, async (query) => {
     let items = 0;
     for (const [id, change] of changes) {
       const { numUpdatedRows } = await query

@@ -118,7 +118,7 @@ export async function undoJudgment(
   now = Date.now(),
 ): Promise<Receipt> {
   const { id: project, settings } = of;
-  return root.transaction().execute(async (query) => {
+  return atOnce(root, async (query) => {
     const { answered, goldJson } = await itemFor(query, kind, project, item);
     const recorded = await seqOf(query, person, id, item);
     if (recorded !== undefined) return { seq: recorded, answered };

@@ -133,7 +133,7 @@ export function chatRoutes(database: Database, model: ChatModel | undefined) {
         throw new HttpError(404, 'The studio no longer has this turn.', 'Let the model respond once more.');
       }
       const content: Content = JSON.parse(turn.contentJson);
-      await addItems(database, project, [{ content, source: `chat with ${model?.name ?? 'a model'}` }], person);
+      await addItems(database, project, [{ content, source: `chat with ${model?.name ?? 'a model'}` }], person, person);
       const item = await itemIdOf(database, project, content);
       return context.json(await recordJudgment(database, project, person, { ...judgment, item }));
     });

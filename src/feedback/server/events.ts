@@ -10,7 +10,7 @@ import type { Database } from '../store/database.ts';
 import { type Env, projectOf, query, requires } from './context.ts';
 import type { Authenticate } from './security.ts';
 
-/** A listener's position in the record of judgments and in the audit trail. */
+/** A listener's position in the record of judgments and in the audit log. */
 interface Position {
   votes: number;
   events: number;
@@ -26,7 +26,7 @@ const BATCH = 500;
 /** Query of the request for the stream. */
 export const eventsSchema = z.object({ project: z.string().max(200).describe('name of the project') });
 
-/** The events of the audit trail that listeners get, and the role they take. */
+/** The events of the audit log that listeners get, and the role they take. */
 const kinds: Record<string, { kind: string; role: PersonRole }> = {
   'items added': { kind: 'items', role: 'annotator' },
   'settings changed': { kind: 'settings', role: 'annotator' },

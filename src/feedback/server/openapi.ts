@@ -8,8 +8,10 @@ import { apiKeySchema, newKeySchema } from '../keys.ts';
 import { accountSchema, personSchema } from '../people.ts';
 import { guidelinesSchema, projectSchema } from '../project.ts';
 import { qualityReportSchema } from '../quality/report.ts';
+import { retentionResultSchema, retentionSettingsSchema } from '../retention.ts';
 import { type PersonRole, scopeOf } from '../roles.ts';
 import { auditEntrySchema } from '../store/audit.ts';
+import { auditCheckSchema } from '../store/verify-audit.ts';
 import { addedKeySchema, endedSchema, sessionListSchema } from './access.ts';
 import { drawSchema, modelSchema, turnSchema } from './chat.ts';
 import { emptySchema, type NeededScope, sessionSchema } from './context.ts';
@@ -39,6 +41,13 @@ import {
   voteReceiptSchema,
 } from './projects.ts';
 import { beginSchema, begunSchema } from './provider-sign-in.ts';
+import {
+  applyRetentionSchema,
+  forgetSchema,
+  forgottenSchema,
+  retentionChangesSchema,
+  verifySchema,
+} from './records.ts';
 import {
   invitedSchema,
   inviteSchema,
@@ -369,18 +378,48 @@ export const apiOperations = {
     types: ['text/event-stream'],
   },
   'GET /audit': {
-    summary: 'The audit trail, the newest first',
+    summary: 'The audit log, the newest first',
     role: 'owner',
     scope: 'admin',
     query: auditSchema,
     response: z.array(auditEntrySchema),
   },
   'GET /audit/export': {
-    summary: 'All of the audit trail, in a file',
+    summary: 'All of the audit log, in a file',
     role: 'owner',
     scope: 'admin',
     query: auditExportSchema,
     types: Object.values(exportTypes),
+  },
+  'GET /audit/check': {
+    summary: 'Whether every line of the audit log fits, and the hash of the last one',
+    role: 'owner',
+    query: verifySchema,
+    response: auditCheckSchema,
+  },
+  'GET /retention': {
+    summary: 'For how many days the store keeps what',
+    role: 'owner',
+    response: retentionSettingsSchema,
+  },
+  'PATCH /retention': {
+    summary: 'Set or unset retention rules; the studio applies them every day',
+    role: 'owner',
+    body: retentionChangesSchema,
+    response: retentionSettingsSchema,
+  },
+  'POST /retention/apply': {
+    summary: 'Delete what is older than the retention rules say, or count it',
+    role: 'owner',
+    body: applyRetentionSchema,
+    response: retentionResultSchema,
+  },
+  'GET /people/:name/data': { summary: 'All that the store has of a person', role: 'owner' },
+  'POST /people/:name/forget': {
+    summary: 'Delete a person with what they said; the receipt is shown once',
+    role: 'owner',
+    body: forgetSchema,
+    response: forgottenSchema,
   },
   'GET /runs': { summary: 'Runs, the newest first', role: 'reviewer', query: pageSchema, response: runListSchema },
   'GET /runs/:run': { summary: 'A run, its settings and latest metrics', role: 'reviewer' },

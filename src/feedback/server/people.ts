@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { joinProjects } from '../members.ts';
 import { addPerson, changeRole, changeToken, findPerson, listPeople, personSchema } from '../people.ts';
 import { roles } from '../roles.ts';
-import type { Database } from '../store/database.ts';
+import { atOnce, type Database } from '../store/database.ts';
 import { body, type Env, HttpError, requires } from './context.ts';
 
 /** Body of the request that adds a person. */
@@ -34,7 +34,7 @@ export function peopleRoutes(database: Database) {
     .post('/', requires('owner', 'admin'), body(newPersonSchema), async (context) => {
       const { name, role, projects } = context.req.valid('json');
       const by = context.var.person.id;
-      const added = await database.query.transaction().execute(async (query) => {
+      const added = await atOnce(database.query, async (query) => {
         const within = { ...database, query };
         const added = await addPerson(within, name, role, by);
         if (role === 'annotator') await joinProjects(within, added.person, projects, by);

@@ -10,7 +10,7 @@ import { addPerson, type Person } from '../people.ts';
 import { findProject } from '../project.ts';
 import { type Room, type RoomRequest, roomPlaySchema, roomRequestSchema, roomStateSchema } from '../room.ts';
 import { newId } from '../store/audit.ts';
-import type { Database } from '../store/database.ts';
+import { atOnce, type Database } from '../store/database.ts';
 import { body, type Env, emptySchema, HttpError, projectOf, requires } from './context.ts';
 
 const whole = z.number().int().min(0);
@@ -133,7 +133,7 @@ export function roomRoutes(database: Database, room: Room | undefined) {
     .post('/:project/invite', requires('owner', 'admin'), body(inviteSchema), async (context) => {
       const { project } = await roomOf(context.req.param('project'), context.var.person);
       const { name } = context.req.valid('json');
-      const token = await database.query.transaction().execute(async (query) => {
+      const token = await atOnce(database.query, async (query) => {
         const within = { ...database, query };
         const added = await addPerson(within, name, 'annotator', context.var.person.id);
         await joinProjects(within, added.person, [project], context.var.person.id);

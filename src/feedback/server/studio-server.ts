@@ -9,6 +9,7 @@ import { getConnInfo } from '@hono/node-server/conninfo';
 import { type Context, Hono } from 'hono';
 import { HeedError, messageOf } from '../../error.ts';
 import { ensurePerson, type Person } from '../people.ts';
+import { applyDaily } from '../retention.ts';
 import type { Room } from '../room.ts';
 import { newSecret } from '../secrets.ts';
 import { SESSION_LIMITS, type SessionLimits } from '../sessions.ts';
@@ -22,6 +23,7 @@ import { openApi } from './openapi.ts';
 import { peopleRoutes } from './people.ts';
 import { projectRoutes } from './projects.ts';
 import type { ProviderOptions } from './provider.ts';
+import { recordRoutes } from './records.ts';
 import { roomRoutes } from './rooms.ts';
 import { runRoutes } from './runs.ts';
 import {
@@ -130,20 +132,23 @@ export async function startStudio(options: StudioOptions): Promise<Studio> {
   };
   const server = await listen(fetch, host, port, { ...TIMEOUTS, ...options.timeouts });
   server.maxConnections = { ...LIMITS, ...options.limits }.connections;
+  const stopRetention = applyDaily(database, { onError: options.onError ?? (() => {}) });
   const { port: actual } = server.address() as { port: number };
   const url = `http://${host.includes(':') ? `[${host}]` : host}:${actual}`;
   return {
     url,
     link: options.oidc?.only ? url : `${url}/#token=${token}`,
-    close: () =>
-      new Promise((resolve) => {
+    close: async () => {
+      const closed = new Promise<void>((resolve) => {
         server.close(() => resolve());
         server.closeIdleConnections();
         // streams never end by themselves
         for (const stream of streams) stream.destroy();
         // requests under way get a moment to finish
         setTimeout(() => server.closeAllConnections(), 2000).unref();
-      }),
+      });
+      await Promise.all([closed, stopRetention()]);
+    },
   };
 }
 
@@ -179,6 +184,7 @@ function createApi(options: StudioOptions, personByLink: (token: string) => Pers
     .route('/people', peopleRoutes(database))
     .route('/', accessRoutes(database, rules))
     .route('/', transferRoutes(database))
+    .route('/', recordRoutes(database))
     .route('/', chatRoutes(database, options.chat))
     .route('/events', eventRoutes(database, authenticate))
     .route('/runs', runRoutes(runs))

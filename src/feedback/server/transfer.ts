@@ -48,13 +48,13 @@ export const exportSchema = z.object({
   gold: z.enum(['true', 'false']).default('false').describe('whether to export gold and practice items too'),
 });
 
-/** Query of the request for the audit trail. */
+/** Query of the request for the audit log. */
 export const auditSchema = z.object({
   before: number.int().optional().describe('position before which the lines are'),
   limit: number.int().min(1).max(1000).default(100).describe('lines at most'),
 });
 
-/** Query of the request that exports the audit trail. */
+/** Query of the request that exports the audit log. */
 export const auditExportSchema = z.object({
   as: z.enum(['jsonl', 'csv', 'parquet']).default('jsonl').describe('file type'),
 });

@@ -6,7 +6,7 @@ import { Readable } from 'node:stream';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { sql } from 'kysely';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { ownStores } from '../../../test/support/stores.ts';
+import { ownStores, withoutChain } from '../../../test/support/stores.ts';
 import {
   addItems,
   addPerson,
@@ -82,7 +82,9 @@ describe.each(kinds.flatMap(([from, source]) => kinds.map(([to, target]) => [fro
       // every table of the store is in the backup, or left out on purpose
       expect(Object.keys(summary.tables).sort()).toEqual(Object.keys(content).sort());
       await database.close();
-      expect(await restoreStore(out, { store: into })).toEqual(summary);
+      const { audit, ...restoredSummary } = await restoreStore(out, { store: into });
+      expect(restoredSummary).toEqual(summary);
+      expect(audit).toMatchObject({ valid: true, lines: summary.tables.events });
 
       const restored = await openDatabase(into);
       expect(await contentOf(restored)).toEqual(content);
@@ -142,6 +144,7 @@ describe.each(kinds)('%s', (kind, address) => {
     const [at, out, into] = [await address(), newFile(), await address()];
     const database = await fill(at);
     for (const step of [
+      ...withoutChain,
       'drop table identities',
       'drop table keys',
       'alter table items drop column "suggestionJson"',
@@ -164,6 +167,16 @@ describe.each(kinds)('%s', (kind, address) => {
     const empty = await address();
     await (await openDatabase(empty)).close();
     await expect(restoreStore(out, { store: empty })).rejects.toThrow(/the empty store has "\d+-.*" already/);
+  });
+
+  it('restores an audit log that was tampered with as it is, and says so', async () => {
+    const [at, out, into] = [await address(), newFile(), await address()];
+    const database = await fill(at);
+    await database.query.updateTable('events').set({ kind: 'nothing' }).where('seq', '=', 2).execute();
+    await database.close();
+    await backupStore({ store: at, out });
+    const { audit } = await restoreStore(out, { store: into });
+    expect(audit).toMatchObject({ valid: false, fault: { kind: 'changed', seq: 2 } });
   });
 
   it('leaves nothing of a restoration that the store refuses', async () => {

@@ -6,6 +6,7 @@ import { type BackupFile, type BackupHeader, type BackupRow, openBackupFile, wri
 import { connect, type Database, type DatabaseQuery, kindOf } from './database.ts';
 import { migrate, schemaVersions } from './migrations.ts';
 import type { Tables } from './schema.ts';
+import { type AuditCheck, verifyAudit } from './verify-audit.ts';
 
 const LEFT_OUT = ['sessions', 'signins'] as const;
 
@@ -28,11 +29,12 @@ const TABLES = {
   estimates: ['project', 'person'],
   turns: ['id'],
   events: ['seq'],
+  retention: ['project', 'rule'],
 } as const satisfies Record<Exclude<keyof Tables, (typeof LEFT_OUT)[number]>, readonly string[]>;
 type TableName = keyof typeof TABLES;
 const NAMES = Object.keys(TABLES) as TableName[];
 /** The tables whose rows the database numbers. */
-const NUMBERED = ['items', 'votes', 'events'] as const;
+const NUMBERED = ['items', 'votes'] as const;
 
 /** Rows that one request to PostgreSQL brings. */
 const FETCH = 200;
@@ -81,6 +83,12 @@ export interface BackupSummary {
   sha256: string;
   /** Whether it is encrypted. */
   encrypted: boolean;
+}
+
+/** What was restored. */
+export interface RestoreSummary extends BackupSummary {
+  /** Whether the audit log of the new store is whole. */
+  audit: AuditCheck;
 }
 
 /**
@@ -223,12 +231,13 @@ function checkHeader(path: string, header: BackupHeader): BackupHeader {
 
 /**
  * Restores a backup into a new or empty store, and brings it to this version's schema. The file is read as a whole
- * before the store is touched; one transaction then restores all rows, or none.
+ * before the store is touched; one transaction then restores all rows, or none. An audit log that does not verify is
+ * restored as it is, and the summary says so.
  *
  * @throws HeedError if the backup is damaged, of a newer version or encrypted with another passphrase, or if the store
  * is not empty.
  */
-export async function restoreStore(path: string, options: RestoreOptions): Promise<BackupSummary> {
+export async function restoreStore(path: string, options: RestoreOptions): Promise<RestoreSummary> {
   const { store, passphrase, onRows } = options;
   checkPassphrase(passphrase);
   const file = await openBackupFile(path, passphrase);
@@ -250,8 +259,9 @@ export async function restoreStore(path: string, options: RestoreOptions): Promi
       if (kind === 'postgres') await continueNumbers(query);
     });
     await migrate(database.query, kind);
+    const audit = await verifyAudit(database);
     await database.close();
-    return summary;
+    return { ...summary, audit };
   } catch (error) {
     await database?.close().catch(() => {});
     if (isNew) for (const end of ['', '-wal', '-shm']) rmSync(`${store}${end}`, { force: true });

@@ -2,7 +2,7 @@
  * The store's database: SQLite in a file, or PostgreSQL by a connection string. One schema and one set of queries serve
  * both.
  */
-import { Kysely, PostgresDialect, type Transaction } from 'kysely';
+import { Kysely, PostgresAdapter, PostgresDialect, type Transaction } from 'kysely';
 import { HeedError, messageOf } from '../../error.ts';
 import { migrate } from './migrations.ts';
 import type { Tables } from './schema.ts';
@@ -92,9 +92,37 @@ export function storeFault(error: unknown): 'full' | 'read-only' | 'damaged' | u
   return /is malformed|is not a database/.test(text) ? 'damaged' : undefined;
 }
 
+/** What each transaction of `atOnce` still has to do before it commits. */
+const endings = new WeakMap<DatabaseQuery, ((query: DatabaseQuery) => Promise<unknown>)[]>();
+
 /** Runs `work` in a transaction, or as a part of the one that `query` is already. */
 export const atOnce = <T>(query: DatabaseQuery, work: (query: DatabaseQuery) => Promise<T>): Promise<T> =>
-  query.isTransaction ? work(query) : query.transaction().execute(work);
+  query.isTransaction
+    ? work(query)
+    : query.transaction().execute(async (query) => {
+        const ending: ((query: DatabaseQuery) => Promise<unknown>)[] = [];
+        endings.set(query, ending);
+        const result = await work(query);
+        for (const end of ending) await end(query);
+        return result;
+      });
+
+/**
+ * Runs `work` right before the transaction that `query` is commits; a lock that it takes is then the last one, so that
+ * it can be part of no deadlock. Without a transaction of `atOnce`, runs it now, in one of its own if there is none.
+ */
+export async function beforeCommit(
+  query: DatabaseQuery,
+  work: (query: DatabaseQuery) => Promise<unknown>,
+): Promise<void> {
+  const ending = endings.get(query);
+  if (ending) ending.push(work);
+  else await atOnce(query, work);
+}
+
+/** Which database a query runs on. */
+export const kindOfQuery = (query: DatabaseQuery): Database['kind'] =>
+  query.getExecutor().adapter instanceof PostgresAdapter ? 'postgres' : 'sqlite';
 
 function withoutPassword(address: string): string {
   try {

@@ -1,11 +1,12 @@
 /** Stores of earlier versions are brought up to date when they are opened, and lose nothing. */
 import { sql } from 'kysely';
 import { describe, expect, it } from 'vitest';
-import { ownStores } from '../../../test/support/stores.ts';
+import { ownStores, withoutChain } from '../../../test/support/stores.ts';
 import {
   addItems,
   addPerson,
   assignItems,
+  auditTrail,
   changeSettings,
   createProject,
   type Database,
@@ -15,12 +16,14 @@ import {
   openDatabase,
   type PairChoice,
   recordJudgment,
+  verifyAudit,
 } from '../index.ts';
 
 const { kinds, skipWhereMissing } = await ownStores();
 
 /** What takes a store back, the latest version first. */
 const BACK = {
+  '007-identities': withoutChain,
   '006-suggestions': [
     'drop table identities',
     'drop table signins',
@@ -90,6 +93,7 @@ describe.each(kinds)('%s', (kind, address) => {
       const decided = { decidedBy: people.get('rev')!, closed: 1 };
       await query.updateTable('items').set(decided).where('id', '=', item).execute();
     }
+    const before = await auditTrail(database);
     await takeBack(database, '003-turns');
     await database.close();
 
@@ -115,6 +119,14 @@ describe.each(kinds)('%s', (kind, address) => {
     ]);
     const [ada] = await again.query.selectFrom('people').select(['id', 'name']).where('name', '=', 'ada').execute();
     expect(await isMember(again, kept.id, { ...ada, role: 'annotator' })).toBe(true);
+    // what happened before is chained as it was
+    const trail = await auditTrail(again);
+    expect(trail.map(({ hash, ...line }) => line)).toEqual(before.map(({ hash, ...line }) => line));
+    expect(await verifyAudit(again)).toMatchObject({
+      valid: true,
+      lines: before.length,
+      head: { hash: trail[0].hash },
+    });
     expect(await isMember(again, kept.id, { id: 'nobody', name: 'nobody', role: 'annotator' })).toBe(false);
     await again.close();
   });

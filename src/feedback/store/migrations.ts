@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { type Kysely, Migrator, sql } from 'kysely';
 import { HeedError } from '../../error.ts';
+import { type AuditLine, chained } from './audit-chain.ts';
 import type { Tables } from './schema.ts';
 
 type Kind = 'sqlite' | 'postgres';
@@ -12,6 +13,30 @@ type Kind = 'sqlite' | 'postgres';
  * @throws HeedError if a newer version of heed has written the database.
  */
 export async function migrate(query: Kysely<Tables>, kind: Kind, to?: string): Promise<void> {
+  if (kind === 'postgres') return run(query, kind, to);
+  if (to === undefined && (await isLatest(query))) return;
+  // for SQLite, Kysely would run each statement by itself: two processes would get in each other's way
+  await query.connection().execute(async (query) => {
+    await sql`begin immediate`.execute(query);
+    try {
+      await run(query, kind, to);
+      await sql`commit`.execute(query);
+    } catch (error) {
+      await sql`rollback`.execute(query).catch(() => {}); // the error is the one to tell
+      throw error;
+    }
+  });
+}
+
+/** Whether exactly the migrations that this version knows are applied. */
+async function isLatest(query: Kysely<Tables>): Promise<boolean> {
+  const tables = await query.introspection.getTables({ withInternalKyselyTables: true });
+  if (!tables.some(({ name }) => name === 'kysely_migration')) return false;
+  const { rows } = await sql<{ name: string }>`select name from kysely_migration order by name`.execute(query);
+  return rows.map(({ name }) => name).join() === schemaVersions('sqlite').join();
+}
+
+async function run(query: Kysely<Tables>, kind: Kind, to?: string): Promise<void> {
   const migrations = migrationsOf(kind);
   const migrator = new Migrator({ db: query, provider: { getMigrations: async () => migrations } });
   const { error } = await (to === undefined ? migrator.migrateToLatest() : migrator.migrateTo(to));
@@ -36,6 +61,7 @@ const migrationsOf = (kind: Kind) => ({
   '005-members': { up: members },
   '006-suggestions': { up: suggestions },
   '007-identities': { up: identities },
+  '008-audit-log': { up: auditLog },
 });
 
 async function begin(query: Kysely<unknown>, kind: Kind): Promise<void> {
@@ -314,5 +340,59 @@ async function identities(query: Kysely<unknown>): Promise<void> {
     .addColumn('expires', time, (column) => column.notNull())
     .addColumn('used', time)
     .addUniqueConstraint('keys_person_name', ['person', 'name'])
+    .execute();
+}
+
+/** Lines that are chained at once. */
+const LINES = 50;
+
+/**
+ * The audit log becomes a hash chain, with the lines that are there in their order. Items of chats know who wrote them,
+ * and a store knows for how long what is kept.
+ */
+async function auditLog(query: Kysely<unknown>): Promise<void> {
+  const { schema } = query;
+  // a column that must have a value cannot be added to rows without one: they move to a new table
+  await schema
+    .createTable('chainedEvents')
+    .addColumn('seq', 'integer', (column) => column.primaryKey())
+    .addColumn('project', 'text')
+    .addColumn('person', 'text')
+    .addColumn('kind', 'text', (column) => column.notNull())
+    .addColumn('detailJson', 'text', (column) => column.notNull())
+    .addColumn('created', 'double precision', (column) => column.notNull())
+    .addColumn('salt', 'text')
+    .addColumn('digest', 'text', (column) => column.notNull())
+    .addColumn('previous', 'text', (column) => column.notNull())
+    .addColumn('hash', 'text', (column) => column.notNull())
+    .execute();
+  let last: AuditLine | undefined;
+  for (;;) {
+    const { rows } = await sql<AuditLine>`select seq, project, person, kind, "detailJson", created from events
+        where seq > ${last?.seq ?? -1} order by seq limit ${LINES}`.execute(query);
+    const lines = rows.map((row) => {
+      last = chained(row, last);
+      return last;
+    });
+    if (lines.length === 0) break;
+    await (query as Kysely<{ chainedEvents: AuditLine }>).insertInto('chainedEvents').values(lines).execute();
+  }
+  await schema.dropTable('events').execute();
+  await schema.alterTable('chainedEvents').renameTo('events').execute();
+  await schema.createIndex('events_project').on('events').columns(['project', 'seq']).execute();
+  // a line can have one line after it: two servers cannot write two chains
+  await schema.createIndex('events_previous').unique().on('events').column('previous').execute();
+  await schema.createIndex('events_hash').unique().on('events').column('hash').execute();
+
+  await schema.alterTable('items').addColumn('author', 'text').execute();
+  await sql`update items set author = (select votes.person from votes where votes.item = items.id
+      order by votes.seq limit 1) where source like 'chat with %'`.execute(query);
+
+  await schema
+    .createTable('retention')
+    .addColumn('project', 'text', (column) => column.notNull())
+    .addColumn('rule', 'text', (column) => column.notNull())
+    .addColumn('days', 'double precision', (column) => column.notNull())
+    .addPrimaryKeyConstraint('retention_key', ['project', 'rule'])
     .execute();
 }

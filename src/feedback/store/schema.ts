@@ -66,6 +66,8 @@ export interface Tables {
     /** 1 if nobody gets the item any more. */
     closed: number;
     created: number;
+    /** The person who wrote its content in a chat: it is deleted with what else is theirs. */
+    author: string | null;
   };
   people: {
     id: string;
@@ -192,13 +194,33 @@ export interface Tables {
     contentJson: string;
     created: number;
   };
-  /** The audit trail: what was done to the store besides judgments, and by whom. */
+  /**
+   * The audit log: what was done to the store besides judgments, and by whom. Each line has the hash of the one before.
+   * See `audit-chain.ts`.
+   */
   events: {
-    seq: Generated<number>;
+    /** Position in the log. */
+    seq: number;
     project: string | null;
+    /** Who did it; null also once this was erased. */
     person: string | null;
     kind: string;
+    /** Empty once it was erased. */
     detailJson: string;
     created: number;
+    /** Random, part of the digest; null once who did it and the details were erased. */
+    salt: string | null;
+    /** Digest of who did it and the details. */
+    digest: string;
+    /** Hash of the line before. */
+    previous: string;
+    hash: string;
+  };
+  /** For how long what is kept. See `retention.ts`. */
+  retention: {
+    /** Id of the project that the rule is for; empty for the store. */
+    project: string;
+    rule: string;
+    days: number;
   };
 }

@@ -24,9 +24,10 @@ export async function sqliteDialect(path: string): Promise<Dialect> {
   }
   const driver = await openSqlite(path);
   // GroupCommit syncs the log before it confirms a write: SQLite itself would keep all other writers waiting for that
-  for (const pragma of ['journal_mode = WAL', 'synchronous = NORMAL', 'busy_timeout = 10000', 'foreign_keys = ON']) {
-    driver.exec(`pragma ${pragma}`);
-  }
+  // the other statements wait for other processes too: several may start at once
+  const pragmas = ['busy_timeout = 10000', 'journal_mode = WAL', 'synchronous = NORMAL', 'foreign_keys = ON'];
+  // what is deleted is overwritten
+  for (const pragma of [...pragmas, 'secure_delete = ON']) driver.exec(`pragma ${pragma}`);
   // the first query creates the log
   driver.exec('select count(*) from sqlite_schema');
   const log = path === ':memory:' ? undefined : await open(`${path}-wal`, 'r+');

@@ -21,7 +21,7 @@ import {
 } from '../judgment.ts';
 import { ensurePerson } from '../people.ts';
 import type { Project } from '../project.ts';
-import type { Database } from '../store/database.ts';
+import { atOnce, type Database } from '../store/database.ts';
 
 /** Options of `importItems`. */
 export interface ImportOptions {
@@ -71,7 +71,7 @@ export async function importItems(
   let rows = 0;
   const flush = async () => {
     const items = batch.map(({ item }) => item);
-    await database.query.transaction().execute(async (query) => {
+    await atOnce(database.query, async (query) => {
       const within = { ...database, query };
       const { added, known } = await addItems(within, project, items);
       total.added += added;

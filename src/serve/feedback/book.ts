@@ -16,7 +16,7 @@ import { createProject, findProject, type Project, type ProjectInput } from '../
 import { countedJudgments, qualityOf } from '../../feedback/quality/quality.ts';
 import { newSecret } from '../../feedback/secrets.ts';
 import { newId } from '../../feedback/store/audit.ts';
-import { type Database, openDatabase } from '../../feedback/store/database.ts';
+import { atOnce, type Database, openDatabase } from '../../feedback/store/database.ts';
 import { fileError, isSystemError } from '../../files.ts';
 import type { ChatMessage } from '../../lm/chat-template.ts';
 import { findCompletion } from '../completions/record.ts';
@@ -103,7 +103,7 @@ export async function openBook(
   ) {
     const project = await projectOf(drawer);
     const person = await ensurePerson(feedback, user, 'annotator');
-    return feedback.query.transaction().execute(async (query) => {
+    return atOnce(feedback.query, async (query) => {
       const within = { ...feedback, query };
       const key = keyOf(content);
       const find = () =>

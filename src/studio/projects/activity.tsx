@@ -1,4 +1,4 @@
-/** The audit trail: what was done to the store, by whom and when, sign-ins included. */
+/** The audit log: what was done to the store, by whom and when, sign-ins included. */
 import { useState } from 'preact/hooks';
 import type { AuditEntry } from '../../feedback/store/audit.ts';
 import { api, json } from '../page/api.ts';
@@ -6,7 +6,7 @@ import { Loaded, useResource } from '../page/load.tsx';
 
 const PAGE = 100;
 
-/** The page of the audit trail. */
+/** The page of the audit log. */
 export function Activity() {
   const [before, setBefore] = useState<number[]>([]);
   const at = before.at(-1);
@@ -24,6 +24,7 @@ export function Activity() {
         </span>
       </header>
       <p class="quiet">Who changed what, and who signed in. Judgments are in each project.</p>
+      <Check />
       <Loaded of={lines}>
         {(all) => (
           <>
@@ -63,7 +64,34 @@ export function Activity() {
   );
 }
 
-function Line({ time, person, kind, project, detail }: AuditEntry) {
+/** Whether the log is as it was written, and the hash to write down. */
+function Check() {
+  const check = useResource(() => json(api.audit.check.$get({ query: {} })));
+  return (
+    <Loaded of={check}>
+      {({ valid, lines, head, fault }) =>
+        valid ? (
+          <p class="quiet">
+            The log is whole: {lines} {lines === 1 ? 'line' : 'lines'}.
+            {head && (
+              <>
+                {' '}
+                The last one has the hash <code>{head.hash}</code>. Keep it elsewhere: it shows later whether lines were
+                cut off.
+              </>
+            )}
+          </p>
+        ) : (
+          <div class="failure" role="alert">
+            <p>The log is not as it was written. {fault?.message}</p>
+          </div>
+        )
+      }
+    </Loaded>
+  );
+}
+
+function Line({ time, person, kind, project, detail, erased }: AuditEntry) {
   // all settings of a new project are in the download
   const details = Object.entries(detail).flatMap(([name, value]) =>
     name === 'settings' ? [] : [`${name}: ${typeof value === 'string' ? value : JSON.stringify(value)}`],
@@ -74,7 +102,7 @@ function Line({ time, person, kind, project, detail }: AuditEntry) {
       <td>{person ?? '–'}</td>
       <td class="when">{kind}</td>
       <td>{project ?? '–'}</td>
-      <td class="quiet detail">{details.join(', ').slice(0, 300)}</td>
+      <td class="quiet detail">{erased ? 'deleted' : details.join(', ').slice(0, 300)}</td>
     </tr>
   );
 }

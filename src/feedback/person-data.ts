@@ -1,0 +1,168 @@
+/** All that a store has of one person, as JSON, for those who ask for it. */
+import { createHash } from 'node:crypto';
+import { createWriteStream } from 'node:fs';
+import { rename, rm } from 'node:fs/promises';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { fileError, isSystemError } from '../files.ts';
+import { findPerson } from './people.ts';
+import { linesAbout } from './store/audit.ts';
+import type { DatabaseQuery } from './store/database.ts';
+
+/** Judgments read at once: each has the content of its item. */
+const AT_ONCE = 100;
+
+/**
+ * All that a store has of the person with a name, as the text of a JSON document, piece by piece: who they are, their
+ * judgments with what they judged, what they wrote, their sessions, and the lines of the audit log that they wrote or
+ * that name them. Hashes of tokens and sessions are left out: they are secrets, and say nothing about a person.
+ *
+ * @throws HeedError if there is no such person.
+ */
+export async function* personData({ query }: { query: DatabaseQuery }, name: string): AsyncGenerator<string> {
+  const { id } = await findPerson({ query }, name);
+  const { tokenHash, ...person } = await query
+    .selectFrom('people')
+    .selectAll()
+    .where('id', '=', id)
+    .executeTakeFirstOrThrow();
+  const projects = await query.selectFrom('projects').select(['id', 'name']).execute();
+  const names = new Map(projects.map(({ id, name }) => [id, name]));
+  const named = (project: string) => names.get(project) ?? project;
+  const head = {
+    format: 'heed-person',
+    version: 1,
+    exported: new Date().toISOString(),
+    person: { ...person, created: timeOf(person.created), active: tokenHash !== null },
+  };
+  yield JSON.stringify(head, null, 1).slice(0, -2);
+  for (const [section, rows] of Object.entries(sections(query, { id, name }, named))) {
+    yield `,\n ${JSON.stringify(section)}: [`;
+    let first = true;
+    for await (const row of rows) {
+      yield `${first ? '' : ','}\n  ${JSON.stringify(row)}`;
+      first = false;
+    }
+    yield first ? ']' : '\n ]';
+  }
+  yield '\n}\n';
+}
+
+/** The lists of the document. Every table that refers to people has to be in one of them. */
+function sections(
+  query: DatabaseQuery,
+  person: { id: string; name: string },
+  named: (project: string) => string,
+): Record<string, AsyncIterable<object>> {
+  const { id } = person;
+  return {
+    memberships: (async function* () {
+      const rows = await query.selectFrom('members').select('project').where('person', '=', id).execute();
+      for (const { project } of rows) yield { project: named(project) };
+    })(),
+    sessions: (async function* () {
+      const rows = await query
+        .selectFrom('sessions')
+        .select(['created', 'expires', 'method', 'device'])
+        .where('person', '=', id)
+        .execute();
+      for (const { created, expires, ...how } of rows)
+        yield { ...how, created: timeOf(created), expires: timeOf(expires) };
+    })(),
+    identities: (async function* () {
+      const rows = await query.selectFrom('identities').selectAll().where('person', '=', id).execute();
+      for (const { issuer, subject, created } of rows) yield { issuer, subject, created: timeOf(created) };
+    })(),
+    keys: (async function* () {
+      const rows = await query.selectFrom('keys').selectAll().where('person', '=', id).execute();
+      for (const { name, created, expires } of rows) yield { name, created: timeOf(created), expires: timeOf(expires) };
+    })(),
+    judgments: judgments(query, id, named),
+    reservations: (async function* () {
+      const rows = await query.selectFrom('leases').selectAll().where('person', '=', id).execute();
+      for (const { item, project, expires } of rows) yield { project: named(project), item, expires: timeOf(expires) };
+    })(),
+    counts: (async function* () {
+      const rows = await query.selectFrom('tallies').selectAll().where('person', '=', id).execute();
+      for (const { project, given, labels } of rows) yield { project: named(project), given, labels };
+    })(),
+    estimates: (async function* () {
+      const rows = await query.selectFrom('estimates').selectAll().where('person', '=', id).execute();
+      for (const { project, valuesJson } of rows) yield { project: named(project), values: JSON.parse(valuesJson) };
+    })(),
+    conversations: (async function* () {
+      const items = await query
+        .selectFrom('items')
+        .select(['id', 'project', 'contentJson', 'created'])
+        .where('author', '=', id)
+        .execute();
+      for (const { id, project, contentJson, created } of items) {
+        yield { project: named(project), item: id, content: JSON.parse(contentJson), time: timeOf(created) };
+      }
+      const turns = await query.selectFrom('turns').selectAll().where('person', '=', id).execute();
+      for (const { contentJson, created } of turns) yield { content: JSON.parse(contentJson), time: timeOf(created) };
+    })(),
+    guidelines: (async function* () {
+      const rows = await query.selectFrom('guidelines').selectAll().where('person', '=', id).execute();
+      for (const { project, version, text, created } of rows) {
+        yield { project: named(project), version, text, time: timeOf(created) };
+      }
+    })(),
+    log: (async function* () {
+      for (const { created, project, detailJson, ...line } of await linesAbout(query, person)) {
+        const about = { ...line, project: project === null ? null : named(project) };
+        yield { ...about, time: timeOf(created), detail: JSON.parse(detailJson) };
+      }
+    })(),
+  };
+}
+
+async function* judgments(query: DatabaseQuery, person: string, named: (project: string) => string) {
+  for (let last = 0; ; ) {
+    const rows = await query
+      .selectFrom('votes')
+      .innerJoin('items', 'items.id', 'votes.item')
+      .selectAll('votes')
+      .select('items.contentJson')
+      .where('votes.person', '=', person)
+      .where('votes.seq', '>', last)
+      .orderBy('votes.seq')
+      .limit(AT_ONCE)
+      .execute();
+    for (const { seq, project, person: _, answerJson, shownJson, contentJson, suggested, created, ...row } of rows) {
+      const judgment = row.kind === 'undo' ? null : JSON.parse(answerJson);
+      const shown = shownJson === null ? null : JSON.parse(shownJson);
+      const how = { shown, suggested: suggested === 1, time: timeOf(created) };
+      yield { project: named(project), ...row, judgment, ...how, content: JSON.parse(contentJson) };
+      last = seq;
+    }
+    if (rows.length < AT_ONCE) return;
+  }
+}
+
+const timeOf = (milliseconds: number): string => new Date(milliseconds).toISOString();
+
+/**
+ * Writes what `personData` yields to a file, which appears when it is whole, and which only its owner may read. Returns
+ * the SHA-256 of the file.
+ *
+ * @throws HeedError if there is no such person, or the file cannot be written.
+ */
+export async function writePersonData(store: { query: DatabaseQuery }, name: string, path: string): Promise<string> {
+  const hash = createHash('sha256');
+  const temporary = `${path}.${process.pid}.tmp`;
+  const parts = async function* () {
+    for await (const part of personData(store, name)) {
+      hash.update(part);
+      yield part;
+    }
+  };
+  try {
+    await pipeline(Readable.from(parts()), createWriteStream(temporary, { flags: 'wx', mode: 0o600 }));
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw isSystemError(error) ? fileError(error, 'write', path) : error;
+  }
+  return hash.digest('hex');
+}
