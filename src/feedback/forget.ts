@@ -19,7 +19,17 @@ export const forgetPerson = ({ query: root }: Pick<Database, 'query'>, name: str
     const leased = await query.selectFrom('leases').select('item').where('person', '=', id).execute();
     await query.updateTable('items').set({ decidedBy: null, decision: null }).where('decidedBy', '=', id).execute();
     const { numDeletedRows } = await query.deleteFrom('answers').where('person', '=', id).executeTakeFirstOrThrow();
-    for (const table of ['leases', 'votes', 'tallies', 'estimates', 'members', 'sessions', 'turns'] as const) {
+    for (const table of [
+      'comments',
+      'reserved',
+      'leases',
+      'votes',
+      'tallies',
+      'estimates',
+      'members',
+      'sessions',
+      'turns',
+    ] as const) {
       await query.deleteFrom(table).where('person', '=', id).execute();
     }
     const items = [...new Set([...held, ...leased].map(({ item }) => item))];

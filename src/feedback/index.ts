@@ -14,6 +14,14 @@ export {
   type ListOptions,
   listItems,
 } from './items/browse.ts';
+export {
+  addComment,
+  commentsOn,
+  deleteComment,
+  type ItemComment,
+  type NewComment,
+} from './items/comments.ts';
+export { deleteFilter, type SavedFilter, savedFilters, saveFilter } from './items/filters.ts';
 export { type AddedItems, addItems, type Item, type NewItem, type Suggestion, setPriorities } from './items/items.ts';
 export {
   JudgmentError,
@@ -24,6 +32,7 @@ export {
   type Undo,
   undoJudgment,
 } from './items/record.ts';
+export { reserveItems } from './items/reserve.ts';
 export { type ItemState, itemStates } from './items/states.ts';
 export { setSuggestions } from './items/suggestions.ts';
 export * from './judgment.ts';
@@ -47,6 +56,7 @@ export {
   type SuggestionShare,
 } from './quality/quality.ts';
 export type { QualityReport } from './quality/report.ts';
+export { type AnnotatorWork, annotatorWork, paymentRows, type WorkOptions } from './quality/work.ts';
 export * from './roles.ts';
 export {
   createRoom,
@@ -90,6 +100,7 @@ export {
 } from './store/backup.ts';
 export { type Database, openDatabase } from './store/database.ts';
 export { createHumanTeacher, type HumanTeacher, type HumanTeacherOptions } from './teacher.ts';
+export { findTemplate, type ProjectTemplate, projectTemplates } from './templates.ts';
 export {
   type ExportFormat,
   type ExportOptions,
@@ -98,4 +109,13 @@ export {
   type Merge,
   merges,
 } from './transfer/export.ts';
-export { countRows, type ImportOptions, type ImportResult, importItems } from './transfer/import.ts';
+export { type ExportToOptions, type ExportToResult, exportTo } from './transfer/export-to.ts';
+export { countRows, type ImportOptions, type ImportResult, importItems, importRows } from './transfer/import.ts';
+export {
+  type ImportedProject,
+  type ImportFromOptions,
+  importFrom,
+} from './transfer/import-from.ts';
+export type { LeftOutCount } from './transfer/left-out.ts';
+export { leftOutInWords } from './transfer/left-out-words.ts';
+export { type TransferTool, transferTools } from './transfer/tools.ts';

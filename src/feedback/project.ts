@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { HeedError } from '../error.ts';
 import { itemKinds } from './judgment.ts';
 import { newId, note } from './store/audit.ts';
-import type { Database, DatabaseQuery } from './store/database.ts';
+import { atOnce, type Database, type DatabaseQuery } from './store/database.ts';
 
 const whole = (least: number) => z.number().int().min(least);
 
@@ -58,7 +58,7 @@ export const settingsSchema = z.strictObject({
   suggestions: z
     .enum(['off', 'after', 'before'])
     .default('after')
-    .describe('show what a reward model prefers: after one’s own judgment, or before it for four items in five'),
+    .describe('show what a model suggests: after one’s own judgment, or before it for four items in five'),
   seeOthers: z.boolean().default(true).describe('show others’ judgments of an item after one’s own'),
 });
 /** A project's settings, with all defaults filled in. */
@@ -122,7 +122,7 @@ export async function createProject(
     });
   }
   const project = { id: newId(), name, settings, created: Date.now(), archived: null };
-  await query.transaction().execute(async (query) => {
+  await atOnce(query, async (query) => {
     const { id, created } = project;
     const added = await query
       .insertInto('projects')
@@ -183,7 +183,10 @@ export async function deleteProject({ query }: Database, project: Project, perso
       .select((select) => select.fn.countAll<number>().as('votes'))
       .where('project', '=', project.id)
       .executeTakeFirstOrThrow();
-    const tables = ['leases', 'answers', 'votes', 'items', 'tallies', 'estimates', 'members', 'guidelines'] as const;
+    const tables = [
+      ...(['comments', 'filters', 'reserved', 'leases', 'answers', 'votes', 'items'] as const),
+      ...(['tallies', 'estimates', 'members', 'guidelines'] as const),
+    ];
     for (const table of tables) await query.deleteFrom(table).where('project', '=', project.id).execute();
     await query.deleteFrom('projects').where('id', '=', project.id).execute();
     const detail = { name: project.name, judgments: Number(votes) };

@@ -26,6 +26,9 @@ const TABLES = {
   answers: ['item', 'person'],
   tallies: ['project', 'person'],
   estimates: ['project', 'person'],
+  reserved: ['item', 'person'],
+  comments: ['id'],
+  filters: ['project', 'name'],
   turns: ['id'],
   events: ['seq'],
 } as const satisfies Record<Exclude<keyof Tables, (typeof LEFT_OUT)[number]>, readonly string[]>;

@@ -22,6 +22,10 @@ const { kinds, skipWhereMissing } = await ownStores();
 /** What takes a store back, the latest version first. */
 const BACK = {
   '006-suggestions': [
+    'drop table comments',
+    'drop table filters',
+    'drop table reserved',
+    'alter table items drop column reserved',
     'drop table identities',
     'drop table signins',
     'drop table keys',
