@@ -110,7 +110,7 @@ export {
   merges,
 } from './transfer/export.ts';
 export { type ExportToOptions, type ExportToResult, exportTo } from './transfer/export-to.ts';
-export { countRows, type ImportOptions, type ImportResult, importItems, importRows } from './transfer/import.ts';
+export { countRows, type ImportOptions, type ImportResult, importItems } from './transfer/import.ts';
 export {
   type ImportedProject,
   type ImportFromOptions,
@@ -118,4 +118,5 @@ export {
 } from './transfer/import-from.ts';
 export type { LeftOutCount } from './transfer/left-out.ts';
 export { leftOutInWords } from './transfer/left-out-words.ts';
+export type { SurveyFields } from './transfer/survey.ts';
 export { type TransferTool, transferTools } from './transfer/tools.ts';
