@@ -317,3 +317,44 @@ it('the audit log is checked, a person is exported and deleted, and old data goe
     ...[1, expect.stringContaining('There is no store "none.db"'), false],
   ]);
 });
+
+it('a project moves in from another tool, dry first, out to another, and its work is paid', async () => {
+  const fixture = join(import.meta.dirname, 'fixtures/transfer/argilla');
+  const from = ['import', join(fixture, 'disk'), '--from', 'argilla', '--project', 'm', '--store', 'moved.db'];
+  const dry = await run(...from, '--users', join(fixture, 'users.json'), '--dry-run');
+  expect(dry.stdout).toMatch(
+    /m preference \(pair, would be created\).*7 by ada, ben.*1 of 4 records.*Nothing was stored/s,
+  );
+  const done = await run(...from, '--users', join(fixture, 'users.json'), '--overlap', '3', '--json');
+  const { projects } = JSON.parse(done.stdout);
+  expect(projects.map(({ name, votes }: { name: string; votes: number }) => [name, votes])).toEqual([
+    ['m preference', 7],
+    ['m order', 4],
+    ['m improved', 1],
+    ['m ratings', 5],
+  ]);
+  const of = ['--project', 'm preference', '--store', 'moved.db'];
+  const out = await run('export', 'tasks', '--to', 'label-studio', ...of, '--json');
+  expect(JSON.parse(out.stdout)).toMatchObject({ rows: 4, leftOut: [] });
+  expect(existsSync(join(folder.path, 'tasks', 'config.xml'))).toBe(true);
+  const back = await run(
+    'import',
+    'tasks',
+    '--from',
+    'label-studio',
+    '--project',
+    'b',
+    '--store',
+    'moved.db',
+    '--json',
+  );
+  expect(JSON.parse(back.stdout).projects).toMatchObject([
+    { name: 'b', kind: 'pair', added: 4, votes: 7, suggestions: 4 },
+  ]);
+  const paid = await run('payments', 'pay.csv', '--rate', '20', ...of, '--json');
+  expect(JSON.parse(paid.stdout)).toMatchObject({ work: [], rows: 0 });
+  const wrong = await run('import', 'pairs.jsonl', '--project', 'm', '--dry-run');
+  expect([wrong.code, wrong.stderr]).toEqual([2, expect.stringContaining('--dry-run: only with --from')]);
+  const rated = await run('import', 'responses.jsonl', '--project', 'f', '--template', 'factuality', '--json');
+  expect([rated.code, JSON.parse(rated.stdout).added]).toEqual([0, 1]);
+});

@@ -5,12 +5,15 @@ import type { SettingsChanges } from './change-settings.ts';
 import type { DeletionReceipt } from './forget.ts';
 import type { Disagreement } from './items/adjudication.ts';
 import type { ItemRecord, ListedItem, ListOptions } from './items/browse.ts';
+import type { ItemComment, NewComment } from './items/comments.ts';
+import type { SavedFilter } from './items/filters.ts';
 import type { AddedItems, NewItem, Suggestion } from './items/items.ts';
 import type { NewJudgment, Receipt, Undo } from './items/record.ts';
 import type { ApiKey } from './keys.ts';
 import type { Account, Person } from './people.ts';
 import type { Guidelines, Project, ProjectInput } from './project.ts';
 import type { QualityReport } from './quality/report.ts';
+import type { AnnotatorWork, WorkOptions } from './quality/work.ts';
 import type { RetentionResult, RetentionRule, RetentionSettings } from './retention.ts';
 import type { KeyScope, PersonRole } from './roles.ts';
 import type { AssignedItem, ProjectDetails, ProjectSummary, VoteReceipt } from './server/projects.ts';
@@ -18,6 +21,9 @@ import type { Api } from './server/studio-server.ts';
 import type { ListedSession } from './sessions.ts';
 import type { AuditEntry } from './store/audit.ts';
 import type { AuditCheck } from './store/verify-audit.ts';
+import type { ProjectTemplate } from './templates.ts';
+import type { ImportedProject } from './transfer/import-from.ts';
+import type { TransferTool } from './transfer/tools.ts';
 
 /** Something that happened in a project. Further fields depend on the kind and on the listener's role. */
 export interface StudioEvent {
@@ -72,6 +78,10 @@ export function createClient({ url, token }: { url: string; token: string }) {
   const ofPerson = (name: string) => ({ param: { name: encodeURIComponent(name) } });
   const { projects, people } = api;
   const project = projects[':project'];
+  const thread = project.items[':item'].comments;
+  const inItem = (name: string, item: string) => ({
+    param: { ...inProject(name).param, item: encodeURIComponent(item) },
+  });
 
   return {
     /** Returns the person the token belongs to. */
@@ -111,6 +121,25 @@ export function createClient({ url, token }: { url: string; token: string }) {
     /** Returns an item with everything that was recorded of it. */
     item: (name: string, id: string): Promise<ItemRecord> =>
       json(project.items[':item'].$get({ param: { ...inProject(name).param, item: encodeURIComponent(id) } })),
+    /** Returns the comments on an item; an annotator sees those of others once they have judged it. */
+    comments: (name: string, id: string): Promise<ItemComment[]> => json(thread.$get(inItem(name, id))),
+    /** Comments on an item, and returns the thread. */
+    comment: (name: string, id: string, comment: NewComment): Promise<ItemComment[]> =>
+      json(thread.$post({ ...inItem(name, id), json: comment })),
+    /** Deletes a comment: one's own, or any as an owner. Returns the thread. */
+    deleteComment: (name: string, id: string, comment: string): Promise<ItemComment[]> =>
+      json(thread[':comment'].$delete({ param: { ...inItem(name, id).param, comment: encodeURIComponent(comment) } })),
+    /** Returns the saved filters of a project. */
+    filters: (name: string): Promise<SavedFilter[]> => json(project.filters.$get(inProject(name))),
+    /** Saves a filter in place of one of the same name, and returns all. */
+    saveFilter: (name: string, filter: Pick<SavedFilter, 'name'> & Partial<SavedFilter>): Promise<SavedFilter[]> =>
+      json(project.filters.$post({ ...inProject(name), json: filter })),
+    /** Deletes a saved filter, and returns the others. */
+    deleteFilter: (name: string, filter: string): Promise<SavedFilter[]> =>
+      json(project.filters[':name'].$delete({ param: { ...inProject(name).param, name: encodeURIComponent(filter) } })),
+    /** Assigns items to people, who alone get them; without names, everybody gets them again. */
+    assignItems: (name: string, items: readonly string[], people: readonly string[]): Promise<{ items: number }> =>
+      json(project.items.assign.$post({ ...inProject(name), json: { items: [...items], people: [...people] } })),
     /** Puts items away, or takes them back. Returns how many of them the project has. */
     archiveItems: (name: string, items: readonly string[], archived = true): Promise<{ items: number }> =>
       json(project.items.archive.$post({ ...inProject(name), json: { items: [...items], archived } })),
@@ -120,7 +149,7 @@ export function createClient({ url, token }: { url: string; token: string }) {
     /** Sets priorities by item id; the highest come first. Returns how many of the items the project has. */
     setPriorities: (name: string, priorities: Readonly<Record<string, number>>): Promise<{ items: number }> =>
       json(project.priorities.$post({ ...inProject(name), json: { priorities } })),
-    /** Sets what a reward model says of items, by item id. Returns how many of the items the project has. */
+    /** Sets what a model says of items, by item id. Returns how many of the items the project has. */
     setSuggestions: (name: string, suggestions: Readonly<Record<string, Suggestion>>): Promise<{ items: number }> =>
       json(project.suggestions.$post({ ...inProject(name), json: { suggestions } })),
     /** Reserves the next items to judge; fewer than `count` if there are no more. */
@@ -133,11 +162,46 @@ export function createClient({ url, token }: { url: string; token: string }) {
     undo: (name: string, undo: Undo): Promise<Receipt> => json(project.undo.$post({ ...inProject(name), json: undo })),
     /** Returns the agreement report. */
     quality: (name: string): Promise<QualityReport> => json(project.quality.$get(inProject(name))),
+    /** Returns what each annotator has done, how long it took, and what it pays. */
+    work: (name: string, options: Omit<WorkOptions, 'rates'> = {}): Promise<AnnotatorWork[]> =>
+      json(project.work.$get({ ...inProject(name), query: options })),
+    /** Returns the templates of new projects. */
+    templates: (): Promise<ProjectTemplate[]> => json(api.templates.$get()),
     /** Lists items that annotators disagree on, the least clear first. */
     disagreements: (name: string): Promise<Disagreement[]> => json(project.disagreements.$get(inProject(name))),
     /** Decides an item: this judgment counts, and the item is closed. */
     adjudicate: (name: string, judgment: NewJudgment): Promise<Receipt> =>
       json(project.adjudicate.$post({ ...inProject(name), json: judgment })),
+    /** Moves data of another tool in; `dryRun` only says what would come in. */
+    importFrom: (
+      from: TransferTool,
+      data: {
+        project: string;
+        files: readonly { name: string; text: string }[];
+        users?: Readonly<Record<string, string>>;
+        prompt?: readonly string[];
+        options?: readonly string[];
+        annotator?: string;
+        dryRun?: boolean;
+        onBadRow?: 'error' | 'skip';
+      },
+    ): Promise<{ projects: ImportedProject[]; notices: string[] }> =>
+      json(
+        api.import.$post({
+          json: {
+            ...data,
+            from,
+            files: [...data.files],
+            prompt: data.prompt && [...data.prompt],
+            options: data.options && [...data.options],
+          },
+        }),
+      ),
+    /** Returns a project as another tool loads it, in a ZIP archive. */
+    exportTo: async (name: string, to: TransferTool): Promise<Uint8Array> => {
+      const response = await project.transfer.$get({ ...inProject(name), query: { to } });
+      return new Uint8Array(await response.arrayBuffer());
+    },
     /** Reads the audit log, the newest first. */
     audit: (options: { before?: number; limit?: number } = {}): Promise<AuditEntry[]> =>
       json(api.audit.$get({ query: options })),

@@ -14,7 +14,7 @@ const AT_ONCE = 500;
 /** The tables whose rows are a person's own. */
 const OWN = [
   ...(['leases', 'answers', 'votes', 'tallies', 'estimates', 'members', 'sessions', 'turns'] as const),
-  ...(['identities', 'signins', 'keys'] as const),
+  ...(['identities', 'signins', 'keys', 'comments', 'reserved'] as const),
 ];
 
 /** Checks a `DeletionReceipt`. */

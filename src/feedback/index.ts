@@ -15,6 +15,14 @@ export {
   type ListOptions,
   listItems,
 } from './items/browse.ts';
+export {
+  addComment,
+  commentsOn,
+  deleteComment,
+  type ItemComment,
+  type NewComment,
+} from './items/comments.ts';
+export { deleteFilter, type SavedFilter, savedFilters, saveFilter } from './items/filters.ts';
 export { type AddedItems, addItems, type Item, type NewItem, type Suggestion, setPriorities } from './items/items.ts';
 export {
   JudgmentError,
@@ -25,6 +33,7 @@ export {
   type Undo,
   undoJudgment,
 } from './items/record.ts';
+export { reserveItems } from './items/reserve.ts';
 export { type ItemState, itemStates } from './items/states.ts';
 export { setSuggestions } from './items/suggestions.ts';
 export * from './judgment.ts';
@@ -49,6 +58,7 @@ export {
   type SuggestionShare,
 } from './quality/quality.ts';
 export type { QualityReport } from './quality/report.ts';
+export { type AnnotatorWork, annotatorWork, paymentRows, type WorkOptions } from './quality/work.ts';
 export {
   applyRetention,
   type RetentionOptions,
@@ -105,6 +115,7 @@ export {
 export { type Database, openDatabase } from './store/database.ts';
 export { type AuditCheck, auditFaults, type VerifyAuditOptions, verifyAudit } from './store/verify-audit.ts';
 export { createHumanTeacher, type HumanTeacher, type HumanTeacherOptions } from './teacher.ts';
+export { findTemplate, type ProjectTemplate, projectTemplates } from './templates.ts';
 export {
   type ExportFormat,
   type ExportOptions,
@@ -113,4 +124,14 @@ export {
   type Merge,
   merges,
 } from './transfer/export.ts';
+export { type ExportToOptions, type ExportToResult, exportTo } from './transfer/export-to.ts';
 export { countRows, type ImportOptions, type ImportResult, importItems } from './transfer/import.ts';
+export {
+  type ImportedProject,
+  type ImportFromOptions,
+  importFrom,
+} from './transfer/import-from.ts';
+export type { LeftOutCount } from './transfer/left-out.ts';
+export { leftOutInWords } from './transfer/left-out-words.ts';
+export type { SurveyFields } from './transfer/survey.ts';
+export { type TransferTool, transferTools } from './transfer/tools.ts';

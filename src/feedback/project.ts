@@ -58,7 +58,7 @@ export const settingsSchema = z.strictObject({
   suggestions: z
     .enum(['off', 'after', 'before'])
     .default('after')
-    .describe('show what a reward model prefers: after one’s own judgment, or before it for four items in five'),
+    .describe('show what a model suggests: after one’s own judgment, or before it for four items in five'),
   seeOthers: z.boolean().default(true).describe('show others’ judgments of an item after one’s own'),
 });
 /** A project's settings, with all defaults filled in. */
@@ -187,9 +187,11 @@ export async function deleteProject(
       .select((select) => select.fn.countAll<number>().as('votes'))
       .where('project', '=', project.id)
       .executeTakeFirstOrThrow();
-    const tables = ['leases', 'answers', 'votes', 'items', 'tallies', 'estimates', 'members', 'guidelines'] as const;
-    for (const table of [...tables, 'retention'] as const)
-      await query.deleteFrom(table).where('project', '=', project.id).execute();
+    const tables = [
+      ...(['comments', 'filters', 'reserved', 'leases', 'answers', 'votes', 'items'] as const),
+      ...(['tallies', 'estimates', 'members', 'guidelines', 'retention'] as const),
+    ];
+    for (const table of tables) await query.deleteFrom(table).where('project', '=', project.id).execute();
     await query.deleteFrom('projects').where('id', '=', project.id).execute();
     const detail = { name: project.name, judgments: Number(votes) };
     await note(query, { person, kind: 'project deleted', detail });

@@ -26,6 +26,7 @@ import {
 } from '../../feedback/quality/quality.ts';
 import { type PersonRole, roles } from '../../feedback/roles.ts';
 import { atOnce, type Database, openDatabase } from '../../feedback/store/database.ts';
+import { findTemplate, projectTemplates } from '../../feedback/templates.ts';
 import { type ExportFormat, exportFormats, exportRows, type Merge, merges } from '../../feedback/transfer/export.ts';
 import { countRows, importItems } from '../../feedback/transfer/import.ts';
 import { createProgress, type Progress } from '../../run/progress.ts';
@@ -35,8 +36,20 @@ import { checking, UsageError } from '../program/usage.ts';
 import { addKeyCommands, addSessionCommands } from './access.ts';
 import { addAudit, addRetain } from './audit.ts';
 import { addBackup, addRestore } from './backup.ts';
+import { addPayments } from './payments.ts';
 import { addPersonData } from './person-data.ts';
 import { openMembers, prioritize, suggest } from './prioritize.ts';
+import { type Common, projectOption, withStore } from './store.ts';
+import {
+  addExportTo,
+  addImportFrom,
+  type ExportToFlags,
+  type ImportFromFlags,
+  isFrom,
+  isTo,
+  runExportTo,
+  runImportFrom,
+} from './transfer.ts';
 
 /** The default store. */
 export const DEFAULT_STORE = 'feedback.db';
@@ -55,6 +68,11 @@ export function addFeedback(command: Command): void {
       .description('write judgments as a dataset: preferences, ratings, rankings, or the full record'),
   );
   addStats(command.command('stats').description('annotator agreement, reliability of each annotator, and progress'));
+  addPayments(
+    command
+      .command('payments')
+      .description('what each annotator has done, how long it took, and what it pays; with a file, as a table'),
+  );
   addPrioritize(command.command('prioritize').description('put items first that a reward model is least sure of'));
   addSuggest(
     command.command('suggest').description('store which response a reward model prefers, for annotators to see'),
@@ -84,25 +102,8 @@ export function addFeedback(command: Command): void {
   addRetain(ofStore('retain', 'delete what is older than the retention rules of a store say, or set them'));
 }
 
-async function withStore<T>(path: string, use: (database: Database) => Promise<T>): Promise<T> {
-  const database = await openDatabase(path);
-  try {
-    return await use(database);
-  } finally {
-    await database.close();
-  }
-}
-
-interface Common {
-  store: string;
-  project: string;
-  json?: boolean;
-}
-
-const projectOption = () => new Option('--project <name>', 'name of the project').makeOptionMandatory();
-
 function addImport(command: Command): void {
-  command.argument('<file...>', 'datasets').addOption(projectOption());
+  command.argument('<file...>', 'datasets; with --from, an export of another tool').addOption(projectOption());
   addFlags(command, settingsSchema);
   command
     .option('--gold', 'add gold items: the judgments in the file are right and measure reliability')
@@ -113,44 +114,56 @@ function addImport(command: Command): void {
     .option('--votes-of <name>', 'record the judgments in the file under this name')
     .option('--guidelines <text>', 'guidelines for annotators, for a new project')
     .addOption(
-      new Option('--on-bad-row <what>', 'stop at a bad row, or skip it').choices(['error', 'skip']).default('error'),
+      new Option('--template <name>', 'rubric that a new project begins with: settings and guidelines').choices(
+        projectTemplates.map(({ name }) => name),
+      ),
     )
-    .action(async (files: string[], flags: Common & ImportFlags) => {
-      const output = createOutput(flags);
-      const settings = settingsFrom(command, settingsSchema) as ProjectInput;
-      checking(() => settingsSchema.parse(settings), settings);
-      const { votesOf, gold, practiceItems: practice, onBadRow } = flags;
-      const onNotice = (text: string) => void process.stderr.write(`${text}\n`);
-      let progress: Progress | undefined;
-      const done = await withStore(flags.store, async (database) => {
-        const project = await projectFor(database, flags, settings);
-        const total = await countRows(files);
-        const onRows = (rows: number) => {
-          if (rows === total && !progress) return; // too few for progress
-          progress ??= createProgress({ total, unit: 'rows' });
-          progress.update(rows);
-        };
-        return importItems(database, project, files, {
-          gold,
-          practice,
-          annotator: votesOf,
-          onBadRow,
-          onNotice,
-          onRows,
-        });
+    .addOption(
+      new Option('--on-bad-row <what>', 'stop at a bad row, or skip it').choices(['error', 'skip']).default('error'),
+    );
+  addImportFrom(command);
+  command.action(async (files: string[], flags: Common & ImportFlags & ImportFromFlags) => {
+    const output = createOutput(flags);
+    const template = findTemplate(flags.template ?? '');
+    const settings = { ...template?.settings, ...(settingsFrom(command, settingsSchema) as ProjectInput) };
+    flags.guidelines ??= template?.guidelines;
+    if (isFrom(flags)) {
+      await withStore(flags.store, (database) => runImportFrom(database, files, settings, flags, output));
+      return;
+    }
+    checking(() => settingsSchema.parse(settings), settings);
+    const { votesOf, gold, practiceItems: practice, onBadRow } = flags;
+    const onNotice = (text: string) => void process.stderr.write(`${text}\n`);
+    let progress: Progress | undefined;
+    const done = await withStore(flags.store, async (database) => {
+      const project = await projectFor(database, flags, settings);
+      const total = await countRows(files);
+      const onRows = (rows: number) => {
+        if (rows === total && !progress) return; // too few for progress
+        progress ??= createProgress({ total, unit: 'rows' });
+        progress.update(rows);
+      };
+      return importItems(database, project, files, {
+        gold,
+        practice,
+        annotator: votesOf,
+        onBadRow,
+        onNotice,
+        onRows,
       });
-      progress?.done();
-      output.say(
-        table([
-          ['added', `${done.added} items`],
-          ['there already', String(done.known)],
-          ...(done.votes > 0 ? [['votes', String(done.votes)] as [string, string]] : []),
-          ...(done.bad > 0 ? [['left out', `${done.bad} bad rows`] as [string, string]] : []),
-          ['judge them', `heed studio --store ${flags.store}`],
-        ]),
-      );
-      output.result({ project: flags.project, ...done });
     });
+    progress?.done();
+    output.say(
+      table([
+        ['added', `${done.added} items`],
+        ['there already', String(done.known)],
+        ...(done.votes > 0 ? [['votes', String(done.votes)] as [string, string]] : []),
+        ...(done.bad > 0 ? [['left out', `${done.bad} bad rows`] as [string, string]] : []),
+        ['judge them', `heed studio --store ${flags.store}`],
+      ]),
+    );
+    output.result({ project: flags.project, ...done });
+  });
 }
 
 interface ImportFlags {
@@ -158,6 +171,7 @@ interface ImportFlags {
   practiceItems?: boolean;
   votesOf?: string;
   guidelines?: string;
+  template?: string;
   onBadRow: 'error' | 'skip';
 }
 
@@ -184,7 +198,7 @@ async function projectFor(
 
 function addExport(command: Command): void {
   command
-    .argument('<file>', 'file to write: .jsonl, .json, .csv, .tsv or .parquet')
+    .argument('<file>', 'file to write: .jsonl, .json, .csv, .tsv or .parquet; with --to, a folder for some tools')
     .addOption(projectOption())
     .addOption(
       new Option('--format <name>', 'format of the rows (default: the first that fits the project)').choices([
@@ -192,17 +206,24 @@ function addExport(command: Command): void {
       ]),
     )
     .addOption(mergeOption())
-    .option('--with-gold', 'include gold items')
-    .action(async (file: string, flags: Common & { format?: ExportFormat; merge: Merge; withGold?: boolean }) => {
-      const output = createOutput(flags);
-      const { format, merge, withGold: gold } = flags;
-      const rows = await withStore(flags.store, async (database) => {
-        const project = await findProject(database, flags.project);
-        return writeDataset(file, exportRows(database, project, { format, merge, gold }));
-      });
-      output.say(`${rows} rows in ${file}`);
-      output.result({ project: flags.project, file, rows });
+    .option('--with-gold', 'include gold items');
+  addExportTo(command);
+  command.action(async (file: string, flags: Common & ExportToFlags) => {
+    const output = createOutput(flags);
+    if (isTo(flags)) {
+      await withStore(flags.store, async (database) =>
+        runExportTo(database, await findProject(database, flags.project), file, flags, output),
+      );
+      return;
+    }
+    const { format, merge, withGold: gold } = flags;
+    const rows = await withStore(flags.store, async (database) => {
+      const project = await findProject(database, flags.project);
+      return writeDataset(file, exportRows(database, project, { format, merge, gold }));
     });
+    output.say(`${rows} rows in ${file}`);
+    output.result({ project: flags.project, file, rows });
+  });
 }
 
 function addStats(command: Command): void {

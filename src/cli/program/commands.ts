@@ -439,6 +439,8 @@ Examples:
 Examples:
   heed feedback import pairs.jsonl --project haiku --overlap 2
   heed feedback import known.jsonl --project haiku --gold
+  heed feedback import argilla-dataset --from argilla --project haiku --dry-run
+  heed feedback export for-label-studio --to label-studio --project haiku
   heed feedback stats --project haiku
   heed feedback export preferences.jsonl --project haiku --merge consensus
   heed feedback users add ada --role reviewer

@@ -239,12 +239,15 @@ async function takeOpen(
 ): Promise<Item[]> {
   const { certainty } = project.settings;
   const take = async (most: number, passLocked: boolean) => {
+    const own = await reservedFor(query, kind, project.id, person, most, passLocked);
+    if (own.length > 0) return taking(own);
     const first = await query
       .selectFrom('items')
       .select('id')
       .where('project', '=', project.id)
       .where('goldJson', 'is', null)
       .where('closed', '=', 0)
+      .where('reserved', '=', 0)
       .whereRef('taken', '<', 'wanted')
       .where(unseenBy(person))
       .orderBy('priority', 'desc')
@@ -256,7 +259,10 @@ async function takeOpen(
     if (first.length === 0) return [];
     const ids = first.map(({ id }) => id);
     const taken = certainty === undefined ? ids : (await byUse(query, project, person, ids)).slice(0, most);
-    if (taken.length === 0) return [];
+    return taken.length === 0 ? [] : taking(taken);
+  };
+  /** Counts items as taken. */
+  const taking = async (taken: readonly string[]) => {
     const rows = await query
       .updateTable('items')
       .set((set) => ({ taken: set('taken', '+', 1) }))
@@ -269,6 +275,53 @@ async function takeOpen(
   // requests at the same time get different items; only if all that is left is locked does one wait
   const free = await take(count, true);
   return free.length > 0 ? free : take(1, false);
+}
+
+/** Assigned items that are looked at together. */
+const ASSIGNED_AT_ONCE = 500;
+
+/** Items that were assigned to a person and that they have not had, those of the highest priority first. */
+async function reservedFor(
+  query: DatabaseQuery,
+  kind: Database['kind'],
+  project: string,
+  person: string,
+  most: number,
+  passLocked: boolean,
+): Promise<string[]> {
+  for (let after = ''; ; ) {
+    const assigned = await query
+      .selectFrom('reserved')
+      .select('item')
+      .where('project', '=', project)
+      .where('person', '=', person)
+      .where('item', '>', after)
+      .orderBy('item')
+      .limit(ASSIGNED_AT_ONCE)
+      .execute();
+    if (assigned.length === 0) return [];
+    after = assigned.at(-1)!.item;
+    const rows = await query
+      .selectFrom('items')
+      .select(['id', 'priority', 'seq'])
+      .where(
+        'id',
+        'in',
+        assigned.map(({ item }) => item),
+      )
+      .where('goldJson', 'is', null)
+      .where('closed', '=', 0)
+      .whereRef('taken', '<', 'wanted')
+      .where(unseenBy(person))
+      .$if(kind === 'postgres', (select) => select.forNoKeyUpdate())
+      .$if(passLocked, (select) => select.skipLocked())
+      .execute();
+    if (rows.length === 0) continue;
+    return rows
+      .sort((a, b) => b.priority - a.priority || a.seq - b.seq)
+      .slice(0, most)
+      .map(({ id }) => id);
+  }
 }
 
 /** Items among which the most useful ones are chosen. */

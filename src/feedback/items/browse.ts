@@ -25,6 +25,7 @@ export const listedItemSchema = z.object({
   decided: z.boolean().describe('whether a reviewer has decided it'),
   archived: z.boolean().describe('whether it was put away'),
   priority: z.number(),
+  comments: whole.describe('comments on it'),
 });
 /** An item in a list. */
 export type ListedItem = z.output<typeof listedItemSchema>;
@@ -85,6 +86,7 @@ export async function listItems(
       'decision',
       'archived',
       'priority',
+      sql<number>`(select count(*) from comments where comments.item = items.id)`.as('comments'),
     ])
     .orderBy('seq')
     .limit(limit)
@@ -96,6 +98,7 @@ export async function listItems(
     gold: goldJson !== null,
     decided: decision !== null,
     archived: archived !== null,
+    comments: Number(row.comments),
   }));
   return { total: Number(total), items };
 }
@@ -111,6 +114,10 @@ function stateIs(state: ItemState): Expression<SqlBool> {
       return sql<SqlBool>`archived is null and decision is not null`;
     case 'gold':
       return sql<SqlBool>`archived is null and "goldJson" is not null`;
+    case 'assigned':
+      return sql<SqlBool>`archived is null and reserved = 1`;
+    case 'commented':
+      return sql<SqlBool>`archived is null and exists (select 1 from comments where comments.item = items.id)`;
     case 'archived':
       return sql<SqlBool>`archived is not null`;
     default:
@@ -229,7 +236,7 @@ export async function deleteItems(
 ): Promise<number> {
   return atOnce(root, async (query) => {
     const items = await inProject(query, project, ids, async (some) => {
-      for (const table of ['leases', 'answers', 'votes'] as const) {
+      for (const table of ['comments', 'reserved', 'leases', 'answers', 'votes'] as const) {
         await query.deleteFrom(table).where('item', 'in', some).execute();
       }
       await query.deleteFrom('items').where('id', 'in', some).execute();

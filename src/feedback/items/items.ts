@@ -22,6 +22,23 @@ const name = z
   .max(1000)
   .refine((text) => !text.includes('\0'), 'text must not contain NUL');
 
+/** Checks a `Suggestion`. */
+export const suggestionSchema = z
+  .object({
+    by: name.min(1).describe('name of the model'),
+    scores: z
+      .array(z.number())
+      .min(2)
+      .max(26)
+      .optional()
+      .describe('its score of each option, in the order of the item'),
+    judgment: judgmentSchema.optional().describe('the judgment it suggests, of the kind of the item'),
+    score: z.number().optional().describe('how sure it is of that judgment, by its own measure'),
+  })
+  .refine(({ scores, judgment }) => scores !== undefined || judgment !== undefined, 'expected scores or a judgment');
+/** What a model says of an item: its score of each option, or the judgment that it suggests. */
+export type Suggestion = z.output<typeof suggestionSchema>;
+
 /** Checks a `NewItem`. */
 export const newItemSchema = z.object({
   content: contentSchema.describe('what annotators see'),
@@ -34,22 +51,14 @@ export const newItemSchema = z.object({
     .describe('any JSON; exports return it with the item'),
   gold: judgmentSchema.optional().describe('the right judgment, which makes this a gold item'),
   practice: z.boolean().optional().describe('for a gold item: annotators practice on it and see the right judgment'),
+  suggestion: suggestionSchema.optional().describe('what a model says of it'),
   priority: z.number().optional().describe('items with a higher priority come first; 0 by default'),
 });
 /** An item to add to a project. */
 export type NewItem = z.output<typeof newItemSchema>;
 
-/** Checks a `Suggestion`. */
-export const suggestionSchema = z.object({
-  by: name.min(1).describe('name of the reward model'),
-  scores: z.array(z.number()).min(2).max(26).describe('its score of each option, in the order of the item'),
-});
-/** What a reward model says of an item. */
-export type Suggestion = z.output<typeof suggestionSchema>;
-
 /** Checks an `Item`. */
 export const itemSchema = newItemSchema.extend({
-  suggestion: suggestionSchema.optional().describe('what a reward model says of it'),
   id: z.string().describe('unique in the store'),
   seq: z.number().int().describe('order of arrival'),
 });
@@ -93,7 +102,7 @@ export async function addItems(
       metadataJson: item.metadata ? JSON.stringify(item.metadata) : null,
       goldJson: item.gold ? JSON.stringify(item.gold) : null,
       practice: Number(item.practice ?? false),
-      suggestionJson: null,
+      suggestionJson: item.suggestion ? JSON.stringify(item.suggestion) : null,
       priority: item.priority ?? 0,
       taken: 0,
       answered: 0,
@@ -138,6 +147,7 @@ function checkedItem(item: NewItem, kind: ItemKind, index: number): NewItem {
   if (`${item.source}${item.topic}`.includes('\0')) throw itemError(index, 'source and topic must not contain NUL');
   if (item.practice && !item.gold) throw itemError(index, 'a practice item needs gold, the right judgment');
   if (item.gold) checkJudgment(item.gold, kind, data, index);
+  if (item.suggestion) checkSuggestion(item.suggestion, kind, data, index);
   return { ...item, content: data };
 }
 
@@ -157,6 +167,24 @@ export function checkJudgment(input: unknown, kind: ItemKind, { options }: Conte
     throw itemError(index, `expected ${options.length} ranks, got ${data.ranks.length}`);
   }
   return data;
+}
+
+/**
+ * Checks a suggestion against the kind and the content of its item. `index` is the item's position, for the error.
+ *
+ * @throws HeedError if it does not fit.
+ */
+export function checkSuggestion(
+  { scores, judgment }: Suggestion,
+  kind: ItemKind,
+  content: Content,
+  index?: number,
+): void {
+  const { length } = content.options;
+  if (scores && scores.length !== length) {
+    throw itemError(index, `expected a suggestion with ${length} scores, got ${scores.length}`);
+  }
+  if (judgment) checkJudgment(judgment, kind, content, index);
 }
 
 const itemError = (index: number | undefined, what: string) =>
@@ -207,15 +235,19 @@ export const itemFromRow = ({
   practice: practice === 1,
 });
 
-/** The id of the item with a content. @throws an error if the project has none. */
-export async function itemIdOf({ query }: Database, { id: project }: Project, content: Content): Promise<string> {
-  const { id } = await query
+/** The item with a content, and the content as the project has it: its options may be in another order. */
+export async function itemOf(
+  { query }: Database,
+  { id: project }: Project,
+  content: Content,
+): Promise<{ id: string; content: Content }> {
+  const { id, contentJson } = await query
     .selectFrom('items')
-    .select('id')
+    .select(['id', 'contentJson'])
     .where('project', '=', project)
     .where('key', '=', keyOf(content))
     .executeTakeFirstOrThrow();
-  return id;
+  return { id, content: JSON.parse(contentJson) };
 }
 
 /**

@@ -1,13 +1,30 @@
-/** What a reward model says of an item, which annotators see before or after they judge. */
-import { random } from '../../random.ts';
-import type { Project } from '../project.ts';
-import type { Database } from '../store/database.ts';
-import { type Suggestion, updateItems } from './items.ts';
+/** What a model says of an item, which annotators see before or after they judge. */
 
-/** The option with the highest score; undefined if the best two are equal. */
-export function suggestedOption({ scores }: Suggestion): number | undefined {
-  const best = scores.indexOf(Math.max(...scores));
-  return scores.lastIndexOf(scores[best]) === best ? best : undefined;
+import { HeedError, messageOf } from '../../error.ts';
+import { random } from '../../random.ts';
+import { categoryOf, type Judgment } from '../judgment.ts';
+import { findProject, type Project } from '../project.ts';
+import type { Database } from '../store/database.ts';
+import { checkSuggestion, type Suggestion, updateItems } from './items.ts';
+import { suggestedJudgment } from './suggested-judgment.ts';
+
+/**
+ * Whether a judgment says what a suggestion says: the same choice of a pair, the same best option of a ranking, the same
+ * ratings or the same text. Undefined if that cannot be told, as for ties.
+ */
+export function followsSuggestion(judgment: Judgment, suggestion: Suggestion): boolean | undefined {
+  const suggested = suggestedJudgment(suggestion, judgment.kind);
+  if (suggested?.kind !== judgment.kind) return undefined;
+  if (judgment.kind === 'rating') {
+    const { ratings } = suggested as typeof judgment;
+    return Object.entries(ratings).every(([name, value]) => judgment.ratings[name] === value);
+  }
+  if (judgment.kind === 'correction' || judgment.kind === 'demonstration') {
+    return judgment.text === (suggested as typeof judgment).text;
+  }
+  if (suggested.kind === 'ranking' && suggested.ranks.filter((rank) => rank === 1).length > 1) return undefined;
+  const [own, other] = [categoryOf(judgment)!, categoryOf(suggested)!];
+  return judgment.kind === 'pair' && (own > 1 || other > 1) ? undefined : own === other;
 }
 
 /** Share of the items that come without their suggestion where others show it: they measure what showing it does. */
@@ -17,7 +34,7 @@ const WITHHELD = 0.2;
 export const isSuggestedBefore = ({ id, settings }: Project, person: string, item: string): boolean =>
   settings.suggestions === 'before' && random(0, id, 'suggestion', person, item).uniform() >= WITHHELD;
 
-/** What a reward model says of an item, for somebody who has judged it. */
+/** What a model says of an item, for somebody who has judged it. */
 export async function suggestionOf({ query }: Database, item: string): Promise<Suggestion | undefined> {
   const { suggestionJson } = await query
     .selectFrom('items')
@@ -27,19 +44,38 @@ export async function suggestionOf({ query }: Database, item: string): Promise<S
   return suggestionJson === null ? undefined : JSON.parse(suggestionJson);
 }
 
+/** Items of one statement: databases limit its values. */
+const AT_ONCE = 500;
+
 /**
- * Stores a reward model's scores of items, by item id. Ignores ids that the project does not have, and returns how many
- * it has.
+ * Stores what a model says of items, by item id. Ignores ids that the project does not have, and returns how many it
+ * has.
+ *
+ * @throws HeedError that names the item if a suggestion does not fit it; then none is stored.
  */
-export const setSuggestions = (
+export async function setSuggestions(
   database: Database,
   project: string,
   suggestions: ReadonlyMap<string, Suggestion>,
   person: string | null = null,
-): Promise<number> =>
-  updateItems(
-    database,
-    project,
-    new Map(Array.from(suggestions, ([id, one]) => [id, { suggestionJson: JSON.stringify(one) }])),
-    { person, kind: 'suggestions set' },
-  );
+): Promise<number> {
+  const { settings } = await findProject(database, project);
+  const ids = [...suggestions.keys()];
+  for (let from = 0; from < ids.length; from += AT_ONCE) {
+    const rows = await database.query
+      .selectFrom('items')
+      .select(['id', 'contentJson'])
+      .where('project', '=', project)
+      .where('id', 'in', ids.slice(from, from + AT_ONCE))
+      .execute();
+    for (const { id, contentJson } of rows) {
+      try {
+        checkSuggestion(suggestions.get(id)!, settings.kind, JSON.parse(contentJson));
+      } catch (error) {
+        throw new HeedError(`The suggestion for item "${id}" does not fit: ${messageOf(error)}`, { cause: error });
+      }
+    }
+  }
+  const changes = Array.from(suggestions, ([id, one]) => [id, { suggestionJson: JSON.stringify(one) }] as const);
+  return updateItems(database, project, new Map(changes), { person, kind: 'suggestions set' });
+}

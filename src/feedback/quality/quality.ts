@@ -3,7 +3,7 @@
 import { cohenKappa, fleissKappa, type Rating, type Reliability, reliability } from '../../preference/agreement.ts';
 import { accuracyOf, type Consensus, dawidSkene } from '../../preference/consensus.ts';
 import { type Interval, wilson } from '../../run/intervals.ts';
-import { suggestedOption } from '../items/suggestions.ts';
+import { followsSuggestion } from '../items/suggestions.ts';
 import { type Content, categoryOf, type Judgment, type Option } from '../judgment.ts';
 import { textOfMessage } from '../message.ts';
 import type { Project } from '../project.ts';
@@ -32,8 +32,8 @@ export interface CountedJudgment {
   practice: boolean;
   /** Id of the reviewer who decided a disagreement on the item, if anybody did. */
   decidedBy: string | null;
-  /** The option that a reward model prefers, if it says so. */
-  suggestion?: number;
+  /** Whether it says what a model suggests; undefined without a suggestion, and where that cannot be told. */
+  follows?: boolean;
   /** Whether that was shown before the judgment. */
   suggested?: boolean;
 }
@@ -68,7 +68,8 @@ export async function countedJudgments({ query }: Database, project: string): Pr
     .execute();
   return rows.map(({ answerJson, shownJson, goldJson, practice, suggestionJson, suggested, ...row }) => ({
     ...row,
-    suggestion: suggestionJson === null ? undefined : suggestedOption(JSON.parse(suggestionJson)),
+    follows:
+      suggestionJson === null ? undefined : followsSuggestion(JSON.parse(answerJson), JSON.parse(suggestionJson)),
     suggested: suggested === 1,
     judgment: JSON.parse(answerJson),
     shown: shownJson === null ? null : JSON.parse(shownJson),
@@ -141,7 +142,7 @@ export interface Quality {
   disagreements: ItemDisagreement[];
   /** What all judgments take and give. */
   cost: Cost;
-  /** How judgments follow a reward model's suggestions; undefined if no judged item has one. */
+  /** How judgments follow a model's suggestions; undefined if no judged item has one. */
   suggestions: SuggestionBias | undefined;
   /** The most likely category of each item (see `categoryOf`) and its probability. */
   consensus: Map<string, { answer: number; confidence: number; likely: ItemDisagreement['likely'] }>;
@@ -149,7 +150,7 @@ export interface Quality {
   guidelines: { version: number; answers: number }[];
 }
 
-/** How often judgments choose the option that a reward model prefers, with 95 % intervals. */
+/** How often judgments say what a model suggests, with 95 % intervals. */
 export interface SuggestionBias {
   /** Where the suggestion was shown before the judgment. */
   shown: SuggestionShare;
@@ -159,7 +160,7 @@ export interface SuggestionBias {
   difference: { value: number; interval: Interval };
 }
 
-/** How often judgments choose what a reward model prefers. */
+/** How often judgments say what a model suggests. */
 export interface SuggestionShare {
   /** Share of the judgments that do; NaN without any. */
   share: number;
@@ -229,7 +230,7 @@ export function qualityOf(
   return {
     answers: judgments.length,
     items: counted.size,
-    suggestions: suggestionBias(judged),
+    suggestions: suggestionBias(judgments),
     alpha: reliability(ratings, { seed }),
     cohen: meanCohen(byItem),
     fleiss: fleissOf([...byItem.values()], categories),
@@ -241,16 +242,13 @@ export function qualityOf(
   };
 }
 
-/** Whether judgments go by the suggestions they saw. Ties and what cannot be told are left out. */
-function suggestionBias(judged: readonly Categorized[]): SuggestionBias | undefined {
-  const decided = judged.filter(
-    ({ suggestion, category, judgment: { kind } }) =>
-      suggestion !== undefined && (kind === 'ranking' || (kind === 'pair' && category < 2)),
-  );
-  if (decided.length === 0) return undefined;
+/** Whether judgments go by the suggestions they saw. Those of which it cannot be told are left out. */
+function suggestionBias(judgments: readonly CountedJudgment[]): SuggestionBias | undefined {
+  const comparable = judgments.filter(({ follows }) => follows !== undefined);
+  if (comparable.length === 0) return undefined;
   const [shown, hidden] = [true, false].map((before): SuggestionShare => {
-    const some = decided.filter(({ suggested = false }) => suggested === before);
-    const share = some.filter(({ suggestion, category }) => suggestion === category).length / some.length;
+    const some = comparable.filter(({ suggested = false }) => suggested === before);
+    const share = some.filter(({ follows }) => follows).length / some.length;
     return { share, interval: some.length > 0 ? wilson(share, some.length) : [Number.NaN, Number.NaN], n: some.length };
   });
   return { shown, hidden, difference: differenceOf(shown, hidden) };
@@ -265,11 +263,11 @@ function differenceOf(one: SuggestionShare, other: SuggestionShare): SuggestionB
 }
 
 /** A page that was left open is no work: so many milliseconds of a judgment count at most. */
-const LONGEST = 600_000;
+export const longestCounted = 600_000;
 
 /** What judgments take, and what they give if each has `bits` of information. */
 function costOf(judgments: readonly CountedJudgment[], bits: number, pay = Number.NaN): Cost {
-  const times = judgments.flatMap(({ duration }) => (duration ? [Math.min(duration, LONGEST)] : []));
+  const times = judgments.flatMap(({ duration }) => (duration ? [Math.min(duration, longestCounted)] : []));
   const seconds = mean(times) / 1000;
   const perHour = 3600 / seconds;
   const hours = (seconds * times.length) / 3600;

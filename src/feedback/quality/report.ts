@@ -61,7 +61,7 @@ export const qualityReportSchema = z.object({
   suggestions: z
     .object({ shown: suggestionShare, hidden: suggestionShare, difference: z.object({ value: number, interval }) })
     .nullable()
-    .describe('how often judgments choose what a reward model prefers: where that was shown before them, and hidden'),
+    .describe('how often judgments choose what a model suggests: where that was shown before them, and hidden'),
   undecided: whole.describe('disagreements that no reviewer has decided'),
   judged: whole.describe('items with a consensus'),
   guidelines: z

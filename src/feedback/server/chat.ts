@@ -5,7 +5,7 @@ import { Hono } from 'hono';
 import { stream } from 'hono/streaming';
 import { z } from 'zod';
 import { HeedError, messageOf } from '../../error.ts';
-import { addItems, itemIdOf } from '../items/items.ts';
+import { addItems, itemOf } from '../items/items.ts';
 import { newJudgmentSchema, recordJudgment } from '../items/record.ts';
 import type { Content } from '../judgment.ts';
 import { newId } from '../store/audit.ts';
@@ -134,7 +134,7 @@ export function chatRoutes(database: Database, model: ChatModel | undefined) {
       }
       const content: Content = JSON.parse(turn.contentJson);
       await addItems(database, project, [{ content, source: `chat with ${model?.name ?? 'a model'}` }], person, person);
-      const item = await itemIdOf(database, project, content);
+      const { id: item } = await itemOf(database, project, content);
       return context.json(await recordJudgment(database, project, person, { ...judgment, item }));
     });
 }

@@ -2,12 +2,15 @@
 import { z } from 'zod';
 import { disagreementSchema } from '../items/adjudication.ts';
 import { itemRecordSchema } from '../items/browse.ts';
+import { itemCommentSchema, newCommentSchema } from '../items/comments.ts';
+import { savedFilterSchema } from '../items/filters.ts';
 import { addedItemsSchema } from '../items/items.ts';
 import { newJudgmentSchema, receiptSchema, undoSchema } from '../items/record.ts';
 import { apiKeySchema, newKeySchema } from '../keys.ts';
 import { accountSchema, personSchema } from '../people.ts';
 import { guidelinesSchema, projectSchema } from '../project.ts';
 import { qualityReportSchema } from '../quality/report.ts';
+import { annotatorWorkSchema } from '../quality/work.ts';
 import { retentionResultSchema, retentionSettingsSchema } from '../retention.ts';
 import { type PersonRole, scopeOf } from '../roles.ts';
 import { auditEntrySchema } from '../store/audit.ts';
@@ -16,6 +19,7 @@ import { addedKeySchema, endedSchema, sessionListSchema } from './access.ts';
 import { drawSchema, modelSchema, turnSchema } from './chat.ts';
 import { emptySchema, type NeededScope, sessionSchema } from './context.ts';
 import { eventsSchema } from './events.ts';
+import { assignSchema } from './items.ts';
 import { machineSchema } from './machine.ts';
 import { errorResponse, type Operation, operationPaths } from './operations.ts';
 import { newPersonSchema, roleSchema, tokenSchema } from './people.ts';
@@ -39,6 +43,7 @@ import {
   suggestionsSchema,
   summarySchema,
   voteReceiptSchema,
+  workSchema,
 } from './projects.ts';
 import { beginSchema, begunSchema } from './provider-sign-in.ts';
 import {
@@ -60,13 +65,19 @@ import {
 import { metricsSchema, pageSchema, runListSchema, samplesSchema, streamSchema } from './runs.ts';
 import { signedOutSchema, signInSchema, waysSchema } from './session.ts';
 import {
+  ARCHIVE_TYPE,
   auditExportSchema,
   auditSchema,
   exportSchema,
+  exportToSchema,
   exportTypes,
+  importedFromSchema,
   importedSchema,
+  importFromSchema,
   importSchema,
+  paymentsSchema,
   settingsFormSchema,
+  templatesSchema,
 } from './transfer.ts';
 
 /** One route of the document. */
@@ -185,6 +196,44 @@ export const apiOperations = {
     role: 'reviewer',
     response: itemRecordSchema,
   },
+  'GET /projects/:project/items/:item/comments': {
+    summary: 'Comments on an item; annotators see those of others once they have judged it',
+    role: 'annotator',
+    response: z.array(itemCommentSchema),
+  },
+  'POST /projects/:project/items/:item/comments': {
+    summary: 'Comment on an item',
+    role: 'annotator',
+    body: newCommentSchema,
+    response: z.array(itemCommentSchema),
+  },
+  'DELETE /projects/:project/items/:item/comments/:comment': {
+    summary: 'Delete one of your comments; owners delete any',
+    role: 'annotator',
+    response: z.array(itemCommentSchema),
+  },
+  'GET /projects/:project/filters': {
+    summary: 'Saved filters of items',
+    role: 'reviewer',
+    response: z.array(savedFilterSchema),
+  },
+  'POST /projects/:project/filters': {
+    summary: 'Save a filter of items in place of one of that name',
+    role: 'reviewer',
+    body: savedFilterSchema,
+    response: z.array(savedFilterSchema),
+  },
+  'DELETE /projects/:project/filters/:name': {
+    summary: 'Delete a saved filter',
+    role: 'reviewer',
+    response: z.array(savedFilterSchema),
+  },
+  'POST /projects/:project/items/assign': {
+    summary: 'Assign items to people, who alone get them',
+    role: 'owner',
+    body: assignSchema,
+    response: countSchema,
+  },
   'POST /projects/:project/items/archive': {
     summary: 'Put items away, or take them back',
     role: 'owner',
@@ -205,7 +254,7 @@ export const apiOperations = {
     response: addedItemsSchema,
   },
   'POST /projects/:project/suggestions': {
-    summary: 'Set what a reward model says of items',
+    summary: 'Set what a model says of items',
     role: 'owner',
     body: suggestionsSchema,
     response: countSchema,
@@ -239,6 +288,19 @@ export const apiOperations = {
     role: 'reviewer',
     response: qualityReportSchema,
   },
+  'GET /projects/:project/work': {
+    summary: 'What each annotator has done, how long it took, and what it pays',
+    role: 'reviewer',
+    query: workSchema,
+    response: z.array(annotatorWorkSchema),
+  },
+  'GET /projects/:project/payments': {
+    summary: 'Payments of annotators, in a file',
+    role: 'owner',
+    query: paymentsSchema,
+    types: Object.values(exportTypes),
+  },
+  'GET /templates': { summary: 'Rubrics for new projects', role: 'annotator', response: templatesSchema },
   'GET /projects/:project/disagreements': {
     summary: 'Items that annotators disagree on, the least clear first',
     role: 'reviewer',
@@ -288,6 +350,18 @@ export const apiOperations = {
     role: 'owner',
     body: importSchema,
     response: importedSchema,
+  },
+  'POST /import': {
+    summary: 'Move data of another tool in: a project for each kind of judgment',
+    role: 'owner',
+    body: importFromSchema,
+    response: importedFromSchema,
+  },
+  'GET /projects/:project/transfer': {
+    summary: 'A project as another tool loads it, in a ZIP archive',
+    role: 'reviewer',
+    query: exportToSchema,
+    types: [ARCHIVE_TYPE],
   },
   'GET /projects/:project/export': {
     summary: 'Judgments as a dataset, in a file',

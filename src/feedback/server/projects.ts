@@ -34,6 +34,7 @@ import {
 } from '../project.ts';
 import { createEstimator } from '../quality/estimator.ts';
 import { createReports } from '../quality/report.ts';
+import { annotatorWork } from '../quality/work.ts';
 import { mayAs } from '../roles.ts';
 import type { Database } from '../store/database.ts';
 import { body, type Env, type emptySchema, number, projectOf, query, requires } from './context.ts';
@@ -120,6 +121,13 @@ export const itemIdsSchema = z.object({ items: z.array(idSchema).min(1).max(10_0
 /** Body of the request that puts items away, or takes them back. */
 export const archiveItemsSchema = itemIdsSchema.extend(archiveSchema.shape);
 
+/** Query of the requests for what annotators have done, and what it pays. */
+export const workSchema = z.object({
+  since: number.optional().describe('only from then on, in milliseconds since 1970'),
+  until: number.optional().describe('only before then, in milliseconds since 1970'),
+  rate: number.positive().optional().describe('pay for an hour; the project’s by default'),
+});
+
 /** A project's progress. */
 export const summarySchema = z.object({
   id: z.string(),
@@ -151,7 +159,7 @@ export const assignmentsSchema = z.object({
   assignments: z.array(
     z.object({
       item: itemSchema.pick({ id: true }).extend({ content: contentSchema, practice: z.boolean() }),
-      suggestion: suggestionSchema.optional().describe('what a reward model says, if it is shown before the judgment'),
+      suggestion: suggestionSchema.optional().describe('what a model says, if it is shown before the judgment'),
       shown: z.array(whole).describe('the order in which to show the options, as indices'),
       expires: z.number().describe('when the reservation ends, in milliseconds since 1970'),
     }),
@@ -162,7 +170,7 @@ export type AssignedItem = z.output<typeof assignmentsSchema>['assignments'][num
 
 /** The receipt of a judgment, with others' judgments and a reward model's suggestion if the project shows them. */
 export const voteReceiptSchema = receiptSchema.extend({
-  suggestion: suggestionSchema.optional().describe('what a reward model says'),
+  suggestion: suggestionSchema.optional().describe('what a model says'),
   others: z
     .array(z.object({ person: z.string().describe('name'), vote: judgmentSchema }))
     .optional()
@@ -293,6 +301,10 @@ export function projectRoutes(database: Database) {
     .get('/:project/quality', requires('reviewer'), async (context) => {
       const { id } = await find(context);
       return context.json(await reports.of(id));
+    })
+    .get('/:project/work', requires('reviewer'), query(workSchema), async (context) => {
+      const { since, until, rate } = context.req.valid('query');
+      return context.json(await annotatorWork(database, await find(context), { since, until, rate }));
     })
     .get('/:project/disagreements', requires('reviewer'), async (context) => {
       const project = await find(context);

@@ -47,25 +47,25 @@ export const forgottenSchema = z.object({
 /** The routes for the audit log’s check, for retention and for one person’s data. */
 export function recordRoutes(database: Database) {
   return new Hono<Env>()
-    .get('/audit/check', requires('owner'), query(verifySchema), async (context) =>
+    .get('/audit/check', requires('owner', 'admin'), query(verifySchema), async (context) =>
       context.json(await verifyAudit(database, context.req.valid('query'))),
     )
-    .get('/retention', requires('owner'), async (context) => context.json(await retentionOf(database)))
-    .patch('/retention', requires('owner'), body(retentionChangesSchema), async (context) => {
+    .get('/retention', requires('owner', 'admin'), async (context) => context.json(await retentionOf(database)))
+    .patch('/retention', requires('owner', 'admin'), body(retentionChangesSchema), async (context) => {
       const { project, rules } = context.req.valid('json');
       return context.json(await setRetention(database, rules, { project, by: context.var.person.id }));
     })
-    .post('/retention/apply', requires('owner'), body(applyRetentionSchema), async (context) => {
+    .post('/retention/apply', requires('owner', 'admin'), body(applyRetentionSchema), async (context) => {
       const { dryRun } = context.req.valid('json');
       return context.json(await applyRetention(database, { dryRun, by: context.var.person.id }));
     })
-    .get('/people/:name/data', requires('owner'), async (context) => {
+    .get('/people/:name/data', requires('owner', 'admin'), async (context) => {
       const { name } = await findPerson(database, context.req.param('name'));
       const saved = `attachment; filename*=UTF-8''${encodeURIComponent(name)}.json`;
       const text = Readable.toWeb(Readable.from(personData(database, name), { objectMode: false })) as ReadableStream;
       return new Response(text, { headers: { 'content-type': 'application/json', 'content-disposition': saved } });
     })
-    .post('/people/:name/forget', requires('owner'), body(forgetSchema), async (context) => {
+    .post('/people/:name/forget', requires('owner', 'admin'), body(forgetSchema), async (context) => {
       const by = context.var.person;
       const { confirm, export: exported } = context.req.valid('json');
       const { id, name } = await findPerson(database, context.req.param('name'));

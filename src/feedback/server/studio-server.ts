@@ -18,6 +18,7 @@ import { accessRoutes } from './access.ts';
 import { type ChatModel, chatRoutes } from './chat.ts';
 import { type Env, HttpError } from './context.ts';
 import { eventRoutes } from './events.ts';
+import { itemRoutes } from './items.ts';
 import { machineRoutes } from './machine.ts';
 import { openApi } from './openapi.ts';
 import { peopleRoutes } from './people.ts';
@@ -181,6 +182,7 @@ function createApi(options: StudioOptions, personByLink: (token: string) => Pers
     .use('/rooms/:project/stream', limitStreams(streams))
     .route('/session', sessionRoutes(database, personByLink, { failures, rate, address, trustProxy, limits, oidc }))
     .route('/projects', projectRoutes(database))
+    .route('/projects', itemRoutes(database))
     .route('/people', peopleRoutes(database))
     .route('/', accessRoutes(database, rules))
     .route('/', transferRoutes(database))

@@ -1,18 +1,25 @@
 /** Routes for files: import, export, and the schema that forms of settings are made from. */
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
+import { zipSync } from 'fflate';
 import { Hono } from 'hono';
 import { z } from 'zod';
 import { writeDataset } from '../../data/write.ts';
 import { HeedError } from '../../error.ts';
 import { itemKinds } from '../judgment.ts';
 import { settingsSchema } from '../project.ts';
+import { annotatorWork, paymentRows } from '../quality/work.ts';
 import { auditTrail, exportAudit } from '../store/audit.ts';
 import type { Database } from '../store/database.ts';
+import { projectTemplateSchema, projectTemplates } from '../templates.ts';
 import { exportFormats, exportRows, formatsOf, merges } from '../transfer/export.ts';
+import { exportTo } from '../transfer/export-to.ts';
 import { importItems, importResultSchema } from '../transfer/import.ts';
+import { importedProjectSchema, importFrom } from '../transfer/import-from.ts';
+import { transferTools } from '../transfer/tools.ts';
 import { body, type Env, number, projectOf, query, requires } from './context.ts';
+import { workSchema } from './projects.ts';
 
 /** Characters of a file in a request: the body has a limit too. */
 const LONGEST = 60 * 2 ** 20;
@@ -33,6 +40,53 @@ export const importedSchema = importResultSchema.extend({
   notices: z.array(z.string()).describe('first rows that were left out, with reasons'),
 });
 
+/** A name of a file in a request: within the folder of the request, as `.argilla/settings.json` is. */
+const fileName = z
+  .string()
+  .max(200)
+  .regex(/^(?!.*\.\.)\.?\w[\w. -]*(\/\.?\w[\w. -]*)*$/, 'expected a name such as records.json');
+
+/** Body of the request that moves data of another tool in. */
+export const importFromSchema = z.object({
+  from: z.enum(transferTools).describe('the tool that exported the data'),
+  project: z.string().min(1).max(100).describe('name of the project; several have it as the beginning of their names'),
+  files: z
+    .array(z.object({ name: fileName, text: z.string().max(LONGEST).describe('content of the file') }))
+    .min(1)
+    .max(20)
+    .refine(
+      (files) =>
+        files.every(({ name }, i) => !files.some((one, j) => i !== j && `${one.name}/`.startsWith(`${name}/`))),
+      'expected a name for each file that is no other file’s name or folder',
+    )
+    .describe('what the tool exported, by the names that it gave the files'),
+  users: z.record(z.string(), z.string().max(200)).optional().describe('names of people by their ids in the tool'),
+  prompt: z.array(z.string()).max(100).optional().describe('fields that are the prompt; by their names if left out'),
+  options: z.array(z.string()).max(100).optional().describe('fields that are judged; by their names if left out'),
+  annotator: z.string().min(1).max(100).optional().describe('who made the judgments of data without people'),
+  dryRun: z.boolean().default(false).describe('only say what would come in, and store nothing'),
+  onBadRow: z.enum(['error', 'skip']).default('error').describe('stop at a bad row, or skip it'),
+});
+
+/** The projects that data of another tool came into. */
+export const importedFromSchema = z.object({
+  projects: z.array(importedProjectSchema),
+  notices: z.array(z.string()).describe('first rows that were left out, with reasons'),
+});
+
+/** Query of the request that moves a project out to another tool. */
+export const exportToSchema = z.object({
+  to: z.enum(transferTools).describe('the tool that is to load it'),
+  merge: z
+    .enum(merges)
+    .default('majority')
+    .describe('how several judgments of an item are merged, for trl and openai-evals'),
+  gold: z.enum(['true', 'false']).default('false').describe('whether to export gold and practice items too'),
+});
+
+/** The content type of what moves out: a ZIP archive, with `left-out.json` beside the files. */
+export const ARCHIVE_TYPE = 'application/zip';
+
 /** The content type of each kind of exported file. */
 export const exportTypes = {
   jsonl: 'application/jsonl',
@@ -47,6 +101,14 @@ export const exportSchema = z.object({
   merge: z.enum(merges).default('majority').describe('how several judgments of an item are merged'),
   gold: z.enum(['true', 'false']).default('false').describe('whether to export gold and practice items too'),
 });
+
+/** Query of the request that exports payments. */
+export const paymentsSchema = workSchema.extend({
+  as: z.enum(['csv', 'jsonl', 'parquet']).default('csv').describe('file type'),
+});
+
+/** The templates of new projects. */
+export const templatesSchema = z.array(projectTemplateSchema);
 
 /** Query of the request for the audit log. */
 export const auditSchema = z.object({
@@ -82,6 +144,7 @@ export function transferRoutes(database: Database) {
     ...z.toJSONSchema(settingsSchema, { io: 'input' }),
     formats: formatsOf,
   });
+  const templates = templatesSchema.parse(projectTemplates);
   return new Hono<Env>()
     .get('/settings-schema', requires('annotator'), (context) => context.json(settingsForm))
     .post('/projects/:project/import', requires('owner'), body(importSchema), async (context) => {
@@ -114,6 +177,57 @@ export function transferRoutes(database: Database) {
         return download(path, `${project.name}.${as}`, exportTypes[as]);
       });
     })
+    .get('/projects/:project/payments', requires('owner'), query(paymentsSchema), async (context) => {
+      const project = await projectOf(database, context.req.param('project'), context.var.person);
+      const { as, ...options } = context.req.valid('query');
+      const rows = paymentRows(await annotatorWork(database, project, options), project.name);
+      return inFolder(async (folder) => {
+        const path = join(folder, `payments.${as}`);
+        await writeDataset(path, rows);
+        return download(path, `${project.name}-payments.${as}`, exportTypes[as]);
+      });
+    })
+    .get('/templates', requires('annotator'), (context) => context.json(templates))
+    .post('/import', requires('owner'), body(importFromSchema), async (context) => {
+      const { from, project, files, users, onBadRow, ...rest } = context.req.valid('json');
+      return inFolder(async (folder) => {
+        const data = join(folder, 'data');
+        for (const { name, text } of files) {
+          const path = join(data, name);
+          await mkdir(dirname(path), { recursive: true });
+          await writeFile(path, text, { mode: 0o600 });
+        }
+        if (users) await writeFile(join(folder, 'people.json'), JSON.stringify(users), { mode: 0o600 });
+        const notices: string[] = [];
+        const withoutPath = (text: string) => text.replaceAll(`${data}/`, '').replaceAll(data, 'files');
+        try {
+          const projects = await importFrom(database, from, files.length === 1 ? join(data, files[0].name) : data, {
+            ...{ ...rest, project, onBadRow },
+            ...(users && { users: join(folder, 'people.json') }),
+            onNotice: (text) => void (notices.length < 5 && notices.push(withoutPath(text))),
+          });
+          return context.json({ projects, notices });
+        } catch (error) {
+          throw error instanceof HeedError ? new HeedError(withoutPath(error.message), { hint: error.hint }) : error;
+        }
+      });
+    })
+    .get('/projects/:project/transfer', requires('reviewer'), query(exportToSchema), async (context) => {
+      const project = await projectOf(database, context.req.param('project'), context.var.person);
+      const { to, merge, gold } = context.req.valid('query');
+      return inFolder(async (folder) => {
+        const isFile = to === 'trl' || to === 'openai-evals';
+        const path = isFile ? join(folder, `${to}.jsonl`) : folder;
+        const { leftOut } = await exportTo(database, project, to, path, { merge, gold: gold === 'true' });
+        await writeFile(join(folder, 'left-out.json'), `${JSON.stringify(leftOut, null, 2)}\n`);
+        const entries: Record<string, Uint8Array> = {};
+        for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+          const file = join(entry.parentPath, entry.name);
+          if (entry.isFile()) entries[relative(folder, file)] = await readFile(file);
+        }
+        return downloadOf(zipSync(entries), `${project.name}.${to}.zip`, ARCHIVE_TYPE);
+      });
+    })
     .get('/audit', requires('owner', 'admin'), query(auditSchema), async (context) =>
       context.json(await auditTrail(database, context.req.valid('query'))),
     )
@@ -128,9 +242,12 @@ export function transferRoutes(database: Database) {
 }
 
 /** The response that a browser saves as a file. */
-async function download(path: string, name: string, type: string): Promise<Response> {
+const download = async (path: string, name: string, type: string): Promise<Response> =>
+  downloadOf(await readFile(path), name, type);
+
+function downloadOf(content: Uint8Array, name: string, type: string): Response {
   const saved = `attachment; filename*=UTF-8''${encodeURIComponent(name)}`;
-  return new Response(await readFile(path), { headers: { 'content-type': type, 'content-disposition': saved } });
+  return new Response(new Uint8Array(content), { headers: { 'content-type': type, 'content-disposition': saved } });
 }
 
 /** Runs `work` with a temporary folder. */

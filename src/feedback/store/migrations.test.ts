@@ -25,6 +25,10 @@ const { kinds, skipWhereMissing } = await ownStores();
 const BACK = {
   '007-identities': withoutChain,
   '006-suggestions': [
+    'drop table comments',
+    'drop table filters',
+    'drop table reserved',
+    'alter table items drop column reserved',
     'drop table identities',
     'drop table signins',
     'drop table keys',

@@ -62,6 +62,7 @@ const migrationsOf = (kind: Kind) => ({
   '006-suggestions': { up: suggestions },
   '007-identities': { up: identities },
   '008-audit-log': { up: auditLog },
+  '009-comments': { up: comments },
 });
 
 async function begin(query: Kysely<unknown>, kind: Kind): Promise<void> {
@@ -395,4 +396,39 @@ async function auditLog(query: Kysely<unknown>): Promise<void> {
     .addColumn('days', 'double precision', (column) => column.notNull())
     .addPrimaryKeyConstraint('retention_key', ['project', 'rule'])
     .execute();
+}
+
+/** Comments on items, searches of items under names, and items that only some people get. */
+async function comments({ schema }: Kysely<unknown>): Promise<void> {
+  await schema
+    .createTable('comments')
+    .addColumn('id', 'text', (column) => column.primaryKey())
+    .addColumn('project', 'text', (column) => column.notNull().references('projects.id'))
+    .addColumn('item', 'text', (column) => column.notNull().references('items.id'))
+    .addColumn('person', 'text', (column) => column.notNull().references('people.id'))
+    .addColumn('text', 'text', (column) => column.notNull())
+    .addColumn('created', 'double precision', (column) => column.notNull())
+    .execute();
+  await schema.createIndex('comments_item').on('comments').columns(['item', 'created']).execute();
+  await schema.createIndex('comments_person').on('comments').column('person').execute();
+  await schema
+    .createTable('filters')
+    .addColumn('project', 'text', (column) => column.notNull().references('projects.id'))
+    .addColumn('name', 'text', (column) => column.notNull())
+    .addColumn('search', 'text', (column) => column.notNull())
+    .addColumn('state', 'text', (column) => column.notNull())
+    .addPrimaryKeyConstraint('filters_key', ['project', 'name'])
+    .execute();
+  await schema
+    .alterTable('items')
+    .addColumn('reserved', 'integer', (column) => column.notNull().defaultTo(0))
+    .execute();
+  await schema
+    .createTable('reserved')
+    .addColumn('item', 'text', (column) => column.notNull().references('items.id'))
+    .addColumn('person', 'text', (column) => column.notNull().references('people.id'))
+    .addColumn('project', 'text', (column) => column.notNull())
+    .addPrimaryKeyConstraint('reserved_key', ['item', 'person'])
+    .execute();
+  await schema.createIndex('reserved_person').on('reserved').columns(['project', 'person', 'item']).execute();
 }

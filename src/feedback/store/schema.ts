@@ -65,6 +65,8 @@ export interface Tables {
     archived: number | null;
     /** 1 if nobody gets the item any more. */
     closed: number;
+    /** 1 if only the people in `reserved` get it. */
+    reserved: Generated<number>;
     created: number;
     /** The person who wrote its content in a chat: it is deleted with what else is theirs. */
     author: string | null;
@@ -186,6 +188,29 @@ export interface Tables {
     project: string;
     person: string;
     valuesJson: string;
+  };
+  /** The people who alone get an item, if there are any. */
+  reserved: {
+    item: string;
+    person: string;
+    project: string;
+  };
+  /** What people write to each other about items. */
+  comments: {
+    id: string;
+    project: string;
+    item: string;
+    person: string;
+    text: string;
+    created: number;
+  };
+  /** Searches of a project's items that reviewers share. */
+  filters: {
+    project: string;
+    name: string;
+    search: string;
+    /** Which items: a state of `states.ts`. */
+    state: string;
   };
   /** Two responses of a model that somebody has seen and not chosen from yet. */
   turns: {

@@ -45,6 +45,8 @@ export interface ExportOptions {
   merge?: Merge;
   /** Whether to export gold and practice items too; false by default. */
   gold?: boolean;
+  /** Called for each item, except with the format `votes`, with how many judgments it has and how many rows they make. */
+  onItem?: (judgments: number, rows: number) => void;
 }
 
 /**
@@ -56,7 +58,7 @@ export interface ExportOptions {
 export async function* exportRows(
   database: Database,
   project: Project,
-  { format = formatsOf[project.settings.kind][0], merge = 'majority', gold = false }: ExportOptions = {},
+  { format = formatsOf[project.settings.kind][0], merge = 'majority', gold = false, onItem }: ExportOptions = {},
 ): AsyncGenerator<Row> {
   const possible = formatsOf[project.settings.kind];
   if (!possible.includes(format)) {
@@ -89,17 +91,21 @@ export async function* exportRows(
     const { content, source, topic, metadata } = item;
     const extra = { ...(source && { source }), ...(topic && { topic }), ...(metadata && { metadata }) };
     if (records) {
-      const { gold, practice } = item;
-      yield { ...content, ...extra, ...(gold && { gold, practice }), votes: records.get(item.id) ?? [] };
+      const { gold, practice, suggestion } = item;
+      const more = { ...(gold && { gold, practice }), ...(suggestion && { suggestion }) };
+      yield { ...content, ...extra, ...more, votes: records.get(item.id) ?? [] };
       continue;
     }
     const decision = decisions.get(item.id);
     const all = decision ? [decision] : (byItem.get(item.id) ?? []);
+    let rows = 0;
     for (const one of merged(all, merge, decision ? undefined : consensus?.get(item.id))) {
       for (const exported of rowsOf(content, one.judgment, format)) {
+        rows++;
         yield { ...exported, ...extra, annotators: one.people, ...(one.share < 1 && { agreement: one.share }) };
       }
     }
+    onItem?.(all.length, rows);
   }
 }
 

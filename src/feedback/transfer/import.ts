@@ -1,27 +1,17 @@
 /** Imports datasets as items of a project, and exported judgments back into the store. Importing twice adds nothing. */
-import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { adopt, convertRow } from '../../data/convert.ts';
-import { type DatasetRow, describeBadRow } from '../../data/dataset.ts';
-import { readFileRows } from '../../data/file.ts';
-import { detectFormat, type Format, faultOf } from '../../data/format.ts';
+import { describeBadRow } from '../../data/dataset.ts';
+import { type FoundInFile, readFileRows } from '../../data/file.ts';
 import { dataFiles } from '../../data/paths.ts';
-import type { BadRow, Row } from '../../data/row.ts';
+import type { BadRow } from '../../data/row.ts';
 import { HeedError } from '../../error.ts';
-import { addItems, itemIdOf, type NewItem } from '../items/items.ts';
+import { addItems, itemOf } from '../items/items.ts';
 import { recordDecision, recordJudgment } from '../items/record.ts';
-import {
-  type Content,
-  contentSchema,
-  type ItemKind,
-  type Judgment,
-  judgmentOrSkipSchema,
-  type Option,
-  optionCounts,
-} from '../judgment.ts';
+import type { JudgmentOrSkip, Option } from '../judgment.ts';
 import { ensurePerson } from '../people.ts';
 import type { Project } from '../project.ts';
 import { atOnce, type Database } from '../store/database.ts';
+import { checkedRow, digestOf, type JudgmentRecord, type ParsedRow } from './parse-row.ts';
 
 /** Options of `importItems`. */
 export interface ImportOptions {
@@ -60,15 +50,32 @@ const AT_ONCE = 500;
  *
  * @throws HeedError with file and line at the first row that does not fit the project, unless `onBadRow` is `skip`.
  */
-export async function importItems(
+export const importItems = (
   database: Database,
   project: Project,
   paths: readonly string[],
+  options: ImportOptions = {},
+): Promise<ImportResult> => importRows(database, project, rowsOfFiles(paths), options);
+
+async function* rowsOfFiles(paths: readonly string[]): AsyncGenerator<FoundInFile> {
+  for (const file of dataFiles(paths)) yield* readFileRows(file);
+}
+
+/**
+ * Adds rows as items, as `importItems` does with those of files.
+ *
+ * @throws HeedError with the place of the first row that does not fit the project, unless `onBadRow` is `skip`.
+ */
+export async function importRows(
+  database: Database,
+  project: Project,
+  rows: AsyncIterable<FoundInFile>,
   { gold = false, practice = false, onBadRow = 'error', onNotice, onRows, annotator }: ImportOptions = {},
 ): Promise<ImportResult> {
   const total: ImportResult = { added: 0, known: 0, votes: 0, bad: 0 };
+  const people = new Map<string, string>();
   let batch: ParsedRow[] = [];
-  let rows = 0;
+  let count = 0;
   const flush = async () => {
     const items = batch.map(({ item }) => item);
     await atOnce(database.query, async (query) => {
@@ -76,174 +83,38 @@ export async function importItems(
       const { added, known } = await addItems(within, project, items);
       total.added += added;
       total.known += known;
-      total.votes += await addJudgments(within, project, batch, annotator);
+      total.votes += await addJudgments(within, project, batch, { annotator, people });
     });
     batch = [];
-    onRows?.(rows);
+    onRows?.(count);
   };
-  for (const file of dataFiles(paths)) {
-    for await (const line of readFileRows(file)) {
-      rows++;
-      const row = 'value' in line ? checkedRow(line.value, project.settings.kind) : line;
-      if ('reason' in row) {
-        const bad: BadRow = { ...line, field: row.field, reason: row.reason };
-        if (onBadRow === 'error') {
-          throw new HeedError(describeBadRow(bad), {
-            hint: 'Correct the row, or skip bad rows with --on-bad-row skip.',
-          });
-        }
-        onNotice?.(describeBadRow(bad));
-        total.bad++;
-        continue;
-      }
-      const isGold = gold || practice;
-      if (isGold && !row.judgment) {
-        throw new HeedError(`"${file}", line ${line.line}: the row has no judgment to use as gold.`, {
-          hint: 'Expected chosen and rejected, a label, or ranks.',
+  for await (const line of rows) {
+    count++;
+    const row = 'value' in line ? checkedRow(line.value, project.settings.kind) : line;
+    if ('reason' in row) {
+      const bad: BadRow = { ...line, field: row.field, reason: row.reason };
+      if (onBadRow === 'error') {
+        throw new HeedError(describeBadRow(bad), {
+          hint: 'Correct the row, or skip bad rows with --on-bad-row skip.',
         });
       }
-      const item = isGold ? { ...row.item, gold: row.judgment, practice } : row.item;
-      batch.push({ ...row, item, judgment: isGold ? undefined : row.judgment });
-      if (batch.length >= AT_ONCE) await flush();
+      onNotice?.(describeBadRow(bad));
+      total.bad++;
+      continue;
     }
+    const isGold = gold || practice;
+    if (isGold && !row.judgment) {
+      throw new HeedError(`"${line.file}", line ${line.line}: the row has no judgment to use as gold.`, {
+        hint: 'Expected chosen and rejected, a label, or ranks.',
+      });
+    }
+    const item = isGold ? { ...row.item, gold: row.judgment, practice } : row.item;
+    batch.push({ ...row, item, judgment: isGold ? undefined : row.judgment });
+    if (batch.length >= AT_ONCE) await flush();
   }
   await flush();
   return total;
 }
-
-interface ParsedRow {
-  item: NewItem;
-  /** The judgment that the row itself states. */
-  judgment?: Judgment;
-  /** Judgments of an export. */
-  records?: JudgmentRecord[];
-}
-
-/** A judgment in the export format `votes`. */
-const judgmentRecord = z.object({
-  id: z.string().default(''),
-  person: z.string(),
-  vote: judgmentOrSkipSchema,
-  shown: z.array(z.number()).nullish(),
-  duration: z.number().nullish(),
-  time: z.number().nullish(),
-  decision: z.boolean().optional(),
-});
-type JudgmentRecord = z.output<typeof judgmentRecord>;
-
-type Fault = { field: string; reason: string };
-
-/** Parses a row, and checks that what it shows can be drawn. */
-function checkedRow(row: Row, kind: ItemKind): ParsedRow | Fault {
-  const parsed = parseRow(row, kind);
-  if ('reason' in parsed) return parsed;
-  const { error } = contentSchema.safeParse(parsed.item.content);
-  if (error) {
-    const { path, message } = error.issues[0];
-    const field = path.map((key) => (typeof key === 'number' ? `[${key}]` : `.${String(key)}`)).join('');
-    return { field: field.slice(1), reason: message };
-  }
-  const [least, most] = optionCounts[kind];
-  const { length } = parsed.item.content.options;
-  if (length >= least && length <= most) return parsed;
-  const expected = least === most ? `${least}` : `${least} to ${most}`;
-  return { field: 'options', reason: `expected ${expected} options for a ${kind}, got ${length}` };
-}
-
-function parseRow(row: Row, kind: ItemKind): ParsedRow | Fault {
-  const { source, topic, metadata } = row;
-  const extra = {
-    ...(typeof source === 'string' && { source }),
-    ...(typeof topic === 'string' && { topic }),
-    ...(typeof metadata === 'object' && metadata !== null && { metadata: metadata as Row }),
-  };
-  const listed = row.options ?? row.completions ?? row.responses;
-  if (Array.isArray(listed) && row.labels === undefined) {
-    const options = listed.map(optionOf);
-    const missing = options.indexOf(undefined);
-    if (missing >= 0) return { field: `options[${missing}]`, reason: 'is neither text, messages, a clip nor an image' };
-    const content = contentOf(row.prompt, options as Option[]);
-    const { gold, practice, ranks } = row;
-    const records = row.votes ?? [];
-    const wrong = Array.isArray(records) ? records.findIndex((one) => !judgmentRecord.safeParse(one).success) : 0;
-    if (wrong >= 0) return { field: `votes[${wrong}]`, reason: 'is not a judgment by a person' };
-    const judgment: Judgment | undefined =
-      kind === 'ranking' && Array.isArray(ranks) ? { kind: 'ranking', ranks: ranks as number[] } : undefined;
-    return {
-      item: { content, ...extra, ...(gold ? { gold: gold as Judgment, practice: practice === true } : {}) },
-      judgment,
-      records: records as JudgmentRecord[],
-    };
-  }
-  const formats = datasetFormats[kind];
-  const format = detectFormat(row, formats);
-  if (!format)
-    return {
-      field: '',
-      reason: `does not fit a project of kind ${kind}: expected options, or the fields of ${formats.join(' or ')}`,
-    };
-  const fault = faultOf(row, format);
-  if (fault) return fault;
-  const [adopted] = convertRow(adopt(row, format), format, formats[0]);
-  const parsed = itemFrom(adopted, kind);
-  return { ...parsed, item: { ...parsed.item, ...extra } };
-}
-
-/** The dataset formats that items of each kind are made from; rows are converted to the first. */
-const datasetFormats: Readonly<Record<ItemKind, readonly Format[]>> = {
-  pair: ['preference', 'implicit-preference'],
-  ranking: ['preference', 'implicit-preference'],
-  rating: ['prompt-completion', 'unpaired-preference'],
-  binary: ['unpaired-preference', 'prompt-completion'],
-  correction: ['prompt-completion', 'unpaired-preference'],
-  demonstration: ['prompt-only', 'prompt-completion'],
-};
-
-function itemFrom({ prompt, chosen, rejected, completion, label }: DatasetRow['value'], kind: ItemKind): ParsedRow {
-  switch (kind) {
-    case 'pair':
-    case 'ranking': {
-      const both = [chosen, rejected].map((completion) => optionOf(completion)!);
-      // the first option of an imported pair must not always be the better one
-      const swapped = hashOf([prompt, ...both]) % 2 === 1;
-      const options = swapped ? both.toReversed() : both;
-      const judgment: Judgment =
-        kind === 'pair' ? { kind, choice: swapped ? 'second' : 'first' } : { kind, ranks: swapped ? [2, 1] : [1, 2] };
-      return { item: { content: contentOf(prompt, options) }, judgment };
-    }
-    case 'demonstration':
-      return { item: { content: contentOf(prompt, []) } };
-    default: {
-      const judgment: Judgment | undefined =
-        kind === 'binary' && typeof label === 'boolean' ? { kind, good: label } : undefined;
-      return { item: { content: contentOf(prompt, [optionOf(completion)!]) }, judgment };
-    }
-  }
-}
-
-const contentOf = (prompt: unknown, options: readonly Option[]): Content => ({
-  ...(prompt !== undefined && prompt !== null && prompt !== '' && { prompt: prompt as Content['prompt'] }),
-  options: [...options],
-});
-
-/** The option that a text, an assistant’s messages, a clip or an image is; undefined for anything else. */
-function optionOf(value: unknown): Option | undefined {
-  if (typeof value === 'string') return { kind: 'text', text: value };
-  if (Array.isArray(value)) {
-    const all = value as ({ content?: unknown; tool_calls?: unknown } | null)[];
-    const texts = all.map((message) => (message?.tool_calls === undefined ? message?.content : undefined));
-    if (texts.every((text) => typeof text === 'string')) return { kind: 'text', text: texts.join('\n\n') };
-    // messages with images and calls of tools stay messages; the content's check says what is wrong with them
-    return all.every((message) => message !== null && typeof message === 'object') && all.length > 0
-      ? { kind: 'messages', messages: value }
-      : undefined;
-  }
-  const { kind } = (value ?? {}) as { kind?: unknown };
-  const kinds: unknown[] = ['text', 'clip', 'image', 'messages'];
-  return kinds.includes(kind) ? (value as Option) : undefined;
-}
-
-const hashOf = (value: unknown): number => createHash('sha256').update(JSON.stringify(value)).digest().readUInt32LE(0);
 
 /** Counts the rows of files, including bad ones, without keeping them in memory. */
 export async function countRows(paths: readonly string[]): Promise<number> {
@@ -252,14 +123,13 @@ export async function countRows(paths: readonly string[]): Promise<number> {
   return rows;
 }
 
-/** Records the judgments of rows; returns how many are new. */
+/** Records the judgments of rows; returns how many are new. `people` remembers ids by name. */
 async function addJudgments(
   database: Database,
   project: Project,
   rows: readonly ParsedRow[],
-  annotator: string | undefined,
+  { annotator, people }: { annotator: string | undefined; people: Map<string, string> },
 ): Promise<number> {
-  const people = new Map<string, string>();
   const idOf = async (name: string) => {
     if (!people.has(name)) people.set(name, (await ensurePerson(database, name, 'annotator')).id);
     return people.get(name)!;
@@ -268,22 +138,49 @@ async function addJudgments(
   for (const { item, judgment, records = [] } of rows) {
     const own = judgment && annotator !== undefined ? [{ id: '', person: annotator, vote: judgment }] : [];
     if (own.length + records.length === 0) continue;
-    const itemId = await itemIdOf(database, project, item.content);
+    const stored = await itemOf(database, project, item.content);
+    const order = orderOf(stored.content.options, item.content.options);
     for (const { person, vote, ...rest } of [...records, ...own] as JudgmentRecord[]) {
-      const id = rest.id || `import-${hashOf([project.id, itemId, person])}-${itemId}`;
-      const { shown, duration, time, decision } = rest;
+      const { key, duration, time, decision } = rest;
+      const mark = key === undefined ? [] : [key, vote];
+      const id = rest.id || `import-${digestOf([project.id, stored.id, person, ...mark])}-${stored.id}`;
+      const shown = rest.shown?.map((i) => order.indexOf(i));
       const before = await countRecords(database, id);
       await (decision ? recordDecision : recordJudgment)(
         database,
         project,
         await idOf(person),
-        { id, item: itemId, vote, shown: shown ?? undefined, duration: duration ?? undefined },
+        { id, item: stored.id, vote: reordered(vote, order), shown, duration: duration ?? undefined },
         time ?? undefined,
       );
       added += 1 - before;
     }
   }
   return added;
+}
+
+/** For each option, its index among the same options in another order. */
+function orderOf(options: readonly Option[], others: readonly Option[]): number[] {
+  const left = others.map((option) => JSON.stringify(option));
+  return options.map((option) => {
+    const index = left.indexOf(JSON.stringify(option));
+    left[index] = ''; // equal options are told apart by their place
+    return index;
+  });
+}
+
+/**
+ * A judgment of an item whose options are in another order: `order` has, for each option of the item, its index in the
+ * row. The same content is one item, whatever the order of its options.
+ */
+function reordered(vote: JudgmentOrSkip, order: readonly number[]): JudgmentOrSkip {
+  if (vote.kind === 'skip' || order.every((index, i) => index === i)) return vote;
+  const spans = vote.spans && { spans: vote.spans.map((span) => ({ ...span, option: order.indexOf(span.option) })) };
+  if (vote.kind === 'ranking') return { ...vote, ...spans, ranks: order.map((index) => vote.ranks[index]) };
+  if (vote.kind !== 'pair') return { ...vote, ...spans };
+  const turned = { first: 'second', second: 'first' } as const;
+  const choice = vote.choice === 'first' || vote.choice === 'second' ? turned[vote.choice] : vote.choice;
+  return { ...vote, ...spans, choice };
 }
 
 async function countRecords({ query }: Database, id: string): Promise<number> {

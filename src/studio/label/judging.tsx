@@ -26,12 +26,15 @@ export function Judging({
   onJudgment,
   noSkip = false,
   preview = false,
+  suggested,
 }: Omit<KindProps, 'submit' | 'paused'> & {
   onJudgment(judgment: JudgmentOrSkip): void;
   /** Whether a judgment is needed. */
   noSkip?: boolean;
   /** Whether the controls are only shown: no key belongs to them. */
   preview?: boolean;
+  /** What a model suggests, which one key accepts. */
+  suggested?: Judgment;
 }) {
   const [skipping, setSkipping] = useState(false);
   const [aspects, setAspects] = useState<Record<string, number>>({});
@@ -63,6 +66,7 @@ export function Judging({
       ),
     );
   const skip = (because?: string) => onJudgment({ kind: 'skip', ...(because ? { reason: because } : reason()) });
+  const acceptable = suggested && isComplete(suggested, settings) ? suggested : undefined;
   useKeys((action, key) => {
     if (preview) return false;
     if (skipping) {
@@ -73,6 +77,7 @@ export function Judging({
       return true;
     }
     if (action === 'skip' && !noSkip) setSkipping(true);
+    else if (action === 'accept' && acceptable) submit(acceptable);
     else if (action === 'reason') why.current?.focus();
     else if (action === 'write') focusWriting();
     else return false;
@@ -106,6 +111,11 @@ export function Judging({
           />
         )}
         <Kind settings={settings} content={content} shown={shown} submit={submit} paused={skipping || preview} />
+        {acceptable && (
+          <button type="button" onClick={() => submit(acceptable)}>
+            Accept the suggestion <kbd>{keys.accept}</kbd>
+          </button>
+        )}
         {!noSkip && (
           <button type="button" class="skip plain" onClick={() => setSkipping(true)}>
             Skip <kbd>{keys.skip}</kbd>
@@ -122,6 +132,10 @@ export function Judging({
     </div>
   );
 }
+
+/** Whether a suggestion is a whole judgment: a model may rate some aspects only. */
+const isComplete = (judgment: Judgment, { kind, aspects }: KindProps['settings']): boolean =>
+  judgment.kind === kind && (judgment.kind !== 'rating' || aspects.every(({ name }) => name in judgment.ratings));
 
 function leave(event: KeyboardEvent & { currentTarget: HTMLElement }): void {
   if (event.key !== 'Escape') return;

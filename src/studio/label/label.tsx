@@ -1,5 +1,6 @@
 /** The labeling page: one item at a time. */
 import { useRef, useState } from 'preact/hooks';
+import { suggestedJudgment } from '../../feedback/items/suggested-judgment.ts';
 import type { Span } from '../../feedback/judgment.ts';
 import {
   inProject,
@@ -10,6 +11,7 @@ import {
   projectApi,
   type VoteReceipt,
 } from '../page/api.ts';
+import { Comments } from '../page/comments.tsx';
 import { ErrorNote } from '../page/error-note.tsx';
 import { OptionsView, PromptView } from '../page/item.tsx';
 import { Loaded, useResource } from '../page/load.tsx';
@@ -129,13 +131,26 @@ function Labeling({ project }: { project: ProjectDetails }) {
             settings={project.settings}
             content={current.item.content}
             shown={current.shown}
+            suggested={current.suggestion && suggestedJudgment(current.suggestion, project.settings.kind)}
             onJudgment={(judgment) =>
               judge(spans.length > 0 && judgment.kind !== 'skip' ? { ...judgment, spans: [...spans] } : judgment)
             }
           />
+          <CommentsOn key={`comments ${current.item.id}`} project={project.name} item={current.item.id} />
         </>
       )}
     </main>
+  );
+}
+
+/** The comments on an item, which are loaded when somebody opens them. */
+function CommentsOn({ project, item }: { project: string; item: string }) {
+  const [open, setOpen] = useState(false);
+  return (
+    <details onToggle={({ currentTarget }) => setOpen(currentTarget.open)}>
+      <summary>Comments</summary>
+      {open && <Comments project={project} item={item} />}
+    </details>
   );
 }
 

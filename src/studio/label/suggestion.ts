@@ -1,12 +1,17 @@
-/** What a reward model prefers, with left and right as the reader sees them. */
+/** What a model suggests, with left and right as the reader sees them. */
 import type { AssignedItem } from '../page/api.ts';
 import { placeName } from '../page/item.tsx';
+import { describeJudgment } from './words.ts';
 
-/** Says in a sentence which option a reward model prefers, and by how much. */
+/** Says in a sentence which judgment a model suggests, and how sure it is; or which option it prefers, and by how much. */
 export function suggestionSentence(
-  { by, scores }: NonNullable<AssignedItem['suggestion']>,
+  { by, scores, judgment, score }: NonNullable<AssignedItem['suggestion']>,
   shown: readonly number[],
 ): string {
+  if (judgment || !scores) {
+    const sure = score === undefined ? '' : ` (score ${score.toPrecision(2)})`;
+    return judgment ? `The model ${by} suggests: ${describeJudgment(judgment, shown)}${sure}.` : '';
+  }
   const order = shown.map((option, place) => ({ place, score: scores[option] })).sort((a, b) => b.score - a.score);
   const [best, second] = order;
   const lead = best.score - second.score;

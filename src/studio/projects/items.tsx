@@ -3,16 +3,21 @@ import { useEffect, useState } from 'preact/hooks';
 import { type ItemState, itemStates } from '../../feedback/items/states.ts';
 import { describeJudgment } from '../label/words.ts';
 import { inProject, json, type Person, projectApi } from '../page/api.ts';
+import { Comments } from '../page/comments.tsx';
 import { OptionsView, PromptView } from '../page/item.tsx';
 import { Loaded, useAction, useResource } from '../page/load.tsx';
 
 const PAGE = 50;
+/** No name of a person begins like this. */
+const EVERYBODY = '*';
 const STATES: Record<ItemState, string> = {
   all: 'All items',
   open: 'Open',
   complete: 'Complete',
   decided: 'Decided by a reviewer',
   gold: 'Gold',
+  assigned: 'Assigned to people',
+  commented: 'With comments',
   archived: 'Archived',
 };
 
@@ -27,6 +32,7 @@ export function ItemsPage({ project: name, person }: { project: string; person: 
   const { run, note } = useAction();
   const query = { search, state, limit: PAGE, offset: page * PAGE };
   const list = useResource(() => json(projectApi.items.$get({ ...inProject(name), query })), name, search, state, page);
+  const members = useResource(() => json(projectApi.members.$get(inProject(name))), name);
   useEffect(() => {
     // one request for several key presses
     const timer = setTimeout(() => {
@@ -78,6 +84,18 @@ export function ItemsPage({ project: name, person }: { project: string; person: 
           </select>
         </label>
       </div>
+      <Filters
+        project={name}
+        search={search}
+        state={state}
+        choose={(filter) => {
+          setTyped(filter.search);
+          setSearch(filter.search);
+          setState(filter.state);
+          setPage(0);
+          setPicked([]);
+        }}
+      />
       {person.role === 'owner' && picked.length > 0 && (
         <div class="row pages">
           <button
@@ -100,6 +118,27 @@ export function ItemsPage({ project: name, person }: { project: string; person: 
           >
             Delete {picked.length} selected
           </button>
+          <Loaded of={members}>
+            {({ members: names }) => (
+              <label>
+                Assign {picked.length} selected to
+                <select
+                  value=""
+                  onChange={({ currentTarget: { value } }) => {
+                    const people = value === EVERYBODY ? [] : [value];
+                    const assigned = { ...inProject(name), json: { items: [...picked], people } };
+                    act('Assigned', () => json(projectApi.items.assign.$post(assigned)));
+                  }}
+                >
+                  <option value="">choose</option>
+                  {names.map((one) => (
+                    <option value={one}>{one}</option>
+                  ))}
+                  <option value={EVERYBODY}>everybody again</option>
+                </select>
+              </label>
+            )}
+          </Loaded>
         </div>
       )}
       {note}
@@ -136,6 +175,7 @@ export function ItemsPage({ project: name, person }: { project: string; person: 
                       {[
                         ...(item.gold ? ['gold'] : item.decided ? ['decided'] : []),
                         `${item.answered} of ${item.wanted} judgments`,
+                        ...(item.comments > 0 ? [`${item.comments} comments`] : []),
                         ...(item.topic ? [item.topic] : []),
                       ].join(' · ')}
                     </span>
@@ -161,6 +201,77 @@ export function ItemsPage({ project: name, person }: { project: string; person: 
         )}
       </Loaded>
     </main>
+  );
+}
+
+/** Searches that reviewers of the project share, by name. */
+function Filters({
+  project,
+  search,
+  state,
+  choose,
+}: {
+  project: string;
+  search: string;
+  state: ItemState;
+  choose(filter: { search: string; state: ItemState }): void;
+}) {
+  const [chosen, setChosen] = useState('');
+  const filters = useResource(() => json(projectApi.filters.$get(inProject(project))), project);
+  const { run, note } = useAction();
+  const save = (name: string) =>
+    run(async () => {
+      await json(projectApi.filters.$post({ ...inProject(project), json: { name, search, state } }));
+      filters.reload();
+      setChosen(name);
+      return undefined;
+    });
+  const remove = (name: string) =>
+    run(async () => {
+      const param = { ...inProject(project).param, name: encodeURIComponent(name) };
+      await json(projectApi.filters[':name'].$delete({ param }));
+      filters.reload();
+      setChosen('');
+      return undefined;
+    });
+  return (
+    <div class="row pages">
+      <Loaded of={filters}>
+        {(all) => (
+          <label>
+            Saved filter
+            <select
+              value={chosen}
+              onChange={({ currentTarget: { value } }) => {
+                setChosen(value);
+                const filter = all.find(({ name }) => name === value);
+                if (filter) choose(filter);
+              }}
+            >
+              <option value="">none</option>
+              {all.map(({ name }) => (
+                <option value={name}>{name}</option>
+              ))}
+            </select>
+          </label>
+        )}
+      </Loaded>
+      <button
+        type="button"
+        onClick={() => {
+          const name = prompt('Save this search for all reviewers of the project. Its name:', chosen)?.trim();
+          if (name) save(name);
+        }}
+      >
+        Save this filter
+      </button>
+      {chosen !== '' && (
+        <button type="button" onClick={() => remove(chosen)}>
+          Delete “{chosen}”
+        </button>
+      )}
+      {note}
+    </div>
   );
 }
 
@@ -191,6 +302,7 @@ function Details({ project, item }: { project: string; item: string }) {
                 </li>
               ))}
             </ul>
+            <Comments project={project} item={item} />
           </div>
         );
       }}

@@ -10,7 +10,9 @@ import {
   projectApi,
 } from '../page/api.ts';
 import { Loaded, useAction, useResource } from '../page/load.tsx';
+import { MoveOut } from './move.tsx';
 import { loadSettingsSchema, SettingsForm, type SettingsSchema } from './settings-form.tsx';
+import { Work } from './work.tsx';
 
 /** The page of a project, for owners and reviewers. */
 export function ProjectPage({ project: name, person }: { project: string; person: Person }) {
@@ -44,6 +46,7 @@ export function ProjectPage({ project: name, person }: { project: string; person
               <>
                 {details.archived !== null && <p class="warning">This project is archived: nobody gets its items.</p>}
                 <Progress {...details} />
+                <Work name={name} person={person} />
                 {isOwner && <AddItems name={name} onAdded={project.reload} />}
                 {isOwner && <Members name={name} />}
                 {isOwner && <Guidelines {...details} />}
@@ -366,6 +369,7 @@ function Download({ name, formats }: { name: string; formats: Formats }) {
           </a>
         ))}
       </div>
+      <MoveOut name={name} />
     </section>
   );
 }

@@ -2,6 +2,7 @@
 import { useState } from 'preact/hooks';
 import { api, json, type Person, type ProjectSettings, type ProjectSummary } from '../page/api.ts';
 import { Loaded, useAction, useResource } from '../page/load.tsx';
+import { MoveIn } from './move.tsx';
 import { defaultSettings, loadSettingsSchema, SettingsForm, type SettingsSchema } from './settings-form.tsx';
 
 /** The page of all projects. */
@@ -74,15 +75,23 @@ function Card({ project, manages }: { project: ProjectSummary; manages: boolean 
 /** The page that creates a project. */
 export function NewProject() {
   const schema = useResource(loadSettingsSchema);
+  const templates = useResource(() => json(api.templates.$get()));
   return (
     <main class="manage">
       <h1>New project</h1>
-      <Loaded of={schema}>{(schema) => <ProjectForm schema={schema} />}</Loaded>
+      <MoveIn />
+      <Loaded of={schema}>
+        {(schema) => (
+          <Loaded of={templates}>{(templates) => <ProjectForm schema={schema} templates={templates} />}</Loaded>
+        )}
+      </Loaded>
     </main>
   );
 }
 
-function ProjectForm({ schema }: { schema: SettingsSchema }) {
+type Templates = Awaited<ReturnType<Awaited<ReturnType<typeof api.templates.$get>>['json']>>;
+
+function ProjectForm({ schema, templates }: { schema: SettingsSchema; templates: Templates }) {
   const [name, setName] = useState('');
   const [guidelines, setGuidelines] = useState('');
   const [settings, setSettings] = useState<ProjectSettings>(defaultSettings(schema));
@@ -103,6 +112,23 @@ function ProjectForm({ schema }: { schema: SettingsSchema }) {
       <label>
         Name
         <input value={name} required maxLength={100} onInput={(event) => setName(event.currentTarget.value)} />
+      </label>
+      <label>
+        Begin with a rubric
+        <select
+          onChange={({ currentTarget: { value } }) => {
+            const template = templates.find((one) => one.name === value);
+            setSettings(template?.settings ?? defaultSettings(schema));
+            setGuidelines(template?.guidelines ?? '');
+          }}
+        >
+          <option value="">none</option>
+          {templates.map(({ name, title }) => (
+            <option value={name}>
+              {name}: {title}
+            </option>
+          ))}
+        </select>
       </label>
       <SettingsForm schema={schema} settings={settings} change={setSettings} isNew />
       <label>

@@ -97,9 +97,8 @@ const GROUPS: readonly Group[] = [
       },
       {
         name: 'suggestions',
-        label: 'A reward model’s suggestion',
+        label: 'A model’s suggestion',
         help: 'Before a judgment it biases: one item in five comes without it, to measure how much.',
-        kinds: ['pair', 'ranking'],
       },
       { name: 'seeOthers', label: 'Show others’ judgments', help: 'After one’s own judgment, never before.' },
     ],

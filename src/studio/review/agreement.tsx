@@ -174,7 +174,7 @@ function CostTable({ cost, people }: Pick<QualityReport, 'cost' | 'people'>) {
   );
 }
 
-/** Whether showing what a reward model prefers changes what annotators say. */
+/** Whether showing what a model suggests changes what annotators say. */
 function Suggestions({ suggestions }: Pick<QualityReport, 'suggestions'>) {
   if (!suggestions) return null;
   const { shown, hidden, difference } = suggestions;
@@ -186,7 +186,7 @@ function Suggestions({ suggestions }: Pick<QualityReport, 'suggestions'>) {
   return (
     <section aria-labelledby="suggestions-title">
       <h2 id="suggestions-title">Suggestions</h2>
-      <p class="quiet">How often annotators choose what the reward model prefers, with 95 % intervals.</p>
+      <p class="quiet">How often annotators say what the model suggests, with 95 % intervals.</p>
       <table>
         <tbody>
           {rows.map(([name, { share: value, interval, n }]) => (

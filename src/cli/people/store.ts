@@ -1,0 +1,22 @@
+/** The store and the project of a command, as all of `heed feedback` name them. */
+import { Option } from 'commander';
+import { type Database, openDatabase } from '../../feedback/store/database.ts';
+
+/** Flags of all commands about a project. */
+export interface Common {
+  store: string;
+  project: string;
+  json?: boolean;
+}
+
+export const projectOption = () => new Option('--project <name>', 'name of the project').makeOptionMandatory();
+
+/** Opens a store, and closes it after `use`. */
+export async function withStore<T>(path: string, use: (database: Database) => Promise<T>): Promise<T> {
+  const database = await openDatabase(path);
+  try {
+    return await use(database);
+  } finally {
+    await database.close();
+  }
+}

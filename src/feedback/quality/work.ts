@@ -1,0 +1,120 @@
+/** What each annotator has done in a project, how long it took, and what it pays. */
+import { z } from 'zod';
+import type { Row } from '../../data/row.ts';
+import { HeedError } from '../../error.ts';
+import type { Project } from '../project.ts';
+import type { Database } from '../store/database.ts';
+import { longestCounted } from './quality.ts';
+
+const whole = z.number().int();
+const time = z.number().nullable();
+
+/** Checks an `AnnotatorWork`. */
+export const annotatorWorkSchema = z.object({
+  person: z.string().describe('name'),
+  items: whole.describe('items that they judged or skipped, gold and practice items included'),
+  judgments: whole.describe('items that they judged and have not taken back'),
+  skips: whole.describe('items that they skipped'),
+  minutes: z.number().describe('minutes from seeing items to judging them, ten at most for each'),
+  first: time.describe('when they judged first, in milliseconds since 1970'),
+  last: time.describe('when they judged last, in milliseconds since 1970'),
+  open: whole.describe('items reserved for them now'),
+  rate: z.number().nullable().describe('pay for an hour; null without one'),
+  amount: z.number().nullable().describe('minutes / 60 × rate, in hundredths; null without a rate'),
+});
+/** What an annotator has done. */
+export type AnnotatorWork = z.output<typeof annotatorWorkSchema>;
+
+/** Options of `annotatorWork`. */
+export interface WorkOptions {
+  /** Only what was done from then on, in milliseconds since 1970. */
+  since?: number;
+  /** Only what was done before then, in milliseconds since 1970. */
+  until?: number;
+  /** Pay for an hour, in any currency; the project's `pay` by default. */
+  rate?: number;
+  /** Pay for an hour by names of people, in place of `rate`. */
+  rates?: Readonly<Record<string, number>>;
+}
+
+/**
+ * What each annotator has done in a project, by name. Every judgment counts its time, also one that was changed or taken
+ * back later. Decisions of reviewers and judgments that an import brought in are left out: nobody made them here.
+ *
+ * @throws HeedError if `rates` names somebody who is not in the store.
+ */
+export async function annotatorWork(
+  { query }: Pick<Database, 'query'>,
+  { id: project, settings }: Project,
+  { since, until, rate = settings.pay, rates = {} }: WorkOptions = {},
+): Promise<AnnotatorWork[]> {
+  const votes = await query
+    .selectFrom('votes')
+    .innerJoin('people', 'people.id', 'votes.person')
+    .select(['people.name', 'votes.person', 'votes.item', 'votes.kind', 'votes.duration', 'votes.created'])
+    .where('votes.project', '=', project)
+    .where('votes.kind', 'in', ['answer', 'skip', 'undo'])
+    .where('votes.id', 'not like', 'import-%')
+    .$if(since !== undefined, (select) => select.where('votes.created', '>=', since!))
+    .$if(until !== undefined, (select) => select.where('votes.created', '<', until!))
+    .orderBy('votes.seq')
+    .execute();
+  const leases = await query
+    .selectFrom('leases')
+    .innerJoin('people', 'people.id', 'leases.person')
+    .select((select) => ['people.name', select.fn.countAll<number>().as('open')])
+    .where('leases.project', '=', project)
+    .where('leases.expires', '>', Date.now())
+    .groupBy('people.name')
+    .execute();
+  const known = await query.selectFrom('people').select('name').execute();
+  const stranger = Object.keys(rates).find((name) => !known.some((one) => one.name === name));
+  if (stranger !== undefined) {
+    throw new HeedError(`A rate is for "${stranger}", who is not in the store.`, {
+      hint: 'List people with: heed feedback users list',
+    });
+  }
+  const open = new Map(leases.map((one) => [one.name, Number(one.open)]));
+  const names = new Set([...votes.map(({ name }) => name), ...open.keys()]);
+  return [...names].sort().map((person) => {
+    const own = votes.filter(({ name }) => name === person);
+    // by item: what stands after everything that was taken back
+    const standing = new Map<string, string[]>();
+    for (const { item, kind } of own) {
+      const kinds = standing.get(item) ?? [];
+      if (kind === 'undo') kinds.pop();
+      else kinds.push(kind);
+      standing.set(item, kinds);
+    }
+    const latest = [...standing.values()].map((kinds) => kinds.at(-1));
+    const done = own.filter(({ kind }) => kind !== 'undo');
+    const milliseconds = done.reduce((sum, { duration }) => sum + Math.min(duration ?? 0, longestCounted), 0);
+    const pay = rates[person] ?? rate ?? null;
+    const minutes = milliseconds / 60_000;
+    return {
+      person,
+      items: standing.size,
+      judgments: latest.filter((kind) => kind === 'answer').length,
+      skips: latest.filter((kind) => kind === 'skip').length,
+      minutes,
+      first: done[0]?.created ?? null,
+      last: done.at(-1)?.created ?? null,
+      open: open.get(person) ?? 0,
+      rate: pay,
+      amount: pay === null ? null : Math.round((minutes / 60) * pay * 100) / 100,
+    };
+  });
+}
+
+/** Rows for a table of payments: person, items, minutes, rate, amount. @throws HeedError if nobody has a rate. */
+export function paymentRows(work: readonly AnnotatorWork[], project: string): Row[] {
+  const missing = work.find(({ rate }) => rate === null);
+  if (missing) {
+    throw new HeedError(`${missing.person} has no pay per hour.`, {
+      hint: 'Pass a rate, or set "pay" in the settings of the project.',
+    });
+  }
+  return work.map(({ person, items, minutes, rate, amount }) => ({
+    ...{ person, project, items, minutes: Math.round(minutes * 100) / 100, rate, amount },
+  }));
+}

@@ -1,0 +1,48 @@
+/** Counts what cannot be carried from one tool to another: nothing is lost silently. */
+import { z } from 'zod';
+
+/** Checks a `LeftOutCount`. */
+export const leftOutSchema = z.object({
+  what: z.string().describe('what it is, such as: answers to the question "entities" (span), which heed has not'),
+  records: z.number().int().describe('records that have it'),
+  of: z.number().int().describe('records in all'),
+});
+/** Something that could not be carried. */
+export type LeftOutCount = z.output<typeof leftOutSchema>;
+
+/** Counts what is left out, by records. */
+export interface LeftOut {
+  /** Begins the next record. */
+  next(): void;
+  /** Counts something of the current record; the same thing counts once for each record. */
+  add(what: string): void;
+  /** What was counted, the most frequent first. */
+  counts(): LeftOutCount[];
+}
+
+/** Creates a count. */
+export function createLeftOut(): LeftOut {
+  const found = new Map<string, { records: number; latest: number }>();
+  let of = 0;
+  return {
+    next() {
+      of++;
+    },
+    add(what) {
+      const one = found.get(what);
+      if (one?.latest === of) return;
+      found.set(what, { records: (one?.records ?? 0) + 1, latest: of });
+    },
+    counts: () =>
+      Array.from(found, ([what, { records }]) => ({ what, records, of })).sort((a, b) => b.records - a.records),
+  };
+}
+
+/** Counts items whose judgments make no row of an export. */
+export const undecided =
+  (left: LeftOut) =>
+  (judgments: number, rows: number): void => {
+    left.next();
+    if (judgments === 0 || rows > 0) return;
+    left.add('judgments that say of no option that it is better: ties, even splits and the like');
+  };

@@ -1,0 +1,167 @@
+/** Items and judgments in the rows of a dataset: of heed's own exports, or in one of the formats of `heed/data`. */
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+import { adopt, convertRow } from '../../data/convert.ts';
+import type { DatasetRow } from '../../data/dataset.ts';
+import { detectFormat, type Format, faultOf, formatRead } from '../../data/format.ts';
+import type { Fault, Row } from '../../data/row.ts';
+import { type NewItem, suggestionSchema } from '../items/items.ts';
+import {
+  type Content,
+  contentSchema,
+  type ItemKind,
+  type Judgment,
+  judgmentOrSkipSchema,
+  type Option,
+  optionCounts,
+} from '../judgment.ts';
+
+/** An item in a row of a file, with the judgments that come with it. */
+export interface ParsedRow {
+  item: NewItem;
+  /** The judgment that the row itself states. */
+  judgment?: Judgment;
+  /** Judgments of an export. */
+  records?: JudgmentRecord[];
+}
+
+/** A judgment in the export format `votes`. */
+const judgmentRecord = z.object({
+  id: z.string().default(''),
+  person: z.string(),
+  vote: judgmentOrSkipSchema,
+  shown: z.array(z.number()).nullish(),
+  duration: z.number().nullish(),
+  time: z.number().nullish(),
+  decision: z.boolean().optional(),
+  key: z.string().optional(),
+});
+/** A judgment in the export format `votes`. */
+export type JudgmentRecord = z.output<typeof judgmentRecord>;
+
+/** Parses a row, and checks that what it shows can be drawn. */
+export function checkedRow(row: Row, kind: ItemKind): ParsedRow | Fault {
+  const parsed = parseRow(row, kind);
+  if ('reason' in parsed) return parsed;
+  const { data: content, error } = contentSchema.safeParse(parsed.item.content);
+  if (!content) {
+    const { path, message } = error.issues[0];
+    const field = path.map((key) => (typeof key === 'number' ? `[${key}]` : `.${String(key)}`)).join('');
+    return { field: field.slice(1), reason: message };
+  }
+  const [least, most] = optionCounts[kind];
+  const { length } = content.options;
+  if (length >= least && length <= most) return { ...parsed, item: { ...parsed.item, content } };
+  const expected = least === most ? `${least}` : `${least} to ${most}`;
+  return { field: 'options', reason: `expected ${expected} options for a ${kind}, got ${length}` };
+}
+
+function parseRow(row: Row, kind: ItemKind): ParsedRow | Fault {
+  const { source, topic, metadata } = row;
+  const extra = {
+    ...(typeof source === 'string' && { source }),
+    ...(typeof topic === 'string' && { topic }),
+    ...(typeof metadata === 'object' && metadata !== null && { metadata: metadata as Row }),
+  };
+  const listed = row.options ?? row.completions ?? row.responses;
+  if (Array.isArray(listed) && row.labels === undefined) {
+    const options = listed.map(optionOf);
+    const missing = options.indexOf(undefined);
+    if (missing >= 0) return { field: `options[${missing}]`, reason: 'is neither text, messages, a clip nor an image' };
+    const content = contentOf(row.prompt, options as Option[]);
+    const { gold, practice, ranks } = row;
+    const records = row.votes ?? [];
+    const wrong = Array.isArray(records) ? records.findIndex((one) => !judgmentRecord.safeParse(one).success) : 0;
+    if (wrong >= 0) return { field: `votes[${wrong}]`, reason: 'is not a judgment by a person' };
+    const judgment: Judgment | undefined =
+      kind === 'ranking' && Array.isArray(ranks) ? { kind: 'ranking', ranks: ranks as number[] } : undefined;
+    const suggestion = suggestionSchema.optional().safeParse(row.suggestion ?? undefined);
+    if (!suggestion.success) return { field: 'suggestion', reason: 'is not a suggestion by a model' };
+    const suggested = suggestion.data && { suggestion: suggestion.data };
+    return {
+      item: {
+        content,
+        ...extra,
+        ...suggested,
+        ...(gold ? { gold: gold as Judgment, practice: practice === true } : {}),
+      },
+      judgment,
+      records: records as JudgmentRecord[],
+    };
+  }
+  const formats = datasetFormats[kind];
+  const format = detectFormat(row, formats);
+  if (!format)
+    return {
+      field: '',
+      reason: `does not fit a project of kind ${kind}: expected options, or the fields of ${formats.join(' or ')}`,
+    };
+  const fault = faultOf(row, format);
+  if (fault) return fault;
+  // what was written to a prompt is a judgment of it
+  const written = kind === 'demonstration' && formatRead(format) === 'prompt-completion';
+  const [adopted] = convertRow(adopt(row, format), format, written ? 'prompt-completion' : formats[0]);
+  const parsed = itemFrom(adopted, kind);
+  return { ...parsed, item: { ...parsed.item, ...extra } };
+}
+
+/** The dataset formats that items of each kind are made from; rows are converted to the first. */
+const datasetFormats: Readonly<Record<ItemKind, readonly Format[]>> = {
+  pair: ['preference', 'implicit-preference'],
+  ranking: ['preference', 'implicit-preference'],
+  rating: ['prompt-completion', 'unpaired-preference'],
+  binary: ['unpaired-preference', 'prompt-completion'],
+  correction: ['prompt-completion', 'unpaired-preference'],
+  demonstration: ['prompt-only', 'prompt-completion'],
+};
+
+function itemFrom({ prompt, chosen, rejected, completion, label }: DatasetRow['value'], kind: ItemKind): ParsedRow {
+  switch (kind) {
+    case 'pair':
+    case 'ranking': {
+      const both = [chosen, rejected].map((completion) => optionOf(completion)!);
+      // the first option of an imported pair must not always be the better one
+      const swapped = digestOf([prompt, ...both]) % 2 === 1;
+      const options = swapped ? both.toReversed() : both;
+      const judgment: Judgment =
+        kind === 'pair' ? { kind, choice: swapped ? 'second' : 'first' } : { kind, ranks: swapped ? [2, 1] : [1, 2] };
+      return { item: { content: contentOf(prompt, options) }, judgment };
+    }
+    case 'demonstration': {
+      const option = completion === undefined ? undefined : optionOf(completion);
+      const judgment: Judgment | undefined = option?.kind === 'text' ? { kind, text: option.text } : undefined;
+      return { item: { content: contentOf(prompt, []) }, judgment };
+    }
+    default: {
+      const judgment: Judgment | undefined =
+        kind === 'binary' && typeof label === 'boolean' ? { kind, good: label } : undefined;
+      return { item: { content: contentOf(prompt, [optionOf(completion)!]) }, judgment };
+    }
+  }
+}
+
+const contentOf = (prompt: unknown, options: readonly Option[]): Content => ({
+  ...(prompt !== undefined && prompt !== null && prompt !== '' && { prompt: prompt as Content['prompt'] }),
+  options: [...options],
+});
+
+/** The option that a text, an assistant’s messages, a clip or an image is; undefined for anything else. */
+function optionOf(value: unknown): Option | undefined {
+  if (typeof value === 'string') return { kind: 'text', text: value };
+  if (Array.isArray(value)) {
+    const all = value as ({ content?: unknown; tool_calls?: unknown } | null)[];
+    const texts = all.map((message) => (message?.tool_calls === undefined ? message?.content : undefined));
+    if (texts.every((text) => typeof text === 'string')) return { kind: 'text', text: texts.join('\n\n') };
+    // messages with images and calls of tools stay messages; the content's check says what is wrong with them
+    return all.every((message) => message !== null && typeof message === 'object') && all.length > 0
+      ? { kind: 'messages', messages: value }
+      : undefined;
+  }
+  const { kind } = (value ?? {}) as { kind?: unknown };
+  const kinds: unknown[] = ['text', 'clip', 'image', 'messages'];
+  return kinds.includes(kind) ? (value as Option) : undefined;
+}
+
+/** A number from the JSON of a value, the same each time. */
+export const digestOf = (value: unknown): number =>
+  createHash('sha256').update(JSON.stringify(value)).digest().readUInt32LE(0);

@@ -1,0 +1,49 @@
+/** The thread of comments on an item. */
+import { useRef } from 'preact/hooks';
+import { inProject, json, projectApi } from './api.ts';
+import { Loaded, useAction, useResource } from './load.tsx';
+
+/** Shows an item's comments, with a form to add one. */
+export function Comments({ project, item }: { project: string; item: string }) {
+  const thread = projectApi.items[':item'].comments;
+  const place = { param: { ...inProject(project).param, item: encodeURIComponent(item) } };
+  const comments = useResource(() => json(thread.$get(place)), project, item);
+  const text = useRef<HTMLTextAreaElement>(null);
+  const { run, note } = useAction();
+  const send = () =>
+    run(async () => {
+      const written = text.current!.value.trim();
+      if (written === '') return undefined;
+      await json(thread.$post({ ...place, json: { id: crypto.randomUUID(), text: written } }));
+      text.current!.value = '';
+      comments.reload();
+      return undefined;
+    });
+  return (
+    <form
+      class="comments"
+      onSubmit={(event) => {
+        event.preventDefault();
+        send();
+      }}
+    >
+      <Loaded of={comments}>
+        {(all) => (
+          <ul class="judgments" aria-label="Comments">
+            {all.map(({ id, person, text, created }) => (
+              <li key={id}>
+                <strong>{person}</strong> {text} <span class="quiet">{new Date(created).toLocaleString()}</span>
+              </li>
+            ))}
+          </ul>
+        )}
+      </Loaded>
+      <label>
+        Comment on this item
+        <textarea ref={text} rows={2} maxLength={10_000} />
+      </label>
+      <button type="submit">Send comment</button>
+      {note}
+    </form>
+  );
+}

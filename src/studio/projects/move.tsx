@@ -1,0 +1,104 @@
+/** Moving projects in from other tools, and out to them. */
+import { useState } from 'preact/hooks';
+import { leftOutInWords } from '../../feedback/transfer/left-out-words.ts';
+import type { TransferTool } from '../../feedback/transfer/tools.ts';
+import { api, inProject, json, projectApi } from '../page/api.ts';
+import { useAction } from '../page/load.tsx';
+
+/** What each tool exports, in words. */
+const TOOLS: Readonly<Record<TransferTool, string>> = {
+  argilla: 'Argilla: records.json and settings.json of to_disk()',
+  'label-studio': 'Label Studio: the JSON export, and the labeling configuration as config.xml',
+  trl: 'TRL: JSONL',
+  'openai-evals': 'OpenAI: JSONL of evals or fine-tuning',
+};
+const NAMES = Object.keys(TOOLS) as TransferTool[];
+
+/** The form that moves data of another tool in. */
+export function MoveIn() {
+  const [from, setFrom] = useState<TransferTool>('argilla');
+  const [project, setProject] = useState('');
+  const [files, setFiles] = useState<readonly { name: string; text: string }[]>([]);
+  const [lines, setLines] = useState<readonly string[]>([]);
+  const { run, note } = useAction();
+  const send = (dryRun: boolean) =>
+    run(async () => {
+      setLines([]);
+      const body = { from, project: project.trim(), files: [...files], dryRun };
+      const { projects, notices } = await json(api.import.$post({ json: body }));
+      setLines([
+        ...projects.flatMap(({ name, kind, added, known, votes, suggestions, leftOut }) => [
+          `${name} (${kind}): ${added} items, ${known} there already, ${votes} judgments, ${suggestions} suggestions`,
+          ...leftOut.map((one) => `Left out: ${leftOutInWords(one)}`),
+        ]),
+        ...notices,
+      ]);
+      return dryRun ? 'This would come in. Nothing was stored.' : 'Imported.';
+    });
+  const ready = project.trim() !== '' && files.length > 0;
+  return (
+    <details>
+      <summary>Move in from another tool</summary>
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          send(true);
+        }}
+      >
+        <label>
+          Tool
+          <select value={from} onChange={(event) => setFrom(event.currentTarget.value as TransferTool)}>
+            {NAMES.map((one) => (
+              <option value={one}>{TOOLS[one]}</option>
+            ))}
+          </select>
+        </label>
+        <label>
+          Name of the project
+          <input value={project} maxLength={100} onInput={(event) => setProject(event.currentTarget.value)} />
+        </label>
+        <label>
+          Files
+          <input
+            type="file"
+            multiple
+            onChange={({ currentTarget: { files: picked } }) => {
+              const all = [...(picked ?? [])].map(async (file) => ({ name: file.name, text: await file.text() }));
+              void Promise.all(all).then(setFiles);
+            }}
+          />
+        </label>
+        <div class="row">
+          <button type="submit" disabled={!ready}>
+            See what would come in
+          </button>
+          <button type="button" class="primary" disabled={!ready} onClick={() => send(false)}>
+            Import
+          </button>
+        </div>
+        {note}
+        {lines.length > 0 && (
+          <ul>
+            {lines.map((line) => (
+              <li>{line}</li>
+            ))}
+          </ul>
+        )}
+      </form>
+    </details>
+  );
+}
+
+/** The links that download a project as another tool loads it. */
+export function MoveOut({ name }: { name: string }) {
+  return (
+    <div class="row">
+      <span class="quiet">For another tool, in a ZIP archive:</span>
+      {NAMES.map((to) => (
+        <a class="button" download href={`/api${projectApi.transfer.$path({ ...inProject(name), query: { to } })}`}>
+          {to}
+        </a>
+      ))}
+    </div>
+  );
+}
