@@ -2,6 +2,7 @@
 import { Kysely, type Migration, Migrator } from 'kysely';
 import { HeedError, messageOf } from '../error.ts';
 import { sqliteDialect } from '../feedback/store/sqlite.ts';
+import { observeStatements } from '../monitoring/statements.ts';
 import { type CompletionTables, createCompletions } from './completions/table.ts';
 import { createFeedbackTable, type FeedbackTables } from './feedback/tables.ts';
 import { createFiles, type FileTables } from './files/table.ts';
@@ -41,7 +42,7 @@ export async function openServeDatabase(path: string): Promise<Kysely<ServeDatab
     new HeedError(`The database "${path}" cannot be opened: ${messageOf(cause)}`, { hint, cause });
   let database: Kysely<ServeDatabase>;
   try {
-    database = new Kysely<ServeDatabase>({ dialect: await sqliteDialect(path) });
+    database = new Kysely<ServeDatabase>({ dialect: await sqliteDialect(path), log: observeStatements('sqlite').log });
   } catch (cause) {
     throw failed(cause, 'Pass a folder that you can write to.');
   }
