@@ -2,8 +2,10 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { HeedError } from '../error.ts';
+import type { LogFormat } from '../monitoring/log.ts';
 import { loadPlugins } from '../plugins.ts';
 import { commands } from './program/commands.ts';
+import { isLogJson, log, setLogFormat } from './program/log.ts';
 import { UsageError } from './program/usage.ts';
 
 /**
@@ -35,7 +37,12 @@ export async function main(args: readonly string[]): Promise<number> {
         .option('--plugin <file...>', 'your own modules that register losses, rewards, environments and more by name');
     }
   }
-  program.hook('preAction', (_, command) => loadPlugins(command.opts<{ plugin?: string[] }>().plugin));
+  setLogFormat();
+  program.hook('preAction', (_, command) => {
+    const { logFormat, plugin } = command.opts<{ logFormat?: LogFormat; plugin?: string[] }>();
+    setLogFormat(logFormat);
+    return loadPlugins(plugin);
+  });
   // the reader may stop reading: `heed … | head`
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error;
@@ -58,6 +65,11 @@ function complain(error: unknown, verbose: boolean): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2; // commander has printed it
   const expected = error instanceof HeedError;
   const message = error instanceof Error ? error.message : String(error);
+  if (isLogJson()) {
+    const hint = expected ? error.hint : 'This is a bug in heed.';
+    log('error', message, { hint, ...(verbose && { stack: trail(error) }) });
+    return error instanceof UsageError ? 2 : 1;
+  }
   process.stderr.write(`error: ${expected ? message : `unexpected: ${message}`}\n`);
   if (expected && error.hint) process.stderr.write(`${error.hint}\n`);
   if (verbose) process.stderr.write(`${trail(error)}\n`);

@@ -2,7 +2,10 @@
 import type { Command } from 'commander';
 import { startStudio } from '../../feedback/server/studio-server.ts';
 import { openDatabase } from '../../feedback/store/database.ts';
+import { METRICS_TOKEN } from '../../monitoring/access.ts';
+import { startTraces } from '../../monitoring/traces.ts';
 import { listenForInterrupt } from '../program/interrupt.ts';
+import { isLogJson, log, logFormatOption, logRequest, note } from '../program/log.ts';
 import { createOutput } from '../program/output.ts';
 import { UsageError } from '../program/usage.ts';
 import { storeOption } from './feedback.ts';
@@ -20,6 +23,8 @@ export function addStudio(command: Command): void {
     .option('--max-tokens <n>', 'maximum number of tokens in a response of the model', tokensOf, 256)
     .option('--trust-proxy', 'trust X-Forwarded-For and X-Forwarded-Proto, which your reverse proxy must set')
     .option('--owner <name>', 'person whom the printed link signs in', 'me')
+    .option('--drain <seconds>', 'seconds that requests under way get to finish when the studio closes', secondsOf, 10)
+    .addOption(logFormatOption())
     .action((flags: Flags) => studio(flags));
 }
 
@@ -33,6 +38,7 @@ interface Flags {
   model?: string;
   maxTokens: number;
   owner: string;
+  drain: number;
   json?: boolean;
 }
 
@@ -65,10 +71,19 @@ function tokensOf(text: string): number {
   return tokens;
 }
 
+function secondsOf(text: string): number {
+  const seconds = Number(text);
+  if (text.trim() === '' || !(seconds >= 0)) {
+    throw new UsageError(`--drain: expected a number of seconds from 0 up, got "${text}"`);
+  }
+  return seconds;
+}
+
 async function studio({ store, hosts, ...flags }: Flags): Promise<void> {
   const output = createOutput(flags);
-  const say = (text: string) => void process.stderr.write(`${text}\n`);
-  const interrupted = listenForInterrupt(say, 'Closing the studio.');
+  const closing = `Closing the studio: requests under way get ${flags.drain} s. Again to stop at once.`;
+  const interrupted = listenForInterrupt(note, closing);
+  const traces = await startTraces({ service: 'heed-studio' });
   const chat = flags.model === undefined ? undefined : await openStudioChat(flags.model, flags);
   const database = await openDatabase(store);
   try {
@@ -83,10 +98,17 @@ async function studio({ store, hosts, ...flags }: Flags): Promise<void> {
       chat,
       hosts: names,
       trustProxy,
-      onError: say,
+      drain: 1000 * flags.drain,
+      metricsToken: process.env[METRICS_TOKEN],
+      onError: (text, request) => log('error', text, { request }),
+      ...(isLogJson() && { onRequest: logRequest }),
     });
-    output.say(`The studio of ${database.name} is open: ${started.link}`);
-    output.say('The link signs you in once. Ctrl-C closes the studio; no judgment is lost.');
+    // logs are read by others: they have no link that signs in
+    if (isLogJson()) note(`The studio of ${database.name} is open: ${started.url}`);
+    else {
+      output.say(`The studio of ${database.name} is open: ${started.link}`);
+      output.say('The link signs you in once. Ctrl-C closes the studio; no judgment is lost.');
+    }
     output.result({ url: started.url, link: started.link });
     if (!interrupted.signal.aborted)
       await new Promise((resolve) => interrupted.signal.addEventListener('abort', resolve));
@@ -95,5 +117,6 @@ async function studio({ store, hosts, ...flags }: Flags): Promise<void> {
     interrupted.dispose();
     await database.close();
     chat?.[Symbol.dispose]();
+    await traces?.close();
   }
 }
