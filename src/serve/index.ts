@@ -1,6 +1,7 @@
 /** heed serve: models behind OpenAI's API, with files, fine-tuning and feedback. */
+export type { RequestEntry } from '../monitoring/requests.ts';
 export type { CompletionChoice, CompletionKind, CompletionRecord, Usage } from './completions/table.ts';
-export type { Caller, CompletionStart, Hooks, Limits, Scope, ServeContext } from './context.ts';
+export type { Caller, CompletionStart, Hooks, Limits, OnNotice, Scope, ServeContext } from './context.ts';
 export { ApiError, type ApiErrorOptions } from './errors.ts';
 export type { JobOptions } from './fine-tuning/jobs.ts';
 export { type Grader, type MultiGrader, parseGrader, type SingleGrader } from './graders/definition.ts';
