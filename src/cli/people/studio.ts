@@ -81,9 +81,9 @@ function secondsOf(text: string): number {
 
 async function studio({ store, hosts, ...flags }: Flags): Promise<void> {
   const output = createOutput(flags);
+  const traces = await startTraces({ service: 'heed-studio' });
   const closing = `Closing the studio: requests under way get ${flags.drain} s. Again to stop at once.`;
   const interrupted = listenForInterrupt(note, closing);
-  const traces = await startTraces({ service: 'heed-studio' });
   const chat = flags.model === undefined ? undefined : await openStudioChat(flags.model, flags);
   const database = await openDatabase(store);
   try {

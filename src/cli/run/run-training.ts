@@ -102,6 +102,7 @@ async function training(command: Command, definition: TrainingCommand): Promise<
   const output = createOutput(flags);
   const choices = loggersOf(flags.log);
   if (flags.on !== undefined && !definition.manyRuns) return trainingOnCluster(command, definition, flags, output);
+  const traces = await startTraces({ service: `heed-${definition.command}` });
   runtime(); // if the engine does not start, that comes first
   if (flags.resume !== undefined) definition.beforeResume?.(flags.resume);
   const old = flags.resume === undefined ? undefined : open(flags.resume, command, definition);
@@ -113,7 +114,6 @@ async function training(command: Command, definition: TrainingCommand): Promise<
   let loggers: ReturnType<typeof attachLoggers> | undefined;
   let ending: Ending = 'failed';
   let again: (() => Promise<void>) | undefined;
-  const traces = await startTraces({ service: `heed-${definition.command}` });
   try {
     learner = await (old ? oldLearner(old, definition) : checkedLearner(command, definition));
     const { name, steps } = definition.about(learner);
@@ -143,9 +143,8 @@ async function training(command: Command, definition: TrainingCommand): Promise<
         },
       };
       const span = { attributes: { 'heed.run': basename(run.folder), 'heed.command': definition.command } };
-      const { train } = definition;
       const stage = learner;
-      result = await inSpan('training', span, () => train(stage, parts));
+      result = await inSpan('training', span, () => definition.train(stage, parts));
     } finally {
       if (started) progress.done();
     }

@@ -46,11 +46,11 @@ async function serving(command: Command): Promise<void> {
     models[name] = source;
   }
   const onNotice: OnNotice = (text, { level = 'info', ...fields } = {}) => log(level, text, fields);
+  const traces = await startTraces({ service: 'heed-serve' });
   const interrupted = listenForInterrupt(
     note,
     `Closing the server: completions under way get ${settings.drain} s. Again to stop at once.`,
   );
-  const traces = await startTraces({ service: 'heed-serve' });
   try {
     const server = await serve({ ...settings, models, onNotice, ...(isLogJson() && { onRequest: logRequest }) });
     const open = `OpenAI's API is at ${server.url}.`;
