@@ -49,7 +49,7 @@ export function observeRequests(metrics: Metrics, onRequest?: (entry: RequestEnt
       span?.setAttribute('http.response.status_code', status);
       if (status >= 500) span?.setStatus({ code: 2 });
     });
-    const seconds = (performance.now() - start) / 1000;
+    const seconds = Math.round(1000 * (performance.now() - start)) / 1e6;
     const { status } = context.res;
     requests.add({ method, path, status: String(status) });
     times.observe(seconds, { path });
