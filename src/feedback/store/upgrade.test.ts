@@ -78,7 +78,8 @@ it('a folder of heed serve of a version to come is refused', async () => {
   const database = await openServeDatabase(path);
   await sql`insert into kysely_migration (name, timestamp) values ('999-later', '2030')`.execute(database);
   await database.destroy();
-  const refused = await openServeDatabase(path).catch((error) => error);
-  expect(refused.message).toContain(`"${path}"`);
-  expect(`${refused.message} ${refused.hint}`).toMatch(/newer version of heed/);
+  expect(await openServeDatabase(path).catch((error) => error)).toMatchObject({
+    message: `A newer version of heed has written the database "${path}".`,
+    hint: expect.stringContaining('Update heed'),
+  });
 });
