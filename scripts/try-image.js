@@ -178,9 +178,8 @@ try {
   const { devDependencies = {} } = JSON.parse(readFileSync(join(context, 'package.json'), 'utf8'));
   const there = Object.keys(devDependencies).filter((name) => existsSync(join(installed, 'node_modules', name)));
   check(there.length === 0, 'no development dependency is in the image', there.join());
-  const touch =
-    'try { require("fs").writeFileSync("/opt/heed/x".replace(/^/, process.argv[1]), "") } catch { process.exit(3) }';
-  const written = await outcome(stage, ['node', '-e', touch, `${stage.root}`]);
+  const touch = 'try { require("fs").writeFileSync(process.argv[1], "") } catch { process.exit(3) }';
+  const written = await outcome(stage, ['node', '-e', touch, '/opt/heed/package.json']);
   check(written.code === 3, 'its user cannot change the program');
   const doctor = await outcome(stage, [...stage.ENTRYPOINT, 'doctor', '--json']);
   const engine = JSON.parse(doctor.stdout).checks.find(({ name }) => name === 'engine');
