@@ -162,7 +162,7 @@ describe('what a release installs', () => {
   it('has licenses that are allowed', () => {
     const packages = installedPackages(lock);
     expect(packages.length).toBeGreaterThan(50);
-    expect(packages.filter(({ license }) => !isAllowed(license))).toEqual([]);
+    expect(packages.filter(({ license }: { license: string }) => !isAllowed(license))).toEqual([]);
     expect(['(MIT OR GPL-3.0-only)', '(Apache-2.0 AND BSD-3-Clause)', 'ISC'].filter(isAllowed)).toHaveLength(3);
     expect(['GPL-3.0-only', '(MIT AND GPL-3.0-only)', 'none', 'MIT MIT', '(MIT'].filter(isAllowed)).toEqual([]);
   });
