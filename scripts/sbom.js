@@ -3,7 +3,7 @@
  * installs with heed, and the platform packages with ONNX Runtime, which no lockfile has before the release.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -14,20 +14,12 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const { values } = parseArgs({ options: { out: { type: 'string', default: 'release/heed.cdx.json' } } });
 const out = resolve(values.out);
 
-const flags = ['--sbom-format', 'cyclonedx', '--sbom-type', 'library', '--omit', 'dev', '--package-lock-only'];
-const { status, stdout, stderr } = spawnSync('npm', ['sbom', ...flags], {
-  cwd: root,
-  encoding: 'utf8',
-  maxBuffer: 2 ** 26,
-  shell: process.platform === 'win32',
-});
-if (status !== 0) throw new Error(`"npm sbom" failed: ${stderr}`);
-const bill = JSON.parse(stdout);
+const readJson = (name) => JSON.parse(readFileSync(join(root, name), 'utf8'));
 const stage = mkdtempSync(join(tmpdir(), 'heed-sbom-'));
 try {
+  const bill = billOf(join(stage, 'heed'));
   const own = bill.metadata.component;
-  own.name = 'heed';
-  const platforms = Object.entries(writePlatformPackages(stage)).map(([name, version]) => ({
+  const platforms = Object.entries(writePlatformPackages(join(stage, 'platforms'))).map(([name, version]) => ({
     'bom-ref': `${name}@${version}`,
     type: 'library',
     name,
@@ -49,4 +41,27 @@ try {
   console.log(`${bill.components.length} components in ${out}`);
 } finally {
   rmSync(stage, { recursive: true, force: true });
+}
+
+/** The bill of what the lockfile installs with heed. With `--omit dev`, npm leaves out what development needs as well. */
+function billOf(folder) {
+  const { devDependencies, scripts, ...manifest } = readJson('package.json');
+  const lock = readJson('package-lock.json');
+  delete lock.packages[''].devDependencies;
+  const installed = Object.entries(lock.packages).filter(([, { dev, devOptional }]) => !dev && !devOptional);
+  mkdirSync(folder);
+  writeFileSync(join(folder, 'package.json'), JSON.stringify(manifest));
+  writeFileSync(
+    join(folder, 'package-lock.json'),
+    JSON.stringify({ ...lock, packages: Object.fromEntries(installed) }),
+  );
+  const flags = ['--sbom-format', 'cyclonedx', '--sbom-type', 'library', '--package-lock-only'];
+  const { status, stdout, stderr } = spawnSync('npm', ['sbom', ...flags], {
+    cwd: folder,
+    encoding: 'utf8',
+    maxBuffer: 2 ** 26,
+    shell: process.platform === 'win32',
+  });
+  if (status !== 0) throw new Error(`"npm sbom" failed: ${stderr}`);
+  return JSON.parse(stdout);
 }
