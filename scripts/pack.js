@@ -2,6 +2,7 @@
  * Makes the tarballs of a release: npm run pack:all [-- --out FOLDER]. They are heed and its platform packages; publish
  * the latter first. heed's package.json gets them as optional dependencies only here: `npm ci` refuses a lockfile that
  * lacks a package of package.json, and they are not on npm before the release. --from FOLDER packs what is compiled there.
+ * --repository URL is written into each package.json: npm takes a provenance only if it names the same repository.
  */
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -12,12 +13,20 @@ import { parseArgs } from 'node:util';
 import { writePlatformPackages } from './platform-packages.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const { values } = parseArgs({ options: { out: { type: 'string', default: 'release' }, from: { type: 'string' } } });
+const { values } = parseArgs({
+  options: { out: { type: 'string', default: 'release' }, from: { type: 'string' }, repository: { type: 'string' } },
+});
 const out = resolve(values.out);
 
 function npm(args, cwd) {
   const { status } = spawnSync('npm', args, { cwd, stdio: 'inherit', shell: process.platform === 'win32' });
   if (status !== 0) throw new Error(`"npm ${args.join(' ')}" failed in ${cwd}`);
+}
+
+function addRepository(path, url) {
+  const manifest = JSON.parse(readFileSync(path, 'utf8'));
+  const repository = { type: 'git', url: `git+${url}.git` };
+  writeFileSync(path, `${JSON.stringify({ ...manifest, repository }, null, 2)}\n`);
 }
 
 if (!values.from) {
@@ -38,7 +47,10 @@ try {
   }
   writeFileSync(join(heed, 'package.json'), `${JSON.stringify({ ...manifest, optionalDependencies }, null, 2)}\n`);
   mkdirSync(out, { recursive: true });
-  for (const name of readdirSync(stage)) npm(['pack', '--silent', '--pack-destination', out], join(stage, name));
+  for (const name of readdirSync(stage)) {
+    if (values.repository) addRepository(join(stage, name, 'package.json'), values.repository);
+    npm(['pack', '--silent', '--pack-destination', out], join(stage, name));
+  }
 } finally {
   rmSync(stage, { recursive: true, force: true });
 }

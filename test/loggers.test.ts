@@ -46,7 +46,7 @@ it('writes TensorBoard’s events, and tells a webhook how it ended', async () =
 it('says what it cannot log to', async () => {
   const { code, stderr } = await heed([...short, '--log', 'elsewhere'], folder.path);
   expect(stderr).toContain(
-    '--log: expected tensorboard, mlflow:URL, webhook:URL, with commas between, got "elsewhere"',
+    '--log: expected tensorboard, mlflow:URL, webhook:URL, prometheus:[ADDRESS:]PORT, with commas between, got "elsewhere"',
   );
   expect(code).toBe(2);
 });

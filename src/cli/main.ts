@@ -3,8 +3,10 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
 import { DEVICES, type DeviceChoice, useDevice } from '../engine/device.ts';
 import { HeedError } from '../error.ts';
+import type { LogFormat } from '../monitoring/log.ts';
 import { loadPlugins } from '../plugins.ts';
 import { commands } from './program/commands.ts';
+import { isLogJson, log, setLogFormat } from './program/log.ts';
 import { UsageError } from './program/usage.ts';
 
 /** Commands that compute nothing. */
@@ -46,8 +48,14 @@ export async function main(args: readonly string[]): Promise<number> {
         .option('--plugin <file...>', 'your own modules that register losses, rewards, environments and more by name');
     }
   }
+  setLogFormat();
   program.hook('preAction', (_, command) => {
-    const { plugin, device } = command.opts<{ plugin?: string[]; device?: DeviceChoice }>();
+    const { logFormat, plugin, device } = command.opts<{
+      logFormat?: LogFormat;
+      plugin?: string[];
+      device?: DeviceChoice;
+    }>();
+    setLogFormat(logFormat);
     if (device !== undefined) {
       useDevice(device);
       process.env.HEED_DEVICE = device; // for the processes and threads that the command starts
@@ -76,6 +84,11 @@ function complain(error: unknown, verbose: boolean): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2; // commander has printed it
   const expected = error instanceof HeedError;
   const message = error instanceof Error ? error.message : String(error);
+  if (isLogJson()) {
+    const hint = expected ? error.hint : 'This is a bug in heed.';
+    log('error', message, { hint, ...(verbose && { stack: trail(error) }) });
+    return error instanceof UsageError ? 2 : 1;
+  }
   process.stderr.write(`error: ${expected ? message : `unexpected: ${message}`}\n`);
   if (expected && error.hint) process.stderr.write(`${error.hint}\n`);
   if (verbose) process.stderr.write(`${trail(error)}\n`);

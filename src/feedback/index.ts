@@ -1,5 +1,7 @@
 /** Human feedback: the store of projects, items, judgments and people, its server, and people as a teacher. */
 
+export type { RequestEntry } from '../monitoring/requests.ts';
+export type { StatementCounts } from '../monitoring/statements.ts';
 export { changeSettings, type SettingsChanges } from './change-settings.ts';
 export { type Client, ClientError, createClient, type StudioEvent } from './client.ts';
 export { type DeletionReceipt, type ForgetOptions, forgetPerson, removeTraces } from './forget.ts';

@@ -1,6 +1,7 @@
 /** What all parts of the server share. */
 import type { Context, MiddlewareHandler } from 'hono';
 import type { Kysely } from 'kysely';
+import type { LogLevel } from '../monitoring/log.ts';
 import type { CompletionRecord, Usage } from './completions/table.ts';
 import type { ServeDatabase } from './database.ts';
 import { ApiError } from './errors.ts';
@@ -66,6 +67,9 @@ export interface Limits {
   milliseconds: number;
 }
 
+/** Tells the person who runs the server; `about` says how bad it is, information if absent, and of which request. */
+export type OnNotice = (text: string, about?: { level?: LogLevel; request?: string }) => void;
+
 /** What all parts of the server share. */
 export interface ServeContext {
   /** Folder of the server's files. */
@@ -87,7 +91,7 @@ export interface ServeContext {
   /** Paths that need no key and take requests of pages of any origin: their routes check for themselves who asks. */
   readonly openPaths: Set<string>;
   /** Tells the person who runs the server; never with keys, prompts or completions. */
-  onNotice(text: string): void;
+  onNotice: OnNotice;
   /** Aborts when the server closes. */
   readonly signal: AbortSignal;
   /** Calls `end` when the server closes, the last first. */

@@ -1,7 +1,9 @@
 /** The server's own database: one SQLite file, `serve.db`. Each part of the server adds its tables here. */
 import { Kysely, type Migration, Migrator } from 'kysely';
 import { HeedError, messageOf } from '../error.ts';
+import { isOfNewer } from '../feedback/store/migrations.ts';
 import { sqliteDialect } from '../feedback/store/sqlite.ts';
+import { observeStatements } from '../monitoring/statements.ts';
 import { type CompletionTables, createCompletions } from './completions/table.ts';
 import { createFeedbackTable, type FeedbackTables } from './feedback/tables.ts';
 import { createFiles, type FileTables } from './files/table.ts';
@@ -41,7 +43,7 @@ export async function openServeDatabase(path: string): Promise<Kysely<ServeDatab
     new HeedError(`The database "${path}" cannot be opened: ${messageOf(cause)}`, { hint, cause });
   let database: Kysely<ServeDatabase>;
   try {
-    database = new Kysely<ServeDatabase>({ dialect: await sqliteDialect(path) });
+    database = new Kysely<ServeDatabase>({ dialect: await sqliteDialect(path), log: observeStatements('sqlite').log });
   } catch (cause) {
     throw failed(cause, 'Pass a folder that you can write to.');
   }
@@ -54,5 +56,11 @@ export async function openServeDatabase(path: string): Promise<Kysely<ServeDatab
   const { error } = await migrator.migrateToLatest();
   if (!error) return database;
   await database.destroy();
-  throw failed(error, 'A newer version of heed may have written it: update heed, or pass another folder.');
+  if (isOfNewer(error)) {
+    throw new HeedError(`A newer version of heed has written the database "${path}".`, {
+      hint: 'Update heed, or pass another folder.',
+      cause: error,
+    });
+  }
+  throw failed(error, 'Is it a database of heed serve? Pass another folder.');
 }

@@ -1,10 +1,11 @@
 /** heed serve: models behind OpenAI's API, with files, fine-tuning and feedback. */
 import './agents/register.ts';
 
+export type { RequestEntry } from '../monitoring/requests.ts';
 export { type AgentFunction, type AgentTasksOptions, agentTasks } from './agents/agent-tasks.ts';
 export type { AgentRun } from './agents/program.ts';
 export type { CompletionChoice, CompletionKind, CompletionRecord, Usage } from './completions/table.ts';
-export type { Caller, CompletionStart, Hooks, Limits, Scope, ServeContext } from './context.ts';
+export type { Caller, CompletionStart, Hooks, Limits, OnNotice, Scope, ServeContext } from './context.ts';
 export {
   type EnvironmentServer,
   type EnvironmentServerOptions,

@@ -10,15 +10,16 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import type { Server as HttpServer, ServerResponse } from 'node:http';
 import { basename, dirname, join, resolve } from 'node:path';
-import { setTimeout as wait } from 'node:timers/promises';
 import { type HttpBindings, serve as listenOn } from '@hono/node-server';
 import type { Hono } from 'hono';
 import { HeedError, messageOf } from '../error.ts';
 import { fileError } from '../files.ts';
 import { embeddedModel } from '../lm/model.ts';
+import { createUnderWay } from '../monitoring/health.ts';
+import type { RequestEntry } from '../monitoring/requests.ts';
 import { parseOptions } from '../options.ts';
 import { deleteExpired } from './completions/record.ts';
-import type { Env, ServeContext } from './context.ts';
+import type { Env, OnNotice, ServeContext } from './context.ts';
 import { openServeDatabase } from './database.ts';
 import { ApiError } from './errors.ts';
 import { openBook } from './feedback/book.ts';
@@ -52,7 +53,9 @@ export interface ServeInput extends Partial<Omit<ServeSettings, 'learn' | 'redac
   /** Closes the server when it aborts. */
   signal?: AbortSignal;
   /** Called with what the person who runs the server should know; never with keys. */
-  onNotice?: (text: string) => void;
+  onNotice?: OnNotice;
+  /** Called with each request once its response has begun. */
+  onRequest?: (entry: RequestEntry) => void;
 }
 
 /** A running server. */
@@ -81,7 +84,7 @@ const DAY = 24 * 3600 * 1000;
  * it without a key.
  */
 export async function serve(input: ServeInput = {}): Promise<Server> {
-  const { model, models, signal, onNotice = () => {}, learn, redact, ...options } = input;
+  const { model, models, signal, onNotice = () => {}, onRequest, learn, redact, ...options } = input;
   const settings = parseOptions(serveSchema, options);
   const { folder, host, port } = settings;
   try {
@@ -91,13 +94,12 @@ export async function serve(input: ServeInput = {}): Promise<Server> {
   }
   const ends: (() => void | Promise<void>)[] = [];
   const closing = new AbortController();
-  const underWay = new Set<ServerResponse>();
+  const underWay = createUnderWay();
   let draining = false;
   let closed: Promise<void> | undefined;
   const end = async () => {
     draining = true;
-    const last = Date.now() + 1000 * settings.drain;
-    while (underWay.size > 0 && Date.now() < last) await wait(20);
+    await underWay.settled(1000 * settings.drain);
     closing.abort(new ApiError(503, 'The server is closing.', { code: 'closing' }));
     for (const end of ends.splice(0).reverse()) await end();
   };
@@ -168,12 +170,10 @@ export async function serve(input: ServeInput = {}): Promise<Server> {
     if (learn) learner = await openLearner(context, book, readPolicy(learn), settings.runs);
     await tidyFiles(context);
     const jobs = await openJobs(context, settings);
-    const app = createApp(context, settings, { feedback, learner, proxy, jobs });
+    const app = createApp(context, { ...settings, onRequest }, { feedback, learner, proxy, jobs });
     const server = await listen(
       (request, env) => {
-        const outgoing = env.outgoing as ServerResponse;
-        underWay.add(outgoing);
-        outgoing.once('close', () => underWay.delete(outgoing));
+        underWay.add(env.outgoing as ServerResponse);
         return app.fetch(request, env);
       },
       host,

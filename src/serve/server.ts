@@ -1,8 +1,9 @@
 /** The server's routes as one function of a request. */
-import { randomUUID } from 'node:crypto';
 import { type Handler, Hono } from 'hono';
 import { messageOf } from '../error.ts';
 import { checkPath, securityHeaders } from '../feedback/server/security.ts';
+import { healthRoutes } from '../monitoring/health.ts';
+import { type RequestEntry, requestId } from '../monitoring/requests.ts';
 import { API } from '../tinker/protocol.ts';
 import { chatRoutes } from './completions/chat.ts';
 import { storedRoutes } from './completions/stored.ts';
@@ -15,7 +16,7 @@ import type { Jobs } from './fine-tuning/jobs.ts';
 import { fineTuningRoutes } from './fine-tuning/routes.ts';
 import type { Learner } from './learn/learner.ts';
 import { versionPage, versionRoutes } from './learn/routes.ts';
-import { createMetrics, healthRoutes } from './metrics.ts';
+import { createServeMetrics } from './metrics.ts';
 import { modelRoutes } from './models.ts';
 import { openApi } from './openapi.ts';
 import { type ProxyOptions, proxyRoutes } from './proxy/proxy.ts';
@@ -49,6 +50,8 @@ export interface AppOptions {
   hosts: readonly string[];
   /** Origins of pages that may use it. */
   allowOrigin: readonly string[];
+  /** Called with each request. */
+  onRequest?: (entry: RequestEntry) => void;
 }
 
 /** Parts that are opened before the routes. */
@@ -68,18 +71,15 @@ export function createApp(
   options: AppOptions,
   { feedback, jobs, learner, proxy }: ServerParts,
 ): Hono<Env> {
-  const { count, routes: metrics } = createMetrics(context);
+  const { observe, routes: metrics } = createServeMetrics(context, options.onRequest);
   const app = new Hono<Env>()
-    .use(count)
-    .use(async (c, next) => {
-      c.header('x-request-id', `req_${randomUUID()}`);
-      await next();
-    })
+    .use(observe)
     .route('/v1', feedback.script)
     .use(securityHeaders)
     .use(checkPath)
-    .use(checkOrigin(context, options))
+    // probes come by an address, whatever names clients use
     .route('/', healthRoutes(context))
+    .use(checkOrigin(context, options))
     .use(checkDraining(context))
     .use(identify(context, options.host))
     .use(limitBody)
@@ -102,8 +102,10 @@ export function createApp(
   app.all('*', missing(app));
   app.onError((thrown, c) => {
     const error = apiErrorOf(thrown);
-    if (error.status === 500 || error.status === 507)
-      context.onNotice(`${c.req.method} ${c.req.path}: ${messageOf(thrown)}`);
+    if (error.status === 500 || error.status === 507) {
+      const fields = { level: 'error' as const, request: requestId(c) };
+      context.onNotice(`${c.req.method} ${c.req.path}: ${messageOf(thrown)}`, fields);
+    }
     return c.json(errorBody(error), error.status, error.headers);
   });
   return app;

@@ -13,6 +13,7 @@ import type { LearnedComparison } from '../../preference/lesson.ts';
 import type { Teacher } from '../../preference/teacher.ts';
 import type { TrainParts } from '../../run/drive.ts';
 import { type Run, readMetrics } from '../../run/run.ts';
+import { isLogJson, note as say } from '../program/log.ts';
 import type { Staying } from '../run/run-training.ts';
 import { DEFAULT_STORE } from './feedback.ts';
 import { startStudioThread } from './studio-thread.ts';
@@ -85,8 +86,6 @@ export interface TeachingRoom {
   /** Closes the room, its studio and its store. */
   close(): Promise<void>;
 }
-
-const say = (text: string) => void process.stderr.write(`${text}\n`);
 
 /** A kind of training that people can teach in a room. */
 export interface TaughtTraining<Option, Learner extends StageLearner, Step, Result> {
@@ -253,7 +252,9 @@ async function openRoom<Option>(
         },
       },
     );
-    say(`${invitation}: ${studio.link}/teach/${encodeURIComponent(project.name)}`);
+    const page = `/teach/${encodeURIComponent(project.name)}`;
+    // logs are read by others: they have no link that signs in
+    say(`${invitation}: ${isLogJson() ? `${studio.url}/#` : studio.link}${page}`);
     say('Training continues in the meantime. Ctrl-C stops it with a checkpoint; no judgment is lost.');
 
     /** Waits for the next request or reader, or until the signal aborts or some time has passed. */

@@ -2,8 +2,11 @@
 import type { Command } from 'commander';
 import { startStudio } from '../../feedback/server/studio-server.ts';
 import { openDatabase } from '../../feedback/store/database.ts';
+import { METRICS_TOKEN } from '../../monitoring/access.ts';
+import { startTraces } from '../../monitoring/traces.ts';
 import { addFlags, settingsFrom } from '../program/flags.ts';
 import { listenForInterrupt } from '../program/interrupt.ts';
+import { isLogJson, log, logFormatOption, logRequest, note } from '../program/log.ts';
 import { createOutput } from '../program/output.ts';
 import { checking, UsageError } from '../program/usage.ts';
 import { storeOption } from './feedback.ts';
@@ -21,7 +24,9 @@ export function addStudio(command: Command): void {
     .option('--model <name>', 'folder of a model to chat with, or OWNER/NAME on the Hub')
     .option('--max-tokens <n>', 'maximum number of tokens in a response of the model', tokensOf, 256)
     .option('--trust-proxy', 'trust X-Forwarded-For and X-Forwarded-Proto, which your reverse proxy must set')
-    .option('--owner <name>', 'person whom the printed link signs in', 'me');
+    .option('--owner <name>', 'person whom the printed link signs in', 'me')
+    .option('--drain <seconds>', 'seconds that requests under way get to finish when the studio closes', secondsOf, 10)
+    .addOption(logFormatOption());
   addFlags(command, signInSchema);
   command.action((flags: Flags) => {
     const input = settingsFrom(command, signInSchema);
@@ -40,6 +45,7 @@ interface Flags {
   model?: string;
   maxTokens: number;
   owner: string;
+  drain: number;
   json?: boolean;
 }
 
@@ -72,10 +78,19 @@ function tokensOf(text: string): number {
   return tokens;
 }
 
+function secondsOf(text: string): number {
+  const seconds = Number(text);
+  if (text.trim() === '' || !(seconds >= 0)) {
+    throw new UsageError(`--drain: expected a number of seconds from 0 up, got "${text}"`);
+  }
+  return seconds;
+}
+
 async function studio({ store, hosts, ...flags }: Flags, signIn: ReturnType<typeof signInOptions>): Promise<void> {
   const output = createOutput(flags);
-  const say = (text: string) => void process.stderr.write(`${text}\n`);
-  const interrupted = listenForInterrupt(say, 'Closing the studio.');
+  const traces = await startTraces({ service: 'heed-studio' });
+  const closing = `Closing the studio: requests under way get ${flags.drain} s. Again to stop at once.`;
+  const interrupted = listenForInterrupt(note, closing);
   const chat = flags.model === undefined ? undefined : await openStudioChat(flags.model, flags);
   const database = await openDatabase(store);
   try {
@@ -91,11 +106,18 @@ async function studio({ store, hosts, ...flags }: Flags, signIn: ReturnType<type
       hosts: names,
       trustProxy,
       ...signIn,
-      onError: say,
+      drain: 1000 * flags.drain,
+      metricsToken: process.env[METRICS_TOKEN],
+      onError: (text, request) => log('error', text, { request }),
+      ...(isLogJson() && { onRequest: logRequest }),
     });
-    output.say(`The studio of ${database.name} is open: ${started.link}`);
-    const how = signIn.oidc?.only ? 'People sign in at the provider.' : 'The link signs you in once.';
-    output.say(`${how} Ctrl-C closes the studio; no judgment is lost.`);
+    // logs are read by others: they have no link that signs in
+    if (isLogJson()) note(`The studio of ${database.name} is open: ${started.url}`);
+    else {
+      output.say(`The studio of ${database.name} is open: ${started.link}`);
+      const how = signIn.oidc?.only ? 'People sign in at the provider.' : 'The link signs you in once.';
+      output.say(`${how} Ctrl-C closes the studio; no judgment is lost.`);
+    }
     output.result({ url: started.url, link: started.link });
     if (!interrupted.signal.aborted)
       await new Promise((resolve) => interrupted.signal.addEventListener('abort', resolve));
@@ -104,5 +126,6 @@ async function studio({ store, hosts, ...flags }: Flags, signIn: ReturnType<type
     interrupted.dispose();
     await database.close();
     chat?.[Symbol.dispose]();
+    await traces?.close();
   }
 }

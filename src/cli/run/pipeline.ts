@@ -10,12 +10,13 @@ import { pipelineReport } from '../../pipeline/report.ts';
 import { changeCourse, progressOf, type StageResult } from '../../pipeline/state.ts';
 import { loadPlugins } from '../../plugins.ts';
 import { percent } from '../../run/intervals.ts';
-import { createProgress, duration, figure } from '../../run/progress.ts';
+import { duration, figure } from '../../run/progress.ts';
 import { writeReport } from '../../run/report.ts';
 import { openRun, type Run, readInfo } from '../../run/run.ts';
 import { addClusterOptions, type ClusterFlags } from '../cluster/flags.ts';
 import { pullProgress } from '../models/pull.ts';
 import { listenForInterrupt } from '../program/interrupt.ts';
+import { createLoggedProgress, note } from '../program/log.ts';
 import { address, createOutput, table } from '../program/output.ts';
 import { checking, UsageError } from '../program/usage.ts';
 import { addRunOptions, loggersOf } from './run-training.ts';
@@ -43,11 +44,11 @@ async function pipeline(path: string | undefined, flags: Flags): Promise<void> {
   const output = createOutput(flags);
   runtime(); // if the engine does not start, that comes first
   const run = flags.resume === undefined ? await begin(path, flags) : await resume(flags.resume, path, flags);
-  let progress = createProgress();
+  let progress = createLoggedProgress();
   let seen: Record<string, number> = {};
   let started: string | undefined;
   const interrupted = listenForInterrupt((text) => progress.note(text));
-  const say = (text: string) => process.stderr.write(`${text}\n`);
+  const say = note;
   const endLine = () => {
     if (started) progress.done();
     started = undefined;
@@ -55,7 +56,7 @@ async function pipeline(path: string | undefined, flags: Flags): Promise<void> {
   let total = 0;
   let label = '';
   const shown = (step: number, live: Record<string, number>) => {
-    if (started !== label) progress = createProgress({ total, from: step, label });
+    if (started !== label) progress = createLoggedProgress({ total, from: step, label });
     started = label;
     seen = { ...seen, ...live };
     progress.update(step, seen);
@@ -75,7 +76,7 @@ async function pipeline(path: string | undefined, flags: Flags): Promise<void> {
         ...(flags.on !== undefined && { runElsewhere: onCluster(flags, interrupted.signal, say) }),
         runTrainer: byTrainer(flags, interrupted.signal, (step) => shown(step, {}), say),
         onNotice: say,
-        onWarning: (text) => progress.note(text),
+        onWarning: (text) => progress.warn(text),
         onStage({ name, command, index, count, folder, steps }) {
           endLine();
           say(`stage ${index} of ${count}: heed ${command} in ${folder}`);

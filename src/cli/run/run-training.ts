@@ -1,23 +1,25 @@
 /** What the commands that train share: settings from flags, the run's folder, progress, Ctrl-C, the report. */
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { Command } from 'commander';
 import type { z } from 'zod';
 import { device } from '../../engine/device.ts';
 import { runtime } from '../../engine/runtime/current.ts';
 import { HeedError, messageOf } from '../../error.ts';
+import { addSpan, inSpan, startTraces } from '../../monitoring/traces.ts';
 import { faultsIn } from '../../options.ts';
 import { type StageLearner, type StageTraining, trainings } from '../../pipeline/trainings.ts';
 import { loadPlugins } from '../../plugins.ts';
 import { attachLoggers, type LoggerChoice, readLoggers } from '../../run/loggers/attach.ts';
 import type { Ending } from '../../run/loggers/logger.ts';
-import { createProgress, type ProgressOptions } from '../../run/progress.ts';
+import type { ProgressOptions } from '../../run/progress.ts';
 import { writeReport } from '../../run/report.ts';
 import { checkEmpty, createRun, FIRST_PRECISION, newFolder, openRun, type Run } from '../../run/run.ts';
 import { addClusterOptions, type ClusterFlags } from '../cluster/flags.ts';
 import { pullProgress } from '../models/pull.ts';
 import { addFlags, flagNames, type Shortcuts, settingsFrom } from '../program/flags.ts';
 import { listenForInterrupt } from '../program/interrupt.ts';
+import { createLoggedProgress, log, logFormatOption, note } from '../program/log.ts';
 import { address, createOutput, type Output, table } from '../program/output.ts';
 import { checking, flagFaults, UsageError } from '../program/usage.ts';
 import { sayFindings } from './diagnose.ts';
@@ -66,7 +68,11 @@ export const addRunOptions = (command: Command): Command =>
     .option('--out <dir>', 'folder of the run (default: runs/<time>-<name>)')
     .option('--resume <run>', 'continue a stopped run, with its settings')
     .option('--checkpointSeconds <n>', 'seconds between checkpoints (default: 30)', seconds)
-    .option('--log <where>', 'also log to: tensorboard[:DIR], mlflow:URL, webhook:URL (alerts)');
+    .option(
+      '--log <where>',
+      'also log to: tensorboard[:DIR], mlflow:URL, webhook:URL (alerts), prometheus:PORT (to be read at /metrics)',
+    )
+    .addOption(logFormatOption());
 
 function seconds(text: string): number {
   const value = Number(text);
@@ -95,8 +101,9 @@ interface Flags extends ClusterFlags {
 async function training(command: Command, definition: TrainingCommand): Promise<void> {
   const flags = command.opts<Flags>();
   const output = createOutput(flags);
-  const log = loggersOf(flags.log);
+  const choices = loggersOf(flags.log);
   if (flags.on !== undefined && !definition.manyRuns) return trainingOnCluster(command, definition, flags, output);
+  const traces = await startTraces({ service: `heed-${definition.command}` });
   runtime(); // if the engine does not start, that comes first
   if (flags.resume !== undefined) definition.beforeResume?.(flags.resume);
   const old = flags.resume === undefined ? undefined : open(flags.resume, command, definition);
@@ -104,7 +111,7 @@ async function training(command: Command, definition: TrainingCommand): Promise<
   let learner: StageLearner | undefined;
   let run = old;
   const interrupted = listenForInterrupt((text) => progress.note(text));
-  let progress = createProgress();
+  let progress = createLoggedProgress();
   let loggers: ReturnType<typeof attachLoggers> | undefined;
   let ending: Ending = 'failed';
   let again: (() => Promise<void>) | undefined;
@@ -116,27 +123,32 @@ async function training(command: Command, definition: TrainingCommand): Promise<
     const how = [options.precision === 'bf16' ? 'in bf16' : '', device() === 'cpu' ? '' : `on ${device()}`].filter(
       Boolean,
     );
-    process.stderr.write(`${name} in ${run.folder}${how.length > 0 ? `, computing ${how.join(' ')}` : ''}\n`);
-    loggers = attachLoggers(run, log, (text) => progress.note(text));
+    note(`${name} in ${run.folder}${how.length > 0 ? `, computing ${how.join(' ')}` : ''}`);
+    loggers = attachLoggers(run, choices, (text) => progress.warn(text));
     let seen: Record<string, number> = {};
     let result: Awaited<ReturnType<StageTraining['train']>>;
     let started = false;
     try {
-      result = await definition.train(learner, {
+      const stepped = spanByStep();
+      const parts: Parameters<StageTraining['train']>[1] = {
         run,
         signal: interrupted.signal,
         checkpointSeconds: flags.checkpointSeconds,
         ...(flags.on !== undefined && {
           runCells: await (await onRay()).cellsOnCluster(run.folder, flags, (text) => progress.note(text)),
         }),
-        onWarning: (text) => progress.note(text),
+        onWarning: (text) => progress.warn(text),
         onStep(step) {
-          if (!started) progress = createProgress({ total: steps, from: step.step, ...definition.progress });
+          stepped(step.step);
+          if (!started) progress = createLoggedProgress({ total: steps, from: step.step, ...definition.progress });
           started = true;
           seen = { ...seen, ...definition.live(step) };
           progress.update(step.step, seen);
         },
-      });
+      };
+      const span = { attributes: { 'heed.run': basename(run.folder), 'heed.command': definition.command } };
+      const stage = learner;
+      result = await inSpan('training', span, () => definition.train(stage, parts));
     } finally {
       if (started) progress.done();
     }
@@ -144,9 +156,7 @@ async function training(command: Command, definition: TrainingCommand): Promise<
     const path = writeReport(run, definition.report(run.folder));
     if (!result) {
       const on = flags.on === undefined ? '' : ` --on ${flags.on}`;
-      process.stderr.write(
-        `Stopped, with a checkpoint. Go on with: heed ${definition.command} --resume ${run.folder}${on}\n`,
-      );
+      note(`Stopped, with a checkpoint. Go on with: heed ${definition.command} --resume ${run.folder}${on}`);
       process.exitCode = interrupted.exitCode;
       return;
     }
@@ -156,11 +166,22 @@ async function training(command: Command, definition: TrainingCommand): Promise<
     again = await definition.stay?.(learner);
   } finally {
     await loggers?.close(ending);
+    await traces?.close();
     interrupted.dispose();
     run?.close();
     learner?.[Symbol.dispose]();
   }
   await again?.();
+}
+
+/** Adds a span for each step of a training: from the end of the one before to its own. */
+function spanByStep(): (step: number) => void {
+  let start = Date.now();
+  return (step) => {
+    const end = Date.now();
+    addSpan('step', { start, end, attributes: { 'heed.step': step } });
+    start = end;
+  };
 }
 
 /** Flags of parts of this machine. */
@@ -187,13 +208,12 @@ async function trainingOnCluster(
   const folder = resume ?? out ?? newFolder(definition.command);
   const { isRemote, trainOnCluster, untilInterrupted } = await onRay();
   if (resume === undefined && existsSync(folder) && !isRemote(folder)) checkEmpty(folder);
-  const say = (text: string) => void process.stderr.write(`${text}\n`);
-  say(`${definition.command} on ${flags.on} in ${folder}`);
+  note(`${definition.command} on ${flags.on} in ${folder}`);
   const following = async (signal: AbortSignal) => {
     const order = { command: definition.command, settings, checkpointSeconds };
     // the job's own summary has its paths, not ours
-    const onLine = (line: string) => line.startsWith('  ') || say(line);
-    const parts = { signal, onLine, onWarning: say };
+    const onLine = (line: string) => line.startsWith('  ') || note(line);
+    const parts = { signal, onLine, onWarning: (text: string) => log('warn', text) };
     const result = (await trainOnCluster(folder, order, flags, parts)) as Parameters<typeof definition.summarize>[0];
     const report = address(join(folder, 'report.html'));
     output.say(table([...definition.summarize(result), ['run', folder], ['report', report]]));
@@ -212,7 +232,7 @@ function create(
   folder?: string,
 ): StageLearner | Promise<StageLearner> {
   const { done, ...pull } = pullProgress('pull');
-  const learner = create(settings, { folder, pull, onNotice: (text) => void process.stderr.write(`${text}\n`) });
+  const learner = create(settings, { folder, pull, onNotice: note });
   return learner instanceof Promise ? learner.finally(done) : learner;
 }
 

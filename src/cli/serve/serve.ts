@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { writeDataset } from '../../data/write.ts';
 import { HeedError } from '../../error.ts';
-import { scopes } from '../../serve/context.ts';
+import { startTraces } from '../../monitoring/traces.ts';
+import { type OnNotice, scopes } from '../../serve/context.ts';
 import { openServeDatabase } from '../../serve/database.ts';
 import { addKey, keySchema, listKeys, removeKey } from '../../serve/keys.ts';
 import { serveSchema } from '../../serve/options.ts';
@@ -12,6 +13,7 @@ import { exportServed, type ServedFormat, servedFormats } from '../../serve/prox
 import { serve, servedName } from '../../serve/serve.ts';
 import { addFlags, settingsFrom } from '../program/flags.ts';
 import { listenForInterrupt } from '../program/interrupt.ts';
+import { isLogJson, log, logFormatOption, logRequest, note } from '../program/log.ts';
 import { createOutput, table } from '../program/output.ts';
 import { checking } from '../program/usage.ts';
 
@@ -22,6 +24,7 @@ export function addServe(command: Command): void {
     gather,
   );
   addFlags(command, serveSchema);
+  command.addOption(logFormatOption());
   command.action(() => serving(command));
   addKeys(command.command('keys').description('add, list and remove the keys of clients'));
   addExport(command.command('export').description('write what the server recorded as rows to train on'));
@@ -42,19 +45,23 @@ async function serving(command: Command): Promise<void> {
     }
     models[name] = source;
   }
-  const onNotice = (text: string) => void process.stderr.write(`${text}\n`);
+  const onNotice: OnNotice = (text, { level = 'info', ...fields } = {}) => log(level, text, fields);
+  const traces = await startTraces({ service: 'heed-serve' });
   const interrupted = listenForInterrupt(
-    onNotice,
+    note,
     `Closing the server: completions under way get ${settings.drain} s. Again to stop at once.`,
   );
   try {
-    const server = await serve({ ...settings, models, onNotice });
-    output.say(`OpenAI's API is at ${server.url}. Ctrl-C closes the server.`);
+    const server = await serve({ ...settings, models, onNotice, ...(isLogJson() && { onRequest: logRequest }) });
+    const open = `OpenAI's API is at ${server.url}.`;
+    if (isLogJson()) note(open);
+    else output.say(`${open} Ctrl-C closes the server.`);
     output.result({ url: server.url });
     if (!interrupted.signal.aborted)
       await new Promise((resolve) => interrupted.signal.addEventListener('abort', resolve));
     await server.close();
   } finally {
+    await traces?.close();
     interrupted.dispose();
   }
 }

@@ -108,6 +108,18 @@ export function endStreams(authenticate: Authenticate): MiddlewareHandler<Env> {
   };
 }
 
+/** Refuses new requests while the studio closes. The page keeps judgments and sends them again. */
+export const checkDraining =
+  (isDraining: () => boolean): MiddlewareHandler =>
+  async (context, next) => {
+    if (isDraining()) {
+      context.header('retry-after', '5');
+      context.header('connection', 'close');
+      throw new HttpError(503, 'The studio is closing.', 'Try again in a moment.');
+    }
+    await next();
+  };
+
 /** Headers by which browsers load nothing from elsewhere, show nothing in a frame, and run no text as a script. */
 export const securityHeaders: MiddlewareHandler = async (context, next) => {
   await next();

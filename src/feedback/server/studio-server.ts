@@ -8,6 +8,8 @@ import { type Http2Bindings, type HttpBindings, serve } from '@hono/node-server'
 import { getConnInfo } from '@hono/node-server/conninfo';
 import { type Context, Hono } from 'hono';
 import { HeedError, messageOf } from '../../error.ts';
+import { createUnderWay, healthRoutes } from '../../monitoring/health.ts';
+import { type RequestEntry, requestId } from '../../monitoring/requests.ts';
 import { ensurePerson, type Person } from '../people.ts';
 import { applyDaily } from '../retention.ts';
 import type { Room } from '../room.ts';
@@ -20,6 +22,7 @@ import { type Env, HttpError } from './context.ts';
 import { eventRoutes } from './events.ts';
 import { itemRoutes } from './items.ts';
 import { machineRoutes } from './machine.ts';
+import { createStudioMetrics, type StudioMetrics, storeTrouble } from './metrics.ts';
 import { openApi } from './openapi.ts';
 import { peopleRoutes } from './people.ts';
 import { projectRoutes } from './projects.ts';
@@ -28,6 +31,7 @@ import { recordRoutes } from './records.ts';
 import { roomRoutes } from './rooms.ts';
 import { runRoutes } from './runs.ts';
 import {
+  checkDraining,
   checkHost,
   checkPath,
   createAuthenticate,
@@ -36,6 +40,7 @@ import {
   identify,
   limitBody,
   limitStreams,
+  type SignInRules,
   securityHeaders,
 } from './security.ts';
 import { sessionRoutes } from './session.ts';
@@ -71,8 +76,14 @@ export interface StudioOptions {
   sessions?: Partial<SessionLimits>;
   /** Name of the owner whom the printed link signs in; `me` by default. */
   owner?: string;
-  /** Called with errors on the server; never with tokens. */
-  onError?: (text: string) => void;
+  /** A token that may read `GET /metrics` from other machines and through a proxy, besides the tokens of owners. */
+  metricsToken?: string;
+  /** Milliseconds that requests under way get to finish when the studio closes; 10,000 by default. */
+  drain?: number;
+  /** Called with errors on the server, and the id of the request; never with tokens. */
+  onError?: (text: string, request?: string) => void;
+  /** Called with each request once its response has begun. */
+  onRequest?: (entry: RequestEntry) => void;
 }
 
 /** A running studio. */
@@ -81,7 +92,7 @@ export interface Studio {
   url: string;
   /** The address with a token that signs its reader in once, within an hour; without it where tokens sign nobody in. */
   link: string;
-  /** Stops the server. */
+  /** Takes no new requests, ends event streams, lets requests under way finish, and stops the server. */
   close(): Promise<void>;
 }
 
@@ -100,6 +111,11 @@ const TIMEOUTS = {
 const LIMITS = { connections: 4096, streams: 12, bytes: 512 * 2 ** 20 };
 
 type FetchCallback = (request: Request, env: HttpBindings | Http2Bindings) => Promise<Response>;
+
+/** Milliseconds that requests under way get to finish. */
+const DRAIN = 10_000;
+/** Milliseconds in which responses that are written reach their clients. */
+const LINGER = 500;
 
 /** How long the printed link works. */
 const LINK_SECONDS = 3600;
@@ -120,38 +136,63 @@ export async function startStudio(options: StudioOptions): Promise<Studio> {
     used = true;
     return person;
   };
-  const app = createApp(options, personByLink);
+  let draining = false;
+  let closed: Promise<void> | undefined;
+  const metrics = createStudioMetrics(database, {
+    ...options,
+    authenticate: createAuthenticate(database, rulesOf(options)),
+  });
+  const app = createApp(options, personByLink, { metrics, isDraining: () => draining });
   const streams = new Set<ServerResponse>();
+  const underWay = createUnderWay();
   const fetch: FetchCallback = async (request, env) => {
+    const outgoing = env.outgoing as ServerResponse;
+    underWay.add(outgoing);
     const response = await app.fetch(request, env);
     if (response.headers.get('content-type')?.startsWith('text/event-stream')) {
-      const outgoing = env.outgoing as ServerResponse;
+      // it never ends by itself
+      underWay.forget(outgoing);
       streams.add(outgoing);
       outgoing.once('close', () => streams.delete(outgoing));
+      if (draining) outgoing.destroy();
     }
     return response;
   };
-  const server = await listen(fetch, host, port, { ...TIMEOUTS, ...options.timeouts });
+  const server = await listen(fetch, host, port, { ...TIMEOUTS, ...options.timeouts }).catch((error) => {
+    metrics.close();
+    throw error;
+  });
   server.maxConnections = { ...LIMITS, ...options.limits }.connections;
   const stopRetention = applyDaily(database, { onError: options.onError ?? (() => {}) });
   const { port: actual } = server.address() as { port: number };
   const url = `http://${host.includes(':') ? `[${host}]` : host}:${actual}`;
+  const close = async () => {
+    draining = true;
+    for (const stream of streams) stream.destroy();
+    await underWay.settled(options.drain ?? DRAIN);
+    metrics.close();
+    await stopRetention();
+    await new Promise<void>((resolve) => {
+      server.close(() => resolve());
+      server.closeIdleConnections();
+      setTimeout(() => server.closeAllConnections(), LINGER).unref();
+    });
+  };
   return {
     url,
     link: options.oidc?.only ? url : `${url}/#token=${token}`,
-    close: async () => {
-      const closed = new Promise<void>((resolve) => {
-        server.close(() => resolve());
-        server.closeIdleConnections();
-        // streams never end by themselves
-        for (const stream of streams) stream.destroy();
-        // requests under way get a moment to finish
-        setTimeout(() => server.closeAllConnections(), 2000).unref();
-      });
-      await Promise.all([closed, stopRetention()]);
+    close() {
+      closed ??= close();
+      return closed;
     },
   };
 }
+
+/** How the options allow people to be signed in. */
+const rulesOf = ({ oidc, sessions }: StudioOptions): SignInRules => ({
+  idleSeconds: sessions?.idleSeconds ?? SESSION_LIMITS.idleSeconds,
+  providerOnly: oidc?.only ?? false,
+});
 
 /** The routes below `/api`. Their types are the contract between the server, the page and `createClient`. */
 function createApi(options: StudioOptions, personByLink: (token: string) => Person | undefined) {
@@ -163,7 +204,7 @@ function createApi(options: StudioOptions, personByLink: (token: string) => Pers
     (getConnInfo(context).remote.address ?? '');
   const [rate, failures] = [createRateLimit(1200, 60), createRateLimit(30, 60)];
   const { streams, bytes } = { ...LIMITS, ...options.limits };
-  const rules = { idleSeconds: limits.idleSeconds, providerOnly: oidc?.only ?? false };
+  const rules = rulesOf(options);
   const authenticate = createAuthenticate(database, rules);
   return new Hono<Env>()
     .use(identify(authenticate, failures, address))
@@ -198,16 +239,38 @@ function createApi(options: StudioOptions, personByLink: (token: string) => Pers
 /** The type of the routes, for Hono's client. */
 export type Api = ReturnType<typeof createApi>;
 
+/** What a running studio knows besides its options. */
+interface StudioState {
+  metrics: StudioMetrics;
+  /** Whether the studio is closing. */
+  isDraining(): boolean;
+}
+
 /** The whole server as one function of a request. `personByLink` knows the token of the printed link. */
-export function createApp(options: StudioOptions, personByLink: (token: string) => Person | undefined): Hono<Env> {
-  const { host = '127.0.0.1', hosts = [], trustProxy, onError = () => {} } = options;
+export function createApp(
+  options: StudioOptions,
+  personByLink: (token: string) => Person | undefined,
+  { metrics, isDraining }: StudioState = {
+    metrics: createStudioMetrics(options.database, {
+      ...options,
+      authenticate: createAuthenticate(options.database, rulesOf(options)),
+    }),
+    isDraining: () => false,
+  },
+): Hono<Env> {
+  const { database, host = '127.0.0.1', hosts = [], trustProxy, onError = () => {} } = options;
   const names =
     LOOPBACK.includes(host) || hosts.length > 0 ? new Set([...LOOPBACK, host, ...hosts]) : new Set<string>();
   const api = createApi(options, personByLink);
   const app = new Hono<Env>()
+    .use(metrics.observe)
     .use(securityHeaders)
     .use(checkPath)
+    // probes come by an address, whatever names browsers use
+    .route('/', healthRoutes({ isDraining, check: () => storeTrouble(database) }))
     .use(checkHost(names, trustProxy))
+    .use(checkDraining(isDraining))
+    .route('/', metrics.routes)
     .route('/api', api)
     .all('/api/*', (context) => {
       const { method, path } = context.req;
@@ -226,7 +289,7 @@ export function createApp(options: StudioOptions, personByLink: (token: string) 
     // a body nested a hundred thousand times
     if (error instanceof RangeError && /call stack/.test(error.message))
       return context.json({ error: { message: 'The body is nested too deeply.' } }, 400);
-    onError(`${context.req.method} ${context.req.path}: ${messageOf(error)}`);
+    onError(`${context.req.method} ${context.req.path}: ${messageOf(error)}`, requestId(context));
     const fault = storeFault(error);
     if (fault === 'full' || fault === 'read-only') {
       const message = `The studio’s disk is ${fault}: nothing was stored.`;

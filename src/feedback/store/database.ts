@@ -4,6 +4,7 @@
  */
 import { Kysely, PostgresAdapter, PostgresDialect, type Transaction } from 'kysely';
 import { HeedError, messageOf } from '../../error.ts';
+import { observeStatements, type StatementCounts } from '../../monitoring/statements.ts';
 import { migrate } from './migrations.ts';
 import type { Tables } from './schema.ts';
 import { sqliteDialect } from './sqlite.ts';
@@ -21,6 +22,8 @@ export interface Database {
   readonly address: string;
   /** The address without the password, to be shown. */
   readonly name: string;
+  /** Statements since it was opened. */
+  readonly statements: StatementCounts;
   /** Closes the connection; what was recorded is on disk. */
   close(): Promise<void>;
 }
@@ -43,8 +46,10 @@ export async function connect(
 ): Promise<Database> {
   const kind = kindOf(address);
   const name = kind === 'postgres' ? withoutPassword(address) : address;
+  const { counts, log } = observeStatements(kind === 'postgres' ? 'postgresql' : 'sqlite');
   try {
     const query = new Kysely<Tables>({
+      log,
       dialect: kind === 'postgres' ? await postgres(address) : await sqliteDialect(address),
     });
     try {
@@ -53,7 +58,7 @@ export async function connect(
       await query.destroy();
       throw error;
     }
-    return { query, kind, address, name, close: () => query.destroy() };
+    return { query, kind, address, name, statements: counts, close: () => query.destroy() };
   } catch (cause) {
     if (cause instanceof HeedError) throw cause;
     throw new HeedError(`The store "${name}" cannot be opened: ${messageOf(cause)}`, {

@@ -41,7 +41,7 @@ async function run(query: Kysely<Tables>, kind: Kind, to?: string): Promise<void
   const migrator = new Migrator({ db: query, provider: { getMigrations: async () => migrations } });
   const { error } = await (to === undefined ? migrator.migrateToLatest() : migrator.migrateTo(to));
   if (!error) return;
-  if (/previously executed migration .* is missing/.test(String(error))) {
+  if (isOfNewer(error)) {
     throw new HeedError('A newer version of heed has written this store.', {
       hint: 'Update heed, or open another store.',
       cause: error,
@@ -49,6 +49,9 @@ async function run(query: Kysely<Tables>, kind: Kind, to?: string): Promise<void
   }
   throw error;
 }
+
+/** Whether Kysely refuses a database because it has migrations that this version of heed does not know. */
+export const isOfNewer = (error: unknown): boolean => /previously executed migration .* is missing/.test(String(error));
 
 /** The versions of the schema that this version of heed knows: the names of its migrations, in order. */
 export const schemaVersions = (kind: Kind): string[] => Object.keys(migrationsOf(kind));

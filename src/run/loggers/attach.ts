@@ -1,5 +1,5 @@
 /**
- * Loggers report a run elsewhere while it is written: TensorBoard, MLflow, a webhook. A failure there warns once and
+ * Loggers report a run elsewhere while it is written: TensorBoard, MLflow, a webhook, Prometheus. A failure there warns once and
  * never stops training.
  */
 import { join } from 'node:path';
@@ -8,14 +8,15 @@ import { createRegistry } from '../../registry.ts';
 import type { Run } from '../run.ts';
 import type { Ending, RunLogger } from './logger.ts';
 import { createMlflow } from './mlflow.ts';
+import { createPrometheus, prometheusAddress } from './prometheus.ts';
 import { createTensorBoard } from './tensorboard.ts';
 import { createWebhook } from './webhook.ts';
 
 /** A logger for a run, and where it reports to. */
 export interface LoggerChoice {
-  /** Name of a registered logger: tensorboard, mlflow, webhook, or a plugin's. */
+  /** Name of a registered logger: tensorboard, mlflow, webhook, prometheus, or a plugin's. */
   kind: string;
-  /** The part after the colon: an address; for TensorBoard a folder, by default `tensorboard` in the run's. */
+  /** The part after the colon: an address; for Prometheus a port, `9464` or `0.0.0.0:9464`; for TensorBoard a folder, by default `tensorboard` in the run's. */
   to?: string;
 }
 
@@ -37,6 +38,10 @@ export const loggers = createRegistry<LoggerMaker>('logger', {
   },
   mlflow: { check: needsAddress, create: (to, run, onWarning) => createMlflow(to!, run, onWarning) },
   webhook: { check: needsAddress, create: (to, run, onWarning) => createWebhook(to!, run, onWarning) },
+  prometheus: {
+    check: (to) => (prometheusAddress(to) ? undefined : '[ADDRESS:]PORT'),
+    create: (to, run, onWarning) => createPrometheus(to!, run, onWarning),
+  },
 });
 
 /** Reads `tensorboard,mlflow:URL,webhook:URL`. @throws HeedError that names what is wrong. */

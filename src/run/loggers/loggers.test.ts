@@ -6,6 +6,7 @@ import { BinaryReader } from '@bufbuild/protobuf/wire';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createRun, openRun, type Run, readMetrics } from '../run.ts';
 import { attachLoggers, readLoggers } from './attach.ts';
+import { createPrometheus } from './prometheus.ts';
 import { crc32c, masked } from './tensorboard.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'heed-loggers-'));
@@ -273,3 +274,39 @@ function fields(data: Uint8Array, readers: Record<number, (reader: BinaryReader)
     else reader.skip(type);
   }
 }
+
+describe('Prometheus', () => {
+  it('shows the latest numbers of a run to this machine, and to others with a token', async () => {
+    const run = newRun();
+    const logger = createPrometheus('0', run, warn, 'for prometheus');
+    run.observe(logger);
+    run.log(1, { loss: 2 });
+    run.log(2, { loss: 1.5, kl: Number.NaN });
+    run.sample({ kind: 'alert', step: 2, text: 'a secret' });
+    const at = (await logger.url)!;
+    const get = (headers: Record<string, string> = {}) => fetch(at, { headers });
+    const text = await (await get()).text();
+    for (const line of [
+      'heed_training_step{run="a run",command="ppo"} 2',
+      'heed_training_alerts_total{run="a run",command="ppo"} 1',
+      'heed_training_metric{run="a run",command="ppo",metric="loss"} 1.5',
+      'heed_training_metric{run="a run",command="ppo",metric="kl"} NaN',
+    ]) {
+      expect(text.split('\n')).toContain(line);
+    }
+    expect(text).not.toContain('secret');
+    const forwarded = { 'x-forwarded-for': '203.0.113.7' };
+    expect((await get(forwarded)).status).toBe(401);
+    expect((await get({ ...forwarded, authorization: 'Bearer for prometheus' })).status).toBe(200);
+    const taken = createPrometheus(new URL(at).port, newRun(), warn);
+    expect(await taken.url).toBeUndefined();
+    expect(warnings).toEqual([expect.stringMatching(/cannot be shown at 127\.0\.0\.1.*Training continues/)]);
+    await logger.close('finished');
+    await expect(get()).rejects.toThrow();
+    for (const sound of ['9464', '0.0.0.0:9464', '[::]:9464'])
+      expect(() => readLoggers(`prometheus:${sound}`)).not.toThrow();
+    for (const wrong of ['prometheus', 'prometheus:70000', 'prometheus:here:1']) {
+      expect(() => readLoggers(wrong)).toThrow('prometheus:[ADDRESS:]PORT');
+    }
+  });
+});
