@@ -162,6 +162,7 @@ describe.each(kinds)('%s', (kind, address) => {
     expect(withPeople.map(({ name }) => name).sort()).toEqual([
       ...[
         'answers',
+        'comments',
         'estimates',
         'events',
         'guidelines',
@@ -170,6 +171,7 @@ describe.each(kinds)('%s', (kind, address) => {
         'keys',
         'leases',
         'members',
+        'reserved',
         'sessions',
         'signins',
         'tallies',

@@ -82,6 +82,16 @@ function sections(
       const rows = await query.selectFrom('leases').selectAll().where('person', '=', id).execute();
       for (const { item, project, expires } of rows) yield { project: named(project), item, expires: timeOf(expires) };
     })(),
+    assigned: (async function* () {
+      const rows = await query.selectFrom('reserved').selectAll().where('person', '=', id).execute();
+      for (const { item, project } of rows) yield { project: named(project), item };
+    })(),
+    comments: (async function* () {
+      const rows = await query.selectFrom('comments').selectAll().where('person', '=', id).execute();
+      for (const { project, item, text, created } of rows) {
+        yield { project: named(project), item, text, time: timeOf(created) };
+      }
+    })(),
     counts: (async function* () {
       const rows = await query.selectFrom('tallies').selectAll().where('person', '=', id).execute();
       for (const { project, given, labels } of rows) yield { project: named(project), given, labels };

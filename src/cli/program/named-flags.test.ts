@@ -7,8 +7,13 @@ import { commands } from './commands.ts';
 
 const source = new URL('../../', import.meta.url).pathname;
 
-/** Where "--" is no flag of heed: variables of CSS, decrements, options of Node and of other trainers. */
-const OTHERS = /^(engine|run|studio)\/|^course\/check-exercise|^serve\/graders\/javascript|^cluster\/trainers\//;
+/** Where "--" is no flag of heed: variables of CSS, decrements, options of Node, of the system and of other programs. */
+const OTHERS = new RegExp(
+  ['(engine|run|studio)/', 'course/check-exercise', 'serve/graders/javascript', 'cluster/trainers/']
+    .concat(['align/agents/pairs', 'align/reward-functions/sandbox', 'serve/agents/program'])
+    .map((start) => `^${start}`)
+    .join('|'),
+);
 
 async function flags(): Promise<Set<string>> {
   const names = new Set(['--json', '--verbose', '--help', '--version', '--plugin', '--device']);

@@ -145,6 +145,8 @@ describe.each(kinds)('%s', (kind, address) => {
     const database = await fill(at);
     for (const step of [
       ...withoutChain,
+      ...['comments', 'filters', 'reserved'].map((table) => `drop table ${table}`),
+      'alter table items drop column reserved',
       'drop table identities',
       'drop table keys',
       'alter table items drop column "suggestionJson"',
