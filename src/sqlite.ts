@@ -1,4 +1,5 @@
 /** SQLite by Node's own driver if it has one, else by a package with the same interface. */
+import { createRequire } from './node.ts';
 
 /** An open database: what both drivers implement. */
 export interface SqliteConnection {
@@ -19,11 +20,13 @@ interface SqliteSettings {
 
 type Sqlite = { DatabaseSync: new (path: string, settings?: SqliteSettings) => SqliteConnection };
 
-/** Opens the SQLite file at a path, or `:memory:`. */
+/** Opens the SQLite file at a path, or `:memory:`. The package is required, not imported: bundles for pages leave it out. */
 export async function openSqlite(path: string, settings: SqliteSettings = {}): Promise<SqliteConnection> {
   const [major, minor] = process.versions.node.split('.').map(Number);
   const builtIn = major > 22 || (major === 22 && minor >= 13);
-  const { DatabaseSync } = builtIn ? builtInSqlite() : ((await import('@photostructure/sqlite')) as unknown as Sqlite);
+  const { DatabaseSync } = builtIn
+    ? builtInSqlite()
+    : (createRequire(import.meta.url)('@photostructure/sqlite') as Sqlite);
   return new DatabaseSync(path, settings);
 }
 

@@ -56,7 +56,7 @@ export async function main(args: readonly string[]): Promise<number> {
       device?: DeviceChoice;
     }>();
     setLogFormat(logFormat);
-    if (device !== undefined) {
+    if (device !== undefined && !IDLE.has(nameOf(command))) {
       useDevice(device);
       process.env.HEED_DEVICE = device; // for the processes and threads that the command starts
     }
@@ -73,6 +73,9 @@ export async function main(args: readonly string[]): Promise<number> {
     return complain(error, args.includes('--verbose'));
   }
 }
+
+/** The name of the command of `heed` that a command is, or is below. */
+const nameOf = (command: Command): string => (command.parent?.parent ? nameOf(command.parent) : command.name());
 
 /** The command itself if it has options or no commands of its own, and those below it. */
 const runnable = (command: Command): Command[] => [
