@@ -5,7 +5,7 @@ export default defineConfig({
   test: {
     testTimeout: 300_000,
     hookTimeout: 300_000,
-    maxWorkers: availableParallelism(), // one fewer unless told, which of two cores is half
+    maxWorkers: availableParallelism() + 1, // many tests wait for processes that they started: a core would be idle
     env: { HEED_THREADS: '1' }, // workers share the cores already: more threads of small models only wait for each other
     pool: 'forks', // the engine holds native memory: a process of its own per file keeps RSS tests honest
     server: { deps: { external: [/heed-compiled-/] } }, // run what was compiled as Node does

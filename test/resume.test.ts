@@ -63,7 +63,7 @@ describe.each(commands)('heed %s', (command) => {
     const moments = random(1, 'kill', command);
     let cut = 0;
     let args = begin(killed);
-    for (let kills = 0; kills < 5; kills++) {
+    for (let kills = 0; kills < 3; kills++) {
       const { child, says, end } = start([...args, ...everyIteration], folder.path);
       await says(' in ');
       await sleep(moments.integer(300));
