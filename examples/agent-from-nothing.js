@@ -13,7 +13,7 @@ import { createModel, saveModel, tokenizerFrom, trainBpe } from 'heed/lm';
 const { values } = parseArgs({
   options: {
     seed: { type: 'string', default: '0' },
-    copying: { type: 'string', default: '200' }, // steps of each stage
+    copying: { type: 'string', default: '300' }, // steps of each stage
     demonstrations: { type: 'string', default: '100' },
     steps: { type: 'string', default: '80' },
     out: { type: 'string' },
