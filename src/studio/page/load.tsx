@@ -56,3 +56,18 @@ export function useAction(): { run(work: () => Promise<string | undefined>): voi
   const note = error ? <ErrorNote error={error} /> : <p role="status">{result}</p>;
   return { run, note };
 }
+
+/** Actions that change what a view shows: it is loaded again after each. */
+export function useChanges({ reload }: Pick<Resource<unknown>, 'reload'>): {
+  change(work: () => Promise<unknown>): void;
+  note: ComponentChildren;
+} {
+  const { run, note } = useAction();
+  const change = (work: () => Promise<unknown>) =>
+    run(async () => {
+      await work();
+      reload();
+      return undefined;
+    });
+  return { change, note };
+}

@@ -4,7 +4,8 @@ import type { ApiKey } from '../../feedback/keys.ts';
 import { type KeyScope, keyScopes } from '../../feedback/roles.ts';
 import type { ListedSession, SignInMethod } from '../../feedback/sessions.ts';
 import { api, json, type Person, signInAtProvider } from '../page/api.ts';
-import { Loaded, useAction, useResource } from '../page/load.tsx';
+import { Loaded, useAction, useChanges, useResource } from '../page/load.tsx';
+import { NameField, ShownOnce, Ticks, WideTable } from '../page/parts.tsx';
 
 const METHODS: Record<SignInMethod, string> = {
   token: 'by token',
@@ -82,13 +83,7 @@ interface SessionsProps {
 
 function Sessions({ load, end, endAll }: SessionsProps) {
   const list = useResource(load);
-  const { run, note } = useAction();
-  const after = (work: () => Promise<unknown>) =>
-    run(async () => {
-      await work();
-      list.reload();
-      return undefined;
-    });
+  const { change, note } = useChanges(list);
   return (
     <>
       <h2>Sessions</h2>
@@ -97,36 +92,33 @@ function Sessions({ load, end, endAll }: SessionsProps) {
         {({ sessions, current }) => (
           <>
             {sessions.length === 0 && <p class="quiet">Not signed in anywhere.</p>}
-            {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by keyboard */}
-            <section class="wide people" aria-label="Sessions" tabIndex={0}>
-              <table>
-                <tbody>
-                  {sessions.map(({ id, device, method, seen, expires }) => (
-                    <tr key={id}>
-                      <th scope="row">{device ?? 'Unknown device'}</th>
-                      <td>
-                        signed in {METHODS[method]}, last used {new Date(seen).toLocaleString()}, ends {day(expires)}
-                      </td>
-                      <td>
-                        {id === current ? (
-                          <span class="quiet">this one</span>
-                        ) : (
-                          <button
-                            type="button"
-                            aria-label={`End the session on ${device ?? 'an unknown device'}`}
-                            onClick={() => after(() => end(id))}
-                          >
-                            End
-                          </button>
-                        )}
-                      </td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </section>
+            <WideTable label="Sessions" people>
+              <tbody>
+                {sessions.map(({ id, device, method, seen, expires }) => (
+                  <tr key={id}>
+                    <th scope="row">{device ?? 'Unknown device'}</th>
+                    <td>
+                      signed in {METHODS[method]}, last used {new Date(seen).toLocaleString()}, ends {day(expires)}
+                    </td>
+                    <td>
+                      {id === current ? (
+                        <span class="quiet">this one</span>
+                      ) : (
+                        <button
+                          type="button"
+                          aria-label={`End the session on ${device ?? 'an unknown device'}`}
+                          onClick={() => change(() => end(id))}
+                        >
+                          End
+                        </button>
+                      )}
+                    </td>
+                  </tr>
+                ))}
+              </tbody>
+            </WideTable>
             {sessions.some(({ id }) => id !== current) && (
-              <button type="button" onClick={() => after(endAll)}>
+              <button type="button" onClick={() => change(endAll)}>
                 {current === undefined ? 'End all sessions' : 'End all other sessions'}
               </button>
             )}
@@ -154,61 +146,51 @@ interface KeysProps {
 function Keys({ load, remove, add, scopes = [] }: KeysProps) {
   const keys = useResource(load);
   const [secret, setSecret] = useState<string>();
-  const { run, note } = useAction();
-  const after = (work: () => Promise<string | undefined>) =>
-    run(async () => {
-      setSecret(await work());
-      keys.reload();
-      return undefined;
-    });
+  const { change, note } = useChanges(keys);
   return (
     <>
       <h2>API keys</h2>
       {secret !== undefined && (
-        <section class="prompt" aria-label="New key">
-          <p>This key is shown only once. Scripts send it as a bearer token.</p>
-          <p class="text">
-            <code>{secret}</code>
-          </p>
-          <button type="button" onClick={() => void navigator.clipboard.writeText(secret)}>
-            Copy
-          </button>
-        </section>
+        <ShownOnce label="New key" text={secret}>
+          This key is shown only once. Scripts send it as a bearer token.
+        </ShownOnce>
       )}
       {note}
       <Loaded of={keys}>
         {(all) => (
           <>
             {all.length === 0 && <p class="quiet">No keys.</p>}
-            {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by keyboard */}
-            <section class="wide people" aria-label="API keys" tabIndex={0}>
-              <table>
-                <tbody>
-                  {all.map(({ id, name, scopes, expires, used }) => (
-                    <tr key={id}>
-                      <th scope="row">{name}</th>
-                      <td>
-                        {scopes.join(', ')}; {expires > Date.now() ? 'until' : 'expired'} {day(expires)};{' '}
-                        {used === null ? 'never used' : `used ${day(used)}`}
-                      </td>
-                      <td>
-                        <button
-                          type="button"
-                          aria-label={`Remove the key ${name}`}
-                          onClick={() => after(() => remove(id).then(() => undefined))}
-                        >
-                          Remove
-                        </button>
-                      </td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </section>
+            <WideTable label="API keys" people>
+              <tbody>
+                {all.map(({ id, name, scopes, expires, used }) => (
+                  <tr key={id}>
+                    <th scope="row">{name}</th>
+                    <td>
+                      {scopes.join(', ')}; {expires > Date.now() ? 'until' : 'expired'} {day(expires)};{' '}
+                      {used === null ? 'never used' : `used ${day(used)}`}
+                    </td>
+                    <td>
+                      <button
+                        type="button"
+                        aria-label={`Remove the key ${name}`}
+                        onClick={() =>
+                          change(async () => {
+                            await remove(id);
+                            setSecret(undefined);
+                          })
+                        }
+                      >
+                        Remove
+                      </button>
+                    </td>
+                  </tr>
+                ))}
+              </tbody>
+            </WideTable>
           </>
         )}
       </Loaded>
-      {add && <AddKey scopes={scopes} add={(key) => after(() => add(key))} />}
+      {add && <AddKey scopes={scopes} add={(key) => change(async () => setSecret(await add(key)))} />}
     </>
   );
 }
@@ -227,10 +209,7 @@ function AddKey({ scopes, add }: { scopes: readonly KeyScope[]; add(key: NewKey)
     >
       <h3>Create a key</h3>
       <div class="row">
-        <label>
-          Name
-          <input value={name} required maxLength={100} onInput={(event) => setName(event.currentTarget.value)} />
-        </label>
+        <NameField value={name} set={setName} />
         <label>
           Days
           <input
@@ -248,18 +227,7 @@ function AddKey({ scopes, add }: { scopes: readonly KeyScope[]; add(key: NewKey)
       </div>
       <fieldset class="ticks">
         <legend>What it allows</legend>
-        {scopes.map((scope) => (
-          <label class="tick">
-            <input
-              type="checkbox"
-              checked={chosen.includes(scope)}
-              onChange={({ currentTarget: { checked } }) =>
-                setChosen(checked ? [...chosen, scope] : chosen.filter((one) => one !== scope))
-              }
-            />
-            {SCOPES[scope]}
-          </label>
-        ))}
+        <Ticks names={scopes} chosen={chosen} set={setChosen} labels={SCOPES} />
       </fieldset>
     </form>
   );

@@ -3,6 +3,7 @@ import { useState } from 'preact/hooks';
 import type { AuditEntry } from '../../feedback/store/audit.ts';
 import { api, json } from '../page/api.ts';
 import { Loaded, useResource } from '../page/load.tsx';
+import { WideTable } from '../page/parts.tsx';
 
 const PAGE = 100;
 
@@ -28,23 +29,20 @@ export function Activity() {
       <Loaded of={lines}>
         {(all) => (
           <>
-            {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by keyboard */}
-            <section class="wide" aria-label="Activity" tabIndex={0}>
-              <table>
-                <thead>
-                  <tr>
-                    {['Time', 'Person', 'What', 'Project', 'Details'].map((title) => (
-                      <th scope="col">{title}</th>
-                    ))}
-                  </tr>
-                </thead>
-                <tbody>
-                  {all.map((line) => (
-                    <Line key={line.seq} {...line} />
+            <WideTable label="Activity">
+              <thead>
+                <tr>
+                  {['Time', 'Person', 'What', 'Project', 'Details'].map((title) => (
+                    <th scope="col">{title}</th>
                   ))}
-                </tbody>
-              </table>
-            </section>
+                </tr>
+              </thead>
+              <tbody>
+                {all.map((line) => (
+                  <Line key={line.seq} {...line} />
+                ))}
+              </tbody>
+            </WideTable>
             <div class="row pages">
               <button type="button" disabled={before.length === 0} onClick={() => setBefore(before.slice(0, -1))}>
                 Newer

@@ -1,7 +1,8 @@
 /** People: adding them, issuing tokens, revoking access. A token is shown once. */
 import { useState } from 'preact/hooks';
 import { api, json, type Person } from '../page/api.ts';
-import { Loaded, useAction, useResource } from '../page/load.tsx';
+import { Loaded, useChanges, useResource } from '../page/load.tsx';
+import { NameField, ShownOnce, Ticks, WideTable } from '../page/parts.tsx';
 
 interface Issued {
   person: Person;
@@ -18,14 +19,8 @@ const ROLES: Record<Person['role'], string> = {
 export function People({ person: me }: { person: Person }) {
   const people = useResource(() => json(api.people.$get()));
   const [issued, setIssued] = useState<Issued>();
-  const { run, note } = useAction();
+  const { change, note } = useChanges(people);
   const isOwner = me.role === 'owner';
-  const after = (work: () => Promise<Issued | undefined>) =>
-    run(async () => {
-      setIssued(await work());
-      people.reload();
-      return undefined;
-    });
   const routes = api.people[':name'];
   const of = (name: string) => ({ param: { name: encodeURIComponent(name) } });
   return (
@@ -42,45 +37,47 @@ export function People({ person: me }: { person: Person }) {
       {note}
       <Loaded of={people}>
         {(all) => (
-          // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by keyboard
-          <section class="wide people" aria-label="People" tabIndex={0}>
-            <table>
-              <tbody>
-                {all.map(({ name, role, active }) => (
-                  <tr>
-                    <th scope="row">{isOwner ? <a href={`#/person/${encodeURIComponent(name)}`}>{name}</a> : name}</th>
-                    <td>{active ? role : <span class="quiet">{role}, access revoked</span>}</td>
-                    {isOwner && (
-                      <td>
+          <WideTable label="People" people>
+            <tbody>
+              {all.map(({ name, role, active }) => (
+                <tr>
+                  <th scope="row">{isOwner ? <a href={`#/person/${encodeURIComponent(name)}`}>{name}</a> : name}</th>
+                  <td>{active ? role : <span class="quiet">{role}, access revoked</span>}</td>
+                  {isOwner && (
+                    <td>
+                      <button
+                        type="button"
+                        aria-label={`New token for ${name}`}
+                        onClick={() => change(async () => setIssued(await json(routes.token.$post(of(name)))))}
+                      >
+                        New token
+                      </button>{' '}
+                      {active && name !== me.name && (
                         <button
                           type="button"
-                          aria-label={`New token for ${name}`}
-                          onClick={() => after(() => json(routes.token.$post(of(name))))}
+                          aria-label={`Revoke access of ${name}`}
+                          onClick={() =>
+                            confirm(`Revoke the access of ${name}? Their judgments are kept.`) &&
+                            change(async () => {
+                              await json(routes.$delete(of(name)));
+                              setIssued(undefined);
+                            })
+                          }
                         >
-                          New token
-                        </button>{' '}
-                        {active && name !== me.name && (
-                          <button
-                            type="button"
-                            aria-label={`Revoke access of ${name}`}
-                            onClick={() =>
-                              confirm(`Revoke the access of ${name}? Their judgments are kept.`) &&
-                              after(() => json(routes.$delete(of(name))).then(() => undefined))
-                            }
-                          >
-                            Revoke access
-                          </button>
-                        )}
-                      </td>
-                    )}
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-          </section>
+                          Revoke access
+                        </button>
+                      )}
+                    </td>
+                  )}
+                </tr>
+              ))}
+            </tbody>
+          </WideTable>
         )}
       </Loaded>
-      {isOwner && <AddPerson add={(person) => after(() => json(api.people.$post({ json: person })))} />}
+      {isOwner && (
+        <AddPerson add={(person) => change(async () => setIssued(await json(api.people.$post({ json: person }))))} />
+      )}
     </main>
   );
 }
@@ -90,21 +87,19 @@ function AddPerson({ add }: { add(person: { name: string; role: Person['role']; 
   const [left, setLeft] = useState<readonly string[]>([]);
   const [name, setName] = useState('');
   const [role, setRole] = useState<Person['role']>('annotator');
+  const all = (projects.value ?? []).map((project) => project.name);
+  const seen = all.filter((one) => !left.includes(one));
   return (
     <form
       onSubmit={(event) => {
         event.preventDefault();
-        const seen = (projects.value ?? []).map((one) => one.name).filter((one) => !left.includes(one));
         add({ name: name.trim(), role, projects: seen });
         setName('');
       }}
     >
       <h2>Add a person</h2>
       <div class="row">
-        <label>
-          Name
-          <input value={name} required maxLength={100} onInput={(event) => setName(event.currentTarget.value)} />
-        </label>
+        <NameField value={name} set={setName} />
         <label>
           Role
           <select value={role} onChange={(event) => setRole(event.currentTarget.value as Person['role'])}>
@@ -117,21 +112,10 @@ function AddPerson({ add }: { add(person: { name: string; role: Person['role']; 
           Add
         </button>
       </div>
-      {role === 'annotator' && projects.value && projects.value.length > 0 && (
+      {role === 'annotator' && all.length > 0 && (
         <fieldset class="ticks">
           <legend>Projects they see</legend>
-          {projects.value.map((project) => (
-            <label class="tick">
-              <input
-                type="checkbox"
-                checked={!left.includes(project.name)}
-                onChange={({ currentTarget: { checked } }) =>
-                  setLeft(checked ? left.filter((one) => one !== project.name) : [...left, project.name])
-                }
-              />
-              {project.name}
-            </label>
-          ))}
+          <Ticks names={all} chosen={seen} set={(chosen) => setLeft(all.filter((one) => !chosen.includes(one)))} />
         </fieldset>
       )}
     </form>
@@ -141,16 +125,8 @@ function AddPerson({ add }: { add(person: { name: string; role: Person['role']; 
 function Token({ person, token }: Issued) {
   const link = `${location.origin}/#token=${token}`;
   return (
-    <section class="prompt" aria-label="New token">
-      <p>
-        This link signs {person.name} in. It is shown only once, and anyone who has it can act as {person.name}.
-      </p>
-      <p class="text">
-        <code>{link}</code>
-      </p>
-      <button type="button" onClick={() => void navigator.clipboard.writeText(link)}>
-        Copy
-      </button>
-    </section>
+    <ShownOnce label="New token" text={link}>
+      This link signs {person.name} in. It is shown only once, and anyone who has it can act as {person.name}.
+    </ShownOnce>
   );
 }

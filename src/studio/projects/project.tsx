@@ -10,6 +10,7 @@ import {
   projectApi,
 } from '../page/api.ts';
 import { Loaded, useAction, useResource } from '../page/load.tsx';
+import { Ticks } from '../page/parts.tsx';
 import { MoveOut } from './move.tsx';
 import { loadSettingsSchema, SettingsForm, type SettingsSchema } from './settings-form.tsx';
 import { Work } from './work.tsx';
@@ -263,18 +264,7 @@ function Members({ name }: { name: string }) {
                     )}
                   </p>
                   <div class="ticks">
-                    {annotators.map(({ name: one }) => (
-                      <label class="tick">
-                        <input
-                          type="checkbox"
-                          checked={members.includes(one)}
-                          onChange={({ currentTarget: { checked } }) =>
-                            save(checked ? [...members, one] : members.filter((other) => other !== one))
-                          }
-                        />
-                        {one}
-                      </label>
-                    ))}
+                    <Ticks names={annotators.map((one) => one.name)} chosen={members} set={save} />
                   </div>
                 </>
               );

@@ -2,6 +2,7 @@
 import { useState } from 'preact/hooks';
 import { inProject, json, type Person, projectApi } from '../page/api.ts';
 import { Loaded, useResource } from '../page/load.tsx';
+import { WideTable } from '../page/parts.tsx';
 
 const COLUMNS = ['Name', 'Items', 'Judgments', 'Skips', 'Minutes', 'Reserved now', 'Last', 'Amount'];
 
@@ -47,32 +48,29 @@ export function Work({ name, person }: { name: string; person: Person }) {
             <p class="quiet">Nobody has judged in this time.</p>
           ) : (
             <>
-              {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by keyboard */}
-              <section class="wide" aria-label="Table of work" tabIndex={0}>
-                <table>
-                  <thead>
-                    <tr>
-                      {COLUMNS.map((title) => (
-                        <th scope="col">{title}</th>
-                      ))}
-                    </tr>
-                  </thead>
-                  <tbody>
-                    {all.map(({ person, items, judgments, skips, minutes, open, last, amount }) => (
-                      <tr>
-                        <th scope="row">{person}</th>
-                        <td>{items}</td>
-                        <td>{judgments}</td>
-                        <td>{skips}</td>
-                        <td>{minutes.toFixed(1)}</td>
-                        <td>{open}</td>
-                        <td>{last === null ? '–' : new Date(last).toLocaleString()}</td>
-                        <td>{amount === null ? '–' : amount.toFixed(2)}</td>
-                      </tr>
+              <WideTable label="Table of work">
+                <thead>
+                  <tr>
+                    {COLUMNS.map((title) => (
+                      <th scope="col">{title}</th>
                     ))}
-                  </tbody>
-                </table>
-              </section>
+                  </tr>
+                </thead>
+                <tbody>
+                  {all.map(({ person, items, judgments, skips, minutes, open, last, amount }) => (
+                    <tr>
+                      <th scope="row">{person}</th>
+                      <td>{items}</td>
+                      <td>{judgments}</td>
+                      <td>{skips}</td>
+                      <td>{minutes.toFixed(1)}</td>
+                      <td>{open}</td>
+                      <td>{last === null ? '–' : new Date(last).toLocaleString()}</td>
+                      <td>{amount === null ? '–' : amount.toFixed(2)}</td>
+                    </tr>
+                  ))}
+                </tbody>
+              </WideTable>
               {person.role === 'owner' && all.every(({ amount }) => amount !== null) && (
                 <a
                   class="button"

@@ -1,6 +1,7 @@
 /** The agreement report of a project, in tables and plain words. */
 import { inProject, json, projectApi, type QualityReport } from '../page/api.ts';
 import { Loaded, useResource } from '../page/load.tsx';
+import { WideTable } from '../page/parts.tsx';
 
 const share = (value: number | null): string => (value === null ? '–' : `${Math.round(100 * value)} %`);
 const number = (value: number | null): string => (value === null ? '–' : value.toFixed(2));
@@ -105,32 +106,29 @@ function Annotators({ people, cost }: Pick<QualityReport, 'people' | 'cost'>) {
   return (
     <section aria-labelledby="annotators-title">
       <h2 id="annotators-title">Annotators</h2>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by keyboard */}
-      <section class="wide" aria-label="Table of annotators" tabIndex={0}>
-        <table>
-          <thead>
+      <WideTable label="Table of annotators">
+        <thead>
+          <tr>
+            {['Name', 'Judgments', 'Gold items', 'Agreement', 'Reliability', 'Seconds', 'Left', ''].map((title) =>
+              title ? <th scope="col">{title}</th> : <td />,
+            )}
+          </tr>
+        </thead>
+        <tbody>
+          {people.map((one) => (
             <tr>
-              {['Name', 'Judgments', 'Gold items', 'Agreement', 'Reliability', 'Seconds', 'Left', ''].map((title) =>
-                title ? <th scope="col">{title}</th> : <td />,
-              )}
+              <th scope="row">{one.name}</th>
+              <td>{one.answers}</td>
+              <td>{one.gold.n === 0 ? '–' : `${share(one.gold.right)} of ${one.gold.n}`}</td>
+              <td>{share(one.agreement.share)}</td>
+              <td>{share(one.reliability)}</td>
+              <td>{one.seconds === null ? '–' : one.seconds.toFixed(1)}</td>
+              <td>{share(one.left.share)}</td>
+              <td class="missing">{warningsOf(one, cost).join('; ')}</td>
             </tr>
-          </thead>
-          <tbody>
-            {people.map((one) => (
-              <tr>
-                <th scope="row">{one.name}</th>
-                <td>{one.answers}</td>
-                <td>{one.gold.n === 0 ? '–' : `${share(one.gold.right)} of ${one.gold.n}`}</td>
-                <td>{share(one.agreement.share)}</td>
-                <td>{share(one.reliability)}</td>
-                <td>{one.seconds === null ? '–' : one.seconds.toFixed(1)}</td>
-                <td>{share(one.left.share)}</td>
-                <td class="missing">{warningsOf(one, cost).join('; ')}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </section>
+          ))}
+        </tbody>
+      </WideTable>
     </section>
   );
 }
@@ -147,29 +145,26 @@ function CostTable({ cost, people }: Pick<QualityReport, 'cost' | 'people'>) {
         {number(cost.hours)} hours of judging. A bit is what a fair coin tells: a judgment that is always right about
         two options has one{priced ? '' : '. Set the pay per hour in the settings for prices'}.
       </p>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by keyboard */}
-      <section class="wide" aria-label="Table of costs" tabIndex={0}>
-        <table>
-          <thead>
+      <WideTable label="Table of costs">
+        <thead>
+          <tr>
+            {['', 'Judgments per hour', 'Seconds each', 'Bits each', ...(priced ? ['Price per bit'] : [])].map(
+              (title) => (title ? <th scope="col">{title}</th> : <td />),
+            )}
+          </tr>
+        </thead>
+        <tbody>
+          {[{ name: 'All', ...cost }, ...rows].map(({ name, perHour, seconds, bits, pricePerBit }) => (
             <tr>
-              {['', 'Judgments per hour', 'Seconds each', 'Bits each', ...(priced ? ['Price per bit'] : [])].map(
-                (title) => (title ? <th scope="col">{title}</th> : <td />),
-              )}
+              <th scope="row">{name}</th>
+              <td>{perHour === null ? '–' : Math.round(perHour)}</td>
+              <td>{seconds === null ? '–' : seconds.toFixed(1)}</td>
+              <td>{number(bits)}</td>
+              {priced && <td>{number(pricePerBit)}</td>}
             </tr>
-          </thead>
-          <tbody>
-            {[{ name: 'All', ...cost }, ...rows].map(({ name, perHour, seconds, bits, pricePerBit }) => (
-              <tr>
-                <th scope="row">{name}</th>
-                <td>{perHour === null ? '–' : Math.round(perHour)}</td>
-                <td>{seconds === null ? '–' : seconds.toFixed(1)}</td>
-                <td>{number(bits)}</td>
-                {priced && <td>{number(pricePerBit)}</td>}
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </section>
+          ))}
+        </tbody>
+      </WideTable>
     </section>
   );
 }
