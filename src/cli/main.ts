@@ -32,11 +32,13 @@ export async function main(args: readonly string[]): Promise<number> {
     command.addHelpText('after', `\n${example}`);
     for (const runs of runnable(command)) {
       if (!IDLE.has(name)) {
-        runs.addOption(
-          new Option('--device <name>', 'where to compute; auto is the CPU')
-            .choices(DEVICES)
-            .default(process.env.HEED_DEVICE, 'HEED_DEVICE, or auto'),
-        );
+        runs
+          .addOption(
+            new Option('--device <name>', 'where to compute; auto is the CPU (default: HEED_DEVICE, or auto)').choices(
+              DEVICES,
+            ),
+          )
+          .hook('preAction', () => chooseDevice(runs.opts<{ device?: DeviceChoice }>().device));
       }
       runs
         .optionsGroup('Output:')
@@ -50,16 +52,8 @@ export async function main(args: readonly string[]): Promise<number> {
   }
   setLogFormat();
   program.hook('preAction', (_, command) => {
-    const { logFormat, plugin, device } = command.opts<{
-      logFormat?: LogFormat;
-      plugin?: string[];
-      device?: DeviceChoice;
-    }>();
+    const { logFormat, plugin } = command.opts<{ logFormat?: LogFormat; plugin?: string[] }>();
     setLogFormat(logFormat);
-    if (device !== undefined && !IDLE.has(nameOf(command))) {
-      useDevice(device);
-      process.env.HEED_DEVICE = device; // for the processes and threads that the command starts
-    }
     return loadPlugins(plugin);
   });
   // the reader may stop reading: `heed … | head`
@@ -74,8 +68,11 @@ export async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-/** The name of the command of `heed` that a command is, or is below. */
-const nameOf = (command: Command): string => (command.parent?.parent ? nameOf(command.parent) : command.name());
+function chooseDevice(device: DeviceChoice | undefined): void {
+  if (device === undefined) return;
+  useDevice(device);
+  process.env.HEED_DEVICE = device; // for the processes and threads that the command starts
+}
 
 /** The command itself if it has options or no commands of its own, and those below it. */
 const runnable = (command: Command): Command[] => [
