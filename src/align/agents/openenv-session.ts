@@ -108,8 +108,8 @@ export async function connect(url: string, signal: AbortSignal): Promise<OpenEnv
       const reply = parsedJson(await next(signal));
       const { data: failed } = errorSchema.safeParse(reply);
       if (failed) throw errorOf(failed.data);
-      const { success, data: told, error } = observationSchema.safeParse(reply);
-      if (success) return told.data;
+      const { success, data: observed, error } = observationSchema.safeParse(reply);
+      if (success) return observed.data;
       const [{ path, message }] = error.issues;
       throw new HeedError(`the server's reply is no observation: ${path.join('.')}: ${message}`);
     },

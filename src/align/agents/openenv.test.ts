@@ -22,7 +22,7 @@ afterAll(() => {
 });
 const signal = new AbortController().signal;
 
-/** A server that says what was recorded, as long as it is asked the same. A reply that is a text is sent as it is. */
+/** A server that replays a recording: the requests have to be those recorded. A reply that is a text is sent as it is. */
 async function replay(schema: unknown, exchanges: readonly Exchange[]): Promise<string> {
   const server = createServer((_, response) => response.end(JSON.stringify(schema)));
   new WebSocketServer({ server, path: '/ws' }).on('connection', (socket) => {
