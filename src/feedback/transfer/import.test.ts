@@ -102,6 +102,19 @@ describe.each(kinds)('%s', (kind, address) => {
     await expect(importItems(database, project, [path('spy.jsonl')])).rejects.toThrow('line 1');
   });
 
+  it('turns a judgment round, with its ratings, when its row has the options in the other order', async () => {
+    const project = await projectOf({ kind: 'pair', aspects: ['clear', { name: 'polite', scale: 3 }] });
+    const vote = { kind: 'pair', choice: 'first', aspects: { clear: 2, polite: 3 } };
+    const row = (options: string[], person: string) => ({ options, votes: [{ id: person, person, vote }] });
+    writeRows('orders.jsonl', [row(['one', 'two'], 'ada'), row(['two', 'one'], 'ben')]);
+    expect(await importItems(database, project, [path('orders.jsonl')])).toMatchObject({ added: 1, votes: 2 });
+    const stored = await database.query.selectFrom('votes').select('answerJson').orderBy('seq').execute();
+    expect(stored.map(({ answerJson }) => JSON.parse(answerJson))).toEqual([
+      vote,
+      { kind: 'pair', choice: 'second', aspects: { clear: 4, polite: 1 } },
+    ]);
+  });
+
   it('takes clips that can be drawn, and says of others in which line and why', async () => {
     const project = await projectOf();
     const shapes: object[] = [

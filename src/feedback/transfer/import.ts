@@ -167,7 +167,7 @@ async function addJudgments(
         database,
         project,
         await idOf(person),
-        { id, item: stored.id, vote: reordered(vote, order), shown, duration: duration ?? undefined },
+        { id, item: stored.id, vote: reordered(vote, order, project), shown, duration: duration ?? undefined },
         time ?? undefined,
       );
       added += 1 - before;
@@ -190,14 +190,21 @@ function orderOf(options: readonly Option[], others: readonly Option[]): number[
  * A judgment of an item whose options are in another order: `order` has, for each option of the item, its index in the
  * row. The same content is one item, whatever the order of its options.
  */
-function reordered(vote: JudgmentOrSkip, order: readonly number[]): JudgmentOrSkip {
+function reordered(vote: JudgmentOrSkip, order: readonly number[], { settings }: Project): JudgmentOrSkip {
   if (vote.kind === 'skip' || order.every((index, i) => index === i)) return vote;
   const spans = vote.spans && { spans: vote.spans.map((span) => ({ ...span, option: order.indexOf(span.option) })) };
   if (vote.kind === 'ranking') return { ...vote, ...spans, ranks: order.map((index) => vote.ranks[index]) };
   if (vote.kind !== 'pair') return { ...vote, ...spans };
   const turned = { first: 'second', second: 'first' } as const;
   const choice = vote.choice === 'first' || vote.choice === 'second' ? turned[vote.choice] : vote.choice;
-  return { ...vote, ...spans, choice };
+  // 1 means that the first option is much better
+  const scales = new Map(settings.aspects.map(({ name, scale }) => [name, scale]));
+  const turnedRating = ([name, rating]: [string, number]) => {
+    const scale = scales.get(name);
+    return [name, scale !== undefined && rating <= scale ? scale + 1 - rating : rating];
+  };
+  const aspects = vote.aspects && { aspects: Object.fromEntries(Object.entries(vote.aspects).map(turnedRating)) };
+  return { ...vote, ...spans, ...aspects, choice };
 }
 
 async function countRecords({ query }: Database, id: string): Promise<number> {
