@@ -147,6 +147,14 @@ describe('the diagnosis of a policy', () => {
     expect(finds(changes)[0]).toBe(code);
   });
 
+  it('does not hold it against a policy that it solves the tasks of an environment in one way', () => {
+    const narrow = { 'kl/mean': [0, 40], 'policy/entropy': [1, 0.05], 'text/sameness': [0.1, 0.9] } as const;
+    expect(finds(narrow)[0]).toBe('reward-exploited');
+    expect(finds({ ...narrow, 'episode/reward': [0.1, 0.9] })).toEqual([]);
+    const idle = { 'reward/mean': [0, 0], 'eval/reward': [0, 0], 'episode/reward': [0, 0] } as const;
+    expect(finds({ ...narrow, ...idle })).toContain('entropy-collapsed');
+  });
+
   it('says which flag holds the KL', () => {
     expect(finds({ 'kl/mean': [0, 12] }, { target: 6 })).toEqual(['kl-over-target']);
     const { findings } = diagnosePolicy(rowsOf({ ...healthy, 'kl/mean': [0, 40] }), { maxKl: 0, beta: 0 });

@@ -8,7 +8,7 @@ import { mean } from '../../run/intervals.ts';
 import { figure } from '../../run/progress.ts';
 import type { MetricsRow } from '../../run/run.ts';
 import { type Course, change, courseOf, failure, lastQuarter, measuresOf, since, warning } from './course.ts';
-import { type Signal, signals } from './signals.ts';
+import { EARNED, type Signal, signals, signalsThatCount } from './signals.ts';
 
 /** What a diagnosis knows of a policy's training besides its metrics. */
 export interface PolicyFacts {
@@ -39,7 +39,8 @@ export function diagnosePolicy(rows: readonly MetricsRow[], facts: PolicyFacts =
   const gain = (reward.last - reward.first) / unit;
   const gold = course('reward/gold') ?? course('reward/true');
   const error = course('gold/error');
-  const outside = signals.flatMap((signal): Outside[] => outsideOf(course(signal.metric), signal));
+  const improves = gain > 0.1 && course(EARNED) !== undefined;
+  const outside = signalsThatCount(improves).flatMap((signal) => outsideOf(course(signal.metric), signal));
   const is = (code: string) => outside.some(({ signal }) => signal.code === code);
   const findings: Finding[] = [];
   const explained = new Set<string>();

@@ -30,6 +30,11 @@ export interface Signal {
   try: string;
   /** What a policy lets drift for its reward, as a noun; absent for signals that do not show such a thing. */
   drift?: string;
+  /**
+   * Whether a policy that gets better at the tasks of an environment may leave the range: only a learned reward is
+   * unreliable far from the reference, and a task may well have one good answer.
+   */
+  allowedInTasks?: true;
 }
 
 const PATIENCE = 10; // steps before the critic is judged
@@ -101,6 +106,7 @@ export const signals: readonly Signal[] = [
     means: 'the policy writes nearly the same text for every prompt',
     try: 'a lower --maxKl; with heed ppo, --guards.sameness 2',
     drift: 'sameness',
+    allowedInTasks: true,
   },
   {
     code: 'entropy-collapsed',
@@ -110,6 +116,7 @@ export const signals: readonly Signal[] = [
     means: 'the policy writes nearly the same text each time and no longer explores',
     try: 'a lower --maxKl or --learningRate; with heed ppo, a higher --kl.beta or --ppo.entropy 0.01',
     drift: 'entropy',
+    allowedInTasks: true,
   },
   {
     code: 'length-changed',
@@ -127,6 +134,7 @@ export const signals: readonly Signal[] = [
     means: 'the policy is far from the reference, where the reward is unreliable: it is likely being exploited',
     try: '--maxKl 6, with heed ppo a lower --kl.target, a lower --learningRate, fewer --steps',
     drift: 'KL',
+    allowedInTasks: true,
   },
   {
     code: 'critic-lags',
@@ -138,17 +146,24 @@ export const signals: readonly Signal[] = [
   },
 ];
 
+/** The reward of episodes in an environment; runs without one have no such metric. */
+export const EARNED = 'episode/reward';
+
+/** The signals that count. `improves`: whether the policy gets better at the tasks of an environment. */
+export const signalsThatCount = (improves: boolean): readonly Signal[] =>
+  improves ? signals.filter(({ allowedInTasks }) => !allowedInTasks) : signals;
+
+type Metrics = Readonly<Record<string, number>>;
+
+const signalsOf = (metrics: Metrics, first: Metrics) => signalsThatCount(metrics[EARNED] > first[EARNED]);
+
 /** What a signal reports for a value. */
 const textOf = ({ metric, means, try: advice }: Signal, value: number): string =>
   `${metric} is ${Number(value.toPrecision(3))}: ${means}. Try ${advice}.`;
 
 /** The metrics of a step that are out of range. `first` has their values at the start; `step` counts from 0. */
-export function alertsOf(
-  metrics: Readonly<Record<string, number>>,
-  first: Readonly<Record<string, number>>,
-  step: number,
-): Alert[] {
-  return signals.flatMap((signal) => {
+export function alertsOf(metrics: Metrics, first: Metrics, step: number): Alert[] {
+  return signalsOf(metrics, first).flatMap((signal) => {
     const { metric } = signal;
     const value = metrics[metric];
     if (value === undefined || !signal.out(value, first[metric], step)) return [];
@@ -160,9 +175,7 @@ export function alertsOf(
  * Whether the reward of a policy with these metrics can be trusted: none of what a policy lets drift for its reward is
  * out of range. Needs no gold.
  */
-export const isTrusted = (
-  metrics: Readonly<Record<string, number>>,
-  first: Readonly<Record<string, number>>,
-  step: number,
-): boolean =>
-  !signals.some(({ drift, metric, out }) => drift && metric in metrics && out(metrics[metric], first[metric], step));
+export const isTrusted = (metrics: Metrics, first: Metrics, step: number): boolean =>
+  !signalsOf(metrics, first).some(
+    ({ drift, metric, out }) => drift && metric in metrics && out(metrics[metric], first[metric], step),
+  );
