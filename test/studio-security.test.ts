@@ -296,8 +296,7 @@ describe('one server', () => {
       socket.on('data', (data) => resolve(Number(/^HTTP\/1.1 (\d+)/.exec(String(data))?.[1])));
     });
     socket.write(`POST ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\n${head}`);
-    if (length > 0) socket.write(`Content-Length: ${length}\r\n\r\n`);
-    else socket.write('Transfer-Encoding: chunked\r\n\r\n5\r\n{"a":\r\n');
+    socket.write(`Content-Length: ${length}\r\n\r\n`);
     for (let i = 0; i < 4 && length > 2 ** 20; i++) socket.write(Buffer.alloc(2 ** 20, 'x'));
     return { status, end: () => socket.destroy() };
   }
@@ -314,8 +313,16 @@ describe('one server', () => {
     );
     const by = ({ token }: { token: string }) => `Authorization: Bearer ${token}\r\n`;
     const send = (head: string, length?: number) => halfSent(studio.url, '/api/projects', head, length);
+    const inChunks = async (path: string, text: string, person?: { token: string }) => {
+      const body = new Blob([text]).stream();
+      const headers = { 'content-type': 'application/json', ...(person && { authorization: `Bearer ${person.token}` }) };
+      const request = { method: 'POST', body, headers, duplex: 'half' } as RequestInit;
+      return (await fetch(studio.url + path, request)).status;
+    };
     expect(await send(by(annotator), 5 * 2 ** 20).status).toBe(413);
-    expect(await send(by(owner), 0).status).toBe(411);
+    expect(await inChunks('/api/projects', '{"name": "chunks"}', owner)).toBe(201);
+    expect(await inChunks('/api/projects/chunks/next', `"${'x'.repeat(5 * 2 ** 20)}"`, annotator)).toBe(413);
+    expect(await inChunks('/api/session', `"${'x'.repeat(5000)}"`)).toBe(413);
     const held = [send(by(owner)), send(by(owner))];
     await new Promise((resolve) => setTimeout(resolve, 300));
     expect(await send(by(owner)).status).toBe(429);

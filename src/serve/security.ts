@@ -4,6 +4,7 @@ import type { MiddlewareHandler } from 'hono';
 import { bearerOf } from '../feedback/secrets.ts';
 import { isSame } from '../feedback/server/security.ts';
 import { addressOf } from '../monitoring/address.ts';
+import { isChunked, limitChunks } from '../monitoring/body.ts';
 import { createBuckets } from '../monitoring/buckets.ts';
 import { type Env, type ServeContext, scopes } from './context.ts';
 import { ApiError } from './errors.ts';
@@ -135,22 +136,13 @@ const LARGEST: readonly (readonly [path: string, bytes: number])[] = [
 export const limitBody: MiddlewareHandler<Env> = async (c, next) => {
   const [, largest] = LARGEST.find(([path]) => c.req.path.startsWith(path))!;
   const tooLarge = new ApiError(413, `The body is larger than ${largest / MIB} MiB.`);
-  if (c.req.header('transfer-encoding') === undefined) {
+  if (!isChunked(c)) {
     if (Number(c.req.header('content-length') ?? 0) > largest) throw tooLarge;
     return next();
   }
-  let size = 0;
-  const counter = new TransformStream<Uint8Array, Uint8Array>({
-    transform(piece, out) {
-      size += piece.byteLength;
-      if (size > largest) out.error(tooLarge);
-      else out.enqueue(piece);
-    },
-  });
-  const body = c.req.raw.body?.pipeThrough(counter);
-  if (body) c.req.raw = new Request(c.req.raw, { body, duplex: 'half' } as RequestInit);
+  const isTooLarge = limitChunks(c, largest, tooLarge);
   await next();
-  if (size > largest) throw tooLarge; // whatever the route made of a body that broke off
+  if (isTooLarge()) throw tooLarge; // whatever the route made of a body that broke off
 };
 
 /** Refuses new requests while the server closes. */

@@ -30,7 +30,7 @@ export type Env = { Variables: Variables };
 /** Refuses a request with a status other than 200. */
 export class HttpError extends HeedError {
   /** The HTTP status. */
-  readonly status: 400 | 401 | 403 | 404 | 409 | 411 | 413 | 429 | 503;
+  readonly status: 400 | 401 | 403 | 404 | 409 | 413 | 429 | 503;
   /** Whether somebody is refused, for the log; by default the status says so. */
   readonly isRefusal: boolean | undefined;
 

@@ -3,6 +3,7 @@ import type { ServerResponse } from 'node:http';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Context, MiddlewareHandler } from 'hono';
 import { getCookie } from 'hono/cookie';
+import { isChunked, limitChunks } from '../../monitoring/body.ts';
 import { createBuckets } from '../../monitoring/buckets.ts';
 import { apiKeyBySecret } from '../keys.ts';
 import { ExpiredToken, type Person, personByToken } from '../people.ts';
@@ -38,25 +39,29 @@ const LARGEST: Readonly<Record<PersonRole | 'nobody', number>> = {
 const BODIES = 2;
 
 /**
- * Refuses bodies that are too large, before they are read: a single one, those of one person together, and those of
- * everybody together (`most` bytes). It stands behind `identify`, because nobody's bodies may be as large as a person's.
+ * Refuses bodies that are too large: a single one, those of one person together, and those of everybody together (`most`
+ * bytes). It does so before they are read, or of one that comes in chunks as soon as it is too large. It stands behind
+ * `identify`, because nobody's bodies may be as large as a person's.
  */
 export function limitBody(most: number): MiddlewareHandler<Env> {
   const underWay = new Map<string, number>();
   let all = 0;
   return async (context, next) => {
-    if (context.req.header('transfer-encoding') !== undefined) {
-      throw new HttpError(411, 'The request has no Content-Length.', 'Send the body in one piece, with its length.');
-    }
-    const length = Number(context.req.header('content-length') ?? 0);
     const person = context.get('person');
     const largest = LARGEST[person?.role ?? 'nobody'];
-    if (length > largest) {
-      const size = largest < MIB ? `${largest / 1024} KiB` : `${largest / MIB} MiB`;
-      const hint = person ? 'Send it in several requests.' : 'Sign in first.';
-      throw new HttpError(413, `The body is larger than ${size}.`, hint);
-    }
-    if (length === 0 || !person) return next();
+    const size = largest < MIB ? `${largest / 1024} KiB` : `${largest / MIB} MiB`;
+    const hint = person ? 'Send it in several requests.' : 'Sign in first.';
+    const tooLarge = new HttpError(413, `The body is larger than ${size}.`, hint);
+    const chunked = isChunked(context);
+    // of a body in chunks nobody knows the size yet
+    const length = chunked ? largest : Number(context.req.header('content-length') ?? 0);
+    if (length > largest) throw tooLarge;
+    const isTooLarge = chunked && limitChunks(context, largest, tooLarge);
+    const answered = async () => {
+      await next();
+      if (isTooLarge && isTooLarge()) throw tooLarge; // whatever the route made of a body that broke off
+    };
+    if (length === 0 || !person) return answered();
     const own = underWay.get(person.id) ?? 0;
     if (own + length > BODIES * largest) {
       throw new HttpError(429, 'You are sending too much at once.', 'Wait until your other requests are done.');
@@ -67,7 +72,7 @@ export function limitBody(most: number): MiddlewareHandler<Env> {
     underWay.set(person.id, own + length);
     all += length;
     try {
-      await next();
+      await answered();
     } finally {
       const left = underWay.get(person.id)! - length;
       if (left > 0) underWay.set(person.id, left);
