@@ -131,6 +131,27 @@ describe.each(kinds)('%s', (kind, address) => {
     });
   });
 
+  it('finds items of a large project, a part after the other', async () => {
+    const names = Array.from({ length: 5020 }, (_, i) => `number ${i}`);
+    const large = await createProject(database, 'large');
+    for (let from = 0; from < names.length; from += 1000) {
+      const some = names.slice(from, from + 1000);
+      await addItems(database, large, some.map((name) => pairOf(name)));
+      // items of other projects lie between
+      await addItems(database, project, [pairOf(`between ${from}`)]);
+    }
+    const textsOf = async (options: object) => {
+      const { total, items } = await listItems(database, large, options);
+      return { total, texts: items.map(({ text }) => text) };
+    };
+    expect(await textsOf({ offset: 4990, limit: 20 })).toEqual({ total: 5020, texts: names.slice(4990, 5010) });
+    expect(await textsOf({ search: '99', offset: 18, limit: 4 })).toEqual({
+      total: names.filter((name) => name.includes('99')).length,
+      texts: names.filter((name) => name.includes('99')).slice(18, 22),
+    });
+    expect(await textsOf({ search: 'between' })).toEqual({ total: 0, texts: [] });
+  });
+
   it('puts items and projects away and takes them back; deletes them with all that was said', async () => {
     await disagree();
     expect(await archiveItems(database, project, [ids[0], 'none'], true)).toBe(1);

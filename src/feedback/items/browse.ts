@@ -1,11 +1,13 @@
 /** Items as reviewers and owners look for them: found by words, put away, or deleted with their judgments. */
-import { type Expression, type SqlBool, sql } from 'kysely';
+import { setImmediate as breathe } from 'node:timers/promises';
+import { type Expression, type SelectQueryBuilder, type SqlBool, sql } from 'kysely';
 import { z } from 'zod';
 import { type Content, judgmentOrSkipSchema } from '../judgment.ts';
 import { textOfMessage } from '../message.ts';
 import type { Project } from '../project.ts';
 import { note } from '../store/audit.ts';
 import { atOnce, type Database, type DatabaseQuery } from '../store/database.ts';
+import type { Tables } from '../store/schema.ts';
 import { itemColumns, itemFromRow, itemSchema } from './items.ts';
 import { JudgmentError } from './record.ts';
 import type { ItemState } from './states.ts';
@@ -59,6 +61,12 @@ export interface ListOptions {
   offset?: number;
 }
 
+/** A query of items, of which nothing is selected yet. */
+type Items = SelectQueryBuilder<Tables, 'items', object>;
+
+/** Items that are searched at once: SQLite's statements keep everybody else waiting. */
+const PART = 5000;
+
 /** A page of a project's items, in order of arrival, with how many there are in all. */
 export async function listItems(
   { query }: Database,
@@ -67,13 +75,37 @@ export async function listItems(
 ): Promise<{ total: number; items: ListedItem[] }> {
   const words = search.toLowerCase().split(/\s+/).filter(Boolean);
   const conditions = [stateIs(state), ...words.map(hasWord)];
-  const matching = query
-    .selectFrom('items')
-    .where('project', '=', id)
-    .where((where) => where.and(conditions));
-  const { total } = await matching
-    .select((select) => select.fn.countAll<number>().as('total'))
-    .executeTakeFirstOrThrow();
+  const all = query.selectFrom('items').where('project', '=', id);
+  const items: ListedItem[] = [];
+  let total = 0;
+  for (let after: number | undefined = 0; after !== undefined; await breathe()) {
+    const following: Items = all.where('seq', '>', after);
+    const last: { seq: number } | undefined = await following
+      .select('seq')
+      .orderBy('seq')
+      .limit(1)
+      .offset(PART - 1)
+      .executeTakeFirst();
+    const matching = following
+      .$if(last !== undefined, (part) => part.where('seq', '<=', last!.seq))
+      .where((where) => where.and(conditions));
+    const { count } = await matching
+      .select((select) => select.fn.countAll<number>().as('count'))
+      .executeTakeFirstOrThrow();
+    const [missing, skipped] = [limit - items.length, Math.max(0, offset - total)];
+    if (missing > 0 && skipped < Number(count)) items.push(...(await listed(matching, missing, skipped)));
+    total += Number(count);
+    after = last?.seq;
+  }
+  return { total, items };
+}
+
+/** Some of the items that a query finds. */
+async function listed(
+  matching: Items,
+  limit: number,
+  offset: number,
+): Promise<ListedItem[]> {
   const rows = await matching
     .select([
       'id',
@@ -92,7 +124,7 @@ export async function listItems(
     .limit(limit)
     .offset(offset)
     .execute();
-  const items = rows.map(({ contentJson, goldJson, decision, archived, ...row }) => ({
+  return rows.map(({ contentJson, goldJson, decision, archived, ...row }) => ({
     ...row,
     ...excerptOf(JSON.parse(contentJson)),
     gold: goldJson !== null,
@@ -100,7 +132,6 @@ export async function listItems(
     archived: archived !== null,
     comments: Number(row.comments),
   }));
-  return { total: Number(total), items };
 }
 
 function stateIs(state: ItemState): Expression<SqlBool> {

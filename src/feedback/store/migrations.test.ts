@@ -23,6 +23,7 @@ const { kinds, skipWhereMissing } = await ownStores();
 
 /** What takes a store back, the latest version first. */
 const BACK = {
+  '010-token-dates': ['drop index items_order'],
   '009-comments': withoutTokenDates,
   '007-identities': withoutChain,
   '006-suggestions': [

@@ -67,6 +67,7 @@ const migrationsOf = (kind: Kind) => ({
   '008-audit-log': { up: auditLog },
   '009-comments': { up: comments },
   '010-token-dates': { up: tokenDates },
+  '011-item-order': { up: itemOrder },
 });
 
 async function begin(query: Kysely<unknown>, kind: Kind): Promise<void> {
@@ -442,4 +443,9 @@ async function tokenDates({ schema }: Kysely<unknown>): Promise<void> {
   for (const name of ['tokenExpires', 'tokenUnusedUntil']) {
     await schema.alterTable('people').addColumn(name, 'double precision').execute();
   }
+}
+
+/** The items of a project in their order, a part at a time. */
+async function itemOrder({ schema }: Kysely<unknown>): Promise<void> {
+  await schema.createIndex('items_order').on('items').columns(['project', 'seq']).execute();
 }
