@@ -145,6 +145,10 @@ export function addExport(command: Command): void {
       return writeDataset(file, exportRows(database, project, { format, merge, gold }));
     });
     output.say(`${rows} rows in ${file}`);
+    if (rows === 0) {
+      const stats = `heed feedback stats --project ${JSON.stringify(flags.project)}`;
+      output.say(`The project has no judgment that these rows could hold. ${stats} shows those it has.`);
+    }
     output.result({ project: flags.project, file, rows });
   });
 }
