@@ -114,35 +114,41 @@ export async function pull(repo: Repo, options: PullOptions = {}): Promise<Pulle
  * @throws HeedError if there is no such model.
  */
 export async function resolveModel(nameOrFolder: string, options: PullOptions = {}): Promise<string> {
+  const repo = placeOf(nameOrFolder);
+  return repo ? onHub(nameOrFolder, repo, options) : nameOrFolder;
+}
+
+/** The name of a model on the Hub; undefined for a folder. @throws HeedError if it can be neither. */
+export function placeOf(nameOrFolder: string): Repo | undefined {
   const found = statSync(nameOrFolder, { throwIfNoEntry: false });
-  if (found?.isDirectory()) return nameOrFolder;
-  if (found) {
-    throw new HeedError(`"${nameOrFolder}" is a file: expected the folder of a model, or a Hub name OWNER/NAME.`, {
-      hint: `The folder with its config.json, such as "${dirname(resolve(nameOrFolder))}".`,
-    });
-  }
-  return onHub(nameOrFolder, 'model', options);
+  if (found?.isDirectory()) return undefined;
+  if (!found) return parseName(nameOrFolder, 'model') ?? noPlace(nameOrFolder, 'model');
+  throw new HeedError(`"${nameOrFolder}" is a file: expected the folder of a model, or a Hub name OWNER/NAME.`, {
+    hint: `The folder with its config.json, such as "${dirname(resolve(nameOrFolder))}".`,
+  });
 }
 
 /** Like `resolveModel`, for a dataset: an existing file or folder as it is. */
 export async function resolveDataset(nameOrPath: string, options: PullOptions = {}): Promise<string> {
-  return existsSync(nameOrPath) ? nameOrPath : onHub(nameOrPath, 'dataset', options);
+  if (existsSync(nameOrPath)) return nameOrPath;
+  return onHub(nameOrPath, parseName(nameOrPath, 'dataset') ?? noPlace(nameOrPath, 'dataset'), options);
 }
 
-async function onHub(text: string, type: Repo['type'], options: PullOptions): Promise<string> {
-  const repo = parseName(text, type);
-  const place = type === 'model' ? 'folder' : 'file or folder';
-  if (!repo) {
-    throw new HeedError(`There is no ${place} "${text}", and it is not a Hub name OWNER/NAME[@REVISION].`, {
-      hint: `Check the path. Relative ones start from the folder you are in: ${resolve('.')}`,
-    });
-  }
+const placeNames = { model: 'folder', dataset: 'file or folder' } as const;
+
+function noPlace(text: string, type: Repo['type']): never {
+  throw new HeedError(`There is no ${placeNames[type]} "${text}", and it is not a Hub name OWNER/NAME[@REVISION].`, {
+    hint: `Check the path. Relative ones start from the folder you are in: ${resolve('.')}`,
+  });
+}
+
+async function onHub(text: string, repo: Repo, options: PullOptions): Promise<string> {
   try {
     return ((await cached(repo, options)) ?? (await pull(repo, options))).folder;
   } catch (error) {
     if (!(error instanceof HeedError)) throw error;
     // a path with one slash reads like OWNER/NAME: a misspelled folder ends here too
-    const message = `There is no ${place} "${text}", and it cannot be had from the Hub: ${error.message}`;
+    const message = `There is no ${placeNames[repo.type]} "${text}", and it cannot be had from the Hub: ${error.message}`;
     throw new HeedError(message, { hint: error.hint, cause: error });
   }
 }

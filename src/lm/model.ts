@@ -10,7 +10,7 @@ import { random } from '../random.ts';
 import { readAdapter } from './adapter-files.ts';
 import { type Checkpoint, loadCheckpoint, readShape, type SaveOptions, saveCheckpoint } from './checkpoint.ts';
 import { type CompletionOptions, complete, isConversation, type Prompt } from './complete.ts';
-import { type PullOptions, resolveModel } from './hub.ts';
+import { type PullOptions, placeOf, resolveModel } from './hub.ts';
 import { loadAdapter, mergeAdapter } from './lora.ts';
 import { loadTokenizer, saveTokenizer, TEMPLATE, type Tokenizer } from './tokenizer.ts';
 import { writeConfig } from './write-config.ts';
@@ -112,6 +112,11 @@ export async function loadOutline(nameOrFolder: string, options: PullOptions = {
   const { config, raw } = readShape(folder);
   checkTokenizer(tokenizer, config, folder);
   return { config, tokenizer, ends: endsOf(readGeneration(folder), raw, tokenizer), folder };
+}
+
+/** Checks that a name can be a model's, without loading or fetching anything. @throws HeedError if it cannot. */
+export function checkModelName(nameOrFolder: string): void {
+  if (nameOrFolder !== embeddedModel) placeOf(nameOrFolder);
 }
 
 /** The folder of a model by name. @throws HeedError if there is none. */

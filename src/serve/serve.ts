@@ -14,7 +14,7 @@ import { type HttpBindings, serve as listenOn } from '@hono/node-server';
 import type { Hono } from 'hono';
 import { HeedError, messageOf } from '../error.ts';
 import { fileError } from '../files.ts';
-import { embeddedModel, loadModel } from '../lm/model.ts';
+import { checkModelName, embeddedModel, loadModel } from '../lm/model.ts';
 import type { SpeculateOptions } from '../lm/speculate.ts';
 import { createUnderWay } from '../monitoring/health.ts';
 import type { RefusalEntry } from '../monitoring/refusals.ts';
@@ -219,7 +219,7 @@ export async function serve(input: ServeInput = {}): Promise<Server> {
 /**
  * The models by name, and the provider for all others. A loaded model is named after the folder that it came from.
  *
- * @throws HeedError if a name is used twice, or the provider's address is none.
+ * @throws HeedError if a name is used twice, a source can be no model, or the provider's address is none.
  */
 function sourcesOf({ model, models = {}, upstream }: Pick<ServeInput, 'model' | 'models' | 'upstream'>): {
   sources: ModelSource[];
@@ -235,6 +235,8 @@ function sourcesOf({ model, models = {}, upstream }: Pick<ServeInput, 'model' | 
   const [address, ...others] = [...(upstream === undefined ? [] : [upstream]), ...endpoints];
   if (others.length > 0) throw new HeedError('There can be one provider.', { hint: 'Start a server for each.' });
   const sources = all.filter(([, source]) => !isEndpoint(source));
+  // a model is loaded when it is first asked for: too late to notice that its folder was misspelled
+  for (const [, source] of sources) if (typeof source === 'string') checkModelName(source);
   if (address !== undefined) return { sources, upstream: upstreamUrl(address) };
   return { sources: sources.length > 0 ? sources : [[embeddedModel, embeddedModel]], upstream: undefined };
 }

@@ -172,7 +172,7 @@ export interface Source {
  */
 export async function openSource(path: LivePath & keyof Live, name: string, live: Live): Promise<Source> {
   const rows = live[path];
-  if (rows === undefined) return { name, from: await resolveDataset(name, live.pull) };
+  if (rows === undefined) return { name, from: await naming(path, resolveDataset(name, live.pull)) };
   if (isRows(rows)) return { name: path, from: await collectRows<object>(rows) };
   throw new HeedError(`${path}: expected a path, or an array or another iterable of rows, got ${typeof rows}.`, {
     hint: "Pass rows such as [{ prompt: 'Hello', completion: 'Hi' }], or the path of a file.",
@@ -197,12 +197,19 @@ export async function openModel(
   precision?: Precision,
 ): Promise<Model> {
   const model = live[path];
-  if (model === undefined) return computing(own.use(await loadModel(name, live.pull)), precision, own);
+  if (model === undefined) return computing(own.use(await naming(path, loadModel(name, live.pull))), precision, own);
   if (isModel(model)) return computing(model, precision, own);
   throw new HeedError(`${path}: expected the folder or the name of a model, or a model, got ${typeof model}.`, {
     hint: 'Load one with: await loadModel(…) of heed/lm.',
   });
 }
+
+/** Names the option in the error of what it should have opened. */
+const naming = <T>(path: LivePath, opening: Promise<T>): Promise<T> =>
+  opening.catch((error) => {
+    if (!(error instanceof HeedError)) throw error;
+    throw new HeedError(`${path}: ${error.message}`, { hint: error.hint, cause: error });
+  });
 
 /** Makes a model compute with a precision until `own` is disposed of: it may be the caller's. */
 function computing(model: Model, precision: Precision | undefined, own: Disposables): Model {

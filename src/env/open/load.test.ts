@@ -31,6 +31,9 @@ it('an unknown name lists the names and offers the nearest, and what else is tak
     expect(failure!.hint).toContain('gym:ID');
     for (const known of [...environmentIds, ...mujocoIds]) expect(failure!.message).toContain(known);
   }
+  expect(() => checkEnvironment('nope')).toThrow(
+    expect.objectContaining({ hint: expect.not.stringContaining('did you') }),
+  );
   expect(() => checkEnvironment('constructor')).toThrow(HeedError);
   expect(() => makeEnvironment('constructor')).toThrow(HeedError);
   for (const id of ['gym:CarRacing-v3', 'ALE/Pong-v5', './my-env.js']) checkEnvironment(id);

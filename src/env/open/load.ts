@@ -31,8 +31,9 @@ export function checkEnvironment(name: string): void {
   const distances = new Map(names.map((other) => [other, editDistance(name.toLowerCase(), other.toLowerCase())]));
   const nearest = Math.min(...distances.values());
   const meant = names.filter((other) => distances.get(other) === nearest);
+  const isNear = 2 * nearest <= Math.max(name.length, meant[0].length);
   throw new HeedError(`unknown environment: expected one of ${names.join(', ')}, got "${name}"`, {
-    hint: `did you mean ${meant.join(' or ')}? Also taken: gym:ID of your Python's Gymnasium, ALE/Pong-v5, and a file of your own, ./my-env.js. heed envs lists what there is.`,
+    hint: `${isNear ? `did you mean ${meant.join(' or ')}? ` : ''}Also taken: gym:ID of your Python's Gymnasium, ALE/Pong-v5, and a file of your own, ./my-env.js. heed envs lists what there is.`,
   });
 }
 
