@@ -315,7 +315,10 @@ describe('one server', () => {
     const send = (head: string, length?: number) => halfSent(studio.url, '/api/projects', head, length);
     const inChunks = async (path: string, text: string, person?: { token: string }) => {
       const body = new Blob([text]).stream();
-      const headers = { 'content-type': 'application/json', ...(person && { authorization: `Bearer ${person.token}` }) };
+      const headers = {
+        'content-type': 'application/json',
+        ...(person && { authorization: `Bearer ${person.token}` }),
+      };
       const request = { method: 'POST', body, headers, duplex: 'half' } as RequestInit;
       return (await fetch(studio.url + path, request)).status;
     };

@@ -46,13 +46,11 @@ export * from './people.ts';
 export { personData, writePersonData } from './person-data.ts';
 export * from './project.ts';
 export { refreshEstimates } from './quality/certainty.ts';
+export { type Coverage, coverageOf } from './quality/coverage.ts';
+export { type CountedJudgment, countedJudgments } from './quality/judgments.ts';
 export {
   type AnnotatorQuality,
   type Cost,
-  type CountedJudgment,
-  type Coverage,
-  countedJudgments,
-  coverageOf,
   type ItemDisagreement,
   type Quality,
   type QualityOptions,

@@ -2,14 +2,9 @@
 import type { Command } from 'commander';
 import { listPeople } from '../../feedback/people.ts';
 import { findProject, type Project } from '../../feedback/project.ts';
-import {
-  type Cost,
-  countedJudgments,
-  coverageOf,
-  qualityOf,
-  type SuggestionBias,
-  type SuggestionShare,
-} from '../../feedback/quality/quality.ts';
+import { coverageOf } from '../../feedback/quality/coverage.ts';
+import { countedJudgments } from '../../feedback/quality/judgments.ts';
+import { type Cost, qualityOf, type SuggestionBias, type SuggestionShare } from '../../feedback/quality/quality.ts';
 import { raterAdvice } from '../../feedback/quality/rater-advice.ts';
 import type { RaterQuality } from '../../feedback/quality/ratings.ts';
 import type { Reliability } from '../../preference/agreement.ts';

@@ -1,5 +1,4 @@
 /** Items as reviewers and owners look for them: found by words, put away, or deleted with their judgments. */
-import { setImmediate as breathe } from 'node:timers/promises';
 import { type Expression, type SelectQueryBuilder, type SqlBool, sql } from 'kysely';
 import { z } from 'zod';
 import { type Content, judgmentOrSkipSchema } from '../judgment.ts';
@@ -7,6 +6,7 @@ import { textOfMessage } from '../message.ts';
 import type { Project } from '../project.ts';
 import { note } from '../store/audit.ts';
 import { atOnce, type Database, type DatabaseQuery } from '../store/database.ts';
+import { partsOf } from '../store/parts.ts';
 import type { Tables } from '../store/schema.ts';
 import { itemColumns, itemFromRow, itemSchema } from './items.ts';
 import { JudgmentError } from './record.ts';
@@ -61,12 +61,6 @@ export interface ListOptions {
   offset?: number;
 }
 
-/** A query of items, of which nothing is selected yet. */
-type Items = SelectQueryBuilder<Tables, 'items', object>;
-
-/** Items that are searched at once: SQLite's statements keep everybody else waiting. */
-const PART = 5000;
-
 /** A page of a project's items, in order of arrival, with how many there are in all. */
 export async function listItems(
   { query }: Database,
@@ -75,34 +69,27 @@ export async function listItems(
 ): Promise<{ total: number; items: ListedItem[] }> {
   const words = search.toLowerCase().split(/\s+/).filter(Boolean);
   const conditions = [stateIs(state), ...words.map(hasWord)];
-  const all = query.selectFrom('items').where('project', '=', id);
   const items: ListedItem[] = [];
   let total = 0;
-  for (let after: number | undefined = 0; after !== undefined; await breathe()) {
-    const following: Items = all.where('seq', '>', after);
-    const last: { seq: number } | undefined = await following
-      .select('seq')
-      .orderBy('seq')
-      .limit(1)
-      .offset(PART - 1)
-      .executeTakeFirst();
-    const matching = following
-      .$if(last !== undefined, (part) => part.where('seq', '<=', last!.seq))
+  for await (const { after, last } of partsOf(query, 'items', id)) {
+    const matching = query
+      .selectFrom('items')
+      .where('project', '=', id)
+      .where('seq', '>', after)
+      .where('seq', '<=', last)
       .where((where) => where.and(conditions));
-    const { count } = await matching
-      .select((select) => select.fn.countAll<number>().as('count'))
-      .executeTakeFirstOrThrow();
+    const found = await matching.select((select) => select.fn.countAll<number>().as('count')).executeTakeFirstOrThrow();
+    const count = Number(found.count);
     const [missing, skipped] = [limit - items.length, Math.max(0, offset - total)];
-    if (missing > 0 && skipped < Number(count)) items.push(...(await listed(matching, missing, skipped)));
-    total += Number(count);
-    after = last?.seq;
+    if (missing > 0 && skipped < count) items.push(...(await listed(matching, missing, skipped)));
+    total += count;
   }
   return { total, items };
 }
 
 /** Some of the items that a query finds. */
 async function listed(
-  matching: Items,
+  matching: SelectQueryBuilder<Tables, 'items', object>,
   limit: number,
   offset: number,
 ): Promise<ListedItem[]> {

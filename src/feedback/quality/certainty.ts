@@ -10,7 +10,7 @@ import { categoryOf, type Judgment } from '../judgment.ts';
 import type { Project, ProjectSettings } from '../project.ts';
 import type { Database, DatabaseQuery } from '../store/database.ts';
 import { entropyOf, informationOf } from './information.ts';
-import { countedJudgments } from './quality.ts';
+import { countedJudgments } from './judgments.ts';
 
 /** What is estimated of a project: the shares of the categories, and how each annotator judges. */
 export interface Estimates {

@@ -1,7 +1,8 @@
 import { expect, it } from 'vitest';
 import { cohenKappa } from '../../preference/index.ts';
 import { random } from '../../random.ts';
-import { type CountedJudgment, qualityOf } from './quality.ts';
+import type { CountedJudgment } from './judgments.ts';
+import { qualityOf } from './quality.ts';
 
 const draws = random(3, 'people');
 const ITEMS = 120;

@@ -1,15 +1,13 @@
-/** Quality of judgments: annotator agreement, reliability of each annotator, consensus, and coverage of the items. */
+/** Quality of judgments: annotator agreement, reliability of each annotator, and consensus. */
 
 import { cohenKappa, fleissKappa, type Rating, type Reliability, reliability } from '../../preference/agreement.ts';
 import { accuracyOf, type Consensus, dawidSkene } from '../../preference/consensus.ts';
 import { type Interval, mean, median, wilson } from '../../run/intervals.ts';
 import { isRight } from '../items/gold.ts';
-import { followsSuggestion } from '../items/suggestions.ts';
-import { type Content, categoryOf, type Judgment, type Option, optionCounts } from '../judgment.ts';
-import { textOfMessage } from '../message.ts';
-import type { Aspect, Project } from '../project.ts';
-import type { Database } from '../store/database.ts';
+import { categoryOf, type Judgment, optionCounts } from '../judgment.ts';
+import type { Aspect } from '../project.ts';
 import { informationOf } from './information.ts';
+import type { CountedJudgment } from './judgments.ts';
 import {
   type AspectQuality,
   aspectQuality,
@@ -18,74 +16,6 @@ import {
   raterQuality,
   sameRatings,
 } from './ratings.ts';
-
-/** A judgment that counts, with its item and annotator. */
-export interface CountedJudgment {
-  /** Id of the item. */
-  item: string;
-  /** Id of the annotator. */
-  person: string;
-  /** The judgment. */
-  judgment: Judgment;
-  /** When it was recorded, in milliseconds since 1970. */
-  created: number;
-  /** Milliseconds from seeing the item to judging it, if the page measured them. */
-  duration: number | null;
-  /** The order in which the options were shown, if it was recorded. */
-  shown: number[] | null;
-  /** Version of the guidelines at the time. */
-  guidelines: number;
-  /** The right judgment, for a gold item. */
-  gold: Judgment | undefined;
-  /** Whether it is a practice item. */
-  practice: boolean;
-  /** Id of the reviewer who decided a disagreement on the item, if anybody did. */
-  decidedBy: string | null;
-  /** Whether it says what a model suggests; undefined without a suggestion, and where that cannot be told. */
-  follows?: boolean;
-  /** Whether that was shown before the judgment. */
-  suggested?: boolean;
-}
-
-/**
- * Every annotator's judgment that counts, in the order they were recorded, those of gold items too. Skips, decisions and
- * archived items are left out.
- */
-export async function countedJudgments({ query }: Database, project: string): Promise<CountedJudgment[]> {
-  const rows = await query
-    .selectFrom('answers')
-    .innerJoin('votes', 'votes.seq', 'answers.vote')
-    .innerJoin('items', 'items.id', 'answers.item')
-    .select([
-      'answers.item',
-      'answers.person',
-      'answers.answerJson',
-      'votes.created',
-      'votes.duration',
-      'votes.shownJson',
-      'votes.guidelines',
-      'items.goldJson',
-      'items.practice',
-      'items.decidedBy',
-      'items.suggestionJson',
-      'votes.suggested',
-    ])
-    .where('answers.project', '=', project)
-    .where('answers.kind', '=', 'answer')
-    .where('items.archived', 'is', null)
-    .orderBy('votes.seq')
-    .execute();
-  return rows.map(({ answerJson, shownJson, goldJson, practice, suggestionJson, suggested, ...row }) => ({
-    ...row,
-    follows:
-      suggestionJson === null ? undefined : followsSuggestion(JSON.parse(answerJson), JSON.parse(suggestionJson)),
-    suggested: suggested === 1,
-    judgment: JSON.parse(answerJson),
-    shown: shownJson === null ? null : JSON.parse(shownJson),
-    gold: goldJson === null ? undefined : JSON.parse(goldJson),
-    practice: practice === 1,
-  }));
-}
 
 /** How well one annotator judges. A share is NaN if there is nothing to compute it from. */
 export interface AnnotatorQuality {
@@ -449,55 +379,6 @@ function fleissOf(items: readonly (readonly Categorized[])[], categories: number
 function versionsOf(judgments: readonly CountedJudgment[]): Quality['guidelines'] {
   const versions = [...grouped(judgments, ({ guidelines }) => guidelines)];
   return versions.map(([version, own]) => ({ version, answers: own.length })).sort((a, b) => a.version - b.version);
-}
-
-/** How many items have a judgment, by topic, source or length. */
-export interface Coverage {
-  /** What the rows are counted by. */
-  by: 'topic' | 'source' | 'length';
-  /** Items of each topic, source or length, and how many of them have a judgment. */
-  rows: { name: string; items: number; answered: number }[];
-}
-
-const LENGTHS = [100, 300, 1000, 3000];
-
-/** Counts a project's items without gold items, and those with a judgment, by topic, by source and by length. */
-export async function coverageOf({ query }: Database, { id }: Project): Promise<Coverage[]> {
-  const items = await query
-    .selectFrom('items')
-    .select(['topic', 'source', 'answered', 'contentJson'])
-    .where('project', '=', id)
-    .where('goldJson', 'is', null)
-    .where('archived', 'is', null)
-    .orderBy('seq')
-    .execute();
-  const rows = items.map(({ topic, source, answered, contentJson }) => ({
-    answered: answered > 0,
-    topic: topic ?? 'none',
-    source: source ?? 'none',
-    length: lengthName(JSON.parse(contentJson)),
-  }));
-  return (['topic', 'source', 'length'] as const).map((by) => ({
-    by,
-    rows: [...grouped(rows, (one) => one[by])].map(([name, own]) => ({
-      name,
-      items: own.length,
-      answered: own.filter(({ answered }) => answered).length,
-    })),
-  }));
-}
-
-function lengthName({ options }: Content): string {
-  const longest = Math.max(0, ...options.map(lengthOf));
-  const above = LENGTHS.find((most) => longest <= most);
-  return above === undefined ? `over ${LENGTHS.at(-1)}` : `up to ${above}`;
-}
-
-function lengthOf(option: Option): number {
-  if (option.kind === 'text') return option.text.length;
-  if (option.kind === 'clip') return option.frames.length;
-  if (option.kind === 'image') return 0;
-  return option.messages.reduce((sum, message) => sum + textOfMessage(message).length, 0);
 }
 
 const indexOf = (values: readonly string[]): Map<string, number> =>

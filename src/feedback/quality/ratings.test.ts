@@ -3,7 +3,8 @@ import { random } from '../../random.ts';
 import { isRight, toleranceOf } from '../items/gold.ts';
 import type { Judgment } from '../judgment.ts';
 import type { Aspect } from '../project.ts';
-import { type CountedJudgment, qualityOf } from './quality.ts';
+import type { CountedJudgment } from './judgments.ts';
+import { qualityOf } from './quality.ts';
 import { raterAdvice } from './rater-advice.ts';
 
 const aspect = (name: string, more: Partial<Aspect> = {}): Aspect => ({

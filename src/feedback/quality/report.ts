@@ -4,7 +4,9 @@ import { measurementLevels, type Reliability } from '../../preference/agreement.
 import type { Interval } from '../../run/intervals.ts';
 import { findProject } from '../project.ts';
 import type { Database } from '../store/database.ts';
-import { type Cost, countedJudgments, coverageOf, qualityOf, type SuggestionShare } from './quality.ts';
+import { coverageOf } from './coverage.ts';
+import { countedJudgments } from './judgments.ts';
+import { type Cost, qualityOf, type SuggestionShare } from './quality.ts';
 import { inThread } from './thread.ts';
 
 const whole = z.number().int();

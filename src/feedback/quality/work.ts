@@ -4,6 +4,7 @@ import type { Row } from '../../data/row.ts';
 import { HeedError } from '../../error.ts';
 import type { Project } from '../project.ts';
 import type { Database } from '../store/database.ts';
+import { partsOf } from '../store/parts.ts';
 import { longestCounted } from './quality.ts';
 
 const whole = z.number().int();
@@ -48,17 +49,6 @@ export async function annotatorWork(
   { id: project, settings }: Project,
   { since, until, rate = settings.pay, rates = {} }: WorkOptions = {},
 ): Promise<AnnotatorWork[]> {
-  const votes = await query
-    .selectFrom('votes')
-    .innerJoin('people', 'people.id', 'votes.person')
-    .select(['people.name', 'votes.person', 'votes.item', 'votes.kind', 'votes.duration', 'votes.created'])
-    .where('votes.project', '=', project)
-    .where('votes.kind', 'in', ['answer', 'skip', 'undo'])
-    .where('votes.id', 'not like', 'import-%')
-    .$if(since !== undefined, (select) => select.where('votes.created', '>=', since!))
-    .$if(until !== undefined, (select) => select.where('votes.created', '<', until!))
-    .orderBy('votes.seq')
-    .execute();
   const leases = await query
     .selectFrom('leases')
     .innerJoin('people', 'people.id', 'leases.person')
@@ -75,20 +65,29 @@ export async function annotatorWork(
     });
   }
   const open = new Map(leases.map((one) => [one.name, Number(one.open)]));
-  const names = new Set([...votes.map(({ name }) => name), ...open.keys()]);
-  return [...names].sort().map((person) => {
-    const own = votes.filter(({ name }) => name === person);
-    // by item: what stands after everything that was taken back
-    const standing = new Map<string, string[]>();
-    for (const { item, kind } of own) {
-      const kinds = standing.get(item) ?? [];
-      if (kind === 'undo') kinds.pop();
-      else kinds.push(kind);
-      standing.set(item, kinds);
+  const done = new Map<string, Done>();
+  for await (const { after, last } of partsOf(query, 'votes', project)) {
+    const votes = await query
+      .selectFrom('votes')
+      .innerJoin('people', 'people.id', 'votes.person')
+      .select(['people.name', 'votes.item', 'votes.kind', 'votes.duration', 'votes.created'])
+      .where('votes.project', '=', project)
+      .where('votes.seq', '>', after)
+      .where('votes.seq', '<=', last)
+      .where('votes.kind', 'in', ['answer', 'skip', 'undo'])
+      .where('votes.id', 'not like', 'import-%')
+      .$if(since !== undefined, (select) => select.where('votes.created', '>=', since!))
+      .$if(until !== undefined, (select) => select.where('votes.created', '<', until!))
+      .orderBy('votes.seq')
+      .execute();
+    for (const { name, ...vote } of votes) {
+      if (!done.has(name)) done.set(name, { ...nothing, standing: new Map() });
+      count(done.get(name)!, vote);
     }
+  }
+  return [...new Set([...done.keys(), ...open.keys()])].sort().map((person) => {
+    const { standing, milliseconds, first, last } = done.get(person) ?? nothing;
     const latest = [...standing.values()].map((kinds) => kinds.at(-1));
-    const done = own.filter(({ kind }) => kind !== 'undo');
-    const milliseconds = done.reduce((sum, { duration }) => sum + Math.min(duration ?? 0, longestCounted), 0);
     const pay = rates[person] ?? rate ?? null;
     const minutes = milliseconds / 60_000;
     return {
@@ -97,13 +96,33 @@ export async function annotatorWork(
       judgments: latest.filter((kind) => kind === 'answer').length,
       skips: latest.filter((kind) => kind === 'skip').length,
       minutes,
-      first: done[0]?.created ?? null,
-      last: done.at(-1)?.created ?? null,
+      first,
+      last,
       open: open.get(person) ?? 0,
       rate: pay,
       amount: pay === null ? null : Math.round((minutes / 60) * pay * 100) / 100,
     };
   });
+}
+
+/** What somebody has done so far. */
+interface Done extends Pick<AnnotatorWork, 'first' | 'last'> {
+  /** By item: the kinds of what was recorded and not taken back, in order. */
+  standing: Map<string, readonly string[]>;
+  milliseconds: number;
+}
+const nothing: Readonly<Done> = { standing: new Map(), milliseconds: 0, first: null, last: null };
+
+function count(
+  done: Done,
+  { item, kind, duration, created }: { item: string; kind: string; duration: number | null; created: number },
+): void {
+  const before = done.standing.get(item) ?? [];
+  done.standing.set(item, kind === 'undo' ? before.slice(0, -1) : [...before, kind]);
+  if (kind === 'undo') return;
+  done.milliseconds += Math.min(duration ?? 0, longestCounted);
+  done.first ??= created;
+  done.last = created;
 }
 
 /** Rows for a table of payments: person, items, minutes, rate, amount. @throws HeedError if nobody has a rate. */

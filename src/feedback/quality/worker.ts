@@ -1,19 +1,25 @@
 /** The thread of thread.ts. */
+import { setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
+import { progressOf } from '../items/progress.ts';
 import { findProject } from '../project.ts';
 import { openDatabase } from '../store/database.ts';
 import { refreshEstimates } from './certainty.ts';
 import { reportOf } from './report.ts';
-import type { WorkerInput } from './thread.ts';
+import type { Work, WorkerInput } from './thread.ts';
+
+// requests go first; elsewhere than on Linux this would be the priority of the whole process
+if (process.platform === 'linux') setPriority(10);
 
 const { address, work, project } = workerData as WorkerInput;
 const database = await openDatabase(address);
+const works: Readonly<Record<Work, () => Promise<unknown>>> = {
+  report: () => reportOf(database, project),
+  estimates: async () => refreshEstimates(database, await findProject(database, project)),
+  progress: () => progressOf(database, project),
+};
 try {
-  const result =
-    work === 'report'
-      ? await reportOf(database, project)
-      : await refreshEstimates(database, await findProject(database, project));
-  parentPort!.postMessage(result);
+  parentPort!.postMessage(await works[work]());
 } finally {
   await database.close();
 }

@@ -6,6 +6,7 @@ import { disagreements } from '../items/adjudication.ts';
 import { assignItems } from '../items/assignment.ts';
 import { archiveItems, deleteItems, itemRecord, listedItemSchema, listItems } from '../items/browse.ts';
 import { addItems, itemSchema, newItemSchema, setPriorities, suggestionSchema } from '../items/items.ts';
+import { createProgress, type Progress } from '../items/progress.ts';
 import {
   idSchema,
   newJudgmentSchema,
@@ -185,6 +186,8 @@ const SHOWN = 50;
 export function projectRoutes(database: Database) {
   const reports = createReports(database);
   const estimator = createEstimator(database);
+  const progress = createProgress(database);
+  const summary = async (project: Project) => summaryOf(database, project, await progress(project.id));
   const find = (context: { req: { param(name: 'project'): string }; var: { person: Person } }) =>
     projectOf(database, context.req.param('project'), context.var.person);
   return new Hono<Env>()
@@ -194,20 +197,20 @@ export function projectRoutes(database: Database) {
       const all = (await listProjects(database)).filter((project) => (project.archived !== null) === archived);
       const own = mayAs(person.role, 'reviewer') ? undefined : await projectsOf(database, person.id);
       const projects = own ? all.filter(({ id }) => own.has(id)) : all;
-      return context.json(await Promise.all(projects.map((project) => summaryOf(database, project))));
+      return context.json(await Promise.all(projects.map(summary)));
     })
     .post('/', requires('owner'), body(newProjectSchema), async (context) => {
       const { name, settings, guidelines } = context.req.valid('json');
       const person = context.var.person.id;
       const project = await createProject(database, name, settings, { guidelines, person });
-      return context.json(await summaryOf(database, project), 201);
+      return context.json(await summary(project), 201);
     })
     .get('/:project', requires('annotator'), async (context) => {
       const project = await find(context);
       const { version, text } = await guidelinesOf(database, project.id);
       const mine = await countOf(database, project.id, context.var.person.id);
-      const progress = { ...(await summaryOf(database, project)), mine };
-      return context.json({ ...project, guidelines: { version, text }, progress } satisfies ProjectDetails);
+      const counts = { ...(await summary(project)), mine };
+      return context.json({ ...project, guidelines: { version, text }, progress: counts } satisfies ProjectDetails);
     })
     .patch('/:project', requires('owner'), body(changesSchema), async (context) => {
       const changes = context.req.valid('json');
@@ -328,23 +331,8 @@ async function othersOn({ query }: Database, item: string, person: string): Prom
 async function summaryOf(
   { query }: Database,
   { id, name, settings, created, archived }: Project,
+  progress: Progress,
 ): Promise<ProjectSummary> {
-  const counts = await query
-    .selectFrom('items')
-    .select((select) => [
-      select.fn.countAll<number>().as('items'),
-      select.fn.sum<number>('answered').as('labels'),
-      select.fn
-        .countAll<number>()
-        .filterWhere((where) =>
-          where.or([where('decision', 'is not', null), where('answered', '>=', where.ref('wanted'))]),
-        )
-        .as('answered'),
-    ])
-    .where('project', '=', id)
-    .where('goldJson', 'is', null)
-    .where('archived', 'is', null)
-    .executeTakeFirstOrThrow();
   const { people } = await query
     .selectFrom('tallies')
     .select((select) => select.fn.countAll<number>().as('people'))
@@ -356,9 +344,7 @@ async function summaryOf(
     name,
     kind: settings.kind,
     created,
-    items: Number(counts.items),
-    answered: Number(counts.answered),
-    labels: Number(counts.labels ?? 0),
+    ...progress,
     budget: settings.labels,
     people: Number(people),
     archived: archived !== null,

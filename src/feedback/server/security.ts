@@ -56,10 +56,10 @@ export function limitBody(most: number): MiddlewareHandler<Env> {
     // of a body in chunks nobody knows the size yet
     const length = chunked ? largest : Number(context.req.header('content-length') ?? 0);
     if (length > largest) throw tooLarge;
-    const isTooLarge = chunked && limitChunks(context, largest, tooLarge);
+    const isTooLarge = chunked ? limitChunks(context, largest, tooLarge) : undefined;
     const answered = async () => {
       await next();
-      if (isTooLarge && isTooLarge()) throw tooLarge; // whatever the route made of a body that broke off
+      if (isTooLarge?.()) throw tooLarge; // whatever the route made of a body that broke off
     };
     if (length === 0 || !person) return answered();
     const own = underWay.get(person.id) ?? 0;

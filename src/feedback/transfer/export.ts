@@ -4,8 +4,10 @@ import { HeedError } from '../../error.ts';
 import { itemColumns, itemFromRow } from '../items/items.ts';
 import { type Content, choiceFromPair, type ItemKind, type Judgment, type Option, pairChoices } from '../judgment.ts';
 import type { Project } from '../project.ts';
-import { countedJudgments, qualityOf } from '../quality/quality.ts';
+import { countedJudgments } from '../quality/judgments.ts';
+import { qualityOf } from '../quality/quality.ts';
 import type { Database } from '../store/database.ts';
+import { type Part, partsOf } from '../store/parts.ts';
 
 /** The formats of exported rows: dataset formats, or `votes` with the full record. */
 export const exportFormats = [
@@ -70,42 +72,47 @@ export async function* exportRows(
   const people = new Map(
     (await query.selectFrom('people').select(['id', 'name']).execute()).map(({ id, name }) => [id, name]),
   );
-  const judgments = await countedJudgments(database, project.id);
+  // the rows with the full record need none of what follows
+  const judgments = format === 'votes' ? [] : await countedJudgments(database, project.id);
   const consensus = merge === 'consensus' ? qualityOf(judgments).consensus : undefined;
   const byItem = new Map<string, Attributed[]>();
   for (const { item, person, judgment } of judgments) {
     byItem.set(item, [...(byItem.get(item) ?? []), { person: people.get(person)!, judgment }]);
   }
   const decisions = merge === 'each' ? new Map<string, Attributed>() : await decisionsIn(database, project.id, people);
-  const items = await query
-    .selectFrom('items')
-    .select(itemColumns)
-    .where('project', '=', project.id)
-    .where('archived', 'is', null)
-    .$if(!gold, (select) => select.where('goldJson', 'is', null))
-    .orderBy('seq')
-    .execute();
-  const records = format === 'votes' ? await recordsByItem(database, project.id, people) : undefined;
-  for (const row of items) {
-    const item = itemFromRow(row);
-    const { content, source, topic, metadata } = item;
-    const extra = { ...(source && { source }), ...(topic && { topic }), ...(metadata && { metadata }) };
-    if (records) {
-      const { gold, practice, suggestion } = item;
-      const more = { ...(gold && { gold, practice }), ...(suggestion && { suggestion }) };
-      yield { ...content, ...extra, ...more, votes: records.get(item.id) ?? [] };
-      continue;
-    }
-    const decision = decisions.get(item.id);
-    const all = decision ? [decision] : (byItem.get(item.id) ?? []);
-    let rows = 0;
-    for (const one of merged(all, merge, decision ? undefined : consensus?.get(item.id))) {
-      for (const exported of rowsOf(content, one.judgment, format)) {
-        rows++;
-        yield { ...exported, ...extra, annotators: one.people, ...(one.share < 1 && { agreement: one.share }) };
+  for await (const part of partsOf(query, 'items', project.id)) {
+    const items = await query
+      .selectFrom('items')
+      .select(itemColumns)
+      .where('project', '=', project.id)
+      .where('seq', '>', part.after)
+      .where('seq', '<=', part.last)
+      .where('archived', 'is', null)
+      .$if(!gold, (select) => select.where('goldJson', 'is', null))
+      .orderBy('seq')
+      .execute();
+    const records = format === 'votes' ? await recordsByItem(database, project.id, part, people) : undefined;
+    for (const row of items) {
+      const item = itemFromRow(row);
+      const { content, source, topic, metadata } = item;
+      const extra = { ...(source && { source }), ...(topic && { topic }), ...(metadata && { metadata }) };
+      if (records) {
+        const { gold, practice, suggestion } = item;
+        const more = { ...(gold && { gold, practice }), ...(suggestion && { suggestion }) };
+        yield { ...content, ...extra, ...more, votes: records.get(item.id) ?? [] };
+        continue;
       }
+      const decision = decisions.get(item.id);
+      const all = decision ? [decision] : (byItem.get(item.id) ?? []);
+      let rows = 0;
+      for (const one of merged(all, merge, decision ? undefined : consensus?.get(item.id))) {
+        for (const exported of rowsOf(content, one.judgment, format)) {
+          rows++;
+          yield { ...exported, ...extra, annotators: one.people, ...(one.share < 1 && { agreement: one.share }) };
+        }
+      }
+      onItem?.(all.length, rows);
     }
-    onItem?.(all.length, rows);
   }
 }
 
@@ -126,24 +133,33 @@ async function decisionsIn(
   );
 }
 
-async function recordsByItem({ query }: Database, project: string, people: ReadonlyMap<string, string>) {
+/** Everything that was recorded of the items of a part, by item. */
+async function recordsByItem(
+  { query }: Database,
+  project: string,
+  { after, last }: Part,
+  people: ReadonlyMap<string, string>,
+) {
   const rows = await query
-    .selectFrom('votes')
+    .selectFrom('items')
+    .innerJoin('votes', 'votes.item', 'items.id')
     .select([
-      'id',
-      'item',
-      'person',
-      'kind',
-      'answerJson',
-      'shownJson',
-      'duration',
-      'suggested',
-      'created',
-      'guidelines',
+      'votes.id',
+      'votes.item',
+      'votes.person',
+      'votes.kind',
+      'votes.answerJson',
+      'votes.shownJson',
+      'votes.duration',
+      'votes.suggested',
+      'votes.created',
+      'votes.guidelines',
     ])
-    .where('project', '=', project)
-    .where('kind', '!=', 'undo')
-    .orderBy('seq')
+    .where('items.project', '=', project)
+    .where('items.seq', '>', after)
+    .where('items.seq', '<=', last)
+    .where('votes.kind', '!=', 'undo')
+    .orderBy('votes.seq')
     .execute();
   const byItem = new Map<string, Row[]>();
   for (const { id, item, person, kind, answerJson, shownJson, duration, suggested, created, guidelines } of rows) {

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { findProject } from '../../feedback/project.ts';
-import { countedJudgments } from '../../feedback/quality/quality.ts';
+import { countedJudgments } from '../../feedback/quality/judgments.ts';
 import { openDatabase } from '../../feedback/store/database.ts';
 import { type Server, serve } from '../serve.ts';
 import { openBook } from './book.ts';

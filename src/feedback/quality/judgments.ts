@@ -1,0 +1,102 @@
+/** The judgments of a project that count. */
+import { followsSuggestion } from '../items/suggestions.ts';
+import type { Judgment } from '../judgment.ts';
+import type { Database } from '../store/database.ts';
+import { type Part, partsOf } from '../store/parts.ts';
+
+/** A judgment that counts, with its item and annotator. */
+export interface CountedJudgment {
+  /** Id of the item. */
+  item: string;
+  /** Id of the annotator. */
+  person: string;
+  /** The judgment. */
+  judgment: Judgment;
+  /** When it was recorded, in milliseconds since 1970. */
+  created: number;
+  /** Milliseconds from seeing the item to judging it, if the page measured them. */
+  duration: number | null;
+  /** The order in which the options were shown, if it was recorded. */
+  shown: number[] | null;
+  /** Version of the guidelines at the time. */
+  guidelines: number;
+  /** The right judgment, for a gold item. */
+  gold: Judgment | undefined;
+  /** Whether it is a practice item. */
+  practice: boolean;
+  /** Id of the reviewer who decided a disagreement on the item, if anybody did. */
+  decidedBy: string | null;
+  /** Whether it says what a model suggests; undefined without a suggestion, and where that cannot be told. */
+  follows?: boolean;
+  /** Whether that was shown before the judgment. */
+  suggested?: boolean;
+}
+
+/**
+ * Every annotator's judgment that counts, in the order they were recorded, those of gold items too. Skips, decisions and
+ * archived items are left out.
+ */
+export async function countedJudgments(
+  { query }: Pick<Database, 'query'>,
+  project: string,
+): Promise<CountedJudgment[]> {
+  const judgments: CountedJudgment[] = [];
+  let end = 0;
+  for await (const part of partsOf(query, 'votes', project)) {
+    for (const one of await countedIn(query, project, part)) judgments.push(one);
+    end = part.last;
+  }
+  // a judgment that was changed meanwhile has moved behind the end
+  const late = await countedIn(query, project, { after: end });
+  const changed = new Set(late.map(keyOf));
+  return [...judgments.filter((one) => !changed.has(keyOf(one))), ...late];
+}
+
+const keyOf = ({ item, person }: CountedJudgment) => `${item} ${person}`;
+
+async function countedIn(
+  query: Database['query'],
+  project: string,
+  { after, last }: Pick<Part, 'after'> & Partial<Part>,
+): Promise<CountedJudgment[]> {
+  const rows = await query
+    .selectFrom('votes')
+    .innerJoin('answers', (join) =>
+      join
+        .onRef('answers.item', '=', 'votes.item')
+        .onRef('answers.person', '=', 'votes.person')
+        .onRef('answers.vote', '=', 'votes.seq'),
+    )
+    .innerJoin('items', 'items.id', 'votes.item')
+    .select([
+      'answers.item',
+      'answers.person',
+      'answers.answerJson',
+      'votes.created',
+      'votes.duration',
+      'votes.shownJson',
+      'votes.guidelines',
+      'items.goldJson',
+      'items.practice',
+      'items.decidedBy',
+      'items.suggestionJson',
+      'votes.suggested',
+    ])
+    .where('votes.project', '=', project)
+    .where('votes.seq', '>', after)
+    .$if(last !== undefined, (part) => part.where('votes.seq', '<=', last!))
+    .where('answers.kind', '=', 'answer')
+    .where('items.archived', 'is', null)
+    .orderBy('votes.seq')
+    .execute();
+  return rows.map(({ answerJson, shownJson, goldJson, practice, suggestionJson, suggested, ...row }) => ({
+    ...row,
+    follows:
+      suggestionJson === null ? undefined : followsSuggestion(JSON.parse(answerJson), JSON.parse(suggestionJson)),
+    suggested: suggested === 1,
+    judgment: JSON.parse(answerJson),
+    shown: shownJson === null ? null : JSON.parse(shownJson),
+    gold: goldJson === null ? undefined : JSON.parse(goldJson),
+    practice: practice === 1,
+  }));
+}

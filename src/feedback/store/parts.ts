@@ -1,0 +1,39 @@
+/** Large tables, a part at a time: what a statement of SQLite reads keeps everybody else waiting meanwhile. */
+import { setImmediate as breathe } from 'node:timers/promises';
+import type { DatabaseQuery } from './database.ts';
+
+/** Rows of a part. */
+const ROWS = 5000;
+
+/** A part of a project's rows: those with `after < seq ≤ last`. */
+export interface Part {
+  after: number;
+  last: number;
+}
+
+/** The parts of a project's rows in a table, in order of arrival. Between two of them, others get their turn. */
+export async function* partsOf(
+  query: DatabaseQuery,
+  table: 'items' | 'votes',
+  project: string,
+): AsyncGenerator<Part, void> {
+  const { end } = await query
+    .selectFrom(table)
+    .select((select) => select.fn.max('seq').as('end'))
+    .where('project', '=', project)
+    .executeTakeFirstOrThrow();
+  for (let after = 0; end !== null && after < end; await breathe()) {
+    const full = await query
+      .selectFrom(table)
+      .select('seq')
+      .where('project', '=', project)
+      .where('seq', '>', after)
+      .orderBy('seq')
+      .limit(1)
+      .offset(ROWS - 1)
+      .executeTakeFirst();
+    const last: number = Math.min(full?.seq ?? end, end);
+    yield { after, last };
+    after = last;
+  }
+}
