@@ -6,7 +6,7 @@ import { textOfMessage } from '../message.ts';
 import type { Project } from '../project.ts';
 import { note } from '../store/audit.ts';
 import { atOnce, type Database, type DatabaseQuery } from '../store/database.ts';
-import { partsOf } from '../store/parts.ts';
+import { LARGE_PART, partsOf } from '../store/parts.ts';
 import type { Tables } from '../store/schema.ts';
 import { itemColumns, itemFromRow, itemSchema } from './items.ts';
 import { JudgmentError } from './record.ts';
@@ -63,7 +63,7 @@ export interface ListOptions {
 
 /** A page of a project's items, in order of arrival, with how many there are in all. */
 export async function listItems(
-  { query }: Database,
+  { query, kind }: Database,
   { id }: Project,
   { search = '', state = 'all', limit = 50, offset = 0 }: ListOptions = {},
 ): Promise<{ total: number; items: ListedItem[] }> {
@@ -71,7 +71,8 @@ export async function listItems(
   const conditions = [stateIs(state), ...words.map(hasWord)];
   const items: ListedItem[] = [];
   let total = 0;
-  for await (const { after, last } of partsOf(query, 'items', id)) {
+  const rows = kind === 'postgres' ? LARGE_PART : undefined;
+  for await (const { after, last } of partsOf(query, 'items', id, rows)) {
     const matching = query
       .selectFrom('items')
       .where('project', '=', id)

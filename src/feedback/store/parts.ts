@@ -2,8 +2,10 @@
 import { setImmediate as breathe } from 'node:timers/promises';
 import type { DatabaseQuery } from './database.ts';
 
-/** Rows of a part. */
+/** Rows of a part, if they are read. */
 const ROWS = 5000;
+/** Rows of a part of which PostgreSQL reads most by itself: it serves others meanwhile. */
+export const LARGE_PART = 100_000;
 
 /** A part of a project's rows: those with `after < seq ≤ last`. */
 export interface Part {
@@ -16,6 +18,7 @@ export async function* partsOf(
   query: DatabaseQuery,
   table: 'items' | 'votes',
   project: string,
+  rows = ROWS,
 ): AsyncGenerator<Part, void> {
   const { end } = await query
     .selectFrom(table)
@@ -30,7 +33,7 @@ export async function* partsOf(
       .where('seq', '>', after)
       .orderBy('seq')
       .limit(1)
-      .offset(ROWS - 1)
+      .offset(rows - 1)
       .executeTakeFirst();
     const last: number = Math.min(full?.seq ?? end, end);
     yield { after, last };
