@@ -226,6 +226,7 @@ describe('what cannot be used is said', () => {
     [{ 'tokenizer.json': '[]' }, 'should hold a JSON object, got [].'],
     [{ 'tokenizer.json': '{}' }, 'The tokenizer.json of "F" cannot be used'],
     [{ 'tokenizer.json': '{"model":{"type":"Magic"}}' }, 'Unknown TokenizerModel type: Magic'],
+    [{ 'tokenizer.json': '{"model":{"type":"BPE","vocab":"__proto__","merges":[]}}' }, 'its model has no vocabulary'],
     [
       // it loads, and would throw at its first use
       { 'tokenizer.json': JSON.stringify({ ...wordLevel, post_processor: { type: 'TemplateProcessing', single: 7 } }) },

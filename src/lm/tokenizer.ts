@@ -193,6 +193,9 @@ function open(json: Json, config: Json, where: string): TokenizersLibrary {
     const unknown = (json.model as Json | undefined)?.unk_token;
     // a WordLevel model's unknown token is in tokenizer.json, where the library does not look for it
     const library = openLibrary(json, { ...config, unk_token: unknown ?? tokenText(config.unk_token) });
+    const vocab = (json.model as Json | undefined)?.vocab;
+    // the library takes what has no tokens for a vocabulary, and text for a list of letters
+    if (typeof vocab !== 'object' || vocab === null) throw new Error('its model has no vocabulary');
     library.encode('a b', { add_special_tokens: true }); // errors of most parts show on their first use
     return library;
   });
