@@ -1,6 +1,7 @@
 /**
  * A thousand people in a project of a million items, through one server on SQLite and two on PostgreSQL, without and with
- * a lead who looks on: the bench of feedback with other numbers. HEED_BENCH_PEOPLE, _ITEMS, _THINKING (milliseconds at most) and _SECONDS change them.
+ * a lead who looks on: the bench of feedback with other numbers. HEED_BENCH_PEOPLE, _ITEMS, _THINKING (milliseconds at
+ * most) and _SECONDS change them.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
