@@ -1,6 +1,7 @@
 /** How far a project is. Counting a million items takes a tenth of a second, in which SQLite serves nobody else. */
 import { inThread } from '../quality/thread.ts';
 import type { Database } from '../store/database.ts';
+import { lastSeq } from '../store/parts.ts';
 
 /** Counts of a project's items, without gold items and those that were put away. */
 export interface Progress {
@@ -50,17 +51,9 @@ export function createProgress(
   { large = LARGE, now = () => performance.now() }: { large?: number; now?: () => number } = {},
 ): (project: string) => Promise<Progress> {
   const remembered = new Map<string, { progress: Progress; event: number; at: number }>();
-  const lastEvent = async (project: string) => {
-    const { seq } = await database.query
-      .selectFrom('events')
-      .select((select) => select.fn.max('seq').as('seq'))
-      .where('project', '=', project)
-      .executeTakeFirstOrThrow();
-    return seq ?? 0;
-  };
   return async (project) => {
     const last = remembered.get(project);
-    const event = await lastEvent(project);
+    const event = await lastSeq(database.query, 'events', project);
     const count = async () => {
       const progress = await (last ? countAside(database, project) : progressOf(database, project));
       if (progress.items < large) remembered.delete(project);

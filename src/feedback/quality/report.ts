@@ -4,6 +4,7 @@ import { measurementLevels, type Reliability } from '../../preference/agreement.
 import type { Interval } from '../../run/intervals.ts';
 import { findProject } from '../project.ts';
 import type { Database } from '../store/database.ts';
+import { lastSeq } from '../store/parts.ts';
 import { coverageOf } from './coverage.ts';
 import { countedJudgments } from './judgments.ts';
 import { type Cost, qualityOf, type SuggestionShare } from './quality.ts';
@@ -230,14 +231,6 @@ export function createReports(
     running?: Entry;
   }
   const byProject = new Map<string, ProjectReports>();
-  const lastSeq = async (table: 'votes' | 'events', project: string) => {
-    const { seq } = await database.query
-      .selectFrom(table)
-      .select((select) => select.fn.max('seq').as('seq'))
-      .where('project', '=', project)
-      .executeTakeFirstOrThrow();
-    return seq ?? 0;
-  };
   function begin(project: string, reports: ProjectReports, upTo: readonly number[]): Entry {
     const from = now();
     const entry: Entry = { upTo, report: make(database, project) };
@@ -256,7 +249,8 @@ export function createReports(
   }
   return {
     async of(project) {
-      const latest = [await lastSeq('votes', project), await lastSeq('events', project)];
+      const { query } = database;
+      const latest = [await lastSeq(query, 'votes', project), await lastSeq(query, 'events', project)];
       const covers = (entry: Entry | undefined) => entry?.upTo.every((seq, i) => seq >= latest[i]);
       const reports = byProject.get(project) ?? {};
       byProject.set(project, reports);

@@ -7,6 +7,20 @@ const ROWS = 5000;
 /** Rows of a part of which PostgreSQL reads most by itself: it serves others meanwhile. */
 export const LARGE_PART = 100_000;
 
+/** The position of the latest row of a project in a table; 0 if there is none. */
+export async function lastSeq(
+  query: DatabaseQuery,
+  table: 'items' | 'votes' | 'events',
+  project: string,
+): Promise<number> {
+  const { seq } = await query
+    .selectFrom(table)
+    .select((select) => select.fn.max('seq').as('seq'))
+    .where('project', '=', project)
+    .executeTakeFirstOrThrow();
+  return seq ?? 0;
+}
+
 /** A part of a project's rows: those with `after < seq ≤ last`. */
 export interface Part {
   after: number;
@@ -20,12 +34,8 @@ export async function* partsOf(
   project: string,
   rows = ROWS,
 ): AsyncGenerator<Part, void> {
-  const { end } = await query
-    .selectFrom(table)
-    .select((select) => select.fn.max('seq').as('end'))
-    .where('project', '=', project)
-    .executeTakeFirstOrThrow();
-  for (let after = 0; end !== null && after < end; await breathe()) {
+  const end = await lastSeq(query, table, project);
+  for (let after = 0; after < end; await breathe()) {
     const full = await query
       .selectFrom(table)
       .select('seq')
