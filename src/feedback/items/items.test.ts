@@ -251,8 +251,9 @@ describe.each(kinds)('%s', (kind, address) => {
     }
     expect(seen.slice(0, 2)).toEqual(['gold', 'gold']);
     const golds = seen.slice(2).filter((one) => one === 'gold').length;
-    expect(golds).toBeGreaterThan(4);
-    expect(golds).toBeLessThan(22);
+    // of 40 places, each with a chance of 0.3 that hangs on fresh ids: outside of this once in a million runs
+    expect(golds).toBeGreaterThan(0);
+    expect(golds).toBeLessThan(28);
   });
 
   it('what is most informative comes first, and nothing once there are labels enough', async () => {
@@ -281,8 +282,9 @@ describe.each(kinds)('%s', (kind, address) => {
     }
     for (const own of orders) {
       const left = own.reduce((sum, which) => sum + which, 0);
-      expect(left).toBeGreaterThan(8);
-      expect(left).toBeLessThan(32);
+      // tosses of 40 coins, which hang on fresh ids
+      expect(left).toBeGreaterThan(3);
+      expect(left).toBeLessThan(37);
     }
     expect(orders[0]).not.toEqual(orders[1]);
     const again = await assignItems(database, project, people[0].id, { count: 40 });
