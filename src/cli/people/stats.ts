@@ -58,7 +58,7 @@ function printStats(
         : []),
     ]),
   );
-  const source = settings.kind === 'rating' ? 'gold items and the others’ means' : 'the consensus';
+  const source = settings.kind === 'rating' ? 'gold items and the others’ medians' : 'the consensus';
   for (const one of quality.people) {
     output.say(`\n${one.person}`);
     output.say(

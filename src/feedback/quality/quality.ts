@@ -32,7 +32,7 @@ export interface AnnotatorQuality {
   agreement: { share: number; n: number };
   /**
    * Estimated accuracy, by Dawid and Skene (1979). For ratings: the share within the tolerance of the gold rating or, of
-   * other items, of the others' mean.
+   * other items, of the others' median.
    */
   reliability: number;
   /** Median time from seeing an item to judging it, in seconds. */

@@ -91,7 +91,7 @@ describe('how somebody rates', () => {
     expect(correlation).toBeCloseTo(5 / Math.sqrt(8 * (19 / 6)), 12);
     // of five other judgments, 5 and 3 are farther apart than a point
     expect(me.agreement).toEqual({ share: 4 / 5, n: 5 });
-    // all are within a point and a half of the others' mean
+    // all are within a point and a half of the others' median
     expect(me.reliability).toBe(1);
   });
 

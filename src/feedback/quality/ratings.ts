@@ -3,7 +3,7 @@
  * with the others who rated the same items.
  */
 import { type MeasurementLevel, type Reliability, reliability } from '../../preference/agreement.ts';
-import { type Interval, mean } from '../../run/intervals.ts';
+import { type Interval, mean, median } from '../../run/intervals.ts';
 import { toleranceOf } from '../items/gold.ts';
 import { type Judgment, ratingsOf } from '../judgment.ts';
 import type { Aspect } from '../project.ts';
@@ -118,9 +118,9 @@ export function raterQuality(
 }
 
 /**
- * Share of the aspects that an annotator rates as the others do: within the tolerance of the others' mean, and half a
- * point, because a mean can lie between two ratings; of categories, the others' most frequent one. Undefined if nobody
- * else rated the item.
+ * Share of the aspects that an annotator rates as the others do: within the tolerance of the others' median, and half
+ * a point, because it can lie between two ratings. A single careless person hardly moves a median, and would move a
+ * mean. Of categories: the others' most frequent one. Undefined if nobody else rated the item.
  */
 export function nearOthers(
   aspects: readonly Aspect[],
@@ -132,7 +132,7 @@ export function nearOthers(
     const others = othersRatings(aspect, person, byItem.get(item));
     if (value === undefined || others.length === 0) return [];
     if (aspect.level === 'nominal') return [Number(isMostFrequent(value, others))];
-    return [Number(Math.abs(value - mean(others)) <= toleranceOf(aspect) + 0.5)];
+    return [Number(Math.abs(value - median(others)) <= toleranceOf(aspect) + 0.5)];
   });
   return near.length === 0 ? undefined : mean(near);
 }

@@ -56,7 +56,7 @@ export const qualityReportSchema = z.object({
         gold: z.object({ right: number, n: whole }).describe('share of gold items judged right, practice left out'),
         agreement: z.object({ share: number, n: whole }).describe('share of others’ judgments that are the same'),
         reliability: number.describe(
-          'estimated accuracy, by Dawid and Skene; of ratings, the share near the gold ratings or the others’ mean',
+          'estimated accuracy, by Dawid and Skene; of ratings, the share near the gold ratings or the others’ median',
         ),
         seconds: number.describe('median time to a judgment, in seconds'),
         left: z

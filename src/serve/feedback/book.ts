@@ -190,9 +190,9 @@ export async function openBook(
     },
     async reliability() {
       const all = new Map<string, number>();
-      for (const drawer of ['ratings', 'choices'] as const) {
-        const project = await projectOf(drawer);
-        const { people } = qualityOf(await countedJudgments(feedback, project.id));
+      for (const drawer of ['ratings', 'stars', 'choices'] as const) {
+        const { id, settings } = await projectOf(drawer);
+        const { people } = qualityOf(await countedJudgments(feedback, id), { aspects: settings.aspects });
         const names = await feedback.query.selectFrom('people').select(['id', 'name']).execute();
         const nameOf = new Map(names.map(({ id, name }) => [id, name]));
         for (const { person, reliability, agreement, gold } of people) {

@@ -139,6 +139,20 @@ it('serves a small script to pages', async () => {
   new Function(text); // parses
 });
 
+it('weighs users by their stars too, where they judge the same completions', async () => {
+  const book = await openBook(server.context);
+  for (let n = 0; n < 6; n++) {
+    const { id } = await complete('hal', 20 + n, `Question ${n}`);
+    const stars = n % 2 === 0 ? 5 : 1;
+    const said = { hal: stars, ida: stars, joe: stars === 5 ? 4 : 2, spam: 6 - stars };
+    for (const [user, rating] of Object.entries(said)) await say({ completion_id: id, user, rating, scale: 5 });
+  }
+  const reliability = await book.reliability();
+  const of = (user: string) => reliability.get(book.pseudonym(user))!;
+  expect(of('spam')).toBe(0);
+  for (const user of ['hal', 'ida', 'joe']) expect(of(user)).toBeGreaterThan(0.5);
+});
+
 it('reads it all back for learning, and forgets a user', async () => {
   const book = await openBook(server.context);
   const [first, second] = [await complete('fay', 6), await complete('fay', 7)];
