@@ -113,19 +113,21 @@ async function* unfamiliar({ seeds, env: only, job }) {
     const [floor] = await rewarded({ ...truth, learningRate: 1e-9 }, 1);
     const peer = await rewarded(truth, seeds);
     const best = median(peer);
+    const enough = (mean) => mean - floor >= 0.8 * (best - floor);
+    const own = peer.filter(enough).length;
     for (const labels of [100, 300]) {
       const settings = { ...world, labels };
       const options = learnOptions({ ...settings, env: 'stranger' });
       const results = await resultsOf(kept, { kind: 'stranger', ...settings }, options, { seeds, job });
       const returns = results.map((result) => result.return);
-      const reached = returns.filter((mean) => mean - floor >= 0.8 * (best - floor)).length;
+      const reached = returns.filter(enough).length;
       totals[labels][0] += reached;
       totals[labels][1] += seeds;
       yield {
         name: `${env}, ${labels} labels`,
         value: rateOf(reached, seeds),
         target: '',
-        note: `${spread(returns)}; true reward ${figure(best)}, untrained ${figure(floor)}`,
+        note: `${spread(returns)}; true reward ${figure(best)} (${own} of ${seeds}), untrained ${figure(floor)}`,
         returns,
         peer,
       };
