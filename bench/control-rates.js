@@ -42,6 +42,13 @@ const presets = [
   { env: 'HalfCheetah-v5', bar: 1470 },
   { env: 'Walker2d-v5', bar: 2330 },
   { env: 'Swimmer-v5', bar: 193 },
+  // half of the labels
+  { env: 'InvertedPendulum-v5', labels: 350, bar: 950 },
+  { env: 'Reacher-v5', labels: 350, bar: -5.4 },
+  { env: 'Hopper-v5', labels: 350, bar: 1675 },
+  { env: 'HalfCheetah-v5', labels: 350, bar: 1470 },
+  { env: 'Walker2d-v5', labels: 350, bar: 2330 },
+  { env: 'Swimmer-v5', labels: 350, bar: 193 },
   { env: 'CartPole-swing', bar: 5 },
   { env: 'Hopper-backflip', bar: 3 },
   { env: 'HalfCheetah-one-leg', bar: 50 },
