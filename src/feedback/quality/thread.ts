@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads';
 import type { Database } from '../store/database.ts';
 
 /** What a thread can do for the project with an id. */
-export type Work = 'report' | 'estimates' | 'progress';
+export type Work = 'report' | 'estimates' | 'progress' | 'consensus';
 
 /** What the thread is told. */
 export interface WorkerInput {

@@ -5,6 +5,7 @@ import { progressOf } from '../items/progress.ts';
 import { findProject } from '../project.ts';
 import { openDatabase } from '../store/database.ts';
 import { refreshEstimates } from './certainty.ts';
+import { findConsensus } from './consensus.ts';
 import { reportOf } from './report.ts';
 import type { Work, WorkerInput } from './thread.ts';
 
@@ -17,6 +18,7 @@ const works: Readonly<Record<Work, () => Promise<unknown>>> = {
   report: () => reportOf(database, project),
   estimates: async () => refreshEstimates(database, await findProject(database, project)),
   progress: () => progressOf(database, project),
+  consensus: () => findConsensus(database, project),
 };
 try {
   parentPort!.postMessage(await works[work]());

@@ -4,8 +4,8 @@ import { HeedError } from '../../error.ts';
 import { itemColumns, itemFromRow } from '../items/items.ts';
 import { type Content, choiceFromPair, type ItemKind, type Judgment, type Option, pairChoices } from '../judgment.ts';
 import type { Project } from '../project.ts';
+import { consensusOf } from '../quality/consensus.ts';
 import { countedJudgments } from '../quality/judgments.ts';
-import { qualityOf } from '../quality/quality.ts';
 import type { Database } from '../store/database.ts';
 import { type Part, partsOf } from '../store/parts.ts';
 
@@ -74,7 +74,7 @@ export async function* exportRows(
   );
   // the rows with the full record need none of what follows
   const judgments = format === 'votes' ? [] : await countedJudgments(database, project.id);
-  const consensus = merge === 'consensus' ? qualityOf(judgments).consensus : undefined;
+  const consensus = merge === 'consensus' ? await consensusOf(database, project.id) : undefined;
   const byItem = new Map<string, Attributed[]>();
   for (const { item, person, judgment } of judgments) {
     byItem.set(item, [...(byItem.get(item) ?? []), { person: people.get(person)!, judgment }]);
