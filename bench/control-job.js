@@ -9,7 +9,7 @@ import { createEvaluator, createPolicyNetwork, createPpo, ppoSchema } from '../d
 import { rl } from '../dist/rl/rl.js';
 import { failures, healthy } from './control-diagnosis.js';
 import { timed } from './kept.js';
-import { disguised } from './strangers/names.js';
+import { disguised, episodesIn } from './strangers/names.js';
 
 const quiet = { evaluations: 0, onNotice() {} };
 const returnOf = ({ metrics }) => ({ return: metrics.return.mean });
@@ -86,11 +86,13 @@ const kinds = {
   train: (settings) => timed(async () => returnOf(await learnFromPreferences({ ...quiet, ...settings }))),
 
   /** A training from labels in an environment that no preset knows. */
-  stranger: ({ env, ...settings }) => kinds.train({ env: disguised(env), episodes: 50, ...settings }),
+  stranger: ({ env, ...settings }) => kinds.train({ env: disguised(env), episodes: episodesIn(env), ...settings }),
 
   /** A training in such an environment from its own reward. */
   reward: ({ env, ...settings }) =>
-    timed(async () => returnOf(await rl({ env: disguised(env), evaluations: 0, episodes: 50, ...settings }))),
+    timed(async () =>
+      returnOf(await rl({ env: disguised(env), evaluations: 0, episodes: episodesIn(env), ...settings })),
+    ),
 };
 
 const { kind, ...rest } = JSON.parse(process.argv[2]);
