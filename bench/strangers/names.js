@@ -14,7 +14,6 @@ const classic = {
 const bridged = {
   'gym:FrozenLake-v1?is_slippery=false': 30_000,
   'gym:CliffWalking-v1?max_episode_steps=100': 30_000,
-  'gym:Taxi-v4': 100_000,
   'gym:Blackjack-v1': 30_000,
   'gym:LunarLander-v3?continuous=true': 200_000,
   'gym:MiniGrid-Empty-5x5-v0': 30_000,

@@ -212,7 +212,8 @@ function createPreferencePpo(options: LearnOptions, parts: LearnParts): Learner 
     const { due, ...taught } = await teaching.teach(news, signal);
     const renormalizeDue = !exploring && progress.updates % options.renormalize === 0;
     if (renormalizeDue && !progress.fitted) ensemble.setScale(statistics.scale());
-    if (taught.fit || due > 0 || renormalizeDue) ensemble.normalize(experience, discount);
+    const follow = !exploring && ensemble.removesLivingReward();
+    if (taught.fit || due > 0 || renormalizeDue || follow) ensemble.normalize(experience, discount);
     let ppo: PpoMetrics | undefined;
     let rewards: LearnStep['rewards'];
     if (!exploring) {

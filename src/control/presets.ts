@@ -35,7 +35,15 @@ function unfamiliar(env: string): LearnSettings {
     schedule: { firstShare: 0.15, rounds: 10, until: 0.8 },
     query: { share: 0.5 },
     choice,
-    reward: { ...mujocoReward, ...short, constant: 10, terminalHead: true, weightDecay: 3, steps: 100 },
+    reward: {
+      ...mujocoReward,
+      ...short,
+      constant: 10,
+      terminalHead: true,
+      livingReward: 'auto',
+      weightDecay: 3,
+      steps: 100,
+    },
     ppo: { ...options, normalizeRewards: false },
   };
 }

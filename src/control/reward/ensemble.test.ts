@@ -144,6 +144,18 @@ describe('what the policy is given', () => {
     expect(rms(returns.map((r) => r - average))).toBeCloseTo(3, 3);
   });
 
+  it('knows in a checkpoint whether ends paid, which no experience has to show again', () => {
+    const plain = create({ members: 2, livingReward: 'auto' });
+    expect(plain.removesLivingReward()).toBe(false);
+    const { state, tensors } = plain.save();
+    const resumed = create({ members: 2, livingReward: 'auto' });
+    resumed.restore({ ...state, endsPaid: [false, true] }, tensors);
+    expect(resumed.removesLivingReward()).toBe(true);
+    expect(resumed.save().state.endsPaid).toEqual([false, true]);
+    const { endsPaid: _, ...earlier } = state; // of an earlier version
+    resumed.restore(earlier, tensors);
+  });
+
   it('is the mean of members, each normalized on its own', () => {
     const { ensemble, out } = normalized({ members: 3, normalize: 'zero-mean', lastGain: 1 });
     const members = ensemble.predict({ ...steps, terminated });

@@ -42,6 +42,7 @@ export function createRewardEnsemble(
   /** By member: the number subtracted from its rewards, and the one they are divided by. */
   const shift = new Float64Array(members);
   const divisor = new Float64Array(members).fill(1);
+  const endsPaid = new Array<boolean>(members).fill(false);
 
   /** With `zero-at-first`: the steps whose mean reward is 0. */
   let first: ReturnType<typeof unpackSteps>;
@@ -106,7 +107,9 @@ export function createRewardEnsemble(
       first ??= unpackSteps(FIRST, packSteps(FIRST, stepsOf(experience, image ? IMAGES : FIRST_STEPS)));
     const firsts = first && predict(first);
     predict(stepsOf(experience)).forEach((r, m) => {
-      [shift[m], divisor[m]] = normalization(r, firsts?.[m], experience, discount, options);
+      const known = { first: firsts?.[m], endsPaid: endsPaid[m] };
+      const found = normalization(r, known, experience, discount, options);
+      [shift[m], divisor[m], endsPaid[m]] = [found.shift, found.divisor, found.endsPay];
     });
   }
 
@@ -116,6 +119,9 @@ export function createRewardEnsemble(
     fitting.restore(state, tensors);
     shift.set(state.shift);
     divisor.set(state.divisor);
+    state.endsPaid?.forEach((paid, m) => {
+      endsPaid[m] = paid;
+    });
     inputs.scale = state.scale;
   }
 
@@ -131,6 +137,8 @@ export function createRewardEnsemble(
     reward,
     /** Computes each member's normalization from recent experience. */
     normalize,
+    /** Whether a living reward is removed. As it is what the policy earns now, every update needs a normalization. */
+    removesLivingReward: () => options.livingReward === 'remove' || endsPaid.some(Boolean),
     /** Mean returns of segments over the members. */
     meanReturns,
     /** Where a segment lies, for queries by coverage. */
@@ -147,6 +155,7 @@ export function createRewardEnsemble(
           random: state.random,
           shift: [...shift],
           divisor: [...divisor],
+          endsPaid: [...endsPaid],
           l2: state.l2,
           scale: inputs.scale,
         },
@@ -171,5 +180,7 @@ export function createRewardEnsemble(
 export interface RewardState extends FitState {
   shift: number[];
   divisor: number[];
+  /** By member; absent in checkpoints of earlier versions. */
+  endsPaid?: boolean[];
   scale: InputScale;
 }

@@ -2,27 +2,83 @@
 import type { Experience } from '../segments.ts';
 import type { RewardOptions } from './options.ts';
 
+/** How a member's rewards are normalized. */
+export interface Normalization {
+  /** The number that is subtracted from them. */
+  shift: number;
+  /** The number that they are divided by then. */
+  divisor: number;
+  /** Whether ends earned more than other steps when there last were ends in the experience. */
+  endsPay: boolean;
+}
+
 /**
- * The number subtracted from a member's rewards, and the one they are divided by.
- * @param rewards The member's rewards of all steps in the experience.
+ * The normalization of a member by its rewards of all steps in the experience.
  * @param first The member's rewards of the steps whose mean is subtracted with `zero-at-first`.
+ * @param endsPaid What was found before: decides if the experience has no ends.
  */
 export function normalization(
   rewards: Float32Array,
-  first: Float32Array | undefined,
+  { first, endsPaid }: { first?: Float32Array; endsPaid: boolean },
   experience: Experience,
   discount: number,
-  options: Pick<RewardOptions, 'normalize' | 'scaleBy' | 'deviation'>,
-): [shift: number, divisor: number] {
-  const shift = options.normalize === 'scale' ? 0 : meanOf(first ?? rewards);
+  options: Pick<RewardOptions, 'normalize' | 'livingReward' | 'scaleBy' | 'deviation'>,
+): Normalization {
+  const level = options.normalize === 'scale' ? 0 : meanOf(first ?? rewards);
+  const { latest, endsPay = endsPaid } = options.livingReward === 'keep' ? {} : livingReward(rewards, experience);
+  const removed = latest !== undefined && (options.livingReward === 'remove' || endsPay);
+  // Without a price on time, a policy earns more by waiting where the learned reward is a little too high, such as
+  // beside a goal, than by arriving; and then there are no more arrivals to compare: docs/lab/strangers.md.
+  const shift = level + (removed ? Math.max(0, latest - level) : 0);
   const spread =
     options.scaleBy === 'rms'
       ? Math.sqrt(rewards.reduce((a, b) => a + (b - shift) ** 2, 0) / rewards.length)
       : returnDeviation(rewards, shift, experience, discount);
-  return [shift, Math.max(spread, 1e-6) / options.deviation];
+  return { shift, divisor: Math.max(spread, 1e-6) / options.deviation, endsPay };
 }
 
 const meanOf = (x: Float32Array): number => x.reduce((a, b) => a + b, 0) / x.length;
+
+const LATEST = 0.25; // share of the experience that shows what the policy does now
+const MORE = 2; // deviations by which ends earn more than other steps where they pay
+
+/**
+ * What the latest steps that end nothing earn on average, and whether ends earn clearly more; undefined where the
+ * experience has no such steps, or no ends.
+ */
+function livingReward(rewards: Float32Array, { count, held, oldest, terminated }: Experience) {
+  const [all, latest, ends] = [moments(), moments(), moments()];
+  for (let t = 0; t < held; t++) {
+    for (let e = 0; e < count; e++) {
+      const i = ((oldest + t) % held) * count + e;
+      if (terminated[i]) ends.add(rewards[i]);
+      else {
+        all.add(rewards[i]);
+        if (t >= held * (1 - LATEST)) latest.add(rewards[i]);
+      }
+    }
+  }
+  return {
+    latest: latest.count() > 0 ? latest.mean() : undefined,
+    endsPay: ends.count() > 0 ? ends.mean() > all.mean() + MORE * all.deviation() : undefined,
+  };
+}
+
+/** Mean and standard deviation of numbers that come one at a time. */
+function moments() {
+  let [n, sum, squares] = [0, 0, 0];
+  const mean = () => sum / n;
+  return {
+    add(x: number) {
+      n++;
+      sum += x;
+      squares += x * x;
+    },
+    count: () => n,
+    mean,
+    deviation: () => Math.sqrt(Math.max(0, squares / n - mean() ** 2)),
+  };
+}
 
 /** Deviation of the discounted return over each environment's steps, in order. */
 function returnDeviation(rewards: Float32Array, shift: number, experience: Experience, discount: number): number {

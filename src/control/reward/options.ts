@@ -75,6 +75,12 @@ export const rewardSchema = z.object({
     .describe(
       'how the rewards of each member are normalized before averaging: scale only, zero mean too, or zero mean over the first experience',
     ),
+  livingReward: z
+    .enum(['keep', 'auto', 'remove'])
+    .default('keep')
+    .describe(
+      'what happens to what steps earn on average without ending the task: keep it, remove it where ends pay (auto), or remove it',
+    ),
   scaleBy: z
     .enum(['rms', 'return'])
     .default('rms')

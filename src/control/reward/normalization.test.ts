@@ -1,0 +1,51 @@
+import { expect, it } from 'vitest';
+import type { Experience } from '../segments.ts';
+import { normalization } from './normalization.ts';
+import { rewardSchema } from './options.ts';
+
+/** Eight steps of two environments, the oldest in the middle of the ring; the latest two rows are steps 1 and 2. */
+const [count, held, oldest] = [2, 8, 3];
+const at = (t: number, e: number) => ((oldest + t) % held) * count + e;
+/** Steps that earn 0.1 and, lately, 0.3. `end` is what an end earns, half way; undefined: there is none. */
+function lived(end?: number) {
+  const rewards = new Float32Array(held * count);
+  const terminated = new Uint8Array(held * count);
+  for (let t = 0; t < held; t++) for (let e = 0; e < count; e++) rewards[at(t, e)] = t < 6 ? 0.1 : 0.3;
+  if (end !== undefined) {
+    rewards[at(3, 1)] = end;
+    terminated[at(3, 1)] = 1;
+  }
+  const experience = { count, held, oldest, terminated, truncated: new Uint8Array(held * count) } as Experience;
+  return { rewards, experience };
+}
+
+function found(
+  livingReward: 'keep' | 'auto' | 'remove',
+  { rewards, experience }: ReturnType<typeof lived>,
+  endsPaid = false,
+) {
+  const options = rewardSchema.parse({ livingReward });
+  const { shift, endsPay } = normalization(rewards, { endsPaid }, experience, 0.9, options);
+  return { shift: Number(shift.toFixed(5)), endsPay };
+}
+
+it('keeps what steps earn by lasting, or removes it as the latest steps show it', () => {
+  expect(found('keep', lived(5)).shift).toBe(0);
+  expect(found('remove', lived(5)).shift).toBe(0.3);
+  expect(found('remove', lived()).shift).toBe(0.3);
+});
+
+it('auto: removes it where ends pay, and where they paid when there last were any', () => {
+  expect(found('auto', lived(5))).toEqual({ shift: 0.3, endsPay: true });
+  expect(found('auto', lived(), true)).toEqual({ shift: 0.3, endsPay: true });
+  expect(found('auto', lived(-5), true)).toEqual({ shift: 0, endsPay: false });
+  expect(found('auto', lived(0.2))).toEqual({ shift: 0, endsPay: false });
+  expect(found('auto', lived())).toEqual({ shift: 0, endsPay: false });
+});
+
+it('lets time cost what it was learned to cost', () => {
+  const { rewards, experience } = lived(5);
+  const costly = { rewards: rewards.map((reward, i) => (experience.terminated[i] ? reward : -reward)), experience };
+  expect(found('remove', costly).shift).toBe(0);
+  expect(found('auto', costly)).toEqual({ shift: 0, endsPay: true });
+});
