@@ -6,11 +6,16 @@ import { rewardSchema } from './options.ts';
 /** Eight steps of two environments, the oldest in the middle of the ring; the latest two rows are steps 1 and 2. */
 const [count, held, oldest] = [2, 8, 3];
 const at = (t: number, e: number) => ((oldest + t) % held) * count + e;
-/** Steps that earn 0.1 and, lately, 0.3. `end` is what an end earns, half way; undefined: there is none. */
-function lived(end?: number) {
+/**
+ * Steps that earn `usual` more or less and, lately, 0.3 more. `end` is what an end earns, half way; undefined: there is
+ * none.
+ */
+function lived(end?: number, usual = 0) {
   const rewards = new Float32Array(held * count);
   const terminated = new Uint8Array(held * count);
-  for (let t = 0; t < held; t++) for (let e = 0; e < count; e++) rewards[at(t, e)] = t < 6 ? 0.1 : 0.3;
+  for (let t = 0; t < held; t++) {
+    for (let e = 0; e < count; e++) rewards[at(t, e)] = usual + (t >= 6 ? 0.3 : (t + e) % 2 ? 0.2 : -0.2);
+  }
   if (end !== undefined) {
     rewards[at(3, 1)] = end;
     terminated[at(3, 1)] = 1;
@@ -43,9 +48,12 @@ it('auto: removes it where ends pay, and where they paid when there last were an
   expect(found('auto', lived())).toEqual({ shift: 0, endsPay: false });
 });
 
+it('auto: keeps it where lasting is the task, as steps that all earn show', () => {
+  expect(found('auto', lived(5, 1))).toEqual({ shift: 0, endsPay: false });
+  expect(found('remove', lived(5, 1)).shift).toBe(1.3);
+});
+
 it('lets time cost what it was learned to cost', () => {
-  const { rewards, experience } = lived(5);
-  const costly = { rewards: rewards.map((reward, i) => (experience.terminated[i] ? reward : -reward)), experience };
-  expect(found('remove', costly).shift).toBe(0);
-  expect(found('auto', costly)).toEqual({ shift: 0, endsPay: true });
+  expect(found('remove', lived(5, -1)).shift).toBe(0);
+  expect(found('auto', lived(5, -1))).toEqual({ shift: 0, endsPay: true });
 });

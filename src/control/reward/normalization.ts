@@ -8,7 +8,7 @@ export interface Normalization {
   shift: number;
   /** The number that they are divided by then. */
   divisor: number;
-  /** Whether ends earned more than other steps when there last were ends in the experience. */
+  /** Whether ends paid, and other steps did not, when there last were ends in the experience. */
   endsPay: boolean;
 }
 
@@ -43,8 +43,9 @@ const LATEST = 0.25; // share of the experience that shows what the policy does 
 const MORE = 2; // deviations by which ends earn more than other steps where they pay
 
 /**
- * What the latest steps that end nothing earn on average, and whether ends earn clearly more; undefined where the
- * experience has no such steps, or no ends.
+ * What the latest steps that end nothing earn on average, and whether ends pay: they earn clearly more, and other steps
+ * do not earn steadily, as they do where lasting is the task (a balanced pole). Undefined where the experience has no
+ * such steps, or no ends.
  */
 function livingReward(rewards: Float32Array, { count, held, oldest, terminated }: Experience) {
   const [all, latest, ends] = [moments(), moments(), moments()];
@@ -58,9 +59,10 @@ function livingReward(rewards: Float32Array, { count, held, oldest, terminated }
       }
     }
   }
+  const [mean, deviation] = [all.mean(), all.deviation()];
   return {
     latest: latest.count() > 0 ? latest.mean() : undefined,
-    endsPay: ends.count() > 0 ? ends.mean() > all.mean() + MORE * all.deviation() : undefined,
+    endsPay: ends.count() > 0 ? mean < deviation && ends.mean() > mean + MORE * deviation : undefined,
   };
 }
 
