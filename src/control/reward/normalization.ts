@@ -1,4 +1,5 @@
 /** Normalizes a member's rewards: members count alike in their mean, and PPO sees the same scale in every task. */
+import { meanAndDeviation } from '../../rl/evaluate.ts';
 import type { Experience } from '../segments.ts';
 import type { RewardOptions } from './options.ts';
 
@@ -37,7 +38,11 @@ export function normalization(
   return { shift, divisor: Math.max(spread, 1e-6) / options.deviation, endsPay };
 }
 
-const meanOf = (x: Float32Array): number => x.reduce((a, b) => a + b, 0) / x.length;
+function meanOf(x: ArrayLike<number>): number {
+  let sum = 0;
+  for (let i = 0; i < x.length; i++) sum += x[i];
+  return sum / x.length;
+}
 
 const LATEST = 0.25; // share of the experience that shows what the policy does now
 const MORE = 2; // deviations by which ends earn more than other steps where they pay
@@ -48,37 +53,18 @@ const MORE = 2; // deviations by which ends earn more than other steps where the
  * such steps, or no ends.
  */
 function livingReward(rewards: Float32Array, { count, held, oldest, terminated }: Experience) {
-  const [all, latest, ends] = [moments(), moments(), moments()];
+  const [ends, others, latest]: number[][] = [[], [], []];
   for (let t = 0; t < held; t++) {
     for (let e = 0; e < count; e++) {
       const i = ((oldest + t) % held) * count + e;
-      if (terminated[i]) ends.add(rewards[i]);
-      else {
-        all.add(rewards[i]);
-        if (t >= held * (1 - LATEST)) latest.add(rewards[i]);
-      }
+      (terminated[i] ? ends : others).push(rewards[i]);
+      if (!terminated[i] && t >= held * (1 - LATEST)) latest.push(rewards[i]);
     }
   }
-  const [mean, deviation] = [all.mean(), all.deviation()];
+  const { mean, std } = meanAndDeviation(others);
   return {
-    latest: latest.count() > 0 ? latest.mean() : undefined,
-    endsPay: ends.count() > 0 ? mean < deviation && ends.mean() > mean + MORE * deviation : undefined,
-  };
-}
-
-/** Mean and standard deviation of numbers that come one at a time. */
-function moments() {
-  let [n, sum, squares] = [0, 0, 0];
-  const mean = () => sum / n;
-  return {
-    add(x: number) {
-      n++;
-      sum += x;
-      squares += x * x;
-    },
-    count: () => n,
-    mean,
-    deviation: () => Math.sqrt(Math.max(0, squares / n - mean() ** 2)),
+    latest: latest.length > 0 ? meanOf(latest) : undefined,
+    endsPay: ends.length > 0 ? mean < std && meanOf(ends) > mean + MORE * std : undefined,
   };
 }
 
