@@ -4,7 +4,7 @@ import type { DatabaseQuery } from './database.ts';
 
 /** Rows of a part, if they are read. */
 const ROWS = 5000;
-/** Rows of a part of which PostgreSQL reads most by itself: it serves others meanwhile. */
+/** Rows of a part that PostgreSQL filters or counts by itself. It serves others meanwhile. */
 export const LARGE_PART = 100_000;
 
 /** The position of the latest row of a project in a table; 0 if there is none. */

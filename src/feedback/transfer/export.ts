@@ -73,8 +73,9 @@ export async function* exportRows(
     (await query.selectFrom('people').select(['id', 'name']).execute()).map(({ id, name }) => [id, name]),
   );
   // the rows with the full record need none of what follows
-  const judgments = format === 'votes' ? [] : await countedJudgments(database, project.id);
-  const consensus = merge === 'consensus' ? await consensusOf(database, project.id) : undefined;
+  const fullRecord = format === 'votes';
+  const judgments = fullRecord ? [] : await countedJudgments(database, project.id);
+  const consensus = !fullRecord && merge === 'consensus' ? await consensusOf(database, project.id) : undefined;
   const byItem = new Map<string, Attributed[]>();
   for (const { item, person, judgment } of judgments) {
     byItem.set(item, [...(byItem.get(item) ?? []), { person: people.get(person)!, judgment }]);
@@ -91,7 +92,7 @@ export async function* exportRows(
       .$if(!gold, (select) => select.where('goldJson', 'is', null))
       .orderBy('seq')
       .execute();
-    const records = format === 'votes' ? await recordsByItem(database, project.id, part, people) : undefined;
+    const records = fullRecord ? await recordsByItem(database, project.id, part, people) : undefined;
     for (const row of items) {
       const item = itemFromRow(row);
       const { content, source, topic, metadata } = item;
