@@ -4,4 +4,5 @@ export { createPipeline, type PipelineParts, type PipelineResult, runPipeline, t
 export { checkRecipe, type Recipe, type RecipeInput, recipeSchema, type Stage } from './recipe.ts';
 export { pipelineReport } from './report.ts';
 export { changeCourse, type PipelineProgress, progressOf, type StageResult } from './state.ts';
-export { type LearnerParts, type StageLearner, type StageTraining, trainings } from './trainings.ts';
+export type { LearnerParts, StageLearner, StageTraining } from './trainings/training.ts';
+export { trainings } from './trainings/trainings.ts';

@@ -16,7 +16,8 @@ import { createRun, isRun, openRun, type Run } from '../run/run.ts';
 import { type AnswersRow, finalCompletions } from './answers.ts';
 import { type Recipe, resolved, type Stage } from './recipe.ts';
 import { newFolder, type PipelineRow, progressOf, type StageResult } from './state.ts';
-import { type LearnerParts, trainings } from './trainings.ts';
+import type { LearnerParts } from './trainings/training.ts';
+import { trainings } from './trainings/trainings.ts';
 
 /** A stage that is about to train. */
 export interface StageBegun {

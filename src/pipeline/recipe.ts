@@ -13,7 +13,8 @@ import { hubName } from '../lm/hub.ts';
 import { embeddedModel } from '../lm/model.ts';
 import { faultsIn, optionsJson } from '../options.ts';
 import { withCurrentNames } from '../renamed.ts';
-import { type StageTraining, trainings } from './trainings.ts';
+import type { StageTraining } from './trainings/training.ts';
+import { trainings } from './trainings/trainings.ts';
 
 const stageSchema = z.strictObject({
   name: z

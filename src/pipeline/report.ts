@@ -14,7 +14,7 @@ import { isRun, type MetricsRow, readInfo, readMetrics } from '../run/run.ts';
 import type { AnswersRow, ModelAnswers } from './answers.ts';
 import type { Recipe } from './recipe.ts';
 import { progressOf, type StageResult } from './state.ts';
-import { trainings } from './trainings.ts';
+import { trainings } from './trainings/trainings.ts';
 
 /** A stage that has begun. */
 interface StageReport {

@@ -1,12 +1,13 @@
 /** heed ablate: what each part of learning from preferences contributes. */
 import type { Command } from 'commander';
+import { controlTrainings } from '../../pipeline/trainings/control.ts';
 import { duration } from '../../run/progress.ts';
 import type { AblationResult } from '../../sweep/ablate.ts';
 import { measured, reachedOf } from '../../sweep/report-parts.ts';
 import { addTraining } from '../run/run-training.ts';
 
 export const addAblate = (command: Command): void =>
-  addTraining(command, 'ablate', {
+  addTraining(command, 'ablate', controlTrainings.ablate, {
     summarize,
     checkedLate: true,
     manyRuns: true,

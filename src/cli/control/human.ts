@@ -10,7 +10,7 @@ import type { TeachingState } from '../../control/teaching/state.ts';
 import { type LearnRunResult, trainSchema } from '../../control/train.ts';
 import type { Environment } from '../../env/environment.ts';
 import type { RoomState } from '../../feedback/room.ts';
-import type { StageTraining } from '../../pipeline/trainings.ts';
+import type { StageTraining } from '../../pipeline/trainings/training.ts';
 import { seedFor } from '../../random.ts';
 import type { TrainParts } from '../../run/drive.ts';
 import type { Run } from '../../run/run.ts';

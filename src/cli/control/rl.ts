@@ -1,10 +1,12 @@
 /** heed rl: PPO, A2C, TRPO or SAC on the environment's own reward. */
 import type { Command } from 'commander';
+import { controlTrainings } from '../../pipeline/trainings/control.ts';
 import type { RlRunResult } from '../../rl/train.ts';
 import { count, duration } from '../../run/progress.ts';
 import { addTraining } from '../run/run-training.ts';
 
-export const addRl = (command: Command): void => addTraining(command, 'rl', { summarize, checkedLate: true });
+export const addRl = (command: Command): void =>
+  addTraining(command, 'rl', controlTrainings.rl, { summarize, checkedLate: true });
 
 const summarize = ({ return: evaluated, steps, seconds, stepsPerSecond }: RlRunResult): [string, string][] => [
   ['return', returned(evaluated)],

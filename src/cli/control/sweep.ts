@@ -1,12 +1,13 @@
 /** heed sweep: which settings need the fewest labels. */
 import type { Command } from 'commander';
+import { controlTrainings } from '../../pipeline/trainings/control.ts';
 import { duration } from '../../run/progress.ts';
 import type { SweepResult } from '../../sweep/sweep.ts';
 import { needed, neededInterval } from '../../sweep/sweep-report.ts';
 import { addTraining } from '../run/run-training.ts';
 
 export const addSweep = (command: Command): void =>
-  addTraining(command, 'sweep', {
+  addTraining(command, 'sweep', controlTrainings.sweep, {
     summarize,
     checkedLate: true,
     manyRuns: true,

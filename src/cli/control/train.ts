@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { extendRun } from '../../control/extend.ts';
 import type { LearnRunResult } from '../../control/train.ts';
+import { controlTrainings } from '../../pipeline/trainings/control.ts';
 import { duration } from '../../run/progress.ts';
 import { addMore, extending } from '../people/more.ts';
 import { addStudioAddress, studioAddress } from '../people/studio.ts';
@@ -10,7 +11,7 @@ import { withPeople } from './human.ts';
 import { returned } from './rl.ts';
 
 export function addTrain(command: Command): void {
-  addTraining(command, 'train', {
+  addTraining(command, 'train', controlTrainings.train, {
     shortcuts: {
       ensemble: 'reward.members',
       query: 'query.rule',

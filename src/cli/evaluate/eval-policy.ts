@@ -2,11 +2,13 @@
 import type { Command } from 'commander';
 import { judgeWarnings } from '../../align/evaluation/report.ts';
 import type { PolicyEvaluationResult } from '../../align/evaluation/run.ts';
+import { comparisonTrainings } from '../../pipeline/trainings/comparisons.ts';
 import { percent } from '../../run/intervals.ts';
 import { duration, figure } from '../../run/progress.ts';
 import { addTraining } from '../run/run-training.ts';
 
-export const addEvalPolicy = (command: Command): void => addTraining(command, 'eval policy', { summarize });
+export const addEvalPolicy = (command: Command): void =>
+  addTraining(command, 'eval policy', comparisonTrainings['eval policy'], { summarize });
 
 const span = (interval: readonly number[], format: (value: number) => string) => interval.map(format).join(' to ');
 

@@ -8,7 +8,7 @@ import type { Completion } from '../../align/reward-functions/reward-function.ts
 import type { SampleAnswer } from '../../align/training/samples.ts';
 import type { Content } from '../../feedback/judgment.ts';
 import type { RoomState } from '../../feedback/room.ts';
-import type { StageTraining } from '../../pipeline/trainings.ts';
+import type { StageTraining } from '../../pipeline/trainings/training.ts';
 import type { TrainParts } from '../../run/drive.ts';
 import { figure } from '../../run/progress.ts';
 import { type Run, readSamples } from '../../run/run.ts';

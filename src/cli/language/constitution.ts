@@ -1,10 +1,12 @@
 /** heed constitution: revisions and comparisons by written principles. */
 import type { Command } from 'commander';
 import type { ConstitutionRun } from '../../align/constitution/train.ts';
+import { comparisonTrainings } from '../../pipeline/trainings/comparisons.ts';
 import { duration } from '../../run/progress.ts';
 import { addTraining } from '../run/run-training.ts';
 
-export const addConstitution = (command: Command): void => addTraining(command, 'constitution', { summarize });
+export const addConstitution = (command: Command): void =>
+  addTraining(command, 'constitution', comparisonTrainings.constitution, { summarize });
 
 function summarize({ revisions, comparisons, seconds }: ConstitutionRun): [string, string][] {
   const without = (leftOut: Record<string, number>) =>

@@ -8,7 +8,7 @@ import { HeedError } from '../../error.ts';
 import { findProject } from '../../feedback/project.ts';
 import { openDatabase } from '../../feedback/store/database.ts';
 import { exportRows, type Merge } from '../../feedback/transfer/export.ts';
-import type { StageLearner, StageTraining } from '../../pipeline/trainings.ts';
+import type { StageLearner, StageTraining } from '../../pipeline/trainings/training.ts';
 import { UsageError } from '../program/usage.ts';
 
 export interface ProjectFlags {

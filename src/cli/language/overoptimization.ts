@@ -2,10 +2,12 @@
 import type { Command } from 'commander';
 import type { CurvePoint } from '../../align/overoptimization/curves.ts';
 import type { OveroptimizationResult } from '../../align/overoptimization/train.ts';
+import { policyTrainings } from '../../pipeline/trainings/policies.ts';
 import { duration, figure } from '../../run/progress.ts';
 import { addTraining } from '../run/run-training.ts';
 
-export const addOveroptimization = (command: Command): void => addTraining(command, 'overoptimization', { summarize });
+export const addOveroptimization = (command: Command): void =>
+  addTraining(command, 'overoptimization', policyTrainings.overoptimization, { summarize });
 
 const summarize = ({ curves, seconds }: OveroptimizationResult): [string, string][] => [
   ...curves.map(({ name, method, peak, last }): [string, string] => [

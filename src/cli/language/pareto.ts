@@ -1,10 +1,12 @@
 /** heed pareto: the trade-off between two rewards. */
 import type { Command } from 'commander';
 import type { ParetoRun } from '../../align/policy-gradient/pareto-train.ts';
+import { policyTrainings } from '../../pipeline/trainings/policies.ts';
 import { duration, figure } from '../../run/progress.ts';
 import { addTraining } from '../run/run-training.ts';
 
-export const addPareto = (command: Command): void => addTraining(command, 'pareto', { summarize });
+export const addPareto = (command: Command): void =>
+  addTraining(command, 'pareto', policyTrainings.pareto, { summarize });
 
 const summarize = ({ points, rewards, hypervolume, seconds }: ParetoRun): [string, string][] => [
   ['weight', rewards.join(', ')],

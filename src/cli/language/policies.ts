@@ -5,7 +5,8 @@
 import type { Command } from 'commander';
 import { addPolicyTraining } from './ppo.ts';
 
-const adding = (name: string) => (command: Command) => addPolicyTraining(command, name);
+const adding = (name: Parameters<typeof addPolicyTraining>[1]) => (command: Command) =>
+  addPolicyTraining(command, name);
 
 export const addReinforce = adding('reinforce');
 export const addRloo = adding('rloo');

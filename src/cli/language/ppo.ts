@@ -4,6 +4,7 @@ import { extendPolicyRun } from '../../align/policies/extend.ts';
 import type { PolicyResult } from '../../align/policies/train.ts';
 import { duration, figure } from '../../run/progress.ts';
 import '../../serve/agents/register.ts';
+import { policyTrainings } from '../../pipeline/trainings/policies.ts';
 import { addMore, extending } from '../people/more.ts';
 import { addStudioAddress, studioAddress } from '../people/studio.ts';
 import { addTraining } from '../run/run-training.ts';
@@ -11,8 +12,11 @@ import { withAnnotators } from './ask-people.ts';
 
 export const addPpo = (command: Command): void => addPolicyTraining(command, 'ppo');
 
-export function addPolicyTraining(command: Command, name: string): void {
-  addTraining(command, name, {
+/** The commands whose runs `PolicyResult` describes. */
+type PolicyTraining = Exclude<keyof typeof policyTrainings, 'best-of-n' | 'overoptimization' | 'pareto'>;
+
+export function addPolicyTraining(command: Command, name: PolicyTraining): void {
+  addTraining(command, name, policyTrainings[name], {
     summarize: summarizePolicy,
     shortcuts: { store: 'people.store', project: 'people.project', goal: 'people.goal' },
     beforeResume: extending(command, extendPolicyRun),

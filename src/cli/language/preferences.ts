@@ -1,10 +1,12 @@
 /** heed dpo, orpo, cpo, kto and bco: learning from recorded preferences, without a reward model. */
 import type { Command } from 'commander';
 import type { PreferenceResult } from '../../align/preferences/train.ts';
+import { preferenceTrainings } from '../../pipeline/trainings/preferences.ts';
 import { duration, figure } from '../../run/progress.ts';
 import { addTraining } from '../run/run-training.ts';
 
-const adding = (name: string) => (command: Command) => addTraining(command, name, { summarize: summarizePreferences });
+const adding = (name: keyof typeof preferenceTrainings) => (command: Command) =>
+  addTraining(command, name, preferenceTrainings[name], { summarize: summarizePreferences });
 
 export const addDpo = adding('dpo');
 export const addOrpo = adding('orpo');

@@ -1,12 +1,14 @@
 /** heed process: a reward model for the steps of completions. */
 import type { Command } from 'commander';
 import type { ProcessRun } from '../../align/process/train.ts';
+import { rewardTrainings } from '../../pipeline/trainings/rewards.ts';
 import { percent } from '../../run/intervals.ts';
 import { duration } from '../../run/progress.ts';
 import { addTraining } from '../run/run-training.ts';
 import { formatAccuracy } from './reward.ts';
 
-export const addProcess = (command: Command): void => addTraining(command, 'process', { summarize });
+export const addProcess = (command: Command): void =>
+  addTraining(command, 'process', rewardTrainings.process, { summarize });
 
 const summarize = ({ accuracy, interval, n, right, answers, seconds, model }: ProcessRun): [string, string][] => [
   [

@@ -2,6 +2,7 @@
 
 import type { Command } from 'commander';
 import type { RewardRun } from '../../align/reward-model/train.ts';
+import { rewardTrainings } from '../../pipeline/trainings/rewards.ts';
 import { percent } from '../../run/intervals.ts';
 import { duration } from '../../run/progress.ts';
 import { mergeOption, storeOption } from '../people/store.ts';
@@ -9,7 +10,7 @@ import { addTraining } from '../run/run-training.ts';
 import { learningFromProject, type ProjectFlags } from './from-project.ts';
 
 export function addReward(command: Command): void {
-  addTraining(command, 'reward', {
+  addTraining(command, 'reward', rewardTrainings.reward, {
     summarize,
     around: (training) => learningFromProject(training, () => command.opts<ProjectFlags>()),
   });

@@ -1,12 +1,15 @@
 /** heed sft and heed distill: supervised fine-tuning, and learning from a teacher. */
 import type { Command } from 'commander';
 import type { LanguageResult } from '../../align/supervised/train.ts';
+import { supervisedTrainings } from '../../pipeline/trainings/supervised.ts';
 import { count, duration } from '../../run/progress.ts';
 import { addTraining } from '../run/run-training.ts';
 
-export const addSft = (command: Command): void => addTraining(command, 'sft', { summarize: summarizeLoss });
+export const addSft = (command: Command): void =>
+  addTraining(command, 'sft', supervisedTrainings.sft, { summarize: summarizeLoss });
 
-export const addDistill = (command: Command): void => addTraining(command, 'distill', { summarize: summarizeLoss });
+export const addDistill = (command: Command): void =>
+  addTraining(command, 'distill', supervisedTrainings.distill, { summarize: summarizeLoss });
 
 export const summarizeLoss = ({
   model,

@@ -8,7 +8,7 @@ import { createProject, listProjects, type Project, type ProjectInput } from '..
 import type { RoomPlay, RoomRequest, RoomState } from '../../feedback/room.ts';
 import { type Database, openDatabase } from '../../feedback/store/database.ts';
 import { createHumanTeacher, type HumanTeacherOptions } from '../../feedback/teacher.ts';
-import type { LearnerParts, StageLearner, StageTraining } from '../../pipeline/trainings.ts';
+import type { LearnerParts, StageLearner, StageTraining } from '../../pipeline/trainings/training.ts';
 import type { LearnedComparison } from '../../preference/lesson.ts';
 import type { Teacher } from '../../preference/teacher.ts';
 import type { TrainParts } from '../../run/drive.ts';

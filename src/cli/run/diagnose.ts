@@ -1,10 +1,10 @@
 /** heed diagnose: what went wrong in a run, and what to do about it. */
 import type { Command } from 'commander';
 import { HeedError } from '../../error.ts';
-import { trainings } from '../../pipeline/trainings.ts';
-import type { Diagnosis } from '../../run/diagnosis.ts';
+import { trainings } from '../../pipeline/trainings/trainings.ts';
 import { readInfo } from '../../run/run.ts';
-import { createOutput, type Output } from '../program/output.ts';
+import { createOutput } from '../program/output.ts';
+import { sayFindings } from './findings.ts';
 
 export function addDiagnose(command: Command): void {
   command.argument('<run>', 'folder of the run').action((folder: string, flags: { json?: boolean }) => {
@@ -22,12 +22,4 @@ export function addDiagnose(command: Command): void {
     sayFindings(output, { findings });
     output.result({ run: folder, summary, findings, measures });
   });
-}
-
-/** Prints what a diagnosis found: ✗ for a failure, ! for a warning. Nothing if it found nothing. */
-export function sayFindings(output: Output, { findings }: Pick<Diagnosis, 'findings'>): void {
-  for (const { severity, text, advice } of findings) {
-    output.say(`${severity === 'failure' ? '✗' : '!'} ${text}`);
-    output.say(`  ${advice}`);
-  }
 }

@@ -8,7 +8,7 @@ import { runtime } from '../../engine/runtime/current.ts';
 import { HeedError, messageOf } from '../../error.ts';
 import { addSpan, inSpan, startTraces } from '../../monitoring/traces.ts';
 import { faultsIn } from '../../options.ts';
-import { type StageLearner, type StageTraining, trainings } from '../../pipeline/trainings.ts';
+import type { StageLearner, StageTraining } from '../../pipeline/trainings/training.ts';
 import { loadPlugins } from '../../plugins.ts';
 import { attachLoggers, type LoggerChoice, readLoggers } from '../../run/loggers/attach.ts';
 import type { Ending } from '../../run/loggers/logger.ts';
@@ -22,7 +22,7 @@ import { listenForInterrupt } from '../program/interrupt.ts';
 import { createLoggedProgress, log, logFormatOption, note } from '../program/log.ts';
 import { address, createOutput, type Output, table } from '../program/output.ts';
 import { checking, flagFaults, UsageError } from '../program/usage.ts';
-import { sayFindings } from './diagnose.ts';
+import { sayFindings } from './findings.ts';
 import { withWhatFits } from './too-large.ts';
 
 /** A training that goes on after its end, such as a room in which people still are. */
@@ -55,11 +55,16 @@ interface TrainingCommand extends StageTraining, Staying, CommandView<{ run: str
 }
 
 /** Adds the flags and the action that all training commands share. Pipelines use the same name for the training. */
-export function addTraining<R extends { run: string }>(command: Command, name: string, view: CommandView<R>): void {
+export function addTraining<R extends { run: string }>(
+  command: Command,
+  name: string,
+  training: StageTraining,
+  view: CommandView<R>,
+): void {
   const { around = (training) => training, ...rest } = view;
-  const definition: TrainingCommand = { ...around(trainings[name]), ...rest, command: name };
+  const definition: TrainingCommand = { ...around(training), ...rest, command: name };
   addFlags(command, definition.schema, definition.shortcuts);
-  addClusterOptions(addRunOptions(command)).action(() => training(command, definition));
+  addClusterOptions(addRunOptions(command)).action(() => train(command, definition));
 }
 
 /** Adds the flags for the run's folder, checkpoints and logs. */
@@ -99,7 +104,7 @@ interface Flags extends ClusterFlags {
   json?: boolean;
 }
 
-async function training(command: Command, definition: TrainingCommand): Promise<void> {
+async function train(command: Command, definition: TrainingCommand): Promise<void> {
   const flags = command.opts<Flags>();
   const output = createOutput(flags);
   const choices = loggersOf(flags.log);

@@ -1,0 +1,32 @@
+/** The commands that train policies on given comparisons and ratings. */
+import { diagnoseLanguageRun } from '../../align/diagnosis/run.ts';
+import { bcoSchema, createBco } from '../../align/preferences/bco.ts';
+import { cpoSchema, createCpo } from '../../align/preferences/cpo.ts';
+import { createDpo, dpoSchema } from '../../align/preferences/dpo.ts';
+import { createKto, ktoSchema } from '../../align/preferences/kto.ts';
+import type { PreferenceStep } from '../../align/preferences/learner.ts';
+import { createOrpo, orpoSchema } from '../../align/preferences/orpo.ts';
+import { offlinePreferenceReport } from '../../align/preferences/report.ts';
+import { trainPreferences } from '../../align/preferences/train.ts';
+import { byCommand, named, opened } from './training.ts';
+
+const preferences = {
+  ...named,
+  train: trainPreferences,
+  report: offlinePreferenceReport,
+  diagnose: diagnoseLanguageRun,
+  live: ({ loss, metrics, evaluation }: PreferenceStep): Record<string, number> => ({
+    loss,
+    margin: metrics['rewards/margins'] ?? 0,
+    ...(evaluation?.loss !== undefined && { eval: evaluation.loss }),
+    ...(evaluation?.reward !== undefined && { reward: evaluation.reward }),
+  }),
+};
+
+export const preferenceTrainings = byCommand({
+  dpo: { ...opened(dpoSchema, createDpo), ...preferences },
+  orpo: { ...opened(orpoSchema, createOrpo), ...preferences },
+  cpo: { ...opened(cpoSchema, createCpo), ...preferences },
+  kto: { ...opened(ktoSchema, createKto), ...preferences },
+  bco: { ...opened(bcoSchema, createBco), ...preferences },
+});
