@@ -7,7 +7,6 @@ import { byteChunks, type Chunks, DamagedFile, withoutMark } from './bytes.ts';
 import { readCsv } from './csv.ts';
 import { readJson } from './json.ts';
 import { readJsonl } from './jsonl.ts';
-import { readParquet } from './parquet.ts';
 import { type BadRow, type Found, isRecord, type Place, type Row } from './row.ts';
 
 /** File types that hold rows. */
@@ -59,6 +58,7 @@ async function* rowsOf(path: string): AsyncGenerator<Found> {
   const head = await headOf(path);
   const named = fileType(path);
   if (named.type === 'parquet' || startsWith(head, 'PAR1')) {
+    const { readParquet } = await import('./parquet.ts'); // its decoders are much to load
     yield* readParquet(path);
     return;
   }

@@ -5,7 +5,6 @@ import { fileError, isSystemError, syncFolder, writeAll } from '../files.ts';
 import { closeSync, dirname, fsyncSync, gzipSync, openSync, randomBytes, renameSync, rmSync } from '../node.ts';
 import { fileType } from './file.ts';
 import { inTables, type TableRows } from './tables.ts';
-import { writeParquet } from './write-parquet.ts';
 
 /**
  * Writes rows to a file of the type that its extension names: .jsonl, .json, .csv, .tsv (each also with .gz), .parquet.
@@ -29,7 +28,7 @@ export async function writeDataset(path: string, rows: TableRows): Promise<numbe
   })();
   const temporary = `${path}.${process.pid}.${randomBytes(4).toString('hex')}.tmp`;
   try {
-    if (type === 'parquet') await writeParquet(temporary, counted);
+    if (type === 'parquet') await (await import('./write-parquet.ts')).writeParquet(temporary, counted);
     else await writeText(temporary, texts[type](counted), gzip);
     const file = openSync(temporary, 'r+');
     fsyncSync(file);

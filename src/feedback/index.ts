@@ -123,8 +123,6 @@ export {
   type ExportOptions,
   exportFormats,
   exportRows,
-  type Merge,
-  merges,
 } from './transfer/export.ts';
 export { type ExportToOptions, type ExportToResult, exportTo } from './transfer/export-to.ts';
 export { countRows, type ImportOptions, type ImportResult, importItems } from './transfer/import.ts';
@@ -135,5 +133,6 @@ export {
 } from './transfer/import-from.ts';
 export type { LeftOutCount } from './transfer/left-out.ts';
 export { leftOutInWords } from './transfer/left-out-words.ts';
+export { type Merge, merges } from './transfer/merges.ts';
 export type { SurveyFields } from './transfer/survey.ts';
 export { type TransferTool, transferTools } from './transfer/tools.ts';

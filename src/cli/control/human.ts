@@ -14,16 +14,10 @@ import type { StageTraining } from '../../pipeline/trainings/training.ts';
 import { seedFor } from '../../random.ts';
 import type { TrainParts } from '../../run/drive.ts';
 import type { Run } from '../../run/run.ts';
+import type { StudioAddress } from '../people/address.ts';
 import { ahead, createPace, unpaused } from '../people/pace.ts';
-import {
-  curveOf,
-  lessonShown,
-  type RoomParts,
-  type StudioAddress,
-  type TeacherToCome,
-  type TeachingRoom,
-  withRoom,
-} from '../people/people.ts';
+import { curveOf, lessonShown, withRoom } from '../people/people.ts';
+import type { RoomParts, TeacherToCome, TeachingRoom } from '../people/room.ts';
 import { returned } from './rl.ts';
 
 /** The training; if `teacher` is "human", with a studio where people answer. */

@@ -12,16 +12,10 @@ import type { StageTraining } from '../../pipeline/trainings/training.ts';
 import type { TrainParts } from '../../run/drive.ts';
 import { figure } from '../../run/progress.ts';
 import { type Run, readSamples } from '../../run/run.ts';
+import type { StudioAddress } from '../people/address.ts';
 import { ahead, createPace, unpaused } from '../people/pace.ts';
-import {
-  curveOf,
-  lessonShown,
-  type RoomParts,
-  type StudioAddress,
-  type TeacherToCome,
-  type TeachingRoom,
-  withRoom,
-} from '../people/people.ts';
+import { curveOf, lessonShown, withRoom } from '../people/people.ts';
+import type { RoomParts, TeacherToCome, TeachingRoom } from '../people/room.ts';
 
 type Learner = PolicyLearner<PolicyTrainingOptions>;
 

@@ -5,9 +5,7 @@ import { join } from 'node:path';
 import type { Row } from '../../data/row.ts';
 import { writeDataset } from '../../data/write.ts';
 import { HeedError } from '../../error.ts';
-import { findProject } from '../../feedback/project.ts';
-import { openDatabase } from '../../feedback/store/database.ts';
-import { exportRows, type Merge } from '../../feedback/transfer/export.ts';
+import type { Merge } from '../../feedback/transfer/merges.ts';
 import type { StageLearner, StageTraining } from '../../pipeline/trainings/training.ts';
 import { UsageError } from '../program/usage.ts';
 
@@ -57,6 +55,7 @@ export function learningFromProject(training: StageTraining, flagsOf: () => Proj
 }
 
 async function answersOf(store: string, name: string, merge: Merge): Promise<Row[]> {
+  const { exportRows, findProject, openDatabase } = await import('../../feedback/index.ts'); // much to load
   const database = await openDatabase(store);
   try {
     const rows: Row[] = [];

@@ -5,8 +5,8 @@ import type { PolicyResult } from '../../align/policies/train.ts';
 import { duration, figure } from '../../run/progress.ts';
 import '../../serve/agents/register.ts';
 import { policyTrainings } from '../../pipeline/trainings/policies.ts';
+import { addStudioAddress, studioAddress } from '../people/address.ts';
 import { addMore, extending } from '../people/more.ts';
-import { addStudioAddress, studioAddress } from '../people/studio.ts';
 import { addTraining } from '../run/run-training.ts';
 import { withAnnotators } from './ask-people.ts';
 

@@ -1,7 +1,7 @@
 /** How fast a training goes while it does not wait for anybody. */
 import type { RoomState } from '../../feedback/room.ts';
 import type { Round } from '../../preference/schedule.ts';
-import type { TeachingRoom } from './people.ts';
+import type { TeachingRoom } from './room.ts';
 
 /** Measures a training's pace. */
 export interface Pace {

@@ -1,7 +1,7 @@
 /** The store and the project of a command, as all of `heed feedback` name them. */
 import { Option } from 'commander';
-import { type Database, openDatabase } from '../../feedback/store/database.ts';
-import { merges } from '../../feedback/transfer/export.ts';
+import type { Database } from '../../feedback/store/database.ts';
+import { merges } from '../../feedback/transfer/merges.ts';
 
 /** Flags of all commands about a project. */
 export interface Common {
@@ -23,6 +23,7 @@ export const projectOption = () => new Option('--project <name>', 'name of the p
 
 /** Opens a store, and closes it after `use`. */
 export async function withStore<T>(path: string, use: (database: Database) => Promise<T>): Promise<T> {
+  const { openDatabase } = await import('../../feedback/store/database.ts'); // much to load, for a flag only
   const database = await openDatabase(path);
   try {
     return await use(database);

@@ -9,7 +9,7 @@ import { listenForInterrupt } from '../program/interrupt.ts';
 import { isLogJson, log, logFormatOption, logRefusal, logRequest, note } from '../program/log.ts';
 import { createOutput } from '../program/output.ts';
 import { checking, UsageError } from '../program/usage.ts';
-import type { StudioAddress } from './people.ts';
+import { portOf } from './address.ts';
 import { signInOptions, signInSchema } from './sign-in.ts';
 import { storeOption } from './store.ts';
 import { openStudioChat } from './studio-model.ts';
@@ -47,27 +47,6 @@ interface Flags {
   owner: string;
   drain: number;
   json?: boolean;
-}
-
-export function portOf(text: string): number {
-  const port = Number(text);
-  if (text.trim() === '' || !Number.isInteger(port) || port < 0 || port > 65_535) {
-    throw new UsageError(`--port: expected a whole number from 0 to 65535, got "${text}"`);
-  }
-  return port;
-}
-
-/** Adds the flags that say where the studio of a training listens. */
-export const addStudioAddress = (command: Command): Command =>
-  command
-    .option('--port <n>', 'port of the studio where people judge; 0: any free port', portOf, 0)
-    .option('--host <address>', 'address that this studio listens on', '127.0.0.1')
-    .option('--hosts <names>', 'host names that browsers open this studio by, comma-separated');
-
-/** Where the studio of a training listens. */
-export function studioAddress(command: Command): StudioAddress {
-  const { port, host, hosts } = command.opts<{ port: number; host: string; hosts?: string }>();
-  return { port, host, hosts: hosts?.split(',').map((name) => name.trim().toLowerCase()) };
 }
 
 function tokensOf(text: string): number {

@@ -2,7 +2,8 @@
 import { type Command, Option } from 'commander';
 import type { Project, ProjectInput } from '../../feedback/project.ts';
 import type { Database } from '../../feedback/store/database.ts';
-import type { ExportFormat, Merge } from '../../feedback/transfer/export.ts';
+import type { ExportFormat } from '../../feedback/transfer/export.ts';
+import type { Merge } from '../../feedback/transfer/merges.ts';
 import { exportTo } from '../../feedback/transfer/export-to.ts';
 import { type ImportedProject, importFrom, usersIn } from '../../feedback/transfer/import-from.ts';
 import type { LeftOutCount } from '../../feedback/transfer/left-out.ts';

@@ -8,6 +8,7 @@ import { consensusOf } from '../quality/consensus.ts';
 import { countedJudgments } from '../quality/judgments.ts';
 import type { Database } from '../store/database.ts';
 import { type Part, partsOf } from '../store/parts.ts';
+import type { Merge } from './merges.ts';
 
 /** The formats of exported rows: dataset formats, or `votes` with the full record. */
 export const exportFormats = [
@@ -20,14 +21,6 @@ export const exportFormats = [
 ] as const;
 /** Format of the rows of an export. */
 export type ExportFormat = (typeof exportFormats)[number];
-
-/**
- * How several judgments of an item are merged: not at all, by majority, or by consensus (Dawid and Skene 1979). A
- * reviewer's decision replaces them, unless they are not merged.
- */
-export const merges = ['each', 'majority', 'consensus'] as const;
-/** One of the ways to merge judgments. */
-export type Merge = (typeof merges)[number];
 
 /** The formats that judgments of each kind can be exported in; the first is the default. */
 export const formatsOf: Readonly<Record<ItemKind, readonly ExportFormat[]>> = {
