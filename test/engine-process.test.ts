@@ -1,5 +1,9 @@
 /** What holds for the engine in a process: memory, threads, bits. Each in a process of its own. */
-import { describe, expect, it } from 'vitest';
+import { cpSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { describe, expect, inject, it } from 'vitest';
 import { runChild } from './support/child.ts';
 
 const collect = `
@@ -136,6 +140,25 @@ onLinux('forty sessions share the threads of one pool', () => {
     { env: { HEED_THREADS: '3' } },
   );
   expect(printed).toBe('0 3\n');
+});
+
+it('computes in each of two copies of heed, such as two dependencies bring', () => {
+  const copy = mkdtempSync(join(tmpdir(), 'heed-copy-'));
+  try {
+    for (const name of ['dist', 'node_modules', 'package.json']) {
+      const from = join(inject('compiled'), name);
+      if (name === 'node_modules') symlinkSync(from, join(copy, name), 'junction');
+      else cpSync(from, join(copy, name), { recursive: true });
+    }
+    const printed = runChild(`
+      const other = await import('${pathToFileURL(join(copy, 'dist', 'engine', 'index.js'))}');
+      for (const { trace, input, tanh } of [engine, other]) {
+        console.log(trace((g) => ({ y: tanh(input(g, 'x', [1])) })).run({ x: [0] }).y[0]);
+      }`);
+    expect(printed).toBe('0\n0\n');
+  } finally {
+    rmSync(copy, { recursive: true, force: true });
+  }
 });
 
 it('threads are as many as HEED_THREADS says, a whole number', () => {

@@ -18,73 +18,73 @@ export const koffi = (): typeof Koffi => {
 const API_VERSION = 23;
 const OLDEST_VERSION = '1.23';
 
-// name: [index in OrtApi, C type with f in the name's place]
+// name: [index in OrtApi, C type without a name]: koffi refuses a name twice, and a process may have two copies of heed
 const functions = {
-  GetErrorMessage: [2, 'const char *f(void *status)'],
-  CreateSessionFromArray: [8, 'void *f(void *env, const uint8_t *data, size_t size, void *options, _Out_ void **out)'],
-  CreateSessionOptions: [10, 'void *f(_Out_ void **out)'],
-  EnableProfiling: [14, 'void *f(void *options, const char *prefix)'],
-  DisableMemPattern: [17, 'void *f(void *options)'],
-  SetSessionGraphOptimizationLevel: [23, 'void *f(void *options, int level)'],
-  SetIntraOpNumThreads: [24, 'void *f(void *options, int count)'],
-  CreateCustomOpDomain: [26, 'void *f(const char *name, _Out_ void **out)'],
-  CustomOpDomain_Add: [27, 'void *f(void *domain, void *op)'],
-  AddCustomOpDomain: [28, 'void *f(void *options, void *domain)'],
-  CreateRunOptions: [39, 'void *f(_Out_ void **out)'],
+  GetErrorMessage: [2, 'const char *(void *status)'],
+  CreateSessionFromArray: [8, 'void *(void *env, const uint8_t *data, size_t size, void *options, _Out_ void **out)'],
+  CreateSessionOptions: [10, 'void *(_Out_ void **out)'],
+  EnableProfiling: [14, 'void *(void *options, const char *prefix)'],
+  DisableMemPattern: [17, 'void *(void *options)'],
+  SetSessionGraphOptimizationLevel: [23, 'void *(void *options, int level)'],
+  SetIntraOpNumThreads: [24, 'void *(void *options, int count)'],
+  CreateCustomOpDomain: [26, 'void *(const char *name, _Out_ void **out)'],
+  CustomOpDomain_Add: [27, 'void *(void *domain, void *op)'],
+  AddCustomOpDomain: [28, 'void *(void *options, void *domain)'],
+  CreateRunOptions: [39, 'void *(_Out_ void **out)'],
   CreateTensorAsOrtValue: [
     48,
-    'void *f(void *allocator, const int64_t *shape, size_t rank, int type, _Out_ void **out)',
+    'void *(void *allocator, const int64_t *shape, size_t rank, int type, _Out_ void **out)',
   ],
   CreateTensorWithDataAsOrtValue: [
     49,
-    'void *f(void *memory, void *data, size_t bytes, const int64_t *shape, size_t rank, int type, _Out_ void **out)',
+    'void *(void *memory, void *data, size_t bytes, const int64_t *shape, size_t rank, int type, _Out_ void **out)',
   ],
-  GetTensorMutableData: [51, 'void *f(void *value, _Out_ void **out)'],
-  CreateMemoryInfo: [68, 'void *f(const char *name, int allocator, int id, int kind, _Out_ void **out)'],
-  CreateCpuMemoryInfo: [69, 'void *f(int allocator, int kind, _Out_ void **out)'],
-  KernelInfoGetAttribute_int64: [86, 'void *f(void *info, const char *name, _Out_ int64_t *out)'],
-  KernelContext_GetInput: [90, 'void *f(void *context, size_t index, _Out_ void **out)'],
+  GetTensorMutableData: [51, 'void *(void *value, _Out_ void **out)'],
+  CreateMemoryInfo: [68, 'void *(const char *name, int allocator, int id, int kind, _Out_ void **out)'],
+  CreateCpuMemoryInfo: [69, 'void *(int allocator, int kind, _Out_ void **out)'],
+  KernelInfoGetAttribute_int64: [86, 'void *(void *info, const char *name, _Out_ int64_t *out)'],
+  KernelContext_GetInput: [90, 'void *(void *context, size_t index, _Out_ void **out)'],
   KernelContext_GetOutput: [
     91,
-    'void *f(void *context, size_t index, const int64_t *shape, size_t rank, _Out_ void **out)',
+    'void *(void *context, size_t index, const int64_t *shape, size_t rank, _Out_ void **out)',
   ],
-  ReleaseStatus: [93, 'void f(void *status)'],
-  ReleaseSession: [95, 'void f(void *session)'],
-  ReleaseValue: [96, 'void f(void *value)'],
-  ReleaseSessionOptions: [100, 'void f(void *options)'],
-  CreateEnvWithGlobalThreadPools: [119, 'void *f(int level, const char *id, void *threading, _Out_ void **out)'],
-  DisablePerSessionThreads: [120, 'void *f(void *options)'],
-  CreateThreadingOptions: [121, 'void *f(_Out_ void **out)'],
-  AddFreeDimensionOverrideByName: [124, 'void *f(void *options, const char *name, int64_t size)'],
-  GetAvailableProviders: [125, 'void *f(_Out_ void **out, _Out_ int *count)'],
-  ReleaseAvailableProviders: [126, 'void *f(void *providers, int count)'],
-  AddSessionConfigEntry: [130, 'void *f(void *options, const char *key, const char *value)'],
-  CreateAllocator: [131, 'void *f(void *session, void *memory, _Out_ void **out)'],
-  RunWithBinding: [133, 'void *f(void *session, void *options, void *binding)'],
-  CreateIoBinding: [134, 'void *f(void *session, _Out_ void **out)'],
-  ReleaseIoBinding: [135, 'void f(void *binding)'],
-  BindInput: [136, 'void *f(void *binding, const char *name, void *value)'],
-  BindOutput: [137, 'void *f(void *binding, const char *name, void *value)'],
-  CreateAndRegisterAllocator: [144, 'void *f(void *env, void *memory, void *config)'],
-  SetGlobalIntraOpNumThreads: [147, 'void *f(void *threading, int count)'],
-  SetGlobalInterOpNumThreads: [148, 'void *f(void *threading, int count)'],
-  SetGlobalSpinControl: [149, 'void *f(void *threading, int spin)'],
+  ReleaseStatus: [93, 'void (void *status)'],
+  ReleaseSession: [95, 'void (void *session)'],
+  ReleaseValue: [96, 'void (void *value)'],
+  ReleaseSessionOptions: [100, 'void (void *options)'],
+  CreateEnvWithGlobalThreadPools: [119, 'void *(int level, const char *id, void *threading, _Out_ void **out)'],
+  DisablePerSessionThreads: [120, 'void *(void *options)'],
+  CreateThreadingOptions: [121, 'void *(_Out_ void **out)'],
+  AddFreeDimensionOverrideByName: [124, 'void *(void *options, const char *name, int64_t size)'],
+  GetAvailableProviders: [125, 'void *(_Out_ void **out, _Out_ int *count)'],
+  ReleaseAvailableProviders: [126, 'void *(void *providers, int count)'],
+  AddSessionConfigEntry: [130, 'void *(void *options, const char *key, const char *value)'],
+  CreateAllocator: [131, 'void *(void *session, void *memory, _Out_ void **out)'],
+  RunWithBinding: [133, 'void *(void *session, void *options, void *binding)'],
+  CreateIoBinding: [134, 'void *(void *session, _Out_ void **out)'],
+  ReleaseIoBinding: [135, 'void (void *binding)'],
+  BindInput: [136, 'void *(void *binding, const char *name, void *value)'],
+  BindOutput: [137, 'void *(void *binding, const char *name, void *value)'],
+  CreateAndRegisterAllocator: [144, 'void *(void *env, void *memory, void *config)'],
+  SetGlobalIntraOpNumThreads: [147, 'void *(void *threading, int count)'],
+  SetGlobalInterOpNumThreads: [148, 'void *(void *threading, int count)'],
+  SetGlobalSpinControl: [149, 'void *(void *threading, int spin)'],
   CreateEnvWithCustomLoggerAndGlobalThreadPools: [
     151,
-    'void *f(void *log, void *parameter, int level, const char *id, void *threading, _Out_ void **out)',
+    'void *(void *log, void *parameter, int level, const char *id, void *threading, _Out_ void **out)',
   ],
-  CreateArenaCfg: [156, 'void *f(size_t limit, int strategy, int initialChunk, int wasteable, _Out_ void **out)'],
-  SessionOptionsAppendExecutionProvider_CUDA_V2: [204, 'void *f(void *options, void *cuda)'],
-  CreateCUDAProviderOptions: [205, 'void *f(_Out_ void **out)'],
-  ReleaseCUDAProviderOptions: [208, 'void f(void *cuda)'],
-  AddExternalInitializers: [210, 'void *f(void *options, const char **names, void **values, size_t count)'],
+  CreateArenaCfg: [156, 'void *(size_t limit, int strategy, int initialChunk, int wasteable, _Out_ void **out)'],
+  SessionOptionsAppendExecutionProvider_CUDA_V2: [204, 'void *(void *options, void *cuda)'],
+  CreateCUDAProviderOptions: [205, 'void *(_Out_ void **out)'],
+  ReleaseCUDAProviderOptions: [208, 'void (void *cuda)'],
+  AddExternalInitializers: [210, 'void *(void *options, const char **names, void **values, size_t count)'],
   SessionOptionsAppendExecutionProvider: [
     216,
-    'void *f(void *options, const char *provider, const char **keys, const char **values, size_t count)',
+    'void *(void *options, const char *provider, const char **keys, const char **values, size_t count)',
   ],
-  MemoryInfoGetDeviceType: [225, 'void f(void *memory, _Out_ int *out)'],
-  SessionGetMemoryInfoForInputs: [380, 'void *f(void *session, void *out, size_t count)'],
-  SessionGetMemoryInfoForOutputs: [381, 'void *f(void *session, void *out, size_t count)'],
+  MemoryInfoGetDeviceType: [225, 'void (void *memory, _Out_ int *out)'],
+  SessionGetMemoryInfoForInputs: [380, 'void *(void *session, void *out, size_t count)'],
+  SessionGetMemoryInfoForOutputs: [381, 'void *(void *session, void *out, size_t count)'],
 } as const;
 
 /** A pointer into the library; koffi's opaque value. */
@@ -185,8 +185,8 @@ export function loadLibrary(path = libraryPath(), apiVersion = API_VERSION): Lib
   }
   const getApi = koffi().decode(base, 0, 'void *');
   const getVersion = koffi().decode(base, 8, 'void *');
-  const version: string = koffi().call(getVersion, prototype('const char *f()'));
-  const table = koffi().call(getApi, prototype('void *f(uint32_t version)'), apiVersion);
+  const version: string = koffi().call(getVersion, koffi().proto('const char *()'));
+  const table = koffi().call(getApi, koffi().proto('void *(uint32_t version)'), apiVersion);
   if (!table) {
     throw new HeedError(
       `ONNX Runtime ${version} in "${path}" does not offer version ${apiVersion} of its C API: ${OLDEST_VERSION} or later is needed`,
@@ -195,7 +195,8 @@ export function loadLibrary(path = libraryPath(), apiVersion = API_VERSION): Lib
   }
   const api = {} as Library['api'];
   for (const [name, [index, type]] of Object.entries(functions)) {
-    api[name as keyof typeof functions] = koffi().decode(koffi().decode(table, index * 8, 'void *'), prototype(type));
+    const address = koffi().decode(table, index * 8, 'void *');
+    api[name as keyof typeof functions] = koffi().decode(address, koffi().proto(type));
   }
   const check = (status: Pointer) => {
     if (!status) return;
@@ -210,7 +211,3 @@ export function loadLibrary(path = libraryPath(), apiVersion = API_VERSION): Lib
   };
   return { path, version, api, check, out, handle };
 }
-
-let prototypes = 0;
-/** koffi needs a distinct name for each type. */
-const prototype = (type: string) => koffi().proto(type.replace(/\bf\(/, `ort_${prototypes++}(`));

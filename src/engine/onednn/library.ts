@@ -110,8 +110,6 @@ function cpuHasBf16(): boolean | undefined {
   }
 }
 
-let types = 0;
-
 /** Loads oneDNN. @throws HeedError if the file cannot be loaded, or is not oneDNN 2.6 or later. */
 export function loadOneDnn(path: string, threads: number): OneDnn {
   let library: ReturnType<ReturnType<typeof koffi>['load']>;
@@ -174,8 +172,7 @@ function withSleepingThreads<T>(load: () => T): T {
 type Operations = Pick<OneDnn, 'product' | 'toBf16'>;
 
 function createOperations(declare: (type: string) => (...args: unknown[]) => unknown, major: number): Operations {
-  const argument = `heed_dnnl_argument_${types++}`;
-  koffi().struct(argument, { index: 'int', memory: 'void *' });
+  const argument = koffi().struct({ index: 'int', memory: 'void *' });
   const check = (status: unknown) => {
     if (status !== 0) throw new HeedError(`oneDNN: status ${status}`, { hint: 'use --precision fp32' });
   };

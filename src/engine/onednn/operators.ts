@@ -95,14 +95,13 @@ export function createOperators({ api, check, out }: Library, dnn: OneDnn): Oper
     });
   }
 
-  const name = (what: string) => `heed_operator_${what}`;
   const callbacks = {
-    createKernel: `size_t ${name('create')}(void *operator, void *api, void *info)`,
-    name: `void *${name('name')}(void *operator)`,
-    type: `int ${name('type')}(void *operator, size_t index)`,
-    count: `size_t ${name('count')}(void *operator)`,
-    compute: `void ${name('compute')}(size_t kernel, void *context)`,
-    destroy: `void ${name('destroy')}(size_t kernel)`,
+    createKernel: 'size_t (void *operator, void *api, void *info)',
+    name: 'void *(void *operator)',
+    type: 'int (void *operator, size_t index)',
+    count: 'size_t (void *operator)',
+    compute: 'void (size_t kernel, void *context)',
+    destroy: 'void (size_t kernel)',
   };
   const types = Object.fromEntries(
     Object.entries(callbacks).map(([key, type]) => [key, k.pointer(k.proto(type))]),
@@ -120,7 +119,7 @@ export function createOperators({ api, check, out }: Library, dnn: OneDnn): Oper
     'GetInputCharacteristic',
     'GetOutputCharacteristic',
   ];
-  const struct = k.struct('heed_OrtCustomOp', {
+  const struct = k.struct({
     version: 'uint32_t',
     ...Object.fromEntries(fields.map((field) => [field, 'void *'])),
   });

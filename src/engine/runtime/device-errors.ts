@@ -18,7 +18,7 @@ let reports: string[] = [];
 /** A function for ONNX Runtime's log, which keeps what a device reports and prints everything else. */
 export function deviceLog(): Pointer {
   const type = koffi().proto(
-    'void heed_log(void *parameter, int severity, const char *category, const char *id, const char *place, const char *text)',
+    'void (void *parameter, int severity, const char *category, const char *id, const char *place, const char *text)',
   );
   return koffi().register((...[, , , , place, text]: string[]) => {
     if (OF_DEVICE.test(text)) reports.push(text);
