@@ -7,7 +7,9 @@ export default defineConfig({
     hookTimeout: 300_000,
     maxWorkers: availableParallelism() + 1, // many tests wait for processes that they started: a core would be idle
     env: { HEED_THREADS: '1' }, // workers share the cores already: more threads of small models only wait for each other
-    pool: 'forks', // the engine holds native memory: a process of its own per file keeps RSS tests honest
+    pool: 'forks', // the engine holds native memory, and tests change the environment
+    isolate: false, // a process of its own for each file would spend a fifth of the time on loading the same modules
+    setupFiles: ['./test/support/restore.ts'],
     server: { deps: { external: [/heed-compiled-/] } }, // run what was compiled as Node does
     reporters: ['default', './test/support/counts.ts'],
     projects: [

@@ -54,10 +54,16 @@ describe('an endpoint', () => {
     let [busy, most] = [0, 0];
     const seeds = new Set<unknown>();
     let first: ChatRequest | undefined;
-    const url = await serve((request, response) => {
+    let arrived = () => {};
+    const four = new Promise<void>((done) => {
+      arrived = done;
+    });
+    const url = await serve(async (request, response) => {
       most = Math.max(most, ++busy);
+      if (busy === 4) arrived();
       first ??= request;
       seeds.add(request.body.seed);
+      await four; // else the first reply may be there before the fourth request
       setTimeout(() => {
         busy--;
         says(response, ` ${request.body.messages[0].content}! `);
