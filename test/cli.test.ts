@@ -165,6 +165,27 @@ describe('bin/heed.js', () => {
   });
 });
 
+describe('a command loads what it uses', () => {
+  const heavy = ['kysely', 'hono', 'hyparquet', 'planck']; // stores, servers, Parquet, a simulator
+
+  it.each([
+    ['train', ['kysely', 'hono', 'hyparquet']],
+    ['sft', heavy],
+    ['ppo', heavy],
+    ['reward', heavy],
+  ])('heed %s does without %j', async (command, others) => {
+    // prints what is loaded
+    const hook = `export async function load(url, context, next) { process._rawDebug(url); return next(url, context); }`;
+    const asUrl = (code: string) => `data:text/javascript,${encodeURIComponent(code)}`;
+    const listen = asUrl(`import { register } from 'node:module'; register(${JSON.stringify(asUrl(hook))});`);
+    const { code, stderr } = await heed([command, '--help'], folder.path, { NODE_OPTIONS: `--import=${listen}` });
+    expect(code).toBe(0);
+    const loaded = [...stderr.matchAll(/node_modules\/(@?[^/\s]+)/g)].map(([, name]) => name);
+    expect(loaded).toContain('commander');
+    expect(others.filter((name) => loaded.includes(name))).toEqual([]);
+  });
+});
+
 it('whoever reads the output may stop reading', async () => {
   const { child, end } = start(['train', '--help'], folder.path);
   child.stdout!.destroy();

@@ -23,16 +23,6 @@ export interface Running {
 
 export const heedPath = () => join(inject('compiled'), 'bin', 'heed.js');
 
-/** A folder for this file's tests, gone afterwards. */
-export function ownFolder(): { readonly path: string } {
-  const folder = { path: '' };
-  beforeAll(() => {
-    folder.path = mkdtempSync(join(tmpdir(), 'heed-test-'));
-  });
-  afterAll(() => rmSync(folder.path, { recursive: true, force: true }));
-  return folder;
-}
-
 /** Commands that go on; a test that failed or took too long leaves none behind. */
 const running = new Set<ChildProcess>();
 const endAll = () => {
@@ -40,7 +30,19 @@ const endAll = () => {
 };
 process.once('exit', endAll);
 process.once('SIGTERM', () => process.exit(143)); // of the tests themselves
-afterAll(endAll);
+
+/** A folder for this file's tests, gone afterwards, as is what they started in it. */
+export function ownFolder(): { readonly path: string } {
+  const folder = { path: '' };
+  beforeAll(() => {
+    folder.path = mkdtempSync(join(tmpdir(), 'heed-test-'));
+  });
+  afterAll(() => {
+    endAll();
+    rmSync(folder.path, { recursive: true, force: true, maxRetries: 5 }); // what was killed may still write
+  });
+  return folder;
+}
 
 export function start(args: readonly string[], folder: string, env: Record<string, string> = {}): Running {
   const child = spawn(process.execPath, [heedPath(), ...args], {
