@@ -398,4 +398,25 @@ function* device({ peer, pairs, device: name, shapes: chosen }) {
   }
 }
 
-export const lm = { sections: { parity, sft, forward, packing, lora, generate, decode, load, device } };
+/** What commands take until they show their help: nearly all of it is loading. */
+function* start({ pairs, peer }) {
+  const showHelp = (command) => () => {
+    const began = performance.now();
+    const { status } = node('../bin/heed.js', [command, '--help']);
+    return status === 0 ? { seconds: (performance.now() - began) / 1000 } : undefined;
+  };
+  const onesOfTrl = ['sft', 'reward', 'dpo', 'grpo'];
+  for (const command of [...onesOfTrl, 'ppo', 'train', 'generate', 'serve', 'feedback']) {
+    const { heed, trl } = alternate(pairs, {
+      heed: showHelp(command),
+      ...(onesOfTrl.includes(command) && { trl: () => peer('trl_start.py', command) }),
+    });
+    yield {
+      name: `heed ${command} --help`,
+      value: `${middle(heed, 'seconds').toFixed(2)} s`,
+      ...(trl && { note: `TRL ${middle(trl, 'seconds').toFixed(1)} s: ${times(trl, heed, 'seconds').toFixed(1)}×` }),
+    };
+  }
+}
+
+export const lm = { sections: { parity, sft, forward, packing, lora, generate, decode, load, start, device } };
