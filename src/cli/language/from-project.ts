@@ -55,7 +55,12 @@ export function learningFromProject(training: StageTraining, flagsOf: () => Proj
 }
 
 async function answersOf(store: string, name: string, merge: Merge): Promise<Row[]> {
-  const { exportRows, findProject, openDatabase } = await import('../../feedback/index.ts'); // much to load
+  // a store is much to load
+  const [{ openDatabase }, { findProject }, { exportRows }] = await Promise.all([
+    import('../../feedback/store/database.ts'),
+    import('../../feedback/project.ts'),
+    import('../../feedback/transfer/export.ts'),
+  ]);
   const database = await openDatabase(store);
   try {
     const rows: Row[] = [];
