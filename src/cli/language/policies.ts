@@ -3,10 +3,9 @@
  * critic.
  */
 import type { Command } from 'commander';
-import { addPolicyTraining } from './ppo.ts';
+import { addPolicyTraining, type PolicyTraining } from './ppo.ts';
 
-const adding = (name: Parameters<typeof addPolicyTraining>[1]) => (command: Command) =>
-  addPolicyTraining(command, name);
+const adding = (name: PolicyTraining) => (command: Command) => addPolicyTraining(command, name);
 
 export const addReinforce = adding('reinforce');
 export const addRloo = adding('rloo');

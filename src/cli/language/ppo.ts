@@ -13,7 +13,7 @@ import { withAnnotators } from './ask-people.ts';
 export const addPpo = (command: Command): void => addPolicyTraining(command, 'ppo');
 
 /** The commands whose runs `PolicyResult` describes. */
-type PolicyTraining = Exclude<keyof typeof policyTrainings, 'best-of-n' | 'overoptimization' | 'pareto'>;
+export type PolicyTraining = Exclude<keyof typeof policyTrainings, 'best-of-n' | 'overoptimization' | 'pareto'>;
 
 export function addPolicyTraining(command: Command, name: PolicyTraining): void {
   addTraining(command, name, policyTrainings[name], {

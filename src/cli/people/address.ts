@@ -27,5 +27,9 @@ export const addStudioAddress = (command: Command): Command =>
 /** Where the studio of a training listens. */
 export function studioAddress(command: Command): StudioAddress {
   const { port, host, hosts } = command.opts<{ port: number; host: string; hosts?: string }>();
-  return { port, host, hosts: hosts?.split(',').map((name) => name.trim().toLowerCase()) };
+  return { port, host, hosts: hostsOf(hosts) };
 }
+
+/** The names in `--hosts`. */
+export const hostsOf = (text: string | undefined): string[] | undefined =>
+  text?.split(',').map((name) => name.trim().toLowerCase());

@@ -86,7 +86,7 @@ export async function openRoom<Option>(
     let request: RoomRequest['kind'] | undefined;
     let { phase } = state;
     let over = false;
-    /** What the owner asked for stands before what the training says of itself. */
+    /** Changes what the page says. While the owner pauses the training, the page says so, whatever the phase. */
     const publish = (changes: Partial<RoomState>): void => {
       phase = changes.phase ?? phase;
       const paused = request === 'pause' && !over;

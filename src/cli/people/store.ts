@@ -23,7 +23,7 @@ export const projectOption = () => new Option('--project <name>', 'name of the p
 
 /** Opens a store, and closes it after `use`. */
 export async function withStore<T>(path: string, use: (database: Database) => Promise<T>): Promise<T> {
-  const { openDatabase } = await import('../../feedback/store/database.ts'); // much to load, for a flag only
+  const { openDatabase } = await import('../../feedback/store/database.ts'); // much to load: others import this file for its flags
   const database = await openDatabase(path);
   try {
     return await use(database);

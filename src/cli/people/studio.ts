@@ -9,7 +9,7 @@ import { listenForInterrupt } from '../program/interrupt.ts';
 import { isLogJson, log, logFormatOption, logRefusal, logRequest, note } from '../program/log.ts';
 import { createOutput } from '../program/output.ts';
 import { checking, UsageError } from '../program/usage.ts';
-import { portOf } from './address.ts';
+import { hostsOf, portOf } from './address.ts';
 import { signInOptions, signInSchema } from './sign-in.ts';
 import { storeOption } from './store.ts';
 import { openStudioChat } from './studio-model.ts';
@@ -75,7 +75,6 @@ async function studio({ store, hosts, ...flags }: Flags, signIn: ReturnType<type
   try {
     if (database.warning !== undefined) log('warn', database.warning);
     const { runs, host, port, owner, trustProxy } = flags;
-    const names = hosts?.split(',').map((name) => name.trim().toLowerCase());
     const started = await startStudio({
       database,
       runs,
@@ -83,7 +82,7 @@ async function studio({ store, hosts, ...flags }: Flags, signIn: ReturnType<type
       port,
       owner,
       chat,
-      hosts: names,
+      hosts: hostsOf(hosts),
       trustProxy,
       ...signIn,
       drain: 1000 * flags.drain,

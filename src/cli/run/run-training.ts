@@ -61,8 +61,8 @@ export function addTraining<R extends { run: string }>(
   training: StageTraining,
   view: CommandView<R>,
 ): void {
-  const { around = (training) => training, ...rest } = view;
-  const definition: TrainingCommand = { ...around(training), ...rest, command: name };
+  const { around, ...rest } = view;
+  const definition: TrainingCommand = { ...(around ? around(training) : training), ...rest, command: name };
   addFlags(command, definition.schema, definition.shortcuts);
   addClusterOptions(addRunOptions(command)).action(() => train(command, definition));
 }
