@@ -57,6 +57,7 @@ const environments: [string, LearnSettings][] = [
   [
     'LunarLander-v3',
     tiny('LunarLander-v3', {
+      segment: { branched: 0.4 },
       reward: { terminalHead: true, change: true, validation: 0.25, l2: 0.01, bootstrap: true },
     }),
   ],

@@ -23,6 +23,14 @@ export const segmentSchema = z.object({
   candidates: z.number().int().min(1).default(10).describe('candidate pairs for each query'),
   fewest: z.number().int().min(1).default(60).describe('minimum number of candidate pairs in a round'),
   differ: z.boolean().default(false).describe('prefer pairs whose clips differ in length'),
+  branched: z
+    .number()
+    .min(0)
+    .max(1)
+    .optional()
+    .describe(
+      'share of the queries whose two clips begin in the same state: one is what happened, the other what other actions lead to (default: none)',
+    ),
 });
 
 /** The algorithms that learn from preferences, by name. */

@@ -128,7 +128,7 @@ export function evaluateControlPolicy(
 }
 
 /** An actor that draws actions. */
-const createDrawingActor = (network: PolicyNetwork | SquashedPolicy, parameters: Arena, rows: number): Actor =>
+export const createDrawingActor = (network: PolicyNetwork | SquashedPolicy, parameters: Arena, rows: number): Actor =>
   'sample' in network ? createSquashedActor(network, parameters, rows) : createActor(network, parameters, rows);
 
 /** Makes a thing for a number of rows, and reuses it until the number changes. */

@@ -170,7 +170,8 @@ describe('asking', () => {
         ...{ window: 6, rows: 32, seed: 0 },
       }),
     );
-    const source = { options, experience, ensemble, earlier: () => [] };
+    const unused = { branching: () => expect.unreachable(), onNotice: () => expect.unreachable() };
+    const source = { options, experience, ensemble, earlier: () => [], ...unused };
     const progress = newProgress();
     return { progress, options, parts: { teacher, source, takeDue: () => labels.shift() ?? 0 } };
   }

@@ -10,6 +10,7 @@ import { type Random, random } from '../../random.ts';
 import type { LearnOptions } from '../options.ts';
 import type { RewardEnsemble } from '../reward/ensemble.ts';
 import { type Experience, type Segment, withoutEpisode } from '../segments.ts';
+import type { Branching } from './branches.ts';
 import type { TeachingProgress } from './progress.ts';
 
 /** A query: two segments for the teacher to compare. */
@@ -34,9 +35,13 @@ type QueryProgress = Pick<TeachingProgress, 'step' | 'questions' | 'owed' | 'fit
 
 /** What queries are drawn from. */
 export interface QuerySource {
-  options: Pick<LearnOptions, 'seed' | 'segment' | 'query' | 'choice'>;
+  options: Pick<LearnOptions, 'env' | 'seed' | 'segment' | 'query' | 'choice'>;
   experience: Experience;
   ensemble: RewardEnsemble;
+  /** Makes the branches of `segment.branched`. */
+  branching(): Branching;
+  /** Called where an environment cannot have branches. */
+  onNotice(text: string): void;
   /** The pairs of earlier queries. */
   earlier(): readonly (readonly [Segment, Segment])[];
 }
@@ -68,37 +73,54 @@ export async function askRound(
   return comparisons;
 }
 
-/** The queries that the ensemble should learn most from, the best first. */
-export function drawQueries(
-  { options, experience, ensemble, earlier }: QuerySource,
-  progress: QueryProgress,
-  count: number,
-): SegmentQuery[] {
+/** The queries that the ensemble should learn most from: first those with a branch, of each kind the best first. */
+export function drawQueries(source: QuerySource, progress: QueryProgress, count: number): SegmentQuery[] {
+  const { options, experience } = source;
   const rng = random(options.seed, 'queries', progress.questions);
-  const pairs = drawPairs(experience, options.segment, count, rng);
-  const [first, second] = [0, 1].map((side) => ensemble.segmentReturns(pairs.map((pair) => pair[side])));
-  const covers = rulesOf(options.query).some(needsPoints);
-  const predictions = { first, second, ...(covers && { points: pointsOf(ensemble, pairs, earlier().flat()) }) };
-  const chosen = selectQueries(options.query, predictions, options.choice, count, rng);
+  const branchedOf = (questions: number) => Math.round(questions * (options.segment.branched ?? 0));
+  const wanted = branchedOf(progress.questions + count) - branchedOf(progress.questions);
+  const withBranch = wanted > 0 ? choosePairs(source, drawBranches(source, wanted, rng), wanted, rng) : [];
+  const others = count - withBranch.length;
+  const chosen = [
+    ...withBranch,
+    ...(others > 0 ? choosePairs(source, drawPairs(experience, options.segment, others, rng), others, rng) : []),
+  ];
   const typicalReturn = typical(experience, options.segment.window);
-  const probability = chosen.map((i) => probabilities(predictions, i, options.choice.scale));
-  progress.disagreement = probability.reduce((sum, p) => sum + variance(p), 0) / Math.max(1, chosen.length);
-  return chosen.map((i, at) => ({
+  progress.disagreement = chosen.reduce((sum, one) => sum + variance(one.probability), 0) / Math.max(1, chosen.length);
+  return chosen.map(({ pair, probability }) => ({
     id: `q${progress.questions++}`,
     step: progress.step,
     segments: [
-      { ...pairs[i][0], typicalReturn },
-      { ...pairs[i][1], typicalReturn },
+      { ...pair[0], typicalReturn },
+      { ...pair[1], typicalReturn },
     ],
-    predicted: progress.fitted ? probability[at].reduce((a, b) => a + b, 0) / probability[at].length : Number.NaN,
+    predicted: progress.fitted ? probability.reduce((a, b) => a + b, 0) / probability.length : Number.NaN,
   }));
+}
+
+/** `count` of the pairs, or all if there are fewer, each with the members' probabilities that its first is better. */
+function choosePairs(
+  { options, ensemble, earlier }: QuerySource,
+  pairs: readonly (readonly [Segment, Segment])[],
+  count: number,
+  rng: Random,
+) {
+  const [first, second] = [0, 1].map((side) => ensemble.segmentReturns(pairs.map((pair) => pair[side])));
+  const covers = rulesOf(options.query).some(needsPoints);
+  const predictions = { first, second, ...(covers && { points: pointsOf(ensemble, pairs, earlier().flat()) }) };
+  const chosen = selectQueries(options.query, predictions, options.choice, Math.min(count, pairs.length), rng);
+  return chosen.map((i) => ({ pair: pairs[i], probability: probabilities(predictions, i, options.choice.scale) }));
 }
 
 /**
  * Points of the candidates and of earlier queries' segments; each number is scaled by its deviation over the
  * candidates.
  */
-function pointsOf(ensemble: RewardEnsemble, pairs: readonly [Segment, Segment][], earlier: readonly Segment[]) {
+function pointsOf(
+  ensemble: RewardEnsemble,
+  pairs: readonly (readonly [Segment, Segment])[],
+  earlier: readonly Segment[],
+) {
   const candidates = pairs.flat().map(ensemble.pointOf);
   const deviations = Array.from(candidates[0], (_, j) => Math.sqrt(variance(candidates.map((point) => point[j]))));
   const scaled = (point: Float64Array): Point => point.map((x, j) => x / Math.max(deviations[j], 1e-6));
@@ -124,9 +146,42 @@ function drawPairs(
   return differing.length >= count ? differing : pairs;
 }
 
+/** Pairs of a segment and a branch, in random order. Fewer where an environment does not repeat its episodes. */
+function drawBranches(
+  { experience, options: { segment: cutting, env }, branching, onNotice }: QuerySource,
+  count: number,
+  rng: Random,
+): [Segment, Segment][] {
+  const points = Array.from({ length: count * BRANCHES }, () => {
+    const steps = drawLength(cutting, rng);
+    return { segment: drawSegment(experience, cutting, rng, steps), steps };
+  });
+  const branches = branching().branch(points, rng);
+  if (!branches.some(Boolean)) {
+    onNotice(
+      `${env} does not repeat an episode from its seed and its actions, so no two clips begin in the same state. --segment.branched 0 does not try.`,
+    );
+  }
+  return points.flatMap(({ segment }, i): [Segment, Segment][] => {
+    const branch = branches[i];
+    if (!branch) return [];
+    return [rng.uniform() < 0.5 ? [segment, branch] : [branch, segment]];
+  });
+}
+
+const BRANCHES = 3; // branches that are made for each that is asked about: they cost steps
+
+/** The length of a segment. */
+const drawLength = ({ window, shortest }: LearnOptions['segment'], rng: Random): number =>
+  Math.max(1, Math.round(window * (1 - rng.uniform() * (1 - shortest))));
+
 /** A random segment of recent experience. @throws HeedError if the experience is too short for one. */
-export function drawSegment(experience: Experience, cutting: LearnOptions['segment'], rng: Random): Segment {
-  const window = Math.max(1, Math.round(cutting.window * (1 - rng.uniform() * (1 - cutting.shortest))));
+export function drawSegment(
+  experience: Experience,
+  cutting: LearnOptions['segment'],
+  rng: Random,
+  window = drawLength(cutting, rng),
+): Segment {
   const anchored = rng.uniform() < cutting.anchored && experience.sample(rng, { steps: window, anchor: true });
   const segment = anchored || experience.sample(rng, { steps: window, anchor: false });
   if (segment) return segment;

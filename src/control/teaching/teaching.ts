@@ -10,14 +10,17 @@
 import type { EnvironmentSource } from '../../env/batch/source.ts';
 import { createVectorEnvironment } from '../../env/batch/vector.ts';
 import type { Arena } from '../../nn/parameters.ts';
+import { emitWarning } from '../../node.ts';
 import { latestDecided, lessonOf } from '../../preference/lesson.ts';
 import { labelSchedule, type Round } from '../../preference/schedule.ts';
 import { parseTeacher } from '../../preference/synthetic-teacher.ts';
 import type { Teacher } from '../../preference/teacher.ts';
 import { random } from '../../random.ts';
+import { createDrawingActor } from '../../rl/control-policy.ts';
 import { createEvaluator, type Evaluation } from '../../rl/evaluate.ts';
-import type { ActingPolicy } from '../../rl/policy.ts';
+import type { PolicyNetwork } from '../../rl/policy.ts';
 import type { Rollout } from '../../rl/rollout.ts';
+import type { SquashedPolicy } from '../../rl/squashed-policy.ts';
 import type { Judge } from '../behaviors/judge.ts';
 import { judged, judgeNamed, judgingTeacher, tryJudge } from '../behaviors/load-judge.ts';
 import { pearson } from '../correlation.ts';
@@ -29,6 +32,7 @@ import { createInputStatistics } from '../reward/inputs.ts';
 import { type RewardThread, startRewardThread } from '../reward/thread.ts';
 import { createExperience, type SavedNumbers, type Segment } from '../segments.ts';
 import { createQueryingBeside, createQueryingHere, createQueryingLater, type News, type Querying } from './asking.ts';
+import { type Branching, createBranching } from './branches.ts';
 import { checkSettings } from './check-settings.ts';
 import { dueLabels } from './due.ts';
 import { createFittingBeside, createFittingHere, type Fitting } from './fitting.ts';
@@ -61,6 +65,14 @@ export interface LoopShape {
   rows: number;
   /** Environment step of the first query. */
   begin: number;
+}
+
+/** The agent that learns from the reward. */
+interface TaughtAgent {
+  policy: PolicyNetwork | SquashedPolicy;
+  parameters: Arena;
+  /** Maps observations to the policy's inputs. */
+  prepare?(observations: Float32Array): Float32Array;
 }
 
 /** Segments whose returns are compared before and after a fit. */
@@ -133,8 +145,9 @@ export function createTeaching(options: LearnOptions, parts: LearnParts, shape: 
       const now = expectationsOf(latest, ensemble, options.choice.scale, true);
       return { due, comparisons, ...learned, lesson: lessonOf(latest, expected, now) };
     },
-    /** Evaluates a policy by greedy episodes on the true reward. */
-    evaluator(agent: { policy: ActingPolicy; parameters: Arena; prepare?: (rows: Float32Array) => Float32Array }) {
+    /** Takes the agent that acts in branches, and evaluates its policy by greedy episodes on the true reward. */
+    evaluator(agent: TaughtAgent) {
+      taught.follow(agent);
       const { policy, parameters, prepare } = agent;
       return createEvaluator(parts.environment.batch(options.episodes), policy, parameters, { seed, prepare });
     },
@@ -199,7 +212,24 @@ function createTaught(options: LearnOptions, parts: LearnParts, { environments, 
   const thread: RewardThread | undefined = options.async ? startRewardThread(model) : undefined;
 
   const earlier = () => [...record.all, ...(querying.open ?? [])].map(({ segments }) => segments);
-  const source: QuerySource = { options, experience, ensemble, earlier };
+  const noticed = new Set<string>();
+  let agent: TaughtAgent | undefined;
+  let branching: Branching | undefined;
+  const source: QuerySource = {
+    ...{ options, experience, ensemble, earlier },
+    branching() {
+      if (branching) return branching;
+      const { policy, parameters, prepare } = agent!;
+      const actor = createDrawingActor(policy, parameters, environments);
+      branching = createBranching(parts.environment.batch(environments), actor, prepare);
+      return branching;
+    },
+    onNotice(text) {
+      if (noticed.has(text)) return;
+      noticed.add(text);
+      (parts.onNotice ?? emitWarning)(text);
+    },
+  };
   const takeDue = () => {
     const due = dueLabels(progress, { rounds, begin, renormalize: options.renormalize });
     progress.nextRound = due.nextRound;
@@ -242,7 +272,11 @@ function createTaught(options: LearnOptions, parts: LearnParts, { environments, 
 
   return {
     ...{ progress, record, querying, fitting, ensemble, experience, statistics, environment, judge, recent, rounds },
+    follow(one: TaughtAgent) {
+      agent = one;
+    },
     [Symbol.dispose]() {
+      branching?.[Symbol.dispose]();
       querying[Symbol.dispose]();
       thread?.[Symbol.dispose]();
       ensemble[Symbol.dispose]();
