@@ -4,6 +4,7 @@ import { releasedAfterwards } from '../../test/support/released.ts';
 import { cartPole, makeEnvironment, sourceOf } from '../env/index.ts';
 import { HeedError } from '../error.ts';
 import { type Choice, choices, type Query, type QueryJudgment, type Teacher } from '../preference/index.ts';
+import { random } from '../random.ts';
 import { createLearner, learnFromPreferences } from './learn.ts';
 import type { Learner, LearnStep } from './learner.ts';
 import type { LearnSettings } from './options.ts';
@@ -122,6 +123,29 @@ describe('a learner', () => {
     for (const { segments } of comparisons) {
       for (const { length } of segments) expect(length).toBeLessThanOrEqual(10);
     }
+  });
+
+  it('asks about clips that begin in the same state', async () => {
+    const comparisons = questionsOf(await finish(start(tiny('Pendulum-v1', { segment: { branched: 0.5 } }))));
+    const beginAlike = comparisons.filter(({ segments: [a, b] }) =>
+      a.observations.subarray(0, 3).every((x, i) => x === b.observations[i]),
+    );
+    expect([comparisons.length, beginAlike.length]).toEqual([12, 6]);
+    for (const { segments } of beginAlike) expect(segments[0].actions).not.toEqual(segments[1].actions);
+  });
+
+  it('asks about other clips where an environment does not repeat its episodes, and says so once', async () => {
+    const notices: string[] = [];
+    const draw = random(0, 'weather');
+    const environment = sourceOf(() => {
+      const pole = cartPole();
+      return { ...pole, reset: (_, observation) => pole.reset(draw.uint32(), observation) };
+    });
+    const settings = { ...options, segment: { ...options.segment, branched: 0.5 } };
+    const onNotice = (text: string) => notices.push(text);
+    const steps = await finish(keep(createLearner(settings, { environment, onNotice })));
+    expect(questionsOf(steps)).toHaveLength(12);
+    expect(notices.filter((text) => text.includes('--segment.branched 0'))).toHaveLength(1);
   });
 
   it('counts as right what the ensemble predicted before it learned of the answer', async () => {

@@ -31,7 +31,7 @@ function unfamiliar(env: string): LearnSettings {
   return {
     steps,
     labels: 100,
-    segment: { shortest: 0.5, memory: 8000 },
+    segment: { shortest: 0.5, memory: 8000, branched: 0.5 },
     schedule: { firstShare: 0.15, rounds: 10, until: 0.8 },
     query: { share: 0.5 },
     choice,
@@ -72,7 +72,7 @@ export const learnPresets: Readonly<Record<string, LearnSettings>> = {
     steps: 1_000_000,
     labels: 1000,
     randomSteps: 10_000,
-    segment: { window: 50, shortest: 0.2, memory: 16_000, anchored: 0.12 },
+    segment: { window: 50, shortest: 0.2, memory: 16_000, anchored: 0.12, branched: 0.3 },
     schedule: { firstShare: 0.15, rounds: 20, until: 0.6 },
     query: { share: 0.5 },
     reward: {
@@ -86,9 +86,7 @@ export const learnPresets: Readonly<Record<string, LearnSettings>> = {
       firstSteps: 250,
       scaleBy: 'return',
     },
-    // As in `heed rl`, except for γ: a learned reward errs a little at every step, and 0.999 sums a thousand of these
-    // errors.
-    ppo: { ...ppoPresets['LunarLander-v3'].options, normalizeRewards: false, discount: 0.995 },
+    ppo: { ...ppoPresets['LunarLander-v3'].options, normalizeRewards: false },
   },
   ...mujocoPresets,
   ...behaviorPresets,

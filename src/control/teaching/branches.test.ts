@@ -9,11 +9,11 @@ import { type BranchPoint, createBranching } from './branches.ts';
 const keep = releasedAfterwards();
 
 /** Observes the sum of its actions, and ends when that reaches 20; the reward is the action. */
-const adder = (startOf = (_seed: number) => 0) => {
+const adder = (startOf = (_seed: number) => 0, shape?: [number, number, number]) => {
   let sum = 0;
   return (): Environment => ({
     id: 'Adder',
-    observationSpace: { kind: 'box', low: new Float32Array(1), high: new Float32Array(1).fill(Infinity) },
+    observationSpace: { kind: 'box', low: new Float32Array(1), high: new Float32Array(1).fill(255), shape },
     actionSpace: { kind: 'discrete', n: 3 },
     maxEpisodeSteps: 100,
     framesPerSecond: 1,
@@ -83,6 +83,19 @@ describe('a branch', () => {
       environment.reset(episode!.seed, observation);
       for (const action of episode!.actions) environment.step(new Float32Array([action]), observation);
       expect(observation[0]).toBe(nextObservations[length - 1]);
+    }
+  });
+
+  it('of pictures holds bytes, and no next observations', () => {
+    const pictures = adder(() => 0, [1, 1, 1]);
+    const points = pointsIn(pictures, { points: 3 });
+    const branching = keep(createBranching(sourceOf(pictures).batch(2), always(1, 2)));
+    for (const [i, branch] of branching.branch(points, random(0, 'branches')).entries()) {
+      expect(branch!.observations).toBeInstanceOf(Uint8Array);
+      expect([branch!.observations[0], branch!.nextObservations.length]).toEqual([
+        points[i].segment.observations[0],
+        0,
+      ]);
     }
   });
 
