@@ -141,7 +141,11 @@ describe('a learner', () => {
       const pole = cartPole();
       return { ...pole, reset: (_, observation) => pole.reset(draw.uint32(), observation) };
     });
-    const settings = { ...options, segment: { ...options.segment, branched: 0.5 } };
+    const settings: LearnSettings = {
+      ...options,
+      segment: { ...options.segment, branched: 0.5 },
+      query: { rule: 'coverage' },
+    };
     const onNotice = (text: string) => notices.push(text);
     const steps = await finish(keep(createLearner(settings, { environment, onNotice })));
     expect(questionsOf(steps)).toHaveLength(12);

@@ -105,6 +105,7 @@ function choosePairs(
   count: number,
   rng: Random,
 ) {
+  if (pairs.length === 0) return [];
   const [first, second] = [0, 1].map((side) => ensemble.segmentReturns(pairs.map((pair) => pair[side])));
   const covers = rulesOf(options.query).some(needsPoints);
   const predictions = { first, second, ...(covers && { points: pointsOf(ensemble, pairs, earlier().flat()) }) };
