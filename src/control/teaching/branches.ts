@@ -44,8 +44,8 @@ export function createBranching(
   const stay = new Float64Array(count).fill(-1); // an episode that ends is not followed by another
   batch.reset(new Float64Array(count)); // copies without a branch are stepped too
 
-  const rowOf = <A extends Float32Array>(rows: A, size: number, copy: number): A =>
-    rows.subarray(copy * size, (copy + 1) * size) as A;
+  const rowOf = (rows: Float32Array, size: number, copy: number): Float32Array =>
+    rows.subarray(copy * size, (copy + 1) * size);
 
   /** Brings a copy to where a segment begins. */
   function begin(copy: number, { segment: { episode, from, observations: seen } }: BranchPoint): boolean {

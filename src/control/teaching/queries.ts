@@ -78,8 +78,8 @@ export function drawQueries(source: QuerySource, progress: QueryProgress, count:
   const { options, experience } = source;
   const rng = random(options.seed, 'queries', progress.questions);
   const branchedOf = (questions: number) => Math.round(questions * (options.segment.branched ?? 0));
-  const wanted = branchedOf(progress.questions + count) - branchedOf(progress.questions);
-  const withBranch = wanted > 0 ? choosePairs(source, drawBranches(source, wanted, rng), wanted, rng) : [];
+  const branched = branchedOf(progress.questions + count) - branchedOf(progress.questions);
+  const withBranch = branched > 0 ? choosePairs(source, drawBranches(source, branched, rng), branched, rng) : [];
   const others = count - withBranch.length;
   const chosen = [
     ...withBranch,
@@ -170,7 +170,7 @@ function drawBranches(
   });
 }
 
-const BRANCHES = 3; // branches that are made for each that is asked about: they cost steps
+const BRANCHES = 3; // candidates for each query with a branch: they cost steps
 
 /** The length of a segment. */
 const drawLength = ({ window, shortest }: LearnOptions['segment'], rng: Random): number =>
