@@ -57,12 +57,17 @@ export function nativeEngine(): NativeEngine {
     memory: out('CreateCpuMemoryInfo', 1, 0),
     runOptions: out('CreateRunOptions'),
   };
-  // one allocator for all programs with sharedMemory; it takes what is needed from the system, not the next power of 2
-  const [sameAsRequested, byDefault] = [1, -1];
-  const arena = out('CreateArenaCfg', 0, sameAsRequested, byDefault, byDefault);
+  // One allocator for all programs with sharedMemory. Free blocks join only inside one region: where the system gives
+  // memory as it is written to, the first region is large, so that little is lost between blocks.
+  const [powersOfTwo, sameAsRequested, byDefault] = [0, 1, -1];
+  const [strategy, region] = process.platform === 'win32' ? [sameAsRequested, byDefault] : [powersOfTwo, LARGE_REGION];
+  const arena = out('CreateArenaCfg', 0, strategy, region, byDefault);
   check(api.CreateAndRegisterAllocator(shared.env, shared.memory, arena));
   return shared;
 }
+
+/** Bytes; addresses only, until they are used. An int of C, and a multiple of ONNX Runtime's 256. */
+const LARGE_REGION = 2 ** 31 - 256;
 
 function threadCount(): number {
   const text = env.HEED_THREADS;
