@@ -4,7 +4,9 @@ import { checkpoint, gradients } from './gradient.ts';
 import { createGraph, type Graph, input, type Tensor } from './graph.ts';
 import { libraryPath } from './library.ts';
 import { loadOneDnn } from './onednn/library.ts';
-import { square } from './ops/elementwise.ts';
+import { attention } from './ops/attention.ts';
+import { BF16_ACTIVATIONS, bf16Activated, narrowed } from './ops/bf16.ts';
+import { gelu, geluTanh, mul, silu, square } from './ops/elementwise.ts';
 import { linear, matmul } from './ops/matmul.ts';
 import { mean } from './ops/reduce.ts';
 import { type Precision, resolvePrecision } from './precision.ts';
@@ -30,6 +32,11 @@ function twoLayers(g: Graph, layer: (build: () => Tensor) => Tensor = (build) =>
   const [dx, dw, db, dv] = gradients(loss, [x, w, b, v]);
   return { loss, y, dx, dw, db, dv };
 }
+
+const relativeError = (got: Float32Array, wanted: Float32Array) =>
+  Math.sqrt(
+    wanted.reduce((sum, value, i) => sum + (value - got[i]) ** 2, 0) / wanted.reduce((sum, v) => sum + v * v, 0),
+  );
 
 const bytes = ({ buffer, byteOffset, byteLength }: Float32Array) => Buffer.from(buffer, byteOffset, byteLength);
 const count = (g: Graph, op: string) => g.nodes.filter((node) => node.op === op).length;
@@ -90,6 +97,54 @@ describe.skipIf(!support.works)(`products of bfloat16 (${support.missing ?? supp
     const loss = new Value('float32', []);
     await program.bind(inputs, { loss }).runAsync();
     expect(loss.item()).toBe(run('bf16').loss[0]);
+  });
+
+  it.each(BF16_ACTIVATIONS)('keeps a gated %s and its gradient within the rounding of bfloat16', (kind) => {
+    const activation = { silu, gelu, geluTanh }[kind];
+    const build = (g: Graph) => {
+      const [x, w, v, d] = [
+        input(g, 'x', [192, 256]),
+        input(g, 'w', [384, 256]),
+        input(g, 'v', [384, 256]),
+        input(g, 'd', [256, 384]),
+      ];
+      const [up, gate] = [w, v].map((weight) => narrowed(linear(x, weight)));
+      expect(up.dtype).toBe(g.precision === 'bf16' ? 'bfloat16' : 'float32');
+      const between = () => (up.dtype === 'bfloat16' ? bf16Activated(kind, up, gate) : mul(activation(gate), up));
+      const y = checkpoint(g, () => linear(between(), d));
+      const [dx, dw, dv, dd] = gradients(mean(square(y)), [x, w, v, d]);
+      return { y, dx, dw, dv, dd };
+    };
+    const weights = { x: values.x, w: values.w, v: normal(384 * 256), d: normal(256 * 384) };
+    const [exact, rounded] = (['fp32', 'bf16'] as const).map(
+      (precision) => trace(build, { precision }).run(weights) as Record<string, Float32Array>,
+    );
+    for (const name of Object.keys(exact))
+      expect(relativeError(rounded[name], exact[name]), name).toBeLessThan(2 ** -6);
+    const g = createGraph({}, 'bf16');
+    build(g);
+    expect(count(g, 'ToBf16')).toBe(6); // x, w, v, d twice (it is recomputed) and the cotangent of y: nothing between is float32
+  });
+
+  it.each([undefined, 20])('gives causal attention and its gradients in blocks, soft cap %s', (softCap) => {
+    const sizes = { heads: 4, keyValueHeads: 2 };
+    const build = (g: Graph) => {
+      const q = input(g, 'q', [2, 256, 4 * 64]);
+      const [k, v] = ['k', 'v'].map((name) => input(g, name, [2, 256, 2 * 64]));
+      const y = attention(q, k, v, input(g, 'mask', [1, 1, 256, 256]), { ...sizes, causal: true, softCap });
+      const [dq, dk, dv] = gradients(mean(square(y)), [q, k, v]);
+      return { y, dq, dk, dv };
+    };
+    const mask = Float32Array.from({ length: 256 * 256 }, (_, i) => (i % 256 > Math.floor(i / 256) ? -1e30 : 0));
+    const inputs = { q: normal(2 * 256 * 256), k: normal(2 * 256 * 128), v: normal(2 * 256 * 128), mask };
+    const [exact, rounded] = (['fp32', 'bf16'] as const).map(
+      (precision) => trace(build, { precision }).run(inputs) as Record<string, Float32Array>,
+    );
+    for (const name of Object.keys(exact))
+      expect(relativeError(rounded[name], exact[name]), name).toBeLessThan(2 ** -6);
+    const g = createGraph({}, 'bf16');
+    build(g);
+    expect(count(g, 'FusedMatMul') + count(g, 'MatMul')).toBe(0);
   });
 
   it('is what auto means for a wide model, not for a narrow one', () => {

@@ -17,6 +17,7 @@ export function gradients(loss: Tensor, wrt: readonly Tensor[], stop: ReadonlySe
       hint: 'reduce it with mean() or sum()',
     });
   }
+  loss.graph.forward = Math.min(loss.graph.forward, loss.graph.nodes.length);
   const nodes = loss.graph.nodes.filter((node) => !stop.has(node));
   return pullBack(nodes, loss, constant(loss.graph, [1], []), wrt).map((gradient, i) => {
     if (!gradient) {

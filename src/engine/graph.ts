@@ -48,6 +48,8 @@ export interface Graph {
   readonly producer: Map<string, TracedNode>;
   /** Traced tensors by op and inputs, so that the same op on the same inputs is one node. */
   readonly memo: Map<string, Tensor[]>;
+  /** How many nodes there were when gradients were first traced: the forward pass. */
+  forward: number;
   /** Sizes of symbols while tracing: such a symbol is replaced by its size wherever it occurs. */
   readonly sizes: Readonly<Record<string, number>>;
   /** What matrix products read: float32, or copies as bfloat16 where that is faster (see ops/bf16.ts). */
@@ -63,6 +65,7 @@ export const createGraph = (sizes: Graph['sizes'] = {}, precision: Precision = '
   constants: [],
   producer: new Map(),
   memo: new Map(),
+  forward: Number.POSITIVE_INFINITY,
   sizes,
   precision,
   count: 0,

@@ -42,6 +42,7 @@ const functions = {
   GetTensorMutableData: [51, 'void *(void *value, _Out_ void **out)'],
   CreateMemoryInfo: [68, 'void *(const char *name, int allocator, int id, int kind, _Out_ void **out)'],
   CreateCpuMemoryInfo: [69, 'void *(int allocator, int kind, _Out_ void **out)'],
+  KernelInfoGetAttribute_float: [85, 'void *(void *info, const char *name, _Out_ float *out)'],
   KernelInfoGetAttribute_int64: [86, 'void *(void *info, const char *name, _Out_ int64_t *out)'],
   KernelContext_GetInput: [90, 'void *(void *context, size_t index, _Out_ void **out)'],
   KernelContext_GetOutput: [

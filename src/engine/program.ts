@@ -356,18 +356,26 @@ function select(graph: Graph, outputs: Readonly<Record<string, Tensor>>) {
     const identity = node.op === 'Identity' && 'output' in node.attributes;
     nodes.push(identity ? { ...node, attributes: {} } : node);
   }
-  return { nodes: scheduled(nodes.reverse()), renamed, inputs: graph.inputs.filter((t) => needed.has(t.name)) };
+  return {
+    nodes: scheduled(nodes.reverse(), new Set(graph.nodes.slice(graph.forward))),
+    renamed,
+    inputs: graph.inputs.filter((t) => needed.has(t.name)),
+  };
 }
 
 /**
  * The nodes with those that nothing reads, such as the gradients of weights, at the end, the last first. ONNX Runtime
  * walks back from these, from the last of the file to the first, and runs what each needs: so each runs as soon as
- * it can, and what it read is given back. (In traced order all weights' gradients would wait for the last of them.)
+ * it can, and what it read is given back. (In traced order all weights' gradients would wait for the last of them.) The
+ * first gradient comes before the loss: what both need of a chunk of tokens is given back before the next chunk.
  */
-function scheduled(nodes: readonly TracedNode[]): TracedNode[] {
+function scheduled(nodes: readonly TracedNode[], backward: ReadonlySet<TracedNode>): TracedNode[] {
   const read = new Set(nodes.flatMap((node) => node.inputs));
   const isLast = (node: TracedNode) => !node.outputs.some((name) => read.has(name));
-  return [...nodes.filter((node) => !isLast(node)), ...nodes.filter(isLast).reverse()];
+  const last = nodes.filter(isLast);
+  const first = last.findIndex((node) => backward.has(node));
+  if (first > 0) last.unshift(...last.splice(first, 1));
+  return [...nodes.filter((node) => !isLast(node)), ...last.reverse()];
 }
 
 function createBinding(

@@ -6,6 +6,7 @@
 import { checkpoint } from '../engine/gradient.ts';
 import { constant, type Graph, input, type Tensor } from '../engine/graph.ts';
 import { attention, rotary, tokensOf } from '../engine/ops/attention.ts';
+import { bf16Activated, narrowed } from '../engine/ops/bf16.ts';
 import {
   add,
   cast,
@@ -101,10 +102,14 @@ export function decoder(config: DecoderConfig, inputs: DecoderInputs): Tensor {
   };
 
   const feedForward = (x: Tensor, at: string) => {
-    const up = map(x, `${at}.up_proj`);
-    const gate = config.gated && map(x, `${at}.gate_proj`);
+    const up = narrowed(map(x, `${at}.up_proj`));
+    const gate = config.gated ? narrowed(map(x, `${at}.gate_proj`)) : undefined;
+    const activated = () => {
+      if (up.dtype === 'bfloat16') return bf16Activated(config.activation, up, gate);
+      return gate ? mul(activation(gate), up) : activation(up);
+    };
     // the steps between the widest tensors are recomputed for the gradient: a fifth of the memory for two passes
-    return checkpoint(graph, () => map(gate ? mul(activation(gate), up) : activation(up), `${at}.down_proj`));
+    return checkpoint(graph, () => map(activated(), `${at}.down_proj`));
   };
 
   let x = gather(input(graph, EMBEDDING, [vocabularySize, hiddenSize]), ids);

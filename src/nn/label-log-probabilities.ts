@@ -1,8 +1,9 @@
 /** Log-probabilities of labels, without the logits of all tokens in memory at once. */
 
 import { type Tensor, withGradient } from '../engine/graph.ts';
-import { exp, mul, neg, square, sub } from '../engine/ops/elementwise.ts';
-import { gatherElements, scatterElementsAdd } from '../engine/ops/gather.ts';
+import { isBf16Product, narrowed, widened } from '../engine/ops/bf16.ts';
+import { add, exp, mul, square, sub } from '../engine/ops/elementwise.ts';
+import { gatherElements, scatterElements } from '../engine/ops/gather.ts';
 import { linear, matmul } from '../engine/ops/matmul.ts';
 import { logSoftmax } from '../engine/ops/normalize.ts';
 import { concat, reshape, split, unsqueeze } from '../engine/ops/shape.ts';
@@ -16,7 +17,12 @@ export interface LabelOptions extends LogitScaling {
   chunk?: number;
 }
 
-/** log p(label) of each hidden state. hidden [n, width] with a number n, head [vocabulary, width], labels [n] → [n]. */
+/**
+ * log p(label) of each hidden state. hidden [n, width] with a number n, head [vocabulary, width], labels [n] → [n].
+ *
+ * d log p(label) / d logits = onehot(label) − p. The forward pass leaves its negative, the error, as soon as a chunk's logits
+ * are there; the factor of each row, its cotangent, is multiplied into the shorter side of each product.
+ */
 export function labelLogProbabilities(
   hidden: Tensor,
   head: Tensor,
@@ -24,30 +30,53 @@ export function labelLogProbabilities(
   options: LabelOptions = {},
 ): Tensor {
   const n = Number(hidden.shape[0]);
-  const { chunk = Math.max(1, Math.floor(LOGITS_AT_ONCE / Number(head.shape[0]))), temperature = 1 } = options;
+  const vocabulary = Number(head.shape[0]);
+  const { chunk = Math.max(1, Math.floor(LOGITS_AT_ONCE / vocabulary)), temperature = 1, logitScale = 1 } = options;
   const size = Math.ceil(n / Math.ceil(n / chunk)); // all alike, but for the last
-  const sizes = Array.from({ length: Math.ceil(n / size) }, (_, i) => Math.min(size, n - i * size));
-  const labelParts = split(labels, sizes, 0);
-  const parts = split(hidden, sizes, 0).map((part, i) =>
-    chunkLogProbabilities(part, head, labelParts[i], { ...options, temperature }),
+  const inParts = (x: Tensor, size: number) =>
+    split(
+      x,
+      Array.from({ length: Math.ceil(n / size) }, (_, i) => Math.min(size, n - i * size)),
+      0,
+    );
+  const labelParts = inParts(labels, size);
+  const parts = inParts(hidden, size).map((part, i) => scored(part, head, labelParts[i], options));
+  const logP = concat(
+    parts.map(({ logP }) => logP),
+    0,
   );
-  return concat(parts, 0);
+  return withGradient([hidden, head], logP, (dy) => {
+    // bfloat16 errors are joined: few products of many rows are faster than many of few
+    const isNarrow = isBf16Product(hidden, [size, ...head.shape]);
+    const errors = parts.map(({ error }) => (isNarrow ? narrowed(error) : error));
+    const together = isNarrow ? Math.max(1, Math.floor(ERRORS_AT_ONCE / (size * vocabulary))) : 1;
+    const factors = unsqueeze(mul(dy, -logitScale / temperature), 1);
+    const weighted = inParts(mul(hidden, factors), together * size);
+    const products = weighted.map((rows, i) => {
+      const error = widened(concat(errors.slice(i * together, (i + 1) * together), 0));
+      return { hidden: matmul(error, head), head: matmul(error, rows, { transposeA: true }) };
+    });
+    const dHidden = concat(
+      products.map(({ hidden }) => hidden),
+      0,
+    );
+    return [mul(dHidden, factors), products.map(({ head }) => head).reduce(add)];
+  });
 }
 
 const LOGITS_AT_ONCE = 1 << 23; // 32 MiB: they stay in the last cache between one pass and the next
+const ERRORS_AT_ONCE = 1 << 26;
 
-function chunkLogProbabilities(hidden: Tensor, head: Tensor, labels: Tensor, options: LabelOptions): Tensor {
-  const { temperature = 1, logitScale, logitSoftCap } = options;
+/** log p(label) of a chunk [n], and its error: the negative of its gradient by the products with the head. */
+function scored(hidden: Tensor, head: Tensor, labels: Tensor, options: LabelOptions) {
+  const { temperature = 1, logitSoftCap } = options;
   const logits = cappedLogits(options, linear(hidden, head));
-  const logP = logSoftmax(temperature === 1 ? logits : mul(logits, 1 / temperature));
+  const all = logSoftmax(temperature === 1 ? logits : mul(logits, 1 / temperature));
   const at = unsqueeze(labels, 1);
-  const chosen = reshape(gatherElements(logP, at, 1), [hidden.shape[0]]);
-  return withGradient([hidden, head], chosen, (dy) => {
-    const scale = unsqueeze(temperature === 1 ? dy : mul(dy, 1 / temperature), 1);
-    // d log p(label) / d logits = onehot(label) − p
-    const dLogits = scatterElementsAdd(mul(exp(logP), neg(scale)), at, scale, 1);
-    const dScaled = logitSoftCap === undefined ? dLogits : mul(dLogits, sub(1, square(mul(logits, 1 / logitSoftCap))));
-    const dProducts = logitScale === undefined ? dScaled : mul(dScaled, logitScale);
-    return [matmul(dProducts, head), matmul(dProducts, hidden, { transposeA: true })];
-  });
+  const chosen = gatherElements(all, at, 1);
+  const error = scatterElements(exp(all), at, sub(exp(chosen), 1), 1);
+  return {
+    logP: reshape(chosen, [hidden.shape[0]]),
+    error: logitSoftCap === undefined ? error : mul(error, sub(1, square(mul(logits, 1 / logitSoftCap)))),
+  };
 }

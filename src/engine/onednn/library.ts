@@ -5,6 +5,7 @@
 import { HeedError, messageOf } from '../../error.ts';
 import { env, existsSync, join, readFileSync } from '../../node.ts';
 import { keepLoaded, koffi, type Pointer } from '../library.ts';
+import type { Bf16Activation } from '../ops/bf16.ts';
 import type { Bf16Support } from '../runtime/runtime.ts';
 
 /** The command that installs oneDNN where it is a package of the system. */
@@ -17,6 +18,8 @@ export type Operation = (...addresses: Pointer[]) => void;
 
 /** A product of two bfloat16 matrices, as the operands lie: A is [m, k], or [k, m] where transposed. */
 export interface ProductShape {
+  /** How many such products lie one after another; 0 for one. */
+  batch: number;
   /** Rows of the result. */
   m: number;
   /** Columns of A and rows of B. */
@@ -29,7 +32,18 @@ export interface ProductShape {
   transB: boolean;
   /** Whether a float32 row [n] is added. */
   bias: boolean;
+  /** Whether the result is rounded to bfloat16; float32 otherwise. */
+  narrow: boolean;
+  /** Factor of the product. */
+  scale: number;
 }
+
+/** The activations by their numbers in versions 2 and 3 of oneDNN's C API. */
+const ACTIVATIONS: Record<Bf16Activation, { 2: number; 3: number }> = {
+  silu: { 2: 0xdf, 3: 0x2c },
+  gelu: { 2: 0x30, 3: 0x31 },
+  geluTanh: { 2: 0xcf, 3: 0x2b },
+};
 
 /** The library as loaded. */
 export interface OneDnn {
@@ -39,14 +53,21 @@ export interface OneDnn {
   version: string;
   /** Whether it has products of bfloat16 for this CPU: AVX-512 BF16, or AMX. */
   bf16: boolean;
-  /** Makes the product of two bfloat16 matrices: called with A, B, the bias if there is one, and the float32 result. */
+  /** Makes the product of two bfloat16 matrices: called with A, B, the bias if there is one, and the result. */
   product(shape: ProductShape): Operation;
   /** Makes the copy of `count` float32 numbers, the first address, as bfloat16, the second. */
   toBf16(count: number): Operation;
+  /** Makes the products of two times `count` bfloat16 numbers, one by one; the result is the third address. */
+  multiply(count: number): Operation;
+  /** Makes an activation of `count` bfloat16 numbers. */
+  activation(kind: Bf16Activation, count: number): Operation;
+  /** Makes its gradient: called with what the activation read, the cotangent and the result, all bfloat16. */
+  activationGradient(kind: Bf16Activation, count: number): Operation;
 }
 
 const [F32, BF16] = [3, 2];
-const [SOURCE, WEIGHTS, BIAS, RESULT] = [1, 33, 41, 17];
+const [SOURCE, SECOND_SOURCE, WEIGHTS, BIAS, RESULT] = [1, 2, 33, 41, 17];
+const [SOURCE_GRADIENT, RESULT_GRADIENT] = [129, 145];
 const AVX512_BF16 = 0xe7; // dnnl_cpu_isa_avx512_core_bf16; those with AMX have all its bits
 
 /** Where the library is looked for, in order: what HEED_ONEDNN names alone, else the loader's places and Python's. */
@@ -140,7 +161,7 @@ export function loadOneDnn(path: string, threads: number): OneDnn {
   const isa = declare('int dnnl_get_effective_cpu_isa()')() as number;
   let operations: Operations | undefined;
   const made = () => {
-    operations ??= createOperations(declare, major);
+    operations ??= createOperations(declare, major === 2 ? 2 : 3);
     return operations;
   };
   return {
@@ -149,6 +170,9 @@ export function loadOneDnn(path: string, threads: number): OneDnn {
     bf16: (isa & AVX512_BF16) === AVX512_BF16,
     product: (shape) => made().product(shape),
     toBf16: (count) => made().toBf16(count),
+    multiply: (count) => made().multiply(count),
+    activation: (kind, count) => made().activation(kind, count),
+    activationGradient: (kind, count) => made().activationGradient(kind, count),
   };
 }
 
@@ -169,9 +193,9 @@ function withSleepingThreads<T>(load: () => T): T {
   }
 }
 
-type Operations = Pick<OneDnn, 'product' | 'toBf16'>;
+type Operations = Omit<OneDnn, 'path' | 'version' | 'bf16'>;
 
-function createOperations(declare: (type: string) => (...args: unknown[]) => unknown, major: number): Operations {
+function createOperations(declare: Declare, major: 2 | 3): Operations {
   const argument = koffi().struct({ index: 'int', memory: 'void *' });
   const check = (status: unknown) => {
     if (status !== 0) throw new HeedError(`oneDNN: status ${status}`, { hint: 'use --precision fp32' });
@@ -189,10 +213,19 @@ function createOperations(declare: (type: string) => (...args: unknown[]) => unk
   const describeCopy = declare(
     'int dnnl_reorder_primitive_desc_create(_Out_ void **out, void *from, void *fromEngine, void *to, void *toEngine, void *attributes)',
   );
-  const { describeMatrix, describeProduct } = major === 2 ? version2(declare, check, out) : version3(declare, out);
   const [cpu, inOrder] = [1, 1];
   const engine = out(declare('int dnnl_engine_create(_Out_ void **out, int kind, size_t index)'), cpu, 0);
   const stream = out(declare('int dnnl_stream_create(_Out_ void **out, void *engine, int flags)'), engine, inOrder);
+  const createAttributes = declare('int dnnl_primitive_attr_create(_Out_ void **out)');
+  const createPostOps = declare('int dnnl_post_ops_create(_Out_ void **out)');
+  const setPostOps = declare('int dnnl_primitive_attr_set_post_ops(void *attributes, void *operations)');
+  const scaledBy = (scale: number): Pointer => {
+    const [attributes, operations] = [out(createAttributes), out(createPostOps)];
+    check(describe.appendScale(operations, scale));
+    check(setPostOps(attributes, operations));
+    return attributes;
+  };
+  const describe = major === 2 ? version2(declare, check, out, engine) : version3(declare, out, engine);
 
   const operation = (description: Pointer, operands: (readonly [index: number, shape: unknown])[]): Operation => {
     const primitive = out(createPrimitive, description);
@@ -212,73 +245,144 @@ function createOperations(declare: (type: string) => (...args: unknown[]) => unk
     known.set(key, found);
     return found;
   };
-  const product = ({ m, k, n, transA, transB, bias }: ProductShape): Operation => {
-    const a = describeMatrix([m, k], BF16, transA ? [1, m] : [k, 1]);
-    const b = describeMatrix([k, n], BF16, transB ? [1, k] : [n, 1]);
-    const row = bias ? describeMatrix([1, n], F32, [n, 1]) : null;
-    const result = describeMatrix([m, n], F32, [n, 1]);
+  const product = ({ batch, m, k, n, transA, transB, bias, narrow, scale }: ProductShape): Operation => {
+    const matrices = ([rows, columns]: number[], type: number, strides: number[]) =>
+      batch === 0
+        ? describe.matrix([rows, columns], type, strides)
+        : describe.matrix([batch, rows, columns], type, [rows * columns, ...strides]);
+    const a = matrices([m, k], BF16, transA ? [1, m] : [k, 1]);
+    const b = matrices([k, n], BF16, transB ? [1, k] : [n, 1]);
+    const row = bias ? describe.matrix([1, n], F32, [n, 1]) : null;
+    const result = matrices([m, n], narrow ? BF16 : F32, [n, 1]);
     const operands: [number, unknown][] = [
       [SOURCE, a],
       [WEIGHTS, b],
       [RESULT, result],
     ];
     if (row) operands.splice(2, 0, [BIAS, row]);
-    return operation(describeProduct(engine, a, b, row, result), operands);
+    return operation(describe.product(a, b, row, result, scale === 1 ? null : scaledBy(scale)), operands);
   };
   const toBf16 = (count: number): Operation => {
-    const [from, to] = [F32, BF16].map((type) => describeMatrix([count], type, [1]));
+    const [from, to] = [F32, BF16].map((type) => describe.matrix([count], type, [1]));
     const description = out(describeCopy, from, engine, to, engine, null);
     return operation(description, [
       [SOURCE, from],
       [RESULT, to],
     ]);
   };
+  const multiply = (count: number): Operation => {
+    const numbers = describe.matrix([count], BF16, [1]);
+    return operation(
+      describe.multiplication(numbers),
+      [SOURCE, SECOND_SOURCE, RESULT].map((index) => [index, numbers] as const),
+    );
+  };
+  const activation = (kind: Bf16Activation, count: number): Operation => {
+    const numbers = describe.matrix([count], BF16, [1]);
+    return operation(
+      describe.activation(ACTIVATIONS[kind][major], numbers),
+      [SOURCE, RESULT].map((index) => [index, numbers] as const),
+    );
+  };
+  const activationGradient = (kind: Bf16Activation, count: number): Operation => {
+    const numbers = describe.matrix([count], BF16, [1]);
+    return operation(
+      describe.activationGradient(ACTIVATIONS[kind][major], numbers),
+      [SOURCE, RESULT_GRADIENT, SOURCE_GRADIENT].map((index) => [index, numbers] as const),
+    );
+  };
   return {
-    product: (shape) =>
-      shared([shape.m, shape.k, shape.n, shape.transA, shape.transB, shape.bias].join(), () => product(shape)),
-    toBf16: (count) => shared(`${count}`, () => toBf16(count)),
+    product: (shape) => shared(`product ${Object.values(shape)}`, () => product(shape)),
+    toBf16: (count) => shared(`copy ${count}`, () => toBf16(count)),
+    multiply: (count) => shared(`multiply ${count}`, () => multiply(count)),
+    activation: (kind, count) => shared(`${kind} ${count}`, () => activation(kind, count)),
+    activationGradient: (kind, count) => shared(`gradient of ${kind} ${count}`, () => activationGradient(kind, count)),
   };
 }
 
 type Declare = (type: string) => (...args: unknown[]) => unknown;
 type Out = (call: (...args: unknown[]) => unknown, ...args: unknown[]) => Pointer;
 
+const [MULTIPLY, TRAINING] = [0x1fff1, 64];
+const LINEAR = { 2: 0x7f, 3: 0x26 };
+
 /** What version 2 calls otherwise: descriptions are structs of the caller's, which are larger here than any version's. */
-function version2(declare: Declare, check: (status: unknown) => void, out: Out) {
+function version2(declare: Declare, check: (status: unknown) => void, out: Out, engine: Pointer) {
   const initMatrix = declare(
     'int dnnl_memory_desc_init_by_strides(void *shape, int rank, const int64_t *dims, int type, const int64_t *strides)',
   );
   const initProduct = declare('int dnnl_matmul_desc_init(void *product, void *a, void *b, void *bias, void *result)');
-  const describe = declare(
-    'int dnnl_primitive_desc_create(_Out_ void **out, void *product, void *attributes, void *engine, void *hint)',
+  const initBinary = declare('int dnnl_binary_desc_init(void *binary, int kind, void *a, void *b, void *result)');
+  const initForward = declare(
+    'int dnnl_eltwise_forward_desc_init(void *forward, int purpose, int kind, void *shape, float alpha, float beta)',
   );
+  const initBackward = declare(
+    'int dnnl_eltwise_backward_desc_init(void *backward, int kind, void *gradient, void *shape, float alpha, float beta)',
+  );
+  const create = declare(
+    'int dnnl_primitive_desc_create(_Out_ void **out, void *operation, void *attributes, void *engine, void *hint)',
+  );
+  const appendEltwise = declare(
+    'int dnnl_post_ops_append_eltwise(void *operations, float scale, int kind, float alpha, float beta)',
+  );
+  const described = (
+    init: (...args: unknown[]) => unknown,
+    args: unknown[],
+    { attributes = null, hint = null }: { attributes?: Pointer; hint?: Pointer } = {},
+  ): Pointer => {
+    const operation = Buffer.alloc(16384);
+    check(init(operation, ...args));
+    return out(create, operation, attributes, engine, hint);
+  };
+  const activation = (kind: number, shape: unknown) => described(initForward, [TRAINING, kind, shape, 1, 0]);
   return {
-    describeMatrix(dims: number[], type: number, strides: number[]): unknown {
+    matrix(dims: number[], type: number, strides: number[]): unknown {
       const shape = Buffer.alloc(2048);
       check(
         initMatrix(shape, dims.length, BigInt64Array.from(dims, BigInt), type, BigInt64Array.from(strides, BigInt)),
       );
       return shape;
     },
-    describeProduct(engine: Pointer, a: unknown, b: unknown, bias: unknown, result: unknown): Pointer {
-      const product = Buffer.alloc(16384);
-      check(initProduct(product, a, b, bias, result));
-      return out(describe, product, null, engine, null);
-    },
+    appendScale: (operations: Pointer, scale: number) => appendEltwise(operations, 1, LINEAR[2], scale, 0),
+    product: (a: unknown, b: unknown, bias: unknown, result: unknown, attributes: Pointer) =>
+      described(initProduct, [a, b, bias, result], { attributes }),
+    multiplication: (shape: unknown) => described(initBinary, [MULTIPLY, shape, shape, shape]),
+    activation,
+    activationGradient: (kind: number, shape: unknown) =>
+      described(initBackward, [kind, shape, shape, 1, 0], { hint: activation(kind, shape) }),
   };
 }
 
-function version3(declare: Declare, out: Out) {
+function version3(declare: Declare, out: Out, engine: Pointer) {
   const createMatrix = declare(
     'int dnnl_memory_desc_create_with_strides(_Out_ void **out, int rank, const int64_t *dims, int type, const int64_t *strides)',
   );
   const createProduct = declare(
     'int dnnl_matmul_primitive_desc_create(_Out_ void **out, void *engine, void *a, void *b, void *bias, void *result, void *attributes)',
   );
+  const appendEltwise = declare(
+    'int dnnl_post_ops_append_eltwise(void *operations, int kind, float alpha, float beta)',
+  );
+  const createBinary = declare(
+    'int dnnl_binary_primitive_desc_create(_Out_ void **out, void *engine, int kind, void *a, void *b, void *result, void *attributes)',
+  );
+  const createForward = declare(
+    'int dnnl_eltwise_forward_primitive_desc_create(_Out_ void **out, void *engine, int purpose, int kind, void *from, void *to, float alpha, float beta, void *attributes)',
+  );
+  const createBackward = declare(
+    'int dnnl_eltwise_backward_primitive_desc_create(_Out_ void **out, void *engine, int kind, void *to, void *gradient, void *from, float alpha, float beta, void *hint, void *attributes)',
+  );
+  const activation = (kind: number, shape: unknown) =>
+    out(createForward, engine, TRAINING, kind, shape, shape, 1, 0, null);
   return {
-    describeMatrix: (dims: number[], type: number, strides: number[]): unknown =>
+    matrix: (dims: number[], type: number, strides: number[]): unknown =>
       out(createMatrix, dims.length, BigInt64Array.from(dims, BigInt), type, BigInt64Array.from(strides, BigInt)),
-    describeProduct: (engine: Pointer, a: unknown, b: unknown, bias: unknown, result: unknown): Pointer =>
-      out(createProduct, engine, a, b, bias, result, null),
+    appendScale: (operations: Pointer, scale: number) => appendEltwise(operations, LINEAR[3], scale, 0),
+    product: (a: unknown, b: unknown, bias: unknown, result: unknown, attributes: Pointer): Pointer =>
+      out(createProduct, engine, a, b, bias, result, attributes),
+    multiplication: (shape: unknown): Pointer => out(createBinary, engine, MULTIPLY, shape, shape, shape, null),
+    activation,
+    activationGradient: (kind: number, shape: unknown): Pointer =>
+      out(createBackward, engine, kind, shape, shape, shape, 1, 0, activation(kind, shape), null),
   };
 }

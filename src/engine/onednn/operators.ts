@@ -1,10 +1,12 @@
 /**
- * heed's own operators of ONNX Runtime, computed by oneDNN: `ToBf16` copies float32 as bfloat16; `Bf16Product` and
- * `Bf16ProductAndBias` multiply such copies. `OrtCustomOp` is a struct of function pointers (onnxruntime_c_api.h), filled
+ * heed's own operators of ONNX Runtime, computed by oneDNN: `ToBf16` copies float32 as bfloat16, products multiply such
+ * matrices, and what lies between two products can stay bfloat16: products one by one, activations and their gradients.
+ * `OrtCustomOp` is a struct of function pointers (onnxruntime_c_api.h), filled
  * with callbacks of koffi, so no code of ours has to be compiled. They run in the thread that runs the session.
  */
 import { HeedError } from '../../error.ts';
 import { koffi, type Library, type Pointer } from '../library.ts';
+import { BF16_ACTIVATIONS, type Bf16Activation } from '../ops/bf16.ts';
 import type { OneDnn, Operation } from './library.ts';
 
 /** The domain of the operators, for a session's options. */
@@ -24,32 +26,39 @@ interface Operator {
   inputs: number[];
   output: number;
   /** Compiles a node from its attributes: what computes it, and the shape of its result from the attributes. */
-  compile(attribute: (name: string) => number): { run: Operation; shape: number[] };
+  compile(attribute: (name: string, type?: 'float') => number): { run: Operation; shape: number[] };
 }
 
 function operatorsOf(dnn: OneDnn): Operator[] {
-  const product = (name: string, bias: boolean): Operator => ({
+  const product = (name: string, bias: boolean, narrow: boolean): Operator => ({
     name,
     inputs: bias ? [BFLOAT16, BFLOAT16, FLOAT] : [BFLOAT16, BFLOAT16],
-    output: FLOAT,
+    output: narrow ? BFLOAT16 : FLOAT,
     compile(attribute) {
-      const [m, k, n] = ['m', 'k', 'n'].map(attribute);
+      const [batch, m, k, n] = ['batch', 'm', 'k', 'n'].map((name) => attribute(name));
       const [transA, transB] = ['transA', 'transB'].map((name) => attribute(name) === 1);
-      return { run: dnn.product({ m, k, n, transA, transB, bias }), shape: [m, n] };
+      const run = dnn.product({ batch, m, k, n, transA, transB, bias, narrow, scale: attribute('scale', 'float') });
+      return { run, shape: batch === 0 ? [m, n] : [batch, m, n] };
+    },
+  });
+  const oneByOne = (name: string, inputs: number[], make: (count: number, kind: Bf16Activation) => Operation) => ({
+    name,
+    inputs,
+    output: BFLOAT16,
+    compile(attribute: (name: string) => number) {
+      const [rows, columns, kind] = ['rows', 'columns', 'kind'].map((name) => attribute(name));
+      return { run: make(rows * columns, BF16_ACTIVATIONS[kind]), shape: [rows, columns] };
     },
   });
   return [
-    {
-      name: 'ToBf16',
-      inputs: [FLOAT],
-      output: BFLOAT16,
-      compile(attribute) {
-        const [rows, columns] = ['rows', 'columns'].map(attribute);
-        return { run: dnn.toBf16(rows * columns), shape: [rows, columns] };
-      },
-    },
-    product('Bf16Product', false),
-    product('Bf16ProductAndBias', true),
+    oneByOne('ToBf16', [FLOAT], dnn.toBf16),
+    oneByOne('Bf16Mul', [BFLOAT16, BFLOAT16], dnn.multiply),
+    oneByOne('Bf16Activation', [BFLOAT16], (count, kind) => dnn.activation(kind, count)),
+    oneByOne('Bf16ActivationGradient', [BFLOAT16, BFLOAT16], (count, kind) => dnn.activationGradient(kind, count)),
+    product('Bf16Product', false, false),
+    product('Bf16ProductAndBias', true, false),
+    product('NarrowBf16Product', false, true),
+    product('NarrowBf16ProductAndBias', true, true),
   ];
 }
 
@@ -71,9 +80,9 @@ export function createOperators({ api, check, out }: Library, dnn: OneDnn): Oper
 
   function createKernel({ inputs, compile }: Operator, info: Pointer): number {
     return noting(++count, () => {
-      const attribute = (name: string) => {
+      const attribute = (name: string, type: 'float' | 'int64' = 'int64') => {
         const result = [0];
-        check(api.KernelInfoGetAttribute_int64(info, name, result));
+        check(api[`KernelInfoGetAttribute_${type}`](info, name, result));
         return Number(result[0]);
       };
       const { run, shape } = compile(attribute);

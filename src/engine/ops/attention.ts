@@ -2,6 +2,7 @@
 import { HeedError } from '../../error.ts';
 import { multiplyDims, product, sameShape } from '../dims.ts';
 import { checkDtypes, describe, emit, type Tensor, withGradient } from '../graph.ts';
+import { isBf16Product, multiplied, narrowed, widened } from './bf16.ts';
 import { add, cast, mul, neg, square, sub, tanh } from './elementwise.ts';
 import { matmul } from './matmul.ts';
 import { softmax } from './normalize.ts';
@@ -69,9 +70,12 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, options
     );
   }
   const { scale = 1 / Math.sqrt(size), softCap } = options;
+  // where products are of bfloat16, all that a gradient needs is kept as bfloat16
+  const isNarrow = isBf16Product(q, [multiplyDims(heads / keyValueHeads, time), size, time], [rows, keyValueHeads]);
+  const kept = (x: Tensor) => (isNarrow ? narrowed(x) : x);
   const ofHeads = (x: Tensor, count: number) => transpose(reshape(x, [rows, time, count, size]), [0, 2, 1, 3]);
-  const [qs, ks, vs] = [ofHeads(q, heads), ofHeads(k, keyValueHeads), ofHeads(v, keyValueHeads)];
-  const merged = (x: Tensor) => reshape(transpose(x, [0, 2, 1, 3]), [rows, time, heads * size]);
+  const [qs, ks, vs] = [ofHeads(kept(q), heads), ofHeads(kept(k), keyValueHeads), ofHeads(kept(v), keyValueHeads)];
+  const merged = (x: Tensor) => widened(reshape(transpose(x, [0, 2, 1, 3]), [rows, time, heads * size]));
   if (!causal || typeof time !== 'number' || time < 2 * BLOCK)
     return merged(mixedValues(qs, ks, vs, mask, scale, softCap));
   const sizes = Array.from({ length: Math.ceil(time / BLOCK) }, (_, i) => Math.min(BLOCK, time - i * BLOCK));
@@ -88,22 +92,25 @@ function mixedValues(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, scale: numbe
   const [rows, heads, time] = q.shape;
   const keyValueHeads = k.shape[1];
   const group = multiplyDims(Number(heads) / Number(keyValueHeads), time);
+  const kept = (x: Tensor) => (q.dtype === 'bfloat16' ? narrowed(x) : x);
+  const times = (a: Tensor, b: Tensor, options = {}) => matmul(widened(a), widened(b), options);
   // queries that share keys are stacked: one product for the group
   const grouped = (x: Tensor) => reshape(x, [rows, keyValueHeads, group, x.shape[3]]);
   const apart = (x: Tensor) => reshape(x, [rows, heads, time, x.shape[3]]);
-  const products = apart(matmul(grouped(q), k, { transposeB: true, scale }));
+  const products = apart(times(grouped(q), k, { transposeB: true, scale }));
   const bent = softCap === undefined ? undefined : tanh(mul(products, 1 / softCap));
-  const p = softmax(add(bent ? mul(bent, softCap!) : products, mask));
-  const mixed = matmul(grouped(p), v);
+  const p = kept(softmax(add(bent ? mul(bent, softCap!) : products, mask)));
+  const mixed = kept(times(grouped(p), v));
   return withGradient([q, k, v], apart(mixed), (dy) => {
-    const dMixed = grouped(dy);
-    const dv = matmul(grouped(p), dMixed, { transposeA: true });
+    const dMixed = kept(grouped(dy));
+    const dv = times(grouped(p), dMixed, { transposeA: true });
     // Σ p·dp over a row of scores is Σ o·do over the head's size, which is shorter (Dao et al. 2022)
-    const along = reshape(sum(mul(mixed, dMixed), { axes: [-1] }), [rows, heads, time, 1]);
-    const dCapped = mul(p, sub(apart(matmul(dMixed, v, { transposeB: true })), along));
+    const along = reshape(sum(mul(widened(mixed), widened(dMixed)), { axes: [-1] }), [rows, heads, time, 1]);
+    const dWeighted = sub(apart(times(dMixed, v, { transposeB: true })), along);
+    const dCapped = p.dtype === 'bfloat16' ? widened(multiplied(p, narrowed(dWeighted))) : mul(p, dWeighted);
     const dScores = grouped(bent ? mul(dCapped, sub(1, square(bent))) : dCapped);
-    const dq = matmul(dScores, k, { scale });
-    const dk = matmul(dScores, grouped(q), { transposeA: true, scale });
+    const dq = times(dScores, k, { scale });
+    const dk = times(dScores, grouped(q), { transposeA: true, scale });
     return [apart(dq), dk, dv];
   });
 }

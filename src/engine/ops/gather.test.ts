@@ -17,6 +17,7 @@ import {
   mul,
   oneHot,
   scatterAdd,
+  scatterElements,
   scatterElementsAdd,
   square,
   sum,
@@ -72,6 +73,17 @@ describe.each(['int32', 'int64'] as const)('indices of %s', (dtype) => {
       return 0;
     });
     checkOp((t) => scatterElementsAdd(t.x, t.places, t.values, axis), { x, places, values }, expected);
+  });
+
+  it('scatterElements puts values in the place of others', () => {
+    const x = numbers([3, 4]);
+    const places = of([3, 1], [2, 0, 3], dtype);
+    const values = numbers([3, 1], { seed: 1 });
+    const expected = [...x.data];
+    places.data.forEach((place, row) => {
+      expected[row * 4 + place] = values.data[row];
+    });
+    checkOp((t) => scatterElements(t.x, t.places, t.values, 1), { x, places, values }, expected);
   });
 
   it('oneHot', () => {

@@ -67,8 +67,25 @@ export function gatherElements(x: Tensor, indices: Tensor, axis: number): Tensor
 
 /** Adds values at one index along an axis for each place of `indices`: the inverse of gatherElements. */
 export function scatterElementsAdd(x: Tensor, indices: Tensor, values: Tensor, axis: number): Tensor {
-  checkIndices('scatterElementsAdd', indices);
-  const at = axisOf('scatterElementsAdd', x, axis);
+  const at = scatteredAxis('scatterElementsAdd', x, indices, values, axis);
+  return emit('ScatterElements', [x, indices, values], x.shape, {
+    attributes: { axis: at, reduction: 'add' },
+    vjp: (dy) => [dy, undefined, gatherElements(dy, indices, at)],
+  });
+}
+
+/** Puts values at one index along an axis for each place of `indices`. An index must not occur twice. */
+export function scatterElements(x: Tensor, indices: Tensor, values: Tensor, axis: number): Tensor {
+  const at = scatteredAxis('scatterElements', x, indices, values, axis);
+  return emit('ScatterElements', [x, indices, values], x.shape, {
+    attributes: { axis: at },
+    vjp: (dy) => [scatterElements(dy, indices, zeros(values), at), undefined, gatherElements(dy, indices, at)],
+  });
+}
+
+function scatteredAxis(op: string, x: Tensor, indices: Tensor, values: Tensor, axis: number): number {
+  checkIndices(op, indices);
+  const at = axisOf(op, x, axis);
   const others = (t: Tensor) => t.shape.filter((_, i) => i !== at);
   if (
     !sameShape(indices.shape, values.shape) ||
@@ -77,13 +94,10 @@ export function scatterElementsAdd(x: Tensor, indices: Tensor, values: Tensor, a
     !sameShape(others(x), others(values))
   ) {
     throw new HeedError(
-      `scatterElementsAdd: ${describe(values)} at ${describe(indices)} does not fit ${describe(x)} along axis ${axis}`,
+      `${op}: ${describe(values)} at ${describe(indices)} does not fit ${describe(x)} along axis ${axis}`,
     );
   }
-  return emit('ScatterElements', [x, indices, values], x.shape, {
-    attributes: { axis: at, reduction: 'add' },
-    vjp: (dy) => [dy, undefined, gatherElements(dy, indices, at)],
-  });
+  return at;
 }
 
 /** indices [...i] → [...i, depth] of 0 and 1, float32. */

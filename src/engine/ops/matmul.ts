@@ -1,7 +1,7 @@
 /** Matrix products. Operands can be read transposed in place, so gradients need no transposes. */
 import { HeedError } from '../../error.ts';
 import { device } from '../device.ts';
-import { broadcastShapes, product } from '../dims.ts';
+import { broadcastShapes, product, sameShape } from '../dims.ts';
 import { checkDtypes, constant, describe, emit, type Tensor } from '../graph.ts';
 import { bf16Product, isBf16Product } from './bf16.ts';
 import { mul } from './elementwise.ts';
@@ -32,6 +32,10 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
   // A row and a column have the same memory layout, and ONNX Runtime is fast for vectors that need no transpose.
   if (tA && m === 1 && a.shape.length === 2) return matmul(reshape(a, [1, k]), b, { ...options, transposeA: false });
   if (tB && n === 1 && b.shape.length === 2) return matmul(a, reshape(b, [k, 1]), { ...options, transposeB: false });
+  const leading = a.shape.slice(0, -2);
+  if (sameShape(leading, b.shape.slice(0, -2)) && isBf16Product(a, [m, k, n], leading)) {
+    return bf16Product(a, b, options);
+  }
   const vjp = (dy: Tensor) => {
     const da = tA
       ? matmul(b, dy, { transposeA: tB, transposeB: true, scale })
@@ -43,7 +47,6 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
   };
   const shape = [...batch, m, n];
   if (a.shape.length === 2 && b.shape.length === 2) {
-    if (scale === 1 && isBf16Product(a, [m, k, n])) return bf16Product(a, b, { transposeA: tA, transposeB: tB });
     const attributes = { transA: Number(tA), transB: Number(tB), alpha: { float: scale } };
     return emit('Gemm', [a, b], shape, { attributes, vjp });
   }

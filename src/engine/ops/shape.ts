@@ -126,19 +126,22 @@ export function split(x: Tensor, into: Shape, axis: number): Tensor[] {
   const outputs = sizes.map((size) => ({ shape: x.shape.map((d, i) => (i === at ? size : d)) }));
   const pieces: Tensor[] = emitMany('Split', [x, shapeTensor(x.graph, sizes)], outputs, {
     attributes: { axis: at },
-    vjp: (dys) => [
-      concat(
-        dys.map((dy, i) => dy ?? zeros(pieces[i])),
-        at,
-      ),
-    ],
+    vjp: (dys) => {
+      const { dtype } = dys.find((dy) => dy !== undefined)!; // not always that of the pieces: see ops/bf16.ts
+      return [
+        concat(
+          dys.map((dy, i) => dy ?? zeros(pieces[i], dtype)),
+          at,
+        ),
+      ];
+    },
   });
   return pieces;
 }
 
-/** Zeros of a tensor's shape and dtype. */
-export function zeros(like: Tensor): Tensor {
-  const zero = constant(like.graph, [0], [], like.dtype);
+/** Zeros of a tensor's shape, and of its dtype unless another is given. */
+export function zeros(like: Tensor, dtype = like.dtype): Tensor {
+  const zero = constant(like.graph, [0], [], dtype);
   return like.shape.length === 0 ? zero : emit('Expand', [zero, shapeTensor(like.graph, like.shape)], like.shape);
 }
 
@@ -169,7 +172,7 @@ export function slice(x: Tensor, axis: number, start: Dim, end: Dim): Tensor {
     vjp: (dy) => {
       const padding = [from, subtractDims(size, to)];
       const pad = (d: Dim) => x.shape.map((other, i) => (i === at ? d : other));
-      const zero = constant(x.graph, [0], [], x.dtype);
+      const zero = constant(x.graph, [0], [], dy.dtype); // not always that of x: see ops/bf16.ts
       const blank = (d: Dim) => emit('Expand', [zero, shapeTensor(x.graph, pad(d))], pad(d));
       const parts = [
         padding[0] === 0 ? [] : [blank(padding[0])],
