@@ -176,20 +176,27 @@ export function loadOneDnn(path: string, threads: number): OneDnn {
   };
 }
 
+/** What OpenMP reads when it is loaded. Its threads wait a few microseconds for the next product, and then sleep. */
+const WAITING = { OMP_WAIT_POLICY: 'passive', GOMP_SPINCOUNT: '1000' };
+
 /**
  * Loads a library whose OpenMP threads sleep between two products: spinning, they would take the cores of ONNX Runtime's.
- * OpenMP reads the variable when it is loaded. It is set in the C library, since `process.env` of a worker thread is a
- * copy, and unset again, so that child processes do not get it.
+ * The variables are set in the C library, since `process.env` of a worker thread is a copy, and unset again, so that child
+ * processes do not get them.
  */
 function withSleepingThreads<T>(load: () => T): T {
   if (env.OMP_WAIT_POLICY || process.platform === 'win32') return load();
   const own = koffi().load(null);
-  const name = 'OMP_WAIT_POLICY';
-  own.func('int setenv(const char *name, const char *value, int overwrite)')(name, 'passive', 1);
+  const [set, unset] = [
+    own.func('int setenv(const char *name, const char *value, int overwrite)'),
+    own.func('int unsetenv(const char *name)'),
+  ];
+  const names = Object.keys(WAITING).filter((name) => env[name] === undefined);
+  for (const name of names) set(name, WAITING[name as keyof typeof WAITING], 1);
   try {
     return load();
   } finally {
-    own.func('int unsetenv(const char *name)')(name);
+    for (const name of names) unset(name);
   }
 }
 
