@@ -32,6 +32,7 @@ import {
   reviewReward,
 } from '../dist/align/parts.js';
 import { reviewPrompts } from '../dist/data/reviews/demonstrations.js';
+import { runtime } from '../dist/engine/runtime/current.js';
 import { embeddedModel, encodeChat, loadModel } from '../dist/lm/index.js';
 import { seedFor } from '../dist/random.js';
 import { keptResults, learnAll, mean, timed } from './kept.js';
@@ -54,6 +55,13 @@ const online = { steps: 20, evaluations: 0, evaluation: { count: 1 }, maxTokens:
 const offline = { evaluations: 0, evaluation: { share: 0, prompts: 0 } };
 const algorithms = [
   { name: 'ppo', create: createLanguagePpo, settings: online, learned: 2560 },
+  {
+    name: 'ppo-bf16',
+    create: createLanguagePpo,
+    settings: { ...online, precision: 'bf16' },
+    learned: 2560,
+    needs: 'bf16',
+  },
   { name: 'reinforce', create: createReinforce, settings: online, learned: 1280 },
   { name: 'rloo', create: createRloo, settings: online, learned: 1280 },
   { name: 'grpo', create: createGrpo, settings: online, learned: 1280 },
@@ -69,7 +77,10 @@ const algorithms = [
 ];
 
 /** HEED_BENCH_CASE picks algorithms by a pattern of their names. */
-const chosen = algorithms.filter(({ name }) => new RegExp(process.env.HEED_BENCH_CASE ?? '').test(name));
+const chosen = algorithms.filter(
+  ({ name, needs }) =>
+    new RegExp(process.env.HEED_BENCH_CASE ?? '').test(name) && (needs !== 'bf16' || runtime().bf16().works),
+);
 
 async function* world({ seeds }) {
   const kept = keptResults('world.jsonl');

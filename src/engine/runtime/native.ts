@@ -58,16 +58,16 @@ export function nativeEngine(): NativeEngine {
     runOptions: out('CreateRunOptions'),
   };
   // One allocator for all programs with sharedMemory. Free blocks join only inside one region: where the system gives
-  // memory as it is written to, the first region is large, so that little is lost between blocks.
+  // memory as it is written to, regions are large, so that little is lost between blocks.
   const [powersOfTwo, sameAsRequested, byDefault] = [0, 1, -1];
-  const [strategy, region] = process.platform === 'win32' ? [sameAsRequested, byDefault] : [powersOfTwo, LARGE_REGION];
-  const arena = out('CreateArenaCfg', 0, strategy, region, byDefault);
+  const [strategy, first] = process.platform === 'win32' ? [sameAsRequested, byDefault] : [powersOfTwo, FIRST_REGION];
+  const arena = out('CreateArenaCfg', 0, strategy, first, byDefault);
   check(api.CreateAndRegisterAllocator(shared.env, shared.memory, arena));
   return shared;
 }
 
-/** Bytes; addresses only, until they are used. An int of C, and a multiple of ONNX Runtime's 256. */
-const LARGE_REGION = 2 ** 31 - 256;
+/** Bytes; the next region is twice as large. ONNX Runtime keeps a table of a 32nd of each, which is resident. */
+const FIRST_REGION = 2 ** 26;
 
 function threadCount(): number {
   const text = env.HEED_THREADS;
