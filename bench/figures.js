@@ -1,5 +1,9 @@
 /** How measured figures are reduced and written. */
-export const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1];
+export const median = (values) => {
+  const sorted = [...values].sort((a, b) => a - b);
+  const upper = sorted[values.length >> 1];
+  return values.length % 2 ? upper : (sorted[values.length / 2 - 1] + upper) / 2;
+};
 
 /** 1234567 → 1.2M */
 export const rate = (n) =>
