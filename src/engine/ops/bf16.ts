@@ -93,11 +93,11 @@ const asMatrix = (x: Tensor): Tensor => reshape(x, [sizesOf(x.shape.slice(0, -1)
 /**
  * A large float32 tensor of a graph with bfloat16 products, as bfloat16: half the memory where a gradient needs it, and
  * half the time of each pass over it. A product is rounded as it is written, so do not read `x` itself as well: it would be
- * computed twice. Other tensors are returned as they are.
+ * computed twice. Other tensors are returned as they are: those of fewer than `least` numbers, or of unknown size.
  */
-export function narrowed(x: Tensor): Tensor {
+export function narrowed(x: Tensor, least = LEAST_NUMBERS): Tensor {
   const sizes = x.shape.filter((size) => typeof size === 'number');
-  const isLarge = sizes.length === x.shape.length && x.shape.length > 1 && sizesOf(sizes) >= LEAST_NUMBERS;
+  const isLarge = sizes.length === x.shape.length && x.shape.length > 1 && sizesOf(sizes) >= least;
   if (x.graph.precision !== 'bf16' || x.dtype !== 'float32' || !isLarge) return x;
   const narrow = narrowedProduct(x);
   return narrow ? reshape(narrow, x.shape) : copied(x);
@@ -122,7 +122,7 @@ function activated(kind: Bf16Activation, x: Tensor): Tensor {
   const node = { ...ofNumbers(x), attributes: { ...ofNumbers(x).attributes, kind: BF16_ACTIVATIONS.indexOf(kind) } };
   return emit('Bf16Activation', [x], x.shape, {
     ...node,
-    vjp: (dy) => [widened(emit('Bf16ActivationGradient', [x, narrowed(dy)], x.shape, node))],
+    vjp: (dy) => [widened(emit('Bf16ActivationGradient', [x, narrowed(dy, 0)], x.shape, node))],
   });
 }
 
@@ -131,7 +131,7 @@ export function multiplied(a: Tensor, b: Tensor): Tensor {
   const [x, y] = [asMatrix(a), asMatrix(b)];
   const result = emit('Bf16Mul', [x, y], x.shape, {
     ...ofNumbers(x),
-    vjp: (dy) => [y, x].map((other) => widened(multiplied(narrowed(dy), other))),
+    vjp: (dy) => [y, x].map((other) => widened(multiplied(narrowed(dy, 0), other))),
   });
   return reshape(result, a.shape);
 }
