@@ -297,13 +297,14 @@ describe('the file', () => {
   });
 
   it('appears whole or not at all', async () => {
-    const names = readdirSync(folder);
+    const before = new Set(readdirSync(folder));
     await expect(backupStore({ store: newFile('db'), out: newFile() })).rejects.toThrow(/There is no store/);
     await expect(backupStore({ store, out: store })).rejects.toThrow(/would replace the store/);
     await expect(backupStore({ store: plain, out: newFile() })).rejects.toThrow(/cannot be opened/);
     await expect(backupStore({ store, out: join(folder, 'none', 'b') })).rejects.toThrow(/Could not write/);
     await expect(backupStore({ store, out: newFile(), passphrase: '' })).rejects.toThrow(/key of the backup is empty/);
-    expect(readdirSync(folder)).toEqual(names);
+    // nothing new: what SQLite keeps beside an open file goes when the last of the tests before has closed it
+    expect(readdirSync(folder).filter((name) => !before.has(name))).toEqual([]);
     const other = newFile('db');
     await (await sqliteDialect(other)).createDriver().destroy();
     await expect(backupStore({ store: other, out: newFile() })).rejects.toThrow(/holds no store of heed/);
