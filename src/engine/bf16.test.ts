@@ -99,6 +99,18 @@ describe.skipIf(!support.works)(`products of bfloat16 (${support.missing ?? supp
     expect(loss.item()).toBe(run('bf16').loss[0]);
   });
 
+  /** Checks that a program's results in bf16 are those of fp32 within rounding; returns its graph. */
+  const agreeing = (build: (g: Graph) => Record<string, Tensor>, inputs: Record<string, Float32Array>) => {
+    const [exact, rounded] = (['fp32', 'bf16'] as const).map(
+      (precision) => trace(build, { precision }).run(inputs) as Record<string, Float32Array>,
+    );
+    for (const name of Object.keys(exact))
+      expect(relativeError(rounded[name], exact[name]), name).toBeLessThan(2 ** -6);
+    const g = createGraph({}, 'bf16');
+    build(g);
+    return g;
+  };
+
   it.each(BF16_ACTIVATIONS)('keeps a gated %s and its gradient within the rounding of bfloat16', (kind) => {
     const activation = { silu, gelu, geluTanh }[kind];
     const build = (g: Graph) => {
@@ -116,13 +128,7 @@ describe.skipIf(!support.works)(`products of bfloat16 (${support.missing ?? supp
       return { y, dx, dw, dv, dd };
     };
     const weights = { x: values.x, w: values.w, v: normal(384 * 256), d: normal(256 * 384) };
-    const [exact, rounded] = (['fp32', 'bf16'] as const).map(
-      (precision) => trace(build, { precision }).run(weights) as Record<string, Float32Array>,
-    );
-    for (const name of Object.keys(exact))
-      expect(relativeError(rounded[name], exact[name]), name).toBeLessThan(2 ** -6);
-    const g = createGraph({}, 'bf16');
-    build(g);
+    const g = agreeing(build, weights);
     expect(count(g, 'ToBf16')).toBe(6); // x, w, v, d twice (it is recomputed) and the cotangent of y: nothing between is float32
   });
 
@@ -141,13 +147,7 @@ describe.skipIf(!support.works)(`products of bfloat16 (${support.missing ?? supp
     };
     const mask = Float32Array.from({ length: time * time }, (_, i) => (i % time > Math.floor(i / time) ? -1e30 : 0));
     const inputs = { q: normal(2 * time * 256), k: normal(2 * time * 128), v: normal(2 * time * 128), mask };
-    const [exact, rounded] = (['fp32', 'bf16'] as const).map(
-      (precision) => trace(build, { precision }).run(inputs) as Record<string, Float32Array>,
-    );
-    for (const name of Object.keys(exact))
-      expect(relativeError(rounded[name], exact[name]), name).toBeLessThan(2 ** -6);
-    const g = createGraph({}, 'bf16');
-    build(g);
+    const g = agreeing(build, inputs);
     if (time === 256) expect(count(g, 'FusedMatMul') + count(g, 'MatMul')).toBe(0);
   });
 
