@@ -58,6 +58,7 @@ const cases: Case[] = [
   { name: 'soft caps and a window', config: gemma },
   { name: 'layers computed again', config: llama, checkpointLayers: true },
   { name: 'adapters', config: llama, rank: 32 },
+  { name: 'labels in chunks', config: llama, chunk: 140 },
   { name: 'few labels, in chunks, at a temperature', config: llama, every: 3, chunk: 100, temperature: 0.7 },
 ];
 

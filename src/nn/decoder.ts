@@ -6,7 +6,7 @@
 import { checkpoint } from '../engine/gradient.ts';
 import { constant, type Graph, input, type Tensor } from '../engine/graph.ts';
 import { attention, rotary, tokensOf } from '../engine/ops/attention.ts';
-import { bf16Activated, narrowed } from '../engine/ops/bf16.ts';
+import { bf16Activated, isBf16Pass, narrowed } from '../engine/ops/bf16.ts';
 import {
   add,
   cast,
@@ -102,8 +102,12 @@ export function decoder(config: DecoderConfig, inputs: DecoderInputs): Tensor {
   };
 
   const feedForward = (x: Tensor, at: string) => {
-    const up = narrowed(map(x, `${at}.up_proj`));
-    const gate = config.gated ? narrowed(map(x, `${at}.gate_proj`)) : undefined;
+    const wide = (name: string) => {
+      const y = map(x, `${at}.${name}`);
+      return isBf16Pass(y) ? narrowed(y) : y;
+    };
+    const up = wide('up_proj');
+    const gate = config.gated ? wide('gate_proj') : undefined;
     const activated = () => {
       if (up.dtype === 'bfloat16') return bf16Activated(config.activation, up, gate);
       return gate ? mul(activation(gate), up) : activation(up);

@@ -1,8 +1,8 @@
 /**
  * heed's own operators of ONNX Runtime, computed by oneDNN: `ToBf16` copies float32 as bfloat16, products multiply such
  * matrices, and what lies between two products can stay bfloat16: products one by one, activations and their gradients.
- * `OrtCustomOp` is a struct of function pointers (onnxruntime_c_api.h), filled
- * with callbacks of koffi, so no code of ours has to be compiled. They run in the thread that runs the session.
+ * `OrtCustomOp` is a struct of function pointers (onnxruntime_c_api.h), filled with callbacks of koffi, so no code of ours
+ * has to be compiled. They run in the thread that runs the session.
  */
 import { HeedError } from '../../error.ts';
 import { koffi, type Library, type Pointer } from '../library.ts';

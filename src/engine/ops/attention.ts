@@ -72,7 +72,7 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, options
   const { scale = 1 / Math.sqrt(size), softCap } = options;
   // where products are of bfloat16, all that a gradient needs is kept as bfloat16
   const isNarrow = isBf16Product(q, [multiplyDims(heads / keyValueHeads, time), size, time], [rows, keyValueHeads]);
-  const kept = (x: Tensor) => (isNarrow ? narrowed(x, 0) : x);
+  const kept = (x: Tensor) => (isNarrow ? narrowed(x) : x);
   const ofHeads = (x: Tensor, count: number) => transpose(reshape(x, [rows, time, count, size]), [0, 2, 1, 3]);
   const [qs, ks, vs] = [ofHeads(kept(q), heads), ofHeads(kept(k), keyValueHeads), ofHeads(kept(v), keyValueHeads)];
   const merged = (x: Tensor) => widened(reshape(transpose(x, [0, 2, 1, 3]), [rows, time, heads * size]));
@@ -92,7 +92,7 @@ function mixedValues(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, scale: numbe
   const [rows, heads, time] = q.shape;
   const keyValueHeads = k.shape[1];
   const group = multiplyDims(Number(heads) / Number(keyValueHeads), time);
-  const kept = (x: Tensor) => (q.dtype === 'bfloat16' ? narrowed(x, 0) : x); // every block: they are joined
+  const kept = (x: Tensor) => (q.dtype === 'bfloat16' ? narrowed(x) : x); // every block: they are joined
   const times = (a: Tensor, b: Tensor, options = {}) => matmul(widened(a), widened(b), options);
   // queries that share keys are stacked: one product for the group
   const grouped = (x: Tensor) => reshape(x, [rows, keyValueHeads, group, x.shape[3]]);

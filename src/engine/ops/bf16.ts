@@ -6,6 +6,7 @@
  * Cotangents are float32 for every tensor of the graph. That of a bfloat16 tensor is a `Cast` of a bfloat16 one, which
  * `copied` finds again: the `Cast` itself is then never run.
  */
+import { type Shape, product as sizeOf } from '../dims.ts';
 import { emit, type Tensor } from '../graph.ts';
 import { reshape } from './shape.ts';
 
@@ -21,19 +22,20 @@ const LEAST_SIZE = 32;
 const LEAST_NUMBERS = 1 << 16;
 
 /** Whether the product [m, k] · [k, n] of two float32 tensors, or `leading` such products, reads bfloat16 copies. */
-export function isBf16Product(
-  { graph, dtype }: Tensor,
-  sizes: readonly unknown[],
-  leading: readonly unknown[] = [],
-): boolean {
-  const all = [...leading, ...sizes].filter((size) => typeof size === 'number');
-  return (
-    graph.precision === 'bf16' &&
-    dtype === 'float32' &&
-    all.length === leading.length + sizes.length &&
-    sizes.every((size) => Number(size) >= LEAST_SIZE) &&
-    sizesOf(all) >= LEAST_MULTIPLICATIONS
-  );
+export const isBf16Product = ({ graph, dtype }: Tensor, sizes: Shape, leading: Shape = []): boolean =>
+  graph.precision === 'bf16' &&
+  dtype === 'float32' &&
+  sizes.every((size) => typeof size === 'number' && size >= LEAST_SIZE) &&
+  hasAtLeast(LEAST_MULTIPLICATIONS, [...leading, ...sizes]);
+
+/** Whether passes over a float32 tensor of a graph pay as passes over bfloat16. */
+export const isBf16Pass = ({ graph, dtype, shape }: Tensor): boolean =>
+  graph.precision === 'bf16' && dtype === 'float32' && hasAtLeast(LEAST_NUMBERS, shape);
+
+/** Whether the product of the sizes is known, and so large. */
+function hasAtLeast(least: number, sizes: Shape): boolean {
+  const all = sizeOf(sizes);
+  return typeof all === 'number' && all >= least;
 }
 
 interface Bf16Options {
@@ -86,19 +88,13 @@ const ofNumbers = ({ shape }: Tensor) => ({
   attributes: { rows: shape[0] as number, columns: shape[1] as number, kind: 0 },
 });
 
-const sizesOf = (sizes: readonly number[]): number => sizes.reduce((a, b) => a * b, 1);
-
-const asMatrix = (x: Tensor): Tensor => reshape(x, [sizesOf(x.shape.slice(0, -1) as number[]), x.shape.at(-1)!]);
+const asMatrix = (x: Tensor): Tensor => reshape(x, [sizeOf(x.shape.slice(0, -1)), x.shape.at(-1)!]);
 
 /**
- * A large float32 tensor of a graph with bfloat16 products, as bfloat16: half the memory where a gradient needs it, and
- * half the time of each pass over it. A product is rounded as it is written, so do not read `x` itself as well: it would be
- * computed twice. Other tensors are returned as they are: those of fewer than `least` numbers, or of unknown size.
+ * A float32 tensor of known size as bfloat16: half the memory where a gradient needs it, and half the time of each pass
+ * over it. A product is rounded as it is written, so do not read `x` itself as well: it would be computed twice.
  */
-export function narrowed(x: Tensor, least = LEAST_NUMBERS): Tensor {
-  const sizes = x.shape.filter((size) => typeof size === 'number');
-  const isLarge = sizes.length === x.shape.length && x.shape.length > 1 && sizesOf(sizes) >= least;
-  if (x.graph.precision !== 'bf16' || x.dtype !== 'float32' || !isLarge) return x;
+export function narrowed(x: Tensor): Tensor {
   const narrow = narrowedProduct(x);
   return narrow ? reshape(narrow, x.shape) : copied(x);
 }
@@ -122,7 +118,7 @@ function activated(kind: Bf16Activation, x: Tensor): Tensor {
   const node = { ...ofNumbers(x), attributes: { ...ofNumbers(x).attributes, kind: BF16_ACTIVATIONS.indexOf(kind) } };
   return emit('Bf16Activation', [x], x.shape, {
     ...node,
-    vjp: (dy) => [widened(emit('Bf16ActivationGradient', [x, narrowed(dy, 0)], x.shape, node))],
+    vjp: (dy) => [widened(emit('Bf16ActivationGradient', [x, narrowed(dy)], x.shape, node))],
   });
 }
 
@@ -131,7 +127,7 @@ export function multiplied(a: Tensor, b: Tensor): Tensor {
   const [x, y] = [asMatrix(a), asMatrix(b)];
   const result = emit('Bf16Mul', [x, y], x.shape, {
     ...ofNumbers(x),
-    vjp: (dy) => [y, x].map((other) => widened(multiplied(narrowed(dy, 0), other))),
+    vjp: (dy) => [y, x].map((other) => widened(multiplied(narrowed(dy), other))),
   });
   return reshape(result, a.shape);
 }
@@ -141,7 +137,7 @@ function product(a: Tensor, b: Tensor, options: Bf16Options, bias?: Bias): Tenso
   const leading = a.shape.slice(0, -2) as number[];
   const [m, k] = (tA ? a.shape.slice(-2).reverse() : a.shape.slice(-2)) as number[];
   const n = b.shape.at(tB ? -2 : -1) as number;
-  const batch = leading.length > 0 ? sizesOf(leading) : 0;
+  const batch = leading.length > 0 ? Number(sizeOf(leading)) : 0;
   const result = emit(
     bias ? 'Bf16ProductAndBias' : 'Bf16Product',
     bias ? [a, b, bias.row] : [a, b],
