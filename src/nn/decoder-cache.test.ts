@@ -157,25 +157,37 @@ it('follows weights that change', async () => {
   for (const part of [step, cache, cached]) part[Symbol.dispose]();
 });
 
-it.each([
-  [8, 0.1],
-  [4, 0.8],
-] as const)('in %d bits is near what it is in 32', (bits, tolerance) => {
-  const config = { ...llama, hiddenSize: 64, feedForwardSize: 96 };
-  const { values } = createParameters(decoderParameters(config), random(1, 'weights'));
-  const logits = [undefined, bits].map((width) => {
-    const cached = createCachedDecoder(config, values, { frozen: true, bits: width });
-    const cache = cached.createCache(1, 16);
-    const step = cache.step(0, 1, tokens.length);
-    step.fill(0, tokens, 0);
-    step.run();
-    const result = step.logits.slice();
-    for (const part of [step, cache, cached]) part[Symbol.dispose]();
-    return result;
+describe.each<[string, Partial<DecoderConfig>]>([
+  ['Llama', {}],
+  ['biases and norms of heads', { bias: { ...llama.bias, queryKeyValue: true }, queryKeyNorm: true }],
+  ['rotation of half a head', { positions: halfRotary }],
+  ['heads of another size', { headSize: 20 }],
+  ['GPT-2', gpt],
+])('%s', (_, changes) => {
+  it.each([
+    [8, 0.1],
+    [4, 0.8],
+  ] as const)('in %d bits is near what it is in 32', (bits, tolerance) => {
+    const config = { ...llama, hiddenSize: 64, feedForwardSize: 96, ...changes };
+    const { values } = createParameters(decoderParameters(config), random(1, 'weights'));
+    const draws = random(2, 'biases');
+    for (const [name, { data }] of Object.entries(values)) {
+      if (name.endsWith('.bias')) for (let i = 0; i < data.length; i++) data[i] = 0.3 * draws.normal();
+    }
+    const logits = [undefined, bits].map((width) => {
+      const cached = createCachedDecoder(config, values, { frozen: true, bits: width });
+      const cache = cached.createCache(1, 16);
+      const step = cache.step(0, 1, tokens.length);
+      step.fill(0, tokens, 0);
+      step.run();
+      const result = step.logits.slice();
+      for (const part of [step, cache, cached]) part[Symbol.dispose]();
+      return result;
+    });
+    const size = (x: Float32Array) => Math.sqrt(x.reduce((sum, value) => sum + value * value, 0));
+    expect(size(logits[0].map((x, i) => x - logits[1][i])) / size(logits[0])).toBeLessThan(tolerance);
+    expect(logits[1]).not.toEqual(logits[0]);
   });
-  const size = (x: Float32Array) => Math.sqrt(x.reduce((sum, value) => sum + value * value, 0));
-  expect(size(logits[0].map((x, i) => x - logits[1][i])) / size(logits[0])).toBeLessThan(tolerance);
-  expect(logits[1]).not.toEqual(logits[0]);
 });
 
 it('has no cache longer than the model knows positions', () => {

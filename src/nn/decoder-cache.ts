@@ -179,7 +179,7 @@ function cachedAttention(g: Graph, config: DecoderConfig, positions: Tensor) {
     const past = (['keys', 'values'] as const).map((what) => input(g, pastName(layer, what), cacheShape));
     const [mixed, keys, values] = emitMany(
       'GroupQueryAttention',
-      [...inputs, ...past, lengths, total, ...(fused ? tables : [undefined, undefined])],
+      [...(unsplit(inputs) ?? inputs), ...past, lengths, total, ...(fused ? tables : [undefined, undefined])],
       [{ shape: inputs[0].shape }, { shape: cacheShape }, { shape: cacheShape }],
       {
         domain: 'com.microsoft',
@@ -198,6 +198,13 @@ function cachedAttention(g: Graph, config: DecoderConfig, positions: Tensor) {
     return narrow(mixed, headSize);
   };
   return { attend, present };
+}
+
+/** What three tensors were split from, which the operator takes as its first input, without the others. */
+function unsplit([q, k, v]: readonly Tensor[]): (Tensor | undefined)[] | undefined {
+  const made = q.graph.producer.get(q.name);
+  const isWhole = made?.op === 'Split' && made.outputs.join() === [q, k, v].map(({ name }) => name).join();
+  return isWhole ? [made.inputTensors[0], undefined, undefined] : undefined;
 }
 
 // What the operator requires of a head's size. Heads of other sizes are rotated before it, and widened with zeros.

@@ -5,7 +5,7 @@
 import { constant, emit, input, type Tensor } from '../engine/graph.ts';
 import { add, cast, mul, sub } from '../engine/ops/elementwise.ts';
 import { matmul } from '../engine/ops/matmul.ts';
-import { concat, reshape, slice, unsqueeze } from '../engine/ops/shape.ts';
+import { concat, reshape, slice, split, unsqueeze } from '../engine/ops/shape.ts';
 import type { Value } from '../engine/value.ts';
 import { HeedError } from '../error.ts';
 import type { Linear } from './decoder.ts';
@@ -100,18 +100,58 @@ function dequantized(data: Tensor, scales: Tensor, { bits, shape: [out, inner] }
   return slice(wide, 1, 0, inner);
 }
 
+/** The maps of a layer that read the same tensor: each group is one product, whose result is split. */
+const TOGETHER = [
+  ['q_proj', 'k_proj', 'v_proj'],
+  ['gate_proj', 'up_proj'],
+];
+
 /** The linear maps of a model, quantized. `weights` are read once, at the first trace. */
 export function quantizedLinear(config: DecoderConfig, weights: Readonly<Record<string, Value>>, bits: Bits): Linear {
   const lookUp = linearLookup(config);
   const quantized = new Map<string, QuantizedWeight>();
-  return (x, name) => {
-    const { shape, bias } = lookUp(name);
-    let weight = quantized.get(name);
-    if (!weight) {
-      weight = quantize(weights[`${name}.weight`].data as Float32Array, shape, bits);
-      quantized.set(name, weight);
-    }
-    const y = quantizedProduct(x, weight);
-    return bias ? add(y, input(x.graph, `${name}.bias`, [shape[0]])) : y;
+  const results = new WeakMap<Tensor, Record<string, Tensor>>();
+
+  /** The names of the maps that read what the named one reads. */
+  const groupOf = (name: string): string[] => {
+    const at = name.lastIndexOf('.') + 1;
+    const group = TOGETHER.find((ends) => ends.includes(name.slice(at))) ?? [name.slice(at)];
+    return group.map((end) => name.slice(0, at) + end).filter((other) => lookUp(other));
   };
+  const weightOf = (names: readonly string[]): QuantizedWeight => {
+    const key = names.join();
+    const weight =
+      quantized.get(key) ??
+      stacked(names.map((name) => quantize(weights[`${name}.weight`].data as Float32Array, lookUp(name).shape, bits)));
+    quantized.set(key, weight);
+    return weight;
+  };
+  const products = (x: Tensor, names: readonly string[]): Record<string, Tensor> => {
+    const sizes = names.map((name) => lookUp(name).shape[0]);
+    const parts = split(quantizedProduct(x, weightOf(names)), sizes, -1);
+    return Object.fromEntries(names.map((name, i) => [name, parts[i]]));
+  };
+  return (x, name) => {
+    const found = results.get(x) ?? {};
+    if (!found[name]) results.set(x, Object.assign(found, products(x, groupOf(name))));
+    const { shape, bias } = lookUp(name);
+    return bias ? add(found[name], input(x.graph, `${name}.bias`, [shape[0]])) : found[name];
+  };
+}
+
+/** Weights of one width, one below the other. */
+function stacked(weights: readonly QuantizedWeight[]): QuantizedWeight {
+  if (weights.length === 1) return weights[0];
+  const [{ bits, shape }] = weights;
+  const data = new Uint8Array(weights.reduce((sum, { data }) => sum + data.length, 0));
+  const scales = new Float32Array(weights.reduce((sum, { scales }) => sum + scales.length, 0));
+  let [row, blocks, bytes] = [0, 0, 0];
+  for (const weight of weights) {
+    data.set(weight.data, bytes);
+    scales.set(weight.scales, blocks);
+    bytes += weight.data.length;
+    blocks += weight.scales.length;
+    row += weight.shape[0];
+  }
+  return { bits, shape: [row, shape[1]], data, scales };
 }
