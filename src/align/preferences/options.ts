@@ -7,34 +7,18 @@ import { loraSchema } from '../training/trainable.ts';
 const whole = (least: number) => z.number().int().min(least);
 
 /** Schema of the options that all trainings on preferences share: types, ranges, defaults and help texts. */
-export const preferenceSchema = languageTrainingSchema
-  .pick({
-    seed: true,
-    learningRateFactor: true,
-    schedule: true,
-    minimumRate: true,
-    weightDecay: true,
-    beta2: true,
-    maxGradientNorm: true,
-    evaluations: true,
-    patience: true,
-    keepBest: true,
-    checkpointLayers: true,
-    precision: true,
-    dtype: true,
-    chatTemplate: true,
-  })
-  .extend({
+export const preferenceSchema = z
+  .object({
     model: z.string().describe('the model to train, fine-tuned beforehand: a folder or a name on the Hub'),
+    data: z
+      .string()
+      .optional()
+      .describe("preferences: a file, folder, pattern or name on the Hub (default: the embedded world's)"),
     reference: z.string().optional().describe('the reference model (default: --model before training)'),
     precompute: z
       .boolean()
       .default(true)
       .describe("compute the reference's log-probabilities once, before the first step; else at each step"),
-    data: z
-      .string()
-      .optional()
-      .describe("preferences: a file, folder, pattern or name on the Hub (default: the embedded world's)"),
     comparisons: whole(2)
       .default(1000)
       .describe("without --data: number of pairs of the model's own completions to compare"),
@@ -89,7 +73,25 @@ export const preferenceSchema = languageTrainingSchema
         batch: whole(1).default(64).describe('completions generated at once'),
       })
       .prefault({}),
-  });
+  })
+  .extend(
+    languageTrainingSchema.pick({
+      seed: true,
+      learningRateFactor: true,
+      schedule: true,
+      minimumRate: true,
+      weightDecay: true,
+      beta2: true,
+      maxGradientNorm: true,
+      evaluations: true,
+      patience: true,
+      keepBest: true,
+      checkpointLayers: true,
+      precision: true,
+      dtype: true,
+      chatTemplate: true,
+    }).shape,
+  );
 
 /**
  * Schema of the options of losses without a reference. No term of such a loss keeps the policy near the initial model,

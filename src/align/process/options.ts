@@ -12,7 +12,7 @@ const whole = (least: number) => z.number().int().min(least);
 const supervisions = ['steps', 'first-error', 'outcome'] as const;
 
 /** Schema of the options of `processSupervision`: types, ranges, defaults and help texts. */
-export const processSchema = rewardTrainingSchema.extend({
+export const processSchema = rewardTrainingSchema({
   data: z
     .string()
     .optional()

@@ -24,24 +24,25 @@ export const rankingDataSchema = z.object({
   source: z.string().default('source').describe('column with the source of a comparison, for the evaluation'),
 });
 
-/** Schema of the options that reward models and process reward models share. */
-export const rewardTrainingSchema = languageTrainingSchema
-  .pick({
-    seed: true,
-    schedule: true,
-    minimumRate: true,
-    warmup: true,
-    beta2: true,
-    maxGradientNorm: true,
-    evaluations: true,
-    keepBest: true,
-    checkpointLayers: true,
-    precision: true,
-    dtype: true,
-    chatTemplate: true,
-  })
-  .extend({
+/** Schema of the options of a reward model or a process reward model: those of its own, then those that both share. */
+export const rewardTrainingSchema = <Own extends z.core.$ZodShape>(own: Own) =>
+  z.object({
     model: z.string().default(embeddedModel).describe('initial model, fine-tuned: a folder or a name on the Hub'),
+    ...own,
+    ...languageTrainingSchema.pick({
+      seed: true,
+      schedule: true,
+      minimumRate: true,
+      warmup: true,
+      beta2: true,
+      maxGradientNorm: true,
+      evaluations: true,
+      keepBest: true,
+      checkpointLayers: true,
+      precision: true,
+      dtype: true,
+      chatTemplate: true,
+    }).shape,
   });
 
 /** Options of the optimization, with the items' name in the help texts. */
@@ -59,59 +60,57 @@ export const rewardLearning = (item: 'ranking' | 'completion') => ({
 });
 
 /** Schema of the options of `reward`: types, ranges, defaults and help texts. */
-export const rewardModelSchema = rewardTrainingSchema
-  .extend({
-    data: z
-      .string()
-      .optional()
-      .describe("comparisons: a file, folder, pattern or name on the Hub (default: the embedded world's)"),
-    world: z
-      .enum(worlds)
-      .default('reviews')
-      .describe("without --data: the embedded world, where the model's own completions are compared"),
-    comparisons: whole(2).default(1000).describe('without --data: number of comparisons'),
-    teacher: z.string().default('mistake:0.1').describe('without --data: the teacher that compares, as in heed train'),
-    ...rankingDataSchema.shape,
-    loss: z
-      .enum(rankingLosses)
-      .default('bradley-terry')
-      .describe('loss of a ranking: over all its pairs, or over its order'),
-    centering: z
-      .number()
-      .min(0)
-      .default(0.005)
-      .describe('weight of the squared sums of scores, which keeps them near 0; 0: off'),
-    labelSmoothing: z.number().min(0).lt(0.5).default(0).describe('assumed share of wrong labels'),
-    lengthDebias: z
-      .boolean()
-      .default(false)
-      .describe('explain preferences by length with a separate coefficient, which is left out of the rewards'),
-    members: whole(1).default(1).describe('members of an ensemble, each with its own head and order of the data'),
-    normalize: z
-      .boolean()
-      .default(true)
-      .describe('normalize rewards to mean 0 and standard deviation 1 over held-out completions'),
-    ...rewardLearning('ranking'),
-    evaluation: z
-      .object({
-        data: z.string().optional().describe('held-out comparisons (default: a share of --data)'),
-        share: z
-          .number()
-          .min(0)
-          .lt(1)
-          .default(0.1)
-          .describe('share of prompts to hold out without --evaluation.data; 0: none'),
-        comparisons: whole(1).default(400).describe('without --data: number of held-out comparisons, without mistakes'),
-      })
-      .prefault({}),
-  })
-  .refine(
-    ({ loss, labelSmoothing, ratingMargin, lengthDebias }) =>
-      loss === 'bradley-terry' || (labelSmoothing + ratingMargin === 0 && !lengthDebias),
-    {
-      path: ['loss'],
-      message: 'expected bradley-terry with --labelSmoothing, --ratingMargin or --lengthDebias',
-    },
-  );
+export const rewardModelSchema = rewardTrainingSchema({
+  data: z
+    .string()
+    .optional()
+    .describe("comparisons: a file, folder, pattern or name on the Hub (default: the embedded world's)"),
+  world: z
+    .enum(worlds)
+    .default('reviews')
+    .describe("without --data: the embedded world, where the model's own completions are compared"),
+  comparisons: whole(2).default(1000).describe('without --data: number of comparisons'),
+  teacher: z.string().default('mistake:0.1').describe('without --data: the teacher that compares, as in heed train'),
+  ...rankingDataSchema.shape,
+  loss: z
+    .enum(rankingLosses)
+    .default('bradley-terry')
+    .describe('loss of a ranking: over all its pairs, or over its order'),
+  centering: z
+    .number()
+    .min(0)
+    .default(0.005)
+    .describe('weight of the squared sums of scores, which keeps them near 0; 0: off'),
+  labelSmoothing: z.number().min(0).lt(0.5).default(0).describe('assumed share of wrong labels'),
+  lengthDebias: z
+    .boolean()
+    .default(false)
+    .describe('explain preferences by length with a separate coefficient, which is left out of the rewards'),
+  members: whole(1).default(1).describe('members of an ensemble, each with its own head and order of the data'),
+  normalize: z
+    .boolean()
+    .default(true)
+    .describe('normalize rewards to mean 0 and standard deviation 1 over held-out completions'),
+  ...rewardLearning('ranking'),
+  evaluation: z
+    .object({
+      data: z.string().optional().describe('held-out comparisons (default: a share of --data)'),
+      share: z
+        .number()
+        .min(0)
+        .lt(1)
+        .default(0.1)
+        .describe('share of prompts to hold out without --evaluation.data; 0: none'),
+      comparisons: whole(1).default(400).describe('without --data: number of held-out comparisons, without mistakes'),
+    })
+    .prefault({}),
+}).refine(
+  ({ loss, labelSmoothing, ratingMargin, lengthDebias }) =>
+    loss === 'bradley-terry' || (labelSmoothing + ratingMargin === 0 && !lengthDebias),
+  {
+    path: ['loss'],
+    message: 'expected bradley-terry with --labelSmoothing, --ratingMargin or --lengthDebias',
+  },
+);
 /** The options of `reward`, with their defaults. */
 export type RewardModelOptions = z.output<typeof rewardModelSchema>;
