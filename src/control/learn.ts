@@ -185,6 +185,7 @@ function createPreferencePpo(options: LearnOptions, parts: LearnParts): Learner 
   });
   const { progress, ensemble, experience, statistics } = teaching;
   const agent = createPpo(teaching.environment, ppoOptions, seed);
+  teaching.follow(agent);
   const evaluator = teaching.evaluator(agent);
   const learned = new Float32Array(batch);
   const { onNotice = emitWarning } = parts;

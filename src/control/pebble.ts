@@ -35,6 +35,7 @@ export function createPebble(options: LearnOptions, parts: LearnParts): Learner 
   const { observationSize, actionSize } = environment;
   const agent = createSac(environment, { ...sacOptions, learningStarts: randomSteps }, seed);
   const { buffer } = agent;
+  teaching.follow(agent);
   const evaluator = teaching.evaluator(agent);
   const novelty = createNovelty(observationSize, sacOptions);
   const rewards = new Float32Array(environments * horizon);

@@ -145,9 +145,10 @@ export function createTeaching(options: LearnOptions, parts: LearnParts, shape: 
       const now = expectationsOf(latest, ensemble, options.choice.scale, true);
       return { due, comparisons, ...learned, lesson: lessonOf(latest, expected, now) };
     },
-    /** Takes the agent that acts in branches, and evaluates its policy by greedy episodes on the true reward. */
+    /** Takes the agent that acts in branches. */
+    follow: taught.follow,
+    /** Evaluates the agent's policy by greedy episodes on the true reward. */
     evaluator(agent: TaughtAgent) {
-      taught.follow(agent);
       const { policy, parameters, prepare } = agent;
       return createEvaluator(parts.environment.batch(options.episodes), policy, parameters, { seed, prepare });
     },
