@@ -5,8 +5,8 @@
 import { HeedError, messageOf } from '../../error.ts';
 import { env, existsSync, join, readFileSync } from '../../node.ts';
 import { keepLoaded, koffi, type Pointer } from '../library.ts';
-import type { Bf16Activation } from '../ops/bf16.ts';
 import type { Bf16Support } from '../runtime/runtime.ts';
+import type { Bf16Activation } from './activations.ts';
 
 /** The command that installs oneDNN where it is a package of the system. */
 export const INSTALL = 'apt-get install libdnnl-dev';

@@ -6,7 +6,7 @@
  */
 import { HeedError } from '../../error.ts';
 import { koffi, type Library, type Pointer } from '../library.ts';
-import { BF16_ACTIVATIONS, type Bf16Activation } from '../ops/bf16.ts';
+import { BF16_ACTIVATIONS, type Bf16Activation } from './activations.ts';
 import type { OneDnn, Operation } from './library.ts';
 
 /** The domain of the operators, for a session's options. */

@@ -8,12 +8,8 @@
  */
 import { type Shape, product as sizeOf } from '../dims.ts';
 import { emit, type Tensor } from '../graph.ts';
+import { BF16_ACTIVATIONS, type Bf16Activation } from '../onednn/activations.ts';
 import { reshape } from './shape.ts';
-
-/** The activations that bfloat16 tensors can have; operators name them by their place here. */
-export const BF16_ACTIVATIONS = ['silu', 'gelu', 'geluTanh'] as const;
-/** An activation that bfloat16 tensors can have. */
-export type Bf16Activation = (typeof BF16_ACTIVATIONS)[number];
 
 /** From this many multiplications on, a product pays for the copies of its operands and for being called by itself. */
 const LEAST_MULTIPLICATIONS = 1 << 22;
