@@ -18,7 +18,12 @@ import { rules, stages } from './rules.ts';
 /** Diagnoses a training of control by its rows so far. */
 export function diagnoseControl(rows: readonly ControlRow[], facts: ControlFacts): Diagnosis {
   const measures = measureControl(rows, facts);
-  const applying = rules.filter(({ from, applies }) => measures.progress >= from && applies(measures, facts));
+  const applying = rules
+    .filter(({ from, applies }) => measures.progress >= from && applies(measures, facts))
+    .map(({ severity, ...rule }) => ({
+      ...rule,
+      severity: typeof severity === 'function' ? severity(measures) : severity,
+    }));
   const cause = stages.find((one) => applying.some(({ stage, severity }) => stage === one && severity === 'failure'));
   const findings = applying
     .filter(({ stage }) => cause === undefined || stage === cause)

@@ -12,7 +12,7 @@ export const stages = ['teacher', 'reward', 'policy'] as const;
 
 interface Rule {
   code: string;
-  severity: Finding['severity'];
+  severity: Finding['severity'] | ((measures: ControlMeasures) => Finding['severity']);
   /** Where it goes wrong. What comes later suffers from it, and is not judged then. */
   stage: (typeof stages)[number];
   /** Share of the run from which it is judged. */
@@ -36,8 +36,12 @@ function unimproved({ trueGain, learnedGain, returnLast, returnBefore, returnSpr
  */
 const rewardIsFinal = ({ labels, progress }: ControlMeasures, facts: ControlFacts): boolean =>
   labels >= 0.9 * facts.labels || progress >= 0.8;
-/** Whether the learned reward orders held-out pairs well. */
-const rewardIsRight = ({ heldOut }: ControlMeasures): boolean => heldOut >= 0.85;
+/** A poor reward model is a failure where nobody is helped by it, and worth a word where the policy improves all the same. */
+const severityOfReward = (measures: ControlMeasures) => (unimproved(measures) ? 'failure' : 'warning');
+/** Share of held-out pairs from which on a learned reward is good enough to blame the policy. */
+const GOOD_REWARD = 0.75;
+/** Share of them that contradictory labels do not reach. */
+const RIGHT_REWARD = 0.85;
 
 /** All rules, in the order of cause and effect. */
 export const rules: readonly Rule[] = [
@@ -113,7 +117,7 @@ export const rules: readonly Rule[] = [
     severity: 'failure',
     from: 0,
     applies: ({ heldOut, labels, trueGain, learnedGain }) =>
-      labels >= 4 && (heldOut < 0.3 || (heldOut < 0.5 && learnedGain > 0.5 && trueGain < -0.5)),
+      (labels >= 4 && heldOut < 0.3) || (labels >= 10 && heldOut < 0.5 && learnedGain > 0.5 && trueGain < -0.5),
     text: ({ heldOut }) =>
       `The learned reward has the wrong sign: it orders ${percent(1 - heldOut)} of random held-out pairs the wrong way round.`,
     advice: 'Check that the teacher returns the better clip and not the worse one.',
@@ -121,11 +125,13 @@ export const rules: readonly Rule[] = [
   {
     code: 'labels-contradict',
     stage: 'reward',
-    severity: 'failure',
+    severity: severityOfReward,
     from: 0.2,
     applies: (measures, facts) => {
       const { decided, fitted, foreseen, heldOut } = measures;
-      return rewardIsFinal(measures, facts) && decided >= 30 && foreseen < 0.65 && fitted < 0.95 && !(heldOut >= 0.65);
+      return (
+        rewardIsFinal(measures, facts) && decided >= 30 && foreseen < 0.65 && fitted < 0.95 && !(heldOut >= GOOD_REWARD)
+      );
     },
     text: ({ fitted, foreseen }) =>
       `The labels look contradictory: the reward model fits ${percent(fitted)} of them, and foresaw ${percent(foreseen)}, about as many as a coin.`,
@@ -158,11 +164,11 @@ export const rules: readonly Rule[] = [
   {
     code: 'too-few-labels',
     stage: 'reward',
-    severity: 'failure',
+    severity: severityOfReward,
     from: 0.2,
     applies: (measures, facts) => {
       const { heldOut, fitted, decided, foreseen } = measures;
-      const fits = heldOut >= 0.3 && heldOut < 0.75 && fitted >= 0.82;
+      const fits = heldOut >= 0.3 && heldOut < GOOD_REWARD && fitted >= 0.82;
       return rewardIsFinal(measures, facts) && fits && !(decided >= 30 && foreseen < 0.65);
     },
     text: ({ heldOut, fitted, labels }) =>
@@ -172,11 +178,11 @@ export const rules: readonly Rule[] = [
   {
     code: 'reward-unfit',
     stage: 'reward',
-    severity: 'failure',
+    severity: severityOfReward,
     from: 0.2,
     applies: (measures, facts) => {
       const { heldOut, fitted } = measures;
-      return rewardIsFinal(measures, facts) && heldOut >= 0.3 && heldOut < 0.75 && fitted < 0.82;
+      return rewardIsFinal(measures, facts) && heldOut >= 0.3 && heldOut < GOOD_REWARD && fitted < 0.82;
     },
     text: ({ heldOut, fitted }) =>
       `The reward model fits only ${percent(fitted)} of its labels and orders ${percent(heldOut)} of random held-out pairs.`,
@@ -225,7 +231,7 @@ export const rules: readonly Rule[] = [
     stage: 'policy',
     severity: 'failure',
     from: 0.3,
-    applies: ({ kl, clipped }) => Math.abs(kl) < 1e-6 && clipped < 1e-3,
+    applies: (measures) => Math.abs(measures.kl) < 1e-6 && measures.clipped < 1e-3 && unimproved(measures),
     text: ({ kl }) => `The policy hardly changes: an update moves it by ${Math.abs(kl).toExponential(0)} nats.`,
     advice: 'Raise --ppo.learningRate; check that the reward varies.',
   },
@@ -256,9 +262,9 @@ export const rules: readonly Rule[] = [
     stage: 'policy',
     severity: 'failure',
     from: 0.5,
-    applies: (measures) => rewardIsRight(measures) && unimproved(measures),
+    applies: (measures) => measures.heldOut >= GOOD_REWARD && unimproved(measures),
     text: ({ heldOut }) =>
-      `The reward is right (it orders ${percent(heldOut)} of held-out pairs), but the policy does no better than at first.`,
+      `The reward is ${heldOut >= RIGHT_REWARD ? 'right' : 'good'} (it orders ${percent(heldOut)} of held-out pairs), but the policy does no better than at first.`,
     advice:
       'Let it train longer (--steps) or explore more (--ppo.entropyCoefficient 0.01); `heed rl` shows whether the true reward teaches it.',
   },
