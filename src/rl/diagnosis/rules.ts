@@ -36,11 +36,15 @@ function unimproved({ trueGain, learnedGain, returnLast, returnBefore, returnSpr
  */
 const rewardIsFinal = ({ labels, progress }: ControlMeasures, facts: ControlFacts): boolean =>
   labels >= 0.9 * facts.labels || progress >= 0.8;
-/** A poor reward model is a failure where nobody is helped by it, and worth a word where the policy improves all the same. */
-const severityOfReward = (measures: ControlMeasures) => (unimproved(measures) ? 'failure' : 'warning');
-/** Share of held-out pairs from which on a learned reward is good enough to blame the policy. */
+/** Of a poor reward model: a warning where the true reward shows that the policy improves all the same. */
+function severityOfReward(measures: ControlMeasures): Finding['severity'] {
+  const { returnLast, returnBefore, trueGain } = measures;
+  const isKnown = Number.isFinite(returnLast + returnBefore) || Number.isFinite(trueGain);
+  return isKnown && !unimproved(measures) ? 'warning' : 'failure';
+}
+/** From this share of held-out pairs on, a learned reward is good enough to blame the policy. */
 const GOOD_REWARD = 0.75;
-/** Share of them that contradictory labels do not reach. */
+/** From this share on, the labels did not contradict each other. */
 const RIGHT_REWARD = 0.85;
 
 /** All rules, in the order of cause and effect. */

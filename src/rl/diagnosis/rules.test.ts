@@ -1,0 +1,55 @@
+import { expect, it } from 'vitest';
+import { diagnoseControl } from './diagnose.ts';
+
+/** A finished run from 100 labels, by what its last row says and its returns before and after. */
+function findingsOf(last: Record<string, number>, returns?: readonly [before: number, after: number]) {
+  const evaluation = (mean: number | undefined): Record<string, number> =>
+    mean === undefined ? {} : { 'return/mean': mean, 'return/std': 10 };
+  const rows = [
+    { step: 0, ...evaluation(returns?.[0]) },
+    { step: 1000, labels: 100, 'labels/decided': 100, 'labels/first': 50, ...last, ...evaluation(returns?.[1]) },
+  ];
+  const { findings } = diagnoseControl(rows, { steps: 1000, labels: 100, maxEpisodeSteps: 200 });
+  return findings.map(({ severity, code }) => `${severity} ${code}`);
+}
+
+const accuracies = (fitted: number, foreseen: number, heldOut?: number) => ({
+  'reward/train_accuracy': fitted,
+  'reward/accuracy': foreseen,
+  ...(heldOut !== undefined && { 'reward/held_out_accuracy': heldOut }),
+});
+const [stayed, improved] = [
+  [-100, -100],
+  [-100, -20],
+] as const;
+
+it.each([
+  ['contradict each other', accuracies(0.82, 0.48, 0.69), 'labels-contradict'],
+  ['are too few', accuracies(0.95, 0.7, 0.6), 'too-few-labels'],
+  ['are about what the reward model cannot see', accuracies(0.7, 0.7, 0.6), 'reward-unfit'],
+])('labels that %s are a failure, or a warning where the policy improved', (_, last, code) => {
+  expect(findingsOf(last, stayed)).toEqual([`failure ${code}`]);
+  expect(findingsOf(last, improved)).toEqual([`warning ${code}`]);
+});
+
+it('labels that contradict each other are a failure where no true reward shows that the policy improved', () => {
+  expect(findingsOf({ ...accuracies(0.82, 0.48), 'reward/learned_gain': 2 })).toEqual(['failure labels-contradict']);
+});
+
+it.each([0.76, 0.95])('a policy that learns nothing from a reward right on %f of the pairs is stuck', (heldOut) => {
+  expect(findingsOf(accuracies(0.95, 0.8, heldOut), stayed)).toEqual(['failure policy-stuck']);
+  expect(findingsOf(accuracies(0.95, 0.8, heldOut), improved)).toEqual([]);
+});
+
+it('a policy that no longer changes is a failure only if it never improved', () => {
+  const still = { ...accuracies(0.95, 0.9, 1), 'policy/approx_kl': 1e-8, 'policy/clip_fraction': 0 };
+  expect(findingsOf(still, improved)).toEqual([]);
+  expect(findingsOf(still, stayed)).toEqual(['failure policy-still', 'failure policy-stuck']);
+});
+
+it('few labels that mislead are too few, many have the wrong sign', () => {
+  const misled = { ...accuracies(1, 0.7, 0.4), 'reward/learned_gain': 2, 'reward/true_gain': -1 };
+  expect(findingsOf({ ...misled, labels: 4 }, stayed)).toContain('failure too-few-labels');
+  expect(findingsOf({ ...misled, labels: 4 }, stayed)).not.toContain('failure reward-inverted');
+  expect(findingsOf(misled, stayed)).toContain('failure reward-inverted');
+});
