@@ -6,7 +6,7 @@ function findingsOf(last: Record<string, number>, returns?: readonly [before: nu
   const evaluation = (mean: number | undefined): Record<string, number> =>
     mean === undefined ? {} : { 'return/mean': mean, 'return/std': 10 };
   const rows = [
-    { step: 0, ...evaluation(returns?.[0]) },
+    { step: 0, 'policy/entropy': 0.69, ...evaluation(returns?.[0]) },
     { step: 1000, labels: 100, 'labels/decided': 100, 'labels/first': 50, ...last, ...evaluation(returns?.[1]) },
   ];
   const { findings } = diagnoseControl(rows, { steps: 1000, labels: 100, maxEpisodeSteps: 200 });
@@ -41,10 +41,10 @@ it.each([0.76, 0.95])('a policy that learns nothing from a reward right on %f of
   expect(findingsOf(accuracies(0.95, 0.8, heldOut), improved)).toEqual([]);
 });
 
-it('a policy that no longer changes is a failure only if it never improved', () => {
+it('a policy that never changed is still, one that became certain has learned', () => {
   const still = { ...accuracies(0.95, 0.9, 1), 'policy/approx_kl': 1e-8, 'policy/clip_fraction': 0 };
-  expect(findingsOf(still, improved)).toEqual([]);
-  expect(findingsOf(still, stayed)).toEqual(['failure policy-still', 'failure policy-stuck']);
+  expect(findingsOf({ ...still, 'policy/entropy': 0.69 }, improved)).toEqual(['failure policy-still']);
+  expect(findingsOf({ ...still, 'policy/entropy': 0.4 }, improved)).toEqual([]);
 });
 
 it('few labels that mislead are too few, many have the wrong sign', () => {

@@ -25,9 +25,12 @@ interface Rule {
 
 const percent = (share: number): string => percentOf(share, 0);
 const figure = (x: number): string => String(Number(x.toPrecision(2))).replace('-', '−');
-/** Whether the policy does no better than at first, or than random play if there are no evaluations. */
+/**
+ * Whether the policy does no better than at first, or than random play if there are no evaluations. Half of a deviation is
+ * within the noise of an evaluation.
+ */
 function unimproved({ trueGain, learnedGain, returnLast, returnBefore, returnSpread }: ControlMeasures): boolean {
-  if (Number.isFinite(returnLast + returnBefore)) return returnLast <= returnBefore + 0.1 * returnSpread;
+  if (Number.isFinite(returnLast + returnBefore)) return returnLast <= returnBefore + 0.5 * returnSpread;
   return (Number.isFinite(trueGain) ? trueGain : learnedGain) < 0.3;
 }
 /**
@@ -134,7 +137,11 @@ export const rules: readonly Rule[] = [
     applies: (measures, facts) => {
       const { decided, fitted, foreseen, heldOut } = measures;
       return (
-        rewardIsFinal(measures, facts) && decided >= 30 && foreseen < 0.65 && fitted < 0.95 && !(heldOut >= GOOD_REWARD)
+        rewardIsFinal(measures, facts) &&
+        decided >= 30 &&
+        foreseen < 0.65 &&
+        fitted < 0.95 &&
+        !(heldOut >= RIGHT_REWARD)
       );
     },
     text: ({ fitted, foreseen }) =>
@@ -235,7 +242,9 @@ export const rules: readonly Rule[] = [
     stage: 'policy',
     severity: 'failure',
     from: 0.3,
-    applies: (measures) => Math.abs(measures.kl) < 1e-6 && measures.clipped < 1e-3 && unimproved(measures),
+    // a policy that has learned all it can hardly changes either, but it is more certain than at first
+    applies: ({ kl, clipped, entropy, entropyFirst }) =>
+      Math.abs(kl) < 1e-6 && clipped < 1e-3 && !(Math.abs(entropy - entropyFirst) > 0.05 * Math.abs(entropyFirst)),
     text: ({ kl }) => `The policy hardly changes: an update moves it by ${Math.abs(kl).toExponential(0)} nats.`,
     advice: 'Raise --ppo.learningRate; check that the reward varies.',
   },
