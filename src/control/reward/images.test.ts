@@ -10,7 +10,7 @@ import { createParameters, createTrainStep } from '../../nn/index.ts';
 import { choiceModelSchema, choices } from '../../preference/index.ts';
 import { random } from '../../random.ts';
 import { createRun } from '../../run/index.ts';
-import { createLearner } from '../learn.ts';
+import { createLearner, openLearner } from '../learn.ts';
 import type { LearnSettings } from '../options.ts';
 import type { Segment } from '../segments.ts';
 import { trainFromPreferences } from '../train.ts';
@@ -212,4 +212,29 @@ it('an agent learns from pictures what the teacher wants, and goes on from a che
   resumed.restore(checkpoint);
   while (!(await resumed.next()).done);
   expect(resumed.save()).toEqual(learner.save());
+});
+
+it('an environment of pictures without a preset needs no setting of its own', async () => {
+  const { steps, labels, randomSteps, segment, schedule, ppo } = options;
+  const few = {
+    steps,
+    labels,
+    randomSteps,
+    segment,
+    schedule,
+    ppo,
+    evaluations: 0,
+    reward: { firstSteps: 20, steps: 10 },
+  };
+  const learner = keep(await openLearner({ env: corridor, ...few }));
+  expect(learner.options.reward.change).toBe(false);
+  expect(learner.options.segment.branched).toBe(0.5);
+  let fits = 0;
+  for (let done = false; !done; ) {
+    const step = await learner.next();
+    fits += Number(step.fit !== undefined);
+    ({ done } = step);
+  }
+  expect(fits).toBeGreaterThan(0);
+  await expect(openLearner({ env: corridor, ...few, reward: { change: true } })).rejects.toThrow('images');
 });

@@ -6,21 +6,25 @@ import type { LearnOptions, LearnSettings } from '../options.ts';
 import { roundsFit } from '../presets.ts';
 
 /**
- * The options, with segments as long as an episode if the default is longer than any episode and `input` does not set
- * their length. In that case `onNotice` is called.
+ * The options as an environment needs them, where `input` does not set otherwise: segments no longer than an episode, of
+ * which `onNotice` is told, and no changes of observations that are images.
  */
-export function fitSegments(
+export function fitToEnvironment(
   options: LearnOptions,
   input: LearnSettings,
-  { id, maxEpisodeSteps }: Pick<EnvironmentSource, 'id' | 'maxEpisodeSteps'>,
+  { id, maxEpisodeSteps, observationSpace }: Pick<EnvironmentSource, 'id' | 'maxEpisodeSteps' | 'observationSpace'>,
   onNotice: (text: string) => void,
 ): LearnOptions {
-  const { segment } = options;
-  if (segment.window <= maxEpisodeSteps || input.segment?.window !== undefined) return options;
-  onNotice(
-    `Segments have ${maxEpisodeSteps} steps, not ${segment.window}: no episode of ${id} is longer. --segment.window sets another length.`,
-  );
-  return { ...options, segment: { ...segment, window: maxEpisodeSteps } };
+  const fitted = { ...options };
+  if (options.segment.window > maxEpisodeSteps && input.segment?.window === undefined) {
+    onNotice(
+      `Segments have ${maxEpisodeSteps} steps, not ${options.segment.window}: no episode of ${id} is longer. --segment.window sets another length.`,
+    );
+    fitted.segment = { ...options.segment, window: maxEpisodeSteps };
+  }
+  if (observationSpace.shape && input.reward?.change === undefined)
+    fitted.reward = { ...options.reward, change: false };
+  return fitted;
 }
 
 /** Checks settings. `begin`: the environment step of the first query. @throws HeedError if something does not fit. */
