@@ -15,7 +15,10 @@ export const rewardSchema = z.object({
     .min(0)
     .default(30)
     .describe('weight of a learned constant added to the reward of every step; 0: off'),
-  change: z.boolean().default(false).describe('add to the input what the step changed, and whether it ended the task'),
+  change: z
+    .boolean()
+    .default(false)
+    .describe('add to the input what the step changed, and whether it ended the task; not for images'),
   terminalHead: z.boolean().default(false).describe('use a separate output for the step that ends the task'),
   learningRate: positive.default(3e-3).describe('learning rate of AdamW'),
   finalLearningRate: z
