@@ -1,12 +1,13 @@
 /** The cache against the decoder that sees the whole sequence at once. */
 import { describe, expect, it } from 'vitest';
 import { heedError } from '../../test/support/gradients.ts';
-import { input, tokensOf, trace } from '../engine/index.ts';
+import { add, input, tokensOf, trace } from '../engine/index.ts';
 import { random } from '../random.ts';
-import { decoder, logitsOf, packedAttention } from './decoder.ts';
+import { decoder, type Linear, logitsOf, packedAttention } from './decoder.ts';
 import { type CachedStep, createCachedDecoder } from './decoder-cache.ts';
-import { type DecoderConfig, decoderParameters, headName } from './decoder-config.ts';
+import { type DecoderConfig, decoderParameters, headName, linearLookup } from './decoder-config.ts';
 import { createParameters } from './parameters.ts';
+import { quantize, quantizedProduct } from './quantize.ts';
 
 const VOCABULARY = 50;
 const llama: DecoderConfig = {
@@ -188,6 +189,38 @@ describe.each<[string, Partial<DecoderConfig>]>([
     expect(size(logits[0].map((x, i) => x - logits[1][i])) / size(logits[0])).toBeLessThan(tolerance);
     expect(logits[1]).not.toEqual(logits[0]);
   });
+});
+
+it.each<[string, Partial<DecoderConfig>]>([
+  ['Llama', {}],
+  ['biases and norms of heads', { bias: { ...llama.bias, queryKeyValue: true }, queryKeyNorm: true }],
+  ['learned positions', { positions: { kind: 'learned' } }],
+  ['parallel layers', { parallel: 'one norm' }],
+  ['experts', { experts: { count: 3, perToken: 2, size: 40, normalized: true } }],
+])('joined products of rounded weights are the single ones to the bit: %s', (_, changes) => {
+  const config: DecoderConfig = { ...llama, hiddenSize: 64, feedForwardSize: 96, ...changes };
+  const { values } = createParameters(decoderParameters(config), random(1, 'weights'));
+  const lookUp = linearLookup(config);
+  const single: Linear = (x, name) => {
+    const { shape, bias } = lookUp(name);
+    const y = quantizedProduct(x, quantize(values[`${name}.weight`].data as Float32Array, shape, 8));
+    return bias ? add(y, input(x.graph, `${name}.bias`, [shape[0]])) : y;
+  };
+  const [joined, apart] = [undefined, single].map((linear) => {
+    const cached = createCachedDecoder(config, values, { frozen: true, bits: 8, linear });
+    const cache = cached.createCache(2, 16);
+    const results = [4, 1].map((time) => {
+      const step = cache.step(0, 2, time);
+      for (const row of [0, 1]) step.fill(row, tokens.slice(row, row + time), time === 1 ? 4 : 0);
+      step.run();
+      const result = step.logits.slice();
+      step[Symbol.dispose]();
+      return result;
+    });
+    for (const part of [cache, cached]) part[Symbol.dispose]();
+    return results;
+  });
+  expect(joined).toEqual(apart);
 });
 
 it('has no cache longer than the model knows positions', () => {

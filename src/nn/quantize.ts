@@ -106,11 +106,13 @@ const TOGETHER = [
   ['gate_proj', 'up_proj'],
 ];
 
+let made = 0;
+
 /** The linear maps of a model, quantized. `weights` are read once, at the first trace. */
 export function quantizedLinear(config: DecoderConfig, weights: Readonly<Record<string, Value>>, bits: Bits): Linear {
   const lookUp = linearLookup(config);
   const quantized = new Map<string, QuantizedWeight>();
-  const results = new WeakMap<Tensor, Record<string, Tensor>>();
+  const id = made++;
 
   /** The names of the maps that read what the named one reads. */
   const groupOf = (name: string): string[] => {
@@ -126,16 +128,20 @@ export function quantizedLinear(config: DecoderConfig, weights: Readonly<Record<
     quantized.set(key, weight);
     return weight;
   };
-  const products = (x: Tensor, names: readonly string[]): Record<string, Tensor> => {
+  /** The results of these maps for x, each once in a graph: its memo is emptied where layers are traced again. */
+  const productsOf = (x: Tensor, names: readonly string[]): Tensor[] => {
+    const { memo } = x.graph;
+    const key = `quantized ${id} ${x.name} ${names}`;
     const sizes = names.map((name) => lookUp(name).shape[0]);
-    const parts = split(quantizedProduct(x, weightOf(names)), sizes, -1);
-    return Object.fromEntries(names.map((name, i) => [name, parts[i]]));
+    const parts = memo.get(key) ?? split(quantizedProduct(x, weightOf(names)), sizes, -1);
+    memo.set(key, parts);
+    return parts;
   };
   return (x, name) => {
-    const found = results.get(x) ?? {};
-    if (!found[name]) results.set(x, Object.assign(found, products(x, groupOf(name))));
+    const names = groupOf(name);
+    const y = productsOf(x, names)[names.indexOf(name)];
     const { shape, bias } = lookUp(name);
-    return bias ? add(found[name], input(x.graph, `${name}.bias`, [shape[0]])) : found[name];
+    return bias ? add(y, input(x.graph, `${name}.bias`, [shape[0]])) : y;
   };
 }
 

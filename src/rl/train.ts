@@ -163,7 +163,7 @@ export interface RlRunResult extends RlMetrics {
  * there is one. Undefined if the signal stopped it; then a checkpoint was written.
  */
 export async function trainRl(learner: RlLearner, parts: TrainParts<RlStep>): Promise<RlRunResult | undefined> {
-  const { seed, steps } = learner.options;
+  const { seed, steps, episodes } = learner.options;
   const { onWarning: onNotice = emitWarning } = parts;
   const { maxEpisodeSteps } = learner.environment;
   const notice = noticesOnce(onNotice);
@@ -174,7 +174,7 @@ export async function trainRl(learner: RlLearner, parts: TrainParts<RlStep>): Pr
     const before = rows.at(-1)?.step ?? 0;
     rows.push(row);
     if (Math.floor((20 * row.step) / steps) === Math.floor((20 * before) / steps)) return;
-    notice(diagnoseControl(rows, { steps, labels: 0, maxEpisodeSteps }));
+    notice(diagnoseControl(rows, { steps, labels: 0, maxEpisodeSteps, episodes }));
   };
   return driveRun(learner, {
     ...parts,

@@ -35,6 +35,7 @@ export interface CellResult {
 
 /** What both kinds of learners share. */
 interface CellLearner extends Drivable<CellStep> {
+  readonly options: Readonly<Record<string, unknown>>;
   evaluate(): Evaluation;
   /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
@@ -69,7 +70,7 @@ export async function runCell(
       : await openLearner(cell.settings, trainSchema, isRun(folder));
   const run = isRun(folder)
     ? openRun(folder)
-    : createRun(folder, { name: key, command: cell.command, config: options, seed });
+    : createRun(folder, { name: key, command: cell.command, config: learner.options, seed });
   let result: CellResult | undefined;
   try {
     result = await driveRun<CellStep, CellResult & { run: string }>(learner, {

@@ -22,11 +22,11 @@ export function diagnoseControl(rows: readonly ControlRow[], facts: ControlFacts
     .filter(({ from, applies }) => measures.progress >= from && applies(measures, facts))
     .map(({ severity, ...rule }) => ({
       ...rule,
-      severity: typeof severity === 'function' ? severity(measures) : severity,
+      severity: typeof severity === 'function' ? severity(measures, facts) : severity,
     }));
   const cause = stages.find((one) => applying.some(({ stage, severity }) => stage === one && severity === 'failure'));
   const findings = applying
-    .filter(({ stage }) => cause === undefined || stage === cause)
+    .filter(({ stage }) => cause === undefined || stages.indexOf(stage) <= stages.indexOf(cause))
     .map(({ code, severity, text, advice }) => ({ code, severity, text: text(measures, facts), advice }));
   const finite = Object.entries(measures).filter(([, value]) => Number.isFinite(value));
   return diagnosisOf(findings, healthy(measures), Object.fromEntries(finite));
@@ -46,10 +46,12 @@ export function diagnoseControlRun(
   const stored = storedDiagnosis(samples, rows.at(-1)?.step ?? 0);
   if (stored) return stored;
   const { config, command } = readInfo(folder);
-  const { steps, labels = 0 } = z.object({ steps: z.number(), labels: z.number().optional() }).parse(config);
+  const { steps, labels, episodes } = z
+    .object({ steps: z.number(), labels: z.number().default(0), episodes: z.number().default(100) })
+    .parse(config);
   const world = samples.find(({ kind }) => kind === 'world') as WorldSample | undefined;
   const { maxEpisodeSteps = Number.POSITIVE_INFINITY } = world ?? {};
-  return diagnoseControl(rows, { steps, labels: command === 'rl' ? 0 : labels, maxEpisodeSteps });
+  return diagnoseControl(rows, { steps, labels: command === 'rl' ? 0 : labels, maxEpisodeSteps, episodes });
 }
 
 /** What shows that a training is healthy. */

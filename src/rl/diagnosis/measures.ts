@@ -13,6 +13,8 @@ export interface ControlFacts {
   labels: number;
   /** Steps after which an episode is cut. */
   maxEpisodeSteps: number;
+  /** Episodes of an evaluation. */
+  episodes: number;
 }
 
 /** A row of samples.jsonl: what the report and the diagnosis need to know of the environment. */

@@ -9,7 +9,7 @@ function findingsOf(last: Record<string, number>, returns?: readonly [before: nu
     { step: 0, 'policy/entropy': 0.69, ...evaluation(returns?.[0]) },
     { step: 1000, labels: 100, 'labels/decided': 100, 'labels/first': 50, ...last, ...evaluation(returns?.[1]) },
   ];
-  const { findings } = diagnoseControl(rows, { steps: 1000, labels: 100, maxEpisodeSteps: 200 });
+  const { findings } = diagnoseControl(rows, { steps: 1000, labels: 100, maxEpisodeSteps: 200, episodes: 10 });
   return findings.map(({ severity, code }) => `${severity} ${code}`);
 }
 
@@ -26,13 +26,18 @@ const [stayed, improved] = [
 it.each([
   ['contradict each other', accuracies(0.82, 0.48, 0.69), 'labels-contradict'],
   ['are too few', accuracies(0.95, 0.7, 0.6), 'too-few-labels'],
+  ['are known by heart', accuracies(0.97, 0.6, 0.6), 'too-few-labels'],
   ['are about what the reward model cannot see', accuracies(0.7, 0.7, 0.6), 'reward-unfit'],
-])('labels that %s are a failure, or a warning where the policy improved', (_, last, code) => {
-  expect(findingsOf(last, stayed)).toEqual([`failure ${code}`]);
-  expect(findingsOf(last, improved)).toEqual([`warning ${code}`]);
-});
+])(
+  'labels that %s are a failure, or a warning where the policy improved by what the teacher judges by',
+  (_, last, code) => {
+    expect(findingsOf(last, stayed)).toEqual([`failure ${code}`]);
+    expect(findingsOf({ ...last, 'reward/true_gain': 1 }, improved)).toEqual([`warning ${code}`]);
+  },
+);
 
-it('labels that contradict each other are a failure where no true reward shows that the policy improved', () => {
+it('contradictory labels of people are a failure, whatever the environment itself rewards', () => {
+  expect(findingsOf(accuracies(0.82, 0.48), improved)).toEqual(['failure labels-contradict']);
   expect(findingsOf({ ...accuracies(0.82, 0.48), 'reward/learned_gain': 2 })).toEqual(['failure labels-contradict']);
 });
 
@@ -41,10 +46,16 @@ it.each([0.76, 0.95])('a policy that learns nothing from a reward right on %f of
   expect(findingsOf(accuracies(0.95, 0.8, heldOut), improved)).toEqual([]);
 });
 
-it('a policy that never changed is still, one that became certain has learned', () => {
+it('a policy that never changed is still, one that became certain of what is better has learned', () => {
   const still = { ...accuracies(0.95, 0.9, 1), 'policy/approx_kl': 1e-8, 'policy/clip_fraction': 0 };
   expect(findingsOf({ ...still, 'policy/entropy': 0.69 }, improved)).toEqual(['failure policy-still']);
   expect(findingsOf({ ...still, 'policy/entropy': 0.4 }, improved)).toEqual([]);
+  expect(findingsOf({ ...still, 'policy/entropy': 0.4 }, stayed)).toContain('failure policy-still');
+});
+
+it('a warning about the reward stays beside a failure of the policy', () => {
+  const unstable = { ...accuracies(0.95, 0.7, 0.6), 'reward/true_gain': 1, 'policy/approx_kl': 9 };
+  expect(findingsOf(unstable, improved)).toEqual(['failure policy-unstable', 'warning too-few-labels']);
 });
 
 it('few labels that mislead are too few, many have the wrong sign', () => {

@@ -12,7 +12,7 @@ export const stages = ['teacher', 'reward', 'policy'] as const;
 
 interface Rule {
   code: string;
-  severity: Finding['severity'] | ((measures: ControlMeasures) => Finding['severity']);
+  severity: Finding['severity'] | ((measures: ControlMeasures, facts: ControlFacts) => Finding['severity']);
   /** Where it goes wrong. What comes later suffers from it, and is not judged then. */
   stage: (typeof stages)[number];
   /** Share of the run from which it is judged. */
@@ -25,13 +25,12 @@ interface Rule {
 
 const percent = (share: number): string => percentOf(share, 0);
 const figure = (x: number): string => String(Number(x.toPrecision(2))).replace('-', '−');
-/**
- * Whether the policy does no better than at first, or than random play if there are no evaluations. Half of a deviation is
- * within the noise of an evaluation.
- */
-function unimproved({ trueGain, learnedGain, returnLast, returnBefore, returnSpread }: ControlMeasures): boolean {
-  if (Number.isFinite(returnLast + returnBefore)) return returnLast <= returnBefore + 0.5 * returnSpread;
-  return (Number.isFinite(trueGain) ? trueGain : learnedGain) < 0.3;
+/** Whether the policy does no better than at first, or than random play if there are no evaluations. */
+function unimproved(measures: ControlMeasures, { episodes }: ControlFacts): boolean {
+  const { trueGain, learnedGain, returnLast, returnBefore, returnSpread } = measures;
+  if (!Number.isFinite(returnLast + returnBefore)) return (Number.isFinite(trueGain) ? trueGain : learnedGain) < 0.3;
+  const noise = Math.min(0.5, 2 * Math.sqrt(2 / episodes)) * returnSpread; // two standard errors of a difference
+  return returnLast <= returnBefore + noise;
 }
 /**
  * Whether the reward model is judged already: more labels may still mend it. A run that asks for all its labels early is
@@ -39,12 +38,12 @@ function unimproved({ trueGain, learnedGain, returnLast, returnBefore, returnSpr
  */
 const rewardIsFinal = ({ labels, progress }: ControlMeasures, facts: ControlFacts): boolean =>
   labels >= 0.9 * facts.labels || progress >= 0.8;
-/** Of a poor reward model: a warning where the true reward shows that the policy improves all the same. */
-function severityOfReward(measures: ControlMeasures): Finding['severity'] {
-  const { returnLast, returnBefore, trueGain } = measures;
-  const isKnown = Number.isFinite(returnLast + returnBefore) || Number.isFinite(trueGain);
-  return isKnown && !unimproved(measures) ? 'warning' : 'failure';
-}
+/**
+ * Of a poor reward model: a warning where the policy improves all the same in what a synthetic teacher judges by. Of what
+ * people want, the environment's returns say nothing.
+ */
+const severityOfReward = (measures: ControlMeasures, facts: ControlFacts): Finding['severity'] =>
+  measures.trueGain > 0 && !unimproved(measures, facts) ? 'warning' : 'failure';
 /** From this share of held-out pairs on, a learned reward is good enough to blame the policy. */
 const GOOD_REWARD = 0.75;
 /** From this share on, the labels did not contradict each other. */
@@ -180,7 +179,7 @@ export const rules: readonly Rule[] = [
     applies: (measures, facts) => {
       const { heldOut, fitted, decided, foreseen } = measures;
       const fits = heldOut >= 0.3 && heldOut < GOOD_REWARD && fitted >= 0.82;
-      return rewardIsFinal(measures, facts) && fits && !(decided >= 30 && foreseen < 0.65);
+      return rewardIsFinal(measures, facts) && fits && !(decided >= 30 && foreseen < 0.65 && fitted < 0.95);
     },
     text: ({ heldOut, fitted, labels }) =>
       `The reward fits its ${labels} labels (${percent(fitted)}) but orders only ${percent(heldOut)} of random held-out pairs: these are too few.`,
@@ -215,9 +214,9 @@ export const rules: readonly Rule[] = [
     stage: 'policy',
     severity: 'failure',
     from: 0.5,
-    applies: (measures) => {
+    applies: (measures, facts) => {
       const { offset, ended, cut } = measures;
-      return Math.abs(offset) > 1.5 && ended < 0.01 * (ended + cut) && unimproved(measures);
+      return Math.abs(offset) > 1.5 && ended < 0.01 * (ended + cut) && unimproved(measures, facts);
     },
     text: ({ offset }) =>
       `No episode ends early, and every step earns ${figure(Math.abs(offset))} deviations ${offset > 0 ? 'above' : 'below'} zero: the critic learns that constant instead of the differences.`,
@@ -228,10 +227,10 @@ export const rules: readonly Rule[] = [
     stage: 'policy',
     severity: 'failure',
     from: 0.5,
-    applies: (measures) =>
+    applies: (measures, facts) =>
       measures.learnedGain > 0.8 &&
       measures.trueGain < Math.min(0.2, 0.25 * measures.learnedGain) &&
-      unimproved(measures),
+      unimproved(measures, facts),
     text: ({ learnedGain, trueGain, coverage }) =>
       `The policy exploits the reward: it earns ${figure(learnedGain)} deviations more learned reward than random play, and ${figure(trueGain)} more true reward${coverage < 0.6 ? `; only ${percent(coverage)} of what it does now resembles a compared clip` : ''}.`,
     advice:
@@ -242,9 +241,12 @@ export const rules: readonly Rule[] = [
     stage: 'policy',
     severity: 'failure',
     from: 0.3,
-    // a policy that has learned all it can hardly changes either, but it is more certain than at first
-    applies: ({ kl, clipped, entropy, entropyFirst }) =>
-      Math.abs(kl) < 1e-6 && clipped < 1e-3 && !(Math.abs(entropy - entropyFirst) > 0.05 * Math.abs(entropyFirst)),
+    // a policy that has learned all it can hardly changes either, but it has become more certain
+    applies: (measures, facts) => {
+      const { kl, clipped, entropy, entropyFirst } = measures;
+      const learned = entropyFirst - entropy > 0.05 * Math.abs(entropyFirst) && !unimproved(measures, facts);
+      return Math.abs(kl) < 1e-6 && clipped < 1e-3 && !learned;
+    },
     text: ({ kl }) => `The policy hardly changes: an update moves it by ${Math.abs(kl).toExponential(0)} nats.`,
     advice: 'Raise --ppo.learningRate; check that the reward varies.',
   },
@@ -253,8 +255,8 @@ export const rules: readonly Rule[] = [
     stage: 'policy',
     severity: 'failure',
     from: 0.3,
-    applies: (measures) =>
-      measures.entropyFirst > 0 && measures.entropy < 0.1 * measures.entropyFirst && unimproved(measures),
+    applies: (measures, facts) =>
+      measures.entropyFirst > 0 && measures.entropy < 0.1 * measures.entropyFirst && unimproved(measures, facts),
     text: ({ entropyFirst, entropy }) =>
       `The policy has stopped exploring before it found anything (entropy ${figure(entropyFirst)} → ${figure(entropy)} nats).`,
     advice: 'Set --ppo.entropyCoefficient 0.01, or lower --ppo.learningRate.',
@@ -264,7 +266,7 @@ export const rules: readonly Rule[] = [
     stage: 'policy',
     severity: 'failure',
     from: 0.3,
-    applies: (measures) => measures.explained < 0.05 && unimproved(measures),
+    applies: (measures, facts) => measures.explained < 0.05 && unimproved(measures, facts),
     text: ({ explained }) =>
       `The critic explains ${percent(Math.max(-9.99, explained))} of the returns' variance, and the policy does no better than random play.`,
     advice:
@@ -275,7 +277,7 @@ export const rules: readonly Rule[] = [
     stage: 'policy',
     severity: 'failure',
     from: 0.5,
-    applies: (measures) => measures.heldOut >= GOOD_REWARD && unimproved(measures),
+    applies: (measures, facts) => measures.heldOut >= GOOD_REWARD && unimproved(measures, facts),
     text: ({ heldOut }) =>
       `The reward is ${heldOut >= RIGHT_REWARD ? 'right' : 'good'} (it orders ${percent(heldOut)} of held-out pairs), but the policy does no better than at first.`,
     advice:
