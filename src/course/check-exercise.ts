@@ -20,7 +20,7 @@ export interface CheckJob {
 export type CheckMessage = { starts: string } | { results: CheckResult[] };
 
 /** The most memory that an exercise may take, in MiB. */
-const MOST_MEMORY = 1024;
+const MOST_MEMORY = 512;
 
 /**
  * Runs the checks of a lesson on the text of an exercise. Whatever is wrong with the text is in the results. What the

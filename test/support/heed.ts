@@ -113,11 +113,11 @@ export function resultsOf(sweep: string) {
     .sort((a, b) => (a.key < b.key ? -1 : 1));
 }
 
-/** The metrics of a run, less what a clock says. */
+/** The metrics of a run, less what a clock says. What follows the last line break is still being written. */
 export const rowsOf = (run: string): Record<string, number>[] =>
   readFileSync(join(run, 'metrics.jsonl'), 'utf8')
-    .trim()
     .split('\n')
+    .slice(0, -1)
     .map((line) => ({ ...JSON.parse(line), time: 0 }));
 
 /** All that a finished run leaves and no clock touches: rows, samples, the tensors of its last checkpoint bit for bit. */
