@@ -8,12 +8,12 @@ import { createHash } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { learnOptions } from '../dist/control/index.js';
-import { steadyPpo } from '../dist/control/presets.js';
+import { steadyPpo, unfamiliarImages } from '../dist/control/presets.js';
 import { rlOptions } from '../dist/rl/index.js';
 import { wilson } from '../dist/run/index.js';
 import { median } from './figures.js';
 import { keptResults } from './kept.js';
-import { strangers } from './strangers/names.js';
+import { ofImages, strangers } from './strangers/names.js';
 import { atOnce, casesOf } from './worlds-train.js';
 
 const FIRST_SEED = 1000; // most settings were chosen on lower ones
@@ -110,20 +110,22 @@ async function* unfamiliar({ seeds, env: only, job }) {
   const totals = { 100: [0, 0], 300: [0, 0] };
   for (const env of names) {
     const world = { env, steps: strangers[env] };
+    const images = ofImages.includes(env) ? unfamiliarImages : undefined;
+    const reference = { ...truth, ...images?.ppo };
     const rewarded = async (ppo, count) => {
       const message = { kind: 'reward', ...world, ppo };
       return (await resultsOf(kept, message, rlOptions({ ...world, ppo }), { seeds: count, job })).map(
         (result) => result.return,
       );
     };
-    const [floor] = await rewarded({ ...truth, learningRate: 1e-9 }, 1);
-    const peer = await rewarded(truth, seeds);
+    const [floor] = await rewarded({ ...reference, learningRate: 1e-9 }, 1);
+    const peer = await rewarded(reference, seeds);
     const best = median(peer);
     const enough = (mean) => mean - floor >= 0.8 * (best - floor);
     const own = peer.filter(enough).length;
     for (const labels of [100, 300]) {
       const settings = { ...world, labels };
-      const options = learnOptions({ ...settings, env: 'stranger' });
+      const options = { ...learnOptions({ ...settings, env: 'stranger' }), ...(images && { images }) };
       const results = await resultsOf(kept, { kind: 'stranger', ...settings }, options, { seeds, job });
       const returns = results.map((result) => result.return);
       const reached = returns.filter(enough).length;

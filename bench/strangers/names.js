@@ -28,6 +28,9 @@ export const strangers = {
   ...bridged,
 };
 
+/** Those that observe a picture. */
+export const ofImages = ['catchBall'];
+
 /** Greedy episodes that a return is the mean of: in Blackjack most of it is luck. */
 export const episodesIn = (name) => (name === 'gym:Blackjack-v1' ? 2000 : 50);
 

@@ -49,6 +49,15 @@ function unfamiliar(env: string): LearnSettings {
 }
 
 /**
+ * What differs for images in an environment without a preset: a convolution costs more than all of a perceptron, so fits
+ * are short, and pixels are scaled already. How they were found: docs/lab/strangers.md.
+ */
+export const unfamiliarImages = {
+  reward: { change: false, learningRate: 1e-3, weightDecay: 0.1, minibatch: 8, firstSteps: 200, steps: 50 },
+  ppo: { normalizeObservations: false },
+} as const;
+
+/**
  * PEBBLE's settings; the reward's come from the environment's preset, if there is one. Results:
  * docs/reference/pebble.md.
  */
@@ -134,6 +143,9 @@ function pebbleIn(env: string): LearnSettings {
     reward: { ...pebble.reward, ...reward, scaleBy: 'rms', bonus: 0 },
   };
 }
+
+/** Whether an environment has settings of its own, or shares those of all Atari games. */
+export const hasPreset = (env: string): boolean => env in learnPresets || env.startsWith('ALE/');
 
 /**
  * Checked settings: the caller's over the environment's preset over the defaults. If the run is too short for the

@@ -88,10 +88,10 @@ export function cnn(name: string, options: CnnOptions): Cnn {
 /** Images whose shorter side has fewer pixels are small: the kernels of `natureCnn` do not fit. */
 const SMALL = 36;
 
-/** Convolutions for small images, such as the picture of a grid: 16 and 32 3×3 kernels with stride 1. */
+/** Convolutions for small images, such as the picture of a grid: 16 3×3 kernels, and 32 that halve the image. */
 export const smallConvolutions: readonly ConvolutionLayer[] = [
   { channels: 16, kernel: 3, padding: 1 },
-  { channels: 32, kernel: 3, padding: 1 },
+  { channels: 32, kernel: 3, padding: 1, stride: 2 },
 ];
 
 /** Whether an image [channels, height, width] is too small for `natureCnn`. */

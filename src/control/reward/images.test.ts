@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { releasedAfterwards } from '../../../test/support/released.ts';
-import { mean, square } from '../../engine/index.ts';
+import { mean, square, sub } from '../../engine/index.ts';
 import { withTimeLimit } from '../../env/dynamics.ts';
 import { type Environment, sourceOf } from '../../env/index.ts';
 import { createParameters, createTrainStep } from '../../nn/index.ts';
@@ -45,7 +45,7 @@ describe('the network', () => {
     expect(shapes(6)).toEqual([
       [16, 4, 3, 3],
       [32, 16, 3, 3],
-      [64, 32 * 6 * 6],
+      [64, 32 * 3 * 3],
       [1, 64],
     ]);
   });
@@ -57,7 +57,7 @@ describe('the network', () => {
     const parameters = keep(createParameters(network.parameters, random(1)));
     const step = keep(
       createTrainStep(parameters, { x: { dtype: 'uint8', shape: [3, size] } }, ({ x }) =>
-        mean(square(network.apply(pixels(x, [...image])))),
+        mean(square(sub(network.apply(pixels(x, [...image])), 1))), // a slope far from 0, also of the biases
       ),
     );
     const rng = random(2);
@@ -227,7 +227,9 @@ it('an environment of pictures without a preset needs no setting of its own', as
     reward: { firstSteps: 20, steps: 10 },
   };
   const learner = keep(await openLearner({ env: corridor, ...few }));
-  expect(learner.options.reward.change).toBe(false);
+  expect(learner.options.reward).toMatchObject({ change: false, firstSteps: 20, learningRate: 1e-3 });
+  expect(learner.options.ppo?.normalizeObservations).toBe(false);
+  expect(learner.options.ppo?.horizon).toBe(ppo?.horizon);
   expect(learner.options.segment.branched).toBe(0.5);
   let fits = 0;
   for (let done = false; !done; ) {

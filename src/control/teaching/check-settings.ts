@@ -3,11 +3,11 @@ import type { EnvironmentSource } from '../../env/batch/source.ts';
 import { HeedError } from '../../error.ts';
 import { needsMembers, rulesOf } from '../../preference/selection.ts';
 import type { LearnOptions, LearnSettings } from '../options.ts';
-import { roundsFit } from '../presets.ts';
+import { hasPreset, roundsFit, unfamiliarImages } from '../presets.ts';
 
 /**
  * The options as an environment needs them, where `input` does not set otherwise: segments no longer than an episode, of
- * which `onNotice` is told, and no changes of observations that are images.
+ * which `onNotice` is told, and what images need.
  */
 export function fitToEnvironment(
   options: LearnOptions,
@@ -22,10 +22,17 @@ export function fitToEnvironment(
     );
     fitted.segment = { ...options.segment, window: maxEpisodeSteps };
   }
-  if (observationSpace.shape && input.reward?.change === undefined)
-    fitted.reward = { ...options.reward, change: false };
+  if (observationSpace.shape && !hasPreset(options.env)) {
+    const { reward, ppo } = unfamiliarImages;
+    fitted.reward = { ...options.reward, ...unset(reward, input.reward) };
+    if (options.ppo) fitted.ppo = { ...options.ppo, ...unset(ppo, input.ppo) };
+  }
   return fitted;
 }
+
+/** The settings that the caller left open. */
+const unset = <S extends object>(settings: S, input: Partial<Record<keyof S, unknown>> = {}): Partial<S> =>
+  Object.fromEntries(Object.entries(settings).filter(([name]) => input[name as keyof S] === undefined)) as Partial<S>;
 
 /** Checks settings. `begin`: the environment step of the first query. @throws HeedError if something does not fit. */
 export function checkSettings(
