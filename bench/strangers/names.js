@@ -15,7 +15,7 @@ const bridged = {
   'gym:FrozenLake-v1?is_slippery=false': 30_000,
   'gym:CliffWalking-v1?max_episode_steps=100': 30_000,
   'gym:Blackjack-v1': 30_000,
-  'gym:LunarLander-v3?continuous=true': 200_000,
+  'gym:LunarLander-v3?continuous=true': 100_000,
   'gym:MiniGrid-Empty-5x5-v0': 30_000,
   'gym:MiniGrid-DoorKey-5x5-v0': 60_000,
 };

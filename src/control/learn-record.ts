@@ -2,7 +2,7 @@
 
 import type { Preference } from '../preference/comparison.ts';
 import { diagnoseControl } from '../rl/diagnosis/diagnose.ts';
-import type { ControlRow } from '../rl/diagnosis/measures.ts';
+import { type ControlRow, worldFacts } from '../rl/diagnosis/measures.ts';
 import type { Evaluation } from '../rl/evaluate.ts';
 import { episodeMetrics, returnMetrics, returnOf } from '../rl/train.ts';
 import { type Diagnosis, noticesOnce } from '../run/diagnosis.ts';
@@ -49,8 +49,8 @@ export function createLearnRecord(
     return probe.measure();
   };
   const notice = noticesOnce(onNotice);
-  const { maxEpisodeSteps } = environment;
-  const diagnosis = (): Diagnosis => diagnoseControl(all(), { ...options, maxEpisodeSteps });
+  const facts = { ...options, ...worldFacts(environment) };
+  const diagnosis = (): Diagnosis => diagnoseControl(all(), facts);
   return {
     /** Adds the evaluation before the first step, and returns its row of metrics. */
     before(evaluation: Evaluation): Record<string, number> {

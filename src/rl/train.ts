@@ -14,7 +14,7 @@ import { driveRun, type TrainParts } from '../run/drive.ts';
 import { type Run, readMetrics } from '../run/run.ts';
 import { type Agent, algorithmSettings, algorithmShape, checkChoice, createAgent } from './agent.ts';
 import { diagnoseControl, diagnoseControlRun } from './diagnosis/diagnose.ts';
-import type { ControlRow, WorldSample } from './diagnosis/measures.ts';
+import { type ControlRow, type WorldSample, worldFacts } from './diagnosis/measures.ts';
 import { sampleEpisodes } from './episodes.ts';
 import { createEvaluator, type Evaluation } from './evaluate.ts';
 import { policiesOf } from './load-policy.ts';
@@ -130,10 +130,11 @@ export function createRlLearner(options: RlOptions, { environment: source }: { e
 }
 
 /** Records facts of the environment. A report only has the run's folder, and cannot open every environment. */
-export function sampleWorld(run: Run, { rewardThreshold, maxEpisodeSteps }: EnvironmentSource): void {
+export function sampleWorld(run: Run, environment: EnvironmentSource): void {
+  const { rewardThreshold } = environment;
   run.sample({
     kind: 'world',
-    maxEpisodeSteps,
+    ...worldFacts(environment),
     ...(rewardThreshold !== undefined && { rewardThreshold }),
   } satisfies WorldSample);
 }
@@ -165,7 +166,7 @@ export interface RlRunResult extends RlMetrics {
 export async function trainRl(learner: RlLearner, parts: TrainParts<RlStep>): Promise<RlRunResult | undefined> {
   const { seed, steps, episodes } = learner.options;
   const { onWarning: onNotice = emitWarning } = parts;
-  const { maxEpisodeSteps } = learner.environment;
+  const facts = { steps, episodes, labels: 0, ...worldFacts(learner.environment) };
   const notice = noticesOnce(onNotice);
   let rows: ControlRow[] | undefined;
   /** Adds a row, and notices what went wrong so far, twenty times in a run. */
@@ -174,7 +175,7 @@ export async function trainRl(learner: RlLearner, parts: TrainParts<RlStep>): Pr
     const before = rows.at(-1)?.step ?? 0;
     rows.push(row);
     if (Math.floor((20 * row.step) / steps) === Math.floor((20 * before) / steps)) return;
-    notice(diagnoseControl(rows, { steps, labels: 0, maxEpisodeSteps, episodes }));
+    notice(diagnoseControl(rows, facts));
   };
   return driveRun(learner, {
     ...parts,

@@ -56,8 +56,10 @@ describe('the network', () => {
     const network = imageRewardNetwork(1, image, 1, { lastGain: 1, dropout: 0 });
     const parameters = keep(createParameters(network.parameters, random(1)));
     const step = keep(
-      createTrainStep(parameters, { x: { dtype: 'uint8', shape: [3, size] } }, ({ x }) =>
-        mean(square(sub(network.apply(pixels(x, [...image])), 1))), // a slope far from 0, also of the biases
+      createTrainStep(
+        parameters,
+        { x: { dtype: 'uint8', shape: [3, size] } },
+        ({ x }) => mean(square(sub(network.apply(pixels(x, [...image])), 1))), // a slope far from 0, also of the biases
       ),
     );
     const rng = random(2);

@@ -27,7 +27,12 @@ export function diagnoseControl(rows: readonly ControlRow[], facts: ControlFacts
   const cause = stages.find((one) => applying.some(({ stage, severity }) => stage === one && severity === 'failure'));
   const findings = applying
     .filter(({ stage }) => cause === undefined || stages.indexOf(stage) <= stages.indexOf(cause))
-    .map(({ code, severity, text, advice }) => ({ code, severity, text: text(measures, facts), advice }));
+    .map(({ code, severity, text, advice }) => ({
+      code,
+      severity,
+      text: text(measures, facts),
+      advice: typeof advice === 'function' ? advice(facts) : advice,
+    }));
   const finite = Object.entries(measures).filter(([, value]) => Number.isFinite(value));
   return diagnosisOf(findings, healthy(measures), Object.fromEntries(finite));
 }
@@ -50,8 +55,8 @@ export function diagnoseControlRun(
     .object({ steps: z.number(), labels: z.number().default(0), episodes: z.number().default(100) })
     .parse(config);
   const world = samples.find(({ kind }) => kind === 'world') as WorldSample | undefined;
-  const { maxEpisodeSteps = Number.POSITIVE_INFINITY } = world ?? {};
-  return diagnoseControl(rows, { steps, labels: command === 'rl' ? 0 : labels, maxEpisodeSteps, episodes });
+  const { maxEpisodeSteps = Number.POSITIVE_INFINITY, images } = world ?? {};
+  return diagnoseControl(rows, { steps, labels: command === 'rl' ? 0 : labels, maxEpisodeSteps, images, episodes });
 }
 
 /** What shows that a training is healthy. */

@@ -1,4 +1,5 @@
 /** What a diagnosis of control is judged by, from a run's rows of metrics. */
+import type { EnvironmentSource } from '../../env/batch/source.ts';
 import { mean } from '../../run/intervals.ts';
 import type { MetricsRow } from '../../run/run.ts';
 
@@ -13,6 +14,8 @@ export interface ControlFacts {
   labels: number;
   /** Steps after which an episode is cut. */
   maxEpisodeSteps: number;
+  /** Whether observations are images; absent: they are numbers. */
+  images?: boolean;
   /** Episodes of an evaluation. */
   episodes: number;
 }
@@ -24,7 +27,21 @@ export interface WorldSample {
   rewardThreshold?: number;
   /** Steps after which an episode is cut; absent in runs of version 0.1. */
   maxEpisodeSteps?: number;
+  /** Whether observations are images; absent in runs of version 0.1. */
+  images?: boolean;
 }
+
+/** What the diagnosis needs to know of an environment. */
+export const worldFacts = ({
+  maxEpisodeSteps,
+  observationSpace,
+}: Pick<EnvironmentSource, 'maxEpisodeSteps' | 'observationSpace'>): Pick<
+  ControlFacts,
+  'maxEpisodeSteps' | 'images'
+> => ({
+  maxEpisodeSteps,
+  images: observationSpace.shape !== undefined,
+});
 
 /** Measures of a run so far. NaN: not measured. Means of the last fifth are over the last fifth of the rows. */
 export interface ControlMeasures {

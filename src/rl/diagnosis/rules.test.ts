@@ -64,3 +64,15 @@ it('few labels that mislead are too few, many have the wrong sign', () => {
   expect(findingsOf({ ...misled, labels: 4 }, stayed)).not.toContain('failure reward-inverted');
   expect(findingsOf(misled, stayed)).toContain('failure reward-inverted');
 });
+
+it('does not advise settings that images refuse', () => {
+  const rows = [
+    { step: 0, 'return/mean': 0, 'return/std': 1 },
+    { step: 1000, labels: 100, ...accuracies(0.7, 0.7, 0.6), 'return/mean': 0, 'return/std': 1 },
+  ];
+  const facts = { steps: 1000, labels: 100, maxEpisodeSteps: 200, episodes: 10 };
+  const adviceOf = (images: boolean) =>
+    diagnoseControl(rows, { ...facts, images }).findings.map(({ advice }) => advice);
+  expect(adviceOf(false)).toEqual([expect.stringContaining('--reward.change true')]);
+  expect(adviceOf(true)).toEqual([expect.stringContaining('--reward.steps')]);
+});

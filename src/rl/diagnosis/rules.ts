@@ -20,7 +20,7 @@ interface Rule {
   /** Whether it applies. Comparisons with NaN, a measure that is absent, are false. */
   applies(measures: ControlMeasures, facts: ControlFacts): boolean;
   text(measures: ControlMeasures, facts: ControlFacts): string;
-  advice: string;
+  advice: string | ((facts: ControlFacts) => string);
 }
 
 const percent = (share: number): string => percentOf(share, 0);
@@ -196,8 +196,8 @@ export const rules: readonly Rule[] = [
     },
     text: ({ heldOut, fitted }) =>
       `The reward model fits only ${percent(fitted)} of its labels and orders ${percent(heldOut)} of random held-out pairs.`,
-    advice:
-      'What decides the comparisons must be in the observations; try --reward.change true, a larger --reward.hidden, more --labels.',
+    advice: ({ images }) =>
+      `What decides the comparisons must be in the observations; try ${images ? 'a longer fit (--reward.steps)' : '--reward.change true, a larger --reward.hidden'}, more --labels.`,
   },
   {
     code: 'policy-unstable',
@@ -269,8 +269,10 @@ export const rules: readonly Rule[] = [
     applies: (measures, facts) => measures.explained < 0.05 && unimproved(measures, facts),
     text: ({ explained }) =>
       `The critic explains ${percent(Math.max(-9.99, explained))} of the returns' variance, and the policy does no better than random play.`,
-    advice:
-      'Normalize rewards and observations (--ppo.normalizeObservations true), or collect more steps per update (--ppo.horizon).',
+    advice: ({ images }) =>
+      images
+        ? 'Collect more steps per update (--ppo.horizon), or train longer (--steps).' // pixels are scaled already
+        : 'Normalize rewards and observations (--ppo.normalizeObservations true), or collect more steps per update (--ppo.horizon).',
   },
   {
     code: 'policy-stuck',
