@@ -51,7 +51,12 @@ export const behaviorPresets: Readonly<Record<string, LearnSettings>> = {
     judge: 'one-leg',
     steps: 400_000,
     reward: { ...mujocoReward, constant: 0, weightDecay: 0.1, firstSteps: 500, steps: 100 },
-    ppo: { ...ppoPresets['HalfCheetah-v5'].options, normalizeRewards: false, entropyCoefficient: 0.003 },
+    ppo: {
+      ...ppoPresets['HalfCheetah-v5'].options,
+      initialDeviation: 1, // as it was measured
+      normalizeRewards: false,
+      entropyCoefficient: 0.003,
+    },
     people: {
       guidelines:
         'Choose the clip in which it goes further forward, to the right, on its back leg alone: the front leg, the head and the belly stay off the ground. Lying on its back does not count.',

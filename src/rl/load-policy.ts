@@ -50,6 +50,7 @@ const networkSchema = z.object({
   hidden: z.array(z.number()),
   activation: z.enum(['tanh', 'relu']),
   gain: z.number().optional(),
+  initialDeviation: z.number().optional(),
 });
 const settingsSchema = z.looseObject({
   env: z.string(),
@@ -112,7 +113,7 @@ export function policiesOf(
   saved: { state: unknown; tensors: PolicySnapshot['tensors'] },
 ): Pick<RunPolicies, 'policy' | 'untrained'> {
   const { algorithm: name, seed } = settings;
-  const { gain, ...network } = networkSchema.parse(settings[name]);
+  const { gain, initialDeviation, ...network } = networkSchema.parse(settings[name]);
   const { observationStatistics: statistics } = saved.state as { observationStatistics?: SavedStatistics };
   const policy: PolicySnapshot = {
     algorithm: name === 'pebble' ? 'sac' : name,
@@ -122,5 +123,5 @@ export function policiesOf(
     ...(statistics && { statistics: { mean: statistics.mean, variance: statistics.variance } }),
     tensors: saved.tensors,
   };
-  return { policy, untrained: untrained(policy, { seed, gain }) };
+  return { policy, untrained: untrained(policy, { seed, gain, initialDeviation }) };
 }

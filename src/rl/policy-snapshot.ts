@@ -9,7 +9,7 @@ import { existsSync, join, mkdirSync } from '../node.ts';
 import { random } from '../random.ts';
 import { fromJson, toJson } from '../run/json.ts';
 import type { Algorithm } from './agent.ts';
-import { createPolicyNetwork, type PolicyNetwork } from './policy.ts';
+import { createPolicyNetwork, type PolicyNetwork, type PolicyNetworkOptions } from './policy.ts';
 import { createSquashedPolicy, type SquashedPolicy } from './squashed-policy.ts';
 
 /** A policy as plain data: its network's description and weights, and the normalization of observations. */
@@ -52,26 +52,35 @@ export function actorOf({ tensors, ...description }: PolicySnapshot): ActorNetwo
   return { network, parameters };
 }
 
-function networkOf(snapshot: Omit<PolicySnapshot, 'tensors'>, gain = GAIN) {
+function networkOf(snapshot: Omit<PolicySnapshot, 'tensors'>, { gain = GAIN, initialDeviation }: InitialWeights = {}) {
   const { algorithm, hidden, activation, observationSpace, actionSpace } = snapshot;
   const size = sizeOf(observationSpace);
   if (algorithm === 'sac') {
     const network = createSquashedPolicy(size, actionSpace, { hidden, activation });
     return { network, specs: network.actor.parameters };
   }
-  const network = createPolicyNetwork(size, actionSpace, { hidden, activation, gain }, observationSpace.shape);
+  const network = createPolicyNetwork(
+    size,
+    actionSpace,
+    { hidden, activation, gain, initialDeviation },
+    observationSpace.shape,
+  );
   return { network, specs: network.parameters.slice(0, -network.critic.parameters.length) };
 }
+
+/** What an algorithm's options say of initial weights; SAC's say nothing. */
+type InitialWeights = Partial<Pick<PolicyNetworkOptions, 'gain' | 'initialDeviation'>>;
 
 /**
  * The initial policy of training with this seed: the same network with its first weights, drawn as the algorithm draws
  * them.
- *
- * @param gain Gain of the hidden layers' initial weights, from the algorithm's options; SAC has none.
  */
-export function untrained(snapshot: PolicySnapshot, { seed, gain }: { seed: number; gain?: number }): PolicySnapshot {
+export function untrained(
+  snapshot: PolicySnapshot,
+  { seed, ...initial }: InitialWeights & { seed: number },
+): PolicySnapshot {
   const { algorithm, observationSpace, statistics } = snapshot;
-  const { specs } = networkOf(snapshot, gain);
+  const { specs } = networkOf(snapshot, initial);
   const purpose = algorithm === 'sac' ? 'actor' : 'parameters';
   const parameters = createParameters(specs, random(seed, algorithm, purpose)); // critics are drawn after the actor
   const tensors = Object.fromEntries(

@@ -38,6 +38,16 @@ describe('a Gaussian policy', () => {
     checkGradient(logProbability, inputs, { symbols: false });
   });
 
+  it('begins with a deviation of 1, or the one that is asked for', () => {
+    const first = (initialDeviation?: number) => {
+      const { parameters } = createPolicyNetwork(4, box, { ...network, initialDeviation });
+      using values = createParameters(parameters, random(0));
+      return Array.from(values.values[LOG_DEVIATION].data as Float32Array, Math.exp);
+    };
+    expect(first()).toEqual([1, 1]);
+    expect(first(0.5)).toEqual([expect.closeTo(0.5, 6), expect.closeTo(0.5, 6)]);
+  });
+
   it('has the entropy Σ log σ + ½ log 2πe, and its gradient', () => {
     const expected = deviations.reduce((s, d) => s + Math.log(d) + 0.5 * Math.log(2 * Math.PI * Math.E), 0);
     expectClose(

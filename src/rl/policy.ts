@@ -21,6 +21,8 @@ export interface PolicyNetworkOptions {
   activation: NonNullable<MlpOptions['activation']>;
   /** Gain of the orthogonal initial weights of the hidden layers. */
   gain: number;
+  /** Standard deviation of the first actions, if actions are numbers; 1 by default. */
+  initialDeviation?: number;
 }
 
 /** A distribution over actions by its parameters: log-probabilities of discrete actions, or the means of a box's. */
@@ -69,7 +71,7 @@ export function createPolicyNetwork(
   options: PolicyNetworkOptions,
   shape?: readonly number[],
 ): PolicyNetwork {
-  const { hidden, activation, gain } = options;
+  const { hidden, activation, gain, initialDeviation = 1 } = options;
   const actionSize = sizeOf(actionSpace);
   const outputSize = actionSpace.kind === 'discrete' ? actionSpace.n : actionSize;
   const trunk = shape && createTrunk(shape as [number, number, number]);
@@ -99,7 +101,7 @@ export function createPolicyNetwork(
         sum(mul(exp(held), sub(held, logProbs)), { axes: [1], keepDims: true }),
     };
   }
-  const deviation = { name: LOG_DEVIATION, shape: [1, actionSize], initialize: fill(0) };
+  const deviation = { name: LOG_DEVIATION, shape: [1, actionSize], initialize: fill(Math.log(initialDeviation)) };
   const logDeviation = (like: Tensor) => input(like.graph, deviation.name, deviation.shape);
   return {
     ...shared,

@@ -54,6 +54,11 @@ export const ppoSchema = z.object({
     .describe('widths of the hidden layers of actor and critic'),
   activation: z.enum(['tanh', 'relu']).default('tanh').describe('activation of the hidden layers'),
   gain: positive.default(Math.SQRT2).describe('gain of the orthogonal initial weights of the hidden layers'),
+  initialDeviation: positive
+    .default(1)
+    .describe(
+      'standard deviation of the first actions, if actions are numbers; log_std_init elsewhere is its logarithm',
+    ),
 });
 /** Checked options of PPO. */
 export type PpoOptions = z.infer<typeof ppoSchema>;
