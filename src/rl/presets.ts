@@ -132,7 +132,7 @@ export const ppoPresets: Presets<PpoOptions> = {
   // an arm reaches its target within half a second; what follows is a separate matter
   'Reacher-v5': { ...mujoco, steps: 300_000, options: { ...mujoco.options, discount: 0.95 } },
   'Swimmer-v5': { ...mujoco, options: { ...mujoco.options, discount: 0.999, lambda: 0.98 } }, // a stroke pays off late
-  // with a deviation of 1 the first actions throw it on its back, and most seeds learn to slide there
+  // with a deviation of 1 the first policy lies on its back for half of its steps: docs/lab/preferences.md
   'HalfCheetah-v5': { ...mujoco, options: { ...mujoco.options, initialDeviation: 0.37 } },
   'Hopper-v5': mujoco,
   'Walker2d-v5': mujoco,
