@@ -45,7 +45,7 @@ const cases: [name: string, make: Make, options: Options][] = [
   [
     'RLOO with adapters',
     createReinforceAlgorithm,
-    rlooSchema.parse({ ...settings, steps: 24, learningRate: 0.02, lora: { rank: 16 } }),
+    rlooSchema.parse({ ...settings, batch: 8, steps: 24, learningRate: 0.02, lora: { rank: 16 } }),
   ],
   ['GRPO', createGrpoAlgorithm, grpo({})],
   ['Dr. GRPO', createGrpoAlgorithm, grpo({ loss: 'dr_grpo', scale: 'none', learningRate: 0.02 })],

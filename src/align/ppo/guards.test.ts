@@ -67,7 +67,7 @@ async function exploit(reward: Reward, options: Partial<PpoInput> = {}, ends?: n
     },
   };
   const learner = await createLanguagePpo({
-    ...{ model: llama, data, evaluation: { data }, steps: 8, evaluations: 1 },
+    ...{ model: llama, data, evaluation: { data }, steps: 12, evaluations: 1 },
     ...{ batch: 32, maxTokens: 12, learningRate: 1e-2, ppo: { minibatch: 16 } },
     ...{ kl: { beta: 0 }, maxKl: 0, score: { missingEos: 0 }, ...options },
     reward: seen,
