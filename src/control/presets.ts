@@ -144,8 +144,9 @@ function pebbleIn(env: string): LearnSettings {
   };
 }
 
-/** Whether an environment has settings of its own, or shares those of all Atari games. */
-export const hasPreset = (env: string): boolean => env in learnPresets || env.startsWith('ALE/');
+/** An environment's preset, if it has one of its own or is an Atari game. */
+export const presetFor = (env: string): LearnSettings | undefined =>
+  learnPresets[env] ?? (env.startsWith('ALE/') ? atari : undefined);
 
 /**
  * Checked settings: the caller's over the environment's preset over the defaults. If the run is too short for the
@@ -161,8 +162,7 @@ export function learnOptions(
   checkChoice(settings, learnAlgorithms);
   const { algorithm = 'ppo' } = settings;
   const env = typeof settings.env === 'string' ? settings.env : 'CartPole-v1'; // the schema rejects other values below
-  const found =
-    algorithm === 'pebble' ? pebbleIn(env) : (learnPresets[env] ?? (env.startsWith('ALE/') ? atari : unfamiliar(env)));
+  const found = algorithm === 'pebble' ? pebbleIn(env) : (presetFor(env) ?? unfamiliar(env));
   const preset: Record<string, unknown> = { [algorithm]: {}, ...found };
   const merged: Record<string, unknown> = { ...preset, ...settings };
   for (const [key, over] of Object.entries(settings)) {

@@ -38,7 +38,7 @@ describe('a Gaussian policy', () => {
     checkGradient(logProbability, inputs, { symbols: false });
   });
 
-  it('begins with a deviation of 1, or the one that is asked for', () => {
+  it('starts with a standard deviation of 1, or with initialDeviation', () => {
     const first = (initialDeviation?: number) => {
       const { parameters } = createPolicyNetwork(4, box, { ...network, initialDeviation });
       using values = createParameters(parameters, random(0));

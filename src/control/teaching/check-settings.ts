@@ -3,11 +3,11 @@ import type { EnvironmentSource } from '../../env/batch/source.ts';
 import { HeedError } from '../../error.ts';
 import { needsMembers, rulesOf } from '../../preference/selection.ts';
 import type { LearnOptions, LearnSettings } from '../options.ts';
-import { hasPreset, roundsFit, unfamiliarImages } from '../presets.ts';
+import { presetFor, roundsFit, unfamiliarImages } from '../presets.ts';
 
 /**
- * The options as an environment needs them, where `input` does not set otherwise: segments no longer than an episode, of
- * which `onNotice` is told, and what images need.
+ * Adapts the options to an environment where `input` leaves them open: shortens segments to the longest episode, which
+ * `onNotice` reports, and sets `unfamiliarImages` for images without a preset.
  */
 export function fitToEnvironment(
   options: LearnOptions,
@@ -22,7 +22,7 @@ export function fitToEnvironment(
     );
     fitted.segment = { ...options.segment, window: maxEpisodeSteps };
   }
-  if (observationSpace.shape && !hasPreset(options.env)) {
+  if (observationSpace.shape && !presetFor(options.env)) {
     const { reward, ppo } = unfamiliarImages;
     fitted.reward = { ...options.reward, ...unset(reward, input.reward) };
     if (options.ppo) fitted.ppo = { ...options.ppo, ...unset(ppo, input.ppo) };

@@ -35,10 +35,7 @@ export interface WorldSample {
 export const worldFacts = ({
   maxEpisodeSteps,
   observationSpace,
-}: Pick<EnvironmentSource, 'maxEpisodeSteps' | 'observationSpace'>): Pick<
-  ControlFacts,
-  'maxEpisodeSteps' | 'images'
-> => ({
+}: Pick<EnvironmentSource, 'maxEpisodeSteps' | 'observationSpace'>) => ({
   maxEpisodeSteps,
   images: observationSpace.shape !== undefined,
 });
