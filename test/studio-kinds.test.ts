@@ -1,6 +1,6 @@
 /** Every kind of item answered in a real browser, by keyboard, by mouse and by two people at once. */
 import { join } from 'node:path';
-import type { BrowserContextOptions, Page } from 'playwright-core';
+import type { BrowserContextOptions, Page, Route } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   addItems,
@@ -36,6 +36,7 @@ const projects: [name: string, settings: ProjectInput, options: number][] = [
   ['write', { kind: 'demonstration' }, 0],
   ['strength', { strength: true, better: true, aspects: aspects.slice(0, 1) }, 2],
   ['together', { overlap: 1 }, 2],
+  ['crossing', {}, 2],
   ['deutsch', { language: 'de', strength: true, better: true, spans: true, overlap: 2 }, 2],
 ];
 
@@ -378,6 +379,22 @@ describe('every kind of item', () => {
     expect(new Set(given.map(({ item }) => item)).size).toBe(20);
     expect(new Set(given.map(({ person }) => person)).size).toBe(2);
     for (const page of pages) await page.context().close();
+  });
+
+  it('shows an item once, even if the reply that holds it comes after its judgment', async () => {
+    const page = await openAt('crossing');
+    const asked = new Promise<Route>((resolve) => void page.route('**/next', resolve, { times: 1 }));
+    await page.keyboard.press('1');
+    const route = await asked;
+    const response = await route.fetch();
+    await page.keyboard.press('1');
+    await page.keyboard.press('1');
+    await answersTo('crossing', 3);
+    await page.getByText('3 judged by you', { exact: true }).waitFor();
+    await route.fulfill({ response });
+    await page.getByText('No more items').waitFor();
+    expect(await answersTo('crossing', 3)).toHaveLength(3);
+    await page.context().close();
   });
 
   it('changes keys in a dialog', async () => {

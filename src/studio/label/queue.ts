@@ -48,8 +48,13 @@ export function createQueue(person: Pick<Person, 'id'>, project: string, onChang
   const place = inProject(project);
   let items: AssignedItem[] = [];
   const done: AssignedItem[] = [];
-  const judged = new Set<string>();
   const outbox = waitingIn(person, project);
+  /** Items that a reply may still hold though they are judged. */
+  const judged = new Set<string>();
+  for (const { what, body } of outbox) {
+    if (what === 'votes') judged.add(body.item);
+    else judged.delete(body.item);
+  }
   const receivers = new Map<string, (receipt: VoteReceipt | undefined) => void>();
   let [empty, fetching, busy] = [false, false, false];
   let since = performance.now();
@@ -92,6 +97,8 @@ export function createQueue(person: Pick<Person, 'id'>, project: string, onChang
   async function fetchMore(): Promise<void> {
     if (fetching || items.length >= AHEAD) return;
     fetching = true;
+    // what is judged from here on may still be in the reply, even if the judgment arrives before it
+    if (outbox.length === 0) judged.clear();
     try {
       const { assignments } = await json(projectApi.next.$post({ ...place, json: { count: AHEAD + judged.size } }));
       const fresh = assignments.filter(
@@ -117,10 +124,7 @@ export function createQueue(person: Pick<Person, 'id'>, project: string, onChang
     outbox.push(next);
     save();
     const arrived = new Promise<VoteReceipt | undefined>((resolve) => receivers.set(next.body.id, resolve));
-    void send().then(() => {
-      if (outbox.length === 0) judged.clear();
-      return fetchMore();
-    });
+    void send().then(fetchMore);
     return arrived;
   }
 
