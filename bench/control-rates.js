@@ -111,15 +111,14 @@ async function* unfamiliar({ seeds, env: only, job }) {
   for (const env of names) {
     const world = { env, steps: strangers[env] };
     const images = ofImages.includes(env) ? unfamiliarImages : undefined;
-    const reference = { ...truth, ...images?.ppo };
     const rewarded = async (ppo, count) => {
       const message = { kind: 'reward', ...world, ppo };
       return (await resultsOf(kept, message, rlOptions({ ...world, ppo }), { seeds: count, job })).map(
         (result) => result.return,
       );
     };
-    const [floor] = await rewarded({ ...reference, learningRate: 1e-9 }, 1);
-    const peer = await rewarded(reference, seeds);
+    const [floor] = await rewarded({ ...truth, learningRate: 1e-9 }, 1);
+    const peer = await rewarded(truth, seeds);
     const best = median(peer);
     const enough = (mean) => mean - floor >= 0.8 * (best - floor);
     const own = peer.filter(enough).length;

@@ -49,12 +49,16 @@ function unfamiliar(env: string): LearnSettings {
 }
 
 /**
- * What differs for images in an environment without a preset: a convolution costs more than all of a perceptron, so fits
- * are short, and pixels are scaled already. How they were found: docs/lab/strangers.md.
+ * The reward's settings for images in an environment without a preset, where they differ: a convolution costs more than
+ * all of a perceptron, so fits are short. How they were found: docs/lab/strangers.md.
  */
 export const unfamiliarImages = {
-  reward: { change: false, learningRate: 1e-3, weightDecay: 0.1, minibatch: 8, firstSteps: 200, steps: 50 },
-  ppo: { normalizeObservations: false },
+  change: false,
+  learningRate: 1e-3,
+  weightDecay: 0.1,
+  minibatch: 8,
+  firstSteps: 200,
+  steps: 50,
 } as const;
 
 /**

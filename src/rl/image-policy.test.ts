@@ -1,10 +1,13 @@
 import { expect, test } from 'vitest';
 import { releasedAfterwards } from '../../test/support/released.ts';
 import { input, mean, square, trace } from '../engine/index.ts';
+import { createVectorEnvironment, type Environment, sourceOf } from '../env/index.ts';
 import { createParameters, createTrainStep } from '../nn/index.ts';
 import { random } from '../random.ts';
 import { createCritic, createForward } from './forward.ts';
 import { createPolicyNetwork } from './policy.ts';
+import { createPpo } from './ppo.ts';
+import { ppoSchema } from './ppo-options.ts';
 
 const keep = releasedAfterwards();
 
@@ -72,4 +75,32 @@ test('both losses reach the convolutions', () => {
   };
   expect(norm('actor')).toBeGreaterThan(0);
   expect(norm('critic')).toBeGreaterThan(0);
+});
+
+/** Observes six by six pixels, which flicker. */
+const flicker = (): Environment => ({
+  id: 'flicker',
+  observationSpace: { kind: 'box', low: new Float32Array(36), high: new Float32Array(36).fill(255), shape: [1, 6, 6] },
+  actionSpace: { kind: 'discrete', n: 2 },
+  maxEpisodeSteps: 100,
+  framesPerSecond: 1,
+  reset(_, observation) {
+    observation.fill(0);
+  },
+  step(action, observation) {
+    observation.fill(observation[0] === 0 ? 200 : 0);
+    return { reward: action[0], terminated: false, truncated: false };
+  },
+  frame: () => ({ width: 1, height: 1, shapes: [] }),
+});
+
+test('images are not normalized: the network has scaled them', () => {
+  const [plain, normalized] = [false, true].map((normalizeObservations) => {
+    const environment = createVectorEnvironment(sourceOf(flicker).batch(2), 0);
+    environment.reset();
+    const options = { environments: 2, horizon: 16, minibatch: 16, epochs: 1, hidden: [8], normalizeObservations };
+    const agent = keep(createPpo(environment, ppoSchema.parse(options), 0));
+    return { metrics: agent.update(agent.collect(), 0), saved: agent.save() };
+  });
+  expect(normalized).toEqual(plain);
 });

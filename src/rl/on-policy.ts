@@ -87,14 +87,16 @@ export function createOnPolicy<Metrics>(
   const { horizon, discount, lambda } = options;
   const { count, observationSize, actionSpace } = environment;
   const batch = count * horizon;
-  const policy = createPolicyNetwork(observationSize, actionSpace, options, environment.observationSpace.shape);
+  const { shape } = environment.observationSpace;
+  const policy = createPolicyNetwork(observationSize, actionSpace, options, shape);
   const parameters = createParameters(policy.parameters, random(seed, name, 'parameters'));
   const rng = { actions: random(seed, name, 'actions'), shuffle: random(seed, name, 'shuffle') };
   const order = Int32Array.from({ length: batch }, (_, i) => i);
   const evaluate = createCritic(policy, parameters, batch + count);
   const evaluateFew = createCritic(policy, parameters, count);
   const learning = learn(policy, parameters, () => rng.shuffle.shuffle(order));
-  const statistics = options.normalizeObservations ? createStatistics(observationSize) : undefined;
+  // the network scales images itself
+  const statistics = options.normalizeObservations && !shape ? createStatistics(observationSize) : undefined;
   const actor = createActor(policy, parameters, count);
   const collector = createCollector(environment, actor, { horizon, random: rng.actions, statistics });
   const rewardScale = options.normalizeRewards ? createRewardScale(count) : undefined;

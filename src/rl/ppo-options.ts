@@ -43,7 +43,7 @@ export const ppoSchema = z.object({
   normalizeObservations: z
     .boolean()
     .default(false)
-    .describe('normalize observations by their running mean and deviation'),
+    .describe('normalize observations by their running mean and deviation; images are always divided by 255 instead'),
   normalizeRewards: z
     .boolean()
     .default(false)

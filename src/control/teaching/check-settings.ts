@@ -23,16 +23,12 @@ export function fitToEnvironment(
     fitted.segment = { ...options.segment, window: maxEpisodeSteps };
   }
   if (observationSpace.shape && !presetFor(options.env)) {
-    const { reward, ppo } = unfamiliarImages;
-    fitted.reward = { ...options.reward, ...unset(reward, input.reward) };
-    if (options.ppo) fitted.ppo = { ...options.ppo, ...unset(ppo, input.ppo) };
+    const given: Partial<Record<string, unknown>> = input.reward ?? {};
+    const open = Object.entries(unfamiliarImages).filter(([name]) => given[name] === undefined);
+    fitted.reward = { ...options.reward, ...Object.fromEntries(open) };
   }
   return fitted;
 }
-
-/** The settings that the caller left open. */
-const unset = <S extends object>(settings: S, input: Partial<Record<keyof S, unknown>> = {}): Partial<S> =>
-  Object.fromEntries(Object.entries(settings).filter(([name]) => input[name as keyof S] === undefined)) as Partial<S>;
 
 /** Checks settings. `begin`: the environment step of the first query. @throws HeedError if something does not fit. */
 export function checkSettings(
