@@ -165,7 +165,7 @@ it('heed envs lists what there is, and how the rest is to be had', async () => {
   const { groups } = lastLine(stdout) as { groups: Env.EnvironmentGroup[] };
   const named = (name: string) => groups.find((group) => group.name === name)!;
   expect(named('classic control').ids).toContain('CartPole-v1');
-  expect(named('box2d').ids).toEqual(['LunarLander-v3']);
+  expect(named('box2d').ids).toEqual(['LunarLander-v3', 'LunarLanderContinuous-v3']);
   expect(named('mujoco').ids).toContain('HalfCheetah-v5');
   expect(named('atari')).toMatchObject({ ids: [], missing: expect.stringContaining('/no/such/python') });
   expect(named('atari').install).toContain('HEED_PYTHON');

@@ -9,13 +9,17 @@ const classic = {
   mountainCar: 100_000,
   mountainCarContinuous: 60_000,
   pendulum: 100_000,
+  lunarLanderContinuous: 200_000,
+};
+const makeClassic = {
+  ...env,
+  lunarLanderContinuous: () => env.lunarLander({ continuous: true }),
 };
 /** Environments of Python's Gymnasium and MiniGrid: slower, so with fewer steps. */
 const bridged = {
   'gym:FrozenLake-v1?is_slippery=false': 30_000,
   'gym:CliffWalking-v1?max_episode_steps=100': 30_000,
   'gym:Blackjack-v1': 30_000,
-  'gym:LunarLander-v3?continuous=true': 100_000,
   'gym:MiniGrid-Empty-5x5-v0': 30_000,
   'gym:MiniGrid-DoorKey-5x5-v0': 60_000,
 };
@@ -38,5 +42,5 @@ export const episodesIn = (name) => (name === 'gym:Blackjack-v1' ? 2000 : 50);
 export function disguised(name) {
   if (name in worlds) return worlds[name];
   if (!(name in classic)) return name;
-  return () => ({ ...env[name](), id: `stranger ${name}` });
+  return () => ({ ...makeClassic[name](), id: `stranger ${name}` });
 }

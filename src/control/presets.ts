@@ -78,31 +78,34 @@ const pebble: LearnSettings = {
   pebble: {},
 };
 
+const lunarLander: LearnSettings = {
+  steps: 1_000_000,
+  labels: 1000,
+  randomSteps: 10_000,
+  segment: { window: 50, shortest: 0.2, memory: 16_000, anchored: 0.12, branched: 0.3 },
+  schedule: { firstShare: 0.15, rounds: 20, until: 0.6 },
+  query: { share: 0.5 },
+  reward: {
+    hidden: [64, 64],
+    output: 'linear',
+    constant: 3,
+    change: true,
+    terminalHead: true,
+    learningRate: 1e-3,
+    weightDecay: 0.05,
+    firstSteps: 250,
+    scaleBy: 'return',
+  },
+  // As in `heed rl`, except for γ: a learned reward errs a little at every step, and 0.999 sums a thousand of these
+  // errors.
+  ppo: { ...ppoPresets['LunarLander-v3'].options, normalizeRewards: false, discount: 0.995 },
+};
+
 /** Settings that work well, by environment. Results: docs/reference/preferences.md. */
 export const learnPresets: Readonly<Record<string, LearnSettings>> = {
   'CartPole-v1': { choice, ppo: { advantageFloor: 3, gain: 5 / 3 } }, // the learned reward has a root mean square of 1
-  'LunarLander-v3': {
-    steps: 1_000_000,
-    labels: 1000,
-    randomSteps: 10_000,
-    segment: { window: 50, shortest: 0.2, memory: 16_000, anchored: 0.12, branched: 0.3 },
-    schedule: { firstShare: 0.15, rounds: 20, until: 0.6 },
-    query: { share: 0.5 },
-    reward: {
-      hidden: [64, 64],
-      output: 'linear',
-      constant: 3,
-      change: true,
-      terminalHead: true,
-      learningRate: 1e-3,
-      weightDecay: 0.05,
-      firstSteps: 250,
-      scaleBy: 'return',
-    },
-    // As in `heed rl`, except for γ: a learned reward errs a little at every step, and 0.999 sums a thousand of these
-    // errors.
-    ppo: { ...ppoPresets['LunarLander-v3'].options, normalizeRewards: false, discount: 0.995 },
-  },
+  'LunarLander-v3': lunarLander,
+  'LunarLanderContinuous-v3': lunarLander,
   ...mujocoPresets,
   ...behaviorPresets,
 };

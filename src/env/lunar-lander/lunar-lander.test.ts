@@ -10,7 +10,7 @@ interface Recording {
   episodes: {
     draws: number[];
     initialObservation: number[];
-    actions: number[];
+    actions: (number | number[])[];
     observations: number[][];
     rewards: number[];
   }[];
@@ -19,25 +19,31 @@ interface Recording {
 const distance = (a: ArrayLike<number>, b: ArrayLike<number>) =>
   Math.max(...Array.from(a, (x, i) => Math.abs(x - b[i])));
 
-test('flies, touches and comes to rest as in the recorded episodes', () => {
-  const { episodes }: Recording = JSON.parse(
-    readFileSync(new URL('../../../test/fixtures/envs/LunarLander-v3.json', import.meta.url), 'utf8'),
-  );
-  for (const { draws, initialObservation, actions, observations, rewards } of episodes) {
-    let drawn = 0;
-    const environment = lunarLander(() => () => draws[drawn++]);
-    const observation = new Float32Array(8);
-    environment.reset(0, observation);
-    expect(distance(observation, initialObservation)).toBeLessThan(1e-6);
-    for (const [t, action] of actions.entries()) {
-      const { reward, terminated } = environment.step([action], observation);
-      // float32 there, float64 here
-      expect(distance(observation, observations[t])).toBeLessThan(1e-4);
-      expect(Math.abs(reward - rewards[t])).toBeLessThan(5e-3);
-      expect(terminated).toBe(t === actions.length - 1);
+test.each(['LunarLander-v3', 'LunarLanderContinuous-v3'])(
+  '%s flies, touches and comes to rest as in the recorded episodes',
+  (name) => {
+    const { episodes }: Recording = JSON.parse(
+      readFileSync(new URL(`../../../test/fixtures/envs/${name}.json`, import.meta.url), 'utf8'),
+    );
+    for (const { draws, initialObservation, actions, observations, rewards } of episodes) {
+      let drawn = 0;
+      const environment = lunarLander({
+        continuous: name.includes('Continuous'),
+        uniformOf: () => () => draws[drawn++],
+      });
+      const observation = new Float32Array(8);
+      environment.reset(0, observation);
+      expect(distance(observation, initialObservation)).toBeLessThan(1e-6);
+      for (const [t, action] of actions.entries()) {
+        const { reward, terminated } = environment.step([action].flat(), observation);
+        // float32 there, float64 here
+        expect(distance(observation, observations[t])).toBeLessThan(1e-4);
+        expect(Math.abs(reward - rewards[t])).toBeLessThan(5e-3);
+        expect(terminated).toBe(t === actions.length - 1);
+      }
     }
-  }
-});
+  },
+);
 
 test('the scripted lander lands', () => {
   const environment = lunarLander();

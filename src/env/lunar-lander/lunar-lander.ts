@@ -1,11 +1,12 @@
 /**
- * LunarLander-v3, discrete: bring a lander down on a pad with a main engine and two orientation engines that are on or
- * off. The task of Gymnasium 1.3.0 (Klimov's), on planck's port of the same physics in float64.
+ * LunarLander-v3: bring a lander down on a pad with a main engine and two orientation engines, which are on or off, or in
+ * LunarLanderContinuous-v3 have a throttle. The task of Gymnasium 1.3.0 (Klimov's), on planck's port of the same physics
+ * in float64.
  *
  * A world of 20 × 13⅓ units: the ground is ten edges, flat about the pad in the middle; the lander is a body and two
  * legs on motorized hinges. Reward: what a shaping of distance, speed, tilt and leg contact gained, less fuel (0.3 a
- * step of the main engine, 0.03 of a side engine); −100 and the end for touching down on the body or leaving the view,
- * +100 and the end for coming to rest.
+ * step of the main engine at full power, 0.03 of a side engine); −100 and the end for touching down on the body or
+ * leaving the view, +100 and the end for coming to rest.
  *
  * An episode draws, in this order: twelve heights, the two parts of the first push, and two numbers a step by which the
  * engines stray.
@@ -14,11 +15,10 @@
 import { type Body, Box, Edge, type MassData, Polygon, Vec2, World } from 'planck';
 import { random } from '../../random.ts';
 import { withTimeLimit } from '../dynamics.ts';
-import type { Environment, FrameShape } from '../environment.ts';
+import type { Environment, FrameShape, Space } from '../environment.ts';
 import { flag, ink, polygon } from '../picture/shapes.ts';
 import { LegHinge } from './leg-hinge.ts';
 
-const id = 'LunarLander-v3';
 const scale = 30; // pixels a unit, in which the sizes below were chosen
 const width = 600 / scale;
 const height = 400 / scale;
@@ -53,13 +53,45 @@ const groundBits = 0x0001;
 const landerBits = 0x0010;
 const legBits = 0x0020;
 
+/** Power of the main engine, 0 or 0.5 … 1, and of the side engines, the same, negative for the left one. */
+type Engines = readonly [main: number, side: number];
+const off: Engines = [0, 0];
+const onOff: Engines[] = [off, [0, -1], [1, 0], [0, 1]];
+
+/** What differs between engines that are on or off and engines with a throttle. */
+const kinds = {
+  discrete: {
+    id: 'LunarLander-v3',
+    actionSpace: { kind: 'discrete', n: 4 } as Space,
+    enginesOf: (action: ArrayLike<number>): Engines => onOff[action[0]],
+  },
+  continuous: {
+    id: 'LunarLanderContinuous-v3',
+    actionSpace: { kind: 'box', low: Float32Array.of(-1, -1), high: Float32Array.of(1, 1) } as Space,
+    enginesOf({ 0: throttle, 1: turn }: ArrayLike<number>): Engines {
+      const [main, side] = [throttle, turn].map((x) => Math.min(1, Math.max(-1, x)));
+      return [main > 0 ? (main + 1) / 2 : 0, Math.abs(side) > 0.5 ? side : 0];
+    },
+  },
+};
+
+/** Options of `lunarLander`. */
+export interface LunarLanderOptions {
+  /** Whether the engines have a throttle; false by default. */
+  continuous?: boolean;
+  /** An episode's stream of numbers in [0, 1), by its seed; tests pass a recording. */
+  uniformOf?: (seed: number) => () => number;
+}
+
 /**
  * Observation [8]: x and y from the pad and their velocities, scaled to the view; angle rad, scaled angular velocity;
- * whether the right and the left leg touch. Actions: 0 nothing, 1 left engine, 2 main engine, 3 right engine.
- *
- * `uniformOf` returns an episode's stream of numbers in [0, 1); tests pass a recording.
+ * whether the right and the left leg touch. Actions: 0 nothing, 1 left engine, 2 main engine, 3 right engine; or, if
+ * `continuous`, two numbers of −1 … 1: the main engine is off up to 0 and at 50 to 100 % above, and the left engine
+ * fires below −0.5, the right one above 0.5.
  */
-export function lunarLander(uniformOf = (seed: number) => random(seed, id).uniform): Environment {
+export function lunarLander({ continuous = false, ...options }: LunarLanderOptions = {}): Environment {
+  const { id, actionSpace, enginesOf } = kinds[continuous ? 'continuous' : 'discrete'];
+  const { uniformOf = (seed: number) => random(seed, id).uniform } = options;
   let uniform: () => number;
   let world: World;
   let lander: Body;
@@ -68,7 +100,7 @@ export function lunarLander(uniformOf = (seed: number) => random(seed, id).unifo
   const touching = [false, false];
   let crashed = false;
   let shaping = 0;
-  let engine = 0; // the action of the last step, for its flame
+  let engines = off; // of the last step
   const seen = new Float64Array(8);
 
   const onContact = (body: Body, begins: boolean) => {
@@ -145,19 +177,20 @@ export function lunarLander(uniformOf = (seed: number) => random(seed, id).unifo
   };
 
   /** Takes one step of the world and returns the reward of the shaping. */
-  const move = (action: number): number => {
+  const move = ([main, side]: Engines): number => {
     const angle = lander.getAngle();
     const sin = Math.sin(angle);
     const cos = Math.cos(angle);
     const stray0 = (2 * uniform() - 1) / scale;
     const stray1 = (2 * uniform() - 1) / scale;
-    engine = action;
-    if (action === 2) {
+    if (main !== 0) {
       const down = mainOffset + 2 * stray0;
-      thrust(mainPower, sin * down - cos * stray1, -cos * down - sin * stray1, 0, 0);
-    } else if (action !== 0) {
-      const across = 3 * stray1 + (action - 2) * sideAway;
-      thrust(sidePower, sin * stray0 - cos * across, -cos * stray0 - sin * across, -sin * sideAlong, cos * sideHeight);
+      thrust(main * mainPower, sin * down - cos * stray1, -cos * down - sin * stray1, 0, 0);
+    }
+    if (side !== 0) {
+      const across = 3 * stray1 + Math.sign(side) * sideAway;
+      const [x, y] = [sin * stray0 - cos * across, -cos * stray0 - sin * across];
+      thrust(Math.abs(side) * sidePower, x, y, -sin * sideAlong, cos * sideHeight);
     }
     world.step(1 / stepsPerSecond, velocityIterations, positionIterations);
 
@@ -187,7 +220,7 @@ export function lunarLander(uniformOf = (seed: number) => random(seed, id).unifo
       low: Float32Array.of(-2.5, -2.5, -10, -10, -2 * Math.PI, -10, 0, 0),
       high: Float32Array.of(2.5, 2.5, 10, 10, 2 * Math.PI, 10, 1, 1),
     },
-    actionSpace: { kind: 'discrete', n: 4 },
+    actionSpace,
     maxEpisodeSteps: 1000,
     rewardThreshold: 200,
     framesPerSecond: stepsPerSecond,
@@ -209,10 +242,13 @@ export function lunarLander(uniformOf = (seed: number) => random(seed, id).unifo
       buildLander();
       legs = [buildLeg(-1), buildLeg(1)];
       hinge(1, legs[1], hinge(-1, legs[0]));
-      move(0);
+      engines = off;
+      move(engines);
     },
     advance(action, outcome) {
-      outcome.reward = move(action[0]) - (engine === 2 ? 0.3 : engine === 0 ? 0 : 0.03);
+      engines = enginesOf(action);
+      const [main, side] = engines;
+      outcome.reward = move(engines) - 0.3 * main - 0.03 * Math.abs(side);
       if (crashed || Math.abs(seen[0]) >= 1) {
         outcome.terminated = true;
         outcome.reward = -100;
@@ -223,11 +259,11 @@ export function lunarLander(uniformOf = (seed: number) => random(seed, id).unifo
       }
     },
     observe: (observation) => observation.set(seen),
-    frame: () => ({ width: 600, height: 400, shapes: picture(ground, lander, legs, engine) }),
+    frame: () => ({ width: 600, height: 400, shapes: picture(ground, lander, legs, engines) }),
   });
 }
 
-function picture(ground: number[], lander: Body, legs: Body[], engine: number): FrameShape[] {
+function picture(ground: number[], lander: Body, legs: Body[], [main, side]: Engines): FrameShape[] {
   // points of a body, x and y alternating, in the frame
   const placed = (body: Body, points: number[]): number[] =>
     pairs(points).flatMap((point) => {
@@ -235,17 +271,22 @@ function picture(ground: number[], lander: Body, legs: Body[], engine: number): 
       return [x * scale, 400 - y * scale];
     });
   const [w, h] = [legHalfWidth, legHalfHeight];
-  const flames: Record<number, number[]> = {
-    1: [14, 11, 14, 17, 28, 14], // the left engine pushes to the left: its flame is on the right
-    2: [-6, -10, 6, -10, 0, -30],
-    3: [-14, 11, -14, 17, -28, 14],
-  };
-  const flame = flames[engine]?.map((x) => x / scale);
+  const flame = (points: number[]) =>
+    polygon(
+      ink.part,
+      placed(
+        lander,
+        points.map((x) => x / scale),
+      ),
+    );
   return [
     polygon(ink.ground, [0, 400, ...ground.flatMap((y, i) => [chunkX(i) * scale, 400 - y * scale]), 600, 400]),
     ...[padChunk - 1, padChunk + 1].flatMap((i) => flag(ink.goal, chunkX(i) * scale, 400 - ground[i] * scale, 40)),
     ...legs.map((leg) => polygon(ink.joint, placed(leg, [-w, -h, w, -h, w, h, -w, h]))),
-    ...(flame ? [polygon(ink.part, placed(lander, flame))] : []),
+    ...(main > 0 ? [flame([-6, -10, 6, -10, 0, -10 - 20 * main])] : []),
+    // the left engine pushes to the left: its flame is on the right
+    ...(side < 0 ? [flame([14, 11, 14, 17, 14 - 14 * side, 14])] : []),
+    ...(side > 0 ? [flame([-14, 11, -14, 17, -14 - 14 * side, 14])] : []),
     polygon(ink.body, placed(lander, hull)),
   ];
 }

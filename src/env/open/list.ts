@@ -57,12 +57,12 @@ const packages: Record<string, string> = { Box2D: '"gymnasium[box2d]"', ale_py: 
 
 /** All groups. Starts Python to list its Gymnasium environments. */
 export function listEnvironments(python = env.HEED_PYTHON ?? 'python3'): EnvironmentGroup[] {
-  const lander = 'LunarLander-v3';
+  const landers = ['LunarLander-v3', 'LunarLanderContinuous-v3'];
   const swing = 'CartPole-swing';
   const idsOf = (tasks: typeof mujocoTasks) => tasks.map(({ id }) => id);
   return [
-    { name: 'classic control', ids: environmentIds.filter((id) => id !== lander && id !== swing), from: 'heed' },
-    { name: 'box2d', ids: [lander], from: 'heed' },
+    { name: 'classic control', ids: environmentIds.filter((id) => ![...landers, swing].includes(id)), from: 'heed' },
+    { name: 'box2d', ids: landers, from: 'heed' },
     { name: 'mujoco', ids: idsOf(mujocoTasks), from: 'heed' },
     {
       name: 'behaviors',

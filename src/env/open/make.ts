@@ -16,7 +16,8 @@ const environments: Record<string, () => Environment> = {
   'Pendulum-v1': pendulum,
   'MountainCar-v0': mountainCar,
   'MountainCarContinuous-v0': mountainCarContinuous,
-  'LunarLander-v3': () => lunarLander(),
+  'LunarLander-v3': lunarLander,
+  'LunarLanderContinuous-v3': () => lunarLander({ continuous: true }),
   'CartPole-swing': cartPoleSwing,
 };
 
