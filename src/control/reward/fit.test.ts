@@ -53,6 +53,31 @@ describe('a fit', () => {
     expect(() => create({ ...options, crop: 0.5 })).toThrow('cropped');
   });
 
+  it('keeps rewards near their mean with `sparsity`, the more so the more pairs tie', () => {
+    const data = labeled(100);
+    const steps = stepsOf(500);
+    const apart = (tied: number, sparsity: number) => {
+      const ensemble = create({ output: 'linear', weightDecay: 0.1, sparsity });
+      const some = data.map((one, i) => (i < tied ? { ...one, choice: choices.tie } : one));
+      ensemble.fit(some, { first: true });
+      const [rewards] = ensemble.predict(steps);
+      const mean = rewards.reduce((a, b) => a + b) / rewards.length;
+      return rewards.reduce((sum, reward) => sum + Math.abs(reward - mean), 0) / rewards.length;
+    };
+    expect(apart(0, 1)).toBe(apart(0, 0));
+    expect(apart(10, 1)).toBeLessThan(0.8 * apart(10, 0));
+    expect(apart(50, 1)).toBeLessThan(0.5 * apart(10, 1));
+  });
+
+  it('leaves to an end what it earns, however large `sparsity` is', () => {
+    const data = Array.from({ length: 60 }, (_, i): FitComparison => {
+      const segments = [segment({ terminated: i % 2 === 0 }), segment({ terminated: i % 2 === 1 })] as const;
+      return { segments, choice: i % 3 === 0 ? choices.tie : segments[0].terminated ? choices.first : choices.second };
+    });
+    const ensemble = create({ output: 'linear', terminalHead: true, weightDecay: 0.1, firstSteps: 300, sparsity: 1 });
+    expect(ensemble.fit(data, { first: true }).trainAccuracy).toBe(1);
+  });
+
   it('learns the opposite from inverted ones, and nothing from ties', () => {
     const data = labeled(100);
     const [inverted, tied] = [create(), create({ weightDecay: 0 })];

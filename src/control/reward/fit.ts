@@ -5,7 +5,7 @@
  */
 
 import type { Tensor } from '../../engine/graph.ts';
-import { add, mul, square, sub } from '../../engine/ops/elementwise.ts';
+import { abs, add, div, maximum, mul, square, sub } from '../../engine/ops/elementwise.ts';
 import { mean, sum } from '../../engine/ops/reduce.ts';
 import { reshape, slice } from '../../engine/ops/shape.ts';
 import { HeedError } from '../../error.ts';
@@ -110,10 +110,11 @@ export function createRewardFit(
       q: [1, minibatch],
       counts: [members, minibatch],
       l2: [],
+      sparsity: options.sparsity > 0 ? [] : undefined,
     },
-    ({ x, terminal, seed, weights, p, q, counts, l2 }, parameter) => {
-      const perStep = mul(model.rewards(x, terminal, seed), weights);
-      const returns = sum(reshape(perStep, [members, 2, minibatch, window]), { axes: [3] });
+    ({ x, terminal, seed, weights, p, q, counts, l2, sparsity }, parameter) => {
+      const rewards = model.rewards(x, terminal, seed);
+      const returns = sum(reshape(mul(rewards, weights), [members, 2, minibatch, window]), { axes: [3] });
       const [first, second] = [0, 1].map((k) => reshape(slice(returns, 1, k, k + 1), [members, minibatch]));
       const losses =
         options.learnsFrom === 'returns'
@@ -125,8 +126,12 @@ export function createRewardFit(
         .filter(({ name }) => name.endsWith('weight'))
         .map(({ name }) => sum(square(parameter[name])))
         .reduce((a, b) => add(a, b));
-      const loss = options.l2 > 0 ? add(fit, mul(penalty, l2)) : fit;
-      return { loss, fit };
+      const whole = options.l2 > 0 ? add(fit, mul(penalty, l2)) : fit;
+      if (!sparsity) return { loss: whole, fit };
+      const others = mul(weights, sub(1, reshape(terminal, [1, n]))); // what ends the task may earn anything
+      const level = div(sum(mul(rewards, others), { axes: [1], keepDims: true }), maximum(sum(others), 1));
+      const apart = sum(mul(abs(sub(rewards, level)), others));
+      return { loss: add(whole, mul(apart, mul(sparsity, 1 / (2 * minibatch)))), fit };
     },
     { singleThread: inputs.dtype === 'float32' && isSmallPass(parameters, 2 * minibatch * window) },
   );
@@ -179,6 +184,7 @@ export function createRewardFit(
     let steps = 0;
     const losses: number[] = [];
     if (options.l2 > 0) batch.l2.data[0] = l2;
+    if (batch.sparsity) batch.sparsity.data[0] = options.sparsity * tiedShare(comparisons);
     for (; steps < total; steps++) {
       ends?.fill(0);
       for (let b = 0; b < minibatch; b++) {
@@ -268,6 +274,9 @@ export function createRewardFit(
     },
   };
 }
+
+const tiedShare = (comparisons: readonly FitComparison[]): number =>
+  comparisons.filter(({ choice: [p, q] }) => p === q).length / comparisons.length;
 
 /** A Poisson(1) count from a uniform number, by inversion. */
 function poissonOne(u: number): number {

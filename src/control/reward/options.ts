@@ -72,6 +72,13 @@ export const rewardSchema = z.object({
     .min(0)
     .default(0)
     .describe('initial L2 penalty on the weights; adapts to the validation loss if `validation` is above 0'),
+  sparsity: z
+    .number()
+    .min(0)
+    .default(0)
+    .describe(
+      'weight of a penalty (L1) on how far the rewards of steps lie from their mean, times the share of ties: where most pairs tie, few steps earn anything; steps that end the task are exempt; 0: off',
+    ),
   normalize: z
     .enum(['scale', 'zero-mean', 'zero-at-first'])
     .default('scale')
