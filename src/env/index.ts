@@ -18,7 +18,7 @@ export { mountainCarContinuous } from './classic/mountain-car-continuous.ts';
 export { pendulum } from './classic/pendulum.ts';
 export { type Dynamics, type StateEnvironment, withTimeLimit } from './dynamics.ts';
 export * from './environment.ts';
-export { lunarLander } from './lunar-lander/lunar-lander.ts';
+export { type LunarLanderOptions, lunarLander } from './lunar-lander/lunar-lander.ts';
 export { scriptedLander } from './lunar-lander/scripted-lander.ts';
 export { loadMujoco, mujocoIds } from './mujoco/mujoco.ts';
 export type { MujocoTask, World } from './mujoco/task.ts';
