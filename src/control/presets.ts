@@ -54,7 +54,7 @@ function unfamiliar(env: string): LearnSettings {
  */
 export const unfamiliarImages = {
   change: false,
-  learningRate: 1e-3,
+  learningRate: 0.01,
   weightDecay: 0.1,
   minibatch: 8,
   firstSteps: 200,

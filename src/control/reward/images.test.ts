@@ -229,7 +229,7 @@ it('an environment of pictures without a preset needs no setting of its own', as
     reward: { firstSteps: 20, steps: 10 },
   };
   const learner = keep(await openLearner({ env: corridor, ...few }));
-  expect(learner.options.reward).toMatchObject({ change: false, firstSteps: 20, learningRate: 1e-3 });
+  expect(learner.options.reward).toMatchObject({ change: false, firstSteps: 20, learningRate: 0.01 });
   expect(learner.options.ppo?.horizon).toBe(ppo?.horizon);
   expect(learner.options.segment.branched).toBe(0.5);
   let fits = 0;
