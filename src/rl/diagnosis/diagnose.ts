@@ -67,7 +67,10 @@ function healthy({ heldOut, pearson, foreseen, returnBefore, returnLast }: Contr
     !Number.isFinite(heldOut) &&
       Number.isFinite(foreseen) &&
       `it foresaw ${Math.round(100 * foreseen)} % of the choices`,
-    Number.isFinite(returnLast) && `the return went from ${short(returnBefore)} to ${short(returnLast)}`,
+    Number.isFinite(returnLast) &&
+      (Number.isFinite(returnBefore)
+        ? `the return went from ${short(returnBefore)} to ${short(returnLast)}`
+        : `the return is ${short(returnLast)}`),
   ].filter(Boolean);
   return `Nothing is wrong that these figures show${evidence.length > 0 ? `: ${evidence.join(', ')}` : ''}.`;
 }

@@ -93,7 +93,7 @@ export interface ControlMeasures {
   entropy: number;
   /** Share of the returns' variance that the critic explains, in the last fifth. */
   explained: number;
-  /** True returns of greedy episodes: of the first evaluation (the initial policy's), the best and the last one. */
+  /** True returns of greedy episodes: of the initial policy, of the best evaluation and of the last one. */
   returnBefore: number;
   /** Standard deviation of the initial policy's returns. */
   returnSpread: number;
@@ -114,6 +114,7 @@ export function measureControl(rows: readonly ControlRow[], { steps }: Pick<Cont
   const endedLately = sum(lately, 'episodes/ended');
   const finishedLately = endedLately + sum(lately, 'episodes/cut');
   const evaluations = rows.filter((row) => Number.isFinite(row['return/mean']));
+  const initial = evaluations.find(({ step }) => step === 0); // without evaluations, only the last policy is evaluated
   const best = evaluations.reduce<ControlRow | undefined>(
     (high, row) => (high && high['return/mean'] >= row['return/mean'] ? high : row),
     undefined,
@@ -147,8 +148,8 @@ export function measureControl(rows: readonly ControlRow[], { steps }: Pick<Cont
     entropyFirst: valuesOf(rows, 'policy/entropy')[0] ?? Number.NaN,
     entropy: mean(valuesOf(lately, 'policy/entropy')),
     explained: mean(valuesOf(lately, 'value/explained_variance')),
-    returnBefore: evaluations[0]?.['return/mean'] ?? Number.NaN,
-    returnSpread: evaluations[0]?.['return/std'] ?? Number.NaN,
+    returnBefore: initial?.['return/mean'] ?? Number.NaN,
+    returnSpread: initial?.['return/std'] ?? Number.NaN,
     returnBest: best?.['return/mean'] ?? Number.NaN,
     returnLast: evaluations.at(-1)?.['return/mean'] ?? Number.NaN,
     bestStep: best?.step ?? 0,

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { diagnoseControl } from './diagnose.ts';
 
 /** A finished run from 100 labels, by what its last row says and its returns before and after. */
-function findingsOf(last: Record<string, number>, returns?: readonly [before: number, after: number]) {
+function findingsOf(last: Record<string, number>, returns?: readonly [before: number | undefined, after: number]) {
   const evaluation = (mean: number | undefined): Record<string, number> =>
     mean === undefined ? {} : { 'return/mean': mean, 'return/std': 10 };
   const rows = [
@@ -44,6 +44,12 @@ it('contradictory labels of people are a failure, whatever the environment itsel
 it.each([0.76, 0.95])('a policy that learns nothing from a reward right on %f of the pairs is stuck', (heldOut) => {
   expect(findingsOf(accuracies(0.95, 0.8, heldOut), stayed)).toEqual(['failure policy-stuck']);
   expect(findingsOf(accuracies(0.95, 0.8, heldOut), improved)).toEqual([]);
+});
+
+it('a single evaluation at the end does not say whether the policy improved', () => {
+  const measured = { ...accuracies(0.95, 0.8, 0.95), 'reward/true_gain': 1 };
+  expect(findingsOf(measured, [undefined, -20])).toEqual([]);
+  expect(findingsOf({ ...measured, 'reward/true_gain': 0 }, [undefined, -20])).toEqual(['failure policy-stuck']);
 });
 
 it('a policy that never changed is still, one that became certain of what is better has learned', () => {
