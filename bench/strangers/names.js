@@ -32,7 +32,7 @@ export const strangers = {
   ...bridged,
 };
 
-/** Those that observe a picture. */
+/** Those with image observations. */
 export const ofImages = ['catchBall'];
 
 /** Greedy episodes that a return is the mean of: in Blackjack most of it is luck. */

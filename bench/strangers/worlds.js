@@ -1,6 +1,7 @@
 /**
- * Eight small environments, and one of pictures, for `bench -- control --only strangers`. No preset knows them, and nobody may tune on them:
- * discrete and continuous actions, sparse and dense rewards, episodes of fixed length and such that end early.
+ * Eight small environments, and one with image observations, for `bench -- control --only strangers`. No preset knows
+ * them, and nobody may tune on them: discrete and continuous actions, sparse and dense rewards, episodes of fixed length
+ * and such that end early.
  *
  * | name | actions | reward | episodes |
  * | --- | --- | --- | --- |
@@ -12,7 +13,7 @@
  * | Lava | 4 choices | sparse | end early either way |
  * | Collect | 5 choices | sparse | fixed length |
  * | Signal | 4 choices | dense | fixed length |
- * | CatchBall (a picture) | 3 choices | sparse | fixed length |
+ * | CatchBall (images) | 3 choices | sparse | fixed length |
  */
 import { random, withTimeLimit } from '../../dist/env/index.js';
 
@@ -264,7 +265,7 @@ export function collect() {
 
 const side = 10;
 
-/** A ball falls in a picture of 10 × 10 pixels, and a paddle of three catches it: 1, or −1 for a miss; then the next. */
+/** A ball falls in an image of 10 × 10 pixels, and a paddle of three catches it: 1, or −1 for a miss; then the next. */
 export function catchBall() {
   let draw = random(0);
   let [x, height, paddle] = [0, 0, 0];

@@ -151,7 +151,7 @@ describe('an ensemble on images', () => {
   });
 });
 
-/** A square that goes left and right in a picture of 36 × 36; to be on the right pays. */
+/** A square that goes left and right in an image of 36 × 36; to be on the right pays. */
 const PLACES = 8;
 function corridor(): Environment {
   let place = 0;
@@ -195,7 +195,7 @@ const options: LearnSettings = {
 };
 const start = () => keep(createLearner(options, { environment: sourceOf(corridor) }));
 
-it('an agent learns from pictures what the teacher wants, and goes on from a checkpoint as if it had never stopped', async () => {
+it('an agent learns from images what the teacher wants, and goes on from a checkpoint as if it had never stopped', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'heed-images-'));
   const run = createRun(join(folder, 'run'), { name: 'corridor', command: 'train', config: {}, seed: 0 });
   const learner = start();
@@ -216,7 +216,7 @@ it('an agent learns from pictures what the teacher wants, and goes on from a che
   expect(resumed.save()).toEqual(learner.save());
 });
 
-it('an environment of pictures without a preset needs no setting of its own', async () => {
+it('image observations without a preset need no setting of their own', async () => {
   const { steps, labels, randomSteps, segment, schedule, ppo } = options;
   const few = {
     steps,
