@@ -6,10 +6,10 @@ export default class Counts implements Reporter {
     const counts = { passed: 0, failed: 0, skipped: 0 };
     for (const module of modules) {
       const tests = [...module.children.allTests()];
+      // a pending test: its worker ended; or its file has a skipped group in a skipped group, and nothing ran
+      const missed = module.state() === 'skipped' ? 'skipped' : 'failed';
       for (const test of tests) {
         const { state } = test.result();
-        // pending: its worker ended; or its file has a skipped group in a skipped group, and nothing ran
-        const missed = module.state() === 'skipped' ? 'skipped' : 'failed';
         counts[state === 'pending' ? missed : state]++;
       }
       // a file that does not load, or whose setup fails, has failed whatever its tests say
