@@ -70,6 +70,14 @@ const rewards: [string, Partial<RewardSnapshot> & { settings: object }][] = [
   ['what a step changed', { actionSpace: box(2, 1), settings: { change: true } }],
   ['the step that ends the task', { actionSpace: discrete, settings: { terminalHead: true, output: 'linear' } }],
   ['images', { actionSpace: discrete, observationSpace: box(pixels, 255, image), settings: { members: 2 } }],
+  [
+    'images and discrete actions',
+    { actionSpace: discrete, observationSpace: box(pixels, 255, image), settings: { members: 2, actionPlanes: true } },
+  ],
+  [
+    'images and actions of numbers',
+    { actionSpace: box(2, 1), observationSpace: box(pixels, 255, image), settings: { members: 2, actionPlanes: true } },
+  ],
 ];
 
 describe('a reward as ONNX', () => {
@@ -100,7 +108,7 @@ describe('a reward as ONNX', () => {
       actionSpace.kind === 'discrete' ? integer(3) : 2 * normal(),
     );
     const ended = [0, 1, 0, 0, 1];
-    const seesAction = !observationSpace.shape && {
+    const seesAction = (!observationSpace.shape || options.actionPlanes) && {
       action:
         actionSpace.kind === 'discrete'
           ? new Tensor('int64', BigInt64Array.from(actions.flat(), BigInt), [5])

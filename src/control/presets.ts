@@ -54,6 +54,7 @@ function unfamiliar(env: string): LearnSettings {
  */
 export const unfamiliarImages = {
   change: false,
+  actionPlanes: true,
   learningRate: 0.01,
   weightDecay: 0.1,
   minibatch: 8,

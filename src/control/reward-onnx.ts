@@ -15,7 +15,7 @@ import { CHANGE_EPSILON, EPSILON, OBSERVATION_LIMIT } from './reward/inputs.ts';
 import { type RewardSnapshot, snapshotRewardModel } from './reward-snapshot.ts';
 
 /**
- * The bytes of `reward.onnx`. It takes `observation` [batch, o], float32, and, unless observations are images,
+ * The bytes of `reward.onnx`. It takes `observation` [batch, o], float32, and, unless they are images without action planes,
  * `action`: [batch], int64, of discrete actions, otherwise [batch, a], float32. Where the reward depends on them, it
  * also takes `next_observation` [batch, o] and `terminated` [batch], float32, 1 where the step ended the task. It gives
  * `reward` [batch], as `score` does.
@@ -30,7 +30,7 @@ export function rewardOnnx(snapshot: RewardSnapshot): Uint8Array {
       ? reshape(input(graph, 'terminated', ['batch']), ['batch', 1])
       : constant(graph, [0], [1, 1]);
   try {
-    const seen = observationSpace.shape ? observation : describe(snapshot, observation, terminated);
+    const seen = describe(snapshot, observation, terminated);
     const members = model.rewards(seen, terminated); // [members, batch]
     const column = (values: readonly number[]) => constant(graph, values, [values.length, 1]);
     const scaled = mul(sub(members, column(snapshot.shift)), column(snapshot.divisor.map((d) => 1 / d)));
@@ -41,17 +41,21 @@ export function rewardOnnx(snapshot: RewardSnapshot): Uint8Array {
 }
 
 /** The networks' inputs for each step, computed as reward/inputs.ts does. */
-function describe({ scale, actionSpace, options }: RewardSnapshot, observation: Tensor, terminated: Tensor): Tensor {
+function describe(
+  { scale, observationSpace, actionSpace, options }: RewardSnapshot,
+  observation: Tensor,
+  terminated: Tensor,
+): Tensor {
+  const isImage = observationSpace.shape !== undefined;
+  if (isImage && !options.actionPlanes) return observation;
   const { graph } = observation;
   const [batch, size] = observation.shape;
   const action =
     actionSpace.kind === 'discrete'
       ? input(graph, 'action', [batch], 'int64')
       : input(graph, 'action', [batch, sizeOf(actionSpace)]);
-  const parts = [
-    normalized(observation, scale, { epsilon: EPSILON, limit: OBSERVATION_LIMIT }),
-    actionColumns(action, actionSpace),
-  ];
+  const seen = isImage ? observation : normalized(observation, scale, { epsilon: EPSILON, limit: OBSERVATION_LIMIT });
+  const parts = [seen, actionColumns(action, actionSpace)];
   if (!options.change) return concat(parts, 1);
   const change = sub(input(graph, 'next_observation', [batch, size]), observation);
   const changed = normalized(

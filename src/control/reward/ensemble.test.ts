@@ -45,6 +45,10 @@ describe('the terminal head', () => {
   });
 });
 
+it('sees actions beside numbers without planes', () => {
+  expect(() => create({ actionPlanes: true })).toThrow('reward.actionPlanes is for images');
+});
+
 it('sums a segment’s predicted rewards, discounted from its start', () => {
   const ensemble = create({}, { model: { discount: 0.5 }, rows: 4 }); // steps are predicted four at a time
   const segments = [segment(), segment({ length: 1 }), segment({ length: 3 })];

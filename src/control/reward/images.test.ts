@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { releasedAfterwards } from '../../../test/support/released.ts';
 import { mean, square, sub } from '../../engine/index.ts';
 import { withTimeLimit } from '../../env/dynamics.ts';
-import { type Environment, sourceOf } from '../../env/index.ts';
+import { type Environment, type Space, sourceOf } from '../../env/index.ts';
 import { createParameters, createTrainStep } from '../../nn/index.ts';
 import { choiceModelSchema, choices } from '../../preference/index.ts';
 import { random } from '../../random.ts';
@@ -118,24 +118,51 @@ const settings = {
   weightDecay: 0.01,
   learningRate: 2e-3,
 } as const;
-const ensembleOf = (options: object = {}) =>
+const ensembleOf = (options: object = {}, actionSpace: Space = { kind: 'discrete', n: 2 }) =>
   keep(
     createRewardEnsemble(
-      { observationSize: SIDE * SIDE, actionSpace: { kind: 'discrete', n: 2 }, shape: [1, SIDE, SIDE] },
+      { observationSize: SIDE * SIDE, actionSpace, shape: [1, SIDE, SIDE] },
       rewardSchema.parse({ ...settings, firstSteps: 80, ...options }),
       choiceModelSchema.parse({}),
       { window: 3, rows: 1024, seed: 0 },
     ),
   );
 
+/** The share of decided comparisons that an ensemble predicts correctly. */
+function accuracyOf({ meanReturns }: ReturnType<typeof ensembleOf>, comparisons: FitComparison[]) {
+  const decided = comparisons.filter(({ choice }) => choice !== choices.tie);
+  const [first, second] = [0, 1].map((side) => meanReturns(decided.map(({ segments }) => segments[side])));
+  return decided.filter(({ choice }, i) => first[i] > second[i] === (choice[0] === 1)).length / decided.length;
+}
+
 describe('an ensemble on images', () => {
   it.each([0, 0.2])('learns what is wanted from comparisons alone, dropout %d', (dropout) => {
     const ensemble = ensembleOf({ dropout });
     expect(ensemble.fit(labeled(60), { first: true }).trainAccuracy).toBeGreaterThan(0.8);
-    const fresh = labeled(60);
-    const [first, second] = [0, 1].map((side) => ensemble.meanReturns(fresh.map(({ segments }) => segments[side])));
-    const right = fresh.filter(({ choice }, i) => first[i] > second[i] === (choice[0] === 1)).length;
-    expect(right / fresh.length).toBeGreaterThan(0.75);
+    expect(accuracyOf(ensemble, labeled(60))).toBeGreaterThan(0.75);
+  });
+
+  it.each<[string, Space, () => number]>([
+    ['discrete', { kind: 'discrete', n: 2 }, () => rng.integer(2)],
+    ['numbers', { kind: 'box', low: Float32Array.of(0), high: Float32Array.of(1) }, () => rng.uniform()],
+  ])('with action planes, learns which actions are wanted, %s', (_, actionSpace, drawn) => {
+    const acted = () =>
+      labeled(60).map(({ segments }): FitComparison => {
+        const [first, second] = segments.map((one) => {
+          const actions = one.actions.map(drawn);
+          return { ...one, actions, rewards: actions }; // whatever the image shows
+        });
+        const [a, b] = [first, second].map(returnOf);
+        const preferred = a > b ? choices.first : choices.second;
+        return { segments: [first, second], choice: a === b ? choices.tie : preferred };
+      });
+    const ensemble = ensembleOf({ actionPlanes: true, learningRate: 0.01 }, actionSpace);
+    ensemble.fit(acted(), { first: true });
+    expect(accuracyOf(ensemble, acted())).toBeGreaterThan(0.85);
+    const one = acted()[0].segments[0];
+    const predicted = ensemble.predict({ ...one, terminated: new Uint8Array(one.length) });
+    const whole = predicted.flatMap((rewards) => [...rewards]).reduce((a, b) => a + b, 0) / settings.members;
+    expect(whole).toBeCloseTo(ensemble.meanReturns([one])[0], 3);
   });
 
   it('rewards a rollout of float32 images as it does the bytes that are kept of them', () => {
@@ -229,7 +256,12 @@ it('image observations without a preset need no setting of their own', async () 
     reward: { firstSteps: 20, steps: 10 },
   };
   const learner = keep(await openLearner({ env: corridor, ...few }));
-  expect(learner.options.reward).toMatchObject({ change: false, firstSteps: 20, learningRate: 0.01 });
+  expect(learner.options.reward).toMatchObject({
+    actionPlanes: true,
+    change: false,
+    firstSteps: 20,
+    learningRate: 0.01,
+  });
   expect(learner.options.ppo?.horizon).toBe(ppo?.horizon);
   expect(learner.options.segment.branched).toBe(0.5);
   let fits = 0;

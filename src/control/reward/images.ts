@@ -1,16 +1,17 @@
 /**
  * The reward network for images, such as the last four frames of a game (Christiano et al. 2017, A.2). As in the paper,
- * it sees the observation and not the action. It has no batch normalization.
+ * it sees the observation and not the action, unless there are action planes. It has no batch normalization.
  */
 
 import type { Tensor } from '../../engine/graph.ts';
 import { cast, maximum, mul } from '../../engine/ops/elementwise.ts';
 import { dropout } from '../../engine/ops/random.ts';
-import { reshape } from '../../engine/ops/shape.ts';
+import { concat, expand, reshape, slice } from '../../engine/ops/shape.ts';
+import type { Space } from '../../env/environment.ts';
 import { type ConvolutionLayer, cnn, isSmallImage, smallConvolutions } from '../../nn/cnn.ts';
 import { orthogonal } from '../../nn/initialize.ts';
 import { mlp } from '../../nn/mlp.ts';
-import { meanOf, type RewardInputs } from './inputs.ts';
+import { actionWidthOf, meanOf, type RewardInputs, rowsOf, writeAction } from './inputs.ts';
 import type { RewardNetwork } from './network.ts';
 import type { RewardOptions } from './options.ts';
 
@@ -24,6 +25,8 @@ const convolutions = [
   { channels: 16, kernel: 3, stride: 1 },
 ];
 const DENSE = 64;
+/** The plane of the chosen action. With planes of 1, as bright as pixels, fits learned nothing: docs/lab/strangers.md. */
+const PLANE = 0.05;
 
 const leakyRelu = (x: Tensor): Tensor => maximum(x, mul(x, 0.01));
 
@@ -45,9 +48,20 @@ export function imageRewardNetwork(
   };
 }
 
-/** Bytes [n, c·h·w] → [n, c, h, w], from 0 to 1. */
-export const pixels = (x: Tensor, image: Image): Tensor =>
-  mul(cast(reshape(x, [x.shape[0], ...image]), 'float32'), 1 / 255);
+/**
+ * Rows of `imageInputs` as images: [n, c·h·w + planes] → [n, c + planes, h, w]. Pixels are from 0 to 1. Beside them, each
+ * number of the action fills a plane.
+ */
+export function pixels(x: Tensor, image: Image, planes = 0): Tensor {
+  const n = x.shape[0];
+  const [channels, height, width] = image;
+  const size = channels * height * width;
+  const scaled = (bytes: Tensor) => mul(cast(reshape(bytes, [n, ...image]), 'float32'), 1 / 255);
+  if (planes === 0) return scaled(x);
+  const action = mul(slice(x, 1, size, size + planes), PLANE);
+  const filled = expand(reshape(action, [n, planes, 1, 1]), [n, planes, height, width]);
+  return concat([scaled(slice(x, 1, 0, size)), filled], 1);
+}
 
 /**
  * The paper's layers, except those whose kernel is larger than what is left of the image (under 43 × 43); those of
@@ -64,16 +78,18 @@ function layersFor(image: Image): readonly ConvolutionLayer[] {
   });
 }
 
-/** A step's input is the bytes of its observation, without scaling. */
-export function imageInputs(size: number): RewardInputs {
+/** A step's input is its observation, from 0 to 255; with an `actionSpace`, also the numbers of its action. */
+export function imageInputs(size: number, actionSpace?: Space): RewardInputs {
+  const width = size + (actionSpace ? actionWidthOf(actionSpace) : 0);
   const inputs: RewardInputs = {
-    width: size,
-    dtype: 'uint8',
+    width,
+    dtype: actionSpace ? 'float32' : 'uint8',
     scale: { mean: [], variance: [], changeVariance: [] },
-    write({ observations }, row, out, to) {
-      out.set(observations.subarray(row * size, (row + 1) * size), to * size);
+    write({ observations, actions }, row, out, to) {
+      out.set(observations.subarray(row * size, (row + 1) * size), to * width);
+      if (actionSpace) writeAction(actionSpace, actions, row, out, to * width + size);
     },
-    ofSegment: ({ observations }) => observations,
+    ofSegment: (segment) => (actionSpace ? rowsOf(inputs, segment) : segment.observations),
     pointOf: (segment) => meanOf(inputs, segment),
   };
   return inputs;

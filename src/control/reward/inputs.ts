@@ -32,7 +32,7 @@ export interface InputScale {
 export interface RewardInputs {
   /** Numbers in a step's input. */
   readonly width: number;
-  /** Images stay bytes until the network reads them. */
+  /** Images without actions stay bytes until the network reads them. */
   readonly dtype: 'float32' | 'uint8';
   scale: InputScale;
   /** Writes step `row` of `steps` as row `to` of `out`. */
@@ -52,8 +52,7 @@ export const CHANGE_EPSILON = 1e-12;
 
 /** Inputs for observations that are numbers. */
 export function createRewardInputs(observationSize: number, actionSpace: Space, change: boolean): RewardInputs {
-  const actionSize = sizeOf(actionSpace);
-  const actionWidth = actionSpace.kind === 'discrete' ? actionSpace.n : actionSize;
+  const actionWidth = actionWidthOf(actionSpace);
   const width = observationSize + actionWidth + (change ? observationSize + 1 : 0);
   const clip = (z: number) => Math.max(-OBSERVATION_LIMIT, Math.min(OBSERVATION_LIMIT, z));
   const inputs: RewardInputs = {
@@ -71,10 +70,8 @@ export function createRewardInputs(observationSize: number, actionSpace: Space, 
       for (let j = 0; j < observationSize; j++) {
         out[k++] = clip((observations[o + j] - mean[j]) / Math.sqrt(variance[j] + EPSILON));
       }
-      for (let a = 0; a < actionWidth; a++) {
-        if (actionSpace.kind === 'discrete') out[k++] = actions[row] === a ? 1 : 0;
-        else out[k++] = Math.max(actionSpace.low[a], Math.min(actionSpace.high[a], actions[row * actionSize + a]));
-      }
+      writeAction(actionSpace, actions, row, out, k);
+      k += actionWidth;
       if (!change) return;
       for (let j = 0; j < observationSize; j++) {
         out[k++] = clip(
@@ -83,15 +80,30 @@ export function createRewardInputs(observationSize: number, actionSpace: Space, 
       }
       out[k] = terminated[row];
     },
-    ofSegment(segment) {
-      const out = new Float32Array(segment.length * width);
-      const steps = { ...segment, terminated: endsOf(segment) };
-      for (let t = 0; t < segment.length; t++) inputs.write(steps, t, out, t);
-      return out;
-    },
+    ofSegment: (segment) => rowsOf(inputs, segment),
     pointOf: (segment) => meanOf(inputs, segment),
   };
   return inputs;
+}
+
+/** Numbers that describe an action: one for each of a discrete space, otherwise the action's own. */
+export const actionWidthOf = (space: Space): number => (space.kind === 'discrete' ? space.n : sizeOf(space));
+
+/** Writes action `row` from `to` on: 1 for the chosen one and 0 for others, or its numbers within their bounds. */
+export function writeAction(space: Space, actions: Float32Array, row: number, out: SegmentNumbers, to: number): void {
+  const width = actionWidthOf(space);
+  for (let a = 0; a < width; a++) {
+    if (space.kind === 'discrete') out[to + a] = actions[row] === a ? 1 : 0;
+    else out[to + a] = Math.max(space.low[a], Math.min(space.high[a], actions[row * width + a]));
+  }
+}
+
+/** `ofSegment` for any inputs of float32. */
+export function rowsOf({ width, write }: Pick<RewardInputs, 'width' | 'write'>, segment: Segment): Float32Array {
+  const out = new Float32Array(segment.length * width);
+  const steps = { ...segment, terminated: endsOf(segment) };
+  for (let t = 0; t < segment.length; t++) write(steps, t, out, t);
+  return out;
 }
 
 /** `pointOf` for any inputs. */

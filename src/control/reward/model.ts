@@ -14,7 +14,7 @@ import { zeros } from '../../nn/initialize.ts';
 import type { Arena, ParameterSpec } from '../../nn/parameters.ts';
 import { isSmallPass } from '../../rl/forward.ts';
 import { imageInputs, imageRewardNetwork, pixels } from './images.ts';
-import { createRewardInputs, type RewardInputs, type StepRows } from './inputs.ts';
+import { actionWidthOf, createRewardInputs, type RewardInputs, type StepRows } from './inputs.ts';
 import { rewardNetwork } from './network.ts';
 import type { RewardOptions } from './options.ts';
 
@@ -40,23 +40,33 @@ const TERMINAL_SCALE = 10; // weight of the terminal head: landings and crashes 
 
 /**
  * The networks that the options describe.
- * @throws HeedError if `change` is set for images.
+ * @throws HeedError if `change` is set for images, or `actionPlanes` for numbers.
  */
 export function createRewardNetworks(
   { observationSize, actionSpace, shape }: RewardSpaces,
   options: RewardOptions,
 ): RewardNetworks {
-  const { members, change, terminalHead } = options;
+  const { members, change, terminalHead, actionPlanes } = options;
   const image = shape as [number, number, number] | undefined;
   if (image && change) {
     throw new HeedError('reward.change works with numbers, but these observations are images', {
       hint: 'leave it out: several frames in an observation show what moves',
     });
   }
-  const inputs = image ? imageInputs(observationSize) : createRewardInputs(observationSize, actionSpace, change);
+  if (!image && actionPlanes) {
+    throw new HeedError('reward.actionPlanes is for images, but these observations are numbers', {
+      hint: 'leave it out: a reward model of numbers always sees the action',
+    });
+  }
+  const inputs = image
+    ? imageInputs(observationSize, actionPlanes ? actionSpace : undefined)
+    : createRewardInputs(observationSize, actionSpace, change);
+  const planes = actionPlanes ? actionWidthOf(actionSpace) : 0;
   const outputs = terminalHead ? 2 : 1;
   const networks = Array.from({ length: members }, (_, m) =>
-    image ? imageRewardNetwork(m, image, outputs, options) : rewardNetwork(m, inputs.width, outputs, options),
+    image
+      ? imageRewardNetwork(m, [image[0] + planes, image[1], image[2]], outputs, options)
+      : rewardNetwork(m, inputs.width, outputs, options),
   );
   const constant = { name: 'reward.constant', shape: [members, 1, 1], initialize: zeros };
   return {
@@ -65,7 +75,7 @@ export function createRewardNetworks(
     constant: constant.name,
     rewards(x, terminal, seed) {
       const n = x.shape[0];
-      const seen = image ? pixels(x, image) : x;
+      const seen = image ? pixels(x, image, planes) : x;
       const bound = options.output === 'tanh' ? tanh : (y: Tensor) => y;
       const y = concat(
         networks.map((network) => unsqueeze(network.apply(seen, seed), 0)),

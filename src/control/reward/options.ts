@@ -19,6 +19,10 @@ export const rewardSchema = z.object({
     .boolean()
     .default(false)
     .describe('add to the input what the step changed, and whether it ended the task; not for images'),
+  actionPlanes: z
+    .boolean()
+    .default(false)
+    .describe('let the reward model of images see the action too, as a faint plane for each of its numbers'),
   terminalHead: z.boolean().default(false).describe('use a separate output for the step that ends the task'),
   learningRate: positive.default(3e-3).describe('learning rate of AdamW'),
   finalLearningRate: z
