@@ -45,12 +45,23 @@ const ending = (env: string, more?: LearnSettings['reward']): LearnSettings => (
   ppo: ppoOf(env),
 });
 
-/** For tasks whose episodes cannot end early. Small differences decide: a sharp choice model. */
+/**
+ * For tasks whose episodes cannot end early. Small differences decide: a sharp choice model. A network that fits every
+ * comparison foresees fewer of the next ones, so weights decay more: docs/lab/preferences.md.
+ */
 const lasting = (env: string): LearnSettings => ({
   ...common,
   segment: { window: 50, memory: 40_000 },
   choice: { errorRate: 0, scale: 0.3 },
-  reward: { ...mujocoReward, constant: 0, weightDecay: 0.1, firstSteps: 2000, steps: 400 },
+  reward: {
+    ...mujocoReward,
+    ...short,
+    activation: 'tanh',
+    learningRate: 1e-3,
+    constant: 0,
+    weightDecay: 3,
+    steps: 150,
+  },
   ppo: ppoOf(env),
 });
 /** More members err less than three. Rectified units learn squares and distances from few labels; tanh does not. */
