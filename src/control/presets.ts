@@ -3,7 +3,7 @@ import { parseOptions } from '../options.ts';
 import { checkChoice } from '../rl/agent.ts';
 import { atariPreset, ppoPresets, presetOf } from '../rl/presets.ts';
 import { behaviorPresets } from './behavior-presets.ts';
-import { mujocoPresets, mujocoReward, short } from './mujoco-presets.ts';
+import { longFits, mujocoPresets, mujocoReward, short } from './mujoco-presets.ts';
 import { type LearnOptions, type LearnSettings, learnAlgorithms, learnSchema } from './options.ts';
 
 /** The paper's error rate. It costs nothing if labels are right. */
@@ -140,7 +140,8 @@ const atari: LearnSettings = {
 };
 
 function pebbleIn(env: string): LearnSettings {
-  const { segment, choice, reward, judge, people } = learnPresets[env] ?? {};
+  const { segment, choice, judge, people, ...preset } = learnPresets[env] ?? {};
+  const reward = env === 'HalfCheetah-v5' ? longFits : preset.reward;
   return {
     ...pebble,
     judge,
