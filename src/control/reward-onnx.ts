@@ -15,10 +15,10 @@ import { CHANGE_EPSILON, EPSILON, OBSERVATION_LIMIT } from './reward/inputs.ts';
 import { type RewardSnapshot, snapshotRewardModel } from './reward-snapshot.ts';
 
 /**
- * The bytes of `reward.onnx`. It takes `observation` [batch, o], float32, and, unless they are images without action planes,
- * `action`: [batch], int64, of discrete actions, otherwise [batch, a], float32. Where the reward depends on them, it
- * also takes `next_observation` [batch, o] and `terminated` [batch], float32, 1 where the step ended the task. It gives
- * `reward` [batch], as `score` does.
+ * The bytes of `reward.onnx`. It takes `observation` [batch, o], float32, and `action`: [batch], int64, of discrete
+ * actions, otherwise [batch, a], float32; no action where observations are images without action planes. Where the
+ * reward depends on them, it also takes `next_observation` [batch, o] and `terminated` [batch], float32, 1 where the
+ * step ended the task. It gives `reward` [batch], as `score` does.
  */
 export function rewardOnnx(snapshot: RewardSnapshot): Uint8Array {
   const { model, parameters } = snapshotRewardModel(snapshot);

@@ -66,6 +66,9 @@ export interface Environment {
 /** Numbers in an element of a space; a discrete action is one number. */
 export const sizeOf = (space: Space): number => (space.kind === 'discrete' ? 1 : space.low.length);
 
+/** Numbers that describe an action to a network: one for each of a discrete space, otherwise the action's own. */
+export const actionWidthOf = (space: Space): number => (space.kind === 'discrete' ? space.n : space.low.length);
+
 /**
  * A picture as vector shapes, far smaller than pixels and sharp at any size. Coordinates are in units of the frame:
  * x from 0 to `width`, y from 0 (top) to `height`. Drawn in order, later shapes over earlier ones.

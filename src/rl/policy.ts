@@ -6,7 +6,7 @@ import { matmul } from '../engine/ops/matmul.ts';
 import { logSoftmax } from '../engine/ops/normalize.ts';
 import { sum } from '../engine/ops/reduce.ts';
 import { reshape } from '../engine/ops/shape.ts';
-import { type Space, sizeOf } from '../env/environment.ts';
+import { actionWidthOf, type Space, sizeOf } from '../env/environment.ts';
 import { imageCnn } from '../nn/cnn.ts';
 import { fill, orthogonal } from '../nn/initialize.ts';
 import { type MlpOptions, mlp, type Network } from '../nn/mlp.ts';
@@ -73,7 +73,7 @@ export function createPolicyNetwork(
 ): PolicyNetwork {
   const { hidden, activation, gain, initialDeviation = 1 } = options;
   const actionSize = sizeOf(actionSpace);
-  const outputSize = actionSpace.kind === 'discrete' ? actionSpace.n : actionSize;
+  const outputSize = actionWidthOf(actionSpace);
   const trunk = shape && createTrunk(shape as [number, number, number]);
   const network = (name: string, out: number, last: number): Network => {
     const head = mlp(name, {

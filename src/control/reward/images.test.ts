@@ -86,7 +86,7 @@ describe('the network', () => {
 
 const SIDE = 12;
 const rng = random(0, 'reward-images.test');
-/** A bright square on noise; how far to the right it is, from 0 to 1, is what is wanted. */
+/** A bright square on noise; the further to the right it is, from 0 to 1, the better. */
 function draw(
   place: number,
   side: number,
@@ -136,7 +136,7 @@ function accuracyOf({ meanReturns }: ReturnType<typeof ensembleOf>, comparisons:
 }
 
 describe('an ensemble on images', () => {
-  it.each([0, 0.2])('learns what is wanted from comparisons alone, dropout %d', (dropout) => {
+  it.each([0, 0.2])('learns what is preferred from comparisons alone, dropout %d', (dropout) => {
     const ensemble = ensembleOf({ dropout });
     expect(ensemble.fit(labeled(60), { first: true }).trainAccuracy).toBeGreaterThan(0.8);
     expect(accuracyOf(ensemble, labeled(60))).toBeGreaterThan(0.75);
@@ -145,7 +145,7 @@ describe('an ensemble on images', () => {
   it.each<[string, Space, () => number]>([
     ['discrete', { kind: 'discrete', n: 2 }, () => rng.integer(2)],
     ['numbers', { kind: 'box', low: Float32Array.of(0), high: Float32Array.of(1) }, () => rng.uniform()],
-  ])('with action planes, learns which actions are wanted, %s', (_, actionSpace, drawn) => {
+  ])('with action planes, learns which actions are preferred, %s', (_, actionSpace, drawn) => {
     const acted = () =>
       labeled(60).map(({ segments }): FitComparison => {
         const [first, second] = segments.map((one) => {

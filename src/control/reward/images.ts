@@ -7,11 +7,11 @@ import type { Tensor } from '../../engine/graph.ts';
 import { cast, maximum, mul } from '../../engine/ops/elementwise.ts';
 import { dropout } from '../../engine/ops/random.ts';
 import { concat, expand, reshape, slice } from '../../engine/ops/shape.ts';
-import type { Space } from '../../env/environment.ts';
+import { actionWidthOf, type Space } from '../../env/environment.ts';
 import { type ConvolutionLayer, cnn, isSmallImage, smallConvolutions } from '../../nn/cnn.ts';
 import { orthogonal } from '../../nn/initialize.ts';
 import { mlp } from '../../nn/mlp.ts';
-import { actionWidthOf, meanOf, type RewardInputs, rowsOf, writeAction } from './inputs.ts';
+import { meanOf, type RewardInputs, rowsOf, writeAction } from './inputs.ts';
 import type { RewardNetwork } from './network.ts';
 import type { RewardOptions } from './options.ts';
 

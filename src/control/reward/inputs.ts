@@ -1,5 +1,5 @@
 /** The reward model's input for a step: observation, action and, optionally, what the step changed. */
-import { type Space, sizeOf } from '../../env/environment.ts';
+import { actionWidthOf, type Space } from '../../env/environment.ts';
 import {
   createStatistics,
   restoreStatistics,
@@ -85,9 +85,6 @@ export function createRewardInputs(observationSize: number, actionSpace: Space, 
   };
   return inputs;
 }
-
-/** Numbers that describe an action: one for each of a discrete space, otherwise the action's own. */
-export const actionWidthOf = (space: Space): number => (space.kind === 'discrete' ? space.n : sizeOf(space));
 
 /** Writes action `row` from `to` on: 1 for the chosen one and 0 for others, or its numbers within their bounds. */
 export function writeAction(space: Space, actions: Float32Array, row: number, out: SegmentNumbers, to: number): void {

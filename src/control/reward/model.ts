@@ -8,13 +8,13 @@ import { add, mul, tanh } from '../../engine/ops/elementwise.ts';
 import { concat, reshape, slice, unsqueeze } from '../../engine/ops/shape.ts';
 import { trace } from '../../engine/program.ts';
 import { Value } from '../../engine/value.ts';
-import type { Space } from '../../env/environment.ts';
+import { actionWidthOf, type Space } from '../../env/environment.ts';
 import { HeedError } from '../../error.ts';
 import { zeros } from '../../nn/initialize.ts';
 import type { Arena, ParameterSpec } from '../../nn/parameters.ts';
 import { isSmallPass } from '../../rl/forward.ts';
 import { imageInputs, imageRewardNetwork, pixels } from './images.ts';
-import { actionWidthOf, createRewardInputs, type RewardInputs, type StepRows } from './inputs.ts';
+import { createRewardInputs, type RewardInputs, type StepRows } from './inputs.ts';
 import { rewardNetwork } from './network.ts';
 import type { RewardOptions } from './options.ts';
 
