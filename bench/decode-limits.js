@@ -6,12 +6,15 @@ import { Worker } from 'node:worker_threads';
 import { input } from '../dist/engine/graph.js';
 import { trace, Value } from '../dist/engine/index.js';
 import { matmul } from '../dist/engine/ops/matmul.js';
+import { runtime } from '../dist/engine/runtime/current.js';
+import { allocate } from '../dist/engine/value.js';
 import { layerLinears } from '../dist/nn/index.js';
 import { quantize, quantizedProduct } from '../dist/nn/quantize.js';
 import { random } from '../dist/random.js';
 import { median } from './figures.js';
 
 const MEGABYTES = 128;
+const CALLS = 15;
 
 /** Bytes a second that `threads` read at once: each compares two equal arrays that no cache holds. */
 export async function bandwidth(threads) {
@@ -37,7 +40,7 @@ export async function bandwidth(threads) {
 }
 
 /** Multiplications a second of the linear layers and the output layer, for 256 rows: the best that such products reach. */
-export function products(config, bits) {
+export function products(config, { bits, precision } = {}) {
   const ROWS = 256;
   const shapes = [...layerLinears(config).map(({ shape }) => shape), [config.vocabularySize, config.hiddenSize]];
   const draw = random(0, 'products');
@@ -46,6 +49,14 @@ export function products(config, bits) {
     const weight = new Value('float32', [out, inner]);
     const x = new Value('float32', [ROWS, inner]);
     for (const { data } of [weight, x]) for (let i = 0; i < data.length; i++) data[i] = draw.uniform() - 0.5;
+    // a layer's products come once for each layer, the output layer's once
+    const repeats = out === config.vocabularySize ? 1 : config.layers;
+    count += repeats * ROWS * out * inner;
+    if (precision === 'bf16') {
+      seconds += repeats * packedSeconds(ROWS, [out, inner], weight, x);
+      for (const thing of [weight, x]) thing[Symbol.dispose]();
+      continue;
+    }
     const rounded = bits && quantize(weight.data, [out, inner], bits);
     const program = trace(
       (g) => {
@@ -60,26 +71,45 @@ export function products(config, bits) {
     const y = new Value('float32', [ROWS, out]);
     const binding = program.bind({ x }, { y });
     binding.run();
-    const times = Array.from({ length: 7 }, () => {
-      const start = performance.now();
-      binding.run();
-      return (performance.now() - start) / 1000;
-    });
-    // a layer's products come once for each layer, the output layer's once
-    const repeats = out === config.vocabularySize ? 1 : config.layers;
-    count += repeats * ROWS * out * inner;
-    seconds += repeats * median(times);
+    seconds += repeats * secondsOf(() => binding.run());
     for (const thing of [binding, program, weight, x, y]) thing[Symbol.dispose]();
   }
   return count / seconds;
 }
 
+/** The median of some calls. */
+function secondsOf(work) {
+  const times = Array.from({ length: CALLS }, () => {
+    const start = performance.now();
+    work();
+    return (performance.now() - start) / 1000;
+  });
+  return median(times);
+}
+
+/** Seconds of a product by a weight that is packed as bfloat16. */
+function packedSeconds(rows, [out, inner], weight, x) {
+  const operations = runtime().bf16Operations();
+  const { bytes, copy } = operations.packing(out, inner);
+  const [packed, narrow, y] = [
+    allocate('bfloat16', bytes / 2),
+    allocate('bfloat16', rows * inner),
+    allocate('float32', rows * out),
+  ];
+  copy(weight.data, packed);
+  operations.toBf16(rows * inner)(x.data, narrow);
+  const multiply = operations.packedProduct({ rows, inner, out, bias: false, multiplied: false, narrow: false });
+  multiply(narrow, packed, y);
+  return secondsOf(() => multiply(narrow, packed, y));
+}
+
 /** Bytes that a step reads, and its multiplications, for `batch` rows with `past` tokens each. */
-export function stepOf(config, { batch, past, bits }) {
+export function stepOf(config, { batch, past, bits, precision }) {
   const weights =
     config.layers * layerLinears(config).reduce((sum, { shape: [out, inner] }) => sum + out * inner, 0) +
     config.vocabularySize * config.hiddenSize;
-  const perWeight = bits ? bits / 8 + 4 / 32 : 4; // a scale for each block of 32
+  const wide = precision === 'bf16' ? 2 : 4;
+  const perWeight = bits ? bits / 8 + 4 / 32 : wide; // a scale for each block of 32
   const cached = config.layers * 2 * 4 * config.keyValueHeads * config.headSize;
   return {
     bytes: weights * perWeight + batch * past * cached,

@@ -132,11 +132,14 @@ const jobs = {
     return { tokensPerSecond: data.tokens / median(Array.from({ length: 5 }, timed)) };
   },
 
-  /** --shape S --batch B --prompt P --new N [--bits 8|4] → tokensPerSecond, firstTokenMs, perTokenMs; the median of three. */
-  async generate({ shape, batch, prompt, new: fresh, bits }) {
+  /**
+   * --shape S --batch B --prompt P --new N [--bits 8|4 | --precision bf16] → tokensPerSecond, firstTokenMs, perTokenMs; the
+   * median of three.
+   */
+  async generate({ shape, batch, prompt, new: fresh, bits, precision }) {
     const { config } = shapeOf(shape);
     const { values } = createParameters(decoderParameters(config), random(0, 'bench'));
-    const generator = createGenerator(config, values, { frozen: true, bits });
+    const generator = createGenerator(config, values, { frozen: true, bits, precision });
     const draw = random(1, 'bench');
     const prompts = Array.from({ length: batch }, () =>
       Int32Array.from({ length: prompt }, () => draw.integer(config.vocabularySize)),
@@ -164,14 +167,14 @@ const jobs = {
   },
 
   /**
-   * --shape S --batch B --prompt P --new N [--bits 8|4] → limitMs: what a step needs at least, by the bandwidth of memory
+   * --shape S --batch B --prompt P --new N [--bits 8|4 | --precision bf16] → limitMs: what a step needs at least, by the bandwidth of memory
    * (bytesPerSecond, of all threads) or by products (productsPerSecond), whichever takes longer (by).
    */
-  async limits({ shape, batch, prompt, new: fresh, bits }) {
+  async limits({ shape, batch, prompt, new: fresh, bits, precision }) {
     const { config } = shapeOf(shape);
-    const step = stepOf(config, { batch, past: prompt + fresh / 2, bits });
+    const step = stepOf(config, { batch, past: prompt + fresh / 2, bits, precision });
     const bytesPerSecond = await bandwidth(Math.min(2, availableParallelism()));
-    const productsPerSecond = products(config, bits);
+    const productsPerSecond = products(config, { bits, precision });
     const [reading, multiplying] = [step.bytes / bytesPerSecond, step.products / productsPerSecond];
     return {
       ...{ bytesPerSecond, productsPerSecond, limitMs: 1000 * Math.max(reading, multiplying) },

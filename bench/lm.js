@@ -207,6 +207,7 @@ function* generate({ peer, pairs }) {
         ours: () => ours('generate', ...options),
         fp32: () => peer('transformers_generate.py', ...options, '--dtype', 'fp32'),
         bf16: () => peer('transformers_generate.py', ...options, '--dtype', 'bf16'),
+        ...(hasBf16() && { limitsNarrow: () => ours('limits', ...narrow), narrow: () => ours('generate', ...narrow) }),
         ...(shape === '135M' && {
           llamaF32: () => llama('F32'),
           ours8: () => ours('generate', ...options, '--bits', 8),
@@ -263,6 +264,7 @@ function* decode({ peer, pairs }) {
     ]) {
       const options = ['--shape', shape, '--batch', batch, '--prompt', 64, '--new', 64];
       const rounded = shape === '135M' ? [8, 4] : [];
+      const narrow = [...options, '--precision', 'bf16'];
       const llama = (type) => llamaCpp(...options, '--type', type, '--file', join(folder, `${shape}-${type}.gguf`));
       const figures = alternate(pairs, {
         limits: () => ours('limits', ...options),
@@ -289,6 +291,20 @@ function* decode({ peer, pairs }) {
         ].join('; '),
         figures: { ours: mine, bf16, llamaF32, limits },
       };
+      if (hasBf16()) {
+        const own = figures.narrow;
+        yield {
+          name: `${name}, bf16, tokens/s`,
+          value: rate(middle(own, 'tokensPerSecond')),
+          target,
+          note: [
+            `${middle(own, 'perTokenMs').toFixed(1)} ms a step, ${shareOf(own, figures.limitsNarrow)}`,
+            against('Transformers bf16', own, bf16),
+            against('fp32', own, mine),
+          ].join('; '),
+          figures: { ours: own, limits: figures.limitsNarrow },
+        };
+      }
       for (const bits of rounded) {
         const own = figures[`ours${bits}`];
         yield {

@@ -4,6 +4,7 @@ import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { runtime } from '../src/engine/runtime/current.ts';
 import { heedPath, ownFolder } from './support/heed.ts';
 
 const folder = ownFolder();
@@ -46,6 +47,20 @@ describe('heed generate', () => {
     expect(otherwise.completions[0].ids).not.toEqual(alone.completions[0].ids);
   });
 
+  it('computes in bf16, or says what this machine lacks', () => {
+    const args = ['generate', '--model', tiny, '--prompt', 'one', '--max-tokens', '6', '--temperature', '0'];
+    const { code, stdout, stderr } = heed([...args, '--precision', 'bf16', '--json']);
+    if (!runtime().bf16!().works) {
+      expect(code).toBe(1);
+      expect(stderr).toMatch(/precision bf16: .*\n.*--precision fp32/);
+      return;
+    }
+    const [completion] = JSON.parse(stdout).completions;
+    const [exact] = json(...args).completions;
+    expect(completion.logprobs[0]).toBeCloseTo(exact.logprobs[0], 1);
+    expect(completion.logprobs[0]).not.toBe(exact.logprobs[0]);
+  });
+
   it('answers the prompts of a dataset, of text and of messages, and streams a single one', () => {
     const data = join(folder.path, 'prompts.jsonl');
     const chat = [{ role: 'user', content: 'hello' }];
@@ -83,6 +98,7 @@ describe('heed generate', () => {
     ['a system message without a chat', ['--prompt', 'x', '--system', 'y'], '--chat'],
     ['an impossible temperature', ['--prompt', 'x', '--temperature', '-1'], '--temperature', 'not below 0', 'got -1'],
     ['bits there are none of', ['--prompt', 'x', '--bits', '5'], '--bits', '8 or 4', '"5"'],
+    ['bits in bf16', ['--prompt', 'x', '--bits', '8', '--precision', 'bf16'], '--bits and --precision bf16'],
     ['two sources of guesses', ['--prompt', 'x', '--draft', tiny, '--lookup', '2'], '--draft and --lookup'],
     ['no token to come', ['--prompt', 'x', '--max-tokens', '0'], '--maxTokens', 'not below 1', 'got 0'],
   ])('refuses %s', (_name, args, ...expected) => {

@@ -1,4 +1,5 @@
 /** Completions in one line: prompts in, texts out. */
+import { type PrecisionChoice, resolvePrecision } from '../engine/precision.ts';
 import { HeedError } from '../error.ts';
 import { type ChatMessage, encodeChat } from './chat-template.ts';
 import type { Checkpoint } from './checkpoint.ts';
@@ -20,18 +21,25 @@ export interface CompletionOptions
    * has a chat template. Otherwise the model continues the text, as it does with data whose prompts are text.
    */
   chat?: boolean;
+  /** What the linear layers compute with: fp32 (the default), bf16, or auto (bf16 where it is faster). */
+  precision?: PrecisionChoice;
 }
 
 /**
  * The model's completion of each prompt, in order, without special tokens and surrounding space.
  *
  * @throws HeedError if a prompt is empty or longer than the model's positions, or a conversation needs a chat template
- * that the tokenizer lacks; the signal's reason if it aborts.
+ * that the tokenizer lacks, or this machine lacks the precision; the signal's reason if it aborts.
  */
 export async function complete(
   model: Pick<Checkpoint, 'config' | 'parameters'> & { tokenizer: Tokenizer; ends: readonly number[] },
   prompts: readonly Prompt[],
-  { chat = model.tokenizer.chatTemplate !== undefined, speculate, ...options }: CompletionOptions = {},
+  {
+    chat = model.tokenizer.chatTemplate !== undefined,
+    speculate,
+    precision = 'fp32',
+    ...options
+  }: CompletionOptions = {},
 ): Promise<string[]> {
   const { config, parameters, tokenizer, ends } = model;
   const ids = prompts.map((prompt) => {
@@ -39,7 +47,9 @@ export async function complete(
     const messages: readonly ChatMessage[] = typeof prompt === 'string' ? [{ role: 'user', content: prompt }] : prompt;
     return encodeChat(tokenizer, messages, { addGenerationPrompt: true }).ids;
   });
-  const generator = createGenerator(config, parameters.values, { speculate });
+  const resolved = resolvePrecision(precision, config.hiddenSize);
+  const narrow = resolved === 'bf16' && { frozen: true, precision: resolved };
+  const generator = createGenerator(config, parameters.values, { speculate, ...narrow });
   try {
     const completions = await generator.complete(ids, { ends, ...options, tokenizer });
     return completions.map(({ text }) => text!.trim());

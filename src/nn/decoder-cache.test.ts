@@ -2,13 +2,20 @@
 import { describe, expect, it } from 'vitest';
 import { heedError } from '../../test/support/gradients.ts';
 import { add, input, tokensOf, trace } from '../engine/index.ts';
+import { runtime } from '../engine/runtime/current.ts';
 import { random } from '../random.ts';
 import { decoder, type Linear, logitsOf, packedAttention } from './decoder.ts';
-import { type CachedStep, createCachedDecoder } from './decoder-cache.ts';
+import {
+  type CachedDecoder,
+  type CachedDecoderOptions,
+  type CachedStep,
+  createCachedDecoder,
+} from './decoder-cache.ts';
 import { type DecoderConfig, decoderParameters, headName, linearLookup } from './decoder-config.ts';
 import { createParameters } from './parameters.ts';
 import { quantize, quantizedProduct } from './quantize.ts';
 
+const support = runtime().bf16!();
 const VOCABULARY = 50;
 const llama: DecoderConfig = {
   vocabularySize: VOCABULARY,
@@ -165,18 +172,19 @@ describe.each<[string, Partial<DecoderConfig>]>([
   ['heads of another size', { headSize: 20 }],
   ['GPT-2', gpt],
 ])('%s', (_, changes) => {
-  it.each([
-    [8, 0.1],
-    [4, 0.8],
-  ] as const)('in %d bits is near what it is in 32', (bits, tolerance) => {
+  it.each<[string, CachedDecoderOptions, number]>([
+    ['8 bits', { bits: 8 }, 0.1],
+    ['4 bits', { bits: 4 }, 0.8],
+    ...(support.works ? [['bf16', { precision: 'bf16' }, 0.03] as [string, CachedDecoderOptions, number]] : []),
+  ])('in %s is near what it is in 32 bits', (_, rounding, tolerance) => {
     const config = { ...llama, hiddenSize: 64, feedForwardSize: 96, ...changes };
     const { values } = createParameters(decoderParameters(config), random(1, 'weights'));
     const draws = random(2, 'biases');
     for (const [name, { data }] of Object.entries(values)) {
       if (name.endsWith('.bias')) for (let i = 0; i < data.length; i++) data[i] = 0.3 * draws.normal();
     }
-    const logits = [undefined, bits].map((width) => {
-      const cached = createCachedDecoder(config, values, { frozen: true, bits: width });
+    const logits = [{}, rounding].map((options) => {
+      const cached = createCachedDecoder(config, values, { frozen: true, ...options });
       const cache = cached.createCache(1, 16);
       const step = cache.step(0, 1, tokens.length);
       step.fill(0, tokens, 0);
@@ -188,6 +196,41 @@ describe.each<[string, Partial<DecoderConfig>]>([
     const size = (x: Float32Array) => Math.sqrt(x.reduce((sum, value) => sum + value * value, 0));
     expect(size(logits[0].map((x, i) => x - logits[1][i])) / size(logits[0])).toBeLessThan(tolerance);
     expect(logits[1]).not.toEqual(logits[0]);
+  });
+});
+
+describe.skipIf(!support.works)(`a decoder in bf16 (${support.missing ?? support.library})`, () => {
+  const config = { ...llama, hiddenSize: 64, feedForwardSize: 96 };
+  const weights = () => createParameters(decoderParameters(config), random(1, 'weights')).values;
+  const run = ({ createCache }: CachedDecoder, rows: number, time: number) => {
+    const cache = createCache(rows, 64);
+    const step = cache.step(0, rows, time);
+    for (let row = 0; row < rows; row++) step.fill(row, tokens.slice(0, time), 0);
+    step.run();
+    const result = step.logits.slice();
+    for (const part of [step, cache]) part[Symbol.dispose]();
+    return result;
+  };
+
+  it('gives rows what they get alone, and the same bits again, also for more shapes than are kept', () => {
+    using cached = createCachedDecoder(config, weights(), { frozen: true, precision: 'bf16' });
+    const alone = run(cached, 1, 5);
+    for (let rows = 1; rows <= 140; rows++) {
+      const together = run(cached, rows, 5);
+      const last = together.subarray((rows - 1) * VOCABULARY);
+      alone.forEach((logit, i) => {
+        expect(Math.abs(last[i] - logit)).toBeLessThan(0.05);
+      });
+    }
+    expect(run(cached, 1, 5)).toEqual(alone);
+  });
+
+  it.each<[string, CachedDecoderOptions, RegExp]>([
+    ['weights that may change', {}, /keeps copies of the weights/],
+    ['quantized weights', { frozen: true, bits: 8 }, /8 bits exclude each other/],
+    ['maps of the caller', { frozen: true, linear: (x) => x }, /takes no linear maps/],
+  ])('refuses %s', (_, options, message) => {
+    expect(() => createCachedDecoder(config, weights(), { precision: 'bf16', ...options })).toThrow(message);
   });
 });
 

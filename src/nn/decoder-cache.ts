@@ -12,10 +12,14 @@ import { gather } from '../engine/ops/gather.ts';
 import { matmul } from '../engine/ops/matmul.ts';
 import { logSoftmax } from '../engine/ops/normalize.ts';
 import { concat, expand, reshape, slice } from '../engine/ops/shape.ts';
-import { type Binding, type CompileOptions, trace } from '../engine/program.ts';
+import type { Precision } from '../engine/precision.ts';
+import { type Binding, type CompileOptions, type Program, trace } from '../engine/program.ts';
+import { runtime } from '../engine/runtime/current.ts';
 import { newest, newestToRead } from '../engine/runtime/newest.ts';
 import { allocate, Value } from '../engine/value.ts';
 import { HeedError } from '../error.ts';
+import { breathe } from '../node.ts';
+import { type Bf16Layers, createBf16Layers } from './bf16-decoder.ts';
 import { type Attend, cappedLogits, decoder, headOf, type Linear, logitsOf } from './decoder.ts';
 import {
   type DecoderConfig,
@@ -77,7 +81,7 @@ export interface CachedStep {
   readonly logSumExp: Float32Array;
   /** Computes the logits, and appends keys and values to the cache. */
   run(): void;
-  /** The same in another thread. */
+  /** The same in another thread, except in bfloat16. */
   runAsync(): Promise<void>;
   /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
@@ -91,6 +95,11 @@ export interface CachedDecoderOptions extends Pick<CompileOptions, 'profile' | '
   frozen?: boolean;
   /** Quantize the linear layers and the output layer, which must be frozen, to this many bits. */
   bits?: Bits;
+  /**
+   * What the linear layers and the output layer, which must be frozen, compute with: float32 by default, or bfloat16
+   * where `resolvePrecision` gives it. Runs in bfloat16 stay in JavaScript's thread.
+   */
+  precision?: Precision;
 }
 
 /**
@@ -102,8 +111,9 @@ export function createCachedDecoder(
   weights: Readonly<Record<string, Value>>,
   options: CachedDecoderOptions = {},
 ): CachedDecoder {
-  const { bits, frozen, ...compileOptions } = options;
-  const map = options.linear ?? (bits ? quantizedLinear(config, weights, bits) : flatLinear(config));
+  const { bits, frozen, precision, ...compileOptions } = options;
+  const bf16 = precision === 'bf16' ? bf16LayersOf(config, weights, options) : undefined;
+  const map = options.linear ?? bf16?.linear ?? (bits ? quantizedLinear(config, weights, bits) : flatLinear(config));
   const program = trace(
     (g) => {
       const ids = input(g, 'ids', ['rows', 'time'], 'int32');
@@ -111,7 +121,7 @@ export function createCachedDecoder(
       const { attend, present } = cachedAttention(g, config, positions);
       const hidden = decoder(config, { ids, positions, attend, linear: map });
       const read = gather(tokensOf(hidden), input(g, 'read', ['places'], 'int32'));
-      const logits = outputLayer(config, weights, bits, map)(read);
+      const logits = bf16 ? cappedLogits(config, bf16.products(read)) : outputLayer(config, weights, bits, map)(read);
       // any column of the difference: ONNX Runtime computes a log-softmax far faster than a sum of exponentials
       const logSumExp = sub(slice(logits, 1, 0, 1), slice(logSoftmax(logits), 1, 0, 1));
       return { logits, logSumExp, ...present };
@@ -121,10 +131,46 @@ export function createCachedDecoder(
 
   return {
     tokenBytes: tokenBytesOf(config),
-    createCache: (rows, capacity) => createCache(config, { rows, capacity, weights, bind: program.bind }),
+    createCache: (rows, capacity) => {
+      const bind = bf16 ? inThisThread(program) : program.bind;
+      return createCache(config, { rows, capacity, weights, bind });
+    },
     [Symbol.dispose]: program[Symbol.dispose],
   };
 }
+
+/** @throws HeedError where this machine lacks bfloat16, or another option excludes it. */
+function bf16LayersOf(
+  config: DecoderConfig,
+  weights: Readonly<Record<string, Value>>,
+  { frozen, bits, linear }: CachedDecoderOptions,
+): Bf16Layers {
+  if (!frozen || bits || linear) {
+    const [what, hint] = bits
+      ? [`and ${bits} bits exclude each other`, 'choose one']
+      : linear
+        ? ['takes no linear maps of your own', 'merge adapters first']
+        : ['keeps copies of the weights', 'pass frozen: true'];
+    throw new HeedError(`a decoder in bf16 ${what}`, { hint });
+  }
+  const operations = runtime().bf16Operations?.();
+  if (!operations) throw new HeedError('a page has no bfloat16 products', { hint: 'use precision fp32' });
+  return createBf16Layers(operations, config, weights);
+}
+
+/** Bindings of a program that JavaScript takes part in: they run in its thread. */
+const inThisThread =
+  ({ bind }: Program): Program['bind'] =>
+  (inputs, outputs) => {
+    const binding = bind(inputs, outputs);
+    return {
+      ...binding,
+      async runAsync() {
+        binding.run();
+        await breathe();
+      },
+    };
+  };
 
 function outputLayer(
   config: DecoderConfig,

@@ -56,6 +56,11 @@ export interface Linear {
   embed?(embedded: Tensor, ids: Tensor): Tensor;
   /** The output layer's weight [vocabulary, hidden], from that of the model; it stays by default. */
   head?(weight: Tensor): Tensor;
+  /**
+   * A whole feed-forward layer, such as `model.layers.0.mlp`, where it is computed at once: [rows, time, hidden] → the
+   * same shape.
+   */
+  feedForward?(x: Tensor, at: string): Tensor;
 }
 
 /** q [rows, time, heads · size], k and v [rows, time, keyValueHeads · size] of a layer → [rows, time, heads · size]. */
@@ -102,6 +107,7 @@ export function decoder(config: DecoderConfig, inputs: DecoderInputs): Tensor {
   };
 
   const feedForward = (x: Tensor, at: string) => {
+    if (map.feedForward) return map.feedForward(x, at);
     const wide = (name: string) => {
       const y = map(x, `${at}.${name}`);
       return isBf16Pass(y) ? narrowed(y) : y;

@@ -106,6 +106,13 @@ const TOGETHER = [
   ['gate_proj', 'up_proj'],
 ];
 
+/** The names of the maps that read what the named one reads, in their order. */
+export function readTogether(config: DecoderConfig, name: string): string[] {
+  const at = name.lastIndexOf('.') + 1;
+  const group = TOGETHER.find((ends) => ends.includes(name.slice(at))) ?? [name.slice(at)];
+  return group.map((end) => name.slice(0, at) + end).filter(linearLookup(config));
+}
+
 let made = 0;
 
 /** The linear maps of a model, quantized. `weights` are read once, at the first trace. */
@@ -114,12 +121,6 @@ export function quantizedLinear(config: DecoderConfig, weights: Readonly<Record<
   const quantized = new Map<string, QuantizedWeight>();
   const id = made++;
 
-  /** The names of the maps that read what the named one reads. */
-  const groupOf = (name: string): string[] => {
-    const at = name.lastIndexOf('.') + 1;
-    const group = TOGETHER.find((ends) => ends.includes(name.slice(at))) ?? [name.slice(at)];
-    return group.map((end) => name.slice(0, at) + end).filter((other) => lookUp(other));
-  };
   const weightOf = (names: readonly string[]): QuantizedWeight => {
     const key = names.join();
     const weight =
@@ -138,7 +139,7 @@ export function quantizedLinear(config: DecoderConfig, weights: Readonly<Record<
     return parts;
   };
   return (x, name) => {
-    const names = groupOf(name);
+    const names = readTogether(config, name);
     const y = productsOf(x, names)[names.indexOf(name)];
     const { shape, bias } = lookUp(name);
     return bias ? add(y, input(x.graph, `${name}.bias`, [shape[0]])) : y;

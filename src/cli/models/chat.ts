@@ -12,7 +12,14 @@ import { seedFor } from '../../random.ts';
 import { addFlags, settingsFrom } from '../program/flags.ts';
 import { createOutput } from '../program/output.ts';
 import { checking } from '../program/usage.ts';
-import { bitsOption, openGuesses, openModelByFlags, speculateFlags } from './open-model.ts';
+import {
+  bitsOption,
+  generatorOptions,
+  openGuesses,
+  openModelByFlags,
+  precisionFlag,
+  speculateFlags,
+} from './open-model.ts';
 
 const schema = generateSchema.omit({ batch: true }).extend({
   temperature: generateSchema.shape.temperature
@@ -25,6 +32,7 @@ const schema = generateSchema.omit({ batch: true }).extend({
     .describe('draw from the likeliest tokens whose probabilities sum to this; 1: all'),
   chatTemplate: chatTemplateSchema,
   maxTokens: generateSchema.shape.maxTokens.unwrap().default(512).describe('maximum number of tokens in a response'),
+  precision: precisionFlag,
   ...speculateFlags.shape,
 });
 const help = `  /system TEXT  set the system message and start over (without TEXT: none)
@@ -46,15 +54,16 @@ async function chatting(command: Command): Promise<void> {
   const flags = command.opts<{ model: string; system?: string; bits?: Bits; json?: boolean }>();
   const output = createOutput(flags);
   const input = settingsFrom(command, schema);
-  const { chatTemplate, draft, lookup, guesses, ...settings } = checking(() => schema.parse(input), input);
+  const { chatTemplate, precision, draft, lookup, guesses, ...settings } = checking(() => schema.parse(input), input);
   const { config, parameters, tokenizer, ends } = await openModelByFlags(flags.model, chatTemplate);
+  const how = generatorOptions(config, flags.bits, precision);
   const beginning = (system?: string): ChatMessage[] => (system ? [{ role: 'system', content: system }] : []);
   let messages = beginning(flags.system);
   let turns = 0;
   encodeChat(tokenizer, [...messages, { role: 'user', content: 'Hello' }]); // errors in a template show now
   const guessing = await openGuesses({ draft, lookup, guesses }, tokenizer);
   const { speculate } = guessing;
-  const generator = createGenerator(config, parameters.values, { frozen: true, bits: flags.bits, speculate });
+  const generator = createGenerator(config, parameters.values, { ...how, speculate });
   const note = (text: string) => process.stderr.write(`${text}\n`);
   const screen = output.json ? process.stderr : process.stdout;
 

@@ -13,9 +13,20 @@ import { addFlags, settingsFrom } from '../program/flags.ts';
 import { listenForInterrupt } from '../program/interrupt.ts';
 import { createOutput } from '../program/output.ts';
 import { checking, UsageError } from '../program/usage.ts';
-import { bitsOption, openGuesses, openModelByFlags, speculateFlags } from './open-model.ts';
+import {
+  bitsOption,
+  generatorOptions,
+  openGuesses,
+  openModelByFlags,
+  precisionFlag,
+  speculateFlags,
+} from './open-model.ts';
 
-const schema = generateSchema.extend({ chatTemplate: chatTemplateSchema, ...speculateFlags.shape });
+const schema = generateSchema.extend({
+  chatTemplate: chatTemplateSchema,
+  precision: precisionFlag,
+  ...speculateFlags.shape,
+});
 
 type Prompt = string | readonly ChatMessage[];
 
@@ -58,14 +69,15 @@ async function generating(command: Command): Promise<void> {
   const flags = command.opts<Flags>();
   const output = createOutput(flags);
   const input = settingsFrom(command, schema);
-  const { chatTemplate, draft, lookup, guesses, ...settings } = checking(() => schema.parse(input), input);
+  const { chatTemplate, precision, draft, lookup, guesses, ...settings } = checking(() => schema.parse(input), input);
   const prompts = await readPrompts(flags);
   const { config, parameters, tokenizer, ends } = await openModelByFlags(flags.model, chatTemplate);
+  const how = generatorOptions(config, flags.bits, precision);
   const ids = prompts.map((prompt) => encode(tokenizer, prompt));
   const guessing = await openGuesses({ draft, lookup, guesses }, tokenizer);
   const interrupted = listenForInterrupt(() => {});
   const { speculate } = guessing;
-  const generator = createGenerator(config, parameters.values, { frozen: true, bits: flags.bits, speculate });
+  const generator = createGenerator(config, parameters.values, { ...how, speculate });
   const { signal } = interrupted;
   const options: GenerateOptions = { ...settings, ends, stop: flags.stop, tokenizer, signal };
   try {

@@ -1,10 +1,12 @@
 /** Opens a language model for a command. A model that is not in the cache is pulled from the Hub, with progress. */
 import { Option } from 'commander';
 import { z } from 'zod';
+import { PRECISIONS, type PrecisionChoice, resolvePrecision } from '../../engine/precision.ts';
 import { templatedModel } from '../../lm/built-in-templates.ts';
 import { loadModel, loadWeights, type Model } from '../../lm/model.ts';
 import { checkDraftTokens, type SpeculateOptions, speculateSchema } from '../../lm/speculate.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
+import type { DecoderConfig } from '../../nn/decoder-config.ts';
 import type { Bits } from '../../nn/quantize.ts';
 import { UsageError } from '../program/usage.ts';
 import { pullProgress } from './pull.ts';
@@ -30,6 +32,20 @@ export const bitsOption = () =>
       return text === '8' ? 8 : 4;
     },
   );
+
+/** What the products of a generation are computed with. */
+export const precisionFlag = z
+  .enum(PRECISIONS)
+  .default('auto')
+  .describe('of linear layers: fp32, bf16, or auto (bf16 where the machine has it and it is faster); see heed doctor');
+
+/** How a model is quantized or rounded. @throws HeedError where the machine lacks the precision, or both are asked for. */
+export function generatorOptions({ hiddenSize }: DecoderConfig, bits: Bits | undefined, precision: PrecisionChoice) {
+  if (bits && precision === 'bf16') {
+    throw new UsageError('--bits and --precision bf16 exclude each other', { hint: 'leave one out' });
+  }
+  return { frozen: true, bits, precision: bits ? undefined : resolvePrecision(precision, hiddenSize) };
+}
 
 /** Flags of speculative decoding. */
 export const speculateFlags = speculateSchema.extend({

@@ -38,6 +38,24 @@ export interface ProductShape {
   scale: number;
 }
 
+/** A product of bfloat16 rows and the transpose of a packed weight. */
+export interface PackedProductShape {
+  /** Number of rows. */
+  rows: number;
+  /** Columns of the rows and of the weight. */
+  inner: number;
+  /** Rows of the weight, and columns of the result. */
+  out: number;
+  /** Whether a float32 row [out] is added. */
+  bias: boolean;
+  /** What is done to the result. */
+  activation?: Bf16Activation;
+  /** Whether the result is multiplied by a bfloat16 matrix [rows, out], number by number. */
+  multiplied: boolean;
+  /** Whether the result is rounded to bfloat16; float32 otherwise. */
+  narrow: boolean;
+}
+
 /** The activations by their numbers in versions 2 and 3 of oneDNN's C API. */
 const ACTIVATIONS: Record<Bf16Activation, { 2: number; 3: number }> = {
   silu: { 2: 0xdf, 3: 0x2c },
@@ -63,10 +81,19 @@ export interface OneDnn {
   activation(kind: Bf16Activation, count: number): Operation;
   /** Makes its gradient: called with what the activation read, the cotangent and the result, all bfloat16. */
   activationGradient(kind: Bf16Activation, count: number): Operation;
+  /**
+   * How a float32 weight [out, inner] is packed for `packedProduct`: as bfloat16, in the order in which it is read.
+   * `copy` is called with the weight and the packed one.
+   */
+  packing(out: number, inner: number): { bytes: number; copy: Operation };
+  /** Makes a product by a packed weight: called with the rows, the weight, any bias, the result, and any factors. */
+  packedProduct(shape: PackedProductShape): Operation;
 }
 
 const [F32, BF16] = [3, 2];
 const [SOURCE, SECOND_SOURCE, WEIGHTS, BIAS, RESULT] = [1, 2, 33, 41, 17];
+/** The operand of the first operation after a product, and what asks a product for the shape of its weights. */
+const [FACTORS, WEIGHTS_SHAPE] = [16384, 131];
 const [SOURCE_GRADIENT, RESULT_GRADIENT] = [129, 145];
 const AVX512_BF16 = 0xe7; // dnnl_cpu_isa_avx512_core_bf16; those with AMX have all its bits
 
@@ -173,6 +200,8 @@ export function loadOneDnn(path: string, threads: number): OneDnn {
     multiply: (count) => made().multiply(count),
     activation: (kind, count) => made().activation(kind, count),
     activationGradient: (kind, count) => made().activationGradient(kind, count),
+    packing: (out, inner) => made().packing(out, inner),
+    packedProduct: (shape) => made().packedProduct(shape),
   };
 }
 
@@ -200,6 +229,9 @@ function withSleepingThreads<T>(load: () => T): T {
   }
 }
 
+/** Packed products that are kept. One takes less than 100 KB. */
+const MOST_PRODUCTS = 512;
+
 type Operations = Omit<OneDnn, 'path' | 'version' | 'bf16'>;
 
 function createOperations(declare: Declare, major: 2 | 3): Operations {
@@ -226,24 +258,39 @@ function createOperations(declare: Declare, major: 2 | 3): Operations {
   const createAttributes = declare('int dnnl_primitive_attr_create(_Out_ void **out)');
   const createPostOps = declare('int dnnl_post_ops_create(_Out_ void **out)');
   const setPostOps = declare('int dnnl_primitive_attr_set_post_ops(void *attributes, void *operations)');
-  const scaledBy = (scale: number): Pointer => {
+  const appendBinary = declare('int dnnl_post_ops_append_binary(void *operations, int kind, void *shape)');
+  /** What a product does to its result, in this order. */
+  const followedBy = (append: (operations: Pointer) => void): Pointer => {
     const [attributes, operations] = [out(createAttributes), out(createPostOps)];
-    check(describe.appendScale(operations, scale));
+    append(operations);
     check(setPostOps(attributes, operations));
     return attributes;
   };
+  const scaledBy = (scale: number): Pointer =>
+    followedBy((operations) => check(describe.append(operations, LINEAR[major], scale)));
   const describe = major === 2 ? version2(declare, check, out, engine) : version3(declare, out, engine);
 
-  const operation = (description: Pointer, operands: (readonly [index: number, shape: unknown])[]): Operation => {
+  const [destroyPrimitive, destroyDescription, destroyMemory] = ['primitive', 'primitive_desc', 'memory'].map((what) =>
+    declare(`int dnnl_${what}_destroy(void *${what})`),
+  );
+  const operation = (...given: Parameters<typeof disposable>): Operation => disposable(...given).run;
+  const disposable = (description: Pointer, operands: (readonly [index: number, shape: unknown])[]) => {
     const primitive = out(createPrimitive, description);
     const parts = operands.map(([index, shape]) => ({ index, memory: out(createMemory, shape, engine, null) }));
     const list = koffi().alloc(argument, parts.length);
     koffi().encode(list, argument, parts, parts.length);
-    return (...addresses) => {
+    const run: Operation = (...addresses) => {
       for (let i = 0; i < parts.length; i++) check(setData(parts[i].memory, addresses[i]));
       check(execute(primitive, stream, parts.length, list));
       check(wait(stream));
     };
+    const release = () => {
+      for (const { memory } of parts) destroyMemory(memory);
+      destroyPrimitive(primitive);
+      destroyDescription(description);
+      koffi().free(list);
+    };
+    return { run, release };
   };
   // equal operations share one: they run one after another, each on the addresses of its call
   const known = new Map<string, Operation>();
@@ -298,7 +345,71 @@ function createOperations(declare: Declare, major: 2 | 3): Operations {
       [SOURCE, RESULT_GRADIENT, SOURCE_GRADIENT].map((index) => [index, numbers] as const),
     );
   };
+  /** The layout in which products of this many rows read a weight; those of other numbers of rows take it as well. */
+  const TYPICAL_ROWS = 32;
+  const weightsOf = declare('void *dnnl_primitive_desc_query_md(void *description, int what, int index)');
+  const packedShape = (rows: number, inner: number): unknown => {
+    const [a, result] = [inner, rows].map((columns) => describe.matrix([TYPICAL_ROWS, columns], BF16, [columns, 1]));
+    const free = describe.anyOrder([inner, rows], BF16);
+    return weightsOf(describe.product(a, free, null, result, null), WEIGHTS_SHAPE, 0);
+  };
+  const packedShapes = new Map<string, unknown>();
+  const packedShapeOf = (rows: number, inner: number): unknown => {
+    const key = `${rows} ${inner}`;
+    const found = packedShapes.get(key) ?? packedShape(rows, inner);
+    packedShapes.set(key, found);
+    return found;
+  };
+  const sizeOf = declare('size_t dnnl_memory_desc_get_size(void *shape)');
+  const packing = (rows: number, inner: number) => {
+    const [plain, packed] = [describe.matrix([inner, rows], F32, [1, inner]), packedShapeOf(rows, inner)];
+    const copy = operation(out(describeCopy, plain, engine, packed, engine, null), [
+      [SOURCE, plain],
+      [RESULT, packed],
+    ]);
+    return { bytes: Number(sizeOf(packed)), copy };
+  };
+  const createPackedProduct = (shape: PackedProductShape) => {
+    const { rows, inner, out: columns, bias, activation, multiplied, narrow } = shape;
+    const a = describe.matrix([rows, inner], BF16, [inner, 1]);
+    const weight = packedShapeOf(columns, inner);
+    const row = bias ? describe.matrix([1, columns], F32, [columns, 1]) : null;
+    const result = describe.matrix([rows, columns], narrow ? BF16 : F32, [columns, 1]);
+    const factors = multiplied ? describe.matrix([rows, columns], BF16, [columns, 1]) : null;
+    const attributes =
+      activation || factors
+        ? followedBy((operations) => {
+            if (activation) check(describe.append(operations, ACTIVATIONS[activation][major], 1));
+            if (factors) check(appendBinary(operations, MULTIPLY, factors));
+          })
+        : null;
+    const operands: [number, unknown][] = [
+      [SOURCE, a],
+      [WEIGHTS, weight],
+    ];
+    if (row) operands.push([BIAS, row]);
+    operands.push([RESULT, result]);
+    if (factors) operands.push([FACTORS * (activation ? 2 : 1) + SECOND_SOURCE, factors]);
+    return disposable(describe.product(a, weight, row, result, attributes), operands);
+  };
+  // prompts have any number of rows: the least recently used go first
+  const recent = new Map<string, ReturnType<typeof disposable>>();
+  const packedProduct = (shape: PackedProductShape): Operation => {
+    const { rows, inner, out: columns, bias, activation, multiplied, narrow } = shape;
+    const key = `${rows} ${inner} ${columns} ${bias} ${activation} ${multiplied} ${narrow}`;
+    const found = recent.get(key) ?? createPackedProduct(shape);
+    recent.delete(key);
+    recent.set(key, found);
+    if (recent.size > MOST_PRODUCTS) {
+      const [[oldest, { release }]] = recent;
+      recent.delete(oldest);
+      release();
+    }
+    return found.run;
+  };
   return {
+    packing,
+    packedProduct,
     product: (shape) => shared(`product ${Object.values(shape)}`, () => product(shape)),
     toBf16: (count) => shared(`copy ${count}`, () => toBf16(count)),
     multiply: (count) => shared(`multiply ${count}`, () => multiply(count)),
@@ -311,12 +422,16 @@ type Declare = (type: string) => (...args: unknown[]) => unknown;
 type Out = (call: (...args: unknown[]) => unknown, ...args: unknown[]) => Pointer;
 
 const [MULTIPLY, TRAINING] = [0x1fff1, 64];
+const ANY_ORDER = 1;
 const LINEAR = { 2: 0x7f, 3: 0x26 };
 
 /** What version 2 calls otherwise: descriptions are structs of the caller's, which are larger here than any version's. */
 function version2(declare: Declare, check: (status: unknown) => void, out: Out, engine: Pointer) {
   const initMatrix = declare(
     'int dnnl_memory_desc_init_by_strides(void *shape, int rank, const int64_t *dims, int type, const int64_t *strides)',
+  );
+  const initAnyOrder = declare(
+    'int dnnl_memory_desc_init_by_tag(void *shape, int rank, const int64_t *dims, int type, int order)',
   );
   const initProduct = declare('int dnnl_matmul_desc_init(void *product, void *a, void *b, void *bias, void *result)');
   const initBinary = declare('int dnnl_binary_desc_init(void *binary, int kind, void *a, void *b, void *result)');
@@ -350,7 +465,12 @@ function version2(declare: Declare, check: (status: unknown) => void, out: Out, 
       );
       return shape;
     },
-    appendScale: (operations: Pointer, scale: number) => appendEltwise(operations, 1, LINEAR[2], scale, 0),
+    append: (operations: Pointer, kind: number, alpha: number) => appendEltwise(operations, 1, kind, alpha, 0),
+    anyOrder(dims: number[], type: number): unknown {
+      const shape = Buffer.alloc(2048);
+      check(initAnyOrder(shape, dims.length, BigInt64Array.from(dims, BigInt), type, ANY_ORDER));
+      return shape;
+    },
     product: (a: unknown, b: unknown, bias: unknown, result: unknown, attributes: Pointer) =>
       described(initProduct, [a, b, bias, result], { attributes }),
     multiplication: (shape: unknown) => described(initBinary, [MULTIPLY, shape, shape, shape]),
@@ -363,6 +483,9 @@ function version2(declare: Declare, check: (status: unknown) => void, out: Out, 
 function version3(declare: Declare, out: Out, engine: Pointer) {
   const createMatrix = declare(
     'int dnnl_memory_desc_create_with_strides(_Out_ void **out, int rank, const int64_t *dims, int type, const int64_t *strides)',
+  );
+  const createAnyOrder = declare(
+    'int dnnl_memory_desc_create_with_tag(_Out_ void **out, int rank, const int64_t *dims, int type, int order)',
   );
   const createProduct = declare(
     'int dnnl_matmul_primitive_desc_create(_Out_ void **out, void *engine, void *a, void *b, void *bias, void *result, void *attributes)',
@@ -384,7 +507,9 @@ function version3(declare: Declare, out: Out, engine: Pointer) {
   return {
     matrix: (dims: number[], type: number, strides: number[]): unknown =>
       out(createMatrix, dims.length, BigInt64Array.from(dims, BigInt), type, BigInt64Array.from(strides, BigInt)),
-    appendScale: (operations: Pointer, scale: number) => appendEltwise(operations, LINEAR[3], scale, 0),
+    append: (operations: Pointer, kind: number, alpha: number) => appendEltwise(operations, kind, alpha, 0),
+    anyOrder: (dims: number[], type: number): unknown =>
+      out(createAnyOrder, dims.length, BigInt64Array.from(dims, BigInt), type, ANY_ORDER),
     product: (a: unknown, b: unknown, bias: unknown, result: unknown, attributes: Pointer): Pointer =>
       out(createProduct, engine, a, b, bias, result, attributes),
     multiplication: (shape: unknown): Pointer => out(createBinary, engine, MULTIPLY, shape, shape, shape, null),

@@ -6,6 +6,7 @@
  */
 import { HeedError } from '../../error.ts';
 import { koffi, type Library, type Pointer } from '../library.ts';
+import { MOST_INPUTS, type Routine, takeRoutine } from '../ops/call.ts';
 import { BF16_ACTIVATIONS, type Bf16Activation } from './activations.ts';
 import type { OneDnn, Operation } from './library.ts';
 
@@ -18,6 +19,7 @@ export interface OperatorDomain {
 }
 
 const [FLOAT, BFLOAT16] = [1, 16];
+const MOST_AXES = 8;
 /** The fields of OrtCustomOp that follow came later; ONNX Runtime reads none of them at this version. */
 const STRUCT_VERSION = 8;
 
@@ -25,9 +27,12 @@ interface Operator {
   name: string;
   inputs: number[];
   output: number;
-  /** Compiles a node from its attributes: what computes it, and the shape of its result from the attributes. */
-  compile(attribute: (name: string, type?: 'float') => number): { run: Operation; shape: number[] };
+  /** Compiles a node from its attributes. */
+  compile(attribute: (name: string, type?: 'float') => number): Compiled;
 }
+
+/** What computes a node, and the shape of its result; or a routine, and the last axis of its result. */
+type Compiled = { run: Operation; shape: number[] } | { routine: Routine; width: number };
 
 function operatorsOf(dnn: OneDnn): Operator[] {
   const product = (name: string, bias: boolean, narrow: boolean): Operator => ({
@@ -59,6 +64,15 @@ function operatorsOf(dnn: OneDnn): Operator[] {
     product('Bf16ProductAndBias', true, false),
     product('NarrowBf16Product', false, true),
     product('NarrowBf16ProductAndBias', true, true),
+    ...Array.from({ length: MOST_INPUTS }, (_, i) => ({
+      name: `Call${i + 1}`,
+      inputs: new Array<number>(i + 1).fill(FLOAT),
+      output: FLOAT,
+      compile: (attribute: (name: string) => number) => ({
+        routine: takeRoutine(attribute('routine')),
+        width: attribute('width'),
+      }),
+    })),
   ];
 }
 
@@ -66,7 +80,7 @@ function operatorsOf(dnn: OneDnn): Operator[] {
 export function createOperators({ api, check, out }: Library, dnn: OneDnn): OperatorDomain {
   const k = koffi();
   let failure: unknown;
-  const kernels = new Map<number, { run: Operation; inputs: number; shape: BigInt64Array }>();
+  const kernels = new Map<number, { inputs: number; compute(inputs: readonly Pointer[], context: Pointer): void }>();
   let count = 0;
   const noting = <T>(otherwise: T, call: () => T): T => {
     try {
@@ -78,6 +92,29 @@ export function createOperators({ api, check, out }: Library, dnn: OneDnn): Oper
   };
   const dataOf = (value: Pointer) => out('GetTensorMutableData', value);
 
+  const resultOf = (context: Pointer, shape: BigInt64Array, rank = shape.length) =>
+    dataOf(out('KernelContext_GetOutput', context, 0, shape, rank));
+
+  function computing(compiled: Compiled): (inputs: readonly Pointer[], context: Pointer) => void {
+    if ('run' in compiled) {
+      const shape = BigInt64Array.from(compiled.shape, BigInt);
+      return (inputs, context) => compiled.run(...inputs.map(dataOf), resultOf(context, shape));
+    }
+    const { routine, width } = compiled;
+    return (inputs, context) => {
+      const info = out('GetTensorTypeAndShape', inputs[0]);
+      const rank = [0];
+      check(api.GetDimensionsCount(info, rank));
+      check(api.GetDimensions(info, sizes, rank[0]));
+      api.ReleaseTensorTypeAndShapeInfo(info);
+      let rows = 1;
+      for (let i = 0; i < rank[0] - 1; i++) rows *= Number(sizes[i]);
+      sizes[rank[0] - 1] = BigInt(width);
+      routine(rows, ...inputs.map(dataOf), resultOf(context, sizes, rank[0]));
+    };
+  }
+  const sizes = new BigInt64Array(MOST_AXES);
+
   function createKernel({ inputs, compile }: Operator, info: Pointer): number {
     return noting(++count, () => {
       const attribute = (name: string, type: 'float' | 'int64' = 'int64') => {
@@ -85,8 +122,7 @@ export function createOperators({ api, check, out }: Library, dnn: OneDnn): Oper
         check(api[`KernelInfoGetAttribute_${type}`](info, name, result));
         return Number(result[0]);
       };
-      const { run, shape } = compile(attribute);
-      kernels.set(count, { run, inputs: inputs.length, shape: BigInt64Array.from(shape, BigInt) });
+      kernels.set(count, { inputs: inputs.length, compute: computing(compile(attribute)) });
       return count;
     });
   }
@@ -96,11 +132,9 @@ export function createOperators({ api, check, out }: Library, dnn: OneDnn): Oper
     noting(undefined, () => {
       const kernel = kernels.get(Number(id));
       if (!kernel) throw new HeedError('internal: an operator runs that was not compiled');
-      const { run, inputs, shape } = kernel;
-      const addresses: Pointer[] = [];
-      for (let i = 0; i < inputs; i++) addresses.push(dataOf(out('KernelContext_GetInput', context, i)));
-      addresses.push(dataOf(out('KernelContext_GetOutput', context, 0, shape, shape.length)));
-      run(...addresses);
+      const inputs: Pointer[] = [];
+      for (let i = 0; i < kernel.inputs; i++) inputs.push(out('KernelContext_GetInput', context, i));
+      kernel.compute(inputs, context);
     });
   }
 

@@ -3,7 +3,7 @@
 import { HeedError, messageOf } from '../../error.ts';
 import { availableParallelism, env } from '../../node.ts';
 import { koffi, type Library, loadLibrary, type Pointer } from '../library.ts';
-import { bf16Support, oneDnn } from '../onednn/library.ts';
+import { bf16Support, type OneDnn, oneDnn } from '../onednn/library.ts';
 import { createOperators, type OperatorDomain } from '../onednn/operators.ts';
 import { encodeModel } from '../onnx.ts';
 import { deviceLog, reporting } from './device-errors.ts';
@@ -108,6 +108,7 @@ export function startRuntime(): Runtime {
     fixedByName: true,
     checkDevice,
     bf16: () => bf16Support(threads),
+    bf16Operations,
     createSession,
     releaseSession(session) {
       elsewhere.delete(session);
@@ -287,11 +288,15 @@ function deviceSession(session: Pointer, device: Accelerator, inputs: number, ou
 
 /** The operators that oneDNN computes. */
 function ownOperators(): OperatorDomain {
-  const engine = nativeEngine();
-  const dnn = oneDnn(engine.threads);
-  if (!dnn?.bf16) throw new HeedError(`the program has products of bfloat16: ${bf16Support(engine.threads).missing}`);
-  operators ??= createOperators(engine, dnn);
+  operators ??= createOperators(nativeEngine(), bf16Operations());
   return operators;
+}
+
+function bf16Operations(): OneDnn {
+  const { threads } = nativeEngine();
+  const dnn = oneDnn(threads);
+  if (!dnn?.bf16) throw new HeedError(`the program has products of bfloat16: ${bf16Support(threads).missing}`);
+  return dnn;
 }
 
 /** Makes a session run on a device as far as its operators can; the CPU runs the others. */

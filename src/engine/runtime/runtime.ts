@@ -1,5 +1,7 @@
 /** What the engine needs of a runtime: memory, values, sessions and their runs. */
 
+import type { OneDnn } from '../onednn/library.ts';
+
 /** What a runtime keeps behind a value, a session or a binding. */
 export type Handle = unknown;
 
@@ -63,6 +65,8 @@ export interface Runtime {
   checkDevice?(device: Accelerator): void;
   /** The optional library for products of bfloat16; undefined where the runtime can have none. */
   bf16?(): Bf16Support;
+  /** The operations of that library, for nodes that JavaScript computes. @throws HeedError where it is missing. */
+  bf16Operations?(): OneDnn;
   /** Compiles a model. @throws HeedError with what ONNX Runtime says against it. */
   createSession(model: Uint8Array, options: SessionOptions): Handle;
   /** Frees a session. */
