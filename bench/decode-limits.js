@@ -98,7 +98,7 @@ function packedSeconds(rows, [out, inner], weight, x) {
   ];
   copy(weight.data, packed);
   operations.toBf16(rows * inner)(x.data, narrow);
-  const multiply = operations.packedProduct({ rows, inner, out, bias: false, multiplied: false, narrow: false });
+  const multiply = operations.packedProduct({ rows, inner, out, bias: false, narrow: false });
   multiply(narrow, packed, y);
   return secondsOf(() => multiply(narrow, packed, y));
 }

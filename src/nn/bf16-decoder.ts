@@ -61,7 +61,7 @@ export function createBf16Layers(
         dnn.toBf16(rows * weight.inner)(from, narrow);
         multiply(dnn, weight, { rows, narrow: false }, narrow, to);
       },
-      [x],
+      x,
       weight.out,
     );
 
@@ -88,11 +88,12 @@ export function createBf16Layers(
         if (gate) {
           const gates = room('gates', rows * out);
           multiply(dnn, gate, { rows, activation, narrow: true }, narrow, gates);
-          multiply(dnn, up!, { rows, narrow: true }, narrow, wide, gates);
+          multiply(dnn, up!, { rows, narrow: true }, narrow, wide);
+          dnn.multiply(rows * out)(wide, gates, wide);
         } else multiply(dnn, up!, { rows, activation, narrow: true }, narrow, wide);
         multiply(dnn, down!, { rows, narrow: false }, wide, to);
       },
-      [x],
+      x,
       down!.out,
     );
   };
@@ -140,11 +141,9 @@ function multiply(
   { rows, activation, narrow }: Multiplication,
   from: unknown,
   to: unknown,
-  factors?: unknown,
 ): void {
-  const multiplied = factors !== undefined;
-  const shape = { rows, inner, out, bias: bias !== undefined, activation, multiplied, narrow };
-  dnn.packedProduct(shape)(from, data, ...(bias ? [bias] : []), to, ...(multiplied ? [factors] : []));
+  const shape = { rows, inner, out, bias: bias !== undefined, activation, narrow };
+  dnn.packedProduct(shape)(from, data, ...(bias ? [bias] : []), to);
 }
 
 /** Memory between two operations, which grows. Nothing in it outlives a node. */

@@ -50,8 +50,6 @@ export interface PackedProductShape {
   bias: boolean;
   /** What is done to the result. */
   activation?: Bf16Activation;
-  /** Whether the result is multiplied by a bfloat16 matrix [rows, out], number by number. */
-  multiplied: boolean;
   /** Whether the result is rounded to bfloat16; float32 otherwise. */
   narrow: boolean;
 }
@@ -86,14 +84,13 @@ export interface OneDnn {
    * `copy` is called with the weight and the packed one.
    */
   packing(out: number, inner: number): { bytes: number; copy: Operation };
-  /** Makes a product by a packed weight: called with the rows, the weight, any bias, the result, and any factors. */
+  /** Makes a product by a packed weight: called with the rows, the weight, any bias and the result. */
   packedProduct(shape: PackedProductShape): Operation;
 }
 
 const [F32, BF16] = [3, 2];
 const [SOURCE, SECOND_SOURCE, WEIGHTS, BIAS, RESULT] = [1, 2, 33, 41, 17];
-/** The operand of the first operation after a product, and what asks a product for the shape of its weights. */
-const [FACTORS, WEIGHTS_SHAPE] = [16384, 131];
+const WEIGHTS_SHAPE = 131; // what a product is asked for
 const [SOURCE_GRADIENT, RESULT_GRADIENT] = [129, 145];
 const AVX512_BF16 = 0xe7; // dnnl_cpu_isa_avx512_core_bf16; those with AMX have all its bits
 
@@ -258,16 +255,14 @@ function createOperations(declare: Declare, major: 2 | 3): Operations {
   const createAttributes = declare('int dnnl_primitive_attr_create(_Out_ void **out)');
   const createPostOps = declare('int dnnl_post_ops_create(_Out_ void **out)');
   const setPostOps = declare('int dnnl_primitive_attr_set_post_ops(void *attributes, void *operations)');
-  const appendBinary = declare('int dnnl_post_ops_append_binary(void *operations, int kind, void *shape)');
-  /** What a product does to its result, in this order. */
-  const followedBy = (append: (operations: Pointer) => void): Pointer => {
+  /** What a product does to its result. */
+  const followedBy = (kind: number, alpha: number): Pointer => {
     const [attributes, operations] = [out(createAttributes), out(createPostOps)];
-    append(operations);
+    check(describe.append(operations, kind, alpha));
     check(setPostOps(attributes, operations));
     return attributes;
   };
-  const scaledBy = (scale: number): Pointer =>
-    followedBy((operations) => check(describe.append(operations, LINEAR[major], scale)));
+  const scaledBy = (scale: number): Pointer => followedBy(LINEAR[major], scale);
   const describe = major === 2 ? version2(declare, check, out, engine) : version3(declare, out, engine);
 
   const [destroyPrimitive, destroyDescription, destroyMemory] = ['primitive', 'primitive_desc', 'memory'].map((what) =>
@@ -370,33 +365,25 @@ function createOperations(declare: Declare, major: 2 | 3): Operations {
     return { bytes: Number(sizeOf(packed)), copy };
   };
   const createPackedProduct = (shape: PackedProductShape) => {
-    const { rows, inner, out: columns, bias, activation, multiplied, narrow } = shape;
+    const { rows, inner, out: columns, bias, activation, narrow } = shape;
     const a = describe.matrix([rows, inner], BF16, [inner, 1]);
     const weight = packedShapeOf(columns, inner);
     const row = bias ? describe.matrix([1, columns], F32, [columns, 1]) : null;
     const result = describe.matrix([rows, columns], narrow ? BF16 : F32, [columns, 1]);
-    const factors = multiplied ? describe.matrix([rows, columns], BF16, [columns, 1]) : null;
-    const attributes =
-      activation || factors
-        ? followedBy((operations) => {
-            if (activation) check(describe.append(operations, ACTIVATIONS[activation][major], 1));
-            if (factors) check(appendBinary(operations, MULTIPLY, factors));
-          })
-        : null;
+    const attributes = activation ? followedBy(ACTIVATIONS[activation][major], 1) : null;
     const operands: [number, unknown][] = [
       [SOURCE, a],
       [WEIGHTS, weight],
     ];
     if (row) operands.push([BIAS, row]);
     operands.push([RESULT, result]);
-    if (factors) operands.push([FACTORS * (activation ? 2 : 1) + SECOND_SOURCE, factors]);
     return disposable(describe.product(a, weight, row, result, attributes), operands);
   };
   // prompts have any number of rows: the least recently used go first
   const recent = new Map<string, ReturnType<typeof disposable>>();
   const packedProduct = (shape: PackedProductShape): Operation => {
-    const { rows, inner, out: columns, bias, activation, multiplied, narrow } = shape;
-    const key = `${rows} ${inner} ${columns} ${bias} ${activation} ${multiplied} ${narrow}`;
+    const { rows, inner, out: columns, bias, activation, narrow } = shape;
+    const key = `${rows} ${inner} ${columns} ${bias} ${activation} ${narrow}`;
     const found = recent.get(key) ?? createPackedProduct(shape);
     recent.delete(key);
     recent.set(key, found);

@@ -6,7 +6,7 @@
  */
 import { HeedError } from '../../error.ts';
 import { koffi, type Library, type Pointer } from '../library.ts';
-import { MOST_INPUTS, type Routine, takeRoutine } from '../ops/call.ts';
+import { type Routine, takeRoutine } from '../ops/call.ts';
 import { BF16_ACTIVATIONS, type Bf16Activation } from './activations.ts';
 import type { OneDnn, Operation } from './library.ts';
 
@@ -64,15 +64,12 @@ function operatorsOf(dnn: OneDnn): Operator[] {
     product('Bf16ProductAndBias', true, false),
     product('NarrowBf16Product', false, true),
     product('NarrowBf16ProductAndBias', true, true),
-    ...Array.from({ length: MOST_INPUTS }, (_, i) => ({
-      name: `Call${i + 1}`,
-      inputs: new Array<number>(i + 1).fill(FLOAT),
+    {
+      name: 'Call',
+      inputs: [FLOAT],
       output: FLOAT,
-      compile: (attribute: (name: string) => number) => ({
-        routine: takeRoutine(attribute('routine')),
-        width: attribute('width'),
-      }),
-    })),
+      compile: (attribute) => ({ routine: takeRoutine(attribute('routine')), width: attribute('width') }),
+    },
   ];
 }
 
@@ -110,7 +107,7 @@ export function createOperators({ api, check, out }: Library, dnn: OneDnn): Oper
       let rows = 1;
       for (let i = 0; i < rank[0] - 1; i++) rows *= Number(sizes[i]);
       sizes[rank[0] - 1] = BigInt(width);
-      routine(rows, ...inputs.map(dataOf), resultOf(context, sizes, rank[0]));
+      routine(rows, dataOf(inputs[0]), resultOf(context, sizes, rank[0]));
     };
   }
   const sizes = new BigInt64Array(MOST_AXES);

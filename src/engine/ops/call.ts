@@ -3,27 +3,22 @@ import { HeedError } from '../../error.ts';
 import { emit, type Tensor } from '../graph.ts';
 
 /**
- * Computes a node: `rows` is the product of all axes of the first input but the last, and the addresses are those of the
- * inputs and then of the result, float32 all of them. They are valid during the call.
+ * Computes a node from float32 rows: `rows` is how many the input has, and the addresses are those of the input and of
+ * the result. They are valid during the call.
  */
-export type Routine = (rows: number, ...addresses: unknown[]) => void;
+export type Routine = (rows: number, from: unknown, to: unknown) => void;
 
 const waiting = new Map<number, Routine>();
 let count = 0;
 
-/** Most inputs that a routine can have. */
-export const MOST_INPUTS = 3;
-
 /**
- * The result of a routine: a tensor of the first input's shape, but with `width` as its last axis. It has no gradient.
- * The graph can be compiled once.
+ * The result of a routine for each row of x [..., in]: [..., width]. It has no gradient. The graph can be compiled once,
+ * and runs in Node on the CPU alone.
  */
-export function call(routine: Routine, inputs: readonly Tensor[], width: number): Tensor {
+export function call(routine: Routine, x: Tensor, width: number): Tensor {
   waiting.set(++count, routine);
-  return emit(`Call${inputs.length}`, [...inputs], [...inputs[0].shape.slice(0, -1), width], {
-    domain: 'heed',
-    attributes: { routine: count, width },
-  });
+  const attributes = { routine: count, width };
+  return emit('Call', [x], [...x.shape.slice(0, -1), width], { domain: 'heed', attributes });
 }
 
 /** The routine of a node, which is given out once: when its program is compiled. */

@@ -128,6 +128,7 @@ export function startRuntime(): Runtime {
           operators?.check();
         } catch (problem) {
           around.failed?.();
+          operators?.check(); // what the nodes after it lack is only what follows
           throw problem;
         }
         around.done?.();
