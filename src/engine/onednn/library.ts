@@ -5,7 +5,6 @@
 import { HeedError, messageOf } from '../../error.ts';
 import { env, existsSync, join, readFileSync } from '../../node.ts';
 import { keepLoaded, koffi, type Pointer } from '../library.ts';
-import type { Bf16Support } from '../runtime/runtime.ts';
 import type { Bf16Activation } from './activations.ts';
 
 /** The command that installs oneDNN where it is a package of the system. */
@@ -130,6 +129,18 @@ function find(threads: number): OneDnn | undefined {
     }
   }
   return undefined;
+}
+
+/** What there is for products of bfloat16. */
+export interface Bf16Support {
+  /** The library's name, version and path; undefined where it is not installed. */
+  library?: string;
+  /** Whether the CPU has instructions for them; undefined where that is not known without the library. */
+  cpu?: boolean;
+  /** Whether the library has them for this CPU. */
+  works: boolean;
+  /** What is missing, and what brings it; undefined where nothing is. */
+  missing?: string;
 }
 
 const NO_CPU = 'this CPU has neither AVX-512 BF16 nor AMX';

@@ -1,6 +1,6 @@
 /** What the engine needs of a runtime: memory, values, sessions and their runs. */
 
-import type { OneDnn } from '../onednn/library.ts';
+import type { Bf16Support, OneDnn } from '../onednn/library.ts';
 
 /** What a runtime keeps behind a value, a session or a binding. */
 export type Handle = unknown;
@@ -76,18 +76,6 @@ export interface Runtime {
    * operators make by writing into an input.
    */
   createBinding(session: Handle, inputs: Bound, outputs: Bound, appended?: ReadonlySet<string>): RuntimeBinding;
-}
-
-/** What there is for products of bfloat16. */
-export interface Bf16Support {
-  /** The library's name, version and path; undefined where it is not installed. */
-  library?: string;
-  /** Whether the CPU has instructions for them; undefined where that is not known without the library. */
-  cpu?: boolean;
-  /** Whether the library has them for this CPU. */
-  works: boolean;
-  /** What is missing, and what brings it; undefined where nothing is. */
-  missing?: string;
 }
 
 /** What makes typed arrays of one type. */
