@@ -13,7 +13,7 @@ const at = (...names: string[]) => join(folder.path, ...names);
 const llama = fileURLToPath(new URL('./fixtures/models/tiny-llama', import.meta.url));
 const commands = ['rl', 'train', 'sft', 'pretrain', 'ppo'] as const;
 const small: Record<(typeof commands)[number], string[]> = {
-  rl: ['--steps', '8000', '--evaluations', '4', '--episodes', '3', '--ppo.epochs', '4', '--ppo.normalizeObservations'],
+  rl: ['--steps', '32000', '--evaluations', '4', '--episodes', '3', '--ppo.epochs', '4', '--ppo.normalizeObservations'],
   train: [
     ...['--steps', '8000', '--randomSteps', '600', '--labels', '12', '--evaluations', '4', '--episodes', '3'],
     ...['--ppo.epochs', '4', '--reward.firstSteps', '20', '--reward.steps', '10', '--teacher', 'mistake:0.2'],

@@ -138,18 +138,24 @@ describe('an owner', () => {
     expect(rows.every(({ chosen, rejected }) => chosen === 'good' && rejected === 'bad')).toBe(true);
   });
 
+  /** A section above that loads meanwhile moves the summary away under the pointer: then one clicks again. */
+  const openSettings = async () => {
+    const summary = page.getByText('Settings', { exact: true });
+    while (!(await summary.evaluate(({ parentElement }) => parentElement!.hasAttribute('open')))) await summary.click();
+  };
+
   it('changes settings and guidelines; answers remember which they followed', async () => {
     await page.getByLabel('What makes a response good').fill('Be kinder.');
     await page.getByRole('button', { name: 'Save new version' }).click();
     await page.getByText('Saved as version 2.').waitFor();
-    await page.getByText('Settings', { exact: true }).click();
+    await openSettings();
     await page.getByLabel(/Judgments per item/).fill('3');
     await page.getByRole('button', { name: 'Save settings' }).click();
     await page.getByText('Saved. Items handed out').waitFor();
     await page.reload();
     await page.getByText('Judgments per item: 3.').waitFor();
     for (const labels of ['100', '']) {
-      await page.getByText('Settings', { exact: true }).click();
+      await openSettings();
       await page.getByLabel(/Judgment budget/).fill(labels);
       await page.getByRole('button', { name: 'Save settings' }).click();
       await page.getByText('Saved. Items handed out').waitFor();
