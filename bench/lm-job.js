@@ -167,8 +167,8 @@ const jobs = {
   },
 
   /**
-   * --shape S --batch B --prompt P --new N [--bits 8|4 | --precision bf16] → limitMs: what a step needs at least, by the bandwidth of memory
-   * (bytesPerSecond, of all threads) or by products (productsPerSecond), whichever takes longer (by).
+   * --shape S --batch B --prompt P --new N [--bits 8|4 | --precision bf16] → limitMs: what a step needs at least, by the
+   * bandwidth of memory (bytesPerSecond, of all threads) or by products (productsPerSecond), whichever takes longer (by).
    */
   async limits({ shape, batch, prompt, new: fresh, bits, precision }) {
     const { config } = shapeOf(shape);

@@ -207,7 +207,6 @@ function* generate({ peer, pairs }) {
         ours: () => ours('generate', ...options),
         fp32: () => peer('transformers_generate.py', ...options, '--dtype', 'fp32'),
         bf16: () => peer('transformers_generate.py', ...options, '--dtype', 'bf16'),
-        ...(hasBf16() && { limitsNarrow: () => ours('limits', ...narrow), narrow: () => ours('generate', ...narrow) }),
         ...(shape === '135M' && {
           llamaF32: () => llama('F32'),
           ours8: () => ours('generate', ...options, '--bits', 8),
@@ -270,6 +269,7 @@ function* decode({ peer, pairs }) {
         limits: () => ours('limits', ...options),
         ours: () => ours('generate', ...options),
         bf16: () => peer('transformers_generate.py', ...options, '--dtype', 'bf16'),
+        ...(hasBf16() && { limitsNarrow: () => ours('limits', ...narrow), narrow: () => ours('generate', ...narrow) }),
         ...Object.fromEntries(
           rounded.flatMap((bits) => [
             [`limits${bits}`, () => ours('limits', ...options, '--bits', bits)],

@@ -6,11 +6,10 @@
 import type { Tensor } from '../engine/graph.ts';
 import type { OneDnn } from '../engine/onednn/library.ts';
 import { call } from '../engine/ops/call.ts';
-import { split } from '../engine/ops/shape.ts';
 import { allocate, type Value } from '../engine/value.ts';
 import type { Linear } from './decoder.ts';
 import { type DecoderConfig, headName, linearLookup } from './decoder-config.ts';
-import { readTogether } from './quantize.ts';
+import { joinedLinear } from './quantize.ts';
 
 /** A weight as bfloat16 in oneDNN's own order, with its bias. */
 interface Packed {
@@ -65,16 +64,7 @@ export function createBf16Layers(
       weight.out,
     );
 
-  const linear: Linear = (x, name) => {
-    const names = readTogether(config, name);
-    const { memo } = x.graph;
-    const key = `bf16 ${x.name} ${names}`;
-    const sizes = names.map((name) => lookUp(name).shape[0]);
-    const whole = () => product(packedLinear(names), x);
-    const parts = memo.get(key) ?? (names.length === 1 ? [whole()] : split(whole(), sizes, -1));
-    memo.set(key, parts);
-    return parts[names.indexOf(name)];
-  };
+  const linear: Linear = joinedLinear(config, (x, names) => product(packedLinear(names), x));
   linear.feedForward = (x, at) => {
     const [gate, up, down] = ['gate_proj', 'up_proj', 'down_proj'].map((name) =>
       name === 'gate_proj' && !config.gated ? undefined : packedLinear([`${at}.${name}`]),

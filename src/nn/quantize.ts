@@ -106,21 +106,30 @@ const TOGETHER = [
   ['gate_proj', 'up_proj'],
 ];
 
-/** The names of the maps that read what the named one reads, in their order. */
-export function readTogether(config: DecoderConfig, name: string): string[] {
-  const at = name.lastIndexOf('.') + 1;
-  const group = TOGETHER.find((ends) => ends.includes(name.slice(at))) ?? [name.slice(at)];
-  return group.map((end) => name.slice(0, at) + end).filter(linearLookup(config));
-}
-
 let made = 0;
+
+/** Linear maps where those that read the same tensor are one product, of weights one below the other. */
+export function joinedLinear(config: DecoderConfig, product: (x: Tensor, names: readonly string[]) => Tensor): Linear {
+  const lookUp = linearLookup(config);
+  const id = made++;
+  return (x, name) => {
+    const at = name.lastIndexOf('.') + 1;
+    const group = TOGETHER.find((ends) => ends.includes(name.slice(at))) ?? [name.slice(at)];
+    const names = group.map((end) => name.slice(0, at) + end).filter(lookUp);
+    // each product is once in a graph, whose memo is emptied where layers are traced again
+    const { memo } = x.graph;
+    const key = `joined ${id} ${x.name} ${names}`;
+    const sizes = names.map((name) => lookUp(name).shape[0]);
+    const parts = memo.get(key) ?? (names.length === 1 ? [product(x, names)] : split(product(x, names), sizes, -1));
+    memo.set(key, parts);
+    return parts[names.indexOf(name)];
+  };
+}
 
 /** The linear maps of a model, quantized. `weights` are read once, at the first trace. */
 export function quantizedLinear(config: DecoderConfig, weights: Readonly<Record<string, Value>>, bits: Bits): Linear {
   const lookUp = linearLookup(config);
   const quantized = new Map<string, QuantizedWeight>();
-  const id = made++;
-
   const weightOf = (names: readonly string[]): QuantizedWeight => {
     const key = names.join();
     const weight =
@@ -129,19 +138,10 @@ export function quantizedLinear(config: DecoderConfig, weights: Readonly<Record<
     quantized.set(key, weight);
     return weight;
   };
-  /** The results of these maps for x, each once in a graph: its memo is emptied where layers are traced again. */
-  const productsOf = (x: Tensor, names: readonly string[]): Tensor[] => {
-    const { memo } = x.graph;
-    const key = `quantized ${id} ${x.name} ${names}`;
-    const sizes = names.map((name) => lookUp(name).shape[0]);
-    const parts = memo.get(key) ?? split(quantizedProduct(x, weightOf(names)), sizes, -1);
-    memo.set(key, parts);
-    return parts;
-  };
+  const joined = joinedLinear(config, (x, names) => quantizedProduct(x, weightOf(names)));
   return (x, name) => {
-    const names = readTogether(config, name);
-    const y = productsOf(x, names)[names.indexOf(name)];
     const { shape, bias } = lookUp(name);
+    const y = joined(x, name);
     return bias ? add(y, input(x.graph, `${name}.bias`, [shape[0]])) : y;
   };
 }

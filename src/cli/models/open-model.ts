@@ -39,7 +39,7 @@ export const precisionFlag = z
   .default('auto')
   .describe('of linear layers: fp32, bf16, or auto (bf16 where the machine has it and it is faster); see heed doctor');
 
-/** How a model is quantized or rounded. @throws HeedError where the machine lacks the precision, or both are asked for. */
+/** A generator's options by the flags. @throws HeedError where the machine lacks the precision, or bits exclude it. */
 export function generatorOptions({ hiddenSize }: DecoderConfig, bits: Bits | undefined, precision: PrecisionChoice) {
   if (bits && precision === 'bf16') {
     throw new UsageError('--bits and --precision bf16 exclude each other', { hint: 'leave one out' });

@@ -89,7 +89,7 @@ export interface OneDnn {
 
 const [F32, BF16] = [3, 2];
 const [SOURCE, SECOND_SOURCE, WEIGHTS, BIAS, RESULT] = [1, 2, 33, 41, 17];
-const WEIGHTS_SHAPE = 131; // what a product is asked for
+const WEIGHTS_SHAPE = 131; // dnnl_query_weights_md
 const [SOURCE_GRADIENT, RESULT_GRADIENT] = [129, 145];
 const AVX512_BF16 = 0xe7; // dnnl_cpu_isa_avx512_core_bf16; those with AMX have all its bits
 
