@@ -100,25 +100,28 @@ describe('a studio with --log-format json', () => {
       return { ...running, url: /http:\/\/[\d.:]+/.exec(running.stderr())![0] };
     };
     const authorization = `Bearer ${token}`;
-    /** A judgment that is sent half. */
-    const half = (url: string) => {
+    /** A judgment of which half is sent, once the studio has said that it waits for it. */
+    const half = async (url: string) => {
       const body = JSON.stringify({ id: 'v', item: item.id, vote: { kind: 'pair', choice: 'first' } });
-      const headers = { authorization, 'content-type': 'application/json', 'content-length': String(body.length) };
+      const headers = {
+        ...{ authorization, 'content-type': 'application/json', 'content-length': String(body.length) },
+        expect: '100-continue',
+      };
       const sent = request(`${url}/api/projects/p/votes`, { method: 'POST', headers });
       const status = new Promise<number>((resolve) => {
         sent.on('response', (response) => resolve(response.resume().statusCode!)).on('error', () => resolve(0));
       });
+      sent.flushHeaders();
+      await new Promise((resolve) => sent.on('continue', resolve));
       sent.write(body.slice(0, 20));
       return { status, finish: () => sent.end(body.slice(20)) };
     };
-    const underWay = () => new Promise((resolve) => setTimeout(resolve, 200));
 
     const first = await begin();
     expect((await fetch(`${first.url}/api/projects`, { headers: { authorization } })).status).toBe(200);
     const people = { method: 'POST', headers: { authorization }, body: '{"name":"eve"}' };
     expect((await fetch(`${first.url}/api/people`, people)).status).toBe(403);
-    const judgment = half(first.url);
-    await underWay();
+    const judgment = await half(first.url);
     first.child.kill('SIGTERM');
     await first.says('Closing the studio');
     judgment.finish();
@@ -145,8 +148,7 @@ describe('a studio with --log-format json', () => {
     ]);
 
     const second = await begin();
-    const lost = half(second.url);
-    await underWay();
+    const lost = await half(second.url);
     second.child.kill('SIGTERM');
     await second.says('Closing the studio');
     second.child.kill('SIGTERM');
