@@ -37,7 +37,7 @@ const mujoco = [
 const presets = [
   { env: 'CartPole-v1', labels: 10, bar: 475 },
   { env: 'CartPole-v1', labels: 20, bar: 475 },
-  { env: 'CartPole-v1', labels: 100, teacher: 'mistake:0.1', bar: 475 },
+  { env: 'CartPole-v1', labels: 60, teacher: 'mistake:0.1', bar: 475 },
   { env: 'CartPole-v1', labels: 10, teacher: 'inverted', bar: 475, control: true },
   { env: 'CartPole-v1', labels: 10, teacher: 'shuffled', bar: 475, control: true },
   { env: 'CartPole-v1', labels: 0, bar: 475, control: true },
