@@ -47,9 +47,10 @@ export async function complete(
     const messages: readonly ChatMessage[] = typeof prompt === 'string' ? [{ role: 'user', content: prompt }] : prompt;
     return encodeChat(tokenizer, messages, { addGenerationPrompt: true }).ids;
   });
-  const resolved = resolvePrecision(precision, config.hiddenSize);
-  const narrow = resolved === 'bf16' && { frozen: true, precision: resolved };
-  const generator = createGenerator(config, parameters.values, { speculate, ...narrow });
+  const generator = createGenerator(config, parameters.values, {
+    speculate,
+    precision: resolvePrecision(precision, config.hiddenSize),
+  });
   try {
     const completions = await generator.complete(ids, { ends, ...options, tokenizer });
     return completions.map(({ text }) => text!.trim());

@@ -3,6 +3,7 @@
  * next takes its place.
  */
 import { z } from 'zod';
+import { PRECISIONS } from '../engine/precision.ts';
 import type { Value } from '../engine/value.ts';
 import { type CachedDecoderOptions, createCachedDecoder } from '../nn/decoder-cache.ts';
 import type { DecoderConfig } from '../nn/decoder-config.ts';
@@ -24,6 +25,12 @@ export const generateSchema = samplingSchema.extend({
   batch: z.number().int().min(1).default(32).describe('number of sequences generated at once'),
   seed: z.number().int().min(0).default(0).describe('seed of the sampling'),
 });
+
+/** What the products of a generation are computed with. */
+export const precisionSchema = z
+  .enum(PRECISIONS)
+  .default('auto')
+  .describe('of linear layers: fp32, bf16, or auto (bf16 where the machine has it and it is faster); see heed doctor');
 
 /** Options of `Generator.generate`: sampling, batch size, and what ends a completion. */
 export interface GenerateOptions extends Partial<z.output<typeof generateSchema>>, SequenceOptions {
@@ -62,7 +69,10 @@ export interface Generator {
   [Symbol.dispose](): void;
 }
 
-/** Compiles a decoder for generation. `weights` are read at each step, so they may change between steps. */
+/**
+ * Compiles a decoder for generation. `weights` are read at each step, so they may change between steps; in bfloat16, they
+ * are read when `generate` begins.
+ */
 export function createGenerator(
   config: DecoderConfig,
   weights: Readonly<Record<string, Value>>,
@@ -75,6 +85,7 @@ export function createGenerator(
   let idle: DecoderRows | undefined;
   let released = false;
   const takeRows = (batch: number): DecoderRows => {
+    if (!options.frozen) decoder.refresh();
     const rows = idle && idle.batch >= batch ? idle : createDecoderRows(decoder, batch);
     if (rows === idle) idle = undefined;
     return rows;

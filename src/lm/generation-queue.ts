@@ -223,7 +223,10 @@ export function createGenerationQueue(
   const step = async () => {
     for (const guest of underWay()) if (guest.canceled) batch.remove(guest);
     for (let i = waiting.length - 1; i >= 0; i--) if (waiting[i].canceled) waiting.splice(i, 1);
-    if (isStale) while (underWay().length > 0) sendBack();
+    if (isStale) {
+      decoder.refresh();
+      while (underWay().length > 0) sendBack();
+    }
     isStale = false;
     settle(await admit());
     makeRoom();

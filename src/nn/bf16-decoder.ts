@@ -1,7 +1,7 @@
 /**
  * A decoder's linear layers in bfloat16, for generation: half of the bytes to read for each token, and products twice as
  * fast. oneDNN computes them, from nodes that JavaScript runs, since the number of rows is known only then. Attention,
- * norms and sums stay float32, in the graph.
+ * norms, adapters and sums stay float32, in the graph.
  */
 import type { Tensor } from '../engine/graph.ts';
 import type { OneDnn } from '../engine/onednn/library.ts';
@@ -18,6 +18,8 @@ interface Packed {
   data: Uint16Array;
   /** Float32 [out]. */
   bias: Float32Array | undefined;
+  /** Copies the weight, as it now is. */
+  fill(): void;
 }
 
 /** The linear maps of a decoder in bfloat16. */
@@ -26,9 +28,11 @@ export interface Bf16Layers {
   linear: Linear;
   /** The products of states [tokens, hidden] and the output layer. */
   products(states: Tensor): Tensor;
+  /** Copies the weights, as they now are, for the programs traced so far. */
+  refresh(): void;
 }
 
-/** Packs a decoder's weights as it is traced. */
+/** Linear layers that keep copies of a decoder's weights. They have to be refreshed once before they are run. */
 export function createBf16Layers(
   dnn: OneDnn,
   config: DecoderConfig,
@@ -91,6 +95,9 @@ export function createBf16Layers(
     linear,
     products: (states) =>
       product(packed([headName(config)], config.hiddenSize, [config.vocabularySize], false), states),
+    refresh() {
+      for (const { fill } of known.values()) fill();
+    },
   };
 }
 
@@ -112,15 +119,17 @@ function pack(
   const data = allocate('bfloat16', bytes / 2);
   const bias = hasBias ? allocate('float32', out) : undefined;
   const numbers = (name: string) => weights[name].data as Float32Array;
-  const whole = names.length === 1 ? numbers(names[0]) : new Float32Array(out * inner);
-  let at = 0;
-  for (const [i, name] of names.entries()) {
-    if (names.length > 1) whole.set(numbers(name), at * inner);
-    bias?.set(numbers(name.replace(/weight$/, 'bias')), at);
-    at += sizes[i];
-  }
-  copy(whole, data);
-  return { out, inner, data, bias };
+  const fill = () => {
+    const whole = names.length === 1 ? numbers(names[0]) : new Float32Array(out * inner);
+    let at = 0;
+    for (const [i, name] of names.entries()) {
+      if (names.length > 1) whole.set(numbers(name), at * inner);
+      bias?.set(numbers(name.replace(/weight$/, 'bias')), at);
+      at += sizes[i];
+    }
+    copy(whole, data);
+  };
+  return { out, inner, data, bias, fill };
 }
 
 type Multiplication = { rows: number; activation?: DecoderConfig['activation']; narrow: boolean };

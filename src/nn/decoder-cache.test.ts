@@ -1,19 +1,19 @@
 /** The cache against the decoder that sees the whole sequence at once. */
 import { describe, expect, it } from 'vitest';
 import { heedError } from '../../test/support/gradients.ts';
-import { add, input, tokensOf, trace } from '../engine/index.ts';
+import { input, tokensOf, trace } from '../engine/index.ts';
 import { runtime } from '../engine/runtime/current.ts';
 import { random } from '../random.ts';
-import { decoder, type Linear, logitsOf, packedAttention } from './decoder.ts';
+import { decoder, logitsOf, packedAttention } from './decoder.ts';
 import {
   type CachedDecoder,
   type CachedDecoderOptions,
   type CachedStep,
   createCachedDecoder,
 } from './decoder-cache.ts';
-import { type DecoderConfig, decoderParameters, headName, linearLookup } from './decoder-config.ts';
+import { type DecoderConfig, decoderParameters, headName } from './decoder-config.ts';
+import { createLora, type LoraOptions } from './lora.ts';
 import { createParameters } from './parameters.ts';
-import { quantize, quantizedProduct } from './quantize.ts';
 
 const support = runtime().bf16!();
 const VOCABULARY = 50;
@@ -51,6 +51,10 @@ const linearScaling: DecoderConfig['positions'] = {
 };
 
 const halfRotary: DecoderConfig['positions'] = { kind: 'rotary', theta: 500, size: 8 };
+
+const size = (x: Float32Array) => Math.sqrt(x.reduce((sum, value) => sum + value * value, 0));
+/** How far b is from a, by the size of a. */
+const distance = (a: Float32Array, b: Float32Array) => size(a.map((x, i) => x - b[i])) / size(a);
 
 const tokens = [3, 1, 4, 1, 5, 9, 2, 6, 5];
 
@@ -193,8 +197,7 @@ describe.each<[string, Partial<DecoderConfig>]>([
       for (const part of [step, cache, cached]) part[Symbol.dispose]();
       return result;
     });
-    const size = (x: Float32Array) => Math.sqrt(x.reduce((sum, value) => sum + value * value, 0));
-    expect(size(logits[0].map((x, i) => x - logits[1][i])) / size(logits[0])).toBeLessThan(tolerance);
+    expect(distance(logits[0], logits[1])).toBeLessThan(tolerance);
     expect(logits[1]).not.toEqual(logits[0]);
   });
 });
@@ -225,45 +228,51 @@ describe.skipIf(!support.works)(`a decoder in bf16 (${support.missing ?? support
     expect(run(cached, 1, 5)).toEqual(alone);
   });
 
-  it.each<[string, CachedDecoderOptions, RegExp]>([
-    ['weights that may change', {}, /keeps copies of the weights/],
-    ['quantized weights', { frozen: true, bits: 8 }, /8 bits exclude each other/],
-    ['maps of the caller', { frozen: true, linear: (x) => x }, /takes no linear maps/],
-  ])('refuses %s', (_, options, message) => {
-    expect(() => createCachedDecoder(config, weights(), { precision: 'bf16', ...options })).toThrow(message);
+  it('gives the same bits in another thread, while JavaScript goes on', async () => {
+    using cached = createCachedDecoder(config, weights(), { frozen: true, precision: 'bf16' });
+    const here = run(cached, 8, 9); // more tokens than a step in JavaScript's thread has
+    using cache = cached.createCache(8, 64);
+    using step = cache.step(0, 8, 9);
+    for (let row = 0; row < 8; row++) step.fill(row, tokens, 0);
+    const running = step.runAsync();
+    expect(run(cached, 8, 9)).toEqual(here);
+    await running;
+    expect(step.logits).toEqual(here);
   });
-});
 
-it.each<[string, Partial<DecoderConfig>]>([
-  ['Llama', {}],
-  ['biases and norms of heads', { bias: { ...llama.bias, queryKeyValue: true }, queryKeyNorm: true }],
-  ['learned positions', { positions: { kind: 'learned' } }],
-  ['parallel layers', { parallel: 'one norm' }],
-  ['experts', { experts: { count: 3, perToken: 2, size: 40, normalized: true } }],
-])('joined products of rounded weights are the single ones to the bit: %s', (_, changes) => {
-  const config: DecoderConfig = { ...llama, hiddenSize: 64, feedForwardSize: 96, ...changes };
-  const { values } = createParameters(decoderParameters(config), random(1, 'weights'));
-  const lookUp = linearLookup(config);
-  const single: Linear = (x, name) => {
-    const { shape, bias } = lookUp(name);
-    const y = quantizedProduct(x, quantize(values[`${name}.weight`].data as Float32Array, shape, 8));
-    return bias ? add(y, input(x.graph, `${name}.bias`, [shape[0]])) : y;
-  };
-  const [joined, apart] = [undefined, single].map((linear) => {
-    const cached = createCachedDecoder(config, values, { frozen: true, bits: 8, linear });
-    const cache = cached.createCache(2, 16);
-    const results = [4, 1].map((time) => {
-      const step = cache.step(0, 2, time);
-      for (const row of [0, 1]) step.fill(row, tokens.slice(row, row + time), time === 1 ? 4 : 0);
-      step.run();
-      const result = step.logits.slice();
-      step[Symbol.dispose]();
-      return result;
-    });
-    for (const part of [cache, cached]) part[Symbol.dispose]();
-    return results;
+  it.each<[string, Partial<LoraOptions>]>([
+    ['no adapters', { rank: 0 }],
+    ['adapters', {}],
+    ['adapters of sizes', { dora: true }],
+    ['adapters of some layers, and an output layer that is trained whole', { targets: ['q_proj'], whole: ['lm_head'] }],
+    ['adapters of the embedding and the output layer', { targets: ['embed_tokens', 'v_proj', 'lm_head'] }],
+  ])('reads weights that have changed, with %s', (_, changes) => {
+    const untied = { ...config, tied: false };
+    const lora = { rank: 4, alpha: 8, ...changes };
+    const adapters = lora.rank ? lora : undefined;
+    const base = createParameters(decoderParameters(untied), random(1, 'weights'));
+    const learned = adapters ? createLora(untied, adapters, base.values, random(2, 'adapters')) : base;
+    const values = { ...base.values, ...learned.values };
+    const [exact, rounded] = (['fp32', 'bf16'] as const).map((precision) =>
+      createCachedDecoder(untied, values, { adapters, precision }),
+    );
+    const draws = random(3, 'changes');
+    const logits = (decoder: CachedDecoder) => run(decoder, 2, 5);
+    expect(distance(logits(exact), logits(rounded))).toBeLessThan(0.05);
+    const before = logits(exact);
+    for (const { data } of Object.values(learned.values)) {
+      for (let i = 0; i < data.length; i++) data[i] = (data[i] as number) + 0.1 * draws.normal();
+    }
+    expect(distance(logits(exact), before)).toBeGreaterThan(0.2);
+    rounded.refresh();
+    expect(distance(logits(exact), logits(rounded))).toBeLessThan(0.05);
+    for (const part of [exact, rounded]) part[Symbol.dispose]();
   });
-  expect(joined).toEqual(apart);
+
+  it('refuses quantized weights', () => {
+    const options = { frozen: true, bits: 8, precision: 'bf16' } as const;
+    expect(() => createCachedDecoder(config, weights(), options)).toThrow(/8 bits exclude each other/);
+  });
 });
 
 it('has no cache longer than the model knows positions', () => {

@@ -13,7 +13,7 @@ import { matmul } from '../engine/ops/matmul.ts';
 import { logSoftmax } from '../engine/ops/normalize.ts';
 import { concat, expand, reshape, slice } from '../engine/ops/shape.ts';
 import type { Precision } from '../engine/precision.ts';
-import { type Binding, type CompileOptions, type Program, trace } from '../engine/program.ts';
+import { type Binding, type CompileOptions, trace } from '../engine/program.ts';
 import { runtime } from '../engine/runtime/current.ts';
 import { newest, newestToRead } from '../engine/runtime/newest.ts';
 import { allocate, Value } from '../engine/value.ts';
@@ -29,6 +29,7 @@ import {
   linearLookup,
   type RotaryPositions,
 } from './decoder-config.ts';
+import { type LoraOptions, loraLinear } from './lora.ts';
 import { type Bits, quantize, quantizedLinear, quantizedProduct } from './quantize.ts';
 import { rotaryTables } from './rotary-tables.ts';
 
@@ -42,6 +43,8 @@ export interface CachedDecoder {
    * @throws HeedError where the model has fewer positions.
    */
   createCache(rows: number, capacity: number): DecoderCache;
+  /** To be called when weights that are not frozen have changed: in bfloat16, it keeps copies of them. */
+  refresh(): void;
   /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
@@ -81,7 +84,10 @@ export interface CachedStep {
   readonly logSumExp: Float32Array;
   /** Computes the logits, and appends keys and values to the cache. */
   run(): void;
-  /** The same in another thread, except in bfloat16. */
+  /**
+   * The same in another thread. In bfloat16, products are computed in JavaScript's, which gets its turn between them, or
+   * after the whole step if it has few tokens.
+   */
   runAsync(): Promise<void>;
   /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
@@ -89,31 +95,32 @@ export interface CachedStep {
 
 /** How a decoder is compiled. */
 export interface CachedDecoderOptions extends Pick<CompileOptions, 'profile' | 'singleThread'> {
-  /** The linear maps; by default plain products with their weights. */
-  linear?: Linear;
+  /** Adapters, which are among the weights by their names. */
+  adapters?: LoraOptions;
   /** The weights never change: the decoder keeps a copy of them in a faster layout. */
   frozen?: boolean;
   /** Quantize the linear layers and the output layer, which must be frozen, to this many bits. */
   bits?: Bits;
   /**
-   * What the linear layers and the output layer, which must be frozen, compute with: float32 by default, or bfloat16
-   * where `resolvePrecision` gives it. Runs in bfloat16 stay in JavaScript's thread.
+   * What the linear layers and the output layer compute with: float32 by default, or bfloat16 where `resolvePrecision`
+   * gives it. In bfloat16, the decoder reads copies of the weights (see `refresh`).
    */
   precision?: Precision;
 }
 
 /**
  * Compiles the decoder once for all batches, lengths and caches. `weights` are read at each run and may change between
- * runs, unless they are frozen.
+ * runs, unless they are frozen; in bfloat16, call `refresh` then.
  */
 export function createCachedDecoder(
   config: DecoderConfig,
   weights: Readonly<Record<string, Value>>,
   options: CachedDecoderOptions = {},
 ): CachedDecoder {
-  const { bits, frozen, precision, ...compileOptions } = options;
-  const bf16 = precision === 'bf16' ? bf16LayersOf(config, weights, options) : undefined;
-  const map = options.linear ?? bf16?.linear ?? (bits ? quantizedLinear(config, weights, bits) : flatLinear(config));
+  const { bits, frozen, precision, adapters, ...compileOptions } = options;
+  const bf16 = precision === 'bf16' ? bf16LayersOf(config, weights, bits) : undefined;
+  const base = bf16?.linear ?? (bits ? quantizedLinear(config, weights, bits) : flatLinear(config));
+  const map = adapters ? loraLinear(config, adapters, base) : base;
   const program = trace(
     (g) => {
       const ids = input(g, 'ids', ['rows', 'time'], 'int32');
@@ -121,56 +128,36 @@ export function createCachedDecoder(
       const { attend, present } = cachedAttention(g, config, positions);
       const hidden = decoder(config, { ids, positions, attend, linear: map });
       const read = gather(tokensOf(hidden), input(g, 'read', ['places'], 'int32'));
-      const logits = bf16 ? cappedLogits(config, bf16.products(read)) : outputLayer(config, weights, bits, map)(read);
+      const logits =
+        bf16 && !map.head ? cappedLogits(config, bf16.products(read)) : outputLayer(config, weights, bits, map)(read);
       // any column of the difference: ONNX Runtime computes a log-softmax far faster than a sum of exponentials
       const logSumExp = sub(slice(logits, 1, 0, 1), slice(logSoftmax(logits), 1, 0, 1));
       return { logits, logSumExp, ...present };
     },
     { ...compileOptions, fixed: frozen ? weights : undefined },
   );
+  bf16?.refresh();
 
   return {
     tokenBytes: tokenBytesOf(config),
-    createCache: (rows, capacity) => {
-      const bind = bf16 ? inThisThread(program) : program.bind;
-      return createCache(config, { rows, capacity, weights, bind });
-    },
+    createCache: (rows, capacity) =>
+      createCache(config, { rows, capacity, weights, bind: program.bind, callsBack: bf16 !== undefined }),
+    refresh: () => bf16?.refresh(),
     [Symbol.dispose]: program[Symbol.dispose],
   };
 }
 
-/** @throws HeedError where this machine lacks bfloat16, or another option excludes it. */
+/** @throws HeedError where this machine lacks bfloat16, or the weights are quantized. */
 function bf16LayersOf(
   config: DecoderConfig,
   weights: Readonly<Record<string, Value>>,
-  { frozen, bits, linear }: CachedDecoderOptions,
+  bits: Bits | undefined,
 ): Bf16Layers {
-  if (!frozen || bits || linear) {
-    const [what, hint] = bits
-      ? [`and ${bits} bits exclude each other`, 'choose one']
-      : linear
-        ? ['takes no linear maps of your own', 'merge adapters first']
-        : ['keeps copies of the weights', 'pass frozen: true'];
-    throw new HeedError(`a decoder in bf16 ${what}`, { hint });
-  }
+  if (bits) throw new HeedError(`a decoder in bf16 and ${bits} bits exclude each other`, { hint: 'choose one' });
   const operations = runtime().bf16Operations?.();
   if (!operations) throw new HeedError('a page has no bfloat16 products', { hint: 'use precision fp32' });
   return createBf16Layers(operations, config, weights);
 }
-
-/** Bindings of a program that JavaScript takes part in: they run in its thread. */
-const inThisThread =
-  ({ bind }: Program): Program['bind'] =>
-  (inputs, outputs) => {
-    const binding = bind(inputs, outputs);
-    return {
-      ...binding,
-      async runAsync() {
-        binding.run();
-        await breathe();
-      },
-    };
-  };
 
 function outputLayer(
   config: DecoderConfig,
@@ -180,7 +167,7 @@ function outputLayer(
 ) {
   const name = headName(config);
   const shape: [number, number] = [config.vocabularySize, config.hiddenSize];
-  const quantized = bits && quantize(weights[name].data as Float32Array, shape, bits);
+  const quantized = bits && !map.head && quantize(weights[name].data as Float32Array, shape, bits);
   return (x: Tensor) =>
     quantized
       ? cappedLogits(config, quantizedProduct(x, quantized))
@@ -283,9 +270,14 @@ interface CacheParts {
   capacity: number;
   weights: Readonly<Record<string, Value>>;
   bind(inputs: Record<string, Value>, outputs: Record<string, Value>): Binding;
+  /** Whether JavaScript computes nodes. */
+  callsBack: boolean;
 }
 
-function createCache(config: DecoderConfig, { rows, capacity, weights, bind }: CacheParts): DecoderCache {
+/** A node that calls back from another thread takes some 90 µs longer: half of a step of few tokens. */
+const FEW_TOKENS = 64;
+
+function createCache(config: DecoderConfig, { rows, capacity, weights, bind, callsBack }: CacheParts): DecoderCache {
   const { keyValueHeads, headSize, layers, maxPositions, vocabularySize } = config;
   if (capacity > maxPositions) {
     throw new HeedError(`a cache for ${capacity} tokens, but the model has ${maxPositions} positions`, {
@@ -334,7 +326,7 @@ function createCache(config: DecoderConfig, { rows, capacity, weights, bind }: C
         outputs.logits = mine.use(new Value('float32', [places, vocabularySize], shared));
         outputs.logSumExp = mine.use(new Value('float32', [places, 1], logSumExp.subarray(0, places)));
       }
-      return createStep({ rows: count, time, everyToken, inputs, outputs, bind, mine });
+      return createStep({ rows: count, time, everyToken, inputs, outputs, bind, callsBack, mine });
     },
     copyRow(from, length, to, into = cache) {
       const target = into as typeof cache;
@@ -362,7 +354,7 @@ function rotationsOf(config: DecoderConfig): { positions: RotaryPositions; names
   );
 }
 
-interface StepParts extends Pick<CacheParts, 'bind' | 'rows'> {
+interface StepParts extends Pick<CacheParts, 'bind' | 'callsBack' | 'rows'> {
   time: number;
   everyToken: boolean;
   inputs: Record<string, Value>;
@@ -370,7 +362,7 @@ interface StepParts extends Pick<CacheParts, 'bind' | 'rows'> {
   mine: Disposables;
 }
 
-function createStep({ rows, time, everyToken, inputs, outputs, bind, mine }: StepParts): CachedStep {
+function createStep({ rows, time, everyToken, inputs, outputs, bind, callsBack, mine }: StepParts): CachedStep {
   const ids = mine.use(new Value('int32', [rows, time]));
   const positions = mine.use(new Value('int32', [rows, time]));
   const read = mine.use(new Value('int32', [everyToken ? rows * time : rows]));
@@ -403,7 +395,9 @@ function createStep({ rows, time, everyToken, inputs, outputs, bind, mine }: Ste
     },
     runAsync() {
       prepare();
-      return binding.runAsync();
+      if (!callsBack || rows * time > FEW_TOKENS) return binding.runAsync();
+      binding.run();
+      return breathe();
     },
     [Symbol.dispose]: mine[Symbol.dispose],
   };

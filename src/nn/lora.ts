@@ -271,18 +271,20 @@ export function loraLinear(config: DecoderConfig, options: LoraOptions, base: Li
       hint: 'leave embed_tokens and lm_head out of its targets',
     });
   }
-  return Object.assign(map, {
-    embed: (x: Tensor, ids: Tensor) => {
-      if (!embedding) return x;
+  const ofWhole: Pick<Linear, 'embed' | 'head'> = {};
+  if (embedding) {
+    ofWhole.embed = (x, ids) => {
       const [a, b] = pair(x.graph, embedding);
       return add(x, linear(mul(gather(transpose(a, [1, 0]), ids), embedding.scale), b));
-    },
-    head: (weight: Tensor) => {
-      if (!head) return weight;
+    };
+  }
+  if (head) {
+    ofWhole.head = (weight) => {
       const [a, b] = pair(weight.graph, head);
       return add(weight, mul(matmul(b, a), head.scale));
-    },
-  });
+    };
+  }
+  return Object.assign(map, ofWhole);
 }
 
 /**

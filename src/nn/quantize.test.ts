@@ -1,7 +1,11 @@
 import { expect, it } from 'vitest';
 import { numbers } from '../../test/support/gradients.ts';
-import { gradients, input, mul, sum, trace } from '../engine/index.ts';
-import { quantize, quantizedProduct } from './quantize.ts';
+import { add, gradients, input, mul, sum, type Tensor, trace } from '../engine/index.ts';
+import { random } from '../random.ts';
+import type { Linear } from './decoder.ts';
+import { type DecoderConfig, decoderParameters, layerLinears, layerName, linearLookup } from './decoder-config.ts';
+import { createParameters } from './parameters.ts';
+import { quantize, quantizedLinear, quantizedProduct } from './quantize.ts';
 
 const [rows, inner, out] = [5, 76, 24]; // the last block of a row is short
 const weight = Float32Array.from(numbers([out, inner], { seed: 1 }).data);
@@ -54,4 +58,61 @@ it.each([8, 4] as const)(
 it('takes rows of zeros', () => {
   const zero = quantize(new Float32Array(32), [1, 32], 4);
   expect(zero.scales).toEqual(Float32Array.of(-0));
+});
+
+const llama: DecoderConfig = {
+  vocabularySize: 50,
+  hiddenSize: 64,
+  layers: 1,
+  heads: 4,
+  keyValueHeads: 2,
+  headSize: 16,
+  feedForwardSize: 96,
+  activation: 'silu',
+  gated: true,
+  norm: 'rms',
+  normEpsilon: 1e-6,
+  positions: { kind: 'rotary', theta: 10000 },
+  maxPositions: 64,
+  bias: { queryKeyValue: false, attentionOutput: false, feedForward: false },
+  queryKeyNorm: false,
+  tied: true,
+  initialDeviation: 0.3,
+};
+
+// the sum may begin or end with the bias
+it.each<[string, Partial<DecoderConfig>, number]>([
+  ['Llama', {}, 0],
+  ['biases', { bias: { ...llama.bias, queryKeyValue: true } }, 1e-6],
+  ['experts', { experts: { count: 3, perToken: 2, size: 40, normalized: true } }, 0],
+])('joined products of rounded weights are the single ones: %s', (_, changes, tolerance) => {
+  const config: DecoderConfig = { ...llama, ...changes };
+  const { values } = createParameters(decoderParameters(config), random(1, 'weights'));
+  for (const [name, { data }] of Object.entries(values)) if (name.endsWith('.bias')) data.fill(0.3);
+  const lookUp = linearLookup(config);
+  const single: Linear = (x, name) => {
+    const { shape, bias } = lookUp(name);
+    const y = quantizedProduct(x, quantize(values[`${name}.weight`].data as Float32Array, shape, 8));
+    return bias ? add(y, input(x.graph, `${name}.bias`, [shape[0]])) : y;
+  };
+  const inputs = Object.fromEntries(
+    [config.hiddenSize, config.feedForwardSize, 40].map((size) => [`x ${size}`, numbers([2, 3, size]).data]),
+  );
+  const [joined, apart] = [quantizedLinear(config, values, 8), single].map((map) => {
+    const names = layerLinears(config, 0).map(({ name }) => `${layerName(0)}.${name}`);
+    using program = trace((g) => {
+      const results = names.map((name): [string, Tensor] => {
+        const inner = lookUp(name).shape[1];
+        return [name, map(input(g, `x ${inner}`, [2, 3, inner]), name)];
+      });
+      return Object.fromEntries(results);
+    });
+    const biases = Object.entries(values).filter(([name]) => name.endsWith('.bias'));
+    return program.run({ ...inputs, ...Object.fromEntries(biases.map(([name, { data }]) => [name, data])) });
+  });
+  for (const [name, values] of Object.entries(joined)) {
+    const others = apart[name] as Float32Array;
+    for (const [i, value] of (values as Float32Array).entries())
+      expect(Math.abs(value - others[i])).toBeLessThanOrEqual(tolerance);
+  }
 });

@@ -1,6 +1,7 @@
 /** Options of the server: flags, their defaults and what they mean. */
 import { z } from 'zod';
 import { parseBytes } from '../align/plan/options.ts';
+import { precisionSchema } from '../lm/generate.ts';
 import { speculateSchema } from '../lm/speculate.ts';
 
 /** Options of `serve`. */
@@ -38,6 +39,7 @@ export const serveSchema = z.object({
     .describe('LoRA models of one base share its weights: less memory, slower completions'),
   cacheMemory: z.number().positive().default(2).describe('GiB for keys and values of a model'),
   prefixMemory: z.number().min(0).default(0.25).describe('GiB for keys and values of earlier prompts; 0: none'),
+  precision: precisionSchema,
   ...speculateSchema.shape,
   draft: z
     .string()

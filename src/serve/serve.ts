@@ -12,6 +12,7 @@ import type { Server as HttpServer, ServerResponse } from 'node:http';
 import { basename, dirname, join, resolve } from 'node:path';
 import { type HttpBindings, serve as listenOn } from '@hono/node-server';
 import type { Hono } from 'hono';
+import { resolvePrecision } from '../engine/precision.ts';
 import { HeedError, messageOf } from '../error.ts';
 import { fileError } from '../files.ts';
 import { checkModelName, embeddedModel, loadModel } from '../lm/model.ts';
@@ -136,9 +137,11 @@ export async function serve(input: ServeInput = {}): Promise<Server> {
     }
     const now = () => Date.now();
     const { upstream, sources } = sourcesOf({ model, models, upstream: settings.upstream });
+    resolvePrecision(settings.precision, 0); // what the machine lacks shows before the first request
     const speculate = await openGuesses(settings, (end) => ends.push(end));
     const shelf = await createShelf(database, sources, {
       ...{ now, onNotice, memory: settings.modelMemory * GIB, shareWeights: settings.shareWeights, speculate },
+      precision: settings.precision,
       queue: {
         batch: settings.batch,
         cacheBytes: settings.cacheMemory * GIB,

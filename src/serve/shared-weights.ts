@@ -51,7 +51,7 @@ export function openAdapted(
   const linear = loraLinear(config, adapter.options, weightedLinear(config));
   const tokenizer = existsSync(join(source.folder, 'tokenizer.json')) ? loadTokenizer(source.folder) : base.tokenizer;
   const weights = { ...parameters.values, ...values };
-  const queue = own.use(createGenerationQueue(config, weights, { ...options, linear }));
+  const queue = own.use(createGenerationQueue(config, weights, { ...options, adapters: adapter.options }));
   const model: LoadedModel = {
     config,
     parameters,

@@ -2,6 +2,7 @@
 import { realpathSync } from 'node:fs';
 import type { Kysely } from 'kysely';
 import { Disposables } from '../disposables.ts';
+import { type PrecisionChoice, resolvePrecision } from '../engine/precision.ts';
 import { HeedError, messageOf } from '../error.ts';
 import { templatedModel } from '../lm/built-in-templates.ts';
 import { createGenerationQueue, type GenerationQueue, type QueueOptions } from '../lm/generation-queue.ts';
@@ -75,6 +76,8 @@ export type ModelSource = readonly [name: string, source: string | LoadedModel];
 export interface ShelfOptions {
   /** Options of each model's queue. */
   queue: QueueOptions;
+  /** What linear layers compute with. Models of the caller, whose weights may change, and shared weights stay float32. */
+  precision?: PrecisionChoice;
   /** Bytes of weights to keep loaded, if the models in use need no more. */
   memory: number;
   /** Whether models with a LoRA adapter share the weights of their base, if that is on the shelf. */
@@ -101,7 +104,7 @@ interface Loaded {
 export async function createShelf(
   database: Kysely<ServeDatabase>,
   sources: readonly ModelSource[],
-  { queue: queueOptions, memory, shareWeights = false, speculate, now, onNotice }: ShelfOptions,
+  { queue: queueOptions, precision = 'fp32', memory, shareWeights = false, speculate, now, onNotice }: ShelfOptions,
 ): Promise<Shelf> {
   const models = new Map<string, ShelfModel & { source: string | LoadedModel }>();
   /** The most recently used last. */
@@ -173,7 +176,8 @@ export async function createShelf(
     try {
       const model = isOwn ? templatedModel(own.use(await loadModel(source)), undefined, onNotice) : source;
       const { values } = model.parameters;
-      const queue = own.use(createGenerationQueue(model.config, values, { frozen: isOwn, ...optionsFor(name, model) }));
+      const frozen = isOwn && { frozen: true, precision: resolvePrecision(precision, model.config.hiddenSize) };
+      const queue = own.use(createGenerationQueue(model.config, values, { ...frozen, ...optionsFor(name, model) }));
       const bytes = Object.values(values).reduce((sum, { data }) => sum + data.byteLength, 0);
       let made: TokenScorer | undefined;
       const scorer = () => (made ??= own.use(createTokenScorer(model.config, values)));

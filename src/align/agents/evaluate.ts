@@ -53,7 +53,7 @@ export async function evaluateTasks(
   const rows = tasks.flatMap((row) => new Array<{ row: Row }>(options.repeats ?? 1).fill({ row }));
   const episode = episodeSchema.parse(options.episode ?? {});
   const drawing = { ...episode, environment, maxTokens, temperature, batch, suppress: neverDrawn(model) };
-  using draw = createEpisodeDraw({ model, weights: model.parameters.values, linear: undefined }, drawing);
+  using draw = createEpisodeDraw({ model, weights: model.parameters.values, adapters: undefined }, drawing);
   const episodes = (await draw.draw(rows, seed, signal)).map(({ completion }) => completion);
   const metrics = episodeMetrics(episodes);
   return { reward: metrics['episode/reward'], metrics, episodes };

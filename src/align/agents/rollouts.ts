@@ -60,15 +60,15 @@ export interface EpisodeDraw {
 
 /** Compiles the policy's decoder. Its weights may change between draws, and with `asynchronous` outside of `writing`. */
 export function createEpisodeDraw(
-  policy: Pick<LanguagePolicy, 'model' | 'weights' | 'linear'>,
+  policy: Pick<LanguagePolicy, 'model' | 'weights' | 'adapters'>,
   options: EpisodeDrawOptions,
 ): EpisodeDraw {
-  const { model, weights, linear } = policy;
+  const { model, weights, adapters } = policy;
   const { tokenizer, ends } = model;
   const { temperature, suppress, environment } = options;
   const { asynchronous = false } = options;
   const queue = createGenerationQueue(model.config, weights, {
-    ...{ batch: options.batch, linear, lockstep: asynchronous },
+    ...{ batch: options.batch, adapters, precision: model.config.precision, lockstep: asynchronous },
   });
   const complete = async (ids: readonly number[], most: number, seed: number, signal?: AbortSignal) => {
     const sampling = { maxTokens: most, temperature, suppress: [...suppress], seed };

@@ -77,7 +77,7 @@ export interface DivergenceObjectiveParts {
 /** The mean divergence of the learned tokens, in training and held out. */
 export function createDivergenceObjective(
   { student, guide, heldOut, options }: DivergenceObjectiveParts,
-  { parameters, weights, frozen, linear }: Trained,
+  { parameters, weights, frozen, adapters, linear }: Trained,
   shape: BatchShape,
   part: number,
 ): Objective {
@@ -96,7 +96,10 @@ export function createDivergenceObjective(
   const scorer =
     heldOut && own.use(createPackedScorer(config, { ...weights, ...guide.weights }, { linear, read: guide.read }));
   const batches = heldOut && heldOutBatches(heldOut, shape, part);
-  const generator = options.onPolicy > 0 ? own.use(createGenerator(config, weights, { linear })) : undefined;
+  const generator =
+    options.onPolicy > 0
+      ? own.use(createGenerator(config, weights, { adapters, precision: config.precision }))
+      : undefined;
   const end = own.move();
   return {
     loss,

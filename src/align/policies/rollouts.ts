@@ -224,8 +224,10 @@ function createDrawing(policy: LanguagePolicy, options: RolloutOptions) {
       : completions!.draw(all, seed, signal));
     const answers = drawn.map(({ completion }) => completion);
     const compared = compare(answers);
-    // those of the generator are of the very draws; they are at temperature 1
-    return { answers, ...compared, ...(temperature === 1 && { logProbs: drawn.map(({ logProbs }) => logProbs) }) };
+    // those of the generator are of the very draws; they are at temperature 1. In bfloat16 they differ by rounding from
+    // those that the trainer computes, which a ratio of both would take for learning.
+    const isExact = temperature === 1 && config.precision !== 'bf16';
+    return { answers, ...compared, ...(isExact && { logProbs: drawn.map(({ logProbs }) => logProbs) }) };
   };
   return {
     ...{ draw, compare, episodes },
@@ -237,10 +239,10 @@ function createDrawing(policy: LanguagePolicy, options: RolloutOptions) {
 
 /** Draws a completion of each prompt. */
 function createAnswerDraw(
-  { model: { config, tokenizer, ends }, weights, linear }: LanguagePolicy,
+  { model: { config, tokenizer, ends }, weights, adapters }: LanguagePolicy,
   options: Pick<RolloutOptions, 'maxTokens' | 'temperature' | 'batch'> & { suppress: number[] },
 ) {
-  const generator = createGenerator(config, weights, { linear });
+  const generator = createGenerator(config, weights, { adapters, precision: config.precision });
   const { maxTokens, temperature, batch, suppress } = options;
   return {
     async draw(prompts: readonly EncodedPrompt[], seed: number, signal?: AbortSignal) {

@@ -135,12 +135,12 @@ export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: 
   const { model, options, rows, part, length, packing, steps, prompts, fingerprint, own } = parts;
   const { config, tokenizer, ends } = model;
   const trained = own.use(trainedPart(model, parts.lora ?? {}, options.seed));
-  const { parameters, weights, linear } = trained;
+  const { parameters, weights, adapters } = trained;
   const shape = { length, fitted: !packing, padding: tokenizer.pad ?? 0 };
   const objective = own.use(parts.objective?.(trained, shape, part) ?? maximumLikelihood(parts, trained, shape));
   const { loss: likelihood, heldOut: evaluator } = objective;
   const optimizer = own.use(adamw(parameters, likelihood.gradients, options));
-  const generator = prompts.length > 0 ? own.use(createGenerator(config, weights, { linear })) : undefined;
+  const generator = prompts.length > 0 ? own.use(createGenerator(config, weights, { adapters })) : undefined;
   const rateOf = rates(options.learningRate ?? 1 / Math.sqrt(parameterCount(parameters)), steps, options);
   let state: LanguageState = {
     step: 0,

@@ -95,6 +95,8 @@ export interface Trained {
   readonly weights: Readonly<Record<string, Value>>;
   /** The weights that are not trained. */
   readonly frozen: Readonly<Record<string, Value>>;
+  /** The adapters' options; undefined without adapters. */
+  readonly adapters: LoraOptions | undefined;
   /** The linear layers with adapters; undefined without adapters. */
   readonly linear: Linear | undefined;
   /**
@@ -117,6 +119,7 @@ export function trainedPart(model: Model, lora: LoraSettings, seed: number): Tra
       parameters,
       weights: parameters.values,
       frozen: {},
+      adapters: undefined,
       linear: undefined,
       save: (folder, options) => saveModel(folder, model, options),
       merge() {},
@@ -128,6 +131,7 @@ export function trainedPart(model: Model, lora: LoraSettings, seed: number): Tra
     parameters: adapters,
     weights: { ...parameters.values, ...adapters.values },
     frozen: frozenBeside(adapters, parameters.values),
+    adapters: options,
     linear: loraLinear(config, options, weightedLinear(config)),
     save(folder, saving) {
       const merged = copyOf(parameters);

@@ -6,20 +6,13 @@ import { HeedError } from '../../error.ts';
 import { writeFileAtomic } from '../../files.ts';
 import { chatTemplateSchema } from '../../lm/built-in-templates.ts';
 import { type ChatMessage, encodeChat } from '../../lm/chat-template.ts';
-import { createGenerator, generateSchema } from '../../lm/generate.ts';
+import { createGenerator, generateSchema, precisionSchema } from '../../lm/generate.ts';
 import type { Bits } from '../../nn/quantize.ts';
 import { seedFor } from '../../random.ts';
 import { addFlags, settingsFrom } from '../program/flags.ts';
 import { createOutput } from '../program/output.ts';
 import { checking } from '../program/usage.ts';
-import {
-  bitsOption,
-  generatorOptions,
-  openGuesses,
-  openModelByFlags,
-  precisionFlag,
-  speculateFlags,
-} from './open-model.ts';
+import { bitsOption, generatorOptions, openGuesses, openModelByFlags, speculateFlags } from './open-model.ts';
 
 const schema = generateSchema.omit({ batch: true }).extend({
   temperature: generateSchema.shape.temperature
@@ -32,7 +25,7 @@ const schema = generateSchema.omit({ batch: true }).extend({
     .describe('draw from the likeliest tokens whose probabilities sum to this; 1: all'),
   chatTemplate: chatTemplateSchema,
   maxTokens: generateSchema.shape.maxTokens.unwrap().default(512).describe('maximum number of tokens in a response'),
-  precision: precisionFlag,
+  precision: precisionSchema,
   ...speculateFlags.shape,
 });
 const help = `  /system TEXT  set the system message and start over (without TEXT: none)

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { readDataset } from '../../data/dataset.ts';
 import { chatTemplateSchema } from '../../lm/built-in-templates.ts';
 import { type ChatMessage, encodeChat } from '../../lm/chat-template.ts';
-import { createGenerator, type GenerateOptions, generateSchema } from '../../lm/generate.ts';
+import { createGenerator, type GenerateOptions, generateSchema, precisionSchema } from '../../lm/generate.ts';
 import { resolveDataset } from '../../lm/hub.ts';
 import { type Speculation, type SpeculationRates, speculationOf } from '../../lm/speculate.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
@@ -13,18 +13,11 @@ import { addFlags, settingsFrom } from '../program/flags.ts';
 import { listenForInterrupt } from '../program/interrupt.ts';
 import { createOutput } from '../program/output.ts';
 import { checking, UsageError } from '../program/usage.ts';
-import {
-  bitsOption,
-  generatorOptions,
-  openGuesses,
-  openModelByFlags,
-  precisionFlag,
-  speculateFlags,
-} from './open-model.ts';
+import { bitsOption, generatorOptions, openGuesses, openModelByFlags, speculateFlags } from './open-model.ts';
 
 const schema = generateSchema.extend({
   chatTemplate: chatTemplateSchema,
-  precision: precisionFlag,
+  precision: precisionSchema,
   ...speculateFlags.shape,
 });
 

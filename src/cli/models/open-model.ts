@@ -1,7 +1,7 @@
 /** Opens a language model for a command. A model that is not in the cache is pulled from the Hub, with progress. */
 import { Option } from 'commander';
 import { z } from 'zod';
-import { PRECISIONS, type PrecisionChoice, resolvePrecision } from '../../engine/precision.ts';
+import { type PrecisionChoice, resolvePrecision } from '../../engine/precision.ts';
 import { templatedModel } from '../../lm/built-in-templates.ts';
 import { loadModel, loadWeights, type Model } from '../../lm/model.ts';
 import { checkDraftTokens, type SpeculateOptions, speculateSchema } from '../../lm/speculate.ts';
@@ -32,12 +32,6 @@ export const bitsOption = () =>
       return text === '8' ? 8 : 4;
     },
   );
-
-/** What the products of a generation are computed with. */
-export const precisionFlag = z
-  .enum(PRECISIONS)
-  .default('auto')
-  .describe('of linear layers: fp32, bf16, or auto (bf16 where the machine has it and it is faster); see heed doctor');
 
 /** A generator's options by the flags. @throws HeedError where the machine lacks the precision, or bits exclude it. */
 export function generatorOptions({ hiddenSize }: DecoderConfig, bits: Bits | undefined, precision: PrecisionChoice) {

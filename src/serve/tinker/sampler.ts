@@ -45,7 +45,7 @@ export function createSampler({ model: base, queue: shared }: ServedModel, adapt
   if (adapters) own.use(adapters.parameters);
   const linear = adapters && adaptedLinear(base, adapters.options);
   const weights = { ...parameters.values, ...adapters?.parameters.values };
-  const queue = adapters ? own.use(createGenerationQueue(config, weights, { linear })) : shared;
+  const queue = adapters ? own.use(createGenerationQueue(config, weights, { adapters: adapters.options })) : shared;
   const scorer = own.use(createPackedScorer(config, weights, { linear }));
 
   const complete = async (query: SampleQuery, seed: number, index: number): Promise<GeneratedCompletion> => {
