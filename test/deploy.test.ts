@@ -100,7 +100,7 @@ describe('a studio with --log-format json', () => {
       return { ...running, url: /http:\/\/[\d.:]+/.exec(running.stderr())![0] };
     };
     const authorization = `Bearer ${token}`;
-    /** A judgment of which half is sent, once the studio has said that it waits for it. */
+    /** Sends half of a judgment, once the studio waits for it. */
     const half = async (url: string) => {
       const body = JSON.stringify({ id: 'v', item: item.id, vote: { kind: 'pair', choice: 'first' } });
       const headers = {
