@@ -1,6 +1,7 @@
 /** The cache against the decoder that sees the whole sequence at once. */
 import { describe, expect, it } from 'vitest';
 import { heedError } from '../../test/support/gradients.ts';
+import { llama } from '../../test/support/llama.ts';
 import { input, tokensOf, trace } from '../engine/index.ts';
 import { runtime } from '../engine/runtime/current.ts';
 import { random } from '../random.ts';
@@ -16,26 +17,7 @@ import { createLora, type LoraOptions } from './lora.ts';
 import { createParameters } from './parameters.ts';
 
 const support = runtime().bf16!();
-const VOCABULARY = 50;
-const llama: DecoderConfig = {
-  vocabularySize: VOCABULARY,
-  hiddenSize: 32,
-  layers: 2,
-  heads: 4,
-  keyValueHeads: 2,
-  headSize: 16,
-  feedForwardSize: 48,
-  activation: 'silu',
-  gated: true,
-  norm: 'rms',
-  normEpsilon: 1e-6,
-  positions: { kind: 'rotary', theta: 10000 },
-  maxPositions: 64,
-  bias: { queryKeyValue: false, attentionOutput: false, feedForward: false },
-  queryKeyNorm: false,
-  tied: true,
-  initialDeviation: 0.3,
-};
+const VOCABULARY = llama.vocabularySize;
 const gpt: Partial<DecoderConfig> = {
   positions: { kind: 'learned' },
   norm: 'layer',
