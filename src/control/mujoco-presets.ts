@@ -107,11 +107,10 @@ const swimmer: LearnSettings = {
 
 /**
  * Some seeds learn to run and fall. So the policy explores where members disagree, and λ is nearer to 0, which is
- * steadier. A walker falls early for half of the run before it walks, so it is not stuck then.
+ * steadier.
  */
 const walker: LearnSettings = {
   ...ending('Walker2d-v5', { members: 5, steps: 150, bonus: 0.5 }),
-  restarts: 0,
   ppo: { ...ppoOf('Walker2d-v5'), lambda: 0.9 },
 };
 

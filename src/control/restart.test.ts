@@ -35,8 +35,12 @@ function judged(lengths: (step: number) => number, end = 1, ended = (_: number) 
 }
 
 test('a policy is stuck if it falls early and no later than before, though each step earns reward', () => {
-  expect(judged(() => 100)).toEqual([18_000, 'falls early']);
-  expect(judged((step) => 20 + step / 200)).toBeUndefined();
+  expect(judged(() => 100)).toEqual([30_000, 'falls early']);
+  expect(judged((step) => 20 + step / 400)).toBeUndefined();
+  expect(
+    judged((step) => (step < 24_000 ? 80 : 100)),
+    'it falls early, but later than before',
+  ).toBeUndefined();
   expect(judged(() => 130)).toBeUndefined();
 });
 

@@ -30,11 +30,16 @@ export interface RestartState {
   count: number;
   /** Environment step at which the current policy began; 0 for the first. */
   since: number;
-  /** The stretches that the policy is judged by: thirds of the time until it is judged. */
-  stretches: [Stretch, Stretch, Stretch];
+  /** Tenths of the policy's steps, until it is judged for the last time. */
+  stretches: Stretch[];
 }
 
-const WATCHED = 0.3; // share of a policy's steps after which it is judged
+/** How a policy is stuck. */
+export type Stuck = 'falls early' | 'seldom arrives';
+
+/** After how many tenths of its steps a policy is judged. One that falls early may still learn to walk. */
+const JUDGED_AFTER: Readonly<Record<Stuck, number>> = { 'seldom arrives': 3, 'falls early': 5 };
+const LAST = Math.max(...Object.values(JUDGED_AFTER));
 const EARLY = 0.25; // share of the time limit: episodes that are shorter end early
 /** Episodes in a stretch that say something about their lengths, which vary widely, and about how they end. */
 const FEWEST = { lengths: 50, ends: 20 };
@@ -43,18 +48,11 @@ const BETTER = 1.1; // how much longer episodes have to get between the last two
 const nothing = (): Stretch => ({ steps: 0, reward: 0, squares: 0, episodes: 0, length: 0, ends: 0, endReward: 0 });
 
 /** The state of a policy that begins at environment step `since`. */
-export const newRestartState = (since = 0, count = 0): RestartState => ({
-  count,
-  since,
-  stretches: [nothing(), nothing(), nothing()],
-});
-
-/** How a policy is stuck. */
-export type Stuck = 'falls early' | 'seldom arrives';
+export const newRestartState = (since = 0, count = 0): RestartState => ({ count, since, stretches: [] });
 
 /**
  * Adds a rollout that ends at environment step `step`, with its learned rewards. Returns how the policy is stuck, if it
- * is; that is judged once, after 30 % of its steps.
+ * is: whether it seldom arrives is judged once, after 30 % of its steps, and whether it falls early after 50 %.
  */
 export function watch(
   state: RestartState,
@@ -62,11 +60,15 @@ export function watch(
   learned: Float32Array,
   at: { step: number; steps: number; maxEpisodeSteps: number },
 ): Stuck | undefined {
-  const watched = (at.step - state.since) / (WATCHED * (at.steps - state.since));
-  const before = watched - learned.length / (WATCHED * (at.steps - state.since));
-  if (before >= 1) return undefined;
-  add(state.stretches[Math.min(2, Math.floor(3 * Math.max(0, before)))], rollout, learned);
-  return watched >= 1 ? judge(state.stretches, at.maxEpisodeSteps) : undefined;
+  const tenths = (step: number) => (10 * (step - state.since)) / (at.steps - state.since);
+  const [before, now] = [Math.max(0, tenths(at.step - learned.length)), tenths(at.step)];
+  if (before >= LAST) return undefined;
+  for (let i = state.stretches.length; i <= before; i++) state.stretches.push(nothing());
+  add(state.stretches[Math.floor(before)], rollout, learned);
+  const due = (kind: Stuck) => before < JUDGED_AFTER[kind] && now >= JUDGED_AFTER[kind];
+  return (['seldom arrives', 'falls early'] as const).find(
+    (kind) => due(kind) && judge(kind, state.stretches, at.maxEpisodeSteps),
+  );
 }
 
 function add(
@@ -87,21 +89,21 @@ function add(
   });
 }
 
-function judge(stretches: RestartState['stretches'], maxEpisodeSteps: number): Stuck | undefined {
-  const [, earlier, lately] = stretches;
+function judge(kind: Stuck, stretches: readonly Stretch[], maxEpisodeSteps: number): boolean {
+  const [earlier, lately] = stretches.slice(-2);
   const { ends, endReward, ...all } = sumOf(stretches);
   const endsPay = endReward / ends > momentsOf(all).mean + 2 * momentsOf(all).deviation;
   const [before, now] = [earlier, lately].map(({ length, ends, episodes }) => ({
     length: length / episodes,
     ended: ends / episodes,
   }));
-  const { mean, deviation } = momentsOf(lately);
   const episodes = Math.min(earlier.episodes, lately.episodes);
+  if (kind === 'seldom arrives') {
+    return episodes >= FEWEST.ends && endsPay && now.ended < 0.7 && now.ended < BETTER * before.ended;
+  }
+  const { mean, deviation } = momentsOf(lately);
   const early = now.ended > 0.9 && now.length < EARLY * maxEpisodeSteps && now.length < BETTER * before.length;
-  if (episodes >= FEWEST.lengths && mean > 0.5 * deviation && !endsPay && early) return 'falls early';
-  const seldom = now.ended < 0.7 && now.ended < BETTER * before.ended;
-  if (episodes >= FEWEST.ends && endsPay && seldom) return 'seldom arrives';
-  return undefined;
+  return episodes >= FEWEST.lengths && mean > 0.5 * deviation && !endsPay && early;
 }
 
 function sumOf(stretches: readonly Stretch[]): Stretch {
