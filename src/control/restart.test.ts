@@ -34,7 +34,7 @@ function judged(lengths: (step: number) => number, end = 1, ended = (_: number) 
   return undefined;
 }
 
-test('a policy is stuck if it falls early and no later than before, though each step earns reward', () => {
+test('a policy is stuck if it falls early, alike and no later than before, though each step earns reward', () => {
   expect(judged(() => 100)).toEqual([30_000, 'falls early']);
   expect(judged((step) => 20 + step / 400)).toBeUndefined();
   expect(
@@ -42,6 +42,10 @@ test('a policy is stuck if it falls early and no later than before, though each 
     'it falls early, but later than before',
   ).toBeUndefined();
   expect(judged(() => 130)).toBeUndefined();
+  expect(
+    judged((step) => (step % 2000 ? 80 : 120)),
+    'its episodes differ',
+  ).toBeUndefined();
 });
 
 test('a policy is stuck if it seldom reaches an end that pays', () => {
@@ -58,7 +62,24 @@ test('a policy is stuck if it seldom reaches an end that pays', () => {
   ).toBeUndefined();
 });
 
-/** CartPole that hardly learns. */
+/** CartPole that ends after twelve steps at the latest, so that episodes end alike. */
+function brittle() {
+  const cart = makeEnvironment('CartPole-v1');
+  let age = 0;
+  return {
+    ...cart,
+    reset(seed: number, observation: Float32Array) {
+      age = 0;
+      cart.reset(seed, observation);
+    },
+    step(action: ArrayLike<number>, observation: Float32Array) {
+      const result = cart.step(action, observation);
+      return { ...result, terminated: result.terminated || ++age === 12 };
+    },
+  };
+}
+
+/** A training that hardly learns. */
 const slow: LearnSettings = {
   steps: 16_384,
   labels: 8,
@@ -75,10 +96,7 @@ test.each([1, 0])('with at most %s restarts a stuck policy starts afresh, the sa
   const notices: string[] = [];
   const start = () =>
     keep(
-      createLearner(
-        { ...slow, restarts },
-        { environment: sourceOf(() => makeEnvironment('CartPole-v1')), onNotice: (text) => notices.push(text) },
-      ),
+      createLearner({ ...slow, restarts }, { environment: sourceOf(brittle), onNotice: (text) => notices.push(text) }),
     );
   const learner = start();
   const weight = () => {

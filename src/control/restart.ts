@@ -1,6 +1,6 @@
 /**
- * When to give up on a policy: its learned reward pays for lasting, yet its episodes end early, and no later than
- * before; or the reward pays for an end that the policy seldom reaches. PPO does not leave such a policy by itself (a
+ * When to give up on a policy: its learned reward pays for lasting, yet its episodes end early, all alike, and no later
+ * than before; or the reward pays for an end that the policy seldom reaches. PPO does not leave such a policy by itself (a
  * hopper that leaps and falls), while a fresh one often learns from the same reward. docs/lab/preferences.md has the
  * measurements. True rewards play no part in it.
  */
@@ -18,6 +18,8 @@ export interface Stretch {
   episodes: number;
   /** Sum of their lengths. */
   length: number;
+  /** Sum of the squares of these. */
+  lengthSquares: number;
   /** Steps that ended the task. */
   ends: number;
   /** Sum of the learned rewards of these. */
@@ -37,15 +39,25 @@ export interface RestartState {
 /** How a policy is stuck. */
 export type Stuck = 'falls early' | 'seldom arrives';
 
-/** After how many tenths of its steps a policy is judged. One that falls early may still learn to walk. */
+/** After how many tenths of its steps a policy is judged. One that falls early at first may still learn to walk. */
 const JUDGED_AFTER: Readonly<Record<Stuck, number>> = { 'seldom arrives': 3, 'falls early': 5 };
 const LAST = Math.max(...Object.values(JUDGED_AFTER));
 const EARLY = 0.25; // share of the time limit: episodes that are shorter end early
 /** Episodes in a stretch that say something about their lengths, which vary widely, and about how they end. */
 const FEWEST = { lengths: 50, ends: 20 };
 const BETTER = 1.1; // how much longer episodes have to get between the last two stretches
+const ALIKE = 0.1; // deviation of their lengths, by their mean: a policy that falls in many ways still finds others
 
-const nothing = (): Stretch => ({ steps: 0, reward: 0, squares: 0, episodes: 0, length: 0, ends: 0, endReward: 0 });
+const nothing = (): Stretch => ({
+  steps: 0,
+  reward: 0,
+  squares: 0,
+  episodes: 0,
+  length: 0,
+  lengthSquares: 0,
+  ends: 0,
+  endReward: 0,
+});
 
 /** The state of a policy that begins at environment step `since`. */
 export const newRestartState = (since = 0, count = 0): RestartState => ({ count, since, stretches: [] });
@@ -82,7 +94,9 @@ function add(
     stretch.squares += reward ** 2;
     if (!terminated[i] && !truncated[i]) return;
     stretch.episodes++;
-    stretch.length += episodeSteps[i] + 1;
+    const length = episodeSteps[i] + 1;
+    stretch.length += length;
+    stretch.lengthSquares += length ** 2;
     if (!terminated[i]) return;
     stretch.ends++;
     stretch.endReward += reward;
@@ -91,19 +105,21 @@ function add(
 
 function judge(kind: Stuck, stretches: readonly Stretch[], maxEpisodeSteps: number): boolean {
   const [earlier, lately] = stretches.slice(-2);
-  const { ends, endReward, ...all } = sumOf(stretches);
-  const endsPay = endReward / ends > momentsOf(all).mean + 2 * momentsOf(all).deviation;
-  const [before, now] = [earlier, lately].map(({ length, ends, episodes }) => ({
-    length: length / episodes,
-    ended: ends / episodes,
+  const all = sumOf(stretches);
+  const usual = rewardsOf(all);
+  const endsPay = all.endReward / all.ends > usual.mean + 2 * usual.deviation;
+  const [before, now] = [earlier, lately].map((stretch) => ({
+    ended: stretch.ends / stretch.episodes,
+    length: moments(stretch.episodes, stretch.length, stretch.lengthSquares),
   }));
   const episodes = Math.min(earlier.episodes, lately.episodes);
   if (kind === 'seldom arrives') {
     return episodes >= FEWEST.ends && endsPay && now.ended < 0.7 && now.ended < BETTER * before.ended;
   }
-  const { mean, deviation } = momentsOf(lately);
-  const early = now.ended > 0.9 && now.length < EARLY * maxEpisodeSteps && now.length < BETTER * before.length;
-  return episodes >= FEWEST.lengths && mean > 0.5 * deviation && !endsPay && early;
+  const reward = rewardsOf(lately);
+  const early = now.ended > 0.9 && now.length.mean < EARLY * maxEpisodeSteps;
+  const settled = now.length.mean < BETTER * before.length.mean && now.length.deviation < ALIKE * now.length.mean;
+  return episodes >= FEWEST.lengths && reward.mean > 0.5 * reward.deviation && !endsPay && early && settled;
 }
 
 function sumOf(stretches: readonly Stretch[]): Stretch {
@@ -114,7 +130,9 @@ function sumOf(stretches: readonly Stretch[]): Stretch {
   return total;
 }
 
-function momentsOf({ steps, reward, squares }: Pick<Stretch, 'steps' | 'reward' | 'squares'>) {
-  const mean = reward / steps;
-  return { mean, deviation: Math.sqrt(Math.max(0, squares / steps - mean ** 2)) };
+const rewardsOf = ({ steps, reward, squares }: Stretch) => moments(steps, reward, squares);
+
+function moments(count: number, sum: number, squares: number) {
+  const mean = sum / count;
+  return { mean, deviation: Math.sqrt(Math.max(0, squares / count - mean ** 2)) };
 }
