@@ -62,6 +62,16 @@ test('a policy is stuck if it seldom reaches an end that pays', () => {
   ).toBeUndefined();
 });
 
+test('a rollout may be longer than the time until a policy is judged', () => {
+  const rollout = {
+    terminated: new Uint8Array(100),
+    truncated: new Uint8Array(100),
+    episodeSteps: new Int32Array(100),
+  };
+  const at = { step: 100, steps: 200, maxEpisodeSteps: 500 };
+  expect(watch(newRestartState(), rollout, new Float32Array(100).fill(1), at)).toBeUndefined();
+});
+
 /** CartPole that ends after twelve steps at the latest, so that episodes end alike. */
 function brittle() {
   const cart = makeEnvironment('CartPole-v1');

@@ -104,7 +104,8 @@ function add(
 }
 
 function judge(kind: Stuck, stretches: readonly Stretch[], maxEpisodeSteps: number): boolean {
-  const [earlier, lately] = stretches.slice(-2);
+  const [earlier, lately] = stretches.filter(({ steps }) => steps > 0).slice(-2); // a long rollout skips some
+  if (!lately) return false;
   const all = sumOf(stretches);
   const usual = rewardsOf(all);
   const endsPay = all.endReward / all.ends > usual.mean + 2 * usual.deviation;
