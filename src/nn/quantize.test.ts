@@ -67,7 +67,7 @@ it.each<[string, Partial<DecoderConfig>, number]>([
   ['biases', { bias: { ...llama.bias, queryKeyValue: true } }, 1e-6],
   ['experts', { experts: { count: 3, perToken: 2, size: 40, normalized: true } }, 0],
 ])('joined products of rounded weights are the single ones: %s', (_, changes, tolerance) => {
-  const config: DecoderConfig = { ...llama, hiddenSize: 64, layers: 1, ...changes };
+  const config: DecoderConfig = { ...llama, hiddenSize: 64, layers: 1, feedForwardSize: 96, ...changes };
   const { values } = createParameters(decoderParameters(config), random(1, 'weights'));
   for (const [name, { data }] of Object.entries(values)) if (name.endsWith('.bias')) data.fill(0.3);
   const lookUp = linearLookup(config);
