@@ -1,39 +1,21 @@
 /** A thread of parallel.ts: executes orders one after another until it is terminated. */
 
-import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
-import { carried } from '../../error.ts';
+import { receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { loadPlugins } from '../../plugins.ts';
+import { obey } from '../../threads/obey.ts';
+import type { ThreadData } from '../../threads/ordered-thread.ts';
 import type { Environment } from '../environment.ts';
 import { loadEnvironment } from '../open/load.ts';
 import { createBatch, type EnvironmentBatch } from './batch.ts';
 import { carriedFault } from './fault.ts';
-import {
-  BATCH,
-  DONE,
-  FAILED,
-  LEFT,
-  OPERATION,
-  ORDERED,
-  type SharedArrays,
-  type ThreadOrder,
-  threadOperations,
-  type WorkerSettings,
-} from './parallel.ts';
-import { changed, watched } from './wait.ts';
+import { type SharedArrays, type ThreadOrder, threadOperations } from './parallel.ts';
 
-const { name, control, port } = workerData as WorkerSettings;
+const { name, port } = workerData as ThreadData & { name: string };
 const batches = new Map<number, { environments: EnvironmentBatch; arrays: SharedArrays }>();
 
-process.on('exit', () => {
-  control[LEFT] = 1;
-  Atomics.add(control, DONE, 1);
-  Atomics.notify(control, DONE);
-});
-
-function carryOut(make: () => Environment): void {
-  const operation = control[OPERATION];
+function carryOut(make: () => Environment, operation: number, index: number): void {
   if (operation !== threadOperations.message) {
-    const { environments, arrays } = batches.get(control[BATCH])!;
+    const { environments, arrays } = batches.get(index)!;
     if (operation === threadOperations.step) environments.step(arrays.actions, arrays.seeds);
     else environments.reset(arrays.seeds);
     return;
@@ -53,29 +35,8 @@ function carryOut(make: () => Environment): void {
   batches.delete(order.batch);
 }
 
-async function main(): Promise<void> {
-  let make: () => Environment;
-  try {
-    await loadPlugins();
-    make = await loadEnvironment(name);
-  } catch (error) {
-    parentPort!.postMessage(carried(error));
-    return;
-  }
-  parentPort!.postMessage(undefined);
-  const orders = watched(control, ORDERED);
-  for (let done = 0; ; done = (done + 1) | 0) {
-    changed(orders, done);
-    control[FAILED] = 0;
-    try {
-      carryOut(make);
-    } catch (error) {
-      port.postMessage(carriedFault(error));
-      control[FAILED] = 1;
-    }
-    Atomics.add(control, DONE, 1);
-    Atomics.notify(control, DONE);
-  }
-}
-
-await main();
+await obey(async () => {
+  await loadPlugins();
+  const make = await loadEnvironment(name);
+  return (operation, batch) => carryOut(make, operation, batch);
+}, carriedFault);

@@ -4,23 +4,13 @@
  * memory, waited for with Atomics; actions and results are in shared memory too.
  */
 
-import type { MessagePort, Worker } from 'node:worker_threads';
-import { type CarriedError, HeedError, messageOf, revived } from '../../error.ts';
-import { NodeMessageChannel, NodeWorker, receiveMessageOnPort } from '../../node.ts';
+import { HeedError } from '../../error.ts';
+import { extname, receiveMessageOnPort } from '../../node.ts';
+import { FAILED, type OrderedThread, order, startThread, waitFor } from '../../threads/ordered-thread.ts';
 import { sizeOf } from '../environment.ts';
 import { type BatchArrays, checkCount, createBatch, type EnvironmentBatch } from './batch.ts';
 import { type CarriedFault, carriedFault, revivedFault } from './fault.ts';
 import type { EnvironmentSource } from './source.ts';
-import { changed, type Watched, watched } from './wait.ts';
-
-/** Places in the memory that a thread and its owner share. */
-export const ORDERED = 0; // how many orders were sent
-export const DONE = 1; // how many were completed
-export const FAILED = 2; // whether the last one threw; then the error is in the port
-export const OPERATION = 3;
-export const BATCH = 4; // index of the thread's batch that the order is for
-export const LEFT = 5; // whether the thread has terminated itself
-const PLACES = 6;
 
 /** Orders to a thread, as numbers in shared memory. */
 export const threadOperations = { message: 0, reset: 1, step: 2 } as const;
@@ -39,26 +29,6 @@ export type ThreadOrder =
   | { kind: 'replay'; batch: number; copy: number; seed: number; actions: Float32Array }
   | { kind: 'release'; batch: number };
 
-/** What a thread is started with. */
-export interface WorkerSettings {
-  name: string;
-  control: Int32Array;
-  port: MessagePort;
-}
-
-interface Thread {
-  worker: Worker;
-  control: Int32Array;
-  port: MessagePort;
-  /** How many orders it has completed. */
-  done: Watched;
-  /** Why it has ended, if it has. */
-  dead?: string;
-}
-
-/** Interval between checks of whether a silent thread lives: one that ran out of memory cannot report it. */
-const SILENCE = 1000; // ms
-
 /** Threads that step copies of one environment. */
 export interface ThreadPool {
   /** Copies split over this thread, where `here` creates them, and the others, in order. */
@@ -69,8 +39,8 @@ export interface ThreadPool {
 
 /** Starts threads beside this one. Each loads the environment with that name. @throws HeedError if they cannot. */
 export async function startThreads(name: string, others: number): Promise<ThreadPool> {
-  const starting = Array.from({ length: others }, () => startThread(name));
-  const threads: Thread[] = [];
+  const starting = Array.from({ length: others }, () => startStepper(name));
+  const threads: OrderedThread[] = [];
   const release = () => {
     for (const thread of threads) {
       thread.dead ??= 'it was released';
@@ -88,36 +58,13 @@ export async function startThreads(name: string, others: number): Promise<Thread
   return { batch: (here, count) => createThreadBatch(threads, batches++, here, count), [Symbol.dispose]: release };
 }
 
-function startThread(name: string): Promise<Thread> {
-  const control = new Int32Array(new SharedArrayBuffer(PLACES * Int32Array.BYTES_PER_ELEMENT));
-  const { port1: port, port2: theirs } = new NodeMessageChannel();
-  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-  const workerData: WorkerSettings = { name, control, port: theirs };
-  const worker = new NodeWorker(new URL(`./parallel-worker.${extension}`, import.meta.url), {
-    workerData,
-    transferList: [theirs],
-  });
-  const thread: Thread = { worker, control, port, done: watched(control, DONE) };
-  return new Promise((resolve, reject) => {
-    worker.once('message', (failure: CarriedError | undefined) => {
-      if (failure) return reject(revived(failure));
-      isOver(worker); // only threads that were checked while they lived are known
-      worker.unref(); // a program that forgets to dispose of its environments still ends
-      resolve(thread);
-    });
-    worker.once('error', (error) => {
-      thread.dead = messageOf(error);
-      reject(ended(thread));
-    });
-    worker.once('exit', (code) => {
-      thread.dead ??= `exit code ${code}`;
-      reject(ended(thread));
-    });
-  });
+function startStepper(name: string): Promise<OrderedThread> {
+  const file = new URL(`./parallel-worker${extname(import.meta.url)}`, import.meta.url);
+  return startThread({ file, data: { name }, ended });
 }
 
 function createThreadBatch(
-  all: readonly Thread[],
+  all: readonly OrderedThread[],
   batch: number,
   here: EnvironmentSource,
   count: number,
@@ -136,9 +83,9 @@ function createThreadBatch(
   const parts = starts.map((start, t) => partOf(arrays, start, ends[t], size, actionSize));
   const together = (operation: number, ownShare: () => void) => {
     for (const thread of threads) order(thread, operation, batch);
-    waitFor(threads, ownShare, starts);
+    share(threads, ownShare, starts);
   };
-  const post = (thread: Thread, message: ThreadOrder) => {
+  const post = (thread: OrderedThread, message: ThreadOrder) => {
     thread.port.postMessage(message);
     order(thread, threadOperations.message, batch);
   };
@@ -147,7 +94,7 @@ function createThreadBatch(
     const [start, end, part] = [starts[t + 1], ends[t + 1], parts[t + 1]];
     post(thread, { kind: 'create', batch, count: end - start, arrays: part });
   }
-  const own = waitFor(threads, () => createBatch(here.make, ends[0], parts[0]));
+  const own = share(threads, () => createBatch(here.make, ends[0], parts[0]));
 
   return {
     id,
@@ -170,14 +117,14 @@ function createThreadBatch(
       const t = ends.findIndex((end) => copy < end);
       const thread = threads[t - 1];
       post(thread, { kind: 'replay', batch, copy: copy - starts[t], seed, actions });
-      waitFor([thread], nothing);
+      share([thread], nothing);
     },
     [Symbol.dispose]() {
       own[Symbol.dispose]();
       const living = threads.filter(({ dead }) => dead === undefined);
       for (const thread of living) post(thread, { kind: 'release', batch });
       try {
-        waitFor(living, nothing);
+        share(living, nothing);
       } catch {
         // a thread that has ended holds nothing, and its failure was reported then
       }
@@ -208,18 +155,11 @@ const partOf = (all: SharedArrays, from: number, to: number, size: number, actio
   seeds: all.seeds.subarray(from, to),
 });
 
-function order({ control }: Thread, operation: number, batch: number): void {
-  control[OPERATION] = operation;
-  control[BATCH] = batch;
-  Atomics.add(control, ORDERED, 1);
-  Atomics.notify(control, ORDERED);
-}
-
 /**
  * Runs this thread's own share, waits for the others even if something failed, and returns the own result. Throws the
  * error of the first copies that failed. `starts`: the first copy of this thread and of each other.
  */
-function waitFor<T>(threads: readonly Thread[], ownShare: () => T, starts?: readonly number[]): T {
+function share<T>(threads: readonly OrderedThread[], ownShare: () => T, starts?: readonly number[]): T {
   let result: T | undefined;
   const failures: HeedError[] = [];
   try {
@@ -228,7 +168,7 @@ function waitFor<T>(threads: readonly Thread[], ownShare: () => T, starts?: read
     failures.push(revivedFault(carriedFault(error)));
   }
   for (const [t, thread] of threads.entries()) {
-    wait(thread);
+    waitFor(thread);
     if (thread.dead !== undefined) failures.push(ended(thread));
     else if (thread.control[FAILED]) {
       failures.push(revivedFault(receiveMessageOnPort(thread.port)!.message as CarriedFault, starts?.[t + 1]));
@@ -238,22 +178,9 @@ function waitFor<T>(threads: readonly Thread[], ownShare: () => T, starts?: read
   return result as T;
 }
 
-/** Waits until a thread has completed its order, or is dead. */
-function wait(thread: Thread): void {
-  const { control, done, worker } = thread;
-  const before = (control[ORDERED] - 1) | 0;
-  while (thread.dead === undefined && !changed(done, before, SILENCE)) {
-    if (isOver(worker)) thread.dead = 'it ran out of memory';
-  }
-  if (control[LEFT]) thread.dead ??= 'it called process.exit';
-}
-
-/** Its event arrives only when this thread is not waiting. The idle time of an event loop that has ended is −1. */
-const isOver = (worker: Worker): boolean => worker.performance.eventLoopUtilization().idle < 0;
-
 const nothing = () => {};
 
-const ended = ({ dead }: Thread) =>
+const ended = ({ dead }: Pick<OrderedThread, 'dead'>) =>
   new HeedError(`A thread that steps environments ended: ${dead}`, {
     hint: 'use --workers 0: the error then shows where it happens',
   });

@@ -22,7 +22,7 @@ import {
   tmpdir,
   writeSync,
 } from '../../node.ts';
-import { look, newLooks } from '../batch/wait.ts';
+import { look, newLooks } from '../../threads/wait.ts';
 
 /** Requests to worker.py, as numbers of the protocol. */
 export const processOperations = { reset: 0, step: 1, replay: 2, frame: 3, close: 4 } as const;
