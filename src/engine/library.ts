@@ -21,52 +21,46 @@ const OLDEST_VERSION = '1.23';
 // name: [index in OrtApi, C type without a name]: koffi refuses a name twice, and a process may have two copies of heed
 const functions = {
   GetErrorMessage: [2, 'const char *(void *status)'],
-  CreateSessionFromArray: [8, 'void *(void *env, const uint8_t *data, size_t size, void *options, _Out_ void **out)'],
-  CreateSessionOptions: [10, 'void *(_Out_ void **out)'],
+  CreateSessionFromArray: [8, 'void *(void *env, const uint8_t *data, size_t size, void *options, void *out)'],
+  CreateSessionOptions: [10, 'void *(void *out)'],
   EnableProfiling: [14, 'void *(void *options, const char *prefix)'],
   DisableMemPattern: [17, 'void *(void *options)'],
   SetSessionGraphOptimizationLevel: [23, 'void *(void *options, int level)'],
   SetIntraOpNumThreads: [24, 'void *(void *options, int count)'],
-  CreateCustomOpDomain: [26, 'void *(const char *name, _Out_ void **out)'],
+  CreateCustomOpDomain: [26, 'void *(const char *name, void *out)'],
   CustomOpDomain_Add: [27, 'void *(void *domain, void *op)'],
   AddCustomOpDomain: [28, 'void *(void *options, void *domain)'],
-  CreateRunOptions: [39, 'void *(_Out_ void **out)'],
-  CreateTensorAsOrtValue: [
-    48,
-    'void *(void *allocator, const int64_t *shape, size_t rank, int type, _Out_ void **out)',
-  ],
+  CreateRunOptions: [39, 'void *(void *out)'],
+  CreateTensorAsOrtValue: [48, 'void *(void *allocator, const int64_t *shape, size_t rank, int type, void *out)'],
   CreateTensorWithDataAsOrtValue: [
     49,
-    'void *(void *memory, void *data, size_t bytes, const int64_t *shape, size_t rank, int type, _Out_ void **out)',
+    'void *(void *memory, void *data, size_t bytes, const int64_t *shape, size_t rank, int type, void *out)',
   ],
-  GetTensorMutableData: [51, 'void *(void *value, _Out_ void **out)'],
-  GetDimensionsCount: [61, 'void *(void *info, _Out_ size_t *out)'],
+  GetTensorMutableData: [51, 'void *(void *value, void *out)'],
+  GetDimensionsCount: [61, 'void *(void *info, void *out)'],
   GetDimensions: [62, 'void *(void *info, int64_t *sizes, size_t rank)'],
-  GetTensorTypeAndShape: [65, 'void *(void *value, _Out_ void **out)'],
-  CreateMemoryInfo: [68, 'void *(const char *name, int allocator, int id, int kind, _Out_ void **out)'],
-  CreateCpuMemoryInfo: [69, 'void *(int allocator, int kind, _Out_ void **out)'],
+  GetTensorTypeAndShape: [65, 'void *(void *value, void *out)'],
+  CreateMemoryInfo: [68, 'void *(const char *name, int allocator, int id, int kind, void *out)'],
+  CreateCpuMemoryInfo: [69, 'void *(int allocator, int kind, void *out)'],
   KernelInfoGetAttribute_float: [85, 'void *(void *info, const char *name, _Out_ float *out)'],
   KernelInfoGetAttribute_int64: [86, 'void *(void *info, const char *name, _Out_ int64_t *out)'],
-  KernelContext_GetInput: [90, 'void *(void *context, size_t index, _Out_ void **out)'],
-  KernelContext_GetOutput: [
-    91,
-    'void *(void *context, size_t index, const int64_t *shape, size_t rank, _Out_ void **out)',
-  ],
+  KernelContext_GetInput: [90, 'void *(void *context, size_t index, void *out)'],
+  KernelContext_GetOutput: [91, 'void *(void *context, size_t index, const int64_t *shape, size_t rank, void *out)'],
   ReleaseStatus: [93, 'void (void *status)'],
   ReleaseSession: [95, 'void (void *session)'],
   ReleaseValue: [96, 'void (void *value)'],
   ReleaseTensorTypeAndShapeInfo: [99, 'void (void *info)'],
   ReleaseSessionOptions: [100, 'void (void *options)'],
-  CreateEnvWithGlobalThreadPools: [119, 'void *(int level, const char *id, void *threading, _Out_ void **out)'],
+  CreateEnvWithGlobalThreadPools: [119, 'void *(int level, const char *id, void *threading, void *out)'],
   DisablePerSessionThreads: [120, 'void *(void *options)'],
-  CreateThreadingOptions: [121, 'void *(_Out_ void **out)'],
+  CreateThreadingOptions: [121, 'void *(void *out)'],
   AddFreeDimensionOverrideByName: [124, 'void *(void *options, const char *name, int64_t size)'],
   GetAvailableProviders: [125, 'void *(_Out_ void **out, _Out_ int *count)'],
   ReleaseAvailableProviders: [126, 'void *(void *providers, int count)'],
   AddSessionConfigEntry: [130, 'void *(void *options, const char *key, const char *value)'],
-  CreateAllocator: [131, 'void *(void *session, void *memory, _Out_ void **out)'],
+  CreateAllocator: [131, 'void *(void *session, void *memory, void *out)'],
   RunWithBinding: [133, 'void *(void *session, void *options, void *binding)'],
-  CreateIoBinding: [134, 'void *(void *session, _Out_ void **out)'],
+  CreateIoBinding: [134, 'void *(void *session, void *out)'],
   ReleaseIoBinding: [135, 'void (void *binding)'],
   BindInput: [136, 'void *(void *binding, const char *name, void *value)'],
   BindOutput: [137, 'void *(void *binding, const char *name, void *value)'],
@@ -76,11 +70,11 @@ const functions = {
   SetGlobalSpinControl: [149, 'void *(void *threading, int spin)'],
   CreateEnvWithCustomLoggerAndGlobalThreadPools: [
     151,
-    'void *(void *log, void *parameter, int level, const char *id, void *threading, _Out_ void **out)',
+    'void *(void *log, void *parameter, int level, const char *id, void *threading, void *out)',
   ],
-  CreateArenaCfg: [156, 'void *(size_t limit, int strategy, int initialChunk, int wasteable, _Out_ void **out)'],
+  CreateArenaCfg: [156, 'void *(size_t limit, int strategy, int initialChunk, int wasteable, void *out)'],
   SessionOptionsAppendExecutionProvider_CUDA_V2: [204, 'void *(void *options, void *cuda)'],
-  CreateCUDAProviderOptions: [205, 'void *(_Out_ void **out)'],
+  CreateCUDAProviderOptions: [205, 'void *(void *out)'],
   ReleaseCUDAProviderOptions: [208, 'void (void *cuda)'],
   AddExternalInitializers: [210, 'void *(void *options, const char **names, void **values, size_t count)'],
   SessionOptionsAppendExecutionProvider: [
@@ -209,9 +203,11 @@ export function loadLibrary(path = libraryPath(), apiVersion = API_VERSION): Lib
     api.ReleaseStatus(status);
     throw new HeedError(`ONNX Runtime: ${message}`);
   };
+  // one place for all results: to koffi, an address costs a tenth of an array
+  const result = new BigUint64Array(new ArrayBuffer(64), 0, 1); // smaller ones are on V8's heap, and move
+  const address = koffi().address(result);
   const out = (name: keyof typeof functions, ...args: unknown[]) => {
-    const result = [null];
-    check(api[name](...args, result));
+    check(api[name](...args, address));
     return result[0];
   };
   return { path, version, api, check, out, handle };

@@ -19,7 +19,7 @@ export interface OperatorDomain {
   check(): void;
 }
 
-const [FLOAT, BFLOAT16] = [1, 16];
+const [FLOAT, INT32, BFLOAT16] = [1, 6, 16];
 const MOST_AXES = 8;
 /** The fields of OrtCustomOp that follow came later; ONNX Runtime reads none of them at this version. */
 const STRUCT_VERSION = 8;
@@ -56,6 +56,12 @@ function operatorsOf(dnn: OneDnn): Operator[] {
       return { run: make(rows * columns, BF16_ACTIVATIONS[kind]), shape: [rows, columns] };
     },
   });
+  const call = (name: string, inputs: number[]): Operator => ({
+    name,
+    inputs,
+    output: FLOAT,
+    compile: (attribute) => ({ routine: takeRoutine(attribute('routine')), width: attribute('width') }),
+  });
   return [
     oneByOne('ToBf16', [FLOAT], dnn.toBf16),
     oneByOne('Bf16Mul', [BFLOAT16, BFLOAT16], dnn.multiply),
@@ -65,12 +71,8 @@ function operatorsOf(dnn: OneDnn): Operator[] {
     product('Bf16ProductAndBias', true, false),
     product('NarrowBf16Product', false, true),
     product('NarrowBf16ProductAndBias', true, true),
-    {
-      name: 'Call',
-      inputs: [FLOAT],
-      output: FLOAT,
-      compile: (attribute) => ({ routine: takeRoutine(attribute('routine')), width: attribute('width') }),
-    },
+    call('Call', [FLOAT]),
+    call('CallBeside', [FLOAT, INT32]),
   ];
 }
 
@@ -101,14 +103,14 @@ export function createOperators({ api, check, out }: Library, dnn: OneDnn): Oper
     const { routine, width } = compiled;
     return (inputs, context) => {
       const info = out('GetTensorTypeAndShape', inputs[0]);
-      const rank = [0];
-      check(api.GetDimensionsCount(info, rank));
-      check(api.GetDimensions(info, sizes, rank[0]));
+      const rank = Number(out('GetDimensionsCount', info));
+      check(api.GetDimensions(info, sizes, rank));
       api.ReleaseTensorTypeAndShapeInfo(info);
       let rows = 1;
-      for (let i = 0; i < rank[0] - 1; i++) rows *= Number(sizes[i]);
-      sizes[rank[0] - 1] = BigInt(width);
-      routine(rows, dataOf(inputs[0]), resultOf(context, sizes, rank[0]));
+      for (let i = 0; i < rank - 1; i++) rows *= Number(sizes[i]);
+      sizes[rank - 1] = BigInt(width);
+      const beside = inputs.length > 1 ? dataOf(inputs[1]) : undefined;
+      routine(rows, dataOf(inputs[0]), resultOf(context, sizes, rank), beside);
     };
   }
   const sizes = new BigInt64Array(MOST_AXES);

@@ -3,10 +3,10 @@ import { HeedError } from '../../error.ts';
 import { emit, type Tensor } from '../graph.ts';
 
 /**
- * Computes a node from float32 rows: `rows` is how many the input has, and the addresses are those of the input and of
- * the result. They are valid during the call.
+ * Computes a node from float32 rows: `rows` is how many the input has, and the addresses are those of the input, of the
+ * result and of what is read beside. They are valid during the call.
  */
-export type Routine = (rows: number, from: unknown, to: unknown) => void;
+export type Routine = (rows: number, from: unknown, to: unknown, beside: unknown) => void;
 
 const waiting = new Map<number, Routine>();
 let count = 0;
@@ -14,11 +14,14 @@ let count = 0;
 /**
  * The result of a routine for each row of x [..., in]: [..., width]. It has no gradient. The graph can be compiled once,
  * and runs in Node on the CPU alone.
+ *
+ * @param beside - An int32 tensor whose address the routine gets: of an input, that of the bound value's memory.
  */
-export function call(routine: Routine, x: Tensor, width: number): Tensor {
+export function call(routine: Routine, x: Tensor, width: number, beside?: Tensor): Tensor {
   waiting.set(++count, routine);
   const attributes = { routine: count, width };
-  return emit('Call', [x], [...x.shape.slice(0, -1), width], { domain: 'heed', attributes });
+  const [name, inputs] = beside ? ['CallBeside', [x, beside]] : ['Call', [x]];
+  return emit(name as string, inputs as Tensor[], [...x.shape.slice(0, -1), width], { domain: 'heed', attributes });
 }
 
 /** The routine of a node, which is given out once: when its program is compiled. */
