@@ -27,8 +27,12 @@ type DataOf<D extends DType> = InstanceType<(typeof types)[D][1]>;
  * Zeros in memory that never moves, as ONNX Runtime requires. Parts of it (`subarray`) may be used in its place.
  */
 export function allocate<D extends DType>(dtype: D, length: number): DataOf<D> {
-  return runtime().allocate(types[dtype][1] as unknown as TypedArrayConstructor<DataOf<D>>, length);
+  return runtime().allocate(valueArray(dtype), length);
 }
+
+/** The typed array that holds elements of a dtype. */
+export const valueArray = <D extends DType>(dtype: D): TypedArrayConstructor<DataOf<D>> =>
+  types[dtype][1] as unknown as TypedArrayConstructor<DataOf<D>>;
 
 /** Numbers with a shape, in memory that programs read and write in place. Dispose of it when done. */
 export class Value<D extends DType = DType> {

@@ -84,7 +84,8 @@ export function createGenerator(
   // the cache and the steps bound to it are reused: new ones cost as much as reading a prompt
   let idle: DecoderRows | undefined;
   let released = false;
-  const takeRows = (batch: number): DecoderRows => {
+  const takeRows = async (batch: number): Promise<DecoderRows> => {
+    await decoder.prepare(batch);
     if (!options.frozen) decoder.refresh();
     const rows = idle && idle.batch >= batch ? idle : createDecoderRows(decoder, batch);
     if (rows === idle) idle = undefined;
@@ -117,7 +118,7 @@ export function createGenerator(
 }
 
 interface Parts {
-  takeRows(batch: number): DecoderRows;
+  takeRows(batch: number): Promise<DecoderRows>;
   giveBack(rows: DecoderRows): void;
   config: DecoderConfig;
   /** Number of parameters. */
@@ -134,7 +135,7 @@ async function* generate(
   for (const [i, prompt] of prompts.entries()) checkPrompt(prompt, i, config, options);
   if (prompts.length === 0) return;
   const count = Math.min(settings.batch, prompts.length);
-  const rows = takeRows(count);
+  const rows = await takeRows(count);
   const most = prompts.reduce((most, prompt) => Math.max(most, longestOf(prompt, settings, config) - 1), 0);
   const batch = createBatch(config, rows, size, most, guesser);
   try {

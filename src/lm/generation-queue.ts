@@ -245,6 +245,7 @@ export function createGenerationQueue(
     driving = true;
     // what is submitted together enters together
     await breathe();
+    await decoder.prepare(most);
     while (!disposed && (waiting.length > 0 || underWay().length > 0)) {
       if (pausing) {
         await pausing.over;

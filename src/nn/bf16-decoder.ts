@@ -3,13 +3,16 @@
  * fast. oneDNN computes them, from nodes that JavaScript runs, since the number of rows is known only then. Attention,
  * norms, adapters and sums stay float32, in the graph.
  */
-import type { Tensor } from '../engine/graph.ts';
+import { input, type Tensor } from '../engine/graph.ts';
 import type { OneDnn } from '../engine/onednn/library.ts';
+import type { Operations } from '../engine/onednn/operations.ts';
 import { call } from '../engine/ops/call.ts';
 import { allocate, type Value } from '../engine/value.ts';
+import { type AttentionState, createAttention, hasPlainAttention } from './bf16-attention.ts';
 import type { Linear } from './decoder.ts';
-import { type DecoderConfig, headName, linearLookup } from './decoder-config.ts';
+import { type DecoderConfig, headName, layerName, linearLookup } from './decoder-config.ts';
 import { joinedLinear } from './quantize.ts';
+import { createRoom } from './room.ts';
 
 /** A weight as bfloat16 in oneDNN's own order, with its bias. */
 interface Packed {
@@ -28,19 +31,33 @@ export interface Bf16Layers {
   linear: Linear;
   /** The products of states [tokens, hidden] and the output layer. */
   products(states: Tensor): Tensor;
+  /**
+   * What attention reads and adds to, where it is computed here (`linear.attention`): by the addresses of the positions
+   * that a program is bound to.
+   */
+  states: Map<unknown, AttentionState>;
   /** Copies the weights, as they now are, for the programs traced so far. */
   refresh(): void;
 }
 
+/** How the layers are computed. */
+export interface Bf16Options {
+  /** In the calling thread alone. */
+  singleThread?: boolean;
+}
+
 /** Linear layers that keep copies of a decoder's weights. They have to be refreshed once before they are run. */
 export function createBf16Layers(
-  dnn: OneDnn,
+  library: OneDnn,
   config: DecoderConfig,
   weights: Readonly<Record<string, Value>>,
+  { singleThread }: Bf16Options = {},
 ): Bf16Layers {
+  const { operations: dnn, within } = library.inThreads(singleThread ? 1 : undefined);
   const lookUp = linearLookup(config);
   const known = new Map<string, Packed>();
-  const room = createRoom();
+  const room = createRoom('bfloat16');
+  const floats = createRoom('float32');
   const packed = (names: readonly string[], inner: number, sizes: readonly number[], hasBias: boolean): Packed => {
     const key = names.join();
     const found = known.get(key) ?? pack(dnn, weights, { names, inner, sizes, hasBias });
@@ -59,11 +76,11 @@ export function createBf16Layers(
   };
   const product = (weight: Packed, x: Tensor) =>
     call(
-      (rows, from, to) => {
+      within((rows, from, to) => {
         const narrow = room('x', rows * weight.inner);
         dnn.toBf16(rows * weight.inner)(from, narrow);
         multiply(dnn, weight, { rows, narrow: false }, narrow, to);
-      },
+      }),
       x,
       weight.out,
     );
@@ -75,7 +92,7 @@ export function createBf16Layers(
     );
     const { activation } = config;
     return call(
-      (rows, from, to) => {
+      within((rows, from, to) => {
         const { inner, out } = up!;
         const [narrow, wide] = [room('x', rows * inner), room('wide', rows * out)];
         dnn.toBf16(rows * inner)(from, narrow);
@@ -86,13 +103,35 @@ export function createBf16Layers(
           dnn.multiply(rows * out)(wide, gates, wide);
         } else multiply(dnn, up!, { rows, activation, narrow: true }, narrow, wide);
         multiply(dnn, down!, { rows, narrow: false }, wide, to);
-      },
+      }),
       x,
       down!.out,
     );
   };
+  const states = new Map<unknown, AttentionState>();
+  if (hasPlainAttention(config)) {
+    const mix = createAttention(config, dnn);
+    linear.attention = (x, layer) => {
+      const at = `${layerName(layer)}.self_attn`;
+      const joined = packedLinear(['q', 'k', 'v'].map((name) => `${at}.${name}_proj`));
+      const output = packedLinear([`${at}.o_proj`]);
+      return call(
+        within((rows, from, to, positions) => {
+          const narrow = room('x', rows * joined.inner);
+          const all = floats('joined', rows * joined.out);
+          dnn.toBf16(rows * joined.inner)(from, narrow);
+          multiply(dnn, joined, { rows, narrow: false }, narrow, all);
+          multiply(dnn, output, { rows, narrow: false }, mix(all, rows, layer, states.get(positions)!), to);
+        }),
+        x,
+        output.out,
+        input(x.graph, 'positions', ['rows', 'time'], 'int32'),
+      );
+    };
+  }
   return {
     linear,
+    states,
     products: (states) =>
       product(packed([headName(config)], config.hiddenSize, [config.vocabularySize], false), states),
     refresh() {
@@ -110,7 +149,7 @@ interface PackSource {
 }
 
 function pack(
-  dnn: OneDnn,
+  dnn: Operations,
   weights: Readonly<Record<string, Value>>,
   { names, inner, sizes, hasBias }: PackSource,
 ): Packed {
@@ -135,7 +174,7 @@ function pack(
 type Multiplication = { rows: number; activation?: DecoderConfig['activation']; narrow: boolean };
 
 function multiply(
-  dnn: OneDnn,
+  dnn: Operations,
   { out, inner, data, bias }: Packed,
   { rows, activation, narrow }: Multiplication,
   from: unknown,
@@ -143,16 +182,4 @@ function multiply(
 ): void {
   const shape = { rows, inner, out, bias: bias !== undefined, activation, narrow };
   dnn.packedProduct(shape)(from, data, ...(bias ? [bias] : []), to);
-}
-
-/** Memory between two operations, which grows. Nothing in it outlives a node. */
-function createRoom() {
-  const held = new Map<string, Uint16Array>();
-  return (name: string, count: number): Uint16Array => {
-    const found = held.get(name);
-    if (found && found.length >= count) return found;
-    const made = allocate('bfloat16', count);
-    held.set(name, made);
-    return made;
-  };
 }

@@ -210,6 +210,60 @@ describe.skipIf(!support.works)(`a decoder in bf16 (${support.missing ?? support
     expect(run(cached, 1, 5)).toEqual(alone);
   });
 
+  it.each<[string, Partial<DecoderConfig>]>([
+    ['Llama', {}],
+    ['a sliding window', { slidingWindow: 5 }],
+    ['rotation of half a head', { positions: halfRotary }],
+    ['learned positions and biases', { ...gpt, maxPositions: 2048 }],
+    ['heads that are normed, which ONNX Runtime attends with', { queryKeyNorm: true }],
+  ])('goes on from its cache as in 32 bits: %s', (_, changes) => {
+    const own = { ...config, maxPositions: 2048, ...changes };
+    const { values } = createParameters(decoderParameters(own), random(1, 'weights'));
+    const [exact, rounded] = [{}, { precision: 'bf16' } as const].map((options) => {
+      using cached = createCachedDecoder(own, values, options);
+      using cache = cached.createCache(3, 45);
+      using other = cached.createCache(1, 1200);
+      const seen: Float32Array[] = [];
+      const lengths = [9, 4, 7];
+      using prompts = cache.step(0, 3, 9);
+      lengths.forEach((length, row) => {
+        prompts.fill(row, tokens.slice(0, length), 0);
+      });
+      prompts.run();
+      seen.push(prompts.logits.slice());
+      using next = cache.step(0, 3, 1);
+      for (let t = 0; t < 33; t++) {
+        lengths.forEach((length, row) => {
+          next.fill(row, [(5 * t + row) % VOCABULARY], length + t);
+        });
+        next.run();
+      }
+      seen.push(next.logits.slice());
+      cache.copyRow(1, 30, 0, other);
+      using rest = other.step(0, 1, 3, true);
+      rest.fill(0, [7, 8, 9], 30);
+      rest.run();
+      seen.push(rest.logits.slice());
+      // more scores than are computed at once
+      const long = Array.from({ length: 1100 }, (_, i) => (i * i) % VOCABULARY);
+      using whole = other.step(0, 1, 1100);
+      whole.fill(0, long, 0);
+      whole.run();
+      seen.push(whole.logits.slice());
+      return seen;
+    });
+    exact.forEach((logits, i) => {
+      expect(distance(logits, rounded[i])).toBeLessThan(0.03);
+      expect(logits).not.toEqual(rounded[i]);
+    });
+  });
+
+  it('keeps keys and values in half of the bytes', () => {
+    using exact = createCachedDecoder(config, weights());
+    using rounded = createCachedDecoder(config, weights(), { precision: 'bf16' });
+    expect(2 * rounded.tokenBytes).toBe(exact.tokenBytes);
+  });
+
   it('gives the same bits in another thread, while JavaScript goes on', async () => {
     using cached = createCachedDecoder(config, weights(), { frozen: true, precision: 'bf16' });
     const here = run(cached, 8, 9); // more tokens than a step in JavaScript's thread has

@@ -13,12 +13,14 @@ import { matmul } from '../engine/ops/matmul.ts';
 import { logSoftmax } from '../engine/ops/normalize.ts';
 import { concat, expand, reshape, slice } from '../engine/ops/shape.ts';
 import type { Precision } from '../engine/precision.ts';
-import { type Binding, type CompileOptions, trace } from '../engine/program.ts';
+import { type Binding, type CompileOptions, type Program, trace } from '../engine/program.ts';
 import { runtime } from '../engine/runtime/current.ts';
 import { newest, newestToRead } from '../engine/runtime/newest.ts';
 import { allocate, Value } from '../engine/value.ts';
+import { addressOf } from '../engine/value-address.ts';
 import { HeedError } from '../error.ts';
 import { breathe } from '../node.ts';
+import { type AttentionState, CAPACITIES } from './bf16-attention.ts';
 import { type Bf16Layers, createBf16Layers } from './bf16-decoder.ts';
 import { type Attend, cappedLogits, decoder, headOf, type Linear, logitsOf } from './decoder.ts';
 import {
@@ -29,6 +31,7 @@ import {
   linearLookup,
   type RotaryPositions,
 } from './decoder-config.ts';
+import { type DecoderThreads, LEAST_ROWS, startDecoderThreads, type ThreadBinding } from './decoder-threads.ts';
 import { type LoraOptions, loraLinear } from './lora.ts';
 import { type Bits, quantize, quantizedLinear, quantizedProduct } from './quantize.ts';
 import { rotaryTables } from './rotary-tables.ts';
@@ -43,6 +46,11 @@ export interface CachedDecoder {
    * @throws HeedError where the model has fewer positions.
    */
   createCache(rows: number, capacity: number): DecoderCache;
+  /**
+   * Prepares for steps of so many rows: starts threads for them, where these are faster. Steps of fewer rows, and those
+   * created before, are computed as a whole.
+   */
+  prepare(rows: number): Promise<void>;
   /** To be called when weights that are not frozen have changed: in bfloat16, it keeps copies of them. */
   refresh(): void;
   /** Frees what it holds; it cannot be used afterwards. */
@@ -117,11 +125,69 @@ export function createCachedDecoder(
   weights: Readonly<Record<string, Value>>,
   options: CachedDecoderOptions = {},
 ): CachedDecoder {
+  const traced = traceCachedDecoder(config, weights, options);
+  const callsBack = options.precision === 'bf16';
+  let preparing: Promise<Division | undefined> | undefined;
+  let division: Division | undefined;
+  const divide = async (rows: number): Promise<Division | undefined> => {
+    const threads = options.singleThread ? undefined : await startDecoderThreads(config, weights, options, rows);
+    return threads && { threads, own: traceCachedDecoder(config, weights, { ...options, singleThread: true }) };
+  };
+  return {
+    tokenBytes: tokenBytesOf(config, traced.cacheType),
+    createCache: (rows, capacity) =>
+      createCache(config, {
+        ...{ rows, capacity, weights, callsBack },
+        bind: traced.bind,
+        type: traced.cacheType,
+        division: () => division,
+      }),
+    async prepare(rows) {
+      if (rows < 2 * LEAST_ROWS) return;
+      preparing ??= divide(rows);
+      division = await preparing;
+    },
+    refresh() {
+      for (const copies of [traced, division?.own, division?.threads]) copies?.refresh();
+    },
+    [Symbol.dispose]() {
+      traced[Symbol.dispose]();
+      void preparing?.then((division) => {
+        division?.threads[Symbol.dispose]();
+        division?.own[Symbol.dispose]();
+      });
+    },
+  };
+}
+
+type CacheType = 'float32' | 'bfloat16';
+
+/** What computes steps whose rows are divided: threads, and a program for the share of the calling one. */
+interface Division {
+  threads: DecoderThreads;
+  own: TracedDecoder;
+}
+
+interface TracedDecoder extends Disposable {
+  /** Of keys and values. */
+  cacheType: CacheType;
+  /** Binds the inputs and outputs of a step. */
+  bind(inputs: Record<string, Value>, outputs: Record<string, Value>): Binding;
+  /** Copies the weights, as they now are, where it keeps copies. */
+  refresh(): void;
+}
+
+/** The program of a decoder with a cache. */
+export function traceCachedDecoder(
+  config: DecoderConfig,
+  weights: Readonly<Record<string, Value>>,
+  options: CachedDecoderOptions = {},
+): TracedDecoder {
   const { bits, frozen, precision, adapters, ...compileOptions } = options;
-  const bf16 = precision === 'bf16' ? bf16LayersOf(config, weights, bits) : undefined;
+  const bf16 = precision === 'bf16' ? bf16LayersOf(config, weights, options) : undefined;
   const base = bf16?.linear ?? (bits ? quantizedLinear(config, weights, bits) : flatLinear(config));
   const map = adapters ? loraLinear(config, adapters, base) : base;
-  const program = trace(
+  const program: Program = trace(
     (g) => {
       const ids = input(g, 'ids', ['rows', 'time'], 'int32');
       const positions = input(g, 'positions', ['rows', 'time'], 'int32');
@@ -137,13 +203,41 @@ export function createCachedDecoder(
     { ...compileOptions, fixed: frozen ? weights : undefined },
   );
   bf16?.refresh();
-
   return {
-    tokenBytes: tokenBytesOf(config),
-    createCache: (rows, capacity) =>
-      createCache(config, { rows, capacity, weights, bind: program.bind, callsBack: bf16 !== undefined }),
+    cacheType: map.attention ? 'bfloat16' : 'float32',
+    bind(inputs, outputs) {
+      const binding = program.bind(inputs, outputs);
+      if (!bf16 || !map.attention) return binding;
+      const { address } = addressOf(inputs.positions);
+      bf16.states.set(address, attentionState(config, inputs));
+      return {
+        ...binding,
+        [Symbol.dispose]() {
+          bf16.states.delete(address);
+          binding[Symbol.dispose]();
+        },
+      };
+    },
     refresh: () => bf16?.refresh(),
     [Symbol.dispose]: program[Symbol.dispose],
+  };
+}
+
+/** What attention finds in the inputs of a step. */
+function attentionState(config: DecoderConfig, inputs: Readonly<Record<string, Value>>): AttentionState {
+  const floats = (name: string) => inputs[name].data as Float32Array;
+  const past = (layer: number, what: 'keys' | 'values') => inputs[pastName(layer, what)].data as Uint16Array;
+  return {
+    layers: Array.from({ length: config.layers }, (_, layer) => ({
+      keys: past(layer, 'keys'),
+      values: past(layer, 'values'),
+    })),
+    capacity: inputs[pastName(0, 'keys')].shape[2],
+    time: inputs.positions.shape[1],
+    positions: inputs.positions.data as Int32Array,
+    tables: new Map(
+      rotationsOf(config).map(({ positions, names }) => [positions, { cos: floats(names[0]), sin: floats(names[1]) }]),
+    ),
   };
 }
 
@@ -151,12 +245,13 @@ export function createCachedDecoder(
 function bf16LayersOf(
   config: DecoderConfig,
   weights: Readonly<Record<string, Value>>,
-  bits: Bits | undefined,
+  options: CachedDecoderOptions,
 ): Bf16Layers {
+  const { bits } = options;
   if (bits) throw new HeedError(`a decoder in bf16 and ${bits} bits exclude each other`, { hint: 'choose one' });
   const operations = runtime().bf16Operations?.();
   if (!operations) throw new HeedError('a page has no bfloat16 products', { hint: 'use precision fp32' });
-  return createBf16Layers(operations, config, weights);
+  return createBf16Layers(operations, config, weights, options);
 }
 
 function outputLayer(
@@ -184,13 +279,14 @@ function flatLinear(config: DecoderConfig): Linear {
   };
 }
 
+const LAST_POSITIONS = 'last positions';
 const pastName = (layer: number, what: 'keys' | 'values') => `past ${what} ${layer}`;
 const presentName = (layer: number, what: 'keys' | 'values') => `present ${what} ${layer}`;
 
 /** Attention through the cache, and the cache after it. */
 function cachedAttention(g: Graph, config: DecoderConfig, positions: Tensor) {
   const { heads, keyValueHeads, headSize, slidingWindow, attentionScale, attentionSoftCap } = config;
-  const lengths = input(g, 'last positions', ['rows'], 'int32');
+  const lengths = input(g, LAST_POSITIONS, ['rows'], 'int32');
   const total = input(g, 'total', [], 'int32');
   const rotations = rotationsOf(config).map(({ positions: own, names }) => {
     const half = (own.size ?? headSize) / 2;
@@ -262,8 +358,8 @@ function narrow(x: Tensor, headSize: number): Tensor {
   return reshape(slice(reshape(x, [rows, time, heads, size]), 3, 0, headSize), [rows, time, heads * headSize]);
 }
 
-const tokenBytesOf = ({ layers, keyValueHeads, headSize }: DecoderConfig) =>
-  layers * 2 * 4 * keyValueHeads * storedSize(headSize);
+const tokenBytesOf = ({ layers, keyValueHeads, headSize }: DecoderConfig, type: CacheType) =>
+  layers * 2 * (type === 'float32' ? 4 : 2) * keyValueHeads * storedSize(headSize);
 
 interface CacheParts {
   rows: number;
@@ -272,12 +368,17 @@ interface CacheParts {
   bind(inputs: Record<string, Value>, outputs: Record<string, Value>): Binding;
   /** Whether JavaScript computes nodes. */
   callsBack: boolean;
+  /** Of keys and values. */
+  type: CacheType;
+  /** What divides the rows of steps, if anything does. */
+  division(): Division | undefined;
 }
 
 /** A node that calls back from another thread takes some 90 µs longer: half of a step of few tokens. */
 const FEW_TOKENS = 64;
 
-function createCache(config: DecoderConfig, { rows, capacity, weights, bind, callsBack }: CacheParts): DecoderCache {
+function createCache(config: DecoderConfig, parts: CacheParts): DecoderCache {
+  const { rows, capacity, weights, bind, callsBack, type, division } = parts;
   const { keyValueHeads, headSize, layers, maxPositions, vocabularySize } = config;
   if (capacity > maxPositions) {
     throw new HeedError(`a cache for ${capacity} tokens, but the model has ${maxPositions} positions`, {
@@ -286,11 +387,12 @@ function createCache(config: DecoderConfig, { rows, capacity, weights, bind, cal
   }
   const own = new Disposables();
   const size = storedSize(headSize);
-  const headLength = capacity * size;
+  const stored = type === 'bfloat16' ? Math.ceil(capacity / CAPACITIES) * CAPACITIES : capacity;
+  const headLength = stored * size;
   const rowLength = keyValueHeads * headLength;
   const arrays = Array.from({ length: layers }, () => ({
-    keys: allocate('float32', rows * rowLength),
-    values: allocate('float32', rows * rowLength),
+    keys: allocate(type, rows * rowLength),
+    values: allocate(type, rows * rowLength),
   }));
   const shared: Record<string, Value> = {};
   for (const { positions, names } of rotationsOf(config)) {
@@ -300,37 +402,56 @@ function createCache(config: DecoderConfig, { rows, capacity, weights, bind, cal
   }
   const logits = allocate('float32', rows * vocabularySize);
   const logSumExp = allocate('float32', rows);
-  const cache: DecoderCache & { arrays: typeof arrays } = {
+  const cache: DecoderCache & { arrays: typeof arrays; stored: number } = {
     arrays,
+    stored,
     rows,
     capacity,
-    bytes: rows * capacity * tokenBytesOf(config),
+    bytes: rows * stored * tokenBytesOf(config, type),
     step(first, count, time, everyToken = false) {
       const mine = new Disposables();
-      const inputs: Record<string, Value> = { ...weights, ...shared };
-      const outputs: Record<string, Value> = {};
-      arrays.forEach((layer, i) => {
-        for (const what of ['keys', 'values'] as const) {
-          const part = layer[what].subarray(first * rowLength, (first + count) * rowLength);
-          const value = mine.use(new Value('float32', [count, keyValueHeads, capacity, size], part));
-          inputs[pastName(i, what)] = value;
-          outputs[presentName(i, what)] = value;
-        }
-      });
       const places = everyToken ? count * time : count;
-      if (places > rows) {
-        outputs.logits = mine.use(new Value('float32', [places, vocabularySize]));
-        outputs.logSumExp = mine.use(new Value('float32', [places, 1]));
-      } else {
-        const shared = logits.subarray(0, places * vocabularySize);
-        outputs.logits = mine.use(new Value('float32', [places, vocabularySize], shared));
-        outputs.logSumExp = mine.use(new Value('float32', [places, 1], logSumExp.subarray(0, places)));
-      }
-      return createStep({ rows: count, time, everyToken, inputs, outputs, bind, callsBack, mine });
+      const [allLogits, allSums] =
+        places > rows
+          ? [allocate('float32', places * vocabularySize), allocate('float32', places)]
+          : [logits, logSumExp];
+      /** The step of some of the rows. */
+      const partOf = (start: number, end: number) => {
+        const inputs: Record<string, Value> = { ...weights, ...shared };
+        const outputs: Record<string, Value> = {};
+        arrays.forEach((layer, i) => {
+          for (const what of ['keys', 'values'] as const) {
+            const part = layer[what].subarray((first + start) * rowLength, (first + end) * rowLength);
+            const value = mine.use(new Value(type, [end - start, keyValueHeads, stored, size], part));
+            inputs[pastName(i, what)] = value;
+            outputs[presentName(i, what)] = value;
+          }
+        });
+        const perRow = places / count;
+        const [from, to] = [start * perRow, end * perRow];
+        const part = allLogits.subarray(from * vocabularySize, to * vocabularySize);
+        outputs.logits = mine.use(new Value('float32', [to - from, vocabularySize], part));
+        outputs.logSumExp = mine.use(new Value('float32', [to - from, 1], allSums.subarray(from, to)));
+        return { rows: end - start, time, everyToken, inputs, outputs, mine };
+      };
+      const divided = division();
+      const shares = divided ? divided.threads.count + 1 : 1;
+      if (!divided || count < shares * LEAST_ROWS) return createStep({ ...partOf(0, count), bind, callsBack });
+      const starts = Array.from({ length: shares }, (_, i) => Math.floor((i * count) / shares));
+      const [own, ...others] = starts.map((start, i) => partOf(start, starts[i + 1] ?? count));
+      return createDividedStep(starts, {
+        own: createStep({ ...own, bind: divided.own.bind, callsBack }),
+        others: others.map((part, i) =>
+          createPart(part, (inputs, outputs) => divided.threads.bind(i, inputs, outputs)),
+        ),
+        logits: allLogits.subarray(0, places * vocabularySize),
+        logSumExp: allSums.subarray(0, places),
+        mine,
+      });
     },
     copyRow(from, length, to, into = cache) {
       const target = into as typeof cache;
-      const [short, tall] = [length * size, target.capacity * size];
+      const [short, tall] = [length * size, target.stored * size];
       arrays.forEach((layer, i) => {
         for (const what of ['keys', 'values'] as const) {
           for (let head = 0; head < keyValueHeads; head++) {
@@ -354,7 +475,9 @@ function rotationsOf(config: DecoderConfig): { positions: RotaryPositions; names
   );
 }
 
-interface StepParts extends Pick<CacheParts, 'bind' | 'callsBack' | 'rows'> {
+/** The rows of a step: what they read and write, beside weights and tables. */
+interface PartParts {
+  rows: number;
   time: number;
   everyToken: boolean;
   inputs: Record<string, Value>;
@@ -362,19 +485,26 @@ interface StepParts extends Pick<CacheParts, 'bind' | 'callsBack' | 'rows'> {
   mine: Disposables;
 }
 
-function createStep({ rows, time, everyToken, inputs, outputs, bind, callsBack, mine }: StepParts): CachedStep {
+/** Rows whose new tokens are bound to a program. */
+interface Part<B> extends Pick<CachedStep, 'fill'> {
+  /** To be called before each run. */
+  prepare(): void;
+  binding: B;
+}
+
+function createPart<B extends Disposable>(
+  { rows, time, everyToken, inputs, outputs, mine }: PartParts,
+  bind: (inputs: Record<string, Value>, outputs: Record<string, Value>) => B,
+): Part<B> {
   const ids = mine.use(new Value('int32', [rows, time]));
   const positions = mine.use(new Value('int32', [rows, time]));
   const read = mine.use(new Value('int32', [everyToken ? rows * time : rows]));
   if (everyToken) for (let i = 0; i < read.data.length; i++) read.data[i] = i;
   const ends = mine.use(new Value('int32', [rows]));
   const total = mine.use(new Value('int32', []));
-  const binding = mine.use(bind({ ...inputs, ids, positions, read, total, 'last positions': ends }, outputs));
-  const prepare = () => {
-    // for a prompt the operator needs the time with padding; for later tokens, the longest row
-    total.data[0] = time > 1 && rows > 1 ? time : ends.data.reduce((a, b) => Math.max(a, b)) + 1;
-  };
+  const binding = mine.use(bind({ ...inputs, ids, positions, read, total, [LAST_POSITIONS]: ends }, outputs));
   return {
+    binding,
     fill(row, tokens, past) {
       for (let i = 0; i < time; i++) {
         ids.data[row * time + i] = i < tokens.length ? tokens[i] : 0;
@@ -383,6 +513,18 @@ function createStep({ rows, time, everyToken, inputs, outputs, bind, callsBack, 
       if (!everyToken) read.data[row] = row * time + tokens.length - 1;
       ends.data[row] = past + tokens.length - 1;
     },
+    prepare() {
+      // for a prompt the operator needs the time with padding; for later tokens, the longest row
+      total.data[0] = time > 1 && rows > 1 ? time : ends.data.reduce((a, b) => Math.max(a, b)) + 1;
+    },
+  };
+}
+
+function createStep({ bind, callsBack, ...parts }: PartParts & Pick<CacheParts, 'bind' | 'callsBack'>): CachedStep {
+  const { rows, time, outputs, mine } = parts;
+  const { fill, prepare, binding } = createPart(parts, bind);
+  return {
+    fill,
     get logits() {
       return outputs.logits.data as Float32Array;
     },
@@ -398,6 +540,62 @@ function createStep({ rows, time, everyToken, inputs, outputs, bind, callsBack, 
       if (!callsBack || rows * time > FEW_TOKENS) return binding.runAsync();
       binding.run();
       return breathe();
+    },
+    [Symbol.dispose]: mine[Symbol.dispose],
+  };
+}
+
+interface DividedParts extends Pick<CachedStep, 'logits' | 'logSumExp'> {
+  own: CachedStep;
+  others: readonly Part<ThreadBinding>[];
+  mine: Disposables;
+}
+
+/** A step whose rows are divided: `starts` are the first rows of the calling thread's share and of the others'. */
+function createDividedStep(
+  starts: readonly number[],
+  { own, others, logits, logSumExp, mine }: DividedParts,
+): CachedStep {
+  const begin = () => {
+    for (const { prepare, binding } of others) {
+      prepare();
+      binding.start();
+    }
+  };
+  /** Waits for all, even if one has failed: nothing may be freed before. */
+  const end = () => {
+    const failures: unknown[] = [];
+    for (const { binding } of others) {
+      try {
+        binding.wait();
+      } catch (failure) {
+        failures.push(failure);
+      }
+    }
+    if (failures.length > 0) throw failures[0];
+  };
+  return {
+    logits,
+    logSumExp,
+    fill(row, tokens, past) {
+      const i = starts.findLastIndex((start) => start <= row);
+      (i === 0 ? own : others[i - 1]).fill(row - starts[i], tokens, past);
+    },
+    run() {
+      begin();
+      try {
+        own.run();
+      } finally {
+        end();
+      }
+    },
+    async runAsync() {
+      begin();
+      try {
+        await own.runAsync();
+      } finally {
+        end();
+      }
     },
     [Symbol.dispose]: mine[Symbol.dispose],
   };

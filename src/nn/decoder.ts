@@ -61,6 +61,8 @@ export interface Linear {
    * same shape.
    */
   feedForward?(x: Tensor, at: string): Tensor;
+  /** The attention of a layer from its normed input to its output projection, where it is computed at once. */
+  attention?(x: Tensor, layer: number): Tensor;
 }
 
 /** q [rows, time, heads · size], k and v [rows, time, keyValueHeads · size] of a layer → [rows, time, heads · size]. */
@@ -138,11 +140,14 @@ export function decoder(config: DecoderConfig, inputs: DecoderInputs): Tensor {
     };
     const pick = (x: Tensor) => (read && layer === config.layers - 1 ? unsqueeze(takeRows(tokensOf(x), read), 0) : x);
     const before = normed(x, norms.attention);
-    const project = (name: string) => map(before, `${at}.self_attn.${name}_proj`);
-    const q = headNorm(project('q'), `${at}.self_attn.q_norm`);
-    const k = headNorm(project('k'), `${at}.self_attn.k_norm`);
+    const mix = () => {
+      const project = (name: string) => map(before, `${at}.self_attn.${name}_proj`);
+      const q = headNorm(project('q'), `${at}.self_attn.q_norm`);
+      const k = headNorm(project('k'), `${at}.self_attn.k_norm`);
+      return map(pick(attend(q, k, project('v'), layer)), `${at}.self_attn.o_proj`);
+    };
     const residual = pick(x);
-    const mixed = map(pick(attend(q, k, project('v'), layer)), `${at}.self_attn.o_proj`);
+    const mixed = map.attention ? pick(map.attention(before, layer)) : mix();
     const attended = add(residual, added(mixed, norms.attended));
     const between =
       config.parallel === 'one norm' ? pick(before) : normed(config.parallel ? residual : attended, norms.feedForward);

@@ -13,7 +13,7 @@ export type CarryOut = (...numbers: [first: number, second: number]) => void;
  * @param carriedOf - What the owner gets of an error.
  */
 export async function obey(prepare: () => Promise<CarryOut>, carriedOf: (error: unknown) => object): Promise<void> {
-  const { control, port } = workerData as ThreadData;
+  const { control, port, patience } = workerData as ThreadData;
   process.on('exit', () => {
     control[LEFT] = 1;
     Atomics.add(control, DONE, 1);
@@ -27,7 +27,7 @@ export async function obey(prepare: () => Promise<CarryOut>, carriedOf: (error: 
     return;
   }
   parentPort!.postMessage(undefined);
-  const orders = watched(control, ORDERED);
+  const orders = watched(control, ORDERED, patience);
   for (let done = 0; ; done = (done + 1) | 0) {
     changed(orders, done);
     control[FAILED] = 0;

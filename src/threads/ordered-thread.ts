@@ -19,10 +19,12 @@ const MOST_NUMBERS = 2;
 export interface ThreadData {
   control: Int32Array;
   port: MessagePort;
+  /** How long to poll for an order before sleeping, ms; a fifth by default. */
+  patience?: number;
 }
 
 /** A thread that carries out orders. */
-export interface OrderedThread extends ThreadData {
+export interface OrderedThread extends Omit<ThreadData, 'patience'> {
   worker: Worker;
   /** How many orders it has completed. */
   done: Watched;
@@ -39,6 +41,8 @@ export interface ThreadStart {
   file: URL;
   /** Its `workerData`, beside `ThreadData`. */
   data: object;
+  /** How long the thread polls for an order, and its owner for the end of one, before sleeping, ms; a fifth by default. */
+  patience?: number;
   /** Its environment variables; the process's by default. */
   env?: Readonly<Record<string, string | undefined>>;
   /** The error of a thread that has ended. */
@@ -46,12 +50,12 @@ export interface ThreadStart {
 }
 
 /** Starts a thread. Rejects if it cannot prepare for orders, or ends. */
-export function startThread({ file, data, env, ended }: ThreadStart): Promise<OrderedThread> {
+export function startThread({ file, data, patience, env, ended }: ThreadStart): Promise<OrderedThread> {
   const control = new Int32Array(new SharedArrayBuffer((NUMBERS + MOST_NUMBERS) * Int32Array.BYTES_PER_ELEMENT));
   const { port1: port, port2: theirs } = new NodeMessageChannel();
-  const workerData = { ...data, control, port: theirs } satisfies ThreadData;
+  const workerData = { ...data, control, port: theirs, patience } satisfies ThreadData;
   const worker = new NodeWorker(file, { workerData, transferList: [theirs], ...(env && { env }) });
-  const thread: OrderedThread = { worker, control, port, done: watched(control, DONE) };
+  const thread: OrderedThread = { worker, control, port, done: watched(control, DONE, patience) };
   return new Promise((resolve, reject) => {
     worker.once('message', (failure: CarriedError | undefined) => {
       if (failure) return reject(revived(failure));

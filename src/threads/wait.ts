@@ -38,10 +38,17 @@ export function look(looks: Looks, seen: () => boolean, ms = LOOK): boolean {
 export interface Watched extends Looks {
   readonly control: Int32Array;
   readonly place: number;
+  /** How long to poll, ms. */
+  readonly patience: number;
 }
 
-/** Watches the number at `place` of the shared memory. */
-export const watched = (control: Int32Array, place: number): Watched => ({ control, place, ...newLooks() });
+/** Watches the number at `place` of the shared memory, and polls for up to `patience` ms before it sleeps. */
+export const watched = (control: Int32Array, place: number, patience = LOOK): Watched => ({
+  control,
+  place,
+  patience,
+  ...newLooks(),
+});
 
 /** Waits until the number is no longer `last`; false if it stays the same for `patience` ms. */
 export function changed(it: Watched, last: number, patience = Infinity): boolean {
@@ -50,7 +57,7 @@ export function changed(it: Watched, last: number, patience = Infinity): boolean
     for (let i = 0; i < 64; i++) if (Atomics.load(control, place) !== last) return true;
     return false;
   };
-  if (Atomics.load(control, place) !== last || look(it, seen)) return true;
+  if (Atomics.load(control, place) !== last || look(it, seen, it.patience)) return true;
   // a wake-up may be late, for a change seen long ago: only the number counts
   while (Atomics.load(control, place) === last) {
     if (Atomics.wait(control, place, last, patience) === 'timed-out') break;

@@ -20,6 +20,12 @@ export interface OneDnn extends Operations {
   version: string;
   /** Whether it has products of bfloat16 for this CPU: AVX-512 BF16, or AMX. */
   bf16: boolean;
+  /** Operations in so many threads; by default in as many as the library was loaded for. */
+  inThreads(threads?: number): {
+    operations: Operations;
+    /** Makes a function that may call them. */
+    within<A extends unknown[]>(work: (...args: A) => void): (...args: A) => void;
+  };
 }
 
 const AVX512_BF16 = 0xe7; // dnnl_cpu_isa_avx512_core_bf16; those with AMX have all its bits
@@ -123,16 +129,35 @@ export function loadOneDnn(path: string, threads: number): OneDnn {
   if (major < 2 || (major === 2 && minor < 6)) {
     throw new HeedError(`oneDNN in "${path}" is ${version}: 2.6 or later is needed`, { hint: ELSEWHERE });
   }
-  attempt('void omp_set_num_threads(int threads)')?.(threads);
+  const setThreads = attempt('void omp_set_num_threads(int threads)');
+  setThreads?.(threads);
   const isa = declare('int dnnl_get_effective_cpu_isa()')() as number;
   let operations: Operations | undefined;
   const made = () => {
     operations ??= createOperations(declare, major === 2 ? 2 : 3);
     return operations;
   };
+  // what is made for some threads must be run with as many
+  const others = new Map<number, Operations>();
   return {
     path,
     version,
+    inThreads(count = threads) {
+      if (count === threads) return { operations: made(), within: (work) => work };
+      const operations = others.get(count) ?? createOperations(declare, major === 2 ? 2 : 3);
+      others.set(count, operations);
+      const within =
+        <A extends unknown[]>(work: (...args: A) => void) =>
+        (...args: A) => {
+          setThreads?.(count);
+          try {
+            work(...args);
+          } finally {
+            setThreads?.(threads);
+          }
+        };
+      return { operations, within };
+    },
     bf16: (isa & AVX512_BF16) === AVX512_BF16,
     product: (shape) => made().product(shape),
     toBf16: (count) => made().toBf16(count),
@@ -141,6 +166,8 @@ export function loadOneDnn(path: string, threads: number): OneDnn {
     activationGradient: (kind, count) => made().activationGradient(kind, count),
     packing: (out, inner) => made().packing(out, inner),
     packedProduct: (shape) => made().packedProduct(shape),
+    passingProduct: (shape) => made().passingProduct(shape),
+    softmax: (rows, columns) => made().softmax(rows, columns),
   };
 }
 

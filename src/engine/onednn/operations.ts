@@ -64,6 +64,10 @@ export interface Operations {
   packing(out: number, inner: number): { bytes: number; copy: Operation };
   /** Makes a product by a packed weight: called with the rows, the weight, any bias and the result. */
   packedProduct(shape: PackedProductShape): Operation;
+  /** The same as `product` for shapes that come and go: to be called at once. */
+  passingProduct(shape: ProductShape): Operation;
+  /** Makes the softmax of each of some float32 rows, in place. */
+  softmax(rows: number, columns: number): Operation;
 }
 
 const [F32, BF16] = [3, 2];
@@ -71,7 +75,10 @@ const [SOURCE, SECOND_SOURCE, WEIGHTS, BIAS, RESULT] = [1, 2, 33, 41, 17];
 const WEIGHTS_SHAPE = 131; // dnnl_query_weights_md
 const [SOURCE_GRADIENT, RESULT_GRADIENT] = [129, 145];
 
-/** Packed products that are kept. One takes less than 100 KB. */
+const keyOf = ({ batch, m, k, n, transA, transB, bias, narrow, scale }: ProductShape) =>
+  `${batch} ${m} ${k} ${n} ${transA} ${transB} ${bias} ${narrow} ${scale}`;
+
+/** Operations of any size that are kept. One takes less than 100 KB. */
 const MOST_PRODUCTS = 512;
 
 /** The operations of a loaded library, by the functions of its major version. */
@@ -138,7 +145,7 @@ export function createOperations(declare: Declare, major: 2 | 3): Operations {
     known.set(key, found);
     return found;
   };
-  const product = ({ batch, m, k, n, transA, transB, bias, narrow, scale }: ProductShape): Operation => {
+  const product = ({ batch, m, k, n, transA, transB, bias, narrow, scale }: ProductShape) => {
     const matrices = ([rows, columns]: number[], type: number, strides: number[]) =>
       batch === 0
         ? describe.matrix([rows, columns], type, strides)
@@ -153,7 +160,7 @@ export function createOperations(declare: Declare, major: 2 | 3): Operations {
       [RESULT, result],
     ];
     if (row) operands.splice(2, 0, [BIAS, row]);
-    return operation(describe.product(a, b, row, result, scale === 1 ? null : scaledBy(scale)), operands);
+    return disposable(describe.product(a, b, row, result, scale === 1 ? null : scaledBy(scale)), operands);
   };
   const toBf16 = (count: number): Operation => {
     const [from, to] = [F32, BF16].map((type) => describe.matrix([count], type, [1]));
@@ -223,12 +230,18 @@ export function createOperations(declare: Declare, major: 2 | 3): Operations {
     operands.push([RESULT, result]);
     return disposable(describe.product(a, weight, row, result, attributes), operands);
   };
-  // prompts have any number of rows: the least recently used go first
+  const softmax = (rows: number, columns: number) => {
+    const matrix = describe.matrix([rows, columns], F32, [columns, 1]);
+    const { run, release } = disposable(describe.softmax(matrix, 1), [
+      [SOURCE, matrix],
+      [RESULT, matrix],
+    ]);
+    return { run: (address: Pointer) => run(address, address), release };
+  };
+  // there are rows and lengths of any number: the least recently used go first
   const recent = new Map<string, ReturnType<typeof disposable>>();
-  const packedProduct = (shape: PackedProductShape): Operation => {
-    const { rows, inner, out: columns, bias, activation, narrow } = shape;
-    const key = `${rows} ${inner} ${columns} ${bias} ${activation} ${narrow}`;
-    const found = recent.get(key) ?? createPackedProduct(shape);
+  const kept = (key: string, make: () => ReturnType<typeof disposable>): Operation => {
+    const found = recent.get(key) ?? make();
     recent.delete(key);
     recent.set(key, found);
     if (recent.size > MOST_PRODUCTS) {
@@ -240,8 +253,14 @@ export function createOperations(declare: Declare, major: 2 | 3): Operations {
   };
   return {
     packing,
-    packedProduct,
-    product: (shape) => shared(`product ${Object.values(shape)}`, () => product(shape)),
+    packedProduct(shape) {
+      const { rows, inner, out: columns, bias, activation, narrow } = shape;
+      const key = `${rows} ${inner} ${columns} ${bias} ${activation} ${narrow}`;
+      return kept(key, () => createPackedProduct(shape));
+    },
+    softmax: (rows, columns) => kept(`softmax ${rows} ${columns}`, () => softmax(rows, columns)),
+    product: (shape) => shared(`product ${keyOf(shape)}`, () => product(shape).run),
+    passingProduct: (shape) => kept(`product ${keyOf(shape)}`, () => product(shape)),
     toBf16: (count) => shared(`copy ${count}`, () => toBf16(count)),
     multiply: (count) => shared(`multiply ${count}`, () => multiply(count)),
     activation: (kind, count) => shared(`${kind} ${count}`, () => activation(kind, count)),

@@ -14,6 +14,7 @@ export type Declare = (type: string) => (...args: unknown[]) => unknown;
 type Out = (call: (...args: unknown[]) => unknown, ...args: unknown[]) => Pointer;
 
 const [MULTIPLY, TRAINING] = [0x1fff1, 64];
+const SOFTMAX = 0x30000;
 const ANY_ORDER = 1;
 /** The number of a·x + b, by version. */
 export const LINEAR = { 2: 0x7f, 3: 0x26 };
@@ -34,6 +35,7 @@ export function version2(declare: Declare, check: (status: unknown) => void, out
   const initBackward = declare(
     'int dnnl_eltwise_backward_desc_init(void *backward, int kind, void *gradient, void *shape, float alpha, float beta)',
   );
+  const initSoftmax = declare('int dnnl_softmax_forward_desc_init(void *softmax, int purpose, void *shape, int axis)');
   const create = declare(
     'int dnnl_primitive_desc_create(_Out_ void **out, void *operation, void *attributes, void *engine, void *hint)',
   );
@@ -67,6 +69,7 @@ export function version2(declare: Declare, check: (status: unknown) => void, out
     product: (a: unknown, b: unknown, bias: unknown, result: unknown, attributes: Pointer) =>
       described(initProduct, [a, b, bias, result], { attributes }),
     multiplication: (shape: unknown) => described(initBinary, [MULTIPLY, shape, shape, shape]),
+    softmax: (shape: unknown, axis: number) => described(initSoftmax, [TRAINING, shape, axis]),
     activation,
     activationGradient: (kind: number, shape: unknown) =>
       described(initBackward, [kind, shape, shape, 1, 0], { hint: activation(kind, shape) }),
@@ -96,6 +99,9 @@ export function version3(declare: Declare, out: Out, engine: Pointer) {
   const createBackward = declare(
     'int dnnl_eltwise_backward_primitive_desc_create(_Out_ void **out, void *engine, int kind, void *to, void *gradient, void *from, float alpha, float beta, void *hint, void *attributes)',
   );
+  const createSoftmax = declare(
+    'int dnnl_softmax_forward_primitive_desc_create(_Out_ void **out, void *engine, int purpose, int kind, void *from, void *to, int axis, void *attributes)',
+  );
   const activation = (kind: number, shape: unknown) =>
     out(createForward, engine, TRAINING, kind, shape, shape, 1, 0, null);
   return {
@@ -107,6 +113,8 @@ export function version3(declare: Declare, out: Out, engine: Pointer) {
     product: (a: unknown, b: unknown, bias: unknown, result: unknown, attributes: Pointer): Pointer =>
       out(createProduct, engine, a, b, bias, result, attributes),
     multiplication: (shape: unknown): Pointer => out(createBinary, engine, MULTIPLY, shape, shape, shape, null),
+    softmax: (shape: unknown, axis: number): Pointer =>
+      out(createSoftmax, engine, TRAINING, SOFTMAX, shape, shape, axis, null),
     activation,
     activationGradient: (kind: number, shape: unknown): Pointer =>
       out(createBackward, engine, kind, shape, shape, shape, 1, 0, activation(kind, shape), null),

@@ -80,6 +80,6 @@ export interface Runtime {
 
 /** What makes typed arrays of one type. */
 export interface TypedArrayConstructor<T> {
-  new (buffer: ArrayBufferLike, byteOffset: number, length: number): T;
+  new (buffer: ArrayBufferLike, byteOffset?: number, length?: number): T;
   readonly BYTES_PER_ELEMENT: number;
 }
