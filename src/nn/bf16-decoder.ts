@@ -15,14 +15,12 @@ import { joinedLinear } from './quantize.ts';
 import { createRoom } from './room.ts';
 
 /** A weight as bfloat16 in oneDNN's own order, with its bias. */
-interface Packed {
+export interface PackedWeight {
   out: number;
   inner: number;
   data: Uint16Array;
-  /** Float32 [out]. */
-  bias: Float32Array | undefined;
-  /** Copies the weight, as it now is. */
-  fill(): void;
+  /** [out] */
+  bias?: Float32Array;
 }
 
 /** The linear maps of a decoder in bfloat16. */
@@ -36,7 +34,9 @@ export interface Bf16Layers {
    * that a program is bound to.
    */
   states: Map<unknown, AttentionState>;
-  /** Copies the weights, as they now are, for the programs traced so far. */
+  /** The copies of weights that the programs traced so far read, by the weights' names. */
+  packed: ReadonlyMap<string, PackedWeight>;
+  /** Copies the weights, as they now are, for these programs. */
   refresh(): void;
 }
 
@@ -44,6 +44,8 @@ export interface Bf16Layers {
 export interface Bf16Options {
   /** In the calling thread alone. */
   singleThread?: boolean;
+  /** Copies of weights that others keep up to date: it makes none of these. */
+  packed?: ReadonlyMap<string, PackedWeight>;
 }
 
 /** Linear layers that keep copies of a decoder's weights. They have to be refreshed once before they are run. */
@@ -51,20 +53,24 @@ export function createBf16Layers(
   library: OneDnn,
   config: DecoderConfig,
   weights: Readonly<Record<string, Value>>,
-  { singleThread }: Bf16Options = {},
+  { singleThread, packed: given = new Map() }: Bf16Options = {},
 ): Bf16Layers {
   const { operations: dnn, within } = library.inThreads(singleThread ? 1 : undefined);
   const lookUp = linearLookup(config);
-  const known = new Map<string, Packed>();
+  const known = new Map(given);
+  const fills: (() => void)[] = [];
   const room = createRoom('bfloat16');
   const floats = createRoom('float32');
-  const packed = (names: readonly string[], inner: number, sizes: readonly number[], hasBias: boolean): Packed => {
+  const packed = (names: readonly string[], inner: number, sizes: readonly number[], hasBias: boolean) => {
     const key = names.join();
-    const found = known.get(key) ?? pack(dnn, weights, { names, inner, sizes, hasBias });
-    known.set(key, found);
-    return found;
+    const found = known.get(key);
+    if (found) return found;
+    const { weight, fill } = pack(dnn, weights, { names, inner, sizes, hasBias });
+    known.set(key, weight);
+    fills.push(fill);
+    return weight;
   };
-  const packedLinear = (names: readonly string[]): Packed => {
+  const packedLinear = (names: readonly string[]): PackedWeight => {
     const found = names.map(lookUp);
     const sizes = found.map(({ shape }) => shape[0]);
     return packed(
@@ -74,7 +80,7 @@ export function createBf16Layers(
       found[0].bias,
     );
   };
-  const product = (weight: Packed, x: Tensor) =>
+  const product = (weight: PackedWeight, x: Tensor) =>
     call(
       within((rows, from, to) => {
         const narrow = room('x', rows * weight.inner);
@@ -134,8 +140,9 @@ export function createBf16Layers(
     states,
     products: (states) =>
       product(packed([headName(config)], config.hiddenSize, [config.vocabularySize], false), states),
+    packed: known,
     refresh() {
-      for (const { fill } of known.values()) fill();
+      for (const fill of fills) fill();
     },
   };
 }
@@ -148,11 +155,12 @@ interface PackSource {
   hasBias: boolean;
 }
 
+/** A copy of a weight, and what fills it with the weight as it then is. */
 function pack(
   dnn: Operations,
   weights: Readonly<Record<string, Value>>,
   { names, inner, sizes, hasBias }: PackSource,
-): Packed {
+): { weight: PackedWeight; fill(): void } {
   const out = sizes.reduce((a, b) => a + b);
   const { bytes, copy } = dnn.packing(out, inner);
   const data = allocate('bfloat16', bytes / 2);
@@ -168,14 +176,14 @@ function pack(
     }
     copy(whole, data);
   };
-  return { out, inner, data, bias, fill };
+  return { weight: { out, inner, data, bias }, fill };
 }
 
 type Multiplication = { rows: number; activation?: DecoderConfig['activation']; narrow: boolean };
 
 function multiply(
   dnn: Operations,
-  { out, inner, data, bias }: Packed,
+  { out, inner, data, bias }: PackedWeight,
   { rows, activation, narrow }: Multiplication,
   from: unknown,
   to: unknown,

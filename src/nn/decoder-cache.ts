@@ -21,7 +21,7 @@ import { addressOf } from '../engine/value-address.ts';
 import { HeedError } from '../error.ts';
 import { breathe } from '../node.ts';
 import { type AttentionState, CAPACITIES } from './bf16-attention.ts';
-import { type Bf16Layers, createBf16Layers } from './bf16-decoder.ts';
+import { type Bf16Layers, createBf16Layers, type PackedWeight } from './bf16-decoder.ts';
 import { type Attend, cappedLogits, decoder, headOf, type Linear, logitsOf } from './decoder.ts';
 import {
   type DecoderConfig,
@@ -130,8 +130,10 @@ export function createCachedDecoder(
   let preparing: Promise<Division | undefined> | undefined;
   let division: Division | undefined;
   const divide = async (rows: number): Promise<Division | undefined> => {
-    const threads = options.singleThread ? undefined : await startDecoderThreads(config, weights, options, rows);
-    return threads && { threads, own: traceCachedDecoder(config, weights, { ...options, singleThread: true }) };
+    if (options.singleThread) return undefined;
+    const { packed } = traced;
+    const threads = await startDecoderThreads({ config, weights, options, packed }, rows);
+    return threads && { threads, own: traceCachedDecoder(config, weights, { ...options, singleThread: true }, packed) };
   };
   return {
     tokenBytes: tokenBytesOf(config, traced.cacheType),
@@ -147,9 +149,7 @@ export function createCachedDecoder(
       preparing ??= divide(rows);
       division = await preparing;
     },
-    refresh() {
-      for (const copies of [traced, division?.own, division?.threads]) copies?.refresh();
-    },
+    refresh: traced.refresh,
     [Symbol.dispose]() {
       traced[Symbol.dispose]();
       void preparing?.then((division) => {
@@ -171,20 +171,26 @@ interface Division {
 interface TracedDecoder extends Disposable {
   /** Of keys and values. */
   cacheType: CacheType;
+  /** The copies of weights that it reads. */
+  packed: PackedWeights;
   /** Binds the inputs and outputs of a step. */
   bind(inputs: Record<string, Value>, outputs: Record<string, Value>): Binding;
   /** Copies the weights, as they now are, where it keeps copies. */
   refresh(): void;
 }
 
-/** The program of a decoder with a cache. */
+/** Copies of weights in bfloat16, by the weights' names. */
+export type PackedWeights = ReadonlyMap<string, PackedWeight>;
+
+/** The program of a decoder with a cache. `packed` are copies of weights that others keep up to date. */
 export function traceCachedDecoder(
   config: DecoderConfig,
   weights: Readonly<Record<string, Value>>,
   options: CachedDecoderOptions = {},
+  packed?: PackedWeights,
 ): TracedDecoder {
   const { bits, frozen, precision, adapters, ...compileOptions } = options;
-  const bf16 = precision === 'bf16' ? bf16LayersOf(config, weights, options) : undefined;
+  const bf16 = precision === 'bf16' ? bf16LayersOf(config, weights, options, packed) : undefined;
   const base = bf16?.linear ?? (bits ? quantizedLinear(config, weights, bits) : flatLinear(config));
   const map = adapters ? loraLinear(config, adapters, base) : base;
   const program: Program = trace(
@@ -205,6 +211,7 @@ export function traceCachedDecoder(
   bf16?.refresh();
   return {
     cacheType: map.attention ? 'bfloat16' : 'float32',
+    packed: bf16?.packed ?? new Map(),
     bind(inputs, outputs) {
       const binding = program.bind(inputs, outputs);
       if (!bf16 || !map.attention) return binding;
@@ -246,12 +253,13 @@ function bf16LayersOf(
   config: DecoderConfig,
   weights: Readonly<Record<string, Value>>,
   options: CachedDecoderOptions,
+  packed: PackedWeights | undefined,
 ): Bf16Layers {
   const { bits } = options;
   if (bits) throw new HeedError(`a decoder in bf16 and ${bits} bits exclude each other`, { hint: 'choose one' });
   const operations = runtime().bf16Operations?.();
   if (!operations) throw new HeedError('a page has no bfloat16 products', { hint: 'use precision fp32' });
-  return createBf16Layers(operations, config, weights, options);
+  return createBf16Layers(operations, config, weights, { singleThread: options.singleThread, packed });
 }
 
 function outputLayer(

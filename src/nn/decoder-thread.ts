@@ -9,14 +9,20 @@ import type { ThreadData } from '../threads/ordered-thread.ts';
 import { traceCachedDecoder } from './decoder-cache.ts';
 import { type Addresses, type BindMessage, type DecoderThreadData, decoderOrders } from './decoder-threads.ts';
 
-const { config, options, weights: addresses, port } = workerData as ThreadData & DecoderThreadData;
+const { config, options, weights: addresses, packed, port } = workerData as ThreadData & DecoderThreadData;
 const valuesAt = (all: Addresses): Record<string, Value> =>
   Object.fromEntries(Object.entries(all).map(([name, address]) => [name, valueAt(address)]));
 const bindings = new Map<number, { binding: Binding; values: Value[] }>();
 
 await obey(async () => {
   const weights = valuesAt(addresses);
-  const { bind, refresh } = traceCachedDecoder(config, weights, { ...options, singleThread: true });
+  const copies = new Map(
+    Array.from(packed, ([name, { data, bias, ...sizes }]) => [
+      name,
+      { ...sizes, data: valueAt(data).data as Uint16Array, bias: bias && (valueAt(bias).data as Float32Array) },
+    ]),
+  );
+  const { bind } = traceCachedDecoder(config, weights, { ...options, singleThread: true }, copies);
   const carryOut: Record<number, (id: number) => void> = {
     [decoderOrders.message]() {
       const { id, ...message } = receiveMessageOnPort(port)!.message as BindMessage;
@@ -30,7 +36,6 @@ await obey(async () => {
       bindings.delete(id);
       for (const thing of [binding, ...values]) thing[Symbol.dispose]();
     },
-    [decoderOrders.refresh]: refresh,
   };
   return (what, id) => carryOut[what](id);
 }, carried);

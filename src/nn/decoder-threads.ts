@@ -1,17 +1,17 @@
 /**
  * Threads that compute the rows of a decoder's steps side by side, each with a share of the rows. In one program, threads
- * wait for each other at each of some hundred operators; here, once a step. That is faster for small models in bfloat16,
- * where a product takes little time and the weights, which every thread reads, are in the processor's caches. In float32
- * it is not: docs/lab/performance.md.
+ * wait for each other at each of some hundred operators; here, once a step. They read the weights, and copies of them in
+ * bfloat16, in the same memory. In float32, nothing is gained: docs/lab/performance.md.
  */
 import { device } from '../engine/device.ts';
+import type { DType } from '../engine/onnx.ts';
 import { runtime } from '../engine/runtime/current.ts';
-import type { Value } from '../engine/value.ts';
+import { Value, type ValueData } from '../engine/value.ts';
 import { addressOf, type ValueAddress } from '../engine/value-address.ts';
 import { type CarriedError, HeedError, revived } from '../error.ts';
 import { env, receiveMessageOnPort } from '../node.ts';
 import { FAILED, type OrderedThread, order, startThread, waitFor } from '../threads/ordered-thread.ts';
-import type { CachedDecoderOptions } from './decoder-cache.ts';
+import type { CachedDecoderOptions, PackedWeights } from './decoder-cache.ts';
 import type { DecoderConfig } from './decoder-config.ts';
 
 /** What a thread traces its decoder from. */
@@ -19,13 +19,15 @@ export interface DecoderThreadData {
   config: DecoderConfig;
   options: CachedDecoderOptions;
   weights: Addresses;
+  /** Copies of weights in bfloat16 with their biases, by the weights' names. */
+  packed: ReadonlyMap<string, { out: number; inner: number; data: ValueAddress; bias?: ValueAddress }>;
 }
 
 /** Values by their names in the program, in memory that the threads share. */
 export type Addresses = Readonly<Record<string, ValueAddress>>;
 
 /** Orders to a thread: with a message in its port, or the number of a binding. */
-export const decoderOrders = { message: 0, run: 1, release: 2, refresh: 3 } as const;
+export const decoderOrders = { message: 0, run: 1, release: 2 } as const;
 
 /** Values to bind, sent through the port. */
 export interface BindMessage {
@@ -39,8 +41,6 @@ export interface DecoderThreads {
   readonly count: number;
   /** Binds values in one of the threads, beside the weights. They must live until the binding is disposed of. */
   bind(thread: number, inputs: Values, outputs: Values): ThreadBinding;
-  /** Copies the weights, as they now are, where the decoder keeps copies. */
-  refresh(): void;
   /** Ends the threads. */
   [Symbol.dispose](): void;
 }
@@ -60,29 +60,30 @@ export interface ThreadBinding {
 const SAMPLING = 3;
 /** Rows that are worth a thread. */
 export const LEAST_ROWS = 8;
-const MOST_NUMBERS = 2 ** 25; // of weights
+
+/** A decoder whose steps are to be divided. */
+export interface DividedDecoder {
+  config: DecoderConfig;
+  weights: Values;
+  options: CachedDecoderOptions;
+  /** Copies of weights in bfloat16. */
+  packed: PackedWeights;
+}
 
 /**
  * Starts threads for steps of so many rows, one for each core but that of the calling thread; undefined where they would
  * not be faster, or cannot be started.
  */
 export async function startDecoderThreads(
-  config: DecoderConfig,
-  weights: Values,
-  options: CachedDecoderOptions,
+  { config, weights, options, packed }: DividedDecoder,
   rows: number,
 ): Promise<DecoderThreads | undefined> {
   // no thread of Node 20 reads TypeScript
   if (typeof process === 'undefined' || import.meta.url.endsWith('.ts')) return undefined;
   const { threads: cores } = runtime();
-  const numbers = Object.values(weights).reduce((sum, { size }) => sum + size, 0);
-  const isSmall = numbers <= MOST_NUMBERS && options.precision === 'bf16';
-  if (cores < 2 || rows < cores * LEAST_ROWS || !isSmall || options.profile || device() !== 'cpu') return undefined;
-  const data: DecoderThreadData = {
-    config,
-    options: { ...options, singleThread: true },
-    weights: addressesOf(weights),
-  };
+  if (cores < 2 || rows < cores * LEAST_ROWS) return undefined;
+  if (options.precision !== 'bf16' || options.profile || device() !== 'cpu') return undefined;
+  const data: DecoderThreadData = { config, options, weights: addressesOf(weights), packed: addressesOfPacked(packed) };
   const start = {
     file: new URL('./decoder-thread.js', import.meta.url),
     env: { ...env, HEED_THREADS: '1', HEED_DEVICE: 'cpu' },
@@ -116,10 +117,6 @@ export async function startDecoderThreads(
         },
       };
     },
-    refresh() {
-      for (const thread of threads) order(thread, decoderOrders.refresh, 0);
-      threads.forEach(finish);
-    },
     [Symbol.dispose]: end,
   };
 }
@@ -137,6 +134,19 @@ function finish(thread: OrderedThread): void {
 
 const addressesOf = (values: Values): Addresses =>
   Object.fromEntries(Object.entries(values).map(([name, value]) => [name, addressOf(value)]));
+
+const addressesOfPacked = (packed: PackedWeights): DecoderThreadData['packed'] => {
+  const inMemory = (dtype: DType, data: Uint16Array | Float32Array): ValueAddress => {
+    using value = new Value(dtype, [data.length], data as ValueData);
+    return addressOf(value);
+  };
+  return new Map(
+    Array.from(packed, ([name, { data, bias, ...sizes }]) => [
+      name,
+      { ...sizes, data: inMemory('bfloat16', data), bias: bias && inMemory('float32', bias) },
+    ]),
+  );
+};
 
 const ended = ({ dead }: Pick<OrderedThread, 'dead'>) =>
   new HeedError(`a thread that generates text ended: ${dead}`, { hint: 'set HEED_THREADS=1, to use no other thread' });

@@ -20,13 +20,12 @@ export interface OneDnn extends Operations {
   version: string;
   /** Whether it has products of bfloat16 for this CPU: AVX-512 BF16, or AMX. */
   bf16: boolean;
-  /** Operations in so many threads; by default in as many as the library was loaded for. */
-  inThreads(threads?: number): {
-    operations: Operations;
-    /** Makes a function that may call them. */
-    within<A extends unknown[]>(work: (...args: A) => void): (...args: A) => void;
-  };
+  /** Operations in so many threads, by default in as many as the library was loaded for, and what may call them. */
+  inThreads(threads?: number): { operations: Operations; within: Within };
 }
+
+/** Makes a function run with a number of threads. */
+export type Within = <A extends unknown[], T>(work: (...args: A) => T) => (...args: A) => T;
 
 const AVX512_BF16 = 0xe7; // dnnl_cpu_isa_avx512_core_bf16; those with AMX have all its bits
 
@@ -132,32 +131,32 @@ export function loadOneDnn(path: string, threads: number): OneDnn {
   const setThreads = attempt('void omp_set_num_threads(int threads)');
   setThreads?.(threads);
   const isa = declare('int dnnl_get_effective_cpu_isa()')() as number;
-  let operations: Operations | undefined;
-  const made = () => {
-    operations ??= createOperations(declare, major === 2 ? 2 : 3);
-    return operations;
-  };
+  /** Makes a function run with so many threads. */
+  const within =
+    (count: number): Within =>
+    (work) =>
+    (...args) => {
+      setThreads?.(count);
+      try {
+        return work(...args);
+      } finally {
+        setThreads?.(threads);
+      }
+    };
   // what is made for some threads must be run with as many
-  const others = new Map<number, Operations>();
+  const all = new Map<number, Operations>();
+  const made = (count = threads) => {
+    const found = all.get(count) ?? createOperations(declare, major === 2 ? 2 : 3, within(1));
+    all.set(count, found);
+    return found;
+  };
   return {
     path,
     version,
-    inThreads(count = threads) {
-      if (count === threads) return { operations: made(), within: (work) => work };
-      const operations = others.get(count) ?? createOperations(declare, major === 2 ? 2 : 3);
-      others.set(count, operations);
-      const within =
-        <A extends unknown[]>(work: (...args: A) => void) =>
-        (...args: A) => {
-          setThreads?.(count);
-          try {
-            work(...args);
-          } finally {
-            setThreads?.(threads);
-          }
-        };
-      return { operations, within };
-    },
+    inThreads: (count = threads) => ({
+      operations: made(count),
+      within: count === threads ? (work) => work : within(count),
+    }),
     bf16: (isa & AVX512_BF16) === AVX512_BF16,
     product: (shape) => made().product(shape),
     toBf16: (count) => made().toBf16(count),

@@ -2,6 +2,7 @@
 import { HeedError } from '../../error.ts';
 import { koffi, type Pointer } from '../library.ts';
 import type { Bf16Activation } from './activations.ts';
+import type { Within } from './library.ts';
 import { ACTIVATIONS, type Declare, LINEAR, version2, version3 } from './versions.ts';
 
 /** An operation: a function of the addresses of its operands and its result. */
@@ -81,8 +82,8 @@ const keyOf = ({ batch, m, k, n, transA, transB, bias, narrow, scale }: ProductS
 /** Operations of any size that are kept. One takes less than 100 KB. */
 const MOST_PRODUCTS = 512;
 
-/** The operations of a loaded library, by the functions of its major version. */
-export function createOperations(declare: Declare, major: 2 | 3): Operations {
+/** The operations of a loaded library, by the functions of its major version. `inOneThread` runs a function in one. */
+export function createOperations(declare: Declare, major: 2 | 3, inOneThread: Within): Operations {
   const argument = koffi().struct({ index: 'int', memory: 'void *' });
   const check = (status: unknown) => {
     if (status !== 0) throw new HeedError(`oneDNN: status ${status}`, { hint: 'use --precision fp32' });
@@ -194,11 +195,12 @@ export function createOperations(declare: Declare, major: 2 | 3): Operations {
   /** The layout in which products of this many rows read a weight; those of other numbers of rows take it as well. */
   const TYPICAL_ROWS = 32;
   const weightsOf = declare('void *dnnl_primitive_desc_query_md(void *description, int what, int index)');
-  const packedShape = (rows: number, inner: number): unknown => {
+  // whoever packs and whoever reads may have other numbers of threads, so one decides
+  const packedShape = inOneThread((rows: number, inner: number): unknown => {
     const [a, result] = [inner, rows].map((columns) => describe.matrix([TYPICAL_ROWS, columns], BF16, [columns, 1]));
     const free = describe.anyOrder([inner, rows], BF16);
     return weightsOf(describe.product(a, free, null, result, null), WEIGHTS_SHAPE, 0);
-  };
+  });
   const packedShapes = new Map<string, unknown>();
   const packedShapeOf = (rows: number, inner: number): unknown => {
     const key = `${rows} ${inner}`;
