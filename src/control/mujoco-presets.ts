@@ -96,8 +96,8 @@ const reacher: LearnSettings = {
 };
 
 /**
- * A discount of 0.999 sums a thousand times the error of a constant, and comparisons of equal length do not reveal that
- * error.
+ * A discount of 0.9999 sums thousands of times the error of a constant, and comparisons of equal length do not reveal
+ * that error.
  */
 const swimmer: LearnSettings = {
   ...lasting('Swimmer-v5'),
