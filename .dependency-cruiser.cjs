@@ -3,8 +3,9 @@
 /** What each folder may import besides itself and the leaf files. */
 const arrows = {
   engine: [],
-  nn: ['engine'],
-  env: [],
+  threads: [],
+  nn: ['engine', 'threads'],
+  env: ['threads'],
   preference: ['engine'],
   monitoring: [],
   run: ['engine/safetensors', 'env/environment', 'monitoring'],

@@ -5,8 +5,9 @@
 import { z } from 'zod';
 import { PRECISIONS } from '../engine/precision.ts';
 import type { Value } from '../engine/value.ts';
-import { type CachedDecoderOptions, createCachedDecoder } from '../nn/decoder-cache.ts';
+import { createCachedDecoder } from '../nn/decoder-cache.ts';
 import type { DecoderConfig } from '../nn/decoder-config.ts';
+import type { CachedDecoderOptions } from '../nn/decoder-options.ts';
 import {
   beginSequence,
   checkPrompt,

@@ -1,7 +1,7 @@
 /**
  * A decoder's linear layers in bfloat16, for generation: half of the bytes to read for each token, and products twice as
- * fast. oneDNN computes them, from nodes that JavaScript runs, since the number of rows is known only then. Attention,
- * norms, adapters and sums stay float32, in the graph.
+ * fast. oneDNN computes them, from nodes that JavaScript runs, since the number of rows is known only then. Norms,
+ * adapters and sums stay float32, in the graph, and attention where it is not plain.
  */
 import { input, type Tensor } from '../engine/graph.ts';
 import type { OneDnn } from '../engine/onednn/library.ts';
@@ -23,6 +23,9 @@ export interface PackedWeight {
   bias?: Float32Array;
 }
 
+/** Copies of weights in bfloat16, by the weights' names. */
+export type PackedWeights = ReadonlyMap<string, PackedWeight>;
+
 /** The linear maps of a decoder in bfloat16. */
 export interface Bf16Layers {
   /** The linear layers; each feed-forward layer is computed at once. */
@@ -35,7 +38,7 @@ export interface Bf16Layers {
    */
   states: Map<unknown, AttentionState>;
   /** The copies of weights that the programs traced so far read, by the weights' names. */
-  packed: ReadonlyMap<string, PackedWeight>;
+  packed: PackedWeights;
   /** Copies the weights, as they now are, for these programs. */
   refresh(): void;
 }
@@ -45,7 +48,7 @@ export interface Bf16Options {
   /** In the calling thread alone. */
   singleThread?: boolean;
   /** Copies of weights that others keep up to date: it makes none of these. */
-  packed?: ReadonlyMap<string, PackedWeight>;
+  packed?: PackedWeights;
 }
 
 /** Linear layers that keep copies of a decoder's weights. They have to be refreshed once before they are run. */

@@ -12,8 +12,7 @@ import { gather } from '../engine/ops/gather.ts';
 import { matmul } from '../engine/ops/matmul.ts';
 import { logSoftmax } from '../engine/ops/normalize.ts';
 import { concat, expand, reshape, slice } from '../engine/ops/shape.ts';
-import type { Precision } from '../engine/precision.ts';
-import { type Binding, type CompileOptions, type Program, trace } from '../engine/program.ts';
+import { type Binding, type Program, trace } from '../engine/program.ts';
 import { runtime } from '../engine/runtime/current.ts';
 import { newest, newestToRead } from '../engine/runtime/newest.ts';
 import { allocate, Value } from '../engine/value.ts';
@@ -21,7 +20,7 @@ import { addressOf } from '../engine/value-address.ts';
 import { HeedError } from '../error.ts';
 import { breathe } from '../node.ts';
 import { type AttentionState, CAPACITIES } from './bf16-attention.ts';
-import { type Bf16Layers, createBf16Layers, type PackedWeight } from './bf16-decoder.ts';
+import { type Bf16Layers, createBf16Layers, type PackedWeights } from './bf16-decoder.ts';
 import { type Attend, cappedLogits, decoder, headOf, type Linear, logitsOf } from './decoder.ts';
 import {
   type DecoderConfig,
@@ -31,8 +30,9 @@ import {
   linearLookup,
   type RotaryPositions,
 } from './decoder-config.ts';
+import type { CachedDecoderOptions } from './decoder-options.ts';
 import { type DecoderThreads, LEAST_ROWS, startDecoderThreads, type ThreadBinding } from './decoder-threads.ts';
-import { type LoraOptions, loraLinear } from './lora.ts';
+import { loraLinear } from './lora.ts';
 import { type Bits, quantize, quantizedLinear, quantizedProduct } from './quantize.ts';
 import { rotaryTables } from './rotary-tables.ts';
 
@@ -101,21 +101,6 @@ export interface CachedStep {
   [Symbol.dispose](): void;
 }
 
-/** How a decoder is compiled. */
-export interface CachedDecoderOptions extends Pick<CompileOptions, 'profile' | 'singleThread'> {
-  /** Adapters, which are among the weights by their names. */
-  adapters?: LoraOptions;
-  /** The weights never change: the decoder keeps a copy of them in a faster layout. */
-  frozen?: boolean;
-  /** Quantize the linear layers and the output layer, which must be frozen, to this many bits. */
-  bits?: Bits;
-  /**
-   * What the linear layers and the output layer compute with: float32 by default, or bfloat16 where `resolvePrecision`
-   * gives it. In bfloat16, the decoder reads copies of the weights (see `refresh`).
-   */
-  precision?: Precision;
-}
-
 /**
  * Compiles the decoder once for all batches, lengths and caches. `weights` are read at each run and may change between
  * runs, unless they are frozen; in bfloat16, call `refresh` then.
@@ -129,10 +114,9 @@ export function createCachedDecoder(
   const callsBack = options.precision === 'bf16';
   let preparing: Promise<Division | undefined> | undefined;
   let division: Division | undefined;
-  const divide = async (rows: number): Promise<Division | undefined> => {
-    if (options.singleThread) return undefined;
+  const divide = async (): Promise<Division | undefined> => {
     const { packed } = traced;
-    const threads = await startDecoderThreads({ config, weights, options, packed }, rows);
+    const threads = await startDecoderThreads({ config, weights, options, packed });
     return threads && { threads, own: traceCachedDecoder(config, weights, { ...options, singleThread: true }, packed) };
   };
   return {
@@ -145,8 +129,8 @@ export function createCachedDecoder(
         division: () => division,
       }),
     async prepare(rows) {
-      if (rows < 2 * LEAST_ROWS) return;
-      preparing ??= divide(rows);
+      if (rows < runtime().threads * LEAST_ROWS) return;
+      preparing ??= divide();
       division = await preparing;
     },
     refresh: traced.refresh,
@@ -178,9 +162,6 @@ interface TracedDecoder extends Disposable {
   /** Copies the weights, as they now are, where it keeps copies. */
   refresh(): void;
 }
-
-/** Copies of weights in bfloat16, by the weights' names. */
-export type PackedWeights = ReadonlyMap<string, PackedWeight>;
 
 /** The program of a decoder with a cache. `packed` are copies of weights that others keep up to date. */
 export function traceCachedDecoder(

@@ -11,8 +11,9 @@ import { addressOf, type ValueAddress } from '../engine/value-address.ts';
 import { type CarriedError, HeedError, revived } from '../error.ts';
 import { env, receiveMessageOnPort } from '../node.ts';
 import { FAILED, type OrderedThread, order, startThread, waitFor } from '../threads/ordered-thread.ts';
-import type { CachedDecoderOptions, PackedWeights } from './decoder-cache.ts';
+import type { PackedWeights } from './bf16-decoder.ts';
 import type { DecoderConfig } from './decoder-config.ts';
+import type { CachedDecoderOptions } from './decoder-options.ts';
 
 /** What a thread traces its decoder from. */
 export interface DecoderThreadData {
@@ -71,21 +72,23 @@ export interface DividedDecoder {
 }
 
 /**
- * Starts threads for steps of so many rows, one for each core but that of the calling thread; undefined where they would
- * not be faster, or cannot be started.
+ * Starts a thread for each core but that of the calling thread; undefined where they would not be faster, or cannot be
+ * started.
  */
-export async function startDecoderThreads(
-  { config, weights, options, packed }: DividedDecoder,
-  rows: number,
-): Promise<DecoderThreads | undefined> {
+export async function startDecoderThreads({
+  config,
+  weights,
+  options,
+  packed,
+}: DividedDecoder): Promise<DecoderThreads | undefined> {
   // no thread of Node 20 reads TypeScript
   if (typeof process === 'undefined' || import.meta.url.endsWith('.ts')) return undefined;
   const { threads: cores } = runtime();
-  if (cores < 2 || rows < cores * LEAST_ROWS) return undefined;
-  if (options.precision !== 'bf16' || options.profile || device() !== 'cpu') return undefined;
+  const { precision, singleThread, profile } = options;
+  if (cores < 2 || precision !== 'bf16' || singleThread || profile || device() !== 'cpu') return undefined;
   const data: DecoderThreadData = { config, options, weights: addressesOf(weights), packed: addressesOfPacked(packed) };
   const start = {
-    file: new URL('./decoder-thread.js', import.meta.url),
+    file: new URL('./decoder-worker.js', import.meta.url),
     env: { ...env, HEED_THREADS: '1', HEED_DEVICE: 'cpu' },
     patience: SAMPLING,
     ended,

@@ -5,7 +5,7 @@
 import { HeedError, messageOf } from '../../error.ts';
 import { env, existsSync, join, readFileSync } from '../../node.ts';
 import { keepLoaded, koffi } from '../library.ts';
-import { createOperations, type Operations } from './operations.ts';
+import { createOperations, type Operations, type Within } from './operations.ts';
 
 /** The command that installs oneDNN where it is a package of the system. */
 export const INSTALL = 'apt-get install libdnnl-dev';
@@ -23,9 +23,6 @@ export interface OneDnn extends Operations {
   /** Operations in so many threads, by default in as many as the library was loaded for, and what may call them. */
   inThreads(threads?: number): { operations: Operations; within: Within };
 }
-
-/** Makes a function run with a number of threads. */
-export type Within = <A extends unknown[], T>(work: (...args: A) => T) => (...args: A) => T;
 
 const AVX512_BF16 = 0xe7; // dnnl_cpu_isa_avx512_core_bf16; those with AMX have all its bits
 

@@ -2,7 +2,6 @@
 import { HeedError } from '../../error.ts';
 import { koffi, type Pointer } from '../library.ts';
 import type { Bf16Activation } from './activations.ts';
-import type { Within } from './library.ts';
 import { ACTIVATIONS, type Declare, LINEAR, version2, version3 } from './versions.ts';
 
 /** An operation: a function of the addresses of its operands and its result. */
@@ -45,6 +44,9 @@ export interface PackedProductShape {
   /** Whether the result is rounded to bfloat16; float32 otherwise. */
   narrow: boolean;
 }
+
+/** Makes a function run with a number of threads. */
+export type Within = <A extends unknown[], T>(work: (...args: A) => T) => (...args: A) => T;
 
 /** What it computes. */
 export interface Operations {
