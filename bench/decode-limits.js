@@ -110,7 +110,7 @@ export function stepOf(config, { batch, past, bits, precision }) {
     config.vocabularySize * config.hiddenSize;
   const wide = precision === 'bf16' ? 2 : 4;
   const perWeight = bits ? bits / 8 + 4 / 32 : wide; // a scale for each block of 32
-  const cached = config.layers * 2 * 4 * config.keyValueHeads * config.headSize;
+  const cached = config.layers * 2 * wide * config.keyValueHeads * config.headSize;
   return {
     bytes: weights * perWeight + batch * past * cached,
     products: batch * (weights + 2 * config.layers * config.heads * config.headSize * past),
