@@ -55,7 +55,7 @@ export function createAttention(config: DecoderConfig, dnn: Operations): Attenti
 
     turn(config, layer, joined, tokens, state);
     const all = narrow('all', tokens * width);
-    dnn.toBf16(tokens * width)(joined, all);
+    dnn.passing.toBf16(tokens * width)(joined, all);
     const [from, toKeys, toValues] = [all, keys, values].map(pairsOf);
     const [ofKeys, ofValues] = [heads * headSize, (heads + keyValueHeads) * headSize];
     for (let token = 0; token < tokens; token++) {
@@ -90,7 +90,7 @@ export function createAttention(config: DecoderConfig, dnn: Operations): Attenti
       }
       const part = first * keyValueHeads * capacity * headSize;
       const shape = { batch: (last - first) * keyValueHeads, m: span * group, ...PLAIN };
-      const byKeys = dnn.passingProduct({ ...shape, k: headSize, n: capacity, transB: true, narrow: false });
+      const byKeys = dnn.passing.product({ ...shape, k: headSize, n: capacity, transB: true, narrow: false });
       byKeys(queries, keys.subarray(part), scores);
       at = 0;
       for (let row = first; row < last; row++) {
@@ -106,9 +106,9 @@ export function createAttention(config: DecoderConfig, dnn: Operations): Attenti
       }
       dnn.softmax(asking, capacity)(scores);
       const shares = narrow('shares', asking * capacity);
-      dnn.toBf16(asking * capacity)(scores, shares);
+      dnn.passing.toBf16(asking * capacity)(scores, shares);
       const result = time === 1 ? mixed.subarray(first * heads * headSize) : narrow('result', asking * headSize);
-      const ofShares = dnn.passingProduct({ ...shape, k: capacity, n: headSize, transB: false, narrow: true });
+      const ofShares = dnn.passing.product({ ...shape, k: capacity, n: headSize, transB: false, narrow: true });
       ofShares(shares, values.subarray(part), result);
       if (time === 1) return;
       const fromResult = pairsOf(result);

@@ -87,7 +87,7 @@ export function createBf16Layers(
     call(
       within((rows, from, to) => {
         const narrow = room('x', rows * weight.inner);
-        dnn.toBf16(rows * weight.inner)(from, narrow);
+        dnn.passing.toBf16(rows * weight.inner)(from, narrow);
         multiply(dnn, weight, { rows, narrow: false }, narrow, to);
       }),
       x,
@@ -104,12 +104,12 @@ export function createBf16Layers(
       within((rows, from, to) => {
         const { inner, out } = up!;
         const [narrow, wide] = [room('x', rows * inner), room('wide', rows * out)];
-        dnn.toBf16(rows * inner)(from, narrow);
+        dnn.passing.toBf16(rows * inner)(from, narrow);
         if (gate) {
           const gates = room('gates', rows * out);
           multiply(dnn, gate, { rows, activation, narrow: true }, narrow, gates);
           multiply(dnn, up!, { rows, narrow: true }, narrow, wide);
-          dnn.multiply(rows * out)(wide, gates, wide);
+          dnn.passing.multiply(rows * out)(wide, gates, wide);
         } else multiply(dnn, up!, { rows, activation, narrow: true }, narrow, wide);
         multiply(dnn, down!, { rows, narrow: false }, wide, to);
       }),
@@ -128,7 +128,7 @@ export function createBf16Layers(
         within((rows, from, to, positions) => {
           const narrow = room('x', rows * joined.inner);
           const all = floats('joined', rows * joined.out);
-          dnn.toBf16(rows * joined.inner)(from, narrow);
+          dnn.passing.toBf16(rows * joined.inner)(from, narrow);
           multiply(dnn, joined, { rows, narrow: false }, narrow, all);
           multiply(dnn, output, { rows, narrow: false }, mix(all, rows, layer, states.get(positions)!), to);
         }),

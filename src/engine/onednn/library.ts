@@ -162,7 +162,9 @@ export function loadOneDnn(path: string, threads: number): OneDnn {
     activationGradient: (kind, count) => made().activationGradient(kind, count),
     packing: (out, inner) => made().packing(out, inner),
     packedProduct: (shape) => made().packedProduct(shape),
-    passingProduct: (shape) => made().passingProduct(shape),
+    get passing() {
+      return made().passing;
+    },
     softmax: (rows, columns) => made().softmax(rows, columns),
   };
 }

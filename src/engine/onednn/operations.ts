@@ -67,8 +67,8 @@ export interface Operations {
   packing(out: number, inner: number): { bytes: number; copy: Operation };
   /** Makes a product by a packed weight: called with the rows, the weight, any bias and the result. */
   packedProduct(shape: PackedProductShape): Operation;
-  /** The same as `product` for shapes that come and go: to be called at once. */
-  passingProduct(shape: ProductShape): Operation;
+  /** The same for sizes that come and go: to be called at once, since only the latest are kept. */
+  passing: Pick<Operations, 'product' | 'toBf16' | 'multiply'>;
   /** Makes the softmax of each of some float32 rows, in place. */
   softmax(rows: number, columns: number): Operation;
 }
@@ -165,17 +165,17 @@ export function createOperations(declare: Declare, major: 2 | 3, inOneThread: Wi
     if (row) operands.splice(2, 0, [BIAS, row]);
     return disposable(describe.product(a, b, row, result, scale === 1 ? null : scaledBy(scale)), operands);
   };
-  const toBf16 = (count: number): Operation => {
+  const toBf16 = (count: number) => {
     const [from, to] = [F32, BF16].map((type) => describe.matrix([count], type, [1]));
     const description = out(describeCopy, from, engine, to, engine, null);
-    return operation(description, [
+    return disposable(description, [
       [SOURCE, from],
       [RESULT, to],
     ]);
   };
-  const multiply = (count: number): Operation => {
+  const multiply = (count: number) => {
     const numbers = describe.matrix([count], BF16, [1]);
-    return operation(
+    return disposable(
       describe.multiplication(numbers),
       [SOURCE, SECOND_SOURCE, RESULT].map((index) => [index, numbers] as const),
     );
@@ -197,7 +197,7 @@ export function createOperations(declare: Declare, major: 2 | 3, inOneThread: Wi
   /** The layout in which products of this many rows read a weight; those of other numbers of rows take it as well. */
   const TYPICAL_ROWS = 32;
   const weightsOf = declare('void *dnnl_primitive_desc_query_md(void *description, int what, int index)');
-  // whoever packs and whoever reads may have other numbers of threads, so one decides
+  // programs in one thread and in several read the same copies, so all use the layout for one thread
   const packedShape = inOneThread((rows: number, inner: number): unknown => {
     const [a, result] = [inner, rows].map((columns) => describe.matrix([TYPICAL_ROWS, columns], BF16, [columns, 1]));
     const free = describe.anyOrder([inner, rows], BF16);
@@ -264,9 +264,13 @@ export function createOperations(declare: Declare, major: 2 | 3, inOneThread: Wi
     },
     softmax: (rows, columns) => kept(`softmax ${rows} ${columns}`, () => softmax(rows, columns)),
     product: (shape) => shared(`product ${keyOf(shape)}`, () => product(shape).run),
-    passingProduct: (shape) => kept(`product ${keyOf(shape)}`, () => product(shape)),
-    toBf16: (count) => shared(`copy ${count}`, () => toBf16(count)),
-    multiply: (count) => shared(`multiply ${count}`, () => multiply(count)),
+    toBf16: (count) => shared(`copy ${count}`, () => toBf16(count).run),
+    multiply: (count) => shared(`multiply ${count}`, () => multiply(count).run),
+    passing: {
+      product: (shape) => kept(`product ${keyOf(shape)}`, () => product(shape)),
+      toBf16: (count) => kept(`copy ${count}`, () => toBf16(count)),
+      multiply: (count) => kept(`multiply ${count}`, () => multiply(count)),
+    },
     activation: (kind, count) => shared(`${kind} ${count}`, () => activation(kind, count)),
     activationGradient: (kind, count) => shared(`gradient of ${kind} ${count}`, () => activationGradient(kind, count)),
   };
