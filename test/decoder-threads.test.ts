@@ -41,7 +41,7 @@ function run(name: string, lines: string): unknown {
 
 describe.skipIf(!support.works)(`threads of a decoder (${support.missing ?? support.library})`, () => {
   it('write what one thread writes, and follow weights that change; a program that does not end them ends', () => {
-    const told = run(
+    const result = run(
       'divided.mjs',
       `const generator = create();
       const first = await written(generator);
@@ -57,13 +57,13 @@ describe.skipIf(!support.works)(`threads of a decoder (${support.missing ?? supp
       const moved = JSON.stringify(first) !== JSON.stringify(second);
       console.log(JSON.stringify({ moved, alone, together, again: await written(generator), second }));`,
     ) as Record<string, unknown>;
-    expect(told.moved).toBe(true);
-    expect(told.together).toEqual(told.alone);
-    expect(told.again).toEqual(told.second);
+    expect(result.moved).toBe(true);
+    expect(result.together).toEqual(result.alone);
+    expect(result.again).toEqual(result.second);
   });
 
   it('say so when one of them ends', () => {
-    const told = run(
+    const result = run(
       'ended.mjs',
       `import workers from 'node:worker_threads';
       const started = [];
@@ -78,9 +78,9 @@ describe.skipIf(!support.works)(`threads of a decoder (${support.missing ?? supp
       console.log(JSON.stringify({ started: started.length, failure }));
       process.exit();`,
     ) as { started: number; failure: { name: string; message: string; hint: string } };
-    expect(told.started).toBe(1);
-    expect(told.failure.name).toBe('HeedError');
-    expect(told.failure.message).toMatch(/a thread that generates text ended/);
-    expect(told.failure.hint).toMatch(/HEED_THREADS=1/);
+    expect(result.started).toBe(1);
+    expect(result.failure.name).toBe('HeedError');
+    expect(result.failure.message).toMatch(/a thread that generates text ended/);
+    expect(result.failure.hint).toMatch(/HEED_THREADS=1/);
   });
 });

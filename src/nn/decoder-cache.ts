@@ -2,7 +2,7 @@
  * A decoder with a cache of the keys and values of earlier tokens: a run computes new tokens only.
  *
  * Uses ONNX Runtime's GroupQueryAttention, which rotates, appends to the cache in place and attends, each row by its
- * own length. Rows are padded on the right; nothing reads the padding, and later tokens overwrite it.
+ * own length; in bfloat16 bf16-attention.ts does the same. Rows are padded on the right; nothing reads the padding, and later tokens overwrite it.
  */
 import { Disposables } from '../disposables.ts';
 import { constant, emitMany, type Graph, input, type Tensor } from '../engine/graph.ts';
@@ -123,7 +123,10 @@ export function createCachedDecoder(
     tokenBytes: tokenBytesOf(config, traced.cacheType),
     createCache: (rows, capacity) =>
       createCache(config, {
-        ...{ rows, capacity, weights, callsBack },
+        rows,
+        capacity,
+        weights,
+        callsBack,
         bind: traced.bind,
         type: traced.cacheType,
         division: () => division,

@@ -90,7 +90,7 @@ export async function startDecoderThreads({
   const start = {
     file: new URL('./decoder-worker.js', import.meta.url),
     env: { ...env, HEED_THREADS: '1', HEED_DEVICE: 'cpu' },
-    patience: SAMPLING,
+    polling: SAMPLING,
     ended,
   };
   const starting = await Promise.allSettled(Array.from({ length: cores - 1 }, () => startThread({ ...start, data })));

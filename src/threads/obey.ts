@@ -8,12 +8,12 @@ import { changed, watched } from './wait.ts';
 export type CarryOut = (...numbers: [first: number, second: number]) => void;
 
 /**
- * Carries out orders until the thread is terminated. Never returns, unless `prepare` fails: the owner is told why.
+ * Carries out orders until the thread is terminated. Never returns, unless `prepare` fails: the owner gets the error.
  *
  * @param carriedOf - What the owner gets of an error.
  */
 export async function obey(prepare: () => Promise<CarryOut>, carriedOf: (error: unknown) => object): Promise<void> {
-  const { control, port, patience } = workerData as ThreadData;
+  const { control, port, polling } = workerData as ThreadData;
   process.on('exit', () => {
     control[LEFT] = 1;
     Atomics.add(control, DONE, 1);
@@ -27,7 +27,7 @@ export async function obey(prepare: () => Promise<CarryOut>, carriedOf: (error: 
     return;
   }
   parentPort!.postMessage(undefined);
-  const orders = watched(control, ORDERED, patience);
+  const orders = watched(control, ORDERED, polling);
   for (let done = 0; ; done = (done + 1) | 0) {
     changed(orders, done);
     control[FAILED] = 0;

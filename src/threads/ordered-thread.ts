@@ -20,11 +20,11 @@ export interface ThreadData {
   control: Int32Array;
   port: MessagePort;
   /** How long to poll for an order before sleeping, ms; a fifth by default. */
-  patience?: number;
+  polling?: number;
 }
 
 /** A thread that carries out orders. */
-export interface OrderedThread extends Omit<ThreadData, 'patience'> {
+export interface OrderedThread extends Omit<ThreadData, 'polling'> {
   worker: Worker;
   /** How many orders it has completed. */
   done: Watched;
@@ -42,7 +42,7 @@ export interface ThreadStart {
   /** Its `workerData`, beside `ThreadData`. */
   data: object;
   /** How long the thread polls for an order, and its owner for the end of one, before sleeping, ms; a fifth by default. */
-  patience?: number;
+  polling?: number;
   /** Its environment variables; the process's by default. */
   env?: Readonly<Record<string, string | undefined>>;
   /** The error of a thread that has ended. */
@@ -50,12 +50,12 @@ export interface ThreadStart {
 }
 
 /** Starts a thread. Rejects if it cannot prepare for orders, or ends. */
-export function startThread({ file, data, patience, env, ended }: ThreadStart): Promise<OrderedThread> {
+export function startThread({ file, data, polling, env, ended }: ThreadStart): Promise<OrderedThread> {
   const control = new Int32Array(new SharedArrayBuffer((NUMBERS + MOST_NUMBERS) * Int32Array.BYTES_PER_ELEMENT));
   const { port1: port, port2: theirs } = new NodeMessageChannel();
-  const workerData = { ...data, control, port: theirs, patience } satisfies ThreadData;
+  const workerData = { ...data, control, port: theirs, polling } satisfies ThreadData;
   const worker = new NodeWorker(file, { workerData, transferList: [theirs], ...(env && { env }) });
-  const thread: OrderedThread = { worker, control, port, done: watched(control, DONE, patience) };
+  const thread: OrderedThread = { worker, control, port, done: watched(control, DONE, polling) };
   return new Promise((resolve, reject) => {
     worker.once('message', (failure: CarriedError | undefined) => {
       if (failure) return reject(revived(failure));

@@ -39,14 +39,14 @@ export interface Watched extends Looks {
   readonly control: Int32Array;
   readonly place: number;
   /** How long to poll, ms. */
-  readonly patience: number;
+  readonly polling: number;
 }
 
-/** Watches the number at `place` of the shared memory, and polls for up to `patience` ms before it sleeps. */
-export const watched = (control: Int32Array, place: number, patience = LOOK): Watched => ({
+/** Watches the number at `place` of the shared memory, and polls for up to `polling` ms before it sleeps. */
+export const watched = (control: Int32Array, place: number, polling = LOOK): Watched => ({
   control,
   place,
-  patience,
+  polling,
   ...newLooks(),
 });
 
@@ -57,7 +57,7 @@ export function changed(it: Watched, last: number, patience = Infinity): boolean
     for (let i = 0; i < 64; i++) if (Atomics.load(control, place) !== last) return true;
     return false;
   };
-  if (Atomics.load(control, place) !== last || look(it, seen, it.patience)) return true;
+  if (Atomics.load(control, place) !== last || look(it, seen, it.polling)) return true;
   // a wake-up may be late, for a change seen long ago: only the number counts
   while (Atomics.load(control, place) === last) {
     if (Atomics.wait(control, place, last, patience) === 'timed-out') break;

@@ -20,8 +20,9 @@ let count = 0;
 export function call(routine: Routine, x: Tensor, width: number, beside?: Tensor): Tensor {
   waiting.set(++count, routine);
   const attributes = { routine: count, width };
-  const [name, inputs] = beside ? ['CallBeside', [x, beside]] : ['Call', [x]];
-  return emit(name as string, inputs as Tensor[], [...x.shape.slice(0, -1), width], { domain: 'heed', attributes });
+  const shape = [...x.shape.slice(0, -1), width];
+  if (!beside) return emit('Call', [x], shape, { domain: 'heed', attributes });
+  return emit('CallBeside', [x, beside], shape, { domain: 'heed', attributes });
 }
 
 /** The routine of a node, which is given out once: when its program is compiled. */

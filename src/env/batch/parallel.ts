@@ -1,7 +1,7 @@
 /**
  * Copies of an environment that several threads step. The calling thread steps the first share itself, then waits for
- * the others, so the batch is as synchronous as any other and gives the same numbers. Orders are counters in shared
- * memory, waited for with Atomics; actions and results are in shared memory too.
+ * the others, so the batch is as synchronous as any other and gives the same numbers. Actions and results are in
+ * memory that they share.
  */
 
 import { HeedError } from '../../error.ts';
