@@ -7,8 +7,9 @@
  * unused rows. The row behind them may belong to a sequence whose prompt is read in pieces.
  */
 import { HeedError } from '../error.ts';
-import type { CachedStep, DecoderCache } from '../nn/decoder-cache.ts';
+import type { DecoderCache } from '../nn/decoder-cache.ts';
 import type { DecoderConfig } from '../nn/decoder-config.ts';
+import type { CachedStep } from '../nn/decoder-step.ts';
 import { type Random, random } from '../random.ts';
 import { type CompletionText, decodeCompletion, streamCompletion } from './answer-text.ts';
 import { createRunner, type DecoderRows } from './rows.ts';

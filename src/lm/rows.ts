@@ -3,7 +3,8 @@
  * are reused, since new ones cost as much as reading the prompts.
  */
 
-import type { CachedDecoder, CachedStep, DecoderCache } from '../nn/decoder-cache.ts';
+import type { CachedDecoder, DecoderCache } from '../nn/decoder-cache.ts';
+import type { CachedStep } from '../nn/decoder-step.ts';
 import { breathe } from '../node.ts';
 
 export interface DecoderRows {

@@ -6,9 +6,10 @@ import { input, tokensOf, trace } from '../engine/index.ts';
 import { runtime } from '../engine/runtime/current.ts';
 import { random } from '../random.ts';
 import { decoder, logitsOf, packedAttention } from './decoder.ts';
-import { type CachedDecoder, type CachedStep, createCachedDecoder } from './decoder-cache.ts';
+import { type CachedDecoder, createCachedDecoder } from './decoder-cache.ts';
 import { type DecoderConfig, decoderParameters, headName } from './decoder-config.ts';
 import type { CachedDecoderOptions } from './decoder-options.ts';
+import type { CachedStep } from './decoder-step.ts';
 import { createLora, type LoraOptions } from './lora.ts';
 import { createParameters } from './parameters.ts';
 

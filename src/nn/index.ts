@@ -13,7 +13,6 @@ export {
 } from './decoder.ts';
 export {
   type CachedDecoder,
-  type CachedStep,
   createCachedDecoder,
   type DecoderCache,
 } from './decoder-cache.ts';
@@ -29,6 +28,7 @@ export {
   type RotaryScaling,
 } from './decoder-config.ts';
 export type { CachedDecoderOptions } from './decoder-options.ts';
+export type { CachedStep } from './decoder-step.ts';
 export { type AdvantageInput, advantages } from './gae.ts';
 export * as initialize from './initialize.ts';
 export { type LabelOptions, labelLogProbabilities } from './label-log-probabilities.ts';
