@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, inject, it } from 'vitest';
+import { runtime } from '../src/engine/runtime/current.ts';
 import { runChild } from './support/child.ts';
 
 const collect = `
@@ -140,6 +141,30 @@ onLinux('forty sessions share the threads of one pool', () => {
     { env: { HEED_THREADS: '3' } },
   );
   expect(printed).toBe('0 3\n');
+});
+
+describe.skipIf(!runtime().bf16!().works)('the end of the process, while JavaScript computes nodes of a run', () => {
+  const during = (what: string) => `
+    const { trace, input, matmul, Value } = engine;
+    const n = 512;
+    const chain = (g) => Array.from({ length: 200 }).reduce((x) => matmul(x, input(g, 'w', [n, n])), input(g, 'x', [n, n]));
+    const p = trace((g) => ({ y: chain(g) }), { precision: 'bf16' });
+    const [w, x, y] = [1, 2, 3].map(() => new Value('float32', [n, n]));
+    const binding = p.bind({ w, x }, { y });
+    binding.run();
+    process.on('exit', (code) => console.log('exit', code));
+    binding.runAsync().then(() => console.log('computed'));
+    setTimeout(() => { ${what} }, 1);`;
+
+  it('comes at once', () => {
+    expect(runChild(during('process.exit(0)'))).toBe('exit 0\n');
+  });
+
+  it('comes after an error that nothing catches, and tells it', () => {
+    expect(() => runChild(during('throw new TypeError("of the caller")'))).toThrow(
+      /ended with 1:\n[\s\S]*TypeError: of the caller\n +at /,
+    );
+  });
 });
 
 it('computes in each of two copies of heed, such as two dependencies bring', () => {

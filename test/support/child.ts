@@ -13,7 +13,12 @@ const modules = {
   random: 'random.js',
 };
 
-/** Runs a module, to which the modules above are known by their names; gives what it printed. */
+const LONGEST = 120_000; // ms
+
+/**
+ * Runs a module, to which the modules above are known by their names; gives what it printed.
+ * @throws Error if it ends with another code than 0, or not at all.
+ */
 export function runChild(
   script: string,
   { flags = [], env = {} }: { flags?: string[]; env?: Record<string, string> } = {},
@@ -25,6 +30,8 @@ export function runChild(
     env: { ...process.env, ...env },
     encoding: 'utf8',
     maxBuffer: 1 << 26,
+    timeout: LONGEST,
+    killSignal: 'SIGKILL',
   });
   if (child.status !== 0) throw new Error(`the child ended with ${child.status ?? child.signal}:\n${child.stderr}`);
   return child.stdout;

@@ -8,6 +8,7 @@ import { createOperators, type OperatorDomain } from '../onednn/operators.ts';
 import { encodeModel } from '../onnx.ts';
 import { deviceLog, reporting } from './device-errors.ts';
 import { createDeviceMemory, type DeviceMemory, type NativeValue, type Target } from './device-memory.ts';
+import { startLeavable } from './leaving.ts';
 import { isAnyAway, newest, newestToRead } from './newest.ts';
 import type { Accelerator, Runtime, SessionOptions } from './runtime.ts';
 
@@ -141,7 +142,9 @@ export function startRuntime(): Runtime {
         runAsync: () =>
           new Promise<void>((resolve, reject) => {
             around.prepare();
+            const ended = operators && startLeavable();
             RunWithBinding.async(session, runOptions, binding, (error: unknown, status: Pointer) => {
+              ended?.();
               try {
                 if (error) throw new HeedError(`cannot run: ${messageOf(error)}`, { cause: error });
                 end(status);
