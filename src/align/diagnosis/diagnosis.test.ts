@@ -197,6 +197,22 @@ it('finds a learning rate that is too high in a training on data', () => {
   expect(diagnoseSupervised(rowsOf({ 'loss/train': [3, Number.NaN] })).findings[0].code).toBe('learning-rate-high');
 });
 
+it('tells ratings that are memorized from a learning rate that is too high', () => {
+  const rated = (held: number, kl: number) =>
+    diagnosePreference(
+      rowsOf({ 'loss/train': [0.69, 0.4], 'loss/eval': [0.69, held], 'eval/kl': [0, kl], 'data/items': [340, 340] }),
+    ).findings;
+  expect(rated(0.6, 1)).toEqual([]);
+  expect(rated(0.95, 1)).toMatchObject([
+    {
+      code: 'overfitted',
+      text: expect.stringMatching(/340 rows: loss 0.69 → 0.4.* in training, held-out loss 0.69 → 0.9/),
+    },
+  ]);
+  expect(rated(0.75, 1)).toMatchObject([{ code: 'overfitted', severity: 'failure' }]);
+  expect(rated(0.95, 40)).toMatchObject([{ code: 'learning-rate-high' }]);
+});
+
 it('warns of a training on preferences that was rolled back', () => {
   const metrics = { 'loss/train': [0.7, 0.4], 'eval/kl': [0, 8] } as const;
   const rows = rowsOf({ ...metrics, 'kl/mean': [0, 8] });

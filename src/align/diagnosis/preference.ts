@@ -2,10 +2,15 @@
 import { type Diagnosis, diagnosisOf, type Finding } from '../../run/diagnosis.ts';
 import { figure } from '../../run/progress.ts';
 import type { MetricsRow } from '../../run/run.ts';
-import { change, courseOf, failure, measuresOf, warning } from './course.ts';
+import { type Course, change, courseOf, failure, measuresOf, warning } from './course.ts';
 import { labelFindings } from './labels.ts';
 
 const FAR = 15; // nats
+const LARGE = 12; // nats: from here on, too large steps explain more
+
+/** Whether a loss fell in training, and rose on held-out rows above that of the initial model. */
+const memorized = (loss: Course, held: Course): boolean =>
+  held.values.length > 1 && loss.last < 0.9 * loss.first && held.last > 1.05 * held.first;
 
 /** Diagnoses a training on preferences from its metrics, oldest first, by their names in metrics.jsonl. */
 export function diagnosePreference(rows: readonly MetricsRow[]): Diagnosis {
@@ -22,7 +27,18 @@ export function diagnosePreference(rows: readonly MetricsRow[]): Diagnosis {
   const far = kl !== undefined && kl.last > FAR;
   // the loss of the first step is that of the initial model
   const worse = !(loss.last < 1.2 * loss.first) || (held && held.values.length > 1 && !(held.last < 1.2 * held.first));
-  if (worse || far) {
+  // accuracies of pairs say more about a loss that hardly rises
+  if (held && memorized(loss, held) && (worse || !accuracy) && !(kl && kl.last > LARGE)) {
+    const [n, all] = [course('data/heldOut')?.last, course('data/items')?.last];
+    const lower = Math.min(...held.values) < held.first;
+    findings.push(
+      failure(
+        'overfitted',
+        `The policy memorizes its ${all ? `${all} ` : ''}rows: ${change(loss, 'loss')} in training, ${change(held, 'held-out loss')}${n ? ` (${n} rows)` : ''}.`,
+        `Collect more rows, or use a larger model${lower ? ', fewer --epochs, or the model in best/' : ': the initial model is better than this one'}.`,
+      ),
+    );
+  } else if (worse || far) {
     findings.push(
       failure(
         'learning-rate-high',
