@@ -1,17 +1,17 @@
 /**
  * A decoder with a cache of the keys and values of earlier tokens: a run computes new tokens only.
  *
- * Uses ONNX Runtime's GroupQueryAttention, which rotates, appends to the cache in place and attends, each row by its
- * own length; in bfloat16 bf16-attention.ts does the same. Rows are padded on the right; nothing reads the padding, and later tokens overwrite it.
+ * cached-attention.ts attends through the cache; in bfloat16, bf16-attention.ts does. Rows are padded on the right;
+ * nothing reads the padding, and later tokens overwrite it.
  */
 import { Disposables } from '../disposables.ts';
-import { constant, emitMany, type Graph, input, type Tensor } from '../engine/graph.ts';
-import { rotary, tokensOf } from '../engine/ops/attention.ts';
+import { input, type Tensor } from '../engine/graph.ts';
+import { tokensOf } from '../engine/ops/attention.ts';
 import { add, sub } from '../engine/ops/elementwise.ts';
 import { gather } from '../engine/ops/gather.ts';
 import { matmul } from '../engine/ops/matmul.ts';
 import { logSoftmax } from '../engine/ops/normalize.ts';
-import { concat, expand, reshape, slice } from '../engine/ops/shape.ts';
+import { slice } from '../engine/ops/shape.ts';
 import { type Binding, type Program, trace } from '../engine/program.ts';
 import { runtime } from '../engine/runtime/current.ts';
 import { newest, newestToRead } from '../engine/runtime/newest.ts';
@@ -20,17 +20,11 @@ import { addressOf } from '../engine/value-address.ts';
 import { HeedError } from '../error.ts';
 import { type AttentionState, CAPACITIES } from './bf16-attention.ts';
 import { type Bf16Layers, createBf16Layers, type PackedWeights } from './bf16-decoder.ts';
-import { type Attend, cappedLogits, decoder, headOf, type Linear, logitsOf } from './decoder.ts';
-import {
-  type DecoderConfig,
-  headName,
-  isWindowed,
-  layerPositions,
-  linearLookup,
-  type RotaryPositions,
-} from './decoder-config.ts';
+import { cachedAttention, pastName, presentName, rotationsOf, storedSize } from './cached-attention.ts';
+import { cappedLogits, decoder, headOf, type Linear, logitsOf } from './decoder.ts';
+import { type DecoderConfig, headName, linearLookup } from './decoder-config.ts';
 import type { CachedDecoderOptions } from './decoder-options.ts';
-import { type CachedStep, createDividedStep, createPart, createStep, LAST_POSITIONS } from './decoder-step.ts';
+import { type CachedStep, createDividedStep, createPart, createStep } from './decoder-step.ts';
 import { type DecoderThreads, LEAST_ROWS, startDecoderThreads } from './decoder-threads.ts';
 import { loraLinear } from './lora.ts';
 import { type Bits, quantize, quantizedLinear, quantizedProduct } from './quantize.ts';
@@ -246,84 +240,6 @@ function flatLinear(config: DecoderConfig): Linear {
   };
 }
 
-const pastName = (layer: number, what: 'keys' | 'values') => `past ${what} ${layer}`;
-const presentName = (layer: number, what: 'keys' | 'values') => `present ${what} ${layer}`;
-
-/** Attention through the cache, and the cache after it. */
-function cachedAttention(g: Graph, config: DecoderConfig, positions: Tensor) {
-  const { heads, keyValueHeads, headSize, slidingWindow, attentionScale, attentionSoftCap } = config;
-  const lengths = input(g, LAST_POSITIONS, ['rows'], 'int32');
-  const total = input(g, 'total', [], 'int32');
-  const rotations = rotationsOf(config).map(({ positions: own, names }) => {
-    const half = (own.size ?? headSize) / 2;
-    return {
-      own,
-      tables: names.map((name) => input(g, name, ['capacity', half])),
-      fused: rotatesItself(own, headSize),
-    };
-  });
-  const size = storedSize(headSize);
-  const cacheShape = ['rows', keyValueHeads, 'capacity', size];
-  const present: Record<string, Tensor> = {};
-  const attend: Attend = (q, k, v, layer) => {
-    const own = layerPositions(config, layer);
-    const rotation = rotations.find((rotation) => rotation.own === own);
-    const { tables, fused } = rotation ?? { tables: [], fused: false };
-    const turned = (x: Tensor) => (rotation && !fused ? rotary(x, positions, tables[0], tables[1], headSize) : x);
-    const inputs = [widen(turned(q), headSize), widen(turned(k), headSize), widen(v, headSize)];
-    const past = (['keys', 'values'] as const).map((what) => input(g, pastName(layer, what), cacheShape));
-    const [mixed, keys, values] = emitMany(
-      'GroupQueryAttention',
-      [...(unsplit(inputs) ?? inputs), ...past, lengths, total, ...(fused ? tables : [undefined, undefined])],
-      [{ shape: inputs[0].shape }, { shape: cacheShape }, { shape: cacheShape }],
-      {
-        domain: 'com.microsoft',
-        attributes: {
-          num_heads: heads,
-          kv_num_heads: keyValueHeads,
-          do_rotary: Number(fused),
-          scale: { float: attentionScale ?? 1 / Math.sqrt(headSize) },
-          ...(isWindowed(config, layer) && { local_window_size: slidingWindow }),
-          ...(attentionSoftCap !== undefined && { softcap: { float: attentionSoftCap } }),
-        },
-      },
-    );
-    present[presentName(layer, 'keys')] = keys;
-    present[presentName(layer, 'values')] = values;
-    return narrow(mixed, headSize);
-  };
-  return { attend, present };
-}
-
-/** What three tensors were split from, which the operator takes as its first input, without the others. */
-function unsplit([q, k, v]: readonly Tensor[]): (Tensor | undefined)[] | undefined {
-  const made = q.graph.producer.get(q.name);
-  const isWhole = made?.op === 'Split' && made.outputs.join() === [q, k, v].map(({ name }) => name).join();
-  return isWhole ? [made.inputTensors[0], undefined, undefined] : undefined;
-}
-
-// What the operator requires of a head's size. Heads of other sizes are rotated before it, and widened with zeros.
-const rotatesItself = ({ size }: RotaryPositions, headSize: number) =>
-  (size ?? headSize) === headSize && headSize % 16 === 0;
-const storedSize = (headSize: number) => Math.ceil(headSize / 8) * 8;
-
-function widen(x: Tensor, headSize: number): Tensor {
-  const size = storedSize(headSize);
-  if (size === headSize) return x;
-  const [rows, time, width] = x.shape;
-  const heads = Number(width) / headSize;
-  const zeros = expand(constant(x.graph, [0], [1, 1, 1, 1]), [rows, time, heads, size - headSize]);
-  return reshape(concat([reshape(x, [rows, time, heads, headSize]), zeros], 3), [rows, time, heads * size]);
-}
-
-function narrow(x: Tensor, headSize: number): Tensor {
-  const size = storedSize(headSize);
-  if (size === headSize) return x;
-  const [rows, time, width] = x.shape;
-  const heads = Number(width) / size;
-  return reshape(slice(reshape(x, [rows, time, heads, size]), 3, 0, headSize), [rows, time, heads * headSize]);
-}
-
 const tokenBytesOf = ({ layers, keyValueHeads, headSize }: DecoderConfig, type: CacheType) =>
   layers * 2 * (type === 'float32' ? 4 : 2) * keyValueHeads * storedSize(headSize);
 
@@ -428,12 +344,4 @@ function createCache(config: DecoderConfig, parts: CacheParts): DecoderCache {
     [Symbol.dispose]: own[Symbol.dispose],
   };
   return cache;
-}
-
-/** The rotations of all layers, each with the names of its tables of cosines and sines. */
-function rotationsOf(config: DecoderConfig): { positions: RotaryPositions; names: [cos: string, sin: string] }[] {
-  const all = new Set(Array.from({ length: config.layers }, (_, layer) => layerPositions(config, layer)));
-  return [...all].flatMap((positions, i) =>
-    positions ? [{ positions, names: i === 0 ? ['cos', 'sin'] : [`cos ${i}`, `sin ${i}`] }] : [],
-  );
 }
