@@ -2,7 +2,8 @@
  * A section of the suite `align`: every algorithm on the embedded world, from one start, with one budget, against one reward
  * model, judged by the true reward that none of them saw.
  *
- * It takes long: with HEED_BENCH_FOLDER, models and results are kept there, and a bench that was stopped goes on.
+ * It takes long: with HEED_BENCH_FOLDER, models and results are kept there, and a bench that was stopped goes on. HEED_BENCH_ANSWERS is
+ * how many answers to each prompt are judged.
  */
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -39,8 +40,10 @@ import { keptResults, learnAll, mean, timed } from './kept.js';
 
 const SEEDS = 5;
 const MAX_TOKENS = 72;
-/** Answers to each prompt of the world in the evaluation. */
-const ANSWERS = 2;
+/** Answers to each prompt of the world in the evaluation. With two, chance moves the mean of five seeds by 0.05. */
+const ANSWERS = Number(process.env.HEED_BENCH_ANSWERS ?? 2);
+/** Of results by another number of answers, in their keys. */
+const answers = ANSWERS === 2 ? {} : { answers: ANSWERS };
 
 const deviation = (values) => {
   const middle = mean(values);
@@ -88,10 +91,12 @@ async function* world({ seeds }) {
     const results = [];
     for (let seed = 0; seed < Math.min(seeds, SEEDS); seed++) {
       const start = await startOf(kept, seed);
-      results.push(start.quality, await kept.result({ name: 'sft', seed }, () => judgedModel(start, seed)));
+      results.push(start.quality, await kept.result({ name: 'sft', seed, ...answers }, () => judgedModel(start, seed)));
       for (const { name, create, settings } of chosen) {
         const measure = name === 'best-of-16' ? bestOfMany : trained;
-        results.push(await kept.result({ name, seed, settings }, () => measure(create, settings, start, seed)));
+        results.push(
+          await kept.result({ name, seed, settings, ...answers }, () => measure(create, settings, start, seed)),
+        );
       }
     }
     yield* worldRows(results);
