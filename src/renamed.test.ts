@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { currentName, oldName, withCurrentNames } from './renamed.ts';
+import { currentName, oldName, withCurrentNames, withLaterOptions } from './renamed.ts';
 
 describe('names of version 0.1', () => {
   it('become those of now at every depth, and nothing else changes', () => {
@@ -16,4 +16,10 @@ describe('names of version 0.1', () => {
     expect(oldName('reward.members')).toBeUndefined();
     expect(currentName('constructor')).toBe('constructor');
   });
+});
+
+it('runs of older versions do what they did where an option came later', () => {
+  const old = { env: 'Pendulum-v1', ppo: { horizon: 1024 }, sac: { horizon: 1 } };
+  expect(withLaterOptions(old)).toEqual({ ...old, ppo: { rescaleActions: false, horizon: 1024 } });
+  expect(withLaterOptions({ a2c: { rescaleActions: true } })).toEqual({ a2c: { rescaleActions: true } });
 });

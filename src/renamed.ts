@@ -1,4 +1,7 @@
-/** Names of options and saved fields that version 0.1 spelled differently: its files still open. */
+/**
+ * Files of older versions still open: names of options and saved fields that version 0.1 spelled differently, and options
+ * that came later.
+ */
 
 /** Current names by old ones. */
 const renamed: Readonly<Record<string, string>> = {
@@ -32,4 +35,18 @@ export function withCurrentNames<T>(value: T): T {
   return Object.fromEntries(
     Object.entries(value).map(([key, inner]) => [currentName(key), withCurrentNames(inner)]),
   ) as T;
+}
+
+/** Options of what sees actions. */
+const SEEING = ['ppo', 'a2c', 'trpo', 'reward'];
+
+/** The options of a run of `heed train` or `heed rl`, with what it did where it is older than an option. */
+export function withLaterOptions(config: unknown): unknown {
+  if (typeof config !== 'object' || config === null) return config;
+  return Object.fromEntries(
+    Object.entries(config).map(([key, value]) => [
+      key,
+      SEEING.includes(key) && typeof value === 'object' ? { rescaleActions: false, ...value } : value,
+    ]),
+  );
 }

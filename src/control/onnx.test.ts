@@ -16,6 +16,9 @@ const box = (size: number, bound: number, shape?: number[]): Box => ({
   ...{ kind: 'box', low: new Float32Array(size).fill(-bound), high: new Float32Array(size).fill(bound) },
   ...(shape && { shape }),
 });
+const range = (low: number, high: number): Box => ({
+  ...{ kind: 'box', low: Float32Array.of(low, low), high: Float32Array.of(high, high) },
+});
 const discrete: Space = { kind: 'discrete', n: 3 };
 const { normal, integer } = random(0, 'onnx');
 const rows = (n: number, size: number, of: () => number) =>
@@ -32,6 +35,7 @@ const policies: [string, Omit<PolicySnapshot, 'tensors'>][] = [
   ['discrete', { ...base, algorithm: 'ppo', actionSpace: discrete, statistics }],
   ['within bounds', { ...base, algorithm: 'trpo', actionSpace: box(2, 0.001), statistics }],
   ['without bounds', { ...base, algorithm: 'a2c', actionSpace: box(2, Number.POSITIVE_INFINITY) }],
+  ['rescaled', { ...base, algorithm: 'ppo', actionSpace: range(0, 100), statistics, rescaleActions: true }],
   ['squashed', { ...base, algorithm: 'sac', actionSpace: box(2, 3) }],
   ['of images', { ...base, algorithm: 'ppo', actionSpace: discrete, observationSpace: box(pixels, 255, image) }],
 ];
@@ -67,6 +71,8 @@ describe('a policy as ONNX', () => {
 const rewards: [string, Partial<RewardSnapshot> & { settings: object }][] = [
   ['discrete actions', { actionSpace: discrete, settings: {} }],
   ['actions of numbers', { actionSpace: box(2, 1), settings: { output: 'linear', constant: 0 } }],
+  ['actions from 0 to 2', { actionSpace: range(0, 2), settings: {} }],
+  ['the same as they are', { actionSpace: range(0, 2), settings: { rescaleActions: false } }],
   ['what a step changed', { actionSpace: box(2, 1), settings: { change: true } }],
   ['the step that ends the task', { actionSpace: discrete, settings: { terminalHead: true, output: 'linear' } }],
   ['images', { actionSpace: discrete, observationSpace: box(pixels, 255, image), settings: { members: 2 } }],

@@ -10,6 +10,7 @@ import { mean } from '../engine/ops/reduce.ts';
 import { concat, reshape } from '../engine/ops/shape.ts';
 import { encodeWithWeights } from '../engine/program.ts';
 import { type Space, sizeOf } from '../env/environment.ts';
+import { actionRanges } from '../rl/action-ranges.ts';
 import { normalized, withinBounds } from '../rl/policy-onnx.ts';
 import { CHANGE_EPSILON, EPSILON, OBSERVATION_LIMIT } from './reward/inputs.ts';
 import { type RewardSnapshot, snapshotRewardModel } from './reward-snapshot.ts';
@@ -55,7 +56,7 @@ function describe(
       ? input(graph, 'action', [batch], 'int64')
       : input(graph, 'action', [batch, sizeOf(actionSpace)]);
   const seen = isImage ? observation : normalized(observation, scale, { epsilon: EPSILON, limit: OBSERVATION_LIMIT });
-  const parts = [seen, actionColumns(action, actionSpace)];
+  const parts = [seen, actionColumns(action, actionSpace, options.rescaleActions)];
   if (!options.change) return concat(parts, 1);
   const change = sub(input(graph, 'next_observation', [batch, size]), observation);
   const changed = normalized(
@@ -66,5 +67,11 @@ function describe(
   return concat([...parts, changed, terminated], 1);
 }
 
-const actionColumns = (action: Tensor, space: Space): Tensor =>
-  space.kind === 'discrete' ? cast(oneHot(action, space.n), 'float32') : withinBounds(action, space);
+function actionColumns(action: Tensor, space: Space, rescaleActions: boolean): Tensor {
+  if (space.kind === 'discrete') return cast(oneHot(action, space.n), 'float32');
+  const within = withinBounds(action, space);
+  if (!rescaleActions) return within;
+  const { middle, half } = actionRanges(space);
+  const row = (numbers: readonly number[]) => constant(action.graph, numbers, [1, numbers.length]);
+  return mul(sub(within, row(middle)), row(half.map((width) => 1 / width)));
+}

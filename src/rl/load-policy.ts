@@ -51,6 +51,7 @@ const networkSchema = z.object({
   activation: z.enum(['tanh', 'relu']),
   gain: z.number().optional(),
   initialDeviation: z.number().optional(),
+  rescaleActions: z.boolean().optional(),
 });
 const settingsSchema = z.looseObject({
   env: z.string(),

@@ -24,6 +24,8 @@ export interface PolicySnapshot {
   observationSpace: Box;
   /** Actions that the policy chooses from. */
   actionSpace: Space;
+  /** Whether actions were learned in units of half their range (`PolicyNetworkOptions`); absent: as they are. */
+  rescaleActions?: boolean;
   /** Mean and variance of each number of an observation, if observations are normalized. */
   statistics?: { mean: readonly number[]; variance: readonly number[] };
   /** The actor's parameters by name; others are ignored. */
@@ -53,7 +55,7 @@ export function actorOf({ tensors, ...description }: PolicySnapshot): ActorNetwo
 }
 
 function networkOf(snapshot: Omit<PolicySnapshot, 'tensors'>, { gain = GAIN, initialDeviation }: InitialWeights = {}) {
-  const { algorithm, hidden, activation, observationSpace, actionSpace } = snapshot;
+  const { algorithm, hidden, activation, rescaleActions, observationSpace, actionSpace } = snapshot;
   const size = sizeOf(observationSpace);
   if (algorithm === 'sac') {
     const network = createSquashedPolicy(size, actionSpace, { hidden, activation });
@@ -62,7 +64,7 @@ function networkOf(snapshot: Omit<PolicySnapshot, 'tensors'>, { gain = GAIN, ini
   const network = createPolicyNetwork(
     size,
     actionSpace,
-    { hidden, activation, gain, initialDeviation },
+    { hidden, activation, rescaleActions, gain, initialDeviation },
     observationSpace.shape,
   );
   return { network, specs: network.parameters.slice(0, -network.critic.parameters.length) };

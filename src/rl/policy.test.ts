@@ -48,6 +48,37 @@ describe('a Gaussian policy', () => {
     expect(first(0.5)).toEqual([expect.closeTo(0.5, 6), expect.closeTo(0.5, 6)]);
   });
 
+  it('with rescaleActions, acts in units of half the range of each action, from its middle', () => {
+    const low = Float32Array.of(0, -0.5, Number.NEGATIVE_INFINITY);
+    const space = { kind: 'box' as const, shape: [3], low, high: Float32Array.of(100, 0.5, 2) };
+    const options = { ...network, initialDeviation: 0.5 };
+    const [raw, rescaled] = [false, true].map((rescaleActions) =>
+      createPolicyNetwork(4, space, { ...options, rescaleActions }),
+    );
+    using parameters = createParameters(rescaled.parameters, random(0));
+    const deviations = Array.from(parameters.values[LOG_DEVIATION].data as Float32Array, Math.exp);
+    expect(deviations).toEqual([25, 0.25, 0.5].map((deviation) => expect.closeTo(deviation, 4)));
+    const meansOf = (policy: typeof raw) => {
+      const forward = createForward(policy, parameters, 2);
+      forward.observations.set([1, 2, 3, 4, -4, -3, -2, -1]);
+      forward.run();
+      const means = Array.from(forward.distribution);
+      forward[Symbol.dispose]();
+      return means;
+    };
+    const [half, middle] = [
+      [50, 0.5, 1],
+      [50, 0, 0],
+    ];
+    const entropy = evaluate((t) => rescaled.entropy(t.mean), {
+      mean: numbers([2, 3], { seed: 1 }),
+      [LOG_DEVIATION]: of([1, 3], deviations.map(Math.log)),
+    });
+    expectClose(entropy, [3 * (Math.log(0.5) + 0.5 * Math.log(2 * Math.PI * Math.E))], 2e-6); // whatever the ranges
+    const expected = meansOf(raw).map((mean, i) => expect.closeTo(mean * half[i % 3] + middle[i % 3], 4));
+    expect(meansOf(rescaled)).toEqual(expected);
+  });
+
   it('has the entropy Σ log σ + ½ log 2πe, and its gradient', () => {
     const expected = deviations.reduce((s, d) => s + Math.log(d) + 0.5 * Math.log(2 * Math.PI * Math.E), 0);
     expectClose(
@@ -153,4 +184,14 @@ it('explores every action alike', () => {
     expect(Math.max(...drawn)).toBeLessThanOrEqual(box.high[j]);
     expect(drawn.reduce((a, b) => a + b, 0) / 2000).toBeCloseTo((box.low[j] + box.high[j]) / 2, 0);
   }
+});
+
+it('random actions without bounds are from −1 to 1', () => {
+  const largest = 3.4028234663852886e38; // of float32
+  const low = Float32Array.of(Number.NEGATIVE_INFINITY, -largest, 0);
+  const high = Float32Array.of(Number.POSITIVE_INFINITY, largest, Number.POSITIVE_INFINITY);
+  const actions = new Float32Array(3000);
+  uniformActions({ kind: 'box', low, high }, random(0), actions);
+  expect(Math.min(...actions)).toBeCloseTo(-1, 2);
+  expect(Math.max(...actions)).toBeCloseTo(1, 2);
 });

@@ -1,6 +1,6 @@
 /** Policies: a network from observations to a distribution over actions, and a critic. */
 
-import { constant, input, type Tensor } from '../engine/graph.ts';
+import { constant, type Graph, input, type Tensor } from '../engine/graph.ts';
 import { add, exp, mul, neg, square, sub } from '../engine/ops/elementwise.ts';
 import { matmul } from '../engine/ops/matmul.ts';
 import { logSoftmax } from '../engine/ops/normalize.ts';
@@ -8,10 +8,11 @@ import { sum } from '../engine/ops/reduce.ts';
 import { reshape } from '../engine/ops/shape.ts';
 import { actionWidthOf, type Space, sizeOf } from '../env/environment.ts';
 import { imageCnn } from '../nn/cnn.ts';
-import { fill, orthogonal } from '../nn/initialize.ts';
+import { orthogonal } from '../nn/initialize.ts';
 import { type MlpOptions, mlp, type Network } from '../nn/mlp.ts';
 import type { ParameterSpec } from '../nn/parameters.ts';
 import type { Random } from '../random.ts';
+import { actionRanges, isBounded, unitRanges } from './action-ranges.ts';
 
 /** Architecture of a policy network. */
 export interface PolicyNetworkOptions {
@@ -21,8 +22,13 @@ export interface PolicyNetworkOptions {
   activation: NonNullable<MlpOptions['activation']>;
   /** Gain of the orthogonal initial weights of the hidden layers. */
   gain: number;
-  /** Standard deviation of the first actions, if actions are numbers; 1 by default. */
+  /** Standard deviation of the first actions, if actions are numbers; 1 by default. With `rescaleActions`, in its units. */
   initialDeviation?: number;
+  /**
+   * Whether actions that are numbers are learned in units of half their range, from its middle, where it is finite. By
+   * default they are learned as they are.
+   */
+  rescaleActions?: boolean;
 }
 
 /** A distribution over actions by its parameters: log-probabilities of discrete actions, or the means of a box's. */
@@ -45,7 +51,10 @@ export interface PolicyNetwork {
   distribution(observations: Tensor): Tensor;
   /** log π(a|s), [n, 1], for actions from `encodeAction`, [n, outputSize]. */
   logProbability(distribution: Tensor, actions: Tensor): Tensor;
-  /** Entropy in nats, [n, 1] ([1, 1] if it is the same for every row). */
+  /**
+   * Entropy in nats, [n, 1] ([1, 1] if it is the same for every row). With `rescaleActions`, that of rescaled actions, so
+   * that it does not depend on their range.
+   */
   entropy(distribution: Tensor): Tensor;
   /** KL(held ‖ distribution) in nats, [n, 1]. `held` has the log deviations, [1, actionSize], of a box's Gaussian. */
   divergence(held: { distribution: Tensor; logDeviation?: Tensor }, distribution: Tensor): Tensor;
@@ -63,7 +72,8 @@ export const LOG_DEVIATION = 'actor.logDeviation';
 
 /**
  * Separate perceptrons for actor and critic. For images (`shape` of the observation space), both share the convolutions
- * of Mnih et al. 2015. A box action is a Gaussian whose deviations do not depend on the state.
+ * of Mnih et al. 2015. A box action is a Gaussian whose deviations do not depend on the state; its means and deviations
+ * are in the action space's units.
  */
 export function createPolicyNetwork(
   observationSize: number,
@@ -71,7 +81,7 @@ export function createPolicyNetwork(
   options: PolicyNetworkOptions,
   shape?: readonly number[],
 ): PolicyNetwork {
-  const { hidden, activation, gain, initialDeviation = 1 } = options;
+  const { hidden, activation, gain, initialDeviation = 1, rescaleActions = false } = options;
   const actionSize = sizeOf(actionSpace);
   const outputSize = actionWidthOf(actionSpace);
   const trunk = shape && createTrunk(shape as [number, number, number]);
@@ -101,12 +111,23 @@ export function createPolicyNetwork(
         sum(mul(exp(held), sub(held, logProbs)), { axes: [1], keepDims: true }),
     };
   }
-  const deviation = { name: LOG_DEVIATION, shape: [1, actionSize], initialize: fill(Math.log(initialDeviation)) };
+  const { middle, half } = rescaleActions ? actionRanges(actionSpace) : unitRanges(actionSize);
+  const isAsItIs = half.every((width, j) => width === 1 && middle[j] === 0);
+  const row = (g: Graph, numbers: readonly number[]) => constant(g, numbers, [1, actionSize]);
+  const logs = half.map((width) => Math.log(initialDeviation * width));
+  const deviation: ParameterSpec = {
+    name: LOG_DEVIATION,
+    shape: [1, actionSize],
+    initialize: (data) => data.set(logs),
+  };
   const logDeviation = (like: Tensor) => input(like.graph, deviation.name, deviation.shape);
   return {
     ...shared,
     parameters: [...before, ...actor.parameters, deviation, ...critic.parameters],
-    distribution: (x) => actor.apply(x),
+    distribution(x) {
+      const mean = actor.apply(x);
+      return isAsItIs ? mean : add(mul(mean, row(x.graph, half)), row(x.graph, middle));
+    },
     logProbability(mean, actions) {
       const log = logDeviation(mean);
       const z = mul(sub(actions, mean), exp(neg(log)));
@@ -114,8 +135,8 @@ export function createPolicyNetwork(
     },
     entropy(mean) {
       const log = logDeviation(mean);
-      const each = add(log, constant(mean.graph, [0.5 * (1 + LOG_2PI)], []));
-      return sum(each, { axes: [1], keepDims: true });
+      const rest = half.map((width) => 0.5 * (1 + LOG_2PI) - Math.log(width));
+      return sum(add(log, row(mean.graph, rest)), { axes: [1], keepDims: true });
     },
     divergence({ distribution: held, logDeviation: heldDeviation }, mean) {
       const log = logDeviation(mean);
@@ -205,13 +226,14 @@ export function greedyActions(policy: ActingPolicy, distribution: Float32Array, 
   }
 }
 
-/** Actions drawn uniformly from the action space. */
+/** Actions drawn uniformly from the action space; numbers without bounds from −1 to 1. */
 export function uniformActions(actionSpace: Space, random: Random, actions: Float32Array): void {
   for (let i = 0; i < actions.length; i++) {
     if (actionSpace.kind === 'discrete') actions[i] = random.integer(actionSpace.n);
     else {
       const j = i % actionSpace.low.length;
-      actions[i] = actionSpace.low[j] + (actionSpace.high[j] - actionSpace.low[j]) * random.uniform();
+      const [low, high] = [actionSpace.low[j], actionSpace.high[j]];
+      actions[i] = isBounded(low, high) ? low + (high - low) * random.uniform() : 2 * random.uniform() - 1;
     }
   }
 }

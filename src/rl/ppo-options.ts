@@ -59,6 +59,10 @@ export const ppoSchema = z.object({
     .describe(
       'standard deviation of the first actions, if actions are numbers; log_std_init elsewhere is its logarithm',
     ),
+  rescaleActions: z
+    .boolean()
+    .default(true)
+    .describe('learn actions that are numbers in units of half their range, where it is finite; false: as they are'),
 });
 /** Checked options of PPO. */
 export type PpoOptions = z.infer<typeof ppoSchema>;

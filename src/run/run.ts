@@ -15,7 +15,7 @@ import { HeedError, messageOf } from '../error.ts';
 import { fileError, isSystemError, writeFileAtomic } from '../files.ts';
 import { join, mkdirSync, readdirSync, readFileSync } from '../node.ts';
 import { plugins } from '../plugins.ts';
-import { withCurrentNames } from '../renamed.ts';
+import { withCurrentNames, withLaterOptions } from '../renamed.ts';
 import { type RunCheckpoint, readCheckpoint, setAside, tidyCheckpoints, writeCheckpoint } from './checkpoint.ts';
 import { decode, fromJson, toJson } from './json.ts';
 import { LOCK, lock } from './lock.ts';
@@ -25,6 +25,9 @@ const FORMAT = 'heed run 1';
 const CONFIG = 'config.json';
 const METRICS = 'metrics.jsonl';
 const SAMPLES = 'samples.jsonl';
+
+/** Commands whose runs have options of agents in environments. */
+const inEnvironments = new Set(['train', 'rl']);
 
 const infoSchema = z.object({
   name: z.string(),
@@ -257,7 +260,8 @@ export function readInfo(folder: string): RunInfo {
   const { success, data, error } = infoSchema.safeParse(found);
   if (!success)
     throw new HeedError(`"${path}" is damaged: ${z.prettifyError(error)}`, { hint: 'Was it edited by hand?' });
-  return { ...data, config: withCurrentNames(data.config) };
+  const config = withCurrentNames(data.config);
+  return { ...data, config: inEnvironments.has(data.command) ? withLaterOptions(config) : config };
 }
 
 /** A run's metrics, oldest first. */

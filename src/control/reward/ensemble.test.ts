@@ -80,6 +80,24 @@ it('sees observations in units of their deviation, and box actions within their 
   });
 });
 
+it('sees actions of any range as those from −1 to 1, unless rescaleActions is false', () => {
+  const range = (low: number, high: number): Space => ({
+    kind: 'box',
+    low: Float32Array.of(low),
+    high: Float32Array.of(high),
+  });
+  const steps = stepsOf(4);
+  const predicted = (space: Space, actions: number[], options = {}) =>
+    create({ lastGain: 1, ...options }, { actionSpace: space }).predict({
+      ...steps,
+      actions: Float32Array.from(actions),
+    });
+  const unit = predicted(range(-1, 1), [-1, 0, 0.5, 1]);
+  expect(predicted(range(0, 100), [0, 50, 75, 100])).toEqual(unit);
+  expect(predicted(range(Number.NEGATIVE_INFINITY, 1), [-1, 0, 0.5, 1])).toEqual(unit);
+  expect(predicted(range(0, 100), [0, 50, 75, 100], { rescaleActions: false })).not.toEqual(unit);
+});
+
 describe('what the policy is given', () => {
   const [count, capacity, held, oldest] = [2, 30, 30, 7];
   const steps = stepsOf(held * count);

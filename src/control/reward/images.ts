@@ -11,7 +11,7 @@ import { actionWidthOf, type Space } from '../../env/environment.ts';
 import { type ConvolutionLayer, cnn, isSmallImage, smallConvolutions } from '../../nn/cnn.ts';
 import { orthogonal } from '../../nn/initialize.ts';
 import { mlp } from '../../nn/mlp.ts';
-import { meanOf, type RewardInputs, rowsOf, writeAction } from './inputs.ts';
+import { actionWriter, meanOf, type RewardInputs, rowsOf } from './inputs.ts';
 import type { RewardNetwork } from './network.ts';
 import type { RewardOptions } from './options.ts';
 
@@ -79,15 +79,16 @@ function layersFor(image: Image): readonly ConvolutionLayer[] {
 }
 
 /** A step's input is its observation, from 0 to 255; with an `actionSpace`, also the numbers of its action. */
-export function imageInputs(size: number, actionSpace?: Space): RewardInputs {
+export function imageInputs(size: number, actionSpace?: Space, rescaleActions = false): RewardInputs {
   const width = size + (actionSpace ? actionWidthOf(actionSpace) : 0);
+  const writeAction = actionSpace && actionWriter(actionSpace, rescaleActions);
   const inputs: RewardInputs = {
     width,
     dtype: actionSpace ? 'float32' : 'uint8',
     scale: { mean: [], variance: [], changeVariance: [] },
     write({ observations, actions }, row, out, to) {
       out.set(observations.subarray(row * size, (row + 1) * size), to * width);
-      if (actionSpace) writeAction(actionSpace, actions, row, out, to * width + size);
+      writeAction?.(actions, row, out, to * width + size);
     },
     ofSegment: (segment) => (actionSpace ? rowsOf(inputs, segment) : segment.observations),
     pointOf: (segment) => meanOf(inputs, segment),

@@ -1,5 +1,6 @@
 /** The reward model's input for a step: observation, action and, optionally, what the step changed. */
 import { actionWidthOf, type Space } from '../../env/environment.ts';
+import { actionRanges, unitRanges } from '../../rl/action-ranges.ts';
 import {
   createStatistics,
   restoreStatistics,
@@ -9,6 +10,7 @@ import {
 } from '../../rl/normalize.ts';
 import type { Rollout } from '../../rl/rollout.ts';
 import { like, type SavedNumbers, type Segment, type SegmentNumbers, tensorOf } from '../segments.ts';
+import type { RewardOptions } from './options.ts';
 
 /** Steps side by side; arrays are [n, ...]. */
 export interface StepRows {
@@ -51,8 +53,13 @@ export const EPSILON = 1e-8;
 export const CHANGE_EPSILON = 1e-12;
 
 /** Inputs for observations that are numbers. */
-export function createRewardInputs(observationSize: number, actionSpace: Space, change: boolean): RewardInputs {
+export function createRewardInputs(
+  observationSize: number,
+  actionSpace: Space,
+  { change, rescaleActions }: Pick<RewardOptions, 'change' | 'rescaleActions'>,
+): RewardInputs {
   const actionWidth = actionWidthOf(actionSpace);
+  const writeAction = actionWriter(actionSpace, rescaleActions);
   const width = observationSize + actionWidth + (change ? observationSize + 1 : 0);
   const clip = (z: number) => Math.max(-OBSERVATION_LIMIT, Math.min(OBSERVATION_LIMIT, z));
   const inputs: RewardInputs = {
@@ -70,7 +77,7 @@ export function createRewardInputs(observationSize: number, actionSpace: Space, 
       for (let j = 0; j < observationSize; j++) {
         out[k++] = clip((observations[o + j] - mean[j]) / Math.sqrt(variance[j] + EPSILON));
       }
-      writeAction(actionSpace, actions, row, out, k);
+      writeAction(actions, row, out, k);
       k += actionWidth;
       if (!change) return;
       for (let j = 0; j < observationSize; j++) {
@@ -86,13 +93,24 @@ export function createRewardInputs(observationSize: number, actionSpace: Space, 
   return inputs;
 }
 
-/** Writes action `row` from `to` on: 1 for the chosen one and 0 for others, or its numbers within their bounds. */
-export function writeAction(space: Space, actions: Float32Array, row: number, out: SegmentNumbers, to: number): void {
+/** Writes action `row` from `to` on. */
+export type ActionWriter = (actions: Float32Array, row: number, out: SegmentNumbers, to: number) => void;
+
+/** Writes 1 for a chosen action and 0 for others, or an action's numbers within their bounds, rescaled to ±1 if asked. */
+export function actionWriter(space: Space, rescaleActions: boolean): ActionWriter {
   const width = actionWidthOf(space);
-  for (let a = 0; a < width; a++) {
-    if (space.kind === 'discrete') out[to + a] = actions[row] === a ? 1 : 0;
-    else out[to + a] = Math.max(space.low[a], Math.min(space.high[a], actions[row * width + a]));
+  if (space.kind === 'discrete') {
+    return (actions, row, out, to) => {
+      for (let a = 0; a < width; a++) out[to + a] = actions[row] === a ? 1 : 0;
+    };
   }
+  const { middle, half } = rescaleActions ? actionRanges(space) : unitRanges(width);
+  return (actions, row, out, to) => {
+    for (let a = 0; a < width; a++) {
+      const action = Math.max(space.low[a], Math.min(space.high[a], actions[row * width + a]));
+      out[to + a] = (action - middle[a]) / half[a];
+    }
+  };
 }
 
 /** `ofSegment` for any inputs of float32. */

@@ -46,7 +46,7 @@ export function createRewardNetworks(
   { observationSize, actionSpace, shape }: RewardSpaces,
   options: RewardOptions,
 ): RewardNetworks {
-  const { members, change, terminalHead, actionPlanes } = options;
+  const { members, change, terminalHead, actionPlanes, rescaleActions } = options;
   const image = shape as [number, number, number] | undefined;
   if (image && change) {
     throw new HeedError('reward.change works with numbers, but these observations are images', {
@@ -59,8 +59,8 @@ export function createRewardNetworks(
     });
   }
   const inputs = image
-    ? imageInputs(observationSize, actionPlanes ? actionSpace : undefined)
-    : createRewardInputs(observationSize, actionSpace, change);
+    ? imageInputs(observationSize, actionPlanes ? actionSpace : undefined, rescaleActions)
+    : createRewardInputs(observationSize, actionSpace, options);
   const planes = actionPlanes ? actionWidthOf(actionSpace) : 0;
   const outputs = terminalHead ? 2 : 1;
   const networks = Array.from({ length: members }, (_, m) =>

@@ -69,6 +69,10 @@ export const rewardSchema = z.object({
     .enum(['comparisons', 'returns'])
     .default('comparisons')
     .describe('what a fit learns from: comparisons, or true returns by squared error (for ablations)'),
+  rescaleActions: z
+    .boolean()
+    .default(true)
+    .describe('show actions that are numbers in units of half their range, where it is finite; false: as they are'),
   bootstrap: z.boolean().default(false).describe('train each member on its own bootstrap sample of the comparisons'),
   validation: z.number().min(0).max(0.5).default(0).describe('share of the comparisons held out for validation'),
   l2: z
