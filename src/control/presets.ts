@@ -1,29 +1,13 @@
 /** Settings that work well, by environment, and how they combine with a caller's settings. */
 import { parseOptions } from '../options.ts';
 import { checkChoice } from '../rl/agent.ts';
-import { atariPreset, ppoPresets, presetOf } from '../rl/presets.ts';
+import { atariPreset, ppoPresets, presetOf, steadyPpo } from '../rl/presets.ts';
 import { behaviorPresets } from './behavior-presets.ts';
 import { longFits, mujocoPresets, mujocoReward, short } from './mujoco-presets.ts';
 import { type LearnOptions, type LearnSettings, learnAlgorithms, learnSchema } from './options.ts';
 
 /** The paper's error rate. It costs nothing if labels are right. */
 const choice: LearnSettings['choice'] = { errorRate: 0.1 };
-
-/**
- * PPO in an environment that nobody has tuned: longer rollouts, a slower rate and fewer epochs than CartPole's. With
- * these the critic keeps up with a learned reward of any offset: docs/lab/strangers.md.
- */
-export const steadyPpo: LearnSettings['ppo'] = {
-  horizon: 128,
-  epochs: 10,
-  minibatch: 128,
-  discount: 0.99,
-  lambda: 0.95,
-  learningRate: 5e-4,
-  annealClip: false,
-  entropyCoefficient: 0.01,
-  normalizeObservations: true,
-};
 
 /** For an environment without a preset: settings after MuJoCo's, and PPO's preset for `heed rl` if there is one. */
 function unfamiliar(env: string): LearnSettings {

@@ -33,6 +33,22 @@ export const presetOf = (env: unknown, algorithm: Algorithm = 'ppo'): Preset<obj
   return presets[algorithm]?.[env] ?? (algorithm === 'ppo' && env.startsWith('ALE/') ? atariPreset : undefined);
 };
 
+/**
+ * PPO in an environment that nobody has tuned: longer rollouts, a slower rate and fewer epochs than CartPole's. With
+ * these the critic keeps up with a learned reward of any offset: docs/lab/strangers.md.
+ */
+export const steadyPpo: Partial<PpoOptions> = {
+  horizon: 128,
+  epochs: 10,
+  minibatch: 128,
+  discount: 0.99,
+  lambda: 0.95,
+  learningRate: 5e-4,
+  annealClip: false,
+  entropyCoefficient: 0.01,
+  normalizeObservations: true,
+};
+
 /** The authors' settings for MuJoCo (Schulman et al. 2017, table 3), with eight environments side by side. */
 const mujoco: Preset<PpoOptions> = {
   steps: 1_000_000,

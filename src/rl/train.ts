@@ -18,7 +18,7 @@ import { type ControlRow, type WorldSample, worldFacts } from './diagnosis/measu
 import { sampleEpisodes } from './episodes.ts';
 import { createEvaluator, type Evaluation } from './evaluate.ts';
 import { policiesOf } from './load-policy.ts';
-import { presetOf } from './presets.ts';
+import { presetOf, steadyPpo } from './presets.ts';
 import { worldShape } from './world-options.ts';
 
 /** The settings of `heed rl`. */
@@ -40,6 +40,9 @@ export type RlOptions = z.infer<typeof rlSchema>;
 /** Settings of `heed rl` as a caller writes them: plain data, all optional. */
 export type RlSettings = z.input<typeof rlSchema>;
 
+/** PPO's settings on the true reward in an environment without a preset. */
+const unfamiliarPpo = { ...steadyPpo, normalizeRewards: true };
+
 /**
  * Checked settings: the caller's over the environment's preset over the defaults.
  *
@@ -48,7 +51,7 @@ export type RlSettings = z.input<typeof rlSchema>;
 export function rlOptions(settings: RlSettings): RlOptions {
   checkChoice(settings);
   const { algorithm = 'ppo', env = 'CartPole-v1' } = settings;
-  const { options, ...preset } = presetOf(env, algorithm) ?? {};
+  const { options, ...preset } = presetOf(env, algorithm) ?? { options: algorithm === 'ppo' ? unfamiliarPpo : {} };
   return parseOptions(rlSchema, { ...preset, ...settings, [algorithm]: { ...options, ...settings[algorithm] } });
 }
 
