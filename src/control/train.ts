@@ -8,7 +8,7 @@
 import type { Environment } from '../env/environment.ts';
 import { emitWarning } from '../node.ts';
 import { sampleEpisodes } from '../rl/episodes.ts';
-import { sampleWorld, warnOfLongEpisodes } from '../rl/train.ts';
+import { firstEvaluation, sampleWorld, warnOfLongEpisodes } from '../rl/train.ts';
 import type { Diagnosis, DiagnosisRow } from '../run/diagnosis.ts';
 import { driveRun, type TrainParts } from '../run/drive.ts';
 import type { ComparedClips } from '../run/report/clips.ts';
@@ -60,7 +60,7 @@ export async function trainFromPreferences(
       before() {
         sampleWorld(run, environment);
         warnOfLongEpisodes(environment, options.episodes, onNotice);
-        return record.before(learner.evaluate());
+        return record.before(firstEvaluation(learner, onNotice));
       },
       record(step) {
         const before = step.labels - step.comparisons.length;

@@ -1,13 +1,13 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { makeEnvironment, sourceOf } from '../env/index.ts';
 import { HeedError } from '../error.ts';
 import { createRun, openRun, type Run, readMetrics } from '../run/index.ts';
 import { type Algorithm, rlAlgorithms } from './agent.ts';
 import { rlReport } from './report.ts';
-import { createRlLearner, type RlSettings, rlOptions, trainRl } from './train.ts';
+import { createRlLearner, firstEvaluation, type RlSettings, rlOptions, trainRl } from './train.ts';
 
 const folders: string[] = [];
 afterEach(() => {
@@ -131,4 +131,29 @@ it.each([
   await train(run, options, { make, onNotice });
   const found = told.find((notice) => notice.text.includes(text));
   expect(found?.step, JSON.stringify(told)).toBeLessThanOrEqual(512);
+});
+
+it('tells how long evaluations take, if that is long', () => {
+  const notices: string[] = [];
+  let now = 0;
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => now);
+  const evaluation = { mean: 1, std: 0, episodes: 100, length: 1000, returns: [] };
+  const first = (seconds: number, evaluations: number) => {
+    const evaluate = () => {
+      now += 1000 * seconds;
+      return evaluation;
+    };
+    return firstEvaluation({ evaluate, options: { evaluations } }, (text) => notices.push(text));
+  };
+  try {
+    expect(first(2, 20)).toBe(evaluation);
+    first(60, 1);
+    expect(notices).toEqual([]);
+    first(30, 20);
+    expect(notices).toEqual([
+      'An evaluation of 100 episodes takes 30 s (1000 steps each), and 20 more follow: about 10 minutes. Fewer --episodes or --evaluations take less.',
+    ]);
+  } finally {
+    clock.mockRestore();
+  }
 });

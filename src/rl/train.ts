@@ -11,6 +11,7 @@ import { emitWarning } from '../node.ts';
 import { parseOptions } from '../options.ts';
 import { type Diagnosis, type DiagnosisRow, noticesOnce } from '../run/diagnosis.ts';
 import { driveRun, type TrainParts } from '../run/drive.ts';
+import { figure } from '../run/progress.ts';
 import { type Run, readMetrics } from '../run/run.ts';
 import { type Agent, algorithmSettings, algorithmShape, checkChoice, createAgent } from './agent.ts';
 import { diagnoseControl, diagnoseControlRun } from './diagnosis/diagnose.ts';
@@ -185,7 +186,7 @@ export async function trainRl(learner: RlLearner, parts: TrainParts<RlStep>): Pr
     before() {
       sampleWorld(parts.run, learner.environment);
       warnOfLongEpisodes(learner.environment, learner.options.episodes, onNotice);
-      return returnMetrics(learner.evaluate());
+      return returnMetrics(firstEvaluation(learner, onNotice));
     },
     record({ step, metrics, evaluation, done }) {
       if (done) sampleEpisodes(parts.run, learner.environment, learner.policies(), { seed, step, onNotice });
@@ -221,6 +222,27 @@ export function warnOfLongEpisodes(
   onNotice(
     `An episode of ${id} may take ${steps} steps, and an evaluation has ${episodes} of them. Give it a shorter time limit, or set --episodes and --evaluations.`,
   );
+}
+
+const SLOW = 10; // seconds
+
+/** Evaluates the untrained policy, and tells how long evaluations take if that is long. */
+export function firstEvaluation(
+  { evaluate, options }: { evaluate(): Evaluation; options: { evaluations: number } },
+  onNotice: (text: string) => void,
+): Evaluation {
+  const began = performance.now();
+  const evaluation = evaluate();
+  const seconds = (performance.now() - began) / 1000;
+  const { evaluations } = options;
+  if (seconds > SLOW && evaluations > 1) {
+    const { episodes, length } = evaluation;
+    const all = (evaluations * seconds) / 60;
+    onNotice(
+      `An evaluation of ${episodes} episodes takes ${figure(seconds)} s (${figure(length)} steps each), and ${evaluations} more follow: about ${figure(Number(all.toPrecision(2)))} minutes. Fewer --episodes or --evaluations take less.`,
+    );
+  }
+  return evaluation;
 }
 
 /** The figures of an evaluation for results. */
