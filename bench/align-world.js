@@ -2,8 +2,8 @@
  * A section of the suite `align`: every algorithm on the embedded world, from one start, with one budget, against one reward
  * model, judged by the true reward that none of them saw.
  *
- * It takes long: with HEED_BENCH_FOLDER, models and results are kept there, and a bench that was stopped goes on. HEED_BENCH_ANSWERS is
- * how many answers to each prompt are judged.
+ * It takes long: with HEED_BENCH_FOLDER, models and results are kept there, and a bench that was stopped goes on. HEED_BENCH_COMPLETIONS is
+ * how many completions of each prompt are judged.
  */
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -40,9 +40,9 @@ import { keptResults, learnAll, mean, timed } from './kept.js';
 
 const SEEDS = 5;
 const MAX_TOKENS = 72;
-/** Answers to each prompt of the world in the evaluation. With two, chance moves the mean of five seeds by 0.05. */
-const ANSWERS = Number(process.env.HEED_BENCH_ANSWERS ?? 2);
-/** Of results by another number of answers, in their keys. */
+/** Completions of each prompt of the world in the evaluation. With two, chance moves the mean of five seeds by 0.05. */
+const ANSWERS = Number(process.env.HEED_BENCH_COMPLETIONS ?? 2);
+/** Added to the keys of results by another number. */
 const answers = ANSWERS === 2 ? {} : { answers: ANSWERS };
 
 const deviation = (values) => {

@@ -98,9 +98,6 @@ async function* rates({ seeds, env, job }) {
   }
 }
 
-/** PPO on the true reward, with the settings that labels get in an environment without a preset. */
-const truth = { ...steadyPpo, normalizeRewards: true };
-
 /** Environments that nobody tuned for: how often labels teach as much as the true reward does. */
 async function* unfamiliar({ seeds, env: only, job }) {
   const kept = keptResults('rates.jsonl', folder);
@@ -118,8 +115,8 @@ async function* unfamiliar({ seeds, env: only, job }) {
         (result) => result.return,
       );
     };
-    const [floor] = await rewarded({ ...truth, learningRate: 1e-9 }, 1);
-    const peer = await rewarded(truth, seeds);
+    const [floor] = await rewarded({ ...steadyPpo, learningRate: 1e-9 }, 1);
+    const peer = await rewarded(steadyPpo, seeds);
     const best = median(peer);
     const enough = (mean) => mean - floor >= 0.8 * (best - floor);
     const own = peer.filter(enough).length;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { currentName, oldName, withCurrentNames, withLaterOptions } from './renamed.ts';
+import { currentName, oldName, withCurrentNames, withOldDefaults } from './renamed.ts';
 
 describe('names of version 0.1', () => {
   it('become those of now at every depth, and nothing else changes', () => {
@@ -20,6 +20,6 @@ describe('names of version 0.1', () => {
 
 it('runs of older versions do what they did where an option came later', () => {
   const old = { env: 'Pendulum-v1', ppo: { horizon: 1024 }, sac: { horizon: 1 } };
-  expect(withLaterOptions(old)).toEqual({ ...old, ppo: { rescaleActions: false, horizon: 1024 } });
-  expect(withLaterOptions({ a2c: { rescaleActions: true } })).toEqual({ a2c: { rescaleActions: true } });
+  expect(withOldDefaults(old)).toEqual({ ...old, ppo: { rescaleActions: false, horizon: 1024 } });
+  expect(withOldDefaults({ a2c: { rescaleActions: true } })).toEqual({ a2c: { rescaleActions: true } });
 });

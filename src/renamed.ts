@@ -37,16 +37,16 @@ export function withCurrentNames<T>(value: T): T {
   ) as T;
 }
 
-/** Options of what sees actions. */
-const SEEING = ['ppo', 'a2c', 'trpo', 'reward'];
+/** Options that have `rescaleActions`. */
+const RESCALING = ['ppo', 'a2c', 'trpo', 'reward'];
 
-/** The options of a run of `heed train` or `heed rl`, with what it did where it is older than an option. */
-export function withLaterOptions(config: unknown): unknown {
+/** The options of a run of `heed train` or `heed rl`; those that its version did not have are set to what it did. */
+export function withOldDefaults(config: unknown): unknown {
   if (typeof config !== 'object' || config === null) return config;
   return Object.fromEntries(
     Object.entries(config).map(([key, value]) => [
       key,
-      SEEING.includes(key) && typeof value === 'object' ? { rescaleActions: false, ...value } : value,
+      RESCALING.includes(key) && typeof value === 'object' ? { rescaleActions: false, ...value } : value,
     ]),
   );
 }

@@ -17,7 +17,9 @@ const box = (size: number, bound: number, shape?: number[]): Box => ({
   ...(shape && { shape }),
 });
 const range = (low: number, high: number): Box => ({
-  ...{ kind: 'box', low: Float32Array.of(low, low), high: Float32Array.of(high, high) },
+  kind: 'box',
+  low: Float32Array.of(low, low),
+  high: Float32Array.of(high, high),
 });
 const discrete: Space = { kind: 'discrete', n: 3 };
 const { normal, integer } = random(0, 'onnx');

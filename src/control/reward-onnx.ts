@@ -10,7 +10,7 @@ import { mean } from '../engine/ops/reduce.ts';
 import { concat, reshape } from '../engine/ops/shape.ts';
 import { encodeWithWeights } from '../engine/program.ts';
 import { type Space, sizeOf } from '../env/environment.ts';
-import { actionRanges } from '../rl/action-ranges.ts';
+import { actionRanges, toUnits } from '../rl/action-ranges.ts';
 import { normalized, withinBounds } from '../rl/policy-onnx.ts';
 import { CHANGE_EPSILON, EPSILON, OBSERVATION_LIMIT } from './reward/inputs.ts';
 import { type RewardSnapshot, snapshotRewardModel } from './reward-snapshot.ts';
@@ -70,8 +70,5 @@ function describe(
 function actionColumns(action: Tensor, space: Space, rescaleActions: boolean): Tensor {
   if (space.kind === 'discrete') return cast(oneHot(action, space.n), 'float32');
   const within = withinBounds(action, space);
-  if (!rescaleActions) return within;
-  const { middle, half } = actionRanges(space);
-  const row = (numbers: readonly number[]) => constant(action.graph, numbers, [1, numbers.length]);
-  return mul(sub(within, row(middle)), row(half.map((width) => 1 / width)));
+  return rescaleActions ? toUnits(within, actionRanges(space)) : within;
 }

@@ -8,7 +8,7 @@
 import type { Environment } from '../env/environment.ts';
 import { emitWarning } from '../node.ts';
 import { sampleEpisodes } from '../rl/episodes.ts';
-import { firstEvaluation, sampleWorld, warnOfLongEpisodes } from '../rl/train.ts';
+import { evaluateUntrained, sampleWorld } from '../rl/train.ts';
 import type { Diagnosis, DiagnosisRow } from '../run/diagnosis.ts';
 import { driveRun, type TrainParts } from '../run/drive.ts';
 import type { ComparedClips } from '../run/report/clips.ts';
@@ -59,8 +59,7 @@ export async function trainFromPreferences(
       ...parts,
       before() {
         sampleWorld(run, environment);
-        warnOfLongEpisodes(environment, options.episodes, onNotice);
-        return record.before(firstEvaluation(learner, onNotice));
+        return record.before(evaluateUntrained(learner, onNotice));
       },
       record(step) {
         const before = step.labels - step.comparisons.length;

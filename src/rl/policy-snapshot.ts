@@ -24,7 +24,7 @@ export interface PolicySnapshot {
   observationSpace: Box;
   /** Actions that the policy chooses from. */
   actionSpace: Space;
-  /** Whether actions were learned in units of half their range (`PolicyNetworkOptions`); absent: as they are. */
+  /** Whether continuous actions are rescaled to ±1 (`PolicyNetworkOptions`); absent: they are not. */
   rescaleActions?: boolean;
   /** Mean and variance of each number of an observation, if observations are normalized. */
   statistics?: { mean: readonly number[]; variance: readonly number[] };

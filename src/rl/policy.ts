@@ -1,6 +1,6 @@
 /** Policies: a network from observations to a distribution over actions, and a critic. */
 
-import { constant, type Graph, input, type Tensor } from '../engine/graph.ts';
+import { constant, input, type Tensor } from '../engine/graph.ts';
 import { add, exp, mul, neg, square, sub } from '../engine/ops/elementwise.ts';
 import { matmul } from '../engine/ops/matmul.ts';
 import { logSoftmax } from '../engine/ops/normalize.ts';
@@ -12,7 +12,7 @@ import { orthogonal } from '../nn/initialize.ts';
 import { type MlpOptions, mlp, type Network } from '../nn/mlp.ts';
 import type { ParameterSpec } from '../nn/parameters.ts';
 import type { Random } from '../random.ts';
-import { actionRanges, isBounded, unitRanges } from './action-ranges.ts';
+import { actionRanges, fromUnits, isBounded, unitRanges } from './action-ranges.ts';
 
 /** Architecture of a policy network. */
 export interface PolicyNetworkOptions {
@@ -22,11 +22,10 @@ export interface PolicyNetworkOptions {
   activation: NonNullable<MlpOptions['activation']>;
   /** Gain of the orthogonal initial weights of the hidden layers. */
   gain: number;
-  /** Standard deviation of the first actions, if actions are numbers; 1 by default. With `rescaleActions`, in its units. */
+  /** Standard deviation of the first actions, if they are continuous; 1 by default. Of rescaled ones, if they are. */
   initialDeviation?: number;
   /**
-   * Whether actions that are numbers are learned in units of half their range, from its middle, where it is finite. By
-   * default they are learned as they are.
+   * Whether continuous actions are rescaled to ±1 by their bounds, where they have any; by default they are not.
    */
   rescaleActions?: boolean;
 }
@@ -111,9 +110,9 @@ export function createPolicyNetwork(
         sum(mul(exp(held), sub(held, logProbs)), { axes: [1], keepDims: true }),
     };
   }
-  const { middle, half } = rescaleActions ? actionRanges(actionSpace) : unitRanges(actionSize);
-  const isAsItIs = half.every((width, j) => width === 1 && middle[j] === 0);
-  const row = (g: Graph, numbers: readonly number[]) => constant(g, numbers, [1, actionSize]);
+  const ranges = rescaleActions ? actionRanges(actionSpace) : unitRanges(actionSize);
+  const half = Array.from(ranges.half);
+  const isIdentity = half.every((width, j) => width === 1 && ranges.center[j] === 0);
   const logs = half.map((width) => Math.log(initialDeviation * width));
   const deviation: ParameterSpec = {
     name: LOG_DEVIATION,
@@ -126,7 +125,7 @@ export function createPolicyNetwork(
     parameters: [...before, ...actor.parameters, deviation, ...critic.parameters],
     distribution(x) {
       const mean = actor.apply(x);
-      return isAsItIs ? mean : add(mul(mean, row(x.graph, half)), row(x.graph, middle));
+      return isIdentity ? mean : fromUnits(mean, ranges);
     },
     logProbability(mean, actions) {
       const log = logDeviation(mean);
@@ -136,7 +135,7 @@ export function createPolicyNetwork(
     entropy(mean) {
       const log = logDeviation(mean);
       const rest = half.map((width) => 0.5 * (1 + LOG_2PI) - Math.log(width));
-      return sum(add(log, row(mean.graph, rest)), { axes: [1], keepDims: true });
+      return sum(add(log, constant(mean.graph, rest, [1, actionSize])), { axes: [1], keepDims: true });
     },
     divergence({ distribution: held, logDeviation: heldDeviation }, mean) {
       const log = logDeviation(mean);

@@ -62,7 +62,7 @@ export const ppoSchema = z.object({
   rescaleActions: z
     .boolean()
     .default(true)
-    .describe('learn actions that are numbers in units of half their range, where it is finite; false: as they are'),
+    .describe('rescale continuous actions to ±1 by their bounds; unbounded ones are left alone'),
 });
 /** Checked options of PPO. */
 export type PpoOptions = z.infer<typeof ppoSchema>;

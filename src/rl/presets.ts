@@ -47,6 +47,7 @@ export const steadyPpo: Partial<PpoOptions> = {
   annealClip: false,
   entropyCoefficient: 0.01,
   normalizeObservations: true,
+  normalizeRewards: true,
 };
 
 /** The authors' settings for MuJoCo (Schulman et al. 2017, table 3), with eight environments side by side. */

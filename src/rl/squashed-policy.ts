@@ -1,6 +1,6 @@
 /** SAC's policy: a Gaussian whose deviation depends on the state, squashed into the bounds of the action space. */
 
-import { constant, type Tensor } from '../engine/graph.ts';
+import type { Tensor } from '../engine/graph.ts';
 import { add, clip, exp, mul, softplus, square, sub, tanh } from '../engine/ops/elementwise.ts';
 import { sum } from '../engine/ops/reduce.ts';
 import { split } from '../engine/ops/shape.ts';
@@ -8,6 +8,7 @@ import { type Space, sizeOf } from '../env/environment.ts';
 import { HeedError } from '../error.ts';
 import { fanIn } from '../nn/initialize.ts';
 import { mlp } from '../nn/mlp.ts';
+import { fromUnits } from './action-ranges.ts';
 import type { ActingPolicy } from './policy.ts';
 
 /**
@@ -49,10 +50,7 @@ export function createSquashedPolicy(
   const sizes = [observationSize, ...options.hidden, 2 * actionSize];
   const actor = mlp('actor', { sizes, activation: options.activation, hidden: fanIn, last: fanIn });
   const parts = (observations: Tensor) => split(actor.apply(observations), [actionSize, actionSize], 1);
-  const scaled = (action: Tensor) => {
-    const row = (values: Float32Array) => constant(action.graph, values, [1, actionSize]);
-    return add(mul(action, row(half)), row(center));
-  };
+  const scaled = (action: Tensor) => fromUnits(action, { center, half });
   return {
     observationSize,
     actionSpace,

@@ -7,7 +7,7 @@ import { HeedError } from '../error.ts';
 import { createRun, openRun, type Run, readMetrics } from '../run/index.ts';
 import { type Algorithm, rlAlgorithms } from './agent.ts';
 import { rlReport } from './report.ts';
-import { createRlLearner, firstEvaluation, type RlSettings, rlOptions, trainRl } from './train.ts';
+import { createRlLearner, evaluateUntrained, type RlSettings, rlOptions, trainRl } from './train.ts';
 
 const folders: string[] = [];
 afterEach(() => {
@@ -138,12 +138,15 @@ it('tells how long evaluations take, if that is long', () => {
   let now = 0;
   const clock = vi.spyOn(performance, 'now').mockImplementation(() => now);
   const evaluation = { mean: 1, std: 0, episodes: 100, length: 1000, returns: [] };
+  const environment = { id: 'Slow', maxEpisodeSteps: 1000 };
   const first = (seconds: number, evaluations: number) => {
     const evaluate = () => {
       now += 1000 * seconds;
       return evaluation;
     };
-    return firstEvaluation({ evaluate, options: { evaluations } }, (text) => notices.push(text));
+    return evaluateUntrained({ environment, evaluate, options: { episodes: 100, evaluations } }, (text) =>
+      notices.push(text),
+    );
   };
   try {
     expect(first(2, 20)).toBe(evaluation);

@@ -41,9 +41,6 @@ export type RlOptions = z.infer<typeof rlSchema>;
 /** Settings of `heed rl` as a caller writes them: plain data, all optional. */
 export type RlSettings = z.input<typeof rlSchema>;
 
-/** PPO's settings on the true reward in an environment without a preset. */
-const unfamiliarPpo = { ...steadyPpo, normalizeRewards: true };
-
 /**
  * Checked settings: the caller's over the environment's preset over the defaults.
  *
@@ -52,7 +49,7 @@ const unfamiliarPpo = { ...steadyPpo, normalizeRewards: true };
 export function rlOptions(settings: RlSettings): RlOptions {
   checkChoice(settings);
   const { algorithm = 'ppo', env = 'CartPole-v1' } = settings;
-  const { options, ...preset } = presetOf(env, algorithm) ?? { options: algorithm === 'ppo' ? unfamiliarPpo : {} };
+  const { options, ...preset } = presetOf(env, algorithm) ?? { options: algorithm === 'ppo' ? steadyPpo : {} };
   return parseOptions(rlSchema, { ...preset, ...settings, [algorithm]: { ...options, ...settings[algorithm] } });
 }
 
@@ -185,8 +182,7 @@ export async function trainRl(learner: RlLearner, parts: TrainParts<RlStep>): Pr
     ...parts,
     before() {
       sampleWorld(parts.run, learner.environment);
-      warnOfLongEpisodes(learner.environment, learner.options.episodes, onNotice);
-      return returnMetrics(firstEvaluation(learner, onNotice));
+      return returnMetrics(evaluateUntrained(learner, onNotice));
     },
     record({ step, metrics, evaluation, done }) {
       if (done) sampleEpisodes(parts.run, learner.environment, learner.policies(), { seed, step, onNotice });
@@ -212,8 +208,8 @@ export async function trainRl(learner: RlLearner, parts: TrainParts<RlStep>): Pr
 const LONG = 10_000; // steps
 
 /** Warns of an environment whose episodes may go on for so long that evaluations hardly end. */
-export function warnOfLongEpisodes(
-  { id, maxEpisodeSteps }: EnvironmentSource,
+function warnOfLongEpisodes(
+  { id, maxEpisodeSteps }: Evaluating['environment'],
   episodes: number,
   onNotice: (text: string) => void,
 ): void {
@@ -226,11 +222,19 @@ export function warnOfLongEpisodes(
 
 const SLOW = 10; // seconds
 
-/** Evaluates the untrained policy, and tells how long evaluations take if that is long. */
-export function firstEvaluation(
-  { evaluate, options }: { evaluate(): Evaluation; options: { evaluations: number } },
+/** What evaluates a policy in an environment. */
+interface Evaluating {
+  environment: Pick<EnvironmentSource, 'id' | 'maxEpisodeSteps'>;
+  options: { episodes: number; evaluations: number };
+  evaluate(): Evaluation;
+}
+
+/** Evaluates the untrained policy, and reports how long the evaluations of a run take if that is long. */
+export function evaluateUntrained(
+  { environment, options, evaluate }: Evaluating,
   onNotice: (text: string) => void,
 ): Evaluation {
+  warnOfLongEpisodes(environment, options.episodes, onNotice);
   const began = performance.now();
   const evaluation = evaluate();
   const seconds = (performance.now() - began) / 1000;

@@ -15,7 +15,7 @@ import { HeedError, messageOf } from '../error.ts';
 import { fileError, isSystemError, writeFileAtomic } from '../files.ts';
 import { join, mkdirSync, readdirSync, readFileSync } from '../node.ts';
 import { plugins } from '../plugins.ts';
-import { withCurrentNames, withLaterOptions } from '../renamed.ts';
+import { withCurrentNames, withOldDefaults } from '../renamed.ts';
 import { type RunCheckpoint, readCheckpoint, setAside, tidyCheckpoints, writeCheckpoint } from './checkpoint.ts';
 import { decode, fromJson, toJson } from './json.ts';
 import { LOCK, lock } from './lock.ts';
@@ -261,7 +261,7 @@ export function readInfo(folder: string): RunInfo {
   if (!success)
     throw new HeedError(`"${path}" is damaged: ${z.prettifyError(error)}`, { hint: 'Was it edited by hand?' });
   const config = withCurrentNames(data.config);
-  return { ...data, config: inEnvironments.has(data.command) ? withLaterOptions(config) : config };
+  return { ...data, config: inEnvironments.has(data.command) ? withOldDefaults(config) : config };
 }
 
 /** A run's metrics, oldest first. */

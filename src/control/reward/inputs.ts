@@ -96,7 +96,7 @@ export function createRewardInputs(
 /** Writes action `row` from `to` on. */
 export type ActionWriter = (actions: Float32Array, row: number, out: SegmentNumbers, to: number) => void;
 
-/** Writes 1 for a chosen action and 0 for others, or an action's numbers within their bounds, rescaled to ±1 if asked. */
+/** A writer of one-hot discrete actions, or of continuous ones: clipped to their bounds and, with `rescaleActions`, ±1. */
 export function actionWriter(space: Space, rescaleActions: boolean): ActionWriter {
   const width = actionWidthOf(space);
   if (space.kind === 'discrete') {
@@ -104,11 +104,11 @@ export function actionWriter(space: Space, rescaleActions: boolean): ActionWrite
       for (let a = 0; a < width; a++) out[to + a] = actions[row] === a ? 1 : 0;
     };
   }
-  const { middle, half } = rescaleActions ? actionRanges(space) : unitRanges(width);
+  const { center, half } = rescaleActions ? actionRanges(space) : unitRanges(width);
   return (actions, row, out, to) => {
     for (let a = 0; a < width; a++) {
       const action = Math.max(space.low[a], Math.min(space.high[a], actions[row * width + a]));
-      out[to + a] = (action - middle[a]) / half[a];
+      out[to + a] = (action - center[a]) / half[a];
     }
   };
 }

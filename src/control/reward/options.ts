@@ -72,7 +72,7 @@ export const rewardSchema = z.object({
   rescaleActions: z
     .boolean()
     .default(true)
-    .describe('show actions that are numbers in units of half their range, where it is finite; false: as they are'),
+    .describe('rescale continuous actions to ±1 by their bounds; unbounded ones are left alone'),
   bootstrap: z.boolean().default(false).describe('train each member on its own bootstrap sample of the comparisons'),
   validation: z.number().min(0).max(0.5).default(0).describe('share of the comparisons held out for validation'),
   l2: z

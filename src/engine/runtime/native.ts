@@ -8,7 +8,7 @@ import { createOperators, type OperatorDomain } from '../onednn/operators.ts';
 import { encodeModel } from '../onnx.ts';
 import { deviceLog, reporting } from './device-errors.ts';
 import { createDeviceMemory, type DeviceMemory, type NativeValue, type Target } from './device-memory.ts';
-import { startLeavable } from './leaving.ts';
+import { allowExit } from './exit.ts';
 import { isAnyAway, newest, newestToRead } from './newest.ts';
 import type { Accelerator, Runtime, SessionOptions } from './runtime.ts';
 
@@ -142,7 +142,7 @@ export function startRuntime(): Runtime {
         runAsync: () =>
           new Promise<void>((resolve, reject) => {
             around.prepare();
-            const ended = operators && startLeavable();
+            const ended = operators && allowExit();
             RunWithBinding.async(session, runOptions, binding, (error: unknown, status: Pointer) => {
               ended?.();
               try {

@@ -9,7 +9,7 @@ let runs = 0;
 let uncaught: { error: unknown } | undefined;
 
 /** Lets the process end from now on, until the result is called at the end of the run. */
-export function startLeavable(): () => void {
+export function allowExit(): () => void {
   if (runs++ === 0 && process.getBuiltinModule('node:worker_threads').isMainThread) {
     // last of all listeners, as none after it is called
     process.on('exit', leave);
