@@ -53,7 +53,7 @@ it('asks for a key as soon as there is one, and keeps to its scopes, quotas and 
   await open();
   const { database } = server.context;
   await clientOf('none').chat.completions.create(brief);
-  const { secret } = await addKey(database, 'ada', { scopes: ['chat'], requestsPerMinute: 3, tokensPerDay: 10_000 });
+  const { secret } = await addKey(database, 'louise', { scopes: ['chat'], requestsPerMinute: 3, tokensPerDay: 10_000 });
   await expect(clientOf('none').models.list()).rejects.toBeInstanceOf(AuthenticationError);
   const client = clientOf(secret);
   const { response } = await client.chat.completions.create(brief).withResponse();
@@ -67,7 +67,7 @@ it('asks for a key as soon as there is one, and keeps to its scopes, quotas and 
   const { secret: spender } = await addKey(database, 'ben', { budget: 5 });
   await clientOf(spender).chat.completions.create(brief);
   await expect(clientOf(spender).models.list()).rejects.toMatchObject({ code: 'insufficient_quota' });
-  await removeKey(database, 'ada');
+  await removeKey(database, 'louise');
   await expect(client.models.list()).rejects.toBeInstanceOf(AuthenticationError);
   await expect(addKey(database, 'ben')).rejects.toThrow(heedError(/already a key/, /./));
   // the secret itself is nowhere in the file
@@ -90,7 +90,7 @@ it('is for this machine alone without keys', async () => {
 
 it('tells who was refused, from where and why, and never with which key', async () => {
   await open();
-  const { secret } = await addKey(server.context.database, 'ada');
+  const { secret } = await addKey(server.context.database, 'louise');
   const wrong = `heed-${'x'.repeat(43)}`;
   await raw('/v1/models', { authorization: `Bearer ${wrong}` });
   await raw('/v1/models', {});
@@ -101,7 +101,7 @@ it('tells who was refused, from where and why, and never with which key', async 
     { ...entry, method: 'GET', path: '/v1/models', status: 401, reason: expect.stringContaining('not valid') },
     { ...entry, method: 'GET', path: '/v1/models', status: 401, reason: expect.stringContaining('has no key') },
     {
-      ...{ ...entry, method: 'DELETE', path: '/v1/models/:model{.+}', status: 403, key: 'ada' },
+      ...{ ...entry, method: 'DELETE', path: '/v1/models/:model{.+}', status: 403, key: 'louise' },
       reason: expect.stringContaining('scope "train"'),
     },
     // whom a key belongs to is not looked up under a name that is not the server's
@@ -121,7 +121,7 @@ it('counts wrong keys by the address of the client where it trusts a proxy, whic
     return all;
   };
   await open();
-  const { secret } = await addKey(server.context.database, 'ada');
+  const { secret } = await addKey(server.context.database, 'louise');
   // without the option, the header says nothing: it could be forged
   expect(await statuses('1.1.1.1', 32)).toContain(429);
   expect(await statuses('2.2.2.2', 1)).toEqual([429]);
@@ -144,7 +144,7 @@ it('counts wrong keys by the address of the client where it trusts a proxy, whic
   expect((await raw('/v1/models', { ...page, 'x-forwarded-proto': 'https' })).status).toBe(200);
   expect((await raw('/v1/models', { ...page, 'x-forwarded-proto': 'http' })).status).toBe(403);
   // with the last key gone, nobody may do everything
-  await removeKey(server.context.database, 'ada');
+  await removeKey(server.context.database, 'louise');
   expect((await raw('/v1/models', {})).status).toBe(401);
 });
 
@@ -223,20 +223,20 @@ it('has models that were added after a restart, and frees those that are not in 
 it('counts, and says nothing of what people write', async () => {
   await open();
   const client = clientOf('none');
-  await client.chat.completions.create({ ...brief, user: 'ada', messages: [{ role: 'user', content: 'my secret' }] });
+  await client.chat.completions.create({ ...brief, user: 'louise', messages: [{ role: 'user', content: 'my secret' }] });
   const { text } = await raw('/metrics', {});
   expect(text).toContain('heed_requests_total{method="POST",path="/v1/chat/completions",status="200"} 1');
   expect(text).toMatch(/heed_tokens_total\{kind="completion"\} [1-4]\n/);
-  expect(text).not.toMatch(/secret|ada/);
+  expect(text).not.toMatch(/secret|louise/);
   expect(notices.join()).not.toContain('secret');
   const forgotten: string[] = [];
   server.context.hooks.forget.push(async (user) => {
     forgotten.push(user);
     return { feedback: 0 };
   });
-  const deleted = await raw('/v1/users/ada/data', {}, 'DELETE');
+  const deleted = await raw('/v1/users/louise/data', {}, 'DELETE');
   expect(JSON.parse(deleted.text)).toMatchObject({ deleted: { completions: 1, feedback: 0 } });
-  expect(forgotten).toEqual(['ada']);
+  expect(forgotten).toEqual(['louise']);
   await server.close();
   await open({ logText: true });
   await clientOf('none').chat.completions.create(brief);
