@@ -6,7 +6,7 @@ const line = () => {
   let x = 0;
   return withTimeLimit({
     ...{ id: 'Line', maxEpisodeSteps: 50, framesPerSecond: 10 },
-    observationSpace: { kind: 'box', low: Float32Array.of(-2), high: Float32Array.of(2) },
+    observationSpace: { kind: 'box', low: [-2], high: [2] },
     actionSpace: { kind: 'discrete', n: 3 },
     start(seed) {
       x = 4 * random(seed).uniform() - 2;

@@ -15,7 +15,7 @@ export default function thermostat() {
 
   return withTimeLimit({
     id: 'Thermostat',
-    observationSpace: { kind: 'box', low: Float32Array.of(-10, -10, 0), high: Float32Array.of(10, 10, 1) },
+    observationSpace: { kind: 'box', low: [-10, -10, 0], high: [10, 10, 1] },
     actionSpace: { kind: 'discrete', n: 3 },
     maxEpisodeSteps: 200, // of ten minutes each
     framesPerSecond: 20,

@@ -4,18 +4,43 @@
  */
 
 import { HeedError } from '../error.ts';
-import { type Environment, type Frame, type Space, type StepResult, sizeOf } from './environment.ts';
+import { faultOf } from './description.ts';
+import {
+  type Box,
+  type Discrete,
+  type Environment,
+  type Frame,
+  type Space,
+  type StepResult,
+  sizeOf,
+} from './environment.ts';
+import { pictureOf } from './picture/observation.ts';
+
+/** A box whose bounds may be plain arrays. */
+export interface BoxInput extends Omit<Box, 'low' | 'high'> {
+  /** Lower bound of each element; -Infinity where there is none. */
+  readonly low: ArrayLike<number>;
+  /** Upper bound of each element; Infinity where there is none. */
+  readonly high: ArrayLike<number>;
+}
 
 /** A task without a time limit. */
-export interface Dynamics extends Omit<Environment, 'reset' | 'step'> {
+export interface Dynamics extends Omit<Environment, 'reset' | 'step' | 'frame' | 'observationSpace' | 'actionSpace'> {
+  /** What an observation looks like. */
+  readonly observationSpace: BoxInput;
+  /** What an action looks like. */
+  readonly actionSpace: BoxInput | Discrete;
   /** Draws the first state of an episode. */
   start(seed: number): void;
-  /** Takes one step and sets `outcome.reward` and `outcome.terminated`. The action has been checked, not clipped. */
+  /**
+   * Takes one step and sets `outcome.reward` and `outcome.terminated`, which are 0 and false before. The action has been
+   * checked, not clipped.
+   */
   advance(action: ArrayLike<number>, outcome: StepResult): void;
   /** Writes the current observation into `observation`. */
   observe(observation: Float32Array): void;
-  /** The picture of the current state. */
-  frame(): Frame;
+  /** The picture of the current state (default: the observation, its numbers as bars). */
+  frame?(): Frame;
   /** Frees memory outside of JavaScript, if it holds any. */
   [Symbol.dispose]?(): void;
 }
@@ -27,17 +52,31 @@ export type StateEnvironment = Environment & { readonly state: Float64Array };
  * Adds a time limit and checks to dynamics. `terminated` and `truncated` are never both set: an episode that ends in
  * its last allowed step was not cut.
  *
- * `reset` throws a HeedError if the observation has the wrong size; `step` if no episode is running or the action has
- * the wrong size, is not finite, or is not one of the discrete actions.
+ * Throws a HeedError if the description makes no sense. `reset` throws one if the observation has the wrong size; `step`
+ * if no episode is running or the action has the wrong size, is not finite, or is not one of the discrete actions.
  */
 export function withTimeLimit(dynamics: Dynamics): Environment {
-  const { id, observationSpace, actionSpace, maxEpisodeSteps, rewardThreshold, framesPerSecond } = dynamics;
+  const { id, maxEpisodeSteps, rewardThreshold, framesPerSecond } = dynamics;
+  const observationSpace = boxOf(dynamics.observationSpace);
+  const actionSpace = dynamics.actionSpace?.kind === 'box' ? boxOf(dynamics.actionSpace) : dynamics.actionSpace;
+  const fault = faultOf({ ...dynamics, observationSpace, actionSpace });
+  if (fault) {
+    const hint = 'docs/reference/environments.md describes environments';
+    throw new HeedError(`${id || 'an environment'}: expected ${fault[0]}, got ${fault[1]}`, { hint });
+  }
   const outcome: StepResult = { reward: 0, terminated: false, truncated: false };
   const observationSize = sizeOf(observationSpace);
   const actionSize = sizeOf(actionSpace);
   const actions = actionSpace.kind === 'discrete' ? actionSpace.n : 0;
   let steps = 0;
   let running = false;
+  // the last observation, for a picture: `observe` may draw random numbers, so it is not called again
+  const seen = dynamics.frame ? undefined : new Float32Array(observationSize);
+
+  const observe = (observation: Float32Array) => {
+    refusePromise(id, 'observe', dynamics.observe(observation));
+    seen?.set(observation);
+  };
 
   const isValid = (action: ArrayLike<number>): boolean => {
     if (action.length !== actionSize) return false;
@@ -60,8 +99,8 @@ export function withTimeLimit(dynamics: Dynamics): Environment {
           { hint: 'make it with new Float32Array(sizeOf(environment.observationSpace))' },
         );
       }
-      dynamics.start(seed);
-      dynamics.observe(observation);
+      refusePromise(id, 'start', dynamics.start(seed));
+      observe(observation);
       outcome.reward = 0;
       outcome.terminated = false;
       outcome.truncated = false;
@@ -75,16 +114,37 @@ export function withTimeLimit(dynamics: Dynamics): Environment {
         });
       }
       if (!isValid(action)) throw badAction(id, actionSpace, action);
+      outcome.reward = 0;
       outcome.terminated = false;
-      dynamics.advance(action, outcome);
-      dynamics.observe(observation);
+      refusePromise(id, 'advance', dynamics.advance(action, outcome));
+      observe(observation);
       steps++;
       outcome.truncated = steps >= maxEpisodeSteps && !outcome.terminated;
       running = !outcome.terminated && !outcome.truncated;
       return outcome;
     },
-    frame: () => dynamics.frame(),
+    frame: () => (seen ? pictureOf(observationSpace, seen) : dynamics.frame!()),
+    [Symbol.dispose]: () => dynamics[Symbol.dispose]?.(),
   };
+}
+
+/** The box with bounds of 32 bits. What is no box is left to the check. */
+const boxOf = (box: BoxInput): Box =>
+  box?.kind === 'box' && box.low && box.high
+    ? { ...box, low: Float32Array.from(box.low), high: Float32Array.from(box.high) }
+    : (box as Box);
+
+/** What to do instead of waiting in a step. */
+export const noPromises =
+  'steps cannot be awaited: compute them in this process, or write the environment in Python with Gymnasium';
+
+/** A function that returns a promise has not done its work yet. */
+function refusePromise(id: string, name: string, returned: unknown): void {
+  if (!(returned instanceof Promise)) return;
+  returned.catch(() => {});
+  throw new HeedError(`${id}: expected ${name} to be done when it returns, got a promise`, {
+    hint: noPromises,
+  });
 }
 
 function badAction(id: string, space: Space, action: ArrayLike<number>): HeedError {

@@ -4,11 +4,12 @@ import { type EnvironmentSource, sourceOf } from '../env/batch/source.ts';
 import type { Environment } from '../env/environment.ts';
 import { checkEnvironment } from '../env/open/load.ts';
 import { type OpenOptions, openEnvironment } from '../env/open/open.ts';
+import { checkWorks } from '../env/open/own-file.ts';
 import { HeedError } from '../error.ts';
 
 /**
  * An environment: a name (`CartPole-v1`), a file (`./my-env.js`), a function that makes a new environment at each call,
- * or a source of environments, which stays the caller's.
+ * or a source of environments, which stays the caller's. The function is tried with an episode, as a file is.
  */
 export type EnvironmentInput = string | (() => Environment) | EnvironmentSource;
 
@@ -35,8 +36,11 @@ export function inEnvironment<Options extends OpenOptions, T extends Disposable>
 }
 
 function sourceIn(env: Exclude<EnvironmentInput, string>): EnvironmentSource {
-  if (typeof env !== 'object' || env === null) return sourceOf(env);
-  if (typeof env.batch === 'function') return env;
+  if (typeof env === 'function') {
+    checkWorks(env.name || 'env', env, { drawn: false }); // without pictures a program can train all the same
+    return sourceOf(env);
+  }
+  if (typeof env?.batch === 'function') return env;
   throw new HeedError('env: expected a name, a file, a function that makes an environment, or a source of them', {
     hint: 'write env: () => myEnvironment(), so that as many can be made as are stepped side by side',
   });

@@ -102,8 +102,14 @@ describe('a file', () => {
     ['with no observation space', { observationSpace: '{ n: 3 }' }, 'an observationSpace of kind'],
     [
       'whose bounds do not go together',
-      { observationSpace: "{ kind: 'box', low: [0], high: [1] }" },
+      { observationSpace: "{ kind: 'box', low: Float32Array.of(0), high: Float32Array.of(1, 1) }" },
       'as many numbers',
+    ],
+    ['whose bounds are plain arrays', { observationSpace: "{ kind: 'box', low: [0], high: [1] }" }, 'Float32Arrays'],
+    [
+      'with an empty action',
+      { actionSpace: "{ kind: 'box', low: new Float32Array(0), high: new Float32Array(0) }" },
+      'boxes of one number or more',
     ],
     ['with no action', { actionSpace: "{ kind: 'discrete', n: 0 }" }, 'an actionSpace'],
     ['without a time limit', { maxEpisodeSteps: 'undefined' }, 'maxEpisodeSteps'],

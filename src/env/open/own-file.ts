@@ -5,6 +5,8 @@ import { importFile } from '../../files.ts';
 import { existsSync, runInNewContext } from '../../node.ts';
 import { random } from '../../random.ts';
 import { guardedEnvironment } from '../batch/fault.ts';
+import { faultOf, kindOf } from '../description.ts';
+import { noPromises } from '../dynamics.ts';
 import { type Environment, type Space, type StepResult, sizeOf } from '../environment.ts';
 import { loadMujoco } from '../mujoco/mujoco.ts';
 import { readMujocoTask } from '../mujoco/read-task.ts';
@@ -25,7 +27,7 @@ export async function loadFile(path: string, trialSeconds = TRIAL_SECONDS): Prom
 
 /** A factory that has been tried with an episode; the faults of its environments name it. @throws HeedError if it fails. */
 export function checkedFactory(name: string, make: () => Environment, trialSeconds = TRIAL_SECONDS): () => Environment {
-  within(name, trialSeconds, () => checkWorks(name, make));
+  within(name, trialSeconds, () => checkWorks(name, make, { drawn: true }));
   return () => guardedEnvironment(make(), name);
 }
 
@@ -62,21 +64,27 @@ function within(path: string, seconds: number, trial: () => void): void {
 
 /**
  * Plays an episode in two copies at once, with the same actions. @throws HeedError for anything that would fail in
- * training.
+ * training; for a picture that cannot be shown only if it has to be `drawn`.
  */
-function checkWorks(path: string, make: () => Environment): void {
+export function checkWorks(name: string, make: () => Environment, { drawn }: { drawn: boolean }): void {
   const wrong = (message: string, hint: string, cause?: unknown) =>
-    new HeedError(`"${path}": ${message}`, { hint, cause });
+    new HeedError(`"${name}": ${message}`, { hint, cause });
   const calling = <T>(what: string, call: () => T): T => {
     try {
       return call();
     } catch (cause) {
-      const hint = (cause as HeedError).hint ?? 'the error is in the file; --verbose shows where';
+      const hint = (cause as HeedError).hint ?? 'the error is in the environment; --verbose shows where';
       throw wrong(`${what} failed: ${messageOf(cause)}`, hint, cause);
     }
   };
+  if (isClass(make)) {
+    throw wrong(
+      'expected a function that makes an environment, got a class',
+      `write () => new ${make.name || 'World'}()`,
+    );
+  }
   const [one, other] = [1, 2].map(() => calling('making an environment', make));
-  const fault = faultOf(one);
+  const fault = faultOfMade(one, drawn);
   if (fault)
     throw wrong(`expected ${fault[0]}, got ${fault[1]}`, 'docs/reference/environments.md describes environments');
 
@@ -101,14 +109,13 @@ function checkWorks(path: string, make: () => Environment): void {
   calling('reset', () => other.reset(seed, seenByOther));
   checkSeen('after reset');
   if (!same(seen, seenByOther)) throw differs('first observation');
-  checkFrame(
-    calling('frame', () => one.frame()),
-    wrong,
-  );
+  if (drawn) checkFrame(calling('frame', one.frame.bind(one)), wrong);
   const draw = random(seed, 'trial');
   for (let t = 1; t <= Math.min(one.maxEpisodeSteps, LONGEST_TRIAL); t++) {
     const action = someAction(one.actionSpace, draw);
-    const outcome = { ...calling('step', () => one.step(action, seen)) };
+    const returned: StepResult | Promise<unknown> = calling('step', () => one.step(action, seen));
+    if (returned instanceof Promise) throw wrong('expected step to return its result, got a promise', noPromises);
+    const outcome = { ...returned };
     const otherOutcome = calling('step', () => other.step(action, seenByOther));
     const bad = badOutcome(outcome);
     if (bad) throw wrong(`expected ${bad[0]} from step, got ${bad[1]}`, 'return { reward, terminated, truncated }');
@@ -126,35 +133,21 @@ function checkWorks(path: string, make: () => Environment): void {
   for (const environment of [one, other]) environment[Symbol.dispose]?.();
 }
 
-/** What is wrong with an environment's description, as [expected, got]. */
-function faultOf(environment: Environment): [string, string] | undefined {
+/** What is wrong with what a function made, as [expected, got]. */
+function faultOfMade(environment: Environment, drawn: boolean): [string, string] | undefined {
   if (typeof environment !== 'object' || environment === null) {
-    return ['the default export to return an environment', kindOf(environment)];
+    return ['the function to return an environment', kindOf(environment)];
   }
-  const { id, observationSpace, actionSpace, maxEpisodeSteps, framesPerSecond } = environment;
-  if (typeof id !== 'string' || id === '') return ['an id', kindOf(id)];
-  const missing = (['reset', 'step', 'frame'] as const).find((name) => typeof environment[name] !== 'function');
+  const needed = ['reset', 'step', ...(drawn ? (['frame'] as const) : [])] as const;
+  const missing = needed.find((name) => typeof environment[name] !== 'function');
   if (missing) return [`a function ${missing}`, kindOf(environment[missing])];
-  if (observationSpace?.kind !== 'box') return ["an observationSpace of kind 'box'", JSON.stringify(observationSpace)];
-  const wrongBox = [observationSpace, actionSpace].find((space) => space?.kind === 'box' && !isBox(space));
-  if (wrongBox) return ['low and high of a box to be as many numbers, low ≤ high', JSON.stringify(wrongBox)];
-  const discrete = actionSpace?.kind === 'discrete' && Number.isInteger(actionSpace.n) && actionSpace.n >= 1;
-  if (!discrete && actionSpace?.kind !== 'box') {
-    return ["an actionSpace { kind: 'discrete', n } or { kind: 'box', low, high }", JSON.stringify(actionSpace)];
-  }
-  if (!(Number.isInteger(maxEpisodeSteps) && maxEpisodeSteps >= 1)) {
-    return ['maxEpisodeSteps to be a whole number from 1', String(maxEpisodeSteps)];
-  }
-  if (!(framesPerSecond > 0)) return ['framesPerSecond to be more than 0', String(framesPerSecond)];
-  return undefined;
+  const fault = faultOf(environment);
+  if (fault) return fault;
+  const { observationSpace, actionSpace } = environment;
+  return [observationSpace, actionSpace].some((space) => sizeOf(space) === 0)
+    ? ['boxes of one number or more', 'an empty one']
+    : undefined;
 }
-
-const isBox = ({ low, high }: Extract<Space, { kind: 'box' }>): boolean =>
-  low instanceof Float32Array &&
-  high instanceof Float32Array &&
-  low.length > 0 &&
-  low.length === high.length &&
-  low.every((x, i) => x <= high[i]);
 
 function badOutcome({ reward, terminated, truncated }: StepResult): [string, string] | undefined {
   if (!Number.isFinite(reward)) return ['a finite number as reward', String(reward)];
@@ -174,6 +167,6 @@ function someAction(space: Space, { integer, normal }: ReturnType<typeof random>
   return Array.from(space.low, (low, i) => Math.min(Math.max(normal(), low), space.high[i]));
 }
 
-const same = (a: Float32Array, b: Float32Array): boolean => a.every((x, i) => x === b[i]);
+const isClass = (make: unknown): boolean => /^class\b/.test(Function.prototype.toString.call(make));
 
-const kindOf = (value: unknown): string => (value === null ? 'null' : typeof value);
+const same = (a: Float32Array, b: Float32Array): boolean => a.every((x, i) => x === b[i]);

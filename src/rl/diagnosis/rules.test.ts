@@ -71,6 +71,14 @@ it('few labels that mislead are too few, many have the wrong sign', () => {
   expect(findingsOf(misled, stayed)).toContain('failure reward-inverted');
 });
 
+it('has episodes of one step only where the time limit is longer', () => {
+  const rows = [{ step: 100, 'episodes/ended': 100, 'episodes/cut': 0, 'episodes/length': 1 }];
+  const codesIn = (maxEpisodeSteps: number) =>
+    diagnoseControl(rows, { steps: 1000, labels: 0, maxEpisodeSteps, episodes: 10 }).findings.map(({ code }) => code);
+  expect(codesIn(100)).toContain('episodes-one-step');
+  expect(codesIn(1)).not.toContain('episodes-one-step');
+});
+
 it('does not advise settings that images refuse', () => {
   const rows = [
     { step: 0, 'return/mean': 0, 'return/std': 1 },

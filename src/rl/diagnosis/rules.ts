@@ -56,7 +56,8 @@ export const rules: readonly Rule[] = [
     stage: 'teacher',
     severity: 'failure',
     from: 0,
-    applies: ({ ended, cut, length }) => ended + cut >= 20 && length < 2,
+    // where the time limit is one step, they are meant to be
+    applies: ({ ended, cut, length }, { maxEpisodeSteps }) => ended + cut >= 20 && length < 2 && maxEpisodeSteps > 1,
     text: ({ ended, cut, length }) =>
       `Episodes are over at once: ${(ended + cut).toLocaleString('en-US')} of them had ${length.toFixed(1)} steps on average.`,
     advice: 'Look at what `terminated` means in the environment; --segment.window 1 compares single steps.',
