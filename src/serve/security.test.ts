@@ -223,7 +223,11 @@ it('has models that were added after a restart, and frees those that are not in 
 it('counts, and says nothing of what people write', async () => {
   await open();
   const client = clientOf('none');
-  await client.chat.completions.create({ ...brief, user: 'louise', messages: [{ role: 'user', content: 'my secret' }] });
+  await client.chat.completions.create({
+    ...brief,
+    user: 'louise',
+    messages: [{ role: 'user', content: 'my secret' }],
+  });
   const { text } = await raw('/metrics', {});
   expect(text).toContain('heed_requests_total{method="POST",path="/v1/chat/completions",status="200"} 1');
   expect(text).toMatch(/heed_tokens_total\{kind="completion"\} [1-4]\n/);
