@@ -9,12 +9,14 @@ import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { learnOptions } from '../dist/control/index.js';
 import { unfamiliarImages } from '../dist/control/presets.js';
+import { openEnvironment, sourceOf } from '../dist/env/index.js';
+import { discountIn } from '../dist/rl/discount.js';
 import { rlOptions } from '../dist/rl/index.js';
 import { steadyPpo } from '../dist/rl/presets.js';
 import { wilson } from '../dist/run/index.js';
 import { median } from './figures.js';
 import { keptResults } from './kept.js';
-import { ofImages, strangers } from './strangers/names.js';
+import { disguised, ofImages, strangers } from './strangers/names.js';
 import { atOnce, casesOf } from './worlds-train.js';
 
 const FIRST_SEED = 1000; // most settings were chosen on lower ones
@@ -98,6 +100,17 @@ async function* rates({ seeds, env, job }) {
   }
 }
 
+/** The discount that trainings in an environment without a preset get. */
+async function discountOf(name) {
+  const env = disguised(name);
+  const source = typeof env === 'string' ? await openEnvironment(env) : sourceOf(env);
+  try {
+    return discountIn(source, FIRST_SEED);
+  } finally {
+    source[Symbol.dispose]();
+  }
+}
+
 /** Environments that nobody tuned for: how often labels teach as much as the true reward does. */
 async function* unfamiliar({ seeds, env: only, job }) {
   const kept = keptResults('rates.jsonl', folder);
@@ -116,13 +129,17 @@ async function* unfamiliar({ seeds, env: only, job }) {
       );
     };
     const [floor] = await rewarded({ ...steadyPpo, learningRate: 1e-9 }, 1);
-    const peer = await rewarded(steadyPpo, seeds);
+    const discount = await discountOf(env);
+    const peer = await rewarded({ ...steadyPpo, discount }, seeds);
     const best = median(peer);
     const enough = (mean) => mean - floor >= 0.8 * (best - floor);
     const own = peer.filter(enough).length;
     for (const labels of [100, 300]) {
       const settings = { ...world, labels };
-      const options = { ...learnOptions({ ...settings, env: 'stranger' }), ...(images && { images }) };
+      const options = {
+        ...learnOptions({ ...settings, env: 'stranger', ppo: { discount } }),
+        ...(images && { images }),
+      };
       const results = await resultsOf(kept, { kind: 'stranger', ...settings }, options, { seeds, job });
       const returns = results.map((result) => result.return);
       const reached = returns.filter(enough).length;

@@ -14,6 +14,7 @@ import { type ControlRow, worldFacts } from './diagnosis/measures.ts';
 import { type EnvironmentInput, inEnvironment } from './environment-input.ts';
 import {
   createRlLearner,
+  fitToEnvironment,
   type RlLearner,
   type RlMetrics,
   type RlSettings,
@@ -96,6 +97,6 @@ export function openRlLearner({ env = 'CartPole-v1', ...settings }: Omit<RlInput
   return inEnvironment(
     env,
     (name) => rlOptions({ ...settings, env: name }),
-    (options, environment) => createRlLearner(options, { environment }),
+    (options, environment) => createRlLearner(fitToEnvironment(options, settings, environment), { environment }),
   );
 }

@@ -16,6 +16,7 @@ import { type Run, readMetrics } from '../run/run.ts';
 import { type Agent, algorithmSettings, algorithmShape, checkChoice, createAgent } from './agent.ts';
 import { diagnoseControl, diagnoseControlRun } from './diagnosis/diagnose.ts';
 import { type ControlRow, type WorldSample, worldFacts } from './diagnosis/measures.ts';
+import { discountIn } from './discount.ts';
 import { sampleEpisodes } from './episodes.ts';
 import { createEvaluator, type Evaluation } from './evaluate.ts';
 import { policiesOf } from './load-policy.ts';
@@ -51,6 +52,16 @@ export function rlOptions(settings: RlSettings): RlOptions {
   const { algorithm = 'ppo', env = 'CartPole-v1' } = settings;
   const { options, ...preset } = presetOf(env, algorithm) ?? { options: algorithm === 'ppo' ? steadyPpo : {} };
   return parseOptions(rlSchema, { ...preset, ...settings, [algorithm]: { ...options, ...settings[algorithm] } });
+}
+
+/** Sets PPO's discount by how long episodes last, in an environment without a preset and where `settings` leave it open. */
+export function fitToEnvironment(
+  options: RlOptions,
+  settings: Pick<RlSettings, 'ppo'>,
+  environment: EnvironmentSource,
+): RlOptions {
+  if (!options.ppo || presetOf(options.env) || settings.ppo?.discount !== undefined) return options;
+  return { ...options, ppo: { ...options.ppo, discount: discountIn(environment, options.seed) } };
 }
 
 /** A step of the learner: one update, or several small ones. */

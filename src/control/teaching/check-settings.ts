@@ -2,19 +2,23 @@
 import type { EnvironmentSource } from '../../env/batch/source.ts';
 import { HeedError } from '../../error.ts';
 import { needsMembers, rulesOf } from '../../preference/selection.ts';
+import { discountIn } from '../../rl/discount.ts';
+import { presetOf } from '../../rl/presets.ts';
 import type { LearnOptions, LearnSettings } from '../options.ts';
 import { presetFor, roundsFit, unfamiliarImages } from '../presets.ts';
 
 /**
  * Adapts the options to an environment where `input` leaves them open: shortens segments to the longest episode, which
- * `onNotice` reports, and sets `unfamiliarImages` for images without a preset.
+ * `onNotice` reports. Without a preset, PPO's discount depends on how long episodes last, and images set
+ * `unfamiliarImages`.
  */
 export function fitToEnvironment(
   options: LearnOptions,
   input: LearnSettings,
-  { id, maxEpisodeSteps, observationSpace }: Pick<EnvironmentSource, 'id' | 'maxEpisodeSteps' | 'observationSpace'>,
+  environment: EnvironmentSource,
   onNotice: (text: string) => void,
 ): LearnOptions {
+  const { id, maxEpisodeSteps, observationSpace } = environment;
   const fitted = { ...options };
   if (options.segment.window > maxEpisodeSteps && input.segment?.window === undefined) {
     onNotice(
@@ -22,7 +26,11 @@ export function fitToEnvironment(
     );
     fitted.segment = { ...options.segment, window: maxEpisodeSteps };
   }
-  if (observationSpace.shape && !presetFor(options.env)) {
+  if (presetFor(options.env)) return fitted;
+  if (options.ppo && !presetOf(options.env) && input.ppo?.discount === undefined) {
+    fitted.ppo = { ...options.ppo, discount: discountIn(environment, options.seed) };
+  }
+  if (observationSpace.shape) {
     const given: Partial<Record<string, unknown>> = input.reward ?? {};
     const open = Object.entries(unfamiliarImages).filter(([name]) => given[name] === undefined);
     fitted.reward = { ...options.reward, ...Object.fromEntries(open) };
