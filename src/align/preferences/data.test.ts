@@ -125,6 +125,18 @@ it('keeps weights with their rows, and refuses others than numbers from 0 up', a
   await expect(read([{ ...four[0], weight: -1 }], true)).rejects.toThrow(/line 1.*weight: expected a number from 0 up/);
 });
 
+it('reports ratings that are all the same', async () => {
+  const notes = async (labels: readonly boolean[]) => {
+    const told: string[] = [];
+    const rows = labels.map((label, i) => ({ prompt: `Q${i}`, completion: ` a${i}`, label }));
+    await read(rows, false, {}, (text) => told.push(text));
+    return told.join();
+  };
+  expect(await notes([true, true, true])).toContain('all 3 completions are labeled true');
+  expect(await notes([false, false])).toContain('so nothing shows what is better');
+  expect(await notes([true, false, true])).toBe('');
+});
+
 it('leaves ties out', async () => {
   const notes: string[] = [];
   const rows = [{ ...pair('D', ' x', ' y'), tie: true }, ...four, { ...pair('E', ' x', ' y'), tie: false }];

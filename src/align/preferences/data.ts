@@ -152,14 +152,19 @@ async function gatherItems(
   if (options.paired) return { sides: [first, second], prompts, ...(weighted && { weights }) };
   // all chosen completions before all rejected ones, so that a completion's partner is mostly of the same kind
   for (const i of second.lengths.keys()) first.add(second.at(i));
-  const items = rated(
-    first,
-    [...desirable, ...secondPrompts.map(() => false)],
-    [...prompts, ...secondPrompts],
-    options.length,
-  );
+  const ratings = [...desirable, ...secondPrompts.map(() => false)];
+  if (ratings.length > 1 && ratings.every((one) => one === ratings[0])) {
+    options.onNotice?.(oneSided(source, ratings));
+  }
+  const items = rated(first, ratings, [...prompts, ...secondPrompts], options.length);
   return weighted ? { ...items, weights: [...weights, ...secondWeights] } : items;
 }
+
+/** Reports that all completions have the same label. */
+const oneSided = (source: string, ratings: readonly boolean[]): string =>
+  ratings[0]
+    ? `"${source}": all ${ratings.length} completions are labeled true, so nothing shows what is worse. Add some that are labeled false, or use heed sft`
+    : `"${source}": all ${ratings.length} completions are labeled false, so nothing shows what is better. Add some that are labeled true`;
 
 /**
  * Rated completions. If there are several prompts, each completion has a partner: its prompt with the next completion
