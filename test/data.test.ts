@@ -85,6 +85,20 @@ it('heed data convert changes the format and the file type', async () => {
   });
 });
 
+it('heed data convert gives columns the names of fields', async () => {
+  const rows = [1, 2].map((i) => ({ question: `Why ${i}?`, answer: `So ${i}.`, source: 'faq' }));
+  const path = file('faq.jsonl', ...rows);
+  const lost = await data('convert', path, '--out', 'named.jsonl');
+  expect(lost.stderr).toContain('got the fields question, answer, source');
+  expect(lost.stderr).toContain(`heed data convert ${path} --rename prompt=COLUMN --out renamed.jsonl`);
+  const named = ['--rename', 'prompt=question', '--rename', 'completion=answer', path];
+  expect(await data('convert', '--out', 'named.jsonl', ...named)).toMatchObject({ code: 0 });
+  const [first] = readFileSync(join(folder.path, 'named.jsonl'), 'utf8').split('\n');
+  expect(first).toBe('{"prompt":"Why 1?","completion":"So 1.","source":"faq"}');
+  const twice = await data('convert', '--out', 'x.jsonl', ...named, '--rename', 'source=answer');
+  expect(twice.stderr).toContain('line 1: "source" is a column already, so "answer" cannot have its name');
+});
+
 it('heed data split writes files that share nothing', async () => {
   const path = file('all.jsonl', ...Array.from({ length: 50 }, (_, i) => answer(i % 40)));
   const { code, stdout } = await data('split', path, '--out', 'parts', '--test', '0.2', '--type', 'csv', '--json');
@@ -111,6 +125,12 @@ describe('heed data, used badly', () => {
     ['no such command', ['chekc', 'a'], 'unknown command', 'Did you mean check?'],
     ['no --out', ['convert', 'a.jsonl'], '--out'],
     ['no such format', ['convert', 'a.jsonl', '--out', 'b.csv', '--to', 'kto'], 'kto', 'prompt-completion'],
+    [
+      'no name for a column',
+      ['convert', 'a.jsonl', '--out', 'b.csv', '--rename', 'question'],
+      'FIELD=COLUMN',
+      'prompt=question',
+    ],
     ['neither error nor skip', ['split', 'a.jsonl', '--out', 'b', '--on-bad-row', 'ignore'], 'error, skip'],
     ['a share of two', ['split', 'a.jsonl', '--out', 'b', '--test', '2'], '--test', 'below 1', 'got 2'],
     [

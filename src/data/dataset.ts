@@ -26,6 +26,8 @@ export interface DatasetOptions {
   onSkip?: (bad: BadRow) => void;
   /** Name of rows in memory in errors; `data` by default. */
   name?: string;
+  /** The columns that hold fields under other names, by field: `{ prompt: 'question' }`. */
+  rename?: Readonly<Record<string, string>>;
 }
 
 /** A sound row of a dataset, with its place. */
@@ -52,10 +54,10 @@ const DETECTION_ROWS = 100;
  */
 export async function* readDataset(
   data: Data | readonly string[],
-  { accept = formats, onBadRow = 'error', onSkip, name = 'data' }: DatasetOptions = {},
+  { accept = formats, onBadRow = 'error', onSkip, name = 'data', rename }: DatasetOptions = {},
 ): AsyncGenerator<DatasetRow> {
   for (const source of rowSources(data, name)) {
-    for await (const found of checked(source, accept)) {
+    for await (const found of checked(rename ? renamed(source, rename) : source, accept)) {
       if ('value' in found) {
         yield found;
         continue;
@@ -99,6 +101,29 @@ async function* rowsInMemory(rows: DataRows, file: string): AsyncGenerator<Found
     yield isRecord(value)
       ? { ...place, value }
       : { ...place, field: '', reason: `expected an object with the columns of a row, got ${valueInWords(value)}` };
+  }
+}
+
+/** The same rows with columns under the names of fields. */
+async function* renamed(
+  rows: AsyncIterable<FoundInFile>,
+  rename: Readonly<Record<string, string>>,
+): AsyncGenerator<FoundInFile> {
+  for await (const found of rows) {
+    if (!('value' in found)) {
+      yield found;
+      continue;
+    }
+    const { value, ...place } = found;
+    const columns = new Map(Object.entries(rename).map(([field, column]) => [column, field]));
+    const names = Object.keys(value).map((column) => columns.get(column) ?? column);
+    const twice = names.find((name, i) => names.indexOf(name) !== i);
+    if (twice === undefined) {
+      const cells = Object.values(value).map((cell, i) => [names[i], cell]);
+      yield { ...place, value: Object.fromEntries(cells) };
+    } else {
+      yield { ...place, field: twice, reason: `is a column already, so "${rename[twice]}" cannot have its name` };
+    }
   }
 }
 
@@ -153,6 +178,8 @@ function check(
   };
 }
 
+const UNKNOWN = 'has an unknown format';
+
 function unknownFormat(row: Row, accept: readonly Format[]): Fault {
   const format = detectFormat(row);
   const expected = accept.length < formats.length ? accept.join(' or ') : 'fields such as text, messages or prompt';
@@ -160,7 +187,7 @@ function unknownFormat(row: Row, accept: readonly Format[]): Fault {
   const fields = columns.length > 0 ? `the fields ${columns.join(', ')}` : 'no fields';
   const got = format ? `${format} (${fields})` : fields;
   const needs = accept.length < formats.length ? `; ${accept.map(fieldsInWords).join('; ')}` : '';
-  return { field: '', reason: `has an unknown format: expected ${expected}, got ${got}${needs}` };
+  return { field: '', reason: `${UNKNOWN}: expected ${expected}, got ${got}${needs}` };
 }
 
 /** A bad row in words: its place, its field and what is wrong. */
@@ -168,10 +195,17 @@ export const describeBadRow = (bad: BadRow): string =>
   `${placeInWords(bad)}: ${bad.field ? `"${bad.field}" ` : ''}${bad.reason}`;
 
 function badRowError(bad: BadRow): HeedError {
+  const inMemory = bad.line === 0;
+  if (bad.reason.startsWith(UNKNOWN)) {
+    return new HeedError(describeBadRow(bad), {
+      hint: inMemory
+        ? 'Give rows the fields of a format: docs/how-to/your-own-data.md has them.'
+        : `If your columns have other names: heed data convert ${bad.file} --rename prompt=COLUMN --out renamed.jsonl`,
+    });
+  }
   return new HeedError(describeBadRow(bad), {
-    hint:
-      bad.line === 0
-        ? "Correct the row, or skip bad rows with onBadRow: 'skip'."
-        : 'Correct the row, or skip bad rows with --on-bad-row skip; "heed data check" lists them all.',
+    hint: inMemory
+      ? "Correct the row, or skip bad rows with onBadRow: 'skip'."
+      : 'Correct the row, or skip bad rows with --on-bad-row skip; "heed data check" lists them all.',
   });
 }

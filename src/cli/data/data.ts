@@ -105,12 +105,13 @@ function addConvert(command: Command): void {
   command
     .requiredOption('--out <file>', 'file to write; its extension sets the type: .jsonl, .json, .csv, .tsv, .parquet')
     .addOption(new Option('--to <format>', 'format of the rows (default: unchanged)').choices(formats))
+    .option('--rename <field=column>', 'a column that holds a field under another name; may be repeated', renames, {})
     .addOption(onBadRow())
-    .action(async (files: string[], flags: { json?: boolean; out: string; to?: Format } & Reading) => {
+    .action(async (files: string[], flags: { json?: boolean; out: string; to?: Format } & Renaming & Reading) => {
       const output = createOutput(flags);
       const bad: BadRow[] = [];
       async function* converted(): AsyncGenerator<Row> {
-        for await (const { value, format } of readDataset(files, reading(flags, bad))) {
+        for await (const { value, format } of readDataset(files, { ...reading(flags, bad), rename: flags.rename })) {
           if (flags.to === undefined) yield value;
           else yield* convertRow(value, format, flags.to);
         }
@@ -163,6 +164,21 @@ function addSplit(command: Command): void {
       some(output, 'left out', bad.map(describeBadRow));
       output.result({ files: written, rows: found.rows, groups: found.groups, bad });
     });
+}
+
+interface Renaming {
+  rename: Record<string, string>;
+}
+
+/** The columns by field, with one more. */
+function renames(text: string, before: Record<string, string>): Record<string, string> {
+  const [, field, column] = /^([^=]+)=(.+)$/.exec(text) ?? [];
+  if (column === undefined) {
+    throw new UsageError(`--rename: expected FIELD=COLUMN, got "${text}"`, {
+      hint: 'such as --rename prompt=question',
+    });
+  }
+  return { ...before, [field]: column };
 }
 
 interface Reading {

@@ -419,6 +419,7 @@ Examples:
   heed data inspect train.jsonl --tokenizer models/tiny
   heed data check test.parquet --against train.parquet
   heed data convert "hh/*.jsonl.gz" --to unpaired-preference --out hh.parquet
+  heed data convert faq.csv --rename prompt=question --rename completion=answer --out faq.jsonl
   heed data split reviews.csv --test 0.1 --by prompt --out reviews`,
   ],
   [
