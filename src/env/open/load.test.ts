@@ -1,13 +1,13 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 import { HeedError } from '../../error.ts';
 import { createVectorEnvironment, sourceOf } from '../index.ts';
 import { mujocoIds } from '../mujoco/mujoco.ts';
 import { checkEnvironment, loadEnvironment } from './load.ts';
 import { environmentIds, makeEnvironment } from './make.ts';
-import { loadFile } from './own-file.ts';
+import { checkWorks, loadFile } from './own-file.ts';
 
 it('every name makes the environment of that name', async () => {
   for (const id of environmentIds) expect((await loadEnvironment(id))().id).toBe(id);
@@ -141,6 +141,22 @@ describe('a file', () => {
   it('whose trial never ends is refused after a time limit', async () => {
     const hanging = file({ step: '() => { for (;;); }' });
     await expect(loadFile(hanging, 0.3)).rejects.toThrow('was not over after 0.3 s');
+  });
+
+  it('that is slow is tried with fewer steps', () => {
+    let steps = 0;
+    const clock = vi.spyOn(performance, 'now').mockImplementation(() => 1000 * steps);
+    const slow = () => {
+      const inner = makeEnvironment('Pendulum-v1');
+      const step = (...act: Parameters<typeof inner.step>) => {
+        steps++;
+        return inner.step(...act);
+      };
+      return { ...inner, step };
+    };
+    checkWorks('slow', slow, { drawn: false });
+    clock.mockRestore();
+    expect(steps).toBe(6); // of two copies, a second each
   });
 
   it('that goes wrong later says what, and in which episode and step', async () => {
