@@ -93,6 +93,8 @@ export interface ControlMeasures {
   entropy: number;
   /** Share of the returns' variance that the critic explains, in the last fifth. */
   explained: number;
+  /** Updates of the critic. */
+  updates: number;
   /** True returns of greedy episodes: of the initial policy, of the best evaluation and of the last one. */
   returnBefore: number;
   /** Standard deviation of the initial policy's returns. */
@@ -148,6 +150,7 @@ export function measureControl(rows: readonly ControlRow[], { steps }: Pick<Cont
     entropyFirst: valuesOf(rows, 'policy/entropy')[0] ?? Number.NaN,
     entropy: mean(valuesOf(lately, 'policy/entropy')),
     explained: mean(valuesOf(lately, 'value/explained_variance')),
+    updates: valuesOf(rows, 'value/explained_variance').length,
     returnBefore: initial?.['return/mean'] ?? Number.NaN,
     returnSpread: initial?.['return/std'] ?? Number.NaN,
     returnBest: best?.['return/mean'] ?? Number.NaN,

@@ -79,6 +79,21 @@ it('has episodes of one step only where the time limit is longer', () => {
   expect(codesIn(1)).not.toContain('episodes-one-step');
 });
 
+it('gives the critic fifteen updates before it is judged', () => {
+  const codesAfter = (updates: number) => {
+    const rows = Array.from({ length: updates }, (_, i) => ({
+      step: (1000 * (i + 1)) / 20,
+      'value/explained_variance': -0.2,
+    }));
+    const start = { step: 0, 'return/mean': -10, 'return/std': 1 };
+    const end = { step: 1000, 'return/mean': -10, 'return/std': 1 };
+    const facts = { steps: 1000, labels: 0, maxEpisodeSteps: 200, episodes: 10 };
+    return diagnoseControl([start, ...rows, end], facts).findings.map(({ code }) => code);
+  };
+  expect(codesAfter(20)).toContain('value-lags');
+  expect(codesAfter(10)).not.toContain('value-lags');
+});
+
 it('does not advise settings that images refuse', () => {
   const rows = [
     { step: 0, 'return/mean': 0, 'return/std': 1 },

@@ -267,7 +267,7 @@ export const rules: readonly Rule[] = [
     stage: 'policy',
     severity: 'failure',
     from: 0.3,
-    applies: (measures, facts) => measures.explained < 0.05 && unimproved(measures, facts),
+    applies: (measures, facts) => measures.updates >= 15 && measures.explained < 0.05 && unimproved(measures, facts),
     text: ({ explained }) =>
       `The critic explains ${percent(Math.max(-9.99, explained))} of the returns' variance, and the policy does no better than random play.`,
     advice: ({ images }) =>
