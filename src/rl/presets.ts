@@ -50,6 +50,19 @@ export const steadyPpo: Partial<PpoOptions> = {
   normalizeRewards: true,
 };
 
+/** Settings in an environment that nobody has tuned, by algorithm: docs/lab/strangers.md. */
+export const steady: {
+  ppo: Partial<PpoOptions>;
+  a2c: Partial<A2cOptions>;
+  trpo: Partial<TrpoOptions>;
+  sac: Partial<SacOptions>;
+} = {
+  ppo: steadyPpo,
+  a2c: { entropyCoefficient: 0.01, normalizeObservations: true, normalizeRewards: true },
+  trpo: { environments: 8, horizon: 128, normalizeObservations: true, normalizeRewards: true },
+  sac: {},
+};
+
 /** The authors' settings for MuJoCo (Schulman et al. 2017, table 3), with eight environments side by side. */
 const mujoco: Preset<PpoOptions> = {
   steps: 1_000_000,

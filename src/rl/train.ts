@@ -13,14 +13,14 @@ import { type Diagnosis, type DiagnosisRow, noticesOnce } from '../run/diagnosis
 import { driveRun, type TrainParts } from '../run/drive.ts';
 import { figure } from '../run/progress.ts';
 import { type Run, readMetrics } from '../run/run.ts';
-import { type Agent, algorithmSettings, algorithmShape, checkChoice, createAgent } from './agent.ts';
+import { type Agent, type Algorithm, algorithmSettings, algorithmShape, checkChoice, createAgent } from './agent.ts';
 import { diagnoseControl, diagnoseControlRun } from './diagnosis/diagnose.ts';
 import { type ControlRow, type WorldSample, worldFacts } from './diagnosis/measures.ts';
 import { discountIn } from './discount.ts';
 import { sampleEpisodes } from './episodes.ts';
 import { createEvaluator, type Evaluation } from './evaluate.ts';
 import { policiesOf } from './load-policy.ts';
-import { presetOf, steadyPpo } from './presets.ts';
+import { presetOf, steady } from './presets.ts';
 import { worldShape } from './world-options.ts';
 
 /** The settings of `heed rl`. */
@@ -50,18 +50,23 @@ export type RlSettings = z.input<typeof rlSchema>;
 export function rlOptions(settings: RlSettings): RlOptions {
   checkChoice(settings);
   const { algorithm = 'ppo', env = 'CartPole-v1' } = settings;
-  const { options, ...preset } = presetOf(env, algorithm) ?? { options: algorithm === 'ppo' ? steadyPpo : {} };
+  const { options, ...preset } = presetOf(env, algorithm) ?? { options: steady[algorithm] };
   return parseOptions(rlSchema, { ...preset, ...settings, [algorithm]: { ...options, ...settings[algorithm] } });
 }
 
-/** Sets PPO's discount by how long episodes last, in an environment without a preset and where `settings` leave it open. */
+/**
+ * Sets the discount of PPO, A2C and TRPO by how long episodes last, in an environment without a preset and where
+ * `settings` leave it open.
+ */
 export function fitToEnvironment(
   options: RlOptions,
-  settings: Pick<RlSettings, 'ppo'>,
+  settings: Pick<RlSettings, Algorithm>,
   environment: EnvironmentSource,
 ): RlOptions {
-  if (!options.ppo || presetOf(options.env) || settings.ppo?.discount !== undefined) return options;
-  return { ...options, ppo: { ...options.ppo, discount: discountIn(environment, options.seed) } };
+  const { algorithm, env, seed } = options;
+  const open = presetOf(env, algorithm) === undefined && settings[algorithm]?.discount === undefined;
+  if (algorithm === 'sac' || !open) return options;
+  return { ...options, [algorithm]: { ...options[algorithm], discount: discountIn(environment, seed) } };
 }
 
 /** A step of the learner: one update, or several small ones. */

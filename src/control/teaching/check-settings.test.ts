@@ -30,6 +30,11 @@ it('looks a fifth of an episode ahead where nobody has tuned the discount', asyn
   };
   expect(await discounts(limitedTo(200))).toEqual([0.975, 0.975]);
   expect(await discounts(limitedTo(200), { ppo: { discount: 0.9 } })).toEqual([0.9, 0.9]);
+  for (const algorithm of ['a2c', 'trpo'] as const) {
+    const learner = await openRlLearner({ env: limitedTo(200), algorithm });
+    learner[Symbol.dispose]();
+    expect(learner.options[algorithm]).toMatchObject({ discount: 0.975, normalizeRewards: true });
+  }
   // without a time limit, that of random play counts, if it has one
   const cutAt = (steps: number) => () => ({ ...limitedTo(steps)(), maxEpisodeSteps: 27_000 });
   expect(await discounts(cutAt(250))).toEqual([0.98, 0.98]);
