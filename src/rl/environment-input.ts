@@ -4,7 +4,7 @@ import { type EnvironmentSource, sourceOf } from '../env/batch/source.ts';
 import type { Environment } from '../env/environment.ts';
 import { checkEnvironment } from '../env/open/load.ts';
 import { type OpenOptions, openEnvironment } from '../env/open/open.ts';
-import { checkWorks } from '../env/open/own-file.ts';
+import { checkWorks } from '../env/open/trial.ts';
 import { HeedError } from '../error.ts';
 
 /**

@@ -7,7 +7,8 @@ import { createVectorEnvironment, sourceOf } from '../index.ts';
 import { mujocoIds } from '../mujoco/mujoco.ts';
 import { checkEnvironment, loadEnvironment } from './load.ts';
 import { environmentIds, makeEnvironment } from './make.ts';
-import { checkWorks, loadFile } from './own-file.ts';
+import { loadFile } from './own-file.ts';
+import { checkWorks } from './trial.ts';
 
 it('every name makes the environment of that name', async () => {
   for (const id of environmentIds) expect((await loadEnvironment(id))().id).toBe(id);

@@ -1,0 +1,120 @@
+/** The trial of an environment that somebody else wrote: it shows errors before training. */
+
+import { HeedError, messageOf } from '../../error.ts';
+import { random } from '../../random.ts';
+import { faultOf, kindOf } from '../description.ts';
+import { noPromises } from '../dynamics.ts';
+import { type Environment, type Space, type StepResult, sizeOf } from '../environment.ts';
+
+const LONGEST_TRIAL = 300; // steps
+const ENOUGH = 5; // seconds: slow environments are tried with fewer steps
+
+/**
+ * Plays an episode in two copies at once, with the same actions. @throws HeedError for anything that would fail in
+ * training; for a picture that cannot be shown only if it has to be `drawn`.
+ */
+export function checkWorks(name: string, make: () => Environment, { drawn }: { drawn: boolean }): void {
+  const wrong = (message: string, hint: string, cause?: unknown) =>
+    new HeedError(`"${name}": ${message}`, { hint, cause });
+  const calling = <T>(what: string, call: () => T): T => {
+    try {
+      return call();
+    } catch (cause) {
+      const hint = (cause as HeedError).hint ?? 'the error is in the environment; --verbose shows where';
+      throw wrong(`${what} failed: ${messageOf(cause)}`, hint, cause);
+    }
+  };
+  if (isClass(make)) {
+    throw wrong(
+      'expected a function that makes an environment, got a class',
+      `write () => new ${make.name || 'World'}()`,
+    );
+  }
+  const [one, other] = [1, 2].map(() => calling('making an environment', make));
+  const fault = faultOfMade(one, drawn);
+  if (fault)
+    throw wrong(`expected ${fault[0]}, got ${fault[1]}`, 'docs/reference/environments.md describes environments');
+
+  const size = sizeOf(one.observationSpace);
+  const [seen, seenByOther] = [1, 2].map(() => new Float32Array(size).fill(Number.NaN));
+  const checkSeen = (when: string) => {
+    const at = seen.findIndex((x) => !Number.isFinite(x));
+    if (at < 0) return;
+    throw wrong(
+      `expected ${size} finite numbers as observation ${when}, got ${seen[at]} as number ${at}`,
+      'write every element of observationSpace into the array that is passed',
+    );
+  };
+  const differs = (what: string) =>
+    wrong(
+      `expected the same ${what} from the same seed and actions, got different ones from two copies`,
+      'draw from random(seed) of heed/env and not from Math.random, and keep no state outside of the function that makes a copy',
+    );
+
+  const seed = 20_260_101;
+  calling('reset', () => one.reset(seed, seen));
+  calling('reset', () => other.reset(seed, seenByOther));
+  checkSeen('after reset');
+  if (!same(seen, seenByOther)) throw differs('first observation');
+  if (drawn) checkFrame(calling('frame', one.frame.bind(one)), wrong);
+  const draw = random(seed, 'trial');
+  const began = performance.now();
+  for (let t = 1; t <= Math.min(one.maxEpisodeSteps, LONGEST_TRIAL); t++) {
+    const action = someAction(one.actionSpace, draw);
+    const returned: StepResult | Promise<unknown> = calling('step', () => one.step(action, seen));
+    if (returned instanceof Promise) throw wrong('expected step to return its result, got a promise', noPromises);
+    const outcome = { ...returned };
+    const otherOutcome = calling('step', () => other.step(action, seenByOther));
+    const bad = badOutcome(outcome);
+    if (bad) throw wrong(`expected ${bad[0]} from step, got ${bad[1]}`, 'return { reward, terminated, truncated }');
+    checkSeen(`after step ${t}`);
+    if (!same(seen, seenByOther)) throw differs(`observation after step ${t}`);
+    if (outcome.reward !== otherOutcome.reward) throw differs(`reward of step ${t}`);
+    if (outcome.terminated || outcome.truncated || performance.now() - began > 1000 * ENOUGH) break;
+    if (t === one.maxEpisodeSteps) {
+      throw wrong(
+        `expected an episode to be truncated after its maxEpisodeSteps, ${t}, got one that goes on`,
+        'withTimeLimit of heed/env does that',
+      );
+    }
+  }
+  for (const environment of [one, other]) environment[Symbol.dispose]?.();
+}
+
+/** What is wrong with what a function made, as [expected, got]. */
+function faultOfMade(environment: Environment, drawn: boolean): [string, string] | undefined {
+  if (typeof environment !== 'object' || environment === null) {
+    return ['the function to return an environment', kindOf(environment)];
+  }
+  const needed = ['reset', 'step', ...(drawn ? (['frame'] as const) : [])] as const;
+  const missing = needed.find((name) => typeof environment[name] !== 'function');
+  if (missing) return [`a function ${missing}`, kindOf(environment[missing])];
+  const fault = faultOf(environment);
+  if (fault) return fault;
+  const { observationSpace, actionSpace } = environment;
+  return [observationSpace, actionSpace].some((space) => sizeOf(space) === 0)
+    ? ['boxes of one number or more', 'an empty one']
+    : undefined;
+}
+
+function badOutcome({ reward, terminated, truncated }: StepResult): [string, string] | undefined {
+  if (!Number.isFinite(reward)) return ['a finite number as reward', String(reward)];
+  if (typeof terminated !== 'boolean') return ['true or false as terminated', kindOf(terminated)];
+  if (typeof truncated !== 'boolean') return ['true or false as truncated', kindOf(truncated)];
+  return undefined;
+}
+
+function checkFrame(frame: unknown, wrong: (message: string, hint: string) => HeedError): void {
+  const { width, height, shapes } = (frame ?? {}) as Record<string, unknown>;
+  if ((width as number) > 0 && (height as number) > 0 && Array.isArray(shapes)) return;
+  throw wrong(`expected a frame { width, height, shapes }, got ${JSON.stringify(frame)}`, 'people judge what it shows');
+}
+
+function someAction(space: Space, { integer, normal }: ReturnType<typeof random>): number[] {
+  if (space.kind === 'discrete') return [integer(space.n)];
+  return Array.from(space.low, (low, i) => Math.min(Math.max(normal(), low), space.high[i]));
+}
+
+const isClass = (make: unknown): boolean => /^class\b/.test(Function.prototype.toString.call(make));
+
+const same = (a: Float32Array, b: Float32Array): boolean => a.every((x, i) => x === b[i]);
