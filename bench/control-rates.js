@@ -12,7 +12,7 @@ import { unfamiliarImages } from '../dist/control/presets.js';
 import { openEnvironment, sourceOf } from '../dist/env/index.js';
 import { discountIn } from '../dist/rl/discount.js';
 import { rlOptions } from '../dist/rl/index.js';
-import { steadyPpo } from '../dist/rl/presets.js';
+import { steady } from '../dist/rl/presets.js';
 import { wilson } from '../dist/run/index.js';
 import { median } from './figures.js';
 import { keptResults } from './kept.js';
@@ -128,9 +128,9 @@ async function* unfamiliar({ seeds, env: only, job }) {
         (result) => result.return,
       );
     };
-    const [floor] = await rewarded({ ...steadyPpo, learningRate: 1e-9 }, 1);
+    const [floor] = await rewarded({ ...steady.ppo, learningRate: 1e-9 }, 1);
     const discount = await discountOf(env);
-    const peer = await rewarded({ ...steadyPpo, discount }, seeds);
+    const peer = await rewarded({ ...steady.ppo, discount }, seeds);
     const best = median(peer);
     const enough = (mean) => mean - floor >= 0.8 * (best - floor);
     const own = peer.filter(enough).length;

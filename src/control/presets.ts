@@ -1,7 +1,7 @@
 /** Settings that work well, by environment, and how they combine with a caller's settings. */
 import { parseOptions } from '../options.ts';
 import { checkChoice } from '../rl/agent.ts';
-import { atariPreset, ppoPresets, presetOf, steadyPpo } from '../rl/presets.ts';
+import { atariPreset, ppoPresets, presetOf, steady } from '../rl/presets.ts';
 import { behaviorPresets } from './behavior-presets.ts';
 import { longFits, mujocoPresets, mujocoReward, short } from './mujoco-presets.ts';
 import { type LearnOptions, type LearnSettings, learnAlgorithms, learnSchema } from './options.ts';
@@ -11,7 +11,7 @@ const choice: LearnSettings['choice'] = { errorRate: 0.1 };
 
 /** For an environment without a preset: settings after MuJoCo's, and PPO's preset for `heed rl` if there is one. */
 function unfamiliar(env: string): LearnSettings {
-  const { steps, options } = presetOf(env) ?? { options: steadyPpo };
+  const { steps, options } = presetOf(env) ?? { options: steady.ppo };
   return {
     steps,
     labels: 100,

@@ -109,14 +109,14 @@ async function* renamed(
   rows: AsyncIterable<FoundInFile>,
   rename: Readonly<Record<string, string>>,
 ): AsyncGenerator<FoundInFile> {
+  const fields = new Map(Object.entries(rename).map(([field, column]) => [column, field]));
   for await (const found of rows) {
     if (!('value' in found)) {
       yield found;
       continue;
     }
     const { value, ...place } = found;
-    const columns = new Map(Object.entries(rename).map(([field, column]) => [column, field]));
-    const names = Object.keys(value).map((column) => columns.get(column) ?? column);
+    const names = Object.keys(value).map((column) => fields.get(column) ?? column);
     const twice = names.find((name, i) => names.indexOf(name) !== i);
     if (twice === undefined) {
       const cells = Object.values(value).map((cell, i) => [names[i], cell]);

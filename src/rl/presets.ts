@@ -34,30 +34,28 @@ export const presetOf = (env: unknown, algorithm: Algorithm = 'ppo'): Preset<obj
 };
 
 /**
- * PPO in an environment that nobody has tuned: longer rollouts, a slower rate and fewer epochs than CartPole's. With
- * these the critic keeps up with a learned reward of any offset: docs/lab/strangers.md.
+ * Settings in an environment that nobody has tuned, by algorithm. PPO has longer rollouts, a slower rate and fewer epochs
+ * than in CartPole: with these the critic keeps up with a learned reward of any offset. The discount is that of
+ * discount.ts. Measurements: docs/lab/strangers.md.
  */
-export const steadyPpo: Partial<PpoOptions> = {
-  horizon: 128,
-  epochs: 10,
-  minibatch: 128,
-  discount: 0.99,
-  lambda: 0.95,
-  learningRate: 5e-4,
-  annealClip: false,
-  entropyCoefficient: 0.01,
-  normalizeObservations: true,
-  normalizeRewards: true,
-};
-
-/** Settings in an environment that nobody has tuned, by algorithm: docs/lab/strangers.md. */
 export const steady: {
   ppo: Partial<PpoOptions>;
   a2c: Partial<A2cOptions>;
   trpo: Partial<TrpoOptions>;
   sac: Partial<SacOptions>;
 } = {
-  ppo: steadyPpo,
+  ppo: {
+    horizon: 128,
+    epochs: 10,
+    minibatch: 128,
+    discount: 0.99,
+    lambda: 0.95,
+    learningRate: 5e-4,
+    annealClip: false,
+    entropyCoefficient: 0.01,
+    normalizeObservations: true,
+    normalizeRewards: true,
+  },
   a2c: { entropyCoefficient: 0.01, normalizeObservations: true, normalizeRewards: true },
   trpo: { environments: 8, horizon: 128, normalizeObservations: true, normalizeRewards: true },
   sac: {},

@@ -126,15 +126,15 @@ it('keeps weights with their rows, and refuses others than numbers from 0 up', a
 });
 
 it('reports ratings that are all the same', async () => {
-  const notes = async (labels: readonly boolean[]) => {
-    const told: string[] = [];
+  const noticesOf = async (labels: readonly boolean[]) => {
+    const notices: string[] = [];
     const rows = labels.map((label, i) => ({ prompt: `Q${i}`, completion: ` a${i}`, label }));
-    await read(rows, false, {}, (text) => told.push(text));
-    return told.join();
+    await read(rows, false, {}, (text) => notices.push(text));
+    return notices.join();
   };
-  expect(await notes([true, true, true])).toContain('all 3 completions are labeled true');
-  expect(await notes([false, false])).toContain('so nothing shows what is better');
-  expect(await notes([true, false, true])).toBe('');
+  expect(await noticesOf([true, true, true])).toContain('all 3 completions are labeled true');
+  expect(await noticesOf([false, false])).toContain('so nothing shows what is better');
+  expect(await noticesOf([true, false, true])).toBe('');
 });
 
 it('leaves ties out', async () => {

@@ -105,7 +105,7 @@ function addConvert(command: Command): void {
   command
     .requiredOption('--out <file>', 'file to write; its extension sets the type: .jsonl, .json, .csv, .tsv, .parquet')
     .addOption(new Option('--to <format>', 'format of the rows (default: unchanged)').choices(formats))
-    .option('--rename <field=column>', 'a column that holds a field under another name; may be repeated', renames, {})
+    .option('--rename <field=column>', 'a column that holds a field under another name; may be repeated', renames)
     .addOption(onBadRow())
     .action(async (files: string[], flags: { json?: boolean; out: string; to?: Format } & Renaming & Reading) => {
       const output = createOutput(flags);
@@ -167,11 +167,11 @@ function addSplit(command: Command): void {
 }
 
 interface Renaming {
-  rename: Record<string, string>;
+  rename?: Record<string, string>;
 }
 
 /** The columns by field, with one more. */
-function renames(text: string, before: Record<string, string>): Record<string, string> {
+function renames(text: string, before: Record<string, string> = {}): Record<string, string> {
   const [, field, column] = /^([^=]+)=(.+)$/.exec(text) ?? [];
   if (column === undefined) {
     throw new UsageError(`--rename: expected FIELD=COLUMN, got "${text}"`, {
