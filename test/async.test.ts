@@ -2,7 +2,6 @@
  * The asynchronous loop: asking and fitting beside acting. Run from the compiled package: no thread of Node 20 reads
  * TypeScript.
  */
-import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as breathe } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
@@ -10,7 +9,7 @@ import { beforeAll, describe, expect, inject, it } from 'vitest';
 import type * as Control from '../src/control/index.ts';
 import type * as Env from '../src/env/index.ts';
 import type { Choice, Teacher } from '../src/preference/index.ts';
-import { heed, ownFolder, rowsOf, start } from './support/heed.ts';
+import { call, killAt, ownFolder, rowsOf } from './support/heed.ts';
 import { finish } from './support/learners.ts';
 import { releasedAfterwards } from './support/released.ts';
 
@@ -189,12 +188,8 @@ it('heed train --async goes on after it was killed', async () => {
   const run = join(folder.path, 'killed');
   const small = ['--steps', '8000', '--randomSteps', '600', '--labels', '12', '--evaluations', '0', '--episodes', '3'];
   const settings = [...small, '--async', '--staleness', '2', '--reward.steps', '400', '--checkpointSeconds', '0'];
-  const { child, end } = start(['train', ...settings, '--out', run], folder.path);
-  const metrics = join(run, 'metrics.jsonl');
-  while (!existsSync(metrics) || readFileSync(metrics, 'utf8').split('\n').length < 4) await breathe();
-  child.kill('SIGKILL');
-  await end;
-  const { code, stdout } = await heed(['train', '--resume', run, '--json'], folder.path);
+  await killAt(60, ['train', ...settings, '--out', run], folder.path);
+  const { code, stdout } = await call(['train', '--resume', run, '--json'], folder.path);
   expect(code).toBe(0);
   expect(JSON.parse(stdout)).toMatchObject({ steps: 8192, labels: 12 });
   expect(rowsOf(run).at(-1)).toMatchObject({ labels: 12 });

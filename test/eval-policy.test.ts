@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { text as readAll } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { heed, ownFolder, start, traceOf } from './support/heed.ts';
+import { call, interrupt, ownFolder, traceOf } from './support/heed.ts';
 
 const folder = ownFolder();
 const at = (...names: string[]) => join(folder.path, ...names);
@@ -44,7 +44,7 @@ const rewarded = ['--data', 'prompts.jsonl', '--reward', 'length.js'];
 describe('heed eval policy', () => {
   it('tells how often a judge prefers the policy, by the judge and by a reward', async () => {
     verdict = (a, b) => (a.length > b.length ? 'A' : a.length < b.length ? 'B' : 'Who knows?');
-    const { code, stdout } = await heed(
+    const { code, stdout } = await call(
       [...evaluate, '--baseline', 'answers.jsonl', '--judge', judge, '--reward', 'length.js', '--out', 'run', '--json'],
       folder.path,
       { OPENAI_API_KEY: KEY },
@@ -69,13 +69,13 @@ describe('heed eval policy', () => {
     for (const name of readdirSync(at('run'), { recursive: true, withFileTypes: true })) {
       if (name.isFile()) expect(readFileSync(join(name.parentPath, name.name), 'utf8')).not.toContain(KEY);
     }
-    const inspected = await heed(['data', 'inspect', join('run', 'comparisons.jsonl'), '--json'], folder.path);
+    const inspected = await call(['data', 'inspect', join('run', 'comparisons.jsonl'), '--json'], folder.path);
     expect(inspected).toMatchObject({ code: 0, stdout: expect.stringContaining('"preference"') });
   });
 
   it('says of a judge that always takes the first what it is', async () => {
     verdict = () => 'A';
-    const { code, stdout } = await heed(
+    const { code, stdout } = await call(
       [...evaluate, '--baseline', 'answers.jsonl', '--judge', judge, '--judgeCall.key', 'MY_KEY', '--out', 'first'],
       folder.path,
       { MY_KEY: KEY },
@@ -88,21 +88,18 @@ describe('heed eval policy', () => {
     expect(readFileSync(at('first', 'report.html'), 'utf8')).toContain('This judge mostly picks');
   });
 
-  it('killed at any moment, goes on as if nothing had been', async () => {
+  it('stopped on the way, goes on as if nothing had been', async () => {
     const args = [...evaluate, ...rewarded, '--baseline', model('tiny-gpt2'), '--checkpointSeconds', '0', '--out'];
-    expect(await heed([...args, 'whole'], folder.path)).toMatchObject({
+    expect(await call([...args, 'whole'], folder.path)).toMatchObject({
       code: 0,
       stderr: expect.stringContaining('read different tokens'),
     });
-    const running = start([...args, 'cut'], folder.path);
-    await running.says('1/');
-    running.child.kill('SIGKILL');
-    await running.end;
-    expect(await heed(['eval', 'policy', '--resume', 'cut'], folder.path)).toMatchObject({ code: 0 });
+    expect((await interrupt('1/', [...args, 'cut'], folder.path)).code).toBe(130);
+    expect(await call(['eval', 'policy', '--resume', 'cut'], folder.path)).toMatchObject({ code: 0 });
     expect(traceOf(at('cut'))).toEqual(traceOf(at('whole')));
     const made = (run: string) => readFileSync(at(run, 'comparisons.jsonl'), 'utf8');
     expect(made('cut')).toBe(made('whole'));
-    const again = await heed(['eval', 'policy', '--resume', 'cut', '--json'], folder.path);
+    const again = await call(['eval', 'policy', '--resume', 'cut', '--json'], folder.path);
     expect(lastLine(again.stdout)).toMatchObject({ run: 'cut', n: 12 });
     expect(made('cut')).toBe(made('whole'));
   });
@@ -114,7 +111,7 @@ describe('heed eval policy', () => {
       [['--baseline', 'answers.jsonl', '--judge', 'http://127.0.0.1:9/v1'], 1, 'names no model'],
       [['--baseline', 'answers.jsonl', '--judge', judge], 1, 'answered 401'],
     ] as const) {
-      const outcome = await heed([...evaluate, ...args, '--out', `wrong-${message.length}`], folder.path);
+      const outcome = await call([...evaluate, ...args, '--out', `wrong-${message.length}`], folder.path);
       expect(outcome).toMatchObject({ code, stderr: expect.stringContaining(message) });
     }
   });

@@ -1,9 +1,8 @@
 /** heed overoptimization as a whole command. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, expect, it } from 'vitest';
-import { heed, ownFolder, rowsOf, start } from './support/heed.ts';
+import { call, interrupt, killAt, ownFolder, rowsOf } from './support/heed.ts';
 import { fixtureModel } from './support/training.ts';
 
 const folder = ownFolder();
@@ -26,7 +25,7 @@ beforeAll(() => {
 });
 
 it('goes every way, and leaves curves, their laws and a report', async () => {
-  const { code, stdout, stderr } = await heed([...small, '--out', 'whole', '--json'], folder.path);
+  const { code, stdout, stderr } = await call([...small, '--out', 'whole', '--json'], folder.path);
   expect({ code, stderr }).toMatchObject({ code: 0 });
   const { curves, run } = lastLine(stdout);
   expect(run).toBe('whole');
@@ -53,25 +52,16 @@ it('goes every way, and leaves curves, their laws and a report', async () => {
     expect(report).toContain(title);
   }
   for (const again of ['whole', 'whole/ppo', 'whole/best-of-n']) {
-    expect((await heed(['report', again], folder.path)).code).toBe(0);
+    expect((await call(['report', again], folder.path)).code).toBe(0);
   }
 });
 
 it('stopped or killed at any moment and gone on with, equals an uninterrupted run', async () => {
-  let args = [...small, '--out', 'cut', '--checkpointSeconds', '0'];
-  for (const [signal, pause] of [
-    ['SIGINT', 0],
-    ['SIGKILL', 400],
-    ['SIGKILL', 900],
-  ] as const) {
-    const { child, says, end } = start(args, folder.path);
-    await says(' in ');
-    await sleep(pause);
-    child.kill(signal);
-    await end;
-    args = ['overoptimization', '--resume', 'cut', '--checkpointSeconds', '0'];
-  }
-  expect((await heed(args, folder.path)).code).toBe(0);
+  const everyIteration = ['--checkpointSeconds', '0'];
+  const resume = ['overoptimization', '--resume', 'cut', ...everyIteration];
+  expect((await interrupt(' in ', [...small, '--out', 'cut', ...everyIteration], folder.path)).code).toBe(130);
+  for (const change of [60, 150]) await killAt(change, resume, folder.path);
+  expect((await call(resume, folder.path)).code).toBe(0);
   for (const inner of ['', 'best-of-n', 'ppo', 'ppo-kl-1', 'ppo-pessimism']) {
     expect(rowsOf(at('cut', inner))).toEqual(rowsOf(at('whole', inner)));
   }
@@ -82,7 +72,7 @@ it.each<[string, string[], RegExp]>([
   ['pessimism without an ensemble', ['--reward', judge], /The guard "pessimism" needs an ensemble/],
   ['a proxy that is not there', ['--reward', 'none.js', '--guards', 'kl'], /none\.js/],
 ])('says what is wrong with %s, before anything is computed', async (_, args, message) => {
-  const { code, stderr } = await heed([...small, ...args, '--out', 'bad'], folder.path);
+  const { code, stderr } = await call([...small, ...args, '--out', 'bad'], folder.path);
   expect(code).not.toBe(0);
   expect(stderr).toMatch(message);
   expect(existsSync(at('bad'))).toBe(false);

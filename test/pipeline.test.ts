@@ -1,10 +1,8 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { random } from '../src/random.ts';
-import { call, ownFolder, start, traceOf } from './support/heed.ts';
+import { call, interrupt, killAt, ownFolder, traceOf } from './support/heed.ts';
 
 const folder = ownFolder();
 const at = (...names: string[]) => join(folder.path, ...names);
@@ -135,21 +133,13 @@ describe('heed pipeline', () => {
   });
 
   it('killed at any moment and resumed equals an uninterrupted one, bit for bit', async () => {
-    const moments = random(2, 'kill');
-    let [kills, cut] = [0, 0];
-    for (let args = ['recipe.json', '--out', 'killed']; ; args = ['--resume', 'killed']) {
-      const { child, says, end } = start(['pipeline', ...args, '--checkpointSeconds', '0'], folder.path);
-      await says(' in killed');
-      if (kills === 6) {
-        expect(await end).toMatchObject({ code: 0 });
-        break;
-      }
-      await sleep(moments.integer(1500));
-      child.kill('SIGKILL');
-      if ((await end).code === null) cut++;
-      kills++;
+    const everyIteration = ['--checkpointSeconds', '0'];
+    let args = ['recipe.json', '--out', 'killed'];
+    for (const change of [40, 60, 90, 120]) {
+      await killAt(change, ['pipeline', ...args, ...everyIteration], folder.path);
+      args = ['--resume', 'killed'];
     }
-    expect(cut).toBeGreaterThan(2);
+    expect(await pipeline(...args, ...everyIteration)).toMatchObject({ code: 0 });
     const unmoved = (run: string) => JSON.parse(JSON.stringify(events(run)).replaceAll(run, 'RUN'));
     expect(unmoved('killed')).toEqual(unmoved('whole'));
     expect(traces('killed')).toEqual(traces('whole'));
@@ -158,10 +148,8 @@ describe('heed pipeline', () => {
   it('stops at Ctrl-C with a checkpoint, and its stage goes on by its own command too', async () => {
     const slow = changed('sft', { steps: 400, evaluations: 0 });
     write('slow.json', { ...slow, stages: slow.stages.slice(1, 3) });
-    const { child, says, end } = start(['pipeline', 'slow.json', '--out', 'stopped'], folder.path);
-    await says('1/400');
-    child.kill('SIGINT');
-    expect(await end).toMatchObject({ code: 130, stderr: expect.stringContaining('heed pipeline --resume stopped') });
+    const stopped = await interrupt('1/400', ['pipeline', 'slow.json', '--out', 'stopped'], folder.path);
+    expect(stopped).toMatchObject({ code: 130, stderr: expect.stringContaining('heed pipeline --resume stopped') });
     expect(existsSync(at('stopped', 'report.html'))).toBe(true);
     expect((await call(['sft', '--resume', join('stopped', 'sft')], folder.path)).code).toBe(0);
     const { code, stdout } = await pipeline('--resume', 'stopped', '--json');

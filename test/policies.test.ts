@@ -1,12 +1,10 @@
 /** What learns from its own answers without a critic, as whole commands. */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { loadModel } from '../src/lm/model.ts';
-import { random } from '../src/random.ts';
-import { heed, ownFolder, rowsOf, start, traceOf } from './support/heed.ts';
+import { call, interrupt, ownFolder, rowsOf, traceOf } from './support/heed.ts';
 
 const folder = ownFolder();
 const at = (...names: string[]) => join(folder.path, ...names);
@@ -51,7 +49,7 @@ it.each(Object.entries(commands))(
   'heed %s learns what is rewarded, and leaves a model and a report',
   async (name, more) => {
     const out = `run-${name}`;
-    const { code, stdout, stderr } = await heed([name, ...small, ...more, '--out', out, '--json'], folder.path);
+    const { code, stdout, stderr } = await call([name, ...small, ...more, '--out', out, '--json'], folder.path);
     expect({ code, stderr }).toMatchObject({ code: 0 });
     const result = lastLine(stdout);
     expect(result).toEqual({
@@ -69,28 +67,19 @@ it.each(Object.entries(commands))(
     expect(rows.at(-1)).toMatchObject({ 'loss/policy': expect.any(Number), 'gradient/norm': expect.any(Number) });
     for (const model of ['model', 'best']) (await loadModel(at(out, model))).parameters[Symbol.dispose]();
     expect(readFileSync(at(out, 'report.html'), 'utf8')).toContain('Completions before and after');
-    expect((await heed(['report', out], folder.path)).code).toBe(0);
+    expect((await call(['report', out], folder.path)).code).toBe(0);
   },
 );
 
 it.each(['rloo', 'grpo', 'online-dpo'])(
-  'heed %s, killed at any moment and resumed, equals an uninterrupted run bit for bit',
+  'heed %s, stopped on the way and resumed, equals an uninterrupted run bit for bit',
   async (name) => {
-    const killed = `killed-${name}`;
-    const moments = random(1, 'kill', name);
-    let cut = 0;
-    let args = [name, ...small, ...commands[name], '--out', killed];
-    for (let kills = 0; kills < 3; kills++) {
-      const { child, says, end } = start([...args, '--checkpointSeconds', '0'], folder.path);
-      await says(' in ');
-      await sleep(moments.integer(600));
-      child.kill('SIGKILL');
-      if ((await end).code === null) cut++;
-      args = [name, '--resume', killed];
-    }
-    expect((await heed(args, folder.path)).code).toBe(0);
-    expect(cut).toBeGreaterThan(0);
-    expect(traceOf(at(killed))).toEqual(traceOf(at(`run-${name}`)));
+    const stopped = `stopped-${name}`;
+    const args = [name, ...small, ...commands[name], '--out', stopped];
+    expect((await interrupt('%', args, folder.path)).code).toBe(130);
+    expect(rowsOf(at(stopped)).length).toBeLessThan(rowsOf(at(`run-${name}`)).length);
+    expect((await call([name, '--resume', stopped], folder.path)).code).toBe(0);
+    expect(traceOf(at(stopped))).toEqual(traceOf(at(`run-${name}`)));
   },
 );
 
@@ -98,7 +87,7 @@ describe('heed best-of-n', () => {
   const draw = ['bestofn', ...common.slice(0, 6), '--maxTokens', '6', '--answers', '8'];
 
   it('draws, and leaves the best as a dataset that heed sft takes', async () => {
-    const { code, stdout, stderr } = await heed([...draw, '--gold', 'even.js', '--out', 'best', '--json'], folder.path);
+    const { code, stdout, stderr } = await call([...draw, '--gold', 'even.js', '--out', 'best', '--json'], folder.path);
     expect({ code, stderr }).toMatchObject({ code: 0 });
     const result = lastLine(stdout);
     expect(result).toMatchObject({ run: 'best', data: join('best', 'best.jsonl'), steps: 3, gold: result.reward });
@@ -118,15 +107,12 @@ describe('heed best-of-n', () => {
       '--out',
       'sft',
     ];
-    expect((await heed(learn, folder.path)).code).toBe(0);
+    expect((await call(learn, folder.path)).code).toBe(0);
   });
 
   it('stops at Ctrl-C, and goes on from there', async () => {
-    const { child, says, end } = start([...draw, '--batch', '1', '--out', 'stopped'], folder.path);
-    await says('%');
-    child.kill('SIGINT');
-    expect((await end).code).toBe(130);
-    const { code, stdout } = await heed(['best-of-n', '--resume', 'stopped', '--json'], folder.path);
+    expect((await interrupt('%', [...draw, '--batch', '1', '--out', 'stopped'], folder.path)).code).toBe(130);
+    const { code, stdout } = await call(['best-of-n', '--resume', 'stopped', '--json'], folder.path);
     expect(code).toBe(0);
     expect(lastLine(stdout).steps).toBe(24);
   });
@@ -143,7 +129,7 @@ it.each<[string, string[], RegExp]>([
   ['a reward that is not there', ['grpo', ...small, '--reward', 'none.js'], /none\.js/],
   ['answers longer than the model', ['raft', ...small, '--maxTokens', '9999'], /positions/],
 ])('says what is wrong with %s, before anything is computed', async (_, args, message) => {
-  const { code, stderr } = await heed([...args, '--out', 'bad'], folder.path);
+  const { code, stderr } = await call([...args, '--out', 'bad'], folder.path);
   expect(code).not.toBe(0);
   expect(stderr).toMatch(message);
   expect(readdirSync(folder.path)).not.toContain('bad');

@@ -1,10 +1,9 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { loadModel } from '../src/lm/model.ts';
-import { heed, ownFolder, rowsOf, start, traceOf } from './support/heed.ts';
+import { call, killAt, ownFolder, rowsOf, traceOf } from './support/heed.ts';
 
 const folder = ownFolder();
 const at = (...names: string[]) => join(folder.path, ...names);
@@ -32,7 +31,7 @@ describe('heed dpo', () => {
   const begin = (out: string) => ['dpo', ...small, '--data', 'pairs.jsonl', '--reward', 'length.js', '--out', out];
 
   it('learns from pairs, tells how well and what its answers are worth, and leaves models and a report', async () => {
-    const { code, stdout, stderr } = await heed([...begin('whole'), '--json'], folder.path);
+    const { code, stdout, stderr } = await call([...begin('whole'), '--json'], folder.path);
     expect({ code, stderr }).toMatchObject({ code: 0 });
     const result = lastLine(stdout);
     expect(result).toEqual({
@@ -59,17 +58,13 @@ describe('heed dpo', () => {
     const report = readFileSync(at('whole', 'report.html'), 'utf8');
     for (const title of ['Accuracy', 'KL from the reference', 'Completions before and after'])
       expect(report).toContain(title);
-    expect(await heed(['report', 'whole'], folder.path)).toMatchObject({ code: 0 });
+    expect(await call(['report', 'whole'], folder.path)).toMatchObject({ code: 0 });
     expect(readFileSync(at('whole', 'report.html'), 'utf8')).toBe(report);
   });
 
   it('killed and resumed equals an uninterrupted run, bit for bit', async () => {
-    const { child, says, end } = start([...begin('killed'), '--checkpointSeconds', '0'], folder.path);
-    await says('%');
-    await sleep(50);
-    child.kill('SIGKILL');
-    await end;
-    expect(await heed(['dpo', '--resume', 'killed'], folder.path)).toMatchObject({ code: 0 });
+    await killAt(50, [...begin('killed'), '--checkpointSeconds', '0'], folder.path);
+    expect(await call(['dpo', '--resume', 'killed'], folder.path)).toMatchObject({ code: 0 });
     expect(traceOf(at('killed'))).toEqual(traceOf(at('whole')));
     const [killed, whole] = ['killed', 'whole'].map((run) => readFileSync(at(run, 'model', 'model.safetensors')));
     expect(killed.equals(whole)).toBe(true);
@@ -83,7 +78,7 @@ describe('heed dpo', () => {
       [['--data', 'pairs.jsonl', '--loss', 'best'], 2, 'loss'],
       [['--data', 'pairs.jsonl', '--reward', 'nowhere.js'], 1, 'nowhere.js'],
     ] as const) {
-      const outcome = await heed(['dpo', ...small, ...args, '--out', 'wrong'], folder.path);
+      const outcome = await call(['dpo', ...small, ...args, '--out', 'wrong'], folder.path);
       expect(outcome).toMatchObject({ code, stderr: expect.stringContaining(message) });
     }
     expect(readdirSync(folder.path)).toEqual(before);
@@ -96,7 +91,7 @@ it.each([
   ['kto', 'rated.jsonl'],
   ['bco', 'pairs.jsonl'],
 ])('heed %s learns from %s', async (command, data) => {
-  const { code, stdout, stderr } = await heed(
+  const { code, stdout, stderr } = await call(
     [command, ...small, '--data', data, '--out', command, '--json'],
     folder.path,
   );

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { heed, ownFolder, rowsOf, start, traceOf } from './support/heed.ts';
+import { call, interrupt, ownFolder, rowsOf, traceOf } from './support/heed.ts';
 import { fixtureModel } from './support/training.ts';
 
 const folder = ownFolder();
@@ -41,7 +41,7 @@ const onPolicy = ['--model', llama, '--data', 'prompts.jsonl', '--batch', '4', '
 
 describe('heed process', () => {
   it('learns which steps are right, and what it leaves rewards a policy by its steps', async () => {
-    const { code, stdout } = await heed(['process', ...small, '--epochs', '3', '--out', 'run', '--json'], folder.path);
+    const { code, stdout } = await call(['process', ...small, '--epochs', '3', '--out', 'run', '--json'], folder.path);
     expect(code).toBe(0);
     const result = lastLine(stdout);
     expect(result).toMatchObject({
@@ -56,23 +56,20 @@ describe('heed process', () => {
     );
     const report = readFileSync(at('run', 'report.html'), 'utf8');
     for (const title of ['Accuracy by step', 'Accuracy by completion', 'In numbers']) expect(report).toContain(title);
-    expect(await heed(['report', 'run'], folder.path)).toMatchObject({ code: 0 });
+    expect(await call(['report', 'run'], folder.path)).toMatchObject({ code: 0 });
     expect(readFileSync(at('run', 'report.html'), 'utf8')).toBe(report);
 
     const reward = ['--reward', join('run', 'model'), '--score.place', 'steps'];
-    const rewarded = await heed(['ppo', ...onPolicy, ...reward, '--out', 'ppo', '--json'], folder.path);
+    const rewarded = await call(['ppo', ...onPolicy, ...reward, '--out', 'ppo', '--json'], folder.path);
     expect(rewarded).toMatchObject({ code: 0 });
     expect(lastLine(rewarded.stdout).reward.after).toEqual(expect.any(Number));
   });
 
-  it('killed at any moment, goes on as if nothing had been', async () => {
+  it('stopped on the way, goes on as if nothing had been', async () => {
     const args = ['process', ...small, '--supervision', 'first-error', '--checkpointSeconds', '0', '--out'];
-    expect(await heed([...args, 'whole'], folder.path)).toMatchObject({ code: 0 });
-    const running = start([...args, 'cut'], folder.path);
-    await running.says('1/');
-    running.child.kill('SIGKILL');
-    await running.end;
-    expect(await heed(['process', '--resume', 'cut'], folder.path)).toMatchObject({ code: 0 });
+    expect(await call([...args, 'whole'], folder.path)).toMatchObject({ code: 0 });
+    expect((await interrupt('1/', [...args, 'cut'], folder.path)).code).toBe(130);
+    expect(await call(['process', '--resume', 'cut'], folder.path)).toMatchObject({ code: 0 });
     expect(traceOf(at('cut'))).toEqual(traceOf(at('whole')));
   });
 
@@ -84,7 +81,7 @@ describe('heed process', () => {
       [['ppo', ...onPolicy, '--reward', 'odd.mjs', '--subjectTo', 'odd.mjs'], 1, 'is not a constraint'],
       [['pareto', ...onPolicy, '--reward', 'even.mjs'], 2, 'against'],
     ] as const) {
-      const outcome = await heed([...args, '--out', 'wrong'], folder.path);
+      const outcome = await call([...args, '--out', 'wrong'], folder.path);
       expect(outcome).toMatchObject({ code, stderr: expect.stringContaining(message) });
     }
     expect(readdirSync(folder.path)).toEqual(before);
@@ -94,7 +91,7 @@ describe('heed process', () => {
 describe('several rewards', () => {
   it('one subject to another: a constraint is told of with its multiplier', async () => {
     const rewards = ['--reward', 'even.mjs', '--subjectTo', 'odd.mjs >= 0.9', '--lagrange.rate', '1'];
-    const { code } = await heed(['ppo', ...onPolicy, ...rewards, '--out', 'constrained'], folder.path);
+    const { code } = await call(['ppo', ...onPolicy, ...rewards, '--out', 'constrained'], folder.path);
     expect(code).toBe(0);
     const [, first, second] = rowsOf(at('constrained'));
     expect(first['lambda/odd.mjs']).toBeGreaterThan(0);
@@ -103,10 +100,10 @@ describe('several rewards', () => {
     expect(readFileSync(at('constrained', 'report.html'), 'utf8')).toContain('Multipliers');
   });
 
-  it('a front of policies for several weights, which goes on when killed', async () => {
+  it('a front of policies for several weights, which goes on when stopped', async () => {
     const args = ['pareto', ...onPolicy, '--reward', 'even.mjs', '--against', 'odd.mjs', '--weights', '0,1'];
     const options = ['--checkpointSeconds', '0', '--json', '--out'];
-    const { code, stdout } = await heed([...args, ...options, 'front'], folder.path);
+    const { code, stdout } = await call([...args, ...options, 'front'], folder.path);
     expect(code).toBe(0);
     const { points, ...told } = lastLine(stdout);
     expect(told).toMatchObject({ run: 'front', rewards: ['even.mjs', 'odd.mjs'], steps: 4 });
@@ -115,11 +112,8 @@ describe('several rewards', () => {
     expect(points[2]).toMatchObject({ weight: 1, rewards: [expect.any(Number), expect.any(Number)] });
     expect(readdirSync(at('front', 'policy-1'))).toContain('config.json');
     expect(readFileSync(at('front', 'report.html'), 'utf8')).toContain('Pareto front');
-    const running = start([...args, ...options, 'half'], folder.path);
-    await running.says('1/');
-    running.child.kill('SIGKILL');
-    await running.end;
-    expect(await heed(['pareto', '--resume', 'half'], folder.path)).toMatchObject({ code: 0 });
+    expect((await interrupt('1/', [...args, ...options, 'half'], folder.path)).code).toBe(130);
+    expect(await call(['pareto', '--resume', 'half'], folder.path)).toMatchObject({ code: 0 });
     expect(traceOf(at('half'))).toEqual(traceOf(at('front')));
   });
 });

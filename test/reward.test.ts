@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { loadModel } from '../src/lm/model.ts';
-import { heed, ownFolder, rowsOf, start, traceOf } from './support/heed.ts';
+import { call, interrupt, ownFolder, rowsOf, traceOf } from './support/heed.ts';
 
 const folder = ownFolder();
 const at = (...names: string[]) => join(folder.path, ...names);
@@ -31,7 +31,7 @@ beforeAll(() => {
 
 describe('heed reward', () => {
   it('learns from comparisons, and leaves a model that judges, and its report', async () => {
-    const { code, stdout } = await heed(
+    const { code, stdout } = await call(
       ['reward', '--model', llama, '--data', 'pairs.jsonl', ...small, '--epochs', '3', '--out', 'run', '--json'],
       folder.path,
     );
@@ -47,7 +47,7 @@ describe('heed reward', () => {
     expect(raw.architectures).toEqual(['LlamaForSequenceClassification']);
     parameters[Symbol.dispose]();
 
-    const judged = await heed(
+    const judged = await call(
       [
         ...['eval', 'reward', '--model', join('run', 'model'), '--data', 'pairs.jsonl', '--out', 'judged', '--json'],
         ...['--reference', 'dogs.jsonl', '--policy', 'cats.jsonl'],
@@ -65,23 +65,20 @@ describe('heed reward', () => {
     ] as const) {
       const report = readFileSync(at(run, 'report.html'), 'utf8');
       for (const title of titles) expect(report).toContain(title);
-      expect(await heed(['report', run], folder.path)).toMatchObject({ code: 0 });
+      expect(await call(['report', run], folder.path)).toMatchObject({ code: 0 });
       expect(readFileSync(at(run, 'report.html'), 'utf8')).toBe(report);
     }
   });
 
-  it('killed at any moment, goes on as if nothing had been', async () => {
+  it('stopped on the way, goes on as if nothing had been', async () => {
     const args = ['reward', '--model', llama, '--data', 'pairs.jsonl', ...small, '--epochs', '4', '--members', '2'];
     const options = ['--checkpointSeconds', '0', '--out'];
-    expect(await heed([...args, ...options, 'whole'], folder.path)).toMatchObject({ code: 0 });
-    const running = start([...args, ...options, 'cut'], folder.path);
-    await running.says('1/');
-    running.child.kill('SIGKILL');
-    await running.end;
-    expect(await heed(['reward', '--resume', 'cut'], folder.path)).toMatchObject({ code: 0 });
+    expect(await call([...args, ...options, 'whole'], folder.path)).toMatchObject({ code: 0 });
+    expect((await interrupt('1/', [...args, ...options, 'cut'], folder.path)).code).toBe(130);
+    expect(await call(['reward', '--resume', 'cut'], folder.path)).toMatchObject({ code: 0 });
     expect(traceOf(at('cut'))).toEqual(traceOf(at('whole')));
     expect(readdirSync(at('cut', 'model'))).toEqual(['member-0', 'member-1']);
-    const judged = await heed(
+    const judged = await call(
       ['eval', 'reward', '--model', join('cut', 'model'), '--data', 'pairs.jsonl', '--out', 'both'],
       folder.path,
     );
@@ -101,7 +98,7 @@ describe('heed reward', () => {
       [['eval', 'reward', '--model', llama, '--data', 'pairs.jsonl'], 1, 'is a language model, not a reward model'],
       [['eval', 'reward', '--model', llama], 2, '--data'],
     ] as const) {
-      const outcome = await heed([...args, '--out', 'wrong'], folder.path);
+      const outcome = await call([...args, '--out', 'wrong'], folder.path);
       expect(outcome).toMatchObject({ code, stderr: expect.stringContaining(message) });
     }
     expect(readdirSync(folder.path)).toEqual(before);

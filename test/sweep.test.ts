@@ -1,20 +1,21 @@
 /** heed sweep and heed ablate as whole commands. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { expect, it } from 'vitest';
-import { heed, ownFolder, resultsOf, start } from './support/heed.ts';
+import { expect, it, vi } from 'vitest';
+import { call, ownFolder, resultsOf, start, startKilledAt } from './support/heed.ts';
 
 const folder = ownFolder();
 const at = (...names: string[]) => join(folder.path, ...names);
 const lastLine = (text: string) => JSON.parse(text.trimEnd().split('\n').at(-1)!);
 const results = (run: string) => resultsOf(at(run));
-/** The process that trains a cell, as its lock tells. */
-const workerOf = (run: string): number | undefined => {
-  const cells = existsSync(at(run, 'cells')) ? readdirSync(at(run, 'cells')) : [];
-  const locks = cells.map((cell) => at(run, 'cells', cell, 'lock')).filter((path) => existsSync(path));
-  const text = locks.length > 0 ? readFileSync(locks[0], 'utf8') : '';
-  return text === '' ? undefined : JSON.parse(text).pid;
+/** Ends a process that trains a cell, as its lock tells; false if none does at the moment. */
+const endWorker = (run: string): boolean => {
+  try {
+    const [cell] = readdirSync(at(run, 'cells'));
+    return process.kill(JSON.parse(readFileSync(at(run, 'cells', cell, 'lock'), 'utf8')).pid, 'SIGKILL');
+  } catch {
+    return false; // no cell has begun, or it has just ended
+  }
 };
 
 const small = [
@@ -25,7 +26,7 @@ const small = [
 const sweep = ['sweep', ...small, '--vary', 'query.rule=random', '--labels', '4,8'];
 
 it('sweeps; with a worker killed, then killed itself and gone on with, it comes to the same', async () => {
-  const whole = await heed([...sweep, '--jobs', '1', '--out', 'whole', '--json'], folder.path);
+  const whole = await call([...sweep, '--jobs', '1', '--out', 'whole', '--json'], folder.path);
   expect(whole).toMatchObject({ code: 0 });
   const { variants, target } = lastLine(whole.stdout);
   expect(target).toBe(20);
@@ -40,20 +41,13 @@ it('sweeps; with a worker killed, then killed itself and gone on with, it comes 
   for (const text of ['Labels needed', 'query.rule=random']) expect(report).toContain(text);
   expect(existsSync(at('whole', 'cells'))).toBe(false);
 
-  const killed = start([...sweep, '--jobs', '2', '--out', 'killed', '--checkpointSeconds', '0'], folder.path);
-  let worker: number | undefined;
-  while (!worker) {
-    await sleep(5);
-    worker = workerOf('killed');
-  }
-  process.kill(worker, 'SIGKILL');
-  while (results('killed').length < 2) await sleep(20);
-  killed.child.kill('SIGKILL');
-  await killed.end;
-  const before = results('killed').length;
-  expect(before).toBeLessThan(8);
-  expect((await heed(['report', 'killed'], folder.path)).code).toBe(0); // of what is known so far
-  expect(await heed(['sweep', '--resume', 'killed'], folder.path)).toMatchObject({ code: 0 });
+  const args = [...sweep, '--jobs', '2', '--out', 'killed', '--checkpointSeconds', '0'];
+  const killed = startKilledAt(30, args, folder.path);
+  const workerEnds = vi.waitUntil(() => endWorker('killed'), { timeout: 120_000, interval: 5 });
+  await Promise.all([workerEnds, killed.end]);
+  expect(results('killed').length).toBeLessThan(8);
+  expect((await call(['report', 'killed'], folder.path)).code).toBe(0); // of what is known so far
+  expect(await call(['sweep', '--resume', 'killed'], folder.path)).toMatchObject({ code: 0 });
   expect(results('killed')).toEqual(results('whole'));
 });
 
@@ -69,7 +63,7 @@ it('ablates, and stops with checkpoints on Ctrl-C', async () => {
       stderr: expect.stringContaining('heed ablate --resume parts'),
     });
   }
-  const { code: gone, stdout } = await heed(['ablate', '--resume', 'parts', '--json'], folder.path);
+  const { code: gone, stdout } = await call(['ablate', '--resume', 'parts', '--json'], folder.path);
   expect(gone).toBe(0);
   const { curves } = lastLine(stdout);
   expect(curves.map(({ variant }: { variant: string }) => variant)).toEqual([
@@ -93,15 +87,15 @@ it('ablates, and stops with checkpoints on Ctrl-C', async () => {
 });
 
 it('says what is wrong before it trains, and which training failed', async () => {
-  const bad = await heed(['sweep', '--vary', 'reward.member=3'], folder.path);
+  const bad = await call(['sweep', '--vary', 'reward.member=3'], folder.path);
   expect(bad).toMatchObject({ code: 2, stderr: expect.stringContaining('names no setting') });
-  const none = await heed(['sweep', '--env', 'Pendulum-v1'], folder.path);
+  const none = await call(['sweep', '--env', 'Pendulum-v1'], folder.path);
   expect(none).toMatchObject({ code: 2, stderr: expect.stringContaining('--target') });
   const failing = [
     ...['--vary', 'query.rule=random', '--vary', 'ppo.minibatch=7'],
     ...['--labels', '4', '--seeds', '1', '--jobs', '1', '--out', 'failing'],
   ];
-  const { code, stderr } = await heed(['sweep', ...small, ...failing], folder.path);
+  const { code, stderr } = await call(['sweep', ...small, ...failing], folder.path);
   expect({ code, stderr }).toMatchObject({
     code: 1,
     stderr: expect.stringContaining('"ppo.minibatch=7, 4 labels, seed 0"'),

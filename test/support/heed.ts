@@ -1,9 +1,11 @@
 /** Runs the `heed` command in a folder of its own. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, inject, vi } from 'vitest';
 
 export interface Outcome {
@@ -79,25 +81,69 @@ export const heed = (args: readonly string[], folder: string, env?: Record<strin
   start(args, folder, env).end;
 
 /**
- * Runs the command in this process, for proofs that are not about a process: a short command spends most of its time on loading what
- * it is made of. One at a time.
+ * Starts the command, which ends as by SIGKILL or a power cut just before its n-th change of a file: the same moment on
+ * every machine. `end` rejects if the command ends before that.
  */
-export async function call(args: readonly string[], folder: string): Promise<Outcome> {
+export function startKilledAt(change: number, args: readonly string[], folder: string): Running {
+  const preload = fileURLToPath(new URL('kill-at.cjs', import.meta.url));
+  const env = { NODE_OPTIONS: `--require "${preload.replaceAll('\\', '/')}"`, HEED_TEST_KILL_AT: String(change) };
+  const running = start(args, folder, env);
+  const end = running.end.then((outcome) => {
+    if (running.child.signalCode === 'SIGKILL') return outcome;
+    throw new Error(`ended with ${outcome.code} before change ${change}: ${outcome.stderr}`);
+  });
+  return { ...running, end };
+}
+
+/** Runs the command until it ends as `startKilledAt` says. */
+export const killAt = (change: number, args: readonly string[], folder: string): Promise<Outcome> =>
+  startKilledAt(change, args, folder).end;
+
+/**
+ * Runs the command in this process, for proofs that are not about a process: a short command spends most of its time on
+ * loading what it is made of. One at a time.
+ */
+export const call = (args: readonly string[], folder: string, env: Record<string, string> = {}): Promise<Outcome> =>
+  callWith(args, folder, env, () => {});
+
+/** As `call`, with Ctrl-C as soon as the command has written the text to stderr. */
+export async function interrupt(after: string, args: readonly string[], folder: string): Promise<Outcome> {
+  const others = new Set(process.listeners('SIGINT'));
+  let pressed = false;
+  return callWith(args, folder, {}, (stderr) => {
+    if (pressed || !stderr.includes(after)) return;
+    pressed = true;
+    for (const listener of process.listeners('SIGINT')) if (!others.has(listener)) listener('SIGINT');
+  });
+}
+
+async function callWith(
+  args: readonly string[],
+  folder: string,
+  env: Record<string, string>,
+  onStderr: (said: string) => void,
+): Promise<Outcome> {
   const said = { stdout: '', stderr: '' };
   const spies = (['stdout', 'stderr'] as const).map((name) =>
     vi.spyOn(process[name], 'write').mockImplementation((text) => {
       said[name] += text;
+      if (name === 'stderr') onStderr(said.stderr);
       return true;
     }),
   );
-  const before = process.cwd();
+  const before = { folder: process.cwd(), env: { ...process.env } };
   process.chdir(folder);
+  Object.assign(process.env, env);
   process.stdout.setMaxListeners(0); // each command listens for whoever stops reading
   try {
     const { main } = await import(join(inject('compiled'), 'dist', 'cli', 'main.js'));
     return { code: await main(args), ...said };
   } finally {
-    process.chdir(before);
+    process.chdir(before.folder);
+    for (const name of Object.keys(env)) {
+      if (before.env[name] === undefined) delete process.env[name];
+      else process.env[name] = before.env[name];
+    }
     process.exitCode = undefined;
     for (const spy of spies) spy.mockRestore();
   }
@@ -120,13 +166,17 @@ export const rowsOf = (run: string): Record<string, number>[] =>
     .slice(0, -1)
     .map((line) => ({ ...JSON.parse(line), time: 0 }));
 
-/** All that a finished run leaves and no clock touches: rows, samples, the tensors of its last checkpoint bit for bit. */
+/** All that a finished run leaves and no clock touches, bit for bit: rows, and digests of its samples and of its last tensors. */
 export function traceOf(run: string) {
   const last = readdirSync(join(run, 'checkpoints')).sort().at(-1)!;
+  const digest = (...names: string[]) =>
+    createHash('sha256')
+      .update(readFileSync(join(run, ...names)))
+      .digest('hex');
   return {
     rows: rowsOf(run),
-    samples: readFileSync(join(run, 'samples.jsonl'), 'utf8'),
+    samples: digest('samples.jsonl'),
     last,
-    tensors: readFileSync(join(run, 'checkpoints', last, 'tensors.safetensors')).toString('base64'),
+    tensors: digest('checkpoints', last, 'tensors.safetensors'),
   };
 }
