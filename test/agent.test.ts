@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { heed, ownFolder, start } from './support/heed.ts';
+import { call, ownFolder, start } from './support/heed.ts';
 
 const folder = ownFolder();
 const lastLine = (text: string) => JSON.parse(text.trimEnd().split('\n').at(-1)!);
@@ -12,7 +12,7 @@ const few = ['--episodes', '3', '--evaluations', '1', '--ppo.epochs', '4'];
 
 describe('a short run of heed train', () => {
   it('asks in fewer rounds after fewer random steps than its preset has, and says so', async () => {
-    const { code, stdout, stderr } = await heed(
+    const { code, stdout, stderr } = await call(
       ['train', '--steps', '3000', ...few, '--out', 'short', '--json'],
       folder.path,
     );
@@ -23,41 +23,41 @@ describe('a short run of heed train', () => {
   });
 
   it('names the flags where what was given does not fit', async () => {
-    const { code, stderr } = await heed(['train', '--steps', '3000', '--schedule.rounds', '2000'], folder.path);
+    const { code, stderr } = await call(['train', '--steps', '3000', '--schedule.rounds', '2000'], folder.path);
     expect(code).toBe(2);
     expect(stderr).toContain('2000 rounds do not fit');
     expect(stderr).toContain('--schedule.until (0.4 now)');
   });
 
   it('is trained again from its config.json, with flags over it', async () => {
-    const { code, stderr } = await heed(
+    const { code, stderr } = await call(
       ['train', '--config', at('short', 'config.json'), '--seed', '4', '--out', 'again'],
       folder.path,
     );
     expect({ code, stderr }).toMatchObject({ code: 0 });
     expect(configOf('again')).toEqual({ ...configOf('short'), seed: 4 });
-    const wrong = await heed(['rl', '--config', at('short', 'config.json')], folder.path);
+    const wrong = await call(['rl', '--config', at('short', 'config.json')], folder.path);
     expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining('which rl does not know') });
   });
 
   it('is evaluated beside the untrained agent', async () => {
-    const { code, stdout } = await heed(['eval', 'control', 'short', '--episodes', '4', '--json'], folder.path);
+    const { code, stdout } = await call(['eval', 'control', 'short', '--episodes', '4', '--json'], folder.path);
     expect(code).toBe(0);
     const figures = { mean: expect.any(Number), std: expect.any(Number), episodes: 4 };
     const expected = { run: 'short', step: 3072, return: figures, untrained: figures };
     expect(lastLine(stdout)).toEqual({ ...expected, heldOutAccuracy: expect.any(Number) });
-    const said = await heed(['eval', 'control', 'short', '--episodes', '2'], folder.path);
+    const said = await call(['eval', 'control', 'short', '--episodes', '2'], folder.path);
     expect(said.stdout).toMatch(
       /trained .* over 2 greedy episodes\n *untrained .*\n *reward .* of random held-out pairs/,
     );
-    expect(await heed(['eval', 'control', 'nowhere'], folder.path)).toMatchObject({
+    expect(await call(['eval', 'control', 'nowhere'], folder.path)).toMatchObject({
       code: 1,
       stderr: expect.stringContaining('not a run'),
     });
   });
 
   it('is watched on a page of its own, which is served where that is asked for', async () => {
-    const { code, stdout } = await heed(['watch', 'short', '--episodes', '1', '--json'], folder.path);
+    const { code, stdout } = await call(['watch', 'short', '--episodes', '1', '--json'], folder.path);
     expect(code).toBe(0);
     expect(lastLine(stdout)).toEqual({ run: 'short', page: join('short', 'watch.html') });
     const page = readFileSync(at('short', 'watch.html'), 'utf8');
@@ -77,13 +77,13 @@ describe('a short run of heed train', () => {
   });
 
   it('is exported as ONNX, its reward too', async () => {
-    const { code, stdout } = await heed(['export', 'short', '--json'], folder.path);
+    const { code, stdout } = await call(['export', 'short', '--json'], folder.path);
     expect(code).toBe(0);
     const files = ['policy.onnx', 'reward.onnx'].map((name) => join('short', 'onnx', name));
     expect(lastLine(stdout)).toEqual({ files });
     for (const file of files) expect(existsSync(at(file))).toBe(true);
-    expect(await heed(['export', 'short', '--format', 'safetensors'], folder.path)).toMatchObject({ code: 2 });
-    expect(await heed(['export'], folder.path)).toMatchObject({
+    expect(await call(['export', 'short', '--format', 'safetensors'], folder.path)).toMatchObject({ code: 2 });
+    expect(await call(['export'], folder.path)).toMatchObject({
       code: 2,
       stderr: expect.stringContaining('expected a run or --model'),
     });

@@ -6,7 +6,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { reviewPrompts } from '../src/data/reviews/demonstrations.ts';
 import { trueReward } from '../src/data/reviews/reward.ts';
 import { createClient } from '../src/feedback/index.ts';
-import { call, heed, ownFolder, type Running, rowsOf, start, traceOf } from './support/heed.ts';
+import { call, ownFolder, type Running, rowsOf, start, traceOf } from './support/heed.ts';
 import { ownStores } from './support/stores.ts';
 
 const folder = ownFolder();
@@ -18,7 +18,7 @@ const training = ['--model', model, '--reward', 'reward/model', ...small, ...ask
 
 beforeAll(async () => {
   const few = ['--comparisons', '6', '--evaluation.comparisons', '4', '--evaluations', '0', '--epochs', '1'];
-  const { code, stderr } = await heed(['reward', ...few, '--out', 'reward'], folder.path);
+  const { code, stderr } = await call(['reward', ...few, '--out', 'reward'], folder.path);
   expect({ code, stderr }).toMatchObject({ code: 0 });
 }, 120_000);
 
@@ -111,7 +111,7 @@ describe('heed ppo --ask-people', () => {
   }, 600_000);
 
   it('says what it needs', async () => {
-    const { code, stderr } = await heed(['ppo', '--model', model, '--askPeople', '--steps', '1'], folder.path);
+    const { code, stderr } = await call(['ppo', '--model', model, '--askPeople', '--steps', '1'], folder.path);
     expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringContaining('heed reward') });
     const help = await call(['grpo', '--help'], folder.path);
     expect(help.stdout).toContain('--askPeople');

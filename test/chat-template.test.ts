@@ -2,7 +2,7 @@
 import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { expect, it } from 'vitest';
-import { heed, ownFolder } from './support/heed.ts';
+import { call, ownFolder } from './support/heed.ts';
 
 const folder = ownFolder();
 
@@ -25,7 +25,7 @@ const write = (name: string, rows: readonly unknown[]): string => {
 it('are learned, compared and answered by one template, which the models carry', async () => {
   const base = baseModel();
   const run = async (...args: string[]) => {
-    const { code, stderr } = await heed([...args, '--evaluations', '0', '--json'], folder.path);
+    const { code, stderr } = await call([...args, '--evaluations', '0', '--json'], folder.path);
     expect(code, stderr).toBe(0);
     return stderr;
   };
@@ -54,12 +54,12 @@ it('are learned, compared and answered by one template, which the models carry',
   expect(readFileSync(join(folder.path, 'dpo', 'model', 'chat_template.jinja'), 'utf8')).toContain('Human');
 
   const asked = ['--prompt', 'Hello', '--chat', '--max-tokens', '2', '--json'];
-  const answer = await heed(['generate', '--model', 'sft/model', ...asked], folder.path);
+  const answer = await call(['generate', '--model', 'sft/model', ...asked], folder.path);
   expect([answer.code, answer.stderr]).toEqual([0, expect.not.stringContaining('chat template')]);
 });
 
 it('are refused where there is no such template', async () => {
-  const { code, stderr } = await heed(
+  const { code, stderr } = await call(
     ['generate', '--model', baseModel(), '--prompt', 'Hi', '--chat', '--chat-template', 'nonsense'],
     folder.path,
   );

@@ -9,7 +9,7 @@ import { givenFiles, hintsOf, type Lesson, readLessons } from '../src/course/les
 import { importedModules } from '../src/course/load.ts';
 import { loadModules } from '../src/course/modules.ts';
 import { type CheckResult, runChecks } from '../src/course/run-checks.ts';
-import { call, heed, ownFolder } from './support/heed.ts';
+import { call, ownFolder } from './support/heed.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const lessons = readLessons();
@@ -139,7 +139,7 @@ describe('heed course', () => {
 
   it('stops a loop that never ends', async () => {
     write(lessons[0], 'export function probability() {\n  for (;;);\n}\n');
-    const { code, stdout } = await heed(['course', 'check', '1', '--json'], learner());
+    const { code, stdout } = await call(['course', 'check', '1', '--json'], learner());
     expect(code).toBe(1);
     expect(JSON.parse(stdout).lessons[0].checks.at(-1).message).toContain('did not end within 5 s');
   });
@@ -172,7 +172,7 @@ describe('heed course', () => {
   });
 
   it('runs the minimal program', async () => {
-    const { code, stdout, stderr } = await heed(['course', 'minimal', '--steps', '1024', '--labels', '8'], folder.path);
+    const { code, stdout, stderr } = await call(['course', 'minimal', '--steps', '1024', '--labels', '8'], folder.path);
     expect(stderr).toBe('');
     expect(code).toBe(0);
     expect(stdout).toMatch(/step 1024 {2}labels \d+ {2}true return [\d.]+/);

@@ -3,10 +3,10 @@ import { closeSync, openSync, readdirSync, readFileSync, writeFileSync, writeSyn
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { describe, expect, inject, it } from 'vitest';
-import { heed, ownFolder } from './support/heed.ts';
+import { call, ownFolder } from './support/heed.ts';
 
 const folder = ownFolder();
-const data = (...args: string[]) => heed(['data', ...args], folder.path);
+const data = (...args: string[]) => call(['data', ...args], folder.path);
 const tokenizer = fileURLToPath(new URL('fixtures/models/tiny-llama', import.meta.url));
 
 function file(name: string, ...rows: unknown[]): string {

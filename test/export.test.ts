@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { loadModel } from '../src/lm/model.ts';
-import { heed, ownFolder } from './support/heed.ts';
+import { call, ownFolder } from './support/heed.ts';
 
 const folder = ownFolder();
 const model = (name: string) => fileURLToPath(new URL(`./fixtures/models/${name}`, import.meta.url));
-const run = (...args: string[]) => heed(['export', ...args], folder.path);
+const run = (...args: string[]) => call(['export', ...args], folder.path);
 
 it('writes an ONNX graph with its tokenizer', async () => {
   const { code, stdout } = await run('--model', model('tiny-llama'), '--out', 'onnx', '--json');

@@ -3,7 +3,7 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
-import { heed, ownFolder, traceOf } from './support/heed.ts';
+import { call, ownFolder, traceOf } from './support/heed.ts';
 
 const folder = ownFolder();
 const at = (...names: string[]) => join(folder.path, ...names);
@@ -16,7 +16,7 @@ const pairs = Array.from({ length: 40 }, (_, i) => ({
 
 it('learns what it would from the exported answers, keeps them in the run, and goes on with them', async () => {
   writeFileSync(at('pairs.jsonl'), pairs.map((row) => `${JSON.stringify(row)}\n`).join(''));
-  const run = (...args: string[]) => heed(args, folder.path);
+  const run = (...args: string[]) => call(args, folder.path);
   const imported = await run('feedback', 'import', 'pairs.jsonl', '--project', 'cats', '--votes-of', 'ada');
   expect(imported).toMatchObject({ code: 0 });
   await run('feedback', 'export', 'exported.jsonl', '--project', 'cats');
@@ -41,10 +41,10 @@ it('learns what it would from the exported answers, keeps them in the run, and g
 });
 
 it('says what is wrong', async () => {
-  const both = await heed(['reward', '--model', llama, '--data', 'x', '--from-project', 'cats'], folder.path);
+  const both = await call(['reward', '--model', llama, '--data', 'x', '--from-project', 'cats'], folder.path);
   expect(both.code).not.toBe(0);
   expect(both.stderr).toContain('--data and --from-project exclude each other');
-  const none = await heed(['reward', '--model', llama, '--from-project', 'nobody'], folder.path);
+  const none = await call(['reward', '--model', llama, '--from-project', 'nobody'], folder.path);
   expect(none.code).not.toBe(0);
   expect(none.stderr).toContain('There is no project named "nobody"');
 });

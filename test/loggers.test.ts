@@ -3,7 +3,7 @@ import { readdirSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { heed, ownFolder } from './support/heed.ts';
+import { call, ownFolder } from './support/heed.ts';
 
 const folder = ownFolder();
 const short = [
@@ -35,7 +35,7 @@ it('writes TensorBoard’s events, and tells a webhook how it ended', async () =
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as { port: number };
   const where = `tensorboard,webhook:http://127.0.0.1:${port}/,mlflow:http://127.0.0.1:9`;
-  const { code, stderr } = await heed([...short, '--out', 'told', '--log', where], folder.path);
+  const { code, stderr } = await call([...short, '--out', 'told', '--log', where], folder.path);
   server.close();
   expect(stderr).toContain('Logging to MLflow at 127.0.0.1:9 failed');
   expect(code).toBe(0);
@@ -44,7 +44,7 @@ it('writes TensorBoard’s events, and tells a webhook how it ended', async () =
 });
 
 it('says what it cannot log to', async () => {
-  const { code, stderr } = await heed([...short, '--log', 'elsewhere'], folder.path);
+  const { code, stderr } = await call([...short, '--log', 'elsewhere'], folder.path);
   expect(stderr).toContain(
     '--log: expected tensorboard, mlflow:URL, webhook:URL, prometheus:[ADDRESS:]PORT, with commas between, got "elsewhere"',
   );

@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Critic, startCritic } from './support/critic.ts';
-import { heed, ownFolder, rowsOf } from './support/heed.ts';
+import { call, ownFolder, rowsOf } from './support/heed.ts';
 import { fixtureModel } from './support/training.ts';
 
 const folder = ownFolder();
@@ -23,22 +23,22 @@ beforeAll(async () => {
 afterAll(() => critic.close());
 
 it('learns from what a judge says, and tells the win rate over the reference', async () => {
-  const { code, stdout, stderr } = await heed([...args, '--out', 'run', '--json'], folder.path);
+  const { code, stdout, stderr } = await call([...args, '--out', 'run', '--json'], folder.path);
   expect({ code, stderr }).toMatchObject({ code: 0 });
   const { reward, steps } = lastLine(stdout);
   expect(steps).toBe(2);
   for (const rate of Object.values<number>(reward)) expect(rate * 16).toBe(Math.round(rate * 16));
   expect(rowsOf(at('run')).at(-1)).toMatchObject({ 'reward/mean': 0.5, 'reward/margin': 1 });
   expect(readFileSync(at('run', 'report.html'), 'utf8')).toContain('Completions before and after');
-  expect((await heed(['report', 'run'], folder.path)).code).toBe(0);
+  expect((await call(['report', 'run'], folder.path)).code).toBe(0);
 });
 
 it('goes on, as if nothing had been, where the judge fell silent', async () => {
   critic.failAfter(20); // of 16 for the evaluation, and 8 for each step
-  const { code, stderr } = await heed([...args, '--out', 'broken'], folder.path);
+  const { code, stderr } = await call([...args, '--out', 'broken'], folder.path);
   expect(code).toBe(1);
   expect(stderr).toMatch(/answered 500/);
   critic.failAfter();
-  expect((await heed(['online-dpo', '--resume', 'broken'], folder.path)).code).toBe(0);
+  expect((await call(['online-dpo', '--resume', 'broken'], folder.path)).code).toBe(0);
   expect(rowsOf(at('broken'))).toEqual(rowsOf(at('run')));
 });

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
-import { heed, ownFolder } from './support/heed.ts';
+import { call, ownFolder } from './support/heed.ts';
 import { startHub } from './support/hub.ts';
 
 const folder = ownFolder();
@@ -10,7 +10,7 @@ const llama = fileURLToPath(new URL('./fixtures/models/tiny-llama', import.meta.
 
 it('heed plan tells what a training takes, and what to change', async () => {
   const ppo = ['plan', '--params', '7B', '--algorithm', 'ppo', '--dtype', 'BF16', '--device', '80GiB'];
-  const { code, stdout, stderr } = await heed([...ppo, '--method', 'lora', '--json'], folder.path);
+  const { code, stdout, stderr } = await call([...ppo, '--method', 'lora', '--json'], folder.path);
   expect(code).toBe(0);
   const { roles, total, fits, disk, parameters } = JSON.parse(stdout);
   expect(total).toBe(roles.reduce((sum: number, { bytes }: { bytes: number }) => sum + bytes, 0));
@@ -21,7 +21,7 @@ it('heed plan tells what a training takes, and what to change', async () => {
 });
 
 it('heed plan reads a model’s config alone', async () => {
-  const { code, stdout } = await heed(['plan', '--model', llama, '--algorithm', 'dpo'], folder.path);
+  const { code, stdout } = await call(['plan', '--model', llama, '--algorithm', 'dpo'], folder.path);
   expect(code).toBe(0);
   expect(stdout).toMatch(/this machine +[\d.]+ GB: it fits/);
 });
@@ -32,7 +32,7 @@ it('heed plan gets a config alone from the Hub', async () => {
   const files = { 'config.json': config, 'model.safetensors': Buffer.alloc(1000) };
   hub.repos['models/owner/tiny'] = { commit: 'c'.repeat(40), files };
   const env = { HF_ENDPOINT: hub.endpoint, HF_HUB_CACHE: join(folder.path, 'cache'), HF_HUB_OFFLINE: '' };
-  const { code, stdout } = await heed(['plan', '--model', 'owner/tiny', '--json'], folder.path, env);
+  const { code, stdout } = await call(['plan', '--model', 'owner/tiny', '--json'], folder.path, env);
   const asked = hub.seen.map(({ path }) => path);
   await hub.close();
   expect(code).toBe(0);
@@ -43,7 +43,7 @@ it('heed plan gets a config alone from the Hub', async () => {
 
 it('heed plan --cluster tells memory per device, hours and cost', async () => {
   const ppo = ['plan', '--params', '7B', '--algorithm', 'ppo', '--cluster', '8xA100-80GB', '--price', '2', '--json'];
-  const { code, stdout, stderr } = await heed(ppo, folder.path);
+  const { code, stdout, stderr } = await call(ppo, folder.path);
   expect(code).toBe(0);
   const { parts, fits, time } = JSON.parse(stdout);
   expect(fits).toBe(true);
@@ -61,7 +61,7 @@ it.each([
   [[], 'either --params or --model'],
   [['--params', '7B', '--device', '24'], '--device: expected sizes such as 24GiB, got "24"'],
 ])('heed plan %j is wrong', async (args, message) => {
-  const { code, stderr } = await heed(['plan', ...args], folder.path);
+  const { code, stderr } = await call(['plan', ...args], folder.path);
   expect(code).toBe(2);
   expect(stderr).toContain(message);
 });

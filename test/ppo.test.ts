@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, expect, it } from 'vitest';
-import { heed, ownFolder, rowsOf } from './support/heed.ts';
+import { call, ownFolder, rowsOf } from './support/heed.ts';
 
 const folder = ownFolder();
 const at = (...names: string[]) => join(folder.path, ...names);
@@ -18,7 +18,7 @@ beforeAll(() => {
 
 it('trains a policy against a reward model, tells what came of it, and leaves models and a report', async () => {
   const run = [...small, '--steps', '4', '--evaluations', '2', '--evaluation.probes', 'prompts.jsonl', '--out', 'run'];
-  const { code, stdout, stderr } = await heed(
+  const { code, stdout, stderr } = await call(
     ['ppo', '--model', llama, '--reward', judge, ...run, '--json'],
     folder.path,
   );
@@ -52,9 +52,9 @@ it('trains a policy against a reward model, tells what came of it, and leaves mo
   const report = readFileSync(at('run', 'report.html'), 'utf8');
   for (const said of ['Completions before and after', 'KL from the reference', 'Failed probes'])
     expect(report).toContain(said);
-  expect((await heed(['report', 'run'], folder.path)).code).toBe(0);
+  expect((await call(['report', 'run'], folder.path)).code).toBe(0);
   for (const model of ['model', 'best']) {
-    const said = await heed(
+    const said = await call(
       ['generate', '--model', join('run', model), '--prompt', 'red', '--maxTokens', '2'],
       folder.path,
     );
@@ -63,7 +63,7 @@ it('trains a policy against a reward model, tells what came of it, and leaves mo
 });
 
 it('says what is wrong before it begins', async () => {
-  const wrong = async (...args: string[]) => heed(['ppo', ...small, '--steps', '1', ...args], folder.path);
+  const wrong = async (...args: string[]) => call(['ppo', ...small, '--steps', '1', ...args], folder.path);
   expect(await wrong()).toMatchObject({ code: 2, stderr: expect.stringContaining('model') });
   expect(await wrong('--model', llama, '--reward', 'nothing.mjs')).toMatchObject({
     code: 1,

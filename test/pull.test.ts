@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { heed, ownFolder, start } from './support/heed.ts';
+import { call, ownFolder, start } from './support/heed.ts';
 import { type FakeHub, refuse, startHub } from './support/hub.ts';
 
 const TOKEN = 'hf_secret0123';
@@ -25,7 +25,7 @@ const environment = () => ({
   HF_HUB_CACHE: join(home(), 'hub'),
   HF_TOKEN: TOKEN,
 });
-const run = (...args: string[]) => heed(['pull', ...args], folder.path, environment());
+const run = (...args: string[]) => call(['pull', ...args], folder.path, environment());
 const partials = () =>
   existsSync(home())
     ? readdirSync(home(), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.incomplete'))

@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
-import { heed, ownFolder, start } from './support/heed.ts';
+import { call, ownFolder, start } from './support/heed.ts';
 
 const tiny = fileURLToPath(new URL('fixtures/models/tiny-llama', import.meta.url));
 const folder = ownFolder();
@@ -41,7 +41,7 @@ it('loses no feedback that it has confirmed, although it is killed', async () =>
     await Promise.allSettled(sending);
     await end;
   }
-  const { code, stdout } = await heed(
+  const { code, stdout } = await call(
     ['serve', 'export', 'pairs.json', '--format', 'preference', '--json'],
     folder.path,
   );
@@ -71,7 +71,7 @@ it('trains a version in a process of its own', async () => {
     versions = ((await (await fetch(`${url}/versions`)).json()) as { data: typeof versions }).data;
   }
   expect(versions[0].gate.checks.length).toBeGreaterThan(2); // it was trained, and measured
-  expect(await heed(['report', versions[0].run], folder.path)).toMatchObject({ code: 0 });
+  expect(await call(['report', versions[0].run], folder.path)).toMatchObject({ code: 0 });
   child.kill('SIGTERM');
   expect((await end).code).toBe(0);
 });

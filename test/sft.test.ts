@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { loadModel } from '../src/lm/model.ts';
-import { heed, ownFolder, rowsOf } from './support/heed.ts';
+import { call, ownFolder, rowsOf } from './support/heed.ts';
 
 const folder = ownFolder();
 const at = (...names: string[]) => join(folder.path, ...names);
@@ -25,7 +25,7 @@ beforeAll(() => {
 
 describe('heed sft', () => {
   it('learns what assistants wrote, and leaves models that load again, and its report', async () => {
-    const { code, stdout, stderr } = await heed(
+    const { code, stdout, stderr } = await call(
       ['sft', '--model', llama, '--data', 'chats.jsonl', ...small, '--epochs', '4', '--out', 'run', '--json'],
       folder.path,
     );
@@ -59,14 +59,14 @@ describe('heed sft', () => {
     for (const title of ['Loss', 'Completions before and after', 'Perplexity', 'Configuration']) {
       expect(report).toContain(title);
     }
-    const again = await heed(['report', 'run', '--json'], folder.path);
+    const again = await call(['report', 'run', '--json'], folder.path);
     expect(lastLine(again.stdout)).toEqual({ run: 'run', report: join('run', 'report.html') });
     expect(readFileSync(at('run', 'report.html'), 'utf8')).toBe(report);
   });
 
   it('goes on from a model it made, on prompts with completions, with other held-out data', async () => {
     const data = ['--data', 'asked.csv', '--evaluation.data', 'asked.csv'];
-    const { code, stdout } = await heed(
+    const { code, stdout } = await call(
       ['sft', '--model', join('run', 'best'), ...data, ...small, '--out', 'next', '--dtype', 'BF16', '--json'],
       folder.path,
     );
@@ -79,9 +79,9 @@ describe('heed sft', () => {
 
   it('stops at a bad row, or leaves it out and says so', async () => {
     const args = ['sft', '--model', llama, '--data', 'bad.jsonl', '--steps', '1'];
-    const stopped = await heed([...args, '--out', 'stopped'], folder.path);
+    const stopped = await call([...args, '--out', 'stopped'], folder.path);
     expect(stopped).toMatchObject({ code: 1, stderr: expect.stringContaining('"bad.jsonl", line 2: "text"') });
-    const skipped = await heed([...args, '--out', 'skipped', '--on-bad-row', 'skip'], folder.path);
+    const skipped = await call([...args, '--out', 'skipped', '--on-bad-row', 'skip'], folder.path);
     expect(skipped).toMatchObject({
       code: 0,
       stderr: expect.stringContaining('"bad.jsonl": left out 1 row with errors'),
@@ -97,7 +97,7 @@ describe('heed sft', () => {
       [['--schedule', 'most'], 2, '--schedule: expected one of constant, '],
       [['--rows', '0'], 2, '--rows'],
     ] as const) {
-      const outcome = await heed(['sft', ...args, '--out', 'wrong'], folder.path);
+      const outcome = await call(['sft', ...args, '--out', 'wrong'], folder.path);
       expect(outcome).toMatchObject({ code, stderr: expect.stringContaining(message) });
     }
     expect(readdirSync(folder.path)).toEqual(before);
@@ -108,7 +108,7 @@ describe('heed pretrain', () => {
   const sizes = ['--hidden', '32', '--layers', '1', '--feedForward', '64', '--rows', '4', '--tokens', '4000'];
 
   it('makes a model of the reviews that heed sft takes', async () => {
-    const { code, stdout } = await heed(
+    const { code, stdout } = await call(
       ['pretrain', ...sizes, '--heldOut', '8', '--samples.maxTokens', '8', '--out', 'base', '--json'],
       folder.path,
     );
@@ -116,7 +116,7 @@ describe('heed pretrain', () => {
     const { model, measures } = lastLine(stdout);
     expect(measures).toMatchObject({ 'loss/entropy': expect.any(Number), 'text/coherent': expect.any(Number) });
     expect(readFileSync(at('base', 'report.html'), 'utf8')).toContain('entropy of the text');
-    const tuned = await heed(
+    const tuned = await call(
       ['sft', '--model', model, '--demonstrations', '40', ...small, '--out', 'tuned', '--json'],
       folder.path,
     );

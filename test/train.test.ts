@@ -1,14 +1,14 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { heed, ownFolder, rowsOf } from './support/heed.ts';
+import { call, ownFolder, rowsOf } from './support/heed.ts';
 
 const folder = ownFolder();
 const lastLine = (text: string) => JSON.parse(text.trimEnd().split('\n').at(-1)!);
 
 describe('heed train', () => {
   it('learns CartPole from preferences in 10,000 steps, and leaves a run with its report', async () => {
-    const { code, stdout, stderr } = await heed(
+    const { code, stdout, stderr } = await call(
       ['train', '--env', 'CartPole-v1', '--steps', '10000', '--json'],
       folder.path,
     );
@@ -63,7 +63,7 @@ describe('heed train', () => {
     }
     expect(report).not.toMatch(/(src|href)="?https?:/);
 
-    const again = await heed(['report', result.run, '--json'], folder.path);
+    const again = await call(['report', result.run, '--json'], folder.path);
     expect(lastLine(again.stdout)).toEqual({ run: result.run, report: join(result.run, 'report.html') });
     expect(readFileSync(join(run, 'report.html'), 'utf8')).toBe(report);
   });
@@ -83,7 +83,7 @@ describe('heed train', () => {
       '--reward.firstSteps',
       '1',
     ];
-    const { code, stdout } = await heed(['train', ...flags, '--out', 'many', '--json'], folder.path);
+    const { code, stdout } = await call(['train', ...flags, '--out', 'many', '--json'], folder.path);
     expect(code).toBe(0);
     expect(lastLine(stdout).labels).toBe(48);
     const samples = readFileSync(join(folder.path, 'many', 'samples.jsonl'), 'utf8')
@@ -96,7 +96,7 @@ describe('heed train', () => {
 
 describe('heed rl', () => {
   it('learns CartPole from its own reward, with settings from a file and flags over them', async () => {
-    const { code, stdout } = await heed(['rl', '--steps', '10000', '--out', 'rl', '--json'], folder.path);
+    const { code, stdout } = await call(['rl', '--steps', '10000', '--out', 'rl', '--json'], folder.path);
     expect(code).toBe(0);
     const result = lastLine(stdout);
     expect(result).toEqual({
@@ -109,16 +109,16 @@ describe('heed rl', () => {
     });
     expect(result.return.mean).toBeGreaterThan(60);
     expect(existsSync(join(folder.path, 'rl', 'report.html'))).toBe(true);
-    const again = await heed(['rl', '--resume', 'rl', '--json'], folder.path);
+    const again = await call(['rl', '--resume', 'rl', '--json'], folder.path);
     expect(again).toMatchObject({ stdout, stderr: expect.stringContaining('"rl" had finished') });
-    expect(await heed(['train', '--resume', 'rl'], folder.path)).toMatchObject({
+    expect(await call(['train', '--resume', 'rl'], folder.path)).toMatchObject({
       code: 2,
       stderr: expect.stringContaining('heed rl --resume rl'),
     });
   });
 
   it('refuses a folder that holds something else', async () => {
-    expect(await heed(['rl', '--out', '.'], folder.path)).toMatchObject({
+    expect(await call(['rl', '--out', '.'], folder.path)).toMatchObject({
       code: 1,
       stderr: expect.stringContaining('not empty'),
     });

@@ -6,7 +6,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import ts from 'typescript';
 import { beforeAll, describe, expect, inject, it } from 'vitest';
 import type * as Env from '../src/env/index.ts';
-import { heed, ownFolder } from './support/heed.ts';
+import { call, ownFolder } from './support/heed.ts';
 
 const folder = ownFolder();
 const lastLine = (text: string) => JSON.parse(text.trimEnd().split('\n').at(-1)!);
@@ -115,7 +115,7 @@ describe('worker threads', () => {
   });
 
   it('start no training with an environment that does not load', async () => {
-    const { code, stderr } = await heed(['rl', '--env', './nowhere.js', '--workers', '2'], folder.path);
+    const { code, stderr } = await call(['rl', '--env', './nowhere.js', '--workers', '2'], folder.path);
     expect(code).toBe(2);
     expect(stderr).toContain('there is no file "./nowhere.js"');
   });
@@ -133,7 +133,7 @@ describe('the example of an environment of one’s own', () => {
   });
 
   it('is learned by heed rl', async () => {
-    const { code, stdout, stderr } = await heed(['rl', '--env', path(), '--steps', '12000', ...small], folder.path);
+    const { code, stdout, stderr } = await call(['rl', '--env', path(), '--steps', '12000', ...small], folder.path);
     expect({ code, stderr }).toMatchObject({ code: 0 });
     expect(lastLine(stdout).return.mean).toBeGreaterThan(-25); // untrained about −41
   });
@@ -142,14 +142,14 @@ describe('the example of an environment of one’s own', () => {
     const taught = ['--teacher', 'oracle', '--labels', '60', '--steps', '15000', '--workers', '2'];
     // so few labels of so short a training want less decay than the defaults have
     const settings = [...taught, '--reward.constant', '3', '--reward.weightDecay', '0.5', '--ppo.advantageFloor', '0'];
-    const { code, stdout, stderr } = await heed(['train', '--env', path(), ...settings, ...small], folder.path);
+    const { code, stdout, stderr } = await call(['train', '--env', path(), ...settings, ...small], folder.path);
     expect({ code, stderr }).toMatchObject({ code: 0 });
     expect(lastLine(stdout)).toMatchObject({ labels: 60, correlation: { pearson: expect.any(Number) } });
     expect(lastLine(stdout).correlation.pearson).toBeGreaterThan(0.5);
   });
 
   it('is taken as TypeScript where Node reads it, and else one is told what to do', async () => {
-    const { code, stderr } = await heed(['rl', '--env', source, '--steps', '512', ...small], folder.path);
+    const { code, stderr } = await call(['rl', '--env', source, '--steps', '512', ...small], folder.path);
     if ((process as { features: { typescript?: unknown } }).features.typescript) {
       expect({ code, stderr }).toMatchObject({ code: 0 });
     } else {
@@ -160,7 +160,7 @@ describe('the example of an environment of one’s own', () => {
 });
 
 it('heed envs lists what there is, and how the rest is to be had', async () => {
-  const { code, stdout } = await heed(['envs', '--json'], folder.path, { HEED_PYTHON: '/no/such/python' });
+  const { code, stdout } = await call(['envs', '--json'], folder.path, { HEED_PYTHON: '/no/such/python' });
   expect(code).toBe(0);
   const { groups } = lastLine(stdout) as { groups: Env.EnvironmentGroup[] };
   const named = (name: string) => groups.find((group) => group.name === name)!;
