@@ -3,18 +3,18 @@
 /** Takes one of `most` by a key. Returns how many are left, or −1 if there was none. */
 export type Buckets = (key: string, most: number) => number;
 
-/** Buckets that fill in `seconds`. */
-export function createBuckets(seconds: number): Buckets {
+/** Buckets that fill in `seconds`. `now` is the clock, in milliseconds. */
+export function createBuckets(seconds: number, now: () => number = () => Date.now()): Buckets {
   const buckets = new Map<string, { left: number; at: number }>();
   return (key, most) => {
-    const now = Date.now();
-    const { left, at } = buckets.get(key) ?? { left: most, at: now };
-    const filled = Math.min(most, left + ((now - at) / 1000) * (most / seconds));
+    const time = now();
+    const { left, at } = buckets.get(key) ?? { left: most, at: time };
+    const filled = Math.min(most, left + ((time - at) / 1000) * (most / seconds));
     if (filled < 1) return -1;
     // a bucket that is full again can be forgotten
     if (buckets.size > 10_000)
-      for (const [other, one] of buckets) if (now - one.at > 1000 * seconds) buckets.delete(other);
-    buckets.set(key, { left: filled - 1, at: now });
+      for (const [other, one] of buckets) if (time - one.at > 1000 * seconds) buckets.delete(other);
+    buckets.set(key, { left: filled - 1, at: time });
     return Math.floor(filled - 1);
   };
 }

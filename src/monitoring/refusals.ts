@@ -46,6 +46,8 @@ export interface RefusalOptions {
   onRefusal?: (entry: RefusalEntry) => void;
   /** Whether to trust X-Forwarded-For. */
   trustProxy?: boolean;
+  /** The clock by which entries are limited, in milliseconds; the system's by default. */
+  now?: () => number;
 }
 
 /** Responses that refuse: not signed in or a wrong key, not allowed, too many requests. */
@@ -64,8 +66,9 @@ interface MaybeRefusal extends Error {
 export function observeRefusals({
   onRefusal,
   trustProxy = false,
+  now,
 }: RefusalOptions): (context: Context, entry: ObservedRequest, requester: Requester) => void {
-  const take = createBuckets(60);
+  const take = createBuckets(60, now);
   let omitted = 0;
   return (context, entry, { person }) => {
     const error: MaybeRefusal | undefined = context.error;

@@ -8,11 +8,12 @@ import { type Env, requestOf, requires, type ServeContext } from './context.ts';
 /** Counts requests, tokens and models, and shows the counts to keys with the scope `admin`. */
 export function createServeMetrics(
   context: ServeContext,
-  options: Omit<ObserveOptions, 'requesterOf'> = {},
+  options: Omit<ObserveOptions, 'requesterOf' | 'now'> = {},
 ): { observe: MiddlewareHandler; routes: Hono<Env> } {
   const metrics = createMetrics();
   const observe = observeRequests(metrics, {
     ...options,
+    now: context.now,
     requesterOf: (c) => ({ key: requestOf(c)?.name }),
   });
   const tokens = metrics.counter('tokens_total', 'Tokens of finished completions.');

@@ -66,9 +66,9 @@ export function checkOrigin(
  * a proxy that is trusted, everybody comes from this machine, and needs a key.
  */
 export function identify(context: ServeContext, { host, trustProxy }: Access): MiddlewareHandler<Env> {
-  const { database, limits, openPaths } = context;
-  const take = createBuckets(60);
-  const failures = createBuckets(60);
+  const { database, limits, openPaths, now } = context;
+  const take = createBuckets(60, now);
+  const failures = createBuckets(60, now);
   const underWay = new Map<string, number>();
   const refuse = (message: string) => new ApiError(401, message, { code: 'invalid_api_key' });
   return async (c, next) => {
@@ -92,7 +92,7 @@ export function identify(context: ServeContext, { host, trustProxy }: Access): M
     c.header('x-ratelimit-remaining-requests', String(Math.max(left, 0)));
     c.header('x-ratelimit-reset-requests', `${Math.ceil((60 * (most - Math.max(left, 0))) / most)}s`);
     if (left < 0) throw tooMany(`The key "${key.name}" may send ${most} requests a minute.`, Math.ceil(60 / most));
-    const tokens = await checkQuota(database, key, context.now());
+    const tokens = await checkQuota(database, key, now());
     if (tokens !== undefined) {
       c.header('x-ratelimit-limit-tokens', String(key.tokensPerDay));
       c.header('x-ratelimit-remaining-tokens', String(tokens));

@@ -55,6 +55,8 @@ export interface ServeInput extends Partial<Omit<ServeSettings, 'learn' | 'redac
   redact?: string | Readonly<Record<string, string>>;
   /** Closes the server when it aborts. */
   signal?: AbortSignal;
+  /** The clock, in milliseconds since 1970; the system's by default. */
+  now?: () => number;
   /** Called with what the person who runs the server should know; never with keys. */
   onNotice?: OnNotice;
   /** Called with each request once its response has begun. */
@@ -103,7 +105,8 @@ const DAY = 24 * 3600 * 1000;
  * it without a key.
  */
 export async function serve(input: ServeInput = {}): Promise<Server> {
-  const { model, models, signal, onNotice = () => {}, onRequest, onRefusal, learn, redact, ...options } = input;
+  const { model, models, signal, now = () => Date.now(), learn, redact, ...others } = input;
+  const { onNotice = () => {}, onRequest, onRefusal, ...options } = others;
   const settings = parseOptions(serveSchema, options);
   const { folder, host, port, trustProxy } = settings;
   try {
@@ -135,7 +138,6 @@ export async function serve(input: ServeInput = {}): Promise<Server> {
         hint: `Add a key first: heed serve keys add NAME --folder ${folder}`,
       });
     }
-    const now = () => Date.now();
     const { upstream, sources } = sourcesOf({ model, models, upstream: settings.upstream });
     resolvePrecision(settings.precision, 0); // what the machine lacks shows before the first request
     const speculate = await openGuesses(settings, (end) => ends.push(end));

@@ -36,7 +36,7 @@ export function feedbackRoutes(
   learner: () => Pick<Learner, 'wake' | 'without'> | undefined = () => undefined,
 ): FeedbackRoutes {
   const { now, hooks, keepDays } = context;
-  const take = createBuckets(60);
+  const take = createBuckets(60, now);
 
   hooks.headers.push(({ id, user, key }): Record<string, string> => {
     if (keepDays === 0) return {};
