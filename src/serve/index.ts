@@ -6,6 +6,7 @@ export type { RequestEntry } from '../monitoring/requests.ts';
 export { type AgentFunction, type AgentTasksOptions, agentTasks } from './agents/agent-tasks.ts';
 export type { AgentRun } from './agents/program.ts';
 export { openVerifiers, type VerifiersOptions } from './agents/verifiers/verifiers.ts';
+export type { VerifiersLimits } from './agents/verifiers/worker.ts';
 export type { CompletionChoice, CompletionKind, CompletionRecord, Usage } from './completions/table.ts';
 export type { Caller, CompletionStart, Hooks, Limits, OnNotice, Scope, ServeContext } from './context.ts';
 export {

@@ -7,6 +7,7 @@ import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
 import { generateText, type ModelMessage } from 'ai';
 import OpenAI from 'openai';
 import { afterAll, expect, it } from 'vitest';
+import { lateAfter } from '../../../test/support/episodes.ts';
 import { fixtureModel, take } from '../../../test/support/training.ts';
 import { episodeSchema } from '../../align/agents/episode.ts';
 import { createEpisodeDraw } from '../../align/agents/rollouts.ts';
@@ -27,10 +28,20 @@ const policy = createLanguagePolicy(model, { lora: { rank: 0 } as never, seed: 0
 const folder = mkdtempSync(join(tmpdir(), 'heed-agents-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
+/** What agents that do not hang take no longer than. */
+const SECONDS = 240;
+
+interface PlayOptions extends Partial<AgentTasksOptions> {
+  seconds?: number;
+  /** Episodes without a limit of time: the others are late when these have ended. */
+  ended?: number;
+}
+
 /** An episode of an agent for each task. */
-async function play(agent: string | AgentFunction, more: Partial<AgentTasksOptions> & { seconds?: number } = {}) {
-  const { tasks = [{ id: 1, question: 'Hello' }], seconds = 20, ...options } = more;
-  const environment = agentTasks({ agent, tasks, ...options });
+async function play(agent: string | AgentFunction, more: PlayOptions = {}) {
+  const { tasks = [{ id: 1, question: 'Hello' }], seconds = SECONDS, ended, ...options } = more;
+  const own = agentTasks({ agent, tasks, ...options });
+  const environment = ended === undefined ? own : lateAfter(ended, own);
   const episode = episodeSchema.parse({ turns: 4, tokens: 120, seconds });
   const drawing = { ...episode, environment, maxTokens: 6, temperature: 1, batch: 8, suppress: [] };
   const draw = createEpisodeDraw(policy, drawing);
@@ -125,7 +136,7 @@ it('contains agents that fail, and says why', async () => {
   expect((await failing(() => 1))!.failure).toBe('the agent ended without a call of its model');
   expect((await failing(called))!.failure).toBe('the agent ended without an outcome');
   expect((await failing(() => Number.NaN))!.failure).toContain('expected a finite number from the agent, got NaN');
-  expect((await failing(() => new Promise(() => {}), { seconds: 0.5 }))!.failure).toContain(
+  expect((await failing(() => new Promise(() => {}), { seconds: 0.5, ended: 1 }))!.failure).toContain(
     'took more than 0.5 s without a call of its model and had not called its model',
   );
   await expect(play(() => 1)).rejects.toThrow(
@@ -145,11 +156,12 @@ it('runs programs that know nothing of heed, and ends those that hang', async ()
     else console.log('the answer of', task.id);`,
   );
   const tasks = ['print', 'crash', 'hang'].map((what, id) => ({ id, do: what }));
-  const [printed, crashed, hung] = await play(`${path} {do}`, { tasks, needsOutcome: false, seconds: 2 });
+  const limits = { needsOutcome: false, seconds: 0.5, ended: 2 };
+  const [printed, crashed, hung] = await play(`${path} {do}`, { tasks, ...limits });
   expect(printed).toMatchObject({ promptText: 'print', ended: true });
   expect(printed.episode).toMatchObject({ reward: 0, turns: 1, calls: 0, faultyCalls: 0, output: 'the answer of 0\n' });
   expect(crashed.episode!.failure).toBe('the agent exited with 3: no more');
-  expect(hung.episode!.failure).toContain('took more than 2 s without a call of its model');
+  expect(hung.episode!.failure).toContain('took more than 0.5 s without a call of its model');
   await expect(play('/no/such/agent')).rejects.toThrow('The agent "/no/such/agent" cannot be started');
   expect(wordsOf(`python "my agent.py" --q='{a b}'`)).toEqual(['python', 'my agent.py', '--q={a b}']);
   expect(() => wordsOf('python "agent.py')).toThrow('a quote does not end');
@@ -171,7 +183,7 @@ it("learns by GRPO from the example's calls, whose history it goes on with or re
   const options = {
     ...{ model: tiny, chatTemplate: 'plain', env: agentTasks({ agent, tasks: [{ question: 'Hello' }] }) },
     ...{ steps: 8, batch: 1, answers: 8, maxTokens: 8, learningRate: 0.03, beta: 1e-4, maxKl: 0, evaluations: 0 },
-    episode: { turns: 4, tokens: 120 },
+    episode: { turns: 4, tokens: 120, seconds: SECONDS },
   };
   const learner = await createGrpo(options);
   const steps = await take(learner, 8);

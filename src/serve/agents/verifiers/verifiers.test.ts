@@ -1,12 +1,13 @@
 /** Environments of the package verifiers: what its own code plays, and what happens when it fails. */
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
+import { lateAfter } from '../../../../test/support/episodes.ts';
 import { fixtureModel, take } from '../../../../test/support/training.ts';
 import type { AgentTasks } from '../../../align/agents/environment.ts';
 import { episodeSchema } from '../../../align/agents/episode.ts';
@@ -26,6 +27,13 @@ const has = (program: string, ...args: string[]) => {
   try {
     execFileSync(program, args, { stdio: 'ignore' });
     return true;
+  } catch {
+    return false;
+  }
+};
+const isAlive = (pid: number) => {
+  try {
+    return pid > 0 && process.kill(pid, 0);
   } catch {
     return false;
   }
@@ -52,7 +60,7 @@ const program = (name: string, source: string) => {
 };
 
 /** An episode of each task, or those of several draws. */
-async function play(environment: AgentTasks, { seconds = 30, turns = 4, draws = 1, tokens = 200 } = {}) {
+async function play(environment: AgentTasks, { seconds = 240, turns = 4, draws = 1, tokens = 200 } = {}) {
   const episode = episodeSchema.parse({ turns, tokens, seconds });
   const drawing = { ...episode, environment, maxTokens: 6, temperature: 1, batch: 8, suppress: [] };
   const draw = createEpisodeDraw(policy, drawing);
@@ -96,7 +104,7 @@ async function scripted(messages: { refused?: string; [other: string]: unknown }
   return { url: `http://127.0.0.1:${(server.address() as { port: number }).port}/v1`, requests };
 }
 
-describe.skipIf(!hasPackage)('environments of the package (HEED_PYTHON with verifiers)', { timeout: 120_000 }, () => {
+describe.skipIf(!hasPackage)('environments of the package (HEED_PYTHON with verifiers)', () => {
   const file = (name: string) => `${join(fixtures, name)}.py`;
 
   it('plays those of one turn, with the reward and its parts', async () => {
@@ -172,7 +180,7 @@ describe.skipIf(!hasPackage)('environments of the package (HEED_PYTHON with veri
     const options = {
       ...{ model: tiny, chatTemplate: 'plain', env },
       ...{ steps: 8, batch: 1, answers: 8, maxTokens: 8, learningRate: 0.03, beta: 1e-4, maxKl: 0, evaluations: 0 },
-      episode: { turns: 4, tokens: 120 },
+      episode: { turns: 4, tokens: 120, seconds: 240 },
     };
     const { model, chatTemplate, episode } = options;
     await expect(createLanguagePpo({ model, chatTemplate, env, episode })).rejects.toThrow('PPO does not train agents');
@@ -197,16 +205,19 @@ it('says what is missing', async () => {
 
 describe.skipIf(!hasPython)('the protocol, with a stand-in for the package', () => {
   const plain = program('plain', `#!/bin/sh\nPYTHONPATH='${join(fixtures, 'standin')}' exec python3 "$@"\n`);
-  const faulty = (tasks: string[], mark = '') =>
-    openVerifiers(`faulty?tasks=${JSON.stringify(tasks)}&mark=${mark}`, { python: plain });
+  const faulty = (tasks: string[], mark = '', notice = 240_000) =>
+    openVerifiers(`faulty?tasks=${JSON.stringify(tasks)}&mark=${mark}`, {
+      ...{ python: plain, limits: { notice, lastWords: 240_000 } },
+    });
   const failures = (episodes: Awaited<ReturnType<typeof play>>) => episodes.map(({ episode }) => episode!.failure);
 
   it('contains episodes that fail', async () => {
     const env = await faulty(['play', 'raise', 'nan', 'wait']);
     expect(env.tasks[1]).toEqual({ id: 'train/1', do: 'raise', nothing: null });
-    const played = await play(env, { seconds: 1 });
+    const played = await play(lateAfter(3, env), { seconds: 0.5 });
     expect(played[0].episode).toMatchObject({ reward: 0.5, parts: { length: played[0].text.length } });
-    expect((await evaluateTasks(model, await faulty(['play', 'nan']))).metrics).toMatchObject({
+    const { metrics } = await evaluateTasks(model, await faulty(['play', 'nan']), { episode: { seconds: 240 } });
+    expect(metrics).toMatchObject({
       'episode/reward': 0.25,
       'episode/failed': 0.5,
     });
@@ -214,23 +225,30 @@ describe.skipIf(!hasPython)('the protocol, with a stand-in for the package', () 
     expect(none).toBeUndefined();
     expect(raised).toMatch(/^LookupError: out of paper \(faulty\.py, line \d+ in run_rollout\)$/);
     expect(nan).toMatch(/^expected a finite number as reward, got nan \(length: \d/);
-    expect(waited).toBe('the environment took more than 1 s without a call of its model');
+    expect(waited).toBe('the environment took more than 0.5 s without a call of its model');
   });
 
-  it('replaces a process that dies, or that an environment blocks', { timeout: 60_000 }, async () => {
-    const mark = join(folder, 'mark');
-    const dying = await play(await faulty(['die once', 'play'], mark), { draws: 2 });
+  it('replaces a process that dies', async () => {
+    const dying = await play(await faulty(['die once', 'play'], join(folder, 'died')), { draws: 2 });
     expect(failures(dying)).toEqual([undefined, undefined, undefined, undefined]);
     // alone: another episode could die with each process, or print in the last one
     const dead = 'the Python process died (exit code 3); its last output:\nan environment may print\nthis is the end';
     await expect(play(await faulty(['die']))).rejects.toMatchObject({
       message: `The environment "verifiers:faulty?tasks=["die"]&mark=" failed in all 1 episodes. The first, of task train/0: ${dead}`,
     });
-    const blocking = await play(await faulty(['block', 'play', 'play']), { draws: 2, seconds: 1 });
+  });
+
+  it('replaces a process that an environment blocks', async () => {
+    const mark = join(folder, 'blocked');
+    const env = await faulty(['block', 'play', 'play'], mark, 200);
+    // time passes only while a process is blocked: nothing else is late
+    const clock = () => (existsSync(mark) && isAlive(Number(readFileSync(mark, 'utf8'))) ? performance.now() : 0);
+    const timed: AgentTasks = { ...env, player: (policy) => env.player({ ...policy, clock }) };
     const blocked = expect.stringMatching(
       /^the environment blocked its Python process in faulty\.py, line \d+ in run_rollout$/,
     );
-    expect(failures(blocking)).toEqual([blocked, undefined, undefined, blocked, undefined, undefined]);
+    const played = await play(timed, { draws: 2, seconds: 0.5 });
+    expect(failures(played)).toEqual([blocked, undefined, undefined, blocked, undefined, undefined]);
   });
 
   it('says that an environment is missing, and names those near it', async () => {

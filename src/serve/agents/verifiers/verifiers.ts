@@ -8,12 +8,14 @@ import type { AgentTasks, EnvironmentSourceOptions } from '../../../align/agents
 import { HeedError } from '../../../error.ts';
 import { parsedJson } from '../../../lm/tool-calls.ts';
 import { solvedTasks } from '../agent-tasks.ts';
-import { createVerifiersWorker } from './worker.ts';
+import { createVerifiersWorker, type VerifiersLimits } from './worker.ts';
 
 /** Options of `openVerifiers`. */
 export interface VerifiersOptions extends Partial<EnvironmentSourceOptions> {
   /** Python with the package (default: `HEED_PYTHON`, or python3). */
   python?: string;
+  /** Time limits of its process, if they differ from the defaults. */
+  limits?: VerifiersLimits;
 }
 
 /**
@@ -31,7 +33,7 @@ export async function openVerifiers(source: string, options: VerifiersOptions = 
     });
   }
   const python = options.python ?? process.env.HEED_PYTHON ?? 'python3';
-  const worker = createVerifiersWorker(python, orderOf(source));
+  const worker = createVerifiersWorker(python, orderOf(source), options.limits);
   const { tasks, heldOut } = await worker.ready();
   return solvedTasks(
     { name, tasks, heldOut: heldOut.length > 0 ? heldOut : undefined, needsOutcome: options.needsReward },

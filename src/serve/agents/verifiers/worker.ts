@@ -37,10 +37,17 @@ export interface VerifiersWorker extends Disposable {
   play(run: AgentRun, turns: number): Promise<AgentEnd>;
 }
 
-/** Milliseconds in which a process has to take notice of an aborted episode. */
-const NOTICE = 2000;
-/** Milliseconds in which a blocked process may say where it is. */
-const LAST_WORDS = 500;
+/** Time limits of processes, in milliseconds. */
+export interface VerifiersLimits {
+  /** In which a process has to take notice of an aborted episode. */
+  notice: number;
+  /** In which a blocked process may say where it is. */
+  lastWords: number;
+}
+
+/** The limits unless somebody says otherwise. */
+const LIMITS: VerifiersLimits = { notice: 2000, lastWords: 500 };
+
 /** Milliseconds in which a process may free what its environment holds. */
 const GRACE = 6000;
 /** Lines of a dead process's output that an error shows. */
@@ -77,13 +84,14 @@ interface Running {
 export function createVerifiersWorker(
   python: string,
   order: { id: string; arguments: Readonly<Record<string, unknown>> },
+  limits: VerifiersLimits = LIMITS,
 ): VerifiersWorker {
   let running: Promise<Running> | undefined;
   let first: VerifiersDescription | undefined;
   let requests = 0;
   const start = () => {
     if (running) return running;
-    const started = startPython(python, JSON.stringify(order), () => {
+    const started = startPython(python, JSON.stringify(order), limits, () => {
       if (running === started) running = undefined;
     });
     running = started;
@@ -119,7 +127,12 @@ export function createVerifiersWorker(
 }
 
 /** Starts Python on worker.py; `over` is called when the process has ended. @throws HeedError if it reports an error. */
-async function startPython(python: string, order: string, over: () => void): Promise<Running> {
+async function startPython(
+  python: string,
+  order: string,
+  { notice, lastWords }: VerifiersLimits,
+  over: () => void,
+): Promise<Running> {
   const script = fileURLToPath(new URL('./worker.py', import.meta.url));
   const child = spawn(python, [script, order], {
     stdio: 'pipe',
@@ -196,10 +209,10 @@ async function startPython(python: string, order: string, over: () => void): Pro
       }),
     async cancel(id, reply) {
       send({ cancel: id });
-      const ended = await Promise.race([reply, wait(NOTICE, undefined, { ref: false })]);
+      const ended = await Promise.race([reply, wait(notice, undefined, { ref: false })]);
       if (ended) return ended.cancelled ? undefined : ended;
       send({ where: true });
-      const at = await Promise.race([blocked, wait(LAST_WORDS, undefined, { ref: false })]);
+      const at = await Promise.race([blocked, wait(lastWords, undefined, { ref: false })]);
       if (at && at.id === null) return undefined; // it only does not end: the others go on
       const place = at ? ` in ${at.place}` : '';
       waiting.get(at?.id ?? id)?.({ failure: `the environment blocked its Python process${place}` });
