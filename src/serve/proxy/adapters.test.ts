@@ -78,6 +78,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
+const askedFor = (name: string) => asked.filter(({ lora_name }) => lora_name === name);
 const contentOf = async (model: string) => {
   const messages = [{ role: 'user' as const, content: 'Hello' }];
   const { choices } = await client.chat.completions.create({ model, messages, max_completion_tokens: 2 });
@@ -86,7 +87,7 @@ const contentOf = async (model: string) => {
 
 it('loads an adapter before the first request, and again if the provider has lost it', async () => {
   expect([await contentOf('good'), await contentOf('good')]).toEqual(['from the provider', 'from the provider']);
-  expect(asked).toEqual([{ lora_name: 'good', lora_path: join(folder, 'good', 'adapter') }]);
+  expect(askedFor('good')).toEqual([{ lora_name: 'good', lora_path: join(folder, 'good', 'adapter') }]);
   loaded.clear();
   await expect(contentOf('good')).rejects.toMatchObject({ status: 404 });
   expect(await contentOf('good')).toBe('from the provider');
@@ -95,9 +96,9 @@ it('loads an adapter before the first request, and again if the provider has los
 it('serves here what has no adapter, or is refused', async () => {
   expect(await contentOf('tiny')).not.toBe('from the provider');
   expect(await contentOf('large')).not.toBe('from the provider');
-  expect(notices.at(-1)).toContain('max_lora_rank');
+  expect(notices).toContainEqual(expect.stringContaining('max_lora_rank'));
   await contentOf('large');
-  expect(asked.filter(({ lora_name }) => lora_name === 'large')).toHaveLength(1);
+  expect(askedFor('large')).toHaveLength(1);
 });
 
 it('follows no redirect: the key is for the provider alone', async () => {

@@ -1,5 +1,6 @@
 /** Exports what a server recorded as rows to train on. */
 import { join } from 'node:path';
+import { sql } from 'kysely';
 import type { Row } from '../../data/row.ts';
 import { HeedError } from '../../error.ts';
 import type { ChatMessage } from '../../lm/chat-template.ts';
@@ -79,6 +80,7 @@ export async function* exportServed(input: ExportInput = {}): AsyncGenerator<Row
         .selectAll()
         .where('model', '=', name)
         .orderBy('created')
+        .orderBy(sql`rowid`) // of a millisecond, as they were recorded
         .execute();
       const records = rows.map(completionOf).filter(({ id }) => !good || liked.has(id));
       for (const record of wholeSessions(records)) yield* conversationOf(record);

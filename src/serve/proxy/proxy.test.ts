@@ -1,21 +1,26 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createServer, type Server as HttpServer, type IncomingMessage } from 'node:http';
+import { createServer, type Server as HttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
 import OpenAI from 'openai';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it } from 'vitest';
 import { type Server, serve } from '../serve.ts';
 import { exportServed } from './export.ts';
 import { isCardNumber, redacted, redactionRules } from './redact.ts';
+import { passedOn } from './stream.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'heed-proxy-'));
+/** All in one millisecond: nothing may hang on the order of times. */
+const TIME = Date.UTC(2026, 10, 22);
 const KEY = 'sk-upstream-0123456789abcdef0123';
+let folder: string;
 let provider: HttpServer;
 let server: Server;
 let client: OpenAI;
 /** What the provider got. */
-const seen: { headers: IncomingMessage['headers']; body: string }[] = [];
-const sent: string[] = [];
+let seen: { headers: IncomingMessage['headers']; body: string }[];
+let sent: string[];
 
 const call = { id: 'call_1', type: 'function', function: { name: 'search', arguments: '{"q":"tea"}' } };
 const pieces = (id: string, deltas: object[]) =>
@@ -31,83 +36,111 @@ const pieces = (id: string, deltas: object[]) =>
     return `data: ${JSON.stringify(chunk)}\n\n`;
   });
 
-beforeAll(async () => {
-  // a provider as small as can be: it speaks HTTP, streams, calls a tool and refuses
-  provider = createServer(async (request, response) => {
-    let body = '';
-    for await (const part of request) body += part;
-    seen.push({ headers: request.headers, body });
-    const json = JSON.parse(body || '{}');
-    const id = `up-${seen.length}`;
-    if (json.model === 'gone') {
-      response.writeHead(404, { 'content-type': 'application/json' });
-      response.end('{"error":{"message":"no such model","type":"invalid_request_error","param":null,"code":null}}');
-      return;
+/** A provider as small as can be: it speaks HTTP, streams, calls a tool, refuses and breaks off. */
+async function respond(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const body = await text(request);
+  seen.push({ headers: request.headers, body });
+  const json = JSON.parse(body || '{}');
+  const id = `up-${seen.length}`;
+  if (json.model === 'gone') {
+    response.writeHead(404, { 'content-type': 'application/json' });
+    response.end('{"error":{"message":"no such model","type":"invalid_request_error","param":null,"code":null}}');
+    return;
+  }
+  if (json.model === 'broken') {
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    response.write('data: {"id":"up', () => response.destroy());
+    return;
+  }
+  if (json.stream) {
+    response.writeHead(200, { 'content-type': 'text/event-stream', 'x-provider': 'yes' });
+    const all = [
+      ...pieces(id, [{ role: 'assistant', content: '' }, { content: 'wr' }, { content: 'ite to bob@example.org ü' }]),
+      'data: [DONE]\n\n',
+    ];
+    for (const text of all) {
+      sent.push(text);
+      // a character is cut in two
+      const bytes = Buffer.from(text);
+      response.write(bytes.subarray(0, bytes.length - 7));
+      await new Promise(setImmediate);
+      response.write(bytes.subarray(bytes.length - 7));
     }
-    if (json.stream) {
-      response.writeHead(200, { 'content-type': 'text/event-stream', 'x-provider': 'yes' });
-      const all = [
-        ...pieces(id, [{ role: 'assistant', content: '' }, { content: 'wr' }, { content: 'ite to bob@example.org ü' }]),
-        'data: [DONE]\n\n',
-      ];
-      for (const text of all) {
-        sent.push(text);
-        // a character is cut in two
-        const bytes = Buffer.from(text);
-        response.write(bytes.subarray(0, bytes.length - 7));
-        await new Promise(setImmediate);
-        response.write(bytes.subarray(bytes.length - 7));
-      }
-      response.end();
-      return;
-    }
-    response.writeHead(200, { 'content-type': 'application/json' });
-    const last = json.messages.at(-1);
-    const message =
-      last.role === 'user'
-        ? { role: 'assistant', content: null, tool_calls: [call] }
-        : { role: 'assistant', content: 'Green tea.' };
-    const choices = [{ index: 0, message, finish_reason: last.role === 'user' ? 'tool_calls' : 'stop' }];
-    response.end(
-      JSON.stringify({
-        id,
-        object: 'chat.completion',
-        created: 1,
-        model: 'big-1',
-        choices,
-        usage: { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5 },
-      }),
-    );
+    response.end();
+    return;
+  }
+  response.writeHead(200, { 'content-type': 'application/json' });
+  const last = json.messages.at(-1);
+  const message =
+    last.role === 'user'
+      ? { role: 'assistant', content: null, tool_calls: [call] }
+      : { role: 'assistant', content: 'Green tea.' };
+  const choices = [{ index: 0, message, finish_reason: last.role === 'user' ? 'tool_calls' : 'stop' }];
+  response.end(
+    JSON.stringify({
+      id,
+      object: 'chat.completion',
+      created: 1,
+      model: 'big-1',
+      choices,
+      usage: { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5 },
+    }),
+  );
+}
+
+const listen = (server: HttpServer) =>
+  new Promise<string>((resolve) => {
+    server.listen(0, '127.0.0.1', () => resolve(`http://127.0.0.1:${(server.address() as { port: number }).port}/v1`));
   });
-  await new Promise<void>((resolve) => provider.listen(0, '127.0.0.1', resolve));
-  const { port } = provider.address() as { port: number };
+
+beforeEach(async () => {
+  [seen, sent] = [[], []];
+  folder = mkdtempSync(join(tmpdir(), 'heed-proxy-'));
+  provider = createServer(respond);
+  const upstream = `${await listen(provider)}/`;
   process.env.HEED_TEST_UPSTREAM_KEY = KEY;
   server = await serve({
-    ...{ folder, port: 0, upstream: `http://127.0.0.1:${port}/v1/`, upstreamKey: 'HEED_TEST_UPSTREAM_KEY' },
+    ...{ folder, port: 0, upstream, upstreamKey: 'HEED_TEST_UPSTREAM_KEY' },
     redact: { ticket: 'T-\\d+' },
+    now: () => TIME,
   });
   client = new OpenAI({ baseURL: server.url, apiKey: 'sk-of-the-caller-0123456789', maxRetries: 0 });
 });
-afterAll(async () => {
+afterEach(async () => {
   await server?.close();
+  provider?.closeAllConnections();
   provider?.close();
   delete process.env.HEED_TEST_UPSTREAM_KEY;
   rmSync(folder, { recursive: true, force: true });
 });
+/** What is recorded, which does not hold up the response; by the provider's ids. */
 const recorded = async () => {
-  await new Promise((resolve) => setTimeout(resolve, 50)); // recording does not hold up the response
-  return server.context.database.selectFrom('completions').selectAll().orderBy('created').execute();
+  for (const settle of server.context.hooks.settle) await settle();
+  return server.context.database.selectFrom('completions').selectAll().orderBy('id').execute();
 };
+const post = (path: string, body: object, token = 'sk-of-the-caller-0123456789') =>
+  fetch(`${server.url}${path}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', authorization: `Bearer ${token}`, cookie: 'a=b' },
+    body: JSON.stringify(body),
+  });
+const stream = () => {
+  const content = 'card 4111 1111 1111 1111, order 4111 1111 1111 1112, ticket T-77';
+  return post('/chat/completions', {
+    ...{ model: 'big', stream: true, user: 'ann' },
+    messages: [{ role: 'user', content }],
+  });
+};
+/** Feedback on the stream that came first, by the token that came with it. */
+const edit = (response: Response) =>
+  post(
+    '/feedback',
+    { completion_id: 'up-1', edit: 'Write to us.' },
+    response.headers.get('heed-feedback-token') ?? undefined,
+  );
 
 it('passes streams on byte for byte, and records them redacted, without keys', async () => {
-  const response = await fetch(`${server.url}/chat/completions`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', authorization: 'Bearer sk-of-the-caller-0123456789', cookie: 'a=b' },
-    body: JSON.stringify({
-      ...{ model: 'big', stream: true, user: 'ann' },
-      messages: [{ role: 'user', content: 'card 4111 1111 1111 1111, order 4111 1111 1111 1112, ticket T-77' }],
-    }),
-  });
+  const response = await stream();
   expect(await response.text()).toBe(sent.join(''));
   expect(response.headers.get('x-provider')).toBe('yes');
   const { headers } = seen.at(-1)!;
@@ -119,18 +152,28 @@ it('passes streams on byte for byte, and records them redacted, without keys', a
   const bytes = readFileSync(join(folder, 'serve.db-wal'), 'latin1');
   for (const secret of [KEY, 'sk-of-the-caller', '4111 1111 1111 1111', 'bob@example'])
     expect(bytes).not.toContain(secret);
+  expect((await edit(response)).status).toBe(200);
+});
 
-  // feedback on it, by the token that came with it
-  const token = response.headers.get('heed-feedback-token');
-  const feedback = await fetch(`${server.url}/feedback`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
-    body: JSON.stringify({ completion_id: 'up-1', edit: 'Write to us.' }),
-  });
-  expect(feedback.status).toBe(200);
+it('knows a stream by its first event, in however many pieces it comes', async () => {
+  const event = pieces('up-7', [{ content: 'ü' }])[0];
+  const through = async (chunks: Iterable<Buffer>) => {
+    let recorded = '';
+    const { id, stream } = await passedOn(Readable.from(chunks), (seen) => (recorded += Buffer.concat(seen)));
+    return { id, text: await new Response(stream).text(), recorded };
+  };
+  for (const end of ['', 'data: [DONE]\n\n']) {
+    const text = event + end;
+    const expected = { id: 'up-7', text, recorded: text };
+    expect(await through([...Buffer.from(text)].map((byte) => Buffer.of(byte)))).toEqual(expected);
+    expect(await through([Buffer.from(text)])).toEqual(expected);
+  }
+  expect(await through([Buffer.from(': a comment\n\n'), Buffer.from(event)])).toMatchObject({ id: undefined });
+  expect(await through([])).toEqual({ id: undefined, text: '', recorded: '' });
 });
 
 it('records the tool calls of an agent by session, and exports them once', async () => {
+  expect((await edit(await stream())).status).toBe(200);
   const messages: OpenAI.ChatCompletionMessageParam[] = [{ role: 'user', content: 'Which tea?' }];
   const tools = [{ type: 'function' as const, function: { name: 'search', parameters: { type: 'object' } } }];
   const headers = { 'heed-session': 's1' };
@@ -164,20 +207,23 @@ it('records the tool calls of an agent by session, and exports them once', async
   await expect(all({ folder: join(folder, 'nowhere') })).rejects.toThrow('is not the folder of a server');
 });
 
-it('passes errors on, and says when the provider is not there', async () => {
+it('passes errors on, and says when the provider is not there or breaks off', async () => {
   const messages = [{ role: 'user' as const, content: 'Hello' }];
   await expect(client.chat.completions.create({ model: 'gone', messages })).rejects.toThrow('404 no such model');
-  expect(JSON.parse((await recorded()).at(-1)!.metadataJson)).toMatchObject({ status: '404' });
+  expect(JSON.parse((await recorded())[0].metadataJson)).toMatchObject({ status: '404' });
+  await expect(client.chat.completions.create({ model: 'broken', messages })).rejects.toMatchObject({ status: 502 });
   // nothing but completions and the like goes on with the provider's key
   const before = seen.length;
   expect((await fetch(`${server.url}/batches`, { method: 'POST' })).status).toBe(404);
   expect(seen).toHaveLength(before);
-  const other = await serve({ folder: join(folder, 'other'), port: 0, model: 'endpoint:http://127.0.0.1:9/v1' });
+  const hangsUp = createServer().on('connection', (socket) => socket.destroy());
+  const other = await serve({ folder: join(folder, 'other'), port: 0, model: `endpoint:${await listen(hangsUp)}` });
   try {
     const lost = new OpenAI({ baseURL: other.url, apiKey: 'none', maxRetries: 0 });
     await expect(lost.chat.completions.create({ model: 'big', messages })).rejects.toMatchObject({ status: 502 });
   } finally {
     await other.close();
+    hangsUp.close();
   }
   await expect(serve({ folder, port: 0, upstream: 'https://me:secret@api.example' })).rejects.toThrow(
     'contains a password',

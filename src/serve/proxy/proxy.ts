@@ -16,8 +16,8 @@ import { ApiError } from '../errors.ts';
 import { createUpstreamAdapters } from './adapters.ts';
 import { createRecorder } from './recorder.ts';
 import { type RedactionRule, redacted } from './redact.ts';
-import { type ProviderResponse, sendToProvider } from './send.ts';
-import { createAssembly, eventsIn } from './stream.ts';
+import { sendToProvider } from './send.ts';
+import { createAssembly, eventsIn, passedOn } from './stream.ts';
 
 /** Where requests go on to, and what is recorded. */
 export interface ProxyOptions {
@@ -93,15 +93,10 @@ export function proxyRoutes(
     const authorization = own ? `Bearer ${own}` : key === undefined ? c.req.header('authorization') : undefined;
     if (authorization) headers.authorization = authorization;
     const began = now();
-    let response: ProviderResponse;
-    try {
-      const { search } = new URL(c.req.url);
-      response = await sendToProvider(`${upstream}${path}${search}`, {
-        ...{ method: c.req.method, headers, body: body && new Uint8Array(body), signal: c.req.raw.signal },
-      });
-    } catch (cause) {
-      throw new ApiError(502, `The provider cannot be reached: ${reasonOf(cause)}.`, { type: 'server_error', cause });
-    }
+    const { search } = new URL(c.req.url);
+    const response = await sendToProvider(`${upstream}${path}${search}`, {
+      ...{ method: c.req.method, headers, body: body && new Uint8Array(body), signal: c.req.raw.signal },
+    }).catch(unreachable);
     const back = new Headers();
     for (const [name, value] of response.headers) if (!STAYING.test(name)) back.append(name, value);
     const { status } = response;
@@ -162,38 +157,9 @@ export function proxyRoutes(
       record(typeof id === 'string' ? id : `failed-${randomUUID()}`, [json]);
       return new Response(bodyless ? null : new Uint8Array(bytes), { status, headers: back });
     }
-    const reader: AsyncIterator<Buffer> = response.body[Symbol.asyncIterator]();
-    // the first event tells the id, which the token in the headers is for; the caller has nothing to read before it
-    const first = await reader.next();
-    const id = firstId(first.done ? undefined : first.value) ?? `stream-${randomUUID()}`;
+    const end = (seen: readonly Uint8Array[]) => record(id, eventsIn(seen));
+    const { id = `stream-${randomUUID()}`, stream } = await passedOn(response.body, end).catch(unreachable);
     hooked(id);
-    const seen: Uint8Array[] = first.done ? [] : [first.value];
-    let pending: typeof first | undefined = first;
-    let ended = false;
-    const end = () => {
-      if (ended) return;
-      ended = true;
-      record(id, eventsIn(seen));
-    };
-    const stream = new ReadableStream<Uint8Array>({
-      async pull(controller) {
-        try {
-          const piece = pending ?? (await reader.next());
-          if (piece !== pending && !piece.done) seen.push(piece.value);
-          pending = undefined;
-          if (!piece.done) return controller.enqueue(piece.value);
-          end();
-          controller.close();
-        } catch (error) {
-          end(); // what came is recorded
-          controller.error(error);
-        }
-      },
-      cancel() {
-        end();
-        response.body.destroy();
-      },
-    });
     return new Response(stream, { status, headers: back });
   };
 
@@ -206,16 +172,10 @@ export function proxyRoutes(
 /** Pieces of a stream that are put together at a time. */
 const PIECES = 64;
 
-/** The id that the first piece of a stream names. */
-function firstId(bytes: Uint8Array | undefined): string | undefined {
-  for (const json of eventsIn(bytes ? [bytes] : [])) {
-    const { id } = (json ?? {}) as { id?: unknown };
-    return typeof id === 'string' ? id : undefined;
-  }
-  return undefined;
+function unreachable(cause: unknown): never {
+  const reason = messageOf((cause as { cause?: unknown }).cause ?? cause);
+  throw new ApiError(502, `The provider cannot be reached: ${reason}.`, { type: 'server_error', cause });
 }
-
-const reasonOf = (error: unknown): string => messageOf((error as { cause?: unknown }).cause ?? error);
 
 function jsonOf(bytes: ArrayBuffer | Uint8Array): unknown {
   try {

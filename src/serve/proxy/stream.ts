@@ -1,4 +1,5 @@
 /** What a provider sent, put together: a whole response, or the pieces of a stream of server-sent events. */
+import type { Readable } from 'node:stream';
 import { z } from 'zod';
 import type { CompletionChoice, Usage } from '../completions/table.ts';
 
@@ -100,6 +101,52 @@ export function* eventsIn(pieces: Iterable<Uint8Array>): Generator<unknown> {
   }
   yield* jsonIn(rest);
 }
+
+/**
+ * A stream of events as it comes, and the id that its first event names. That event may come in several pieces; it is
+ * read before this resolves: the id belongs into the headers. `end` gets all pieces, also of a stream that broke off.
+ */
+export async function passedOn(
+  body: Readable,
+  end: (seen: readonly Uint8Array[]) => void,
+): Promise<{ id: string | undefined; stream: ReadableStream<Uint8Array> }> {
+  const reader: AsyncIterator<Buffer> = body[Symbol.asyncIterator]();
+  const seen: Uint8Array[] = [];
+  const next = async () => {
+    const { value } = await reader.next();
+    if (value) seen.push(value);
+    return value;
+  };
+  while (!hasEvent(seen) && (await next()));
+  let sent = 0;
+  let ended = false;
+  const endOnce = () => {
+    if (!ended) end(seen);
+    ended = true;
+  };
+  const stream = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      try {
+        const piece = seen[sent++] ?? (await next());
+        if (piece) return controller.enqueue(piece);
+        endOnce();
+        controller.close();
+      } catch (error) {
+        endOnce(); // what came is recorded
+        controller.error(error);
+      }
+    },
+    cancel() {
+      endOnce();
+      body.destroy();
+    },
+  });
+  const [first] = eventsIn(seen);
+  const { id } = (first ?? {}) as { id?: unknown };
+  return { id: typeof id === 'string' ? id : undefined, stream };
+}
+
+const hasEvent = (pieces: readonly Uint8Array[]) => /\r\n\r\n|\n\n|\r\r/.test(Buffer.concat(pieces).toString('latin1'));
 
 function* jsonIn(event: string): Generator<unknown> {
   const data = event
