@@ -18,8 +18,16 @@ export {
 export { ApiError, type ApiErrorOptions } from './errors.ts';
 export type { JobOptions } from './fine-tuning/jobs.ts';
 export { type Grader, type MultiGrader, parseGrader, type SingleGrader } from './graders/definition.ts';
-export { checkString, type Grade, graderReward, type OpenGrader, openGrader } from './graders/grade.ts';
+export {
+  checkString,
+  type Grade,
+  type GraderRewardOptions,
+  graderReward,
+  type OpenGrader,
+  openGrader,
+} from './graders/grade.ts';
 export { GraderError, type GraderFault } from './graders/grader-error.ts';
+export type { JavascriptLimits } from './graders/javascript.ts';
 export type { GraderModels, GraderQuery } from './graders/model-grader.ts';
 export { type Graded, type GradedSample, sampleOf } from './graders/template.ts';
 export { addKey, listKeys, removeKey, type ServeKey } from './keys.ts';

@@ -6,13 +6,13 @@ import { fileURLToPath } from 'node:url';
 import OpenAI from 'openai';
 import { expect } from 'vitest';
 import { loadModel } from '../../src/lm/model.ts';
-import { serve } from '../../src/serve/serve.ts';
+import { type ServeInput, serve } from '../../src/serve/serve.ts';
 
 /** The folder of the model. */
 export const tinyModel = fileURLToPath(new URL('../fixtures/models/tiny-llama', import.meta.url));
 
 /** Starts a server of the model as `tiny`, and as `tools` of a copy whose template has tools; with a client of it. */
-export async function startTinyServer(tools: string, options: { maxTokens?: number } = {}) {
+export async function startTinyServer(tools: string, options: Pick<ServeInput, 'maxTokens' | 'now'> = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'heed-serve-'));
   const own = await loadModel(tinyModel);
   const template = `{% for tool in tools or [] %}{{ tool | tojson }}{% endfor %}${own.tokenizer.chatTemplate}`;

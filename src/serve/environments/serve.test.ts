@@ -1,6 +1,7 @@
 /** Environments that heed serves by OpenEnv's protocol. test/fixtures/openenv shows what its own server says. */
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
+import { eventually } from '../../../test/support/eventually.ts';
 import type { LanguageTasks, PolicyTurn } from '../../align/agents/environment.ts';
 import { openOpenEnv } from '../../align/agents/openenv.ts';
 import { toolEnvironment } from '../../align/agents/tools.ts';
@@ -39,7 +40,7 @@ const sums: LanguageTasks = {
 let server: EnvironmentServer;
 let calculator: EnvironmentServer;
 beforeAll(async () => {
-  server = await serveEnvironment(letters, { port: 0, sessions: 2, seconds: 0.2 });
+  server = await serveEnvironment(letters, { port: 0, seconds: 0.2 });
   calculator = await serveEnvironment(sums, { port: 0 });
 });
 afterAll(async () => {
@@ -101,15 +102,18 @@ it('speaks the protocol', async () => {
 });
 
 it('has a room for so many sessions, and none for pages of others', async () => {
+  const server = await serveEnvironment(letters, { port: 0, sessions: 2 });
+  onTestFinished(() => server.close());
   const both = [await session(server), await session(server)];
   const third = await session(server);
   expect((await third.next()).data.code).toBe('CAPACITY_REACHED');
-  await Promise.all(
-    both.map(({ socket }) => {
-      socket.close();
-      return new Promise((resolve) => socket.once('close', resolve));
-    }),
-  );
+  both[0].socket.close();
+  await eventually(async () => {
+    const { socket, ask } = await session(server);
+    const { type } = await ask('reset');
+    socket.close();
+    expect(type).toBe('observation'); // there is room again
+  });
   await expect(session(server, { origin: 'http://evil.example' })).rejects.toThrow('403');
   expect(await (await fetch(`${server.url}/health`)).json()).toEqual({ status: 'healthy' });
   expect((await fetch(`${server.url}/reset`, { method: 'POST' })).status).toBe(404);

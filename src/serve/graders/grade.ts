@@ -8,7 +8,7 @@ import { HeedError, messageOf } from '../../error.ts';
 import type { Grader, SingleGrader } from './definition.ts';
 import { parseFormula } from './formula.ts';
 import { GraderError } from './grader-error.ts';
-import { createJavascriptRunner } from './javascript.ts';
+import { createJavascriptRunner, type JavascriptLimits } from './javascript.ts';
 import { type GraderModels, gradeByModel } from './model-grader.ts';
 import { fillIn, type Graded, sampleOf } from './template.ts';
 
@@ -40,13 +40,15 @@ type Measure = (
  * Makes a checked definition ready to grade.
  *
  * @param models What runs the models of score_model and label_model graders; without it, they fail.
+ * @param limits What JavaScript may take, if it differs from the defaults.
  */
-export function openGrader(grader: Grader, models?: GraderModels): OpenGrader {
+export function openGrader(grader: Grader, models?: GraderModels, limits?: Partial<JavascriptLimits>): OpenGrader {
   const own = new Disposables();
+  const measureOf = (part: SingleGrader) => createMeasure(part, models, limits, own);
   const parts = grader.type === 'multi' ? Object.entries(grader.graders) : [];
-  const measures = new Map(parts.map(([name, part]) => [name, measureOf(part, models, own)]));
+  const measures = new Map(parts.map(([name, part]) => [name, measureOf(part)]));
   const formula = grader.type === 'multi' ? parseFormula(grader.calculate_output) : undefined;
-  const single = grader.type === 'multi' ? undefined : measureOf(grader, models, own);
+  const single = grader.type === 'multi' ? undefined : measureOf(grader);
   return {
     async grade(graded, signal) {
       const grade: Grade = { reward: 0, subRewards: {}, errors: [], tokens: {} };
@@ -80,7 +82,12 @@ export function openGrader(grader: Grader, models?: GraderModels): OpenGrader {
   };
 }
 
-function measureOf(grader: SingleGrader, models: GraderModels | undefined, own: Disposables): Measure {
+function createMeasure(
+  grader: SingleGrader,
+  models: GraderModels | undefined,
+  limits: Partial<JavascriptLimits> | undefined,
+  own: Disposables,
+): Measure {
   switch (grader.type) {
     case 'string_check':
       return async (graded) =>
@@ -89,7 +96,7 @@ function measureOf(grader: SingleGrader, models: GraderModels | undefined, own: 
       return async (graded) =>
         textSimilarities[grader.evaluation_metric](fillIn(grader.input, graded), fillIn(grader.reference, graded));
     case 'javascript': {
-      const runner = own.use(createJavascriptRunner(grader.source));
+      const runner = own.use(createJavascriptRunner(grader.source, limits));
       return (graded) => runner.grade(graded);
     }
     default:
@@ -116,18 +123,27 @@ const ofSample = new Set<string>(['sample_parse_error', 'python_grader_runtime_e
 /** Samples graded at once. */
 const AT_ONCE = 8;
 
+/** Options of `graderReward`. */
+export interface GraderRewardOptions {
+  /** What runs the models of score_model and label_model graders; without it, they fail. */
+  models?: GraderModels;
+  /** What JavaScript may take, if it differs from the defaults. */
+  limits?: Partial<JavascriptLimits>;
+  /** Called with each sample's fault. */
+  onFault?: (error: GraderError) => void;
+}
+
 /**
  * A grader as the reward of `grpo` and others: `item` is the row of the prompt. A sample that the grader cannot read has
  * the reward 0.
  *
- * @param onFault Called with each sample's fault.
  * @throws HeedError from `score` when the grader itself fails, or fails on every sample.
  */
 export function graderReward(
   grader: Grader,
-  { models, onFault = () => {} }: { models?: GraderModels; onFault?: (error: GraderError) => void } = {},
+  { models, limits, onFault = () => {} }: GraderRewardOptions = {},
 ): OpenReward {
-  const opened = openGrader(grader, models);
+  const opened = openGrader(grader, models, limits);
   return {
     name: grader.name,
     async score(completions: readonly Completion[], signal) {

@@ -2,11 +2,21 @@ import { expect, test } from 'vitest';
 import { type Grader, parseGrader } from './definition.ts';
 import { parseFormula } from './formula.ts';
 import { graderReward, openGrader } from './grade.ts';
+import type { JavascriptLimits } from './javascript.ts';
 import type { GraderModels } from './model-grader.ts';
 import { sampleOf } from './template.ts';
 
-const gradeOf = async (definition: object, text: string, item: unknown = {}, models?: GraderModels) => {
-  using grader = openGrader(parseGrader({ name: 'g', ...definition }), models);
+/** Limits that no sound JavaScript reaches, however slow the machine is. */
+const ample: Partial<JavascriptLimits> = { time: 240_000, patience: 240_000 };
+
+const gradeOf = async (
+  definition: object,
+  text: string,
+  item: unknown = {},
+  models?: GraderModels,
+  limits: Partial<JavascriptLimits> = ample,
+) => {
+  using grader = openGrader(parseGrader({ name: 'g', ...definition }), models, limits);
   return await grader.grade({ sample: sampleOf(text), item });
 };
 
@@ -82,11 +92,13 @@ test('multi graders combine others by a formula; one that fails counts 0', async
 });
 
 test('JavaScript runs without files, modules, time or memory to waste', async () => {
-  const of = async (body: string, text = 'abc', item: unknown = { n: 3 }) => {
+  const of = async (body: string, text = 'abc', item: unknown = { n: 3 }, limits: Partial<JavascriptLimits> = {}) => {
     const source = `function grade(sample, item) { ${body} }`;
-    const { reward, errors } = await gradeOf({ type: 'javascript', source }, text, item);
+    const within = { ...ample, ...limits };
+    const { reward, errors } = await gradeOf({ type: 'javascript', source }, text, item, undefined, within);
     return errors[0] ? errors[0].message : reward;
   };
+  const limited = (body: string, limits: Partial<JavascriptLimits>) => of(body, '', {}, limits);
   expect(await of('return sample.output_text.length === item.n ? 0.5 : 0')).toBe(0.5);
   expect(await of('return Promise.resolve(sample.output_json.x)', '{"x": 2}')).toBe(2);
   expect(await of('return "1"')).toContain('a finite number, got string');
@@ -95,13 +107,16 @@ test('JavaScript runs without files, modules, time or memory to waste', async ()
   expect(await of('return typeof process + typeof require + typeof fetch + typeof setTimeout')).toContain('got string');
   expect(await of('return new Promise(() => {})')).toContain('got promise');
   expect(await of('return eval("1")')).toContain('Code generation');
-  expect(await of('for (;;);')).toContain('timed out');
-  expect(await of('const all = []; for (;;) all.push(new Array(1e5).fill(all));')).toMatch(/memory|timed out/);
+  expect(await limited('for (;;);', { time: 50 })).toContain('timed out');
+  expect(await limited('return { then() { for (;;); } }', { time: 50 })).toContain('timed out');
+  expect(await limited('for (;;);', { patience: 300 })).toBe('The grader took more than 0.3 s.');
+  const growing = 'const all = []; for (;;) all.push(new Array(1e5).fill(all));';
+  expect(await limited(growing, { memory: 32 })).toBe('The grader takes more than 32 MiB of memory.');
   // even with a way out of the context, nothing is there to be read or started
   const out =
     'const f = (e) => e.constructor.constructor; try { null.x } catch (e) { return f(e)("return process")() }';
   expect(await of(out)).toContain('throws: EvalError');
-  using broken = openGrader(parseGrader({ type: 'javascript', name: 'g', source: 'function (' }));
+  using broken = openGrader(parseGrader({ type: 'javascript', name: 'g', source: 'function (' }), undefined, ample);
   expect((await broken.grade({ sample: sampleOf(''), item: {} })).errors[0].message).toContain('SyntaxError');
 });
 
@@ -173,7 +188,7 @@ test('a grader is a reward of completions; one that is broken stops the training
   const source = 'const grade = (sample, item) => item.seen.push(JSON.parse(sample.output_text)) + item.bonus';
   const grader = { type: 'javascript', name: 'g', source } as Grader;
   const faults: string[] = [];
-  using reward = graderReward(grader, { onFault: ({ fault }) => faults.push(fault) });
+  using reward = graderReward(grader, { limits: ample, onFault: ({ fault }) => faults.push(fault) });
   const row = { seen: [], bonus: 2 };
   expect(await reward.score([completion('1', row), completion('{', row)])).toEqual(Float64Array.of(3, 0));
   expect(faults).toEqual(['python_grader_runtime_error']);

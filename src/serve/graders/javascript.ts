@@ -18,19 +18,26 @@ export interface JavascriptRunner extends Disposable {
   grade(graded: Graded): Promise<number>;
 }
 
-/** Milliseconds for a call, and mebibytes of the process's heap. */
-const MOST_TIME = 2000;
-const MOST_MEMORY = 128;
-/** Milliseconds for a call and the start of its process, when even V8 cannot stop the source. */
-const PATIENCE = 15_000;
+/** What a grader's source may take. */
+export interface JavascriptLimits {
+  /** Milliseconds for a call. */
+  time: number;
+  /** Mebibytes of the process's heap. */
+  memory: number;
+  /** Milliseconds for a call and the start of its process, when even V8 cannot stop the source. */
+  patience: number;
+}
+
+/** The limits unless somebody says otherwise. */
+const LIMITS: JavascriptLimits = { time: 2000, memory: 128, patience: 15_000 };
 
 /**
  * The process's program. It passes only text into the context and reads only text from it: an object of one side in the
  * hands of the other would be a way out.
  */
-const PROGRAM = `'use strict';
+const programOf = (time: number) => `'use strict';
 const vm = require('node:vm');
-const timeout = ${MOST_TIME};
+const timeout = ${time};
 const options = { codeGeneration: { strings: false, wasm: false }, microtaskMode: 'afterEvaluate' };
 const context = vm.createContext(Object.create(null), options);
 const run = (code) => vm.runInContext(code, context, { timeout, filename: 'grader.js' });
@@ -56,7 +63,8 @@ require('node:readline').createInterface({ input: process.stdin }).on('line', (l
 });`;
 
 /** Loads the source of a grader when it is first called. */
-export function createJavascriptRunner(source: string): JavascriptRunner {
+export function createJavascriptRunner(source: string, limits: Partial<JavascriptLimits> = {}): JavascriptRunner {
+  const { time, memory, patience } = { ...LIMITS, ...limits };
   let child: ChildProcessWithoutNullStreams | undefined;
   let printed = '';
   let next = 0;
@@ -76,10 +84,10 @@ export function createJavascriptRunner(source: string): JavascriptRunner {
     const flags = [
       permission,
       '--no-warnings',
-      `--max-old-space-size=${MOST_MEMORY}`,
+      `--max-old-space-size=${memory}`,
       '--disallow-code-generation-from-strings',
     ];
-    const started = spawn(process.execPath, [...flags, '-e', PROGRAM], { env: {}, stdio: 'pipe' });
+    const started = spawn(process.execPath, [...flags, '-e', programOf(time)], { env: {}, stdio: 'pipe' });
     printed = '';
     started.stderr.setEncoding('utf8').on('data', (text: string) => {
       printed = (printed + text).slice(-10_000);
@@ -92,7 +100,7 @@ export function createJavascriptRunner(source: string): JavascriptRunner {
     started.once('close', () =>
       ended(
         /out of memory/i.test(printed)
-          ? `The grader takes more than ${MOST_MEMORY} MiB of memory.`
+          ? `The grader takes more than ${memory} MiB of memory.`
           : `The grader's process ended: ${printed.trim().slice(-300) || 'it printed nothing'}`,
       ),
     );
@@ -112,8 +120,8 @@ export function createJavascriptRunner(source: string): JavascriptRunner {
       const id = next++;
       const { stdin } = child;
       const timer = setTimeout(
-        () => fail(new GraderError('unresponsive_reward_error', `The grader took more than ${PATIENCE / 1000} s.`)),
-        PATIENCE,
+        () => fail(new GraderError('unresponsive_reward_error', `The grader took more than ${patience / 1000} s.`)),
+        patience,
       );
       try {
         const reply = await new Promise<string>((resolve, reject) => {

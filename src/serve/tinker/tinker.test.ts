@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
 import { grpoLoss } from '../../align/policy-gradient/grpo-loss.ts';
 import { loadModel } from '../../lm/model.ts';
 import { createPackedTrainer } from '../../lm/packed-program.ts';
@@ -40,9 +40,7 @@ afterAll(async () => {
 const prompt = [1, 5, 9];
 const even = (tokens: readonly number[]) => tokens.filter((token) => token % 2 === 0).length / tokens.length;
 
-it('raises a reward by a loop of its own, while another learns on the same base model', {
-  timeout: 60_000,
-}, async () => {
+it('raises a reward by a loop of its own, while another learns on the same base model', async () => {
   const reinforce = async () => {
     const model = await client.createModel('tiny', { rank: 8, seed: 1 });
     const means: number[] = [];
@@ -133,7 +131,7 @@ it("computes the library's own loss, gradient and step", async () => {
   });
 });
 
-it('goes on from a checkpoint after a restart, as if there had been none', { timeout: 60_000 }, async () => {
+it('goes on from a checkpoint after a restart, as if there had been none', async () => {
   const data = [completionDatum(prompt, [4, 4, 4, 4], { weights: 0.25 })];
   const step = async (model: Awaited<ReturnType<typeof client.createModel>>) => {
     const { loss } = await model.forwardBackward(data, 'cross_entropy');
@@ -165,7 +163,7 @@ it('goes on from a checkpoint after a restart, as if there had been none', { tim
   await expect(again.step()).rejects.toThrow('There is no model');
 });
 
-it('says what is wrong, and reads JSON as well', { timeout: 60_000 }, async () => {
+it('says what is wrong, and reads JSON as well', async () => {
   await expect(client.createModel('gone')).rejects.toThrow('There is no base model "gone". There are: tiny');
   await expect(client.loadModel('tinker://a/weights/b')).rejects.toThrow('There is no checkpoint');
   const model = await client.createModel('tiny', { rank: 1 });
@@ -195,7 +193,7 @@ const python = process.env.HEED_PYTHON;
 const hasSdk = python !== undefined && spawnSync(python, ['-c', 'import tinker']).status === 0;
 const check = fileURLToPath(new URL('../../../test/support/tinker_check.py', import.meta.url));
 
-it.skipIf(!hasSdk)('serves the public Python SDK (HEED_PYTHON with tinker)', { timeout: 120_000 }, async () => {
+it.skipIf(!hasSdk)('serves the public Python SDK (HEED_PYTHON with tinker)', async () => {
   const url = new URL('/', server.url).href;
   const { stdout } = await promisify(execFile)(python!, [check, url, 'tiny']);
   const found = JSON.parse(stdout.trim().split('\n').at(-1)!);
@@ -211,11 +209,13 @@ it.skipIf(!hasSdk)('serves the public Python SDK (HEED_PYTHON with tinker)', { t
 });
 
 it('asks for a key with the scope train as soon as there is one', async () => {
-  const { database } = server.context;
+  const own = await serve({ models: { tiny }, folder: join(folder, 'keys'), port: 0, tinker: true });
+  onTestFinished(() => own.close());
+  const { database } = own.context;
   const [train, chat] = await Promise.all(
     (['train', 'chat'] as const).map((scope) => addKey(database, scope, { scopes: [scope] })),
   );
-  const url = new URL('/', server.url).href;
+  const url = new URL('/', own.url).href;
   const begin = async (key?: string) => (await createTinkerClient({ url, key, patience: 0 }))[Symbol.dispose]();
   await begin(train.secret);
   await begin(`tml-${train.secret}`);
