@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { eventually } from '../../test/support/eventually.ts';
 import { ownStores } from '../../test/support/stores.ts';
 import type { QueryJudgment, Standing } from '../preference/index.ts';
 import {
@@ -7,6 +8,7 @@ import {
   createHumanTeacher,
   createProject,
   type Database,
+  type JudgmentOrSkip,
   openDatabase,
   type PairChoice,
   type Person,
@@ -23,33 +25,52 @@ let people: Person[];
 afterEach(() => database?.close());
 
 const questions = (...texts: [string, string][]) => texts.map((options, i) => ({ id: `q${i}`, options }));
+let time = Date.UTC(2026, 10, 22);
+/** How often a teacher has asked for the time: at each look at the store. */
+let looks = 0;
+const now = () => {
+  looks++;
+  return time;
+};
 const teacherOf = (project: Project, settle = 0, asker = 'one') =>
   createHumanTeacher<string>(database, project, {
-    asker,
+    ...{ asker, now },
     toContent: ({ options }) => ({ options: options.map((text) => ({ kind: 'text', text })) }),
     every: 2,
     settle,
   });
 
 let votes = 0;
+const record = (project: Project, { id }: Person, item: string, vote: JudgmentOrSkip) =>
+  recordJudgment(database, project, id, { id: `v${votes++}`, item, vote }, time);
+const takeBack = (project: Project, { id }: Person, item: string) =>
+  undoJudgment(database, project, id, { id: `v${votes++}`, item }, time);
+const decide = (project: Project, { id }: Person, item: string, choice: PairChoice) =>
+  recordDecision(database, project, id, { id: `v${votes++}`, item, vote: { kind: 'pair', choice } }, time);
 /** Their next item, answered. */
 async function vote(project: Project, person: Person, choice: PairChoice | 'skip'): Promise<string> {
-  const [{ item }] = await assignItems(database, project, person.id);
-  const judgment = choice === 'skip' ? { kind: choice } : { kind: 'pair' as const, choice };
-  await recordJudgment(database, project, person.id, { id: `v${votes++}`, item: item.id, vote: judgment as never });
+  const [{ item }] = await assignItems(database, project, person.id, { now: time });
+  await record(project, person, item.id, choice === 'skip' ? { kind: choice } : { kind: 'pair', choice });
   return item.id;
 }
 
 /** Lets others say something once the questions are put, and gathers what comes of it. */
 async function hear(
   answers: AsyncIterable<QueryJudgment>,
-  say: () => Promise<unknown>,
+  say: (heard: readonly unknown[]) => Promise<unknown>,
 ): Promise<[string, QueryJudgment['choice']][]> {
-  const done = new Promise((resolve) => setTimeout(resolve, 20)).then(say);
   const judgments: [string, QueryJudgment['choice']][] = [];
+  const before = looks;
+  // the teacher first looks when all questions are there
+  const done = eventually(() => expect(looks).toBeGreaterThan(before)).then(() => say(judgments));
   for await (const { id, choice } of answers) judgments.push([id, choice]);
   await done; // others may hear of a vote before who gave it is told that it is on the disk
   return judgments;
+}
+/** Resolves when the teacher has looked at the store as it is now: one look may be under way, and the next one has ended. */
+async function seen(): Promise<void> {
+  const before = looks;
+  await eventually(() => expect(looks).toBeGreaterThan(before + 2));
 }
 const listen = (teacher: ReturnType<typeof teacherOf>, queries: ReturnType<typeof questions>, signal?: AbortSignal) =>
   teacher.answer(queries, signal) as AsyncIterable<QueryJudgment>;
@@ -91,10 +112,16 @@ describe.each(kinds)('people as a teacher, on %s', (kind, address) => {
 
   it('may take back what they said until it counts', async () => {
     const project = await createProject(database, 'clips', { goldShare: 0 });
-    const judgments = await hear(listen(teacherOf(project, 2000), questions(['a', 'b'])), async () => {
+    const judgments = await hear(listen(teacherOf(project, 2000), questions(['a', 'b'])), async (heard) => {
       const item = await vote(project, people[0], 'first');
-      await undoJudgment(database, project, people[0].id, { id: 'undone', item });
+      time += 1999;
+      await seen();
+      await takeBack(project, people[0], item);
       await vote(project, people[0], 'second');
+      time += 1999;
+      await seen();
+      expect(heard).toEqual([]);
+      time += 1;
     });
     expect(judgments).toEqual([['q0', [0, 1]]]);
   });
@@ -105,11 +132,7 @@ describe.each(kinds)('people as a teacher, on %s', (kind, address) => {
     const judgments = await hear(listen(teacherOf(project), queries), async () => {
       await vote(project, people[0], 'first');
       const item = await vote(project, people[0], 'first');
-      await recordDecision(database, project, people[1].id, {
-        id: 'decided',
-        item,
-        vote: { kind: 'pair', choice: 'second' },
-      });
+      await decide(project, people[1], item, 'second');
       await vote(project, people[1], 'tie');
       await vote(project, people[2], 'first');
     });
@@ -125,7 +148,7 @@ describe.each(kinds)('people as a teacher, on %s', (kind, address) => {
     const stop = new AbortController();
     await hear(listen(teacher, questions(['a', 'b'], ['c', 'd']), stop.signal), async () => {
       await vote(project, people[0], 'first');
-      setTimeout(() => stop.abort(), 20);
+      stop.abort();
     });
     await teacher.withdraw();
     expect(await assignItems(database, project, people[1].id)).toEqual([]);
@@ -147,21 +170,19 @@ describe.each(kinds)('people as a teacher, on %s', (kind, address) => {
     };
     expect(await changed()).toEqual({});
     const say = (person: Person, item: string, choice: PairChoice) =>
-      recordJudgment(database, project, person.id, { id: `v${votes++}`, item, vote: { kind: 'pair', choice } });
-    await undoJudgment(database, project, ada.id, { id: `v${votes++}`, item: items[0] });
+      record(project, person, item, { kind: 'pair', choice });
+    await takeBack(project, ada, items[0]);
     expect(await changed()).toEqual({ q0: 'taken back' });
     expect(await changed()).toEqual({});
     await say(ada, items[0], 'tie');
-    await recordDecision(database, project, ben.id, {
-      id: `v${votes++}`,
-      item: items[1],
-      vote: { kind: 'pair', choice: 'first' },
-    });
+    await decide(project, ben, items[1], 'first');
     expect(await changed()).toEqual({ q0: [0.5, 0.5], q1: [1, 0] });
 
     const settling = teacherOf(project, 60_000);
     await say(ada, items[0], 'second');
     expect(await settling.changed!(standings)).toEqual(new Map());
+    time += 60_000;
+    expect(await settling.changed!(standings)).toEqual(new Map([['q0', [0, 1]]]));
     // another process of the same run knows its questions by their ids, another run does not
     expect(await teacherOf(project).changed!(standings)).toEqual(new Map([['q0', [0, 1]]]));
     expect(await teacherOf(project, 0, 'other').changed!(standings)).toEqual(new Map());

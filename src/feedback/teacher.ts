@@ -19,6 +19,8 @@ export interface HumanTeacherOptions<Option> {
   every?: number;
   /** Milliseconds that a judgment must stand before it counts, so that it can be undone; 2000 by default. */
   settle?: number;
+  /** The clock, in milliseconds since 1970; the system's by default. */
+  now?: () => number;
 }
 
 /** A teacher whose queries people answer in the studio. */
@@ -35,7 +37,7 @@ export interface HumanTeacher<Option> extends Teacher<Option> {
 export function createHumanTeacher<Option>(
   database: Database,
   project: Project,
-  { toContent, source, asker, every = 250, settle = 2000 }: HumanTeacherOptions<Option>,
+  { toContent, source, asker, every = 250, settle = 2000, now = () => Date.now() }: HumanTeacherOptions<Option>,
 ): HumanTeacher<Option> {
   const { query: db } = database;
   /** Items without a judgment that counts. */
@@ -103,7 +105,7 @@ export function createHumanTeacher<Option>(
       .orderBy('seq', 'desc')
       .limit(LATEST)
       .execute();
-    const since = Date.now() - settle;
+    const since = now() - settle;
     return new Set(latest.filter(({ created }) => created > since).map(({ item }) => item));
   }
 
@@ -135,7 +137,7 @@ export function createHumanTeacher<Option>(
           if (choice === 'skip') await close([item]);
           open.delete(item);
           for (const { id, turned } of waiting.get(item)!)
-            yield { id, choice: turned ? turn(choice) : choice, time: Date.now() };
+            yield { id, choice: turned ? turn(choice) : choice, time: now() };
           waiting.delete(item);
         }
         // an aborted pause ends the loop without an error

@@ -5,15 +5,16 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import pg from 'pg';
+import { eventually } from './eventually.ts';
 
 export interface PostgresServer {
   /** Address of a new, empty database. */
   database(): Promise<string>;
-  /** As a power cut would. */
+  /** Kills the server, all of its processes at once, as a power cut would. */
   kill(): Promise<void>;
   /** Sends all of its processes a signal, such as SIGSTOP. */
   signal(signal: NodeJS.Signals): void;
-  /** Kills the server, all of its processes at once, and starts it again on the same data. */
+  /** Kills the server, and starts it again on the same data. */
   restart(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -29,7 +30,7 @@ export async function startPostgres(networks: readonly string[] = []): Promise<P
   const data = join(folder, 'data');
   const made = spawnSync(
     join(programs, 'initdb'),
-    ['-D', data, '-U', 'heed', '-A', 'trust', '-E', 'UTF8', '--no-locale'],
+    ['-D', data, '-U', 'heed', '-A', 'trust', '-E', 'UTF8', '--no-locale', '--no-sync'],
     {
       ...user,
       cwd: folder,
@@ -38,20 +39,14 @@ export async function startPostgres(networks: readonly string[] = []): Promise<P
   );
   if (made.status !== 0) throw new Error(`initdb: ${made.stderr}`);
   for (const network of networks) appendFileSync(join(data, 'pg_hba.conf'), `host all all ${network} trust\n`);
-  const port = await freePort();
-  const settings = [
-    '-D',
-    data,
-    '-p',
-    `${port}`,
-    '-k',
-    folder,
-    '-c',
-    `listen_addresses=${networks.length > 0 ? '*' : '127.0.0.1'}`,
-    '-c',
-    'max_connections=50',
-  ];
+  let port = 0;
   const begin = async () => {
+    const settings = [
+      ...['-D', data, '-p', `${port}`, '-k', folder],
+      ...['-c', `listen_addresses=${networks.length > 0 ? '*' : '127.0.0.1'}`, '-c', 'max_connections=50'],
+      // what was written outlives the processes all the same
+      ...['-c', 'fsync=off'],
+    ];
     const server = spawn(join(programs, 'postgres'), settings, {
       ...user,
       cwd: folder,
@@ -68,12 +63,11 @@ export async function startPostgres(networks: readonly string[] = []): Promise<P
     });
     return { server, ended };
   };
-  let running = await begin();
-  const end = async (signal: NodeJS.Signals) => {
-    running.server.kill(signal);
-    await running.ended;
-    rmSync(folder, { recursive: true, force: true });
-  };
+  // another process may take a port that was free
+  let running = await eventually(async () => {
+    port = await freePort();
+    return begin();
+  });
   const signal = (name: NodeJS.Signals) => {
     const { pid } = running.server;
     const { stdout } = spawnSync('ps', ['-o', 'pid=', '--ppid', `${pid}`], { encoding: 'utf8' });
@@ -86,6 +80,10 @@ export async function startPostgres(networks: readonly string[] = []): Promise<P
       }
     }
   };
+  const kill = async () => {
+    signal('SIGKILL');
+    await running.ended;
+  };
   let databases = 0;
   return {
     async database() {
@@ -96,24 +94,18 @@ export async function startPostgres(networks: readonly string[] = []): Promise<P
       await client.end();
       return `postgres://heed@127.0.0.1:${port}/${name}`;
     },
-    kill: () => end('SIGKILL'),
+    kill,
     signal,
     async restart() {
-      signal('SIGKILL');
-      await running.ended;
-      // the memory that its processes shared may be there for a moment
-      for (let tries = 0; ; tries++) {
-        try {
-          running = await begin();
-          return;
-        } catch (error) {
-          if (tries > 100) throw error;
-          await new Promise((resolve) => setTimeout(resolve, 50));
-        }
-      }
+      await kill();
+      running = await eventually(begin); // the memory that its processes shared may be there for a moment
     },
-    // without a last checkpoint, which takes minutes on a busy disk: the folder goes anyway
-    stop: () => end('SIGQUIT'),
+    async stop() {
+      // without a last checkpoint, which takes minutes on a busy disk: the folder goes anyway
+      running.server.kill('SIGQUIT');
+      await running.ended;
+      rmSync(folder, { recursive: true, force: true });
+    },
   };
 }
 

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type Provider from 'oidc-provider';
+import { eventually } from './eventually.ts';
 
 /** What the provider says of an account. */
 export interface Account {
@@ -24,7 +25,7 @@ export async function startProvider() {
   let server: Server;
   /** Who signs in next. */
   let who = '';
-  let codeSeconds = 60;
+  let codeSeconds = 600;
 
   async function listen(port: number): Promise<number> {
     server = createServer(async (request, response) => {
@@ -88,7 +89,8 @@ export async function startProvider() {
       codeSeconds = seconds;
     },
     stop,
-    again: () => listen(port),
+    /** Begins again at the same port, once nobody else has it. */
+    again: () => eventually(() => listen(port)),
   };
 }
 

@@ -7,8 +7,6 @@ import { trueReward } from './reward.ts';
 import { reviewVocabulary } from './tokenizer.ts';
 import { places } from './words.ts';
 
-fc.configureGlobal({ seed: 1 });
-
 const words = (text: string) => text.split(' ');
 const tavern = { place: 'tavern', length: 'short' } as const;
 
@@ -102,6 +100,7 @@ describe('trueReward', () => {
           9,
         );
       }),
+      { seed: 1 },
     );
   });
 

@@ -3,6 +3,7 @@ import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { sql } from 'kysely';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { eventually } from '../../../test/support/eventually.ts';
 import { ownStores } from '../../../test/support/stores.ts';
 import {
   addItems,
@@ -395,9 +396,10 @@ it.skipIf(!postgres)('goes on when PostgreSQL has ended its connections', async 
   const database = await openDatabase(await postgres!.database());
   const look = () => listProjects(database);
   await Promise.all([look(), look(), look()]);
-  await sql`select pg_terminate_backend(pid) from pg_stat_activity
+  // returns when they have ended: that they hung up is here before its result
+  await sql`select pg_terminate_backend(pid, 240000) from pg_stat_activity
     where datname = current_database() and pid <> pg_backend_pid()`.execute(database.query);
-  await new Promise((resolve) => setTimeout(resolve, 100));
+  await new Promise(setImmediate);
   expect(await look()).toEqual([]);
   await database.close();
 });
@@ -423,12 +425,12 @@ it('SQLite: a vote is told of once it is on the disk; votes share a sync, and ot
     };
     const recorded = async () => (await database.query.selectFrom('votes').select('id').execute()).length;
     const all = [vote(0)];
-    await vi.waitFor(() => expect(disk).toHaveBeenCalledTimes(1));
+    await eventually(() => expect(disk).toHaveBeenCalledTimes(1));
     for (let i = 1; i < 5; i++) all.push(vote(i));
-    await vi.waitFor(async () => expect(await recorded()).toBe(5));
+    await eventually(async () => expect(await recorded()).toBe(5));
     expect(counts).toEqual([]);
     sync();
-    await vi.waitFor(() => expect(disk).toHaveBeenCalledTimes(2));
+    await eventually(() => expect(disk).toHaveBeenCalledTimes(2));
     await all[0];
     expect(counts).toEqual([0]);
     sync();

@@ -1,5 +1,6 @@
 /** The progress of small and of large projects, on SQLite and on PostgreSQL. */
 import { describe, expect, it } from 'vitest';
+import { eventually } from '../../../test/support/eventually.ts';
 import { ownStores } from '../../../test/support/stores.ts';
 import { addItems, addPerson, archiveItems, createProject, openDatabase, recordJudgment } from '../index.ts';
 import { createProgress } from './progress.ts';
@@ -28,7 +29,7 @@ describe.each(kinds)('%s', (kind, address) => {
     expect([await small(project.id), await large(project.id)]).toEqual([one, none]);
     now = 5001;
     expect(await large(project.id)).toEqual(none); // and counts anew meanwhile
-    await expect.poll(() => large(project.id)).toEqual(one);
+    await eventually(async () => expect(await large(project.id)).toEqual(one));
     await judge(rows[1].id);
     await addItems(database, project, texts);
     expect(await large(project.id)).toEqual({ items: 3, answered: 2, labels: 2 });

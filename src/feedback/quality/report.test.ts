@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { eventually } from '../../../test/support/eventually.ts';
 import { addPerson, createProject, type Database, openDatabase } from '../index.ts';
 import { writeGuidelines } from '../project.ts';
 import { createReports, type QualityReport, reportOf } from './report.ts';
@@ -25,9 +26,7 @@ async function slowly() {
   let texts = 0;
   /** Something is done in the project: reports from before do not know of it. */
   const change = () => writeGuidelines(database, id, `text ${texts++}`, person.id);
-  const until = async (count: number) => {
-    while (begun.length < count) await new Promise((resolve) => setTimeout(resolve, 1));
-  };
+  const until = (count: number) => eventually(() => expect(begun).toHaveLength(count));
   return { clock, begun, change, until, ask: async () => (await reports.of(id)).at };
 }
 
@@ -74,7 +73,6 @@ it('where it takes long the last is given, and a newer one made beside, one at a
   expect([await ask(), await ask()]).toEqual([0, 0]);
   expect(begun).toHaveLength(2);
   begun[1]();
-  await new Promise((resolve) => setTimeout(resolve));
-  expect(await ask()).toBe(1);
+  await eventually(async () => expect(await ask()).toBe(1));
   expect(begun).toHaveLength(2);
 });

@@ -282,7 +282,7 @@ it('streams end of those whose access was revoked, or who may do less', async ()
     ...{ measure: 'return', curve: [], numbers: {} },
   };
   const room = createRoom({ project: 'theirs', asker: 'a', state, onRequest: () => {} });
-  const studio = await startStudio({ database, room });
+  const studio = await startStudio({ database, room, timeouts: { streamsCheckingInterval: 20 } });
   const { person, token } = await addPerson(database, 'listens', 'reviewer');
   const listen = async () => {
     const stream = await fetch(`${studio.url}/api/rooms/theirs/stream`, { headers: bearer(token) });
@@ -297,4 +297,4 @@ it('streams end of those whose access was revoked, or who may do less', async ()
     await expect(stream.text()).rejects.toThrow();
   }
   await studio.close();
-}, 30_000);
+});

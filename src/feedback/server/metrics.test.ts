@@ -1,4 +1,5 @@
 /** The studio as an operator sees it: probes, metrics and who may read them, logs, and closing under load. */
+import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { RequestEntry } from '../../monitoring/requests.ts';
@@ -49,17 +50,21 @@ async function nextItem(): Promise<string> {
 }
 const vote = (item: string) => JSON.stringify({ id: 'v', item, vote: { kind: 'pair', choice: 'first' } });
 
-/** Sends a judgment whose body is complete only when `finish` is called. */
-function slowly(body: string) {
-  const headers = { ...bearer(token), 'content-type': 'application/json', 'content-length': String(body.length) };
+/** Sends a judgment whose body is complete only when `finish` is called; the studio has begun with it. */
+async function slowly(body: string) {
+  const headers = {
+    ...{ ...bearer(token), 'content-type': 'application/json', 'content-length': String(body.length) },
+    expect: '100-continue',
+  };
   const sent = httpRequest(`${studio.url}${project}/votes`, { method: 'POST', headers, agent: false });
   const status = new Promise<number>((resolve, reject) => {
     sent.on('response', (response) => resolve(response.resume().statusCode!)).on('error', reject);
   });
+  sent.flushHeaders();
+  await once(sent, 'continue');
   sent.write(body.slice(0, 10));
   return { status, finish: () => sent.end(body.slice(10)) };
 }
-const soon = () => new Promise((resolve) => setTimeout(resolve, 50));
 
 describe('probes', () => {
   it('say whether it lives and whether the store can be used, by any address and without a token', async () => {
@@ -145,14 +150,13 @@ describe('metrics', () => {
 
 describe('closing', () => {
   it('finishes requests under way, refuses new ones, ends streams, and loses no judgment', async () => {
-    await open();
+    await open({ drain: 240_000 });
     const item = await nextItem();
     const stream = await fetch(`${studio.url}/api/events?project=${encodeURIComponent('the best')}`, {
       headers: bearer(token),
     });
     const ended = stream.text().catch(() => 'ended');
-    const judgment = slowly(vote(item));
-    await soon();
+    const judgment = await slowly(vote(item));
     let isClosed = false;
     const closing = studio.close().then(() => {
       isClosed = true;
@@ -174,8 +178,7 @@ describe('closing', () => {
 
   it('waits for nobody longer than it may', async () => {
     await open({ drain: 100 });
-    const judgment = slowly(vote(await nextItem()));
-    await soon();
+    const judgment = await slowly(vote(await nextItem()));
     await Promise.all([studio.close(), expect(judgment.status).rejects.toThrow()]);
     expect(await database.query.selectFrom('votes').select('id').execute()).toEqual([]);
   });

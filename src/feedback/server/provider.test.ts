@@ -1,5 +1,5 @@
 /** Signing in at a real OpenID provider, which runs in this process. */
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeEach, expect, it, onTestFinished, vi } from 'vitest';
 import { type Account, CLIENT, createBrowser, startProvider } from '../../../test/support/provider.ts';
 import {
   addApiKey,
@@ -31,8 +31,7 @@ const refusals: RefusalEntry[] = [];
 
 /** Opens a studio with these rules on a new store. */
 async function open(options: Partial<ProviderOptions> = {}, trustProxy = false): Promise<void> {
-  await studio?.close();
-  await database?.close();
+  await close();
   database = await openDatabase(':memory:');
   studio = await startStudio({
     database,
@@ -43,11 +42,17 @@ async function open(options: Partial<ProviderOptions> = {}, trustProxy = false):
   });
   provider.register(studio.url);
 }
-beforeAll(() => open());
-beforeEach(() => expect(errors).toEqual([]));
-afterAll(async () => {
-  await studio.close();
-  await database.close();
+const close = async () => {
+  await studio?.close();
+  await database?.close();
+};
+beforeEach(async () => {
+  refusals.length = 0;
+  await open();
+});
+afterEach(async () => {
+  await close();
+  expect(errors.splice(0)).toEqual([]);
 });
 
 type Browser = ReturnType<typeof createBrowser>;
@@ -144,7 +149,6 @@ it('refuses answers that do not fit the sign-in that began', async () => {
     const response = await by.request(url);
     return `${response.status} ${await response.text()}`;
   };
-  refusals.length = 0;
   // another browser, which has begun nothing
   const { back } = await comeBack(browser, 'ada', ada);
   expect(await get(back, createBrowser())).toMatch(/^400.*begun in another browser/s);
@@ -183,25 +187,23 @@ it('refuses answers that do not fit the sign-in that began', async () => {
 });
 
 it('refuses a code that has expired, and a sign-in that took too long', async () => {
-  provider.codesLast(1);
+  provider.codesLast(20);
   const late = createBrowser();
   const { back } = await comeBack(late, 'ada', ada);
   const slow = createBrowser();
-  provider.codesLast(60);
+  provider.codesLast(600);
   const { back: slowly } = await comeBack(slow, 'ada', ada);
   const cookie = slow.cookies.get('heed_sign_in');
   expect(cookie).toBeDefined();
-  await new Promise((resolve) => setTimeout(resolve, 2100));
+  // the provider and the studio are in this process: its clock is theirs
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 30_000 });
+  onTestFinished(() => void vi.useRealTimers());
   expect(await (await late.request(back)).text()).toContain('The provider’s code has expired or was used before.');
-  await database.query
-    .updateTable('signins')
-    .set({ expires: Date.now() - 1 })
-    .execute();
+  vi.setSystemTime(Date.now() + 600_000);
   expect(await (await slow.request(slowly)).text()).toContain('This sign-in has expired');
 });
 
 it('says when the provider cannot be reached; tokens go on', async () => {
-  await open();
   const { token } = await addPerson(database, 'boss', 'owner');
   const browser = createBrowser();
   const begin = async () => {
@@ -262,7 +264,6 @@ it('finds people of the store by verified addresses alone, and only if told to',
   const names = async () =>
     (await database.query.selectFrom('people').select('name').orderBy('created').execute()).map(({ name }) => name);
   const mail = { email: 'eve@example.org', email_verified: true, groups: ['staff'] };
-  await open();
   await addPerson(database, 'eve@example.org', 'owner');
   const { browser } = await signIn('eve', mail);
   expect((await session(browser)).person).toMatchObject({ name: 'eve@example.org 2', role: 'annotator' });
@@ -308,7 +309,6 @@ it('links an account to who is signed in, and not to anybody else', async () => 
 });
 
 it('alone: tokens, links and their sessions sign nobody in; API keys work', async () => {
-  await open();
   const { token, person } = await addPerson(database, 'boss', 'owner');
   const { secret } = await addApiKey(database, person, { name: 'script', scopes: ['read'] });
   const before = createBrowser();

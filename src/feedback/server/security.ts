@@ -121,11 +121,8 @@ export function limitStreams(most: number): MiddlewareHandler<Env> {
   };
 }
 
-/** Milliseconds between checks of whether who reads a stream may still do so. */
-const CHECK = 3000;
-
-/** Ends event streams of people who are no longer signed in, or may do less than when they began. */
-export function endStreams(authenticate: Authenticate): MiddlewareHandler<Env> {
+/** Ends event streams of people who are no longer signed in, or may do less than when they began; checks `every` ms. */
+export function endStreams(authenticate: Authenticate, every: number): MiddlewareHandler<Env> {
   return async (context, next) => {
     await next();
     const { outgoing } = (context.env ?? {}) as { outgoing?: ServerResponse };
@@ -135,7 +132,7 @@ export function endStreams(authenticate: Authenticate): MiddlewareHandler<Env> {
       const found = await authenticate(context, false).catch(() => undefined);
       // a store that fails is no reason: the stream notices by itself
       if (found && !(found.person && role && mayAs(found.person.role, role))) outgoing.destroy();
-    }, CHECK);
+    }, every);
     outgoing.once('close', () => clearInterval(timer));
   };
 }

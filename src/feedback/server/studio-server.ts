@@ -103,12 +103,16 @@ export interface Studio {
 const page = fileURLToPath(new URL('../../studio', import.meta.url));
 const LOOPBACK = ['127.0.0.1', 'localhost', '[::1]', '::1'];
 
-/** Milliseconds for a request's headers, for all of it, between requests, and between checks of these limits. */
+/**
+ * Milliseconds for a request's headers, for all of it, between requests, and between checks of these limits; and between
+ * checks of whether who reads a stream may still do so.
+ */
 const TIMEOUTS = {
   headersTimeout: 15_000,
   requestTimeout: 300_000,
   keepAliveTimeout: 65_000,
   connectionsCheckingInterval: 5000,
+  streamsCheckingInterval: 3000,
 };
 
 /** Connections, event streams of one person, and bytes of bodies under way, each at most. */
@@ -217,6 +221,7 @@ function createApi(options: StudioOptions, personByLink: PersonByLink) {
   const address = (context: Context<Env>) => addressOf(context, trustProxy);
   const [rate, failures] = [createRateLimit(1200, 60), createRateLimit(30, 60)];
   const { streams, bytes } = { ...LIMITS, ...options.limits };
+  const { streamsCheckingInterval } = { ...TIMEOUTS, ...options.timeouts };
   const rules = rulesOf(options);
   const authenticate = createAuthenticate(database, rules);
   const patient = limitTime(LONGEST_WAIT);
@@ -234,7 +239,7 @@ function createApi(options: StudioOptions, personByLink: PersonByLink) {
       await next();
     })
     .use(limitBody(bytes))
-    .use(endStreams(authenticate))
+    .use(endStreams(authenticate, streamsCheckingInterval))
     .use('/events', limitStreams(streams))
     .use('/runs/:run/stream', limitStreams(streams))
     .use('/rooms/:project/stream', limitStreams(streams))

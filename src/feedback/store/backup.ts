@@ -54,16 +54,16 @@ export interface BackupOptions {
   out: string;
   /** Encrypts the file with this passphrase. */
   passphrase?: string;
-  /** Is told now and then how many rows are done, of how many. */
-  onRows?: (rows: number, total: number) => void;
+  /** Is told now and then how many rows are done, of how many. What it returns is waited for. */
+  onRows?: (rows: number, total: number) => void | Promise<void>;
 }
 
 /** Options of `checkBackup`. */
 export interface CheckBackupOptions {
   /** The passphrase of an encrypted file. */
   passphrase?: string;
-  /** Is told now and then how many rows are done, of how many. */
-  onRows?: (rows: number, total: number) => void;
+  /** Is told now and then how many rows are done, of how many. What it returns is waited for. */
+  onRows?: BackupOptions['onRows'];
 }
 
 /** Options of `restoreStore`. */
@@ -370,7 +370,7 @@ async function* counted<T>(
   let done = 0;
   for await (const row of rows) {
     yield row;
-    if (++done % REPORT === 0) onRows?.(done, typeof total === 'number' ? total : total());
+    if (++done % REPORT === 0) await onRows?.(done, typeof total === 'number' ? total : total());
   }
 }
 

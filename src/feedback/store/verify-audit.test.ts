@@ -1,6 +1,7 @@
 /** The audit log shows in which line, and how, somebody changed it. */
 import { type Kysely, sql } from 'kysely';
 import { describe, expect, it } from 'vitest';
+import { eventually } from '../../../test/support/eventually.ts';
 import { ownStores } from '../../../test/support/stores.ts';
 import { addPerson, auditTrail, createProject, type Database, openDatabase, verifyAudit } from '../index.ts';
 import { appendLine, eraseLines, note } from './audit.ts';
@@ -255,7 +256,10 @@ describe.each(kinds)('%s', (kind, address) => {
     const second = atOnce(database.query, async (query) => {
       await touch(query);
       touched();
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      await eventually(async () => {
+        const { rows } = await sql`select 1 from pg_locks where not granted`.execute(database.query);
+        expect(rows).toHaveLength(1); // the first waits
+      });
       await note(query, { kind: 'noted second' });
     });
     await Promise.all([first, second]);
