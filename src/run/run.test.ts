@@ -1,7 +1,6 @@
-import { spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
 import {
   appendFileSync,
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -9,16 +8,14 @@ import {
   readFileSync,
   renameSync,
   rmSync,
-  symlinkSync,
   truncateSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
-import { join, posix } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
-import ts from 'typescript';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { everyMoment } from '../../test/support/moments.ts';
 import { HeedError } from '../error.ts';
 import { random } from '../random.ts';
 import { readCheckpoint } from './checkpoint.ts';
@@ -40,6 +37,8 @@ const tracked = (run: Run): Run => {
   open.push(run);
   return run;
 };
+/** The id of no process: higher than any that a system gives. */
+const NOBODY = 999_999_999;
 const close = (run: Run): void => {
   open.splice(open.indexOf(run), 1);
   run.close();
@@ -100,8 +99,7 @@ describe('createRun', () => {
   it('takes a folder where a process was killed before it wrote config.json', () => {
     mkdirSync(folder);
     writeFileSync(join(folder, 'config.json.12.ab.tmp'), '{');
-    const dead = spawnSync(process.execPath, ['-e', '']).pid;
-    writeFileSync(join(folder, 'lock'), JSON.stringify({ pid: dead, host: hostname(), started: null }));
+    writeFileSync(join(folder, 'lock'), JSON.stringify({ pid: NOBODY, host: hostname(), started: null }));
     create();
   });
 });
@@ -132,29 +130,30 @@ describe('openRun', () => {
     expect(existsSync(join(folder, 'lock'))).toBe(false);
   });
 
-  it('refuses a run that a living process writes, and takes over from a dead one', async () => {
+  it('refuses a run that a living process writes, and takes over from a dead one', () => {
     const first = create();
     const error = fails(() => reopen());
     expect(error.message).toContain(`being written by process ${process.pid}`);
     expect(error.hint).toContain('delete');
     close(first);
 
-    const child = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)']);
+    const path = join(folder, 'lock');
     const lockOf = (pid: number, host = hostname()) =>
-      writeFileSync(join(folder, 'lock'), JSON.stringify({ pid, host, started: null }));
-    lockOf(child.pid!);
-    expect(fails(() => reopen()).message).toContain(`process ${child.pid}`);
-    child.kill('SIGKILL');
-    await once(child, 'exit');
+      writeFileSync(path, JSON.stringify({ pid, host, started: null }));
+    lockOf(process.ppid);
+    expect(fails(() => reopen()).message).toContain(`process ${process.ppid}`);
+    lockOf(NOBODY);
     close(reopen());
 
-    lockOf(1, 'another-host');
-    expect(fails(() => reopen()).message).toContain('on "another-host"');
-    writeFileSync(join(folder, 'lock'), '');
+    lockOf(1, 'another.host');
+    expect(fails(() => reopen()).message).toContain('on "another.host"');
+    writeFileSync(path, '');
+    const now = Date.now() / 1000;
+    utimesSync(path, now, now + 3600); // as new as long as this test may take
     expect(fails(() => reopen()).message).toContain('another process');
-    rmSync(join(folder, 'lock'));
+    utimesSync(path, now, now - 11); // whoever wrote it died on the way
     close(reopen());
-    expect(existsSync(join(folder, 'lock'))).toBe(false);
+    expect(existsSync(path)).toBe(false);
   });
 
   it('takes over a lock whose process id now belongs to another process', () => {
@@ -333,46 +332,46 @@ describe('checkpoints', () => {
     expect(readdirSync(at)).toEqual(['0000000003', '0000000006']);
   });
 
-  it('and rows survive a process killed at any moment', async () => {
-    const child = compileForChild(base);
-    const script = `
-      import { createRun, openRun, isRun } from ${JSON.stringify(child)};
-      const folder = ${JSON.stringify(folder)};
-      const again = isRun(folder);
-      const run = again ? openRun(folder) : createRun(folder, ${JSON.stringify({ ...options, config: {} })});
-      const save = (step) => {
-        const data = new Float32Array(20000).fill(step);
-        run.saveCheckpoint(step, { state: { step }, tensors: { w: { dtype: 'F32', shape: [20000], data } } });
-      };
-      if (!again) save(0);
-      let { step } = run.loadCheckpoint();
-      console.log('ready');
-      for (;;) {
-        step++;
-        run.log(step, { twice: 2 * step });
-        if (step % 3 === 0) save(step);
-      }`;
-    const moments = random(0, 'kill');
-    for (let round = 0; round < 6; round++) {
-      const process_ = spawn(process.execPath, ['--input-type=module', '-e', script], {
-        stdio: ['ignore', 'pipe', 'inherit'],
-      });
-      const died = once(process_, 'exit').then(() => Promise.reject(new Error('the child ended by itself')));
-      await Promise.race([once(process_.stdout, 'data'), died]);
-      died.catch(() => {});
-      await sleep(moments.integer(60));
-      process_.kill('SIGKILL');
-      await once(process_, 'exit');
-      const rows = readMetrics(folder);
-      expect(rows.map((row) => row.step)).toEqual(rows.map((_, i) => i + 1));
-      for (const row of rows) expect(row.twice).toBe(2 * row.step);
-      const { step, state, tensors, warnings } = readCheckpoint(folder);
-      expect(warnings).toEqual([]);
-      expect(state).toEqual({ step });
-      expect(tensors.w.data.every((value) => value === step)).toBe(true);
+  it('and rows survive a process killed at any moment, and go on from there as if it had not been', () => {
+    const whole = create(join(base, 'whole'));
+    train(whole, start, 8);
+    let moments = 0;
+    const copy = () => cpSync(folder, join(base, `${moments++}`), { recursive: true });
+    mkdirSync(folder);
+    everyMoment(() => train(create(), start, 7), copy);
+    expect(moments).toBeGreaterThan(60);
+
+    for (let moment = 0; moment < moments; moment++) {
+      const at = join(base, `${moment}`);
+      leaveLock(at);
+      const begun = isRun(at);
+      const again = begun ? reopen(at) : create(at);
+      const saved = existsSync(join(at, 'checkpoints')) && readdirSync(join(at, 'checkpoints')).length > 0;
+      const rows = () => readMetrics(at).map(({ step }) => step);
+      if (saved) {
+        const { warnings, ...from } = resume(again);
+        expect(warnings).toEqual([]);
+        train(again, from, 8);
+        expect(withoutTime(at)).toEqual(withoutTime(whole.folder));
+        expect(readSamples(at)).toEqual(readSamples(whole.folder));
+      } else {
+        expect(fails(() => again.loadCheckpoint()).message).toContain('no valid checkpoint');
+        again.log(rows().length + 1, { sum: 0 });
+        expect(rows()).toEqual(rows().map((_, i) => i + 1));
+      }
+      close(again);
     }
   });
 });
+
+/** The lock in the copy of a folder, as if the process that wrote there were dead; a half-written one is old by then. */
+function leaveLock(at: string): void {
+  const path = join(at, 'lock');
+  if (!existsSync(path)) return;
+  const text = readFileSync(path, 'utf8');
+  writeFileSync(path, text.replace(`"pid":${process.pid},`, `"pid":${NOBODY},`));
+  utimesSync(path, 0, 0);
+}
 
 function flip(path: string, at: number): void {
   const bytes = readFileSync(path);
@@ -384,26 +383,4 @@ function edit(path: string, what: RegExp, by: string): void {
   const text = readFileSync(path, 'utf8');
   expect(text).toMatch(what);
   writeFileSync(path, text.replace(what, by));
-}
-
-/** A child is plain Node, which may know no TypeScript: it runs these modules compiled. */
-function compileForChild(to: string): string {
-  const src = fileURLToPath(new URL('..', import.meta.url));
-  const modules = ['run/run'];
-  for (const name of modules) {
-    const source = readFileSync(join(src, `${name}.ts`), 'utf8');
-    for (const [, path] of source.matchAll(/from '(\.[./\w-]+)\.ts'/g)) {
-      const imported = posix.join(posix.dirname(name), path);
-      if (!modules.includes(imported)) modules.push(imported);
-    }
-    const { outputText } = ts.transpileModule(source, {
-      compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext, verbatimModuleSyntax: true },
-    });
-    const path = join(to, 'dist', `${name}.js`);
-    mkdirSync(join(path, '..'), { recursive: true });
-    writeFileSync(path, outputText.replaceAll(/'(\.[./\w-]+)\.ts'/g, "'$1.js'"));
-  }
-  writeFileSync(join(to, 'package.json'), '{"type":"module","version":"0.0.0"}');
-  symlinkSync(join(src, '..', 'node_modules'), join(to, 'node_modules'), 'junction');
-  return join(to, 'dist', 'run', 'run.js');
 }
