@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { afterEach, expect, it } from 'vitest';
 import { heedError } from '../../test/support/gradients.ts';
+import { breathe } from '../node.ts';
 import { loadCheckpoint } from './checkpoint.ts';
 import { createGenerator } from './generate.ts';
 import { createGenerationQueue, type GenerationQueue, type SubmitOptions } from './generation-queue.ts';
@@ -20,6 +21,11 @@ afterEach(() => queue[Symbol.dispose]());
 
 const prompt = (length: number, seed: number) =>
   Array.from({ length }, (_, i) => (seed * 91 + i * 17) % config.vocabularySize);
+
+/** Turns of the event loop: the queue computes a step in each. */
+async function turns(count: number): Promise<void> {
+  for (let i = 0; i < count; i++) await breathe();
+}
 
 async function idsOf(ids: readonly number[], options: SubmitOptions): Promise<number[]> {
   for await (const { completion } of queue.submit(ids, options)) if (completion) return completion.ids;
@@ -43,7 +49,7 @@ it('writes what the generator writes, whoever comes and goes beside it, with set
     },
   }));
   const running = requests.map(async ({ ids, options }, i) => {
-    await new Promise((resolve) => setTimeout(resolve, i * 3));
+    await turns(4 * i);
     return idsOf(ids, options);
   });
   const written = await Promise.all(running);
@@ -94,19 +100,16 @@ it('pauses, and writes on with other weights from where it was', async () => {
   const writing = prompts.map(async (ids, i) => {
     for await (const { id } of queue.submit(ids, options)) written[i].push(id);
   });
-  const breaths = async (count: number) => {
-    for (let i = 0; i < count; i++) await new Promise(setImmediate);
-  };
-  await breaths(8);
+  while (written.some(({ length }) => length === 0)) await breathe();
   await queue.pause();
-  await breaths(4);
+  await turns(4);
   const before = written.map((ids) => [...ids]);
   expect(before.map(({ length }) => length)).toSatisfy((all: number[]) => all.every((n) => n > 0 && n < 24));
   own.flat.forEach((value, i) => {
     own.flat[i] = value * (i % 2 ? 1.5 : 0.5);
   });
   queue.forget();
-  await breaths(4);
+  await turns(4);
   expect(written).toEqual(before);
   queue.resume();
   await Promise.all(writing);
@@ -126,7 +129,7 @@ it('frees the row of a request that is canceled or left, and that of one that fa
   const left = queue.submit(prompt(3, 2), { maxTokens: 100 });
   const broken = queue.submit(prompt(3, 3), { processor: (logits) => logits.fill(Number.NEGATIVE_INFINITY) });
   const last = idsOf(prompt(3, 4), { maxTokens: 5 });
-  await new Promise((resolve) => setTimeout(resolve, 5));
+  await long.next();
   controller.abort(new Error('gone'));
   const readOn = async () => {
     for await (const _ of long); // tokens that came before it was canceled

@@ -294,7 +294,7 @@ describe('a transfer that fails', () => {
 
   it('gets a file anew whose earlier part has gone bad', async () => {
     onShard((request, response) => cutAfter(request, response, weights, 100_000));
-    await tiny({ signal: AbortSignal.timeout(60_000), retryDelay: 0 });
+    await tiny({ signal: new AbortController().signal, retryDelay: 0 });
     rmSync(join(store(), 'snapshots'), { recursive: true });
     rmSync(join(store(), 'blobs', sha256(weights)));
     writeFileSync(join(store(), 'blobs', `${sha256(weights)}.00000001.incomplete`), Buffer.alloc(1000));
@@ -371,12 +371,10 @@ describe('a Hub that refuses', () => {
   });
 
   it('says that nobody is there', async () => {
-    const { endpoint } = hub;
-    await hub.close();
-    const error = await failure(tiny({ endpoint }));
+    // a port that only a system service could have, and none has
+    const error = await failure(tiny({ endpoint: 'http://127.0.0.1:2' }));
     expect(error.message).toContain('ECONNREFUSED');
     expect(error.hint).toContain('HF_ENDPOINT');
-    hub = await startHub();
   });
 
   it.each([

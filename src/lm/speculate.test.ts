@@ -4,6 +4,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { heedError } from '../../test/support/gradients.ts';
 import { type DecoderConfig, decoderParameters } from '../nn/decoder-config.ts';
 import { createParameters } from '../nn/parameters.ts';
+import { breathe } from '../node.ts';
 import { random } from '../random.ts';
 import { loadCheckpoint } from './checkpoint.ts';
 import { createGenerator, type GenerateOptions } from './generate.ts';
@@ -182,7 +183,7 @@ it('guesses in a queue while a sequence is alone, and gives the same text beside
   expect(alone.ids).toEqual(expected[1]);
   expect(alone.speculation!.passes).toBeLessThan(40);
   const together = prompts.map(async (ids, i) => {
-    await new Promise((resolve) => setTimeout(resolve, 3 * i));
+    for (let turn = 0; turn < 4 * i; turn++) await breathe(); // the queue computes a step in each
     return read(ids);
   });
   expect(idsOf(await Promise.all(together))).toEqual(expected);

@@ -26,7 +26,7 @@ const answer = (text: string, fields: Partial<Completion> = {}): Completion => (
 });
 const answers = ['Four.', 'The answer is five, I think.', 'No'].map((text) => answer(text));
 const lengths = answers.map(({ text }) => text.length);
-const quick = { timeout: 5, retries: 2, pause: 0 };
+const quick = { timeout: 300, retries: 2, pause: 0 };
 
 const fileOf = (name: string, source: string): string => {
   const path = join(folder, name);

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { checkpointOf, finish } from '../../../test/support/learners.ts';
 import { releasedAfterwards } from '../../../test/support/released.ts';
 import { cartPole, sourceOf } from '../../env/index.ts';
+import { breathe } from '../../node.ts';
 import { choices, type Query, type QueryJudgment, type Standing, type Teacher } from '../../preference/index.ts';
 import { createLearner } from '../learn.ts';
 import type { Learner } from '../learner.ts';
@@ -25,8 +26,11 @@ const tiny = (people: LearnSettings['people'] = {}): LearnSettings => ({
   ppo: { environments: 4, horizon: 32, minibatch: 64, epochs: 2, hidden: [16] },
 });
 
-/** Somebody who comes to a question after a while, or never, and what they were asked. */
-function somebody(answer: (question: Query<Segment>, n: number) => QueryJudgment['choice'] | undefined) {
+/** Somebody who comes to a question after a while (at once without a pause), or never, and what they were asked. */
+function somebody(
+  answer: (question: Query<Segment>, n: number) => QueryJudgment['choice'] | undefined,
+  pause: (() => Promise<void>) | null = breathe,
+) {
   const queries: Query<Segment>[] = [];
   const teacher: Teacher<Segment> = {
     name: 'somebody',
@@ -35,7 +39,7 @@ function somebody(answer: (question: Query<Segment>, n: number) => QueryJudgment
       const first = queries.length;
       queries.push(...questions);
       for (const [i, question] of questions.entries()) {
-        await new Promise((resolve) => setTimeout(resolve, 1));
+        await pause?.();
         const choice = answer(question, first + i);
         if (choice !== undefined) yield { id: question.id, choice };
       }
@@ -71,7 +75,7 @@ describe('a teacher who answers later', () => {
   });
 
   it('who has gone is waited for no longer than patience lasts', async () => {
-    const { teacher } = somebody((_, n) => (n < 3 ? choices.first : undefined));
+    const { teacher } = somebody((_, n) => (n < 3 ? choices.first : undefined), null);
     const steps = await finish(start(tiny({ ahead: 0, patience: 0.02 }), teacher));
     expect(steps.at(-1)).toMatchObject({ labels: 3, waiting: 9 });
   });
@@ -87,13 +91,12 @@ describe('a teacher who answers later', () => {
 
   it('who was asked before a stop is asked the same after it, and answers given in between count', async () => {
     const before = somebody((_, n) => (n === 0 ? 'incomparable' : undefined));
-    const stopped = start(tiny(), before.teacher);
-    for (let i = 0; i < 2; i++) await stopped.next();
     const stop = new AbortController();
-    const waited = stopped.next(stop.signal);
     const reason = new Error('enough for today');
-    setTimeout(() => stop.abort(reason), 20);
-    await expect(waited).rejects.toBe(reason);
+    const onWait = (waiting: boolean) => waiting && stop.abort(reason);
+    const stopped = start(tiny(), { ...before.teacher, onWait });
+    for (let i = 0; i < 2; i++) await stopped.next();
+    await expect(stopped.next(stop.signal)).rejects.toBe(reason);
     const checkpoint = checkpointOf(stopped);
 
     const after = somebody((_, n) => (n === 0 ? 'incomparable' : choices.first));

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { drawing, ensemblesReleasedAfterwards, parametersOf } from '../../../test/support/comparisons.ts';
 import { releasedAfterwards } from '../../../test/support/released.ts';
 import { cartPole, createVectorEnvironment, sourceOf } from '../../env/index.ts';
+import { breathe } from '../../node.ts';
 import { choices, type Query, type QueryJudgment, type Standing, type Teacher } from '../../preference/index.ts';
 import { random } from '../../random.ts';
 import { createRandomPlay } from '../../rl/rollout.ts';
@@ -145,7 +146,7 @@ describe('fitting', () => {
     expect(await fitting.learn()).toEqual({});
     progress.updates = 6;
     const late = fitting.learn();
-    setTimeout(waiting[0], 5);
+    waiting[0]();
     expect(await late).toMatchObject({ fit: { steps: 3 }, steadiness: 0.5 });
     expect(fitting.save()).toEqual({ unlearned: null, anew: false });
     Object.assign(progress, { unlearned: 6 });
@@ -243,7 +244,7 @@ describe('asking', () => {
     const querying = keep(createQueryingLater(progress, { ...options, ...parts, record: createRecord(progress) }));
     expect((await querying.ask(await querying.news(undefined), undefined)).due).toBe(2);
     progress.fitted = true;
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    while (querying.waiting === 2) await breathe();
     expect((await querying.news(undefined)).comparisons.map(({ id }) => id)).toEqual(['q0']);
     expect([querying.waiting, querying.open!.map(({ id }) => id)]).toEqual([1, ['q1']]);
     querying.restore(querying.open!);
