@@ -35,4 +35,4 @@ it('continues a finished run with more labels and steps, and refuses one that ha
   expect(await resume()).toMatchObject({ labels: 4, steps: 2048 });
   extendRun(path, 4);
   expect(await resume()).toMatchObject({ labels: 8, steps: expect.closeTo(4096, -3) });
-}, 60_000);
+});

@@ -132,7 +132,7 @@ it('swings Pendulum up within 4,000 steps', () => {
   explore(100);
   train(3900);
   expect(evaluator(10).run().mean).toBeGreaterThan(-400);
-}, 30_000);
+});
 
 describe('on Pendulum', () => {
   const many = { environments: 3, horizon: 2, gradientSteps: 4, targetInterval: 3, minibatch: 16 };

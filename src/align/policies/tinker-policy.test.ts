@@ -1,5 +1,7 @@
 /** Policies at a service of Tinker's API: they learn as here, resume, and say what is wrong. */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer, request } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -28,12 +30,27 @@ const tiny = fixtureModel('tiny-llama');
 const folder = mkdtempSync(join(tmpdir(), 'heed-backend-'));
 let server: Server;
 let backend: string;
-const start = async (port = 0) => {
-  server = await serve({ models: { tiny }, folder, port, tinker: true });
-  backend = `tinker:${new URL('/', server.url).href}#tiny`;
+const start = async () => {
+  server = await serve({ models: { tiny }, folder, port: 0, tinker: true });
 };
-beforeAll(() => start());
+/** The address that stays while the server behind it is closed and another started. */
+const front = createServer((asked, response) => {
+  const { host, port } = new URL(server.url);
+  const onward = request({ port, path: asked.url, method: asked.method, headers: { ...asked.headers, host } });
+  onward.on('response', (reply) => {
+    response.writeHead(reply.statusCode!, reply.headers);
+    reply.pipe(response);
+  });
+  asked.pipe(onward);
+});
+beforeAll(async () => {
+  await start();
+  await new Promise<void>((resolve) => front.listen(0, '127.0.0.1', resolve));
+  backend = `tinker:http://127.0.0.1:${(front.address() as AddressInfo).port}/#tiny`;
+});
 afterAll(async () => {
+  front.closeAllConnections();
+  front.close();
   await server.close();
   rmSync(folder, { recursive: true, force: true });
 });
@@ -91,16 +108,15 @@ it('raises a reward, and goes on from a checkpoint after a restart as if there h
   expect(early[0].metrics['kl/mean']).toBeCloseTo(0, 5);
   expect(rest.at(-1)!.metrics['kl/mean']).toBeGreaterThan(0.1);
 
-  const port = Number(new URL(server.url).port);
   await server.close();
-  await start(port);
+  await start();
   await expect(learner.evaluate()).rejects.toThrow('The server may have been restarted');
   learner[Symbol.dispose]();
   const resumed = await createRloo(input);
   resumed.restore(checkpoint);
   expect(plain(await take(resumed, 5))).toEqual(plain(rest));
   resumed[Symbol.dispose]();
-}, 60_000);
+});
 
 it("saves the weights at the service, and says in the run's folder where", async () => {
   const run = createRun(join(folder, 'run'), { name: 'test', command: 'grpo', config: {}, seed: 1 });
@@ -148,6 +164,9 @@ it('says which service cannot be reached, has no such model, or wants a key', as
   await expect(opened(backend.replace('#tiny', '#gone'))).rejects.toThrow(
     'There is no base model "gone". There are: tiny',
   );
-  await addKey(server.context.database, 'train', { scopes: ['train'] });
-  await expect(opened(backend)).rejects.toMatchObject({ status: 401 });
+  const locked = await serve({ models: { tiny }, folder: join(folder, 'locked'), port: 0, tinker: true });
+  await addKey(locked.context.database, 'train', { scopes: ['train'] });
+  const address = `tinker:${new URL('/', locked.url).href}#tiny`;
+  await expect(opened(address)).rejects.toMatchObject({ status: 401 });
+  await locked.close();
 });

@@ -194,10 +194,18 @@ describe.skipIf(!python)('environments of Gymnasium (HEED_PYTHON)', () => {
   });
 
   test('a process that hangs is started again; one that hangs again is told, and where', async () => {
-    const hang = 'while len(os.listdir(os.path.dirname(__file__))) < 3: time.sleep(1)\n    return super().step(action)';
+    // the alarm that the process has set goes off at once, and here as much time passes with each look at the clock
+    const hang = `if len(os.listdir(os.path.dirname(__file__))) < 3:
+      if not 0 < signal.getitimer(signal.ITIMER_REAL)[0] <= 60: raise ValueError("no alarm")
+      signal.setitimer(signal.ITIMER_REAL, 0.01)
+      time.sleep(3600)
+    return super().step(action)`;
     await withEnvironment(hang, async (folder) => {
-      const source = keep(await openGymnasium('gym:mine:Mine-v0', { patience: 1 }));
-      expect(() => lived(source, 1, 1)).toThrow(/did not answer for 1 seconds[\s\S]*mine\.py", line \d+ in step/);
+      const source = keep(await openGymnasium('gym:mine:Mine-v0', { patience: 60 }));
+      let now = 0;
+      const clock = vi.spyOn(performance, 'now').mockImplementation(() => (now += 60_000));
+      onTestFinished(() => clock.mockRestore());
+      expect(() => lived(source, 1, 1)).toThrow(/did not answer for 60 seconds[\s\S]*mine\.py", line \d+ in step/);
       writeFileSync(join(folder, 'go'), '');
       writeFileSync(join(folder, 'on'), '');
       expect(() => lived(source, 1, 1)).not.toThrow();
@@ -238,7 +246,7 @@ describe.skipIf(!python)('environments of Gymnasium (HEED_PYTHON)', () => {
     const folder = mkdtempSync(join(tmpdir(), 'heed-test-'));
     writeFileSync(
       join(folder, 'mine.py'),
-      'import gymnasium, os, sys, time\nfrom gymnasium.envs.classic_control import CartPoleEnv\n' +
+      'import gymnasium, os, signal, sys, time\nfrom gymnasium.envs.classic_control import CartPoleEnv\n' +
         `sys.dont_write_bytecode = True\nclass Mine(CartPoleEnv):\n  def step(self, action):\n    ${step}\n` +
         'gymnasium.register("Mine-v0", Mine)\n',
     );

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { HeedError } from '../../error.ts';
 import { createVectorEnvironment, sourceOf } from '../index.ts';
 import { mujocoIds } from '../mujoco/mujoco.ts';
@@ -43,6 +43,9 @@ it('an unknown name lists the names and offers the nearest, and what else is tak
 describe('a file', () => {
   const folder = mkdtempSync(join(tmpdir(), 'heed-own-'));
   afterAll(() => rmSync(folder, { recursive: true }));
+  // a trial goes on for some seconds: they do not pass
+  beforeEach(() => void vi.spyOn(performance, 'now').mockReturnValue(0));
+  afterEach(() => void vi.restoreAllMocks());
   let files = 0;
   /** A walk on a line whose parts can be exchanged, as text. */
   const file = (
@@ -146,7 +149,7 @@ describe('a file', () => {
 
   it('that is slow is tried with fewer steps', () => {
     let steps = 0;
-    const clock = vi.spyOn(performance, 'now').mockImplementation(() => 1000 * steps);
+    vi.spyOn(performance, 'now').mockImplementation(() => 1000 * steps);
     const slow = () => {
       const inner = makeEnvironment('Pendulum-v1');
       const step = (...act: Parameters<typeof inner.step>) => {
@@ -156,7 +159,6 @@ describe('a file', () => {
       return { ...inner, step };
     };
     checkWorks('slow', slow, { drawn: false });
-    clock.mockRestore();
     expect(steps).toBe(6); // of two copies, a second each
   });
 
