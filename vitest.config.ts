@@ -9,7 +9,7 @@ export default defineConfig({
     env: { HEED_THREADS: '1' }, // workers share the cores already: more threads of small models only wait for each other
     pool: 'forks', // the engine holds native memory, and tests change the environment
     isolate: false, // a process of its own for each file would spend a fifth of the time on loading the same modules
-    setupFiles: ['./test/support/restore.ts'],
+    setupFiles: ['./test/support/restore.ts', './test/support/equality.ts'],
     server: { deps: { external: [/heed-compiled-/] } }, // run what was compiled as Node does
     reporters: ['default', './test/support/counts.ts'],
     projects: [

@@ -1,8 +1,8 @@
 /**
- * REINFORCE, RLOO, GRPO and its variants, RAFT, ReST and online DPO: each learns what it is rewarded for, and resumes
- * as if it had never stopped.
+ * REINFORCE, RLOO, GRPO and its variants, RAFT, ReST and online DPO: each makes likelier what is rewarded, and restores
+ * its state. That the losses are those of TRL and PyTorch is tested beside them; one learner here is trained to its end.
  */
-import { expect, it } from 'vitest';
+import { afterAll, expect, it } from 'vitest';
 import { checkpointOf, fixtureModel, plain, take } from '../../../test/support/training.ts';
 import { Disposables } from '../../disposables.ts';
 import { loadModel } from '../../lm/model.ts';
@@ -14,9 +14,10 @@ import { createOnlineDpoAlgorithm, onlineDpoSchema } from '../preferences/online
 import type { Completion, Reward } from '../reward-functions/reward-function.ts';
 import { createLanguagePolicy, type LanguagePolicy } from '../training/policy.ts';
 import type { PolicyAlgorithm } from './algorithm.ts';
-import { type AnswerLayout, answerLayout } from './answer-batches.ts';
-import { createPolicyLearner, type PolicyStep } from './learner.ts';
+import { type AnswerLayout, answerLayout, createAnswerScorer } from './answer-batches.ts';
+import { createPolicyLearner } from './learner.ts';
 import type { PolicyTrainingOptions } from './options.ts';
+import { createRollouts } from './rollouts.ts';
 
 const llama = fixtureModel('tiny-llama');
 
@@ -61,51 +62,92 @@ const cases: [name: string, make: Make, options: Options][] = [
   ['online IPO with adapters', createOnlineDpoAlgorithm, onlineDpo({ loss: 'ipo', steps: 24, lora: { rank: 16 } })],
 ];
 
-async function learnerOf(make: Make, options: Options) {
-  const model = await loadModel(llama);
-  const prompts = ['red sun', 'a', 'the capital of France is', 'cats', 'dogs are'].map((text) => ({
-    ids: model.tokenizer.encode(text),
-    text,
-  }));
-  const layout = answerLayout(model, prompts, options);
-  const own = new Disposables();
-  const policy = own.use(
-    createLanguagePolicy(own.use(model), { lora: options.lora, reference: undefined, seed: options.seed }),
-  );
-  return createPolicyLearner({
-    policy,
-    reward,
-    options,
-    name: 'test',
-    prompts,
-    evaluationPrompts: Array.from({ length: 40 }, (_, i) => prompts[i % prompts.length]),
-    layout,
-    answersPerPrompt: options.answers,
-    algorithm: make(policy, layout, options as never),
-    own,
-  });
+const model = await loadModel(llama);
+const prompts = ['red sun', 'a', 'the capital of France is', 'cats', 'dogs are'].map((text) => ({
+  ids: model.tokenizer.encode(text),
+  text,
+}));
+
+/** A policy, its rollouts, and its log-probabilities of completions: compiled once for all algorithms. */
+async function policyOf(rank: number) {
+  const own = await loadModel(llama);
+  const policy = createLanguagePolicy(own, { lora: { rank }, seed: 0 });
+  const layout = answerLayout(own, prompts, { rows: 2, maxTokens: 6, answers: 4 });
+  const rollouts = createRollouts(policy, reward, { layout, maxTokens: 6, temperature: 1, batch: 16 });
+  const scorer = createAnswerScorer(own.config, policy.weights, layout, { linear: policy.linear });
+  const initial = policy.parameters.flat.slice();
+  return { policy, layout, rollouts, scorer, initial };
+}
+const policies = { whole: await policyOf(0), adapters: await policyOf(16) };
+afterAll(() => {
+  for (const { rollouts, scorer, policy } of Object.values(policies)) {
+    for (const part of [rollouts, scorer, policy, policy.model]) part[Symbol.dispose]();
+  }
+  model[Symbol.dispose]();
+});
+
+/** How numbers go together: −1 … 1. */
+function correlation(a: readonly number[], b: readonly number[]): number {
+  const about = (values: readonly number[]) => {
+    const mean = values.reduce((sum, x) => sum + x, 0) / values.length;
+    return values.map((x) => x - mean);
+  };
+  const [x, y] = [about(a), about(b)];
+  return x.reduce((sum, value, i) => sum + value * y[i], 0) / Math.hypot(...x) / Math.hypot(...y);
 }
 
-/** What no clock touches. */
-
-it.each(cases)('%s learns what is rewarded, and resumes from any step bit for bit', async (_, make, options) => {
-  const whole = await learnerOf(make, options);
-  const before = await whole.evaluate();
-  const steps: PolicyStep[] = [];
-  const half = options.steps / 2;
-  let checkpoint: ReturnType<typeof whole.save> | undefined;
-  while (steps.length < options.steps) {
-    steps.push(await whole.next());
-    if (steps.length !== half) continue;
-    checkpoint = checkpointOf(whole);
+it.each(cases)('%s makes what is rewarded likelier, and repeats an update bit for bit', async (_, make, options) => {
+  const { policy, layout, rollouts, scorer, initial } = policies[options.lora.rank ? 'adapters' : 'whole'];
+  policy.parameters.flat.set(initial);
+  const algorithm = make(policy, layout, options as never);
+  const some = Array.from({ length: options.batch }, (_, i) => prompts[i % prompts.length]);
+  const rollout = await rollouts.run(some, 3, options.answers);
+  const likelihoods = () => scorer.run(rollout.answers).map((own) => own.reduce((a, b) => a + b, 0) / own.length);
+  const before = likelihoods();
+  for (let step = 0; step < 3; step++) {
+    const metrics = await algorithm.update(rollout, 0.01, step);
+    for (const [name, value] of Object.entries(metrics)) expect(value, name).toSatisfy(Number.isFinite);
   }
-  const after = steps.at(-1)!.evaluation!;
-  expect(after.reward).toBeGreaterThan(before.reward + 0.1);
-  for (const { metrics } of steps) for (const value of Object.values(metrics)) expect(value).toSatisfy(Number.isFinite);
+  const gains = likelihoods().map((after, i) => after - before[i]);
+  expect(correlation([...rollout.scores], gains)).toBeGreaterThan(0.3);
 
-  const resumed = await learnerOf(make, options);
-  resumed.restore(checkpoint!);
-  expect(plain(await take(resumed, options.steps - half))).toEqual(plain(steps.slice(half)));
+  const weights = policy.parameters.flat.slice();
+  const checkpoint = checkpointOf(algorithm);
+  const next = await algorithm.update(rollout, 0.01, 3);
+  const expected = policy.parameters.flat.slice();
+  expect(expected).not.toEqual(weights);
+  await algorithm.update(rollout, 0.01, 4);
+  policy.parameters.flat.set(weights);
+  algorithm.restore(checkpoint);
+  expect(await algorithm.update(rollout, 0.01, 3)).toEqual(next);
+  expect(policy.parameters.flat).toEqual(expected);
+  algorithm[Symbol.dispose]();
+});
+
+it('a learner raises the reward, step by step, and resumes from any step bit for bit', async () => {
+  const options = grpo({});
+  const learnerOf = async () => {
+    const own = new Disposables();
+    const policy = own.use(createLanguagePolicy(own.use(await loadModel(llama)), { lora: options.lora, seed: 0 }));
+    const layout = answerLayout(model, prompts, options);
+    return createPolicyLearner({
+      ...{ policy, reward, options, name: 'test', prompts, layout, answersPerPrompt: options.answers, own },
+      evaluationPrompts: Array.from({ length: 40 }, (_, i) => prompts[i % prompts.length]),
+      algorithm: createGrpoAlgorithm(policy, layout, options),
+    });
+  };
+  const whole = await learnerOf();
+  const before = await whole.evaluate();
+  const steps = await take(whole, options.steps / 2);
+  const checkpoint = checkpointOf(whole);
+  const rest = await take(whole, options.steps / 2);
+  expect(rest.at(-1)!.evaluation!.reward).toBeGreaterThan(before.reward + 0.1);
+  for (const { metrics } of [...steps, ...rest])
+    for (const value of Object.values(metrics)) expect(value).toSatisfy(Number.isFinite);
+
+  const resumed = await learnerOf();
+  resumed.restore(checkpoint);
+  expect(plain(await take(resumed, options.steps / 2))).toEqual(plain(rest));
   for (const learner of [whole, resumed]) learner[Symbol.dispose]();
 });
 
