@@ -1,4 +1,6 @@
 /** The report of learning from preferences, from what the run's folder holds. */
+
+import { percent } from '../percent.ts';
 import { diagnoseControlRun } from '../rl/diagnosis/diagnose.ts';
 import { episodeClips } from '../rl/episodes.ts';
 import { algorithmCharts, returnChart, returnFigure, solvedFrom } from '../rl/report.ts';
@@ -132,13 +134,14 @@ function restartFigure(rows: readonly MetricsRow[]): Report['summary'] {
 function accuracyFigure(agreement: RewardAgreement | undefined, foreseen: number | undefined): Report['summary'] {
   if (agreement?.accuracy !== undefined && Number.isFinite(agreement.accuracy)) {
     const note = 'held-out pairs of windows';
-    return [{ label: 'Held-out accuracy', value: `${(100 * agreement.accuracy).toFixed(1)}\u00a0%`, note }];
+    return [{ label: 'Held-out accuracy', value: percent(agreement.accuracy), note }];
   }
   if (foreseen === undefined) return [];
-  return [{ label: 'Choices predicted', value: percent(foreseen), note: 'judged queries, before they were learned' }];
+  return [
+    { label: 'Choices predicted', value: percent(foreseen, 0), note: 'judged queries, before they were learned' },
+  ];
 }
 
-const percent = (share: number) => `${Math.round(share * 100)}\u00a0%`;
 const readable = (r: number) => (Number.isFinite(r) ? r.toFixed(3).replace('-', '−') : '–');
 
 const scatter = ({ predicted, true: truth, pearson, spearman }: RewardAgreement): Section => ({
@@ -162,7 +165,7 @@ const queriesOf = (comparisons: readonly ComparisonSample[], labels: number, jud
 });
 
 function captionOf({ label, step, predicted, lengths, returns }: ComparisonSample, judge?: string): string {
-  const foreseen = Number.isFinite(predicted) ? `; the model predicted ${percent(predicted)} for the left` : '';
+  const foreseen = Number.isFinite(predicted) ? `; the model predicted ${percent(predicted, 0)} for the left` : '';
   const [a, b] = returns.map((value) => Number(value.toFixed(1)).toLocaleString('en-US').replace('-', '−'));
   return `Label ${label}, at step ${step.toLocaleString('en-US')}${foreseen}. ${lengths[0]} and ${lengths[1]} steps, ${judge ? 'judged' : 'true returns'} ${a} and ${b}.`;
 }

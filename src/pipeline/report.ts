@@ -5,7 +5,7 @@
 import { existsSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import type { PolicyEvaluationResult } from '../align/evaluation/run.ts';
-import { percent } from '../run/intervals.ts';
+import { percent, percents } from '../percent.ts';
 import { duration } from '../run/progress.ts';
 import type { LineChart } from '../run/report/line-chart.ts';
 import type { Link, Report, Section, Table } from '../run/report.ts';
@@ -213,7 +213,7 @@ function winRates({ stages }: Recipe, begun: readonly StageReport[]): Table[] {
       [
         `${model} against ${baseline}`,
         percent(winRate),
-        interval.map((share) => percent(share)).join(' to '),
+        percents(interval),
         `${n}, ${ties} of them ties`,
         reward ? `${fixed(reward.difference)} (${reward.interval.map((end) => fixed(end)).join(' to ')})` : '',
         kl === undefined ? '' : fixed(kl),

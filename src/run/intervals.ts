@@ -9,7 +9,8 @@ export function wilson(share: number, n: number, z = 1.959964): Interval {
   if (n === 0) return [0, 1];
   const middle = (share + z ** 2 / (2 * n)) / (1 + z ** 2 / n);
   const half = (z / (1 + z ** 2 / n)) * Math.sqrt((share * (1 - share)) / n + z ** 2 / (4 * n ** 2));
-  return [Math.max(0, middle - half), Math.min(1, middle + half)];
+  // exact where rounding would leave a trace of what was never seen
+  return [share === 0 ? 0 : middle - half, share === 1 ? 1 : middle + half];
 }
 
 const RESAMPLES = 2000;
@@ -34,10 +35,6 @@ export function mean(values: ArrayLike<number>): number {
   for (let i = 0; i < values.length; i++) total += values[i];
   return total / values.length;
 }
-
-/** A share in percent: `percent(0.5)` is "50.0 %". NaN, which is null in a file, is "–". */
-export const percent = (share: number, digits = 1): string =>
-  Number.isFinite(share) ? `${(100 * share).toFixed(digits)} %` : '–';
 
 /** The median; of an even number of values, the mean of the middle two. */
 export function median(values: readonly number[]): number {

@@ -1,14 +1,14 @@
 /** What the reports of sweeps and ablations share. */
 import { z } from 'zod';
 import type { LearnSettings } from '../control/options.ts';
+import { percents } from '../percent.ts';
 import type { Interval } from '../run/intervals.ts';
-import { percent } from '../run/intervals.ts';
 import { settingsSection } from '../run/report-parts.ts';
 import type { RunInfo } from '../run/run.ts';
 
-/** A share of seeds with its interval, such as "9 of 10 (60–98 %)". */
-export const reachedOf = (reached: number, seeds: number, [low, high]: Interval): string =>
-  seeds === 0 ? '–' : `${reached} of ${seeds} (${Math.round(low * 100)}–${percent(high, 0)})`;
+/** A share of seeds with its interval, such as "9 of 10 (60 % to 98 %)". */
+export const reachedOf = (reached: number, seeds: number, interval: Interval): string =>
+  seeds === 0 ? '–' : `${reached} of ${seeds} (${percents(interval, 0)})`;
 
 /** A measure with its interval, such as "487 (455–500)". */
 export function measured(value: number, [low, high]: Interval): string {

@@ -1,6 +1,6 @@
 /** The report of a sweep, from its folder; of an unfinished one, what is known so far. */
 
-import { percent } from '../run/intervals.ts';
+import { percent } from '../percent.ts';
 import type { LineChart } from '../run/report/line-chart.ts';
 import type { Report, Table } from '../run/report.ts';
 import { elapsed, subtitle } from '../run/report-parts.ts';

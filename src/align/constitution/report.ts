@@ -1,5 +1,6 @@
 /** The report of Constitutional AI: completions, their critiques and revisions, and how they compare. */
 
+import { percent } from '../../percent.ts';
 import { figure } from '../../run/progress.ts';
 import type { Report, Table } from '../../run/report.ts';
 import { elapsed, linesOver, subtitle } from '../../run/report-parts.ts';
@@ -93,7 +94,6 @@ function byPrinciple(revised: readonly Revised[], compared: readonly Compared[])
   );
   const principles = [...new Set([...rounds, ...compared].map(({ principle }) => principle))];
   if (principles.length === 0) return [];
-  const share = (part: number, of: number) => (of === 0 ? '–' : `${figure((100 * part) / of)} %`);
   return [
     {
       kind: 'table',
@@ -107,9 +107,9 @@ function byPrinciple(revised: readonly Revised[], compared: readonly Compared[])
         return [
           principle,
           own.length,
-          share(changed.length, own.length),
+          percent(changed.length / own.length, 0),
           pairs.length,
-          share(decided.length, pairs.length),
+          percent(decided.length / pairs.length, 0),
         ];
       }),
     },

@@ -1,6 +1,8 @@
 /** What accuracies say about labels: too few, contradictory, or memorized. */
+
+import { percent } from '../../percent.ts';
 import type { Finding } from '../../run/diagnosis.ts';
-import { mean, percent, wilson } from '../../run/intervals.ts';
+import { mean, wilson } from '../../run/intervals.ts';
 import type { Course } from './course.ts';
 import { change, failure, warning } from './course.ts';
 

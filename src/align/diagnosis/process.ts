@@ -1,6 +1,7 @@
 /** The diagnosis of a process reward model: of heed process. */
+
+import { percent } from '../../percent.ts';
 import { type Diagnosis, diagnosisOf, type Finding } from '../../run/diagnosis.ts';
-import { percent } from '../../run/intervals.ts';
 import { figure } from '../../run/progress.ts';
 import type { MetricsRow } from '../../run/run.ts';
 import { change, courseOf, failure, measuresOf, warning } from './course.ts';

@@ -1,6 +1,7 @@
 /** The report of `heed eval policy`, from what the run's folder holds. */
 
-import { mean, percent } from '../../run/intervals.ts';
+import { percent, percents } from '../../percent.ts';
+import { mean } from '../../run/intervals.ts';
 import { figure } from '../../run/progress.ts';
 import type { LineChart } from '../../run/report/line-chart.ts';
 import type { Scatter } from '../../run/report/scatter.ts';
@@ -28,21 +29,21 @@ export function policyEvaluationReport(folder: string): Report {
   };
 }
 
-const span = (interval: readonly number[], format: (value: number) => string) => interval.map(format).join(' to ');
+const figures = (interval: readonly number[]) => interval.map(figure).join(' to ');
 
 function summaryOf({ winRate, interval, n, ties, lengthControlled, reward, kl }: PolicyComparison) {
   return [
     {
       label: 'Win rate',
       value: percent(winRate),
-      note: `${span(interval, percent)}, ${n} prompts, ${ties} ties`,
+      note: `${percents(interval)}, ${n} prompts, ${ties} ties`,
     },
     ...(lengthControlled
       ? [
           {
             label: 'At equal length',
             value: percent(lengthControlled.winRate),
-            note: span(lengthControlled.interval, percent),
+            note: percents(lengthControlled.interval),
           },
         ]
       : []),
@@ -51,7 +52,7 @@ function summaryOf({ winRate, interval, n, ties, lengthControlled, reward, kl }:
           {
             label: 'Reward',
             value: figure(reward.policy),
-            note: `baseline ${figure(reward.baseline)}; difference ${figure(reward.difference)} (${span(reward.interval, figure)})`,
+            note: `baseline ${figure(reward.baseline)}; difference ${figure(reward.difference)} (${figures(reward.interval)})`,
           },
         ]
       : []),

@@ -1,12 +1,11 @@
 /** The report of a process reward model's training, from the run's folder. */
 
-import { percent } from '../../run/intervals.ts';
+import { percent, percents } from '../../percent.ts';
 import { count } from '../../run/progress.ts';
 import type { Report, Table } from '../../run/report.ts';
 import { diagnosisSection, elapsed, linesOver, subtitle, trainingAndHeldOut } from '../../run/report-parts.ts';
 import { readInfo, readMetrics, readSamples } from '../../run/run.ts';
 import { diagnoseLanguageRun } from '../diagnosis/run.ts';
-import { between } from '../reward-model/report.ts';
 import type { StepEvaluation } from './evaluation.ts';
 import type { ProcessEvaluationRow } from './train.ts';
 
@@ -30,7 +29,7 @@ export function processReport(folder: string): Report {
             {
               label: 'Held-out accuracy',
               value: percent(last.accuracy),
-              note: `${between(last.interval)}, ${last.n} steps, ${percent(last.right)} of them right`,
+              note: `${percents(last.interval)}, ${last.n} steps, ${percent(last.right)} of them right`,
             },
             {
               label: 'By completion',
@@ -86,7 +85,7 @@ const numbers = ({ auc, ofRight, ofWrong, right, answers, allRight }: StepEvalua
     ...Object.entries(answers).map(([by, { accuracy, interval }]) => [
       `accuracy on completions, by the ${by} of their steps`,
       percent(accuracy),
-      between(interval),
+      percents(interval),
     ]),
   ],
 });

@@ -1,6 +1,6 @@
 /** The report of a reward model's training, from the run's folder, and the parts that other reports share. */
 
-import { percent } from '../../run/intervals.ts';
+import { percent, percents } from '../../percent.ts';
 import { count } from '../../run/progress.ts';
 import type { Report, Section } from '../../run/report.ts';
 import { diagnosisSection, elapsed, linesOver, subtitle, trainingAndHeldOut } from '../../run/report-parts.ts';
@@ -51,7 +51,7 @@ export function rewardReport(folder: string): Report {
 /** The key numbers of an evaluation. */
 export function summaryOf({ accuracy, interval, n, verdict, ece, longerWins, longerChosen }: RewardEvaluation) {
   return [
-    { label: 'Held-out accuracy', value: percent(accuracy), note: `${between(interval)}, ${n} pairs: ${verdict}` },
+    { label: 'Held-out accuracy', value: percent(accuracy), note: `${percents(interval)}, ${n} pairs: ${verdict}` },
     { label: 'Calibration error', value: percent(ece), note: 'mean error of predicted probabilities' },
     { label: 'Longer preferred', value: percent(longerWins), note: `and chosen in ${percent(longerChosen)}` },
   ];
@@ -103,9 +103,6 @@ function sharesTable(title: string, caption: string, column: string, shares: rea
     columns: [column, 'pairs', 'accuracy', '95 % interval'],
     rows: shares
       .filter(([, { n }]) => n > 0)
-      .map(([name, { n, accuracy, interval }]) => [name, n, percent(accuracy), between(interval)]),
+      .map(([name, { n, accuracy, interval }]) => [name, n, percent(accuracy), percents(interval)]),
   };
 }
-
-/** An interval of shares as percentages. */
-export const between = ([low, high]: readonly [number, number]): string => `${percent(low)} to ${percent(high)}`;

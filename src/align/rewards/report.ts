@@ -1,6 +1,6 @@
 /** The report of a reward's evaluation. */
 
-import { percent } from '../../run/intervals.ts';
+import { percent } from '../../percent.ts';
 import type { Report, Section } from '../../run/report.ts';
 import { readInfo, readSamples } from '../../run/run.ts';
 import type { Drift } from '../reward-model/evaluation.ts';

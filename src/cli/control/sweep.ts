@@ -1,5 +1,6 @@
 /** heed sweep: which settings need the fewest labels. */
 import type { Command } from 'commander';
+import { percent } from '../../percent.ts';
 import { controlTrainings } from '../../pipeline/trainings/control.ts';
 import { duration } from '../../run/progress.ts';
 import type { SweepResult } from '../../sweep/sweep.ts';
@@ -16,7 +17,7 @@ export const addSweep = (command: Command): void =>
 
 function summarize({ variants, target, share, seconds }: SweepResult): [string, string][] {
   const most = Math.max(...variants.flatMap(({ outcomes }) => outcomes.map(({ labels }) => labels)));
-  const enough = `for ${Math.round(share * 100)} % of the seeds to reach ${target}`;
+  const enough = `for ${percent(share, 0)} of the seeds to reach ${target}`;
   return [
     ...variants.map(({ variant, labels, interval }, i): [string, string] => [
       variant,

@@ -14,6 +14,7 @@ import { writeDataset } from '../../data/write.ts';
 import { fileError } from '../../files.ts';
 import { resolveModel } from '../../lm/hub.ts';
 import { loadTokenizer } from '../../lm/tokenizer.ts';
+import { percent } from '../../percent.ts';
 import { addFlags, settingsFrom } from '../program/flags.ts';
 import { note } from '../program/log.ts';
 import { createOutput, type Output, table } from '../program/output.ts';
@@ -84,7 +85,7 @@ function addCheck(command: Command): void {
       if (Object.keys(balance.label).length > 0) lines.push(['labels', counts(balance.label)]);
       if (Object.keys(balance.source).length > 0) lines.push(['sources', counts(balance.source)]);
       if (longerWins !== undefined) {
-        lines.push(['longer wins', `in ${(100 * longerWins).toFixed(0)} % of the preferences that differ in length`]);
+        lines.push(['longer wins', `in ${percent(longerWins, 0)} of the preferences that differ in length`]);
         lines.push(['identical', `${number(found.identical.length)} preferences between equal completions`]);
       }
       output.say(table(lines));

@@ -1,6 +1,7 @@
 /** heed eval control: returns of a run's agent and of the untrained one, and the accuracy of the reward it learned. */
 import type { Command } from 'commander';
 import { evaluateRun, evaluateRunSchema } from '../../control/evaluate-run.ts';
+import { percent } from '../../percent.ts';
 import { returned } from '../control/rl.ts';
 import { addFlags, settingsFrom } from '../program/flags.ts';
 import { createOutput, table } from '../program/output.ts';
@@ -37,4 +38,3 @@ async function evaluating(run: string, command: Command): Promise<void> {
 }
 
 const row = (name: string, value: string): [string, string] => [name, value];
-const percent = (share: number) => `${(100 * share).toFixed(1)} %`;

@@ -2,28 +2,28 @@
 import type { Command } from 'commander';
 import { judgeWarnings } from '../../align/evaluation/report.ts';
 import type { PolicyEvaluationResult } from '../../align/evaluation/run.ts';
+import { percent, percents } from '../../percent.ts';
 import { comparisonTrainings } from '../../pipeline/trainings/comparisons.ts';
-import { percent } from '../../run/intervals.ts';
 import { duration, figure } from '../../run/progress.ts';
 import { addTraining } from '../run/run-training.ts';
 
 export const addEvalPolicy = (command: Command): void =>
   addTraining(command, 'eval policy', comparisonTrainings['eval policy'], { summarize });
 
-const span = (interval: readonly number[], format: (value: number) => string) => interval.map(format).join(' to ');
+const figures = (interval: readonly number[]) => interval.map(figure).join(' to ');
 
 function summarize(result: PolicyEvaluationResult): [name: string, value: string][] {
   const { winRate, interval, n, ties, lengthControlled, reward, kl, length, judge, comparisons, seconds } = result;
   return [
-    ['win rate', `${percent(winRate)} (${span(interval, percent)}) of ${n} prompts, ${ties} of them ties`],
+    ['win rate', `${percent(winRate)} (${percents(interval)}) of ${n} prompts, ${ties} of them ties`],
     ...(lengthControlled
-      ? [row('at equal length', `${percent(lengthControlled.winRate)} (${span(lengthControlled.interval, percent)})`)]
+      ? [row('at equal length', `${percent(lengthControlled.winRate)} (${percents(lengthControlled.interval)})`)]
       : []),
     ...(reward
       ? [
           row(
             'reward',
-            `${figure(reward.policy)}, the baseline's ${figure(reward.baseline)}: difference ${figure(reward.difference)} (${span(reward.interval, figure)})`,
+            `${figure(reward.policy)}, the baseline's ${figure(reward.baseline)}: difference ${figure(reward.difference)} (${figures(reward.interval)})`,
           ),
         ]
       : []),

@@ -3,6 +3,7 @@ import { basename } from 'node:path';
 import type { Command } from 'commander';
 import { type JudgmentRow, judgeReward, rewardJudgmentSchema } from '../../align/rewards/judge-reward.ts';
 import { evaluationReport } from '../../align/rewards/report.ts';
+import { percent } from '../../percent.ts';
 import { writeReport } from '../../run/report.ts';
 import { createRun } from '../../run/run.ts';
 import { formatAccuracy } from '../language/reward.ts';
@@ -40,7 +41,6 @@ async function evaluatingReward(command: Command): Promise<void> {
     run.sample({ kind: 'judgment', judgment } satisfies JudgmentRow);
     const report = writeReport(run, evaluationReport(run.folder));
     const { accuracy, interval, n, ece, longerWins, longerChosen, bySource, verdict } = evaluation;
-    const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
     output.say(
       table([
         ['accuracy', `${formatAccuracy(evaluation)}: ${verdict}`],

@@ -8,6 +8,7 @@ import type { Completion } from '../../align/reward-functions/reward-function.ts
 import type { SampleAnswer } from '../../align/training/samples.ts';
 import type { Content } from '../../feedback/judgment.ts';
 import type { RoomState } from '../../feedback/room.ts';
+import { percent } from '../../percent.ts';
 import type { StageTraining } from '../../pipeline/trainings/training.ts';
 import type { TrainParts } from '../../run/drive.ts';
 import { figure } from '../../run/progress.ts';
@@ -44,7 +45,7 @@ function resultOf(
   const beats =
     wins === undefined
       ? `It is at a KL of ${figure(kl)} nats.`
-      : `By the reward that they taught, its completions beat those from before on ${share(wins)} of the evaluation prompts, at a KL of ${figure(kl)} nats.`;
+      : `By the reward that they taught, its completions beat those from before on ${percent(wins, 0)} of the evaluation prompts, at a KL of ${figure(kl)} nats.`;
   return {
     text: `It learned from ${judged} judgments. ${beats}`,
     saved: model,
@@ -59,8 +60,6 @@ function resultOf(
     more,
   };
 }
-
-const share = (value: number) => `${Math.round(100 * value)} %`;
 
 /** What the room shows at first. */
 function show({ options, name, steps }: Learner, run: Run): RoomParts<Completion> {

@@ -1,8 +1,8 @@
 /** heed process: a reward model for the steps of completions. */
 import type { Command } from 'commander';
 import type { ProcessRun } from '../../align/process/train.ts';
+import { percent } from '../../percent.ts';
 import { rewardTrainings } from '../../pipeline/trainings/rewards.ts';
-import { percent } from '../../run/intervals.ts';
 import { duration } from '../../run/progress.ts';
 import { addTraining } from '../run/run-training.ts';
 import { formatAccuracy } from './reward.ts';

@@ -2,8 +2,8 @@
 
 import type { Command } from 'commander';
 import type { RewardRun } from '../../align/reward-model/train.ts';
+import { percent, percents } from '../../percent.ts';
 import { rewardTrainings } from '../../pipeline/trainings/rewards.ts';
-import { percent } from '../../run/intervals.ts';
 import { duration } from '../../run/progress.ts';
 import { mergeOption, storeOption } from '../people/store.ts';
 import { addTraining } from '../run/run-training.ts';
@@ -31,5 +31,5 @@ export function formatAccuracy(
   { accuracy, interval, n }: { accuracy: number; interval: readonly number[]; n: number },
   what = 'pairs',
 ) {
-  return `${percent(accuracy)} (${interval.map((share) => percent(share)).join(' to ')}) of ${n} held-out ${what}`;
+  return `${percent(accuracy)} (${percents(interval)}) of ${n} held-out ${what}`;
 }

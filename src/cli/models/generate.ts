@@ -8,6 +8,7 @@ import { resolveDataset } from '../../lm/hub.ts';
 import { type Speculation, type SpeculationRates, speculationOf } from '../../lm/speculate.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 import type { Bits } from '../../nn/quantize.ts';
+import { percent } from '../../percent.ts';
 import { createProgress } from '../../run/progress.ts';
 import { addFlags, settingsFrom } from '../program/flags.ts';
 import { listenForInterrupt } from '../program/interrupt.ts';
@@ -132,4 +133,4 @@ const inWords = (prompt: Prompt): string =>
   typeof prompt === 'string' ? prompt : prompt.map(({ role, content }) => `${role}: ${content}`).join('\n');
 
 const inRates = ({ acceptance, tokensPerPass }: SpeculationRates): string =>
-  `${tokensPerPass.toFixed(2)} tokens a pass; ${(100 * acceptance).toFixed(0)} % of the guesses were accepted.`;
+  `${tokensPerPass.toFixed(2)} tokens a pass; ${percent(acceptance, 0)} of the guesses were accepted.`;

@@ -1,6 +1,7 @@
 /** heed logprobs: the log-probability of each token of a text. */
 import type { Command } from 'commander';
 import { scoreTokens } from '../../lm/token-scores.ts';
+import { percent } from '../../percent.ts';
 import { createOutput } from '../program/output.ts';
 import { UsageError } from '../program/usage.ts';
 import { openModelByFlags, openWeights } from './open-model.ts';
@@ -46,7 +47,7 @@ export function addLogprobs(command: Command): void {
           const mean = sum / logprobs.length;
           output.say(`\nsum ${sum.toFixed(4)}, mean ${mean.toFixed(4)}, perplexity ${Math.exp(-mean).toFixed(2)}`);
         }
-        output.say(`next ${named(next.id)} ${percent(next.logprob)}`);
+        output.say(`next ${named(next.id)} ${chance(next.logprob)}`);
         output.result({ ids, logprobs, ...(logits && { logits: logits.map((row) => Array.from(row)) }) });
       } finally {
         parameters[Symbol.dispose]();
@@ -60,8 +61,8 @@ function wholeNumbers(text: string): number[] {
   throw new UsageError(`--ids: expected whole numbers with commas between, such as 1,403,407, got "${text}"`);
 }
 
-const percent = (logprob: number) => `${(100 * Math.exp(logprob)).toFixed(2)} %`;
-const instead = (name: string, logprob: number, rank: number) => (rank === 0 ? '' : `${name} ${percent(logprob)}`);
+const chance = (logprob: number) => percent(Math.exp(logprob), 2);
+const instead = (name: string, logprob: number, rank: number) => (rank === 0 ? '' : `${name} ${chance(logprob)}`);
 
 /** Columns, with numbers aligned to the right. */
 function columns(rows: readonly (readonly string[])[]): string {

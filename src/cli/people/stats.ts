@@ -7,6 +7,7 @@ import { countedJudgments } from '../../feedback/quality/judgments.ts';
 import { type Cost, qualityOf, type SuggestionBias, type SuggestionShare } from '../../feedback/quality/quality.ts';
 import { raterAdvice } from '../../feedback/quality/rater-advice.ts';
 import type { RaterQuality } from '../../feedback/quality/ratings.ts';
+import { percent, percents } from '../../percent.ts';
 import type { Reliability } from '../../preference/agreement.ts';
 import { createOutput, type Output, table } from '../program/output.ts';
 import { type Common, projectOption, withStore } from './store.ts';
@@ -139,11 +140,10 @@ function raterInWords({ n, difference, interval, spread, othersSpread, correlati
 function suggestionRows(suggestions: SuggestionBias | undefined): [string, string][] {
   if (!suggestions) return [];
   const { shown, hidden, difference } = suggestions;
-  const between = (interval: readonly number[]) => `(${interval.map(share).join(' to ')})`;
   const followed = (part: SuggestionShare, where: string) =>
-    part.n === 0 ? [] : [`${share(part.share)} ${between(part.interval)} of ${part.n} where it was ${where}`];
+    part.n === 0 ? [] : [`${share(part.share)} (${percents(part.interval, 0)}) of ${part.n} where it was ${where}`];
   const both = [...followed(shown, 'shown'), ...followed(hidden, 'hidden')].join(', ');
-  const bias = `bias of showing it: ${share(difference.value)} ${between(difference.interval)}`;
+  const bias = `bias of showing it: ${share(difference.value)} (${percents(difference.interval, 0)})`;
   return [['suggestions', `followed by ${both}${Number.isNaN(difference.value) ? '' : `; ${bias}`}`]];
 }
 
@@ -156,4 +156,4 @@ function costRows({ hours, perHour, bits, pricePerBit }: Cost): [string, string]
   return [['cost', [time, ...given, ...price].join(', ')]];
 }
 
-const share = (value: number) => `${(100 * value).toFixed(0)} %`;
+const share = (value: number) => percent(value, 0);

@@ -4,6 +4,7 @@
  * From the command line: heed diagnose RUN
  */
 import { z } from 'zod';
+import { percent } from '../../percent.ts';
 import { type Diagnosis, diagnosisOf, storedDiagnosis } from '../../run/diagnosis.ts';
 import { type MetricsRow, readInfo, readMetrics, readSamples } from '../../run/run.ts';
 import {
@@ -62,11 +63,9 @@ export function diagnoseControlRun(
 /** What shows that a training is healthy. */
 function healthy({ heldOut, pearson, foreseen, returnBefore, returnLast }: ControlMeasures): string {
   const evidence = [
-    Number.isFinite(heldOut) && `the reward orders ${Math.round(100 * heldOut)} % of held-out pairs`,
+    Number.isFinite(heldOut) && `the reward orders ${percent(heldOut, 0)} of held-out pairs`,
     Number.isFinite(pearson) && !Number.isFinite(heldOut) && `r = ${pearson.toFixed(2)} with the true reward`,
-    !Number.isFinite(heldOut) &&
-      Number.isFinite(foreseen) &&
-      `it foresaw ${Math.round(100 * foreseen)} % of the choices`,
+    !Number.isFinite(heldOut) && Number.isFinite(foreseen) && `it foresaw ${percent(foreseen, 0)} of the choices`,
     Number.isFinite(returnLast) &&
       (Number.isFinite(returnBefore)
         ? `the return went from ${short(returnBefore)} to ${short(returnLast)}`

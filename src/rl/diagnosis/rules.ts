@@ -3,8 +3,9 @@
  * before their effects. The thresholds are checked by `npm run bench -- control --only diagnosis`: failures made on
  * purpose, and healthy runs.
  */
+
+import { percent as percentOf } from '../../percent.ts';
 import type { Finding } from '../../run/diagnosis.ts';
-import { percent as percentOf } from '../../run/intervals.ts';
 import type { ControlFacts, ControlMeasures } from './measures.ts';
 
 /** What a training consists of, from cause to effect. */

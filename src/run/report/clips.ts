@@ -1,6 +1,7 @@
 /** Pairs of clips side by side, which the page's script plays in step. */
 
 import type { Frame, FrameShape } from '../../env/environment.ts';
+import { percent } from '../../percent.ts';
 import { escaped } from './html.ts';
 
 /** Two clips side by side. */
@@ -96,5 +97,5 @@ function inWords(choice: ComparedClips['choice']): string {
   const [first, second] = choice;
   if (first === second) return 'equally good';
   const more = Math.max(first, second);
-  return `${first > second ? 'left' : 'right'} is better${more < 1 ? ` (${Math.round(more * 100)} %)` : ''}`;
+  return `${first > second ? 'left' : 'right'} is better${more < 1 ? ` (${percent(more, 0)})` : ''}`;
 }

@@ -20,6 +20,7 @@ import { newId } from '../../feedback/store/audit.ts';
 import { atOnce, type Database, openDatabase } from '../../feedback/store/database.ts';
 import { fileError, isSystemError, syncFolder } from '../../files.ts';
 import type { ChatMessage } from '../../lm/chat-template.ts';
+import { percent } from '../../percent.ts';
 import { findCompletion } from '../completions/record.ts';
 import type { CompletionRecord } from '../completions/table.ts';
 import type { ServeContext } from '../context.ts';
@@ -264,7 +265,7 @@ function judgmentFor(
     case 'edit':
       return { kind: 'correction', text: String(value) };
     case 'edit_distance':
-      return { kind: 'binary', good: Number(value) < 0.5, reason: `changed ${Math.round(100 * Number(value))} %` };
+      return { kind: 'binary', good: Number(value) < 0.5, reason: `changed ${percent(Number(value), 0)}` };
     default:
       return { kind: 'binary', good: kind === 'copied' || kind === 'accepted', reason: kind };
   }

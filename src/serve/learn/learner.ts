@@ -9,6 +9,7 @@ import { join, resolve } from 'node:path';
 import { HeedError, messageOf } from '../../error.ts';
 import { grouped } from '../../feedback/quality/quality.ts';
 import { writeFileAtomic } from '../../files.ts';
+import { percent } from '../../percent.ts';
 import type { ServeContext } from '../context.ts';
 import { ApiError } from '../errors.ts';
 import type { FeedbackBook } from '../feedback/book.ts';
@@ -210,7 +211,7 @@ export async function openLearner(
       const failed = checks.filter(({ passed }) => !passed).map(({ name, text }) => `${name}: ${text}`);
       if (verdict === 'passed') {
         await shelf.add({ name: version.name, folder: modelOf(version), parent: model });
-        const reason = `shown to ${Math.round(100 * policy.canary.share)} % of the users`;
+        const reason = `shown to ${percent(policy.canary.share, 0)} of the users`;
         await change(version, 'canary', reason, { verdict, checks });
       } else await change(version, 'gated out', failed.join('; '), { verdict, checks });
     } catch (error) {

@@ -1,5 +1,6 @@
 /** Adjudication: a reviewer sees an item with everybody's judgments, and decides it. */
 import { useState } from 'preact/hooks';
+import { percent } from '../../percent.ts';
 import { describeJudgment } from '../label/describe.ts';
 import { Judging } from '../label/judging.tsx';
 import {
@@ -27,8 +28,6 @@ export function AdjudicationPage({ project: name }: { project: string }) {
     </main>
   );
 }
-
-const percent = (share: number) => `${Math.round(100 * share)} %`;
 
 function Disagreements({ project, all }: { project: ProjectDetails; all: readonly Disagreement[] }) {
   const [at, setAt] = useState(0);
@@ -58,11 +57,11 @@ function Disagreements({ project, all }: { project: ProjectDetails; all: readonl
       <OptionsView key={item.id} content={item.content} shown={shown} />
       <section class="evidence" aria-labelledby="evidence-title">
         <h2 id="evidence-title">
-          Likeliest: {describeJudgment(likeliest.judgment, shown)}, {percent(likeliest.probability)}
+          Likeliest: {describeJudgment(likeliest.judgment, shown)}, {percent(likeliest.probability, 0)}
         </h2>
         {next && (
           <p class="quiet">
-            Next: {describeJudgment(next.judgment, shown)}, {percent(next.probability)}. Judgments weigh by how often
+            Next: {describeJudgment(next.judgment, shown)}, {percent(next.probability, 0)}. Judgments weigh by how often
             each annotator is right.
           </p>
         )}
@@ -70,7 +69,7 @@ function Disagreements({ project, all }: { project: ProjectDetails; all: readonl
           {judgments.map(({ name, answer, reliability }) => (
             <li>
               <strong>{name}</strong> {describeJudgment(answer, shown)}
-              {reliability !== null && <span class="quiet">, right {percent(reliability)} of the time</span>}
+              {reliability !== null && <span class="quiet">, right {percent(reliability, 0)} of the time</span>}
               {'reason' in answer && answer.reason && <span class="quiet"> “{answer.reason}”</span>}
             </li>
           ))}

@@ -1,10 +1,11 @@
 /** The agreement report of a project, in tables and plain words. */
 import { raterAdvice } from '../../feedback/quality/rater-advice.ts';
+import { percent, percents } from '../../percent.ts';
 import { inProject, json, projectApi, type QualityReport } from '../page/api.ts';
 import { Loaded, useResource } from '../page/load.tsx';
 import { WideTable } from '../page/parts.tsx';
 
-const share = (value: number | null): string => (value === null ? '–' : `${Math.round(100 * value)} %`);
+const share = (value: number | null): string => percent(value, 0);
 const number = (value: number | null): string => (value === null ? '–' : value.toFixed(2));
 
 /** The page of the agreement report. */
@@ -236,7 +237,6 @@ function CostTable({ cost, people }: Pick<QualityReport, 'cost' | 'people'>) {
 function Suggestions({ suggestions }: Pick<QualityReport, 'suggestions'>) {
   if (!suggestions) return null;
   const { shown, hidden, difference } = suggestions;
-  const between = ([low, high]: readonly (number | null)[]) => `${share(low)} to ${share(high)}`;
   const rows = [
     ['Shown before the judgment', shown] as const,
     ['Hidden until after the judgment', hidden] as const,
@@ -251,7 +251,7 @@ function Suggestions({ suggestions }: Pick<QualityReport, 'suggestions'>) {
             <tr>
               <th scope="row">{name}</th>
               <td>
-                {share(value)} ({between(interval)})
+                {share(value)} ({percents(interval, 0)})
               </td>
               <td class="quiet">{n} judgments</td>
             </tr>
@@ -260,7 +260,7 @@ function Suggestions({ suggestions }: Pick<QualityReport, 'suggestions'>) {
             <tr>
               <th scope="row">Bias of showing it</th>
               <td>
-                {share(difference.value)} ({between(difference.interval)})
+                {share(difference.value)} ({percents(difference.interval, 0)})
               </td>
               <td class="quiet">
                 {(difference.interval[0] ?? 0) > 0

@@ -1,5 +1,6 @@
 /** Runs: the list of them, and the page of one run or of several compared. */
 import { useEffect, useRef, useState } from 'preact/hooks';
+import { percent } from '../../percent.ts';
 import { api, json } from '../page/api.ts';
 import { ErrorNote } from '../page/error-note.tsx';
 import type { ListedRun } from './data.ts';
@@ -165,7 +166,8 @@ function RunProgress({ id, step, steps, secondsLeft }: Pick<ListedRun, 'id' | 's
     <>
       <progress value={step} max={steps} aria-label={`Progress of ${id}: step ${step} of ${steps}`} />
       <div class="quiet">
-        {Math.min(100, Math.floor((100 * step) / steps))} %{secondsLeft !== null && `, ${timeLeft(secondsLeft)} left`}
+        {percent(Math.min(1, step / steps), 0)}
+        {secondsLeft !== null && `, ${timeLeft(secondsLeft)} left`}
       </div>
     </>
   );

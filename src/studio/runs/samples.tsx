@@ -1,6 +1,7 @@
 /** The samples of a run: completions of two steps side by side, comparisons of clips, and others one by one. */
 
 import type { Message } from '../../feedback/judgment.ts';
+import { percent } from '../../percent.ts';
 import { ClipPlayer } from '../page/clips.tsx';
 import { ErrorNote } from '../page/error-note.tsx';
 import { Messages } from '../page/item.tsx';
@@ -253,7 +254,7 @@ function Comparison({ sample }: { sample: ComparisonRow }) {
       />
       <p>
         {verdict}
-        {typeof predicted === 'number' && ` The reward model preferred the left with ${Math.round(100 * predicted)} %.`}
+        {typeof predicted === 'number' && ` The reward model preferred the left with ${percent(predicted, 0)}.`}
         {Array.isArray(returns) && ` True returns: ${returns.map(shortNumber).join(' and ')}.`}
       </p>
     </>

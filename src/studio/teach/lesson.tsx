@@ -1,5 +1,6 @@
 /** What the latest fit changed: the prediction of each of the latest choices before and after. */
 import type { RoomView } from '../../feedback/server/rooms.ts';
+import { percent } from '../../percent.ts';
 import { lessonSentence } from './view.ts';
 
 /** Shows the latest choices. */
@@ -13,10 +14,10 @@ export function Lesson({ view }: { view: RoomView }) {
         <ol>
           {pairs.map(({ id, choice, before, after }) => {
             // as probabilities of the option that was chosen
-            const [from, to] = [before, after ?? before].map((p) => Math.round(100 * (choice > 0.5 ? p : 1 - p)));
+            const [from, to] = [before, after ?? before].map((p) => (choice > 0.5 ? p : 1 - p));
             return (
-              <li key={id} style={{ '--from': `${from}%`, '--to': `${to}%` }}>
-                <span>{after === undefined ? `${from} %` : `${from} → ${to} %`}</span>
+              <li key={id} style={{ '--from': `${100 * from}%`, '--to': `${100 * to}%` }}>
+                <span>{after === undefined ? percent(from, 0) : `${percent(from, 0)} → ${percent(to, 0)}`}</span>
               </li>
             );
           })}
