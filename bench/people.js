@@ -111,7 +111,7 @@ async function* askingWith(half, seeds, model, folder) {
       yield {
         name: `seed ${seed}, ${arms[arm]}`,
         value: `gold reward ${result.gold.toFixed(2)}, from ${result.before.toFixed(2)}`,
-        note: `KL ${result.kl.toFixed(1)}${result.accuracy === undefined ? '' : `, ${result.labels} judgments, ${(100 * result.accuracy).toFixed(0)} % foreseen`}`,
+        note: `KL ${result.kl.toFixed(1)}${result.foreseen === undefined ? '' : `, ${result.labels} judgments, ${(100 * result.foreseen).toFixed(0)} % foreseen`}`,
       };
     }
   }
@@ -165,10 +165,10 @@ async function trained(settings, teacher) {
   const learner = await createLanguagePpo({ ...sizes, ...settings, teacher });
   const { measures } = await learner.evaluate();
   let labels;
-  let accuracy;
+  let foreseen;
   for (;;) {
     const { metrics, evaluation, done } = await learner.next();
-    ({ labels, 'reward/accuracy': accuracy = accuracy } = metrics);
+    ({ labels, 'reward/foreseen': foreseen = foreseen } = metrics);
     if (!done) continue;
     learner[Symbol.dispose]();
     return {
@@ -176,7 +176,7 @@ async function trained(settings, teacher) {
       before: measures['reward/true'],
       kl: evaluation.kl,
       labels,
-      accuracy,
+      foreseen,
     };
   }
 }

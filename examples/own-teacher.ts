@@ -11,7 +11,7 @@ const { policy, reward, metrics } = await learnFromPreferences({
   episodes: 10,
   segment: { window: 20 },
 });
-console.log(`${metrics.labels} labels, ${Math.round(100 * metrics.accuracy)} % of them predicted`);
+console.log(`${metrics.labels} labels, ${Math.round(100 * metrics.foreseen)} % of them foreseen`);
 
 const [left, right] = [-1, 1].map((x) => reward.score([x, 0, 0, 1, 0], 1, [x, 0, 0, 1, 0]));
 console.log(`reward at the left ${left.toFixed(2)}, at the right ${right.toFixed(2)}`);

@@ -1,6 +1,6 @@
 /**
- * Files of older versions still open: names of options and saved fields that version 0.1 spelled differently, and options
- * that came later.
+ * Files of older versions still open: names of options, saved fields and metrics that version 0.1 spelled differently, and
+ * options that came later.
  */
 
 /** Current names by old ones. */
@@ -14,6 +14,15 @@ const renamed: Readonly<Record<string, string>> = {
   renormalise: 'renormalize',
   unlearnt: 'unlearned',
 };
+
+/** Current names of metrics by old ones: each says which share it is. */
+const renamedMetrics: Readonly<Record<string, string>> = {
+  'reward/accuracy': 'reward/foreseen',
+};
+
+/** The current name of a metric. */
+export const currentMetric = (name: string): string =>
+  Object.hasOwn(renamedMetrics, name) ? renamedMetrics[name] : name;
 
 /** The current name of an option, dotted paths included: `reward.normalise` is `reward.normalize`. */
 export const currentName = (name: string): string =>

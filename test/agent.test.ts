@@ -48,7 +48,7 @@ describe('a short run of heed train', () => {
     expect(lastLine(stdout)).toEqual({ ...expected, heldOutAccuracy: expect.any(Number) });
     const said = await call(['eval', 'control', 'short', '--episodes', '2'], folder.path);
     expect(said.stdout).toMatch(
-      /trained .* over 2 greedy episodes\n *untrained .*\n *reward .* of random held-out pairs/,
+      /trained .* over 2 greedy episodes\n *untrained .*\n *held-out accuracy .* % of random pairs/,
     );
     expect(await call(['eval', 'control', 'nowhere'], folder.path)).toMatchObject({
       code: 1,

@@ -14,13 +14,14 @@ describe('heed train', () => {
     );
     expect({ code, stderr }).toMatchObject({ code: 0 });
     expect(stdout.trimEnd().split('\n')).toHaveLength(1);
+    expect(stderr).toMatch(/held-out accuracy (> )?\d+\.\d % {2}choices foreseen \d+\.\d %/);
     const result = lastLine(stdout);
     expect(result).toEqual({
       run: expect.stringMatching(/^runs.\d{8}-\d{6}-CartPole-v1$/),
       return: { mean: expect.any(Number), std: expect.any(Number), episodes: 100 },
       labels: 10,
       steps: expect.any(Number),
-      accuracy: expect.any(Number),
+      foreseen: expect.any(Number),
       heldOutAccuracy: expect.any(Number),
       correlation: { pearson: expect.any(Number), spearman: expect.any(Number) },
       seconds: expect.any(Number),

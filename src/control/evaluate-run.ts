@@ -53,7 +53,7 @@ export interface RunEvaluation {
    * For runs of `heed train` with another teacher: the share of its choices that the reward predicted before it learned
    * from them.
    */
-  accuracy?: number;
+  foreseen?: number;
 }
 
 /**
@@ -85,11 +85,11 @@ async function evaluateReward(
   folder: string,
   environment: EnvironmentSource,
   { step, policy }: ReturnType<typeof readRunPolicy>,
-): Promise<Pick<RunEvaluation, 'heldOutAccuracy' | 'accuracy'>> {
+): Promise<Pick<RunEvaluation, 'heldOutAccuracy' | 'foreseen'>> {
   const options = settingsSection(learnSchema, readInfo(folder), folder);
   if (!isSynthetic(options.teacher)) {
-    const foreseen = readMetrics(folder).findLast((row) => row.step <= step && 'reward/accuracy' in row);
-    return foreseen ? { accuracy: foreseen['reward/accuracy'] } : {};
+    const last = readMetrics(folder).findLast((row) => row.step <= step && 'reward/foreseen' in row);
+    return last ? { foreseen: last['reward/foreseen'] } : {};
   }
   const judge = await loadJudge(options);
   const worth = (segment: Segment) =>

@@ -18,7 +18,7 @@ export interface LearnMetrics {
   /** Environment steps. */
   steps: number;
   /** Share of the teacher's decided choices that the ensemble predicted before it learned from them. */
-  accuracy: number;
+  foreseen: number;
   /** Share of random held-out pairs that the ensemble orders correctly; see `RewardAgreement`. */
   heldOutAccuracy?: number;
   /** Correlation of the learned and the true returns of fresh windows; see `RewardAgreement`. */
@@ -77,14 +77,14 @@ export function createLearnRecord(
     agreement: () => agreement,
     /** The figures of the training after its last step, which took `seconds` in all. */
     metrics(last: LearnStep | undefined, seconds: number): LearnMetrics {
-      const { step: steps = 0, labels = 0, accuracy = Number.NaN } = last ?? {};
+      const { step: steps = 0, labels = 0, foreseen = Number.NaN } = last ?? {};
       if (labels > 0) agreement ??= measure();
       const { pearson = Number.NaN, spearman = Number.NaN } = agreement ?? {};
       return {
         return: returnOf(last?.evaluation ?? learner.evaluate()),
         labels,
         steps,
-        accuracy,
+        foreseen,
         ...(agreement?.accuracy !== undefined && { heldOutAccuracy: agreement.accuracy }),
         correlation: { pearson, spearman },
         seconds,
@@ -105,7 +105,7 @@ const agreementMetrics = ({ pearson, spearman, accuracy, gain }: RewardAgreement
 });
 
 function metricsOf(step: LearnStep): Record<string, number> {
-  const { labels, ppo, sac, fit, evaluation, accuracy, disagreement, comparisons, waiting } = step;
+  const { labels, ppo, sac, fit, evaluation, foreseen, disagreement, comparisons, waiting } = step;
   return {
     labels,
     ...(waiting !== undefined && { waiting }),
@@ -117,7 +117,7 @@ function metricsOf(step: LearnStep): Record<string, number> {
     ...(fit && finite({ 'reward/validation_loss': fit.validationLoss })),
     ...(step.steadiness !== undefined && finite({ 'reward/drift': 1 - step.steadiness })),
     ...(step.restarts !== undefined && { 'policy/restarts': step.restarts }),
-    ...finite({ 'reward/accuracy': accuracy }),
+    ...finite({ 'reward/foreseen': foreseen }),
     ...(comparisons.length > 0 && { 'reward/disagreement': disagreement, ...choiceMetrics(comparisons) }),
     ...returnMetrics(evaluation),
   };

@@ -159,7 +159,7 @@ describe('a learner', () => {
     );
     const right = decided.filter(({ predicted, choice }) => predicted > 0.5 === choice[0] > choice[1]);
     expect(decided.length).toBeGreaterThan(2);
-    expect(steps.at(-1)!.accuracy).toBe(right.length / decided.length);
+    expect(steps.at(-1)!.foreseen).toBe(right.length / decided.length);
   });
 
   it('never learns from the environment’s reward', async () => {
@@ -259,7 +259,7 @@ describe('a teacher', () => {
   it('that always skips, or says nothing, teaches nothing', async () => {
     for (const teacher of [answering(() => 'skip'), someone(() => [])]) {
       const steps = await finish(start(options, teacher));
-      expect(steps.at(-1)).toMatchObject({ labels: 0, done: true, accuracy: Number.NaN });
+      expect(steps.at(-1)).toMatchObject({ labels: 0, done: true, foreseen: Number.NaN });
       expect(steps.every(({ fit }) => fit === undefined)).toBe(true);
     }
   });

@@ -43,7 +43,7 @@ export interface LearnStep {
   /** Greedy episodes on the true reward; at evaluations and at the end. */
   evaluation?: Evaluation;
   /** Share of the teacher's decided choices so far that the ensemble predicted before it learned from them. */
-  accuracy: number;
+  foreseen: number;
   /** Mean variance over members of the probability that the first segment is better, over the last queries. */
   disagreement: number;
   /** Queries without a judgment; only if the teacher answers later. */

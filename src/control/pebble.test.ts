@@ -169,7 +169,7 @@ describe('a run of PEBBLE', () => {
     expect(traceOf('stopped')).toEqual(traceOf('whole'));
     expect(traceOf('whole').at(-1)).toMatchObject({
       temperature: expect.any(Number),
-      'reward/accuracy': expect.any(Number),
+      'reward/foreseen': expect.any(Number),
     });
     expect(preferenceReport(join(folder, 'stopped')).sections[1]).toMatchObject({
       levels: [{ y: -200, label: 'solved' }],

@@ -5,7 +5,7 @@ import { diagnoseControlRun } from '../rl/diagnosis/diagnose.ts';
 import { episodeClips } from '../rl/episodes.ts';
 import { algorithmCharts, returnChart, returnFigure, solvedFrom } from '../rl/report.ts';
 import type { Report, Section } from '../run/report.ts';
-import { chart, diagnosisSection, elapsed, settingsSection, subtitle } from '../run/report-parts.ts';
+import { chart, diagnosisSection, settingsSection, subtitle, timeFigure } from '../run/report-parts.ts';
 import { type MetricsRow, readInfo, readMetrics, readSamples } from '../run/run.ts';
 import { unitOf } from './behaviors/load-judge.ts';
 import { type LearnOptions, learnSchema } from './options.ts';
@@ -25,7 +25,7 @@ export function preferenceReport(folder: string): Report {
   const agreement = samples.findLast(({ kind }) => kind === 'rewards') as unknown as RewardAgreement | undefined;
   const last = (name: string) => rows.findLast((row) => name in row);
   const labels = rows.at(-1)?.labels ?? 0;
-  const foreseen = last('reward/accuracy')?.['reward/accuracy'];
+  const foreseen = last('reward/foreseen')?.['reward/foreseen'];
   const unit = unitOf(options.env);
   const heldOut = rows.filter((row) => 'reward/held_out_accuracy' in row);
   const byBoth = ['labels', 'environment steps'];
@@ -56,7 +56,7 @@ export function preferenceReport(folder: string): Report {
           ]
         : []),
       ...restartFigure(rows),
-      { label: 'Time', value: elapsed(rows) },
+      timeFigure(folder, rows),
     ],
     sections: [
       diagnosisSection(diagnoseControlRun(folder, rows, samples)),
@@ -76,7 +76,7 @@ export function preferenceReport(folder: string): Report {
               'reward/held_out_accuracy',
               'Held-out accuracy',
               'share in the right order',
-              'Share of held-out pairs of windows that the reward model orders correctly, at each evaluation.',
+              'Share of random pairs of segments that the reward model puts in the right order, at each evaluation: how good the reward is.',
               byBoth,
               both,
             ),
@@ -84,10 +84,10 @@ export function preferenceReport(folder: string): Report {
         : []),
       chart(
         rows,
-        'reward/accuracy',
-        'Choices predicted',
-        'share of choices predicted',
-        "Share of the teacher's decided choices so far that the reward model predicted before it learned from them. Pairs chosen for disagreement are the hard ones.",
+        'reward/foreseen',
+        'Choices foreseen',
+        'share of choices foreseen',
+        "Share of the teacher's decided choices so far that the reward model predicted before it learned from them. Queries that are chosen for disagreement are hard, so half is usual: it says how much they told, not how good the reward is.",
         byBoth,
         both,
       ),
@@ -130,15 +130,15 @@ function restartFigure(rows: readonly MetricsRow[]): Report['summary'] {
   return [{ label: 'Policy restarts', value: restarts.length, note: `it was stuck at step ${steps}` }];
 }
 
-/** Accuracy on held-out pairs; if the right judgments are unknown, on queries before they were learned. */
+/** Held-out accuracy; if the right judgments are unknown, the share of choices that were foreseen. */
 function accuracyFigure(agreement: RewardAgreement | undefined, foreseen: number | undefined): Report['summary'] {
   if (agreement?.accuracy !== undefined && Number.isFinite(agreement.accuracy)) {
-    const note = 'held-out pairs of windows';
+    const note = 'of random pairs of segments, in the right order';
     return [{ label: 'Held-out accuracy', value: percent(agreement.accuracy), note }];
   }
   if (foreseen === undefined) return [];
   return [
-    { label: 'Choices predicted', value: percent(foreseen, 0), note: 'judged queries, before they were learned' },
+    { label: 'Choices foreseen', value: percent(foreseen, 0), note: 'by the reward, before it learned from them' },
   ];
 }
 
@@ -147,8 +147,8 @@ const readable = (r: number) => (Number.isFinite(r) ? r.toFixed(3).replace('-', 
 const scatter = ({ predicted, true: truth, pearson, spearman }: RewardAgreement): Section => ({
   kind: 'scatter',
   title: 'Learned against true reward',
-  caption: `${truth.length} held-out windows, half from random play and half from the end of training. Pearson ${readable(pearson)}, Spearman ${readable(spearman)}.`,
-  xLabel: 'true return of the window',
+  caption: `${truth.length} segments, half from random play and half from the end of training. Pearson ${readable(pearson)}, Spearman ${readable(spearman)}.`,
+  xLabel: 'true return of the segment',
   yLabel: 'learned return',
   points: { x: truth, y: predicted },
   fit: true,

@@ -40,6 +40,12 @@ export interface LearnRunResult extends LearnMetrics {
   diagnosis: Diagnosis;
 }
 
+/** A step of a run: `trainFromPreferences` measures the reward at evaluations. */
+export interface LearnRunStep extends LearnStep {
+  /** Share of random held-out pairs that the ensemble orders correctly; see `RewardAgreement`. */
+  heldOutAccuracy?: number;
+}
+
 const SHOWN_COMPARISONS = 24;
 
 /**
@@ -48,7 +54,7 @@ const SHOWN_COMPARISONS = 24;
  */
 export async function trainFromPreferences(
   learner: Learner,
-  parts: TrainParts<LearnStep>,
+  parts: TrainParts<LearnRunStep>,
 ): Promise<LearnRunResult | undefined> {
   const { run, onWarning: onNotice = emitWarning } = parts;
   const { environment, options } = learner;
@@ -57,6 +63,10 @@ export async function trainFromPreferences(
   try {
     return await driveRun(learner, {
       ...parts,
+      onStep(step) {
+        const { accuracy } = record.agreement() ?? {};
+        parts.onStep?.({ ...step, ...(Number.isFinite(accuracy) && { heldOutAccuracy: accuracy }) });
+      },
       before() {
         sampleWorld(run, environment);
         return record.before(evaluateUntrained(learner, onNotice));

@@ -2,7 +2,7 @@
 import { makeEnvironment } from '../env/open/make.ts';
 import type { LineChart } from '../run/report/line-chart.ts';
 import type { Report } from '../run/report.ts';
-import { chart, diagnosisSection, elapsed, settingsSection, subtitle } from '../run/report-parts.ts';
+import { chart, diagnosisSection, settingsSection, subtitle, timeFigure } from '../run/report-parts.ts';
 import { type MetricsRow, readInfo, readMetrics, readSamples } from '../run/run.ts';
 import { diagnoseControlRun } from './diagnosis/diagnose.ts';
 import type { WorldSample } from './diagnosis/measures.ts';
@@ -55,7 +55,7 @@ export function rlReport(folder: string): Report {
         value: rows.at(-1)?.step ?? 0,
         note: `of ${options.steps.toLocaleString('en-US')}`,
       },
-      { label: 'Time', value: elapsed(rows) },
+      timeFigure(folder, rows),
     ],
     sections: [
       diagnosisSection(diagnoseControlRun(folder, rows, samples)),

@@ -139,7 +139,30 @@ export function setAside(run: string, invalid: string[]): void {
   }
 }
 
-function read(folder: string): Omit<RunCheckpoint, 'warnings'> & { rows: RowLengths } {
+/**
+ * The state of the newest checkpoint that can be read, for figures that need no tensors: they are not looked at.
+ * Undefined if there is none.
+ */
+export function readState(run: string): unknown {
+  for (const name of steps(run)) {
+    try {
+      return decode(readBody(join(run, FOLDER, name)).state);
+    } catch {
+      // an earlier one may be whole; whoever resumes the run hears of this one
+    }
+  }
+  return undefined;
+}
+
+interface Body {
+  step: number;
+  tensors: string;
+  rows: RowLengths;
+  state: unknown;
+}
+
+/** The content of a checkpoint's state.json, which matches its own checksum. */
+function readBody(folder: string): Body {
   const path = join(folder, STATE);
   let text: string;
   try {
@@ -147,7 +170,7 @@ function read(folder: string): Omit<RunCheckpoint, 'warnings'> & { rows: RowLeng
   } catch (error) {
     throw fileError(error, 'read', path);
   }
-  let parsed: { sha256: string; step: number; tensors: string; rows: RowLengths; state: unknown };
+  let parsed: Body & { sha256: string };
   try {
     parsed = JSON.parse(text);
   } catch (error) {
@@ -155,6 +178,11 @@ function read(folder: string): Omit<RunCheckpoint, 'warnings'> & { rows: RowLeng
   }
   const { sha256: sum, ...body } = parsed ?? {};
   if (sum !== sha256(JSON.stringify(body))) throw new HeedError(`"${path}" does not match its own checksum.`);
+  return body;
+}
+
+function read(folder: string): Omit<RunCheckpoint, 'warnings'> & { rows: RowLengths } {
+  const body = readBody(folder);
   const tensors = join(folder, TENSORS);
   if (fileSha256(tensors) !== body.tensors) throw new HeedError(`"${tensors}" does not match its checksum.`);
   return { step: body.step, state: decode(body.state), tensors: readSafetensors(tensors).tensors, rows: body.rows };

@@ -2,7 +2,8 @@
 
 import { HeedError, messageOf } from '../error.ts';
 import { breathe, join, readdirSync } from '../node.ts';
-import type { Run } from './run.ts';
+import { readState } from './checkpoint.ts';
+import type { MetricsRow, Run } from './run.ts';
 
 /** What every trainer takes: where to write the run, a signal and callbacks. */
 export interface TrainParts<Step> {
@@ -132,6 +133,16 @@ export async function driveRun<Step extends { step: number; done: boolean }, Res
     }
     if (performance.now() - saved >= checkpointSeconds * 1000) await save();
   }
+}
+
+/**
+ * Seconds that a run has trained, over all its processes and without the pauses between them, as of its newest
+ * checkpoint. Of a run without one, such as another trainer's, the time from its first row to its last.
+ */
+export function trainingSeconds(folder: string, rows: readonly MetricsRow[]): number {
+  const { seconds } = (readState(folder) ?? {}) as Partial<DrivenState<unknown>>;
+  if (typeof seconds === 'number') return seconds;
+  return rows.length > 1 ? rows[rows.length - 1].time - rows[0].time : Number.NaN;
 }
 
 /** A checkpoint with non-finite numbers must not replace a good one. */

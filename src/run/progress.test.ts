@@ -91,7 +91,33 @@ describe('a progress line', () => {
     expect(unknown.lines()).toEqual(['5 labels  0.25 labels/s']);
     const ended = recorded({ total: 10 });
     ended.at(70_000, 10);
-    expect(ended.lines()[0]).toContain('100 %  10/10  0.14 steps/s  in 1 min 10 s');
+    ended.progress.done();
+    expect(ended.lines().at(-1)).toBe('100 %  10/10  0.14 steps/s  in 1 min 10 s');
+    const resumed = recorded({ total: 10, from: 9 });
+    resumed.at(7000, 10);
+    resumed.progress.done(3600);
+    expect(resumed.lines().at(-1)).toContain('in 1 h 0 min');
+    const stopped = recorded({ total: 10 });
+    stopped.at(7000, 9);
+    stopped.progress.done();
+    expect(stopped.lines().at(-1)).not.toContain(' in ');
+  });
+
+  it('shows shares in percent, and is neither at its end nor at its start before it is', () => {
+    const { at, progress, lines } = recorded({ total: 1000, shares: ['held-out accuracy'] });
+    at(0, 1, { 'held-out accuracy': 0.5 });
+    at(10_000, 998, { 'held-out accuracy': 0.9996, loss: 0.5 });
+    progress.done();
+    expect(lines()[0]).toBe('< 1 %  1/1k  held-out accuracy 50.0 %');
+    expect(lines()[1]).toMatch(/^> 99 % {2}998\/1k {2}.* left {2}held-out accuracy > 99\.9 % {2}loss 0\.5$/);
+  });
+
+  it('has a bar while the numbers leave room for it', () => {
+    const { at, lines } = recorded({ total: 10, isTTY: true, columns: 60, env: { NO_COLOR: '1' } });
+    at(0, 5, { loss: 1 });
+    at(1000, 6, { loss: 1, 'a metric with a long name': 2, other: 3 });
+    at(2000, 7, { loss: 1 });
+    expect(lines().map((line) => line.includes('█'))).toEqual([true, false, false]);
   });
 
   it('prints notes on lines of their own', () => {

@@ -1,5 +1,6 @@
-import { stripVTControlCharacters } from '../node.ts';
 /** Shows progress: one live line on a terminal, a plain line now and then in a pipe or a log. */
+import { stripVTControlCharacters } from '../node.ts';
+import { percent } from '../percent.ts';
 
 /** A progress display. */
 export interface Progress {
@@ -9,8 +10,11 @@ export interface Progress {
   update(step: number, metrics?: Readonly<Record<string, number>>): void;
   /** Prints a line above the live one. */
   note(text: string): void;
-  /** Draws the last state and ends the line. */
-  done(): void;
+  /**
+   * Draws the last state and ends the line. `seconds`: how long the work took in all, such as over the processes of a
+   * resumed run; by default, since `createProgress`.
+   */
+  done(seconds?: number): void;
 }
 
 /** What `createProgress` shows, and where. */
@@ -25,6 +29,8 @@ export interface ProgressOptions {
   window?: number;
   /** Unit of the speed. Default "steps". */
   unit?: string;
+  /** Names of metrics that are shares, which are shown in percent. */
+  shares?: readonly string[];
   /** Where the line is written: stderr by default. */
   stream?: {
     /** Writes a text. */
@@ -43,6 +49,8 @@ export interface ProgressOptions {
 /** The speed of training varies, and only its recent past predicts the time left. */
 const WINDOW = 30_000;
 const BAR = 20;
+/** Characters of the longest share: "> 99 %". */
+const LONGEST = 6;
 
 /** Creates a progress display; nothing is drawn before the first update. */
 export function createProgress({
@@ -51,6 +59,7 @@ export function createProgress({
   label = '',
   window = WINDOW,
   unit = 'steps',
+  shares = [],
   stream = process.stderr,
   env = process.env,
   now = () => performance.now(),
@@ -64,6 +73,7 @@ export function createProgress({
   let metrics: Readonly<Record<string, number>> = {};
   let drawn = Number.NEGATIVE_INFINITY;
   let drawnWidth = 0;
+  let hasBar = live;
 
   const speed = (time: number): number | undefined => {
     while (past.length > 2 && past[1].time <= time - window) past.shift();
@@ -71,32 +81,36 @@ export function createProgress({
     return step > first.step && time > first.time ? ((step - first.step) / (time - first.time)) * 1000 : undefined;
   };
 
-  const line = (time: number, width: number): string => {
+  /** `took`: seconds in all, once the work has ended. */
+  const line = (time: number, width: number, took?: number): string => {
     const rate = speed(time);
     const parts: string[] = [];
     if (total !== undefined) {
-      const share = total > 0 ? Math.min(1, Math.max(0, step / total)) : 1;
-      const percent = `${Math.floor(share * 100)} %`.padStart(5);
-      parts.push(live && width >= 50 ? `${bar(share)} ${percent}` : percent.trimStart());
+      parts.push(percent(shareOf(step, total), 0).padStart(live ? LONGEST : 0));
       parts.push(`${count(step)}/${count(total)}`);
     } else parts.push(`${count(step)} ${unit}`);
     if (rate !== undefined) {
       parts.push(`${count(rate)} ${unit}/s`);
       if (total !== undefined && step < total) parts.push(`${duration((total - step) / rate)} left`);
     }
-    if (total !== undefined && step >= total) parts.push(`in ${duration((time - began) / 1000)}`);
-    for (const [name, value] of Object.entries(metrics)) parts.push(`${name} ${figure(value)}`);
-    const head = label && `${label}  `;
-    return fit(clean(head + parts.join('  ')), width);
+    if (took !== undefined && total !== undefined && step >= total) parts.push(`in ${duration(took)}`);
+    for (const [name, value] of Object.entries(metrics)) {
+      parts.push(`${name} ${shares.includes(name) ? percent(value) : figure(value)}`);
+    }
+    const head = clean(label && `${label}  `);
+    const numbers = clean(parts.join('  '));
+    // the numbers say more than the bar, which does not come and go
+    if (total === undefined || widthOf(head + numbers) + BAR + 1 > width) hasBar = false;
+    return hasBar ? `${head}${bar(shareOf(step, total!))} ${numbers}` : fit(head + numbers, width);
   };
 
-  const draw = (time: number) => {
+  const draw = (time: number, took?: number) => {
     drawn = time;
     if (!live) {
-      stream.write(`${line(time, Number.POSITIVE_INFINITY)}\n`);
+      stream.write(`${line(time, Number.POSITIVE_INFINITY, took)}\n`);
       return;
     }
-    const text = line(time, (stream.columns || 80) - 1); // a full last column wraps on some terminals
+    const text = line(time, (stream.columns || 80) - 1, took); // a full last column wraps on some terminals
     const width = widthOf(text);
     const padding = ' '.repeat(Math.max(0, Math.min(drawnWidth, (stream.columns || 80) - 1) - width));
     stream.write(`\r${color ? text.replace(/█+/, '\x1b[36m$&\x1b[39m') : text}${padding}`);
@@ -117,8 +131,9 @@ export function createProgress({
       stream.write(`${live ? text : stripVTControlCharacters(text)}\n`);
       if (live && drawnWidth > 0) draw(now());
     },
-    done() {
-      draw(now());
+    done(seconds) {
+      const time = now();
+      draw(time, seconds ?? (time - began) / 1000);
       if (live) stream.write('\n');
       drawnWidth = 0;
     },
@@ -159,6 +174,8 @@ export function figure(value: number): string {
   if (size !== 0 && size < 0.001) return value.toExponential(1);
   return String(Number(value.toPrecision(3)));
 }
+
+const shareOf = (step: number, total: number): number => (total > 0 ? Math.min(1, Math.max(0, step / total)) : 1);
 
 function bar(share: number): string {
   const full = Math.round(share * BAR);

@@ -4,9 +4,10 @@ import { z } from 'zod';
 import { HeedError } from '../error.ts';
 import { join } from '../node.ts';
 import type { Diagnosis } from './diagnosis.ts';
+import { trainingSeconds } from './drive.ts';
 import { duration } from './progress.ts';
 import type { LineChart, Series } from './report/line-chart.ts';
-import type { Text } from './report.ts';
+import type { Report, Text } from './report.ts';
 import type { MetricsRow, RunInfo } from './run.ts';
 
 /** A run's settings, checked. @throws HeedError if the run is of another kind. */
@@ -28,12 +29,11 @@ export const diagnosisSection = ({ summary, findings }: Diagnosis): Text => ({
   text: findings.length === 0 ? summary : findings.map(({ text, advice }) => `${text} ${advice}`).join('\n\n'),
 });
 
-/** Wall time from the first row to the last, including pauses before a resume. */
-export const elapsed = (rows: readonly MetricsRow[]) =>
-  rows.length > 1 ? together(duration(rows[rows.length - 1].time - rows[0].time)) : '–';
-
-/** Keeps a number and its unit on one line. */
-const together = (text: string) => text.replaceAll(/(\d) /g, '$1\u00a0');
+/** How long a run has trained, without pauses, for the summary of its report. */
+export function timeFigure(folder: string, rows: readonly MetricsRow[]): Report['summary'][number] {
+  const seconds = trainingSeconds(folder, rows);
+  return { label: 'Time', value: Number.isFinite(seconds) ? duration(seconds) : '–' };
+}
 
 /** Lines of a chart: their names and metrics. */
 export type Lines = readonly (readonly [name: string, metric: string])[];

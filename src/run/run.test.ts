@@ -19,6 +19,7 @@ import { everyMoment } from '../../test/support/moments.ts';
 import { HeedError } from '../error.ts';
 import { random } from '../random.ts';
 import { readCheckpoint } from './checkpoint.ts';
+import { trainingSeconds } from './drive.ts';
 import { createRun, isRun, openRun, type Run, readInfo, readMetrics, readSamples } from './run.ts';
 
 let base: string;
@@ -231,6 +232,12 @@ const resume = (run: Run) => {
   expect(tensors.w.data).toEqual(new Float32Array(4).fill(sum));
   return { step, sum, words, warnings };
 };
+it('reads metrics of older versions under their current names', () => {
+  const run = create();
+  run.log(1, { 'reward/accuracy': 0.5 });
+  expect(readMetrics(folder)).toMatchObject([{ step: 1, 'reward/foreseen': 0.5 }]);
+});
+
 const withoutTime = (at: string) => readMetrics(at).map(({ time, ...row }) => row);
 
 describe('checkpoints', () => {
@@ -300,6 +307,18 @@ describe('checkpoints', () => {
     expect(withoutTime(folder)).toEqual(withoutTime(whole.folder));
     expect(again.loadCheckpoint()).toMatchObject({ step: 6, warnings: [] });
     expect(readdirSync(join(folder, 'checkpoints'))).toEqual(['0000000003', '0000000006', '0000000006.damaged']);
+  });
+
+  it('give the time of training without the pauses between processes, whatever the rows say', () => {
+    const run = create();
+    const rows = [100, 9000].map((time, step) => ({ step, time }));
+    expect(trainingSeconds(folder, rows)).toBe(8900); // of another trainer, which leaves no checkpoint
+    expect(trainingSeconds(folder, rows.slice(1))).toBeNaN();
+    run.saveCheckpoint(1, { state: { seconds: 7 }, tensors: {} });
+    run.saveCheckpoint(2, { state: { seconds: 12 }, tensors: {} });
+    expect(trainingSeconds(folder, rows)).toBe(12);
+    truncateSync(join(folder, 'checkpoints', '0000000002', 'state.json'), 20);
+    expect(trainingSeconds(folder, rows)).toBe(7);
   });
 
   it('are refused when none is valid or there is none', () => {

@@ -15,7 +15,7 @@ import { HeedError, messageOf } from '../error.ts';
 import { fileError, isSystemError, writeFileAtomic } from '../files.ts';
 import { join, mkdirSync, readdirSync, readFileSync } from '../node.ts';
 import { plugins } from '../plugins.ts';
-import { withCurrentNames, withOldDefaults } from '../renamed.ts';
+import { currentMetric, withCurrentNames, withOldDefaults } from '../renamed.ts';
 import { type RunCheckpoint, readCheckpoint, setAside, tidyCheckpoints, writeCheckpoint } from './checkpoint.ts';
 import { decode, fromJson, toJson } from './json.ts';
 import { LOCK, lock } from './lock.ts';
@@ -268,7 +268,10 @@ export function readInfo(folder: string): RunInfo {
 export function readMetrics(folder: string): MetricsRow[] {
   return Array.from(
     readRows(join(folder, METRICS)),
-    (row) => Object.fromEntries(Object.entries(row).map(([name, value]) => [name, Number(value)])) as MetricsRow,
+    (row) =>
+      Object.fromEntries(
+        Object.entries(row).map(([name, value]) => [currentMetric(name), Number(value)]),
+      ) as MetricsRow,
   );
 }
 

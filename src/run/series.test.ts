@@ -49,6 +49,16 @@ it('keeps the extremes of every bucket, the last point, and counts', () => {
   expect(series.buckets('nothing')).toBeUndefined();
 });
 
+it('has metrics of older versions under their current names, from their cache too', () => {
+  const { run } = runOf(Array.from({ length: 10 }, (_, step) => ({ step, time: step, 'reward/accuracy': 0.5 })));
+  for (const _ of ['from the rows', 'from the cache']) {
+    const series = createRunSeries(run, { chunk: 4 });
+    series.refresh();
+    expect(series.names()).toEqual(['reward/foreseen']);
+    expect(series.latest()).toMatchObject({ 'reward/foreseen': 0.5 });
+  }
+});
+
 it('smooths before it thins, without a bias at the start, and leaves alone what does not change', () => {
   const rows = Array.from({ length: 500 }, (_, i) => ({ step: i, time: i, noisy: i % 2 === 0 ? 1 : 3, still: 0.1 }));
   const series = seriesOf(rows);

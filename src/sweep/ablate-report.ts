@@ -1,7 +1,7 @@
 /** The report of ablations, from their folder; of unfinished ones, what is known so far. */
 import type { LineChart, Series } from '../run/report/line-chart.ts';
 import type { Report, Table } from '../run/report.ts';
-import { elapsed, subtitle } from '../run/report-parts.ts';
+import { subtitle, timeFigure } from '../run/report-parts.ts';
 import { readInfo, readMetrics } from '../run/run.ts';
 import {
   type AblateOptions,
@@ -32,7 +32,7 @@ export function ablationReport(folder: string): Report {
         ? [{ label: 'The whole method', value: measured(whole.return, whole.returnInterval), note: 'return' }]
         : []),
       { label: 'Runs', value: results.length, note: `of ${ablationCells(options).length}` },
-      { label: 'Time', value: elapsed(readMetrics(folder)) },
+      timeFigure(folder, readMetrics(folder)),
     ],
     sections: [
       {

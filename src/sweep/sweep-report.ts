@@ -3,7 +3,7 @@
 import { percent } from '../percent.ts';
 import type { LineChart } from '../run/report/line-chart.ts';
 import type { Report, Table } from '../run/report.ts';
-import { elapsed, subtitle } from '../run/report-parts.ts';
+import { subtitle, timeFigure } from '../run/report-parts.ts';
 import { readInfo, readMetrics } from '../run/run.ts';
 import { type Needs, needsOf } from './needs.ts';
 import { measured, reachedOf, runSettings } from './report-parts.ts';
@@ -33,7 +33,7 @@ export function sweepReport(folder: string): Report {
         value: results.length,
         note: `of ${cells.length.toLocaleString('en-US')}`,
       },
-      { label: 'Time', value: elapsed(readMetrics(folder)) },
+      timeFigure(folder, readMetrics(folder)),
     ],
     sections: [
       labelsNeeded(needs, options),

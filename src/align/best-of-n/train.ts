@@ -6,7 +6,7 @@ import { driveRun, type TrainParts } from '../../run/drive.ts';
 import { figure } from '../../run/progress.ts';
 import type { LineChart } from '../../run/report/line-chart.ts';
 import type { Report, Table } from '../../run/report.ts';
-import { elapsed, subtitle } from '../../run/report-parts.ts';
+import { subtitle, timeFigure } from '../../run/report-parts.ts';
 import { readInfo, readMetrics, readSamples } from '../../run/run.ts';
 import { type BestOf, type BestOfN, type BestOfNStep, bestOf, bestRow, type Drawn, drawnMetrics } from './best-of-n.ts';
 
@@ -92,7 +92,7 @@ export function bestOfNReport(folder: string): Report {
           ]
         : []),
       { label: 'Prompts', value: drawn.length },
-      { label: 'Time', value: elapsed(rows) },
+      timeFigure(folder, rows),
     ],
     sections: last ? [frontier(curve), numbers(curve), answers(drawn)] : [],
     config: config as Record<string, unknown>,

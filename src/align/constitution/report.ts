@@ -3,7 +3,7 @@
 import { percent } from '../../percent.ts';
 import { figure } from '../../run/progress.ts';
 import type { Report, Table } from '../../run/report.ts';
-import { elapsed, linesOver, subtitle } from '../../run/report-parts.ts';
+import { linesOver, subtitle, timeFigure } from '../../run/report-parts.ts';
 import { readInfo, readMetrics } from '../../run/run.ts';
 import type { Compared } from './compare.ts';
 import { lastOf, type Revised } from './revise.ts';
@@ -25,7 +25,7 @@ export function constitutionReport(folder: string): Report {
       ...(compared.length > 0
         ? [{ label: 'Compared', value: usable.length, note: `${usable.filter(isTie).length} ties` }]
         : []),
-      { label: 'Time', value: elapsed(rows) },
+      timeFigure(folder, rows),
     ],
     sections: [
       ...revisions(revised),

@@ -3,7 +3,7 @@ import { join } from '../../node.ts';
 import { figure } from '../../run/progress.ts';
 import type { LineChart, Series } from '../../run/report/line-chart.ts';
 import type { Report, Table } from '../../run/report.ts';
-import { elapsed, settingsSection, subtitle } from '../../run/report-parts.ts';
+import { settingsSection, subtitle, timeFigure } from '../../run/report-parts.ts';
 import { readInfo, readMetrics, readSamples } from '../../run/run.ts';
 import { type CurvePoint, distance, type OveroptimizationCurve, readCurves, spreadAtStart } from './curves.ts';
 import { gainAt, type Method } from './fit.ts';
@@ -28,7 +28,7 @@ export function overoptimizationReport(folder: string): Report {
             { label: 'Gold at the end', value: figure(free.last.gold), note: `at a KL of ${figure(free.last.kl)}` },
           ]
         : []),
-      { label: 'Time', value: elapsed(readMetrics(folder)) },
+      timeFigure(folder, readMetrics(folder)),
     ],
     sections: [
       ...chart('Best of n', of('best-of-n'), spread),

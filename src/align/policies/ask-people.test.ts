@@ -52,7 +52,7 @@ describe('people who compare the completions of a policy in training', () => {
     const whole = await create({ ...settings, teacher: somebody() });
     const steps = await take(whole, 2);
     expect(steps[0]).toMatchObject({ metrics: { labels: 0, waiting: 8 }, compared: [] });
-    expect(steps[1].metrics).toMatchObject({ labels: 8, waiting: 0, 'reward/accuracy': expect.any(Number) });
+    expect(steps[1].metrics).toMatchObject({ labels: 8, waiting: 0, 'reward/foreseen': expect.any(Number) });
     expect(steps[1].metrics['reward/train_accuracy']).toBeGreaterThan(0.8);
     expect(steps[1].compared!.map(({ id }) => id)).toEqual(Array.from({ length: 8 }, (_, i) => `q${i}`));
     const checkpoint = checkpointOf(whole);
@@ -111,7 +111,7 @@ describe('people who compare the completions of a policy in training', () => {
     const learner = await createLanguagePpo({ ...settings, teacher: somebody(new Set(), () => 'incomparable') });
     const steps = await take(learner, 4);
     expect(steps.at(-1)!.metrics.labels).toBe(16);
-    expect(steps.at(-1)!.metrics).not.toHaveProperty('reward/accuracy');
+    expect(steps.at(-1)!.metrics).not.toHaveProperty('reward/foreseen');
     learner[Symbol.dispose]();
   });
 

@@ -272,7 +272,7 @@ export function createAsking({ options, reward, teacher, prompts }: AskingParts)
         metrics: {
           labels: labels(),
           waiting: late.open.length,
-          ...(decided > 0 && { 'reward/accuracy': right / decided }),
+          ...(decided > 0 && { 'reward/foreseen': right / decided }),
           ...(fit && Number.isFinite(fit.loss) && { 'reward/loss': fit.loss }),
           ...(fit && Number.isFinite(fit.accuracy) && { 'reward/train_accuracy': fit.accuracy }),
         },

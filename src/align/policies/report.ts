@@ -1,9 +1,10 @@
 /** The report of a policy's training, from the run's folder. */
 
+import { trainingSeconds } from '../../run/drive.ts';
 import { count, figure } from '../../run/progress.ts';
 import type { LineChart } from '../../run/report/line-chart.ts';
 import type { Report, Section } from '../../run/report.ts';
-import { diagnosisSection, elapsed, linesOver, seriesOf, subtitle } from '../../run/report-parts.ts';
+import { diagnosisSection, linesOver, seriesOf, subtitle, timeFigure } from '../../run/report-parts.ts';
 import { type MetricsRow, readInfo, readMetrics, readSamples } from '../../run/run.ts';
 import { diagnoseLanguageRun } from '../diagnosis/run.ts';
 import { answersTable } from '../training/samples.ts';
@@ -60,7 +61,12 @@ const charts: [metric: string, title: string, unit: string, caption: string][] =
   ['rollouts/idle', 'Idle', 'share', 'Share of time in which tools were waited for, and nothing was computed.'],
   ['rollouts/staleness', 'Staleness', 'updates', 'Of the policy since the episodes of a step began: the mean.'],
   ['labels', 'Judgments', 'judgments', 'Comparisons of the policy’s completions that the reward model has learned.'],
-  ['reward/accuracy', 'Predicted judgments', 'share', 'Share of the judgments so far that the reward model predicted.'],
+  [
+    'reward/foreseen',
+    'Judgments foreseen',
+    'share',
+    'Share of the judgments so far that the reward model predicted before it learned from them.',
+  ],
   ['probe/failed', 'Failed probes', 'share', 'Completions of probes that contain a text to avoid.'],
   ['guard/length', 'Excess length', 'share', 'Length beyond that of the first step, as a share of it.'],
   ['guard/repetition', 'Repetition', 'share', 'Share of n-grams that occurred earlier in the same completion.'],
@@ -87,8 +93,12 @@ export function policyReport(folder: string): Report {
             { label: 'KL', value: figure(last['eval/kl']), note: 'nats per completion, from the reference' },
           ]
         : []),
-      { label: 'Tokens', value: count(rows.findLast((row) => 'tokens' in row)?.tokens ?? 0), note: speed(rows) },
-      { label: 'Time', value: elapsed(rows) },
+      {
+        label: 'Tokens',
+        value: count(rows.findLast((row) => 'tokens' in row)?.tokens ?? 0),
+        note: speed(folder, rows),
+      },
+      timeFigure(folder, rows),
     ],
     sections: [
       diagnosisSection(diagnoseLanguageRun(folder)),
@@ -105,11 +115,13 @@ export function policyReport(folder: string): Report {
   };
 }
 
-/** Tokens per second of wall time, evaluations and pauses included. */
-function speed(rows: readonly MetricsRow[]): string {
-  const [first, last] = [rows[0], rows.at(-1)];
-  const seconds = last && first ? last.time - first.time : 0;
-  return seconds > 0 ? `of completions, ${count((last!.tokens ?? 0) / seconds)} per second` : 'of completions';
+/** Tokens of completions per second of the whole training: with its updates and evaluations, without pauses. */
+function speed(folder: string, rows: readonly MetricsRow[]): string {
+  const seconds = trainingSeconds(folder, rows);
+  const tokens = rows.findLast((row) => 'tokens' in row)?.tokens ?? 0;
+  return seconds > 0
+    ? `of completions; ${count(tokens / seconds)} a second, updates and evaluations included`
+    : 'of completions';
 }
 
 const rewardChart = (rows: readonly MetricsRow[]): LineChart => ({

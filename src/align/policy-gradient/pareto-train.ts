@@ -4,7 +4,7 @@ import { driveRun, type TrainParts } from '../../run/drive.ts';
 import { figure } from '../../run/progress.ts';
 import type { Scatter } from '../../run/report/scatter.ts';
 import type { Report, Table } from '../../run/report.ts';
-import { diagnosisSection, elapsed, linesOver, subtitle } from '../../run/report-parts.ts';
+import { diagnosisSection, linesOver, subtitle, timeFigure } from '../../run/report-parts.ts';
 import { readInfo, readMetrics, readSamples } from '../../run/run.ts';
 import { diagnoseLanguageRun } from '../diagnosis/run.ts';
 import type { PolicySample } from '../policies/policy-evaluation.ts';
@@ -107,7 +107,7 @@ export function paretoReport(folder: string): Report {
       { label: 'Policies', value: Math.max(0, points.length - 1) },
       { label: 'On the front', value: worse.slice(1).filter((is) => !is).length },
       { label: 'Hypervolume', value: figure(area), note: 'of both rewards, over the initial model' },
-      { label: 'Time', value: elapsed(rows) },
+      timeFigure(folder, rows),
     ],
     sections: [
       diagnosisSection(diagnoseLanguageRun(folder)),

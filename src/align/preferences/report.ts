@@ -4,10 +4,10 @@ import { count, figure } from '../../run/progress.ts';
 import type { Report } from '../../run/report.ts';
 import {
   diagnosisSection,
-  elapsed,
   type Lines,
   linesOver,
   subtitle,
+  timeFigure,
   trainingAndHeldOut,
 } from '../../run/report-parts.ts';
 import { readInfo, readMetrics, readSamples } from '../../run/run.ts';
@@ -80,7 +80,7 @@ export function offlinePreferenceReport(folder: string): Report {
       ...card('Held-out loss', 'loss/eval'),
       ...card('KL', 'eval/kl', 'nats per completion, '),
       { label: 'Tokens', value: count(rows.findLast((row) => 'tokens' in row)?.tokens ?? 0), note: 'without padding' },
-      { label: 'Time', value: elapsed(rows) },
+      timeFigure(folder, rows),
     ],
     sections: [
       diagnosisSection(diagnoseLanguageRun(folder)),

@@ -3,7 +3,7 @@
 import { percent, percents } from '../../percent.ts';
 import { count } from '../../run/progress.ts';
 import type { Report, Table } from '../../run/report.ts';
-import { diagnosisSection, elapsed, linesOver, subtitle, trainingAndHeldOut } from '../../run/report-parts.ts';
+import { diagnosisSection, linesOver, subtitle, timeFigure, trainingAndHeldOut } from '../../run/report-parts.ts';
 import { readInfo, readMetrics, readSamples } from '../../run/run.ts';
 import { diagnoseLanguageRun } from '../diagnosis/run.ts';
 import type { StepEvaluation } from './evaluation.ts';
@@ -39,7 +39,7 @@ export function processReport(folder: string): Report {
           ]
         : []),
       { label: 'Tokens', value: count(rows.findLast((row) => 'tokens' in row)?.tokens ?? 0), note: 'without padding' },
-      { label: 'Time', value: elapsed(rows) },
+      timeFigure(folder, rows),
     ],
     sections: [
       diagnosisSection(diagnoseLanguageRun(folder)),

@@ -3,7 +3,7 @@
 import { percent, percents } from '../../percent.ts';
 import { count } from '../../run/progress.ts';
 import type { Report, Section } from '../../run/report.ts';
-import { diagnosisSection, elapsed, linesOver, subtitle, trainingAndHeldOut } from '../../run/report-parts.ts';
+import { diagnosisSection, linesOver, subtitle, timeFigure, trainingAndHeldOut } from '../../run/report-parts.ts';
 import { readInfo, readMetrics, readSamples } from '../../run/run.ts';
 import { diagnoseLanguageRun } from '../diagnosis/run.ts';
 import type { RewardEvaluation, Share } from './evaluation.ts';
@@ -29,7 +29,7 @@ export function rewardReport(folder: string): Report {
     summary: [
       ...(last ? summaryOf(last) : []),
       { label: 'Tokens', value: count(tokens), note: 'without padding' },
-      { label: 'Time', value: elapsed(rows) },
+      timeFigure(folder, rows),
     ],
     sections: [
       diagnosisSection(diagnoseLanguageRun(folder)),

@@ -5,10 +5,10 @@ import type { LineChart } from '../../run/report/line-chart.ts';
 import type { Report } from '../../run/report.ts';
 import {
   diagnosisSection,
-  elapsed,
   linesOver,
   seriesOf,
   subtitle,
+  timeFigure,
   trainingAndHeldOut,
 } from '../../run/report-parts.ts';
 import { type MetricsRow, readInfo, readMetrics, readSamples } from '../../run/run.ts';
@@ -52,7 +52,7 @@ export function languageReport(folder: string): Report {
           ]
         : []),
       { label: 'Tokens', value: count(rows.findLast((row) => 'tokens' in row)?.tokens ?? 0), note: 'without padding' },
-      { label: 'Time', value: elapsed(rows) },
+      timeFigure(folder, rows),
     ],
     sections: [
       diagnosisSection(diagnoseLanguageRun(folder)),

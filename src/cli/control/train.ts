@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { extendRun } from '../../control/extend.ts';
 import type { LearnRunResult } from '../../control/train.ts';
+import { percent } from '../../percent.ts';
 import { controlTrainings } from '../../pipeline/trainings/control.ts';
 import { duration } from '../../run/progress.ts';
 import { addStudioAddress, studioAddress } from '../people/address.ts';
@@ -32,7 +33,7 @@ const summarize = ({
   return: evaluated,
   labels,
   steps,
-  accuracy,
+  foreseen,
   heldOutAccuracy,
   correlation,
   seconds,
@@ -40,12 +41,9 @@ const summarize = ({
   ['return', returned(evaluated)],
   ['labels', `${labels}`],
   ['steps', steps.toLocaleString('en-US')],
-  [
-    'accuracy',
-    heldOutAccuracy === undefined
-      ? `${share(accuracy)} of the teacher’s choices predicted before they were learned`
-      : `${share(heldOutAccuracy)} of random held-out pairs in the right order`,
-  ],
+  heldOutAccuracy === undefined
+    ? ['choices foreseen', `${percent(foreseen, 0)} of the teacher’s, before they were learned`]
+    : ['held-out accuracy', `${percent(heldOutAccuracy)} of random pairs of clips in the right order`],
   [
     'reward',
     `follows the true one with Pearson ${three(correlation.pearson)}, Spearman ${three(correlation.spearman)}`,
@@ -53,5 +51,4 @@ const summarize = ({
   ['time', duration(seconds)],
 ];
 
-const share = (value: number) => (Number.isFinite(value) ? `${Math.round(value * 100)} %` : 'no share');
 const three = (value: number) => (Number.isFinite(value) ? value.toFixed(3) : 'none (true returns are all equal)');

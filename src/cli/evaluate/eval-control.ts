@@ -20,17 +20,17 @@ async function evaluating(run: string, command: Command): Promise<void> {
     run,
     checking(() => evaluateRunSchema.parse(settings), settings),
   );
-  const { heldOutAccuracy, accuracy } = evaluation;
+  const { heldOutAccuracy, foreseen } = evaluation;
   output.say(
     table([
       ['trained', returned(evaluation.return)],
       ['untrained', returned(evaluation.untrained)],
       ...(heldOutAccuracy === undefined
         ? []
-        : [row('reward', `${percent(heldOutAccuracy)} of random held-out pairs ordered correctly`)]),
-      ...(accuracy === undefined
+        : [row('held-out accuracy', `${percent(heldOutAccuracy)} of random pairs of clips in the right order`)]),
+      ...(foreseen === undefined
         ? []
-        : [row('reward', `${percent(accuracy)} of the judged queries predicted before they were learned`)]),
+        : [row('choices foreseen', `${percent(foreseen)} of the teacher’s, before they were learned`)]),
       ['step', evaluation.step.toLocaleString('en-US')],
     ]),
   );

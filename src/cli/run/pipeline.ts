@@ -9,6 +9,7 @@ import { createPipeline, type PipelineParts, type PipelineResult, runPipeline } 
 import { checkRecipe } from '../../pipeline/recipe.ts';
 import { pipelineReport } from '../../pipeline/report.ts';
 import { changeCourse, progressOf, type StageResult } from '../../pipeline/state.ts';
+import { trainings } from '../../pipeline/trainings/trainings.ts';
 import { loadPlugins } from '../../plugins.ts';
 import { duration, figure } from '../../run/progress.ts';
 import { writeReport } from '../../run/report.ts';
@@ -49,14 +50,15 @@ async function pipeline(path: string | undefined, flags: Flags): Promise<void> {
   let started: string | undefined;
   const interrupted = listenForInterrupt((text) => progress.note(text));
   const say = note;
-  const endLine = () => {
-    if (started) progress.done();
+  const endLine = (seconds?: number) => {
+    if (started) progress.done(seconds);
     started = undefined;
   };
   let total = 0;
   let label = '';
+  let shares: readonly string[] | undefined;
   const shown = (step: number, live: Record<string, number>) => {
-    if (started !== label) progress = createLoggedProgress({ total, from: step, label });
+    if (started !== label) progress = createLoggedProgress({ total, from: step, label, shares });
     started = label;
     seen = { ...seen, ...live };
     progress.update(step, seen);
@@ -80,10 +82,10 @@ async function pipeline(path: string | undefined, flags: Flags): Promise<void> {
         onStage({ name, command, index, count, folder, steps }) {
           endLine();
           say(`stage ${index} of ${count}: heed ${command} in ${folder}`);
-          [total, label, seen] = [steps, `${index}/${count} ${name}`, {}];
+          [total, label, seen, shares] = [steps, `${index}/${count} ${name}`, {}, trainings[command].shares];
         },
         onStep: shown,
-        onFinished: endLine,
+        onFinished: (_, { seconds }) => endLine(seconds),
       });
     } finally {
       endLine();

@@ -132,7 +132,7 @@ async function train(command: Command, definition: TrainingCommand): Promise<voi
     note(`${name} in ${run.folder}${how.length > 0 ? `, computing ${how.join(' ')}` : ''}`);
     loggers = attachLoggers(run, choices, (text) => progress.warn(text));
     let seen: Record<string, number> = {};
-    let result: Awaited<ReturnType<StageTraining['train']>>;
+    let result: (Awaited<ReturnType<StageTraining['train']>> & { seconds?: number }) | undefined;
     let started = false;
     try {
       const stepped = spanByStep();
@@ -146,7 +146,13 @@ async function train(command: Command, definition: TrainingCommand): Promise<voi
         onWarning: (text) => progress.warn(text),
         onStep(step) {
           stepped(step.step);
-          if (!started) progress = createLoggedProgress({ total: steps, from: step.step, ...definition.progress });
+          if (!started)
+            progress = createLoggedProgress({
+              total: steps,
+              from: step.step,
+              shares: definition.shares,
+              ...definition.progress,
+            });
           started = true;
           seen = { ...seen, ...definition.live(step) };
           progress.update(step.step, seen);
@@ -158,7 +164,7 @@ async function train(command: Command, definition: TrainingCommand): Promise<voi
     } catch (error) {
       throw withWhatFits(error, options, run.folder);
     } finally {
-      if (started) progress.done();
+      if (started) progress.done(result?.seconds);
     }
     ending = result ? 'finished' : 'stopped';
     const path = writeReport(run, definition.report(run.folder));

@@ -162,7 +162,7 @@ export function createTeaching(options: LearnOptions, parts: LearnParts, shape: 
         step,
         labels: progress.labels,
         evaluation: due ? evaluate() : undefined,
-        accuracy: predictions.right / predictions.decided,
+        foreseen: predictions.right / predictions.decided,
         disagreement,
         episodes: environment.takeFinished(),
         ...(later && { waiting: querying.waiting, nextRound: nextRound() }),

@@ -20,6 +20,7 @@ export const comparisonTrainings = byCommand({
     train: trainConstitution,
     report: constitutionReport,
     live: (step: ConstitutionStep) => constitutionMetrics(step),
+    shares: ['revisions/changed', 'comparisons/ties', 'rows/left_out'],
     product: 'a dataset',
     path: 'comparisons.jsonl',
   },
@@ -29,8 +30,9 @@ export const comparisonTrainings = byCommand({
     train: runPolicyEvaluation,
     report: policyEvaluationReport,
     live: ({ pairs }: PolicyEvaluationStep) => ({
-      wins: pairs.reduce((sum, { preference }) => sum + preference, 0) / pairs.length,
+      'win rate of the batch': pairs.reduce((sum, { preference }) => sum + preference, 0) / pairs.length,
     }),
+    shares: ['win rate of the batch'],
     product: 'a dataset',
     path: 'comparisons.jsonl',
   },

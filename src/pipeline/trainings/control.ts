@@ -1,8 +1,8 @@
 /** The commands that train agents. */
 import { openLearner } from '../../control/learn.ts';
-import type { Learner as ControlLearner, LearnStep } from '../../control/learner.ts';
+import type { Learner as ControlLearner } from '../../control/learner.ts';
 import { preferenceReport } from '../../control/report.ts';
-import { trainFromPreferences, trainOptions, trainSchema } from '../../control/train.ts';
+import { type LearnRunStep, trainFromPreferences, trainOptions, trainSchema } from '../../control/train.ts';
 import { checkEnvironment } from '../../env/open/load.ts';
 import { diagnoseControlRun } from '../../rl/diagnosis/diagnose.ts';
 import { rlReport } from '../../rl/report.ts';
@@ -36,12 +36,14 @@ export const controlTrainings = byCommand({
     train: trainFromPreferences,
     report: preferenceReport,
     diagnose: diagnoseControlRun,
-    live: ({ evaluation, labels, accuracy, waiting }: LearnStep) => ({
+    live: ({ evaluation, labels, foreseen, heldOutAccuracy, waiting }: LearnRunStep) => ({
       ...seenReturn(evaluation),
       labels,
       ...(waiting !== undefined && { waiting }),
-      ...(Number.isFinite(accuracy) && { predicted: accuracy }),
+      ...(heldOutAccuracy !== undefined && { 'held-out accuracy': heldOutAccuracy }),
+      ...(Number.isFinite(foreseen) && { 'choices foreseen': foreseen }),
     }),
+    shares: ['held-out accuracy', 'choices foreseen'],
   },
   rl: {
     schema: rlSchema,
@@ -60,7 +62,7 @@ export const controlTrainings = byCommand({
     about: ({ name, steps }: Sweep) => ({ name, steps }),
     train: trainSweep,
     report: sweepReport,
-    live: ({ cells }: CellsStep) => ({ trained: cells }),
+    live: ({ cells }: CellsStep) => ({ 'runs trained': cells }),
   },
   ablate: {
     schema: ablateSchema,
@@ -69,6 +71,6 @@ export const controlTrainings = byCommand({
     about: ({ name, steps }: Ablation) => ({ name, steps }),
     train: trainAblation,
     report: ablationReport,
-    live: ({ cells }: CellsStep) => ({ trained: cells }),
+    live: ({ cells }: CellsStep) => ({ 'runs trained': cells }),
   },
 });

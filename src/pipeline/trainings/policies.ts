@@ -29,7 +29,7 @@ const policies = {
     kl: metrics['kl/mean'],
     'tokens/s': tokensPerSecond,
     ...(metrics.labels !== undefined && { labels: metrics.labels, waiting: metrics.waiting }),
-    ...(evaluation && { eval: evaluation.reward }),
+    ...(evaluation && { 'evaluation reward': evaluation.reward }),
   }),
 };
 
@@ -47,7 +47,7 @@ export const policyTrainings = byCommand({
     train: trainBestOfN,
     report: bestOfNReport,
     live: ({ drawn }: BestOfNStep) => ({
-      best: drawn.reduce((sum, { rewards }) => sum + Math.max(...rewards), 0) / drawn.length,
+      'reward of the best': drawn.reduce((sum, { rewards }) => sum + Math.max(...rewards), 0) / drawn.length,
     }),
     product: 'a dataset',
     path: 'best.jsonl',

@@ -17,10 +17,14 @@ const preferences = {
   diagnose: diagnoseLanguageRun,
   live: ({ loss, metrics, evaluation }: PreferenceStep): Record<string, number> => ({
     loss,
-    margin: metrics['rewards/margins'] ?? 0,
-    ...(evaluation?.loss !== undefined && { eval: evaluation.loss }),
-    ...(evaluation?.reward !== undefined && { reward: evaluation.reward }),
+    ...(metrics['rewards/margins'] !== undefined && { margin: metrics['rewards/margins'] }),
+    ...(evaluation?.loss !== undefined && { 'held-out loss': evaluation.loss }),
+    ...(evaluation?.metrics['rewards/accuracies'] !== undefined && {
+      'held-out accuracy': evaluation.metrics['rewards/accuracies'],
+    }),
+    ...(evaluation?.reward !== undefined && { 'evaluation reward': evaluation.reward }),
   }),
+  shares: ['held-out accuracy'],
 };
 
 export const preferenceTrainings = byCommand({

@@ -44,6 +44,15 @@ const judging = {
   live: () => ({}),
 };
 
+const accuracies = {
+  live: ({ loss, accuracy, evaluation }: RewardStep | ProcessStep): Record<string, number> => ({
+    loss,
+    'batch accuracy': accuracy,
+    ...(evaluation && { 'held-out accuracy': evaluation.accuracy }),
+  }),
+  shares: ['batch accuracy', 'held-out accuracy'],
+};
+
 export const rewardTrainings = byCommand({
   reward: {
     ...opened(rewardModelSchema, createReward),
@@ -51,11 +60,7 @@ export const rewardTrainings = byCommand({
     train: trainReward,
     report: rewardReport,
     diagnose: diagnoseLanguageRun,
-    live: ({ loss, accuracy, evaluation }: RewardStep) => ({
-      loss,
-      accuracy,
-      ...(evaluation && { eval: evaluation.accuracy }),
-    }),
+    ...accuracies,
     product: 'a reward model',
   },
   process: {
@@ -64,11 +69,7 @@ export const rewardTrainings = byCommand({
     train: trainProcess,
     report: processReport,
     diagnose: diagnoseLanguageRun,
-    live: ({ loss, accuracy, evaluation }: ProcessStep) => ({
-      loss,
-      accuracy,
-      ...(evaluation && { eval: evaluation.accuracy }),
-    }),
+    ...accuracies,
     product: 'a reward model',
   },
   'eval reward': judging,

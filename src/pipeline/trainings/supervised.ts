@@ -15,7 +15,7 @@ const language = {
   diagnose: diagnoseLanguageRun,
   live: ({ loss, evaluation }: LanguageStep): Record<string, number> => ({
     loss,
-    ...(evaluation?.loss !== undefined && { eval: evaluation.loss }),
+    ...(evaluation?.loss !== undefined && { 'held-out loss': evaluation.loss }),
   }),
 };
 

@@ -49,8 +49,10 @@ export interface StageTraining {
   report(folder: string): Report;
   /** What went wrong in the run in `folder`; absent for commands that train nothing. */
   diagnose?(folder: string): Diagnosis;
-  /** Figures for the progress line; values that a step lacks stay unchanged. */
+  /** Figures for the progress line, under names that say what they are; values that a step lacks stay unchanged. */
   live(step: { step: number }): Record<string, number>;
+  /** Names of `live` that are shares, which are shown in percent. */
+  shares?: readonly string[];
   /** What later stages can take from the run; absent if nothing. */
   product?: Product;
   /** Path of the product in the run's folder. */

@@ -128,7 +128,7 @@ export function measureControl(rows: readonly ControlRow[], { steps }: Pick<Cont
     decided,
     first: sum(rows, 'labels/first') / decided,
     fitted: last(rows, 'reward/train_accuracy'),
-    foreseen: last(rows, 'reward/accuracy'),
+    foreseen: last(rows, 'reward/foreseen'),
     heldOut: last(rows, 'reward/held_out_accuracy'),
     pearson: last(rows, 'reward/correlation_pearson'),
     learnedGain: last(rows, 'reward/learned_gain'),

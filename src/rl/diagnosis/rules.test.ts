@@ -15,7 +15,7 @@ function findingsOf(last: Record<string, number>, returns?: readonly [before: nu
 
 const accuracies = (fitted: number, foreseen: number, heldOut?: number) => ({
   'reward/train_accuracy': fitted,
-  'reward/accuracy': foreseen,
+  'reward/foreseen': foreseen,
   ...(heldOut !== undefined && { 'reward/held_out_accuracy': heldOut }),
 });
 const [stayed, improved] = [
