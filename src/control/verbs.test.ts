@@ -237,7 +237,7 @@ it('a report of a teacher whose answers nobody knows beforehand tells of the cho
   await trainFromPreferences(learner, { run });
   run.close();
   const labels = preferenceReport(run.folder).summary.map(({ label }) => label);
-  expect(labels).toContain('Choices predicted');
+  expect(labels).toContain('Choices foreseen');
   expect(labels).not.toContain('Held-out accuracy');
 });
 

@@ -1,6 +1,6 @@
 /**
- * The report of a pipeline, from its folder: what each stage changed, completions side by side, and a picture of each
- * stage.
+ * The report of a pipeline, from its folder: what was taught and what changed, how, completions side by side, and a
+ * picture of each stage.
  */
 import { existsSync } from 'node:fs';
 import { join, relative } from 'node:path';
@@ -10,64 +10,48 @@ import { duration } from '../run/progress.ts';
 import type { LineChart } from '../run/report/line-chart.ts';
 import type { Link, Report, Section, Table } from '../run/report.ts';
 import { subtitle } from '../run/report-parts.ts';
-import { isRun, type MetricsRow, readInfo, readMetrics } from '../run/run.ts';
+import { readInfo } from '../run/run.ts';
 import type { AnswersRow, ModelAnswers } from './answers.ts';
-import type { Recipe } from './recipe.ts';
+import { leadOf } from './lead.ts';
+import {
+  type BegunStage,
+  barOf,
+  begunStages,
+  changesOf,
+  fixed,
+  inNumbers,
+  mainChange,
+  nameOf,
+  secondsOf,
+} from './measures.ts';
+import { methodDiagram } from './method.ts';
 import { progressOf, type StageResult } from './state.ts';
 import { trainings } from './trainings/trainings.ts';
-
-/** A stage that has begun. */
-interface StageReport {
-  name: string;
-  command: string;
-  folder: string;
-  rows: MetricsRow[];
-  result?: StageResult;
-}
-
-/** Figures that stages change: their metrics and format. */
-const measures: [label: string, metrics: string[], format: (value: number) => string][] = [
-  ['return', ['return/mean'], (value) => fixed(value, 1)],
-  ['true reward', ['reward/true'], fixed],
-  ['reward', ['eval/reward'], fixed],
-  ['loss', ['loss/eval'], (value) => fixed(value, 3)],
-  ['accuracy', ['accuracy/eval', 'eval/rewards/accuracies', 'reward/accuracy'], percent],
-  ['KL', ['eval/kl'], fixed],
-];
-
-function fixed(value: number, digits = 2): string {
-  const text = value.toFixed(digits);
-  return Number(text) === 0 ? text.replace('-', '') : text.replace('-', '−');
-}
 
 /** The report of a pipeline. @throws HeedError if the folder is not a pipeline's. */
 export function pipelineReport(run: string): Report {
   const { started } = readInfo(run);
-  const { recipe, stages, answers } = progressOf(run);
-  const begun = recipe.stages.flatMap(({ name, command }): StageReport[] => {
-    const { folder, result } = stages.get(name) ?? {};
-    return folder && isRun(folder) ? [{ name, command, folder, result, rows: rowsOf(folder) }] : [];
-  });
+  const progress = progressOf(run);
+  const { recipe, answers } = progress;
+  const begun = begunStages(progress);
   const drawn = begun.flatMap(pictures);
   const finished = begun.filter(({ result }) => result).length;
   return {
     title: recipe.name,
+    lead: leadOf(recipe, begun, answers),
     subtitle: subtitle(started, `${finished} of ${recipe.stages.length} stages`, recipe.seed ?? 0),
-    summary: [
-      ...begun.flatMap(cards),
-      { label: 'Time', value: duration(begun.reduce((sum, stage) => sum + secondsOf(stage), 0)) },
-    ],
+    summary: [...begun.flatMap(card), { label: 'Time', value: duration(timeOf(begun)), note: 'of all stages' }],
     sections: [
+      ...methodDiagram(recipe, begun),
       stagesTable(run, begun),
       ...overStages(begun, 'reward/true', {
         wide: true,
         title: 'True reward, stage by stage',
-        caption:
-          'Mean over completions of the world’s prompts. No stage learns from it, unless it is the stage’s reward.',
+        caption: `Mean over completions of the world’s prompts, with the length limit and the draws of each stage: compare within a stage. No stage learns from it, unless it is the stage’s reward.`,
         yLabel: 'true reward',
       }),
       ...(answers ? completionTables(answers) : []),
-      ...winRates(recipe, begun),
+      ...winRates(begun),
       ...drawn.filter(({ kind }) => kind !== 'clips'),
       ...overStages(begun, 'kl/mean', {
         title: 'KL from the reference',
@@ -83,90 +67,86 @@ export function pipelineReport(run: string): Report {
   };
 }
 
-/** Metrics of a stage. Preference training reports the true reward under the name of its evaluation reward. */
-function rowsOf(folder: string): MetricsRow[] {
-  const { reward, data } = readInfo(folder).config as { reward?: string; data?: string };
-  const isTrue = data === undefined && (reward ?? 'reviews') === 'reviews';
-  return readMetrics(folder).map((row) => {
-    if (!isTrue || !('eval/reward' in row)) return row;
-    const { 'eval/reward': truth, ...others } = row;
-    return { ...others, 'reward/true': truth } as MetricsRow;
-  });
+/** Seconds of all stages, as far as they are known. */
+const timeOf = (begun: readonly BegunStage[]): number =>
+  begun.map(secondsOf).reduce((sum, seconds) => sum + (Number.isFinite(seconds) ? seconds : 0), 0);
+
+/** The figure that a stage is about, under the stage's name and its own. */
+function card(begun: BegunStage): Report['summary'] {
+  const change = mainChange(begun);
+  if (!change) return [];
+  const { name, from, to, format, of, interval } = change;
+  const bar = name === 'return' ? barOf(begun) : undefined;
+  const notes = [
+    ...(of === undefined ? [] : [of]),
+    ...(from === undefined ? [] : [`from ${format(from)}`]),
+    ...(bar === undefined ? [] : [`solved at ${bar}`]),
+    ...(interval === undefined ? [] : [percents(interval)]),
+  ];
+  return [{ label: `${begun.stage.name}: ${name}`, value: format(to), note: notes.join('; ') }];
 }
 
-/** For these, only the last value is meaningful: one is a running mean, one is undefined before the first step. */
-const lastOnly = ['reward/accuracy', 'eval/rewards/accuracies'];
-
-/** The first and the last value of a metric in a run. */
-function ends(rows: readonly MetricsRow[], metrics: readonly string[]): number[] {
-  for (const metric of metrics) {
-    const seen = rows.filter((row) => Number.isFinite(row[metric])).map((row) => row[metric]);
-    if (seen.length > 0)
-      return seen.length === 1 || lastOnly.includes(metric) ? [seen.at(-1)!] : [seen[0], seen.at(-1)!];
-  }
-  return [];
-}
-
-/** Training time in seconds; for an unfinished stage, the time between its rows. */
-const secondsOf = ({ result, rows }: StageReport): number =>
-  result?.seconds ?? (rows.length > 1 ? rows.at(-1)!.time - rows[0].time : 0);
-
-/** The main figure of a stage. */
-function cards({ name, command, rows, result }: StageReport): Report['summary'] {
-  if (typeof result?.winRate === 'number') return [{ label: 'Win rate', value: percent(result.winRate), note: name }];
-  const { product } = trainings[command];
-  const of = (labels: readonly string[]) => measures.filter(([label]) => labels.includes(label));
-  const [found] = of(product === 'a reward model' ? ['accuracy'] : ['return', 'true reward', 'reward', 'loss']).filter(
-    ([, metrics]) => ends(rows, metrics).length > 0,
-  );
-  if (!found) return [];
-  const [label, metrics, format] = found;
-  const values = ends(rows, metrics);
-  const from = values.length > 1 ? `, from ${format(values[0])}` : '';
-  return [{ label: `${label[0].toUpperCase()}${label.slice(1)}`, value: format(values.at(-1)!), note: name + from }];
-}
-
-function stagesTable(run: string, begun: readonly StageReport[]): Table {
-  const shown = measures.filter(([, metrics]) => begun.some(({ rows }) => ends(rows, metrics).length > 0));
-  const rows = begun.map((stage) => {
-    const { name, command, folder, rows } = stage;
-    const path = join(relative(run, folder), 'report.html');
+function stagesTable(run: string, begun: readonly BegunStage[]): Table {
+  const changes = begun.map(changesOf);
+  const names = COLUMNS.filter((name) => changes.some((own) => own.some((change) => change.name === name)));
+  const rows = begun.map((stage, i) => {
+    const { name, command } = stage.stage;
+    const path = join(relative(run, stage.folder), 'report.html');
     const link: Link | string = existsSync(join(run, path)) ? { text: name, path } : name;
-    const changed = shown.map(([, metrics, format]) =>
-      ends(rows, metrics)
-        .map((value) => format(value))
-        .join(' → '),
-    );
+    const seconds = secondsOf(stage);
+    const time = Number.isFinite(seconds) ? duration(seconds) : '–';
     return [
       link,
       `heed ${command}`,
-      ...changed,
-      `${duration(secondsOf(stage))}${stage.result ? '' : ', not finished'}`,
+      ...names.map((column) =>
+        changes[i]
+          .filter((change) => change.name === column)
+          .map(inNumbers)
+          .join(', '),
+      ),
+      `${time}${stage.result ? '' : ', not finished'}`,
     ];
   });
   return {
     kind: 'table',
     title: 'What each stage changed',
-    caption:
-      'Before the stage → after it, in its own evaluations. Accuracy is on held-out comparisons, KL in nats per completion from the stage’s reference. Each name links to the stage’s report.',
-    columns: ['stage', 'command', ...shown.map(([label]) => label), 'time'],
+    caption: [
+      'Before the stage → after it, in its own evaluations. Each name links to the stage’s report.',
+      ...names.flatMap((name) => explanations[name] ?? []),
+    ].join(' '),
+    columns: ['stage', 'command', ...names, 'time'],
     rows,
   };
 }
 
+/** Names of changes, in the order of the table's columns. */
+const COLUMNS = [
+  ...['return', 'true reward', 'reward', 'held-out loss', 'accuracy', 'choices foreseen', 'win rate', 'KL'],
+];
+
+const explanations: Readonly<Record<string, string>> = {
+  'true reward': 'Each stage measures the true reward with its own length limit and draws.',
+  reward: 'The reward is that of the stage, which no other stage need share.',
+  'held-out loss': 'So is the held-out loss.',
+  'choices foreseen':
+    'Choices foreseen are those that the reward model predicted before it learned from them: of queries chosen to be hard, half is usual.',
+  'win rate': 'In a win rate, ties count half.',
+  KL: 'The KL is in nats per completion, from the stage’s reference.',
+};
+
 /** A metric over all stages, one after another; empty if none has it. */
 function overStages(
-  begun: readonly StageReport[],
+  begun: readonly BegunStage[],
   metric: string,
   chart: Omit<LineChart, 'kind' | 'xLabels' | 'series'>,
 ): LineChart[] {
   let before = 0;
-  const series = begun.flatMap((stage) => {
+  const series = begun.flatMap((one) => {
     const began = before;
-    before += secondsOf(stage) / 60;
-    const seen = stage.rows.filter((row) => metric in row);
-    const x = seen.map(({ time }) => began + (time - stage.rows[0].time) / 60);
-    return seen.length > 0 ? [{ name: stage.name, x: [x], y: seen.map((row) => row[metric]) }] : [];
+    before += timeOf([one]) / 60;
+    const seen = one.rows.filter((row) => metric in row);
+    const x = seen.map(({ time }) => began + (time - one.rows[0].time) / 60);
+    return seen.length > 0 ? [{ name: one.stage.name, x: [x], y: seen.map((row) => row[metric]) }] : [];
   });
   return series.length > 0 ? [{ kind: 'lines', xLabels: ['minutes of the pipeline'], series, ...chart }] : [];
 }
@@ -204,14 +184,13 @@ function trueRewardTable(models: readonly ModelAnswers[]): Table {
 }
 
 /** The results of `heed eval policy`, under the names in the recipe. */
-function winRates({ stages }: Recipe, begun: readonly StageReport[]): Table[] {
-  const rows = begun.flatMap(({ name, command, result }) => {
+function winRates(begun: readonly BegunStage[]): Table[] {
+  const rows = begun.flatMap(({ stage: { command, settings }, result }) => {
     if (command !== 'eval policy' || !result) return [];
     const { winRate, interval, n, ties, reward, kl } = result as StageResult & Omit<PolicyEvaluationResult, 'run'>;
-    const { model, baseline } = stages.find((stage) => stage.name === name)!.settings;
     return [
       [
-        `${model} against ${baseline}`,
+        `${nameOf(settings.model)} against ${nameOf(settings.baseline)}`,
         percent(winRate),
         percents(interval),
         `${n}, ${ties} of them ties`,
@@ -234,7 +213,7 @@ function winRates({ stages }: Recipe, begun: readonly StageReport[]): Table[] {
 }
 
 /** From each stage's own report: the first picture, which is the main one, and clips and scatter plots. */
-function pictures({ name, command, folder, rows, result }: StageReport): Section[] {
+function pictures({ stage: { name, command }, folder, rows, result }: BegunStage): Section[] {
   if (!result && rows.length === 0) return []; // nothing to report yet
   const sections = trainings[command].report(folder).sections.filter(({ kind }) => kind !== 'text');
   return sections

@@ -24,10 +24,28 @@ const frame = (x: number, color = '#123'): Frame => ({
 /** A report with `text` wherever a text can stand. */
 const withText = (text: string): Report => ({
   title: text,
+  lead: text,
   subtitle: text,
   summary: [{ label: text, value: text, note: text }],
   sections: [
     { kind: 'text', title: text, text },
+    {
+      kind: 'diagram',
+      title: text,
+      caption: text,
+      lanes: [
+        {
+          name: text,
+          boxes: [
+            { label: text, note: text, isMain: true },
+            { label: text, icon: 'pair' },
+            { label: text, arrow: text, icon: 'choice' },
+          ],
+          back: { to: 0, label: text },
+        },
+        { name: text, boxes: [{ label: text }] },
+      ],
+    },
     {
       kind: 'lines',
       wide: true,
@@ -148,6 +166,48 @@ describe('renderReport', () => {
     expect(plots).toEqual(['360/0', '540/0', '1080/0', '360/1', '540/1', '1080/1', '360/0', '540/0']);
     expect(harmless).not.toMatch(/NaN|Infinity|undefined/);
     expect(harmless).toMatch(/class="line s0" d="M[\d. ]+h0M[\d. ]+h0"/);
+  });
+
+  it('draws a diagram across and downward, inside of its picture, and says it in words', () => {
+    const boxes = ['Policy', 'Clips', 'Judgments'].map((label, i) => ({
+      label,
+      note: 'a note of some words',
+      arrow: `step-${i}`,
+    }));
+    const page = renderReport({
+      title: '',
+      summary: [],
+      sections: [{ kind: 'diagram', title: 'How', lanes: [{ name: 'Agent', boxes, back: { to: 1, label: 'train' } }] }],
+    });
+    const drawings = Array.from(
+      page.matchAll(/<svg class="plot diagram w(\d+)" viewBox="0 0 (\d+) ([\d.]+)".*?<\/svg>/gs),
+    );
+    expect(drawings.map(([, width]) => width)).toEqual(['360', '540', '1080']);
+    for (const [drawing, , width, height] of drawings) {
+      const rects = Array.from(
+        drawing.matchAll(/<rect class="box" x="([\d.]+)" y="([\d.]+)" width="([\d.]+)" height="([\d.]+)"/g),
+        (found) => found.slice(1).map(Number),
+      );
+      expect(rects).toHaveLength(3);
+      for (const [x, y, w, h] of rects) {
+        expect(x + w).toBeLessThanOrEqual(Number(width));
+        expect(y + h).toBeLessThanOrEqual(Number(height));
+      }
+      expect(drawing).toContain('then by step-2 Judgments (a note of some words), then by train back to Clips.');
+      expect(drawing).not.toMatch(/NaN|undefined/);
+    }
+  });
+
+  it('breaks no line between a number and what belongs to it', () => {
+    const page = renderReport({
+      title: '',
+      lead: 'It rose to 99.9 % in 9 min 27 s.',
+      summary: [{ label: 'Time', value: '9 min 27 s' }],
+      sections: [{ kind: 'table', title: '', columns: [''], rows: [['0.5 → 1.5']] }],
+    });
+    expect(page).toContain('rose to 99.9\u00a0% in 9\u00a0min 27\u00a0s.');
+    expect(page).toContain('<td>0.5\u00a0→\u00a01.5</td>');
+    expect(between(page, '.value {', '}')).toContain('white-space: nowrap');
   });
 
   it('draws lines of one color, whole and dashed, and says so in the legend', () => {

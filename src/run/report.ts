@@ -8,7 +8,8 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../files.ts';
 import { type ClipsSection, drawComparison, type PackedComparison, packComparison } from './report/clips.ts';
-import { escaped, jsonBlock, readable } from './report/html.ts';
+import { type Diagram, drawDiagram } from './report/diagram.ts';
+import { escaped, flowing, jsonBlock, readable } from './report/html.ts';
 import { drawLines, type LineChart, lineClass, type Series, thinned } from './report/line-chart.ts';
 import { drawScatter, type Scatter } from './report/scatter.ts';
 import { script } from './report/script.ts';
@@ -47,13 +48,15 @@ export interface Link {
 }
 
 /** A section of a report. */
-export type Section = Text | LineChart | Scatter | Table | ClipsSection;
+export type Section = Text | LineChart | Scatter | Table | ClipsSection | Diagram;
 
 /** A report on one page: what `writeReport` makes HTML of. */
 export interface Report {
   /** Title of the page. */
   title: string;
-  /** A line below the title. */
+  /** What happened, in a sentence or two below the title. */
+  lead?: string;
+  /** A line below that: when and how it was made. */
   subtitle?: string;
   /** The few numbers that matter, shown large. */
   summary: readonly { label: string; value: string | number; note?: string }[];
@@ -87,6 +90,7 @@ export function renderReport(report: Report): string {
 <header>
 <p class="mark"><svg viewBox="0 0 26 16" aria-hidden="true"><rect x="1" y="1" width="10" height="14" rx="2.5" fill="none" stroke="currentColor" stroke-width="1.5"/><rect x="15" y="1" width="10" height="14" rx="2.5" fill="currentColor"/></svg>heed</p>
 <h1>${escaped(report.title)}</h1>
+${report.lead ? `<p class="lead">${flowing(report.lead)}</p>` : ''}
 ${report.subtitle ? `<p class="subtitle">${escaped(report.subtitle)}</p>` : ''}
 ${summary(report.summary)}
 </header>
@@ -122,6 +126,10 @@ function draw(section: Section, data: PageData): string {
       const plots = [PHONE, HALF].map(({ width, height }) => drawScatter(section, width, height));
       return figure(section, { class: 'scatter' }, '<div class="bar"></div>', plots);
     }
+    case 'diagram': {
+      const plots = [PHONE, HALF, WIDE].map(({ width }) => drawDiagram(section, width));
+      return figure(section, { class: 'one-x wide' }, '', plots);
+    }
   }
 }
 
@@ -135,7 +143,7 @@ export function writeReport(run: { folder: string }, report: Report): string {
 const hash = (content: string) => `sha256-${createHash('sha256').update(content).digest('base64')}`;
 
 const caption = (tag: string, content?: string) =>
-  content ? `<${tag}>${escaped(content)}</${tag.split(' ')[0]}>` : '';
+  content ? `<${tag}>${flowing(content)}</${tag.split(' ')[0]}>` : '';
 
 function summary(figures: Report['summary']): string {
   if (figures.length === 0) return '';
@@ -147,7 +155,7 @@ function summary(figures: Report['summary']): string {
 }
 
 function text({ title, text: content }: Text): string {
-  const paragraphs = content.split(/\n\s*\n/).map((paragraph) => `<p>${escaped(paragraph)}</p>`);
+  const paragraphs = content.split(/\n\s*\n/).map((paragraph) => `<p>${flowing(paragraph)}</p>`);
   return `<section class="wide">${caption('h2', title)}${paragraphs.join('')}</section>`;
 }
 
@@ -162,7 +170,7 @@ function table({ title, caption: below, columns, rows }: Table): string {
 }
 
 function inCell(cell: string | number | Link): string {
-  if (typeof cell !== 'object') return escaped(readable(cell));
+  if (typeof cell !== 'object') return flowing(readable(cell));
   const href = cell.path.split(/[\\/]/).map(encodeURIComponent).join('/');
   return `<a href="./${escaped(href)}">${escaped(cell.text)}</a>`; // with ./ in front, no path looks like a URL scheme
 }

@@ -1,5 +1,6 @@
 /** The report of a training on preferences, from the run's folder. */
 
+import { percent } from '../../percent.ts';
 import { count, figure } from '../../run/progress.ts';
 import type { Report } from '../../run/report.ts';
 import {
@@ -10,7 +11,7 @@ import {
   timeFigure,
   trainingAndHeldOut,
 } from '../../run/report-parts.ts';
-import { readInfo, readMetrics, readSamples } from '../../run/run.ts';
+import { type MetricsRow, readInfo, readMetrics, readSamples } from '../../run/run.ts';
 import { diagnoseLanguageRun } from '../diagnosis/run.ts';
 import { answersTable } from '../training/samples.ts';
 
@@ -19,7 +20,7 @@ const STEPS = ['optimizer steps'];
 /** Charts of metrics, in this order: title, unit, caption, lines. Metrics that the run lacks have none. */
 const charts: [title: string, unit: string, caption: string, lines: Lines][] = [
   ['Loss', 'loss', 'Mean over pairs, or over rated completions.', trainingAndHeldOut('loss')],
-  ['Reward', 'reward', "Mean over the policy's completions of held-out prompts.", [['reward', 'eval/reward']]],
+  ['Reward', 'reward', "Mean over the policy's completions of the evaluation prompts.", [['reward', 'eval/reward']]],
   [
     'KL from the reference',
     'nats per completion',
@@ -32,7 +33,7 @@ const charts: [title: string, unit: string, caption: string, lines: Lines][] = [
   [
     'Accuracy',
     'share',
-    'Share of pairs in which the policy gives the chosen completion the higher reward.',
+    'Share of pairs in which the policy gives the chosen completion the higher reward of the loss.',
     [
       ['training', 'rewards/accuracies'],
       ['held out', 'eval/rewards/accuracies'],
@@ -56,10 +57,22 @@ const charts: [title: string, unit: string, caption: string, lines: Lines][] = [
       ['rejected', 'eval/logps/rejected'],
     ],
   ],
-  ['Length', 'tokens', "Mean of the policy's completions of held-out prompts.", [['length', 'eval/response/length']]],
+  [
+    'Length',
+    'tokens',
+    "Mean of the policy's completions of the evaluation prompts.",
+    [['length', 'eval/response/length']],
+  ],
   ['Norm of the gradient', 'norm', 'Before clipping, of all parameters together.', [['norm', 'gradient/norm']]],
   ['Learning rate', 'rate', 'By the schedule.', [['rate', 'learning_rate']]],
 ];
+
+/** Without a step before: there, the policy is the reference, and no completion has the higher reward. */
+const accuracyCard = (last: MetricsRow | undefined) => {
+  const { 'eval/rewards/accuracies': accuracy, 'data/heldOut': pairs } = last ?? {};
+  if (accuracy === undefined) return [];
+  return [{ label: 'Held-out accuracy', value: percent(accuracy), ...(pairs !== undefined && { note: `${pairs} pairs` }) }];
+};
 
 /** The report of a training on preferences. @throws HeedError when the folder is not a run. */
 export function offlinePreferenceReport(folder: string): Report {
@@ -76,7 +89,7 @@ export function offlinePreferenceReport(folder: string): Report {
     subtitle: subtitle(started, command, seed),
     summary: [
       ...card('Reward', 'eval/reward'),
-      ...card('Accuracy', 'eval/rewards/accuracies', 'held out, '),
+      ...accuracyCard(last),
       ...card('Held-out loss', 'loss/eval'),
       ...card('KL', 'eval/kl', 'nats per completion, '),
       { label: 'Tokens', value: count(rows.findLast((row) => 'tokens' in row)?.tokens ?? 0), note: 'without padding' },

@@ -14,7 +14,7 @@ export interface PreferenceResult extends TrainedModel {
    * Share of held-out pairs in which the policy gives the chosen completion the higher reward; absent without pairs.
    */
   accuracy?: number;
-  /** Mean reward of completions of held-out prompts before the first step and after the last, if there is a reward. */
+  /** Mean reward of completions of the evaluation prompts before the first step and after the last, if there is a reward. */
   reward?: { before: number; after: number };
   /** Mean KL from the reference in the last evaluation, in nats per completion, if it had completions. */
   kl?: number;

@@ -48,12 +48,19 @@ export function rewardReport(folder: string): Report {
   };
 }
 
-/** The key numbers of an evaluation. */
-export function summaryOf({ accuracy, interval, n, verdict, ece, longerWins, longerChosen }: RewardEvaluation) {
+/** The key numbers of an evaluation. `label`: what its accuracy is. */
+export function summaryOf(
+  { accuracy, interval, n, verdict, ece, longerWins, longerChosen }: RewardEvaluation,
+  label = 'Held-out accuracy',
+) {
   return [
-    { label: 'Held-out accuracy', value: percent(accuracy), note: `${percents(interval)}, ${n} pairs: ${verdict}` },
+    { label, value: percent(accuracy), note: `${percents(interval)}, ${n} pairs: ${verdict}` },
     { label: 'Calibration error', value: percent(ece), note: 'mean error of predicted probabilities' },
-    { label: 'Longer preferred', value: percent(longerWins), note: `and chosen in ${percent(longerChosen)}` },
+    {
+      label: 'Longer preferred',
+      value: percent(longerWins),
+      note: `by the model; chosen in ${percent(longerChosen)} of the pairs`,
+    },
   ];
 }
 

@@ -16,7 +16,7 @@ export function evaluationReport(folder: string): Report {
     title: name,
     subtitle: `evaluation of a reward model, ${started.slice(0, 16).replace('T', ' ')} UTC`,
     summary: [
-      ...summaryOf(evaluation),
+      ...summaryOf(evaluation, 'Accuracy'),
       ...(disagreement === undefined
         ? []
         : [

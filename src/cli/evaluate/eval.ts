@@ -43,7 +43,7 @@ async function evaluatingReward(command: Command): Promise<void> {
     const { accuracy, interval, n, ece, longerWins, longerChosen, bySource, verdict } = evaluation;
     output.say(
       table([
-        ['accuracy', `${formatAccuracy(evaluation)}: ${verdict}`],
+        ['accuracy', `${formatAccuracy(evaluation, 'pairs')}: ${verdict}`],
         ['calibration', `probabilities are off by ${percent(ece)} on average`],
         ['longer', `preferred in ${percent(longerWins)}, chosen in ${percent(longerChosen)}`],
         ...(disagreement === undefined ? [] : [['disagreement', disagreement.toFixed(2)] as [string, string]]),

@@ -15,11 +15,11 @@ const summarize = ({ accuracy, interval, n, right, answers, seconds, model }: Pr
     'steps',
     n === 0
       ? 'nothing was held out'
-      : `${formatAccuracy({ accuracy, interval, n }, 'steps')}; ${percent(right)} are right`,
+      : `${formatAccuracy({ accuracy, interval, n }, 'held-out steps')}; ${percent(right)} are right`,
   ],
   ...Object.entries(answers ?? {}).map(([by, share]): [string, string] => [
     `by ${by}`,
-    formatAccuracy(share, 'completions'),
+    formatAccuracy(share, 'held-out completions'),
   ]),
   ['time', duration(seconds)],
   ['model', model],

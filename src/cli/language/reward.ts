@@ -29,7 +29,7 @@ const summarize = ({ accuracy, interval, n, verdict, seconds, model }: RewardRun
 
 export function formatAccuracy(
   { accuracy, interval, n }: { accuracy: number; interval: readonly number[]; n: number },
-  what = 'pairs',
+  what = 'held-out pairs',
 ) {
-  return `${percent(accuracy)} (${percents(interval)}) of ${n} held-out ${what}`;
+  return `${percent(accuracy)} (${percents(interval)}) of ${n} ${what}`;
 }

@@ -3,8 +3,20 @@ import '../../serve/agents/register.ts';
 import type { Command } from 'commander';
 import { runtime } from '../../engine/runtime/current.ts';
 import { readJsonFile } from '../../files.ts';
-import { percent } from '../../percent.ts';
+import { percents } from '../../percent.ts';
 import { defaultRecipe } from '../../pipeline/default-recipe.ts';
+import { leadOf } from '../../pipeline/lead.ts';
+import {
+  type BegunStage,
+  barOf,
+  begunStages,
+  type Change,
+  changesOf,
+  fixed,
+  inNumbers,
+  mainChange,
+  secondsOf,
+} from '../../pipeline/measures.ts';
 import { createPipeline, type PipelineParts, type PipelineResult, runPipeline } from '../../pipeline/pipeline.ts';
 import { checkRecipe } from '../../pipeline/recipe.ts';
 import { pipelineReport } from '../../pipeline/report.ts';
@@ -191,29 +203,29 @@ function number(text: string): number {
   return Number(text);
 }
 
-/** The figures of a stage's result that fit on a line. */
-function figuresOf(result: Record<string, unknown>): string[] {
-  const number = (value: unknown) => (typeof value === 'number' && Number.isFinite(value) ? value : undefined);
-  const part = (name: string, key: string) => number((result[name] as Record<string, unknown> | undefined)?.[key]);
-  const figures: [label: string, value: number | undefined, format?: (value: number) => string][] = [
-    ['return', part('return', 'mean')],
-    ['accuracy', number(result.accuracy), percent],
-    ['win rate', number(result.winRate), percent],
-    ['loss', part('loss', 'eval')],
-    ['reward', part('reward', 'after')],
-    ['true reward', part('measures', 'reward/true')],
-    ['KL', number(result.kl)],
-    ['in', number(result.seconds), duration],
-  ];
-  return figures.flatMap(([label, value, format = figure]) =>
-    value === undefined ? [] : [`${label} ${format(value)}`],
-  );
+const rangeOf = ({ interval }: Change): string => (interval ? ` (${percents(interval)})` : '');
+
+/** What a stage changed, on a line. */
+function changesOnALine(begun: BegunStage): string {
+  const bar = barOf(begun);
+  const solved = bar === undefined ? '' : ` (solved at ${bar})`;
+  const seconds = secondsOf(begun);
+  const main = mainChange(begun)?.name;
+  const isMain = ({ name }: { name: string }) => Number(name === main);
+  return [
+    ...changesOf(begun)
+      .sort((a, b) => isMain(b) - isMain(a))
+      .map((change) => `${change.name} ${inNumbers(change)}${change.name === 'return' ? solved : rangeOf(change)}`),
+    ...(Number.isFinite(seconds) ? [`in ${duration(seconds)}`] : []),
+  ].join(', ');
 }
 
 const SHOWN = 2;
 
-/** The result for a person: completions by model, a line for each stage, and the report's address. */
-function summarize({ stages, answers, seconds, run }: PipelineResult, report: string): string {
+/** The result for a person: completions by model, what was taught, a line for each stage, and the report's address. */
+function summarize({ answers, seconds, run }: PipelineResult, report: string): string {
+  const progress = progressOf(run);
+  const begun = begunStages(progress);
   const prompts = answers?.prompts.slice(0, SHOWN) ?? [];
   const examples = prompts.flatMap((prompt, i) => [
     `\n${prompt}`,
@@ -224,14 +236,16 @@ function summarize({ stages, answers, seconds, run }: PipelineResult, report: st
       ]),
     ),
   ]);
-  const lines = stages.map((stage): [string, string] => [stage.name, figuresOf(stage).join(', ') || stage.command]);
-  const worth = answers?.models.flatMap(({ name, reward }) => (reward ? [`${name} ${figure(reward.mean)}`] : [])) ?? [];
+  const lines = begun.map((one): [string, string] => [one.stage.name, changesOnALine(one) || one.stage.command]);
+  const worth = answers?.models.flatMap(({ name, reward }) => (reward ? [`${name} ${fixed(reward.mean)}`] : [])) ?? [];
   return [
     ...examples,
-    '',
+    `\n${leadOf(progress.recipe, begun, progress.answers)}\n`,
     table([
       ...lines,
-      ...(worth.length > 0 ? [['true reward', worth.join(', ')] as [string, string]] : []),
+      ...(worth.length > 0
+        ? [['true reward', `${worth.join(', ')} (means over the same prompts)`] as [string, string]]
+        : []),
       ['time', duration(seconds)],
       ['run', run],
       ['report', report],

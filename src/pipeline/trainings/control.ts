@@ -28,6 +28,7 @@ const seenReturn = (evaluation: { mean: number } | undefined): Record<string, nu
 
 export const controlTrainings = byCommand({
   train: {
+    teaches: 'taught agent',
     schema: trainSchema,
     check: (settings) => checkEnvironment(trainOptions(settings).env),
     create: (settings, { folder, onNotice }) =>
@@ -46,6 +47,7 @@ export const controlTrainings = byCommand({
     shares: ['held-out accuracy', 'choices foreseen'],
   },
   rl: {
+    teaches: 'rewarded agent',
     schema: rlSchema,
     check: (settings) => checkEnvironment(rlOptions(settings).env),
     create: (settings) => openRlLearner(settings),

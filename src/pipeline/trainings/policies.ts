@@ -21,6 +21,7 @@ import { byCommand, named, opened } from './training.ts';
 
 const policies = {
   ...named,
+  teaches: 'rewarded model' as const,
   train: trainPolicy,
   report: policyReport,
   diagnose: diagnoseLanguageRun,

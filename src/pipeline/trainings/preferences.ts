@@ -12,6 +12,7 @@ import { byCommand, named, opened } from './training.ts';
 
 const preferences = {
   ...named,
+  teaches: 'preferred model' as const,
   train: trainPreferences,
   report: offlinePreferenceReport,
   diagnose: diagnoseLanguageRun,

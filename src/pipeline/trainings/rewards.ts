@@ -44,13 +44,15 @@ const judging = {
   live: () => ({}),
 };
 
-const accuracies = {
+const rewardModel = {
+  teaches: 'reward model' as const,
   live: ({ loss, accuracy, evaluation }: RewardStep | ProcessStep): Record<string, number> => ({
     loss,
     'batch accuracy': accuracy,
     ...(evaluation && { 'held-out accuracy': evaluation.accuracy }),
   }),
   shares: ['batch accuracy', 'held-out accuracy'],
+  product: 'a reward model' as const,
 };
 
 export const rewardTrainings = byCommand({
@@ -60,8 +62,7 @@ export const rewardTrainings = byCommand({
     train: trainReward,
     report: rewardReport,
     diagnose: diagnoseLanguageRun,
-    ...accuracies,
-    product: 'a reward model',
+    ...rewardModel,
   },
   process: {
     ...opened(processSchema, createProcess),
@@ -69,8 +70,7 @@ export const rewardTrainings = byCommand({
     train: trainProcess,
     report: processReport,
     diagnose: diagnoseLanguageRun,
-    ...accuracies,
-    product: 'a reward model',
+    ...rewardModel,
   },
   'eval reward': judging,
 });

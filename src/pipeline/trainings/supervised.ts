@@ -10,6 +10,7 @@ import { byCommand, named, opened } from './training.ts';
 
 const language = {
   ...named,
+  teaches: 'demonstrated model' as const,
   train: trainLanguageModel,
   report: languageReport,
   diagnose: diagnoseLanguageRun,

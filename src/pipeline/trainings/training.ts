@@ -25,6 +25,21 @@ export interface LearnerParts {
   teacher?: unknown;
 }
 
+/** Who learns in a training, and how. */
+type Teaches =
+  /** An agent, from comparisons of clips of its play. */
+  | 'taught agent'
+  /** An agent, from its environment's reward. */
+  | 'rewarded agent'
+  /** A language model, from texts. */
+  | 'demonstrated model'
+  /** A reward model, from judgments. */
+  | 'reward model'
+  /** A language model, from rewards of its completions. */
+  | 'rewarded model'
+  /** A language model, from judgments without a reward model. */
+  | 'preferred model';
+
 /** What later stages can take from a run, by the stage's name. */
 type Product = 'a language model' | 'a reward model' | 'a dataset';
 
@@ -53,6 +68,8 @@ export interface StageTraining {
   live(step: { step: number }): Record<string, number>;
   /** Names of `live` that are shares, which are shown in percent. */
   shares?: readonly string[];
+  /** Who learns, and how, for the picture of a pipeline; absent for measurements and for many trainings in one. */
+  teaches?: Teaches;
   /** What later stages can take from the run; absent if nothing. */
   product?: Product;
   /** Path of the product in the run's folder. */

@@ -1,14 +1,14 @@
-/** The report's style sheet. Its hash is in the page's Content-Security-Policy, so no other style applies. */
+/** The report's style sheet, in heed's colors. Its hash is in the page's Content-Security-Policy, so no other style applies. */
 export const style = `
 :root {
   color-scheme: light dark;
-  --paper: #fbfaf6; --raised: #ffffff; --ink: #1d1c1a; --quiet: #6b675f; --rule: #e6e2d8; --axis: #b9b4a8;
-  --s0: #3d5a98; --s1: #c9822b; --s2: #2b8a7e; --s3: #b4443c; --s4: #7a5aa6; --s5: #7d7a72; --good: #2b8a7e; --canvas: #f6f4ee;
+  --paper: #faf9f5; --raised: #fff; --ink: #1d1c1a; --quiet: #6a665e; --rule: #e3dfd5; --axis: #b9b4a8; --accent: #0d5a68;
+  --s0: #3156c9; --s1: #b25a06; --s2: #2b8a7e; --s3: #b4372d; --s4: #7a5aa6; --s5: #7d7a72; --good: #2c7a4b; --canvas: #f3f1ea;
 }
 @media (prefers-color-scheme: dark) {
   :root {
-    --paper: #141518; --raised: #1b1c20; --ink: #ecebe6; --quiet: #9d9a92; --rule: #2a2b30; --axis: #55565c;
-    --s0: #8fb0f5; --s1: #e8ad60; --s2: #5fc9b9; --s3: #ef857c; --s4: #b99fe4; --s5: #a9a69e; --good: #5fc9b9; --canvas: #e9e6dd;
+    --paper: #15161a; --raised: #1d1f24; --ink: #eceae4; --quiet: #a09d95; --rule: #32353c; --axis: #55565c; --accent: #62bccb;
+    --s0: #93adff; --s1: #f2a65e; --s2: #5fc9b9; --s3: #f08a80; --s4: #b99fe4; --s5: #a9a69e; --good: #6fca93; --canvas: #e9e6dd;
   }
 }
 * { box-sizing: border-box; }
@@ -24,10 +24,10 @@ header { padding-top: clamp(32px, 6vw, 68px); }
 .mark svg { width: 26px; height: 16px; }
 h1 { font-size: clamp(30px, 5vw, 50px); line-height: 1.1; letter-spacing: -.018em; margin: 0; text-wrap: balance; }
 .subtitle { color: var(--quiet); font-size: clamp(16px, 2vw, 19px); max-width: 46em; margin: 14px 0 0; }
-.summary { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 22px 30px; margin: clamp(28px, 4vw, 44px) 0 0; padding: 24px 0 26px; border-top: 1px solid var(--ink); border-bottom: 1px solid var(--rule); }
+.summary { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 22px 26px; margin: clamp(28px, 4vw, 44px) 0 0; padding: 24px 0 26px; border-top: 1px solid var(--ink); border-bottom: 1px solid var(--rule); }
 .summary dt { color: var(--quiet); font-size: 13.5px; }
 .summary dd { margin: 0; }
-.value { font-size: clamp(28px, 3.6vw, 40px); line-height: 1.2; letter-spacing: -.015em; font-variant-numeric: lining-nums tabular-nums; }
+.value { font-size: clamp(26px, 3vw, 30px); line-height: 1.25; white-space: nowrap; letter-spacing: -.015em; font-variant-numeric: lining-nums tabular-nums; }
 .note { color: var(--quiet); font-size: 13px; line-height: 1.4; }
 main { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: clamp(36px, 4.5vw, 56px) clamp(28px, 4vw, 52px); padding-top: clamp(32px, 4vw, 48px); padding-bottom: 40px; }
 main > * { min-width: 0; margin: 0; }
@@ -55,6 +55,13 @@ figcaption, .caption { color: var(--quiet); font-size: 14px; line-height: 1.5; m
 .band { opacity: .15; stroke: none; }
 .level, .fit { fill: none; stroke: var(--ink); stroke-dasharray: 2 4; stroke-linecap: round; opacity: .55; }
 .fit { stroke-width: 1.5; opacity: .8; }
+.lead { font-size: clamp(17px, 2.2vw, 20px); line-height: 1.5; max-width: 42em; margin: 18px 0 0; }
+.lead + .subtitle { font-size: 14px; }
+.box { fill: var(--raised); stroke: var(--axis); } .box.main { stroke: var(--accent); stroke-width: 1.8; }
+.arrow { fill: none; stroke: var(--quiet); stroke-width: 1.4; } .head { fill: var(--quiet); }
+.card { fill: none; stroke-width: 1.6; } .card.s0 { stroke: var(--s0); } .card.s1 { stroke: var(--s1); } .card.s0.chosen { fill: var(--s0); }
+.plot .lane { font-size: 13px; } .plot .box-label { font-size: 15px; font-weight: 600; fill: var(--ink); }
+.plot .step { fill: var(--accent); font-weight: 550; paint-order: stroke; stroke: var(--paper); stroke-width: 6px; stroke-linejoin: round; } .middle { text-anchor: middle; }
 .points { fill: var(--s0); fill-opacity: .42; }
 .points .hollow { fill: none; stroke: var(--s0); stroke-width: 1.5; }
 .cursor { stroke: var(--axis); }
