@@ -1,10 +1,10 @@
 /**
  * How often `heed train` succeeds: each preset, and environments without one, on fresh seeds. Finished results are kept
- * in bench/results/rates.jsonl and not computed again, so that several sessions can fill the tables.
+ * in bench/results/rates.jsonl and not computed again, so that several sessions can fill the tables. Pages show them:
+ * after a change, HEED_WRITE_DOCS=1 npx vitest run test/rates.test.ts
  *
  *     npm run bench -- control --only rates --env MountainCar-v0 --seeds 10
  */
-import { createHash } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { learnOptions } from '../dist/control/index.js';
@@ -16,55 +16,18 @@ import { steady } from '../dist/rl/presets.js';
 import { wilson } from '../dist/run/index.js';
 import { median } from './figures.js';
 import { keptResults } from './kept.js';
-import { disguised, ofImages, strangers } from './strangers/names.js';
+import { FIRST_SEED, judgeStranger, keyOf, presetTrials, strangerTrials } from './rates.js';
+import { strangers } from './strangers/list.js';
+import { disguised } from './strangers/names.js';
 import { atOnce, casesOf } from './worlds-train.js';
 
-const FIRST_SEED = 1000; // most settings were chosen on lower ones
+const heed = { learnOptions, rlOptions, steady, unfamiliarImages };
 const folder = process.env.HEED_BENCH_FOLDER ?? fileURLToPath(new URL('./results', import.meta.url));
 
-/** MuJoCo's tasks, each with its bar: see `presets`. */
-const mujoco = [
-  { env: 'InvertedPendulum-v5', bar: 950 },
-  { env: 'Reacher-v5', bar: -5.4 },
-  { env: 'Hopper-v5', bar: 1675 },
-  { env: 'HalfCheetah-v5', bar: 4580 },
-  { env: 'Walker2d-v5', bar: 2330 },
-  { env: 'Swimmer-v5', bar: 275 },
-];
-
-/**
- * `bar`: the lowest mean return that counts as success. It is what the environment's authors call solved; where PPO does
- * not reach that on the true reward in as many steps, 80 % of the way from the untrained policy to what it reaches; for
- * behaviors, what the docs call learned. A control is expected to fail.
- */
-const presets = [
-  { env: 'CartPole-v1', labels: 10, bar: 475 },
-  { env: 'CartPole-v1', labels: 20, bar: 475 },
-  { env: 'CartPole-v1', labels: 60, teacher: 'mistake:0.1', bar: 475 },
-  { env: 'CartPole-v1', labels: 10, teacher: 'inverted', bar: 475, control: true },
-  { env: 'CartPole-v1', labels: 10, teacher: 'shuffled', bar: 475, control: true },
-  { env: 'CartPole-v1', labels: 0, bar: 475, control: true },
-  { env: 'Acrobot-v1', bar: -100 },
-  { env: 'MountainCar-v0', bar: -132 },
-  { env: 'MountainCarContinuous-v0', bar: 90 },
-  { env: 'Pendulum-v1', bar: -370 },
-  { env: 'LunarLander-v3', bar: 200 },
-  ...mujoco,
-  ...mujoco.map((task) => ({ ...task, labels: 350 })), // half of them
-  { env: 'CartPole-swing', bar: 5 },
-  { env: 'Hopper-backflip', bar: 3 },
-  { env: 'HalfCheetah-one-leg', bar: 50 },
-];
-
-/** The results of a training by seed, from the file or measured. `message`: what bench/control-job.js takes. */
-async function resultsOf(kept, message, options, { seeds, job }) {
-  const { seed: _, ...settings } = options;
-  const hash = createHash('sha256').update(JSON.stringify(settings)).digest('hex').slice(0, 12);
-  const { kind, env, labels = settings.labels, teacher } = message;
+/** The results of a trial by seed, from the file or measured. */
+async function resultsOf(kept, trial, { seeds, job }) {
   const one = (seed) => () =>
-    kept.result({ kind, env, labels, ...(teacher && { teacher }), seed, settings: hash }, () =>
-      job({ ...message, seed }, { HEED_THREADS: '1' }),
-    );
+    kept.result(keyOf(trial, seed), () => job({ ...trial.message, seed }, { HEED_THREADS: '1' }));
   return atOnce(
     Array.from({ length: seeds }, (_, i) => one(FIRST_SEED + i)),
     availableParallelism(),
@@ -84,14 +47,13 @@ const spread = (returns) =>
 /** The presets' rates. */
 async function* rates({ seeds, env, job }) {
   const kept = keptResults('rates.jsonl', folder);
-  for (const { bar, control, ...settings } of casesOf(presets, env)) {
-    const options = learnOptions(settings);
-    const results = await resultsOf(kept, { kind: 'train', ...settings }, options, { seeds, job });
+  for (const trial of casesOf(presetTrials(heed), env)) {
+    const results = await resultsOf(kept, trial, { seeds, job });
     const returns = results.map((result) => result.return);
-    const { labels, steps } = options;
-    const { teacher = 'oracle' } = settings;
+    const { bar, control, options, message } = trial;
+    const { teacher = 'oracle' } = message;
     yield {
-      name: `${settings.env}, ${labels} labels${teacher === 'oracle' ? '' : ` (${teacher})`}, ${steps.toLocaleString('en-US')} steps`,
+      name: `${trial.env}, ${options.labels} labels${teacher === 'oracle' ? '' : ` (${teacher})`}, ${options.steps.toLocaleString('en-US')} steps`,
       value: rateOf(returns.filter((one) => one >= bar).length, seeds),
       target: control ? `${bar}: fails` : `≥ ${bar}`,
       note: `${spread(returns)}; ${figure(median(results.map((result) => result.seconds)))} s of a core each`,
@@ -100,12 +62,14 @@ async function* rates({ seeds, env, job }) {
   }
 }
 
-/** The discount that trainings in an environment without a preset get. */
-async function discountOf(name) {
+/** Stops where the list has another discount than trainings in the environment get. */
+async function checkDiscount(name) {
   const env = disguised(name);
   const source = typeof env === 'string' ? await openEnvironment(env) : sourceOf(env);
   try {
-    return discountIn(source, FIRST_SEED);
+    const [found, { discount }] = [discountIn(source, FIRST_SEED), strangers[name]];
+    if (found !== discount)
+      throw new Error(`bench/strangers/list.js: ${name} has ${discount}, and heed finds ${found}`);
   } finally {
     source[Symbol.dispose]();
   }
@@ -120,37 +84,26 @@ async function* unfamiliar({ seeds, env: only, job }) {
   ).map(({ env }) => env);
   const totals = { 100: [0, 0], 300: [0, 0] };
   for (const env of names) {
-    const world = { env, steps: strangers[env] };
-    const images = ofImages.includes(env) ? unfamiliarImages : undefined;
-    const rewarded = async (ppo, count) => {
-      const message = { kind: 'reward', ...world, ppo };
-      return (await resultsOf(kept, message, rlOptions({ ...world, ppo }), { seeds: count, job })).map(
-        (result) => result.return,
-      );
+    await checkDiscount(env);
+    const trials = strangerTrials(heed, env);
+    const returnsOf = async (trial, count) =>
+      (await resultsOf(kept, trial, { seeds: count, job })).map((result) => result.return);
+    const [untrained] = await returnsOf(trials.untrained, 1);
+    const peer = await returnsOf(trials.peer, seeds);
+    const labeled = {
+      100: await returnsOf(trials.labeled[100], seeds),
+      300: await returnsOf(trials.labeled[300], seeds),
     };
-    const [floor] = await rewarded({ ...steady.ppo, learningRate: 1e-9 }, 1);
-    const discount = await discountOf(env);
-    const peer = await rewarded({ ...steady.ppo, discount }, seeds);
-    const best = median(peer);
-    const enough = (mean) => mean - floor >= 0.8 * (best - floor);
-    const own = peer.filter(enough).length;
+    const { best, own, reached } = judgeStranger({ untrained, peer, labeled });
     for (const labels of [100, 300]) {
-      const settings = { ...world, labels };
-      const options = {
-        ...learnOptions({ ...settings, env: 'stranger', ppo: { discount } }),
-        ...(images && { images }),
-      };
-      const results = await resultsOf(kept, { kind: 'stranger', ...settings }, options, { seeds, job });
-      const returns = results.map((result) => result.return);
-      const reached = returns.filter(enough).length;
-      totals[labels][0] += reached;
+      totals[labels][0] += reached[labels];
       totals[labels][1] += seeds;
       yield {
         name: `${env}, ${labels} labels`,
-        value: rateOf(reached, seeds),
+        value: rateOf(reached[labels], seeds),
         target: '',
-        note: `${spread(returns)}; true reward ${figure(best)} (${own} of ${seeds}), untrained ${figure(floor)}`,
-        returns,
+        note: `${spread(labeled[labels])}; true reward ${figure(best)} (${own} of ${seeds}), untrained ${figure(untrained)}`,
+        returns: labeled[labels],
         peer,
       };
     }
