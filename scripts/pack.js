@@ -3,6 +3,7 @@
  * the latter first. heed's package.json gets them as optional dependencies only here: `npm ci` refuses a lockfile that
  * lacks a package of package.json, and they are not on npm before the release. --from FOLDER packs what is compiled there.
  * --repository URL is written into each package.json: npm takes a provenance only if it names the same repository.
+ * At the end stands the command that installs heed from the tarballs, which is how to use it before it is on npm.
  */
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -33,6 +34,16 @@ if (!values.from) {
   rmSync(join(root, 'dist'), { recursive: true, force: true }); // no file of a moved source is published
   npm(['run', '--silent', 'build'], root);
 }
+/** `npm install` of heed and, where there is one for this machine, its library: npm finds neither by name yet. */
+function installCommand({ version }, libraries) {
+  const library = `heed-onnxruntime-${process.platform}-${process.arch}`;
+  const tarballs = [`heed-${version}.tgz`];
+  if (library in libraries) tarballs.push(`${library}-${libraries[library]}.tgz`);
+  return `npm install ${tarballs.map((name) => quoted(join(out, name))).join(' ')}`;
+}
+
+const quoted = (path) => (/^[\w./:\\-]+$/.test(path) ? path : `"${path}"`);
+
 const from = values.from ?? root;
 const stage = mkdtempSync(join(tmpdir(), 'heed-pack-'));
 try {
@@ -51,6 +62,9 @@ try {
     if (values.repository) addRepository(join(stage, name, 'package.json'), values.repository);
     npm(['pack', '--silent', '--pack-destination', out], join(stage, name));
   }
+  process.stdout.write(
+    `\nTo use heed in a project of your own, type there:\n${installCommand(manifest, optionalDependencies)}\n`,
+  );
 } finally {
   rmSync(stage, { recursive: true, force: true });
 }

@@ -20,8 +20,8 @@ declare module 'vitest' {
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const shipped = [
-  ...['package.json', 'bin', 'course', 'examples/train-minimal.ts', 'models'],
-  ...['README.md', 'LICENSE', 'SECURITY.md', 'CHANGELOG.md'],
+  ...['package.json', 'bin', 'course', 'docs', 'examples', 'models'],
+  ...['README.md', 'LICENSE', 'SECURITY.md', 'CONTRIBUTING.md', 'CHANGELOG.md'],
 ];
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
