@@ -82,7 +82,7 @@ function importHint(cause: unknown, path: string): string {
     return 'Node reads TypeScript from 22.18 on: update Node, or compile the file to JavaScript.';
   }
   if (code === 'ERR_MODULE_NOT_FOUND' && message.includes("'heed'")) {
-    return "Is heed installed in the file's project? npm install heed there.";
+    return "Is heed installed in the file's project? docs/how-to/install.md says how.";
   }
   // what Node says of import and export in a file that package.json makes CommonJS; npm init does so from npm 11 on
   if (cause instanceof SyntaxError && /token 'export'|import statement outside a module/.test(message)) {

@@ -112,7 +112,7 @@ const platform = `${globalThis.process?.platform}-${globalThis.process?.arch}`;
 const platformPackage = `heed-onnxruntime-${platform}`;
 const PLATFORMS = new Set(['linux-x64', 'linux-arm64', 'darwin-arm64', 'win32-x64']);
 const REINSTALL = PLATFORMS.has(platform)
-  ? `run "npm install ${platformPackage}" (in a clone of heed "npm ci"), then "heed doctor"; ` +
+  ? `install heed again, with ${platformPackage} (docs/how-to/install.md; in a clone "npm ci"), then run "heed doctor"; ` +
     'or set HEED_ONNXRUNTIME to an ONNX Runtime library'
   : 'heed brings it for Linux x64 and arm64 (glibc), macOS arm64 and Windows x64; ' +
     'elsewhere try "npm install onnxruntime-node", or set HEED_ONNXRUNTIME to an ONNX Runtime library';

@@ -126,5 +126,5 @@ npx heed course                       # what is done
 ${lessons.map(({ number, name, title }) => `${number}. [${title}](${name}/lesson.md)`).join('\n')}
 
 The files beside an exercise are for reading: checks use heed's own copies of them. They import heed, which your editor
-finds after \`npm install heed\` in this folder.
+finds once heed is installed in this folder (docs/how-to/install.md).
 `;
