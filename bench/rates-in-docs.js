@@ -60,7 +60,7 @@ export function figuresOf(results, heed) {
   const total = (rows, labels) => rows.reduce((sum, { reached }) => sum + reached[labels], 0);
   const share = (rows, labels) => {
     const [reached, n] = [total(rows, labels), 10 * rows.length];
-    return `${reached} of ${n} (${Math.round((100 * reached) / n)} %, 95 %: ${interval(reached, n)} %)`;
+    return `${reached} of ${n} (${Math.round((100 * reached) / n)} %; 95 % interval: ${interval(reached, n)} %)`;
   };
 
   return {
@@ -120,7 +120,7 @@ export function figuresOf(results, heed) {
           ],
         ],
       ),
-    /** Of all environments without a preset: 179 of 200 (90 %, 95 %: 84 to 93 %). */
+    /** Of all environments without a preset, successes and their share with Wilson's interval. */
     share: (labels) => share(all, labels),
     successes: (labels) => String(total(all, labels)),
     /** Returns of one such environment: lowest to highest. */
