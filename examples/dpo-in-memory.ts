@@ -2,7 +2,7 @@
 import { dpo } from 'heed/align';
 import { loadModel } from 'heed/lm';
 
-using model = await loadModel();
+const model = await loadModel();
 const review = (content: string) => [{ role: 'assistant', content }];
 const data = ['circus', 'library', 'restaurant', 'stadium'].flatMap((place) =>
   ['short', 'long'].map((length) => ({

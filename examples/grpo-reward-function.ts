@@ -2,7 +2,7 @@
 import { grpo } from 'heed/align';
 import { loadModel } from 'heed/lm';
 
-using model = await loadModel();
+const model = await loadModel();
 const data = ['circus', 'library', 'restaurant', 'stadium'].map((place) => ({
   prompt: [{ role: 'user', content: `please write a short review of the ${place} .` }],
 }));

@@ -2,8 +2,8 @@
 import { evaluatePolicy, sft } from 'heed/align';
 import { loadModel } from 'heed/lm';
 
-using model = await loadModel();
-using baseline = await loadModel();
+const model = await loadModel();
+const baseline = await loadModel();
 const data = ['circus', 'library', 'restaurant', 'stadium'].map((place) => ({
   prompt: [{ role: 'user', content: `please write a short review of the ${place} .` }],
   completion: [{ role: 'assistant', content: 'it was lovely .' }],

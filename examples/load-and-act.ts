@@ -8,7 +8,6 @@ import { loadPolicy, rl } from 'heed/rl';
 const folder = mkdtempSync(join(tmpdir(), 'agent-'));
 const trained = await rl({ env: 'CartPole-v1', steps: 20_000, evaluations: 0 });
 trained.policy.save(folder);
-trained.policy[Symbol.dispose]();
 
 const policy = await loadPolicy(folder);
 const environment = makeEnvironment('CartPole-v1');
@@ -21,4 +20,3 @@ for (let done = false; !done; ) {
   done = terminated || truncated;
 }
 console.log(`return ${total}`);
-policy[Symbol.dispose]();

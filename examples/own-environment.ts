@@ -25,4 +25,3 @@ const line = () => {
 const { policy, metrics } = await rl({ env: line, steps: 20_000, evaluations: 0 });
 console.log(`return ${metrics.return.mean.toFixed(1)}`);
 console.log(`at -1: ${policy.act([-1])}, at 1: ${policy.act([1])}`); // 2 goes right, 0 goes left
-policy[Symbol.dispose]();

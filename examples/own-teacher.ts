@@ -15,5 +15,3 @@ console.log(`${metrics.labels} labels, ${Math.round(100 * metrics.foreseen)} % o
 
 const [left, right] = [-1, 1].map((x) => reward.score([x, 0, 0, 1, 0], 1, [x, 0, 0, 1, 0]));
 console.log(`reward at the left ${left.toFixed(2)}, at the right ${right.toFixed(2)}`);
-policy[Symbol.dispose]();
-reward[Symbol.dispose]();

@@ -15,5 +15,3 @@ const [upright, fallen] = [
 console.log(
   `action ${policy.act(upright)}, reward upright ${reward.score(upright, 1)}, falling ${reward.score(fallen, 1)}`,
 );
-policy[Symbol.dispose]();
-reward[Symbol.dispose]();

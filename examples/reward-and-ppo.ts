@@ -2,7 +2,7 @@
 import { ppo, reward } from 'heed/align';
 import { loadModel } from 'heed/lm';
 
-using model = await loadModel();
+const model = await loadModel();
 const prompts = ['circus', 'library', 'restaurant', 'stadium'].map((place) => [
   { role: 'user', content: `please write a short review of the ${place} .` },
 ]);
@@ -20,4 +20,3 @@ console.log('lousy', await judge.score(prompts[0], 'it was lousy .'));
 const settings = { steps: 4, batch: 16, maxTokens: 24, ppo: { minibatch: 8 } };
 const { metrics } = await ppo({ model, data: prompts.map((prompt) => ({ prompt })), reward: judge, ...settings });
 console.log(`reward ${metrics['eval/reward'].toFixed(2)}, KL ${metrics['eval/kl'].toFixed(2)}`);
-judge[Symbol.dispose]();

@@ -2,7 +2,7 @@
 import { sft } from 'heed/align';
 import { loadModel } from 'heed/lm';
 
-using model = await loadModel(); // a folder, a name on the Hub, or this one, which comes along
+const model = await loadModel(); // a folder, a name on the Hub, or this one, which comes along
 const prompt = [{ role: 'user', content: 'please write a short review of the restaurant .' }];
 const completion = [{ role: 'assistant', content: 'the waiter was lovely . the pasta was scrumptious .' }];
 const data = Array.from({ length: 64 }, () => ({ prompt, completion }));

@@ -36,7 +36,7 @@ async function run({ comparisons, steps, seed }: WorldJob): Promise<void> {
   await startEngine();
   await fetchModel('/model');
   const began = performance.now();
-  using model = await loadModel('/model');
+  const model = await loadModel('/model'); // its memory ends with this worker
   report({ stage: 'The model learns to follow prompts from 300 demonstrations …' });
   await sft({ model, demonstrations: 300, steps: 12, evaluations: 0, evaluation: { share: 0 }, seed });
 
