@@ -10,6 +10,7 @@ import { deviceLog, reporting } from './device-errors.ts';
 import { createDeviceMemory, type DeviceMemory, type NativeValue, type Target } from './device-memory.ts';
 import { allowExit } from './exit.ts';
 import { isAnyAway, newest, newestToRead } from './newest.ts';
+import { quietly } from './quiet.ts';
 import type { Accelerator, Runtime, SessionOptions } from './runtime.ts';
 
 /** The library with what all programs share. */
@@ -322,7 +323,7 @@ function checkDevice(device: Accelerator): void {
   const { api, out } = nativeEngine();
   const options = out('CreateSessionOptions');
   try {
-    appendProvider(options, device);
+    quietly(() => appendProvider(options, device)); // WebGPU's library prints which drivers it misses
   } finally {
     api.ReleaseSessionOptions(options);
   }
