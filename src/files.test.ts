@@ -72,7 +72,7 @@ describe('writeFileAtomic', () => {
   });
 
   it('says so when a folder may not be written', (context) => {
-    if (process.platform !== 'linux') return context.skip('needs /proc');
+    if (process.platform !== 'linux') return context.skip('Linux');
     const error = thrown(() => writeFileAtomic('/proc/heed.txt', 'x')); // even root may not write there
     expect(error.message).toContain('"/proc/heed.txt"');
   });
@@ -99,7 +99,7 @@ describe('writeFileAtomic', () => {
     try {
       execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', disk], { stdio: 'ignore' });
     } catch {
-      return context.skip('mounting a small disk needs root');
+      return context.skip('root');
     }
     try {
       const path = join(disk, 'a.bin');

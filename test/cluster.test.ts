@@ -17,7 +17,7 @@ it('heed cluster says where no cluster answers', async () => {
   expect(stderr).toContain('such as http://HOST:8265');
 });
 
-describe.skipIf(!hasRay)('on Ray (HEED_PYTHON names an interpreter with it)', () => {
+describe.skipIf(!hasRay)('on Ray (needs Ray)', () => {
   let cluster: RayCluster;
   beforeAll(async () => {
     cluster = await startRay();

@@ -39,11 +39,13 @@ function run(name: string, lines: string): unknown {
   );
 }
 
-describe.skipIf(!support.works)(`threads of a decoder (${support.missing ?? support.library})`, () => {
-  it('write what one thread writes, and follow weights that change; a program that does not end them ends', () => {
-    const result = run(
-      'divided.mjs',
-      `const generator = create();
+describe.skipIf(!support.works)(
+  `threads of a decoder (${support.missing ?? support.library}) (needs bfloat16 on the CPU)`,
+  () => {
+    it('write what one thread writes, and follow weights that change; a program that does not end them ends', () => {
+      const result = run(
+        'divided.mjs',
+        `const generator = create();
       const first = await written(generator);
       for (const value of Object.values(values)) for (let i = 0; i < value.size; i++) value.data[i] *= 1.5;
       const second = await written(generator);
@@ -56,16 +58,16 @@ describe.skipIf(!support.works)(`threads of a decoder (${support.missing ?? supp
       const together = (await generator.complete(prompts, { maxTokens: 12, temperature: 0 })).map(({ ids }) => ids);
       const moved = JSON.stringify(first) !== JSON.stringify(second);
       console.log(JSON.stringify({ moved, alone, together, again: await written(generator), second }));`,
-    ) as Record<string, unknown>;
-    expect(result.moved).toBe(true);
-    expect(result.together).toEqual(result.alone);
-    expect(result.again).toEqual(result.second);
-  });
+      ) as Record<string, unknown>;
+      expect(result.moved).toBe(true);
+      expect(result.together).toEqual(result.alone);
+      expect(result.again).toEqual(result.second);
+    });
 
-  it('say so when one of them ends', () => {
-    const result = run(
-      'ended.mjs',
-      `import workers from 'node:worker_threads';
+    it('say so when one of them ends', () => {
+      const result = run(
+        'ended.mjs',
+        `import workers from 'node:worker_threads';
       const started = [];
       const Own = workers.Worker;
       workers.Worker = class extends Own { constructor(...args) { super(...args); started.push(this); } };
@@ -77,10 +79,11 @@ describe.skipIf(!support.works)(`threads of a decoder (${support.missing ?? supp
       const failure = await written(generator).then(() => undefined, ({ name, message, hint }) => ({ name, message, hint }));
       console.log(JSON.stringify({ started: started.length, failure }));
       process.exit();`,
-    ) as { started: number; failure: { name: string; message: string; hint: string } };
-    expect(result.started).toBe(1);
-    expect(result.failure.name).toBe('HeedError');
-    expect(result.failure.message).toMatch(/a thread that generates text ended/);
-    expect(result.failure.hint).toMatch(/HEED_THREADS=1/);
-  });
-});
+      ) as { started: number; failure: { name: string; message: string; hint: string } };
+      expect(result.started).toBe(1);
+      expect(result.failure.name).toBe('HeedError');
+      expect(result.failure.message).toMatch(/a thread that generates text ended/);
+      expect(result.failure.hint).toMatch(/HEED_THREADS=1/);
+    });
+  },
+);

@@ -143,8 +143,10 @@ onLinux('forty sessions share the threads of one pool', () => {
   expect(printed).toBe('0 3\n');
 });
 
-describe.skipIf(!runtime().bf16!().works)('the end of the process, while JavaScript computes nodes of a run', () => {
-  const during = (what: string) => `
+describe.skipIf(!runtime().bf16!().works)(
+  'the end of the process, while JavaScript computes nodes of a run (needs bfloat16 on the CPU)',
+  () => {
+    const during = (what: string) => `
     const { trace, input, matmul, Value } = engine;
     const n = 512;
     const chain = (g) => Array.from({ length: 200 }).reduce((x) => matmul(x, input(g, 'w', [n, n])), input(g, 'x', [n, n]));
@@ -156,16 +158,17 @@ describe.skipIf(!runtime().bf16!().works)('the end of the process, while JavaScr
     binding.runAsync().then(() => console.log('computed'));
     setTimeout(() => { ${what} }, 1);`;
 
-  it('comes at once', () => {
-    expect(runChild(during('process.exit(0)'))).toBe('exit 0\n');
-  });
+    it('comes at once', () => {
+      expect(runChild(during('process.exit(0)'))).toBe('exit 0\n');
+    });
 
-  it('comes after an error that nothing catches, and tells it', () => {
-    expect(() => runChild(during('throw new TypeError("of the caller")'))).toThrow(
-      /ended with 1:\n[\s\S]*TypeError: of the caller\n +at /,
-    );
-  });
-});
+    it('comes after an error that nothing catches, and tells it', () => {
+      expect(() => runChild(during('throw new TypeError("of the caller")'))).toThrow(
+        /ended with 1:\n[\s\S]*TypeError: of the caller\n +at /,
+      );
+    });
+  },
+);
 
 it('computes in each of two copies of heed, such as two dependencies bring', () => {
   const copy = mkdtempSync(join(tmpdir(), 'heed-copy-'));

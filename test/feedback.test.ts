@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import {
   addPerson,
   assignItems,
@@ -11,11 +11,10 @@ import {
   recordJudgment,
 } from '../src/feedback/index.ts';
 import { call, ownFolder } from './support/heed.ts';
-import { startPostgres } from './support/postgres.ts';
+import { sharedPostgres } from './support/postgres.ts';
 
 const folder = ownFolder();
-const postgres = await startPostgres();
-afterAll(() => postgres?.stop());
+const postgres = await sharedPostgres();
 const run = (...args: string[]) => call(['feedback', ...args], folder.path);
 const rowsIn = (name: string) =>
   readFileSync(join(folder.path, name), 'utf8')
@@ -162,7 +161,7 @@ describe('a project of pairs', () => {
   });
 });
 
-it.skipIf(!postgres)('a store on PostgreSQL is filled and told about likewise', async () => {
+it.skipIf(!postgres)('a store on PostgreSQL is filled and told about likewise (needs PostgreSQL)', async () => {
   const store = await postgres!.database();
   write('rated.jsonl', pairs.slice(0, 6));
   for (const name of ['ada', 'ben']) {

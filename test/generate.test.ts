@@ -186,7 +186,7 @@ describe('heed chat', () => {
   });
 });
 
-describe.skipIf(!existsSync(stories))('stories260k', () => {
+describe.skipIf(!existsSync(stories))('stories260k (needs the maintainers’ material)', () => {
   const { prompts } = JSON.parse(existsSync(stories) ? readFileSync(join(stories, 'expected.json'), 'utf8') : '{}');
 
   it('writes the text that Transformers writes', async () => {

@@ -192,12 +192,12 @@ describe.each(majors)('on Node %s', (major) => {
   beforeAll(async () => {
     node = await nodeProgram(major);
     if (!node) {
-      problem = `npm could not install Node ${major}`;
+      problem = 'npm’s registry';
       return;
     }
     const installed = await install(node, `node-${major}`, ['--ignore-scripts']);
     project = installed.project;
-    problem = installed.error && 'npm has no network and no full cache';
+    problem = installed.error && 'npm’s registry';
   });
   beforeEach((context) => context.skip(problem !== undefined, problem));
   afterAll(() => project && rm(project, { recursive: true, force: true }));
@@ -225,10 +225,11 @@ describe.each(majors)('on Node %s', (major) => {
     await output(node!, heed(project, 'doctor'), { cwd: project });
   });
 
-  it.runIf(major === majors[0])('every room loads, with its types and the library that is meant', async () => {
-    await checkImportsAndTypes(project);
-    await checkLibraries(project);
-  });
+  if (major === majors[0])
+    it('every room loads, with its types and the library that is meant', async () => {
+      await checkImportsAndTypes(project);
+      await checkLibraries(project);
+    });
 });
 
 /** What `du` counts on a disk of 4 KiB blocks. */

@@ -97,7 +97,7 @@ it('runs on the kernel of Deno', async (context) => {
       .map((place) => join(place, name))
       .find(existsSync),
   );
-  if (!deno || !jupyter) return context.skip('deno or jupyter is not on the PATH');
+  if (!deno || !jupyter) return context.skip('Deno and Jupyter');
   const kernel = join(folder.path, 'jupyter', 'kernels', 'deno');
   mkdirSync(kernel, { recursive: true });
   const argv = [deno, 'jupyter', '--kernel', '--conn', '{connection_file}'];

@@ -188,7 +188,7 @@ describe('heed/browser', () => {
     return result;
   }
 
-  it.skipIf(!browser)('computes on two threads in a page that is cross-origin isolated', async () => {
+  it.skipIf(!browser)('computes on two threads in a page that is cross-origin isolated (needs Chromium)', async () => {
     const isolated = {
       'Cross-Origin-Opener-Policy': 'same-origin',
       'Cross-Origin-Embedder-Policy': 'require-corp',
@@ -199,7 +199,7 @@ describe('heed/browser', () => {
     expect(two.y).toEqual(one.y);
   });
 
-  it.skipIf(!browser)('trains in a worker of a page, bit for bit as in Node', async () => {
+  it.skipIf(!browser)('trains in a worker of a page, bit for bit as in Node (needs Chromium)', async () => {
     const result = (await resultOf('')) as Trained;
     const { early, threads, file: fault, ...trained } = result;
     const { early: _, threads: __, file: ___, ...same } = inNode();

@@ -391,8 +391,10 @@ test('a job survives kill -9 of its process and of the server, and ends with the
 const python = process.env.HEED_PYTHON;
 const hasClient = python !== undefined && spawnSync(python, ['-c', 'import openai']).status === 0;
 
-test.skipIf(!hasClient)("OpenAI's client for Python uploads a file, trains and asks", async () => {
-  const program = `
+test.skipIf(!hasClient)(
+  "OpenAI's client for Python uploads a file, trains and asks (needs the Python clients)",
+  async () => {
+    const program = `
 import sys, time, openai
 client = openai.OpenAI(base_url=sys.argv[1], api_key="none", max_retries=0)
 rows = sys.argv[2].encode()
@@ -405,7 +407,8 @@ assert client.files.content(file.id).read() == rows
 print(len(list(client.fine_tuning.jobs.list_events(job.id, limit=2))))
 print(client.chat.completions.create(model=job.fine_tuned_model, messages=[{"role": "user", "content": "x"}], max_tokens=3).object)
 `;
-  const rows = chats.map((row) => JSON.stringify(row)).join('\n');
-  const { stdout } = await promisify(execFile)(python!, ['-c', program, server.url, rows]);
-  expect(stdout.trim().split('\n')).toEqual([expect.stringMatching(/^\d+$/), 'chat.completion']);
-});
+    const rows = chats.map((row) => JSON.stringify(row)).join('\n');
+    const { stdout } = await promisify(execFile)(python!, ['-c', program, server.url, rows]);
+    expect(stdout.trim().split('\n')).toEqual([expect.stringMatching(/^\d+$/), 'chat.completion']);
+  },
+);

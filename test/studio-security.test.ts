@@ -16,14 +16,11 @@ import {
   startStudio,
 } from '../src/feedback/index.ts';
 import { ownFolder, start } from './support/heed.ts';
-import { startPostgres } from './support/postgres.ts';
+import { sharedPostgres } from './support/postgres.ts';
 
-const postgres = await startPostgres();
+const postgres = await sharedPostgres();
 const folder = mkdtempSync(join(tmpdir(), 'heed-security-'));
-afterAll(async () => {
-  rmSync(folder, { recursive: true, force: true });
-  await postgres?.stop();
-});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const pair = (prompt: string) => ({
   content: { prompt, options: ['a', 'b'].map((text) => ({ kind: 'text' as const, text })) },
@@ -96,7 +93,7 @@ describe.each([
   });
 
   it('tells who was refused, from where and why; what is hidden from somebody is refused too', async (context) => {
-    if (!studio) return context.skip();
+    if (!studio) return context.skip('PostgreSQL');
     const owner = createClient({ url: studio.url, token: tokens.owner });
     const { secret } = await owner.addKey({ name: 'ci', scopes: ['read'] });
     await owner.createProject('secret');
@@ -135,7 +132,7 @@ describe.each([
   });
 
   it('says of an expired token that it has expired, and whose it was; no session outlives its token', async (context) => {
-    if (!studio) return context.skip();
+    if (!studio) return context.skip('PostgreSQL');
     const owner = createClient({ url: studio.url, token: tokens.owner });
     const { person, token } = await owner.addPerson('temp', 'annotator', [], { days: 2 });
     expect((await ask('/session', JSON.stringify({ token }), tokens.owner)).status).toBe(200);
@@ -168,7 +165,7 @@ describe.each([
   });
 
   it('who is shut out or has another role is so at once, in open sessions too', async (context) => {
-    if (!studio) return context.skip();
+    if (!studio) return context.skip('PostgreSQL');
     const signIn = async (token: string) => {
       const response = await fetch(`${studio.url}/api/session`, { method: 'POST', body: JSON.stringify({ token }) });
       const cookie = response.headers.get('set-cookie')!.split(';')[0];

@@ -262,7 +262,7 @@ describe('what is written is read again', () => {
     expect(readFileSync(path, 'utf8')).toBe('old');
   });
 
-  it.runIf(process.getuid?.() !== 0)('or says why not', async () => {
+  it.runIf(process.getuid?.() !== 0)('or says why not (needs a user other than root)', async () => {
     const path = file('a.csv', 'old');
     chmodSync(join(path, '..'), 0o500);
     await expect(writeDataset(path, two)).rejects.toThrow('permission denied');

@@ -38,7 +38,7 @@ describe('loadLibrary', () => {
     );
   });
 
-  it.skipIf(process.platform !== 'linux')('tells of a library that is another', () => {
+  it.skipIf(process.platform !== 'linux')('tells of a library that is another (needs Linux)', () => {
     expect(() => loadLibrary('libm.so.6')).toThrow(
       heedError(/"libm.so.6" is not ONNX Runtime: it has no OrtGetApiBase/, /npm/),
     );

@@ -128,7 +128,7 @@ for folder, ids in json.loads(sys.argv[1]):
     print(json.dumps({"logits": logits, "wrong": {k: sorted(map(str, v)) for k, v in info.items() if v}}))
 `;
 
-describe.skipIf(!python)('with Transformers', () => {
+describe.skipIf(!python)('with Transformers (needs Transformers)', () => {
   it('gives the same logits there after a change of the weights here', () => {
     const ours = names.map((name) => {
       const model = loadCheckpoint(join(fixtures, name));

@@ -64,7 +64,7 @@ const variants = (['F32', 'BF16'] as const).flatMap((dtype) => [
   { dtype, maxShardBytes: 10_000 },
 ]);
 
-describe.skipIf(!python)('with Transformers', () => {
+describe.skipIf(!python)('with Transformers (needs Transformers)', () => {
   let root: string;
   const folders: Record<string, DecoderConfig> = {};
   let answers: { folder: string; dtype: string; wrong: string[] }[];

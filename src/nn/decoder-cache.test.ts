@@ -181,132 +181,138 @@ describe.each<[string, Partial<DecoderConfig>]>([
   });
 });
 
-describe.skipIf(!support.works)(`a decoder in bf16 (${support.missing ?? support.library})`, () => {
-  const config = { ...llama, hiddenSize: 64, feedForwardSize: 96 };
-  const weights = () => createParameters(decoderParameters(config), random(1, 'weights')).values;
-  const run = ({ createCache }: CachedDecoder, rows: number, time: number) => {
-    const cache = createCache(rows, 64);
-    const step = cache.step(0, rows, time);
-    for (let row = 0; row < rows; row++) step.fill(row, tokens.slice(0, time), 0);
-    step.run();
-    const result = step.logits.slice();
-    for (const part of [step, cache]) part[Symbol.dispose]();
-    return result;
-  };
+describe.skipIf(!support.works)(
+  `a decoder in bf16 (${support.missing ?? support.library}) (needs bfloat16 on the CPU)`,
+  () => {
+    const config = { ...llama, hiddenSize: 64, feedForwardSize: 96 };
+    const weights = () => createParameters(decoderParameters(config), random(1, 'weights')).values;
+    const run = ({ createCache }: CachedDecoder, rows: number, time: number) => {
+      const cache = createCache(rows, 64);
+      const step = cache.step(0, rows, time);
+      for (let row = 0; row < rows; row++) step.fill(row, tokens.slice(0, time), 0);
+      step.run();
+      const result = step.logits.slice();
+      for (const part of [step, cache]) part[Symbol.dispose]();
+      return result;
+    };
 
-  it('gives rows what they get alone, and the same bits again, also for more shapes than are kept', () => {
-    using cached = createCachedDecoder(config, weights(), { frozen: true, precision: 'bf16' });
-    const alone = run(cached, 1, 5);
-    for (let rows = 1; rows <= 140; rows++) {
-      const together = run(cached, rows, 5);
-      const last = together.subarray((rows - 1) * VOCABULARY);
-      alone.forEach((logit, i) => {
-        expect(Math.abs(last[i] - logit)).toBeLessThan(0.05);
-      });
-    }
-    expect(run(cached, 1, 5)).toEqual(alone);
-  });
-
-  it.each<[string, Partial<DecoderConfig>]>([
-    ['Llama', {}],
-    ['a sliding window', { slidingWindow: 5 }],
-    ['rotation of half a head', { positions: halfRotary }],
-    ['learned positions and biases', { ...gpt, maxPositions: 2048 }],
-    ['heads that are normed, which ONNX Runtime attends with', { queryKeyNorm: true }],
-  ])('goes on from its cache as in 32 bits: %s', (_, changes) => {
-    const own = { ...config, maxPositions: 2048, ...changes };
-    const { values } = createParameters(decoderParameters(own), random(1, 'weights'));
-    const [exact, rounded] = [{}, { precision: 'bf16' } as const].map((options) => {
-      using cached = createCachedDecoder(own, values, options);
-      using cache = cached.createCache(3, 45);
-      using other = cached.createCache(1, 1200);
-      const seen: Float32Array[] = [];
-      const lengths = [9, 4, 7];
-      using prompts = cache.step(0, 3, 9);
-      lengths.forEach((length, row) => {
-        prompts.fill(row, tokens.slice(0, length), 0);
-      });
-      prompts.run();
-      seen.push(prompts.logits.slice());
-      using next = cache.step(0, 3, 1);
-      for (let t = 0; t < 33; t++) {
-        lengths.forEach((length, row) => {
-          next.fill(row, [(5 * t + row) % VOCABULARY], length + t);
+    it('gives rows what they get alone, and the same bits again, also for more shapes than are kept', () => {
+      using cached = createCachedDecoder(config, weights(), { frozen: true, precision: 'bf16' });
+      const alone = run(cached, 1, 5);
+      for (let rows = 1; rows <= 140; rows++) {
+        const together = run(cached, rows, 5);
+        const last = together.subarray((rows - 1) * VOCABULARY);
+        alone.forEach((logit, i) => {
+          expect(Math.abs(last[i] - logit)).toBeLessThan(0.05);
         });
-        next.run();
       }
-      seen.push(next.logits.slice());
-      cache.copyRow(1, 30, 0, other);
-      using rest = other.step(0, 1, 3, true);
-      rest.fill(0, [7, 8, 9], 30);
-      rest.run();
-      seen.push(rest.logits.slice());
-      // more scores than are computed at once
-      const long = Array.from({ length: 1100 }, (_, i) => (i * i) % VOCABULARY);
-      using whole = other.step(0, 1, 1100);
-      whole.fill(0, long, 0);
-      whole.run();
-      seen.push(whole.logits.slice());
-      return seen;
+      expect(run(cached, 1, 5)).toEqual(alone);
     });
-    exact.forEach((logits, i) => {
-      expect(distance(logits, rounded[i])).toBeLessThan(0.03);
-      expect(logits).not.toEqual(rounded[i]);
+
+    it.each<[string, Partial<DecoderConfig>]>([
+      ['Llama', {}],
+      ['a sliding window', { slidingWindow: 5 }],
+      ['rotation of half a head', { positions: halfRotary }],
+      ['learned positions and biases', { ...gpt, maxPositions: 2048 }],
+      ['heads that are normed, which ONNX Runtime attends with', { queryKeyNorm: true }],
+    ])('goes on from its cache as in 32 bits: %s', (_, changes) => {
+      const own = { ...config, maxPositions: 2048, ...changes };
+      const { values } = createParameters(decoderParameters(own), random(1, 'weights'));
+      const [exact, rounded] = [{}, { precision: 'bf16' } as const].map((options) => {
+        using cached = createCachedDecoder(own, values, options);
+        using cache = cached.createCache(3, 45);
+        using other = cached.createCache(1, 1200);
+        const seen: Float32Array[] = [];
+        const lengths = [9, 4, 7];
+        using prompts = cache.step(0, 3, 9);
+        lengths.forEach((length, row) => {
+          prompts.fill(row, tokens.slice(0, length), 0);
+        });
+        prompts.run();
+        seen.push(prompts.logits.slice());
+        using next = cache.step(0, 3, 1);
+        for (let t = 0; t < 33; t++) {
+          lengths.forEach((length, row) => {
+            next.fill(row, [(5 * t + row) % VOCABULARY], length + t);
+          });
+          next.run();
+        }
+        seen.push(next.logits.slice());
+        cache.copyRow(1, 30, 0, other);
+        using rest = other.step(0, 1, 3, true);
+        rest.fill(0, [7, 8, 9], 30);
+        rest.run();
+        seen.push(rest.logits.slice());
+        // more scores than are computed at once
+        const long = Array.from({ length: 1100 }, (_, i) => (i * i) % VOCABULARY);
+        using whole = other.step(0, 1, 1100);
+        whole.fill(0, long, 0);
+        whole.run();
+        seen.push(whole.logits.slice());
+        return seen;
+      });
+      exact.forEach((logits, i) => {
+        expect(distance(logits, rounded[i])).toBeLessThan(0.03);
+        expect(logits).not.toEqual(rounded[i]);
+      });
     });
-  });
 
-  it('keeps keys and values in half of the bytes', () => {
-    using exact = createCachedDecoder(config, weights());
-    using rounded = createCachedDecoder(config, weights(), { precision: 'bf16' });
-    expect(2 * rounded.tokenBytes).toBe(exact.tokenBytes);
-  });
+    it('keeps keys and values in half of the bytes', () => {
+      using exact = createCachedDecoder(config, weights());
+      using rounded = createCachedDecoder(config, weights(), { precision: 'bf16' });
+      expect(2 * rounded.tokenBytes).toBe(exact.tokenBytes);
+    });
 
-  it('gives the same bits in another thread, while JavaScript goes on', async () => {
-    using cached = createCachedDecoder(config, weights(), { frozen: true, precision: 'bf16' });
-    const here = run(cached, 8, 9); // more tokens than a step in JavaScript's thread has
-    using cache = cached.createCache(8, 64);
-    using step = cache.step(0, 8, 9);
-    for (let row = 0; row < 8; row++) step.fill(row, tokens, 0);
-    const running = step.runAsync();
-    expect(run(cached, 8, 9)).toEqual(here);
-    await running;
-    expect(step.logits).toEqual(here);
-  });
+    it('gives the same bits in another thread, while JavaScript goes on', async () => {
+      using cached = createCachedDecoder(config, weights(), { frozen: true, precision: 'bf16' });
+      const here = run(cached, 8, 9); // more tokens than a step in JavaScript's thread has
+      using cache = cached.createCache(8, 64);
+      using step = cache.step(0, 8, 9);
+      for (let row = 0; row < 8; row++) step.fill(row, tokens, 0);
+      const running = step.runAsync();
+      expect(run(cached, 8, 9)).toEqual(here);
+      await running;
+      expect(step.logits).toEqual(here);
+    });
 
-  it.each<[string, Partial<LoraOptions>]>([
-    ['no adapters', { rank: 0 }],
-    ['adapters', {}],
-    ['adapters of sizes', { dora: true }],
-    ['adapters of some layers, and an output layer that is trained whole', { targets: ['q_proj'], whole: ['lm_head'] }],
-    ['adapters of the embedding and the output layer', { targets: ['embed_tokens', 'v_proj', 'lm_head'] }],
-  ])('reads weights that have changed, with %s', (_, changes) => {
-    const untied = { ...config, tied: false };
-    const lora = { rank: 4, alpha: 8, ...changes };
-    const adapters = lora.rank ? lora : undefined;
-    const base = createParameters(decoderParameters(untied), random(1, 'weights'));
-    const learned = adapters ? createLora(untied, adapters, base.values, random(2, 'adapters')) : base;
-    const values = { ...base.values, ...learned.values };
-    const [exact, rounded] = (['fp32', 'bf16'] as const).map((precision) =>
-      createCachedDecoder(untied, values, { adapters, precision }),
-    );
-    const draws = random(3, 'changes');
-    const logits = (decoder: CachedDecoder) => run(decoder, 2, 5);
-    expect(distance(logits(exact), logits(rounded))).toBeLessThan(0.05);
-    const before = logits(exact);
-    for (const { data } of Object.values(learned.values)) {
-      for (let i = 0; i < data.length; i++) data[i] = (data[i] as number) + 0.1 * draws.normal();
-    }
-    expect(distance(logits(exact), before)).toBeGreaterThan(0.2);
-    rounded.refresh();
-    expect(distance(logits(exact), logits(rounded))).toBeLessThan(0.05);
-    for (const part of [exact, rounded]) part[Symbol.dispose]();
-  });
+    it.each<[string, Partial<LoraOptions>]>([
+      ['no adapters', { rank: 0 }],
+      ['adapters', {}],
+      ['adapters of sizes', { dora: true }],
+      [
+        'adapters of some layers, and an output layer that is trained whole',
+        { targets: ['q_proj'], whole: ['lm_head'] },
+      ],
+      ['adapters of the embedding and the output layer', { targets: ['embed_tokens', 'v_proj', 'lm_head'] }],
+    ])('reads weights that have changed, with %s', (_, changes) => {
+      const untied = { ...config, tied: false };
+      const lora = { rank: 4, alpha: 8, ...changes };
+      const adapters = lora.rank ? lora : undefined;
+      const base = createParameters(decoderParameters(untied), random(1, 'weights'));
+      const learned = adapters ? createLora(untied, adapters, base.values, random(2, 'adapters')) : base;
+      const values = { ...base.values, ...learned.values };
+      const [exact, rounded] = (['fp32', 'bf16'] as const).map((precision) =>
+        createCachedDecoder(untied, values, { adapters, precision }),
+      );
+      const draws = random(3, 'changes');
+      const logits = (decoder: CachedDecoder) => run(decoder, 2, 5);
+      expect(distance(logits(exact), logits(rounded))).toBeLessThan(0.05);
+      const before = logits(exact);
+      for (const { data } of Object.values(learned.values)) {
+        for (let i = 0; i < data.length; i++) data[i] = (data[i] as number) + 0.1 * draws.normal();
+      }
+      expect(distance(logits(exact), before)).toBeGreaterThan(0.2);
+      rounded.refresh();
+      expect(distance(logits(exact), logits(rounded))).toBeLessThan(0.05);
+      for (const part of [exact, rounded]) part[Symbol.dispose]();
+    });
 
-  it('refuses quantized weights', () => {
-    const options = { frozen: true, bits: 8, precision: 'bf16' } as const;
-    expect(() => createCachedDecoder(config, weights(), options)).toThrow(/8 bits exclude each other/);
-  });
-});
+    it('refuses quantized weights', () => {
+      const options = { frozen: true, bits: 8, precision: 'bf16' } as const;
+      expect(() => createCachedDecoder(config, weights(), options)).toThrow(/8 bits exclude each other/);
+    });
+  },
+);
 
 it('has no cache longer than the model knows positions', () => {
   const { values } = createParameters(decoderParameters(llama), random(1, 'weights'));

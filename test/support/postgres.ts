@@ -1,4 +1,4 @@
-/** A PostgreSQL server of the machine's own packages, for a file's tests; undefined where there is none. */
+/** PostgreSQL servers of the machine's own packages; undefined where there are none. */
 import { spawn, spawnSync } from 'node:child_process';
 import { appendFileSync, chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -19,7 +19,14 @@ export interface PostgresServer {
   stop(): Promise<void>;
 }
 
-/** `networks`: from where else it may be reached, such as `10.0.0.0/8`; then it listens on all addresses. */
+/** The server that the files of one worker share, each with databases of its own. It ends with the worker. */
+export function sharedPostgres(): Promise<Pick<PostgresServer, 'database'> | undefined> {
+  const shared = globalThis as { heedTestPostgres?: ReturnType<typeof startPostgres> }; // files load this module anew
+  shared.heedTestPostgres ??= startPostgres();
+  return shared.heedTestPostgres;
+}
+
+/** A server of one's own. `networks`: from where else it may be reached, such as `10.0.0.0/8`; then it listens on all addresses. */
 export async function startPostgres(networks: readonly string[] = []): Promise<PostgresServer | undefined> {
   const programs = findPrograms();
   if (!programs) return undefined;
@@ -84,6 +91,11 @@ export async function startPostgres(networks: readonly string[] = []): Promise<P
     signal('SIGKILL');
     await running.ended;
   };
+  const endAtOnce = () => {
+    signal('SIGKILL');
+    rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+  };
+  process.once('exit', endAtOnce);
   let databases = 0;
   return {
     async database() {
@@ -102,6 +114,7 @@ export async function startPostgres(networks: readonly string[] = []): Promise<P
     },
     async stop() {
       // without a last checkpoint, which takes minutes on a busy disk: the folder goes anyway
+      process.off('exit', endAtOnce);
       running.server.kill('SIGQUIT');
       await running.ended;
       rmSync(folder, { recursive: true, force: true });

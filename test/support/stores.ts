@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach } from 'vitest';
-import { startPostgres } from './postgres.ts';
+import { sharedPostgres } from './postgres.ts';
 
 /** What takes a store back to the schema before that of the audit log. */
 export const withoutChain = [
@@ -21,12 +21,9 @@ export const withoutTokenDates = ['"tokenExpires"', '"tokenUnusedUntil"'].map(
 
 /** For `describe.each`, whose tests call `skipWhereMissing` first; gone after a file's tests. */
 export async function ownStores() {
-  const postgres = await startPostgres();
+  const postgres = await sharedPostgres();
   const folder = mkdtempSync(join(tmpdir(), 'heed-stores-'));
-  afterAll(async () => {
-    rmSync(folder, { recursive: true, force: true });
-    await postgres?.stop();
-  });
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
   let files = 0;
   const kinds = [
     ['SQLite', async () => join(folder, `${files++}.db`)],
@@ -34,7 +31,7 @@ export async function ownStores() {
   ] as const;
   const skipWhereMissing = (kind: (typeof kinds)[number][0]) =>
     beforeEach((context) => {
-      if (kind === 'PostgreSQL' && !postgres) context.skip();
+      if (kind === 'PostgreSQL' && !postgres) context.skip('PostgreSQL');
     });
   return { folder, postgres, kinds, skipWhereMissing };
 }

@@ -43,7 +43,7 @@ export async function ownBrowser(): Promise<{
 }> {
   const browser = await startBrowser();
   beforeEach((context) => {
-    if (!browser) context.skip();
+    if (!browser) context.skip('Chromium');
   });
   const violations: string[] = [];
   afterAll(async () => {

@@ -71,7 +71,9 @@ const charts: [title: string, unit: string, caption: string, lines: Lines][] = [
 const accuracyCard = (last: MetricsRow | undefined) => {
   const { 'eval/rewards/accuracies': accuracy, 'data/heldOut': pairs } = last ?? {};
   if (accuracy === undefined) return [];
-  return [{ label: 'Held-out accuracy', value: percent(accuracy), ...(pairs !== undefined && { note: `${pairs} pairs` }) }];
+  return [
+    { label: 'Held-out accuracy', value: percent(accuracy), ...(pairs !== undefined && { note: `${pairs} pairs` }) },
+  ];
 };
 
 /** The report of a training on preferences. @throws HeedError when the folder is not a run. */

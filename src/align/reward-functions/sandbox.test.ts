@@ -82,7 +82,7 @@ it('hides the environment', async () => {
   expect((await javascript('console.log(JSON.stringify(process.env))')).stdout).not.toContain(mark);
 });
 
-it.runIf(hasPython)('hides the environment and the files from Python', async () => {
+it.runIf(hasPython)('hides the environment and the files from Python (needs Python 3)', async () => {
   const { stdout } = await python('import os; print(dict(os.environ), os.listdir("/"), os.listdir("/work"))');
   expect(stdout).not.toContain(mark);
   expect(stdout).not.toContain('home');
@@ -109,7 +109,7 @@ it.runIf(hasPython).each([
   expect(existsSync(`/usr/${mark}`)).toBe(false);
 });
 
-it.runIf(hasPython)('leaves no process behind, not even a detached one', async () => {
+it.runIf(hasPython)('leaves no process behind, not even a detached one (needs Python 3)', async () => {
   // the pipe ends where the detached process becomes the other program
   const source = `import os
 ended, open = os.pipe()
@@ -166,7 +166,7 @@ it('rewards programs that pass their tests, and counts what came of the others',
   await expect(reward([completion('1', {})], signal)).rejects.toThrow('needs tests as text in its column "tests"');
 });
 
-it.runIf(hasPython)('runs tests in Python', async () => {
+it.runIf(hasPython)('runs tests in Python (needs Python 3)', async () => {
   const reward = passesTests({ language: 'python', seconds, field: 'check' });
   const texts = ['def add(a, b):\n    return a + b', 'def add(a, b):\n    return 5', 'import os; os._exit(0)'];
   const row = { check: 'assert add(2, 3) == 5\nassert add(1, 1) == 2' };

@@ -46,7 +46,7 @@ describe.each([
     expect(id).not.toBe(eos);
   });
 
-  it.skipIf(!python)('scores batches in Transformers as here', async () => {
+  it.skipIf(!python)('scores batches in Transformers as here (needs Transformers)', async () => {
     const { path, scores, ids } = await saved(`${name} there`, change);
     const { status, stdout, stderr } = spawnSync(python!, [script, path, JSON.stringify(ids)], {
       encoding: 'utf8',

@@ -26,7 +26,7 @@ const since = (before: DeviceTraffic) => {
 
 describe.each(['webgpu', 'cuda'] as const)('%s', (name) => {
   it.skipIf(!deviceSupport(name).works)(
-    'keeps weights and moments there, learns as the CPU does, and resumes from a checkpoint',
+    'keeps weights and moments there, learns as the CPU does, and resumes from a checkpoint (needs a GPU)',
     async () => {
       const onCpu = await createSft(settings);
       const expected = (await take(onCpu, 4)).map(({ loss }) => loss!);

@@ -174,7 +174,7 @@ describe('a model that comes home', () => {
 });
 
 const python = spawnSync('python3', ['-c', 'import pip, sys; sys.exit(sys.version_info < (3, 9))']);
-describe.skipIf(python.status !== 0)('the program of a job', () => {
+describe.skipIf(python.status !== 0)('the program of a job (needs Python 3)', () => {
   const settings = { ...{ model: 'reviews-base', reward: 'me/reward', data: 'prompts.jsonl' }, minibatches: 2 };
   const base = join(import.meta.dirname, '../../../models/reviews-base');
   const ended = (name: string, change: (order: { package: string; versions: object }) => void, script: string) => {

@@ -133,23 +133,24 @@ describe.each(kinds)('%s', (kind, address) => {
   });
 
   // SQLite serves one statement after the other, so that the change comes before the next one
-  it.skipIf(kind === 'PostgreSQL')('misses no judgment that is changed while others are read', async () => {
-    await disagree();
-    let change: Promise<unknown> | undefined;
-    const changing: KyselyPlugin = {
-      transformQuery: ({ node }) => node,
-      async transformResult({ result }) {
-        if ('answerJson' in (result.rows[0] ?? {})) change ??= say(ada, ids[0], second);
-        return result;
-      },
-    };
-    const judgments = await countedJudgments({ query: database.query.withPlugin(changing) }, project.id);
-    await change;
-    expect(judgments.filter(({ person, item }) => person === ada.id && item === ids[0])).toMatchObject([
-      { judgment: second },
-    ]);
-    expect(judgments).toEqual(await countedJudgments(database, project.id));
-  });
+  if (kind !== 'PostgreSQL')
+    it('misses no judgment that is changed while others are read', async () => {
+      await disagree();
+      let change: Promise<unknown> | undefined;
+      const changing: KyselyPlugin = {
+        transformQuery: ({ node }) => node,
+        async transformResult({ result }) {
+          if ('answerJson' in (result.rows[0] ?? {})) change ??= say(ada, ids[0], second);
+          return result;
+        },
+      };
+      const judgments = await countedJudgments({ query: database.query.withPlugin(changing) }, project.id);
+      await change;
+      expect(judgments.filter(({ person, item }) => person === ada.id && item === ids[0])).toMatchObject([
+        { judgment: second },
+      ]);
+      expect(judgments).toEqual(await countedJudgments(database, project.id));
+    });
 
   it('finds items of a large project, a part after the other', async () => {
     const names = Array.from({ length: 5020 }, (_, i) => `number ${i}`);

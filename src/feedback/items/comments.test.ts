@@ -188,12 +188,13 @@ describe.each(kinds)('%s', (kind, address) => {
     );
   });
 
-  it.skipIf(kind === 'PostgreSQL')('creates a project from every template', async () => {
-    for (const { name, settings, guidelines } of projectTemplates) {
-      await createProject(database, name, settings, { guidelines });
-      expect(guidelines.length).toBeGreaterThan(50);
-    }
-  });
+  if (kind !== 'PostgreSQL')
+    it('creates a project from every template', async () => {
+      for (const { name, settings, guidelines } of projectTemplates) {
+        await createProject(database, name, settings, { guidelines });
+        expect(guidelines.length).toBeGreaterThan(50);
+      }
+    });
 });
 
 it('tells whether a judgment says what a model suggests', () => {

@@ -392,7 +392,7 @@ it('is there again after it was closed; says what is wrong with an address', asy
   );
 });
 
-it.skipIf(!postgres)('goes on when PostgreSQL has ended its connections', async () => {
+it.skipIf(!postgres)('goes on when PostgreSQL has ended its connections (needs PostgreSQL)', async () => {
   const database = await openDatabase(await postgres!.database());
   const look = () => listProjects(database);
   await Promise.all([look(), look(), look()]);

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CompiledQuery, type KyselyPlugin, sql } from 'kysely';
 import { afterAll, describe, expect, it } from 'vitest';
-import { startPostgres } from '../../../test/support/postgres.ts';
+import { sharedPostgres } from '../../../test/support/postgres.ts';
 import {
   addPerson,
   annotatorWork,
@@ -19,12 +19,9 @@ import {
   undoJudgment,
 } from '../index.ts';
 
-const postgres = await startPostgres();
+const postgres = await sharedPostgres();
 const folder = mkdtempSync(join(tmpdir(), 'heed-plans-'));
-afterAll(async () => {
-  rmSync(folder, { recursive: true, force: true });
-  await postgres?.stop();
-});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const ITEMS = 20_000;
 
@@ -49,7 +46,7 @@ async function fill({ query, kind }: Database, project: string, person: string):
 const steps = (plan: readonly object[]) => plan.map((row) => String(Object.values(row).at(-1)));
 
 describe.each(['SQLite', 'PostgreSQL'])('%s', (kind) => {
-  it.skipIf(kind === 'PostgreSQL' && !postgres)(`at ${ITEMS} items, with a label budget`, async () => {
+  it.skipIf(kind === 'PostgreSQL' && !postgres)(`at ${ITEMS} items, with a label budget (needs ${kind})`, async () => {
     const database = await openDatabase(kind === 'SQLite' ? join(folder, 'plans.db') : await postgres!.database());
     const [ada, ben] = await Promise.all(['ada', 'ben'].map((name) => addPerson(database, name)));
     const settings = { overlap: 2, goldShare: 0.5, practice: 1, labels: 10 * ITEMS };

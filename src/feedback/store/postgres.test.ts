@@ -31,7 +31,7 @@ it('warns of a connection to another machine that is not encrypted, unless someb
   expect(await warning('/heed?host=/var/run/postgresql')).toBeUndefined();
 });
 
-it.skipIf(!postgres || process.platform !== 'linux')('an open store says so', async () => {
+it.skipIf(!postgres || process.platform !== 'linux')('an open store says so (needs PostgreSQL)', async () => {
   const address = new URL(await postgres!.database());
   const local = await openDatabase(address.href);
   expect(local.warning).toBeUndefined();
@@ -78,7 +78,7 @@ async function openWay(to: URL) {
 }
 
 it.skipIf(!postgres)(
-  'names statements once in a session, and again when another server has changed a table',
+  'names statements once in a session, and again when another server has changed a table (needs PostgreSQL)',
   async () => {
     const query = new Kysely<{ things: { name: string } }>({
       dialect: await postgresDialect(await postgres!.database()),
@@ -96,7 +96,7 @@ it.skipIf(!postgres)(
   },
 );
 
-it.skipIf(!postgres)('waits for a statement however long PostgreSQL works on it', async () => {
+it.skipIf(!postgres)('waits for a statement however long PostgreSQL works on it (needs PostgreSQL)', async () => {
   const address = await postgres!.database();
   const way = await openWay(new URL(address));
   const query = new Kysely({ dialect: await postgresDialect(way.address, { connect: 240_000, silence: 20 }) });
@@ -115,20 +115,23 @@ it.skipIf(!postgres)('waits for a statement however long PostgreSQL works on it'
   await working;
 });
 
-it.skipIf(!postgres)('gives up statements that PostgreSQL cannot answer, and goes on when it can', async () => {
-  const way = await openWay(new URL(await postgres!.database()));
-  const query = new Kysely({ dialect: await postgresDialect(way.address, { connect: 400, silence: 200 }) });
-  onTestFinished(() => query.destroy());
-  const look = () => sql`select 1 as one`.execute(query);
-  await eventually(look); // a slow machine may need longer for a connection than it gets
+it.skipIf(!postgres)(
+  'gives up statements that PostgreSQL cannot answer, and goes on when it can (needs PostgreSQL)',
+  async () => {
+    const way = await openWay(new URL(await postgres!.database()));
+    const query = new Kysely({ dialect: await postgresDialect(way.address, { connect: 400, silence: 200 }) });
+    onTestFinished(() => query.destroy());
+    const look = () => sql`select 1 as one`.execute(query);
+    await eventually(look); // a slow machine may need longer for a connection than it gets
 
-  way.cut(true);
-  const failures = await Promise.all(Array.from({ length: 12 }, () => look().catch((error) => storeFault(error))));
-  expect(new Set(failures)).toEqual(new Set(['unreachable']));
+    way.cut(true);
+    const failures = await Promise.all(Array.from({ length: 12 }, () => look().catch((error) => storeFault(error))));
+    expect(new Set(failures)).toEqual(new Set(['unreachable']));
 
-  way.cut(false);
-  expect((await eventually(look)).rows).toEqual([{ one: 1 }]);
-});
+    way.cut(false);
+    expect((await eventually(look)).rows).toEqual([{ one: 1 }]);
+  },
+);
 
 it('waits for another process that writes, and does other work meanwhile', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'heed-busy-'));
@@ -152,7 +155,7 @@ it('waits for another process that writes, and does other work meanwhile', async
   expect((await adding).person.name).toBe('ada');
 });
 
-it.skipIf(!postgres)('answers 503 while PostgreSQL is down', async () => {
+it.skipIf(!postgres)('answers 503 while PostgreSQL is down (needs PostgreSQL)', async () => {
   onTestFinished(() => postgres!.restart());
   const database = await openDatabase(await postgres!.database());
   onTestFinished(() => database.close());

@@ -130,7 +130,7 @@ const python = process.env.HEED_PYTHON;
 const hasClient = python !== undefined && spawnSync(python, ['-c', 'import openai']).status === 0;
 const check = fileURLToPath(new URL('../../../test/support/responses_check.py', import.meta.url));
 
-it.skipIf(!hasClient)("serve Python's client (HEED_PYTHON with openai)", async () => {
+it.skipIf(!hasClient)("serve Python's client (HEED_PYTHON with openai) (needs the Python clients)", async () => {
   const { stdout } = await promisify(execFile)(python!, [check, server.url, 'tiny', 'tools']);
   const found = JSON.parse(stdout);
   expect(found).toMatchObject({ city: expect.stringMatching(/Rome|Bern/), items: ['More'] });

@@ -193,7 +193,7 @@ const python = process.env.HEED_PYTHON;
 const hasSdk = python !== undefined && spawnSync(python, ['-c', 'import tinker']).status === 0;
 const check = fileURLToPath(new URL('../../../test/support/tinker_check.py', import.meta.url));
 
-it.skipIf(!hasSdk)('serves the public Python SDK (HEED_PYTHON with tinker)', async () => {
+it.skipIf(!hasSdk)('serves the public Python SDK (HEED_PYTHON with tinker) (needs the Python clients)', async () => {
   const url = new URL('/', server.url).href;
   const { stdout } = await promisify(execFile)(python!, [check, url, 'tiny']);
   const found = JSON.parse(stdout.trim().split('\n').at(-1)!);

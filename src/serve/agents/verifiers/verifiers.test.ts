@@ -104,97 +104,103 @@ async function scripted(messages: { refused?: string; [other: string]: unknown }
   return { url: `http://127.0.0.1:${(server.address() as { port: number }).port}/v1`, requests };
 }
 
-describe.skipIf(!hasPackage)('environments of the package (HEED_PYTHON with verifiers)', () => {
-  const file = (name: string) => `${join(fixtures, name)}.py`;
+describe.skipIf(!hasPackage)(
+  'environments of the package (HEED_PYTHON with verifiers) (needs the Python clients)',
+  () => {
+    const file = (name: string) => `${join(fixtures, name)}.py`;
 
-  it('plays those of one turn, with the reward and its parts', async () => {
-    const env = await openVerifiers(`${file('letters')}?letters=ea`, { python });
-    expect(env.tasks).toMatchObject([
-      { id: 'train/0', question: 'Write e.', answer: 'e', prompt: [{ role: 'user', content: 'Write e.' }] },
-      { id: 'train/1', answer: 'a' },
-    ]);
-    expect(env.heldOut).toMatchObject([{ id: 'eval/0' }, { id: 'eval/1' }]);
-    const [first] = await play(env);
-    expect(first.promptText).toBe('Write e.');
-    const { text } = first;
-    expect(first.episode).toMatchObject({
-      turns: 1,
-      calls: 0,
-      faultyCalls: 0,
-      parts: { share: first.episode!.reward, length: text.length, num_turns: 1 },
+    it('plays those of one turn, with the reward and its parts', async () => {
+      const env = await openVerifiers(`${file('letters')}?letters=ea`, { python });
+      expect(env.tasks).toMatchObject([
+        { id: 'train/0', question: 'Write e.', answer: 'e', prompt: [{ role: 'user', content: 'Write e.' }] },
+        { id: 'train/1', answer: 'a' },
+      ]);
+      expect(env.heldOut).toMatchObject([{ id: 'eval/0' }, { id: 'eval/1' }]);
+      const [first] = await play(env);
+      expect(first.promptText).toBe('Write e.');
+      const { text } = first;
+      expect(first.episode).toMatchObject({
+        turns: 1,
+        calls: 0,
+        faultyCalls: 0,
+        parts: { share: first.episode!.reward, length: text.length, num_turns: 1 },
+      });
+      expect(first.episode!.reward).toBeCloseTo((text.match(/e/g) ?? []).length / text.length);
+      expect(first.episode!.failure).toBeUndefined();
     });
-    expect(first.episode!.reward).toBeCloseTo((text.match(/e/g) ?? []).length / text.length);
-    expect(first.episode!.failure).toBeUndefined();
-  });
 
-  it('names a reward that fails or is no number, and an environment that cannot be loaded', async () => {
-    const failing = async (fault: string) => play(await openVerifiers(`${file('letters')}?fault=${fault}`, { python }));
-    await expect(failing('raise')).rejects.toThrow(
-      'of task train/0: the reward function "share" failed: LookupError: out of paper (letters.py, line 11 in share)',
-    );
-    await expect(failing('nan')).rejects.toThrow('expected a finite number as reward, got nan (share: nan, length:');
-    await expect(failing('x&more=1')).rejects.toThrow(
-      "cannot be loaded: TypeError: load_environment() got an unexpected keyword argument 'more'",
-    );
-  });
+    it('names a reward that fails or is no number, and an environment that cannot be loaded', async () => {
+      const failing = async (fault: string) =>
+        play(await openVerifiers(`${file('letters')}?fault=${fault}`, { python }));
+      await expect(failing('raise')).rejects.toThrow(
+        'of task train/0: the reward function "share" failed: LookupError: out of paper (letters.py, line 11 in share)',
+      );
+      await expect(failing('nan')).rejects.toThrow('expected a finite number as reward, got nan (share: nan, length:');
+      await expect(failing('x&more=1')).rejects.toThrow(
+        "cannot be loaded: TypeError: load_environment() got an unexpected keyword argument 'more'",
+      );
+    });
 
-  it('plays those with tools, and counts calls that fail', async () => {
-    const worker = createVerifiersWorker(python!, { id: file('adding'), arguments: {} });
-    const { tasks, heldOut } = await worker.ready();
-    expect([tasks.length, heldOut.length]).toEqual([4, 0]);
-    const call = (id: number, a: unknown) => ({
-      ...{ id: `call_${id}`, type: 'function' },
-      function: { name: 'add', arguments: JSON.stringify({ a, b: 3 }) },
+    it('plays those with tools, and counts calls that fail', async () => {
+      const worker = createVerifiersWorker(python!, { id: file('adding'), arguments: {} });
+      const { tasks, heldOut } = await worker.ready();
+      expect([tasks.length, heldOut.length]).toEqual([4, 0]);
+      const call = (id: number, a: unknown) => ({
+        ...{ id: `call_${id}`, type: 'function' },
+        function: { name: 'add', arguments: JSON.stringify({ a, b: 3 }) },
+      });
+      const { url, requests } = await scripted([
+        { content: null, tool_calls: [call(1, 1), call(2, 100)] },
+        { content: '4' },
+        { content: null, tool_calls: [call(1, 1)] },
+        { content: '' },
+        { content: null, tool_calls: [call(1, 1)] },
+        { refused: "The conversation has 140 tokens, more than the episode's context length of 120." },
+        { refused: 'no more' },
+      ]);
+      const run = { task: tasks[0], baseUrl: url, episode: 'a', signal: new AbortController().signal };
+      const end = await worker.play(run, 3);
+      expect(end).toEqual({
+        ...{ reward: 1, faultyCalls: 1 },
+        parts: { right: 1, num_turns: 2, total_tool_calls: 2, add_calls: 2 },
+      });
+      expect(requests[0].tools[0].function).toMatchObject({ name: 'add', description: 'Adds two whole numbers.' });
+      const results = requests[1].messages.slice(-2).map(({ content }: { content: string }) => content);
+      expect(results).toEqual(['4', 'too large']);
+      // the most turns are those of the training, and a policy that writes nothing is no failure
+      expect(await worker.play(run, 1)).toMatchObject({ reward: 0, parts: { num_turns: 1 } });
+      expect(await worker.play(run, 1)).toMatchObject({ reward: 0 });
+      // a conversation that outgrows its limit is scored as it is; other refusals are failures
+      expect(await worker.play(run, 3)).toMatchObject({ reward: 0, parts: { num_turns: 1 } });
+      expect(await worker.play(run, 3)).toMatchObject({
+        failure: expect.stringMatching(/the environment failed.*no more/),
+      });
+      worker[Symbol.dispose]();
     });
-    const { url, requests } = await scripted([
-      { content: null, tool_calls: [call(1, 1), call(2, 100)] },
-      { content: '4' },
-      { content: null, tool_calls: [call(1, 1)] },
-      { content: '' },
-      { content: null, tool_calls: [call(1, 1)] },
-      { refused: "The conversation has 140 tokens, more than the episode's context length of 120." },
-      { refused: 'no more' },
-    ]);
-    const run = { task: tasks[0], baseUrl: url, episode: 'a', signal: new AbortController().signal };
-    const end = await worker.play(run, 3);
-    expect(end).toEqual({
-      ...{ reward: 1, faultyCalls: 1 },
-      parts: { right: 1, num_turns: 2, total_tool_calls: 2, add_calls: 2 },
-    });
-    expect(requests[0].tools[0].function).toMatchObject({ name: 'add', description: 'Adds two whole numbers.' });
-    const results = requests[1].messages.slice(-2).map(({ content }: { content: string }) => content);
-    expect(results).toEqual(['4', 'too large']);
-    // the most turns are those of the training, and a policy that writes nothing is no failure
-    expect(await worker.play(run, 1)).toMatchObject({ reward: 0, parts: { num_turns: 1 } });
-    expect(await worker.play(run, 1)).toMatchObject({ reward: 0 });
-    // a conversation that outgrows its limit is scored as it is; other refusals are failures
-    expect(await worker.play(run, 3)).toMatchObject({ reward: 0, parts: { num_turns: 1 } });
-    expect(await worker.play(run, 3)).toMatchObject({
-      failure: expect.stringMatching(/the environment failed.*no more/),
-    });
-    worker[Symbol.dispose]();
-  });
 
-  it('learns by GRPO', async () => {
-    const env = await openVerifiers(file('letters'), { python });
-    const options = {
-      ...{ model: tiny, chatTemplate: 'plain', env },
-      ...{ steps: 8, batch: 1, answers: 8, maxTokens: 8, learningRate: 0.03, beta: 1e-4, maxKl: 0, evaluations: 0 },
-      episode: { turns: 4, tokens: 120, seconds: 240 },
-    };
-    const { model, chatTemplate, episode } = options;
-    await expect(createLanguagePpo({ model, chatTemplate, env, episode })).rejects.toThrow('PPO does not train agents');
-    const learner = await createGrpo(options);
-    const steps = await take(learner, 8);
-    learner[Symbol.dispose]();
-    expect(steps.map(({ done }) => done)).toEqual([...new Array(7).fill(false), true]);
-    const rows = steps.map(({ metrics }) => metrics);
-    expect(rows[0]).toMatchObject({ 'episode/turns': 1, 'episode/failed': 0 });
-    expect(rows[0]['policy/kl_k3']).toBeLessThan(1e-6);
-    expect(rows[0]['episode/parts/share']).toBeCloseTo(rows[0]['episode/reward']);
-    expect(rows.at(-1)!['episode/reward']).toBeGreaterThan(rows[0]['episode/reward'] + 0.08);
-  });
-});
+    it('learns by GRPO', async () => {
+      const env = await openVerifiers(file('letters'), { python });
+      const options = {
+        ...{ model: tiny, chatTemplate: 'plain', env },
+        ...{ steps: 8, batch: 1, answers: 8, maxTokens: 8, learningRate: 0.03, beta: 1e-4, maxKl: 0, evaluations: 0 },
+        episode: { turns: 4, tokens: 120, seconds: 240 },
+      };
+      const { model, chatTemplate, episode } = options;
+      await expect(createLanguagePpo({ model, chatTemplate, env, episode })).rejects.toThrow(
+        'PPO does not train agents',
+      );
+      const learner = await createGrpo(options);
+      const steps = await take(learner, 8);
+      learner[Symbol.dispose]();
+      expect(steps.map(({ done }) => done)).toEqual([...new Array(7).fill(false), true]);
+      const rows = steps.map(({ metrics }) => metrics);
+      expect(rows[0]).toMatchObject({ 'episode/turns': 1, 'episode/failed': 0 });
+      expect(rows[0]['policy/kl_k3']).toBeLessThan(1e-6);
+      expect(rows[0]['episode/parts/share']).toBeCloseTo(rows[0]['episode/reward']);
+      expect(rows.at(-1)!['episode/reward']).toBeGreaterThan(rows[0]['episode/reward'] + 0.08);
+    });
+  },
+);
 
 it('says what is missing', async () => {
   await expect(openVerifiers('any', { python: '/no/such/python' })).rejects.toMatchObject({
@@ -203,7 +209,7 @@ it('says what is missing', async () => {
   });
 });
 
-describe.skipIf(!hasPython)('the protocol, with a stand-in for the package', () => {
+describe.skipIf(!hasPython)('the protocol, with a stand-in for the package (needs Python 3)', () => {
   const plain = program('plain', `#!/bin/sh\nPYTHONPATH='${join(fixtures, 'standin')}' exec python3 "$@"\n`);
   const faulty = (tasks: string[], mark = '', notice = 240_000) =>
     openVerifiers(`faulty?tasks=${JSON.stringify(tasks)}&mark=${mark}`, {
@@ -269,7 +275,7 @@ describe.skipIf(!hasPython)('the protocol, with a stand-in for the package', () 
   });
 });
 
-it.skipIf(!hasPython)('says that the package is missing', async () => {
+it.skipIf(!hasPython)('says that the package is missing (needs Python 3)', async () => {
   const bare = program('python', '#!/bin/sh\nexec python3 -S "$@"\n'); // without the packages that are installed
   await expect(openVerifiers('any', { python: bare })).rejects.toMatchObject({
     message: expect.stringMatching(/has no package verifiers\.$/),
