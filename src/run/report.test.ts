@@ -37,7 +37,7 @@ const withText = (text: string): Report => ({
         {
           name: text,
           boxes: [
-            { label: text, note: text, isMain: true },
+            { label: text, note: text.replaceAll(' ', '_'), isMain: true }, // on one line, however long
             { label: text, icon: 'pair' },
             { label: text, arrow: text, icon: 'choice' },
           ],
@@ -207,7 +207,7 @@ describe('renderReport', () => {
     });
     expect(page).toContain('rose to 99.9\u00a0% in 9\u00a0min 27\u00a0s.');
     expect(page).toContain('<td>0.5\u00a0→\u00a01.5</td>');
-    expect(between(page, '.value {', '}')).toContain('white-space: nowrap');
+    expect(between(page, '\n.value {', '}')).toContain('white-space: nowrap');
   });
 
   it('draws lines of one color, whole and dashed, and says so in the legend', () => {

@@ -69,7 +69,7 @@ const charts: [title: string, unit: string, caption: string, lines: Lines][] = [
 
 /** Without a step before: there, the policy is the reference, and no completion has the higher reward. */
 const accuracyCard = (last: MetricsRow | undefined) => {
-  const { 'eval/rewards/accuracies': accuracy, 'data/heldOut': pairs } = last ?? {};
+  const [accuracy, pairs] = ['eval/rewards/accuracies', 'data/heldOut'].map((name) => last?.[name]);
   if (accuracy === undefined) return [];
   return [
     { label: 'Held-out accuracy', value: percent(accuracy), ...(pairs !== undefined && { note: `${pairs} pairs` }) },
