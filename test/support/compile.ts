@@ -2,12 +2,13 @@
  * Compiles the package, once for all tests that run it in a process of its own, as a user does: Node may know no
  * TypeScript.
  */
-import { execFileSync } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { cpSync, mkdtempSync, symlinkSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { build } from 'vite';
 import type { TestProject } from 'vitest/node';
 
@@ -31,13 +32,12 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const compiler = join(root, 'node_modules', '@typescript', 'native', 'bin', 'tsc');
   const config = ['-p', join(root, 'tsconfig.build.json'), '--noCheck', '--outDir', join(folder, 'dist')];
   execFileSync(process.execPath, [compiler, ...config], { stdio: 'inherit' });
-  execFileSync(process.execPath, [join(root, 'scripts', 'document-options.js'), join(folder, 'dist')]);
   execFileSync(process.execPath, [join(root, 'scripts', 'copy-python.js'), join(folder, 'dist')]);
-  await build({
-    root: join(root, 'src', 'studio'),
-    logLevel: 'warn',
-    build: { outDir: join(folder, 'dist', 'studio') },
-  });
+  const documentOptions = [join(root, 'scripts', 'document-options.js'), join(folder, 'dist')];
+  await Promise.all([
+    promisify(execFile)(process.execPath, documentOptions),
+    build({ root: join(root, 'src', 'studio'), logLevel: 'warn', build: { outDir: join(folder, 'dist', 'studio') } }),
+  ]);
   project.provide('compiled', folder);
   // not at once: on a busy machine that takes so long that workers, which have ended by then, seem not to
   return () => rm(folder, { recursive: true, force: true });
