@@ -70,11 +70,18 @@ export async function startPostgres(networks: readonly string[] = []): Promise<P
     });
     return { server, ended };
   };
-  // another process may take a port that was free
-  let running = await eventually(async () => {
-    port = await freePort();
-    return begin();
-  });
+  const beginAnywhere = async () => {
+    for (;;) {
+      port = await freePort();
+      try {
+        return await begin();
+      } catch (error) {
+        // another process may have taken the port meanwhile
+        if (!/Address already in use/.test(String(error))) throw error;
+      }
+    }
+  };
+  let running = await beginAnywhere();
   const signal = (name: NodeJS.Signals) => {
     const { pid } = running.server;
     const { stdout } = spawnSync('ps', ['-o', 'pid=', '--ppid', `${pid}`], { encoding: 'utf8' });
