@@ -157,8 +157,10 @@ export function proxyRoutes(
       record(typeof id === 'string' ? id : `failed-${randomUUID()}`, [json]);
       return new Response(bodyless ? null : new Uint8Array(bytes), { status, headers: back });
     }
-    const end = (seen: readonly Uint8Array[]) => record(id, eventsIn(seen));
-    const { id = `stream-${randomUUID()}`, stream } = await passedOn(response.body, end).catch(unreachable);
+    const nameless = `stream-${randomUUID()}`;
+    const { id = nameless, stream } = await passedOn(response.body, (seen, named = nameless) =>
+      record(named, eventsIn(seen)),
+    ).catch(unreachable);
     hooked(id);
     return new Response(stream, { status, headers: back });
   };

@@ -104,11 +104,12 @@ export function* eventsIn(pieces: Iterable<Uint8Array>): Generator<unknown> {
 
 /**
  * A stream of events as it comes, and the id that its first event names. That event may come in several pieces; it is
- * read before this resolves: the id belongs into the headers. `end` gets all pieces, also of a stream that broke off.
+ * read before this resolves: the id belongs into the headers. `end` gets all pieces, also of a stream that broke off, and
+ * the id.
  */
 export async function passedOn(
   body: Readable,
-  end: (seen: readonly Uint8Array[]) => void,
+  end: (seen: readonly Uint8Array[], id: string | undefined) => void,
 ): Promise<{ id: string | undefined; stream: ReadableStream<Uint8Array> }> {
   const reader: AsyncIterator<Buffer> = body[Symbol.asyncIterator]();
   const seen: Uint8Array[] = [];
@@ -118,10 +119,13 @@ export async function passedOn(
     return value;
   };
   while (!hasEvent(seen) && (await next()));
+  const [first] = eventsIn(seen);
+  const named = ((first ?? {}) as { id?: unknown }).id;
+  const id = typeof named === 'string' ? named : undefined;
   let sent = 0;
   let ended = false;
   const endOnce = () => {
-    if (!ended) end(seen);
+    if (!ended) end(seen, id);
     ended = true;
   };
   const stream = new ReadableStream<Uint8Array>({
@@ -141,9 +145,7 @@ export async function passedOn(
       body.destroy();
     },
   });
-  const [first] = eventsIn(seen);
-  const { id } = (first ?? {}) as { id?: unknown };
-  return { id: typeof id === 'string' ? id : undefined, stream };
+  return { id, stream };
 }
 
 const hasEvent = (pieces: readonly Uint8Array[]) => /\r\n\r\n|\n\n|\r\r/.test(Buffer.concat(pieces).toString('latin1'));
