@@ -1,14 +1,34 @@
 /** What tests of trainings share: small datasets, models of fixtures, steps, and checkpoints that stay as they were. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll } from 'vitest';
-import type { SafetensorsTensor } from '../../src/engine/safetensors.ts';
+import { readSafetensors, type SafetensorsTensor, writeSafetensors } from '../../src/engine/safetensors.ts';
 
 /** The folder of a model among the fixtures. */
 export const fixtureModel = (name: string): string =>
   fileURLToPath(new URL(`../fixtures/models/${name}`, import.meta.url));
+
+const smaller = new Map<string, string>();
+/**
+ * The folder of a model of one layer: the first of a fixture's four, with its embedding, head and tokenizer. What is trained
+ * and compiled again and again takes a third of the time with it, and no wiring is lost.
+ */
+export function smallModel(name: 'tiny-llama' | 'tiny-llama-rm' = 'tiny-llama'): string {
+  const made = smaller.get(name);
+  if (made) return made;
+  const folder = join(mkdtempSync(join(tmpdir(), 'heed-model-')), name);
+  process.once('exit', () => rmSync(join(folder, '..'), { recursive: true, force: true }));
+  cpSync(fixtureModel(name), folder, { recursive: true });
+  const [config, weights] = ['config.json', 'model.safetensors'].map((file) => join(folder, file));
+  writeFileSync(config, JSON.stringify({ ...JSON.parse(readFileSync(config, 'utf8')), num_hidden_layers: 1 }));
+  const { tensors, metadata } = readSafetensors(weights);
+  const kept = Object.entries(tensors).filter(([tensor]) => !/\.layers\.[1-9]/.test(tensor));
+  writeSafetensors(weights, Object.fromEntries(kept), metadata);
+  smaller.set(name, folder);
+  return folder;
+}
 
 /** A folder for a file's tests, gone afterwards, and what writes rows into a file there, whose path it gives. */
 export function ownData(): { folder: string; dataOf: (rows: readonly object[]) => string } {

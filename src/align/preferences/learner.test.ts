@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { checkpointOf, fixtureModel, ownData, plain, take } from '../../../test/support/training.ts';
+import { checkpointOf, fixtureModel, ownData, plain, smallModel, take } from '../../../test/support/training.ts';
 import { random } from '../../random.ts';
 import type { Reward } from '../reward-functions/reward-function.ts';
 import { createBco } from './bco.ts';
@@ -23,7 +23,7 @@ const rowsOf = (length: number) =>
 const pairs = dataOf(rowsOf(24));
 
 const settings = {
-  model: fixtureModel('tiny-llama'),
+  model: smallModel(),
   data: pairs,
   batch: 6,
   part: 3,
@@ -159,7 +159,7 @@ it.each(['dpo', 'kto'])('%s is the same with the reference computed at each step
 });
 
 it('holds the policy to another reference, of the same tokens only', async () => {
-  const learner = await algorithms.dpo({ reference: fixtureModel('tiny-llama-rm') });
+  const learner = await algorithms.dpo({ reference: smallModel('tiny-llama-rm') });
   const [{ metrics }] = await take(learner, 1);
   expect(Math.abs(metrics['rewards/chosen'])).toBeGreaterThan(0.1);
   learner[Symbol.dispose]();

@@ -1,13 +1,13 @@
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { checkpointOf, fixtureModel, ownData, plain, take } from '../../../test/support/training.ts';
+import { checkpointOf, fixtureModel, ownData, plain, smallModel, take } from '../../../test/support/training.ts';
 import { loadModel } from '../../lm/model.ts';
 import { random } from '../../random.ts';
 import type { LanguageStep } from './learner.ts';
 import { createSft, type SftInput, type SftLearner, sft } from './sft.ts';
 
-const llama = fixtureModel('tiny-llama');
+const llama = smallModel();
 const { folder, dataOf } = ownData();
 
 const draws = random(0, 'data');
