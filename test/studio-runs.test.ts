@@ -102,7 +102,7 @@ it('lists runs, the newest first, in pages; searches; marks those that run', asy
   await page.getByRole('searchbox', { name: 'Search' }).fill('live');
   await page.getByText('1 run', { exact: true }).waitFor();
   expect(await rows.innerText()).toContain('running');
-  expect(await rows.innerText()).toMatch(/19 %, \d+ \w+ left/);
+  expect(await rows.innerText()).toMatch(/20 %, \d+ \w+ left/);
   const machine = page.getByLabel('Machine');
   expect(await machine.innerText()).toMatch(
     /Load\s+\d+\.\d of \d+ cores?\s+Memory\s+\d+\.\d GiB of \d+\.\d GiB\s+Studio\s+\d+\.\d GiB/,

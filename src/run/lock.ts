@@ -58,10 +58,14 @@ export function lock(folder: string, inUse = runInUse(folder)): () => void {
 }
 
 /** Whether a living process writes a run; a killed one leaves its lock. */
-export function isWritten(folder: string): boolean {
+export const isWritten = (folder: string): boolean => writtenSince(folder) !== undefined;
+
+/** When the living process that writes a run began to, in milliseconds since 1970; undefined if there is none. */
+export function writtenSince(folder: string): number | undefined {
   const path = join(resolve(folder), LOCK);
   const text = read(path);
-  return text !== undefined && isAlive(path, parse(text));
+  if (text === undefined || !isAlive(path, parse(text))) return undefined;
+  return statSync(path, { throwIfNoEntry: false })?.mtimeMs;
 }
 
 function create(path: string, text: string): boolean {

@@ -92,7 +92,7 @@ describe('a progress line', () => {
     const ended = recorded({ total: 10 });
     ended.at(70_000, 10);
     ended.progress.done();
-    expect(ended.lines().at(-1)).toBe('100 %  10/10  0.14 steps/s  in 1 min 10 s');
+    expect(ended.lines()).toEqual(['100 %  10/10  0.14 steps/s  in 1 min 10 s']);
     const resumed = recorded({ total: 10, from: 9 });
     resumed.at(7000, 10);
     resumed.progress.done(3600);

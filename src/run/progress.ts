@@ -124,7 +124,8 @@ export function createProgress({
       const time = now();
       // half a second apart: recent enough, and few
       if (time - past[past.length - 1].time >= 500) past.push({ time, step });
-      if (time - drawn >= every) draw(time);
+      // in a log, the last step is left to the end, which knows how long it all took
+      if (time - drawn >= every && (live || step !== total)) draw(time);
     },
     note(text) {
       if (live && drawnWidth > 0) stream.write(`\r${' '.repeat(drawnWidth)}\r`);

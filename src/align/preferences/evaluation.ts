@@ -57,7 +57,8 @@ export function metricsOf(
     'logps/chosen': chosen.logP,
     'logps/rejected': rejected.logP,
     ...(rewards.length === 2 * count && {
-      'rewards/accuracies': mean(indices.map((_, i) => Number(rewards[i] > rewards[count + i]))),
+      // ties count half: where the policy is the reference, that is chance, and not 0
+      'rewards/accuracies': mean(indices.map((_, i) => (1 + Math.sign(rewards[i] - rewards[count + i])) / 2)),
     }),
   };
   // a batch of rated completions may lack one kind

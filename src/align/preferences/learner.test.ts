@@ -4,6 +4,7 @@ import { random } from '../../random.ts';
 import type { Reward } from '../reward-functions/reward-function.ts';
 import { createBco } from './bco.ts';
 import { createDpo, type DpoInput, dpo } from './dpo.ts';
+import { metricsOf } from './evaluation.ts';
 import { createKto } from './kto.ts';
 import type { PreferenceLearner, PreferenceStep } from './learner.ts';
 import { createOrpo } from './orpo.ts';
@@ -54,6 +55,12 @@ it('learns which completions are preferred, held-out ones too, and moves away fr
   ]);
   expect(last.best).toBe(true);
   expect(steps.at(-1)!.done).toBe(true);
+});
+
+it('counts half of a pair whose completions have the same reward', () => {
+  const rewards = Float32Array.of(1, 0, 2, 0, 0, 1); // chosen, then rejected
+  const { 'rewards/accuracies': accuracy } = metricsOf({}, [0, 1, 2], { loss: 0, rewards, logP: rewards });
+  expect(accuracy).toBeCloseTo(2.5 / 3, 12);
 });
 
 describe('with a maximum KL', () => {

@@ -67,7 +67,7 @@ const charts: [title: string, unit: string, caption: string, lines: Lines][] = [
   ['Learning rate', 'rate', 'By the schedule.', [['rate', 'learning_rate']]],
 ];
 
-/** Without a step before: there, the policy is the reference, and no completion has the higher reward. */
+/** Without that before the first step: there, the policy is the reference, and all rewards are equal. */
 const accuracyCard = (last: MetricsRow | undefined) => {
   const [accuracy, pairs] = ['eval/rewards/accuracies', 'data/heldOut'].map((name) => last?.[name]);
   if (accuracy === undefined) return [];

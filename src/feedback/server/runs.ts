@@ -7,7 +7,7 @@ import { setImmediate as breathe, setTimeout as pause } from 'node:timers/promis
 import { Hono } from 'hono';
 import { streamSSE } from 'hono/streaming';
 import { z } from 'zod';
-import { isWritten, LOCK } from '../../run/lock.ts';
+import { isWritten, LOCK, writtenSince } from '../../run/lock.ts';
 import { isRun, type RunInfo, readInfo } from '../../run/run.ts';
 import { createSampleIndex, type SampleIndex } from '../../run/samples.ts';
 import { createRunSeries, type RunSeries } from '../../run/series.ts';
@@ -246,27 +246,40 @@ function listed({ id, path, info }: RunFolder): ListedRun {
   const { name, command, started, seed } = info;
   const file = join(path, 'metrics.jsonl');
   const rows = isLink(file) ? undefined : statSync(file, { throwIfNoEntry: false });
-  const running = isWritten(path);
+  const since = writtenSince(path);
   const changed = rows?.mtimeMs ?? Date.parse(started);
-  return { id, name, command, started, seed, changed, running, ...progressOf(info, rows && file, running) };
+  return {
+    id,
+    name,
+    command,
+    started,
+    seed,
+    changed,
+    running: since !== undefined,
+    ...progressOf(info, rows && file, since),
+  };
 }
 
 /** Bytes at the end of a run's metrics that its speed is read from. */
 const TAIL = 16 * 1024;
 
-/** How far a run is, and how long it will take at the speed of its latest rows. */
-function progressOf(
-  { config }: RunInfo,
+/**
+ * How far a run is, and how long it will take at the speed of its latest rows. `since`: when the process that writes it
+ * began to, in milliseconds; earlier rows, before a pause, say nothing of the speed.
+ */
+export function progressOf(
+  { config }: Pick<RunInfo, 'config'>,
   file: string | undefined,
-  running: boolean,
+  since: number | undefined,
 ): Pick<ListedRun, 'step' | 'steps' | 'secondsLeft'> {
   const planned = (config as { steps?: unknown } | null)?.steps;
   const steps = typeof planned === 'number' && planned > 0 ? planned : null;
   const rows = file === undefined ? [] : latestRows(file);
-  const [first, last] = [rows[0], rows.at(-1)];
-  if (!first || !last) return { step: null, steps, secondsLeft: null };
-  const speed = (last.step - first.step) / (last.time - first.time);
-  const left = running && steps !== null && speed > 0 ? Math.max(0, (steps - last.step) / speed) : null;
+  const last = rows.at(-1);
+  if (!last) return { step: null, steps, secondsLeft: null };
+  const first = since === undefined ? undefined : rows.find(({ time }) => 1000 * time >= since);
+  const speed = first ? (last.step - first.step) / (last.time - first.time) : 0;
+  const left = steps !== null && speed > 0 ? Math.max(0, (steps - last.step) / speed) : null;
   return { step: last.step, steps, secondsLeft: left };
 }
 
