@@ -140,8 +140,9 @@ export async function driveRun<Step extends { step: number; done: boolean }, Res
  * checkpoint. Of a run without one, such as another trainer's, the time from its first row to its last.
  */
 export function trainingSeconds(folder: string, rows: readonly MetricsRow[]): number {
-  const { seconds } = (readState(folder) ?? {}) as Partial<DrivenState<unknown>>;
-  if (typeof seconds === 'number') return seconds;
+  const { seconds, result } = (readState(folder) ?? {}) as Partial<DrivenState<{ seconds?: number }>>;
+  const trained = result?.seconds ?? seconds; // a result is older than the checkpoint that has it
+  if (trained !== undefined) return trained;
   return rows.length > 1 ? rows[rows.length - 1].time - rows[0].time : Number.NaN;
 }
 

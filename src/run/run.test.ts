@@ -317,6 +317,8 @@ describe('checkpoints', () => {
     run.saveCheckpoint(1, { state: { seconds: 7 }, tensors: {} });
     run.saveCheckpoint(2, { state: { seconds: 12 }, tensors: {} });
     expect(trainingSeconds(folder, rows)).toBe(12);
+    run.saveCheckpoint(2, { state: { seconds: 13, result: { run: folder, seconds: 11 } }, tensors: {} });
+    expect(trainingSeconds(folder, rows)).toBe(11); // as the command says
     truncateSync(join(folder, 'checkpoints', '0000000002', 'state.json'), 20);
     expect(trainingSeconds(folder, rows)).toBe(7);
   });

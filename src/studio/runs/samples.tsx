@@ -255,7 +255,7 @@ function Comparison({ sample }: { sample: ComparisonRow }) {
       <p>
         {verdict}
         {typeof predicted === 'number' && ` The reward model preferred the left with ${percent(predicted, 0)}.`}
-        {Array.isArray(returns) && ` True returns: ${returns.map(shortNumber).join(' and ')}.`}
+        {Array.isArray(returns) && ` Returns, or the judge’s scores: ${returns.map(shortNumber).join(' and ')}.`}
       </p>
     </>
   );
