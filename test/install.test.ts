@@ -1,6 +1,6 @@
 /**
  * Packs the release, installs it in empty projects from a registry, and runs there what the README shows.
- * `npm run test:install` does so on Node 20, 22 and 24, which it gets from npm.
+ * `npm run test:install` does so on Node 20, 22 and 24, which `npm run runtimes` installs.
  */
 import { type ExecFileException, execFile } from 'node:child_process';
 import {
@@ -18,18 +18,18 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import ts from 'typescript';
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
 import { ownFolder } from './support/heed.ts';
+import { blocks, withoutTypes } from './support/programs.ts';
 import { serveRegistry } from './support/registry.ts';
+import { NODES, type NodeName, notInstalled, runtime } from './support/runtimes.ts';
 
 const MOST_BYTES = 172 * 2 ** 20; // 166 with the server, the cluster and sign-in by a provider, and 4 of docs: most is SQLite for old Node, MuJoCo and ONNX Runtime
 const folder = ownFolder();
 const root = fileURLToPath(new URL('..', import.meta.url));
 const windows = process.platform === 'win32';
 const platformPackage = `heed-onnxruntime-${process.platform}-${process.arch}`;
-const readme = readFileSync(join(root, 'README.md'), 'utf8');
-const programs = [...readme.matchAll(/```([jt]s)\n(.*?)```/gs)].map(([, language, code]) => ({ language, code }));
+const programs = blocks.filter(({ place }) => place.startsWith('README.md'));
 const rooms = Object.keys(JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).exports)
   .filter((name) => name !== './package.json')
   .map((name) => name.replace('.', 'heed'));
@@ -97,33 +97,18 @@ async function install(node: string, name: string, flags: string[]): Promise<{ p
 
 const heed = (project: string, ...args: string[]) => [join(project, 'node_modules', 'heed', 'bin', 'heed.js'), ...args];
 
-/** Runs the README's programs, those in TypeScript as written where Node strips types, and compiled where it does not. */
+/** Runs the README's programs. */
 async function runPrograms(node: string, project: string): Promise<void> {
-  const strips = (await output(node, ['-p', 'process.features.typescript'], { cwd: project })).trim() === 'strip';
-  const compilerOptions = { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022 };
-  for (const [i, { language, code }] of programs.entries()) {
-    const file = `program-${i + 1}.${strips ? language : 'js'}`;
-    writeFileSync(join(project, file), strips ? code : ts.transpileModule(code, { compilerOptions }).outputText);
+  for (const [i, program] of programs.entries()) {
+    const file = `program-${i + 1}.mjs`;
+    writeFileSync(join(project, file), withoutTypes(program));
     await output(node, [file], { cwd: project });
   }
 }
 
 const everyNode = process.env.npm_lifecycle_event === 'test:install';
-const majors = everyNode ? ['20', '22', '24'] : ['this'];
-
-/** The Node of this test, or one that npm installs outside the repository. Nothing if npm cannot. */
-async function nodeProgram(major: string): Promise<string | undefined> {
-  if (major === 'this') return process.execPath;
-  const cache = join(tmpdir(), 'heed-test-nodes', major);
-  const name = `node-${windows ? 'win' : process.platform}-${process.arch}`;
-  const program = join(cache, 'node_modules', name, 'bin', windows ? 'node.exe' : 'node');
-  if (!existsSync(program)) {
-    mkdirSync(cache, { recursive: true });
-    writeFileSync(join(cache, 'package.json'), '{"private":true}');
-    await run(process.execPath, [npm, 'install', '--ignore-scripts', `${name}@${major}`], { cwd: cache });
-  }
-  return existsSync(program) ? program : undefined;
-}
+const nodes = everyNode ? NODES : (['this-node'] as const);
+const nodeProgram = (name: (typeof nodes)[number]) => (name === 'this-node' ? process.execPath : runtime(name));
 
 describe('the release', () => {
   it('is heed without source maps and scripts, and a library with its license for each platform', async () => {
@@ -185,17 +170,17 @@ it('the guard of the tests below refuses other hosts, and says which', async () 
 });
 const onlyHosts = `--require "${fileURLToPath(new URL('support/only-hosts.cjs', import.meta.url)).replaceAll('\\', '/')}"`;
 
-describe.each(majors)('on Node %s', (major) => {
+describe.each(nodes)('on %s', (name) => {
   let node: string | undefined;
   let project: string;
   let problem: string | undefined = 'the installation failed';
   beforeAll(async () => {
-    node = await nodeProgram(major);
+    node = nodeProgram(name);
     if (!node) {
-      problem = 'npm’s registry';
+      problem = notInstalled(name as NodeName);
       return;
     }
-    const installed = await install(node, `node-${major}`, ['--ignore-scripts']);
+    const installed = await install(node, name, ['--ignore-scripts']);
     project = installed.project;
     problem = installed.error && 'npm’s registry';
   });
@@ -214,7 +199,7 @@ describe.each(majors)('on Node %s', (major) => {
   });
 
   it('the scripts of what it needs reach npm alone where they are allowed, and leave all in order', async () => {
-    const refused = join(folder.path, `refused-${major}.txt`);
+    const refused = join(folder.path, `refused-${name}.txt`);
     const guard = { NODE_OPTIONS: onlyHosts, HEED_TEST_HOSTS: npmHosts, HEED_TEST_REFUSED: refused };
     // npm asks for the first flag from some version on, and older ones do not mind it
     const rebuild = [npm, 'rebuild', '--dangerously-allow-all-scripts', '--foreground-scripts'];
@@ -225,7 +210,7 @@ describe.each(majors)('on Node %s', (major) => {
     await output(node!, heed(project, 'doctor'), { cwd: project });
   });
 
-  if (major === majors[0])
+  if (name === nodes[0])
     it('every room loads, with its types and the library that is meant', async () => {
       await checkImportsAndTypes(project);
       await checkLibraries(project);

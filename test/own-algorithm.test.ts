@@ -8,7 +8,7 @@ const source = read('examples/own-algorithm.ts');
 
 it('learns CartPole from whichever seed', async () => {
   for (const seed of ['1', '2']) {
-    const returns = numbers(await runExample('own-algorithm', { lines: 72, args: [seed] }), /return ([\d.]+)/g);
+    const returns = numbers(await runExample('own-algorithm.ts', { lines: 72, args: [seed] }), /return ([\d.]+)/g);
     expect(returns).toHaveLength(40);
     expect(returns[0]).toBeLessThan(50);
     expect(returns.slice(-5).reduce((a, b) => a + b, 0) / 5).toBeGreaterThan(195);

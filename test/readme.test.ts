@@ -1,30 +1,18 @@
-import { execFile } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { promisify } from 'node:util';
-import { expect, inject, it } from 'vitest';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { expect, it } from 'vitest';
+import { runProgram } from './support/example.ts';
+import { blocks } from './support/programs.ts';
 
-const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
-const examples = [...readme.matchAll(/```[jt]s\n(.*?)```/gs)].map(([, code]) => code);
+const programs = blocks.filter(({ place }) => place.startsWith('README.md'));
 
-it.each(examples.map((code, i) => [i + 1, code] as const))(
+it.each(programs.map((program, i) => [i + 1, program] as const))(
   'example %i of the README runs as written, and learns what it prints',
-  async (i, code) => {
-    // inside the package its own name leads to its exports
-    const path = join(inject('compiled'), `example-${i}.mjs`);
-    const cwd = mkdtempSync(join(tmpdir(), 'heed-readme-'));
-    writeFileSync(path, code);
-    const { stdout } = await promisify(execFile)(process.execPath, [path], {
-      cwd,
-      env: { ...process.env, HEED_THREADS: '1' },
-    });
-    rmSync(path);
-    rmSync(cwd, { recursive: true });
+  async (i, program) => {
+    const printed = await runProgram(program, i);
     // returns rise, losses fall; the store of judgments prints nothing before people judge
-    const printed = [...stdout.matchAll(/(return|loss) (-?[\d.]+)/g)];
-    const scores = printed.map(([, what, value]) => (what === 'return' ? Number(value) : -Number(value)));
-    expect(scores.length >= 5).toBe(/return|loss/.test(code));
+    const numbers = [...printed.matchAll(/(return|loss) (-?[\d.]+)/g)];
+    const scores = numbers.map(([, what, value]) => (what === 'return' ? Number(value) : -Number(value)));
+    expect(scores.length >= 5).toBe(/return|loss/.test(program.code));
     if (scores.length > 0) expect(scores.at(-1)).toBeGreaterThan(scores[0]);
   },
 );
