@@ -40,7 +40,7 @@ export type { Learner } from './learner.ts';
 export { type LearnOptions, type LearnSettings, learnSchema } from './options.ts';
 export { learnOptions, learnPresets } from './presets.ts';
 export { preferenceReport } from './report.ts';
-export { type LearnRunResult, trainFromPreferences, trainOptions, trainSchema } from './train.ts';
+export { type LearnRunResult, type LearnRunStep, trainFromPreferences, trainOptions, trainSchema } from './train.ts';
 export { watchSchema } from './watch.ts';
 
 // Building blocks: segments and clips, judges, the reward ensemble.

@@ -6,6 +6,7 @@ export { type LoggerChoice, type LoggerMaker, loggers } from './loggers/attach.t
 export type { Ending, RunLogger } from './loggers/logger.ts';
 export { createProgress, type Progress, type ProgressOptions } from './progress.ts';
 export type { ClipsSection, ComparedClips, PairOfClips } from './report/clips.ts';
+export type { Diagram, DiagramBox, DiagramLane } from './report/diagram.ts';
 export type { LineChart, Series } from './report/line-chart.ts';
 export type { Scatter } from './report/scatter.ts';
 export { type Link, type Report, renderReport, type Section, type Table, type Text, writeReport } from './report.ts';

@@ -32,7 +32,7 @@ export function processReport(folder: string): Report {
               note: `${percents(last.interval)}, ${last.n} steps, ${percent(last.right)} of them right`,
             },
             {
-              label: 'By completion',
+              label: 'Accuracy by completion',
               value: percent(last.answers.product.accuracy),
               note: `by the product of its steps; ${percent(last.allRight)} are right as a whole`,
             },
@@ -49,7 +49,7 @@ export function processReport(folder: string): Report {
         rows,
         'Accuracy by completion',
         'share',
-        'Prediction that all steps are right, by how their probabilities are aggregated.',
+        'Share of held-out completions that the model classifies correctly as right in all steps or not, by how it aggregates their probabilities.',
         [
           ['product', 'accuracy/product'],
           ['lowest', 'accuracy/min'],
