@@ -15,21 +15,22 @@ import { type ServeInput, type Server, serve } from './serve.ts';
 const tiny = fileURLToPath(new URL('../../test/fixtures/models/tiny-llama', import.meta.url));
 let folder: string;
 let server: Server;
-const notices: string[] = [];
-const refusals: RefusalEntry[] = [];
+let notices: string[];
+let refusals: RefusalEntry[];
 /** The server's clock: it stands still unless a test moves it. */
 let time = 0;
 const open = async (more: ServeInput = {}) => {
-  const onRefusal = (entry: RefusalEntry) => refusals.push(entry);
-  const onNotice = (text: string) => notices.push(text);
+  const [told, refused] = [notices, refusals]; // what a server says late is not of the next test
+  const onRefusal = (entry: RefusalEntry) => refused.push(entry);
+  const onNotice = (text: string) => told.push(text);
   server = await serve({ models: { tiny }, folder, port: 0, onNotice, onRefusal, now: () => time, ...more });
 };
 const clientOf = (apiKey: string) => new OpenAI({ baseURL: server.url, apiKey, maxRetries: 0 });
 beforeEach(() => {
   time = Date.UTC(2026, 10, 22, 12);
   folder = mkdtempSync(join(tmpdir(), 'heed-serve-'));
-  notices.length = 0;
-  refusals.length = 0;
+  notices = [];
+  refusals = [];
 });
 afterEach(async () => {
   await server?.close();

@@ -13,13 +13,14 @@ let database: Database;
 let studio: Studio;
 let token: string;
 let owner: string;
-const entries: RequestEntry[] = [];
+let entries: RequestEntry[];
 const open = async (options: Partial<StudioOptions> = {}) => {
-  studio = await startStudio({ database, onRequest: (entry) => entries.push(entry), ...options });
+  const own: RequestEntry[] = []; // a request that another studio has cut off may end later
+  entries = own;
+  studio = await startStudio({ database, onRequest: (entry) => own.push(entry), ...options });
 };
 
 beforeEach(async () => {
-  entries.length = 0;
   database = await openDatabase(':memory:');
   ({ token } = await addPerson(database, 'louise', 'reviewer'));
   ({ token: owner } = await addPerson(database, 'olga', 'owner'));
