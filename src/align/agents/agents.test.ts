@@ -1,6 +1,6 @@
 /** Episodes of language environments: what the policy reads and writes, and what is learned from it. */
 import { expect, it } from 'vitest';
-import { fixtureModel } from '../../../test/support/training.ts';
+import { smallModel } from '../../../test/support/training.ts';
 import type { Row } from '../../data/row.ts';
 import { withChatTemplate } from '../../lm/built-in-templates.ts';
 import { encodeChat } from '../../lm/chat-template.ts';
@@ -12,7 +12,7 @@ import { type EpisodeParts, episodeSchema, playEpisode } from './episode.ts';
 import { toolEnvironment } from './tools.ts';
 import { tokensBetween } from './turns.ts';
 
-const llama = fixtureModel('tiny-llama');
+const llama = smallModel();
 const model = await loadModel(llama);
 const tokenizer = withChatTemplate(model.tokenizer, 'plain');
 const eos = tokenizer.tokenOf(model.ends[0])!;

@@ -1,6 +1,6 @@
 /** What learns from episodes besides GRPO (agents.test.ts): only what the policy wrote counts, over several turns. */
 import { expect, it } from 'vitest';
-import { fixtureModel, take } from '../../../test/support/training.ts';
+import { smallModel, take } from '../../../test/support/training.ts';
 import { createRaft } from '../best-of-n/raft.ts';
 import type { PolicyLearner } from '../policies/learner.ts';
 import { createLanguagePpo } from '../ppo/learner.ts';
@@ -20,7 +20,7 @@ const env: LanguageTasks = {
   },
 };
 const settings = {
-  ...{ model: fixtureModel('tiny-llama'), chatTemplate: 'plain', env, steps: 2, batch: 4, maxTokens: 4, rows: 8 },
+  ...{ model: smallModel(), chatTemplate: 'plain', env, steps: 2, batch: 4, maxTokens: 4, rows: 8 },
   ...{ evaluations: 0, learningRate: 0.01, maxKl: 0, episode: { tokens: 120 } },
 };
 const ppo = { epochs: 1, minibatch: 4 };

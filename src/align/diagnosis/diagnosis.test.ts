@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { fixtureModel } from '../../../test/support/training.ts';
+import { smallModel } from '../../../test/support/training.ts';
 import type { MetricsRow } from '../../run/run.ts';
 import { createRun, readSamples } from '../../run/run.ts';
 import { policyReport } from '../policies/report.ts';
@@ -27,7 +27,7 @@ async function trained(name: string, settings: Record<string, unknown>, command 
   const path = join(folder, name);
   const data = ['red sun', 'a', 'cats', 'dogs are'].map((prompt) => ({ prompt }));
   const learner = await createRloo({
-    model: fixtureModel('tiny-llama'),
+    model: smallModel(),
     data: [...data, ...data, ...data, ...data],
     ...{ steps: 6, batch: 4, answers: 4, maxTokens: 6, evaluations: 3, evaluation: { share: 0.5 } },
     ...settings,

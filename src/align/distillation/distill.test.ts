@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { checkpointOf, fixtureModel, ownData, plain, take } from '../../../test/support/training.ts';
+import { checkpointOf, fixtureModel, ownData, plain, smallModel, take } from '../../../test/support/training.ts';
 import { loadModel, saveModel } from '../../lm/model.ts';
 import { sft } from '../supervised/sft.ts';
 import { createDistill, type DistillInput, distill } from './distill.ts';
@@ -15,7 +15,7 @@ const rows = Array.from({ length: 24 }, (_, i) => ({
 const data = dataOf(rows);
 const prompts = dataOf(rows.map(({ prompt }) => ({ prompt })));
 
-const llama = fixtureModel('tiny-llama');
+const llama = smallModel();
 const small = { rows: 2, length: 24, evaluations: 1, samples: { count: 0 } };
 
 // a teacher that is sure of what it writes
@@ -85,7 +85,7 @@ describe('refuses', () => {
       /The teacher ".*tiny-gpt2" has another voc/,
     ],
     ['an address without the word endpoint', { teacher: 'http://localhost:8000/v1' }, /or an endpoint/],
-    ['a teacher that gives scores', { teacher: fixtureModel('tiny-llama-rm') }, /The teacher gives scores/],
+    ['a teacher that gives scores', { teacher: smallModel('tiny-llama-rm') }, /The teacher gives scores/],
     ['likelihood of no texts of the teacher', { divergence: 'none' }, /texts.*expected "teacher"/],
     [
       'likelihood of its own texts',

@@ -2,13 +2,13 @@ import { createServer, type Server as HttpServer, type IncomingMessage } from 'n
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { fixtureModel, ownData, take } from '../../../test/support/training.ts';
+import { fixtureModel, ownData, smallModel, take } from '../../../test/support/training.ts';
 import { createModel, loadModel, type Model } from '../../lm/model.ts';
 import { type Server, serve } from '../../serve/serve.ts';
 import { createDistill, type DistillInput } from './distill.ts';
 
 const { folder, dataOf } = ownData();
-const llama = fixtureModel('tiny-llama');
+const llama = smallModel();
 const data = dataOf([
   { prompt: 'red ', completion: 'sun moon' },
   { prompt: 'blue ', completion: 'cat' },

@@ -1,12 +1,12 @@
 /** Asynchronous rollouts: episodes run ahead of the policy by a bounded number of updates. */
 import { expect, it, onTestFinished, vi } from 'vitest';
-import { checkpointOf, fixtureModel, take } from '../../../test/support/training.ts';
+import { checkpointOf, smallModel, take } from '../../../test/support/training.ts';
 import { breathe } from '../../node.ts';
 import type { LanguageEnvironment, LanguageTasks } from '../agents/environment.ts';
 import { createGrpo } from '../policy-gradient/grpo.ts';
 import { createReinforce } from '../policy-gradient/reinforce.ts';
 
-const model = fixtureModel('tiny-llama');
+const model = smallModel();
 
 /** Two turns, whose reward is the length of the last. */
 const talking = (own: Partial<LanguageEnvironment> = {}): LanguageEnvironment => {

@@ -3,7 +3,7 @@
  * its state. That the losses are those of TRL and PyTorch is tested beside them; one learner here is trained to its end.
  */
 import { afterAll, expect, it } from 'vitest';
-import { checkpointOf, fixtureModel, plain, take } from '../../../test/support/training.ts';
+import { checkpointOf, plain, smallModel, take } from '../../../test/support/training.ts';
 import { Disposables } from '../../disposables.ts';
 import { loadModel } from '../../lm/model.ts';
 import { bestOfEach, createRaftAlgorithm, raftSchema } from '../best-of-n/raft.ts';
@@ -19,7 +19,7 @@ import { createPolicyLearner } from './learner.ts';
 import type { PolicyTrainingOptions } from './options.ts';
 import { createRollouts } from './rollouts.ts';
 
-const llama = fixtureModel('tiny-llama');
+const llama = smallModel();
 
 /** The share of tokens with an even id: half of them at first. */
 const evenness = ({ response }: Completion) => response.filter((id) => id % 2 === 0).length / response.length;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { checkpointOf, fixtureModel, ownData, plain, take } from '../../../test/support/training.ts';
+import { checkpointOf, ownData, plain, smallModel, take } from '../../../test/support/training.ts';
 import { type Choice, choices, type Standing, type Teacher } from '../../preference/index.ts';
 import { createGrpo } from '../policy-gradient/grpo.ts';
 import { createLanguagePpo } from '../ppo/learner.ts';
@@ -10,7 +10,7 @@ import { openReward } from '../rewards/open.ts';
 const { folder, dataOf } = ownData();
 const data = dataOf(['red', 'blue sun', 'the moon is', 'a cat'].map((prompt) => ({ prompt })));
 const settings = {
-  ...{ model: fixtureModel('tiny-llama'), reward: fixtureModel('tiny-llama-rm'), data, evaluation: { data } },
+  ...{ model: smallModel(), reward: smallModel('tiny-llama-rm'), data, evaluation: { data } },
   ...{ steps: 6, batch: 4, maxTokens: 6, evaluations: 1, learningRate: 1e-3, askPeople: true },
   people: { labels: 24, ahead: 0, schedule: { rounds: 2 }, learningRate: 0.01, epochs: 8 },
 };
@@ -48,13 +48,18 @@ describe('people who compare the completions of a policy in training', () => {
     ['PPO', createLanguagePpo],
     ['GRPO', createGrpo],
     ['online DPO', createOnlineDpo],
-  ])('teach the reward of %s, and a resumed training equals an uninterrupted one', async (_, create) => {
-    const whole = await create({ ...settings, teacher: somebody() });
-    const steps = await take(whole, 2);
+  ])('teach the reward of %s', async (_, create) => {
+    using learner = await create({ ...settings, teacher: somebody() });
+    const steps = await take(learner, 2);
     expect(steps[0]).toMatchObject({ metrics: { labels: 0, waiting: 8 }, compared: [] });
     expect(steps[1].metrics).toMatchObject({ labels: 8, waiting: 0, 'reward/foreseen': expect.any(Number) });
     expect(steps[1].metrics['reward/train_accuracy']).toBeGreaterThan(0.8);
     expect(steps[1].compared!.map(({ id }) => id)).toEqual(Array.from({ length: 8 }, (_, i) => `q${i}`));
+  });
+
+  it('teach for as long as it lasts, and a resumed training equals an uninterrupted one', async () => {
+    const whole = await createGrpo({ ...settings, teacher: somebody() });
+    await take(whole, 2);
     const checkpoint = checkpointOf(whole);
     const rest = await take(whole, 4);
     expect(rest.map(({ metrics: { labels, waiting } }) => [labels, waiting])).toEqual([
@@ -64,7 +69,7 @@ describe('people who compare the completions of a policy in training', () => {
       [24, 0],
     ]);
 
-    const resumed = await create({ ...settings, teacher: somebody() });
+    const resumed = await createGrpo({ ...settings, teacher: somebody() });
     resumed.restore(checkpoint);
     expect(plain(await take(resumed, 4))).toEqual(plain(rest));
     expect(checkpointOf(resumed).tensors).toEqual(checkpointOf(whole).tensors);

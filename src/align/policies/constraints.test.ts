@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { checkpointOf, fixtureModel, ownData, plain, take } from '../../../test/support/training.ts';
+import { checkpointOf, ownData, plain, smallModel, take } from '../../../test/support/training.ts';
 import { createGrpo } from '../policy-gradient/grpo.ts';
 import { createRloo } from '../policy-gradient/reinforce.ts';
 import type { Completion, Reward } from '../reward-functions/reward-function.ts';
@@ -10,7 +10,7 @@ import type { PolicyAlgorithm } from './algorithm.ts';
 import { type Constraint, constrain, keepsTo, parseConstraints, withConstraints } from './constraints.ts';
 import type { LanguageRollout } from './rollouts.ts';
 
-const llama = fixtureModel('tiny-llama');
+const llama = smallModel();
 const { folder, dataOf } = ownData();
 const data = dataOf(['red', 'blue sun', 'the moon is', 'a cat'].map((prompt) => ({ prompt })));
 

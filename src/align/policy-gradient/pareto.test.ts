@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { checkpointOf, fixtureModel, ownData, take } from '../../../test/support/training.ts';
+import { checkpointOf, ownData, smallModel, take } from '../../../test/support/training.ts';
 import { createPareto, dominated, hypervolume, type ParetoInput, type ParetoPoint, type ParetoStep } from './pareto.ts';
 
 const { folder, dataOf } = ownData();
@@ -17,7 +17,7 @@ const rewardOf = (name: string, is: string): string => {
   return path;
 };
 const settings: ParetoInput = {
-  model: fixtureModel('tiny-llama'),
+  model: smallModel(),
   reward: rewardOf('even', 'id % 2 === 0'),
   against: rewardOf('odd', 'id % 2 === 1'),
   weights: [0, 1],

@@ -2,8 +2,9 @@
  * Online DPO: what becomes a pair, and who may compare. That it learns and resumes is in policies/algorithms.test.ts.
  */
 import { expect, it } from 'vitest';
-import { fixtureModel, ownData, take } from '../../../test/support/training.ts';
+import { ownData, smallModel, take } from '../../../test/support/training.ts';
 import type { CompletionJudge, CompletionPair } from '../judges/judge.ts';
+import { judgedReward } from '../judges/judged-reward.ts';
 import { localPolicy } from '../policies/remote-policy.ts';
 import type { Completion, Reward } from '../reward-functions/reward-function.ts';
 import { createOnlineDpo, type OnlineDpoInput, onlineDpoSchema, pairsOf } from './online-dpo.ts';
@@ -11,7 +12,7 @@ import { createOnlineDpo, type OnlineDpoInput, onlineDpoSchema, pairsOf } from '
 const { dataOf } = ownData();
 const data = dataOf(['red sun', 'a', 'the capital of France is', 'cats'].map((prompt) => ({ prompt })));
 const settings: OnlineDpoInput = {
-  ...{ model: fixtureModel('tiny-llama'), data, evaluation: { data }, batch: 4, part: 4, maxTokens: 6 },
+  ...{ model: smallModel(), data, evaluation: { data }, batch: 4, part: 4, maxTokens: 6 },
   ...{ evaluations: 1, learningRate: 0.01, rows: 2 },
 };
 const of = (worth: (answer: Completion) => number): Reward => ({
@@ -60,26 +61,34 @@ it('learns the pairs that are left, from a loss of log 2 on, at any temperature'
 });
 
 it('asks a judge which completion is better, and whether they are better than the reference’s', async () => {
-  const evens = (text: string) => (text.match(/e/g)?.length ?? 0) / (text.length + 1);
   const seen: CompletionPair[] = [];
+  const preferences: number[] = [];
   const judge: CompletionJudge = {
-    name: 'of e',
+    name: 'of length',
     async compare(pairs) {
       seen.push(...pairs);
-      return pairs.map(({ completions: [a, b] }) => ({
-        preference: evens(a) > evens(b) ? 1 : evens(a) < evens(b) ? 0 : 0.5,
-        shown: ['first', 'second'],
-      }));
+      const own = pairs.map(({ completions: [a, b] }) => (1 + Math.sign(a.length - b.length)) / 2);
+      preferences.push(...own);
+      return own.map((preference) => ({ preference, shown: ['first', 'second'] }));
     },
   };
-  const learner = await createOnlineDpo({ ...settings, steps: 12, batch: 16, part: 16, judge });
-  const before = await learner.evaluate();
+  using learner = await createOnlineDpo({ ...settings, steps: 1, batch: 16, part: 16, judge });
+  const { reward } = await learner.evaluate();
   expect(seen.map(({ prompt }) => prompt)).toEqual(['red sun', 'a', 'the capital of France is', 'cats']);
-  const steps = await take(learner, 12);
-  expect(steps[0].metrics['reward/mean']).toBe(0.5);
-  expect(steps.at(-1)!.evaluation!.reward).toBeGreaterThan(before.reward);
+  expect(reward).toBe(preferences.reduce((sum, own) => sum + own / 4, 0));
+  const [{ metrics }] = await take(learner, 1);
+  expect(metrics['reward/mean']).toBe(0.5);
+  expect(metrics['reward/margin']).toBeGreaterThan(0);
   expect(seen.every(({ completions: [a, b] }) => a !== b)).toBe(true);
-  learner[Symbol.dispose]();
+
+  using judged = judgedReward(judge, localPolicy(learner.policy, 'The test'), learner.options);
+  const [prompt, other] = [[1], [1]];
+  const answerOf = (prompt: number[], text: string) => ({ prompt, response: [2], ended: true, promptText: '', text });
+  const answers = [answerOf(prompt, 'long'), answerOf(prompt, ''), answerOf(other, 'a'), answerOf(other, 'longer')];
+  expect(await judged.score([...answers, answerOf(prompt, 'same'), answerOf(prompt, 'same')])).toEqual([
+    ...[1, 0, 0, 1],
+    ...[0.5, 0.5],
+  ]);
 });
 
 it('refuses settings that do not fit one another', () => {

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { checkGradient, evaluate, of } from '../../../test/support/gradients.ts';
-import { checkpointOf, fixtureModel, ownData, take } from '../../../test/support/training.ts';
+import { checkpointOf, ownData, smallModel, take } from '../../../test/support/training.ts';
 import type { Tensor } from '../../engine/index.ts';
 import { SCORE } from '../../lm/layout.ts';
 import { embeddedModel, loadModel } from '../../lm/model.ts';
@@ -15,7 +15,7 @@ import { evaluateSteps } from './evaluation.ts';
 
 import { createProcess, type ProcessInput, type ProcessLearner, stepLoss, supervised } from './process.ts';
 
-const llama = fixtureModel('tiny-llama');
+const llama = smallModel();
 const { folder, dataOf } = ownData();
 
 /** Steps with a cat are right. */

@@ -1,7 +1,7 @@
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { checkpointOf, fixtureModel, ownData, plain, take } from '../../../test/support/training.ts';
+import { checkpointOf, ownData, plain, smallModel, take } from '../../../test/support/training.ts';
 import { loadModel } from '../../lm/model.ts';
 import { createLanguagePpo, type PpoInput } from '../ppo/learner.ts';
 
@@ -9,7 +9,7 @@ import { openReward } from '../rewards/open.ts';
 import { createReward } from './reward.ts';
 
 const { folder, dataOf } = ownData();
-const llama = fixtureModel('tiny-llama');
+const llama = smallModel();
 const prompts = ['red sun', 'a', 'cats', 'the capital'];
 const data = dataOf(prompts.map((prompt) => ({ prompt, chosen: ' cat cat', rejected: ' dog moon' })));
 const answers = prompts.map((promptText, i) => ({

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { fixtureModel, ownData, take } from '../../../test/support/training.ts';
+import { ownData, smallModel, take } from '../../../test/support/training.ts';
 import { random } from '../../random.ts';
 import { lengthCoefficient, withoutLength } from './length-bias.ts';
 import { createReward, type RewardInput } from './reward.ts';
@@ -61,7 +61,7 @@ const rowsOf = (count: number, even: boolean) =>
 
 it('keeps length out of the rewards', async () => {
   const input: RewardInput = {
-    model: fixtureModel('tiny-llama'),
+    model: smallModel(),
     data: dataOf(rowsOf(160, false)),
     evaluation: { data: dataOf([...rowsOf(40, false), ...rowsOf(20, true)]) },
     batch: 8,
@@ -86,6 +86,6 @@ it('keeps length out of the rewards', async () => {
 });
 
 it('refuses a loss without margins', () => {
-  const input = { model: fixtureModel('tiny-llama'), data: dataOf(rowsOf(4, true)) };
+  const input = { model: smallModel(), data: dataOf(rowsOf(4, true)) };
   expect(() => createReward({ ...input, loss: 'plackett-luce', lengthDebias: true })).toThrow(/--lengthDebias/);
 });

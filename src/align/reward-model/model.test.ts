@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { fixtureModel, ownData } from '../../../test/support/training.ts';
+import { ownData, smallModel } from '../../../test/support/training.ts';
 import { loadModel } from '../../lm/model.ts';
 import { loadTokenizer } from '../../lm/tokenizer.ts';
 import { createRewardModel, createRewardScorer, saveRewardModel, scoredAnswer } from './model.ts';
@@ -16,7 +16,7 @@ const script = fileURLToPath(new URL('../../../test/support/reward_check.py', im
 /** Saves a reward model whose tokenizer pads with such a token. */
 async function saved(name: string, change: (pad: number | undefined, eos: number) => number | undefined) {
   const path = join(folder, name);
-  const model = await loadModel(fixtureModel('tiny-llama'));
+  const model = await loadModel(smallModel());
   const { tokenizer } = model;
   const pad = change(tokenizer.pad, tokenizer.eos!);
   const config = JSON.parse(tokenizer.files['tokenizer_config.json']!);

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { checkpointOf, fixtureModel, ownData, take } from '../../../test/support/training.ts';
+import { checkpointOf, ownData, smallModel, take } from '../../../test/support/training.ts';
 import { SCORE } from '../../lm/layout.ts';
 import { embeddedModel, loadModel } from '../../lm/model.ts';
 import { random } from '../../random.ts';
@@ -24,7 +24,7 @@ const comparisons = Array.from({ length: 40 }, (_, i) => {
 const pairs = dataOf(comparisons);
 
 const settings: RewardInput = {
-  model: fixtureModel('tiny-llama'),
+  model: smallModel(),
   data: pairs,
   batch: 4,
   epochs: 1,
@@ -120,14 +120,14 @@ it('learns from rankings by their order', async () => {
 });
 
 it('starts as the model with a new head, or from a reward model', async () => {
-  const model = createRewardModel(await loadModel(fixtureModel('tiny-llama')), 0);
+  const model = createRewardModel(await loadModel(smallModel()), 0);
   const { data, shape } = model.parameters.values[SCORE];
   expect(shape).toEqual([1, 64]);
   expect(Math.hypot(...data) ** 2).toBeGreaterThan(0.5);
   expect(Math.hypot(...data) ** 2).toBeLessThan(1.6);
   model.parameters[Symbol.dispose]();
-  const learner = await createReward({ ...settings, model: fixtureModel('tiny-llama-rm') });
-  const old = await loadModel(fixtureModel('tiny-llama-rm'));
+  const learner = await createReward({ ...settings, model: smallModel('tiny-llama-rm') });
+  const old = await loadModel(smallModel('tiny-llama-rm'));
   expect(weights(learner)[0]).toEqual(Array.from(old.parameters.flat));
   old.parameters[Symbol.dispose]();
   learner[Symbol.dispose]();
@@ -171,7 +171,7 @@ describe('says before the training what is wrong', () => {
     ['data of another format', { data: dataOf([{ text: 'a' }]) }, /has an unknown format/],
     [
       'rows longer than the model',
-      { model: fixtureModel('tiny-llama'), length: 4096 },
+      { model: smallModel(), length: 4096 },
       /--length is 4096 tokens, but the model has \d+ positions/,
     ],
     ['everything too long', { length: 4 }, /40 are longer than 4 tokens/],

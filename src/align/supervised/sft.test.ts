@@ -1,7 +1,7 @@
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { checkpointOf, fixtureModel, ownData, plain, smallModel, take } from '../../../test/support/training.ts';
+import { checkpointOf, ownData, plain, smallModel, take } from '../../../test/support/training.ts';
 import { loadModel } from '../../lm/model.ts';
 import { random } from '../../random.ts';
 import type { LanguageStep } from './learner.ts';

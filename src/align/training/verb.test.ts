@@ -1,6 +1,6 @@
 /** Training on data in memory, with a model of the caller's: what heed/align is for. */
 import { afterAll, describe, expect, it } from 'vitest';
-import { fixtureModel } from '../../../test/support/training.ts';
+import { smallModel } from '../../../test/support/training.ts';
 import type { PreferenceRow } from '../../data/index.ts';
 import { logSigmoid, mul, neg } from '../../engine/index.ts';
 import { HeedError } from '../../error.ts';
@@ -18,7 +18,7 @@ const pairs = Array.from({ length: 12 }, (_, i): PreferenceRow => {
 });
 const evaluation = { share: 0.25, prompts: 1, samples: 1, maxTokens: 4 };
 const tiny = { batch: 4, part: 2, steps: 3, evaluations: 1, evaluation };
-const model = await loadModel(fixtureModel('tiny-llama'));
+const model = await loadModel(smallModel());
 afterAll(() => model[Symbol.dispose]());
 
 const written = (length: number) => model.generate('Say 1:', { chat: false, maxTokens: length, temperature: 0 });
@@ -74,7 +74,7 @@ it('reads rows of any iterable, and gives a model of its own where one is named'
   async function* rows() {
     yield* pairs;
   }
-  const result = await dpo({ ...tiny, model: fixtureModel('tiny-llama'), data: rows(), steps: 1 });
+  const result = await dpo({ ...tiny, model: smallModel(), data: rows(), steps: 1 });
   expect(await result.model.generate('Say 1:', { maxTokens: 2, chat: false })).toEqual(expect.any(String));
   result.model[Symbol.dispose]();
 });
