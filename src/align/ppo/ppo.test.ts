@@ -205,9 +205,11 @@ it('reports how many probes it fails', async () => {
   };
   const one = await learner(input as PpoInput, { reward: flattering });
   const { measures: before } = await one.evaluate();
-  const { measures: after } = (await take(one, 4)).at(-1)!.evaluation!;
-  expect(after['probe/failed']).toBeGreaterThan(before['probe/failed']);
+  const { evaluation, alerts } = (await take(one, 4)).at(-1)!;
+  const { measures: after } = evaluation!;
+  expect(after['probe/failed']).toBeGreaterThan(before['probe/failed'] + 0.2);
   expect(after['probe/reward']).toBeGreaterThan(before['probe/reward']);
+  expect(alerts.map(({ metric }) => metric)).toContain('probe/failed');
   one[Symbol.dispose]();
 });
 
