@@ -2,9 +2,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { expectResumable, finish, summaries, tensorsOf } from '../../test/support/learners.ts';
+import { expectResumable, finish, tensorsOf } from '../../test/support/learners.ts';
 import { releasedAfterwards } from '../../test/support/released.ts';
-import { makeEnvironment, sourceOf } from '../env/index.ts';
+import { withTimeLimit } from '../env/dynamics.ts';
+import { type Environment, makeEnvironment, sourceOf } from '../env/index.ts';
 import type { HeedError } from '../error.ts';
 import { choices, type Query, type Teacher } from '../preference/index.ts';
 import { createRun, openRun, type Run, readMetrics, renderReport } from '../run/index.ts';
@@ -34,7 +35,15 @@ const tiny = (more: LearnSettings = {}): LearnSettings => ({
   segment: { window: 10, shortest: 0.5, memory: 600, fewest: 20, candidates: 3 },
   schedule: { rounds: 3, until: 0.8, firstShare: 0.25 },
   reward: { hidden: [16], firstSteps: 20, steps: 10, ...more.reward },
-  pebble: { pretrainSteps: 200, hidden: [16], minibatch: 16, bufferSize: 1200, particles: 50, ...more.pebble },
+  pebble: {
+    pretrainSteps: 200,
+    horizon: 4,
+    hidden: [16],
+    minibatch: 16,
+    bufferSize: 1200,
+    particles: 50,
+    ...more.pebble,
+  },
 });
 
 const start = (
@@ -79,11 +88,9 @@ describe('PEBBLE', () => {
     }
   });
 
-  it('is learned the same from the same seed, and otherwise from another', async () => {
-    const [one, same, other] = [0, 0, 1].map((seed) => start(tiny({ seed })));
-    expect(summaries(await finish(same))).toEqual(summaries(await finish(one)));
-    expect(tensorsOf(same)).toEqual(tensorsOf(one));
-    await finish(other);
+  it('is learned otherwise from another seed', async () => {
+    const [one, other] = [0, 1].map((seed) => start(tiny({ seed })));
+    for (const learner of [one, other]) for (let i = 0; i < 2; i++) await learner.next();
     expect(tensorsOf(other)['actor.0.weight']).not.toEqual(tensorsOf(one)['actor.0.weight']);
   });
 
@@ -180,32 +187,37 @@ describe('a run of PEBBLE', () => {
   });
 });
 
-describe('Pendulum in full', () => {
-  const end = async (options: LearnSettings) => {
-    const learner = start({
-      ...{ algorithm: 'pebble', env: 'Pendulum-v1', seed: 2, labels: 60, randomSteps: 200 },
-      ...{ evaluations: 0, episodes: 10, ...options },
-      segment: { window: 25, shortest: 1, memory: 2000 },
-      schedule: { rounds: 5, until: 0.3 },
-      reward: { hidden: [32, 32], constant: 0, normalize: 'zero-mean', deviation: 2 },
-      pebble: {
-        ...{ pretrainSteps: 300, hidden: [32, 32], minibatch: 32, learningRate: 0.003 },
-        ...{ discount: 0.95, bufferSize: 10_000, gradientSteps: 2 },
-      },
-    });
-    return (await finish(learner)).at(-1)!;
-  };
-
-  it('is swung up with 60 labels', async () => {
-    const { evaluation, labels } = await end({ steps: 4000 });
-    expect(labels).toBe(60);
-    expect(evaluation!.mean).toBeGreaterThan(-400); // random play earns −1,200
+/** A place on a line, which an action moves; going to the right pays. */
+function lean(): Environment {
+  let place = 0;
+  const bounds = { kind: 'box', low: Float32Array.of(-1), high: Float32Array.of(1) } as const;
+  return withTimeLimit({
+    ...{ id: 'Lean', observationSpace: bounds, actionSpace: bounds, maxEpisodeSteps: 20, framesPerSecond: 1 },
+    start() {
+      place = 0;
+    },
+    advance([push], outcome) {
+      place = Math.max(-1, Math.min(1, place + push / 5));
+      outcome.reward = push;
+    },
+    observe: (observation) => void observation.fill(place),
+    frame: () => ({ width: 1, height: 1, shapes: [] }),
   });
+}
 
-  it('hangs and spins with inverted labels: the labels are what is learned from', async () => {
-    const { evaluation } = await end({ steps: 2400, teacher: 'inverted' });
-    expect(evaluation!.mean).toBeLessThan(-1400);
-  });
+it.each([
+  ['oracle', 1],
+  ['inverted', -1],
+])('learns to do what the labels of %s say, and nothing else', async (teacher, sign) => {
+  const options = tiny({ teacher, labels: 30, steps: 1000, randomSteps: 100 });
+  const learner = start(
+    { ...options, pebble: { ...options.pebble, pretrainSteps: 100, learningRate: 3e-3, discount: 0.9 } },
+    undefined,
+    lean,
+  );
+  const { evaluation, labels } = (await finish(learner)).at(-1)!;
+  expect(labels).toBe(30);
+  expect(sign * evaluation!.mean).toBeGreaterThan(12); // of 20; random play earns some 0
 });
 
 describe('settings of PEBBLE', () => {
