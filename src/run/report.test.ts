@@ -37,7 +37,7 @@ const withText = (text: string): Report => ({
         {
           name: text,
           boxes: [
-            { label: text, note: text.replaceAll(' ', '_'), isMain: true }, // on one line, however long
+            { label: text, note: text.slice(0, 8), isMain: true }, // one line of any text
             { label: text, icon: 'pair' },
             { label: text, arrow: text, icon: 'choice' },
           ],
@@ -196,6 +196,23 @@ describe('renderReport', () => {
       expect(drawing).toContain('then by step-2 Judgments (a note of some words), then by train back to Clips.');
       expect(drawing).not.toMatch(/NaN|undefined/);
     }
+  });
+
+  it('keeps the text of a box inside of it, and that of an arrow between two', () => {
+    const boxes = [
+      { label: 'Judgments', note: `in ${'x'.repeat(200)}` },
+      { label: 'Policy', arrow: 'stage'.repeat(9) },
+    ];
+    const page = renderReport({
+      title: '',
+      summary: [],
+      sections: [{ kind: 'diagram', title: 'How', lanes: [{ name: 'Agent', boxes }] }],
+    });
+    const [across] = page.match(/<svg class="plot diagram w1080".*?<\/svg>/s)!;
+    const texts = Array.from(across.matchAll(/<text[^>]*>([^<]*)/g), ([, text]) => text);
+    expect(Math.max(...texts.map((text) => text.length))).toBeLessThan(40);
+    expect(texts.join('').match(/x/g)).toHaveLength(200);
+    expect(texts).toContainEqual(expect.stringMatching(/^stagestages.*…$/));
   });
 
   it('breaks no line between a number and what belongs to it', () => {

@@ -93,7 +93,8 @@ function across({ name, boxes, back }: DiagramLane, width: number, top: number) 
   });
   const middle = y + height / 2;
   const between = placed.slice(1).map((box) => {
-    const text = box.arrow && arrowText(box.arrow, box.x - gap / 2, middle - 8);
+    const name = box.arrow && shortened(box.arrow, (gap - 4) / CHARACTER.arrow);
+    const text = name && arrowText(name, box.x - gap / 2, middle - 8);
     return `${arrow(`M${px(box.x - gap + 4)} ${px(middle)}H${px(box.x - 6)}`, box.x - 3, middle, 'right')}${text ?? ''}`;
   });
   const bottom = y + height;
@@ -163,12 +164,19 @@ const arrow = (path: string, x: number, y: number, direction: keyof typeof HEADS
 const arrowText = (text: string, x: number, y: number): string =>
   `<text class="step middle" x="${px(x)}" y="${px(y)}">${escaped(text)}</text>`;
 
+/** A text of at most about so many characters; the picture's label has all of it. */
+const shortened = (text: string, characters: number): string =>
+  text.length <= characters ? text : `${text.slice(0, Math.max(1, Math.floor(characters) - 1))}…`;
+
 /** A text in lines of about so many characters. */
 function wrapped(text: string, characters: number): string[] {
   const lines: string[] = [];
-  for (const word of text.split(' ').filter(Boolean)) {
+  const most = Math.max(1, Math.floor(characters));
+  // a word that is too long, such as the name of a file, is broken
+  const words = text.split(' ').flatMap((word) => word.match(new RegExp(`.{1,${most}}`, 'gsu')) ?? []);
+  for (const word of words) {
     const last = lines.at(-1);
-    if (last !== undefined && last.length + 1 + word.length <= characters) lines[lines.length - 1] = `${last} ${word}`;
+    if (last !== undefined && last.length + 1 + word.length <= most) lines[lines.length - 1] = `${last} ${word}`;
     else lines.push(word);
   }
   return lines;
