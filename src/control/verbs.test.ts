@@ -210,8 +210,8 @@ it('a run of heed train is loaded as what it was', async () => {
 
   const report = preferenceReport(run.folder);
   const figure = (label: string) => report.summary.find((one) => one.label === label);
-  expect(figure('Held-out accuracy')?.value).toMatch(/^\d+\.\d\u00a0%$/);
-  expect(figure('Time')?.value).toMatch(/^\d+\u00a0s$/);
+  expect(figure('Held-out accuracy')?.value).toMatch(/^\d+\.\d %$/);
+  expect(figure('Time')?.value).toMatch(/^(\d+ (h|min|s) ?)+$/);
   const clips = report.sections.at(-1) as ClipsSection;
   expect(clips.title).toBe('What it learned');
   expect(clips.comparisons).toHaveLength(2);
