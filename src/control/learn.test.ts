@@ -77,18 +77,14 @@ const environments: [string, LearnSettings][] = [
 ];
 
 describe.each(environments)('%s', (_, options) => {
-  it('is learned the same from the same seed, and otherwise from another', async () => {
-    const [one, same, other] = [0, 0, 1].map((seed) => start({ ...options, seed }));
-    const steps = await finish(one);
-    expect(questionsOf(steps)).toHaveLength(12);
-    expect(summaries(await finish(same))).toEqual(summaries(steps));
-    expect(tensorsOf(same)).toEqual(tensorsOf(one));
-    await finish(other);
-    expect(tensorsOf(other)).not.toEqual(tensorsOf(one));
+  it('goes on from a checkpoint of any iteration as if it had never stopped, also from before the first', async () => {
+    expect(await expectResumable(() => start(options))).toBe(10);
   });
 
-  it('goes on from a checkpoint of any iteration as if it had never stopped', async () => {
-    expect(await expectResumable(() => start(options))).toBe(10);
+  it('is learned otherwise from another seed', async () => {
+    const [one, other] = [0, 1].map((seed) => start({ ...options, seed }));
+    for (const learner of [one, other]) for (let i = 0; i < 3; i++) await learner.next();
+    expect(tensorsOf(other)).not.toEqual(tensorsOf(one));
   });
 });
 
@@ -352,21 +348,5 @@ describe('settings', () => {
     expect(anchored).toBeGreaterThan(0);
     expect(lander.segment).toMatchObject({ window: 60, anchored, candidates: 10 });
     expect(lander.labels).toBe(1000);
-  });
-});
-
-describe('CartPole in full', () => {
-  const end = async (options: LearnSettings) =>
-    (await finish(start({ seed: 2, labels: 10, evaluations: 0, ...options }))).at(-1)!;
-
-  it('is solved with ten labels', async () => {
-    const { evaluation, labels } = await end({});
-    expect(labels).toBe(10);
-    expect(evaluation!.mean).toBeGreaterThanOrEqual(475);
-  });
-
-  it('falls at once with inverted labels: the labels are what is learned from', async () => {
-    const { evaluation } = await end({ steps: 20_000, teacher: 'inverted' });
-    expect(evaluation!.mean).toBeLessThan(11);
   });
 });

@@ -127,7 +127,7 @@ describe('three drawn tokens have the distribution of the model', () => {
       }
     };
     await spread(prompt, 1);
-    const DRAWS = 2500;
+    const DRAWS = 1200;
     const counts = new Map<string, number>();
     let [guessed, accepted] = [0, 0];
     const options = { ...sampling, ends, maxTokens: 4, batch: 1, seed: 7 };

@@ -84,7 +84,11 @@ async function learn(run: Reference, { part = 8, lengths = [24, 48], checkpointL
 const near = (got: number, expected: number, tolerance: number) =>
   expect(Math.abs(got - expected)).toBeLessThanOrEqual(tolerance * Math.max(1, Math.abs(expected)));
 
-it.each(fixture.runs as Reference[])('$algo learns as in PyTorch, with $optimizer', async (run) => {
+/** Every loss by AdamW; SGD, whose steps are the gradients, by one. Their norms are compared in each. */
+const runs = (fixture.runs as Reference[]).filter(
+  ({ algo, optimizer }) => optimizer === 'adamw' || algo === 'dpo_sigmoid',
+);
+it.each(runs)('$algo learns as in PyTorch, with $optimizer', async (run) => {
   const { losses, norms, after } = await learn(run, { lengths: [run.optimizer === 'sgd' ? 32 : 64] });
   for (const [i, expected] of run.losses_before_each_step_and_after.entries()) near(losses[i], expected, 1e-5);
   for (const [i, expected] of run.grad_norms_before_clip.entries()) near(norms[i], expected, 1e-4);
@@ -97,7 +101,8 @@ it.each(fixture.runs as Reference[])('$algo learns as in PyTorch, with $optimize
 it.each(['dpo_sigmoid', 'orpo_beta0.1', 'kto_beta0.1'])(
   '%s is the same in parts, and with layers computed again',
   async (algo) => {
-    const run = (fixture.runs as Reference[]).find((one) => one.algo === algo)!;
+    const all = (fixture.runs as Reference[]).find((one) => one.algo === algo)!;
+    const run = { ...all, lrs: all.lrs.slice(0, 2) };
     const [whole, ...others] = [
       await learn(run),
       await learn(run, { part: 2 }),

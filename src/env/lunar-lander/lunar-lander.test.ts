@@ -48,7 +48,7 @@ test.each(['LunarLander-v3', 'LunarLanderContinuous-v3'])(
 test('the scripted lander lands', () => {
   const environment = lunarLander();
   const observation = new Float32Array(8);
-  const returns = Array.from({ length: 30 }, (_, seed) => {
+  const returns = Array.from({ length: 10 }, (_, seed) => {
     environment.reset(seed, observation);
     for (let sum = 0; ; ) {
       const { reward, terminated, truncated } = environment.step([scriptedLander(observation)], observation);
@@ -56,7 +56,7 @@ test('the scripted lander lands', () => {
       if (terminated || truncated) return sum;
     }
   });
-  expect(returns.filter((sum) => sum >= 200).length).toBeGreaterThanOrEqual(24);
+  expect(returns.filter((sum) => sum >= 200).length).toBeGreaterThanOrEqual(8);
   expect(returns.reduce((a, b) => a + b) / returns.length).toBeGreaterThan(200);
 });
 
