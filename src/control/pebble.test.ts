@@ -196,9 +196,9 @@ function lean(): Environment {
     start() {
       place = 0;
     },
-    advance([push], outcome) {
-      place = Math.max(-1, Math.min(1, place + push / 5));
-      outcome.reward = push;
+    advance(action, outcome) {
+      place = Math.max(-1, Math.min(1, place + action[0] / 5));
+      outcome.reward = action[0];
     },
     observe: (observation) => void observation.fill(place),
     frame: () => ({ width: 1, height: 1, shapes: [] }),

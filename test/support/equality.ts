@@ -4,7 +4,7 @@
  */
 import { expect } from 'vitest';
 
-const isTyped = (value: unknown): value is Exclude<NodeJS.TypedArray, bigint> =>
+const isTyped = (value: unknown): value is NodeJS.TypedArray =>
   ArrayBuffer.isView(value) && !(value instanceof DataView);
 const bytesOf = ({ buffer, byteOffset, byteLength }: NodeJS.TypedArray) => Buffer.from(buffer, byteOffset, byteLength);
 

@@ -54,7 +54,7 @@ export async function ownBrowser(): Promise<{
     browser,
     async open(address, options) {
       const page = await (await browser!.newContext(options)).newPage();
-      page.setDefaultTimeout(60_000);
+      page.setDefaultTimeout(240_000);
       page.on('console', (message) => {
         if (/Content Security Policy/i.test(message.text())) violations.push(`${page.url()}: ${message.text()}`);
       });
@@ -68,7 +68,7 @@ export async function until<T>(look: () => Promise<T>, right: (value: T) => bool
   const start = performance.now();
   for (;;) {
     const value = await look();
-    if (right(value) || performance.now() - start > 60_000) return value;
+    if (right(value) || performance.now() - start > 240_000) return value;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }

@@ -178,18 +178,19 @@ describe('an ensemble on images', () => {
   });
 });
 
-/** A square that goes left and right in an image of 36 × 36; to be on the right pays. */
+/** A square that goes left and right in a small image; to be on the right pays. */
+const WIDTH = 20;
 const PLACES = 8;
 function corridor(): Environment {
   let place = 0;
-  const size = 36 * 36;
+  const size = WIDTH * WIDTH;
   return withTimeLimit({
     id: 'corridor',
     observationSpace: {
       kind: 'box',
       low: new Float32Array(size),
       high: new Float32Array(size).fill(255),
-      shape: [1, 36, 36],
+      shape: [1, WIDTH, WIDTH],
     },
     actionSpace: { kind: 'discrete', n: 2 },
     maxEpisodeSteps: 16,
@@ -203,7 +204,7 @@ function corridor(): Environment {
     },
     observe(observation) {
       observation.fill(0);
-      draw(place / (PLACES - 1), 36, 8, observation);
+      draw(place / (PLACES - 1), WIDTH, 5, observation);
     },
     frame: () => ({ width: 4, height: 3, shapes: [] }),
   });
