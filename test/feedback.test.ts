@@ -10,7 +10,7 @@ import {
   openDatabase,
   recordJudgment,
 } from '../src/feedback/index.ts';
-import { call, ownFolder } from './support/heed.ts';
+import { call, heed, ownFolder } from './support/heed.ts';
 import { sharedPostgres } from './support/postgres.ts';
 
 const folder = ownFolder();
@@ -272,7 +272,7 @@ it('a store is backed up with a key, checked, and restored elsewhere', async () 
 it('the audit log is checked, a person is exported and deleted, and old data goes by rules', async () => {
   // four processes at once write one chain
   const people = ['zerlina', 'ben', 'cem', 'dia'];
-  const add = (name: string) => call(['feedback', 'users', 'add', name, '--store', 'log.db'], folder.path);
+  const add = (name: string) => heed(['feedback', 'users', 'add', name, '--store', 'log.db'], folder.path);
   const added = await Promise.all(people.map(add));
   expect(added.map(({ code }) => code)).toEqual([0, 0, 0, 0]);
   const check = await run('audit', 'log.db', '--verify', '--json');

@@ -117,12 +117,16 @@ export async function interrupt(after: string, args: readonly string[], folder: 
   });
 }
 
+let calling = false;
+
 async function callWith(
   args: readonly string[],
   folder: string,
   env: Record<string, string>,
   onStderr: (said: string) => void,
 ): Promise<Outcome> {
+  if (calling) throw new Error('one command at a time runs in this process');
+  calling = true;
   const said = { stdout: '', stderr: '' };
   const spies = (['stdout', 'stderr'] as const).map((name) =>
     vi.spyOn(process[name], 'write').mockImplementation((text) => {
@@ -146,6 +150,7 @@ async function callWith(
     }
     process.exitCode = undefined;
     for (const spy of spies) spy.mockRestore();
+    calling = false;
   }
 }
 
