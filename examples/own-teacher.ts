@@ -3,7 +3,7 @@ import { type Clip, learnFromPreferences } from 'heed/control';
 
 const position = ({ steps }: Clip) => steps.reduce((sum, { next }) => sum + next[0], 0) / steps.length;
 
-const { policy, reward, metrics } = await learnFromPreferences({
+const { reward, metrics } = await learnFromPreferences({
   env: 'CartPole-swing', // CartPole's cart and pole without a task; an episode ends where the track does
   teacher: (first, second) => (position(first) > position(second) ? 'first' : 'second'),
   labels: 60,

@@ -15,7 +15,7 @@ import { nodeInTurn, runtime } from './runtimes.ts';
 export async function runProgram(program: Program, turn: number, args: readonly string[] = []): Promise<string> {
   const name = nodeInTurn(turn);
   const node = runtime(name) ?? process.execPath;
-  const own: { typescript?: unknown } = process.features;
+  const own = process.features as object as { typescript?: unknown }; // the types are those of Node 20
   const readsTypes = node === process.execPath ? own.typescript === 'strip' : name !== 'node-20';
   // inside the package its own name leads to its exports
   const inExamples = program.place.startsWith('examples/');
