@@ -9,7 +9,7 @@ import { givenFiles, hintsOf, type Lesson, readLessons } from '../src/course/les
 import { importedModules } from '../src/course/load.ts';
 import { loadModules } from '../src/course/modules.ts';
 import { type CheckResult, runChecks } from '../src/course/run-checks.ts';
-import { call, ownFolder } from './support/heed.ts';
+import { call, heed, ownFolder } from './support/heed.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const lessons = readLessons();
@@ -172,7 +172,7 @@ describe('heed course', () => {
   });
 
   it('runs the minimal program', async () => {
-    const { code, stdout, stderr } = await call(['course', 'minimal', '--steps', '1024', '--labels', '8'], folder.path);
+    const { code, stdout, stderr } = await heed(['course', 'minimal', '--steps', '1024', '--labels', '8'], folder.path);
     expect(stderr).toBe('');
     expect(code).toBe(0);
     expect(stdout).toMatch(/step 1024 {2}labels \d+ {2}true return [\d.]+/);
