@@ -205,8 +205,8 @@ async function main() {
     console.log(`${table(results)}\n\n${results.filter(({ caught }) => caught).length} of ${results.length} caught`);
     return 0;
   } finally {
+    spawnSync('git', ['worktree', 'remove', '--force', work.source], { cwd: root }); // if it was added
     rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
-    git('worktree', 'prune');
   }
 }
 
