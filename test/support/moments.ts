@@ -14,6 +14,7 @@ const changing = [
 export function everyMoment(act: () => void, look: () => void): void {
   const real = Object.fromEntries(changing.map((name) => [name, fs[name]])) as unknown as typeof fs;
   let looking = false;
+  let over = false; // Node's own cpSync may have taken the functions of the meantime, and keeps them
   const pause = () => {
     if (looking) return;
     looking = true;
@@ -47,7 +48,7 @@ export function everyMoment(act: () => void, look: () => void): void {
       const call = (own[name] ?? real[name]) as (...args: unknown[]) => unknown;
       Object.assign(fs, {
         [name](...args: unknown[]) {
-          if (looking) return (real[name] as typeof call)(...args);
+          if (looking || over) return (real[name] as typeof call)(...args);
           pause();
           return call(...args);
         },
@@ -55,6 +56,7 @@ export function everyMoment(act: () => void, look: () => void): void {
     }
     act();
   } finally {
+    over = true;
     Object.assign(fs, Object.fromEntries(changing.map((name) => [name, real[name]])));
   }
   pause();
