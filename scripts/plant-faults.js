@@ -108,7 +108,10 @@ async function run(work, tests, flags = []) {
   running = undefined;
   rmSync(temporary, { recursive: true, force: true, maxRetries: 5 });
   if (late) return [{ file: tests.join(' '), test: 'the run', message: 'It did not end.' }];
-  const told = existsSync(report) ? JSON.parse(readFileSync(report, 'utf8')) : { testResults: [] };
+  if (stopped) return [];
+  // faults compile, so that this says nothing of them
+  if (!existsSync(report)) throw new Wrong(`Vitest did not run ${tests.join(' ')}: ${said.trim()}`);
+  const told = JSON.parse(readFileSync(report, 'utf8'));
   const failed = told.testResults.flatMap((one) => failuresOf(one, work.source));
   if (code === 0 || failed.length > 0) return failed;
   return [{ file: tests.join(' '), test: 'the run', message: said.trim() }];
