@@ -10,6 +10,7 @@ it('writes counters, gauges and histograms in Prometheus’ text format', async 
   requests.add({ path: 'b"\\\n' });
   const times = metrics.histogram('seconds', 'Times.', [0.1, 1]);
   times.observe(0.05, { path: '/a' });
+  times.observe(1, { path: '/a' }); // a bound belongs to its bucket
   times.observe(2, { path: '/a' });
   metrics.read('broken', 'Cannot be read.', () => Promise.reject(new Error('gone')));
   metrics.read('loss', 'A\nloss.', () => [[{}, Number.NaN]]);
@@ -20,10 +21,10 @@ heed_requests_total{path="b\\"\\\\\\n"} 1
 # HELP heed_seconds Times.
 # TYPE heed_seconds histogram
 heed_seconds_bucket{path="/a",le="0.1"} 1
-heed_seconds_bucket{path="/a",le="1"} 1
-heed_seconds_bucket{path="/a",le="+Inf"} 2
-heed_seconds_sum{path="/a"} 2.05
-heed_seconds_count{path="/a"} 2
+heed_seconds_bucket{path="/a",le="1"} 2
+heed_seconds_bucket{path="/a",le="+Inf"} 3
+heed_seconds_sum{path="/a"} 3.05
+heed_seconds_count{path="/a"} 3
 # HELP heed_loss A\\nloss.
 # TYPE heed_loss gauge
 heed_loss NaN
