@@ -1,7 +1,7 @@
 /** The first sentences of a pipeline's report: what was taught, by whom, and what changed. */
 import type { AnswersRow } from './answers.ts';
 import { type Lesson, lessonsOf } from './lessons.ts';
-import { type BegunStage, barOf, type Change, changesOf, fixed, mainChange, nameOf } from './measures.ts';
+import { type BegunStage, type Change, changesOf, fixed, mainChange, nameOf, solvedAt } from './measures.ts';
 import type { Recipe } from './recipe.ts';
 
 /** Two sentences, from what the stages' folders hold. */
@@ -48,9 +48,9 @@ function ofAgent(name: string, begun: readonly BegunStage[], isOneOfMany: boolea
   const agent = begun.find(({ stage }) => stage.name === name)!;
   const change = changesOf(agent).find((one) => one.name === 'return');
   if (!change) return [];
-  const bar = barOf(agent);
+  const solved = solvedAt(agent);
   const whose = isOneOfMany ? `the return of “${name}”` : 'the agent’s return';
-  return [`${went(whose, change)}${bar === undefined ? '' : ` (solved at ${bar})`}`];
+  return [`${went(whose, change)}${solved ? ` (${solved})` : ''}`];
 }
 
 /** What changed about the language models: by the same prompts for all of them, else by the last one's own measure. */

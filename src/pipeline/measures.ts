@@ -147,8 +147,8 @@ export function mainChange(begun: BegunStage): Change | undefined {
 export const inNumbers = ({ from, to, format, of }: Change): string =>
   `${from === undefined ? '' : `${format(from)} → `}${format(to)}${of === undefined ? '' : ` ${of}`}`;
 
-/** The return from which a stage's environment counts as solved, if it is known. */
-export function barOf({ folder }: Pick<BegunStage, 'folder'>): number | undefined {
+/** From which return a stage's environment counts as solved: "solved at 475"; undefined if that is unknown. */
+export function solvedAt({ folder }: Pick<BegunStage, 'folder'>): string | undefined {
   const world = readSamples(folder).find(({ kind }) => kind === 'world') as WorldSample | undefined;
-  return world?.rewardThreshold;
+  return world?.rewardThreshold === undefined ? undefined : `solved at ${world.rewardThreshold}`;
 }

@@ -15,7 +15,6 @@ import type { AnswersRow, ModelAnswers } from './answers.ts';
 import { leadOf } from './lead.ts';
 import {
   type BegunStage,
-  barOf,
   begunStages,
   changesOf,
   fixed,
@@ -23,6 +22,7 @@ import {
   mainChange,
   nameOf,
   secondsOf,
+  solvedAt,
 } from './measures.ts';
 import { methodDiagram } from './method.ts';
 import { progressOf, type StageResult } from './state.ts';
@@ -76,11 +76,11 @@ function card(begun: BegunStage): Report['summary'] {
   const change = mainChange(begun);
   if (!change) return [];
   const { name, from, to, format, of, interval } = change;
-  const bar = name === 'return' ? barOf(begun) : undefined;
+  const solved = name === 'return' ? solvedAt(begun) : undefined;
   const notes = [
     ...(of === undefined ? [] : [of]),
     ...(from === undefined ? [] : [`from ${format(from)}`]),
-    ...(bar === undefined ? [] : [`solved at ${bar}`]),
+    ...(solved ? [solved] : []),
     ...(interval === undefined ? [] : [percents(interval)]),
   ];
   return [{ label: `${begun.stage.name}: ${name}`, value: format(to), note: notes.join('; ') }];

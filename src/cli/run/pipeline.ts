@@ -8,7 +8,6 @@ import { defaultRecipe } from '../../pipeline/default-recipe.ts';
 import { leadOf } from '../../pipeline/lead.ts';
 import {
   type BegunStage,
-  barOf,
   begunStages,
   type Change,
   changesOf,
@@ -16,6 +15,7 @@ import {
   inNumbers,
   mainChange,
   secondsOf,
+  solvedAt,
 } from '../../pipeline/measures.ts';
 import { createPipeline, type PipelineParts, type PipelineResult, runPipeline } from '../../pipeline/pipeline.ts';
 import { checkRecipe } from '../../pipeline/recipe.ts';
@@ -203,19 +203,19 @@ function number(text: string): number {
   return Number(text);
 }
 
-const rangeOf = ({ interval }: Change): string => (interval ? ` (${percents(interval)})` : '');
-
 /** What a stage changed, on a line. */
 function changesOnALine(begun: BegunStage): string {
-  const bar = barOf(begun);
-  const solved = bar === undefined ? '' : ` (solved at ${bar})`;
   const seconds = secondsOf(begun);
   const main = mainChange(begun)?.name;
   const isMain = ({ name }: { name: string }) => Number(name === main);
+  const detail = ({ name, interval }: Change) => {
+    const text = name === 'return' ? solvedAt(begun) : interval && percents(interval);
+    return text ? ` (${text})` : '';
+  };
   return [
     ...changesOf(begun)
       .sort((a, b) => isMain(b) - isMain(a))
-      .map((change) => `${change.name} ${inNumbers(change)}${change.name === 'return' ? solved : rangeOf(change)}`),
+      .map((change) => `${change.name} ${inNumbers(change)}${detail(change)}`),
     ...(Number.isFinite(seconds) ? [`in ${duration(seconds)}`] : []),
   ].join(', ');
 }
