@@ -5,7 +5,7 @@ export default defineConfig({
   test: {
     testTimeout: 300_000,
     hookTimeout: 300_000,
-    maxWorkers: availableParallelism() + 2, // many tests wait for processes that they started: a third of a core was idle
+    maxWorkers: availableParallelism() + 2, // many tests wait for processes that they started: a quarter of two cores was idle with one more
     env: { HEED_THREADS: '1' }, // workers share the cores already: more threads of small models only wait for each other
     pool: 'forks', // the engine holds native memory, and tests change the environment
     isolate: false, // a process of its own for each file would spend a fifth of the time on loading the same modules
