@@ -3,9 +3,9 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
-    testTimeout: 300_000,
-    hookTimeout: 300_000,
-    maxWorkers: availableParallelism() + 2, // many tests wait for processes that they started: a quarter of two cores was idle with one more
+    testTimeout: 900_000, // only so that a test which hangs ends: a slow machine beside other load needs minutes for some
+    hookTimeout: 900_000,
+    maxWorkers: availableParallelism() + 1, // many tests wait for processes that they started
     env: { HEED_THREADS: '1' }, // workers share the cores already: more threads of small models only wait for each other
     pool: 'forks', // the engine holds native memory, and tests change the environment
     isolate: false, // a process of its own for each file would spend a fifth of the time on loading the same modules

@@ -1,26 +1,26 @@
-/** A policy is trained while somebody compares its answers over HTTP, by the true reward of the embedded world. */
-import { readFileSync } from 'node:fs';
+/** A policy is trained while somebody compares its completions over HTTP, and prefers those with more letters. */
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { reviewPrompts } from '../src/data/reviews/demonstrations.ts';
-import { trueReward } from '../src/data/reviews/reward.ts';
 import { createClient } from '../src/feedback/index.ts';
 import { call, ownFolder, type Running, rowsOf, start, traceOf } from './support/heed.ts';
 import { ownStores } from './support/stores.ts';
 
 const folder = ownFolder();
 const { kinds, skipWhereMissing } = await ownStores();
-const model = fileURLToPath(new URL('../models/reviews-base', import.meta.url));
+const [model, reward] = ['tiny-llama', 'tiny-llama-rm'].map((name) =>
+  fileURLToPath(new URL(`fixtures/models/${name}`, import.meta.url)),
+);
 const small = ['--steps', '3', '--batch', '2', '--maxTokens', '12', '--evaluations', '1', '--evaluation.count', '2'];
 const asking = ['--askPeople', '--people.labels', '4', '--people.candidates', '2', '--people.schedule.until', '0.5'];
-const training = ['--model', model, '--reward', 'reward/model', ...small, ...asking, '--ppo.minibatch', '2'];
+const data = ['--data', 'prompts.jsonl', '--evaluation.data', 'prompts.jsonl'];
+const training = ['--model', model, '--reward', reward, ...data, ...small, ...asking, '--ppo.minibatch', '2'];
 
-beforeAll(async () => {
-  const few = ['--comparisons', '6', '--evaluation.comparisons', '4', '--evaluations', '0', '--epochs', '1'];
-  const { code, stderr } = await call(['reward', ...few, '--out', 'reward'], folder.path);
-  expect({ code, stderr }).toMatchObject({ code: 0 });
-}, 120_000);
+beforeAll(() => {
+  const rows = ['red', 'a blue', 'sun', 'the moon'].map((prompt) => JSON.stringify({ prompt }));
+  writeFileSync(join(folder.path, 'prompts.jsonl'), rows.join('\n'));
+});
 
 /** Signs in by the link that the training prints, as the page does, and is given a token for scripts. */
 async function sitDown({ says, stderr }: Running) {
@@ -43,7 +43,9 @@ async function sitDown({ says, stderr }: Running) {
   return createClient({ url, token: person.token });
 }
 
-/** Prefers what is worth more, until the training is over or so much is said. */
+const letters = (text: string) => text.replaceAll(/\P{L}/gu, '').length;
+
+/** Prefers what has more letters, until the training is over or so much is said. */
 async function compare(running: Running, most = Number.POSITIVE_INFINITY): Promise<number> {
   const studio = await sitDown(running);
   const [{ name }] = await studio.projects();
@@ -51,11 +53,7 @@ async function compare(running: Running, most = Number.POSITIVE_INFINITY): Promi
     const next = await studio.next(name, 1).catch(() => []);
     if (next.length === 0) await new Promise((resolve) => setTimeout(resolve, 50));
     for (const { item } of next) {
-      const asked = JSON.stringify(item.content.prompt);
-      const prompt = reviewPrompts.find(({ text }) => asked.includes(text))!;
-      const [first, second] = item.content.options.map(
-        (option) => trueReward(prompt, (option as { text: string }).text.split(/\s+/).filter(Boolean), true).total,
-      );
+      const [first, second] = item.content.options.map((option) => letters((option as { text: string }).text));
       const choice = first === second ? 'tie' : first > second ? 'first' : 'second';
       await studio.judge(name, { id: crypto.randomUUID(), item: item.id, vote: { kind: 'pair', choice } });
       if (++said === most) return said;
@@ -80,11 +78,11 @@ describe.each(kinds)('with a store in %s', (kind, address) => {
       .split('\n')
       .filter((row) => row.includes('"comparison"'));
     expect(said).toHaveLength(4);
-    const [before, after] = [join(folder.path, 'reward', 'model'), join(run, 'reward')].map((model) =>
+    const [before, after] = [reward, join(run, 'reward')].map((model) =>
       readFileSync(join(model, 'model.safetensors')).toString('base64'),
     );
     expect(after === before).toBe(false);
-  }, 300_000);
+  });
 });
 
 describe('heed ppo --ask-people', () => {
@@ -108,7 +106,7 @@ describe('heed ppo --ask-people', () => {
     await compare(again);
     expect(await again.end).toMatchObject({ code: 0 });
     expect(traceOf(parts)).toEqual(traceOf(whole));
-  }, 600_000);
+  });
 
   it('says what it needs', async () => {
     const { code, stderr } = await call(['ppo', '--model', model, '--askPeople', '--steps', '1'], folder.path);

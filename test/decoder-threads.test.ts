@@ -35,7 +35,7 @@ function run(name: string, lines: string): unknown {
   const env = { ...process.env, HEED_THREADS: '2' };
   const { path } = folder;
   return JSON.parse(
-    execFileSync(process.execPath, [join(path, name)], { cwd: path, env, encoding: 'utf8', timeout: 60_000 }),
+    execFileSync(process.execPath, [join(path, name)], { cwd: path, env, encoding: 'utf8', timeout: 600_000 }),
   );
 }
 

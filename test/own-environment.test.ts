@@ -63,7 +63,7 @@ it('a step that never returns ends with Ctrl-C', async () => {
       child.kill('SIGINT'); // the first ones are for a step that might still return
       return child.signalCode;
     },
-    { timeout: 120_000, interval: 500 },
+    { timeout: 600_000, interval: 500 },
   );
   expect(await ended).toBe('SIGINT');
   expect((await end).code).toBeNull();

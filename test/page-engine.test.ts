@@ -180,7 +180,7 @@ describe('heed/browser', () => {
     const problems: string[] = [];
     page.on('pageerror', (error) => problems.push(String(error)));
     await page.goto(server.resolvedUrls!.local[0] + query);
-    await page.waitForFunction('window.result', undefined, { timeout: 120_000 });
+    await page.waitForFunction('window.result', undefined, { timeout: 0 });
     const result = await page.evaluate('window.result');
     await page.close();
     await server.close();

@@ -196,7 +196,7 @@ describe('in a browser', async () => {
     await demo.getByRole('button', { name: 'One step' }).click();
     await until(steps, (text) => text !== at);
     await demo.getByRole('button', { name: 'Go on' }).click();
-    await demo.getByText('The pole stands: after 10 answers').waitFor({ timeout: 120_000 });
+    await demo.getByText('The pole stands: after 10 answers').waitFor({ timeout: 0 });
     expect(await demo.getByRole('img', { name: 'Map of the learned reward' }).isVisible()).toBe(true);
     const upright = await agent();
     expect(upright.degrees).toBeLessThan(1.5);
@@ -205,7 +205,7 @@ describe('in a browser', async () => {
     await demo.getByText('the pole leans further and does not fall. (1 of 10)').waitFor();
     expect(await agent()).toEqual({ ...upright, when: 'before it relearns' }); // the policy goes on from what it is
     await choose(({ degrees, falls }) => (falls ? -100 : 0) + degrees);
-    await demo.getByText('You changed your mind. After 10 new answers').waitFor({ timeout: 120_000 });
+    await demo.getByText('You changed your mind. After 10 new answers').waitFor({ timeout: 0 });
     const tilted = await agent();
     expect(tilted.degrees).toBeGreaterThan(3 * upright.degrees);
     expect(tilted.degrees).toBeGreaterThan(3);
@@ -219,7 +219,7 @@ describe('in a browser', async () => {
     const figure = page.locator('heed-embedded-world');
     await figure.getByText('Nothing is computed yet').waitFor();
     await figure.getByRole('button', { name: 'Train it in this page' }).click();
-    await figure.getByText(/^Step 2 of 24/).waitFor({ timeout: 280_000 });
+    await figure.getByText(/^Step 2 of 24/).waitFor({ timeout: 0 });
     expect(await figure.locator('p').innerText()).toMatch(/the proxy says −?\d+\.\d+ and gold is −?\d+\.\d+/);
     expect(await figure.locator('blockquote').innerText()).toMatch(/^Step 2 writes: “.+”$/);
     expect(page.workers()).not.toEqual([]); // not in the page's own thread; the bench measures how responsive it is
@@ -249,7 +249,7 @@ describe('in a browser', async () => {
       // a figure that grows on a busy machine moves the button: people click again then
       do await page.getByRole('button', { name: 'Check' }).click();
       while ((await state(page).innerText()) === before);
-      await page.getByRole('button', { name: 'Check' }).waitFor({ timeout: 60_000 }); // Stop, while the checks run
+      await page.getByRole('button', { name: 'Check' }).waitFor({ timeout: 0 }); // Stop, while the checks run
     }
 
     it('fails as it stands, passes with the solution, and keeps the code', async () => {

@@ -153,7 +153,7 @@ it('goes on by itself after the network was gone', async () => {
   logSteps(live, 401, 451);
   await page.context().setOffline(false);
   logSteps(live, 451, 501);
-  await reading('reward/mean').getByText('5 at 500').waitFor({ timeout: 20_000 });
+  await reading('reward/mean').getByText('5 at 500').waitFor();
 });
 
 it('shows alerts, and answers at two steps side by side: as text', async () => {
@@ -280,7 +280,7 @@ it('is usable by everybody: WCAG 2.2 AA by axe, light and dark, wide and on a ph
     }
     await own.context().close();
   }
-}, 300_000);
+});
 
 it('throws nothing while tabs change and charts leave the page', async () => {
   await page.goto(`${url}/#/runs/live`);

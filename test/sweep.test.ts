@@ -43,7 +43,7 @@ it('sweeps; with a worker killed, then killed itself and gone on with, it comes 
 
   const args = [...sweep, '--jobs', '2', '--out', 'killed', '--checkpointSeconds', '0'];
   const killed = startKilledAt(30, args, folder.path);
-  const workerEnds = vi.waitUntil(() => endWorker('killed'), { timeout: 120_000, interval: 5 });
+  const workerEnds = vi.waitUntil(() => endWorker('killed'), { timeout: 600_000, interval: 5 });
   await Promise.all([workerEnds, killed.end]);
   expect(results('killed').length).toBeLessThan(8);
   expect((await call(['report', 'killed'], folder.path)).code).toBe(0); // of what is known so far

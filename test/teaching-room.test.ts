@@ -182,7 +182,7 @@ describe('the room of heed train --teacher human', () => {
     expect((await look(page)).alerts).toEqual([]);
     expect([...wrong]).toEqual([]);
     expect(faults).toEqual([]);
-  }, 120_000);
+  });
 
   it('begins with a behavior, and says so where the command is stopped', async () => {
     const run = join(folder.path, 'flips');
@@ -203,7 +203,7 @@ describe('the room of heed train --teacher human', () => {
     const after = await look(page);
     expect(after).toMatchObject({ frames: [], alerts: [] });
     expect(after.doing).toContain(`heed train --resume ${run}`);
-  }, 120_000);
+  });
 });
 
 const models = fileURLToPath(new URL('./fixtures/models/', import.meta.url));
@@ -297,7 +297,7 @@ describe('the room of heed ppo --ask-people', () => {
     expect(rowsOf(run).at(-1)).toMatchObject({ step: 12, labels: 8 });
     expect([...wrong]).toEqual([]);
     expect(faults).toEqual([]);
-  }, 120_000);
+  });
 
   it('has no more for a run that asked nobody', async () => {
     writeFileSync(join(folder.path, 'prompts.jsonl'), prompts.join('\n'));

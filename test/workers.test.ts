@@ -12,7 +12,7 @@ function run(name: string, lines: string): unknown {
   const path = join(folder.path, name);
   const env = pathToFileURL(join(inject('compiled'), 'dist', 'env', 'index.js')).href;
   writeFileSync(path, `import { openEnvironment } from ${JSON.stringify(env)};\n${lines}`);
-  return JSON.parse(execFileSync(process.execPath, [path], { cwd: folder.path, encoding: 'utf8', timeout: 60_000 }));
+  return JSON.parse(execFileSync(process.execPath, [path], { cwd: folder.path, encoding: 'utf8', timeout: 600_000 }));
 }
 
 it('a thread that was told late of an order does not carry it out again', () => {

@@ -108,7 +108,7 @@ describe('worker threads', () => {
       batch[Symbol.dispose]();`,
     );
     const told = JSON.parse(
-      execFileSync(process.execPath, [script], { cwd: folder.path, encoding: 'utf8', timeout: 60_000 }),
+      execFileSync(process.execPath, [script], { cwd: folder.path, encoding: 'utf8', timeout: 600_000 }),
     );
     expect(told).toMatchObject({ name: 'HeedError', hint: expect.stringContaining('--workers 0') });
     expect(told.message).toContain('process.exit');

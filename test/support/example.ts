@@ -25,7 +25,7 @@ export async function runProgram(program: Program, turn: number, args: readonly 
   const cwd = mkdtempSync(join(tmpdir(), 'heed-program-'));
   const env = { ...process.env, HEED_THREADS: '1' };
   try {
-    return (await promisify(execFile)(node, [path, ...args], { cwd, env, timeout: 280_000 })).stdout;
+    return (await promisify(execFile)(node, [path, ...args], { cwd, env })).stdout;
   } finally {
     rmSync(cwd, { recursive: true, force: true });
   }

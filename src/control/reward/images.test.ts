@@ -179,7 +179,7 @@ describe('an ensemble on images', () => {
 });
 
 /** A square that goes left and right in a small image; to be on the right pays. */
-const WIDTH = 20;
+const WIDTH = 12;
 const PLACES = 8;
 function corridor(): Environment {
   let place = 0;
@@ -204,7 +204,7 @@ function corridor(): Environment {
     },
     observe(observation) {
       observation.fill(0);
-      draw(place / (PLACES - 1), WIDTH, 5, observation);
+      draw(place / (PLACES - 1), WIDTH, 4, observation);
     },
     frame: () => ({ width: 4, height: 3, shapes: [] }),
   });
