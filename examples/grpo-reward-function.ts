@@ -11,7 +11,12 @@ const training = grpo({
   model,
   data,
   reward: (completions) => completions.map(({ text }) => text.split(/\s+/).filter((word) => word === 'the').length),
-  ...{ steps: 6, batch: 8, answers: 4, maxTokens: 32, evaluations: 2, learningRate: 1e-3 },
+  steps: 6,
+  batch: 8,
+  answers: 4,
+  maxTokens: 32,
+  evaluations: 2,
+  learningRate: 1e-3,
 });
 for await (const { step, metrics } of training)
   console.log(`step ${step}: reward ${metrics['reward/mean'].toFixed(2)}`);

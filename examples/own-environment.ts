@@ -5,7 +5,9 @@ import { rl } from 'heed/rl';
 const line = () => {
   let x = 0;
   return withTimeLimit({
-    ...{ id: 'Line', maxEpisodeSteps: 50, framesPerSecond: 10 },
+    id: 'Line',
+    maxEpisodeSteps: 50,
+    framesPerSecond: 10,
     observationSpace: { kind: 'box', low: [-2], high: [2] },
     actionSpace: { kind: 'discrete', n: 3 },
     start(seed) {

@@ -13,10 +13,24 @@ const MODEL = path('../test/fixtures/models/tiny-llama');
 /** A model of a few hundred weights. */
 const SMALL = {
   architectures: ['LlamaForCausalLM'],
-  ...{ model_type: 'llama', hidden_size: 8, intermediate_size: 16, num_hidden_layers: 1, num_attention_heads: 2 },
-  ...{ num_key_value_heads: 1, head_dim: 4, vocab_size: 300, max_position_embeddings: 64, hidden_act: 'silu' },
-  ...{ rms_norm_eps: 1e-6, rope_theta: 10_000, tie_word_embeddings: true, torch_dtype: 'float32' },
-  ...{ bos_token_id: 0, eos_token_id: 0, attention_bias: false, mlp_bias: false },
+  model_type: 'llama',
+  hidden_size: 8,
+  intermediate_size: 16,
+  num_hidden_layers: 1,
+  num_attention_heads: 2,
+  num_key_value_heads: 1,
+  head_dim: 4,
+  vocab_size: 300,
+  max_position_embeddings: 64,
+  hidden_act: 'silu',
+  rms_norm_eps: 1e-6,
+  rope_theta: 10_000,
+  tie_word_embeddings: true,
+  torch_dtype: 'float32',
+  bos_token_id: 0,
+  eos_token_id: 0,
+  attention_bias: false,
+  mlp_bias: false,
 };
 
 /** A folder with a model that loads: config.json, model.safetensors, tokenizer.json, chat_template.jinja. */
@@ -34,7 +48,9 @@ async function modelFolder({ lm }, folder) {
 
 const bpe = (lm) =>
   lm.trainBpe(['the quick brown fox jumps over the lazy dog', 'naïve café 東京 12345'], {
-    ...{ vocabularySize: 300, specialTokens: ['<|end|>'], bos: undefined },
+    vocabularySize: 300,
+    specialTokens: ['<|end|>'],
+    bos: undefined,
   });
 
 const wholeSizes = (sizes) => sizes.every((size) => Number.isInteger(size) && size > 0);
@@ -167,7 +183,9 @@ const tokenizer = {
 
 /** Tokenizers of other models than BPE, as small as they come. */
 const PIECES = {
-  ...{ version: '1.0', truncation: null, padding: null },
+  version: '1.0',
+  truncation: null,
+  padding: null,
   added_tokens: [{ id: 0, content: '[UNK]', special: true, single_word: false, lstrip: false, rstrip: false }],
   normalizer: {
     type: 'BertNormalizer',
@@ -193,7 +211,10 @@ const PIECES = {
   },
 };
 const UNIGRAM = {
-  ...{ version: '1.0', truncation: null, padding: null, added_tokens: [] },
+  version: '1.0',
+  truncation: null,
+  padding: null,
+  added_tokens: [],
   normalizer: {
     type: 'Sequence',
     normalizers: [{ type: 'NFKC' }, { type: 'Replace', pattern: { Regex: ' {2,}' }, content: ' ' }],
@@ -215,7 +236,10 @@ const UNIGRAM = {
   },
 };
 const SENTENCES = {
-  ...{ version: '1.0', truncation: null, padding: null, added_tokens: [] },
+  version: '1.0',
+  truncation: null,
+  padding: null,
+  added_tokens: [],
   normalizer: {
     type: 'Sequence',
     normalizers: [
@@ -240,7 +264,12 @@ const SENTENCES = {
     ],
   },
   model: {
-    ...{ type: 'BPE', dropout: null, unk_token: '<unk>', fuse_unk: true, byte_fallback: true, ignore_merges: false },
+    type: 'BPE',
+    dropout: null,
+    unk_token: '<unk>',
+    fuse_unk: true,
+    byte_fallback: true,
+    ignore_merges: false,
     vocab: { '<unk>': 0, '▁': 1, t: 2, h: 3, e: 4, th: 5, the: 6, '<0x0A>': 7, a: 8, aa: 9 },
     merges: [
       ['t', 'h'],
@@ -460,10 +489,16 @@ const recipe = {
 };
 
 export const fileKinds = {
-  ...{ safetensors, adapter, 'adapter-config': adapterConfig, config, tokenizer, 'chat-template': chatTemplate },
+  safetensors,
+  adapter,
+  'adapter-config': adapterConfig,
+  config,
+  tokenizer,
+  'chat-template': chatTemplate,
   jsonl: dataset('rows.jsonl', jsonlSeeds, jsonLines),
   json: dataset('rows.json', () => [ROWS, CHATS].map((rows) => Buffer.from(JSON.stringify(rows))), json),
-  ...{ csv, gzip },
+  csv,
+  gzip,
   parquet: dataset('rows.parquet', parquetSeeds, bytes),
   recipe,
 };

@@ -68,7 +68,12 @@ const row = (name, { kills, acknowledged, lost, twice, over, ...other }, note = 
   value: `${lost} of ${acknowledged} acknowledged judgments lost, ${twice} twice`,
   target: '0, 0',
   note: `${kills} kills; ${over} items judged by more people than asked for${note}`,
-  ...{ kills, acknowledged, lost, twice, over, ...other },
+  kills,
+  acknowledged,
+  lost,
+  twice,
+  over,
+  ...other,
 });
 
 /** Kills of one round. With HEED_BENCH_FOLDER, a bench that was stopped goes on with the next round. */

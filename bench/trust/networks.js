@@ -119,7 +119,8 @@ function people({ project, tokens }, urls) {
     }
   });
   return {
-    ...{ acknowledged, requests },
+    acknowledged,
+    requests,
     async end() {
       over = true;
       await Promise.allSettled(all);

@@ -17,7 +17,11 @@ function send(agent, url, { method, path, type, body }, headers) {
     const data = Buffer.from(body, 'latin1');
     const sent = request(
       {
-        ...{ agent, hostname, port, method, path },
+        agent,
+        hostname,
+        port,
+        method,
+        path,
         headers: { ...headers, ...(type && { 'content-type': type }), 'content-length': data.length },
       },
       (response) => {
@@ -200,7 +204,11 @@ const studio = {
     let asked = 0;
     const headers = () => ({ authorization: `Bearer ${tokens[asked++ % tokens.length]}` });
     return {
-      ...{ agent, url: server.url, headers, HeedError, errors },
+      agent,
+      url: server.url,
+      headers,
+      HeedError,
+      errors,
       async close() {
         agent.destroy();
         await server.close();
@@ -356,17 +364,24 @@ const serve = {
   async open({ serve: { serve: start }, HeedError }, folder) {
     const errors = [];
     const server = await start({
-      ...{
-        models: { tiny: path('../test/fixtures/models/tiny-llama') },
-        folder: join(folder, 'served'),
-        runs: join(folder, 'runs'),
-      },
-      ...{ port: 0, maxTokens: 4, perMinute: 1_000_000, concurrency: 1000, drain: 0, jobs: 1 },
+      models: { tiny: path('../test/fixtures/models/tiny-llama') },
+      folder: join(folder, 'served'),
+      runs: join(folder, 'runs'),
+      port: 0,
+      maxTokens: 4,
+      perMinute: 1_000_000,
+      concurrency: 1000,
+      drain: 0,
+      jobs: 1,
       onNotice: (text) => errors.push(text),
     });
     const agent = new Agent({ keepAlive: true });
     return {
-      ...{ agent, url: server.url, headers: () => ({}), HeedError, errors },
+      agent,
+      url: server.url,
+      headers: () => ({}),
+      HeedError,
+      errors,
       async close() {
         agent.destroy();
         await server.close();

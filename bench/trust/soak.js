@@ -242,14 +242,15 @@ async function* soakOn(store, address, count, { minutes, kept }) {
       const of = (kind) => [0.5, 0.99].map((share) => rounded(quantile(times[kind], share)));
       const memory = await Promise.all(studios.map(memoryOf));
       const sample = {
-        ...{
-          hours: rounded(hours(), 4),
-          seconds: rounded(seconds),
-          next: of('next'),
-          judge: of('judge'),
-          look: of('look'),
-        },
-        ...{ judgments: times.judge.length, errors, messages: [...messages], steps: trained.steps() },
+        hours: rounded(hours(), 4),
+        seconds: rounded(seconds),
+        next: of('next'),
+        judge: of('judge'),
+        look: of('look'),
+        judgments: times.judge.length,
+        errors,
+        messages: [...messages],
+        steps: trained.steps(),
         core: studios.map(({ child }) => rounded(coreSeconds(child.pid))),
         rss: memory.map(({ rss }) => rounded(rss / MIB)),
         heap: memory.map(({ heapUsed }) => rounded(heapUsed / MIB, 2)),
@@ -272,24 +273,23 @@ async function* soakOn(store, address, count, { minutes, kept }) {
       });
     const p = (kind) => [0.5, 0.99].map((share) => rounded(quantile(all[kind], share)));
     const result = {
-      ...{
-        hours: rounded(took, 3),
-        people: PEOPLE,
-        thinking: THINKING,
-        judgments: all.judge.length,
-        errors: all.errors,
-      },
-      ...{
-        messages: [...all.messages].slice(0, 8),
-        lost,
-        twice,
-        over,
-        steps,
-        next: p('next'),
-        judge: p('judge'),
-        look: p('look'),
-      },
-      ...{ rss: slopes('rss'), heap: slopes('heap'), samples: warm.length, last: samples.at(-1) },
+      hours: rounded(took, 3),
+      people: PEOPLE,
+      thinking: THINKING,
+      judgments: all.judge.length,
+      errors: all.errors,
+      messages: [...all.messages].slice(0, 8),
+      lost,
+      twice,
+      over,
+      steps,
+      next: p('next'),
+      judge: p('judge'),
+      look: p('look'),
+      rss: slopes('rss'),
+      heap: slopes('heap'),
+      samples: warm.length,
+      last: samples.at(-1),
     };
     appendFileSync(lines, `${JSON.stringify({ summary: result })}\n`);
     const show = (list) => list.map(({ slope, half }) => `${slope} ± ${half}`).join(' and ');

@@ -59,8 +59,17 @@ async function run({ comparisons, steps, seed }: WorldJob): Promise<void> {
       point = { proxy: mean(scores), gold: mean(Array.from(golds)), text: completions[0].text.trim() };
       return scores;
     },
-    ...{ steps, seed, batch: 32, maxTokens: 40, learningRate: 5e-4, critic: { kind: 'shared' } },
-    ...{ kl: { beta: 0, controller: 'fixed' }, maxKl: 0, keepBest: false, evaluations: 0, evaluation: { count: 1 } },
+    steps,
+    seed,
+    batch: 32,
+    maxTokens: 40,
+    learningRate: 5e-4,
+    critic: { kind: 'shared' },
+    kl: { beta: 0, controller: 'fixed' },
+    maxKl: 0,
+    keepBest: false,
+    evaluations: 0,
+    evaluation: { count: 1 },
   });
   for await (const { step, metrics } of training) {
     const kl = metrics['kl/mean'];

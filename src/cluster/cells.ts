@@ -37,7 +37,8 @@ export const cellsOnRay = (
         result,
         error = `its job ended with code ${code}`,
       } = await followRun(cluster, place, {
-        ...{ onStep, onWarning },
+        onStep,
+        onWarning,
       });
       steps.delete(cell.key);
       if (code !== 0) {

@@ -286,8 +286,13 @@ export async function listNodes(ray: Ray): Promise<RayNode[]> {
   }
   const { data } = await called<{ data: { result: { result: Row[] } } }>(ray, '/api/v0/nodes?detail=1&limit=10000');
   return data.result.result.map(({ node_id, node_ip, state, is_head_node, resources_total: has = {} }) => ({
-    ...{ id: node_id, address: node_ip, alive: state === 'ALIVE', head: is_head_node },
-    ...{ cpus: has.CPU ?? 0, gpus: has.GPU ?? 0, memory: has.memory ?? 0 },
+    id: node_id,
+    address: node_ip,
+    alive: state === 'ALIVE',
+    head: is_head_node,
+    cpus: has.CPU ?? 0,
+    gpus: has.GPU ?? 0,
+    memory: has.memory ?? 0,
   }));
 }
 
@@ -305,10 +310,16 @@ interface JobRow {
 }
 
 const jobOf = (row: JobRow): RayJob => ({
-  ...{ id: row.submission_id!, status: row.status, entrypoint: row.entrypoint, message: row.message ?? '' },
-  ...{ started: row.start_time ?? undefined, ended: row.end_time ?? undefined },
-  ...{ exitCode: row.driver_exit_code ?? undefined, errorType: row.error_type ?? undefined },
-  ...{ node: row.driver_node_id ?? undefined, metadata: row.metadata ?? {} },
+  id: row.submission_id!,
+  status: row.status,
+  entrypoint: row.entrypoint,
+  message: row.message ?? '',
+  started: row.start_time ?? undefined,
+  ended: row.end_time ?? undefined,
+  exitCode: row.driver_exit_code ?? undefined,
+  errorType: row.error_type ?? undefined,
+  node: row.driver_node_id ?? undefined,
+  metadata: row.metadata ?? {},
 });
 
 /** All jobs that were submitted to the cluster, the latest first. */
@@ -342,8 +353,13 @@ export async function readJob(ray: Ray, id: string): Promise<RayJob> {
 /** Submits a job. A repeated submission after a lost answer is one submission. */
 export async function submitJob(ray: Ray, job: RayJobInput): Promise<void> {
   const body = JSON.stringify({
-    ...{ submission_id: job.id, entrypoint: job.entrypoint, runtime_env: job.runtimeEnv, metadata: job.metadata },
-    ...{ entrypoint_num_cpus: job.cpus, entrypoint_num_gpus: job.gpus, entrypoint_memory: job.memory },
+    submission_id: job.id,
+    entrypoint: job.entrypoint,
+    runtime_env: job.runtimeEnv,
+    metadata: job.metadata,
+    entrypoint_num_cpus: job.cpus,
+    entrypoint_num_gpus: job.gpus,
+    entrypoint_memory: job.memory,
   });
   let attempts = 0;
   try {

@@ -69,8 +69,14 @@ export function planRun(ray: Pick<Ray, 'address'>, folder: string, order: Order,
   const last = existsSync(join(folder, STATE)) ? readState(folder) : undefined;
   const storage = last?.order.storage ?? (options.storage && join(options.storage, newName(folder)));
   writeState(folder, {
-    ...{ format: FORMAT, address: ray.address, job: newName(folder), attempt: 1, applied: 0 },
-    ...{ order: { ...order, storage }, from: process.cwd(), ...options },
+    format: FORMAT,
+    address: ray.address,
+    job: newName(folder),
+    attempt: 1,
+    applied: 0,
+    order: { ...order, storage },
+    from: process.cwd(),
+    ...options,
   });
 }
 
@@ -238,7 +244,11 @@ async function submit(ray: Ray, folder: string, state: State): Promise<void> {
   const entrypoint = 'trainer' in order ? `${order.trainer.python} ${TRAINER_PROGRAM}` : `${heed} cluster job`;
   const workingDir = await uploadPackage(ray, contentOf(files), () => zipped(files));
   await submitJob(ray, {
-    ...{ id: job, entrypoint, cpus, gpus, memory },
+    id: job,
+    entrypoint,
+    cpus,
+    gpus,
+    memory,
     metadata: { heed: order.version, run: folder },
     runtimeEnv: {
       ...runtimeEnv,

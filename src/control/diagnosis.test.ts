@@ -12,7 +12,11 @@ import { preferenceReport } from './report.ts';
 import { trainFromPreferences } from './train.ts';
 
 const brief: LearnInput = {
-  ...{ labels: 24, steps: 8000, randomSteps: 1000, episodes: 5, evaluations: 10 },
+  labels: 24,
+  steps: 8000,
+  randomSteps: 1000,
+  episodes: 5,
+  evaluations: 10,
   // small: what is diagnosed here is not how well a policy learns
   reward: { hidden: [16], firstSteps: 100, steps: 30 },
   ppo: { epochs: 2, hidden: [16] },
@@ -34,7 +38,12 @@ async function diagnosed({ until = Number.POSITIVE_INFINITY, ...input }: LearnIn
 
 test('a training that solves CartPole with ten labels is called healthy, with its evidence', async () => {
   const { diagnosis, notices } = await diagnosed({
-    ...{ labels: 10, steps: 60_000, randomSteps: 2000, evaluations: 2, reward: {}, ppo: {} },
+    labels: 10,
+    steps: 60_000,
+    randomSteps: 2000,
+    evaluations: 2,
+    reward: {},
+    ppo: {},
   });
   expect(diagnosis).toMatchObject({ healthy: true });
   expect(diagnosis.summary).toMatch(

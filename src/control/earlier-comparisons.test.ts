@@ -20,7 +20,12 @@ const folder = mkdtempSync(join(tmpdir(), 'heed-earlier-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const tiny: LearnSettings = {
-  ...{ env: 'CartPole-v1', steps: 1280, labels: 6, randomSteps: 256, evaluations: 0, episodes: 2 },
+  env: 'CartPole-v1',
+  steps: 1280,
+  labels: 6,
+  randomSteps: 256,
+  evaluations: 0,
+  episodes: 2,
   segment: { window: 10, shortest: 0.5, memory: 600, fewest: 20, candidates: 3 },
   schedule: { rounds: 2, until: 0.7 },
   reward: { hidden: [16], firstSteps: 20, steps: 10 },

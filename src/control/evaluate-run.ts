@@ -101,7 +101,9 @@ async function evaluateReward(
     options,
     { state: reward, tensors },
     {
-      ...{ policy, worth, oracle: true },
+      policy,
+      worth,
+      oracle: true,
     },
   );
   return Number.isFinite(measured.accuracy) ? { heldOutAccuracy: measured.accuracy } : {};

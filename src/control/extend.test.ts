@@ -11,7 +11,11 @@ import { trainFromPreferences } from './train.ts';
 const folder = mkdtempSync(join(tmpdir(), 'heed-extend-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const settings: LearnSettings = {
-  ...{ labels: 4, steps: 2000, randomSteps: 256, episodes: 1, evaluations: 0 },
+  labels: 4,
+  steps: 2000,
+  randomSteps: 256,
+  episodes: 1,
+  evaluations: 0,
   schedule: { rounds: 2 },
 };
 

@@ -180,7 +180,9 @@ function createPreferencePpo(options: LearnOptions, parts: LearnParts): Learner 
   const { environments, horizon, discount } = ppoOptions;
   const batch = environments * horizon;
   const teaching = createTeaching(options, parts, {
-    ...{ environments, horizon, begin: randomSteps },
+    environments,
+    horizon,
+    begin: randomSteps,
     rows: Math.min(batch, 1024),
   });
   const { progress, ensemble, experience, statistics } = teaching;

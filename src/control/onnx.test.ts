@@ -13,7 +13,9 @@ import type { RewardSnapshot } from './reward-snapshot.ts';
 
 const keep = releasedAfterwards();
 const box = (size: number, bound: number, shape?: number[]): Box => ({
-  ...{ kind: 'box', low: new Float32Array(size).fill(-bound), high: new Float32Array(size).fill(bound) },
+  kind: 'box',
+  low: new Float32Array(size).fill(-bound),
+  high: new Float32Array(size).fill(bound),
   ...(shape && { shape }),
 });
 const range = (low: number, high: number): Box => ({

@@ -192,7 +192,11 @@ function lean(): Environment {
   let place = 0;
   const bounds = { kind: 'box', low: Float32Array.of(-1), high: Float32Array.of(1) } as const;
   return withTimeLimit({
-    ...{ id: 'Lean', observationSpace: bounds, actionSpace: bounds, maxEpisodeSteps: 20, framesPerSecond: 1 },
+    id: 'Lean',
+    observationSpace: bounds,
+    actionSpace: bounds,
+    maxEpisodeSteps: 20,
+    framesPerSecond: 1,
     start() {
       place = 0;
     },

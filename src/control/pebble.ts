@@ -28,7 +28,9 @@ export function createPebble(options: LearnOptions, parts: LearnParts): Learner 
   const { pretrainSteps, ...sacOptions } = options.pebble!;
   const { environments, horizon, discount } = sacOptions;
   const teaching = createTeaching(options, parts, {
-    ...{ environments, horizon, begin: randomSteps + pretrainSteps },
+    environments,
+    horizon,
+    begin: randomSteps + pretrainSteps,
     rows: ROWS,
   });
   const { progress, ensemble, experience, statistics, environment } = teaching;

@@ -49,7 +49,9 @@ export function playOf(
     frames: [roundFrame(environment.frame())],
     framesPerSecond: environment.framesPerSecond / every,
     rewards: [],
-    ...{ length: 0, return: 0, ended: false },
+    length: 0,
+    return: 0,
+    ended: false,
   };
   while (!play.ended && play.length < most) {
     const before = observation.slice();

@@ -168,7 +168,11 @@ const small: Record<Algorithm, object> = {
 describe.each(rlAlgorithms)('a run of heed rl by %s', (algorithm) => {
   it('is loaded as the policy that was evaluated at its end, and as that of an earlier step', async () => {
     const settings = {
-      ...{ algorithm, env: 'Pendulum-v1', steps: 1000, evaluations: 1, episodes: 2 },
+      algorithm,
+      env: 'Pendulum-v1',
+      steps: 1000,
+      evaluations: 1,
+      episodes: 2,
       [algorithm]: small[algorithm],
     } satisfies RlInput;
     const source = sourceOf(() => makeEnvironment('Pendulum-v1'));

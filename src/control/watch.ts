@@ -35,7 +35,11 @@ export async function watchPage(folder: string, options: WatchOptions = {}): Pro
     const found = readRunPolicy(folder, environment, { step });
     const unit = unitOf(settings.env);
     const samples = recordEpisodes(environment, found, {
-      ...{ seed, step: found.step, episodes, seconds, framesPerSecond: FRAMES_PER_SECOND },
+      seed,
+      step: found.step,
+      episodes,
+      seconds,
+      framesPerSecond: FRAMES_PER_SECOND,
     });
     const figure = (label: string, policy: typeof found.policy) => {
       const { mean, std } = evaluateControlPolicy(environment, policy, { episodes: EVALUATED, seed });

@@ -9,7 +9,9 @@ import type { Environment } from './environment.ts';
 const dynamics = (parts: object = {}): Dynamics => {
   let x = 0;
   return {
-    ...{ id: 'Line', maxEpisodeSteps: 5, framesPerSecond: 10 },
+    id: 'Line',
+    maxEpisodeSteps: 5,
+    framesPerSecond: 10,
     observationSpace: { kind: 'box', low: [-2, Number.NEGATIVE_INFINITY], high: [2, Number.POSITIVE_INFINITY] },
     actionSpace: { kind: 'discrete', n: 3 },
     start(seed) {

@@ -58,7 +58,9 @@ async function fill(at: string) {
   let votes = 0;
   const say = (who: string, item: string, reason: string) =>
     recordJudgment(database, project, who, {
-      ...{ id: `v${votes++}`, item, vote: { kind: 'pair', choice: 'first', reason } },
+      id: `v${votes++}`,
+      item,
+      vote: { kind: 'pair', choice: 'first', reason },
     });
   for (const item of items) await say(person.id, item, 'secret reason of Zerlina');
   for (const item of items.slice(1)) await say(ben.id, item, 'kept reason');
@@ -115,7 +117,12 @@ describe.each(kinds)('%s', (kind, address) => {
     const { head } = await verifyAudit(database);
     const receipt = (await forgetPerson(database, 'Zerlina', { by: owner, exported }))!;
     expect(receipt).toMatchObject({
-      ...{ format: 'heed-deletion', name: 'Zerlina', by: 'me', export: exported, judgments: 3, lines: 5 },
+      format: 'heed-deletion',
+      name: 'Zerlina',
+      by: 'me',
+      export: exported,
+      judgments: 3,
+      lines: 5,
       rows: { items: 1, answers: 3, votes: 4, sessions: 1, turns: 1 },
     });
     const check = await verifyAudit(database, { head: head!.hash });

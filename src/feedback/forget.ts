@@ -95,9 +95,17 @@ export const forgetPerson = (
     const detail = { judgments, rows, erased, subject: subject.digest, ...(exported && { export: exported }) };
     const { seq, hash, created } = await appendLine(query, { person: by?.id, kind: 'person deleted', detail });
     return {
-      ...{ format: 'heed-deletion', version: 1, name, deleted: new Date(created).toISOString(), by: by?.name ?? null },
-      ...{ judgments, rows, lines: about.length, ...(exported && { export: exported }) },
-      ...{ audit: { seq, hash }, subject },
+      format: 'heed-deletion',
+      version: 1,
+      name,
+      deleted: new Date(created).toISOString(),
+      by: by?.name ?? null,
+      judgments,
+      rows,
+      lines: about.length,
+      ...(exported && { export: exported }),
+      audit: { seq, hash },
+      subject,
     };
   });
 

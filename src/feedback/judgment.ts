@@ -68,7 +68,10 @@ const frameSchema = z.object({
         z.looseObject({ kind: z.literal('circle'), x: at, y: at, radius: above, fill: color.optional() }),
         z.looseObject({
           kind: z.literal('image'),
-          ...{ x: at, y: at, width: above, height: above },
+          x: at,
+          y: at,
+          width: above,
+          height: above,
           href: png,
         }),
       ]),

@@ -173,7 +173,10 @@ export async function listPeople({ query }: Database): Promise<Account[]> {
     .orderBy('created')
     .execute();
   return rows.map(({ tokenHash, tokenExpires, tokenUnusedUntil, role, ...row }) => ({
-    ...{ ...row, role: role as PersonRole, active: tokenHash !== null, tokenUsed: tokenUnusedUntil === null },
+    ...row,
+    role: role as PersonRole,
+    active: tokenHash !== null,
+    tokenUsed: tokenUnusedUntil === null,
     tokenExpires: tokenUnusedUntil === null ? tokenExpires : Math.min(tokenUnusedUntil, tokenExpires ?? Infinity),
   }));
 }

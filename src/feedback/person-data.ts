@@ -35,7 +35,9 @@ export async function* personData({ query }: { query: DatabaseQuery }, name: str
     version: 1,
     exported: new Date().toISOString(),
     person: {
-      ...{ ...person, created: timeOf(person.created), active: tokenHash !== null },
+      ...person,
+      created: timeOf(person.created),
+      active: tokenHash !== null,
       tokenExpires: tokenExpires === null ? null : timeOf(tokenExpires),
     },
   };

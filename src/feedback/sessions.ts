@@ -76,9 +76,16 @@ export async function openSession(
   await query
     .insertInto('sessions')
     .values({
-      ...{ id, hash: hashOf(secret), person: person.id, csrf, method, device: device ?? null },
+      id,
+      hash: hashOf(secret),
+      person: person.id,
+      csrf,
+      method,
+      device: device ?? null,
       sealed: idToken === undefined ? null : seal(secret, idToken),
-      ...{ created: now, seen: now, expires: now + 1000 * seconds },
+      created: now,
+      seen: now,
+      expires: now + 1000 * seconds,
     })
     .execute();
   return { id, secret, csrf };

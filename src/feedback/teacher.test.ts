@@ -34,7 +34,8 @@ const now = () => {
 };
 const teacherOf = (project: Project, settle = 0, asker = 'one') =>
   createHumanTeacher<string>(database, project, {
-    ...{ asker, now },
+    asker,
+    now,
     toContent: ({ options }) => ({ options: options.map((text) => ({ kind: 'text', text })) }),
     every: 2,
     settle,

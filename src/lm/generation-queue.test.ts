@@ -76,7 +76,9 @@ it('reads a common beginning once: of those under way, of earlier ones, of a con
 it('keeps within its memory: what has no room waits or begins again, and its text stays the same', async () => {
   const long = { ...config, maxPositions: 1024 };
   queue = createGenerationQueue(long, parameters.values, {
-    ...{ batch: 8, cacheBytes: 6 * 256 * tokenBytes, prefixBytes: 130 * tokenBytes },
+    batch: 8,
+    cacheBytes: 6 * 256 * tokenBytes,
+    prefixBytes: 130 * tokenBytes,
   });
   const requests = Array.from({ length: 8 }, (_, i) => ({
     ids: prompt(80 + i, i),
@@ -145,7 +147,11 @@ it('streams text, names the likeliest tokens, and refuses wrong prompts and what
   open();
   let text = '';
   for await (const { text: piece, top, id, logprob, completion } of queue.submit(prompt(9, 2), {
-    ...{ temperature: 0, maxTokens: 9, tokenizer, stream: true, topLogprobs: 3 },
+    temperature: 0,
+    maxTokens: 9,
+    tokenizer,
+    stream: true,
+    topLogprobs: 3,
   })) {
     text += piece;
     expect(top![0].id).toBe(id);

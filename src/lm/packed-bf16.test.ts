@@ -34,7 +34,11 @@ const llama = readConfig(
 );
 const gpt2: DecoderConfig = {
   ...llama,
-  ...{ norm: 'layer', gated: false, activation: 'geluTanh', positions: { kind: 'learned' }, keyValueHeads: 4 },
+  norm: 'layer',
+  gated: false,
+  activation: 'geluTanh',
+  positions: { kind: 'learned' },
+  keyValueHeads: 4,
   bias: { queryKeyValue: true, attentionOutput: true, feedForward: true },
 };
 const gemma: DecoderConfig = {

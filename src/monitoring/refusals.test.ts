@@ -19,7 +19,10 @@ function begin(trustProxy: boolean, now?: () => number) {
   const refusals: RefusalEntry[] = [];
   const requests: RequestEntry[] = [];
   const observe = observeRequests(createMetrics(), {
-    ...{ trustProxy, now, onRequest: (entry) => requests.push(entry), onRefusal: (entry) => refusals.push(entry) },
+    trustProxy,
+    now,
+    onRequest: (entry) => requests.push(entry),
+    onRefusal: (entry) => refusals.push(entry),
     requesterOf: () => ({ person: 'ada', key: 'ci' }),
   });
   const app = new Hono()
@@ -53,7 +56,12 @@ it('says who was refused what, from where and why, without secrets, on one line'
   expect(refusals).toEqual([
     {
       request: expect.stringMatching(/^req_/),
-      ...{ method: 'GET', path: '/refused/:id', status: 403, address: '1.1.1.1', person: 'ada', key: 'ci' },
+      method: 'GET',
+      path: '/refused/:id',
+      status: 403,
+      address: '1.1.1.1',
+      person: 'ada',
+      key: 'ci',
       reason: 'No entry with …  [31m Refused forged',
     },
   ]);

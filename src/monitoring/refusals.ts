@@ -80,7 +80,8 @@ export function observeRefusals({
       return;
     }
     onRefusal?.({
-      ...{ ...entry, address: oneLine(address) },
+      ...entry,
+      address: oneLine(address),
       ...(person !== undefined && { person }),
       reason: oneLine(withoutSecrets(error.message)),
       ...(omitted > 0 && { omitted }),

@@ -87,7 +87,9 @@ it('says what was taught, by whom, and what changed, and which accuracy is which
     {
       prompts: [],
       models: [0.1, 5.7].map((mean, i) => ({
-        ...{ name: ['base', 'ppo'][i], texts: [], measures: { 'text/accepted': 1 } },
+        name: ['base', 'ppo'][i],
+        texts: [],
+        measures: { 'text/accepted': 1 },
         reward: { mean, interval: [0, 6], n: 10 },
       })),
     },

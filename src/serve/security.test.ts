@@ -111,7 +111,11 @@ it('tells who was refused, from where and why, and never with which key', async 
     { ...entry, method: 'GET', path: '/v1/models', status: 401, reason: expect.stringContaining('not valid') },
     { ...entry, method: 'GET', path: '/v1/models', status: 401, reason: expect.stringContaining('has no key') },
     {
-      ...{ ...entry, method: 'DELETE', path: '/v1/models/:model{.+}', status: 403, key: 'louise' },
+      ...entry,
+      method: 'DELETE',
+      path: '/v1/models/:model{.+}',
+      status: 403,
+      key: 'louise',
       reason: expect.stringContaining('scope "train"'),
     },
     // whom a key belongs to is not looked up under a name that is not the server's

@@ -46,7 +46,10 @@ describe('chat completions', () => {
     const streams = await Promise.all(
       Array.from({ length: 4 }, async () => {
         const stream = await client.chat.completions.create({
-          ...{ ...brief, n: 2, stream: true, stream_options: { include_usage: true } },
+          ...brief,
+          n: 2,
+          stream: true,
+          stream_options: { include_usage: true },
         });
         const pieces = ['', ''];
         let usage: object | null | undefined;
@@ -99,7 +102,9 @@ describe('chat completions', () => {
       additionalProperties: false,
     };
     const { choices } = await client.chat.completions.create({
-      ...{ model: 'tiny', messages, seed: 1 },
+      model: 'tiny',
+      messages,
+      seed: 1,
       response_format: { type: 'json_schema', json_schema: { name: 'answer', schema } },
     });
     expect(JSON.parse(choices[0].message.content!)).toMatchObject({ city: expect.stringMatching(/Rome|Bern/) });
@@ -115,7 +120,9 @@ describe('chat completions', () => {
     );
     const [first] = called.choices[0].message.tool_calls!;
     const answered = await client.chat.completions.create({
-      ...{ ...asked, tool_choice: 'auto' as const, max_completion_tokens: 5 },
+      ...asked,
+      tool_choice: 'auto' as const,
+      max_completion_tokens: 5,
       messages: [...messages, called.choices[0].message, { role: 'tool', tool_call_id: first.id, content: 'sunny' }],
     });
     expect(answered.choices[0].message.content).toBeTypeOf('string'); // what is no call stays text
@@ -236,8 +243,20 @@ it('names what is wrong, and what to use instead', async () => {
 
 it('answers no request with a 500, whatever is in it', async () => {
   const valid = {
-    ...{ model: 'tiny', messages, max_completion_tokens: 2, n: 1, temperature: 1, stop: ['x'], stream: false, seed: 1 },
-    ...{ logprobs: true, top_logprobs: 1, logit_bias: { 5: 1 }, metadata: { a: 'b' }, tools: [], tool_choice: 'auto' },
+    model: 'tiny',
+    messages,
+    max_completion_tokens: 2,
+    n: 1,
+    temperature: 1,
+    stop: ['x'],
+    stream: false,
+    seed: 1,
+    logprobs: true,
+    top_logprobs: 1,
+    logit_bias: { 5: 1 },
+    metadata: { a: 'b' },
+    tools: [],
+    tool_choice: 'auto',
     response_format: { type: 'json_schema', json_schema: { name: 'x', schema: { enum: [1] } } },
   };
   const text = { model: 'tiny', prompt: 'a', max_tokens: 2, logprobs: 1, echo: true };

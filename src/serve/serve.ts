@@ -142,7 +142,11 @@ export async function serve(input: ServeInput = {}): Promise<Server> {
     resolvePrecision(settings.precision, 0); // what the machine lacks shows before the first request
     const speculate = await openGuesses(settings, (end) => ends.push(end));
     const shelf = await createShelf(database, sources, {
-      ...{ now, onNotice, memory: settings.modelMemory * GIB, shareWeights: settings.shareWeights, speculate },
+      now,
+      onNotice,
+      memory: settings.modelMemory * GIB,
+      shareWeights: settings.shareWeights,
+      speculate,
       precision: settings.precision,
       queue: {
         batch: settings.batch,
@@ -152,7 +156,11 @@ export async function serve(input: ServeInput = {}): Promise<Server> {
     });
     ends.push(() => shelf[Symbol.dispose]());
     const context: ServeContext = {
-      ...{ folder, shelf, database, onNotice, now },
+      folder,
+      shelf,
+      database,
+      onNotice,
+      now,
       hooks: { headers: [], completion: [], usage: [], settle: [], forget: [] },
       openPaths: new Set(),
       keepDays: settings.keepDays,
@@ -173,7 +181,9 @@ export async function serve(input: ServeInput = {}): Promise<Server> {
       upstream === undefined
         ? undefined
         : {
-            ...{ upstream, upstreamKey: settings.upstreamKey, upstreamAdapters: settings.upstreamAdapters },
+            upstream,
+            upstreamKey: settings.upstreamKey,
+            upstreamAdapters: settings.upstreamAdapters,
             rules: readRules(redact),
           };
     const book = await openBook(context, settings.feedback);

@@ -230,7 +230,11 @@ export async function createShelf(
     const loaded = await loadedOf(version);
     let inUse = true;
     return {
-      ...{ name, version, model: loaded.model, queue: loaded.queue, scorer: loaded.scorer },
+      name,
+      version,
+      model: loaded.model,
+      queue: loaded.queue,
+      scorer: loaded.scorer,
       [Symbol.dispose]() {
         if (!inUse) return;
         inUse = false;

@@ -102,7 +102,11 @@ const stepsOf = (command: Cell['command'], settings: Cell['settings']) => ({
 /** The same algorithm with the same number of steps, with its preset for the true reward. */
 function trueReward({ algorithm, env, workers, steps, evaluations, episodes }: LearnOptions) {
   const settings = {
-    ...{ env, workers, steps, evaluations, episodes },
+    env,
+    workers,
+    steps,
+    evaluations,
+    episodes,
     algorithm: algorithm === 'pebble' ? ('sac' as const) : algorithm,
   };
   return { settings, ...stepsOf('rl', settings) };

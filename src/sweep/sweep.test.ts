@@ -77,7 +77,9 @@ describe('a sweep', () => {
     const options = cellOptions(cells[7]);
     expect(cells[7].key).toBe('reward.members=5, 10 labels, seed 8');
     expect(options).toMatchObject({
-      ...{ seed: 8, labels: 10, evaluations: 0 },
+      seed: 8,
+      labels: 10,
+      evaluations: 0,
       reward: { members: 5, change: true, hidden: [32, 32] },
       ppo: { advantageFloor: 3 }, // of the preset
     });
@@ -107,7 +109,13 @@ const results = (returns: Record<number, number[]>): CellResult[] =>
   Object.entries(returns).flatMap(([labels, values]) =>
     values.map((value, seed) => ({
       key: `preset, ${labels} labels, seed ${seed}`,
-      ...{ variant: 'preset', seed, labels: Number(labels), steps: 1, return: value, curve: [], seconds: 1 },
+      variant: 'preset',
+      seed,
+      labels: Number(labels),
+      steps: 1,
+      return: value,
+      curve: [],
+      seconds: 1,
     })),
   );
 
@@ -168,7 +176,13 @@ describe('ablations', () => {
 
   it('have curves with intervals over seeds', () => {
     const one = (seed: number, values: number[]): CellResult => ({
-      ...{ key: `${seed}`, variant: WHOLE, seed, labels: 1, steps: 2, seconds: 1, return: values[1] },
+      key: `${seed}`,
+      variant: WHOLE,
+      seed,
+      labels: 1,
+      steps: 2,
+      seconds: 1,
+      return: values[1],
       curve: values.map((value, i) => ({ step: i, return: value })),
     });
     const [whole, none] = curvesOf([one(0, [1, 10]), one(1, [3, 30])], [WHOLE, TRUE_REWARD], 20);

@@ -46,8 +46,11 @@ export function trainCells<Result extends { run: string }>(
   const failures: CellFailure[] = [];
   const report = (underWay: number) => onStep?.({ step: done + underWay, cells: finished.size });
   const running = runCells(waiting, {
-    ...{ folder: join(folder, 'cells'), jobs, checkpointSeconds },
-    ...{ signal, onProgress: report },
+    folder: join(folder, 'cells'),
+    jobs,
+    checkpointSeconds,
+    signal,
+    onProgress: report,
   });
 
   async function next(): Promise<{ step: number; ended?: CellResult; done: boolean }> {

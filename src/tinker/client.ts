@@ -208,7 +208,9 @@ export async function createTinkerClient(options: TinkerOptions = {}): Promise<T
     async loadModel(path, { optimizer = true } = {}) {
       const number = models++;
       const { request_id } = (await connection.post('/load_weights', {
-        ...{ session_id, path, optimizer },
+        session_id,
+        path,
+        optimizer,
         model_seq_id: number,
         type: 'load_weights',
       })) as Accepted;
@@ -279,7 +281,9 @@ function modelOf({ connection, nextSampler, wire }: Session, id: string): Tinker
       passOf(
         await submit((seq_id) =>
           sendPass({
-            ...{ model_id: id, seq_id, forward_only },
+            model_id: id,
+            seq_id,
+            forward_only,
             forward_backward_input: { data: part.map(wireDatum), loss_fn: loss, loss_fn_config: config },
           }),
         ),
@@ -311,7 +315,9 @@ function modelOf({ connection, nextSampler, wire }: Session, id: string): Tinker
     async step({ learningRate, betas: [beta1, beta2] = [0.9, 0.95], epsilon, weightDecay, maxGradientNorm } = {}) {
       const adam_params = {
         learning_rate: learningRate ?? 1e-4,
-        ...{ beta1, beta2, eps: epsilon ?? 1e-12 },
+        beta1,
+        beta2,
+        eps: epsilon ?? 1e-12,
         weight_decay: weightDecay ?? 0,
         grad_clip_norm: maxGradientNorm ?? 0,
       };

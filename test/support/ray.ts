@@ -23,13 +23,13 @@ export async function startRay(): Promise<RayCluster> {
   const folder = mkdtempSync(join(tmpdir(), 'heed-ray-'));
   const port = 20_000 + (process.pid % 10_000);
   const own = {
-    ...{ RAY_AUTH_MODE: 'token', RAY_AUTH_TOKEN: randomUUID().replaceAll('-', ''), RAY_USAGE_STATS_ENABLED: '0' },
+    RAY_AUTH_MODE: 'token',
+    RAY_AUTH_TOKEN: randomUUID().replaceAll('-', ''),
+    RAY_USAGE_STATS_ENABLED: '0',
     // a lost node is noticed after some seconds, not half a minute
-    ...{
-      RAY_health_check_period_ms: '1000',
-      RAY_health_check_timeout_ms: '4000',
-      RAY_health_check_failure_threshold: '3',
-    },
+    RAY_health_check_period_ms: '1000',
+    RAY_health_check_timeout_ms: '4000',
+    RAY_health_check_failure_threshold: '3',
   };
   const nodes: ChildProcess[] = [];
   const start = (...args: string[]) => {

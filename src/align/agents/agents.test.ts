@@ -159,7 +159,8 @@ it('runs tools, and tells the policy what went wrong', async () => {
   expect(completion.text).toContain('[tool] 8');
   expect(completion.episode).toMatchObject({ reward: 1, turns: 3, calls: 2, faultyCalls: 1 });
   expect(completion.episode!.messages[3]).toMatchObject({
-    ...{ role: 'assistant', content: '' },
+    role: 'assistant',
+    content: '',
     tool_calls: [{ type: 'function', function: { name: 'double', arguments: '{"x":4}' } }],
   });
   const garbled = await playEpisode(scripted(environmentOf(make), ['<tool_call>{"name": "dou']), { x: 4 }, 0);
@@ -178,8 +179,17 @@ it('learns from episodes by GRPO: twice the same, and resumed', async () => {
     };
   };
   const options = {
-    ...{ model: llama, chatTemplate: 'plain', env: { ...guesses, make: slow }, steps: 2, batch: 2, answers: 2 },
-    ...{ maxTokens: 5, evaluations: 1, rows: 2, learningRate: 0.01, beta: 0.01 },
+    model: llama,
+    chatTemplate: 'plain',
+    env: { ...guesses, make: slow },
+    steps: 2,
+    batch: 2,
+    answers: 2,
+    maxTokens: 5,
+    evaluations: 1,
+    rows: 2,
+    learningRate: 0.01,
+    beta: 0.01,
     episode: { turns: 2, tokens: 60 },
   };
   const run = async (stop?: number) => {

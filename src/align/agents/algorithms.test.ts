@@ -20,8 +20,17 @@ const env: LanguageTasks = {
   },
 };
 const settings = {
-  ...{ model: smallModel(), chatTemplate: 'plain', env, steps: 2, batch: 4, maxTokens: 4, rows: 8 },
-  ...{ evaluations: 0, learningRate: 0.01, maxKl: 0, episode: { tokens: 120 } },
+  model: smallModel(),
+  chatTemplate: 'plain',
+  env,
+  steps: 2,
+  batch: 4,
+  maxTokens: 4,
+  rows: 8,
+  evaluations: 0,
+  learningRate: 0.01,
+  maxKl: 0,
+  episode: { tokens: 120 },
 };
 const ppo = { epochs: 1, minibatch: 4 };
 

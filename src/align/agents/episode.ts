@@ -110,7 +110,10 @@ async function playTurns(
   const transcript: string[] = [];
   const said: ChatMessage[] = [...opening];
   const episode: { -readonly [K in keyof Episode]: Episode[K] } = {
-    ...{ reward: 0, turns: 0, calls: 0, faultyCalls: 0 },
+    reward: 0,
+    turns: 0,
+    calls: 0,
+    faultyCalls: 0,
     messages: said,
   };
   let messages = opening;

@@ -57,7 +57,8 @@ export async function connect(url: string, signal: AbortSignal): Promise<OpenEnv
   signal.throwIfAborted();
   const { WebSocket } = await import('ws');
   const socket: WebSocket = new WebSocket(`${url.replace(/^http/, 'ws')}/ws`, {
-    ...{ maxPayload: LARGEST, perMessageDeflate: false },
+    maxPayload: LARGEST,
+    perMessageDeflate: false,
   });
   let waiting: { reply(text: string): void; fail(error: unknown): void } | undefined;
   let lost: HeedError | undefined;

@@ -71,7 +71,8 @@ it('plays an environment with one field', async () => {
   expect(opening).toEqual([user('Spell bee.')]);
   expect(environment.tools).toBeUndefined();
   expect(await environment.step(turn('eel'), signal)).toEqual({
-    ...{ reward: 2 / 3, done: false },
+    reward: 2 / 3,
+    done: false,
     messages: [user('More.')],
   });
   await expect(environment.step(turn('crash'), signal)).rejects.toThrow('the server failed: out of paper');

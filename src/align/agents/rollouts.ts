@@ -68,7 +68,10 @@ export function createEpisodeDraw(
   const { temperature, suppress, environment } = options;
   const { asynchronous = false } = options;
   const queue = createGenerationQueue(model.config, weights, {
-    ...{ batch: options.batch, adapters, precision: model.config.precision, lockstep: asynchronous },
+    batch: options.batch,
+    adapters,
+    precision: model.config.precision,
+    lockstep: asynchronous,
   });
   const complete = async (ids: readonly number[], most: number, seed: number, signal?: AbortSignal) => {
     const sampling = { maxTokens: most, temperature, suppress: [...suppress], seed };

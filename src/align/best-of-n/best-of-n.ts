@@ -39,8 +39,15 @@ const whole = (least: number) => z.number().int().min(least);
 /** Schema of the options of `bestOfN`: types, ranges, defaults and help texts. */
 export const bestOfNSchema = policyTrainingSchema
   .pick({
-    ...{ seed: true, reward: true, rewardCall: true, data: true, onBadRow: true },
-    ...{ maxTokens: true, temperature: true, generate: true, chatTemplate: true },
+    seed: true,
+    reward: true,
+    rewardCall: true,
+    data: true,
+    onBadRow: true,
+    maxTokens: true,
+    temperature: true,
+    generate: true,
+    chatTemplate: true,
   })
   .extend({
     model: z.string().describe('the model that writes completions: a folder or a name on the Hub'),
@@ -186,7 +193,10 @@ function learner(options: BestOfNOptions, { model, prompts, reward, gold, genera
       const some = prompts.slice(state.step * batch, (state.step + 1) * batch);
       const repeats = some.flatMap((prompt) => new Array<EncodedPrompt>(count).fill(prompt));
       const answers = await drawAnswers(generator, model, repeats, {
-        ...{ maxTokens, temperature, batch: options.generate.batch, signal },
+        maxTokens,
+        temperature,
+        batch: options.generate.batch,
+        signal,
         seed: seedFor(seed, 'rollout', state.step),
       });
       const [rewards, golds] = await Promise.all([reward.score(answers, signal), gold?.score(answers, signal)]);

@@ -45,10 +45,16 @@ export const measuresOf = (values: Readonly<Record<string, number | undefined>>)
 
 /** A finding that a training fails. */
 export const failure = (code: string, text: string, advice: string): Finding => ({
-  ...{ code, severity: 'failure', text, advice },
+  code,
+  severity: 'failure',
+  text,
+  advice,
 });
 
 /** A finding that a training may come to fail. */
 export const warning = (code: string, text: string, advice: string): Finding => ({
-  ...{ code, severity: 'warning', text, advice },
+  code,
+  severity: 'warning',
+  text,
+  advice,
 });

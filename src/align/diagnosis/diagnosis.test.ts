@@ -29,7 +29,12 @@ async function trained(name: string, settings: Record<string, unknown>, command 
   const learner = await createRloo({
     model: smallModel(),
     data: [...data, ...data, ...data, ...data],
-    ...{ steps: 6, batch: 4, answers: 4, maxTokens: 6, evaluations: 3, evaluation: { share: 0.5 } },
+    steps: 6,
+    batch: 4,
+    answers: 4,
+    maxTokens: 6,
+    evaluations: 3,
+    evaluation: { share: 0.5 },
     ...settings,
   });
   const run = createRun(path, { name, command, config: { maxKl: 10, beta: 0.05 }, seed: 0 });
@@ -168,8 +173,12 @@ it('tells labels that contradict each other from labels that are too few', () =>
   const reward = (items: number, trained: number, held: number) =>
     diagnoseReward(
       rowsOf({
-        ...{ 'loss/train': [0.7, 0.6], 'loss/eval': [0.7, 0.65], 'accuracy/train': [trained, trained] },
-        ...{ 'accuracy/eval': [held, held], 'data/items': [items, items], 'data/heldOut': [200, 200] },
+        'loss/train': [0.7, 0.6],
+        'loss/eval': [0.7, 0.65],
+        'accuracy/train': [trained, trained],
+        'accuracy/eval': [held, held],
+        'data/items': [items, items],
+        'data/heldOut': [200, 200],
       }),
     ).findings.map(({ code }) => code);
   expect(reward(1000, 0.8, 0.8)).toEqual([]);

@@ -59,8 +59,15 @@ afterAll(async () => {
 });
 
 const settings = {
-  ...{ data, rows: 2, length: 24, steps: 4, learningRate: 1e-2, evaluations: 1, samples: { count: 0 } },
-  ...{ evaluation: { share: 0.5 }, drawing: { maxTokens: 6 } },
+  data,
+  rows: 2,
+  length: 24,
+  steps: 4,
+  learningRate: 1e-2,
+  evaluations: 1,
+  samples: { count: 0 },
+  evaluation: { share: 0.5 },
+  drawing: { maxTokens: 6 },
 };
 const student = () => createModel(teacher.config, teacher.tokenizer, 5);
 const learnerOf = (input: Partial<DistillInput>, model: string | Model = 'tiny', topLogprobs = 512) => {

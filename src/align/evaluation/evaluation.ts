@@ -153,7 +153,10 @@ const answered = (
   signal?: AbortSignal,
 ): Promise<Completion[]> =>
   drawAnswers(generator, model, prompts.slice(from, to), {
-    ...{ maxTokens, temperature, batch: generate.batch, signal },
+    maxTokens,
+    temperature,
+    batch: generate.batch,
+    signal,
     seed: seedFor(seed, 'answers', from),
   });
 

@@ -69,7 +69,9 @@ function preferenceRow({ promptOfDataset: prompt, policy, baseline, preference }
   const texts: Record<string, string> = { policy, baseline };
   return [
     {
-      ...{ prompt, chosen: answer(texts[chosen]), rejected: answer(texts[rejected]) },
+      prompt,
+      chosen: answer(texts[chosen]),
+      rejected: answer(texts[rejected]),
       ...(preference === 0.5 && { tie: true }),
       chosenFrom: chosen,
     },

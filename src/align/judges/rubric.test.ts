@@ -4,7 +4,11 @@ import { openRubricReward } from './rubric.ts';
 import type { Chat, CompleteOptions, Conversation } from './source.ts';
 
 const completion = (text: string): Completion => ({
-  ...{ prompt: [1], response: [2], ended: true, promptText: 'Why is the sky blue?', text },
+  prompt: [1],
+  response: [2],
+  ended: true,
+  promptText: 'Why is the sky blue?',
+  text,
 });
 /** A judge that rates by the length of an answer, and mumbles about some. */
 const judge = (mumbles: (answer: string, seed: number) => boolean = () => false) => {

@@ -77,8 +77,11 @@ export function waysOf({ guards, bestOf, ...training }: OveroptimizationOptions)
     const rewardCall = { ...training.rewardCall, ...settings.rewardCall };
     const free: PpoInput = { ...training, guards: {}, kl: { beta: 0, controller: 'fixed' }, keepBest: false };
     return {
-      ...{ name: name || 'PPO', folder: folder('ppo', name), steps: training.steps },
-      ...{ method: 'rl', settings: { ...free, ...settings, rewardCall } },
+      name: name || 'PPO',
+      folder: folder('ppo', name),
+      steps: training.steps,
+      method: 'rl',
+      settings: { ...free, ...settings, rewardCall },
     };
   });
   return [...best, ...learned];

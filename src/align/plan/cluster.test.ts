@@ -42,16 +42,26 @@ const memory: [what: string, published: number, input: ClusterPlanInput][] = [
     'torchtitan, Llama 3.1 8B, FSDP on 8 H100',
     82.4 * GIB,
     {
-      ...{ params: '8B', algorithm: 'pretrain', cluster: '8xH100', sharding: 'fsdp' },
-      ...{ checkpointing: 'selective', microBatch: 2, length: 8192 },
+      params: '8B',
+      algorithm: 'pretrain',
+      cluster: '8xH100',
+      sharding: 'fsdp',
+      checkpointing: 'selective',
+      microBatch: 2,
+      length: 8192,
     },
   ],
   [
     'torchtitan, Llama 3.1 8B, FSDP on 128 H100',
     67 * GIB,
     {
-      ...{ params: '8B', algorithm: 'pretrain', cluster: '16x8xH100', sharding: 'fsdp' },
-      ...{ checkpointing: 'selective', microBatch: 2, length: 8192 },
+      params: '8B',
+      algorithm: 'pretrain',
+      cluster: '16x8xH100',
+      sharding: 'fsdp',
+      checkpointing: 'selective',
+      microBatch: 2,
+      length: 8192,
     },
   ],
   [
@@ -63,8 +73,13 @@ const memory: [what: string, published: number, input: ClusterPlanInput][] = [
     'torchtitan, Llama 3.1 70B, FSDP 32 and tensor parallel 8',
     71.9 * GIB,
     {
-      ...{ model: llama70, algorithm: 'pretrain', cluster: '32x8xH100', sharding: 'fsdp' },
-      ...{ tensorParallel: 8, microBatch: 16, length: 8192 },
+      model: llama70,
+      algorithm: 'pretrain',
+      cluster: '32x8xH100',
+      sharding: 'fsdp',
+      tensorParallel: 8,
+      microBatch: 16,
+      length: 8192,
     },
   ],
   [
@@ -148,7 +163,10 @@ describe('the docs say how far off is', () => {
     const tight = params === '66B' && cluster === '8xA100-80GB';
     const { time } = await planCluster({
       ...deepspeed,
-      ...{ params, cluster, microBatch: 16, offload: tight ? 'optimizer' : 'none' },
+      params,
+      cluster,
+      microBatch: 16,
+      offload: tight ? 'optimizer' : 'none',
       engines: { tensorParallel: { '30B': 2, '66B': 4 }[params] ?? 1 },
     });
     expect(time.hours / published - 1).toBeCloseTo(error, 1);
@@ -170,8 +188,17 @@ describe('the docs say how far off is', () => {
 
   it('PPO of 7B by verl on MI300X, in steps of seconds', async () => {
     const { time } = await planCluster({
-      ...{ params: '7B', algorithm: 'ppo', reward: 'function', cluster: '8xMI300X', sharding: 'fsdp' },
-      ...{ length: 595, maxTokens: 512, meanTokens: 141, batch: 1024, updates: 4, microBatch: 16 },
+      params: '7B',
+      algorithm: 'ppo',
+      reward: 'function',
+      cluster: '8xMI300X',
+      sharding: 'fsdp',
+      length: 595,
+      maxTokens: 512,
+      meanTokens: 141,
+      batch: 1024,
+      updates: 4,
+      microBatch: 16,
       engines: { tensorParallel: 4, memory: 0.4 },
     });
     expect(time.step).toBeCloseTo(10, 0);

@@ -24,8 +24,16 @@ const tasksOf = (make: () => LanguageEnvironment): LanguageTasks => ({
   make,
 });
 const settings = {
-  ...{ model, chatTemplate: 'plain', batch: 2, answers: 2, maxTokens: 5, rows: 2, evaluations: 0, maxKl: 0 },
-  ...{ learningRate: 0.003, episode: { turns: 2, tokens: 60 } },
+  model,
+  chatTemplate: 'plain',
+  batch: 2,
+  answers: 2,
+  maxTokens: 5,
+  rows: 2,
+  evaluations: 0,
+  maxKl: 0,
+  learningRate: 0.003,
+  episode: { turns: 2, tokens: 60 },
 };
 
 it('lets episodes run ahead by so many updates at most, and does it twice the same', async () => {

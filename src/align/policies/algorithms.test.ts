@@ -131,7 +131,14 @@ it('a learner raises the reward, step by step, and resumes from any step bit for
     const policy = own.use(createLanguagePolicy(own.use(await loadModel(llama)), { lora: options.lora, seed: 0 }));
     const layout = answerLayout(model, prompts, options);
     return createPolicyLearner({
-      ...{ policy, reward, options, name: 'test', prompts, layout, answersPerPrompt: options.answers, own },
+      policy,
+      reward,
+      options,
+      name: 'test',
+      prompts,
+      layout,
+      answersPerPrompt: options.answers,
+      own,
       evaluationPrompts: Array.from({ length: 40 }, (_, i) => prompts[i % prompts.length]),
       algorithm: createGrpoAlgorithm(policy, layout, options),
     });

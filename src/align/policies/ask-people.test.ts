@@ -10,8 +10,16 @@ import { openReward } from '../rewards/open.ts';
 const { folder, dataOf } = ownData();
 const data = dataOf(['red', 'blue sun', 'the moon is', 'a cat'].map((prompt) => ({ prompt })));
 const settings = {
-  ...{ model: smallModel(), reward: smallModel('tiny-llama-rm'), data, evaluation: { data } },
-  ...{ steps: 6, batch: 4, maxTokens: 6, evaluations: 1, learningRate: 1e-3, askPeople: true },
+  model: smallModel(),
+  reward: smallModel('tiny-llama-rm'),
+  data,
+  evaluation: { data },
+  steps: 6,
+  batch: 4,
+  maxTokens: 6,
+  evaluations: 1,
+  learningRate: 1e-3,
+  askPeople: true,
   people: { labels: 24, ahead: 0, schedule: { rounds: 2 }, learningRate: 0.01, epochs: 8 },
 };
 

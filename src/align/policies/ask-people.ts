@@ -179,8 +179,13 @@ export function createAsking({ options, reward, teacher, prompts }: AskingParts)
   let late = create();
   let lesson: readonly LearnedComparison[] | undefined;
   let state: State = {
-    ...{ nextRound: 0, questions: 0, unlearned: 0, right: 0, decided: 0 },
-    ...{ compared: [], untold: [] },
+    nextRound: 0,
+    questions: 0,
+    unlearned: 0,
+    right: 0,
+    decided: 0,
+    compared: [],
+    untold: [],
   };
   const labels = () => state.compared.filter(({ choice }) => choice !== 'taken back').length;
 

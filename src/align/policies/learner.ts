@@ -130,7 +130,12 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
   const { steps, seed, batch } = options;
   const { maxTokens, temperature, generate, episode, rollouts: asynchrony } = options;
   const drawing = {
-    ...{ layout, environment, episode, rollouts: asynchrony, maxTokens, temperature },
+    layout,
+    environment,
+    episode,
+    rollouts: asynchrony,
+    maxTokens,
+    temperature,
     batch: generate.batch,
   };
   const remote = isRemote(policy) ? policy : undefined;
@@ -172,13 +177,12 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
     const earlier = state.initial && (await parts.reward.score(state.initial, signal));
     const tokens = tokenShares(answers);
     const evaluation = describeEvaluation(rollout, {
-      ...{
-        gold: judged,
-        earlier,
-        probed: await probed(signal),
-        shift: shiftOf(tokens, state.before?.tokens ?? tokens),
-      },
-      ...{ measured: parts.measure?.(answers), samples: options.evaluation.samples },
+      gold: judged,
+      earlier,
+      probed: await probed(signal),
+      shift: shiftOf(tokens, state.before?.tokens ?? tokens),
+      measured: parts.measure?.(answers),
+      samples: options.evaluation.samples,
     });
     const { reward, kl, measures, signals } = evaluation;
     if (state.step === 0) state.before = { reward, kl, measures, signals, tokens };
@@ -275,7 +279,12 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
       const failed = failures;
       failures = [];
       const step = {
-        ...{ step: state.step, metrics, alerts, tokensPerSecond, evaluation, done },
+        step: state.step,
+        metrics,
+        alerts,
+        tokensPerSecond,
+        evaluation,
+        done,
         ...(idle !== undefined && { idle }),
         ...(failed.length > 0 && { failures: failed }),
       };

@@ -98,7 +98,10 @@ export function describeEvaluation(
     },
     spread: { reward: [...scores], kl: [...kl], length: lengths },
     samples: answers.slice(0, parts.samples).map(({ promptText: prompt, text, episode }, i) => ({
-      ...{ prompt, text, reward: scores[i], kl: kl[i] },
+      prompt,
+      text,
+      reward: scores[i],
+      kl: kl[i],
       ...(episode && episodeSample(episode)),
     })),
     best: false,
@@ -124,7 +127,10 @@ const meansOf = ({ parts = [], others = [] }: LanguageRollout): Record<string, n
 
 /** An episode's numbers and conversation, to read. */
 const episodeSample = ({ turns, calls, faultyCalls, failure, messages, parts }: Episode) => ({
-  ...{ turns, calls, faulty_calls: faultyCalls, messages },
+  turns,
+  calls,
+  faulty_calls: faultyCalls,
+  messages,
   ...(parts !== undefined && { parts }),
   ...(failure !== undefined && { failure }),
 });

@@ -60,7 +60,11 @@ it.each([1, 0.7])('knows the exact KL of each token, at temperature %d', async (
   const rollouts = createRollouts(policy, lengths, { ...settings, temperature, maxTokens: 1 });
   const { kl, logProbs, referenceLogProbs } = await rollouts.draw([prompt], 0, 40);
   const every = Array.from({ length: config.vocabularySize }, (_, id) => ({
-    ...{ prompt: prompt.ids, response: [id], ended: false, promptText: '', text: '' },
+    prompt: prompt.ids,
+    response: [id],
+    ended: false,
+    promptText: '',
+    text: '',
   }));
   const [own, theirs] = [policy, policy.reference].map(({ weights }) => {
     const scorer = createAnswerScorer(config, weights, layout, { temperature });

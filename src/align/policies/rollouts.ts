@@ -132,7 +132,9 @@ export function createRollouts(policy: LanguagePolicy, reward: Reward, options: 
       const answers = drawn.map(({ completion }) => completion);
       const now = compare(answers);
       return {
-        ...{ answers, ...now, ...scores },
+        answers,
+        ...now,
+        ...scores,
         ages: drawn.map(({ updates }) => episodes.updates - updates),
         importance: drawn.map(({ logProbs }, i) =>
           logProbs.map((then, t) => Math.min(options.rollouts!.weightCap, Math.exp(now.logProbs[i][t] - then))),
@@ -213,7 +215,10 @@ function createDrawing(policy: LanguagePolicy, options: RolloutOptions) {
   const episodes =
     environment &&
     createEpisodeDraw(policy, {
-      ...{ ...episode!, ...sampling, environment, suppress },
+      ...episode!,
+      ...sampling,
+      environment,
+      suppress,
       asynchronous: asynchronous(options),
     });
   const completions = episodes ? undefined : createAnswerDraw(policy, { ...sampling, suppress });
@@ -230,7 +235,9 @@ function createDrawing(policy: LanguagePolicy, options: RolloutOptions) {
     return { answers, ...compared, ...(isExact && { logProbs: drawn.map(({ logProbs }) => logProbs) }) };
   };
   return {
-    ...{ draw, compare, episodes },
+    draw,
+    compare,
+    episodes,
     [Symbol.dispose]() {
       for (const part of [episodes, completions, own, others, tokens]) part?.[Symbol.dispose]();
     },

@@ -59,12 +59,21 @@ const evenness = ({ response }: Completion) => response.filter((id) => id % 2 ==
 const reward: Reward = { name: 'even', score: async (answers) => answers.map(evenness) };
 const data = ['red sun', 'a', 'cats'].map((prompt) => ({ prompt }));
 const settings = {
-  ...{ model: tiny, data, reward, evaluation: { data }, maxTokens: 4, evaluations: 1, batch: 2, rows: 2 },
-  ...{ learningRate: 0.01, lora: { rank: 4 }, answers: 4 },
+  model: tiny,
+  data,
+  reward,
+  evaluation: { data },
+  maxTokens: 4,
+  evaluations: 1,
+  batch: 2,
+  rows: 2,
+  learningRate: 0.01,
+  lora: { rank: 4 },
+  answers: 4,
 } satisfies GrpoInput;
 
 type Make = (policy: AnyPolicy, layout: AnswerLayout, options: never) => PolicyAlgorithm;
-const common = { model: tiny, ...{ maxTokens: 4, batch: 2, rows: 2, lora: { rank: 4 } } };
+const common = { model: tiny, maxTokens: 4, batch: 2, rows: 2, lora: { rank: 4 } };
 const grpo = (more: object) => grpoSchema.parse({ ...common, epochs: 2, ...more });
 
 it.each<[string, Make, PolicyTrainingOptions & { answers?: number }]>([

@@ -132,7 +132,8 @@ it('by other weights, is the luspo of TRL before 1.13, which averaged over paddi
 
 it('takes an objective of the caller: unclipped, it is dapo with a clip that holds nothing', () => {
   const numbers = {
-    ...{ ...stats(fixture.advantages_used), old: fixture.old_per_token_logps.flat() },
+    ...stats(fixture.advantages_used),
+    old: fixture.old_per_token_logps.flat(),
     weight: expand(policyLossOf('dapo').weights(lengths, 0)),
   };
   const options = { level: 'token', clip: { low: 1, high: 1e9 }, beta: 0 } as const;

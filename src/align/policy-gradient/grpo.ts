@@ -218,7 +218,10 @@ function ppoOf(options: GrpoOptions): NamedLoss | undefined {
     return undefined;
   }
   return ({ perLabel: { old, advantage, weight } = {} }) => ({
-    ...{ kind: 'ppo', old, low: 1 - clip.low, high: 1 + clip.high },
+    kind: 'ppo',
+    old,
+    low: 1 - clip.low,
+    high: 1 + clip.high,
     advantages: advantage.map((own, i) => own.map((a, t) => a * weight[i][t])),
   });
 }

@@ -38,8 +38,17 @@ const rewardOf = (name: string, score: (answer: Completion) => number): Reward =
   score: async (answers) => answers.map(score),
 });
 const settings: PpoInput = {
-  ...{ model: llama, data, evaluation: { data }, steps: 1, evaluations: 0, batch: 8, maxTokens: 6 },
-  ...{ kl: { beta: 0 }, maxKl: 0, score: { missingEos: 0, normalize: 'none' }, ppo: { minibatch: 8, epochs: 1 } },
+  model: llama,
+  data,
+  evaluation: { data },
+  steps: 1,
+  evaluations: 0,
+  batch: 8,
+  maxTokens: 6,
+  kl: { beta: 0 },
+  maxKl: 0,
+  score: { missingEos: 0, normalize: 'none' },
+  ppo: { minibatch: 8, epochs: 1 },
 };
 
 it('takes its penalties from what the policy learns from', async () => {
@@ -89,8 +98,15 @@ it('raises the alarms of KL and entropy where a policy says a few words, and not
   const words = rewardOf('words', ({ response }) => response.filter((id) => id < 16).length);
   const exploit = async (kl: PpoInput['kl']) => {
     using learner = await createLanguagePpo({
-      ...{ ...settings, reward: words, steps: 10, batch: 16, maxTokens: 8 },
-      ...{ kl, learningRate: 1e-2, ppo: { minibatch: 8 }, score: { missingEos: 0 } },
+      ...settings,
+      reward: words,
+      steps: 10,
+      batch: 16,
+      maxTokens: 8,
+      kl,
+      learningRate: 1e-2,
+      ppo: { minibatch: 8 },
+      score: { missingEos: 0 },
     });
     const steps = await take(learner, 10);
     return { alerts: steps.flatMap((step) => step.alerts.map(({ metric }) => metric)), last: steps.at(-1)!.metrics };

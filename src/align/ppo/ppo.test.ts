@@ -200,7 +200,10 @@ it('reports how many probes it fails', async () => {
   const probes = dataOf(Array.from({ length: 16 }, (_, i) => ({ prompt: `say ${i}`, avoid: ['e'] })));
   const flattering = of(({ text }) => text.split('e').length);
   const input: Partial<PpoInput> = {
-    ...{ learningRate: 1e-2, batch: 16, kl: { beta: 0 }, maxKl: 0 },
+    learningRate: 1e-2,
+    batch: 16,
+    kl: { beta: 0 },
+    maxKl: 0,
     evaluation: { data, probes },
   };
   const one = await learner(input as PpoInput, { reward: flattering });

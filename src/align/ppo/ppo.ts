@@ -162,7 +162,8 @@ export function createPpoAlgorithm({
           const members = Array.from(order.subarray(start, start + ppo.minibatch));
           const of = <T>(all: readonly T[]): T[] => members.map((i) => all[i]);
           const metrics = gradients(of(answers), {
-            ...{ old: of(logProbs), advantage: of(advantages) },
+            old: of(logProbs),
+            advantage: of(advantages),
             ...(shared && { return: of(returns), 'old value': of(values) }),
           });
           if (ppo.targetKl !== undefined && metrics['policy/approx_kl'] > 1.5 * ppo.targetKl) break training;

@@ -12,8 +12,15 @@ import { createOnlineDpo, type OnlineDpoInput, onlineDpoSchema, pairsOf } from '
 const { dataOf } = ownData();
 const data = dataOf(['red sun', 'a', 'the capital of France is', 'cats'].map((prompt) => ({ prompt })));
 const settings: OnlineDpoInput = {
-  ...{ model: smallModel(), data, evaluation: { data }, batch: 4, part: 4, maxTokens: 6 },
-  ...{ evaluations: 1, learningRate: 0.01, rows: 2 },
+  model: smallModel(),
+  data,
+  evaluation: { data },
+  batch: 4,
+  part: 4,
+  maxTokens: 6,
+  evaluations: 1,
+  learningRate: 0.01,
+  rows: 2,
 };
 const of = (worth: (answer: Completion) => number): Reward => ({
   name: 'test',
@@ -40,7 +47,10 @@ it('learns nothing where all completions have the same reward', async () => {
 it('learns nothing from a completion that is written twice, however it is scored', async () => {
   let scored = 0;
   const learner = await createOnlineDpo({
-    ...{ ...settings, steps: 1, maxTokens: 1, temperature: 1e-3 },
+    ...settings,
+    steps: 1,
+    maxTokens: 1,
+    temperature: 1e-3,
     reward: of(() => scored++),
   });
   const [{ metrics }] = await take(learner, 1);

@@ -106,8 +106,13 @@ export function createOnlineDpoAlgorithm(
   const { loss: name, beta, labelSmoothing } = options;
   const part = Math.min(options.part, options.batch);
   const loss = dpoLoss({
-    ...{ losses: [name], beta, labelSmoothing },
-    ...{ divergence: 'reverse_kl', alpha: 0.5, temperature: 0.05, weighting: false },
+    losses: [name],
+    beta,
+    labelSmoothing,
+    divergence: 'reverse_kl',
+    alpha: 0.5,
+    temperature: 0.05,
+    weighting: false,
   });
   const trainer = isRemote(policy)
     ? createRemotePairTrainer(policy, loss, part)
@@ -156,7 +161,10 @@ function createPairTrainer(
 ): PairTrainer {
   const { part, checkpointLayers, temperature } = options;
   const trainer = createPreferenceTrainer(policy, loss, layout, {
-    ...{ sides: ANSWERS, part, checkpointLayers, temperature },
+    sides: ANSWERS,
+    part,
+    checkpointLayers,
+    temperature,
   });
   const optimizer = adamw(policy.parameters, trainer.gradients, options);
   return {

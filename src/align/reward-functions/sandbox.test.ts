@@ -139,7 +139,11 @@ it('refuses to run without the isolation that is demanded, and stops when it is 
 });
 
 const completion = (text: string, row: object): Completion => ({
-  ...{ prompt: [1], response: [2], ended: true, promptText: 'Write add(a, b).', text },
+  prompt: [1],
+  response: [2],
+  ended: true,
+  promptText: 'Write add(a, b).',
+  text,
   row: { ...row },
 });
 const { signal } = new AbortController();

@@ -4,7 +4,11 @@ import type { Completion } from './reward-function.ts';
 import { exactAnswer, matchesJsonSchema, matchesPattern, numericAnswer, weightedSum } from './verifiable.ts';
 
 const completion = (text: string, row: object = {}): Completion => ({
-  ...{ prompt: [1], response: [2], ended: true, promptText: 'a question', text },
+  prompt: [1],
+  response: [2],
+  ended: true,
+  promptText: 'a question',
+  text,
   row: { ...row },
 });
 const scores = async (reward: RewardFunction, ...of: Completion[]) =>

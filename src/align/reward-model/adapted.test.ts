@@ -13,14 +13,23 @@ const llama = smallModel();
 const prompts = ['red sun', 'a', 'cats', 'the capital'];
 const data = dataOf(prompts.map((prompt) => ({ prompt, chosen: ' cat cat', rejected: ' dog moon' })));
 const answers = prompts.map((promptText, i) => ({
-  ...{ prompt: [1], response: [2], ended: true, promptText },
+  prompt: [1],
+  response: [2],
+  ended: true,
+  promptText,
   text: ` ${'cat '.repeat(i + 1)}`,
 }));
 
 /** Learns for a step, and gives the folder of the adapters beside the model. */
 async function trained(name: string, members: number): Promise<string> {
   const learner = await createReward({
-    ...{ model: llama, data, members, epochs: 1, batch: 4, learningRate: 0.05, lora: { rank: 2 } },
+    model: llama,
+    data,
+    members,
+    epochs: 1,
+    batch: 4,
+    learningRate: 0.05,
+    lora: { rank: 2 },
     evaluation: { share: 0 },
   });
   await take(learner, 1);
@@ -58,8 +67,16 @@ it('scores as the merged model does, alone and over the base, an ensemble too', 
 
 it('resumes exactly when policy and reward share weights', async () => {
   const input: PpoInput = {
-    ...{ model: llama, reward: join(folder, 'of-1/adapter'), data, evaluation: { data }, lora: { rank: 2 } },
-    ...{ batch: 4, maxTokens: 4, steps: 2, evaluations: 1, ppo: { minibatch: 4 } },
+    model: llama,
+    reward: join(folder, 'of-1/adapter'),
+    data,
+    evaluation: { data },
+    lora: { rank: 2 },
+    batch: 4,
+    maxTokens: 4,
+    steps: 2,
+    evaluations: 1,
+    ppo: { minibatch: 4 },
   };
   const whole = await createLanguagePpo(input);
   await take(whole, 1);

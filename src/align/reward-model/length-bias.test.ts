@@ -12,14 +12,12 @@ describe('the coefficient of length', () => {
     // of pairs of twice the length, the longer one wins three times of four: w ln 2 = ln 3
     const n = 4000;
     const lists = Array.from({ length: n }, (_, i) => ({
-      ...{
-        first: 2 * i,
-        levels: i % 4 > 0 ? [1, 0] : [0, 1],
-        merits: [0, 0],
-        prompt: '',
-        source: undefined,
-        weight: 1,
-      },
+      first: 2 * i,
+      levels: i % 4 > 0 ? [1, 0] : [0, 1],
+      merits: [0, 0],
+      prompt: '',
+      source: undefined,
+      weight: 1,
     }));
     const lengths = lists.flatMap(() => [20, 10]);
     const all = lists.map((_, i) => i);

@@ -9,7 +9,14 @@ const folder = mkdtempSync(join(tmpdir(), 'heed-pretrain-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const tiny: PretrainInput = {
-  ...{ hidden: 32, layers: 1, heads: 2, feedForward: 64, rows: 4, tokens: 8000, heldOut: 20, evaluations: 1 },
+  hidden: 32,
+  layers: 1,
+  heads: 2,
+  feedForward: 64,
+  rows: 4,
+  tokens: 8000,
+  heldOut: 20,
+  evaluations: 1,
   samples: { count: 2, maxTokens: 8 },
 };
 

@@ -82,7 +82,10 @@ it('reads rows of any iterable, and gives a model of its own where one is named'
 it('takes losses and advantages that are functions', async () => {
   const terms: string[] = [];
   const own = await dpo({
-    ...{ ...tiny, model, data: pairs, steps: 1 },
+    ...tiny,
+    model,
+    data: pairs,
+    steps: 1,
     loss({ margin, beta }) {
       terms.push('pairs');
       return neg(logSigmoid(mul(margin, beta)));
@@ -92,7 +95,13 @@ it('takes losses and advantages that are functions', async () => {
   expect(own.metrics['loss/train']).toEqual(expect.any(Number));
   expect(named.metrics['loss/train']).toEqual(expect.any(Number));
   await grpo({
-    ...{ model, data: [{ prompt: 'Say 1:' }], maxTokens: 4, batch: 4, steps: 1, evaluations: 0, answers: 2 },
+    model,
+    data: [{ prompt: 'Say 1:' }],
+    maxTokens: 4,
+    batch: 4,
+    steps: 1,
+    evaluations: 0,
+    answers: 2,
     reward: (completions) => completions.map(({ text }) => text.length),
     loss({ ratio, advantage, weightedSums }) {
       terms.push('policy');

@@ -36,7 +36,12 @@ export async function openCluster(address: string | undefined, parts: Pick<Ray, 
 export { isRemote };
 
 const remoteOptions = ({ cpus, gpus, memory, heed, storage, runtimeEnv }: ClusterFlags): RemoteOptions => ({
-  ...{ cpus, gpus, memory, heed, storage, runtimeEnv },
+  cpus,
+  gpus,
+  memory,
+  heed,
+  storage,
+  runtimeEnv,
 });
 
 /** Where the cells of the sweep in `folder` run; flags that are left out are those of the last time. */
@@ -86,7 +91,12 @@ async function plannedMemory({
   const method = lora?.rank ? ('lora' as const) : ('full' as const);
   const known = optionsOf(
     planSchema.pick({
-      ...{ rows: true, length: true, maxTokens: true, checkpointLayers: true, teacher: true, divergence: true },
+      rows: true,
+      length: true,
+      maxTokens: true,
+      checkpointLayers: true,
+      teacher: true,
+      divergence: true,
     }),
     others,
   );

@@ -53,11 +53,22 @@ function resultOf(
 function show({ options: { env: name, people, labels, steps }, environment: source }: Learner, run: Run) {
   const environment = source.make();
   return {
-    ...{ people, name, goal: goalOf(name), invitation: 'Teach the agent here' },
+    people,
+    name,
+    goal: goalOf(name),
+    invitation: 'Teach the agent here',
     settings: { goldShare: 0, bothBad: false, reason: 'none', leaseSeconds: 120 },
     state: {
-      ...{ phase: 'exploring', subject: 'agent', name, step: 0, steps, wanted: labels, learned: 0 },
-      ...{ measure: unitOf(name) ?? 'return', curve: curveOf(run.folder, 'return/mean'), numbers: {} },
+      phase: 'exploring',
+      subject: 'agent',
+      name,
+      step: 0,
+      steps,
+      wanted: labels,
+      learned: 0,
+      measure: unitOf(name) ?? 'return',
+      curve: curveOf(run.folder, 'return/mean'),
+      numbers: {},
     },
     toContent({ options }) {
       const { framesPerSecond, first, second } = clipsOf(options, environment);
@@ -152,7 +163,10 @@ function watchedBy(
         if (news || time - updated > EVERY) {
           updated = time;
           room.update({
-            ...{ step, learned: labels, phase: phase(), ...ahead(pace, nextRound, options.steps) },
+            step,
+            learned: labels,
+            phase: phase(),
+            ...ahead(pace, nextRound, options.steps),
             curve,
             ...(now.lesson && { lesson: lessonShown(step, now.lesson) }),
           });

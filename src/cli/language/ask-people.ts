@@ -65,12 +65,22 @@ function resultOf(
 function show({ options, name, steps }: Learner, run: Run): RoomParts<Completion> {
   const people = options.people!;
   return {
-    ...{ people, name, goal: 'Make the model write what you would rather read.' },
+    people,
+    name,
+    goal: 'Make the model write what you would rather read.',
     settings: { goldShare: 0, bothBad: false, reason: 'none', strength: true },
     invitation: 'Teach the model here',
     state: {
-      ...{ phase: 'exploring', subject: 'model', name, step: 0, steps, wanted: people.labels, learned: 0 },
-      ...{ measure: 'Win rate against before', curve: curveOf(run.folder, WINS), numbers: {} },
+      phase: 'exploring',
+      subject: 'model',
+      name,
+      step: 0,
+      steps,
+      wanted: people.labels,
+      learned: 0,
+      measure: 'Win rate against before',
+      curve: curveOf(run.folder, WINS),
+      numbers: {},
     },
     toContent: ({ options }): Content => ({
       prompt: (options[0].row?.prompt ?? options[0].promptText) as Content['prompt'],
@@ -144,7 +154,10 @@ function watchedBy(
         pace.at(step);
         if (evaluation) show(evaluation);
         room.update({
-          ...{ step, learned, phase: phase(), ...ahead(pace, nextRound, learner.steps) },
+          step,
+          learned,
+          phase: phase(),
+          ...ahead(pace, nextRound, learner.steps),
           // some rounds have fewer queries: too few completions differed, or a judgment was taken back
           ...(!nextRound && { wanted: learned + metrics.waiting }),
           ...(lesson && lesson.length > 0 && { lesson: lessonShown(step, lesson) }),

@@ -60,12 +60,19 @@ export function signInOptions(
   return {
     sessions,
     oidc: {
-      ...{ issuer, client, secret },
+      issuer,
+      client,
+      secret,
       roles: oidcRoles === undefined ? {} : rolesFrom(oidcRoles),
       require: oidcRequire === undefined ? {} : claimsFrom(oidcRequire),
-      ...{ defaultRole: settings.oidcDefaultRole, groupsClaim: settings.oidcGroupsClaim, scope: settings.oidcScope },
-      ...{ match: settings.oidcMatch, label: settings.oidcLabel, hours: settings.oidcHours },
-      ...{ logout: settings.oidcLogout, only: oidcOnly },
+      defaultRole: settings.oidcDefaultRole,
+      groupsClaim: settings.oidcGroupsClaim,
+      scope: settings.oidcScope,
+      match: settings.oidcMatch,
+      label: settings.oidcLabel,
+      hours: settings.oidcHours,
+      logout: settings.oidcLogout,
+      only: oidcOnly,
     },
   };
 }

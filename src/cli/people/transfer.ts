@@ -109,7 +109,14 @@ export async function runImportFrom(
     });
   }
   const projects = await importFrom(database, from, files[0], {
-    ...{ project, settings, guidelines, users, config, annotator, dryRun, onBadRow },
+    project,
+    settings,
+    guidelines,
+    users,
+    config,
+    annotator,
+    dryRun,
+    onBadRow,
     prompt: names(flags.prompt),
     options: names(flags.options),
     onNotice: (text) => void process.stderr.write(`${text}\n`),

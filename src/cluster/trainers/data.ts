@@ -108,7 +108,9 @@ async function rowsOf(
   const rows: Row[] = [];
   let [ties, skipped] = [0, 0];
   const found = readDataset(await resolveDataset(name, pull), {
-    ...{ accept, name, onBadRow: job.of<'error'>('onBadRow') },
+    accept,
+    name,
+    onBadRow: job.of<'error'>('onBadRow'),
     onSkip: () => skipped++,
   });
   for await (const { value, format, ...place } of found) {

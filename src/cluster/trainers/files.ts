@@ -53,7 +53,10 @@ export async function writeTrainerFiles(
   };
   const files = trainer.write(theirs, { ...job, evaluates: rows.heldOut.length > 0 }, own);
   const order = {
-    ...{ on: stage.on, package: trainer.package, versions: trainer.versions, model: trainer.modelAt(job) },
+    on: stage.on,
+    package: trainer.package,
+    versions: trainer.versions,
+    model: trainer.modelAt(job),
     metrics: { from: trainer.metricsFrom, stepsPer: task.stepsPer?.(job) ?? 1, names: task.metrics },
   };
   const to = join(folder, TRAINER);

@@ -202,7 +202,9 @@ export function finishTraining(folder: string, { code, result, error, damaged = 
   }
   const loss = { train: last['loss/train'], eval: last['loss/eval'] };
   const whole: TrainerResult = {
-    ...{ ...placesIn(folder), trainer: about.trainer, seconds: about.seconds },
+    ...placesIn(folder),
+    trainer: about.trainer,
+    seconds: about.seconds,
     ...(flat(loss).length > 0 && { loss }),
     ...(last['accuracy/eval'] !== undefined && { accuracy: last['accuracy/eval'] }),
     last,

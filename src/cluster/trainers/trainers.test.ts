@@ -84,8 +84,17 @@ describe('a stage with "on"', () => {
 describe('the files of a job', () => {
   it('are those of TRL', async () => {
     const settings = {
-      ...{ model: 'reviews-base', data: 'pairs.jsonl', learningRate: 1e-3, steps: 6, batch: 4, part: 2 },
-      ...{ evaluations: 2, evaluation: { share: 0.2 }, lora: { rank: 4 }, loss: 'sigmoid, sft', lossWeights: [1, 0.5] },
+      model: 'reviews-base',
+      data: 'pairs.jsonl',
+      learningRate: 1e-3,
+      steps: 6,
+      batch: 4,
+      part: 2,
+      evaluations: 2,
+      evaluation: { share: 0.2 },
+      lora: { rank: 4 },
+      loss: 'sigmoid, sft',
+      lossWeights: [1, 0.5],
     };
     const order = await writeTrainerFiles('run', { on: 'trl', command: 'dpo', settings });
     expect(order).toMatchObject({ python: 'python3', base: 'reviews-base' });
@@ -97,11 +106,23 @@ describe('the files of a job', () => {
       rejected: [{ role: 'assistant', content: 'bad' }],
     });
     expect(JSON.parse(written('config.json'))).toMatchObject({
-      ...{ command: 'dpo', model: 'inputs/model', dtype: 'float32' },
+      command: 'dpo',
+      model: 'inputs/model',
+      dtype: 'float32',
       config: {
-        ...{ learning_rate: 1e-3, max_steps: 6, per_device_train_batch_size: 2, gradient_accumulation_steps: 2 },
-        ...{ eval_strategy: 'steps', eval_steps: 0.5, loss_type: ['sigmoid', 'sft'], loss_weights: [1, 0.5] },
-        ...{ truncation_mode: 'keep_start', beta: 0.1, warmup_steps: 0.1, adam_beta2: 0.999, use_cpu: true },
+        learning_rate: 1e-3,
+        max_steps: 6,
+        per_device_train_batch_size: 2,
+        gradient_accumulation_steps: 2,
+        eval_strategy: 'steps',
+        eval_steps: 0.5,
+        loss_type: ['sigmoid', 'sft'],
+        loss_weights: [1, 0.5],
+        truncation_mode: 'keep_start',
+        beta: 0.1,
+        warmup_steps: 0.1,
+        adam_beta2: 0.999,
+        use_cpu: true,
       },
       peft: { r: 4, lora_alpha: 8, target_modules: 'all-linear' },
     });
@@ -175,7 +196,7 @@ describe('a model that comes home', () => {
 
 const python = spawnSync('python3', ['-c', 'import pip, sys; sys.exit(sys.version_info < (3, 9))']);
 describe.skipIf(python.status !== 0)('the program of a job (needs Python 3)', () => {
-  const settings = { ...{ model: 'reviews-base', reward: 'me/reward', data: 'prompts.jsonl' }, minibatches: 2 };
+  const settings = { model: 'reviews-base', reward: 'me/reward', data: 'prompts.jsonl', minibatches: 2 };
   const base = join(import.meta.dirname, '../../../models/reviews-base');
   const ended = (name: string, change: (order: { package: string; versions: object }) => void, script: string) => {
     const order = JSON.parse(readFileSync(join(name, 'trainer/order.json'), 'utf8'));
@@ -206,8 +227,13 @@ describe.skipIf(python.status !== 0)('the program of a job (needs Python 3)', ()
     const rows = readFileSync('job/metrics.jsonl', 'utf8').trim().split('\n');
     expect(rows.map((row) => JSON.parse(row))).toEqual([
       {
-        ...{ step: 2, time: 7, 'loss/policy': 'NaN', 'reward/mean': 2, 'policy/kl_k3': 0.5 },
-        ...{ 'response/eos_rate': 0.75, 'trl/new': 1 },
+        step: 2,
+        time: 7,
+        'loss/policy': 'NaN',
+        'reward/mean': 2,
+        'policy/kl_k3': 0.5,
+        'response/eos_rate': 0.75,
+        'trl/new': 1,
       },
       { step: 3, time: 8, 'policy/kl_k3': 0.5, 'kl/mean': 4, 'response/length': 8 },
     ]);

@@ -8,7 +8,9 @@ import type { LearnSettings } from '../options.ts';
 /** An environment without a preset whose episodes have at most so many steps. */
 const limitedTo = (maxEpisodeSteps: number) => () =>
   withTimeLimit({
-    ...{ id: 'Line', maxEpisodeSteps, framesPerSecond: 10 },
+    id: 'Line',
+    maxEpisodeSteps,
+    framesPerSecond: 10,
     observationSpace: { kind: 'box', low: [-1], high: [1] },
     actionSpace: { kind: 'discrete', n: 2 },
     start() {},

@@ -168,7 +168,9 @@ describe('asking', () => {
     const { observationSize, actionSpace } = environment;
     const ensemble = keep(
       createRewardEnsemble({ observationSize, actionSpace }, options.reward, options.choice, {
-        ...{ window: 6, rows: 32, seed: 0 },
+        window: 6,
+        rows: 32,
+        seed: 0,
       }),
     );
     const unused = { branching: () => expect.unreachable(), onNotice: () => expect.unreachable() };
@@ -212,7 +214,8 @@ describe('asking', () => {
     Object.assign(progress, { fitted: true, step: 10, nextRound: 1 });
     const querying = createQueryingBeside(progress, {
       ...parts,
-      ...{ ahead: 0.1, steps: 100 },
+      ahead: 0.1,
+      steps: 100,
       takeDue: () => {
         progress.nextRound++;
         return parts.takeDue();

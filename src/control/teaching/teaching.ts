@@ -217,7 +217,10 @@ function createTaught(options: LearnOptions, parts: LearnParts, { environments, 
   let agent: TaughtAgent | undefined;
   let branching: Branching | undefined;
   const source: QuerySource = {
-    ...{ options, experience, ensemble, earlier },
+    options,
+    experience,
+    ensemble,
+    earlier,
     branching() {
       if (branching) return branching;
       const { policy, parameters, prepare } = agent!;
@@ -272,7 +275,17 @@ function createTaught(options: LearnOptions, parts: LearnParts, { environments, 
     : createFittingHere(progress, fit);
 
   return {
-    ...{ progress, record, querying, fitting, ensemble, experience, statistics, environment, judge, recent, rounds },
+    progress,
+    record,
+    querying,
+    fitting,
+    ensemble,
+    experience,
+    statistics,
+    environment,
+    judge,
+    recent,
+    rounds,
     follow(one: TaughtAgent) {
       agent = one;
     },

@@ -71,7 +71,9 @@ export async function disagreements(
     const answers = judgments
       .filter((one) => one.item === id)
       .map(({ person, name, answerJson }) => ({
-        ...{ person, name, answer: JSON.parse(answerJson) },
+        person,
+        name,
+        answer: JSON.parse(answerJson),
         reliability: reliabilities.get(person) ?? null,
       }));
     return [{ item, answers, likeliest, ...(next && { next }) }];

@@ -187,7 +187,13 @@ export async function recordDecision(
     const answerJson = JSON.stringify(checkedJudgment(input, settings, item));
     checkOrder(shown, item);
     const seq = await append(query, {
-      ...{ id, project, item: itemId, person, answerJson, kind: 'decision', created: now },
+      id,
+      project,
+      item: itemId,
+      person,
+      answerJson,
+      kind: 'decision',
+      created: now,
       shownJson: shown ? JSON.stringify(shown) : null,
       duration: duration ?? null,
     });

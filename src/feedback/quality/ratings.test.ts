@@ -8,12 +8,23 @@ import { qualityOf } from './quality.ts';
 import { raterAdvice } from './rater-advice.ts';
 
 const aspect = (name: string, more: Partial<Aspect> = {}): Aspect => ({
-  ...{ name, description: '', scale: 5, level: 'interval' },
+  name,
+  description: '',
+  scale: 5,
+  level: 'interval',
   ...more,
 });
 const counted = (item: string, person: string, judgment: Judgment, gold?: Judgment): CountedJudgment => ({
-  ...{ item, person, judgment, gold, created: 0, duration: null, shown: null, guidelines: 1 },
-  ...{ practice: false, decidedBy: null },
+  item,
+  person,
+  judgment,
+  gold,
+  created: 0,
+  duration: null,
+  shown: null,
+  guidelines: 1,
+  practice: false,
+  decidedBy: null,
 });
 const rated = (item: string, person: string, ratings: Record<string, number>, gold?: Record<string, number>) =>
   counted(item, person, { kind: 'rating', ratings }, gold && { kind: 'rating', ratings: gold });

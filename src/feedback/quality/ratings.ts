@@ -70,7 +70,11 @@ export function aspectQuality(aspects: readonly Aspect[], judgments: readonly Ra
     });
     const values = ratings.map(({ category }) => category + 1);
     return {
-      ...{ name, level, scale, tolerance: toleranceOf(aspect), ratings: ratings.length },
+      name,
+      level,
+      scale,
+      tolerance: toleranceOf(aspect),
+      ratings: ratings.length,
       mean: level === 'nominal' ? Number.NaN : mean(values),
       alpha: reliability(ratings, { level, seed }),
     };

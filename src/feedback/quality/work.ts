@@ -134,6 +134,11 @@ export function paymentRows(work: readonly AnnotatorWork[], project: string): Ro
     });
   }
   return work.map(({ person, items, minutes, rate, amount }) => ({
-    ...{ person, project, items, minutes: Math.round(minutes * 100) / 100, rate, amount },
+    person,
+    project,
+    items,
+    minutes: Math.round(minutes * 100) / 100,
+    rate,
+    amount,
   }));
 }

@@ -278,8 +278,16 @@ it('an annotator sees nothing of a project that they are no member of', async ()
 
 it('streams end of those whose access was revoked, or who may do less', async () => {
   const state: RoomState = {
-    ...{ phase: 'practicing', subject: 'agent', name: 'CartPole-v1', step: 0, steps: 1, wanted: 1, learned: 0 },
-    ...{ measure: 'return', curve: [], numbers: {} },
+    phase: 'practicing',
+    subject: 'agent',
+    name: 'CartPole-v1',
+    step: 0,
+    steps: 1,
+    wanted: 1,
+    learned: 0,
+    measure: 'return',
+    curve: [],
+    numbers: {},
   };
   const room = createRoom({ project: 'theirs', asker: 'a', state, onRequest: () => {} });
   const studio = await startStudio({ database, room, timeouts: { streamsCheckingInterval: 20 } });

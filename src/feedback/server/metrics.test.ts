@@ -54,7 +54,9 @@ const vote = (item: string) => JSON.stringify({ id: 'v', item, vote: { kind: 'pa
 /** Sends a judgment whose body is complete only when `finish` is called; the studio has begun with it. */
 async function slowly(body: string) {
   const headers = {
-    ...{ ...bearer(token), 'content-type': 'application/json', 'content-length': String(body.length) },
+    ...bearer(token),
+    'content-type': 'application/json',
+    'content-length': String(body.length),
     expect: '100-continue',
   };
   const sent = httpRequest(`${studio.url}${project}/votes`, { method: 'POST', headers, agent: false });

@@ -120,8 +120,11 @@ it('takes changes from pages of its own scheme alone, where a proxy says which o
     app.request('http://localhost/api/projects', {
       method: 'POST',
       headers: {
-        ...{ ...headers, origin, authorization: `Bearer ${token}` },
-        ...{ 'x-forwarded-proto': 'https', 'content-type': 'application/json' },
+        ...headers,
+        origin,
+        authorization: `Bearer ${token}`,
+        'x-forwarded-proto': 'https',
+        'content-type': 'application/json',
       },
       body: JSON.stringify({ name }),
     });

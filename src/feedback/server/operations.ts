@@ -51,7 +51,10 @@ export function operationPaths<O extends Operation>(
     const path = `${base}${pattern.replace(/:(\w+)/g, '{$1}')}`;
     const parameters = [
       ...[...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
-        ...{ name, in: 'path', required: true, schema: { type: 'string' } },
+        name,
+        in: 'path',
+        required: true,
+        schema: { type: 'string' },
       })),
       ...(query ? queryParameters(query) : []),
     ];
@@ -77,7 +80,10 @@ export function operationPaths<O extends Operation>(
 function queryParameters(query: z.ZodObject) {
   const { properties = {}, required = [] } = schemaOf(query, 'input');
   return Object.entries(properties).map(([name, schema]) => ({
-    ...{ name, in: 'query', required: required.includes(name), schema },
+    name,
+    in: 'query',
+    required: required.includes(name),
+    schema,
   }));
 }
 

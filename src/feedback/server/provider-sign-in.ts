@@ -123,7 +123,10 @@ export function providerRoutes(database: Database, options: ProviderRoutesOption
       await query
         .insertInto('signins')
         .values({
-          ...{ ...begun, hash: hashOf(secret), page, expires: now + 1000 * SECONDS },
+          ...begun,
+          hash: hashOf(secret),
+          page,
+          expires: now + 1000 * SECONDS,
           person: link ? person!.id : null,
         })
         .execute();

@@ -105,7 +105,11 @@ export function createProvider(options: ProviderOptions): Provider {
       const oidc = await import('openid-client');
       const [state, nonce, verifier] = [oidc.randomState(), oidc.randomNonce(), oidc.randomPKCECodeVerifier()];
       const url = oidc.buildAuthorizationUrl(config, {
-        ...{ redirect_uri: redirect, scope, state, nonce, response_type: 'code' },
+        redirect_uri: redirect,
+        scope,
+        state,
+        nonce,
+        response_type: 'code',
         code_challenge: await oidc.calculatePKCECodeChallenge(verifier),
         code_challenge_method: 'S256',
       });
@@ -234,10 +238,12 @@ function accountOf(claims: Claims, groupsClaim: string): ProviderAccount {
     );
   }
   return {
-    ...{ issuer: String(claims.iss), subject: String(claims.sub) },
+    issuer: String(claims.iss),
+    subject: String(claims.sub),
     groups: (Array.isArray(groups) ? groups : [groups]).filter((group) => typeof group === 'string'),
     // an address that nobody has verified may be anybody's
     email: claims.email_verified === true ? text('email') : undefined,
-    ...{ username: text('preferred_username'), name: text('name') },
+    username: text('preferred_username'),
+    name: text('name'),
   };
 }

@@ -203,7 +203,9 @@ export function transferRoutes(database: Database) {
         const withoutPath = (text: string) => text.replaceAll(`${data}/`, '').replaceAll(data, 'files');
         try {
           const projects = await importFrom(database, from, files.length === 1 ? join(data, files[0].name) : data, {
-            ...{ ...rest, project, onBadRow },
+            ...rest,
+            project,
+            onBadRow,
             ...(users && { users: join(folder, 'people.json') }),
             onNotice: (text) => void (notices.length < 5 && notices.push(withoutPath(text))),
           });

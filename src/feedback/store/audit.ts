@@ -159,8 +159,14 @@ export async function auditTrail(
     .limit(limit)
     .execute();
   return rows.map(({ seq, kind, person, project, created, detailJson, salt, hash }) => ({
-    ...{ seq, kind, person, project, time: new Date(created).toISOString() },
-    ...{ detail: JSON.parse(detailJson), erased: salt === null, hash },
+    seq,
+    kind,
+    person,
+    project,
+    time: new Date(created).toISOString(),
+    detail: JSON.parse(detailJson),
+    erased: salt === null,
+    hash,
   }));
 }
 

@@ -141,7 +141,11 @@ export async function postgresDialect(
   }
 
   const pool = new pg.Pool({
-    ...{ connectionString, max: 10, types, keepAlive: true, connectionTimeoutMillis: connect },
+    connectionString,
+    max: 10,
+    types,
+    keepAlive: true,
+    connectionTimeoutMillis: connect,
     Client: WatchedClient,
     onConnect: (client) => (client as WatchedClient).begin(),
   });

@@ -37,7 +37,9 @@ export async function writeArgilla(
       settings: { type: isChat ? 'chat' : 'text', use_markdown: true },
     },
     ...Array.from({ length: options }, (_, i) => ({
-      ...{ name: responseName(i), title: `Response ${i + 1}`, required: i < 2 && i < options },
+      name: responseName(i),
+      title: `Response ${i + 1}`,
+      required: i < 2 && i < options,
       settings: { type: 'text', use_markdown: true },
     })),
   ];

@@ -89,7 +89,10 @@ function settingsIn(path: string) {
     ),
     questions: data.questions.map(
       ({ name, title, description, settings: { type, options } }): SurveyQuestion => ({
-        ...{ name, type, title: title ?? undefined, description: description ?? undefined },
+        name,
+        type,
+        title: title ?? undefined,
+        description: description ?? undefined,
         kind: KINDS[type] ?? 'other',
         values: valuesOf(type, options),
       }),
@@ -128,7 +131,10 @@ function recordIn({ file, line, row, value }: Place & { value: Row }, names: Nam
     }
   }
   return {
-    ...{ ...place, id, fields: value.fields, answers },
+    ...place,
+    id,
+    fields: value.fields,
+    answers,
     metadata: isRecord(value.metadata) ? value.metadata : undefined,
     suggestions: Object.entries(suggestions).flatMap(([question, one]) =>
       isRecord(one) ? [suggestionOf(question, one)] : [],

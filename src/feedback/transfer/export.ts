@@ -241,7 +241,9 @@ function rowsOf({ prompt, options }: Content, judgment: Judgment, format: Export
   /** A column with the marked parts of an option, if it has any. */
   const marked = (name: string, option: Option) => (spansOf(option).length > 0 ? { [name]: spansOf(option) } : {});
   const preferred = (chosen: Option, rejected: Option) => ({
-    ...{ ...start, chosen: shown(chosen), rejected: shown(rejected) },
+    ...start,
+    chosen: shown(chosen),
+    rejected: shown(rejected),
     ...marked('chosen_spans', chosen),
     ...marked('rejected_spans', rejected),
   });
@@ -289,7 +291,9 @@ function rowsOf({ prompt, options }: Content, judgment: Judgment, format: Export
       return format === 'preference'
         ? [
             {
-              ...{ ...start, chosen: written(judgment.text), rejected: shown(options[0]) },
+              ...start,
+              chosen: written(judgment.text),
+              rejected: shown(options[0]),
               ...marked('rejected_spans', options[0]),
               ...reason,
             },

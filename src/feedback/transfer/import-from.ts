@@ -142,7 +142,9 @@ async function importParts(
       }
     };
     const result: ImportResult = await importRows(database, project, counted(), {
-      ...{ onBadRow, onNotice, annotator },
+      onBadRow,
+      onNotice,
+      annotator,
       onRows(rows) {
         read = rows;
         onRows?.(before + rows);

@@ -73,7 +73,9 @@ function recordIn(
   const shown = new Set(fields.map(({ name }) => name));
   const others = Object.entries(data).filter(([name]) => !shown.has(name));
   return {
-    ...{ ...place, id, fields: data },
+    ...place,
+    id,
+    fields: data,
     metadata: { ...(isRecord(meta) ? meta : {}), ...Object.fromEntries(others) },
     answers: [...answers, ...drafts.filter(({ user }) => !finished.has(user))],
     suggestions: listOf(value.predictions).flatMap((one) => suggestionsIn(one, known)),
@@ -187,7 +189,9 @@ function smallRecord(
     ([name]) => !about.includes(name) && !fields.some((one) => one.name === name),
   );
   return {
-    ...{ ...place, id, fields: Object.fromEntries(shown) },
+    ...place,
+    id,
+    fields: Object.fromEntries(shown),
     metadata: Object.fromEntries(metadata),
     answers: answersIn({ completed_by: annotator, created_at, lead_time, result }, known),
     suggestions: [],

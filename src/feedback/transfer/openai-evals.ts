@@ -138,7 +138,9 @@ function rowOf(row: Row, line: Line, kind: ItemKind, left: LeftOut, chosen: read
       const { messages, tools } = isRecord(input) ? input : {};
       if (tools !== undefined) left.add('lists of tools, kept as metadata');
       return {
-        ...{ prompt: messages, chosen: preferred, rejected: other },
+        prompt: messages,
+        chosen: preferred,
+        rejected: other,
         ...(tools !== undefined && { metadata: { tools } }),
       };
     }

@@ -13,7 +13,10 @@ const LABEL_LENGTH = 60;
  */
 export function inferQuestion(name: string, answers: readonly unknown[], fields: readonly string[]): SurveyQuestion {
   const question = (kind: SurveyQuestion['kind'], values: readonly string[], on?: readonly string[]) => ({
-    ...{ name, kind, type: kind, values },
+    name,
+    kind,
+    type: kind,
+    values,
     ...(on && { on }),
   });
   if (answers.every((one) => typeof one === 'number' && Number.isInteger(one))) {

@@ -45,7 +45,10 @@ export function binaryReading(question: SurveyQuestion, good: string, content: S
 export function rankingReading(question: SurveyQuestion, content: SurveyContent): Reading {
   const kind = 'ranking';
   return {
-    ...{ kind, questions: [question], settings: {}, content },
+    kind,
+    questions: [question],
+    settings: {},
+    content,
     judgmentOf(values, record) {
       const names = content.names(record);
       const order = (values.get(question.name) ?? []) as (string | { value: string; rank?: number })[];
@@ -87,7 +90,10 @@ export function ratingReading(questions: readonly SurveyQuestion[], content: Sur
     return [{ name, description: `${text}${original}`.trim(), scale: Math.max(2, values.length) }];
   });
   return {
-    ...{ kind, questions, settings: { aspects }, content },
+    kind,
+    questions,
+    settings: { aspects },
+    content,
     judgmentOf(values, _, isSuggested = false) {
       const ratings: Record<string, number> = {};
       for (const question of questions) {

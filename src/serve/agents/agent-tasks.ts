@@ -98,7 +98,9 @@ export function solvedTasks(
 ): AgentTasks {
   const { name, tasks, heldOut, modelName, needsOutcome = true, onNotice } = options;
   return {
-    ...{ name, tasks, heldOut },
+    name,
+    tasks,
+    heldOut,
     player(policy) {
       const endpoint = createAgentEndpoint(policy, { modelName, onNotice });
       const solver = createSolver(policy);
@@ -204,7 +206,9 @@ function episodeOf(
         : undefined);
   return {
     completion: {
-      ...{ prompt: first.prompt, response: first.response, given: first.given },
+      prompt: first.prompt,
+      response: first.response,
+      given: first.given,
       ...(others.length > 0 && {
         branches: others.map(({ prompt, response, given }) => ({ prompt, response, given })),
       }),

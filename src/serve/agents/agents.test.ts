@@ -181,8 +181,17 @@ it("learns by GRPO from the example's calls, whose history it goes on with or re
     return (all.match(/e/g) ?? []).length / Math.max(1, all.length);
   };
   const options = {
-    ...{ model: tiny, chatTemplate: 'plain', env: agentTasks({ agent, tasks: [{ question: 'Hello' }] }) },
-    ...{ steps: 8, batch: 1, answers: 8, maxTokens: 8, learningRate: 0.03, beta: 1e-4, maxKl: 0, evaluations: 0 },
+    model: tiny,
+    chatTemplate: 'plain',
+    env: agentTasks({ agent, tasks: [{ question: 'Hello' }] }),
+    steps: 8,
+    batch: 1,
+    answers: 8,
+    maxTokens: 8,
+    learningRate: 0.03,
+    beta: 1e-4,
+    maxKl: 0,
+    evaluations: 0,
     episode: { turns: 4, tokens: 120, seconds: SECONDS },
   };
   const learner = await createGrpo(options);

@@ -55,10 +55,18 @@ export function createAgentEndpoint(
     ends.push(() => database.destroy());
     const { tokens } = policy;
     const context: Omit<ServeContext, 'shelf' | 'hooks' | 'signal'> = {
-      ...{ folder: '', database, onNotice, keepDays: 0, tinker: false, store: false },
+      folder: '',
+      database,
+      onNotice,
+      keepDays: 0,
+      tinker: false,
+      store: false,
       limits: {
-        ...{ tokens, waiting: Number.POSITIVE_INFINITY, milliseconds: LONGEST },
-        ...{ perMinute: Number.POSITIVE_INFINITY, concurrency: Number.POSITIVE_INFINITY },
+        tokens,
+        waiting: Number.POSITIVE_INFINITY,
+        milliseconds: LONGEST,
+        perMinute: Number.POSITIVE_INFINITY,
+        concurrency: Number.POSITIVE_INFINITY,
       },
       openPaths: new Set(),
       defer: (end) => void ends.push(end),

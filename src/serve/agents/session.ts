@@ -139,7 +139,15 @@ export function createSession(
       }
       const { index, ends, tokenizer, stop, stream, processor, topLogprobs, signal } = options;
       const writing = queue.submit(call.ids, {
-        ...{ index, ends, tokenizer, stop, stream, processor, topLogprobs, signal, temperature },
+        index,
+        ends,
+        tokenizer,
+        stop,
+        stream,
+        processor,
+        topLogprobs,
+        signal,
+        temperature,
         suppress: [...suppress],
         seed: seedFor(seed, 'turn', counts.turns),
         maxTokens: Math.min(options.maxTokens ?? room, room, maxTokens),
@@ -161,7 +169,10 @@ export function createSession(
     [Symbol.dispose]() {},
   };
   const hooks: ServeContext['hooks'] = {
-    ...{ headers: [], usage: [], settle: [], forget: [] },
+    headers: [],
+    usage: [],
+    settle: [],
+    forget: [],
     completion: [
       ({ messages, choices }: CompletionRecord) => {
         promptText ??= contentOf(messages.at(-1)?.content);
@@ -198,7 +209,10 @@ export function createSession(
     return c.json(errorBody(error), error.status, error.headers);
   });
   return {
-    ...{ id, app, counts, texts },
+    id,
+    app,
+    counts,
+    texts,
     get outcome() {
       return outcome;
     },
@@ -238,7 +252,9 @@ function shelfOf(
     },
     loaded: () => [],
     redirect() {},
-    ...{ add: refuse, remove: refuse, open: refuse },
+    add: refuse,
+    remove: refuse,
+    open: refuse,
     [Symbol.dispose]() {},
   };
 }

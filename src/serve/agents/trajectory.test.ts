@@ -15,7 +15,10 @@ const user = (content: string) => ({ role: 'user', content });
 const assistant = (content: string) => ({ role: 'assistant', content });
 /** A completion of these tokens; the format changed the probability of those at `forced`. */
 const written = (ids: readonly number[], forced: readonly number[] = []) => ({
-  ...{ index: 0, ids: [...ids], finish: 'eos' as const, text: tokenizer.decode(ids) },
+  index: 0,
+  ids: [...ids],
+  finish: 'eos' as const,
+  text: tokenizer.decode(ids),
   logprobs: ids.map(() => -1),
   processedLogprobs: ids.map((_, i) => (forced.includes(i) ? 0 : -1)),
 });

@@ -199,8 +199,13 @@ async function streamChat(
   const created = Math.floor(context.now() / 1000);
   const sendChunk = (choices: object[], more: object = {}) =>
     send({
-      ...{ id: start.id, object: 'chat.completion.chunk', created, model: start.model },
-      ...{ system_fingerprint: start.version, choices, ...more },
+      id: start.id,
+      object: 'chat.completion.chunk',
+      created,
+      model: start.model,
+      system_fingerprint: start.version,
+      choices,
+      ...more,
     });
   const chunk = (index: number, delta: object, more: object = {}, fields: object = {}) =>
     sendChunk([{ index, delta, logprobs: null, finish_reason: null, ...more }], {

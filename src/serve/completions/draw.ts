@@ -80,10 +80,18 @@ export function draftOf(
   const headers: Record<string, string> = Object.assign({}, ...context.hooks.headers.map((hook) => hook(start)));
   const seed = Math.abs(request.seed ?? randomInt(2 ** 32));
   return {
-    ...{ start, served, prompts, choices, headers },
+    start,
+    served,
+    prompts,
+    choices,
+    headers,
     fields: Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.replaceAll('-', '_'), value])),
     options: (index) => ({
-      ...{ seed, index, ends, tokenizer, topLogprobs },
+      seed,
+      index,
+      ends,
+      tokenizer,
+      topLogprobs,
       temperature: request.temperature,
       topP: request.top_p,
       topK: request.top_k,

@@ -35,7 +35,13 @@ export async function recordCompletions(context: ServeContext, records: readonly
 function rowOf({ keepDays }: ServeContext, record: CompletionRecord, expires: boolean) {
   const { id, kind, model, version, created, user = null, key = null, stored } = record;
   return {
-    ...{ id, kind, model, version, created, user, key },
+    id,
+    kind,
+    model,
+    version,
+    created,
+    user,
+    key,
     expires: expires ? created + keepDays * DAY : null,
     metadataJson: JSON.stringify(record.metadata),
     messagesJson: JSON.stringify(record.messages),

@@ -113,7 +113,11 @@ export interface CompletionRecord {
 export function completionOf(row: Selectable<CompletionTables['completions']>): CompletionRecord {
   const { id, kind, model, version, created, user, key, stored } = row;
   return {
-    ...{ id, kind, model, version, created },
+    id,
+    kind,
+    model,
+    version,
+    created,
     user: user ?? undefined,
     key: key ?? undefined,
     metadata: JSON.parse(row.metadataJson),

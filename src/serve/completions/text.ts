@@ -46,8 +46,13 @@ export function textRoutes(context: ServeContext): Hono<Env> {
     const { start, prompts, choices } = draft;
     const created = Math.floor(context.now() / 1000);
     const body = (choices: object[], more: object = {}) => ({
-      ...{ id: start.id, object: 'text_completion', created, model: start.model },
-      ...{ system_fingerprint: start.version, choices, ...more },
+      id: start.id,
+      object: 'text_completion',
+      created,
+      model: start.model,
+      system_fingerprint: start.version,
+      choices,
+      ...more,
     });
     const tokens: QueuedToken[][] = Array.from({ length: choices }, () => []);
     const echoed = prompts.map((ids) => (echo ? tokenizer.decode(ids) : ''));
@@ -97,7 +102,9 @@ export function textRoutes(context: ServeContext): Hono<Env> {
     if (!request.stream) {
       const { completions, usage } = await finish();
       const all = completions.map((completion, index) => ({
-        ...{ index, text: echoOf(index) + completion.text, logprobs: logprobsOf(index) },
+        index,
+        text: echoOf(index) + completion.text,
+        logprobs: logprobsOf(index),
         finish_reason: finishReasonOf(completion),
       }));
       return c.json(body(all, { usage, ...draft.fields }));
@@ -180,5 +187,10 @@ function checkListed(
 }
 
 const emptyCompletion = (index: number): GeneratedCompletion => ({
-  ...{ index, ids: [], logprobs: [], processedLogprobs: [], finish: 'length', text: '' },
+  index,
+  ids: [],
+  logprobs: [],
+  processedLogprobs: [],
+  finish: 'length',
+  text: '',
 });

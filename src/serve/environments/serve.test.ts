@@ -64,7 +64,8 @@ async function session({ url }: EnvironmentServer, headers: Record<string, strin
     return JSON.parse(replies.shift()!);
   };
   return {
-    ...{ socket, next },
+    socket,
+    next,
     ask(type: string, data?: unknown) {
       socket.send(JSON.stringify({ type, data }));
       return next();
@@ -79,7 +80,8 @@ it('speaks the protocol', async () => {
     type: 'observation',
     data: {
       observation: { text: 'Spell tree.', messages: [{ role: 'user', content: 'Spell tree.' }], tools: [] },
-      ...{ reward: null, done: false },
+      reward: null,
+      done: false,
     },
   });
   expect((await ask('reset', { task: 0, word: 'eel' })).data.observation.text).toBe('Spell eel.');
@@ -130,7 +132,8 @@ it('is played by heed itself, with tools', async () => {
     function: { name: 'add', arguments: '{"a": 1, "b": 2}' },
   };
   expect(await environment.step({ text: '', calls: [call], ended: true }, signal)).toEqual({
-    ...{ reward: 0, done: false },
+    reward: 0,
+    done: false,
     messages: [{ role: 'tool', tool_call_id: 'call_1', name: 'add', content: '3' }],
   });
   expect(await environment.step({ text: '3', calls: [], ended: true }, signal)).toEqual({ reward: 1, done: true });

@@ -127,7 +127,9 @@ export function openSession(tasks: LanguageTasks, { seconds, next }: SessionOpti
     }
     if (action.type === 'list_tools') {
       const tools = toolsOf().map(({ function: { name, description = '', parameters = {} } }) => ({
-        ...{ name, description, input_schema: parameters },
+        name,
+        description,
+        input_schema: parameters,
       }));
       return observation({ tools }, { reward: undefined });
     }

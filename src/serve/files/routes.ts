@@ -155,8 +155,14 @@ function uploadRoutes(context: ServeContext): Hono<Env> {
       const { filename, purpose, bytes, expires_after } = await readBody(c, uploadSchema);
       const created = now();
       const upload: UploadRow = {
-        ...{ id: newId('upload_'), filename, purpose, bytes, created },
-        ...{ expires: created + UPLOAD_TIME, status: 'pending', file: null },
+        id: newId('upload_'),
+        filename,
+        purpose,
+        bytes,
+        created,
+        expires: created + UPLOAD_TIME,
+        status: 'pending',
+        file: null,
         fileSeconds: expires_after?.seconds ?? null,
       };
       await database.insertInto('uploads').values(upload).execute();

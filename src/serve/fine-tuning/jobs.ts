@@ -105,14 +105,25 @@ export async function openJobs(context: ServeContext, options: JobOptions): Prom
     const planned = await planJob(context, job, training.longest, memory);
     const id = newId('ftjob-');
     const row: JobRow = {
-      ...{ id, status: 'validating_files', model: job.model, ...planned, created: now(), finished: null },
-      ...{ methodJson: JSON.stringify(job.method), trainingJson: null, errorJson: null },
-      ...{ trainingFile: training.id, validationFile: validation?.id ?? null, suffix: job.suffix ?? null },
+      id,
+      status: 'validating_files',
+      model: job.model,
+      ...planned,
+      created: now(),
+      finished: null,
+      methodJson: JSON.stringify(job.method),
+      trainingJson: null,
+      errorJson: null,
+      trainingFile: training.id,
+      validationFile: validation?.id ?? null,
+      suffix: job.suffix ?? null,
       seed: job.seed ?? randomInt(2 ** 31),
       metadataJson: job.metadata ? JSON.stringify(job.metadata) : null,
       key: job.key ?? null,
       run: resolve(runs, id),
-      ...{ fineTunedModel: null, resultFile: null, trainedTokens: null },
+      fineTunedModel: null,
+      resultFile: null,
+      trainedTokens: null,
     };
     await records.add(row);
     await say(id, `Created fine-tuning job: ${id}`);
@@ -200,7 +211,11 @@ export async function openJobs(context: ServeContext, options: JobOptions): Prom
     };
     const settings = {
       ...options,
-      ...{ model: base.folder, data, evaluation, seed: job.seed, keepBest: false },
+      model: base.folder,
+      data,
+      evaluation,
+      seed: job.seed,
+      keepBest: false,
       lora: { rank: job.rank },
     };
     using reward =
@@ -219,8 +234,12 @@ export async function openJobs(context: ServeContext, options: JobOptions): Prom
         },
         async grade(completions) {
           const graded = completions.map(({ text, item }) => ({
-            ...{ text, row: item as Record<string, unknown> },
-            ...{ prompt: [], response: [], ended: true, promptText: '' },
+            text,
+            row: item as Record<string, unknown>,
+            prompt: [],
+            response: [],
+            ended: true,
+            promptText: '',
           }));
           return Array.from(await reward!.score(graded, signal));
         },
@@ -249,7 +268,9 @@ export async function openJobs(context: ServeContext, options: JobOptions): Prom
       await say(job.id, `Step ${step}: ${unread} completions have the reward 0. ${fault}`, { level: 'warn' });
     const data = { step, total_steps: own.steps, ...publicMetrics(message.row) };
     await say(job.id, stepInWords(message.row, own.steps), {
-      ...{ id: `ftevent-${job.id.slice(6)}-${step}`, type: 'metrics', dataJson: JSON.stringify(data) },
+      id: `ftevent-${job.id.slice(6)}-${step}`,
+      type: 'metrics',
+      dataJson: JSON.stringify(data),
     });
   }
 

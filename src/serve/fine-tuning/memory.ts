@@ -37,8 +37,13 @@ export async function planJob(
   const tokens = (own.maxTokens as number | undefined) ?? 96;
   const of = (method: 'full' | 'lora') =>
     plan({
-      ...{ model: source, algorithm: algorithms[job.method.type], method, lora: { rank: RANK }, reward: 'function' },
-      ...{ length: length > tokens + 1 ? length : Math.min(config.maxPositions, tokens + 64), device: memory },
+      model: source,
+      algorithm: algorithms[job.method.type],
+      method,
+      lora: { rank: RANK },
+      reward: 'function',
+      length: length > tokens + 1 ? length : Math.min(config.maxPositions, tokens + 64),
+      device: memory,
       rows: (own.part as number | undefined) ?? (own.rows as number | undefined),
       ...(job.method.type === 'reinforcement' && { maxTokens: Math.min(tokens, config.maxPositions - 2) }),
     });

@@ -63,7 +63,10 @@ export async function keepResults(
   await records.say(job.id, `New fine-tuned model created: ${name}`);
   await records.say(job.id, 'The job has successfully completed');
   await records.update(job.id, {
-    ...{ status: 'succeeded', fineTunedModel: name, resultFile: file.id, finished: context.now() },
+    status: 'succeeded',
+    fineTunedModel: name,
+    resultFile: file.id,
+    finished: context.now(),
     trainedTokens: trainedTokens(rows),
   });
 }

@@ -78,7 +78,13 @@ export function fineTuningRoutes(context: ServeContext, jobs: Jobs): Hono<Env> {
       const { method, hyperparameters, ...body } = await readBody(c, jobSchema);
       const { model, training_file: trainingFile, validation_file: validationFile, suffix, seed, metadata } = body;
       const job = await jobs.create({
-        ...{ model, trainingFile, validationFile, suffix, seed, metadata, key: requestOf(c).key },
+        model,
+        trainingFile,
+        validationFile,
+        suffix,
+        seed,
+        metadata,
+        key: requestOf(c).key,
         method: methodOf(method, hyperparameters),
       });
       return c.json(shown(job));

@@ -37,7 +37,9 @@ test('rows of each method become rows of heed, with tools, weights and parts of 
     non_preferred_output: [says('assistant', 'b')],
   };
   expect(adoptRow('dpo', pair)).toEqual({
-    ...{ prompt: [says('user', 'Hi')], chosen: [says('assistant', 'a')], rejected: [says('assistant', 'b')] },
+    prompt: [says('user', 'Hi')],
+    chosen: [says('assistant', 'a')],
+    rejected: [says('assistant', 'b')],
   });
   const prompt = { messages: [says('user', 'Hi')], answer: { text: 'x' } };
   expect(adoptRow('reinforcement', prompt, [['answer', 'text']])).toEqual({ prompt: prompt.messages, item: prompt });
@@ -91,11 +93,18 @@ test('hyper-parameters become options of heed; auto leaves them to heed', () => 
   expect(
     trainingOf(of({ type: 'supervised', supervised: { hyperparameters } }), 100, { heldOut: true }).options,
   ).toMatchObject({
-    ...{ epochs: 2, rows: 6, accumulate: 2, packing: false, learningRateFactor: 0.5, evaluations: 2 },
+    epochs: 2,
+    rows: 6,
+    accumulate: 2,
+    packing: false,
+    learningRateFactor: 0.5,
+    evaluations: 2,
   });
   const reinforcement = { grader: {}, hyperparameters: { batch_size: 8, compute_multiplier: 2, eval_interval: 10 } };
   expect(trainingOf(of({ type: 'reinforcement', reinforcement }), 20, { heldOut: false })).toMatchObject({
-    ...{ command: 'grpo', epochs: 20, options: { steps: 50, batch: 8, answers: 8, evaluations: 5 } },
+    command: 'grpo',
+    epochs: 20,
+    options: { steps: 50, batch: 8, answers: 8, evaluations: 5 },
   });
   expect(() => of({ type: 'dpo', supervised: { hyperparameters } })).toThrow('"method.supervised" is set');
   const settings = {

@@ -103,7 +103,10 @@ async function train({ command, settings, folder, epochs, checkpointSeconds }: C
     send({ kind: 'started', steps });
     run.observe({ metrics: (row) => send({ kind: 'metrics', row }), sample() {} });
     const result = await training.train(learner, {
-      ...{ run, checkpointSeconds, onWarning: onNotice, signal: stopped.signal },
+      run,
+      checkpointSeconds,
+      onWarning: onNotice,
+      signal: stopped.signal,
       onStep({ step, done }: { step: number; done: boolean }) {
         if (done || !saved.has(step)) return;
         const model = join(folder, 'steps', `step-${step}`, 'model');

@@ -13,7 +13,12 @@ export function servedModels(context: ServeContext): GraderModels {
   return {
     async complete(model, { messages, schema, maxTokens, temperature, topP, seed }, signal) {
       const request = {
-        ...{ model, messages, temperature, seed, top_p: topP, max_completion_tokens: maxTokens ?? MOST_TOKENS },
+        model,
+        messages,
+        temperature,
+        seed,
+        top_p: topP,
+        max_completion_tokens: maxTokens ?? MOST_TOKENS,
         response_format: { type: 'json_schema', json_schema: { name: 'grade', strict: true, schema } },
       };
       const given = Object.entries(request).filter(([, value]) => value !== undefined);

@@ -50,7 +50,14 @@ async function written(user: string, text: string, version = 'tiny', content = '
   const id = `chatcmpl-${made++}`;
   const message = { role: 'assistant' as const, content: text };
   await recordCompletion(server.context, {
-    ...{ id, kind: 'chat', model: 'tiny', version, created: Date.now(), user, key: undefined, metadata: {} },
+    id,
+    kind: 'chat',
+    model: 'tiny',
+    version,
+    created: Date.now(),
+    user,
+    key: undefined,
+    metadata: {},
     messages: [{ role: 'user', content }],
     request: {},
     choices: [{ index: 0, message, text, tokenIds: [], logprobs: [], finishReason: 'stop' }],

@@ -162,7 +162,9 @@ export async function openLearner(
       hash: rowsHash(rows),
       rated: rows.rated.length,
       chosen: rows.chosen.length,
-      ...{ judgments: rows.judgments, users: rows.users, beyond: rows.beyond },
+      judgments: rows.judgments,
+      users: rows.users,
+      beyond: rows.beyond,
       held_out: heldOut.rated.length + heldOut.chosen.length,
       from: Math.min(...times),
       to: Math.max(...times),
@@ -172,7 +174,14 @@ export async function openLearner(
     await database
       .insertInto('versions')
       .values({
-        ...{ number, model, name, run, method, parent: serving?.number ?? null, created: at, changed: at },
+        number,
+        model,
+        name,
+        run,
+        method,
+        parent: serving?.number ?? null,
+        created: at,
+        changed: at,
         state: 'training',
         reason: `learns from ${data.rated} rated completions and ${data.chosen} pairs of ${data.users} users`,
         dataJson: JSON.stringify(data),
@@ -194,9 +203,13 @@ export async function openLearner(
   async function trainAndCheck(version: VersionRow): Promise<void> {
     const { number, run, method, parent } = version;
     const job: VersionJob = {
-      ...{ rows: resolve(rowsFile(number)), folder: run, method: method as VersionJob['method'] },
+      rows: resolve(rowsFile(number)),
+      folder: run,
+      method: method as VersionJob['method'],
       serving: modelOf(all.find((one) => one.number === parent)),
-      ...{ training: policy.training, gate: policy.gate, seed: policy.seed + number },
+      training: policy.training,
+      gate: policy.gate,
+      seed: policy.seed + number,
     };
     training ??= new AbortController();
     const { signal: forgotten } = training;

@@ -5,7 +5,12 @@ import { type GivenFeedback, isHeldOut, rowsHash, rowsOf, shareFactors } from '.
 const { weights } = readPolicy({});
 const options = { weights, mostPerUser: 20, userShare: 0.05 };
 const given = (user: string, i: number, fields: Partial<GivenFeedback>): GivenFeedback => ({
-  ...{ completion: `${user}-${i}`, user, kind: 'rating', value: 'good', updated: i, version: 'base' },
+  completion: `${user}-${i}`,
+  user,
+  kind: 'rating',
+  value: 'good',
+  updated: i,
+  version: 'base',
   prompt: [{ role: 'user', content: 'hello' }],
   text: `text ${i}`,
   ...fields,

@@ -241,7 +241,10 @@ async function drawBoth(
   if (prompts.length === 0) return { kl: Number.NaN, texts: { serving: {}, version: {} } };
   const draw = (model: Model) =>
     drawAnswers(own.use(createGenerator(model.config, model.parameters.values)), model, prompts, {
-      ...{ maxTokens: gate.maxTokens, temperature: 1, batch: 64, signal },
+      maxTokens: gate.maxTokens,
+      temperature: 1,
+      batch: 64,
+      signal,
       seed: seedFor(seed, 'gate'),
     });
   const [theirs, ours] = [await draw(before), await draw(after)];

@@ -67,9 +67,19 @@ export async function versionsOf(database: Kysely<ServeDatabase>, model: string)
 export function versionOf(row: VersionRow, all: readonly VersionRow[]): Version {
   const { name, model, state, reason, run, method, data, settings, gate, created, changed } = row;
   return {
-    ...{ id: name, object: 'version', model, parent: all.find(({ number }) => number === row.parent)?.name ?? null },
-    ...{ state, reason, created_at: Math.floor(created / 1000), changed_at: Math.floor(changed / 1000) },
-    ...{ run, method, data, settings, gate },
+    id: name,
+    object: 'version',
+    model,
+    parent: all.find(({ number }) => number === row.parent)?.name ?? null,
+    state,
+    reason,
+    created_at: Math.floor(created / 1000),
+    changed_at: Math.floor(changed / 1000),
+    run,
+    method,
+    data,
+    settings,
+    gate,
   };
 }
 

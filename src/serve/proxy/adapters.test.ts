@@ -61,7 +61,10 @@ beforeAll(async () => {
   await new Promise<void>((resolve) => provider.listen(0, '127.0.0.1', resolve));
   const { port } = provider.address() as { port: number };
   server = await serve({
-    ...{ folder: join(folder, 'serve'), port: 0, upstream: `http://127.0.0.1:${port}/v1`, upstreamAdapters: true },
+    folder: join(folder, 'serve'),
+    port: 0,
+    upstream: `http://127.0.0.1:${port}/v1`,
+    upstreamAdapters: true,
     models: {
       tiny,
       good: join(folder, 'good', 'model'),

@@ -100,7 +100,10 @@ beforeEach(async () => {
   const upstream = `${await listen(provider)}/`;
   process.env.HEED_TEST_UPSTREAM_KEY = KEY;
   server = await serve({
-    ...{ folder, port: 0, upstream, upstreamKey: 'HEED_TEST_UPSTREAM_KEY' },
+    folder,
+    port: 0,
+    upstream,
+    upstreamKey: 'HEED_TEST_UPSTREAM_KEY',
     redact: { ticket: 'T-\\d+' },
     now: () => TIME,
   });
@@ -127,7 +130,9 @@ const post = (path: string, body: object, token = 'sk-of-the-caller-0123456789')
 const stream = () => {
   const content = 'card 4111 1111 1111 1111, order 4111 1111 1111 1112, ticket T-77';
   return post('/chat/completions', {
-    ...{ model: 'big', stream: true, user: 'ann' },
+    model: 'big',
+    stream: true,
+    user: 'ann',
     messages: [{ role: 'user', content }],
   });
 };

@@ -95,7 +95,10 @@ export function proxyRoutes(
     const began = now();
     const { search } = new URL(c.req.url);
     const response = await sendToProvider(`${upstream}${path}${search}`, {
-      ...{ method: c.req.method, headers, body: body && new Uint8Array(body), signal: c.req.raw.signal },
+      method: c.req.method,
+      headers,
+      body: body && new Uint8Array(body),
+      signal: c.req.raw.signal,
     }).catch(unreachable);
     const back = new Headers();
     for (const [name, value] of response.headers) if (!STAYING.test(name)) back.append(name, value);
@@ -129,12 +132,19 @@ export function proxyRoutes(
           { role: 'user', content: typeof prompt === 'string' ? prompt : JSON.stringify(prompt ?? messages) },
         ];
         return {
-          ...{ id, model, version, created: began, user, key, stored: false },
+          id,
+          model,
+          version,
+          created: began,
+          user,
+          key,
+          stored: false,
           kind: path === '/completions' ? 'text' : 'chat',
           metadata: {
             ...redacted(metadata ?? {}, rules),
             ...(session !== undefined && { session }),
-            ...{ status: String(status), milliseconds: String(milliseconds) },
+            status: String(status),
+            milliseconds: String(milliseconds),
           },
           messages: redacted(said, rules) as ChatMessage[],
           request: redacted(rest, rules),

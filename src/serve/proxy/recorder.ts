@@ -76,7 +76,8 @@ export function createRecorder(context: ServeContext): Recorder {
       const own = underWay.get(id) ?? new Set();
       underWay.set(id, own);
       const waiting: Waiting = {
-        ...{ make, written },
+        make,
+        written,
         end() {
           own.delete(waiting);
           if (own.size === 0) underWay.delete(id);

@@ -69,7 +69,11 @@ export function messagesOf(items: readonly Exclude<InputItem, { type: 'item_refe
 
 /** The message that the model begins, before it has written anything. */
 export const openMessage = (response: string): ResponseItem => ({
-  ...{ id: itemId('msg', response), type: 'message', role: 'assistant', status: 'in_progress', content: [] },
+  id: itemId('msg', response),
+  type: 'message',
+  role: 'assistant',
+  status: 'in_progress',
+  content: [],
 });
 
 /** What the model wrote, as items: its message, if it wrote any text, and its calls. */
@@ -83,7 +87,11 @@ export function outputOf({ id, choices: [choice] }: Pick<CompletionRecord, 'id' 
     ...(text !== '' || calls.length === 0 ? [{ ...openMessage(id), status, content } as ResponseItem] : []),
     ...calls.map(
       ({ id: call_id, function: called }, i): ResponseItem => ({
-        ...{ id: itemId('fc', id, `_${i}`), type: 'function_call', status: 'completed', call_id, ...called },
+        id: itemId('fc', id, `_${i}`),
+        type: 'function_call',
+        status: 'completed',
+        call_id,
+        ...called,
       }),
     ),
   ];

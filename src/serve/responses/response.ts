@@ -34,9 +34,18 @@ const seconds = (milliseconds: number) => Math.floor(milliseconds / 1000);
 export function responseBody({ id, model, metadata, parameters, status, output, usage, completed }: ResponseState) {
   const { input: _, began, include: __, stream_options: ___, seed: ____, ...echoed } = parameters;
   return {
-    ...{ id, object: 'response' as const, created_at: seconds(began), status, model, output },
+    id,
+    object: 'response' as const,
+    created_at: seconds(began),
+    status,
+    model,
+    output,
     completed_at: completed === undefined || status !== 'completed' ? null : seconds(completed),
-    ...{ background: false, error: null, service_tier: 'default', max_tool_calls: null, metadata },
+    background: false,
+    error: null,
+    service_tier: 'default',
+    max_tool_calls: null,
+    metadata,
     incomplete_details: status === 'incomplete' ? { reason: 'max_output_tokens' } : null,
     instructions: echoed.instructions ?? null,
     previous_response_id: echoed.previous_response_id ?? null,

@@ -21,7 +21,10 @@ const weather = {
 it('are what chat completions write, streamed or not', async () => {
   const response = await client.responses.create({ ...brief, metadata: { topic: 'a' } });
   const chat = await client.chat.completions.create({
-    ...{ model: 'tiny', messages: [{ role: 'user', content: 'Hello' }], max_completion_tokens: 12, temperature: 0 },
+    model: 'tiny',
+    messages: [{ role: 'user', content: 'Hello' }],
+    max_completion_tokens: 12,
+    temperature: 0,
   });
   expect(response).toMatchObject({ object: 'response', model: 'tiny', metadata: { topic: 'a' }, temperature: 0 });
   expect(response).toMatchObject({ status: 'incomplete', incomplete_details: { reason: 'max_output_tokens' } });
@@ -70,7 +73,9 @@ it('go on from earlier ones as from a conversation that is sent again', async ()
   const after = { ...brief, input: 'Again', previous_response_id: second.id };
   expect((await client.responses.create(after)).status).toBe('incomplete'); // its own conversation stays
   await expect(client.responses.create({ ...after, previous_response_id: first.id })).rejects.toMatchObject({
-    ...{ status: 400, code: 'previous_response_not_found', param: 'previous_response_id' },
+    status: 400,
+    code: 'previous_response_not_found',
+    param: 'previous_response_id',
   });
   await expect(client.responses.cancel(second.id)).rejects.toMatchObject({ status: 400 });
 });
@@ -143,18 +148,26 @@ it('answer no request with a 500, whatever is in it', async () => {
   const item = fc.record(
     {
       type: fc.constantFrom('message', 'function_call', 'function_call_output', 'item_reference', 'reasoning'),
-      ...{ role: fc.constantFrom('user', 'assistant', 'system', 'x'), content: fc.constantFrom('a', '', [], 5) },
-      ...{ id: fc.constantFrom('msg_1', `msg_${'0'.repeat(32)}`, ''), call_id: fc.constantFrom('c', 'd') },
-      ...{ name: fc.constant('f'), arguments: fc.constantFrom('{}', '{', 'null'), output: fc.constantFrom('o', 3) },
+      role: fc.constantFrom('user', 'assistant', 'system', 'x'),
+      content: fc.constantFrom('a', '', [], 5),
+      id: fc.constantFrom('msg_1', `msg_${'0'.repeat(32)}`, ''),
+      call_id: fc.constantFrom('c', 'd'),
+      name: fc.constant('f'),
+      arguments: fc.constantFrom('{}', '{', 'null'),
+      output: fc.constantFrom('o', 3),
     },
     { requiredKeys: [] },
   );
   const body = fc.record(
     {
-      ...{ model: fc.constantFrom('tiny', 'tools', 5), input: fc.oneof(fc.string(), fc.array(item), fc.jsonValue()) },
-      ...{ instructions: fc.string(), stream: fc.boolean(), tools: fc.constantFrom([], [weather], [{}], 1) },
-      ...{ tool_choice: fc.constantFrom('auto', 'none', 'required', { type: 'function', name: 'f' }, {}) },
-      ...{ text: fc.constantFrom({}, { format: { type: 'json_object' } }, { format: {} }), top_logprobs: fc.nat(25) },
+      model: fc.constantFrom('tiny', 'tools', 5),
+      input: fc.oneof(fc.string(), fc.array(item), fc.jsonValue()),
+      instructions: fc.string(),
+      stream: fc.boolean(),
+      tools: fc.constantFrom([], [weather], [{}], 1),
+      tool_choice: fc.constantFrom('auto', 'none', 'required', { type: 'function', name: 'f' }, {}),
+      text: fc.constantFrom({}, { format: { type: 'json_object' } }, { format: {} }),
+      top_logprobs: fc.nat(25),
     },
     { requiredKeys: ['model', 'input'] },
   );

@@ -68,7 +68,8 @@ export function responseRoutes(context: ServeContext): Hono<Env> {
     if (record && maySee(caller, record.key)) return record;
     const message = `There is no stored response "${id}", or it is not kept any more (heed serve --keepDays).`;
     throw new ApiError(options.param === 'response_id' ? 404 : 400, message, {
-      ...{ code: 'not_found', isRefusal: record !== undefined },
+      code: 'not_found',
+      isRefusal: record !== undefined,
       ...options,
     });
   };
@@ -151,7 +152,11 @@ export function responseRoutes(context: ServeContext): Hono<Env> {
         {
           named: true,
           failure: ({ code, type, message, param }) => ({
-            ...{ type: 'error', sequence_number: number++, code: code ?? type, message, param },
+            type: 'error',
+            sequence_number: number++,
+            code: code ?? type,
+            message,
+            param,
           }),
         },
       );
@@ -208,7 +213,16 @@ function chatRequestOf(
   const offered = allowed ? tools.filter(({ name }) => allowed.tools.some((tool) => tool.name === name)) : tools;
   const { model, temperature, top_p, seed, top_k, min_p, repetition_penalty, metadata } = request;
   return {
-    ...{ model, messages, temperature, top_p, seed, top_k, min_p, repetition_penalty, metadata, top_logprobs },
+    model,
+    messages,
+    temperature,
+    top_p,
+    seed,
+    top_k,
+    min_p,
+    repetition_penalty,
+    metadata,
+    top_logprobs,
     max_completion_tokens: request.max_output_tokens,
     logprobs: include?.includes('message.output_text.logprobs') || (top_logprobs ?? 0) > 0,
     user: request.user,

@@ -32,7 +32,10 @@ export async function streamResponse(
     ...more,
   });
   const part = (written: string, logprobs: readonly object[] = []) => ({
-    ...{ type: 'output_text', text: written, annotations: [], logprobs },
+    type: 'output_text',
+    text: written,
+    annotations: [],
+    logprobs,
   });
   const openText = (index: number) => {
     event('response.output_item.added', { output_index: index, item: openMessage(begin.id) });

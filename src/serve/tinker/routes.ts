@@ -72,7 +72,9 @@ export function tinkerRoutes(context: ServeContext): Hono<Env> {
   };
   const cardOf = (model: TrainedModel, { options }: Made['training'], request: Labeled): CheckpointCard => ({
     base: model.base,
-    ...{ rank: options.rank, alpha: options.alpha, targets: options.targets && [...options.targets] },
+    rank: options.rank,
+    alpha: options.alpha,
+    targets: options.targets && [...options.targets],
     trainAttention: model.lora.train_attn,
     trainMlp: model.lora.train_mlp,
     created: now(),

@@ -53,7 +53,10 @@ export function createSampler({ model: base, queue: shared }: ServedModel, adapt
     const { stop, temperature, top_k, top_p, max_tokens } = params;
     const stops = stop == null ? undefined : [stop].flat();
     const tokens = queue.submit(prompt, {
-      ...{ temperature, seed, index, tokenizer },
+      temperature,
+      seed,
+      index,
+      tokenizer,
       topK: Math.max(0, top_k),
       topP: top_p,
       maxTokens: Math.max(1, Math.min(max_tokens ?? config.maxPositions, config.maxPositions - prompt.length + 1)),

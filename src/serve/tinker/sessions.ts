@@ -132,7 +132,12 @@ export function createSessions({ shelf, now, onNotice, defer }: ServeContext) {
       ready.catch(() => session.models.delete(id));
       const order = createOrder();
       const model: TrainedModel = {
-        ...{ id, base, lora, labels, used: now(), ready },
+        id,
+        base,
+        lora,
+        labels,
+        used: now(),
+        ready,
         inOrder: order.add,
         [Symbol.dispose]() {
           session.models.delete(id);

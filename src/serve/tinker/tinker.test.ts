@@ -101,7 +101,9 @@ it("computes the library's own loss, gradient and step", async () => {
   const objective = grpoLoss({ loss: 'grpo', level: 'token', clip: { low: 0.2, high: 0.2 }, beta: 0 });
   const linear = loraLinear(base.config, options, weightedLinear(base.config));
   using trainer = createPackedTrainer(base.config, adapters, objective, {
-    ...{ linear, frozen: base.parameters.values, sequences: 3 },
+    linear,
+    frozen: base.parameters.values,
+    sequences: 3,
   });
   const examples = completions.map((tokens) => ({
     ids: [...prompt, ...tokens],
@@ -119,7 +121,11 @@ it("computes the library's own loss, gradient and step", async () => {
     },
   );
   using optimizer = createOptimizer(adapters, trainer.gradients, {
-    ...{ kind: 'adamw', betas: [0.9, 0.95], epsilon: 1e-12, weightDecay: 0.1, maxGradientNorm: 1 },
+    kind: 'adamw',
+    betas: [0.9, 0.95],
+    epsilon: 1e-12,
+    weightDecay: 0.1,
+    maxGradientNorm: 1,
   });
   expect(loss).toBeCloseTo(outputs.loss.data[0] as number, 4);
   expect(grad_norm).toBeCloseTo(optimizer.step(0.01), 4);

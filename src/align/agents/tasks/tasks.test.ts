@@ -146,8 +146,16 @@ it('evaluates a model on held-out tasks, and trains it by the name', async () =>
   expect(others).toHaveLength(1);
   expect(episodePairs([twice.episodes[0], twice.episodes[0], twice.episodes[2]])).toEqual([]);
   const learner = await createGrpo({
-    ...{ model: llama, chatTemplate: 'plain', env: 'guess', steps: 1, batch: 1, answers: 2, ...limits },
-    ...{ evaluations: 1, evaluation: { count: 2 }, rows: 2 },
+    model: llama,
+    chatTemplate: 'plain',
+    env: 'guess',
+    steps: 1,
+    batch: 1,
+    answers: 2,
+    ...limits,
+    evaluations: 1,
+    evaluation: { count: 2 },
+    rows: 2,
   });
   const { metrics: learned, evaluation } = await learner.next();
   expect(learned['episode/turns']).toBe(2);

@@ -91,7 +91,10 @@ async function scripted(messages: { refused?: string; [other: string]: unknown }
     }
     response.end(
       JSON.stringify({
-        ...{ id: 'a', object: 'chat.completion', created: 0, model: 'policy' },
+        id: 'a',
+        object: 'chat.completion',
+        created: 0,
+        model: 'policy',
         choices: [{ index: 0, finish_reason: 'stop', message }],
       }),
     );
@@ -146,7 +149,8 @@ describe.skipIf(!hasPackage)(
       const { tasks, heldOut } = await worker.ready();
       expect([tasks.length, heldOut.length]).toEqual([4, 0]);
       const call = (id: number, a: unknown) => ({
-        ...{ id: `call_${id}`, type: 'function' },
+        id: `call_${id}`,
+        type: 'function',
         function: { name: 'add', arguments: JSON.stringify({ a, b: 3 }) },
       });
       const { url, requests } = await scripted([
@@ -161,7 +165,8 @@ describe.skipIf(!hasPackage)(
       const run = { task: tasks[0], baseUrl: url, episode: 'a', signal: new AbortController().signal };
       const end = await worker.play(run, 3);
       expect(end).toEqual({
-        ...{ reward: 1, faultyCalls: 1 },
+        reward: 1,
+        faultyCalls: 1,
         parts: { right: 1, num_turns: 2, total_tool_calls: 2, add_calls: 2 },
       });
       expect(requests[0].tools[0].function).toMatchObject({ name: 'add', description: 'Adds two whole numbers.' });
@@ -181,8 +186,17 @@ describe.skipIf(!hasPackage)(
     it('learns by GRPO', async () => {
       const env = await openVerifiers(file('letters'), { python });
       const options = {
-        ...{ model: tiny, chatTemplate: 'plain', env },
-        ...{ steps: 8, batch: 1, answers: 8, maxTokens: 8, learningRate: 0.03, beta: 1e-4, maxKl: 0, evaluations: 0 },
+        model: tiny,
+        chatTemplate: 'plain',
+        env,
+        steps: 8,
+        batch: 1,
+        answers: 8,
+        maxTokens: 8,
+        learningRate: 0.03,
+        beta: 1e-4,
+        maxKl: 0,
+        evaluations: 0,
         episode: { turns: 4, tokens: 120, seconds: 240 },
       };
       const { model, chatTemplate, episode } = options;
@@ -213,7 +227,8 @@ describe.skipIf(!hasPython)('the protocol, with a stand-in for the package (need
   const plain = program('plain', `#!/bin/sh\nPYTHONPATH='${join(fixtures, 'standin')}' exec python3 "$@"\n`);
   const faulty = (tasks: string[], mark = '', notice = 240_000) =>
     openVerifiers(`faulty?tasks=${JSON.stringify(tasks)}&mark=${mark}`, {
-      ...{ python: plain, limits: { notice, lastWords: 240_000 } },
+      python: plain,
+      limits: { notice, lastWords: 240_000 },
     });
   const failures = (episodes: Awaited<ReturnType<typeof play>>) => episodes.map(({ episode }) => episode!.failure);
 
