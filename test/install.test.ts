@@ -241,7 +241,7 @@ learnFromPreferences({ labels: 'many' });
 export { ${rooms.map((_, i) => `room${i}`).join(', ')} };`;
   writeFileSync(join(project, 'use.ts'), use);
   // the compiler that a stranger has takes ten times as long
-  const compiler = createRequire(import.meta.url).resolve(`${everyNode ? 'typescript' : '@typescript/native'}/bin/tsc`);
+  const compiler = join(root, 'node_modules', everyNode ? 'typescript' : '@typescript/native', 'bin', 'tsc');
   const types = ['--typeRoots', join(root, 'node_modules', '@types'), '--types', 'node'];
   const options = ['--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2023', '--lib', 'es2023', ...types];
   await output(process.execPath, [compiler, ...options, 'use.ts'], { cwd: project });
