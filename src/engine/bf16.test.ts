@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { random } from '../random.ts';
+import type { Precision } from './dtype.ts';
 import { checkpoint, gradients } from './gradient.ts';
 import { createGraph, type Graph, input, type Tensor } from './graph.ts';
 import { libraryPath } from './library.ts';
@@ -10,7 +11,7 @@ import { bf16Activated, isBf16Pass, narrowed } from './ops/bf16.ts';
 import { gelu, geluTanh, mul, silu, square } from './ops/elementwise.ts';
 import { linear, matmul } from './ops/matmul.ts';
 import { mean } from './ops/reduce.ts';
-import { type Precision, resolvePrecision } from './precision.ts';
+import { resolvePrecision } from './precision.ts';
 import { trace } from './program.ts';
 import { runtime } from './runtime/current.ts';
 import { Value } from './value.ts';

@@ -1,5 +1,8 @@
-/** The range of each dtype. */
+/** What numbers can be: the precision of products, and the range of each dtype. */
 import type { DType } from './onnx.ts';
+
+/** What matrix products compute with. Weights, moments, losses and all other operations are float32 in any case. */
+export type Precision = 'fp32' | 'bf16';
 
 const ranges: Partial<Record<DType, [number, number]>> = {
   bool: [0, 1],

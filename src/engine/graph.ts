@@ -4,9 +4,9 @@
  */
 import { HeedError } from '../error.ts';
 import { type Dim, formatShape, type Shape, sameShape, substitute, termsOf } from './dims.ts';
+import type { Precision } from './dtype.ts';
 import { misfit } from './dtype.ts';
 import type { Attribute, DType, GraphNode, Initializer } from './onnx.ts';
-import type { Precision } from './precision.ts';
 
 /** A traced tensor: a place in a graph, with a shape and no numbers. */
 export interface Tensor {

@@ -1,10 +1,8 @@
 /** The precision of matrix products: float32, or bfloat16 on CPUs that have it. */
 import { HeedError } from '../error.ts';
 import { device } from './device.ts';
+import type { Precision } from './dtype.ts';
 import { runtime } from './runtime/current.ts';
-
-/** What matrix products compute with. Weights, moments, losses and all other operations are float32 in any case. */
-export type Precision = 'fp32' | 'bf16';
 
 /** What a precision may be chosen as: `auto` is bf16 where it is faster. */
 export const PRECISIONS = ['auto', 'fp32', 'bf16'] as const;

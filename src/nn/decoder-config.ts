@@ -1,5 +1,5 @@
 /** Architecture of a decoder, in one form for all families, and its parameters. */
-import type { Precision } from '../engine/precision.ts';
+import type { Precision } from '../engine/dtype.ts';
 import { normal, ones, zeros } from './initialize.ts';
 import type { ParameterSpec } from './parameters.ts';
 

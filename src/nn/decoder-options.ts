@@ -1,4 +1,4 @@
-import type { Precision } from '../engine/precision.ts';
+import type { Precision } from '../engine/dtype.ts';
 import type { CompileOptions } from '../engine/program.ts';
 import type { LoraOptions } from './lora.ts';
 import type { Bits } from './quantize.ts';

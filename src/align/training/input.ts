@@ -16,7 +16,8 @@ import {
   type TextRow,
 } from '../../data/rows.ts';
 import type { Disposables } from '../../disposables.ts';
-import { type Precision, type PrecisionChoice, resolvePrecision } from '../../engine/precision.ts';
+import type { Precision } from '../../engine/dtype.ts';
+import { type PrecisionChoice, resolvePrecision } from '../../engine/precision.ts';
 import { HeedError } from '../../error.ts';
 import { withChatTemplate } from '../../lm/built-in-templates.ts';
 import { type PullOptions, resolveDataset } from '../../lm/hub.ts';

@@ -2,9 +2,9 @@
 import { statfsSync } from 'node:fs';
 import { availableParallelism, freemem, totalmem } from 'node:os';
 import { device, deviceSupport, useDevice } from '../../engine/device.ts';
+import type { Precision } from '../../engine/dtype.ts';
 import { input } from '../../engine/graph.ts';
 import { matmul } from '../../engine/ops/matmul.ts';
-import type { Precision } from '../../engine/precision.ts';
 import { trace } from '../../engine/program.ts';
 import { runtime } from '../../engine/runtime/current.ts';
 import type { Accelerator } from '../../engine/runtime/runtime.ts';

@@ -6,10 +6,10 @@
  */
 import { HeedError } from '../../error.ts';
 import { koffi, type Library, type Pointer } from '../library.ts';
-import { type Routine, takeRoutine } from '../ops/call.ts';
 import { BF16_ACTIVATIONS, type Bf16Activation } from './activations.ts';
 import type { OneDnn } from './library.ts';
 import type { Operation } from './operations.ts';
+import { type Routine, takeRoutine } from './routines.ts';
 
 /** The domain of the operators, for a session's options. */
 export interface OperatorDomain {
