@@ -68,9 +68,7 @@ function sharedNames() {
 
 /** Number of flags of each command. */
 async function flags() {
-  const { commands } = await import(
-    pathToFileURL(join(resolve(values.package), 'dist', 'cli', 'program', 'commands.js')).href
-  );
+  const { commands } = await import(pathToFileURL(join(resolve(values.package), 'dist', 'cli', 'commands.js')).href);
   const counted = {};
   for (const [name, , add] of commands) {
     const command = new Command(name);

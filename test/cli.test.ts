@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { commands } from '../src/cli/program/commands.ts';
+import { commands } from '../src/cli/commands.ts';
 import { environmentIds } from '../src/env/index.ts';
 import { call, heed, heedPath, ownFolder, start } from './support/heed.ts';
 

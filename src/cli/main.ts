@@ -5,7 +5,7 @@ import { DEVICES, type DeviceChoice, useDevice } from '../engine/device.ts';
 import { HeedError } from '../error.ts';
 import type { LogFormat } from '../monitoring/log.ts';
 import { loadPlugins } from '../plugins.ts';
-import { commands } from './program/commands.ts';
+import { commands } from './commands.ts';
 import { isLogJson, log, setLogFormat } from './program/log.ts';
 import { UsageError } from './program/usage.ts';
 

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { expect, it } from 'vitest';
-import { commands } from './commands.ts';
+import { commands } from '../commands.ts';
 
 const source = new URL('../../', import.meta.url).pathname;
 

@@ -11,7 +11,7 @@ export const commands: readonly [
   [
     'train',
     "learn from preferences: a teacher compares clips, and the agent never sees the environment's reward",
-    async (command) => (await import('../control/train.ts')).addTrain(command),
+    async (command) => (await import('./control/train.ts')).addTrain(command),
     `Environments with a preset start from its settings; flags override them.
 
 Examples:
@@ -24,7 +24,7 @@ Examples:
   [
     'rl',
     "learn from the environment's own reward: PPO, A2C, TRPO or SAC",
-    async (command) => (await import('../control/rl.ts')).addRl(command),
+    async (command) => (await import('./control/rl.ts')).addRl(command),
     `Environments with a preset start from its settings; flags override them.
 
 Examples:
@@ -35,7 +35,7 @@ Examples:
   [
     'watch',
     'watch the trained agent of a run beside the untrained one, in the browser',
-    async (command) => (await import('../control/watch.ts')).addWatch(command),
+    async (command) => (await import('./control/watch.ts')).addWatch(command),
     `Writes watch.html into the run's folder: the same episodes before and after training, with their returns.
 
 Examples:
@@ -45,7 +45,7 @@ Examples:
   [
     'sweep',
     'find the settings of heed train that need the fewest labels to reach a return',
-    async (command) => (await import('../control/sweep.ts')).addSweep(command),
+    async (command) => (await import('./control/sweep.ts')).addSweep(command),
     `Without --vary, it varies the length of fits, minibatch, networks, ensemble, clip length, choice model, query rule and stopping
 rule of the reward. Settings of heed train apply to every run.
 
@@ -58,7 +58,7 @@ Examples:
   [
     'ablate',
     'measure what each part of the method contributes: the ablations of Christiano et al. 2017 on one task',
-    async (command) => (await import('../control/ablate.ts')).addAblate(command),
+    async (command) => (await import('./control/ablate.ts')).addAblate(command),
     `Settings of heed train apply to every run.
 
 Examples:
@@ -69,7 +69,7 @@ Examples:
   [
     'envs',
     'list the environments that can be used on this machine, and what the others need',
-    async (command) => (await import('../control/envs.ts')).addEnvs(command),
+    async (command) => (await import('./control/envs.ts')).addEnvs(command),
     `Pass these names to heed train and heed rl as --env. A file with your own environment works too (docs/reference/environments.md).
 
 Examples:
@@ -79,7 +79,7 @@ Examples:
   [
     'generate',
     'complete prompts with a language model',
-    async (command) => (await import('../models/generate.ts')).addGenerate(command),
+    async (command) => (await import('./models/generate.ts')).addGenerate(command),
     `A single completion is printed as it is generated; several are printed when all are done.
 
 Examples:
@@ -91,7 +91,7 @@ Examples:
   [
     'chat',
     'chat with a language model',
-    async (command) => (await import('../models/chat.ts')).addChat(command),
+    async (command) => (await import('./models/chat.ts')).addChat(command),
     `Type /help in the conversation for its commands.
 
 Examples:
@@ -101,7 +101,7 @@ Examples:
   [
     'serve',
     "serve language models by OpenAI's API: chat, fine-tuning and feedback",
-    async (command) => (await import('../serve/serve.ts')).addServe(command),
+    async (command) => (await import('./serve/serve.ts')).addServe(command),
     `Point any client of OpenAI at the printed address: new OpenAI({ baseURL: 'http://127.0.0.1:7420/v1', apiKey: 'none' }).
 
 Examples:
@@ -112,7 +112,7 @@ Examples:
   [
     'env',
     "serve a language environment by OpenEnv's protocol, so that TRL and others train on it",
-    async (command) => (await import('../serve/env.ts')).addEnv(command),
+    async (command) => (await import('./serve/env.ts')).addEnv(command),
     `A client opens a session for each episode. In Python: GenericEnvClient(base_url='http://127.0.0.1:8000').
 
 Examples:
@@ -122,7 +122,7 @@ Examples:
   [
     'logprobs',
     'show the log-probability of each token of a text',
-    async (command) => (await import('../models/logprobs.ts')).addLogprobs(command),
+    async (command) => (await import('./models/logprobs.ts')).addLogprobs(command),
     `The log-probability of a token is conditional on the tokens before it, so the first token has none. With --json, logprobs[i]
 belongs to ids[i + 1], and logits[i] follow ids[i].
 
@@ -133,7 +133,7 @@ Examples:
   [
     'sft',
     'fine-tune a language model on texts, conversations, or prompts with completions',
-    async (command) => (await import('../language/sft.ts')).addSft(command),
+    async (command) => (await import('./language/sft.ts')).addSft(command),
     `Without --model and --data, the tiny model that comes with heed learns from demonstrations of its own world.
 The run's folder gets the last model in model/ and the best in best/, as Hugging Face folders.
 
@@ -145,7 +145,7 @@ Examples:
   [
     'distill',
     'train a student on the texts or the log-probabilities of a teacher (distillation, GKD)',
-    async (command) => (await import('../language/sft.ts')).addDistill(command),
+    async (command) => (await import('./language/sft.ts')).addDistill(command),
     `The teacher is a model with the student's vocabulary. Data is as in heed sft; with --texts teacher, prompts are enough.
 
 Examples:
@@ -157,7 +157,7 @@ Examples:
   [
     'pretrain',
     'train a new language model from text',
-    async (command) => (await import('../language/pretrain.ts')).addPretrain(command),
+    async (command) => (await import('./language/pretrain.ts')).addPretrain(command),
     `Without --data, it trains the model that comes with heed, on the embedded world's reviews of places.
 
 Examples:
@@ -168,7 +168,7 @@ Examples:
   [
     'reward',
     'train a reward model from comparisons, rankings or ratings of completions',
-    async (command) => (await import('../language/reward.ts')).addReward(command),
+    async (command) => (await import('./language/reward.ts')).addReward(command),
     `Without --data, a synthetic teacher that knows the true reward, and sometimes errs, compares the model's own completions.
 The run's folder gets the last model in model/ and the best in best/, as Hugging Face folders of a classifier with one label.
 
@@ -181,7 +181,7 @@ Examples:
   [
     'process',
     'train a reward model from steps of completions that are labeled right or wrong (process supervision)',
-    async (command) => (await import('../language/process.ts')).addProcess(command),
+    async (command) => (await import('./language/process.ts')).addProcess(command),
     `Without --data, the model's own completions in the embedded world are labeled sentence by sentence. The run's folder gets the
 last model in model/ and the best in best/: rewards for heed ppo --score.place steps, heed best-of-n and the others.
 
@@ -193,7 +193,7 @@ Examples:
   [
     'eval',
     'evaluate an agent, a reward model or a language model',
-    async (command) => (await import('../evaluate/eval.ts')).addEval(command),
+    async (command) => (await import('./evaluate/eval.ts')).addEval(command),
     `Examples:
   heed eval control runs/20260102-030405-CartPole-v1
   heed eval reward --model runs/reward/model --data held-out.jsonl
@@ -204,7 +204,7 @@ Examples:
   [
     'ppo',
     'train a language model by PPO against a reward',
-    async (command) => (await import('../language/ppo.ts')).addPpo(command),
+    async (command) => (await import('./language/ppo.ts')).addPpo(command),
     `The reward is a reward model (heed reward), a .js or .ts file with a function, or the URL of a server. Without --reward and
 --data, it is the true reward of the embedded world, on its prompts.
 The run's folder gets the last model in model/ and the best in best/, as Hugging Face folders.
@@ -218,7 +218,7 @@ Examples:
   [
     'grpo',
     'train a language model by GRPO, Dr. GRPO, DAPO, GSPO or a relative, without a critic',
-    async (command) => (await import('../language/policies.ts')).addGrpo(command),
+    async (command) => (await import('./language/policies.ts')).addGrpo(command),
     `Rewards and prompts are as in heed ppo. --loss and --level choose the variant.
 
 Examples:
@@ -234,7 +234,7 @@ Examples:
   [
     'rloo',
     'train a language model by RLOO: completions of a prompt are one another’s baseline',
-    async (command) => (await import('../language/policies.ts')).addRloo(command),
+    async (command) => (await import('./language/policies.ts')).addRloo(command),
     `Rewards and prompts are as in heed ppo.
 
 Examples:
@@ -244,7 +244,7 @@ Examples:
   [
     'reinforce',
     'train a language model by REINFORCE with a baseline',
-    async (command) => (await import('../language/policies.ts')).addReinforce(command),
+    async (command) => (await import('./language/policies.ts')).addReinforce(command),
     `Rewards and prompts are as in heed ppo.
 
 Example:
@@ -253,7 +253,7 @@ Example:
   [
     'raft',
     'train a language model on the best of its own completions of each prompt (RAFT)',
-    async (command) => (await import('../language/policies.ts')).addRaft(command),
+    async (command) => (await import('./language/policies.ts')).addRaft(command),
     `Rewards and prompts are as in heed ppo.
 
 Example:
@@ -262,7 +262,7 @@ Example:
   [
     'rest',
     'train a language model on ever better shares of its own completions (ReST)',
-    async (command) => (await import('../language/policies.ts')).addRest(command),
+    async (command) => (await import('./language/policies.ts')).addRest(command),
     `Rewards and prompts are as in heed ppo.
 
 Example:
@@ -271,7 +271,7 @@ Example:
   [
     'online-dpo',
     'train a language model by DPO on pairs of its own completions, compared during training',
-    async (command) => (await import('../language/policies.ts')).addOnlineDpo(command),
+    async (command) => (await import('./language/policies.ts')).addOnlineDpo(command),
     `Rewards and prompts are as in heed ppo. Of two completions of a prompt, the one with the higher reward is the chosen one.
 
 Examples:
@@ -281,7 +281,7 @@ Examples:
   [
     'best-of-n',
     'take the best of several completions of each prompt, and estimate the gain from more',
-    async (command) => (await import('../language/best-of-n.ts')).addBestOfN(command),
+    async (command) => (await import('./language/best-of-n.ts')).addBestOfN(command),
     `Nothing is trained. Rewards and prompts are as in heed ppo; best.jsonl in the run's folder is a dataset for heed sft.
 
 Examples:
@@ -292,7 +292,7 @@ Examples:
   [
     'pareto',
     'train a policy for each of several weightings of two rewards, and plot the Pareto front',
-    async (command) => (await import('../language/pareto.ts')).addPareto(command),
+    async (command) => (await import('./language/pareto.ts')).addPareto(command),
     `Each policy is trained by RLOO, with its settings. Rewards and prompts are as in heed ppo.
 
 Examples:
@@ -303,7 +303,7 @@ Examples:
   [
     'overoptimization',
     'measure reward over-optimization, and how well guards prevent it',
-    async (command) => (await import('../language/overoptimization.ts')).addOveroptimization(command),
+    async (command) => (await import('./language/overoptimization.ts')).addOveroptimization(command),
     `Runs best of n, PPO without a guard, and PPO with each of --guards, each in a folder of its own. A guard has a name and a
 strength: kl:0.05 (fixed β), target:6 (target KL), length:1, repetition:2, sameness:2, pessimism:1 (of an ensemble; also
 applies to best of n). Join several with +.
@@ -315,7 +315,7 @@ Examples:
   [
     'dpo',
     'train a language model on pairs of completions by DPO or a related loss',
-    async (command) => (await import('../language/preferences.ts')).addDpo(command),
+    async (command) => (await import('./language/preferences.ts')).addDpo(command),
     `Without --data, the model completes the prompts of the embedded world, and --teacher compares pairs of its completions.
 The run's folder gets the last model in model/ and the best in best/, as Hugging Face folders.
 
@@ -327,13 +327,13 @@ Examples:
   [
     'orpo',
     'train a language model on pairs by ORPO: fine-tuning and preferences in one loss, without a reference model',
-    async (command) => (await import('../language/preferences.ts')).addOrpo(command),
+    async (command) => (await import('./language/preferences.ts')).addOrpo(command),
     'Example:\n  heed orpo --model HuggingFaceTB/SmolLM2-135M --data comparisons.jsonl',
   ],
   [
     'cpo',
     'train a language model on pairs by SimPO, or by CPO with --loss, without a reference model',
-    async (command) => (await import('../language/preferences.ts')).addCpo(command),
+    async (command) => (await import('./language/preferences.ts')).addCpo(command),
     `Examples:
   heed cpo --model runs/sft/model --data comparisons.jsonl
   heed cpo --model runs/sft/model --data comparisons.jsonl --loss sigmoid --beta 0.1 --likelihood 1`,
@@ -341,7 +341,7 @@ Examples:
   [
     'kto',
     'train a language model on completions labeled good or bad, by KTO',
-    async (command) => (await import('../language/preferences.ts')).addKto(command),
+    async (command) => (await import('./language/preferences.ts')).addKto(command),
     `A pair counts as one good and one bad completion.
 
 Example:
@@ -350,7 +350,7 @@ Example:
   [
     'bco',
     'train a language model on completions labeled good or bad, by BCO',
-    async (command) => (await import('../language/preferences.ts')).addBco(command),
+    async (command) => (await import('./language/preferences.ts')).addBco(command),
     `A pair counts as one good and one bad completion.
 
 Example:
@@ -359,7 +359,7 @@ Example:
   [
     'pipeline',
     'run several trainings and evaluations in order, with one report',
-    async (command) => (await import('../run/pipeline.ts')).addPipeline(command),
+    async (command) => (await import('./run/pipeline.ts')).addPipeline(command),
     `A recipe lists stages: commands with their settings. "@sft" in a setting stands for what the stage "sft" produced. Without a
 recipe, an agent learns CartPole from preferences, and a language model goes through fine-tuning, a reward model and PPO.
 
@@ -372,7 +372,7 @@ Examples:
   [
     'constitution',
     'criticize, revise and compare completions by written principles (Constitutional AI)',
-    async (command) => (await import('../language/constitution.ts')).addConstitution(command),
+    async (command) => (await import('./language/constitution.ts')).addConstitution(command),
     `In the run's folder, revisions.jsonl is a dataset for heed sft, comparisons.jsonl one for heed reward and heed dpo.
 Finished work is never lost: --resume continues after the last step.
 
@@ -384,7 +384,7 @@ Examples:
   [
     'plan',
     'estimate the memory that training needs, here or on a cluster, and what to change if it does not fit',
-    async (command) => (await import('../models/plan.ts')).addPlan(command),
+    async (command) => (await import('./models/plan.ts')).addPlan(command),
     `No weights are loaded: a config.json or a parameter count is enough. Without --device, the memory is this machine's.
 With --cluster, the plan is for a trainer such as OpenRLHF, verl or TRL, with its hours and, with --price, its cost.
 
@@ -398,7 +398,7 @@ Examples:
   [
     'pull',
     'download a model or dataset from the Hub',
-    async (command) => (await import('../models/pull.ts')).addPull(command),
+    async (command) => (await import('./models/pull.ts')).addPull(command),
     `Files that heed does not read, such as other weight formats, are skipped unless --include names them. Files already there are
 not downloaded again, and an interrupted download continues where it stopped. The cache is shared with Python's
 huggingface_hub. Environment variables: HF_HOME or HF_HUB_CACHE (cache folder), HF_ENDPOINT (Hub), HF_TOKEN (token),
@@ -412,7 +412,7 @@ Examples:
   [
     'data',
     'inspect, check, convert and split datasets',
-    async (command) => (await import('../data/data.ts')).addData(command),
+    async (command) => (await import('./data/data.ts')).addData(command),
     `FILE is a .jsonl, .json, .csv, .tsv (each also .gz) or .parquet file, a folder of them, or a pattern. Several make one dataset.
 
 Examples:
@@ -425,7 +425,7 @@ Examples:
   [
     'studio',
     'open the web page where people judge responses and clips',
-    async (command) => (await import('../people/studio.ts')).addStudio(command),
+    async (command) => (await import('./people/studio.ts')).addStudio(command),
     `The store is feedback.db in this folder, or --store PATH, or --store postgres://… Only this machine can open the page, unless
 --host allows others.
 
@@ -437,7 +437,7 @@ Examples:
   [
     'feedback',
     'manage judgments: import items, export datasets, measure agreement, manage people',
-    async (command) => (await import('../people/feedback.ts')).addFeedback(command),
+    async (command) => (await import('./people/feedback.ts')).addFeedback(command),
     `The store is feedback.db in this folder, or --store PATH, or --store postgres://…
 
 Examples:
@@ -456,7 +456,7 @@ Examples:
   [
     'cluster',
     'run trainings and other jobs on a Ray cluster',
-    async (command) => (await import('../cluster/cluster.ts')).addCluster(command),
+    async (command) => (await import('./cluster/cluster.ts')).addCluster(command),
     `Trainings, sweeps and ablations go to the cluster with --on ray. The token is RAY_AUTH_TOKEN, the file RAY_AUTH_TOKEN_PATH,
 or ~/.ray/auth_token.
 
@@ -470,7 +470,7 @@ Examples:
   [
     'course',
     'learn the method by writing it: ten lessons with exercises, checks and hints',
-    async (command) => (await import('../course/course.ts')).addCourse(command),
+    async (command) => (await import('./course/course.ts')).addCourse(command),
     `Each verb but start and minimal works in the folder that start wrote. Without a verb, the lessons are listed.
 
 Examples:
@@ -483,7 +483,7 @@ Examples:
   [
     'export',
     'export an agent or a model as ONNX, or a model with its adapter merged in as a Hugging Face folder',
-    async (command) => (await import('../models/export.ts')).addExport(command),
+    async (command) => (await import('./models/export.ts')).addExport(command),
     `For a run of heed train or heed rl: policy.onnx maps observation [batch, o] to action, the likeliest one (int64 [batch], with
 log_probabilities [batch, n], or float32 [batch, a]). reward.onnx maps observation, action and, if the reward needs them,
 next_observation and terminated [batch] to reward [batch]. The graphs include the normalization of observations.
@@ -498,19 +498,19 @@ Examples:
   [
     'report',
     "rewrite a run's report.html and print its address",
-    async (command) => (await import('../run/report.ts')).addReport(command),
+    async (command) => (await import('./run/report.ts')).addReport(command),
     'Example:\n  heed report runs/20260102-030405-CartPole-v1',
   ],
   [
     'diagnose',
     'say what went wrong in a run, and what to do about it',
-    async (command) => (await import('../run/diagnose.ts')).addDiagnose(command),
+    async (command) => (await import('./run/diagnose.ts')).addDiagnose(command),
     'Example:\n  heed diagnose runs/20260102-030405-CartPole-v1',
   ],
   [
     'doctor',
     'check Node, the engine, its speed, memory and disk',
-    async (command) => (await import('../doctor/doctor.ts')).addDoctor(command),
+    async (command) => (await import('./doctor/doctor.ts')).addDoctor(command),
     'Example:\n  heed doctor',
   ],
 ];
