@@ -60,11 +60,26 @@ function turnsOf(dialogue: string): Message[] {
   return turns;
 }
 
-/** `{instruction, input, output}` (Taori et al. 2023) → one turn each, so that a model's chat template applies. */
+interface Alpaca {
+  system?: string;
+  history?: [user: string, assistant: string][];
+  instruction: string;
+  input?: string;
+  output: string;
+}
+
+/**
+ * `{instruction, input, output}` (Taori et al. 2023), with LLaMA-Factory's `system` and `history` → turns, so that a
+ * model's chat template applies.
+ */
 export function fromAlpaca(row: Row): Row {
-  const { instruction, input, output, ...rest } = row as { instruction: string; input?: string; output: string };
-  const content = input ? `${instruction}\n\n${input}` : instruction;
-  return { prompt: [{ role: 'user', content }], completion: [{ role: 'assistant', content: output }], ...rest };
+  const { system, history, instruction, input, output, ...rest } = row as Row & Alpaca;
+  const prompt: Message[] = system ? [{ role: 'system', content: system }] : [];
+  for (const [user, assistant] of history ?? []) {
+    prompt.push({ role: 'user', content: user }, { role: 'assistant', content: assistant });
+  }
+  prompt.push({ role: 'user', content: input ? `${instruction}\n\n${input}` : instruction });
+  return { prompt, completion: [{ role: 'assistant', content: output }], ...rest };
 }
 
 /**

@@ -1,6 +1,7 @@
 /** Datasets read row by row, each row checked. */
 import { DEEPEST, isDeeper } from '../depth.ts';
 import { HeedError } from '../error.ts';
+import { gatherContext, LOST, lostContext } from './context.ts';
 import { adopt } from './convert.ts';
 import { type FoundInFile, readFileRows } from './file.ts';
 import {
@@ -153,7 +154,7 @@ async function* checked(
 function formatOf(rows: readonly FoundInFile[], accept: readonly Format[]): Format | ForeignFormat | undefined {
   const votes = new Map<Format | ForeignFormat, number>();
   for (const found of rows) {
-    const format = 'value' in found ? detectFormat(found.value, accept) : undefined;
+    const format = 'value' in found ? detectFormat(gatherContext(found.value), accept) : undefined;
     if (format) votes.set(format, (votes.get(format) ?? 0) + 1);
   }
   return [...votes].sort(([, a], [, b]) => b - a)[0]?.[0];
@@ -167,14 +168,19 @@ function check(
   if (!('value' in found)) return found;
   const { value, ...place } = found;
   if (isDeeper(value)) return { ...place, field: '', reason: `is nested more than ${DEEPEST} deep` };
-  const fault = format ? faultOf(value, format) : unknownFormat(value, accept);
+  if (!format) return { ...place, ...unknownFormat(value, accept) };
+  const gathered = gatherContext(value);
+  const fault = faultOf(gathered, format);
   if (fault) return { ...place, ...fault };
+  const adopted = adopt(gathered, format);
+  const lost = lostContext(value, adopted, format);
+  if (lost) return { ...place, ...lost };
   return {
     ...place,
-    value: adopt(value, format!),
-    format: formatRead(format!),
+    value: adopted,
+    format: formatRead(format),
     original: value,
-    originalFormat: format!,
+    originalFormat: format,
   };
 }
 
@@ -196,6 +202,12 @@ export const describeBadRow = (bad: BadRow): string =>
 
 function badRowError(bad: BadRow): HeedError {
   const inMemory = bad.line === 0;
+  if (bad.reason.startsWith(LOST)) {
+    const renaming = `heed data convert ${bad.file} --rename unused=${bad.field} --out renamed.jsonl`;
+    return new HeedError(describeBadRow(bad), {
+      hint: `Write it into the prompt or the messages. If it is no part of them: ${inMemory ? 'leave the column out.' : renaming}`,
+    });
+  }
   if (bad.reason.startsWith(UNKNOWN)) {
     return new HeedError(describeBadRow(bad), {
       hint: inMemory

@@ -108,8 +108,19 @@ const checks: Record<Format | ForeignFormat, (row: Row) => Fault | undefined> = 
   alpaca: (row) =>
     faultOfText(row.instruction, 'instruction') ??
     (isMissing(row.input) ? undefined : faultOfText(row.input, 'input', true)) ??
+    (isMissing(row.system) ? undefined : faultOfText(row.system, 'system', true)) ??
+    faultOfHistory(row.history) ??
     faultOfText(row.output, 'output'),
 };
+
+/** Earlier turns of an Alpaca row: a list of pairs of texts. */
+function faultOfHistory(history: unknown): Fault | undefined {
+  if (isMissing(history)) return undefined;
+  const isPair = (pair: unknown) =>
+    Array.isArray(pair) && pair.length === 2 && pair.every((t) => typeof t === 'string');
+  if (Array.isArray(history) && history.every(isPair)) return undefined;
+  return { field: 'history', reason: 'expected a list of pairs, each of what the user and the assistant said' };
+}
 
 /** Roles by their names in ShareGPT and here. */
 export const speakers: Readonly<Record<string, string>> = {

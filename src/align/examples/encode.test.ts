@@ -62,6 +62,17 @@ it('reads what a token that reaches over the end of the prompt shares with it', 
   expect(Array.from(learn!).indexOf(1)).toBe(shared);
 });
 
+it.each(['tiny-llama', 'tiny-qwen2'])('ends and begins a text once, with %s', (name) => {
+  const tokenizer = tokenizerOf(name);
+  const [bos, eos] = [tokenizer.bos, tokenizer.eos].map((id) => (id === undefined ? '' : tokenizer.tokenOf(id)!));
+  const plain = encodeRow({ prompt: 'red', completion: ' sun' }, tokenizer);
+  expect(plain.ids.filter((id) => id === tokenizer.eos)).toHaveLength(1);
+  expect(encodeRow({ prompt: 'red', completion: ` sun${eos}` }, tokenizer)).toEqual(plain);
+  expect(encodeRow({ text: `red sun${eos}` }, tokenizer)).toEqual(encodeRow({ text: 'red sun' }, tokenizer));
+  const adds = plain.ids[0] === tokenizer.bos;
+  if (adds) expect(encodeRow({ prompt: `${bos}red`, completion: ' sun' }, tokenizer)).toEqual(plain);
+});
+
 it('refuses a loss that the data does not know, and a tokenizer without an end', () => {
   expect(() => encodeRow({ text: 'a' }, llama, 'assistant')).toThrow(/over "assistant" tokens, but the data is text/);
   expect(() => encodeRow(datasets.pc[0], llama, 'assistant')).toThrow(/completion or all/);

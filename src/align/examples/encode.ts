@@ -12,7 +12,8 @@ export type Loss = (typeof losses)[number];
 
 /**
  * The tokens of a language-modeling row (`text` or `messages`) or a prompt-completion row (of text or of messages).
- * Text ends in the EOS token, a conversation as its template ends it.
+ * Text ends in one EOS token, whether it has it or not, and begins with one BOS token where the tokenizer adds it; a
+ * conversation is as its template writes it.
  *
  * @param loss Which tokens to learn. By default the completion of a prompt, the assistant's messages of a conversation,
  *   and all of a text.
@@ -26,7 +27,7 @@ export function encodeRow(row: Row, tokenizer: Tokenizer, loss?: Loss): Example 
   if (messages !== undefined) return encodeMessages(messages as ChatMessage[], tools, tokenizer, loss);
   if (text !== undefined) {
     if (loss && loss !== 'all') throw wrongLoss(loss, 'text', 'all');
-    return { ids: tokenizer.encode(`${text}${eosOf(tokenizer)}`) };
+    return { ids: idsOf(tokenizer, ended(tokenizer, text as string)) };
   }
   if (typeof prompt === 'string') return encodeText(prompt, completion as string, tokenizer, loss);
   const before = encodeChat(tokenizer, prompt as ChatMessage[], { tools, addGenerationPrompt: true }).ids;
@@ -53,8 +54,21 @@ function encodeMessages(
 
 function encodeText(prompt: string, completion: string, tokenizer: Tokenizer, loss: Loss = 'completion'): Example {
   if (loss === 'assistant') throw wrongLoss(loss, 'text', 'completion or all');
-  const ids = tokenizer.encode(`${prompt}${completion}${eosOf(tokenizer)}`);
-  return loss === 'all' ? { ids } : { ids, learn: after(tokenizer.encode(prompt), ids) };
+  const ids = idsOf(tokenizer, `${prompt}${ended(tokenizer, completion)}`);
+  return loss === 'all' ? { ids } : { ids, learn: after(idsOf(tokenizer, prompt), ids) };
+}
+
+/** A text with the EOS token at its end, once: many files have it already. */
+function ended(tokenizer: Tokenizer, text: string): string {
+  const eos = eosOf(tokenizer);
+  return text.endsWith(eos) ? text : `${text}${eos}`;
+}
+
+/** The tokens of a text, with one BOS where the text begins with the one that the tokenizer adds. */
+function idsOf(tokenizer: Tokenizer, text: string): number[] {
+  const ids = tokenizer.encode(text);
+  const twice = tokenizer.bos !== undefined && ids[0] === tokenizer.bos && ids[1] === tokenizer.bos;
+  return twice ? ids.slice(1) : ids;
 }
 
 /** 1 for the tokens after the prompt. A token that spans the end of the prompt is learned, too. */
