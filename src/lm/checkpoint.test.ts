@@ -119,6 +119,27 @@ describe('a folder that Transformers wrote', () => {
     expect(bytes(loadCheckpoint(folder).parameters).equals(bytes(loadCheckpoint(llama).parameters))).toBe(true);
   });
 
+  it.each([
+    ['tiny-llama', 'lm_head.weight', 'model.embed_tokens.weight'],
+    ['tiny-gpt2', 'lm_head.weight', 'transformer.wte.weight'],
+  ])('keeps an output layer of its own, whatever the config of %s says', (name, head, embedding) => {
+    const tied = { tie_word_embeddings: true };
+    place(modelPath(name), tied, (tensors) => {
+      const { data, ...rest } = tensors[embedding];
+      return {
+        ...tensors,
+        [head]: { ...rest, data: (data as Float32Array).map((x) => x + 0.25) } as SafetensorsTensor,
+      };
+    });
+    const loaded = loadCheckpoint(folder);
+    expect(loaded.config.tied).toBe(false);
+    const { 'lm_head.weight': own, 'model.embed_tokens.weight': embedded } = loaded.parameters.values;
+    expect(own.data).toEqual((embedded.data as Float32Array).map((x) => x + 0.25));
+    saveCheckpoint(folder, loaded); // and says so from then on
+    expect(configOf(folder).tie_word_embeddings).toBe(false);
+    expect(loadCheckpoint(folder).parameters.values['lm_head.weight'].data).toEqual(own.data);
+  });
+
   it('may be a classifier, which has scores in place of logits', () => {
     const score = new Float32Array(3 * 64).map((_, i) => i);
     const change = { architectures: ['LlamaForSequenceClassification'], tie_word_embeddings: false };

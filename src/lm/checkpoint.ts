@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { openSafetensors, type SafetensorsFile, safetensorsHeader } from '../engine/safetensors.ts';
 import { HeedError } from '../error.ts';
 import { readJsonFile } from '../files.ts';
-import { type DecoderConfig, decoderParameters, HEAD } from '../nn/decoder-config.ts';
+import { type DecoderConfig, decoderParameters, EMBEDDING, HEAD } from '../nn/decoder-config.ts';
 import * as initialize from '../nn/initialize.ts';
 import { type Arena, createArena, type ParameterSpec } from '../nn/parameters.ts';
 import { basename, existsSync, join } from '../node.ts';
@@ -66,13 +66,16 @@ export function readShape(
 
 /**
  * Reads a model's folder. First, config.json and every file's header are checked against one another; then each tensor
- * is read straight into its final memory.
+ * is read straight into its final memory. Where the weights have an output layer of their own, the model has it, even if
+ * config.json calls it tied.
  *
  * @throws HeedError that names the file, field or tensor that is missing, damaged or not supported.
  */
 export function loadCheckpoint(folder: string): Checkpoint {
-  const { raw, config, architecture, family, classifier } = readShape(folder);
+  const { raw, config: described, architecture, family, classifier } = readShape(folder);
   const files = openWeights(folder);
+  const config =
+    described.tied && !classifier && hasOwnHead(described, layoutOf(family), files) ? untied(described) : described;
   const specs = decoderParameters(config);
   if (classifier) specs.push(scoreSpec(config, files.get(SCORE)?.tensors.get(SCORE)?.shape[0] ?? 1));
   const layout = layoutOf(family);
@@ -93,6 +96,29 @@ export function loadCheckpoint(folder: string): Checkpoint {
     throw error;
   }
   return { config, raw, parameters, architecture };
+}
+
+const untied = (config: DecoderConfig): DecoderConfig => ({ ...config, tied: false });
+
+/**
+ * Whether the weights have an output layer that differs from the embedding, though config.json calls them tied. The
+ * weights are right then: a training that untied the two, such as an adapter on the head, forgot the config. Many files
+ * store tied weights twice, which are equal.
+ */
+function hasOwnHead(config: DecoderConfig, layout: Layout, files: ReadonlyMap<string, SafetensorsFile>): boolean {
+  const specs = decoderParameters(untied(config));
+  const read = (parameter: string): Float32Array | undefined => {
+    const stored = storedTensors(layout, specs, config.heads).find(({ parameters }) => parameters.includes(parameter));
+    const name = stored && namesOf(stored, layout).find((one) => files.has(one));
+    const found = name === undefined ? undefined : files.get(name)!.tensors.get(name)!;
+    if (!stored || !found || !isFloatDtype(found.dtype) || found.shape.join() !== stored.shape.join()) return undefined;
+    const numbers = new Float32Array(sizeOf(stored.shape));
+    readFloats(files.get(name!)!, name!, numbers);
+    return numbers;
+  };
+  const head = read(HEAD);
+  const embedding = head && read(EMBEDDING);
+  return head !== undefined && embedding !== undefined && head.some((x, i) => x !== embedding[i]);
 }
 
 /** How `saveCheckpoint` writes weights. */
@@ -206,6 +232,13 @@ interface Found {
   name: string;
 }
 
+/** The names that a tensor may have in a file: some leave out the prefix of the base model. */
+function namesOf({ name, also }: StoredTensor, layout: Layout): string[] {
+  const prefix = basePrefix(layout);
+  const bare = name.startsWith(prefix) ? name.slice(prefix.length) : name;
+  return [name, bare, also ?? bare];
+}
+
 function findTensors(
   folder: string,
   layout: Layout,
@@ -213,10 +246,8 @@ function findTensors(
   files: ReadonlyMap<string, SafetensorsFile>,
 ): Found[] {
   const hint = 'Do the weights and the config.json belong together? Fetch the model again.';
-  const prefix = basePrefix(layout);
   const found = tensors.map((tensor): Found => {
-    const bare = tensor.name.startsWith(prefix) ? tensor.name.slice(prefix.length) : tensor.name;
-    const name = [tensor.name, bare, tensor.also ?? bare].find((name) => files.has(name));
+    const name = namesOf(tensor, layout).find((name) => files.has(name));
     if (name === undefined)
       throw new HeedError(`The weights in "${folder}" have no tensor "${tensor.name}".`, { hint });
     const file = files.get(name)!;

@@ -66,7 +66,7 @@ it.each(['tiny-llama', 'tiny-qwen2'])('ends and begins a text once, with %s', (n
   const tokenizer = tokenizerOf(name);
   const [bos, eos] = [tokenizer.bos, tokenizer.eos].map((id) => (id === undefined ? '' : tokenizer.tokenOf(id)!));
   const plain = encodeRow({ prompt: 'red', completion: ' sun' }, tokenizer);
-  expect(plain.ids.filter((id) => id === tokenizer.eos)).toHaveLength(1);
+  expect(Array.from(plain.ids).filter((id) => id === tokenizer.eos)).toHaveLength(1);
   expect(encodeRow({ prompt: 'red', completion: ` sun${eos}` }, tokenizer)).toEqual(plain);
   expect(encodeRow({ text: `red sun${eos}` }, tokenizer)).toEqual(encodeRow({ text: 'red sun' }, tokenizer));
   const adds = plain.ids[0] === tokenizer.bos;
