@@ -51,6 +51,13 @@ describe('a row is read whole', () => {
     ['Alpaca', { instruction: 'I', input: 'X', output: 'A' }, 'U:I\n\nX → A:A'],
     ['LLaMA-Factory', { system: 'S', history: [['H', 'J']], instruction: 'I', output: 'A' }, 'S:S U:H A:J U:I → A:A'],
     ['content in parts', { messages: [{ role: 'user', content: [{ type: 'text', text: 'Q' }] }, chat[1]] }, 'U:Q A:A'],
+    ['axolotl', { messages: [chat[0]], chosen: chat[1], rejected: says('B')[0] }, 'U:Q → A:A → A:B'],
+    ['axolotl without pairs', { messages: [chat[0]], completion: 'A' }, 'U:Q → A:A'],
+    [
+      'ShareGPT preferences',
+      { system: 'S', conversations: [turns[0]], chosen: turns[1], rejected: { from: 'gpt', value: 'B' } },
+      'S:S U:Q → A:A → A:B',
+    ],
     ['tools as JSON', { messages: chat, tools: '[{"name":"f"}]' }, 'U:Q A:A with [{"name":"f"}]'],
     ['nulls, as Arrow writes them', { messages: chat, system: null, tools: null, question: null }, 'U:Q A:A'],
     ['a question that the prompt has', { question: 'Q', prompt: 'Think. Q', ...pair }, 'Think. Q → Good → Bad'],
@@ -74,6 +81,7 @@ describe('what would be lost is an error', () => {
     ['tools', { messages: chat, tools: 'f(x)' }],
     ['system', { messages: [{ role: 'system', content: 'T' }, ...chat], system: 'S' }],
     ['question', { messages: chat, question: 'another' }],
+    ['messages', { messages: chat, chosen: says('G'), rejected: says('B') }],
   ])('%s', async (column, row) => {
     await expect(read(row)).rejects.toThrow(`data, row 1: "${column}" looks like a part of the prompt`);
     await expect(read(row)).rejects.toMatchObject({ hint: expect.stringContaining('leave the column out') });

@@ -3,19 +3,29 @@
  * and a model that is trained without them learns something else than its people meant. `gatherContext` brings them into
  * the prompt or the messages; `lostContext` finds what would still be lost.
  */
-import { type ForeignFormat, type Format, formatRead, type Message } from './format.ts';
+import { type ForeignFormat, type Format, formatRead, type Message, speakers } from './format.ts';
 import { type Fault, isRecord, type Row } from './row.ts';
 
 /** Columns that hold what a completion answers, first the one that is taken where a row has several. */
 const QUESTIONS = ['question', 'instruction', 'query'];
 /** Columns that belong to the prompt by their names. */
-const CONTEXT = [...QUESTIONS, 'system', 'system_prompt', 'input', 'context', 'history', 'tools'];
+const CONTEXT = [
+  ...QUESTIONS,
+  'system',
+  'system_prompt',
+  'input',
+  'context',
+  'history',
+  'tools',
+  'messages',
+  'conversations',
+];
 const COMPLETIONS = ['completion', 'chosen', 'rejected'];
 const CONVERSATIONS = ['messages', 'prompt', ...COMPLETIONS];
 
 /** A row whose question, system message, tools and parts of content stand where its format has them. */
 export function gatherContext(row: Row): Row {
-  return withSystem(withQuestion(withTools(withTexts(row))));
+  return withSystem(withQuestion(withTools(withTurns(withTexts(row)))));
 }
 
 /** How the reason begins where a column would be lost. */
@@ -32,7 +42,8 @@ export function lostContext(original: Row, value: Row, format: Format | ForeignF
   const read = formatRead(format);
   if (value.text !== undefined && read === 'language-modeling') return undefined; // a text is the whole of it
   const taken = new Set(takenBy(original, format));
-  const content = CONVERSATIONS.concat('completions').map((name) => JSON.stringify(value[name] ?? ''));
+  const fields = read === 'language-modeling' ? ['messages'] : ['prompt', 'completions', ...COMPLETIONS];
+  const content = fields.map((name) => JSON.stringify(value[name] ?? ''));
   for (const column of CONTEXT) {
     const context = original[column];
     if (isEmpty(context) || taken.has(column)) continue;
@@ -47,7 +58,9 @@ export function lostContext(original: Row, value: Row, format: Format | ForeignF
 
 /** Columns that a foreign format reads by itself. */
 function takenBy(row: Row, format: Format | ForeignFormat): readonly string[] {
+  if (formatRead(format) === 'language-modeling') return ['messages', 'conversations'];
   if (format === 'alpaca') return ['instruction', 'input', 'history'];
+  if (isTurned(row)) return ['messages', 'conversations'];
   return isGathered(row) ? [questionOf(row)!, 'input'] : [];
 }
 
@@ -98,6 +111,47 @@ function withQuestion(row: Row): Row {
     return { ...row, prompt: [turn('user', row.prompt)] };
   }
   return row;
+}
+
+/** A message of ShareGPT's or our shape, as ours; undefined of anything else. */
+function messageOf(value: unknown): Message | undefined {
+  if (!isRecord(value)) return undefined;
+  const role = value.role ?? speakers[`${value.from}`];
+  const content = value.content ?? value.value;
+  return typeof role === 'string' && content !== undefined ? { role, content: content as string } : undefined;
+}
+
+/** Completions that are one message each, as lists. */
+function asTurns(row: Row): Row {
+  const single = COMPLETIONS.map((name) => [name, messageOf(row[name])] as const).filter(([, message]) => message);
+  return { ...row, ...Object.fromEntries(single.map(([name, message]) => [name, [message]])) };
+}
+
+const before = (row: Row) =>
+  ['messages', 'conversations']
+    .map((name) => row[name])
+    .find(isConversation)
+    ?.map(messageOf) ?? [];
+
+/** Whether a row has a conversation and completions of its next turn. */
+function isTurned(row: Row): boolean {
+  const turned = asTurns(row);
+  const next = COMPLETIONS.filter((name) => !isEmpty(turned[name]));
+  const answers = next.every((name) => typeof turned[name] === 'string' || first(turned[name]) === 'assistant');
+  const last = before(row).at(-1);
+  const open = last !== undefined && last.role !== 'assistant' && !before(row).includes(undefined);
+  return isEmpty(row.prompt) && next.length > 0 && answers && open;
+}
+
+/**
+ * A conversation with the completions of its next turn, `{messages, chosen, rejected}` or `{conversations, …}`, as axolotl
+ * and LLaMA-Factory have it → the conversation as the prompt. A completion may be a single message.
+ */
+function withTurns(row: Row): Row {
+  const turned = asTurns(row);
+  if (!isTurned(row)) return turned;
+  const { messages, conversations, ...rest } = turned;
+  return withSpoken({ prompt: before(row), ...rest });
 }
 
 /** The column `system` or `system_prompt` → the first message of the conversation. */
