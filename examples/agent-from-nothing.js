@@ -70,20 +70,13 @@ const tokenizer = tokenizerFrom({
     ...special,
   }),
 });
+const size = { hiddenSize: 128, layers: 4, heads: 4, keyValueHeads: 4, headSize: 32, feedForwardSize: 352 };
+const layer = { activation: 'silu', gated: true, norm: 'rms', normEpsilon: 1e-5, queryKeyNorm: false };
 const model = createModel(
   {
     vocabularySize: tokenizer.vocabularySize,
-    hiddenSize: 128,
-    layers: 4,
-    heads: 4,
-    keyValueHeads: 4,
-    headSize: 32,
-    feedForwardSize: 352,
-    activation: 'silu',
-    gated: true,
-    norm: 'rms',
-    normEpsilon: 1e-5,
-    queryKeyNorm: false,
+    ...size,
+    ...layer,
     positions: { kind: 'rotary', theta: 1e4 },
     maxPositions: 256,
     tied: true,

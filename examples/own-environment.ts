@@ -20,7 +20,6 @@ const line = () => {
     observe(observation) {
       observation[0] = x;
     },
-    frame: () => ({ width: 4, height: 1, shapes: [{ kind: 'circle', x: x + 2, y: 0.5, radius: 0.1, fill: '#345' }] }),
   });
 };
 
