@@ -95,36 +95,19 @@ interface Session {
   fixedValues: readonly (readonly [name: string, value: Value])[];
   /** Number of programs, and of runs in other threads, that need it. */
   users: number;
-  /** Whether it is kept for a while once nothing needs it. */
-  kept: boolean;
 }
 /** Sessions by their model and options: equal graphs share one. */
 const sessions = new Map<string, Session>();
 let ownSessions = 0;
 
-/**
- * Sessions that nothing needs any more, the oldest first. A learner that begins anew, as after a checkpoint or a restart,
- * compiles the same programs again, which takes up to a quarter of a short training.
- */
-const idle = new Set<Session>();
-const MOST_IDLE = 32;
-/** Elements of all inputs and outputs of a program whose memory may be kept. */
-const SMALL = 2 ** 20;
-
 function leave(session: Session): void {
   if (--session.users > 0) return;
-  idle.add(session);
-  if (session.kept && idle.size <= MOST_IDLE) return;
-  const [released] = session.kept ? idle : [session];
-  idle.delete(released);
-  sessions.delete(released.key);
-  runtime().releaseSession(released.handle);
+  sessions.delete(session.key);
+  runtime().releaseSession(session.handle);
 }
 
-/** Number of sessions that programs need, for tests of leaks and of sharing. */
-export const sessionCount = (): number => sessions.size - idle.size;
-
-const elementsOf = ({ shape }: Spec): number => shape.reduce<number>((n, d) => n * (typeof d === 'number' ? d : 1), 1);
+/** Number of live sessions, for tests of leaks and of sharing. */
+export const sessionCount = (): number => sessions.size;
 
 /**
  * Traces a function of declared inputs into a fresh graph, and compiles the outputs that it returns by name:
@@ -187,14 +170,8 @@ export function compile<O extends Readonly<Record<string, Tensor>>>(
       fixed: engine.fixedByName ? fixedValues.map(([name, value]) => [name, value.handle] as const) : [],
     }),
     users: 0,
-    kept:
-      own === undefined &&
-      where === 'cpu' &&
-      options.profile === undefined && // it is written when the session ends
-      [...inputs, ...specs].reduce((sum, spec) => sum + elementsOf(spec), 0) <= SMALL,
   };
   session.users++;
-  idle.delete(session);
   sessions.set(key, session);
 
   let disposed = false;
