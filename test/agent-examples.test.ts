@@ -35,7 +35,7 @@ it('train-minimal learns in a file of less than 300 lines, without heed’s loop
 });
 
 it('agent-from-nothing makes a model for each task, teaches it, and measures it on held-out tasks', async () => {
-  const short = ['--drills', '1', '--demonstrations', '1', '--episodes', '2'];
+  const short = ['--drills', '1', '--demonstrations', '1', '--episodes', '8'];
   for (const [task, steps] of Object.entries({ calculator: 0, guess: 0, sql: 1 })) {
     const args = ['--task', task, '--steps', String(steps), ...short];
     const printed = await runExample('agent-from-nothing.js', { lines: 120, args });
