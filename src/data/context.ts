@@ -3,7 +3,7 @@
  * and a model that is trained without them learns something else than its people meant. `gatherContext` brings them into
  * the prompt or the messages; `lostContext` finds what would still be lost.
  */
-import { type ForeignFormat, type Format, formatRead, type Message, speakers } from './format.ts';
+import { type Format, type Message, speakers } from './format.ts';
 import { type Fault, isRecord, type Row } from './row.ts';
 
 /** Columns that hold what a completion answers, first the one that is taken where a row has several. */
@@ -32,36 +32,24 @@ export function gatherContext(row: Row): Row {
 export const LOST = 'looks like a part of the prompt';
 
 /**
- * The context that a row would be read without. A column whose text stands in the content already is
- * not lost; columns beside a prompt alone are there for rewards.
- *
- * @param original - The row as it stands in its file.
- * @param value - The row as it was read.
+ * The context that a row was read without: what gathering and conversion use, they take out of the row. A column whose text
+ * stands in the content already is not lost; columns beside a prompt alone are there for rewards.
  */
-export function lostContext(original: Row, value: Row, format: Format | ForeignFormat): Fault | undefined {
-  const read = formatRead(format);
-  if (value.text !== undefined && read === 'language-modeling') return undefined; // a text is the whole of it
-  const taken = new Set(takenBy(original, format));
-  const fields = read === 'language-modeling' ? ['messages'] : ['prompt', 'completions', ...COMPLETIONS];
-  const content = fields.map((name) => JSON.stringify(value[name] ?? ''));
+export function lostContext(row: Row, format: Format): Fault | undefined {
+  const isMessages = format === 'language-modeling';
+  if (isMessages && row.text !== undefined) return undefined; // a text is the whole of it
+  const fields = isMessages ? ['messages'] : ['prompt', 'completions', ...COMPLETIONS];
+  const content = fields.map((name) => JSON.stringify(row[name] ?? ''));
+  const isChat = Array.isArray(isMessages ? row.messages : row.prompt);
   for (const column of CONTEXT) {
-    const context = original[column];
-    if (isEmpty(context) || taken.has(column)) continue;
-    const isChat = Array.isArray(value.messages) || Array.isArray(value.prompt);
-    if (column === 'tools' && isChat && Array.isArray(value.tools)) continue;
-    if (read === 'prompt-only' && !/^system|^tools/.test(column)) continue;
+    const context = row[column];
+    if (isEmpty(context) || fields.includes(column)) continue;
+    if (column === 'tools' && isChat && Array.isArray(context)) continue;
+    if (format === 'prompt-only' && !/^system|^tools/.test(column)) continue;
     if (content.some((part) => part.includes(JSON.stringify(context).slice(1, -1).trim()))) continue;
-    return { field: column, reason: `${LOST}, and ${read} rows would be learned without it` };
+    return { field: column, reason: `${LOST}, and ${format} rows would be learned without it` };
   }
   return undefined;
-}
-
-/** Columns that a foreign format reads by itself. */
-function takenBy(row: Row, format: Format | ForeignFormat): readonly string[] {
-  if (formatRead(format) === 'language-modeling') return ['messages', 'conversations'];
-  if (format === 'alpaca') return ['instruction', 'input', 'history'];
-  if (isTurned(row)) return ['messages', 'conversations'];
-  return isGathered(row) ? [questionOf(row)!, 'input'] : [];
 }
 
 const isEmpty = (value: unknown) =>
@@ -86,31 +74,29 @@ function withSpoken(row: Row): Row {
   return { ...row, ...Object.fromEntries(changed) };
 }
 
-const questionOf = (row: Row) => QUESTIONS.find((name) => isText(row[name]));
+const completionsOf = (row: Row) => COMPLETIONS.map((name) => row[name]).filter((completion) => !isEmpty(completion));
 
-/** Whether the question stands in a column of its own beside completions, none of which begins with it. */
-function isGathered(row: Row): boolean {
-  const completed = COMPLETIONS.filter((name) => !isEmpty(row[name]));
-  const answers = completed.every((name) =>
-    typeof row[name] === 'string' ? !/^\s*Human:/.test(row[name]) : first(row[name]) === 'assistant',
+/** Whether a row has no prompt, and completions none of which begins with one. */
+function isAnswer(row: Row): boolean {
+  const completions = completionsOf(row);
+  const answers = completions.every((one) =>
+    typeof one === 'string' ? !/^\s*Human:/.test(one) : first(one) === 'assistant',
   );
-  return isEmpty(row.prompt) && completed.length > 0 && answers && questionOf(row) !== undefined;
+  return isEmpty(row.prompt) && completions.length > 0 && answers;
 }
 
 /** `{question, chosen, rejected}` and its like → a prompt of one turn, with the completions as turns. */
 function withQuestion(row: Row): Row {
-  if (isGathered(row)) {
-    const name = questionOf(row)!;
+  const name = QUESTIONS.find((column) => isText(row[column]));
+  if (name !== undefined && isAnswer(row)) {
     const { [name]: question, input, ...rest } = row;
     const content = isText(input) ? `${question}\n\n${input}` : (question as string);
     return withSpoken({ prompt: [turn('user', content)], ...rest });
   }
   // a text with the turns that answer it; in UltraFeedback they begin with the text as the user's turn
-  const answered = COMPLETIONS.filter((name) => !isEmpty(row[name]));
-  if (isText(row.prompt) && answered.length > 0 && answered.every((name) => first(row[name]) === 'assistant')) {
-    return { ...row, prompt: [turn('user', row.prompt)] };
-  }
-  return row;
+  const completions = completionsOf(row);
+  const answered = completions.length > 0 && completions.every((one) => first(one) === 'assistant');
+  return isText(row.prompt) && answered ? { ...row, prompt: [turn('user', row.prompt)] } : row;
 }
 
 /** A message of ShareGPT's or our shape, as ours; undefined of anything else. */
@@ -127,31 +113,17 @@ function asTurns(row: Row): Row {
   return { ...row, ...Object.fromEntries(single.map(([name, message]) => [name, [message]])) };
 }
 
-const before = (row: Row) =>
-  ['messages', 'conversations']
-    .map((name) => row[name])
-    .find(isConversation)
-    ?.map(messageOf) ?? [];
-
-/** Whether a row has a conversation and completions of its next turn. */
-function isTurned(row: Row): boolean {
-  const turned = asTurns(row);
-  const next = COMPLETIONS.filter((name) => !isEmpty(turned[name]));
-  const answers = next.every((name) => typeof turned[name] === 'string' || first(turned[name]) === 'assistant');
-  const last = before(row).at(-1);
-  const open = last !== undefined && last.role !== 'assistant' && !before(row).includes(undefined);
-  return isEmpty(row.prompt) && next.length > 0 && answers && open;
-}
-
 /**
  * A conversation with the completions of its next turn, `{messages, chosen, rejected}` or `{conversations, …}`, as axolotl
  * and LLaMA-Factory have it → the conversation as the prompt. A completion may be a single message.
  */
 function withTurns(row: Row): Row {
   const turned = asTurns(row);
-  if (!isTurned(row)) return turned;
   const { messages, conversations, ...rest } = turned;
-  return withSpoken({ prompt: before(row), ...rest });
+  const prompt = [messages, conversations].find(isConversation)?.map(messageOf) ?? [];
+  const last = prompt.at(-1);
+  const isOpen = last !== undefined && last.role !== 'assistant' && !prompt.includes(undefined);
+  return isOpen && isAnswer(turned) ? withSpoken({ prompt, ...rest }) : turned;
 }
 
 /** The column `system` or `system_prompt` → the first message of the conversation. */

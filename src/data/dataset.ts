@@ -173,7 +173,7 @@ function check(
   const fault = faultOf(gathered, format);
   if (fault) return { ...place, ...fault };
   const adopted = adopt(gathered, format);
-  const lost = lostContext(value, adopted, format);
+  const lost = lostContext(adopted, formatRead(format));
   if (lost) return { ...place, ...lost };
   return {
     ...place,

@@ -106,9 +106,9 @@ const untied = (config: DecoderConfig): DecoderConfig => ({ ...config, tied: fal
  * store tied weights twice, which are equal.
  */
 function hasOwnHead(config: DecoderConfig, layout: Layout, files: ReadonlyMap<string, SafetensorsFile>): boolean {
-  const specs = decoderParameters(untied(config));
+  const tensors = storedTensors(layout, decoderParameters(untied(config)), config.heads);
   const read = (parameter: string): Float32Array | undefined => {
-    const stored = storedTensors(layout, specs, config.heads).find(({ parameters }) => parameters.includes(parameter));
+    const stored = tensors.find(({ parameters }) => parameters.includes(parameter));
     const name = stored && namesOf(stored, layout).find((one) => files.has(one));
     const found = name === undefined ? undefined : files.get(name)!.tensors.get(name)!;
     if (!stored || !found || !isFloatDtype(found.dtype) || found.shape.join() !== stored.shape.join()) return undefined;
