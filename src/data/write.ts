@@ -1,6 +1,7 @@
 /** Writes datasets to files atomically. */
 
 import { HeedError } from '../error.ts';
+import { stringifyExact } from '../exact-number.ts';
 import { fileError, isSystemError, syncFolder, writeAll } from '../files.ts';
 import { closeSync, dirname, fsyncSync, gzipSync, openSync, randomBytes, renameSync, rmSync } from '../node.ts';
 import { fileType } from './file.ts';
@@ -59,7 +60,7 @@ const texts = {
 };
 
 const json = (value: unknown) =>
-  JSON.stringify(value, (_, inner) => (inner instanceof Uint8Array ? Buffer.from(inner).toString('base64') : inner));
+  stringifyExact(value, (inner) => (inner instanceof Uint8Array ? Buffer.from(inner).toString('base64') : inner));
 
 const PART = 2 ** 20;
 

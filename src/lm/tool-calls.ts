@@ -1,4 +1,5 @@
 /** Calls of tools in what a model writes. */
+import { parseExact, stringifyExact } from '../exact-number.ts';
 import { randomBytes } from '../node.ts';
 
 /** A tool as a template shows it: a function with a JSON schema of its arguments. */
@@ -39,7 +40,7 @@ export function parseCalls(
 ): { text: string; calls: ToolCall[] } {
   const blocks = [...text.matchAll(BLOCK)].map(([, json]) => json);
   const whole = text.replace(/^\s*(<\|python_tag\|>|\[TOOL_CALLS\])/, '');
-  const calls = (blocks.length > 0 ? blocks : [whole]).map((json) => callsOf(parsedJson(json), tools));
+  const calls = (blocks.length > 0 ? blocks : [whole]).map((json) => callsOf(parsedJson(json, parseExact), tools));
   if (calls.includes(undefined)) return { text, calls: [] };
   return { text: blocks.length > 0 ? text.replace(BLOCK, '').trim() : '', calls: (calls as ToolCall[][]).flat() };
 }
@@ -51,7 +52,7 @@ function callsOf(value: unknown, tools: readonly Pick<ToolSchema, 'function'>[])
     const { name, arguments: given, parameters } = one as Record<string, unknown>;
     const values = given ?? parameters ?? {};
     if (!tools.some((tool) => tool.function.name === name)) return undefined;
-    const text = typeof values === 'string' ? values : JSON.stringify(values);
+    const text = typeof values === 'string' ? values : stringifyExact(values);
     const id = `call_${randomBytes(12).toString('hex')}`;
     return { id, type: 'function', function: { name: name as string, arguments: text } };
   });
@@ -59,9 +60,9 @@ function callsOf(value: unknown, tools: readonly Pick<ToolSchema, 'function'>[])
 }
 
 /** The value of JSON; undefined if it is none. */
-export function parsedJson(json: string): unknown {
+export function parsedJson(json: string, parse: (json: string) => unknown = JSON.parse): unknown {
   try {
-    return JSON.parse(json);
+    return parse(json);
   } catch {
     return undefined;
   }
