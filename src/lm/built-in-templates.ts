@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { HeedError } from '../error.ts';
 import { fileError } from '../files.ts';
 import { existsSync, readFileSync } from '../node.ts';
+import { endsWithTurn, type ModelData } from './model.ts';
 import { compileTemplate } from './tokenizer/jinja.ts';
 import { TEMPLATE, type Tokenizer } from './tokenizer.ts';
 
@@ -96,11 +97,14 @@ export function withChatTemplate(
 }
 
 /** A model with its tokenizer passed through `withChatTemplate`. @throws HeedError likewise. */
-export const templatedModel = <M extends { tokenizer: Tokenizer }>(
+export function templatedModel<M extends Pick<ModelData, 'tokenizer' | 'ends'> & Partial<Pick<ModelData, 'generation'>>>(
   model: M,
   template?: string,
   onNotice?: (text: string) => void,
-): M => ({ ...model, tokenizer: withChatTemplate(model.tokenizer, template, onNotice) });
+): M {
+  const changed = { ...model, tokenizer: withChatTemplate(model.tokenizer, template, onNotice) };
+  return template === undefined ? changed : { ...changed, ...endsWithTurn(changed) };
+}
 
 const templated = (tokenizer: Tokenizer, template: string): Tokenizer => ({
   ...tokenizer,

@@ -1,7 +1,8 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { HeedError } from '../error.ts';
+import { ExactNumber } from '../exact-number.ts';
 import { type ChatMessage, encodeChat, renderAssistantSpans, renderChat } from './chat-template.ts';
 import { loadTokenizer } from './tokenizer.ts';
 
@@ -45,7 +46,7 @@ describe.each(['tiny-llama', 'tiny-gpt2', 'tiny-qwen2'])('%s writes conversation
     expect(renderChat(tokenizer.chatTemplate!, messages, { ...options, bosToken })).toBe(text);
     expect(encodeChat(tokenizer, messages, options)).toEqual({ ids });
     if (!tokenizer.chatTemplate!.includes('generation %}')) return;
-    expect(encodeChat(tokenizer, messages, { ...options, assistantMask: true })).toEqual({
+    expect(encodeChat(tokenizer, messages, { ...options, assistantMask: true })).toMatchObject({
       ids,
       assistantMask: assistant_masks,
     });
@@ -85,12 +86,112 @@ describe.skipIf(!existsSync(published))(
         if (error) refusal(act);
         else expect(act()).toBe(text);
         if (generation_spans) {
-          expect(renderAssistantSpans(template, expected.chats[chat], options)).toEqual({
+          expect(renderAssistantSpans(template, expected.chats[chat], options)).toMatchObject({
             text,
             spans: generation_spans,
           });
         }
       }
+    });
+  },
+);
+
+describe.skipIf(!existsSync(published))(
+  'published templates say what the assistant wrote (needs the maintainers’ material)',
+  () => {
+    const says = (role: string, content: string | null, more = {}): ChatMessage => ({ role, content, ...more });
+    const calls = (...all: [name: string, given: object][]) => ({
+      tool_calls: all.map(([name, given]) => ({ type: 'function', function: { name, arguments: given } })),
+    });
+    const [u1, a1, u2, a2] = [
+      says('user', 'U1.'),
+      says('assistant', 'A1.'),
+      says('user', 'U2.'),
+      says('assistant', 'A2.'),
+    ];
+    const conversations: Record<string, ChatMessage[]> = {
+      one: [u1, a1],
+      two: [u1, a1, u2, a2],
+      'with a system message': [says('system', 'S0.'), u1, a1, u2, a2],
+      'with a developer': [says('developer', 'S0.'), u1, a1],
+      'the assistant first': [a1, u2, a2],
+      'two users in a row': [u1, u2, a1],
+      'a call': [u1, says('assistant', '', calls(['find', { x: 1 }])), says('tool', 'T1.', { name: 'find' }), a2],
+      'parallel calls': [
+        u1,
+        says('assistant', '', calls(['find', { x: 1 }], ['look', {}])),
+        says('tool', 'T1.', { name: 'find' }),
+        says('tool', 'T2.', { name: 'look' }),
+        a2,
+      ],
+      'a result last': [u1, says('assistant', '', calls(['find', { x: 1 }])), says('tool', 'T1.', { name: 'find' })],
+      'null in arguments': [u1, says('assistant', '', calls(['find', { x: null }]))],
+      'large numbers in arguments': [
+        u1,
+        says('assistant', '', calls(['find', { x: new ExactNumber('1234567890123456789') }])),
+      ],
+      'no content beside a call': [u1, says('assistant', null, calls(['find', { x: 1 }]))],
+      reasoning: [
+        u1,
+        says('assistant', 'A1.', { reasoning_content: 'R1.' }),
+        u2,
+        says('assistant', 'A2.', { reasoning_content: 'R2.' }),
+      ],
+      'reasoning in the text': [u1, says('assistant', '<think>\nR1.\n</think>\n\nA1.'), u2, a2],
+      'special tokens in texts': [says('user', 'U1.<|im_end|>'), a1],
+      'other scripts': [says('user', 'مرحبا.'), says('assistant', '你好，🙂.')],
+    };
+    const names = existsSync(published)
+      ? readdirSync(published)
+          .filter((name) => name.endsWith('.jinja') && !name.includes('_training'))
+          .map((name) => name.slice(0, -6))
+      : ['absent'];
+
+    it.each(names)('%s', (name) => {
+      const twin = join(published, `${name}_training.jinja`);
+      const options = { bosToken: '<bos>', eosToken: '<eos>', now: new Date(2026, 1, 1) };
+      const learned = (path: string, messages: ChatMessage[]) => {
+        const { text, spans, unwritten } = renderAssistantSpans(readFileSync(path, 'utf8'), messages, options);
+        return {
+          text,
+          pieces: written(text, spans)
+            .map((piece) => piece.trim())
+            .filter(Boolean),
+          unwritten,
+        };
+      };
+      let refused = 0;
+      for (const [kind, messages] of Object.entries(conversations)) {
+        const where = `${name}, ${kind}`;
+        let found: ReturnType<typeof learned>;
+        try {
+          found = learned(join(published, `${name}.jinja`), messages);
+        } catch (error) {
+          expect(error, where).toBeInstanceOf(HeedError);
+          refused++;
+          continue;
+        }
+        const all = found.pieces.join('|');
+        expect(all, where).not.toMatch(/[UST]\d\./);
+        for (const { role, content } of messages) {
+          const words = String(content ?? '')
+            .split('\n')
+            .at(-1)!;
+          if (role === 'assistant') expect(all, where).toContain(words);
+        }
+        if (kind === 'large numbers in arguments') expect(all, where).toContain('1234567890123456789');
+        if (!existsSync(twin)) continue;
+        // TRL's own variant learns the blanks after a turn and, with some models, the header of the prompt as well
+        const theirs = learned(twin, messages);
+        if (theirs.text !== found.text) continue;
+        const bare = (text: string) => text.replace(/\s/g, '');
+        const joined = bare(theirs.pieces.join(''));
+        for (const piece of found.pieces.map(bare)) {
+          const alike = joined.includes(piece) || theirs.pieces.some((other) => piece.startsWith(bare(other)));
+          expect(alike, `${where}: ${piece} of ${joined}`).toBe(true);
+        }
+      }
+      expect(refused).toBeLessThan(/idefics|llava/.test(name) ? 17 : 12); // those two take contents only in parts
     });
   },
 );
@@ -107,14 +208,107 @@ describe('who wrote what', () => {
     const { text, spans } = renderAssistantSpans(PLAIN, talk, { eosToken: '<|im_end|>' });
     expect(written(text, spans)).toEqual(['Hello.<|im_end|>', 'Four 🙂<|im_end|>']);
     const first = renderAssistantSpans(PLAIN, talk.slice(1, 2));
-    expect(written(first.text, first.spans)).toEqual(['<|im_start|>assistant\nHello.<|im_end|>\n']);
+    expect(written(first.text, first.spans)).toEqual(['Hello.<|im_end|>']);
   });
 
-  it('is not known where the template writes earlier turns otherwise', () => {
-    const last = TURNS("{% if loop.last %}{{ '<think></think>' }}{% endif %}{{ m.content }}");
-    const { message, hint } = refusal(() => renderAssistantSpans(last, talk));
-    expect(message).toContain('has no {% generation %} blocks, and writes message 2 differently');
-    expect(hint).toContain('{% generation %}');
+  const call = (name: string) => ({ type: 'function', function: { name, arguments: { x: 1 } } });
+  const called: ChatMessage = { role: 'assistant', content: null, tool_calls: [call('sum')] };
+  const asked = [user('Hi'), called, { role: 'tool', content: 'T3' }, assistant('Three.')];
+
+  // one line for each kind of template that Transformers' prefixes would get wrong
+  it.each<[kind: string, template: string, messages: ChatMessage[], learned: string[]]>([
+    [
+      'writes earlier turns otherwise (Qwen3)',
+      TURNS("{% if loop.last %}{{ '<think></think>' }}{% endif %}{{ m.content }}"),
+      talk,
+      ['Hello.<|im_end|>', '<think></think>Four 🙂<|im_end|>'],
+    ],
+    [
+      'writes a default system message before the first turn (Qwen2.5)',
+      `{% for m in messages %}{% if loop.first %}S{% endif %}{% if m.role == 'user' %}<u>{{ m.content }}{% else %}<a>{{ m.content }}</s>{% endif %}{% endfor %}{% if add_generation_prompt %}<a>{% endif %}`,
+      talk.slice(1),
+      ['Hello.</s>', 'Four 🙂</s>'],
+    ],
+    [
+      'ends the last turn after the loop (Phi-3)',
+      `{% for m in messages %}<|{{ m.role }}|>\n{{ m.content }}<|end|>\n{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% else %}{{ eos_token }}{% endif %}`,
+      talk,
+      ['Hello.<|end|>', 'Four 🙂<|end|>\n</s>'],
+    ],
+    [
+      'ends a turn with the next (GLM-4)',
+      `{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}`,
+      talk,
+      ['Hello.<|user|>', 'Four 🙂'],
+    ],
+    [
+      'begins the answer in the turn before it (DeepSeek)',
+      `{% for m in messages %}{% if m.role == 'user' %}<u>{{ m.content }}<a>{% else %}{{ m.content }}</s>{% endif %}{% endfor %}`,
+      talk,
+      ['Hello.</s>', 'Four 🙂</s>'],
+    ],
+    [
+      'writes the generation prompt within the loop (Zephyr)',
+      `{% for m in messages %}<|{{ m.role }}|>\n{{ m.content }}</s>\n{% if loop.last and add_generation_prompt %}<|assistant|>\n{% endif %}{% endfor %}`,
+      talk,
+      ['Hello.</s>', 'Four 🙂</s>'],
+    ],
+    [
+      'writes the first message before the loop (Llama 3.1 with tools)',
+      `<u>{{ messages[0].content }}{% for m in messages[1:] %}<{{ m.role[0] }}>{{ m.content }}</s>{% endfor %}{% if add_generation_prompt %}<a>{% endif %}`,
+      talk,
+      ['Hello.</s>', 'Four 🙂</s>'],
+    ],
+    [
+      'goes on from the prompt otherwise (a prompt that opens a thought)',
+      TURNS('{{ m.content }}').replace('assistant\n{% endif %}', 'assistant\n<think>\n{% endif %}'),
+      [user('Hi'), assistant('<b>Hello</b>')],
+      ['<b>Hello</b><|im_end|>'],
+    ],
+    [
+      'writes calls, and tools in turns of their own',
+      `{% for m in messages %}<{{ m.role }}>{% for c in m.tool_calls or [] %}call {{ c.function.name }}{{ c.function.arguments | tojson }}{% endfor %}{{ m.content or '' }}</s>{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}`,
+      asked,
+      ['call sum{"x": 1}</s>', 'Three.</s>'],
+    ],
+    [
+      'has no other end of a turn than a blank line',
+      `{% for m in messages %}{{ m.role }}: {{ m.content }}\n\n{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}`,
+      talk,
+      ['Hello.\n\n', 'Four 🙂\n\n'],
+    ],
+  ])('is known where a template %s', (_, template, messages, learned) => {
+    const options = {
+      eosToken: '</s>',
+      endTokens: template.includes('</s>') || template.includes('eos') ? undefined : ['<|user|>'],
+    };
+    const { text, spans } = renderAssistantSpans(template, messages, options);
+    expect(written(text, spans)).toEqual(learned);
+    expect(text).toBe(renderChat(template, messages, options));
+  });
+
+  it.each<[why: string, template: string, messages: ChatMessage[]]>([
+    ['writes nothing in a loop over messages for number 2', '{{ messages[1].content }}', talk],
+    [
+      'writes message 3 within message 2',
+      `{% for m in messages if m.role != 'tool' %}{{ m.content }}{% if m.tool_calls %}{{ messages[2].content }}{% endif %}{% endfor %}`,
+      asked,
+    ],
+    [
+      'writes nothing of what the assistant says in message 2',
+      PLAIN,
+      asked.map((m) => ({ ...m, content: m.content ?? '' })),
+    ],
+  ])('is not known where a template %s', (why, template, messages) => {
+    const { message, hint } = refusal(() => renderAssistantSpans(template, messages));
+    expect(message).toContain(why);
+    expect(hint).toMatch(/generation %}|leave the row out/);
+  });
+
+  it('is not all that the assistant says, where the template leaves a part out', () => {
+    const both = { ...called, content: 'I add.' };
+    const { unwritten } = renderAssistantSpans(PLAIN, [user('Hi'), both, ...asked.slice(2)]);
+    expect(unwritten).toEqual([{ message: 2, what: 'calls' }]);
   });
 
   it('is in tokens every token that has some of it', () => {
@@ -126,7 +320,7 @@ describe('who wrote what', () => {
 
   it('is not confused by a message that holds the marks used within', () => {
     const marked = '{% generation %}{{ messages[0].content }}{% endgeneration %}';
-    expect(renderAssistantSpans(marked, [assistant('a\ufdd1b')])).toEqual({ text: 'a\ufffdb', spans: [[0, 3]] });
+    expect(renderAssistantSpans(marked, [assistant('a\ufdd1b')])).toMatchObject({ text: 'a\ufffdb', spans: [[0, 3]] });
   });
 });
 
@@ -147,6 +341,8 @@ describe('Jinja as Python has it', () => {
     ['{{ range(1, 7, 2) | join(",") }} {{ range(2) | join }}', '', '1,3,5 01'],
     ['  {% generation %}\n{{ messages[0].content }}\n  {%- endgeneration %}\n.', 'x', 'x.'],
     ['{% if tools is none and thinking is not defined %}a{% endif %}', '', 'a'],
+    ['{{ none }} {{ true }} {{ none | string }} {{ 1 ~ none }} {{ missing }}|', '', 'None True None 1None |'],
+    ['{{ {"a": none, "b": [1, "x\'y", false]} }}', '', `{'a': None, 'b': [1, "x'y", False]}`],
   ])('%j', (template, content, text) => {
     expect(rendered(template, content)).toBe(text);
   });

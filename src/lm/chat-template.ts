@@ -5,9 +5,12 @@
  */
 
 import { HeedError, messageOf } from '../error.ts';
+import { parseExact, stringifyExact } from '../exact-number.ts';
 import { compileTemplate, type JinjaTemplate, type Rendered } from './tokenizer/jinja.ts';
 import type { Offsets } from './tokenizer/offsets.ts';
 import type { Tokenizer } from './tokenizer.ts';
+
+type Span = Offsets[number];
 
 /** One turn of a conversation. Templates may read further fields. */
 export interface ChatMessage {
@@ -37,6 +40,8 @@ export interface RenderOptions {
   bosToken?: string;
   /** Text of the token that ends a sequence. */
   eosToken?: string;
+  /** Texts of all tokens that end a response. Default: `eosToken`. */
+  endTokens?: readonly string[];
   /** Further variables of the template by name, such as `enable_thinking`. */
   variables?: Readonly<Record<string, unknown>>;
   /** The current time, for templates that write today's date. */
@@ -55,40 +60,148 @@ export function renderChat(template: string, messages: readonly ChatMessage[], o
 
 /**
  * The text of a conversation, and the spans [start, end) (UTF-16) that the assistant wrote: those in the template's `{%
- * generation %}` blocks or, if it has none, what each assistant turn adds to the conversation before it. A message with
- * `weight: 0` has no span.
+ * generation %}` blocks or, if it has none, what its loop over the messages writes for each of the assistant's, from
+ * where a generation prompt ends to the end of the turn. A message with `weight: 0` has no span.
  *
- * @throws HeedError if a template without such blocks writes earlier turns differently as the conversation continues.
+ * @throws HeedError if a template without such blocks does not go through the messages one by one.
  */
 export function renderAssistantSpans(
   template: string,
   messages: readonly ChatMessage[],
   options: RenderOptions = {},
-): { text: string; spans: Offsets } {
-  const { text, generation } = render(template, messages, options);
-  if (compiled(template).marksGeneration) return { text, spans: weighted(generation, messages) };
-
-  const upTo = (end: number, addGenerationPrompt: boolean) =>
-    renderChat(template, messages.slice(0, end), { ...options, addGenerationPrompt });
-  const spans = messages.flatMap(({ role, weight }, i): Offsets => {
-    if (role !== 'assistant' || weight === 0) return [];
-    const before = i === 0 ? '' : upTo(i, false);
-    const start = commonPrefix(i === 0 ? '' : upTo(i, true), text);
-    const turn = upTo(i + 1, false);
-    if (!text.startsWith(before) || !text.startsWith(turn) || start < before.length || start > turn.length) {
-      throw new HeedError(
-        `The chat template does not say what the assistant wrote: it has no {% generation %} blocks, and writes message ${i + 1} differently as the conversation goes on.`,
-        {
-          hint: 'Put {% generation %} and {% endgeneration %} around what the assistant writes, or train on whole texts.',
-        },
+): { text: string; spans: Offsets; unwritten: Unwritten[] } {
+  if (compiled(template).marksGeneration) {
+    const { text, generation } = render(template, messages, options);
+    return { text, spans: weighted(generation, messages), unwritten: [] };
+  }
+  const { text, turns } = render(template, messages, options, true);
+  const unwritten: Unwritten[] = [];
+  const spans = messages.flatMap((message, i): Offsets => {
+    if (message.role !== 'assistant' || message.weight === 0) return [];
+    const others = turns.filter(({ message: j }) => j !== i && messages[j].role !== 'assistant');
+    const pieces = others.reduce(
+      (rest, { span }) => withoutSpan(rest, span),
+      turns.filter((turn) => turn.message === i).map(({ span }): Span => [...span]),
+    );
+    if (pieces.length === 0) {
+      throw unknownAuthor(
+        `it has no {% generation %} blocks, and writes nothing in a loop over messages for number ${i + 1}`,
       );
     }
-    // what a template writes after the end of a turn (a line break) is not the assistant's
-    const { eosToken } = options;
-    const eos = eosToken ? text.lastIndexOf(eosToken, turn.length - eosToken.length) : -1;
-    return [[start, eos >= start ? eos + eosToken!.length : turn.length]];
+    const isSilent = (j: number) => turns.every((turn) => turn.message !== j);
+    const silent = messages.findIndex(({ role }, j) => role !== 'system' && role !== 'assistant' && isSilent(j));
+    if (pieces.some((span) => quotes(text.slice(...span), messages[silent], message))) {
+      throw unknownAuthor(
+        `it has no {% generation %} blocks, and writes message ${silent + 1} within message ${i + 1}`,
+      );
+    }
+    const [first, last] = [pieces[0], pieces.at(-1)!];
+    const left = leftOut(pieces.map((span) => text.slice(...span)).join(''), message);
+    if (left.length > 0 && left.length === partsOf(message)) {
+      throw new HeedError(`The chat template writes nothing of what the assistant says in message ${i + 1}.`, {
+        hint: 'Use a template that writes calls of tools and contents as these are, or leave the row out.',
+      });
+    }
+    unwritten.push(...left.map((what) => ({ message: i + 1, what })));
+    const turn = text.slice(...first);
+    first[0] += headerLength(turn, generationPrompt(template, messages, i, options));
+    last[1] = endOfTurn(text, last, message, options);
+    return pieces.filter(([start, end]) => end > start);
   });
-  return { text, spans };
+  return { text, spans, unwritten };
+}
+
+/** Something of an assistant's message that a template does not write: its text, or its calls of tools. */
+export interface Unwritten {
+  /** Number of the message, from 1. */
+  message: number;
+  what: 'text' | 'calls';
+}
+
+const unknownAuthor = (why: string) =>
+  new HeedError(`The chat template does not say what the assistant wrote: ${why}.`, {
+    hint: 'Put {% generation %} and {% endgeneration %} around what the assistant writes, or train on whole texts.',
+  });
+
+/** Which parts of a message its turn lacks: the end of its text, or the name of a tool that it calls. */
+function leftOut(turn: string, message: ChatMessage): Unwritten['what'][] {
+  const end = wordsOf(message).split('\n').at(-1)!.trim();
+  const calls = (message.tool_calls ?? []) as readonly { function?: { name?: string } }[];
+  return [
+    ...(end !== '' && !turn.includes(end) ? ['text' as const] : []),
+    ...(calls.some(({ function: called }) => called?.name && !turn.includes(called.name)) ? ['calls' as const] : []),
+  ];
+}
+
+/** How many of `leftOut`'s parts a message has. */
+const partsOf = (message: ChatMessage): number =>
+  Number(wordsOf(message) !== '') + Number(Array.isArray(message.tool_calls) && message.tool_calls.length > 0);
+
+/** Whether what was written for one message has the words of another. */
+function quotes(turn: string, other: ChatMessage | undefined, { content }: ChatMessage): boolean {
+  const words = other && wordsOf(other);
+  return Boolean(words) && turn.replace(wordsOf({ role: '', content }), '').includes(words!);
+}
+
+/** The words of a message's text, or of its parts. */
+function wordsOf({ content }: ChatMessage): string {
+  const parts = typeof content === 'string' ? [content] : (content ?? []).map(({ text }) => String(text ?? ''));
+  return parts.join('').trim();
+}
+
+const withoutSpan = (spans: Offsets, [from, to]: Span): Offsets =>
+  spans.flatMap(([start, end]): Offsets => {
+    if (to <= start || from >= end) return [[start, end]];
+    const rest: Offsets = [
+      [start, from],
+      [to, end],
+    ];
+    return rest.filter(([one, other]) => other > one);
+  });
+
+/**
+ * What a template writes to begin the assistant's turn at `messages[index]`. Many templates refuse some conversations
+ * that end in the middle, so other ends are tried.
+ */
+function generationPrompt(
+  template: string,
+  messages: readonly ChatMessage[],
+  index: number,
+  options: RenderOptions,
+): string {
+  const ends = [messages.slice(0, index), messages, [{ role: 'user', content: 'Hi' }]];
+  for (const conversation of ends.filter(({ length }) => length > 0)) {
+    try {
+      const { text, turns } = render(template, conversation, { ...options, addGenerationPrompt: true }, true);
+      const last = turns.at(-1);
+      const after = last?.message === conversation.length - 1 ? text.slice(last.span[1]) : '';
+      if (after.trim()) return after;
+      const without = renderChat(template, conversation, { ...options, addGenerationPrompt: false });
+      return text.slice(commonPrefix(text, without));
+    } catch (error) {
+      if (!(error instanceof HeedError)) throw error;
+    }
+  }
+  return '';
+}
+
+/** How many characters precede what the assistant writes: a turn begins with the generation prompt, or has it later. */
+function headerLength(turn: string, prompt: string): number {
+  const shared = commonPrefix(turn, prompt);
+  if (shared === prompt.length) return shared;
+  const later = turn.indexOf(prompt);
+  if (later > 0) return later + prompt.length;
+  return /[\s\S]*[\s>\]:|]|/.exec(turn.slice(0, shared))![0].length; // up to a mark or a blank, where both go apart
+}
+
+/** Where the assistant's turn ends: at the template's mark, with a token that ends texts, or else with what is written. */
+function endOfTurn(text: string, [start, end]: Span, message: ChatMessage, options: RenderOptions): number {
+  const { eosToken, endTokens = eosToken ? [eosToken] : [] } = options;
+  const written = text.slice(start, end).trimEnd();
+  const token = endTokens.find((one) => text.startsWith(one, end));
+  if (token && !endTokens.some((one) => written.endsWith(one))) return end + token.length;
+  const words = wordsOf(message);
+  return words !== '' && written.endsWith(words) ? end : start + written.length;
 }
 
 /** The spans of the assistant's messages, less those of weight 0. */
@@ -116,38 +229,118 @@ function templateOf(tokenizer: Tokenizer, tools: readonly unknown[] | undefined)
 
 /** The text of a conversation, by its tokenizer's template. Throws as `renderChat` does. */
 export const chatText = (tokenizer: Tokenizer, messages: readonly ChatMessage[], options: RenderOptions = {}): string =>
-  renderChat(templateOf(tokenizer, options.tools), messages, { ...specialTokens(tokenizer), ...options });
+  write(tokenizer, messages, options, renderChat);
+
+/** Tokens of a conversation, and which of them are the assistant's. */
+export interface EncodedChat {
+  ids: number[];
+  /** 1 for each token with a character that the assistant wrote, 0 for the others; where it was asked for. */
+  assistantMask?: number[];
+  /** What the template leaves out of the assistant's messages; where the mask was asked for. */
+  unwritten?: Unwritten[];
+}
 
 /**
- * The tokens of a conversation, by its tokenizer's template. With `assistantMask`, also a 1 for each token with a
- * character that the assistant wrote, and a 0 for the others. Throws as `renderChat` and `renderAssistantSpans` do.
+ * The tokens of a conversation, by its tokenizer's template. With `assistantMask`, also who wrote them. Throws as
+ * `renderChat` and `renderAssistantSpans` do.
  */
 export function encodeChat(
   tokenizer: Tokenizer,
   messages: readonly ChatMessage[],
   { assistantMask = false, ...rendering }: RenderOptions & { assistantMask?: boolean } = {},
-): { ids: number[]; assistantMask?: number[] } {
+): EncodedChat {
   // the template writes the special tokens itself, so the tokenizer adds none
   if (!assistantMask) {
     return { ids: tokenizer.encode(chatText(tokenizer, messages, rendering), { addSpecialTokens: false }) };
   }
-  const options = { ...specialTokens(tokenizer), ...rendering };
-  const { text, spans } = renderAssistantSpans(templateOf(tokenizer, rendering.tools), messages, options);
+  const { text, spans, unwritten } = write(tokenizer, messages, rendering, renderAssistantSpans);
   const { ids, offsets } = tokenizer.encodeWithOffsets(text);
   return {
     ids,
     assistantMask: offsets.map(([start, end]) => Number(spans.some(([from, to]) => start < to && end > from))),
+    unwritten,
   };
 }
 
-function specialTokens({ bos, eos, tokenOf }: Tokenizer): RenderOptions {
+/**
+ * Writes messages in the form that the template takes. Arguments of calls are values, as Transformers' documentation
+ * asks for, unless the template takes them only as text. A template without the role "developer" gets it as "system".
+ */
+function write<T>(
+  tokenizer: Tokenizer,
+  messages: readonly ChatMessage[],
+  rendering: RenderOptions,
+  render: (template: string, messages: readonly ChatMessage[], options: RenderOptions) => T,
+): T {
+  const template = templateOf(tokenizer, rendering.tools);
+  const options = { ...specialTokens(tokenizer), ...rendering };
+  const named = messages.map((message) => present(message, template));
+  if (!named.some(({ tool_calls }) => Array.isArray(tool_calls))) return render(template, named, options);
+  try {
+    return render(template, withArguments(named, argumentValues), options);
+  } catch (error) {
+    try {
+      return render(template, withArguments(named, argumentText), options);
+    } catch {
+      throw error;
+    }
+  }
+}
+
+/** A message without its empty fields, which tables write for what other rows have. */
+function present(message: ChatMessage, template: string): ChatMessage {
+  const entries = Object.entries(message).filter(([name, value]) => name === 'content' || value !== null);
+  const fields = Object.fromEntries(entries) as unknown as ChatMessage;
+  return fields.role === 'developer' && !template.includes('developer') ? { ...fields, role: 'system' } : fields;
+}
+
+/**
+ * The id of the token with which the tokenizer's template ends the assistant's turn; undefined if it ends with several,
+ * or with none.
+ */
+export function endOfTurnToken(tokenizer: Tokenizer): number | undefined {
+  const conversation = [
+    { role: 'user', content: 'Hi' },
+    { role: 'assistant', content: 'Hello' },
+  ];
+  try {
+    const { text, spans } = write(tokenizer, conversation, {}, renderAssistantSpans);
+    const [, mark = ''] = /Hello\s*(\S+)\s*$/.exec(text.slice(...spans[0])) ?? [];
+    return tokenizer.specialTokens.get(mark);
+  } catch {
+    return undefined; // the template will be refused where it is used
+  }
+}
+
+const withArguments = (messages: readonly ChatMessage[], change: (given: unknown) => unknown): ChatMessage[] =>
+  messages.map((message) => {
+    if (!Array.isArray(message.tool_calls)) return message;
+    const calls = (message.tool_calls as { function?: { arguments?: unknown } }[]).map((call) =>
+      call.function ? { ...call, function: { ...call.function, arguments: change(call.function.arguments) } } : call,
+    );
+    return { ...message, tool_calls: calls };
+  });
+
+function argumentValues(given: unknown): unknown {
+  if (typeof given !== 'string') return given;
+  try {
+    return parseExact(given);
+  } catch {
+    return given;
+  }
+}
+
+const argumentText = (given: unknown): unknown => (typeof given === 'string' ? given : stringifyExact(given));
+
+function specialTokens({ bos, eos, endTokens, tokenOf }: Tokenizer): RenderOptions {
   return {
+    endTokens,
     bosToken: bos === undefined ? undefined : tokenOf(bos),
     eosToken: eos === undefined ? undefined : tokenOf(eos),
   };
 }
 
-function render(template: string, messages: readonly ChatMessage[], options: RenderOptions): Rendered {
+function render(template: string, messages: readonly ChatMessage[], options: RenderOptions, turns = false): Rendered {
   const { addGenerationPrompt = false, tools, documents, bosToken, eosToken, variables, now = new Date() } = options;
   try {
     return compiled(template).render(
@@ -161,6 +354,7 @@ function render(template: string, messages: readonly ChatMessage[], options: Ren
         ...variables,
       },
       now,
+      turns,
     );
   } catch (error) {
     if (error instanceof HeedError) throw error;

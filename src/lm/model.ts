@@ -8,6 +8,7 @@ import { createParameters } from '../nn/parameters.ts';
 import { existsSync, fileURLToPath, join, readFileSync } from '../node.ts';
 import { random } from '../random.ts';
 import { readAdapter } from './adapter-files.ts';
+import { endOfTurnToken } from './chat-template.ts';
 import { type Checkpoint, loadCheckpoint, readShape, type SaveOptions, saveCheckpoint } from './checkpoint.ts';
 import { type CompletionOptions, complete, isConversation, type Prompt } from './complete.ts';
 import { type PullOptions, placeOf, resolveModel } from './hub.ts';
@@ -84,13 +85,8 @@ export async function loadModel(nameOrFolder: string = embeddedModel, options: P
   try {
     checkTokenizer(tokenizer, checkpoint.config, folder);
     const generation = readGeneration(folder);
-    return modelOf({
-      ...checkpoint,
-      tokenizer,
-      ends: endsOf(generation, checkpoint.raw, tokenizer),
-      generation,
-      folder,
-    });
+    const known = { ...withEnds(tokenizer, generation, checkpoint.raw), generation };
+    return modelOf({ ...checkpoint, ...known, ...endsWithTurn(known), folder });
   } catch (error) {
     checkpoint.parameters[Symbol.dispose]();
     throw error;
@@ -111,7 +107,8 @@ export async function loadOutline(nameOrFolder: string, options: PullOptions = {
   const tokenizer = loadTokenizer(folder);
   const { config, raw } = readShape(folder);
   checkTokenizer(tokenizer, config, folder);
-  return { config, tokenizer, ends: endsOf(readGeneration(folder), raw, tokenizer), folder };
+  const known = withEnds(tokenizer, readGeneration(folder), raw);
+  return { config, tokenizer: known.tokenizer, ends: endsWithTurn(known).ends, folder };
 }
 
 /** Checks that a name can be a model's, without loading or fetching anything. @throws HeedError if it cannot. */
@@ -225,15 +222,34 @@ function checkTokenizer({ vocabularySize }: Tokenizer, config: DecoderConfig, wh
 
 const idsSchema = z.union([z.number().int().min(0), z.array(z.number().int().min(0))]);
 
-function endsOf(
+/**
+ * What a model's ends become by its chat template: a token with which the template ends the assistant's turn ends a
+ * completion too, and generation_config.json says so. Base models often have another: `<|endoftext|>`.
+ */
+export function endsWithTurn<M extends Pick<ModelData, 'tokenizer' | 'ends'> & Partial<Pick<ModelData, 'generation'>>>({
+  tokenizer,
+  ends,
+  generation,
+}: M): Pick<M, 'ends' | 'generation'> {
+  const token = tokenizer.chatTemplate === undefined ? undefined : endOfTurnToken(tokenizer);
+  if (token === undefined || ends.includes(token)) return { ends, generation };
+  const all = [...ends, token];
+  return { ends: all, generation: { ...generation, eos_token_id: all } };
+}
+
+/** The tokens that end a completion, and the tokenizer that knows them. */
+function withEnds(
+  tokenizer: Tokenizer,
   generation: Readonly<Record<string, unknown>> | undefined,
   raw: Readonly<Record<string, unknown>>,
-  { eos }: Tokenizer,
-): number[] {
+): Pick<ModelData, 'tokenizer' | 'ends'> {
+  const { eos, tokenOf } = tokenizer;
   const candidates = [generation?.eos_token_id, raw.eos_token_id].map((ids) => idsSchema.safeParse(ids).data);
   const ids = [candidates.find((found) => found !== undefined) ?? eos ?? []].flat();
   // a chat model's tokenizer may name another end than its config: either ends a completion
-  return eos === undefined || ids.includes(eos) ? ids : [...ids, eos];
+  const ends = eos === undefined || ids.includes(eos) ? ids : [...ids, eos];
+  const endTokens = ends.map(tokenOf).filter((token) => token !== undefined);
+  return { ends, tokenizer: { ...tokenizer, endTokens } };
 }
 
 function readGeneration(folder: string): Record<string, unknown> | undefined {

@@ -53,6 +53,8 @@ export interface Tokenizer {
   readonly bos: number | undefined;
   /** Id of the token that ends a sequence, if there is one. */
   readonly eos: number | undefined;
+  /** Texts of the tokens that end a response, if the model names them: `eos`, and often others. */
+  readonly endTokens?: readonly string[];
   /** Id of the token that pads a batch, if there is one. */
   readonly pad: number | undefined;
   /** Id of a token's text; undefined if the vocabulary lacks it. */

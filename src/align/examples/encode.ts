@@ -1,7 +1,7 @@
 /** Turns rows of a dataset into tokens, and marks which of them are learned. Equal to TRL's SFTTrainer. */
 import type { Row } from '../../data/row.ts';
 import { HeedError } from '../../error.ts';
-import { type ChatMessage, encodeChat } from '../../lm/chat-template.ts';
+import { type ChatMessage, encodeChat, type Unwritten } from '../../lm/chat-template.ts';
 import type { Example } from '../../lm/packing.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 
@@ -9,6 +9,11 @@ import type { Tokenizer } from '../../lm/tokenizer.ts';
 export const losses = ['completion', 'assistant', 'all'] as const;
 /** One of `losses`. */
 export type Loss = (typeof losses)[number];
+
+/** The tokens of a row, and what its chat template leaves out of the assistant's messages. */
+export interface EncodedRow extends Example {
+  unwritten?: readonly Unwritten[];
+}
 
 /**
  * The tokens of a language-modeling row (`text` or `messages`) or a prompt-completion row (of text or of messages).
@@ -21,7 +26,7 @@ export type Loss = (typeof losses)[number];
  *
  * @throws HeedError when the row has no tokens for this loss, or the tokenizer has no EOS token or no chat template.
  */
-export function encodeRow(row: Row, tokenizer: Tokenizer, loss?: Loss): Example {
+export function encodeRow(row: Row, tokenizer: Tokenizer, loss?: Loss): EncodedRow {
   const { text, messages, prompt, completion } = row;
   const tools = toolsOf(row);
   if (messages !== undefined) return encodeMessages(messages as ChatMessage[], tools, tokenizer, loss);
@@ -34,7 +39,11 @@ export function encodeRow(row: Row, tokenizer: Tokenizer, loss?: Loss): Example 
   const turns = [...(prompt as ChatMessage[]), ...(completion as ChatMessage[])];
   if (loss === 'assistant') return encodeMessages(turns, tools, tokenizer, loss);
   const { ids } = encodeChat(tokenizer, turns, { tools });
-  return loss === 'all' ? { ids } : { ids, learn: after(before, ids) };
+  if (loss === 'all') return { ids };
+  if (before.every((id, i) => ids[i] === id)) return { ids, learn: after(before, ids) };
+  // a template may write a prompt otherwise once it is answered: then each of its messages counts by itself
+  const silent = (prompt as ChatMessage[]).map((message) => ({ ...message, weight: 0 }));
+  return encodeMessages([...silent, ...(completion as ChatMessage[])], tools, tokenizer, 'assistant');
 }
 
 /** The column `tools`: JSON schemas of functions that the assistant may call. */
@@ -45,11 +54,11 @@ function encodeMessages(
   tools: unknown[] | undefined,
   tokenizer: Tokenizer,
   loss: Loss = 'assistant',
-): Example {
+): EncodedRow {
   if (loss === 'completion') throw wrongLoss(loss, 'messages', 'assistant or all');
   const assistantMask = loss === 'assistant';
-  const { ids, assistantMask: learn } = encodeChat(tokenizer, messages, { tools, assistantMask });
-  return { ids, learn };
+  const { ids, assistantMask: learn, unwritten } = encodeChat(tokenizer, messages, { tools, assistantMask });
+  return { ids, learn, unwritten };
 }
 
 function encodeText(prompt: string, completion: string, tokenizer: Tokenizer, loss: Loss = 'completion'): Example {

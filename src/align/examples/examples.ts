@@ -7,7 +7,7 @@ import type { Example } from '../../lm/packing.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 import type { DecoderConfig } from '../../nn/decoder-config.ts';
 import { createHash } from '../../node.ts';
-import { encodeRow, type Loss } from './encode.ts';
+import { type EncodedRow, encodeRow, type Loss } from './encode.ts';
 
 /** A list of training examples. */
 export interface Examples {
@@ -96,6 +96,8 @@ export interface Gathered {
   long: number;
   /** Examples that were left out because none of their tokens would be learned. */
   empty: number;
+  /** Examples whose chat template leaves something out of the assistant's messages, and the first of them in words. */
+  unwritten: { count: number; first?: string };
 }
 
 /**
@@ -113,15 +115,21 @@ export async function gatherExamples(
 ): Promise<Gathered> {
   const examples = createExamples();
   let [count, long, empty] = [0, 0, 0];
+  const unwritten: Gathered['unwritten'] = { count: 0 };
   for await (const { value, file = source, line = count + 1, row = count + 1 } of rows) {
     count++;
     const where = placeInWords({ file, line, row });
-    let example: Example;
+    let example: EncodedRow;
     try {
       example = encodeRow(value, tokenizer, loss);
     } catch (cause) {
       if (!(cause instanceof HeedError)) throw cause;
       throw new HeedError(`${where}: ${cause.message}`, { hint: cause.hint, cause });
+    }
+    if (example.unwritten?.length) {
+      const [{ message, what }] = example.unwritten;
+      unwritten.count++;
+      unwritten.first ??= `${where}, the ${what} of message ${message}`;
     }
     const tooLong = example.ids.length > length;
     if (tooLong) long++;
@@ -136,7 +144,7 @@ export async function gatherExamples(
     if (learnable.length === 0) empty++;
     for (const piece of learnable) examples.add(piece);
   }
-  if (examples.lengths.length > 0) return { examples, long, empty };
+  if (examples.lengths.length > 0) return { examples, long, empty, unwritten };
   if (count === 0) {
     throw new HeedError(`"${source}" has no rows to learn from.`, { hint: 'Give data with at least one row.' });
   }

@@ -7,7 +7,7 @@ import type { PreferenceRow, PromptCompletionRow, PromptRow, UnpairedPreferenceR
 import type { Disposables } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
 import { withChatTemplate } from '../../lm/built-in-templates.ts';
-import { loadOutline, type Model, type ModelOutline } from '../../lm/model.ts';
+import { endsWithTurn, loadOutline, type Model, type ModelOutline } from '../../lm/model.ts';
 import type { Teacher } from '../../preference/teacher.ts';
 import type { Training } from '../../run/training.ts';
 import type { EpisodeTasks } from '../agents/environment.ts';
@@ -178,6 +178,7 @@ async function openOutline({ model, chatTemplate }: PolicyTrainingOptions, live:
   }
   const outline = isModel(live.model) ? live.model : await loadOutline(model, live.pull);
   outline.tokenizer = withChatTemplate(outline.tokenizer, chatTemplate, live.onNotice);
+  outline.ends = endsWithTurn(outline).ends;
   return outline;
 }
 

@@ -217,7 +217,7 @@ export function heldOutShare(all: Examples, share: number, seed: number): Pick<D
 }
 
 function noticeOf(
-  { long, empty }: Gathered,
+  { long, empty, unwritten }: Gathered,
   bad: readonly BadRow[],
   data: string,
   most: number,
@@ -229,4 +229,5 @@ function noticeOf(
   say('left out', bad.length, `with errors, the first: ${bad.length > 0 ? describeBadRow(bad[0]) : ''}`);
   say(truncate === 'drop' ? 'left out' : truncate, long, `longer than ${most} tokens (--length, --truncate)`);
   say('left out', empty, 'without a token to learn');
+  say('the chat template does not write all that the assistant says in', unwritten.count, `(${unwritten.first})`);
 }

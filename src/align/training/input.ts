@@ -21,7 +21,7 @@ import { type PrecisionChoice, resolvePrecision } from '../../engine/precision.t
 import { HeedError } from '../../error.ts';
 import { withChatTemplate } from '../../lm/built-in-templates.ts';
 import { type PullOptions, resolveDataset } from '../../lm/hub.ts';
-import { loadModel, type Model } from '../../lm/model.ts';
+import { endsWithTurn, loadModel, type Model } from '../../lm/model.ts';
 import { parseOptions } from '../../options.ts';
 
 /** What every verb takes besides its options. */
@@ -237,6 +237,7 @@ export const openTemplated = async (
 ): Promise<Model> => {
   const opened = await openModel('model', options.model, live, own);
   opened.tokenizer = withChatTemplate(opened.tokenizer, options.chatTemplate, live.onNotice);
+  Object.assign(opened, endsWithTurn(opened));
   if (options.precision === undefined) return opened;
   const precision = resolvePrecision(options.precision, opened.config.hiddenSize);
   options.precision = precision;

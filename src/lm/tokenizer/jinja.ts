@@ -5,23 +5,40 @@
  */
 
 import { Environment, Interpreter, parse, tokenize } from '@huggingface/jinja';
+import { ExactNumber } from '../../exact-number.ts';
 
-/** A rendered text, and its parts in `{% generation %}` blocks as [start, end) in UTF-16 units. */
+/** A span [start, end) of a text, in UTF-16 units. */
+type Span = [start: number, end: number];
+
+/** A rendered text, and who wrote what. */
 export interface Rendered {
   text: string;
-  generation: [start: number, end: number][];
+  /** The text in `{% generation %}` blocks. */
+  generation: Span[];
+  /** What loops over `messages` write for each, in the order of the text. Empty unless asked for. */
+  turns: { message: number; span: Span }[];
 }
 
 export interface JinjaTemplate {
   /** Whether it marks the assistant's text with `{% generation %}`. */
   marksGeneration: boolean;
-  /** Throws what the template or the library throws. */
-  render(variables: Readonly<Record<string, unknown>>, now: Date): Rendered;
+  /**
+   * Renders the variables. `turns` asks for what is written for each message. Throws what the template or the library
+   * throws.
+   */
+  render(variables: Readonly<Record<string, unknown>>, now: Date, turns?: boolean): Rendered;
 }
 
-// Marks at the ends of generation blocks while a text is rendered: noncharacters, which Unicode reserves for such uses.
+// Marks while a text is rendered: noncharacters, which Unicode reserves for such uses. The first two are the ends of a
+// generation block; the others begin a message's turn, end its number, and end the turn.
 const START = '\ufdd0';
 const END = '\ufdd1';
+const TURN = '\ufdd2';
+const NUMBER = '\ufdd3';
+const OVER = '\ufdd4';
+/** Before a number that is to stay as it is written. */
+const EXACT = '\ufdd5';
+const EXACT_JSON = new RegExp(`"?${EXACT}([^"${EXACT}]*)${EXACT}"?`, 'g');
 const TAG = /\{%(-?)\s*(end)?generation\s*(-?)%\}/g;
 
 /** Compiles a template. Throws a SyntaxError if it is not valid. */
@@ -31,10 +48,13 @@ export function compileTemplate(source: string): JinjaTemplate {
   const text = source
     .replace(/\r\n?/g, '\n')
     .replace(TAG, (_, left, end, right) => `{%${left} if true %}{{ '${end ? END : START}' }}{% endif ${right}%}`);
-  const program = parse(tokenize(text, { lstrip_blocks: true, trim_blocks: true }));
+  const parsed = parse(tokenize(text, { lstrip_blocks: true, trim_blocks: true }));
+  const program = prepare(parsed, false);
+  let observed: unknown; // the program whose loops say whose turn they write
   return {
     marksGeneration: text.includes(`{{ '${START}' }}`),
-    render(variables, now) {
+    render(variables, now, turns = false) {
+      if (turns) observed ??= prepare(parsed, true);
       const environment = new Environment();
       const interpreter = new PythonInterpreter(environment);
       const globals = {
@@ -54,28 +74,60 @@ export function compileTemplate(source: string): JinjaTemplate {
         },
         strftime_now: (format: string) => strftime(now, format),
       };
-      for (const [name, value] of Object.entries({ ...globals, ...withoutMarks(variables) }))
+      for (const [name, value] of Object.entries({ ...globals, ...withoutMarks(variables) })) {
         environment.set(name, value);
-      return unmark(interpreter.run(program).value as string);
+        interpreter.restoreNumbers(environment.lookupVariable(name), environment);
+      }
+      if (turns) interpreter.messages = environment.lookupVariable('messages').value as Value[];
+      return unmark((interpreter.run(turns ? observed : program).value as string).replace(EXACT_JSON, '$1'));
     },
   };
 }
 
-function unmark(marked: string): Rendered {
-  const generation: Rendered['generation'] = [];
-  let text = '';
-  let start = 0;
-  for (const part of marked.split(/([\ufdd0\ufdd1])/)) {
-    if (part === START) start = text.length;
-    else if (part === END) generation.push([start, text.length]);
-    else text += part;
+/** Nodes that write nothing themselves. All others in a block are values to be written. */
+const STATEMENTS = new Set('Program If For Break Continue Set Macro Comment FilterStatement CallStatement'.split(' '));
+
+/**
+ * A copy of a program in which each value that is written is an `Output` and, to observe the loops over messages, each
+ * turn of a loop is a `Turn`.
+ */
+function prepare<T>(node: T, observe: boolean): T {
+  if (Array.isArray(node)) return node.map((inner) => prepare(inner, observe)) as T;
+  if (typeof node !== 'object' || node === null || node instanceof Map) return node;
+  const copy = Object.fromEntries(Object.entries(node).map(([name, inner]) => [name, prepare(inner, observe)]));
+  for (const name of ['body', 'alternate', 'defaultBlock']) {
+    if (!Array.isArray(copy[name])) continue;
+    copy[name] = copy[name].map((inner: Node) =>
+      STATEMENTS.has(inner.type) || inner.type === 'StringLiteral' ? inner : { type: 'Output', value: inner },
+    );
   }
-  return { text, generation };
+  if (observe && copy.type === 'For') copy.body = [{ type: 'Turn', loopvar: copy.loopvar, body: copy.body }];
+  return copy as T;
 }
 
-/** Removes marks from messages: they would be taken for the template's. */
+function unmark(marked: string): Rendered {
+  const generation: Rendered['generation'] = [];
+  const turns: Rendered['turns'] = [];
+  const open: Rendered['turns'] = [];
+  let text = '';
+  let start = 0;
+  for (const part of marked.split(/([\ufdd0\ufdd1\ufdd4]|\ufdd2\d+\ufdd3)/)) {
+    if (part === START) start = text.length;
+    else if (part === END) generation.push([start, text.length]);
+    else if (part.startsWith(TURN)) open.push({ message: Number(part.slice(1, -1)), span: [text.length, 0] });
+    else if (part === OVER) {
+      const turn = open.pop()!;
+      turn.span[1] = text.length;
+      turns.push(turn);
+    } else text += part;
+  }
+  return { text, generation, turns };
+}
+
+/** Removes marks from messages: they would be taken for the template's. A number that is to stay as written is marked. */
 function withoutMarks<T>(value: T): T {
-  if (typeof value === 'string') return value.replace(/[\ufdd0\ufdd1]/g, '\ufffd') as T;
+  if (value instanceof ExactNumber) return `${EXACT}${value.text}` as T;
+  if (typeof value === 'string') return value.replace(/[\ufdd0-\ufdd5]/g, '\ufffd') as T;
   if (Array.isArray(value)) return value.map(withoutMarks) as T;
   if (typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, withoutMarks(inner)])) as T;
@@ -142,6 +194,8 @@ const LONGEST_TEXT = 2 ** 23;
 const LONGEST_LIST = 2 ** 20;
 
 class PythonInterpreter extends Base {
+  /** The messages whose turns are marked. */
+  messages: readonly Value[] = [];
   #steps = 0;
 
   /** A template comes with a model, from anywhere: it may take neither forever nor all memory. */
@@ -164,8 +218,30 @@ class PythonInterpreter extends Base {
     if (this.#steps > MOST_STEPS) throw new Error(`it takes more than ${MOST_STEPS} steps: it may loop without end`);
   }
 
+  /** Makes numbers of the texts that stand for them, within a value. */
+  restoreNumbers(value: Value, environment: Environment): void {
+    const inner = value.value;
+    if (Array.isArray(inner)) for (const one of inner) this.restoreNumbers(one, environment);
+    else if (inner instanceof Map) {
+      for (const [key, one] of inner as Map<string, Value>) {
+        if (typeof one.value === 'string' && one.value.startsWith(EXACT)) {
+          inner.set(key, this.#exactNumber(one.value.slice(1), environment));
+        } else this.restoreNumbers(one, environment);
+      }
+    }
+  }
+
+  /** A float of the library, whose text is the number's own. */
+  #exactNumber(text: string, environment: Environment): Value {
+    const value = super.evaluate({ type: 'FloatLiteral', value: Number(text) }, environment);
+    const marked = `${EXACT}${text}${EXACT}`;
+    value.value = { valueOf: () => Number(text), toString: () => marked, toFixed: () => marked, toJSON: () => marked };
+    return value;
+  }
+
   #evaluate(statement: Node | undefined, environment: Environment): Value {
     const evaluate = (node: unknown): Value => this.evaluate(node as Node, environment);
+    const text = (value: string): Value => evaluate({ type: 'StringLiteral', value });
     switch (statement?.type) {
       case 'Evaluated':
         return statement.value as Value;
@@ -189,11 +265,25 @@ class PythonInterpreter extends Base {
           environment,
         );
       }
+      case 'Output': {
+        const value = evaluate(statement.value);
+        return value.type === 'UndefinedValue' ? value : text(written(value));
+      }
+      case 'Turn': {
+        const { loopvar, body } = statement as unknown as { loopvar: Node; body: Node[] };
+        const block = super.evaluate({ type: 'Program', body }, environment);
+        const variable =
+          loopvar.type === 'Identifier' ? environment.lookupVariable(loopvar.value as string) : undefined;
+        const message = this.messages.indexOf(variable as Value);
+        if (message < 0 || block.value === '') return block;
+        return text(`${TURN}${message}${NUMBER}${block.value}${OVER}`);
+      }
       case 'FilterExpression': {
         const filter = statement.filter as Node;
         const name = (filter.type === 'CallExpression' ? (filter.callee as Node) : filter).value as string;
         const operand = evaluate(statement.operand);
         if (Array.isArray(operand.value)) this.spend(operand.value.length / 8);
+        if (name === 'string' && operand.type !== 'UndefinedValue') return text(written(operand));
         if (!LIST_FILTERS.has(name)) return super.evaluate({ ...statement, operand: evaluated(operand) }, environment);
         // no character has an attribute to select by, and the library's selectattr takes only objects
         const list =
@@ -209,12 +299,9 @@ class PythonInterpreter extends Base {
         const method =
           callee.type === 'MemberExpression' && !callee.computed && ((callee.property as Node).value as string);
         if (!method || !STRIPS.has(method) || args.length !== 1) break;
-        const [text, characters] = [evaluate(callee.object), evaluate(args[0])];
-        if (text.type !== 'StringValue' || characters.type !== 'StringValue') break;
-        return evaluate({
-          type: 'StringLiteral',
-          value: strip(text.value as string, characters.value as string, method),
-        });
+        const [stripped, characters] = [evaluate(callee.object), evaluate(args[0])];
+        if (stripped.type !== 'StringValue' || characters.type !== 'StringValue') break;
+        return text(strip(stripped.value as string, characters.value as string, method));
       }
 
       case 'MemberExpression': {
@@ -225,8 +312,11 @@ class PythonInterpreter extends Base {
 
       case 'BinaryExpression': {
         // + joins strings only; ~ takes anything
-        if ((statement.operator as { value: string }).value !== '+') break;
+        const operator = (statement.operator as { value: string }).value;
+        if (operator !== '+' && operator !== '~') break;
         const [left, right] = [evaluate(statement.left), evaluate(statement.right)];
+        if (operator === '~')
+          return text([left, right].map((value) => (isMissing(value) ? '' : written(value))).join(''));
         if ((left.type === 'StringValue') !== (right.type === 'StringValue')) {
           throw new Error(`can only join a string to a string with +, got ${named(left)} + ${named(right)}`);
         }
@@ -242,6 +332,36 @@ class PythonInterpreter extends Base {
     const literals = Array.from(value.value as string, (character) => ({ type: 'StringLiteral', value: character }));
     return super.evaluate({ type: 'ArrayLiteral', value: literals }, environment);
   }
+}
+
+const isMissing = ({ type }: Value) => type === 'UndefinedValue';
+
+/** A value as Python writes it. A text is itself, but within a list or an object it has quotes. */
+function written(value: Value, within = false): string {
+  const inner = value.value;
+  if (value.type === 'NullValue') return 'None';
+  if (inner === true) return 'True';
+  if (inner === false) return 'False';
+  if (value.type === 'StringValue') return within ? quoted(inner as string) : (inner as string);
+  if (inner instanceof Map) {
+    const entries = Array.from(inner as Map<string, Value>, ([key, one]) => `${quoted(key)}: ${written(one, true)}`);
+    return `{${entries.join(', ')}}`;
+  }
+  if (value.type === 'ArrayValue') return `[${(inner as Value[]).map((one) => written(one, true)).join(', ')}]`;
+  return String(value);
+}
+
+/** A text as Python's repr writes it. */
+function quoted(text: string): string {
+  const quote = text.includes("'") && !text.includes('"') ? '"' : "'";
+  const escapes: Record<string, string> = {
+    '\n': '\\n',
+    '\r': '\\r',
+    '\t': '\\t',
+    '\\': '\\\\',
+    [quote]: `\\${quote}`,
+  };
+  return quote + text.replace(/[\n\r\t\\'"]/g, (character) => escapes[character] ?? character) + quote;
 }
 
 /** A node for a computed value, so that nothing is evaluated twice. */

@@ -1,6 +1,5 @@
 /** Tools of a request, and how a template shows them. */
 import type { ChatMessage } from '../../lm/chat-template.ts';
-import { parsedJson } from '../../lm/tool-calls.ts';
 import { ApiError } from '../errors.ts';
 import type { Format } from './format.ts';
 import type { ChatRequest, Tool } from './schema.ts';
@@ -30,16 +29,10 @@ export const formatOfCall = (tools: readonly Tool[]): Format => ({
   },
 });
 
-/** Messages as templates expect them: contents as text, arguments of calls as values. */
+/** Messages as templates expect them: contents as text. */
 export const templateMessages = (messages: ChatRequest['messages']): ChatMessage[] =>
   messages.map((message) => {
     const { content } = message;
     const text = typeof content === 'string' ? content : (content ?? []).map(({ text }) => text).join('');
-    const role = message.role === 'developer' ? 'system' : message.role;
-    if (message.role !== 'assistant' || !message.tool_calls) return { ...message, role, content: text };
-    const tool_calls = message.tool_calls.map((call) => ({
-      ...call,
-      function: { ...call.function, arguments: parsedJson(call.function.arguments) ?? call.function.arguments },
-    }));
-    return { ...message, role, content: text, tool_calls };
+    return { ...message, content: text };
   });

@@ -24,9 +24,9 @@ test('rows of each method become rows of heed, with tools, weights and parts of 
   expect(adoptRow('supervised', row)).toMatchObject({
     tools,
     messages: [
-      says('system', 'Be brief.'),
+      says('developer', 'Be brief.'),
       says('user', 'Hi'),
-      { content: '', weight: 0, tool_calls: [{ function: { name: 'f', arguments: { x: 1 } } }] },
+      { content: '', weight: 0, tool_calls: [{ function: { name: 'f', arguments: '{"x": 1}' } }] },
       says('tool', '2'),
       says('assistant', 'Two'),
     ],
