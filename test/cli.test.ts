@@ -29,6 +29,13 @@ describe('bad usage is exit code 2, says what was expected and got, and leaves n
       '"best"',
     ],
     ['neither true nor false', ['rl', '--ppo.annealClip', 'maybe'], '--ppo.annealClip', 'true or false'],
+    [
+      'no JSON object',
+      ['sft', '--chatTemplateKwargs', 'thinking'],
+      '--chatTemplateKwargs',
+      'a JSON object',
+      '"thinking"',
+    ],
     ['zero labels', ['train', '--labels', '0'], '--labels', 'not below 1', 'got 0'],
     ['a segment longer than any episode', ['train', '--segment.window', '501'], '501', '500', '--segment.window'],
     ['random steps only', ['train', '--steps', '1000', '--randomSteps', '1000'], '1000 steps before the first query'],

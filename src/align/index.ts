@@ -41,6 +41,7 @@ export {
 export { type DistillInput, distill } from './distillation/distill.ts';
 export type { PolicyComparison } from './evaluation/comparison.ts';
 export { evaluatePolicy, type PolicyEvaluationInput, type PolicyEvaluationStep } from './evaluation/evaluation.ts';
+export { type DataUse, type TokenSequence, type TokenViewOptions, viewTokens } from './examples/token-view.ts';
 export type { CompletionJudge, JudgeFunction, JudgeSource } from './judges/judge.ts';
 export { type Criterion, openRubricReward, type RubricOptions } from './judges/rubric.ts';
 export type { PolicyStep } from './policies/learner.ts';

@@ -411,12 +411,13 @@ Examples:
   ],
   [
     'data',
-    'inspect, check, convert and split datasets',
+    'inspect, check, convert and split datasets; show what is learned of them',
     async (command) => (await import('./data/data.ts')).addData(command),
     `FILE is a .jsonl, .json, .csv, .tsv (each also .gz) or .parquet file, a folder of them, or a pattern. Several make one dataset.
 
 Examples:
   heed data inspect train.jsonl --tokenizer models/tiny
+  heed data tokens train.jsonl --model runs/sft/model --rows 2
   heed data check test.parquet --against train.parquet
   heed data convert "hh/*.jsonl.gz" --to unpaired-preference --out hh.parquet
   heed data convert faq.csv --rename prompt=question --rename completion=answer --out faq.jsonl

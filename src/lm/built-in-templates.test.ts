@@ -30,7 +30,7 @@ describe.each(['tiny-llama', 'tiny-gpt2', 'tiny-qwen2'])('%s', (name) => {
   const text = (tokenizer: Tokenizer, ids: readonly number[]) => tokenizer.decode(ids, { skipSpecialTokens: false });
 
   it.each(templateNames)('writes conversations by %s, whose prompts are how they begin', (template) => {
-    const tokenizer = withChatTemplate(base, template);
+    const tokenizer = withChatTemplate(base, { chatTemplate: template });
     const { ids, assistantMask } = encodeChat(tokenizer, messages, { assistantMask: true });
     const eos = tokenizer.tokenOf(tokenizer.eos!)!;
     const end = template !== 'chatml' ? eos : eos === '<|im_end|>' ? eos : `<|im_end|>${eos}`;
@@ -50,7 +50,7 @@ describe.each(['tiny-llama', 'tiny-gpt2', 'tiny-qwen2'])('%s', (name) => {
 describe('a tokenizer without a template', () => {
   it('adopts plain with its first conversation, says so once, and is saved with it', () => {
     const notices: string[] = [];
-    const tokenizer = withChatTemplate(withoutTemplate('tiny-llama'), undefined, (text) => notices.push(text));
+    const tokenizer = withChatTemplate(withoutTemplate('tiny-llama'), {}, (text) => notices.push(text));
     const into = join(folder, 'adopted');
     expect([tokenizer.chatTemplate, notices]).toEqual([undefined, []]);
     const { ids } = encodeChat(tokenizer, messages);
@@ -64,7 +64,7 @@ describe('a tokenizer without a template', () => {
   it('is left as it is where it has one', () => {
     const tokenizer = loadTokenizer(join(models, 'tiny-llama'));
     expect(withChatTemplate(tokenizer)).toBe(tokenizer);
-    expect(withChatTemplate(tokenizer, 'plain').chatTemplate).not.toBe(tokenizer.chatTemplate);
+    expect(withChatTemplate(tokenizer, { chatTemplate: 'plain' }).chatTemplate).not.toBe(tokenizer.chatTemplate);
   });
 });
 
@@ -77,13 +77,13 @@ it('reads a template from a file, and refuses what is none', () => {
   };
   const refusal = (template: string, tokenizer = base) => {
     try {
-      withChatTemplate(tokenizer, template);
+      withChatTemplate(tokenizer, { chatTemplate: template });
     } catch (error) {
       if (error instanceof HeedError) return `${error.message} ${error.hint}`;
     }
     throw new Error('nothing was refused');
   };
-  const own = withChatTemplate(base, file('{% for m in messages %}[{{ m.content }}]{% endfor %}'));
+  const own = withChatTemplate(base, { chatTemplate: file('{% for m in messages %}[{{ m.content }}]{% endfor %}') });
   expect(own.decode(encodeChat(own, [{ role: 'user', content: 'Hi' }]).ids)).toBe('[Hi]');
   expect(refusal(file('{% for %}'))).toContain('template.jinja');
   expect(refusal('nonsense')).toContain('plain, human, chatml');

@@ -58,6 +58,22 @@ export const chatTemplateSchema = z
     `how messages become text: ${templateNames.join(', ')} or a Jinja file (default: the model's own, else plain)`,
   );
 
+/** The schema of the option `chatTemplateKwargs`. */
+export const chatTemplateKwargsSchema = z
+  .record(z.string(), z.unknown())
+  .optional()
+  .describe(
+    'further variables of the chat template, as JSON: \'{"enable_thinking": false}\'; strftime_now sets its date',
+  );
+
+/** The options of the template that writes messages. */
+export interface TemplateOptions {
+  /** A built-in template by name, or a file. Default: the tokenizer's own. */
+  chatTemplate?: string;
+  /** Further variables of the template. `strftime_now` is the date that it writes, as 2026-11-26. */
+  chatTemplateKwargs?: Record<string, unknown>;
+}
+
 /**
  * The tokenizer with another chat template: a built-in one by name, or a file. Without `template`, a tokenizer that has
  * none adopts `plain` when it first writes a conversation, and calls `onNotice`. The tokenizer's files, which are saved
@@ -66,10 +82,11 @@ export const chatTemplateSchema = z
  * @throws HeedError if the template cannot be read, or a built-in one needs an end token that the tokenizer lacks.
  */
 export function withChatTemplate(
-  tokenizer: Tokenizer,
-  template?: string,
+  plain: Tokenizer,
+  { chatTemplate: template, chatTemplateKwargs: templateVariables }: TemplateOptions = {},
   onNotice: (text: string) => void = () => {},
 ): Tokenizer {
+  const tokenizer = templateVariables ? { ...plain, templateVariables } : plain;
   if (template !== undefined) return templated(tokenizer, readTemplate(template, tokenizer));
   if (tokenizer.chatTemplate !== undefined) return tokenizer;
   let adopted: Tokenizer | undefined;
@@ -97,13 +114,11 @@ export function withChatTemplate(
 }
 
 /** A model with its tokenizer passed through `withChatTemplate`. @throws HeedError likewise. */
-export function templatedModel<M extends Pick<ModelData, 'tokenizer' | 'ends'> & Partial<Pick<ModelData, 'generation'>>>(
-  model: M,
-  template?: string,
-  onNotice?: (text: string) => void,
-): M {
-  const changed = { ...model, tokenizer: withChatTemplate(model.tokenizer, template, onNotice) };
-  return template === undefined ? changed : { ...changed, ...endsWithTurn(changed) };
+export function templatedModel<
+  M extends Pick<ModelData, 'tokenizer' | 'ends'> & Partial<Pick<ModelData, 'generation'>>,
+>(model: M, options?: TemplateOptions, onNotice?: (text: string) => void): M {
+  const changed = { ...model, tokenizer: withChatTemplate(model.tokenizer, options, onNotice) };
+  return options?.chatTemplate === undefined ? changed : { ...changed, ...endsWithTurn(changed) };
 }
 
 const templated = (tokenizer: Tokenizer, template: string): Tokenizer => ({

@@ -42,7 +42,10 @@ export interface RenderOptions {
   eosToken?: string;
   /** Texts of all tokens that end a response. Default: `eosToken`. */
   endTokens?: readonly string[];
-  /** Further variables of the template by name, such as `enable_thinking`. */
+  /**
+   * Further variables of the template by name, such as `enable_thinking`. `strftime_now` is the date that it writes, as
+   * 2026-11-26, in place of `now`.
+   */
   variables?: Readonly<Record<string, unknown>>;
   /** The current time, for templates that write today's date. */
   now?: Date;
@@ -273,7 +276,8 @@ function write<T>(
   render: (template: string, messages: readonly ChatMessage[], options: RenderOptions) => T,
 ): T {
   const template = templateOf(tokenizer, rendering.tools);
-  const options = { ...specialTokens(tokenizer), ...rendering };
+  const variables = { ...tokenizer.templateVariables, ...rendering.variables };
+  const options = { ...specialTokens(tokenizer), ...rendering, variables };
   const named = messages.map((message) => present(message, template));
   if (!named.some(({ tool_calls }) => Array.isArray(tool_calls))) return render(template, named, options);
   try {
@@ -341,7 +345,9 @@ function specialTokens({ bos, eos, endTokens, tokenOf }: Tokenizer): RenderOptio
 }
 
 function render(template: string, messages: readonly ChatMessage[], options: RenderOptions, turns = false): Rendered {
-  const { addGenerationPrompt = false, tools, documents, bosToken, eosToken, variables, now = new Date() } = options;
+  const { addGenerationPrompt = false, tools, documents, bosToken, eosToken } = options;
+  const { strftime_now: date, ...variables } = options.variables ?? {};
+  const now = typeof date === 'string' ? new Date(`${date}T12:00`) : (options.now ?? new Date());
   try {
     return compiled(template).render(
       {

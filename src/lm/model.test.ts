@@ -89,3 +89,23 @@ it('knows the embedded model by its name', async () => {
   expect(tokenizer.decode(tokenizer.encode('the spa was brilliant .'))).toBe('the spa was brilliant .');
   parameters[Symbol.dispose]();
 });
+
+it('ends a completion where its chat template ends a turn, and says so when it is saved', async () => {
+  // like a base model: its end of text is not what the template writes after a turn
+  const ofBase = (path: string) => {
+    cpSync(fixture('tiny-qwen2'), path, { recursive: true });
+    for (const file of ['config.json', 'generation_config.json']) edit(file, { eos_token_id: 3 })(path);
+    edit('tokenizer_config.json', { eos_token: '<|pad|>' })(path);
+  };
+  const path = join(folder, 'base');
+  ofBase(path);
+  const saved = join(folder, 'base-saved');
+  const model = await loadModel(path);
+  const { ends, tokenizer } = model;
+  expect(ends.map(tokenizer.tokenOf)).toEqual(['<|pad|>', '<|im_end|>']);
+  saveModel(saved, model);
+  expect(JSON.parse(readFileSync(join(saved, 'generation_config.json'), 'utf8')).eos_token_id).toEqual(ends);
+  const again = await loadModel(saved);
+  expect([again.ends, again.tokenizer.endTokens]).toEqual([ends, ['<|pad|>', '<|im_end|>']]);
+  for (const { parameters } of [model, again]) parameters[Symbol.dispose]();
+});

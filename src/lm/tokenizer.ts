@@ -57,6 +57,8 @@ export interface Tokenizer {
   readonly endTokens?: readonly string[];
   /** Id of the token that pads a batch, if there is one. */
   readonly pad: number | undefined;
+  /** Id of the token that stands for what the vocabulary lacks; undefined if it lacks nothing. */
+  readonly unknown?: number;
   /** Id of a token's text; undefined if the vocabulary lacks it. */
   idOf(token: string): number | undefined;
   /** Text of a token's id; undefined outside the vocabulary. */
@@ -67,6 +69,8 @@ export interface Tokenizer {
   readonly chatTemplate: string | undefined;
   /** Templates by name, if the folder has several; `chatTemplate` is "default". */
   readonly chatTemplates: Readonly<Record<string, string>>;
+  /** Variables that the template gets besides the messages: see `chatTemplateKwargs`. */
+  readonly templateVariables?: Readonly<Record<string, unknown>>;
   /** Adopts a template if there is none, and returns it: see `withChatTemplate`. */
   adoptTemplate?(): string;
   /** The side on which the model expects padding. */
@@ -162,6 +166,7 @@ export function tokenizerFrom(files: TokenizerFiles, where = 'the tokenizer'): T
     bos: idNamed('bos_token'),
     eos: idNamed('eos_token'),
     pad: idNamed('pad_token'),
+    unknown: typeof unk_token === 'string' ? library.token_to_id(unk_token) : undefined,
     idOf: (token) => library.token_to_id(token),
     tokenOf: (id) => library.id_to_token(id),
     specialTokens: special,

@@ -14,7 +14,7 @@ import { tokensBetween } from './turns.ts';
 
 const llama = smallModel();
 const model = await loadModel(llama);
-const tokenizer = withChatTemplate(model.tokenizer, 'plain');
+const tokenizer = withChatTemplate(model.tokenizer, { chatTemplate: 'plain' });
 const eos = tokenizer.tokenOf(model.ends[0])!;
 
 /** Say the number: the environment answers "higher" or "lower", until it was said. */

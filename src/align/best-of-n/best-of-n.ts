@@ -48,6 +48,7 @@ export const bestOfNSchema = policyTrainingSchema
     temperature: true,
     generate: true,
     chatTemplate: true,
+    chatTemplateKwargs: true,
   })
   .extend({
     model: z.string().describe('the model that writes completions: a folder or a name on the Hub'),

@@ -43,7 +43,7 @@ const constitutionParts = ['both', 'revisions', 'comparisons'] as const;
 
 /** Schema of the options of `constitution`: types, ranges, defaults and help texts. */
 export const constitutionSchema = policyTrainingSchema
-  .pick({ seed: true, data: true, onBadRow: true, chatTemplate: true })
+  .pick({ seed: true, data: true, onBadRow: true, chatTemplate: true, chatTemplateKwargs: true })
   .extend({
     model: z
       .string()
@@ -135,7 +135,7 @@ async function create(options: ConstitutionOptions, live: Live) {
     const principles =
       options.constitution === undefined ? defaultConstitution : readConstitution(options.constitution);
     const all = await promptsOf(options, live);
-    const template = { chatTemplate: options.chatTemplate, onNotice: live.onNotice };
+    const template = { ...options, onNotice: live.onNotice };
     const chat = async (path: 'model' | 'critic', name: string) =>
       own.use(await openChat((live[path] as ChatSource | undefined) ?? name, live.pull, options.call, template));
     const model = await chat('model', options.model);

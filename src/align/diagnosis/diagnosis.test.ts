@@ -234,3 +234,21 @@ it('warns of a training on preferences that was rolled back', () => {
   ]);
   expect(measures).toMatchObject({ rollbacks: 1 });
 });
+
+it.each([
+  ['supervised', diagnoseSupervised],
+  ['preference', diagnosePreference],
+  ['reward', diagnoseReward],
+] as const)('a %s training on words that the model does not know is not healthy', (_, diagnose) => {
+  const rows = (unknown?: number): MetricsRow[] =>
+    [0, 1, 2, 3].map((step) => ({
+      ...{ step, time: step, 'loss/train': 0.6 - 0.1 * step, 'loss/eval': 0.6 - 0.1 * step },
+      ...(unknown !== undefined && { 'data/unknown': unknown }),
+    }));
+  expect(diagnose(rows()).findings).toEqual([]);
+  expect(diagnose(rows(0.01)).findings).toEqual([]);
+  expect(diagnose(rows(0.08)).findings).toMatchObject([{ code: 'unknown-words', severity: 'warning' }]);
+  const { findings, summary } = diagnose(rows(0.4));
+  expect(findings).toMatchObject([{ code: 'unknown-words', severity: 'failure' }]);
+  expect(summary).toContain('40 % of the tokens that it learned stand for words outside its vocabulary');
+});

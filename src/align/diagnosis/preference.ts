@@ -4,6 +4,7 @@ import { figure } from '../../run/progress.ts';
 import type { MetricsRow } from '../../run/run.ts';
 import { type Course, change, courseOf, failure, measuresOf, warning } from './course.ts';
 import { labelFindings } from './labels.ts';
+import { vocabularyFindings } from './vocabulary.ts';
 
 const FAR = 15; // nats
 const LARGE = 12; // nats: from here on, too large steps explain more
@@ -23,7 +24,7 @@ export function diagnosePreference(rows: readonly MetricsRow[]): Diagnosis {
   const [chosen, margins] = [course('eval/logps/chosen'), course('eval/rewards/margins')];
   const length = course('eval/response/length');
   const reward = course('eval/reward');
-  const findings: Finding[] = [];
+  const findings: Finding[] = vocabularyFindings(rows);
   const far = kl !== undefined && kl.last > FAR;
   // the loss of the first step is that of the initial model
   const worse = !(loss.last < 1.2 * loss.first) || (held && held.values.length > 1 && !(held.last < 1.2 * held.first));

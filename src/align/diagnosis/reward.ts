@@ -6,6 +6,7 @@ import { figure } from '../../run/progress.ts';
 import type { MetricsRow } from '../../run/run.ts';
 import { change, courseOf, failure, measuresOf, warning } from './course.ts';
 import { labelFindings } from './labels.ts';
+import { vocabularyFindings } from './vocabulary.ts';
 
 /** Diagnoses the training of a reward model from its metrics, oldest first, by their names in metrics.jsonl. */
 export function diagnoseReward(rows: readonly MetricsRow[]): Diagnosis {
@@ -16,7 +17,7 @@ export function diagnoseReward(rows: readonly MetricsRow[]): Diagnosis {
   const at = <T extends number | undefined>(of: { values: number[] } | undefined) => of?.values.at(-1) as T;
   const right = at<number | undefined>(accuracy);
   const n = course('data/heldOut')?.last ?? 0;
-  const findings: Finding[] = [];
+  const findings: Finding[] = vocabularyFindings(rows);
   const worse =
     !(loss.last < 1.3 * Math.max(Math.LN2, loss.first)) || (held !== undefined && !(at(held)! < 2 * Math.LN2));
   if (worse) {

@@ -2,6 +2,7 @@
 import { type Diagnosis, diagnosisOf, type Finding } from '../../run/diagnosis.ts';
 import type { MetricsRow } from '../../run/run.ts';
 import { change, courseOf, failure, measuresOf, warning } from './course.ts';
+import { vocabularyFindings } from './vocabulary.ts';
 
 /** Diagnoses a training by maximum likelihood from its metrics, oldest first, by their names in metrics.jsonl. */
 export function diagnoseSupervised(rows: readonly MetricsRow[]): Diagnosis {
@@ -11,7 +12,7 @@ export function diagnoseSupervised(rows: readonly MetricsRow[]): Diagnosis {
   const name = judged === held ? 'held-out loss' : 'loss';
   const last = judged === held ? held!.values.at(-1)! : loss.last;
   const lowest = Math.min(...judged.values);
-  const findings: Finding[] = [];
+  const findings: Finding[] = vocabularyFindings(rows);
   if (!(last <= 1.02 * judged.first)) {
     findings.push(
       failure(

@@ -100,7 +100,7 @@ async function create(options: PolicyEvaluationOptions, live: Live) {
     const prompted = data === undefined ? undefined : await openSource(path, data, live);
     const contestant = async (path: 'model' | 'baseline', notice?: typeof onNotice): Promise<Contestant> => {
       const loaded = await openModel(path, options[path], live, own);
-      const model = templatedModel(loaded, options.chatTemplate, notice);
+      const model = templatedModel(loaded, options, notice);
       const all = prompted
         ? await readPrompts(prompted, model.tokenizer, { onBadRow, onNotice: notice })
         : worldPrompts(model.tokenizer);

@@ -24,7 +24,14 @@ export const policyEvaluationSchema = z
       .describe('chat model that picks the better completion: a folder, a name on the Hub, or https://…/v1#MODEL'),
   })
   .extend(
-    policyTrainingSchema.pick({ data: true, onBadRow: true, seed: true, maxTokens: true, chatTemplate: true }).shape,
+    policyTrainingSchema.pick({
+      data: true,
+      onBadRow: true,
+      seed: true,
+      maxTokens: true,
+      chatTemplate: true,
+      chatTemplateKwargs: true,
+    }).shape,
   )
   .extend({
     prompts: whole(1).optional().describe('number of prompts, drawn by the seed (default: all)'),

@@ -1,7 +1,7 @@
 /** Turns rows of a dataset into tokens, and marks which of them are learned. Equal to TRL's SFTTrainer. */
-import type { Row } from '../../data/row.ts';
+import { isRecord, type Row } from '../../data/row.ts';
 import { HeedError } from '../../error.ts';
-import { type ChatMessage, encodeChat, type Unwritten } from '../../lm/chat-template.ts';
+import { type ChatMessage, encodeChat, type RenderOptions, type Unwritten } from '../../lm/chat-template.ts';
 import type { Example } from '../../lm/packing.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 
@@ -28,36 +28,51 @@ export interface EncodedRow extends Example {
  */
 export function encodeRow(row: Row, tokenizer: Tokenizer, loss?: Loss): EncodedRow {
   const { text, messages, prompt, completion } = row;
-  const tools = toolsOf(row);
-  if (messages !== undefined) return encodeMessages(messages as ChatMessage[], tools, tokenizer, loss);
+  const context = chatContext(row);
+  if (messages !== undefined) return encodeMessages(messages as ChatMessage[], context, tokenizer, loss);
   if (text !== undefined) {
     if (loss && loss !== 'all') throw wrongLoss(loss, 'text', 'all');
     return { ids: idsOf(tokenizer, ended(tokenizer, text as string)) };
   }
   if (typeof prompt === 'string') return encodeText(prompt, completion as string, tokenizer, loss);
-  const before = encodeChat(tokenizer, prompt as ChatMessage[], { tools, addGenerationPrompt: true }).ids;
+  const before = encodeChat(tokenizer, prompt as ChatMessage[], { ...context, addGenerationPrompt: true }).ids;
   const turns = [...(prompt as ChatMessage[]), ...(completion as ChatMessage[])];
-  if (loss === 'assistant') return encodeMessages(turns, tools, tokenizer, loss);
-  const { ids } = encodeChat(tokenizer, turns, { tools });
+  if (loss === 'assistant') return encodeMessages(turns, context, tokenizer, loss);
+  const { ids } = encodeChat(tokenizer, turns, context);
   if (loss === 'all') return { ids };
   if (before.every((id, i) => ids[i] === id)) return { ids, learn: after(before, ids) };
   // a template may write a prompt otherwise once it is answered: then each of its messages counts by itself
   const silent = (prompt as ChatMessage[]).map((message) => ({ ...message, weight: 0 }));
-  return encodeMessages([...silent, ...(completion as ChatMessage[])], tools, tokenizer, 'assistant');
+  return encodeMessages([...silent, ...(completion as ChatMessage[])], context, tokenizer, 'assistant');
 }
 
-/** The column `tools`: JSON schemas of functions that the assistant may call. */
-export const toolsOf = ({ tools }: Row): unknown[] | undefined => (Array.isArray(tools) ? tools : undefined);
+type ChatContext = Pick<RenderOptions, 'tools' | 'variables'>;
+
+/**
+ * What a row's template gets besides its messages: the column `tools`, JSON schemas of functions that the assistant may
+ * call, and `chat_template_kwargs`, further variables.
+ */
+export const chatContext = ({ tools, chat_template_kwargs: variables }: Row): ChatContext => ({
+  ...(Array.isArray(tools) && { tools }),
+  ...(isRecord(variables) && { variables }),
+});
+
+/** The tokens of a row's prompt, which the model completes. */
+export function encodePrompt(row: Row, tokenizer: Tokenizer): number[] {
+  const prompt = row.prompt as string | ChatMessage[];
+  if (typeof prompt === 'string') return tokenizer.encode(prompt);
+  return encodeChat(tokenizer, prompt, { ...chatContext(row), addGenerationPrompt: true }).ids;
+}
 
 function encodeMessages(
   messages: readonly ChatMessage[],
-  tools: unknown[] | undefined,
+  context: ChatContext,
   tokenizer: Tokenizer,
   loss: Loss = 'assistant',
 ): EncodedRow {
   if (loss === 'completion') throw wrongLoss(loss, 'messages', 'assistant or all');
   const assistantMask = loss === 'assistant';
-  const { ids, assistantMask: learn, unwritten } = encodeChat(tokenizer, messages, { tools, assistantMask });
+  const { ids, assistantMask: learn, unwritten } = encodeChat(tokenizer, messages, { ...context, assistantMask });
   return { ids, learn, unwritten };
 }
 

@@ -94,6 +94,8 @@ export interface Gathered {
   examples: ExampleList;
   /** Examples that were longer than `length`. */
   long: number;
+  /** Tokens that were cut. */
+  cut: number;
   /** Examples that were left out because none of their tokens would be learned. */
   empty: number;
   /** Examples whose chat template leaves something out of the assistant's messages, and the first of them in words. */
@@ -114,7 +116,7 @@ export async function gatherExamples(
   { length, loss, truncate }: GatherOptions,
 ): Promise<Gathered> {
   const examples = createExamples();
-  let [count, long, empty] = [0, 0, 0];
+  let [count, long, empty, cut] = [0, 0, 0, 0];
   const unwritten: Gathered['unwritten'] = { count: 0 };
   for await (const { value, file = source, line = count + 1, row = count + 1 } of rows) {
     count++;
@@ -140,11 +142,12 @@ export async function gatherExamples(
     }
     if (tooLong && truncate === 'drop') continue;
     const pieces = piecesOf(example, length).slice(0, truncate === 'split' ? undefined : 1);
+    cut += example.ids.length - pieces.reduce((sum, { ids }) => sum + ids.length, 0);
     const learnable = pieces.filter((piece) => learnedTokens(piece) > 0);
     if (learnable.length === 0) empty++;
     for (const piece of learnable) examples.add(piece);
   }
-  if (examples.lengths.length > 0) return { examples, long, empty, unwritten };
+  if (examples.lengths.length > 0) return { examples, long, empty, cut, unwritten };
   if (count === 0) {
     throw new HeedError(`"${source}" has no rows to learn from.`, { hint: 'Give data with at least one row.' });
   }

@@ -25,7 +25,7 @@ interface EncodedPair {
  */
 export function encodePair(row: Row, tokenizer: Tokenizer): EncodedPair {
   const { prompt, chosen, rejected } = promptedPair(row);
-  const encode = (completion: unknown) => encodeAnswer(prompt, completion, tokenizer, row.tools);
+  const encode = (completion: unknown) => encodeAnswer(prompt, completion, tokenizer, row);
   return { chosen: encode(chosen), rejected: encode(rejected) };
 }
 
@@ -42,9 +42,16 @@ export function promptedPair(row: Row): Row {
   return pair;
 }
 
-/** The tokens of a completion with its prompt, both text or both messages. `learn` is 1 for those of the completion. */
-export const encodeAnswer = (prompt: unknown, completion: unknown, tokenizer: Tokenizer, tools?: unknown): Example =>
-  encodeRow({ prompt, completion, tools }, tokenizer, 'completion');
+/**
+ * The tokens of a completion with its prompt, both text or both messages. `learn` is 1 for those of the completion. A
+ * row gives the template its tools and variables.
+ */
+export const encodeAnswer = (
+  prompt: unknown,
+  completion: unknown,
+  tokenizer: Tokenizer,
+  { tools, chat_template_kwargs }: Row = {},
+): Example => encodeRow({ prompt, completion, tools, chat_template_kwargs }, tokenizer, 'completion');
 
 /** @throws HeedError when a completion has no text. `name` is its field. */
 export function checkAnswer(answer: unknown, name: string): void {

@@ -7,7 +7,7 @@
 import type { z } from 'zod';
 import { opening } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
-import { templatedModel } from '../../lm/built-in-templates.ts';
+import { type TemplateOptions, templatedModel } from '../../lm/built-in-templates.ts';
 import { encodeChat } from '../../lm/chat-template.ts';
 import { createGenerator } from '../../lm/generate.ts';
 import type { PullOptions } from '../../lm/hub.ts';
@@ -33,11 +33,10 @@ export async function openChat(
   source: string | ChatSource,
   pull: PullOptions = {},
   settings: z.input<typeof endpointCallSchema> = {},
-  template?: { chatTemplate?: string; onNotice?: (text: string) => void },
+  template?: TemplateOptions & { onNotice?: (text: string) => void },
 ): Promise<OpenChat> {
   const parsed = endpointCallSchema.parse(settings);
-  const templated = (model: Model) =>
-    template ? templatedModel(model, template.chatTemplate, template.onNotice) : model;
+  const templated = (model: Model) => (template ? templatedModel(model, template, template.onNotice) : model);
   if (isModel(source)) return modelChat(templated(source));
   const lent = (chat: Chat): OpenChat => Object.assign(Object.create(chat) as Chat, { [Symbol.dispose]() {} });
   if (typeof source !== 'string') return lent(source);

@@ -72,6 +72,7 @@ export const policyTrainingSchema = z
       precision: true,
       dtype: true,
       chatTemplate: true,
+      chatTemplateKwargs: true,
     }).shape,
   )
   .extend({

@@ -8,7 +8,7 @@ import { HeedError } from '../../error.ts';
 import { type ChatMessage, encodeChat } from '../../lm/chat-template.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 import { createHash } from '../../node.ts';
-import { toolsOf } from '../examples/encode.ts';
+import { encodePrompt } from '../examples/encode.ts';
 import { readSource, type Source } from '../training/input.ts';
 import type { EncodedPrompt } from './answer-batches.ts';
 
@@ -61,10 +61,7 @@ export const readPrompts = async (
 function promptOf(row: Row, tokenizer: Tokenizer, place: Place): EncodedPrompt {
   const prompt = row.prompt as string | ChatMessage[];
   try {
-    const ids =
-      typeof prompt === 'string'
-        ? tokenizer.encode(prompt)
-        : encodeChat(tokenizer, prompt, { tools: toolsOf(row), addGenerationPrompt: true }).ids;
+    const ids = encodePrompt(row, tokenizer);
     if (ids.length === 0) throw new HeedError('the prompt has no tokens', { hint: 'leave the row out' });
     return { ids, text: typeof prompt === 'string' ? prompt : String(prompt.at(-1)?.content ?? ''), row };
   } catch (cause) {

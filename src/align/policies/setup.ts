@@ -6,7 +6,6 @@ import { goodSentences } from '../../data/reviews/sentences.ts';
 import type { PreferenceRow, PromptCompletionRow, PromptRow, UnpairedPreferenceRow } from '../../data/rows.ts';
 import type { Disposables } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
-import { withChatTemplate } from '../../lm/built-in-templates.ts';
 import { endsWithTurn, loadOutline, type Model, type ModelOutline } from '../../lm/model.ts';
 import type { Teacher } from '../../preference/teacher.ts';
 import type { Training } from '../../run/training.ts';
@@ -17,7 +16,15 @@ import { holdOut } from '../examples/examples.ts';
 import type { Completion, Reward } from '../reward-functions/reward-function.ts';
 import { type LearningReward, openLearningReward } from '../rewards/learning.ts';
 import { openReward, openRewardOption, type RewardSource } from '../rewards/open.ts';
-import { type Input, isModel, type Live, openModel, openSource, openTemplated } from '../training/input.ts';
+import {
+  type Input,
+  isModel,
+  type Live,
+  openModel,
+  openSource,
+  openTemplated,
+  templatedTokenizer,
+} from '../training/input.ts';
 import { createLanguagePolicy, type LanguagePolicy } from '../training/policy.ts';
 import { type ModelResult, trainingOf } from '../training/verb.ts';
 import { reviewPromptIn } from '../world/comparisons.ts';
@@ -170,14 +177,14 @@ async function openLocalPolicy(
 }
 
 /** The tokenizer and shape of a model at a service, with the chat template that the options name. */
-async function openOutline({ model, chatTemplate }: PolicyTrainingOptions, live: Live): Promise<ModelOutline> {
+async function openOutline(options: PolicyTrainingOptions, live: Live): Promise<ModelOutline> {
   if (live.reference !== undefined) {
     throw new HeedError('reference: expected the name of a model at the service, got a model in memory.', {
       hint: 'With a backend, the service computes the log-probabilities of the reference, too.',
     });
   }
-  const outline = isModel(live.model) ? live.model : await loadOutline(model, live.pull);
-  outline.tokenizer = withChatTemplate(outline.tokenizer, chatTemplate, live.onNotice);
+  const outline = isModel(live.model) ? live.model : await loadOutline(options.model, live.pull);
+  outline.tokenizer = templatedTokenizer(outline.tokenizer, options, live);
   outline.ends = endsWithTurn(outline).ends;
   return outline;
 }

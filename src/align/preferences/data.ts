@@ -7,6 +7,7 @@ import type { Model } from '../../lm/model.ts';
 import type { Example } from '../../lm/packing.ts';
 import { createHash } from '../../node.ts';
 import { seedFor } from '../../random.ts';
+import { accountRows } from '../examples/account.ts';
 import { createExamples, type Examples, fingerprint, holdOut, longestExample, subset } from '../examples/examples.ts';
 import {
   checkAnswer,
@@ -72,7 +73,10 @@ export async function readPreferences(
       accept: paired ? accept : [...accept, 'unpaired-preference'],
       onSkip: (row) => onNotice?.(`left out ${describeBadRow(row)}`),
     });
-    return gather(rows, source.name);
+    const account = accountRows(rows, source.name, paired ? 'dpo' : 'kto');
+    const items = await gather(account.rows, source.name);
+    for (const line of account.lines(items.sides, model.tokenizer)) onNotice?.(line);
+    return items;
   };
   if (data === undefined) {
     const drawn = async (count: number, by: string, from: number) => {
@@ -113,7 +117,7 @@ async function gatherItems(
     weightOf(row);
     if (row.chosen === undefined) {
       checkAnswer(row.completion, 'completion');
-      return [encodeAnswer(row.prompt, row.completion, tokenizer)];
+      return [encodeAnswer(row.prompt, row.completion, tokenizer, row)];
     }
     const { chosen, rejected } = encodePair(row, tokenizer);
     return [chosen, rejected];

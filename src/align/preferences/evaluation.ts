@@ -27,6 +27,8 @@ export interface PreferenceEvaluation {
   error?: number;
   /** Number of pairs, or of rated completions, to learn from. */
   items: number;
+  /** Share of their learned tokens that stand for words outside the vocabulary; absent if there are none. */
+  unknown?: number;
   /** Number of held-out ones; undefined without any. */
   heldOut?: number;
   /** A few completions to read. */

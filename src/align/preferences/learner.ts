@@ -3,6 +3,7 @@
  * computes a loss of their log-probabilities under the policy and, for most losses, under the reference. At intervals
  * the policy is evaluated on held-out preferences and by its own completions.
  */
+
 import type { Disposables } from '../../disposables.ts';
 import type { SafetensorsTensor } from '../../engine/safetensors.ts';
 import type { Model } from '../../lm/model.ts';
@@ -12,6 +13,7 @@ import { exportParameters, importParameters } from '../../nn/parameters.ts';
 import { seedFor } from '../../random.ts';
 import { mean } from '../../run/intervals.ts';
 import { figure } from '../../run/progress.ts';
+import { unknownShare } from '../examples/account.ts';
 import { learnedTokens } from '../examples/examples.ts';
 import { klTaper } from '../policies/kl.ts';
 import type { Reward } from '../reward-functions/reward-function.ts';
@@ -188,7 +190,8 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
 
   /** Evaluates the current policy; `best` is not set. */
   async function evaluate(): Promise<PreferenceEvaluation> {
-    const evaluation: PreferenceEvaluation = { metrics: {}, items: count, ...(await answers.run()), best: false };
+    const known = { items: count, unknown: unknownShare(train.sides, policy.model.tokenizer) };
+    const evaluation: PreferenceEvaluation = { metrics: {}, ...known, ...(await answers.run()), best: false };
     if (heldOut) {
       const all = Array.from({ length: itemCount(heldOut) }, (_, i) => i);
       const values = scorer.values(heldOut, contextOf(heldOut, all));

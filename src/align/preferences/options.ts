@@ -90,6 +90,7 @@ export const preferenceSchema = z
       precision: true,
       dtype: true,
       chatTemplate: true,
+      chatTemplateKwargs: true,
     }).shape,
   );
 

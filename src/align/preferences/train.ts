@@ -30,7 +30,7 @@ export const preferenceMetrics = ({ loss, metrics, evaluation }: PreferenceStep)
 });
 
 function evaluationMetrics(evaluation: PreferenceEvaluation): Record<string, number> {
-  const { loss, metrics, reward, error, kl, length, items, heldOut } = evaluation;
+  const { loss, metrics, reward, error, kl, length, items, heldOut, unknown } = evaluation;
   const all = {
     'loss/eval': loss,
     ...Object.fromEntries(Object.entries(metrics).map(([name, value]) => [`eval/${name}`, value])),
@@ -40,6 +40,7 @@ function evaluationMetrics(evaluation: PreferenceEvaluation): Record<string, num
     'eval/response/length': length,
     'data/items': items,
     'data/heldOut': heldOut,
+    'data/unknown': unknown,
   };
   return Object.fromEntries(Object.entries(all).filter((entry): entry is [string, number] => entry[1] !== undefined));
 }

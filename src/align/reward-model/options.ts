@@ -42,6 +42,7 @@ export const rewardTrainingSchema = <Own extends z.core.$ZodShape>(own: Own) =>
       precision: true,
       dtype: true,
       chatTemplate: true,
+      chatTemplateKwargs: true,
     }).shape,
   });
 

@@ -102,7 +102,7 @@ export async function gatherRankings(
   const encode = (row: Row): Example[] => {
     order = orderOf(row, options);
     const { prompt, completions } = order;
-    return completions.map((answer) => scoredAnswer(encodeAnswer(prompt, answer, tokenizer), { tokenizer, ends }));
+    return completions.map((answer) => scoredAnswer(encodeAnswer(prompt, answer, tokenizer, row), { tokenizer, ends }));
   };
   for await (const { row, answers } of encodedRows(dataset, name, options, encode)) {
     if (answers.some(({ ids }) => ids.length > options.length)) long++;

@@ -1,8 +1,10 @@
 /** Reads the data of a reward model: from datasets, or comparisons from the embedded world. */
+
 import type { z } from 'zod';
 import { describeBadRow } from '../../data/dataset.ts';
 import type { Model } from '../../lm/model.ts';
 import { seedFor } from '../../random.ts';
+import { accountRows } from '../examples/account.ts';
 import { longestExample } from '../examples/examples.ts';
 import { equalNotice } from '../examples/pairs.ts';
 import { type Live, openSource, readSource, type Source } from '../training/input.ts';
@@ -71,7 +73,9 @@ export async function readRankings(
     onSkip: (row) => onNotice?.(`left out ${describeBadRow(row)}`),
   });
   const length = longestExample(options.length, model.config);
-  const rankings = await gatherRankings(rows, model, source.name, { ...options, length, onNotice });
+  const account = accountRows(rows, source.name, 'reward');
+  const rankings = await gatherRankings(account.rows, model, source.name, { ...options, length, onNotice });
+  for (const line of account.lines([rankings.answers], model.tokenizer)) onNotice?.(line);
   if (rankings.long > 0) {
     const what = options.truncate === 'drop' ? 'left out' : 'cut';
     onNotice?.(

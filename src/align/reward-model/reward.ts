@@ -25,6 +25,7 @@ import { seedFor } from '../../random.ts';
 import type { Diagnosis } from '../../run/diagnosis.ts';
 import type { Training } from '../../run/training.ts';
 import { diagnoseReward } from '../diagnosis/reward.ts';
+import { unknownShare } from '../examples/account.ts';
 import { type Input, type Live, type Opener, openerOf, openModel, openTemplated } from '../training/input.ts';
 import { checkSameData } from '../training/progress.ts';
 import { adamw, evaluationIsDue, itemsOfStep, parameterCount, rates } from '../training/steps.ts';
@@ -57,6 +58,8 @@ export interface RewardStepEvaluation extends RewardEvaluation {
   disagreement: number;
   /** Number of rankings to learn from. */
   items: number;
+  /** Share of their tokens that stand for words outside the vocabulary; absent if there are none. */
+  unknown?: number;
   /** With `lengthDebias`: the coefficient of the logarithm of length, which is left out of the rewards. */
   lengthCoefficient?: number;
   /** Whether this evaluation has the lowest loss so far. */
@@ -147,6 +150,7 @@ export const rewardEvaluationMetrics = (
   ...(evaluation.lengthCoefficient !== undefined && { length_coefficient: evaluation.lengthCoefficient }),
   'data/items': evaluation.items,
   'data/heldOut': evaluation.n,
+  ...(evaluation.unknown !== undefined && { 'data/unknown': evaluation.unknown }),
   ...(ensemble && { disagreement: evaluation.disagreement }),
 });
 
@@ -259,6 +263,7 @@ function createRewardLearner(
       ...evaluateReward(pairs, scale),
       disagreement,
       items: lists.length,
+      unknown: unknownShare([train.rankings.answers], models[0].tokenizer),
       ...(coefficient !== undefined && { lengthCoefficient: coefficient }),
       best: false,
     };

@@ -12,7 +12,7 @@ import type {
 } from '../../data/rows.ts';
 import { Disposables } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
-import { chatTemplateSchema, templatedModel } from '../../lm/built-in-templates.ts';
+import { chatTemplateKwargsSchema, chatTemplateSchema, templatedModel } from '../../lm/built-in-templates.ts';
 import { longestExample } from '../examples/examples.ts';
 import { encodeAnswer } from '../examples/pairs.ts';
 import { type Drift, driftOf, evaluateReward, judgedPairs, type RewardEvaluation } from '../reward-model/evaluation.ts';
@@ -34,6 +34,7 @@ export const rewardJudgmentSchema = rankingDataSchema.extend({
     .optional()
     .describe('for the drift: completions like those of its training data (prompt and completion)'),
   chatTemplate: chatTemplateSchema,
+  chatTemplateKwargs: chatTemplateKwargsSchema,
   policy: z.string().optional().describe('for the drift: completions of the policy that it will reward'),
 });
 /** The options of `judgeReward`, with their defaults. */
@@ -94,7 +95,7 @@ async function judge(options: JudgmentOptions, live: Live): Promise<RewardJudgme
     }
   }
   const scorers = models.map((model) => own.use(createRewardScorer(model)));
-  const model = templatedModel(models[0], options.chatTemplate, live.onNotice);
+  const model = templatedModel(models[0], options, live.onNotice);
   const other = models.find(
     ({ tokenizer }) => tokenizer.files['tokenizer.json'] !== model.tokenizer.files['tokenizer.json'],
   );
@@ -149,7 +150,7 @@ async function readAnswers(
   });
   for await (const { value } of rows) {
     const answer = scoredAnswer(
-      encodeAnswer(value.prompt as string | Message[], value.completion, model.tokenizer),
+      encodeAnswer(value.prompt as string | Message[], value.completion, model.tokenizer, value),
       model,
     );
     if (answer.ids.length > longestExample(length, model.config)) continue;

@@ -110,6 +110,8 @@ export interface LanguageLearnerParts<O extends LanguageTrainingOptions> {
   measure?: (answers: readonly GeneratedCompletion[]) => Record<string, number>;
   /** Makes what is minimized, in place of −log p, for the trained part of the model; `part` rows are computed at once. */
   objective?: (trained: Trained, shape: BatchShape, part: number) => Objective;
+  /** Measures of the data, which do not change; undefined ones are left out. */
+  facts?: Record<string, number | undefined>;
   /** A checksum of the data, so that a resumed run can check that it is the same. */
   fingerprint: string;
   /** What was opened for the learner; disposed of with it. */
@@ -168,7 +170,9 @@ export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: 
 
   /** Evaluates the current model; `best` is not set. */
   async function evaluate(): Promise<LanguageEvaluation> {
-    return { ...evaluator?.run(), ...(await answers()), best: false };
+    const { samples, measures } = await answers();
+    const facts = Object.entries(parts.facts ?? {}).filter((fact): fact is [string, number] => fact[1] !== undefined);
+    return { ...evaluator?.run(), samples, measures: { ...measures, ...Object.fromEntries(facts) }, best: false };
   }
 
   return {

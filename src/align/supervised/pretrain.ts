@@ -204,7 +204,7 @@ async function fromData(options: PretrainOptions, data: string, live: Live): Pro
     options.tokenizer === undefined
       ? await learnTokenizer(rows(), options.vocabulary)
       : loadTokenizer(await modelFolder(options.tokenizer, live.pull));
-  const tokenizer = withChatTemplate(plain, options.chatTemplate, live.onNotice);
+  const tokenizer = withChatTemplate(plain, options, live.onNotice);
   const { examples } = await gatherExamples(rows(), tokenizer, source.name, { length, loss: 'all', truncate: 'split' });
   const n = examples.lengths.length;
   const { rest, held } = holdOut(n, Math.min(0.1, options.heldOut / n), seed);

@@ -157,6 +157,7 @@ it('gives notice of rows that were left out or cut', async () => {
   const learner = await createSft({ ...settings, data, onBadRow: 'skip', onNotice });
   learner[Symbol.dispose]();
   expect(notices).toEqual([
+    expect.stringMatching(/: 3 rows, language-modeling; \d+ % of \d+ tokens are learned, \d+ % were cut$/),
     expect.stringMatching(/: left out 1 row with errors, the first: .*line 2: "text" is empty/),
     expect.stringMatching(/: cut 1 row longer than 48 tokens \(--length, --truncate\)$/),
   ]);

@@ -19,6 +19,7 @@ import { opening } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
 import { embeddedModel, type Model } from '../../lm/model.ts';
 import { basename } from '../../node.ts';
+import { accountRows, unknownShare } from '../examples/account.ts';
 import { losses } from '../examples/encode.ts';
 import {
   type Examples,
@@ -150,6 +151,7 @@ export async function createExamplesLearner<O extends SftOptions>({
     packing: options.packing,
     steps: options.steps ?? Math.ceil((perEpoch * options.epochs) / (part * options.accumulate)),
     heldOut,
+    facts: { 'data/unknown': unknownShare([train], model.tokenizer) },
     prompts: await promptsOf(options, heldOut ?? train, model, live),
     measure: options.data === undefined ? measureResponses : undefined,
     fingerprint: fingerprint(train),
@@ -192,7 +194,9 @@ export async function readData(options: SftOptions, { config, tokenizer }: Model
       accept: ['language-modeling', 'prompt-completion'],
       onSkip: (row) => bad.push(row),
     });
-    const found = await gatherExamples(rows, tokenizer, source.name, { length: most, loss, truncate });
+    const account = accountRows(rows, source.name, 'sft');
+    const found = await gatherExamples(account.rows, tokenizer, source.name, { length: most, loss, truncate });
+    for (const line of account.lines([found.examples], tokenizer, found.cut)) live.onNotice?.(line);
     noticeOf(found, bad, source.name, most, options, live.onNotice);
     return found.examples;
   };

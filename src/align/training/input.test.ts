@@ -1,8 +1,12 @@
 /** What a training does to a model that is passed in, besides learning. */
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
+import type { TemplateOptions } from '../../lm/built-in-templates.ts';
+import { chatText } from '../../lm/chat-template.ts';
 import { loadModel } from '../../lm/model.ts';
+import { loadTokenizer } from '../../lm/tokenizer.ts';
 import { createSft } from '../supervised/sft.ts';
+import { templatedTokenizer } from './input.ts';
 
 const tiny = fileURLToPath(new URL('../../../test/fixtures/models/tiny-llama', import.meta.url));
 
@@ -13,4 +17,17 @@ it("gives the caller's model its precision back at the end", async () => {
   expect(model.config.precision).toBe('fp32');
   learner[Symbol.dispose]();
   expect(model.config.precision).toBeUndefined();
+});
+
+it('keeps the date that a chat template writes among the options', () => {
+  const tokenizer = loadTokenizer(fileURLToPath(new URL('../../../test/fixtures/models/tiny-qwen2', import.meta.url)));
+  const template = "{{ strftime_now('%Y-%m-%d') }} {{ mood }}";
+  const dated = { ...tokenizer, chatTemplate: template, chatTemplates: { default: template } };
+  const write = (options: TemplateOptions) => chatText(templatedTokenizer(dated, options, {}), []);
+  const today: TemplateOptions = { chatTemplateKwargs: { mood: 'calm' } };
+  expect(write(today)).toBe(`${today.chatTemplateKwargs!.strftime_now} calm`);
+  expect(write({ chatTemplateKwargs: { strftime_now: '2026-03-05' } })).toBe('2026-03-05 ');
+  const plain: TemplateOptions = {};
+  templatedTokenizer(tokenizer, plain, {});
+  expect(plain).toEqual({});
 });

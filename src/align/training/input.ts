@@ -19,9 +19,10 @@ import type { Disposables } from '../../disposables.ts';
 import type { Precision } from '../../engine/dtype.ts';
 import { type PrecisionChoice, resolvePrecision } from '../../engine/precision.ts';
 import { HeedError } from '../../error.ts';
-import { withChatTemplate } from '../../lm/built-in-templates.ts';
+import { type TemplateOptions, withChatTemplate } from '../../lm/built-in-templates.ts';
 import { type PullOptions, resolveDataset } from '../../lm/hub.ts';
 import { endsWithTurn, loadModel, type Model } from '../../lm/model.ts';
+import type { Tokenizer } from '../../lm/tokenizer.ts';
 import { parseOptions } from '../../options.ts';
 
 /** What every verb takes besides its options. */
@@ -224,6 +225,20 @@ function computing(model: Model, precision: Precision | undefined, own: Disposab
 }
 
 /**
+ * A tokenizer with the template that options name. If it writes today's date, the date becomes an option: a run stores
+ * it, so that it can be resumed on another day.
+ */
+export function templatedTokenizer(plain: Tokenizer, options: TemplateOptions, live: Live): Tokenizer {
+  const tokenizer = withChatTemplate(plain, options, live.onNotice);
+  const given = options.chatTemplateKwargs;
+  if (!tokenizer.chatTemplate?.includes('strftime_now') || given?.strftime_now !== undefined) return tokenizer;
+  const today = new Date();
+  const [month, day] = [today.getMonth() + 1, today.getDate()].map((part) => String(part).padStart(2, '0'));
+  options.chatTemplateKwargs = { ...given, strftime_now: `${today.getFullYear()}-${month}-${day}` };
+  return withChatTemplate(plain, options, live.onNotice);
+}
+
+/**
  * The model of an input, which from then on uses the chat template that the options name, or else its own; a model
  * without one adopts `plain` (see `withChatTemplate`). During the training it computes with the precision of the
  * options, if they have one; `auto` becomes what it is on this machine, so that the run stores that.
@@ -231,12 +246,12 @@ function computing(model: Model, precision: Precision | undefined, own: Disposab
  * @throws HeedError when the model cannot be loaded, the template does not exist, or the machine lacks the precision.
  */
 export const openTemplated = async (
-  options: { model: string; chatTemplate?: string; precision?: PrecisionChoice },
+  options: TemplateOptions & { model: string; precision?: PrecisionChoice },
   live: Live,
   own: Disposables,
 ): Promise<Model> => {
   const opened = await openModel('model', options.model, live, own);
-  opened.tokenizer = withChatTemplate(opened.tokenizer, options.chatTemplate, live.onNotice);
+  opened.tokenizer = templatedTokenizer(opened.tokenizer, options, live);
   Object.assign(opened, endsWithTurn(opened));
   if (options.precision === undefined) return opened;
   const precision = resolvePrecision(options.precision, opened.config.hiddenSize);

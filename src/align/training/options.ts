@@ -1,7 +1,7 @@
 /** Options of every training of a language model. */
 import { z } from 'zod';
 import { PRECISIONS } from '../../engine/precision.ts';
-import { chatTemplateSchema } from '../../lm/built-in-templates.ts';
+import { chatTemplateKwargsSchema, chatTemplateSchema } from '../../lm/built-in-templates.ts';
 import { FLOAT_DTYPES } from '../../lm/floats.ts';
 import { schedules } from '../../nn/schedule.ts';
 
@@ -53,6 +53,7 @@ export const languageTrainingSchema = z.object({
     ),
   dtype: z.enum(FLOAT_DTYPES).default('F32').describe('dtype of the weights of saved models'),
   chatTemplate: chatTemplateSchema,
+  chatTemplateKwargs: chatTemplateKwargsSchema,
   samples: samplesSchema.prefault({}),
 });
 /** The options that all trainings of language models share, with their defaults. */

@@ -1,4 +1,4 @@
-/** heed data: inspect, check, convert and split datasets. */
+/** heed data: inspect, check, convert and split datasets; show their tokens. */
 import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
@@ -19,6 +19,7 @@ import { addFlags, settingsFrom } from '../program/flags.ts';
 import { note } from '../program/log.ts';
 import { createOutput, type Output, table } from '../program/output.ts';
 import { checking, UsageError } from '../program/usage.ts';
+import { addTokens } from './tokens.ts';
 
 // enough to count tokens: no weights are downloaded
 const TOKENIZER_FILES = ['tokenizer*.json', 'special_tokens_map.json', '*.jinja'];
@@ -28,6 +29,7 @@ export function addData(command: Command): void {
   addCheck(command.command('check').description('find bad rows, duplicates, leakage between splits, imbalance'));
   addConvert(command.command('convert').description('convert to another format, file type, or both'));
   addSplit(command.command('split').description('split into train, validation and test files that share no rows'));
+  addTokens(command.command('tokens').description('show rows as a model gets them, and which tokens it learns'));
   for (const one of command.commands) one.argument('<file...>', 'data files');
 }
 

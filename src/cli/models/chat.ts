@@ -4,7 +4,7 @@ import { styleText } from 'node:util';
 import type { Command } from 'commander';
 import { HeedError } from '../../error.ts';
 import { writeFileAtomic } from '../../files.ts';
-import { chatTemplateSchema } from '../../lm/built-in-templates.ts';
+import { chatTemplateKwargsSchema, chatTemplateSchema } from '../../lm/built-in-templates.ts';
 import { type ChatMessage, encodeChat } from '../../lm/chat-template.ts';
 import { createGenerator, generateSchema, precisionSchema } from '../../lm/generate.ts';
 import type { Bits } from '../../nn/quantize.ts';
@@ -24,6 +24,7 @@ const schema = generateSchema.omit({ batch: true }).extend({
     .default(0.95)
     .describe('draw from the likeliest tokens whose probabilities sum to this; 1: all'),
   chatTemplate: chatTemplateSchema,
+  chatTemplateKwargs: chatTemplateKwargsSchema,
   maxTokens: generateSchema.shape.maxTokens.unwrap().default(512).describe('maximum number of tokens in a response'),
   precision: precisionSchema,
   ...speculateFlags.shape,
@@ -47,8 +48,14 @@ async function chatting(command: Command): Promise<void> {
   const flags = command.opts<{ model: string; system?: string; bits?: Bits; json?: boolean }>();
   const output = createOutput(flags);
   const input = settingsFrom(command, schema);
-  const { chatTemplate, precision, draft, lookup, guesses, ...settings } = checking(() => schema.parse(input), input);
-  const { config, parameters, tokenizer, ends } = await openModelByFlags(flags.model, chatTemplate);
+  const { chatTemplate, chatTemplateKwargs, precision, draft, lookup, guesses, ...settings } = checking(
+    () => schema.parse(input),
+    input,
+  );
+  const { config, parameters, tokenizer, ends } = await openModelByFlags(flags.model, {
+    chatTemplate,
+    chatTemplateKwargs,
+  });
   const how = generatorOptions(config, flags.bits, precision);
   const beginning = (system?: string): ChatMessage[] => (system ? [{ role: 'system', content: system }] : []);
   let messages = beginning(flags.system);

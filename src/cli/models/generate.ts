@@ -1,7 +1,7 @@
 /** heed generate: completions of prompts. */
 import type { Command } from 'commander';
 import { readDataset } from '../../data/dataset.ts';
-import { chatTemplateSchema } from '../../lm/built-in-templates.ts';
+import { chatTemplateKwargsSchema, chatTemplateSchema } from '../../lm/built-in-templates.ts';
 import { type ChatMessage, encodeChat } from '../../lm/chat-template.ts';
 import { createGenerator, type GenerateOptions, generateSchema, precisionSchema } from '../../lm/generate.ts';
 import { resolveDataset } from '../../lm/hub.ts';
@@ -18,6 +18,7 @@ import { bitsOption, generatorOptions, openGuesses, openModelByFlags, speculateF
 
 const schema = generateSchema.extend({
   chatTemplate: chatTemplateSchema,
+  chatTemplateKwargs: chatTemplateKwargsSchema,
   precision: precisionSchema,
   ...speculateFlags.shape,
 });
@@ -63,9 +64,15 @@ async function generating(command: Command): Promise<void> {
   const flags = command.opts<Flags>();
   const output = createOutput(flags);
   const input = settingsFrom(command, schema);
-  const { chatTemplate, precision, draft, lookup, guesses, ...settings } = checking(() => schema.parse(input), input);
+  const { chatTemplate, chatTemplateKwargs, precision, draft, lookup, guesses, ...settings } = checking(
+    () => schema.parse(input),
+    input,
+  );
   const prompts = await readPrompts(flags);
-  const { config, parameters, tokenizer, ends } = await openModelByFlags(flags.model, chatTemplate);
+  const { config, parameters, tokenizer, ends } = await openModelByFlags(flags.model, {
+    chatTemplate,
+    chatTemplateKwargs,
+  });
   const how = generatorOptions(config, flags.bits, precision);
   const ids = prompts.map((prompt) => encode(tokenizer, prompt));
   const guessing = await openGuesses({ draft, lookup, guesses }, tokenizer);

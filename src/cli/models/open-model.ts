@@ -2,7 +2,7 @@
 import { Option } from 'commander';
 import { z } from 'zod';
 import { type PrecisionChoice, resolvePrecision } from '../../engine/precision.ts';
-import { templatedModel } from '../../lm/built-in-templates.ts';
+import { type TemplateOptions, templatedModel } from '../../lm/built-in-templates.ts';
 import { loadModel, loadWeights, type Model } from '../../lm/model.ts';
 import { checkDraftTokens, type SpeculateOptions, speculateSchema } from '../../lm/speculate.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
@@ -12,10 +12,10 @@ import { UsageError } from '../program/usage.ts';
 import { pullProgress } from './pull.ts';
 
 /** A model with a chat template: the named one, else its own, else `plain`. */
-export async function openModelByFlags(nameOrFolder: string, chatTemplate?: string): Promise<Model> {
+export async function openModelByFlags(nameOrFolder: string, options?: TemplateOptions): Promise<Model> {
   const { done, ...pull } = pullProgress(nameOrFolder);
   const model = await loadModel(nameOrFolder, pull).finally(done);
-  return templatedModel(model, chatTemplate, (text) => void process.stderr.write(`${text}\n`));
+  return templatedModel(model, options, (text) => void process.stderr.write(`${text}\n`));
 }
 
 /** A model for uses with ids only: it need not have a tokenizer. */

@@ -9,7 +9,7 @@ import { checking, UsageError } from './usage.ts';
 interface Flag {
   /** The setting's name, such as `ppo.learningRate`. */
   name: string;
-  kind: 'number' | 'text' | 'yes or no' | 'numbers' | 'texts' | 'names';
+  kind: 'number' | 'text' | 'yes or no' | 'numbers' | 'texts' | 'names' | 'object';
   choices?: readonly string[];
   /** Whether plugins may add to the choices, so that the schema alone can check them. */
   open: boolean;
@@ -64,6 +64,7 @@ function optionOf(flag: Flag): Option {
     texts: '<text>',
     names: '<name,name,…>',
     'yes or no': '[true|false]',
+    object: '<json>',
   }[flag.kind];
   const shown = flag.default === undefined ? '' : ` (default: ${textOf(flag.default)})`;
   const choices = flag.choices?.join('|') ?? '';
@@ -94,9 +95,23 @@ function parse({ name, kind, choices, open }: Flag, text: string): unknown {
   if (kind === 'number') return number(text);
   if (kind === 'numbers') return text.split(',').map(number);
   if (kind === 'text') return text;
+  if (kind === 'object') {
+    const value = parsedObject(text);
+    if (value === undefined) throw wrong(`a JSON object, such as '{"enable_thinking": false}'`);
+    return value;
+  }
   if (kind === 'names') return text.split(',').map((part) => part.trim());
   if (text !== 'true' && text !== 'false') throw wrong('true or false');
   return text === 'true';
+}
+
+function parsedObject(text: string): unknown {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isPlain(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** The settings of the config file, overridden by flags. Plain nested data, not yet checked. */
@@ -105,7 +120,7 @@ export function settingsFrom(command: Command, schema: z.ZodType, shortcuts: Sho
   const options = command.opts<Record<string, unknown>>();
   const settings: Record<string, unknown> = {};
   if (typeof options.config === 'string') {
-    for (const [written, value] of readConfig(options.config)) {
+    for (const [written, value] of readConfig(options.config, names)) {
       const name = currentName(written);
       if (!names.has(name)) {
         throw new UsageError(`"${options.config}" has a setting "${name}", which ${command.name()} does not know`, {
@@ -136,9 +151,9 @@ function flagsOf(schema: z.ZodType): Flag[] {
     if (node.properties) {
       return Object.entries(node.properties).flatMap(([key, inner]) => walk(inner, name ? `${name}.${key}` : key));
     }
-    const kind = ({ integer: 'number', number: 'number', boolean: 'yes or no', array: 'numbers' } as const)[
-      node.type ?? ''
-    ];
+    const kind = (
+      { integer: 'number', number: 'number', boolean: 'yes or no', array: 'numbers', object: 'object' } as const
+    )[node.type ?? ''];
     const named = node.items?.anyOf?.some(({ type }) => type === 'string');
     const listed = named ? 'names' : node.items?.type === 'string' ? 'texts' : kind;
     const description = (node.description ?? '').replace(/\.$/, '');
@@ -159,12 +174,12 @@ function put(settings: Record<string, unknown>, name: string, value: unknown): v
   at[last] = value;
 }
 
-function readConfig(path: string): [name: string, value: unknown][] {
+function readConfig(path: string, names: ReadonlySet<string>): [name: string, value: unknown][] {
   const content = checking(() => readJsonFile(path));
   if (!isPlain(content)) throw new UsageError(`"${path}" is not a JSON object of settings`);
   const settings = isRunConfig(content) ? content.config : content;
   const flat = (value: unknown, name: string): [string, unknown][] =>
-    isPlain(value)
+    isPlain(value) && !names.has(name)
       ? Object.entries(value).flatMap(([key, inner]) => flat(inner, name ? `${name}.${key}` : key))
       : [[name, value]];
   return flat(settings, '');

@@ -133,7 +133,7 @@ async function templateOf(
     });
   }
   const tokenizer = loadTokenizer(await modelFolder(model));
-  if (named !== undefined) return withChatTemplate(tokenizer, named).chatTemplate;
+  if (named !== undefined) return withChatTemplate(tokenizer, { chatTemplate: named }).chatTemplate;
   if (!conversational || tokenizer.chatTemplate !== undefined) return undefined;
-  return withChatTemplate(tokenizer, undefined, onNotice).adoptTemplate?.();
+  return withChatTemplate(tokenizer, {}, onNotice).adoptTemplate?.();
 }

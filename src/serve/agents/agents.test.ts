@@ -23,7 +23,7 @@ import { commandFor, wordsOf } from './program.ts';
 
 const tiny = fixtureModel('tiny-llama');
 const model = await loadModel(tiny);
-model.tokenizer = withChatTemplate(model.tokenizer, 'plain');
+model.tokenizer = withChatTemplate(model.tokenizer, { chatTemplate: 'plain' });
 const policy = createLanguagePolicy(model, { lora: { rank: 0 } as never, seed: 0 });
 const folder = mkdtempSync(join(tmpdir(), 'heed-agents-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -7,7 +7,7 @@ import { loadModel } from '../../lm/model.ts';
 import { createTrajectory } from './trajectory.ts';
 
 const model = await loadModel(fixtureModel('tiny-llama'));
-const tokenizer = withChatTemplate(model.tokenizer, 'plain');
+const tokenizer = withChatTemplate(model.tokenizer, { chatTemplate: 'plain' });
 const end = model.ends[0];
 const promptOf = (messages: readonly ChatMessage[]) =>
   encodeChat(tokenizer, messages, { addGenerationPrompt: true }).ids;

@@ -96,7 +96,11 @@ export async function draftChat(
 }
 
 /** Tokens of a conversation, with the tools that the template shows. @throws ApiError 400 if it has no place for them. */
-export function promptOf({ model }: ServedModel, { messages }: ChatRequest, tools: readonly Tool[]): number[] {
+export function promptOf(
+  { model }: ServedModel,
+  { messages, chat_template_kwargs: variables }: ChatRequest,
+  tools: readonly Tool[],
+): number[] {
   const { tokenizer } = model;
   if (tools.length > 0) {
     const template = tokenizer.chatTemplates.tool_use ?? tokenizer.chatTemplate ?? '';
@@ -113,6 +117,7 @@ export function promptOf({ model }: ServedModel, { messages }: ChatRequest, tool
   return encodeChat(tokenizer, templateMessages(messages), {
     addGenerationPrompt: true,
     ...(tools.length > 0 && { tools }),
+    variables,
   }).ids;
 }
 

@@ -111,6 +111,10 @@ export const chatRequestSchema = z.strictObject({
   response_format: formatSchema.optional().describe('text, any JSON object, or JSON by a schema'),
   tools: z.array(toolSchema).max(128).optional().describe('functions that the model may call'),
   tool_choice: toolChoiceSchema.optional().describe('whether the model may, must, or must not call a tool'),
+  chat_template_kwargs: z
+    .record(z.string().max(64), z.unknown())
+    .optional()
+    .describe('further variables of the chat template, such as enable_thinking'),
   parallel_tool_calls: z.boolean().optional().describe('ignored: models call as many as they like'),
   metadata: metadataSchema.default({}),
   store: z.boolean().optional().describe('store the completion, to be listed'),

@@ -131,7 +131,7 @@ it('opens environments by name, of plugins too, and lists them for an unknown on
 it('evaluates a model on held-out tasks, and trains it by the name', async () => {
   const llama = fixtureModel('tiny-llama');
   using model = await loadModel(llama);
-  model.tokenizer = withChatTemplate(model.tokenizer, 'plain');
+  model.tokenizer = withChatTemplate(model.tokenizer, { chatTemplate: 'plain' });
   const limits = { episode: { turns: 2, tokens: 120 }, maxTokens: 5 };
   const { reward, metrics, episodes } = await evaluateTasks(model, guessTasks(), { ...limits, count: 3 });
   expect([reward, metrics['episode/turns'], episodes.length]).toEqual([0, 2, 3]);

@@ -43,7 +43,7 @@ const hasPackage = python !== undefined && has(python, '-c', 'import verifiers; 
 
 const tiny = fixtureModel('tiny-llama');
 const model = await loadModel(tiny);
-model.tokenizer = withChatTemplate(model.tokenizer, 'plain');
+model.tokenizer = withChatTemplate(model.tokenizer, { chatTemplate: 'plain' });
 const policy = createLanguagePolicy(model, { lora: { rank: 0 } as never, seed: 0 });
 const folder = mkdtempSync(join(tmpdir(), 'heed-verifiers-'));
 const closing: (() => void)[] = [];

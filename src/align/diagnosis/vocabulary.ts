@@ -1,0 +1,23 @@
+/** What the share of unknown words in the data says about a training. */
+import { percent } from '../../percent.ts';
+import type { Finding } from '../../run/diagnosis.ts';
+import type { MetricsRow } from '../../run/run.ts';
+import { courseOf, failure, warning } from './course.ts';
+
+/** Share of the learned tokens from which words that the model does not know are worth a warning. */
+export const MANY_UNKNOWN = 0.03;
+const MOST = 0.2; // from here on, most texts have several holes
+
+/** A finding if a good part of what is learned stands for words outside the vocabulary. */
+export function vocabularyFindings(rows: readonly MetricsRow[]): Finding[] {
+  const share = courseOf(rows, 'data/unknown')?.last ?? 0;
+  if (share < MANY_UNKNOWN) return [];
+  const say = share < MOST ? warning : failure;
+  return [
+    say(
+      'unknown-words',
+      `The model does not know the words of its data: ${percent(share, 0)} of the tokens that it learned stand for words outside its vocabulary.`,
+      'Take a model that knows them, or make one of such texts: heed pretrain --data TEXTS. "heed data tokens" shows the rows as the model gets them.',
+    ),
+  ];
+}

@@ -1,0 +1,75 @@
+/** What a training says about its data before it begins: what was read, learned, cut, and not used. */
+import type { DatasetRow } from '../../data/dataset.ts';
+import type { Tokenizer } from '../../lm/tokenizer.ts';
+import { percent } from '../../percent.ts';
+import { MANY_UNKNOWN } from '../diagnosis/vocabulary.ts';
+import { type Examples, learnedTokens } from './examples.ts';
+import { type DataUse, unusedColumns } from './token-view.ts';
+
+/** Rows on their way into a training, and what was seen of them. */
+export interface RowAccount {
+  /** The rows; each is counted as it is read. */
+  rows: AsyncGenerator<DatasetRow>;
+  /** What the rows were and what becomes of them, as lines of text. To be called once they are read. */
+  lines(examples: readonly Examples[], tokenizer: Tokenizer, cut?: number): string[];
+}
+
+/** Counts rows as they are read for a purpose. */
+export function accountRows(all: AsyncIterable<DatasetRow>, name: string, purpose: DataUse): RowAccount {
+  const formats = new Set<string>();
+  const unused = new Set<string>();
+  let count = 0;
+  let isChat = false;
+  async function* counted(): AsyncGenerator<DatasetRow> {
+    for await (const row of all) {
+      count++;
+      const { format, originalFormat, value } = row;
+      formats.add(format === originalFormat ? format : `${format} (from ${originalFormat})`);
+      isChat ||= Array.isArray(value.messages ?? value.prompt ?? value.chosen);
+      for (const column of unusedColumns(value, purpose)) unused.add(column);
+      yield row;
+    }
+  }
+  return {
+    rows: counted(),
+    lines(examples, tokenizer, cut = 0) {
+      const what = purpose === 'reward' ? 'are of completions' : 'are learned';
+      const total = sum(examples, ({ lengths }) => lengths.reduce((a, b) => a + b, 0));
+      const learned = sum(examples, (list) => learnedIn(list));
+      const written = isChat ? ', written by the chat template' : '';
+      const parts = [
+        `"${name}": ${number(count)} ${count === 1 ? 'row' : 'rows'}, ${[...formats].join(' and ')}${written}`,
+        `${percent(learned / total, 0)} of ${number(total)} tokens ${what}${cut > 0 ? `, ${percent(cut / (total + cut), 0)} were cut` : ''}`,
+        ...(unused.size > 0 ? [`not used: ${[...unused].join(', ')}`] : []),
+      ];
+      const unknown = unknownShare(examples, tokenizer) ?? 0;
+      const warning = `"${name}": ${percent(unknown, 0)} of the tokens to learn stand for words outside the model's vocabulary, which it cannot learn to write. "heed data tokens" shows them; take a model that knows these words`;
+      return [parts.join('; '), ...(unknown >= MANY_UNKNOWN ? [warning] : [])];
+    },
+  };
+}
+
+/** The share of learned tokens that stand for what the vocabulary lacks; undefined if it lacks nothing, or none are. */
+export function unknownShare(
+  examples: readonly Examples[],
+  { unknown }: Pick<Tokenizer, 'unknown'>,
+): number | undefined {
+  if (unknown === undefined) return undefined;
+  const found = sum(examples, (list) => learnedIn(list, unknown));
+  return found === 0 ? undefined : found / sum(examples, (list) => learnedIn(list));
+}
+
+/** How many tokens are learned: all, or those of an id. */
+function learnedIn({ lengths, at }: Examples, id?: number): number {
+  let count = 0;
+  for (let i = 0; i < lengths.length; i++) {
+    const example = at(i);
+    if (id === undefined) count += learnedTokens(example);
+    else for (let t = 1; t < lengths[i]; t++) count += Number(example.ids[t] === id && example.learn?.[t] !== 0);
+  }
+  return count;
+}
+
+const sum = <T>(values: readonly T[], of: (value: T) => number): number =>
+  values.reduce((total, value) => total + of(value), 0);
+const number = (n: number): string => n.toLocaleString('en-US');

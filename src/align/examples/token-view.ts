@@ -1,0 +1,199 @@
+/** Rows as a model gets them: which tokens are learned, what is cut, and which columns are not used. */
+import { type DatasetRow, readDataset } from '../../data/dataset.ts';
+import type { Format } from '../../data/format.ts';
+import { type Place, placeInWords, type Row } from '../../data/row.ts';
+import type { Data } from '../../data/rows.ts';
+import { HeedError } from '../../error.ts';
+import type { Example } from '../../lm/packing.ts';
+import type { Tokenizer } from '../../lm/tokenizer.ts';
+import { encodePrompt, encodeRow, type Loss } from './encode.ts';
+import { checkAnswer, encodeAnswer, encodePair } from './pairs.ts';
+
+/** What data can be learned for. */
+export const dataUses = ['sft', 'dpo', 'reward', 'kto', 'ppo', 'distill'] as const;
+/** One of `dataUses`: PPO stands for every algorithm that completes prompts. */
+export type DataUse = (typeof dataUses)[number];
+
+/** How `viewTokens` reads rows. */
+export interface TokenViewOptions {
+  /** What they are learned for. Default: what the first row's format is for. */
+  for?: DataUse;
+  /** Maximum tokens of a sequence; the rest is cut. Default: no limit. */
+  length?: number;
+  /** Which tokens supervised fine-tuning learns. Default: what fits the data. */
+  loss?: Loss;
+  /** Rows to show, from the first. Default: all. */
+  rows?: number;
+}
+
+/** A row's prompt, completion or pair as the model gets it. */
+export interface TokenSequence {
+  /** Number of the row, from 1. */
+  row: number;
+  /** Where the row is, in words. */
+  place: string;
+  /** Which of the row's sequences this is, each with its prompt. */
+  part: 'completion' | 'chosen' | 'rejected' | 'prompt';
+  /** The text of all tokens, with special tokens. */
+  text: string;
+  /** The tokens. */
+  ids: number[];
+  /** The tokens that are learned, as spans [from, to) of `ids`. */
+  learned: [from: number, to: number][];
+  /** The text in turns: learned and not. */
+  pieces: { text: string; learned: boolean }[];
+  /** The text of the learned tokens. */
+  learnedText: string;
+  /** How many tokens at the end are cut. */
+  cut: number;
+  /** Columns of the row that are not used. */
+  unused: string[];
+}
+
+const CONTEXT = ['tools', 'chat_template_kwargs'];
+const PAIRED: Format[] = ['preference', 'implicit-preference'];
+
+/** For each purpose, the formats that it reads, and the columns that it uses. */
+const uses: Record<DataUse, { accept: Format[]; columns: string[] }> = {
+  sft: { accept: ['language-modeling', 'prompt-completion'], columns: ['text', 'messages', 'prompt', 'completion'] },
+  distill: {
+    accept: ['language-modeling', 'prompt-completion'],
+    columns: ['text', 'messages', 'prompt', 'completion'],
+  },
+  dpo: { accept: PAIRED, columns: ['prompt', 'chosen', 'rejected', 'weight', 'tie'] },
+  reward: {
+    accept: PAIRED,
+    columns: [
+      ...['prompt', 'chosen', 'rejected', 'weight', 'tie', 'margin'],
+      ...['completion', 'completions', 'rating', 'ratings', 'ranks', 'label'],
+    ],
+  },
+  kto: {
+    accept: [...PAIRED, 'unpaired-preference'],
+    columns: ['prompt', 'completion', 'label', 'chosen', 'rejected', 'weight', 'tie'],
+  },
+  ppo: { accept: ['prompt-only', 'prompt-completion', 'preference', 'unpaired-preference'], columns: [] },
+};
+
+/**
+ * The columns of a row, as it was read, that a purpose does not use. Of several contents one is used. Algorithms that
+ * complete prompts pass every column on to the reward.
+ */
+export function unusedColumns(row: Row, purpose: DataUse): string[] {
+  if (purpose === 'ppo') return [];
+  const present = Object.keys(row).filter((name) => row[name] !== undefined && row[name] !== null);
+  const [content] = [['messages'], ['text'], ['prompt', 'completion']].filter((all) =>
+    all.every((name) => name in row),
+  );
+  const supervised = purpose === 'sft' || purpose === 'distill';
+  const used = [...(supervised ? content : uses[purpose].columns), ...CONTEXT];
+  const text = supervised && content?.[0] === 'text';
+  return present.filter((name) => !used.includes(name) || (text && CONTEXT.includes(name)));
+}
+
+/**
+ * The rows of data as a model gets them for a purpose.
+ *
+ * @throws HeedError for a row that cannot be read or encoded, with its place.
+ */
+export async function* viewTokens(
+  data: Data | readonly string[],
+  tokenizer: Tokenizer,
+  options: TokenViewOptions = {},
+): AsyncGenerator<TokenSequence> {
+  const { rows = Number.POSITIVE_INFINITY, for: given } = options;
+  let row = 0;
+  const accept = given && uses[given].accept;
+  for await (const found of readDataset(data, { accept })) {
+    if (++row > rows) return;
+    const purpose = given ?? purposeOf(found);
+    const sequences = placed(found, () => sequencesOf(found.value, tokenizer, purpose, options.loss));
+    for (const [part, example] of sequences) {
+      yield viewed(example, tokenizer, {
+        ...options,
+        row,
+        place: placeInWords(found),
+        part,
+        unused: unusedColumns(found.value, purpose),
+      });
+    }
+  }
+}
+
+function purposeOf({ format }: DatasetRow): DataUse {
+  if (PAIRED.includes(format)) return 'dpo';
+  if (format === 'unpaired-preference') return 'kto';
+  if (uses.sft.accept.includes(format)) return 'sft';
+  if (format === 'prompt-only') return 'ppo';
+  throw new HeedError(`Rows of the format ${format} are not shown as tokens.`, {
+    hint: `--for is one of ${dataUses.join(', ')}.`,
+  });
+}
+
+function placed<T>(place: Place, act: () => T): T {
+  try {
+    return act();
+  } catch (cause) {
+    if (!(cause instanceof HeedError)) throw cause;
+    throw new HeedError(`${placeInWords(place)}: ${cause.message}`, { hint: cause.hint, cause });
+  }
+}
+
+function sequencesOf(
+  row: Row,
+  tokenizer: Tokenizer,
+  purpose: DataUse,
+  loss?: Loss,
+): [TokenSequence['part'], Example][] {
+  if (purpose === 'sft' || purpose === 'distill') return [['completion', encodeRow(row, tokenizer, loss)]];
+  if (purpose === 'ppo') return [['prompt', { ids: encodePrompt(row, tokenizer), learn: [] }]];
+  if (row.chosen === undefined) {
+    checkAnswer(row.completion, 'completion');
+    return [['completion', encodeAnswer(row.prompt, row.completion, tokenizer, row)]];
+  }
+  const { chosen, rejected } = encodePair(row, tokenizer);
+  return [
+    ['chosen', chosen],
+    ['rejected', rejected],
+  ];
+}
+
+type Described = Pick<TokenSequence, 'row' | 'place' | 'part' | 'unused'>;
+
+function viewed(
+  { ids: all, learn }: Example,
+  tokenizer: Tokenizer,
+  { row, place, part, unused, length = all.length }: Described & Pick<TokenViewOptions, 'length'>,
+): TokenSequence {
+  const ids = Array.from(all).slice(0, length);
+  const isLearned = (i: number) => i > 0 && (learn === undefined || learn[i] === 1); // nothing precedes the first one
+  const learned: [number, number][] = [];
+  const pieces: TokenSequence['pieces'] = [];
+  const stream = tokenizer.decodeStream({ skipSpecialTokens: false });
+  const add = (text: string, mark: boolean) => {
+    const last = pieces.at(-1);
+    if (last?.learned === mark) last.text += text;
+    else pieces.push({ text, learned: mark });
+  };
+  for (const [i, id] of ids.entries()) {
+    const mark = isLearned(i);
+    if (mark && learned.at(-1)?.[1] === i) learned.at(-1)![1] = i + 1;
+    else if (mark) learned.push([i, i + 1]);
+    add(stream.push(id), mark);
+  }
+  add(stream.end(), pieces.at(-1)?.learned ?? false);
+  const textOf = (wanted: typeof pieces) => wanted.map(({ text }) => text).join('');
+  const learnedText = textOf(pieces.filter((piece) => piece.learned));
+  return {
+    row,
+    place,
+    part,
+    text: textOf(pieces),
+    ids,
+    learned,
+    pieces: pieces.filter(({ text }) => text !== ''),
+    learnedText,
+    cut: all.length - ids.length,
+    unused,
+  };
+}

@@ -1,0 +1,60 @@
+/** heed data tokens: rows as a model gets them, with the tokens that it learns. */
+import { styleText } from 'node:util';
+import { type Command, Option } from 'commander';
+import { z } from 'zod';
+import { losses } from '../../align/examples/encode.ts';
+import { type DataUse, dataUses, type TokenSequence, viewTokens } from '../../align/examples/token-view.ts';
+import { chatTemplateKwargsSchema, chatTemplateSchema, withChatTemplate } from '../../lm/built-in-templates.ts';
+import { loadOutline } from '../../lm/model.ts';
+import { percent } from '../../percent.ts';
+import { addFlags, settingsFrom } from '../program/flags.ts';
+import { note } from '../program/log.ts';
+import { checking } from '../program/usage.ts';
+
+const schema = z.object({
+  rows: z.number().int().min(1).default(3).describe('rows to show, from the first'),
+  length: z.number().int().min(1).optional().describe('maximum tokens of a sequence; the rest is cut (default: all)'),
+  loss: z.enum(losses).optional().describe('tokens that supervised fine-tuning learns (default: what fits the data)'),
+  chatTemplate: chatTemplateSchema,
+  chatTemplateKwargs: chatTemplateKwargsSchema,
+});
+
+export function addTokens(command: Command): void {
+  command
+    .requiredOption(
+      '--model <name>',
+      'the model whose tokenizer and chat template are used: a folder or a name on the Hub',
+    )
+    .addOption(
+      new Option('--for <purpose>', 'what the rows are learned for (default: by their format)').choices(dataUses),
+    );
+  addFlags(command, schema);
+  command.action(async (files: string[], flags: { model: string; for?: DataUse; json?: boolean }) => {
+    const input = settingsFrom(command, schema);
+    const options = checking(() => schema.parse(input), input);
+    const outline = await loadOutline(flags.model);
+    const tokenizer = withChatTemplate(outline.tokenizer, options, note);
+    let shown = 0;
+    for await (const sequence of viewTokens(files, tokenizer, { ...options, for: flags.for })) {
+      const { pieces, ...plain } = sequence;
+      process.stdout.write(
+        flags.json ? `${JSON.stringify(plain)}\n` : `${shown++ > 0 ? '\n' : ''}${inWords(sequence)}\n`,
+      );
+    }
+  });
+}
+
+function inWords({ row, part, pieces, ids, learned, cut, unused }: TokenSequence): string {
+  const count = learned.reduce((sum, [from, to]) => sum + to - from, 0);
+  const colored = process.stdout.isTTY && process.stdout.hasColors() && process.env.NO_COLOR === undefined;
+  const shares = [
+    `${ids.length} tokens`,
+    part === 'prompt' ? 'which the model completes' : `${count} learned (${percent(count / ids.length, 0)})`,
+    ...(cut > 0 ? [`${cut} cut`] : []),
+    ...(unused.length > 0 ? [`not used: ${unused.join(', ')}`] : []),
+  ];
+  const title = `row ${row}, ${part}: ${shares.join(', ')}`;
+  const mark = (text: string) => (colored ? styleText(['black', 'bgGreen'], text) : `⟦${text}⟧`);
+  const text = pieces.map((piece) => (piece.learned ? mark(piece.text) : piece.text)).join('');
+  return `${colored ? styleText('bold', title) : title}\n${text}`;
+}
