@@ -69,6 +69,9 @@ function falsehoods(screen: Screen, wanted: number, rows: readonly Record<string
 }
 
 /** Prefers the pole that stands longer, as the page shows it. Returns whether there was a question. */
+/** Milliseconds after which a training that does not end is at fault. */
+const LONG = 600_000;
+
 async function judge(page: Page, { frames: [left, right] }: Screen): Promise<boolean> {
   if (left === undefined) return false;
   await page.keyboard.press(left > right ? '1' : left < right ? '2' : '3');
@@ -138,7 +141,8 @@ describe('the room of heed train --teacher human', () => {
 
     // paused is paused, and a round is taken back
     const round = async (upTo: number) => {
-      for (let i = 0; i < 400; i++) {
+      const limit = performance.now() + LONG;
+      while (performance.now() < limit) {
         const screen = await seen();
         if (numberIn(screen.count, /^(\d+) of/) >= upTo || screen.count.startsWith('All')) return screen;
         await judge(page, screen);
@@ -266,7 +270,8 @@ describe('the room of heed ppo --ask-people', () => {
     await page.getByRole('button', { name: 'Continue' }).click();
 
     const rest = async () => {
-      for (let i = 0; i < 400; i++) {
+      const limit = performance.now() + LONG;
+      while (performance.now() < limit) {
         const screen = await seen();
         if (screen.doing.startsWith('It learned')) return screen;
         if (screen.asks) await judgeText();

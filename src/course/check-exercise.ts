@@ -6,7 +6,7 @@ import { fork } from 'node:child_process';
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { givenFiles, type Lesson } from './lessons.ts';
-import { type CheckResult, endless, secondsFor } from './run-checks.ts';
+import { type CheckResult, endless, secondsFor, TOO_LONG } from './run-checks.ts';
 
 /** What the other process is sent. */
 export interface CheckJob {
@@ -14,10 +14,15 @@ export interface CheckJob {
   exercise: string;
   /** The texts of the lesson's files that the checks need. */
   files: Record<string, string>;
+  /** Most seconds that the checks may compute. */
+  seconds: number;
 }
 
 /** What it sends back: the name of the check that begins, or all results. */
 export type CheckMessage = { starts: string } | { results: CheckResult[] };
+
+/** How many times the seconds that it may compute an exercise may take altogether. */
+const IDLE = 12;
 
 /** The most memory that an exercise may take, in MiB. */
 const MOST_MEMORY = 512;
@@ -35,7 +40,9 @@ export function checkExercise(lesson: Lesson, exercise: string): Promise<CheckRe
   let printed = '';
   child.stderr!.setEncoding('utf8').on('data', (text: string) => {
     printed += text;
+    if (text.includes(TOO_LONG)) tooLong?.();
   });
+  let tooLong: (() => void) | undefined;
   return new Promise((resolve, reject) => {
     const passed: CheckResult[] = [];
     let running: string | undefined;
@@ -52,8 +59,8 @@ export function checkExercise(lesson: Lesson, exercise: string): Promise<CheckRe
       }
       if (running !== undefined) passed.push({ name: running, ok: true });
       running = message.starts;
-      // the time for loading the engine does not count
-      timer ??= setTimeout(() => end([...passed, endless(running!, seconds)]), 1000 * seconds);
+      tooLong = () => end([...passed, endless(running!, seconds)]);
+      timer ??= setTimeout(tooLong, 1000 * IDLE * seconds); // for what waits instead of computing
     });
     child.once('error', reject);
     child.once('close', (code) => {
@@ -66,6 +73,7 @@ export function checkExercise(lesson: Lesson, exercise: string): Promise<CheckRe
     child.send({
       exercise,
       files: { ...givenFiles(lesson), 'check.ts': lesson.files['check.ts'] },
+      seconds,
     } satisfies CheckJob);
   });
 }

@@ -33,6 +33,9 @@ const LOADING = 'the file compiles';
 /** Most seconds that the checks of a lesson may take: one lesson trains an agent. */
 export const secondsFor = (lesson: string): number => (lesson.startsWith('05-') ? 60 : 5);
 
+/** What the process of an exercise says when it has computed for too long. */
+export const TOO_LONG = '\0too long';
+
 /** What is wrong with an exercise that did not end. */
 export const endless = (name: string, seconds: number): CheckResult => ({
   name,
