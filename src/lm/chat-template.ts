@@ -5,9 +5,10 @@
  */
 
 import { HeedError, messageOf } from '../error.ts';
-import { parseExact, stringifyExact } from '../exact-number.ts';
+import { ExactNumber, parseExact, stringifyExact } from '../exact-number.ts';
 import { compileTemplate, type JinjaTemplate, type Rendered } from './tokenizer/jinja.ts';
 import type { Offsets } from './tokenizer/offsets.ts';
+import { markPlain, patternOf } from './tokenizer/plain-specials.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
 type Span = Offsets[number];
@@ -43,7 +44,8 @@ export interface RenderOptions {
   /** Texts of all tokens that end a response. Default: `eosToken`. */
   endTokens?: readonly string[];
   /**
-   * Further variables of the template by name, such as `enable_thinking`. `strftime_now` is the date that it writes, as
+   * Further variables of the template by name, such as `enable_thinking`. With `split_special_tokens: false`, special
+   * tokens in messages are tokens; otherwise they are text. `strftime_now` is the date that it writes, as
    * 2026-11-26, in place of `now`.
    */
   variables?: Readonly<Record<string, unknown>>;
@@ -276,9 +278,14 @@ function write<T>(
   render: (template: string, messages: readonly ChatMessage[], options: RenderOptions) => T,
 ): T {
   const template = templateOf(tokenizer, rendering.tools);
-  const variables = { ...tokenizer.templateVariables, ...rendering.variables };
-  const options = { ...specialTokens(tokenizer), ...rendering, variables };
-  const named = messages.map((message) => present(message, template));
+  const { split_special_tokens: split = true, ...variables } = {
+    ...tokenizer.templateVariables,
+    ...rendering.variables,
+  };
+  const special = split === false ? undefined : patternOf(tokenizer.specialTokens);
+  const asText = <V>(value: V): V => (special ? withPlainSpecials(value, special) : value);
+  const options = { ...specialTokens(tokenizer), ...rendering, tools: asText(rendering.tools), variables };
+  const named = asText(messages.map((message) => present(message, template)));
   if (!named.some(({ tool_calls }) => Array.isArray(tool_calls))) return render(template, named, options);
   try {
     return render(template, withArguments(named, argumentValues), options);
@@ -289,6 +296,15 @@ function write<T>(
       throw error;
     }
   }
+}
+
+/** A value whose texts have no special tokens: what people write in messages is text. */
+function withPlainSpecials<T>(value: T, pattern: RegExp): T {
+  if (typeof value === 'string') return markPlain(value, pattern) as T;
+  if (Array.isArray(value)) return value.map((inner) => withPlainSpecials(inner, pattern)) as T;
+  if (typeof value !== 'object' || value === null || value instanceof ExactNumber) return value;
+  const entries = Object.entries(value).map(([name, inner]) => [name, withPlainSpecials(inner, pattern)]);
+  return Object.fromEntries(entries) as T;
 }
 
 /** A message without its empty fields, which tables write for what other rows have. */

@@ -9,6 +9,7 @@ import { join, mkdirSync, readFileSync } from '../node.ts';
 import { decodeStream } from './tokenizer/decode-stream.ts';
 import { type Json, openLibrary, type TokenizersLibrary } from './tokenizer/library.ts';
 import { type Aligner, aligner, type Offsets } from './tokenizer/offsets.ts';
+import { isMarked, type MarkedEncoder, markedEncoder } from './tokenizer/plain-specials.ts';
 
 const TOKENIZER = 'tokenizer.json';
 const CONFIG = 'tokenizer_config.json';
@@ -149,12 +150,21 @@ export function tokenizerFrom(files: TokenizerFiles, where = 'the tokenizer'): T
   const { model_max_length: longest } = config;
   const templates = chatTemplates(config.chat_template, files[TEMPLATE]);
   let align: Aligner | undefined;
+  let encoder: MarkedEncoder | undefined;
+  const marked = () => {
+    encoder ??= markedEncoder(json, config, special);
+    return encoder;
+  };
 
   return {
     encode: (text, { addSpecialTokens = true } = {}) =>
-      usable(where, () => encoded(library, text, addSpecialTokens).ids),
+      usable(where, () => (isMarked(text) ? marked()(text) : encoded(library, text, addSpecialTokens)).ids),
     encodeWithOffsets: (text) =>
       usable(where, () => {
+        if (isMarked(text)) {
+          const { ids, offsets } = marked()(text);
+          return { ids, offsets: offsets() };
+        }
         const { ids, tokens } = encoded(library, text, false);
         const added = () => [...library.get_added_tokens_decoder().values()].map((token) => token.content);
         align ??= aligner(json, new Set(added()));

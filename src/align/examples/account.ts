@@ -1,5 +1,6 @@
 /** What a training says about its data before it begins: what was read, learned, cut, and not used. */
 import type { DatasetRow } from '../../data/dataset.ts';
+import { hasSpecial, patternOf } from '../../lm/tokenizer/plain-specials.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 import { percent } from '../../percent.ts';
 import { MANY_UNKNOWN } from '../diagnosis/vocabulary.ts';
@@ -11,28 +12,39 @@ export interface RowAccount {
   /** The rows; each is counted as it is read. */
   rows: AsyncGenerator<DatasetRow>;
   /** What the rows were and what becomes of them, as lines of text. To be called once they are read. */
-  lines(examples: readonly Examples[], tokenizer: Tokenizer, cut?: number): string[];
+  lines(examples: readonly Examples[], cut?: number): string[];
 }
 
 /** Counts rows as they are read for a purpose. */
-export function accountRows(all: AsyncIterable<DatasetRow>, name: string, purpose: DataUse): RowAccount {
+export function accountRows(
+  all: AsyncIterable<DatasetRow>,
+  name: string,
+  purpose: DataUse,
+  tokenizer: Tokenizer,
+): RowAccount {
   const formats = new Set<string>();
   const unused = new Set<string>();
   let count = 0;
+  const special = patternOf(tokenizer.specialTokens);
   let isChat = false;
+  let quoting = 0; // rows
   async function* counted(): AsyncGenerator<DatasetRow> {
     for await (const row of all) {
       count++;
       const { format, originalFormat, value } = row;
       formats.add(format === originalFormat ? format : `${format} (from ${originalFormat})`);
-      isChat ||= Array.isArray(value.messages ?? value.prompt ?? value.chosen);
+      const messages = [value.messages, value.prompt, value.completion, value.chosen, value.rejected].filter(
+        Array.isArray,
+      );
+      isChat ||= messages.length > 0;
+      if (hasSpecial(messages, special)) quoting++;
       for (const column of unusedColumns(value, purpose)) unused.add(column);
       yield row;
     }
   }
   return {
     rows: counted(),
-    lines(examples, tokenizer, cut = 0) {
+    lines(examples, cut = 0) {
       const what = purpose === 'reward' ? 'are of completions' : 'are learned';
       const total = sum(examples, ({ lengths }) => lengths.reduce((a, b) => a + b, 0));
       const learned = sum(examples, (list) => learnedIn(list));
@@ -44,7 +56,8 @@ export function accountRows(all: AsyncIterable<DatasetRow>, name: string, purpos
       ];
       const unknown = unknownShare(examples, tokenizer) ?? 0;
       const warning = `"${name}": ${percent(unknown, 0)} of the tokens to learn stand for words outside the model's vocabulary, which it cannot learn to write. "heed data tokens" shows them; take a model that knows these words`;
-      return [parts.join('; '), ...(unknown >= MANY_UNKNOWN ? [warning] : [])];
+      const text = `"${name}": ${number(quoting)} ${quoting === 1 ? 'row has' : 'rows have'} special tokens in messages, which are read as text; --chatTemplateKwargs '{"split_special_tokens": false}' reads them as tokens`;
+      return [parts.join('; '), ...(quoting > 0 ? [text] : []), ...(unknown >= MANY_UNKNOWN ? [warning] : [])];
     },
   };
 }

@@ -73,9 +73,9 @@ export async function readPreferences(
       accept: paired ? accept : [...accept, 'unpaired-preference'],
       onSkip: (row) => onNotice?.(`left out ${describeBadRow(row)}`),
     });
-    const account = accountRows(rows, source.name, paired ? 'dpo' : 'kto');
+    const account = accountRows(rows, source.name, paired ? 'dpo' : 'kto', model.tokenizer);
     const items = await gather(account.rows, source.name);
-    for (const line of account.lines(items.sides, model.tokenizer)) onNotice?.(line);
+    for (const line of account.lines(items.sides)) onNotice?.(line);
     return items;
   };
   if (data === undefined) {

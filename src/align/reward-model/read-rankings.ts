@@ -73,9 +73,9 @@ export async function readRankings(
     onSkip: (row) => onNotice?.(`left out ${describeBadRow(row)}`),
   });
   const length = longestExample(options.length, model.config);
-  const account = accountRows(rows, source.name, 'reward');
+  const account = accountRows(rows, source.name, 'reward', model.tokenizer);
   const rankings = await gatherRankings(account.rows, model, source.name, { ...options, length, onNotice });
-  for (const line of account.lines([rankings.answers], model.tokenizer)) onNotice?.(line);
+  for (const line of account.lines([rankings.answers])) onNotice?.(line);
   if (rankings.long > 0) {
     const what = options.truncate === 'drop' ? 'left out' : 'cut';
     onNotice?.(

@@ -194,9 +194,9 @@ export async function readData(options: SftOptions, { config, tokenizer }: Model
       accept: ['language-modeling', 'prompt-completion'],
       onSkip: (row) => bad.push(row),
     });
-    const account = accountRows(rows, source.name, 'sft');
+    const account = accountRows(rows, source.name, 'sft', tokenizer);
     const found = await gatherExamples(account.rows, tokenizer, source.name, { length: most, loss, truncate });
-    for (const line of account.lines([found.examples], tokenizer, found.cut)) live.onNotice?.(line);
+    for (const line of account.lines([found.examples], found.cut)) live.onNotice?.(line);
     noticeOf(found, bad, source.name, most, options, live.onNotice);
     return found.examples;
   };
