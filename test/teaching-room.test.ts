@@ -68,10 +68,10 @@ function falsehoods(screen: Screen, wanted: number, rows: readonly Record<string
   return wrong;
 }
 
-/** Prefers the pole that stands longer, as the page shows it. Returns whether there was a question. */
 /** Milliseconds after which a training that does not end is at fault. */
 const LONG = 600_000;
 
+/** Prefers the pole that stands longer, as the page shows it. Returns whether there was a question. */
 async function judge(page: Page, { frames: [left, right] }: Screen): Promise<boolean> {
   if (left === undefined) return false;
   await page.keyboard.press(left > right ? '1' : left < right ? '2' : '3');

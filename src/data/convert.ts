@@ -50,7 +50,8 @@ export function fromHh(row: Row): Row {
   return explicitPrompt({ ...row, chosen, rejected });
 }
 
-function turnsOf(dialogue: string): Message[] {
+/** The turns of a text of "\n\nHuman: …\n\nAssistant: …". */
+export function turnsOf(dialogue: string): Message[] {
   // the speakers separate the texts
   const [, ...parts] = `\n\n${dialogue.trim()}`.split(/\n\n(Human|Assistant): ?/);
   const turns: Message[] = [];

@@ -16,6 +16,7 @@ import {
 import { dataFiles } from './paths.ts';
 import { type BadRow, type Fault, isRecord, type Place, placeInWords, type Row, valueInWords } from './row.ts';
 import { type Data, type DataRows, isRows } from './rows.ts';
+import { knownShape } from './shapes.ts';
 
 /** Which rows `readDataset` accepts, and what it does with others. */
 export interface DatasetOptions {
@@ -39,8 +40,8 @@ export interface DatasetRow extends Place {
   format: Format;
   /** The row as it stands in the file. */
   original: Row;
-  /** The row's format in the file, before any conversion. */
-  originalFormat: Format | ForeignFormat;
+  /** The row's format in the file, before any conversion, or the name of a published dataset that has such rows. */
+  originalFormat: string;
 }
 
 /** Rows that decide a file's format: the first one may lack a field. */
@@ -154,7 +155,7 @@ async function* checked(
 function formatOf(rows: readonly FoundInFile[], accept: readonly Format[]): Format | ForeignFormat | undefined {
   const votes = new Map<Format | ForeignFormat, number>();
   for (const found of rows) {
-    const format = 'value' in found ? detectFormat(gatherContext(found.value), accept) : undefined;
+    const format = 'value' in found ? detectFormat(gathered(found.value, accept).value, accept) : undefined;
     if (format) votes.set(format, (votes.get(format) ?? 0) + 1);
   }
   return [...votes].sort(([, a], [, b]) => b - a)[0]?.[0];
@@ -169,10 +170,10 @@ function check(
   const { value, ...place } = found;
   if (isDeeper(value)) return { ...place, field: '', reason: `is nested more than ${DEEPEST} deep` };
   if (!format) return { ...place, ...unknownFormat(value, accept) };
-  const gathered = gatherContext(value);
-  const fault = faultOf(gathered, format);
+  const { value: row, shape } = gathered(value, accept);
+  const fault = faultOf(row, format);
   if (fault) return { ...place, ...fault };
-  const adopted = adopt(gathered, format);
+  const adopted = adopt(row, format);
   const lost = lostContext(adopted, formatRead(format));
   if (lost) return { ...place, ...lost };
   return {
@@ -180,14 +181,20 @@ function check(
     value: adopted,
     format: formatRead(format),
     original: value,
-    originalFormat: format,
+    originalFormat: shape ?? format,
   };
+}
+
+/** A row in the columns of formats, with the name of its shape, if it had others. */
+function gathered(row: Row, accept: readonly Format[]): { value: Row; shape?: string } {
+  const { value, shape } = knownShape(row, accept);
+  return { value: gatherContext(value), shape };
 }
 
 const UNKNOWN = 'has an unknown format';
 
 function unknownFormat(row: Row, accept: readonly Format[]): Fault {
-  const format = detectFormat(row);
+  const format = detectFormat(gathered(row, accept).value);
   const expected = accept.length < formats.length ? accept.join(' or ') : 'fields such as text, messages or prompt';
   const columns = Object.keys(row).slice(0, 8);
   const fields = columns.length > 0 ? `the fields ${columns.join(', ')}` : 'no fields';

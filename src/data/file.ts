@@ -1,6 +1,6 @@
 /** Reads one data file of any type. */
 
-import { messageOf } from '../error.ts';
+import { HeedError, messageOf } from '../error.ts';
 import { fileError, isSystemError } from '../files.ts';
 import { createGunzip, openFile as open } from '../node.ts';
 import { byteChunks, type Chunks, DamagedFile, withoutMark } from './bytes.ts';
@@ -62,6 +62,10 @@ async function* rowsOf(path: string): AsyncGenerator<Found> {
     yield* readParquet(path);
     return;
   }
+  const foreign = foreignKinds.find(
+    ({ begins, extensions }) => extensions.test(path) || begins.some((start) => startsWith(head, start)),
+  );
+  if (foreign) throw foreignFile(path, foreign);
   const gzip = head[0] === 0x1f && head[1] === 0x8b;
   if (named.gzip && !gzip && head.length > 0) throw new DamagedFile('is not gzip, though its name says so');
   const text = gzip ? await unzippedHead(head) : head;
@@ -79,6 +83,60 @@ const readers = {
   csv: (chunks: Chunks) => readCsv(chunks, ','),
   tsv: (chunks: Chunks) => readCsv(chunks, '\t'),
 };
+
+interface ForeignKind {
+  name: string;
+  extensions: RegExp;
+  /** How such a file begins, in Latin-1. */
+  begins: string[];
+  /** What makes a file of it that is read, by the path. */
+  convert(path: string): string;
+}
+
+const foreignKinds: ForeignKind[] = [
+  {
+    name: 'compressed by Zstandard',
+    extensions: /\.zst$/i,
+    begins: ['\x28\xb5\x2f\xfd'],
+    convert: (path) => `zstd -d "${path}"`,
+  },
+  {
+    name: 'compressed by bzip2',
+    extensions: /\.bz2$/i,
+    begins: Array.from('123456789', (level) => `BZh${level}1AY`),
+    convert: (path) => `bunzip2 --keep "${path}"`,
+  },
+  {
+    name: 'compressed by xz',
+    extensions: /\.xz$/i,
+    begins: ['\xfd7zXZ\0'],
+    convert: (path) => `unxz --keep "${path}"`,
+  },
+  { name: 'a zip archive', extensions: /\.zip$/i, begins: ['PK\x03\x04'], convert: (path) => `unzip "${path}"` },
+  {
+    name: 'an Arrow or Feather file',
+    extensions: /\.(arrow|feather)$/i,
+    begins: ['ARROW1', '\xff\xff\xff\xff'],
+    convert: (path) =>
+      `python -c "import datasets; datasets.Dataset.from_file('${path}').to_parquet('data.parquet')"; a folder of save_to_disk: python -c "import datasets; datasets.load_from_disk('FOLDER').to_parquet('data.parquet')"`,
+  },
+];
+
+const foreignFile = (path: string, { name, convert }: ForeignKind) =>
+  new HeedError(
+    `"${path}" is ${name}, which heed does not read: expected .jsonl, .json, .csv, .tsv (each also .gz) or .parquet.`,
+    {
+      hint: `Convert it: ${convert(path)}`,
+    },
+  );
+
+/** The error for files none of which can be read, if one of them is of a kind that heed knows by name. */
+export function refuseForeign(files: readonly string[]): void {
+  for (const file of files) {
+    const kind = foreignKinds.find(({ extensions }) => extensions.test(file));
+    if (kind) throw foreignFile(file, kind);
+  }
+}
 
 const startsWith = (bytes: Uint8Array, text: string) =>
   Buffer.from(bytes.subarray(0, text.length)).toString('latin1') === text;

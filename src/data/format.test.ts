@@ -82,7 +82,7 @@ describe('formats', () => {
     ['unpaired-preference', { prompt: 'a', completion: 'b' }, 'label', 'is missing'],
     ['stepwise', { prompt: 'a', completions: ['b'], labels: [true, true] }, 'labels', '2 values for 1 completions'],
     ['stepwise', { prompt: 'a', completions: ['b', ''], labels: [true, true] }, 'completions[1]', 'is empty'],
-    ['stepwise', { prompt: 'a', completions: ['b'], labels: ['good'] }, 'labels[0]', 'got "good"'],
+    ['stepwise', { prompt: 'a', completions: ['b'], labels: ['maybe'] }, 'labels[0]', 'got "maybe"'],
     ['sharegpt', { conversations: [{ from: 'narrator', value: 'a' }] }, 'conversations[0].from', 'got "narrator"'],
     ['hh', { chosen: hh('a', ''), rejected: hh('a', 'b') }, 'chosen', 'ends in an empty completion'],
     ['hh', { chosen: hh('a', 'b'), rejected: hh('a', 'b', 'c') }, 'rejected', 'ends with the human'],

@@ -228,10 +228,15 @@ function faultOfFlag(value: unknown, field: string): Fault | undefined {
   return flagOf(value) === undefined ? { field, reason: missingOr('true or false', value) } : undefined;
 }
 
-/** A label, which many write as 1 and 0. */
+const RIGHT = new Set('1 true yes good desirable positive chosen'.split(' '));
+const WRONG = new Set('0 false no bad undesirable negative rejected'.split(' '));
+
+/** A label, which many write as 1 and 0, or as a word. */
 export function flagOf(value: unknown): boolean | undefined {
-  if (typeof value === 'boolean') return value;
-  return value === 1 ? true : value === 0 ? false : undefined;
+  if (typeof value !== 'boolean' && typeof value !== 'number' && typeof value !== 'string') return undefined;
+  const word = String(value).trim().toLowerCase();
+  if (RIGHT.has(word)) return true;
+  return WRONG.has(word) ? false : undefined;
 }
 
 const isMissing = (value: unknown) => value === undefined || value === null;

@@ -3,6 +3,7 @@
 import { HeedError } from '../error.ts';
 import { fileError } from '../files.ts';
 import { basename, dirname, existsSync, join, normalize, readdirSync, resolve, statSync } from '../node.ts';
+import { refuseForeign } from './file.ts';
 
 const DATA = /\.(?:jsonl|ndjson|json|csv|tsv)(?:\.gz)?$|\.parquet$/i;
 /** Files that common tools put beside the data. */
@@ -17,6 +18,7 @@ export function dataFiles(paths: string | readonly string[]): string[] {
   for (const path of typeof paths === 'string' ? [paths] : paths) {
     const files = filesAt(path);
     if (files.length === 0) {
+      if (existsSync(path)) refuseForeign(within(path));
       throw new HeedError(`"${path}" holds no data: expected files such as .jsonl, .json, .csv, .tsv, .parquet`, {
         hint: 'Give a data file, a folder of some, or a pattern such as "data/*.jsonl".',
       });

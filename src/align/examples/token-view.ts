@@ -65,7 +65,7 @@ const uses: Record<DataUse, { accept: Format[]; columns: string[] }> = {
     accept: PAIRED,
     columns: [
       ...['prompt', 'chosen', 'rejected', 'weight', 'tie', 'margin'],
-      ...['completion', 'completions', 'rating', 'ratings', 'ranks', 'label'],
+      ...['completion', 'completions', 'rating', 'ratings', 'rank', 'ranks', 'score', 'label'],
     ],
   },
   kto: {

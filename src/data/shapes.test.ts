@@ -1,0 +1,203 @@
+import { describe, expect, it } from 'vitest';
+import { HeedError } from '../error.ts';
+import { readDataset } from './dataset.ts';
+import type { Format } from './format.ts';
+
+const SUPERVISED: Format[] = ['language-modeling', 'prompt-completion'];
+const PAIRS: Format[] = ['preference', 'implicit-preference'];
+const RANKED: Format[] = [...PAIRS, 'unpaired-preference', 'prompt-completion', 'prompt-only'];
+
+async function read(row: object, accept?: Format[]) {
+  for await (const { value, originalFormat } of readDataset([row], { accept })) return { value, originalFormat };
+  throw new Error('no row was read');
+}
+
+const user = (content: string) => ({ role: 'user', content });
+const assistant = (content: string) => ({ role: 'assistant', content });
+const talk = (content: string) => [user('Q'), assistant(content)];
+const step = (...options: [string, number][]) => ({
+  completions: options.map(([text, rating]) => ({ text, rating })),
+  chosen_completion: 0,
+});
+
+// rows as the datasets' pages show them, short
+it.each<[name: string, row: object, accept: Format[], value: object]>([
+  [
+    'OpenAI preferences',
+    {
+      input: { messages: [user('Q')], tools: [] },
+      preferred_output: [assistant('G')],
+      non_preferred_output: [assistant('B')],
+    },
+    PAIRS,
+    { prompt: [user('Q')], chosen: [assistant('G')], rejected: [assistant('B')] },
+  ],
+  [
+    'Arena conversations',
+    { conversation_a: talk('B'), conversation_b: talk('G'), winner: 'model_b', judge: 'j' },
+    PAIRS,
+    { chosen: talk('G'), rejected: talk('B'), judge: 'j' },
+  ],
+  [
+    'Arena conversations',
+    { conversation_a: talk('A'), conversation_b: talk('B'), winner: 'tie (bothbad)' },
+    PAIRS,
+    { chosen: talk('A'), rejected: talk('B'), tie: true },
+  ],
+  [
+    'Arena responses',
+    { prompt: '["Q"]', response_a: '["G"]', response_b: '["B"]', winner_model_a: 1, winner_model_b: 0, winner_tie: 0 },
+    PAIRS,
+    { chosen: talk('G'), rejected: talk('B') },
+  ],
+  [
+    'HelpSteer3',
+    { context: [user('Q')], response1: 'B', response2: 'G', overall_preference: 2, domain: 'code' },
+    PAIRS,
+    { prompt: [user('Q')], chosen: [assistant('G')], rejected: [assistant('B')], domain: 'code' },
+  ],
+  [
+    'HelpSteer',
+    { prompt: 'Q', response: 'A', helpfulness: 3, correctness: 4, coherence: 4, complexity: 1, verbosity: 1 },
+    RANKED,
+    { prompt: 'Q', completion: 'A', rating: 3, correctness: 4 },
+  ],
+  [
+    'SHP',
+    { history: 'Q', human_ref_A: 'B', human_ref_B: 'G', labels: 0, score_A: 1 },
+    PAIRS,
+    { prompt: [user('Q')], chosen: [assistant('G')], rejected: [assistant('B')], score_A: 1 },
+  ],
+  [
+    'SafeRLHF',
+    { prompt: 'Q', response_0: 'B', response_1: 'G', better_response_id: 1, safer_response_id: 0 },
+    PAIRS,
+    { prompt: 'Q', chosen: 'G', rejected: 'B', safer_response_id: 0 },
+  ],
+  [
+    'Stack Exchange pairs',
+    { qid: 1, question: 'Q', response_j: 'G', response_k: 'B' },
+    PAIRS,
+    { prompt: [user('Q')], chosen: [assistant('G')], rejected: [assistant('B')], qid: 1 },
+  ],
+  [
+    'Nectar',
+    {
+      prompt: '\n\nHuman: Q\n\nAssistant: ',
+      answers: [
+        { answer: 'G', rank: 1 },
+        { answer: 'B', rank: 2 },
+      ],
+      turns: 1,
+    },
+    RANKED,
+    { prompt: [user('Q')], completions: ['G', 'B'], ranks: [1, 2] },
+  ],
+  [
+    'UltraFeedback',
+    {
+      instruction: 'Q',
+      completions: [
+        { response: 'G', overall_score: 9 },
+        { response: 'B', overall_score: 2 },
+      ],
+    },
+    RANKED,
+    { prompt: [user('Q')], completions: ['G', 'B'], ratings: [9, 2] },
+  ],
+  [
+    'OpenAssistant tree',
+    {
+      message_tree_id: 't',
+      prompt: {
+        text: 'Q',
+        role: 'prompter',
+        replies: [
+          { text: 'B', role: 'assistant', rank: 1, replies: [] },
+          { text: 'G', role: 'assistant', rank: 0, replies: [{ text: 'And?', role: 'prompter', replies: [] }] },
+        ],
+      },
+    },
+    SUPERVISED,
+    { messages: talk('G') },
+  ],
+  [
+    'PRM800K',
+    {
+      question: { problem: 'Q' },
+      label: { steps: [step(['s1', 1]), step(['s2', 0], ['x', 1]), step(['s3', -1]), step(['s4', 1])] },
+    },
+    ['stepwise'],
+    { prompt: 'Q', completions: ['s1', 's2', 's3'], labels: [true, true, false] },
+  ],
+  [
+    'LLaMA-Factory KTO',
+    {
+      conversations: [
+        { from: 'human', value: 'Q' },
+        { from: 'gpt', value: 'A' },
+      ],
+      kto_tag: true,
+    },
+    ['unpaired-preference'],
+    { prompt: [user('Q')], completion: [assistant('A')], label: true },
+  ],
+  [
+    'LLaMA-Factory KTO',
+    { instruction: 'Q', input: 'x', output: 'A', system: 'S', kto_tag: 'false' },
+    ['unpaired-preference'],
+    { prompt: [{ role: 'system', content: 'S' }, user('Q\n\nx')], completion: [assistant('A')], label: false },
+  ],
+  [
+    'instruction and response',
+    { instruction: 'Q', response: 'A' },
+    SUPERVISED,
+    { prompt: [user('Q')], completion: [assistant('A')] },
+  ],
+  ['prompt and response', { prompt: 'Q', response: 'A', id: 1 }, SUPERVISED, { prompt: 'Q', completion: 'A', id: 1 }],
+  [
+    'query and response',
+    { query: 'Q', response: 'A' },
+    SUPERVISED,
+    { prompt: [user('Q')], completion: [assistant('A')] },
+  ],
+  [
+    'input and output',
+    { input: 'Q', output: 'A', system: 'S' },
+    SUPERVISED,
+    { prompt: [{ role: 'system', content: 'S' }, user('Q')] },
+  ],
+])('%s are read: %j', async (name, row, accept, value) => {
+  const found = await read(row, accept);
+  expect(found.value).toMatchObject(value);
+  expect(found.originalFormat).toBe(name);
+});
+
+describe('what is not of a shape stays as it is', () => {
+  it('a prompt with a response, where prompts are read', async () => {
+    const row = { prompt: 'Q', response: 'A' };
+    expect(await read(row, ['prompt-only'])).toEqual({ value: row, originalFormat: 'prompt-only' });
+  });
+
+  it('a row of a format, whatever else it has', async () => {
+    const row = { prompt: 'Q', chosen: 'G', rejected: 'B', response: 'R' };
+    expect((await read(row, PAIRS)).value).toEqual(row);
+  });
+
+  it('a question with an answer, which a reward may read', async () => {
+    await expect(read({ question: 'Q', answer: 'A' }, SUPERVISED)).rejects.toThrow(HeedError);
+  });
+});
+
+it.each([
+  ['desirable', true],
+  ['Undesirable', false],
+  ['1', true],
+  [0, false],
+  ['yes', true],
+  ['perhaps', undefined],
+])('the label %j', async (label, expected) => {
+  const reading = read({ prompt: 'Q', completion: 'A', label }, ['unpaired-preference']);
+  if (expected === undefined) await expect(reading).rejects.toThrow('unknown format');
+  else expect((await reading).value.label).toBe(expected);
+});

@@ -1,0 +1,250 @@
+/**
+ * Rows of published datasets whose columns have other names than a format's: two responses and who won, a tree of replies,
+ * answers with ranks. `knownShape` brings them into a format.
+ */
+
+import { gatherContext } from './context.ts';
+import { turnsOf } from './convert.ts';
+import { detectFormat, type Format, type Message } from './format.ts';
+import { isRecord, type Row } from './row.ts';
+
+/** A shape by the name of the dataset or the tool that made it known. */
+interface Shape {
+  name: string;
+  /** Columns that a row of the shape has. */
+  columns: readonly string[];
+  /** Further conditions. */
+  also?(row: Row): boolean;
+  /** The row in a format; what it does not use stays. */
+  adopt(row: Row): Row;
+}
+
+const user = (content: unknown): Message => ({ role: 'user', content: content as string });
+/** A response to messages. */
+const answer = (content: unknown): Message[] => [{ role: 'assistant', content: content as string }];
+const isText = (value: unknown): value is string => typeof value === 'string';
+const isList = (value: unknown): value is unknown[] => Array.isArray(value) && value.length > 0;
+
+/** A row without some columns. */
+const without = (row: Row, ...names: string[]): Row =>
+  Object.fromEntries(Object.entries(row).filter(([name]) => !names.includes(name)));
+
+/** A prompt as messages, if it is a dialogue of "\n\nHuman:" and "\n\nAssistant:". */
+const dialogueOf = (prompt: unknown): unknown =>
+  isText(prompt) && /^\s*Human:/.test(prompt) ? turnsOf(prompt.replace(/\n\nAssistant:\s*$/, '')) : prompt;
+
+/** Two completions in the order of preference. A tie keeps theirs. */
+function ordered(first: unknown, second: unknown, better: 'first' | 'second' | 'neither'): Row {
+  const [chosen, rejected] = better === 'second' ? [second, first] : [first, second];
+  return { chosen, rejected, ...(better === 'neither' && { tie: true }) };
+}
+
+/** Whom a column like `winner` names. */
+function winnerOf(winner: unknown): 'first' | 'second' | 'neither' {
+  const name = String(winner).toLowerCase();
+  if (/(^|[^a-z])(a|1)$/.test(name)) return 'first';
+  return /(^|[^a-z])(b|2)$/.test(name) ? 'second' : 'neither';
+}
+
+/** A text, or the texts of a list that is written as JSON, as the Arena's tables have them. */
+function textsIn(value: unknown): string[] {
+  if (!isText(value) || !value.startsWith('[')) return [String(value)];
+  try {
+    const list: unknown = JSON.parse(value);
+    return isList(list) && list.every(isText) ? list : [value];
+  } catch {
+    return [value];
+  }
+}
+
+/** The conversation of prompts and responses in turn. */
+const conversationOf = (prompts: string[], responses: string[]): Message[] =>
+  prompts.flatMap((prompt, i) => [user(prompt), { role: 'assistant', content: responses[i] ?? '' }]);
+
+/** The conversation from a tree's root along the best reply of each message. */
+function bestThread(root: Row): Message[] {
+  const messages: Message[] = [];
+  const rankOf = ({ rank }: Row) => (typeof rank === 'number' ? rank : Number.POSITIVE_INFINITY);
+  for (let at: Row | undefined = root; at; ) {
+    messages.push({ role: at.role === 'assistant' ? 'assistant' : 'user', content: at.text as string });
+    const replies: Row[] = (isList(at.replies) ? at.replies : []).filter(isRecord);
+    at = replies.reduce<Row | undefined>(
+      (best, reply) => (best && rankOf(best) <= rankOf(reply) ? best : reply),
+      undefined,
+    );
+  }
+  return messages.at(-1)?.role === 'user' ? messages.slice(0, -1) : messages;
+}
+
+/** The steps that were taken, up to the first wrong one. A neutral step is not wrong. */
+function takenSteps(steps: readonly unknown[]): { completions: string[]; labels: boolean[] } {
+  const completions: string[] = [];
+  const labels: boolean[] = [];
+  for (const step of steps.filter(isRecord)) {
+    const options = (isList(step.completions) ? step.completions : []).filter(isRecord);
+    const human = isRecord(step.human_completion) ? { ...step.human_completion, rating: 1 } : undefined;
+    const taken: Row | undefined = options[(step.chosen_completion as number) ?? -1] ?? human ?? options[0];
+    if (!taken) break;
+    const right = Number(taken.rating ?? 0) >= 0;
+    completions.push(taken.text as string);
+    labels.push(right);
+    if (!right) break;
+  }
+  return { completions, labels };
+}
+
+/** Shapes that no format has. */
+const distinct: Shape[] = [
+  {
+    name: 'OpenAI preferences',
+    columns: ['input', 'preferred_output', 'non_preferred_output'],
+    also: ({ input }) => isRecord(input),
+    adopt({ input, preferred_output: chosen, non_preferred_output: rejected, ...rest }) {
+      const { messages, ...more } = input as Row;
+      return { prompt: messages, chosen, rejected, ...more, ...rest };
+    },
+  },
+  {
+    name: 'Arena conversations',
+    columns: ['conversation_a', 'conversation_b', 'winner'],
+    adopt: ({ conversation_a: a, conversation_b: b, winner, ...rest }) => ({
+      ...ordered(a, b, winnerOf(winner)),
+      ...rest,
+    }),
+  },
+  {
+    name: 'Arena responses',
+    columns: ['prompt', 'response_a', 'response_b', 'winner_model_a', 'winner_model_b'],
+    adopt(row) {
+      const [prompts, a, b] = [row.prompt, row.response_a, row.response_b].map(textsIn);
+      const won = (name: string) => Number(row[name]) === 1;
+      const other = won('winner_model_b') ? 'second' : 'neither';
+      const pair = ordered(
+        conversationOf(prompts, a),
+        conversationOf(prompts, b),
+        won('winner_model_a') ? 'first' : other,
+      );
+      return {
+        ...pair,
+        ...without(row, 'prompt', 'response_a', 'response_b', 'winner_model_a', 'winner_model_b', 'winner_tie'),
+      };
+    },
+  },
+  {
+    name: 'HelpSteer3',
+    columns: ['context', 'response1', 'response2', 'overall_preference'],
+    adopt({ context, response1, response2, overall_preference: preference, ...rest }) {
+      const strength = Number(preference); // from −3, where the first is better, to 3
+      const other = strength > 0 ? 'second' : 'neither';
+      const [first, second] = [response1, response2].map(answer);
+      return { prompt: context, ...ordered(first, second, strength < 0 ? 'first' : other), ...rest };
+    },
+  },
+  {
+    name: 'HelpSteer',
+    columns: ['prompt', 'response', 'helpfulness', 'correctness'],
+    adopt: ({ response, helpfulness, ...rest }) => ({ ...rest, completion: response, rating: helpfulness }),
+  },
+  {
+    name: 'SHP',
+    columns: ['history', 'human_ref_A', 'human_ref_B', 'labels'],
+    adopt: ({ history, human_ref_A: a, human_ref_B: b, labels, ...rest }) => ({
+      question: history,
+      ...ordered(a, b, Number(labels) === 1 ? 'first' : 'second'),
+      ...rest,
+    }),
+  },
+  {
+    name: 'SafeRLHF',
+    columns: ['prompt', 'response_0', 'response_1', 'better_response_id'],
+    adopt: ({ response_0: first, response_1: second, better_response_id: better, ...rest }) => ({
+      ...rest,
+      ...ordered(first, second, Number(better) === 1 ? 'second' : 'first'),
+    }),
+  },
+  {
+    name: 'Stack Exchange pairs',
+    columns: ['question', 'response_j', 'response_k'],
+    adopt: ({ response_j: chosen, response_k: rejected, ...rest }) => ({ ...rest, chosen, rejected }),
+  },
+  {
+    name: 'Nectar',
+    columns: ['prompt', 'answers'],
+    also: ({ answers }) => isList(answers) && answers.every((one) => isRecord(one) && 'answer' in one && 'rank' in one),
+    adopt: ({ prompt, answers, ...rest }) => ({
+      prompt: dialogueOf(prompt),
+      completions: (answers as Row[]).map(({ answer }) => answer),
+      ranks: (answers as Row[]).map(({ rank }) => rank),
+      ...rest,
+    }),
+  },
+  {
+    name: 'UltraFeedback',
+    columns: ['instruction', 'completions'],
+    also: ({ completions }) => isList(completions) && completions.every((one) => isRecord(one) && 'response' in one),
+    adopt: ({ instruction, completions, ...rest }) => ({
+      prompt: [user(instruction)],
+      completions: (completions as Row[]).map(({ response }) => response),
+      ratings: (completions as Row[]).map((one) => one.overall_score ?? one['fine-grained_score']),
+      ...rest,
+    }),
+  },
+  {
+    name: 'OpenAssistant tree',
+    columns: ['prompt', 'message_tree_id'],
+    also: ({ prompt }) => isRecord(prompt) && isText(prompt.text),
+    adopt: ({ prompt, ...rest }) => ({ messages: bestThread(prompt as Row), ...rest }),
+  },
+  {
+    name: 'PRM800K',
+    columns: ['question', 'label'],
+    also: ({ question, label }) =>
+      isRecord(question) && isText(question.problem) && isRecord(label) && isList(label.steps),
+    adopt: ({ question, label, ...rest }) => ({
+      prompt: (question as Row).problem,
+      ...takenSteps((label as Row).steps as unknown[]),
+      ...rest,
+    }),
+  },
+  {
+    name: 'LLaMA-Factory KTO',
+    columns: ['kto_tag'],
+    also: ({ messages, conversations, output }) => isList(messages) || isList(conversations) || isText(output),
+    adopt({ kto_tag: label, instruction, input, output, messages, conversations, ...rest }) {
+      const content = isText(input) && input !== '' ? `${instruction}\n\n${input}` : instruction;
+      const turns = (messages ?? conversations ?? [user(content), { role: 'assistant', content: output }]) as Row[];
+      const name = conversations ? 'conversations' : 'messages';
+      return { ...rest, [name]: turns.slice(0, -1), completion: turns.at(-1), label };
+    },
+  },
+];
+
+/** Pairs of names for a prompt and its completion: only where the row is of no other format that is accepted. */
+const plain: Shape[] = [
+  {
+    name: 'prompt and response',
+    columns: ['prompt', 'response'],
+    adopt: ({ response, ...rest }) => ({ ...rest, completion: response }),
+  },
+  ...[
+    ['instruction', 'response'],
+    ['query', 'response'],
+    ['question', 'response'],
+    ['input', 'output'],
+  ].map(
+    ([question, answer]): Shape => ({
+      name: `${question} and ${answer}`,
+      columns: [question, answer],
+      adopt: (row) => ({ ...without(row, question, answer), instruction: row[question], output: row[answer] }),
+    }),
+  ),
+];
+
+/** A row of a known shape in a format, with the name of the shape; any other row as it is. */
+export function knownShape(row: Row, accepted: readonly Format[]): { value: Row; shape?: string } {
+  const matches = ({ columns, also }: Shape) =>
+    columns.every((name) => row[name] !== undefined && row[name] !== null) && (also?.(row) ?? true);
+  const isPlain = () => detectFormat(gatherContext(row), accepted) === undefined;
+  const shape = distinct.find(matches) ?? (isPlain() ? plain.find(matches) : undefined);
+  return shape ? { value: shape.adopt(row), shape: shape.name } : { value: row };
+}
