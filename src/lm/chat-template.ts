@@ -130,7 +130,8 @@ const unknownAuthor = (why: string) =>
 
 /** Which parts of a message its turn lacks: the end of its text, or the name of a tool that it calls. */
 function leftOut(turn: string, message: ChatMessage): Unwritten['what'][] {
-  const end = wordsOf(message).split('\n').at(-1)!.trim();
+  const words = wordsOf(message);
+  const end = words.split(/[\n>]/).at(-1)!.trim() || words.slice(-20); // templates rewrite what is marked as thought
   const calls = (message.tool_calls ?? []) as readonly { function?: { name?: string } }[];
   return [
     ...(end !== '' && !turn.includes(end) ? ['text' as const] : []),
