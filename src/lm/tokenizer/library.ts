@@ -68,6 +68,9 @@ function byteCharacters(): Map<string, number> {
   return characters;
 }
 
+/** ASCII's punctuation, with symbols such as $, and Unicode's. */
+const PUNCTUATION = '[!-\\/:-@\\[-`{-~\\p{P}]';
+
 const split = (regex: string, behavior = 'Isolated', invert = false): Json => ({
   type: 'Split',
   pattern: { Regex: regex },
@@ -79,13 +82,57 @@ const split = (regex: string, behavior = 'Isolated', invert = false): Json => ({
 function forLibrary(json: Json): Json {
   return {
     // the library requires every part to be named
-    normalizer: null,
     post_processor: null,
     decoder: null,
     ...json,
     added_tokens: json.added_tokens ?? [],
-    pre_tokenizer: preTokenizer((json.pre_tokenizer ?? null) as Json | null),
+    normalizer: normalizer((json.normalizer ?? null) as Json | null),
+    pre_tokenizer: onlyKnown(json, preTokenizer((json.pre_tokenizer ?? null) as Json | null)),
   };
+}
+
+/**
+ * What of a tokenizer.json the library would do otherwise than the reference, without a word; undefined if there is
+ * nothing.
+ */
+export function unsupported({ model, pre_tokenizer, added_tokens }: Json): string | undefined {
+  const { type = 'BPE', ...how } = (model ?? {}) as Json;
+  const prefix = type === 'BPE' && how.continuing_subword_prefix;
+  if (prefix) return `a BPE model with the continuing_subword_prefix ${JSON.stringify(prefix)}`;
+  if (type === 'Unigram' && how.byte_fallback === true) return 'a Unigram model with byte_fallback';
+  if (type === 'BPE' && how.fuse_unk === true && how.byte_fallback !== true && pre_tokenizer) {
+    return 'a BPE model with fuse_unk, a pre-tokenizer and no byte_fallback';
+  }
+  const word = ((added_tokens ?? []) as Json[]).find((token) => token?.single_word === true);
+  return word && `the added token ${JSON.stringify(word.content)} with single_word`;
+}
+
+/** Unicode's blanks: JavaScript's also have U+FEFF and lack U+0085. */
+const BLANK = '\\p{White_Space}';
+/** What Rust's `\\w` is. */
+const WORD = '\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\u200c\\u200d';
+
+function normalizer(config: Json | null): Json | null {
+  if (config?.type === 'Sequence') return { ...config, normalizers: (config.normalizers as Json[]).map(normalizer) };
+  if (config?.type !== 'Strip') return config;
+  const removed = (Regex: string): Json => ({ type: 'Replace', pattern: { Regex }, content: '' });
+  const ends = [
+    ...(config.strip_left === false ? [] : [removed(`\\A${BLANK}+`)]),
+    ...(config.strip_right === false ? [] : [removed(`${BLANK}+\\z`)]),
+  ];
+  return { type: 'Sequence', normalizers: ends };
+}
+
+/** A BPE model without an unknown token joins what is beside characters that it does not know: they are taken out. */
+function onlyKnown({ model, pre_tokenizer }: Json, config: Json | null): Json | null {
+  const { type, unk_token: unknown, byte_fallback: bytes, end_of_word_suffix: suffix, vocab } = (model ?? {}) as Json;
+  const spellsBytes = JSON.stringify(pre_tokenizer ?? null).includes('"ByteLevel"');
+  if ((type ?? 'BPE') !== 'BPE' || typeof unknown === 'string' || bytes || suffix || spellsBytes) return config;
+  if (typeof vocab !== 'object' || vocab === null || Array.isArray(vocab)) return config;
+  const known = Object.keys(vocab).filter((token) => [...token].length === 1);
+  const codes = known.map((character) => `\\u{${character.codePointAt(0)!.toString(16)}}`).join('');
+  const removed: Json = { type: 'Replace', pattern: { Regex: `[^${codes}]` }, content: '' };
+  return { type: 'Sequence', pretokenizers: [...(config ? [config] : []), removed] };
 }
 
 function preTokenizer(config: Json | null): Json | null {
@@ -98,7 +145,7 @@ function preTokenizer(config: Json | null): Json | null {
       return {
         type: 'Sequence',
         pretokenizers: [
-          ...(config.add_prefix_space ? [{ type: 'Replace', pattern: { Regex: '\\A(?! )' }, content: ' ' }] : []),
+          ...(config.add_prefix_space ? [{ type: 'Replace', pattern: { Regex: '\\A[^ ]' }, content: ' $&' }] : []),
           split(GPT2_WORDS),
           { ...config, use_regex: false, add_prefix_space: false },
         ],
@@ -106,9 +153,13 @@ function preTokenizer(config: Json | null): Json | null {
     case 'Digits': // the library handles only 0 to 9
       return split(config.individual_digits ? '\\p{N}' : '\\p{N}+');
     case 'Whitespace': // the library handles only ASCII words
-      return split('\\w+|[^\\w\\s]+', 'Removed', true);
+      return split(`[${WORD}]+|[^${WORD}${BLANK}]+`, 'Removed', true);
     case 'WhitespaceSplit':
-      return split('\\s+', 'Removed');
+      return split(`${BLANK}+`, 'Removed');
+    case 'Punctuation': // the library knows one behavior, and takes neighbors together
+      return splitByBehavior({ ...split(PUNCTUATION), behavior: config.behavior ?? 'Isolated' });
+    case 'CharDelimiterSplit':
+      return split(String(config.delimiter).replace(/[.*+?^${}()|[\]\\-]/g, '\\$&'), 'Removed');
     case 'Split':
       return splitByBehavior(config);
     default:
