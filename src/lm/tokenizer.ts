@@ -7,7 +7,7 @@ import { HeedError, messageOf } from '../error.ts';
 import { fileError, isSystemError, writeFileAtomic } from '../files.ts';
 import { join, mkdirSync, readFileSync } from '../node.ts';
 import { decodeStream } from './tokenizer/decode-stream.ts';
-import { type Json, openLibrary, type TokenizersLibrary, unsupported } from './tokenizer/library.ts';
+import { type Json, openLibrary, silentDifference, type TokenizersLibrary } from './tokenizer/library.ts';
 import { type Aligner, aligner, type Offsets } from './tokenizer/offsets.ts';
 import { isMarked, type MarkedEncoder, markedEncoder } from './tokenizer/plain-specials.ts';
 
@@ -205,7 +205,7 @@ function encoded(
 
 function open(json: Json, config: Json, where: string): TokenizersLibrary {
   return usable(where, () => {
-    const other = unsupported(json);
+    const other = silentDifference(json);
     if (other) throw new Error(`it has ${other}, which heed would read otherwise than Hugging Face's tokenizers`);
     const wrong = wrongId(json);
     if (wrong) throw new Error(`the token ${wrong[0]} has the id ${wrong[1]}, expected a whole number`);

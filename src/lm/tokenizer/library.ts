@@ -95,7 +95,7 @@ function forLibrary(json: Json): Json {
  * What of a tokenizer.json the library would do otherwise than the reference, without a word; undefined if there is
  * nothing.
  */
-export function unsupported({ model, pre_tokenizer, added_tokens }: Json): string | undefined {
+export function silentDifference({ model, pre_tokenizer, added_tokens }: Json): string | undefined {
   const { type = 'BPE', ...how } = (model ?? {}) as Json;
   const prefix = type === 'BPE' && how.continuing_subword_prefix;
   if (prefix) return `a BPE model with the continuing_subword_prefix ${JSON.stringify(prefix)}`;
