@@ -1,11 +1,12 @@
 /** What a training says about its data before it begins: what was read, learned, cut, and not used. */
 import type { DatasetRow } from '../../data/dataset.ts';
+import { HeedError } from '../../error.ts';
 import { hasSpecial, patternOf } from '../../lm/tokenizer/plain-specials.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 import { percent } from '../../percent.ts';
 import { MANY_UNKNOWN } from '../diagnosis/vocabulary.ts';
 import { type Examples, learnedTokens } from './examples.ts';
-import { type DataUse, unusedColumns } from './token-view.ts';
+import { type DataUse, type TokenSequence, type TokenViewOptions, unusedColumns, viewRow } from './token-view.ts';
 
 /** Rows on their way into a training, and what was seen of them. */
 export interface RowAccount {
@@ -13,7 +14,12 @@ export interface RowAccount {
   rows: AsyncGenerator<DatasetRow>;
   /** What the rows were and what becomes of them, as lines of text. To be called once they are read. */
   lines(examples: readonly Examples[], cut?: number): string[];
+  /** The first rows as the model gets them, to be read by people. */
+  first(options?: Pick<TokenViewOptions, 'length' | 'loss'>): TokenSequence[];
 }
+
+/** How many rows a report shows. */
+const SHOWN = 2;
 
 /** Counts rows as they are read for a purpose. */
 export function accountRows(
@@ -28,9 +34,11 @@ export function accountRows(
   const special = patternOf(tokenizer.specialTokens);
   let isChat = false;
   let quoting = 0; // rows
+  const firstRows: DatasetRow[] = [];
   async function* counted(): AsyncGenerator<DatasetRow> {
     for await (const row of all) {
       count++;
+      if (firstRows.length < SHOWN) firstRows.push(row);
       const { format, originalFormat, value } = row;
       formats.add(format === originalFormat ? format : `${format} (from ${originalFormat})`);
       const messages = [value.messages, value.prompt, value.completion, value.chosen, value.rejected].filter(
@@ -44,6 +52,15 @@ export function accountRows(
   }
   return {
     rows: counted(),
+    first: (options) =>
+      firstRows.flatMap((row, i) => {
+        try {
+          return viewRow(row, i + 1, tokenizer, purpose, options);
+        } catch (error) {
+          if (error instanceof HeedError) return []; // a bad row, which was left out
+          throw error;
+        }
+      }),
     lines(examples, cut = 0) {
       const what = purpose === 'reward' ? 'are of completions' : 'are learned';
       const total = sum(examples, ({ lengths }) => lengths.reduce((a, b) => a + b, 0));

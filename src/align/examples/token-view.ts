@@ -106,19 +106,29 @@ export async function* viewTokens(
   const accept = given && uses[given].accept;
   for await (const found of readDataset(data, { accept })) {
     if (++row > rows) return;
-    const purpose = given ?? purposeOf(found);
-    const sequences = placed(found, () => sequencesOf(found.value, tokenizer, purpose, options.loss));
-    for (const [part, example] of sequences) {
-      yield viewed(example, tokenizer, {
-        ...options,
-        row,
-        place: placeInWords(found),
-        part,
-        unused: unusedColumns(found.value, purpose),
-      });
-    }
+    yield* viewRow(found, row, tokenizer, given ?? purposeOf(found), options);
   }
 }
+
+/** The sequences of a row. Throws as `viewTokens` does. */
+export function viewRow(
+  found: DatasetRow,
+  row: number,
+  tokenizer: Tokenizer,
+  purpose: DataUse,
+  options: TokenViewOptions = {},
+): TokenSequence[] {
+  const known = { row, place: placeInWords(found), unused: unusedColumns(found.value, purpose) };
+  return placed(found, () =>
+    sequencesOf(found.value, tokenizer, purpose, options.loss).map(([part, example]) =>
+      viewed(example, tokenizer, { ...options, ...known, part }),
+    ),
+  );
+}
+
+/** The text of a sequence, in which `mark` marks what is learned; by default ⟦so⟧. */
+export const markedText = ({ pieces }: Pick<TokenSequence, 'pieces'>, mark = (text: string) => `⟦${text}⟧`): string =>
+  pieces.map(({ text, learned }) => (learned ? mark(text) : text)).join('');
 
 function purposeOf({ format }: DatasetRow): DataUse {
   if (PAIRED.includes(format)) return 'dpo';
@@ -147,6 +157,11 @@ function sequencesOf(
 ): [TokenSequence['part'], Example][] {
   if (purpose === 'sft' || purpose === 'distill') return [['completion', encodeRow(row, tokenizer, loss)]];
   if (purpose === 'ppo') return [['prompt', { ids: encodePrompt(row, tokenizer), learn: [] }]];
+  if (Array.isArray(row.completions)) {
+    const spoken = (text: unknown) =>
+      Array.isArray(row.prompt) && typeof text === 'string' ? [{ role: 'assistant', content: text }] : text;
+    return row.completions.map((text) => ['completion', encodeAnswer(row.prompt, spoken(text), tokenizer, row)]);
+  }
   if (row.chosen === undefined) {
     checkAnswer(row.completion, 'completion');
     return [['completion', encodeAnswer(row.prompt, row.completion, tokenizer, row)]];

@@ -22,6 +22,7 @@ import {
   sameTokens,
   weightOf,
 } from '../examples/pairs.ts';
+import type { TokenSequence } from '../examples/token-view.ts';
 import type { EncodedPrompt } from '../policies/answer-batches.ts';
 import { worldPrompts } from '../policies/prompts.ts';
 import { type Live, openSource, readSource } from '../training/input.ts';
@@ -43,6 +44,8 @@ export interface PreferenceData {
   heldOut: PreferenceItems | undefined;
   /** Prompts that the policy completes at each evaluation. */
   prompts: readonly EncodedPrompt[];
+  /** The first rows, for the report. */
+  first?: TokenSequence[];
 }
 
 type Dataset = AsyncIterable<{ value: Row } & Partial<Place>> | Iterable<{ value: Row } & Partial<Place>>;
@@ -65,6 +68,7 @@ export async function readPreferences(
   const { onNotice } = live;
   const gather = (rows: Dataset, source: string) =>
     gatherItems(rows, model, source, { ...options, length, paired, onNotice });
+  let first: TokenSequence[] | undefined;
   const read = async (path: 'data' | 'evaluation.data', name: string) => {
     const accept: Format[] = ['preference', 'implicit-preference'];
     const source = await openSource(path, name, live);
@@ -76,6 +80,7 @@ export async function readPreferences(
     const account = accountRows(rows, source.name, paired ? 'dpo' : 'kto', model.tokenizer);
     const items = await gather(account.rows, source.name);
     for (const line of account.lines(items.sides)) onNotice?.(line);
+    first ??= account.first({ length });
     return items;
   };
   if (data === undefined) {
@@ -95,7 +100,7 @@ export async function readPreferences(
     evaluation.data === undefined
       ? split(all, evaluation.share, seed)
       : { train: all, heldOut: await read('evaluation.data', evaluation.data) };
-  return { train, heldOut, prompts: differentPrompts((heldOut ?? train).prompts) };
+  return { train, heldOut, prompts: differentPrompts((heldOut ?? train).prompts), first };
 }
 
 /**

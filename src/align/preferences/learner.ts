@@ -204,6 +204,7 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
   return {
     options,
     name: parts.name,
+    firstRows: data.first,
     policy,
     steps,
     /** Evaluates the policy on the held-out preferences. */

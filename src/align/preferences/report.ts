@@ -13,6 +13,7 @@ import {
 } from '../../run/report-parts.ts';
 import { type MetricsRow, readInfo, readMetrics, readSamples } from '../../run/run.ts';
 import { diagnoseLanguageRun } from '../diagnosis/run.ts';
+import { tokensTable } from '../examples/token-rows.ts';
 import { answersTable } from '../training/samples.ts';
 
 const STEPS = ['optimizer steps'];
@@ -100,6 +101,7 @@ export function offlinePreferenceReport(folder: string): Report {
     sections: [
       diagnosisSection(diagnoseLanguageRun(folder)),
       ...charts.flatMap(([title, unit, caption, lines]) => linesOver(rows, title, unit, caption, lines, STEPS)),
+      ...tokensTable(readSamples(folder) as { kind: string }[]),
       ...answersTable(readSamples(folder) as { kind: string }[]),
     ],
     config: config as Record<string, unknown>,

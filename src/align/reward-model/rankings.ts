@@ -17,6 +17,7 @@ import {
   sameTokens,
   weightOf,
 } from '../examples/pairs.ts';
+import type { TokenSequence } from '../examples/token-view.ts';
 import type { Ranking } from './loss.ts';
 import { scoredAnswer } from './model.ts';
 
@@ -67,6 +68,8 @@ export interface Rankings {
   readonly long: number;
   /** Rows that were left out because all of their completions have the same tokens. */
   readonly equal: number;
+  /** The first rows as the model gets them, if they are of a dataset. */
+  readonly first?: readonly TokenSequence[];
 }
 
 interface Rated extends Omit<Listed, 'first'> {

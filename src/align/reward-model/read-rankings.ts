@@ -83,5 +83,5 @@ export async function readRankings(
     );
   }
   if (rankings.equal > 0) onNotice?.(equalNotice(source.name, rankings.equal));
-  return rankings;
+  return { ...rankings, first: account.first({ length }) };
 }

@@ -6,6 +6,7 @@ import type { Report, Section } from '../../run/report.ts';
 import { diagnosisSection, linesOver, subtitle, timeFigure, trainingAndHeldOut } from '../../run/report-parts.ts';
 import { readInfo, readMetrics, readSamples } from '../../run/run.ts';
 import { diagnoseLanguageRun } from '../diagnosis/run.ts';
+import { tokensTable } from '../examples/token-rows.ts';
 import type { RewardEvaluation, Share } from './evaluation.ts';
 import type { RewardEvaluationRow } from './train.ts';
 
@@ -35,6 +36,7 @@ export function rewardReport(folder: string): Report {
       diagnosisSection(diagnoseLanguageRun(folder)),
       ...both('Accuracy', 'accuracy', 'share', 'Share of the pairs whose chosen completion has the higher reward.'),
       ...both('Loss', 'loss', 'nats', 'In training, the whole loss; held out, the mean −log P of the preferences.'),
+      ...tokensTable(readSamples(folder) as { kind: string }[]),
       ...(last ? evaluationSections(last) : []),
       ...one(
         'disagreement',

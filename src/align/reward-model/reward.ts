@@ -272,6 +272,7 @@ function createRewardLearner(
   return {
     options,
     name: `${basename(options.model)}-reward`,
+    firstRows: rankings.first,
     /** What each member trains. */
     members: members.map(({ trained }) => trained),
     steps,

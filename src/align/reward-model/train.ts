@@ -1,5 +1,7 @@
 /** The training of a reward model in a run's folder. */
+
 import type { TrainParts } from '../../run/drive.ts';
+import { recordTokens } from '../examples/token-rows.ts';
 import { stepMetrics, type TrainedModel, trainModel } from '../training/train-model.ts';
 import { type RewardLearner, type RewardStep, type RewardStepEvaluation, rewardEvaluationMetrics } from './reward.ts';
 
@@ -32,6 +34,7 @@ export function trainReward(learner: RewardLearner, parts: TrainParts<RewardStep
     save: learner.saveModels,
     record: stepMetrics,
     recordEvaluation(step, evaluation) {
+      if (step === 0) recordTokens(parts.run, learner.firstRows);
       parts.run.sample({ kind: 'evaluation', step, evaluation } satisfies RewardEvaluationRow);
       return rewardEvaluationMetrics(evaluation, learner.members.length > 1);
     },

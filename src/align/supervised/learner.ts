@@ -1,4 +1,5 @@
 /** The training loop of a language model by maximum likelihood, shared by fine-tuning and pretraining. */
+
 import { Disposables } from '../../disposables.ts';
 import type { GeneratedCompletion } from '../../lm/continuous-batch.ts';
 import { createGenerator } from '../../lm/generate.ts';
@@ -8,6 +9,7 @@ import { exportOptimizer, importOptimizer } from '../../nn/optimizer.ts';
 import { exportParameters, importParameters } from '../../nn/parameters.ts';
 import { seedFor } from '../../random.ts';
 import type { Examples } from '../examples/examples.ts';
+import type { TokenSequence } from '../examples/token-view.ts';
 import type { LanguageTrainingOptions } from '../training/options.ts';
 import { type Course, checkSameData, evaluated, newCourse, stepped } from '../training/progress.ts';
 import type { SamplePrompt } from '../training/samples.ts';
@@ -110,6 +112,8 @@ export interface LanguageLearnerParts<O extends LanguageTrainingOptions> {
   measure?: (answers: readonly GeneratedCompletion[]) => Record<string, number>;
   /** Makes what is minimized, in place of −log p, for the trained part of the model; `part` rows are computed at once. */
   objective?: (trained: Trained, shape: BatchShape, part: number) => Objective;
+  /** The first rows of the data, for the report. */
+  firstRows?: readonly TokenSequence[];
   /** Measures of the data, which do not change; undefined ones are left out. */
   facts?: Record<string, number | undefined>;
   /** A checksum of the data, so that a resumed run can check that it is the same. */
@@ -178,6 +182,7 @@ export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: 
   return {
     options,
     name: parts.name,
+    firstRows: parts.firstRows,
     model,
     /** Saves the model, or its adapters, in a folder. */
     saveModel: trained.save,

@@ -13,6 +13,7 @@ import {
 } from '../../run/report-parts.ts';
 import { type MetricsRow, readInfo, readMetrics, readSamples } from '../../run/run.ts';
 import { diagnoseLanguageRun } from '../diagnosis/run.ts';
+import { tokensTable } from '../examples/token-rows.ts';
 import { answersTable } from '../training/samples.ts';
 
 const STEPS = ['optimizer steps'];
@@ -57,6 +58,7 @@ export function languageReport(folder: string): Report {
     sections: [
       diagnosisSection(diagnoseLanguageRun(folder)),
       lossChart(rows, best, divergence === 'none' ? '−log p' : 'divergence from the teacher'),
+      ...tokensTable(readSamples(folder) as { kind: string }[]),
       ...answersTable(readSamples(folder) as { kind: string }[]),
       ...one('reward/true', 'True reward', 'reward', 'Mean over completions of all prompts of the embedded world.'),
       ...one('text/accepted', 'Well-formed sentences', 'share', 'Share of sentences that the grammar accepts.'),

@@ -31,6 +31,7 @@ import {
   subset,
   truncations,
 } from '../examples/examples.ts';
+import type { TokenSequence } from '../examples/token-view.ts';
 import {
   type Input,
   type Live,
@@ -135,7 +136,7 @@ interface ExamplesLearnerParts<O extends SftOptions>
 
 /** Creates the learner of a model that learns to write from examples. */
 export async function createExamplesLearner<O extends SftOptions>({
-  data: { train, heldOut, length },
+  data: { train, heldOut, length, first },
   live,
   ...parts
 }: ExamplesLearnerParts<O>): Promise<LanguageLearner<O>> {
@@ -151,6 +152,7 @@ export async function createExamplesLearner<O extends SftOptions>({
     packing: options.packing,
     steps: options.steps ?? Math.ceil((perEpoch * options.epochs) / (part * options.accumulate)),
     heldOut,
+    firstRows: first,
     facts: { 'data/unknown': unknownShare([train], model.tokenizer) },
     prompts: await promptsOf(options, heldOut ?? train, model, live),
     measure: options.data === undefined ? measureResponses : undefined,
@@ -180,12 +182,15 @@ export interface Data {
   heldOut: Examples | undefined;
   /** Tokens per row. */
   length: number;
+  /** The first rows, for the report. */
+  first?: TokenSequence[];
 }
 
 /** Reads the demonstrations that the options name, and holds a share out. */
 export async function readData(options: SftOptions, { config, tokenizer }: Model, live: Live): Promise<Data> {
   const { evaluation, loss, truncate, seed } = options;
   const most = longestExample(options.length, config);
+  let first: TokenSequence[] | undefined;
   const gather = async (path: 'data' | 'evaluation.data', name: string): Promise<Examples> => {
     const bad: BadRow[] = [];
     const source = await openSource(path, name, live);
@@ -197,6 +202,7 @@ export async function readData(options: SftOptions, { config, tokenizer }: Model
     const account = accountRows(rows, source.name, 'sft', tokenizer);
     const found = await gatherExamples(account.rows, tokenizer, source.name, { length: most, loss, truncate });
     for (const line of account.lines([found.examples], found.cut)) live.onNotice?.(line);
+    first ??= account.first({ length: most, loss });
     noticeOf(found, bad, source.name, most, options, live.onNotice);
     return found.examples;
   };
@@ -210,8 +216,8 @@ export async function readData(options: SftOptions, { config, tokenizer }: Model
   const longest = all.lengths.reduce((a, b) => Math.max(a, b), 0);
   const length = options.length ?? longest;
   if (evaluation.data !== undefined)
-    return { train: all, heldOut: await gather('evaluation.data', evaluation.data), length };
-  return { ...heldOutShare(all, evaluation.share, seed), length };
+    return { train: all, heldOut: await gather('evaluation.data', evaluation.data), length, first };
+  return { ...heldOutShare(all, evaluation.share, seed), length, first };
 }
 
 /** Holds a share of examples out, at most 1000 of them. */

@@ -3,6 +3,7 @@
 import type { TrainParts } from '../../run/drive.ts';
 import type { Training } from '../../run/training.ts';
 import { diagnoseSupervised } from '../diagnosis/supervised.ts';
+import { recordTokens } from '../examples/token-rows.ts';
 import type { LanguageTrainingOptions } from '../training/options.ts';
 import { recordAnswers } from '../training/samples.ts';
 import { stepMetrics, type TrainedModel, trainModel } from '../training/train-model.ts';
@@ -59,6 +60,7 @@ export function trainLanguageModel<O extends LanguageTrainingOptions>(
     save: (folder) => learner.saveModel(folder, { dtype }),
     record: stepMetrics,
     recordEvaluation(step, evaluation) {
+      if (step === 0) recordTokens(parts.run, learner.firstRows);
       recordAnswers(parts.run, step, evaluation.samples);
       return evaluationMetrics(evaluation);
     },

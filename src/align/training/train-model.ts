@@ -1,4 +1,5 @@
 /** The training of a model in a run's folder: writes metrics, samples, and the last and the best model. */
+
 import { HeedError } from '../../error.ts';
 import { join } from '../../node.ts';
 import type { Diagnosis, DiagnosisRow } from '../../run/diagnosis.ts';

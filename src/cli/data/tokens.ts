@@ -3,7 +3,7 @@ import { styleText } from 'node:util';
 import { type Command, Option } from 'commander';
 import { z } from 'zod';
 import { losses } from '../../align/examples/encode.ts';
-import { type DataUse, dataUses, type TokenSequence, viewTokens } from '../../align/examples/token-view.ts';
+import { type DataUse, dataUses, markedText, type TokenSequence, viewTokens } from '../../align/examples/token-view.ts';
 import { chatTemplateKwargsSchema, chatTemplateSchema, withChatTemplate } from '../../lm/built-in-templates.ts';
 import { loadOutline } from '../../lm/model.ts';
 import { percent } from '../../percent.ts';
@@ -44,7 +44,8 @@ export function addTokens(command: Command): void {
   });
 }
 
-function inWords({ row, part, pieces, ids, learned, cut, unused }: TokenSequence): string {
+function inWords(sequence: TokenSequence): string {
+  const { row, part, ids, learned, cut, unused } = sequence;
   const count = learned.reduce((sum, [from, to]) => sum + to - from, 0);
   const colored = process.stdout.isTTY && process.stdout.hasColors() && process.env.NO_COLOR === undefined;
   const shares = [
@@ -54,7 +55,6 @@ function inWords({ row, part, pieces, ids, learned, cut, unused }: TokenSequence
     ...(unused.length > 0 ? [`not used: ${unused.join(', ')}`] : []),
   ];
   const title = `row ${row}, ${part}: ${shares.join(', ')}`;
-  const mark = (text: string) => (colored ? styleText(['black', 'bgGreen'], text) : `⟦${text}⟧`);
-  const text = pieces.map((piece) => (piece.learned ? mark(piece.text) : piece.text)).join('');
-  return `${colored ? styleText('bold', title) : title}\n${text}`;
+  const inColor = (text: string) => styleText(['black', 'bgGreen'], text);
+  return `${colored ? styleText('bold', title) : title}\n${markedText(sequence, colored ? inColor : undefined)}`;
 }

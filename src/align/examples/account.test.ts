@@ -1,0 +1,72 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, it } from 'vitest';
+import { readDataset } from '../../data/dataset.ts';
+import { loadTokenizer } from '../../lm/tokenizer.ts';
+import { createRun, readSamples } from '../../run/run.ts';
+import { accountRows, unknownShare } from './account.ts';
+import { gatherExamples, listOf } from './examples.ts';
+import { recordTokens, tokensTable } from './token-rows.ts';
+
+const tokenizer = loadTokenizer(fileURLToPath(new URL('../../../test/fixtures/models/tiny-qwen2', import.meta.url)));
+const turns = (question: string, answer: string) => [
+  { role: 'user', content: question },
+  { role: 'assistant', content: answer },
+];
+const rows = [
+  { messages: turns('Q <|im_end|>', 'A'), id: 1 },
+  { messages: turns('Q', 'A longer answer'), id: 2, source: 'web' },
+  { messages: turns('Q', 'A'), id: 3 },
+];
+
+async function account() {
+  const counted = accountRows(readDataset(rows), 'rows', 'sft', tokenizer);
+  const found = await gatherExamples(counted.rows, tokenizer, 'rows', { length: 64, truncate: 'cut' });
+  return { ...counted, lines: counted.lines([found.examples], found.cut) };
+}
+
+it('says what was read, learned and not used, and which rows have special tokens', async () => {
+  const { lines } = await account();
+  expect(lines).toEqual([
+    expect.stringMatching(
+      /^"rows": 3 rows, language-modeling, written by the chat template; \d+ % of \d+ tokens are learned; not used: id, source$/,
+    ),
+    expect.stringMatching(
+      /^"rows": 1 row has special tokens in messages, which are read as text; --chatTemplateKwargs/,
+    ),
+  ]);
+});
+
+it('shows the first rows, in a run and in its report', async () => {
+  const first = (await account()).first();
+  expect(first.map(({ row, learnedText }) => [row, learnedText])).toEqual([
+    [1, 'A<|im_end|>'],
+    [2, 'A longer answer<|im_end|>'],
+  ]);
+  const folder = mkdtempSync(join(tmpdir(), 'heed-account-'));
+  const run = createRun(join(folder, 'run'), { name: 'r', command: 'sft', config: {}, seed: 0 });
+  recordTokens(run, first);
+  run.close();
+  const [table] = tokensTable(readSamples(join(folder, 'run')) as { kind: string }[]);
+  expect(table).toMatchObject({
+    caption: expect.stringContaining('Columns not used: id, source.'),
+    rows: [
+      ['1, completion', expect.stringContaining('⟦A<|im_end|>⟧')],
+      ['2, completion', expect.stringContaining('⟦A longer answer<|im_end|>⟧')],
+    ],
+  });
+  expect(tokensTable([])).toEqual([]);
+  rmSync(folder, { recursive: true });
+});
+
+it('counts learned tokens that stand for words outside the vocabulary', () => {
+  const examples = listOf([
+    { ids: [7, 7, 5, 7], learn: [0, 0, 1, 1] },
+    { ids: [7, 5], learn: [0, 1] },
+  ]);
+  expect(unknownShare([examples], { unknown: 7 })).toBeCloseTo(1 / 3);
+  expect(unknownShare([examples], { unknown: 9 })).toBeUndefined();
+  expect(unknownShare([examples], { unknown: undefined })).toBeUndefined();
+});
