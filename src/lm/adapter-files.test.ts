@@ -129,3 +129,11 @@ describe('writeAdapter', () => {
     expect(fails(() => writeAdapter(folder, { ...read, tensors }, 'LlamaForCausalLM'))).toContain('model.embed_tokens');
   });
 });
+
+it('is refused with the command that converts it where its weights are a pickle', () => {
+  const pickled = mkdtempSync(join(tmpdir(), 'heed-pickled-'));
+  writeFileSync(join(pickled, 'adapter_config.json'), JSON.stringify(config));
+  writeFileSync(join(pickled, 'adapter_model.bin'), '');
+  expect(fails(() => readAdapter(pickled))).toContain('only in "adapter_model.bin", a pickle');
+  rmSync(pickled, { recursive: true });
+});

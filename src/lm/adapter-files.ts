@@ -8,7 +8,7 @@ import { z } from 'zod';
 import { openSafetensors, type SafetensorsFile, safetensorsParts } from '../engine/safetensors.ts';
 import { HeedError } from '../error.ts';
 import { readJsonFile } from '../files.ts';
-import { join } from '../node.ts';
+import { existsSync, join } from '../node.ts';
 import { FLOAT_DTYPES, isFloatDtype, readFloats } from './floats.ts';
 import { SCORE } from './layout.ts';
 import { replaceFiles } from './replace-files.ts';
@@ -62,6 +62,7 @@ export interface Adapter {
 
 const CONFIG = 'adapter_config.json';
 const WEIGHTS = 'adapter_model.safetensors';
+const PICKLED = 'adapter_model.bin';
 const TENSOR =
   /^base_model\.model\.(.+)\.(?:lora_(?:embedding_)?([AB])(?:\.weight)?|lora_(magnitude)_vector(?:\.weight)?)$/;
 const WHOLE = /^base_model\.model\.(.+\.(?:weight|bias))$/;
@@ -114,6 +115,14 @@ export function readAdapter(folder: string): Adapter {
   const source = join(folder, CONFIG);
   const config = readConfig(source);
   const path = join(folder, WEIGHTS);
+  if (!existsSync(path) && existsSync(join(folder, PICKLED))) {
+    throw new HeedError(
+      `The adapter in "${folder}" has its weights only in "${PICKLED}", a pickle, which can run code.`,
+      {
+        hint: `Convert it: python -c "import torch, safetensors.torch as s; s.save_file(torch.load('${join(folder, PICKLED)}', weights_only=True), '${path}')"`,
+      },
+    );
+  }
   const file = openSafetensors(path);
   const modules = new Map<string, { A?: string; B?: string; magnitude?: string }>();
   const whole: Record<string, Stored> = {};

@@ -260,6 +260,12 @@ describe('a folder that is no model', () => {
   it('is refused for weights that are missing, of another shape or dtype, or more than the config says', () => {
     cpSync(join(llama, 'config.json'), join(folder, 'config.json'));
     expect(refused()).toContain('neither "model.safetensors" nor');
+    writeFileSync(join(folder, 'pytorch_model.bin'), '');
+    expect(() => loadCheckpoint(folder)).toThrow(
+      expect.objectContaining({
+        hint: expect.stringMatching(/is a pickle, .* Convert it: python -c .*save_pretrained/),
+      }),
+    );
     place(llama, {}, (tensors) => without(tensors, norm));
     expect(refused()).toContain(`no tensor "${norm}"`);
     place(llama, { tie_word_embeddings: false });

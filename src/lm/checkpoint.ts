@@ -35,6 +35,7 @@ export const REMOTE_WEIGHTS = 'tinker.json';
 const CONFIG = 'config.json';
 const WEIGHTS = 'model.safetensors';
 const INDEX = 'model.safetensors.index.json';
+const PICKLED = 'pytorch_model.bin';
 const isWeights = (name: string) => name === INDEX || /^model(-\d+-of-\d+)?\.safetensors$/.test(name);
 
 const LARGEST_SHARD = 5e9;
@@ -194,7 +195,9 @@ function openWeights(folder: string): Map<string, SafetensorsFile> {
   }
   if (!existsSync(index)) {
     throw new HeedError(`The folder "${folder}" has neither "${WEIGHTS}" nor "${INDEX}".`, {
-      hint: 'Only safetensors are read: choose a revision of the model that has them, or save it as such in Transformers.',
+      hint: existsSync(join(folder, PICKLED))
+        ? `"${PICKLED}" is a pickle, which can run code, so it is not read. Convert it: python -c "from transformers import AutoModelForCausalLM as M; M.from_pretrained('${folder}').save_pretrained('${folder}', safe_serialization=True)"`
+        : 'Only safetensors are read: choose a revision of the model that has them, or save it as such in Transformers.',
     });
   }
   const { success, data, error } = indexSchema.safeParse(readJson(index));
