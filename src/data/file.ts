@@ -104,13 +104,13 @@ const foreignKinds: ForeignKind[] = [
     name: 'compressed by bzip2',
     extensions: /\.bz2$/i,
     begins: Array.from('123456789', (level) => `BZh${level}1AY`),
-    convert: (path) => `bunzip2 --keep "${path}"`,
+    convert: (path) => `bunzip2 -k "${path}"`,
   },
   {
     name: 'compressed by xz',
     extensions: /\.xz$/i,
     begins: ['\xfd7zXZ\0'],
-    convert: (path) => `unxz --keep "${path}"`,
+    convert: (path) => `unxz -k "${path}"`,
   },
   { name: 'a zip archive', extensions: /\.zip$/i, begins: ['PK\x03\x04'], convert: (path) => `unzip "${path}"` },
   {

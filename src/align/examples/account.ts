@@ -23,7 +23,7 @@ const SHOWN = 2;
 
 /** Counts rows as they are read for a purpose. */
 export function accountRows(
-  all: AsyncIterable<DatasetRow>,
+  all: AsyncIterable<DatasetRow> | Iterable<DatasetRow>,
   name: string,
   purpose: DataUse,
   tokenizer: Tokenizer,
@@ -62,21 +62,35 @@ export function accountRows(
         }
       }),
     lines(examples, cut = 0) {
-      const what = purpose === 'reward' ? 'are of completions' : 'are learned';
-      const total = sum(examples, ({ lengths }) => lengths.reduce((a, b) => a + b, 0));
-      const learned = sum(examples, (list) => learnedIn(list));
       const written = isChat ? ', written by the chat template' : '';
       const parts = [
         `"${name}": ${number(count)} ${count === 1 ? 'row' : 'rows'}, ${[...formats].join(' and ')}${written}`,
-        `${percent(learned / total, 0)} of ${number(total)} tokens ${what}${cut > 0 ? `, ${percent(cut / (total + cut), 0)} were cut` : ''}`,
+        purpose === 'ppo' ? promptLengths(examples) : learnedShare(examples, cut, purpose),
         ...(unused.size > 0 ? [`not used: ${[...unused].join(', ')}`] : []),
       ];
       const unknown = unknownShare(examples, tokenizer) ?? 0;
-      const warning = `"${name}": ${percent(unknown, 0)} of the tokens to learn stand for words outside the model's vocabulary, which it cannot learn to write. "heed data tokens" shows them; take a model that knows these words`;
+      const whose = purpose === 'ppo' ? "the prompts' tokens" : 'the tokens to learn';
+      const warning = `"${name}": ${percent(unknown, 0)} of ${whose} stand for words outside the model's vocabulary, which it cannot learn to write. "heed data tokens" shows them; take a model that knows these words`;
       const text = `"${name}": ${number(quoting)} ${quoting === 1 ? 'row has' : 'rows have'} special tokens in messages, which are read as text; --chatTemplateKwargs '{"split_special_tokens": false}' reads them as tokens`;
       return [parts.join('; '), ...(quoting > 0 ? [text] : []), ...(unknown >= MANY_UNKNOWN ? [warning] : [])];
     },
   };
+}
+
+function learnedShare(examples: readonly Examples[], cut: number, purpose: DataUse): string {
+  const total = sum(examples, ({ lengths }) => lengths.reduce((a, b) => a + b, 0));
+  const learned = sum(examples, (list) => learnedIn(list));
+  const what = purpose === 'reward' ? 'are of completions' : 'are learned';
+  const lost = cut > 0 ? `, ${percent(cut / (total + cut), 0)} were cut` : '';
+  return `${percent(learned / total, 0)} of ${number(total)} tokens ${what}${lost}`;
+}
+
+function promptLengths(examples: readonly Examples[]): string {
+  const lengths = examples.flatMap((list) => list.lengths);
+  const [shortest, longest] = [(a: number, b: number) => Math.min(a, b), (a: number, b: number) => Math.max(a, b)].map(
+    (pick) => number(lengths.reduce(pick)),
+  );
+  return `prompts of ${shortest === longest ? longest : `${shortest} to ${longest}`} tokens`;
 }
 
 /** The share of learned tokens that stand for what the vocabulary lacks; undefined if it lacks nothing, or none are. */

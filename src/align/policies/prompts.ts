@@ -8,7 +8,9 @@ import { HeedError } from '../../error.ts';
 import { type ChatMessage, encodeChat } from '../../lm/chat-template.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 import { createHash } from '../../node.ts';
+import { accountRows } from '../examples/account.ts';
 import { encodePrompt } from '../examples/encode.ts';
+import { listOf } from '../examples/examples.ts';
 import { readSource, type Source } from '../training/input.ts';
 import type { EncodedPrompt } from './answer-batches.ts';
 
@@ -51,12 +53,17 @@ export async function readPromptRows(source: Source, { onBadRow, onNotice }: Pro
  *
  * @throws HeedError for a row without a prompt or one that cannot be tokenized, and when there are no rows.
  */
-export const readPrompts = async (
+export async function readPrompts(
   source: Source,
   tokenizer: Tokenizer,
   options: PromptOptions,
-): Promise<EncodedPrompt[]> =>
-  (await readPromptRows(source, options)).map((row) => promptOf(row.value, tokenizer, row));
+): Promise<EncodedPrompt[]> {
+  const account = accountRows(await readPromptRows(source, options), source.name, 'ppo', tokenizer);
+  const prompts: EncodedPrompt[] = [];
+  for await (const row of account.rows) prompts.push(promptOf(row.value, tokenizer, row));
+  for (const line of account.lines([listOf(prompts)])) options.onNotice?.(line);
+  return prompts;
+}
 
 function promptOf(row: Row, tokenizer: Tokenizer, place: Place): EncodedPrompt {
   const prompt = row.prompt as string | ChatMessage[];
