@@ -147,7 +147,10 @@ describe('an evaluation of a policy', () => {
       onNotice: (text) => notices.push(text),
     });
     expect({ kl, n }).toEqual({ kl: undefined, n: 7 });
-    expect(notices).toEqual(['The two models read different tokens: there is no KL between them.']);
+    expect(notices).toEqual([
+      expect.stringMatching(/: 7 rows, prompt-only.*; prompts of /),
+      'The two models read different tokens: there is no KL between them.',
+    ]);
   });
 
   it('refuses what cannot be evaluated', async () => {
