@@ -158,11 +158,18 @@ function withTools(row: Row): Row {
   }
 }
 
+/** OpenAI's older messages: `function_call` and the role "function" → `tool_calls` and the role "tool". */
+function withCalls({ function_call: call, ...message }: Message): Message {
+  if (message.role === 'function') return { ...message, role: 'tool' };
+  if (!isRecord(call)) return message;
+  return { ...message, content: message.content ?? '', tool_calls: [{ type: 'function', function: call }] };
+}
+
 /** Contents in parts (OpenAI's) → texts, where all parts are text. */
 function withTexts(row: Row): Row {
   const changed = CONVERSATIONS.filter((name) => isConversation(row[name])).map((name) => [
     name,
-    (row[name] as Message[]).map((message) => {
+    (row[name] as Message[]).map(withCalls).map((message) => {
       const parts: unknown = message.content;
       const texts = Array.isArray(parts) && parts.length > 0 && parts.every(isTextPart);
       return texts ? { ...message, content: parts.map(({ text }) => text).join('') } : message;

@@ -1,5 +1,6 @@
 /** Converts rows from one format to another. */
 import { HeedError } from '../error.ts';
+import { parseExact } from '../exact-number.ts';
 import {
   type ForeignFormat,
   type Format,
@@ -9,7 +10,7 @@ import {
   speakers,
   type TextOrMessages,
 } from './format.ts';
-import type { Row } from './row.ts';
+import { isRecord, type Row } from './row.ts';
 
 /**
  * A sound row in one of heed's formats: labels become true or false; ShareGPT, Anthropic HH and Alpaca are converted.
@@ -36,9 +37,25 @@ export function adopt(row: Row, format: Format | ForeignFormat): Row {
 /** `{conversations: [{from, value}]}` → `{messages}`, with the role names that chat templates use. */
 export function fromShareGpt(row: Row): Row {
   const messages = (row.conversations as { from: string; value: string }[]).map(
-    ({ from, value, ...rest }): Message => ({ role: speakers[from], content: value, ...rest }),
+    ({ from, value, ...rest }): Message => ({
+      role: speakers[from],
+      content: value,
+      ...rest,
+      ...(from === 'function_call' && callsIn(value)),
+    }),
   );
   return { messages, ...without(row, 'conversations') };
+}
+
+/** What a text of calls, `{name, arguments}` as JSON or a list of them, is as a message; nothing if it is none. */
+function callsIn(text: string): Pick<Message, 'content' | 'tool_calls'> | undefined {
+  try {
+    const calls = [parseExact(text)].flat();
+    if (!calls.every((call) => isRecord(call) && typeof call.name === 'string')) return undefined;
+    return { content: '', tool_calls: calls.map((call) => ({ type: 'function', function: call })) };
+  } catch {
+    return undefined;
+  }
 }
 
 /**
@@ -178,5 +195,6 @@ function lastCompletion({ messages, text, ...rest }: Row): Row[] {
   return last < 1 ? [] : [{ prompt: messages.slice(0, last), completion: messages.slice(last, last + 1), ...rest }];
 }
 
-const without = (row: Row, field: string): Row =>
-  Object.fromEntries(Object.entries(row).filter(([name]) => name !== field));
+/** A row without some columns. */
+export const without = (row: Row, ...names: string[]): Row =>
+  Object.fromEntries(Object.entries(row).filter(([name]) => !names.includes(name)));

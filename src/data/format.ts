@@ -130,6 +130,7 @@ export const speakers: Readonly<Record<string, string>> = {
   chatgpt: 'assistant',
   assistant: 'assistant',
   model: 'assistant',
+  function_call: 'assistant', // LLaMA-Factory's: its value is the JSON of the calls
   system: 'system',
   tool: 'tool',
   observation: 'tool',

@@ -201,3 +201,38 @@ it.each([
   if (expected === undefined) await expect(reading).rejects.toThrow('unknown format');
   else expect((await reading).value.label).toBe(expected);
 });
+
+it.each([
+  [
+    'older messages of OpenAI',
+    {
+      messages: [
+        user('Q'),
+        { role: 'assistant', content: null, function_call: { name: 'find', arguments: '{"x": 1}' } },
+        { role: 'function', name: 'find', content: '2' },
+        assistant('A'),
+      ],
+    },
+    { name: 'find', arguments: '{"x": 1}' },
+  ],
+  [
+    'calls of LLaMA-Factory',
+    {
+      conversations: [
+        { from: 'human', value: 'Q' },
+        { from: 'function_call', value: '{"name": "find", "arguments": {"x": 1}}' },
+        { from: 'observation', value: '2' },
+        { from: 'gpt', value: 'A' },
+      ],
+    },
+    { name: 'find', arguments: { x: 1 } },
+  ],
+])('%s become calls of tools', async (_, row, call) => {
+  const { messages } = (await read(row, SUPERVISED)).value as { messages: object[] };
+  expect(messages).toMatchObject([
+    user('Q'),
+    { role: 'assistant', content: '', tool_calls: [{ type: 'function', function: call }] },
+    { role: 'tool', content: '2' },
+    assistant('A'),
+  ]);
+});

@@ -4,7 +4,7 @@
  */
 
 import { gatherContext } from './context.ts';
-import { turnsOf } from './convert.ts';
+import { turnsOf, without } from './convert.ts';
 import { detectFormat, type Format, type Message } from './format.ts';
 import { isRecord, type Row } from './row.ts';
 
@@ -24,10 +24,6 @@ const user = (content: unknown): Message => ({ role: 'user', content: content as
 const answer = (content: unknown): Message[] => [{ role: 'assistant', content: content as string }];
 const isText = (value: unknown): value is string => typeof value === 'string';
 const isList = (value: unknown): value is unknown[] => Array.isArray(value) && value.length > 0;
-
-/** A row without some columns. */
-const without = (row: Row, ...names: string[]): Row =>
-  Object.fromEntries(Object.entries(row).filter(([name]) => !names.includes(name)));
 
 /** A prompt as messages, if it is a dialogue of "\n\nHuman:" and "\n\nAssistant:". */
 const dialogueOf = (prompt: unknown): unknown =>
