@@ -64,9 +64,13 @@ export function stringifyExact(value: unknown, replace: (value: unknown) => unkn
 }
 
 /** A copy in which each `ExactNumber` that `keep` does not want is the nearest number. */
-export function roundExact(value: unknown, keep: (number: ExactNumber) => boolean): unknown {
-  if (value instanceof ExactNumber) return keep(value) ? value : value.valueOf();
-  if (Array.isArray(value)) return value.map((inner) => roundExact(inner, keep));
-  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, roundExact(inner, keep)]));
+export const roundExact = (value: unknown, keep: (number: ExactNumber) => boolean): unknown =>
+  mapLeaves(value, (leaf) => (leaf instanceof ExactNumber && !keep(leaf) ? leaf.valueOf() : leaf));
+
+/** A copy of plain data in which each text, number or other value that holds none is changed. */
+export function mapLeaves<T>(value: T, change: (leaf: unknown) => unknown): T {
+  if (Array.isArray(value)) return value.map((inner) => mapLeaves(inner, change)) as T;
+  const isLeaf = typeof value !== 'object' || value === null || value instanceof ExactNumber;
+  if (isLeaf || ArrayBuffer.isView(value)) return change(value) as T;
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, mapLeaves(inner, change)])) as T;
 }

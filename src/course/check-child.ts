@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads';
 import type { CheckJob, CheckMessage } from './check-exercise.ts';
 import { importedModules } from './load.ts';
 import { loadModules } from './modules.ts';
-import { runChecks, TOO_LONG } from './run-checks.ts';
+import { OVERTIME, runChecks } from './run-checks.ts';
 
 const send = (message: CheckMessage) => process.send!(message);
 
@@ -22,7 +22,7 @@ function watch(seconds: number): void {
     setInterval(() => {
       if (computed() - began > workerData.seconds) require('node:fs').writeSync(2, workerData.text);
     }, ${1000 * LOOKS});`;
-  new Worker(code, { eval: true, workerData: { seconds, text: TOO_LONG } }).unref();
+  new Worker(code, { eval: true, workerData: { seconds, text: OVERTIME } }).unref();
 }
 
 process.once('message', async ({ exercise, files, seconds }: CheckJob) => {

@@ -6,7 +6,7 @@ import { fork } from 'node:child_process';
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { givenFiles, type Lesson } from './lessons.ts';
-import { type CheckResult, endless, secondsFor, TOO_LONG } from './run-checks.ts';
+import { type CheckResult, endless, OVERTIME, secondsFor } from './run-checks.ts';
 
 /** What the other process is sent. */
 export interface CheckJob {
@@ -40,7 +40,7 @@ export function checkExercise(lesson: Lesson, exercise: string): Promise<CheckRe
   let printed = '';
   child.stderr!.setEncoding('utf8').on('data', (text: string) => {
     printed += text;
-    if (text.includes(TOO_LONG)) tooLong?.();
+    if (text.includes(OVERTIME)) tooLong?.();
   });
   let tooLong: (() => void) | undefined;
   return new Promise((resolve, reject) => {

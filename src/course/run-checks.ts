@@ -34,7 +34,7 @@ const LOADING = 'the file compiles';
 export const secondsFor = (lesson: string): number => (lesson.startsWith('05-') ? 60 : 5);
 
 /** What the process of an exercise says when it has computed for too long. */
-export const TOO_LONG = '\0too long';
+export const OVERTIME = '\0too long';
 
 /** What is wrong with an exercise that did not end. */
 export const endless = (name: string, seconds: number): CheckResult => ({

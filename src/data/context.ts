@@ -3,6 +3,7 @@
  * and a model that is trained without them learns something else than its people meant. `gatherContext` brings them into
  * the prompt or the messages; `lostContext` finds what would still be lost.
  */
+import { withInput } from './convert.ts';
 import { type Format, type Message, speakers } from './format.ts';
 import { type Fault, isRecord, type Row } from './row.ts';
 
@@ -90,8 +91,7 @@ function withQuestion(row: Row): Row {
   const name = QUESTIONS.find((column) => isText(row[column]));
   if (name !== undefined && isAnswer(row)) {
     const { [name]: question, input, ...rest } = row;
-    const content = isText(input) ? `${question}\n\n${input}` : (question as string);
-    return withSpoken({ prompt: [turn('user', content)], ...rest });
+    return withSpoken({ prompt: [turn('user', withInput(question, isText(input) ? input : ''))], ...rest });
   }
   // a text with the turns that answer it; in UltraFeedback they begin with the text as the user's turn
   const completions = completionsOf(row);

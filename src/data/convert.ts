@@ -78,6 +78,10 @@ export function turnsOf(dialogue: string): Message[] {
   return turns;
 }
 
+/** An instruction with the input that it is about, if there is one: what a user says. */
+export const withInput = (instruction: unknown, input: unknown): string =>
+  input ? `${instruction}\n\n${input}` : (instruction as string);
+
 interface Alpaca {
   system?: string;
   history?: [user: string, assistant: string][];
@@ -96,7 +100,7 @@ export function fromAlpaca(row: Row): Row {
   for (const [user, assistant] of history ?? []) {
     prompt.push({ role: 'user', content: user }, { role: 'assistant', content: assistant });
   }
-  prompt.push({ role: 'user', content: input ? `${instruction}\n\n${input}` : instruction });
+  prompt.push({ role: 'user', content: withInput(instruction, input) });
   return { prompt, completion: [{ role: 'assistant', content: output }], ...rest };
 }
 

@@ -1,4 +1,5 @@
 /** Rows of a dataset, their places, and what is wrong with them. */
+import { HeedError } from '../error.ts';
 
 /** Columns of a row as plain JSON data. */
 export type Row = Record<string, unknown>;
@@ -17,6 +18,16 @@ export interface Place {
 export function placeInWords({ file, line, row }: Place): string {
   if (line === 0) return `${file}, row ${row}`;
   return `"${file}", line ${line}${row === line ? '' : ` (row ${row})`}`;
+}
+
+/** Does something with a row; the row's place precedes the message of an error. @throws HeedError. */
+export function namingPlace<T>(place: Place, act: () => T): T {
+  try {
+    return act();
+  } catch (cause) {
+    if (!(cause instanceof HeedError)) throw cause;
+    throw new HeedError(`${placeInWords(place)}: ${cause.message}`, { hint: cause.hint, cause });
+  }
 }
 
 /** What is wrong with a row. */

@@ -4,7 +4,7 @@
  */
 
 import { gatherContext } from './context.ts';
-import { turnsOf, without } from './convert.ts';
+import { turnsOf, withInput, without } from './convert.ts';
 import { detectFormat, type Format, type Message } from './format.ts';
 import { isRecord, type Row } from './row.ts';
 
@@ -207,7 +207,7 @@ const distinct: Shape[] = [
     columns: ['kto_tag'],
     also: ({ messages, conversations, output }) => isList(messages) || isList(conversations) || isText(output),
     adopt({ kto_tag: label, instruction, input, output, messages, conversations, ...rest }) {
-      const content = isText(input) && input !== '' ? `${instruction}\n\n${input}` : instruction;
+      const content = withInput(instruction, input);
       const turns = (messages ?? conversations ?? [user(content), { role: 'assistant', content: output }]) as Row[];
       const name = conversations ? 'conversations' : 'messages';
       return { ...rest, [name]: turns.slice(0, -1), completion: turns.at(-1), label };
@@ -240,7 +240,7 @@ const plain: Shape[] = [
 export function knownShape(row: Row, accepted: readonly Format[]): { value: Row; shape?: string } {
   const matches = ({ columns, also }: Shape) =>
     columns.every((name) => row[name] !== undefined && row[name] !== null) && (also?.(row) ?? true);
-  const isPlain = () => detectFormat(gatherContext(row), accepted) === undefined;
-  const shape = distinct.find(matches) ?? (isPlain() ? plain.find(matches) : undefined);
-  return shape ? { value: shape.adopt(row), shape: shape.name } : { value: row };
+  const shape = distinct.find(matches) ?? plain.find(matches);
+  if (!shape || (plain.includes(shape) && detectFormat(gatherContext(row), accepted))) return { value: row };
+  return { value: shape.adopt(row), shape: shape.name };
 }

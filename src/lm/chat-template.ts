@@ -5,11 +5,12 @@
  */
 
 import { HeedError, messageOf } from '../error.ts';
-import { ExactNumber, parseExact, stringifyExact } from '../exact-number.ts';
+import { mapLeaves, parseExact, stringifyExact } from '../exact-number.ts';
 import { compileTemplate, type JinjaTemplate, type Rendered } from './tokenizer/jinja.ts';
 import type { Offsets } from './tokenizer/offsets.ts';
 import { markPlain, patternOf } from './tokenizer/plain-specials.ts';
 import type { Tokenizer } from './tokenizer.ts';
+import { parsedJson } from './tool-calls.ts';
 
 type Span = Offsets[number];
 
@@ -80,6 +81,8 @@ export function renderAssistantSpans(
     return { text, spans: weighted(generation, messages), unwritten: [] };
   }
   const { text, turns } = render(template, messages, options, true);
+  const isSilent = (j: number) => turns.every((turn) => turn.message !== j);
+  const silent = messages.findIndex(({ role }, j) => role !== 'system' && role !== 'assistant' && isSilent(j));
   const unwritten: Unwritten[] = [];
   const spans = messages.flatMap((message, i): Offsets => {
     if (message.role !== 'assistant' || message.weight === 0) return [];
@@ -93,8 +96,6 @@ export function renderAssistantSpans(
         `it has no {% generation %} blocks, and writes nothing in a loop over messages for number ${i + 1}`,
       );
     }
-    const isSilent = (j: number) => turns.every((turn) => turn.message !== j);
-    const silent = messages.findIndex(({ role }, j) => role !== 'system' && role !== 'assistant' && isSilent(j));
     if (pieces.some((span) => quotes(text.slice(...span), messages[silent], message))) {
       throw unknownAuthor(
         `it has no {% generation %} blocks, and writes message ${silent + 1} within message ${i + 1}`,
@@ -284,7 +285,9 @@ function write<T>(
     ...rendering.variables,
   };
   const special = split === false ? undefined : patternOf(tokenizer.specialTokens);
-  const asText = <V>(value: V): V => (special ? withPlainSpecials(value, special) : value);
+  // what people write in messages is text
+  const asText = <V>(value: V): V =>
+    special ? mapLeaves(value, (leaf) => (typeof leaf === 'string' ? markPlain(leaf, special) : leaf)) : value;
   const options = { ...specialTokens(tokenizer), ...rendering, tools: asText(rendering.tools), variables };
   const named = asText(messages.map((message) => present(message, template)));
   if (!named.some(({ tool_calls }) => Array.isArray(tool_calls))) return render(template, named, options);
@@ -297,15 +300,6 @@ function write<T>(
       throw error;
     }
   }
-}
-
-/** A value whose texts have no special tokens: what people write in messages is text. */
-function withPlainSpecials<T>(value: T, pattern: RegExp): T {
-  if (typeof value === 'string') return markPlain(value, pattern) as T;
-  if (Array.isArray(value)) return value.map((inner) => withPlainSpecials(inner, pattern)) as T;
-  if (typeof value !== 'object' || value === null || value instanceof ExactNumber) return value;
-  const entries = Object.entries(value).map(([name, inner]) => [name, withPlainSpecials(inner, pattern)]);
-  return Object.fromEntries(entries) as T;
 }
 
 /** A message without its empty fields, which tables write for what other rows have. */
@@ -343,12 +337,8 @@ const withArguments = (messages: readonly ChatMessage[], change: (given: unknown
   });
 
 function argumentValues(given: unknown): unknown {
-  if (typeof given !== 'string') return given;
-  try {
-    return parseExact(given);
-  } catch {
-    return given;
-  }
+  const value = typeof given === 'string' ? parsedJson(given, parseExact) : undefined;
+  return value === undefined ? given : value;
 }
 
 const argumentText = (given: unknown): unknown => (typeof given === 'string' ? given : stringifyExact(given));

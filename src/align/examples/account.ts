@@ -87,9 +87,8 @@ function learnedShare(examples: readonly Examples[], cut: number, purpose: DataU
 
 function promptLengths(examples: readonly Examples[]): string {
   const lengths = examples.flatMap((list) => list.lengths);
-  const [shortest, longest] = [(a: number, b: number) => Math.min(a, b), (a: number, b: number) => Math.max(a, b)].map(
-    (pick) => number(lengths.reduce(pick)),
-  );
+  const shortest = number(lengths.reduce((a, b) => Math.min(a, b)));
+  const longest = number(lengths.reduce((a, b) => Math.max(a, b)));
   return `prompts of ${shortest === longest ? longest : `${shortest} to ${longest}`} tokens`;
 }
 

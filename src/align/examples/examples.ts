@@ -1,13 +1,13 @@
 /** Training examples as token ids in typed arrays: the text of a dataset is not kept in memory. */
 
 import { shuffled } from '../../data/order.ts';
-import { type Place, placeInWords, type Row } from '../../data/row.ts';
+import { namingPlace, type Place, placeInWords, type Row } from '../../data/row.ts';
 import { HeedError } from '../../error.ts';
 import type { Example } from '../../lm/packing.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 import type { DecoderConfig } from '../../nn/decoder-config.ts';
 import { createHash } from '../../node.ts';
-import { type EncodedRow, encodeRow, type Loss } from './encode.ts';
+import { encodeRow, type Loss } from './encode.ts';
 
 /** A list of training examples. */
 export interface Examples {
@@ -120,14 +120,9 @@ export async function gatherExamples(
   const unwritten: Gathered['unwritten'] = { count: 0 };
   for await (const { value, file = source, line = count + 1, row = count + 1 } of rows) {
     count++;
-    const where = placeInWords({ file, line, row });
-    let example: EncodedRow;
-    try {
-      example = encodeRow(value, tokenizer, loss);
-    } catch (cause) {
-      if (!(cause instanceof HeedError)) throw cause;
-      throw new HeedError(`${where}: ${cause.message}`, { hint: cause.hint, cause });
-    }
+    const place = { file, line, row };
+    const where = placeInWords(place);
+    const example = namingPlace(place, () => encodeRow(value, tokenizer, loss));
     if (example.unwritten?.length) {
       const [{ message, what }] = example.unwritten;
       unwritten.count++;

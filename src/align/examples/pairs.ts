@@ -53,6 +53,10 @@ export const encodeAnswer = (
   { tools, chat_template_kwargs }: Row = {},
 ): Example => encodeRow({ prompt, completion, tools, chat_template_kwargs }, tokenizer, 'completion');
 
+/** A completion in the form of its prompt: a text is the assistant's turn where the prompt has messages. */
+export const answerTo = (prompt: unknown, completion: unknown): unknown =>
+  Array.isArray(prompt) && typeof completion === 'string' ? [{ role: 'assistant', content: completion }] : completion;
+
 /** @throws HeedError when a completion has no text. `name` is its field. */
 export function checkAnswer(answer: unknown, name: string): void {
   const hasText = (text: unknown) => typeof text !== 'string' || text.trim() !== '';

@@ -1,13 +1,13 @@
 /** Rows as a model gets them: which tokens are learned, what is cut, and which columns are not used. */
 import { type DatasetRow, readDataset } from '../../data/dataset.ts';
 import type { Format } from '../../data/format.ts';
-import { type Place, placeInWords, type Row } from '../../data/row.ts';
+import { namingPlace, placeInWords, type Row } from '../../data/row.ts';
 import type { Data } from '../../data/rows.ts';
 import { HeedError } from '../../error.ts';
 import type { Example } from '../../lm/packing.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 import { encodePrompt, encodeRow, type Loss } from './encode.ts';
-import { checkAnswer, encodeAnswer, encodePair } from './pairs.ts';
+import { answerTo, checkAnswer, encodeAnswer, encodePair } from './pairs.ts';
 
 /** What data can be learned for. */
 export const dataUses = ['sft', 'dpo', 'reward', 'kto', 'ppo', 'distill'] as const;
@@ -119,7 +119,7 @@ export function viewRow(
   options: TokenViewOptions = {},
 ): TokenSequence[] {
   const known = { row, place: placeInWords(found), unused: unusedColumns(found.value, purpose) };
-  return placed(found, () =>
+  return namingPlace(found, () =>
     sequencesOf(found.value, tokenizer, purpose, options.loss).map(([part, example]) =>
       viewed(example, tokenizer, { ...options, ...known, part }),
     ),
@@ -140,15 +140,6 @@ function purposeOf({ format }: DatasetRow): DataUse {
   });
 }
 
-function placed<T>(place: Place, act: () => T): T {
-  try {
-    return act();
-  } catch (cause) {
-    if (!(cause instanceof HeedError)) throw cause;
-    throw new HeedError(`${placeInWords(place)}: ${cause.message}`, { hint: cause.hint, cause });
-  }
-}
-
 function sequencesOf(
   row: Row,
   tokenizer: Tokenizer,
@@ -158,9 +149,10 @@ function sequencesOf(
   if (purpose === 'sft' || purpose === 'distill') return [['completion', encodeRow(row, tokenizer, loss)]];
   if (purpose === 'ppo') return [['prompt', { ids: encodePrompt(row, tokenizer), learn: [] }]];
   if (Array.isArray(row.completions)) {
-    const spoken = (text: unknown) =>
-      Array.isArray(row.prompt) && typeof text === 'string' ? [{ role: 'assistant', content: text }] : text;
-    return row.completions.map((text) => ['completion', encodeAnswer(row.prompt, spoken(text), tokenizer, row)]);
+    return row.completions.map((text) => [
+      'completion',
+      encodeAnswer(row.prompt, answerTo(row.prompt, text), tokenizer, row),
+    ]);
   }
   if (row.chosen === undefined) {
     checkAnswer(row.completion, 'completion');

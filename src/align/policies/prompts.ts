@@ -3,7 +3,7 @@
 import { type DatasetRow, describeBadRow } from '../../data/dataset.ts';
 import type { Format } from '../../data/format.ts';
 import { reviewPrompts } from '../../data/reviews/demonstrations.ts';
-import { type BadRow, type Place, placeInWords, type Row } from '../../data/row.ts';
+import { type BadRow, namingPlace, type Place, type Row } from '../../data/row.ts';
 import { HeedError } from '../../error.ts';
 import { type ChatMessage, encodeChat } from '../../lm/chat-template.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
@@ -65,17 +65,13 @@ export async function readPrompts(
   return prompts;
 }
 
-function promptOf(row: Row, tokenizer: Tokenizer, place: Place): EncodedPrompt {
-  const prompt = row.prompt as string | ChatMessage[];
-  try {
+const promptOf = (row: Row, tokenizer: Tokenizer, place: Place): EncodedPrompt =>
+  namingPlace(place, () => {
+    const prompt = row.prompt as string | ChatMessage[];
     const ids = encodePrompt(row, tokenizer);
     if (ids.length === 0) throw new HeedError('the prompt has no tokens', { hint: 'leave the row out' });
     return { ids, text: typeof prompt === 'string' ? prompt : String(prompt.at(-1)?.content ?? ''), row };
-  } catch (cause) {
-    if (!(cause instanceof HeedError)) throw cause;
-    throw new HeedError(`${placeInWords(place)}: ${cause.message}`, { hint: cause.hint, cause });
-  }
-}
+  });
 
 /** All prompts of the embedded world, as conversations of one message. */
 export const worldPrompts = (tokenizer: Tokenizer): EncodedPrompt[] =>

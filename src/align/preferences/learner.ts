@@ -126,6 +126,7 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
   const optimizer = own.use(adamw(policy.parameters, trainer.gradients, options));
   const rateOf = rates(options.learningRate ?? usualRate(policy) * lengthFactor(train), steps, options);
   const fingerprint = preferenceFingerprint(train);
+  const known = { items: count, unknown: unknownShare(train.sides, policy.model.tokenizer) };
   let state: State = {
     step: 0,
     tokens: 0,
@@ -190,7 +191,6 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
 
   /** Evaluates the current policy; `best` is not set. */
   async function evaluate(): Promise<PreferenceEvaluation> {
-    const known = { items: count, unknown: unknownShare(train.sides, policy.model.tokenizer) };
     const evaluation: PreferenceEvaluation = { metrics: {}, ...known, ...(await answers.run()), best: false };
     if (heldOut) {
       const all = Array.from({ length: itemCount(heldOut) }, (_, i) => i);

@@ -81,6 +81,7 @@ const accuracyCard = (last: MetricsRow | undefined) => {
 export function offlinePreferenceReport(folder: string): Report {
   const { name, command, config, seed, started } = readInfo(folder);
   const rows = readMetrics(folder);
+  const samples = readSamples(folder) as { kind: string }[];
   const evaluated = rows.filter((row) => 'eval/kl' in row || 'loss/eval' in row);
   const [first, last] = [evaluated[0], evaluated.at(-1)];
   const card = (label: string, metric: string, note = '') =>
@@ -101,8 +102,8 @@ export function offlinePreferenceReport(folder: string): Report {
     sections: [
       diagnosisSection(diagnoseLanguageRun(folder)),
       ...charts.flatMap(([title, unit, caption, lines]) => linesOver(rows, title, unit, caption, lines, STEPS)),
-      ...tokensTable(readSamples(folder) as { kind: string }[]),
-      ...answersTable(readSamples(folder) as { kind: string }[]),
+      ...tokensTable(samples),
+      ...answersTable(samples),
     ],
     config: config as Record<string, unknown>,
   };

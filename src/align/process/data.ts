@@ -3,12 +3,13 @@
 import { describeBadRow } from '../../data/dataset.ts';
 import type { Row } from '../../data/row.ts';
 import { HeedError } from '../../error.ts';
-import { type ChatMessage, encodeChat } from '../../lm/chat-template.ts';
+import type { ChatMessage } from '../../lm/chat-template.ts';
 import type { Model } from '../../lm/model.ts';
 import type { Example } from '../../lm/packing.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 import { createHash } from '../../node.ts';
 import { seedFor } from '../../random.ts';
+import { encodePrompt } from '../examples/encode.ts';
 import { longestExample } from '../examples/examples.ts';
 import { encodedRows } from '../examples/pairs.ts';
 import { holdOutPrompts } from '../reward-model/rankings.ts';
@@ -43,10 +44,7 @@ export function encodeSteps(
   separator: string,
 ): Example & { at: number[] } {
   const plain = (text: string) => tokenizer.encode(text, { addSpecialTokens: false });
-  const ids =
-    typeof prompt === 'string'
-      ? tokenizer.encode(prompt)
-      : encodeChat(tokenizer, prompt, { addGenerationPrompt: true }).ids.slice();
+  const ids = encodePrompt({ prompt }, tokenizer);
   const between = plain(separator);
   const at = steps.map((step) => ids.push(...plain(step), ...between) - 1);
   return { ids, at };

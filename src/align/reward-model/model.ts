@@ -20,7 +20,7 @@ import type { Linear } from '../../nn/decoder.ts';
 import * as initialize from '../../nn/initialize.ts';
 import { existsSync, join, mkdirSync, readFileSync } from '../../node.ts';
 import { random } from '../../random.ts';
-import { encodeAnswer } from '../examples/pairs.ts';
+import { answerTo, encodeAnswer } from '../examples/pairs.ts';
 import { copyOf } from '../training/trainable.ts';
 import { answersBatch } from './loss.ts';
 
@@ -71,8 +71,7 @@ const methods = {
 
 /** The tokens of a completion with its prompt, ready to be scored. If they are too many, the beginning is cut off. */
 export function encodedFor(model: Model, prompt: TextOrMessages, text: string) {
-  const completion = typeof prompt === 'string' ? text : [{ role: 'assistant', content: text }];
-  const { ids, at } = scoredAnswer(encodeAnswer(prompt, completion, model.tokenizer), model);
+  const { ids, at } = scoredAnswer(encodeAnswer(prompt, answerTo(prompt, text), model.tokenizer), model);
   const excess = Math.max(0, ids.length - model.config.maxPositions);
   return { ids: Array.from(ids).slice(excess), at: [Math.max(0, at![0] - excess)] };
 }

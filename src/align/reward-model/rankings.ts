@@ -8,6 +8,7 @@ import type { Example } from '../../lm/packing.ts';
 import { createHash } from '../../node.ts';
 import { createExamples, type Examples, holdOut } from '../examples/examples.ts';
 import {
+  answerTo,
   checkAnswer,
   encodeAnswer,
   encodedRows,
@@ -183,12 +184,9 @@ function orderOf(row: Row, { ratingMargin }: RankingOptions): Order {
   }
   const numbers = values.map((value) => numberOf(typeof value === 'boolean' ? Number(value) : value, column));
   for (const completion of completions) checkAnswer(completion, several ? 'completions' : 'completion');
-  const chat = Array.isArray(row.prompt);
   return {
     prompt: row.prompt,
-    completions: completions.map((text) =>
-      chat && typeof text === 'string' ? [{ role: 'assistant', content: text }] : text,
-    ),
+    completions: completions.map((text) => answerTo(row.prompt, text)),
     levels: column.startsWith('rank') ? numbers.map((rank) => -rank) : numbers,
     merits: column.startsWith('rank') ? numbers.map(() => 0) : numbers.map((rating) => rating * ratingMargin),
     weight,

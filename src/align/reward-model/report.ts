@@ -16,9 +16,8 @@ const STEPS = ['optimizer steps'];
 export function rewardReport(folder: string): Report {
   const { name, config, seed, started } = readInfo(folder);
   const rows = readMetrics(folder);
-  const last = (readSamples(folder) as unknown as RewardEvaluationRow[]).findLast(
-    ({ kind }) => kind === 'evaluation',
-  )?.evaluation;
+  const samples = readSamples(folder) as { kind: string }[];
+  const last = (samples as RewardEvaluationRow[]).findLast(({ kind }) => kind === 'evaluation')?.evaluation;
   const both = (title: string, metric: string, yLabel: string, caption: string) =>
     linesOver(rows, title, yLabel, caption, trainingAndHeldOut(metric), STEPS);
   const one = (metric: string, title: string, yLabel: string, caption: string) =>
@@ -36,7 +35,7 @@ export function rewardReport(folder: string): Report {
       diagnosisSection(diagnoseLanguageRun(folder)),
       ...both('Accuracy', 'accuracy', 'share', 'Share of the pairs whose chosen completion has the higher reward.'),
       ...both('Loss', 'loss', 'nats', 'In training, the whole loss; held out, the mean −log P of the preferences.'),
-      ...tokensTable(readSamples(folder) as { kind: string }[]),
+      ...tokensTable(samples),
       ...(last ? evaluationSections(last) : []),
       ...one(
         'disagreement',

@@ -197,6 +197,7 @@ function createRewardLearner(
   const models = begun.map(({ model }) => model);
   const { seed, batch: part, accumulate, epochs } = options;
   const { rankings, lists } = train;
+  const unknown = unknownShare([rankings.answers], models[0].tokenizer);
   const batch = Math.min(part * accumulate, lists.length);
   const steps = Math.max(1, Math.round((lists.length * epochs) / batch));
   const most = Math.max(...lists.map((list) => rankings.lists[list].levels.length));
@@ -263,7 +264,7 @@ function createRewardLearner(
       ...evaluateReward(pairs, scale),
       disagreement,
       items: lists.length,
-      unknown: unknownShare([train.rankings.answers], models[0].tokenizer),
+      unknown,
       ...(coefficient !== undefined && { lengthCoefficient: coefficient }),
       best: false,
     };

@@ -114,8 +114,8 @@ export interface LanguageLearnerParts<O extends LanguageTrainingOptions> {
   objective?: (trained: Trained, shape: BatchShape, part: number) => Objective;
   /** The first rows of the data, for the report. */
   firstRows?: readonly TokenSequence[];
-  /** Measures of the data, which do not change; undefined ones are left out. */
-  facts?: Record<string, number | undefined>;
+  /** Measures of the data, which do not change. */
+  facts?: Record<string, number>;
   /** A checksum of the data, so that a resumed run can check that it is the same. */
   fingerprint: string;
   /** What was opened for the learner; disposed of with it. */
@@ -175,8 +175,7 @@ export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: 
   /** Evaluates the current model; `best` is not set. */
   async function evaluate(): Promise<LanguageEvaluation> {
     const { samples, measures } = await answers();
-    const facts = Object.entries(parts.facts ?? {}).filter((fact): fact is [string, number] => fact[1] !== undefined);
-    return { ...evaluator?.run(), samples, measures: { ...measures, ...Object.fromEntries(facts) }, best: false };
+    return { ...evaluator?.run(), samples, measures: { ...measures, ...parts.facts }, best: false };
   }
 
   return {

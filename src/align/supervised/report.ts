@@ -29,6 +29,7 @@ export function languageReport(folder: string): Report {
   const { name, command, config, seed, started } = readInfo(folder);
   const { divergence = 'none' } = config as { divergence?: string };
   const rows = readMetrics(folder);
+  const samples = readSamples(folder) as { kind: string }[];
   const evaluated = rows.filter((row) => 'loss/eval' in row);
   const [first, last] = [evaluated[0], evaluated.at(-1)];
   const best = evaluated.slice(1).reduce<MetricsRow | undefined>(lower, undefined);
@@ -58,8 +59,8 @@ export function languageReport(folder: string): Report {
     sections: [
       diagnosisSection(diagnoseLanguageRun(folder)),
       lossChart(rows, best, divergence === 'none' ? '−log p' : 'divergence from the teacher'),
-      ...tokensTable(readSamples(folder) as { kind: string }[]),
-      ...answersTable(readSamples(folder) as { kind: string }[]),
+      ...tokensTable(samples),
+      ...answersTable(samples),
       ...one('reward/true', 'True reward', 'reward', 'Mean over completions of all prompts of the embedded world.'),
       ...one('text/accepted', 'Well-formed sentences', 'share', 'Share of sentences that the grammar accepts.'),
       ...one(

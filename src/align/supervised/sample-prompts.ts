@@ -1,6 +1,7 @@
 /** Prompts whose completions are shown at evaluations, from examples or from a dataset. */
-import { type ChatMessage, encodeChat } from '../../lm/chat-template.ts';
+
 import type { Tokenizer } from '../../lm/tokenizer.ts';
+import { encodePrompt } from '../examples/encode.ts';
 import type { Examples } from '../examples/examples.ts';
 import { readSource, type Source } from '../training/input.ts';
 import type { SamplePrompt } from '../training/samples.ts';
@@ -24,13 +25,7 @@ export async function readSamplePrompts(source: Source, count: number, tokenizer
   const prompts: SamplePrompt[] = [];
   for await (const { value } of readSource(source, { accept: ['prompt-only', 'prompt-completion', 'preference'] })) {
     if (prompts.length >= count) break;
-    const prompt = value.prompt as string | ChatMessage[];
-    prompts.push({
-      ids:
-        typeof prompt === 'string'
-          ? tokenizer.encode(prompt)
-          : encodeChat(tokenizer, prompt, { addGenerationPrompt: true }).ids,
-    });
+    prompts.push({ ids: encodePrompt({ prompt: value.prompt }, tokenizer) });
   }
   return prompts;
 }

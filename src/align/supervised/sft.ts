@@ -141,6 +141,7 @@ export async function createExamplesLearner<O extends SftOptions>({
   ...parts
 }: ExamplesLearnerParts<O>): Promise<LanguageLearner<O>> {
   const { model, options } = parts;
+  const unknown = unknownShare([train], model.tokenizer);
   const { rows, perEpoch } = datasetRows(train, { length, packing: options.packing, seed: options.seed });
   const part = Math.min(options.rows, perEpoch);
   return createLanguageLearner({
@@ -153,7 +154,7 @@ export async function createExamplesLearner<O extends SftOptions>({
     steps: options.steps ?? Math.ceil((perEpoch * options.epochs) / (part * options.accumulate)),
     heldOut,
     firstRows: first,
-    facts: { 'data/unknown': unknownShare([train], model.tokenizer) },
+    facts: unknown === undefined ? {} : { 'data/unknown': unknown },
     prompts: await promptsOf(options, heldOut ?? train, model, live),
     measure: options.data === undefined ? measureResponses : undefined,
     fingerprint: fingerprint(train),

@@ -47,7 +47,7 @@ export function addTokens(command: Command): void {
 function inWords(sequence: TokenSequence): string {
   const { row, part, ids, learned, cut, unused } = sequence;
   const count = learned.reduce((sum, [from, to]) => sum + to - from, 0);
-  const colored = process.stdout.isTTY && process.stdout.hasColors() && process.env.NO_COLOR === undefined;
+  const colored = process.stdout.isTTY && process.stdout.hasColors(); // by TERM and NO_COLOR, too
   const shares = [
     `${ids.length} tokens`,
     part === 'prompt' ? 'which the model completes' : `${count} learned (${percent(count / ids.length, 0)})`,

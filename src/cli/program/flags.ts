@@ -2,6 +2,7 @@
 import { type Command, Option } from 'commander';
 import type { z } from 'zod';
 import { readJsonFile } from '../../files.ts';
+import { parsedJson } from '../../lm/tool-calls.ts';
 import { optionsJson } from '../../options.ts';
 import { currentName, oldName } from '../../renamed.ts';
 import { checking, UsageError } from './usage.ts';
@@ -96,22 +97,13 @@ function parse({ name, kind, choices, open }: Flag, text: string): unknown {
   if (kind === 'numbers') return text.split(',').map(number);
   if (kind === 'text') return text;
   if (kind === 'object') {
-    const value = parsedObject(text);
-    if (value === undefined) throw wrong(`a JSON object, such as '{"enable_thinking": false}'`);
+    const value = parsedJson(text);
+    if (!isPlain(value)) throw wrong(`a JSON object, such as '{"enable_thinking": false}'`);
     return value;
   }
   if (kind === 'names') return text.split(',').map((part) => part.trim());
   if (text !== 'true' && text !== 'false') throw wrong('true or false');
   return text === 'true';
-}
-
-function parsedObject(text: string): unknown {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isPlain(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 /** The settings of the config file, overridden by flags. Plain nested data, not yet checked. */

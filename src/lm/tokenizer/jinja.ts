@@ -5,7 +5,7 @@
  */
 
 import { Environment, Interpreter, parse, tokenize } from '@huggingface/jinja';
-import { ExactNumber } from '../../exact-number.ts';
+import { ExactNumber, mapLeaves } from '../../exact-number.ts';
 
 /** A span [start, end) of a text, in UTF-16 units. */
 type Span = [start: number, end: number];
@@ -74,9 +74,15 @@ export function compileTemplate(source: string): JinjaTemplate {
         },
         strftime_now: (format: string) => strftime(now, format),
       };
-      for (const [name, value] of Object.entries({ ...globals, ...withoutMarks(variables) })) {
-        environment.set(name, value);
-        interpreter.restoreNumbers(environment.lookupVariable(name), environment);
+      let exact = false;
+      const given = mapLeaves(variables, (leaf) => {
+        exact ||= leaf instanceof ExactNumber;
+        return withoutMarks(leaf);
+      });
+      for (const [name, value] of Object.entries({ ...globals, ...given })) environment.set(name, value);
+      if (exact) {
+        for (const name of Object.keys(given))
+          interpreter.restoreNumbers(environment.lookupVariable(name), environment);
       }
       if (turns) interpreter.messages = environment.lookupVariable('messages').value as Value[];
       return unmark((interpreter.run(turns ? observed : program).value as string).replace(EXACT_JSON, '$1'));
@@ -125,13 +131,10 @@ function unmark(marked: string): Rendered {
 }
 
 /** Removes marks from messages: they would be taken for the template's. A number that is to stay as written is marked. */
-function withoutMarks<T>(value: T): T {
-  if (value instanceof ExactNumber) return `${EXACT}${value.text}` as T;
-  if (typeof value === 'string') return value.replace(/[\ufdd0-\ufdd5]/g, '\ufffd') as T;
-  if (Array.isArray(value)) return value.map(withoutMarks) as T;
-  if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, withoutMarks(inner)])) as T;
-}
+const withoutMarks = (leaf: unknown): unknown => {
+  if (leaf instanceof ExactNumber) return `${EXACT}${leaf.text}`;
+  return typeof leaf === 'string' ? leaf.replace(/[\ufdd0-\ufdd5]/g, '\ufffd') : leaf;
+};
 
 /** The longest range, as in Jinja's sandbox, in which Transformers renders. */
 const LONGEST_RANGE = 100_000;

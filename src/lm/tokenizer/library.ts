@@ -71,6 +71,9 @@ function byteCharacters(): Map<string, number> {
 /** ASCII's punctuation, with symbols such as $, and Unicode's. */
 const PUNCTUATION = '[!-\\/:-@\\[-`{-~\\p{P}]';
 
+/** A text as a regular expression that matches it. */
+export const escapedPattern = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+
 const split = (regex: string, behavior = 'Isolated', invert = false): Json => ({
   type: 'Split',
   pattern: { Regex: regex },
@@ -159,7 +162,7 @@ function preTokenizer(config: Json | null): Json | null {
     case 'Punctuation': // the library knows one behavior, and takes neighbors together
       return splitByBehavior({ ...split(PUNCTUATION), behavior: config.behavior ?? 'Isolated' });
     case 'CharDelimiterSplit':
-      return split(String(config.delimiter).replace(/[.*+?^${}()|[\]\\-]/g, '\\$&'), 'Removed');
+      return split(escapedPattern(String(config.delimiter)), 'Removed');
     case 'Split':
       return splitByBehavior(config);
     default:
@@ -170,7 +173,7 @@ function preTokenizer(config: Json | null): Json | null {
 /** The library isolates or removes matches. To join a match to its neighbor, the pattern includes the neighbor. */
 function splitByBehavior(config: Json): Json {
   const pattern = config.pattern as { Regex?: string; String?: string };
-  const match = pattern.Regex ?? pattern.String?.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+  const match = pattern.Regex ?? (pattern.String === undefined ? undefined : escapedPattern(pattern.String));
   if (match === undefined) return config;
   const rest = `(?:(?!${match})[\\s\\S])`;
   const withPrevious = `${rest}*(?:${match})|${rest}+`;

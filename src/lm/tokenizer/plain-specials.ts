@@ -3,7 +3,7 @@
  * A mark within such a token keeps it from being recognized, through the template and up to the tokenizer.
  */
 
-import { type Json, openLibrary } from './library.ts';
+import { escapedPattern, type Json, openLibrary } from './library.ts';
 import { type Aligner, aligner, type Offsets } from './offsets.ts';
 
 /** Within a special token that is text: a noncharacter, which no text should have. */
@@ -18,8 +18,7 @@ export function patternOf(special: ReadonlyMap<string, number>): RegExp {
   let pattern = patterns.get(special);
   if (!pattern) {
     const longer = [...special.keys()].filter((token) => [...token].length > 1).sort((a, b) => b.length - a.length);
-    const escaped = longer.map((token) => token.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&'));
-    pattern = new RegExp(escaped.length > 0 ? escaped.join('|') : '(?!)', 'gu');
+    pattern = new RegExp(longer.length > 0 ? longer.map(escapedPattern).join('|') : '(?!)', 'gu');
     patterns.set(special, pattern);
   }
   return pattern;
