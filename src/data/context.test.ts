@@ -1,5 +1,7 @@
 /** Rows as strangers bring them, and what is learned of each: a line for each shape. */
 import { describe, expect, it } from 'vitest';
+import { stringifyExact } from '../exact-number.ts';
+import { gatherContext } from './context.ts';
 import { readDataset } from './dataset.ts';
 import type { Row } from './row.ts';
 
@@ -93,4 +95,10 @@ describe('what would be lost is an error', () => {
     for await (const { value } of readDataset(rows, { rename: { unused: 'context' } })) found.push(value);
     expect(found).toEqual([{ prompt: 'Q', completion: 'A', unused: 'C' }]);
   });
+});
+
+it('keeps the numbers of tools that are written as JSON in a text', () => {
+  const tools = '[{"type":"function","function":{"name":"f","parameters":{"default":10.0,"id":1234567890123456789}}}]';
+  const { tools: read } = gatherContext({ messages: [{ role: 'user', content: 'Q' }], tools });
+  expect(stringifyExact(read)).toBe(tools);
 });

@@ -3,6 +3,7 @@
  * and a model that is trained without them learns something else than its people meant. `gatherContext` brings them into
  * the prompt or the messages; `lostContext` finds what would still be lost.
  */
+import { parseExact } from '../exact-number.ts';
 import { withInput } from './convert.ts';
 import { type Format, type Message, speakers } from './format.ts';
 import { type Fault, isRecord, type Row } from './row.ts';
@@ -151,7 +152,7 @@ function withSystem(row: Row): Row {
 function withTools(row: Row): Row {
   if (!isText(row.tools)) return row;
   try {
-    const tools: unknown = JSON.parse(row.tools);
+    const tools = parseExact(row.tools);
     return Array.isArray(tools) ? { ...row, tools } : row;
   } catch {
     return row; // refused as lost
