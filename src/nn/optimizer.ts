@@ -199,7 +199,13 @@ function updatesOf(parameters: Arena, gradients: Arena, options: OptimizerOption
   );
   const { othersRate = 1 } = options;
   const adamw = flatUpdate(parameters, gradients, others, { ...options, kind: 'adamw' });
-  const rated: Update = { ...adamw, run: (rate, clip, step) => adamw.run(rate * othersRate, clip, step) };
+  const rated: Update = {
+    get moments() {
+      return adamw.moments; // read anew each time: a device may have newer numbers
+    },
+    run: (rate, clip, step) => adamw.run(rate * othersRate, clip, step),
+    [Symbol.dispose]: adamw[Symbol.dispose],
+  };
   return [muonUpdate(parameters, gradients, matrices, decayOf, options), ...(others.length ? [rated] : [])];
 }
 
