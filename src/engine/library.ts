@@ -8,9 +8,14 @@ import { HeedError, messageOf } from '../error.ts';
 import { createRequire, dirname, env, existsSync, join, readdirSync } from '../node.ts';
 
 let loaded: typeof Koffi | undefined;
+/** Bytes. A GPU's driver compiles shaders in the thread of the call: koffi's 128 kiB are too few, and the process crashes. */
+const ASYNC_STACK = 2 ** 23;
 /** koffi, loaded when it is first needed: a page has none. */
 export const koffi = (): typeof Koffi => {
-  loaded ??= createRequire(import.meta.url)('koffi') as typeof Koffi;
+  if (!loaded) {
+    loaded = createRequire(import.meta.url)('koffi') as typeof Koffi;
+    loaded.config({ async_stack_size: ASYNC_STACK });
+  }
   return loaded;
 };
 
@@ -75,6 +80,7 @@ const functions = {
   CreateArenaCfg: [156, 'void *(size_t limit, int strategy, int initialChunk, int wasteable, void *out)'],
   SessionOptionsAppendExecutionProvider_CUDA_V2: [204, 'void *(void *options, void *cuda)'],
   CreateCUDAProviderOptions: [205, 'void *(void *out)'],
+  UpdateCUDAProviderOptions: [206, 'void *(void *cuda, const char **keys, const char **values, size_t count)'],
   ReleaseCUDAProviderOptions: [208, 'void (void *cuda)'],
   AddExternalInitializers: [210, 'void *(void *options, const char **names, void **values, size_t count)'],
   SessionOptionsAppendExecutionProvider: [
