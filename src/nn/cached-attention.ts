@@ -2,9 +2,11 @@
  * Attention through a cache, in the graph: ONNX Runtime's GroupQueryAttention, which rotates, appends to the cache in place
  * and attends, each row by its own length.
  */
+import { device } from '../engine/device.ts';
 import { constant, emitMany, type Graph, input, type Tensor } from '../engine/graph.ts';
 import { rotary } from '../engine/ops/attention.ts';
 import { concat, expand, reshape, slice } from '../engine/ops/shape.ts';
+import { HeedError } from '../error.ts';
 import type { Attend } from './decoder.ts';
 import { type DecoderConfig, isWindowed, layerPositions, type RotaryPositions } from './decoder-config.ts';
 import { LAST_POSITIONS } from './decoder-step.ts';
@@ -17,6 +19,11 @@ export const presentName = (layer: number, what: 'keys' | 'values') => `present 
 /** Attention through the cache, and the cache after it. */
 export function cachedAttention(g: Graph, config: DecoderConfig, positions: Tensor) {
   const { heads, keyValueHeads, headSize, slidingWindow, attentionScale, attentionSoftCap } = config;
+  if (attentionSoftCap !== undefined && device() === 'webgpu') {
+    throw new HeedError('device webgpu cannot generate with this model: its attention has a soft cap', {
+      hint: "ONNX Runtime's attention for WebGPU leaves the cap out. Use --device cuda or --device cpu",
+    });
+  }
   const lengths = input(g, LAST_POSITIONS, ['rows'], 'int32');
   const total = input(g, 'total', [], 'int32');
   const rotations = rotationsOf(config).map(({ positions: own, names }) => {
