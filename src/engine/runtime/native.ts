@@ -313,11 +313,16 @@ function appendProvider(options: Pointer, device: Accelerator): void {
   }
   const cuda = out('CreateCUDAProviderOptions');
   try {
+    const [keys, values] = [Object.keys(CUDA_OPTIONS), Object.values(CUDA_OPTIONS)];
+    check(api.UpdateCUDAProviderOptions(cuda, keys, values, keys.length));
     check(api.SessionOptionsAppendExecutionProvider_CUDA_V2(options, cuda));
   } finally {
     api.ReleaseCUDAProviderOptions(cuda);
   }
 }
+
+/** By default products have 10 bits of mantissa (TF32), and every size of a convolution is tried in all ways first. */
+const CUDA_OPTIONS = { use_tf32: '0', cudnn_conv_algo_search: 'HEURISTIC' } as const;
 
 function checkDevice(device: Accelerator): void {
   const { api, out } = nativeEngine();
