@@ -21,7 +21,7 @@ const LEAST_WIDTH = 192;
 export function resolvePrecision(choice: PrecisionChoice, width: number): Precision {
   if (choice === 'fp32' || (choice === 'auto' && (width < LEAST_WIDTH || device() !== 'cpu'))) return 'fp32';
   if (device() !== 'cpu') {
-    throw new HeedError(`precision bf16 is of the CPU, and the device is ${device()}`, {
+    throw new HeedError(`precision bf16 runs only on the CPU, and the device is ${device()}`, {
       hint: 'Use --precision fp32, or --device cpu.',
     });
   }
