@@ -30,7 +30,7 @@ export function addImport(command: Command): void {
   command
     .option('--gold', 'add gold items: the judgments in the file are right and measure reliability')
     .option(
-      '--practiceItems',
+      '--practice-items',
       'add practice items: gold items that come first, with the right judgment shown afterwards',
     )
     .option('--votes-of <name>', 'record the judgments in the file under this name')

@@ -104,7 +104,7 @@ export async function runImportFrom(
     });
   }
   if (flags.gold || flags.practiceItems) {
-    throw new UsageError('--gold and --practiceItems: not with --from', {
+    throw new UsageError('--gold and --practice-items: not with --from', {
       hint: 'Move the data in, export it with --format votes, and import gold items from that.',
     });
   }

@@ -21,7 +21,7 @@ import { addFlags, flagNames, type Shortcuts, settingsFrom } from '../program/fl
 import { listenForInterrupt } from '../program/interrupt.ts';
 import { createLoggedProgress, log, logFormatOption, note } from '../program/log.ts';
 import { address, createOutput, type Output, table } from '../program/output.ts';
-import { checking, flagFaults, UsageError } from '../program/usage.ts';
+import { checking, flagFaults, flagOf, UsageError } from '../program/usage.ts';
 import { sayFindings } from './findings.ts';
 import { withWhatFits } from './too-large.ts';
 
@@ -73,7 +73,7 @@ export const addRunOptions = (command: Command): Command =>
     .optionsGroup('The run:')
     .option('--out <dir>', 'folder of the run (default: runs/<time>-<name>)')
     .option('--resume <run>', 'continue a stopped run, with its settings')
-    .option('--checkpointSeconds <n>', 'seconds between checkpoints (default: 30)', seconds)
+    .option('--checkpoint-seconds <n>', 'seconds between checkpoints (default: 30)', seconds)
     .option(
       '--log <where>',
       'also log to: tensorboard[:DIR], mlflow:URL, webhook:URL (alerts), prometheus:PORT (to be read at /metrics)',
@@ -83,7 +83,7 @@ export const addRunOptions = (command: Command): Command =>
 function seconds(text: string): number {
   const value = Number(text);
   if (text.trim() === '' || !(value >= 0))
-    throw new UsageError(`--checkpointSeconds: expected a number from 0 up, got "${text}"`);
+    throw new UsageError(`--checkpoint-seconds: expected a number from 0 up, got "${text}"`);
   return value;
 }
 
@@ -212,7 +212,7 @@ async function trainingOnCluster(
   const here = HERE.filter((name) => name in flags);
   if (settings.teacher === 'human') here.push('teacher human');
   if (here.length > 0) {
-    throw new UsageError(`--${here[0]} does not go together with --on: it needs this machine`);
+    throw new UsageError(`${flagOf(here[0])} does not go together with --on: it needs this machine`);
   }
   if (resume === undefined) checking(() => definition.check(settings), settings);
   else {
@@ -284,9 +284,12 @@ function open(folder: string, command: Command, { command: name, schema, shortcu
   const extra = flagNames(command, schema, shortcuts);
   if (command.opts<Flags>().out !== undefined) extra.push('out');
   if (extra.length > 0) {
-    throw new UsageError(`--resume continues a run with its own settings, so --${extra.join(', --')} cannot be set`, {
-      hint: 'leave the other settings out, or start a new run with them',
-    });
+    throw new UsageError(
+      `--resume continues a run with its own settings, so ${extra.map(flagOf).join(', ')} cannot be set`,
+      {
+        hint: 'leave the other settings out, or start a new run with them',
+      },
+    );
   }
   const run = openRun(folder);
   if (run.info.command === name) return run;

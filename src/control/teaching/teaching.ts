@@ -306,6 +306,7 @@ function teacherOf(
 ): { teacher: Teacher<Segment>; judge: Judge | undefined } {
   const judge = judgeInput ?? (judgeName === undefined ? undefined : judgeNamed(judgeName, env));
   if (judgeInput) tryJudge(judgeInput, environment, segment.window);
-  const synthetic = () => (judge ? judgingTeacher(name, seed, judge) : (parseTeacher(name, seed) as Teacher<Segment>));
+  const synthetic = () =>
+    judge ? judgingTeacher(name, seed, judge) : (parseTeacher(name, seed, ['human']) as Teacher<Segment>);
   return { teacher: teacher ?? synthetic(), judge };
 }
