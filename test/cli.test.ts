@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { commands } from '../src/cli/commands.ts';
@@ -130,6 +130,23 @@ describe('a command that fails', () => {
     expect(plain).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('not a run') });
     expect(plain.stderr).not.toMatch(/^ +at /m);
     expect((await run('report', 'nowhere', '--verbose')).stderr).toMatch(/^ +at /m);
+  });
+
+  it('before it begins leaves no run behind, so that the same command works once the fault is gone', async () => {
+    const flags = [
+      '--teacher',
+      'human',
+      '--labels',
+      '6',
+      '--steps',
+      '4000',
+      '--project',
+      'no/good',
+      '--out',
+      'unbegun',
+    ];
+    expect(await run('train', ...flags)).toMatchObject({ code: 1, stderr: expect.stringContaining('no/good') });
+    expect(existsSync(join(folder.path, 'unbegun'))).toBe(false);
   });
 
   it('says so at once where the engine does not start', async () => {

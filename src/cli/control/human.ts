@@ -50,12 +50,13 @@ function resultOf(
 }
 
 /** What the room shows at first. */
-function show({ options: { env: name, people, labels, steps }, environment: source }: Learner, run: Run) {
+function show({ options: { env, people, labels, steps }, environment: source }: Learner, run: Run) {
   const environment = source.make();
+  const name = source.id;
   return {
     people,
     name,
-    goal: goalOf(name),
+    goal: goalOf(env),
     invitation: 'Teach the agent here',
     settings: { goldShare: 0, bothBad: false, reason: 'none', leaseSeconds: 120 },
     state: {
@@ -66,7 +67,7 @@ function show({ options: { env: name, people, labels, steps }, environment: sour
       steps,
       wanted: labels,
       learned: 0,
-      measure: unitOf(name) ?? 'return',
+      measure: unitOf(env) ?? 'return',
       curve: curveOf(run.folder, 'return/mean'),
       numbers: {},
     },

@@ -1,5 +1,5 @@
 /** What the commands that train share: settings from flags, the run's folder, progress, Ctrl-C, the report. */
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync, rmdirSync, rmSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { Command } from 'commander';
 import type { z } from 'zod';
@@ -121,10 +121,12 @@ async function train(command: Command, definition: TrainingCommand): Promise<voi
   let loggers: ReturnType<typeof attachLoggers> | undefined;
   let ending: Ending = 'failed';
   let again: (() => Promise<void>) | undefined;
+  let folderWasThere = false;
   try {
     learner = await (old ? oldLearner(old, definition) : checkedLearner(command, definition));
     const { name, steps } = definition.about(learner);
     const { options } = learner;
+    folderWasThere = flags.out !== undefined && existsSync(flags.out);
     run ??= createRun(flags.out, { name, command: definition.command, config: options, seed: options.seed });
     const how = [options.precision === 'bf16' ? 'in bf16' : '', device() === 'cpu' ? '' : `on ${device()}`].filter(
       Boolean,
@@ -185,8 +187,22 @@ async function train(command: Command, definition: TrainingCommand): Promise<voi
     interrupted.dispose();
     run?.close();
     learner?.[Symbol.dispose]();
+    if (run && !old && ending === 'failed') discardUnbegun(run.folder, folderWasThere);
   }
   await again?.();
+}
+
+/** What a run's folder holds before the first row or checkpoint. */
+const UNBEGUN = /^(config\.json|metrics\.jsonl|samples\.jsonl|feedback\.db(-wal|-shm)?)$/;
+
+/** Removes a run that never began, so that the same command can be given again. */
+function discardUnbegun(folder: string, folderWasThere: boolean): void {
+  const names = readdirSync(folder);
+  const hasBegun = (name: string) =>
+    !UNBEGUN.test(name) || (/\.jsonl$/.test(name) && statSync(join(folder, name)).size > 0);
+  if (names.some(hasBegun)) return;
+  for (const name of names) rmSync(join(folder, name));
+  if (!folderWasThere) rmdirSync(folder);
 }
 
 /** Adds a span for each step of a training: from the end of the one before to its own. */
