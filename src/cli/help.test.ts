@@ -96,6 +96,16 @@ describe('help', () => {
     expect(stdout).not.toMatch(/--[a-z.]+[A-Z]/);
   });
 
+  it('shows the defaults of the environment that is named', async () => {
+    const { stdout } = await outcome('rl', '--help', '--env', 'Pendulum-v1');
+    expect(stdout).toContain('with the defaults in Pendulum-v1:');
+    expect(stdout).toMatch(/--steps <n> .*\(default: 100000\)/);
+    const own = new URL('../../examples/thermostat.ts', import.meta.url).pathname;
+    const taught = await outcome('train', '--env', own, '--help');
+    expect(taught.stdout).toMatch(/--labels <n> .*\(default: 100\)/);
+    expect(await outcome('rl', '--help', '--env', 'Pendlum-v1')).toMatchObject({ code: 2, stdout: '' });
+  });
+
   it('wraps at words, on a narrow screen too', () => {
     const program = new Command('heed').configureHelp(helpFormat(false));
     const command = program.command('play').description('play with the agent for as long as there is time');

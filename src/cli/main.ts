@@ -7,7 +7,7 @@ import type { LogFormat } from '../monitoring/log.ts';
 import { loadPlugins } from '../plugins.ts';
 import { commands, placeOf } from './commands.ts';
 import { acceptCamelCase } from './program/flags.ts';
-import { addGuide, helpFormat } from './program/help.ts';
+import { addGuide, fillDefaults, helpFormat } from './program/help.ts';
 import { isLogJson, log, setLogFormat } from './program/log.ts';
 import { pathOf, strayFlag, unknownFlag } from './program/unknown-flag.ts';
 import { UsageError } from './program/usage.ts';
@@ -71,6 +71,7 @@ export async function main(args: readonly string[]): Promise<number> {
     if (error.code !== 'EPIPE') throw error;
   });
   try {
+    if (args.some(isHelp)) await fillDefaults(commandOf(program, args), args);
     await program.parseAsync([...args], { from: 'user' });
     return Number(process.exitCode);
   } catch (error) {
@@ -92,15 +93,21 @@ const runnable = (command: Command): Command[] => [
 
 const isHelp = (arg: string): boolean => arg === '--help' || arg === '-h';
 
-/** An error of commander as heed's: what it knows of the flags that were typed. */
-function inOurWords(error: unknown, program: Command, args: readonly string[]): unknown {
-  if (!(error instanceof CommanderError) || error.exitCode === 0 || error.code === 'commander.help') return error;
+/** The command that the first words name. */
+function commandOf(program: Command, args: readonly string[]): Command {
   let command = program;
   for (const arg of args) {
     const inner = command.commands.find((one) => one.name() === arg || one.aliases().includes(arg));
     if (!inner) break;
     command = inner;
   }
+  return command;
+}
+
+/** An error of commander as heed's: what it knows of the flags that were typed. */
+function inOurWords(error: unknown, program: Command, args: readonly string[]): unknown {
+  if (!(error instanceof CommanderError) || error.exitCode === 0 || error.code === 'commander.help') return error;
+  const command = commandOf(program, args);
   const stray = strayFlag(error, command, args);
   if (stray !== undefined) return unknownFlag(stray, command);
   const message = error.message.replace(/^error: /, '');

@@ -3,6 +3,7 @@
  * groups that commander makes.
  */
 import { type Command, Help, type Option } from 'commander';
+import { valueAt } from '../../options.ts';
 import { pathOf } from './unknown-flag.ts';
 
 /** The flags that people set, by command, in the order in which help lists them; other commands show all of theirs. */
@@ -118,6 +119,34 @@ export function addGuide(command: Command, text: string): void {
   add(command);
 }
 
+/** The settings that a command would have with the flags that were typed, if they depend on one of them. */
+type SettingsBy = (options: Record<string, unknown>) => Promise<{ of: string; settings: object } | undefined>;
+
+const settingsBy = new WeakMap<Command, SettingsBy>();
+
+/** Lets the help of a command show the defaults of what its flags name, such as those of `--env`. */
+export const showDefaultsBy = (command: Command, settings: SettingsBy): void => void settingsBy.set(command, settings);
+
+/** Puts the defaults of what the typed flags name into the texts of a command's flags. */
+export async function fillDefaults(command: Command, args: readonly string[]): Promise<void> {
+  const settingsOf = settingsBy.get(command);
+  if (!settingsOf) return;
+  command.parseOptions([...args]);
+  const found = await settingsOf(command.opts());
+  if (!found) return;
+  for (const option of command.options) {
+    const value = valueAt(found.settings, option.attributeName().split('.'));
+    const [, text, last] = DEFAULT.exec(option.description)!;
+    const shown = ` (default: ${value}`; // numbers of a list have commas between
+    const isPlain = value !== undefined && (typeof value !== 'object' || Array.isArray(value));
+    if (isPlain && last !== `${shown})`) option.description = `${text}${shown})`;
+  }
+  defaultsOf.set(command, found.of);
+}
+
+/** Whose defaults a command's help shows, such as an environment's. */
+const defaultsOf = new WeakMap<Command, string>();
+
 /** What commander's `configureHelp` takes. `all`: whether every flag is asked for. */
 export const helpFormat = (all: boolean) => ({
   minWidthToWrap: 1,
@@ -159,13 +188,21 @@ function help(command: Command, helper: Help, all: boolean): string {
   const { about, examples } = guides.get(command) ?? { about: '', examples: [] };
   const visible = helper.visibleOptions(command).length - 1; // --help is none of them
   const shown = shownFlags(command, helper);
+  const of = defaultsOf.get(command);
+  const count = shown.length < visible ? ` (${shown.length} of ${visible})` : '';
+  const title = `Flags${count}${of === undefined ? '' : `, with the defaults in ${of}`}:`;
   const tries = (some: readonly string[]) =>
     some.length > 0
       ? [`${some.length > 1 ? 'Examples' : 'Example'}:`, ...some.map((line) => wrapCommand(line, width)), '']
       : [];
   if (all) {
     const text = Help.prototype.formatHelp.call(helper, command, helper);
-    return [text, ...(about ? [wrap(about, width), ''] : []), ...tries(examples)].join('\n');
+    return [
+      text,
+      ...(of === undefined ? [] : [`The defaults are those in ${of}.`, '']),
+      ...(about ? [wrap(about, width), ''] : []),
+      ...tries(examples),
+    ].join('\n');
   }
   const term = (name: string) => Math.min(WIDEST_TERM, name.length);
   const options = shown.map((option) => [helper.optionTerm(option), helper.optionDescription(option)]);
@@ -187,7 +224,7 @@ function help(command: Command, helper: Help, all: boolean): string {
     ...tries(examples.slice(0, 3)),
     ...list('Arguments:', values),
     ...list('Commands:', parts),
-    ...list(shown.length < visible ? `Flags (${shown.length} of ${visible}):` : 'Flags:', options, true),
+    ...list(title, options, true),
     wrap(more(command, shown.length < visible, visible, inner.length > 0), width),
     '',
   ].join('\n');

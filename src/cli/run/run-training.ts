@@ -24,6 +24,7 @@ import { address, createOutput, type Output, table } from '../program/output.ts'
 import { checking, flagFaults, flagOf, UsageError } from '../program/usage.ts';
 import { sayFindings } from './findings.ts';
 import { withWhatFits } from './too-large.ts';
+import { createTrainingProgress, type TrainingProgress } from './training-progress.ts';
 
 /** A training that goes on after its end, such as a room in which people still are. */
 export interface Staying {
@@ -104,6 +105,9 @@ interface Flags extends ClusterFlags {
   json?: boolean;
 }
 
+/** Milliseconds after which a training that still opens says so. */
+const OPENING = 1000;
+
 async function train(command: Command, definition: TrainingCommand): Promise<void> {
   const flags = command.opts<Flags>();
   const output = createOutput(flags);
@@ -116,14 +120,19 @@ async function train(command: Command, definition: TrainingCommand): Promise<voi
   await loadPlugins(old?.info.plugins);
   let learner: StageLearner | undefined;
   let run = old;
+  let progress: Pick<TrainingProgress, 'note' | 'warn'> = createLoggedProgress();
   const interrupted = listenForInterrupt((text) => progress.note(text));
-  let progress = createLoggedProgress();
   let loggers: ReturnType<typeof attachLoggers> | undefined;
   let ending: Ending = 'failed';
   let again: (() => Promise<void>) | undefined;
   let folderWasThere = false;
   try {
-    learner = await (old ? oldLearner(old, definition) : checkedLearner(command, definition));
+    const opening = setTimeout(() => note('Opening the model, the data or the environment …'), OPENING);
+    try {
+      learner = await (old ? oldLearner(old, definition) : checkedLearner(command, definition));
+    } finally {
+      clearTimeout(opening);
+    }
     const { name, steps } = definition.about(learner);
     const { options } = learner;
     folderWasThere = flags.out !== undefined && existsSync(flags.out);
@@ -133,9 +142,12 @@ async function train(command: Command, definition: TrainingCommand): Promise<voi
     );
     note(`${name} in ${run.folder}${how.length > 0 ? `, computing ${how.join(' ')}` : ''}`);
     loggers = attachLoggers(run, choices, (text) => progress.warn(text));
-    let seen: Record<string, number> = {};
     let result: (Awaited<ReturnType<StageTraining['train']>> & { seconds?: number }) | undefined;
-    let started = false;
+    const shown = createTrainingProgress(
+      { total: steps, shares: definition.shares, ...definition.progress },
+      Boolean(old),
+    );
+    progress = shown;
     try {
       const stepped = spanByStep();
       const parts: Parameters<StageTraining['train']>[1] = {
@@ -143,21 +155,12 @@ async function train(command: Command, definition: TrainingCommand): Promise<voi
         signal: interrupted.signal,
         checkpointSeconds: flags.checkpointSeconds,
         ...(flags.on !== undefined && {
-          runCells: await (await onRay()).cellsOnCluster(run.folder, flags, (text) => progress.note(text)),
+          runCells: await (await onRay()).cellsOnCluster(run.folder, flags, shown.note),
         }),
-        onWarning: (text) => progress.warn(text),
+        onWarning: shown.warn,
         onStep(step) {
           stepped(step.step);
-          if (!started)
-            progress = createLoggedProgress({
-              total: steps,
-              from: step.step,
-              shares: definition.shares,
-              ...definition.progress,
-            });
-          started = true;
-          seen = { ...seen, ...definition.live(step) };
-          progress.update(step.step, seen);
+          shown.at(step.step, definition.live(step));
         },
       };
       const span = { attributes: { 'heed.run': basename(run.folder), 'heed.command': definition.command } };
@@ -166,7 +169,7 @@ async function train(command: Command, definition: TrainingCommand): Promise<voi
     } catch (error) {
       throw withWhatFits(error, options, run.folder);
     } finally {
-      if (started) progress.done(result?.seconds);
+      shown.end(result?.seconds);
     }
     ending = result ? 'finished' : 'stopped';
     const path = writeReport(run, definition.report(run.folder));
@@ -177,7 +180,8 @@ async function train(command: Command, definition: TrainingCommand): Promise<voi
       return;
     }
     output.say(table([...definition.summarize(result), ['run', run.folder], ['report', address(path)]]));
-    if (old && !started) note(`"${run.folder}" had finished: this is its result. To train again, leave out --resume.`);
+    if (old && !shown.started)
+      note(`"${run.folder}" had finished: this is its result. To train again, leave out --resume.`);
     if (result.diagnosis) sayFindings(output, result.diagnosis);
     output.result(result);
     again = await definition.stay?.(learner);
