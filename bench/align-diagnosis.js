@@ -245,7 +245,7 @@ async function* diagnosis() {
     for (const [name, command, settings] of healthy.filter(([name]) => !only || name.includes(only))) {
       const result = await run(name, command, settings);
       sound++;
-      alarms += Number(!result.healthy);
+      alarms += Number(result.findings.some(({ severity }) => severity === 'failure'));
       yield {
         name,
         value: result.findings.map(({ code }) => code).join(', ') || 'healthy',

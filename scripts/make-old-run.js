@@ -19,7 +19,7 @@ const work = mkdtempSync(join(tmpdir(), 'heed-0.1-'));
 
 /** A training of a second, with a checkpoint after each batch. @param {string} out @param {boolean} isStopped */
 async function train(out, isStopped) {
-  const flags = ['--steps', '2048', '--evaluations', '4', '--episodes', '2', '--seed', '3', '--checkpointSeconds', '0'];
+  const flags = ['--steps', '2048', '--evaluations', '4', '--episodes', '2', '--seed', '3', '--checkpoint-seconds', '0'];
   // options that had other names then
   const ppo = ['--ppo.hidden', '4', '--ppo.epochs', '2', '--ppo.normaliseObservations'];
   const child = spawn(process.execPath, ['bin/heed.js', 'rl', ...flags, ...ppo, '--out', out], { cwd: work });

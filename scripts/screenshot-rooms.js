@@ -36,7 +36,7 @@ try {
   await picture('teaching-room', agent, 14);
   run('sft', '--epochs', '1', '--evaluations', '0', '--out', 'sft');
   run('reward', '--model', 'sft/model', '--comparisons', '200', '--evaluations', '0', '--out', 'reward');
-  const model = ['ppo', '--model', 'sft/model', '--reward', 'reward/model', '--askPeople', '--out', 'model'];
+  const model = ['ppo', '--model', 'sft/model', '--reward', 'reward/model', '--ask-people', '--out', 'model'];
   const small = ['--steps', '16', '--batch', '16', '--evaluations', '8', '--evaluation.count', '32'];
   await picture('teaching-room-text', [...model, ...small, '--people.labels', '16'], 8);
 } finally {

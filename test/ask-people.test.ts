@@ -12,8 +12,8 @@ const { kinds, skipWhereMissing } = await ownStores();
 const [model, reward] = ['tiny-llama', 'tiny-llama-rm'].map((name) =>
   fileURLToPath(new URL(`fixtures/models/${name}`, import.meta.url)),
 );
-const small = ['--steps', '3', '--batch', '2', '--maxTokens', '12', '--evaluations', '1', '--evaluation.count', '2'];
-const asking = ['--askPeople', '--people.labels', '4', '--people.candidates', '2', '--people.schedule.until', '0.5'];
+const small = ['--steps', '3', '--batch', '2', '--max-tokens', '12', '--evaluations', '1', '--evaluation.count', '2'];
+const asking = ['--ask-people', '--people.labels', '4', '--people.candidates', '2', '--people.schedule.until', '0.5'];
 const data = ['--data', 'prompts.jsonl', '--evaluation.data', 'prompts.jsonl'];
 const training = ['--model', model, '--reward', reward, ...data, ...small, ...asking, '--ppo.minibatch', '2'];
 
@@ -66,7 +66,7 @@ describe.each(kinds)('with a store in %s', (kind, address) => {
   skipWhereMissing(kind);
   it('a policy learns from what people say meanwhile', async () => {
     const run = join(folder.path, kind);
-    const store = ['--store', await address(), '--people.ahead', '0', '--people.atOnce', '1'];
+    const store = ['--store', await address(), '--people.ahead', '0', '--people.at-once', '1'];
     const running = start(['ppo', ...training, ...store, '--out', run, '--json'], folder.path);
     await compare(running);
     const { code, stderr } = await running.end;
@@ -94,7 +94,7 @@ describe('heed ppo --ask-people', () => {
     expect(await first.end).toMatchObject({ code: 0 });
 
     const parts = join(folder.path, 'parts');
-    const stopped = start(['ppo', ...flags, '--out', parts, '--checkpointSeconds', '0'], folder.path);
+    const stopped = start(['ppo', ...flags, '--out', parts, '--checkpoint-seconds', '0'], folder.path);
     expect(await compare(stopped, 3)).toBe(3);
     stopped.child.kill('SIGINT');
     const { code, stderr } = await stopped.end;
@@ -109,9 +109,9 @@ describe('heed ppo --ask-people', () => {
   });
 
   it('says what it needs', async () => {
-    const { code, stderr } = await call(['ppo', '--model', model, '--askPeople', '--steps', '1'], folder.path);
+    const { code, stderr } = await call(['ppo', '--model', model, '--ask-people', '--steps', '1'], folder.path);
     expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringContaining('heed reward') });
     const help = await call(['grpo', '--help'], folder.path);
-    expect(help.stdout).toContain('--askPeople');
+    expect(help.stdout).toContain('--ask-people');
   });
 });

@@ -186,8 +186,8 @@ it('people are heard as they come, and what they take back is unlearned while th
 
 it('heed train --async goes on after it was killed', async () => {
   const run = join(folder.path, 'killed');
-  const small = ['--steps', '8000', '--randomSteps', '600', '--labels', '12', '--evaluations', '0', '--episodes', '3'];
-  const settings = [...small, '--async', '--staleness', '2', '--reward.steps', '400', '--checkpointSeconds', '0'];
+  const small = ['--steps', '8000', '--random-steps', '600', '--labels', '12', '--evaluations', '0', '--episodes', '3'];
+  const settings = [...small, '--async', '--staleness', '2', '--reward.steps', '400', '--checkpoint-seconds', '0'];
   await killAt(60, ['train', ...settings, '--out', run], folder.path);
   const { code, stdout } = await call(['train', '--resume', run, '--json'], folder.path);
   expect(code).toBe(0);

@@ -12,8 +12,8 @@ const rocking = fileURLToPath(new URL('../examples/rocking.js', import.meta.url)
 const lastLine = (text: string) => JSON.parse(text.trimEnd().split('\n').at(-1)!);
 const train = (...flags: string[]) => call(['train', '--env', 'CartPole-swing', ...flags], folder.path);
 const small = [
-  ...['--steps', '2048', '--randomSteps', '600', '--labels', '12', '--schedule.rounds', '3', '--evaluations', '2'],
-  ...['--episodes', '3', '--reward.firstSteps', '20', '--reward.steps', '10', '--ppo.epochs', '2'],
+  ...['--steps', '2048', '--random-steps', '600', '--labels', '12', '--schedule.rounds', '3', '--evaluations', '2'],
+  ...['--episodes', '3', '--reward.first-steps', '20', '--reward.steps', '10', '--ppo.epochs', '2'],
 ];
 
 beforeAll(() => {
@@ -41,7 +41,7 @@ describe('heed train with a judge of clips', () => {
   it('takes a judge of one’s own, of whom a stopped run asks again when it goes on', async () => {
     const flags = [...small, '--judge', './still.mjs', '--teacher', 'mistake:0.1'];
     expect(await train(...flags, '--out', at('whole'))).toMatchObject({ code: 0 });
-    const stopped = ['--out', at('stopped'), '--checkpointSeconds', '0'];
+    const stopped = ['--out', at('stopped'), '--checkpoint-seconds', '0'];
     await killAt(60, ['train', '--env', 'CartPole-swing', ...flags, ...stopped], folder.path);
     expect(rowsOf(at('stopped')).length).toBeLessThan(rowsOf(at('whole')).length);
     expect(await call(['train', '--resume', at('stopped')], folder.path)).toMatchObject({ code: 0 });

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { commands } from '../src/cli/commands.ts';
@@ -19,7 +19,7 @@ describe('bad usage is exit code 2, says what was expected and got, and leaves n
     ['no number', ['rl', '--steps', 'many'], '--steps', 'a number', '"many"'],
     ['a negative number', ['train', '--steps', '-5'], '--steps', 'not below 1', 'got -5'],
     ['a fraction of a step', ['rl', '--ppo.horizon', '1.5'], '--ppo.horizon', 'whole number', 'got 1.5'],
-    ['a negative rate', ['rl', '--ppo.learningRate', '-1'], '--ppo.learningRate', 'above 0', 'got -1'],
+    ['a negative rate', ['rl', '--ppo.learning-rate', '-1'], '--ppo.learning-rate', 'above 0', 'got -1'],
     ['a bad list', ['train', '--reward.hidden', '32,x'], '--reward.hidden', 'such as 64,64', '"32,x"'],
     [
       'no such choice',
@@ -28,22 +28,22 @@ describe('bad usage is exit code 2, says what was expected and got, and leaves n
       'disagreement, entropy, information, coverage, random',
       '"best"',
     ],
-    ['neither true nor false', ['rl', '--ppo.annealClip', 'maybe'], '--ppo.annealClip', 'true or false'],
+    ['neither true nor false', ['rl', '--ppo.anneal-clip', 'maybe'], '--ppo.anneal-clip', 'true or false'],
     [
       'no JSON object',
-      ['sft', '--chatTemplateKwargs', 'thinking'],
-      '--chatTemplateKwargs',
+      ['sft', '--chat-template-kwargs', 'thinking'],
+      '--chat-template-kwargs',
       'a JSON object',
       '"thinking"',
     ],
     ['zero labels', ['train', '--labels', '0'], '--labels', 'not below 1', 'got 0'],
     ['a segment longer than any episode', ['train', '--segment.window', '501'], '501', '500', '--segment.window'],
-    ['random steps only', ['train', '--steps', '1000', '--randomSteps', '1000'], '1000 steps before the first query'],
+    ['random steps only', ['train', '--steps', '1000', '--random-steps', '1000'], '1000 steps before the first query'],
     [
       'rounds that do not fit',
-      ['train', '--steps', '2100', '--randomSteps', '2000'],
+      ['train', '--steps', '2100', '--random-steps', '2000'],
       'rounds do not fit',
-      '--randomSteps',
+      '--random-steps',
     ],
     ['one member that disagrees', ['train', '--ensemble', '1'], 'one member', '--query.rule'],
     ['a minibatch that does not divide', ['rl', '--ppo.minibatch', '7'], '7', '256'],
@@ -87,13 +87,13 @@ describe('help', () => {
   it('lists every command', async () => {
     const { code, stdout } = await heed(['--help'], folder.path);
     expect(code).toBe(0);
-    for (const [name] of commands) expect(stdout).toMatch(new RegExp(`^ {2}${name}[ |]`, 'm'));
+    for (const [name] of commands) expect(stdout).toMatch(new RegExp(`^ {2}${name} {2}`, 'm'));
   });
 
-  it('has every setting with its default', async () => {
-    const { stdout } = await run('train', '--help');
-    expect(stdout).toMatch(/--ppo\.learningRate <n> .*\(default: 0\.001\)/);
-    expect(stdout).toMatch(/--segment\.window <n> .*\(default: 25\)/);
+  it('has every setting with its default, if all are asked for', async () => {
+    const { stdout } = await run('train', '--help', 'all');
+    expect(stdout).toMatch(/--ppo\.final-learning-rate <n>\s.*\(default: 0\)/);
+    expect(stdout).toMatch(/--segment\.window <n>\s.*\(default: 25\)/);
   });
 
   it('--version is that of the package', async () => {
@@ -132,6 +132,23 @@ describe('a command that fails', () => {
     expect((await run('report', 'nowhere', '--verbose')).stderr).toMatch(/^ +at /m);
   });
 
+  it('before it begins leaves no run behind, so that the same command works once the fault is gone', async () => {
+    const flags = [
+      '--teacher',
+      'human',
+      '--labels',
+      '6',
+      '--steps',
+      '4000',
+      '--project',
+      'no/good',
+      '--out',
+      'unbegun',
+    ];
+    expect(await run('train', ...flags)).toMatchObject({ code: 1, stderr: expect.stringContaining('no/good') });
+    expect(existsSync(join(folder.path, 'unbegun'))).toBe(false);
+  });
+
   it('says so at once where the engine does not start', async () => {
     const { code, stderr } = await heed(['rl', '--out', 'never'], folder.path, { HEED_ONNXRUNTIME: '/no/such/file' });
     expect(code).toBe(1);
@@ -148,8 +165,8 @@ it('every environment can be trained in, both ways', async () => {
     const result = await run('rl', ...few, '--steps', '1');
     expect({ env, ...result }).toMatchObject({ code: 0 });
     const some = [
-      ...['--steps', '400', '--randomSteps', '128', '--labels', '3', '--schedule.rounds', '2'],
-      ...['--segment.window', '10', '--segment.anchored', '0', '--reward.firstSteps', '4', '--reward.steps', '4'],
+      ...['--steps', '400', '--random-steps', '128', '--labels', '3', '--schedule.rounds', '2'],
+      ...['--segment.window', '10', '--segment.anchored', '0', '--reward.first-steps', '4', '--reward.steps', '4'],
     ];
     const learned = await run('train', ...few, ...some);
     expect({ env, ...learned }).toMatchObject({ code: 0 });

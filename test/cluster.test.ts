@@ -26,7 +26,7 @@ describe.skipIf(!hasRay)('on Ray (needs Ray)', () => {
   const run = (args: string[], env: Record<string, string> = {}) => heed(args, folder.path, { ...cluster.env, ...env });
   const onRay = () => ['--on', 'ray', '--heed', `"${process.execPath}" "${heedPath()}"`];
 
-  const train = ['rl', '--env', 'CartPole-v1', '--steps', '60000', '--checkpointSeconds', '0.5'];
+  const train = ['rl', '--env', 'CartPole-v1', '--steps', '60000', '--checkpoint-seconds', '0.5'];
 
   it('shows the nodes, refuses a wrong token, and tells why a job failed', async () => {
     const { stdout } = await run(['cluster', 'check', '--json']);
@@ -40,9 +40,9 @@ describe.skipIf(!hasRay)('on Ray (needs Ray)', () => {
 
   it('sweeps as here, bit for bit, although the submitter is killed', async () => {
     const small = [
-      ...['sweep', '--steps', '1280', '--randomSteps', '256', '--episodes', '2', '--target', '20', '--seeds', '2'],
+      ...['sweep', '--steps', '1280', '--random-steps', '256', '--episodes', '2', '--target', '20', '--seeds', '2'],
       ...['--ppo.environments', '4', '--ppo.minibatch', '64', '--segment.window', '10', '--schedule.rounds', '3'],
-      ...['--schedule.until', '0.7', '--reward.firstSteps', '10', '--reward.steps', '5'],
+      ...['--schedule.until', '0.7', '--reward.first-steps', '10', '--reward.steps', '5'],
       ...['--vary', 'query.rule=random', '--labels', '4', '--jobs', '2'],
     ];
     expect(await heed([...small, '--out', 'here'], folder.path)).toMatchObject({ code: 0 });

@@ -29,7 +29,7 @@ beforeAll(async () => {
 afterAll(() => critic.close());
 
 it('revisions lose what a principle forbids, comparisons follow it, and others learn from both', async () => {
-  const args = [...common, '--revisionPairs', '--out', 'run', '--json'];
+  const args = [...common, '--revision-pairs', '--out', 'run', '--json'];
   const { code, stdout, stderr } = await call(args, folder.path);
   expect({ code, stderr }).toMatchObject({ code: 0 });
   const result = lastLine(stdout);
@@ -105,7 +105,7 @@ it('loses nothing where an endpoint fails half-way, and asks for nothing twice',
 
 it('makes no rows of verdicts that say nothing, and no pairs of revisions that change nothing', async () => {
   const mumbling = await startCritic('garden', { mumbles: true });
-  const args = [...common, '--critic', mumbling.url, '--revisionPairs', '--out', 'mumbled', '--json'];
+  const args = [...common, '--critic', mumbling.url, '--revision-pairs', '--out', 'mumbled', '--json'];
   const { code, stdout } = await call(args, folder.path);
   mumbling.close();
   expect(code).toBe(0);
@@ -137,7 +137,7 @@ describe('with a local model', () => {
     writeFileSync(at('roomy', 'config.json'), JSON.stringify({ ...config, max_position_embeddings: 2048 }));
   });
   const local = ['constitution', '--model', 'roomy', '--data', 'prompts.jsonl', '--prompts', '12', '--batch', '3'];
-  const args = [...local, '--rounds', '2', '--maxTokens', '6', '--out'];
+  const args = [...local, '--rounds', '2', '--max-tokens', '6', '--out'];
 
   it('killed at any moment and resumed, a run equals an uninterrupted one', async () => {
     expect(await call([...args, 'calm'], folder.path)).toMatchObject({ code: 0 });

@@ -38,7 +38,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.close());
 
-const evaluate = ['eval', 'policy', '--model', model('tiny-llama'), '--maxTokens', '6', '--batch', '4'];
+const evaluate = ['eval', 'policy', '--model', model('tiny-llama'), '--max-tokens', '6', '--batch', '4'];
 const rewarded = ['--data', 'prompts.jsonl', '--reward', 'length.js'];
 
 describe('heed eval policy', () => {
@@ -76,7 +76,7 @@ describe('heed eval policy', () => {
   it('says of a judge that always takes the first what it is', async () => {
     verdict = () => 'A';
     const { code, stdout } = await call(
-      [...evaluate, '--baseline', 'answers.jsonl', '--judge', judge, '--judgeCall.key', 'MY_KEY', '--out', 'first'],
+      [...evaluate, '--baseline', 'answers.jsonl', '--judge', judge, '--judge-call.key', 'MY_KEY', '--out', 'first'],
       folder.path,
       { MY_KEY: KEY },
     );
@@ -89,7 +89,7 @@ describe('heed eval policy', () => {
   });
 
   it('stopped on the way, goes on as if nothing had been', async () => {
-    const args = [...evaluate, ...rewarded, '--baseline', model('tiny-gpt2'), '--checkpointSeconds', '0', '--out'];
+    const args = [...evaluate, ...rewarded, '--baseline', model('tiny-gpt2'), '--checkpoint-seconds', '0', '--out'];
     expect(await call([...args, 'whole'], folder.path)).toMatchObject({
       code: 0,
       stderr: expect.stringContaining('read different tokens'),

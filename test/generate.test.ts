@@ -68,9 +68,9 @@ describe('heed generate', () => {
     const data = join(folder.path, 'prompts.jsonl');
     const chat = [{ role: 'user', content: 'hello' }];
     writeFileSync(data, `${JSON.stringify({ prompt: chat })}\n`.repeat(2));
-    const asData = await json('generate', '--model', tiny, '--data', data, '--temperature', '0', '--maxTokens', '5');
+    const asData = await json('generate', '--model', tiny, '--data', data, '--temperature', '0', '--max-tokens', '5');
     expect(asData.completions.map(({ prompt }: { prompt: unknown }) => prompt)).toEqual([chat, chat]);
-    const args = ['--model', tiny, '--prompt', 'hello', '--chat', '--temperature', '0', '--maxTokens', '5'];
+    const args = ['--model', tiny, '--prompt', 'hello', '--chat', '--temperature', '0', '--max-tokens', '5'];
     const asFlag = await json('generate', ...args);
     expect(asFlag.completions[0]).toEqual(asData.completions[0]);
     const { stdout } = await heed(['generate', ...args]);
@@ -78,7 +78,7 @@ describe('heed generate', () => {
   });
 
   it('guesses with a draft model or from the text, and writes the same', async () => {
-    const args = ['generate', '--model', tiny, '--prompt', 'one one', '--temperature', '0', '--maxTokens', '30'];
+    const args = ['generate', '--model', tiny, '--prompt', 'one one', '--temperature', '0', '--max-tokens', '30'];
     const { ids } = (await json(...args)).completions[0];
     for (const flags of [
       ['--draft', tiny, '--guesses', '3'],
@@ -103,7 +103,7 @@ describe('heed generate', () => {
     ['bits there are none of', ['--prompt', 'x', '--bits', '5'], '--bits', '8 or 4', '"5"'],
     ['bits in bf16', ['--prompt', 'x', '--bits', '8', '--precision', 'bf16'], '--bits and --precision bf16'],
     ['two sources of guesses', ['--prompt', 'x', '--draft', tiny, '--lookup', '2'], '--draft and --lookup'],
-    ['no token to come', ['--prompt', 'x', '--max-tokens', '0'], '--maxTokens', 'not below 1', 'got 0'],
+    ['no token to come', ['--prompt', 'x', '--max-tokens', '0'], '--max-tokens', 'not below 1', 'got 0'],
   ])('refuses %s', async (_name, args, ...expected) => {
     const { code, stdout, stderr } = await heed(['generate', '--model', tiny, ...args]);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });

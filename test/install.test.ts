@@ -191,7 +191,7 @@ describe.each(nodes)('on %s', (name) => {
     expect(readdirSync(modules).filter((name) => /onnxruntime/.test(name))).toEqual([platformPackage]);
     expect(bytesOf(modules)).toBeLessThan(MOST_BYTES);
 
-    const flags = ['--steps', '3000', '--randomSteps', '512', '--episodes', '5', '--json'];
+    const flags = ['--steps', '3000', '--random-steps', '512', '--episodes', '5', '--json'];
     const trained = await output(node!, heed(project, 'train', ...flags), { cwd: project });
     expect(JSON.parse(trained)).toMatchObject({ labels: 10, return: { episodes: 5 } });
     if (everyNode) await runPrograms(node!, project); // else readme.test.ts runs them

@@ -16,9 +16,9 @@ beforeAll(async () => {
   critic = await startCritic('e');
   const prompts = Array.from({ length: 8 }, (_, i) => `${JSON.stringify({ prompt: `the number ${i} is` })}\n`);
   writeFileSync(at('prompts.jsonl'), prompts.join(''));
-  args = ['online-dpo', '--model', fixtureModel('tiny-llama'), '--judge', critic.url, '--judgeCall.retries', '0'];
-  args.push('--data', 'prompts.jsonl', '--evaluation.data', 'prompts.jsonl', '--maxTokens', '12', '--batch', '4');
-  args.push('--steps', '2', '--evaluations', '1', '--checkpointSeconds', '0');
+  args = ['online-dpo', '--model', fixtureModel('tiny-llama'), '--judge', critic.url, '--judge-call.retries', '0'];
+  args.push('--data', 'prompts.jsonl', '--evaluation.data', 'prompts.jsonl', '--max-tokens', '12', '--batch', '4');
+  args.push('--steps', '2', '--evaluations', '1', '--checkpoint-seconds', '0');
 });
 afterAll(() => critic.close());
 

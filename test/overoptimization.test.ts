@@ -13,8 +13,8 @@ const judge = fixtureModel('tiny-llama-rm');
 const small = [
   ...['overoptimization', '--model', fixtureModel('tiny-llama'), '--data', 'prompts.jsonl'],
   ...['--reward', `${judge},${judge}`, '--gold', 'gold.js', '--evaluation.data', 'prompts.jsonl'],
-  ...['--maxTokens', '6', '--batch', '8', '--ppo.minibatch', '4', '--learningRate', '0.01', '--steps', '6'],
-  ...['--evaluations', '3', '--bestOf.answers', '8', '--bestOf.prompts', '8', '--bestOf.batch', '4'],
+  ...['--max-tokens', '6', '--batch', '8', '--ppo.minibatch', '4', '--learning-rate', '0.01', '--steps', '6'],
+  ...['--evaluations', '3', '--best-of.answers', '8', '--best-of.prompts', '8', '--best-of.batch', '4'],
   ...['--guards', 'kl:1,pessimism'],
 ];
 
@@ -57,7 +57,7 @@ it('goes every way, and leaves curves, their laws and a report', async () => {
 });
 
 it('stopped or killed at any moment and gone on with, equals an uninterrupted run', async () => {
-  const everyIteration = ['--checkpointSeconds', '0'];
+  const everyIteration = ['--checkpoint-seconds', '0'];
   const resume = ['overoptimization', '--resume', 'cut', ...everyIteration];
   expect((await interrupt(' in ', [...small, '--out', 'cut', ...everyIteration], folder.path)).code).toBe(130);
   for (const change of [60, 150]) await killAt(change, resume, folder.path);

@@ -36,7 +36,7 @@ it('an error is named with its place, and how to go on', async () => {
   const flags = [
     '--labels',
     '6',
-    '--randomSteps',
+    '--random-steps',
     '500',
     '--schedule.rounds',
     '2',

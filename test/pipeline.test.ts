@@ -133,7 +133,7 @@ describe('heed pipeline', () => {
   });
 
   it('killed at any moment and resumed equals an uninterrupted one, bit for bit', async () => {
-    const everyIteration = ['--checkpointSeconds', '0'];
+    const everyIteration = ['--checkpoint-seconds', '0'];
     let args = ['recipe.json', '--out', 'killed'];
     for (const change of [40, 60, 90, 120]) {
       await killAt(change, ['pipeline', ...args, ...everyIteration], folder.path);

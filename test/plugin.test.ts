@@ -57,7 +57,7 @@ rewards.register('short', (completions) => completions.map(({ text }) => -text.l
 describe('--plugin', () => {
   it('makes a sampler known to heed generate', async () => {
     writeFileSync(join(folder.path, 'prompts.jsonl'), '{"prompt":"the"}\n');
-    const flags = ['--model', 'reviews-base', '--data', 'prompts.jsonl', '--maxTokens', '3', '--sampler', 'shouting'];
+    const flags = ['--model', 'reviews-base', '--data', 'prompts.jsonl', '--max-tokens', '3', '--sampler', 'shouting'];
     const { code, stdout, stderr } = await heed(['generate', ...flags, '--plugin', 'mine.mjs', '--json'], folder.path);
     expect({ code, stderr }).toMatchObject({ code: 0 });
     expect(JSON.parse(stdout).completions[0].ids).toEqual([7, 7, 7]);

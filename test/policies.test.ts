@@ -22,13 +22,13 @@ const common = [
   'prompts.jsonl',
 ];
 // steps are large for so small a model: the limit of 6 nats would slow them
-const small = [...common, '--maxTokens', '6', '--batch', '4', '--evaluations', '2', '--learningRate', '0.01'].concat([
-  '--maxKl',
+const small = [...common, '--max-tokens', '6', '--batch', '4', '--evaluations', '2', '--learning-rate', '0.01'].concat([
+  '--max-kl',
   '10',
 ]);
 const commands: Record<string, string[]> = {
   reinforce: ['--steps', '10', '--batch', '16'],
-  rloo: ['--steps', '10', '--maxKl', '0'],
+  rloo: ['--steps', '10', '--max-kl', '0'],
   grpo: ['--steps', '10', '--loss', 'dapo', '--beta', '0.01'],
   raft: ['--steps', '6'],
   'online-dpo': ['--steps', '10', '--batch', '16'],
@@ -84,7 +84,7 @@ it.each(['rloo', 'grpo', 'online-dpo'])(
 );
 
 describe('heed best-of-n', () => {
-  const draw = ['bestofn', ...common.slice(0, 6), '--maxTokens', '6', '--answers', '8'];
+  const draw = ['bestofn', ...common.slice(0, 6), '--max-tokens', '6', '--answers', '8'];
 
   it('draws, and leaves the best as a dataset that heed sft takes', async () => {
     const { code, stdout, stderr } = await call([...draw, '--gold', 'even.js', '--out', 'best', '--json'], folder.path);
@@ -127,7 +127,7 @@ it.each<[string, string[], RegExp]>([
   ['thresholds that do not rise', ['rest', ...small, '--thresholds', '0.5,0.2'], /rising/],
   ['one answer to compare', ['rloo', ...small, '--answers', '1'], /answers/],
   ['a reward that is not there', ['grpo', ...small, '--reward', 'none.js'], /none\.js/],
-  ['answers longer than the model', ['raft', ...small, '--maxTokens', '9999'], /positions/],
+  ['answers longer than the model', ['raft', ...small, '--max-tokens', '9999'], /positions/],
 ])('says what is wrong with %s, before anything is computed', async (_, args, message) => {
   const { code, stderr } = await call([...args, '--out', 'bad'], folder.path);
   expect(code).not.toBe(0);

@@ -9,7 +9,7 @@ const at = (...names: string[]) => join(folder.path, ...names);
 const models = fileURLToPath(new URL('./fixtures/models/', import.meta.url));
 const llama = join(models, 'tiny-llama');
 const judge = join(models, 'tiny-llama-rm');
-const small = ['--data', 'prompts.jsonl', '--batch', '4', '--maxTokens', '4', '--ppo.minibatch', '2'];
+const small = ['--data', 'prompts.jsonl', '--batch', '4', '--max-tokens', '4', '--ppo.minibatch', '2'];
 
 beforeAll(() => {
   const prompts = ['red', 'a blue', 'sun', 'the moon'].map((prompt) => JSON.stringify({ prompt, avoid: 'moon' }));
@@ -55,7 +55,7 @@ it('trains a policy against a reward model, tells what came of it, and leaves mo
   expect((await call(['report', 'run'], folder.path)).code).toBe(0);
   for (const model of ['model', 'best']) {
     const said = await call(
-      ['generate', '--model', join('run', model), '--prompt', 'red', '--maxTokens', '2'],
+      ['generate', '--model', join('run', model), '--prompt', 'red', '--max-tokens', '2'],
       folder.path,
     );
     expect(said.code).toBe(0);

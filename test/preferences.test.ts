@@ -11,7 +11,7 @@ const llama = fileURLToPath(new URL('./fixtures/models/tiny-llama', import.meta.
 const lastLine = (text: string) => JSON.parse(text.trimEnd().split('\n').at(-1)!);
 const small = [
   ...['--model', llama, '--batch', '6', '--steps', '6', '--evaluations', '1', '--evaluation.share', '0.2'],
-  ...['--evaluation.prompts', '2', '--evaluation.maxTokens', '4', '--learningRate', '2e-3'],
+  ...['--evaluation.prompts', '2', '--evaluation.max-tokens', '4', '--learning-rate', '2e-3'],
 ];
 
 beforeAll(() => {
@@ -63,7 +63,7 @@ describe('heed dpo', () => {
   });
 
   it('killed and resumed equals an uninterrupted run, bit for bit', async () => {
-    await killAt(50, [...begin('killed'), '--checkpointSeconds', '0'], folder.path);
+    await killAt(50, [...begin('killed'), '--checkpoint-seconds', '0'], folder.path);
     expect(await call(['dpo', '--resume', 'killed'], folder.path)).toMatchObject({ code: 0 });
     expect(traceOf(at('killed'))).toEqual(traceOf(at('whole')));
     const [killed, whole] = ['killed', 'whole'].map((run) => readFileSync(at(run, 'model', 'model.safetensors')));

@@ -15,7 +15,7 @@ const small = [
   'steps.jsonl',
   '--batch',
   '8',
-  '--learningRate',
+  '--learning-rate',
   '2e-3',
   '--evaluations',
   '2',
@@ -37,7 +37,7 @@ beforeAll(() => {
   writeFileSync(at('odd.mjs'), share('id % 2 === 1'));
 });
 
-const onPolicy = ['--model', llama, '--data', 'prompts.jsonl', '--batch', '4', '--maxTokens', '6', '--steps', '2'];
+const onPolicy = ['--model', llama, '--data', 'prompts.jsonl', '--batch', '4', '--max-tokens', '6', '--steps', '2'];
 
 describe('heed process', () => {
   it('learns which steps are right, and what it leaves rewards a policy by its steps', async () => {
@@ -66,7 +66,7 @@ describe('heed process', () => {
   });
 
   it('stopped on the way, goes on as if nothing had been', async () => {
-    const args = ['process', ...small, '--supervision', 'first-error', '--checkpointSeconds', '0', '--out'];
+    const args = ['process', ...small, '--supervision', 'first-error', '--checkpoint-seconds', '0', '--out'];
     expect(await call([...args, 'whole'], folder.path)).toMatchObject({ code: 0 });
     expect((await interrupt('1/', [...args, 'cut'], folder.path)).code).toBe(130);
     expect(await call(['process', '--resume', 'cut'], folder.path)).toMatchObject({ code: 0 });
@@ -78,7 +78,7 @@ describe('heed process', () => {
     for (const [args, code, message] of [
       [['process', '--data', 'uneven.jsonl'], 1, 'line 2: "labels" has 1 values'],
       [['process', '--supervision', 'none'], 2, 'supervision'],
-      [['ppo', ...onPolicy, '--reward', 'odd.mjs', '--subjectTo', 'odd.mjs'], 1, 'is not a constraint'],
+      [['ppo', ...onPolicy, '--reward', 'odd.mjs', '--subject-to', 'odd.mjs'], 1, 'is not a constraint'],
       [['pareto', ...onPolicy, '--reward', 'even.mjs'], 2, 'against'],
     ] as const) {
       const outcome = await call([...args, '--out', 'wrong'], folder.path);
@@ -90,7 +90,7 @@ describe('heed process', () => {
 
 describe('several rewards', () => {
   it('one subject to another: a constraint is told of with its multiplier', async () => {
-    const rewards = ['--reward', 'even.mjs', '--subjectTo', 'odd.mjs >= 0.9', '--lagrange.rate', '1'];
+    const rewards = ['--reward', 'even.mjs', '--subject-to', 'odd.mjs >= 0.9', '--lagrange.rate', '1'];
     const { code } = await call(['ppo', ...onPolicy, ...rewards, '--out', 'constrained'], folder.path);
     expect(code).toBe(0);
     const [, first, second] = rowsOf(at('constrained'));
@@ -102,7 +102,7 @@ describe('several rewards', () => {
 
   it('a front of policies for several weights, which goes on when stopped', async () => {
     const args = ['pareto', ...onPolicy, '--reward', 'even.mjs', '--against', 'odd.mjs', '--weights', '0,1'];
-    const options = ['--checkpointSeconds', '0', '--json', '--out'];
+    const options = ['--checkpoint-seconds', '0', '--json', '--out'];
     const { code, stdout } = await call([...args, ...options, 'front'], folder.path);
     expect(code).toBe(0);
     const { points, ...told } = lastLine(stdout);

@@ -10,7 +10,7 @@ it('old names are taken as flags, as settings, and from the config of a stored r
   const small = ['--env', 'CartPole-v1', '--steps', '512', '--out', 'run'];
   const first = await call(['rl', ...small, '--ppo.normaliseAdvantages', 'false'], folder.path);
   expect(first.code).toBe(0);
-  expect(first.stderr).toContain('--ppo.normaliseAdvantages is called --ppo.normalizeAdvantages now');
+  expect(first.stderr).toContain('--ppo.normaliseAdvantages is called --ppo.normalize-advantages now');
   const path = join(folder.path, 'run', 'config.json');
   const written = readFileSync(path, 'utf8');
   expect(JSON.parse(written).config.ppo.normalizeAdvantages).toBe(false);
@@ -21,5 +21,5 @@ it('old names are taken as flags, as settings, and from the config of a stored r
   writeFileSync(join(folder.path, 'mine.json'), '{"ppo":{"normaliseAdvantages":"no"}}');
   const wrong = await call(['rl', '--config', 'mine.json'], folder.path);
   expect(wrong).toMatchObject({ code: 2 });
-  expect(wrong.stderr).toContain('--ppo.normalizeAdvantages');
+  expect(wrong.stderr).toContain('--ppo.normalize-advantages');
 });

@@ -12,37 +12,37 @@ const at = (...names: string[]) => join(folder.path, ...names);
 const llama = fileURLToPath(new URL('./fixtures/models/tiny-llama', import.meta.url));
 const commands = ['rl', 'train', 'sft', 'pretrain', 'ppo'] as const;
 const small: Record<(typeof commands)[number], string[]> = {
-  rl: ['--steps', '8000', '--evaluations', '4', '--episodes', '3', '--ppo.epochs', '4', '--ppo.normalizeObservations'],
+  rl: ['--steps', '8000', '--evaluations', '4', '--episodes', '3', '--ppo.epochs', '4', '--ppo.normalize-observations'],
   train: [
-    ...['--steps', '8000', '--randomSteps', '600', '--labels', '12', '--evaluations', '4', '--episodes', '3'],
-    ...['--ppo.epochs', '4', '--reward.firstSteps', '20', '--reward.steps', '10', '--teacher', 'mistake:0.2'],
+    ...['--steps', '8000', '--random-steps', '600', '--labels', '12', '--evaluations', '4', '--episodes', '3'],
+    ...['--ppo.epochs', '4', '--reward.first-steps', '20', '--reward.steps', '10', '--teacher', 'mistake:0.2'],
     ...['--reward.bootstrap', '--query', 'random'],
   ],
   sft: [
     ...['--model', llama, '--data', 'texts.jsonl', '--rows', '4', '--steps', '40', '--evaluations', '4'],
-    ...['--samples.maxTokens', '4'],
+    ...['--samples.max-tokens', '4'],
   ],
   pretrain: [
-    ...['--hidden', '32', '--layers', '1', '--feedForward', '64', '--rows', '4', '--tokens', '15000'],
-    ...['--heldOut', '8', '--evaluations', '4', '--samples.maxTokens', '2'],
+    ...['--hidden', '32', '--layers', '1', '--feed-forward', '64', '--rows', '4', '--tokens', '15000'],
+    ...['--held-out', '8', '--evaluations', '4', '--samples.max-tokens', '2'],
   ],
   ppo: [
     ...['--model', llama, '--data', 'prompts.jsonl', '--reward', 'reward.mjs', '--steps', '20', '--evaluations', '4'],
-    ...['--batch', '4', '--maxTokens', '4', '--ppo.minibatch', '2', '--score.normalize', 'running'],
+    ...['--batch', '4', '--max-tokens', '4', '--ppo.minibatch', '2', '--score.normalize', 'running'],
   ],
 };
 /** Such as make a model that the others' checkpoints do not fit. */
 const other: Record<(typeof commands)[number], string[]> = {
   rl: ['--ppo.hidden', '8', '--steps', '500'],
-  train: ['--ppo.hidden', '8', '--steps', '500', '--randomSteps', '100', '--schedule.rounds', '1', '--labels', '1'],
+  train: ['--ppo.hidden', '8', '--steps', '500', '--random-steps', '100', '--schedule.rounds', '1', '--labels', '1'],
   sft: ['--model', llama, '--data', 'others.jsonl', '--steps', '1'],
-  pretrain: ['--hidden', '16', '--layers', '1', '--tokens', '1000', '--heldOut', '8', '--samples.maxTokens', '2'],
+  pretrain: ['--hidden', '16', '--layers', '1', '--tokens', '1000', '--held-out', '8', '--samples.max-tokens', '2'],
   ppo: [
     ...['--model', llama, '--data', 'prompts.jsonl', '--reward', 'reward.mjs', '--steps', '1', '--evaluations', '1'],
-    ...['--batch', '4', '--maxTokens', '4', '--ppo.minibatch', '2', '--lora.rank', '1'],
+    ...['--batch', '4', '--max-tokens', '4', '--ppo.minibatch', '2', '--lora.rank', '1'],
   ],
 };
-const everyIteration = ['--checkpointSeconds', '0'];
+const everyIteration = ['--checkpoint-seconds', '0'];
 
 beforeAll(() => {
   const rows = Array.from({ length: 60 }, (_, i) => `${JSON.stringify({ text: `the number ${i} is ${i % 3}` })}\n`);
@@ -142,7 +142,7 @@ it('a folder that is no run, or a damaged one, is refused with a clear message',
 
 it('stops at a loss that is not finite, says in which batch, and keeps the last good checkpoint', async () => {
   const { code, stderr } = await call(
-    ['rl', '--out', 'nan', '--steps', '2000', '--ppo.learningRate', '1e38', ...everyIteration],
+    ['rl', '--out', 'nan', '--steps', '2000', '--ppo.learning-rate', '1e38', ...everyIteration],
     folder.path,
   );
   expect(code).toBe(1);

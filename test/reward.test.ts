@@ -9,7 +9,7 @@ const folder = ownFolder();
 const at = (...names: string[]) => join(folder.path, ...names);
 const llama = fileURLToPath(new URL('./fixtures/models/tiny-llama', import.meta.url));
 const lastLine = (text: string) => JSON.parse(text.trimEnd().split('\n').at(-1)!);
-const small = ['--batch', '8', '--learningRate', '2e-3', '--evaluations', '2'];
+const small = ['--batch', '8', '--learning-rate', '2e-3', '--evaluations', '2'];
 
 beforeAll(() => {
   const lines = (rows: object[]) => rows.map((row) => `${JSON.stringify(row)}\n`).join('');
@@ -72,7 +72,7 @@ describe('heed reward', () => {
 
   it('stopped on the way, goes on as if nothing had been', async () => {
     const args = ['reward', '--model', llama, '--data', 'pairs.jsonl', ...small, '--epochs', '4', '--members', '2'];
-    const options = ['--checkpointSeconds', '0', '--out'];
+    const options = ['--checkpoint-seconds', '0', '--out'];
     expect(await call([...args, ...options, 'whole'], folder.path)).toMatchObject({ code: 0 });
     expect((await interrupt('1/', [...args, ...options, 'cut'], folder.path)).code).toBe(130);
     expect(await call(['reward', '--resume', 'cut'], folder.path)).toMatchObject({ code: 0 });
@@ -93,7 +93,7 @@ describe('heed reward', () => {
         1,
         '"equal.jsonl", line 2: "chosen" and "rejected" are equal',
       ],
-      [['reward', '--loss', 'plackett-luce', '--ratingMargin', '1'], 2, '--loss: expected bradley-terry'],
+      [['reward', '--loss', 'plackett-luce', '--rating-margin', '1'], 2, '--loss: expected bradley-terry'],
       [['reward', '--teacher', 'nobody'], 1, "no teacher 'nobody'"],
       [['eval', 'reward', '--model', llama, '--data', 'pairs.jsonl'], 1, 'is a language model, not a reward model'],
       [['eval', 'reward', '--model', llama], 2, '--data'],

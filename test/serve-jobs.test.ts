@@ -341,7 +341,7 @@ test('a job is cancelled, or paused and resumed; others wait for it', async () =
 
 test('a job survives kill -9 of its process and of the server, and ends with the same weights', async () => {
   const open = async () => {
-    const args = ['serve', '--model', `tiny=${tiny}`, '--folder', 'other', '--port', '0', '--checkpointSeconds', '0'];
+    const args = ['serve', '--model', `tiny=${tiny}`, '--folder', 'other', '--port', '0', '--checkpoint-seconds', '0'];
     const running = start(args, folder.path);
     const early = running.end.then(({ stderr }) => Promise.reject(new Error(stderr)));
     early.catch(() => {});

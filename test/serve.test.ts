@@ -9,7 +9,7 @@ const folder = ownFolder();
 
 it('serves a model to those who have a key, until SIGTERM', async () => {
   const keys = (...args: string[]) => call(['serve', 'keys', ...args, '--json'], folder.path);
-  const added = await keys('add', 'ada', '--scopes', 'chat,train', '--tokensPerDay', '500');
+  const added = await keys('add', 'ada', '--scopes', 'chat,train', '--tokens-per-day', '500');
   const { secret, scopes } = JSON.parse(added.stdout);
   expect(scopes).toEqual(['chat', 'train']);
   expect(JSON.parse((await keys('list')).stdout).keys).toMatchObject([{ name: 'ada', tokensPerDay: 500 }]);

@@ -9,7 +9,7 @@ const folder = ownFolder();
 const at = (...names: string[]) => join(folder.path, ...names);
 const llama = fileURLToPath(new URL('./fixtures/models/tiny-llama', import.meta.url));
 const lastLine = (text: string) => JSON.parse(text.trimEnd().split('\n').at(-1)!);
-const small = ['--rows', '4', '--learningRate', '5e-3', '--evaluations', '2', '--samples.maxTokens', '8'];
+const small = ['--rows', '4', '--learning-rate', '5e-3', '--evaluations', '2', '--samples.max-tokens', '8'];
 
 beforeAll(() => {
   const chats = Array.from({ length: 60 }, (_, i) => ({
@@ -105,11 +105,11 @@ describe('heed sft', () => {
 });
 
 describe('heed pretrain', () => {
-  const sizes = ['--hidden', '32', '--layers', '1', '--feedForward', '64', '--rows', '4', '--tokens', '4000'];
+  const sizes = ['--hidden', '32', '--layers', '1', '--feed-forward', '64', '--rows', '4', '--tokens', '4000'];
 
   it('makes a model of the reviews that heed sft takes', async () => {
     const { code, stdout } = await call(
-      ['pretrain', ...sizes, '--heldOut', '8', '--samples.maxTokens', '8', '--out', 'base', '--json'],
+      ['pretrain', ...sizes, '--held-out', '8', '--samples.max-tokens', '8', '--out', 'base', '--json'],
       folder.path,
     );
     expect(code).toBe(0);

@@ -10,8 +10,8 @@ const at = (...names: string[]) => join(folder.path, ...names);
 
 const train = [
   ...['ppo', '--model', fixtureModel('tiny-llama'), '--data', 'prompts.jsonl', '--evaluation.data', 'prompts.jsonl'],
-  ...['--reward', 'slow.js', '--rewardCall.timeout', '100000', '--maxTokens', '4', '--batch', '4'],
-  ...['--steps', '4', '--evaluations', '2', '--learningRate', '0.01', '--ppo.minibatch', '2'],
+  ...['--reward', 'slow.js', '--reward-call.timeout', '100000', '--max-tokens', '4', '--batch', '4'],
+  ...['--steps', '4', '--evaluations', '2', '--learning-rate', '0.01', '--ppo.minibatch', '2'],
 ];
 
 beforeAll(async () => {

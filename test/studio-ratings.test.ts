@@ -45,7 +45,7 @@ beforeAll(async () => {
   for (const args of [
     ['texts.jsonl', '--config', 'tone.json'],
     ['gold.jsonl', '--gold'],
-    ['practice.jsonl', '--practiceItems'],
+    ['practice.jsonl', '--practice-items'],
   ]) {
     expect(await run('import', ...args, '--project', 'tone')).toMatchObject({ code: 0 });
   }

@@ -11,8 +11,8 @@ const { browser, open } = await ownBrowser();
 let studio: StartedStudio;
 beforeAll(async () => {
   if (!browser) return;
-  const flags = ['--oidcIssuer', provider.issuer, '--oidcClient', CLIENT.client_id, '--oidcLabel', 'the office'];
-  studio = await startStudio(folder.path, [...flags, '--oidcRoles', 'leads=owner'], {
+  const flags = ['--oidc-issuer', provider.issuer, '--oidc-client', CLIENT.client_id, '--oidc-label', 'the office'];
+  studio = await startStudio(folder.path, [...flags, '--oidc-roles', 'leads=owner'], {
     HEED_OIDC_SECRET: CLIENT.client_secret,
   });
   provider.register(studio.url);

@@ -19,9 +19,9 @@ const endWorker = (run: string): boolean => {
 };
 
 const small = [
-  ...['--steps', '1280', '--randomSteps', '256', '--episodes', '2', '--target', '20', '--seeds', '2'],
+  ...['--steps', '1280', '--random-steps', '256', '--episodes', '2', '--target', '20', '--seeds', '2'],
   ...['--ppo.environments', '4', '--ppo.minibatch', '64', '--ppo.epochs', '2', '--segment.window', '10'],
-  ...['--schedule.rounds', '3', '--schedule.until', '0.7', '--reward.firstSteps', '10', '--reward.steps', '5'],
+  ...['--schedule.rounds', '3', '--schedule.until', '0.7', '--reward.first-steps', '10', '--reward.steps', '5'],
 ];
 const sweep = ['sweep', ...small, '--vary', 'query.rule=random', '--labels', '4,8'];
 
@@ -41,7 +41,7 @@ it('sweeps; with a worker killed, then killed itself and gone on with, it comes 
   for (const text of ['Labels needed', 'query.rule=random']) expect(report).toContain(text);
   expect(existsSync(at('whole', 'cells'))).toBe(false);
 
-  const args = [...sweep, '--jobs', '2', '--out', 'killed', '--checkpointSeconds', '0'];
+  const args = [...sweep, '--jobs', '2', '--out', 'killed', '--checkpoint-seconds', '0'];
   const killed = startKilledAt(30, args, folder.path);
   const workerEnds = vi.waitUntil(() => endWorker('killed'), { timeout: 600_000, interval: 5 });
   await Promise.all([workerEnds, killed.end]);

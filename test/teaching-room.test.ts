@@ -213,14 +213,14 @@ describe('the room of heed train --teacher human', () => {
 const models = fileURLToPath(new URL('./fixtures/models/', import.meta.url));
 
 describe('the room of heed ppo --ask-people', () => {
-  const small = ['--data', 'prompts.jsonl', '--batch', '4', '--maxTokens', '6', '--ppo.minibatch', '2', '--steps', '6'];
+  const small = ['--data', 'prompts.jsonl', '--batch', '4', '--max-tokens', '6', '--ppo.minibatch', '2', '--steps', '6'];
   const taught = ['--model', join(models, 'tiny-llama'), '--reward', join(models, 'tiny-llama-rm'), ...small];
   const prompts = ['red', 'a blue', 'sun', 'the moon'].map((prompt) => JSON.stringify({ prompt }));
 
   it('teaches a model from 4 judgments and 4 more, and each of its sentences is true', async () => {
     writeFileSync(join(folder.path, 'prompts.jsonl'), prompts.join('\n'));
     const run = join(folder.path, 'texts');
-    const asking = ['--askPeople', '--people.labels', '4', '--people.ahead', '0', '--people.schedule.rounds', '1'];
+    const asking = ['--ask-people', '--people.labels', '4', '--people.ahead', '0', '--people.schedule.rounds', '1'];
     const evaluating = ['--evaluations', '3', '--evaluation.data', 'prompts.jsonl'];
     const training = start(['ppo', ...taught, ...asking, ...evaluating, '--out', run], folder.path);
     const page = await open(await linkOf(training), { viewport: wide });

@@ -73,7 +73,7 @@ describe('heed train', () => {
     const flags = [
       '--steps',
       '2000',
-      '--randomSteps',
+      '--random-steps',
       '512',
       '--labels',
       '48',
@@ -81,7 +81,7 @@ describe('heed train', () => {
       '2',
       '--reward.steps',
       '1',
-      '--reward.firstSteps',
+      '--reward.first-steps',
       '1',
     ];
     const { code, stdout } = await call(['train', ...flags, '--out', 'many', '--json'], folder.path);

@@ -1,6 +1,27 @@
 /** The commands of `heed`: name, description, what adds flags and action (loaded on demand), examples, alias. */
 import type { Command } from 'commander';
 
+/** The groups of `heed --help`, with their commands. */
+const groups: Readonly<Record<string, readonly string[]>> = {
+  'Agents:': ['train', 'rl', 'watch', 'envs', 'sweep', 'ablate'],
+  'Language models:': [
+    ...['sft', 'dpo', 'reward', 'ppo', 'grpo', 'generate', 'chat', 'eval', 'pipeline', 'pull', 'plan', 'logprobs'],
+    ...['distill', 'pretrain', 'process', 'rloo', 'reinforce', 'raft', 'rest', 'online-dpo', 'best-of-n', 'pareto'],
+    ...['orpo', 'cpo', 'kto', 'bco', 'constitution', 'overoptimization'],
+  ],
+  'People:': ['studio', 'feedback'],
+  'Serving:': ['serve', 'env'],
+  'Data:': ['data'],
+  'Clusters:': ['cluster'],
+};
+
+/** The heading under which `heed --help` lists a command, and its place among all. */
+export function placeOf(name: string): { group: string; index: number } {
+  const group = Object.keys(groups).find((title) => groups[title].includes(name));
+  const index = Object.values(groups).flat().indexOf(name);
+  return { group: group ?? 'The rest:', index: index < 0 ? Number.POSITIVE_INFINITY : index };
+}
+
 export const commands: readonly [
   name: string,
   description: string,
@@ -29,7 +50,7 @@ Examples:
 
 Examples:
   heed rl --env CartPole-v1
-  heed rl --env Pendulum-v1 --steps 100000 --ppo.learningRate 1e-3 --out runs/pendulum
+  heed rl --env Pendulum-v1 --steps 100000 --ppo.learning-rate 1e-3 --out runs/pendulum
   heed rl --algorithm sac --env Pendulum-v1 --sac.hidden 64,64`,
   ],
   [
@@ -86,7 +107,7 @@ Examples:
   heed generate --model models/tiny --prompt "Once upon a time" --max-tokens 60 --temperature 0.8
   heed generate --model HuggingFaceTB/SmolLM2-135M-Instruct --chat --prompt "Why is the sky blue?"
   heed generate --model Qwen/Qwen2.5-1.5B-Instruct --draft Qwen/Qwen2.5-0.5B-Instruct --chat --prompt "Hello"
-  heed generate --model models/tiny --data prompts.jsonl --topP 0.9 --seed 1 --json`,
+  heed generate --model models/tiny --data prompts.jsonl --top-p 0.9 --seed 1 --json`,
   ],
   [
     'chat',
@@ -151,7 +172,7 @@ Examples:
 Examples:
   heed distill --model small --teacher runs/ppo/model --texts teacher --divergence none
   heed distill --model small --teacher runs/ppo/model --data chats.jsonl --divergence reverse
-  heed distill --model small --teacher runs/ppo/model --data chats.jsonl --divergence jsd --beta 0.5 --onPolicy 0.5
+  heed distill --model small --teacher runs/ppo/model --data chats.jsonl --divergence jsd --beta 0.5 --on-policy 0.5
   heed distill --model small --teacher endpoint:http://localhost:8000/v1#large --data prompts.jsonl --texts teacher`,
   ],
   [
@@ -162,7 +183,7 @@ Examples:
 
 Examples:
   heed pretrain --out runs/base
-  heed pretrain --data "books/*.jsonl" --vocabulary 8192 --hidden 256 --layers 6 --heads 8 --feedForward 688 --length 256 --maxPositions 256
+  heed pretrain --data "books/*.jsonl" --vocabulary 8192 --hidden 256 --layers 6 --heads 8 --feed-forward 688 --length 256 --max-positions 256
   heed pretrain --resume runs/20260102-030405-reviews-pretrain`,
   ],
   [
@@ -228,7 +249,7 @@ Examples:
   heed grpo --model runs/sft/model --env openenv:http://localhost:8000
   heed grpo --model runs/sft/model --env 'verifiers:wordle?seed=1'
   heed grpo --model runs/sft/model --reward runs/reward/model --ask-people
-  heed grpo --model runs/sft/model --loss dapo --clip.high 0.28 --beta 0 --overlong 16 --dropEqual true
+  heed grpo --model runs/sft/model --loss dapo --clip.high 0.28 --beta 0 --overlong 16 --drop-equal true
   heed grpo --model runs/sft/model --level sequence --clip.low 3e-4 --clip.high 4e-4 --beta 0`,
   ],
   [
@@ -321,7 +342,7 @@ The run's folder gets the last model in model/ and the best in best/, as Hugging
 
 Examples:
   heed dpo --model runs/sft/model --data comparisons.jsonl
-  heed dpo --model runs/sft/model --data comparisons.jsonl --loss sigmoid,sft --lossWeights 1,0.2 --lora.rank 16
+  heed dpo --model runs/sft/model --data comparisons.jsonl --loss sigmoid,sft --loss-weights 1,0.2 --lora.rank 16
   heed dpo --model runs/sft/model --out runs/dpo`,
   ],
   [
@@ -345,7 +366,7 @@ Examples:
     `A pair counts as one good and one bad completion.
 
 Example:
-  heed kto --model runs/sft/model --data rated.jsonl --undesirableWeight 1.5`,
+  heed kto --model runs/sft/model --data rated.jsonl --undesirable-weight 1.5`,
   ],
   [
     'bco',
@@ -391,8 +412,8 @@ With --cluster, the plan is for a trainer such as OpenRLHF, verl or TRL, with it
 Examples:
   heed plan --params 7B --algorithm ppo --method lora
   heed plan --model HuggingFaceTB/SmolLM2-135M --algorithm dpo --length 512 --device 8GiB,24GiB
-  heed plan --params 135M --rows 4 --length 256 --checkpointLayers --json
-  heed plan --params 7B --algorithm ppo --cluster 8xA100-80GB --length 2048 --maxTokens 1024 --price 2
+  heed plan --params 135M --rows 4 --length 256 --checkpoint-layers --json
+  heed plan --params 7B --algorithm ppo --cluster 8xA100-80GB --length 2048 --max-tokens 1024 --price 2
   heed plan --params 70B --algorithm ppo --cluster 4x8xH100 --offload optimizer --engines.devices 8`,
   ],
   [
@@ -433,7 +454,7 @@ Examples:
 Examples:
   heed studio
   heed studio --store postgres://heed@localhost/heed --host 0.0.0.0 --hosts label.example.org
-  HEED_OIDC_SECRET=… heed studio --oidcIssuer https://id.example.org --oidcClient heed --oidcRoles admins=owner,staff=annotator`,
+  HEED_OIDC_SECRET=… heed studio --oidc-issuer https://id.example.org --oidc-client heed --oidc-roles admins=owner,staff=annotator`,
   ],
   [
     'feedback',

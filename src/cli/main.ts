@@ -5,17 +5,15 @@ import { DEVICES, type DeviceChoice, useDevice } from '../engine/device.ts';
 import { HeedError } from '../error.ts';
 import type { LogFormat } from '../monitoring/log.ts';
 import { loadPlugins } from '../plugins.ts';
-import { commands } from './commands.ts';
+import { commands, placeOf } from './commands.ts';
+import { acceptCamelCase } from './program/flags.ts';
+import { addGuide, fillDefaults, helpFormat } from './program/help.ts';
 import { isLogJson, log, setLogFormat } from './program/log.ts';
+import { pathOf, strayFlag, unknownFlag } from './program/unknown-flag.ts';
 import { UsageError } from './program/usage.ts';
 
 /** Commands that compute nothing. */
 const IDLE = new Set(['envs', 'plan', 'pull', 'data', 'feedback', 'cluster', 'report', 'doctor']);
-
-const START = `
-heed COMMAND --help lists what a command takes, with examples. To begin:
-  heed train --env CartPole-v1 --labels 10    # an agent from ten comparisons
-  heed sft                                    # a tiny language model, from demonstrations that come with heed`;
 
 /**
  * Runs one command line (without node and script). Returns the exit code: 0, 1 failed, 2 bad usage, 130 interrupted.
@@ -26,16 +24,20 @@ export async function main(args: readonly string[]): Promise<number> {
   const program = new Command('heed')
     .description('Learn from human feedback.')
     .version(version)
-    .addHelpText('after', START)
-    .exitOverride()
-    .showHelpAfterError('(run with --help for usage)');
-  for (const [name, description, add, example, alias = name] of commands) {
-    const command = program.command(name).description(description).allowExcessArguments(false);
+    .configureHelp(helpFormat(args.some((arg, i) => isHelp(arg) && args[i + 1] === 'all')))
+    .configureOutput({ outputError: () => {} }) // `complain` prints it
+    .exitOverride();
+  const inGroups = [...commands].sort(([a], [b]) => (placeOf(a).index < placeOf(b).index ? -1 : 1));
+  for (const [name, description, add, example, alias = name] of inGroups) {
+    const command = program
+      .command(name)
+      .description(description)
+      .helpGroup(placeOf(name).group)
+      .allowExcessArguments(false);
     if (alias !== name) command.alias(alias);
     // other commands are only listed; "heed help train" names its command second
     if (![name, alias].some((one) => args.slice(0, 2).includes(one))) continue;
     await add(command);
-    command.addHelpText('after', `\n${example}`);
     for (const runs of runnable(command)) {
       if (!IDLE.has(name)) {
         runs
@@ -54,7 +56,9 @@ export async function main(args: readonly string[]): Promise<number> {
         )
         .option('--verbose', 'show the stack trace of errors')
         .option('--plugin <file...>', 'your own modules that register losses, rewards, environments and more by name');
+      acceptCamelCase(runs);
     }
+    addGuide(command, example);
   }
   setLogFormat();
   program.hook('preAction', (_, command) => {
@@ -67,10 +71,11 @@ export async function main(args: readonly string[]): Promise<number> {
     if (error.code !== 'EPIPE') throw error;
   });
   try {
+    if (args.some(isHelp)) await fillDefaults(commandOf(program, args), args);
     await program.parseAsync([...args], { from: 'user' });
     return Number(process.exitCode);
   } catch (error) {
-    return complain(error, args.includes('--verbose'));
+    return complain(inOurWords(error, program, args), args.includes('--verbose'));
   }
 }
 
@@ -85,6 +90,31 @@ const runnable = (command: Command): Command[] => [
   ...(command.commands.length === 0 || command.options.length > 0 ? [command] : []),
   ...command.commands.flatMap(runnable),
 ];
+
+const isHelp = (arg: string): boolean => arg === '--help' || arg === '-h';
+
+/** The command that the first words name. */
+function commandOf(program: Command, args: readonly string[]): Command {
+  let command = program;
+  for (const arg of args) {
+    const inner = command.commands.find((one) => one.name() === arg || one.aliases().includes(arg));
+    if (!inner) break;
+    command = inner;
+  }
+  return command;
+}
+
+/** An error of commander as heed's: what it knows of the flags that were typed. */
+function inOurWords(error: unknown, program: Command, args: readonly string[]): unknown {
+  if (!(error instanceof CommanderError) || error.exitCode === 0 || error.code === 'commander.help') return error;
+  const command = commandOf(program, args);
+  const stray = strayFlag(error, command, args);
+  if (stray !== undefined) return unknownFlag(stray, command);
+  const message = error.message.replace(/^error: /, '');
+  const [text, guess] = message.split('\n');
+  const help = `${pathOf(command)} --help says what it takes.`;
+  return new UsageError(text, { hint: guess ? `${guess.replace(/^\(|\)$/g, '')} ${help}` : help, cause: error });
+}
 
 function complain(error: unknown, verbose: boolean): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2; // commander has printed it

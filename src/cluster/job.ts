@@ -135,7 +135,7 @@ async function runCommand(
   if (!resumes) writeFileSync(join(cwd, SETTINGS), JSON.stringify(settings));
   const args = [
     ...[heed, ...command.split(' '), '--json', ...(resumes ? ['--resume', RUN] : ['--config', SETTINGS, '--out', RUN])],
-    ...(checkpointSeconds === undefined ? [] : ['--checkpointSeconds', `${checkpointSeconds}`]),
+    ...(checkpointSeconds === undefined ? [] : ['--checkpoint-seconds', `${checkpointSeconds}`]),
   ];
   const child = spawn(process.execPath, args, { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
   const stop = () => child.kill('SIGTERM');

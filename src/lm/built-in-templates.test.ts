@@ -56,7 +56,7 @@ describe('a tokenizer without a template', () => {
     const { ids } = encodeChat(tokenizer, messages);
     expect(encodeChat(tokenizer, messages).ids).toEqual(ids);
     expect(tokenizer.decode(ids)).toContain('User: Hi');
-    expect(notices).toEqual([expect.stringContaining('--chatTemplate')]);
+    expect(notices).toEqual([expect.stringContaining('--chat-template')]);
     saveTokenizer(into, tokenizer);
     expect(encodeChat(loadTokenizer(into), messages).ids).toEqual(ids);
   });

@@ -105,7 +105,7 @@ export function withChatTemplate(
       if (!adopted) {
         adopted = templated(tokenizer, readTemplate('plain', tokenizer));
         onNotice(
-          'The model has no chat template: messages are written by "plain" (User: …, Assistant: …), which is saved with it. --chatTemplate names another.',
+          'The model has no chat template: messages are written by "plain" (User: …, Assistant: …), which is saved with it. --chat-template names another.',
         );
       }
       return adopted.chatTemplate!;
@@ -132,7 +132,7 @@ function readTemplate(name: string, tokenizer: Tokenizer): string {
   if (Object.hasOwn(builtIn, name)) return forTokenizer(builtIn[name as keyof typeof builtIn], tokenizer);
   if (!existsSync(name)) {
     throw new HeedError(`There is no chat template "${name}".`, {
-      hint: `--chatTemplate is one of ${templateNames.join(', ')}, or a file with a Jinja template.`,
+      hint: `--chat-template is one of ${templateNames.join(', ')}, or a file with a Jinja template.`,
     });
   }
   let text: string;

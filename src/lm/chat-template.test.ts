@@ -390,7 +390,7 @@ it('takes the template made for tools where there are tools, and says when there
   expect(tokenizer.decode(encodeChat(two, talk).ids)).toBe('D');
   expect(tokenizer.decode(encodeChat(two, talk, { tools: [] }).ids)).toBe('T');
   const none = { ...tokenizer, chatTemplate: undefined, chatTemplates: {} };
-  expect(refusal(() => encodeChat(none, talk)).hint).toContain('--chatTemplate plain');
+  expect(refusal(() => encodeChat(none, talk)).hint).toContain('--chat-template plain');
 });
 
 it('has no span for a message of weight 0, with and without generation blocks', () => {

@@ -230,7 +230,7 @@ function templateOf(tokenizer: Tokenizer, tools: readonly unknown[] | undefined)
   const template = withTools ?? tokenizer.chatTemplate ?? tokenizer.adoptTemplate?.();
   if (template !== undefined) return template;
   throw new HeedError('The tokenizer has no chat template, so it cannot write a conversation.', {
-    hint: 'Use a chat model, name a template (--chatTemplate plain), or pass prompts and completions as text.',
+    hint: 'Use a chat model, name a template (--chat-template plain), or pass prompts and completions as text.',
   });
 }
 

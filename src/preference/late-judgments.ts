@@ -88,6 +88,8 @@ interface LateOptions<Q, Option> {
   labels: number;
   /** Steps of the whole training. */
   steps: number;
+  /** Steps that a training takes at once: it waits before those that lead too far ahead. Default: 0. */
+  stride?: number;
   people: Pick<z.output<typeof peopleSchema>, 'patience' | 'ahead'>;
   /** The two options of a query. */
   optionsOf(query: Q): Query<Option>['options'];
@@ -103,7 +105,7 @@ const LONGEST = 2 ** 31 - 1;
 /** Starts with no open queries. */
 export function createLateJudgments<Q extends LateQuery, Option>(
   teacher: Teacher<Option>,
-  { labels, steps, people, optionsOf, others }: LateOptions<Q, Option>,
+  { labels, steps, stride = 0, people, optionsOf, others }: LateOptions<Q, Option>,
 ): LateJudgments<Q> {
   const stopping = new AbortController();
   const open = new Map<string, { query: Q; choice?: Choice | 'skip' }>();
@@ -199,7 +201,8 @@ export function createLateJudgments<Q extends LateQuery, Option>(
       const left = people.patience - (performance.now() - since) / 1000;
       if (left <= 0) present = false;
       const due =
-        oldest && (progress.fitted ? progress.step - oldest.step > people.ahead * steps : count < FIRST_JUDGMENTS);
+        oldest &&
+        (progress.fitted ? progress.step + stride - oldest.step > people.ahead * steps : count < FIRST_JUDGMENTS);
       if (!oldest && !decided && labels > 0 && progress.labels + count >= labels) throw nothingToLearnFrom(labels);
       // without a first judgment there is no reward to continue with
       if (!oldest || (decided && !(due && present))) return comparisons;

@@ -15,6 +15,7 @@
 
 import { z } from 'zod';
 import { HeedError } from '../error.ts';
+import { nearest } from '../nearest.ts';
 import { random } from '../random.ts';
 import { segmentReturn } from './choice-model.ts';
 import { type Choice, choices } from './comparison.ts';
@@ -125,16 +126,16 @@ const words: Record<string, { sets: keyof TeacherSettings; usual: number | strin
 /**
  * A synthetic teacher from its text, which becomes its name: `oracle`, `stochastic[:β=1]`, `mistake[:ε=.1]`,
  * `skip[:share=.1]`, `equal[:share=.1]`, `myopic[:γ=.9]`, `tie[:within=1]`, `inverted`, `shuffled`, or several joined
- * by `+`, as in `mistake:0.2+tie:1`. The usual numbers are B-Pref's, save for `tie`.
+ * by `+`, as in `mistake:0.2+tie:1`. The usual numbers are B-Pref's, save for `tie`. `others`: what the caller takes
+ * besides, for the error's hint.
  * @throws HeedError if a name is unknown (it lists those there are), set twice, or its number is out of range.
  */
-export function parseTeacher(text: string, seed: number): Teacher<RewardedOption> {
+export function parseTeacher(text: string, seed: number, others: readonly string[] = []): Teacher<RewardedOption> {
   const settings: Record<string, number | string> = {};
   for (const part of text.split('+')) {
     const [name, value, ...rest] = part.trim().split(':');
     const word = Object.hasOwn(words, name) ? words[name] : undefined;
-    if (!word && name !== 'oracle')
-      throw new HeedError(`There is no teacher '${name}' (in '${text}').`, { hint: names });
+    if (!word && name !== 'oracle') throw unknownTeacher(name, text, others);
     const takesNumber = word !== undefined && typeof word.usual === 'number';
     if (rest.length > 0 || (value !== undefined && (!takesNumber || !/\d/.test(value)))) {
       throw new HeedError(`Teacher '${part.trim()}' is not a name${takesNumber ? ' and a number' : ' alone'}.`, {
@@ -152,6 +153,13 @@ export function parseTeacher(text: string, seed: number): Teacher<RewardedOption
   const [{ path, message }] = parsed.error.issues;
   const got = settings[String(path[0])];
   throw new HeedError(`Teacher '${text}' has a wrong number (${got}): ${message}.`, { hint: names });
+}
+
+function unknownTeacher(name: string, text: string, others: readonly string[]): HeedError {
+  const meant = nearest(name, ['oracle', ...Object.keys(words), ...others]);
+  const guess = meant.length > 0 ? `Did you mean ${meant.join(' or ')}? ` : '';
+  const besides = others.length > 0 ? ` Also taken: ${others.join(', ')}.` : '';
+  return new HeedError(`There is no teacher '${name}' (in '${text}').`, { hint: `${guess}${names}${besides}` });
 }
 
 const names = `Teachers are oracle, ${Object.entries(words)

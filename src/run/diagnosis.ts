@@ -14,7 +14,7 @@ export interface Finding {
 
 /** What a diagnosis found, and the measures that it judged by. */
 export interface Diagnosis {
-  /** Whether there are no failures among the findings. */
+  /** Whether nothing was found. */
   healthy: boolean;
   /** The most important finding, or what shows that the training is healthy. One sentence. */
   summary: string;
@@ -71,7 +71,7 @@ export function diagnosisOf(
     findings.filter((finding) => finding.severity === severity),
   );
   return {
-    healthy: !ordered.some(({ severity }) => severity === 'failure'),
+    healthy: ordered.length === 0,
     summary: ordered[0]?.text ?? healthy,
     findings: ordered,
     measures,

@@ -48,7 +48,7 @@ export function checkOrigin(
     const scheme = trustProxy ? c.req.header('x-forwarded-proto') : undefined;
     if (origin === undefined || isSame(origin, own, scheme) || openPaths.has(c.req.path)) return next();
     if (!allowOrigin.includes(origin)) {
-      throw new ApiError(403, `Pages of ${origin} may not use this server. Start it with --allowOrigin ${origin}`, {
+      throw new ApiError(403, `Pages of ${origin} may not use this server. Start it with --allow-origin ${origin}`, {
         code: 'origin_not_allowed',
       });
     }

@@ -48,7 +48,7 @@ it('serves a LoRA model over the weights of its base, with the same text', async
   expect(bytes.get('tuned')).toBe(bytes.get('adapter'));
   expect(bytes.get('tuned')!).toBeLessThan(bytes.get('tiny')! / 5);
   // Tinker trains over the weights that it is given: these lack the adapter
-  await expect(shelf.open('tuned')).rejects.toThrow('--shareWeights');
+  await expect(shelf.open('tuned')).rejects.toThrow('--share-weights');
   using base = await shelf.open('tiny');
   expect(base.name).toBe('tiny');
 });

@@ -272,7 +272,7 @@ export async function createShelf(
       served[Symbol.dispose]();
       throw new ApiError(
         400,
-        `"${name}" shares the weights of its base model. Start the server without --shareWeights.`,
+        `"${name}" shares the weights of its base model. Start the server without --share-weights.`,
         {
           param: 'model',
         },

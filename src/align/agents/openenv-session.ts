@@ -126,6 +126,8 @@ function errorOf({ message, code, errors = [] }: z.output<typeof errorSchema>['d
     return new UnusableAction([message, ...errors.flatMap(({ msg }) => msg ?? [])].join(': '));
   }
   const hint =
-    code === 'CAPACITY_REACHED' ? 'Lower --episode.atOnce to what the server allows (max_concurrent_envs).' : undefined;
+    code === 'CAPACITY_REACHED'
+      ? 'Lower --episode.at-once to what the server allows (max_concurrent_envs).'
+      : undefined;
   return new HeedError(`the server failed: ${message}${code ? ` (${code})` : ''}`, { hint });
 }

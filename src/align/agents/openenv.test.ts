@@ -120,7 +120,7 @@ it('says what is wrong with a server', async () => {
   await expect(reset('nonsense')).rejects.toThrow("the server's reply is no observation");
   await expect(reset('leave')).rejects.toThrow('was closed by the server');
   const full = { type: 'error', data: { message: 'no room', code: 'CAPACITY_REACHED' } };
-  await expect(reset(full)).rejects.toMatchObject({ hint: expect.stringContaining('--episode.atOnce') });
+  await expect(reset(full)).rejects.toMatchObject({ hint: expect.stringContaining('--episode.at-once') });
   await expect(reset('wait')).rejects.toThrow('too late');
   await expect(openOpenEnv('127.0.0.1:9', { needsReward: true })).rejects.toThrow('cannot be reached');
   await expect(openOpenEnv('ftp://here', { needsReward: true })).rejects.toThrow('is not the address');

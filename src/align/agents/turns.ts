@@ -30,7 +30,7 @@ export function tokensBetween(
   const isContinued = at >= 0 && text.startsWith(before) && text.slice(before.length, at).trim() === '';
   if (!isContinued) {
     throw new HeedError('The chat template writes earlier turns differently as the conversation continues.', {
-      hint: 'Episodes of several turns need a template that only appends: name another one, such as --chatTemplate chatml.',
+      hint: 'Episodes of several turns need a template that only appends: name another one, such as --chat-template chatml.',
     });
   }
   const after = text.slice(at + MARK.length);

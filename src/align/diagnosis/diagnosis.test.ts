@@ -165,7 +165,7 @@ describe('the diagnosis of a policy', () => {
     const { findings } = diagnosePolicy(rowsOf({ ...healthy, 'kl/mean': [0, 40] }), { maxKl: 0, beta: 0 });
     const [, far] = findings;
     expect(far.text).toContain('Nothing holds the policy');
-    expect(far.advice).toContain('--maxKl');
+    expect(far.advice).toContain('--max-kl');
   });
 });
 

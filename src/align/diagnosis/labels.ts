@@ -46,7 +46,7 @@ export function labelFindings({ trained, accuracy, n, items, held }: Accuracies)
       failure(
         'labels-contradict',
         `The labels contradict each other: ${percent(accuracy, 0)} of ${n} held-out pairs are predicted, ${percent(early, 0)} in training${items ? ` with ${Math.round(items)} pairs` : ''}.`,
-        'Check the labels: agreement between annotators, chosen and rejected swapped in a part of them; --labelSmoothing 0.2 softens what is left.',
+        'Check the labels: agreement between annotators, chosen and rejected swapped in a part of them; --label-smoothing 0.2 softens what is left.',
       ),
     );
   }

@@ -72,7 +72,7 @@ export function diagnosePolicy(rows: readonly MetricsRow[], facts: PolicyFacts =
         ratio
           ? `The policy changes too much in a step: policy/ratio is ${figure(ratio.value)}, expected 1, and the KL goes up to ${figure(steep.jump)} nats in one step.`
           : `The policy changes too much in a step: the KL goes ${figure(steep.jump)} nats in step ${steep.step}.`,
-        'Divide --learningRate by ten, or leave it out: the default suits the size of the model.',
+        'Divide --learning-rate by ten, or leave it out: the default suits the size of the model.',
       ),
       'learning-rate-high',
       'updates-clipped',
@@ -113,7 +113,7 @@ export function diagnosePolicy(rows: readonly MetricsRow[], facts: PolicyFacts =
       failure(
         'reward-exploited',
         `The policy exploits the reward: ${evidence} since step ${begun}, while the reward rises (${change(reward, 'reward')}${falls ? `, ${change(gold, 'gold')}` : ''}).`,
-        `Set --maxKl ${figure(Math.max(1, klAt(rows, begun) * 0.8))}, add what the reward misses to it, or take an evaluation's model from before step ${begun}.`,
+        `Set --max-kl ${figure(Math.max(1, klAt(rows, begun) * 0.8))}, add what the reward misses to it, or take an evaluation's model from before step ${begun}.`,
       ),
       ...['repetitive', 'same-everywhere', 'entropy-collapsed', 'length-changed'],
     );
@@ -122,7 +122,7 @@ export function diagnosePolicy(rows: readonly MetricsRow[], facts: PolicyFacts =
       failure(
         'over-optimized',
         `The policy over-optimizes the reward: the gold fell from ${figure(falls.peak)} at step ${falls.step} to ${figure(gold!.last)}, while the reward rose (${change(reward, 'reward')}).`,
-        `Use fewer --steps or --maxKl ${figure(Math.max(1, klAt(rows, falls.step)))}, or more comparisons for the reward model.`,
+        `Use fewer --steps or --max-kl ${figure(Math.max(1, klAt(rows, falls.step)))}, or more comparisons for the reward model.`,
       ),
     );
   }
@@ -133,7 +133,7 @@ export function diagnosePolicy(rows: readonly MetricsRow[], facts: PolicyFacts =
       code: signal.code,
       severity: signal.severity,
       text: free
-        ? `Nothing holds the policy near its reference (KL weight 0, --maxKl 0): the KL is ${figure(value)} nats, above 12 since step ${from}.`
+        ? `Nothing holds the policy near its reference (KL weight 0, --max-kl 0): the KL is ${figure(value)} nats, above 12 since step ${from}.`
         : `${signal.metric} is ${figure(value)}, out of its healthy range since step ${from}: ${signal.means}.`,
       advice: `Try ${signal.try}.`,
     });
@@ -154,7 +154,7 @@ export function diagnosePolicy(rows: readonly MetricsRow[], facts: PolicyFacts =
         'not-learning',
         `The policy does not learn: ${change(reward, 'reward')} after ${kl.values.length} steps, at a KL of ${figure(kl.last)} nats.`,
         kl.last < 0.5
-          ? 'Raise --learningRate or --steps.'
+          ? 'Raise --learning-rate or --steps.'
           : 'Raise --batch: a step has too few completions for a reward this noisy.',
       ),
     );
@@ -165,7 +165,7 @@ export function diagnosePolicy(rows: readonly MetricsRow[], facts: PolicyFacts =
       warning(
         'reward-uncertain',
         `The reward model does not know what the policy now writes: ${change(unsure, "its members' disagreement")}.`,
-        'Compare completions of this policy and train the reward model again, or set --rewardCall.pessimism 1.',
+        'Compare completions of this policy and train the reward model again, or set --reward-call.pessimism 1.',
       ),
     );
   }
@@ -234,8 +234,8 @@ function steering(kl: Course, rate: Course | undefined, { target, maxKl, beta }:
     return [
       warning(
         'kl-unbounded',
-        `Nothing holds the policy near its reference (KL weight 0, --maxKl 0): the KL is ${figure(kl.last)} nats so far.`,
-        'Set --maxKl 6.',
+        `Nothing holds the policy near its reference (KL weight 0, --max-kl 0): the KL is ${figure(kl.last)} nats so far.`,
+        'Set --max-kl 6.',
       ),
     ];
   }
@@ -244,7 +244,7 @@ function steering(kl: Course, rate: Course | undefined, { target, maxKl, beta }:
       warning(
         'kl-over-target',
         `The KL is above its target: ${figure(kl.last)} nats, where --kl.target is ${figure(target)}.`,
-        'Raise --kl.beta, or lower --learningRate.',
+        'Raise --kl.beta, or lower --learning-rate.',
       ),
     ];
   }
@@ -259,8 +259,8 @@ function steering(kl: Course, rate: Course | undefined, { target, maxKl, beta }:
     return [
       warning(
         'kl-at-limit',
-        `The policy stands still since step ${still}: its KL is ${figure(kl.last)} nats, and --maxKl is ${figure(maxKl)}.`,
-        `Use ${still} --steps, or a higher --maxKl if you trust the reward that far from its data.`,
+        `The policy stands still since step ${still}: its KL is ${figure(kl.last)} nats, and --max-kl is ${figure(maxKl)}.`,
+        `Use ${still} --steps, or a higher --max-kl if you trust the reward that far from its data.`,
       ),
     ];
   }

@@ -44,7 +44,7 @@ export function diagnosePreference(rows: readonly MetricsRow[]): Diagnosis {
       failure(
         'learning-rate-high',
         `The training goes too far in a step: ${change(held ?? loss, held ? 'held-out loss' : 'loss')}${kl ? `, KL ${figure(kl.last)} nats` : ''}.`,
-        'Divide --learningRate by ten, or leave it out; --maxKl 10 bounds the KL.',
+        'Divide --learning-rate by ten, or leave it out; --max-kl 10 bounds the KL.',
       ),
     );
   } else if (Math.abs(course('rewards/margins')?.first ?? 1) < 1e-3) {
@@ -79,8 +79,8 @@ export function diagnosePreference(rows: readonly MetricsRow[]): Diagnosis {
     findings.push(
       warning(
         'kl-rolled-back',
-        `The training passed --maxKl and was rolled back ${rollbacks === 1 ? 'once' : `${rollbacks} times`}: the KL was up to ${figure(most)} nats.`,
-        'Use a lower --learningRate or a larger --batch.',
+        `The training passed --max-kl and was rolled back ${rollbacks === 1 ? 'once' : `${rollbacks} times`}: the KL was up to ${figure(most)} nats.`,
+        'Use a lower --learning-rate or a larger --batch.',
       ),
     );
   }

@@ -22,7 +22,7 @@ export function diagnoseProcess(rows: readonly MetricsRow[]): Diagnosis {
       failure(
         'learning-rate-high',
         `The training does not converge: loss ${figure(loss.last)}${unseen === undefined ? '' : `, held out ${figure(unseen)}`}, where ln 2 = 0.693 is chance.`,
-        'Divide --learningRate by ten, or leave it out.',
+        'Divide --learning-rate by ten, or leave it out.',
       ),
     );
   } else if (auc !== undefined && auc < BLIND) {

@@ -25,7 +25,7 @@ export function diagnoseReward(rows: readonly MetricsRow[]): Diagnosis {
       failure(
         'learning-rate-high',
         `The training does not converge: loss ${figure(loss.last)}${held ? `, held out ${figure(at(held)!)}` : ''}, where ln 2 = 0.693 is chance.`,
-        'Divide --learningRate by ten, or leave it out.',
+        'Divide --learning-rate by ten, or leave it out.',
       ),
     );
   }
@@ -39,7 +39,7 @@ export function diagnoseReward(rows: readonly MetricsRow[]): Diagnosis {
       failure(
         'length-preferred',
         `The reward model prefers ${longer ? 'long' : 'short'} completions: in ${share(wins)} of held-out pairs, where ${share(chosen)} were chosen${even === undefined ? '' : `; of pairs of about equal length it predicts ${percent(even, 0)}`}.`,
-        'Use --lengthDebias, or train on comparisons of about equal length.',
+        'Use --length-debias, or train on comparisons of about equal length.',
       ),
     );
   }
@@ -49,7 +49,7 @@ export function diagnoseReward(rows: readonly MetricsRow[]): Diagnosis {
       warning(
         'over-confident',
         `The probabilities of the reward model are off by ${percent(ece, 0)} on average.`,
-        'Use fewer --epochs or --labelSmoothing 0.1.',
+        'Use fewer --epochs or --label-smoothing 0.1.',
       ),
     );
   }

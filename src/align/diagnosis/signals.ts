@@ -55,7 +55,7 @@ export const signals: readonly Signal[] = [
     severity: 'failure',
     out: (share, first) => share < Math.min(0.5, 0.7 * first) || share < 0.2,
     means: 'most completions are cut before they end',
-    try: 'a higher --maxTokens or --score.missingEos, or a --model that was fine-tuned to end its completions',
+    try: 'a higher --max-tokens or --score.missing-eos, or a --model that was fine-tuned to end its completions',
   },
   {
     code: 'learning-rate-high',
@@ -63,7 +63,7 @@ export const signals: readonly Signal[] = [
     severity: 'failure',
     out: (ratio) => ratio < 0.8 || ratio > 1.25,
     means: 'the policy after an update is far from the one that wrote the completions',
-    try: 'a lower --learningRate, fewer --ppo.epochs',
+    try: 'a lower --learning-rate, fewer --ppo.epochs',
   },
   {
     code: 'updates-clipped',
@@ -71,7 +71,7 @@ export const signals: readonly Signal[] = [
     severity: 'warning',
     out: (share) => share > 0.3,
     means: 'many updates exceed the clip range',
-    try: 'a lower --learningRate, fewer epochs',
+    try: 'a lower --learning-rate, fewer epochs',
   },
   {
     code: 'gradients-large',
@@ -79,7 +79,7 @@ export const signals: readonly Signal[] = [
     severity: 'warning',
     out: (norm) => norm > 100,
     means: 'gradients are far above their clipping threshold',
-    try: 'a lower --learningRate; rewards of a smaller scale',
+    try: 'a lower --learning-rate; rewards of a smaller scale',
   },
   {
     code: 'sycophantic',
@@ -87,7 +87,7 @@ export const signals: readonly Signal[] = [
     severity: 'failure',
     out: (share, first) => share > first + 0.2,
     means: 'the policy gives in to leading prompts more often: it has learned to please',
-    try: 'comparisons in which the pleasing completion loses, a lower --maxKl, an earlier model',
+    try: 'comparisons in which the pleasing completion loses, a lower --max-kl, an earlier model',
   },
   {
     code: 'repetitive',
@@ -95,7 +95,7 @@ export const signals: readonly Signal[] = [
     severity: 'failure',
     out: (share, first) => share > first + 0.08 && share > 2 * first,
     means: 'the policy repeats itself within a completion',
-    try: 'a lower --maxKl; with heed ppo, --guards.repetition 2',
+    try: 'a lower --max-kl; with heed ppo, --guards.repetition 2',
     drift: 'repetition',
   },
   {
@@ -104,7 +104,7 @@ export const signals: readonly Signal[] = [
     severity: 'failure',
     out: (share, first) => share > first + 0.2,
     means: 'the policy writes nearly the same text for every prompt',
-    try: 'a lower --maxKl; with heed ppo, --guards.sameness 2',
+    try: 'a lower --max-kl; with heed ppo, --guards.sameness 2',
     drift: 'sameness',
     allowedInTasks: true,
   },
@@ -114,7 +114,7 @@ export const signals: readonly Signal[] = [
     severity: 'warning',
     out: (entropy, first) => entropy < 0.2 * first,
     means: 'the policy writes nearly the same text each time and no longer explores',
-    try: 'a lower --maxKl or --learningRate; with heed ppo, a higher --kl.beta or --ppo.entropy 0.01',
+    try: 'a lower --max-kl or --learning-rate; with heed ppo, a higher --kl.beta or --ppo.entropy 0.01',
     drift: 'entropy',
     allowedInTasks: true,
   },
@@ -130,9 +130,9 @@ export const signals: readonly Signal[] = [
     code: 'kl-unbounded',
     metric: 'kl/mean',
     severity: 'failure',
-    out: (kl) => kl > 12, // PPO's default of --maxKl, and a fifth more
+    out: (kl) => kl > 12, // PPO's default of --max-kl, and a fifth more
     means: 'the policy is far from the reference, where the reward is unreliable: it is likely being exploited',
-    try: '--maxKl 6, with heed ppo a lower --kl.target, a lower --learningRate, fewer --steps',
+    try: '--max-kl 6, with heed ppo a lower --kl.target, a lower --learning-rate, fewer --steps',
     drift: 'KL',
     allowedInTasks: true,
   },

@@ -18,7 +18,7 @@ export function diagnoseSupervised(rows: readonly MetricsRow[]): Diagnosis {
       failure(
         'learning-rate-high',
         `The training does not converge: ${change(judged, name)} nats per token.`,
-        'Divide --learningRate by ten, or leave it out.',
+        'Divide --learning-rate by ten, or leave it out.',
       ),
     );
   } else if (judged === held && last > 1.05 * lowest) {
@@ -34,7 +34,7 @@ export function diagnoseSupervised(rows: readonly MetricsRow[]): Diagnosis {
       warning(
         'not-learning',
         `The model does not learn: ${change(judged, name)} nats per token after ${loss.steps.at(-1)} steps.`,
-        'Raise --learningRate or --epochs, or check that the data is not what the model has already learned.',
+        'Raise --learning-rate or --epochs, or check that the data is not what the model has already learned.',
       ),
     );
   }

@@ -125,7 +125,7 @@ export const createDistill: Opener<DistillInput, DistillLearner> = openerOf(dist
       ? readTeacherTexts(options, student, draw, live)
       : readData(options, student, live));
     const { train, heldOut } = data;
-    if (options.onPolicy > 0) checkPrompts(train, '--onPolicy');
+    if (options.onPolicy > 0) checkPrompts(train, '--on-policy');
     if (options.divergence !== 'none')
       for (const examples of [train, heldOut]) if (examples) await score?.(examples, live.signal);
     return createExamplesLearner({

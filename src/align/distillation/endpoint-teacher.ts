@@ -163,7 +163,7 @@ export function openEndpointTeacher(
       const ids = Array.from(example.ids);
       const refuses = (cause?: unknown) =>
         new HeedError(`${who} does not return log-probabilities of given texts ("echo" with "logprobs").`, {
-          hint: 'Learn its own texts: --texts teacher --onPolicy 0. heed serve and vLLM echo; llama.cpp does not.',
+          hint: 'Learn its own texts: --texts teacher --on-policy 0. heed serve and vLLM echo; llama.cpp does not.',
           cause,
         });
       const max_tokens = leastWritten;

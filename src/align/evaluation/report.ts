@@ -92,7 +92,7 @@ export function judgeWarnings({ first, unreadable, pairs }: JudgeCheck): string[
         ]
       : []),
     ...(unreadable > 0.2 * pairs
-      ? ['Many verdicts could not be read: rephrase the question (--judgeCall.template), or use another judge.']
+      ? ['Many verdicts could not be read: rephrase the question (--judge-call.template), or use another judge.']
       : []),
   ];
 }

@@ -34,7 +34,7 @@ it('says what was read, learned and not used, and which rows have special tokens
       /^"rows": 3 rows, language-modeling, written by the chat template; \d+ % of \d+ tokens are learned; not used: id, source$/,
     ),
     expect.stringMatching(
-      /^"rows": 1 row has special tokens in messages, which are read as text; --chatTemplateKwargs/,
+      /^"rows": 1 row has special tokens in messages, which are read as text; --chat-template-kwargs/,
     ),
   ]);
 });

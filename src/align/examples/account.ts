@@ -71,7 +71,7 @@ export function accountRows(
       const unknown = unknownShare(examples, tokenizer) ?? 0;
       const whose = purpose === 'ppo' ? "the prompts' tokens" : 'the tokens to learn';
       const warning = `"${name}": ${percent(unknown, 0)} of ${whose} stand for words outside the model's vocabulary, which it cannot learn to write. "heed data tokens" shows them; take a model that knows these words`;
-      const text = `"${name}": ${number(quoting)} ${quoting === 1 ? 'row has' : 'rows have'} special tokens in messages, which are read as text; --chatTemplateKwargs '{"split_special_tokens": false}' reads them as tokens`;
+      const text = `"${name}": ${number(quoting)} ${quoting === 1 ? 'row has' : 'rows have'} special tokens in messages, which are read as text; --chat-template-kwargs '{"split_special_tokens": false}' reads them as tokens`;
       return [parts.join('; '), ...(quoting > 0 ? [text] : []), ...(unknown >= MANY_UNKNOWN ? [warning] : [])];
     },
   };

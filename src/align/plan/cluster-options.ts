@@ -52,7 +52,7 @@ export const clusterOnlySchema = z.object({
   passes: whole(1).default(1).describe('passes over the completions of a step'),
   updates: whole(1).default(1).describe('updates of the optimizer in a pass'),
   steps: whole(1).default(100).describe('steps of the run'),
-  meanTokens: whole(1).optional().describe('mean tokens of a completion (default: --maxTokens)'),
+  meanTokens: whole(1).optional().describe('mean tokens of a completion (default: --max-tokens)'),
   reward: z.enum(['model', 'function']).default('model').describe('what scores completions: a model, or a function'),
   scorers: z
     .string()

@@ -351,10 +351,10 @@ describe('the cluster', () => {
     [{ cluster: '8xH100' }, 'expected either --params or --model'],
     [{ params: '7B', cluster: '8xH100', asynchronous: true }, 'without --engines.devices'],
     [{ params: '7B', algorithm: 'ppo', cluster: '8xH100', engines: { devices: 8 } }, 'leaves no device of 8'],
-    [{ params: '7B', cluster: '8xH100', tensorParallel: 3 }, '--tensorParallel 3'],
+    [{ params: '7B', cluster: '8xH100', tensorParallel: 3 }, '--tensor-parallel 3'],
     [
       { params: '7B', algorithm: 'ppo', cluster: '8xH100', engines: { tensorParallel: 3 } },
-      '--engines.tensorParallel 3',
+      '--engines.tensor-parallel 3',
     ],
     [{ params: '7B', cluster: '8xH100', device: '24GiB' } as ClusterPlanInput, 'no option "device"'],
   ])('does not go with %o', (input, message) => {

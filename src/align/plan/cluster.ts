@@ -121,7 +121,7 @@ function setupOf(config: DecoderConfig, options: ClusterPlanOptions): ClusterSet
   const meanTokens = options.meanTokens ?? maxTokens;
   if (meanTokens > maxTokens) {
     throw new HeedError(`Completions of at most ${maxTokens} tokens cannot have ${meanTokens} on average.`, {
-      hint: 'Raise --maxTokens, or lower --meanTokens.',
+      hint: 'Raise --max-tokens, or lower --mean-tokens.',
     });
   }
   return { ...options, length, maxTokens, meanTokens };
@@ -136,14 +136,14 @@ function checkDevices({ nodes, perNode }: Cluster, { engines, tensorParallel, al
   }
   if ((all - separate) % tensorParallel > 0 || tensorParallel > perNode) {
     throw wrong(
-      `${all - separate} devices in nodes of ${perNode} cannot train in groups of --tensorParallel ${tensorParallel}.`,
+      `${all - separate} devices in nodes of ${perNode} cannot train in groups of --tensor-parallel ${tensorParallel}.`,
       'Give a divisor of both.',
     );
   }
   const engine = engines.tensorParallel ?? 1;
   if ((separate || all) % engine > 0) {
     throw wrong(
-      `${separate || all} devices cannot hold engines of --engines.tensorParallel ${engine}.`,
+      `${separate || all} devices cannot hold engines of --engines.tensor-parallel ${engine}.`,
       'Give a divisor.',
     );
   }
@@ -247,7 +247,7 @@ function candidates(setup: ClusterSetup): [usual: Candidate[], last: Candidate[]
   const list: [change: string, possible: boolean, changed: Partial<ClusterSetup>][] = [
     ['--sharding zero3', !divided, { sharding: 'zero3' }],
     ['--checkpointing full', checkpointing !== 'full', { checkpointing: 'full' }],
-    ['--microBatch 1', microBatch > 1, { microBatch: 1 }],
+    ['--micro-batch 1', microBatch > 1, { microBatch: 1 }],
     ['--offload frozen', offload === 'none', { offload: 'frozen' }],
     ['--engines.memory 0.3', writes && engines.devices === 0, { engines: { ...engines, memory: 0.3 } }],
     ['--offload optimizer', offload === 'none' || offload === 'frozen', { offload: 'optimizer' }],

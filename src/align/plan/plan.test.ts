@@ -213,7 +213,7 @@ describe('what fits', () => {
     const { total, changes, fits } = await plan({ params: '135M', algorithm: 'dpo', device: '8GiB' });
     expect(fits).toBe(false);
     expect(changes.map(({ change }) => change)).toEqual([
-      '--checkpointLayers',
+      '--checkpoint-layers',
       '--part 1',
       '--evaluation.batch 8',
       '--lora.rank 16',

@@ -119,7 +119,7 @@ export function lengthOf(
   const tokens = length ?? Math.min(LONGEST, maxPositions);
   if (maxTokens < tokens) return tokens;
   throw new HeedError(`Completions of ${maxTokens} tokens leave no room for a prompt in rows of ${tokens}.`, {
-    hint: `Raise --length, or set --maxTokens below ${tokens}.`,
+    hint: `Raise --length, or set --max-tokens below ${tokens}.`,
   });
 }
 
@@ -148,7 +148,7 @@ function candidates(options: Planned): [change: string, changed: Partial<Planned
   const fewer = Math.max(1, generate.batch >> 3);
   const side = writesAnswers(algorithm) ? 'generate' : algorithm === 'distill' ? 'drawing' : 'evaluation';
   const list: [change: string, possible: boolean, changed: Partial<Planned>][] = [
-    ['--checkpointLayers', trains && !options.checkpointLayers, { checkpointLayers: true }],
+    ['--checkpoint-layers', trains && !options.checkpointLayers, { checkpointLayers: true }],
     [`${byItems} 1`, trains && rowsOf(options) > items, { rows: items }],
     [
       `--${side}.batch ${fewer}`,

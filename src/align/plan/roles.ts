@@ -86,7 +86,7 @@ export function rolesOf(config: DecoderConfig, options: Planned): MemoryRole[] {
     ...(rewarded && { reward: options.reward === 'model' ? scoring : adaptersOf(options.lora.rank) + head }),
     gradients: trained,
     optimizer: 2 * trained,
-    // of weights and moments, for --maxKl
+    // of weights and moments, for --max-kl
     snapshot: is('orpo', 'cpo') ? 3 * trained : 0,
     // the programs of a run share one pool: the largest counts
     activations: Math.max(step.activations, scored - step.logits),

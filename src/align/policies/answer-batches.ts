@@ -54,7 +54,7 @@ export function answerLayout(
     }
     throw new HeedError(
       `The longest prompt has ${longest} tokens: with a completion of ${maxTokens}, that exceeds the ${config.maxPositions} positions of the model.`,
-      { hint: 'Leave long prompts out, or lower --maxTokens.' },
+      { hint: 'Leave long prompts out, or lower --max-tokens.' },
     );
   }
   const lengths = rowLengths(longest + maxTokens, longest - 1 + answers * (maxTokens + 1));

@@ -28,7 +28,7 @@ export async function openTasks(options: PolicyTrainingOptions, live: Live): Pro
     '--data': options.data,
     '--evaluation.data': tasks === undefined ? evaluation.data : undefined,
     '--evaluation.probes': evaluation.probes,
-    '--askPeople': options.askPeople || undefined,
+    '--ask-people': options.askPeople || undefined,
   }).find(([, value]) => value !== undefined);
   if (excluded) {
     const why =

@@ -7,7 +7,7 @@
  *   L = −Σ w · min(ρA, clip(ρ, 1 − ε_low, 1 + ε_high)·A) + β Σ w · KL
  *
  * Dr. GRPO: --loss dr_grpo --scale none. GSPO: --level sequence --clip.low 3e-4 --clip.high 4e-4.
- * DAPO: --loss dapo --clip.high 0.28 --beta 0 --overlong 20 --dropEqual true. GDPO, for several rewards: --reward "A +
+ * DAPO: --loss dapo --clip.high 0.28 --beta 0 --overlong 20 --drop-equal true. GDPO, for several rewards: --reward "A +
  * B" --aggregation normalize_then_sum.
  *
  * Departures from the papers: log π_old comes from the generator. The outer loop of DeepSeekMath, which renews the
@@ -95,7 +95,7 @@ export const grpoSchema = policyTrainingSchema
     minibatches: whole(1).default(1).describe('optimizer steps per epoch'),
     overlong: whole(0)
       .default(0)
-      .describe('tokens before --maxTokens over which a length penalty rises from 0 to 1 (DAPO); 0: off'),
+      .describe('tokens before --max-tokens over which a length penalty rises from 0 to 1 (DAPO); 0: off'),
     maskTruncated: z.boolean().default(false).describe('learn nothing from completions that were cut'),
     dropEqual: z.boolean().default(false).describe('drop groups whose completions all have the same reward (DAPO)'),
   })

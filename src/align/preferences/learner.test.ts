@@ -91,7 +91,7 @@ describe('with a maximum KL', () => {
     const back = notices.filter((text) => !text.includes('are learned'));
     expect(back).toHaveLength(rollbacks);
     expect(back[0]).toMatch(
-      /^step \d+: the KL is [\d.]+ nats, and --maxKl is 4; the policy goes back to that of step \d/,
+      /^step \d+: the KL is [\d.]+ nats, and --max-kl is 4; the policy goes back to that of step \d/,
     );
     expect(free.at(-1)!.metrics).not.toHaveProperty('kl/rolled_back');
   });

@@ -183,7 +183,7 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
       importOptimizer(optimizer, snapshot, `${SNAPSHOT}optimizer.`);
       state = { ...state, kl: last!.kl, rollbacks: rollbacks + 1 };
       parts.onNotice?.(
-        `step ${step}: the KL is ${figure(kl.mean)} nats, and --maxKl is ${figure(maxKl)}; the policy goes back to that of step ${last!.step}, and learns half as fast from here`,
+        `step ${step}: the KL is ${figure(kl.mean)} nats, and --max-kl is ${figure(maxKl)}; the policy goes back to that of step ${last!.step}, and learns half as fast from here`,
       );
     }
     return { 'kl/mean': kl.mean, ...(state.rollbacks && { 'kl/rolled_back': state.rollbacks }) };

@@ -25,7 +25,7 @@ const charts: [title: string, unit: string, caption: string, lines: Lines][] = [
   [
     'KL from the reference',
     'nats per completion',
-    'Mean KL along the same; for --maxKl also of at most 32 between evaluations.',
+    'Mean KL along the same; for --max-kl also of at most 32 between evaluations.',
     [
       ['evaluation', 'eval/kl'],
       ['between', 'kl/mean'],

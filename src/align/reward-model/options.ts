@@ -110,7 +110,7 @@ export const rewardModelSchema = rewardTrainingSchema({
     loss === 'bradley-terry' || (labelSmoothing + ratingMargin === 0 && !lengthDebias),
   {
     path: ['loss'],
-    message: 'expected bradley-terry with --labelSmoothing, --ratingMargin or --lengthDebias',
+    message: 'expected bradley-terry with --label-smoothing, --rating-margin or --length-debias',
   },
 );
 /** The options of `reward`, with their defaults. */

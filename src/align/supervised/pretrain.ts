@@ -78,7 +78,7 @@ export const pretrainSchema = z
   })
   .refine(({ length, maxPositions }) => length <= maxPositions, {
     path: ['length'],
-    message: 'expected no more than --maxPositions',
+    message: 'expected no more than --max-positions',
   })
   .refine(({ hidden, heads }) => hidden % heads === 0 && (hidden / heads) % 2 === 0, {
     path: ['heads'],

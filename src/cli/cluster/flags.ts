@@ -29,7 +29,7 @@ export const addResourceOptions = (command: Command): Command =>
     .option('--cpus <n>', 'CPUs of each job (default: 1)', amount('--cpus'))
     .option('--gpus <n>', 'GPUs of each job (default: 0)', amount('--gpus'))
     .option('--memory <size>', 'memory that each job reserves, such as 8GiB', memoryOf)
-    .option('--runtimeEnv <json>', 'runtime environment of Ray, such as {"image_uri": "…"}', runtimeEnvOf);
+    .option('--runtime-env <json>', 'runtime environment of Ray, such as {"image_uri": "…"}', runtimeEnvOf);
 
 /** Adds the flags for training on a cluster. */
 export const addClusterOptions = (command: Command): Command =>
@@ -63,5 +63,5 @@ function runtimeEnvOf(text: string): Record<string, unknown> {
     const value = JSON.parse(text);
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
   } catch {}
-  throw new UsageError(`--runtimeEnv: expected a JSON object, got "${text}"`);
+  throw new UsageError(`--runtime-env: expected a JSON object, got "${text}"`);
 }

@@ -1,4 +1,5 @@
 /** --on ray: trainings on a cluster, for every command that trains. Loaded only where a cluster is named: it takes long. */
+
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { planAlgorithms, planSchema } from '../../align/plan/options.ts';
@@ -24,6 +25,7 @@ import { lock } from '../../run/lock.ts';
 import { isRun, version } from '../../run/run.ts';
 import type { RunCells } from '../../sweep/pool.ts';
 import { listenForInterrupt } from '../program/interrupt.ts';
+import { amountOf } from '../program/output.ts';
 import type { ClusterFlags } from './flags.ts';
 
 /** The cluster of the flags, once it has answered. */
@@ -150,7 +152,7 @@ export function resultOf(end: JobEnd, folder: string): Record<string, unknown> {
   const { code, result, error, damaged = [] } = end;
   if (damaged.length > 0) {
     throw new HeedError(
-      `${damaged.length} files of the job ${job} came home damaged: ${damaged.slice(0, 3).join(', ')}.`,
+      `${amountOf(damaged.length, 'file')} of the job ${job} came home damaged: ${damaged.slice(0, 3).join(', ')}.`,
       { hint: `What was here is untouched. "heed cluster fetch ${folder}" reads them again.` },
     );
   }

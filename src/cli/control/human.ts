@@ -1,4 +1,5 @@
 /** People as the teacher of heed train: they compare clips of the agent while it trains, in a room of their own. */
+
 import { unitOf } from '../../control/behaviors/load-judge.ts';
 import { clipsOf } from '../../control/clips.ts';
 import { goalOf } from '../../control/goals.ts';
@@ -18,6 +19,7 @@ import type { StudioAddress } from '../people/address.ts';
 import { ahead, createPace, unpaused } from '../people/pace.ts';
 import { curveOf, lessonShown, withRoom } from '../people/people.ts';
 import type { RoomParts, TeacherToCome, TeachingRoom } from '../people/room.ts';
+import { amountOf } from '../program/output.ts';
 import { returned } from './rl.ts';
 
 /** The training; if `teacher` is "human", with a studio where people answer. */
@@ -38,11 +40,14 @@ function resultOf(
 ): NonNullable<RoomState['result']> {
   const unit = unitOf(env) ?? 'return';
   return {
-    text: `It learned from ${labels} judgments: ${unit} ${returned(evaluated)}.`,
+    text: `It learned from ${amountOf(labels, 'judgment')}: ${unit} ${returned(evaluated)}.`,
     saved: run,
     commands: [
       { title: 'Watch it', command: `heed watch ${run}` },
-      { title: `Keep teaching: ${more} more judgments`, command: `heed train --resume ${run} --more ${more}` },
+      {
+        title: `Keep teaching: ${amountOf(more, 'more judgment')}`,
+        command: `heed train --resume ${run} --more ${more}`,
+      },
       { title: 'Use the agent and its reward elsewhere', command: `heed export ${run}` },
     ],
     more,
@@ -50,12 +55,13 @@ function resultOf(
 }
 
 /** What the room shows at first. */
-function show({ options: { env: name, people, labels, steps }, environment: source }: Learner, run: Run) {
+function show({ options: { env, people, labels, steps }, environment: source }: Learner, run: Run) {
   const environment = source.make();
+  const name = source.id;
   return {
     people,
     name,
-    goal: goalOf(name),
+    goal: goalOf(env),
     invitation: 'Teach the agent here',
     settings: { goldShare: 0, bothBad: false, reason: 'none', leaseSeconds: 120 },
     state: {
@@ -66,7 +72,7 @@ function show({ options: { env: name, people, labels, steps }, environment: sour
       steps,
       wanted: labels,
       learned: 0,
-      measure: unitOf(name) ?? 'return',
+      measure: unitOf(env) ?? 'return',
       curve: curveOf(run.folder, 'return/mean'),
       numbers: {},
     },

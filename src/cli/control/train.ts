@@ -8,28 +8,33 @@ import { duration } from '../../run/progress.ts';
 import { addStudioAddress, studioAddress } from '../people/address.ts';
 import { addMore, extending } from '../people/more.ts';
 import { addTraining } from '../run/run-training.ts';
+import { showDefaultsByEnvironment } from './defaults.ts';
 import { withPeople } from './human.ts';
-import { returned } from './rl.ts';
+import { returned, untrained } from './rl.ts';
+
+const shortcuts = {
+  ensemble: 'reward.members',
+  query: 'query.rule',
+  store: 'people.store',
+  project: 'people.project',
+  goal: 'people.goal',
+};
 
 export function addTrain(command: Command): void {
   addTraining(command, 'train', controlTrainings.train, {
-    shortcuts: {
-      ensemble: 'reward.members',
-      query: 'query.rule',
-      store: 'people.store',
-      project: 'people.project',
-      goal: 'people.goal',
-    },
+    shortcuts,
     summarize,
     checkedLate: true,
     beforeResume: extending(command, extendRun),
     around: (training) => withPeople(training, () => studioAddress(command)),
   });
+  showDefaultsByEnvironment(command, controlTrainings.train, shortcuts);
   addMore(command);
   addStudioAddress(command);
 }
 
 const summarize = ({
+  run,
   return: evaluated,
   labels,
   steps,
@@ -38,7 +43,7 @@ const summarize = ({
   correlation,
   seconds,
 }: LearnRunResult): [string, string][] => [
-  ['return', returned(evaluated)],
+  ['return', `${returned(evaluated)}${untrained(run)}`],
   ['labels', `${labels}`],
   ['steps', steps.toLocaleString('en-US')],
   heldOutAccuracy === undefined

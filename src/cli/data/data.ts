@@ -17,7 +17,7 @@ import { loadTokenizer } from '../../lm/tokenizer.ts';
 import { percent } from '../../percent.ts';
 import { addFlags, settingsFrom } from '../program/flags.ts';
 import { note } from '../program/log.ts';
-import { createOutput, type Output, table } from '../program/output.ts';
+import { amountOf, createOutput, type Output, table } from '../program/output.ts';
 import { checking, UsageError } from '../program/usage.ts';
 import { addTokens } from './tokens.ts';
 
@@ -83,12 +83,13 @@ function addCheck(command: Command): void {
         ['format', counts(found.formats)],
         ['repeated', `${number(exact)} exact, ${number(found.duplicates.length - exact)} nearly equal`],
       ];
-      if (leakage) lines.push(['leakage', `${number(leakage.rows.length)} rows, ${number(leakage.prompts)} prompts`]);
+      if (leakage)
+        lines.push(['leakage', `${amountOf(leakage.rows.length, 'row')}, ${amountOf(leakage.prompts, 'prompt')}`]);
       if (Object.keys(balance.label).length > 0) lines.push(['labels', counts(balance.label)]);
       if (Object.keys(balance.source).length > 0) lines.push(['sources', counts(balance.source)]);
       if (longerWins !== undefined) {
         lines.push(['longer wins', `in ${percent(longerWins, 0)} of the preferences that differ in length`]);
-        lines.push(['identical', `${number(found.identical.length)} preferences between equal completions`]);
+        lines.push(['identical', `${amountOf(found.identical.length, 'preference')} between equal completions`]);
       }
       output.say(table(lines));
       some(output, 'bad', found.bad.map(describeBadRow));
@@ -120,7 +121,7 @@ function addConvert(command: Command): void {
         }
       }
       const rows = await writeDataset(flags.out, converted());
-      output.say(`${number(rows)} rows in ${flags.out}`);
+      output.say(`${amountOf(rows, 'row')} in ${flags.out}`);
       some(output, 'left out', bad.map(describeBadRow));
       output.result({ out: flags.out, rows, bad });
     });
@@ -162,7 +163,7 @@ function addSplit(command: Command): void {
         }
         written[name] = path(name);
         await writeDataset(written[name], found.read(name));
-        output.say(`${number(found.rows[name])} rows in ${written[name]}`);
+        output.say(`${amountOf(found.rows[name], 'row')} in ${written[name]}`);
       }
       some(output, 'left out', bad.map(describeBadRow));
       output.result({ files: written, rows: found.rows, groups: found.groups, bad });

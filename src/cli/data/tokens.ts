@@ -1,4 +1,5 @@
 /** heed data tokens: rows as a model gets them, with the tokens that it learns. */
+
 import { styleText } from 'node:util';
 import { type Command, Option } from 'commander';
 import { z } from 'zod';
@@ -9,6 +10,7 @@ import { loadOutline } from '../../lm/model.ts';
 import { percent } from '../../percent.ts';
 import { addFlags, settingsFrom } from '../program/flags.ts';
 import { note } from '../program/log.ts';
+import { amountOf } from '../program/output.ts';
 import { checking } from '../program/usage.ts';
 
 const schema = z.object({
@@ -49,7 +51,7 @@ function inWords(sequence: TokenSequence): string {
   const count = learned.reduce((sum, [from, to]) => sum + to - from, 0);
   const colored = process.stdout.isTTY && process.stdout.hasColors(); // by TERM and NO_COLOR, too
   const shares = [
-    `${ids.length} tokens`,
+    amountOf(ids.length, 'token'),
     part === 'prompt' ? 'which the model completes' : `${count} learned (${percent(count / ids.length, 0)})`,
     ...(cut > 0 ? [`${cut} cut`] : []),
     ...(unused.length > 0 ? [`not used: ${unused.join(', ')}`] : []),

@@ -7,13 +7,15 @@ import { input } from '../../engine/graph.ts';
 import { matmul } from '../../engine/ops/matmul.ts';
 import { trace } from '../../engine/program.ts';
 import { runtime } from '../../engine/runtime/current.ts';
+import { quietly } from '../../engine/runtime/quiet.ts';
 import type { Accelerator } from '../../engine/runtime/runtime.ts';
 import { Value } from '../../engine/value.ts';
 import { HeedError, messageOf } from '../../error.ts';
 
 export interface Check {
   name: string;
-  state: 'ok' | 'warn' | 'fail';
+  /** `absent`: this machine lacks something that heed works without. */
+  state: 'ok' | 'absent' | 'warn' | 'fail';
   found: string;
   /** What to do about a problem. */
   advice?: string;
@@ -27,9 +29,10 @@ export function* checkSetup(folder: string): Generator<Check> {
   if (started.every(({ state }) => state !== 'fail')) {
     const speed = checkSpeed();
     yield speed;
-    yield checkBf16(speed.gflops);
-    yield checkGpu('webgpu', speed.gflops);
-    yield checkGpu('cuda', speed.gflops);
+    // drivers print what they miss, which the checks say in heed's words
+    yield quietly(() => checkBf16(speed.gflops));
+    yield quietly(() => checkGpu('webgpu', speed.gflops));
+    yield quietly(() => checkGpu('cuda', speed.gflops));
   }
   yield checkMemory();
   yield checkDisk(folder);
@@ -128,8 +131,8 @@ function checkBf16(float32: number): Check {
       const could = support?.cpu === true;
       return {
         name: 'bf16',
-        state: 'ok',
-        found: could ? 'this CPU has it, but oneDNN is not installed' : `no: ${support?.missing ?? 'not here'}`,
+        state: 'absent',
+        found: could ? 'this CPU has it, but oneDNN is not installed' : (support?.missing ?? 'not here'),
         advice: could ? `Training can be faster: ${support.missing?.split('; ').slice(1).join('; ')}.` : undefined,
       };
     }
@@ -151,7 +154,7 @@ function checkBf16(float32: number): Check {
 /** Whether a GPU can be used, and how fast its products are, each copied back. */
 function checkGpu(name: Accelerator, cpu: number): Check {
   const { works, missing, hint } = deviceSupport(name);
-  if (!works) return { name, state: 'ok', found: `no: ${missing}`, advice: hint };
+  if (!works) return { name, state: 'absent', found: `${missing}`, advice: hint };
   const before = device();
   try {
     useDevice(name);

@@ -9,7 +9,9 @@ export function addDoctor(command: Command): void {
     const checks: Check[] = [];
     for (const check of checkSetup(process.cwd())) {
       checks.push(check);
-      output.say(`${check.state.padEnd(4)}  ${check.name.padEnd(7)}  ${check.found}`);
+      output.say(
+        `${(check.state === 'absent' ? '–' : check.state).padEnd(4)}  ${check.name.padEnd(7)}  ${check.found}`,
+      );
       if (check.advice) output.say(`               ${check.advice}`);
     }
     const ok = checks.every(({ state }) => state !== 'fail');

@@ -17,6 +17,7 @@ import type { StudioAddress } from '../people/address.ts';
 import { ahead, createPace, unpaused } from '../people/pace.ts';
 import { curveOf, lessonShown, withRoom } from '../people/people.ts';
 import type { RoomParts, TeacherToCome, TeachingRoom } from '../people/room.ts';
+import { amountOf } from '../program/output.ts';
 
 type Learner = PolicyLearner<PolicyTrainingOptions>;
 
@@ -47,12 +48,12 @@ function resultOf(
       ? `It is at a KL of ${figure(kl)} nats.`
       : `By the reward that they taught, its completions beat those from before on ${percent(wins, 0)} of the evaluation prompts, at a KL of ${figure(kl)} nats.`;
   return {
-    text: `It learned from ${judged} judgments. ${beats}`,
+    text: `It learned from ${amountOf(judged, 'judgment')}. ${beats}`,
     saved: model,
     commands: [
       { title: 'Talk to it', command: `heed chat ${model}` },
       {
-        title: `Keep teaching: ${more} more judgments`,
+        title: `Keep teaching: ${amountOf(more, 'more judgment')}`,
         command: `heed ${info.command} --resume ${run} --more ${more}`,
       },
       { title: 'Use the reward you taught', command: `heed ppo --model MODEL --reward ${run}/reward` },

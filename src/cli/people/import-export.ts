@@ -9,7 +9,7 @@ import { exportFormats, exportRows } from '../../feedback/transfer/export.ts';
 import { countRows, importItems } from '../../feedback/transfer/import.ts';
 import { createProgress, type Progress } from '../../run/progress.ts';
 import { addFlags, settingsFrom } from '../program/flags.ts';
-import { createOutput, table } from '../program/output.ts';
+import { amountOf, createOutput, table } from '../program/output.ts';
 import { checking } from '../program/usage.ts';
 import { type Common, mergeOption, projectOption, withStore } from './store.ts';
 import {
@@ -30,7 +30,7 @@ export function addImport(command: Command): void {
   command
     .option('--gold', 'add gold items: the judgments in the file are right and measure reliability')
     .option(
-      '--practiceItems',
+      '--practice-items',
       'add practice items: gold items that come first, with the right judgment shown afterwards',
     )
     .option('--votes-of <name>', 'record the judgments in the file under this name')
@@ -77,7 +77,7 @@ export function addImport(command: Command): void {
     progress?.done();
     output.say(
       table([
-        ['added', `${done.added} items`],
+        ['added', amountOf(done.added, 'item')],
         ['there already', String(done.known)],
         ...(done.votes > 0 ? [['votes', String(done.votes)] as [string, string]] : []),
         ...(done.bad > 0 ? [['left out', `${done.bad} bad rows`] as [string, string]] : []),
@@ -144,7 +144,7 @@ export function addExport(command: Command): void {
       const project = await findProject(database, flags.project);
       return writeDataset(file, exportRows(database, project, { format, merge, gold }));
     });
-    output.say(`${rows} rows in ${file}`);
+    output.say(`${amountOf(rows, 'row')} in ${file}`);
     if (rows === 0) {
       const stats = `heed feedback stats --project ${JSON.stringify(flags.project)}`;
       output.say(`The project has no judgment that these rows could hold. ${stats} shows those it has.`);

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { writeDataset } from '../../data/write.ts';
 import { findProject } from '../../feedback/project.ts';
 import { type AnnotatorWork, annotatorWork, paymentRows } from '../../feedback/quality/work.ts';
-import { createOutput, table } from '../program/output.ts';
+import { amountOf, createOutput, table } from '../program/output.ts';
 import { UsageError } from '../program/usage.ts';
 import { type Common, projectOption, withStore } from './store.ts';
 
@@ -30,7 +30,7 @@ export function addPayments(command: Command): void {
       if (work.length === 0) output.say('Nobody has judged in this time.');
       for (const one of work) output.say(`${one.person}\n${describeWork(one)}\n`);
       const rows = file === undefined ? undefined : await writeDataset(file, paymentRows(work, flags.project));
-      if (file !== undefined) output.say(`${rows} rows in ${file}`);
+      if (rows !== undefined) output.say(`${amountOf(rows, 'row')} in ${file}`);
       output.result({ project: flags.project, work, ...(file !== undefined && { file, rows }) });
     });
 }

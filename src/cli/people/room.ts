@@ -74,7 +74,7 @@ export async function openRoom<Option>(
   const store = people.store ?? join(run.folder, DEFAULT_STORE);
   const database = await openDatabase(store);
   try {
-    const project = await projectFor(database, people.project ?? name, {
+    const project = await projectFor(database, people.project ?? projectName(name), {
       settings: { ...settings, goal: people.goal ?? goal },
       guidelines: people.guidelines,
     });
@@ -167,6 +167,12 @@ export async function openRoom<Option>(
     await database.close();
     throw error;
   }
+}
+
+/** A name that a project may have: an environment's or a model's may be a path. */
+export function projectName(name: string): string {
+  const allowed = name.replace(/[^\p{L}\p{N} ._-]+/gu, '-').replace(/^[^\p{L}\p{N}]+/u, '');
+  return allowed.slice(0, 100) || 'training';
 }
 
 /** The project with a name; created if needed. */

@@ -5,7 +5,7 @@ import type { Reward } from '../../align/reward-functions/reward-function.ts';
 import { membersOf } from '../../align/rewards/open.ts';
 import { findProject, type Project } from '../../feedback/project.ts';
 import type { Database } from '../../feedback/store/database.ts';
-import { createOutput } from '../program/output.ts';
+import { amountOf, createOutput } from '../program/output.ts';
 import { openMembers, prioritize, suggest } from './prioritize.ts';
 import { type Common, projectOption, withStore } from './store.ts';
 
@@ -20,7 +20,7 @@ export function addPrioritize(command: Command): void {
       const output = createOutput(flags);
       const { items, members } = await scoring(flags, flags.model, prioritize);
       const how = members === 1 ? 'closest differences' : `widest disagreements of ${members}`;
-      output.say(`${items} items, the ${how} first`);
+      output.say(`${amountOf(items, 'item')}, the ${how} first`);
       output.result({ project: flags.project, items, members });
     });
 }
@@ -38,7 +38,7 @@ export function addSuggest(command: Command): void {
         suggest(database, project, members, by),
       );
       output.say(
-        `${items} items have a suggestion by "${by}". Annotators see it as the setting "suggestions" says: after their own judgment, by default.`,
+        `${items === 1 ? '1 item has' : `${items} items have`} a suggestion by "${by}". Annotators see it as the setting "suggestions" says: after their own judgment, by default.`,
       );
       output.result({ project: flags.project, items, by });
     });

@@ -9,15 +9,17 @@ it('reads roles by group, of groups with commas and equals signs too', () => {
     'cn=admins,ou=groups': 'owner',
     staff: 'annotator',
   });
-  expect(() => rolesFrom('leads=reviewer,admins')).toThrow('--oidcRoles: expected GROUP=ROLE,GROUP=ROLE, got "admins"');
+  expect(() => rolesFrom('leads=reviewer,admins')).toThrow(
+    '--oidc-roles: expected GROUP=ROLE,GROUP=ROLE, got "admins"',
+  );
   expect(() => rolesFrom('leads=boss')).toThrow('got "leads=boss"');
 });
 
 it('needs an issuer and a client, or neither', () => {
   expect(options({}).oidc).toBeUndefined();
-  expect(() => options({ oidcIssuer: 'https://id.example.org' })).toThrow('--oidcClient is missing.');
+  expect(() => options({ oidcIssuer: 'https://id.example.org' })).toThrow('--oidc-client is missing.');
   for (const settings of [{ oidcClient: 'heed' }, { oidcRoles: 'a=owner' }, { oidcOnly: true }]) {
-    expect(() => options(settings)).toThrow('--oidcIssuer is missing.');
+    expect(() => options(settings)).toThrow('--oidc-issuer is missing.');
   }
   expect(() => options({ oidcIssuer: 'i', oidcClient: 'c', oidcRequire: 'hd' })).toThrow('expected CLAIM=VALUE');
   const given = { oidcIssuer: 'https://id.example.org', oidcClient: 'heed', oidcRequire: 'hd=example.org, tid=a=b' };

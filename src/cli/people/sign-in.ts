@@ -53,9 +53,10 @@ export function signInOptions(
   const sessions = { seconds: 3600 * sessionHours, idleSeconds: 3600 * sessionIdleHours };
   const { oidcRoles, oidcRequire, oidcOnly } = settings;
   if (issuer === undefined || client === undefined) {
-    const [missing, other] = issuer === undefined ? ['oidcIssuer', 'oidcClient'] : ['oidcClient', 'oidcIssuer'];
+    const [missing, other] =
+      issuer === undefined ? ['--oidc-issuer', '--oidc-client'] : ['--oidc-client', '--oidc-issuer'];
     if ((issuer ?? client ?? oidcRoles) === undefined && !oidcOnly) return { sessions };
-    throw new UsageError(`--${missing} is missing.`, { hint: `A sign-in provider needs --${missing} and --${other}.` });
+    throw new UsageError(`${missing} is missing.`, { hint: `A sign-in provider needs ${missing} and ${other}.` });
   }
   return {
     sessions,
@@ -84,7 +85,7 @@ export function rolesFrom(text: string): Record<string, PersonRole> {
   for (let rest = text; rest !== ''; ) {
     const found = entry.exec(rest);
     if (!found) {
-      throw new UsageError(`--oidcRoles: expected GROUP=ROLE,GROUP=ROLE, got "${rest}"`, {
+      throw new UsageError(`--oidc-roles: expected GROUP=ROLE,GROUP=ROLE, got "${rest}"`, {
         hint: `Roles are ${roles.join(', ')}.`,
       });
     }
@@ -98,7 +99,7 @@ export function rolesFrom(text: string): Record<string, PersonRole> {
 function claimsFrom(text: string): Record<string, string> {
   const pairs = text.split(',').map((pair) => {
     const [, claim, value] = /^\s*([^=\s]+)=(.+?)\s*$/.exec(pair) ?? [];
-    if (claim === undefined) throw new UsageError(`--oidcRequire: expected CLAIM=VALUE,CLAIM=VALUE, got "${pair}"`);
+    if (claim === undefined) throw new UsageError(`--oidc-require: expected CLAIM=VALUE,CLAIM=VALUE, got "${pair}"`);
     return [claim, value];
   });
   return Object.fromEntries(pairs);

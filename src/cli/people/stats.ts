@@ -9,7 +9,7 @@ import { raterAdvice } from '../../feedback/quality/rater-advice.ts';
 import type { RaterQuality } from '../../feedback/quality/ratings.ts';
 import { percent, percents } from '../../percent.ts';
 import type { Reliability } from '../../preference/agreement.ts';
-import { createOutput, type Output, table } from '../program/output.ts';
+import { amountOf, createOutput, type Output, table } from '../program/output.ts';
 import { type Common, projectOption, withStore } from './store.ts';
 
 /** Adds the flags and the action of `stats`. */
@@ -44,7 +44,7 @@ function printStats(
     table([
       [
         'judgments',
-        `${quality.answers} on ${quality.items} of ${all} items; the project asks for ${settings.overlap} per item`,
+        `${quality.answers} on ${quality.items} of ${amountOf(all, 'item')}; the project asks for ${settings.overlap} per item`,
       ],
       ...agreementRows(settings, quality),
       ...suggestionRows(quality.suggestions),
@@ -53,7 +53,7 @@ function printStats(
         ? [
             [
               'guidelines',
-              `changed during judging: ${quality.guidelines.map(({ version, answers }) => `version ${version}, ${answers} judgments`).join('; ')}`,
+              `changed during judging: ${quality.guidelines.map(({ version, answers }) => `version ${version}, ${amountOf(answers, 'judgment')}`).join('; ')}`,
             ] as [string, string],
           ]
         : []),
@@ -120,17 +120,17 @@ function agreementRows(
 
 function alphaInWords({ alpha, interval, items }: Reliability): string {
   if (Number.isNaN(alpha)) return 'none yet: it takes items that two people judged, and judgments that differ';
-  return `α ${alpha.toFixed(2)} (${interval.map((end) => end.toFixed(2)).join(' to ')}) on ${items} items`;
+  return `α ${alpha.toFixed(2)} (${interval.map((end) => end.toFixed(2)).join(' to ')}) on ${amountOf(items, 'item')}`;
 }
 
 /** How somebody rates an aspect, compared with others. */
 function raterInWords({ n, difference, interval, spread, othersSpread, correlation }: RaterQuality): string {
-  if (Number.isNaN(difference)) return `${n} items that others rated too`;
+  if (Number.isNaN(difference)) return `${amountOf(n, 'item')} that others rated too`;
   const tenths = { minimumFractionDigits: 1, maximumFractionDigits: 1, signDisplay: 'exceptZero' } as const;
   const signed = (value: number) => value.toLocaleString('en', tenths);
   const between = interval.some(Number.isNaN) ? '' : ` (${interval.map(signed).join(' to ')})`;
   return [
-    `${signed(difference)}${between} against others on ${n} items`,
+    `${signed(difference)}${between} against others on ${amountOf(n, 'item')}`,
     ...(Number.isNaN(spread) ? [] : [`spread ${spread.toFixed(1)}, others ${othersSpread.toFixed(1)}`]),
     ...(Number.isNaN(correlation) ? [] : [`correlation ${correlation.toFixed(2)}`]),
   ].join(', ');

@@ -9,7 +9,7 @@ import type { LeftOutCount } from '../../feedback/transfer/left-out.ts';
 import { leftOutInWords } from '../../feedback/transfer/left-out-words.ts';
 import type { Merge } from '../../feedback/transfer/merges.ts';
 import { type TransferTool, transferTools } from '../../feedback/transfer/tools.ts';
-import { type Output, table } from '../program/output.ts';
+import { amountOf, type Output, table } from '../program/output.ts';
 import { UsageError } from '../program/usage.ts';
 
 /** Flags of `import` for data of other tools. */
@@ -104,7 +104,7 @@ export async function runImportFrom(
     });
   }
   if (flags.gold || flags.practiceItems) {
-    throw new UsageError('--gold and --practiceItems: not with --from', {
+    throw new UsageError('--gold and --practice-items: not with --from', {
       hint: 'Move the data in, export it with --format votes, and import gold items from that.',
     });
   }
@@ -134,7 +134,7 @@ function describeImport({ name, kind, created, ...one }: ImportedProject, dryRun
     ['project', `${name} (${kind}${created ? `, ${would}created` : ''})`],
     ['items', `${one.added} ${would}added, ${one.known} there already`],
     ['judgments', `${one.votes} by ${one.people.length === 0 ? 'nobody' : one.people.join(', ')}`],
-    ...(one.suggestions > 0 ? [['suggestions', `${one.suggestions} items`] as [string, string]] : []),
+    ...(one.suggestions > 0 ? [['suggestions', amountOf(one.suggestions, 'item')] as [string, string]] : []),
     ...(one.bad > 0 ? [['left out', `${one.bad} bad rows`] as [string, string]] : []),
     ...leftOutRows(one.leftOut),
   ]);
@@ -154,6 +154,6 @@ export async function runExportTo(
   const users =
     file === undefined ? undefined : new Map(Array.from(usersIn(file), ([id, name]) => [name, id] as const));
   const { rows, leftOut } = await exportTo(database, project, to, path, { merge, format, gold, users });
-  output.say(table([['written', `${rows} rows in ${path}`], ...leftOutRows(leftOut)]));
+  output.say(table([['written', `${amountOf(rows, 'row')} in ${path}`], ...leftOutRows(leftOut)]));
   output.result({ project: project.name, path, rows, leftOut });
 }

@@ -5,7 +5,7 @@ import { readJsonFile } from '../../files.ts';
 import { parsedJson } from '../../lm/tool-calls.ts';
 import { optionsJson } from '../../options.ts';
 import { currentName, oldName } from '../../renamed.ts';
-import { checking, UsageError } from './usage.ts';
+import { checking, flagOf, UsageError } from './usage.ts';
 
 interface Flag {
   /** The setting's name, such as `ppo.learningRate`. */
@@ -38,20 +38,29 @@ export function addFlags(command: Command, schema: z.ZodType, shortcuts: Shortcu
   const flags = flagsOf(schema);
   const shorter = Object.entries(shortcuts).map(([name, of]) => {
     const flag = flags.find(({ name }) => name === of)!;
-    return { ...flag, name, description: `${flag.description} (--${of})` };
+    return { ...flag, name, description: `${flag.description} (${flagOf(of)})` };
   });
   const plain = flags.filter(({ name }) => !name.includes('.'));
   const nested = flags.filter(({ name }) => name.includes('.'));
   for (const flag of [...plain, ...shorter, ...nested]) {
     command.addOption(optionOf(flag));
-    const dashed = flag.name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-    // commander takes --on-bad-row for onBadRow
-    if (dashed !== flag.name && !(dashed in shortcuts))
-      command.addOption(optionOf({ ...flag, name: dashed }).hideHelp());
     const old = oldName(flag.name);
     if (old !== undefined) command.addOption(optionOf({ ...flag, name: old }).hideHelp());
   }
   command.option('--config <file>', "JSON file with any of these settings, or a run's config.json; flags override it");
+}
+
+/** Accepts each flag of a command in camelCase too, as options are written in programs. */
+export function acceptCamelCase(command: Command): void {
+  for (const option of [...command.options]) {
+    const { long, flags, hidden, negate } = option;
+    const camel = long?.replace(/(?<=\w)-([a-z])/g, (_, letter: string) => letter.toUpperCase());
+    if (!long || camel === undefined || camel === long || hidden || negate) continue;
+    const alias = new Option(flags.slice(flags.indexOf(long)).replace(long, camel), option.description).hideHelp();
+    alias.parseArg = option.parseArg;
+    alias.argChoices = option.argChoices;
+    command.addOption(alias);
+  }
 }
 
 /** Longer lists of choices go into the description: they would push all descriptions to the right. */
@@ -71,21 +80,21 @@ function optionOf(flag: Flag): Option {
   const choices = flag.choices?.join('|') ?? '';
   const inline = choices !== '' && choices.length <= LONGEST_CHOICES;
   const option = new Option(
-    `--${flag.name} ${inline ? `<${choices}>` : value}`,
+    `${flagOf(flag.name)} ${inline ? `<${choices}>` : value}`,
     `${flag.description}${choices && !inline ? `: ${flag.choices!.join(', ')}` : ''}${shown}`,
   );
   option.argParser((text, earlier: unknown) =>
     flag.kind === 'texts' ? [...((earlier as string[]) ?? []), text] : parse(flag, text),
   );
   const [part] = flag.name.split('.');
-  return flag.name.includes('.') ? option.helpGroup(`Settings of the ${part}:`) : option.helpGroup('Settings:');
+  return option.helpGroup(flag.name.includes('.') ? `${flagOf(part)}.…:` : 'Flags:');
 }
 
 const textOf = (value: unknown) =>
   Array.isArray(value) ? value.join(typeof value[0] === 'string' ? ' ' : ',') : String(value);
 
 function parse({ name, kind, choices, open }: Flag, text: string): unknown {
-  const wrong = (expected: string) => new UsageError(`--${name}: expected ${expected}, got "${text}"`);
+  const wrong = (expected: string) => new UsageError(`${flagOf(name)}: expected ${expected}, got "${text}"`);
   const number = (part: string) => {
     if (part.trim() === '' || Number.isNaN(Number(part))) {
       throw wrong(kind === 'numbers' ? 'numbers with commas between, such as 64,64' : 'a number');
@@ -125,7 +134,7 @@ export function settingsFrom(command: Command, schema: z.ZodType, shortcuts: Sho
   for (const [name, value] of Object.entries(options)) {
     const full = currentName(shortcuts[name] ?? name);
     if (names.has(full) && full !== (shortcuts[name] ?? name)) {
-      process.stderr.write(`--${name} is called --${full} now; the old name goes with the next version\n`);
+      process.stderr.write(`${flagOf(name)} is called ${flagOf(full)} now; the old name goes with the next version\n`);
     }
     if (names.has(full)) put(settings, full, value);
   }

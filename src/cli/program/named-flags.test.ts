@@ -31,12 +31,29 @@ async function flags(): Promise<Set<string>> {
 
 /** A flag whose name continues with a value is not looked up. */
 const named = (text: string): string[] =>
-  [...text.matchAll(/(?<=[\s"'`(])--[a-zA-Z][\w.-]*\w(?![\w.]*\$\{)/g)].map(([flag]) => flag);
+  [...text.matchAll(/(?<=[\s"'`(])--[a-zA-Z][\w.-]*\w(?![\w.-]*\$\{)/g)].map(([flag]) => flag);
 
 it('finds the flags that a text names', () => {
   expect(named('Give --length 8, or "--evaluation.data" (--on-bad-row skip).')).toEqual([
     ...['--length', '--evaluation.data', '--on-bad-row'],
   ]);
+});
+
+it('documents and programs write flags in kebab-case, as help does', () => {
+  const root = new URL('../', new URL(`file://${source}`)).pathname;
+  const folders = ['docs', 'examples', 'course', 'deploy', 'site'];
+  const texts = folders.flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+      .filter((file) => /\.(md|js|ts|mjs|json|ya?ml|service|conf)$/.test(file) && !file.includes('node_modules'))
+      .map((file) => join(folder, file)),
+  );
+  const others = /--(outputFile|maxWorkers|typeRoots|noEmit|outDir|noCheck)/; // of Vitest and TypeScript
+  const wrong = ['README.md', 'CONTRIBUTING.md', ...texts].flatMap((file) =>
+    named(readFileSync(join(root, file), 'utf8'))
+      .filter((flag) => /[a-z][A-Z]/.test(flag) && !others.test(flag))
+      .map((flag) => `${file}: ${flag}`),
+  );
+  expect(wrong).toEqual([]);
 });
 
 it('no text names a flag that there is not', async () => {

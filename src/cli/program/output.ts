@@ -26,4 +26,8 @@ export const table = (rows: readonly (readonly [name: string, value: string])[])
   return rows.map(([name, value]) => `  ${name.padEnd(width)}  ${value}`).join('\n');
 };
 
+/** A number of things: `1 row`, `2,500 rows`. */
+export const amountOf = (n: number, one: string, several = `${one}s`): string =>
+  `${n.toLocaleString('en-US')} ${n === 1 ? one : several}`;
+
 export const address = (path: string): string => pathToFileURL(resolve(path)).href;

@@ -17,9 +17,9 @@ export function addDiagnose(command: Command): void {
         hint: `these have one: ${able.join(', ')}`,
       });
     }
-    const { summary, findings, measures } = diagnose(folder);
-    if (findings.length === 0) output.say(summary);
+    const { healthy, summary, findings, measures } = diagnose(folder);
+    if (healthy) output.say(summary);
     sayFindings(output, { findings });
-    output.result({ run: folder, summary, findings, measures });
+    output.result({ run: folder, healthy, summary, findings, measures });
   });
 }

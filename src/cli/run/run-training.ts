@@ -1,5 +1,5 @@
 /** What the commands that train share: settings from flags, the run's folder, progress, Ctrl-C, the report. */
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync, rmdirSync, rmSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { Command } from 'commander';
 import type { z } from 'zod';
@@ -21,9 +21,10 @@ import { addFlags, flagNames, type Shortcuts, settingsFrom } from '../program/fl
 import { listenForInterrupt } from '../program/interrupt.ts';
 import { createLoggedProgress, log, logFormatOption, note } from '../program/log.ts';
 import { address, createOutput, type Output, table } from '../program/output.ts';
-import { checking, flagFaults, UsageError } from '../program/usage.ts';
+import { checking, flagFaults, flagOf, UsageError } from '../program/usage.ts';
 import { sayFindings } from './findings.ts';
 import { withWhatFits } from './too-large.ts';
+import { createTrainingProgress, type TrainingProgress } from './training-progress.ts';
 
 /** A training that goes on after its end, such as a room in which people still are. */
 export interface Staying {
@@ -73,7 +74,7 @@ export const addRunOptions = (command: Command): Command =>
     .optionsGroup('The run:')
     .option('--out <dir>', 'folder of the run (default: runs/<time>-<name>)')
     .option('--resume <run>', 'continue a stopped run, with its settings')
-    .option('--checkpointSeconds <n>', 'seconds between checkpoints (default: 30)', seconds)
+    .option('--checkpoint-seconds <n>', 'seconds between checkpoints (default: 30)', seconds)
     .option(
       '--log <where>',
       'also log to: tensorboard[:DIR], mlflow:URL, webhook:URL (alerts), prometheus:PORT (to be read at /metrics)',
@@ -83,7 +84,7 @@ export const addRunOptions = (command: Command): Command =>
 function seconds(text: string): number {
   const value = Number(text);
   if (text.trim() === '' || !(value >= 0))
-    throw new UsageError(`--checkpointSeconds: expected a number from 0 up, got "${text}"`);
+    throw new UsageError(`--checkpoint-seconds: expected a number from 0 up, got "${text}"`);
   return value;
 }
 
@@ -104,6 +105,9 @@ interface Flags extends ClusterFlags {
   json?: boolean;
 }
 
+/** Milliseconds after which a training that still opens says so. */
+const OPENING = 1000;
+
 async function train(command: Command, definition: TrainingCommand): Promise<void> {
   const flags = command.opts<Flags>();
   const output = createOutput(flags);
@@ -116,24 +120,34 @@ async function train(command: Command, definition: TrainingCommand): Promise<voi
   await loadPlugins(old?.info.plugins);
   let learner: StageLearner | undefined;
   let run = old;
+  let progress: Pick<TrainingProgress, 'note' | 'warn'> = createLoggedProgress();
   const interrupted = listenForInterrupt((text) => progress.note(text));
-  let progress = createLoggedProgress();
   let loggers: ReturnType<typeof attachLoggers> | undefined;
   let ending: Ending = 'failed';
   let again: (() => Promise<void>) | undefined;
+  let folderWasThere = false;
   try {
-    learner = await (old ? oldLearner(old, definition) : checkedLearner(command, definition));
+    const opening = setTimeout(() => note('Opening the model, the data or the environment …'), OPENING);
+    try {
+      learner = await (old ? oldLearner(old, definition) : checkedLearner(command, definition));
+    } finally {
+      clearTimeout(opening);
+    }
     const { name, steps } = definition.about(learner);
     const { options } = learner;
+    folderWasThere = flags.out !== undefined && existsSync(flags.out);
     run ??= createRun(flags.out, { name, command: definition.command, config: options, seed: options.seed });
     const how = [options.precision === 'bf16' ? 'in bf16' : '', device() === 'cpu' ? '' : `on ${device()}`].filter(
       Boolean,
     );
     note(`${name} in ${run.folder}${how.length > 0 ? `, computing ${how.join(' ')}` : ''}`);
     loggers = attachLoggers(run, choices, (text) => progress.warn(text));
-    let seen: Record<string, number> = {};
     let result: (Awaited<ReturnType<StageTraining['train']>> & { seconds?: number }) | undefined;
-    let started = false;
+    const shown = createTrainingProgress(
+      { total: steps, shares: definition.shares, ...definition.progress },
+      Boolean(old),
+    );
+    progress = shown;
     try {
       const stepped = spanByStep();
       const parts: Parameters<StageTraining['train']>[1] = {
@@ -141,21 +155,12 @@ async function train(command: Command, definition: TrainingCommand): Promise<voi
         signal: interrupted.signal,
         checkpointSeconds: flags.checkpointSeconds,
         ...(flags.on !== undefined && {
-          runCells: await (await onRay()).cellsOnCluster(run.folder, flags, (text) => progress.note(text)),
+          runCells: await (await onRay()).cellsOnCluster(run.folder, flags, shown.note),
         }),
-        onWarning: (text) => progress.warn(text),
+        onWarning: shown.warn,
         onStep(step) {
           stepped(step.step);
-          if (!started)
-            progress = createLoggedProgress({
-              total: steps,
-              from: step.step,
-              shares: definition.shares,
-              ...definition.progress,
-            });
-          started = true;
-          seen = { ...seen, ...definition.live(step) };
-          progress.update(step.step, seen);
+          shown.at(step.step, definition.live(step));
         },
       };
       const span = { attributes: { 'heed.run': basename(run.folder), 'heed.command': definition.command } };
@@ -164,7 +169,7 @@ async function train(command: Command, definition: TrainingCommand): Promise<voi
     } catch (error) {
       throw withWhatFits(error, options, run.folder);
     } finally {
-      if (started) progress.done(result?.seconds);
+      shown.end(result?.seconds);
     }
     ending = result ? 'finished' : 'stopped';
     const path = writeReport(run, definition.report(run.folder));
@@ -175,7 +180,8 @@ async function train(command: Command, definition: TrainingCommand): Promise<voi
       return;
     }
     output.say(table([...definition.summarize(result), ['run', run.folder], ['report', address(path)]]));
-    if (old && !started) note(`"${run.folder}" had finished: this is its result. To train again, leave out --resume.`);
+    if (old && !shown.started)
+      note(`"${run.folder}" had finished: this is its result. To train again, leave out --resume.`);
     if (result.diagnosis) sayFindings(output, result.diagnosis);
     output.result(result);
     again = await definition.stay?.(learner);
@@ -185,8 +191,22 @@ async function train(command: Command, definition: TrainingCommand): Promise<voi
     interrupted.dispose();
     run?.close();
     learner?.[Symbol.dispose]();
+    if (run && !old && ending === 'failed') discardUnbegun(run.folder, folderWasThere);
   }
   await again?.();
+}
+
+/** What a run's folder holds before the first row or checkpoint. */
+const UNBEGUN = /^(config\.json|metrics\.jsonl|samples\.jsonl|feedback\.db(-wal|-shm)?)$/;
+
+/** Removes a run that never began, so that the same command can be given again. */
+function discardUnbegun(folder: string, folderWasThere: boolean): void {
+  const names = readdirSync(folder);
+  const hasBegun = (name: string) =>
+    !UNBEGUN.test(name) || (/\.jsonl$/.test(name) && statSync(join(folder, name)).size > 0);
+  if (names.some(hasBegun)) return;
+  for (const name of names) rmSync(join(folder, name));
+  if (!folderWasThere) rmdirSync(folder);
 }
 
 /** Adds a span for each step of a training: from the end of the one before to its own. */
@@ -212,7 +232,7 @@ async function trainingOnCluster(
   const here = HERE.filter((name) => name in flags);
   if (settings.teacher === 'human') here.push('teacher human');
   if (here.length > 0) {
-    throw new UsageError(`--${here[0]} does not go together with --on: it needs this machine`);
+    throw new UsageError(`${flagOf(here[0])} does not go together with --on: it needs this machine`);
   }
   if (resume === undefined) checking(() => definition.check(settings), settings);
   else {
@@ -284,9 +304,12 @@ function open(folder: string, command: Command, { command: name, schema, shortcu
   const extra = flagNames(command, schema, shortcuts);
   if (command.opts<Flags>().out !== undefined) extra.push('out');
   if (extra.length > 0) {
-    throw new UsageError(`--resume continues a run with its own settings, so --${extra.join(', --')} cannot be set`, {
-      hint: 'leave the other settings out, or start a new run with them',
-    });
+    throw new UsageError(
+      `--resume continues a run with its own settings, so ${extra.map(flagOf).join(', ')} cannot be set`,
+      {
+        hint: 'leave the other settings out, or start a new run with them',
+      },
+    );
   }
   const run = openRun(folder);
   if (run.info.command === name) return run;

@@ -8,7 +8,7 @@ it('names the flags that would fit, and leaves other errors as they are', () => 
   const { message, hint } = withWhatFits(new DeviceMemoryError('too little'), options, 'runs/x') as HeedError;
   expect(message).toBe('too little');
   expect(hint).toBe(
-    'Start again with --rows 4 (now 8), or --length 256 (now 512), or --checkpointLayers, or --lora.rank 16. ' +
+    'Start again with --rows 4 (now 8), or --length 256 (now 512), or --checkpoint-layers, or --lora.rank 16. ' +
       'The last checkpoint in runs/x is intact.',
   );
   const other = new Error('other');

@@ -14,7 +14,7 @@ import { serve, servedName } from '../../serve/serve.ts';
 import { addFlags, settingsFrom } from '../program/flags.ts';
 import { listenForInterrupt } from '../program/interrupt.ts';
 import { isLogJson, log, logFormatOption, logRefusal, logRequest, note } from '../program/log.ts';
-import { createOutput, table } from '../program/output.ts';
+import { amountOf, createOutput, table } from '../program/output.ts';
 import { checking } from '../program/usage.ts';
 
 export function addServe(command: Command): void {
@@ -89,7 +89,7 @@ function addExport(command: Command): void {
       const { format, good } = command.opts<{ format: ServedFormat; good?: boolean }>();
       const rows = await writeDataset(file, exportServed({ folder, feedback, format, good }));
       const output = createOutput({ json });
-      output.say(`Wrote ${rows} rows to ${file}.`);
+      output.say(`Wrote ${amountOf(rows, 'row')} to ${file}.`);
       output.result({ file, rows });
     });
 }

@@ -61,7 +61,7 @@ export const criticRate = (theirs: string, differs: string): Equivalent => ({
   theirs,
   differs,
   to: (rate: number, job) => ({ [theirs]: rate * (job.of<number>('learningRate') ?? 0) }),
-  fault: (_: number, job) => (job.of('learningRate') === undefined ? 'expected --learningRate with it' : undefined),
+  fault: (_: number, job) => (job.of('learningRate') === undefined ? 'expected --learning-rate with it' : undefined),
 });
 
 /** Completions of each prompt. */

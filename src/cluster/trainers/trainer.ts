@@ -164,7 +164,7 @@ export const learningRateFactor = (theirs: string): Equivalent => ({
   theirs,
   to: () => ({}),
   fault: (factor: number, job) =>
-    factor === 1 || job.of('learningRate') !== undefined ? undefined : 'expected --learningRate with it',
+    factor === 1 || job.of('learningRate') !== undefined ? undefined : 'expected --learning-rate with it',
 });
 
 /** A word of a shell script. */

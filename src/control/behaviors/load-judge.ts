@@ -125,7 +125,7 @@ export function judgingTeacher(text: string, seed: number, judge: Judge): Teache
       },
     );
   }
-  const teacher = parseTeacher(text, seed);
+  const teacher = parseTeacher(text, seed, ['human']);
   return {
     name: text,
     answer: (questions, signal) =>

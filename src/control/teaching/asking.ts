@@ -102,14 +102,19 @@ export function createQueryingBeside(
 export function createQueryingLater(
   progress: QueryingProgress,
   parts: QueryingParts &
-    Pick<LearnOptions, 'labels' | 'steps' | 'people'> & { record: Pick<ComparisonRecord, 'standings'> },
+    Pick<LearnOptions, 'labels' | 'steps' | 'people'> & {
+      record: Pick<ComparisonRecord, 'standings'>;
+      /** Environment steps of a rollout. */
+      stride: number;
+    },
 ): Querying {
-  const { teacher, source, takeDue, record, labels, steps, people } = parts;
+  const { teacher, source, takeDue, record, labels, steps, stride, people } = parts;
   const draw = (count: number) => drawQueries(source, progress, count);
   const listen = () =>
     createLateJudgments<SegmentQuery, Segment>(teacher, {
       labels,
       steps,
+      stride,
       people,
       optionsOf: ({ segments }) => segments,
       others: draw,

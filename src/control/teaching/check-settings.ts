@@ -69,12 +69,12 @@ export function checkSettings(
   }
   if (begin >= options.steps) {
     throw new HeedError(`${begin} steps before the first query leave none of ${options.steps} for learning`, {
-      hint: `use --randomSteps ${Math.floor(options.steps / 30)}, or more --steps`,
+      hint: `use --random-steps ${Math.floor(options.steps / 30)}, or more --steps`,
     });
   }
   const { until } = options.schedule;
   const last = Math.floor(until * options.steps);
-  const first = `--randomSteps${options.algorithm === 'pebble' ? ', --pebble.pretrainSteps' : ''}`;
+  const first = `--random-steps${options.algorithm === 'pebble' ? ', --pebble.pretrain-steps' : ''}`;
   if (options.labels > 0 && !roundsFit(options, begin)) {
     throw new HeedError(
       `${options.schedule.rounds} rounds do not fit between step ${begin}, the first query's, and step ${last}, the last's`,

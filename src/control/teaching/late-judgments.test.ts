@@ -63,6 +63,16 @@ describe('a teacher who answers later', () => {
     expect(ids.length).toBeGreaterThanOrEqual(9);
   });
 
+  it('is asked the whole budget, and waited for, where the last round falls into the last rollout', async () => {
+    const { teacher, asked } = somebody(() => choices.first);
+    const few = tiny();
+    const options = { ...few, schedule: { rounds: 3, until: 0.95 }, ppo: { ...few.ppo, horizon: 96 } };
+    const steps = await finish(start(options, teacher));
+    expect(asked).toHaveLength(12);
+    expect(steps).toHaveLength(4);
+    expect(steps.at(-1)).toMatchObject({ labels: 12, waiting: 0 });
+  });
+
   it('is waited for at first; then training goes on with what there is', async () => {
     const { teacher } = somebody((_, n) => (n < 3 ? choices.first : undefined));
     const steps = await finish(start(tiny({ ahead: 1, patience: 1e9 }), teacher));

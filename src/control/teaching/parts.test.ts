@@ -34,7 +34,7 @@ const unchanged = new Map<string, Standing>();
 describe('due labels', () => {
   const rounds = [2, 3].map((labels, i) => ({ atStep: 100 * (i + 1), labels }));
   const due = (progress: object, begin = 0) =>
-    dueLabels({ ...newProgress(), ...progress }, { rounds, begin, renormalize: 4 });
+    dueLabels({ ...newProgress(), ...progress }, { rounds, begin, stride: 50, steps: 1000, renormalize: 4 });
 
   it('are those of the rounds reached and what is owed; after the last round what is owed, now and then', () => {
     expect(due({ step: 99 })).toEqual({ labels: 0, nextRound: 0 });
@@ -43,6 +43,12 @@ describe('due labels', () => {
     expect(due({ step: 150, nextRound: 1, owed: 4 })).toEqual({ labels: 0, nextRound: 1 });
     expect(due({ step: 300, nextRound: 2, owed: 4, updates: 8 }).labels).toBe(4);
     expect(due({ step: 300, nextRound: 2, owed: 4, updates: 9 }).labels).toBe(0);
+  });
+
+  it('are all that remain before the last rollout: what comes after it teaches nobody', () => {
+    const run = { rounds, begin: 0, stride: 50, steps: 200, renormalize: 4 };
+    expect(dueLabels({ ...newProgress(), step: 149 }, run)).toEqual({ labels: 2, nextRound: 1 });
+    expect(dueLabels({ ...newProgress(), step: 150 }, run)).toEqual({ labels: 5, nextRound: 2 });
   });
 
   it('are none before the queries begin', () => {
@@ -244,7 +250,9 @@ describe('asking', () => {
       },
     };
     const { progress, parts, options } = begin(people, [2]);
-    const querying = keep(createQueryingLater(progress, { ...options, ...parts, record: createRecord(progress) }));
+    const querying = keep(
+      createQueryingLater(progress, { ...options, ...parts, stride: 50, record: createRecord(progress) }),
+    );
     expect((await querying.ask(await querying.news(undefined), undefined)).due).toBe(2);
     progress.fitted = true;
     while (querying.waiting === 2) await breathe();

@@ -187,7 +187,7 @@ export function drawSegment(
   const segment = anchored || experience.sample(rng, { steps: window, anchor: false });
   if (segment) return segment;
   throw new HeedError(`no window of ${window} steps fits the experience of ${experience.held} steps per environment`, {
-    hint: 'shorten --segment.window, or raise --randomSteps or --segment.memory',
+    hint: 'shorten --segment.window, or raise --random-steps or --segment.memory',
   });
 }
 

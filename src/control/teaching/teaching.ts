@@ -197,6 +197,7 @@ function createTaught(options: LearnOptions, parts: LearnParts, { environments, 
   const environment = createVectorEnvironment(parts.environment.batch(environments), seed);
   const { observationSize, actionSpace } = environment;
   const { shape } = environment.observationSpace;
+  const stride = environments * horizon;
   const rounds = labelSchedule(options.schedule, { labels, steps, randomSteps: begin });
   environment.reset();
   const model: Parameters<typeof createRewardEnsemble> = [
@@ -235,13 +236,13 @@ function createTaught(options: LearnOptions, parts: LearnParts, { environments, 
     },
   };
   const takeDue = () => {
-    const due = dueLabels(progress, { rounds, begin, renormalize: options.renormalize });
+    const due = dueLabels(progress, { rounds, begin, stride, steps, renormalize: options.renormalize });
     progress.nextRound = due.nextRound;
     return due.labels;
   };
   const request = { teacher, source, takeDue };
   const querying: Querying = teacher.later
-    ? createQueryingLater(progress, { ...request, record, labels, steps, people: options.people })
+    ? createQueryingLater(progress, { ...request, record, labels, steps, stride, people: options.people })
     : thread
       ? createQueryingBeside(progress, { ...request, ahead: options.people.ahead, steps })
       : createQueryingHere(progress, request);
@@ -306,6 +307,7 @@ function teacherOf(
 ): { teacher: Teacher<Segment>; judge: Judge | undefined } {
   const judge = judgeInput ?? (judgeName === undefined ? undefined : judgeNamed(judgeName, env));
   if (judgeInput) tryJudge(judgeInput, environment, segment.window);
-  const synthetic = () => (judge ? judgingTeacher(name, seed, judge) : (parseTeacher(name, seed) as Teacher<Segment>));
+  const synthetic = () =>
+    judge ? judgingTeacher(name, seed, judge) : (parseTeacher(name, seed, ['human']) as Teacher<Segment>);
   return { teacher: teacher ?? synthetic(), judge };
 }

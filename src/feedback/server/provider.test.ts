@@ -354,7 +354,7 @@ it('asks for claims, behind https for secure cookies, and never says the secret'
     expect(text).not.toContain(CLIENT.client_secret);
   for (const issuer of ['http://id.example.org', 'id.example.org']) {
     await expect(startStudio({ database, oidc: { ...rules, issuer } })).rejects.toThrow(
-      '--oidcIssuer: expected an https address',
+      '--oidc-issuer: expected an https address',
     );
   }
 });

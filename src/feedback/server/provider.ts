@@ -162,7 +162,7 @@ type Claims = Record<string, unknown>;
 function issuerOf(issuer: string): URL {
   const url = URL.canParse(issuer) ? new URL(issuer) : undefined;
   if (url?.protocol === 'https:' || (url?.protocol === 'http:' && LOOPBACK.test(url.hostname))) return url;
-  throw new HeedError(`--oidcIssuer: expected an https address, got "${issuer}".`, {
+  throw new HeedError(`--oidc-issuer: expected an https address, got "${issuer}".`, {
     hint: 'It is what the provider calls its issuer, such as https://id.example.org/realms/work',
   });
 }
@@ -193,7 +193,7 @@ function refusal(error: unknown, oidc: typeof import('openid-client')): HttpErro
     if (error.error === 'invalid_grant') {
       return new HttpError(400, 'The provider’s code has expired or was used before.', again);
     }
-    const hint = 'Ask who runs the studio to check --oidcClient, HEED_OIDC_SECRET and the redirect address.';
+    const hint = 'Ask who runs the studio to check --oidc-client, HEED_OIDC_SECRET and the redirect address.';
     return new HttpError(403, `The sign-in provider refused the studio: ${codeOf(error.error)}.`, hint);
   }
   if (INVALID.has((error as { code?: unknown }).code)) {
@@ -234,7 +234,7 @@ function accountOf(claims: Claims, groupsClaim: string): ProviderAccount {
     throw new HttpError(
       403,
       'You are in more groups than the provider sends.',
-      'Ask who runs the studio to use app roles: --oidcGroupsClaim roles',
+      'Ask who runs the studio to use app roles: --oidc-groups-claim roles',
     );
   }
   return {

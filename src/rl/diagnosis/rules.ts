@@ -83,7 +83,7 @@ export const rules: readonly Rule[] = [
     text: ({ leastReward }) =>
       `Every step has earned a reward of ${figure(leastReward)} so far, and no episode ended early: nothing shows the agent what is better.`,
     advice:
-      'Check the reward; if it is rare, reward steps toward it too, or explore more (--ppo.entropyCoefficient 0.01).',
+      'Check the reward; if it is rare, reward steps toward it too, or explore more (--ppo.entropy-coefficient 0.01).',
   },
   {
     code: 'reward-scale-changes',
@@ -148,7 +148,7 @@ export const rules: readonly Rule[] = [
     text: ({ fitted, foreseen }) =>
       `The labels look contradictory: the reward model fits ${percent(fitted)} of them, and foresaw ${percent(foreseen)}, about as many as a coin.`,
     advice:
-      'Check the teacher; with about 20 % wrong labels, ask for several times as many and set --choice.errorRate 0.4.',
+      'Check the teacher; with about 20 % wrong labels, ask for several times as many and set --choice.error-rate 0.4.',
   },
   {
     code: 'reward-constant',
@@ -161,7 +161,7 @@ export const rules: readonly Rule[] = [
       return constant && rewardIsFinal(measures, facts);
     },
     text: () => 'The learned reward is the same for every step, and no episode ends early: there is nothing to learn.',
-    advice: 'Ask for more comparisons (--labels), or lower --reward.weightDecay and --reward.constant.',
+    advice: 'Ask for more comparisons (--labels), or lower --reward.weight-decay and --reward.constant.',
   },
   {
     code: 'reward-drifts',
@@ -171,7 +171,7 @@ export const rules: readonly Rule[] = [
     applies: (measures, facts) => rewardIsFinal(measures, facts) && measures.drift > 0.5,
     text: ({ drift }) =>
       `The learned reward turns over at every fit (r = ${figure(1 - drift)} between one fit and the next), so the policy has nothing to follow.`,
-    advice: 'Lower --reward.learningRate, or raise --labels and --reward.members.',
+    advice: 'Lower --reward.learning-rate, or raise --labels and --reward.members.',
   },
   {
     code: 'too-few-labels',
@@ -209,7 +209,7 @@ export const rules: readonly Rule[] = [
     applies: ({ kl, clipped }) => kl > 0.15 || clipped > 0.5,
     text: ({ kl, clipped }) =>
       `Each update throws the policy about: KL ${figure(kl)} nats, ${percent(clipped)} of the actions clipped.`,
-    advice: 'Lower --ppo.learningRate or --ppo.epochs, or set --ppo.targetKl 0.02.',
+    advice: 'Lower --ppo.learning-rate or --ppo.epochs, or set --ppo.target-kl 0.02.',
   },
   {
     code: 'reward-offset',
@@ -250,7 +250,7 @@ export const rules: readonly Rule[] = [
       return Math.abs(kl) < 1e-6 && clipped < 1e-3 && !learned;
     },
     text: ({ kl }) => `The policy hardly changes: an update moves it by ${Math.abs(kl).toExponential(0)} nats.`,
-    advice: 'Raise --ppo.learningRate; check that the reward varies.',
+    advice: 'Raise --ppo.learning-rate; check that the reward varies.',
   },
   {
     code: 'exploration-stopped',
@@ -261,7 +261,7 @@ export const rules: readonly Rule[] = [
       measures.entropyFirst > 0 && measures.entropy < 0.1 * measures.entropyFirst && unimproved(measures, facts),
     text: ({ entropyFirst, entropy }) =>
       `The policy has stopped exploring before it found anything (entropy ${figure(entropyFirst)} → ${figure(entropy)} nats).`,
-    advice: 'Set --ppo.entropyCoefficient 0.01, or lower --ppo.learningRate.',
+    advice: 'Set --ppo.entropy-coefficient 0.01, or lower --ppo.learning-rate.',
   },
   {
     code: 'value-lags',
@@ -274,7 +274,7 @@ export const rules: readonly Rule[] = [
     advice: ({ images }) =>
       images
         ? 'Collect more steps per update (--ppo.horizon), or train longer (--steps).' // pixels are scaled already
-        : 'Normalize rewards and observations (--ppo.normalizeObservations true), or collect more steps per update (--ppo.horizon).',
+        : 'Normalize rewards and observations (--ppo.normalize-observations true), or collect more steps per update (--ppo.horizon).',
   },
   {
     code: 'policy-stuck',
@@ -285,7 +285,7 @@ export const rules: readonly Rule[] = [
     text: ({ heldOut }) =>
       `The reward is ${heldOut >= RIGHT_REWARD ? 'right' : 'good'} (it orders ${percent(heldOut)} of held-out pairs), but the policy does no better than at first.`,
     advice:
-      'Let it train longer (--steps) or explore more (--ppo.entropyCoefficient 0.01); `heed rl` shows whether the true reward teaches it.',
+      'Let it train longer (--steps) or explore more (--ppo.entropy-coefficient 0.01); `heed rl` shows whether the true reward teaches it.',
   },
   {
     code: 'policy-fell',
@@ -295,7 +295,7 @@ export const rules: readonly Rule[] = [
     applies: ({ returnBefore, returnBest, returnLast }) => returnBest - returnLast > 0.4 * (returnBest - returnBefore),
     text: ({ returnBest, returnLast, bestStep }) =>
       `The policy fell back from a return of ${figure(returnBest)} at step ${bestStep.toLocaleString('en-US')} to ${figure(returnLast)}.`,
-    advice: 'Lower --ppo.finalLearningRate, or keep asking for longer (--schedule.until 0.9).',
+    advice: 'Lower --ppo.final-learning-rate, or keep asking for longer (--schedule.until 0.9).',
   },
   {
     code: 'policy-falls-early',

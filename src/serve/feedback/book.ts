@@ -314,7 +314,7 @@ async function shownBy(context: BookContext, id: string): Promise<{ record: Comp
   const record = await findCompletion(context, whole);
   const choice = record?.choices.find((one) => String(one.index) === index);
   if (record && choice) return { record, text: choice.text };
-  throw new ApiError(404, `There is no completion "${id}", or it is not kept any more (heed serve --keepDays).`, {
+  throw new ApiError(404, `There is no completion "${id}", or it is not kept any more (heed serve --keep-days).`, {
     param: 'completion_id',
     code: 'completion_not_found',
   });

@@ -61,7 +61,7 @@ export function upstreamUrl(text: string): string {
   }
   if (url.username || url.password) {
     throw new HeedError('The address of the provider contains a password.', {
-      hint: 'Put the key into the environment variable that --upstreamKey names.',
+      hint: 'Put the key into the environment variable that --upstream-key names.',
     });
   }
   return url.href.replace(/\/+$/, '');

@@ -68,10 +68,10 @@ export function about(seconds: number): string {
 
 /** Judgments made and those that remain. */
 export function countOf({ wanted, judged, phase }: Pick<RoomView, 'wanted' | 'judged' | 'phase'>): string {
-  const left = phase === 'done' ? 0 : Math.max(0, wanted - judged);
-  return left === 0
-    ? `All ${count(judged, 'judgment')} made`
-    : `${judged} of ${count(wanted, 'judgment')} made, ${left} to go`;
+  const left = Math.max(0, wanted - judged);
+  if (left === 0) return `All ${count(judged, 'judgment')} made`;
+  const made = `${judged} of ${count(wanted, 'judgment')} made`;
+  return phase === 'done' ? made : `${made}, ${left} to go`;
 }
 
 /**
