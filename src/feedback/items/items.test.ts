@@ -319,7 +319,7 @@ describe.each(kinds)('%s', (kind, address) => {
       await addPerson(database, 'unused'),
       await addPerson(database, 'old'),
     ];
-    // as those that an earlier version issued
+    // a token that has no dates
     await database.query
       .updateTable('people')
       .set({ tokenExpires: null, tokenUnusedUntil: null })
