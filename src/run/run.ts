@@ -12,6 +12,7 @@
 import { z } from 'zod';
 import type { SafetensorsTensor } from '../engine/safetensors.ts';
 import { HeedError, messageOf } from '../error.ts';
+import { checkFormat } from '../file-format.ts';
 import { fileError, isSystemError, writeFileAtomic } from '../files.ts';
 import { join, mkdirSync, readdirSync, readFileSync } from '../node.ts';
 import { plugins } from '../plugins.ts';
@@ -243,16 +244,8 @@ export function readInfo(folder: string): RunInfo {
   } catch (error) {
     throw new HeedError(`"${path}" is not JSON: ${messageOf(error)}.`, { hint: 'Is this the folder of a run?' });
   }
-  const format = String((found as { format?: unknown } | null)?.format);
-  if (format !== FORMAT) {
-    const newer = /^heed run \d+$/.test(format);
-    throw new HeedError(
-      `"${folder}" is ${newer ? 'a run of a newer version of heed' : 'not a run'}: expected the format "${FORMAT}" in ${CONFIG}, got "${format}".`,
-      {
-        hint: newer ? 'Update heed, or open another run.' : 'Give the folder of a run, such as one in "runs".',
-      },
-    );
-  }
+  const { format } = (found ?? {}) as { format?: unknown };
+  checkFormat(folder, 'a run', format, FORMAT, 'Give the folder of a run, such as one in "runs".');
   const { success, data, error } = infoSchema.safeParse(found);
   if (!success)
     throw new HeedError(`"${path}" is damaged: ${z.prettifyError(error)}`, { hint: 'Was it edited by hand?' });
