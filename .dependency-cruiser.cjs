@@ -68,7 +68,7 @@ const alignRooms = [
   'plan',
 ];
 const leaves =
-  '^src/(depth|disposables|error|exact-number|file-format|files|node|options|percent|plugins|random|registry|retry|sqlite)\\.ts$';
+  '^src/(depth|disposables|error|exact-number|file-format|files|node|options|percent|plugins|protobuf|random|registry|retry|sqlite)\\.ts$';
 
 const doors = ['/index\\.ts$', '^src/align/parts\\.ts$'];
 
