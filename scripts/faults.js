@@ -426,13 +426,4 @@ export const faults = [
     to: '',
     tests: ['test/plugin.test.ts'],
   },
-  {
-    name: 'old defaults beat the file',
-    room: 'leaf',
-    kind: 'an order changed',
-    file: 'src/renamed.ts',
-    from: '{ rescaleActions: false, ...value }',
-    to: '{ ...value, rescaleActions: false }',
-    tests: ['src/renamed.test.ts', 'src/files.test.ts', 'src/registry.test.ts'],
-  },
 ];

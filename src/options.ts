@@ -26,6 +26,9 @@ export function parseOptions<S extends z.ZodType>(schema: S, input: unknown): z.
   }
 }
 
+/** A whole number of at least `least`. */
+export const wholeNumber = (least: number): z.ZodNumber => z.number().int().min(least);
+
 /** The options of a schema among others. */
 export function optionsOf<Options extends object>(schema: z.ZodObject, options: Options): Options {
   const own = Object.entries(options).filter(([name]) => Object.hasOwn(schema.shape, name));

@@ -197,7 +197,7 @@ it('trainings log lines too: progress, and what went wrong', async () => {
 });
 
 it('the page of the ASVS counts its lines', () => {
-  const page = read('docs/explanation/asvs.md');
+  const page = read('docs/lab/asvs.md');
   const lines = [...page.matchAll(/^\| \d+\.\d+\.\d+ \| ([12]) \| [^|]+ \| (met|n\/a|\*\*not met\*\*) \| \S/gm)];
   const count = (levels: string) =>
     ['met', 'n/a', '**not met**'].map((state) => lines.filter(([, l, s]) => levels.includes(l) && s === state).length);

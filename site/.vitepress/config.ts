@@ -15,7 +15,6 @@ const course = [
     ],
   },
 ];
-const explanation = [...sidebarOf('docs/explanation', 'Explanation'), ...sidebarOf('docs/lab', 'Lab notes')];
 
 export default defineConfig({
   lang: 'en-US',
@@ -90,7 +89,7 @@ export default defineConfig({
           { text: 'API', link: '/api/index.html', target: '_self' },
         ],
       },
-      { text: 'Explanation', link: '/explanation/', activeMatch: '^/(explanation/(?!results)|lab/)' },
+      { text: 'Explanation', link: '/explanation/', activeMatch: '^/explanation/(?!results)' },
       { text: 'Results', link: '/explanation/results' },
       { text: 'Course', link: '/course/', activeMatch: '^/course/' },
       { text: 'Glossary', link: '/glossary' },
@@ -108,8 +107,9 @@ export default defineConfig({
           ],
         },
       ],
-      '/explanation/': explanation,
-      '/lab/': explanation,
+      '/explanation/': sidebarOf('docs/explanation', 'Explanation'),
+      // no other page lists these: pages link to the one that they rest on
+      '/lab/': sidebarOf('docs/lab', 'Lab notes'),
       '/course/': course,
     },
   },

@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { HeedError, messageOf } from '../error.ts';
+import { checkFormat } from '../file-format.ts';
 import { fileError, writeFileAtomic } from '../files.ts';
 import { LOCK } from '../run/lock.ts';
 import { createReceiver, frameOf, type JobEnd } from './frames.ts';
@@ -94,8 +95,14 @@ function readState(folder: string): State {
   const path = join(folder, STATE);
   try {
     const state = JSON.parse(readFileSync(path, 'utf8')) as State;
-    if (state?.format === FORMAT) return state;
-    throw new HeedError(`"${path}" has the format "${state?.format}": expected "${FORMAT}".`);
+    checkFormat(
+      path,
+      'a job of a cluster',
+      state?.format,
+      FORMAT,
+      'Name the folder of a run that was started with --on ray.',
+    );
+    return state;
   } catch (error) {
     if (error instanceof SyntaxError) throw new HeedError(`"${path}" is not JSON: ${messageOf(error)}`);
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') {

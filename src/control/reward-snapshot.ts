@@ -2,7 +2,7 @@
 
 import { readSafetensors, type SafetensorsTensor, writeSafetensors } from '../engine/safetensors.ts';
 import { type Box, type Space, sizeOf } from '../env/environment.ts';
-import { HeedError } from '../error.ts';
+import { checkFormat } from '../file-format.ts';
 import { fileError } from '../files.ts';
 import { createArena, importParameters } from '../nn/parameters.ts';
 import { existsSync, join, mkdirSync } from '../node.ts';
@@ -78,11 +78,8 @@ export const isSavedReward = (folder: string): boolean => existsSync(join(folder
 export function readReward(folder: string): RewardSnapshot {
   const path = join(folder, FILE);
   const { metadata, tensors } = readSafetensors(path);
-  if (metadata.format !== FORMAT) {
-    throw new HeedError(`"${path}" is not a reward: expected the format "${FORMAT}", got "${metadata.format}"`, {
-      hint: 'pass the folder of a run of heed train, or one that a reward was saved to',
-    });
-  }
+  const hint = 'Pass the folder of a run of heed train, or one that a reward was saved to.';
+  checkFormat(path, 'a reward', metadata.format, FORMAT, hint);
   const saved = fromJson(metadata.reward) as Saved;
   return {
     ...saved,

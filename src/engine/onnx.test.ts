@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -32,6 +33,47 @@ const node = (op: string, inputs: string[], outputs: string[], rest: Partial<Mod
   attributes: {},
   ...rest,
 });
+
+const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
+
+/** Graphs with every field that a model of heed's has. */
+const graphs: Record<string, ModelGraph> = {
+  empty: { nodes: [], inputs: [], outputs: [], initializers: [] },
+  attributes: {
+    nodes: [
+      node('FusedMatMul', ['x', 'w'], ['xw'], {
+        domain: 'com.microsoft',
+        attributes: { transB: 1, alpha: { float: 0.1 }, zero: 0, low: -(2 ** 53 - 1), text: '', letters: 'ij,jk→ü' },
+      }),
+      node('Clip', ['xw', '', 'top'], ['y', '']),
+      node('Transpose', ['y'], ['z'], {
+        attributes: { perm: [1, 0, -1, 2 ** 40], none: [], floats: { floats: [-0, 1e30] } },
+      }),
+    ],
+    inputs: [{ name: 'x', dtype: 'float32', shape: ['rows', 2, 0] }],
+    outputs: [{ name: 'z', dtype: 'bool', shape: [] }],
+    initializers: [],
+  },
+  'own operators': {
+    nodes: [node('Linear', ['x'], ['y'], { domain: 'heed', attributes: { size: 300 } })],
+    inputs: [{ name: 'x', dtype: 'bfloat16', shape: [3] }],
+    outputs: [{ name: 'y', dtype: 'float16', shape: [3] }],
+    initializers: [],
+    values: [{ name: 'between', dtype: 'uint32', shape: [3, 'n'] }],
+  },
+  initializers: {
+    nodes: [],
+    inputs: [],
+    outputs: [],
+    initializers: [
+      { name: 'w', dtype: 'float32', shape: [2, 150], data: Float32Array.from({ length: 300 }, (_, i) => i / 7) },
+      { name: 'one', dtype: 'int64', shape: [], data: new BigInt64Array([9n, -1n]).subarray(1) },
+      { name: 'none', dtype: 'uint8', shape: [0], data: new Uint8Array() },
+      { name: 'beside', dtype: 'int32', shape: [4], file: { location: 'model.data', offset: 4096 } },
+      { name: 'passed', dtype: 'bool', shape: [4] },
+    ],
+  },
+};
 
 describe('encodeModel', () => {
   it('writes weights, symbolic dimensions and every kind of attribute', async () => {
@@ -96,6 +138,16 @@ describe('encodeModel', () => {
         Buffer.from(data.buffer, data.byteOffset, data.byteLength),
       );
     }
+  });
+
+  it('writes the same bytes as ever', () => {
+    const hashes = Object.entries(graphs).map(([name, graph]) => [name, sha256(encodeModel(graph))]);
+    expect(Object.fromEntries(hashes)).toEqual({
+      attributes: '7a9f66a424aaca7dcbdaa7ac71824fdd6b0c86d6e3d294155d197d830febe679',
+      empty: 'd6461866bfe018e948141af8dc26789636cf06e7bde5dc210bcd2fc9281662d4',
+      initializers: '069aeb63c32c361aff385f4859cb1e09204f77349c1fdf1c8f0d17f9f3d727c2',
+      'own operators': '2830d88cf5aa59ed8839fbe55e61a31ecc098f301b711b5d0876742ad7573bed',
+    });
   });
 
   it('refuses what would be written wrongly', () => {

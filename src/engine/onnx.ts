@@ -4,17 +4,8 @@
  * IR version 9; operators of `ai.onnx` opset 18 and `com.microsoft` 1. ONNX Runtime checks that operators and shapes
  * fit together when it loads the model.
  */
-import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { HeedError } from '../error.ts';
-import {
-  type AttributeProtoSchema,
-  AttributeProto_AttributeType as AttributeType,
-  TensorProto_DataLocation as DataLocation,
-  TensorProto_DataType as DataType,
-  ModelProtoSchema,
-  type TensorProtoSchema,
-  type ValueInfoProtoSchema,
-} from './onnx_pb.ts';
+import { bytes, each, float, many, message, one, signed, text } from '../protobuf.ts';
 
 /** The types of elements that tensors may have. */
 export type DType = 'float32' | 'int64' | 'int32' | 'bool' | 'uint8' | 'uint32' | 'float16' | 'bfloat16';
@@ -74,23 +65,91 @@ export interface ModelGraph {
   values?: GraphValue[];
 }
 
-const IR_VERSION = 9n;
+// The messages of onnx.proto (ONNX 1.23), as far as heed writes them. ONNX is proto2: repeated numbers are not packed.
+
+const entryMessage = message({ key: one(1, text), value: one(2, text) });
+
+const tensorMessage = message({
+  dims: each(1, signed),
+  dataType: one(2, signed),
+  name: one(8, text),
+  rawData: one(9, bytes),
+  externalData: many(13, entryMessage),
+  dataLocation: one(14, signed),
+});
+
+const dimensionMessage = message({ size: one(1, signed), symbol: one(2, text) });
+
+const valueMessage = message({
+  name: one(1, text),
+  type: one(
+    2,
+    message({
+      tensor: one(
+        1,
+        message({ elements: one(1, signed), shape: one(2, message({ dims: many(1, dimensionMessage) })) }),
+      ),
+    }),
+  ),
+});
+
+const attributeMessage = message({
+  name: one(1, text),
+  float: one(2, float),
+  int: one(3, signed),
+  string: one(4, text),
+  floats: each(7, float),
+  ints: each(8, signed),
+  type: one(20, signed),
+});
+
+const nodeMessage = message({
+  inputs: many(1, text),
+  outputs: many(2, text),
+  name: one(3, text),
+  op: one(4, text),
+  attributes: many(5, attributeMessage),
+  domain: one(7, text),
+});
+
+const graphMessage = message({
+  nodes: many(1, nodeMessage),
+  name: one(2, text),
+  initializers: many(5, tensorMessage),
+  inputs: many(11, valueMessage),
+  outputs: many(12, valueMessage),
+  values: many(13, valueMessage),
+});
+
+const modelMessage = message({
+  irVersion: one(1, signed),
+  producer: one(2, text),
+  graph: one(7, graphMessage),
+  opsets: many(8, message({ domain: one(1, text), version: one(2, signed) })),
+});
+
+const ATTRIBUTE = { FLOAT: 1, INT: 2, STRING: 3, FLOATS: 6, INTS: 7 };
+/** Where a tensor's elements are: not in the model. */
+const EXTERNAL = 1;
+
+const IR_VERSION = 9;
 const OPSETS = [
-  { domain: '', version: 18n },
-  { domain: 'com.microsoft', version: 1n },
+  { domain: '', version: 18 },
+  { domain: 'com.microsoft', version: 1 },
 ];
-const OWN_OPSET = { domain: 'heed', version: 1n };
+const OWN_OPSET = { domain: 'heed', version: 1 };
 const MAX_BYTES = 2 ** 31 - 1; // protobuf's limit on one message
 
-const ELEMENTS: Record<DType, { type: DataType; bytes: number }> = {
-  float32: { type: DataType.FLOAT, bytes: 4 },
-  int64: { type: DataType.INT64, bytes: 8 },
-  int32: { type: DataType.INT32, bytes: 4 },
-  bool: { type: DataType.BOOL, bytes: 1 },
-  uint8: { type: DataType.UINT8, bytes: 1 },
-  uint32: { type: DataType.UINT32, bytes: 4 },
-  float16: { type: DataType.FLOAT16, bytes: 2 },
-  bfloat16: { type: DataType.BFLOAT16, bytes: 2 },
+/** Numbers of the types of elements in ONNX, and bytes of an element. */
+const ELEMENTS: Record<DType, { type: number; bytes: number }> = {
+  float32: { type: 1, bytes: 4 },
+  uint8: { type: 2, bytes: 1 },
+  int32: { type: 6, bytes: 4 },
+  int64: { type: 7, bytes: 8 },
+  bool: { type: 9, bytes: 1 },
+  float16: { type: 10, bytes: 2 },
+  uint32: { type: 12, bytes: 4 },
+  bfloat16: { type: 16, bytes: 2 },
 };
 
 /**
@@ -106,48 +165,43 @@ export function encodeModel(graph: ModelGraph): Uint8Array {
       hint: 'Make large weights inputs of the graph.',
     });
   }
-  const model = create(ModelProtoSchema, {
+  return modelMessage.encode({
     irVersion: IR_VERSION,
-    opsetImport: graph.nodes.some(({ domain }) => domain === 'heed') ? [...OPSETS, OWN_OPSET] : OPSETS,
-    producerName: 'heed',
+    opsets: graph.nodes.some(({ domain }) => domain === 'heed') ? [...OPSETS, OWN_OPSET] : OPSETS,
+    producer: 'heed',
     graph: {
       name: 'graph',
-      node: graph.nodes.map((node, index) => ({
+      nodes: graph.nodes.map((node, index) => ({
         name: `${node.op}_${index}`, // shown in errors and profiles of ONNX Runtime
-        opType: node.op,
+        op: node.op,
         domain: node.domain,
-        input: node.inputs,
-        output: node.outputs,
-        attribute: Object.entries(node.attributes).map(([name, value]) => attribute(node.op, name, value)),
+        inputs: node.inputs,
+        outputs: node.outputs,
+        attributes: Object.entries(node.attributes).map(([name, value]) => attribute(node.op, name, value)),
       })),
-      input: graph.inputs.map(valueInfo),
-      output: graph.outputs.map(valueInfo),
-      initializer: graph.initializers.map(tensor),
-      valueInfo: graph.values?.map(valueInfo),
+      inputs: graph.inputs.map(valueInfo),
+      outputs: graph.outputs.map(valueInfo),
+      initializers: graph.initializers.map(tensor),
+      values: graph.values?.map(valueInfo),
     },
   });
-  return toBinary(ModelProtoSchema, model);
 }
 
-function attribute(op: string, name: string, value: Attribute): MessageInitShape<typeof AttributeProtoSchema> {
+function attribute(op: string, name: string, value: Attribute) {
   const what = `attribute '${name}' of ${op}`;
-  if (typeof value === 'string') return { name, type: AttributeType.STRING, s: new TextEncoder().encode(value) };
-  if (typeof value === 'number') return { name, type: AttributeType.INT, i: integer(value, what) };
-  if (Array.isArray(value)) return { name, type: AttributeType.INTS, ints: value.map((v) => integer(v, what)) };
-  if ('floats' in value) return { name, type: AttributeType.FLOATS, floats: value.floats };
-  return { name, type: AttributeType.FLOAT, f: value.float };
+  if (typeof value === 'string') return { name, type: ATTRIBUTE.STRING, string: value };
+  if (typeof value === 'number') return { name, type: ATTRIBUTE.INT, int: integer(value, what) };
+  if (Array.isArray(value)) return { name, type: ATTRIBUTE.INTS, ints: value.map((v) => integer(v, what)) };
+  if ('floats' in value) return { name, type: ATTRIBUTE.FLOATS, floats: value.floats };
+  return { name, type: ATTRIBUTE.FLOAT, float: value.float };
 }
 
-function valueInfo({ name, dtype, shape }: GraphValue): MessageInitShape<typeof ValueInfoProtoSchema> {
-  const dim = shape.map((size) =>
-    typeof size === 'string'
-      ? { value: { case: 'dimParam' as const, value: size } }
-      : { value: { case: 'dimValue' as const, value: dimension(size, name) } },
-  );
-  return { name, type: { value: { case: 'tensorType', value: { elemType: ELEMENTS[dtype].type, shape: { dim } } } } };
+function valueInfo({ name, dtype, shape }: GraphValue) {
+  const dims = shape.map((size) => (typeof size === 'string' ? { symbol: size } : { size: dimension(size, name) }));
+  return { name, type: { tensor: { elements: ELEMENTS[dtype].type, shape: { dims } } } };
 }
 
-function tensor({ name, dtype, shape, data, file }: Initializer): MessageInitShape<typeof TensorProtoSchema> {
+function tensor({ name, dtype, shape, data, file }: Initializer) {
   const dims = shape.map((size) => dimension(size, name));
   const expected = shape.reduce((product, size) => product * size, ELEMENTS[dtype].bytes);
   const dataType = ELEMENTS[dtype].type;
@@ -155,7 +209,7 @@ function tensor({ name, dtype, shape, data, file }: Initializer): MessageInitSha
     const { location, offset } = file ?? { location: 'passed by name', offset: 0 };
     const place = { location, offset: `${offset}`, length: `${expected}` };
     const externalData = Object.entries(place).map(([key, value]) => ({ key, value }));
-    return { name, dataType, dims, dataLocation: DataLocation.EXTERNAL, externalData };
+    return { name, dataType, dims, dataLocation: EXTERNAL, externalData };
   }
   if (data.byteLength !== expected) {
     throw new HeedError(
@@ -169,14 +223,14 @@ function tensor({ name, dtype, shape, data, file }: Initializer): MessageInitSha
 
 const SYMBOLIC = 'Name a dimension whose size is decided later with a string.';
 
-function dimension(size: number, name: string): bigint {
+function dimension(size: number, name: string): number {
   if (size < 0) throw new HeedError(`A dimension of '${name}' is ${size}; expected 0 or more.`, { hint: SYMBOLIC });
   return integer(size, `dimension of '${name}'`, SYMBOLIC);
 }
 
 const REAL = 'Write a real number as { float } or { floats }.';
 
-function integer(value: number, what: string, hint = REAL): bigint {
+function integer(value: number, what: string, hint = REAL): number {
   if (!Number.isSafeInteger(value)) throw new HeedError(`The ${what} must be an integer, got ${value}.`, { hint });
-  return BigInt(value);
+  return value;
 }

@@ -23,7 +23,7 @@ import type { AuditEntry } from './store/audit.ts';
 import type { AuditCheck } from './store/verify-audit.ts';
 import type { ProjectTemplate } from './templates.ts';
 import type { ImportedProject } from './transfer/import-from.ts';
-import type { TransferTool } from './transfer/tools.ts';
+import type { ExportTool, ImportTool } from './transfer/tools.ts';
 
 /** Something that happened in a project. Further fields depend on the kind and on the listener's role. */
 export interface StudioEvent {
@@ -174,7 +174,7 @@ export function createClient({ url, token }: { url: string; token: string }) {
       json(project.adjudicate.$post({ ...inProject(name), json: judgment })),
     /** Moves data of another tool in; `dryRun` only says what would come in. */
     importFrom: (
-      from: TransferTool,
+      from: ImportTool,
       data: {
         project: string;
         files: readonly { name: string; text: string }[];
@@ -198,7 +198,7 @@ export function createClient({ url, token }: { url: string; token: string }) {
         }),
       ),
     /** Returns a project as another tool loads it, in a ZIP archive. */
-    exportTo: async (name: string, to: TransferTool): Promise<Uint8Array> => {
+    exportTo: async (name: string, to: ExportTool): Promise<Uint8Array> => {
       const response = await project.transfer.$get({ ...inProject(name), query: { to } });
       return new Uint8Array(await response.arrayBuffer());
     },

@@ -135,4 +135,4 @@ export type { LeftOutCount } from './transfer/left-out.ts';
 export { leftOutInWords } from './transfer/left-out-words.ts';
 export { type Merge, merges } from './transfer/merges.ts';
 export type { SurveyFields } from './transfer/survey.ts';
-export { type TransferTool, transferTools } from './transfer/tools.ts';
+export { type ExportTool, exportTools, type ImportTool, importTools } from './transfer/tools.ts';

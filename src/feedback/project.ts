@@ -2,26 +2,25 @@
 import type { ExpressionBuilder } from 'kysely';
 import { z } from 'zod';
 import { HeedError } from '../error.ts';
+import { wholeNumber } from '../options.ts';
 import { measurementLevels } from '../preference/agreement.ts';
 import { itemKinds } from './judgment.ts';
 import { newId, note } from './store/audit.ts';
 import { atOnce, type Database, type DatabaseQuery } from './store/database.ts';
 import type { Tables } from './store/schema.ts';
 
-const whole = (least: number) => z.number().int().min(least);
-
 const aspectName = z.string().min(1).max(200);
 const aspectSchema = z.strictObject({
   name: aspectName.describe('name of the aspect, such as helpful'),
   description: z.string().max(2000).default('').describe('what the aspect means, for annotators'),
-  scale: whole(2).max(100).default(5).describe('the highest rating; the lowest is 1'),
+  scale: wholeNumber(2).max(100).default(5).describe('the highest rating; the lowest is 1'),
   level: z
     .enum(measurementLevels)
     .default('interval')
     .describe(
       'what the ratings mean: interval (equal steps), ordinal (an order, such as bad, fair, good) or nominal (categories without order)',
     ),
-  tolerance: whole(0)
+  tolerance: wholeNumber(0)
     .max(98)
     .optional()
     .describe('points that a rating of a gold item may be off (default: a fifth of the scale, rounded down)'),
@@ -39,7 +38,10 @@ export type PageLanguage = (typeof pageLanguages)[number];
 /** Checks a project's settings and fills in the defaults. */
 export const settingsSchema = z.strictObject({
   kind: z.enum(itemKinds).default('pair').describe('how annotators judge an item'),
-  overlap: whole(1).max(1000).default(1).describe('annotators who judge each item; with certainty, the most of them'),
+  overlap: wholeNumber(1)
+    .max(1000)
+    .default(1)
+    .describe('annotators who judge each item; with certainty, the most of them'),
   certainty: z
     .number()
     .min(0.5)
@@ -52,7 +54,7 @@ export const settingsSchema = z.strictObject({
     .max(0.9)
     .default(0.1)
     .describe('share of gold items, which measure how reliable annotators are'),
-  practice: whole(0)
+  practice: wholeNumber(0)
     .default(0)
     .describe('practice items that each annotator starts with; the right judgment is shown afterwards'),
   tie: z.boolean().default(true).describe('offer “equally good” for pairs'),
@@ -69,7 +71,7 @@ export const settingsSchema = z.strictObject({
     .describe('aspects that annotators rate'),
   goal: z.string().min(1).max(300).optional().describe('what to judge by, in one sentence'),
   leaseSeconds: z.number().positive().default(600).describe('seconds that an item stays reserved for an annotator'),
-  labels: whole(1).optional().describe('judgments after which no more items are handed out (default: no limit)'),
+  labels: wholeNumber(1).optional().describe('judgments after which no more items are handed out (default: no limit)'),
   pay: z
     .number()
     .positive()

@@ -12,7 +12,6 @@ import { HeedError } from '../error.ts';
 import { hubName } from '../lm/hub.ts';
 import { embeddedModel } from '../lm/model.ts';
 import { faultsIn, optionsJson } from '../options.ts';
-import { withCurrentNames } from '../renamed.ts';
 import type { StageTraining } from './trainings/training.ts';
 import { trainings } from './trainings/trainings.ts';
 
@@ -70,7 +69,7 @@ const REFERENCE = /(?<![^\s,*])@([\p{L}\p{N}_-]+)(\/[^\s,]+)?/gu;
  */
 export function checkRecipe(input: unknown): Recipe {
   if (isDeeper(input)) throw wrong([`it is nested more than ${DEEPEST} deep`]);
-  const { success, data, error } = recipeSchema.safeParse(withCurrentNames(input));
+  const { success, data, error } = recipeSchema.safeParse(input);
   if (!success) throw wrong(inWords(error));
   const stages = data.stages.map((stage) => ({ ...stage, name: stage.name ?? stage.command.replaceAll(' ', '-') }));
   const problems = stages.flatMap((stage, i) =>

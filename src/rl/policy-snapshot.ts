@@ -2,7 +2,7 @@
 
 import { readSafetensors, type SafetensorsTensor, writeSafetensors } from '../engine/safetensors.ts';
 import { type Box, type Discrete, type Space, sizeOf } from '../env/environment.ts';
-import { HeedError } from '../error.ts';
+import { checkFormat } from '../file-format.ts';
 import { fileError } from '../files.ts';
 import { type Arena, createArena, createParameters, exportParameters, importParameters } from '../nn/parameters.ts';
 import { existsSync, join, mkdirSync } from '../node.ts';
@@ -127,11 +127,8 @@ export const isSavedPolicy = (folder: string): boolean => existsSync(join(folder
 export function readPolicy(folder: string): PolicySnapshot {
   const path = join(folder, FILE);
   const { metadata, tensors } = readSafetensors(path);
-  if (metadata.format !== FORMAT) {
-    throw new HeedError(`"${path}" is not a policy: expected the format "${FORMAT}", got "${metadata.format}"`, {
-      hint: 'pass the folder of a run, or one that a policy was saved to',
-    });
-  }
+  const hint = 'Pass the folder of a run, or one that a policy was saved to.';
+  checkFormat(path, 'a policy', metadata.format, FORMAT, hint);
   const saved = fromJson(metadata.policy) as Saved;
   const [observationSpace, actionSpace] = [saved.observationSpace, saved.actionSpace].map(spaceOf);
   return { ...saved, observationSpace: observationSpace as Box, actionSpace, tensors };

@@ -19,7 +19,6 @@ import {
   renameSync,
   rmSync,
 } from '../node.ts';
-import { withCurrentNames } from '../renamed.ts';
 import { decode, encode } from './json.ts';
 
 /** A checkpoint as `Run.loadCheckpoint` reads it. */
@@ -101,9 +100,7 @@ export function readCheckpoint(
   for (const [i, name] of found.entries()) {
     const folder = join(run, FOLDER, name);
     try {
-      const checkpoint = read(folder);
-      const state = withCurrentNames(checkpoint.state); // the run may be from an earlier version
-      return { ...checkpoint, state, warnings, invalid: found.slice(0, i) };
+      return { ...read(folder), warnings, invalid: found.slice(0, i) };
     } catch (error) {
       const code = isSystemError((error as Error).cause) && ((error as Error).cause as NodeJS.ErrnoException).code;
       if (code && code !== 'ENOENT') throw error; // the disk or its permissions failed, not the checkpoint

@@ -232,11 +232,6 @@ const resume = (run: Run) => {
   expect(tensors.w.data).toEqual(new Float32Array(4).fill(sum));
   return { step, sum, words, warnings };
 };
-it('reads metrics of older versions under their current names', () => {
-  const run = create();
-  run.log(1, { 'reward/accuracy': 0.5 });
-  expect(readMetrics(folder)).toMatchObject([{ step: 1, 'reward/foreseen': 0.5 }]);
-});
 
 const withoutTime = (at: string) => readMetrics(at).map(({ time, ...row }) => row);
 

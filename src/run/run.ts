@@ -12,10 +12,10 @@
 import { z } from 'zod';
 import type { SafetensorsTensor } from '../engine/safetensors.ts';
 import { HeedError, messageOf } from '../error.ts';
+import { checkFormat } from '../file-format.ts';
 import { fileError, isSystemError, writeFileAtomic } from '../files.ts';
 import { join, mkdirSync, readdirSync, readFileSync } from '../node.ts';
 import { plugins } from '../plugins.ts';
-import { currentMetric, withCurrentNames, withOldDefaults } from '../renamed.ts';
 import { type RunCheckpoint, readCheckpoint, setAside, tidyCheckpoints, writeCheckpoint } from './checkpoint.ts';
 import { decode, fromJson, toJson } from './json.ts';
 import { LOCK, lock } from './lock.ts';
@@ -25,9 +25,6 @@ const FORMAT = 'heed run 1';
 const CONFIG = 'config.json';
 const METRICS = 'metrics.jsonl';
 const SAMPLES = 'samples.jsonl';
-
-/** Commands whose runs have options of agents in environments. */
-const inEnvironments = new Set(['train', 'rl']);
 
 const infoSchema = z.object({
   name: z.string(),
@@ -247,31 +244,19 @@ export function readInfo(folder: string): RunInfo {
   } catch (error) {
     throw new HeedError(`"${path}" is not JSON: ${messageOf(error)}.`, { hint: 'Is this the folder of a run?' });
   }
-  const format = String((found as { format?: unknown } | null)?.format);
-  if (format !== FORMAT) {
-    const newer = /^heed run \d+$/.test(format);
-    throw new HeedError(
-      `"${folder}" is ${newer ? 'a run of a newer version of heed' : 'not a run'}: expected the format "${FORMAT}" in ${CONFIG}, got "${format}".`,
-      {
-        hint: newer ? 'Update heed, or open another run.' : 'Give the folder of a run, such as one in "runs".',
-      },
-    );
-  }
+  const { format } = (found ?? {}) as { format?: unknown };
+  checkFormat(folder, 'a run', format, FORMAT, 'Give the folder of a run, such as one in "runs".');
   const { success, data, error } = infoSchema.safeParse(found);
   if (!success)
     throw new HeedError(`"${path}" is damaged: ${z.prettifyError(error)}`, { hint: 'Was it edited by hand?' });
-  const config = withCurrentNames(data.config);
-  return { ...data, config: inEnvironments.has(data.command) ? withOldDefaults(config) : config };
+  return data;
 }
 
 /** A run's metrics, oldest first. */
 export function readMetrics(folder: string): MetricsRow[] {
   return Array.from(
     readRows(join(folder, METRICS)),
-    (row) =>
-      Object.fromEntries(
-        Object.entries(row).map(([name, value]) => [currentMetric(name), Number(value)]),
-      ) as MetricsRow,
+    (row) => Object.fromEntries(Object.entries(row).map(([name, value]) => [name, Number(value)])) as MetricsRow,
   );
 }
 

@@ -6,7 +6,6 @@
 import { existsSync, fstatSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { withFile } from '../files.ts';
-import { currentMetric } from '../renamed.ts';
 import { type Buckets, bucketsOf, type Metric, type SeriesOptions } from './series-buckets.ts';
 import { createSeriesCache } from './series-cache.ts';
 import { type Column, createColumn } from './series-column.ts';
@@ -79,12 +78,11 @@ export function createRunSeries(folder: string, { chunk = CHUNK }: { chunk?: num
     for (const key in row) {
       if (key === 'step' || key === 'time') continue;
       const value = Number(row[key]);
-      const name = currentMetric(key);
-      const { values, rows } = metricOf(name);
+      const { values, rows } = metricOf(key);
       if (Number.isNaN(value)) continue;
       values.push(value);
       rows.push(steps.length - 1);
-      last[name] = value;
+      last[key] = value;
       held += 2;
     }
   }
@@ -164,8 +162,7 @@ export function createRunSeries(folder: string, { chunk = CHUNK }: { chunk?: num
     fill(steps, take(head.rows));
     fill(times, take(head.rows));
     last.step = numbers[head.rows - 1];
-    const stored = head.metrics.map(({ name: key, points, isInEveryRow }) => {
-      const name = currentMetric(key);
+    const stored = head.metrics.map(({ name, points, isInEveryRow }) => {
       const metric = metricOf(name);
       fill(metric.values, take(points));
       fill(metric.rows, isInEveryRow ? Array.from({ length: points }, (_, i) => head.first + i) : take(points));

@@ -1,7 +1,7 @@
 /** The server's own database: one SQLite file, `serve.db`. Each part of the server adds its tables here. */
 import { Kysely, type Migration, Migrator } from 'kysely';
 import { HeedError, messageOf } from '../error.ts';
-import { isOfNewer } from '../feedback/store/migrations.ts';
+import { isOfAnotherVersion } from '../feedback/store/migrations.ts';
 import { sqliteDialect } from '../feedback/store/sqlite.ts';
 import { observeStatements } from '../monitoring/statements.ts';
 import { type CompletionTables, createCompletions } from './completions/table.ts';
@@ -22,21 +22,20 @@ export interface ServeDatabase
     FeedbackTables,
     VersionTables {}
 
-/** Migrations by number, applied once each. A released one is never edited: a change is a new entry. */
+/** Migrations by name, applied once each, in order. A released one is never edited: a change is a new entry. */
 const migrations: Readonly<Record<string, Migration>> = {
-  '001-models': { up: createModels },
-  '002-completions': { up: createCompletions },
-  '003-keys': { up: createKeys },
-  '010-files': { up: createFiles },
-  '011-jobs': { up: createJobs },
-  '020-feedback': { up: createFeedbackTable },
-  '021-versions': { up: createVersions },
+  '001-initial': {
+    async up(query) {
+      const parts = [createModels, createCompletions, createKeys, createFiles, createJobs, createFeedbackTable];
+      for (const create of [...parts, createVersions]) await create(query);
+    },
+  },
 };
 
 /**
  * Opens the database at a path (`:memory:` for none), and creates or updates its tables.
  *
- * @throws HeedError if it cannot be opened, or a newer version of heed has written it.
+ * @throws HeedError if it cannot be opened, or another version of heed has written it.
  */
 export async function openServeDatabase(path: string): Promise<Kysely<ServeDatabase>> {
   const failed = (cause: unknown, hint: string) =>
@@ -47,17 +46,12 @@ export async function openServeDatabase(path: string): Promise<Kysely<ServeDatab
   } catch (cause) {
     throw failed(cause, 'Pass a folder that you can write to.');
   }
-  // parts number their migrations independently of one another
-  const migrator = new Migrator({
-    db: database,
-    provider: { getMigrations: async () => migrations },
-    allowUnorderedMigrations: true,
-  });
+  const migrator = new Migrator({ db: database, provider: { getMigrations: async () => migrations } });
   const { error } = await migrator.migrateToLatest();
   if (!error) return database;
   await database.destroy();
-  if (isOfNewer(error)) {
-    throw new HeedError(`A newer version of heed has written the database "${path}".`, {
+  if (isOfAnotherVersion(error)) {
+    throw new HeedError(`Another version of heed has written the database "${path}".`, {
       hint: 'Update heed, or pass another folder.',
       cause: error,
     });

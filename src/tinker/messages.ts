@@ -3,7 +3,7 @@
  * bytes, little-endian: tokens as int32, the others as their dtype says.
  */
 import { HeedError } from '../error.ts';
-import { bool, bytes, double, int, many, map, message, one, text } from './protobuf.ts';
+import { bool, bytes, double, int, many, map, message, one, text } from '../protobuf.ts';
 import type { ForwardBackwardOutput, ForwardBackwardRequest, SampleResult, TensorData } from './protocol.ts';
 
 /** The media type of these messages. */

@@ -6,22 +6,21 @@ import { type ChatMessage, encodeChat } from '../../lm/chat-template.ts';
 import type { GeneratedCompletion } from '../../lm/continuous-batch.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 import { parseCalls, type ToolSchema } from '../../lm/tool-calls.ts';
+import { wholeNumber } from '../../options.ts';
 import { seedFor } from '../../random.ts';
 import type { Episode } from '../reward-functions/reward-function.ts';
 import { limited } from '../training/requests.ts';
 import type { LanguageEnvironment, LanguageTasks, PlayedEpisode, PolicyTurn, TurnResult } from './environment.ts';
 import { tokensBetween } from './turns.ts';
 
-const whole = (least: number) => z.number().int().min(least);
-
 /** Schema of the options of an episode. */
 export const episodeSchema = z.object({
-  turns: whole(1).default(8).describe('turns of the policy, after which an episode is cut'),
-  tokens: whole(16)
+  turns: wholeNumber(1).default(8).describe('turns of the policy, after which an episode is cut'),
+  tokens: wholeNumber(16)
     .default(1024)
     .describe('tokens of an episode, prompt and messages of the environment included; then it is cut'),
   seconds: z.number().positive().default(30).describe('seconds that the environment may take for a turn'),
-  atOnce: whole(1).default(64).describe('episodes under way at once'),
+  atOnce: wholeNumber(1).default(64).describe('episodes under way at once'),
 });
 /** The options of an episode, with their defaults. */
 export type EpisodeOptions = z.output<typeof episodeSchema>;

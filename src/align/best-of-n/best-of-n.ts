@@ -21,6 +21,7 @@ import { opening } from '../../disposables.ts';
 import { createGenerator, type Generator } from '../../lm/generate.ts';
 import type { Model } from '../../lm/model.ts';
 import { basename } from '../../node.ts';
+import { wholeNumber } from '../../options.ts';
 import { seedFor } from '../../random.ts';
 import type { Training } from '../../run/training.ts';
 import { answerLayout, type EncodedPrompt } from '../policies/answer-batches.ts';
@@ -33,8 +34,6 @@ import { openRewardOption } from '../rewards/open.ts';
 import { type Live, type Opener, openerOf, openSource, openTemplated } from '../training/input.ts';
 import { checkSameData } from '../training/progress.ts';
 import { type TrainingResult, trainingOf } from '../training/verb.ts';
-
-const whole = (least: number) => z.number().int().min(least);
 
 /** Schema of the options of `bestOfN`: types, ranges, defaults and help texts. */
 export const bestOfNSchema = policyTrainingSchema
@@ -56,9 +55,9 @@ export const bestOfNSchema = policyTrainingSchema
       .string()
       .optional()
       .describe('a second reward that measures the best completions, in the same form as --reward (default: none)'),
-    answers: whole(2).default(16).describe('completions per prompt; the best one is kept'),
-    prompts: whole(1).optional().describe('number of prompts, drawn by the seed (default: all)'),
-    batch: whole(1).default(8).describe('prompts per step'),
+    answers: wholeNumber(2).default(16).describe('completions per prompt; the best one is kept'),
+    prompts: wholeNumber(1).optional().describe('number of prompts, drawn by the seed (default: all)'),
+    batch: wholeNumber(1).default(8).describe('prompts per step'),
   });
 /** The options of `bestOfN`, with their defaults. */
 export type BestOfNOptions = z.output<typeof bestOfNSchema>;

@@ -14,6 +14,7 @@ import { z } from 'zod';
 import { mul, neg } from '../../engine/ops/elementwise.ts';
 import { sum } from '../../engine/ops/reduce.ts';
 import type { PackedLoss } from '../../lm/packed-program.ts';
+import { wholeNumber } from '../../options.ts';
 import type { PolicyAlgorithm } from '../policies/algorithm.ts';
 import type { AnswerLayout } from '../policies/answer-batches.ts';
 import { createAnswerLearner } from '../policies/answer-learner.ts';
@@ -30,8 +31,6 @@ import { type PolicyInput, type PolicyTraining, policyTraining } from '../polici
 import { type Completion, writtenTokens } from '../reward-functions/reward-function.ts';
 import { type Opener, openerOf } from '../training/input.ts';
 
-const whole = (least: number) => z.number().int().min(least);
-
 /** Schema of the options of `raft`: types, ranges, defaults and help texts. */
 export const raftSchema = policyTrainingSchema
   .extend(agentOptions)
@@ -41,15 +40,15 @@ export const raftSchema = policyTrainingSchema
       .default(10)
       .describe('steps: each writes completions and learns the best'),
     batch: policyTrainingSchema.shape.batch.unwrap().default(48).describe('prompts per step'),
-    answers: whole(2).default(8).describe('completions per prompt; the best one is learned'),
+    answers: wholeNumber(2).default(8).describe('completions per prompt; the best one is learned'),
     score: scoreSchema,
     beta: z
       .number()
       .min(0)
       .default(0)
       .describe('weight of the KL to the reference, subtracted from the reward; 0: off'),
-    epochs: whole(1).default(2).describe('passes over the best completions of a step'),
-    minibatches: whole(1).default(2).describe('optimizer steps per epoch'),
+    epochs: wholeNumber(1).default(2).describe('passes over the best completions of a step'),
+    minibatches: wholeNumber(1).default(2).describe('optimizer steps per epoch'),
   })
   .superRefine(fitsBackend());
 /** The options of `raft`, with their defaults. */

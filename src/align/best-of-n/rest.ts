@@ -12,6 +12,7 @@
  * Run it: heed rest --model runs/sft/model
  */
 import { z } from 'zod';
+import { wholeNumber } from '../../options.ts';
 import type { PolicyAlgorithm } from '../policies/algorithm.ts';
 import type { AnswerLayout } from '../policies/answer-batches.ts';
 import { createAnswerLearner } from '../policies/answer-learner.ts';
@@ -26,8 +27,6 @@ import { type PolicyInput, type PolicyTraining, policyTraining } from '../polici
 import { type Opener, openerOf } from '../training/input.ts';
 import { learnByLikelihood, likelihoodLoss } from './raft.ts';
 
-const whole = (least: number) => z.number().int().min(least);
-
 /** Schema of the options of `rest`: types, ranges, defaults and help texts. */
 export const restSchema = policyTrainingSchema
   .extend(agentOptions)
@@ -37,7 +36,7 @@ export const restSchema = policyTrainingSchema
       .default(4)
       .describe('steps: each grows a dataset and improves on it'),
     batch: policyTrainingSchema.shape.batch.unwrap().default(96).describe('prompts per step'),
-    answers: whole(2).default(8).describe('completions per prompt'),
+    answers: wholeNumber(2).default(8).describe('completions per prompt'),
     score: scoreSchema,
     thresholds: z
       .array(z.number().min(0).lt(1))
@@ -50,8 +49,8 @@ export const restSchema = policyTrainingSchema
       .max(1)
       .default(0.7)
       .describe('factor of the learning rate from one improvement to the next'),
-    epochs: whole(1).default(1).describe('passes over the remaining completions in an improvement'),
-    minibatches: whole(1).default(6).describe('optimizer steps per epoch'),
+    epochs: wholeNumber(1).default(1).describe('passes over the remaining completions in an improvement'),
+    minibatches: wholeNumber(1).default(6).describe('optimizer steps per epoch'),
   })
   .refine(({ thresholds }) => thresholds.every((share, i) => i === 0 || share > thresholds[i - 1]), {
     path: ['thresholds'],

@@ -20,6 +20,7 @@ import type { PreferenceRow, PromptCompletionRow, PromptRow } from '../../data/r
 import { opening } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
 import { basename, createHash } from '../../node.ts';
+import { wholeNumber } from '../../options.ts';
 import { random, seedFor } from '../../random.ts';
 import type { Training } from '../../run/training.ts';
 import { type ChatSource, openChat } from '../judges/chat.ts';
@@ -36,8 +37,6 @@ import { type Compared, compareAnswers } from './compare.ts';
 import { defaultConstitution, type Principle, readConstitution } from './principles.ts';
 import { type Revised, reviseAnswers } from './revise.ts';
 import { comparisonRows, constitutionMetrics, revisionPairs, revisionRows } from './rows.ts';
-
-const whole = (least: number) => z.number().int().min(least);
 
 const constitutionParts = ['both', 'revisions', 'comparisons'] as const;
 
@@ -57,13 +56,13 @@ export const constitutionSchema = policyTrainingSchema
       .optional()
       .describe('file of principles: JSON, or a list in Markdown or text (default: the built-in ones)'),
     part: z.enum(constitutionParts).default('both').describe('which data to make'),
-    prompts: whole(1)
+    prompts: wholeNumber(1)
       .optional()
       .describe('prompts per part, drawn by the seed; they repeat if the data has fewer (default: all)'),
-    rounds: whole(1).default(1).describe('rounds of critique and revision per completion'),
+    rounds: wholeNumber(1).default(1).describe('rounds of critique and revision per completion'),
     revisionPairs: z.boolean().default(false).describe('add pairs of a revision and its original to the comparisons'),
-    batch: whole(1).default(16).describe('prompts per step; a failed request loses at most one step'),
-    maxTokens: whole(1).default(512).describe('maximum tokens of a completion, a critique or a revision'),
+    batch: wholeNumber(1).default(16).describe('prompts per step; a failed request loses at most one step'),
+    maxTokens: wholeNumber(1).default(512).describe('maximum tokens of a completion, a critique or a revision'),
     temperature: z.number().min(0).default(1).describe('sampling temperature of completions, critiques and revisions'),
     call: endpointCallSchema.prefault({}),
   });

@@ -22,6 +22,7 @@ import { type Disposables, opening } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
 import { embeddedModel, type Model } from '../../lm/model.ts';
 import { basename } from '../../node.ts';
+import { wholeNumber } from '../../options.ts';
 import type { LanguageLearner } from '../supervised/learner.ts';
 import { createExamplesLearner, readData, sftSchema } from '../supervised/sft.ts';
 import { type LanguageTraining, languageTraining } from '../supervised/train.ts';
@@ -32,8 +33,6 @@ import { type TokenDivergence, tokenDivergences } from './divergence.ts';
 import { ENDPOINT, type EndpointTeacher, openEndpointTeacher } from './endpoint-teacher.ts';
 import { createDivergenceObjective, createLocalGuide } from './objective.ts';
 import { checkPrompts, drawingWith, readTeacherTexts } from './texts.ts';
-
-const whole = (least: number) => z.number().int().min(least);
 
 /** Schema of the options of `distill`: types, ranges, defaults and help texts. */
 export const distillSchema = sftSchema
@@ -46,7 +45,7 @@ export const distillSchema = sftSchema
       ),
     endpoint: endpointCallSchema
       .extend({
-        topLogprobs: whole(1)
+        topLogprobs: wholeNumber(1)
           .default(20)
           .describe('likeliest tokens that are asked for at each place; all others count as one'),
       })
@@ -78,11 +77,11 @@ export const distillSchema = sftSchema
       .describe('probability that the student draws the completions of a step itself (GKD)'),
     drawing: z
       .object({
-        maxTokens: whole(1)
+        maxTokens: wholeNumber(1)
           .default(96)
           .describe('maximum tokens of a completion that the teacher or the student draws'),
         temperature: z.number().min(0).default(1).describe('sampling temperature; 0: always the likeliest token'),
-        batch: whole(1).default(64).describe('completions drawn at once'),
+        batch: wholeNumber(1).default(64).describe('completions drawn at once'),
       })
       .prefault({}),
   })

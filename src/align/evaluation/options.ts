@@ -1,9 +1,8 @@
 /** Options of an evaluation of a policy. */
 import { z } from 'zod';
+import { wholeNumber } from '../../options.ts';
 import { judgeCallSchema } from '../judges/judge.ts';
 import { policyTrainingSchema } from '../policies/options.ts';
-
-const whole = (least: number) => z.number().int().min(least);
 
 /** Schema of the options of `evaluatePolicy`: types, ranges, defaults and help texts. */
 export const policyEvaluationSchema = z
@@ -34,8 +33,8 @@ export const policyEvaluationSchema = z
     }).shape,
   )
   .extend({
-    prompts: whole(1).optional().describe('number of prompts, drawn by the seed (default: all)'),
-    batch: whole(1).default(32).describe('prompts per step'),
+    prompts: wholeNumber(1).optional().describe('number of prompts, drawn by the seed (default: all)'),
+    batch: wholeNumber(1).default(32).describe('prompts per step'),
     temperature: z.number().min(0).default(1).describe('sampling temperature; 0: always the likeliest token'),
     generate: policyTrainingSchema.shape.generate,
     rewardCall: policyTrainingSchema.shape.rewardCall,

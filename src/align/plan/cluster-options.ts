@@ -1,9 +1,9 @@
 /** Options of `planCluster`. */
 import { z } from 'zod';
 import type { PullOptions } from '../../lm/hub.ts';
+import { wholeNumber } from '../../options.ts';
 import { parseCount, planSchema } from './options.ts';
 
-const whole = (least: number) => z.number().int().min(least);
 const share = () => z.number().gt(0).max(1);
 
 /** What the devices of a trainer divide among themselves. */
@@ -33,11 +33,11 @@ export const clusterOnlySchema = z.object({
     .enum(['none', 'selective', 'full'])
     .default('full')
     .describe('activations computed again for the gradient: none, all but every second product, or whole layers'),
-  tensorParallel: whole(1).default(1).describe('devices that divide each layer in training'),
+  tensorParallel: wholeNumber(1).default(1).describe('devices that divide each layer in training'),
   engines: z
     .object({
-      devices: whole(0).default(0).describe("devices of the vLLM engines alone; 0 for the trainer's own"),
-      tensorParallel: whole(1)
+      devices: wholeNumber(0).default(0).describe("devices of the vLLM engines alone; 0 for the trainer's own"),
+      tensorParallel: wholeNumber(1)
         .optional()
         .describe('devices per engine (default: the fewest that leave half of their memory to the cache)'),
       memory: share().optional().describe('share of a device for an engine (default: 0.9 of its own device, else 0.5)'),
@@ -47,12 +47,12 @@ export const clusterOnlySchema = z.object({
     .boolean()
     .default(false)
     .describe('write the next completions while training on the last: needs --engines.devices'),
-  microBatch: whole(1).default(1).describe('rows that a device computes at once in training'),
-  batch: whole(1).default(512).describe('completions, or rows, of a step'),
-  passes: whole(1).default(1).describe('passes over the completions of a step'),
-  updates: whole(1).default(1).describe('updates of the optimizer in a pass'),
-  steps: whole(1).default(100).describe('steps of the run'),
-  meanTokens: whole(1).optional().describe('mean tokens of a completion (default: --max-tokens)'),
+  microBatch: wholeNumber(1).default(1).describe('rows that a device computes at once in training'),
+  batch: wholeNumber(1).default(512).describe('completions, or rows, of a step'),
+  passes: wholeNumber(1).default(1).describe('passes over the completions of a step'),
+  updates: wholeNumber(1).default(1).describe('updates of the optimizer in a pass'),
+  steps: wholeNumber(1).default(100).describe('steps of the run'),
+  meanTokens: wholeNumber(1).optional().describe('mean tokens of a completion (default: --max-tokens)'),
   reward: z.enum(['model', 'function']).default('model').describe('what scores completions: a model, or a function'),
   scorers: z
     .string()

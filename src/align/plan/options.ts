@@ -3,10 +3,9 @@ import { z } from 'zod';
 import { FLOAT_DTYPES } from '../../lm/floats.ts';
 import type { PullOptions } from '../../lm/hub.ts';
 import type { DecoderConfig } from '../../nn/decoder-config.ts';
+import { wholeNumber } from '../../options.ts';
 import { tokenDivergences } from '../distillation/divergence.ts';
 import { criticKinds } from '../ppo/options.ts';
-
-const whole = (least: number) => z.number().int().min(least);
 
 /** Algorithms that learn from completions they write themselves. */
 export const onPolicy = ['ppo', 'grpo', 'rloo', 'reinforce', 'raft', 'rest'] as const;
@@ -39,14 +38,16 @@ export const planSchema = z
       .describe('number of parameters in place of a model, such as 7B or 135M; takes a typical shape'),
     algorithm: z.enum(planAlgorithms).default('sft').describe('the command to plan for'),
     method: z.enum(['full', 'lora']).default('full').describe('train all weights, or only adapters'),
-    lora: z.object({ rank: whole(1).default(16).describe('rank of the adapters, with --method lora') }).prefault({}),
+    lora: z
+      .object({ rank: wholeNumber(1).default(16).describe('rank of the adapters, with --method lora') })
+      .prefault({}),
     dtype: z.enum(FLOAT_DTYPES).default('F32').describe('dtype of the weights in files; in memory they are float32'),
-    rows: whole(1).optional().describe("rows computed at once, all full (default: the command's)"),
-    length: whole(2)
+    rows: wholeNumber(1).optional().describe("rows computed at once, all full (default: the command's)"),
+    length: wholeNumber(2)
       .optional()
       .describe("tokens per row, prompt and completion together (default: the model's positions, at most 1024)"),
-    maxTokens: whole(1).optional().describe('tokens of a completion, out of --length (default: a quarter)'),
-    generate: z.object({ batch: whole(1).default(64).describe('completions generated at once') }).prefault({}),
+    maxTokens: wholeNumber(1).optional().describe('tokens of a completion, out of --length (default: a quarter)'),
+    generate: z.object({ batch: wholeNumber(1).default(64).describe('completions generated at once') }).prefault({}),
     checkpointLayers: z.boolean().default(false).describe('recompute layers for gradients: less memory, more time'),
     critic: z
       .object({

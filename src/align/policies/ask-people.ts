@@ -14,6 +14,7 @@
 import { z } from 'zod';
 import type { SafetensorsTensor } from '../../engine/safetensors.ts';
 import { HeedError } from '../../error.ts';
+import { wholeNumber } from '../../options.ts';
 import { choiceModelSchema } from '../../preference/choice-model.ts';
 import type { Preference } from '../../preference/comparison.ts';
 import { createLateJudgments, peopleSchema } from '../../preference/late-judgments.ts';
@@ -35,8 +36,6 @@ import { type LearningReward, learningSchema, type RewardFit } from '../rewards/
 import type { EncodedPrompt } from './answer-batches.ts';
 import type { LanguageRollout } from './rollouts.ts';
 
-const whole = (least: number) => z.number().int().min(least);
-
 /** Texts have no coordinates, so that coverage is not defined. */
 const textRule = choiceOf(queryRules)
   .refine((rule) => !needsPoints(rule), { message: 'expected a rule that needs no points: completions have none' })
@@ -46,7 +45,7 @@ const textRule = choiceOf(queryRules)
  * Schema of the options of asking people: how many comparisons, which and when, and how the reward learns from them.
  */
 export const askingSchema = z.object({
-  labels: whole(1).default(64).describe('number of comparisons to collect from people'),
+  labels: wholeNumber(1).default(64).describe('number of comparisons to collect from people'),
   schedule: scheduleSchema
     .extend({
       kind: scheduleSchema.shape.kind.unwrap().default('constant').describe(scheduleSchema.shape.kind.description!),
@@ -63,8 +62,8 @@ export const askingSchema = z.object({
       rest: textRule.default('random').describe(selectionSchema.shape.rest.description!),
     })
     .prefault({}),
-  candidates: whole(1).default(4).describe('candidate pairs per query'),
-  atOnce: whole(1).default(8).describe('new judgments that trigger a fit; fewer suffice when no query is open'),
+  candidates: wholeNumber(1).default(4).describe('candidate pairs per query'),
+  atOnce: wholeNumber(1).default(8).describe('new judgments that trigger a fit; fewer suffice when no query is open'),
   ...learningSchema.shape,
   ...peopleSchema.extend({
     guidelines: peopleSchema.shape.guidelines.default(

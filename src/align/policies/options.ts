@@ -1,5 +1,6 @@
 /** Options of every training in which a policy learns from rewards of its own completions. */
 import { z } from 'zod';
+import { wholeNumber } from '../../options.ts';
 import { asynchronySchema, episodeSchema } from '../agents/episode.ts';
 import { rewardCallSchema } from '../rewards/open.ts';
 import { languageTrainingSchema } from '../training/options.ts';
@@ -7,8 +8,6 @@ import { loraSchema } from '../training/trainable.ts';
 import { askingSchema } from './ask-people.ts';
 import { backendSchema } from './backend.ts';
 import { lagrangeSchema } from './constraints.ts';
-
-const whole = (least: number) => z.number().int().min(least);
 
 /** Options of algorithms whose policy may act in an environment. */
 export const environmentOptions = {
@@ -78,11 +77,11 @@ export const policyTrainingSchema = z
   .extend({
     rewardCall: rewardCallSchema.prefault({}),
     lagrange: lagrangeSchema.prefault({}),
-    steps: whole(1).default(50).describe('steps: each completes a batch of prompts and learns from it'),
-    batch: whole(1).default(64).describe('prompts per step'),
-    maxTokens: whole(1).default(96).describe('maximum tokens of a completion'),
+    steps: wholeNumber(1).default(50).describe('steps: each completes a batch of prompts and learns from it'),
+    batch: wholeNumber(1).default(64).describe('prompts per step'),
+    maxTokens: wholeNumber(1).default(96).describe('maximum tokens of a completion'),
     temperature: z.number().positive().default(1).describe('sampling temperature, also of all log-probabilities'),
-    generate: z.object({ batch: whole(1).default(64).describe('completions generated at once') }).prefault({}),
+    generate: z.object({ batch: wholeNumber(1).default(64).describe('completions generated at once') }).prefault({}),
     maxKl: z
       .number()
       .min(0)
@@ -90,7 +89,7 @@ export const policyTrainingSchema = z
       .describe(
         'KL from the reference, in nats per completion, at which training stops; it slows from half on; 0: no limit',
       ),
-    rows: whole(1).default(8).describe('rows computed at once; fewer need less memory'),
+    rows: wholeNumber(1).default(8).describe('rows computed at once; fewer need less memory'),
     learningRate: z
       .number()
       .positive()
@@ -110,19 +109,19 @@ export const policyTrainingSchema = z
       .boolean()
       .default(true)
       .describe('also save the model with the best evaluation reward that can be trusted, in best/'),
-    patience: whole(0)
+    patience: wholeNumber(0)
       .default(0)
       .describe('stop after this many evaluations without a better reward that can be trusted; 0: never'),
     evaluation: z
       .object({
         data: z.string().optional().describe('prompts for evaluations (default: a share of --data)'),
         share: z.number().gt(0).lt(1).default(0.05).describe('share of prompts to hold out without --evaluation.data'),
-        count: whole(1).default(128).describe('maximum prompts of an evaluation'),
+        count: wholeNumber(1).default(128).describe('maximum prompts of an evaluation'),
         probes: z
           .string()
           .optional()
           .describe('leading prompts, with the text that a completion should avoid in a column "avoid"'),
-        samples: whole(0).default(4).describe('completions of an evaluation to save for reading'),
+        samples: wholeNumber(0).default(4).describe('completions of an evaluation to save for reading'),
       })
       .prefault({}),
     lora: loraSchema.prefault({}),

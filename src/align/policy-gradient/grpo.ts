@@ -19,6 +19,7 @@
 import { z } from 'zod';
 import { HeedError } from '../../error.ts';
 import type { Reading } from '../../lm/packed-program.ts';
+import { wholeNumber } from '../../options.ts';
 import { choiceOf } from '../../registry.ts';
 import { advantageEstimators, normalizeThenSum, scales } from '../policies/advantages.ts';
 import type { PolicyAlgorithm } from '../policies/algorithm.ts';
@@ -39,8 +40,6 @@ import { type Opener, openerOf } from '../training/input.ts';
 import { grpoLoss, isClipped, levels, policyLosses, policyLossOf } from './grpo-loss.ts';
 import { mostUndecided, tokenEntropy } from './token-entropy.ts';
 
-const whole = (least: number) => z.number().int().min(least);
-
 /** What the losses of GRPO need of a model besides log-probabilities. */
 const limits: readonly BackendLimit[] = [
   {
@@ -60,7 +59,7 @@ export const grpoSchema = policyTrainingSchema
   .extend(agentOptions)
   .extend({
     batch: policyTrainingSchema.shape.batch.unwrap().default(16).describe('prompts per step'),
-    answers: whole(2).default(4).describe('completions per prompt in a step: a group'),
+    answers: wholeNumber(2).default(4).describe('completions per prompt in a step: a group'),
     loss: choiceOf(policyLosses).default('grpo').describe('variant of the loss; see docs/reference/grpo.md'),
     level: z.enum(levels).default('token').describe("which ratio is clipped: each token's, or the completion's (GSPO)"),
     advantages: choiceOf(advantageEstimators)
@@ -91,9 +90,9 @@ export const grpoSchema = policyTrainingSchema
       .describe('mask bad completions with a mean log π_old − log π above this (default: none)'),
     entropy: z.number().min(0).default(0).describe('weight of an entropy bonus; needs memory for all logits; 0: off'),
     topEntropy: z.number().gt(0).max(1).default(1).describe('share of tokens to learn, those of the highest entropy'),
-    epochs: whole(1).default(1).describe('passes over the completions of a step'),
-    minibatches: whole(1).default(1).describe('optimizer steps per epoch'),
-    overlong: whole(0)
+    epochs: wholeNumber(1).default(1).describe('passes over the completions of a step'),
+    minibatches: wholeNumber(1).default(1).describe('optimizer steps per epoch'),
+    overlong: wholeNumber(0)
       .default(0)
       .describe('tokens before --max-tokens over which a length penalty rises from 0 to 1 (DAPO); 0: off'),
     maskTruncated: z.boolean().default(false).describe('learn nothing from completions that were cut'),

@@ -18,6 +18,7 @@ import { z } from 'zod';
 import { clip, exp, minimum, mul, neg, sub } from '../../engine/ops/elementwise.ts';
 import { sum } from '../../engine/ops/reduce.ts';
 import type { PackedLoss } from '../../lm/packed-program.ts';
+import { wholeNumber } from '../../options.ts';
 import { choiceOf } from '../../registry.ts';
 import { mean } from '../../run/intervals.ts';
 import { advantageEstimators, standardize } from '../policies/advantages.ts';
@@ -35,13 +36,11 @@ import { createScoreScale, scoreSchema } from '../policies/score-scale.ts';
 import { type PolicyInput, type PolicyTraining, policyTraining } from '../policies/setup.ts';
 import { type Opener, openerOf } from '../training/input.ts';
 
-const whole = (least: number) => z.number().int().min(least);
-
 const settings = policyTrainingSchema.extend(agentOptions).extend({
   baseline: choiceOf(advantageEstimators)
     .default('mean')
     .describe('what a reward is compared with: the mean of the step, or of the other completions of the prompt'),
-  answers: whole(1).default(1).describe('completions per prompt in a step'),
+  answers: wholeNumber(1).default(1).describe('completions per prompt in a step'),
   score: scoreSchema,
   beta: z
     .number()
@@ -49,8 +48,8 @@ const settings = policyTrainingSchema.extend(agentOptions).extend({
     .default(0.05)
     .describe('weight of the KL to the reference, subtracted from the reward; 0: off'),
   normalize: z.boolean().default(true).describe('divide advantages by their standard deviation over the step'),
-  epochs: whole(1).default(1).describe('passes over the completions of a step'),
-  minibatches: whole(1).default(1).describe('optimizer steps per epoch'),
+  epochs: wholeNumber(1).default(1).describe('passes over the completions of a step'),
+  minibatches: wholeNumber(1).default(1).describe('optimizer steps per epoch'),
   clip: z
     .number()
     .positive()
@@ -73,7 +72,7 @@ export const rlooSettings = settings.extend({
     .default('leave-one-out')
     .describe('mean reward of the step, or of the other completions of the prompt'),
   batch: policyTrainingSchema.shape.batch.unwrap().default(16).describe('prompts per step'),
-  answers: whole(2).default(4).describe('completions per prompt in a step'),
+  answers: wholeNumber(2).default(4).describe('completions per prompt in a step'),
 });
 /**
  * Schema of the options of `rloo`: REINFORCE with four completions of each prompt, each one's baseline being the

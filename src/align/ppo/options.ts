@@ -1,11 +1,10 @@
 /** Options of `ppo`. */
 import { z } from 'zod';
+import { wholeNumber } from '../../options.ts';
 import { environmentOptions, policyTrainingSchema } from '../policies/options.ts';
 import { scoreSchema } from '../policies/score-scale.ts';
 import { guardsSchema } from './guards.ts';
 import { klSchema } from './kl-controller.ts';
-
-const whole = (least: number) => z.number().int().min(least);
 
 /** Kinds of networks that a critic can be; see critic.ts. */
 export const criticKinds = ['own', 'shared', 'adapters'] as const;
@@ -33,8 +32,8 @@ export const languagePpoSchema = policyTrainingSchema.extend(environmentOptions)
   guards: guardsSchema.prefault({}),
   ppo: z
     .object({
-      epochs: whole(1).default(2).describe('passes over the completions of a step'),
-      minibatch: whole(1).default(32).describe('completions per optimizer step'),
+      epochs: wholeNumber(1).default(2).describe('passes over the completions of a step'),
+      minibatch: wholeNumber(1).default(32).describe('completions per optimizer step'),
       clip: z.number().positive().default(0.2).describe('ε: the ratio to the sampling policy is clipped to 1 ± ε'),
       discount: z.number().min(0).max(1).default(1).describe('discount γ of future rewards'),
       lambda: z
@@ -76,7 +75,7 @@ export const languagePpoSchema = policyTrainingSchema.extend(environmentOptions)
         .default(0.5)
         .describe("weight of the critic's loss; unless it is shared, this only affects gradient clipping"),
       detached: z.boolean().default(true).describe('keep the loss of a shared critic from training the policy'),
-      warmup: whole(0).default(0).describe('initial steps in which only the critic learns'),
+      warmup: wholeNumber(0).default(0).describe('initial steps in which only the critic learns'),
       clip: z.number().positive().default(0.2).describe('values are clipped to those before the step ± this'),
     })
     .prefault({}),
@@ -84,7 +83,7 @@ export const languagePpoSchema = policyTrainingSchema.extend(environmentOptions)
     .object({
       data: z.string().optional().describe('pretraining texts to keep learning alongside, PPO-ptx (default: none)'),
       coefficient: z.number().positive().default(1).describe('weight of their loss, which is in nats per token'),
-      rows: whole(1).default(8).describe('rows of these texts per optimizer step'),
+      rows: wholeNumber(1).default(8).describe('rows of these texts per optimizer step'),
     })
     .prefault({}),
 });

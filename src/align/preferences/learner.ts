@@ -266,9 +266,7 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
       importOptimizer(optimizer, tensors);
       state = saved;
       if (options.maxKl === 0) return;
-      // checkpoints of older versions have no snapshot
-      if (saved.snapshot) snapshot = copied(onlyWith(SNAPSHOT, tensors));
-      else keepSnapshot();
+      snapshot = copied(onlyWith(SNAPSHOT, tensors));
     },
     /** The trained model, with adapters merged in. It is no longer disposed of with the learner. */
     finish(): Model {

@@ -16,6 +16,7 @@ import { z } from 'zod';
 import { opening } from '../../disposables.ts';
 import { exportOptimizer, importOptimizer } from '../../nn/optimizer.ts';
 import { basename } from '../../node.ts';
+import { wholeNumber } from '../../options.ts';
 import { choiceOf } from '../../registry.ts';
 import { mean } from '../../run/intervals.ts';
 import { listOf } from '../examples/examples.ts';
@@ -42,8 +43,6 @@ import type { PreferenceLoss } from './loss.ts';
 import { createRemotePairTrainer, type PairTrainer } from './remote-pairs.ts';
 import { createPreferenceTrainer } from './trainer.ts';
 
-const whole = (least: number) => z.number().int().min(least);
-
 /** Schema of the options of `onlineDpo`: types, ranges, defaults and help texts. */
 export const onlineDpoSchema = policyTrainingSchema
   .extend(environmentOptions)
@@ -54,7 +53,7 @@ export const onlineDpoSchema = policyTrainingSchema
       .optional()
       .describe('chat model that compares, in place of --reward: a folder, a name on the Hub, or https://…/v1#MODEL'),
     judgeCall: judgeCallSchema.prefault({}),
-    part: whole(1).default(16).describe('pairs computed at once; fewer need less memory'),
+    part: wholeNumber(1).default(16).describe('pairs computed at once; fewer need less memory'),
     score: scoreSchema,
     loss: choiceOf(pairLosses).default('sigmoid').describe('loss of a pair; see docs/reference/dpo.md'),
     beta: z.number().positive().default(0.1).describe('β: strength of the pull toward the reference'),

@@ -1,10 +1,9 @@
 /** Options of every training on preferences. */
 import { z } from 'zod';
+import { wholeNumber } from '../../options.ts';
 import { pairTruncations } from '../examples/pairs.ts';
 import { languageTrainingSchema } from '../training/options.ts';
 import { loraSchema } from '../training/trainable.ts';
-
-const whole = (least: number) => z.number().int().min(least);
 
 /** Schema of the options that all trainings on preferences share: types, ranges, defaults and help texts. */
 export const preferenceSchema = z
@@ -19,12 +18,12 @@ export const preferenceSchema = z
       .boolean()
       .default(true)
       .describe("compute the reference's log-probabilities once, before the first step; else at each step"),
-    comparisons: whole(2)
+    comparisons: wholeNumber(2)
       .default(1000)
       .describe("without --data: number of pairs of the model's own completions to compare"),
     teacher: z.string().default('mistake:0.1').describe('without --data: the teacher that compares, as in heed train'),
     onBadRow: z.enum(['error', 'skip']).default('error').describe('what to do with a bad row: stop, or leave it out'),
-    length: whole(2)
+    length: wholeNumber(2)
       .optional()
       .describe("maximum tokens of a completion with its prompt (default: the model's positions, at most 1024)"),
     truncate: z
@@ -32,9 +31,9 @@ export const preferenceSchema = z
       .default('drop')
       .describe('what to do with longer rows: leave them out, keep the start or the end, or stop'),
     epochs: z.number().positive().default(2).describe('passes over the data'),
-    steps: whole(1).optional().describe('optimizer steps, in place of --epochs'),
-    batch: whole(1).default(32).describe('pairs, or rated completions, per optimizer step'),
-    part: whole(1).default(16).describe('pairs, or rated completions, computed at once; fewer need less memory'),
+    steps: wholeNumber(1).optional().describe('optimizer steps, in place of --epochs'),
+    batch: wholeNumber(1).default(32).describe('pairs, or rated completions, per optimizer step'),
+    part: wholeNumber(1).default(16).describe('pairs, or rated completions, computed at once; fewer need less memory'),
     learningRate: z
       .number()
       .positive()
@@ -65,12 +64,14 @@ export const preferenceSchema = z
           .lt(1)
           .default(0.1)
           .describe('share of prompts to hold out without --evaluation.data; 0: none'),
-        comparisons: whole(1).default(200).describe('without --data: number of held-out comparisons, without mistakes'),
-        prompts: whole(0).default(128).describe('maximum of held-out prompts to complete; 0: off, without a KL'),
-        samples: whole(0).default(4).describe('completions to save for reading'),
-        maxTokens: whole(1).default(96).describe('maximum tokens of a completion'),
+        comparisons: wholeNumber(1)
+          .default(200)
+          .describe('without --data: number of held-out comparisons, without mistakes'),
+        prompts: wholeNumber(0).default(128).describe('maximum of held-out prompts to complete; 0: off, without a KL'),
+        samples: wholeNumber(0).default(4).describe('completions to save for reading'),
+        maxTokens: wholeNumber(1).default(96).describe('maximum tokens of a completion'),
         temperature: z.number().positive().default(1).describe('sampling temperature'),
-        batch: whole(1).default(64).describe('completions generated at once'),
+        batch: wholeNumber(1).default(64).describe('completions generated at once'),
       })
       .prefault({}),
   })

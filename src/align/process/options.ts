@@ -1,9 +1,8 @@
 /** Options of `processSupervision`. */
 import { z } from 'zod';
+import { wholeNumber } from '../../options.ts';
 import { rankingDataSchema, rewardLearning, rewardTrainingSchema } from '../reward-model/options.ts';
 import { aggregates } from './steps.ts';
-
-const whole = (least: number) => z.number().int().min(least);
 
 /**
  * Which steps are learned: all; those up to the first wrong one (Lightman et al. 2023, §2.4); or only the last, labeled
@@ -19,7 +18,7 @@ export const processSchema = rewardTrainingSchema({
     .describe(
       "completions in steps: a file, folder, pattern or name on the Hub (default: the model's own in the embedded world)",
     ),
-  answers: whole(2).default(500).describe('without --data: number of completions, labeled by sentence'),
+  answers: wholeNumber(2).default(500).describe('without --data: number of completions, labeled by sentence'),
   ...rankingDataSchema.pick({ onBadRow: true, length: true }).shape,
   truncate: z
     .enum(['start', 'drop', 'error'])
@@ -48,7 +47,7 @@ export const processSchema = rewardTrainingSchema({
         .lt(1)
         .default(0.1)
         .describe('share of prompts to hold out without --evaluation.data; 0: none'),
-      answers: whole(1).default(200).describe('without --data: number of held-out completions'),
+      answers: wholeNumber(1).default(200).describe('without --data: number of held-out completions'),
     })
     .prefault({}),
 });

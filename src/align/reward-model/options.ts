@@ -1,25 +1,24 @@
 /** Options of the training of a reward model, and of its data. */
 import { z } from 'zod';
 import { embeddedModel } from '../../lm/model.ts';
+import { wholeNumber } from '../../options.ts';
 import { pairTruncations } from '../examples/pairs.ts';
 import { languageTrainingSchema } from '../training/options.ts';
 import { loraSchema } from '../training/trainable.ts';
 import { worlds } from '../world/demonstrations.ts';
 import { rankingLosses } from './loss.ts';
 
-const whole = (least: number) => z.number().int().min(least);
-
 /** Schema of how comparisons are read, for training and for evaluation. */
 export const rankingDataSchema = z.object({
   onBadRow: z.enum(['error', 'skip']).default('error').describe('what to do with a bad row: stop, or leave it out'),
-  length: whole(2)
+  length: wholeNumber(2)
     .optional()
     .describe("maximum tokens of a completion with its prompt (default: the model's positions, at most 1024)"),
   truncate: z
     .enum(pairTruncations)
     .default('drop')
     .describe('what to do with longer comparisons: leave them out, keep the start or the end, or stop'),
-  listSize: whole(2).default(8).describe('maximum completions of a ranking; longer ones are split'),
+  listSize: wholeNumber(2).default(8).describe('maximum completions of a ranking; longer ones are split'),
   ratingMargin: z.number().min(0).default(0).describe('margin of the loss per point of difference in ratings; 0: off'),
   source: z.string().default('source').describe('column with the source of a comparison, for the evaluation'),
 });
@@ -49,8 +48,8 @@ export const rewardTrainingSchema = <Own extends z.core.$ZodShape>(own: Own) =>
 /** Options of the optimization, with the items' name in the help texts. */
 export const rewardLearning = (item: 'ranking' | 'completion') => ({
   lora: loraSchema.prefault({}),
-  batch: whole(1).default(32).describe(`${item}s computed at once`),
-  accumulate: whole(1).default(1).describe('batches per optimizer step'),
+  batch: wholeNumber(1).default(32).describe(`${item}s computed at once`),
+  accumulate: wholeNumber(1).default(1).describe('batches per optimizer step'),
   epochs: z.number().positive().default(2).describe('passes over the data'),
   learningRate: z
     .number()
@@ -70,7 +69,7 @@ export const rewardModelSchema = rewardTrainingSchema({
     .enum(worlds)
     .default('reviews')
     .describe("without --data: the embedded world, where the model's own completions are compared"),
-  comparisons: whole(2).default(1000).describe('without --data: number of comparisons'),
+  comparisons: wholeNumber(2).default(1000).describe('without --data: number of comparisons'),
   teacher: z.string().default('mistake:0.1').describe('without --data: the teacher that compares, as in heed train'),
   ...rankingDataSchema.shape,
   loss: z
@@ -87,7 +86,7 @@ export const rewardModelSchema = rewardTrainingSchema({
     .boolean()
     .default(false)
     .describe('explain preferences by length with a separate coefficient, which is left out of the rewards'),
-  members: whole(1).default(1).describe('members of an ensemble, each with its own head and order of the data'),
+  members: wholeNumber(1).default(1).describe('members of an ensemble, each with its own head and order of the data'),
   normalize: z
     .boolean()
     .default(true)
@@ -102,7 +101,9 @@ export const rewardModelSchema = rewardTrainingSchema({
         .lt(1)
         .default(0.1)
         .describe('share of prompts to hold out without --evaluation.data; 0: none'),
-      comparisons: whole(1).default(400).describe('without --data: number of held-out comparisons, without mistakes'),
+      comparisons: wholeNumber(1)
+        .default(400)
+        .describe('without --data: number of held-out comparisons, without mistakes'),
     })
     .prefault({}),
 }).refine(

@@ -11,6 +11,7 @@ import { HeedError } from '../../error.ts';
 import { SCORE } from '../../lm/layout.ts';
 import { exportParameters, importParameters } from '../../nn/parameters.ts';
 import { breathe } from '../../node.ts';
+import { wholeNumber } from '../../options.ts';
 import type { Preference } from '../../preference/comparison.ts';
 import { random, seedFor } from '../../random.ts';
 import { readStepReading } from '../process/model.ts';
@@ -34,8 +35,6 @@ import { adamw, itemsOfStep, parameterCount, rates } from '../training/steps.ts'
 import { copyOf } from '../training/trainable.ts';
 import { encodedAnswer, ensembleReward, modelFolders, type RewardSettings } from './open.ts';
 
-const whole = (least: number) => z.number().int().min(least);
-
 /** Schema of how a reward model learns while a policy is trained. */
 export const learningSchema = z.object({
   comparisons: z
@@ -44,7 +43,7 @@ export const learningSchema = z.object({
     .describe('earlier comparisons to replay, as --data of heed reward (default: none)'),
   replay: z.number().min(0).default(1).describe('earlier comparisons to replay per new judgment; 0: none'),
   epochs: z.number().positive().default(2).describe('passes over the comparisons in a fit'),
-  batch: whole(1).default(16).describe('comparisons per optimizer step'),
+  batch: wholeNumber(1).default(16).describe('comparisons per optimizer step'),
   learningRate: z
     .number()
     .positive()

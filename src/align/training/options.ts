@@ -4,21 +4,20 @@ import { PRECISIONS } from '../../engine/precision.ts';
 import { chatTemplateKwargsSchema, chatTemplateSchema } from '../../lm/built-in-templates.ts';
 import { FLOAT_DTYPES } from '../../lm/floats.ts';
 import { schedules } from '../../nn/schedule.ts';
-
-const whole = (least: number) => z.number().int().min(least);
+import { wholeNumber } from '../../options.ts';
 
 const samplesSchema = z.object({
-  count: whole(0).default(4).describe('prompts to complete at each evaluation, to read; 0: none'),
+  count: wholeNumber(0).default(4).describe('prompts to complete at each evaluation, to read; 0: none'),
   data: z.string().optional().describe('prompts to complete (default: the beginnings of held-out examples)'),
-  maxTokens: whole(1).default(96).describe('maximum tokens of a completion'),
+  maxTokens: wholeNumber(1).default(96).describe('maximum tokens of a completion'),
   temperature: z.number().min(0).default(1).describe('sampling temperature; 0: always the likeliest token'),
 });
 
 /** Schema of the options that all trainings of language models share: types, ranges, defaults and help texts. */
 export const languageTrainingSchema = z.object({
-  seed: whole(0).default(0).describe('seed of all random draws'),
-  rows: whole(1).default(8).describe('rows computed at once'),
-  accumulate: whole(1).default(1).describe('batches of --rows per optimizer step'),
+  seed: wholeNumber(0).default(0).describe('seed of all random draws'),
+  rows: wholeNumber(1).default(8).describe('rows computed at once'),
+  accumulate: wholeNumber(1).default(1).describe('batches of --rows per optimizer step'),
   learningRate: z.number().positive().optional().describe('the highest learning rate (default: 1/√trained parameters)'),
   learningRateFactor: z.number().positive().default(1).describe('multiplies the highest learning rate'),
   schedule: z
@@ -41,8 +40,8 @@ export const languageTrainingSchema = z.object({
   weightDecay: z.number().min(0).default(0).describe('decoupled weight decay of matrices (AdamW); 0: off'),
   beta2: z.number().min(0).lt(1).default(0.999).describe("AdamW's β₂, for squared gradients"),
   maxGradientNorm: z.number().positive().default(1).describe('gradients are clipped to this global norm'),
-  evaluations: whole(0).default(5).describe('evaluations during training, evenly spaced'),
-  patience: whole(0).default(0).describe('stop after this many evaluations without a lower loss; 0: never'),
+  evaluations: wholeNumber(0).default(5).describe('evaluations during training, evenly spaced'),
+  patience: wholeNumber(0).default(0).describe('stop after this many evaluations without a lower loss; 0: never'),
   keepBest: z.boolean().default(true).describe('also save the model with the lowest held-out loss, in best/'),
   checkpointLayers: z.boolean().default(false).describe('recompute layers for gradients: less memory, more time'),
   precision: z

@@ -8,14 +8,14 @@ import { type ImportedProject, importFrom, usersIn } from '../../feedback/transf
 import type { LeftOutCount } from '../../feedback/transfer/left-out.ts';
 import { leftOutInWords } from '../../feedback/transfer/left-out-words.ts';
 import type { Merge } from '../../feedback/transfer/merges.ts';
-import { type TransferTool, transferTools } from '../../feedback/transfer/tools.ts';
+import { type ExportTool, exportTools, type ImportTool, importTools } from '../../feedback/transfer/tools.ts';
 import { amountOf, type Output, table } from '../program/output.ts';
 import { UsageError } from '../program/usage.ts';
 
 /** Flags of `import` for data of other tools. */
 export interface ImportFromFlags {
   project: string;
-  from?: TransferTool;
+  from?: ImportTool;
   dryRun?: boolean;
   prompt?: string;
   options?: string;
@@ -31,7 +31,7 @@ export interface ImportFromFlags {
 /** Flags of `export`. */
 export interface ExportToFlags {
   project: string;
-  to?: TransferTool;
+  to?: ExportTool;
   users?: string;
   format?: ExportFormat;
   merge: Merge;
@@ -41,7 +41,7 @@ export interface ExportToFlags {
 /** Adds the flags of `import`. */
 export function addImportFrom(command: Command): void {
   command
-    .addOption(new Option('--from <tool>', 'move in what another tool exports').choices([...transferTools]))
+    .addOption(new Option('--from <tool>', 'move in what another tool exports').choices([...importTools]))
     .option('--dry-run', 'with --from: say what would come in, and store nothing')
     .option('--prompt <fields>', 'with --from: fields that are the prompt, comma-separated (default: by their names)')
     .option('--options <fields>', 'with --from: fields that are judged, comma-separated (default: by their names)')
@@ -55,12 +55,12 @@ export function addImportFrom(command: Command): void {
 /** Adds the flags of `export`. */
 export function addExportTo(command: Command): void {
   command
-    .addOption(new Option('--to <tool>', 'move the project out to another tool').choices([...transferTools]))
+    .addOption(new Option('--to <tool>', 'move the project out to another tool').choices([...exportTools]))
     .option('--users <file>', 'with --to: JSON with the names of people by their ids in the other tool');
 }
 
 /** Whether data of another tool moves in. @throws UsageError if a flag needs --from. */
-export function isFrom(flags: ImportFromFlags): flags is ImportFromFlags & { from: TransferTool } {
+export function isFrom(flags: ImportFromFlags): flags is ImportFromFlags & { from: ImportTool } {
   if (flags.from !== undefined) return true;
   const own = {
     'dry-run': flags.dryRun,
@@ -72,15 +72,15 @@ export function isFrom(flags: ImportFromFlags): flags is ImportFromFlags & { fro
   const flag = Object.entries(own).find(([, value]) => value !== undefined)?.[0];
   if (flag === undefined) return false;
   throw new UsageError(`--${flag}: only with --from`, {
-    hint: `Add --from ${transferTools.join('|')}.`,
+    hint: `Add --from ${importTools.join('|')}.`,
   });
 }
 
 /** Whether the project moves out to another tool. @throws UsageError if a flag needs --to. */
-export function isTo(flags: ExportToFlags): flags is ExportToFlags & { to: TransferTool } {
+export function isTo(flags: ExportToFlags): flags is ExportToFlags & { to: ExportTool } {
   if (flags.to !== undefined) return true;
   if (flags.users === undefined) return false;
-  throw new UsageError('--users: only with --to', { hint: `Add --to ${transferTools.join('|')}.` });
+  throw new UsageError('--users: only with --to', { hint: `Add --to ${exportTools.join('|')}.` });
 }
 
 const names = (text: string | undefined) =>
@@ -94,7 +94,7 @@ export async function runImportFrom(
   database: Database,
   files: readonly string[],
   settings: ProjectInput,
-  flags: ImportFromFlags & { from: TransferTool },
+  flags: ImportFromFlags & { from: ImportTool },
   output: Output,
 ): Promise<void> {
   const { from, project, dryRun, guidelines, users, labelingConfig: config, votesOf: annotator, onBadRow } = flags;
@@ -148,7 +148,7 @@ export async function runExportTo(
   database: Database,
   project: Project,
   path: string,
-  { to, merge, format, withGold: gold, users: file }: ExportToFlags & { to: TransferTool },
+  { to, merge, format, withGold: gold, users: file }: ExportToFlags & { to: ExportTool },
   output: Output,
 ): Promise<void> {
   const users =

@@ -4,7 +4,6 @@ import type { z } from 'zod';
 import { readJsonFile } from '../../files.ts';
 import { parsedJson } from '../../lm/tool-calls.ts';
 import { optionsJson } from '../../options.ts';
-import { currentName, oldName } from '../../renamed.ts';
 import { checking, flagOf, UsageError } from './usage.ts';
 
 interface Flag {
@@ -44,8 +43,6 @@ export function addFlags(command: Command, schema: z.ZodType, shortcuts: Shortcu
   const nested = flags.filter(({ name }) => name.includes('.'));
   for (const flag of [...plain, ...shorter, ...nested]) {
     command.addOption(optionOf(flag));
-    const old = oldName(flag.name);
-    if (old !== undefined) command.addOption(optionOf({ ...flag, name: old }).hideHelp());
   }
   command.option('--config <file>', "JSON file with any of these settings, or a run's config.json; flags override it");
 }
@@ -121,8 +118,7 @@ export function settingsFrom(command: Command, schema: z.ZodType, shortcuts: Sho
   const options = command.opts<Record<string, unknown>>();
   const settings: Record<string, unknown> = {};
   if (typeof options.config === 'string') {
-    for (const [written, value] of readConfig(options.config, names)) {
-      const name = currentName(written);
+    for (const [name, value] of readConfig(options.config, names)) {
       if (!names.has(name)) {
         throw new UsageError(`"${options.config}" has a setting "${name}", which ${command.name()} does not know`, {
           hint: nearest(name, [...names]),
@@ -132,10 +128,7 @@ export function settingsFrom(command: Command, schema: z.ZodType, shortcuts: Sho
     }
   }
   for (const [name, value] of Object.entries(options)) {
-    const full = currentName(shortcuts[name] ?? name);
-    if (names.has(full) && full !== (shortcuts[name] ?? name)) {
-      process.stderr.write(`${flagOf(name)} is called ${flagOf(full)} now; the old name goes with the next version\n`);
-    }
+    const full = shortcuts[name] ?? name;
     if (names.has(full)) put(settings, full, value);
   }
   return settings;

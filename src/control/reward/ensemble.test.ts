@@ -174,8 +174,6 @@ describe('what the policy is given', () => {
     resumed.restore({ ...state, endsPaid: [false, true] }, tensors);
     expect(resumed.removesLivingReward()).toBe(true);
     expect(resumed.save().state.endsPaid).toEqual([false, true]);
-    const { endsPaid: _, ...earlier } = state; // of an earlier version
-    resumed.restore(earlier, tensors);
   });
 
   it('is the mean of members, each normalized on its own', () => {

@@ -119,7 +119,7 @@ export function createRewardEnsemble(
     fitting.restore(state, tensors);
     shift.set(state.shift);
     divisor.set(state.divisor);
-    state.endsPaid?.forEach((paid, m) => {
+    state.endsPaid.forEach((paid, m) => {
       endsPaid[m] = paid;
     });
     inputs.scale = state.scale;
@@ -180,7 +180,7 @@ export function createRewardEnsemble(
 export interface RewardState extends FitState {
   shift: number[];
   divisor: number[];
-  /** By member; absent in checkpoints of earlier versions. */
-  endsPaid?: boolean[];
+  /** By member. */
+  endsPaid: boolean[];
   scale: InputScale;
 }

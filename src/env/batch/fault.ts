@@ -22,8 +22,8 @@ interface Fault {
 
 /** Where in a run a fault happened. Episodes, steps and copies count from 1. */
 interface Place {
-  /** Environment step of the run; unknown in a run resumed from an old checkpoint. */
-  step?: number;
+  /** Environment step of the run. */
+  step: number;
   episode: number;
   /** Only if there are several copies. */
   copy?: number;
@@ -49,7 +49,7 @@ function messageFor({ environment, did, thrown, episodeStep }: Fault, place: Pla
   if (!place) return `${what} ${episodeStep === 0 ? at : `at ${at} of an episode`}${why}`;
   const copy = place.copy === undefined ? '' : ` of copy ${place.copy}`;
   const episode = `episode ${number(place.episode)}${copy}, ${at}`;
-  return `${what} ${place.step === undefined ? `in ${episode}` : `at step ${number(place.step)} (${episode})`}${why}`;
+  return `${what} at step ${number(place.step)} (${episode})${why}`;
 }
 
 const number = (n: number): string => n.toLocaleString('en-US');

@@ -125,6 +125,6 @@ test('wrong counts, sizes, states and orders are refused', () => {
   expect(() => vector.step(new Float32Array(3))).toThrow(HeedError);
   expect(() => vector.step(Float32Array.of(0, Number.NaN))).toThrow(HeedError);
   expect(() => vector.restore({ ...vector.save(), seed: 1 })).toThrow(HeedError);
-  expect(() => vector.restore({ seed: 0, episodes: [] })).toThrow(HeedError);
+  expect(() => vector.restore({ seed: 0, steps: 0, episodes: [] })).toThrow(HeedError);
   expect(sizeOf(vector.actionSpace)).toBe(vector.actionSize);
 });

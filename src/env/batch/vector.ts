@@ -27,8 +27,8 @@ export interface Episode {
 export interface VectorState {
   /** The seed that all episodes' seeds follow from. */
   seed: number;
-  /** Steps of all copies together; absent in states of version 0.1. */
-  steps?: number;
+  /** Steps of all copies together. */
+  steps: number;
   /** By copy: the index of its current episode (−1 before the first) and its actions so far, flat. */
   episodes: { index: number; actions: number[] }[];
 }
@@ -83,8 +83,8 @@ export function createVectorEnvironment(batch: EnvironmentBatch, seed: number): 
   // seed of the episode after the current one
   const next = new Float64Array(count);
   let started = false;
-  /** Steps of all copies; unknown after a state that lacks it. */
-  let taken: number | undefined = 0;
+  /** Steps of all copies. */
+  let taken = 0;
   let finished = noneFinished();
 
   /** Records that a copy is at the start of an episode. */
@@ -140,13 +140,13 @@ export function createVectorEnvironment(batch: EnvironmentBatch, seed: number): 
         batch.step(actions, next);
       } catch (error) {
         throw placed(error, ({ copy, episodeStep }) => ({
-          step: taken === undefined ? undefined : taken + copy + 1,
+          step: taken + copy + 1,
           // the new episode follows the one that just ended
           episode: episodes[copy].index + (episodeStep === 0 ? 2 : 1),
           ...(count > 1 && { copy: copy + 1 }),
         }));
       }
-      if (taken !== undefined) taken += count;
+      taken += count;
       for (let env = 0; env < count; env++) {
         keep(episodes[env], actions, env * actionSize);
         const [least, greatest] = finished.rewards;
@@ -166,7 +166,7 @@ export function createVectorEnvironment(batch: EnvironmentBatch, seed: number): 
     },
     save: () => ({
       seed,
-      ...(taken !== undefined && { steps: taken }),
+      steps: taken,
       episodes: episodes.map(({ index, length, actions }) => ({
         index,
         actions: Array.from(actions.subarray(0, length * actionSize)),

@@ -319,7 +319,7 @@ describe.each(kinds)('%s', (kind, address) => {
       await addPerson(database, 'unused'),
       await addPerson(database, 'old'),
     ];
-    // as those that an earlier version issued
+    // a token that has no dates
     await database.query
       .updateTable('people')
       .set({ tokenExpires: null, tokenUnusedUntil: null })
@@ -385,7 +385,7 @@ it('is there again after it was closed; says what is wrong with an address', asy
     .values({ name: '999-newer', timestamp: 'now' } as never)
     .execute();
   await again.close();
-  await expect(openDatabase(path)).rejects.toThrow('newer version of heed');
+  await expect(openDatabase(path)).rejects.toThrow('Another version of heed');
   await expect(openDatabase('/dev/null/x.db')).rejects.toThrow('cannot be opened');
   await expect(openDatabase('postgres://me:secret@127.0.0.1:1/x')).rejects.toThrow(
     /postgres:\/\/me:…@127.0.0.1:1\/x" cannot/,

@@ -91,7 +91,7 @@ describe('probes', () => {
       .execute();
     expect(await get('/ready')).toMatchObject({
       status: 503,
-      text: expect.stringContaining('A newer version of heed has migrated the store.'),
+      text: expect.stringContaining('Another version of heed has migrated the store.'),
     });
     await database.query.schema.dropTable('kysely_migration').execute();
     expect((await get('/ready')).text).toContain('The store cannot be reached.');

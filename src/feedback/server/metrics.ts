@@ -116,11 +116,11 @@ function createStoreCounts({ query }: Database): (what: 'judgments' | 'waiting')
 }
 
 /** What keeps the studio from using its store, in a sentence: it cannot be reached, or another version migrated it. */
-export async function storeTrouble({ query, kind }: Database): Promise<string | undefined> {
+export async function storeTrouble({ query }: Database): Promise<string | undefined> {
   try {
     const { rows } = await sql<{ name: string }>`select name from kysely_migration`.execute(query);
-    const known = schemaVersions(kind);
-    if (rows.some(({ name }) => !known.includes(name))) return 'A newer version of heed has migrated the store.';
+    const known = schemaVersions();
+    if (rows.some(({ name }) => !known.includes(name))) return 'Another version of heed has migrated the store.';
     return rows.length < known.length ? 'The store is not migrated.' : undefined;
   } catch {
     return 'The store cannot be reached.';

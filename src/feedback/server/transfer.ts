@@ -18,7 +18,7 @@ import { exportTo } from '../transfer/export-to.ts';
 import { importItems, importResultSchema } from '../transfer/import.ts';
 import { importedProjectSchema, importFrom } from '../transfer/import-from.ts';
 import { merges } from '../transfer/merges.ts';
-import { transferTools } from '../transfer/tools.ts';
+import { exportTools, importTools } from '../transfer/tools.ts';
 import { body, type Env, number, projectOf, query, requires } from './context.ts';
 import { workSchema } from './projects.ts';
 
@@ -49,7 +49,7 @@ const fileName = z
 
 /** Body of the request that moves data of another tool in. */
 export const importFromSchema = z.object({
-  from: z.enum(transferTools).describe('the tool that exported the data'),
+  from: z.enum(importTools).describe('the tool that exported the data'),
   project: z.string().min(1).max(100).describe('name of the project; several have it as the beginning of their names'),
   files: z
     .array(z.object({ name: fileName, text: z.string().max(LONGEST).describe('content of the file') }))
@@ -77,7 +77,7 @@ export const importedFromSchema = z.object({
 
 /** Query of the request that moves a project out to another tool. */
 export const exportToSchema = z.object({
-  to: z.enum(transferTools).describe('the tool that is to load it'),
+  to: z.enum(exportTools).describe('the tool that is to load it'),
   merge: z
     .enum(merges)
     .default('majority')

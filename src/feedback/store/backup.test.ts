@@ -4,10 +4,9 @@ import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from '
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { gunzipSync, gzipSync } from 'node:zlib';
-import { sql } from 'kysely';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { eventually } from '../../../test/support/eventually.ts';
-import { ownStores, withoutChain, withoutTokenDates } from '../../../test/support/stores.ts';
+import { ownStores } from '../../../test/support/stores.ts';
 import {
   addItems,
   addPerson,
@@ -146,38 +145,6 @@ describe.each(kinds)('%s', (kind, address) => {
     expect((await checkBackup(out)).tables).toEqual(tables);
   });
 
-  it('of an earlier schema is made as the store is, and migrated after it is restored', async () => {
-    const [at, out, into] = [await address(), newFile(), await address()];
-    const database = await fill(at);
-    for (const step of [
-      ...withoutTokenDates,
-      ...withoutChain,
-      ...['comments', 'filters', 'reserved'].map((table) => `drop table ${table}`),
-      'alter table items drop column reserved',
-      'drop table identities',
-      'drop table keys',
-      'alter table items drop column "suggestionJson"',
-      'alter table votes drop column suggested',
-      `delete from kysely_migration where name > '005-members'`,
-    ]) {
-      await sql.raw(step).execute(database.query);
-    }
-    const { schema } = await backupStore({ store: at, out });
-    expect(schema).toBe('005-members');
-    const migrations = await sql`select 1 from kysely_migration`.execute(database.query);
-    expect(migrations.rows).toHaveLength(5);
-    await database.close();
-    await restoreStore(out, { store: into });
-    const restored = await openDatabase(into);
-    const votes = await restored.query.selectFrom('votes').select(['id', 'suggested']).orderBy('seq').execute();
-    expect(votes).toEqual(['v0', 'v1', 'v2'].map((id) => ({ id, suggested: null })));
-    await restored.close();
-    // tables of this version's schema are there, and cannot be taken back to the earlier one
-    const empty = await address();
-    await (await openDatabase(empty)).close();
-    await expect(restoreStore(out, { store: empty })).rejects.toThrow(/the empty store has "\d+-.*" already/);
-  });
-
   it('restores an audit log that was tampered with as it is, and says so', async () => {
     const [at, out, into] = [await address(), newFile(), await address()];
     const database = await fill(at);
@@ -261,7 +228,7 @@ describe('the file', () => {
     await refused(from(lines.slice(0, -1)), /cut, its last lines/);
     await refused(from(lines.filter((_, at) => at !== 9)), /checksum does not match/);
     await refused(from([lines[0].replace('"version":1', '"version":2')]), /format version 2: expected 1/);
-    await refused(from([lines[0].replace(/"schema":"[^"]*"/, '"schema":"999-later"')]), /newer version of heed/);
+    await refused(from([lines[0].replace(/"schema":"[^"]*"/, '"schema":"999-later"')]), /another version of heed/i);
     await refused(from(['{"prompt":"a"}']), /no header/);
     await refused(store, /is no backup of heed/);
     await refused(newFile(), /Could not read .* no such file/);

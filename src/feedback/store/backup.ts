@@ -154,8 +154,8 @@ async function headerOf(database: Database, query: Kysely<Tables>) {
   if (schema === undefined) {
     throw new HeedError(`"${database.name}" holds no store of heed.`, { hint: 'Check the path or the address.' });
   }
-  if (!schemaVersions(database.kind).includes(schema)) {
-    throw new HeedError('A newer version of heed has written this store.', {
+  if (!schemaVersions().includes(schema)) {
+    throw new HeedError('Another version of heed has written this store.', {
       hint: 'Update heed, and make the backup with that version.',
     });
   }
@@ -200,7 +200,7 @@ async function* fetched(query: Kysely<Tables>, statement: string): AsyncGenerato
 /**
  * Reads a whole backup and returns what is in it: if that succeeds, the file can be restored.
  *
- * @throws HeedError if the file is damaged, was cut, is of a newer version, or is encrypted with another passphrase.
+ * @throws HeedError if the file is damaged, was cut, is of another version, or is encrypted with another passphrase.
  */
 export async function checkBackup(path: string, options: CheckBackupOptions = {}): Promise<BackupSummary> {
   const { passphrase, onRows } = options;
@@ -226,8 +226,8 @@ async function check(file: BackupFile, onRows?: BackupOptions['onRows']): Promis
 function checkHeader(path: string, header: BackupHeader): BackupHeader {
   const { schema, tables } = header;
   const unknown = Object.keys(tables).find((table) => !Object.hasOwn(TABLES, table));
-  if (unknown === undefined && schemaVersions('sqlite').includes(schema)) return header;
-  throw new HeedError(`"${path}" was made by a newer version of heed: its schema is "${schema}".`, {
+  if (unknown === undefined && schemaVersions().includes(schema)) return header;
+  throw new HeedError(`"${path}" was made by another version of heed: its schema is "${schema}".`, {
     hint: 'Update heed.',
   });
 }
@@ -237,7 +237,7 @@ function checkHeader(path: string, header: BackupHeader): BackupHeader {
  * before the store is touched; one transaction then restores all rows, or none. An audit log that does not verify is
  * restored as it is, and the summary says so.
  *
- * @throws HeedError if the backup is damaged, of a newer version or encrypted with another passphrase, or if the store
+ * @throws HeedError if the backup is damaged, of another version or encrypted with another passphrase, or if the store
  * is not empty.
  */
 export async function restoreStore(path: string, options: RestoreOptions): Promise<RestoreSummary> {

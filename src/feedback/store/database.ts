@@ -34,7 +34,7 @@ export interface Database {
 /**
  * Opens the store at a path (`:memory:` for none), or at a `postgres://…` address, and creates or updates its tables.
  *
- * @throws HeedError if it cannot be opened, or a newer version of heed has written it.
+ * @throws HeedError if it cannot be opened, or another version of heed has written it.
  */
 export const openDatabase = (address: string): Promise<Database> => connect(address, migrate);
 

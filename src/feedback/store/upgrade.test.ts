@@ -1,87 +1,127 @@
-/** A store of version 0.1, as that version wrote it (scripts/make-old-store.js), and stores of versions to come. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+/** Stores and backups of an earlier schema are migrated and lose nothing; those of another version are refused. */
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { gunzipSync } from 'node:zlib';
 import { sql } from 'kysely';
-import { afterAll, expect, it } from 'vitest';
+import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { ownStores } from '../../../test/support/stores.ts';
 import { openServeDatabase } from '../../serve/database.ts';
-import { assignItems } from '../items/assignment.ts';
-import { recordJudgment } from '../items/record.ts';
-import { isMember } from '../members.ts';
-import { personByToken } from '../people.ts';
-import { findProject, guidelinesOf } from '../project.ts';
-import { exportRows } from '../transfer/export.ts';
-import { type Database, openDatabase } from './database.ts';
-import { schemaVersions } from './migrations.ts';
+import {
+  addItems,
+  addPerson,
+  assignItems,
+  backupStore,
+  createProject,
+  type Database,
+  openDatabase,
+  recordJudgment,
+  restoreStore,
+  verifyAudit,
+} from '../index.ts';
+import { migrations } from './migrations.ts';
 
-const fixtures = new URL('../../../test/fixtures/stores/', import.meta.url);
-const made = JSON.parse(readFileSync(new URL('store-0.1.json', fixtures), 'utf8'));
+const { kinds, skipWhereMissing } = await ownStores();
 const folder = mkdtempSync(join(tmpdir(), 'heed-upgrade-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
+afterEach(() => {
+  delete migrations['002-later'];
+});
 
-let stores = 0;
-function oldStore(): string {
-  const path = join(folder, `${stores++}.db`);
-  writeFileSync(path, gunzipSync(readFileSync(new URL('store-0.1.db.gz', fixtures))));
-  return path;
+/** A schema to come. */
+function addLater(): void {
+  migrations['002-later'] = async ({ schema }) =>
+    schema
+      .alterTable('items')
+      .addColumn('later', 'integer', (column) => column.notNull().defaultTo(7))
+      .execute();
 }
-const versionsOf = async ({ query }: Pick<Database, 'query'>) =>
+
+async function fill(address: string): Promise<Database> {
+  const database = await openDatabase(address);
+  const { person } = await addPerson(database, 'ada');
+  const project = await createProject(database, 'P', { goldShare: 0 });
+  const options = ['a', 'b'].map((text) => ({ kind: 'text' as const, text }));
+  await addItems(
+    database,
+    project,
+    ['one', 'two'].map((prompt) => ({ content: { prompt, options } })),
+  );
+  const [{ item }] = await assignItems(database, project, person.id);
+  const vote = { kind: 'pair', choice: 'first' } as const;
+  await recordJudgment(database, project, person.id, { id: 'v', item: item.id, vote });
+  return database;
+}
+
+const versionsOf = async ({ query }: Database) =>
   (await sql<{ name: string }>`select name from kysely_migration order by name`.execute(query)).rows.map(
     ({ name }) => name,
   );
+const rowsOf = async ({ query }: Database, table: 'items' | 'votes' | 'events') =>
+  query.selectFrom(table).selectAll().orderBy('seq').execute();
 
-it('a store of version 0.1 opens with all that is in it, and goes on', async () => {
-  const database = await openDatabase(oldStore());
-  expect(made.migrations).toEqual(['001-begin', '002-queue', '003-turns']);
-  expect(await versionsOf(database)).toEqual(schemaVersions('sqlite'));
-  for (const [table, rows] of Object.entries(made.counts)) {
-    // the decision is no annotator's answer anymore
-    const now = table === 'answers' ? (rows as number) - 1 : rows;
-    const counted = await sql<{ n: number }>`select count(*) as n from ${sql.table(table)}`.execute(database.query);
-    expect([table, counted.rows[0].n]).toEqual([table, now]);
-  }
-  // tokens of before they had dates go on
-  const { person: ada, expires } = (await personByToken(database, made.tokens.ada, Date.now() + 1e13))!;
-  expect(expires).toBeNull();
-  expect(ada).toMatchObject({ name: 'ada', role: 'annotator' });
-  const pairs = await findProject(database, 'pairs');
-  expect(await isMember(database, pairs.id, ada)).toBe(true);
-  expect(await guidelinesOf(database, pairs.id)).toMatchObject({ version: 2, text: 'Be kind, and brief.' });
-  const said = [];
-  for await (const row of exportRows(database, pairs, { format: 'votes' })) said.push(row);
-  expect(JSON.stringify(said)).toContain('prompt 1');
-  const [{ item, shown }] = await assignItems(database, pairs, ada.id);
-  const receipt = await recordJudgment(database, pairs, ada.id, {
-    id: 'new',
-    item: item.id,
-    vote: { kind: 'pair', choice: 'first' },
-    shown,
+describe.each(kinds)('%s', (kind, address) => {
+  skipWhereMissing(kind);
+
+  it('a store of an earlier schema is migrated when it is opened', async () => {
+    const at = await address();
+    const old = await fill(at);
+    const before = [await rowsOf(old, 'items'), await rowsOf(old, 'votes')];
+    expect(await versionsOf(old)).toEqual(['001-initial']);
+    await old.close();
+    addLater();
+    const database = await openDatabase(at);
+    expect(await versionsOf(database)).toEqual(['001-initial', '002-later']);
+    const [items, votes] = before;
+    expect(await rowsOf(database, 'items')).toEqual(items.map((item) => ({ ...item, later: 7 })));
+    expect(await rowsOf(database, 'votes')).toEqual(votes);
+    expect(await verifyAudit(database)).toMatchObject({ valid: true });
+    await database.close();
   });
-  expect(receipt.seq).toBe(made.counts.votes + 1);
-  await database.close();
+
+  it('a backup of an earlier schema is made as the store is, and migrated after it is restored', async () => {
+    const [at, into] = [await address(), await address()];
+    const out = join(folder, `${kind}.backup`);
+    const old = await fill(at);
+    const votes = await rowsOf(old, 'votes');
+    await old.close();
+    addLater();
+    expect((await backupStore({ store: at, out })).schema).toBe('001-initial');
+    delete migrations['002-later'];
+    const untouched = await openDatabase(at);
+    expect(await versionsOf(untouched)).toEqual(['001-initial']);
+    await untouched.close();
+    addLater();
+    await restoreStore(out, { store: into });
+    const restored = await openDatabase(into);
+    expect(await versionsOf(restored)).toEqual(['001-initial', '002-later']);
+    expect(await rowsOf(restored, 'votes')).toEqual(votes);
+    expect(await rowsOf(restored, 'items')).toMatchObject([{ later: 7 }, { later: 7 }]);
+    await restored.close();
+    // tables of the later schema are there, and cannot be taken back to the earlier one
+    const empty = await address();
+    await (await openDatabase(empty)).close();
+    await expect(restoreStore(out, { store: empty })).rejects.toThrow('the empty store has "002-later" already');
+  });
+
+  it('a store of another version is refused, and stays as it is', async () => {
+    const at = await address();
+    const database = await fill(at);
+    await sql`insert into kysely_migration (name, timestamp) values ('999-later', '2030')`.execute(database.query);
+    await database.close();
+    expect(await openDatabase(at).catch((error) => error)).toMatchObject({
+      message: 'Another version of heed has written this store.',
+      hint: expect.stringContaining('Update heed'),
+    });
+  });
 });
 
-it('a store of a version to come is refused, and stays as it is', async () => {
-  const path = oldStore();
-  const database = await openDatabase(path);
-  await sql`insert into kysely_migration (name, timestamp) values ('999-later', '2030')`.execute(database.query);
-  const before = await versionsOf(database);
-  await database.close();
-  expect(await openDatabase(path).catch((error) => error)).toMatchObject({
-    message: 'A newer version of heed has written this store.',
-    hint: expect.stringContaining('Update heed'),
-  });
-  expect(before).toContain('999-later');
-});
-
-it('a folder of heed serve of a version to come is refused', async () => {
+it('a folder of heed serve of another version is refused', async () => {
   const path = join(folder, 'serve.db');
   const database = await openServeDatabase(path);
   await sql`insert into kysely_migration (name, timestamp) values ('999-later', '2030')`.execute(database);
   await database.destroy();
   expect(await openServeDatabase(path).catch((error) => error)).toMatchObject({
-    message: `A newer version of heed has written the database "${path}".`,
+    message: `Another version of heed has written the database "${path}".`,
     hint: expect.stringContaining('Update heed'),
   });
 });

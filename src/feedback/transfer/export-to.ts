@@ -6,14 +6,13 @@ import { HeedError } from '../../error.ts';
 import { fileError, isSystemError } from '../../files.ts';
 import { guidelinesOf, type Project } from '../project.ts';
 import type { Database } from '../store/database.ts';
-import { writeArgilla } from './argilla-export.ts';
 import { type ExportFormat, exportRows } from './export.ts';
 import { type JudgedItem, judgedItems } from './judged-items.ts';
 import { writeLabelStudio } from './label-studio-export.ts';
 import { createLeftOut, type LeftOut, leftOutSchema, undecided } from './left-out.ts';
 import type { Merge } from './merges.ts';
 import { openAiRows } from './openai-evals-export.ts';
-import type { TransferTool } from './tools.ts';
+import type { ExportTool } from './tools.ts';
 import { trlRow } from './trl-export.ts';
 
 /** Options of `exportTo`. */
@@ -37,20 +36,20 @@ export const exportToResultSchema = z.object({
 export type ExportToResult = z.output<typeof exportToResultSchema>;
 
 /**
- * Writes a project for another tool. Argilla and Label Studio get a folder with guidelines or configuration, items,
- * everybody's judgments and suggestions; TRL and OpenAI get a file with one row for what was judged.
+ * Writes a project for another tool. Label Studio gets a folder with configuration, items, everybody's
+ * judgments and suggestions; TRL and OpenAI get a file with one row for what was judged.
  *
  * @throws HeedError if the system refuses, or the project has no such format.
  */
 export async function exportTo(
   database: Database,
   project: Project,
-  tool: TransferTool,
+  tool: ExportTool,
   path: string,
   { merge, format, gold, users = new Map() }: ExportToOptions = {},
 ): Promise<ExportToResult> {
   const left = createLeftOut();
-  if (tool === 'argilla' || tool === 'label-studio') {
+  if (tool === 'label-studio') {
     try {
       mkdirSync(path, { recursive: true });
     } catch (error) {
@@ -58,9 +57,9 @@ export async function exportTo(
     }
     const items: JudgedItem[] = [];
     for await (const one of judgedItems(database, project, { gold })) items.push(one);
-    const { text } = await guidelinesOf(database, project.id);
-    const write = tool === 'argilla' ? writeArgilla : writeLabelStudio;
-    return { rows: await write(path, { project, guidelines: text, items, users, left }), leftOut: left.counts() };
+    const { text: guidelines } = await guidelinesOf(database, project.id);
+    const rows = await writeLabelStudio(path, { project, guidelines, items, users, left });
+    return { rows, leftOut: left.counts() };
   }
   const rows =
     tool === 'trl'

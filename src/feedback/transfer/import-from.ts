@@ -18,7 +18,7 @@ import { createLeftOut, leftOutSchema } from './left-out.ts';
 import { openOpenAi } from './openai-evals.ts';
 import type { SurveyFields } from './survey.ts';
 import { surveyParts } from './survey-parts.ts';
-import type { OpenImport, TransferTool } from './tools.ts';
+import type { ImportTool, OpenImport } from './tools.ts';
 import { openTrl } from './trl.ts';
 
 /** Options of `importFrom`. */
@@ -69,7 +69,7 @@ const TAKE_BACK = new Error('a dry run stores nothing');
  */
 export async function importFrom(
   database: Database,
-  tool: TransferTool,
+  tool: ImportTool,
   path: string,
   options: ImportFromOptions,
 ): Promise<ImportedProject[]> {
@@ -88,7 +88,7 @@ export async function importFrom(
   return result;
 }
 
-async function openImport(tool: TransferTool, path: string, options: ImportFromOptions): Promise<OpenImport> {
+async function openImport(tool: ImportTool, path: string, options: ImportFromOptions): Promise<OpenImport> {
   if (!existsSync(path)) throw new HeedError(`"${path}" does not exist.`);
   const names = options.users === undefined ? new Map<string, string>() : usersIn(options.users);
   const users = new Map(Array.from(names, ([id, name]) => [id, personName(name)]));

@@ -1,7 +1,8 @@
 /** A project's items with everybody's judgment that counts, as moves to other tools need them. */
 import type { Row } from '../../data/row.ts';
 import { type Item, itemColumns, itemFromRow } from '../items/items.ts';
-import type { Judgment, JudgmentOrSkip } from '../judgment.ts';
+import type { Judgment, JudgmentOrSkip, Message, Option } from '../judgment.ts';
+import { textOfMessage } from '../message.ts';
 import type { Project } from '../project.ts';
 import type { Database } from '../store/database.ts';
 import type { LeftOut } from './left-out.ts';
@@ -136,3 +137,18 @@ export const metadataOf = ({ metadata, source, topic }: Item): Row => ({
   ...(source && { source }),
   ...(topic && { topic }),
 });
+
+/** The text of a message; its images and calls of tools are counted. */
+export function portableText(message: Message, left: LeftOut): string {
+  const { content, tool_calls: calls } = message;
+  if (calls !== undefined) left.add('calls of tools');
+  if (Array.isArray(content) && content.some(({ type }) => type !== 'text')) left.add('images in messages');
+  return textOfMessage(message);
+}
+
+/** The text of an option; undefined for clips and images. */
+export function textOfOption(option: Option, left: LeftOut): string | undefined {
+  if (option.kind === 'text') return option.text;
+  if (option.kind === 'messages') return option.messages.map((message) => portableText(message, left)).join('\n\n');
+  return undefined;
+}

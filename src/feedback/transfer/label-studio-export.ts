@@ -6,8 +6,14 @@ import { writeDataset } from '../../data/write.ts';
 import { suggestedJudgment } from '../items/suggested-judgment.ts';
 import type { Content, ItemKind, Judgment, JudgmentOrSkip } from '../judgment.ts';
 import type { Project } from '../project.ts';
-import { portableText, textOfOption } from './argilla-export.ts';
-import { type ExportParts, type JudgedItem, metadataOf, portableJudgments } from './judged-items.ts';
+import {
+  type ExportParts,
+  type JudgedItem,
+  metadataOf,
+  portableJudgments,
+  portableText,
+  textOfOption,
+} from './judged-items.ts';
 import type { LeftOut } from './left-out.ts';
 import { escapedXml } from './xml.ts';
 

@@ -4,10 +4,15 @@ import type { ItemKind } from '../judgment.ts';
 import type { ProjectInput } from '../project.ts';
 import type { LeftOut } from './left-out.ts';
 
-/** The tools that projects move in from, and out to. */
-export const transferTools = ['argilla', 'label-studio', 'trl', 'openai-evals'] as const;
-/** One of the tools that projects move in from, and out to. */
-export type TransferTool = (typeof transferTools)[number];
+/** The tools that projects move out to. */
+export const exportTools = ['label-studio', 'trl', 'openai-evals'] as const;
+/** One of the tools that projects move out to. */
+export type ExportTool = (typeof exportTools)[number];
+
+/** The tools that projects move in from. */
+export const importTools = ['argilla', ...exportTools] as const;
+/** One of the tools that projects move in from. */
+export type ImportTool = (typeof importTools)[number];
 
 /** A project that data of another tool becomes. */
 export interface ImportPart {

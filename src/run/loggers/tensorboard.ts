@@ -5,10 +5,41 @@
 import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { messageOf } from '../../error.ts';
 import { fileError } from '../../files.ts';
+import { double, float, int, many, message, one, signed, text as string } from '../../protobuf.ts';
 import type { RunLogger } from './logger.ts';
+
+// The messages of event.proto, summary.proto and tensor.proto, as far as they are written here.
+
+const metadataMessage = message({ plugin: one(1, message({ name: one(1, string) })) });
+
+const tensorMessage = message({
+  type: one(1, int),
+  shape: one(2, message({ dimensions: many(2, message({ size: one(1, int) })) })),
+  strings: many(8, string),
+});
+
+const valueMessage = message({
+  tag: one(1, string),
+  number: one(2, float),
+  metadata: one(9, metadataMessage),
+  tensor: one(8, tensorMessage),
+});
+
+const eventMessage = message({
+  /** Seconds since 1970. */
+  time: one(1, double),
+  step: one(2, signed),
+  version: one(3, string),
+  summary: one(5, message({ values: many(1, valueMessage) })),
+  session: one(7, message({ status: one(1, int) })),
+});
+type Event = Parameters<typeof eventMessage.encode>[0];
+
+/** The status of a session that starts, and the type of a tensor of strings. */
+const START = 1;
+const STRING = 7;
 
 /** Logs to a folder. @throws HeedError if the folder cannot be written. */
 export function createTensorBoard(folder: string, onWarning: (text: string) => void): RunLogger {
@@ -22,41 +53,29 @@ export function createTensorBoard(folder: string, onWarning: (text: string) => v
   } catch (error) {
     throw fileError(error, 'write', path);
   }
-  const write = (event: BinaryWriter) => {
+  const write = (event: Event) => {
     if (file === undefined) return;
     try {
-      writeSync(file, record(event.finish()));
+      writeSync(file, record(eventMessage.encode(event)));
     } catch (error) {
       onWarning(`TensorBoard's events cannot be written: ${messageOf(error)}. Training continues.`);
       closeSync(file);
       file = undefined;
     }
   };
-  write(
-    eventAt(now / 1000, 0)
-      .tag(3, WireType.LengthDelimited)
-      .string('brain.Event:2'),
-  );
+  write({ time: now / 1000, step: 0, version: 'brain.Event:2' });
   let begun = false;
   /** Starts a file. A resumed run repeats steps; this event makes TensorBoard drop the earlier ones. */
   const begin = (time: number, step: number) => {
     if (begun) return;
     begun = true;
-    const START = 1;
-    write(message(eventAt(time, step), 7, (log) => log.tag(1, WireType.Varint).int32(START)));
+    write({ time, step: Math.trunc(step), session: { status: START } });
   };
   return {
     metrics({ step, time, ...values }) {
       begin(time, step);
-      const event = eventAt(time, step);
-      message(event, 5, (summary) => {
-        for (const [tag, value] of Object.entries(values)) {
-          message(summary, 1, (one) => {
-            one.tag(1, WireType.LengthDelimited).string(tag).tag(2, WireType.Bit32).float(value);
-          });
-        }
-      });
-      write(event);
+      const numbers = Object.entries(values).map(([tag, number]) => ({ tag, number }));
+      write({ time, step: Math.trunc(step), summary: { values: numbers } });
     },
     sample({ kind, step, index, prompt, text }) {
       if (kind !== 'answer' || typeof step !== 'number' || typeof text !== 'string') return;
@@ -73,34 +92,20 @@ export function createTensorBoard(folder: string, onWarning: (text: string) => v
 
 const quoted = (text: string) => text.replaceAll(/^/gm, '> ');
 
-const eventAt = (time: number, step: number) =>
-  new BinaryWriter().tag(1, WireType.Bit64).double(time).tag(2, WireType.Varint).int64(Math.trunc(step));
-
-/** Writes a message as a field of another. */
-function message(writer: BinaryWriter, field: number, fill: (inner: BinaryWriter) => void): BinaryWriter {
-  writer.tag(field, WireType.LengthDelimited).fork();
-  fill(writer);
-  return writer.join();
-}
-
 /** A text event in the form that the text plugin expects: a tensor of one string. */
-function textEvent(step: number, tag: string, text: string): BinaryWriter {
-  const STRING = 7;
-  const event = eventAt(Date.now() / 1000, step);
-  return message(event, 5, (summary) =>
-    message(summary, 1, (value) => {
-      value.tag(1, WireType.LengthDelimited).string(tag);
-      message(value, 9, (metadata) =>
-        message(metadata, 1, (plugin) => plugin.tag(1, WireType.LengthDelimited).string('text')),
-      );
-      message(value, 8, (tensor) => {
-        tensor.tag(1, WireType.Varint).int32(STRING);
-        message(tensor, 2, (shape) => message(shape, 2, (size) => size.tag(1, WireType.Varint).int64(1)));
-        tensor.tag(8, WireType.LengthDelimited).string(text);
-      });
-    }),
-  );
-}
+const textEvent = (step: number, tag: string, text: string): Event => ({
+  time: Date.now() / 1000,
+  step: Math.trunc(step),
+  summary: {
+    values: [
+      {
+        tag,
+        metadata: { plugin: { name: 'text' } },
+        tensor: { type: STRING, shape: { dimensions: [{ size: 1 }] }, strings: [text] },
+      },
+    ],
+  },
+});
 
 function record(data: Uint8Array): Uint8Array {
   const bytes = new Uint8Array(12 + data.length + 4);

@@ -2,9 +2,8 @@
 import { z } from 'zod';
 import { HeedError, messageOf } from '../../error.ts';
 import { readJsonFile } from '../../files.ts';
-import { parseOptions } from '../../options.ts';
+import { parseOptions, wholeNumber } from '../../options.ts';
 
-const whole = (least: number) => z.number().int().min(least);
 const share = (most = 1) => z.number().min(0).max(most);
 const weight = (usual: number, what: string) => share().default(usual).describe(`weight of ${what}`);
 
@@ -14,7 +13,7 @@ export const learnMethods = ['auto', 'dpo', 'kto', 'reward+ppo'] as const;
 /** Schema of the policy: types, ranges, defaults and help texts. */
 export const learnSchema = z.strictObject({
   model: z.string().optional().describe('name of the model that learns (default: the first that is served)'),
-  judgments: whole(1)
+  judgments: wholeNumber(1)
     .default(200)
     .describe('new judgments after which a version is trained, of each user at most `mostPerUser`'),
   hours: z
@@ -22,12 +21,14 @@ export const learnSchema = z.strictObject({
     .positive()
     .optional()
     .describe('hours after which a version is trained with fewer new judgments (default: only by their number)'),
-  least: whole(1).default(50).describe('new judgments that a training by `hours` needs'),
+  least: wholeNumber(1).default(50).describe('new judgments that a training by `hours` needs'),
   method: z
     .enum(learnMethods)
     .default('auto')
     .describe('dpo learns from choices and edits, kto from ratings and signals too; auto: dpo if most are choices'),
-  mostPerUser: whole(1).default(20).describe('judgments of one user that a training takes at most, the latest first'),
+  mostPerUser: wholeNumber(1)
+    .default(20)
+    .describe('judgments of one user that a training takes at most, the latest first'),
   userShare: share().default(0.05).describe("one user's share of the weight of a training at most"),
   days: z.number().positive().default(30).describe('age of the oldest feedback that is learned from, in days'),
   heldOut: share(0.9)
@@ -56,10 +57,10 @@ export const learnSchema = z.strictObject({
         .max(0.5)
         .default(0.05)
         .describe('share of the versions that pass although they are no better, at most'),
-      heldOut: whole(2).default(40).describe('held-out judgments that the gate needs'),
+      heldOut: wholeNumber(2).default(40).describe('held-out judgments that the gate needs'),
       maxKl: z.number().positive().default(10).describe('KL from the serving version at most, in nats per completion'),
-      prompts: whole(1).default(64).describe('prompts that are completed to measure KL, length and format'),
-      maxTokens: whole(1).default(128).describe('maximum tokens of these completions'),
+      prompts: wholeNumber(1).default(64).describe('prompts that are completed to measure KL, length and format'),
+      maxTokens: wholeNumber(1).default(128).describe('maximum tokens of these completions'),
       evaluation: z.string().optional().describe('evaluation set: prompts, a file or a name on the Hub'),
       judge: z
         .string()
@@ -92,9 +93,9 @@ export const learnSchema = z.strictObject({
       margin: share()
         .default(0)
         .describe('by how much lower the share of good completions may be; 0: it has to be higher for sure'),
-      least: whole(1).default(50).describe('judgments of the canary before it is promoted'),
-      most: whole(1).default(5000).describe('judgments of the canary after which it is rolled back if undecided'),
-      perUser: whole(1).default(3).describe('judgments of one user that decide about a canary, the first ones'),
+      least: wholeNumber(1).default(50).describe('judgments of the canary before it is promoted'),
+      most: wholeNumber(1).default(5000).describe('judgments of the canary after which it is rolled back if undecided'),
+      perUser: wholeNumber(1).default(3).describe('judgments of one user that decide about a canary, the first ones'),
       days: z.number().positive().default(14).describe('days after which an undecided canary is rolled back'),
     })
     .prefault({}),

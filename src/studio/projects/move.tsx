@@ -1,22 +1,24 @@
 /** Moving projects in from other tools, and out to them. */
 import { useState } from 'preact/hooks';
 import { leftOutInWords } from '../../feedback/transfer/left-out-words.ts';
-import type { TransferTool } from '../../feedback/transfer/tools.ts';
+import type { ExportTool, ImportTool } from '../../feedback/transfer/tools.ts';
 import { api, inProject, json, projectApi } from '../page/api.ts';
 import { useAction } from '../page/load.tsx';
 
 /** What each tool exports, in words. */
-const TOOLS: Readonly<Record<TransferTool, string>> = {
+const TOOLS: Readonly<Record<ImportTool, string>> = {
   argilla: 'Argilla: records.json and settings.json of to_disk()',
   'label-studio': 'Label Studio: the JSON export, and the labeling configuration as config.xml',
   trl: 'TRL: JSONL',
   'openai-evals': 'OpenAI: JSONL of evals or fine-tuning',
 };
-const NAMES = Object.keys(TOOLS) as TransferTool[];
+const FROM = Object.keys(TOOLS) as ImportTool[];
+/** Argilla is frozen: projects move in from it only. */
+const TO = FROM.filter((tool): tool is ExportTool => tool !== 'argilla');
 
 /** The form that moves data of another tool in. */
 export function MoveIn() {
-  const [from, setFrom] = useState<TransferTool>('argilla');
+  const [from, setFrom] = useState<ImportTool>('argilla');
   const [project, setProject] = useState('');
   const [files, setFiles] = useState<readonly { name: string; text: string }[]>([]);
   const [lines, setLines] = useState<readonly string[]>([]);
@@ -47,8 +49,8 @@ export function MoveIn() {
       >
         <label>
           Tool
-          <select value={from} onChange={(event) => setFrom(event.currentTarget.value as TransferTool)}>
-            {NAMES.map((one) => (
+          <select value={from} onChange={(event) => setFrom(event.currentTarget.value as ImportTool)}>
+            {FROM.map((one) => (
               <option value={one}>{TOOLS[one]}</option>
             ))}
           </select>
@@ -94,7 +96,7 @@ export function MoveOut({ name }: { name: string }) {
   return (
     <div class="row">
       <span class="quiet">For another tool, in a ZIP archive:</span>
-      {NAMES.map((to) => (
+      {TO.map((to) => (
         <a class="button" download href={`/api${projectApi.transfer.$path({ ...inProject(name), query: { to } })}`}>
           {to}
         </a>

@@ -1,41 +1,45 @@
 /**
- * Messages of Protocol Buffers (proto3) from a description of their fields, as much of them as the protocol needs.
+ * Messages of Protocol Buffers from a description of their fields, as much of them as Tinker's protocol, ONNX and
+ * TensorBoard need. Fields are written in the order in which they are described.
  *
  *     const point = message({ x: one(1, double), names: many(2, text) });
  *     point.decode(point.encode({ x: 1, names: ['a'] }));
  */
 import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
-import { HeedError } from '../error.ts';
+import { HeedError } from './error.ts';
 
-/** A kind of value. */
-export interface Kind<T> {
+/** A kind of value: what is read, and what may be written. */
+export interface Kind<T, Written = T> {
   /** How it is written. */
   readonly wire: WireType;
   /** Appends a value. */
-  write(to: BinaryWriter, value: T): void;
+  write(to: BinaryWriter, value: Written): void;
   /** Reads a value. */
   read(from: BinaryReader): T;
 }
 
 /** A field of a message. */
-interface Field<T> {
+interface Field<T, Written = T> {
   readonly number: number;
   readonly empty: () => T;
-  write(to: BinaryWriter, value: T): void;
+  write(to: BinaryWriter, value: Written): void;
   /** Reads what follows a tag with this wire type, and adds it to the earlier value. */
   read(from: BinaryReader, wire: WireType, earlier: T): T;
 }
 
-type Fields = Readonly<Record<string, Field<unknown>>>;
-type ValueOf<F> = F extends Field<infer T> ? T : never;
+// biome-ignore lint/suspicious/noExplicitAny: fields of any kinds of values
+type Fields = Readonly<Record<string, Field<any, any>>>;
 
 /** The values of a message's fields. */
-export type MessageOf<F extends Fields> = { [K in keyof F]: ValueOf<F[K]> };
+export type MessageOf<F extends Fields> = { [K in keyof F]: ReturnType<F[K]['empty']> };
+
+/** The values that may be written: fields that are left out are absent. */
+type WrittenOf<F extends Fields> = { [K in keyof F]?: Parameters<F[K]['write']>[1] };
 
 /** A message: a kind of value that can stand alone. */
-export interface Message<T> extends Kind<T> {
+export interface Message<T, Written> extends Kind<T, Written> {
   /** The bytes of a value; fields that are left out are absent. */
-  encode(value: Partial<T>): Uint8Array<ArrayBuffer>;
+  encode(value: Written): Uint8Array<ArrayBuffer>;
   /** The value of bytes. Absent fields are undefined, or empty. @throws HeedError if the bytes are damaged. */
   decode(bytes: Uint8Array): T;
 }
@@ -47,11 +51,25 @@ export const int: Kind<number> = {
   read: (from) => Number(from.uint64()),
 };
 
+/** Whole numbers of either sign, within ±(2⁵³ − 1). */
+export const signed: Kind<number> = {
+  wire: WireType.Varint,
+  write: (to, value) => void to.int64(value),
+  read: (from) => Number(from.int64()),
+};
+
 /** True or false. */
 export const bool: Kind<boolean> = {
   wire: WireType.Varint,
   write: (to, value) => void to.bool(value),
   read: (from) => from.bool(),
+};
+
+/** Floating-point numbers of four bytes. */
+export const float: Kind<number> = {
+  wire: WireType.Bit32,
+  write: (to, value) => void to.float(value),
+  read: (from) => from.float(),
 };
 
 /** Floating-point numbers of eight bytes. */
@@ -62,7 +80,7 @@ export const double: Kind<number> = {
 };
 
 /** Bytes; what is read is a copy. */
-export const bytes: Kind<Uint8Array<ArrayBuffer>> = {
+export const bytes: Kind<Uint8Array<ArrayBuffer>, Uint8Array> = {
   wire: WireType.LengthDelimited,
   write: (to, value) => void to.bytes(value),
   read: (from) => from.bytes().slice(),
@@ -76,10 +94,10 @@ export const text: Kind<string> = {
 };
 
 /** A message with these fields. */
-export function message<const F extends Fields>(fields: F): Message<MessageOf<F>> {
-  const named = Object.entries(fields) as [keyof F & string, Field<unknown>][];
+export function message<const F extends Fields>(fields: F): Message<MessageOf<F>, WrittenOf<F>> {
+  const named = Object.entries(fields) as [keyof F & string, Fields[string]][];
   const byNumber = new Map(named.map(([name, field]) => [field.number, { name, field }]));
-  const write = (to: BinaryWriter, value: Partial<MessageOf<F>>) => {
+  const write = (to: BinaryWriter, value: WrittenOf<F>) => {
     for (const [name, field] of named) if (value[name] !== undefined) field.write(to, value[name]);
     return to;
   };
@@ -109,15 +127,23 @@ export function message<const F extends Fields>(fields: F): Message<MessageOf<F>
 }
 
 /** A field that is there or not. */
-export const one = <T>(number: number, kind: Kind<T>): Field<T | undefined> => ({
+export const one = <T, Written>(number: number, kind: Kind<T, Written>): Field<T | undefined, Written | undefined> => ({
   number,
   empty: () => undefined,
-  write: (to, value) => kind.write(to.tag(number, kind.wire), value as T),
+  write: (to, value) => kind.write(to.tag(number, kind.wire), value as Written),
   read: (from, wire) => readAs(from, wire, kind),
 });
 
+/** A field that is repeated, each value with a tag of its own, as proto2 writes numbers too. */
+export const each = <T, Written>(number: number, kind: Kind<T, Written>): Field<T[], readonly Written[]> => ({
+  ...many(number, kind),
+  write(to, values) {
+    for (const value of values) kind.write(to.tag(number, kind.wire), value);
+  },
+});
+
 /** A field that is repeated. Numbers are packed into one length-delimited value. */
-export const many = <T>(number: number, kind: Kind<T>): Field<T[]> => ({
+export const many = <T, Written>(number: number, kind: Kind<T, Written>): Field<T[], readonly Written[]> => ({
   number,
   empty: () => [],
   write(to, values) {
@@ -139,7 +165,10 @@ export const many = <T>(number: number, kind: Kind<T>): Field<T[]> => ({
 });
 
 /** A field of values by name. */
-export function map<T>(number: number, kind: Kind<T>): Field<Record<string, T>> {
+export function map<T, Written>(
+  number: number,
+  kind: Kind<T, Written>,
+): Field<Record<string, T>, Readonly<Record<string, Written>>> {
   const entries = many(number, message({ key: one(1, text), value: one(2, kind) }));
   return {
     number,
@@ -157,7 +186,7 @@ export function map<T>(number: number, kind: Kind<T>): Field<Record<string, T>> 
   };
 }
 
-function readAs<T>(from: BinaryReader, wire: WireType, kind: Kind<T>): T {
+function readAs<T, Written>(from: BinaryReader, wire: WireType, kind: Kind<T, Written>): T {
   if (wire !== kind.wire) throw new Error(`expected a value of the wire type ${kind.wire}, got ${wire}`);
   return kind.read(from);
 }
