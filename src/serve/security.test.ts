@@ -8,7 +8,7 @@ import OpenAI, { AuthenticationError, RateLimitError } from 'openai';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { eventually } from '../../test/support/eventually.ts';
 import { heedError } from '../../test/support/gradients.ts';
-import type { RefusalEntry } from '../monitoring/refusals.ts';
+import type { RefusalEntry } from '../http/refusals.ts';
 import { addKey, removeKey } from './keys.ts';
 import { type ServeInput, type Server, serve } from './serve.ts';
 

@@ -2,8 +2,9 @@
 import { Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { cors } from 'hono/cors';
-import { isSame } from '../../feedback/server/security.ts';
-import { createBuckets } from '../../monitoring/buckets.ts';
+import { createRateLimit } from '../../http/buckets.ts';
+import { foreignOrigin } from '../../http/hosts.ts';
+import { bearerOf } from '../../monitoring/access.ts';
 import { readBody } from '../body.ts';
 import { checkScope, type Env, requestOf, type ServeContext } from '../context.ts';
 import { ApiError } from '../errors.ts';
@@ -36,7 +37,7 @@ export function feedbackRoutes(
   learner: () => Pick<Learner, 'wake' | 'without'> | undefined = () => undefined,
 ): FeedbackRoutes {
   const { now, hooks, keepDays } = context;
-  const take = createBuckets(60, now);
+  const limitUser = createRateLimit({ perMinute: PER_MINUTE, message: 'Too much feedback by one user.', now });
 
   hooks.headers.push(({ id, user, key }): Record<string, string> => {
     if (keepDays === 0) return {};
@@ -52,9 +53,7 @@ export function feedbackRoutes(
     body: Omit<FeedbackBody, 'token'>,
     user: string,
   ): Promise<{ object: 'feedback'; recorded: number }> {
-    if (take(user, PER_MINUTE) < 0) {
-      throw new ApiError(429, 'Too much feedback by one user.', { headers: { 'retry-after': '10' } });
-    }
+    limitUser(user);
     const { completion_id: completion, versus } = body;
     let recorded = 0;
     for (const { kind, value } of feedbackIn(body)) {
@@ -78,15 +77,14 @@ export function feedbackRoutes(
     .use('/feedback', cors({ origin: '*', allowMethods: ['POST'], allowHeaders: ['authorization', 'content-type'] }))
     .post('/feedback', bodyLimit({ maxSize: LARGEST, onError: tooLarge }), async (c) => {
       const { token: inBody, versus_token, user, ...body } = await readBody(c, feedbackSchema);
-      const bearer = /^Bearer (.+)$/.exec(c.req.header('authorization') ?? '')?.[1];
+      const bearer = bearerOf(c.req.header('authorization'));
       // a page that cannot set headers, such as one that uses sendBeacon, has it in the body
       const token = bearer !== undefined && isFeedbackToken(bearer) ? bearer : inBody;
       if (token === undefined) {
         if (requestOf(c).scopes.size === 0) {
           throw new ApiError(401, 'Feedback needs a key or a feedback token.', { code: 'invalid_api_key' });
         }
-        const origin = c.req.header('origin');
-        if (origin !== undefined && !isSame(origin, c.req.header('host') ?? '')) {
+        if (foreignOrigin(c) !== undefined) {
           throw new ApiError(403, 'A page of another origin needs a feedback token.', { code: 'origin_not_allowed' });
         }
         checkScope(c, 'feedback');

@@ -1,6 +1,6 @@
 /** Routes of the versions that were trained from feedback, and a plain page that shows them. */
 import { Hono, type MiddlewareHandler } from 'hono';
-import { isSame } from '../../feedback/server/security.ts';
+import { isSame } from '../../http/hosts.ts';
 import { escaped } from '../../run/report/html.ts';
 import { type Env, requestOf, requires, type ServeContext } from '../context.ts';
 import { ApiError } from '../errors.ts';
