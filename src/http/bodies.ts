@@ -81,3 +81,13 @@ function limitChunks(context: Context, most: number, tooLarge: Error): () => boo
   if (body) req.raw = new Request(req.raw, { body, duplex: 'half' } as RequestInit);
   return () => size > most;
 }
+
+/** The JSON in the body of a request; an empty object if there is no body and it `isOptional`. @throws HttpError 400 */
+export async function readJson({ req }: Context, { isOptional = false } = {}): Promise<unknown> {
+  try {
+    const text = await req.text();
+    return isOptional && text === '' ? {} : JSON.parse(text);
+  } catch (cause) {
+    throw new HttpError(400, 'The body is not JSON.', undefined, { cause });
+  }
+}

@@ -1,6 +1,6 @@
 /** The names that a server is reached by, and the pages that a request may come from. */
 import type { Context, MiddlewareHandler } from 'hono';
-import type { HttpError } from './errors.ts';
+import { HttpError } from './errors.ts';
 
 const LOOPBACK = ['127.0.0.1', 'localhost', '[::1]', '::1'];
 
@@ -9,6 +9,8 @@ export const isLoopback = (host: string): boolean => LOOPBACK.includes(host);
 
 /** Where a server is reached. */
 export interface ServerNames {
+  /** What it is called in messages. */
+  name: string;
   /** Address that it listens on. */
   host: string;
   /** Names that it is reached by, besides its address. */
@@ -19,11 +21,14 @@ export interface ServerNames {
  * Refuses requests to a host name that is not the server's (DNS rebinding). A server that listens on all addresses knows
  * its names only from who runs it: without `hosts`, every name passes.
  */
-export function checkHost({ host, hosts }: ServerNames, refuse: (name: string) => HttpError): MiddlewareHandler {
+export function checkHost({ name, host, hosts }: ServerNames): MiddlewareHandler {
   const names = isLoopback(host) || hosts.length > 0 ? new Set([...LOOPBACK, host, ...hosts]) : undefined;
   return async (context, next) => {
-    const name = (context.req.header('host') ?? '').replace(/:\d+$/, '').toLowerCase();
-    if (names && !names.has(name)) throw refuse(name);
+    const called = (context.req.header('host') ?? '').replace(/:\d+$/, '').toLowerCase();
+    if (names && !names.has(called)) {
+      const hint = `Start it with --hosts ${called}`;
+      throw new HttpError(403, `The ${name} cannot be reached as "${called}".`, hint, { code: 'unknown_host' });
+    }
     await next();
   };
 }

@@ -7,25 +7,21 @@ import { checkHost, type ServerNames } from './hosts.ts';
 
 /** Options of `createSkeleton`. */
 export interface SkeletonOptions extends HealthOptions, ServerNames {
-  /** The server's name in messages. */
-  name: string;
   /** Counts and logs each request. */
   observe: MiddlewareHandler;
   /** Routes for pages of any origin: they stand before the headers that keep these out. */
   open?: Hono;
-  /** What refuses a host name that is not the server's. */
-  refuseHost: (name: string) => HttpError;
   /** Refuses requests of pages of other origins, or lets them pass. */
   checkOrigin: MiddlewareHandler;
 }
 
 /** Creates the routes of a server, to which its own are added. */
 export function createSkeleton<E extends Env>(options: SkeletonOptions): Hono<E> {
-  const { name, observe, open = new Hono(), refuseHost, checkOrigin } = options;
+  const { name, observe, open = new Hono(), checkOrigin } = options;
   const app = new Hono<E>();
   app.use(observe).route('/', open).use(securityHeaders).use(checkPath);
   // probes come by an address, whatever names browsers use
-  app.route('/', healthRoutes(options)).use(checkHost(options, refuseHost)).use(checkOrigin);
+  app.route('/', healthRoutes(options)).use(checkHost(options)).use(checkOrigin);
   app.use(async (_context, next) => {
     if (options.isDraining()) {
       throw new HttpError(503, `The ${name} is closing.`, 'Try again in a moment.', {

@@ -13,18 +13,12 @@ import { ApiError } from './errors.ts';
 import { checkQuota, hasKeys, keyBySecret, type ServeKey } from './keys.ts';
 
 /** Who may reach the server. */
-export interface Access extends ServerNames {
+export interface Access extends Pick<ServerNames, 'host' | 'hosts'> {
   /** Origins of pages that may use it. */
   allowOrigin: readonly string[];
   /** Whether to trust X-Forwarded-For and X-Forwarded-Proto. */
   trustProxy: boolean;
 }
-
-/** Refuses a host name that is not the server's. */
-export const refuseHost = (name: string): ApiError =>
-  new ApiError(403, `The server cannot be reached as "${name}". Start it with --hosts ${name}`, {
-    code: 'unknown_host',
-  });
 
 /** Refuses requests of pages of other origins, unless those are allowed: they get the headers of CORS. */
 export function checkOrigin(
@@ -40,10 +34,12 @@ export function checkOrigin(
       });
     }
     c.header('access-control-allow-origin', origin);
+    c.header('access-control-expose-headers', '*'); // Retry-After, what is left of limits, feedback tokens
     c.header('vary', 'origin');
     if (c.req.method !== 'OPTIONS') return next();
     c.header('access-control-allow-methods', 'GET, POST, DELETE');
-    c.header('access-control-allow-headers', 'authorization, content-type, x-api-key');
+    // OpenAI's client sends a dozen headers about itself, and others with each version
+    c.header('access-control-allow-headers', c.req.header('access-control-request-headers') ?? '*');
     return c.body(null, 204);
   };
 }

@@ -22,7 +22,7 @@ import { modelRoutes } from './models.ts';
 import { openApi } from './openapi.ts';
 import { type ProxyOptions, proxyRoutes } from './proxy/proxy.ts';
 import { responseRoutes } from './responses/routes.ts';
-import { type Access, checkOrigin, identifyKey, limitBodies, limitKey, limitRequests, refuseHost } from './security.ts';
+import { type Access, checkOrigin, identifyKey, limitBodies, limitKey, limitRequests } from './security.ts';
 import { tinkerRoutes } from './tinker/routes.ts';
 import { userRoutes } from './users.ts';
 
@@ -75,7 +75,6 @@ export function createApp(
     observe,
     open: new Hono().route('/v1', feedback.script),
     isDraining: context.isDraining,
-    refuseHost,
     checkOrigin: checkOrigin(context, options),
   })
     .use(identifyKey(context, options))

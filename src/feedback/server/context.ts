@@ -1,6 +1,7 @@
 /** What every route of the studio's server shares: who sends a request, what is in it, and how it is refused. */
 import type { MiddlewareHandler } from 'hono';
 import { z } from 'zod';
+import { readJson } from '../../http/bodies.ts';
 import { guard } from '../../http/callers.ts';
 import { HttpError } from '../../http/errors.ts';
 import type { ApiKey } from '../keys.ts';
@@ -82,13 +83,7 @@ export const body =
     { isOptional = false }: { isOptional?: boolean } = {},
   ): MiddlewareHandler<Env, string, { in: { json: z.input<S> }; out: { json: z.output<S> } }> =>
   async (context, next) => {
-    let value: unknown;
-    try {
-      const text = await context.req.text();
-      value = isOptional && text === '' ? {} : JSON.parse(text);
-    } catch {
-      throw new HttpError(400, 'The body is not JSON.');
-    }
+    const value = await readJson(context, { isOptional });
     context.req.addValidatedData('json', parse(schema, value) as object);
     await next();
   };

@@ -253,13 +253,13 @@ interface StudioState {
 export function createApp(
   options: StudioOptions,
   personByLink: PersonByLink,
-  { metrics, isDraining }: StudioState = {
-    metrics: createStudioMetrics(options.database, {
+  {
+    metrics = createStudioMetrics(options.database, {
       ...options,
       authenticate: createAuthenticate(options.database, rulesOf(options)),
     }),
-    isDraining: () => false,
-  },
+    isDraining = () => false,
+  }: Partial<StudioState> = {},
 ): Hono<Env> {
   const { database, host = '127.0.0.1', hosts = [], trustProxy, onError = () => {} } = options;
   const app = createSkeleton<Env>({
@@ -269,10 +269,6 @@ export function createApp(
     isDraining,
     observe: metrics.observe,
     check: () => storeTrouble(database),
-    refuseHost: (name) => {
-      const hint = 'Open the printed link, or add the name with --hosts.';
-      return new HttpError(403, `The studio cannot be opened as "${name}".`, hint);
-    },
     checkOrigin: checkOrigin(trustProxy),
   })
     .route('/', metrics.routes)

@@ -10,7 +10,7 @@ import { listen } from '../../http/listen.ts';
 import type { Env, ServeContext } from '../context.ts';
 import { openServeDatabase } from '../database.ts';
 import { ApiError, apiErrorOf, errorBody } from '../errors.ts';
-import { checkOrigin, limitBodies, refuseHost } from '../security.ts';
+import { checkOrigin, limitBodies } from '../security.ts';
 import { createSession, type Session } from './session.ts';
 
 /** An episode at the endpoint. Close it when it is over. */
@@ -73,7 +73,7 @@ export function createAgentEndpoint(
       now: () => Date.now(),
     };
     const app = new Hono<Env>()
-      .use(checkHost({ host: HOST, hosts: [] }, refuseHost))
+      .use(checkHost({ name: 'endpoint', host: HOST, hosts: [] }))
       .use(checkOrigin(context, { allowOrigin: [], trustProxy: false }))
       .use(limitBodies)
       .all('/v1/*', (c) => {

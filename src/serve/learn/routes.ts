@@ -28,7 +28,7 @@ export function versionPage({ database, openPaths }: ServeContext, { versions, r
   // a browser cannot send a key as other clients do: it asks for it as a password
   openPaths.add('/versions');
   const signedIn: MiddlewareHandler<Env> = async (c, next) => {
-    const basic = /^Basic (.+)$/.exec(c.req.header('authorization') ?? '')?.[1];
+    const basic = /^Basic +(.+)$/i.exec(c.req.header('authorization') ?? '')?.[1];
     const password =
       basic &&
       Buffer.from(basic, 'base64')
