@@ -17,7 +17,7 @@ import { opinionOfAll } from '../feedback/feedback.ts';
 import { decideCanary, type Tally } from './canary.ts';
 import { checkVersion } from './gate.ts';
 import { nextLevel } from './gate-level.ts';
-import type { LearnOptions } from './policy.ts';
+import { HELD_OUT, type LearnOptions } from './policy.ts';
 import { type FeedbackRows, isHeldOut, rowsHash, rowsOf } from './rows.ts';
 import type { VersionState } from './tables.ts';
 import type { VersionJob, VersionRows } from './train-version.ts';
@@ -52,8 +52,6 @@ export interface Learner {
 
 const HOUR = 3600 * 1000;
 const DAY = 24 * HOUR;
-/** Held-out judgments that a version is measured by at most, the latest. */
-const HELD_OUT = 2000;
 
 /** Starts to learn. `runs` is the folder of the runs. */
 export async function openLearner(
@@ -124,7 +122,7 @@ export async function openLearner(
     const waited = now() - Math.max(started, ...tried.map(({ created }) => created));
     const inTime = policy.hours !== undefined && waited >= policy.hours * HOUR && count >= policy.least;
     if (count < policy.judgments && !inTime) return undefined;
-    // what only was too little stays to be learned from; what was learned from, or did harm, does not
+    // rows of a version that the gate did not decide about are used again; those of others are not
     return windowsOf(all).since;
   }
   const started = now();
@@ -216,13 +214,13 @@ export async function openLearner(
     const signal = AbortSignal.any([forgotten, context.signal]);
     try {
       signal.throwIfAborted();
-      const tested = all.filter((one) => ['passed', 'unproven', 'harmful'].includes(verdictOf(one) ?? ''));
+      const tested = all.filter((one) => ['better', 'worse', 'undecided'].includes(verdictOf(one) ?? ''));
       const served = tested.map(({ state }) => state === 'serving' || state === 'retired');
       const level = nextLevel(served, policy.gate.error);
       const { verdict, checks } = checkVersion(await trainInProcess(job, signal), { ...policy.gate, level });
       signal.throwIfAborted();
       const failed = checks.filter(({ passed }) => !passed).map(({ name, text }) => `${name}: ${text}`);
-      if (verdict === 'passed') {
+      if (verdict === 'better') {
         await shelf.add({ name: version.name, folder: modelOf(version), parent: model });
         const reason = `shown to ${percent(policy.canary.share, 0)} of the users`;
         await change(version, 'canary', reason, { verdict, checks });

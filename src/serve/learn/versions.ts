@@ -20,10 +20,10 @@ const dataSchema = z.object({
 export type VersionData = z.output<typeof dataSchema>;
 
 const gateSchema = z.object({
-  verdict: z.enum(['passed', 'unproven', 'harmful', 'failed', 'stopped']),
+  verdict: z.enum(['better', 'worse', 'undecided', 'not measured', 'failed', 'stopped']),
   checks: z.array(z.object({ name: z.string(), passed: z.boolean(), text: z.string() })),
 });
-/** What the gate found. `failed`: the training failed; `stopped`: somebody's data was deleted meanwhile. */
+/** What the gate found. `failed`: the training failed; `stopped`: feedback was deleted, or the parent rolled back, meanwhile. */
 export type VersionGate = z.output<typeof gateSchema>;
 
 /** Checks a `Version`. */
@@ -90,8 +90,8 @@ export interface Window {
 }
 
 /**
- * The windows of judgments that versions learned from. A version that passed the gate or did harm ends one; what an
- * unproven version learned from stays for the next.
+ * The windows of judgments that versions learned from. A version that the gate found better or worse ends one. Judgments
+ * of a version that is undecided, or could not be measured, stay for the next.
  *
  * @returns `proven`: the windows of versions that came to serve, and are not taken back; `since`: end of the last one.
  */
@@ -99,7 +99,7 @@ export function windowsOf(versions: readonly VersionRow[]): { proven: Window[]; 
   const proven: Window[] = [];
   let since = 0;
   for (const { gate, state, data } of versions) {
-    if (gate?.verdict !== 'passed' && gate?.verdict !== 'harmful') continue;
+    if (gate?.verdict !== 'better' && gate?.verdict !== 'worse') continue;
     const to = Math.max(since, data.to);
     if (state === 'serving' || state === 'retired') proven.push({ from: since, to });
     since = to;
