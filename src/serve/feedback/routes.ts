@@ -46,7 +46,7 @@ export function feedbackRoutes(
   });
   hooks.forget.push(async (user) => {
     const forget = () => book.forget(user);
-    return { feedback: await (learner()?.without(forget) ?? forget()) };
+    return { feedback: await (learner()?.without(() => book.has(user), forget) ?? forget()) };
   });
 
   async function record(
