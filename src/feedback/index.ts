@@ -1,7 +1,7 @@
 /** Human feedback: the store of projects, items, judgments and people, its server, and people as a teacher. */
 
-export type { RefusalEntry } from '../monitoring/refusals.ts';
-export type { RequestEntry } from '../monitoring/requests.ts';
+export type { RefusalEntry } from '../http/refusals.ts';
+export type { RequestEntry } from '../http/requests.ts';
 export type { StatementCounts } from '../monitoring/statements.ts';
 export { changeSettings, type SettingsChanges } from './change-settings.ts';
 export { type Client, ClientError, createClient, type StudioEvent } from './client.ts';

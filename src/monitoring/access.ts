@@ -13,9 +13,9 @@ const FORWARDED = ['forwarded', 'x-forwarded-for', 'x-real-ip', 'via'];
 export const isLocal = (address: string | undefined, header: (name: string) => string | undefined): boolean =>
   LOOPBACK.test(address ?? '') && FORWARDED.every((name) => header(name) === undefined);
 
-/** The token of an `Authorization` header, if it has one. */
+/** The token of an `Authorization` header, if it has one. Names of schemes are the same in any case (RFC 9110, 11.1). */
 export const bearerOf = (authorization: string | undefined): string | undefined =>
-  /^Bearer (.+)$/.exec(authorization ?? '')?.[1];
+  /^Bearer +(\S.*)$/i.exec(authorization ?? '')?.[1];
 
 /** Whether a token is the expected one; without an expected one, none is. Takes the same time for every wrong one. */
 export const isToken = (token: string | undefined, expected: string | undefined): boolean =>

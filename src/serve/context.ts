@@ -1,6 +1,8 @@
 /** What all parts of the server share. */
 import type { Context, MiddlewareHandler } from 'hono';
 import type { Kysely } from 'kysely';
+import { guard } from '../http/callers.ts';
+import type { Operation } from '../http/operations.ts';
 import type { LogLevel } from '../monitoring/log.ts';
 import type { CompletionRecord, Usage } from './completions/table.ts';
 import type { ServeDatabase } from './database.ts';
@@ -26,6 +28,9 @@ export interface Caller {
 
 /** The environment of every route. */
 export type Env = { Variables: { caller: Caller } };
+
+/** One route of the OpenAPI document; without a scope, it needs no key. */
+export type ServeOperation = Operation<Scope>;
 
 /** What parts add to the work of others. */
 export interface Hooks {
@@ -116,9 +121,4 @@ export function checkScope(context: Context<Env>, scope: Scope): void {
 }
 
 /** Lets keys of a scope pass. @throws ApiError 403 */
-export const requires =
-  (scope: Scope): MiddlewareHandler<Env> =>
-  async (context, next) => {
-    checkScope(context, scope);
-    await next();
-  };
+export const requires = (scope: Scope): MiddlewareHandler<Env> => guard((context) => checkScope(context, scope));

@@ -1,8 +1,8 @@
 /** heed serve: models behind OpenAI's API, with files, fine-tuning and feedback. */
 import './agents/register.ts';
 
-export type { RefusalEntry } from '../monitoring/refusals.ts';
-export type { RequestEntry } from '../monitoring/requests.ts';
+export type { RefusalEntry } from '../http/refusals.ts';
+export type { RequestEntry } from '../http/requests.ts';
 export { type AgentFunction, type AgentTasksOptions, agentTasks } from './agents/agent-tasks.ts';
 export type { AgentRun } from './agents/program.ts';
 export { openVerifiers, type VerifiersOptions } from './agents/verifiers/verifiers.ts';

@@ -1,8 +1,8 @@
 /** GET /metrics: what the server counts, besides what every server of heed does. */
 import { Hono, type MiddlewareHandler } from 'hono';
+import { type ObserveOptions, observeRequests } from '../http/requests.ts';
 import { createMetrics, METRICS_TYPE } from '../monitoring/metrics.ts';
 import { addProcessMetrics } from '../monitoring/process-metrics.ts';
-import { type ObserveOptions, observeRequests } from '../monitoring/requests.ts';
 import { type Env, requestOf, requires, type ServeContext } from './context.ts';
 
 /** Counts requests, tokens and models, and shows the counts to keys with the scope `admin`. */

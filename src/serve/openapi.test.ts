@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { expect, it } from 'vitest';
-import { schemaOf } from '../feedback/server/operations.ts';
+import { schemaOf } from '../http/operations.ts';
 import { openApi, operations } from './openapi.ts';
 import { serve } from './serve.ts';
 

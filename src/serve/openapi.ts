@@ -1,17 +1,17 @@
 /** The server's HTTP interface as an OpenAPI 3.1 document, from the schemas that the server itself uses. */
 import { z } from 'zod';
-import { errorResponse, operationPaths } from '../feedback/server/operations.ts';
+import { errorResponse, operationPaths } from '../http/operations.ts';
 import { chatRequestSchema, textRequestSchema } from './completions/schema.ts';
 import { storedChangeSchema, storedListSchema, storedMessagesSchema } from './completions/stored.ts';
+import type { ServeOperation } from './context.ts';
 import { feedbackSchema } from './feedback/feedback.ts';
 import { fileOperations } from './files/routes.ts';
 import { fineTuningOperations } from './fine-tuning/routes.ts';
 import { graderOperations } from './graders/routes.ts';
-import type { Operation } from './operation.ts';
 import { responseOperations } from './responses/routes.ts';
 
 /** Every route, by method and path. Parts add theirs. */
-export const operations: Record<string, Operation> = {
+export const operations: Record<string, ServeOperation> = {
   ...fileOperations,
   ...fineTuningOperations,
   ...graderOperations,

@@ -8,7 +8,7 @@ import OpenAI, { AuthenticationError, RateLimitError } from 'openai';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { eventually } from '../../test/support/eventually.ts';
 import { heedError } from '../../test/support/gradients.ts';
-import type { RefusalEntry } from '../monitoring/refusals.ts';
+import type { RefusalEntry } from '../http/refusals.ts';
 import { addKey, removeKey } from './keys.ts';
 import { type ServeInput, type Server, serve } from './serve.ts';
 
@@ -96,6 +96,39 @@ it('is for this machine alone without keys', async () => {
   const good = await raw(chat, { origin: 'https://good.example' });
   expect(good).toMatchObject({ status: 200, headers: { 'access-control-allow-origin': 'https://good.example' } });
   expect((await raw(chat, { origin: 'https://good.example' }, 'OPTIONS')).status).toBe(204);
+});
+
+it('takes every header of a client in an allowed page, and lets it read what is left of its limits', async () => {
+  await open({ allowOrigin: ['https://good.example'] });
+  const { secret } = await addKey(server.context.database, 'louise', { requestsPerMinute: 1 });
+  const asked = 'authorization,content-type,x-stainless-os,x-stainless-retry-count,user-agent';
+  const preflight = { 'access-control-request-method': 'POST', 'access-control-request-headers': asked };
+  const answer = await raw('/v1/chat/completions', { origin: 'https://good.example', ...preflight }, 'OPTIONS');
+  expect(answer).toMatchObject({ status: 204, headers: { 'access-control-allow-headers': asked } });
+  const evil = await raw('/v1/chat/completions', { origin: 'https://evil.example', ...preflight }, 'OPTIONS');
+  expect(evil.status).toBe(403);
+  expect(evil.headers).not.toHaveProperty('access-control-allow-headers');
+  const page = { origin: 'https://good.example', authorization: `bearer ${secret}` };
+  expect((await raw('/v1/models', page)).status).toBe(200);
+  expect(await raw('/v1/models', page)).toMatchObject({
+    status: 429,
+    headers: {
+      'access-control-allow-origin': 'https://good.example',
+      'access-control-expose-headers': '*',
+      'retry-after': '60',
+      'x-ratelimit-remaining-requests': '0',
+    },
+  });
+});
+
+it('takes HEAD where it takes GET, and says what a path takes', async () => {
+  await open();
+  const head = await raw('/v1/models', {}, 'HEAD');
+  expect([head.status, head.text]).toEqual([200, '']);
+  const put = await raw('/v1/chat/completions', {}, 'PUT', '{}');
+  expect([put.status, put.headers.allow]).toEqual([405, 'POST, GET']);
+  expect((await raw('/v1/chat/completions', {}, 'OPTIONS')).status).toBe(405);
+  expect((await raw('/v1/chat/nothing', {}, 'HEAD')).status).toBe(404);
 });
 
 it('tells who was refused, from where and why, and never with which key', async () => {

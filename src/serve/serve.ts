@@ -8,18 +8,19 @@
  * ```
  */
 import { existsSync, mkdirSync } from 'node:fs';
-import type { Server as HttpServer, ServerResponse } from 'node:http';
+import type { ServerResponse } from 'node:http';
 import { basename, dirname, join, resolve } from 'node:path';
-import { type HttpBindings, serve as listenOn } from '@hono/node-server';
 import type { Hono } from 'hono';
 import { resolvePrecision } from '../engine/precision.ts';
 import { HeedError, messageOf } from '../error.ts';
 import { fileError } from '../files.ts';
+import { createUnderWay } from '../http/health.ts';
+import { isLoopback } from '../http/hosts.ts';
+import { listen } from '../http/listen.ts';
+import type { RefusalEntry } from '../http/refusals.ts';
+import type { RequestEntry } from '../http/requests.ts';
 import { checkModelName, embeddedModel, loadModel } from '../lm/model.ts';
 import type { SpeculateOptions } from '../lm/speculate.ts';
-import { createUnderWay } from '../monitoring/health.ts';
-import type { RefusalEntry } from '../monitoring/refusals.ts';
-import type { RequestEntry } from '../monitoring/requests.ts';
 import { parseOptions } from '../options.ts';
 import { deleteExpired } from './completions/record.ts';
 import type { Env, OnNotice, ServeContext } from './context.ts';
@@ -36,7 +37,6 @@ import type { LoadedModel } from './loaded-model.ts';
 import { type ServeSettings, serveSchema } from './options.ts';
 import { upstreamUrl } from './proxy/proxy.ts';
 import { readRules } from './proxy/redact.ts';
-import { isLoopback } from './security.ts';
 import { createApp } from './server.ts';
 import { createShelf, type ModelSource } from './shelf.ts';
 
@@ -206,19 +206,17 @@ export async function serve(input: ServeInput = {}): Promise<Server> {
     await tidyFiles(context);
     const jobs = await openJobs(context, settings);
     const app = createApp(context, { ...settings, onRequest, onRefusal }, { feedback, learner, proxy, jobs });
-    const server = await listen(
+    const listening = await listen(
       (request, env) => {
         underWay.add(env.outgoing as ServerResponse);
         return app.fetch(request, env);
       },
-      host,
-      port,
+      { name: 'server', host, port },
     );
-    ends.push(() => stop(server));
+    ends.push(listening.close);
     signal?.addEventListener('abort', () => void close(), { once: true });
-    const { port: actual } = server.address() as { port: number };
     return {
-      url: `http://${host.includes(':') ? `[${host}]` : host}:${actual}/v1`,
+      url: `${listening.url}/v1`,
       context,
       app,
       learner,
@@ -268,34 +266,3 @@ export function servedName(source: string): string {
 
 /** How a model that a provider has is named. */
 const ENDPOINT = 'endpoint:';
-
-type Fetch = (request: Request, env: HttpBindings) => Response | Promise<Response>;
-
-/** Milliseconds for a request's headers, for all of it, and between requests. */
-const TIMEOUTS = { headersTimeout: 15_000, requestTimeout: 300_000, keepAliveTimeout: 65_000 };
-const CONNECTIONS = 4096;
-
-function listen(fetch: Fetch, hostname: string, port: number): Promise<HttpServer> {
-  return new Promise((resolve, reject) => {
-    const options = {
-      fetch: fetch as Parameters<typeof listenOn>[0]['fetch'],
-      hostname,
-      port,
-      serverOptions: TIMEOUTS,
-    };
-    const server = listenOn(options, () => resolve(server)) as HttpServer;
-    server.maxConnections = CONNECTIONS;
-    server.once('error', (cause: NodeJS.ErrnoException) => {
-      const hint = cause.code === 'EADDRINUSE' ? 'Choose another port with --port, or 0 for a free one.' : undefined;
-      reject(new HeedError(`The server cannot listen on ${hostname}:${port}: ${messageOf(cause)}`, { hint, cause }));
-    });
-  });
-}
-
-const stop = (server: HttpServer) =>
-  new Promise<void>((resolve) => {
-    server.close(() => resolve());
-    server.closeIdleConnections();
-    // what was ended by the signal gets a moment to say so
-    setTimeout(() => server.closeAllConnections(), 500).unref();
-  });

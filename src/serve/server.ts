@@ -1,10 +1,10 @@
 /** The server's routes as one function of a request. */
 import { type Handler, Hono } from 'hono';
-import { messageOf } from '../error.ts';
-import { checkPath, securityHeaders } from '../feedback/server/security.ts';
-import { healthRoutes } from '../monitoring/health.ts';
-import type { RefusalEntry } from '../monitoring/refusals.ts';
-import { type RequestEntry, requestId } from '../monitoring/requests.ts';
+import { errorHandler } from '../http/error-handler.ts';
+import { methodsOf } from '../http/errors.ts';
+import type { RefusalEntry } from '../http/refusals.ts';
+import type { RequestEntry } from '../http/requests.ts';
+import { createSkeleton } from '../http/skeleton.ts';
 import { API } from '../tinker/protocol.ts';
 import { chatRoutes } from './completions/chat.ts';
 import { storedRoutes } from './completions/stored.ts';
@@ -22,7 +22,7 @@ import { modelRoutes } from './models.ts';
 import { openApi } from './openapi.ts';
 import { type ProxyOptions, proxyRoutes } from './proxy/proxy.ts';
 import { responseRoutes } from './responses/routes.ts';
-import { type Access, checkDraining, checkOrigin, identify, limitBody } from './security.ts';
+import { type Access, checkOrigin, identifyKey, limitBodies, limitKey, limitRequests } from './security.ts';
 import { tinkerRoutes } from './tinker/routes.ts';
 import { userRoutes } from './users.ts';
 
@@ -69,17 +69,18 @@ export function createApp(
   { feedback, jobs, learner, proxy }: ServerParts,
 ): Hono<Env> {
   const { observe, routes: metrics } = createServeMetrics(context, options);
-  const app = new Hono<Env>()
-    .use(observe)
-    .route('/v1', feedback.script)
-    .use(securityHeaders)
-    .use(checkPath)
-    // probes come by an address, whatever names clients use
-    .route('/', healthRoutes(context))
-    .use(checkOrigin(context, options))
-    .use(checkDraining(context))
-    .use(identify(context, options))
-    .use(limitBody)
+  const app = createSkeleton<Env>({
+    ...options,
+    name: 'server',
+    observe,
+    open: new Hono().route('/v1', feedback.script),
+    isDraining: context.isDraining,
+    checkOrigin: checkOrigin(context, options),
+  })
+    .use(identifyKey(context, options))
+    .use(limitKey(context))
+    .use(limitRequests(context))
+    .use(limitBodies)
     .route('/', metrics)
     .get('/openapi.json', (c) => c.json(openApi()));
   // models that this server has go on to the routes below
@@ -97,14 +98,13 @@ export function createApp(
   if (learner) app.route('/v1', versionRoutes(learner)).route('/', versionPage(context, learner));
   if (context.tinker) app.route(API, tinkerRoutes(context));
   app.all('*', missing(app));
-  app.onError((thrown, c) => {
-    const error = apiErrorOf(thrown);
-    if (error.status === 500 || error.status === 507) {
-      const fields = { level: 'error' as const, request: requestId(c) };
-      context.onNotice(`${c.req.method} ${c.req.path}: ${messageOf(thrown)}`, fields);
-    }
-    return c.json(errorBody(error), error.status, error.headers);
-  });
+  app.onError(
+    errorHandler({
+      errorOf: apiErrorOf,
+      bodyOf: errorBody,
+      report: (text, request) => context.onNotice(text, { level: 'error', request }),
+    }),
+  );
   return app;
 }
 
@@ -113,13 +113,9 @@ const missing =
   ({ routes }: Hono<Env>): Handler<Env> =>
   (c) => {
     const { method, path } = c.req;
-    const matching = routes.filter(
-      (route) =>
-        route.method !== 'ALL' &&
-        new RegExp(`^${route.path.replace(/:\w+(\{\.\+\})?/g, (_, all) => (all ? '.+' : '[^/]+'))}/?$`).test(path),
-    );
-    if (matching.length > 0) {
-      const allow = [...new Set(matching.map(({ method }) => method))].join(', ');
+    const allowed = methodsOf(routes, c);
+    if (allowed.length > 0) {
+      const allow = allowed.join(', ');
       throw new ApiError(405, `${path} does not take ${method}, but ${allow}.`, { headers: { allow } });
     }
     const instead = ABSENT[/^\/v1\/(\w+)/.exec(path)?.[1] ?? ''];

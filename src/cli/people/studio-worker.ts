@@ -4,7 +4,7 @@ import { HeedError, messageOf } from '../../error.ts';
 import { createRoom } from '../../feedback/room.ts';
 import { startStudio } from '../../feedback/server/studio-server.ts';
 import { openDatabase } from '../../feedback/store/database.ts';
-import { type RefusalEntry, refusalText } from '../../monitoring/refusals.ts';
+import { type RefusalEntry, refusalText } from '../../http/refusals.ts';
 import type { StudioMessage, StudioOrder, ThreadedStudio } from './studio-thread.ts';
 
 const send = (message: StudioMessage) => parentPort!.postMessage(message);

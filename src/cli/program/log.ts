@@ -1,8 +1,8 @@
 /** What servers and trainings tell who runs them, on stderr: text, or with `--log-format json` one object a line. */
 import { Option } from 'commander';
+import { type RefusalEntry, refusalText } from '../../http/refusals.ts';
+import type { RequestEntry } from '../../http/requests.ts';
 import { type LogFields, type LogFormat, type LogLevel, logFormats, logLine } from '../../monitoring/log.ts';
-import { type RefusalEntry, refusalText } from '../../monitoring/refusals.ts';
-import type { RequestEntry } from '../../monitoring/requests.ts';
 import { createProgress, type Progress, type ProgressOptions } from '../../run/progress.ts';
 
 /** Milliseconds between entries of a training's progress. */

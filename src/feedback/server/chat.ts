@@ -5,12 +5,13 @@ import { Hono } from 'hono';
 import { stream } from 'hono/streaming';
 import { z } from 'zod';
 import { HeedError, messageOf } from '../../error.ts';
+import { HttpError } from '../../http/errors.ts';
 import { addItems, itemOf } from '../items/items.ts';
 import { newJudgmentSchema, recordJudgment } from '../items/record.ts';
 import type { Content } from '../judgment.ts';
 import { newId } from '../store/audit.ts';
 import type { Database } from '../store/database.ts';
-import { body, type Env, HttpError, projectOf, requires } from './context.ts';
+import { body, type Env, projectOf, requires } from './context.ts';
 
 /** One message of a conversation. */
 export type ChatMessage = {

@@ -1,7 +1,9 @@
 /** What every route of the studio's server shares: who sends a request, what is in it, and how it is refused. */
 import type { MiddlewareHandler } from 'hono';
 import { z } from 'zod';
-import { HeedError } from '../../error.ts';
+import { readJson } from '../../http/bodies.ts';
+import { guard } from '../../http/callers.ts';
+import { HttpError } from '../../http/errors.ts';
 import type { ApiKey } from '../keys.ts';
 import { findProjectFor } from '../members.ts';
 import { type Person, personSchema } from '../people.ts';
@@ -27,25 +29,6 @@ export interface Variables {
 /** The environment of every route. */
 export type Env = { Variables: Variables };
 
-/** Refuses a request with a status other than 200. */
-export class HttpError extends HeedError {
-  /** The HTTP status. */
-  readonly status: 400 | 401 | 403 | 404 | 409 | 413 | 429 | 503;
-  /** Whether somebody is refused, for the log; by default the status says so. */
-  readonly isRefusal: boolean | undefined;
-
-  constructor(
-    status: HttpError['status'],
-    message: string,
-    hint?: string,
-    { isRefusal }: { isRefusal?: boolean } = {},
-  ) {
-    super(message, { hint });
-    this.status = status;
-    this.isRefusal = isRefusal;
-  }
-}
-
 /** Refuses who is not signed in. Who only asks whether they are is not `isRefusal`. */
 export const notSignedIn = (isRefusal?: boolean): HttpError =>
   new HttpError(401, 'You are not signed in.', 'Open the link that heed studio printed, or sign in with your token.', {
@@ -61,9 +44,11 @@ export type NeededScope = KeyScope | 'none';
  *
  * @throws HttpError 401 if nobody is signed in, 403 if they or the key may not.
  */
-export const requires =
-  (needed: PersonRole, scope?: NeededScope): MiddlewareHandler<Env & { Variables: { person: Person } }> =>
-  async (context, next) => {
+export const requires = (
+  needed: PersonRole,
+  scope?: NeededScope,
+): MiddlewareHandler<Env & { Variables: { person: Person } }> =>
+  guard((context) => {
     const { person, key, refused } = context.var as Variables;
     if (!person) throw refused ?? notSignedIn();
     if (!mayAs(person.role, needed)) {
@@ -84,8 +69,7 @@ export const requires =
         'Create a key with that scope.',
       );
     }
-    await next();
-  };
+  });
 
 /**
  * Checks the request's JSON body; the handler reads it as `valid('json')`. A body that `isOptional` counts as an empty
@@ -99,13 +83,7 @@ export const body =
     { isOptional = false }: { isOptional?: boolean } = {},
   ): MiddlewareHandler<Env, string, { in: { json: z.input<S> }; out: { json: z.output<S> } }> =>
   async (context, next) => {
-    let value: unknown;
-    try {
-      const text = await context.req.text();
-      value = isOptional && text === '' ? {} : JSON.parse(text);
-    } catch {
-      throw new HttpError(400, 'The body is not JSON.');
-    }
+    const value = await readJson(context, { isOptional });
     context.req.addValidatedData('json', parse(schema, value) as object);
     await next();
   };

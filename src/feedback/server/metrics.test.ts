@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { RequestEntry } from '../../monitoring/requests.ts';
+import type { RequestEntry } from '../../http/requests.ts';
 import { addItems } from '../items/items.ts';
 import { addPerson } from '../people.ts';
 import { createProject } from '../project.ts';

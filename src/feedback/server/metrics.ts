@@ -1,16 +1,17 @@
 /** GET /metrics of the studio, GET /ready's check of the store, and who may read what is counted. */
 import { type Context, Hono, type MiddlewareHandler } from 'hono';
 import { sql } from 'kysely';
+import { connectionOf } from '../../http/address.ts';
+import { HttpError } from '../../http/errors.ts';
+import type { Requester } from '../../http/refusals.ts';
+import { type ObserveOptions, observeRequests } from '../../http/requests.ts';
 import { bearerOf, isLocal, isToken } from '../../monitoring/access.ts';
-import { connectionOf } from '../../monitoring/address.ts';
 import { createMetrics, METRICS_TYPE, type Sample } from '../../monitoring/metrics.ts';
 import { addProcessMetrics } from '../../monitoring/process-metrics.ts';
-import type { Requester } from '../../monitoring/refusals.ts';
-import { type ObserveOptions, observeRequests } from '../../monitoring/requests.ts';
 import { mayAs } from '../roles.ts';
 import type { Database } from '../store/database.ts';
 import { schemaVersions } from '../store/migrations.ts';
-import { type Env, HttpError } from './context.ts';
+import type { Env } from './context.ts';
 import type { Authenticate } from './security.ts';
 
 /** Milliseconds for which what was counted in the store counts: a million items take a moment. */

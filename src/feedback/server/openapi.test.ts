@@ -3,9 +3,9 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import type { ExtractSchema } from 'hono/types';
 import { afterAll, expect, it } from 'vitest';
 import type { z } from 'zod';
+import { schemaOf } from '../../http/operations.ts';
 import { addItems, addPerson, assignItems, createProject, openDatabase, recordJudgment } from '../index.ts';
 import { apiOperations, openApi } from './openapi.ts';
-import { schemaOf } from './operations.ts';
 import { type Api, createApp } from './studio-server.ts';
 
 const database = await openDatabase(':memory:');

@@ -1,5 +1,6 @@
 /** The studio's HTTP interface as an OpenAPI 3.1 document, from the schemas that the server itself uses. */
 import { z } from 'zod';
+import { errorResponse, type Operation, operationPaths } from '../../http/operations.ts';
 import { disagreementSchema } from '../items/adjudication.ts';
 import { itemRecordSchema } from '../items/browse.ts';
 import { itemCommentSchema, newCommentSchema } from '../items/comments.ts';
@@ -21,7 +22,6 @@ import { emptySchema, type NeededScope, sessionSchema } from './context.ts';
 import { eventsSchema } from './events.ts';
 import { assignSchema } from './items.ts';
 import { machineSchema } from './machine.ts';
-import { errorResponse, type Operation, operationPaths } from './operations.ts';
 import { newPersonSchema, roleSchema, tokenSchema } from './people.ts';
 import {
   archiveItemsSchema,
@@ -81,11 +81,9 @@ import {
 } from './transfer.ts';
 
 /** One route of the document. */
-interface StudioOperation extends Operation {
-  /** The role it requires; without one, nobody needs to be signed in. */
+interface StudioOperation extends Operation<NeededScope> {
+  /** The role it requires; without one, nobody needs to be signed in. The scope follows from it, unless there is one. */
   role?: PersonRole;
-  /** The scope that it takes of an API key, if it does not follow from role and method. */
-  scope?: NeededScope;
 }
 
 /** Every route, by method and path. */

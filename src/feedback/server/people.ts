@@ -1,6 +1,7 @@
 /** Routes for people: the list of them, their roles and their tokens. */
 import { Hono } from 'hono';
 import { z } from 'zod';
+import { HttpError } from '../../http/errors.ts';
 import { joinProjects } from '../members.ts';
 import {
   addPerson,
@@ -13,7 +14,7 @@ import {
 } from '../people.ts';
 import { roles } from '../roles.ts';
 import { atOnce, type Database } from '../store/database.ts';
-import { body, type Env, HttpError, requires } from './context.ts';
+import { body, type Env, requires } from './context.ts';
 
 /** Body of the request that adds a person. */
 export const newPersonSchema = z.object({

@@ -3,13 +3,14 @@ import { type Context, Hono } from 'hono';
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie';
 import { z } from 'zod';
 import { HeedError } from '../../error.ts';
+import { HttpError } from '../../http/errors.ts';
 import { escaped } from '../../run/report/html.ts';
 import { linkAccount, personOfAccount } from '../identities.ts';
 import type { Person } from '../people.ts';
 import { hashOf, newSecret } from '../secrets.ts';
 import { note } from '../store/audit.ts';
 import type { Database } from '../store/database.ts';
-import { body, type Env, HttpError } from './context.ts';
+import { body, type Env } from './context.ts';
 import type { Provider, ProviderOptions } from './provider.ts';
 import { cookiePrefix } from './security.ts';
 

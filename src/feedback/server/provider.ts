@@ -4,8 +4,8 @@
  */
 import type { Configuration } from 'openid-client';
 import { HeedError, messageOf } from '../../error.ts';
+import { HttpError } from '../../http/errors.ts';
 import type { AccountRules, ProviderAccount } from '../identities.ts';
-import { HttpError } from './context.ts';
 
 /** A sign-in provider, and what the studio makes of what it says. */
 export interface ProviderOptions extends AccountRules {

@@ -2,13 +2,14 @@
 import { Readable } from 'node:stream';
 import { Hono } from 'hono';
 import { z } from 'zod';
+import { HttpError } from '../../http/errors.ts';
 import { deletionReceiptSchema, forgetPerson, removeTraces } from '../forget.ts';
 import { findPerson } from '../people.ts';
 import { personData } from '../person-data.ts';
 import { applyRetention, retentionOf, retentionSchema, setRetention } from '../retention.ts';
 import type { Database } from '../store/database.ts';
 import { verifyAudit } from '../store/verify-audit.ts';
-import { body, type Env, HttpError, query, requires } from './context.ts';
+import { body, type Env, query, requires } from './context.ts';
 
 const hash = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hexadecimal digits');
 

@@ -3,6 +3,7 @@ import { Hono } from 'hono';
 import { streamSSE } from 'hono/streaming';
 import { sql } from 'kysely';
 import { z } from 'zod';
+import { HttpError } from '../../http/errors.ts';
 import { releaseItems } from '../items/assignment.ts';
 import { undoJudgment } from '../items/record.ts';
 import { joinProjects } from '../members.ts';
@@ -11,7 +12,7 @@ import { findProject } from '../project.ts';
 import { type Room, type RoomRequest, roomPlaySchema, roomRequestSchema, roomStateSchema } from '../room.ts';
 import { newId } from '../store/audit.ts';
 import { atOnce, type Database } from '../store/database.ts';
-import { body, type Env, emptySchema, HttpError, projectOf, requires } from './context.ts';
+import { body, type Env, emptySchema, projectOf, requires } from './context.ts';
 
 const whole = z.number().int().min(0);
 

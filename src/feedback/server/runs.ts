@@ -7,11 +7,12 @@ import { setImmediate as breathe, setTimeout as pause } from 'node:timers/promis
 import { Hono } from 'hono';
 import { streamSSE } from 'hono/streaming';
 import { z } from 'zod';
+import { HttpError } from '../../http/errors.ts';
 import { isWritten, LOCK, writtenSince } from '../../run/lock.ts';
 import { isRun, type RunInfo, readInfo } from '../../run/run.ts';
 import { createSampleIndex, type SampleIndex } from '../../run/samples.ts';
 import { createRunSeries, type RunSeries } from '../../run/series.ts';
-import { type Env, HttpError, number, query, requires } from './context.ts';
+import { type Env, number, query, requires } from './context.ts';
 import { spreadOf } from './runs-spread.ts';
 
 /** Runs whose metrics and index of samples stay in memory. */

@@ -2,14 +2,16 @@
 import { type Context, Hono } from 'hono';
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie';
 import { z } from 'zod';
+import type { RateLimit } from '../../http/buckets.ts';
+import { HttpError } from '../../http/errors.ts';
 import type { Person } from '../people.ts';
 import { closeSession, deviceOf, openSession, type SessionLimits, type SignInMethod } from '../sessions.ts';
 import { note } from '../store/audit.ts';
 import type { Database } from '../store/database.ts';
-import { body, type Env, HttpError, notSignedIn, requires } from './context.ts';
+import { body, type Env, notSignedIn, requires } from './context.ts';
 import { createProvider, type ProviderOptions } from './provider.ts';
 import { providerRoutes } from './provider-sign-in.ts';
-import { byToken, COOKIE, cookiePrefix, isSecure, type RateLimit, type TokenResult } from './security.ts';
+import { byToken, COOKIE, cookiePrefix, isSecure, type TokenResult } from './security.ts';
 
 /** Body of the request that signs somebody in. */
 export const signInSchema = z.object({

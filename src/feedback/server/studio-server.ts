@@ -1,25 +1,29 @@
 /** The studio's server: the store and the runs over HTTP, and the page that shows them. */
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import type { Server, ServerOptions, ServerResponse } from 'node:http';
+import type { ServerResponse } from 'node:http';
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Http2Bindings, type HttpBindings, serve } from '@hono/node-server';
 import { type Context, Hono } from 'hono';
-import { HeedError, messageOf } from '../../error.ts';
-import { addressOf } from '../../monitoring/address.ts';
-import { createUnderWay, healthRoutes } from '../../monitoring/health.ts';
-import type { RefusalEntry } from '../../monitoring/refusals.ts';
-import { type RequestEntry, requestId } from '../../monitoring/requests.ts';
+import { addressOf } from '../../http/address.ts';
+import { createRateLimit } from '../../http/buckets.ts';
+import { errorHandler } from '../../http/error-handler.ts';
+import { HttpError, methodsOf } from '../../http/errors.ts';
+import { createUnderWay } from '../../http/health.ts';
+import { type FetchCallback, type ListenOptions, listen } from '../../http/listen.ts';
+import type { RefusalEntry } from '../../http/refusals.ts';
+import type { RequestEntry } from '../../http/requests.ts';
+import { createSkeleton } from '../../http/skeleton.ts';
 import { ensurePerson } from '../people.ts';
 import { applyDaily } from '../retention.ts';
 import type { Room } from '../room.ts';
 import { newSecret } from '../secrets.ts';
 import { SESSION_LIMITS, type SessionLimits } from '../sessions.ts';
-import { type Database, storeFault } from '../store/database.ts';
+import type { Database } from '../store/database.ts';
 import { accessRoutes } from './access.ts';
 import { type ChatModel, chatRoutes } from './chat.ts';
-import { type Env, HttpError } from './context.ts';
+import type { Env } from './context.ts';
+import { studioErrorBody, studioErrorOf } from './errors.ts';
 import { eventRoutes } from './events.ts';
 import { itemRoutes } from './items.ts';
 import { machineRoutes } from './machine.ts';
@@ -32,18 +36,14 @@ import { recordRoutes } from './records.ts';
 import { roomRoutes } from './rooms.ts';
 import { runRoutes } from './runs.ts';
 import {
-  checkDraining,
-  checkHost,
-  checkPath,
+  checkOrigin,
   createAuthenticate,
-  createRateLimit,
   endStreams,
-  identify,
-  limitBody,
+  identifyPerson,
+  limitBodies,
   limitStreams,
   limitTime,
   type SignInRules,
-  securityHeaders,
 } from './security.ts';
 import { type PersonByLink, sessionRoutes } from './session.ts';
 import { transferRoutes } from './transfer.ts';
@@ -64,10 +64,13 @@ export interface StudioOptions {
    * Whether to trust X-Forwarded-For and X-Forwarded-Proto. Without a proxy that sets them, clients could forge them.
    */
   trustProxy?: boolean;
-  /** Time limits for clients in milliseconds, if they differ from the defaults. */
-  timeouts?: Partial<typeof TIMEOUTS>;
-  /** Limits of what is open at once, if they differ from the defaults. */
-  limits?: Partial<typeof LIMITS>;
+  /**
+   * Time limits for clients in milliseconds, if they differ from the defaults, and how often it is checked whether who
+   * reads a stream may still do so.
+   */
+  timeouts?: ListenOptions['timeouts'] & { streamsCheckingInterval?: number };
+  /** Connections, event streams of one person, and bytes of bodies under way, each at most; if not the defaults. */
+  limits?: Partial<typeof LIMITS> & { connections?: number };
   /** The model that people can chat with. */
   chat?: ChatModel;
   /** The room of a training that people teach. */
@@ -101,35 +104,17 @@ export interface Studio {
 }
 
 const page = fileURLToPath(new URL('../../studio', import.meta.url));
-const LOOPBACK = ['127.0.0.1', 'localhost', '[::1]', '::1'];
 
-/**
- * Milliseconds for a request's headers, for all of it, between requests, and between checks of these limits; and between
- * checks of whether who reads a stream may still do so.
- */
-const TIMEOUTS = {
-  headersTimeout: 15_000,
-  requestTimeout: 300_000,
-  keepAliveTimeout: 65_000,
-  connectionsCheckingInterval: 5000,
-  streamsCheckingInterval: 3000,
-};
-
-/** Connections, event streams of one person, and bytes of bodies under way, each at most. */
-const LIMITS = { connections: 4096, streams: 12, bytes: 512 * 2 ** 20 };
-
-/** What becomes of a judgment whose request failed: it may be stored, and is not stored twice. */
-const AGAIN = 'Try again in a moment. The page keeps your judgments and sends them again.';
-
-type FetchCallback = (request: Request, env: HttpBindings | Http2Bindings) => Promise<Response>;
+/** Milliseconds between checks of whether who reads a stream may still do so. */
+const STREAMS_CHECKING = 3000;
+/** Event streams of one person, and bytes of bodies under way, each at most. */
+const LIMITS = { streams: 12, bytes: 512 * 2 ** 20 };
 
 /** Milliseconds that annotators wait for a response, however slow the store is. */
 const LONGEST_WAIT = 25_000;
 
 /** Milliseconds that requests under way get to finish. */
 const DRAIN = 10_000;
-/** Milliseconds in which responses that are written reach their clients. */
-const LINGER = 500;
 
 /** How long the printed link works. */
 const LINK_SECONDS = 600;
@@ -177,25 +162,21 @@ export async function startStudio(options: StudioOptions): Promise<Studio> {
     }
     return response;
   };
-  const server = await listen(fetch, host, port, { ...TIMEOUTS, ...options.timeouts }).catch((error) => {
+  const { streamsCheckingInterval: _, ...timeouts } = options.timeouts ?? {};
+  const connections = options.limits?.connections;
+  const listening = await listen(fetch, { name: 'studio', host, port, timeouts, connections }).catch((error) => {
     metrics.close();
     throw error;
   });
-  server.maxConnections = { ...LIMITS, ...options.limits }.connections;
+  const { url } = listening;
   const stopRetention = applyDaily(database, { onError: options.onError ?? (() => {}) });
-  const { port: actual } = server.address() as { port: number };
-  const url = `http://${host.includes(':') ? `[${host}]` : host}:${actual}`;
   const close = async () => {
     draining = true;
     for (const stream of streams) stream.destroy();
     await underWay.settled(options.drain ?? DRAIN);
     metrics.close();
     await stopRetention();
-    await new Promise<void>((resolve) => {
-      server.close(() => resolve());
-      server.closeIdleConnections();
-      setTimeout(() => server.closeAllConnections(), LINGER).unref();
-    });
+    await listening.close();
   };
   return {
     url,
@@ -219,9 +200,9 @@ function createApi(options: StudioOptions, personByLink: PersonByLink) {
   const { database, runs = 'runs', trustProxy = false, oidc } = options;
   const limits = { ...SESSION_LIMITS, ...options.sessions };
   const address = (context: Context<Env>) => addressOf(context, trustProxy);
-  const [rate, failures] = [createRateLimit(1200, 60), createRateLimit(30, 60)];
+  const rate = createRateLimit({ perMinute: 1200, hint: 'Wait a moment.' });
+  const failures = createRateLimit({ perMinute: 30, hint: 'Wait a moment.' });
   const { streams, bytes } = { ...LIMITS, ...options.limits };
-  const { streamsCheckingInterval } = { ...TIMEOUTS, ...options.timeouts };
   const rules = rulesOf(options);
   const authenticate = createAuthenticate(database, rules);
   const patient = limitTime(LONGEST_WAIT);
@@ -229,7 +210,7 @@ function createApi(options: StudioOptions, personByLink: PersonByLink) {
     .use('/projects/:project/next', patient)
     .use('/projects/:project/votes', patient)
     .use('/projects/:project/undo', patient)
-    .use(identify(authenticate, failures, address))
+    .use(identifyPerson(authenticate, (context) => failures(address(context))))
     .use(async (context, next) => {
       const person = context.get('person');
       // strangers at an address must not keep others there from signing in
@@ -238,8 +219,8 @@ function createApi(options: StudioOptions, personByLink: PersonByLink) {
       }
       await next();
     })
-    .use(limitBody(bytes))
-    .use(endStreams(authenticate, streamsCheckingInterval))
+    .use(limitBodies(bytes))
+    .use(endStreams(authenticate, options.timeouts?.streamsCheckingInterval ?? STREAMS_CHECKING))
     .use('/events', limitStreams(streams))
     .use('/runs/:run/stream', limitStreams(streams))
     .use('/rooms/:project/stream', limitStreams(streams))
@@ -272,77 +253,39 @@ interface StudioState {
 export function createApp(
   options: StudioOptions,
   personByLink: PersonByLink,
-  { metrics, isDraining }: StudioState = {
-    metrics: createStudioMetrics(options.database, {
+  {
+    metrics = createStudioMetrics(options.database, {
       ...options,
       authenticate: createAuthenticate(options.database, rulesOf(options)),
     }),
-    isDraining: () => false,
-  },
+    isDraining = () => false,
+  }: Partial<StudioState> = {},
 ): Hono<Env> {
   const { database, host = '127.0.0.1', hosts = [], trustProxy, onError = () => {} } = options;
-  const names =
-    LOOPBACK.includes(host) || hosts.length > 0 ? new Set([...LOOPBACK, host, ...hosts]) : new Set<string>();
-  const api = createApi(options, personByLink);
-  const app = new Hono<Env>()
-    .use(metrics.observe)
-    .use(securityHeaders)
-    .use(checkPath)
-    // probes come by an address, whatever names browsers use
-    .route('/', healthRoutes({ isDraining, check: () => storeTrouble(database) }))
-    .use(checkHost(names, trustProxy))
-    .use(checkDraining(isDraining))
+  const app = createSkeleton<Env>({
+    name: 'studio',
+    host,
+    hosts,
+    isDraining,
+    observe: metrics.observe,
+    check: () => storeTrouble(database),
+    checkOrigin: checkOrigin(trustProxy),
+  })
     .route('/', metrics.routes)
-    .route('/api', api)
+    .route('/api', createApi(options, personByLink));
+  const { routes } = app;
+  app
     .all('/api/*', (context) => {
       const { method, path } = context.req;
-      const allowed = methodsOf(api, path.slice('/api'.length));
+      const allowed = methodsOf(routes, context);
       if (allowed.length === 0) throw new HttpError(404, `There is nothing at ${path}.`, 'See /api/openapi.json.');
-      const message = `${path} does not take ${method}.`;
-      return context.json({ error: { message, hint: `Expected ${allowed.join(' or ')}.` } }, 405, {
-        allow: allowed.join(', '),
+      throw new HttpError(405, `${path} does not take ${method}.`, `Expected ${allowed.join(' or ')}.`, {
+        headers: { allow: allowed.join(', ') },
       });
     })
     .get('*', pageFile);
-  app.onError((error, context) => {
-    if (error instanceof HttpError)
-      return context.json({ error: { message: error.message, hint: error.hint } }, error.status);
-    if (error instanceof HeedError) return context.json({ error: { message: error.message, hint: error.hint } }, 400);
-    // a body nested a hundred thousand times
-    if (error instanceof RangeError && /call stack/.test(error.message))
-      return context.json({ error: { message: 'The body is nested too deeply.' } }, 400);
-    onError(`${context.req.method} ${context.req.path}: ${messageOf(error)}`, requestId(context));
-    const fault = storeFault(error);
-    if (fault === 'full' || fault === 'read-only') {
-      const message = `The studio’s disk is ${fault}: nothing was stored.`;
-      const hint = `${fault === 'full' ? 'Free space on it' : 'Make it writable'}. The page keeps your judgments and sends them again.`;
-      return context.json({ error: { message, hint } }, 507);
-    }
-    if (fault === 'busy' || fault === 'unreachable') {
-      context.header('retry-after', '5');
-      const message =
-        fault === 'busy' ? 'Another process keeps the store locked.' : 'The studio cannot reach its database.';
-      return context.json({ error: { message, hint: AGAIN } }, 503);
-    }
-    if (fault === 'damaged') {
-      const hint = 'Stop the studio and restore the store from a backup.';
-      return context.json({ error: { message: 'The store is damaged.', hint } }, 500);
-    }
-    return context.json(
-      { error: { message: 'The studio failed: this is a bug in heed.', hint: 'The studio’s terminal says more.' } },
-      500,
-    );
-  });
+  app.onError(errorHandler({ errorOf: studioErrorOf, bodyOf: studioErrorBody, report: onError }));
   return app;
-}
-
-/** The methods that a path of the API takes. */
-function methodsOf({ routes }: Pick<Api, 'routes'>, path: string): string[] {
-  const matching = routes.filter(
-    ({ method, path: pattern }) =>
-      method !== 'ALL' && new RegExp(`^${pattern.replace(/:\w+/g, '[^/]+')}/?$`).test(path),
-  );
-  return [...new Set(matching.map(({ method }) => method))];
 }
 
 const types: Record<string, string> = {
@@ -368,14 +311,4 @@ async function pageFile({ req }: { req: { path: string } }): Promise<Response> {
     isFile && name.includes(`${join(page, 'assets')}`) ? 'public, max-age=31536000, immutable' : 'no-cache';
   const type = types[extname(name)] ?? 'application/octet-stream';
   return new Response(await readFile(name), { headers: { 'content-type': type, 'cache-control': caching } });
-}
-
-function listen(fetch: FetchCallback, hostname: string, port: number, serverOptions: ServerOptions): Promise<Server> {
-  return new Promise((resolve, reject) => {
-    const server = serve({ fetch, hostname, port, serverOptions }, () => resolve(server as Server));
-    server.once('error', (cause: NodeJS.ErrnoException) => {
-      const hint = cause.code === 'EADDRINUSE' ? 'Choose another port with --port, or 0 for a free one.' : undefined;
-      reject(new HeedError(`The studio cannot listen on ${hostname}:${port}: ${messageOf(cause)}`, { hint, cause }));
-    });
-  });
 }

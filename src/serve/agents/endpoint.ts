@@ -2,14 +2,15 @@
  * The endpoint that agents under training call: OpenAI's API on this machine, with a base URL for each episode. An agent
  * that can only be given one base URL for all of them sends the header `heed-session` instead.
  */
-import type { Server } from 'node:http';
-import { serve as listenOn } from '@hono/node-server';
 import { Hono } from 'hono';
 import type { EpisodePolicy } from '../../align/agents/environment.ts';
+import { errorHandler } from '../../http/error-handler.ts';
+import { checkHost } from '../../http/hosts.ts';
+import { listen } from '../../http/listen.ts';
 import type { Env, ServeContext } from '../context.ts';
 import { openServeDatabase } from '../database.ts';
 import { ApiError, apiErrorOf, errorBody } from '../errors.ts';
-import { checkOrigin, limitBody } from '../security.ts';
+import { checkOrigin, limitBodies } from '../security.ts';
 import { createSession, type Session } from './session.ts';
 
 /** An episode at the endpoint. Close it when it is over. */
@@ -37,8 +38,6 @@ export interface AgentEndpointOptions {
 }
 
 const HOST = '127.0.0.1';
-/** Milliseconds between requests: a client must not send one while its connection is closed. */
-const KEEP_ALIVE = 65_000;
 /** Milliseconds of a completion: the episode has limits of its own. */
 const LONGEST = 24 * 3600 * 1000;
 
@@ -74,15 +73,9 @@ export function createAgentEndpoint(
       now: () => Date.now(),
     };
     const app = new Hono<Env>()
-      .use(
-        checkOrigin({ openPaths: context.openPaths } as ServeContext, {
-          host: HOST,
-          hosts: [],
-          allowOrigin: [],
-          trustProxy: false,
-        }),
-      )
-      .use(limitBody)
+      .use(checkHost({ name: 'endpoint', host: HOST, hosts: [] }))
+      .use(checkOrigin(context, { allowOrigin: [], trustProxy: false }))
+      .use(limitBodies)
       .all('/v1/*', (c) => {
         const id = /^\/v1\/episodes\/([^/]+)/.exec(c.req.path)?.[1] ?? c.req.header('heed-session');
         const session = id === undefined ? undefined : sessions.get(id);
@@ -93,35 +86,26 @@ export function createAgentEndpoint(
             : `There is no episode "${id}", or it is over.`;
         throw new ApiError(404, message, { code: 'episode_not_found' });
       });
-    app.onError((thrown, c) => {
-      const error = apiErrorOf(thrown);
-      return c.json(errorBody(error), error.status, error.headers);
-    });
-    const fetch = app.fetch as Parameters<typeof listenOn>[0]['fetch'];
-    const server = await new Promise<Server>((resolve, reject) => {
-      const options = { fetch, hostname: HOST, port: 0, serverOptions: { keepAliveTimeout: KEEP_ALIVE } };
-      const listening = listenOn(options, () => resolve(listening)) as Server;
-      listening.once('error', reject);
-    });
+    app.onError(errorHandler({ errorOf: apiErrorOf, bodyOf: errorBody, report: onNotice }));
+    const { server, url } = await listen(app.fetch, { name: 'endpoint', host: HOST, port: 0 });
     ends.push(() => {
       server.close();
       server.closeAllConnections();
     });
-    const { port } = server.address() as { port: number };
-    return { context, port };
+    return { context, url };
   };
 
   let started: ReturnType<typeof start> | undefined;
   return {
     async open(seed) {
       started ??= start();
-      const { context, port } = await started;
+      const { context, url } = await started;
       const ending = new AbortController();
       const session = createSession({ policy, modelName, context }, seed, ending.signal);
       sessions.set(session.id, session);
       return {
         session,
-        baseUrl: `http://${HOST}:${port}/v1/episodes/${session.id}`,
+        baseUrl: `${url}/v1/episodes/${session.id}`,
         async close() {
           sessions.delete(session.id);
           ending.abort(new ApiError(503, 'The episode is over.', { code: 'episode_over' }));

@@ -5,15 +5,13 @@
  *
  * A client's session is a WebSocket at `/ws`: see docs/reference/environment-servers.md. Run it: heed env serve FILE
  */
-import type { Server } from 'node:http';
-import { serve as listenOn } from '@hono/node-server';
 import { Hono } from 'hono';
 import { WebSocketServer } from 'ws';
 import { z } from 'zod';
 import { checkedTasks, type LanguageTasks } from '../../align/agents/environment.ts';
-import { HeedError, messageOf } from '../../error.ts';
+import { isLoopback } from '../../http/hosts.ts';
+import { listen } from '../../http/listen.ts';
 import { parseOptions } from '../../options.ts';
-import { isLoopback } from '../security.ts';
 import { failure, observationSchema, openSession, turnSchema } from './session.ts';
 
 /** Schema of the options of `serveEnvironment`. */
@@ -64,14 +62,7 @@ export async function serveEnvironment(
     .get('/metadata', (c) => c.json({ name, description }))
     .get('/schema', (c) => c.json(schemas))
     .all('*', (c) => c.json({ detail: 'Sessions are WebSockets at /ws. See /schema for actions.' }, 404));
-  const fetch = app.fetch as Parameters<typeof listenOn>[0]['fetch'];
-  const server = await new Promise<Server>((resolve, reject) => {
-    const listening = listenOn({ fetch, hostname: host, port }, () => resolve(listening)) as Server;
-    listening.once('error', (cause: NodeJS.ErrnoException) => {
-      const hint = cause.code === 'EADDRINUSE' ? 'Choose another port with --port, or 0 for a free one.' : undefined;
-      reject(new HeedError(`The server cannot listen on ${host}:${port}: ${messageOf(cause)}`, { hint, cause }));
-    });
-  });
+  const { server, url } = await listen(app.fetch, { name: 'server', host, port });
   const sockets = new WebSocketServer({ noServer: true, maxPayload: LARGEST });
   server.on('upgrade', (request, socket, head) => {
     const { pathname } = new URL(request.url ?? '/', 'http://any');
@@ -106,9 +97,8 @@ export async function serveEnvironment(
       });
     });
   });
-  const { port: actual } = server.address() as { port: number };
   return {
-    url: `http://${host.includes(':') ? `[${host}]` : host}:${actual}`,
+    url,
     async close() {
       for (const client of sockets.clients) client.terminate();
       server.closeAllConnections();

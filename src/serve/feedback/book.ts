@@ -70,6 +70,8 @@ export interface FeedbackBook {
   read(model: string, since: number): Promise<GivenFeedback[]>;
   /** Estimated accuracy of users whose judgments can be compared with those of others, or with gold items. */
   reliability(): Promise<Map<string, number>>;
+  /** Whether a user said anything, or anything was said about their completions. */
+  has(user: string): Promise<boolean>;
   /** Deletes what a user said, and what was said about their completions. Returns how many rows. */
   forget(user: string): Promise<number>;
 }
@@ -96,6 +98,13 @@ export async function openBook(
   };
 
   const pseudonym = (user: string | undefined, key?: string) => pseudonymOf(secret, user ?? `key ${key ?? ''}`);
+
+  /** What a user said, and what was said about their completions. */
+  const rowsAbout = (name: string) =>
+    database
+      .selectFrom('feedback')
+      .select(['item', 'owner'])
+      .where(({ or, eb }) => or([eb('user', '=', name), eb('owner', '=', name)]));
 
   /** Adds the item if it is new, and records a judgment of it. */
   async function judge(
@@ -205,13 +214,10 @@ export async function openBook(
       }
       return all;
     },
+    has: async (user) => (await rowsAbout(pseudonymOf(secret, user)).limit(1).executeTakeFirst()) !== undefined,
     async forget(user) {
       const name = pseudonymOf(secret, user);
-      const rows = await database
-        .selectFrom('feedback')
-        .select(['item', 'owner'])
-        .where(({ or, eb }) => or([eb('user', '=', name), eb('owner', '=', name)]))
-        .execute();
+      const rows = await rowsAbout(name).execute();
       await forgetPerson(feedback, name);
       await database
         .deleteFrom('feedback')

@@ -1,9 +1,10 @@
 /** Feedback on completions: `POST /v1/feedback`, by API key or by feedback token, and the script for pages. */
 import { Hono } from 'hono';
-import { bodyLimit } from 'hono/body-limit';
 import { cors } from 'hono/cors';
-import { isSame } from '../../feedback/server/security.ts';
-import { createBuckets } from '../../monitoring/buckets.ts';
+import { limitBody } from '../../http/bodies.ts';
+import { createRateLimit } from '../../http/buckets.ts';
+import { foreignOrigin } from '../../http/hosts.ts';
+import { bearerOf } from '../../monitoring/access.ts';
 import { readBody } from '../body.ts';
 import { checkScope, type Env, requestOf, type ServeContext } from '../context.ts';
 import { ApiError } from '../errors.ts';
@@ -36,7 +37,7 @@ export function feedbackRoutes(
   learner: () => Pick<Learner, 'wake' | 'without'> | undefined = () => undefined,
 ): FeedbackRoutes {
   const { now, hooks, keepDays } = context;
-  const take = createBuckets(60, now);
+  const limitUser = createRateLimit({ perMinute: PER_MINUTE, message: 'Too much feedback by one user.', now });
 
   hooks.headers.push(({ id, user, key }): Record<string, string> => {
     if (keepDays === 0) return {};
@@ -45,16 +46,14 @@ export function feedbackRoutes(
   });
   hooks.forget.push(async (user) => {
     const forget = () => book.forget(user);
-    return { feedback: await (learner()?.without(forget) ?? forget()) };
+    return { feedback: await (learner()?.without(() => book.has(user), forget) ?? forget()) };
   });
 
   async function record(
     body: Omit<FeedbackBody, 'token'>,
     user: string,
   ): Promise<{ object: 'feedback'; recorded: number }> {
-    if (take(user, PER_MINUTE) < 0) {
-      throw new ApiError(429, 'Too much feedback by one user.', { headers: { 'retry-after': '10' } });
-    }
+    limitUser(user);
     const { completion_id: completion, versus } = body;
     let recorded = 0;
     for (const { kind, value } of feedbackIn(body)) {
@@ -76,40 +75,42 @@ export function feedbackRoutes(
   context.openPaths.add('/v1/feedback');
   const routes = new Hono<Env>()
     .use('/feedback', cors({ origin: '*', allowMethods: ['POST'], allowHeaders: ['authorization', 'content-type'] }))
-    .post('/feedback', bodyLimit({ maxSize: LARGEST, onError: tooLarge }), async (c) => {
-      const { token: inBody, versus_token, user, ...body } = await readBody(c, feedbackSchema);
-      const bearer = /^Bearer (.+)$/.exec(c.req.header('authorization') ?? '')?.[1];
-      // a page that cannot set headers, such as one that uses sendBeacon, has it in the body
-      const token = bearer !== undefined && isFeedbackToken(bearer) ? bearer : inBody;
-      if (token === undefined) {
-        if (requestOf(c).scopes.size === 0) {
-          throw new ApiError(401, 'Feedback needs a key or a feedback token.', { code: 'invalid_api_key' });
+    .post(
+      '/feedback',
+      limitBody(() => ({ largest: LARGEST })),
+      async (c) => {
+        const { token: inBody, versus_token, user, ...body } = await readBody(c, feedbackSchema);
+        const bearer = bearerOf(c.req.header('authorization'));
+        // a page that cannot set headers, such as one that uses sendBeacon, has it in the body
+        const token = bearer !== undefined && isFeedbackToken(bearer) ? bearer : inBody;
+        if (token === undefined) {
+          if (requestOf(c).scopes.size === 0) {
+            throw new ApiError(401, 'Feedback needs a key or a feedback token.', { code: 'invalid_api_key' });
+          }
+          if (foreignOrigin(c) !== undefined) {
+            throw new ApiError(403, 'A page of another origin needs a feedback token.', { code: 'origin_not_allowed' });
+          }
+          checkScope(c, 'feedback');
+          return c.json(
+            await record(body, user === undefined ? await book.ownerOf(body.completion_id) : book.pseudonym(user)),
+          );
         }
-        const origin = c.req.header('origin');
-        if (origin !== undefined && !isSame(origin, c.req.header('host') ?? '')) {
-          throw new ApiError(403, 'A page of another origin needs a feedback token.', { code: 'origin_not_allowed' });
+        const grant = book.tokens.read(token, now());
+        if (!grant)
+          throw new ApiError(401, 'The feedback token is not valid, or has expired.', { code: 'invalid_token' });
+        if (user !== undefined) throw new ApiError(400, 'A feedback token says who the user is.', { param: 'user' });
+        const other = versus_token === undefined ? undefined : book.tokens.read(versus_token, now());
+        const granted = [...grant.completions, ...(other?.user === grant.user ? other.completions : [])];
+        for (const name of ['completion_id', 'versus'] as const) {
+          const id = body[name]?.split('#')[0];
+          if (id === undefined || granted.includes(id)) continue;
+          throw new ApiError(403, `The feedback token is not for "${body[name]}".`, {
+            param: name,
+            code: 'wrong_token',
+          });
         }
-        checkScope(c, 'feedback');
-        return c.json(
-          await record(body, user === undefined ? await book.ownerOf(body.completion_id) : book.pseudonym(user)),
-        );
-      }
-      const grant = book.tokens.read(token, now());
-      if (!grant)
-        throw new ApiError(401, 'The feedback token is not valid, or has expired.', { code: 'invalid_token' });
-      if (user !== undefined) throw new ApiError(400, 'A feedback token says who the user is.', { param: 'user' });
-      const other = versus_token === undefined ? undefined : book.tokens.read(versus_token, now());
-      const granted = [...grant.completions, ...(other?.user === grant.user ? other.completions : [])];
-      for (const name of ['completion_id', 'versus'] as const) {
-        const id = body[name]?.split('#')[0];
-        if (id === undefined || granted.includes(id)) continue;
-        throw new ApiError(403, `The feedback token is not for "${body[name]}".`, { param: name, code: 'wrong_token' });
-      }
-      return c.json(await record(body, grant.user));
-    });
+        return c.json(await record(body, grant.user));
+      },
+    );
   return { script, routes };
 }
-
-const tooLarge = () => {
-  throw new ApiError(413, `The body is larger than ${LARGEST / 2 ** 20} MiB.`);
-};

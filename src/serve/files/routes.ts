@@ -5,9 +5,8 @@ import { Readable } from 'node:stream';
 import { type Context, Hono } from 'hono';
 import { z } from 'zod';
 import { parseBody, readBody, readQuery } from '../body.ts';
-import { type Env, requires, type ServeContext } from '../context.ts';
+import { type Env, requires, type ServeContext, type ServeOperation } from '../context.ts';
 import { ApiError } from '../errors.ts';
-import type { Operation } from '../operation.ts';
 import { pageOf, pageSchema } from '../pages.ts';
 import {
   deleteFile,
@@ -50,7 +49,7 @@ const completeSchema = z.strictObject({
 });
 
 /** What the OpenAPI document says of these routes. */
-export const fileOperations: Record<string, Operation> = {
+export const fileOperations: Record<string, ServeOperation> = {
   'POST /v1/files': {
     summary: 'Upload a file',
     scope: 'train',

@@ -3,10 +3,9 @@ import { Hono } from 'hono';
 import { z } from 'zod';
 import { metadataSchema, readBody, readQuery } from '../body.ts';
 import { eventStream } from '../completions/events.ts';
-import { type Env, requestOf, requires, type ServeContext } from '../context.ts';
+import { type Env, requestOf, requires, type ServeContext, type ServeOperation } from '../context.ts';
 import { ApiError } from '../errors.ts';
 import { graderRoutes } from '../graders/routes.ts';
-import type { Operation } from '../operation.ts';
 import { pageOf, pageSchema } from '../pages.ts';
 import type { Jobs } from './jobs.ts';
 import { hyperparametersOf, hyperparametersSchema, type JobMethod, methodOf, methodSchema } from './methods.ts';
@@ -47,7 +46,7 @@ const eventsSchema = pageSchema(20, 100).extend({
 const checkpointsSchema = pageSchema(10, 100);
 
 /** What the OpenAPI document says of these routes. */
-export const fineTuningOperations: Record<string, Operation> = {
+export const fineTuningOperations: Record<string, ServeOperation> = {
   'POST /v1/fine_tuning/jobs': { summary: 'Create a fine-tuning job', scope: 'train', body: jobSchema },
   'GET /v1/fine_tuning/jobs': { summary: 'The fine-tuning jobs', scope: 'train', query: listSchema },
   'GET /v1/fine_tuning/jobs/:id': { summary: 'A fine-tuning job', scope: 'train' },

@@ -2,9 +2,8 @@
 import { Hono } from 'hono';
 import { z } from 'zod';
 import { readBody } from '../body.ts';
-import { type Env, requires, type ServeContext } from '../context.ts';
+import { type Env, requires, type ServeContext, type ServeOperation } from '../context.ts';
 import { ApiError } from '../errors.ts';
-import type { Operation } from '../operation.ts';
 import { type Grader, parseGrader } from './definition.ts';
 import { openGrader } from './grade.ts';
 import { type GraderFault, graderFaults } from './grader-error.ts';
@@ -20,7 +19,7 @@ const runSchema = z.strictObject({
 const validateSchema = z.strictObject({ grader: graderField });
 
 /** What the OpenAPI document says of these routes. */
-export const graderOperations: Record<string, Operation> = {
+export const graderOperations: Record<string, ServeOperation> = {
   'POST /v1/fine_tuning/alpha/graders/run': { summary: 'Grade a sample', scope: 'train', body: runSchema },
   'POST /v1/fine_tuning/alpha/graders/validate': { summary: 'Check a grader', scope: 'train', body: validateSchema },
 };

@@ -58,10 +58,10 @@ export interface GateCheck {
 /** The outcome of the gate. */
 export interface GateResult {
   /**
-   * `harmful`: held-out feedback or the evaluation set says that the version is worse, or it left a bound; `unproven`:
-   * there is too little evidence either way.
+   * `better`: it may be shown; `worse`: held-out feedback or the evaluation set says so, or it left a bound; `undecided`:
+   * the evidence is for neither; `not measured`: something that the gate needs could not be measured, so it says nothing.
    */
-  verdict: 'passed' | 'unproven' | 'harmful';
+  verdict: 'better' | 'worse' | 'undecided' | 'not measured';
   /** All checks, the failed ones first. */
   checks: GateCheck[];
   /**
@@ -84,7 +84,11 @@ const guards = signals.filter(({ code }) =>
 
 /** Checks a version. */
 export function checkVersion(measures: GateMeasures, rule: GateRule): GateResult {
-  const { heldOut, kl, texts, evaluation } = measures;
+  const { kl, texts, evaluation } = measures;
+  // a model whose numbers have overflowed says nothing
+  const heldOut = measures.heldOut.filter(
+    ({ better = 0, worse = 0 }) => Number.isFinite(better) && Number.isFinite(worse),
+  );
   const earlier = heldOut.filter((one) => one.earlier);
   const vouched = earlier.length >= rule.heldOut;
   const agreement = agreementOf(vouched ? earlier : heldOut);
@@ -101,6 +105,8 @@ export function checkVersion(measures: GateMeasures, rule: GateRule): GateResult
   const judged = [
     {
       name: 'held-out feedback',
+      // an evaluation set makes up for held-out feedback that is missing
+      measured: enough || evaluation !== undefined,
       passed: enough && above(agreement),
       harmful: enough && below(agreement),
       text: enough ? `agreement ${figures(agreement)}` : `${agreement.n} held-out judgments, needed ${rule.heldOut}`,
@@ -109,6 +115,7 @@ export function checkVersion(measures: GateMeasures, rule: GateRule): GateResult
       ? [
           {
             name: "held-out feedback of the version's own time",
+            measured: true,
             passed: !below(own),
             harmful: below(own),
             text: `agreement ${own.share.toFixed(3)}, at most ${own.interval[1].toFixed(3)}, needed above ${rule.winRate}`,
@@ -119,6 +126,7 @@ export function checkVersion(measures: GateMeasures, rule: GateRule): GateResult
       ? [
           {
             name: 'evaluation set',
+            measured: !Number.isNaN(winRate.share),
             passed: above(winRate),
             harmful: below(winRate),
             text: `win rate ${figures(winRate)}`,
@@ -127,9 +135,12 @@ export function checkVersion(measures: GateMeasures, rule: GateRule): GateResult
       : []),
     {
       name: 'KL',
+      measured: !Number.isNaN(kl),
       passed: kl <= rule.maxKl,
-      harmful: !(kl <= rule.maxKl),
-      text: `${kl.toFixed(2)} nats from the serving version, at most ${rule.maxKl}`,
+      harmful: kl > rule.maxKl,
+      text: Number.isNaN(kl)
+        ? 'could not be measured: no prompt of the feedback leaves room for a completion, or all completions were empty'
+        : `${kl.toFixed(2)} nats from the serving version, at most ${rule.maxKl}`,
     },
     ...guards.flatMap(({ code, metric, out, means }) => {
       const [first, value] = [texts.serving[metric], texts.version[metric]];
@@ -137,26 +148,33 @@ export function checkVersion(measures: GateMeasures, rule: GateRule): GateResult
       // what the serving version shows too says nothing about this one
       const harmful = out(value, first, 0) && !out(first, first, 0);
       const change = `${metric} ${first.toPrecision(3)} → ${value.toPrecision(3)}`;
-      return [{ name: code, passed: !harmful, harmful, text: harmful ? `${change}: ${means}` : change }];
+      return [
+        { name: code, measured: true, passed: !harmful, harmful, text: harmful ? `${change}: ${means}` : change },
+      ];
     }),
   ];
   const checks = judged
     .toSorted((a, b) => Number(a.passed) - Number(b.passed))
     .map(({ name, passed, text }) => ({ name, passed, text }));
+  return { verdict: verdictOf(judged, evaluation !== undefined), checks, agreement };
+}
+
+/** The verdict of all checks; the first one is that of held-out feedback. */
+function verdictOf(
+  judged: readonly { measured: boolean; passed: boolean; harmful: boolean }[],
+  hasEvaluation: boolean,
+): GateResult['verdict'] {
+  if (judged.some(({ harmful }) => harmful)) return 'worse';
+  if (judged.some(({ measured }) => !measured)) return 'not measured';
   // an evaluation set that says better makes up for held-out feedback that says nothing yet
-  const proven = judged[0].passed || (!judged[0].harmful && evaluation !== undefined);
-  const verdict = judged.some(({ harmful }) => harmful)
-    ? 'harmful'
-    : proven && judged.slice(1).every(({ passed }) => passed)
-      ? 'passed'
-      : 'unproven';
-  return { verdict, checks, agreement };
+  const [heldOut, ...others] = judged;
+  return (heldOut.passed || hasEvaluation) && others.every(({ passed }) => passed) ? 'better' : 'undecided';
 }
 
 /**
  * The probability that a good completion has a higher implicit reward than a bad one, or the preferred of a pair than
  * the other (the area under the ROC curve), with a 95 % interval over users. Pairs count by their number, single
- * completions by theirs.
+ * completions by theirs. All rewards have to be finite.
  */
 export function agreementOf(heldOut: readonly HeldOutFeedback[]): GateResult['agreement'] {
   const users = [...grouped(heldOut, ({ user }) => user).values()];

@@ -7,28 +7,28 @@ import { createHash } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { HeedError, messageOf } from '../../error.ts';
-import { grouped } from '../../feedback/quality/quality.ts';
 import { writeFileAtomic } from '../../files.ts';
 import { percent } from '../../percent.ts';
 import type { ServeContext } from '../context.ts';
 import { ApiError } from '../errors.ts';
 import type { FeedbackBook } from '../feedback/book.ts';
-import { opinionOfAll } from '../feedback/feedback.ts';
-import { decideCanary, type Tally } from './canary.ts';
-import { checkVersion } from './gate.ts';
+import { decideCanary } from './canary.ts';
+import { checkVersion, type GateResult } from './gate.ts';
 import { nextLevel } from './gate-level.ts';
 import type { LearnOptions } from './policy.ts';
-import { type FeedbackRows, isHeldOut, rowsHash, rowsOf } from './rows.ts';
-import type { VersionState } from './tables.ts';
-import type { VersionJob, VersionRows } from './train-version.ts';
+import { canaryTallies, judgmentsSince } from './tallies.ts';
+import type { VersionJob } from './train-version.ts';
+import { VersionList } from './version-list.ts';
 import { trainInProcess } from './version-process.ts';
+import { type PreparedVersion, prepareVersion } from './version-rows.ts';
 import {
+  isShown,
+  promoteChanges,
+  rollBackChanges,
   type Version,
   type VersionGate,
   type VersionRow,
   versionOf,
-  versionsOf,
-  type Window,
   windowsOf,
 } from './versions.ts';
 
@@ -38,36 +38,40 @@ export interface Learner {
   wake(): void;
   /** Resolves once there is nothing to do. */
   settled(): Promise<void>;
-  /** Deletes feedback: ends a training that is under way, which begins again without what was deleted. */
-  without<T>(change: () => Promise<T>): Promise<T>;
+  /**
+   * Deletes feedback while no training begins. If there is any to delete, a training under way ends, and begins again
+   * without it.
+   */
+  without<T>(isAny: () => Promise<boolean>, change: () => Promise<T>): Promise<T>;
   /** All versions, the oldest first. */
   versions(): Version[];
   /**
-   * Takes a version back: a canary, or the serving version, whose parent then serves again.
+   * Takes a version back that users get or got, with all versions trained from it. The nearest version before them then
+   * serves again, if one of them served.
    *
-   * @throws ApiError 404 if there is no such version, 409 if nobody gets it.
+   * @throws ApiError 404 if there is no such version, 409 if nobody got it.
    */
   rollBack(id: string, reason: string): Promise<Version>;
 }
 
 const HOUR = 3600 * 1000;
 const DAY = 24 * HOUR;
-/** Held-out judgments that a version is measured by at most, the latest. */
-const HELD_OUT = 2000;
+/** Milliseconds after which the learner looks for something to do though nobody woke it. */
+const LOOK = 60_000;
 
-/** Starts to learn. `runs` is the folder of the runs. */
+/** Starts to learn. `runs` is the folder of the runs. @throws HeedError if the policy's model cannot learn. */
 export async function openLearner(
   context: ServeContext,
   book: FeedbackBook,
   policy: LearnOptions,
   runs: string,
 ): Promise<Learner> {
-  const { database, shelf, onNotice, now } = context;
+  const { shelf } = context;
   const [first] = shelf.list();
-  const model = policy.model ?? first?.name ?? '';
-  const base = shelf.get(model);
+  const name = policy.model ?? first?.name ?? '';
+  const base = shelf.get(name);
   if (!base) {
-    throw new HeedError(model === '' ? 'There is no model to learn.' : `The policy's model "${model}" is not served.`, {
+    throw new HeedError(name === '' ? 'There is no model to learn.' : `The policy's model "${name}" is not served.`, {
       hint: 'Name one of --model: those of a provider are trained elsewhere.',
     });
   }
@@ -76,310 +80,296 @@ export async function openLearner(
       hint: 'Pass the folder or the name of the model.',
     });
   }
-  let all = await versionsOf(database, model);
-  let training: AbortController | undefined;
-
-  const inState = (state: VersionState) => all.find((version) => version.state === state);
-  const refresh = async () => {
-    all = await versionsOf(database, model);
-  };
-  async function change(version: VersionRow, state: VersionState, reason: string, gate?: VersionGate): Promise<void> {
-    await database
-      .updateTable('versions')
-      .set({ state, reason, changed: now(), ...(gate && { gateJson: JSON.stringify(gate) }) })
-      .where('number', '=', version.number)
-      .execute();
-    await refresh();
-    onNotice(`${version.name}: ${state}, ${reason}`);
-  }
-  const modelOf = (version: VersionRow | undefined) => (version ? join(version.run, 'model') : base.folder);
-
-  shelf.redirect((name, user) => {
-    if (name !== model) return name;
-    const canary = inState('canary');
-    if (canary && user !== undefined && isInCanary(user, canary.name, policy.canary.share)) return canary.name;
-    return inState('serving')?.name ?? name;
+  const list = await VersionList.open(context, name);
+  const learner = new ModelLearner({ context, book, policy, runs, list, model: { name, folder: base.folder } });
+  shelf.redirect((asked, user) => (asked === name ? learner.versionFor(user) : asked));
+  const timer = setInterval(() => learner.wake(), LOOK).unref();
+  context.defer(async () => {
+    clearInterval(timer);
+    await learner.stopped();
   });
+  learner.wake();
+  return learner;
+}
 
-  /** New judgments since a time, of each user no more than count: nobody brings a training about alone. */
-  async function judgmentsSince(time: number): Promise<number> {
-    const users = await database
-      .selectFrom('feedback')
-      .select((select) => select.fn.countAll<number>().as('count'))
-      .where('model', '=', model)
-      .where('kind', '!=', 'text')
-      .where('updated', '>', time)
-      .groupBy('user')
-      .execute();
-    return users.reduce((sum, { count }) => sum + Math.min(Number(count), policy.mostPerUser), 0);
+/** What a learner works with. */
+interface LearnerParts {
+  context: ServeContext;
+  book: FeedbackBook;
+  policy: LearnOptions;
+  /** Folder of the runs. */
+  runs: string;
+  list: VersionList;
+  /** The model that learns, as it was at first. */
+  model: { name: string; folder: string };
+}
+
+class ModelLearner implements Learner {
+  readonly #parts: LearnerParts;
+  readonly #started: number;
+  /** What is being done, until there is nothing to do. */
+  #work: Promise<void> | undefined;
+  /** Whether there may be something to do since the work began. */
+  #again = false;
+  /** Deletions under way: nothing begins meanwhile. */
+  #paused = 0;
+  /** Deletions since the start: rows that were read before one are not learned from after it. */
+  #deletions = 0;
+  /** Ends the training under way. */
+  #training: AbortController | undefined;
+
+  constructor(parts: LearnerParts) {
+    this.#parts = parts;
+    this.#started = parts.context.now();
   }
 
-  const latest = (versions: readonly VersionRow[]) => Math.max(0, ...versions.map(({ data }) => data.to));
-  const verdictOf = ({ gate }: VersionRow) => gate?.verdict;
-
-  /** Whether a training is due, and since when it learns. */
-  async function due(): Promise<number | undefined> {
-    const tried = all.filter((version) => verdictOf(version) !== 'stopped');
-    const count = await judgmentsSince(latest(tried));
-    const waited = now() - Math.max(started, ...tried.map(({ created }) => created));
-    const inTime = policy.hours !== undefined && waited >= policy.hours * HOUR && count >= policy.least;
-    if (count < policy.judgments && !inTime) return undefined;
-    // what only was too little stays to be learned from; what was learned from, or did harm, does not
-    return windowsOf(all).since;
+  versions(): Version[] {
+    const { rows } = this.#parts.list;
+    return rows.map((row) => versionOf(row, rows));
   }
-  const started = now();
 
-  /** Trains a version and passes it through the gate. Returns false if there is nothing to train on. */
-  async function train(since: number): Promise<boolean> {
+  /** Name of the version that a user gets. */
+  versionFor(user: string | undefined): string {
+    const { list, policy, model } = this.#parts;
+    const canary = list.inState('canary');
+    if (canary && user !== undefined && isInCanary(user, canary.name, policy.canary.share)) return canary.name;
+    return list.inState('serving')?.name ?? model.name;
+  }
+
+  wake(): void {
+    this.#again = true;
+    if (this.#work || !this.#goesOn()) return;
+    this.#work = this.#run()
+      .catch((error: unknown) => this.#parts.context.onNotice(`learning from feedback: ${messageOf(error)}`))
+      .finally(() => {
+        this.#work = undefined;
+      });
+  }
+
+  async settled(): Promise<void> {
+    while (this.#work) await this.#work;
+  }
+
+  /** Resolves when the work has ended because the server closes. */
+  async stopped(): Promise<void> {
+    await this.#work;
+  }
+
+  async without<T>(isAny: () => Promise<boolean>, change: () => Promise<T>): Promise<T> {
+    this.#paused += 1;
+    this.#deletions += 1;
+    try {
+      if (await isAny()) {
+        this.#training?.abort(new Error('feedback that it learned from was deleted'));
+        await this.#work;
+      }
+      return await change();
+    } finally {
+      this.#paused -= 1;
+      this.wake();
+    }
+  }
+
+  async rollBack(id: string, reason: string): Promise<Version> {
+    const { list } = this.#parts;
+    const find = () => list.rows.find(({ name }) => name === id);
+    const version = find();
+    if (!version) throw new ApiError(404, `There is no version "${id}".`, { code: 'version_not_found' });
+    if (!(await this.#takeBack(version, reason))) {
+      throw new ApiError(409, `"${id}" is ${find()!.state}: nobody gets it.`, { code: 'version_not_served' });
+    }
+    this.wake();
+    return versionOf(find()!, list.rows);
+  }
+
+  #goesOn(): boolean {
+    return this.#paused === 0 && !this.#parts.context.signal.aborted;
+  }
+
+  async #run(): Promise<void> {
+    while (this.#again && this.#goesOn()) {
+      this.#again = false;
+      await this.#resume();
+      while (this.#goesOn() && (await this.#step())) {}
+    }
+  }
+
+  /** Goes on with a training that an earlier process left. */
+  async #resume(): Promise<void> {
+    const version = this.#parts.list.inState('training');
+    if (!version) return;
+    if (existsSync(this.#rowsFile(version))) await this.#trainAndCheck(version, new AbortController());
+    else await this.#endTraining(version, 'its rows are gone', { verdict: 'stopped', checks: [] });
+  }
+
+  /** Does the next thing. Returns false if there is none yet. */
+  async #step(): Promise<boolean> {
+    const canary = this.#parts.list.inState('canary');
+    return canary ? this.#decide(canary) : this.#train();
+  }
+
+  /** Whether a training is due. */
+  async #isDue(): Promise<boolean> {
+    const { context, policy, list, model } = this.#parts;
+    const tried = list.rows.filter(({ gate }) => gate?.verdict !== 'stopped');
+    const latest = Math.max(0, ...tried.map(({ data }) => data.to));
+    const { mostPerUser } = policy;
+    const count = await judgmentsSince(context.database, model.name, { time: latest, mostPerUser });
+    if (count >= policy.judgments) return true;
+    const waited = context.now() - Math.max(this.#started, ...tried.map(({ created }) => created));
+    return policy.hours !== undefined && waited >= policy.hours * HOUR && count >= policy.least;
+  }
+
+  /** Trains a version and passes it through the gate. Returns false if no training is due, or there is nothing to train on. */
+  async #train(): Promise<boolean> {
+    if (!(await this.#isDue())) return false;
+    const { context, policy, book, list, model } = this.#parts;
     // whoever is forgotten from here on is not learned from
-    training = new AbortController();
-    const given = await book.read(model, now() - policy.days * DAY);
-    const isHeld = ({ user }: { user: string }) => isHeldOut(user, policy.heldOut, policy.seed);
-    const held = given.filter(isHeld);
-    const fresh = given.filter((one) => !isHeld(one) && one.updated > since);
-    const options = { ...policy, reliability: await book.reliability() };
-    const rows = rowsOf(fresh, options);
-    const method = methodFor(policy.method, rows);
-    if (rows.chosen.length + rows.rated.length === 0) return false;
-    const { proven } = windowsOf(all);
-    const heldOut = joined(
-      rowsOf(held.filter(({ updated }) => updated > since).slice(-HELD_OUT), options),
-      rowsOf(held.filter(({ updated }) => isWithin(updated, proven)).slice(-HELD_OUT), options),
-    );
-    const serving = inState('serving');
-    const { max } = await database
-      .selectFrom('versions')
-      .select((select) => select.fn.max('number').as('max'))
-      .executeTakeFirstOrThrow();
-    const number = Number(max ?? 0) + 1;
-    const name = `${model}@${number}`;
-    const run = resolve(
-      runs,
-      `serve-${createHash('sha256').update(`${name} ${now()}`).digest('hex').slice(0, 8)}-${number}`,
-    );
-    const times = [...fresh, ...held].map(({ updated }) => updated);
-    const data = {
-      hash: rowsHash(rows),
-      rated: rows.rated.length,
-      chosen: rows.chosen.length,
-      judgments: rows.judgments,
-      users: rows.users,
-      beyond: rows.beyond,
-      held_out: heldOut.rated.length + heldOut.chosen.length,
-      from: Math.min(...times),
-      to: Math.max(...times),
-    };
-    if (training.signal.aborted) return false;
-    const at = now();
-    await database
-      .insertInto('versions')
-      .values({
-        number,
-        model,
-        name,
-        run,
-        method,
-        parent: serving?.number ?? null,
-        created: at,
-        changed: at,
-        state: 'training',
-        reason: `learns from ${data.rated} rated completions and ${data.chosen} pairs of ${data.users} users`,
-        dataJson: JSON.stringify(data),
-        settingsJson: JSON.stringify(policy.training),
-        gateJson: null,
-      })
-      .execute();
-    await refresh();
-    const path = rowsFile(number);
-    mkdirSync(join(context.folder, 'versions'), { recursive: true });
-    writeFileAtomic(path, JSON.stringify({ training: rows, heldOut }));
-    chmodSync(path, 0o600);
-    await trainAndCheck(inState('training')!);
-    return true;
+    const training = new AbortController();
+    this.#training = training;
+    const deletions = this.#deletions;
+    try {
+      // rows of a version that the gate did not decide about are used again; those of others are not
+      const windows = windowsOf(list.rows);
+      const prepared = await prepareVersion(book, model.name, policy, { ...windows, now: context.now() });
+      if (!prepared || deletions !== this.#deletions) return false;
+      await this.#trainAndCheck(await this.#begin(prepared), training);
+      return true;
+    } finally {
+      this.#training = undefined;
+    }
   }
 
-  const rowsFile = (number: number) => join(context.folder, 'versions', `${number}.json`);
+  /** Adds a version, and writes its rows for the training. */
+  async #begin({ training, heldOut, method, data }: PreparedVersion): Promise<VersionRow> {
+    const { context, policy, list, model, runs } = this.#parts;
+    const number = await list.nextNumber();
+    const name = `${model.name}@${number}`;
+    const digest = createHash('sha256').update(`${name} ${context.now()}`).digest('hex').slice(0, 8);
+    const version = await list.add({
+      number,
+      name,
+      run: resolve(runs, `serve-${digest}-${number}`),
+      method,
+      reason: `learns from ${data.rated} rated completions and ${data.chosen} pairs of ${data.users} users`,
+      data,
+      settings: policy.training,
+    });
+    const path = this.#rowsFile(version);
+    mkdirSync(join(context.folder, 'versions'), { recursive: true });
+    writeFileAtomic(path, JSON.stringify({ training, heldOut }));
+    chmodSync(path, 0o600);
+    return version;
+  }
 
-  async function trainAndCheck(version: VersionRow): Promise<void> {
-    const { number, run, method, parent } = version;
+  #rowsFile({ number }: VersionRow): string {
+    return join(this.#parts.context.folder, 'versions', `${number}.json`);
+  }
+
+  async #trainAndCheck(version: VersionRow, training: AbortController): Promise<void> {
+    const { context } = this.#parts;
+    this.#training = training;
+    const signal = AbortSignal.any([training.signal, context.signal]);
+    try {
+      signal.throwIfAborted();
+      const result = await this.#measure(version, signal);
+      signal.throwIfAborted();
+      await this.#judge(version, result);
+    } catch (error) {
+      if (context.signal.aborted) return; // the next start goes on
+      const verdict = training.signal.aborted ? 'stopped' : 'failed';
+      await this.#endTraining(version, messageOf(error), { verdict, checks: [] });
+    } finally {
+      this.#training = undefined;
+      // what users said is kept in one place
+      if (!context.signal.aborted) rmSync(this.#rowsFile(version), { force: true });
+    }
+  }
+
+  /** Trains a version, and checks what is measured of it. */
+  async #measure(version: VersionRow, signal: AbortSignal): Promise<GateResult> {
+    const { policy, list, model } = this.#parts;
+    const { number, run, method } = version;
+    const parent = list.rows.find((one) => one.number === version.parent);
     const job: VersionJob = {
-      rows: resolve(rowsFile(number)),
+      rows: resolve(this.#rowsFile(version)),
       folder: run,
       method: method as VersionJob['method'],
-      serving: modelOf(all.find((one) => one.number === parent)),
+      serving: parent ? modelFolder(parent) : model.folder,
       training: policy.training,
       gate: policy.gate,
       seed: policy.seed + number,
     };
-    training ??= new AbortController();
-    const { signal: forgotten } = training;
-    const signal = AbortSignal.any([forgotten, context.signal]);
-    try {
-      signal.throwIfAborted();
-      const tested = all.filter((one) => ['passed', 'unproven', 'harmful'].includes(verdictOf(one) ?? ''));
-      const served = tested.map(({ state }) => state === 'serving' || state === 'retired');
-      const level = nextLevel(served, policy.gate.error);
-      const { verdict, checks } = checkVersion(await trainInProcess(job, signal), { ...policy.gate, level });
-      signal.throwIfAborted();
-      const failed = checks.filter(({ passed }) => !passed).map(({ name, text }) => `${name}: ${text}`);
-      if (verdict === 'passed') {
-        await shelf.add({ name: version.name, folder: modelOf(version), parent: model });
-        const reason = `shown to ${percent(policy.canary.share, 0)} of the users`;
-        await change(version, 'canary', reason, { verdict, checks });
-      } else await change(version, 'gated out', failed.join('; '), { verdict, checks });
-    } catch (error) {
-      if (context.signal.aborted) return; // the next start goes on
-      const verdict = forgotten.aborted ? 'stopped' : 'failed';
-      await change(version, 'gated out', messageOf(error), { verdict, checks: [] });
-    } finally {
-      // what users said is kept in one place
-      if (!context.signal.aborted) rmSync(rowsFile(number), { force: true });
-    }
+    const tested = list.rows.filter(({ gate }) => ['better', 'worse', 'undecided'].includes(gate?.verdict ?? ''));
+    const served = tested.map(({ state }) => state === 'serving' || state === 'retired');
+    const level = nextLevel(served, policy.gate.error);
+    return checkVersion(await trainInProcess(job, signal), { ...policy.gate, level });
   }
 
-  /** Judgments since the canary began, of it and of the serving version; of each user the first few. */
-  async function tallies(canary: VersionRow): Promise<Record<'canary' | 'serving', Tally>> {
-    const serving = inState('serving')?.name ?? model;
-    const rows = await database
-      .selectFrom('feedback')
-      .select(['completion', 'user', 'kind', 'valueJson', 'version', 'created'])
-      .where('model', '=', model)
-      .where('version', 'in', [canary.name, serving])
-      .where('created', '>=', canary.changed)
-      .where('kind', 'not in', ['choice', 'edit', 'text'])
-      .orderBy('created')
-      .execute();
-    const tally = (version: string): Tally => {
-      const own = rows.filter((row) => row.version === version);
-      const counted = [...grouped(own, ({ user }) => user).values()].flatMap((theirs) =>
-        [...grouped(theirs, ({ completion }) => completion).values()]
-          .flatMap((about) => {
-            const said = about.map(({ kind, valueJson }) => ({ kind, value: JSON.parse(valueJson) }));
-            return opinionOfAll(said, policy.weights) ?? [];
-          })
-          .slice(0, policy.canary.perUser),
-      );
-      return { good: counted.filter(({ good }) => good).length, judged: counted.length };
-    };
-    return { canary: tally(canary.name), serving: tally(serving) };
+  /** Shows a version that the gate found better to some users, and ends any other. */
+  async #judge(version: VersionRow, { verdict, checks }: GateResult): Promise<void> {
+    const { context, policy, list, model } = this.#parts;
+    if (verdict !== 'better') {
+      const failed = checks.filter(({ passed }) => !passed).map(({ name, text }) => `${name}: ${text}`);
+      await this.#endTraining(version, failed.join('; '), { verdict, checks });
+      return;
+    }
+    // an earlier process may have been killed between the two
+    if (!context.shelf.get(version.name)) {
+      await context.shelf.add({ name: version.name, folder: modelFolder(version), parent: model.name });
+    }
+    const reason = `shown to ${percent(policy.canary.share, 0)} of the users`;
+    const shown = await list.change((rows) =>
+      isTraining(version, rows) ? [{ version, state: 'canary', reason, gate: { verdict, checks } }] : [],
+    );
+    if (shown.length === 0) await context.shelf.remove(version.name);
+  }
+
+  /** Ends a training whose version nobody gets, unless rolling back its parent has ended it already. */
+  async #endTraining(version: VersionRow, reason: string, gate: VersionGate): Promise<void> {
+    await this.#parts.list.change((rows) =>
+      isTraining(version, rows) ? [{ version, state: 'gated out', reason, gate }] : [],
+    );
   }
 
   /** Decides about the canary. Returns whether it is one no longer. */
-  async function decide(canary: VersionRow): Promise<boolean> {
-    const both = await tallies(canary);
+  async #decide(canary: VersionRow): Promise<boolean> {
+    const { context, policy, list, model } = this.#parts;
+    const serving = list.inState('serving')?.name ?? model.name;
+    const both = await canaryTallies(context.database, { canary, serving }, policy);
     const { verdict, reason } = decideCanary(both.canary, both.serving, policy.canary);
-    if (inState('canary')?.number !== canary.number) return true; // somebody took it back meanwhile
     if (verdict === 'promote') {
-      const before = inState('serving');
-      if (before) await change(before, 'retired', `${canary.name} serves`);
-      await change(canary, 'serving', reason);
+      await list.change((rows) => promoteChanges(canary, rows, reason));
       return true;
     }
-    const late = now() - canary.changed >= policy.canary.days * DAY;
-    if (verdict === 'continue' && !late) return false;
-    await takeBack(
+    const isLate = context.now() - canary.changed >= policy.canary.days * DAY;
+    if (verdict === 'continue' && !isLate) return list.inState('canary')?.number !== canary.number;
+    await this.#takeBack(
       canary,
-      late && verdict === 'continue' ? `undecided after ${policy.canary.days} days: ${reason}` : reason,
+      verdict === 'continue' ? `undecided after ${policy.canary.days} days: ${reason}` : reason,
     );
     return true;
   }
 
-  async function takeBack(version: VersionRow, reason: string): Promise<void> {
-    const parent = all.find(({ number }) => number === version.parent);
-    const wasServing = version.state === 'serving';
-    await change(version, 'rolled back', reason);
-    if (wasServing && parent) await change(parent, 'serving', `${version.name} was rolled back`);
-    if (shelf.get(version.name)) await shelf.remove(version.name);
-  }
-
-  let work: Promise<void> | undefined;
-  let again = false;
-  let paused = 0;
-  async function loop(): Promise<void> {
-    const interrupted = inState('training');
-    if (interrupted && existsSync(rowsFile(interrupted.number))) await trainAndCheck(interrupted);
-    else if (interrupted)
-      await change(interrupted, 'gated out', 'its rows are gone', { verdict: 'stopped', checks: [] });
-    while (paused === 0 && !context.signal.aborted) {
-      const canary = inState('canary');
-      if (canary) {
-        if (!(await decide(canary))) return;
-        continue;
-      }
-      const since = await due();
-      if (since === undefined) return;
-      const trained = await train(since).finally(() => {
-        training = undefined;
-      });
-      if (!trained) return;
+  /** Takes a version back, with all that were trained from it. Returns whether users got it. */
+  async #takeBack({ number }: VersionRow, reason: string): Promise<boolean> {
+    const { context, list } = this.#parts;
+    const changes = await list.change((rows) => {
+      const version = rows.find((one) => one.number === number);
+      return version && isShown(version) ? rollBackChanges(version, rows, reason) : [];
+    });
+    for (const { version, state, reason } of changes) {
+      if (state === 'gated out') this.#training?.abort(new Error(reason));
+      if (state === 'rolled back' && context.shelf.get(version.name)) await context.shelf.remove(version.name);
     }
+    return changes.length > 0;
   }
-  function wake(): void {
-    again = true;
-    if (work || paused > 0 || context.signal.aborted) return;
-    work = (async () => {
-      while (again && paused === 0 && !context.signal.aborted) {
-        again = false;
-        await loop();
-      }
-    })()
-      .catch((error: unknown) => onNotice(`learning from feedback: ${messageOf(error)}`))
-      .finally(() => {
-        work = undefined;
-      });
-  }
-
-  const timer = setInterval(wake, 60_000).unref();
-  context.defer(async () => {
-    clearInterval(timer);
-    await work;
-  });
-  wake();
-
-  return {
-    wake,
-    async settled() {
-      while (work) await work;
-    },
-    async without(change) {
-      paused += 1;
-      training?.abort(new Error('feedback that it learned from was deleted'));
-      try {
-        await work;
-        return await change();
-      } finally {
-        paused -= 1;
-        wake();
-      }
-    },
-    versions: () => all.map((row) => versionOf(row, all)),
-    async rollBack(id, reason) {
-      const version = all.find(({ name }) => name === id);
-      if (!version) throw new ApiError(404, `There is no version "${id}".`, { code: 'version_not_found' });
-      if (version.state !== 'canary' && version.state !== 'serving') {
-        throw new ApiError(409, `"${id}" is ${version.state}: nobody gets it.`, { code: 'version_not_served' });
-      }
-      await takeBack(version, reason);
-      wake();
-      return versionOf(all.find(({ number }) => number === version.number)!, all);
-    },
-  };
 }
 
-/** Held-out rows of the time that a version learns from, and of earlier times. */
-const joined = (own: FeedbackRows, earlier: FeedbackRows): VersionRows => ({
-  rated: [...own.rated, ...earlier.rated.map((row) => ({ ...row, earlier: true }))],
-  chosen: [...own.chosen, ...earlier.chosen.map((row) => ({ ...row, earlier: true }))],
-});
+const modelFolder = ({ run }: VersionRow) => join(run, 'model');
 
-const isWithin = (time: number, windows: readonly Window[]) =>
-  windows.some(({ from, to }) => time > from && time <= to);
-
-/** By which method rows are learned from. */
-function methodFor(method: LearnOptions['method'], { rated, chosen }: FeedbackRows): VersionJob['method'] {
-  if (method !== 'auto') return method;
-  return chosen.length > rated.length ? 'dpo' : 'kto';
-}
+const isTraining = ({ number }: VersionRow, rows: readonly VersionRow[]) =>
+  rows.some((one) => one.number === number && one.state === 'training');
 
 /** Whether a user gets a canary: always the same ones, and others for each canary. */
 export function isInCanary(user: string, version: string, share: number): boolean {

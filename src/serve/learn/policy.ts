@@ -7,6 +7,9 @@ import { parseOptions, wholeNumber } from '../../options.ts';
 const share = (most = 1) => z.number().min(0).max(most);
 const weight = (usual: number, what: string) => share().default(usual).describe(`weight of ${what}`);
 
+/** Held-out judgments that a version is measured by at most, the latest. */
+export const HELD_OUT = 2000;
+
 /** The ways to train. */
 export const learnMethods = ['auto', 'dpo', 'kto', 'reward+ppo'] as const;
 
@@ -50,17 +53,19 @@ export const learnSchema = z.strictObject({
     .describe('settings of the training, as of heed dpo, heed kto or heed ppo, such as {"learningRate": 1e-5}'),
   gate: z
     .strictObject({
-      winRate: share().default(0.5).describe('what agreement and win rate have to be above'),
+      winRate: z.number().min(0).lt(1).default(0.5).describe('what agreement and win rate have to be above'),
       error: z
         .number()
         .positive()
         .max(0.5)
         .default(0.05)
         .describe('share of the versions that pass although they are no better, at most'),
-      heldOut: wholeNumber(2).default(40).describe('held-out judgments that the gate needs'),
+      heldOut: wholeNumber(2).max(HELD_OUT).default(40).describe('held-out judgments that the gate needs'),
       maxKl: z.number().positive().default(10).describe('KL from the serving version at most, in nats per completion'),
       prompts: wholeNumber(1).default(64).describe('prompts that are completed to measure KL, length and format'),
-      maxTokens: wholeNumber(1).default(128).describe('maximum tokens of these completions'),
+      maxTokens: wholeNumber(1)
+        .default(128)
+        .describe("maximum tokens of these completions; at most half of the model's positions"),
       evaluation: z.string().optional().describe('evaluation set: prompts, a file or a name on the Hub'),
       judge: z
         .string()
@@ -81,7 +86,12 @@ export const learnSchema = z.strictObject({
     ),
   canary: z
     .strictObject({
-      share: share(0.9).default(0.1).describe('share of users who get a new version first; always the same ones'),
+      share: z
+        .number()
+        .positive()
+        .max(0.9)
+        .default(0.1)
+        .describe('share of users who get a new version first; always the same ones'),
       error: z
         .number()
         .positive()
@@ -106,14 +116,35 @@ export type LearnOptions = z.output<typeof learnSchema>;
 /** The policy as a caller passes it: every field may be left out. */
 export type LearnInput = z.input<typeof learnSchema>;
 
-/** The policy in a JSON file, or in a value. @throws HeedError that names the file, and the option that is wrong. */
+/**
+ * The policy in a JSON file, or in a value.
+ *
+ * @throws HeedError that names the file and the option that is wrong, also if no version could ever be served by it.
+ */
 export function readPolicy(source: string | LearnInput): LearnOptions {
-  if (typeof source !== 'string') return parseOptions(learnSchema, source);
+  if (typeof source !== 'string') return checkedPolicy(source);
   const policy = readJsonFile(source, 'Expected a JSON object, such as {"judgments": 200}.');
   try {
-    return parseOptions(learnSchema, policy);
+    return checkedPolicy(policy);
   } catch (cause) {
     const hint = cause instanceof HeedError ? cause.hint : undefined;
     throw new HeedError(`"${source}": ${messageOf(cause)}`, { hint, cause });
   }
+}
+
+function checkedPolicy(input: unknown): LearnOptions {
+  const policy = parseOptions(learnSchema, input);
+  const { heldOut, gate, canary } = policy;
+  if (heldOut === 0 && gate.evaluation === undefined) {
+    throw new HeedError('heldOut is 0: without held-out users, no version could be measured.', {
+      hint: 'Set heldOut above 0, such as 0.2, or gate.evaluation with a judge or a reward.',
+    });
+  }
+  if (canary.most < canary.least) {
+    throw new HeedError(
+      `canary.most is ${canary.most} and canary.least is ${canary.least}: every canary would be rolled back before it could be promoted.`,
+      { hint: 'Set most to at least least.' },
+    );
+  }
+  return policy;
 }

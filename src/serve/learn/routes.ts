@@ -1,6 +1,6 @@
 /** Routes of the versions that were trained from feedback, and a plain page that shows them. */
 import { Hono, type MiddlewareHandler } from 'hono';
-import { isSame } from '../../feedback/server/security.ts';
+import { isSame } from '../../http/hosts.ts';
 import { escaped } from '../../run/report/html.ts';
 import { type Env, requestOf, requires, type ServeContext } from '../context.ts';
 import { ApiError } from '../errors.ts';
@@ -9,26 +9,26 @@ import type { Learner } from './learner.ts';
 import type { Version } from './versions.ts';
 
 /** The routes below /v1. */
-export const versionRoutes = ({ versions, rollBack }: Learner): Hono<Env> =>
+export const versionRoutes = (learner: Learner): Hono<Env> =>
   new Hono<Env>()
     .get('/versions', requires('train'), (c) =>
-      c.json({ object: 'list', data: versions().toReversed(), has_more: false }),
+      c.json({ object: 'list', data: learner.versions().toReversed(), has_more: false }),
     )
     .get('/versions/:id', requires('train'), (c) => {
-      const version = versions().find(({ id }) => id === c.req.param('id'));
+      const version = learner.versions().find(({ id }) => id === c.req.param('id'));
       if (version) return c.json(version);
       throw new ApiError(404, `There is no version "${c.req.param('id')}".`, { code: 'version_not_found' });
     })
     .post('/versions/:id/rollback', requires('admin'), async (c) =>
-      c.json(await rollBack(c.req.param('id'), 'rolled back by hand')),
+      c.json(await learner.rollBack(c.req.param('id'), 'rolled back by hand')),
     );
 
 /** The page at /versions. It has no script, and one button for each version that somebody gets. */
-export function versionPage({ database, openPaths }: ServeContext, { versions, rollBack }: Learner): Hono<Env> {
+export function versionPage({ database, openPaths }: ServeContext, learner: Learner): Hono<Env> {
   // a browser cannot send a key as other clients do: it asks for it as a password
   openPaths.add('/versions');
   const signedIn: MiddlewareHandler<Env> = async (c, next) => {
-    const basic = /^Basic (.+)$/.exec(c.req.header('authorization') ?? '')?.[1];
+    const basic = /^Basic +(.+)$/i.exec(c.req.header('authorization') ?? '')?.[1];
     const password =
       basic &&
       Buffer.from(basic, 'base64')
@@ -44,7 +44,7 @@ export function versionPage({ database, openPaths }: ServeContext, { versions, r
   return new Hono<Env>()
     .use('/versions', signedIn)
     .get('/versions', (c) =>
-      c.html(pageOf(versions().toReversed()), 200, {
+      c.html(pageOf(learner.versions().toReversed()), 200, {
         'content-security-policy':
           "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'",
         'cache-control': 'no-store',
@@ -59,7 +59,7 @@ export function versionPage({ database, openPaths }: ServeContext, { versions, r
         throw new ApiError(403, 'A page of another origin cannot send this request.');
       }
       const { id } = await c.req.parseBody();
-      await rollBack(String(id), 'rolled back by hand');
+      await learner.rollBack(String(id), 'rolled back by hand');
       return c.redirect('/versions', 303);
     });
 }

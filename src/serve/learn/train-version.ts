@@ -230,18 +230,20 @@ async function drawBoth(
   { gate, seed, signal }: Drawing,
 ): Promise<Pick<GateMeasures, 'kl' | 'texts'>> {
   const { tokenizer, config } = before;
+  // a prompt and its completion share the positions of the model
+  const maxTokens = Math.min(gate.maxTokens, Math.floor(config.maxPositions / 2));
   const different = new Map(conversations.map((messages) => [JSON.stringify(messages), messages]));
   const prompts = [...different.values()]
     .map((messages): EncodedPrompt => {
       const { ids } = encodeChat(tokenizer, messages, { addGenerationPrompt: true });
       return { ids, text: String(messages.at(-1)?.content ?? '') };
     })
-    .filter(({ ids }) => ids.length + gate.maxTokens <= config.maxPositions)
+    .filter(({ ids }) => ids.length + maxTokens <= config.maxPositions)
     .slice(0, gate.prompts);
   if (prompts.length === 0) return { kl: Number.NaN, texts: { serving: {}, version: {} } };
   const draw = (model: Model) =>
     drawAnswers(own.use(createGenerator(model.config, model.parameters.values)), model, prompts, {
-      maxTokens: gate.maxTokens,
+      maxTokens,
       temperature: 1,
       batch: 64,
       signal,

@@ -2,7 +2,7 @@
 import type { Kysely, Selectable } from 'kysely';
 import { z } from 'zod';
 import type { ServeDatabase } from '../database.ts';
-import { type VersionTables, versionStates } from './tables.ts';
+import { type VersionState, type VersionTables, versionStates } from './tables.ts';
 
 /** Checks a `VersionData`. */
 const dataSchema = z.object({
@@ -20,10 +20,10 @@ const dataSchema = z.object({
 export type VersionData = z.output<typeof dataSchema>;
 
 const gateSchema = z.object({
-  verdict: z.enum(['passed', 'unproven', 'harmful', 'failed', 'stopped']),
+  verdict: z.enum(['better', 'worse', 'undecided', 'not measured', 'failed', 'stopped']),
   checks: z.array(z.object({ name: z.string(), passed: z.boolean(), text: z.string() })),
 });
-/** What the gate found. `failed`: the training failed; `stopped`: somebody's data was deleted meanwhile. */
+/** What the gate found. `failed`: the training failed; `stopped`: its feedback was deleted, or its parent rolled back. */
 export type VersionGate = z.output<typeof gateSchema>;
 
 /** Checks a `Version`. */
@@ -90,8 +90,8 @@ export interface Window {
 }
 
 /**
- * The windows of judgments that versions learned from. A version that passed the gate or did harm ends one; what an
- * unproven version learned from stays for the next.
+ * The windows of judgments that versions learned from. A version that the gate found better or worse ends one. Judgments
+ * of a version that is undecided, or could not be measured, stay for the next.
  *
  * @returns `proven`: the windows of versions that came to serve, and are not taken back; `since`: end of the last one.
  */
@@ -99,10 +99,59 @@ export function windowsOf(versions: readonly VersionRow[]): { proven: Window[]; 
   const proven: Window[] = [];
   let since = 0;
   for (const { gate, state, data } of versions) {
-    if (gate?.verdict !== 'passed' && gate?.verdict !== 'harmful') continue;
+    if (gate?.verdict !== 'better' && gate?.verdict !== 'worse') continue;
     const to = Math.max(since, data.to);
     if (state === 'serving' || state === 'retired') proven.push({ from: since, to });
     since = to;
   }
   return { proven, since };
+}
+
+/** What becomes of a version, and why. */
+export interface VersionChange {
+  version: VersionRow;
+  state: VersionState;
+  reason: string;
+  /** What the gate found, if it is known with the change. */
+  gate?: VersionGate;
+}
+
+/** A version and all that were trained from it, directly or not. */
+export function withDescendants(version: VersionRow, rows: readonly VersionRow[]): VersionRow[] {
+  const all = [version];
+  for (const one of all) all.push(...rows.filter(({ parent }) => parent === one.number));
+  return all;
+}
+
+/**
+ * What rolling a version back changes: it and all versions trained from it end, a training too. If one of them served,
+ * the nearest version before them serves again, or the model as it was at first.
+ */
+export function rollBackChanges(version: VersionRow, rows: readonly VersionRow[], reason: string): VersionChange[] {
+  const family = withDescendants(version, rows);
+  const changes = family.flatMap((one): VersionChange[] => {
+    const why = one === version ? reason : `${version.name}, from which it was trained, was rolled back`;
+    if (one.state === 'training') {
+      return [{ version: one, state: 'gated out', reason: why, gate: { verdict: 'stopped', checks: [] } }];
+    }
+    return isShown(one) ? [{ version: one, state: 'rolled back', reason: why }] : [];
+  });
+  const parentOf = ({ parent }: VersionRow) => rows.find(({ number }) => number === parent);
+  let next = parentOf(version);
+  while (next && next.state !== 'retired') next = parentOf(next);
+  if (!next || !family.some(({ state }) => state === 'serving')) return changes;
+  return [...changes, { version: next, state: 'serving', reason: `${version.name} was rolled back` }];
+}
+
+/** Whether users get a version, or got it and would get it again if those after it were rolled back. */
+export const isShown = ({ state }: VersionRow): boolean =>
+  state === 'canary' || state === 'serving' || state === 'retired';
+
+/** What promoting a canary changes; nothing if it is one no longer. */
+export function promoteChanges(canary: VersionRow, rows: readonly VersionRow[], reason: string): VersionChange[] {
+  const version = rows.find(({ number, state }) => number === canary.number && state === 'canary');
+  if (!version) return [];
+  const before = rows.find(({ state }) => state === 'serving');
+  const promoted: VersionChange = { version, state: 'serving', reason };
+  return before ? [{ version: before, state: 'retired', reason: `${version.name} serves` }, promoted] : [promoted];
 }

@@ -14,9 +14,8 @@ import { maySee } from '../completions/stored.ts';
 import type { CompletionRecord } from '../completions/table.ts';
 import { tokenLogprob } from '../completions/token-logprob.ts';
 import { toolsOf } from '../completions/tools.ts';
-import { type Caller, type Env, requestOf, requires, type ServeContext } from '../context.ts';
+import { type Caller, type Env, requestOf, requires, type ServeContext, type ServeOperation } from '../context.ts';
 import { ApiError, type ApiErrorOptions } from '../errors.ts';
-import type { Operation } from '../operation.ts';
 import { pageOf } from '../pages.ts';
 import { listedItems, messagesOf, outputOf, responseOfItem, responsePrefix, userMessage } from './items.ts';
 import { parametersOf, type ResponseParameters, type ResponseState, responseOf } from './response.ts';
@@ -32,7 +31,7 @@ import {
 import { streamResponse } from './stream.ts';
 
 /** What the OpenAPI document says of these routes. */
-export const responseOperations: Record<string, Operation> = {
+export const responseOperations: Record<string, ServeOperation> = {
   'POST /v1/responses': {
     summary: 'Respond to a conversation',
     scope: 'chat',

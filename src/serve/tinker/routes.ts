@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { type Context, Hono } from 'hono';
 import type { z } from 'zod';
+import { readJson } from '../../http/bodies.ts';
 import {
   decodeForwardBackwardRequest,
   encodeForwardBackwardOutput,
@@ -205,20 +206,22 @@ export function tinkerRoutes(context: ServeContext): Hono<Env> {
 
     .post('/forward_backward', async (c) => {
       const isBinary = c.req.header('content-type')?.startsWith(PROTOBUF);
-      const body = isBinary ? decodeForwardBackwardRequest(new Uint8Array(await c.req.arrayBuffer())) : await jsonOf(c);
+      const body = isBinary
+        ? decodeForwardBackwardRequest(new Uint8Array(await c.req.arrayBuffer()))
+        : await readJson(c);
       return pass(c, numbered(body, forwardBackwardSchema));
     })
     .post('/forward', async (c) => {
-      const { forward_input, ...rest } = numbered(await jsonOf(c), forwardSchema);
+      const { forward_input, ...rest } = numbered(await readJson(c), forwardSchema);
       return pass(c, { ...rest, forward_backward_input: forward_input, forward_only: true });
     })
     .post('/optim_step', async (c) => {
-      const request = numbered(await jsonOf(c), optimStepSchema);
+      const request = numbered(await readJson(c), optimStepSchema);
       return acceptFor(c, request, ({ training }) => ({ metrics: training.step(request.adam_params) }));
     })
 
     .post('/save_weights', async (c) => {
-      const request = numbered(await jsonOf(c), saveWeightsSchema);
+      const request = numbered(await readJson(c), saveWeightsSchema);
       return acceptFor(c, request, ({ model, training }) => {
         const at = { model: model.id, kind: 'weights' as const, name: request.path ?? `${now()}` };
         const card = cardOf(model, training, request);
@@ -226,7 +229,7 @@ export function tinkerRoutes(context: ServeContext): Hono<Env> {
       });
     })
     .post('/save_weights_for_sampler', async (c) => {
-      const request = numbered(await jsonOf(c), saveForSamplerSchema);
+      const request = numbered(await readJson(c), saveForSamplerSchema);
       return acceptFor(c, request, async ({ model, training, served }) => {
         const type = 'save_weights_for_sampler';
         const { path: name, sampling_session_seq_id: number } = request;
@@ -240,7 +243,7 @@ export function tinkerRoutes(context: ServeContext): Hono<Env> {
       });
     })
     .post('/load_weights', async (c) => {
-      const request = numbered(await jsonOf(c), loadWeightsSchema);
+      const request = numbered(await readJson(c), loadWeightsSchema);
       const load = ({ training }: Pick<Made, 'training'>) =>
         training.load(checkpoints.loadState(checkpoints.find(request.path, 'weights')), request.optimizer);
       const loaded = (model_id: string) => ({ type: 'load_weights', path: request.path, model_id });
@@ -351,15 +354,7 @@ type Labeled = { ttl_seconds?: number | null; user_metadata?: Record<string, unk
 
 /** The body of a request in JSON. */
 const bodyOf = async <S extends z.ZodObject>(c: Context, schema: S): Promise<z.output<S>> =>
-  checked(await jsonOf(c), schema);
-
-async function jsonOf(c: Context): Promise<unknown> {
-  try {
-    return await c.req.json();
-  } catch (cause) {
-    throw new ApiError(400, 'The body is not JSON.', { cause });
-  }
-}
+  checked(await readJson(c), schema);
 
 /** A checked body. A parameter that this server has not may be there while it is off: clients send all of theirs. */
 function checked<S extends z.ZodObject>(body: unknown, schema: S): z.output<S> {

@@ -1,4 +1,5 @@
 /** Token buckets: how many requests are left to each key. */
+import { tooMany } from './errors.ts';
 
 /** Takes one of `most` by a key. Returns how many are left, or −1 if there was none. */
 export type Buckets = (key: string, most: number) => number;
@@ -16,5 +17,28 @@ export function createBuckets(seconds: number, now: () => number = () => Date.no
       for (const [other, one] of buckets) if (time - one.at > 1000 * seconds) buckets.delete(other);
     buckets.set(key, { left: filled - 1, at: time });
     return Math.floor(filled - 1);
+  };
+}
+
+/** Counts one more by a key. @throws HttpError 429 if the limit is reached. */
+export type RateLimit = (key: string) => void;
+
+/** Options of `createRateLimit`. */
+export interface RateLimitOptions {
+  /** How many in a minute. */
+  perMinute: number;
+  /** What a refused client reads; `Too many requests.` by default. */
+  message?: string;
+  /** What it should do. */
+  hint?: string;
+  /** The clock, in milliseconds; the system's by default. */
+  now?: () => number;
+}
+
+/** Allows each key so many in a minute. */
+export function createRateLimit({ perMinute, message = 'Too many requests.', hint, now }: RateLimitOptions): RateLimit {
+  const take = createBuckets(60, now);
+  return (key) => {
+    if (take(key, perMinute) < 0) throw tooMany(message, { hint, seconds: Math.ceil(60 / perMinute) });
   };
 }

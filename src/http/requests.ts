@@ -2,9 +2,9 @@
 import { randomUUID } from 'node:crypto';
 import type { Context, MiddlewareHandler } from 'hono';
 import { matchedRoutes } from 'hono/route';
-import type { Metrics } from './metrics.ts';
+import type { Metrics } from '../monitoring/metrics.ts';
+import { inSpan } from '../monitoring/traces.ts';
 import { type ObservedRequest, observeRefusals, type RefusalOptions, type Requester } from './refusals.ts';
-import { inSpan } from './traces.ts';
 
 /** Seconds by which requests are counted. */
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];

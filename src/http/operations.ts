@@ -2,7 +2,7 @@
 import { z } from 'zod';
 
 /** One route of a document. */
-export interface Operation {
+export interface Operation<Scope extends string = string> {
   /** What it does, in a few words. */
   summary: string;
   /** The body of a request. */
@@ -17,6 +17,8 @@ export interface Operation {
   types?: readonly string[];
   /** The status of a response, if it is not 200. */
   status?: 201;
+  /** The scope that a key needs for it. */
+  scope?: Scope;
 }
 
 /** Who may use a route. */
@@ -31,8 +33,8 @@ const JSON_TYPE = 'application/json';
 
 /** JSON Schema of a body or a response, as a document has it. */
 export const schemaOf = (schema: z.ZodType, io: 'input' | 'output') => {
-  const { $schema: _, ...own } = z.toJSONSchema(schema, { io, unrepresentable: 'any' });
-  return own;
+  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io, unrepresentable: 'any' });
+  return rest;
 };
 
 /**

@@ -2,9 +2,9 @@
  * Refused requests: who asked from where for what, and why they were refused. Never secrets, nor what people write.
  */
 import type { Context } from 'hono';
+import { withoutSecrets } from '../monitoring/log.ts';
 import { addressOf } from './address.ts';
 import { createBuckets } from './buckets.ts';
-import { withoutSecrets } from './log.ts';
 
 /** What entries say of every request. */
 export interface ObservedRequest {

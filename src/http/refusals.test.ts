@@ -1,6 +1,6 @@
 import { Hono } from 'hono';
 import { expect, it } from 'vitest';
-import { createMetrics } from './metrics.ts';
+import { createMetrics } from '../monitoring/metrics.ts';
 import { type RefusalEntry, refusalText } from './refusals.ts';
 import { observeRequests, type RequestEntry } from './requests.ts';
 

@@ -1,0 +1,68 @@
+/** What a version is trained on and measured by: the feedback of a model, as rows. */
+import type { FeedbackBook } from '../feedback/book.ts';
+import { HELD_OUT, type LearnOptions } from './policy.ts';
+import { type FeedbackRows, isHeldOut, rowsHash, rowsOf } from './rows.ts';
+import type { VersionJob, VersionRows } from './train-version.ts';
+import type { VersionData, Window } from './versions.ts';
+
+/** Rows for a version, and what is kept of them. */
+export interface PreparedVersion {
+  training: FeedbackRows;
+  heldOut: VersionRows;
+  method: VersionJob['method'];
+  data: VersionData;
+}
+
+const DAY = 24 * 3600 * 1000;
+
+/**
+ * The rows of feedback since a time; undefined if there is nothing to train on. Held-out users are never trained on:
+ * they measure a version, by what they said since then and in the windows of earlier versions that came to serve.
+ */
+export async function prepareVersion(
+  book: FeedbackBook,
+  model: string,
+  policy: LearnOptions,
+  { since, proven, now }: { since: number; proven: readonly Window[]; now: number },
+): Promise<PreparedVersion | undefined> {
+  const given = await book.read(model, now - policy.days * DAY);
+  const isHeld = ({ user }: { user: string }) => isHeldOut(user, policy.heldOut, policy.seed);
+  const held = given.filter(isHeld);
+  const fresh = given.filter((one) => !isHeld(one) && one.updated > since);
+  const options = { ...policy, reliability: await book.reliability() };
+  const training = rowsOf(fresh, options);
+  if (training.chosen.length + training.rated.length === 0) return undefined;
+  const heldOut = joined(
+    rowsOf(held.filter(({ updated }) => updated > since).slice(-HELD_OUT), options),
+    rowsOf(held.filter(({ updated }) => isWithin(updated, proven)).slice(-HELD_OUT), options),
+  );
+  const times = [...fresh, ...held].map(({ updated }) => updated);
+  const { judgments, users, beyond, rated, chosen } = training;
+  const data = {
+    hash: rowsHash(training),
+    rated: rated.length,
+    chosen: chosen.length,
+    judgments,
+    users,
+    beyond,
+    held_out: heldOut.rated.length + heldOut.chosen.length,
+    from: times.reduce((a, b) => Math.min(a, b)),
+    to: times.reduce((a, b) => Math.max(a, b)),
+  };
+  return { training, heldOut, method: methodFor(policy.method, training), data };
+}
+
+/** Held-out rows of the time that a version learns from, and of earlier times. */
+const joined = (recent: FeedbackRows, earlier: FeedbackRows): VersionRows => ({
+  rated: [...recent.rated, ...earlier.rated.map((row) => ({ ...row, earlier: true }))],
+  chosen: [...recent.chosen, ...earlier.chosen.map((row) => ({ ...row, earlier: true }))],
+});
+
+const isWithin = (time: number, windows: readonly Window[]) =>
+  windows.some(({ from, to }) => time > from && time <= to);
+
+/** By which method rows are learned from. */
+function methodFor(method: LearnOptions['method'], { rated, chosen }: FeedbackRows): VersionJob['method'] {
+  if (method !== 'auto') return method;
+  return chosen.length > rated.length ? 'dpo' : 'kto';
+}
