@@ -115,6 +115,18 @@ describe('readConfig', () => {
     expect(read(family('qwen2', 'Qwen2', on))).toMatchObject({ slidingWindow: 32, windowedLayers: [1, 2, 3] });
   });
 
+  it('reads windows by a period and by a pattern of letters', () => {
+    const exaone = (change: object) => read(family('exaone4', 'Exaone4', { sliding_window: 32, ...change }));
+    const local = { slidingWindow: 32, windowedLayers: [0, 1, 2], unrotatedLayers: [3] };
+    expect(exaone({})).toMatchObject(local);
+    expect(exaone({ sliding_window_pattern: 'LLLG' })).toMatchObject(local);
+    expect(exaone({ sliding_window_pattern: 'L' })).toMatchObject(local); // the last layer is always global
+    const full = exaone({ sliding_window: null, sliding_window_pattern: null });
+    expect(full).not.toHaveProperty('slidingWindow');
+    expect(full).not.toHaveProperty('unrotatedLayers');
+    expect(fails(() => exaone({ sliding_window_pattern: 'LLX' }))).toContain('sliding_window_pattern');
+  });
+
   it('gives a classifier no output layer', () => {
     const raw = { ...llama, tie_word_embeddings: false, architectures: ['LlamaForSequenceClassification'] };
     expect(read(raw).tied).toBe(true);

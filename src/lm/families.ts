@@ -36,6 +36,17 @@ function qwenWindows(fields: SharedFields, source: string): Partial<DecoderConfi
 const everyFull = (period: number, { num_hidden_layers: layers }: SharedFields) =>
   Array.from({ length: layers }, (_, i) => ((i + 1) % period ? 'sliding_attention' : 'full_attention'));
 
+/** The layers without a window, where these alone have no rotary positions. */
+function unrotatedFull(
+  { num_hidden_layers: length }: SharedFields,
+  windows: ReturnType<typeof readWindows>,
+): Partial<DecoderConfig> {
+  const { slidingWindow, windowedLayers } = windows;
+  const all = Array.from({ length }, (_, layer) => layer);
+  const full = all.filter((layer) => slidingWindow === undefined || windowedLayers?.includes(layer) === false);
+  return { ...windows, ...(full.length > 0 && { unrotatedLayers: full }) };
+}
+
 /** Rotary positions that full and windowed layers have each their own of. */
 function positionsByKind(fields: SharedFields, localTheta: number, source: string): Partial<DecoderConfig> {
   const headSize = headSizeOf(fields);
@@ -80,6 +91,20 @@ function gemmaWithCaps(fields: GemmaCaps, period: number, source: string): Parti
 const attentionBias = ({ attention_bias: on }: SharedFields): Partial<DecoderConfig> => ({
   bias: { queryKeyValue: on, attentionOutput: on, feedForward: false },
 });
+
+const exaoneFields = {
+  sliding_window_pattern: z.union([z.int().nonnegative(), z.string().regex(/^[LG]+$/)]).nullish(),
+};
+/** Its kinds of layers, where it does not list them: by a period, or by a pattern such as "LLLG". */
+function exaoneKinds(fields: SharedFields & z.infer<z.ZodObject<typeof exaoneFields>>): string[] {
+  const { sliding_window_pattern: pattern = 4, sliding_window: window, num_hidden_layers: length } = fields;
+  const isLocal = (layer: number) =>
+    typeof pattern === 'string'
+      ? pattern[layer % pattern.length] === 'L' && layer < length - 1
+      : !!pattern && (layer + 1) % pattern !== 0;
+  const kinds = Array.from({ length }, (_, i) => (isLocal(i) ? 'sliding_attention' : 'full_attention'));
+  return window === null ? kinds.map(() => 'full_attention') : kinds;
+}
 
 const olmo: Partial<DecoderConfig> = { normPlaces: 'after', queryKeyNorm: 'whole' };
 
@@ -360,6 +385,43 @@ export const families = {
         bias: { queryKeyValue: fields.use_qkv_bias, attentionOutput: false, feedForward: false },
         ...(fields.use_parallel_residual && { parallel: 'one norm' as const }),
       };
+    },
+  }),
+  exaone4: family({
+    prefix: 'Exaone4',
+    defaults: { rms_norm_eps: 1e-5, num_key_value_heads: 32 },
+    more: exaoneFields,
+    decoder: (fields, source) => {
+      const windows = readWindows(fields, fields.layer_types ?? exaoneKinds(fields), source);
+      return {
+        normPlaces: 'after',
+        queryKeyNorm: true,
+        ...(fields.sliding_window === null ? windows : unrotatedFull(fields, windows)),
+      };
+    },
+  }),
+  starcoder2: family({
+    prefix: 'Starcoder2',
+    names: { rms_norm_eps: 'norm_epsilon' },
+    defaults: {
+      norm_epsilon: 1e-5,
+      hidden_act: 'gelu_pytorch_tanh',
+      sliding_window: null,
+      num_key_value_heads: 2,
+      tie_word_embeddings: true,
+    },
+    more: { use_bias: z.boolean().default(true) },
+    decoder: ({ use_bias: on, sliding_window: window }) => ({
+      gated: false,
+      norm: 'layer',
+      bias: { queryKeyValue: on, attentionOutput: on, feedForward: on },
+      ...(window !== null && { slidingWindow: window }),
+    }),
+    layout: {
+      maps: [
+        { name: 'mlp.c_fc', parts: ['mlp.up_proj'] },
+        { name: 'mlp.c_proj', parts: ['mlp.down_proj'] },
+      ],
     },
   }),
   ministral: family({
