@@ -153,6 +153,7 @@ describe('readConfig', () => {
     expect(refused({ layer_types: ['sliding_attention'] }, qwen3)).toContain('layer_types names 1 layers of 4');
     expect(refused({ layer_types: ['chunked_attention'] }, qwen3)).toContain('some layers have "chunked_attention"');
     expect(refused({ qk_layernorm: true }, family('stablelm', 'StableLm'))).toContain('qk_layernorm');
+    expect(refused({ use_qk_norm: true }, family('cohere', 'Cohere'))).toContain('use_qk_norm');
     expect(refused({}, family('granitemoehybrid', 'GraniteMoeHybrid', { shared_intermediate_size: 8 }))).toContain(
       'mixture of experts',
     );

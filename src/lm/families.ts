@@ -106,7 +106,40 @@ function exaoneKinds(fields: SharedFields & z.infer<z.ZodObject<typeof exaoneFie
   return window === null ? kinds.map(() => 'full_attention') : kinds;
 }
 
-const olmo: Partial<DecoderConfig> = { normPlaces: 'after', queryKeyNorm: 'whole' };
+const cohereDefaults = { layer_norm_eps: 1e-5, tie_word_embeddings: true };
+const cohereFields = { logit_scale: z.number().positive().nullish() };
+/** What both Cohere families share: one layer norm without bias for attention and feed-forward, and scaled logits. */
+const cohere = (
+  fields: SharedFields & z.infer<z.ZodObject<typeof cohereFields>>,
+  source: string,
+): Partial<DecoderConfig> => ({
+  norm: 'layer',
+  normParameters: 'weight',
+  parallel: 'one norm',
+  ...attentionBias(fields),
+  ...interleaved(readRotary(fields, headSizeOf(fields), source)),
+  ...unless('logitScale', fields.logit_scale ?? 0.0625, 1),
+});
+
+/** Positions whose rotation turns neighbors against one another. */
+const interleaved = ({ positions, maxPositions }: ReturnType<typeof readRotary>) => ({
+  positions: { ...positions, interleaved: true },
+  maxPositions,
+});
+
+const glmDefaults = {
+  rms_norm_eps: 1.5625e-7,
+  head_dim: 128,
+  num_key_value_heads: 2,
+  attention_bias: true,
+  partial_rotary_factor: 0.5,
+};
+const glm = (fields: SharedFields, source: string): Partial<DecoderConfig> => ({
+  bias: { queryKeyValue: fields.attention_bias, attentionOutput: false, feedForward: false },
+  ...interleaved(readRotary(fields, headSizeOf(fields), source)),
+});
+
+const afterNorms: Partial<DecoderConfig> = { normPlaces: 'after', queryKeyNorm: 'whole' };
 
 const graniteFields = {
   embedding_multiplier: z.number().default(1),
@@ -300,13 +333,13 @@ export const families = {
   olmo2: family({
     prefix: 'Olmo2',
     defaults: { rms_norm_eps: 1e-5 },
-    decoder: (fields) => ({ ...olmo, ...attentionBias(fields) }),
+    decoder: (fields) => ({ ...afterNorms, ...attentionBias(fields) }),
   }),
   olmo3: family({
     prefix: 'Olmo3',
     defaults: { rms_norm_eps: 1e-5, rope_theta: 5e5 },
     decoder: (fields, source) => ({
-      ...olmo,
+      ...afterNorms,
       ...attentionBias(fields),
       ...readWindows(fields, fields.layer_types ?? everyFull(4, fields), source),
       ...positionsByKind(fields, 5e5, source),
@@ -422,6 +455,53 @@ export const families = {
         { name: 'mlp.c_fc', parts: ['mlp.up_proj'] },
         { name: 'mlp.c_proj', parts: ['mlp.down_proj'] },
       ],
+    },
+  }),
+  cohere: family({
+    prefix: 'Cohere',
+    names: { rms_norm_eps: 'layer_norm_eps' },
+    defaults: { ...cohereDefaults, rope_theta: 5e5 },
+    more: { ...cohereFields, use_qk_norm: flag },
+    decoder: (fields, source) => {
+      if (fields.use_qk_norm) throw unsupported(source, '"use_qk_norm" gives each head a layer norm of its own');
+      return cohere(fields, source);
+    },
+  }),
+  cohere2: family({
+    prefix: 'Cohere2',
+    names: { rms_norm_eps: 'layer_norm_eps' },
+    defaults: cohereDefaults,
+    more: { ...cohereFields, sliding_window_pattern: count.default(4) },
+    decoder: (fields, source) => {
+      const kinds = fields.layer_types ?? everyFull(fields.sliding_window_pattern, fields);
+      return { ...cohere(fields, source), ...unrotatedFull(fields, readWindows(fields, kinds, source)) };
+    },
+  }),
+  glm: family({
+    prefix: 'Glm',
+    defaults: glmDefaults,
+    decoder: glm,
+    layout: { maps: [{ name: 'mlp.gate_up_proj', parts: gateUp }] },
+  }),
+  glm4: family({
+    prefix: 'Glm4',
+    defaults: glmDefaults,
+    decoder: (fields, source) => ({ ...glm(fields, source), normPlaces: 'both' }),
+    layout: {
+      maps: [
+        { name: 'mlp.gate_up_proj', parts: gateUp },
+        { name: 'post_self_attn_layernorm', parts: ['post_attention_layernorm'] },
+        { name: 'post_attention_layernorm', parts: ['pre_feedforward_layernorm'] },
+        { name: 'post_mlp_layernorm', parts: ['post_feedforward_layernorm'] },
+      ],
+    },
+  }),
+  olmo: family({
+    prefix: 'Olmo',
+    more: { clip_qkv: z.number().nullish() },
+    decoder: (fields, source) => {
+      if (fields.clip_qkv != null) throw unsupported(source, '"clip_qkv" bounds queries, keys and values');
+      return { norm: 'layer', normParameters: 'none', normEpsilon: 1e-5, ...attentionBias(fields) };
     },
   }),
   ministral: family({

@@ -91,6 +91,7 @@ function specialTokens(raw: Readonly<Record<string, unknown>>): Record<string, u
 
 /** What a decoder may have that none of the families which `makeFields` writes has. */
 const special = [
+  'normParameters',
   'normOffset',
   'normPlaces',
   'parallel',
@@ -128,7 +129,10 @@ function familyOf(config: DecoderConfig): Family | undefined {
 
 /** Rotary positions that Llama's fields describe. */
 const isPlain = (positions: DecoderConfig['positions']) =>
-  positions.kind === 'rotary' && positions.size === undefined && positions.scaling?.kind !== 'longrope';
+  positions.kind === 'rotary' &&
+  positions.size === undefined &&
+  !positions.interleaved &&
+  positions.scaling?.kind !== 'longrope';
 
 function makeFields(config: DecoderConfig, family: Family): Record<string, unknown> {
   return { model_type: family, ...(family === 'gpt2' ? gpt2Fields(config) : llamaFields(config, family)) };

@@ -34,7 +34,8 @@ export function cachedAttention(g: Graph, config: DecoderConfig, positions: Tens
     const own = layerPositions(config, layer);
     const rotation = rotations.find((rotation) => rotation.own === own);
     const { tables, fused } = rotation ?? { tables: [], fused: false };
-    const turned = (x: Tensor) => (rotation && !fused ? rotary(x, positions, tables[0], tables[1], headSize) : x);
+    const turned = (x: Tensor) =>
+      rotation && !fused ? rotary(x, positions, tables[0], tables[1], { headSize, interleaved: own?.interleaved }) : x;
     const inputs = [widen(turned(q), headSize), widen(turned(k), headSize), widen(v, headSize)];
     const past = (['keys', 'values'] as const).map((what) => input(g, pastName(layer, what), cacheShape));
     const [mixed, keys, values] = emitMany(
@@ -47,6 +48,7 @@ export function cachedAttention(g: Graph, config: DecoderConfig, positions: Tens
           num_heads: heads,
           kv_num_heads: keyValueHeads,
           do_rotary: Number(fused),
+          rotary_interleaved: Number(fused && own?.interleaved === true),
           scale: { float: attentionScale ?? 1 / Math.sqrt(headSize) },
           ...(isWindowed(config, layer) && { local_window_size: slidingWindow }),
           ...(attentionSoftCap !== undefined && { softcap: { float: attentionSoftCap } }),

@@ -25,6 +25,8 @@ export interface DecoderConfig {
   gated: boolean;
   /** RMS norm (Zhang & Sennrich 2019) or layer norm (Ba et al. 2016). */
   norm: 'rms' | 'layer';
+  /** What norms have: layer norms a weight and a bias by default, or a weight alone (Cohere), or nothing (OLMo 1). */
+  normParameters?: 'weight' | 'none';
   /** ε under the norms' roots. */
   normEpsilon: number;
   /** RMS norms multiply by their weight plus this: 1 in Gemma; 0 by default. */
@@ -104,7 +106,7 @@ export interface ExpertsConfig {
   plainLayers?: readonly number[];
 }
 
-/** Rotary positions (Su et al. 2021). Each head's halves are rotated against one another, as in Llama. */
+/** Rotary positions (Su et al. 2021). By default each head's halves are rotated against one another, as in Llama. */
 export interface RotaryPositions {
   /** The kind of positions. */
   kind: 'rotary';
@@ -112,6 +114,8 @@ export interface RotaryPositions {
   theta: number;
   /** How many of a head's numbers are rotated, from the first on; all by default. */
   size?: number;
+  /** Neighbors are rotated against one another (GPT-J, Cohere), in place of a head's halves. */
+  interleaved?: boolean;
   /** How frequencies stretch to longer contexts. */
   scaling?: RotaryScaling;
 }
@@ -169,6 +173,12 @@ export function layerPositions(config: DecoderConfig, layer: number): RotaryPosi
   const { positions, windowedPositions, unrotatedLayers } = config;
   if (positions.kind === 'learned' || unrotatedLayers?.includes(layer)) return undefined;
   return windowedPositions && isWindowed(config, layer) ? windowedPositions : positions;
+}
+
+/** What each norm of the residual stream has. */
+export function normParameters({ norm, normParameters: kind }: DecoderConfig): ('weight' | 'bias')[] {
+  if (kind === 'none') return [];
+  return norm === 'layer' && kind === undefined ? ['weight', 'bias'] : ['weight'];
 }
 
 /** The names of a layer's norms, within the layer, by what they normalize; undefined where there is none. */
@@ -257,10 +267,13 @@ export function decoderParameters(config: DecoderConfig): ParameterSpec[] {
   const weight = normal(initialDeviation);
   const residual = normal(initialDeviation / Math.sqrt(2 * layers));
   const neutral = config.normOffset === 1 ? zeros : ones;
-  const norm = (name: string): ParameterSpec[] => [
-    { name: `${name}.weight`, shape: [d], initialize: neutral },
-    ...(config.norm === 'layer' ? [{ name: `${name}.bias`, shape: [d], initialize: zeros }] : []),
-  ];
+  const normNames = normParameters(config);
+  const norm = (name: string): ParameterSpec[] =>
+    normNames.map((kind) => ({
+      name: `${name}.${kind}`,
+      shape: [d],
+      initialize: kind === 'weight' ? neutral : zeros,
+    }));
   const specs: ParameterSpec[] = [{ name: EMBEDDING, shape: [vocabularySize, d], initialize: weight }];
   if (config.positions.kind === 'learned') {
     specs.push({ name: POSITIONS, shape: [config.maxPositions, d], initialize: weight });

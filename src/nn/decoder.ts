@@ -42,6 +42,7 @@ import {
   layerNorms,
   layerPositions,
   linearLookup,
+  normParameters,
   POSITIONS,
   ROUTER,
   type RotaryPositions,
@@ -96,10 +97,15 @@ export function decoder(config: DecoderConfig, inputs: DecoderInputs): Tensor {
   const { hiddenSize, vocabularySize, headSize } = config;
   const activation = activations[config.activation];
   const offset = (weight: Tensor) => (config.normOffset ? add(weight, config.normOffset) : weight);
+  const normNames = normParameters(config);
   const norm = (x: Tensor, name: string) => {
-    const weight = input(graph, `${name}.weight`, [hiddenSize]);
+    const parameter = (kind: 'weight' | 'bias', absent: number) =>
+      normNames.includes(kind)
+        ? input(graph, `${name}.${kind}`, [hiddenSize])
+        : constant(graph, new Float32Array(hiddenSize).fill(absent), [hiddenSize]);
+    const weight = parameter('weight', 1);
     if (config.norm === 'rms') return rmsNorm(x, offset(weight), config.normEpsilon);
-    return layerNorm(x, weight, input(graph, `${name}.bias`, [hiddenSize]), config.normEpsilon);
+    return layerNorm(x, weight, parameter('bias', 0), config.normEpsilon);
   };
   const headNorm = (x: Tensor, name: string) => {
     if (!config.queryKeyNorm) return x;
@@ -264,5 +270,5 @@ function rotation(
   if (!own) return (x) => x;
   const { cos, sin, half } = rotaryTables(own, headSize, length);
   const [cosTable, sinTable] = [cos, sin].map((values) => constant(graph, values, [length, half]));
-  return (x) => rotary(x, positions, cosTable, sinTable, headSize);
+  return (x) => rotary(x, positions, cosTable, sinTable, { headSize, interleaved: own.interleaved });
 }

@@ -124,8 +124,22 @@ it('rotary turns the first part of each head alone where its tables are narrower
     if (place % size === 1) return second * Math.cos(turn) + first * Math.sin(turn);
     return at(x, r, t, place);
   });
-  checkOp(({ x, positions, cos, sin }) => rotary(x, positions, cos, sin, size), { x, positions, cos, sin }, expected, {
-    wrt: ['x'],
-    symbols: false,
+  const build = ({ x, positions, cos, sin }: Record<string, Tensor>) =>
+    rotary(x, positions, cos, sin, { headSize: size });
+  checkOp(build, { x, positions, cos, sin }, expected, { wrt: ['x'], symbols: false });
+});
+
+it('rotary turns neighbors against one another', () => {
+  const x = numbers([rows, time, 2 * size]);
+  const positions = of([rows, time], [0, 1, 2, 0, 1, 3, 2, 1, 0, 0], 'int32');
+  const [cos, sin] = [Math.cos, Math.sin].map((f) => fill([time, size / 2], ([p, i]) => f(p * 10 ** -i)));
+  const expected = fill(x.shape, ([r, t, place]) => {
+    const first = place - (place % 2);
+    const turn = at(positions, r, t) * 10 ** -((first % size) / 2);
+    const [a, b] = [at(x, r, t, first), at(x, r, t, first + 1)];
+    return place === first ? a * Math.cos(turn) - b * Math.sin(turn) : b * Math.cos(turn) + a * Math.sin(turn);
   });
+  const build = ({ x, positions, cos, sin }: Record<string, Tensor>) =>
+    rotary(x, positions, cos, sin, { interleaved: true });
+  checkOp(build, { x, positions, cos, sin }, expected, { wrt: ['x'], symbols: false });
 });

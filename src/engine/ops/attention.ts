@@ -9,13 +9,20 @@ import { softmax } from './normalize.ts';
 import { sum } from './reduce.ts';
 import { concat, reshape, slice, split, transpose } from './shape.ts';
 
+interface RotaryOptions {
+  /** If the tables are narrower than half of this, only the first part of each head is rotated, and the rest stays. */
+  headSize?: number;
+  /** Rotate neighbors against one another, in place of halves. */
+  interleaved?: boolean;
+}
+
 /**
  * Rotary position embedding (Su et al. 2021): each head's two halves are rotated against one another, by angles from
  * tables. x [rows, time, heads · size], positions [rows, time] of int32 or int64, cos and sin [positions, size / 2].
- * The tables need at least as many positions as x has times: ONNX Runtime requires it. If they are narrower than half of
- * `headSize`, only the first part of each head is rotated, and the rest stays.
+ * The tables need at least as many positions as x has times: ONNX Runtime requires it.
  */
-export function rotary(x: Tensor, positions: Tensor, cos: Tensor, sin: Tensor, headSize?: number): Tensor {
+export function rotary(x: Tensor, positions: Tensor, cos: Tensor, sin: Tensor, options: RotaryOptions = {}): Tensor {
+  const { headSize, interleaved = false } = options;
   checkDtypes('rotary', 'float', x, cos, sin);
   if (x.shape.length !== 3 || !sameShape(positions.shape, x.shape.slice(0, 2)) || !sameShape(cos.shape, sin.shape)) {
     throw new HeedError(`rotary: ${describe(x)} does not fit positions ${describe(positions)} and ${describe(cos)}`, {
@@ -29,9 +36,9 @@ export function rotary(x: Tensor, positions: Tensor, cos: Tensor, sin: Tensor, h
   }
   const part = partly && { num_heads: Number(x.shape[2]) / headSize, rotary_embedding_dim: size };
   return emit('RotaryEmbedding', [x, cast(positions, 'int64'), cos, sin], x.shape, {
-    attributes: { interleaved: 0, ...part },
+    attributes: { interleaved: Number(interleaved), ...part },
     domain: 'com.microsoft',
-    vjp: (dy) => [rotary(dy, positions, cos, neg(sin), headSize)],
+    vjp: (dy) => [rotary(dy, positions, cos, neg(sin), options)],
   });
 }
 
