@@ -237,8 +237,7 @@ interface Found {
 
 /** The names that a tensor may have in a file: some leave out the prefix of the base model. */
 function namesOf({ name, also }: StoredTensor, layout: Layout): string[] {
-  const prefix = basePrefix(layout);
-  const bare = name.startsWith(prefix) ? name.slice(prefix.length) : name;
+  const bare = name.startsWith(basePrefix(layout)) ? name.slice(name.indexOf('.') + 1) : name;
   return [name, bare, also ?? bare];
 }
 
@@ -285,7 +284,7 @@ function findTensors(
 }
 
 /** Tensors of layers change what the model computes. Others are heads for other tasks, or tied weights stored twice. */
-const LAYER = /^((model|transformer|gpt_neox)\.)?(layers|h)\.\d+\./;
+const LAYER = /^((model|transformer|gpt_neox)\.)?(decoder\.)?(layers|h)\.\d+\./;
 /** Tensors that old versions of Transformers stored although the config implies them. */
 const BUFFER = /\.(rotary_emb\.inv_freq|(attn|attention)\.(masked_)?bias)$/;
 

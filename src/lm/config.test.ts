@@ -138,7 +138,7 @@ describe('readConfig', () => {
     expect(refused({ architectures: ['BertModel'] })).toMatch(/config.json names .*"BertModel"; supported are Llama/);
     expect(refused({ architectures: null, model_type: 'bert' })).toContain('"bert"');
     expect(refused({ quantization_config: { quant_method: 'awq' } })).toContain('quantization_config');
-    expect(refused({ hidden_act: 'relu' })).toContain('hidden_act is "relu"; supported are silu');
+    expect(refused({ hidden_act: 'relu2' })).toContain('hidden_act is "relu2"; supported are silu');
     expect(refused({ rope_parameters: { rope_type: 'xpos' } })).toContain('"xpos"; supported are default');
     expect(refused({ rope_parameters: { rope_type: 'longrope', short_factor: [1] } })).toContain('has 1 numbers');
     expect(refused({ rope_parameters: { rope_type: 'linear' } })).toContain('factor');
@@ -153,6 +153,11 @@ describe('readConfig', () => {
     expect(refused({ layer_types: ['sliding_attention'] }, qwen3)).toContain('layer_types names 1 layers of 4');
     expect(refused({ layer_types: ['chunked_attention'] }, qwen3)).toContain('some layers have "chunked_attention"');
     expect(refused({ qk_layernorm: true }, family('stablelm', 'StableLm'))).toContain('qk_layernorm');
+    const opt = (change: object) =>
+      refused(change, { ...family('opt', 'OPT'), ffn_dim: 8, activation_function: 'relu' });
+    expect(opt({ do_layer_norm_before: false })).toContain('do_layer_norm_before');
+    expect(opt({ word_embed_proj_dim: 8 })).toContain('word_embed_proj_dim is 8');
+    expect(opt({ _remove_final_layer_norm: true })).toContain('_remove_final_layer_norm');
     expect(refused({ use_qk_norm: true }, family('cohere', 'Cohere'))).toContain('use_qk_norm');
     expect(refused({}, family('granitemoehybrid', 'GraniteMoeHybrid', { shared_intermediate_size: 8 }))).toContain(
       'mixture of experts',

@@ -504,6 +504,48 @@ export const families = {
       return { norm: 'layer', normParameters: 'none', normEpsilon: 1e-5, ...attentionBias(fields) };
     },
   }),
+  opt: family({
+    prefix: 'OPT',
+    names: { intermediate_size: 'ffn_dim', hidden_act: 'activation_function', initializer_range: 'init_std' },
+    defaults: { activation_function: 'relu', tie_word_embeddings: true },
+    more: {
+      do_layer_norm_before: z.boolean().default(true),
+      _remove_final_layer_norm: flag,
+      word_embed_proj_dim: count.nullish(),
+      enable_bias: z.boolean().default(true),
+      layer_norm_elementwise_affine: z.boolean().default(true),
+    },
+    decoder: (fields, source) => {
+      const { word_embed_proj_dim: projected, enable_bias: on, max_position_embeddings: maxPositions } = fields;
+      if (!fields.do_layer_norm_before) throw unsupported(source, '"do_layer_norm_before" is false');
+      if (fields._remove_final_layer_norm) throw unsupported(source, '"_remove_final_layer_norm" is true');
+      if (projected != null && projected !== fields.hidden_size) {
+        throw unsupported(source, `word_embed_proj_dim is ${projected}, but hidden_size is ${fields.hidden_size}`);
+      }
+      return {
+        keyValueHeads: fields.num_attention_heads,
+        gated: false,
+        norm: 'layer',
+        normEpsilon: 1e-5,
+        ...(!fields.layer_norm_elementwise_affine && { normParameters: 'none' as const }),
+        positions: { kind: 'learned', offset: 2 },
+        maxPositions,
+        bias: { queryKeyValue: on, attentionOutput: on, feedForward: on },
+      };
+    },
+    layout: {
+      base: 'model.decoder',
+      positions: 'embed_positions',
+      norm: 'final_layer_norm',
+      maps: [
+        { name: 'self_attn_layer_norm', parts: ['input_layernorm'] },
+        { name: 'self_attn.out_proj', parts: ['self_attn.o_proj'] },
+        { name: 'final_layer_norm', parts: ['post_attention_layernorm'] },
+        { name: 'fc1', parts: ['mlp.up_proj'] },
+        { name: 'fc2', parts: ['mlp.down_proj'] },
+      ],
+    },
+  }),
   ministral: family({
     prefix: 'Ministral',
     decoder: (fields, source) => {

@@ -112,7 +112,7 @@ function familyOf(config: DecoderConfig): Family | undefined {
   const { bias, heads, headSize, hiddenSize, keyValueHeads, queryKeyNorm, slidingWindow } = config;
   if (special.some((name) => config[name] !== undefined)) return undefined;
   const biases = `${bias.queryKeyValue}, ${bias.attentionOutput}, ${bias.feedForward}`;
-  if (config.norm === 'layer' && config.positions.kind === 'learned' && !config.gated) {
+  if (config.norm === 'layer' && config.positions.kind === 'learned' && !config.gated && !config.positions.offset) {
     const plain = !queryKeyNorm && slidingWindow === undefined && keyValueHeads === heads;
     if (plain && heads * headSize === hiddenSize && biases === 'true, true, true') return 'gpt2';
   } else if (config.norm === 'rms' && isPlain(config.positions) && config.gated) {

@@ -20,7 +20,7 @@ export interface DecoderConfig {
   /** Width of the feed-forward layers. */
   feedForwardSize: number;
   /** Activation of the feed-forward layers. */
-  activation: 'silu' | 'gelu' | 'geluTanh';
+  activation: 'silu' | 'gelu' | 'geluTanh' | 'relu';
   /** Whether a feed-forward layer is down(activation(gate·x) ∘ up·x); else it is down(activation(up·x)). */
   gated: boolean;
   /** RMS norm (Zhang & Sennrich 2019) or layer norm (Ba et al. 2016). */
@@ -42,7 +42,7 @@ export interface DecoderConfig {
    */
   parallel?: 'own norms' | 'one norm';
   /** How positions are encoded: by rotation of queries and keys, or by learned embeddings. */
-  positions: RotaryPositions | { kind: 'learned' };
+  positions: RotaryPositions | LearnedPositions;
   /** The longest sequence that the model is made for. */
   maxPositions: number;
   /** Number of tokens that a query attends to, itself included; all before it by default. */
@@ -106,6 +106,14 @@ export interface ExpertsConfig {
   plainLayers?: readonly number[];
 }
 
+/** Learned positions: an embedding of each. */
+export interface LearnedPositions {
+  /** The kind of positions. */
+  kind: 'learned';
+  /** Number of unused rows before that of the first position (OPT); 0 by default. */
+  offset?: number;
+}
+
 /** Rotary positions (Su et al. 2021). By default each head's halves are rotated against one another, as in Llama. */
 export interface RotaryPositions {
   /** The kind of positions. */
@@ -155,7 +163,7 @@ export type RotaryScaling =
 // Names of a decoder's parameters, for every family: Llama's in Hugging Face checkpoints.
 /** The token embedding [vocabulary, hidden]. */
 export const EMBEDDING = 'model.embed_tokens.weight';
-/** The learned positions [maxPositions, hidden]. */
+/** The learned positions [offset + maxPositions, hidden]. */
 export const POSITIONS = 'model.embed_positions.weight';
 /** The norm after the last layer: the prefix of its weight and bias. */
 export const FINAL_NORM = 'model.norm';
@@ -174,6 +182,10 @@ export function layerPositions(config: DecoderConfig, layer: number): RotaryPosi
   if (positions.kind === 'learned' || unrotatedLayers?.includes(layer)) return undefined;
   return windowedPositions && isWindowed(config, layer) ? windowedPositions : positions;
 }
+
+/** Number of rows of the learned positions. */
+export const learnedRows = ({ maxPositions }: DecoderConfig, { offset = 0 }: LearnedPositions): number =>
+  offset + maxPositions;
 
 /** What each norm of the residual stream has. */
 export function normParameters({ norm, normParameters: kind }: DecoderConfig): ('weight' | 'bias')[] {
@@ -276,7 +288,7 @@ export function decoderParameters(config: DecoderConfig): ParameterSpec[] {
     }));
   const specs: ParameterSpec[] = [{ name: EMBEDDING, shape: [vocabularySize, d], initialize: weight }];
   if (config.positions.kind === 'learned') {
-    specs.push({ name: POSITIONS, shape: [config.maxPositions, d], initialize: weight });
+    specs.push({ name: POSITIONS, shape: [learnedRows(config, config.positions), d], initialize: weight });
   }
   const places = layerNorms(config);
   for (let layer = 0; layer < layers; layer++) {

@@ -5,6 +5,7 @@
 
 import { checkpoint } from '../engine/gradient.ts';
 import { constant, type Graph, input, type Tensor } from '../engine/graph.ts';
+import { isBf16Activation } from '../engine/onednn/activations.ts';
 import { attention, rotary, tokensOf } from '../engine/ops/attention.ts';
 import { bf16Activated, isBf16Pass, narrowed } from '../engine/ops/bf16.ts';
 import {
@@ -19,6 +20,7 @@ import {
   logicalAnd,
   logicalOr,
   mul,
+  relu,
   silu,
   stopGradient,
   sub,
@@ -41,6 +43,7 @@ import {
   layerName,
   layerNorms,
   layerPositions,
+  learnedRows,
   linearLookup,
   normParameters,
   POSITIONS,
@@ -85,7 +88,7 @@ export interface DecoderInputs {
   checkpointLayers?: boolean;
 }
 
-const activations = { silu, gelu, geluTanh };
+const activations = { silu, gelu, geluTanh, relu };
 
 /**
  * ids → hidden states after the last norm, [rows, time, hidden], or [1, tokens, hidden] of the tokens that are read.
@@ -118,12 +121,14 @@ export function decoder(config: DecoderConfig, inputs: DecoderInputs): Tensor {
     if (map.feedForward) return map.feedForward(x, at);
     const wide = (name: string) => {
       const y = map(x, `${at}.${name}`);
-      return isBf16Pass(y) ? narrowed(y) : y;
+      return isBf16Pass(y) && isBf16Activation(config.activation) ? narrowed(y) : y;
     };
     const up = wide('up_proj');
     const gate = config.gated ? wide('gate_proj') : undefined;
     const activated = () => {
-      if (up.dtype === 'bfloat16') return bf16Activated(config.activation, up, gate);
+      if (up.dtype === 'bfloat16' && isBf16Activation(config.activation)) {
+        return bf16Activated(config.activation, up, gate);
+      }
       return gate ? mul(activation(gate), up) : activation(up);
     };
     // the steps between the widest tensors are recomputed for the gradient: a fifth of the memory for two passes
@@ -134,7 +139,9 @@ export function decoder(config: DecoderConfig, inputs: DecoderInputs): Tensor {
   if (map.embed) x = map.embed(x, ids);
   if (config.embeddingScale !== undefined) x = mul(x, config.embeddingScale);
   if (config.positions.kind === 'learned') {
-    x = add(x, gather(input(graph, POSITIONS, [config.maxPositions, hiddenSize]), positions));
+    const { offset = 0 } = config.positions;
+    const table = input(graph, POSITIONS, [learnedRows(config, config.positions), hiddenSize]);
+    x = add(x, gather(table, offset ? add(positions, offset) : positions));
   }
   const norms = layerNorms(config);
   const decoderLayer = (x: Tensor, layer: number) => {
