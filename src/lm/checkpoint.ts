@@ -7,7 +7,14 @@ import { z } from 'zod';
 import { openSafetensors, type SafetensorsFile, safetensorsHeader } from '../engine/safetensors.ts';
 import { HeedError } from '../error.ts';
 import { readJsonFile } from '../files.ts';
-import { type DecoderConfig, decoderParameters, EMBEDDING, HEAD } from '../nn/decoder-config.ts';
+import {
+  type DecoderConfig,
+  decoderParameters,
+  EMBEDDING,
+  HEAD,
+  HEAD_BIAS,
+  withoutHead,
+} from '../nn/decoder-config.ts';
 import * as initialize from '../nn/initialize.ts';
 import { type Arena, createArena, type ParameterSpec } from '../nn/parameters.ts';
 import { basename, existsSync, join } from '../node.ts';
@@ -144,7 +151,7 @@ export function saveCheckpoint(
   { dtype = 'F32', maxShardBytes = LARGEST_SHARD }: SaveOptions = {},
 ): string[] {
   const labels = parameters.values[SCORE]?.shape[0];
-  const specs = decoderParameters(labels === undefined ? config : { ...config, tied: true });
+  const specs = decoderParameters(labels === undefined ? config : withoutHead(config));
   if (labels !== undefined) specs.push(scoreSpec(config, labels));
   checkParameters(specs, parameters);
   const family = familyToWrite(config, raw, labels !== undefined);
@@ -293,7 +300,7 @@ const BUFFER = /\.(rotary_emb\.inv_freq|(attn|attention)\.(masked_)?bias)$/;
  * one of zeros.
  */
 export function classifierParameters({ specs, values }: Arena, head: ParameterSpec): Arena {
-  const copy = createArena([...specs.filter(({ name }) => name !== SCORE && name !== HEAD), head]);
+  const copy = createArena([...specs.filter(({ name }) => ![SCORE, HEAD, HEAD_BIAS].includes(name)), head]);
   for (const { name, shape } of copy.specs) {
     if (values[name]?.shape.join() === shape.join()) copy.values[name].data.set(values[name].data);
   }

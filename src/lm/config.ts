@@ -5,7 +5,7 @@
  */
 import { z } from 'zod';
 import { HeedError } from '../error.ts';
-import type { DecoderConfig } from '../nn/decoder-config.ts';
+import { type DecoderConfig, withoutHead } from '../nn/decoder-config.ts';
 import {
   count,
   deviation,
@@ -157,7 +157,7 @@ function nearestArchitecture(name: string): string | undefined {
 export function readConfig(raw: unknown, source: string): DecoderConfig {
   const { family, classifier } = readArchitecture(raw, source);
   const config = family === 'gpt2' ? readGpt2(raw, source) : readFamily(raw, entryOf(family), source);
-  return classifier ? { ...config, tied: true } : config;
+  return classifier ? withoutHead(config) : config;
 }
 
 function readFamily(raw: unknown, entry: FamilyEntry, source: string): DecoderConfig {

@@ -293,6 +293,30 @@ export const families = {
       ...positionsByKind(fields, fields.rope_local_base_freq, source),
     }),
   }),
+  phi: family({
+    prefix: 'Phi',
+    names: { rms_norm_eps: 'layer_norm_eps' },
+    defaults: { layer_norm_eps: 1e-5, hidden_act: 'gelu_new', partial_rotary_factor: 0.5 },
+    more: { qk_layernorm: flag },
+    decoder: (fields, source) => {
+      if (fields.qk_layernorm) throw unsupported(source, '"qk_layernorm" gives each head a layer norm of its own');
+      return {
+        gated: false,
+        norm: 'layer',
+        parallel: 'one norm',
+        bias: { queryKeyValue: true, attentionOutput: true, feedForward: true },
+        headBias: true,
+      };
+    },
+    layout: {
+      norm: 'final_layernorm',
+      maps: [
+        { name: 'self_attn.dense', parts: ['self_attn.o_proj'] },
+        { name: 'mlp.fc1', parts: ['mlp.up_proj'] },
+        { name: 'mlp.fc2', parts: ['mlp.down_proj'] },
+      ],
+    },
+  }),
   phi3: family({
     prefix: 'Phi3',
     defaults: { rms_norm_eps: 1e-5, sliding_window: null },

@@ -1,6 +1,6 @@
 /** LoRA adapters between PEFT's folders and the parameters that training and merging use. */
 import { HeedError } from '../error.ts';
-import { type DecoderConfig, EMBEDDING, HEAD } from '../nn/decoder-config.ts';
+import { type DecoderConfig, EMBEDDING, HEAD, withoutHead } from '../nn/decoder-config.ts';
 import { type LoraOptions, loraNames, loraParameters, loraTargets, mergeLora } from '../nn/lora.ts';
 import { type Arena, createArena } from '../nn/parameters.ts';
 import { readAdapter, writeAdapter } from './adapter-files.ts';
@@ -92,7 +92,7 @@ export function mergeAdapter<M extends Pick<Checkpoint, 'config' | 'parameters'>
   const parameters = classifierParameters(base.parameters, scoreSpec(config, head.shape[0]));
   parameters.values[SCORE].data.set(head.data);
   base.parameters[Symbol.dispose]();
-  return { ...base, config: { ...config, tied: true }, parameters };
+  return { ...base, config: withoutHead(config), parameters };
 }
 
 /** A model whose output layer is a copy of its embedding. Disposes of the old parameters. */

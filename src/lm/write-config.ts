@@ -1,7 +1,7 @@
 /** Writes `config.json` of Hugging Face models. */
 
 import { HeedError } from '../error.ts';
-import type { DecoderConfig, RotaryPositions, RotaryScaling } from '../nn/decoder-config.ts';
+import { type DecoderConfig, type RotaryPositions, type RotaryScaling, withoutHead } from '../nn/decoder-config.ts';
 import { isDeepStrictEqual } from '../node.ts';
 import { architectureName, type Family, readArchitecture, readConfig } from './config.ts';
 import type { FloatDtype } from './floats.ts';
@@ -81,7 +81,7 @@ function describedFamily(config: DecoderConfig, raw: Raw, classifier: boolean): 
   const { family } = readArchitecture(raw, 'config.json');
   const read = readConfig({ ...raw, architectures: [architectureName(family, classifier)] }, 'config.json');
   const { precision: _, ...stored } = config; // how it computes is no part of a checkpoint
-  return isDeepStrictEqual(read, { ...stored, tied: config.tied || classifier }) ? family : undefined;
+  return isDeepStrictEqual(read, classifier ? withoutHead(stored) : stored) ? family : undefined;
 }
 
 function specialTokens(raw: Readonly<Record<string, unknown>>): Record<string, unknown> {
@@ -92,6 +92,7 @@ function specialTokens(raw: Readonly<Record<string, unknown>>): Record<string, u
 /** What a decoder may have that none of the families which `makeFields` writes has. */
 const special = [
   'normParameters',
+  'headBias',
   'normOffset',
   'normPlaces',
   'parallel',

@@ -21,7 +21,7 @@ import { HeedError } from '../error.ts';
 import { type AttentionState, CAPACITIES } from './bf16-attention.ts';
 import { type Bf16Layers, createBf16Layers, type PackedWeights } from './bf16-decoder.ts';
 import { cachedAttention, pastName, presentName, rotationsOf, storedSize } from './cached-attention.ts';
-import { cappedLogits, decoder, headOf, type Linear, logitsOf } from './decoder.ts';
+import { cappedLogits, decoder, headBiasOf, headOf, type Linear, logitsOf } from './decoder.ts';
 import { type DecoderConfig, headName, linearLookup } from './decoder-config.ts';
 import type { CachedDecoderOptions } from './decoder-options.ts';
 import { type CachedStep, createDividedStep, createPart, createStep } from './decoder-step.ts';
@@ -154,7 +154,9 @@ export function traceCachedDecoder(
       const hidden = decoder(config, { ids, positions, attend, linear: map });
       const read = gather(tokensOf(hidden), input(g, 'read', ['places'], 'int32'));
       const logits =
-        bf16 && !map.head ? cappedLogits(config, bf16.products(read)) : outputLayer(config, weights, bits, map)(read);
+        bf16 && !map.head
+          ? cappedLogits(config, bf16.products(read), headBiasOf(g, config))
+          : outputLayer(config, weights, bits, map)(read);
       // any column of the difference: ONNX Runtime computes a log-softmax far faster than a sum of exponentials
       const logSumExp = sub(slice(logits, 1, 0, 1), slice(logSoftmax(logits), 1, 0, 1));
       return { logits, logSumExp, ...present };
@@ -226,7 +228,7 @@ function outputLayer(
   const quantized = bits && !map.head && quantize(weights[name].data as Float32Array, shape, bits);
   return (x: Tensor) =>
     quantized
-      ? cappedLogits(config, quantizedProduct(x, quantized))
+      ? cappedLogits(config, quantizedProduct(x, quantized), headBiasOf(x.graph, config))
       : logitsOf(config, x, headOf(x.graph, config, map));
 }
 

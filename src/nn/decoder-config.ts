@@ -83,6 +83,8 @@ export interface DecoderConfig {
   experts?: ExpertsConfig;
   /** Whether the output layer is the embedding. */
   tied: boolean;
+  /** Whether the output layer has a bias (Phi 1 and 2). */
+  headBias?: boolean;
   /** Standard deviation of initial weights. */
   initialDeviation: number;
   /** What its matrix products compute with; float32 by default. No part of a checkpoint (see `withPrecision`). */
@@ -169,6 +171,8 @@ export const POSITIONS = 'model.embed_positions.weight';
 export const FINAL_NORM = 'model.norm';
 /** The output layer's weight [vocabulary, hidden], if it is not the embedding. */
 export const HEAD = 'lm_head.weight';
+/** The output layer's bias [vocabulary], where it has one. */
+export const HEAD_BIAS = 'lm_head.bias';
 /** The prefix of a layer's parameters. */
 export const layerName = (layer: number) => `model.layers.${layer}`;
 
@@ -221,6 +225,11 @@ export const expertName = (expert: number) => `mlp.experts.${expert}`;
 
 /** The name of the output layer's weight [vocabulary, hidden]. */
 export const headName = ({ tied }: DecoderConfig): string => (tied ? EMBEDDING : HEAD);
+
+/** The decoder of a classifier: it has no output layer over the vocabulary, and so counts as tied. */
+export function withoutHead({ headBias: _, ...config }: DecoderConfig): DecoderConfig {
+  return { ...config, tied: true };
+}
 
 /** A linear map of a layer. */
 export interface LayerLinear {
@@ -317,5 +326,6 @@ export function decoderParameters(config: DecoderConfig): ParameterSpec[] {
   }
   specs.push(...norm(FINAL_NORM));
   if (!config.tied) specs.push({ name: HEAD, shape: [vocabularySize, d], initialize: weight });
+  if (config.headBias) specs.push({ name: HEAD_BIAS, shape: [vocabularySize], initialize: zeros });
   return specs;
 }

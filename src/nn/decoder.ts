@@ -37,6 +37,7 @@ import {
   EMBEDDING,
   expertName,
   FINAL_NORM,
+  HEAD_BIAS,
   hasExperts,
   headName,
   isWindowed,
@@ -199,13 +200,25 @@ export function headOf(graph: Graph, config: DecoderConfig, map?: Linear): Tenso
   return map?.head ? map.head(head) : head;
 }
 
-/** The logits of states [..., hidden], with the model's factor and soft-cap. head is [vocabulary, hidden]. */
-export const logitsOf = (config: DecoderConfig, states: Tensor, head: Tensor): Tensor =>
-  cappedLogits(config, linear(states, head));
+/** The bias of the output layer [vocabulary], if it has one, as an input of the graph. */
+export const headBiasOf = (graph: Graph, config: DecoderConfig, name: string = HEAD_BIAS): Tensor | undefined =>
+  config.headBias ? input(graph, name, [config.vocabularySize]) : undefined;
 
-/** Products of states and the output layer, times the model's factor and soft-capped. */
-export function cappedLogits({ logitScale, logitSoftCap }: LogitScaling, products: Tensor): Tensor {
-  const scaled = logitScale === undefined ? products : mul(products, logitScale);
+/**
+ * The logits of states [..., hidden], with the model's factor and soft-cap. head is [vocabulary, hidden]; the bias is
+ * the graph's by default.
+ */
+export const logitsOf = (
+  config: DecoderConfig,
+  states: Tensor,
+  head: Tensor,
+  bias: Tensor | undefined = headBiasOf(states.graph, config),
+): Tensor => cappedLogits(config, linear(states, head, bias));
+
+/** Products of states and the output layer, plus its bias, times the model's factor and soft-capped. */
+export function cappedLogits({ logitScale, logitSoftCap }: LogitScaling, products: Tensor, bias?: Tensor): Tensor {
+  const whole = bias ? add(products, bias) : products;
+  const scaled = logitScale === undefined ? whole : mul(whole, logitScale);
   return logitSoftCap === undefined ? scaled : mul(tanh(mul(scaled, 1 / logitSoftCap)), logitSoftCap);
 }
 

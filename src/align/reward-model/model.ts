@@ -17,6 +17,7 @@ import { loadModel, type Model, saveModel } from '../../lm/model.ts';
 import { createPackedScorer, scoresOf } from '../../lm/packed-program.ts';
 import type { Example } from '../../lm/packing.ts';
 import type { Linear } from '../../nn/decoder.ts';
+import { withoutHead } from '../../nn/decoder-config.ts';
 import * as initialize from '../../nn/initialize.ts';
 import { existsSync, join, mkdirSync, readFileSync } from '../../node.ts';
 import { random } from '../../random.ts';
@@ -96,7 +97,7 @@ export function createRewardModel(model: Model, seed: number): RewardModel {
   const parameters = classifierParameters(model.parameters, scoreSpec(config, 1));
   const { data, shape } = parameters.values[SCORE];
   initialize.normal(1 / Math.sqrt(config.hiddenSize + 1))(data, shape, random(seed, 'reward head'));
-  return rewardModelOf({ ...model, config: { ...config, tied: true }, parameters }, plainCalibration);
+  return rewardModelOf({ ...model, config: withoutHead(config), parameters }, plainCalibration);
 }
 
 /** @throws HeedError when a model is not a classifier with one label. */
