@@ -139,6 +139,18 @@ it('refuses what the model does not have, and what the embedding of a tied model
   parameters[Symbol.dispose]();
 });
 
+it('says that an adapter is for a resized vocabulary', () => {
+  for (const name of ['embeddings', 'tied']) {
+    const { config, architecture, parameters } = baseOf(expectedOf(name).base);
+    parameters[Symbol.dispose]();
+    const load = () => loadAdapter(join(fixtures, name), { ...config, vocabularySize: 61 }, architecture);
+    expect(load).toThrow(/is for 64 tokens, but its base model has 61: the vocabulary was resized/);
+    expect(load).toThrow(
+      expect.objectContaining({ hint: expect.stringContaining('model.resize_token_embeddings(64)') }),
+    );
+  }
+});
+
 const python = process.env.HEED_PEERS_PYTHON;
 const SCORES = `
 import json, sys, torch

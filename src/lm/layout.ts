@@ -56,13 +56,19 @@ export interface StoredTensor {
   blocks: number;
 }
 
+/** The names that a tensor may have in a file: some leave out the prefix of the base model. */
+export function namesOf({ name, also }: Pick<StoredTensor, 'name' | 'also'>, layout: Layout): string[] {
+  const bare = name.startsWith(basePrefix(layout)) ? name.slice(name.indexOf('.') + 1) : name;
+  return [name, bare, also ?? bare];
+}
+
 interface Shaped {
   name: string;
   shape: readonly number[];
 }
 
 /** Prefix of the decoder's names in a checkpoint; some checkpoints leave it out. */
-export const basePrefix = ({ base = 'model' }: Layout): string => `${base}.`;
+const basePrefix = ({ base = 'model' }: Layout): string => `${base}.`;
 
 /**
  * The tensors of a checkpoint that hold these parameters, in the order of a forward pass. `heads` is the number of

@@ -11,9 +11,8 @@ import type { Value } from '../../engine/value.ts';
 import { HeedError } from '../../error.ts';
 import { fileError, writeFileAtomic } from '../../files.ts';
 import { classifierParameters, type SaveOptions, scoreSpec } from '../../lm/checkpoint.ts';
-import type { PullOptions } from '../../lm/hub.ts';
 import { SCORE } from '../../lm/layout.ts';
-import { loadModel, type Model, saveModel } from '../../lm/model.ts';
+import { type LoadOptions, loadModel, type Model, saveModel } from '../../lm/model.ts';
 import { createPackedScorer, scoresOf } from '../../lm/packed-program.ts';
 import type { Example } from '../../lm/packing.ts';
 import type { Linear } from '../../nn/decoder.ts';
@@ -111,7 +110,7 @@ export function checkRewardModel({ parameters, folder }: Pick<Model, 'parameters
 }
 
 /** Loads a reward model from a folder or the Hub. @throws HeedError when it does not exist or is not a reward model. */
-export async function loadRewardModel(nameOrFolder: string, options: PullOptions = {}): Promise<RewardModel> {
+export async function loadRewardModel(nameOrFolder: string, options: LoadOptions = {}): Promise<RewardModel> {
   const model = await loadModel(nameOrFolder, options);
   try {
     checkRewardModel(model);
