@@ -16,7 +16,7 @@ import {
 import { dataFiles } from './paths.ts';
 import { type BadRow, type Fault, isRecord, type Place, placeInWords, type Row, valueInWords } from './row.ts';
 import { type Data, type DataRows, isRows } from './rows.ts';
-import { knownShape } from './shapes.ts';
+import { knownShape, namedFault } from './shapes.ts';
 
 /** Which rows `readDataset` accepts, and what it does with others. */
 export interface DatasetOptions {
@@ -172,7 +172,7 @@ function check(
   if (!format) return { ...place, ...unknownFormat(value, accept) };
   const { value: row, shape } = gathered(value, accept);
   const fault = faultOf(row, format);
-  if (fault) return { ...place, ...fault };
+  if (fault) return { ...place, ...namedFault(fault, shape?.fields) };
   const adopted = adopt(row, format);
   const lost = lostContext(adopted, formatRead(format));
   if (lost) return { ...place, ...lost };
@@ -181,12 +181,12 @@ function check(
     value: adopted,
     format: formatRead(format),
     original: value,
-    originalFormat: shape ?? format,
+    originalFormat: shape?.name ?? format,
   };
 }
 
-/** A row in the columns of formats, with the name of its shape, if it had others. */
-function gathered(row: Row, accept: readonly Format[]): { value: Row; shape?: string } {
+/** A row in the columns of formats, with its shape, if it had others. */
+function gathered(row: Row, accept: readonly Format[]): ReturnType<typeof knownShape> {
   const { value, shape } = knownShape(row, accept);
   return { value: gatherContext(value), shape };
 }
