@@ -13,6 +13,7 @@ import {
   formatRead,
   formats,
 } from './format.ts';
+import { copiedRow } from './jsonl.ts';
 import { dataFiles } from './paths.ts';
 import { type BadRow, type Fault, isRecord, type Place, placeInWords, type Row, valueInWords } from './row.ts';
 import { type Data, type DataRows, isRows } from './rows.ts';
@@ -122,7 +123,8 @@ async function* renamed(
     const twice = names.find((name, i) => names.indexOf(name) !== i);
     if (twice === undefined) {
       const cells = Object.values(value).map((cell, i) => [names[i], cell]);
-      yield { ...place, value: Object.fromEntries(cells) };
+      const copy = copiedRow(Object.fromEntries(cells), value, (column) => fields.get(column) ?? column);
+      yield { ...place, value: copy };
     } else {
       yield { ...place, field: twice, reason: `is a column already, so "${rename[twice]}" cannot have its name` };
     }
