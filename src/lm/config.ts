@@ -106,10 +106,7 @@ export function readArchitecture(raw: unknown, source: string): Architecture {
 /** What heed cannot compute in models that resemble supported ones. */
 const missing: readonly (readonly [RegExp, string])[] = [
   [/^Qwen3_?(\.?5|Next)/i, 'Its layers have gated delta nets, which heed does not compute.'],
-  [
-    /Mamba|Jamba|Hybrid|Lfm|RecurrentGemma|FalconH/i,
-    'Its layers have state spaces or convolutions, which heed does not compute.',
-  ],
+  [/Mamba|Jamba|Hybrid|RecurrentGemma|FalconH/i, 'Its layers have state spaces, which heed does not compute.'],
   [
     /^(Gemma3n|Gemma4)/i,
     'Its layers have embeddings of their own and share keys and values, which heed does not compute.',

@@ -139,6 +139,25 @@ const glm = (fields: SharedFields, source: string): Partial<DecoderConfig> => ({
   ...interleaved(readRotary(fields, headSizeOf(fields), source)),
 });
 
+const lfm2Fields = {
+  conv_L_cache: count.default(3),
+  conv_bias: flag,
+  full_attn_idxs: z.array(z.int()).nullish(),
+  tie_embedding: z.boolean().nullish(),
+  block_ff_dim: count.nullish(),
+  block_auto_adjust_ff_dim: z.boolean().default(true),
+  block_ffn_dim_multiplier: z.number().positive().nullish(),
+  block_multiple_of: count.default(256),
+};
+/** The width of its feed-forwards: two thirds of what config.json says, rounded up to a multiple, unless it says not to. */
+function lfm2FeedForward(fields: SharedFields & z.infer<z.ZodObject<typeof lfm2Fields>>): number {
+  const whole = fields.block_ff_dim ?? fields.intermediate_size;
+  if (!fields.block_auto_adjust_ff_dim) return whole;
+  const { block_ffn_dim_multiplier: factor = 1, block_multiple_of: multiple } = fields;
+  const adjusted = Math.trunc((2 * whole) / 3);
+  return factor === null ? adjusted : multiple * Math.ceil(Math.trunc(factor * adjusted) / multiple);
+}
+
 const afterNorms: Partial<DecoderConfig> = { normPlaces: 'after', queryKeyNorm: 'whole' };
 
 const graniteFields = {
@@ -567,6 +586,45 @@ export const families = {
         { name: 'final_layer_norm', parts: ['post_attention_layernorm'] },
         { name: 'fc1', parts: ['mlp.up_proj'] },
         { name: 'fc2', parts: ['mlp.down_proj'] },
+      ],
+    },
+  }),
+  lfm2: family({
+    prefix: 'Lfm2',
+    names: { rms_norm_eps: 'norm_eps' },
+    defaults: { norm_eps: 1e-5, num_key_value_heads: 8, rope_theta: 1e6, tie_word_embeddings: true },
+    more: lfm2Fields,
+    decoder: (fields, source) => {
+      const { num_hidden_layers: length, tie_embedding: tied } = fields;
+      const full = fields.full_attn_idxs;
+      const kinds =
+        fields.layer_types ?? Array.from({ length }, (_, i) => (full && !full.includes(i) ? 'conv' : 'full_attention'));
+      readWindows(
+        fields,
+        kinds.map((kind) => (kind === 'conv' ? 'full_attention' : kind)),
+        source,
+      );
+      const convolved = kinds.flatMap((kind, layer) => (kind === 'conv' ? [layer] : []));
+      return {
+        queryKeyNorm: true,
+        tied: fields.tie_word_embeddings && tied !== false,
+        feedForwardSize: lfm2FeedForward(fields),
+        ...(convolved.length > 0 && {
+          convolution: { layers: convolved, length: fields.conv_L_cache, bias: fields.conv_bias },
+        }),
+      };
+    },
+    layout: {
+      norm: 'embedding_norm',
+      maps: [
+        { name: 'operator_norm', parts: ['input_layernorm'] },
+        { name: 'ffn_norm', parts: ['post_attention_layernorm'] },
+        { name: 'self_attn.out_proj', parts: ['self_attn.o_proj'] },
+        { name: 'self_attn.q_layernorm', parts: ['self_attn.q_norm'] },
+        { name: 'self_attn.k_layernorm', parts: ['self_attn.k_norm'] },
+        { name: 'feed_forward.w1', parts: ['mlp.gate_proj'] },
+        { name: 'feed_forward.w2', parts: ['mlp.down_proj'] },
+        { name: 'feed_forward.w3', parts: ['mlp.up_proj'] },
       ],
     },
   }),

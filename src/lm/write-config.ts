@@ -105,6 +105,7 @@ const special = [
   'residualScale',
   'logitScale',
   'logitSoftCap',
+  'convolution',
   'experts',
 ] as const;
 

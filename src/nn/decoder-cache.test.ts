@@ -85,6 +85,17 @@ describe.each<[string, Partial<DecoderConfig>]>([
   ],
   ['attention and feed-forward in parallel', { parallel: 'own norms', norm: 'layer' }],
   ['in parallel with one norm', { parallel: 'one norm' }],
+  ['neighbors rotated', { positions: { kind: 'rotary', theta: 500, interleaved: true } }],
+  ['neighbors of half of the heads rotated', { positions: { ...halfRotary, interleaved: true } }],
+  [
+    'norms without parameters, and an output layer with a bias',
+    { norm: 'layer', normParameters: 'none', headBias: true },
+  ],
+  [
+    'ReLU, and learned positions with an offset',
+    { ...gpt, activation: 'relu', positions: { kind: 'learned', offset: 2 } },
+  ],
+  ['convolutions in some layers', { layers: 3, convolution: { layers: [0, 2], length: 3, bias: true } }],
   ['experts', { experts: { count: 3, perToken: 2, size: 16, normalized: true, plainLayers: [0] } }],
 ])('a cached decoder, %s,', (_name, over) => {
   const config = { ...llama, ...over };

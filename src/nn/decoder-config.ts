@@ -79,6 +79,8 @@ export interface DecoderConfig {
    * heads together (OLMo 2).
    */
   queryKeyNorm: boolean | 'whole';
+  /** Short convolutions in place of the attention of some layers (LFM2); none by default. */
+  convolution?: ConvolutionConfig;
   /** A mixture of experts in place of the feed-forward layers; none by default. */
   experts?: ExpertsConfig;
   /** Whether the output layer is the embedding. */
@@ -89,6 +91,19 @@ export interface DecoderConfig {
   initialDeviation: number;
   /** What its matrix products compute with; float32 by default. No part of a checkpoint (see `withPrecision`). */
   precision?: Precision;
+}
+
+/**
+ * Short convolutions between gates (Liquid AI 2025): with b, c and x from one linear map of the state, a layer adds
+ * out(c ∘ convolved(b ∘ x)), where each channel has a filter of its own over the last tokens.
+ */
+export interface ConvolutionConfig {
+  /** The layers that have one in place of attention, from 0. */
+  layers: readonly number[];
+  /** Number of tokens under a filter, the current one included. */
+  length: number;
+  /** Whether the filters and both linear maps have a bias. */
+  bias: boolean;
 }
 
 /**
@@ -213,6 +228,13 @@ export function layerNorms({ normPlaces = 'before', parallel }: DecoderConfig) {
   };
 }
 
+/** Whether a layer has a short convolution in place of its attention. */
+export const hasConvolution = ({ convolution }: DecoderConfig, layer: number): boolean =>
+  convolution?.layers.includes(layer) ?? false;
+
+/** The name of a layer's filters, within the layer. Their weight is [hidden, 1, length], the oldest token first. */
+export const FILTERS = 'conv.conv';
+
 /** Whether a layer has experts in place of its feed-forward. */
 export const hasExperts = ({ experts }: DecoderConfig, layer: number): boolean =>
   experts !== undefined && !experts.plainLayers?.includes(layer);
@@ -245,17 +267,29 @@ export interface LayerLinear {
  * The linear maps of a layer, or those of all kinds of layers together. LoRA can adapt these, and they can be
  * quantized. A mixture's router is none of them.
  */
-export function layerLinears(config: DecoderConfig, layer?: number): LayerLinear[] {
-  const { hiddenSize: d, headSize, heads, keyValueHeads, bias } = config;
+export const layerLinears = (config: DecoderConfig, layer?: number): LayerLinear[] => [
+  ...mixingLinears(config, layer),
+  ...feedForwardLinears(config, layer),
+];
+
+/** The linear maps around the attention, or around the convolution. */
+function mixingLinears(config: DecoderConfig, layer: number | undefined): LayerLinear[] {
+  const { hiddenSize: d, headSize, heads, keyValueHeads, bias, convolution } = config;
   const wide = heads * headSize;
   const narrow = keyValueHeads * headSize;
-  return [
+  const attention: LayerLinear[] = [
     { name: 'self_attn.q_proj', shape: [wide, d], bias: bias.queryKeyValue },
     { name: 'self_attn.k_proj', shape: [narrow, d], bias: bias.queryKeyValue },
     { name: 'self_attn.v_proj', shape: [narrow, d], bias: bias.queryKeyValue },
     { name: 'self_attn.o_proj', shape: [d, wide], bias: bias.attentionOutput },
-    ...feedForwardLinears(config, layer),
   ];
+  if (!convolution) return attention;
+  const convolved: LayerLinear[] = [
+    { name: 'conv.in_proj', shape: [3 * d, d], bias: convolution.bias },
+    { name: 'conv.out_proj', shape: [d, d], bias: convolution.bias },
+  ];
+  if (layer === undefined) return [...attention, ...convolved];
+  return hasConvolution(config, layer) ? convolved : attention;
 }
 
 function feedForwardLinears(config: DecoderConfig, layer: number | undefined): LayerLinear[] {
@@ -303,24 +337,34 @@ export function decoderParameters(config: DecoderConfig): ParameterSpec[] {
   for (let layer = 0; layer < layers; layer++) {
     const at = layerName(layer);
     const normAt = (name: string | undefined) => (name ? norm(`${at}.${name}`) : []);
-    const linears = layerLinears(config, layer).map(({ name, shape, bias }): ParameterSpec[] => [
-      { name: `${at}.${name}.weight`, shape, initialize: /(o|down)_proj$/.test(name) ? residual : weight },
-      ...(bias ? [{ name: `${at}.${name}.bias`, shape: [shape[0]], initialize: zeros }] : []),
-    ]);
+    const specsOf = (linears: LayerLinear[]) =>
+      linears.flatMap(({ name, shape, bias }): ParameterSpec[] => [
+        { name: `${at}.${name}.weight`, shape, initialize: /(o|out|down)_proj$/.test(name) ? residual : weight },
+        ...(bias ? [{ name: `${at}.${name}.bias`, shape: [shape[0]], initialize: zeros }] : []),
+      ]);
+    const filters: ParameterSpec[] = hasConvolution(config, layer)
+      ? [
+          { name: `${at}.${FILTERS}.weight`, shape: [d, 1, config.convolution!.length], initialize: weight },
+          ...(config.convolution!.bias ? [{ name: `${at}.${FILTERS}.bias`, shape: [d], initialize: zeros }] : []),
+        ]
+      : [];
     const headNorm = (name: string, count: number): ParameterSpec[] => {
       const size = config.queryKeyNorm === 'whole' ? count * headSize : headSize;
       return [{ name: `${at}.self_attn.${name}.weight`, shape: [size], initialize: neutral }];
     };
     specs.push(
       ...normAt(places.attention),
-      ...linears.slice(0, 4).flat(),
-      ...(config.queryKeyNorm ? [...headNorm('q_norm', heads), ...headNorm('k_norm', keyValueHeads)] : []),
+      ...specsOf(mixingLinears(config, layer)),
+      ...filters,
+      ...(config.queryKeyNorm && !hasConvolution(config, layer)
+        ? [...headNorm('q_norm', heads), ...headNorm('k_norm', keyValueHeads)]
+        : []),
       ...normAt(places.attended),
       ...normAt(places.feedForward),
       ...(hasExperts(config, layer)
         ? [{ name: `${at}.${ROUTER}.weight`, shape: [config.experts!.count, d], initialize: weight }]
         : []),
-      ...linears.slice(4).flat(),
+      ...specsOf(feedForwardLinears(config, layer)),
       ...normAt(places.fed),
     );
   }

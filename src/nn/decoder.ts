@@ -28,16 +28,18 @@ import {
   where,
 } from '../engine/ops/elementwise.ts';
 import { gather, takeRows } from '../engine/ops/gather.ts';
-import { linear } from '../engine/ops/matmul.ts';
+import { linear, matmul } from '../engine/ops/matmul.ts';
 import { layerNorm, rmsNorm, softmax } from '../engine/ops/normalize.ts';
 import { sum, topValues } from '../engine/ops/reduce.ts';
-import { range, reshape, slice, unsqueeze } from '../engine/ops/shape.ts';
+import { range, reshape, slice, split, unsqueeze } from '../engine/ops/shape.ts';
 import {
   type DecoderConfig,
   EMBEDDING,
   expertName,
+  FILTERS,
   FINAL_NORM,
   HEAD_BIAS,
+  hasConvolution,
   hasExperts,
   headName,
   isWindowed,
@@ -70,8 +72,16 @@ export interface Linear {
   attention?(x: Tensor, layer: number): Tensor;
 }
 
-/** q [rows, time, heads · size], k and v [rows, time, keyValueHeads · size] of a layer → [rows, time, heads · size]. */
-export type Attend = (q: Tensor, k: Tensor, v: Tensor, layer: number) => Tensor;
+/** How a layer reads other tokens than a token's own. */
+export interface Attend {
+  /** q [rows, time, heads · size], k and v [rows, time, keyValueHeads · size] of a layer → [rows, time, heads · size]. */
+  (q: Tensor, k: Tensor, v: Tensor, layer: number): Tensor;
+  /**
+   * For convolutions: from x [rows, time, hidden], for each token that of the token 0, 1, … `count` − 1 places before it
+   * in its own sequence, and 0 before its beginning: each [rows, time, hidden].
+   */
+  earlier(x: Tensor, count: number, layer: number): Tensor[];
+}
 
 /** The inputs of a traced decoder. */
 export interface DecoderInputs {
@@ -154,7 +164,20 @@ export function decoder(config: DecoderConfig, inputs: DecoderInputs): Tensor {
     };
     const pick = (x: Tensor) => (read && layer === config.layers - 1 ? unsqueeze(takeRows(tokensOf(x), read), 0) : x);
     const before = normed(x, norms.attention);
+    const convolve = () => {
+      const [b, c, x] = split(map(before, `${at}.conv.in_proj`), [hiddenSize, hiddenSize, hiddenSize], -1);
+      const { length, bias } = config.convolution!;
+      const filters = input(graph, `${at}.${FILTERS}.weight`, [hiddenSize, 1, length]);
+      const filter = (back: number) => reshape(slice(filters, 2, length - 1 - back, length - back), [hiddenSize]);
+      const sum = attend
+        .earlier(mul(b, x), length, layer)
+        .map((state, back) => mul(state, filter(back)))
+        .reduce(add);
+      const convolved = bias ? add(sum, input(graph, `${at}.${FILTERS}.bias`, [hiddenSize])) : sum;
+      return map(pick(mul(c, convolved)), `${at}.conv.out_proj`);
+    };
     const mix = () => {
+      if (hasConvolution(config, layer)) return convolve();
       const project = (name: string) => map(before, `${at}.self_attn.${name}_proj`);
       const q = headNorm(project('q'), `${at}.self_attn.q_norm`);
       const k = headNorm(project('k'), `${at}.self_attn.k_norm`);
@@ -273,10 +296,23 @@ export function packedAttention(config: DecoderConfig, packing: Packing): Attend
     return { mask, turn };
   });
   const { heads, keyValueHeads, attentionScale: scale, attentionSoftCap: softCap } = config;
-  return (q, k, v, layer) => {
+  const attend = (q: Tensor, k: Tensor, v: Tensor, layer: number) => {
     const { mask, turn } = layers[layer];
     return attention(turn(q), turn(k), v, mask, { heads, keyValueHeads, causal: true, scale, softCap });
   };
+  const earlier = (x: Tensor, count: number) =>
+    Array.from({ length: count }, (_, back) => (back === 0 ? x : tokensBefore(x, back, positions, seen)));
+  return Object.assign(attend, { earlier });
+}
+
+/**
+ * The states of the tokens `back` places earlier in each token's sequence, 0 where it has none. `seen` [rows, time, time]
+ * are the tokens of its sequence up to each token; where sequences share prefixes, these may lie anywhere before.
+ */
+function tokensBefore(x: Tensor, back: number, positions: Tensor, seen: Tensor): Tensor {
+  const wanted = unsqueeze(sub(positions, back), 2);
+  const found = logicalAnd(seen, equal(wanted, unsqueeze(positions, 1)));
+  return matmul(cast(found, 'float32'), x);
 }
 
 /** The rotation of a layer's queries and keys; none without rotary positions. */
