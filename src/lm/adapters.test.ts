@@ -135,6 +135,11 @@ it('refuses what the model does not have, and what the embedding of a tied model
   expect(make({ whole: ['ln_f'] })).toThrow('no "ln_f" to train whole');
   expect(make({ whole: ['lm_head'] })).toThrow('output layer is its embedding');
   expect(make({ targets: ['embed_tokens'] })).toThrow('output layer is its embedding');
+  const mixture = baseOf('families/gpt-oss');
+  const adapt = () =>
+    createLora(mixture.config, { rank: 2, alpha: 2, targets: ['up_proj'] }, mixture.parameters.values, random(1));
+  expect(adapt).toThrow('stores its experts as one tensor');
+  mixture.parameters[Symbol.dispose]();
   expect(make({ whole: ['q_proj'] })).toThrow('cannot be trained whole and have an adapter');
   parameters[Symbol.dispose]();
 });

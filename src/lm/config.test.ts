@@ -183,7 +183,9 @@ describe('the hint for a model that is not supported', () => {
   it('names the nearest family, and what is missing', () => {
     expect(hintOf('Gemma3ForConditionalGeneration')).toMatch(/reads images.*nearest .* Gemma3ForCausalLM/);
     expect(hintOf('Qwen3_5ForCausalLM')).toMatch(/gated delta nets.*nearest .* Qwen3ForCausalLM/);
-    expect(hintOf('GptOssForCausalLM')).toContain('sinks');
+    expect(hintOf('Mamba2ForCausalLM')).toContain('state spaces');
+    expect(hintOf('DeepseekV3ForCausalLM')).toContain('latent keys and values');
+    expect(hintOf('Cohere2MoeForCausalLM')).toContain('nearest supported family is that of Cohere2ForCausalLM');
     expect(hintOf('Olmo3SinkForCausalLM')).toContain('Olmo3ForCausalLM');
     expect(hintOf('BertModel')).toBe('Choose a model of one of these.');
   });

@@ -97,7 +97,7 @@ export function readArchitecture(raw: unknown, source: string): Architecture {
   }
   if (quantized) {
     throw new HeedError(`${source} has a "quantization_config": its weights are not F32, F16 or BF16.`, {
-      hint: 'Use the model from before its quantization.',
+      hint: 'Use the model from before its quantization, or one that was saved as BF16 again.',
     });
   }
   return found;
@@ -111,7 +111,6 @@ const missing: readonly (readonly [RegExp, string])[] = [
     /^(Gemma3n|Gemma4)/i,
     'Its layers have embeddings of their own and share keys and values, which heed does not compute.',
   ],
-  [/^gpt_?oss/i, 'Its attention has sinks, which heed does not compute.'],
   [/^(DeepseekV|Kimi|Glm4MoeLite)/i, 'Its attention has latent keys and values, which heed does not compute.'],
 ];
 

@@ -628,6 +628,39 @@ export const families = {
       ],
     },
   }),
+  gpt_oss: family({
+    prefix: 'GptOss',
+    defaults: {
+      rms_norm_eps: 1e-5,
+      head_dim: 64,
+      num_key_value_heads: 8,
+      sliding_window: 128,
+      attention_bias: true,
+      rope_theta: 150_000,
+      num_experts_per_tok: 4,
+      norm_topk_prob: true,
+    },
+    more: {
+      ...expertFields,
+      num_local_experts: count.default(128),
+      swiglu_alpha: z.number().default(1.702),
+      swiglu_limit: z.number().positive().default(7),
+    },
+    decoder: (fields, source) => {
+      const { experts: mixture } = experts(fields, fields.num_local_experts, fields.intermediate_size, source);
+      const { attention_bias: on } = fields;
+      const stretched = { rope_type: 'yarn', factor: 32, original_max_position_embeddings: 4096, truncate: false };
+      return {
+        attentionSinks: true,
+        clippedGate: { alpha: fields.swiglu_alpha, limit: fields.swiglu_limit },
+        bias: { queryKeyValue: on, attentionOutput: on, feedForward: true },
+        experts: { ...mixture!, stacked: true, routerBias: true },
+        ...readWindows(fields, fields.layer_types ?? everyFull(2, fields), source),
+        ...readRotary(fields, headSizeOf(fields), source, fields.rope_scaling ?? fields.rope_parameters ?? stretched),
+      };
+    },
+    layout: { stackedExperts: true, maps: [{ name: 'mlp.router', parts: ['mlp.gate'] }] },
+  }),
   ministral: family({
     prefix: 'Ministral',
     decoder: (fields, source) => {

@@ -106,6 +106,8 @@ const special = [
   'logitScale',
   'logitSoftCap',
   'convolution',
+  'attentionSinks',
+  'clippedGate',
   'experts',
 ] as const;
 

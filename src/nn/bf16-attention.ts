@@ -14,6 +14,7 @@ export const hasPlainAttention = (config: DecoderConfig): boolean => {
     !queryKeyNorm &&
     headSize % 8 === 0 &&
     attentionSoftCap === undefined &&
+    !config.attentionSinks &&
     !(positions.kind === 'rotary' && positions.interleaved) &&
     convolution === undefined
   );

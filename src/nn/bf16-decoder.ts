@@ -118,7 +118,7 @@ export function createBf16Layers(
       down!.out,
     );
   };
-  if (isBf16Activation(activation)) linear.feedForward = feedForward(activation);
+  if (isBf16Activation(activation) && !config.clippedGate) linear.feedForward = feedForward(activation);
   const states = new Map<unknown, AttentionState>();
   if (hasPlainAttention(config)) {
     const mix = createAttention(config, dnn);

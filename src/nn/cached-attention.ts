@@ -13,8 +13,10 @@ import {
   type DecoderConfig,
   hasConvolution,
   isWindowed,
+  layerName,
   layerPositions,
   type RotaryPositions,
+  SINKS,
 } from './decoder-config.ts';
 import { LAST_POSITIONS } from './decoder-step.ts';
 
@@ -53,9 +55,12 @@ export function cachedAttention(g: Graph, config: DecoderConfig, positions: Tens
       rotation && !fused ? rotary(x, positions, tables[0], tables[1], { headSize, interleaved: own?.interleaved }) : x;
     const inputs = [widen(turned(q), headSize), widen(turned(k), headSize), widen(v, headSize)];
     const past = (['keys', 'values'] as const).map((what) => input(g, pastName(layer, what), cacheShape));
+    const sinks = config.attentionSinks
+      ? [undefined, undefined, input(g, `${layerName(layer)}.${SINKS}`, [heads])]
+      : [];
     const [mixed, keys, values] = emitMany(
       'GroupQueryAttention',
-      [...(unsplit(inputs) ?? inputs), ...past, lengths, total, ...(fused ? tables : [undefined, undefined])],
+      [...(unsplit(inputs) ?? inputs), ...past, lengths, total, ...(fused ? tables : [undefined, undefined]), ...sinks],
       [{ shape: inputs[0].shape }, { shape: cacheShape }, { shape: cacheShape }],
       {
         domain: 'com.microsoft',

@@ -96,6 +96,15 @@ describe.each<[string, Partial<DecoderConfig>]>([
     { ...gpt, activation: 'relu', positions: { kind: 'learned', offset: 2 } },
   ],
   ['convolutions in some layers', { layers: 3, convolution: { layers: [0, 2], length: 3, bias: true } }],
+  ['sinks, in a window too', { attentionSinks: true, slidingWindow: 4, windowedLayers: [1] }],
+  [
+    'experts with clipped gates and a biased router',
+    {
+      clippedGate: { alpha: 1.7, limit: 0.02 },
+      bias: { queryKeyValue: true, attentionOutput: true, feedForward: true },
+      experts: { count: 3, perToken: 2, size: 16, normalized: true, routerBias: true },
+    },
+  ],
   ['experts', { experts: { count: 3, perToken: 2, size: 16, normalized: true, plainLayers: [0] } }],
 ])('a cached decoder, %s,', (_name, over) => {
   const config = { ...llama, ...over };

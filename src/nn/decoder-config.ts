@@ -57,6 +57,13 @@ export interface DecoderConfig {
   attentionScale?: number;
   /** Attention scores s become cap · tanh(s / cap) (Gemma 2). */
   attentionSoftCap?: number;
+  /** Whether each head has a sink, which takes a share of its attention and gives no value (gpt-oss). */
+  attentionSinks?: boolean;
+  /**
+   * Feed-forwards are down((clip(up·x) + 1) ∘ g · sigmoid(alpha · g)) with g = min(gate·x, limit), clipped to ±limit
+   * (gpt-oss), in place of those with `activation`.
+   */
+  clippedGate?: { alpha: number; limit: number };
   /** Factor of the token embeddings; 1 by default. */
   embeddingScale?: number;
   /** Factor of what attention and feed-forward add to the residual stream; 1 by default. */
@@ -119,6 +126,10 @@ export interface ExpertsConfig {
   size: number;
   /** Whether the probabilities of the chosen experts are divided by their sum. */
   normalized: boolean;
+  /** Whether checkpoints store those of a layer as one tensor, which adapters have no names for. */
+  stacked?: boolean;
+  /** Whether the router has a bias. */
+  routerBias?: boolean;
   /** Layers with a plain feed-forward instead, from 0; none by default. */
   plainLayers?: readonly number[];
 }
@@ -234,6 +245,9 @@ export const hasConvolution = ({ convolution }: DecoderConfig, layer: number): b
 
 /** The name of a layer's filters, within the layer. Their weight is [hidden, 1, length], the oldest token first. */
 export const FILTERS = 'conv.conv';
+
+/** The name of the sinks of a layer's heads, within the layer: [heads]. */
+export const SINKS = 'self_attn.sinks';
 
 /** Whether a layer has experts in place of its feed-forward. */
 export const hasExperts = ({ experts }: DecoderConfig, layer: number): boolean =>
@@ -356,13 +370,19 @@ export function decoderParameters(config: DecoderConfig): ParameterSpec[] {
       ...normAt(places.attention),
       ...specsOf(mixingLinears(config, layer)),
       ...filters,
+      ...(config.attentionSinks ? [{ name: `${at}.${SINKS}`, shape: [heads], initialize: weight }] : []),
       ...(config.queryKeyNorm && !hasConvolution(config, layer)
         ? [...headNorm('q_norm', heads), ...headNorm('k_norm', keyValueHeads)]
         : []),
       ...normAt(places.attended),
       ...normAt(places.feedForward),
       ...(hasExperts(config, layer)
-        ? [{ name: `${at}.${ROUTER}.weight`, shape: [config.experts!.count, d], initialize: weight }]
+        ? [
+            { name: `${at}.${ROUTER}.weight`, shape: [config.experts!.count, d], initialize: weight },
+            ...(config.experts!.routerBias
+              ? [{ name: `${at}.${ROUTER}.bias`, shape: [config.experts!.count], initialize: zeros }]
+              : []),
+          ]
         : []),
       ...specsOf(feedForwardLinears(config, layer)),
       ...normAt(places.fed),

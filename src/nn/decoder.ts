@@ -11,6 +11,7 @@ import { bf16Activated, isBf16Pass, narrowed } from '../engine/ops/bf16.ts';
 import {
   add,
   cast,
+  clip,
   div,
   equal,
   gelu,
@@ -19,8 +20,10 @@ import {
   less,
   logicalAnd,
   logicalOr,
+  minimum,
   mul,
   relu,
+  sigmoid,
   silu,
   stopGradient,
   sub,
@@ -52,6 +55,7 @@ import {
   POSITIONS,
   ROUTER,
   type RotaryPositions,
+  SINKS,
 } from './decoder-config.ts';
 import { rotaryTables } from './rotary-tables.ts';
 
@@ -132,11 +136,12 @@ export function decoder(config: DecoderConfig, inputs: DecoderInputs): Tensor {
     if (map.feedForward) return map.feedForward(x, at);
     const wide = (name: string) => {
       const y = map(x, `${at}.${name}`);
-      return isBf16Pass(y) && isBf16Activation(config.activation) ? narrowed(y) : y;
+      return isBf16Pass(y) && isBf16Activation(config.activation) && !config.clippedGate ? narrowed(y) : y;
     };
     const up = wide('up_proj');
     const gate = config.gated ? wide('gate_proj') : undefined;
     const activated = () => {
+      if (config.clippedGate) return clippedGate(gate!, up, config.clippedGate);
       if (up.dtype === 'bfloat16' && isBf16Activation(config.activation)) {
         return bf16Activated(config.activation, up, gate);
       }
@@ -201,13 +206,19 @@ export function decoder(config: DecoderConfig, inputs: DecoderInputs): Tensor {
   return norm(x, FINAL_NORM);
 }
 
+function clippedGate(gate: Tensor, up: Tensor, { alpha, limit }: NonNullable<DecoderConfig['clippedGate']>): Tensor {
+  const g = minimum(gate, limit);
+  return mul(add(clip(up, -limit, limit), 1), mul(g, sigmoid(mul(g, alpha))));
+}
+
 /**
  * The sum of the chosen experts' outputs for each token of x [rows, time, hidden], each times its probability. No
  * gradient flows through the choice.
  */
 function mixtureOf(config: DecoderConfig, x: Tensor, at: string, expert: (x: Tensor, at: string) => Tensor): Tensor {
-  const { count, perToken, normalized } = config.experts!;
-  const all = softmax(linear(x, input(x.graph, `${at}.${ROUTER}.weight`, [count, config.hiddenSize])));
+  const { count, perToken, normalized, routerBias } = config.experts!;
+  const bias = routerBias ? input(x.graph, `${at}.${ROUTER}.bias`, [count]) : undefined;
+  const all = softmax(linear(x, input(x.graph, `${at}.${ROUTER}.weight`, [count, config.hiddenSize]), bias));
   const least = slice(topValues(stopGradient(all), perToken), 2, perToken - 1, perToken);
   const chosen = mul(all, cast(greaterOrEqual(all, least), 'float32'));
   const shares = normalized ? div(chosen, sum(chosen, { axes: [-1], keepDims: true })) : chosen;
@@ -298,7 +309,8 @@ export function packedAttention(config: DecoderConfig, packing: Packing): Attend
   const { heads, keyValueHeads, attentionScale: scale, attentionSoftCap: softCap } = config;
   const attend = (q: Tensor, k: Tensor, v: Tensor, layer: number) => {
     const { mask, turn } = layers[layer];
-    return attention(turn(q), turn(k), v, mask, { heads, keyValueHeads, causal: true, scale, softCap });
+    const sinks = config.attentionSinks ? input(graph, `${layerName(layer)}.${SINKS}`, [heads]) : undefined;
+    return attention(turn(q), turn(k), v, mask, { heads, keyValueHeads, causal: true, scale, softCap, sinks });
   };
   const earlier = (x: Tensor, count: number) =>
     Array.from({ length: count }, (_, back) => (back === 0 ? x : tokensBefore(x, back, positions, seen)));
