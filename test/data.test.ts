@@ -85,6 +85,25 @@ it('heed data convert changes the format and the file type', async () => {
   });
 });
 
+it('heed data convert and split keep numbers as they are written', async () => {
+  const lines = [
+    '{"prompt":"a","score":10.0,"id":1234567890123456789}',
+    '{"prompt":"b","score":1e3,"more":{"x":-0.0}}',
+  ];
+  writeFileSync(join(folder.path, 'numbers.jsonl'), `${lines.join('\n')}\n`);
+  const written = (name: string) => readFileSync(join(folder.path, name), 'utf8').trim().split('\n');
+  expect(await data('convert', 'numbers.jsonl', '--out', 'same.jsonl')).toMatchObject({ code: 0 });
+  expect(written('same.jsonl')).toEqual(lines);
+  expect(await data('convert', 'numbers.jsonl', '--out', 'n.csv')).toMatchObject({ code: 0 });
+  expect(written('n.csv')[1]).toBe('a,10.0,1234567890123456789,');
+  expect(await data('convert', 'numbers.jsonl', '--out', 'r.jsonl', '--rename', 'rating=score')).toMatchObject({
+    code: 0,
+  });
+  expect(written('r.jsonl')[0]).toBe(lines[0].replace('score', 'rating'));
+  expect(await data('split', 'numbers.jsonl', '--out', 'halves', '--test', '0.5')).toMatchObject({ code: 0 });
+  expect([...written('halves/train.jsonl'), ...written('halves/test.jsonl')].sort()).toEqual(lines);
+});
+
 it('heed data convert gives columns the names of fields', async () => {
   const rows = [1, 2].map((i) => ({ question: `Why ${i}?`, answer: `So ${i}.`, source: 'faq' }));
   const path = file('faq.jsonl', ...rows);

@@ -13,10 +13,11 @@ import {
   formatRead,
   formats,
 } from './format.ts';
+import { copiedRow } from './jsonl.ts';
 import { dataFiles } from './paths.ts';
 import { type BadRow, type Fault, isRecord, type Place, placeInWords, type Row, valueInWords } from './row.ts';
 import { type Data, type DataRows, isRows } from './rows.ts';
-import { knownShape } from './shapes.ts';
+import { knownShape, namedFault } from './shapes.ts';
 
 /** Which rows `readDataset` accepts, and what it does with others. */
 export interface DatasetOptions {
@@ -122,7 +123,8 @@ async function* renamed(
     const twice = names.find((name, i) => names.indexOf(name) !== i);
     if (twice === undefined) {
       const cells = Object.values(value).map((cell, i) => [names[i], cell]);
-      yield { ...place, value: Object.fromEntries(cells) };
+      const copy = copiedRow(Object.fromEntries(cells), value, (column) => fields.get(column) ?? column);
+      yield { ...place, value: copy };
     } else {
       yield { ...place, field: twice, reason: `is a column already, so "${rename[twice]}" cannot have its name` };
     }
@@ -172,7 +174,7 @@ function check(
   if (!format) return { ...place, ...unknownFormat(value, accept) };
   const { value: row, shape } = gathered(value, accept);
   const fault = faultOf(row, format);
-  if (fault) return { ...place, ...fault };
+  if (fault) return { ...place, ...namedFault(fault, shape?.fields) };
   const adopted = adopt(row, format);
   const lost = lostContext(adopted, formatRead(format));
   if (lost) return { ...place, ...lost };
@@ -181,12 +183,12 @@ function check(
     value: adopted,
     format: formatRead(format),
     original: value,
-    originalFormat: shape ?? format,
+    originalFormat: shape?.name ?? format,
   };
 }
 
-/** A row in the columns of formats, with the name of its shape, if it had others. */
-function gathered(row: Row, accept: readonly Format[]): { value: Row; shape?: string } {
+/** A row in the columns of formats, with its shape, if it had others. */
+function gathered(row: Row, accept: readonly Format[]): ReturnType<typeof knownShape> {
   const { value, shape } = knownShape(row, accept);
   return { value: gatherContext(value), shape };
 }

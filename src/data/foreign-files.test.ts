@@ -1,9 +1,12 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, expect, it } from 'vitest';
 import { HeedError } from '../error.ts';
-import { readDataset } from './dataset.ts';
+import { readAnyRows, readDataset } from './dataset.ts';
+import { collectRows } from './rows.ts';
+import { writeDataset } from './write.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'heed-foreign-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -17,6 +20,27 @@ async function refusal(path: string): Promise<HeedError> {
   }
   throw new Error('nothing was refused');
 }
+
+it('maps of Parquet have their keys as text', async () => {
+  const path = fileURLToPath(new URL('../../test/fixtures/data/maps.parquet', import.meta.url));
+  expect(await collectRows(readAnyRows(path))).toEqual([
+    { text: { a: 1, ü: 2 }, whole: { 1: 'x', 10: 'y' }, nested: { k: { m: 1 } } },
+    { text: {}, whole: { '1234567890123456789': 'z' }, nested: {} },
+    {},
+  ]);
+});
+
+it('Parquet is written with an integer beyond 2⁵³ as text, as it is read', async () => {
+  const [from, to] = ['numbers.jsonl', 'numbers.parquet'].map((name) => join(folder, name));
+  writeFileSync(
+    from,
+    '{"id":1234567890123456789,"score":10.0,"tools":[{"default":10.0,"seed":1234567890123456789}]}\n',
+  );
+  await writeDataset(to, readAnyRows(from));
+  expect(await collectRows(readAnyRows(to))).toEqual([
+    { id: '1234567890123456789', score: 10, tools: [{ default: 10, seed: '1234567890123456789' }] },
+  ]);
+});
 
 it.each([
   ['rows.jsonl.zst', '\x28\xb5\x2f\xfd\x04', 'compressed by Zstandard', 'zstd -d'],

@@ -30,13 +30,35 @@ export function parseRow(bytes: Uint8Array, line: number): Found | undefined {
  * Numbers stay as they are written in messages and tools, which models read. Elsewhere, where numbers are for computing,
  * only an integer beyond 2⁵³ does: it is an identifier.
  */
-const withPlainNumbers = (row: Row): Row =>
-  Object.fromEntries(
+function withPlainNumbers(row: Row): Row {
+  const plain = Object.fromEntries(
     Object.entries(row).map(([name, value]) => [
       name,
       roundExact(value, READ_BY_MODELS.has(name) ? () => true : isIdentifier),
     ]),
   );
+  written.set(plain, row);
+  return plain;
+}
+
+/** Rows with every number as it was written, by the rows that were read. */
+const written = new WeakMap<Row, Row>();
+
+/** `row` with the numbers of `original`, the row of a file that it came from, as they were written there. */
+export function withWrittenNumbers(row: Row, original: Row): Row {
+  const exact = written.get(original);
+  if (!exact) return row;
+  const cells = Object.entries(row).map(([name, cell]) => [name, cell === original[name] ? exact[name] : cell]);
+  return Object.fromEntries(cells);
+}
+
+/** Makes `copy` count as the row of a file that `row` is. `column` is what a column of it is called in the copy. */
+export function copiedRow(copy: Row, row: Row, column: (name: string) => string): Row {
+  const exact = written.get(row);
+  if (exact) written.set(copy, Object.fromEntries(Object.entries(exact).map(([name, cell]) => [column(name), cell])));
+  return copy;
+}
 
 const READ_BY_MODELS = new Set(['messages', 'conversations', 'prompt', 'completion', 'chosen', 'rejected', 'tools']);
-const isIdentifier = ({ text }: ExactNumber) => /^-?\d{16,}$/.test(text);
+/** Whether a number is an integer beyond 2⁵³. */
+export const isIdentifier = ({ text }: ExactNumber) => /^-?\d{16,}$/.test(text);

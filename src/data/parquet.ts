@@ -36,7 +36,9 @@ export async function* readParquet(path: string): AsyncGenerator<Found> {
           metadata,
           compressors,
           utf8: false,
-          parsers: { stringFromBytes: (bytes) => bytes },
+          parsers: {
+            stringFromBytes: (bytes) => new Text(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.byteLength),
+          },
           rowStart: line - 1,
           rowEnd: line - 1 + rows,
         }),
@@ -72,6 +74,13 @@ function parseRanges<T>(
       });
     work({ byteLength: size, slice }).then(resolve, fail);
   });
+}
+
+/** Bytes that may be text. As the key of a map they become the text. */
+class Text extends Uint8Array {
+  override toString(): string {
+    return textOf(this) ?? super.toString();
+  }
 }
 
 /**

@@ -20,6 +20,27 @@ const step = (...options: [string, number][]) => ({
   chosen_completion: 0,
 });
 
+it('names what is wrong in a row of another shape as the row has it, as fine-tuning jobs do', async () => {
+  const row = {
+    input: { messages: [user('Q')] },
+    preferred_output: [assistant('A')],
+    non_preferred_output: [user('B')],
+  };
+  const sound = { ...row, non_preferred_output: [assistant('B')] };
+  const rows = [sound, sound, row, { ...row, non_preferred_output: 'B' }];
+  const bad: string[] = [];
+  const all = readDataset(rows, {
+    accept: PAIRS,
+    onBadRow: 'skip',
+    onSkip: (one) => bad.push(`${one.field} ${one.reason}`),
+  });
+  for await (const _ of all);
+  expect(bad).toEqual([
+    'non_preferred_output has no message by the assistant',
+    'non_preferred_output expected messages, as "input.messages" is, got text',
+  ]);
+});
+
 // rows as the datasets' pages show them, short
 it.each<[name: string, row: object, accept: Format[], value: object]>([
   [

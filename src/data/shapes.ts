@@ -6,9 +6,9 @@
 import { gatherContext } from './context.ts';
 import { turnsOf, withInput, without } from './convert.ts';
 import { detectFormat, type Format, type Message } from './format.ts';
-import { isRecord, type Row } from './row.ts';
+import { type Fault, isRecord, type Row } from './row.ts';
 
-/** A shape by the name of the dataset or the tool that made it known. */
+/** A shape, by the name of the dataset or the tool that made it known. */
 interface Shape {
   name: string;
   /** Columns that a row of the shape has. */
@@ -17,6 +17,8 @@ interface Shape {
   also?(row: Row): boolean;
   /** The row in a format; what it does not use stays. */
   adopt(row: Row): Row;
+  /** The names that the format's fields have in such rows, where a fault would be looked for in vain. */
+  fields?: Readonly<Record<string, string>>;
 }
 
 const user = (content: unknown): Message => ({ role: 'user', content: content as string });
@@ -89,17 +91,21 @@ function takenSteps(steps: readonly unknown[]): { completions: string[]; labels:
   return { completions, labels };
 }
 
+/** The rows of OpenAI's fine-tuning by preferences. */
+export const openAiPreferences = {
+  name: 'OpenAI preferences',
+  columns: ['input', 'preferred_output', 'non_preferred_output'],
+  also: ({ input }: Row) => isRecord(input),
+  adopt({ input, preferred_output: chosen, non_preferred_output: rejected, ...rest }: Row): Row {
+    const { messages, ...more } = input as Row;
+    return { prompt: messages, chosen, rejected, ...more, ...rest };
+  },
+  fields: { prompt: 'input.messages', chosen: 'preferred_output', rejected: 'non_preferred_output' },
+} satisfies Shape;
+
 /** Shapes that no format has. */
 const distinct: Shape[] = [
-  {
-    name: 'OpenAI preferences',
-    columns: ['input', 'preferred_output', 'non_preferred_output'],
-    also: ({ input }) => isRecord(input),
-    adopt({ input, preferred_output: chosen, non_preferred_output: rejected, ...rest }) {
-      const { messages, ...more } = input as Row;
-      return { prompt: messages, chosen, rejected, ...more, ...rest };
-    },
-  },
+  openAiPreferences,
   {
     name: 'Arena conversations',
     columns: ['conversation_a', 'conversation_b', 'winner'],
@@ -236,11 +242,19 @@ const plain: Shape[] = [
   ),
 ];
 
-/** A row of a known shape in a format, with the name of the shape; any other row as it is. */
-export function knownShape(row: Row, accepted: readonly Format[]): { value: Row; shape?: string } {
+/** A fault under the names that a shape's rows have. */
+export const namedFault = (fault: Fault, fields: Shape['fields'] = {}): Fault => ({
+  field: fault.field.replace(/^\w+/, (name) => fields[name] ?? name),
+  reason: fault.reason.replace(/"(\w+)"/g, (quoted, name) =>
+    Object.hasOwn(fields, name) ? `"${fields[name]}"` : quoted,
+  ),
+});
+
+/** A row of a known shape in a format, with the shape; any other row as it is. */
+export function knownShape(row: Row, accepted: readonly Format[]): { value: Row; shape?: Shape } {
   const matches = ({ columns, also }: Shape) =>
     columns.every((name) => row[name] !== undefined && row[name] !== null) && (also?.(row) ?? true);
   const shape = distinct.find(matches) ?? plain.find(matches);
   if (!shape || (plain.includes(shape) && detectFormat(gatherContext(row), accepted))) return { value: row };
-  return { value: shape.adopt(row), shape: shape.name };
+  return { value: shape.adopt(row), shape };
 }

@@ -5,6 +5,8 @@
 import type { SchemaElement } from 'hyparquet';
 import { fileWriter, ParquetWriter } from 'hyparquet-writer';
 import { HeedError } from '../error.ts';
+import { ExactNumber, mapLeaves } from '../exact-number.ts';
+import { isIdentifier } from './jsonl.ts';
 import { isRecord } from './row.ts';
 import { inTables, type TableRows } from './tables.ts';
 
@@ -18,7 +20,8 @@ type Kind =
 export async function writeParquet(path: string, rows: TableRows): Promise<void> {
   let kinds = new Map<string, Kind>();
   let writer: ParquetWriter | undefined;
-  for await (const { columns, rows: some } of inTables(rows)) {
+  for await (const { columns, rows: written } of inTables(rows)) {
+    const some = written.map((row) => mapLeaves(row, (leaf) => (leaf instanceof ExactNumber ? numberOf(leaf) : leaf)));
     if (writer === undefined) {
       kinds = new Map(columns.map((name) => [name, kindOf(some.map((row) => row[name]))]));
       writer = startFile(path, kinds);
@@ -31,6 +34,9 @@ export async function writeParquet(path: string, rows: TableRows): Promise<void>
   }
   await (writer ?? startFile(path, new Map())).finish();
 }
+
+/** Parquet's numbers are doubles: an integer that none holds becomes text, as it does where Parquet is read. */
+const numberOf = (exact: ExactNumber): number | string => (isIdentifier(exact) ? exact.text : exact.valueOf());
 
 function startFile(path: string, kinds: ReadonlyMap<string, Kind>): ParquetWriter {
   const root = { name: 'root', num_children: kinds.size };

@@ -15,6 +15,7 @@ const MADE_FOR_IT: Record<string, [output: number, input: number][]> = {
     [1, 3],
     [2, 4],
   ],
+  ScatterND: [[0, 0]],
 };
 const REDUCING = new Set(['ReduceMax', 'ReduceMean', 'ReduceMin', 'ReduceSum']);
 

@@ -135,8 +135,25 @@ it('refuses what the model does not have, and what the embedding of a tied model
   expect(make({ whole: ['ln_f'] })).toThrow('no "ln_f" to train whole');
   expect(make({ whole: ['lm_head'] })).toThrow('output layer is its embedding');
   expect(make({ targets: ['embed_tokens'] })).toThrow('output layer is its embedding');
+  const mixture = baseOf('families/gpt-oss');
+  const adapt = () =>
+    createLora(mixture.config, { rank: 2, alpha: 2, targets: ['up_proj'] }, mixture.parameters.values, random(1));
+  expect(adapt).toThrow('stores its experts as one tensor');
+  mixture.parameters[Symbol.dispose]();
   expect(make({ whole: ['q_proj'] })).toThrow('cannot be trained whole and have an adapter');
   parameters[Symbol.dispose]();
+});
+
+it('says that an adapter is for a resized vocabulary', () => {
+  for (const name of ['embeddings', 'tied']) {
+    const { config, architecture, parameters } = baseOf(expectedOf(name).base);
+    parameters[Symbol.dispose]();
+    const load = () => loadAdapter(join(fixtures, name), { ...config, vocabularySize: 61 }, architecture);
+    expect(load).toThrow(/is for 64 tokens, but its base model has 61: the vocabulary was resized/);
+    expect(load).toThrow(
+      expect.objectContaining({ hint: expect.stringContaining('model.resize_token_embeddings(64)') }),
+    );
+  }
 });
 
 const python = process.env.HEED_PEERS_PYTHON;

@@ -118,7 +118,7 @@ export function templatedModel<
   M extends Pick<ModelData, 'tokenizer' | 'ends'> & Partial<Pick<ModelData, 'generation'>>,
 >(model: M, options?: TemplateOptions, onNotice?: (text: string) => void): M {
   const changed = { ...model, tokenizer: withChatTemplate(model.tokenizer, options, onNotice) };
-  return options?.chatTemplate === undefined ? changed : { ...changed, ...endsWithTurn(changed) };
+  return options?.chatTemplate === undefined ? changed : { ...changed, ...endsWithTurn(changed, onNotice) };
 }
 
 const templated = (tokenizer: Tokenizer, template: string): Tokenizer => ({

@@ -3,7 +3,9 @@ import { join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { HeedError } from '../error.ts';
 import { ExactNumber } from '../exact-number.ts';
-import { type ChatMessage, encodeChat, renderAssistantSpans, renderChat } from './chat-template.ts';
+import { renderAssistantSpans } from './assistant-spans.ts';
+import { encodeChat } from './chat-template.ts';
+import { type ChatMessage, renderChat } from './render-chat.ts';
 import { loadTokenizer } from './tokenizer.ts';
 
 const root = resolve(import.meta.dirname, '..', '..');

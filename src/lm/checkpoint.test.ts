@@ -131,13 +131,71 @@ describe('a folder that Transformers wrote', () => {
         [head]: { ...rest, data: (data as Float32Array).map((x) => x + 0.25) } as SafetensorsTensor,
       };
     });
-    const loaded = loadCheckpoint(folder);
+    const notices: string[] = [];
+    const loaded = loadCheckpoint(folder, (text) => notices.push(text));
     expect(loaded.config.tied).toBe(false);
+    expect(notices).toEqual([expect.stringContaining('tie_word_embeddings is true')]);
     const { 'lm_head.weight': own, 'model.embed_tokens.weight': embedded } = loaded.parameters.values;
     expect(own.data).toEqual((embedded.data as Float32Array).map((x) => x + 0.25));
     saveCheckpoint(folder, loaded); // and says so from then on
     expect(configOf(folder).tie_word_embeddings).toBe(false);
     expect(loadCheckpoint(folder).parameters.values['lm_head.weight'].data).toEqual(own.data);
+  });
+
+  it('has the vocabulary and the biases of its weights, whatever its config says, and says so from then on', () => {
+    const notices: string[] = [];
+    const load = () => loadCheckpoint(folder, (text) => notices.push(text));
+    place(llama, { vocab_size: 500 });
+    const resized = load();
+    expect(resized.config.vocabularySize).toBe(512);
+    expect(notices.splice(0)).toEqual([
+      expect.stringMatching(/config.json": vocab_size is 500, but the embedding has 512 rows.*vocab_size as 512/),
+    ]);
+    saveCheckpoint(folder, resized);
+    expect(configOf(folder).vocab_size).toBe(512);
+
+    const biased = (maps: readonly string[]) => (tensors: Record<string, SafetensorsTensor>) => ({
+      ...tensors,
+      ...Object.fromEntries(
+        Object.entries(tensors).flatMap(([name, { shape }]) => {
+          const [width] = shape;
+          if (!maps.some((map) => name.endsWith(`${map}.weight`))) return [];
+          const bias: SafetensorsTensor = { dtype: 'F32', shape: [width], data: new Float32Array(width).fill(0.5) };
+          return [[name.replace(/weight$/, 'bias'), bias]];
+        }),
+      ),
+    });
+    const attention = ['q_proj', 'k_proj', 'v_proj', 'o_proj'];
+    const feedForward = ['gate_proj', 'up_proj', 'down_proj'];
+    place(llama, {}, biased([...attention, ...feedForward]));
+    const model = load();
+    expect(model.config.bias).toEqual({ queryKeyValue: true, attentionOutput: true, feedForward: true });
+    expect(model.parameters.values['model.layers.1.mlp.up_proj.bias'].data[0]).toBe(0.5);
+    expect(notices.splice(0)).toEqual([expect.stringContaining('reads attention_bias as true and mlp_bias as true')]);
+    saveCheckpoint(folder, model);
+    expect(configOf(folder)).toMatchObject({ attention_bias: true, mlp_bias: true });
+    load();
+    expect(notices).toEqual([]);
+    place(llama, { attention_bias: true });
+    expect(load().config.bias.queryKeyValue).toBe(false);
+    expect(notices.splice(0)).toEqual([
+      expect.stringContaining('attention_bias is true, but the weights have no such'),
+    ]);
+    place(llama, {}, biased(['v_proj'])); // no field says that
+    expect(fails(load)).toContain('"model.layers.0.self_attn.v_proj.bias", which config.json does not describe');
+  });
+
+  it('is refused where the embedding alone was resized', () => {
+    place(llama, { tie_word_embeddings: false }, (tensors) => {
+      const { data, shape } = tensors['model.embed_tokens.weight'];
+      const head: SafetensorsTensor = {
+        dtype: 'F32',
+        shape: [500, shape[1]],
+        data: (data as Float32Array).slice(12 * 64),
+      };
+      return { ...tensors, 'lm_head.weight': head };
+    });
+    expect(fails(() => loadCheckpoint(folder))).toContain('the embedding has 512 rows, but the output layer has 500');
   });
 
   it('may be a classifier, which has scores in place of logits', () => {
@@ -270,10 +328,18 @@ describe('a folder that is no model', () => {
     expect(refused()).toContain(`no tensor "${norm}"`);
     place(llama, { tie_word_embeddings: false });
     expect(refused()).toContain('no tensor "lm_head.weight"');
+    expect(() => loadCheckpoint(folder)).toThrow(
+      expect.objectContaining({ hint: expect.stringContaining('"tie_word_embeddings": true') }),
+    );
+    place(llama, { num_hidden_layers: 5 });
+    expect(refused()).toMatch(/no tensor "model\.layers\.4\.input_layernorm\.weight", .*, .* and 6 more/);
     place(llama, { intermediate_size: 96 });
     expect(refused()).toMatch(/is \[128,64\], but its config.json says \[96,64\]/);
     place(llama, { num_hidden_layers: 3 });
     expect(refused()).toMatch(/"model\.layers\.3\..*which config\.json does not describe/);
+    expect(() => loadCheckpoint(folder)).toThrow(
+      expect.objectContaining({ hint: expect.stringContaining('set "num_hidden_layers": 4') }),
+    );
     place(llama, {}, (t) => ({ ...t, [norm]: { dtype: 'F64', shape: [64], data: new Float64Array(64) } }));
     expect(refused()).toContain(`"${norm}" in "${folder}" is F64; supported are F32, F16, BF16`);
     place(llama, { architectures: ['LlamaForSequenceClassification'] });

@@ -7,13 +7,22 @@ import { z } from 'zod';
 import { openSafetensors, type SafetensorsFile, safetensorsHeader } from '../engine/safetensors.ts';
 import { HeedError } from '../error.ts';
 import { readJsonFile } from '../files.ts';
-import { type DecoderConfig, decoderParameters, EMBEDDING, HEAD } from '../nn/decoder-config.ts';
+import {
+  type DecoderConfig,
+  decoderParameters,
+  EMBEDDING,
+  HEAD,
+  HEAD_BIAS,
+  withoutHead,
+} from '../nn/decoder-config.ts';
 import * as initialize from '../nn/initialize.ts';
 import { type Arena, createArena, type ParameterSpec } from '../nn/parameters.ts';
 import { basename, existsSync, join } from '../node.ts';
 import { layoutOf, readArchitecture, readConfig } from './config.ts';
+import { correctedConfig } from './corrected-config.ts';
+import { gpt2Layout } from './families.ts';
 import { bytesPerFloat, FLOAT_DTYPES, type FloatDtype, floatBytes, isFloatDtype, readFloats } from './floats.ts';
-import { basePrefix, isPlain, type Layout, pack, SCORE, type StoredTensor, storedTensors, unpack } from './layout.ts';
+import { isPlain, type Layout, namesOf, pack, SCORE, type StoredTensor, storedTensors, unpack } from './layout.ts';
 import { replaceFiles } from './replace-files.ts';
 import { configText, familyToWrite, writeConfig } from './write-config.ts';
 
@@ -67,16 +76,21 @@ export function readShape(
 
 /**
  * Reads a model's folder. First, config.json and every file's header are checked against one another; then each tensor
- * is read straight into its final memory. Where the weights have an output layer of their own, the model has it, even if
- * config.json calls it tied.
+ * is read straight into its final memory. Where the weights hold something else than config.json says, such as an output
+ * layer of their own, they are right (see `correctedConfig`), and `onNotice` says so.
  *
  * @throws HeedError that names the file, field or tensor that is missing, damaged or not supported.
  */
-export function loadCheckpoint(folder: string): Checkpoint {
-  const { raw, config: described, architecture, family, classifier } = readShape(folder);
+export function loadCheckpoint(folder: string, onNotice: (text: string) => void = () => {}): Checkpoint {
+  const { raw: written, architecture, family, classifier } = readShape(folder);
   const files = openWeights(folder);
-  const config =
-    described.tied && !classifier && hasOwnHead(described, layoutOf(family), files) ? untied(described) : described;
+  const weights = {
+    layout: layoutOf(family),
+    shapes: new Map([...files].map(([name, file]) => [name, file.tensors.get(name)!.shape])),
+    hasOwnHead: (config: DecoderConfig) => hasOwnHead(config, layoutOf(family), files),
+  };
+  const source = `"${join(folder, CONFIG)}"`;
+  const { raw, config } = correctedConfig(written, weights, { source, classifier, onNotice });
   const specs = decoderParameters(config);
   if (classifier) specs.push(scoreSpec(config, files.get(SCORE)?.tensors.get(SCORE)?.shape[0] ?? 1));
   const layout = layoutOf(family);
@@ -144,7 +158,7 @@ export function saveCheckpoint(
   { dtype = 'F32', maxShardBytes = LARGEST_SHARD }: SaveOptions = {},
 ): string[] {
   const labels = parameters.values[SCORE]?.shape[0];
-  const specs = decoderParameters(labels === undefined ? config : { ...config, tied: true });
+  const specs = decoderParameters(labels === undefined ? config : withoutHead(config));
   if (labels !== undefined) specs.push(scoreSpec(config, labels));
   checkParameters(specs, parameters);
   const family = familyToWrite(config, raw, labels !== undefined);
@@ -235,13 +249,6 @@ interface Found {
   name: string;
 }
 
-/** The names that a tensor may have in a file: some leave out the prefix of the base model. */
-function namesOf({ name, also }: StoredTensor, layout: Layout): string[] {
-  const prefix = basePrefix(layout);
-  const bare = name.startsWith(prefix) ? name.slice(prefix.length) : name;
-  return [name, bare, also ?? bare];
-}
-
 function findTensors(
   folder: string,
   layout: Layout,
@@ -249,10 +256,10 @@ function findTensors(
   files: ReadonlyMap<string, SafetensorsFile>,
 ): Found[] {
   const hint = 'Do the weights and the config.json belong together? Fetch the model again.';
+  const missing = tensors.filter((tensor) => !namesOf(tensor, layout).some((name) => files.has(name)));
+  if (missing.length > 0) throw missingTensors(folder, missing, hint);
   const found = tensors.map((tensor): Found => {
-    const name = namesOf(tensor, layout).find((name) => files.has(name));
-    if (name === undefined)
-      throw new HeedError(`The weights in "${folder}" have no tensor "${tensor.name}".`, { hint });
+    const name = namesOf(tensor, layout).find((name) => files.has(name))!;
     const file = files.get(name)!;
     const { dtype, shape } = file.tensors.get(name)!;
     if (!isFloatDtype(dtype)) {
@@ -275,17 +282,39 @@ function findTensors(
     if (!names.has(name) && LAYER.test(name) && !BUFFER.test(name)) {
       throw new HeedError(
         `The weights in "${folder}" have the tensor "${name}", which config.json does not describe.`,
-        {
-          hint,
-        },
+        { hint: layersHint(tensors, layout, files) ?? hint },
       );
     }
   }
   return found;
 }
 
+/** Names the tensors that the weights lack, the first ones by name. */
+function missingTensors(folder: string, missing: readonly StoredTensor[], hint: string): HeedError {
+  const names = missing.slice(0, 3).map(({ name }) => `"${name}"`);
+  const more = missing.length > names.length ? ` and ${missing.length - names.length} more` : '';
+  const head = missing.length === 1 && missing[0].parameters[0] === HEAD;
+  return new HeedError(`The weights in "${folder}" have no tensor ${names.join(', ')}${more}.`, {
+    hint: head ? `If the model's output layer is its embedding, set "tie_word_embeddings": true in config.json.` : hint,
+  });
+}
+
+/** What to do where the weights have other layers than config.json says. */
+function layersHint(
+  tensors: readonly StoredTensor[],
+  layout: Layout,
+  files: ReadonlyMap<string, SafetensorsFile>,
+): string | undefined {
+  const count = (names: Iterable<string>) =>
+    1 + [...names].reduce((most, name) => Math.max(most, Number(LAYER.exec(name)?.groups?.layer ?? -1)), -1);
+  const [stored, described] = [count(files.keys()), count(tensors.map(({ name }) => name))];
+  if (stored === described) return undefined;
+  const field = layout === gpt2Layout ? 'n_layer' : 'num_hidden_layers';
+  return `The weights have ${stored} layers, but config.json says ${described}: set "${field}": ${stored} in it.`;
+}
+
 /** Tensors of layers change what the model computes. Others are heads for other tasks, or tied weights stored twice. */
-const LAYER = /^((model|transformer|gpt_neox)\.)?(layers|h)\.\d+\./;
+const LAYER = /^((model|transformer|gpt_neox)\.)?(decoder\.)?(layers|h)\.(?<layer>\d+)\./;
 /** Tensors that old versions of Transformers stored although the config implies them. */
 const BUFFER = /\.(rotary_emb\.inv_freq|(attn|attention)\.(masked_)?bias)$/;
 
@@ -294,7 +323,7 @@ const BUFFER = /\.(rotary_emb\.inv_freq|(attn|attention)\.(masked_)?bias)$/;
  * one of zeros.
  */
 export function classifierParameters({ specs, values }: Arena, head: ParameterSpec): Arena {
-  const copy = createArena([...specs.filter(({ name }) => name !== SCORE && name !== HEAD), head]);
+  const copy = createArena([...specs.filter(({ name }) => ![SCORE, HEAD, HEAD_BIAS].includes(name)), head]);
   for (const { name, shape } of copy.specs) {
     if (values[name]?.shape.join() === shape.join()) copy.values[name].data.set(values[name].data);
   }

@@ -1,9 +1,10 @@
 /** Completions in one line: prompts in, texts out. */
 import { type PrecisionChoice, resolvePrecision } from '../engine/precision.ts';
 import { HeedError } from '../error.ts';
-import { type ChatMessage, encodeChat } from './chat-template.ts';
+import { encodeChat } from './chat-template.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { createGenerator, type GenerateOptions, type GeneratorOptions } from './generate.ts';
+import type { ChatMessage } from './render-chat.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
 /** A text, or a conversation in which the assistant speaks next. */

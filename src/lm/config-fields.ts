@@ -11,6 +11,7 @@ const activations: Record<string, DecoderConfig['activation']> = {
   gelu_new: 'geluTanh',
   gelu_pytorch_tanh: 'geluTanh',
   gelu_fast: 'geluTanh',
+  relu: 'relu',
 };
 
 export const count = z.int().positive();

@@ -115,6 +115,18 @@ describe('readConfig', () => {
     expect(read(family('qwen2', 'Qwen2', on))).toMatchObject({ slidingWindow: 32, windowedLayers: [1, 2, 3] });
   });
 
+  it('reads windows by a period and by a pattern of letters', () => {
+    const exaone = (change: object) => read(family('exaone4', 'Exaone4', { sliding_window: 32, ...change }));
+    const local = { slidingWindow: 32, windowedLayers: [0, 1, 2], unrotatedLayers: [3] };
+    expect(exaone({})).toMatchObject(local);
+    expect(exaone({ sliding_window_pattern: 'LLLG' })).toMatchObject(local);
+    expect(exaone({ sliding_window_pattern: 'L' })).toMatchObject(local); // the last layer is always global
+    const full = exaone({ sliding_window: null, sliding_window_pattern: null });
+    expect(full).not.toHaveProperty('slidingWindow');
+    expect(full).not.toHaveProperty('unrotatedLayers');
+    expect(fails(() => exaone({ sliding_window_pattern: 'LLX' }))).toContain('sliding_window_pattern');
+  });
+
   it('gives a classifier no output layer', () => {
     const raw = { ...llama, tie_word_embeddings: false, architectures: ['LlamaForSequenceClassification'] };
     expect(read(raw).tied).toBe(true);
@@ -126,7 +138,7 @@ describe('readConfig', () => {
     expect(refused({ architectures: ['BertModel'] })).toMatch(/config.json names .*"BertModel"; supported are Llama/);
     expect(refused({ architectures: null, model_type: 'bert' })).toContain('"bert"');
     expect(refused({ quantization_config: { quant_method: 'awq' } })).toContain('quantization_config');
-    expect(refused({ hidden_act: 'relu' })).toContain('hidden_act is "relu"; supported are silu');
+    expect(refused({ hidden_act: 'relu2' })).toContain('hidden_act is "relu2"; supported are silu');
     expect(refused({ rope_parameters: { rope_type: 'xpos' } })).toContain('"xpos"; supported are default');
     expect(refused({ rope_parameters: { rope_type: 'longrope', short_factor: [1] } })).toContain('has 1 numbers');
     expect(refused({ rope_parameters: { rope_type: 'linear' } })).toContain('factor');
@@ -141,6 +153,12 @@ describe('readConfig', () => {
     expect(refused({ layer_types: ['sliding_attention'] }, qwen3)).toContain('layer_types names 1 layers of 4');
     expect(refused({ layer_types: ['chunked_attention'] }, qwen3)).toContain('some layers have "chunked_attention"');
     expect(refused({ qk_layernorm: true }, family('stablelm', 'StableLm'))).toContain('qk_layernorm');
+    const opt = (change: object) =>
+      refused(change, { ...family('opt', 'OPT'), ffn_dim: 8, activation_function: 'relu' });
+    expect(opt({ do_layer_norm_before: false })).toContain('do_layer_norm_before');
+    expect(opt({ word_embed_proj_dim: 8 })).toContain('word_embed_proj_dim is 8');
+    expect(opt({ _remove_final_layer_norm: true })).toContain('_remove_final_layer_norm');
+    expect(refused({ use_qk_norm: true }, family('cohere', 'Cohere'))).toContain('use_qk_norm');
     expect(refused({}, family('granitemoehybrid', 'GraniteMoeHybrid', { shared_intermediate_size: 8 }))).toContain(
       'mixture of experts',
     );
@@ -165,7 +183,9 @@ describe('the hint for a model that is not supported', () => {
   it('names the nearest family, and what is missing', () => {
     expect(hintOf('Gemma3ForConditionalGeneration')).toMatch(/reads images.*nearest .* Gemma3ForCausalLM/);
     expect(hintOf('Qwen3_5ForCausalLM')).toMatch(/gated delta nets.*nearest .* Qwen3ForCausalLM/);
-    expect(hintOf('GptOssForCausalLM')).toContain('sinks');
+    expect(hintOf('Mamba2ForCausalLM')).toContain('state spaces');
+    expect(hintOf('DeepseekV3ForCausalLM')).toContain('latent keys and values');
+    expect(hintOf('Cohere2MoeForCausalLM')).toContain('nearest supported family is that of Cohere2ForCausalLM');
     expect(hintOf('Olmo3SinkForCausalLM')).toContain('Olmo3ForCausalLM');
     expect(hintOf('BertModel')).toBe('Choose a model of one of these.');
   });

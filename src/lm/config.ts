@@ -5,7 +5,7 @@
  */
 import { z } from 'zod';
 import { HeedError } from '../error.ts';
-import type { DecoderConfig } from '../nn/decoder-config.ts';
+import { type DecoderConfig, withoutHead } from '../nn/decoder-config.ts';
 import {
   count,
   deviation,
@@ -97,7 +97,7 @@ export function readArchitecture(raw: unknown, source: string): Architecture {
   }
   if (quantized) {
     throw new HeedError(`${source} has a "quantization_config": its weights are not F32, F16 or BF16.`, {
-      hint: 'Use the model from before its quantization.',
+      hint: 'Use the model from before its quantization, or one that was saved as BF16 again.',
     });
   }
   return found;
@@ -106,15 +106,11 @@ export function readArchitecture(raw: unknown, source: string): Architecture {
 /** What heed cannot compute in models that resemble supported ones. */
 const missing: readonly (readonly [RegExp, string])[] = [
   [/^Qwen3_?(\.?5|Next)/i, 'Its layers have gated delta nets, which heed does not compute.'],
-  [
-    /Mamba|Jamba|Hybrid|Lfm|RecurrentGemma|FalconH/i,
-    'Its layers have state spaces or convolutions, which heed does not compute.',
-  ],
+  [/Mamba|Jamba|Hybrid|RecurrentGemma|FalconH/i, 'Its layers have state spaces, which heed does not compute.'],
   [
     /^(Gemma3n|Gemma4)/i,
     'Its layers have embeddings of their own and share keys and values, which heed does not compute.',
   ],
-  [/^gpt_?oss/i, 'Its attention has sinks, which heed does not compute.'],
   [/^(DeepseekV|Kimi|Glm4MoeLite)/i, 'Its attention has latent keys and values, which heed does not compute.'],
 ];
 
@@ -157,7 +153,7 @@ function nearestArchitecture(name: string): string | undefined {
 export function readConfig(raw: unknown, source: string): DecoderConfig {
   const { family, classifier } = readArchitecture(raw, source);
   const config = family === 'gpt2' ? readGpt2(raw, source) : readFamily(raw, entryOf(family), source);
-  return classifier ? { ...config, tied: true } : config;
+  return classifier ? withoutHead(config) : config;
 }
 
 function readFamily(raw: unknown, entry: FamilyEntry, source: string): DecoderConfig {

@@ -47,3 +47,31 @@ it.each(['tiny-llama', 'tiny-gpt2', 'tiny-qwen2'])(
     await session.release();
   },
 );
+
+it('a model with convolutions runs there too, padded on either side', async () => {
+  const fixture = path('../families/lfm2');
+  const { config, parameters } = loadCheckpoint(fixture);
+  const folder = mkdtempSync(join(tmpdir(), 'heed-export-'));
+  exportOnnx(folder, config, parameters.values);
+  parameters[Symbol.dispose]();
+  const expected: { ids: number[][]; last: number[][] } = JSON.parse(
+    readFileSync(join(fixture, 'expected.json'), 'utf8'),
+  );
+  const session = await InferenceSession.create(join(folder, 'model.onnx'));
+  const [first, second] = expected.ids;
+  const time = first.length + 3;
+  const rows = [
+    [0, 0, 0, ...first],
+    [...second, 0, 0, 0],
+  ];
+  const int64 = (numbers: number[][]) => new Tensor('int64', BigInt64Array.from(numbers.flat(), BigInt), [2, time]);
+  const mask = rows.map((row) => row.map((id) => Number(id !== 0)));
+  const { logits } = await session.run({ input_ids: int64(rows), attention_mask: int64(mask) });
+  for (const [row, last] of [time - 1, first.length - 1].entries()) {
+    for (const [id, logit] of expected.last[row].entries()) {
+      const got = (logits.data as Float32Array)[(row * time + last) * config.vocabularySize + id];
+      expect(Math.abs(got - logit)).toBeLessThan(2e-5);
+    }
+  }
+  await session.release();
+});

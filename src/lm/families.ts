@@ -36,6 +36,17 @@ function qwenWindows(fields: SharedFields, source: string): Partial<DecoderConfi
 const everyFull = (period: number, { num_hidden_layers: layers }: SharedFields) =>
   Array.from({ length: layers }, (_, i) => ((i + 1) % period ? 'sliding_attention' : 'full_attention'));
 
+/** The layers without a window, where these alone have no rotary positions. */
+function unrotatedFull(
+  { num_hidden_layers: length }: SharedFields,
+  windows: ReturnType<typeof readWindows>,
+): Partial<DecoderConfig> {
+  const { slidingWindow, windowedLayers } = windows;
+  const all = Array.from({ length }, (_, layer) => layer);
+  const full = all.filter((layer) => slidingWindow === undefined || windowedLayers?.includes(layer) === false);
+  return { ...windows, ...(full.length > 0 && { unrotatedLayers: full }) };
+}
+
 /** Rotary positions that full and windowed layers have each their own of. */
 function positionsByKind(fields: SharedFields, localTheta: number, source: string): Partial<DecoderConfig> {
   const headSize = headSizeOf(fields);
@@ -81,7 +92,73 @@ const attentionBias = ({ attention_bias: on }: SharedFields): Partial<DecoderCon
   bias: { queryKeyValue: on, attentionOutput: on, feedForward: false },
 });
 
-const olmo: Partial<DecoderConfig> = { normPlaces: 'after', queryKeyNorm: 'whole' };
+const exaoneFields = {
+  sliding_window_pattern: z.union([z.int().nonnegative(), z.string().regex(/^[LG]+$/)]).nullish(),
+};
+/** Its kinds of layers, where it does not list them: by a period, or by a pattern such as "LLLG". */
+function exaoneKinds(fields: SharedFields & z.infer<z.ZodObject<typeof exaoneFields>>): string[] {
+  const { sliding_window_pattern: pattern = 4, sliding_window: window, num_hidden_layers: length } = fields;
+  const isLocal = (layer: number) =>
+    typeof pattern === 'string'
+      ? pattern[layer % pattern.length] === 'L' && layer < length - 1
+      : !!pattern && (layer + 1) % pattern !== 0;
+  const kinds = Array.from({ length }, (_, i) => (isLocal(i) ? 'sliding_attention' : 'full_attention'));
+  return window === null ? kinds.map(() => 'full_attention') : kinds;
+}
+
+const cohereDefaults = { layer_norm_eps: 1e-5, tie_word_embeddings: true };
+const cohereFields = { logit_scale: z.number().positive().nullish() };
+/** What both Cohere families share: one layer norm without bias for attention and feed-forward, and scaled logits. */
+const cohere = (
+  fields: SharedFields & z.infer<z.ZodObject<typeof cohereFields>>,
+  source: string,
+): Partial<DecoderConfig> => ({
+  norm: 'layer',
+  normParameters: 'weight',
+  parallel: 'one norm',
+  ...attentionBias(fields),
+  ...interleaved(readRotary(fields, headSizeOf(fields), source)),
+  ...unless('logitScale', fields.logit_scale ?? 0.0625, 1),
+});
+
+/** Positions whose rotation turns neighbors against one another. */
+const interleaved = ({ positions, maxPositions }: ReturnType<typeof readRotary>) => ({
+  positions: { ...positions, interleaved: true },
+  maxPositions,
+});
+
+const glmDefaults = {
+  rms_norm_eps: 1.5625e-7,
+  head_dim: 128,
+  num_key_value_heads: 2,
+  attention_bias: true,
+  partial_rotary_factor: 0.5,
+};
+const glm = (fields: SharedFields, source: string): Partial<DecoderConfig> => ({
+  bias: { queryKeyValue: fields.attention_bias, attentionOutput: false, feedForward: false },
+  ...interleaved(readRotary(fields, headSizeOf(fields), source)),
+});
+
+const lfm2Fields = {
+  conv_L_cache: count.default(3),
+  conv_bias: flag,
+  full_attn_idxs: z.array(z.int()).nullish(),
+  tie_embedding: z.boolean().nullish(),
+  block_ff_dim: count.nullish(),
+  block_auto_adjust_ff_dim: z.boolean().default(true),
+  block_ffn_dim_multiplier: z.number().positive().nullish(),
+  block_multiple_of: count.default(256),
+};
+/** The width of its feed-forwards: two thirds of what config.json says, rounded up to a multiple, unless it says not to. */
+function lfm2FeedForward(fields: SharedFields & z.infer<z.ZodObject<typeof lfm2Fields>>): number {
+  const whole = fields.block_ff_dim ?? fields.intermediate_size;
+  if (!fields.block_auto_adjust_ff_dim) return whole;
+  const { block_ffn_dim_multiplier: factor = 1, block_multiple_of: multiple } = fields;
+  const adjusted = Math.trunc((2 * whole) / 3);
+  return factor === null ? adjusted : multiple * Math.ceil(Math.trunc(factor * adjusted) / multiple);
+}
+
+const afterNorms: Partial<DecoderConfig> = { normPlaces: 'after', queryKeyNorm: 'whole' };
 
 const graniteFields = {
   embedding_multiplier: z.number().default(1),
@@ -235,6 +312,30 @@ export const families = {
       ...positionsByKind(fields, fields.rope_local_base_freq, source),
     }),
   }),
+  phi: family({
+    prefix: 'Phi',
+    names: { rms_norm_eps: 'layer_norm_eps' },
+    defaults: { layer_norm_eps: 1e-5, hidden_act: 'gelu_new', partial_rotary_factor: 0.5 },
+    more: { qk_layernorm: flag },
+    decoder: (fields, source) => {
+      if (fields.qk_layernorm) throw unsupported(source, '"qk_layernorm" gives each head a layer norm of its own');
+      return {
+        gated: false,
+        norm: 'layer',
+        parallel: 'one norm',
+        bias: { queryKeyValue: true, attentionOutput: true, feedForward: true },
+        headBias: true,
+      };
+    },
+    layout: {
+      norm: 'final_layernorm',
+      maps: [
+        { name: 'self_attn.dense', parts: ['self_attn.o_proj'] },
+        { name: 'mlp.fc1', parts: ['mlp.up_proj'] },
+        { name: 'mlp.fc2', parts: ['mlp.down_proj'] },
+      ],
+    },
+  }),
   phi3: family({
     prefix: 'Phi3',
     defaults: { rms_norm_eps: 1e-5, sliding_window: null },
@@ -275,13 +376,13 @@ export const families = {
   olmo2: family({
     prefix: 'Olmo2',
     defaults: { rms_norm_eps: 1e-5 },
-    decoder: (fields) => ({ ...olmo, ...attentionBias(fields) }),
+    decoder: (fields) => ({ ...afterNorms, ...attentionBias(fields) }),
   }),
   olmo3: family({
     prefix: 'Olmo3',
     defaults: { rms_norm_eps: 1e-5, rope_theta: 5e5 },
     decoder: (fields, source) => ({
-      ...olmo,
+      ...afterNorms,
       ...attentionBias(fields),
       ...readWindows(fields, fields.layer_types ?? everyFull(4, fields), source),
       ...positionsByKind(fields, 5e5, source),
@@ -361,6 +462,204 @@ export const families = {
         ...(fields.use_parallel_residual && { parallel: 'one norm' as const }),
       };
     },
+  }),
+  exaone4: family({
+    prefix: 'Exaone4',
+    defaults: { rms_norm_eps: 1e-5, num_key_value_heads: 32 },
+    more: exaoneFields,
+    decoder: (fields, source) => {
+      const windows = readWindows(fields, fields.layer_types ?? exaoneKinds(fields), source);
+      return {
+        normPlaces: 'after',
+        queryKeyNorm: true,
+        ...(fields.sliding_window === null ? windows : unrotatedFull(fields, windows)),
+      };
+    },
+  }),
+  starcoder2: family({
+    prefix: 'Starcoder2',
+    names: { rms_norm_eps: 'norm_epsilon' },
+    defaults: {
+      norm_epsilon: 1e-5,
+      hidden_act: 'gelu_pytorch_tanh',
+      sliding_window: null,
+      num_key_value_heads: 2,
+      tie_word_embeddings: true,
+    },
+    more: { use_bias: z.boolean().default(true) },
+    decoder: ({ use_bias: on, sliding_window: window }) => ({
+      gated: false,
+      norm: 'layer',
+      bias: { queryKeyValue: on, attentionOutput: on, feedForward: on },
+      ...(window !== null && { slidingWindow: window }),
+    }),
+    layout: {
+      maps: [
+        { name: 'mlp.c_fc', parts: ['mlp.up_proj'] },
+        { name: 'mlp.c_proj', parts: ['mlp.down_proj'] },
+      ],
+    },
+  }),
+  cohere: family({
+    prefix: 'Cohere',
+    names: { rms_norm_eps: 'layer_norm_eps' },
+    defaults: { ...cohereDefaults, rope_theta: 5e5 },
+    more: { ...cohereFields, use_qk_norm: flag },
+    decoder: (fields, source) => {
+      if (fields.use_qk_norm) throw unsupported(source, '"use_qk_norm" gives each head a layer norm of its own');
+      return cohere(fields, source);
+    },
+  }),
+  cohere2: family({
+    prefix: 'Cohere2',
+    names: { rms_norm_eps: 'layer_norm_eps' },
+    defaults: cohereDefaults,
+    more: { ...cohereFields, sliding_window_pattern: count.default(4) },
+    decoder: (fields, source) => {
+      const kinds = fields.layer_types ?? everyFull(fields.sliding_window_pattern, fields);
+      return { ...cohere(fields, source), ...unrotatedFull(fields, readWindows(fields, kinds, source)) };
+    },
+  }),
+  glm: family({
+    prefix: 'Glm',
+    defaults: glmDefaults,
+    decoder: glm,
+    layout: { maps: [{ name: 'mlp.gate_up_proj', parts: gateUp }] },
+  }),
+  glm4: family({
+    prefix: 'Glm4',
+    defaults: glmDefaults,
+    decoder: (fields, source) => ({ ...glm(fields, source), normPlaces: 'both' }),
+    layout: {
+      maps: [
+        { name: 'mlp.gate_up_proj', parts: gateUp },
+        { name: 'post_self_attn_layernorm', parts: ['post_attention_layernorm'] },
+        { name: 'post_attention_layernorm', parts: ['pre_feedforward_layernorm'] },
+        { name: 'post_mlp_layernorm', parts: ['post_feedforward_layernorm'] },
+      ],
+    },
+  }),
+  olmo: family({
+    prefix: 'Olmo',
+    more: { clip_qkv: z.number().nullish() },
+    decoder: (fields, source) => {
+      if (fields.clip_qkv != null) throw unsupported(source, '"clip_qkv" bounds queries, keys and values');
+      return { norm: 'layer', normParameters: 'none', normEpsilon: 1e-5, ...attentionBias(fields) };
+    },
+  }),
+  opt: family({
+    prefix: 'OPT',
+    names: { intermediate_size: 'ffn_dim', hidden_act: 'activation_function', initializer_range: 'init_std' },
+    defaults: { activation_function: 'relu', tie_word_embeddings: true },
+    more: {
+      do_layer_norm_before: z.boolean().default(true),
+      _remove_final_layer_norm: flag,
+      word_embed_proj_dim: count.nullish(),
+      enable_bias: z.boolean().default(true),
+      layer_norm_elementwise_affine: z.boolean().default(true),
+    },
+    decoder: (fields, source) => {
+      const { word_embed_proj_dim: projected, enable_bias: on, max_position_embeddings: maxPositions } = fields;
+      if (!fields.do_layer_norm_before) throw unsupported(source, '"do_layer_norm_before" is false');
+      if (fields._remove_final_layer_norm) throw unsupported(source, '"_remove_final_layer_norm" is true');
+      if (projected != null && projected !== fields.hidden_size) {
+        throw unsupported(source, `word_embed_proj_dim is ${projected}, but hidden_size is ${fields.hidden_size}`);
+      }
+      return {
+        keyValueHeads: fields.num_attention_heads,
+        gated: false,
+        norm: 'layer',
+        normEpsilon: 1e-5,
+        ...(!fields.layer_norm_elementwise_affine && { normParameters: 'none' as const }),
+        positions: { kind: 'learned', offset: 2 },
+        maxPositions,
+        bias: { queryKeyValue: on, attentionOutput: on, feedForward: on },
+      };
+    },
+    layout: {
+      base: 'model.decoder',
+      positions: 'embed_positions',
+      norm: 'final_layer_norm',
+      maps: [
+        { name: 'self_attn_layer_norm', parts: ['input_layernorm'] },
+        { name: 'self_attn.out_proj', parts: ['self_attn.o_proj'] },
+        { name: 'final_layer_norm', parts: ['post_attention_layernorm'] },
+        { name: 'fc1', parts: ['mlp.up_proj'] },
+        { name: 'fc2', parts: ['mlp.down_proj'] },
+      ],
+    },
+  }),
+  lfm2: family({
+    prefix: 'Lfm2',
+    names: { rms_norm_eps: 'norm_eps' },
+    defaults: { norm_eps: 1e-5, num_key_value_heads: 8, rope_theta: 1e6, tie_word_embeddings: true },
+    more: lfm2Fields,
+    decoder: (fields, source) => {
+      const { num_hidden_layers: length, tie_embedding: tied } = fields;
+      const full = fields.full_attn_idxs;
+      const kinds =
+        fields.layer_types ?? Array.from({ length }, (_, i) => (full && !full.includes(i) ? 'conv' : 'full_attention'));
+      readWindows(
+        fields,
+        kinds.map((kind) => (kind === 'conv' ? 'full_attention' : kind)),
+        source,
+      );
+      const convolved = kinds.flatMap((kind, layer) => (kind === 'conv' ? [layer] : []));
+      return {
+        queryKeyNorm: true,
+        tied: fields.tie_word_embeddings && tied !== false,
+        feedForwardSize: lfm2FeedForward(fields),
+        ...(convolved.length > 0 && {
+          convolution: { layers: convolved, length: fields.conv_L_cache, bias: fields.conv_bias },
+        }),
+      };
+    },
+    layout: {
+      norm: 'embedding_norm',
+      maps: [
+        { name: 'operator_norm', parts: ['input_layernorm'] },
+        { name: 'ffn_norm', parts: ['post_attention_layernorm'] },
+        { name: 'self_attn.out_proj', parts: ['self_attn.o_proj'] },
+        { name: 'self_attn.q_layernorm', parts: ['self_attn.q_norm'] },
+        { name: 'self_attn.k_layernorm', parts: ['self_attn.k_norm'] },
+        { name: 'feed_forward.w1', parts: ['mlp.gate_proj'] },
+        { name: 'feed_forward.w2', parts: ['mlp.down_proj'] },
+        { name: 'feed_forward.w3', parts: ['mlp.up_proj'] },
+      ],
+    },
+  }),
+  gpt_oss: family({
+    prefix: 'GptOss',
+    defaults: {
+      rms_norm_eps: 1e-5,
+      head_dim: 64,
+      num_key_value_heads: 8,
+      sliding_window: 128,
+      attention_bias: true,
+      rope_theta: 150_000,
+      num_experts_per_tok: 4,
+      norm_topk_prob: true,
+    },
+    more: {
+      ...expertFields,
+      num_local_experts: count.default(128),
+      swiglu_alpha: z.number().default(1.702),
+      swiglu_limit: z.number().positive().default(7),
+    },
+    decoder: (fields, source) => {
+      const { experts: mixture } = experts(fields, fields.num_local_experts, fields.intermediate_size, source);
+      const { attention_bias: on } = fields;
+      const stretched = { rope_type: 'yarn', factor: 32, original_max_position_embeddings: 4096, truncate: false };
+      return {
+        attentionSinks: true,
+        clippedGate: { alpha: fields.swiglu_alpha, limit: fields.swiglu_limit },
+        bias: { queryKeyValue: on, attentionOutput: on, feedForward: true },
+        experts: { ...mixture!, stacked: true, routerBias: true },
+        ...readWindows(fields, fields.layer_types ?? everyFull(2, fields), source),
+        ...readRotary(fields, headSizeOf(fields), source, fields.rope_scaling ?? fields.rope_parameters ?? stretched),
+      };
+    },
+    layout: { stackedExperts: true, maps: [{ name: 'mlp.router', parts: ['mlp.gate'] }] },
   }),
   ministral: family({
     prefix: 'Ministral',

@@ -1,13 +1,7 @@
 export { type Adapter, readAdapter, writeAdapter } from './adapter-files.ts';
+export { renderAssistantSpans } from './assistant-spans.ts';
 export { type BpeOptions, type TokenizerJson, trainBpe, wordLevelTokenizer } from './bpe-trainer.ts';
-export {
-  type ChatMessage,
-  encodeChat,
-  type MessagePart,
-  type RenderOptions,
-  renderAssistantSpans,
-  renderChat,
-} from './chat-template.ts';
+export { encodeChat } from './chat-template.ts';
 export { type Checkpoint, loadCheckpoint, type SaveOptions, saveCheckpoint } from './checkpoint.ts';
 export type { CompletionOptions, Prompt } from './complete.ts';
 export { type Constrainer, createConstrainer } from './constrain.ts';
@@ -51,6 +45,7 @@ export {
   scoresOf,
 } from './packed-program.ts';
 export { type Example, type PackedBatch, packedBatch, packSequences } from './packing.ts';
+export { type ChatMessage, type MessagePart, type RenderOptions, renderChat } from './render-chat.ts';
 export { type Context, chooseToken, processLogits, type Sampler, type Sampling, samplers } from './sampling.ts';
 export {
   checkDraftTokens,

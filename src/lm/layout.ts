@@ -26,6 +26,11 @@ export interface Layout {
   maps?: readonly StoredMap[];
   /** The experts' list within a layer, and the names of their maps; "mlp.experts" and as in heed by default. */
   experts?: { at: string; gate: string; up: string; down: string };
+  /**
+   * Whether each layer's experts are stacked: gates and maps up as one tensor [experts, in, 2 · out], in turn, and maps
+   * down as another.
+   */
+  stackedExperts?: boolean;
 }
 
 /** A map or norm of a layer, as it is stored. */
@@ -54,6 +59,14 @@ export interface StoredTensor {
   transposed: boolean;
   /** The parameters alternate in this many equal blocks of their outputs; 1 for one after another. */
   blocks: number;
+  /** It is a stack of this many such tensors, each with its share of the parameters; 1 by default. */
+  stack?: number;
+}
+
+/** The names that a tensor may have in a file: some leave out the prefix of the base model. */
+export function namesOf({ name, also }: Pick<StoredTensor, 'name' | 'also'>, layout: Layout): string[] {
+  const bare = name.startsWith(basePrefix(layout)) ? name.slice(name.indexOf('.') + 1) : name;
+  return [name, bare, also ?? bare];
 }
 
 interface Shaped {
@@ -62,7 +75,7 @@ interface Shaped {
 }
 
 /** Prefix of the decoder's names in a checkpoint; some checkpoints leave it out. */
-export const basePrefix = ({ base = 'model' }: Layout): string => `${base}.`;
+const basePrefix = ({ base = 'model' }: Layout): string => `${base}.`;
 
 /**
  * The tensors of a checkpoint that hold these parameters, in the order of a forward pass. `heads` is the number of
@@ -71,7 +84,14 @@ export const basePrefix = ({ base = 'model' }: Layout): string => `${base}.`;
 export function storedTensors(layout: Layout, parameters: readonly Shaped[], heads: number): StoredTensor[] {
   const shapes = new Map(parameters.map(({ name, shape }) => [name, shape]));
   return parameters.flatMap(({ name, shape }): StoredTensor[] => {
-    const [, module, kind] = /^(.+)\.(weight|bias)$/.exec(name) ?? ['', name, ''];
+    const stacked = layout.stackedExperts && stackedTensor(name, shape, shapes);
+    if (stacked) return stacked;
+    const [, module, kind] = /^(.+)\.(weight|bias)$/.exec(name) ?? [];
+    if (module === undefined) {
+      return [
+        { name: storedModule(layout, name, heads).name, shape, parameters: [name], transposed: false, blocks: 1 },
+      ];
+    }
     const stored = storedModule(layout, module, heads);
     if (stored.parts[0] !== module) return []; // it is a part of the tensor of the first
     const parts = stored.parts.map((part) => `${part}.${kind}`);
@@ -89,6 +109,30 @@ export function storedTensors(layout: Layout, parameters: readonly Shaped[], hea
       },
     ];
   });
+}
+
+/** The tensors that an expert's parameter begins, where a layer's experts are stacked; undefined for other parameters. */
+function stackedTensor(
+  name: string,
+  [out, ...inner]: readonly number[],
+  shapes: ReadonlyMap<string, readonly number[]>,
+): StoredTensor[] | undefined {
+  const [, at, expert, map, kind] = /^(.+\.mlp\.experts)\.(\d+)\.(gate|up|down)_proj\.(weight|bias)$/.exec(name) ?? [];
+  if (at === undefined) return undefined;
+  if (expert !== '0' || map === 'up') return []; // they are in the tensor of the first
+  const maps = map === 'gate' ? ['gate_proj', 'up_proj'] : ['down_proj'];
+  const experts = [...shapes.keys()].filter((one) => one.startsWith(`${at}.`) && one.endsWith(`.${map}_proj.${kind}`));
+  const parameters = experts.flatMap((_, i) => maps.map((one) => `${at}.${i}.${one}.${kind}`));
+  return [
+    {
+      name: `${at}.${map === 'gate' ? 'gate_up_proj' : 'down_proj'}${kind === 'bias' ? '_bias' : ''}`,
+      shape: [experts.length, ...inner, out * maps.length],
+      parameters,
+      transposed: kind === 'weight',
+      blocks: map === 'gate' ? out : 1,
+      stack: experts.length,
+    },
+  ];
 }
 
 /** A module of a checkpoint's model, and the modules of the decoder that it holds. */
@@ -143,10 +187,23 @@ function shapeOf(shapes: ReadonlyMap<string, readonly number[]>, name: string): 
 }
 
 /** Whether a tensor holds exactly one parameter, as it is. */
-export const isPlain = ({ parameters, transposed }: StoredTensor): boolean => parameters.length === 1 && !transposed;
+export const isPlain = ({ parameters, transposed, stack = 1 }: StoredTensor): boolean =>
+  parameters.length === 1 && !transposed && stack === 1;
 
 /** Copies a stored tensor's numbers into its parameters, bit for bit. */
 export function unpack(tensor: StoredTensor, stored: Float32Array, parameters: readonly Float32Array[]): void {
+  const items = itemsOf(tensor, stored, parameters);
+  if (items) {
+    for (const item of items) unpack(item.tensor, item.stored, item.parameters);
+    return;
+  }
+  if (tensor.transposed && tensor.blocks > 1) {
+    const [rows, columns] = tensor.shape;
+    const turned = new Float32Array(stored.length);
+    transpose(words(stored), columns, words(turned), rows, rows, columns);
+    unpack({ ...tensor, shape: [columns, rows], transposed: false }, turned, parameters);
+    return;
+  }
   const from = words(stored);
   const [inputs, width] = tensor.shape;
   let begin = 0;
@@ -167,6 +224,18 @@ export function unpack(tensor: StoredTensor, stored: Float32Array, parameters: r
 
 /** The inverse of `unpack`. */
 export function pack(tensor: StoredTensor, parameters: readonly Float32Array[], stored: Float32Array): void {
+  const items = itemsOf(tensor, stored, parameters);
+  if (items) {
+    for (const item of items) pack(item.tensor, item.parameters, item.stored);
+    return;
+  }
+  if (tensor.transposed && tensor.blocks > 1) {
+    const [rows, columns] = tensor.shape;
+    const turned = new Float32Array(stored.length);
+    pack({ ...tensor, shape: [columns, rows], transposed: false }, parameters, turned);
+    transpose(words(turned), rows, words(stored), columns, columns, rows);
+    return;
+  }
   const to = words(stored);
   const [inputs, width] = tensor.shape;
   let begin = 0;
@@ -183,6 +252,18 @@ export function pack(tensor: StoredTensor, parameters: readonly Float32Array[], 
       }
     }
   }
+}
+
+/** The tensors of a stack, with their numbers and parameters; undefined for a tensor that is none. */
+function itemsOf(tensor: StoredTensor, stored: Float32Array, parameters: readonly Float32Array[]) {
+  const { stack = 1, shape } = tensor;
+  if (stack === 1) return undefined;
+  const [length, count] = [stored.length / stack, parameters.length / stack];
+  return Array.from({ length: stack }, (_, i) => ({
+    tensor: { ...tensor, shape: shape.slice(1), stack: 1 },
+    stored: stored.subarray(i * length, (i + 1) * length),
+    parameters: parameters.slice(i * count, (i + 1) * count),
+  }));
 }
 
 /** Numbers as bits: an assignment of floats may change the payload of a NaN. */

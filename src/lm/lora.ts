@@ -1,9 +1,9 @@
 /** LoRA adapters between PEFT's folders and the parameters that training and merging use. */
 import { HeedError } from '../error.ts';
-import { type DecoderConfig, EMBEDDING, HEAD } from '../nn/decoder-config.ts';
+import { type DecoderConfig, EMBEDDING, HEAD, withoutHead } from '../nn/decoder-config.ts';
 import { type LoraOptions, loraNames, loraParameters, loraTargets, mergeLora } from '../nn/lora.ts';
 import { type Arena, createArena } from '../nn/parameters.ts';
-import { readAdapter, writeAdapter } from './adapter-files.ts';
+import { type Adapter, readAdapter, writeAdapter } from './adapter-files.ts';
 import { moduleNames, ownAdapters, plainParameters, storedAdapters, targetNames } from './adapter-layout.ts';
 import { type Checkpoint, classifierParameters, scoreSpec } from './checkpoint.ts';
 import { layoutOfArchitecture } from './config.ts';
@@ -34,6 +34,10 @@ export function loadAdapter(folder: string, config: DecoderConfig, architecture 
     new HeedError(`The adapter in "${folder}" does not fit the model: ${what}.`, {
       hint: base === undefined ? 'Load it on the model it was trained on.' : `It was trained on "${base}".`,
     });
+  const tokens = vocabularyOf(adapter);
+  if (tokens !== undefined && tokens !== config.vocabularySize) {
+    throw resizedVocabulary(`The adapter in "${folder}"`, tokens, config.vocabularySize);
+  }
   if (score && score.shape[1] !== config.hiddenSize) throw misfit(`its head is for ${score.shape[1]} inputs`);
   const layout = layoutOfArchitecture(architecture);
   const own = ownAdapters(adapter, config, layout, misfit);
@@ -72,6 +76,26 @@ export function loadAdapter(folder: string, config: DecoderConfig, architecture 
   return { options, parameters, base };
 }
 
+/** The number of tokens that an adapter of the embedding or of the output layer is for; undefined if it has neither. */
+function vocabularyOf({ tensors, whole = {}, rank }: Adapter): number | undefined {
+  const name = (pattern: RegExp, names: object) => Object.keys(names).find((name) => pattern.test(name));
+  const saved = name(/(^|\.)(embed_tokens|embed_in|wte|lm_head|embed_out)\.weight$/, whole);
+  if (saved !== undefined) return whole[saved].shape[0];
+  const embedding = name(/(^|\.)(embed_tokens|embed_in|wte)$/, tensors);
+  if (embedding !== undefined) return tensors[embedding].a.length / (tensors[embedding].rank ?? rank);
+  const head = name(/(^|\.)(lm_head|embed_out)$/, tensors);
+  return head === undefined ? undefined : tensors[head].b.length / (tensors[head].rank ?? rank);
+}
+
+/** An error for an adapter that was trained after tokens were added to the base model, or taken from it. */
+export const resizedVocabulary = (what: string, tokens: number, base: number): HeedError =>
+  new HeedError(
+    `${what} is for ${tokens.toLocaleString('en-US')} tokens, but its base model has ${base.toLocaleString('en-US')}: the vocabulary was resized before the training.`,
+    {
+      hint: `Resize the base model in Transformers with model.resize_token_embeddings(${tokens}), load the adapter on it with PEFT, and save model.merge_and_unload() with its tokenizer: heed loads that folder.`,
+    },
+  );
+
 /** Adapters of the embedding or the output layer, which then are no longer the same. */
 const SEPARATE = /^(model\.embed_tokens|lm_head)\./;
 
@@ -92,7 +116,7 @@ export function mergeAdapter<M extends Pick<Checkpoint, 'config' | 'parameters'>
   const parameters = classifierParameters(base.parameters, scoreSpec(config, head.shape[0]));
   parameters.values[SCORE].data.set(head.data);
   base.parameters[Symbol.dispose]();
-  return { ...base, config: { ...config, tied: true }, parameters };
+  return { ...base, config: withoutHead(config), parameters };
 }
 
 /** A model whose output layer is a copy of its embedding. Disposes of the old parameters. */

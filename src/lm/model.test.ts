@@ -43,6 +43,36 @@ it('an adapter is its base model, changed', async () => {
   await expect(loadModel(lost)).rejects.toThrow(/does not name its base model/);
 });
 
+it('an adapter whose tokenizer has more tokens than its base says so', async () => {
+  const adapterOf = (name: string, tokens: number) => {
+    const path = join(folder, name);
+    cpSync(fixture('tiny-llama-lora'), path, { recursive: true });
+    edit('adapter_config.json', { base_model_name_or_path: fixture('tiny-llama') })(path);
+    const tokenizer = JSON.parse(readFileSync(join(fixture('tiny-llama'), 'tokenizer.json'), 'utf8'));
+    const added = Array.from({ length: tokens }, (_, i) => ({
+      ...tokenizer.added_tokens[0],
+      id: 512 + i,
+      content: `<t${i}>`,
+    }));
+    tokenizer.added_tokens.push(...added);
+    writeFileSync(join(path, 'tokenizer.json'), JSON.stringify(tokenizer));
+    return path;
+  };
+  await expect(loadModel(adapterOf('more', 3))).rejects.toThrow(
+    /tokenizer of the adapter .* is for 515 tokens, .* has 512/,
+  );
+  const padded = join(folder, 'padded');
+  const base = await loadModel(fixture('tiny-llama'));
+  const wide = createModel({ ...base.config, vocabularySize: 520 }, base.tokenizer, 0);
+  saveModel(padded, wide);
+  const adapter = adapterOf('padding', 3);
+  edit('adapter_config.json', { base_model_name_or_path: padded })(adapter);
+  const notices: string[] = [];
+  const model = await loadModel(adapter, { onNotice: (text) => notices.push(text) });
+  expect(notices).toEqual([expect.stringContaining("has 3 tokens that the base model's lacks")]);
+  for (const { parameters } of [base, wide, model]) parameters[Symbol.dispose]();
+});
+
 describe('an answer ends', () => {
   it.each<[string, (path: string) => void, number[]]>([
     ['as generation_config.json says', edit('generation_config.json', { eos_token_id: [2, 7] }), [2, 7]],
@@ -100,12 +130,17 @@ it('ends a completion where its chat template ends a turn, and says so when it i
   const path = join(folder, 'base');
   ofBase(path);
   const saved = join(folder, 'base-saved');
-  const model = await loadModel(path);
+  const notices: string[] = [];
+  const model = await loadModel(path, { onNotice: (text) => notices.push(text) });
   const { ends, tokenizer } = model;
+  expect(notices).toEqual([
+    expect.stringMatching(/ends the assistant's turn with "<\|im_end\|>" \(\d+\), .*lacks \(3\)/),
+  ]);
   expect(ends.map(tokenizer.tokenOf)).toEqual(['<|pad|>', '<|im_end|>']);
   saveModel(saved, model);
   expect(JSON.parse(readFileSync(join(saved, 'generation_config.json'), 'utf8')).eos_token_id).toEqual(ends);
-  const again = await loadModel(saved);
+  const again = await loadModel(saved, { onNotice: (text) => notices.push(text) });
+  expect(notices).toHaveLength(1);
   expect([again.ends, again.tokenizer.endTokens]).toEqual([ends, ['<|pad|>', '<|im_end|>']]);
   for (const { parameters } of [model, again]) parameters[Symbol.dispose]();
 });

@@ -12,7 +12,7 @@ import { endOfTurnToken } from './chat-template.ts';
 import { type Checkpoint, loadCheckpoint, readShape, type SaveOptions, saveCheckpoint } from './checkpoint.ts';
 import { type CompletionOptions, complete, isConversation, type Prompt } from './complete.ts';
 import { type PullOptions, placeOf, resolveModel } from './hub.ts';
-import { loadAdapter, mergeAdapter } from './lora.ts';
+import { loadAdapter, mergeAdapter, resizedVocabulary } from './lora.ts';
 import { loadTokenizer, saveTokenizer, TEMPLATE, type Tokenizer } from './tokenizer.ts';
 import { writeConfig } from './write-config.ts';
 
@@ -70,23 +70,29 @@ export const embeddedModel = 'reviews-base';
 
 const GENERATION = 'generation_config.json';
 
+/** How a model is found and loaded. */
+export interface LoadOptions extends PullOptions {
+  /** Receives notices, such as of weights that are not what config.json says. */
+  onNotice?: (text: string) => void;
+}
+
 /**
  * Loads a model with its tokenizer from a folder or from the Hub (`OWNER/NAME[@REVISION]`); without a name, the tiny
  * model that comes with heed. For a LoRA adapter (PEFT), the base model is loaded and the adapter merged in.
  *
  * @throws HeedError that names what is missing, damaged or does not fit together.
  */
-export async function loadModel(nameOrFolder: string = embeddedModel, options: PullOptions = {}): Promise<Model> {
+export async function loadModel(nameOrFolder: string = embeddedModel, options: LoadOptions = {}): Promise<Model> {
   const folder = await modelFolder(nameOrFolder, options);
   const base = await baseFolder(folder, options);
   if (base !== undefined) return loadAdapted(folder, base, options);
   const tokenizer = loadTokenizer(folder); // before the weights: errors in it show quickly
-  const checkpoint = loadCheckpoint(folder);
+  const checkpoint = loadCheckpoint(folder, options.onNotice);
   try {
     checkTokenizer(tokenizer, checkpoint.config, folder);
     const generation = readGeneration(folder);
     const known = { ...withEnds(tokenizer, generation, checkpoint.raw), generation };
-    return modelOf({ ...checkpoint, ...known, ...endsWithTurn(known), folder });
+    return modelOf({ ...checkpoint, ...known, ...endsWithTurn(known, options.onNotice), folder });
   } catch (error) {
     checkpoint.parameters[Symbol.dispose]();
     throw error;
@@ -149,17 +155,40 @@ export async function baseFolder(folder: string, options: PullOptions = {}): Pro
  */
 export async function loadWeights(
   nameOrFolder: string,
-  options: PullOptions = {},
+  options: LoadOptions = {},
 ): Promise<Checkpoint & { tokenizer?: Tokenizer }> {
   const folder = await modelFolder(nameOrFolder, options);
   const base = await baseFolder(folder, options);
   const withTokenizer = existsSync(join(base ?? folder, 'tokenizer.json'));
   if (withTokenizer) return loadModel(folder, options);
-  return base === undefined ? loadCheckpoint(folder) : merged(folder, loadCheckpoint(base));
+  const checkpoint = loadCheckpoint(base ?? folder, options.onNotice);
+  return base === undefined ? checkpoint : merged(folder, checkpoint);
 }
 
-async function loadAdapted(folder: string, base: string, options: PullOptions): Promise<Model> {
-  return { ...merged(folder, await loadModel(base, options)), folder };
+async function loadAdapted(folder: string, base: string, options: LoadOptions): Promise<Model> {
+  const model = await loadModel(base, options);
+  try {
+    checkAdapterTokens(folder, model, options.onNotice);
+  } catch (error) {
+    model[Symbol.dispose]();
+    throw error;
+  }
+  return { ...merged(folder, model), folder };
+}
+
+/** Compares the tokenizer beside an adapter, if there is one, with that of the base model, which heed reads. */
+function checkAdapterTokens(folder: string, { config, tokenizer }: Model, onNotice?: (text: string) => void): void {
+  if (!existsSync(join(folder, 'tokenizer.json'))) return;
+  const tokens = loadTokenizer(folder).vocabularySize;
+  if (tokens > config.vocabularySize) {
+    throw resizedVocabulary(`The tokenizer of the adapter in "${folder}"`, tokens, config.vocabularySize);
+  }
+  const more = tokens - tokenizer.vocabularySize;
+  if (more <= 0) return;
+  onNotice?.(
+    `The tokenizer in "${folder}" has ${more} tokens that the base model's lacks. heed reads the base model's: the adapter's ` +
+      'own tokens are read as text. Merge the adapter in PEFT, and save the result with its tokenizer, to keep them.',
+  );
 }
 
 /** A model with a folder's adapter merged in. The input model must not be used afterwards, even if this throws. */
@@ -224,16 +253,20 @@ const idsSchema = z.union([z.number().int().min(0), z.array(z.number().int().min
 
 /**
  * What a model's ends become by its chat template: a token with which the template ends the assistant's turn ends a
- * completion too, and generation_config.json says so. Base models often have another: `<|endoftext|>`.
+ * completion too, and generation_config.json says so. Base models often have another: `<|endoftext|>`. `onNotice` is
+ * told of a token that was added.
  */
-export function endsWithTurn<M extends Pick<ModelData, 'tokenizer' | 'ends'> & Partial<Pick<ModelData, 'generation'>>>({
-  tokenizer,
-  ends,
-  generation,
-}: M): Pick<M, 'ends' | 'generation'> {
+export function endsWithTurn<M extends Pick<ModelData, 'tokenizer' | 'ends'> & Partial<Pick<ModelData, 'generation'>>>(
+  { tokenizer, ends, generation }: M,
+  onNotice: (text: string) => void = () => {},
+): Pick<M, 'ends' | 'generation'> {
   const token = tokenizer.chatTemplate === undefined ? undefined : endOfTurnToken(tokenizer);
   if (token === undefined || ends.includes(token)) return { ends, generation };
   const all = [...ends, token];
+  onNotice(
+    `The chat template ends the assistant's turn with "${tokenizer.tokenOf(token)}" (${token}), which the model's eos_token_id ` +
+      `lacks (${ends.length > 0 ? ends.join(', ') : 'none'}). It ends completions too, and a saved generation_config.json says so.`,
+  );
   return { ends: all, generation: { ...generation, eos_token_id: all } };
 }
 

@@ -145,6 +145,8 @@ it.each([
   ['tiny-llama', { slidingWindow: 4, windowedLayers: [1], logitSoftCap: 3, attentionSoftCap: 2, logitScale: 0.5 }],
   ['tiny-gpt2', {}],
   ['tiny-qwen2', {}],
+  ['../families/lfm2', {}],
+  ['../families/opt', {}],
 ])('gives %s the same loss and gradients where a prompt stands once for all its answers: %j', (name, changed) => {
   const { config, parameters } = loadCheckpoint(folder(name));
   const trained = (examples: readonly Example[], rows: number, time: number) => {

@@ -11,7 +11,7 @@ import { reshape } from '../engine/ops/shape.ts';
 import { trace } from '../engine/program.ts';
 import { Value } from '../engine/value.ts';
 import { HeedError } from '../error.ts';
-import { decoder, headOf, type Linear, packedAttention } from '../nn/decoder.ts';
+import { decoder, headBiasOf, headOf, type Linear, packedAttention } from '../nn/decoder.ts';
 import type { DecoderConfig } from '../nn/decoder-config.ts';
 import { type LabelOptions, labelLogProbabilities } from '../nn/label-log-probabilities.ts';
 import { type Arena, createArena } from '../nn/parameters.ts';
@@ -79,7 +79,7 @@ function readPacked(graph: Graph, config: DecoderConfig, size: PackedSize, optio
     get logP() {
       const head = headOf(graph, config, map);
       const { logitScale, logitSoftCap } = config;
-      const scored = { ...options, logitScale, logitSoftCap };
+      const scored = { ...options, logitScale, logitSoftCap, bias: headBiasOf(graph, config) };
       return labelLogProbabilities(states, head, input(graph, 'labels', [labels], 'int32'), scored);
     },
     perLabel,

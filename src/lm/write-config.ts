@@ -1,7 +1,7 @@
 /** Writes `config.json` of Hugging Face models. */
 
 import { HeedError } from '../error.ts';
-import type { DecoderConfig, RotaryPositions, RotaryScaling } from '../nn/decoder-config.ts';
+import { type DecoderConfig, type RotaryPositions, type RotaryScaling, withoutHead } from '../nn/decoder-config.ts';
 import { isDeepStrictEqual } from '../node.ts';
 import { architectureName, type Family, readArchitecture, readConfig } from './config.ts';
 import type { FloatDtype } from './floats.ts';
@@ -81,7 +81,7 @@ function describedFamily(config: DecoderConfig, raw: Raw, classifier: boolean): 
   const { family } = readArchitecture(raw, 'config.json');
   const read = readConfig({ ...raw, architectures: [architectureName(family, classifier)] }, 'config.json');
   const { precision: _, ...stored } = config; // how it computes is no part of a checkpoint
-  return isDeepStrictEqual(read, { ...stored, tied: config.tied || classifier }) ? family : undefined;
+  return isDeepStrictEqual(read, classifier ? withoutHead(stored) : stored) ? family : undefined;
 }
 
 function specialTokens(raw: Readonly<Record<string, unknown>>): Record<string, unknown> {
@@ -91,6 +91,8 @@ function specialTokens(raw: Readonly<Record<string, unknown>>): Record<string, u
 
 /** What a decoder may have that none of the families which `makeFields` writes has. */
 const special = [
+  'normParameters',
+  'headBias',
   'normOffset',
   'normPlaces',
   'parallel',
@@ -103,6 +105,9 @@ const special = [
   'residualScale',
   'logitScale',
   'logitSoftCap',
+  'convolution',
+  'attentionSinks',
+  'clippedGate',
   'experts',
 ] as const;
 
@@ -111,7 +116,7 @@ function familyOf(config: DecoderConfig): Family | undefined {
   const { bias, heads, headSize, hiddenSize, keyValueHeads, queryKeyNorm, slidingWindow } = config;
   if (special.some((name) => config[name] !== undefined)) return undefined;
   const biases = `${bias.queryKeyValue}, ${bias.attentionOutput}, ${bias.feedForward}`;
-  if (config.norm === 'layer' && config.positions.kind === 'learned' && !config.gated) {
+  if (config.norm === 'layer' && config.positions.kind === 'learned' && !config.gated && !config.positions.offset) {
     const plain = !queryKeyNorm && slidingWindow === undefined && keyValueHeads === heads;
     if (plain && heads * headSize === hiddenSize && biases === 'true, true, true') return 'gpt2';
   } else if (config.norm === 'rms' && isPlain(config.positions) && config.gated) {
@@ -128,7 +133,10 @@ function familyOf(config: DecoderConfig): Family | undefined {
 
 /** Rotary positions that Llama's fields describe. */
 const isPlain = (positions: DecoderConfig['positions']) =>
-  positions.kind === 'rotary' && positions.size === undefined && positions.scaling?.kind !== 'longrope';
+  positions.kind === 'rotary' &&
+  positions.size === undefined &&
+  !positions.interleaved &&
+  positions.scaling?.kind !== 'longrope';
 
 function makeFields(config: DecoderConfig, family: Family): Record<string, unknown> {
   return { model_type: family, ...(family === 'gpt2' ? gpt2Fields(config) : llamaFields(config, family)) };

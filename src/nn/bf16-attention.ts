@@ -8,8 +8,17 @@ import { type DecoderConfig, isWindowed, layerPositions, type RotaryPositions } 
 import { createRoom } from './room.ts';
 
 /** Whether the attention of such a decoder can be computed so. */
-export const hasPlainAttention = ({ queryKeyNorm, headSize, attentionSoftCap }: DecoderConfig): boolean =>
-  !queryKeyNorm && headSize % 8 === 0 && attentionSoftCap === undefined;
+export const hasPlainAttention = (config: DecoderConfig): boolean => {
+  const { queryKeyNorm, headSize, attentionSoftCap, positions, convolution } = config;
+  return (
+    !queryKeyNorm &&
+    headSize % 8 === 0 &&
+    attentionSoftCap === undefined &&
+    !config.attentionSinks &&
+    !(positions.kind === 'rotary' && positions.interleaved) &&
+    convolution === undefined
+  );
+};
 
 /** Where new tokens stand, and what they attend to. */
 export interface AttentionState {

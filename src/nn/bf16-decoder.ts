@@ -4,6 +4,7 @@
  * adapters and sums stay float32, in the graph, and attention where it is not plain.
  */
 import { input, type Tensor } from '../engine/graph.ts';
+import { type Bf16Activation, isBf16Activation } from '../engine/onednn/activations.ts';
 import type { OneDnn } from '../engine/onednn/library.ts';
 import type { Operations } from '../engine/onednn/operations.ts';
 import { call } from '../engine/ops/call.ts';
@@ -95,11 +96,11 @@ export function createBf16Layers(
     );
 
   const linear: Linear = joinedLinear(config, (x, names) => product(packedLinear(names), x));
-  linear.feedForward = (x, at) => {
+  const { activation } = config;
+  const feedForward = (activation: Bf16Activation) => (x: Tensor, at: string) => {
     const [gate, up, down] = ['gate_proj', 'up_proj', 'down_proj'].map((name) =>
       name === 'gate_proj' && !config.gated ? undefined : packedLinear([`${at}.${name}`]),
     );
-    const { activation } = config;
     return call(
       within((rows, from, to) => {
         const { inner, out } = up!;
@@ -117,6 +118,7 @@ export function createBf16Layers(
       down!.out,
     );
   };
+  if (isBf16Activation(activation) && !config.clippedGate) linear.feedForward = feedForward(activation);
   const states = new Map<unknown, AttentionState>();
   if (hasPlainAttention(config)) {
     const mix = createAttention(config, dnn);
@@ -182,7 +184,7 @@ function pack(
   return { weight: { out, inner, data, bias }, fill };
 }
 
-type Multiplication = { rows: number; activation?: DecoderConfig['activation']; narrow: boolean };
+type Multiplication = { rows: number; activation?: Bf16Activation; narrow: boolean };
 
 function multiply(
   dnn: Operations,

@@ -86,6 +86,26 @@ describe.each<[string, Partial<DecoderConfig>]>([
   ],
   ['attention and feed-forward in parallel', { parallel: 'own norms', norm: 'layer' }],
   ['in parallel with one norm', { parallel: 'one norm' }],
+  ['neighbors rotated', { positions: { kind: 'rotary', theta: 500, interleaved: true } }],
+  ['neighbors of half of the heads rotated', { positions: { ...halfRotary, interleaved: true } }],
+  [
+    'norms without parameters, and an output layer with a bias',
+    { norm: 'layer', normParameters: 'none', headBias: true },
+  ],
+  [
+    'ReLU, and learned positions with an offset',
+    { ...gpt, activation: 'relu', positions: { kind: 'learned', offset: 2 } },
+  ],
+  ['convolutions in some layers', { layers: 3, convolution: { layers: [0, 2], length: 3, bias: true } }],
+  ['sinks, in a window too', { attentionSinks: true, slidingWindow: 4, windowedLayers: [1] }],
+  [
+    'experts with clipped gates and a biased router',
+    {
+      clippedGate: { alpha: 1.7, limit: 0.02 },
+      bias: { queryKeyValue: true, attentionOutput: true, feedForward: true },
+      experts: { count: 3, perToken: 2, size: 16, normalized: true, routerBias: true },
+    },
+  ],
   ['experts', { experts: { count: 3, perToken: 2, size: 16, normalized: true, plainLayers: [0] } }],
 ])('a cached decoder, %s,', (_name, over) => {
   const config = { ...llama, ...over };

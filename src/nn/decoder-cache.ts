@@ -20,8 +20,8 @@ import { addressOf } from '../engine/value-address.ts';
 import { HeedError } from '../error.ts';
 import { type AttentionState, CAPACITIES } from './bf16-attention.ts';
 import { type Bf16Layers, createBf16Layers, type PackedWeights } from './bf16-decoder.ts';
-import { cachedAttention, pastName, presentName, rotationsOf, storedSize } from './cached-attention.ts';
-import { cappedLogits, decoder, headOf, type Linear, logitsOf } from './decoder.ts';
+import { cachedAttention, pastName, presentName, rotationsOf, storesOf } from './cached-attention.ts';
+import { cappedLogits, decoder, headBiasOf, headOf, type Linear, logitsOf } from './decoder.ts';
 import { type DecoderConfig, headName, linearLookup } from './decoder-config.ts';
 import type { CachedDecoderOptions } from './decoder-options.ts';
 import { type CachedStep, createDividedStep, createPart, createStep } from './decoder-step.ts';
@@ -154,7 +154,9 @@ export function traceCachedDecoder(
       const hidden = decoder(config, { ids, positions, attend, linear: map });
       const read = gather(tokensOf(hidden), input(g, 'read', ['places'], 'int32'));
       const logits =
-        bf16 && !map.head ? cappedLogits(config, bf16.products(read)) : outputLayer(config, weights, bits, map)(read);
+        bf16 && !map.head
+          ? cappedLogits(config, bf16.products(read), headBiasOf(g, config))
+          : outputLayer(config, weights, bits, map)(read);
       // any column of the difference: ONNX Runtime computes a log-softmax far faster than a sum of exponentials
       const logSumExp = sub(slice(logits, 1, 0, 1), slice(logSoftmax(logits), 1, 0, 1));
       return { logits, logSumExp, ...present };
@@ -226,7 +228,7 @@ function outputLayer(
   const quantized = bits && !map.head && quantize(weights[name].data as Float32Array, shape, bits);
   return (x: Tensor) =>
     quantized
-      ? cappedLogits(config, quantizedProduct(x, quantized))
+      ? cappedLogits(config, quantizedProduct(x, quantized), headBiasOf(x.graph, config))
       : logitsOf(config, x, headOf(x.graph, config, map));
 }
 
@@ -240,8 +242,10 @@ function flatLinear(config: DecoderConfig): Linear {
   };
 }
 
-const tokenBytesOf = ({ layers, keyValueHeads, headSize }: DecoderConfig, type: CacheType) =>
-  layers * 2 * (type === 'float32' ? 4 : 2) * keyValueHeads * storedSize(headSize);
+const tokenBytesOf = (config: DecoderConfig, type: CacheType) =>
+  Array.from({ length: config.layers }, (_, layer) => storesOf(config, layer))
+    .flat()
+    .reduce((sum, { heads, size }) => sum + (type === 'float32' ? 4 : 2) * heads * size, 0);
 
 interface CacheParts {
   rows: number;
@@ -258,21 +262,21 @@ interface CacheParts {
 
 function createCache(config: DecoderConfig, parts: CacheParts): DecoderCache {
   const { rows, capacity, weights, bind, callsBack, type, division } = parts;
-  const { keyValueHeads, headSize, layers, maxPositions, vocabularySize } = config;
+  const { headSize, layers, maxPositions, vocabularySize } = config;
   if (capacity > maxPositions) {
     throw new HeedError(`a cache for ${capacity} tokens, but the model has ${maxPositions} positions`, {
       hint: 'shorten the prompt, or generate fewer tokens',
     });
   }
   const own = new Disposables();
-  const size = storedSize(headSize);
   const stored = type === 'bfloat16' ? Math.ceil(capacity / CAPACITIES) * CAPACITIES : capacity;
-  const headLength = stored * size;
-  const rowLength = keyValueHeads * headLength;
-  const arrays = Array.from({ length: layers }, () => ({
-    keys: allocate(type, rows * rowLength),
-    values: allocate(type, rows * rowLength),
-  }));
+  const stores = Array.from({ length: layers }, (_, layer) =>
+    storesOf(config, layer).map((store) => ({
+      ...store,
+      layer,
+      array: allocate(type, rows * store.heads * stored * store.size),
+    })),
+  ).flat();
   const shared: Record<string, Value> = {};
   for (const { positions, names } of rotationsOf(config)) {
     const { cos, sin, half } = rotaryTables(positions, headSize, capacity);
@@ -281,8 +285,8 @@ function createCache(config: DecoderConfig, parts: CacheParts): DecoderCache {
   }
   const logits = allocate('float32', rows * vocabularySize);
   const logSumExp = allocate('float32', rows);
-  const cache: DecoderCache & { arrays: typeof arrays; stored: number } = {
-    arrays,
+  const cache: DecoderCache & { stores: typeof stores; stored: number } = {
+    stores,
     stored,
     rows,
     capacity,
@@ -298,14 +302,13 @@ function createCache(config: DecoderConfig, parts: CacheParts): DecoderCache {
       const partOf = (start: number, end: number) => {
         const inputs: Record<string, Value> = { ...weights, ...shared };
         const outputs: Record<string, Value> = {};
-        arrays.forEach((layer, i) => {
-          for (const what of ['keys', 'values'] as const) {
-            const part = layer[what].subarray((first + start) * rowLength, (first + end) * rowLength);
-            const value = mine.use(new Value(type, [end - start, keyValueHeads, stored, size], part));
-            inputs[pastName(i, what)] = value;
-            outputs[presentName(i, what)] = value;
-          }
-        });
+        for (const { layer, what, heads, size, array } of stores) {
+          const rowLength = heads * stored * size;
+          const part = array.subarray((first + start) * rowLength, (first + end) * rowLength);
+          const value = mine.use(new Value(type, [end - start, heads, stored, size], part));
+          inputs[pastName(layer, what)] = value;
+          outputs[presentName(layer, what)] = value;
+        }
         const perRow = places / count;
         const [from, to] = [start * perRow, end * perRow];
         const part = allLogits.subarray(from * vocabularySize, to * vocabularySize);
@@ -330,16 +333,13 @@ function createCache(config: DecoderConfig, parts: CacheParts): DecoderCache {
     },
     copyRow(from, length, to, into = cache) {
       const target = into as typeof cache;
-      const [short, tall] = [length * size, target.stored * size];
-      arrays.forEach((layer, i) => {
-        for (const what of ['keys', 'values'] as const) {
-          for (let head = 0; head < keyValueHeads; head++) {
-            const start = (from * keyValueHeads + head) * headLength;
-            const source = newestToRead(layer[what].subarray(start, start + short));
-            newest(target.arrays[i][what]).set(source, (to * keyValueHeads + head) * tall);
-          }
+      for (const [i, { heads, size, array }] of stores.entries()) {
+        for (let head = 0; head < heads; head++) {
+          const start = (from * heads + head) * stored * size;
+          const source = newestToRead(array.subarray(start, start + length * size));
+          newest(target.stores[i].array).set(source, (to * heads + head) * target.stored * size);
         }
-      });
+      }
     },
     [Symbol.dispose]: own[Symbol.dispose],
   };

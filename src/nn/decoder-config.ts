@@ -20,11 +20,13 @@ export interface DecoderConfig {
   /** Width of the feed-forward layers. */
   feedForwardSize: number;
   /** Activation of the feed-forward layers. */
-  activation: 'silu' | 'gelu' | 'geluTanh';
+  activation: 'silu' | 'gelu' | 'geluTanh' | 'relu';
   /** Whether a feed-forward layer is down(activation(gate·x) ∘ up·x); else it is down(activation(up·x)). */
   gated: boolean;
   /** RMS norm (Zhang & Sennrich 2019) or layer norm (Ba et al. 2016). */
   norm: 'rms' | 'layer';
+  /** What norms have: layer norms a weight and a bias by default, or a weight alone (Cohere), or nothing (OLMo 1). */
+  normParameters?: 'weight' | 'none';
   /** ε under the norms' roots. */
   normEpsilon: number;
   /** RMS norms multiply by their weight plus this: 1 in Gemma; 0 by default. */
@@ -40,7 +42,7 @@ export interface DecoderConfig {
    */
   parallel?: 'own norms' | 'one norm';
   /** How positions are encoded: by rotation of queries and keys, or by learned embeddings. */
-  positions: RotaryPositions | { kind: 'learned' };
+  positions: RotaryPositions | LearnedPositions;
   /** The longest sequence that the model is made for. */
   maxPositions: number;
   /** Number of tokens that a query attends to, itself included; all before it by default. */
@@ -55,6 +57,13 @@ export interface DecoderConfig {
   attentionScale?: number;
   /** Attention scores s become cap · tanh(s / cap) (Gemma 2). */
   attentionSoftCap?: number;
+  /** Whether each head has a sink, which takes a share of its attention and gives no value (gpt-oss). */
+  attentionSinks?: boolean;
+  /**
+   * Feed-forwards are down((clip(up·x) + 1) ∘ g · sigmoid(alpha · g)) with g = min(gate·x, limit), clipped to ±limit
+   * (gpt-oss), in place of those with `activation`.
+   */
+  clippedGate?: { alpha: number; limit: number };
   /** Factor of the token embeddings; 1 by default. */
   embeddingScale?: number;
   /** Factor of what attention and feed-forward add to the residual stream; 1 by default. */
@@ -77,14 +86,31 @@ export interface DecoderConfig {
    * heads together (OLMo 2).
    */
   queryKeyNorm: boolean | 'whole';
+  /** Short convolutions in place of the attention of some layers (LFM2); none by default. */
+  convolution?: ConvolutionConfig;
   /** A mixture of experts in place of the feed-forward layers; none by default. */
   experts?: ExpertsConfig;
   /** Whether the output layer is the embedding. */
   tied: boolean;
+  /** Whether the output layer has a bias (Phi 1 and 2). */
+  headBias?: boolean;
   /** Standard deviation of initial weights. */
   initialDeviation: number;
   /** What its matrix products compute with; float32 by default. No part of a checkpoint (see `withPrecision`). */
   precision?: Precision;
+}
+
+/**
+ * Short convolutions between gates (Liquid AI 2025): with b, c and x from one linear map of the state, a layer adds
+ * out(c ∘ convolved(b ∘ x)), where each channel has a filter of its own over the last tokens.
+ */
+export interface ConvolutionConfig {
+  /** The layers that have one in place of attention, from 0. */
+  layers: readonly number[];
+  /** Number of tokens under a filter, the current one included. */
+  length: number;
+  /** Whether the filters and both linear maps have a bias. */
+  bias: boolean;
 }
 
 /**
@@ -100,11 +126,23 @@ export interface ExpertsConfig {
   size: number;
   /** Whether the probabilities of the chosen experts are divided by their sum. */
   normalized: boolean;
+  /** Whether checkpoints store those of a layer as one tensor, which adapters have no names for. */
+  stacked?: boolean;
+  /** Whether the router has a bias. */
+  routerBias?: boolean;
   /** Layers with a plain feed-forward instead, from 0; none by default. */
   plainLayers?: readonly number[];
 }
 
-/** Rotary positions (Su et al. 2021). Each head's halves are rotated against one another, as in Llama. */
+/** Learned positions: an embedding of each. */
+export interface LearnedPositions {
+  /** The kind of positions. */
+  kind: 'learned';
+  /** Number of unused rows before that of the first position (OPT); 0 by default. */
+  offset?: number;
+}
+
+/** Rotary positions (Su et al. 2021). By default each head's halves are rotated against one another, as in Llama. */
 export interface RotaryPositions {
   /** The kind of positions. */
   kind: 'rotary';
@@ -112,6 +150,8 @@ export interface RotaryPositions {
   theta: number;
   /** How many of a head's numbers are rotated, from the first on; all by default. */
   size?: number;
+  /** Neighbors are rotated against one another (GPT-J, Cohere), in place of a head's halves. */
+  interleaved?: boolean;
   /** How frequencies stretch to longer contexts. */
   scaling?: RotaryScaling;
 }
@@ -151,12 +191,14 @@ export type RotaryScaling =
 // Names of a decoder's parameters, for every family: Llama's in Hugging Face checkpoints.
 /** The token embedding [vocabulary, hidden]. */
 export const EMBEDDING = 'model.embed_tokens.weight';
-/** The learned positions [maxPositions, hidden]. */
+/** The learned positions [offset + maxPositions, hidden]. */
 export const POSITIONS = 'model.embed_positions.weight';
 /** The norm after the last layer: the prefix of its weight and bias. */
 export const FINAL_NORM = 'model.norm';
 /** The output layer's weight [vocabulary, hidden], if it is not the embedding. */
 export const HEAD = 'lm_head.weight';
+/** The output layer's bias [vocabulary], where it has one. */
+export const HEAD_BIAS = 'lm_head.bias';
 /** The prefix of a layer's parameters. */
 export const layerName = (layer: number) => `model.layers.${layer}`;
 
@@ -169,6 +211,16 @@ export function layerPositions(config: DecoderConfig, layer: number): RotaryPosi
   const { positions, windowedPositions, unrotatedLayers } = config;
   if (positions.kind === 'learned' || unrotatedLayers?.includes(layer)) return undefined;
   return windowedPositions && isWindowed(config, layer) ? windowedPositions : positions;
+}
+
+/** Number of rows of the learned positions. */
+export const learnedRows = ({ maxPositions }: DecoderConfig, { offset = 0 }: LearnedPositions): number =>
+  offset + maxPositions;
+
+/** What each norm of the residual stream has. */
+export function normParameters({ norm, normParameters: kind }: DecoderConfig): ('weight' | 'bias')[] {
+  if (kind === 'none') return [];
+  return norm === 'layer' && kind === undefined ? ['weight', 'bias'] : ['weight'];
 }
 
 /** The names of a layer's norms, within the layer, by what they normalize; undefined where there is none. */
@@ -187,6 +239,16 @@ export function layerNorms({ normPlaces = 'before', parallel }: DecoderConfig) {
   };
 }
 
+/** Whether a layer has a short convolution in place of its attention. */
+export const hasConvolution = ({ convolution }: DecoderConfig, layer: number): boolean =>
+  convolution?.layers.includes(layer) ?? false;
+
+/** The name of a layer's filters, within the layer. Their weight is [hidden, 1, length], the oldest token first. */
+export const FILTERS = 'conv.conv';
+
+/** The name of the sinks of a layer's heads, within the layer: [heads]. */
+export const SINKS = 'self_attn.sinks';
+
 /** Whether a layer has experts in place of its feed-forward. */
 export const hasExperts = ({ experts }: DecoderConfig, layer: number): boolean =>
   experts !== undefined && !experts.plainLayers?.includes(layer);
@@ -199,6 +261,11 @@ export const expertName = (expert: number) => `mlp.experts.${expert}`;
 
 /** The name of the output layer's weight [vocabulary, hidden]. */
 export const headName = ({ tied }: DecoderConfig): string => (tied ? EMBEDDING : HEAD);
+
+/** The decoder of a classifier: it has no output layer over the vocabulary, and so counts as tied. */
+export function withoutHead({ headBias: _, ...config }: DecoderConfig): DecoderConfig {
+  return { ...config, tied: true };
+}
 
 /** A linear map of a layer. */
 export interface LayerLinear {
@@ -214,17 +281,29 @@ export interface LayerLinear {
  * The linear maps of a layer, or those of all kinds of layers together. LoRA can adapt these, and they can be
  * quantized. A mixture's router is none of them.
  */
-export function layerLinears(config: DecoderConfig, layer?: number): LayerLinear[] {
-  const { hiddenSize: d, headSize, heads, keyValueHeads, bias } = config;
+export const layerLinears = (config: DecoderConfig, layer?: number): LayerLinear[] => [
+  ...mixingLinears(config, layer),
+  ...feedForwardLinears(config, layer),
+];
+
+/** The linear maps around the attention, or around the convolution. */
+function mixingLinears(config: DecoderConfig, layer: number | undefined): LayerLinear[] {
+  const { hiddenSize: d, headSize, heads, keyValueHeads, bias, convolution } = config;
   const wide = heads * headSize;
   const narrow = keyValueHeads * headSize;
-  return [
+  const attention: LayerLinear[] = [
     { name: 'self_attn.q_proj', shape: [wide, d], bias: bias.queryKeyValue },
     { name: 'self_attn.k_proj', shape: [narrow, d], bias: bias.queryKeyValue },
     { name: 'self_attn.v_proj', shape: [narrow, d], bias: bias.queryKeyValue },
     { name: 'self_attn.o_proj', shape: [d, wide], bias: bias.attentionOutput },
-    ...feedForwardLinears(config, layer),
   ];
+  if (!convolution) return attention;
+  const convolved: LayerLinear[] = [
+    { name: 'conv.in_proj', shape: [3 * d, d], bias: convolution.bias },
+    { name: 'conv.out_proj', shape: [d, d], bias: convolution.bias },
+  ];
+  if (layer === undefined) return [...attention, ...convolved];
+  return hasConvolution(config, layer) ? convolved : attention;
 }
 
 function feedForwardLinears(config: DecoderConfig, layer: number | undefined): LayerLinear[] {
@@ -257,40 +336,60 @@ export function decoderParameters(config: DecoderConfig): ParameterSpec[] {
   const weight = normal(initialDeviation);
   const residual = normal(initialDeviation / Math.sqrt(2 * layers));
   const neutral = config.normOffset === 1 ? zeros : ones;
-  const norm = (name: string): ParameterSpec[] => [
-    { name: `${name}.weight`, shape: [d], initialize: neutral },
-    ...(config.norm === 'layer' ? [{ name: `${name}.bias`, shape: [d], initialize: zeros }] : []),
-  ];
+  const normNames = normParameters(config);
+  const norm = (name: string): ParameterSpec[] =>
+    normNames.map((kind) => ({
+      name: `${name}.${kind}`,
+      shape: [d],
+      initialize: kind === 'weight' ? neutral : zeros,
+    }));
   const specs: ParameterSpec[] = [{ name: EMBEDDING, shape: [vocabularySize, d], initialize: weight }];
   if (config.positions.kind === 'learned') {
-    specs.push({ name: POSITIONS, shape: [config.maxPositions, d], initialize: weight });
+    specs.push({ name: POSITIONS, shape: [learnedRows(config, config.positions), d], initialize: weight });
   }
   const places = layerNorms(config);
   for (let layer = 0; layer < layers; layer++) {
     const at = layerName(layer);
     const normAt = (name: string | undefined) => (name ? norm(`${at}.${name}`) : []);
-    const linears = layerLinears(config, layer).map(({ name, shape, bias }): ParameterSpec[] => [
-      { name: `${at}.${name}.weight`, shape, initialize: /(o|down)_proj$/.test(name) ? residual : weight },
-      ...(bias ? [{ name: `${at}.${name}.bias`, shape: [shape[0]], initialize: zeros }] : []),
-    ]);
+    const specsOf = (linears: LayerLinear[]) =>
+      linears.flatMap(({ name, shape, bias }): ParameterSpec[] => [
+        { name: `${at}.${name}.weight`, shape, initialize: /(o|out|down)_proj$/.test(name) ? residual : weight },
+        ...(bias ? [{ name: `${at}.${name}.bias`, shape: [shape[0]], initialize: zeros }] : []),
+      ]);
+    const filters: ParameterSpec[] = hasConvolution(config, layer)
+      ? [
+          { name: `${at}.${FILTERS}.weight`, shape: [d, 1, config.convolution!.length], initialize: weight },
+          ...(config.convolution!.bias ? [{ name: `${at}.${FILTERS}.bias`, shape: [d], initialize: zeros }] : []),
+        ]
+      : [];
     const headNorm = (name: string, count: number): ParameterSpec[] => {
       const size = config.queryKeyNorm === 'whole' ? count * headSize : headSize;
       return [{ name: `${at}.self_attn.${name}.weight`, shape: [size], initialize: neutral }];
     };
     specs.push(
       ...normAt(places.attention),
-      ...linears.slice(0, 4).flat(),
-      ...(config.queryKeyNorm ? [...headNorm('q_norm', heads), ...headNorm('k_norm', keyValueHeads)] : []),
+      ...specsOf(mixingLinears(config, layer)),
+      ...filters,
+      ...(config.attentionSinks ? [{ name: `${at}.${SINKS}`, shape: [heads], initialize: weight }] : []),
+      ...(config.queryKeyNorm && !hasConvolution(config, layer)
+        ? [...headNorm('q_norm', heads), ...headNorm('k_norm', keyValueHeads)]
+        : []),
       ...normAt(places.attended),
       ...normAt(places.feedForward),
       ...(hasExperts(config, layer)
-        ? [{ name: `${at}.${ROUTER}.weight`, shape: [config.experts!.count, d], initialize: weight }]
+        ? [
+            { name: `${at}.${ROUTER}.weight`, shape: [config.experts!.count, d], initialize: weight },
+            ...(config.experts!.routerBias
+              ? [{ name: `${at}.${ROUTER}.bias`, shape: [config.experts!.count], initialize: zeros }]
+              : []),
+          ]
         : []),
-      ...linears.slice(4).flat(),
+      ...specsOf(feedForwardLinears(config, layer)),
       ...normAt(places.fed),
     );
   }
   specs.push(...norm(FINAL_NORM));
   if (!config.tied) specs.push({ name: HEAD, shape: [vocabularySize, d], initialize: weight });
+  if (config.headBias) specs.push({ name: HEAD_BIAS, shape: [vocabularySize], initialize: zeros });
   return specs;
 }

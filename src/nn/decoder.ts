@@ -5,11 +5,13 @@
 
 import { checkpoint } from '../engine/gradient.ts';
 import { constant, type Graph, input, type Tensor } from '../engine/graph.ts';
+import { isBf16Activation } from '../engine/onednn/activations.ts';
 import { attention, rotary, tokensOf } from '../engine/ops/attention.ts';
 import { bf16Activated, isBf16Pass, narrowed } from '../engine/ops/bf16.ts';
 import {
   add,
   cast,
+  clip,
   div,
   equal,
   gelu,
@@ -18,7 +20,10 @@ import {
   less,
   logicalAnd,
   logicalOr,
+  minimum,
   mul,
+  relu,
+  sigmoid,
   silu,
   stopGradient,
   sub,
@@ -26,25 +31,31 @@ import {
   where,
 } from '../engine/ops/elementwise.ts';
 import { gather, takeRows } from '../engine/ops/gather.ts';
-import { linear } from '../engine/ops/matmul.ts';
+import { linear, matmul } from '../engine/ops/matmul.ts';
 import { layerNorm, rmsNorm, softmax } from '../engine/ops/normalize.ts';
 import { sum, topValues } from '../engine/ops/reduce.ts';
-import { range, reshape, slice, unsqueeze } from '../engine/ops/shape.ts';
+import { range, reshape, slice, split, unsqueeze } from '../engine/ops/shape.ts';
 import {
   type DecoderConfig,
   EMBEDDING,
   expertName,
+  FILTERS,
   FINAL_NORM,
+  HEAD_BIAS,
+  hasConvolution,
   hasExperts,
   headName,
   isWindowed,
   layerName,
   layerNorms,
   layerPositions,
+  learnedRows,
   linearLookup,
+  normParameters,
   POSITIONS,
   ROUTER,
   type RotaryPositions,
+  SINKS,
 } from './decoder-config.ts';
 import { rotaryTables } from './rotary-tables.ts';
 
@@ -65,8 +76,16 @@ export interface Linear {
   attention?(x: Tensor, layer: number): Tensor;
 }
 
-/** q [rows, time, heads · size], k and v [rows, time, keyValueHeads · size] of a layer → [rows, time, heads · size]. */
-export type Attend = (q: Tensor, k: Tensor, v: Tensor, layer: number) => Tensor;
+/** How a layer reads other tokens than a token's own. */
+export interface Attend {
+  /** q [rows, time, heads · size], k and v [rows, time, keyValueHeads · size] of a layer → [rows, time, heads · size]. */
+  (q: Tensor, k: Tensor, v: Tensor, layer: number): Tensor;
+  /**
+   * For convolutions: from x [rows, time, hidden], for each token that of the token 0, 1, … `count` − 1 places before it
+   * in its own sequence, and 0 before its beginning: each [rows, time, hidden].
+   */
+  earlier(x: Tensor, count: number, layer: number): Tensor[];
+}
 
 /** The inputs of a traced decoder. */
 export interface DecoderInputs {
@@ -84,7 +103,7 @@ export interface DecoderInputs {
   checkpointLayers?: boolean;
 }
 
-const activations = { silu, gelu, geluTanh };
+const activations = { silu, gelu, geluTanh, relu };
 
 /**
  * ids → hidden states after the last norm, [rows, time, hidden], or [1, tokens, hidden] of the tokens that are read.
@@ -96,10 +115,15 @@ export function decoder(config: DecoderConfig, inputs: DecoderInputs): Tensor {
   const { hiddenSize, vocabularySize, headSize } = config;
   const activation = activations[config.activation];
   const offset = (weight: Tensor) => (config.normOffset ? add(weight, config.normOffset) : weight);
+  const normNames = normParameters(config);
   const norm = (x: Tensor, name: string) => {
-    const weight = input(graph, `${name}.weight`, [hiddenSize]);
+    const parameter = (kind: 'weight' | 'bias', absent: number) =>
+      normNames.includes(kind)
+        ? input(graph, `${name}.${kind}`, [hiddenSize])
+        : constant(graph, new Float32Array(hiddenSize).fill(absent), [hiddenSize]);
+    const weight = parameter('weight', 1);
     if (config.norm === 'rms') return rmsNorm(x, offset(weight), config.normEpsilon);
-    return layerNorm(x, weight, input(graph, `${name}.bias`, [hiddenSize]), config.normEpsilon);
+    return layerNorm(x, weight, parameter('bias', 0), config.normEpsilon);
   };
   const headNorm = (x: Tensor, name: string) => {
     if (!config.queryKeyNorm) return x;
@@ -112,12 +136,15 @@ export function decoder(config: DecoderConfig, inputs: DecoderInputs): Tensor {
     if (map.feedForward) return map.feedForward(x, at);
     const wide = (name: string) => {
       const y = map(x, `${at}.${name}`);
-      return isBf16Pass(y) ? narrowed(y) : y;
+      return isBf16Pass(y) && isBf16Activation(config.activation) && !config.clippedGate ? narrowed(y) : y;
     };
     const up = wide('up_proj');
     const gate = config.gated ? wide('gate_proj') : undefined;
     const activated = () => {
-      if (up.dtype === 'bfloat16') return bf16Activated(config.activation, up, gate);
+      if (config.clippedGate) return clippedGate(gate!, up, config.clippedGate);
+      if (up.dtype === 'bfloat16' && isBf16Activation(config.activation)) {
+        return bf16Activated(config.activation, up, gate);
+      }
       return gate ? mul(activation(gate), up) : activation(up);
     };
     // the steps between the widest tensors are recomputed for the gradient: a fifth of the memory for two passes
@@ -128,7 +155,9 @@ export function decoder(config: DecoderConfig, inputs: DecoderInputs): Tensor {
   if (map.embed) x = map.embed(x, ids);
   if (config.embeddingScale !== undefined) x = mul(x, config.embeddingScale);
   if (config.positions.kind === 'learned') {
-    x = add(x, gather(input(graph, POSITIONS, [config.maxPositions, hiddenSize]), positions));
+    const { offset = 0 } = config.positions;
+    const table = input(graph, POSITIONS, [learnedRows(config, config.positions), hiddenSize]);
+    x = add(x, gather(table, offset ? add(positions, offset) : positions));
   }
   const norms = layerNorms(config);
   const decoderLayer = (x: Tensor, layer: number) => {
@@ -140,7 +169,20 @@ export function decoder(config: DecoderConfig, inputs: DecoderInputs): Tensor {
     };
     const pick = (x: Tensor) => (read && layer === config.layers - 1 ? unsqueeze(takeRows(tokensOf(x), read), 0) : x);
     const before = normed(x, norms.attention);
+    const convolve = () => {
+      const [b, c, x] = split(map(before, `${at}.conv.in_proj`), [hiddenSize, hiddenSize, hiddenSize], -1);
+      const { length, bias } = config.convolution!;
+      const filters = input(graph, `${at}.${FILTERS}.weight`, [hiddenSize, 1, length]);
+      const filter = (back: number) => reshape(slice(filters, 2, length - 1 - back, length - back), [hiddenSize]);
+      const sum = attend
+        .earlier(mul(b, x), length, layer)
+        .map((state, back) => mul(state, filter(back)))
+        .reduce(add);
+      const convolved = bias ? add(sum, input(graph, `${at}.${FILTERS}.bias`, [hiddenSize])) : sum;
+      return map(pick(mul(c, convolved)), `${at}.conv.out_proj`);
+    };
     const mix = () => {
+      if (hasConvolution(config, layer)) return convolve();
       const project = (name: string) => map(before, `${at}.self_attn.${name}_proj`);
       const q = headNorm(project('q'), `${at}.self_attn.q_norm`);
       const k = headNorm(project('k'), `${at}.self_attn.k_norm`);
@@ -164,13 +206,19 @@ export function decoder(config: DecoderConfig, inputs: DecoderInputs): Tensor {
   return norm(x, FINAL_NORM);
 }
 
+function clippedGate(gate: Tensor, up: Tensor, { alpha, limit }: NonNullable<DecoderConfig['clippedGate']>): Tensor {
+  const g = minimum(gate, limit);
+  return mul(add(clip(up, -limit, limit), 1), mul(g, sigmoid(mul(g, alpha))));
+}
+
 /**
  * The sum of the chosen experts' outputs for each token of x [rows, time, hidden], each times its probability. No
  * gradient flows through the choice.
  */
 function mixtureOf(config: DecoderConfig, x: Tensor, at: string, expert: (x: Tensor, at: string) => Tensor): Tensor {
-  const { count, perToken, normalized } = config.experts!;
-  const all = softmax(linear(x, input(x.graph, `${at}.${ROUTER}.weight`, [count, config.hiddenSize])));
+  const { count, perToken, normalized, routerBias } = config.experts!;
+  const bias = routerBias ? input(x.graph, `${at}.${ROUTER}.bias`, [count]) : undefined;
+  const all = softmax(linear(x, input(x.graph, `${at}.${ROUTER}.weight`, [count, config.hiddenSize]), bias));
   const least = slice(topValues(stopGradient(all), perToken), 2, perToken - 1, perToken);
   const chosen = mul(all, cast(greaterOrEqual(all, least), 'float32'));
   const shares = normalized ? div(chosen, sum(chosen, { axes: [-1], keepDims: true })) : chosen;
@@ -186,13 +234,25 @@ export function headOf(graph: Graph, config: DecoderConfig, map?: Linear): Tenso
   return map?.head ? map.head(head) : head;
 }
 
-/** The logits of states [..., hidden], with the model's factor and soft-cap. head is [vocabulary, hidden]. */
-export const logitsOf = (config: DecoderConfig, states: Tensor, head: Tensor): Tensor =>
-  cappedLogits(config, linear(states, head));
+/** The bias of the output layer [vocabulary], if it has one, as an input of the graph. */
+export const headBiasOf = (graph: Graph, config: DecoderConfig, name: string = HEAD_BIAS): Tensor | undefined =>
+  config.headBias ? input(graph, name, [config.vocabularySize]) : undefined;
 
-/** Products of states and the output layer, times the model's factor and soft-capped. */
-export function cappedLogits({ logitScale, logitSoftCap }: LogitScaling, products: Tensor): Tensor {
-  const scaled = logitScale === undefined ? products : mul(products, logitScale);
+/**
+ * The logits of states [..., hidden], with the model's factor and soft-cap. head is [vocabulary, hidden]; the bias is
+ * the graph's by default.
+ */
+export const logitsOf = (
+  config: DecoderConfig,
+  states: Tensor,
+  head: Tensor,
+  bias: Tensor | undefined = headBiasOf(states.graph, config),
+): Tensor => cappedLogits(config, linear(states, head, bias));
+
+/** Products of states and the output layer, plus its bias, times the model's factor and soft-capped. */
+export function cappedLogits({ logitScale, logitSoftCap }: LogitScaling, products: Tensor, bias?: Tensor): Tensor {
+  const whole = bias ? add(products, bias) : products;
+  const scaled = logitScale === undefined ? whole : mul(whole, logitScale);
   return logitSoftCap === undefined ? scaled : mul(tanh(mul(scaled, 1 / logitSoftCap)), logitSoftCap);
 }
 
@@ -247,10 +307,24 @@ export function packedAttention(config: DecoderConfig, packing: Packing): Attend
     return { mask, turn };
   });
   const { heads, keyValueHeads, attentionScale: scale, attentionSoftCap: softCap } = config;
-  return (q, k, v, layer) => {
+  const attend = (q: Tensor, k: Tensor, v: Tensor, layer: number) => {
     const { mask, turn } = layers[layer];
-    return attention(turn(q), turn(k), v, mask, { heads, keyValueHeads, causal: true, scale, softCap });
+    const sinks = config.attentionSinks ? input(graph, `${layerName(layer)}.${SINKS}`, [heads]) : undefined;
+    return attention(turn(q), turn(k), v, mask, { heads, keyValueHeads, causal: true, scale, softCap, sinks });
   };
+  const earlier = (x: Tensor, count: number) =>
+    Array.from({ length: count }, (_, back) => (back === 0 ? x : tokensBefore(x, back, positions, seen)));
+  return Object.assign(attend, { earlier });
+}
+
+/**
+ * The states of the tokens `back` places earlier in each token's sequence, 0 where it has none. `seen` [rows, time, time]
+ * are the tokens of its sequence up to each token; where sequences share prefixes, these may lie anywhere before.
+ */
+function tokensBefore(x: Tensor, back: number, positions: Tensor, seen: Tensor): Tensor {
+  const wanted = unsqueeze(sub(positions, back), 2);
+  const found = logicalAnd(seen, equal(wanted, unsqueeze(positions, 1)));
+  return matmul(cast(found, 'float32'), x);
 }
 
 /** The rotation of a layer's queries and keys; none without rotary positions. */
@@ -264,5 +338,5 @@ function rotation(
   if (!own) return (x) => x;
   const { cos, sin, half } = rotaryTables(own, headSize, length);
   const [cosTable, sinTable] = [cos, sin].map((values) => constant(graph, values, [length, half]));
-  return (x) => rotary(x, positions, cosTable, sinTable, headSize);
+  return (x) => rotary(x, positions, cosTable, sinTable, { headSize, interleaved: own.interleaved });
 }

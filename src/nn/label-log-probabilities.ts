@@ -15,6 +15,8 @@ export interface LabelOptions extends LogitScaling {
   temperature?: number;
   /** How many tokens' logits are computed at a time; by default as many as stay in the last cache. */
   chunk?: number;
+  /** The bias of the output layer, [vocabulary]; none by default. */
+  bias?: Tensor;
 }
 
 /**
@@ -32,6 +34,7 @@ export function labelLogProbabilities(
   const n = Number(hidden.shape[0]);
   const vocabulary = Number(head.shape[0]);
   const { chunk = Math.max(1, Math.floor(LOGITS_AT_ONCE / vocabulary)), temperature = 1, logitScale = 1 } = options;
+  const { bias } = options;
   const size = Math.ceil(n / Math.ceil(n / chunk)); // all alike, but for the last
   const inParts = (x: Tensor, size: number) =>
     split(
@@ -45,22 +48,28 @@ export function labelLogProbabilities(
     parts.map(({ logP }) => logP),
     0,
   );
-  return withGradient([hidden, head], logP, (dy) => {
+  return withGradient(bias ? [hidden, head, bias] : [hidden, head], logP, (dy) => {
     // bfloat16 errors are joined: few products of many rows are faster than many of few
     const isNarrow = isBf16Product(hidden, [size, ...head.shape]);
     const errors = parts.map(({ error }) => (isNarrow ? narrowed(error) : error));
     const together = isNarrow ? Math.max(1, Math.floor(ERRORS_AT_ONCE / (size * vocabulary))) : 1;
     const factors = unsqueeze(mul(dy, -logitScale / temperature), 1);
     const weighted = inParts(mul(hidden, factors), together * size);
+    const factorParts = bias ? inParts(factors, together * size) : [];
     const products = weighted.map((rows, i) => {
       const error = widened(concat(errors.slice(i * together, (i + 1) * together), 0));
-      return { hidden: matmul(error, head), head: matmul(error, rows, { transposeA: true }) };
+      return {
+        hidden: matmul(error, head),
+        head: matmul(error, rows, { transposeA: true }),
+        bias: bias && reshape(matmul(error, factorParts[i], { transposeA: true }), bias.shape),
+      };
     });
     const dHidden = concat(
       products.map(({ hidden }) => hidden),
       0,
     );
-    return [mul(dHidden, factors), products.map(({ head }) => head).reduce(add)];
+    const dHead = products.map(({ head }) => head).reduce(add);
+    return [mul(dHidden, factors), dHead, ...(bias ? [products.map(({ bias }) => bias!).reduce(add)] : [])];
   });
 }
 
@@ -70,7 +79,7 @@ const ERRORS_AT_ONCE = 1 << 26;
 /** log p(label) of a chunk [n], and its error: the negative of its gradient by the products with the head. */
 function scored(hidden: Tensor, head: Tensor, labels: Tensor, options: LabelOptions) {
   const { temperature = 1, logitSoftCap } = options;
-  const logits = cappedLogits(options, linear(hidden, head));
+  const logits = cappedLogits(options, linear(hidden, head, options.bias));
   const all = logSoftmax(temperature === 1 ? logits : mul(logits, 1 / temperature));
   const at = unsqueeze(labels, 1);
   const chosen = gatherElements(all, at, 1);

@@ -128,6 +128,13 @@ export function loraTargets(config: DecoderConfig, options: LoraOptions): LoraTa
       hint: `this model has ${ends.join(', ')}`,
     });
   }
+  const stacked =
+    config.experts?.stacked && targets?.find((at) => all.some(({ name }) => EXPERT.test(name) && matches(at, name)));
+  if (stacked) {
+    throw new HeedError(`LoRA cannot adapt "${stacked}": this family stores its experts as one tensor`, {
+      hint: 'adapt the maps of the attention, which is the default',
+    });
+  }
   const outside = layers?.find((layer) => !Number.isInteger(layer) || layer < 0 || layer >= config.layers);
   if (outside !== undefined) {
     throw new HeedError(`LoRA cannot adapt layer ${outside}`, {

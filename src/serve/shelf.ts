@@ -174,7 +174,9 @@ export async function createShelf(
     const own = new Disposables();
     const isOwn = typeof source === 'string';
     try {
-      const model = isOwn ? templatedModel(own.use(await loadModel(source)), undefined, onNotice) : source;
+      const model = isOwn
+        ? templatedModel(own.use(await loadModel(source, { onNotice })), undefined, onNotice)
+        : source;
       const { values } = model.parameters;
       const frozen = isOwn && { frozen: true, precision: resolvePrecision(precision, model.config.hiddenSize) };
       const queue = own.use(createGenerationQueue(model.config, values, { ...frozen, ...optionsFor(name, model) }));

@@ -2,8 +2,9 @@
 import { z } from 'zod';
 import type { Row } from '../../data/row.ts';
 import { HeedError, messageOf } from '../../error.ts';
-import { type ChatMessage, encodeChat } from '../../lm/chat-template.ts';
+import { encodeChat } from '../../lm/chat-template.ts';
 import type { GeneratedCompletion } from '../../lm/continuous-batch.ts';
+import type { ChatMessage } from '../../lm/render-chat.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 import { parseCalls, type ToolSchema } from '../../lm/tool-calls.ts';
 import { wholeNumber } from '../../options.ts';

@@ -11,7 +11,7 @@
 import { z } from 'zod';
 import { isRecord, type Row } from '../../data/row.ts';
 import { HeedError, messageOf } from '../../error.ts';
-import type { ChatMessage } from '../../lm/chat-template.ts';
+import type { ChatMessage } from '../../lm/render-chat.ts';
 import { parsedJson, type ToolCall, type ToolSchema } from '../../lm/tool-calls.ts';
 import {
   type EnvironmentSourceOptions,

@@ -1,7 +1,7 @@
 /** A language environment made of tools: the policy calls them until it answers in text, which is scored. */
 import type { Row } from '../../data/row.ts';
 import { HeedError, messageOf } from '../../error.ts';
-import type { ChatMessage } from '../../lm/chat-template.ts';
+import type { ChatMessage } from '../../lm/render-chat.ts';
 import { parsedJson, type ToolSchema } from '../../lm/tool-calls.ts';
 import type { LanguageEnvironment, PolicyTurn } from './environment.ts';
 

@@ -1,6 +1,7 @@
 /** The tokens that a chat template puts between two turns of the policy. */
 import { HeedError } from '../../error.ts';
-import { type ChatMessage, chatText } from '../../lm/chat-template.ts';
+import { chatText } from '../../lm/chat-template.ts';
+import type { ChatMessage } from '../../lm/render-chat.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 import type { ToolSchema } from '../../lm/tool-calls.ts';
 

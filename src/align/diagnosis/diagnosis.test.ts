@@ -252,3 +252,22 @@ it.each([
   expect(findings).toMatchObject([{ code: 'unknown-words', severity: 'failure' }]);
   expect(summary).toContain('40 % of the tokens that it learned stand for words outside its vocabulary');
 });
+
+it('a policy whose prompts have words that it does not know is not healthy', () => {
+  const rows = (unknown: number): MetricsRow[] =>
+    Array.from({ length: 10 }, (_, step) => ({
+      ...{
+        step,
+        time: step,
+        'eval/reward': 0.2 * step,
+        'reward/mean': 0.2 * step,
+        'reward/std': 1,
+        'kl/mean': 0.1 * step,
+      },
+      'data/unknown': unknown,
+    }));
+  expect(diagnosePolicy(rows(0.01)).findings).toEqual([]);
+  const { findings, summary } = diagnosePolicy(rows(0.4));
+  expect(findings).toMatchObject([{ code: 'unknown-words', severity: 'failure' }]);
+  expect(summary).toContain("40 % of its prompts' tokens stand for words outside its vocabulary");
+});

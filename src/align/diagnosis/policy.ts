@@ -9,6 +9,7 @@ import { figure } from '../../run/progress.ts';
 import type { MetricsRow } from '../../run/run.ts';
 import { type Course, change, courseOf, failure, lastQuarter, measuresOf, since, warning } from './course.ts';
 import { EARNED, type Signal, signals, signalsThatCount } from './signals.ts';
+import { vocabularyFindings } from './vocabulary.ts';
 
 /** What a diagnosis knows of a policy's training besides its metrics. */
 export interface PolicyFacts {
@@ -42,7 +43,7 @@ export function diagnosePolicy(rows: readonly MetricsRow[], facts: PolicyFacts =
   const improves = gain > 0.1 && course(EARNED) !== undefined;
   const outside = signalsThatCount(improves).flatMap((signal) => outsideOf(course(signal.metric), signal));
   const is = (code: string) => outside.some(({ signal }) => signal.code === code);
-  const findings: Finding[] = [];
+  const findings: Finding[] = vocabularyFindings(rows, 'prompts');
   const explained = new Set<string>();
   const explain = (finding: Finding, ...codes: string[]) => {
     findings.push(finding);

@@ -8,15 +8,16 @@ import { courseOf, failure, warning } from './course.ts';
 export const MANY_UNKNOWN = 0.03;
 const MOST = 0.2; // from here on, most texts have several holes
 
-/** A finding if a good part of what is learned stands for words outside the vocabulary. */
-export function vocabularyFindings(rows: readonly MetricsRow[]): Finding[] {
+/** A finding if a good part of what is learned, or of a policy's prompts, stands for words outside the vocabulary. */
+export function vocabularyFindings(rows: readonly MetricsRow[], of: 'learned' | 'prompts' = 'learned'): Finding[] {
   const share = courseOf(rows, 'data/unknown')?.last ?? 0;
   if (share < MANY_UNKNOWN) return [];
   const say = share < MOST ? warning : failure;
+  const tokens = of === 'learned' ? 'the tokens that it learned' : "its prompts' tokens";
   return [
     say(
       'unknown-words',
-      `The model does not know the words of its data: ${percent(share, 0)} of the tokens that it learned stand for words outside its vocabulary.`,
+      `The model does not know the words of its data: ${percent(share, 0)} of ${tokens} stand for words outside its vocabulary.`,
       'Take a model that knows them, or make one of such texts: heed pretrain --data TEXTS. "heed data tokens" shows the rows as the model gets them.',
     ),
   ];

@@ -70,6 +70,8 @@ export interface Head {
   states: Tensor;
   /** Weight of the output layer, [vocabulary, hidden]. */
   head: Tensor;
+  /** Bias of the output layer, [vocabulary]; that of the graph by default. */
+  bias?: Tensor;
 }
 
 /** The log-probability of what a teacher did not list: its probability is 0, and all products stay finite. */
@@ -109,9 +111,9 @@ const LOGITS_AT_ONCE = 1 << 22; // of each model: both stay in the last cache
 export function divergenceOfStates(student: Head, teacher: Head, options: TokenDivergenceOptions): Tensor {
   const vocabulary = Math.min(student.config.vocabularySize, teacher.config.vocabularySize);
   const sizes = chunksOf(Number(student.states.shape[0]), vocabulary);
-  const logits = ({ config, states, head }: Head) =>
+  const logits = ({ config, states, head, bias }: Head) =>
     split(states, sizes, 0).map((part) => {
-      const all = logitsOf(config, part, head);
+      const all = logitsOf(config, part, head, bias);
       return config.vocabularySize === vocabulary ? all : slice(all, 1, 0, vocabulary);
     });
   const theirs = logits(teacher);

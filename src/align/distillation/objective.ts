@@ -8,7 +8,8 @@ import { createGenerator } from '../../lm/generate.ts';
 import type { Model } from '../../lm/model.ts';
 import { createPackedScorer, createPackedTrainer, type PackedNumbers, type Reading } from '../../lm/packed-program.ts';
 import { type Example, packSequences } from '../../lm/packing.ts';
-import { headName } from '../../nn/decoder-config.ts';
+import { headBiasOf } from '../../nn/decoder.ts';
+import { HEAD_BIAS, headName } from '../../nn/decoder-config.ts';
 import { random, seedFor } from '../../random.ts';
 import type { Examples } from '../examples/examples.ts';
 import type { Objective } from '../supervised/learner.ts';
@@ -31,13 +32,17 @@ export interface Guide extends Disposable {
 
 const STATES = 'states of the teacher';
 const HEAD = 'head of the teacher';
+const BIAS = 'bias of the teacher';
 
 /** A teacher in this process. It computes its states for each batch; the student's program makes both models' logits. */
 export function createLocalGuide(student: Model, teacher: Model, options: TokenDivergenceOptions): Guide {
   const { config, parameters } = teacher;
   const scorer = createPackedScorer(config, parameters.values, { read: ({ states }) => states });
   return {
-    weights: { [HEAD]: parameters.values[headName(config)] },
+    weights: {
+      [HEAD]: parameters.values[headName(config)],
+      ...(config.headBias && { [BIAS]: parameters.values[HEAD_BIAS] }),
+    },
     read: ({ states, head, perLabel }) =>
       divergenceOfStates(
         { config: student.config, states, head },
@@ -45,6 +50,7 @@ export function createLocalGuide(student: Model, teacher: Model, options: TokenD
           config,
           states: perLabel(STATES, config.hiddenSize),
           head: input(states.graph, HEAD, [config.vocabularySize, config.hiddenSize]),
+          bias: headBiasOf(states.graph, config, BIAS),
         },
         options,
       ),

@@ -3,7 +3,7 @@
 import { describeBadRow } from '../../data/dataset.ts';
 import type { Row } from '../../data/row.ts';
 import { HeedError } from '../../error.ts';
-import type { ChatMessage } from '../../lm/chat-template.ts';
+import type { ChatMessage } from '../../lm/render-chat.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 import { existsSync, statSync } from '../../node.ts';
 import type { EncodedPrompt } from '../policies/answer-batches.ts';

@@ -17,9 +17,9 @@ import { type Data, isRows, type PreferenceRow, type PromptCompletionRow, type P
 import { type Disposables, opening } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
 import { templatedModel } from '../../lm/built-in-templates.ts';
-import type { ChatMessage } from '../../lm/chat-template.ts';
 import { createGenerator, type Generator } from '../../lm/generate.ts';
 import type { Model } from '../../lm/model.ts';
+import type { ChatMessage } from '../../lm/render-chat.ts';
 import { basename } from '../../node.ts';
 import { seedFor } from '../../random.ts';
 import { createTraining, type Training } from '../../run/training.ts';

@@ -1,8 +1,10 @@
 /** Turns rows of a dataset into tokens, and marks which of them are learned. Equal to TRL's SFTTrainer. */
 import { isRecord, type Row } from '../../data/row.ts';
 import { HeedError } from '../../error.ts';
-import { type ChatMessage, encodeChat, type RenderOptions, type Unwritten } from '../../lm/chat-template.ts';
+import type { Unwritten } from '../../lm/assistant-spans.ts';
+import { encodeChat } from '../../lm/chat-template.ts';
 import type { Example } from '../../lm/packing.ts';
+import type { ChatMessage, RenderOptions } from '../../lm/render-chat.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 
 /** Which tokens the loss is taken over: the completion, the assistant's messages, or all tokens. */

@@ -1,7 +1,7 @@
 /** A judge's preferences between a policy's completions, as a reward. */
 
-import type { ChatMessage } from '../../lm/chat-template.ts';
 import { createGenerator } from '../../lm/generate.ts';
+import type { ChatMessage } from '../../lm/render-chat.ts';
 import { seedFor } from '../../random.ts';
 import { drawAnswers } from '../policies/draw.ts';
 import type { PolicyTrainingOptions } from '../policies/options.ts';

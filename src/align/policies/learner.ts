@@ -182,6 +182,7 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
       probed: await probed(signal),
       shift: shiftOf(tokens, state.before?.tokens ?? tokens),
       measured: parts.measure?.(answers),
+      unknown: isRemote(policy) ? undefined : policy.model.tokenizer.unknown,
       samples: options.evaluation.samples,
     });
     const { reward, kl, measures, signals } = evaluation;

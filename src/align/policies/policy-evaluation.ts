@@ -1,5 +1,5 @@
 /** What an evaluation of a policy on held-out prompts says of its completions. */
-import type { ChatMessage } from '../../lm/chat-template.ts';
+import type { ChatMessage } from '../../lm/render-chat.ts';
 import { mean } from '../../run/intervals.ts';
 import { episodeMetrics } from '../agents/metrics.ts';
 import { type Episode, writtenTokens } from '../reward-functions/reward-function.ts';
@@ -69,12 +69,14 @@ export function describeEvaluation(
     probed: Record<string, number>;
     /** How far the frequencies of tokens have moved from the initial policy's. */
     shift: number;
+    /** The token that stands for words outside the vocabulary, if the policy has one. */
+    unknown?: number;
     /** Completions to keep as samples. */
     samples: number;
   },
 ): PolicyEvaluation {
   const { answers, scores, kl } = rollout;
-  const { gold, earlier, measured, probed, shift } = parts;
+  const { gold, earlier, measured, probed, shift, unknown } = parts;
   const lengths = answers.map((answer) => writtenTokens(answer).length);
   const along = correlation(lengths, scores);
   return {
@@ -95,6 +97,7 @@ export function describeEvaluation(
       'text/repetition': mean(answers.map((answer) => repetition(writtenTokens(answer), NGRAM))),
       'text/sameness': mean(sameness(answers, NGRAM)),
       'text/shift': shift,
+      ...(unknown !== undefined && unknownInPrompts(rollout, unknown)),
     },
     spread: { reward: [...scores], kl: [...kl], length: lengths },
     samples: answers.slice(0, parts.samples).map(({ promptText: prompt, text, episode }, i) => ({
@@ -106,6 +109,13 @@ export function describeEvaluation(
     })),
     best: false,
   };
+}
+
+/** The share of the prompts' tokens that stand for words outside the vocabulary; nothing where none do. */
+function unknownInPrompts({ answers }: LanguageRollout, unknown: number): Record<string, number> {
+  const tokens = answers.flatMap(({ prompt }) => prompt);
+  const found = tokens.filter((id) => id === unknown).length;
+  return found > 0 ? { 'data/unknown': found / tokens.length } : {};
 }
 
 /** How a gold reward agrees with the reward on an evaluation's completions, and the standard error of its mean. */

@@ -11,8 +11,8 @@ import { logSoftmax } from '../../engine/ops/normalize.ts';
 import { sum } from '../../engine/ops/reduce.ts';
 import { reshape, slice, unsqueeze } from '../../engine/ops/shape.ts';
 import { trace } from '../../engine/program.ts';
-import { logitsOf } from '../../nn/decoder.ts';
-import { headName } from '../../nn/decoder-config.ts';
+import { headBiasOf, logitsOf } from '../../nn/decoder.ts';
+import { HEAD_BIAS, headName } from '../../nn/decoder-config.ts';
 import type { LanguagePolicy } from '../training/policy.ts';
 
 /** Numbers of each token, in the order of the labels. */
@@ -48,7 +48,7 @@ export function createTokenKl({ model, weights, linear, reference }: LanguagePol
       const states = input(graph, `${name} states`, ['labels', config.hiddenSize]);
       const own = input(graph, `${name} head`, [config.vocabularySize, config.hiddenSize]);
       const head = name === 'policy' && linear?.head ? linear.head(own) : own;
-      const logits = logitsOf(config, states, head);
+      const logits = logitsOf(config, states, head, headBiasOf(graph, config, `${name} bias`));
       const logP = logSoftmax(temperature === 1 ? logits : mul(logits, 1 / temperature));
       return config.vocabularySize === shared ? logP : slice(logP, 1, 0, shared);
     });
@@ -57,7 +57,10 @@ export function createTokenKl({ model, weights, linear, reference }: LanguagePol
     return { logP: of(own), reference: of(theirs), kl: sum(mul(exp(own), sub(own, theirs)), { axes: [1] }) };
   });
   const heads = Object.fromEntries(
-    Object.entries(models).map(([name, { config, weights }]) => [`${name} head`, weights[headName(config)]]),
+    Object.entries(models).flatMap(([name, { config, weights }]) => [
+      [`${name} head`, weights[headName(config)]],
+      ...(config.headBias ? [[`${name} bias`, weights[HEAD_BIAS]]] : []),
+    ]),
   );
   const adapters = Object.fromEntries(
     program.inputs.flatMap(({ name }) => (weights[name] ? [[name, weights[name]] as const] : [])),

@@ -3,9 +3,9 @@
 import { describeBadRow } from '../../data/dataset.ts';
 import type { Row } from '../../data/row.ts';
 import { HeedError } from '../../error.ts';
-import type { ChatMessage } from '../../lm/chat-template.ts';
 import type { Model } from '../../lm/model.ts';
 import type { Example } from '../../lm/packing.ts';
+import type { ChatMessage } from '../../lm/render-chat.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 import { createHash } from '../../node.ts';
 import { seedFor } from '../../random.ts';

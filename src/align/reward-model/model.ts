@@ -11,12 +11,12 @@ import type { Value } from '../../engine/value.ts';
 import { HeedError } from '../../error.ts';
 import { fileError, writeFileAtomic } from '../../files.ts';
 import { classifierParameters, type SaveOptions, scoreSpec } from '../../lm/checkpoint.ts';
-import type { PullOptions } from '../../lm/hub.ts';
 import { SCORE } from '../../lm/layout.ts';
-import { loadModel, type Model, saveModel } from '../../lm/model.ts';
+import { type LoadOptions, loadModel, type Model, saveModel } from '../../lm/model.ts';
 import { createPackedScorer, scoresOf } from '../../lm/packed-program.ts';
 import type { Example } from '../../lm/packing.ts';
 import type { Linear } from '../../nn/decoder.ts';
+import { withoutHead } from '../../nn/decoder-config.ts';
 import * as initialize from '../../nn/initialize.ts';
 import { existsSync, join, mkdirSync, readFileSync } from '../../node.ts';
 import { random } from '../../random.ts';
@@ -96,7 +96,7 @@ export function createRewardModel(model: Model, seed: number): RewardModel {
   const parameters = classifierParameters(model.parameters, scoreSpec(config, 1));
   const { data, shape } = parameters.values[SCORE];
   initialize.normal(1 / Math.sqrt(config.hiddenSize + 1))(data, shape, random(seed, 'reward head'));
-  return rewardModelOf({ ...model, config: { ...config, tied: true }, parameters }, plainCalibration);
+  return rewardModelOf({ ...model, config: withoutHead(config), parameters }, plainCalibration);
 }
 
 /** @throws HeedError when a model is not a classifier with one label. */
@@ -110,7 +110,7 @@ export function checkRewardModel({ parameters, folder }: Pick<Model, 'parameters
 }
 
 /** Loads a reward model from a folder or the Hub. @throws HeedError when it does not exist or is not a reward model. */
-export async function loadRewardModel(nameOrFolder: string, options: PullOptions = {}): Promise<RewardModel> {
+export async function loadRewardModel(nameOrFolder: string, options: LoadOptions = {}): Promise<RewardModel> {
   const model = await loadModel(nameOrFolder, options);
   try {
     checkRewardModel(model);

@@ -20,8 +20,8 @@ import type { Precision } from '../../engine/dtype.ts';
 import { type PrecisionChoice, resolvePrecision } from '../../engine/precision.ts';
 import { HeedError } from '../../error.ts';
 import { type TemplateOptions, withChatTemplate } from '../../lm/built-in-templates.ts';
-import { type PullOptions, resolveDataset } from '../../lm/hub.ts';
-import { endsWithTurn, loadModel, type Model } from '../../lm/model.ts';
+import { resolveDataset } from '../../lm/hub.ts';
+import { endsWithTurn, type LoadOptions, loadModel, type Model } from '../../lm/model.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 import { parseOptions } from '../../options.ts';
 
@@ -32,7 +32,7 @@ export interface Surroundings {
   /** Receives notices that need no action, such as rows that were left out or examples that were cut. */
   onNotice?: (text: string) => void;
   /** How models and data are fetched from the Hub. */
-  pull?: PullOptions;
+  pull?: LoadOptions;
 }
 
 /** Paths of the options that take a live value in place of a name, and of `teacher`, which is not an option. */
@@ -57,7 +57,7 @@ export const IN_MEMORY = '(in memory)';
  */
 export function separate<S extends z.ZodType>(schema: S, input: object): { options: z.output<S>; live: Live } {
   const { signal, onNotice, pull, ...plain } = input as Surroundings & Record<string, unknown>;
-  const live: Live = { signal, onNotice, pull };
+  const live: Live = { signal, onNotice, pull: onNotice ? { onNotice, ...pull } : pull };
   const take = (path: LivePath, holder: Record<string, unknown>, key: string) => {
     const value = holder[key];
     if (!isLive(value)) return;
@@ -252,7 +252,7 @@ export const openTemplated = async (
 ): Promise<Model> => {
   const opened = await openModel('model', options.model, live, own);
   opened.tokenizer = templatedTokenizer(opened.tokenizer, options, live);
-  Object.assign(opened, endsWithTurn(opened));
+  Object.assign(opened, endsWithTurn(opened, live.onNotice));
   if (options.precision === undefined) return opened;
   const precision = resolvePrecision(options.precision, opened.config.hiddenSize);
   options.precision = precision;

@@ -7,6 +7,7 @@ import { convertRow } from '../../data/convert.ts';
 import { type DatasetOptions, describeBadRow, readDataset } from '../../data/dataset.ts';
 import { type Format, formats } from '../../data/format.ts';
 import { inspect, type Lengths } from '../../data/inspect.ts';
+import { withWrittenNumbers } from '../../data/jsonl.ts';
 import { dataFiles } from '../../data/paths.ts';
 import { type BadRow, placeInWords, type Row } from '../../data/row.ts';
 import { type Split, splitDataset, splitSchema, splits } from '../../data/split.ts';
@@ -115,9 +116,10 @@ function addConvert(command: Command): void {
       const output = createOutput(flags);
       const bad: BadRow[] = [];
       async function* converted(): AsyncGenerator<Row> {
-        for await (const { value, format } of readDataset(files, { ...reading(flags, bad), rename: flags.rename })) {
-          if (flags.to === undefined) yield value;
-          else yield* convertRow(value, format, flags.to);
+        const found = readDataset(files, { ...reading(flags, bad), rename: flags.rename });
+        for await (const { value, format, original } of found) {
+          const rows = flags.to === undefined ? [value] : convertRow(value, format, flags.to);
+          for (const row of rows) yield withWrittenNumbers(row, original);
         }
       }
       const rows = await writeDataset(flags.out, converted());
@@ -125,6 +127,11 @@ function addConvert(command: Command): void {
       some(output, 'left out', bad.map(describeBadRow));
       output.result({ out: flags.out, rows, bad });
     });
+}
+
+/** Rows of files with their numbers as they were written there. */
+async function* asWritten(rows: AsyncIterable<Row>): AsyncGenerator<Row> {
+  for await (const row of rows) yield withWrittenNumbers(row, row);
 }
 
 function addSplit(command: Command): void {
@@ -162,7 +169,7 @@ function addSplit(command: Command): void {
           continue;
         }
         written[name] = path(name);
-        await writeDataset(written[name], found.read(name));
+        await writeDataset(written[name], asWritten(found.read(name)));
         output.say(`${amountOf(found.rows[name], 'row')} in ${written[name]}`);
       }
       some(output, 'left out', bad.map(describeBadRow));

@@ -2,9 +2,10 @@
 import type { Command } from 'commander';
 import { readDataset } from '../../data/dataset.ts';
 import { chatTemplateKwargsSchema, chatTemplateSchema } from '../../lm/built-in-templates.ts';
-import { type ChatMessage, encodeChat } from '../../lm/chat-template.ts';
+import { encodeChat } from '../../lm/chat-template.ts';
 import { createGenerator, type GenerateOptions, generateSchema, precisionSchema } from '../../lm/generate.ts';
 import { resolveDataset } from '../../lm/hub.ts';
+import type { ChatMessage } from '../../lm/render-chat.ts';
 import { type Speculation, type SpeculationRates, speculationOf } from '../../lm/speculate.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 import type { Bits } from '../../nn/quantize.ts';

@@ -11,17 +11,19 @@ import type { Bits } from '../../nn/quantize.ts';
 import { UsageError } from '../program/usage.ts';
 import { pullProgress } from './pull.ts';
 
+const toStderr = (text: string) => void process.stderr.write(`${text}\n`);
+
 /** A model with a chat template: the named one, else its own, else `plain`. */
 export async function openModelByFlags(nameOrFolder: string, options?: TemplateOptions): Promise<Model> {
   const { done, ...pull } = pullProgress(nameOrFolder);
-  const model = await loadModel(nameOrFolder, pull).finally(done);
-  return templatedModel(model, options, (text) => void process.stderr.write(`${text}\n`));
+  const model = await loadModel(nameOrFolder, { ...pull, onNotice: toStderr }).finally(done);
+  return templatedModel(model, options, toStderr);
 }
 
 /** A model for uses with ids only: it need not have a tokenizer. */
 export function openWeights(nameOrFolder: string): ReturnType<typeof loadWeights> {
   const { done, ...pull } = pullProgress(nameOrFolder);
-  return loadWeights(nameOrFolder, pull).finally(done);
+  return loadWeights(nameOrFolder, { ...pull, onNotice: toStderr }).finally(done);
 }
 
 /** For commands that do not train: quantizes the weights. */
@@ -59,7 +61,7 @@ export async function openGuesses(
   }
   if (draft === undefined) return { speculate: lookup ? { lookup, guesses } : undefined, [Symbol.dispose]() {} };
   const { done, ...pull } = pullProgress(draft);
-  const model = await loadModel(draft, pull).finally(done);
+  const model = await loadModel(draft, { ...pull, onNotice: toStderr }).finally(done);
   try {
     checkDraftTokens(tokenizer, model.tokenizer);
   } catch (error) {

@@ -10,7 +10,7 @@ const bent = (cap: number | undefined, score: number) => (cap ? cap * Math.tanh(
 
 function attended(
   { q, k, v, mask }: Record<'q' | 'k' | 'v' | 'mask', Numbers>,
-  { heads, keyValueHeads, softCap }: { heads: number; keyValueHeads: number; softCap?: number },
+  { heads, keyValueHeads, softCap, sinks }: { heads: number; keyValueHeads: number; softCap?: number; sinks?: Numbers },
 ): Numbers {
   const scoresOf = (r: number, h: number, t: number) => {
     const g = Math.floor((h * keyValueHeads) / heads);
@@ -24,26 +24,28 @@ function attended(
     const h = Math.floor(place / size);
     const g = Math.floor((h * keyValueHeads) / heads);
     const weights = scoresOf(r, h, t);
-    const total = weights.reduce((a, b) => a + b);
+    const total = weights.reduce((a, b) => a + b, sinks ? Math.exp(at(sinks, h)) : 0);
     return weights.reduce((mixed, w, s) => mixed + (w / total) * at(v, r, s, g * size + (place % size)), 0);
   });
 }
 
 it.each([
-  [2, 2, undefined],
-  [4, 2, undefined],
-  [3, 1, undefined],
-  [4, 2, 0.5],
-])('attention of %i heads, %i for keys and values, soft-cap %s', (heads, keyValueHeads, softCap) => {
+  [2, 2, undefined, false],
+  [4, 2, undefined, false],
+  [3, 1, undefined, false],
+  [4, 2, 0.5, false],
+  [4, 2, undefined, true],
+])('attention of %i heads, %i for keys and values, soft-cap %s, sinks: %s', (heads, keyValueHeads, softCap, sunk) => {
   const options = { heads, keyValueHeads, softCap };
+  const sinks = sunk ? numbers([heads], { seed: 3 }) : undefined;
   const q = numbers([rows, time, heads * size]);
   const [k, v] = [1, 2].map((seed) => numbers([rows, time, keyValueHeads * size], { seed }));
   const mask = causal(time);
   checkOp(
-    ({ q, k, v, mask }) => attention(q, k, v, mask, options),
-    { q, k, v, mask },
-    attended({ q, k, v, mask }, options),
-    { wrt: ['q', 'k', 'v'], symbols: false },
+    ({ q, k, v, mask, sinks }) => attention(q, k, v, mask, { ...options, sinks }),
+    { q, k, v, mask, ...(sinks && { sinks }) },
+    attended({ q, k, v, mask }, { ...options, sinks }),
+    { wrt: ['q', 'k', 'v', ...(sinks ? ['sinks'] : [])], symbols: false },
   );
 });
 
@@ -54,21 +56,23 @@ it('in blocks, where the mask is causal, gives the same and the same gradients',
     k: numbers([1, long, size], { seed: 1 }).data,
     v: numbers([1, long, size], { seed: 2 }).data,
     mask: causal(long).data,
+    sinks: numbers([2], { seed: 3 }).data,
   };
   const run = (causal: boolean) => {
     const program = trace((g) => {
       const q = input(g, 'q', [1, long, 2 * size]);
       const [k, v] = ['k', 'v'].map((name) => input(g, name, [1, long, size]));
-      const y = attention(q, k, v, input(g, 'mask', [1, 1, long, long]), { heads: 2, keyValueHeads: 1, causal });
-      const [dq, dk, dv] = gradients(sum(mul(y, y)), [q, k, v]);
-      return { y, dq, dk, dv };
+      const [mask, sinks] = [input(g, 'mask', [1, 1, long, long]), input(g, 'sinks', [2])];
+      const y = attention(q, k, v, mask, { heads: 2, keyValueHeads: 1, causal, sinks });
+      const [dq, dk, dv, dSinks] = gradients(sum(mul(y, y)), [q, k, v, sinks]);
+      return { y, dq, dk, dv, dSinks };
     });
     const out = program.run(inputs) as Record<string, Float32Array>;
     program[Symbol.dispose]();
     return out;
   };
   const [whole, blocks] = [run(false), run(true)];
-  for (const name of ['y', 'dq', 'dk', 'dv']) {
+  for (const name of ['y', 'dq', 'dk', 'dv', 'dSinks']) {
     for (const [i, value] of whole[name].entries()) expect(Math.abs(blocks[name][i] - value)).toBeLessThan(1e-5);
   }
 });
@@ -124,8 +128,22 @@ it('rotary turns the first part of each head alone where its tables are narrower
     if (place % size === 1) return second * Math.cos(turn) + first * Math.sin(turn);
     return at(x, r, t, place);
   });
-  checkOp(({ x, positions, cos, sin }) => rotary(x, positions, cos, sin, size), { x, positions, cos, sin }, expected, {
-    wrt: ['x'],
-    symbols: false,
+  const build = ({ x, positions, cos, sin }: Record<string, Tensor>) =>
+    rotary(x, positions, cos, sin, { headSize: size });
+  checkOp(build, { x, positions, cos, sin }, expected, { wrt: ['x'], symbols: false });
+});
+
+it('rotary turns neighbors against one another', () => {
+  const x = numbers([rows, time, 2 * size]);
+  const positions = of([rows, time], [0, 1, 2, 0, 1, 3, 2, 1, 0, 0], 'int32');
+  const [cos, sin] = [Math.cos, Math.sin].map((f) => fill([time, size / 2], ([p, i]) => f(p * 10 ** -i)));
+  const expected = fill(x.shape, ([r, t, place]) => {
+    const first = place - (place % 2);
+    const turn = at(positions, r, t) * 10 ** -((first % size) / 2);
+    const [a, b] = [at(x, r, t, first), at(x, r, t, first + 1)];
+    return place === first ? a * Math.cos(turn) - b * Math.sin(turn) : b * Math.cos(turn) + a * Math.sin(turn);
   });
+  const build = ({ x, positions, cos, sin }: Record<string, Tensor>) =>
+    rotary(x, positions, cos, sin, { interleaved: true });
+  checkOp(build, { x, positions, cos, sin }, expected, { wrt: ['x'], symbols: false });
 });

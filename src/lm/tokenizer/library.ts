@@ -5,6 +5,7 @@
  */
 
 import { Tokenizer } from '@huggingface/tokenizers';
+import { precompiledNormalizer } from './precompiled.ts';
 
 export type Json = Record<string, unknown>;
 
@@ -33,6 +34,8 @@ interface Decoder {
 export function openLibrary(json: Json, config: Json): TokenizersLibrary {
   const library = new Tokenizer(forLibrary(json), config) as unknown as TokenizersLibrary; // its own types are wider
   keepByteOrderMarks(library.decoder);
+  keepRules(library.normalizer as Normalizer | null);
+  stripUnicodeBlanks(library as unknown as AddedTokens);
   return library;
 }
 
@@ -50,6 +53,54 @@ export function openPreTokenizer(config: Json): (text: string) => string[] {
 function keepByteOrderMarks(decoder: Decoder | null): void {
   decoder?.decoders?.forEach(keepByteOrderMarks);
   if (decoder?.config.type === 'ByteFallback') decoder.text_decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+}
+
+/** A part of the library's normalizer. */
+interface Normalizer {
+  config: Json;
+  normalizers?: Normalizer[];
+  normalize(text: string): string;
+}
+
+/** SentencePiece's rules as they are: the library has its own in their place. */
+function keepRules(normalizer: Normalizer | null): void {
+  normalizer?.normalizers?.forEach(keepRules);
+  const { type, precompiled_charsmap: rules } = normalizer?.config ?? {};
+  if (type === 'Precompiled' && typeof rules === 'string') normalizer!.normalize = precompiledNormalizer(rules);
+}
+
+/** What of the library's tokenizer finds added tokens in a text. */
+interface AddedTokens {
+  /** By what they are in a text, which may be normalized. */
+  added_tokens_map: Map<string, { lstrip: boolean; rstrip: boolean }>;
+  splitter_unnormalized: Splitter;
+  splitter_normalized: Splitter;
+}
+
+interface Splitter {
+  /** Texts and added tokens in turn. */
+  split(text: string): string[];
+}
+
+/** The blanks that an added token takes along are Unicode's; the library's are JavaScript's. */
+function stripUnicodeBlanks(library: AddedTokens): void {
+  const strips = new Map([...library.added_tokens_map].map(([text, { lstrip, rstrip }]) => [text, { lstrip, rstrip }]));
+  for (const token of library.added_tokens_map.values()) {
+    token.lstrip = false;
+    token.rstrip = false;
+  }
+  for (const splitter of [library.splitter_unnormalized, library.splitter_normalized]) {
+    const split = splitter.split.bind(splitter);
+    splitter.split = (text) => {
+      const parts = split(text);
+      for (const [i, part] of parts.entries()) {
+        const { lstrip, rstrip } = strips.get(part) ?? {};
+        if (lstrip && i > 0) parts[i - 1] = parts[i - 1].replace(BLANKS_AT_END, '');
+        if (rstrip && i < parts.length - 1) parts[i + 1] = parts[i + 1].replace(BLANKS_AT_START, '');
+      }
+      return parts;
+    };
+  }
 }
 
 /** The words of GPT-2 (Radford et al. 2019), which a ByteLevel pre-tokenizer splits by. */
@@ -112,6 +163,8 @@ export function silentDifference({ model, pre_tokenizer, added_tokens }: Json): 
 
 /** Unicode's blanks: JavaScript's also have U+FEFF and lack U+0085. */
 const BLANK = '\\p{White_Space}';
+const BLANKS_AT_END = new RegExp(`${BLANK}+$`, 'u');
+const BLANKS_AT_START = new RegExp(`^${BLANK}+`, 'u');
 /** What Rust's `\\w` is. */
 const WORD = '\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\u200c\\u200d';
 

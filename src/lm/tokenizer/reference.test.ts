@@ -34,8 +34,6 @@ it.each(tokenizers.map((one) => [one.name, one] as const))('%s', (name, { json, 
   }
   const tokenizer = open(json);
   for (const [i, text] of texts.entries()) {
-    // JavaScript counts U+FEFF among the blanks that such a token takes along
-    if (/added [lr]strip/.test(name) && text.includes('\ufeff')) continue;
     expect(tokenizer.encode(text, { addSpecialTokens: false }), JSON.stringify(text)).toEqual(ids[i]);
   }
 });

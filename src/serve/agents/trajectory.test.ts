@@ -2,8 +2,9 @@
 import { expect, it } from 'vitest';
 import { fixtureModel } from '../../../test/support/training.ts';
 import { withChatTemplate } from '../../lm/built-in-templates.ts';
-import { type ChatMessage, encodeChat } from '../../lm/chat-template.ts';
+import { encodeChat } from '../../lm/chat-template.ts';
 import { loadModel } from '../../lm/model.ts';
+import type { ChatMessage } from '../../lm/render-chat.ts';
 import { createTrajectory } from './trajectory.ts';
 
 const model = await loadModel(fixtureModel('tiny-llama'));

@@ -1,8 +1,9 @@
 /** POST /v1/chat/completions. */
 import { Hono } from 'hono';
-import { type ChatMessage, encodeChat } from '../../lm/chat-template.ts';
+import { encodeChat } from '../../lm/chat-template.ts';
 import type { GeneratedCompletion } from '../../lm/continuous-batch.ts';
 import type { QueuedToken } from '../../lm/generation-queue.ts';
+import type { ChatMessage } from '../../lm/render-chat.ts';
 import { parseCalls } from '../../lm/tool-calls.ts';
 import { parseBody, readBody } from '../body.ts';
 import { type Caller, type Env, requestOf, requires, type ServeContext } from '../context.ts';

@@ -1,6 +1,6 @@
 /** The table of completions, and what a row of it says. */
 import type { Kysely, Selectable } from 'kysely';
-import type { ChatMessage } from '../../lm/chat-template.ts';
+import type { ChatMessage } from '../../lm/render-chat.ts';
 import type { TokenLogprob } from './token-logprob.ts';
 
 /** A completion of a conversation, the continuation of a text, or a response of the Responses API. */

@@ -1,5 +1,5 @@
 /** Tools of a request, and how a template shows them. */
-import type { ChatMessage } from '../../lm/chat-template.ts';
+import type { ChatMessage } from '../../lm/render-chat.ts';
 import { ApiError } from '../errors.ts';
 import type { Format } from './format.ts';
 import type { ChatRequest, Tool } from './schema.ts';

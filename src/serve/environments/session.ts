@@ -6,7 +6,7 @@ import { checkedMessages, checkedResult } from '../../align/agents/episode.ts';
 import { limited } from '../../align/training/requests.ts';
 import { isRecord, type Row } from '../../data/row.ts';
 import { HeedError, messageOf } from '../../error.ts';
-import type { ChatMessage } from '../../lm/chat-template.ts';
+import type { ChatMessage } from '../../lm/render-chat.ts';
 import { parseCalls, parsedJson, type ToolCall, type ToolSchema } from '../../lm/tool-calls.ts';
 
 /** An answer to a message. */

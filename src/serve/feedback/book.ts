@@ -19,7 +19,7 @@ import { newSecret } from '../../feedback/secrets.ts';
 import { newId } from '../../feedback/store/audit.ts';
 import { atOnce, type Database, openDatabase } from '../../feedback/store/database.ts';
 import { fileError, isSystemError, syncFolder } from '../../files.ts';
-import type { ChatMessage } from '../../lm/chat-template.ts';
+import type { ChatMessage } from '../../lm/render-chat.ts';
 import { percent } from '../../percent.ts';
 import { findCompletion } from '../completions/record.ts';
 import type { CompletionRecord } from '../completions/table.ts';

@@ -41,6 +41,13 @@ test('rows of each method become rows of heed, with tools, weights and parts of 
     chosen: [says('assistant', 'a')],
     rejected: [says('assistant', 'b')],
   });
+  const calling = { role: 'assistant', content: null, tool_calls: [call] };
+  const text = [{ type: 'text', text: 'a' }];
+  const called = { ...pair, preferred_output: [calling], non_preferred_output: [says('assistant', text)] };
+  expect(adoptRow('dpo', called)).toMatchObject({
+    chosen: [{ tool_calls: [{ function: { name: 'f' } }] }],
+    rejected: [says('assistant', 'a')],
+  });
   const prompt = { messages: [says('user', 'Hi')], answer: { text: 'x' } };
   expect(adoptRow('reinforcement', prompt, [['answer', 'text']])).toEqual({ prompt: prompt.messages, item: prompt });
 });

@@ -1,8 +1,10 @@
 /** Rows of OpenAI's fine-tuning files as rows of heed's data, and what is wrong with one. */
 import { byteChunks, linesOf, withoutMark } from '../../data/bytes.ts';
+import { gatherContext } from '../../data/context.ts';
 import { type Format, faultOf } from '../../data/format.ts';
 import { parseRow } from '../../data/jsonl.ts';
 import { type Fault, isRecord, type Row, valueInWords } from '../../data/row.ts';
+import { namedFault, openAiPreferences } from '../../data/shapes.ts';
 import { writeDataset } from '../../data/write.ts';
 import { templateMessages } from '../completions/tools.ts';
 import { ApiError } from '../errors.ts';
@@ -15,10 +17,7 @@ export type Method = (typeof methods)[number];
 /** The format that the rows of each method become, with the names that their fields had. */
 const formats: Readonly<Record<Method, { format: Format; fields: Readonly<Record<string, string>> }>> = {
   supervised: { format: 'language-modeling', fields: {} },
-  dpo: {
-    format: 'preference',
-    fields: { prompt: 'input.messages', chosen: 'preferred_output', rejected: 'non_preferred_output' },
-  },
+  dpo: { format: 'preference', fields: openAiPreferences.fields },
   reinforcement: { format: 'prompt-only', fields: { prompt: 'messages' } },
 };
 
@@ -41,7 +40,7 @@ export function adoptRow(method: Method, row: Row, paths: readonly (readonly str
     const adopted = adopters[method](row, paths);
     const { format, fields } = formats[method];
     const fault = faultOf(adopted, method === 'supervised' && 'prompt' in adopted ? 'prompt-completion' : format);
-    return fault ? { ...fault, field: fault.field.replace(/^\w+/, (name) => fields[name] ?? name) } : asServed(adopted);
+    return fault ? namedFault(fault, fields) : asServed(adopted);
   } catch (error) {
     if (error instanceof BadField) return error.fault;
     throw error;
@@ -69,19 +68,14 @@ const adopters: Readonly<Record<Method, (row: Row, paths: readonly (readonly str
     }
     return { messages: adopted, ...toolsIn(tools, 'tools') };
   },
-  dpo({ input, preferred_output: preferred, non_preferred_output: other }) {
-    if (!isRecord(input)) throw new BadField('input', expected('an object with messages', input));
-    const chosen = messagesIn(preferred, 'preferred_output');
-    const rejected = messagesIn(other, 'non_preferred_output');
-    if (JSON.stringify(chosen) === JSON.stringify(rejected)) {
+  dpo(row) {
+    if (!isRecord(row.input)) throw new BadField('input', expected('an object with messages', row.input));
+    const { tools, ...input } = row.input;
+    const { prompt, chosen, rejected } = gatherContext(openAiPreferences.adopt({ ...row, input }));
+    if (chosen !== undefined && JSON.stringify(chosen) === JSON.stringify(rejected)) {
       throw new BadField('non_preferred_output', 'is equal to preferred_output');
     }
-    return {
-      prompt: messagesIn(input.messages, 'input.messages'),
-      chosen,
-      rejected,
-      ...toolsIn(input.tools, 'input.tools'),
-    };
+    return { prompt, chosen, rejected, ...toolsIn(tools, 'input.tools') };
   },
   reinforcement(row, paths) {
     const messages = messagesIn(row.messages, 'messages');

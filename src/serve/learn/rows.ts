@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import type { PreferenceRow, UnpairedPreferenceRow } from '../../data/rows.ts';
 import { grouped } from '../../feedback/quality/quality.ts';
-import type { ChatMessage } from '../../lm/chat-template.ts';
+import type { ChatMessage } from '../../lm/render-chat.ts';
 import { type Feedback, opinionOfAll, type Weights } from '../feedback/feedback.ts';
 
 /** One user's feedback of one kind about a completion, with what it is about. */

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { sql } from 'kysely';
 import type { Row } from '../../data/row.ts';
 import { HeedError } from '../../error.ts';
-import type { ChatMessage } from '../../lm/chat-template.ts';
+import type { ChatMessage } from '../../lm/render-chat.ts';
 import { existsSync } from '../../node.ts';
 import { type CompletionRecord, completionOf } from '../completions/table.ts';
 import { openServeDatabase } from '../database.ts';

@@ -10,7 +10,7 @@ import { setImmediate as immediate } from 'node:timers/promises';
 import { type Handler, Hono } from 'hono';
 import { z } from 'zod';
 import { HeedError, messageOf } from '../../error.ts';
-import type { ChatMessage } from '../../lm/chat-template.ts';
+import type { ChatMessage } from '../../lm/render-chat.ts';
 import { type Env, requestOf, requires, type ServeContext } from '../context.ts';
 import { ApiError } from '../errors.ts';
 import { createUpstreamAdapters } from './adapters.ts';

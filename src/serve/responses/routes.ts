@@ -3,7 +3,7 @@
  * queue, and recorded in the same table, so that feedback, metrics and deletion hold for it too.
  */
 import { Hono } from 'hono';
-import type { ChatMessage } from '../../lm/chat-template.ts';
+import type { ChatMessage } from '../../lm/render-chat.ts';
 import { parseBody, readBody, readQuery } from '../body.ts';
 import { type ChatOrigin, draftChat, finishChat, promptOf } from '../completions/chat.ts';
 import { requestSignal } from '../completions/draw.ts';

@@ -1,0 +1,103 @@
+/** A model's config.json, corrected where its weights hold something else: a tensor of the file wins. */
+import { HeedError } from '../error.ts';
+import type { DecoderConfig } from '../nn/decoder-config.ts';
+import { readConfig } from './config.ts';
+import { type Layout, namesOf, storedModule } from './layout.ts';
+
+type Raw = Record<string, unknown>;
+
+/** What the weights of a folder hold. */
+export interface StoredWeights {
+  /** How the family stores a decoder. */
+  layout: Layout;
+  /** Shapes of the stored tensors, by their names. */
+  shapes: ReadonlyMap<string, readonly number[]>;
+  /** Whether they have an output layer that differs from the embedding. */
+  hasOwnHead(config: DecoderConfig): boolean;
+}
+
+/** Fields by which families say which linear maps have a bias. */
+const BIASES = ['attention_bias', 'mlp_bias', 'use_qkv_bias', 'use_bias', 'enable_bias'];
+
+/**
+ * The content of config.json as the weights have it: the size of the vocabulary, whether the output layer is the
+ * embedding, and which linear maps have a bias. `onNotice` receives a sentence for each correction.
+ *
+ * @throws HeedError if the embedding and the output layer are for different numbers of tokens.
+ */
+export function correctedConfig(
+  raw: Raw,
+  weights: StoredWeights,
+  { source, classifier, onNotice }: { source: string; classifier: boolean; onNotice: (text: string) => void },
+): { raw: Raw; config: DecoderConfig } {
+  let corrected = { raw, config: readConfig(raw, source) };
+  const correct = (change: Raw, why: string) => {
+    const changed = { ...corrected.raw, ...change };
+    corrected = { raw: changed, config: readConfig(changed, source) };
+    const fields = Object.entries(change).map(([name, value]) => `${name} as ${JSON.stringify(value)}`);
+    onNotice(`${source}: ${why}. The weights are right: heed reads ${fields.join(' and ')}.`);
+  };
+  const { vocabularySize, hiddenSize } = corrected.config;
+  const embedding = shapeOf(weights, corrected.config, 'model.embed_tokens');
+  const head = classifier ? undefined : shapeOf(weights, corrected.config, 'lm_head');
+  const [rows, width] = embedding ?? [];
+  if (head && rows !== undefined && head[0] !== rows) {
+    throw new HeedError(`${source}: the embedding has ${rows} rows, but the output layer has ${head[0]}.`, {
+      hint: 'One of them was resized alone. In Transformers, resize both with model.resize_token_embeddings(…) and save the model again.',
+    });
+  }
+  if (rows !== undefined && rows !== vocabularySize && width === hiddenSize) {
+    correct({ vocab_size: rows }, `vocab_size is ${vocabularySize}, but the embedding has ${rows} rows`);
+  }
+  if (corrected.config.tied && !classifier && weights.hasOwnHead(corrected.config)) {
+    correct(
+      { tie_word_embeddings: false },
+      'tie_word_embeddings is true, but the weights have an output layer that differs from the embedding',
+    );
+  }
+  const biases = biasesOf(weights, corrected.config);
+  const change = biases && biasChange(corrected.raw, biases, source);
+  if (change) {
+    const found = Object.entries(change).map(([name, on]) => `${name} is ${!on}, but the weights have ${has(on)}`);
+    correct(change, found.join(', and '));
+  }
+  return corrected;
+}
+
+const has = (on: unknown) => (on ? 'these biases' : 'no such biases');
+
+/** The shape of a module's weight, or of its bias, in the file. */
+function shapeOf({ layout, shapes }: StoredWeights, { heads }: DecoderConfig, module: string, kind = 'weight') {
+  const own = module === 'lm_head' && layout.head;
+  const name = own ? own.name : `${storedModule(layout, module, heads).name}.${kind}`;
+  const found = namesOf({ name, also: own ? own.also : undefined }, layout).find((name) => shapes.has(name));
+  return found === undefined ? undefined : shapes.get(found);
+}
+
+/** Which linear maps of the first layer have a bias in the file; undefined where its maps are not all there. */
+function biasesOf(weights: StoredWeights, config: DecoderConfig): DecoderConfig['bias'] | undefined {
+  const at = (map: string, kind?: string) => shapeOf(weights, config, `model.layers.0.${map}`, kind) !== undefined;
+  const maps = { queryKeyValue: 'self_attn.q_proj', attentionOutput: 'self_attn.o_proj', feedForward: 'mlp.up_proj' };
+  if (!Object.values(maps).every((map) => at(map))) return undefined;
+  const of = (map: keyof typeof maps) => at(maps[map], 'bias');
+  return {
+    queryKeyValue: of('queryKeyValue'),
+    attentionOutput: of('attentionOutput'),
+    feedForward: of('feedForward'),
+  };
+}
+
+/** The fields with which config.json says these biases; undefined where it says them, or no fields do. */
+function biasChange(raw: Raw, biases: DecoderConfig['bias'], source: string): Raw | undefined {
+  const read = (change: Raw) => readConfig({ ...raw, ...change }, source).bias;
+  const isRight = (bias: DecoderConfig['bias']) =>
+    (Object.keys(bias) as (keyof typeof bias)[]).every((map) => bias[map] === biases[map]);
+  const before = read({});
+  if (isRight(before)) return undefined;
+  // a field that changes nothing is none of the family's
+  const own = BIASES.flatMap((name) => {
+    const on = [true, false].find((on) => JSON.stringify(read({ [name]: on })) !== JSON.stringify(before));
+    return on === undefined ? [] : [{ [name]: on }];
+  });
+  return [...own, Object.assign({}, ...own) as Raw].find((change) => isRight(read(change)));
+}
