@@ -17,8 +17,8 @@ export interface Entry {
   interleaved?: true;
   /** Which maps are one tensor. */
   fused?: readonly ('qkv' | 'gateUp')[];
-  /** Whether an output layer is stored even if it is the embedding. */
-  ownHead?: true;
+  /** Whether an output layer is stored even if it is the embedding, or never is. */
+  head?: 'always' | 'never';
   /** Further fields of the config.json. */
   read?: (from: MetadataReader, family: Family) => Fields;
   /** Further metadata. */
@@ -73,12 +73,13 @@ const experts = ({ experts: mixture }: DecoderConfig): MetadataEntries =>
       }
     : {};
 
-const windows = ({ slidingWindow, windowedLayers, layers }: DecoderConfig, period: number): MetadataEntries => {
-  const usual = Array.from({ length: layers }, (_, i) => i).filter((i) => (i + 1) % period !== 0);
-  // a pattern other than the usual is left out, and the check of what was written finds it
-  return slidingWindow !== undefined && windowedLayers?.join() === usual.join()
-    ? { 'attention.sliding_window': ['u32', slidingWindow], 'attention.sliding_window_pattern': ['u32', period] }
-    : {};
+const windows = ({ slidingWindow, windowedLayers, layers }: DecoderConfig): MetadataEntries => {
+  if (slidingWindow === undefined) return {};
+  const windowed = Array.from({ length: layers }, (_, layer) => windowedLayers?.includes(layer) ?? true);
+  return {
+    'attention.sliding_window': ['u32', slidingWindow],
+    'attention.sliding_window_pattern': ['bool', windowed],
+  };
 };
 
 const caps = ({ attentionSoftCap, logitSoftCap }: DecoderConfig): MetadataEntries => ({
@@ -115,13 +116,15 @@ export const architectures = {
   olmoe: {
     family: 'olmoe',
     writes: ['olmoe'],
+    head: 'always',
     read: (from) => ({ ...expertFields(from), num_experts: from.number('expert_count'), norm_topk_prob: false }),
     write: experts,
   },
-  gemma: { family: 'gemma', writes: ['gemma'], read: gemma },
+  gemma: { family: 'gemma', writes: ['gemma'], head: 'never', read: gemma },
   gemma2: {
     family: 'gemma2',
     writes: ['gemma2'],
+    head: 'never',
     read: (from) => ({
       ...gemma(from),
       query_pre_attn_scalar: queryScalar(from, 46),
@@ -130,7 +133,7 @@ export const architectures = {
       sliding_window: from.number('attention.sliding_window', 4096),
       layer_types: layerTypes(from, 2),
     }),
-    write: (config) => ({ ...windows(config, 2), ...caps(config) }),
+    write: (config) => ({ ...windows(config), ...caps(config) }),
   },
   gemma3: {
     family: 'gemma3_text',
@@ -144,7 +147,7 @@ export const architectures = {
       rope_local_base_freq: from.number('rope.freq_base_swa', 10_000),
       layer_types: layerTypes(from, 6),
     }),
-    write: (config) => ({ ...windows(config, 6), ...caps(config), ...windowedBase(config) }),
+    write: (config) => ({ ...windows(config), ...caps(config), ...windowedBase(config) }),
   },
   phi3: {
     family: 'phi3',
@@ -156,11 +159,16 @@ export const architectures = {
   olmo2: {
     family: (from) => (from.optional('attention.sliding_window') ? 'olmo3' : 'olmo2'),
     writes: ['olmo2', 'olmo3'],
+    head: 'always',
     read: (from, family) =>
       family === 'olmo3'
-        ? { sliding_window: from.number('attention.sliding_window'), layer_types: layerTypes(from, 4) }
+        ? {
+            sliding_window: from.number('attention.sliding_window'),
+            layer_types: layerTypes(from, 4),
+            ...ropeByKind(from),
+          }
         : {},
-    write: (config) => windows(config, 4),
+    write: windows,
   },
   granite: {
     family: 'granite',
@@ -183,7 +191,7 @@ export const architectures = {
   stablelm: {
     family: 'stablelm',
     writes: ['stablelm'],
-    ownHead: true,
+    head: 'always',
     read: (from) => ({
       layer_norm_eps: layerNormEpsilon(from),
       use_qkv_bias: from.has('blk.0.attn_q.bias'),
@@ -197,7 +205,7 @@ export const architectures = {
     family: 'gpt_neox',
     writes: ['gpt_neox'],
     fused: ['qkv'],
-    ownHead: true,
+    head: 'always',
     read: (from) => ({
       hidden_act: 'gelu',
       layer_norm_eps: layerNormEpsilon(from),
@@ -223,8 +231,22 @@ export const architectures = {
   },
 } satisfies Record<string, Entry> as Record<string, Entry>;
 
-const windowedBase = ({ windowedPositions }: DecoderConfig): MetadataEntries =>
-  windowedPositions ? { 'rope.freq_base_swa': ['f32', windowedPositions.theta] } : {};
+/** Rotary positions of layers with full attention, which are stretched, and of those with windows, which are not. */
+function ropeByKind(from: MetadataReader): Fields {
+  const { rope_theta: theta, rope_scaling: scaling } = readRope(from, headSizeOf(from), false);
+  return {
+    rope_scaling: null,
+    rope_parameters: {
+      full_attention: { rope_theta: theta, ...((scaling as Fields | undefined) ?? { rope_type: 'default' }) },
+      sliding_attention: { rope_theta: from.number('rope.freq_base_swa', theta as number), rope_type: 'default' },
+    },
+  };
+}
+
+const windowedBase = ({ windowedPositions, positions }: DecoderConfig): MetadataEntries => {
+  const local = windowedPositions ?? positions;
+  return local.kind === 'rotary' ? { 'rope.freq_base_swa': ['f32', local.theta] } : {};
+};
 
 /** The entry of a file's architecture. @throws HeedError naming those that heed reads. */
 export function architectureOf(from: MetadataReader): Entry {

@@ -6,7 +6,12 @@ import { failure, type GgufFile, type MetadataValue } from './file.ts';
 export type Fields = Record<string, unknown>;
 
 /** What is written as metadata: the type in the file and the value, by key. */
-export type MetadataEntries = Record<string, readonly ['u32' | 'f32' | 'bool' | 'text', number | boolean | string]>;
+export type MetadataEntries = Record<string, MetadataEntry>;
+/** A type of the file's and the value, or the values of a list. */
+export type MetadataEntry =
+  | readonly ['u32' | 'i32' | 'f32', number | readonly number[]]
+  | readonly ['bool', boolean | readonly boolean[]]
+  | readonly ['text', string | readonly string[]];
 
 /** Reads metadata by key; within `general.architecture`'s own, "attention.head_count" is "llama.attention.head_count". */
 export interface MetadataReader {

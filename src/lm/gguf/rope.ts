@@ -3,7 +3,7 @@
  * Llama 3's scaling is only such a tensor there; its settings are found again from the divisors.
  */
 import type { DecoderConfig, RotaryPositions } from '../../nn/decoder-config.ts';
-import type { Fields, MetadataEntries, MetadataReader } from './metadata.ts';
+import { type Fields, type MetadataEntries, type MetadataReader, shortest } from './metadata.ts';
 
 const FREQUENCIES = 'rope_freqs.weight';
 const [SHORT, LONG] = ['rope_factors_short.weight', 'rope_factors_long.weight'];
@@ -77,7 +77,7 @@ function tensor(from: MetadataReader, name: string, length: number): number[] | 
   from.file.read(name, numbers);
   const wrong = numbers.find((x) => !(x > 0 && Number.isFinite(x)));
   if (wrong !== undefined) throw from.fail(`its "${name}" holds ${wrong}, expected positive numbers`);
-  return Array.from(numbers);
+  return Array.from(numbers, shortest);
 }
 
 /** Llama 3's settings if they give these divisors, else the divisors themselves. */
