@@ -154,7 +154,7 @@ export const architectures = {
     writes: ['phi3'],
     fused: ['qkv', 'gateUp'],
     read: (from) => ({ sliding_window: from.optional('attention.sliding_window') || null }),
-    write: ({ slidingWindow }) => ({ 'attention.sliding_window': ['u32', slidingWindow ?? 0] }),
+    write: () => ({ 'attention.sliding_window': ['u32', 0] }),
   },
   olmo2: {
     family: (from) => (from.optional('attention.sliding_window') ? 'olmo3' : 'olmo2'),

@@ -43,7 +43,7 @@ export function saveGguf(path: string, model: ModelToWrite, { dtype, name }: { d
     });
   }
   const { config, architecture, entry } = writable(model);
-  const rope = writeRope(config, longDivisors(model.raw));
+  const rope = writeRope(model.config, longDivisors(model.raw));
   const metadata: MetadataEntries = {
     'general.architecture': ['text', architecture],
     'general.type': ['text', 'model'],
@@ -77,6 +77,10 @@ export function writable({ config, raw }: Pick<Checkpoint, 'config' | 'raw'>): {
   const found = Object.entries(architectures).find(([, { writes }]) => writes.includes(family));
   if (!found) throw noArchitecture(`it is of the family "${family}"`);
   const [architecture, entry] = found;
+  if (entry.head === 'never' && !config.tied) throw noArchitecture(`its output layer is not the embedding`);
+  // llama.cpp gives all of them norms of the same size
+  if (architecture === 'olmoe' && config.keyValueHeads !== config.heads)
+    throw noArchitecture('it shares keys and values');
   return { config: withoutWindow(config, architecture), architecture, entry };
 }
 
@@ -85,10 +89,14 @@ const noArchitecture = (why: string) =>
     hint: 'Export the model with --format safetensors.',
   });
 
-/** Llama's files have no windows: where all layers have one, the model is written for rows within it. */
+/**
+ * Llama's files have no windows, and llama.cpp ignores those of Phi-3: where all layers have one, the model is written
+ * for rows within it.
+ */
 function withoutWindow(config: DecoderConfig, architecture: string): DecoderConfig {
   const { slidingWindow, windowedLayers, ...others } = config;
-  if (architecture !== 'llama' || slidingWindow === undefined || windowedLayers !== undefined) return config;
+  const ignored = architecture === 'llama' || architecture === 'phi3';
+  if (!ignored || slidingWindow === undefined || windowedLayers !== undefined) return config;
   return { ...others, maxPositions: Math.min(others.maxPositions, slidingWindow) };
 }
 
