@@ -27,6 +27,10 @@ export type ModelToWrite = Pick<Checkpoint, 'config' | 'parameters' | 'raw'> & {
   ends: readonly number[];
 };
 
+/** llama.cpp fails on files named after Phi-3 whose vocabulary has no "</s>". */
+const nameFor = (name: string, { idOf }: Tokenizer) =>
+  /phi-?3/i.test(name) && idOf('</s>') === undefined ? 'model' : name;
+
 /** The numbers of data types in "general.file_type". */
 const FILE_TYPES: Record<GgufDtype, number> = { F32: 0, F16: 1, Q4_0: 2, Q4_1: 3, Q8_0: 7, BF16: 32 };
 
@@ -47,7 +51,7 @@ export function saveGguf(path: string, model: ModelToWrite, { dtype, name }: { d
   const metadata: MetadataEntries = {
     'general.architecture': ['text', architecture],
     'general.type': ['text', 'model'],
-    'general.name': ['text', name],
+    'general.name': ['text', nameFor(name, tokenizer)],
     'general.file_type': ['u32', FILE_TYPES[dtype]],
     'general.quantization_version': ['u32', 2],
     ...prefixed(architecture, { ...shapeEntries(config), ...rope.entries, ...entry.write?.(config) }),
