@@ -38,7 +38,7 @@ const whole = (least: number) => z.number().int().min(least);
 /** Schema of the options of `distill`: types, ranges, defaults and help texts. */
 export const distillSchema = sftSchema
   .extend({
-    model: z.string().default(embeddedModel).describe('the student: a folder or a name on the Hub'),
+    model: z.string().default(embeddedModel).describe('the student: a folder, a GGUF file or a name on the Hub'),
     teacher: z
       .string()
       .describe(
