@@ -271,6 +271,8 @@ function numberType(cursor: Cursor, type: number, key: string) {
   );
 }
 
+const UTF8 = new TextDecoder('utf-8', { ignoreBOM: true });
+
 /** Reads a header from the front. Nothing is taken at its word: each length is held against what the file has left. */
 class Cursor {
   readonly fail: ReturnType<typeof failure>;
@@ -326,7 +328,7 @@ class Cursor {
 
   string(): string {
     const length = this.size('length of a text');
-    return new TextDecoder('utf-8', { ignoreBOM: true }).decode(this.bytes(length, `a text of ${length} bytes`));
+    return UTF8.decode(this.bytes(length, `a text of ${length} bytes`));
   }
 }
 

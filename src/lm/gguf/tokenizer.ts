@@ -162,16 +162,17 @@ export function mergesOf(
   vocab: Readonly<Record<string, number>>,
   scoreOf: (id: number) => number | undefined,
 ): [string, string][] {
+  const ids = new Map(Object.entries(vocab)); // looks up parts of tokens faster than an object does
   const found: { pair: [string, string]; score: number }[] = [];
-  for (const [token, id] of Object.entries(vocab)) {
+  for (const [token, id] of ids) {
     const score = scoreOf(id);
     if (score === undefined) continue;
     const pairs: [string, string][] = [];
     for (let i = 1; i < token.length; i++) {
       const pair: [string, string] = [token.slice(0, i), token.slice(i)];
-      if (pair[0] in vocab && pair[1] in vocab) pairs.push(pair);
+      if (ids.has(pair[0]) && ids.has(pair[1])) pairs.push(pair);
     }
-    pairs.sort((a, b) => vocab[a[0]] - vocab[b[0]] || vocab[a[1]] - vocab[b[1]]);
+    pairs.sort((a, b) => ids.get(a[0])! - ids.get(b[0])! || ids.get(a[1])! - ids.get(b[1])!);
     for (const pair of pairs) found.push({ pair, score });
   }
   const longer = (a: [string, string], b: [string, string]) => b[0].length - a[0].length || b[1].length - a[1].length;

@@ -97,9 +97,9 @@ function rulesOf(config: Json | null | undefined): string | undefined {
       if (part.add_prefix_space) return undefined;
       return part.use_regex === false ? 'bytes' : 'gpt2 bytes';
     }
-    if (part?.type !== 'Split' || part.invert === true || String(part.behavior).toLowerCase() !== 'isolated') {
-      return undefined;
-    }
+    // these expressions match all of a text: keeping the matches is the same as splitting at them
+    const kept = `${part?.behavior} ${part?.invert === true}`.toLowerCase();
+    if (part?.type !== 'Split' || !['isolated false', 'removed true'].includes(kept)) return undefined;
     const regex = (part.pattern as Json | undefined)?.Regex;
     if (typeof regex !== 'string') return undefined;
     if (regex === '\\p{N}' || regex === '\\d') return 'digits';

@@ -41,7 +41,7 @@ function* parts(metadata: MetadataEntries, tensors: readonly TensorToWrite[]): G
 function headerOf(metadata: MetadataEntries, tensors: readonly TensorToWrite[]): Uint8Array {
   const entries = Object.entries(metadata);
   const bytes: Uint8Array[] = [Buffer.from('GGUF'), u32(VERSION), u64(tensors.length), u64(entries.length)];
-  for (const [key, entry] of entries) bytes.push(text(key), ...valueBytes(entry));
+  for (const [key, entry] of entries) bytes.push(text(key), valueBytes(entry));
   let offset = 0;
   for (const { name, shape, type } of tensors) {
     const count = shape.reduce((a, b) => a * b, 1);
@@ -68,7 +68,8 @@ function* blocksOf(type: BlockType, weights: Float32Array): Generator<Uint8Array
   }
 }
 
-function valueBytes([type, value]: MetadataEntry): Uint8Array[] {
+/** A value: its type, and for a list the type and number of its items. The items of large lists are one piece. */
+function valueBytes([type, value]: MetadataEntry): Uint8Array {
   const one = (item: number | boolean | string): Uint8Array => {
     switch (type) {
       case 'text':
@@ -81,13 +82,9 @@ function valueBytes([type, value]: MetadataEntry): Uint8Array[] {
         return i32(item as number);
     }
   };
-  if (typeof value !== 'object') return [u32(TYPES[type]), one(value)];
-  return [
-    u32(LIST),
-    u32(TYPES[type]),
-    u64(value.length),
-    ...(value as readonly (number | boolean | string)[]).map(one),
-  ];
+  if (typeof value !== 'object') return Buffer.concat([u32(TYPES[type]), one(value)]);
+  const items = (value as readonly (number | boolean | string)[]).map(one);
+  return Buffer.concat([u32(LIST), u32(TYPES[type]), u64(value.length), Buffer.concat(items)]);
 }
 
 const u32 = (value: number) => i32(value);
