@@ -129,7 +129,7 @@ async function exportModel(model: string, flags: Flags): Promise<void> {
   const { done, ...pull } = pullProgress(model);
   const base = await loadModel(model, pull).finally(done);
   const whole = adapter === undefined ? base : mergeAdapter(base, loadAdapter(adapter, base.config, base.architecture));
-  createFolder(out);
+  if (format !== 'gguf') createFolder(out);
   const files = writeModel(whole, { out, format, dtype, name: nameOf(model) });
   whole.parameters[Symbol.dispose]();
   output.say(table([[format, out]]));
@@ -187,7 +187,6 @@ async function exportAdapter(adapter: string, flags: Flags): Promise<void> {
   }
   const shape = readShape(folder);
   const loaded = loadAdapter(adapter, shape.config, shape.architecture);
-  createFolder(out);
   saveGgufAdapter(join(out, ADAPTER_GGUF), loaded, shape, { dtype, name: nameOf(adapter) });
   loaded.parameters[Symbol.dispose]();
   const { tokenizer, ends } = await loadOutline(folder);

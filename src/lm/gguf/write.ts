@@ -1,6 +1,7 @@
 /** Writes GGUF files, version 3: metadata and tensors whose bytes are made while they are written. */
 import { HeedError } from '../../error.ts';
-import { writeFileAtomic } from '../../files.ts';
+import { fileError, writeFileAtomic } from '../../files.ts';
+import { dirname, mkdirSync } from '../../node.ts';
 import { type BlockType, blockType } from './blocks.ts';
 import type { MetadataEntries, MetadataEntry } from './metadata.ts';
 
@@ -23,8 +24,13 @@ const WEIGHTS = 2 ** 16;
 const TYPES = { u32: 4, i32: 5, f32: 6, bool: 7, text: 8 } as const;
 const LIST = 9;
 
-/** Writes a file, whole or not at all. @throws HeedError if the system refuses. */
+/** Writes a file, whole or not at all, and its folder if needed. @throws HeedError if the system refuses. */
 export function writeGguf(path: string, metadata: MetadataEntries, tensors: readonly TensorToWrite[]): void {
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+  } catch (error) {
+    throw fileError(error, 'create', dirname(path));
+  }
   writeFileAtomic(path, parts(metadata, tensors));
 }
 
