@@ -56,7 +56,7 @@ export interface Adapter {
   score?: Stored;
   /** Parameters that were trained whole, by their names in Transformers, such as "lm_head.weight". */
   whole?: Record<string, Stored>;
-  /** The base model: a folder or a name on the Hub. */
+  /** The base model: a folder, a GGUF file or a name on the Hub. */
   base?: string;
 }
 

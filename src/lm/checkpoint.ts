@@ -1,6 +1,7 @@
 /**
  * Models in Hugging Face's format: a folder with `config.json` and the weights in `model.safetensors`, or in shards
- * listed in `model.safetensors.index.json`. Weights are F32, F16 or BF16 on disk and float32 in memory.
+ * listed in `model.safetensors.index.json`. Weights are F32, F16 or BF16 on disk and float32 in memory. A GGUF file
+ * stands for such a folder wherever one is read.
  */
 
 import { z } from 'zod';
@@ -22,7 +23,19 @@ import { layoutOf, readArchitecture, readConfig } from './config.ts';
 import { correctedConfig } from './corrected-config.ts';
 import { gpt2Layout } from './families.ts';
 import { bytesPerFloat, FLOAT_DTYPES, type FloatDtype, floatBytes, isFloatDtype, readFloats } from './floats.ts';
-import { isPlain, type Layout, namesOf, pack, SCORE, type StoredTensor, storedTensors, unpack } from './layout.ts';
+import { isGguf } from './gguf/file.ts';
+import { loadGguf, openMetadata, readGgufShape } from './gguf/load.ts';
+import {
+  basePrefix,
+  isPlain,
+  type Layout,
+  namesOf,
+  pack,
+  SCORE,
+  type StoredTensor,
+  storedTensors,
+  unpack,
+} from './layout.ts';
 import { replaceFiles } from './replace-files.ts';
 import { configText, familyToWrite, writeConfig } from './write-config.ts';
 
@@ -50,7 +63,7 @@ const isWeights = (name: string) => name === INDEX || /^model(-\d+-of-\d+)?\.saf
 const LARGEST_SHARD = 5e9;
 
 /**
- * The shape of a model by its folder's config.json.
+ * The shape of a model by its folder's config.json, or by the header of its GGUF file.
  *
  * @throws HeedError that names the file or field that is missing, damaged or not supported.
  */
@@ -58,6 +71,7 @@ export function readShape(
   folder: string,
 ): Pick<Checkpoint, 'raw' | 'config' | 'architecture'> &
   Pick<ReturnType<typeof readArchitecture>, 'family' | 'classifier'> {
+  if (isGguf(folder)) return { ...readGgufShape(openMetadata(folder)), classifier: false };
   const path = join(folder, CONFIG);
   const source = `"${path}"`;
   if (!existsSync(path)) {
@@ -75,13 +89,14 @@ export function readShape(
 }
 
 /**
- * Reads a model's folder. First, config.json and every file's header are checked against one another; then each tensor
+ * Reads a model's folder, or its GGUF file. First, config.json and every file's header are checked against one another; then each tensor
  * is read straight into its final memory. Where the weights hold something else than config.json says, such as an output
  * layer of their own, they are right (see `correctedConfig`), and `onNotice` says so.
  *
  * @throws HeedError that names the file, field or tensor that is missing, damaged or not supported.
  */
 export function loadCheckpoint(folder: string, onNotice: (text: string) => void = () => {}): Checkpoint {
+  if (isGguf(folder)) return loadGguf(folder);
   const { raw: written, architecture, family, classifier } = readShape(folder);
   const files = openWeights(folder);
   const weights = {

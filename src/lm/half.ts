@@ -23,6 +23,17 @@ export function narrow(dtype: HalfDtype, floats: Float32Array, bits: Uint16Array
 
 const wordsOf = (floats: Float32Array) => new Uint32Array(floats.buffer, floats.byteOffset, floats.length);
 
+/** The number of an F16. */
+export const numberOfF16 = (bits: number): number => F16_NUMBERS[bits];
+
+/** The nearest F16 of a number, rounded like `narrow`. */
+export function f16OfNumber(number: number): number {
+  ONE[0] = number;
+  return toF16(ONE_WORD[0]);
+}
+const ONE = new Float32Array(1);
+const ONE_WORD = wordsOf(ONE);
+
 /** The float32 of each of the 65536 F16, as bits. */
 const F16_WORDS = Uint32Array.from({ length: 65536 }, (_, half) => {
   const sign = (half & 0x8000) << 16;
@@ -34,6 +45,7 @@ const F16_WORDS = Uint32Array.from({ length: 65536 }, (_, half) => {
   const shift = Math.clz32(fraction) - 21; // subnormal numbers here are normal in float32
   return sign | ((113 - shift) << 23) | (((fraction << shift) & 0x3ff) << 13);
 });
+const F16_NUMBERS = new Float32Array(F16_WORDS.buffer);
 
 function toBf16(word: number): number {
   if ((word & 0x7fffffff) > 0x7f800000) {

@@ -23,6 +23,7 @@ import {
   statSync,
   symlinkSync,
 } from '../node.ts';
+import { isGguf } from './gguf/file.ts';
 import { bytesLeft, download, onDisk, type RemoteFile } from './hub/download.ts';
 import { checkFile, type FileChoice, nameOf, select } from './hub/files.ts';
 import { type Hub, type HubOptions, hubFetch, notAHub, openHub, type Repo } from './hub/request.ts';
@@ -108,7 +109,7 @@ export async function pull(repo: Repo, options: PullOptions = {}): Promise<Pulle
 }
 
 /**
- * The folder of a model: an existing folder as it is; for `OWNER/NAME[@REVISION]`, its snapshot in the cache, which is
+ * The folder of a model: an existing folder or GGUF file as it is; for `OWNER/NAME[@REVISION]`, its snapshot in the cache, which is
  * pulled if needed. A complete snapshot is not updated; `pull` gets a newer one.
  *
  * @throws HeedError if there is no such model.
@@ -118,14 +119,18 @@ export async function resolveModel(nameOrFolder: string, options: PullOptions = 
   return repo ? onHub(nameOrFolder, repo, options) : nameOrFolder;
 }
 
-/** The name of a model on the Hub; undefined for a folder. @throws HeedError if it can be neither. */
+/** The name of a model on the Hub; undefined for a folder or a GGUF file. @throws HeedError if it can be neither. */
 export function placeOf(nameOrFolder: string): Repo | undefined {
   const found = statSync(nameOrFolder, { throwIfNoEntry: false });
   if (found?.isDirectory()) return undefined;
   if (!found) return parseName(nameOrFolder, 'model') ?? noPlace(nameOrFolder, 'model');
-  throw new HeedError(`"${nameOrFolder}" is a file: expected the folder of a model, or a Hub name OWNER/NAME.`, {
-    hint: `The folder with its config.json, such as "${dirname(resolve(nameOrFolder))}".`,
-  });
+  if (isGguf(nameOrFolder)) return undefined;
+  throw new HeedError(
+    `"${nameOrFolder}" is a file: expected the folder of a model, a GGUF file, or a Hub name OWNER/NAME.`,
+    {
+      hint: `The folder with its config.json, such as "${dirname(resolve(nameOrFolder))}".`,
+    },
+  );
 }
 
 /** Like `resolveModel`, for a dataset: an existing file or folder as it is. */

@@ -11,6 +11,9 @@ import { readAdapter } from './adapter-files.ts';
 import { endOfTurnToken } from './chat-template.ts';
 import { type Checkpoint, loadCheckpoint, readShape, type SaveOptions, saveCheckpoint } from './checkpoint.ts';
 import { type CompletionOptions, complete, isConversation, type Prompt } from './complete.ts';
+import { isGguf } from './gguf/file.ts';
+import { openMetadata } from './gguf/load.ts';
+import { hasTokenizer, readEnds } from './gguf/tokenizer.ts';
 import { type PullOptions, placeOf, resolveModel } from './hub.ts';
 import { loadAdapter, mergeAdapter, resizedVocabulary } from './lora.ts';
 import { loadTokenizer, saveTokenizer, TEMPLATE, type Tokenizer } from './tokenizer.ts';
@@ -24,7 +27,7 @@ export interface ModelData extends Checkpoint {
   ends: readonly number[];
   /** The content of generation_config.json. */
   generation: Readonly<Record<string, unknown>> | undefined;
-  /** The folder it was loaded from; undefined for a model created in memory. */
+  /** The folder or the GGUF file it was loaded from; undefined for a model created in memory. */
   folder: string | undefined;
 }
 
@@ -77,7 +80,7 @@ export interface LoadOptions extends PullOptions {
 }
 
 /**
- * Loads a model with its tokenizer from a folder or from the Hub (`OWNER/NAME[@REVISION]`); without a name, the tiny
+ * Loads a model with its tokenizer from a folder, a GGUF file or the Hub (`OWNER/NAME[@REVISION]`); without a name, the tiny
  * model that comes with heed. For a LoRA adapter (PEFT), the base model is loaded and the adapter merged in.
  *
  * @throws HeedError that names what is missing, damaged or does not fit together.
@@ -122,7 +125,7 @@ export function checkModelName(nameOrFolder: string): void {
   if (nameOrFolder !== embeddedModel) placeOf(nameOrFolder);
 }
 
-/** The folder of a model by name. @throws HeedError if there is none. */
+/** The folder or the GGUF file of a model by name. @throws HeedError if there is none. */
 export async function modelFolder(nameOrFolder: string, options: PullOptions = {}): Promise<string> {
   if (nameOrFolder !== embeddedModel || existsSync(nameOrFolder)) return resolveModel(nameOrFolder, options);
   return fileURLToPath(new URL(`../../models/${embeddedModel}`, import.meta.url));
@@ -159,7 +162,8 @@ export async function loadWeights(
 ): Promise<Checkpoint & { tokenizer?: Tokenizer }> {
   const folder = await modelFolder(nameOrFolder, options);
   const base = await baseFolder(folder, options);
-  const withTokenizer = existsSync(join(base ?? folder, 'tokenizer.json'));
+  const place = base ?? folder;
+  const withTokenizer = isGguf(place) ? hasTokenizer(openMetadata(place)) : existsSync(join(place, 'tokenizer.json'));
   if (withTokenizer) return loadModel(folder, options);
   const checkpoint = loadCheckpoint(base ?? folder, options.onNotice);
   return base === undefined ? checkpoint : merged(folder, checkpoint);
@@ -286,6 +290,7 @@ function withEnds(
 }
 
 function readGeneration(folder: string): Record<string, unknown> | undefined {
+  if (isGguf(folder)) return readEnds(openMetadata(folder));
   const path = join(folder, GENERATION);
   if (!existsSync(path)) return undefined;
   try {

@@ -6,6 +6,9 @@
 import { HeedError, messageOf } from '../error.ts';
 import { fileError, isSystemError, writeFileAtomic } from '../files.ts';
 import { join, mkdirSync, readFileSync } from '../node.ts';
+import { isGguf } from './gguf/file.ts';
+import { openMetadata } from './gguf/load.ts';
+import { readTokenizer } from './gguf/tokenizer.ts';
 import { decodeStream } from './tokenizer/decode-stream.ts';
 import { type Json, openLibrary, silentDifference, type TokenizersLibrary } from './tokenizer/library.ts';
 import { type Aligner, aligner, type Offsets } from './tokenizer/offsets.ts';
@@ -84,8 +87,9 @@ export interface Tokenizer {
   readonly files: TokenizerFiles;
 }
 
-/** The tokenizer of a folder. @throws HeedError if there is none or it cannot be used. */
+/** The tokenizer of a folder, or of a GGUF file. @throws HeedError if there is none or it cannot be used. */
 export function loadTokenizer(folder: string): Tokenizer {
+  if (isGguf(folder)) return tokenizerFrom(readTokenizer(openMetadata(folder)), folder);
   const read = (name: string) => {
     try {
       return readFileSync(join(folder, name), 'utf8');

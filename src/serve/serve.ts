@@ -255,13 +255,14 @@ function sourcesOf({ model, models = {}, upstream }: Pick<ServeInput, 'model' | 
 }
 
 /**
- * The name of a model that none was chosen for: a folder's own, or its parent's where that is `model`, as in a run; of
- * the Hub, all of it.
+ * The name of a model that none was chosen for: that of its folder or GGUF file, or its parent's where that is `model`,
+ * as in a run; of the Hub, all of it.
  */
 export function servedName(source: string): string {
   if (!existsSync(source)) return source;
   const path = resolve(source);
-  return basename(path) === 'model' ? basename(dirname(path)) : basename(path);
+  const name = basename(path).replace(/\.gguf$/i, '');
+  return name === 'model' ? basename(dirname(path)) : name;
 }
 
 /** How a model that a provider has is named. */

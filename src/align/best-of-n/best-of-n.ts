@@ -50,7 +50,7 @@ export const bestOfNSchema = policyTrainingSchema
     chatTemplateKwargs: true,
   })
   .extend({
-    model: z.string().describe('the model that writes completions: a folder or a name on the Hub'),
+    model: z.string().describe('the model that writes completions: a folder, a GGUF file or a name on the Hub'),
     gold: z
       .string()
       .optional()

@@ -14,7 +14,7 @@ import { type BestOf, type BestOfN, type BestOfNStep, bestOf, bestRow, type Draw
 export interface BestOfNRun {
   /** The run's folder. */
   run: string;
-  /** The model that wrote the completions: a folder or a name on the Hub. */
+  /** The model that wrote the completions: a folder, a GGUF file or a name on the Hub. */
   model: string;
   /** Path of the dataset of the best completions, as prompt-completion rows. */
   data: string;

@@ -46,7 +46,9 @@ export const constitutionSchema = policyTrainingSchema
   .extend({
     model: z
       .string()
-      .describe('chat model that writes completions: a folder, a name on the Hub, or an address, https://…/v1#MODEL'),
+      .describe(
+        'chat model that writes completions: a folder, a GGUF file, a name on the Hub, or an address, https://…/v1#MODEL',
+      ),
     critic: z
       .string()
       .optional()

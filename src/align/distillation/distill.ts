@@ -37,7 +37,7 @@ import { checkPrompts, drawingWith, readTeacherTexts } from './texts.ts';
 /** Schema of the options of `distill`: types, ranges, defaults and help texts. */
 export const distillSchema = sftSchema
   .extend({
-    model: z.string().default(embeddedModel).describe('the student: a folder or a name on the Hub'),
+    model: z.string().default(embeddedModel).describe('the student: a folder, a GGUF file or a name on the Hub'),
     teacher: z
       .string()
       .describe(

@@ -26,7 +26,7 @@ export interface ComparedPair {
 
 /** How a policy compares with a baseline. Intervals are 95 % confidence intervals. */
 export interface PolicyComparison {
-  /** The policy: a folder or a name on the Hub. */
+  /** The policy: a folder, a GGUF file or a name on the Hub. */
   model: string;
   /** The baseline: a folder, a name on the Hub, or a file of completions. */
   baseline: string;

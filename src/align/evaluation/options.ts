@@ -7,7 +7,7 @@ import { policyTrainingSchema } from '../policies/options.ts';
 /** Schema of the options of `evaluatePolicy`: types, ranges, defaults and help texts. */
 export const policyEvaluationSchema = z
   .object({
-    model: z.string().describe('the model to evaluate: a folder or a name on the Hub'),
+    model: z.string().describe('the model to evaluate: a folder, a GGUF file or a name on the Hub'),
     baseline: z
       .string()
       .describe('what it is compared with: a model, likewise, or a file of completions (prompt and completion)'),
@@ -20,7 +20,9 @@ export const policyEvaluationSchema = z
     judge: z
       .string()
       .optional()
-      .describe('chat model that picks the better completion: a folder, a name on the Hub, or https://…/v1#MODEL'),
+      .describe(
+        'chat model that picks the better completion: a folder, a GGUF file, a name on the Hub, or https://…/v1#MODEL',
+      ),
   })
   .extend(
     policyTrainingSchema.pick({

@@ -1,7 +1,7 @@
 /**
  * Chat models by name, as commands take them:
  *
- * - a folder or a name on the Hub: a language model with a chat template;
+ * - a folder, a GGUF file or a name on the Hub: a language model with a chat template;
  * - `https://api.example.com/v1#MODEL`: a model behind an endpoint compatible with OpenAI's.
  */
 import type { z } from 'zod';

@@ -30,7 +30,7 @@ export type PlanAlgorithm = (typeof planAlgorithms)[number];
 /** Schema of the options of `plan`: types, ranges, defaults and help texts. */
 export const planSchema = z
   .object({
-    model: z.string().optional().describe('the model: a folder or a name on the Hub; only its config.json is read'),
+    model: z.string().optional().describe('the model: a folder, a GGUF file or a name on the Hub; no weights are read'),
     params: z
       .string()
       .refine((text) => parseCount(text) !== undefined, 'expected a number such as 7B or 135M')

@@ -8,8 +8,10 @@
 
 import { HeedError } from '../../error.ts';
 import { readJsonFile } from '../../files.ts';
+import { readShape } from '../../lm/checkpoint.ts';
 import { readConfig } from '../../lm/config.ts';
 import { bytesPerFloat } from '../../lm/floats.ts';
+import { isGguf } from '../../lm/gguf/file.ts';
 import type { PullOptions } from '../../lm/hub.ts';
 import { modelFolder } from '../../lm/model.ts';
 import type { DecoderConfig } from '../../nn/decoder-config.ts';
@@ -219,6 +221,7 @@ export async function teacherOf(
 
 async function shapeOfModel(nameOrFolder: string, pull: PullOptions | undefined): Promise<ModelShape> {
   const folder = await modelFolder(nameOrFolder, { ...pull, include: ['config.json'] });
+  if (isGguf(folder)) return { name: nameOrFolder, config: readShape(folder).config };
   const path = join(folder, 'config.json');
   if (!existsSync(path)) {
     throw new HeedError(`The folder "${folder}" has no "config.json".`, {

@@ -36,7 +36,7 @@ export const agentOptions = {
 /** Schema of the options that all algorithms of policy training share: types, ranges, defaults and help texts. */
 export const policyTrainingSchema = z
   .object({
-    model: z.string().describe('the model to train, fine-tuned beforehand: a folder or a name on the Hub'),
+    model: z.string().describe('the model to train, fine-tuned beforehand: a folder, a GGUF file or a name on the Hub'),
     backend: backendSchema,
     reference: z.string().optional().describe('the model to measure the KL from (default: --model before training)'),
     reward: z

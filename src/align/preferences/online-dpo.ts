@@ -51,7 +51,9 @@ export const onlineDpoSchema = policyTrainingSchema
     judge: z
       .string()
       .optional()
-      .describe('chat model that compares, in place of --reward: a folder, a name on the Hub, or https://…/v1#MODEL'),
+      .describe(
+        'chat model that compares, in place of --reward: a folder, a GGUF file, a name on the Hub, or https://…/v1#MODEL',
+      ),
     judgeCall: judgeCallSchema.prefault({}),
     part: wholeNumber(1).default(16).describe('pairs computed at once; fewer need less memory'),
     score: scoreSchema,

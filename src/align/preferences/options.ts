@@ -8,7 +8,7 @@ import { loraSchema } from '../training/trainable.ts';
 /** Schema of the options that all trainings on preferences share: types, ranges, defaults and help texts. */
 export const preferenceSchema = z
   .object({
-    model: z.string().describe('the model to train, fine-tuned beforehand: a folder or a name on the Hub'),
+    model: z.string().describe('the model to train, fine-tuned beforehand: a folder, a GGUF file or a name on the Hub'),
     data: z
       .string()
       .optional()

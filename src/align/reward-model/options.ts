@@ -26,7 +26,10 @@ export const rankingDataSchema = z.object({
 /** Schema of the options of a reward model or a process reward model: those of its own, then those that both share. */
 export const rewardTrainingSchema = <Own extends z.core.$ZodShape>(own: Own) =>
   z.object({
-    model: z.string().default(embeddedModel).describe('initial model, fine-tuned: a folder or a name on the Hub'),
+    model: z
+      .string()
+      .default(embeddedModel)
+      .describe('initial model, fine-tuned: a folder, a GGUF file or a name on the Hub'),
     ...own,
     ...languageTrainingSchema.pick({
       seed: true,

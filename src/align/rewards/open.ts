@@ -19,7 +19,7 @@ import { Disposables, opening } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
 import type { PullOptions } from '../../lm/hub.ts';
 import type { Model } from '../../lm/model.ts';
-import { existsSync, join, readdirSync } from '../../node.ts';
+import { existsSync, join, readdirSync, statSync } from '../../node.ts';
 import { createRegistry } from '../../registry.ts';
 import { type ProcessModel, processModelOf, processReward, readStepReading } from '../process/model.ts';
 import {
@@ -248,9 +248,10 @@ function together(rewards: readonly OpenReward[], join: (rewards: readonly OpenR
   return { ...join(rewards), [Symbol.dispose]: own[Symbol.dispose] };
 }
 
-/** The folders of an ensemble's members, in order; for any other folder or name, that name alone. */
+/** The folders of an ensemble's members, in order; for any other folder, file or name, that name alone. */
 export function membersOf(name: string): string[] {
-  if (!existsSync(name) || existsSync(join(name, 'config.json'))) return [name];
+  const isFolder = statSync(name, { throwIfNoEntry: false })?.isDirectory();
+  if (!isFolder || existsSync(join(name, 'config.json'))) return [name];
   const members = readdirSync(name).filter((entry) => /^member-\d+$/.test(entry));
   if (members.length === 0) return [name];
   return members.sort((a, b) => Number(a.slice(7)) - Number(b.slice(7))).map((entry) => join(name, entry));

@@ -46,7 +46,7 @@ export const pretrainSchema = z
     tokenizer: z
       .string()
       .optional()
-      .describe('tokenizer: a folder or a name on the Hub (default: trained on the data)'),
+      .describe('tokenizer: a folder, a GGUF file or a name on the Hub (default: trained on the data)'),
     vocabulary: z.number().int().min(259).default(2048).describe('vocabulary size of a tokenizer trained on the data'),
     tokens: z
       .number()

@@ -52,7 +52,7 @@ import { type LanguageTraining, languageTraining } from './train.ts';
 
 /** Schema of the options of `sft`: types, ranges, defaults and help texts. */
 export const sftSchema = z.object({
-  model: z.string().default(embeddedModel).describe('the model to train: a folder or a name on the Hub'),
+  model: z.string().default(embeddedModel).describe('the model to train: a folder, a GGUF file or a name on the Hub'),
   data: z
     .string()
     .optional()

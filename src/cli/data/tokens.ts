@@ -25,7 +25,7 @@ export function addTokens(command: Command): void {
   command
     .requiredOption(
       '--model <name>',
-      'the model whose tokenizer and chat template are used: a folder or a name on the Hub',
+      'the model whose tokenizer and chat template are used: a folder, a GGUF file or a name on the Hub',
     )
     .addOption(
       new Option('--for <purpose>', 'what the rows are learned for (default: by their format)').choices(dataUses),

@@ -38,7 +38,7 @@ Ctrl-C stops a response.`;
 
 export function addChat(command: Command): void {
   command
-    .requiredOption('--model <name>', 'folder of a model, or OWNER/NAME on the Hub')
+    .requiredOption('--model <name>', 'folder or GGUF file of a model, or OWNER/NAME on the Hub')
     .option('--system <text>', 'system message: who the model is to be')
     .addOption(bitsOption());
   addFlags(command, schema);

@@ -1,15 +1,20 @@
-/** heed export: an agent as ONNX; a model, with adapters merged in, as ONNX or as a Hugging Face folder. */
+/** heed export: an agent as ONNX; a model, with adapters merged in, as ONNX, GGUF or a Hugging Face folder. */
 import { existsSync, mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import { loadReward } from '../../control/load-reward.ts';
 import { HeedError } from '../../error.ts';
 import { fileError, writeFileAtomic } from '../../files.ts';
+import { readShape } from '../../lm/checkpoint.ts';
 import { exportOnnx } from '../../lm/export.ts';
-import { FLOAT_DTYPES, type FloatDtype } from '../../lm/floats.ts';
+import { FLOAT_DTYPES, isFloatDtype } from '../../lm/floats.ts';
+import { GGUF_DTYPES, type GgufDtype } from '../../lm/gguf/blocks.ts';
+import { modelfile } from '../../lm/gguf/modelfile.ts';
+import { saveGguf } from '../../lm/gguf/save.ts';
+import { saveGgufAdapter } from '../../lm/gguf/save-adapter.ts';
 import { loadAdapter, mergeAdapter } from '../../lm/lora.ts';
-import { loadModel, saveModel } from '../../lm/model.ts';
-import { saveTokenizer } from '../../lm/tokenizer.ts';
+import { baseFolder, loadModel, loadOutline, type Model, saveModel } from '../../lm/model.ts';
+import { saveTokenizer, type Tokenizer } from '../../lm/tokenizer.ts';
 import { loadPolicy } from '../../rl/load-policy.ts';
 import { readInfo } from '../../run/run.ts';
 import { createOutput, table } from '../program/output.ts';
@@ -19,9 +24,9 @@ import { pullProgress } from './pull.ts';
 interface Flags {
   model?: string;
   out?: string;
-  format: 'onnx' | 'safetensors';
+  format: 'onnx' | 'safetensors' | 'gguf';
   adapter?: string;
-  dtype?: FloatDtype;
+  dtype?: GgufDtype;
   step?: number;
   json?: boolean;
 }
@@ -29,16 +34,27 @@ interface Flags {
 export function addExport(command: Command): void {
   command
     .argument('[run]', 'folder of a run: exports its agent or its language model')
-    .option('--model <model>', 'instead of a run: the folder of a language model, or OWNER/NAME on the Hub')
+    .option(
+      '--model <model>',
+      'instead of a run: the folder or GGUF file of a language model, or OWNER/NAME on the Hub',
+    )
     .option('--out <dir>', 'where to write (default: onnx in the folder of the run)')
     .option(
       '--step <n>',
       'for a run of heed train or heed rl: the checkpoint of this step (default: the latest)',
       stepOf,
     )
-    .addOption(new Option('--format <format>', 'file format').choices(['onnx', 'safetensors']).default('onnx'))
-    .option('--adapter <dir>', 'a LoRA adapter (PEFT) to merge into the weights')
-    .addOption(new Option('--dtype <dtype>', 'data type of safetensors (default: F32)').choices([...FLOAT_DTYPES]))
+    .addOption(new Option('--format <format>', 'file format').choices(['onnx', 'safetensors', 'gguf']).default('onnx'))
+    .option(
+      '--adapter <dir>',
+      'a LoRA adapter (PEFT) to merge into the weights; with gguf and no --model, to write alone',
+    )
+    .addOption(
+      new Option(
+        '--dtype <dtype>',
+        'data type of safetensors and GGUF; Q8_0 and Q4 are for GGUF (default: F32)',
+      ).choices([...GGUF_DTYPES]),
+    )
     .action((run: string | undefined, flags: Flags) => exporting(run, flags));
 }
 
@@ -49,6 +65,10 @@ function stepOf(text: string): number {
 }
 
 async function exporting(run: string | undefined, flags: Flags): Promise<void> {
+  const { adapter, format } = flags;
+  if (run === undefined && flags.model === undefined && adapter !== undefined && format === 'gguf') {
+    return exportAdapter(adapter, flags);
+  }
   if ((run === undefined) === (flags.model === undefined)) {
     throw new UsageError(`expected a run or --model, got ${run === undefined ? 'neither' : 'both'}`, {
       hint: 'heed export runs/MINE, or heed export --model MODEL --out FOLDER',
@@ -99,18 +119,84 @@ async function exportModel(model: string, flags: Flags): Promise<void> {
   const { out, format, adapter, dtype, step } = flags;
   if (out === undefined) throw new UsageError('--out is missing: where to write');
   if (step !== undefined) throw new UsageError('--step is for runs of heed train and heed rl');
-  if (dtype && format === 'onnx') throw new UsageError('--dtype is for --format safetensors: ONNX graphs are in F32');
+  if (dtype && format === 'onnx') {
+    throw new UsageError('--dtype is for --format safetensors and gguf: ONNX graphs are in F32');
+  }
+  if (dtype && format === 'safetensors' && !isFloatDtype(dtype)) {
+    throw new UsageError(`--dtype ${dtype} is for --format gguf: safetensors are ${FLOAT_DTYPES.join(', ')}`);
+  }
   const output = createOutput(flags);
   const { done, ...pull } = pullProgress(model);
   const base = await loadModel(model, pull).finally(done);
   const whole = adapter === undefined ? base : mergeAdapter(base, loadAdapter(adapter, base.config, base.architecture));
-  const { config, parameters, tokenizer } = whole;
-  createFolder(out);
-  const files =
-    format === 'safetensors'
-      ? saveModel(out, whole, { dtype })
-      : [...exportOnnx(out, config, parameters.values), ...saveTokenizer(out, tokenizer)];
-  parameters[Symbol.dispose]();
+  if (format !== 'gguf') createFolder(out);
+  const files = writeModel(whole, { out, format, dtype, name: nameOf(model) });
+  whole.parameters[Symbol.dispose]();
   output.say(table([[format, out]]));
   output.result({ folder: out, format, files });
+}
+
+const [GGUF, ADAPTER_GGUF, MODELFILE] = ['model.gguf', 'adapter.gguf', 'Modelfile'];
+
+function writeModel(
+  model: Model,
+  { out, format, dtype = 'F32', name }: { out: string; format: Flags['format']; dtype?: GgufDtype; name: string },
+): string[] {
+  if (format === 'gguf') {
+    saveGguf(join(out, GGUF), model, { dtype, name });
+    writeModelfile(out, model.tokenizer, model.ends, { from: `./${GGUF}` });
+    return [GGUF, MODELFILE];
+  }
+  if (format === 'safetensors') return saveModel(out, model, { dtype: isFloatDtype(dtype) ? dtype : undefined });
+  return [...exportOnnx(out, model.config, model.parameters.values), ...saveTokenizer(out, model.tokenizer)];
+}
+
+/** What other programs show: the name of the model, or that of its run. */
+function nameOf(model: string): string {
+  const path = resolve(model);
+  const last = basename(path).replace(/\.gguf$/i, '');
+  return last === 'model' || last === 'adapter' ? basename(dirname(path)) : last;
+}
+
+function writeModelfile(
+  out: string,
+  tokenizer: Tokenizer,
+  ends: readonly number[],
+  paths: { from: string; adapter?: string },
+): void {
+  const { text, turns } = modelfile(tokenizer, ends, paths);
+  writeFileAtomic(join(out, MODELFILE), text);
+  if (turns || tokenizer.chatTemplate === undefined) return;
+  process.stderr.write(
+    `The chat template does more than write texts between marks, so ${join(out, MODELFILE)} has no TEMPLATE: Ollama takes the one in the GGUF file if it knows it. Check what it writes with: ollama show --template NAME\n`,
+  );
+}
+
+/** An adapter alone, for programs that put it over its base model. */
+async function exportAdapter(adapter: string, flags: Flags): Promise<void> {
+  const { out, dtype = 'F32' } = flags;
+  if (out === undefined) throw new UsageError('--out is missing: where to write');
+  if (!isFloatDtype(dtype)) {
+    throw new UsageError(`--dtype ${dtype} is for whole models: an adapter alone is ${FLOAT_DTYPES.join(', ')}`);
+  }
+  const output = createOutput(flags);
+  const { done, ...pull } = pullProgress(adapter);
+  const folder = await baseFolder(adapter, pull).finally(done);
+  if (folder === undefined) {
+    throw new UsageError(`--adapter "${adapter}" holds no adapter: expected the folder of a LoRA adapter (PEFT)`);
+  }
+  const shape = readShape(folder);
+  const loaded = loadAdapter(adapter, shape.config, shape.architecture);
+  saveGgufAdapter(join(out, ADAPTER_GGUF), loaded, shape, { dtype, name: nameOf(adapter) });
+  loaded.parameters[Symbol.dispose]();
+  const { tokenizer, ends } = await loadOutline(folder);
+  const isFile = /\.gguf$/i.test(folder);
+  writeModelfile(out, tokenizer, ends, { from: isFile ? resolve(folder) : `./${GGUF}`, adapter: `./${ADAPTER_GGUF}` });
+  if (!isFile && !existsSync(join(out, GGUF))) {
+    process.stderr.write(
+      `${join(out, MODELFILE)} expects the base model beside it. Write that with: heed export --model ${folder} --format gguf --out BASE, and move BASE/${GGUF} to ${out}\n`,
+    );
+  }
+  output.say(table([['gguf', out]]));
+  output.result({ folder: out, format: 'gguf', files: [ADAPTER_GGUF, MODELFILE] });
 }

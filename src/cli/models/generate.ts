@@ -48,7 +48,7 @@ interface Result {
 
 export function addGenerate(command: Command): void {
   command
-    .requiredOption('--model <name>', 'folder of a model, or OWNER/NAME on the Hub')
+    .requiredOption('--model <name>', 'folder or GGUF file of a model, or OWNER/NAME on the Hub')
     .option('--prompt <text>', 'text to complete; may be repeated', gather)
     .option('--data <file>', 'dataset with prompts to complete')
     .option('--chat', "send each prompt through the model's chat template as a user message")

@@ -16,7 +16,7 @@ interface Flags {
 
 export function addLogprobs(command: Command): void {
   command
-    .requiredOption('--model <name>', 'folder of a model, or OWNER/NAME on the Hub')
+    .requiredOption('--model <name>', 'folder or GGUF file of a model, or OWNER/NAME on the Hub')
     .option('--text <text>', 'text to score')
     .option('--ids <n,n,…>', 'token ids to score', wholeNumbers)
     .option('--logits', 'with --json: also the logits after each token')

@@ -21,7 +21,7 @@ export function addStudio(command: Command): void {
     .option('--host <address>', 'address to listen on', '127.0.0.1')
     .option('--port <n>', 'port to listen on; 0: any free port', portOf, 7331)
     .option('--hosts <names>', 'host names that browsers open the studio by, comma-separated')
-    .option('--model <name>', 'folder of a model to chat with, or OWNER/NAME on the Hub')
+    .option('--model <name>', 'folder or GGUF file of a model to chat with, or OWNER/NAME on the Hub')
     .option('--max-tokens <n>', 'maximum number of tokens in a response of the model', tokensOf, 256)
     .option('--trust-proxy', 'trust X-Forwarded-For and X-Forwarded-Proto, which your reverse proxy must set')
     .option('--owner <name>', 'person whom the printed link signs in', 'me')

@@ -20,7 +20,7 @@ import { checking } from '../program/usage.ts';
 export function addServe(command: Command): void {
   command.option(
     '--model <name>',
-    'folder of a model, or OWNER/NAME on the Hub; NAME=FOLDER names it; may be repeated',
+    'folder or GGUF file of a model, or OWNER/NAME on the Hub; NAME=FOLDER names it; may be repeated',
     gather,
   );
   addFlags(command, serveSchema);

@@ -6,6 +6,7 @@ import type { Row } from '../../data/row.ts';
 import { HeedError } from '../../error.ts';
 import { fileError, writeFileAtomic } from '../../files.ts';
 import { withChatTemplate } from '../../lm/built-in-templates.ts';
+import { isGguf } from '../../lm/gguf/file.ts';
 import { hubName, type PullOptions } from '../../lm/hub.ts';
 import { baseFolder, embeddedModel, modelFolder } from '../../lm/model.ts';
 import { loadTokenizer } from '../../lm/tokenizer.ts';
@@ -101,6 +102,11 @@ async function inputOf(path: string, job: JobSettings, inputs: Record<string, st
     });
   }
   const folder = await modelFolder(name);
+  if (isGguf(folder)) {
+    throw new HeedError(`settings.${path}: "${name}" is a GGUF file, and a trainer reads folders of Transformers.`, {
+      hint: `Write one with: heed export --model ${name} --format safetensors --out FOLDER`,
+    });
+  }
   if (await isAdapter(folder)) {
     throw new HeedError(`settings.${path}: "${name}" is an adapter, and a trainer needs whole weights.`, {
       hint: `Merge it with: heed export --model BASE --adapter ${name} --format safetensors --out MERGED`,

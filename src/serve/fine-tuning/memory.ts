@@ -1,9 +1,7 @@
 /** What a fine-tuning job would take of the memory that jobs have, by heed's plan. */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { parseBytes } from '../../align/plan/options.ts';
 import { machineBytes, plan } from '../../align/plan/plan.ts';
-import { readConfig } from '../../lm/config.ts';
+import { readShape } from '../../lm/checkpoint.ts';
 import { modelFolder } from '../../lm/model.ts';
 import type { ServeContext } from '../context.ts';
 import { ApiError } from '../errors.ts';
@@ -27,10 +25,7 @@ export async function planJob(
   memory: string | undefined,
 ): Promise<{ memory: number; rank: number }> {
   const source = shelf.get(job.model)!.folder;
-  const config = readConfig(
-    JSON.parse(readFileSync(join(await modelFolder(source), 'config.json'), 'utf8')),
-    `"${job.model}"`,
-  );
+  const { config } = readShape(await modelFolder(source));
   // a token is at least a byte of a line
   const length = Math.max(2, Math.min(longest, 1024, config.maxPositions));
   const { options: own } = trainingOf(job.method, 1, { heldOut: false });

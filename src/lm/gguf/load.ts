@@ -1,0 +1,98 @@
+/** Models from GGUF files: their shape as the config.json that Transformers would have, and their weights in float32. */
+import { type DecoderConfig, decoderParameters } from '../../nn/decoder-config.ts';
+import { type Arena, createArena } from '../../nn/parameters.ts';
+import { architectureName, type Family, readConfig } from '../config.ts';
+import { architectureOf, readFields } from './architectures.ts';
+import { openGguf } from './file.ts';
+import { type MetadataReader, metadataReader } from './metadata.ts';
+import { fileTensors, fusedIn, interleave, interleavedHeads, isOffset } from './tensors.ts';
+
+/** What a file's header says of a model. */
+export interface GgufShape {
+  /** Architecture of the decoder. */
+  config: DecoderConfig;
+  /** The config.json that describes it. */
+  raw: Record<string, unknown>;
+  /** The family's name in Transformers. */
+  family: Family;
+  /** The architecture's name in Transformers, such as "LlamaForCausalLM". */
+  architecture: string;
+}
+
+/** The metadata of a file. @throws HeedError that says what of it is damaged. */
+export const openMetadata = (path: string): MetadataReader => metadataReader(openGguf(path), path);
+
+/** The shape of a file's model. @throws HeedError that names what is missing, damaged or not supported. */
+export function readGgufShape(from: MetadataReader): GgufShape {
+  const fields = readFields(from);
+  const family = fields.model_type as Family;
+  const architecture = architectureName(family, false);
+  const raw = { architectures: [architecture], ...fields };
+  return { config: readConfig(raw, `GGUF file "${from.path}"`), raw, family, architecture };
+}
+
+/**
+ * Reads a file's model: first all names and shapes are checked, then each tensor is dequantized into its final memory.
+ *
+ * @throws HeedError that names what is missing, damaged or not supported.
+ */
+export function loadGguf(path: string): GgufShape & { parameters: Arena } {
+  const from = openMetadata(path);
+  const shape = readGgufShape(from);
+  const specs = decoderParameters(shape.config);
+  checkTensors(from, shape.config, specs);
+  const parameters = createArena(specs);
+  try {
+    readParameters(from, shape.config, parameters);
+  } catch (error) {
+    parameters[Symbol.dispose]();
+    throw error;
+  }
+  return { ...shape, parameters };
+}
+
+function tensorsOf(from: MetadataReader, config: DecoderConfig, specs: Arena['specs']) {
+  return fileTensors(config, specs, fusedIn(architectureOf(from), from.has));
+}
+
+/** Tensors beside the parameters: divisors of rotary frequencies, and what old converters wrote of them. */
+const BESIDE = /^(rope_(freqs|factors_\w+)\.weight|blk\.\d+\.attn_rot_embd)$/;
+
+function checkTensors(from: MetadataReader, config: DecoderConfig, specs: Arena['specs']): void {
+  const hint = 'Is the file whole, and made by llama.cpp for this architecture? Fetch or convert the model again.';
+  const tensors = tensorsOf(from, config, specs);
+  for (const { name, shape } of tensors) {
+    const found = from.file.tensors.get(name);
+    if (!found) throw from.fail(`it has no tensor "${name}"`, hint);
+    // the experts of a layer have an axis of their own, which lies along the outputs here
+    const rows = found.shape.slice(0, -1).reduce((a, b) => a * b, 1);
+    const same =
+      shape.length === 1 ? found.shape.join() === shape.join() : `${rows},${found.shape.at(-1)}` === shape.join();
+    if (!same) throw from.fail(`its tensor "${name}" is [${found.shape}], but its metadata say [${shape}]`, hint);
+  }
+  const known = new Set(tensors.map(({ name }) => name));
+  for (const name of from.file.tensors.keys()) {
+    if (known.has(name) || BESIDE.test(name)) continue;
+    throw from.fail(
+      `it has the tensor "${name}", which models of the architecture "${from.architecture}" do not have in heed`,
+      'heed would leave it out and compute something else: choose another model.',
+    );
+  }
+}
+
+function readParameters(from: MetadataReader, config: DecoderConfig, { specs, values }: Arena): void {
+  const entry = architectureOf(from);
+  for (const { name, shape, parameters } of tensorsOf(from, config, specs)) {
+    const parts = parameters.map((parameter) => ({ parameter, data: values[parameter].data as Float32Array }));
+    const whole = parts.length === 1 ? parts[0].data : new Float32Array(shape.reduce((a, b) => a * b, 1));
+    from.file.read(name, whole);
+    let begin = 0;
+    for (const { parameter, data } of parts) {
+      if (parts.length > 1) data.set(whole.subarray(begin, begin + data.length));
+      begin += data.length;
+      const heads = interleavedHeads(config, entry, parameter);
+      if (heads !== undefined) data.set(interleave(data, heads, config.headSize, true));
+      if (isOffset(config, parameter)) for (let i = 0; i < data.length; i++) data[i] -= config.normOffset!;
+    }
+  }
+}
