@@ -68,7 +68,7 @@ export async function trainFromPreferences(
         parts.onStep?.({ ...step, ...(Number.isFinite(accuracy) && { heldOutAccuracy: accuracy }) });
       },
       before() {
-        sampleWorld(run, environment);
+        sampleWorld(run, environment, learner.standard);
         return record.before(evaluateUntrained(learner, onNotice));
       },
       record(step) {

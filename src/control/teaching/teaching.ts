@@ -154,7 +154,7 @@ export function createTeaching(options: LearnOptions, parts: LearnParts, shape: 
     },
     /** What every step of a learner reports. `before`: the environment step at which it started. */
     report(before: number, evaluate: () => Evaluation) {
-      const { step, predictions, disagreement } = progress;
+      const { step, predictions, disagreement, owed } = progress;
       const done = step >= options.steps;
       const every = options.evaluations > 0 ? options.steps / options.evaluations : Number.POSITIVE_INFINITY;
       const due = done || Math.floor(step / every) > Math.floor(before / every);
@@ -164,6 +164,7 @@ export function createTeaching(options: LearnOptions, parts: LearnParts, shape: 
         evaluation: due ? evaluate() : undefined,
         foreseen: predictions.right / predictions.decided,
         disagreement,
+        owed,
         episodes: environment.takeFinished(),
         ...(later && { waiting: querying.waiting, nextRound: nextRound() }),
         done,

@@ -1,15 +1,29 @@
 import { expect, it } from 'vitest';
 import { diagnoseControl } from './diagnose.ts';
+import type { ControlFacts } from './measures.ts';
+
+const train = { command: 'train', algorithm: 'ppo', standard: 'return' } as const;
 
 /** A finished run from 100 labels, by what its last row says and its returns before and after. */
-function findingsOf(last: Record<string, number>, returns?: readonly [before: number | undefined, after: number]) {
+function findingsOf(
+  last: Record<string, number>,
+  returns?: readonly [before: number | undefined, after: number],
+  who: Partial<ControlFacts> = {},
+) {
   const evaluation = (mean: number | undefined): Record<string, number> =>
     mean === undefined ? {} : { 'return/mean': mean, 'return/std': 10 };
   const rows = [
     { step: 0, 'policy/entropy': 0.69, ...evaluation(returns?.[0]) },
     { step: 1000, labels: 100, 'labels/decided': 100, 'labels/first': 50, ...last, ...evaluation(returns?.[1]) },
   ];
-  const { findings } = diagnoseControl(rows, { steps: 1000, labels: 100, maxEpisodeSteps: 200, episodes: 10 });
+  const { findings } = diagnoseControl(rows, {
+    ...train,
+    steps: 1000,
+    labels: 100,
+    maxEpisodeSteps: 200,
+    episodes: 10,
+    ...who,
+  });
   return findings.map(({ severity, code }) => `${severity} ${code}`);
 }
 
@@ -37,8 +51,10 @@ it.each([
 );
 
 it('contradictory labels of people are a failure, whatever the environment itself rewards', () => {
-  expect(findingsOf(accuracies(0.82, 0.48), improved)).toEqual(['failure labels-contradict']);
-  expect(findingsOf({ ...accuracies(0.82, 0.48), 'reward/learned_gain': 2 })).toEqual(['failure labels-contradict']);
+  const people = { standard: 'people' } as const;
+  expect(findingsOf(accuracies(0.82, 0.48), improved, people)).toEqual(['failure labels-contradict']);
+  const gained = { ...accuracies(0.82, 0.48), 'reward/learned_gain': 2 };
+  expect(findingsOf(gained, undefined, people)).toEqual(['failure labels-contradict']);
 });
 
 it.each([0.76, 0.95])('a policy that learns nothing from a reward right on %f of the pairs is stuck', (heldOut) => {
@@ -74,7 +90,14 @@ it('few labels that mislead are too few, many have the wrong sign', () => {
 it('has episodes of one step only where the time limit is longer', () => {
   const rows = [{ step: 100, 'episodes/ended': 100, 'episodes/cut': 0, 'episodes/length': 1 }];
   const codesIn = (maxEpisodeSteps: number) =>
-    diagnoseControl(rows, { steps: 1000, labels: 0, maxEpisodeSteps, episodes: 10 }).findings.map(({ code }) => code);
+    diagnoseControl(rows, {
+      ...train,
+      command: 'rl',
+      steps: 1000,
+      labels: 0,
+      maxEpisodeSteps,
+      episodes: 10,
+    }).findings.map(({ code }) => code);
   expect(codesIn(100)).toContain('episodes-one-step');
   expect(codesIn(1)).not.toContain('episodes-one-step');
 });
@@ -87,7 +110,7 @@ it('gives the critic fifteen updates before it is judged', () => {
     }));
     const start = { step: 0, 'return/mean': -10, 'return/std': 1 };
     const end = { step: 1000, 'return/mean': -10, 'return/std': 1 };
-    const facts = { steps: 1000, labels: 0, maxEpisodeSteps: 200, episodes: 10 };
+    const facts = { ...train, command: 'rl', steps: 1000, labels: 0, maxEpisodeSteps: 200, episodes: 10 } as const;
     return diagnoseControl([start, ...rows, end], facts).findings.map(({ code }) => code);
   };
   expect(codesAfter(20)).toContain('value-lags');
@@ -99,7 +122,7 @@ it('does not advise settings that images refuse', () => {
     { step: 0, 'return/mean': 0, 'return/std': 1 },
     { step: 1000, labels: 100, ...accuracies(0.7, 0.7, 0.6), 'return/mean': 0, 'return/std': 1 },
   ];
-  const facts = { steps: 1000, labels: 100, maxEpisodeSteps: 200, episodes: 10 };
+  const facts = { ...train, steps: 1000, labels: 100, maxEpisodeSteps: 200, episodes: 10 };
   const adviceOf = (images: boolean) =>
     diagnoseControl(rows, { ...facts, images }).findings.map(({ advice }) => advice);
   expect(adviceOf(false)).toEqual([expect.stringContaining('--reward.change true')]);
