@@ -41,11 +41,11 @@ export interface RewardAgreement {
    * where episodes are too long to observe.
    */
   random?: { mean: number; error: number };
-  /** Share of the teacher's judgments that a reward predicts without having learned from them; only after the end. */
+  /** The teacher's judgments that a reward predicts without having learned from them; only at the end. */
   judgments?: CrossValidation;
   /**
    * By how much the latest experience of training exceeds random play, in deviations of both: learned returns, and true
-   * ones if the teacher judges by them. 0 if nothing varies.
+   * ones if the teacher judges by them. At the end, fresh play of the finished agent. 0 if nothing varies.
    */
   gain: { learned: number; true?: number };
 }
@@ -60,17 +60,27 @@ export function createProbe(learner: Learner) {
   const randomPlay = episodes.length < 4 ? undefined : { mean, error: std / Math.sqrt(episodes.length) };
   const isKnown = standard === 'return' || standard === 'judge';
   const ensemble = ensembleFor(environment, options);
+  /** Learned and true returns of fresh windows of what the finished agent does, without exploring. */
+  const afterwards = (policy: PolicySnapshot): Pick<RewardAgreement, 'predicted' | 'true'> => {
+    const after = drawWindows(environment, options, policy, true).windows;
+    return { predicted: [...ensemble.meanReturns(after)], true: after.map(worth) };
+  };
   return {
     /** Compares the current reward with the true one, and at the `end` with judgments that it has not learned from. */
     measure({ end }: { end: boolean }): RewardAgreement {
       const { state, tensors } = learner.save();
       ensemble.restore(state.reward, tensors);
       const recent = learner.compareRewards(WINDOWS / 2);
+      const latest = end ? afterwards(learner.policies().policy) : recent;
       const predicted = [...ensemble.meanReturns(windows), ...recent.predicted];
       const truth = [...windows.map(worth), ...recent.true];
-      const judgments = end && !isKnown ? judgmentsOf(learner, state.reward) : undefined;
+      const judgments = end ? judgmentsOf(learner, state.reward) : undefined;
       return {
-        ...agreementOf(predicted, truth, windows.length, isKnown),
+        ...agreementOf(predicted, truth, isKnown),
+        gain: {
+          learned: gainOf(predicted.slice(0, windows.length), latest.predicted),
+          ...(isKnown && { true: gainOf(truth.slice(0, windows.length), latest.true) }),
+        },
         ...(randomPlay && { random: randomPlay }),
         ...(judgments && { judgments }),
       };
@@ -97,7 +107,7 @@ export function measureReward(
 }
 
 /**
- * How many judgments of a teacher who alone knows what is better a reward predicts that it has not learned from.
+ * How many of the teacher's judgments a reward predicts that it has not learned from.
  * Undefined for images: five fits to them take minutes.
  */
 function judgmentsOf({ options, environment, comparisons }: Learner, { scale }: RewardState) {
@@ -105,26 +115,22 @@ function judgmentsOf({ options, environment, comparisons }: Learner, { scale }: 
   return crossValidate(comparisons(), spacesOf(environment), options, { ...shapeOf(options), scale });
 }
 
-/**
- * `first`: how many of the windows are of random play. They come before the others. `isKnown`: whether the teacher
- * judges by the true values.
- */
-function agreementOf(predicted: number[], truth: number[], first: number, isKnown: boolean) {
+/** `isKnown`: whether the teacher judges by the true values. */
+function agreementOf(predicted: number[], truth: number[], isKnown: boolean) {
   return {
     predicted,
     true: truth,
     pearson: pearson(predicted, truth),
     spearman: spearman(predicted, truth),
     ...(isKnown && { accuracy: pairAccuracy(predicted, truth) }),
-    gain: { learned: gainOf(predicted, first), ...(isKnown && { true: gainOf(truth, first) }) },
   };
 }
 
-/** Difference of the means of the values from `first` on and before, in standard deviations of all. */
-function gainOf(values: readonly number[], first: number): number {
-  const { std } = meanAndDeviation(values);
+/** Difference of the means of what came later and before, in standard deviations of all; 0 if nothing varies. */
+function gainOf(before: readonly number[], later: readonly number[]): number {
+  const { std } = meanAndDeviation([...before, ...later]);
   if (!(std > 1e-9)) return 0;
-  return (meanAndDeviation(values.slice(first)).mean - meanAndDeviation(values.slice(0, first)).mean) / std;
+  return (meanAndDeviation(later).mean - meanAndDeviation(before).mean) / std;
 }
 
 const probeSeed = ({ seed }: Pick<LearnOptions, 'seed'>) => seedFor(seed, 'probe');
@@ -144,7 +150,12 @@ const ensembleFor = (environment: EnvironmentSource, options: LearnOptions) =>
   createRewardEnsemble(spacesOf(environment), options.reward, options.choice, shapeOf(options));
 
 /** Windows of a policy's play, or of random play, in separate environments, and the returns of its whole episodes. */
-function drawWindows(source: EnvironmentSource, options: LearnOptions, policy: PolicySnapshot | undefined) {
+function drawWindows(
+  source: EnvironmentSource,
+  options: LearnOptions,
+  policy: PolicySnapshot | undefined,
+  greedy = false,
+) {
   const seed = probeSeed(options);
   const { environments, horizon } = options[options.algorithm]!;
   const { window, memory } = options.segment;
@@ -152,7 +163,7 @@ function drawWindows(source: EnvironmentSource, options: LearnOptions, policy: P
   environment.reset();
   const experience = createExperience(environment, horizon, memory);
   const settings = { horizon, random: random(seed, 'ppo', 'actions') };
-  const actor = policy && createSnapshotActor(policy, environments);
+  const actor = policy && createSnapshotActor(policy, environments, greedy);
   const collect = actor
     ? createCollector(environment, actor, settings).collect
     : createRandomPlay(environment, settings);

@@ -172,7 +172,10 @@ export function createTeaching(options: LearnOptions, parts: LearnParts, shape: 
     },
     /** Predicted and true returns of `count` segments of recent experience. */
     compareRewards(count = 200) {
-      const segments = recent(count, 'correlation');
+      const rng = random(seed, 'correlation', progress.step);
+      // all as long as a window: a share of it earns less, whatever the agent does in it
+      const whole = { steps: options.segment.window, anchor: false };
+      const segments = Array.from({ length: count }, () => experience.sample(rng, whole)).filter((one) => !!one);
       return {
         predicted: [...ensemble.meanReturns(segments)],
         true: segments.map(worth),

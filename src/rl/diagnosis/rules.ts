@@ -30,8 +30,9 @@ const percent = (share: number): string => percentOf(share, 0);
 const figure = (x: number): string => String(Number(x.toPrecision(2))).replace('-', '−');
 /** Whether only the teacher knows what is better. */
 const onlyTeacherKnows = ({ standard }: ControlFacts): boolean => standard === 'teacher' || standard === 'people';
-/** A gain over random play, in deviations, from which on a policy does better. */
-const GAIN = 0.3;
+/** Gains over random play, in deviations, from which on a policy does better, and far better. */
+const GAIN = 0.2;
+const FAR = 0.5;
 /**
  * By how much the policy exceeds random play in what the agent was taught: in the environment's reward, a judge's
  * scores, or, where only the teacher knows, the learned reward.
@@ -46,7 +47,8 @@ function unimproved(measures: ControlMeasures, facts: ControlFacts): boolean {
   const { returnLast, returnBefore, returnSpread } = measures;
   if (facts.standard !== 'return' || !Number.isFinite(returnLast + returnBefore)) return gainOf(measures, facts) < GAIN;
   const noise = Math.min(0.5, 2 * Math.sqrt(2 / facts.episodes)) * returnSpread; // two standard errors of a difference
-  return returnLast <= returnBefore + noise;
+  // an untrained policy's likeliest actions may happen to be good ones
+  return returnLast <= returnBefore + noise && !(gainOf(measures, facts) >= FAR);
 }
 /** Whether the agent ends below random play in what it was taught. */
 function isBelowRandom(measures: ControlMeasures, facts: ControlFacts): boolean {
@@ -63,9 +65,11 @@ const rewardIsFinal = ({ labels, progress }: ControlMeasures, facts: ControlFact
   labels >= 0.9 * facts.labels || progress >= 0.8;
 /** How many standard errors the predicted share of a teacher's judgments lies above half. */
 const certaintyOf = ({ judgments, tested }: ControlMeasures): number => (judgments - 0.5) * 2 * Math.sqrt(tested);
+/** Whether a reward predicts the teacher's judgments hardly better than a coin. */
+const isCoin = (measures: ControlMeasures): boolean => certaintyOf(measures) < 2 || measures.judgments < COIN;
 /** Whether the policy improved in what it was taught, as far as anybody can tell. */
 function succeeded(measures: ControlMeasures, facts: ControlFacts): boolean {
-  if (onlyTeacherKnows(facts)) return certaintyOf(measures) > 2 && measures.learnedGain >= GAIN;
+  if (onlyTeacherKnows(facts)) return measures.judgments >= COIN && !isCoin(measures) && measures.learnedGain >= GAIN;
   return measures.trueGain > 0 && !unimproved(measures, facts);
 }
 /**
@@ -76,6 +80,10 @@ const severityOfReward = (measures: ControlMeasures, facts: ControlFacts): Findi
   succeeded(measures, facts) ? 'warning' : 'failure';
 /** From this share of held-out pairs on, a learned reward is good enough to blame the policy. */
 const GOOD_REWARD = 0.75;
+/** Up to this share of a teacher's judgments, a coin explains them as well as any taste. */
+const COIN = 0.65;
+/** From this share of its labels on, a reward model has learned them, and may only lack others. */
+const FITS = 0.8;
 /** From this share on, the labels did not contradict each other. */
 const RIGHT_REWARD = 0.85;
 
@@ -240,9 +248,9 @@ export const rules: readonly Rule[] = [
     from: 0.2,
     applies: (measures, facts) => {
       const { decided, fitted, foreseen, heldOut, tested } = measures;
-      if (!rewardIsFinal(measures, facts)) return false;
-      if (tested >= 20) return certaintyOf(measures) < 2;
-      return decided >= 30 && foreseen < 0.65 && fitted < 0.95 && !(heldOut >= RIGHT_REWARD);
+      if (!rewardIsFinal(measures, facts) || heldOut >= GOOD_REWARD) return false;
+      if (tested >= 20) return isCoin(measures) && fitted < FITS;
+      return decided >= 30 && foreseen < 0.65 && fitted < 0.95;
     },
     text: ({ fitted, foreseen, judgments, tested }) =>
       Number.isFinite(judgments)
@@ -280,15 +288,33 @@ export const rules: readonly Rule[] = [
     code: 'too-few-labels',
     stage: 'reward',
     only: 'train',
-    severity: severityOfReward,
+    severity: (measures, facts) =>
+      onlyTeacherKnows(facts) && measures.judgments >= 0.55 && measures.learnedGain >= GAIN
+        ? 'warning' // hard pairs may look like a coin's
+        : severityOfReward(measures, facts),
     from: 0.2,
     applies: (measures, facts) => {
-      const { heldOut, fitted, decided, foreseen } = measures;
+      const { heldOut, fitted, decided, foreseen, tested } = measures;
+      if (!rewardIsFinal(measures, facts)) return false;
+      if (onlyTeacherKnows(facts)) return isCoin(measures) && fitted >= FITS;
       const fits = heldOut >= 0.3 && heldOut < GOOD_REWARD && fitted >= 0.82;
-      return rewardIsFinal(measures, facts) && fits && !(decided >= 30 && foreseen < 0.65 && fitted < 0.95);
+      return fits && (tested >= 20 || !(decided >= 30 && foreseen < 0.65 && fitted < 0.95));
     },
-    text: ({ heldOut, fitted, labels }) =>
-      `The reward fits its ${labels} labels (${percent(fitted)}) but orders only ${percent(heldOut)} of random held-out pairs: these are too few.`,
+    text: ({ heldOut, fitted, labels, judgments }) =>
+      Number.isFinite(heldOut)
+        ? `The reward fits its ${labels} labels (${percent(fitted)}) but orders only ${percent(heldOut)} of random held-out pairs: these are too few.`
+        : `The reward fits its ${labels} labels (${percent(fitted)}) but one that learned from four fifths of them predicts only ${percent(judgments)} of the rest: these are too few.`,
+    advice: 'Raise --labels.',
+  },
+  {
+    code: 'labels-few',
+    stage: 'reward',
+    only: 'train',
+    severity: 'warning',
+    from: 0.8,
+    applies: ({ decided, labels }, facts) => onlyTeacherKnows(facts) && labels > 0 && decided < 8,
+    text: ({ decided }) =>
+      `Only ${decided} judgments prefer one of two clips, which is too few to say whether the reward is right.`,
     advice: 'Raise --labels.',
   },
   {
