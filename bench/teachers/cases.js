@@ -86,7 +86,7 @@ const healthyKinds = {
     chance(first, 3) < 0.2 ? 'incomparable' : wants(worth)(first, second),
   'who calls the near ones equal': (worth) => (first, second) => {
     const [a, b] = [sum(worth, first), sum(worth, second)];
-    return Math.abs(a - b) < 0.1 * Math.max(Math.abs(a), Math.abs(b)) ? 'equal' : prefer(a, b);
+    return Math.abs(a - b) <= 0.1 * Math.max(Math.abs(a), Math.abs(b)) ? 'equal' : prefer(a, b);
   },
 };
 
