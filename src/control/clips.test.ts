@@ -17,8 +17,8 @@ function walk(repeats: boolean, endsAt = 10): Environment {
       began = repeats ? seed : resets / 10;
       [at, t] = [began, 0];
     },
-    advance([action], outcome) {
-      at += action ? 0.5 : -0.5;
+    advance(action, outcome) {
+      at += action[0] ? 0.5 : -0.5;
       t++;
       outcome.terminated = !repeats && t >= endsAt;
     },

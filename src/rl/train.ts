@@ -148,9 +148,10 @@ export function createRlLearner(options: RlOptions, { environment: source }: { e
 
 /** Records facts of the environment. A report only has the run's folder, and cannot open every environment. */
 export function sampleWorld(run: Run, environment: EnvironmentSource, standard: Standard): void {
-  const { rewardThreshold } = environment;
+  const { id, rewardThreshold } = environment;
   run.sample({
     kind: 'world',
+    id,
     ...worldFacts(environment, standard),
     ...(rewardThreshold !== undefined && { rewardThreshold }),
   } satisfies WorldSample);

@@ -34,6 +34,8 @@ export interface ControlFacts {
 /** A row of samples.jsonl: what the report and the diagnosis need to know of the environment. */
 export interface WorldSample {
   kind: 'world';
+  /** The environment's own name; absent in runs of version 0.2. */
+  id?: string;
   /** The mean return from which it counts as solved, if its authors named one. */
   rewardThreshold?: number;
   /** Steps after which an episode is cut; absent in runs of version 0.1. */

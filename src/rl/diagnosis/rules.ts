@@ -23,7 +23,7 @@ interface Rule {
   /** Whether it applies. Comparisons with NaN, a measure that is absent, are false. */
   applies(measures: ControlMeasures, facts: ControlFacts): boolean;
   text(measures: ControlMeasures, facts: ControlFacts): string;
-  advice: string | ((facts: ControlFacts, measures: ControlMeasures) => string);
+  advice: string | ((facts: ControlFacts) => string);
 }
 
 const percent = (share: number): string => percentOf(share, 0);
