@@ -157,7 +157,8 @@ class World:
         return reward, terminated, truncated or self.taken >= self.max_steps
 
     def picture(self):
-        return self.env.render()
+        picture = self.env.render()
+        return picture if isinstance(picture, np.ndarray) and picture.ndim == 3 else None
 
     def close(self):
         self.env.close()
@@ -339,7 +340,13 @@ def made(id, arguments):
     try:
         # a module may be named that registers the environment: "mine:Maze-v0"
         spec = gym.spec(id) if ":" not in id else None
-        return gym.make(id, **{"render_mode": mode, "disable_env_checker": True, **arguments})
+        try:
+            return gym.make(id, **{"render_mode": mode, "disable_env_checker": True, **arguments})
+        except TypeError as error:
+            # many an environment of one's own takes no render_mode, and cannot be drawn
+            if "render_mode" not in str(error) or "render_mode" in arguments:
+                raise
+            return gym.make(id, **{"disable_env_checker": True, **arguments})
     except gym.error.DependencyNotInstalled as error:
         raise Refused(f"{id}: {error}", install(f'"gymnasium[{extra_of(spec)}]"')) from error
     except (gym.error.UnregisteredEnv, gym.error.NamespaceNotFound, ModuleNotFoundError) as error:
