@@ -54,6 +54,17 @@ Examples:
   heed rl --algorithm sac --env Pendulum-v1 --sac.hidden 64,64`,
   ],
   [
+    'learn-reward',
+    'learn a reward for agents from comparisons of clips that exist already',
+    async (command) => (await import('./control/learn-reward.ts')).addLearnReward(command),
+    `A line of a file is { "first": { "steps": [{ "observation": […], "action": 0, "next": […] }], "terminated": false },
+"second": …, "preference": "first" }. It writes reward.safetensors and reward.onnx.
+
+Examples:
+  heed learn-reward clips.jsonl --actions 2 --out reward
+  heed learn-reward clips.jsonl runs/20260102-030405-CartPole-v1 --env CartPole-v1 --out reward`,
+  ],
+  [
     'watch',
     'watch the trained agent of a run beside the untrained one, in the browser',
     async (command) => (await import('./control/watch.ts')).addWatch(command),

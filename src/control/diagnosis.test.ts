@@ -116,9 +116,17 @@ test('a run is diagnosed by its folder as it was at its end, and in its report',
     text: expect.stringContaining('wrong sign'),
   });
   const rows = readMetrics(whole);
-  expect(diagnoseControl(rows, { steps: 8000, labels: 24, maxEpisodeSteps: 500, episodes: 5 })).toEqual(
-    result!.diagnosis,
-  );
+  expect(
+    diagnoseControl(rows, {
+      steps: 8000,
+      labels: 24,
+      maxEpisodeSteps: 500,
+      episodes: 5,
+      command: 'train',
+      algorithm: 'ppo',
+      standard: 'return',
+    }),
+  ).toEqual(result!.diagnosis);
 });
 
 test('coverage is the share of points that lie among the compared ones', () => {

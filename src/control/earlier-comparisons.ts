@@ -3,13 +3,15 @@
  * run learns from them before its first query, and needs fewer labels of its own.
  */
 import type { EnvironmentSource } from '../env/batch/source.ts';
-import { sizeOf } from '../env/environment.ts';
+import { type Space, sizeOf } from '../env/environment.ts';
 import { isFile } from '../env/open/own-file.ts';
-import { HeedError } from '../error.ts';
+import { HeedError, messageOf } from '../error.ts';
 import { basename } from '../node.ts';
+import { checkPreference } from '../preference/comparison.ts';
 import { controlSettings } from '../rl/load-policy.ts';
 import { readCheckpoint } from '../run/checkpoint.ts';
 import { segmentOf } from './behaviors/judge.ts';
+import { isComparisonFile, readComparisons } from './comparison-file.ts';
 import type { LearnOptions } from './options.ts';
 import type { FitComparison } from './reward/fit.ts';
 import type { SegmentNumbers } from './segments.ts';
@@ -20,7 +22,10 @@ import { type SavedComparison, unpackComparisons } from './teaching/comparisons.
 type Task = Pick<LearnOptions, 'env' | 'judge' | 'segment'>;
 type Spaces = Pick<EnvironmentSource, 'observationSpace' | 'actionSpace'>;
 
-/** A comparison to begin with: the folder of a run for all of its, the `comparisons` of a result, or two clips. */
+/**
+ * A comparison to begin with: the folder of a run or a file (`.jsonl`) for all of its, the `comparisons` of a result, or
+ * two clips.
+ */
 export type ComparisonInput = string | FitComparison | ClipComparison;
 
 /**
@@ -34,28 +39,53 @@ export function earlierComparisons(
   onNotice: (text: string) => void,
 ): FitComparison[] {
   return inputs.flatMap((input, i) => {
+    if (typeof input === 'string' && isComparisonFile(input)) {
+      const comparisons = comparisonsOfFile(input, task, spaces);
+      onNotice(`The reward also learns from the ${comparisons.length} comparisons of ${input}.`);
+      return comparisons;
+    }
     if (typeof input === 'string') {
       const comparisons = comparisonsOfRun(input, task, spaces);
       onNotice(`The reward also learns from the ${comparisons.length} comparisons of ${input}.`);
       return comparisons;
     }
-    const comparison = 'segments' in input ? input : comparisonOfClips(input, i, spaces);
-    return comparison ? checked([comparison], `comparisons: number ${i}`, task, spaces) : [];
+    const where = `comparisons: number ${i}`;
+    const comparison = 'segments' in input ? input : comparisonOfClips(input, where, `of comparison ${i}`, spaces);
+    return comparison ? checked([comparison], where, task, spaces) : [];
+  });
+}
+
+/** The comparisons of a file that a fit may learn from. */
+export function comparisonsOfFile(path: string, task: Task, spaces: Spaces): FitComparison[] {
+  return readComparisons(path).flatMap(({ where, comparison: row }) => {
+    const comparison = comparisonOfClips(row, where, where, spaces);
+    return comparison ? checked([comparison], where, task, spaces) : [];
   });
 }
 
 function comparisonOfClips(
   { first, second, preference }: ClipComparison,
-  i: number,
+  where: string,
+  teacher: string,
   { observationSpace }: Spaces,
 ): FitComparison | undefined {
   for (const [name, clip] of Object.entries({ first, second })) {
-    if (clip?.steps?.length > 0) continue;
-    throw new HeedError(`comparisons: number ${i} has no steps in its ${name} clip`, {
-      hint: 'a clip is { steps: [{ observation, action, next }, …], terminated }',
-    });
+    if (!(clip?.steps?.length > 0)) {
+      throw new HeedError(`${where} has no steps in its ${name} clip`, {
+        hint: 'a clip is { steps: [{ observation, action, next }, …], terminated }',
+      });
+    }
+    for (const field of ['observation', 'action', 'next'] as const) {
+      const uneven = clip.steps.findIndex((step) => step[field]?.length !== clip.steps[0][field]?.length);
+      if (uneven < 0) continue;
+      const [size, others] = [clip.steps[uneven][field]?.length ?? 0, clip.steps[0][field]?.length ?? 0];
+      throw new HeedError(
+        `${where} has ${size} numbers as ${field} in step ${uneven + 1} of its ${name} clip, and ${others} in the first`,
+        { hint: 'all steps have as many numbers' },
+      );
+    }
   }
-  const choice = choiceOf(preference, `of comparison ${i}`);
+  const choice = choiceOf(preference, teacher);
   if (typeof choice === 'string') return undefined;
   const image = observationSpace.shape !== undefined;
   return { segments: [segmentOf(first, image), segmentOf(second, image)], choice };
@@ -121,7 +151,42 @@ function checked(
     if (all.every((one) => one[name].every(Number.isFinite))) continue;
     throw new HeedError(`${where} has ${name} that are not finite numbers`, { hint: 'leave that comparison out' });
   }
+  for (const { segments, choice } of comparisons) {
+    checkChoice(choice, where);
+    for (const [side, name] of (['first', 'second'] as const).entries()) {
+      checkActions(segments[side], actionSpace, `the ${name} clip of ${where}`);
+    }
+  }
   return comparisons;
+}
+
+function checkChoice(choice: unknown, where: string): void {
+  try {
+    checkPreference(choice);
+  } catch (error) {
+    throw new HeedError(`${where}: ${messageOf(error)}`, { hint: (error as HeedError).hint });
+  }
+}
+
+/** Checks that there are such actions. Bounds of 32 bits may lie a little within those that the actions had. */
+function checkActions({ actions, length }: FitComparison['segments'][number], space: Space, where: string): void {
+  const width = actions.length / length;
+  const isThere = (x: number, i: number): boolean => {
+    if (space.kind === 'discrete') return Number.isInteger(x) && x >= 0 && x < space.n;
+    const [low, high] = [space.low[i % width], space.high[i % width]];
+    const room = 1e-5 * Math.max(1, Math.abs(low), Math.abs(high));
+    return !(x < low - room || x > high + room);
+  };
+  const at = actions.findIndex((x, i) => !isThere(x, i));
+  if (at < 0) return;
+  const expected =
+    space.kind === 'discrete'
+      ? `a whole number from 0 to ${space.n - 1}`
+      : `a number from ${space.low[at % width]} to ${space.high[at % width]}`;
+  throw new HeedError(
+    `${where} has the action ${actions[at]} in step ${Math.floor(at / width) + 1}: expected ${expected}`,
+    { hint: 'the actions are those that the environment takes; leave that comparison out, or correct it' },
+  );
 }
 
 /** Whether two names are of the same thing; a file is the same wherever it is read from. */

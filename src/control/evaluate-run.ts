@@ -96,16 +96,7 @@ async function evaluateReward(
     judge ? judged(judge, segment) : segment.rewards.reduce((sum, reward) => sum + reward, 0);
   const { state, tensors } = readCheckpoint(folder, { step });
   const { reward } = (state as { learner: { reward: RewardState } }).learner;
-  const measured = measureReward(
-    environment,
-    options,
-    { state: reward, tensors },
-    {
-      policy,
-      worth,
-      oracle: true,
-    },
-  );
+  const measured = measureReward(environment, options, { state: reward, tensors }, { policy, worth });
   return Number.isFinite(measured.accuracy) ? { heldOutAccuracy: measured.accuracy } : {};
 }
 

@@ -26,6 +26,13 @@ export {
   pebble,
 } from './learn.ts';
 export type { LearnMetrics } from './learn-record.ts';
+export {
+  type LearnRewardInput,
+  type LearnRewardMetrics,
+  type LearnRewardResult,
+  learnReward,
+  learnRewardSchema,
+} from './learn-reward.ts';
 export type { LearnStep } from './learner.ts';
 export { type LoadRewardOptions, loadReward } from './load-reward.ts';
 export { type Play, type PlayOptions, playOf } from './play.ts';

@@ -2,12 +2,13 @@
 
 import type { Preference } from '../preference/comparison.ts';
 import { diagnoseControl } from '../rl/diagnosis/diagnose.ts';
-import { type ControlRow, worldFacts } from '../rl/diagnosis/measures.ts';
+import { type ControlRow, type Standard, worldFacts } from '../rl/diagnosis/measures.ts';
 import type { Evaluation } from '../rl/evaluate.ts';
 import { episodeMetrics, returnMetrics, returnOf } from '../rl/train.ts';
 import { type Diagnosis, noticesOnce } from '../run/diagnosis.ts';
 import type { Learner, LearnStep } from './learner.ts';
 import { createProbe, type RewardAgreement } from './probe.ts';
+import type { SegmentComparison } from './teaching/queries.ts';
 
 /** The figures of a finished run. */
 export interface LearnMetrics {
@@ -44,12 +45,12 @@ export function createLearnRecord(
   };
   let probe: ReturnType<typeof createProbe> | undefined;
   let agreement: RewardAgreement | undefined;
-  const measure = (): RewardAgreement => {
+  const measure = (end: boolean): RewardAgreement => {
     probe ??= createProbe(learner);
-    return probe.measure();
+    return probe.measure({ end });
   };
   const notice = noticesOnce(onNotice);
-  const facts = { ...options, ...worldFacts(environment) };
+  const facts = { ...options, command: 'train' as const, ...worldFacts(environment, learner.standard) };
   const diagnosis = (): Diagnosis => diagnoseControl(all(), facts);
   return {
     /** Adds the evaluation before the first step, and returns its row of metrics. */
@@ -63,9 +64,10 @@ export function createLearnRecord(
      * went wrong after an evaluation or a fit.
      */
     add(step: LearnStep): Record<string, number> {
-      agreement = step.evaluation && step.labels > 0 ? measure() : undefined;
+      agreement = step.evaluation && learner.comparisons().length > 0 ? measure(step.done) : undefined;
       const row = {
         ...metricsOf(step),
+        ...choiceMetrics(step.comparisons, learner.standard),
         ...(agreement && agreementMetrics(agreement)),
         ...(agreement && finite({ 'reward/coverage': learner.coverage() })),
       };
@@ -78,7 +80,7 @@ export function createLearnRecord(
     /** The figures of the training after its last step, which took `seconds` in all. */
     metrics(last: LearnStep | undefined, seconds: number): LearnMetrics {
       const { step: steps = 0, labels = 0, foreseen = Number.NaN } = last ?? {};
-      if (labels > 0) agreement ??= measure();
+      if (learner.comparisons().length > 0) agreement ??= measure(false);
       const { pearson = Number.NaN, spearman = Number.NaN } = agreement ?? {};
       return {
         return: returnOf(last?.evaluation ?? learner.evaluate()),
@@ -96,19 +98,31 @@ export function createLearnRecord(
   };
 }
 
-const agreementMetrics = ({ pearson, spearman, accuracy, gain }: RewardAgreement): Record<string, number> => ({
+const agreementMetrics = ({
+  pearson,
+  spearman,
+  accuracy,
+  gain,
+  ...other
+}: RewardAgreement): Record<string, number> => ({
   'reward/correlation_pearson': pearson,
   'reward/correlation_spearman': spearman,
   ...(accuracy !== undefined && { 'reward/held_out_accuracy': accuracy }),
   'reward/learned_gain': gain.learned,
   ...(gain.true !== undefined && { 'reward/true_gain': gain.true }),
+  ...(other.random && { 'return/random': other.random.mean, 'return/random_error': other.random.error }),
+  ...(other.judgments && {
+    'reward/judgments_tested': other.judgments.decided,
+    'reward/judgments_predicted': other.judgments.accuracy,
+  }),
 });
 
 function metricsOf(step: LearnStep): Record<string, number> {
-  const { labels, ppo, sac, fit, evaluation, foreseen, disagreement, comparisons, waiting } = step;
+  const { labels, ppo, sac, fit, evaluation, foreseen, disagreement, comparisons, waiting, owed } = step;
   return {
     labels,
     ...(waiting !== undefined && { waiting }),
+    ...(owed > 0 && { 'labels/owed': owed }),
     ...episodeMetrics(step.episodes),
     ...ppo,
     ...sac,
@@ -118,22 +132,41 @@ function metricsOf(step: LearnStep): Record<string, number> {
     ...(step.steadiness !== undefined && finite({ 'reward/drift': 1 - step.steadiness })),
     ...(step.restarts !== undefined && { 'policy/restarts': step.restarts }),
     ...finite({ 'reward/foreseen': foreseen }),
-    ...(comparisons.length > 0 && { 'reward/disagreement': disagreement, ...choiceMetrics(comparisons) }),
+    ...(comparisons.length > 0 && { 'reward/disagreement': disagreement }),
     ...returnMetrics(evaluation),
   };
 }
 
-/** How many of the comparisons are ties or undecided, how many decided, and how many of these say the first. */
-function choiceMetrics(comparisons: LearnStep['comparisons']): Record<string, number> {
-  const decided = comparisons
-    .map(({ choice }) => choice)
-    .filter((choice): choice is Preference => choice !== 'incomparable' && choice[0] !== choice[1]);
+/** What the comparisons of a step say, how many of them were foreseen, and how many agree with the environment's reward. */
+function choiceMetrics(comparisons: LearnStep['comparisons'], standard: Standard): Record<string, number> {
+  if (comparisons.length === 0) return {};
+  const incomparable = comparisons.filter(({ choice }) => choice === 'incomparable').length;
+  const decided = comparisons.filter(isDecided);
+  const predicted = decided.filter((one) => Number.isFinite(one.predicted));
+  const byReward = decided
+    .map((one) => ({ ...one, returns: one.segments.map(({ rewards }) => rewards.reduce((a, b) => a + b, 0)) }))
+    .filter(({ returns: [first, second] }) => Math.abs(first - second) > 1e-6 * (Math.abs(first) + Math.abs(second)));
   return {
-    'labels/tied': comparisons.length - decided.length,
+    'labels/tied': comparisons.length - incomparable - decided.length,
+    'labels/incomparable': incomparable,
     'labels/decided': decided.length,
-    'labels/first': decided.filter(([first, second]) => first > second).length,
+    'labels/first': decided.filter(({ choice: [first, second] }) => first > second).length,
+    'labels/predicted': predicted.length,
+    'labels/foreseen': predicted.filter(
+      (one) => one.predicted !== 0.5 && one.predicted > 0.5 === one.choice[0] > one.choice[1],
+    ).length,
+    // of a teacher of its own: whether it wants what the environment rewards, or the opposite
+    ...((standard === 'teacher' || standard === 'people') && {
+      'labels/by_reward': byReward.length,
+      'labels/against_reward': byReward.filter(
+        ({ choice, returns }) => choice[0] > choice[1] !== returns[0] > returns[1],
+      ).length,
+    }),
   };
 }
+
+const isDecided = (one: SegmentComparison): one is SegmentComparison & { choice: Preference } =>
+  one.choice !== 'incomparable' && one.choice[0] !== one.choice[1];
 
 const finite = (metrics: Record<string, number>): Record<string, number> =>
   Object.fromEntries(Object.entries(metrics).filter(([, value]) => Number.isFinite(value)));

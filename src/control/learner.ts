@@ -3,11 +3,13 @@ import type { EnvironmentSource } from '../env/batch/source.ts';
 import type { FinishedEpisodes } from '../env/batch/vector.ts';
 import type { LearnedComparison } from '../preference/lesson.ts';
 import type { Round } from '../preference/schedule.ts';
+import type { Standard } from '../rl/diagnosis/measures.ts';
 import type { Evaluation, Evaluator } from '../rl/evaluate.ts';
 import { policiesOf, type RunPolicies } from '../rl/load-policy.ts';
 import type { PpoMetrics } from '../rl/ppo.ts';
 import type { SacMetrics } from '../rl/sac.ts';
 import type { TrainParts } from '../run/drive.ts';
+import { unitOf } from './behaviors/load-judge.ts';
 import { rewardOf } from './load-reward.ts';
 import type { LearnOptions } from './options.ts';
 import type { Fit, FitComparison } from './reward/fit.ts';
@@ -52,6 +54,8 @@ export interface LearnStep {
   nextRound?: Round;
   /** What this step's fit changed about the latest comparisons; only if the teacher answers later. */
   lesson?: readonly LearnedComparison[];
+  /** Labels that have been due and that the teacher has not given, since it skipped their queries. */
+  owed: number;
   /** How often the policy has been started afresh, if it is so after this step. */
   restarts?: number;
   /** Whether all steps are done. */
@@ -64,8 +68,8 @@ export interface Learner {
   readonly options: LearnOptions;
   /** The environment it acts in. The learner does not dispose of it. */
   readonly environment: EnvironmentSource;
-  /** Whether the teacher is synthetic: it judges by true returns or a judge's scores, possibly with mistakes. */
-  readonly oracle: boolean;
+  /** What says whether the agent learned what it was taught. */
+  readonly standard: Standard;
   /** Takes some steps, learns from them, and makes the queries that are due. */
   next(signal?: AbortSignal): Promise<LearnStep>;
   /** Greedy episodes on the true reward. */
@@ -92,6 +96,18 @@ export interface Learner {
 
 type Saved = Parameters<TrainParts<never>['run']['saveCheckpoint']>[1]['tensors'];
 
+/**
+ * A synthetic teacher judges by true returns, or by a judge's scores. Where a judge and an environment belong together,
+ * the environment's return measures what the judge looks for.
+ */
+function standardOf(
+  { env, judge: name }: Pick<LearnOptions, 'env' | 'judge'>,
+  { teacher, judge }: Pick<LearnParts, 'teacher' | 'judge'>,
+): Standard {
+  if (teacher) return teacher.later ? 'people' : 'teacher';
+  return (judge || name !== undefined) && unitOf(env) === undefined ? 'judge' : 'return';
+}
+
 /** The acting half of a learner, as far as it is saved. */
 interface Acting {
   save(): { state: unknown; tensors: Saved };
@@ -105,14 +121,14 @@ interface Acting {
  */
 export function learnerOf(
   options: LearnOptions,
-  { environment, teacher }: Pick<LearnParts, 'environment' | 'teacher'>,
+  { environment, teacher, judge }: Pick<LearnParts, 'environment' | 'teacher' | 'judge'>,
   teaching: Teaching,
   { next, evaluator, acting }: Pick<Learner, 'next'> & { evaluator: Evaluator; acting: Record<string, Acting> },
 ): Learner {
   return {
     options,
     environment,
-    oracle: teacher === undefined,
+    standard: standardOf(options, { teacher, judge }),
     next,
     evaluate: evaluator.run,
     policies() {

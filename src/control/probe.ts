@@ -11,9 +11,11 @@ import { createCollector, createRandomPlay } from '../rl/rollout.ts';
 import { pairAccuracy, pearson, spearman } from './correlation.ts';
 import type { Learner } from './learner.ts';
 import type { LearnOptions } from './options.ts';
+import { type CrossValidation, crossValidate } from './reward/cross-validation.ts';
 import { createRewardEnsemble, type RewardState } from './reward/ensemble.ts';
 import type { FitTensors } from './reward/fit.ts';
-import { createExperience, type Segment } from './segments.ts';
+import type { RewardSpaces } from './reward/model.ts';
+import { createExperience, type Experience, type Segment } from './segments.ts';
 
 /**
  * Learned and true returns of held-out windows: half from a fresh agent's random play, half from the latest experience
@@ -35,8 +37,15 @@ export interface RewardAgreement {
    */
   accuracy?: number;
   /**
+   * Returns of random play's episodes on the environment's own reward, and the standard error of their mean. Absent
+   * where episodes are too long to observe.
+   */
+  random?: { mean: number; error: number };
+  /** The teacher's judgments that a reward predicts without having learned from them; only at the end. */
+  judgments?: CrossValidation;
+  /**
    * By how much the latest experience of training exceeds random play, in deviations of both: learned returns, and true
-   * ones if the teacher judges by them. 0 if nothing varies.
+   * ones if the teacher judges by them. At the end, fresh play of the finished agent. 0 if nothing varies.
    */
   gain: { learned: number; true?: number };
 }
@@ -45,17 +54,36 @@ const WINDOWS = 200;
 
 /** Measures a learner's reward. The windows of random play are drawn once, from the run's seed. */
 export function createProbe(learner: Learner) {
-  const { options, environment, worth } = learner;
-  const windows = drawWindows(environment, options, undefined);
+  const { options, environment, worth, standard } = learner;
+  const { windows, episodes } = drawWindows(environment, options, undefined);
+  const { mean, std } = meanAndDeviation(episodes);
+  const randomPlay = episodes.length < 4 ? undefined : { mean, error: std / Math.sqrt(episodes.length) };
+  const isKnown = standard === 'return' || standard === 'judge';
   const ensemble = ensembleFor(environment, options);
+  /** Learned and true returns of fresh windows of what the finished agent does, without exploring. */
+  const afterwards = (policy: PolicySnapshot): Pick<RewardAgreement, 'predicted' | 'true'> => {
+    const after = drawWindows(environment, options, policy, true).windows;
+    return { predicted: [...ensemble.meanReturns(after)], true: after.map(worth) };
+  };
   return {
-    /** Compares the current reward with the true one. */
-    measure(): RewardAgreement {
+    /** Compares the current reward with the true one, and at the `end` with judgments that it has not learned from. */
+    measure({ end }: { end: boolean }): RewardAgreement {
       const { state, tensors } = learner.save();
       ensemble.restore(state.reward, tensors);
       const recent = learner.compareRewards(WINDOWS / 2);
+      const latest = end ? afterwards(learner.policies().policy) : recent;
       const predicted = [...ensemble.meanReturns(windows), ...recent.predicted];
-      return agreementOf(predicted, [...windows.map(worth), ...recent.true], windows.length, learner.oracle);
+      const truth = [...windows.map(worth), ...recent.true];
+      const judgments = end ? judgmentsOf(learner, state.reward) : undefined;
+      return {
+        ...agreementOf(predicted, truth, isKnown),
+        gain: {
+          learned: gainOf(predicted.slice(0, windows.length), latest.predicted),
+          ...(isKnown && { true: gainOf(truth.slice(0, windows.length), latest.true) }),
+        },
+        ...(randomPlay && { random: randomPlay }),
+        ...(judgments && { judgments }),
+      };
     },
     [Symbol.dispose]: ensemble[Symbol.dispose],
   };
@@ -66,52 +94,68 @@ export function measureReward(
   environment: EnvironmentSource,
   options: LearnOptions,
   checkpoint: { state: RewardState; tensors: FitTensors },
-  { policy, worth, oracle }: { policy: PolicySnapshot; worth: (segment: Segment) => number; oracle: boolean },
-): RewardAgreement {
+  { policy, worth }: { policy: PolicySnapshot; worth: (segment: Segment) => number },
+): Pick<RewardAgreement, 'accuracy'> {
   const ensemble = ensembleFor(environment, options);
   try {
     ensemble.restore(checkpoint.state, checkpoint.tensors);
-    const [first, later] = [undefined, policy].map((one) => drawWindows(environment, options, one));
-    const windows = [...first, ...later];
-    return agreementOf([...ensemble.meanReturns(windows)], windows.map(worth), first.length, oracle);
+    const windows = [undefined, policy].flatMap((one) => drawWindows(environment, options, one).windows);
+    return { accuracy: pairAccuracy(ensemble.meanReturns(windows), windows.map(worth)) };
   } finally {
     ensemble[Symbol.dispose]();
   }
 }
 
-/** `first`: how many of the windows are of random play. They come before the others. */
-function agreementOf(predicted: number[], truth: number[], first: number, oracle: boolean): RewardAgreement {
+/**
+ * How many of the teacher's judgments a reward predicts that it has not learned from.
+ * Undefined for images: five fits to them take minutes.
+ */
+function judgmentsOf({ options, environment, comparisons }: Learner, { scale }: RewardState) {
+  if (environment.observationSpace.shape) return undefined;
+  return crossValidate(comparisons(), spacesOf(environment), options, { ...shapeOf(options), scale });
+}
+
+/** `isKnown`: whether the teacher judges by the true values. */
+function agreementOf(predicted: number[], truth: number[], isKnown: boolean) {
   return {
     predicted,
     true: truth,
     pearson: pearson(predicted, truth),
     spearman: spearman(predicted, truth),
-    ...(oracle && { accuracy: pairAccuracy(predicted, truth) }),
-    gain: { learned: gainOf(predicted, first), ...(oracle && { true: gainOf(truth, first) }) },
+    ...(isKnown && { accuracy: pairAccuracy(predicted, truth) }),
   };
 }
 
-/** Difference of the means of the values from `first` on and before, in standard deviations of all. */
-function gainOf(values: readonly number[], first: number): number {
-  const { std } = meanAndDeviation(values);
+/** Difference of the means of what came later and before, in standard deviations of all; 0 if nothing varies. */
+function gainOf(before: readonly number[], later: readonly number[]): number {
+  const { std } = meanAndDeviation([...before, ...later]);
   if (!(std > 1e-9)) return 0;
-  return (meanAndDeviation(values.slice(first)).mean - meanAndDeviation(values.slice(0, first)).mean) / std;
+  return (meanAndDeviation(later).mean - meanAndDeviation(before).mean) / std;
 }
 
 const probeSeed = ({ seed }: Pick<LearnOptions, 'seed'>) => seedFor(seed, 'probe');
 
-function ensembleFor({ observationSpace, actionSpace }: EnvironmentSource, options: LearnOptions) {
+const spacesOf = ({ observationSpace, actionSpace }: EnvironmentSource): RewardSpaces => ({
+  observationSize: sizeOf(observationSpace),
+  actionSpace,
+  shape: observationSpace.shape,
+});
+
+function shapeOf(options: LearnOptions) {
   const { environments, horizon } = options[options.algorithm]!;
-  return createRewardEnsemble(
-    { observationSize: sizeOf(observationSpace), actionSpace, shape: observationSpace.shape },
-    options.reward,
-    options.choice,
-    { window: options.segment.window, rows: Math.min(environments * horizon, 1024), seed: probeSeed(options) },
-  );
+  return { window: options.segment.window, rows: Math.min(environments * horizon, 1024), seed: probeSeed(options) };
 }
 
-/** Windows of a policy's play, or of random play, in separate environments. */
-function drawWindows(source: EnvironmentSource, options: LearnOptions, policy: PolicySnapshot | undefined): Segment[] {
+const ensembleFor = (environment: EnvironmentSource, options: LearnOptions) =>
+  createRewardEnsemble(spacesOf(environment), options.reward, options.choice, shapeOf(options));
+
+/** Windows of a policy's play, or of random play, in separate environments, and the returns of its whole episodes. */
+function drawWindows(
+  source: EnvironmentSource,
+  options: LearnOptions,
+  policy: PolicySnapshot | undefined,
+  greedy = false,
+) {
   const seed = probeSeed(options);
   const { environments, horizon } = options[options.algorithm]!;
   const { window, memory } = options.segment;
@@ -119,7 +163,7 @@ function drawWindows(source: EnvironmentSource, options: LearnOptions, policy: P
   environment.reset();
   const experience = createExperience(environment, horizon, memory);
   const settings = { horizon, random: random(seed, 'ppo', 'actions') };
-  const actor = policy && createSnapshotActor(policy, environments);
+  const actor = policy && createSnapshotActor(policy, environments, greedy);
   const collect = actor
     ? createCollector(environment, actor, settings).collect
     : createRandomPlay(environment, settings);
@@ -132,5 +176,27 @@ function drawWindows(source: EnvironmentSource, options: LearnOptions, policy: P
     const cut = experience.sample(draw, { steps: window, anchor: false });
     if (cut) windows.push(cut);
   }
-  return windows;
+  return { windows, episodes: returnsIn(experience, source) };
+}
+
+/**
+ * True returns of the episodes in an experience that has not wrapped around. Those that begin near its end are left
+ * out, however soon they end: only the short ones of them would count.
+ */
+function returnsIn(
+  { rewards, terminated, truncated, held, count }: Experience,
+  { maxEpisodeSteps }: Pick<EnvironmentSource, 'maxEpisodeSteps'>,
+): number[] {
+  const returns: number[] = [];
+  for (let n = 0; n < count; n++) {
+    let [total, began] = [0, 0];
+    for (let t = 0; t < held && began + maxEpisodeSteps <= held; t++) {
+      const i = t * count + n;
+      total += rewards[i];
+      if (!terminated[i] && !truncated[i]) continue;
+      returns.push(total);
+      [total, began] = [0, t + 1];
+    }
+  }
+  return returns;
 }

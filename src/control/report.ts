@@ -1,9 +1,11 @@
 /** The report of learning from preferences, from what the run's folder holds. */
 
+import { basename } from '../node.ts';
 import { percent } from '../percent.ts';
 import { diagnoseControlRun } from '../rl/diagnosis/diagnose.ts';
+import type { WorldSample } from '../rl/diagnosis/measures.ts';
 import { episodeClips } from '../rl/episodes.ts';
-import { algorithmCharts, returnChart, returnFigure, solvedFrom } from '../rl/report.ts';
+import { algorithmCharts, returnChart, returnFigure, solvedFrom, worldName } from '../rl/report.ts';
 import type { Report, Section } from '../run/report.ts';
 import { chart, diagnosisSection, settingsSection, subtitle, timeFigure } from '../run/report-parts.ts';
 import { type MetricsRow, readInfo, readMetrics, readSamples } from '../run/run.ts';
@@ -27,11 +29,15 @@ export function preferenceReport(folder: string): Report {
   const labels = rows.at(-1)?.labels ?? 0;
   const foreseen = last('reward/foreseen')?.['reward/foreseen'];
   const unit = unitOf(options.env);
+  const world = samples.find(({ kind }) => kind === 'world') as WorldSample | undefined;
+  const { standard = options.teacher === 'human' ? 'people' : 'return' } = world ?? {};
+  // of what only a teacher knows, the environment's return is a curve, and no verdict
+  const taught = standard === 'teacher' || standard === 'people';
   const heldOut = rows.filter((row) => 'reward/held_out_accuracy' in row);
   const byBoth = ['labels', 'environment steps'];
   const both = (row: MetricsRow) => [row.labels ?? 0, row.step];
   return {
-    title: `${options.env}, learned from ${labels.toLocaleString('en-US')} comparisons`,
+    title: `${worldName(samples, options.env)}, learned from ${labels.toLocaleString('en-US')} comparisons`,
     subtitle: subtitle(
       info.started,
       `${unit ? 'The environment has no reward.' : "The agent never saw the environment's reward."} ${options.algorithm.toUpperCase()}, teacher ${options.teacher}`,
@@ -45,11 +51,11 @@ export function preferenceReport(folder: string): Report {
         value: rows.at(-1)?.step ?? 0,
         note: `of ${options.steps.toLocaleString('en-US')}`,
       },
-      ...accuracyFigure(agreement, foreseen),
+      ...accuracyFigure(agreement, foreseen, last('reward/judgments_predicted')),
       ...(agreement
         ? [
             {
-              label: 'Learned vs. true reward',
+              label: taught ? "Learned vs. the environment's reward" : 'Learned vs. true reward',
               value: readable(agreement.pearson),
               note: `Pearson; Spearman ${readable(agreement.spearman)}`,
             },
@@ -60,15 +66,12 @@ export function preferenceReport(folder: string): Report {
     ],
     sections: [
       diagnosisSection(diagnoseControlRun(folder, rows, samples)),
-      returnChart(
-        rows,
-        options.env,
-        ['environment steps', 'labels'],
-        (row) => [row.step, row.labels ?? 0],
-        solvedFrom(samples),
+      returnChart(rows, options.env, ['environment steps', 'labels'], (row) => [row.step, row.labels ?? 0], {
+        solved: taught ? undefined : solvedFrom(samples),
         unit,
-      ),
-      ...(agreement ? [scatter(agreement)] : []),
+        taught,
+      }),
+      ...(agreement ? [scatter(agreement, taught)] : []),
       ...(heldOut.some((row) => Number.isFinite(row['reward/held_out_accuracy']))
         ? [
             chart(
@@ -82,6 +85,7 @@ export function preferenceReport(folder: string): Report {
             ),
           ]
         : []),
+      ...roundsOf(rows),
       chart(
         rows,
         'reward/foreseen',
@@ -119,7 +123,9 @@ export function preferenceReport(folder: string): Report {
 
 function labelsNote({ labels, comparisons = [] }: LearnOptions): string {
   const own = `of ${labels.toLocaleString('en-US')}`;
-  return comparisons.length > 0 ? `${own}; besides the comparisons of ${comparisons.join(', ')}` : own;
+  return comparisons.length > 0
+    ? `${own}; besides the comparisons of ${comparisons.map((folder) => basename(folder)).join(', ')}`
+    : own;
 }
 
 /** How often the policy was started afresh, if it was. */
@@ -131,10 +137,18 @@ function restartFigure(rows: readonly MetricsRow[]): Report['summary'] {
 }
 
 /** Held-out accuracy; if the right judgments are unknown, the share of choices that were foreseen. */
-function accuracyFigure(agreement: RewardAgreement | undefined, foreseen: number | undefined): Report['summary'] {
+function accuracyFigure(
+  agreement: RewardAgreement | undefined,
+  foreseen: number | undefined,
+  judgments: MetricsRow | undefined,
+): Report['summary'] {
   if (agreement?.accuracy !== undefined && Number.isFinite(agreement.accuracy)) {
     const note = 'of random pairs of segments, in the right order';
     return [{ label: 'Held-out accuracy', value: percent(agreement.accuracy), note }];
+  }
+  if (judgments) {
+    const note = `of ${judgments['reward/judgments_tested']}, each by a reward that learned from others only`;
+    return [{ label: 'Judgments predicted', value: percent(judgments['reward/judgments_predicted'], 0), note }];
   }
   if (foreseen === undefined) return [];
   return [
@@ -144,15 +158,38 @@ function accuracyFigure(agreement: RewardAgreement | undefined, foreseen: number
 
 const readable = (r: number) => (Number.isFinite(r) ? r.toFixed(3).replace('-', '−') : '–');
 
-const scatter = ({ predicted, true: truth, pearson, spearman }: RewardAgreement): Section => ({
+const scatter = ({ predicted, true: truth, pearson, spearman }: RewardAgreement, taught: boolean): Section => ({
   kind: 'scatter',
-  title: 'Learned against true reward',
+  title: taught ? "Learned against the environment's reward" : 'Learned against true reward',
   caption: `${truth.length} segments, half from random play and half from the end of training. Pearson ${readable(pearson)}, Spearman ${readable(spearman)}.`,
-  xLabel: 'true return of the segment',
+  xLabel: taught ? "the environment's return of the segment" : 'true return of the segment',
   yLabel: 'learned return',
   points: { x: truth, y: predicted },
   fit: true,
 });
+
+/** The choices that the reward foresaw in each round: how it comes to agree with its teacher. */
+function roundsOf(rows: readonly MetricsRow[]): Section[] {
+  const rounds = rows.filter((row) => row['labels/predicted'] > 0);
+  if (rounds.length < 2) return [];
+  return [
+    {
+      kind: 'lines',
+      title: 'Agreement by round',
+      caption:
+        "Share of each round's decided choices that the reward predicted before it learned from them. A share that falls says that the teacher changes, or that the agent does what was never compared.",
+      xLabels: ['labels', 'environment steps'],
+      yLabel: 'share of choices foreseen',
+      series: [
+        {
+          name: 'foreseen',
+          x: [rounds.map(({ labels }) => labels), rounds.map(({ step }) => step)],
+          y: rounds.map((row) => row['labels/foreseen'] / row['labels/predicted']),
+        },
+      ],
+    },
+  ];
+}
 
 const queriesOf = (comparisons: readonly ComparisonSample[], labels: number, judge?: string): Section => ({
   kind: 'clips',

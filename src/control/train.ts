@@ -6,6 +6,7 @@
  */
 
 import type { Environment } from '../env/environment.ts';
+import { messageOf } from '../error.ts';
 import { emitWarning } from '../node.ts';
 import { sampleEpisodes } from '../rl/episodes.ts';
 import { evaluateUntrained, sampleWorld } from '../rl/train.ts';
@@ -59,6 +60,7 @@ export async function trainFromPreferences(
   const { run, onWarning: onNotice = emitWarning } = parts;
   const { environment, options } = learner;
   const shown = environment.make();
+  const noticeClips = noticeOnce(onNotice);
   const record = createLearnRecord(learner, onNotice, () => readMetrics(run.folder));
   try {
     return await driveRun(learner, {
@@ -68,14 +70,14 @@ export async function trainFromPreferences(
         parts.onStep?.({ ...step, ...(Number.isFinite(accuracy) && { heldOutAccuracy: accuracy }) });
       },
       before() {
-        sampleWorld(run, environment);
+        sampleWorld(run, environment, learner.standard);
         return record.before(evaluateUntrained(learner, onNotice));
       },
       record(step) {
         const before = step.labels - step.comparisons.length;
         step.comparisons.forEach((comparison, i) => {
           if (isShown(before + i, learner.options.labels))
-            run.sample(comparisonSample(comparison, before + i + 1, learner, shown));
+            run.sample(comparisonSample(comparison, before + i + 1, learner, clipsFor(comparison, shown, noticeClips)));
         });
         const row = record.add(step);
         if (step.done) {
@@ -103,6 +105,29 @@ const isShown = (index: number, labels: number): boolean => {
   return Math.floor(((index + 1) * shown) / labels) > Math.floor((index * shown) / labels);
 };
 
+/** The clips of a comparison; empty where the environment does not repeat its episodes. */
+function clipsFor(
+  { segments }: SegmentComparison,
+  environment: Environment,
+  onNotice: (text: string) => void,
+): ReturnType<typeof clipsOf> {
+  try {
+    return clipsOf(segments, environment);
+  } catch (error) {
+    onNotice(`The report has no clips of the queries: ${messageOf(error)}.`);
+    return { framesPerSecond: environment.framesPerSecond, first: [], second: [] };
+  }
+}
+
+/** Passes on the first of many notices. */
+function noticeOnce(onNotice: (text: string) => void): (text: string) => void {
+  let noticed = false;
+  return (text) => {
+    if (!noticed) onNotice(text);
+    noticed = true;
+  };
+}
+
 /** A row of samples.jsonl: a comparison with its clips. */
 export interface ComparisonSample extends ComparedClips {
   kind: 'comparison';
@@ -125,7 +150,7 @@ function comparisonSample(
   comparison: SegmentComparison,
   label: number,
   { worth }: Learner,
-  environment: Environment,
+  clips: ReturnType<typeof clipsOf>,
 ): Record<string, unknown> {
   const { id, step, segments, choice, predicted } = comparison;
   const sample: ComparisonSample = {
@@ -137,7 +162,7 @@ function comparisonSample(
     predicted,
     returns: segments.map(worth) as [number, number],
     lengths: segments.map(({ length }) => length) as [number, number],
-    ...clipsOf(segments, environment),
+    ...clips,
   };
   return { ...sample };
 }

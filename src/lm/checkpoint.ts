@@ -26,7 +26,6 @@ import { bytesPerFloat, FLOAT_DTYPES, type FloatDtype, floatBytes, isFloatDtype,
 import { isGguf } from './gguf/file.ts';
 import { loadGguf, openMetadata, readGgufShape } from './gguf/load.ts';
 import {
-  basePrefix,
   isPlain,
   type Layout,
   namesOf,

@@ -85,12 +85,12 @@ export function createControlPolicy(snapshot: PolicySnapshot, { seed = 0 }: { se
   };
 }
 
-/** Draws a snapshot's actions for a number of rows of raw observations. */
-export function createSnapshotActor(snapshot: PolicySnapshot, rows: number): Actor {
+/** Draws a snapshot's actions for a number of rows of raw observations, or with `greedy` takes the likeliest. */
+export function createSnapshotActor(snapshot: PolicySnapshot, rows: number, greedy = false): Actor {
   const own = new Disposables();
   const { network, parameters } = actorOf(snapshot);
   own.use(parameters);
-  const actor = own.use(createDrawingActor(network, parameters, rows));
+  const actor = own.use((greedy ? createGreedyActor : createDrawingActor)(network, parameters, rows));
   const observations = new Float32Array(actor.observations.length);
   const { statistics } = snapshot;
   return {

@@ -1,5 +1,6 @@
 /** The report of a run on the true reward, from the run's folder. */
 import { makeEnvironment } from '../env/open/make.ts';
+import { shortName } from '../env/open/own-file.ts';
 import type { LineChart } from '../run/report/line-chart.ts';
 import type { Report } from '../run/report.ts';
 import { chart, diagnosisSection, settingsSection, subtitle, timeFigure } from '../run/report-parts.ts';
@@ -46,7 +47,7 @@ export function rlReport(folder: string): Report {
   const samples = readSamples(folder);
   const last = rows.findLast((row) => 'return/mean' in row);
   return {
-    title: `${options.env}, learned from its own reward`,
+    title: `${worldName(samples, options.env)}, learned from its own reward`,
     subtitle: subtitle(info.started, options.algorithm.toUpperCase(), options.seed),
     summary: [
       ...returnFigure(last, options.episodes),
@@ -59,7 +60,7 @@ export function rlReport(folder: string): Report {
     ],
     sections: [
       diagnosisSection(diagnoseControlRun(folder, rows, samples)),
-      returnChart(rows, options.env, ['environment steps'], (row) => [row.step], solvedFrom(samples)),
+      returnChart(rows, options.env, ['environment steps'], (row) => [row.step], { solved: solvedFrom(samples) }),
       ...algorithmCharts(rows),
       ...episodeClips(samples),
     ],
@@ -70,6 +71,10 @@ export function rlReport(folder: string): Report {
 /** The return from which the environment counts as solved, as recorded in the run. */
 export const solvedFrom = (samples: ReturnType<typeof readSamples>): number | undefined =>
   (samples.find(({ kind }) => kind === 'world') as WorldSample | undefined)?.rewardThreshold;
+
+/** The name of a run's environment: its own, or in runs that did not record it the one it was opened by. */
+export const worldName = (samples: ReturnType<typeof readSamples>, env: string): string =>
+  (samples.find(({ kind }) => kind === 'world') as WorldSample | undefined)?.id ?? shortName(env);
 
 /** Charts of an algorithm's own metrics. */
 export const algorithmCharts = (rows: readonly MetricsRow[]): LineChart[] =>
@@ -85,24 +90,26 @@ export function returnFigure(last: MetricsRow | undefined, episodes: number, uni
 
 /**
  * Returns of evaluations with their deviation, and the return from which the environment counts as solved, as recorded
- * in the run or known by the environment's name. `unit`: the unit of returns that measure a behavior.
+ * in the run or known by the environment's name. `unit`: the unit of returns that measure a behavior. `taught`: only a
+ * teacher knows what is better, and no return counts as solved.
  */
 export function returnChart(
   rows: readonly MetricsRow[],
   env: string,
   xLabels: readonly string[],
   x: (row: MetricsRow) => number[],
-  solved = thresholdOf(env),
-  unit?: string,
+  { solved, unit, taught = false }: { solved?: number; unit?: string; taught?: boolean },
 ): LineChart {
   const seen = rows.filter((row) => 'return/mean' in row);
   const mean = seen.map((row) => row['return/mean']);
   const std = seen.map((row) => row['return/std']);
+  const level = taught ? undefined : (solved ?? thresholdOf(env));
+  const what = unit ? 'Result' : 'True return';
   return {
     kind: 'lines',
     wide: true,
-    title: 'Return',
-    caption: `${unit ? 'Result' : 'True return'} of greedy episodes from seeds that training never used: mean, and one standard deviation around it.`,
+    title: taught ? "The environment's return" : 'Return',
+    caption: `${taught ? "The environment's own return, which is not what the teacher judges by," : what} of greedy episodes from seeds that training never used: mean, and one standard deviation around it.`,
     xLabels,
     yLabel: unit ?? 'return',
     series: [
@@ -113,7 +120,7 @@ export function returnChart(
         band: { low: mean.map((m, i) => m - std[i]), high: mean.map((m, i) => m + std[i]) },
       },
     ],
-    levels: solved === undefined ? [] : [{ y: solved, label: 'solved' }],
+    levels: level === undefined ? [] : [{ y: level, label: 'solved' }],
   };
 }
 

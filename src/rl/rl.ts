@@ -10,7 +10,7 @@ import type { Diagnosis } from '../run/diagnosis.ts';
 import { createTraining, type Training } from '../run/training.ts';
 import { type ControlPolicy, createControlPolicy } from './control-policy.ts';
 import { diagnoseControl } from './diagnosis/diagnose.ts';
-import { type ControlRow, worldFacts } from './diagnosis/measures.ts';
+import { type ControlRow, rewardedFacts } from './diagnosis/measures.ts';
 import { type EnvironmentInput, inEnvironment } from './environment-input.ts';
 import {
   createRlLearner,
@@ -80,7 +80,7 @@ function recorded(learner: RlLearner) {
           seconds,
           stepsPerSecond: steps / seconds,
         },
-        diagnosis: diagnoseControl(rows, { ...options, labels: 0, ...worldFacts(environment) }),
+        diagnosis: diagnoseControl(rows, { ...options, ...rewardedFacts(environment) }),
       };
     },
     [Symbol.dispose]: () => learner[Symbol.dispose](),

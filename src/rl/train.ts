@@ -15,7 +15,7 @@ import { figure } from '../run/progress.ts';
 import { type Run, readMetrics } from '../run/run.ts';
 import { type Agent, type Algorithm, algorithmSettings, algorithmShape, checkChoice, createAgent } from './agent.ts';
 import { diagnoseControl, diagnoseControlRun } from './diagnosis/diagnose.ts';
-import { type ControlRow, type WorldSample, worldFacts } from './diagnosis/measures.ts';
+import { type ControlRow, rewardedFacts, type Standard, type WorldSample, worldFacts } from './diagnosis/measures.ts';
 import { discountIn } from './discount.ts';
 import { sampleEpisodes } from './episodes.ts';
 import { createEvaluator, type Evaluation } from './evaluate.ts';
@@ -147,11 +147,12 @@ export function createRlLearner(options: RlOptions, { environment: source }: { e
 }
 
 /** Records facts of the environment. A report only has the run's folder, and cannot open every environment. */
-export function sampleWorld(run: Run, environment: EnvironmentSource): void {
-  const { rewardThreshold } = environment;
+export function sampleWorld(run: Run, environment: EnvironmentSource, standard: Standard): void {
+  const { id, rewardThreshold } = environment;
   run.sample({
     kind: 'world',
-    ...worldFacts(environment),
+    id,
+    ...worldFacts(environment, standard),
     ...(rewardThreshold !== undefined && { rewardThreshold }),
   } satisfies WorldSample);
 }
@@ -181,9 +182,9 @@ export interface RlRunResult extends RlMetrics {
  * there is one. Undefined if the signal stopped it; then a checkpoint was written.
  */
 export async function trainRl(learner: RlLearner, parts: TrainParts<RlStep>): Promise<RlRunResult | undefined> {
-  const { seed, steps, episodes } = learner.options;
+  const { seed, steps, episodes, algorithm } = learner.options;
   const { onWarning: onNotice = emitWarning } = parts;
-  const facts = { steps, episodes, labels: 0, ...worldFacts(learner.environment) };
+  const facts = { steps, episodes, algorithm, ...rewardedFacts(learner.environment) };
   const notice = noticesOnce(onNotice);
   let rows: ControlRow[] | undefined;
   /** Adds a row, and notices what went wrong so far, twenty times in a run. */
@@ -197,7 +198,7 @@ export async function trainRl(learner: RlLearner, parts: TrainParts<RlStep>): Pr
   return driveRun(learner, {
     ...parts,
     before() {
-      sampleWorld(parts.run, learner.environment);
+      sampleWorld(parts.run, learner.environment, 'return');
       return returnMetrics(evaluateUntrained(learner, onNotice));
     },
     record({ step, metrics, evaluation, done }) {

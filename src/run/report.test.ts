@@ -6,7 +6,7 @@ import { Script } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import type { Frame } from '../env/environment.ts';
 import { HeedError } from '../error.ts';
-import { domainOf, tickLabels, ticksOf } from './report/axes.ts';
+import { domainOf, tickLabels, ticksOf, valueDomain } from './report/axes.ts';
 import { packComparison } from './report/clips.ts';
 import { type LineChart, thinned } from './report/line-chart.ts';
 import { type Report, renderReport, writeReport } from './report.ts';
@@ -286,6 +286,10 @@ describe('the parts of a report', () => {
     expect(domainOf([0, 100])).toEqual({ low: 0, high: 106 });
     expect(domainOf([4])).toEqual({ low: 3.6, high: 4.4 });
     expect(domainOf([Number.NaN])).toBeUndefined();
+    const noise = valueDomain([499.9, 500], 'return')!;
+    expect([noise.low, noise.high].map(Math.round), 'noise is no mountain').toEqual([450, 550]);
+    expect(valueDomain([0.4, 0.6], 'share in the right order')).toEqual({ low: 0, high: 1 });
+    expect(valueDomain([-3, 0.9], 'share')).toEqual({ low: -3.234, high: 1 });
   });
 
   it('packs clips so that scenery is kept once and nothing else is lost', () => {

@@ -1,4 +1,5 @@
 /** The report of ablations, from their folder; of unfinished ones, what is known so far. */
+import { shortName } from '../env/open/own-file.ts';
 import type { LineChart, Series } from '../run/report/line-chart.ts';
 import type { Report, Table } from '../run/report.ts';
 import { subtitle, timeFigure } from '../run/report-parts.ts';
@@ -25,7 +26,7 @@ export function ablationReport(folder: string): Report {
   const ablated = curves.filter(({ variant }) => variant !== WHOLE && variant !== TRUE_REWARD);
   const beside = curves.filter(({ variant }) => variant === WHOLE || variant === TRUE_REWARD);
   return {
-    title: `${options.env ?? 'CartPole-v1'}: what each part of the method contributes`,
+    title: `${shortName(options.env ?? 'CartPole-v1')}: what each part of the method contributes`,
     subtitle: subtitle(info.started, `${options.seeds} seeds of each`, options.seed),
     summary: [
       ...(whole

@@ -1,5 +1,6 @@
 /** The report of a sweep, from its folder; of an unfinished one, what is known so far. */
 
+import { shortName } from '../env/open/own-file.ts';
 import { percent } from '../percent.ts';
 import type { LineChart } from '../run/report/line-chart.ts';
 import type { Report, Table } from '../run/report.ts';
@@ -23,7 +24,7 @@ export function sweepReport(folder: string): Report {
   const preset = needs.find(({ variant }) => variant === PRESET);
   const most = Math.max(...options.labels);
   return {
-    title: `${options.env ?? 'CartPole-v1'}: which settings need the fewest labels`,
+    title: `${shortName(options.env ?? 'CartPole-v1')}: which settings need the fewest labels`,
     subtitle: subtitle(info.started, `${options.seeds} seeds of each`, options.seed),
     summary: [
       { label: 'Fewest labels', value: needed(fewest.labels, most), note: fewest.variant },

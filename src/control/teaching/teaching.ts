@@ -154,7 +154,7 @@ export function createTeaching(options: LearnOptions, parts: LearnParts, shape: 
     },
     /** What every step of a learner reports. `before`: the environment step at which it started. */
     report(before: number, evaluate: () => Evaluation) {
-      const { step, predictions, disagreement } = progress;
+      const { step, predictions, disagreement, owed } = progress;
       const done = step >= options.steps;
       const every = options.evaluations > 0 ? options.steps / options.evaluations : Number.POSITIVE_INFINITY;
       const due = done || Math.floor(step / every) > Math.floor(before / every);
@@ -164,6 +164,7 @@ export function createTeaching(options: LearnOptions, parts: LearnParts, shape: 
         evaluation: due ? evaluate() : undefined,
         foreseen: predictions.right / predictions.decided,
         disagreement,
+        owed,
         episodes: environment.takeFinished(),
         ...(later && { waiting: querying.waiting, nextRound: nextRound() }),
         done,
@@ -171,7 +172,10 @@ export function createTeaching(options: LearnOptions, parts: LearnParts, shape: 
     },
     /** Predicted and true returns of `count` segments of recent experience. */
     compareRewards(count = 200) {
-      const segments = recent(count, 'correlation');
+      const rng = random(seed, 'correlation', progress.step);
+      // all as long as a window: a share of it earns less, whatever the agent does in it
+      const whole = { steps: options.segment.window, anchor: false };
+      const segments = Array.from({ length: count }, () => experience.sample(rng, whole)).filter((one) => !!one);
       return {
         predicted: [...ensemble.meanReturns(segments)],
         true: segments.map(worth),

@@ -196,13 +196,15 @@ export function createVectorEnvironment(batch: EnvironmentBatch, seed: number): 
 
 /**
  * Pictures of the steps from … to − 1 of an episode, each taken after its step, so that the end is visible. Replays the
- * episode in `env` from its start. @throws HeedError if the episode has no such steps.
+ * episode in `env` from its start. `seen` is called before each of these steps with what the agent sees then, and whether
+ * the episode is over already. @throws HeedError if the episode has no such steps.
  */
 export function replay(
   env: Environment,
   episode: Pick<Episode, 'seed' | 'length' | 'actions'>,
   from: number,
   to: number,
+  seen?: (step: number, observation: Float32Array, over: boolean) => void,
 ): Frame[] {
   if (!(from >= 0 && from <= to && to <= episode.length)) {
     throw new HeedError(`${env.id}: expected steps within 0 … ${episode.length}, got ${from} … ${to}`, {
@@ -213,8 +215,11 @@ export function replay(
   const observation = new Float32Array(sizeOf(env.observationSpace));
   const frames: Frame[] = [];
   env.reset(episode.seed, observation);
+  let over = false;
   for (let t = 0; t < to; t++) {
-    env.step(episode.actions.subarray(t * size, (t + 1) * size), observation);
+    if (t >= from || over) seen?.(t, observation, over);
+    const { terminated, truncated } = env.step(episode.actions.subarray(t * size, (t + 1) * size), observation);
+    over = terminated || truncated;
     if (t >= from) frames.push(env.frame());
   }
   return frames;

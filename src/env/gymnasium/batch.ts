@@ -1,8 +1,9 @@
 /** Copies of an environment in Python processes, which step their shares in parallel. */
 
 import { batchArrays, checkCount, type EnvironmentBatch } from '../batch/batch.ts';
+import { EnvironmentFault } from '../batch/fault.ts';
 import { type Box, type Space, sizeOf } from '../environment.ts';
-import type { PythonProcess } from './process.ts';
+import { PythonFault, type PythonProcess } from './process.ts';
 
 /** A Python process, and which of its slots for environments are taken. */
 export interface Worker {
@@ -156,6 +157,17 @@ export function createGymnasiumBatch(workers: readonly Worker[], described: Desc
       process.send('replay', new Uint8Array(body));
       return process.receive();
     };
+    /** The answer about the copies; what an environment did wrong says which copy it was. */
+    function receiveOf(called: readonly number[]): DataView {
+      try {
+        return process.receive();
+      } catch (error) {
+        if (!(error instanceof PythonFault)) throw error;
+        const { did, thrown, copy, episodeStep } = error.fault;
+        const fault = { environment: id, did, ...(thrown !== null && { thrown }), copy: called[copy], episodeStep };
+        throw new EnvironmentFault(fault, error);
+      }
+    }
     const forget = process.onRestart(() => {
       for (const copy of copies) {
         const life = lives[copy];
@@ -180,7 +192,7 @@ export function createGymnasiumBatch(workers: readonly Worker[], described: Desc
         process.send('reset', new Uint8Array(body));
       },
       receiveReset() {
-        const answer = process.receive();
+        const answer = receiveOf(copies);
         let at = 0;
         for (const copy of copies) at = read(answer, at, observations, copy);
       },
@@ -198,7 +210,7 @@ export function createGymnasiumBatch(workers: readonly Worker[], described: Desc
       receiveStep(actions: Float32Array, next: ArrayLike<number>) {
         const n = live.length;
         if (n === 0) return;
-        const answer = process.receive();
+        const answer = receiveOf(live);
         let at = Math.ceil((10 * n) / 4) * 4;
         for (let i = 0; i < n; i++) {
           const copy = live[i];

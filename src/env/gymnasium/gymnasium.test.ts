@@ -3,7 +3,7 @@ import { appendFileSync, chmodSync, mkdtempSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { releasedAfterwards } from '../../../test/support/released.ts';
 import { HeedError } from '../../error.ts';
 import { createPpo, type PpoMetrics, ppoSchema } from '../../rl/index.ts';
@@ -274,6 +274,107 @@ describe.skipIf(!python)('environments (needs Gymnasium)', () => {
     expect(frames).toHaveLength(3);
     if (!has('pygame')) return;
     expect(frames[0]).toMatchObject({ width: 300, height: 200, shapes: [{ kind: 'image', x: 0, y: 0 }] });
+  });
+});
+
+describe.skipIf(!python)('worlds as they come (needs Gymnasium)', () => {
+  /** `gym:odd:NAME`: worlds of three numbers, each with one thing that is otherwise. */
+  const odd = `import gymnasium as gym, numpy as np
+from gymnasium.spaces import Box, Discrete
+space = lambda *shape, low=-1, high=1, dtype=np.float32: Box(low, high, shape, dtype)
+def world(name, see=lambda self: np.zeros(3, np.float32), pay=1.0, space=space(3), act=Discrete(2), begin=None, end=None):
+  class Odd(gym.Env):
+    observation_space, action_space = space, act
+    def reset(self, seed=None, options=None):
+      super().reset(seed=seed)
+      return begin(self) if begin else (see(self), {})
+    def step(self, action): return end(self) if end else (see(self), pay, False, False, {})
+  gym.register(name, Odd, max_episode_steps=300)
+world("OldReset-v0", begin=lambda self: np.zeros(3, np.float32))
+world("OldStep-v0", end=lambda self: (np.zeros(3, np.float32), 1.0, False, {}))
+world("OneNumber-v0", lambda self: np.array([0.5], np.float32))
+world("Scalar-v0", lambda self: 0.5)
+world("Nothing-v0", lambda self: None)
+world("Nan-v0", lambda self: np.array([0, np.nan, 0], np.float32))
+world("PaidNan-v0", pay=float("nan"))
+world("PaidNothing-v0", pay=None)
+world("PaidArray-v0", pay=np.array([1.0]))
+world("PaidList-v0", pay=[1.0, 2.0])
+world("PaidNumber-v0", pay=np.float32(2))
+world("Listed-v0", lambda self: [0.1, 0.2, 0.3])
+world("Row-v0", lambda self: np.full((1, 3), 0.5, np.float32))
+world("Huge-v0", lambda self: np.array([1e300, 0, 0]))
+world("Clock-v0", lambda self: np.array([1.7e9 + self.np_random.uniform(), 0, 0]), space=Box(0, np.inf, (3,), np.float64))
+world("Free-v0", act=Box(-np.inf, np.inf, (2,)))
+def picture(name, *shape, low=0, high=255, dtype=np.uint8):
+  world(name, lambda self: np.full(shape, high, dtype), space=Box(low, high, shape, dtype))
+picture("Twelve-v0", 16, 16, 12)
+picture("Gray-v0", 20, 24)
+picture("Shades-v0", 20, 24, 3, high=1, dtype=np.float32)
+picture("First-v0", 3, 20, 24)
+picture("Cube-v0", 20, 24, 20)
+`;
+  let folder: string;
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'heed-test-'));
+    writeFileSync(join(folder, 'odd.py'), `import sys\nsys.dont_write_bytecode = True\n${odd}`);
+  });
+  beforeEach(() => void vi.stubEnv('PYTHONPATH', folder));
+  afterEach(() => void vi.unstubAllEnvs());
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const world = (name: string) => opened(`gym:odd:${name}-v0`);
+
+  test.each([
+    ['OldReset', /returned an array of shape \(3,\) \(float32\) from reset, expected \(observation, info\).*its reset/],
+    ['OldStep', /returned tuple .* from step, expected five things at step 1 \(episode 1 of copy 1, step 1\)/],
+    ['OneNumber', /returned an observation of shape \(1,\), expected \(3,\)/],
+    ['Scalar', /returned an observation of shape \(\), expected \(3,\)/],
+    ['Nothing', /returned None as its observation/],
+    ['Nan', /returned nan as number 1 of its observation/],
+    ['PaidNan', /"gym:odd:PaidNan-v0" returned nan as its reward at step 1/],
+    ['PaidNothing', /returned None as its reward, expected a number/],
+    ['PaidArray', /returned an array of shape \(1,\) \(float64\) as its reward/],
+    ['PaidList', /returned list \[1.0, 2.0\] as its reward/],
+    ['Huge', /returned 1e\+300 as number 0 of its observation/],
+  ])('%s is refused by name, place and field', async (name, message) => {
+    const source = await world(name);
+    expect(() => lived(source, 2, 1)).toThrow(message);
+  });
+
+  test('numbers of any kind, lists and a row of a batch are what they say', async () => {
+    const rewards = lived(await world('PaidNumber'), 1, 1).environment.rewards;
+    expect(rewards[0]).toBe(2);
+    const numbers = Array.from(lived(await world('Listed'), 1, 1).environment.observations, (x) => x.toFixed(1));
+    expect(numbers).toEqual(['0.1', '0.2', '0.3']);
+    expect([...lived(await world('Row'), 1, 1).environment.observations]).toEqual([0.5, 0.5, 0.5]);
+  });
+
+  test('actions need no bounds', async () => {
+    const { actionSpace } = await world('Free');
+    expect(actionSpace).toMatchObject({ kind: 'box', low: Float32Array.of(-Infinity, -Infinity) });
+  });
+
+  test.each([
+    ['Twelve', [12, 16, 16]],
+    ['Gray', [1, 20, 24]],
+    ['Shades', [3, 20, 24]],
+    ['First', [3, 20, 24]],
+  ])('the pictures of %s have their colors first, and values to 255', async (name, shape) => {
+    const source = await world(name);
+    expect(source.observationSpace.shape).toEqual(shape);
+    expect(new Set(lived(source, 1, 1).environment.observations)).toEqual(new Set([255]));
+  });
+
+  test('pictures whose colors could be either side are refused', async () => {
+    expect((await refusal('gym:odd:Cube-v0')).message).toMatch(/which axis of Box.* is the colors cannot be told/);
+  });
+
+  test('numbers that 32 bits cannot hold apart are said once', async () => {
+    const texts: string[] = [];
+    vi.spyOn(process, 'emitWarning').mockImplementation((text) => void texts.push(String(text)));
+    onTestFinished(() => void vi.restoreAllMocks());
+    lived(await world('Clock'), 2, 240);
+    expect(texts.filter((text) => text.includes('number 0 of its observations change by less'))).toHaveLength(1);
   });
 });
 

@@ -63,7 +63,8 @@ export async function openGymnasium(name: string, options: GymnasiumOptions = {}
   };
   try {
     for (let w = 0; w < Math.max(1, options.workers ?? 1); w++) {
-      workers.push({ process: startPython(python, { ...order, limit: UNLIMITED, patience }), taken: new Set() });
+      const process = startPython(python, { ...order, limit: UNLIMITED, patience }, (text) => noticeOf(name, text));
+      workers.push({ process, taken: new Set() });
     }
   } catch (error) {
     release();
@@ -102,6 +103,16 @@ export async function openGymnasium(name: string, options: GymnasiumOptions = {}
     processes: () => workers.map(({ process: { pid, restarts } }) => ({ pid, restarts })),
     [Symbol.dispose]: release,
   };
+}
+
+/** What has been noticed of environments. */
+const noticed = new Set<string>();
+
+function noticeOf(name: string, text: string): void {
+  const notice = `${name}: ${text}`;
+  if (noticed.has(notice)) return;
+  noticed.add(notice);
+  process.emitWarning(notice, { code: 'HEED_OBSERVATIONS' });
 }
 
 /** A batch of one as an environment. */

@@ -10,6 +10,7 @@ class Atari:
     """A game as Mnih et al. 2015 prepare it: every fourth frame, the maximum of two, gray, 84 x 84, the last four of them."""
 
     SIDE = 84
+    notices = ()
 
     def __init__(self, id, arguments, options):
         self.options = options

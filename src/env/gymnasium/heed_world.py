@@ -19,6 +19,18 @@ class Refused(Exception):
         self.hint = hint
 
 
+class Fault(Exception):
+    """What an environment returned that nobody can learn from: `did` goes on after its name."""
+
+    def __init__(self, did, hint):
+        super().__init__(did)
+        self.did, self.hint = did, hint
+
+
+RESET_RETURNS = "reset returns two things since Gymnasium 0.26: return observation, {}"
+STEP_RETURNS = "step returns five things since Gymnasium 0.26: return observation, reward, terminated, truncated, {}"
+
+
 class World:
     """An environment of Gymnasium with flat observations."""
 
@@ -37,15 +49,21 @@ class World:
             if seen is None or not seen.is_np_flattenable:
                 raise Refused(f"observations of {env.observation_space} have no fixed size", f"{WRAP}, with observations in a Box")
             self.flatten, seen = seen, gym.spaces.flatten_space(seen)
-        # height, width, colors as Gymnasium has them; convolutions want the colors first
-        self.turned = seen.dtype == np.uint8 and len(seen.shape) == 3 and seen.shape[2] in (1, 3, 4)
-        low, high = (np.moveaxis(x, 2, 0) if self.turned else x for x in (seen.low, seen.high))
-        self.low, self.high = low.ravel(), high.ravel()
+        self.given = seen.shape
+        self.notices, self.watch = [], Watch()
+        self.image = image_of(seen) if self.flatten is None else None
+        if self.image:
+            self.shape = self.image.shape
+            self.dtype = np.uint8
+            self.low, self.high = np.zeros(self.image.size), np.full(self.image.size, 255)
+            if self.image.note:
+                self.notices.append(f"observations in {seen} are read as pictures {self.image.note}")
+        else:
+            self.shape = None
+            self.dtype = np.uint8 if seen.dtype == np.uint8 else np.float32
+            self.low, self.high = seen.low.ravel(), seen.high.ravel()
         self.news = self.low.size
-        image = seen.dtype == np.uint8 and len(low.shape) == 3
-        self.shape = list(low.shape) if image else None
-        self.plain = self.flatten is None and len(seen.shape) == 1
-        self.dtype = np.uint8 if seen.dtype == np.uint8 else np.float32
+        self.plain = self.flatten is None and not self.image
         self.describe_actions(env.action_space)
 
     def describe_actions(self, space):
@@ -65,8 +83,6 @@ class World:
             self.actions_of = lambda rows: [each(int(action)).astype(space.dtype) for action in rows.ravel()]
         elif isinstance(space, spaces.Box):
             low, high = space.low, space.high
-            if not (np.isfinite(low).all() and np.isfinite(high).all()):
-                raise Refused(f"the actions {space} have no bounds", WRAP)
             self.actions = {"low": low.ravel(), "high": high.ravel()}
             self.actions_of = lambda rows: list(
                 np.minimum(np.maximum(rows.reshape(-1, *space.shape), low), high).astype(space.dtype, copy=False)
@@ -76,29 +92,174 @@ class World:
 
     def write(self, observation, row):
         if self.flatten is not None:
-            observation = gym.spaces.flatten(self.flatten, observation)  # leaves out what the space has not
-        elif self.turned:
-            observation = np.moveaxis(observation, 2, 0)
-        row[:] = observation if observation.ndim == 1 else observation.ravel()
+            try:
+                observation = gym.spaces.flatten(self.flatten, observation)  # leaves out what the space has not
+            except Exception as error:
+                did = f"returned an observation that is not in its space: {type(error).__name__}: {error}"
+                raise Fault(did, f"its observation_space is {self.env.observation_space}") from error
+        seen = self.numbers(observation)
+        if self.image:
+            seen = self.image.read(seen)
+        elif self.watch and seen.dtype.itemsize == 8:
+            self.look_closer(seen)
+        row[:] = seen if seen.ndim == 1 else seen.ravel()
+
+    def numbers(self, observation):
+        """An observation as an array of the size that its space has."""
+        seen = observation if type(observation) is np.ndarray else np.asarray(observation)
+        if seen.dtype.kind not in "fiub":
+            hint = f"return an array as observation_space has it: {self.env.observation_space}"
+            raise Fault(f"returned {shown(observation)} as its observation", hint)
+        # one row of a batch, or a column, has the same numbers in the same order; a picture in another shape has not
+        same = seen.shape == self.given or (self.plain and seen.size == self.low.size and len(self.given) == 1)
+        if same:
+            return seen
+        hint = f"its observation_space is {self.env.observation_space}"
+        raise Fault(f"returned an observation of shape {seen.shape}, expected {self.given}", hint)
+
+    def look_closer(self, seen):
+        """Whether numbers of 64 bits differ that are one and the same in 32: heed learns from 32."""
+        seen = seen.ravel()
+        beyond = np.isfinite(seen) & (np.abs(seen) > np.finfo(np.float32).max)
+        if beyond.any():
+            at = int(beyond.argmax())
+            hint = "scale it: no number of 32 bits is greater than 3.4e38"
+            raise Fault(f"returned {seen[at]} as number {at} of its observation", hint)
+        lost = self.watch.add(seen)
+        if lost is None:
+            return
+        self.watch = None
+        if lost.size > 0:
+            which = ", ".join(str(i) for i in lost[:5]) + (", …" if lost.size > 5 else "")
+            self.notices.append(
+                f"{'number' if lost.size == 1 else 'numbers'} {which} of its observations change by less than 32 bits can hold, "
+                "so the agent sees no change there: subtract a constant, or scale them, in a wrapper"
+            )
 
     def reset(self, seed, row):
         self.taken = 0
-        self.write(self.env.reset(seed=seed)[0], row)
+        result = self.env.reset(seed=seed)
+        if not (type(result) is tuple and len(result) == 2 and isinstance(result[1], dict)):
+            raise Fault(f"returned {shown(result)} from reset, expected (observation, info)", RESET_RETURNS)
+        self.write(result[0], row)
 
     def step(self, action, row):
-        observation, reward, terminated, truncated, _ = self.act(action)
-        if self.plain:
-            row[:] = observation
-        else:
-            self.write(observation, row)
+        result = self.act(action)
+        if not (type(result) is tuple and len(result) == 5):
+            raise Fault(f"returned {shown(result)} from step, expected five things", STEP_RETURNS)
+        observation, reward, terminated, truncated, _ = result
+        self.write(observation, row)
+        if type(reward) is not float:
+            reward = number(reward)
+        if type(terminated) is not bool or type(truncated) is not bool:
+            terminated, truncated = flag("terminated", terminated), flag("truncated", truncated)
         self.taken += 1
         return reward, terminated, truncated or self.taken >= self.max_steps
 
     def picture(self):
-        return self.env.render()
+        picture = self.env.render()
+        return picture if isinstance(picture, np.ndarray) and picture.ndim == 3 else None
 
     def close(self):
         self.env.close()
+
+
+class Watch:
+    """Compares successive observations of 64 bits with what is left of their differences in 32."""
+
+    ENOUGH = 200  # observations
+    OFTEN = 20  # changes, so that a share of them says anything
+
+    def __init__(self):
+        self.before, self.seen = None, 0
+
+    def add(self, seen):
+        """The numbers whose changes mostly vanish, after enough observations; None before."""
+        if self.before is None:
+            self.changes, self.left = np.zeros(seen.size), np.zeros(seen.size)
+        else:
+            self.changes += seen != self.before
+            self.left += seen.astype(np.float32) != self.before.astype(np.float32)
+        self.before, self.seen = seen.copy(), self.seen + 1
+        if self.seen < self.ENOUGH:
+            return None
+        return np.flatnonzero((self.changes >= self.OFTEN) & (self.left < self.changes / 2))
+
+
+class Image:
+    """Pictures as convolutions want them: colors, height, width, of whole numbers from 0 to 255."""
+
+    def __init__(self, space, colors, low, high):
+        self.colors = colors  # the axis of the colors; None for gray ones without such an axis
+        sides = list(space.shape)
+        self.shape = [1 if colors is None else sides.pop(colors), *sides]
+        self.size = int(np.prod(self.shape))
+        self.bytes = space.dtype == np.uint8
+        self.low, self.scale = low, 255 / (high - low)
+        self.note = "" if self.bytes else f"of 256 shades from {low:g} to {high:g}"
+
+    def read(self, seen):
+        if not self.bytes:
+            if not np.isfinite(seen).all():
+                raise Fault("returned a picture with NaN or infinity in it", "pictures are finite numbers")
+            seen = np.clip(np.rint((seen - self.low) * self.scale), 0, 255).astype(np.uint8)
+        return np.moveaxis(seen, self.colors, 0) if self.colors else seen
+
+
+SMALLEST = 16  # pixels: less than this is a board or a table, where its numbers are not whole numbers of 8 bits
+
+
+def image_of(space):
+    """How the observations of a Box are pictures; None where they are numbers."""
+    sides = len(space.shape)
+    low, high = float(space.low.flat[0]), float(space.high.flat[0])
+    even = (space.low == low).all() and (space.high == high).all()
+    if space.dtype == np.uint8:
+        if sides == 2 and even and (low, high) == (0, 255) and min(space.shape) >= SMALLEST:
+            return Image(space, None, 0, 255)
+        return Image(space, color_axis(space), 0, 255) if sides == 3 else None
+    ranged = space.dtype.kind == "f" and even and (low, high) in ((0, 1), (-1, 1), (0, 255))
+    if not ranged or sides not in (2, 3):
+        return None
+    colors = None if sides == 2 else color_axis(space)
+    pixels = [n for axis, n in enumerate(space.shape) if axis != colors]
+    return Image(space, colors, low, high) if min(pixels) >= SMALLEST else None
+
+
+def color_axis(space):
+    """The axis of the colors: the one that differs where the other two are equal, else one of 1, 3 or 4, first or last."""
+    first, middle, last = space.shape
+    if first == middle != last:
+        return 2
+    if middle == last != first:
+        return 0
+    named = [axis for axis, n in ((0, first), (2, last)) if n in (1, 3, 4)]
+    if len(named) == 1:
+        return named[0]
+    if first == last:
+        raise Refused(f"which axis of {space} is the colors cannot be told", f"{WRAP}, with pictures as (height, width, colors)")
+    return 0 if first < last else 2
+
+
+def shown(value):
+    """A value in an error, with its kind."""
+    text = repr(value)
+    if isinstance(value, np.ndarray):
+        return f"an array of shape {value.shape} ({value.dtype})"
+    return f"{type(value).__name__} {text if len(text) <= 60 else text[:60] + '…'}" if value is not None else "None"
+
+
+def number(reward):
+    """A reward as a float."""
+    if isinstance(reward, (bool, int, np.number, np.bool_)) or (isinstance(reward, np.ndarray) and reward.shape == ()):
+        return float(reward)
+    raise Fault(f"returned {shown(reward)} as its reward, expected a number", "return float(reward)")
+
+
+def flag(name, value):
+    if isinstance(value, (bool, np.bool_)) or (isinstance(value, (int, np.integer)) and value in (0, 1)):
+        return bool(value)
+    raise Fault(f"returned {shown(value)} as {name}, expected True or False", f"return bool({name})")
 
 
 def numbers_of(space, name="", dropped=None):
@@ -179,7 +340,13 @@ def made(id, arguments):
     try:
         # a module may be named that registers the environment: "mine:Maze-v0"
         spec = gym.spec(id) if ":" not in id else None
-        return gym.make(id, **{"render_mode": mode, "disable_env_checker": True, **arguments})
+        try:
+            return gym.make(id, **{"render_mode": mode, "disable_env_checker": True, **arguments})
+        except TypeError as error:
+            # many an environment of one's own takes no render_mode, and cannot be drawn
+            if "render_mode" not in str(error) or "render_mode" in arguments:
+                raise
+            return gym.make(id, **{"disable_env_checker": True, **arguments})
     except gym.error.DependencyNotInstalled as error:
         raise Refused(f"{id}: {error}", install(f'"gymnasium[{extra_of(spec)}]"')) from error
     except (gym.error.UnregisteredEnv, gym.error.NamespaceNotFound, ModuleNotFoundError) as error:

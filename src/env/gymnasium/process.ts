@@ -36,6 +36,25 @@ const MOST_HANGS = 2;
  */
 const LOOK = 0.5;
 
+/** The kind of an answer that comes before another one. */
+const NOTICE = 2;
+
+interface PythonFailure {
+  message: string;
+  hint: string | null;
+  fault?: PythonFault['fault'] | null;
+}
+
+/** What an environment in Python did wrong, and which of those that the request called. */
+export class PythonFault extends HeedError {
+  readonly fault: { did: string; thrown: string | null; copy: number; episodeStep: number };
+
+  constructor(fault: PythonFault['fault'], hint: string | undefined) {
+    super(fault.did, { hint });
+    this.fault = fault;
+  }
+}
+
 /** A Python process that runs worker.py, and is replaced if it dies. */
 export interface PythonProcess {
   /** What worker.py reported about the environment at its start. */
@@ -55,8 +74,15 @@ export interface PythonProcess {
   [Symbol.dispose](): void;
 }
 
-/** Starts Python on worker.py. `order` is its argument; `patience` is the time limit of an answer in seconds. */
-export function startPython(python: string, order: { patience: number; [other: string]: unknown }): PythonProcess {
+/**
+ * Starts Python on worker.py. `order` is its argument; `patience` is the time limit of an answer in seconds. `onNotice`
+ * is called with what an environment finds out about itself.
+ */
+export function startPython(
+  python: string,
+  order: { patience: number; [other: string]: unknown },
+  onNotice: (text: string) => void,
+): PythonProcess {
   if (process.platform === 'win32') {
     throw new HeedError('Gymnasium environments need FIFOs, which Windows lacks', { hint: 'run heed in WSL' });
   }
@@ -115,17 +141,16 @@ export function startPython(python: string, order: { patience: number; [other: s
     }
   }
 
-  /** An answer's body; undefined if the process is dead. */
-  function receiveOnce(): DataView | undefined {
-    let got = 0;
-    let length = 8;
+  /** An answer's body; undefined if the process is dead. `got`: how many of its bytes are in memory already. */
+  function receiveOnce(got = 0): DataView | undefined {
+    let length = got < 8 ? 8 : lengthOf();
     while (got < length) {
       const more =
         (got === 0 ? glance() : undefined) ?? readSync(running!.answers, memory, got, memory.length - got, null);
       if (more === 0) return undefined;
       got += more;
       if (got < 8) continue;
-      length = 8 + (memory[4] | (memory[5] << 8) | (memory[6] << 16)) + memory[7] * 2 ** 24;
+      length = lengthOf();
       if (length <= memory.length) continue;
       const larger = new Uint8Array(length);
       larger.set(memory.subarray(0, got));
@@ -133,9 +158,17 @@ export function startPython(python: string, order: { patience: number; [other: s
     }
     const body = new DataView(memory.buffer, 8, length - 8);
     if (memory[0] === 0) return body;
-    const { message, hint } = JSON.parse(new TextDecoder().decode(body)) as { message: string; hint: string | null };
-    throw new HeedError(message, { hint: hint ?? undefined });
+    const text = new TextDecoder().decode(body);
+    if (memory[0] === NOTICE) {
+      onNotice(text);
+      memory.copyWithin(0, length, got);
+      return receiveOnce(got - length);
+    }
+    const { message, hint, fault } = JSON.parse(text) as PythonFailure;
+    throw fault ? new PythonFault(fault, hint ?? undefined) : new HeedError(message, { hint: hint ?? undefined });
   }
+
+  const lengthOf = (): number => 8 + (memory[4] | (memory[5] << 8) | (memory[6] << 16)) + memory[7] * 2 ** 24;
 
   /** Bytes of an answer that arrived while polling; undefined if none. */
   function glance(): number | undefined {

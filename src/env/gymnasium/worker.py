@@ -3,7 +3,7 @@
     python worker.py '{"id": "CartPole-v1", "arguments": {}, "atari": null}' < requests 3> answers
 
 process.ts starts it and has the other half of the protocol. A request is [op u32, length of body u32, body], an answer
-[0 for well or 1 for an error u32, length of body u32, body], little-endian. The first answer comes unasked: JSON that
+[0 for well, 1 for an error or 2 for a notice that comes before it u32, length of body u32, body], little-endian. The first answer comes unasked: JSON that
 describes the spaces. Environments are called by number ("slot") and made when first reset. Bodies, arrays one after
 another, n slots, a row of observations as `dtype` has it:
 
@@ -20,6 +20,7 @@ last in the observation before; an episode begins with its first picture everywh
 
 import faulthandler
 import json
+import math
 import os
 import select
 import signal
@@ -36,6 +37,7 @@ for pool in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(pool, "1")
 
 ANSWERS = 3
+NOTICE = 2
 RESET, STEP, REPLAY, FRAME, CLOSE = range(5)
 PIPE_BYTES = 1 << 20
 WIDEST_FRAME = 320
@@ -47,7 +49,7 @@ sys.path.append(os.getcwd())
 try:
     import gymnasium  # noqa: F401 (first, so that it is what is named where it is missing)
     import numpy as np
-    from heed_world import Refused, World
+    from heed_world import Fault, Refused, World
 except ImportError as error:
     missing = error
 else:
@@ -93,6 +95,7 @@ class Server:
         else:
             self.make = lambda: World(id, arguments, limit)
         self.worlds = {}
+        self.said = set()
         # of the last step: it is mostly the same that are called
         self.slots, self.called = b"", []
         self.spare = [self.make()]
@@ -109,7 +112,7 @@ class Server:
         return self.worlds[slot]
 
     def answer(self, n, outcomes):
-        """Views of the answer's memory for n slots: rewards, flags, observations and final ones, and where the latter start."""
+        """Views of the answer's memory for n slots: rewards, flags, observations and final ones as rows and at once, and where these start."""
         key = n, outcomes
         if key not in self.views:
             start = 8 + (-(-10 * n // 4) * 4 if outcomes else 0)
@@ -123,7 +126,7 @@ class Server:
             # these take single numbers quicker than arrays do
             part = lambda kind, at, size: memoryview(self.memory)[at : at + size].cast(kind)
             flags = (part("d", 8, 8 * n), part("?", 8 + 8 * n, 2 * n)) if outcomes else ()
-            self.views[key] = (*flags, list(rows), start)
+            self.views[key] = (*flags, list(rows), rows, start)
         return self.views[key]
 
     def send(self, length, failed=0):
@@ -143,9 +146,12 @@ class Server:
     def reset(self, body):
         n = len(body) // 12
         seeds, slots = np.frombuffer(body, np.float64, n).tolist(), np.frombuffer(body, np.uint32, n, 8 * n).tolist()
-        rows, start = self.answer(n, False)
-        for row, slot, seed in zip(rows, slots, seeds):
-            self.world(slot).reset(int(seed), row)
+        rows, block, start = self.answer(n, False)
+        worlds = [self.world(slot) for slot in slots]
+        for i, (world, row, seed) in enumerate(zip(worlds, rows, seeds)):
+            begin(world, seed, row, i)
+        check_finite(block, worlds)
+        self.pass_on(worlds)
         self.send(start + n * self.size * self.item)
 
     def step(self, body):
@@ -155,23 +161,32 @@ class Server:
             self.slots = slots
             self.called = [self.worlds[slot] for slot in np.frombuffer(slots, np.uint32).tolist()]
         actions = self.example.actions_of(np.frombuffer(body, np.float32, n * self.width, 12 * n))
-        rewards, ends, rows, start = self.answer(n, True)
+        rewards, ends, rows, block, start = self.answer(n, True)
         self.memory[8 + 8 * n : 8 + 10 * n] = bytes(2 * n)
         finals = n
+        ended_worlds = []  # in the order of their final observations
         for i, (world, action, row) in enumerate(zip(self.called, actions, rows)):
-            rewards[i], ended, cut = world.step(action, row)
+            try:
+                rewards[i], ended, cut = world.step(action, row)
+            except Exception as error:
+                raise blamed(error, i, world.taken + 1) from error
+            if not math.isfinite(rewards[i]):
+                raise blamed(Fault(f"returned {rewards[i]} as its reward", "return a finite number"), i, world.taken)
             if ended or cut:
                 ends[i], ends[n + i] = ended, cut
                 (seed,) = struct.unpack_from("<d", body, 8 * i)
                 if seed >= 0:
                     rows[finals][:] = row
                     finals += 1
-                    world.reset(int(seed), row)
+                    ended_worlds.append(world)
+                    begin(world, seed, row, i)
+        check_finite(block, self.called + ended_worlds)
+        self.pass_on(self.called)
         self.send(start + finals * self.example.news * self.item)
 
     def replay(self, body):
         seed, slot = np.frombuffer(body, np.float64, 1)[0], int(np.frombuffer(body, np.uint32, 1, 8)[0])
-        rows, start = self.answer(1, False)
+        rows, _, start = self.answer(1, False)
         world = self.world(slot)
         world.reset(int(seed), rows[0])
         for action in self.example.actions_of(np.frombuffer(body, np.float32, offset=12)):
@@ -186,6 +201,15 @@ class Server:
         every = -(-max(picture.shape[:2]) // WIDEST_FRAME)
         small = np.ascontiguousarray(picture[::every, ::every, :3], np.uint8)
         self.send_body(np.array(small.shape[:2], np.uint32).tobytes() + small.tobytes())
+
+    def pass_on(self, worlds):
+        """Sends what environments found out about themselves, each thing once, ahead of the answer."""
+        for world in worlds:
+            while world.notices:
+                text = world.notices.pop()
+                if text not in self.said:
+                    self.said.add(text)
+                    send_first(text.encode(), NOTICE)
 
     def close(self, body):
         self.slots, self.called = b"", []
@@ -244,18 +268,56 @@ class Looks:
         self.vain += 1
 
 
+def begin(world, seed, row, at):
+    try:
+        world.reset(int(seed), row)
+    except Exception as error:
+        raise blamed(error, at, 0) from error
+
+
+def check_finite(block, worlds):
+    """Refuses observations with NaN or infinity; the first rows are those of the worlds."""
+    seen = block[: len(worlds)]
+    if seen.dtype == np.uint8 or np.isfinite(seen).all():
+        return
+    for i, (row, world) in enumerate(zip(seen, worlds)):
+        wrong = np.flatnonzero(~np.isfinite(row))
+        if wrong.size > 0:
+            did = f"returned {row[wrong[0]]} as number {wrong[0]} of its observation"
+            raise blamed(Fault(did, "return finite numbers"), worlds.index(world), world.taken)
+
+
+class Blamed(Exception):
+    """A fault of one environment: which of those called, from 0, and the step of its episode; 0 is its reset."""
+
+    def __init__(self, did, thrown, hint, at, step):
+        super().__init__(did)
+        self.fault = {"did": did, "thrown": thrown, "copy": at, "episodeStep": step}
+        self.hint = hint
+
+
+def blamed(error, at, step):
+    if isinstance(error, Refused):
+        return error
+    if isinstance(error, Fault):
+        return Blamed(error.did, None, error.hint, at, step)
+    return Blamed("threw", traceback.format_exc(limit=-4).strip(), None, at, step)
+
+
 def failure(error):
     if error is missing:
         message, hint = f"{sys.executable} has no package {error.name}", f"{sys.executable} -m pip install gymnasium"
     elif isinstance(error, Refused):
         message, hint = str(error), error.hint
+    elif isinstance(error, Blamed):
+        message, hint = str(error), error.hint
     else:
         message, hint = traceback.format_exc(limit=-4).strip(), None
-    return json.dumps({"message": message, "hint": hint}).encode()
+    return json.dumps({"message": message, "hint": hint, "fault": getattr(error, "fault", None)}).encode()
 
 
-def answer_first(body, failed):
-    os.write(ANSWERS, failed.to_bytes(4, "little") + len(body).to_bytes(4, "little"))
+def send_first(body, kind):
+    os.write(ANSWERS, kind.to_bytes(4, "little") + len(body).to_bytes(4, "little"))
     while body:
         body = body[os.write(ANSWERS, body) :]
 
@@ -276,10 +338,10 @@ def main():
         server = Server(order)
         description = json.dumps(describe(server.example)).encode()
     except Exception as error:
-        answer_first(failure(error), failed=1)
+        send_first(failure(error), kind=1)
         return
     signal.alarm(0)
-    answer_first(description, failed=0)
+    send_first(description, kind=0)
     server.serve()
 
 

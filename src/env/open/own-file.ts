@@ -2,13 +2,16 @@
 
 import { HeedError } from '../../error.ts';
 import { importFile } from '../../files.ts';
-import { existsSync, runInNewContext } from '../../node.ts';
+import { basename, existsSync, runInNewContext } from '../../node.ts';
 import { guardedEnvironment } from '../batch/fault.ts';
 import { kindOf } from '../description.ts';
 import type { Environment } from '../environment.ts';
 import { loadMujoco } from '../mujoco/mujoco.ts';
 import { readMujocoTask } from '../mujoco/read-task.ts';
 import { checkWorks } from './trial.ts';
+
+/** A name for people: of a file its own, without its folders and its ending. */
+export const shortName = (name: string): string => (isFile(name) ? basename(name).replace(/\.[cm]?[jt]s$/, '') : name);
 
 /** Whether a name is a file's and not a known environment's. */
 export const isFile = (name: string): boolean => /^(\.{0,2}|[a-z]:)[/\\]/i.test(name) || /\.[cm]?[jt]s$/.test(name);

@@ -12,6 +12,7 @@ import {
   type ControlMeasures,
   type ControlRow,
   measureControl,
+  type Standard,
   type WorldSample,
 } from './measures.ts';
 import { rules, stages } from './rules.ts';
@@ -20,6 +21,7 @@ import { rules, stages } from './rules.ts';
 export function diagnoseControl(rows: readonly ControlRow[], facts: ControlFacts): Diagnosis {
   const measures = measureControl(rows, facts);
   const applying = rules
+    .filter(({ only }) => only === undefined || only === facts.command)
     .filter(({ from, applies }) => measures.progress >= from && applies(measures, facts))
     .map(({ severity, ...rule }) => ({
       ...rule,
@@ -35,7 +37,7 @@ export function diagnoseControl(rows: readonly ControlRow[], facts: ControlFacts
       advice: typeof advice === 'function' ? advice(facts) : advice,
     }));
   const finite = Object.entries(measures).filter(([, value]) => Number.isFinite(value));
-  return diagnosisOf(findings, healthy(measures), Object.fromEntries(finite));
+  return diagnosisOf(findings, healthy(measures, facts), Object.fromEntries(finite));
 }
 
 /**
@@ -52,21 +54,46 @@ export function diagnoseControlRun(
   const stored = storedDiagnosis(samples, rows.at(-1)?.step ?? 0);
   if (stored) return stored;
   const { config, command } = readInfo(folder);
-  const { steps, labels, episodes } = z
-    .object({ steps: z.number(), labels: z.number().default(0), episodes: z.number().default(100) })
-    .parse(config);
+  const { judge, teacher, ...settings } = settingsSchema.parse(config);
   const world = samples.find(({ kind }) => kind === 'world') as WorldSample | undefined;
   const { maxEpisodeSteps = Number.POSITIVE_INFINITY, images } = world ?? {};
-  return diagnoseControl(rows, { steps, labels: command === 'rl' ? 0 : labels, maxEpisodeSteps, images, episodes });
+  // runs of version 0.2 do not say whose word counts
+  const known: Standard = teacher === 'human' ? 'people' : judge === undefined ? 'return' : 'judge';
+  const taught = command === 'rl' ? undefined : { command: 'train' as const, standard: world?.standard ?? known };
+  const rewarded = { command: 'rl', standard: 'return', labels: 0 } as const;
+  return diagnoseControl(rows, { ...settings, maxEpisodeSteps, images, ...(taught ?? rewarded) });
 }
 
+const settingsSchema = z.object({
+  steps: z.number(),
+  labels: z.number().default(0),
+  episodes: z.number().default(100),
+  algorithm: z.enum(['ppo', 'a2c', 'trpo', 'sac', 'pebble']).default('ppo'),
+  teacher: z.string().optional(),
+  judge: z.string().optional(),
+});
+
 /** What shows that a training is healthy. */
-function healthy({ heldOut, pearson, foreseen, returnBefore, returnLast }: ControlMeasures): string {
+function healthy(measures: ControlMeasures, { standard }: ControlFacts): string {
+  const { heldOut, pearson, foreseen, judgments, returnBefore, returnLast, learnedGain } = measures;
+  const taught = standard === 'teacher' || standard === 'people';
   const evidence = [
     Number.isFinite(heldOut) && `the reward orders ${percent(heldOut, 0)} of held-out pairs`,
-    Number.isFinite(pearson) && !Number.isFinite(heldOut) && `r = ${pearson.toFixed(2)} with the true reward`,
-    !Number.isFinite(heldOut) && Number.isFinite(foreseen) && `it foresaw ${percent(foreseen, 0)} of the choices`,
-    Number.isFinite(returnLast) &&
+    Number.isFinite(pearson) &&
+      !Number.isFinite(heldOut) &&
+      !taught &&
+      `r = ${pearson.toFixed(2)} with the true reward`,
+    Number.isFinite(judgments) &&
+      `a reward predicts ${percent(judgments, 0)} of judgments that it has not learned from`,
+    !Number.isFinite(heldOut) &&
+      !Number.isFinite(judgments) &&
+      Number.isFinite(foreseen) &&
+      `it foresaw ${percent(foreseen, 0)} of the choices`,
+    standard !== 'return' &&
+      Number.isFinite(learnedGain) &&
+      `by the learned reward the agent is ${short(Math.abs(learnedGain))} deviations ${learnedGain < 0 ? 'below' : 'above'} random play`,
+    standard === 'return' &&
+      Number.isFinite(returnLast) &&
       (Number.isFinite(returnBefore)
         ? `the return went from ${short(returnBefore)} to ${short(returnLast)}`
         : `the return is ${short(returnLast)}`),

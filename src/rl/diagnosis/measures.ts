@@ -6,8 +6,19 @@ import type { MetricsRow } from '../../run/run.ts';
 /** Rows of metrics; only a run's folder has their times. */
 export type ControlRow = Omit<MetricsRow, 'time'>;
 
+/**
+ * What says whether an agent learned what it was taught: the environment's return, a judge's scores of clips, or only
+ * what its teacher says: a function or a model, or people. In the latter the environment's return is a curve, and no
+ * verdict: a teacher may want something else.
+ */
+export type Standard = 'return' | 'judge' | 'teacher' | 'people';
+
 /** Facts of a run that its rows do not have. */
 export interface ControlFacts {
+  /** The command of the run, and its algorithm: advice names their flags. */
+  command: 'train' | 'rl';
+  algorithm: 'ppo' | 'a2c' | 'trpo' | 'sac' | 'pebble';
+  standard: Standard;
   /** Environment steps of the whole run. */
   steps: number;
   /** Comparisons of the whole run; 0 if the agent learns from the environment's reward. */
@@ -23,22 +34,27 @@ export interface ControlFacts {
 /** A row of samples.jsonl: what the report and the diagnosis need to know of the environment. */
 export interface WorldSample {
   kind: 'world';
+  /** The environment's own name; absent in runs of version 0.2. */
+  id?: string;
   /** The mean return from which it counts as solved, if its authors named one. */
   rewardThreshold?: number;
   /** Steps after which an episode is cut; absent in runs of version 0.1. */
   maxEpisodeSteps?: number;
   /** Whether observations are images; absent in runs of version 0.1. */
   images?: boolean;
+  /** What success is measured by; absent in runs of version 0.2. */
+  standard?: Standard;
 }
 
-/** What the diagnosis needs to know of an environment. */
-export const worldFacts = ({
-  maxEpisodeSteps,
-  observationSpace,
-}: Pick<EnvironmentSource, 'maxEpisodeSteps' | 'observationSpace'>) => ({
-  maxEpisodeSteps,
-  images: observationSpace.shape !== undefined,
-});
+/** What the diagnosis needs to know of an environment, and of who teaches in it. */
+export const worldFacts = (
+  { maxEpisodeSteps, observationSpace }: Pick<EnvironmentSource, 'maxEpisodeSteps' | 'observationSpace'>,
+  standard: Standard,
+) => ({ maxEpisodeSteps, images: observationSpace.shape !== undefined, standard });
+
+/** Facts of a run that learns from the environment's own reward. */
+export const rewardedFacts = (environment: Parameters<typeof worldFacts>[0]) =>
+  ({ command: 'rl', labels: 0, ...worldFacts(environment, 'return') }) as const;
 
 /** Measures of a run so far. NaN: not measured. Means of the last fifth are over the last fifth of the rows. */
 export interface ControlMeasures {
@@ -46,8 +62,11 @@ export interface ControlMeasures {
   progress: number;
   /** Comparisons so far. */
   labels: number;
-  /** Share of them that say that both are equal, or cannot be compared. */
+  /** Labels that have been due and that the teacher has not given. */
+  owed: number;
+  /** Share of the comparisons that say that both are equal, and that they cannot be compared. */
   tied: number;
+  incomparable: number;
   /** Comparisons that say which is better, and the share of them that say the first. */
   decided: number;
   first: number;
@@ -55,6 +74,15 @@ export interface ControlMeasures {
   fitted: number;
   foreseen: number;
   heldOut: number;
+  /**
+   * Decided judgments of a teacher who alone knows what is better, and the share of them that a reward predicts without
+   * having learned from them.
+   */
+  tested: number;
+  judgments: number;
+  /** Decided comparisons whose clips differ in the environment's reward, and the share of them that prefer the lower. */
+  byReward: number;
+  against: number;
   /** Pearson's r of learned and true returns. */
   pearson: number;
   /**
@@ -88,6 +116,9 @@ export interface ControlMeasures {
   /** Estimated KL of an update and share of clipped actions, in the last fifth. */
   kl: number;
   clipped: number;
+  /** The greatest of both in any update. */
+  greatestKl: number;
+  greatestClipped: number;
   /** Entropy of the policy, at first and in the last fifth, in nats. */
   entropyFirst: number;
   entropy: number;
@@ -103,6 +134,9 @@ export interface ControlMeasures {
   returnLast: number;
   /** The step of the best evaluation. */
   bestStep: number;
+  /** True return of random play's episodes, and the standard error of that mean. */
+  returnRandom: number;
+  randomError: number;
 }
 
 /** Measures a run by its rows so far. */
@@ -110,7 +144,12 @@ export function measureControl(rows: readonly ControlRow[], { steps }: Pick<Cont
   const lately = rows.slice(Math.floor(0.8 * rows.length));
   const labels = last(rows, 'labels');
   const ties = sum(rows, 'labels/tied');
+  const incomparable = sum(rows, 'labels/incomparable');
   const decided = sum(rows, 'labels/decided');
+  const judged = ties + incomparable + decided;
+  const byReward = sum(rows, 'labels/by_reward');
+  const owed = rows.at(-1)?.['labels/owed'];
+  const waiting = rows.at(-1)?.waiting;
   const ended = sum(rows, 'episodes/ended');
   const cut = sum(rows, 'episodes/cut');
   const endedLately = sum(lately, 'episodes/ended');
@@ -124,12 +163,18 @@ export function measureControl(rows: readonly ControlRow[], { steps }: Pick<Cont
   return {
     progress: Math.min(1, (rows.at(-1)?.step ?? 0) / steps),
     labels: Number.isFinite(labels) ? labels : 0,
-    tied: ties / (ties + decided),
+    owed: owed ?? waiting ?? 0,
+    tied: ties / judged,
+    incomparable: incomparable / judged,
     decided,
     first: sum(rows, 'labels/first') / decided,
     fitted: last(rows, 'reward/train_accuracy'),
     foreseen: last(rows, 'reward/foreseen'),
     heldOut: last(rows, 'reward/held_out_accuracy'),
+    tested: last(rows, 'reward/judgments_tested'),
+    judgments: last(rows, 'reward/judgments_predicted'),
+    byReward,
+    against: sum(rows, 'labels/against_reward') / byReward,
     pearson: last(rows, 'reward/correlation_pearson'),
     learnedGain: last(rows, 'reward/learned_gain'),
     trueGain: last(rows, 'reward/true_gain'),
@@ -147,6 +192,8 @@ export function measureControl(rows: readonly ControlRow[], { steps }: Pick<Cont
     lengthLately: lengthOf(lately),
     kl: mean(valuesOf(lately, 'policy/approx_kl')),
     clipped: mean(valuesOf(lately, 'policy/clip_fraction')),
+    greatestKl: greatest(rows, 'policy/approx_kl'),
+    greatestClipped: greatest(rows, 'policy/clip_fraction'),
     entropyFirst: valuesOf(rows, 'policy/entropy')[0] ?? Number.NaN,
     entropy: mean(valuesOf(lately, 'policy/entropy')),
     explained: mean(valuesOf(lately, 'value/explained_variance')),
@@ -156,6 +203,8 @@ export function measureControl(rows: readonly ControlRow[], { steps }: Pick<Cont
     returnBest: best?.['return/mean'] ?? Number.NaN,
     returnLast: evaluations.at(-1)?.['return/mean'] ?? Number.NaN,
     bestStep: best?.step ?? 0,
+    returnRandom: last(rows, 'return/random'),
+    randomError: last(rows, 'return/random_error'),
   };
 }
 
@@ -163,6 +212,12 @@ const valuesOf = (rows: readonly ControlRow[], name: string): number[] =>
   rows.map((row) => row[name]).filter(Number.isFinite);
 const last = (rows: readonly ControlRow[], name: string): number => valuesOf(rows, name).at(-1) ?? Number.NaN;
 const sum = (rows: readonly ControlRow[], name: string): number => valuesOf(rows, name).reduce((a, b) => a + b, 0);
+
+/** The greatest magnitude; NaN without rows that have it. */
+function greatest(rows: readonly ControlRow[], name: string): number {
+  const values = valuesOf(rows, name).map(Math.abs);
+  return values.length > 0 ? Math.max(...values) : Number.NaN;
+}
 
 /** How many times the greatest magnitude of a reward grew over the run; below 1 if it shrank. */
 function growthOf(rows: readonly ControlRow[]): number {

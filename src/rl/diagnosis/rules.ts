@@ -16,6 +16,8 @@ interface Rule {
   severity: Finding['severity'] | ((measures: ControlMeasures, facts: ControlFacts) => Finding['severity']);
   /** Where it goes wrong. What comes later suffers from it, and is not judged then. */
   stage: (typeof stages)[number];
+  /** The command that it is about; absent: both. */
+  only?: ControlFacts['command'];
   /** Share of the run from which it is judged. */
   from: number;
   /** Whether it applies. Comparisons with NaN, a measure that is absent, are false. */
@@ -26,12 +28,34 @@ interface Rule {
 
 const percent = (share: number): string => percentOf(share, 0);
 const figure = (x: number): string => String(Number(x.toPrecision(2))).replace('-', '−');
-/** Whether the policy does no better than at first, or than random play if there are no evaluations. */
-function unimproved(measures: ControlMeasures, { episodes }: ControlFacts): boolean {
-  const { trueGain, learnedGain, returnLast, returnBefore, returnSpread } = measures;
-  if (!Number.isFinite(returnLast + returnBefore)) return (Number.isFinite(trueGain) ? trueGain : learnedGain) < 0.3;
-  const noise = Math.min(0.5, 2 * Math.sqrt(2 / episodes)) * returnSpread; // two standard errors of a difference
-  return returnLast <= returnBefore + noise;
+/** Whether only the teacher knows what is better. */
+const onlyTeacherKnows = ({ standard }: ControlFacts): boolean => standard === 'teacher' || standard === 'people';
+/** Gains over random play, in deviations, from which on a policy does better, and far better. */
+const GAIN = 0.2;
+const FAR = 0.5;
+/**
+ * By how much the policy exceeds random play in what the agent was taught: in the environment's reward, a judge's
+ * scores, or, where only the teacher knows, the learned reward.
+ */
+const gainOf = ({ trueGain, learnedGain }: ControlMeasures, facts: ControlFacts): number =>
+  onlyTeacherKnows(facts) || !Number.isFinite(trueGain) ? learnedGain : trueGain;
+/**
+ * Whether the policy does no better than at first, or than random play if there are no evaluations or the environment's
+ * return is not what was taught.
+ */
+function unimproved(measures: ControlMeasures, facts: ControlFacts): boolean {
+  const { returnLast, returnBefore, returnSpread } = measures;
+  if (facts.standard !== 'return' || !Number.isFinite(returnLast + returnBefore)) return gainOf(measures, facts) < GAIN;
+  const noise = Math.min(0.5, 2 * Math.sqrt(2 / facts.episodes)) * returnSpread; // two standard errors of a difference
+  // an untrained policy's likeliest actions may happen to be good ones
+  return returnLast <= returnBefore + noise && !(gainOf(measures, facts) >= FAR);
+}
+/** Whether the agent ends below random play in what it was taught. */
+function isBelowRandom(measures: ControlMeasures, facts: ControlFacts): boolean {
+  const { returnLast, returnRandom, randomError } = measures;
+  if (gainOf(measures, facts) < -GAIN) return true;
+  // a second look, since the first is at windows and at a policy that still explores
+  return facts.standard === 'return' && gainOf(measures, facts) < 0 && returnLast < returnRandom - 4 * randomError;
 }
 /**
  * Whether the reward model is judged already: more labels may still mend it. A run that asks for all its labels early is
@@ -39,16 +63,52 @@ function unimproved(measures: ControlMeasures, { episodes }: ControlFacts): bool
  */
 const rewardIsFinal = ({ labels, progress }: ControlMeasures, facts: ControlFacts): boolean =>
   labels >= 0.9 * facts.labels || progress >= 0.8;
+/** How many standard errors the predicted share of a teacher's judgments lies above half. */
+const certaintyOf = ({ judgments, tested }: ControlMeasures): number => (judgments - 0.5) * 2 * Math.sqrt(tested);
+/** Whether a reward predicts the teacher's judgments hardly better than a coin. */
+const isCoin = (measures: ControlMeasures): boolean => certaintyOf(measures) < 2 || measures.judgments < COIN;
+/** Whether the policy improved in what it was taught, as far as anybody can tell. */
+function succeeded(measures: ControlMeasures, facts: ControlFacts): boolean {
+  if (onlyTeacherKnows(facts)) return measures.judgments >= COIN && !isCoin(measures) && measures.learnedGain >= GAIN;
+  return measures.trueGain > 0 && !unimproved(measures, facts);
+}
 /**
- * Of a poor reward model: a warning where the policy improves all the same in what a synthetic teacher judges by. Of what
+ * Of the teacher or a poor reward model: a warning where the policy improves all the same in what it was taught. Of what
  * people want, the environment's returns say nothing.
  */
 const severityOfReward = (measures: ControlMeasures, facts: ControlFacts): Finding['severity'] =>
-  measures.trueGain > 0 && !unimproved(measures, facts) ? 'warning' : 'failure';
+  succeeded(measures, facts) ? 'warning' : 'failure';
 /** From this share of held-out pairs on, a learned reward is good enough to blame the policy. */
 const GOOD_REWARD = 0.75;
+/** Up to this share of a teacher's judgments, a coin explains them as well as any taste. */
+const COIN = 0.65;
+/** From this share of its labels on, a reward model has learned them, and may only lack others. */
+const FITS = 0.8;
 /** From this share on, the labels did not contradict each other. */
 const RIGHT_REWARD = 0.85;
+
+/** A flag of the policy's algorithm. */
+const flag = ({ algorithm }: ControlFacts, name: string): string => `--${algorithm}.${name}`;
+const isSac = ({ algorithm }: ControlFacts): boolean => algorithm === 'sac' || algorithm === 'pebble';
+/** How a policy explores more. */
+function exploration(facts: ControlFacts): string {
+  if (isSac(facts)) return `a fixed ${flag(facts, 'temperature')} above the learned one`;
+  return facts.algorithm === 'trpo' ? 'a lower --trpo.targetKl' : `${flag(facts, 'entropyCoefficient')} 0.01`;
+}
+/** How updates become smaller. */
+function smallerUpdates(facts: ControlFacts): string {
+  if (facts.algorithm === 'trpo') return 'Lower --trpo.targetKl.';
+  if (facts.algorithm !== 'ppo') return `Lower ${flag(facts, 'learningRate')}.`;
+  return 'Lower --ppo.learningRate or --ppo.epochs, or set --ppo.targetKl 0.02.';
+}
+/** What a critic needs that predicts nothing. */
+function betterCritic(facts: ControlFacts): string {
+  if (isSac(facts)) return 'Train longer (--steps).';
+  const longer = `collect more steps per update (${flag(facts, 'horizon')})`;
+  // pixels are scaled already
+  if (facts.images) return `Train longer (--steps), or ${longer}.`;
+  return `Normalize rewards and observations (${flag(facts, 'normalizeObservations')} true), or ${longer}.`;
+}
 
 /** All rules, in the order of cause and effect. */
 export const rules: readonly Rule[] = [
@@ -61,7 +121,8 @@ export const rules: readonly Rule[] = [
     applies: ({ ended, cut, length }, { maxEpisodeSteps }) => ended + cut >= 20 && length < 2 && maxEpisodeSteps > 1,
     text: ({ ended, cut, length }) =>
       `Episodes are over at once: ${(ended + cut).toLocaleString('en-US')} of them had ${length.toFixed(1)} steps on average.`,
-    advice: 'Look at what `terminated` means in the environment; --segment.window 1 compares single steps.',
+    advice: ({ command }) =>
+      `Look at what \`terminated\` means in the environment${command === 'train' ? '; --segment.window 1 compares single steps' : ''}.`,
   },
   {
     code: 'episodes-never-end',
@@ -82,8 +143,8 @@ export const rules: readonly Rule[] = [
       leastReward === greatestReward && ended < 0.01 * (ended + cut),
     text: ({ leastReward }) =>
       `Every step has earned a reward of ${figure(leastReward)} so far, and no episode ended early: nothing shows the agent what is better.`,
-    advice:
-      'Check the reward; if it is rare, reward steps toward it too, or explore more (--ppo.entropy-coefficient 0.01).',
+    advice: (facts) =>
+      `Check the reward; if it is rare, reward steps toward it too, or explore more (${exploration(facts)}).`,
   },
   {
     code: 'reward-scale-changes',
@@ -96,11 +157,45 @@ export const rules: readonly Rule[] = [
     advice: 'A reward must mean the same from the first step to the last: check what it is divided or multiplied by.',
   },
   {
+    code: 'labels-missing',
+    stage: 'teacher',
+    only: 'train',
+    severity: ({ labels }) => (labels === 0 ? 'failure' : 'warning'),
+    from: 0,
+    applies: ({ labels, owed, progress }, facts) => {
+      if (labels === 0 && facts.standard !== 'people' && owed >= 4) return true;
+      return facts.labels > 0 && progress >= 0.8 && labels < 0.5 * facts.labels;
+    },
+    text: ({ labels }, facts) => {
+      const had = `${labels.toLocaleString('en-US')} of ${facts.labels.toLocaleString('en-US')} labels`;
+      return facts.standard === 'people'
+        ? `People have given ${had}: the agent learns from those alone.`
+        : `The teacher has given ${had}: it skipped the other pairs.`;
+    },
+    advice: ({ standard }) =>
+      standard === 'people'
+        ? 'Open the page and answer before the run ends; a longer run (--steps) leaves more time.'
+        : "Look at why it skips: a teacher that returns 'skip' teaches nothing. Longer segments differ more (--segment.window).",
+  },
+  {
+    code: 'labels-incomparable',
+    stage: 'teacher',
+    only: 'train',
+    severity: severityOfReward,
+    from: 0,
+    applies: ({ incomparable, decided, labels }) => labels >= 5 && decided < 20 && incomparable > 0.8,
+    text: ({ incomparable, labels }) =>
+      `The teacher cannot compare ${percent(incomparable)} of ${labels} pairs, and nothing is learned from those.`,
+    advice:
+      'Longer segments show more (--segment.window); check what the teacher needs to see in order to compare them.',
+  },
+  {
     code: 'labels-tied',
     stage: 'teacher',
-    severity: 'failure',
-    from: 0,
+    only: 'train',
     // where rewards are rare most of the first pairs are equal
+    severity: severityOfReward,
+    from: 0,
     applies: (measures, facts) => {
       const { tied, decided, labels } = measures;
       return labels >= 5 && decided < 20 && tied > (rewardIsFinal(measures, facts) ? 0.8 : 0.95);
@@ -112,6 +207,7 @@ export const rules: readonly Rule[] = [
   {
     code: 'labels-one-sided',
     stage: 'teacher',
+    only: 'train',
     severity: 'failure',
     from: 0,
     applies: ({ first, decided }) => oneSided(first, decided) < (first === 0 || first === 1 ? 1e-3 : 1e-4),
@@ -121,7 +217,21 @@ export const rules: readonly Rule[] = [
   },
   {
     code: 'reward-inverted',
+    stage: 'teacher',
+    only: 'train',
+    // people may well want the opposite of what an environment pays for; a function that does so has its sign wrong
+    severity: (_, { standard }) => (standard === 'people' ? 'warning' : 'failure'),
+    from: 0,
+    applies: ({ byReward, against }) => byReward >= 10 && against >= 0.97,
+    text: ({ byReward, against }) =>
+      `The teacher prefers the clip with the lower reward of the environment in ${percent(against)} of the ${byReward} pairs that differ in it: the sign looks wrong.`,
+    advice:
+      'Check that the teacher returns the better clip and not the worse one; if it wants the opposite, all is well.',
+  },
+  {
+    code: 'reward-inverted',
     stage: 'reward',
+    only: 'train',
     severity: 'failure',
     from: 0,
     applies: ({ heldOut, labels, trueGain, learnedGain }) =>
@@ -133,26 +243,26 @@ export const rules: readonly Rule[] = [
   {
     code: 'labels-contradict',
     stage: 'reward',
+    only: 'train',
     severity: severityOfReward,
     from: 0.2,
     applies: (measures, facts) => {
-      const { decided, fitted, foreseen, heldOut } = measures;
-      return (
-        rewardIsFinal(measures, facts) &&
-        decided >= 30 &&
-        foreseen < 0.65 &&
-        fitted < 0.95 &&
-        !(heldOut >= RIGHT_REWARD)
-      );
+      const { decided, fitted, foreseen, heldOut, tested } = measures;
+      if (!rewardIsFinal(measures, facts) || heldOut >= GOOD_REWARD) return false;
+      if (tested >= 20) return isCoin(measures) && fitted < FITS;
+      return decided >= 30 && foreseen < 0.65 && fitted < 0.95;
     },
-    text: ({ fitted, foreseen }) =>
-      `The labels look contradictory: the reward model fits ${percent(fitted)} of them, and foresaw ${percent(foreseen)}, about as many as a coin.`,
+    text: ({ fitted, foreseen, judgments, tested }) =>
+      Number.isFinite(judgments)
+        ? `The judgments look contradictory: a reward that learned from four fifths of ${tested} predicts ${percent(judgments)} of the rest, about as many as a coin.`
+        : `The labels look contradictory: the reward model fits ${percent(fitted)} of them, and foresaw ${percent(foreseen)}, about as many as a coin.`,
     advice:
       'Check the teacher; with about 20 % wrong labels, ask for several times as many and set --choice.error-rate 0.4.',
   },
   {
     code: 'reward-constant',
     stage: 'reward',
+    only: 'train',
     severity: 'failure',
     from: 0.1,
     applies: (measures, facts) => {
@@ -166,6 +276,7 @@ export const rules: readonly Rule[] = [
   {
     code: 'reward-drifts',
     stage: 'reward',
+    only: 'train',
     severity: 'failure',
     from: 0.2,
     applies: (measures, facts) => rewardIsFinal(measures, facts) && measures.drift > 0.5,
@@ -176,20 +287,40 @@ export const rules: readonly Rule[] = [
   {
     code: 'too-few-labels',
     stage: 'reward',
-    severity: severityOfReward,
+    only: 'train',
+    severity: (measures, facts) =>
+      onlyTeacherKnows(facts) && measures.judgments >= 0.55 && measures.learnedGain >= GAIN
+        ? 'warning' // hard pairs may look like a coin's
+        : severityOfReward(measures, facts),
     from: 0.2,
     applies: (measures, facts) => {
-      const { heldOut, fitted, decided, foreseen } = measures;
+      const { heldOut, fitted, decided, foreseen, tested } = measures;
+      if (!rewardIsFinal(measures, facts)) return false;
+      if (onlyTeacherKnows(facts)) return isCoin(measures) && fitted >= FITS;
       const fits = heldOut >= 0.3 && heldOut < GOOD_REWARD && fitted >= 0.82;
-      return rewardIsFinal(measures, facts) && fits && !(decided >= 30 && foreseen < 0.65 && fitted < 0.95);
+      return fits && (tested >= 20 || !(decided >= 30 && foreseen < 0.65 && fitted < 0.95));
     },
-    text: ({ heldOut, fitted, labels }) =>
-      `The reward fits its ${labels} labels (${percent(fitted)}) but orders only ${percent(heldOut)} of random held-out pairs: these are too few.`,
+    text: ({ heldOut, fitted, labels, judgments }) =>
+      Number.isFinite(heldOut)
+        ? `The reward fits its ${labels} labels (${percent(fitted)}) but orders only ${percent(heldOut)} of random held-out pairs: these are too few.`
+        : `The reward fits its ${labels} labels (${percent(fitted)}) but one that learned from four fifths of them predicts only ${percent(judgments)} of the rest: these are too few.`,
+    advice: 'Raise --labels.',
+  },
+  {
+    code: 'labels-few',
+    stage: 'reward',
+    only: 'train',
+    severity: 'warning',
+    from: 0.8,
+    applies: ({ decided, labels }, facts) => onlyTeacherKnows(facts) && labels > 0 && decided < 8,
+    text: ({ decided }) =>
+      `Only ${decided} judgments prefer one of two clips, which is too few to say whether the reward is right.`,
     advice: 'Raise --labels.',
   },
   {
     code: 'reward-unfit',
     stage: 'reward',
+    only: 'train',
     severity: severityOfReward,
     from: 0.2,
     applies: (measures, facts) => {
@@ -209,11 +340,12 @@ export const rules: readonly Rule[] = [
     applies: ({ kl, clipped }) => kl > 0.15 || clipped > 0.5,
     text: ({ kl, clipped }) =>
       `Each update throws the policy about: KL ${figure(kl)} nats, ${percent(clipped)} of the actions clipped.`,
-    advice: 'Lower --ppo.learning-rate or --ppo.epochs, or set --ppo.target-kl 0.02.',
+    advice: smallerUpdates,
   },
   {
     code: 'reward-offset',
     stage: 'policy',
+    only: 'train',
     severity: 'failure',
     from: 0.5,
     applies: (measures, facts) => {
@@ -227,6 +359,7 @@ export const rules: readonly Rule[] = [
   {
     code: 'reward-exploited',
     stage: 'policy',
+    only: 'train',
     severity: 'failure',
     from: 0.5,
     applies: (measures, facts) =>
@@ -245,12 +378,15 @@ export const rules: readonly Rule[] = [
     from: 0.3,
     // a policy that has learned all it can hardly changes either, but it has become more certain
     applies: (measures, facts) => {
-      const { kl, clipped, entropy, entropyFirst } = measures;
+      const { greatestKl, greatestClipped, entropy, entropyFirst } = measures;
       const learned = entropyFirst - entropy > 0.05 * Math.abs(entropyFirst) && !unimproved(measures, facts);
-      return Math.abs(kl) < 1e-6 && clipped < 1e-3 && !learned;
+      // in none of its updates: the last ones move it little by design, since the learning rate falls
+      return greatestKl < 1e-6 && greatestClipped < 1e-3 && !learned;
     },
-    text: ({ kl }) => `The policy hardly changes: an update moves it by ${Math.abs(kl).toExponential(0)} nats.`,
-    advice: 'Raise --ppo.learning-rate; check that the reward varies.',
+    text: ({ greatestKl }) =>
+      `The policy hardly changes: no update moved it by more than ${greatestKl.toExponential(0)} nats.`,
+    advice: (facts) =>
+      `Raise ${flag(facts, facts.algorithm === 'trpo' ? 'targetKl' : 'learningRate')}; check that the reward varies.`,
   },
   {
     code: 'exploration-stopped',
@@ -261,7 +397,7 @@ export const rules: readonly Rule[] = [
       measures.entropyFirst > 0 && measures.entropy < 0.1 * measures.entropyFirst && unimproved(measures, facts),
     text: ({ entropyFirst, entropy }) =>
       `The policy has stopped exploring before it found anything (entropy ${figure(entropyFirst)} → ${figure(entropy)} nats).`,
-    advice: 'Set --ppo.entropy-coefficient 0.01, or lower --ppo.learning-rate.',
+    advice: (facts) => `Set ${exploration(facts)}, or lower ${flag(facts, 'learningRate')}.`,
   },
   {
     code: 'value-lags',
@@ -271,35 +407,59 @@ export const rules: readonly Rule[] = [
     applies: (measures, facts) => measures.updates >= 15 && measures.explained < 0.05 && unimproved(measures, facts),
     text: ({ explained }) =>
       `The critic explains ${percent(Math.max(-9.99, explained))} of the returns' variance, and the policy does no better than random play.`,
-    advice: ({ images }) =>
-      images
-        ? 'Collect more steps per update (--ppo.horizon), or train longer (--steps).' // pixels are scaled already
-        : 'Normalize rewards and observations (--ppo.normalize-observations true), or collect more steps per update (--ppo.horizon).',
+    advice: betterCritic,
+  },
+  {
+    code: 'policy-below-random',
+    stage: 'policy',
+    only: 'train',
+    severity: 'failure',
+    from: 1, // of fresh clips of the finished agent
+    applies: isBelowRandom,
+    text: (measures, facts) => {
+      const { returnLast, returnRandom } = measures;
+      const gain = `${figure(-gainOf(measures, facts))} deviations`;
+      if (facts.standard === 'judge') return `The agent does worse than random play, by ${gain} of the judge's scores.`;
+      if (facts.standard !== 'return')
+        return `The agent does worse than random play, by ${gain} of its learned reward.`;
+      return Number.isFinite(returnLast + returnRandom)
+        ? `The agent ends below random play: its return is ${figure(returnLast)}, random play's ${figure(returnRandom)}.`
+        : `The agent does worse than random play, by ${gain} of the environment's reward.`;
+    },
+    advice: (facts) =>
+      `Ask for more labels (--labels), keep asking until the end (--schedule.until 0.9), or explore more (${exploration(facts)}).`,
   },
   {
     code: 'policy-stuck',
     stage: 'policy',
+    only: 'train',
     severity: 'failure',
     from: 0.5,
-    applies: (measures, facts) => measures.heldOut >= GOOD_REWARD && unimproved(measures, facts),
-    text: ({ heldOut }) =>
-      `The reward is ${heldOut >= RIGHT_REWARD ? 'right' : 'good'} (it orders ${percent(heldOut)} of held-out pairs), but the policy does no better than at first.`,
-    advice:
-      'Let it train longer (--steps) or explore more (--ppo.entropy-coefficient 0.01); `heed rl` shows whether the true reward teaches it.',
+    applies: (measures, facts) =>
+      (onlyTeacherKnows(facts) ? measures.judgments : measures.heldOut) >= GOOD_REWARD && unimproved(measures, facts),
+    text: ({ heldOut, judgments }, facts) =>
+      onlyTeacherKnows(facts)
+        ? `The reward is good (it predicts ${percent(judgments)} of judgments that it has not learned from), but by it the policy does no better than random play.`
+        : `The reward is ${heldOut >= RIGHT_REWARD ? 'right' : 'good'} (it orders ${percent(heldOut)} of held-out pairs), but the policy does no better than at first.`,
+    advice: (facts) =>
+      `Let it train longer (--steps) or explore more (${exploration(facts)})${facts.standard === 'return' ? '; `heed rl` shows whether the true reward teaches it' : ''}.`,
   },
   {
     code: 'policy-fell',
     stage: 'policy',
     severity: 'warning',
     from: 0.5,
-    applies: ({ returnBefore, returnBest, returnLast }) => returnBest - returnLast > 0.4 * (returnBest - returnBefore),
+    applies: ({ returnBefore, returnBest, returnLast }, { standard }) =>
+      standard === 'return' && returnBest - returnLast > 0.4 * (returnBest - returnBefore),
     text: ({ returnBest, returnLast, bestStep }) =>
       `The policy fell back from a return of ${figure(returnBest)} at step ${bestStep.toLocaleString('en-US')} to ${figure(returnLast)}.`,
-    advice: 'Lower --ppo.final-learning-rate, or keep asking for longer (--schedule.until 0.9).',
+    advice: (facts) =>
+      `Lower ${flag(facts, 'learningRate')}${facts.command === 'train' ? ', or keep asking for longer (--schedule.until 0.9)' : ''}.`,
   },
   {
     code: 'policy-falls-early',
     stage: 'policy',
+    only: 'train',
     severity: 'warning',
     from: 0.5,
     applies: ({ endedLately, lengthLately, offset }, { maxEpisodeSteps }) =>
@@ -311,6 +471,7 @@ export const rules: readonly Rule[] = [
   {
     code: 'coverage-low',
     stage: 'policy',
+    only: 'train',
     severity: 'warning',
     from: 0.5,
     applies: ({ coverage }) => coverage < 0.3,

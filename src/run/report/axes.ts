@@ -23,8 +23,12 @@ const RIGHT = 14;
 const TOP = 26;
 const BOTTOM = 44;
 
-/** The range of all finite values, slightly widened; from zero if that adds little. Undefined if there are none. */
-export function domainOf(values: Iterable<number>, { pad = 0.06, fromZero = true } = {}): Domain | undefined {
+/**
+ * The range of all finite values, slightly widened; from zero if that adds little. Values that differ by less than the
+ * share `flat` of their magnitude get the range of one value, which does not draw noise as mountains. Undefined if there
+ * are none.
+ */
+export function domainOf(values: Iterable<number>, { pad = 0.06, fromZero = true, flat = 0 } = {}): Domain | undefined {
   let low = Number.POSITIVE_INFINITY;
   let high = Number.NEGATIVE_INFINITY;
   for (const value of values) {
@@ -33,13 +37,24 @@ export function domainOf(values: Iterable<number>, { pad = 0.06, fromZero = true
     high = Math.max(high, value);
   }
   if (low > high) return undefined;
-  if (low === high) {
+  if (high - low <= flat * Math.max(Math.abs(low), Math.abs(high))) {
     const room = Math.abs(low) * 0.1 || 1;
     return { low: low - room, high: high + room };
   }
   const room = (high - low) * pad;
   const zero = fromZero && low >= 0 && low < 0.4 * high;
   return { low: zero ? 0 : low - room, high: high + room };
+}
+
+/** Values of one curve that differ by a smaller share than this are one value. */
+const FLAT = 1e-3;
+
+/** The range of an axis of values. A share's goes from 0 to 1, beyond which only values do. */
+export function valueDomain(values: readonly number[], label: string): Domain | undefined {
+  const domain = domainOf(values, { flat: FLAT });
+  if (!domain || !/^share\b/.test(label)) return domain;
+  const [low, high] = [Math.min(...values.filter(Number.isFinite)), Math.max(...values.filter(Number.isFinite))];
+  return { low: low < 0 ? Math.min(domain.low, 0) : 0, high: high > 1 ? Math.max(domain.high, 1) : 1 };
 }
 
 /** Round values inside a domain, about `count` of them, spaced by 1, 2 or 5 × 10ⁿ. */

@@ -1,7 +1,7 @@
 /** Lines over steps, labels or time, as SVG. */
 
 import { HeedError } from '../../error.ts';
-import { domainOf, type Plane, plane, px } from './axes.ts';
+import { domainOf, type Plane, plane, px, valueDomain } from './axes.ts';
 import { escaped, readable } from './html.ts';
 
 /** One line of a chart. */
@@ -95,10 +95,11 @@ export function drawLines(chart: LineChart, series: Series[], choice: number, wi
     series.flatMap((s) => Array.from(s.x[choice])),
     { pad: 0 },
   );
-  const y = domainOf([
+  const values = [
     ...series.flatMap((s) => [...Array.from(s.y), ...Array.from(s.band?.low ?? []), ...Array.from(s.band?.high ?? [])]),
     ...(chart.levels ?? []).map((level) => level.y),
-  ]);
+  ];
+  const y = valueDomain(values, chart.yLabel);
   if (!x || !y) return '';
   const on = plane(width, height, x, y, { x: chart.xLabels[choice], y: chart.yLabel });
   const [left, right] = [x.low, x.high].map(on.x);
