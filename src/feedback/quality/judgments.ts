@@ -28,6 +28,8 @@ export interface CountedJudgment {
   decidedBy: string | null;
   /** Whether it says what a model suggests; undefined without a suggestion, and where that cannot be told. */
   follows?: boolean;
+  /** Names of what the two options come from, such as two models, if the item's metadata has them. */
+  sides?: readonly [string, string];
   /** Whether that was shown before the judgment. */
   suggested?: boolean;
 }
@@ -80,6 +82,7 @@ async function countedIn(
       'items.practice',
       'items.decidedBy',
       'items.suggestionJson',
+      'items.metadataJson',
       'votes.suggested',
     ])
     .where('votes.project', '=', project)
@@ -89,8 +92,9 @@ async function countedIn(
     .where('items.archived', 'is', null)
     .orderBy('votes.seq')
     .execute();
-  return rows.map(({ answerJson, shownJson, goldJson, practice, suggestionJson, suggested, ...row }) => ({
+  return rows.map(({ answerJson, shownJson, goldJson, practice, suggestionJson, suggested, metadataJson, ...row }) => ({
     ...row,
+    sides: sidesOf(metadataJson),
     follows:
       suggestionJson === null ? undefined : followsSuggestion(JSON.parse(answerJson), JSON.parse(suggestionJson)),
     suggested: suggested === 1,
@@ -99,4 +103,14 @@ async function countedIn(
     gold: goldJson === null ? undefined : JSON.parse(goldJson),
     practice: practice === 1,
   }));
+}
+
+/** The names in metadata such as `{"models": ["A", "B"]}` or `{"model_a": "A", "model_b": "B"}`, in order of the options. */
+function sidesOf(metadataJson: string | null): CountedJudgment['sides'] {
+  if (!metadataJson?.includes('model')) return undefined;
+  const { models, model_a, model_b } = JSON.parse(metadataJson);
+  const names: unknown[] = Array.isArray(models) ? models : [model_a, model_b];
+  const [one, other] = names;
+  if (names.length !== 2 || typeof one !== 'string' || typeof other !== 'string' || one === other) return undefined;
+  return [one, other];
 }
