@@ -257,6 +257,16 @@ export const guidelinesOf = ({ query }: { query: DatabaseQuery }, project: strin
     .limit(1)
     .executeTakeFirstOrThrow();
 
+/** The version of the latest guidelines of the project with this id. */
+export async function guidelinesVersion({ query }: { query: DatabaseQuery }, project: string): Promise<number> {
+  const { version } = await query
+    .selectFrom('guidelines')
+    .select((select) => select.fn.max('version').as('version'))
+    .where('project', '=', project)
+    .executeTakeFirstOrThrow();
+  return version;
+}
+
 /** Saves a new version of the guidelines if the text differs from the latest; returns the version that applies now. */
 export async function writeGuidelines(
   { query }: Database,

@@ -14,7 +14,7 @@ export interface CountedJudgment {
   judgment: Judgment;
   /** When it was recorded, in milliseconds since 1970. */
   created: number;
-  /** Milliseconds from seeing the item to judging it, if the page measured them. */
+  /** Milliseconds from seeing the item to judging it, if the page measured them; no more than since it was handed out. */
   duration: number | null;
   /** The order in which the options were shown, if it was recorded. */
   shown: number[] | null;
@@ -76,6 +76,7 @@ async function countedIn(
       'answers.answerJson',
       'votes.created',
       'votes.duration',
+      'votes.handed',
       'votes.shownJson',
       'votes.guidelines',
       'items.goldJson',
@@ -92,17 +93,20 @@ async function countedIn(
     .where('items.archived', 'is', null)
     .orderBy('votes.seq')
     .execute();
-  return rows.map(({ answerJson, shownJson, goldJson, practice, suggestionJson, suggested, metadataJson, ...row }) => ({
-    ...row,
-    sides: sidesOf(metadataJson),
-    follows:
-      suggestionJson === null ? undefined : followsSuggestion(JSON.parse(answerJson), JSON.parse(suggestionJson)),
-    suggested: suggested === 1,
-    judgment: JSON.parse(answerJson),
-    shown: shownJson === null ? null : JSON.parse(shownJson),
-    gold: goldJson === null ? undefined : JSON.parse(goldJson),
-    practice: practice === 1,
-  }));
+  return rows.map(
+    ({ answerJson, shownJson, goldJson, practice, suggestionJson, suggested, metadataJson, handed, ...row }) => ({
+      ...row,
+      duration: row.duration === null || handed === null ? row.duration : Math.min(row.duration, row.created - handed),
+      sides: sidesOf(metadataJson),
+      follows:
+        suggestionJson === null ? undefined : followsSuggestion(JSON.parse(answerJson), JSON.parse(suggestionJson)),
+      suggested: suggested === 1,
+      judgment: JSON.parse(answerJson),
+      shown: shownJson === null ? null : JSON.parse(shownJson),
+      gold: goldJson === null ? undefined : JSON.parse(goldJson),
+      practice: practice === 1,
+    }),
+  );
 }
 
 /** The names in metadata such as `{"models": ["A", "B"]}` or `{"model_a": "A", "model_b": "B"}`, in order of the options. */

@@ -158,6 +158,8 @@ describe.each(kinds)('%s', (kind, address) => {
       'drop table keys',
       'alter table items drop column "suggestionJson"',
       'alter table votes drop column suggested',
+      'alter table votes drop column handed',
+      'alter table leases drop column handed',
       `delete from kysely_migration where name > '005-members'`,
     ]) {
       await sql.raw(step).execute(database.query);

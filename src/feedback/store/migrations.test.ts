@@ -23,6 +23,7 @@ const { kinds, skipWhereMissing } = await ownStores();
 
 /** What takes a store back, the latest version first. */
 const BACK = {
+  '011-item-order': ['leases', 'votes'].map((table) => `alter table ${table} drop column handed`),
   '010-token-dates': ['drop index items_order'],
   '009-comments': withoutTokenDates,
   '007-identities': withoutChain,

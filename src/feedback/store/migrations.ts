@@ -68,6 +68,7 @@ const migrationsOf = (kind: Kind) => ({
   '009-comments': { up: comments },
   '010-token-dates': { up: tokenDates },
   '011-item-order': { up: itemOrder },
+  '012-handed-out': { up: handedOut },
 });
 
 async function begin(query: Kysely<unknown>, kind: Kind): Promise<void> {
@@ -448,4 +449,11 @@ async function tokenDates({ schema }: Kysely<unknown>): Promise<void> {
 /** The items of a project in their order, a part at a time. */
 async function itemOrder({ schema }: Kysely<unknown>): Promise<void> {
   await schema.createIndex('items_order').on('items').columns(['project', 'seq']).execute();
+}
+
+/** When items were handed out, so that nobody is paid for more time than there was. */
+async function handedOut({ schema }: Kysely<unknown>): Promise<void> {
+  for (const table of ['leases', 'votes']) {
+    await schema.alterTable(table).addColumn('handed', 'double precision').execute();
+  }
 }
