@@ -10,11 +10,14 @@ import type { Tables } from './store/schema.ts';
 
 const whole = (least: number) => z.number().int().min(least);
 
+/** The highest rating of an aspect that does not say. */
+export const DEFAULT_SCALE = 5;
+
 const aspectName = z.string().min(1).max(200);
 const aspectSchema = z.strictObject({
   name: aspectName.describe('name of the aspect, such as helpful'),
   description: z.string().max(2000).default('').describe('what the aspect means, for annotators'),
-  scale: whole(2).max(100).default(5).describe('the highest rating; the lowest is 1'),
+  scale: whole(2).max(100).default(DEFAULT_SCALE).describe('the highest rating; the lowest is 1'),
   level: z
     .enum(measurementLevels)
     .default('interval')

@@ -313,7 +313,11 @@ async function standingJudgments(query: DatabaseQuery, item: string, person: str
 }
 
 /** Checks a judgment against its item. @throws JudgmentError if the project does not offer such a judgment. */
-function checkedJudgment(input: unknown, settings: Project['settings'], { content }: Item): Judgment {
+export function checkedJudgment(
+  input: unknown,
+  settings: Project['settings'],
+  { content }: Pick<Item, 'content'>,
+): Judgment {
   let judgment: Judgment;
   try {
     judgment = checkJudgment(input, settings.kind, content);

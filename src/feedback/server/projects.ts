@@ -1,7 +1,7 @@
 /** Routes for projects: their items, the next items to judge, judgments, and their quality. */
 import { Hono } from 'hono';
 import { z } from 'zod';
-import { changeSettings, type SettingsChanges } from '../change-settings.ts';
+import { changeSettings, ratingLosses, type SettingsChanges } from '../change-settings.ts';
 import { disagreements } from '../items/adjudication.ts';
 import { assignItems } from '../items/assignment.ts';
 import { archiveItems, deleteItems, itemRecord, listedItemSchema, listItems } from '../items/browse.ts';
@@ -73,6 +73,23 @@ export const changesSchema = z.strictObject(
     }),
   ),
 ) as z.ZodType<SettingsChanges, SettingsChanges>;
+
+/** Query of the request that changes settings. */
+export const confirmSchema = z.object({
+  confirm: z
+    .enum(['true', 'false'])
+    .default('false')
+    .describe('whether ratings may stop to count, because an aspect goes or its scale shrinks'),
+});
+
+/** What ratings lose by a change of settings. */
+export const ratingLossesSchema = z.array(
+  z.object({
+    aspect: z.string().describe('name of the aspect'),
+    scale: whole.nullable().describe('its highest rating from now on; null if the aspect goes'),
+    judgments: whole.describe('judgments whose rating of it counts no more'),
+  }),
+);
 
 /** Body of the request that writes guidelines. */
 export const guidelinesTextSchema = z.object({ text: text.describe('guidelines for annotators, in Markdown') });
@@ -216,10 +233,19 @@ export function projectRoutes(database: Database) {
       const counts = { ...(await summary(project)), ...(await countsOf(database, project.id, context.var.person.id)) };
       return context.json({ ...project, guidelines: { version, text }, progress: counts } satisfies ProjectDetails);
     })
-    .patch('/:project', requires('owner'), body(changesSchema), async (context) => {
+    .patch('/:project', requires('owner'), query(confirmSchema), body(changesSchema), async (context) => {
       const changes = context.req.valid('json');
-      return context.json(await changeSettings(database, await find(context), changes, context.var.person.id));
+      const confirmed = context.req.valid('query').confirm === 'true';
+      const { id } = context.var.person;
+      return context.json(await changeSettings(database, await find(context), changes, id, { confirmed }));
     })
+    .post('/:project/losses', requires('owner'), body(changesSchema), async (context) =>
+      context.json(
+        (await ratingLosses(database, await find(context), context.req.valid('json'))) satisfies z.output<
+          typeof ratingLossesSchema
+        >,
+      ),
+    )
     .delete('/:project', requires('owner', 'admin'), async (context) => {
       await deleteProject(database, await find(context), context.var.person.id);
       return context.json({} satisfies z.output<typeof emptySchema>);

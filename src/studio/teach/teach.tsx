@@ -158,7 +158,7 @@ function Goal({ view, owner }: { view: RoomView; owner: boolean }) {
         event.preventDefault();
         const goal = new FormData(event.currentTarget).get('goal')!.toString().trim();
         action.run(async () => {
-          await json(projectApi.$patch({ ...inProject(view.project), json: { goal: goal || null } }));
+          await json(projectApi.$patch({ ...inProject(view.project), query: {}, json: { goal: goal || null } }));
           setEditing(false);
           return undefined;
         });
