@@ -22,6 +22,7 @@ const defaults: Bindings = {
   guidelines: 'g',
   reason: 'w',
   write: 'e',
+  difference: 'd',
   raw: 'r',
   keys: '?',
 };

@@ -80,6 +80,7 @@ function Labeling({ project, person }: { project: ProjectDetails; person: Person
   const { progress, count, refresh } = useProgress(project);
   const [raw, setRaw] = useState(localStorage.getItem(RAW) === 'yes');
   const [binding, setBinding] = useState(false);
+  const [compared, setCompared] = useState(false);
   const { current, waiting, empty, error, guidelines: latest } = queue.current.state();
   const known = useGuidelines(project, person, latest);
   const guidelines = useRef<HTMLDetailsElement>(null);
@@ -104,9 +105,12 @@ function Labeling({ project, person }: { project: ProjectDetails; person: Person
       if (receipt?.gold || receipt?.others || receipt?.suggestion) setFeedback({ ...receipt, judgment, shown });
     });
   };
+  const options = current?.item.content.options ?? [];
+  const comparable = options.length === 2 && options.every(({ kind }) => kind === 'text');
   const act = (action: KeyAction | undefined): boolean => {
     if (action === 'guidelines') guidelines.current!.open = !guidelines.current!.open;
     else if (action === 'keys') setBinding(true);
+    else if (action === 'difference' && comparable) setCompared(!compared);
     else if (action === 'raw') {
       localStorage.setItem(RAW, raw ? 'no' : 'yes');
       setRaw(!raw);
@@ -137,6 +141,11 @@ function Labeling({ project, person }: { project: ProjectDetails; person: Person
           {budget === undefined ? words.itemsComplete(answered, items) : words.judgmentsOf(labels, budget)}
         </span>
         <span class="tools">
+          {comparable && (
+            <button type="button" aria-pressed={compared} onClick={() => act('difference')}>
+              {words.difference} <kbd>{keys.difference}</kbd>
+            </button>
+          )}
           <button type="button" aria-pressed={raw} onClick={() => act('raw')}>
             {words.rawText} <kbd>{keys.raw}</kbd>
           </button>
@@ -167,6 +176,7 @@ function Labeling({ project, person }: { project: ProjectDetails; person: Person
             content={current.item.content}
             shown={current.shown}
             raw={raw}
+            compared={compared}
             marks={project.settings.spans ? { spans: spans ?? [], change: mark } : undefined}
           />
           {current.suggestion && <p class="quiet">{suggestionSentence(current.suggestion, current.shown, words)}</p>}

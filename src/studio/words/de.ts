@@ -25,6 +25,11 @@ export const de: Words = {
   attachment: (number) => `Anhang ${number}`,
   imageOf: (name) => `${name}: Bild`,
 
+  taskDone: 'erledigt',
+  taskOpen: 'offen',
+  openLink: (address) => `${address} in einem anderen Tab öffnen?`,
+  difference: 'Unterschiede',
+
   player: 'Wiedergabe',
   play: 'Abspielen',
   pause: 'Anhalten',
@@ -156,6 +161,7 @@ export const de: Words = {
     guidelines: 'Richtlinien zeigen',
     reason: 'Begründung schreiben',
     write: 'Antwort schreiben oder Aspekte bewerten',
+    difference: 'was zwei Antworten unterscheidet',
     raw: 'Rohtext oder formatierter Text',
     keys: 'diese Tasten ändern',
   },

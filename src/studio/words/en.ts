@@ -29,6 +29,11 @@ export const en = {
   attachment: (number: number) => `Attachment ${number}`,
   imageOf: (name: string) => `${name} image`,
 
+  taskDone: 'done',
+  taskOpen: 'not done',
+  openLink: (address: string) => `Open ${address} in another tab?`,
+  difference: 'Differences',
+
   player: 'Player',
   play: 'Play',
   pause: 'Pause',
@@ -162,6 +167,7 @@ export const en = {
     guidelines: 'guidelines',
     reason: 'write a reason',
     write: 'write a response, or rate aspects',
+    difference: 'what differs between two responses',
     raw: 'raw or formatted text',
     keys: 'change these keys',
   },
