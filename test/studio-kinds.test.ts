@@ -269,7 +269,7 @@ describe('every kind of item', () => {
       await page.getByLabel(/A better response/).fill('best');
       await page.getByRole('radio', { name: '1' }).check();
       await page.getByRole('button', { name: /Left is better/ }).click();
-      await page.keyboard.press('3');
+      await page.keyboard.press('8');
       await answersTo('strength', i + 1);
     }
     for (const { answer, shown } of await answersTo('strength', 3)) {

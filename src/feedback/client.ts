@@ -96,9 +96,12 @@ export function createClient({ url, token }: { url: string; token: string }) {
       name: string,
       options: { settings?: ProjectInput; guidelines?: string } = {},
     ): Promise<ProjectSummary> => json(projects.$post({ json: { name, ...options } })),
-    /** Changes settings; those that are left out stay as they are, and `null` unsets one. */
-    changeSettings: (name: string, changes: SettingsChanges): Promise<Project> =>
-      json(project.$patch({ ...inProject(name), json: changes })),
+    /**
+     * Changes settings; those that are left out stay as they are, and `null` unsets one. `confirm`: although ratings stop
+     * to count, because an aspect goes or its scale shrinks.
+     */
+    changeSettings: (name: string, changes: SettingsChanges, { confirm = false } = {}): Promise<Project> =>
+      json(project.$patch({ ...inProject(name), json: changes, query: { confirm: confirm ? 'true' : 'false' } })),
     /** Puts a project away, or takes it back. */
     archiveProject: (name: string, archived = true): Promise<Project> =>
       json(project.archive.$post({ ...inProject(name), json: { archived } })),

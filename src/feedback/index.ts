@@ -125,7 +125,7 @@ export {
   exportRows,
 } from './transfer/export.ts';
 export { type ExportToOptions, type ExportToResult, exportTo } from './transfer/export-to.ts';
-export { countRows, type ImportOptions, type ImportResult, importItems } from './transfer/import.ts';
+export { checkItems, type ImportOptions, type ImportResult, importItems } from './transfer/import.ts';
 export {
   type ImportedProject,
   type ImportFromOptions,

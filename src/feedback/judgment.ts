@@ -196,15 +196,20 @@ export function choiceFromPair({ choice, strength }: Extract<Judgment, { kind: '
 export const ratingsOf = (judgment: Judgment): Readonly<Record<string, number>> =>
   (judgment.kind === 'rating' ? judgment.ratings : judgment.aspects) ?? {};
 
-/** The category by which judgments of one kind are compared; undefined for ratings and written text. */
+/**
+ * The category by which judgments of one kind are compared; undefined for ratings, written text, and rankings with
+ * several options at the top.
+ */
 export function categoryOf(judgment: Judgment): number | undefined {
   switch (judgment.kind) {
     case 'pair':
       return pairChoices.indexOf(judgment.choice);
     case 'binary':
       return Number(judgment.good);
-    case 'ranking':
-      return judgment.ranks.indexOf(Math.min(...judgment.ranks));
+    case 'ranking': {
+      const best = judgment.ranks.indexOf(Math.min(...judgment.ranks));
+      return judgment.ranks.lastIndexOf(judgment.ranks[best]) === best ? best : undefined;
+    }
     default:
       return undefined;
   }

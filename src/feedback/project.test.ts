@@ -4,7 +4,9 @@ import {
   addPerson,
   assignItems,
   changeSettings,
+  countedJudgments,
   createProject,
+  findProject,
   openDatabase,
   recordJudgment,
 } from './index.ts';
@@ -59,5 +61,34 @@ it('asks on once a label budget is taken away, and more people once more answers
   expect(await idsOf(free)).toHaveLength(1);
   const more = await changeSettings(database, free, { overlap: 2 }, null);
   expect(await idsOf(more)).toContain(item);
+  await database.close();
+});
+
+it('asks before a scale shrinks or an aspect goes, and says of how many judgments', async () => {
+  const database = await openDatabase(':memory:');
+  const settings = { kind: 'rating' as const, aspects: ['clear', 'polite'], goldShare: 0 };
+  const project = await createProject(database, 'rated', settings);
+  const { person } = await addPerson(database, 'rater');
+  const items = [1, 4, 5].map((n) => ({
+    content: { prompt: `${n}`, options: [{ kind: 'text' as const, text: 'a' }] },
+  }));
+  await addItems(database, project, items);
+  for (const { item } of await assignItems(database, project, person.id, { count: 3 })) {
+    const ratings = { clear: Number(item.content.prompt), polite: 2 };
+    await recordJudgment(database, project, person.id, {
+      id: item.id,
+      item: item.id,
+      vote: { kind: 'rating', ratings },
+    });
+  }
+  const shorter = { aspects: [{ name: 'clear', scale: 3 }] };
+  const asks =
+    'The scale of "clear" shrinks to 3: 2 judgments rate it higher. The aspect "polite" goes: 3 judgments rate it. These ratings stay in the record and count no more.';
+  await expect(changeSettings(database, project, shorter, null)).rejects.toThrow(asks);
+  expect((await findProject(database, 'rated')).settings.aspects).toHaveLength(2);
+  const longer = await changeSettings(database, project, { aspects: [{ name: 'clear', scale: 9 }, 'polite'] }, null);
+  const changed = await changeSettings(database, longer, shorter, null, { confirmed: true });
+  expect(changed.settings.aspects).toMatchObject([{ name: 'clear', scale: 3 }]);
+  expect(await countedJudgments(database, project.id)).toHaveLength(3);
   await database.close();
 });

@@ -9,11 +9,14 @@ import { newId, note } from './store/audit.ts';
 import { atOnce, type Database, type DatabaseQuery } from './store/database.ts';
 import type { Tables } from './store/schema.ts';
 
+/** The highest rating of an aspect that does not say. */
+export const DEFAULT_SCALE = 5;
+
 const aspectName = z.string().min(1).max(200);
 const aspectSchema = z.strictObject({
   name: aspectName.describe('name of the aspect, such as helpful'),
   description: z.string().max(2000).default('').describe('what the aspect means, for annotators'),
-  scale: wholeNumber(2).max(100).default(5).describe('the highest rating; the lowest is 1'),
+  scale: wholeNumber(2).max(100).default(DEFAULT_SCALE).describe('the highest rating; the lowest is 1'),
   level: z
     .enum(measurementLevels)
     .default('interval')
@@ -258,6 +261,16 @@ export const guidelinesOf = ({ query }: { query: DatabaseQuery }, project: strin
     .orderBy('version', 'desc')
     .limit(1)
     .executeTakeFirstOrThrow();
+
+/** The version of the latest guidelines of the project with this id. */
+export async function guidelinesVersion({ query }: { query: DatabaseQuery }, project: string): Promise<number> {
+  const { version } = await query
+    .selectFrom('guidelines')
+    .select((select) => select.fn.max('version').as('version'))
+    .where('project', '=', project)
+    .executeTakeFirstOrThrow();
+  return version;
+}
 
 /** Saves a new version of the guidelines if the text differs from the latest; returns the version that applies now. */
 export async function writeGuidelines(

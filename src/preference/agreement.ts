@@ -16,38 +16,54 @@ export interface Rating {
   category: number;
 }
 
-/** Cohen's κ (1960) of two annotators' ratings of the same items: (p_o − p_e) / (1 − p_e). */
-export function cohenKappa(first: ArrayLike<number>, second: ArrayLike<number>): number {
+/**
+ * Cohen's κ (1960) of two annotators' ratings of the same items: (p_o − p_e) / (1 − p_e). `options`: for each item, how
+ * many categories, counted from 0, stand for options without an order of their own. Two ratings that are options are then
+ * the same by chance in 1 of k cases, whichever option a file lists first.
+ */
+export function cohenKappa(
+  first: ArrayLike<number>,
+  second: ArrayLike<number>,
+  options: readonly number[] = [],
+): number {
   const n = first.length;
-  const shares = [new Map<number, number>(), new Map<number, number>()];
+  const size =
+    1 + [...Array.from(first), ...Array.from(second)].reduce((most, category) => Math.max(most, category), 0);
+  const shares = [new Float64Array(size), new Float64Array(size)];
   let equal = 0;
   for (let i = 0; i < n; i++) {
-    equal += Number(first[i] === second[i]) / n;
-    for (const [map, category] of [[shares[0], first[i]] as const, [shares[1], second[i]] as const]) {
-      map.set(category, (map.get(category) ?? 0) + 1 / n);
-    }
+    equal += Number(first[i] === second[i]);
+    shares[0][first[i]]++;
+    shares[1][second[i]]++;
   }
-  let chance = 0;
-  for (const [category, share] of shares[0]) chance += share * (shares[1].get(category) ?? 0);
-  return beyondChance(equal, chance);
+  return beyondChance(equal / n, chanceOf(shares[0], shares[1], options) / n ** 2);
 }
 
-/** Fleiss' κ (1971): items with equal numbers of ratings. `counts[item][category]` is the number of ratings. */
-export function fleissKappa(counts: readonly ArrayLike<number>[]): number {
+/**
+ * Fleiss' κ (1971): items with equal numbers of ratings. `counts[item][category]` is the number of ratings, and `options`
+ * as in `cohenKappa`.
+ */
+export function fleissKappa(counts: readonly ArrayLike<number>[], options: readonly number[] = []): number {
   const raters = sum(counts[0]);
-  const categories = counts[0].length;
+  const totals = new Float64Array(counts[0].length);
   let equal = 0;
-  const shares = new Float64Array(categories);
   for (const own of counts) {
-    let pairs = 0;
-    for (let c = 0; c < categories; c++) {
-      pairs += own[c] * (own[c] - 1);
-      shares[c] += own[c] / (raters * counts.length);
+    for (let c = 0; c < totals.length; c++) {
+      equal += own[c] * (own[c] - 1);
+      totals[c] += own[c];
     }
-    equal += pairs / (raters * (raters - 1)) / counts.length;
   }
-  const chance = shares.reduce((total, share) => total + share * share, 0);
-  return beyondChance(equal, chance);
+  const chance = chanceOf(totals, totals, options) / (raters * counts.length) ** 2;
+  return beyondChance(equal / (raters * (raters - 1) * counts.length), chance);
+}
+
+/** How often two ratings are the same by chance, from the counts of their categories. */
+function chanceOf(one: Float64Array, other: Float64Array, options: readonly number[]): number {
+  const alike = options.reduce((most, count) => Math.max(most, count), 0);
+  const same = alike === 0 ? 0 : options.reduce((total, count) => total + 1 / count, 0) / options.length;
+  let chance = sum(one.subarray(0, alike)) * sum(other.subarray(0, alike)) * same;
+  for (let c = alike; c < one.length; c++) chance += one[c] * other[c];
+  return chance;
 }
 
 /**
@@ -67,10 +83,21 @@ export type MeasurementLevel = (typeof measurementLevels)[number];
  *   nominal  δ²(c, k) = 1 if c ≠ k
  *   ordinal  δ²(c, k) = (Σ_{g=c..k} n_g − (n_c + n_k) / 2)²
  *   interval δ²(c, k) = (c − k)²
+ *
+ * With `mirror`, each item counts in both orders of its two options: D_e is the mean over any two ratings, each in both
+ * orders, and an ordinal δ takes n_g as the mean of both. D_o is the same in both. So α does not depend on which option
+ * a file lists first.
  */
-export function krippendorffAlpha(ratings: readonly Rating[], level: MeasurementLevel = 'nominal'): number {
-  return alphaOf([...byItem(ratings).values()], level);
+export function krippendorffAlpha(
+  ratings: readonly Rating[],
+  level: MeasurementLevel = 'nominal',
+  mirror?: Mirror,
+): number {
+  return alphaOf([...byItem(ratings).values()], level, mirror);
 }
+
+/** What a category becomes when the two options of an item change places. Twice, it is the category itself. */
+export type Mirror = (category: number) => number;
 
 /** Krippendorff's α of a set of ratings, with its interval. */
 export interface Reliability {
@@ -86,6 +113,8 @@ export interface Reliability {
 export interface ReliabilityOptions {
   /** How far apart two categories are; `nominal` by default. */
   level?: MeasurementLevel;
+  /** For items whose two options have no order of their own: counts each in both orders. */
+  mirror?: Mirror;
   /** Samples that the interval is made from; 1000 by default. */
   resamples?: number;
   /** Draws the samples; the same seed gives the same interval. */
@@ -97,39 +126,44 @@ export interface ReliabilityOptions {
 /** α with a percentile bootstrap over items (Efron 1979). */
 export function reliability(
   ratings: readonly Rating[],
-  { level = 'nominal', resamples = 1000, seed = 0, groupOf = (item) => item }: ReliabilityOptions = {},
+  { level = 'nominal', mirror, resamples = 1000, seed = 0, groupOf = (item) => item }: ReliabilityOptions = {},
 ): Reliability {
   // few items differ in how they were rated: a resample counts how often it has each of these
-  const places = new Map<string, number>();
-  const different: (readonly number[])[] = [];
-  const counts: number[] = [];
+  const rated = [...byItem(ratings)].filter(([, own]) => own.length > 1);
+  const keys = rated.map(([, own]) => patternOf(own, mirror));
+  // sorted, so that sums come out the same to the last bit whatever the order of items and options
+  const patterns = [...new Set(keys)].sort();
+  const places = new Map(patterns.map((key, place) => [key, place]));
+  const different = patterns.map((key) => key.split(',').map(Number));
+  const counts = new Float64Array(different.length);
   const groups = new Map<number, number[]>();
-  for (const [item, own] of byItem(ratings)) {
-    if (own.length < 2) continue;
-    const key = own.toSorted((a, b) => a - b).join();
-    if (!places.has(key)) {
-      places.set(key, different.push(own) - 1);
-      counts.push(0);
-    }
-    const place = places.get(key)!;
+  for (const [i, [item]] of rated.entries()) {
+    const place = places.get(keys[i])!;
     counts[place]++;
     const group = groups.get(groupOf(item));
     if (group) group.push(place);
     else groups.set(groupOf(item), [place]);
   }
   const all = [...groups.values()];
-  const alpha = alphaOf(different, level, counts);
+  const alpha = alphaOf(different, level, mirror, counts);
   if (Number.isNaN(alpha)) return { alpha, interval: [Number.NaN, Number.NaN], items: all.length };
   const draws = random(seed, 'bootstrap');
   const drawn = Array.from({ length: resamples }, () => {
     const times = new Float64Array(different.length);
     for (let i = 0; i < all.length; i++) for (const place of all[draws.integer(all.length)]) times[place]++;
-    return alphaOf(different, level, times);
+    return alphaOf(different, level, mirror, times);
   })
     .filter((value) => !Number.isNaN(value))
     .sort((a, b) => a - b);
   const at = (share: number) => drawn[Math.min(drawn.length - 1, Math.floor(share * drawn.length))] ?? Number.NaN;
   return { alpha, interval: [at(0.025), at(0.975)], items: all.length };
+}
+
+/** Ratings of an item as a text: the same for any order of the ratings and, with `mirror`, of the item's options. */
+function patternOf(own: readonly number[], mirror: Mirror | undefined): string {
+  const sorted = (categories: readonly number[]) => categories.toSorted((a, b) => a - b).join();
+  const [one, other] = [sorted(own), sorted(mirror ? own.map(mirror) : own)];
+  return one < other ? one : other;
 }
 
 /** Categories by item. */
@@ -144,31 +178,42 @@ function byItem(ratings: readonly Rating[]): Map<number, number[]> {
 }
 
 /** `times`: how often each item occurs; once by default. */
-function alphaOf(items: readonly (readonly number[])[], level: MeasurementLevel, times?: ArrayLike<number>): number {
-  const size = 1 + items.reduce((most, own) => own.reduce((a, b) => Math.max(a, b), most), -1);
+function alphaOf(
+  items: readonly (readonly number[])[],
+  level: MeasurementLevel,
+  mirror: Mirror = (category) => category,
+  times?: ArrayLike<number>,
+): number {
+  const size = 1 + items.reduce((most, own) => own.reduce((a, b) => Math.max(a, b, mirror(b)), most), -1);
   // coincidences of two categories in an item, each pair weighted by 1 / (ratings − 1)
   const pairs = new Float64Array(size * size);
+  const totals = new Float64Array(size);
   for (const [item, own] of items.entries()) {
     if (own.length < 2) continue;
-    const weight = (times?.[item] ?? 1) / (own.length - 1);
+    const occurrences = times?.[item] ?? 1;
     for (const [i, a] of own.entries()) {
-      for (const [j, b] of own.entries()) if (i !== j) pairs[a * size + b] += weight;
+      totals[a] += occurrences;
+      for (const [j, b] of own.entries()) if (i !== j) pairs[a * size + b] += occurrences / (own.length - 1);
     }
   }
-  const totals = Float64Array.from({ length: size }, (_, a) => sum(pairs.subarray(a * size, (a + 1) * size)));
+  const inBoth = totals.map((total, category) => (total + totals[mirror(category)]) / 2);
+  const squared = (a: number, b: number) => distance(Math.min(a, b), Math.max(a, b), inBoth, level) ** 2;
   const all = sum(totals);
   let [observed, expected] = [0, 0];
   for (let a = 0; a < size; a++) {
-    for (let b = a + 1; b < size; b++) {
-      const squared = distance(a, b, totals, level) ** 2;
-      observed += pairs[a * size + b] * squared;
-      expected += (totals[a] * totals[b] * squared) / (all - 1);
+    for (let b = a; b < size; b++) {
+      const same = squared(a, b);
+      // two different ratings: either both in the same order of the options, or one in the other order
+      const others = a === b ? (totals[a] * (totals[a] - 1)) / 2 : totals[a] * totals[b];
+      observed += pairs[a * size + b] * same;
+      expected += (others * (same + squared(a, mirror(b)))) / 2 / (all - 1);
     }
   }
   return expected === 0 ? Number.NaN : 1 - observed / expected;
 }
 
 function distance(a: number, b: number, totals: Float64Array, level: MeasurementLevel): number {
+  if (a === b) return 0;
   if (level === 'nominal') return 1;
   if (level === 'interval') return b - a;
   return sum(totals.subarray(a, b + 1)) - (totals[a] + totals[b]) / 2;

@@ -19,6 +19,11 @@ interface ConsensusOptions {
   iterations?: number;
   /** True categories that are known, by item: those of gold items. They say how reliable annotators are. */
   known?: ReadonlyMap<number, number>;
+  /**
+   * The first so many categories stand for options without an order of their own (such as first and second of a pair):
+   * whatever is estimated is the same for each of them. So it does not depend on which option a file lists first.
+   */
+  exchangeable?: number;
   /** EM ends when no probability changes by more than this. */
   tolerance?: number;
 }
@@ -38,7 +43,15 @@ export interface Consensus {
 /** Estimates the consensus by EM. Unlike a majority, it weights annotators by their estimated reliability. */
 export function dawidSkene(
   ratings: readonly Rating[],
-  { categories: size, prior = 2, trust = 0.7, iterations = 100, known = new Map(), tolerance = 1e-6 }: ConsensusOptions,
+  {
+    categories: size,
+    prior = 2,
+    trust = 0.7,
+    iterations = 100,
+    known = new Map(),
+    exchangeable = 0,
+    tolerance = 1e-6,
+  }: ConsensusOptions,
 ): Consensus {
   const [items, people] = [ratings.map(({ item }) => item), ratings.map(({ annotator }) => annotator)].map(indexOf);
   const [item, person] = [
@@ -77,10 +90,12 @@ export function dawidSkene(
     for (const [r, { category }] of ratings.entries()) {
       for (let k = 0; k < size; k++) confusion[(person[r] * size + k) * size + category] += truth[item[r] * size + k];
     }
+    if (exchangeable > 1) eachRow(confusion, size * size, (own) => poolConfusion(own, size, exchangeable));
     eachRow(confusion, size, normalize);
     shares.fill(1);
     // gold items may have been chosen by their category
     for (let i = 0; i < truth.length; i++) shares[i % size] += open[Math.floor(i / size)] * truth[i];
+    if (exchangeable > 1) pool(shares, range(exchangeable));
     normalize(shares);
     // E step, with logarithms: the product of many ratings underflows
     const [logs, logShares] = [confusion.map(Math.log), shares.map(Math.log)];
@@ -111,6 +126,37 @@ export const accuracyOf = ({ annotators, shares }: Pick<Consensus, 'annotators' 
 
 const indexOf = (values: readonly number[]): Map<number, number> =>
   new Map([...new Set(values)].map((value, i) => [value, i]));
+
+/** Puts the mean of some values in the place of each. */
+function pool(values: Float64Array, places: readonly number[]): void {
+  const mean = places.reduce((sum, place) => sum + values[place], 0) / places.length;
+  for (const place of places) values[place] = mean;
+}
+
+/** Makes the counts of an annotator the same for each of the first `options` categories. */
+function poolConfusion(counts: Float64Array, size: number, options: number): void {
+  const all = range(options);
+  pool(
+    counts,
+    all.map((k) => k * size + k),
+  );
+  pool(
+    counts,
+    all.flatMap((k) => all.flatMap((l) => (k === l ? [] : [k * size + l]))),
+  );
+  for (let other = options; other < size; other++) {
+    pool(
+      counts,
+      all.map((k) => k * size + other),
+    );
+    pool(
+      counts,
+      all.map((k) => other * size + k),
+    );
+  }
+}
+
+const range = (length: number): number[] => Array.from({ length }, (_, i) => i);
 
 function eachRow(values: Float64Array, size: number, change: (row: Float64Array) => void): void {
   for (let from = 0; from < values.length; from += size) change(values.subarray(from, from + size));

@@ -1,6 +1,7 @@
 /** The studio's page: signing in, and the view that the address names. */
 import { render } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
+import { countDrafts } from './label/drafts.ts';
 import { dropWaiting, sendWaiting } from './label/outbox.ts';
 import { api, currentPerson, json, type Person, signIn, signInAtProvider, signOut } from './page/api.ts';
 import { ErrorNote } from './page/error-note.tsx';
@@ -74,10 +75,15 @@ function Studio() {
 /** Signs out once all judgments are sent, or the person says that those left may be deleted. The keys they chose stay. */
 async function leave(person: Person): Promise<void> {
   const { left, failure } = await sendWaiting(person);
+  const drafts = countDrafts(person);
   const these = left === 1 ? '1 judgment is' : `${left} judgments are`;
   const why = failure?.message ?? 'The studio takes too long.';
-  const question = `${these} not sent: ${why} Delete what is not sent, and sign out? “Cancel” keeps you signed in, and the page tries again.`;
-  if (left > 0 && !confirm(question)) return;
+  const lost = [
+    ...(left > 0 ? [`${these} not sent: ${why}`] : []),
+    ...(drafts > 0 ? [`You have written about ${drafts === 1 ? '1 item' : `${drafts} items`} and not sent it.`] : []),
+  ].join(' ');
+  const question = `${lost} Delete what is not sent, and sign out? “Cancel” keeps you signed in, and the page tries again.`;
+  if (lost !== '' && !confirm(question)) return;
   const url = await signOut();
   dropWaiting(person);
   // loaded anew, the page has nothing in memory, and sends nothing in the name of who signs in next

@@ -1,7 +1,17 @@
-import { defineConfig } from 'vite';
+import { defineConfig, type Plugin } from 'vite';
+
+/** KaTeX offers each font in three formats; every browser that shows the page reads the first, and only that is shipped. */
+const oneFormat: Plugin = {
+  name: 'one-format-of-fonts',
+  enforce: 'pre',
+  transform: (code, id) =>
+    id.includes('katex.min.css') ? code.replace(/,url\([^)]*\.(?:woff|ttf)\) format\("\w+"\)/g, '') : undefined,
+};
 
 export default defineConfig({
-  build: { outDir: '../../dist/studio', emptyOutDir: true, target: 'es2022' },
+  plugins: [oneFormat],
+  // a file inlined as data: would be refused by the page's Content-Security-Policy
+  build: { outDir: '../../dist/studio', emptyOutDir: true, target: 'es2022', assetsInlineLimit: 0 },
   // while the page is worked on: npx vite src/studio beside a studio on its usual port
   server: { proxy: { '/api': 'http://127.0.0.1:7331' } },
 });

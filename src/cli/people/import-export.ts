@@ -2,11 +2,18 @@
 import { type Command, Option } from 'commander';
 import { writeDataset } from '../../data/write.ts';
 import { HeedError } from '../../error.ts';
-import { createProject, findProject, type Project, type ProjectInput, settingsSchema } from '../../feedback/project.ts';
+import {
+  checkedSettings,
+  createProject,
+  findProject,
+  type Project,
+  type ProjectInput,
+  settingsSchema,
+} from '../../feedback/project.ts';
 import type { Database } from '../../feedback/store/database.ts';
 import { findTemplate, projectTemplates } from '../../feedback/templates.ts';
 import { exportFormats, exportRows } from '../../feedback/transfer/export.ts';
-import { countRows, importItems } from '../../feedback/transfer/import.ts';
+import { checkItems, importRows, rowsOfFiles } from '../../feedback/transfer/import.ts';
 import { createProgress, type Progress } from '../../run/progress.ts';
 import { addFlags, settingsFrom } from '../program/flags.ts';
 import { amountOf, createOutput, table } from '../program/output.ts';
@@ -58,21 +65,18 @@ export function addImport(command: Command): void {
     const onNotice = (text: string) => void process.stderr.write(`${text}\n`);
     let progress: Progress | undefined;
     const done = await withStore(flags.store, async (database) => {
-      const project = await projectFor(database, flags, settings);
-      const total = await countRows(files);
+      const options = { gold, practice, annotator: votesOf, onBadRow };
+      // checked before a new project is created, so that an import that fails leaves nothing behind
+      const known = await existingProject(database, flags, settings);
+      const total = await checkItems(known?.settings ?? checkedSettings(settings), files, options);
+      const project =
+        known ?? (await createProject(database, flags.project, settings, { guidelines: flags.guidelines }));
       const onRows = (rows: number) => {
         if (rows === total && !progress) return; // too few for progress
         progress ??= createProgress({ total, unit: 'rows' });
         progress.update(rows);
       };
-      return importItems(database, project, files, {
-        gold,
-        practice,
-        annotator: votesOf,
-        onBadRow,
-        onNotice,
-        onRows,
-      });
+      return importRows(database, project, rowsOfFiles(files), { ...options, onNotice, onRows });
     });
     progress?.done();
     output.say(
@@ -97,14 +101,14 @@ interface ImportFlags {
   onBadRow: 'error' | 'skip';
 }
 
-/** The project with a name; created if needed. Settings for an existing project are an error. */
-async function projectFor(
+/** The project with a name, if there is one. Settings that it does not have are an error. */
+async function existingProject(
   database: Database,
-  { project: name, guidelines }: Common & ImportFlags,
+  { project: name }: Common & ImportFlags,
   settings: ProjectInput,
-): Promise<Project> {
+): Promise<Project | undefined> {
   const there = await database.query.selectFrom('projects').select('id').where('name', '=', name).executeTakeFirst();
-  if (!there) return createProject(database, name, settings, { guidelines });
+  if (!there) return undefined;
   const project = await findProject(database, name);
   const other = Object.entries(settings).find(
     ([key, value]) => JSON.stringify(project.settings[key as keyof Project['settings']]) !== JSON.stringify(value),

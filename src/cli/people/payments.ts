@@ -35,10 +35,13 @@ export function addPayments(command: Command): void {
     });
 }
 
-const describeWork = ({ items, judgments, skips, minutes, open, last, amount }: AnnotatorWork): string =>
+const describeWork = ({ items, judgments, skips, minutes, implausible, open, last, amount }: AnnotatorWork): string =>
   table([
     ['items', `${items}: ${judgments} judged, ${skips} skipped; ${open} reserved now`],
     ['time', `${minutes.toFixed(1)} minutes${last === null ? '' : `, the last ${new Date(last).toISOString()}`}`],
+    ...(implausible === 0
+      ? []
+      : [['note', `${implausible} times are longer than what had passed; only that is counted`] as [string, string]]),
     ...(amount === null ? [] : [['amount', amount.toFixed(2)] as [string, string]]),
   ]);
 

@@ -4,9 +4,16 @@ import { listPeople } from '../../feedback/people.ts';
 import { findProject, type Project } from '../../feedback/project.ts';
 import { coverageOf } from '../../feedback/quality/coverage.ts';
 import { countedJudgments } from '../../feedback/quality/judgments.ts';
-import { type Cost, qualityOf, type SuggestionBias, type SuggestionShare } from '../../feedback/quality/quality.ts';
+import {
+  type AnnotatorQuality,
+  type Cost,
+  qualityOf,
+  type SuggestionBias,
+  type SuggestionShare,
+} from '../../feedback/quality/quality.ts';
 import { raterAdvice } from '../../feedback/quality/rater-advice.ts';
 import type { RaterQuality } from '../../feedback/quality/ratings.ts';
+import { isStrong } from '../../feedback/quality/sequential.ts';
 import { percent, percents } from '../../percent.ts';
 import type { Reliability } from '../../preference/agreement.ts';
 import { amountOf, createOutput, type Output, table } from '../program/output.ts';
@@ -82,31 +89,30 @@ function printStats(
             `${finding}. ${action}`,
           ]);
         }),
-        ...(Math.abs(one.left.z) > 3
-          ? [
-              [
-                'leans',
-                `toward the ${one.left.share > 0.5 ? 'left' : 'right'}: ${share(Math.max(one.left.share, 1 - one.left.share))} of ${one.left.n}`,
-              ] as [string, string],
-            ]
-          : []),
-        ...(one.fatigue > 0.15
-          ? [
-              [
-                'tires',
-                `${share(one.fatigue)} less agreement with the consensus in the last third than in the first`,
-              ] as [string, string],
-            ]
-          : []),
+        ...leanRows(one),
       ]),
     );
   }
 }
 
+/** What a sequential test says of an annotator, at the stated rate of false alarms. */
+function leanRows({ left, change }: AnnotatorQuality): [string, string][] {
+  const { share: toLeft, evidence, n } = left;
+  const side = toLeft > 0.5 ? 'left' : 'right';
+  const leans: [string, string] = ['leans', `toward the ${side}: ${share(Math.max(toLeft, 1 - toLeft))} of ${n}`];
+  if (!change || !isStrong(change.evidence)) return isStrong(evidence) ? [leans] : [];
+  const { before, after, at } = change;
+  const changes: [string, string] = [
+    'changes',
+    `agrees with the consensus ${share(before)} until judgment ${at}, and ${share(after)} since`,
+  ];
+  return isStrong(evidence) ? [leans, changes] : [changes];
+}
+
 /** α of the judgments and of each aspect, as far as the kind has it. */
 function agreementRows(
   { kind }: Project['settings'],
-  { alpha, aspects, disagreements }: ReturnType<typeof qualityOf>,
+  { alpha, named, aspects, disagreements }: ReturnType<typeof qualityOf>,
 ): [string, string][] {
   const all = kind === 'rating' ? aspects : aspects.filter(({ ratings }) => ratings > 0);
   const rated = all.map(({ name, level, mean, alpha }): [string, string] => {
@@ -115,7 +121,10 @@ function agreementRows(
   });
   if (kind === 'rating') return rated;
   if (kind === 'correction' || kind === 'demonstration') return [['agreement', 'none: texts have no α'], ...rated];
-  return [['agreement', alphaInWords(alpha)], ['disagreements', String(disagreements.length)], ...rated];
+  const byName: [string, string][] = named
+    ? [['by name', `${alphaInWords(named)}: that all prefer ${named.names.join(', or ')}, counts as chance`]]
+    : [];
+  return [['agreement', alphaInWords(alpha)], ...byName, ['disagreements', String(disagreements.length)], ...rated];
 }
 
 function alphaInWords({ alpha, interval, items }: Reliability): string {
@@ -125,12 +134,14 @@ function alphaInWords({ alpha, interval, items }: Reliability): string {
 
 /** How somebody rates an aspect, compared with others. */
 function raterInWords({ n, difference, interval, spread, othersSpread, correlation }: RaterQuality): string {
-  if (Number.isNaN(difference)) return `${amountOf(n, 'item')} that others rated too`;
+  if (Number.isNaN(difference) && Number.isNaN(spread)) return `${amountOf(n, 'item')} that others rated too`;
   const tenths = { minimumFractionDigits: 1, maximumFractionDigits: 1, signDisplay: 'exceptZero' } as const;
   const signed = (value: number) => value.toLocaleString('en', tenths);
   const between = interval.some(Number.isNaN) ? '' : ` (${interval.map(signed).join(' to ')})`;
   return [
-    `${signed(difference)}${between} against others on ${amountOf(n, 'item')}`,
+    Number.isNaN(difference)
+      ? `${amountOf(n, 'item')} that others rated too`
+      : `${signed(difference)}${between} against others on ${amountOf(n, 'item')}`,
     ...(Number.isNaN(spread) ? [] : [`spread ${spread.toFixed(1)}, others ${othersSpread.toFixed(1)}`]),
     ...(Number.isNaN(correlation) ? [] : [`correlation ${correlation.toFixed(2)}`]),
   ].join(', ');

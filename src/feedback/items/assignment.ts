@@ -75,7 +75,7 @@ export async function assignItems(
     }
     const fresh = await newItems(query, kind, { id: project, settings }, person, held.length, count - held.length);
     if (fresh.length > 0) {
-      const leases = fresh.map(({ id: item }) => ({ item, person, project, expires }));
+      const leases = fresh.map(({ id: item }) => ({ item, person, project, expires, handed: now }));
       await query.insertInto('leases').values(leases).execute();
     }
     return [...held, ...fresh].map((item) => ({ item, shown: orderFor(item, person), expires }));

@@ -123,14 +123,13 @@ describe.each(kinds)('%s', (kind, address) => {
     const project = await projectOf({ pay: 12 });
     const { person: ada } = await addPerson(database, 'ada');
     const { person: ben } = await addPerson(database, 'ben');
-    const held = await assignItems(database, project, ada.id, { count: 4 });
-    const judge = (i: number, vote: object, duration: number) =>
-      recordJudgment(database, project, ada.id, {
-        id: `v${i}`,
-        item: held[i].item.id,
-        vote: vote as typeof first,
-        duration,
-      });
+    let now = Date.now() - 7_200_000;
+    const held = await assignItems(database, project, ada.id, { count: 4, now });
+    const judge = (i: number, vote: object, duration: number) => {
+      now += duration;
+      const judgment = { id: `v${i}`, item: held[i].item.id, vote: vote as typeof first, duration };
+      return recordJudgment(database, project, ada.id, judgment, now);
+    };
     await judge(0, first, 60_000);
     await judge(1, { kind: 'skip' }, 120_000);
     await judge(2, first, 3_600_000); // ten minutes of an hour count
@@ -160,6 +159,38 @@ describe.each(kinds)('%s', (kind, address) => {
     await expect(annotatorWork(database, project, { rates: { eve: 1 } })).rejects.toThrow('who is not in the store');
     const unpaid = await annotatorWork(database, { ...project, settings: { ...project.settings, pay: undefined } });
     expect(() => paymentRows(unpaid, 'P')).toThrow('ada has no pay per hour');
+  });
+
+  it('counts no more time than had passed, also where judgments waited for the network', async () => {
+    const project = await projectOf({ overlap: 3 });
+    const from = Date.now() - 7_200_000;
+    const judge = async (name: string, times: readonly (readonly [stated: number, arrived: number])[]) => {
+      const { person } = await addPerson(database, name);
+      const held = await assignItems(database, project, person.id, { count: 4, now: from });
+      for (const [i, [duration, arrived]] of times.entries()) {
+        const judgment = { id: `${name} ${i}`, item: held[i].item.id, vote: first, duration };
+        await recordJudgment(database, project, person.id, judgment, from + arrived);
+      }
+    };
+    // ten minutes for each of three items, sent every five seconds
+    await judge('quick', [
+      [600_000, 5000],
+      [600_000, 10_000],
+      [600_000, 15_000],
+    ]);
+    // judged without a network: all arrive after three minutes
+    await judge('offline', [
+      [60_000, 180_000],
+      [50_000, 180_010],
+      [70_000, 180_020],
+    ]);
+    const work = await annotatorWork(database, project);
+    expect(work.map(({ person, minutes, implausible }) => [person, minutes, implausible])).toEqual([
+      ['offline', 3, 0],
+      ['quick', 0.25, 3],
+    ]);
+    const counted = await countedJudgments(database, project.id);
+    expect(counted.map(({ duration }) => duration)).toEqual([5000, 10_000, 15_000, 60_000, 50_000, 70_000]);
   });
 
   it('stores judgments that a model suggests, and reports how often people agree with it', async () => {

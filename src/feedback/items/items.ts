@@ -92,7 +92,7 @@ export async function addItems(
 ): Promise<AddedItems> {
   const created = Date.now();
   const rows = items.map((input, i) => {
-    const item = checkedItem(input, settings, i);
+    const item = checkItem(input, settings, i);
     return {
       id: newId(),
       project,
@@ -133,7 +133,12 @@ export async function addItems(
   return { added, known: rows.length - added };
 }
 
-function checkedItem(item: NewItem, { kind, aspects }: Project['settings'], index: number): NewItem {
+/**
+ * Checks an item as `addItems` does. `index` is the item's position, for the error.
+ *
+ * @throws HeedError that says what is wrong.
+ */
+export function checkItem(item: NewItem, { kind, aspects }: Project['settings'], index?: number): NewItem {
   const { success, data, error } = contentSchema.safeParse(item.content);
   const [least, most] = optionCounts[kind];
   if (!success) {

@@ -3,7 +3,7 @@ import type { Insertable } from 'kysely';
 import { z } from 'zod';
 import { HeedError } from '../../error.ts';
 import { type Judgment, judgmentOrSkipSchema, judgmentSchema, ratingsOf } from '../judgment.ts';
-import type { Project } from '../project.ts';
+import { guidelinesVersion, type Project } from '../project.ts';
 import { updateWanted } from '../quality/certainty.ts';
 import { note } from '../store/audit.ts';
 import { atOnce, type Database, type DatabaseQuery } from '../store/database.ts';
@@ -25,6 +25,12 @@ export const newJudgmentSchema = z.object({
   vote: judgmentOrSkipSchema.describe('the judgment, or a skip'),
   shown: z.array(z.number().int()).max(26).optional().describe('the order in which the options were shown, as indices'),
   duration: z.number().min(0).max(1e9).optional().describe('milliseconds from seeing the item to judging it'),
+  guidelines: z
+    .number()
+    .int()
+    .min(1)
+    .optional()
+    .describe('version of the guidelines that was on the screen; the latest by default'),
   suggested: z.boolean().optional().describe('whether a reward model’s suggestion was shown before the judgment'),
 });
 /** A judgment to record. */
@@ -61,7 +67,7 @@ export async function recordJudgment(
   { query: root, kind }: Database,
   of: Project,
   person: string,
-  { id, item: itemId, vote: input, shown, duration, suggested }: NewJudgment,
+  { id, item: itemId, vote: input, shown, duration, suggested, guidelines }: NewJudgment,
   now = Date.now(),
 ): Promise<Receipt> {
   const { id: project, settings } = of;
@@ -82,6 +88,12 @@ export async function recordJudgment(
       .where('item', '=', itemId)
       .where('person', '=', person)
       .executeTakeFirst();
+    const lease = await query
+      .selectFrom('leases')
+      .select('handed')
+      .where('item', '=', itemId)
+      .where('person', '=', person)
+      .executeTakeFirst();
     const latest = { kind: skipped ? 'skip' : 'answer', answerJson: JSON.stringify(judgment), created: now };
     const seq = await append(query, {
       ...latest,
@@ -91,7 +103,9 @@ export async function recordJudgment(
       person,
       shownJson: shown ? JSON.stringify(shown) : null,
       duration: duration ?? null,
+      handed: lease?.handed ?? null,
       suggested: suggested === undefined ? null : Number(suggested),
+      guidelines,
     });
     if (seq === undefined)
       return { seq: (await seqOf(query, person, id, itemId))!, answered: row.answered, ...shownNow };
@@ -156,7 +170,7 @@ export async function undoJudgment(
       await query.deleteFrom('answers').where('item', '=', item).where('person', '=', person).execute();
       await query
         .insertInto('leases')
-        .values({ item, person, project, expires: now + 1000 * settings.leaseSeconds })
+        .values({ item, person, project, expires: now + 1000 * settings.leaseSeconds, handed: now })
         .onConflict((conflict) => conflict.columns(['item', 'person']).doNothing())
         .execute();
     }
@@ -230,20 +244,25 @@ async function seqOf(query: DatabaseQuery, person: string, id: string, item: str
   return found?.seq;
 }
 
-/** Adds to the record with the guidelines of now; undefined if the id is in the record already. */
+/**
+ * Adds to the record; undefined if the id is in the record already. The guidelines are those of now, or the earlier
+ * version that was on the screen.
+ *
+ * @throws JudgmentError if the project has no such version of its guidelines.
+ */
 async function append(
   query: DatabaseQuery,
-  row: Omit<Insertable<Tables['votes']>, 'seq' | 'guidelines'>,
+  { guidelines, ...row }: Omit<Insertable<Tables['votes']>, 'seq' | 'guidelines'> & { guidelines?: number },
 ): Promise<number | undefined> {
+  const latest = await guidelinesVersion({ query }, row.project);
+  if (guidelines !== undefined && guidelines > latest) {
+    throw new JudgmentError(`The project's guidelines have ${latest} versions, got version ${guidelines}.`, {
+      hint: 'Load the page again.',
+    });
+  }
   const added = await query
     .insertInto('votes')
-    .values((values) => ({
-      ...row,
-      guidelines: values
-        .selectFrom('guidelines')
-        .select((select) => select.fn.max('version').as('version'))
-        .where('project', '=', row.project),
-    }))
+    .values({ ...row, guidelines: guidelines ?? latest })
     .onConflict((conflict) => conflict.column('id').doNothing())
     .returning('seq')
     .executeTakeFirst();
@@ -294,7 +313,11 @@ async function standingJudgments(query: DatabaseQuery, item: string, person: str
 }
 
 /** Checks a judgment against its item. @throws JudgmentError if the project does not offer such a judgment. */
-function checkedJudgment(input: unknown, settings: Project['settings'], { content }: Item): Judgment {
+export function checkedJudgment(
+  input: unknown,
+  settings: Project['settings'],
+  { content }: Pick<Item, 'content'>,
+): Judgment {
   let judgment: Judgment;
   try {
     judgment = checkJudgment(input, settings.kind, content);

@@ -22,8 +22,8 @@ export function followsSuggestion(judgment: Judgment, suggestion: Suggestion): b
   if (judgment.kind === 'correction' || judgment.kind === 'demonstration') {
     return judgment.text === (suggested as typeof judgment).text;
   }
-  if (suggested.kind === 'ranking' && suggested.ranks.filter((rank) => rank === 1).length > 1) return undefined;
-  const [own, other] = [categoryOf(judgment)!, categoryOf(suggested)!];
+  const [own, other] = [categoryOf(judgment), categoryOf(suggested)];
+  if (own === undefined || other === undefined) return undefined;
   return judgment.kind === 'pair' && (own > 1 || other > 1) ? undefined : own === other;
 }
 

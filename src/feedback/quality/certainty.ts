@@ -165,7 +165,12 @@ export async function refreshEstimates(database: Database, project: Project): Pr
     return [{ item: index, annotator: indexIn(people, person), category }];
   });
   if (ratings.length === 0) return;
-  const { annotators, shares } = dawidSkene(ratings, { categories: categories.length, known, tolerance: 1e-4 });
+  const { annotators, shares } = dawidSkene(ratings, {
+    categories: categories.length,
+    known,
+    exchangeable: settings.kind === 'pair' ? 2 : 0,
+    tolerance: 1e-4,
+  });
   const rows = [...people].map(([person, j]) => ({
     person,
     valuesJson: JSON.stringify(annotators.get(j)!.map((row) => Array.from(row, rounded))),

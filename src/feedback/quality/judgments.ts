@@ -14,7 +14,7 @@ export interface CountedJudgment {
   judgment: Judgment;
   /** When it was recorded, in milliseconds since 1970. */
   created: number;
-  /** Milliseconds from seeing the item to judging it, if the page measured them. */
+  /** Milliseconds from seeing the item to judging it, if the page measured them; no more than since it was handed out. */
   duration: number | null;
   /** The order in which the options were shown, if it was recorded. */
   shown: number[] | null;
@@ -28,6 +28,8 @@ export interface CountedJudgment {
   decidedBy: string | null;
   /** Whether it says what a model suggests; undefined without a suggestion, and where that cannot be told. */
   follows?: boolean;
+  /** Names of what the two options come from, such as two models, if the item's metadata has them. */
+  sides?: readonly [string, string];
   /** Whether that was shown before the judgment. */
   suggested?: boolean;
 }
@@ -74,12 +76,14 @@ async function countedIn(
       'answers.answerJson',
       'votes.created',
       'votes.duration',
+      'votes.handed',
       'votes.shownJson',
       'votes.guidelines',
       'items.goldJson',
       'items.practice',
       'items.decidedBy',
       'items.suggestionJson',
+      'items.metadataJson',
       'votes.suggested',
     ])
     .where('votes.project', '=', project)
@@ -89,14 +93,28 @@ async function countedIn(
     .where('items.archived', 'is', null)
     .orderBy('votes.seq')
     .execute();
-  return rows.map(({ answerJson, shownJson, goldJson, practice, suggestionJson, suggested, ...row }) => ({
-    ...row,
-    follows:
-      suggestionJson === null ? undefined : followsSuggestion(JSON.parse(answerJson), JSON.parse(suggestionJson)),
-    suggested: suggested === 1,
-    judgment: JSON.parse(answerJson),
-    shown: shownJson === null ? null : JSON.parse(shownJson),
-    gold: goldJson === null ? undefined : JSON.parse(goldJson),
-    practice: practice === 1,
-  }));
+  return rows.map(
+    ({ answerJson, shownJson, goldJson, practice, suggestionJson, suggested, metadataJson, handed, ...row }) => ({
+      ...row,
+      duration: row.duration === null || handed === null ? row.duration : Math.min(row.duration, row.created - handed),
+      sides: sidesOf(metadataJson),
+      follows:
+        suggestionJson === null ? undefined : followsSuggestion(JSON.parse(answerJson), JSON.parse(suggestionJson)),
+      suggested: suggested === 1,
+      judgment: JSON.parse(answerJson),
+      shown: shownJson === null ? null : JSON.parse(shownJson),
+      gold: goldJson === null ? undefined : JSON.parse(goldJson),
+      practice: practice === 1,
+    }),
+  );
+}
+
+/** The names in metadata such as `{"models": ["A", "B"]}` or `{"model_a": "A", "model_b": "B"}`, in order of the options. */
+function sidesOf(metadataJson: string | null): CountedJudgment['sides'] {
+  if (!metadataJson?.includes('model')) return undefined;
+  const { models, model_a, model_b } = JSON.parse(metadataJson);
+  const names: unknown[] = Array.isArray(models) ? models : [model_a, model_b];
+  const [one, other] = names;
+  if (names.length !== 2 || typeof one !== 'string' || typeof other !== 'string' || one === other) return undefined;
+  return [one, other];
 }

@@ -1,13 +1,15 @@
 /** Quality of judgments: annotator agreement, reliability of each annotator, and consensus. */
 
-import { cohenKappa, fleissKappa, type Rating, type Reliability, reliability } from '../../preference/agreement.ts';
+import { type Mirror, type Rating, type Reliability, reliability } from '../../preference/agreement.ts';
 import { accuracyOf, type Consensus, dawidSkene } from '../../preference/consensus.ts';
 import { type Interval, mean, median, wilson } from '../../run/intervals.ts';
 import { isRight } from '../items/gold.ts';
 import { categoryOf, type Judgment, optionCounts } from '../judgment.ts';
 import type { Aspect } from '../project.ts';
+import { grouped } from './grouped.ts';
 import { informationOf } from './information.ts';
 import type { CountedJudgment } from './judgments.ts';
+import { type Categorized, fleissOf, meanCohen } from './kappa.ts';
 import {
   type AspectQuality,
   aspectQuality,
@@ -16,6 +18,7 @@ import {
   raterQuality,
   sameRatings,
 } from './ratings.ts';
+import { type Change, evidenceOfLeaning, findChange } from './sequential.ts';
 
 /** How well one annotator judges. A share is NaN if there is nothing to compute it from. */
 export interface AnnotatorQuality {
@@ -37,10 +40,10 @@ export interface AnnotatorQuality {
   reliability: number;
   /** Median time from seeing an item to judging it, in seconds. */
   seconds: number;
-  /** Share of `n` decided choices for the option shown on the left, and its distance from a half in deviations. */
-  left: { share: number; z: number; n: number };
-  /** How much less they agree with the consensus in the last third of their judgments than in the first. */
-  fatigue: number;
+  /** Share of `n` decided choices for the option shown on the left, and the evidence that it is not a half. */
+  left: { share: number; evidence: number; n: number };
+  /** When they began to agree more or less with the consensus, and the evidence; undefined of few judgments. */
+  change: Change | undefined;
   /** How they rate each aspect that others rated too. */
   ratings: RaterQuality[];
   /** What their judgments take and give. */
@@ -83,14 +86,20 @@ export interface Quality {
   items: number;
   /**
    * Krippendorff's α with its interval, over items with two judgments or more. A ranking counts as the choices that it
-   * implies: one for each pair of its responses.
+   * implies: one for each pair of its responses. Each pair counts in both orders of its options, so α does not depend on
+   * which one a file lists first.
    */
   alpha: Reliability;
+  /**
+   * α with the options under their names, where every item that several people judged names the same two, such as two
+   * models: that all prefer one of them counts as chance. Undefined elsewhere.
+   */
+  named: (Reliability & { names: readonly [string, string] }) | undefined;
   /** Each aspect that annotators rate, with its α. */
   aspects: AspectQuality[];
-  /** Mean of Cohen's κ over pairs of annotators with 5 items or more in common. */
+  /** Mean of Cohen's κ over pairs of annotators with 5 items or more in common; see `kappa.ts`. */
   cohen: number;
-  /** Fleiss' κ if all items have equally many judgments, else NaN. */
+  /** Fleiss' κ if all items have equally many judgments, else NaN; see `kappa.ts`. */
   fleiss: number;
   /** Items that annotators disagree on and no reviewer has decided, the least clear first. */
   disagreements: ItemDisagreement[];
@@ -132,9 +141,6 @@ export interface ItemDisagreement {
   likely: { category: number; probability: number }[];
 }
 
-/** Minimum number of judgments for a share. */
-const FEW = 5;
-
 /**
  * Measures choices, calls of good or bad and rankings by their categories (see `categoryOf`), and ratings by their
  * numbers. α of rankings is on all pairs of their options; the consensus and κ, on the option ranked best. Written text
@@ -164,7 +170,11 @@ export function qualityOf(
       return category === undefined || category >= categories ? [] : [[itemIds.get(item)!, category] as const];
     }),
   );
-  const estimate = categorized.length > 0 ? dawidSkene(categorized.map(ratingOf), { categories, known }) : undefined;
+  const options = exchangeableIn(categorized, categories);
+  const estimate =
+    categorized.length > 0
+      ? dawidSkene(categorized.map(ratingOf), { categories, known, exchangeable: options })
+      : undefined;
   const counted = new Set(judgments.map(({ item }) => item));
   const consensus = estimate && consensusOf(estimate, itemIds, counted);
   const byItem = grouped(judged, ({ item }) => item);
@@ -189,7 +199,8 @@ export function qualityOf(
     answers: judgments.length,
     items: counted.size,
     suggestions: suggestionBias(judgments),
-    alpha: alphaOf(judged, itemIds, people, seed),
+    alpha: alphaOf(judgments, itemIds, people, seed),
+    named: namedAlpha(allByItem, itemIds, people, seed),
     aspects: aspectQuality(aspects, judgments, seed),
     cohen: meanCohen(byItem),
     fleiss: fleissOf([...byItem.values()], categories),
@@ -233,25 +244,60 @@ function costOf(judgments: readonly CountedJudgment[], bits: number, pay = Numbe
   return { hours: times.length === 0 ? 0 : hours, perHour, seconds, bits, pricePerBit: pay / (perHour * bits) };
 }
 
-type Categorized = CountedJudgment & { category: number };
 type ByItem = ReadonlyMap<string, readonly CountedJudgment[]>;
+
+/** How many categories stand for an option, and are therefore alike: both of a pair, all of a ranking, none of a call. */
+function exchangeableIn(judged: readonly Categorized[], categories: number): number {
+  const [first] = judged;
+  if (first?.judgment.kind === 'pair') return Math.min(2, categories);
+  return first?.judgment.kind === 'ranking' ? categories : 0;
+}
 
 /** Numbers of the pairs of options of an item, with room for the most options. */
 const PAIRS = optionCounts.ranking[1] ** 2;
 
+/** What a choice between two options becomes when they change places. */
+const turned: Mirror = (category) => [1, 0][category] ?? category;
+
 /** α of categories. A ranking has one for each pair of its options; the pairs of an item are drawn together. */
 function alphaOf(
-  judged: readonly Categorized[],
+  judgments: readonly CountedJudgment[],
   items: ReadonlyMap<string, number>,
   people: ReadonlyMap<string, number>,
   seed: number,
 ): Reliability {
-  const ratings = judged.flatMap(({ item, person, category, judgment }): Rating[] => {
+  const ratings = judgments.flatMap(({ item, person, judgment }): Rating[] => {
     const [first, annotator] = [PAIRS * items.get(item)!, people.get(person)!];
-    if (judgment.kind !== 'ranking') return [{ item: first, annotator, category }];
+    if (judgment.kind !== 'ranking') {
+      const category = categoryOf(judgment);
+      return category === undefined ? [] : [{ item: first, annotator, category }];
+    }
     return impliedChoices(judgment.ranks).map((category, pair) => ({ item: first + pair, annotator, category }));
   });
-  return reliability(ratings, { seed, groupOf: (item) => Math.floor(item / PAIRS) });
+  // good and bad are no options of an item: their order means something
+  const mirror = judgments[0]?.judgment.kind === 'binary' ? undefined : turned;
+  return reliability(ratings, { mirror, seed, groupOf: (item) => Math.floor(item / PAIRS) });
+}
+
+/** α of pairs whose options have names: the categories are the names, in alphabetical order. */
+function namedAlpha(
+  byItem: ByItem,
+  items: ReadonlyMap<string, number>,
+  people: ReadonlyMap<string, number>,
+  seed: number,
+): Quality['named'] {
+  const shared = [...byItem.values()].filter((own) => own.length > 1).flat();
+  const sides = shared[0]?.sides?.toSorted();
+  if (!sides || shared.some((one) => one.sides?.toSorted().join('\0') !== sides.join('\0'))) return undefined;
+  const ratings = shared.flatMap(({ item, person, judgment, sides: own }): Rating[] => {
+    const category = judgment.kind === 'pair' ? categoryOf(judgment)! : undefined;
+    if (category === undefined) return [];
+    const isTurned = own![0] !== sides[0];
+    return [
+      { item: items.get(item)!, annotator: people.get(person)!, category: isTurned ? turned(category) : category },
+    ];
+  });
+  return ratings.length === 0 ? undefined : { ...reliability(ratings, { seed }), names: [sides[0], sides[1]] };
 }
 
 /** The choices that a ranking implies, for each pair of its options: 0, the first; 1, the second; 2, a tie. */
@@ -306,7 +352,6 @@ function annotatorQuality(
       ? (isNear({ ...one, gold: undefined }, aspects, byItem) ?? [])
       : [Number(likeliest === categoryOf(one.judgment))];
   });
-  const third = Math.floor(agreed.length / 3);
   return {
     person,
     answers: all.filter(({ gold }) => !gold).length,
@@ -314,8 +359,9 @@ function annotatorQuality(
     agreement: { share: mean(compared), n: compared.length },
     ratings: raterQuality(aspects, person, counted, byItem),
     seconds: median(durations) / 1000,
-    left: { share: left, z: (left - 0.5) * 2 * Math.sqrt(decided.length), n: decided.length },
-    fatigue: third < FEW ? Number.NaN : mean(agreed.slice(0, third)) - mean(agreed.slice(-third)),
+    left: { share: left, evidence: evidenceOfLeaning(decided), n: decided.length },
+    // of ratings, an item counts as agreed on if half of the aspects are
+    change: findChange(agreed.map((share) => Number(share >= 0.5))),
   };
 }
 
@@ -347,35 +393,6 @@ function disagreementsOf(
     .sort((a, b) => a.likely[0].probability - b.likely[0].probability);
 }
 
-/** Collects pairs of annotators item by item: among hundreds of people, few pairs have many items in common. */
-function meanCohen(byItem: ReadonlyMap<string, readonly Categorized[]>): number {
-  const pairs = [...byItem.values()].flatMap((own) => {
-    const sorted = own.toSorted((a, b) => (a.person < b.person ? -1 : 1));
-    return sorted.flatMap((one, i) => sorted.slice(i + 1).map((other) => [one, other] as const));
-  });
-  const kappas = [...grouped(pairs, ([one, other]) => `${one.person} ${other.person}`).values()]
-    .filter(({ length }) => length >= FEW)
-    .map((both) =>
-      cohenKappa(
-        both.map(([{ category }]) => category),
-        both.map(([, { category }]) => category),
-      ),
-    );
-  return mean(kappas.filter((kappa) => !Number.isNaN(kappa)));
-}
-
-function fleissOf(items: readonly (readonly Categorized[])[], categories: number): number {
-  const raters = items[0]?.length ?? 0;
-  if (raters < 2 || items.some(({ length }) => length !== raters)) return Number.NaN;
-  return fleissKappa(
-    items.map((own) => {
-      const counts = new Float64Array(categories);
-      for (const { category } of own) counts[category]++;
-      return counts;
-    }),
-  );
-}
-
 function versionsOf(judgments: readonly CountedJudgment[]): Quality['guidelines'] {
   const versions = [...grouped(judgments, ({ guidelines }) => guidelines)];
   return versions.map(([version, own]) => ({ version, answers: own.length })).sort((a, b) => a.version - b.version);
@@ -383,14 +400,3 @@ function versionsOf(judgments: readonly CountedJudgment[]): Quality['guidelines'
 
 const indexOf = (values: readonly string[]): Map<string, number> =>
   new Map([...new Set(values)].map((value, i) => [value, i]));
-
-/** Values by a key, in the order in which they came. */
-export function grouped<T, K>(values: readonly T[], key: (value: T) => K): Map<K, T[]> {
-  const groups = new Map<K, T[]>();
-  for (const value of values) {
-    const group = groups.get(key(value));
-    if (group) group.push(value);
-    else groups.set(key(value), [value]);
-  }
-  return groups;
-}

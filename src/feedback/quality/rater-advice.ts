@@ -22,10 +22,11 @@ const LOW = 0.5;
 
 /** What stands out in how an annotator rates an aspect with this highest rating, each with what to do about it. */
 export function raterAdvice(
-  { aspect, n, interval: [low, high], ...rater }: Rater,
+  { aspect, n, interval, ...rater }: Rater,
   scale: number,
 ): { finding: string; action: string }[] {
-  if (n < FEW || low === null || high === null) return [];
+  if (n < FEW) return [];
+  const [low, high] = interval.map((end) => end ?? Number.NaN);
   const [difference, spread, othersSpread, correlation] = [
     rater.difference ?? Number.NaN,
     rater.spread ?? Number.NaN,

@@ -20,15 +20,19 @@ export interface AspectQuality {
   tolerance: number;
   /** Number of ratings. */
   ratings: number;
-  /** Mean rating; NaN without any, and for categories without order. */
+  /** Mean rating; NaN without any, for categories without order, and for pairs, whose options have no order. */
   mean: number;
-  /** Krippendorff's α with its interval, over items with two ratings or more. */
+  /**
+   * Krippendorff's α with its interval, over items with two ratings or more. A rating that compares the options of a pair
+   * counts in both orders of them.
+   */
   alpha: Reliability;
 }
 
 /**
  * How an annotator rates an aspect, over the `n` items that others rated too. A number is NaN if there is nothing to
- * compute it from, and for categories without order.
+ * compute it from, and for categories without order. A rating that compares the options of a pair counts in both orders
+ * of them: nobody rates such an aspect higher than others, and spread and correlation are about the middle of the scale.
  */
 export interface RaterQuality {
   /** Name of the aspect. */
@@ -69,14 +73,16 @@ export function aspectQuality(aspects: readonly Aspect[], judgments: readonly Ra
       return [{ item: indexIn(items, item), annotator: indexIn(people, person), category: value - 1 }];
     });
     const values = ratings.map(({ category }) => category + 1);
+    const comparing = comparesOptions(judgments);
+    const mirror = comparing ? (category: number) => scale - 1 - category : undefined;
     return {
       name,
       level,
       scale,
       tolerance: toleranceOf(aspect),
       ratings: ratings.length,
-      mean: level === 'nominal' ? Number.NaN : mean(values),
-      alpha: reliability(ratings, { level, seed }),
+      mean: level === 'nominal' || comparing ? Number.NaN : mean(values),
+      alpha: reliability(ratings, { level, mirror, seed }),
     };
   });
 }
@@ -89,24 +95,29 @@ export function raterQuality(
   byItem: ReadonlyMap<string, readonly Rated[]>,
 ): RaterQuality[] {
   return aspects.flatMap((aspect) => {
-    const both = own.flatMap(({ item, judgment }) => {
+    const found = own.flatMap(({ item, judgment }) => {
       const value = ratingOf(judgment, aspect);
       const others = othersRatings(aspect, person, byItem.get(item));
       return value === undefined || others.length === 0 ? [] : [{ value, others }];
     });
-    if (both.length === 0) return [];
-    const { name, level } = aspect;
-    const known = { aspect: name, n: both.length };
+    if (found.length === 0) return [];
+    const { name, level, scale } = aspect;
+    const known = { aspect: name, n: found.length };
     if (level === 'nominal') {
       const none = Number.NaN;
       return [
         { ...known, difference: none, interval: [none, none], spread: none, othersSpread: none, correlation: none },
       ];
     }
+    const comparing = comparesOptions(own);
+    const turned = (rating: number) => scale + 1 - rating;
+    const both = comparing
+      ? found.flatMap((one) => [one, { value: turned(one.value), others: one.others.map(turned) }])
+      : found;
     const values = both.map(({ value }) => value);
     const means = both.map(({ others }) => mean(others));
     const differences = values.map((value, i) => value - means[i]);
-    const difference = mean(differences);
+    const difference = comparing ? Number.NaN : mean(differences);
     const half = (1.96 * deviation(differences)) / Math.sqrt(both.length);
     return [
       {
@@ -120,6 +131,9 @@ export function raterQuality(
     ];
   });
 }
+
+/** Whether ratings say which option of a pair is better in an aspect: 1, the first is much better. */
+const comparesOptions = (judgments: readonly Rated[]): boolean => judgments[0]?.judgment.kind === 'pair';
 
 /**
  * Share of the aspects that an annotator rates as the others do: within the tolerance of the others' median, and half

@@ -30,8 +30,12 @@ export const qualityReportSchema = z.object({
   answers: whole.describe('judgments that count'),
   items: whole.describe('items with a judgment'),
   alpha: alpha.describe(
-    'Krippendorff’s α of choices and rankings, its 95 % interval, and the items that several annotators judged',
+    'Krippendorff’s α of choices and rankings, each pair of options in both orders, its 95 % interval, and the items that several annotators judged',
   ),
+  named: alpha
+    .extend({ names: z.tuple([z.string(), z.string()]) })
+    .nullable()
+    .describe('α with the options under their names, where all items name the same two, such as two models'),
   aspects: z
     .array(
       z.object({
@@ -60,9 +64,14 @@ export const qualityReportSchema = z.object({
         ),
         seconds: number.describe('median time to a judgment, in seconds'),
         left: z
-          .object({ share: number, z: number, n: whole })
-          .describe('share of choices for the left, and its distance from a half in deviations'),
-        fatigue: number.describe('how much less they agree with the consensus at the end than at the beginning'),
+          .object({ share: number, evidence: number, n: whole })
+          .describe('share of choices for the left, and the evidence that it is not a half: 100 or more says so'),
+        change: z
+          .object({ evidence: number, before: number, after: number, at: whole })
+          .nullable()
+          .describe(
+            'when they began to agree more or less with the consensus, after `at` judgments, and the evidence: 100 or more says so',
+          ),
         ratings: z
           .array(
             z.object({
@@ -119,28 +128,27 @@ const LISTED = 1000;
 export async function reportOf(database: Database, projectId: string): Promise<QualityReport> {
   const at = Date.now();
   const { pay, aspects: asked } = (await findProject(database, projectId)).settings;
-  const { consensus, disagreements, alpha, aspects, cohen, fleiss, people, cost, suggestions, ...quality } = qualityOf(
-    await countedJudgments(database, projectId),
-    { pay, aspects: asked },
-  );
+  const { consensus, disagreements, alpha, named, aspects, cohen, fleiss, people, cost, suggestions, ...quality } =
+    qualityOf(await countedJudgments(database, projectId), { pay, aspects: asked });
   const rows = await database.query.selectFrom('people').select(['id', 'name']).execute();
   const names = new Map(rows.map(({ id, name }) => [id, name]));
   return {
     at,
     ...quality,
     alpha: alphaInJson(alpha),
+    named: named ? { ...alphaInJson(named), names: [...named.names] } : null,
     aspects: aspects.map(({ alpha, mean, ...one }) => ({ ...one, mean: orNull(mean), alpha: alphaInJson(alpha) })),
     cohen: orNull(cohen),
     fleiss: orNull(fleiss),
-    people: people.map(({ gold, agreement, reliability, seconds, left, fatigue, ratings, cost, ...one }) => ({
+    people: people.map(({ gold, agreement, reliability, seconds, left, change, ratings, cost, ...one }) => ({
       ...one,
       name: names.get(one.person)!,
       gold: { right: orNull(gold.right), n: gold.n },
       agreement: { share: orNull(agreement.share), n: agreement.n },
       reliability: orNull(reliability),
       seconds: orNull(seconds),
-      left: { share: orNull(left.share), z: orNull(left.z), n: left.n },
-      fatigue: orNull(fatigue),
+      left: { share: orNull(left.share), evidence: Math.min(left.evidence, Number.MAX_VALUE), n: left.n },
+      change: change ? { ...change, evidence: Math.min(change.evidence, Number.MAX_VALUE) } : null,
       ratings: ratings.map(({ difference, interval, spread, othersSpread, correlation, ...rest }) => ({
         ...rest,
         difference: orNull(difference),

@@ -5,6 +5,7 @@ import { HeedError } from '../../error.ts';
 import type { Project } from '../project.ts';
 import type { Database } from '../store/database.ts';
 import { partsOf } from '../store/parts.ts';
+import type { Tables } from '../store/schema.ts';
 import { longestCounted } from './quality.ts';
 
 const whole = z.number().int();
@@ -16,7 +17,10 @@ export const annotatorWorkSchema = z.object({
   items: whole.describe('items that they judged or skipped, gold and practice items included'),
   judgments: whole.describe('items that they judged and have not taken back'),
   skips: whole.describe('items that they skipped'),
-  minutes: z.number().describe('minutes from seeing items to judging them, ten at most for each'),
+  minutes: z
+    .number()
+    .describe('minutes from seeing items to judging them: ten at most for each, and no more than had passed'),
+  implausible: whole.describe('judgments and skips for which the page stated more time than had passed'),
   first: time.describe('when they judged first, in milliseconds since 1970'),
   last: time.describe('when they judged last, in milliseconds since 1970'),
   open: whole.describe('items reserved for them now'),
@@ -40,7 +44,8 @@ export interface WorkOptions {
 
 /**
  * What each annotator has done in a project, by name. Every judgment counts its time, also one that was changed or taken
- * back later. Decisions of reviewers and judgments that an import brought in are left out: nobody made them here.
+ * back later: what the page measured, and no more than had passed since the item was handed out and since what was counted
+ * before. Decisions of reviewers and judgments that an import brought in are left out: nobody made them here.
  *
  * @throws HeedError if `rates` names somebody who is not in the store.
  */
@@ -70,7 +75,7 @@ export async function annotatorWork(
     const votes = await query
       .selectFrom('votes')
       .innerJoin('people', 'people.id', 'votes.person')
-      .select(['people.name', 'votes.item', 'votes.kind', 'votes.duration', 'votes.created'])
+      .select(['people.name', 'votes.item', 'votes.kind', 'votes.duration', 'votes.handed', 'votes.created'])
       .where('votes.project', '=', project)
       .where('votes.seq', '>', after)
       .where('votes.seq', '<=', last)
@@ -86,7 +91,7 @@ export async function annotatorWork(
     }
   }
   return [...new Set([...done.keys(), ...open.keys()])].sort().map((person) => {
-    const { standing, milliseconds, first, last } = done.get(person) ?? nothing;
+    const { standing, milliseconds, implausible, first, last } = done.get(person) ?? nothing;
     const latest = [...standing.values()].map((kinds) => kinds.at(-1));
     const pay = rates[person] ?? rate ?? null;
     const minutes = milliseconds / 60_000;
@@ -96,6 +101,7 @@ export async function annotatorWork(
       judgments: latest.filter((kind) => kind === 'answer').length,
       skips: latest.filter((kind) => kind === 'skip').length,
       minutes,
+      implausible,
       first,
       last,
       open: open.get(person) ?? 0,
@@ -106,21 +112,44 @@ export async function annotatorWork(
 }
 
 /** What somebody has done so far. */
-interface Done extends Pick<AnnotatorWork, 'first' | 'last'> {
+interface Done extends Pick<AnnotatorWork, 'implausible' | 'first' | 'last'> {
   /** By item: the kinds of what was recorded and not taken back, in order. */
   standing: Map<string, readonly string[]>;
   milliseconds: number;
+  /** Milliseconds that have passed and were not counted. */
+  passed: number;
+  /** When the latest one arrived, in milliseconds since 1970. */
+  arrived: number;
 }
-const nothing: Readonly<Done> = { standing: new Map(), milliseconds: 0, first: null, last: null };
+const nothing: Readonly<Done> = {
+  standing: new Map(),
+  milliseconds: 0,
+  passed: 0,
+  implausible: 0,
+  arrived: Number.NEGATIVE_INFINITY,
+  first: null,
+  last: null,
+};
+
+/** Milliseconds by which a page may overstate a time, as the clocks of two machines differ. */
+const CLOCKS = 1000;
 
 function count(
   done: Done,
-  { item, kind, duration, created }: { item: string; kind: string; duration: number | null; created: number },
+  { item, kind, duration, handed, created }: Pick<Tables['votes'], 'item' | 'kind' | 'duration' | 'handed' | 'created'>,
 ): void {
   const before = done.standing.get(item) ?? [];
   done.standing.set(item, kind === 'undo' ? before.slice(0, -1) : [...before, kind]);
+  // judgments that waited for the network arrive together: their times share what has passed
+  const sinceHanded = handed === null ? longestCounted : created - handed;
+  done.passed = Math.min(done.passed + created - done.arrived, Math.max(0, sinceHanded));
+  done.arrived = created;
   if (kind === 'undo') return;
-  done.milliseconds += Math.min(duration ?? 0, longestCounted);
+  const stated = duration ?? 0;
+  const counted = Math.min(stated, longestCounted, done.passed);
+  if (stated > done.passed + CLOCKS && handed !== null) done.implausible++;
+  done.passed -= counted;
+  done.milliseconds += counted;
   done.first ??= created;
   done.last = created;
 }

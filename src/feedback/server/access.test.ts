@@ -48,6 +48,7 @@ const table: Record<keyof typeof apiOperations, Entry> = {
   'PATCH /projects/:project': ['owner', 'write', 404],
   'PUT /projects/:project/guidelines': ['owner', 'write', 400],
   'DELETE /projects/:project': ['owner', 'admin', 404],
+  'POST /projects/:project/losses': ['owner', 'write', 404],
   'POST /projects/:project/archive': ['owner', 'write', 400],
   'GET /projects/:project/members': ['reviewer', 'read', 404],
   'PUT /projects/:project/members': ['owner', 'admin', 400],

@@ -28,6 +28,7 @@ import {
   archiveSchema,
   assignmentsSchema,
   changesSchema,
+  confirmSchema,
   countSchema,
   detailsSchema,
   guidelinesTextSchema,
@@ -40,6 +41,7 @@ import {
   nextSchema,
   prioritiesSchema,
   projectListSchema,
+  ratingLossesSchema,
   suggestionsSchema,
   summarySchema,
   voteReceiptSchema,
@@ -150,8 +152,15 @@ export const apiOperations = {
   'PATCH /projects/:project': {
     summary: 'Change settings; those that are left out stay as they are',
     role: 'owner',
+    query: confirmSchema,
     body: changesSchema,
     response: projectSchema,
+  },
+  'POST /projects/:project/losses': {
+    summary: 'What ratings would lose by a change of settings; nothing is changed',
+    role: 'owner',
+    body: changesSchema,
+    response: ratingLossesSchema,
   },
   'PUT /projects/:project/guidelines': {
     summary: 'Write the guidelines: a new version if the text has changed',

@@ -1,7 +1,7 @@
 /** Routes for projects: their items, the next items to judge, judgments, and their quality. */
 import { Hono } from 'hono';
 import { z } from 'zod';
-import { changeSettings, type SettingsChanges } from '../change-settings.ts';
+import { changeSettings, ratingLosses, type SettingsChanges } from '../change-settings.ts';
 import { disagreements } from '../items/adjudication.ts';
 import { assignItems } from '../items/assignment.ts';
 import { archiveItems, deleteItems, itemRecord, listedItemSchema, listItems } from '../items/browse.ts';
@@ -27,6 +27,7 @@ import {
   deleteProject,
   guidelinesOf,
   guidelinesSchema,
+  guidelinesVersion,
   listProjects,
   type Project,
   projectSchema,
@@ -72,6 +73,23 @@ export const changesSchema = z.strictObject(
     }),
   ),
 ) as z.ZodType<SettingsChanges, SettingsChanges>;
+
+/** Query of the request that changes settings. */
+export const confirmSchema = z.object({
+  confirm: z
+    .enum(['true', 'false'])
+    .default('false')
+    .describe('whether ratings may stop to count, because an aspect goes or its scale shrinks'),
+});
+
+/** What ratings lose by a change of settings. */
+export const ratingLossesSchema = z.array(
+  z.object({
+    aspect: z.string().describe('name of the aspect'),
+    scale: whole.nullable().describe('its highest rating from now on; null if the aspect goes'),
+    judgments: whole.describe('judgments whose rating of it counts no more'),
+  }),
+);
 
 /** Body of the request that writes guidelines. */
 export const guidelinesTextSchema = z.object({ text: text.describe('guidelines for annotators, in Markdown') });
@@ -150,13 +168,17 @@ export type ProjectSummary = z.output<typeof summarySchema>;
 /** A project as its own page shows it. */
 export const detailsSchema = projectSchema.extend({
   guidelines: guidelinesSchema.omit({ created: true }),
-  progress: summarySchema.extend({ mine: whole.describe('items that you have judged or skipped') }),
+  progress: summarySchema.extend({
+    mine: whole.describe('items that you have judged or skipped'),
+    skipped: whole.describe('of these, items that you have skipped'),
+  }),
 });
 /** A project with its guidelines and progress. */
 export type ProjectDetails = z.output<typeof detailsSchema>;
 
 /** The next items, without their gold judgments and sources. */
 export const assignmentsSchema = z.object({
+  guidelines: whole.describe('version of the guidelines that applies now'),
   assignments: z.array(
     z.object({
       item: itemSchema.pick({ id: true }).extend({ content: contentSchema, practice: z.boolean() }),
@@ -208,14 +230,22 @@ export function projectRoutes(database: Database) {
     .get('/:project', requires('annotator'), async (context) => {
       const project = await find(context);
       const { version, text } = await guidelinesOf(database, project.id);
-      const mine = await countOf(database, project.id, context.var.person.id);
-      const counts = { ...(await summary(project)), mine };
+      const counts = { ...(await summary(project)), ...(await countsOf(database, project.id, context.var.person.id)) };
       return context.json({ ...project, guidelines: { version, text }, progress: counts } satisfies ProjectDetails);
     })
-    .patch('/:project', requires('owner'), body(changesSchema), async (context) => {
+    .patch('/:project', requires('owner'), query(confirmSchema), body(changesSchema), async (context) => {
       const changes = context.req.valid('json');
-      return context.json(await changeSettings(database, await find(context), changes, context.var.person.id));
+      const confirmed = context.req.valid('query').confirm === 'true';
+      const { id } = context.var.person;
+      return context.json(await changeSettings(database, await find(context), changes, id, { confirmed }));
     })
+    .post('/:project/losses', requires('owner'), body(changesSchema), async (context) =>
+      context.json(
+        (await ratingLosses(database, await find(context), context.req.valid('json'))) satisfies z.output<
+          typeof ratingLossesSchema
+        >,
+      ),
+    )
     .delete('/:project', requires('owner', 'admin'), async (context) => {
       await deleteProject(database, await find(context), context.var.person.id);
       return context.json({} satisfies z.output<typeof emptySchema>);
@@ -270,6 +300,7 @@ export function projectRoutes(database: Database) {
       const project = await find(context);
       const assignments = await assignItems(database, project, context.var.person.id, context.req.valid('json'));
       return context.json({
+        guidelines: await guidelinesVersion(database, project.id),
         // an annotator must not see what the right judgment is, or where the item comes from
         assignments: assignments.map(
           ({ item: { id, content, practice = false, suggestion }, shown, expires }): AssignedItem => ({
@@ -351,13 +382,24 @@ async function summaryOf(
   };
 }
 
-/** Items that a person has judged or skipped. */
-async function countOf({ query }: Database, project: string, person: string): Promise<number> {
+/** Items that a person has judged or skipped, and those skipped. */
+async function countsOf(
+  { query }: Database,
+  project: string,
+  person: string,
+): Promise<Pick<ProjectDetails['progress'], 'mine' | 'skipped'>> {
   const tally = await query
     .selectFrom('tallies')
     .select('given')
     .where('project', '=', project)
     .where('person', '=', person)
     .executeTakeFirst();
-  return tally?.given ?? 0;
+  const { skipped } = await query
+    .selectFrom('answers')
+    .select((select) => select.fn.countAll<number>().as('skipped'))
+    .where('project', '=', project)
+    .where('person', '=', person)
+    .where('kind', '=', 'skip')
+    .executeTakeFirstOrThrow();
+  return { mine: tally?.given ?? 0, skipped: Number(skipped) };
 }

@@ -221,6 +221,7 @@ async function createQueue(query: Kysely<unknown>): Promise<void> {
     .addColumn('person', 'text', (column) => column.notNull().references('people.id'))
     .addColumn('project', 'text', (column) => column.notNull())
     .addColumn('expires', time, (column) => column.notNull())
+    .addColumn('handed', time)
     .addPrimaryKeyConstraint('leases_key', ['item', 'person'])
     .execute();
   await schema.createIndex('leases_person').on('leases').columns(['project', 'person']).execute();
@@ -263,6 +264,7 @@ async function createJudgments({ schema }: Kysely<unknown>, counter: Counter): P
     .addColumn('answerJson', 'text', (column) => column.notNull())
     .addColumn('shownJson', 'text')
     .addColumn('duration', time)
+    .addColumn('handed', time)
     .addColumn('guidelines', 'integer', (column) => column.notNull())
     .addColumn('created', time, (column) => column.notNull())
     .addColumn('suggested', 'integer')

@@ -146,6 +146,8 @@ export interface Tables {
     person: string;
     project: string;
     expires: number;
+    /** When the item was handed to the person; null if that is not known. */
+    handed: number | null;
   };
   /** Every judgment, skip, undo and decision there ever was: rows are added, never changed. */
   votes: {
@@ -160,10 +162,13 @@ export interface Tables {
     answerJson: string;
     /** The order in which the options were shown: `[1, 0]` had the second on the left. */
     shownJson: string | null;
-    /** Milliseconds from seeing the item to judging it. */
+    /** Milliseconds from seeing the item to judging it, as the page measured them. */
     duration: number | null;
+    /** When the item had been handed to the person: it bounds the time that counts. Null if it was not, or is not known. */
+    handed: number | null;
     /** 1 if the page showed a reward model's suggestion before the judgment. */
     suggested: number | null;
+    /** Version of the guidelines that was on the screen. */
     guidelines: number;
     created: number;
   };

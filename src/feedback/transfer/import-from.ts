@@ -63,7 +63,8 @@ const TAKE_BACK = new Error('a dry run stores nothing');
 /**
  * Moves data of another tool into the store: a project for each kind of judgment, which is created if needed, with
  * items, judgments, the people who made them, and suggestions by models. Importing again adds what is new. What cannot
- * be carried is counted in the result. A dry run does all of it in a transaction that is taken back.
+ * be carried is counted in the result. It is one transaction: an import that fails leaves nothing behind, and a dry run is
+ * taken back.
  *
  * @throws HeedError that names file, line and field, if data is not what the tool exports, or nothing in it fits.
  */
@@ -75,12 +76,11 @@ export async function importFrom(
 ): Promise<ImportedProject[]> {
   const { dryRun = false } = options;
   const opened = await openImport(tool, path, options);
-  if (!dryRun) return importParts(database, opened, options);
   let result: ImportedProject[] = [];
   try {
     await database.query.transaction().execute(async (query) => {
       result = await importParts({ ...database, query }, opened, options);
-      throw TAKE_BACK;
+      if (dryRun) throw TAKE_BACK;
     });
   } catch (error) {
     if (error !== TAKE_BACK) throw error;

@@ -8,7 +8,7 @@ import {
   addItems,
   addPerson,
   assignItems,
-  countRows,
+  checkItems,
   coverageOf,
   createProject,
   type Database,
@@ -47,22 +47,65 @@ describe.each(kinds)('%s', (kind, address) => {
   const writeRows = (name: string, rows: readonly object[]) =>
     writeFileSync(path(name), rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
 
-  it('keeps parts of a file whole or not at all, and goes on where it was broken off', async () => {
+  it('leaves nothing behind if a row or a judgment does not fit, and goes on where it was interrupted', async () => {
     const project = await projectOf({ tie: false });
     const rows = Array.from({ length: 600 }, (_, n) => voted(n));
     writeRows('all.jsonl', rows);
     writeRows('broken.jsonl', rows.with(550, voted(550, { kind: 'pair', choice: 'tie' })));
-    await expect(importItems(database, project, [path('broken.jsonl')])).rejects.toThrow('the choice "tie"');
+    const broken = importItems(database, project, [path('broken.jsonl')]);
+    await expect(broken).rejects.toThrow(/broken\.jsonl", line 551.*the choice "tie"/);
+    writeRows('short.jsonl', rows.with(599, { prompt: 'no options' } as never));
+    await expect(importItems(database, project, [path('short.jsonl')])).rejects.toThrow('line 600');
+    expect([await countOf('items'), await countOf('votes'), await countOf('people')]).toEqual([0, 0, 0]);
+
+    const interrupted = importItems(database, project, [path('all.jsonl')], {
+      onRows() {
+        throw new Error('the power went out');
+      },
+    });
+    await expect(interrupted).rejects.toThrow('the power went out');
     expect([await countOf('items'), await countOf('votes')]).toEqual([500, 50]);
     const counts: number[] = [];
     const again = await importItems(database, project, [path('all.jsonl')], { onRows: (n) => counts.push(n) });
     expect(again).toEqual({ added: 100, known: 500, votes: 10, bad: 0 });
     expect(counts).toEqual([500, 600]);
-    expect(await countRows([path('all.jsonl')])).toBe(600);
+    expect(await checkItems(project.settings, [path('all.jsonl')])).toBe(600);
     expect(await importItems(database, project, [path('all.jsonl')])).toMatchObject({ added: 0, votes: 0 });
     expect([await countOf('votes'), await countOf('people')]).toEqual([60, 2]);
     writeRows('no-vote.jsonl', [{ ...voted(1), votes: [{ person: 'ada', vote: { kind: 'wink' } }] }]);
     await expect(importItems(database, project, [path('no-vote.jsonl')])).rejects.toThrow('line 1');
+  });
+
+  it('keeps two judgments of an item by one person, with their times, and the later one counts', async () => {
+    const project = await projectOf();
+    const judged = (choice: string, time: number) => ({ person: 'ada', vote: { kind: 'pair', choice }, time });
+    const row = { prompt: 'Rain', options: ['drip', 'drop'] };
+    writeRows('twice.jsonl', [{ ...row, votes: [judged('second', 2000), judged('first', 1000)] }]);
+    writeRows('later.jsonl', [{ ...row, votes: [judged('second', 3000)] }]);
+    for (const name of ['twice.jsonl', 'twice.jsonl', 'later.jsonl', 'twice.jsonl', 'later.jsonl']) {
+      await importItems(database, project, [path(name)]);
+    }
+    const votes = await database.query.selectFrom('votes').select(['answerJson', 'created']).orderBy('seq').execute();
+    expect(votes.map(({ answerJson, created }) => [JSON.parse(answerJson).choice, created])).toEqual([
+      ['first', 1000],
+      ['second', 2000],
+      ['second', 3000],
+    ]);
+    const answers = await database.query.selectFrom('answers').select(['answerJson', 'created']).execute();
+    expect(answers.map(({ created }) => created)).toEqual([3000]);
+  });
+
+  it('takes completions without labels, for people to call good or bad', async () => {
+    const project = await projectOf({ kind: 'binary' });
+    writeRows('plain.jsonl', [
+      { prompt: 'p', completion: 'c' },
+      { prompt: 'q', completion: 'd', label: true },
+      { prompt: [{ role: 'user', content: 'r' }], completion: [{ role: 'assistant', content: 'e' }] },
+    ]);
+    const { added, votes } = await importItems(database, project, [path('plain.jsonl')], { annotator: 'ada' });
+    expect([added, votes]).toEqual([3, 1]);
+    const { items } = await listItems(database, project);
+    expect(items).toHaveLength(3);
   });
 
   it.each(['jsonl', 'tsv', 'csv', 'parquet', 'jsonl.gz'])('reads TRL’s unpaired answers from %s', async (type) => {

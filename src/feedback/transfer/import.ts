@@ -1,13 +1,14 @@
 /** Imports datasets as items of a project, and exported judgments back into the store. Importing twice adds nothing. */
+import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { describeBadRow } from '../../data/dataset.ts';
 import { type FoundInFile, readFileRows } from '../../data/file.ts';
 import { dataFiles } from '../../data/paths.ts';
 import type { BadRow, Fault } from '../../data/row.ts';
 import { HeedError } from '../../error.ts';
-import { addItems, itemOf, ratingFault } from '../items/items.ts';
-import { recordDecision, recordJudgment } from '../items/record.ts';
-import type { JudgmentOrSkip, Option } from '../judgment.ts';
+import { addItems, checkItem, itemOf, ratingFault } from '../items/items.ts';
+import { checkedJudgment, recordDecision, recordJudgment } from '../items/record.ts';
+import { type JudgmentOrSkip, judgmentOrSkipSchema, type Option } from '../judgment.ts';
 import { ensurePerson } from '../people.ts';
 import type { Project } from '../project.ts';
 import { atOnce, type Database } from '../store/database.ts';
@@ -45,24 +46,49 @@ const AT_ONCE = 500;
 
 /**
  * Adds the rows of files as items: preferences, completions with or without a label, prompts, or `{prompt, options}`.
- * It reads what `heed feedback export --format votes` writes, judgments included. Rows are committed 500 at a time with
- * their judgments, so an import that broke off continues when it is repeated.
+ * It reads what `heed feedback export --format votes` writes, judgments included. All rows are checked before the first
+ * is stored. They are committed 500 at a time with their judgments, so that others can go on judging meanwhile; an import
+ * that was interrupted continues when it is repeated.
  *
- * @throws HeedError with file and line at the first row that does not fit the project, unless `onBadRow` is `skip`.
+ * @throws HeedError with file and line at the first row that does not fit the project, unless `onBadRow` is `skip`; then
+ *   nothing is stored.
  */
-export const importItems = (
+export async function importItems(
   database: Database,
   project: Project,
   paths: readonly string[],
   options: ImportOptions = {},
-): Promise<ImportResult> => importRows(database, project, rowsOfFiles(paths), options);
+): Promise<ImportResult> {
+  await checkItems(project.settings, paths, options);
+  return importRows(database, project, rowsOfFiles(paths), options);
+}
 
-async function* rowsOfFiles(paths: readonly string[]): AsyncGenerator<FoundInFile> {
+/** The rows of files, as `importRows` takes them. */
+export async function* rowsOfFiles(paths: readonly string[]): AsyncGenerator<FoundInFile> {
   for (const file of dataFiles(paths)) yield* readFileRows(file);
 }
 
 /**
- * Adds rows as items, as `importItems` does with those of files.
+ * Checks the rows of files against the settings of a project and stores nothing. Returns how many rows there are.
+ *
+ * @throws HeedError as `importItems`.
+ */
+export async function checkItems(
+  settings: Project['settings'],
+  paths: readonly string[],
+  options: ImportOptions = {},
+): Promise<number> {
+  let count = 0;
+  for await (const line of rowsOfFiles(paths)) {
+    count++;
+    const row = readRow(line, settings, options);
+    if ('reason' in row) refuse(row, options);
+  }
+  return count;
+}
+
+/**
+ * Adds rows as items, as `importItems` does with those of files, in batches from the first on.
  *
  * @throws HeedError with the place of the first row that does not fit the project, unless `onBadRow` is `skip`.
  */
@@ -70,8 +96,9 @@ export async function importRows(
   database: Database,
   project: Project,
   rows: AsyncIterable<FoundInFile>,
-  { gold = false, practice = false, onBadRow = 'error', onNotice, onRows, annotator }: ImportOptions = {},
+  options: ImportOptions = {},
 ): Promise<ImportResult> {
+  const { onNotice, onRows, annotator } = options;
   const total: ImportResult = { added: 0, known: 0, votes: 0, bad: 0 };
   const people = new Map<string, string>();
   let batch: ParsedRow[] = [];
@@ -88,34 +115,56 @@ export async function importRows(
     batch = [];
     onRows?.(count);
   };
-  const isGold = gold || practice;
-  const { kind, aspects } = project.settings;
   for await (const line of rows) {
     count++;
-    const parsed = 'value' in line ? checkedRow(line.value, kind) : line;
-    const row = 'reason' in parsed ? parsed : (faultOfRatings(parsed, aspects, isGold, annotator) ?? parsed);
+    const row = readRow(line, project.settings, options);
     if ('reason' in row) {
-      const bad: BadRow = { ...line, field: row.field, reason: row.reason };
-      if (onBadRow === 'error') {
-        throw new HeedError(describeBadRow(bad), {
-          hint: 'Correct the row, or skip bad rows with --on-bad-row skip.',
-        });
-      }
-      onNotice?.(describeBadRow(bad));
+      refuse(row, options);
+      onNotice?.(describeBadRow(row));
       total.bad++;
       continue;
     }
-    if (isGold && !row.judgment) {
-      throw new HeedError(`"${line.file}", line ${line.line}: the row has no judgment to use as gold.`, {
-        hint: 'Expected chosen and rejected, a label, ranks, or ratings by aspect.',
-      });
-    }
-    const item = isGold ? { ...row.item, gold: row.judgment, practice } : row.item;
-    batch.push({ ...row, item, judgment: isGold ? undefined : row.judgment });
+    batch.push(row);
     if (batch.length >= AT_ONCE) await flush();
   }
   await flush();
   return total;
+}
+
+function refuse(bad: BadRow, { onBadRow = 'error' }: ImportOptions): void {
+  if (onBadRow === 'skip') return;
+  throw new HeedError(describeBadRow(bad), { hint: 'Correct the row, or skip bad rows with --on-bad-row skip.' });
+}
+
+/** The item and judgments of a line, checked as they are when they are stored, or what is wrong with it. */
+function readRow(
+  line: FoundInFile,
+  settings: Project['settings'],
+  { gold = false, practice = false, annotator }: ImportOptions,
+): ParsedRow | BadRow {
+  const isGold = gold || practice;
+  const parsed = 'value' in line ? checkedRow(line.value, settings.kind) : line;
+  const row = 'reason' in parsed ? parsed : (faultOfRatings(parsed, settings.aspects, isGold, annotator) ?? parsed);
+  if ('reason' in row) return { ...line, field: row.field, reason: row.reason };
+  if (isGold && !row.judgment) {
+    throw new HeedError(`"${line.file}", line ${line.line}: the row has no judgment to use as gold.`, {
+      hint: 'Expected chosen and rejected, a label, ranks, or ratings by aspect.',
+    });
+  }
+  const item = isGold ? { ...row.item, gold: row.judgment, practice } : row.item;
+  const judgment = isGold ? undefined : row.judgment;
+  const said = [
+    ...(judgment && annotator !== undefined ? [judgment] : []),
+    ...(row.records ?? []).flatMap(({ vote }) => (vote.kind === 'skip' ? [] : [vote])),
+  ];
+  try {
+    checkItem(item, settings);
+    for (const one of said) checkedJudgment(one, settings, item);
+  } catch (error) {
+    if (!(error instanceof HeedError)) throw error;
+    return { ...line, field: '', reason: error.message };
+  }
+  return { ...row, item, judgment };
 }
 
 /** What is wrong with the ratings that a row states, if they are used: as gold, or as the judgment of an annotator. */
@@ -131,13 +180,6 @@ function faultOfRatings(
   if (isGold || item.gold?.kind !== 'rating') return undefined;
   const fault = ratingFault(item.gold.ratings, aspects, 'some');
   return fault && { ...fault, field: `gold.${fault.field}` };
-}
-
-/** Counts the rows of files, including bad ones, without keeping them in memory. */
-export async function countRows(paths: readonly string[]): Promise<number> {
-  let rows = 0;
-  for (const file of dataFiles(paths)) for await (const _ of readFileRows(file)) rows++;
-  return rows;
 }
 
 /** Records the judgments of rows; returns how many are new. `people` remembers ids by name. */
@@ -157,17 +199,25 @@ async function addJudgments(
     if (own.length + records.length === 0) continue;
     const stored = await itemOf(database, project, item.content);
     const order = orderOf(stored.content.options, item.content.options);
-    for (const { person, vote, ...rest } of [...records, ...own] as JudgmentRecord[]) {
+    // the latest judgment of a person counts; where times are missing, the last in the file
+    const all: readonly JudgmentRecord[] = [...records, ...own];
+    const inOrder = all.toSorted((a, b) => (a.time ?? 0) - (b.time ?? 0));
+    for (const { person, vote: said, ...rest } of inOrder) {
       const { key, duration, time, decision } = rest;
-      const mark = key === undefined ? [] : [key, vote];
-      const id = rest.id || `import-${digestOf([project.id, stored.id, person, ...mark])}-${stored.id}`;
+      const vote = reordered(said, order, project);
+      const idOfJudgment = (...mark: unknown[]) =>
+        `import-${digestOf([project.id, stored.id, person, ...mark])}-${stored.id}`;
+      const first = rest.id || idOfJudgment(...(key === undefined ? [] : [key, said]));
+      // a second judgment of the item by the same person is one more; the same one again is not
+      const isOther = !rest.id && (await isDifferent(database, first, vote, time));
+      const id = isOther ? idOfJudgment(key, said, time) : first;
       const shown = rest.shown?.map((i) => order.indexOf(i));
       const before = await countRecords(database, id);
       await (decision ? recordDecision : recordJudgment)(
         database,
         project,
         await idOf(person),
-        { id, item: stored.id, vote: reordered(vote, order, project), shown, duration: duration ?? undefined },
+        { id, item: stored.id, vote, shown, duration: duration ?? undefined },
         time ?? undefined,
       );
       added += 1 - before;
@@ -205,6 +255,23 @@ function reordered(vote: JudgmentOrSkip, order: readonly number[], { settings }:
   };
   const aspects = vote.aspects && { aspects: Object.fromEntries(Object.entries(vote.aspects).map(turnedRating)) };
   return { ...vote, ...spans, ...aspects, choice };
+}
+
+/** Whether the record has another judgment under an id: with other words, or of another time. */
+async function isDifferent(
+  { query }: Database,
+  id: string,
+  vote: JudgmentOrSkip,
+  time: number | null | undefined,
+): Promise<boolean> {
+  const known = await query
+    .selectFrom('votes')
+    .select(['answerJson', 'created'])
+    .where('id', '=', id)
+    .executeTakeFirst();
+  if (!known) return false;
+  const isSame = isDeepStrictEqual(JSON.parse(known.answerJson), judgmentOrSkipSchema.parse(vote));
+  return !isSame || (time !== null && time !== undefined && time !== known.created);
 }
 
 async function countRecords({ query }: Database, id: string): Promise<number> {

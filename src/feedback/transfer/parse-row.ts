@@ -101,9 +101,10 @@ function parseRow(row: Row, kind: ItemKind): ParsedRow | Fault {
   // what was written to a prompt is a judgment of it
   const written = kind === 'demonstration' && formatRead(format) === 'prompt-completion';
   const own = adopt(row, format);
-  // a completion that is labeled bad is an item like any other
-  const isLabeled = formatRead(format) === 'unpaired-preference';
-  const [adopted] = isLabeled ? [own] : convertRow(own, format, written ? 'prompt-completion' : formats[0]);
+  // a completion is an item like any other, whether it is labeled good, labeled bad or not labeled yet
+  const isCompletion =
+    ['unpaired-preference', 'prompt-completion'].includes(formatRead(format)) && kind !== 'demonstration';
+  const [adopted] = isCompletion ? [own] : convertRow(own, format, written ? 'prompt-completion' : formats[0]);
   const parsed = itemFrom(adopted, kind);
   return { ...parsed, judgment: parsed.judgment ?? ratingIn(row, kind), item: { ...parsed.item, ...extra } };
 }

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { PreferenceRow, UnpairedPreferenceRow } from '../../data/rows.ts';
-import { grouped } from '../../feedback/quality/quality.ts';
+import { grouped } from '../../feedback/quality/grouped.ts';
 import type { ChatMessage } from '../../lm/render-chat.ts';
 import { type Feedback, opinionOfAll, type Weights } from '../feedback/feedback.ts';
 

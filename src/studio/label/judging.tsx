@@ -3,6 +3,7 @@ import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { Judgment, JudgmentOrSkip, PairChoice } from '../page/api.ts';
 import { en } from '../words/en.ts';
 import { useWords, type Words } from '../words/words.ts';
+import type { Draft, Written } from './drafts.ts';
 import { bindings, type KeyAction, useKeys } from './keys.ts';
 import type { KindProps } from './kind-props.ts';
 import { RankingControls } from './ranking.tsx';
@@ -13,9 +14,12 @@ const KINDS = {
   ranking: RankingControls,
   rating: Rating,
   binary: Binary,
-  correction: Written,
-  demonstration: Written,
+  correction: WrittenText,
+  demonstration: WrittenText,
 };
+
+/** How much better the chosen option of a pair is. Their keys are not those of the choice, which can still be changed. */
+const STRENGTHS = ['slightly', 'clearly', 'much'] as const;
 
 const SKIPS = ['notUnderstood', 'notQualified', 'notForPeople'] as const satisfies (keyof Words['skips'])[];
 
@@ -28,7 +32,8 @@ export function Judging({
   noSkip = false,
   preview = false,
   suggested,
-}: Omit<KindProps, 'submit' | 'paused'> & {
+  draft,
+}: Omit<KindProps, 'submit' | 'paused' | 'written' | 'keep'> & {
   onJudgment(judgment: JudgmentOrSkip): void;
   /** Whether a judgment is needed. */
   noSkip?: boolean;
@@ -36,6 +41,8 @@ export function Judging({
   preview?: boolean;
   /** What a model suggests, which one key accepts. */
   suggested?: Judgment;
+  /** Where what is written stays until it is sent. */
+  draft?: Draft;
 }) {
   const words = useWords();
   const [skipping, setSkipping] = useState(false);
@@ -44,10 +51,17 @@ export function Judging({
   const why = useRef<HTMLTextAreaElement>(null);
   const keys = bindings();
   const Kind = KINDS[settings.kind];
+  const [written] = useState(() => draft?.read() ?? {});
+  const [kept, setKept] = useState<'kept' | 'not kept' | undefined>(hasWords(written) ? 'kept' : undefined);
+  const keep: KindProps['keep'] = (field, value) => {
+    if (!draft) return;
+    const isKept = draft.write(field, value);
+    setKept(isKept ? (hasWords(draft.read()) ? 'kept' : undefined) : 'not kept');
+  };
 
   const reason = () => {
-    const written = why.current?.value.trim();
-    return written ? { reason: written } : {};
+    const own = why.current?.value.trim();
+    return own ? { reason: own } : {};
   };
   const submit = (judgment: Judgment) => {
     if (settings.reason === 'required' && !reason().reason) {
@@ -68,8 +82,11 @@ export function Judging({
       ),
     );
   // stored in English whatever the page's language, so that reasons can be counted over projects
-  const skip = (because?: keyof Words['skips']) =>
-    onJudgment({ kind: 'skip', ...(because ? { reason: en.skips[because] } : reason()) });
+  const skip = (because?: keyof Words['skips']) => {
+    const { reason: own } = reason();
+    const reasons = [...(because ? [en.skips[because]] : []), ...(own ? [own] : [])];
+    onJudgment({ kind: 'skip', ...(reasons.length > 0 && { reason: reasons.join(': ') }) });
+  };
   const acceptable = suggested && isComplete(suggested, settings) ? suggested : undefined;
   useKeys((action, key) => {
     if (preview) return false;
@@ -114,7 +131,15 @@ export function Judging({
             ends={settings.kind === 'pair' ? [words.leftEnd, words.rightEnd] : undefined}
           />
         )}
-        <Kind settings={settings} content={content} shown={shown} submit={submit} paused={skipping || preview} />
+        <Kind
+          settings={settings}
+          content={content}
+          shown={shown}
+          submit={submit}
+          paused={skipping || preview}
+          written={written}
+          keep={keep}
+        />
         {acceptable && (
           <button type="button" onClick={() => submit(acceptable)}>
             {words.acceptSuggestion} <kbd>{keys.accept}</kbd>
@@ -130,12 +155,27 @@ export function Judging({
         <label class="why">
           {settings.reason === 'required' ? words.reason : words.reasonOptional} <kbd>{keys.reason}</kbd>
           {missing && <strong class="missing"> {words.reasonMissing}</strong>}
-          <textarea ref={why} rows={2} onKeyDown={leave} />
+          <textarea
+            ref={why}
+            rows={2}
+            dir="auto"
+            defaultValue={written.reason}
+            onInput={({ currentTarget: { value } }) => keep('reason', value)}
+            onKeyDown={leave}
+          />
         </label>
+      )}
+      {kept && (
+        <p class={kept === 'kept' ? 'quiet kept' : 'missing kept'} role="status">
+          {kept === 'kept' ? words.draftKept : words.draftNotKept}
+        </p>
       )}
     </div>
   );
 }
+
+/** Whether a draft has words for the judgment. A comment is sent for itself. */
+const hasWords = ({ comment: _, ...words }: Written): boolean => Object.keys(words).length > 0;
 
 /** Whether a suggestion is a whole judgment: a model may rate some aspects only. */
 const isComplete = (judgment: Judgment, { kind, aspects }: KindProps['settings']): boolean =>
@@ -153,7 +193,7 @@ function focusWriting(): void {
   else focusScales();
 }
 
-function Pair({ settings, shown, submit, paused }: KindProps) {
+function Pair({ settings, shown, submit, paused, written, keep }: KindProps) {
   const words = useWords();
   const [choice, setChoice] = useState<PairChoice>();
   const better = useRef<HTMLTextAreaElement>(null);
@@ -162,8 +202,8 @@ function Pair({ settings, shown, submit, paused }: KindProps) {
   const isDecided = choice === left || choice === right;
   const asksStrength = settings.strength && isDecided;
   const send = (chosen: PairChoice, strength?: number) => {
-    const written = better.current?.value.trim();
-    submit({ kind: 'pair', choice: chosen, ...(strength && { strength }), ...(written && { better: written }) });
+    const own = better.current?.value.trim();
+    submit({ kind: 'pair', choice: chosen, ...(strength && { strength }), ...(own && { better: own }) });
   };
   const choose = (chosen: PairChoice) => {
     const more = (settings.strength && (chosen === left || chosen === right)) || settings.aspects.length > 0;
@@ -180,7 +220,8 @@ function Pair({ settings, shown, submit, paused }: KindProps) {
   ];
   useKeys((action, key) => {
     if (paused) return false;
-    if (asksStrength && key >= '1' && key <= '3') send(choice, Number(key));
+    const strength = STRENGTHS.indexOf(action as (typeof STRENGTHS)[number]);
+    if (asksStrength && strength >= 0) send(choice, strength + 1);
     else if (choice && key === 'escape') setChoice(undefined);
     else if (choice && action === 'send' && !asksStrength) send(choice);
     else {
@@ -206,9 +247,9 @@ function Pair({ settings, shown, submit, paused }: KindProps) {
       </fieldset>
       {asksStrength && (
         <fieldset class="choices strength" aria-label={words.howMuchBetter}>
-          {[words.muchBetter.slightly, words.muchBetter.clearly, words.muchBetter.much].map((much, i) => (
+          {STRENGTHS.map((much, i) => (
             <button type="button" onClick={() => send(choice, i + 1)}>
-              {much} <kbd>{i + 1}</kbd>
+              {words.muchBetter[much]} <kbd>{keys[much]}</kbd>
             </button>
           ))}
         </fieldset>
@@ -221,7 +262,14 @@ function Pair({ settings, shown, submit, paused }: KindProps) {
       {settings.better && (
         <label class="why written">
           {words.betterResponse} <kbd>{keys.write}</kbd>
-          <textarea ref={better} rows={2} onKeyDown={leave} />
+          <textarea
+            ref={better}
+            rows={2}
+            dir="auto"
+            defaultValue={written.better}
+            onInput={({ currentTarget: { value } }) => keep('better', value)}
+            onKeyDown={leave}
+          />
         </label>
       )}
     </>
@@ -274,7 +322,7 @@ function Rating({ settings: { aspects }, submit, paused }: KindProps) {
   );
 }
 
-function Written({ settings: { kind }, content, submit, paused }: KindProps) {
+function WrittenText({ settings: { kind }, content, submit, paused, written, keep }: KindProps) {
   const words = useWords();
   const writing = useRef<HTMLTextAreaElement>(null);
   const [option] = content.options;
@@ -297,7 +345,9 @@ function Written({ settings: { kind }, content, submit, paused }: KindProps) {
         <textarea
           ref={writing}
           rows={8}
-          defaultValue={before}
+          dir="auto"
+          defaultValue={written.text ?? before}
+          onInput={({ currentTarget: { value } }) => keep('text', value === before ? undefined : value)}
           onKeyDown={(event) => {
             leave(event);
             if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) send();

@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { useWords } from '../words/words.ts';
-import { bind, bindings, type KeyAction, resetBindings } from './keys.ts';
+import { bind, bindings, type KeyAction, nameOf, resetBindings } from './keys.ts';
 
 /** A dialog that shows the key of each action and changes it. */
 export function KeysDialog({ close }: { close(): void }) {
@@ -18,7 +18,7 @@ export function KeysDialog({ close }: { close(): void }) {
       onKeyDown={(event) => {
         if (!changing || ['Shift', 'Control', 'Alt', 'Meta', 'Tab'].includes(event.key)) return;
         event.preventDefault();
-        if (event.key !== 'Escape') bind(changing, event.key.toLowerCase());
+        if (event.key !== 'Escape') bind(changing, nameOf(event));
         setChanging(undefined);
       }}
     >

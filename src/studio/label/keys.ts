@@ -12,6 +12,9 @@ const defaults: Bindings = {
   tie: '3',
   'both-bad': '4',
   unknown: '5',
+  slightly: '6',
+  clearly: '7',
+  much: '8',
   send: 'enter',
   accept: 'a',
   skip: 's',
@@ -19,6 +22,7 @@ const defaults: Bindings = {
   guidelines: 'g',
   reason: 'w',
   write: 'e',
+  difference: 'd',
   raw: 'r',
   keys: '?',
 };
@@ -52,13 +56,24 @@ export function useKeys(handle: (action: KeyAction | undefined, key: string) => 
       const { target, key, ctrlKey, metaKey, altKey, repeat, defaultPrevented } = event;
       if (defaultPrevented || ctrlKey || metaKey || altKey || repeat || isBusy(target, key)) return;
       const now = bindings();
-      const pressed = key.toLowerCase();
+      const pressed = nameOf(event);
       const action = (Object.keys(now) as KeyAction[]).find((one) => now[one] === pressed) ?? fixed[key];
       if (newest.current(action, pressed)) event.preventDefault();
     };
     addEventListener('keydown', listen);
     return () => removeEventListener('keydown', listen);
   }, []);
+}
+
+/**
+ * The name of a pressed key: the sign it writes. Where that is no Latin letter or digit, as on Cyrillic keyboards and the
+ * digits of French ones, the name that the key has on an English keyboard.
+ */
+export function nameOf({ key, code, shiftKey }: Pick<KeyboardEvent, 'key' | 'code' | 'shiftKey'>): string {
+  const sign = key.toLowerCase();
+  const [, place] = /^(?:Key|Digit|Numpad)([A-Z\d])$/.exec(code) ?? [];
+  const isLatin = /^[a-z\d]$/.test(sign);
+  return isLatin || shiftKey || place === undefined || key.length > 1 ? sign : place.toLowerCase();
 }
 
 /** Whether the key belongs to what has the focus. */

@@ -1,4 +1,5 @@
 import type { Content, Judgment, ProjectSettings } from '../page/api.ts';
+import type { Written } from './drafts.ts';
 
 /** What the controls for each kind of item get. */
 export interface KindProps {
@@ -8,6 +9,10 @@ export interface KindProps {
   shown: readonly number[];
   /** Sends the judgment, unless something is missing. */
   submit(judgment: Judgment): void;
+  /** What was written about the item before, here and not sent. */
+  written: Written;
+  /** Keeps what is written now. */
+  keep<F extends keyof Written>(field: F, value: Written[F]): void;
   /** Whether keys mean something else at the moment. */
   paused: boolean;
 }

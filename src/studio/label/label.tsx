@@ -1,5 +1,5 @@
 /** The labeling page: one item at a time. */
-import { useRef, useState } from 'preact/hooks';
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { isRight } from '../../feedback/items/gold.ts';
 import { suggestedJudgment } from '../../feedback/items/suggested-judgment.ts';
 import type { Span } from '../../feedback/judgment.ts';
@@ -20,6 +20,8 @@ import { Loaded, useResource } from '../page/load.tsx';
 import { FormattedText } from '../page/markdown.tsx';
 import { useWords, WordsProvider, words } from '../words/words.ts';
 import { describeJudgment } from './describe.ts';
+import { type Draft, draftOf } from './drafts.ts';
+import { NewGuidelines, useGuidelines } from './guidelines.tsx';
 import { Judging } from './judging.tsx';
 import { bindings, type KeyAction, useKeys } from './keys.ts';
 import { KeysDialog } from './keys-dialog.tsx';
@@ -49,40 +51,74 @@ interface FeedbackProps extends Pick<VoteReceipt, 'others' | 'suggestion'> {
   gold?: Judgment;
 }
 
+/** Milliseconds after which the counts of the project are asked for again, once a judgment has arrived. */
+const PROGRESS_MILLISECONDS = 10_000;
+
+/** The counts of a project: one's own at once, those of all now and then. */
+function useProgress({ name, progress: first }: ProjectDetails) {
+  const [progress, setProgress] = useState(first);
+  const asked = useRef(performance.now());
+  const count = ({ kind }: JudgmentOrSkip, by: number) =>
+    setProgress((now) => ({ ...now, mine: now.mine + by, skipped: now.skipped + (kind === 'skip' ? by : 0) }));
+  const refresh = () => {
+    if (performance.now() - asked.current < PROGRESS_MILLISECONDS) return;
+    asked.current = performance.now();
+    const take = ({ progress: { items, answered, labels, budget } }: ProjectDetails) =>
+      setProgress((now) => ({ ...now, items, answered, labels, budget }));
+    // the counts stay as they are if the studio cannot be reached
+    json(projectApi.$get(inProject(name))).then(take, () => {});
+  };
+  return { progress, count, refresh };
+}
+
 function Labeling({ project, person }: { project: ProjectDetails; person: Person }) {
   const words = useWords();
   const [, redraw] = useState(0);
   const queue = useRef<Queue | undefined>(undefined);
   queue.current ??= createQueue(person, project.name, () => redraw((n) => n + 1));
   const [feedback, setFeedback] = useState<FeedbackProps>();
-  const [mine, setMine] = useState(project.progress.mine);
+  const { progress, count, refresh } = useProgress(project);
   const [raw, setRaw] = useState(localStorage.getItem(RAW) === 'yes');
   const [binding, setBinding] = useState(false);
-  const [spans, setSpans] = useState<readonly Span[]>([]);
+  const [compared, setCompared] = useState(false);
+  const { current, waiting, empty, error, guidelines: latest } = queue.current.state();
+  const known = useGuidelines(project, person, latest);
   const guidelines = useRef<HTMLDetailsElement>(null);
-  const { current, waiting, empty, error } = queue.current.state();
+  const draft = current && draftOf(person, project.name, current.item.id);
+  const [marked, setMarked] = useState<{ item: string; spans: readonly Span[] }>();
+  const spans = current && (marked?.item === current.item.id ? marked.spans : draft!.read().spans);
+  const mark = (changed: readonly Span[]) => {
+    draft!.write('spans', changed);
+    setMarked({ item: current!.item.id, spans: changed });
+  };
+  // the next item begins at its top
+  useLayoutEffect(() => scrollTo(0, 0), [current?.item.id]);
 
   const judge = (judgment: JudgmentOrSkip) => {
     const { shown } = current!;
-    const arrived = queue.current!.judge(judgment);
-    setMine((n) => n + 1);
-    setSpans([]);
+    const arrived = queue.current!.judge(judgment, known.shown.version);
+    count(judgment, 1);
+    setMarked(undefined);
     setFeedback(undefined);
     void arrived.then((receipt) => {
+      if (receipt) refresh();
       if (receipt?.gold || receipt?.others || receipt?.suggestion) setFeedback({ ...receipt, judgment, shown });
     });
   };
+  const options = current?.item.content.options ?? [];
+  const comparable = options.length === 2 && options.every(({ kind }) => kind === 'text');
   const act = (action: KeyAction | undefined): boolean => {
     if (action === 'guidelines') guidelines.current!.open = !guidelines.current!.open;
     else if (action === 'keys') setBinding(true);
+    else if (action === 'difference' && comparable) setCompared(!compared);
     else if (action === 'raw') {
       localStorage.setItem(RAW, raw ? 'no' : 'yes');
       setRaw(!raw);
     } else if (action === 'undo') {
-      if (queue.current!.canUndo()) {
-        queue.current!.undo();
-        setMine((n) => n - 1);
-        setSpans([]);
+      const undone = queue.current!.undo();
+      if (undone) {
+        count(undone, -1);
+        setMarked(undefined);
         setFeedback(undefined);
       }
     } else return false;
@@ -90,20 +126,26 @@ function Labeling({ project, person }: { project: ProjectDetails; person: Person
   };
   useKeys(act);
 
-  const { items, answered, budget, labels } = project.progress;
+  const { items, answered, budget, labels, mine, skipped } = progress;
   const keys = bindings();
   return (
     <main class="label" lang={words.language}>
       <header class="progress">
         <h1>{project.name}</h1>
         <span role="status">
-          {words.judgedByYou(mine)}
+          {words.judgedByYou(mine - skipped)}
+          {skipped > 0 && `, ${words.skippedByYou(skipped)}`}
           {waiting > 0 && `, ${words.waiting(waiting)}`}
         </span>
         <span class="quiet">
           {budget === undefined ? words.itemsComplete(answered, items) : words.judgmentsOf(labels, budget)}
         </span>
         <span class="tools">
+          {comparable && (
+            <button type="button" aria-pressed={compared} onClick={() => act('difference')}>
+              {words.difference} <kbd>{keys.difference}</kbd>
+            </button>
+          )}
           <button type="button" aria-pressed={raw} onClick={() => act('raw')}>
             {words.rawText} <kbd>{keys.raw}</kbd>
           </button>
@@ -120,7 +162,7 @@ function Labeling({ project, person }: { project: ProjectDetails; person: Person
         <summary>
           {words.guidelines} <kbd>{keys.guidelines}</kbd>
         </summary>
-        <FormattedText text={project.guidelines.text || words.noGuidelines} />
+        <FormattedText text={known.shown.text || words.noGuidelines} />
       </details>
       {error && <ErrorNote error={error} retry={queue.current.retry} />}
       {feedback && <Feedback {...feedback} aspects={project.settings.aspects} />}
@@ -134,20 +176,33 @@ function Labeling({ project, person }: { project: ProjectDetails; person: Person
             content={current.item.content}
             shown={current.shown}
             raw={raw}
-            marks={project.settings.spans ? { spans, change: setSpans } : undefined}
+            compared={compared}
+            marks={project.settings.spans ? { spans: spans ?? [], change: mark } : undefined}
           />
           {current.suggestion && <p class="quiet">{suggestionSentence(current.suggestion, current.shown, words)}</p>}
-          <Judging
-            key={`judgment ${current.item.id}`}
-            settings={project.settings}
-            content={current.item.content}
-            shown={current.shown}
-            suggested={current.suggestion && suggestedJudgment(current.suggestion, project.settings.kind)}
-            onJudgment={(judgment) =>
-              judge(spans.length > 0 && judgment.kind !== 'skip' ? { ...judgment, spans: [...spans] } : judgment)
-            }
+          {known.isOld ? (
+            <NewGuidelines {...known} />
+          ) : (
+            <Judging
+              key={`judgment ${current.item.id}`}
+              settings={project.settings}
+              content={current.item.content}
+              shown={current.shown}
+              draft={draft}
+              suggested={current.suggestion && suggestedJudgment(current.suggestion, project.settings.kind)}
+              onJudgment={(judgment) =>
+                judge(
+                  spans && spans.length > 0 && judgment.kind !== 'skip' ? { ...judgment, spans: [...spans] } : judgment,
+                )
+              }
+            />
+          )}
+          <CommentsOn
+            key={`comments ${current.item.id}`}
+            project={project.name}
+            item={current.item.id}
+            draft={draft!}
           />
-          <CommentsOn key={`comments ${current.item.id}`} project={project.name} item={current.item.id} />
         </>
       )}
     </main>
@@ -155,13 +210,13 @@ function Labeling({ project, person }: { project: ProjectDetails; person: Person
 }
 
 /** The comments on an item, which are loaded when somebody opens them. */
-function CommentsOn({ project, item }: { project: string; item: string }) {
+function CommentsOn({ project, item, draft }: { project: string; item: string; draft: Draft }) {
   const words = useWords();
-  const [open, setOpen] = useState(false);
+  const [open, setOpen] = useState(draft.read().comment !== undefined);
   return (
-    <details onToggle={({ currentTarget }) => setOpen(currentTarget.open)}>
+    <details open={open} onToggle={({ currentTarget }) => setOpen(currentTarget.open)}>
       <summary>{words.comments}</summary>
-      {open && <Comments project={project} item={item} />}
+      {open && <Comments project={project} item={item} draft={draft} />}
     </details>
   );
 }

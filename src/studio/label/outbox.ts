@@ -8,6 +8,7 @@ import {
   projectApi,
   type VoteReceipt,
 } from '../page/api.ts';
+import { draftOf, dropDrafts } from './drafts.ts';
 
 /** A request that waits to be sent. Its form is kept in the browser's storage. */
 export type Outgoing =
@@ -20,6 +21,8 @@ export type Outgoing =
         shown: number[];
         duration: number;
         suggested: boolean;
+        /** Version of the guidelines that was on the screen. */
+        guidelines: number;
       };
     }
   | { what: 'undo'; body: { id: string; item: string } };
@@ -48,6 +51,13 @@ export const post = (project: string, { what, body }: Outgoing): Promise<VoteRec
   what === 'votes'
     ? json(projectApi.votes.$post({ ...inProject(project), json: body }))
     : json(projectApi.undo.$post({ ...inProject(project), json: body }));
+
+/** Forgets the draft of a judgment that has arrived, unless it is taken back in what still waits. */
+export function forgetDraft(person: Someone, project: string, sent: Outgoing, waiting: readonly Outgoing[]): void {
+  if (sent.what !== 'votes' || waiting.some(({ what, body }) => what === 'undo' && body.item === sent.body.item))
+    return;
+  draftOf(person, project, sent.body.item).sent();
+}
 
 /** Whether a request that failed may pass later: it did not reach the studio, or the studio cannot take it now. */
 export const mayPassLater = ({ status }: ApiError): boolean => status === 0 || status === 401 || status >= 429;
@@ -78,6 +88,7 @@ export async function sendWaiting(
         }
         const rest = waitingIn(person, project).filter(({ body }) => body.id !== next.body.id);
         keepWaiting(person, project, rest);
+        forgetDraft(person, project, next, rest);
       }
     }
   };
@@ -93,8 +104,9 @@ export async function sendWaiting(
   return { left, failure };
 }
 
-/** Deletes what waits of a person; nothing is kept from then on, until the page is loaded again. */
+/** Deletes what waits of a person, and their drafts; nothing is kept from then on, until the page is loaded again. */
 export function dropWaiting(person: Someone): void {
   closed = true;
   for (const project of projectsOf(person)) localStorage.removeItem(keyOf(person, project));
+  dropDrafts(person);
 }

@@ -12,7 +12,8 @@ import {
   projectApi,
   type VoteReceipt,
 } from '../page/api.ts';
-import { keepWaiting, mayPassLater, type Outgoing, post, waitingIn } from './outbox.ts';
+import { draftOf } from './drafts.ts';
+import { forgetDraft, keepWaiting, mayPassLater, type Outgoing, post, waitingIn } from './outbox.ts';
 
 /** Items reserved at once: the one on the page and those that come next. */
 const AHEAD = 4;
@@ -26,15 +27,20 @@ interface QueueState {
   waiting: number;
   /** Whether there are no more items. */
   empty: boolean;
+  /** The project's version of the guidelines, as far as this page knows; undefined before the first reply. */
+  guidelines: number | undefined;
   error: ApiError | undefined;
 }
 
 export interface Queue {
   state(): QueueState;
-  /** Shows the next item at once. Resolves to the judgment's receipt, or undefined if the server refused it. */
-  judge(judgment: JudgmentOrSkip): Promise<VoteReceipt | undefined>;
-  /** Undoes the latest judgment and shows its item again. */
-  undo(): void;
+  /**
+   * Shows the next item at once. Resolves to the judgment's receipt, or undefined if the server refused it. `guidelines` is
+   * the version that is on the screen.
+   */
+  judge(judgment: JudgmentOrSkip, guidelines: number): Promise<VoteReceipt | undefined>;
+  /** Undoes the latest judgment and shows its item again, with what was written. Returns it. */
+  undo(): JudgmentOrSkip | undefined;
   canUndo(): boolean;
   /** Tries again after an error. */
   retry(): void;
@@ -47,7 +53,7 @@ export interface Queue {
 export function createQueue(person: Pick<Person, 'id'>, project: string, onChange: () => void): Queue {
   const place = inProject(project);
   let items: AssignedItem[] = [];
-  const done: AssignedItem[] = [];
+  const done: { assigned: AssignedItem; judgment: JudgmentOrSkip }[] = [];
   const outbox = waitingIn(person, project);
   /** Items that a reply may still hold though they are judged. */
   const judged = new Set<string>();
@@ -63,6 +69,7 @@ export function createQueue(person: Pick<Person, 'id'>, project: string, onChang
   /** The server refused a judgment; gone with the next judgment. */
   let refused: ApiError | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
+  let guidelines: number | undefined;
   const page = location.hash;
 
   const save = () => keepWaiting(person, project, outbox);
@@ -81,6 +88,8 @@ export function createQueue(person: Pick<Person, 'id'>, project: string, onChang
         trouble = undefined;
         outbox.shift();
         save();
+        // the words of a judgment that was refused stay: the item may come again
+        if (receipt) forgetDraft(person, project, next, outbox);
         receivers.get(next.body.id)?.(receipt);
         receivers.delete(next.body.id);
         onChange();
@@ -100,7 +109,9 @@ export function createQueue(person: Pick<Person, 'id'>, project: string, onChang
     // what is judged from here on may still be in the reply, even if the judgment arrives before it
     if (outbox.length === 0) judged.clear();
     try {
-      const { assignments } = await json(projectApi.next.$post({ ...place, json: { count: AHEAD + judged.size } }));
+      const reply = await json(projectApi.next.$post({ ...place, json: { count: AHEAD + judged.size } }));
+      const { assignments } = reply;
+      guidelines = reply.guidelines;
       const fresh = assignments.filter(
         ({ item }) => !judged.has(item.id) && !items.some((one) => one.item.id === item.id),
       );
@@ -130,18 +141,18 @@ export function createQueue(person: Pick<Person, 'id'>, project: string, onChang
 
   void send().then(fetchMore);
   return {
-    state: () => ({ current: items[0], waiting: outbox.length, empty, error: refused ?? trouble }),
-    judge(vote) {
+    state: () => ({ current: items[0], waiting: outbox.length, empty, guidelines, error: refused ?? trouble }),
+    judge(vote, guidelines) {
       const current = items.shift()!;
       refused = undefined;
-      done.push(current);
+      done.push({ assigned: current, judgment: vote });
       judged.add(current.item.id);
       const duration = Math.round(performance.now() - since);
       since = performance.now();
       const { item, shown } = current;
       // once it was seen, an undone judgment is no longer made without it
       const suggested = current.suggestion !== undefined;
-      const body = { id: crypto.randomUUID(), item: item.id, vote, shown, duration, suggested };
+      const body = { id: crypto.randomUUID(), item: item.id, vote, shown, duration, suggested, guidelines };
       const arrived = push({ what: 'votes', body }).then((receipt) => {
         if (receipt?.suggestion) current.suggestion = receipt.suggestion;
         return receipt;
@@ -151,14 +162,17 @@ export function createQueue(person: Pick<Person, 'id'>, project: string, onChang
     },
     undo() {
       const last = done.pop();
-      if (!last) return;
-      items.unshift(last);
+      if (!last) return undefined;
+      const { assigned, judgment } = last;
+      items.unshift(assigned);
+      draftOf(person, project, assigned.item.id).restore(judgment);
       empty = false;
       since = performance.now();
-      void push({ what: 'undo', body: { id: crypto.randomUUID(), item: last.item.id } }).then(() =>
-        judged.delete(last.item.id),
+      void push({ what: 'undo', body: { id: crypto.randomUUID(), item: assigned.item.id } }).then(() =>
+        judged.delete(assigned.item.id),
       );
       onChange();
+      return judgment;
     },
     canUndo: () => done.length > 0,
     retry() {

@@ -1,11 +1,12 @@
 /** The thread of comments on an item. */
 import { useRef } from 'preact/hooks';
+import type { Draft } from '../label/drafts.ts';
 import { useWords } from '../words/words.ts';
 import { inProject, json, projectApi } from './api.ts';
 import { Loaded, useAction, useResource } from './load.tsx';
 
-/** Shows an item's comments, with a form to add one. */
-export function Comments({ project, item }: { project: string; item: string }) {
+/** Shows an item's comments, with a form to add one. What is written stays in `draft` until it is sent. */
+export function Comments({ project, item, draft }: { project: string; item: string; draft?: Draft }) {
   const thread = projectApi.items[':item'].comments;
   const place = { param: { ...inProject(project).param, item: encodeURIComponent(item) } };
   const comments = useResource(() => json(thread.$get(place)), project, item);
@@ -18,6 +19,7 @@ export function Comments({ project, item }: { project: string; item: string }) {
       if (written === '') return undefined;
       await json(thread.$post({ ...place, json: { id: crypto.randomUUID(), text: written } }));
       text.current!.value = '';
+      draft?.write('comment', undefined);
       comments.reload();
       return undefined;
     });
@@ -42,7 +44,14 @@ export function Comments({ project, item }: { project: string; item: string }) {
       </Loaded>
       <label>
         {words.commentOnItem}
-        <textarea ref={text} rows={2} maxLength={10_000} />
+        <textarea
+          ref={text}
+          rows={2}
+          maxLength={10_000}
+          dir="auto"
+          defaultValue={draft?.read().comment}
+          onInput={({ currentTarget: { value } }) => draft?.write('comment', value)}
+        />
       </label>
       <button type="submit">{words.sendComment}</button>
       {note}

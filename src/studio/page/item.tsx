@@ -5,6 +5,7 @@ import { MarkedText, type Marks } from '../label/marks.tsx';
 import { useWords, type Words } from '../words/words.ts';
 import type { Content, Option } from './api.ts';
 import { ClipPlayer } from './clips.tsx';
+import { OwnWords } from './difference.tsx';
 import { FormattedText } from './markdown.tsx';
 
 /** The name of an option on the page, by its place: with the words for a heading, or for inside a sentence. */
@@ -74,6 +75,7 @@ export function OptionsView({
   raw,
   scrolls,
   marks,
+  compared,
 }: {
   content: Content;
   shown: readonly number[];
@@ -82,9 +84,12 @@ export function OptionsView({
   scrolls?: boolean;
   /** Where parts of the texts can be marked. */
   marks?: Marks;
+  /** Whether two texts are shown with what differs between them, as they were written. */
+  compared?: boolean;
 }) {
   const words = useWords();
   const placed = shown.map((i) => options[i]);
+  const [left, right] = placed.map((option) => (option.kind === 'text' ? option.text : undefined));
   const clips = placed.filter((option): option is Clip => option.kind === 'clip');
   if (clips.length === placed.length && clips.length > 0) return <ClipPlayer clips={clips} />;
   return (
@@ -94,7 +99,9 @@ export function OptionsView({
         return (
           <section class="option" aria-label={name} tabIndex={scrolls ? 0 : undefined}>
             {placed.length > 2 && <h2>{name}</h2>}
-            {marks && option.kind === 'text' ? (
+            {compared && left !== undefined && right !== undefined ? (
+              <OwnWords text={[left, right][i]} other={[right, left][i]} side={i === 0 ? 'a' : 'b'} />
+            ) : marks && option.kind === 'text' ? (
               <MarkedText text={option.text} option={shown[i]} name={name} marks={marks} />
             ) : (
               <OptionView option={option} name={name} raw={raw} />

@@ -1,5 +1,6 @@
 /** The page of one project: progress, items, guidelines, settings and export. */
 import { useState } from 'preact/hooks';
+import { lossInWords } from '../../feedback/rating-loss.ts';
 import {
   api,
   inProject,
@@ -211,7 +212,12 @@ function Settings({ name, settings: stored, schema }: ProjectDetails & { schema:
       // a setting that is left out stays: null unsets it
       const { goal = null, labels = null, certainty = null, pay = null } = settings;
       const changes = { ...settings, goal, labels, certainty, pay };
-      await json(projectApi.$patch({ ...inProject(name), json: changes }));
+      const losses = await json(projectApi.losses.$post({ ...inProject(name), json: changes }));
+      const lost = losses.map(lossInWords).join(' ');
+      const question = `${lost} These ratings stay in the record and in exports, and count no more. Save the settings all the same?`;
+      if (lost !== '' && !confirm(question)) return 'Not saved: the settings are as they were.';
+      const query = { confirm: lost === '' ? ('false' as const) : ('true' as const) };
+      await json(projectApi.$patch({ ...inProject(name), query, json: changes }));
       return 'Saved. Items handed out from now on use these settings.';
     });
   return (

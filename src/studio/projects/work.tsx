@@ -20,7 +20,10 @@ export function Work({ name, person }: { name: string; person: Person }) {
   return (
     <section aria-labelledby="work-title">
       <h2 id="work-title">Work of annotators</h2>
-      <p class="quiet">Time counts from seeing an item to judging it, ten minutes at most. Imports are left out.</p>
+      <p class="quiet">
+        Time counts from seeing an item to judging it: ten minutes at most, and no more than had passed since the item
+        was handed out. Imports are left out.
+      </p>
       <div class="row">
         <label>
           From
@@ -57,13 +60,21 @@ export function Work({ name, person }: { name: string; person: Person }) {
                   </tr>
                 </thead>
                 <tbody>
-                  {all.map(({ person, items, judgments, skips, minutes, open, last, amount }) => (
+                  {all.map(({ person, items, judgments, skips, minutes, implausible, open, last, amount }) => (
                     <tr>
                       <th scope="row">{person}</th>
                       <td>{items}</td>
                       <td>{judgments}</td>
                       <td>{skips}</td>
-                      <td>{minutes.toFixed(1)}</td>
+                      <td>
+                        {minutes.toFixed(1)}
+                        {implausible > 0 && (
+                          <span class="missing">
+                            {' '}
+                            ({implausible} {implausible === 1 ? 'time' : 'times'} stated longer than had passed)
+                          </span>
+                        )}
+                      </td>
                       <td>{open}</td>
                       <td>{last === null ? '–' : new Date(last).toLocaleString()}</td>
                       <td>{amount === null ? '–' : amount.toFixed(2)}</td>

@@ -1,5 +1,6 @@
 /** The agreement report of a project, in tables and plain words. */
 import { raterAdvice } from '../../feedback/quality/rater-advice.ts';
+import { FALSE_ALARMS, isStrong } from '../../feedback/quality/sequential.ts';
 import { percent, percents } from '../../percent.ts';
 import { inProject, json, projectApi, type QualityReport } from '../page/api.ts';
 import { Loaded, useResource } from '../page/load.tsx';
@@ -38,7 +39,18 @@ export function AgreementPage({ project }: { project: string }) {
   );
 }
 
-function Agreement({ answers, items, alpha, aspects, cohen, fleiss, undecided, judged, guidelines }: QualityReport) {
+function Agreement({
+  answers,
+  items,
+  alpha,
+  named,
+  aspects,
+  cohen,
+  fleiss,
+  undecided,
+  judged,
+  guidelines,
+}: QualityReport) {
   const rated = aspects.filter(({ ratings }) => ratings > 0);
   const rows: [string, string, string][] = [
     ['Judgments', `${answers} of ${items} items`, ''],
@@ -46,7 +58,20 @@ function Agreement({ answers, items, alpha, aspects, cohen, fleiss, undecided, j
     ...(judged === 0 && rated.length > 0
       ? []
       : ([
-          ['Krippendorff’s α', withInterval(alpha), verdict(alpha.alpha)],
+          [
+            named ? 'Krippendorff’s α, options in both orders' : 'Krippendorff’s α',
+            withInterval(alpha),
+            verdict(alpha.alpha),
+          ],
+          ...(named
+            ? [
+                [
+                  `Krippendorff’s α, ${named.names.join(' or ')}`,
+                  withInterval(named),
+                  `the same judgments by name: that all prefer ${named.names[0]}, or ${named.names[1]}, counts as chance`,
+                ],
+              ]
+            : []),
           ['Cohen’s κ', number(cohen), 'mean over pairs of annotators with five items or more in common'],
           ['Fleiss’ κ', number(fleiss), 'if all items have equally many judgments'],
           ['Disagreements', String(undecided), 'not decided by a reviewer yet'],
@@ -77,6 +102,10 @@ function Agreement({ answers, items, alpha, aspects, cohen, fleiss, undecided, j
           ))}
         </tbody>
       </table>
+      <p class="quiet">
+        α is 1 where all agree, and 0 where they agree as often as by chance. By chance, each pair of options counts in
+        both orders: which one the file lists first changes nothing.
+      </p>
     </section>
   );
 }
@@ -99,12 +128,16 @@ function verdict(alpha: number | null): string {
 const LITTLE = 0.3;
 
 function warningsOf(
-  { left, fatigue, gold, seconds, cost }: QualityReport['people'][number],
+  { left, change, gold, seconds, cost }: QualityReport['people'][number],
   all: QualityReport['cost'],
 ): string[] {
   return [
-    ...(Math.abs(left.z ?? 0) > 3 ? [`chooses the left ${share(left.share)} of the time`] : []),
-    ...((fatigue ?? 0) > 0.15 ? [`agrees with the consensus ${share(fatigue)} less at the end`] : []),
+    ...(isStrong(left.evidence) ? [`chooses the left ${share(left.share)} of the time`] : []),
+    ...(change && isStrong(change.evidence)
+      ? [
+          `agrees with the consensus ${share(change.before)} until judgment ${change.at}, and ${share(change.after)} since`,
+        ]
+      : []),
     ...((gold.n ?? 0) >= 5 && (gold.right ?? 1) < 0.7 ? ['fails many gold items'] : []),
     ...(seconds !== null && seconds < 1.5 ? ['faster than the text can be read'] : []),
     ...(cost.bits !== null && all.bits !== null && cost.bits < LITTLE * all.bits
@@ -117,6 +150,10 @@ function Annotators({ people, cost }: Pick<QualityReport, 'people' | 'cost'>) {
   return (
     <section aria-labelledby="annotators-title">
       <h2 id="annotators-title">Annotators</h2>
+      <p class="quiet">
+        A side that is favored, and a change over time, are named only if a sequential test says so: of annotators
+        without either, it names at most {share(FALSE_ALARMS)}, however often you look.
+      </p>
       <WideTable label="Table of annotators">
         <thead>
           <tr>

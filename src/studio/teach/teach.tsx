@@ -2,6 +2,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { RoomRequest } from '../../feedback/room.ts';
 import type { RoomView } from '../../feedback/server/rooms.ts';
+import { draftOf } from '../label/drafts.ts';
 import { Judging } from '../label/judging.tsx';
 import { bindings, useKeys } from '../label/keys.ts';
 import { Label } from '../label/label.tsx';
@@ -109,7 +110,8 @@ function Room({ view, gone, project, person }: RoomProps) {
               settings={project.settings}
               content={item.item.content}
               shown={item.shown}
-              onJudgment={(judgment) => void queue.current!.judge(judgment)}
+              draft={draftOf(person, project.name, item.item.id)}
+              onJudgment={(judgment) => void queue.current!.judge(judgment, project.guidelines.version)}
             />
           </>
         )}
@@ -156,7 +158,7 @@ function Goal({ view, owner }: { view: RoomView; owner: boolean }) {
         event.preventDefault();
         const goal = new FormData(event.currentTarget).get('goal')!.toString().trim();
         action.run(async () => {
-          await json(projectApi.$patch({ ...inProject(view.project), json: { goal: goal || null } }));
+          await json(projectApi.$patch({ ...inProject(view.project), query: {}, json: { goal: goal || null } }));
           setEditing(false);
           return undefined;
         });

@@ -25,6 +25,11 @@ export const de: Words = {
   attachment: (number) => `Anhang ${number}`,
   imageOf: (name) => `${name}: Bild`,
 
+  taskDone: 'erledigt',
+  taskOpen: 'offen',
+  openLink: (address) => `${address} in einem anderen Tab öffnen?`,
+  difference: 'Unterschiede',
+
   player: 'Wiedergabe',
   play: 'Abspielen',
   pause: 'Anhalten',
@@ -37,6 +42,7 @@ export const de: Words = {
   framesOf: (clip, frames) => `${clip} mit ${frames} Bildern`,
 
   judgedByYou: (judged) => `${judged} von Ihnen beurteilt`,
+  skippedByYou: (skipped) => `${skipped} übersprungen`,
   waiting: (waiting) => `${waiting} noch nicht gesendet`,
   itemsComplete: (complete, items) => `${complete} von ${items} Aufgaben abgeschlossen`,
   judgmentsOf: (judgments, budget) => `${judgments} von ${budget} Urteilen`,
@@ -45,6 +51,10 @@ export const de: Words = {
   undo: 'Rückgängig',
   guidelines: 'Richtlinien',
   noGuidelines: 'Für dieses Projekt gibt es noch keine Richtlinien.',
+  newGuidelines: (version) => `Die Richtlinien haben sich geändert: Fassung ${version}`,
+  whatChanged: 'Lesen Sie, was neu ist (unterstrichen) und was entfällt (durchgestrichen). Dann geht es weiter.',
+  wholeGuidelines: 'Der ganze Text',
+  haveRead: 'Gelesen',
   noMoreItems: 'Im Moment gibt es keine weiteren Aufgaben. Vielen Dank!',
   practiceItem: 'Übungsaufgabe: Nach Ihrem Urteil sehen Sie, welches richtig ist.',
 
@@ -74,6 +84,10 @@ export const de: Words = {
   reason: 'Begründung',
   reasonOptional: 'Begründung (optional)',
   reasonMissing: 'Begründen Sie kurz, und wählen Sie dann noch einmal.',
+
+  draftKept: 'Was Sie geschrieben haben, bleibt in diesem Browser, bis es gesendet ist.',
+  draftNotKept:
+    'Dieser Browser speichert nichts: Senden Sie, was Sie geschrieben haben, bevor Sie die Seite verlassen.',
 
   lowEnd: 'niedrig',
   highEnd: 'hoch',
@@ -137,6 +151,9 @@ export const de: Words = {
     tie: 'gleich gut',
     'both-bad': 'beide schlecht',
     unknown: 'nicht zu entscheiden',
+    slightly: 'etwas besser',
+    clearly: 'deutlich besser',
+    much: 'viel besser',
     send: 'senden',
     accept: 'Vorschlag eines Modells annehmen',
     skip: 'überspringen',
@@ -144,6 +161,7 @@ export const de: Words = {
     guidelines: 'Richtlinien zeigen',
     reason: 'Begründung schreiben',
     write: 'Antwort schreiben oder Aspekte bewerten',
+    difference: 'was zwei Antworten unterscheidet',
     raw: 'Rohtext oder formatierter Text',
     keys: 'diese Tasten ändern',
   },

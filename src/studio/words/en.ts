@@ -29,6 +29,11 @@ export const en = {
   attachment: (number: number) => `Attachment ${number}`,
   imageOf: (name: string) => `${name} image`,
 
+  taskDone: 'done',
+  taskOpen: 'not done',
+  openLink: (address: string) => `Open ${address} in another tab?`,
+  difference: 'Differences',
+
   player: 'Player',
   play: 'Play',
   pause: 'Pause',
@@ -41,6 +46,7 @@ export const en = {
   framesOf: (clip: string, frames: number) => `${clip} of ${frames} frames`,
 
   judgedByYou: (judged: number) => `${judged} judged by you`,
+  skippedByYou: (skipped: number) => `${skipped} skipped`,
   waiting: (waiting: number) => `${waiting} waiting to be sent`,
   itemsComplete: (complete: number, items: number) => `${complete} of ${items} items complete`,
   judgmentsOf: (judgments: number, budget: number) => `${judgments} of ${budget} judgments`,
@@ -49,6 +55,10 @@ export const en = {
   undo: 'Undo',
   guidelines: 'Guidelines',
   noGuidelines: 'This project has no guidelines yet.',
+  newGuidelines: (version: number) => `The guidelines have changed: version ${version}`,
+  whatChanged: 'Read what is new, underlined, and what is gone, struck out. Then go on.',
+  wholeGuidelines: 'The whole text',
+  haveRead: 'I have read it',
   noMoreItems: 'No more items for now. Thank you.',
   practiceItem: 'Practice item: the right judgment is shown after you have judged it.',
 
@@ -78,6 +88,9 @@ export const en = {
   reason: 'Reason',
   reasonOptional: 'Reason (optional)',
   reasonMissing: 'Say why in a few words, then choose again.',
+
+  draftKept: 'What you have written is kept in this browser until it is sent.',
+  draftNotKept: 'This browser keeps nothing: send what you have written before you leave the page.',
 
   lowEnd: 'low',
   highEnd: 'high',
@@ -144,6 +157,9 @@ export const en = {
     tie: 'equally good',
     'both-bad': 'both bad',
     unknown: 'cannot tell',
+    slightly: 'slightly better',
+    clearly: 'clearly better',
+    much: 'much better',
     send: 'send',
     accept: 'accept what a model suggests',
     skip: 'skip',
@@ -151,6 +167,7 @@ export const en = {
     guidelines: 'guidelines',
     reason: 'write a reason',
     write: 'write a response, or rate aspects',
+    difference: 'what differs between two responses',
     raw: 'raw or formatted text',
     keys: 'change these keys',
   },
