@@ -43,11 +43,11 @@ it('writes GGUF, which is a model wherever one is taken', async () => {
   expect(after.parameters.flat).toEqual(before.parameters.flat);
   expect(after.ends).toEqual(before.ends);
   const written = await call(
-    ['generate', '--model', gguf, '--prompt', 'Hi', '--temperature', '0', '--maxTokens', '8'],
+    ['generate', '--model', gguf, '--prompt', 'Hi', '--temperature', '0', '--max-tokens', '8'],
     folder.path,
   );
   const expected = await call(
-    ['generate', '--model', model('tiny-llama'), '--prompt', 'Hi', '--temperature', '0', '--maxTokens', '8'],
+    ['generate', '--model', model('tiny-llama'), '--prompt', 'Hi', '--temperature', '0', '--max-tokens', '8'],
     folder.path,
   );
   expect(written).toEqual(expected);

@@ -45,7 +45,18 @@ async function compare(page: Page, over: Promise<unknown>, most = Number.POSITIV
 describe('heed train --teacher human', () => {
   it('stops by Ctrl-C while a question waits, and goes on with what was said in between', async () => {
     const run = join(folder.path, 'stopped');
-    const flags = ['--teacher', 'human', '--labels', '8', '--steps', '4000', '--random-steps', '512', '--episodes', '2'];
+    const flags = [
+      '--teacher',
+      'human',
+      '--labels',
+      '8',
+      '--steps',
+      '4000',
+      '--random-steps',
+      '512',
+      '--episodes',
+      '2',
+    ];
     const first = start(['train', ...flags, '--out', run], folder.path);
     const page = await sitDown(first);
     expect(await compare(page, first.end, 1)).toBe(1);

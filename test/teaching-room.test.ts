@@ -213,7 +213,18 @@ describe('the room of heed train --teacher human', () => {
 const models = fileURLToPath(new URL('./fixtures/models/', import.meta.url));
 
 describe('the room of heed ppo --ask-people', () => {
-  const small = ['--data', 'prompts.jsonl', '--batch', '4', '--max-tokens', '6', '--ppo.minibatch', '2', '--steps', '6'];
+  const small = [
+    '--data',
+    'prompts.jsonl',
+    '--batch',
+    '4',
+    '--max-tokens',
+    '6',
+    '--ppo.minibatch',
+    '2',
+    '--steps',
+    '6',
+  ];
   const taught = ['--model', join(models, 'tiny-llama'), '--reward', join(models, 'tiny-llama-rm'), ...small];
   const prompts = ['red', 'a blue', 'sun', 'the moon'].map((prompt) => JSON.stringify({ prompt }));
 

@@ -25,16 +25,7 @@ import { gpt2Layout } from './families.ts';
 import { bytesPerFloat, FLOAT_DTYPES, type FloatDtype, floatBytes, isFloatDtype, readFloats } from './floats.ts';
 import { isGguf } from './gguf/file.ts';
 import { loadGguf, openMetadata, readGgufShape } from './gguf/load.ts';
-import {
-  isPlain,
-  type Layout,
-  namesOf,
-  pack,
-  SCORE,
-  type StoredTensor,
-  storedTensors,
-  unpack,
-} from './layout.ts';
+import { isPlain, type Layout, namesOf, pack, SCORE, type StoredTensor, storedTensors, unpack } from './layout.ts';
 import { replaceFiles } from './replace-files.ts';
 import { configText, familyToWrite, writeConfig } from './write-config.ts';
 

@@ -85,5 +85,5 @@ it('keeps length out of the rewards', async () => {
 
 it('refuses a loss without margins', () => {
   const input = { model: smallModel(), data: dataOf(rowsOf(4, true)) };
-  expect(() => createReward({ ...input, loss: 'plackett-luce', lengthDebias: true })).toThrow(/--lengthDebias/);
+  expect(() => createReward({ ...input, loss: 'plackett-luce', lengthDebias: true })).toThrow(/--length-debias/);
 });

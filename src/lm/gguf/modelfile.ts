@@ -2,7 +2,7 @@
  * The Modelfile that `ollama create` reads. Ollama writes conversations by a template of Go, which is derived from the
  * chat template in Jinja: what it writes before and after each role's text, as far as that is all it does.
  */
-import { type ChatMessage, renderChat } from '../chat-template.ts';
+import { type ChatMessage, renderChat } from '../render-chat.ts';
 import type { Tokenizer } from '../tokenizer.ts';
 
 /** What a chat template writes around the texts of a conversation. */

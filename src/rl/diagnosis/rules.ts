@@ -88,18 +88,19 @@ const FITS = 0.8;
 const RIGHT_REWARD = 0.85;
 
 /** A flag of the policy's algorithm. */
-const flag = ({ algorithm }: ControlFacts, name: string): string => `--${algorithm}.${name}`;
+const flag = ({ algorithm }: ControlFacts, name: string): string =>
+  `--${algorithm}.${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 const isSac = ({ algorithm }: ControlFacts): boolean => algorithm === 'sac' || algorithm === 'pebble';
 /** How a policy explores more. */
 function exploration(facts: ControlFacts): string {
   if (isSac(facts)) return `a fixed ${flag(facts, 'temperature')} above the learned one`;
-  return facts.algorithm === 'trpo' ? 'a lower --trpo.targetKl' : `${flag(facts, 'entropyCoefficient')} 0.01`;
+  return facts.algorithm === 'trpo' ? 'a lower --trpo.target-kl' : `${flag(facts, 'entropyCoefficient')} 0.01`;
 }
 /** How updates become smaller. */
 function smallerUpdates(facts: ControlFacts): string {
-  if (facts.algorithm === 'trpo') return 'Lower --trpo.targetKl.';
+  if (facts.algorithm === 'trpo') return 'Lower --trpo.target-kl.';
   if (facts.algorithm !== 'ppo') return `Lower ${flag(facts, 'learningRate')}.`;
-  return 'Lower --ppo.learningRate or --ppo.epochs, or set --ppo.targetKl 0.02.';
+  return 'Lower --ppo.learning-rate or --ppo.epochs, or set --ppo.target-kl 0.02.';
 }
 /** What a critic needs that predicts nothing. */
 function betterCritic(facts: ControlFacts): string {
