@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 
 /** The groups of `heed --help`, with their commands. */
 const groups: Readonly<Record<string, readonly string[]>> = {
-  'Agents:': ['train', 'rl', 'watch', 'envs', 'sweep', 'ablate'],
+  'Agents:': ['train', 'rl', 'learn-reward', 'watch', 'envs', 'sweep', 'ablate'],
   'Language models:': [
     ...['sft', 'dpo', 'reward', 'ppo', 'grpo', 'generate', 'chat', 'eval', 'pipeline', 'pull', 'plan', 'logprobs'],
     ...['distill', 'pretrain', 'process', 'rloo', 'reinforce', 'raft', 'rest', 'online-dpo', 'best-of-n', 'pareto'],

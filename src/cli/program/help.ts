@@ -20,6 +20,12 @@ const screens: readonly [commands: string, flags: string][] = [
     workers python log device config json`,
   ],
   [
+    'learn-reward',
+    `env actions reward.members reward.hidden reward.activation reward.learning-rate reward.weight-decay reward.minibatch
+    reward.steps reward.dropout reward.validation choice.kind choice.error-rate choice.discount seed out python device
+    config json`,
+  ],
+  [
     'sweep, ablate',
     `env vary grid only labels seeds target share jobs teacher judge steps algorithm ensemble segment.window
     ppo.learning-rate reward.members evaluations episodes seed out resume on device config json`,

@@ -10,7 +10,7 @@ const source = new URL('../../', import.meta.url).pathname;
 /** Where "--" is no flag of heed: variables of CSS, decrements, options of Node, of the system and of other programs. */
 const OTHERS = new RegExp(
   ['(engine|run|studio)/', 'course/check-exercise', 'serve/graders/javascript', 'cluster/trainers/']
-    .concat(['align/agents/pairs', 'align/reward-functions/sandbox', 'serve/agents/program'])
+    .concat(['align/agents/pairs', 'align/reward-functions/sandbox', 'serve/agents/program', 'lm/gguf/save-adapter'])
     .map((start) => `^${start}`)
     .join('|'),
 );

@@ -16,6 +16,18 @@ const fixtures = fileURLToPath(new URL('../../../test/fixtures/', import.meta.ur
 
 /** What heed computes and no architecture of GGUF that heed writes has. */
 const refused: Record<string, RegExp> = {
+  cohere: /family "cohere"/,
+  cohere2: /family "cohere2"/,
+  exaone4: /family "exaone4"/,
+  'exaone4-full': /family "exaone4"/,
+  glm: /family "glm"/,
+  glm4: /family "glm4"/,
+  olmo: /family "olmo"/,
+  opt: /family "opt"/,
+  phi: /family "phi"/,
+  starcoder2: /family "starcoder2"/,
+  lfm2: /family "lfm2"/,
+  'gpt-oss': /family "gpt_oss"/,
   granite4: /family "granitemoehybrid"/,
   ministral: /differs in/,
   ministral3: /family "ministral3"/,

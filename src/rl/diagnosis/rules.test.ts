@@ -263,8 +263,9 @@ it.each([
         for (const { only, code, advice } of rules) {
           if (only !== undefined && only !== command) continue;
           const said = typeof advice === 'function' ? advice(facts) : advice;
-          for (const [, flag] of said.matchAll(/--([\w.]+\w)/g)) {
-            expect(known(flag.split('.'), schema), `${command} ${algorithm} ${code}: --${flag}`).toBe(true);
+          for (const [, flag] of said.matchAll(/--([\w.-]+\w)/g)) {
+            const setting = flag.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
+            expect(known(setting.split('.'), schema), `${command} ${algorithm} ${code}: --${flag}`).toBe(true);
           }
         }
       }
