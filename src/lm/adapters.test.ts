@@ -61,7 +61,7 @@ describe.each(names)('%s', (name) => {
         },
       );
       const batch = batchOf(expected.ids);
-      const { logP } = trainer.run(batch, { weight: new Float32Array(batch.at.length).fill(1 / batch.at.length) });
+      const { logP } = (await trainer.run(batch, { weight: new Float32Array(batch.at.length).fill(1 / batch.at.length) }));
       close(
         Array.from(trainer.places(), (at) => logP.data[at] as number),
         expected.logprobs,
@@ -88,7 +88,7 @@ describe.each(names)('%s', (name) => {
     expect(again.options.targets).toEqual(read.options.targets);
     const merged = mergeAdapter(base, again);
     const scorer = createPackedScorer(merged.config, merged.parameters.values);
-    close(scorer.run(batchOf(expected.ids)), expected.logprobs);
+    close((await scorer.run(batchOf(expected.ids))), expected.logprobs);
     for (const part of [scorer, merged.parameters, read.parameters, again.parameters]) part[Symbol.dispose]();
   });
 });
@@ -120,7 +120,7 @@ it('begins at the base model, with DoRA and whole parameters', () => {
       { ...parameters.values, ...adapters.values },
       { linear: loraLinear(config, options, weightedLinear(config)) },
     );
-    const [before, after] = [plain.run(batch), adapted.run(batch)];
+    const [before, after] = [(await plain.run(batch)), (await adapted.run(batch))];
     for (const [i, logP] of before.entries()) expect(Math.abs(after[i] - logP), name).toBeLessThan(1e-5);
     for (const part of [plain, adapted, adapters, parameters]) part[Symbol.dispose]();
   }
@@ -160,7 +160,7 @@ it.skipIf(!python)('gives the same in PEFT (needs Transformers)', () => {
     saveAdapter(copy, base.config, { options, parameters: adapters }, base.architecture);
     const merged = mergeAdapter(base, { options, parameters: adapters });
     const scorer = createPackedScorer(merged.config, merged.parameters.values);
-    const logP = scorer.run(batchOf(ids));
+    const logP = (await scorer.run(batchOf(ids)));
     for (const part of [scorer, merged.parameters, adapters]) part[Symbol.dispose]();
     return { call: [join(root, one[1]), copy], logP };
   });

@@ -52,7 +52,7 @@ describe.each(names)('%s', (name) => {
       logP,
     }));
     const weight = new Float32Array(batch.at.length).fill(1 / batch.at.length);
-    const { loss, logP } = trainer.run(batch, { weight });
+    const { loss, logP } = (await trainer.run(batch, { weight }));
     expect(Math.abs((loss.data[0] as number) / expected.loss - 1)).toBeLessThan(1e-5);
     const places = trainer.places();
     for (const [i, reference] of expected.logprobs.flat().entries()) {
@@ -137,7 +137,7 @@ describe.skipIf(!python)('with Transformers (needs Transformers)', () => {
       const folder = join(root, `${name}-changed`);
       saveCheckpoint(folder, model);
       const ids = expectedOf(name).ids[0];
-      const { logits } = scoreTokens(model.config, model.parameters.values, ids, { logits: true });
+      const { logits } = (await scoreTokens(model.config, model.parameters.values, ids, { logits: true }));
       model.parameters[Symbol.dispose]();
       return { folder, ids, logits: logits!.at(-1)! };
     });

@@ -31,7 +31,7 @@ it('trains as PEFT does, and makes no gradient for the base', () => {
     ({ logP, perLabel }) => ({ loss: neg(sum(mul(logP, perLabel('weight')))) }),
     { linear, frozen: parameters.values },
   );
-  const { loss } = trainer.run(batch, { weight: new Float32Array(batch.at.length).fill(1 / batch.at.length) });
+  const { loss } = (await trainer.run(batch, { weight: new Float32Array(batch.at.length).fill(1 / batch.at.length) }));
   expect(Math.abs((loss.data[0] as number) / expected.loss - 1)).toBeLessThan(1e-5);
   const names = Object.keys(expected.grad_norms);
   expect(names).toHaveLength(trainer.gradients.specs.length);
@@ -46,11 +46,11 @@ it('trains as PEFT does, and makes no gradient for the base', () => {
 it('merged, the model says the same', () => {
   const { config, parameters, adapter, linear, batch } = load();
   const adapted = createPackedScorer(config, { ...parameters.values, ...adapter.parameters.values }, { linear });
-  const before = adapted.run(batch);
+  const before = (await adapted.run(batch));
   adapted[Symbol.dispose]();
   mergeLora(parameters, adapter.parameters, adapter.options);
   const merged = createPackedScorer(config, parameters.values);
-  const after = merged.run(batch);
+  const after = (await merged.run(batch));
   merged[Symbol.dispose]();
   for (const [i, logP] of before.entries()) expect(Math.abs(after[i] - logP)).toBeLessThan(1e-5);
 });
@@ -67,14 +67,14 @@ it('saves what it loads', () => {
 it('begins at the base model, for some layers and a stabilized rank too', () => {
   const { config, parameters, batch } = load();
   const plain = createPackedScorer(config, parameters.values);
-  const before = plain.run(batch);
+  const before = (await plain.run(batch));
   plain[Symbol.dispose]();
   const options = { rank: 2, alpha: 4, targets: ['q_proj', 'v_proj'], rankStabilized: true };
   const adapters = createParameters(loraParameters(config, options), random(0, 'lora'));
   expect(adapters.specs).toHaveLength(4 * 2 * 2);
   const linear = loraLinear(config, options, weightedLinear(config));
   const scorer = createPackedScorer(config, { ...parameters.values, ...adapters.values }, { linear });
-  expect(scorer.run(batch)).toEqual(before);
+  expect((await scorer.run(batch))).toEqual(before);
   scorer[Symbol.dispose]();
 });
 

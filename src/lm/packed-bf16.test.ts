@@ -93,7 +93,7 @@ describe.skipIf(!support.works)(
         Array.from({ length: 4 }, () => [sequence(100), sequence(150), sequence(49)]),
         299,
       );
-      const { loss } = trainer.run(batch, { weight: new Float32Array(batch.at.length).fill(1 / batch.at.length) });
+      const { loss } = (await trainer.run(batch, { weight: new Float32Array(batch.at.length).fill(1 / batch.at.length) }));
       const gradients = Float32Array.from(trainer.gradients.flat);
       const result = { loss: loss.data[0] as number, gradients };
       for (const thing of [trainer, base, ...(adapters ? [adapters] : [])]) thing[Symbol.dispose]();

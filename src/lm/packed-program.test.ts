@@ -19,7 +19,7 @@ const closeTo = (got: ArrayLike<number>, reference: number[], tolerance: number)
 const score = (name: string, rows: Example[][], time: number, options: PackedOptions = {}) => {
   const { config, parameters } = loadCheckpoint(folder(name));
   const scorer = createPackedScorer(config, parameters.values, options);
-  const logP = scorer.run(packedBatch(rows, time));
+  const logP = (await scorer.run(packedBatch(rows, time)));
   scorer[Symbol.dispose]();
   parameters[Symbol.dispose]();
   return logP;
@@ -70,7 +70,7 @@ const sft = (name: string, options: PackedOptions, rowsOf = (examples: Example[]
     options,
   );
   const weight = new Float32Array(packed.at.length).fill(1 / packed.at.length);
-  const { loss } = trainer.run(packed, { weight });
+  const { loss } = (await trainer.run(packed, { weight }));
   // as the checkpoint stores them: GPT-2's q, k and v are one tensor there
   const norms = Object.fromEntries(
     storedTensors(layoutOf(family), parameters.specs, config.heads).map(({ name, parameters: parts }) => [
@@ -102,7 +102,7 @@ it('scores sequences by a head on their last tokens, and learns from comparisons
   // in one row, and in another order
   const batch = packedBatch([[sequences[2], sequences[0], sequences[3], sequences[1]]], 4 * input_ids[0].length);
   const scorer = createPackedScorer(config, parameters.values, { read: scoresOf });
-  const got = scorer.run(batch);
+  const got = (await scorer.run(batch));
   scorer[Symbol.dispose]();
   closeTo(
     got,
@@ -118,7 +118,7 @@ it('scores sequences by a head on their last tokens, and learns from comparisons
     },
     { sequences: 4 },
   );
-  const { loss } = trainer.run(batch, {});
+  const { loss } = (await trainer.run(batch, {}));
   expect(Math.abs((loss.data[0] as number) / plain.loss - 1)).toBeLessThan(1e-5);
   for (const [name, norm] of Object.entries(plain.grad_norms as Record<string, number>)) {
     expect(Math.abs(Math.hypot(...trainer.gradients.values[name].data) / norm - 1), name).toBeLessThan(1e-4);
@@ -159,7 +159,7 @@ it.each([
       },
       { sequences: examples.length },
     );
-    const { loss, logP } = trainer.run(batch, {}, { weight: examples.map((_, i) => i + 1) });
+    const { loss, logP } = (await trainer.run(batch, {}, { weight: examples.map((_, i) => i + 1) }));
     const result = {
       loss: loss.data[0],
       logP: [...(logP.data as Float32Array)],

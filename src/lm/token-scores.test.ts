@@ -13,7 +13,7 @@ describe.each(['tiny-llama', 'tiny-gpt2', 'tiny-qwen2'])('of %s', (name) => {
 
   it("are Transformers'", () => {
     batch.input_ids.forEach((ids: number[], row: number) => {
-      const { logprobs, ranks, likeliest, logits } = scoreTokens(config, parameters.values, ids, { logits: true });
+      const { logprobs, ranks, likeliest, logits } = (await scoreTokens(config, parameters.values, ids, { logits: true }));
       expect(logprobs).toHaveLength(ids.length - 1);
       logprobs.forEach((logprob, i) => {
         expect(logprob).toBeCloseTo(batch.token_logprobs[row][i], 4);
@@ -31,9 +31,9 @@ describe.each(['tiny-llama', 'tiny-gpt2', 'tiny-qwen2'])('of %s', (name) => {
 
   it('do not depend on what is kept in memory at a time', () => {
     const ids = Array.from({ length: 150 }, (_, i) => (i * 37) % 500);
-    const { logprobs, likeliest, logits } = scoreTokens(config, parameters.values, ids);
+    const { logprobs, likeliest, logits } = (await scoreTokens(config, parameters.values, ids));
     expect([logprobs.length, likeliest.length, logits]).toEqual([149, 150, undefined]);
-    const short = scoreTokens(config, parameters.values, ids.slice(0, 70));
+    const short = (await scoreTokens(config, parameters.values, ids.slice(0, 70)));
     short.logprobs.forEach((logprob, i) => {
       expect(logprobs[i]).toBeCloseTo(logprob, 4);
     });

@@ -193,9 +193,9 @@ function createLogRatios(
   );
   const sum = (logProbs: Float32Array) => logProbs.reduce((a, b) => a + b, 0);
   return {
-    run(answers: readonly Completion[]): number[] {
-      const theirs = others.run(answers);
-      return own.run(answers).map((logProbs, i) => sum(logProbs) - sum(theirs[i]));
+    async run(answers: readonly Completion[]): Promise<number[]> {
+      const theirs = await others.run(answers);
+      return (await own.run(answers)).map((logProbs, i) => sum(logProbs) - sum(theirs[i]));
     },
     [Symbol.dispose]() {
       own[Symbol.dispose]();
@@ -255,7 +255,7 @@ function evaluator(options: PolicyEvaluationOptions, { policy, answerOf, ratios,
       const ours = await answered(policy, options, from, to, signal);
       const theirs = await answerOf(from, to, signal);
       const verdicts = await refereed(ours, theirs, signal);
-      const logRatios = ratios?.run(ours);
+      const logRatios = await ratios?.run(ours);
       const pairs = ours.map(
         ({ promptText, text, row }, i): ComparedPair => ({
           prompt: promptText,

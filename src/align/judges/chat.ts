@@ -74,7 +74,7 @@ export function modelChat(model: Model): OpenChat & Required<Chat> {
       const answers = await generator.complete(prompts(conversations), options);
       return answers.map(({ text }) => text!.trim());
     },
-    logProbs(conversations, texts) {
+    async logProbs(conversations, texts) {
       const labels = encodedLabels(texts, model);
       const maxTokens = Math.max(...labels.map(({ length }) => length));
       const encodedPrompts = prompts(conversations, maxTokens).map((ids) => ({ ids, text: '' }));
@@ -84,7 +84,7 @@ export function modelChat(model: Model): OpenChat & Required<Chat> {
         labels.map((response, i): Completion => ({ prompt, response, ended: true, promptText, text: texts[i] })),
       );
       try {
-        const sums = scorer.run(answers).map((logProbs) => logProbs.reduce((sum, logP) => sum + logP, 0));
+        const sums = (await scorer.run(answers)).map((logProbs) => logProbs.reduce((sum, logP) => sum + logP, 0));
         return conversations.map((_, i) => sums.slice(i * texts.length, (i + 1) * texts.length));
       } finally {
         scorer[Symbol.dispose]();

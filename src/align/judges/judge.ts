@@ -161,7 +161,7 @@ export function createJudge(
         const shown = (await chat.complete(questions, { maxTokens, temperature: 0, signal })).map(verdictIn);
         return pairs.map((_, i) => verdictOf(shown[2 * i], shown[2 * i + 1]));
       }
-      const odds = chat.logProbs(questions, ['A', 'B']).map(([a, b]) => a - b);
+      const odds = (await chat.logProbs(questions, ['A', 'B'])).map(([a, b]) => a - b);
       const shown = odds.map((first): Shown => (first > 0 ? 'first' : first < 0 ? 'second' : 'tie'));
       return pairs.map((_, i) => ({
         ...verdictOf(shown[2 * i], shown[2 * i + 1]),

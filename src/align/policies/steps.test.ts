@@ -76,7 +76,7 @@ const near = (got: number, expected: number, tolerance: number) =>
 const score = (model: string, rows: Example[][]) => {
   const { config, parameters } = loadCheckpoint(at(`models/${model}`));
   const scorer = createPackedScorer(config, parameters.values);
-  const logP = scorer.run(packedBatch(rows, 64));
+  const logP = (await scorer.run(packedBatch(rows, 64)));
   for (const thing of [scorer, parameters]) thing[Symbol.dispose]();
   return logP;
 };
@@ -97,7 +97,7 @@ it.each(runs)('five steps of %s, %s, are those of PyTorch', (_, __, run, rows) =
   const inputs = perLabel(score('tiny-llama', rows), score('tiny-llama-ref', rows));
   const step = () => {
     trainer.reset();
-    return trainer.run(batch, inputs, perSequence).loss.data[0] as number;
+    return (await trainer.run(batch, inputs, perSequence)).loss.data[0] as number;
   };
   const { losses_before_each_step_and_after: losses, grad_norms_before_clip: norms } = run;
   for (const [i, norm] of norms.entries()) {

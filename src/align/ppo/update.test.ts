@@ -64,11 +64,11 @@ it("makes TRL's two updates", async () => {
     read: scoresOf,
     states: 'last too',
   });
-  const scores = Float64Array.from(scorer.run(answers), (all) => all.at(-1)!);
+  const scores = Float64Array.from((await scorer.run(answers)), (all) => all.at(-1)!);
   const tokens = answers.reduce((sum: number, { response }: Completion) => sum + response.length, 0);
   const padding = answers.length * response_len - tokens;
   for (const [step, metrics] of expected.metrics_per_update.entries()) {
-    const sampled = { logProbs: own.run(answers), referenceLogProbs: others.run(answers) };
+    const sampled = { logProbs: (await own.run(answers)), referenceLogProbs: (await others.run(answers)) };
     const rollout: LanguageRollout = { answers, ...sampled, kl: answerKl(sampled), scores };
     const result = await ppo.update(rollout, lr, step);
     const close = (got: number, name: string) =>
@@ -114,7 +114,7 @@ it('weighs the entropy of every token in, and takes a gradient of it', async () 
   const bonus = (entropy: number) => {
     const loss = ppoLoss(config, { clip: 0.2, entropy, temperature: 1 });
     const trainer = createPackedTrainer(config, parameters, loss);
-    const outputs = trainer.run(packed, numbers);
+    const outputs = (await trainer.run(packed, numbers));
     const result = { loss: outputs.loss.data[0], entropy: outputs.entropy?.data[0] };
     const gradient = Math.hypot(...Array.from({ length: 1000 }, (_, i) => trainer.gradients.flat[i]));
     trainer[Symbol.dispose]();

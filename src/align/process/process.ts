@@ -198,21 +198,21 @@ function createProcessLearner(
   };
 
   /** Adds up the gradients of some completions of a batch that has `labels` labels in all. */
-  function learn(answers: readonly SteppedAnswer[], labels: number) {
+  async function learn(answers: readonly SteppedAnswer[], labels: number) {
     const laid = answersBatch(answers, padding, length);
     // labels are in the order of packing
     const next = answers.map(() => 0);
     const sign = Array.from(laid.sequences, (i) => (answers[i].right[next[i]++] ? 1 : -1));
-    const outputs = trainer.run(laid, { sign, weight: sign.map(() => 1 / labels) });
+    const outputs = await trainer.run(laid, { sign, weight: sign.map(() => 1 / labels) });
     const scores = outputs.scores.data as Float32Array;
     const hits = Array.from(trainer.places(), (at, i) => Number(scores[at] * sign[i] > 0));
     return { loss: outputs.loss.data[0] as number, hits: hits.reduce((a, b) => a + b, 0), tokens: laid.tokens };
   }
 
   /** Evaluates the current model; `best` is not set. Undefined without held-out completions. */
-  function evaluate(): ProcessEvaluation | undefined {
+  async function evaluate(): Promise<ProcessEvaluation | undefined> {
     if (heldOut.length === 0) return undefined;
-    return { ...evaluateSteps(heldOut, scorer.run(heldOut)), best: false };
+    return { ...evaluateSteps(heldOut, await scorer.run(heldOut)), best: false };
   }
 
   return {
@@ -239,14 +239,14 @@ function createProcessLearner(
       let [loss, hits, tokens] = [0, 0, state.tokens];
       trainer.reset();
       for (let i = 0; i < answers.length; i += part) {
-        const done = learn(answers.slice(i, i + part), labels);
+        const done = await learn(answers.slice(i, i + part), labels);
         loss += done.loss;
         hits += done.hits;
         tokens += done.tokens;
       }
-      const gradientNorm = optimizer.step(rate);
+      const gradientNorm = await optimizer.stepFreely(rate);
       const step = state.step + 1;
-      const evaluation = evaluationIsDue(step, steps, options) ? evaluate() : undefined;
+      const evaluation = evaluationIsDue(step, steps, options) ? await evaluate() : undefined;
       if (evaluation) evaluation.best = evaluation.loss < state.best;
       state = { ...state, step, tokens, best: evaluation?.best ? evaluation.loss : state.best };
       return {

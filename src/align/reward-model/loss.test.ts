@@ -146,11 +146,11 @@ describe("five steps of PyTorch's reward model", () => {
       run.optimizer === 'adamw' ? { kind: 'adamw', weightDecay: 0.01 } : { kind: 'sgd' },
     );
     const losses = run.lrs.map((rate, i) => {
-      const { loss } = trainer.run(rankings, part);
+      const { loss } = (await trainer.run(rankings, part));
       near(optimizer.step(rate), run.grad_norms_before_clip[i], 2e-4);
       return loss;
     });
-    losses.push(trainer.run(rankings, part).loss);
+    losses.push((await trainer.run(rankings, part)).loss);
     for (const [i, expected] of run.losses_before_each_step_and_after.entries()) near(losses[i], expected, 1e-5);
     for (const [name, norm] of Object.entries(run.param_norms_after)) {
       near(Math.hypot(...parameters.values[name].data), norm, 1e-5);

@@ -61,7 +61,7 @@ const methods = {
     const texts = typeof completions === 'string' ? [completions] : completions;
     const scorer = createRewardScorer(this);
     try {
-      const scores = Array.from(scorer.run(texts.map((text) => encodedFor(this, prompt, text))));
+      const scores = Array.from(await scorer.run(texts.map((text) => encodedFor(this, prompt, text))));
       return typeof completions === 'string' ? scores[0] : scores;
     } finally {
       scorer[Symbol.dispose]();
@@ -266,7 +266,7 @@ export function scoredAnswer({ ids, learn }: Example, { ends, tokenizer }: Pick<
 
 interface RewardScorer {
   /** The reward of each completion made by `scoredAnswer`; it may not be finite. */
-  run(answers: readonly Example[]): Float32Array;
+  run(answers: readonly Example[]): Promise<Float32Array>;
   /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
@@ -283,14 +283,14 @@ export function createRewardScorer(model: RewardModel, options?: ScorerOptions):
   const scorer = createStateScorer(model, options);
   const { shift } = model.calibration;
   return {
-    run: (answers) => Float32Array.from(scorer.run(answers), ([score]) => score + shift),
+    run: async (answers) => Float32Array.from(await scorer.run(answers), ([score]) => score + shift),
     [Symbol.dispose]: scorer[Symbol.dispose],
   };
 }
 
 interface StateScorer {
   /** The head's scores of each example: a number for each of its tokens `at`. */
-  run(examples: readonly Example[]): Float32Array[];
+  run(examples: readonly Example[]): Promise<Float32Array[]>;
   /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
@@ -305,7 +305,7 @@ export function createStateScorer(
 ): StateScorer {
   const scorer = createPackedScorer(config, weights, { read: scoresOf, linear });
   return {
-    run(examples) {
+    async run(examples) {
       const all: number[][] = examples.map(() => []);
       // sorted by length, to reduce padding
       const order = Array.from(examples.keys()).sort(
@@ -321,7 +321,7 @@ export function createStateScorer(
           some.map((index) => examples[index]),
           tokenizer.pad ?? 0,
         );
-        const scores = scorer.run(batch);
+        const scores = await scorer.run(batch);
         for (const [label, sequence] of batch.sequences.entries()) all[some[sequence]].push(scores[label]);
       }
       return all.map((scores) => Float32Array.from(scores));

@@ -65,7 +65,7 @@ it('trains only adapters with --lora.rank, and saves them merged', async () => {
   learner.saveModels(join(folder, 'merged'));
   const again = await createReward({ ...settings, epochs: 4, learningRate: 1e-2, lora: { rank: 4 } });
   again.restore({ state, tensors });
-  expect(again.evaluate()!.accuracy).toBe(steps.at(-1)!.evaluation!.accuracy);
+  expect((await again.evaluate())!.accuracy).toBe(steps.at(-1)!.evaluation!.accuracy);
   for (const each of [learner, again]) each[Symbol.dispose]();
   const { evaluation } = await judgeReward({ model: join(folder, 'merged'), data: pairs });
   expect(evaluation.accuracy).toBeGreaterThan(0.9);

@@ -122,8 +122,8 @@ export function reward(input: RewardInput): Training<RewardStep, RewardResult> {
     () => createReward(input),
     input.signal,
     rewardMetrics,
-    (learner, rows) => {
-      const members = learner.finish();
+    async (learner, rows) => {
+      const members = await learner.finish();
       return { model: members[0], members, diagnosis: diagnoseReward(rows) };
     },
   );
@@ -240,14 +240,16 @@ function createRewardLearner(
   const references = answersOf(heldOut ?? train).slice(0, MOST_REFERENCES);
   const calibrationBy = (scores: ArrayLike<number>) =>
     options.normalize ? calibrate(scores) : { gain: 1, calibration: plainCalibration };
-  const calibrationOf = ({ run }: { run(answers: readonly Example[]): Float32Array }) =>
-    calibrationBy(run(references.map(referred.answer)));
+  const calibrationOf = async ({ run }: { run(answers: readonly Example[]): Promise<Float32Array> }) =>
+    calibrationBy(await run(references.map(referred.answer)));
 
   /** Evaluates the current model; `best` is not set. Undefined without held-out comparisons. */
-  function evaluate(): RewardStepEvaluation | undefined {
+  async function evaluate(): Promise<RewardStepEvaluation | undefined> {
     if (!heldOut) return undefined;
     const answers = answersOf(heldOut);
-    const scores = members.map(({ scorer }) => scorer.run(answers.map(heldOut.rankings.answer)));
+    const examples = answers.map(heldOut.rankings.answer);
+    const scores: Float32Array[] = [];
+    for (const { scorer } of members) scores.push(await scorer.run(examples));
     const calibrations = scores.map((of) => calibrationBy(of.subarray(0, references.length)));
     const rewards = new Float32Array(heldOut.rankings.lengths.length);
     let disagreement = 0;
@@ -282,9 +284,9 @@ function createRewardLearner(
      * Writes the model, or each member into its own folder, calibrated; adapters also in the folder `adapter` beside
      * it.
      */
-    saveModels(folder: string): void {
+    async saveModels(folder: string): Promise<void> {
       for (const [i, { trained, scorer }] of members.entries()) {
-        const calibrated = calibrationOf(scorer);
+        const calibrated = await calibrationOf(scorer);
         const place = (folder: string) => (members.length === 1 ? folder : join(folder, `member-${i}`));
         trained.save(place(folder), calibrated, { dtype: options.dtype });
         trained.saveAdapter?.(place(adapterBeside(folder)), calibrated);
@@ -296,14 +298,14 @@ function createRewardLearner(
       let [loss, accuracy, gradientNorm, tokens] = [0, 0, 0, 0];
       for (const [index, { trainer, optimizer }] of members.entries()) {
         const seen = batchOf(index, state.step);
-        const done = trainer.run(seen, part);
-        gradientNorm += optimizer.step(rate) / members.length;
+        const done = await trainer.run(seen, part);
+        gradientNorm += (await optimizer.stepFreely(rate)) / members.length;
         loss += done.loss / members.length;
         accuracy += accuracyOf(seen, done.scores) / members.length;
         tokens = done.tokens;
       }
       state = { ...state, step: state.step + 1, tokens: state.tokens + tokens };
-      const evaluation = evaluationIsDue(state.step, steps, options) ? evaluate() : undefined;
+      const evaluation = evaluationIsDue(state.step, steps, options) ? await evaluate() : undefined;
       if (evaluation) {
         evaluation.best = evaluation.loss < state.best;
         if (evaluation.best) state.best = evaluation.loss;
@@ -342,12 +344,15 @@ function createRewardLearner(
       state = saved;
     },
     /** The trained models, calibrated and with adapters merged in. They are no longer disposed of with the learner. */
-    finish: (): RewardModel[] =>
-      members.map(({ trained, scorer }, i) => {
-        const calibrated = calibrationOf(scorer);
+    async finish(): Promise<RewardModel[]> {
+      const models: RewardModel[] = [];
+      for (const [i, { trained, scorer }] of members.entries()) {
+        const calibrated = await calibrationOf(scorer);
         trained.merge();
-        return finishRewardModel(begun[i], calibrated, own);
-      }),
+        models.push(finishRewardModel(begun[i], calibrated, own));
+      }
+      return models;
+    },
     [Symbol.dispose]: own[Symbol.dispose],
   };
 }

@@ -267,7 +267,7 @@ export function modelReward(model: RewardModel, reading?: ScorerOptions): OpenRe
     name,
     async score(answers, signal) {
       signal?.throwIfAborted();
-      return checkedRewards(name, scorer.run(answers.map((answer) => encodedAnswer(model, answer))), answers);
+      return checkedRewards(name, await scorer.run(answers.map((answer) => encodedAnswer(model, answer))), answers);
     },
     [Symbol.dispose]: scorer[Symbol.dispose],
   };

@@ -43,11 +43,11 @@ function learn(run: Reference, rows: Example[][], part: number, checkpointLayers
   });
   const [losses, norms]: number[][] = [[], []];
   for (const rate of run.lrs) {
-    losses.push(likelihood.run(rows, part).loss);
+    losses.push((await likelihood.run(rows, part)).loss);
     norms.push(optimizer.step(rate));
   }
   const heldOut = createHeldOutLoss(config, parameters.values, listOf(examples), shape, 2);
-  losses.push(heldOut.run().loss);
+  losses.push((await heldOut.run()).loss);
   const after = Object.fromEntries(Object.entries(parameters.values).map(([name, { data }]) => [name, data.slice()]));
   for (const thing of [heldOut, optimizer, likelihood, parameters]) thing[Symbol.dispose]();
   return { losses, norms, after };
@@ -88,7 +88,7 @@ it('counts the tokens that are no padding, and fits rows to the longest', () => 
   const full = createLikelihood(config, parameters, { length: 64, fitted: false, padding: 3 });
   const rows = layouts['each in its own row'].slice(0, 3);
   const tokens = rows.flat().reduce((sum, { ids }) => sum + ids.length, 0);
-  const [a, b] = [fitted.run(rows, 3), full.run(rows, 3)];
+  const [a, b] = [(await fitted.run(rows, 3)), (await full.run(rows, 3))];
   expect([a.tokens, b.tokens]).toEqual([tokens, tokens]);
   near(a.loss, b.loss, 1e-6);
   for (const thing of [fitted, full, parameters]) thing[Symbol.dispose]();
