@@ -24,7 +24,7 @@ export interface Guide extends Disposable {
   /** The divergence at each label, in the student's program: [labels]. */
   read(reading: Reading): Tensor;
   /** The numbers of a batch that `read` reads. */
-  numbers(batch: BatchOfRows): PackedNumbers;
+  numbers(batch: BatchOfRows): PackedNumbers | Promise<PackedNumbers>;
   /** Asks the teacher about the texts that the student drew for a step, before their batches. */
   prepare?(drawn: readonly Example[], signal?: AbortSignal): Promise<void>;
 }

@@ -212,10 +212,10 @@ export function createAsking({ options, reward, teacher, prompts }: AskingParts)
       choice === 'incomparable' || choice === 'taken back' ? [] : [{ options, choice: choice as Preference }],
     );
     const latest = latestDecided(state.compared);
-    const before = predictionsFor(latest);
+    const before = await predictionsFor(latest);
     state.fit = await reward.fit(decided);
     state.unlearned = 0;
-    lesson = lessonOf(latest, before, predictionsFor(latest));
+    lesson = lessonOf(latest, before, await predictionsFor(latest));
   }
 
   /** Queries to send so that none is missing from the first rounds. */

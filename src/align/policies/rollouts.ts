@@ -21,7 +21,7 @@ import {
 } from '../reward-functions/reward-function.ts';
 import type { LanguagePolicy } from '../training/policy.ts';
 import { type AnswerLayout, createAnswerScorer, type EncodedPrompt } from './answer-batches.ts';
-import { createTokenKl } from './token-kl.ts';
+import { createTokenKl, type TokenNumbers } from './token-kl.ts';
 
 /** Completions with their log-probabilities and scores. */
 export interface LanguageRollout {

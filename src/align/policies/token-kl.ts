@@ -16,7 +16,7 @@ import { headName } from '../../nn/decoder-config.ts';
 import type { LanguagePolicy } from '../training/policy.ts';
 
 /** Numbers of each token, in the order of the labels. */
-interface TokenNumbers {
+export interface TokenNumbers {
   /** log π(token). */
   logP: Float32Array;
   /** log π_ref(token). */

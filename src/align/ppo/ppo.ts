@@ -215,7 +215,10 @@ export function createPpoAlgorithm({
   };
 
   /** Adds up the policy's gradients for a minibatch, with those of a shared critic, in parts. Returns metrics. */
-  async function gradients(answers: LanguageRollout['answers'], perToken: Readonly<Record<string, readonly Float32Array[]>>) {
+  async function gradients(
+    answers: LanguageRollout['answers'],
+    perToken: Readonly<Record<string, readonly Float32Array[]>>,
+  ) {
     const tokens = answers.reduce((sum, answer) => sum + writtenTokens(answer).length, 0);
     const metrics = { 'loss/policy': 0, 'policy/ratio': 0, 'policy/clip_fraction': 0, 'policy/approx_kl': 0 };
     trainer.reset();

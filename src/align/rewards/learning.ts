@@ -285,10 +285,7 @@ function rankingsOf({ options, choice }: Compared, model: RewardModel): Ranking[
   return [ranking([1, 0], choice[0]), ranking([0, 1], choice[1])].filter(({ weight }) => weight! > 0);
 }
 
-async function accuracyOf(
-  comparisons: readonly Compared[],
-  scores: LearningReward['scores'],
-): Promise<number> {
+async function accuracyOf(comparisons: readonly Compared[], scores: LearningReward['scores']): Promise<number> {
   const decided = comparisons.filter(({ choice }) => choice[0] !== choice[1]);
   const scoresOf = (side: 0 | 1) => scores(decided.map(({ options }) => options[side]));
   const [first, second] = [await scoresOf(0), await scoresOf(1)];

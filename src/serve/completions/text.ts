@@ -162,11 +162,7 @@ function legacyLogprobs(
 }
 
 /** The tokens of a prompt, each after those before it. */
-async function scorePrompt(
-  served: ServedModel,
-  ids: readonly number[],
-  count: number,
-): Promise<ListedToken[]> {
+async function scorePrompt(served: ServedModel, ids: readonly number[], count: number): Promise<ListedToken[]> {
   const { logprobs, top } = await served.scorer().score(ids, { top: count });
   return ids.map((id, i) => (i === 0 ? { id, logprob: null } : { id, logprob: logprobs[i - 1], top: top![i - 1] }));
 }

@@ -109,7 +109,7 @@ it("computes the library's own loss, gradient and step", async () => {
     ids: [...prompt, ...tokens],
     learn: [...prompt.map(() => 0), ...tokens.map(() => 1)],
   }));
-  const outputs = (await trainer.run(
+  const outputs = await trainer.run(
     packedBatch(
       examples.map((example) => [example]),
       8,
@@ -119,7 +119,7 @@ it("computes the library's own loss, gradient and step", async () => {
       advantage: completions.flatMap((tokens, i) => tokens.map(() => advantages[i])),
       weight: completions.flat().map(() => 1),
     },
-  ));
+  );
   using optimizer = createOptimizer(adapters, trainer.gradients, {
     kind: 'adamw',
     betas: [0.9, 0.95],
