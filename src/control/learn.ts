@@ -145,14 +145,14 @@ function recorded(learner: Learner, onNotice: (text: string) => void) {
   let begun = false;
   return {
     async next(signal?: AbortSignal): Promise<LearnStep> {
-      if (!begun && learner.options.evaluations > 0) record.before(learner.evaluate());
+      if (!begun && learner.options.evaluations > 0) record.before(await learner.evaluate());
       begun = true;
       const step = await learner.next(signal);
-      record.add(step);
+      await record.add(step);
       return step;
     },
-    result(last: LearnStep | undefined): LearnResult {
-      const metrics = record.metrics(last, (performance.now() - began) / 1000);
+    async result(last: LearnStep | undefined): Promise<LearnResult> {
+      const metrics = await record.metrics(last, (performance.now() - began) / 1000);
       return {
         policy: createControlPolicy(learner.policies().policy, { seed: learner.options.seed }),
         reward: createControlReward(learner.reward()),
@@ -209,24 +209,24 @@ function createPreferencePpo(options: LearnOptions, parts: LearnParts): Learner 
     const news = await teaching.news(signal);
     const before = progress.step;
     const exploring = before < randomSteps;
-    const rollout: Rollout = agent.collect(exploring ? 'uniform' : undefined);
+    const rollout: Rollout = await agent.collect(exploring ? 'uniform' : undefined);
     teaching.add(rollout);
 
     const { due, ...taught } = await teaching.teach(news, signal);
     const renormalizeDue = !exploring && progress.updates % options.renormalize === 0;
     if (renormalizeDue && !progress.fitted) ensemble.setScale(statistics.scale());
     const follow = !exploring && ensemble.removesLivingReward();
-    if (taught.fit || due > 0 || renormalizeDue || follow) ensemble.normalize(experience, discount);
+    if (taught.fit || due > 0 || renormalizeDue || follow) await ensemble.normalize(experience, discount);
     let ppo: PpoMetrics | undefined;
     let rewards: LearnStep['rewards'];
     if (!exploring) {
-      ensemble.reward(rollout, learned, progress.step);
+      await ensemble.reward(rollout, learned, progress.step);
       rewards = meanAndDeviation(learned);
       const { since } = progress.restart;
-      ppo = agent.update({ ...rollout, rewards: learned }, (progress.step - since) / (steps - since));
+      ppo = await agent.update({ ...rollout, rewards: learned }, (progress.step - since) / (steps - since));
       progress.updates++;
     }
-    const report = teaching.report(before, evaluator.run);
+    const report = await teaching.report(before, evaluator.run);
     const now = { step: progress.step, steps, maxEpisodeSteps };
     const stuck = exploring || !progress.fitted ? undefined : watch(progress.restart, rollout, learned, now);
     const restarted = stuck !== undefined && progress.restart.count < options.restarts;

@@ -83,23 +83,23 @@ describe('an evaluation', () => {
     release();
   });
 
-  it('is greedy unless told', () => {
+  it('is greedy unless told', async () => {
     const sampled = evaluator(choosing(), { episodes: 100, greedy: false });
     sampled.parameters.values['actor.0.weight'].data.fill(0);
-    const { returns, length } = sampled.run();
+    const { returns, length } = await sampled.run();
     const share = returns.reduce((a, b) => a + b, 0) / (100 * length);
     expect(share).toBeGreaterThan(0.4);
     expect(share).toBeLessThan(0.6);
     sampled[Symbol.dispose]();
   });
 
-  it.each(['CartPole-v1', 'Pendulum-v1'])('of %s is the same each time, and another from another seed', (id) => {
+  it.each(['CartPole-v1', 'Pendulum-v1'])('of %s is the same each time, and another from another seed', async (id) => {
     for (const greedy of [true, false]) {
       const [first, other] = [3, 4].map((seed) => evaluator(() => makeEnvironment(id), { episodes: 5, seed, greedy }));
-      const result = first.run();
+      const result = await first.run();
       expect(result.returns).toHaveLength(5);
-      expect(first.run()).toEqual(result);
-      expect(other.run().returns).not.toEqual(result.returns);
+      expect(await first.run()).toEqual(result);
+      expect((await other.run()).returns).not.toEqual(result.returns);
       for (const made of [first, other]) made[Symbol.dispose]();
     }
   });

@@ -30,7 +30,7 @@ function start<A extends Name>(name: A, id: string, options: object = {}, seed =
   environment.reset();
   const agent = keep(create(environment, settings as never, seed) as ReturnType<(typeof algorithms)[A]['create']>);
   const train = (updates: number, progress = 0) =>
-    Array.from({ length: updates }, () => (agent as OnPolicy<object>).update(agent.collect(), progress));
+    Array.from({ length: updates }, async () => (agent as OnPolicy<object>).update(await agent.collect(), progress));
   return { environment, agent, train, settings };
 }
 
@@ -70,21 +70,21 @@ it.each([
   ['a2c', 'rmsprop', 500, { environments: 8, learningRate: 2e-3, optimizer: 'rmsprop' }],
   ['a2c', 'adam', 500, { environments: 8, learningRate: 2e-3, optimizer: 'adam' }],
   ['trpo', 'adam', 15, { environments: 4, horizon: 256, minibatch: 128, discount: 0.98, lambda: 0.8, damping: 1e-3 }],
-] as const)('%s by %s improves on CartPole within 20,000 steps', (name, _, updates, options) => {
+] as const)('%s by %s improves on CartPole within 20,000 steps', async (name, _, updates, options) => {
   const { agent, train } = start(name, 'CartPole-v1', { hidden: [64], ...options });
   const batch = sourceOf(() => makeEnvironment('CartPole-v1')).batch(20);
   const evaluator = keep(createEvaluator(batch, agent.policy, agent.parameters, { seed: 0 }));
-  const before = evaluator.run().mean;
+  const before = (await evaluator.run()).mean;
   train(updates);
   expect(before).toBeLessThan(60);
-  expect(evaluator.run().mean).toBeGreaterThan(120);
+  expect((await evaluator.run()).mean).toBeGreaterThan(120);
 });
 
 describe('A2C', () => {
-  it('learns from its advantages as they are, by the policy that acted', () => {
+  it('learns from its advantages as they are, by the policy that acted', async () => {
     const { agent, environment, settings } = start('a2c', 'Pendulum-v1', { entropyCoefficient: 0.5 });
     const { horizon, discount, lambda } = settings;
-    const rollout = agent.collect();
+    const rollout = await agent.collect();
     const count = environment.count;
     const critic = keep(createCritic(agent.policy, agent.parameters, (horizon + 1) * count));
     critic.observations.set(rollout.observations);
@@ -102,7 +102,7 @@ describe('A2C', () => {
       mean((i) => -advantage[i] * rollout.logProbs[i]),
       mean((i) => 0.5 * (critic.values[i] - returns[i]) ** 2),
     ];
-    const metrics = agent.update(rollout, 0);
+    const metrics = await agent.update(rollout, 0);
     expect(metrics['loss/policy']).toBeCloseTo(policyLoss, 4);
     expect(metrics['loss/value']).toBeCloseTo(valueLoss, 4);
     expect(metrics['policy/entropy']).toBeCloseTo(0.5 * Math.log(2 * Math.PI * Math.E), 5); // σ = 1 at first

@@ -27,7 +27,7 @@ function start(make: string | (() => Environment), options: Partial<PpoOptions> 
   environment.reset();
   const agent = keep(createPpo(environment, settings, seed));
   const train = (updates: number, progress = 0): PpoMetrics[] =>
-    Array.from({ length: updates }, () => agent.update(agent.collect(), progress));
+    Array.from({ length: updates }, async () => await agent.update(await agent.collect(), progress));
   return { environment, agent, train, parameters: () => agent.parameters.flat.slice() };
 }
 
@@ -94,7 +94,7 @@ describe.each(['CartPole-v1', 'Pendulum-v1', 'LunarLander-v3'])('%s', (id) => {
     expect(checkpoint(resumed)).toEqual(checkpoint(whole));
   });
 
-  it('shows evaluations what the networks learned from, and is not moved by them', () => {
+  it('shows evaluations what the networks learned from, and is not moved by them', async () => {
     const [watched, alone] = [start(id, normalized), start(id, normalized)];
     const { agent } = watched;
     const { policy, parameters, prepare } = agent;
@@ -103,13 +103,13 @@ describe.each(['CartPole-v1', 'Pendulum-v1', 'LunarLander-v3'])('%s', (id) => {
     for (let i = 0; i < 3; i++) {
       watched.train(1);
       alone.train(1);
-      evaluator.run();
+      await evaluator.run();
     }
     expect(watched.parameters()).toEqual(alone.parameters());
   });
 });
 
-it('improves on CartPole within 8,000 steps', () => {
+it('improves on CartPole within 8,000 steps', async () => {
   const { agent, train } = start('CartPole-v1', {
     environments: 8,
     horizon: 32,
@@ -119,10 +119,10 @@ it('improves on CartPole within 8,000 steps', () => {
   });
   const batch = sourceOf(() => makeEnvironment('CartPole-v1')).batch(20);
   const evaluator = keep(createEvaluator(batch, agent.policy, agent.parameters, { seed: 0 }));
-  const before = evaluator.run().mean;
+  const before = (await evaluator.run()).mean;
   train(30);
   expect(before).toBeLessThan(60);
-  expect(evaluator.run().mean).toBeGreaterThan(120);
+  expect((await evaluator.run()).mean).toBeGreaterThan(120);
 });
 
 describe('annealing', () => {
@@ -200,7 +200,7 @@ describe('where episodes end', () => {
     terminated: number === 1 && step === 6,
   });
 
-  it('the value target takes the final observation’s value after a cut, none after an end, and goes on else', () => {
+  it('the value target takes the final observation’s value after a cut, none after an end, and goes on else', async () => {
     const [count, horizon] = [3, 16];
     const { agent, environment } = start(scripted(outcome), {
       environments: count,
@@ -211,7 +211,7 @@ describe('where episodes end', () => {
       discount: DISCOUNT,
       finalLearningRate: 0,
     });
-    const rollout = agent.collect();
+    const rollout = await agent.collect();
     const critic = keep(createCritic(agent.policy, agent.parameters, 1));
     const value = (observation: number) => {
       critic.observations[0] = observation;
@@ -230,12 +230,12 @@ describe('where episodes end', () => {
         expected += (0.5 * (value(rollout.observations[t * count + n]) - sum) ** 2) / (count * horizon);
       }
     }
-    expect(agent.update(rollout, 1)['loss/value']).toBeCloseTo(expected, 4);
+    expect((await agent.update(rollout, 1))['loss/value']).toBeCloseTo(expected, 4);
   });
 
-  it('a rollout’s next observation is the one the step led to, not the next episode’s first', () => {
+  it('a rollout’s next observation is the one the step led to, not the next episode’s first', async () => {
     const { agent } = start(scripted(outcome), { environments: 3, horizon: 16, minibatch: 48 });
-    const { nextObservations, episodeSteps, truncated, terminated } = agent.collect();
+    const { nextObservations, episodeSteps, truncated, terminated } = await agent.collect();
     nextObservations.forEach((next, i) => {
       expect(next).toBe(Math.fround((episodeSteps[i] + 1) / 10));
     });
@@ -245,26 +245,29 @@ describe('where episodes end', () => {
 });
 
 describe.each([false, true])('with normalized rewards: %s', (normalizeRewards) => {
-  it.each([Number.NaN, Infinity, -Infinity])('a reward of %d is refused, and its place named', (bad) => {
+  it.each([Number.NaN, Infinity, -Infinity])('a reward of %d is refused, and its place named', async (bad) => {
     const make = scripted(() => ({ reward: 1, terminated: false, truncated: false }));
     const { agent, parameters } = start(make, { normalizeRewards });
     const before = parameters();
-    const rollout = agent.collect();
+    const rollout = await agent.collect();
     rollout.rewards[5 * 4 + 2] = bad;
-    expect(() => agent.update(rollout, 0)).toThrow(HeedError);
-    expect(() => agent.update(rollout, 0)).toThrow(`the reward of step 5 in environment 2 is ${bad}`);
+    await expect(await agent.update(rollout, 0)).rejects.toThrow(HeedError);
+    await expect(await agent.update(rollout, 0)).rejects.toThrow(`the reward of step 5 in environment 2 is ${bad}`);
     expect(parameters()).toEqual(before);
     // nothing of it is left
-    const metrics = agent.update({ ...rollout, rewards: rollout.rewards.map((r) => (Number.isFinite(r) ? r : 1)) }, 0);
+    const metrics = await agent.update(
+      { ...rollout, rewards: rollout.rewards.map((r) => (Number.isFinite(r) ? r : 1)) },
+      0,
+    );
     expect(Object.values(metrics).every(Number.isFinite)).toBe(true);
   });
 });
 
-it('leaves the rewards it is given as they are', () => {
+it('leaves the rewards it is given as they are', async () => {
   const { agent } = start('Pendulum-v1', normalized);
-  const rollout = agent.collect();
+  const rollout = await agent.collect();
   const before = rollout.rewards.slice();
-  agent.update(rollout, 0);
+  await agent.update(rollout, 0);
   expect(rollout.rewards).toEqual(before);
 });
 

@@ -64,18 +64,19 @@ function recorded(learner: RlLearner) {
   const rows: ControlRow[] = [];
   return {
     async next(): Promise<RlStep> {
-      if (rows.length === 0 && options.evaluations > 0) rows.push({ step: 0, ...returnMetrics(learner.evaluate()) });
+      if (rows.length === 0 && options.evaluations > 0)
+        rows.push({ step: 0, ...returnMetrics(await learner.evaluate()) });
       const step = await learner.next();
       rows.push({ step: step.step, ...step.metrics, ...returnMetrics(step.evaluation) });
       return step;
     },
-    result(last: RlStep | undefined): RlResult {
+    async result(last: RlStep | undefined): Promise<RlResult> {
       const seconds = (performance.now() - began) / 1000;
       const steps = last?.step ?? 0;
       return {
         policy: createControlPolicy(learner.policies().policy, { seed: options.seed }),
         metrics: {
-          return: returnOf(last?.evaluation ?? learner.evaluate()),
+          return: returnOf(last?.evaluation ?? (await learner.evaluate())),
           steps,
           seconds,
           stepsPerSecond: steps / seconds,

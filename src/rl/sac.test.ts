@@ -22,10 +22,11 @@ function start(make: string | (() => Environment), options: Partial<SacOptions> 
   return {
     environment,
     agent,
-    explore(steps: number) {
-      for (let i = 0; i < steps; i++) agent.remember(agent.collect('uniform'));
+    async explore(steps: number) {
+      for (let i = 0; i < steps; i++) agent.remember(await agent.collect('uniform'));
     },
-    train: (updates: number): SacMetrics[] => Array.from({ length: updates }, () => agent.update(agent.collect())),
+    train: (updates: number): SacMetrics[] =>
+      Array.from({ length: updates }, async () => await agent.update(await agent.collect())),
     evaluator: (episodes: number) =>
       keep(createEvaluator(sourceOf(factory).batch(episodes), agent.policy, agent.parameters, { seed })),
   };
@@ -110,28 +111,28 @@ const aim = (): Environment => ({
   frame: () => ({ width: 1, height: 1, shapes: [] }),
 });
 
-it('finds the best action, and its value is the reward alone where nothing follows', () => {
+it('finds the best action, and its value is the reward alone where nothing follows', async () => {
   const { explore, train, evaluator } = start(aim, { learningRate: 3e-3, temperature: 0.01 });
-  explore(200);
+  await explore(200);
   const last = train(600).at(-1)!;
-  expect(evaluator(1).run().mean).toBeGreaterThan(1.95);
+  expect((await evaluator(1).run()).mean).toBeGreaterThan(1.95);
   expect(last['value/mean']).toBeGreaterThan(1.7);
   expect(last['value/mean']).toBeLessThan(2.3);
 });
 
-it('brings the entropy to what it is told, by the temperature', () => {
+it('brings the entropy to what it is told, by the temperature', async () => {
   const { explore, train } = start(aim, { learningRate: 3e-3, targetEntropy: -0.5, initialTemperature: 0.1 });
-  explore(100);
+  await explore(100);
   const late = train(1200).slice(-200);
   const entropy = late.reduce((sum, metrics) => sum + metrics['policy/entropy'], 0) / late.length;
   expect(Math.abs(entropy + 0.5)).toBeLessThan(0.2);
 });
 
-it('swings Pendulum up within 4,000 steps', () => {
+it('swings Pendulum up within 4,000 steps', async () => {
   const { explore, train, evaluator } = start('Pendulum-v1', { learningRate: 3e-3, discount: 0.95, minibatch: 32 });
-  explore(100);
+  await explore(100);
   train(3900);
-  expect(evaluator(10).run().mean).toBeGreaterThan(-400);
+  expect((await evaluator(10).run()).mean).toBeGreaterThan(-400);
 });
 
 describe('on Pendulum', () => {
@@ -167,18 +168,18 @@ describe('on Pendulum', () => {
     expect(resumed.agent.save()).toEqual(whole.agent.save());
   });
 
-  it('refuses a reward that is not finite, and remembers nothing of the rollout', () => {
+  it('refuses a reward that is not finite, and remembers nothing of the rollout', async () => {
     const { agent } = start('Pendulum-v1', many);
-    const rollout = agent.collect();
+    const rollout = await agent.collect();
     rollout.rewards[4] = Number.NaN;
-    expect(() => agent.update(rollout)).toThrow(HeedError);
-    expect(() => agent.update(rollout)).toThrow('the reward of step 1 in environment 1 is NaN');
+    await expect(await agent.update(rollout)).rejects.toThrow(HeedError);
+    await expect(await agent.update(rollout)).rejects.toThrow('the reward of step 1 in environment 1 is NaN');
     expect(agent.buffer.length).toBe(0);
   });
 
-  it('forgets what its critics knew, and not the policy, where told', () => {
+  it('forgets what its critics knew, and not the policy, where told', async () => {
     const { agent, explore, train } = start('Pendulum-v1', many);
-    explore(2);
+    await explore(2);
     train(2);
     const before = agent.save();
     const saved = structuredClone(before.tensors);
@@ -191,11 +192,11 @@ describe('on Pendulum', () => {
   });
 });
 
-it('keeps the latest transitions, each with what it led to', () => {
+it('keeps the latest transitions, each with what it led to', async () => {
   const { agent, explore } = start('Pendulum-v1', { environments: 2, bufferSize: 7 });
-  explore(3);
+  await explore(3);
   expect([agent.buffer.length, agent.buffer.next]).toEqual([6, 6]);
-  const rollout = agent.collect('uniform');
+  const rollout = await agent.collect('uniform');
   agent.remember(rollout);
   expect([agent.buffer.length, agent.buffer.next]).toEqual([7, 1]);
   expect(agent.buffer.observations.subarray(18, 21)).toEqual(rollout.observations.subarray(0, 3));
