@@ -4,7 +4,7 @@
  *
  *     const { model, metrics } = await dpo({ model: 'reviews-base', data: [{ prompt, chosen, rejected }, …] });
  */
-export type { Training } from '../run/index.ts';
+export { AbortError, type Training } from '../run/index.ts';
 export {
   type AgentTasks,
   type EnvironmentOpener,

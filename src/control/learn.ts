@@ -12,7 +12,9 @@
  * From the command line: heed train --env CartPole-v1
  */
 
+import { textsForPrograms, withOptionNames } from '../library-words.ts';
 import { emitWarning } from '../node.ts';
+import { checkInput } from '../options.ts';
 import { seedFor } from '../random.ts';
 import { type ControlPolicy, createControlPolicy } from '../rl/control-policy.ts';
 import { type EnvironmentInput, inEnvironment } from '../rl/environment-input.ts';
@@ -67,6 +69,8 @@ export interface LearnResult {
   comparisons: readonly FitComparison[];
   /** How good they are, and how long training took. */
   metrics: LearnMetrics;
+  /** Environment steps taken. */
+  steps: number;
   /** What went wrong, if anything did, and what to do about it. */
   diagnosis: Diagnosis;
 }
@@ -78,11 +82,15 @@ export interface LearnResult {
  * @throws HeedError that names the wrong option, when awaited or iterated.
  */
 export function learnFromPreferences(input: LearnInput = {}): Training<LearnStep, LearnResult> {
-  const { signal, ...rest } = input;
   return createTraining(
-    async () => recorded(await openLearner(rest), input.onNotice ?? emitWarning),
+    async () => {
+      checkInput(input);
+      const { signal: _, onNotice: notice = emitWarning, ...rest } = input;
+      const onNotice = (text: string) => notice(withOptionNames(text));
+      return recorded(await openLearner({ ...rest, onNotice }), onNotice);
+    },
     (training, last) => training.result(last),
-    signal,
+    input?.signal,
   );
 }
 
@@ -158,7 +166,8 @@ function recorded(learner: Learner, onNotice: (text: string) => void) {
         reward: createControlReward(learner.reward()),
         comparisons: learner.comparisons(),
         metrics,
-        diagnosis: record.diagnosis(),
+        steps: metrics.steps,
+        diagnosis: textsForPrograms(record.diagnosis()),
       };
     },
     [Symbol.dispose]() {

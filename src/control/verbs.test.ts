@@ -300,6 +300,6 @@ describe('a run that is too short for its preset', () => {
     const error = await Promise.resolve(learnFromPreferences({ steps: 3000, randomSteps: 2000 })).catch((e) => e);
     expect(error).toBeInstanceOf(HeedError);
     expect(error.message).toContain('rounds do not fit');
-    expect(error.hint).toContain('--schedule.until');
+    expect(error.hint).toContain('"schedule.until"');
   });
 });

@@ -221,11 +221,13 @@ export function compile<O extends Readonly<Record<string, Tensor>>>(
       return createBinding(session, program, inputValues, outputValues, appended, () => disposed);
     },
     run(numbersByName) {
+      checkAlive();
       using once = bindNumbers(program, numbersByName, dims);
       once.binding.run();
       return once.numbers();
     },
     async runFreely(numbersByName) {
+      checkAlive();
       using once = bindNumbers(program, numbersByName, dims);
       await once.binding.runFreely();
       return once.numbers();

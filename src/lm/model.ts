@@ -55,8 +55,7 @@ const methods = {
     prompt: Prompt | readonly Prompt[],
     options?: CompletionOptions,
   ): Promise<string | string[]> {
-    if (typeof prompt !== 'string' && !isConversation(prompt))
-      return complete(this, prompt as readonly Prompt[], options);
+    if (Array.isArray(prompt) && !isConversation(prompt)) return complete(this, prompt as readonly Prompt[], options);
     const [text] = await complete(this, [prompt as Prompt], options);
     return text;
   },

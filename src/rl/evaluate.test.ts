@@ -55,11 +55,11 @@ function evaluator(make: () => Environment, { episodes, ...options }: Options) {
 }
 
 describe('an evaluation', () => {
-  it('plays whole episodes from seeds of its own, each counted to its end', () => {
+  it('plays whole episodes from seeds of its own, each counted to its end', async () => {
     const seeds: number[] = [];
     const { run, parameters, [Symbol.dispose]: release } = evaluator(choosing(seeds), { episodes: 40 });
     parameters.values['actor.0.weight'].data.set([-5, 5]); // the second action where the observation is 1
-    const { mean, std, episodes, length, returns } = run();
+    const { mean, std, episodes, length, returns } = await run();
     const expected = Array.from({ length: 40 }, (_, i) => seedFor(3, 'evaluation', i));
     expect(seeds).toEqual(expected);
     expect(returns).toEqual(expected.map((seed) => 1 + (seed % 9)));
@@ -69,7 +69,7 @@ describe('an evaluation', () => {
     release();
   });
 
-  it('shows the policy what `prepare` makes of observations', () => {
+  it('shows the policy what `prepare` makes of observations', async () => {
     const {
       run,
       parameters,
@@ -79,7 +79,7 @@ describe('an evaluation', () => {
       prepare: (rows) => rows.map((x) => -x),
     });
     parameters.values['actor.0.weight'].data.set([-5, 5]);
-    expect(run().mean).toBe(0);
+    expect((await run()).mean).toBe(0);
     release();
   });
 

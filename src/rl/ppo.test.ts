@@ -26,8 +26,11 @@ function start(make: string | (() => Environment), options: Partial<PpoOptions> 
   const environment = createVectorEnvironment(plainSource(factory).batch(settings.environments), seed);
   environment.reset();
   const agent = keep(createPpo(environment, settings, seed));
-  const train = (updates: number, progress = 0): PpoMetrics[] =>
-    Array.from({ length: updates }, async () => await agent.update(await agent.collect(), progress));
+  const train = async (updates: number, progress = 0) => {
+    const metrics: PpoMetrics[] = [];
+    for (let i = 0; i < updates; i++) metrics.push(await agent.update(await agent.collect(), progress));
+    return metrics;
+  };
   return { environment, agent, train, parameters: () => agent.parameters.flat.slice() };
 }
 
@@ -73,23 +76,23 @@ const scripted = (outcome: (made: number, step: number) => StepResult) => {
 const normalized = { normalizeObservations: true, normalizeRewards: true, entropyCoefficient: 0.01, valueClip: 0.2 };
 
 describe.each(['CartPole-v1', 'Pendulum-v1', 'LunarLander-v3'])('%s', (id) => {
-  it('is learned the same from the same seed, and otherwise from another', () => {
+  it('is learned the same from the same seed, and otherwise from another', async () => {
     const [one, same, other] = [0, 0, 1].map((seed) => start(id, normalized, seed));
     expect(same.parameters()).toEqual(one.parameters());
-    expect(one.train(4)).toEqual(same.train(4));
+    expect(await one.train(4)).toEqual(await same.train(4));
     expect(same.parameters()).toEqual(one.parameters());
-    other.train(4);
+    await other.train(4);
     expect(other.parameters()).not.toEqual(one.parameters());
   });
 
-  it.each([0, 1, 3])('goes on from a checkpoint after %d updates as if it had never stopped', (updates) => {
+  it.each([0, 1, 3])('goes on from a checkpoint after %d updates as if it had never stopped', async (updates) => {
     const whole = start(id, normalized);
-    whole.train(updates);
+    await whole.train(updates);
     const saved = checkpoint(whole);
     const resumed = start(id, normalized);
-    resumed.train(2); // whatever it knew before is forgotten
+    await resumed.train(2); // whatever it knew before is forgotten
     resume(resumed, saved);
-    expect(resumed.train(3)).toEqual(whole.train(3));
+    expect(await resumed.train(3)).toEqual(await whole.train(3));
     expect(resumed.parameters()).toEqual(whole.parameters());
     expect(checkpoint(resumed)).toEqual(checkpoint(whole));
   });
@@ -101,8 +104,8 @@ describe.each(['CartPole-v1', 'Pendulum-v1', 'LunarLander-v3'])('%s', (id) => {
     const batch = sourceOf(() => makeEnvironment(id)).batch(3);
     const evaluator = keep(createEvaluator(batch, policy, parameters, { seed: 0, prepare }));
     for (let i = 0; i < 3; i++) {
-      watched.train(1);
-      alone.train(1);
+      await watched.train(1);
+      await alone.train(1);
       await evaluator.run();
     }
     expect(watched.parameters()).toEqual(alone.parameters());
@@ -120,7 +123,7 @@ it('improves on CartPole within 8,000 steps', async () => {
   const batch = sourceOf(() => makeEnvironment('CartPole-v1')).batch(20);
   const evaluator = keep(createEvaluator(batch, agent.policy, agent.parameters, { seed: 0 }));
   const before = (await evaluator.run()).mean;
-  train(30);
+  await train(30);
   expect(before).toBeLessThan(60);
   expect((await evaluator.run()).mean).toBeGreaterThan(120);
 });
@@ -128,7 +131,7 @@ it('improves on CartPole within 8,000 steps', async () => {
 describe('annealing', () => {
   const id = 'CartPole-v1';
 
-  it('takes the learning rate from its start to its end on a line', () => {
+  it('takes the learning rate from its start to its end on a line', async () => {
     const { train } = start(id, { learningRate: 0.01, finalLearningRate: 0.2 });
     for (const [progress, expected] of [
       [0, 0.01],
@@ -136,42 +139,46 @@ describe('annealing', () => {
       [1, 0.002],
       [1.5, 0.002],
     ]) {
-      expect(train(1, progress)[0].learning_rate).toBeCloseTo(expected, 12);
+      expect((await train(1, progress))[0].learning_rate).toBeCloseTo(expected, 12);
     }
   });
 
-  it('to nothing leaves the parameters as they are', () => {
+  it('to nothing leaves the parameters as they are', async () => {
     const { train, parameters } = start(id);
-    train(1);
+    await train(1);
     const before = parameters();
-    train(1, 1);
+    await train(1, 1);
     expect(parameters()).toEqual(before);
   });
 
-  it('narrows the clip range if told, and only later on', () => {
-    const run = (annealClip: boolean, progress: number) => {
+  it('narrows the clip range if told, and only later on', async () => {
+    const run = async (annealClip: boolean, progress: number) => {
       const learner = start(id, { annealClip, learningRate: 0.02, finalLearningRate: 1 / 2, epochs: 6, clip: 0.05 });
-      return learner.train(1, progress)[0]['policy/clip_fraction'];
+      return (await learner.train(1, progress))[0]['policy/clip_fraction'];
     };
-    expect(run(true, 0)).toBe(run(false, 0));
-    expect(run(true, 1)).toBeGreaterThan(run(false, 1));
+    expect(await run(true, 0)).toBe(await run(false, 0));
+    expect(await run(true, 1)).toBeGreaterThan(await run(false, 1));
   });
 
-  it('lets the entropy bonus fall with the rate', () => {
+  it('lets the entropy bonus fall with the rate', async () => {
     // so large a bonus is all that is learned: what is left of it shows in the gradient before clipping
-    const norm = (progress: number) =>
-      start('Pendulum-v1', { entropyCoefficient: 1e6, valueCoefficient: 0, epochs: 1, finalLearningRate: 0.25 }).train(
-        1,
-        progress,
+    const norm = async (progress: number) =>
+      (
+        await start('Pendulum-v1', {
+          entropyCoefficient: 1e6,
+          valueCoefficient: 0,
+          epochs: 1,
+          finalLearningRate: 0.25,
+        }).train(1, progress)
       )[0]['gradient/norm'];
-    expect(norm(1) / norm(0)).toBeCloseTo(0.25, 3);
+    expect((await norm(1)) / (await norm(0))).toBeCloseTo(0.25, 3);
   });
 });
 
-it('stops an update where the policy has moved too far', () => {
+it('stops an update where the policy has moved too far', async () => {
   const settings = { learningRate: 0.02, epochs: 20 };
   const [free, held] = [start('CartPole-v1', settings), start('CartPole-v1', { ...settings, targetKl: 0.005 })];
-  const [[freely], [clipped]] = [free.train(1), held.train(1)];
+  const [[freely], [clipped]] = [await free.train(1), await held.train(1)];
   const steps = ({ agent }: Started) => agent.save().state.optimizerSteps;
   expect(steps(free)).toBe(40);
   expect(steps(held)).toBeGreaterThan(0);
@@ -251,8 +258,8 @@ describe.each([false, true])('with normalized rewards: %s', (normalizeRewards) =
     const before = parameters();
     const rollout = await agent.collect();
     rollout.rewards[5 * 4 + 2] = bad;
-    await expect(await agent.update(rollout, 0)).rejects.toThrow(HeedError);
-    await expect(await agent.update(rollout, 0)).rejects.toThrow(`the reward of step 5 in environment 2 is ${bad}`);
+    await expect(agent.update(rollout, 0)).rejects.toThrow(HeedError);
+    await expect(agent.update(rollout, 0)).rejects.toThrow(`the reward of step 5 in environment 2 is ${bad}`);
     expect(parameters()).toEqual(before);
     // nothing of it is left
     const metrics = await agent.update(

@@ -32,6 +32,7 @@ import { openRewardOption, type RewardSource } from '../rewards/open.ts';
 import { type Input, type Live, type Opener, openerOf, openModel, openSource } from '../training/input.ts';
 import { firstOtherToken } from '../training/policy.ts';
 import { checkSameData } from '../training/progress.ts';
+import { forPrograms } from '../training/verb.ts';
 import { checkAnswers, completionFor, isAnswersFile, readAnswers } from './answers-file.ts';
 import { type ComparedPair, comparisonOf, type PolicyComparison } from './comparison.ts';
 import { type PolicyEvaluationOptions, policyEvaluationSchema } from './options.ts';
@@ -74,16 +75,15 @@ export const createPolicyEvaluation: Opener<PolicyEvaluationInput, PolicyEvaluat
  *
  *     const { winRate, kl } = await evaluatePolicy({ model, baseline: 'reviews-base', data: prompts, reward });
  *
- * Rejects with a HeedError that names the option or the row that is wrong, or with the signal's reason when it aborts.
+ * Rejects with a HeedError that names the option or the row that is wrong.
  */
-export function evaluatePolicy(input: PolicyEvaluationInput): Training<PolicyEvaluationStep, PolicyComparison> {
+export function evaluatePolicy(
+  input: PolicyEvaluationInput,
+): Training<PolicyEvaluationStep, PolicyComparison & { steps: number }> {
   return createTraining(
-    () => createPolicyEvaluation(input),
-    (evaluator, last) => {
-      if (!last?.done) input.signal?.throwIfAborted();
-      return evaluator.comparison();
-    },
-    input.signal,
+    () => createPolicyEvaluation(forPrograms(input)),
+    (evaluator, last) => ({ ...evaluator.comparison(), steps: last?.step ?? 0 }),
+    input?.signal,
   );
 }
 

@@ -70,17 +70,10 @@ export const policyTraining = <I extends { signal?: AbortSignal }, O extends Pol
   create: (input: I) => Promise<PolicyLearner<O>>,
   input: I,
 ): PolicyTraining =>
-  trainingOf(
-    () => create(input),
-    input.signal,
-    policyMetrics,
-    async ({ policy, finish, options }, rows) => ({
-      ...(isRemote(policy)
-        ? { model: undefined as never, weights: await policy.export('model') }
-        : { model: finish() }),
-      diagnosis: diagnosePolicy(rows, policyFacts(options)),
-    }),
-  );
+  trainingOf(create, input, policyMetrics, async ({ policy, finish, options }, rows) => ({
+    ...(isRemote(policy) ? { model: undefined as never, weights: await policy.export('model') } : { model: finish() }),
+    diagnosis: diagnosePolicy(rows, policyFacts(options)),
+  }));
 
 /** What `setUpPolicy` opens for the training of a policy. */
 export interface PolicySetup {

@@ -82,9 +82,7 @@ export const preferenceTraining = <I extends { signal?: AbortSignal }, O extends
   create: (input: I) => Promise<PreferenceLearner<O>>,
   input: I,
 ): PreferenceTraining =>
-  trainingOf(
-    () => create(input),
-    input.signal,
-    preferenceMetrics,
-    (learner, rows) => ({ model: learner.finish(), diagnosis: diagnosePreference(rows) }),
-  );
+  trainingOf(create, input, preferenceMetrics, (learner, rows) => ({
+    model: learner.finish(),
+    diagnosis: diagnosePreference(rows),
+  }));

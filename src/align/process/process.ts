@@ -118,12 +118,10 @@ export interface ProcessResult extends TrainingResult {
  * the row that is wrong.
  */
 export function processSupervision(input: ProcessInput): Training<ProcessStep, ProcessResult> {
-  return trainingOf(
-    () => createProcess(input),
-    input.signal,
-    processMetrics,
-    (learner, rows) => ({ model: learner.finish(), diagnosis: diagnoseProcess(rows) }),
-  );
+  return trainingOf(createProcess, input, processMetrics, (learner, rows) => ({
+    model: learner.finish(),
+    diagnosis: diagnoseProcess(rows),
+  }));
 }
 
 /** The metrics of a step and of its evaluation, by name. */

@@ -118,15 +118,10 @@ export interface RewardResult extends TrainingResult {
  * HeedError that names the option or the row that is wrong.
  */
 export function reward(input: RewardInput): Training<RewardStep, RewardResult> {
-  return trainingOf(
-    () => createReward(input),
-    input.signal,
-    rewardMetrics,
-    async (learner, rows) => {
-      const members = await learner.finish();
-      return { model: members[0], members, diagnosis: diagnoseReward(rows) };
-    },
-  );
+  return trainingOf(createReward, input, rewardMetrics, async (learner, rows) => {
+    const members = await learner.finish();
+    return { model: members[0], members, diagnosis: diagnoseReward(rows) };
+  });
 }
 
 /** The metrics of a step and of its evaluation, by name. */

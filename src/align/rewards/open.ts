@@ -20,6 +20,7 @@ import { HeedError } from '../../error.ts';
 import type { PullOptions } from '../../lm/hub.ts';
 import type { Model } from '../../lm/model.ts';
 import { existsSync, join, readdirSync } from '../../node.ts';
+import { parseOptions } from '../../options.ts';
 import { createRegistry } from '../../registry.ts';
 import { type ProcessModel, processModelOf, processReward, readStepReading } from '../process/model.ts';
 import {
@@ -100,7 +101,7 @@ export async function openReward(
   call: z.input<typeof rewardCallSchema> = {},
   over?: Model,
 ): Promise<OpenReward> {
-  const settings = rewardCallSchema.parse(call);
+  const settings = parseOptions(rewardCallSchema, call);
   if (typeof source !== 'string') return rewardAtHand(source, settings);
   const weighted = weightedIn(source);
   return openTogether(

@@ -42,12 +42,10 @@ export const languageTraining = <I extends { signal?: AbortSignal }, O extends L
   create: (input: I) => Promise<LanguageLearner<O>>,
   input: I,
 ): LanguageTraining =>
-  trainingOf(
-    () => create(input),
-    input.signal,
-    languageMetrics,
-    (learner, rows) => ({ model: learner.finish(), diagnosis: diagnoseSupervised(rows) }),
-  );
+  trainingOf(create, input, languageMetrics, (learner, rows) => ({
+    model: learner.finish(),
+    diagnosis: diagnoseSupervised(rows),
+  }));
 
 /** Trains a language model in a run's folder (see `trainModel`). Returns undefined when the signal stops it. */
 export function trainLanguageModel<O extends LanguageTrainingOptions>(

@@ -23,7 +23,7 @@ import { type TemplateOptions, withChatTemplate } from '../../lm/built-in-templa
 import { type PullOptions, resolveDataset } from '../../lm/hub.ts';
 import { endsWithTurn, loadModel, type Model } from '../../lm/model.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
-import { parseOptions } from '../../options.ts';
+import { checkInput, parseOptions } from '../../options.ts';
 
 /** What every verb takes besides its options. */
 export interface Surroundings {
@@ -56,6 +56,7 @@ export const IN_MEMORY = '(in memory)';
  * @throws HeedError that names the option that is wrong.
  */
 export function separate<S extends z.ZodType>(schema: S, input: object): { options: z.output<S>; live: Live } {
+  checkInput(input);
   const { signal, onNotice, pull, ...plain } = input as Surroundings & Record<string, unknown>;
   const live: Live = { signal, onNotice, pull };
   const take = (path: LivePath, holder: Record<string, unknown>, key: string) => {

@@ -104,7 +104,7 @@ describe('fitting', () => {
   }
 
   it('here learns what is new, once; anew where something changed', async () => {
-    const { parts, ensemble, untaught } = await begin();
+    const { parts, ensemble, untaught } = begin();
     const progress = { ...newProgress(), unlearned: 0 };
     const fitting = createFittingHere(progress, { ...parts, untaught });
     expect((await fitting.learn()).fit!.steps).toBe(6);
@@ -119,14 +119,14 @@ describe('fitting', () => {
   });
 
   it('learns nothing from comparisons that say nothing', async () => {
-    const { parts } = await begin();
+    const { parts } = begin();
     const progress = { ...newProgress(), unlearned: 0 };
     expect(nextFit(progress, { ...parts, record: { usable: () => [] } })).toBeUndefined();
     expect(progress.unlearned).toBeNull();
   });
 
   it('beside goes on while a fit lasts, waits when the reward is too old, and saves a fit under way as not begun', async () => {
-    const { parts } = await begin();
+    const { parts } = begin();
     const waiting: (() => void)[] = [];
     const thread = {
       fit: (job: FitJob) =>
