@@ -84,7 +84,7 @@ export {
   numericAnswer,
   weightedSum,
 } from './reward-functions/verifiable.ts';
-export { loadRewardModel, type RewardModel, saveRewardModel } from './reward-model/model.ts';
+export { loadRewardModel, type RewardModel, type ScoredRow, saveRewardModel } from './reward-model/model.ts';
 export { type RewardInput, type RewardResult, type RewardStep, reward } from './reward-model/reward.ts';
 export { type JudgmentInput, judgeReward, type RewardJudgment } from './rewards/judge-reward.ts';
 export { openReward, type RewardSource } from './rewards/open.ts';

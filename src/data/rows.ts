@@ -1,4 +1,6 @@
 /** Data that callers pass: a path, or rows in memory; and the rows of each format. */
+import { HeedError, messageOf } from '../error.ts';
+import { breathe, turnIsDue } from '../node.ts';
 import type { Message, TextOrMessages } from './format.ts';
 
 /**
@@ -95,10 +97,20 @@ export interface StepwiseRow {
 }
 
 /** Rows as an array; an array is returned as it is. */
-export async function collectRows<R>(rows: DataRows<R>): Promise<readonly R[]> {
+export async function collectRows<R>(rows: DataRows<R>, name = 'data'): Promise<readonly R[]> {
   if (Array.isArray(rows)) return rows;
   const collected: R[] = [];
-  for await (const row of rows) collected.push(row);
+  try {
+    for await (const row of rows) {
+      if (turnIsDue()) await breathe();
+      collected.push(row);
+    }
+  } catch (cause) {
+    throw new HeedError(`${name}: row ${collected.length + 1} could not be read: ${messageOf(cause)}`, {
+      hint: 'The error is in the iterable that gives the rows.',
+      cause,
+    });
+  }
   return collected;
 }
 

@@ -71,7 +71,8 @@ export async function complete(
   }
 }
 
-function notAPrompt(prompt: unknown, index: number): HeedError {
+/** The error for what is neither a text nor a conversation. */
+export function notAPrompt(prompt: unknown, index: number): HeedError {
   const got = Array.isArray(prompt) ? 'an empty conversation' : `${prompt === null ? 'null' : typeof prompt}`;
   return new HeedError(`prompt ${index + 1} is ${got}: expected a text, or a conversation`, {
     hint: "pass 'Hello', or [{ role: 'user', content: 'Hello' }], or a list of either",

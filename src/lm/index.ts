@@ -40,6 +40,7 @@ export {
   type ModelData,
   type ModelOutline,
   saveModel,
+  type TokenLogprob,
 } from './model.ts';
 export {
   createPackedScorer,

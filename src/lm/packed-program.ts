@@ -2,6 +2,7 @@
  * Programs over packed batches: log-probabilities of labels, and a training step for any loss of them. Each size of
  * batch has its own program, which is compiled once.
  */
+
 import { type Graph, input, type Tensor } from '../engine/graph.ts';
 import { tokensOf } from '../engine/ops/attention.ts';
 import { mul } from '../engine/ops/elementwise.ts';
@@ -16,6 +17,7 @@ import type { DecoderConfig } from '../nn/decoder-config.ts';
 import { type LabelOptions, labelLogProbabilities } from '../nn/label-log-probabilities.ts';
 import { type Arena, createArena } from '../nn/parameters.ts';
 import { type TrainStep, traceTrainStep } from '../nn/train-step.ts';
+import { breathe, turnIsDue } from '../node.ts';
 import { oneByOne } from '../one-by-one.ts';
 import { SCORE } from './layout.ts';
 import type { PackedBatch } from './packing.ts';
@@ -202,11 +204,12 @@ export function createPackedTrainer(
   const steps = new Map<string, { size: PackedSize; step: TrainStep }>();
   // the first batch's gradients are written, later ones added: most updates have one batch and need no sum
   let empty = true;
-  const stepFor = (batch: PackedBatch) => {
+  const stepFor = async (batch: PackedBatch) => {
     const size = sizeOf(batch);
     const key = [...Object.values(size), empty].join();
     let entry = steps.get(key);
     if (!entry) {
+      if (turnIsDue()) await breathe();
       const step = traceTrainStep(
         parameters,
         (graph) => build(recorded(readPacked(graph, config, size, packed), reads)),
@@ -230,7 +233,7 @@ export function createPackedTrainer(
     gradients,
     places: () => places,
     async run(batch, perLabel, perSequence = {}) {
-      const { size, step } = stepFor(batch);
+      const { size, step } = await stepFor(batch);
       places = loadBatch(step.inputs, batch, size);
       for (const name of reads)
         if (step.inputs[name] && !(name in perLabel || name in perSequence)) throw missing(name, perLabel, perSequence);
@@ -325,6 +328,7 @@ export function createPackedScorer(
     run: oneByOne(async (batch, perLabel) => {
       const size = sizeOf(batch);
       const key = Object.values(size).join();
+      if (!programs.has(key) && turnIsDue()) await breathe();
       const program = programs.get(key) ?? create(size);
       programs.set(key, program);
       return program.run(batch, perLabel);

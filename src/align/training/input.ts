@@ -3,6 +3,7 @@
  * function), all in one object. This file separates them, so that flags, files and forms derive from the schema of the
  * options alone.
  */
+
 import { z } from 'zod';
 import { type DatasetOptions, readDataset } from '../../data/dataset.ts';
 import {
@@ -21,8 +22,9 @@ import { type PrecisionChoice, resolvePrecision } from '../../engine/precision.t
 import { HeedError } from '../../error.ts';
 import { type TemplateOptions, withChatTemplate } from '../../lm/built-in-templates.ts';
 import { type PullOptions, resolveDataset } from '../../lm/hub.ts';
-import { endsWithTurn, loadModel, type Model } from '../../lm/model.ts';
+import { endsWithTurn, loadModel, type Model, type ModelData } from '../../lm/model.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
+import { breathe } from '../../node.ts';
 import { checkInput, parseOptions } from '../../options.ts';
 
 /** What every verb takes besides its options. */
@@ -126,7 +128,7 @@ export type Input<I, Row extends object, Reward = never, CompletionJudge = never
 
 type Widened<I, Row extends object, Reward, CompletionJudge> = {
   [K in keyof I]: K extends 'model' | 'reference' | 'baseline'
-    ? I[K] | Model
+    ? I[K] | (ModelData & Disposable)
     : K extends 'data'
       ? I[K] | Data<Row>
       : K extends 'reward' | 'gold' | 'against'
@@ -176,7 +178,7 @@ export interface Source {
 export async function openSource(path: LivePath & keyof Live, name: string, live: Live): Promise<Source> {
   const rows = live[path];
   if (rows === undefined) return { name, from: await naming(path, resolveDataset(name, live.pull)) };
-  if (isRows(rows)) return { name: path, from: await collectRows<object>(rows) };
+  if (isRows(rows)) return { name: path, from: await collectRows<object>(rows, path) };
   throw new HeedError(`${path}: expected a path, or an array or another iterable of rows, got ${typeof rows}.`, {
     hint: "Pass rows such as [{ prompt: 'Hello', completion: 'Hi' }], or the path of a file.",
   });
@@ -254,6 +256,7 @@ export const openTemplated = async (
   const opened = await openModel('model', options.model, live, own);
   opened.tokenizer = templatedTokenizer(opened.tokenizer, options, live);
   Object.assign(opened, endsWithTurn(opened));
+  await breathe(); // before what is compiled for it
   if (options.precision === undefined) return opened;
   const precision = resolvePrecision(options.precision, opened.config.hiddenSize);
   options.precision = precision;
