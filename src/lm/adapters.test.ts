@@ -85,7 +85,7 @@ describe.each(names)('%s', (name) => {
     const base = baseOf(expected.base);
     const read = loadAdapter(join(fixtures, name), base.config, base.architecture);
     const copy = join(folder, name);
-    saveAdapter(copy, base.config, read, base.architecture);
+    saveAdapter(copy, read);
     const again = loadAdapter(copy, base.config, base.architecture);
     expect(again.options.targets).toEqual(read.options.targets);
     const merged = mergeAdapter(base, again);
@@ -160,7 +160,7 @@ it.skipIf(!python)('gives the same in PEFT (needs Transformers)', async () => {
     trained.map(async (one) => {
       const { base, adapters, options } = created(one);
       const copy = join(folder, `new-${one[0]}`);
-      saveAdapter(copy, base.config, { options, parameters: adapters }, base.architecture);
+      saveAdapter(copy, { config: base.config, architecture: base.architecture, options, parameters: adapters });
       const merged = mergeAdapter(base, { options, parameters: adapters });
       const scorer = createPackedScorer(merged.config, merged.parameters.values);
       const logP = await scorer.run(batchOf(ids));

@@ -56,9 +56,9 @@ it('merged, the model says the same', async () => {
 });
 
 it('saves what it loads', () => {
-  const { config, adapter, architecture } = load();
+  const { config, adapter } = load();
   const copy = mkdtempSync(join(tmpdir(), 'heed-adapter-'));
-  saveAdapter(copy, config, adapter, architecture);
+  saveAdapter(copy, adapter);
   const again = loadAdapter(copy, config);
   expect(again.options).toEqual(adapter.options);
   expect(again.parameters.flat).toEqual(adapter.parameters.flat);

@@ -82,6 +82,7 @@ const methods = {
     prompt: Prompt | readonly Prompt[],
     options?: CompletionOptions,
   ): Promise<string | string[]> {
+    checkNotDisposed(this);
     if (Array.isArray(prompt) && !isConversation(prompt)) return complete(this, prompt as readonly Prompt[], options);
     const [text] = await complete(this, [prompt as Prompt], options);
     return text;
@@ -109,6 +110,7 @@ const methods = {
 
 /** The tokens of texts, each with its log-probability. A text is read as it is, a conversation as the template has it. */
 async function tokenLogprobs(model: Model, texts: readonly Prompt[]): Promise<TokenLogprob[][]> {
+  checkNotDisposed(model);
   const { config, parameters, tokenizer } = model;
   using scorer = createTokenScorer(config, parameters.values);
   const all: TokenLogprob[][] = [];
@@ -128,6 +130,14 @@ async function tokenLogprobs(model: Model, texts: readonly Prompt[]): Promise<To
     );
   }
   return all;
+}
+
+/** @throws HeedError when a model was disposed of; `name` is what the caller calls it. */
+export function checkNotDisposed({ parameters }: Pick<ModelData, 'parameters'>, name = 'the model'): void {
+  if (!Object.values(parameters.values).some(({ isDisposed }) => isDisposed)) return;
+  throw new HeedError(`${name} was used after it was disposed of`, {
+    hint: 'load it again, or dispose of it later: a model that was declared with "using" ends with its block',
+  });
 }
 
 /** Name of the tiny model that comes with heed. It writes reviews of places. */

@@ -1,5 +1,5 @@
 /** A training as a value: await it for its result, or iterate it for its steps. */
-import { HeedError, messageOf } from '../error.ts';
+import { CallError, HeedError, messageOf } from '../error.ts';
 import { errorForPrograms } from '../library-words.ts';
 import { breathe, turnIsDue } from '../node.ts';
 
@@ -93,7 +93,7 @@ async function* stepsOf<Step extends { step: number; done: boolean }, Learner ex
     failed = false;
   } catch (error) {
     if (!signal?.aborted || error !== signal.reason) {
-      const named = errorForPrograms(error);
+      const named = errorForPrograms(learner && error instanceof CallError ? await withPartial(error, learner) : error);
       reject(named);
       throw named;
     }
@@ -101,6 +101,13 @@ async function* stepsOf<Step extends { step: number; done: boolean }, Learner ex
     if (!learner) reject(new AbortError('The training was aborted before its first step.', error));
   } finally {
     if (learner) await conclude(learner);
+  }
+
+  /** A failed call of a reward, a judge or a teacher: what was learned before is not lost. */
+  async function withPartial(error: CallError, learner: Learner): Promise<CallError> {
+    const hint = `${error.hint ?? ''} The error's "partial" has the result as of step ${last?.step ?? 0}: to go on, train its model.`;
+    const kept = new CallError(error.message, { hint: hint.trim(), cause: error.cause });
+    return Object.assign(kept, { partial: await result(learner, last) });
   }
 
   async function conclude(learner: Learner): Promise<void> {

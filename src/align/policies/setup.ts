@@ -17,6 +17,7 @@ import type { Completion, Reward } from '../reward-functions/reward-function.ts'
 import { type LearningReward, openLearningReward } from '../rewards/learning.ts';
 import { openReward, openRewardOption, type RewardSource } from '../rewards/open.ts';
 import {
+  claim,
   type Input,
   isModel,
   type Live,
@@ -26,7 +27,7 @@ import {
   templatedTokenizer,
 } from '../training/input.ts';
 import { createLanguagePolicy, type LanguagePolicy } from '../training/policy.ts';
-import { type ModelResult, trainingOf } from '../training/verb.ts';
+import { type ModelResult, trainedModel, trainingOf } from '../training/verb.ts';
 import { reviewPromptIn } from '../world/comparisons.ts';
 import { type AnswerLayout, answerLayout, type EncodedPrompt } from './answer-batches.ts';
 import { type CompletionQueries, createAsking } from './ask-people.ts';
@@ -71,7 +72,9 @@ export const policyTraining = <I extends { signal?: AbortSignal }, O extends Pol
   input: I,
 ): PolicyTraining =>
   trainingOf(create, input, policyMetrics, async ({ policy, finish, options }, rows) => ({
-    ...(isRemote(policy) ? { model: undefined as never, weights: await policy.export('model') } : { model: finish() }),
+    ...(isRemote(policy)
+      ? { model: undefined as never, weights: await policy.export('model') }
+      : trainedModel(policy, finish)),
     diagnosis: diagnosePolicy(rows, policyFacts(options)),
   }));
 
@@ -116,6 +119,7 @@ export async function setUpPolicy(
   const constraints = options.subjectTo === undefined ? [] : parseConstraints(options.subjectTo);
   const address = parseBackend(options.backend ?? 'local');
   const model = address ? await openOutline(options, live) : await openTemplated(options, live, own);
+  if (isModel(model)) claim(model, own);
   const environment = await openTasks(options, live);
   checkAsynchrony(options, environment);
   const { prompts, evaluationPrompts } = environment

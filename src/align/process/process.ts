@@ -18,6 +18,7 @@ import type { StepwiseRow } from '../../data/rows.ts';
 import { type Disposables, opening } from '../../disposables.ts';
 import { logSigmoid, mul, neg } from '../../engine/ops/elementwise.ts';
 import { sum } from '../../engine/ops/reduce.ts';
+import { SCORE } from '../../lm/layout.ts';
 import { createPackedTrainer, type PackedLoss, scoresOf } from '../../lm/packed-program.ts';
 import { exportOptimizer, importOptimizer } from '../../nn/optimizer.ts';
 import { exportParameters, importParameters } from '../../nn/parameters.ts';
@@ -35,7 +36,7 @@ import {
   plainCalibration,
 } from '../reward-model/model.ts';
 import { trainedReward } from '../reward-model/trainable.ts';
-import { type Input, type Live, type Opener, openerOf, openTemplated } from '../training/input.ts';
+import { claim, type Input, type Live, type Opener, openerOf, openTemplated } from '../training/input.ts';
 import { checkSameData } from '../training/progress.ts';
 import { adamw, evaluationIsDue, itemsOfStep, parameterCount, rates } from '../training/steps.ts';
 import { stepMetrics } from '../training/train-model.ts';
@@ -148,6 +149,7 @@ export const processEvaluationMetrics = ({
 function create(options: ProcessOptions, live: Live) {
   return opening(async (own) => {
     const model = await openTemplated(options, live, own);
+    if (model.parameters.values[SCORE]) claim(model, own); // of a language model, a copy is trained
     const data = await readProcessData(options, model, live);
     const begun = beginRewardModel(model, seedFor(options.seed, 'head'), own, live.model !== undefined);
     return createProcessLearner(options, begun, data, own);

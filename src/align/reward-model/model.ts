@@ -13,7 +13,7 @@ import { fileError, writeFileAtomic } from '../../files.ts';
 import { classifierParameters, type SaveOptions, scoreSpec } from '../../lm/checkpoint.ts';
 import type { PullOptions } from '../../lm/hub.ts';
 import { SCORE } from '../../lm/layout.ts';
-import { loadModel, type Model, type ModelData, saveModel } from '../../lm/model.ts';
+import { checkNotDisposed, loadModel, type Model, type ModelData, saveModel } from '../../lm/model.ts';
 import { createPackedScorer, scoresOf } from '../../lm/packed-program.ts';
 import type { Example } from '../../lm/packing.ts';
 import type { Linear } from '../../nn/decoder.ts';
@@ -73,6 +73,7 @@ const methods = {
     prompt: TextOrMessages | readonly ScoredRow[],
     completions?: string | readonly string[],
   ): Promise<number | number[]> {
+    checkNotDisposed(this);
     const rows = rowsToScore(prompt, completions);
     const examples: ReturnType<typeof encodedFor>[] = [];
     for (const row of rows) {

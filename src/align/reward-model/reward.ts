@@ -17,6 +17,7 @@
 import type { z } from 'zod';
 import type { PreferenceRow, RankingRow, RatedRow, UnpairedPreferenceRow } from '../../data/rows.ts';
 import { type Disposables, opening } from '../../disposables.ts';
+import { SCORE } from '../../lm/layout.ts';
 import type { Example } from '../../lm/packing.ts';
 import { exportOptimizer, importOptimizer } from '../../nn/optimizer.ts';
 import { exportParameters, importParameters } from '../../nn/parameters.ts';
@@ -26,7 +27,7 @@ import type { Diagnosis } from '../../run/diagnosis.ts';
 import type { Training } from '../../run/training.ts';
 import { diagnoseReward } from '../diagnosis/reward.ts';
 import { unknownShare } from '../examples/account.ts';
-import { type Input, type Live, type Opener, openerOf, openModel, openTemplated } from '../training/input.ts';
+import { claim, type Input, type Live, type Opener, openerOf, openModel, openTemplated } from '../training/input.ts';
 import { checkSameData } from '../training/progress.ts';
 import { adamw, evaluationIsDue, itemsOfStep, parameterCount, rates } from '../training/steps.ts';
 import { stepMetrics } from '../training/train-model.ts';
@@ -159,6 +160,7 @@ function create(options: RewardModelOptions, live: Live) {
   return opening(async (own) => {
     const lent = live.model !== undefined;
     const first = await openTemplated(options, live, own);
+    if (first.parameters.values[SCORE]) claim(first, own); // of a language model, a copy is trained
     const data = await readRewardData(options, first, live);
     const begun: Beginning[] = [];
     for (let i = 0; i < options.members; i++) {

@@ -183,6 +183,8 @@ export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: 
     name: parts.name,
     firstRows: parts.firstRows,
     model,
+    /** What is trained of the model. */
+    trained,
     /** Saves the model, or its adapters, in a folder. */
     saveModel: trained.save,
     steps,

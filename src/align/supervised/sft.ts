@@ -33,6 +33,7 @@ import {
 } from '../examples/examples.ts';
 import type { TokenSequence } from '../examples/token-view.ts';
 import {
+  claim,
   type Input,
   type Live,
   type Opener,
@@ -109,6 +110,7 @@ export const createSft: Opener<SftInput, SftLearner> = openerOf(sftSchema, (opti
         hint: 'Use a language model, whose architecture ends in ForCausalLM or LMHeadModel.',
       });
     }
+    claim(model, own);
     const data = await readData(options, model, live);
     return createExamplesLearner({ model, options, name: `${basename(options.model)}-sft`, data, live, own });
   }),

@@ -7,7 +7,7 @@ import { recordTokens } from '../examples/token-rows.ts';
 import type { LanguageTrainingOptions } from '../training/options.ts';
 import { recordAnswers } from '../training/samples.ts';
 import { stepMetrics, type TrainedModel, trainModel } from '../training/train-model.ts';
-import { type ModelResult, trainingOf } from '../training/verb.ts';
+import { type ModelResult, trainedModel, trainingOf } from '../training/verb.ts';
 import type { LanguageEvaluation, LanguageLearner, LanguageStep } from './learner.ts';
 
 /** The result of `trainLanguageModel`. */
@@ -43,7 +43,7 @@ export const languageTraining = <I extends { signal?: AbortSignal }, O extends L
   input: I,
 ): LanguageTraining =>
   trainingOf(create, input, languageMetrics, (learner, rows) => ({
-    model: learner.finish(),
+    ...trainedModel(learner.trained, learner.finish),
     diagnosis: diagnoseSupervised(rows),
   }));
 

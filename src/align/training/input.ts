@@ -22,7 +22,7 @@ import { type PrecisionChoice, resolvePrecision } from '../../engine/precision.t
 import { HeedError } from '../../error.ts';
 import { type TemplateOptions, withChatTemplate } from '../../lm/built-in-templates.ts';
 import { type PullOptions, resolveDataset } from '../../lm/hub.ts';
-import { endsWithTurn, loadModel, type Model, type ModelData } from '../../lm/model.ts';
+import { checkNotDisposed, endsWithTurn, loadModel, type Model, type ModelData } from '../../lm/model.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 import { breathe } from '../../node.ts';
 import { checkInput, parseOptions } from '../../options.ts';
@@ -203,7 +203,10 @@ export async function openModel(
 ): Promise<Model> {
   const model = live[path];
   if (model === undefined) return computing(own.use(await naming(path, loadModel(name, live.pull))), precision, own);
-  if (isModel(model)) return computing(model, precision, own);
+  if (isModel(model)) {
+    checkNotDisposed(model, path);
+    return computing(model, precision, own);
+  }
   throw new HeedError(`${path}: expected the folder or the name of a model, or a model, got ${typeof model}.`, {
     hint: 'Load one with: await loadModel(…) of heed/lm.',
   });
@@ -262,6 +265,24 @@ export const openTemplated = async (
   options.precision = precision;
   return computing(opened, precision, own);
 };
+
+/** Parameters that a training is changing. */
+const inTraining = new WeakSet<object>();
+
+/**
+ * Keeps other trainings from a model until `own` is disposed of: two of them would change the same weights.
+ *
+ * @throws HeedError when one is changing them already.
+ */
+export function claim({ parameters }: Pick<ModelData, 'parameters'>, own: Disposables): void {
+  if (inTraining.has(parameters)) {
+    throw new HeedError('model: another training is changing this model', {
+      hint: 'await that one first, or give each its own: model: await loadModel(…)',
+    });
+  }
+  inTraining.add(parameters);
+  own.defer(() => inTraining.delete(parameters));
+}
 
 /** Whether a value is a loaded model. */
 export const isModel = (value: unknown): value is Model =>

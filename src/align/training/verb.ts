@@ -1,10 +1,12 @@
 /** The training that a verb such as `dpo(…)` returns, and its result. */
 import { textsForPrograms, withOptionNames } from '../../library-words.ts';
+import type { LoraAdapter } from '../../lm/lora.ts';
 import type { Model } from '../../lm/model.ts';
 import type { Diagnosis } from '../../run/diagnosis.ts';
 import type { MetricsRow } from '../../run/run.ts';
 import { createTraining, type Steps, type Training } from '../../run/training.ts';
 import type { Surroundings } from './input.ts';
+import type { Trained } from './trainable.ts';
 
 /** The result of every training. */
 export interface TrainingResult {
@@ -23,6 +25,8 @@ export interface ModelResult extends TrainingResult {
    * now the caller's to dispose of.
    */
   model: Model;
+  /** With `lora`: the adapters alone, a copy, for `saveAdapter`. */
+  adapter?: LoraAdapter;
   /** What went wrong, if anything, and what to do about it. */
   diagnosis: Diagnosis;
 }
@@ -71,6 +75,15 @@ export function trainingOf<
     input?.signal,
   );
 }
+
+/** The model of a training's result, and its adapters. */
+export const trainedModel = (
+  { adapter }: Pick<Trained, 'adapter'>,
+  finish: () => Model,
+): Pick<ModelResult, 'model' | 'adapter'> => {
+  const alone = adapter?.(); // before they are merged
+  return { model: finish(), ...(alone && { adapter: alone }) };
+};
 
 /** An input whose notices name options, not flags. */
 export const forPrograms = <I extends Pick<Surroundings, 'onNotice'>>(input: I): I => {
