@@ -34,8 +34,8 @@ const completionSchema = generateSchema.extend({
   ends: z.array(z.number().int().min(0)).optional(),
   stop: z.array(z.string()).optional(),
   topLogprobs: z.number().int().min(0).optional(),
-  processor: z.unknown(),
-  speculate: z.unknown(),
+  processor: z.unknown().optional(),
+  speculate: z.unknown().optional(),
   signal: z.instanceof(AbortSignal).optional(),
 });
 

@@ -17,6 +17,7 @@ import type { Completion, Reward } from '../reward-functions/reward-function.ts'
 import { type LearningReward, openLearningReward } from '../rewards/learning.ts';
 import { openReward, openRewardOption, type RewardSource } from '../rewards/open.ts';
 import {
+  checkWrites,
   claim,
   type Input,
   isModel,
@@ -119,7 +120,10 @@ export async function setUpPolicy(
   const constraints = options.subjectTo === undefined ? [] : parseConstraints(options.subjectTo);
   const address = parseBackend(options.backend ?? 'local');
   const model = address ? await openOutline(options, live) : await openTemplated(options, live, own);
-  if (isModel(model)) claim(model, own);
+  if (isModel(model)) {
+    checkWrites(model, options.model);
+    claim(model, own);
+  }
   const environment = await openTasks(options, live);
   checkAsynchrony(options, environment);
   const { prompts, evaluationPrompts } = environment

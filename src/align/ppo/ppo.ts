@@ -139,7 +139,7 @@ export function createPpoAlgorithm({
       const { answers, logProbs, importance } = rollout;
       const bad = rollout.scores.findIndex((value) => !Number.isFinite(value));
       if (bad >= 0) {
-        throw new HeedError(`the reward of completion ${bad} is ${rollout.scores[bad]}`, {
+        throw new HeedError(`the reward of completion ${bad + 1} is ${rollout.scores[bad]}`, {
           hint: `Check the reward; the completion was "${answers[bad].text.slice(0, 200)}".`,
         });
       }

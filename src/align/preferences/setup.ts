@@ -7,7 +7,7 @@ import { basename } from '../../node.ts';
 import type { Training } from '../../run/training.ts';
 import { diagnosePreference } from '../diagnosis/preference.ts';
 import { openRewardOption, type RewardSource } from '../rewards/open.ts';
-import { claim, type Input, type Live, openModel, openTemplated } from '../training/input.ts';
+import { checkWrites, claim, type Input, type Live, openModel, openTemplated } from '../training/input.ts';
 import { createLanguagePolicy } from '../training/policy.ts';
 import { type ModelResult, trainedModel, trainingOf } from '../training/verb.ts';
 import { readPreferences } from './data.ts';
@@ -44,6 +44,7 @@ export async function createPreferences<O extends PreferenceOptions>(
 ): Promise<PreferenceLearner<O>> {
   return opening(async (own) => {
     const model = await openTemplated(options, live, own);
+    checkWrites(model, options.model);
     claim(model, own);
     const spec = options.reward ?? (options.data === undefined ? 'reviews' : undefined);
     // with adapters, the base weights do not change, so that reward adapters can share them

@@ -63,6 +63,7 @@ export function separate<S extends z.ZodType>(schema: S, input: object): { optio
   const live: Live = { signal, onNotice, pull };
   const take = (path: LivePath, holder: Record<string, unknown>, key: string) => {
     const value = holder[key];
+    if (isMisplaced(path, value)) throw misplaced(path, value);
     if (!isLive(value)) return;
     live[path] = value;
     holder[key] = nameOf(value);
@@ -82,6 +83,27 @@ export function separate<S extends z.ZodType>(schema: S, input: object): { optio
     take(path, copy, inner);
   }
   return { options: parseOptions(schema, plain), live };
+}
+
+/** Whether a value is neither a name nor anything that can stand in for one. */
+const isMisplaced = (path: LivePath, value: unknown): boolean =>
+  path in EXPECTED && value !== undefined && typeof value !== 'string' && !isLive(value);
+
+/** What options take, for errors. */
+const EXPECTED: Partial<Record<LivePath, { what: string; hint: string }>> = {
+  model: {
+    what: 'the folder or the name of a model, or a model',
+    hint: 'Load one with: await loadModel(…) of heed/lm.',
+  },
+  data: {
+    what: 'a path, or an array or another iterable of rows',
+    hint: "Pass rows such as [{ prompt: 'Hello', completion: 'Hi' }], or the path of a file.",
+  },
+};
+
+function misplaced(path: LivePath, value: unknown): HeedError {
+  const { what, hint } = EXPECTED[path]!;
+  return new HeedError(`${path}: expected ${what}, got ${value === null ? 'null' : typeof value}`, { hint });
 }
 
 /** Whether a value cannot be in a config file: a function, rows, or an object with methods. */
@@ -265,6 +287,17 @@ export const openTemplated = async (
   options.precision = precision;
   return computing(opened, precision, own);
 };
+
+/** @throws HeedError when a model gives scores and cannot learn to write. */
+export function checkWrites(
+  { parameters, architecture }: Pick<ModelData, 'parameters' | 'architecture'>,
+  name: string,
+) {
+  if (!('score.weight' in parameters.values)) return;
+  throw new HeedError(`"${name}" gives scores (${architecture}), so it cannot learn to write.`, {
+    hint: 'Use a language model, whose architecture ends in ForCausalLM or LMHeadModel.',
+  });
+}
 
 /** Parameters that a training is changing. */
 const inTraining = new WeakSet<object>();
