@@ -6,6 +6,7 @@
 
 import { z } from 'zod';
 import type { TextOrMessages } from '../../data/format.ts';
+import type { RowText } from '../../data/rows.ts';
 import type { Disposables } from '../../disposables.ts';
 import type { Value } from '../../engine/value.ts';
 import { HeedError } from '../../error.ts';
@@ -40,7 +41,7 @@ export const plainCalibration: Calibration = { shift: 0, scale: 1 };
 /** A prompt and a completion to score. */
 export interface ScoredRow {
   /** A text, which is read as it is, or messages, as the chat template writes them. */
-  prompt: TextOrMessages;
+  prompt: RowText;
   /** The completion's text. */
   completion: string;
 }
@@ -55,9 +56,9 @@ export interface RewardModel extends ModelData, Disposable {
    *
    * @throws HeedError when the tokenizer cannot read them.
    */
-  score(prompt: TextOrMessages, completion: string): Promise<number>;
+  score(prompt: RowText, completion: string): Promise<number>;
   /** The reward of each completion of a prompt. */
-  score(prompt: TextOrMessages, completions: readonly string[]): Promise<number[]>;
+  score(prompt: RowText, completions: readonly string[]): Promise<number[]>;
   /** The reward of each row, in order: one call for many prompts is much faster than many calls. */
   score(rows: readonly ScoredRow[]): Promise<number[]>;
   /**
@@ -70,7 +71,7 @@ export interface RewardModel extends ModelData, Disposable {
 const methods = {
   async score(
     this: RewardModel,
-    prompt: TextOrMessages | readonly ScoredRow[],
+    prompt: RowText | readonly ScoredRow[],
     completions?: string | readonly string[],
   ): Promise<number | number[]> {
     checkNotDisposed(this);
@@ -78,7 +79,7 @@ const methods = {
     const examples: ReturnType<typeof encodedFor>[] = [];
     for (const row of rows) {
       if (turnIsDue()) await breathe();
-      examples.push(encodedFor(this, row.prompt, row.completion));
+      examples.push(encodedFor(this, row.prompt as TextOrMessages, row.completion));
     }
     const scorer = createRewardScorer(this);
     try {
@@ -100,7 +101,7 @@ const methods = {
 
 /** What `score` was called with, as rows. @throws HeedError that says which is no prompt with a completion. */
 function rowsToScore(
-  prompt: TextOrMessages | readonly ScoredRow[],
+  prompt: RowText | readonly ScoredRow[],
   completions: string | readonly string[] | undefined,
 ): readonly ScoredRow[] {
   const rows =
