@@ -1,14 +1,37 @@
-import { expect, it } from 'vitest';
-import { nearest } from './nearest.ts';
+import { describe, expect, it } from 'vitest';
+import { didYouMean, nearest } from './nearest.ts';
 
-it('finds what a misspelt name means', () => {
-  expect(nearest('humna', ['oracle', 'mistake', 'human'])).toEqual(['human']);
-  expect(nearest('cartpole-V1', ['CartPole-v1', 'CartPole-v0'])).toEqual(['CartPole-v1']);
-  expect(nearest('CartPole-v2', ['CartPole-v1', 'CartPole-v0', 'Ant-v5'])).toEqual(['CartPole-v1', 'CartPole-v0']);
-});
+const names = ['temperature', 'topK', 'topP', 'maxTokens', 'seed', 'batch', 'epochs', 'learningRate', 'data', 'model'];
 
-it('finds nothing where half of the letters differ, or there are no names', () => {
-  expect(nearest('chess', ['oracle', 'human'])).toEqual([]);
-  expect(nearest('ab', ['ac'])).toEqual([]);
-  expect(nearest('x', [])).toEqual([]);
+describe('a misspelt name', () => {
+  it.each([
+    ['temprature', ['temperature']],
+    ['max_tokens', ['maxTokens']],
+    ['max_new_tokens', ['maxTokens']],
+    ['learning-rate', ['learningRate']],
+    ['top_k', ['topK']],
+    ['batch_size', ['batch']],
+    ['num_train_epochs', ['epochs']],
+    ['dataset', ['data']],
+    ['models', ['model']],
+  ])('%s means %j', (name, meant) => {
+    expect(nearest(name, names)).toEqual(meant);
+  });
+
+  it('that is like none means none', () => {
+    expect(nearest('frobnicate', names)).toEqual([]);
+    expect(didYouMean('frobnicate', names)).toBeUndefined();
+    expect(didYouMean('x', [])).toBeUndefined();
+    expect(didYouMean('topC', names)).toBe('did you mean "topK" or "topP"?');
+  });
+
+  it.each([
+    ['humna', ['oracle', 'mistake', 'human'], ['human']],
+    ['cartpole-V1', ['CartPole-v1', 'CartPole-v0'], ['CartPole-v1']],
+    ['CartPole-v2', ['CartPole-v1', 'CartPole-v0', 'Ant-v5'], ['CartPole-v1', 'CartPole-v0']],
+    ['chess', ['oracle', 'human'], []],
+    ['ab', ['ac'], []],
+  ])('%s among %j means %j', (name, others, meant) => {
+    expect(nearest(name, others)).toEqual(meant);
+  });
 });

@@ -49,8 +49,8 @@ export function earlierComparisons(
       onNotice(`The reward also learns from the ${comparisons.length} comparisons of ${input}.`);
       return comparisons;
     }
-    const where = `comparisons: number ${i}`;
-    const comparison = 'segments' in input ? input : comparisonOfClips(input, where, `of comparison ${i}`, spaces);
+    const where = `comparisons: number ${i + 1}`;
+    const comparison = 'segments' in input ? input : comparisonOfClips(input, where, `of comparison ${i + 1}`, spaces);
     return comparison ? checked([comparison], where, task, spaces) : [];
   });
 }

@@ -96,7 +96,7 @@ export async function learnReward({
       hint: 'a preference is "first", "second" or two numbers that sum to 1; ties alone teach no reward',
     });
   }
-  const { fit, snapshot, heldOut } = fitAll(comparisons, spaces, { reward: model, choice, seed });
+  const { fit, snapshot, heldOut } = await fitAll(comparisons, spaces, { reward: model, choice, seed });
   return {
     reward: createControlReward(snapshot),
     metrics: {
@@ -111,7 +111,7 @@ export async function learnReward({
 /** Passes over the comparisons in a fit, unless `reward.firstSteps` is longer. */
 const PASSES = 20;
 
-function fitAll(
+async function fitAll(
   comparisons: readonly FitComparison[],
   { observationSpace, actionSpace }: Spaces,
   { reward, choice, seed }: Pick<z.output<typeof learnRewardSchema>, 'reward' | 'choice' | 'seed'>,
@@ -128,12 +128,12 @@ function fitAll(
   const ensemble = createRewardEnsemble(model, options, choice, settings);
   try {
     ensemble.setScale(statistics.scale());
-    const fit: Fit = ensemble.fit(comparisons, { first: true });
+    const fit: Fit = await ensemble.fit(comparisons, { first: true });
     const { state, tensors } = ensemble.save();
     const scaled = { ...state, ...scaleOf(ensemble.predict(steps), options) };
     const snapshot = rewardOf({ reward: options }, { observationSpace, actionSpace }, { state: scaled, tensors });
     const held = { ...settings, scale: statistics.scale() };
-    return { fit, snapshot, heldOut: crossValidate(comparisons, model, { reward: options, choice }, held) };
+    return { fit, snapshot, heldOut: await crossValidate(comparisons, model, { reward: options, choice }, held) };
   } finally {
     ensemble[Symbol.dispose]();
   }

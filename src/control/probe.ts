@@ -55,26 +55,27 @@ const WINDOWS = 200;
 /** Measures a learner's reward. The windows of random play are drawn once, from the run's seed. */
 export function createProbe(learner: Learner) {
   const { options, environment, worth, standard } = learner;
-  const { windows, episodes } = drawWindows(environment, options, undefined);
-  const { mean, std } = meanAndDeviation(episodes);
-  const randomPlay = episodes.length < 4 ? undefined : { mean, error: std / Math.sqrt(episodes.length) };
+  let drawn: Awaited<ReturnType<typeof drawWindows>> | undefined;
   const isKnown = standard === 'return' || standard === 'judge';
   const ensemble = ensembleFor(environment, options);
   /** Learned and true returns of fresh windows of what the finished agent does, without exploring. */
-  const afterwards = (policy: PolicySnapshot): Pick<RewardAgreement, 'predicted' | 'true'> => {
-    const after = drawWindows(environment, options, policy, true).windows;
+  const afterwards = async (policy: PolicySnapshot): Promise<Pick<RewardAgreement, 'predicted' | 'true'>> => {
+    const { windows: after } = await drawWindows(environment, options, policy, true);
     return { predicted: [...ensemble.meanReturns(after)], true: after.map(worth) };
   };
   return {
     /** Compares the current reward with the true one, and at the `end` with judgments that it has not learned from. */
-    measure({ end }: { end: boolean }): RewardAgreement {
+    async measure({ end }: { end: boolean }): Promise<RewardAgreement> {
+      drawn ??= await drawWindows(environment, options, undefined);
+      const { windows } = drawn;
+      const randomPlay = meanOf(drawn.episodes);
       const { state, tensors } = learner.save();
       ensemble.restore(state.reward, tensors);
       const recent = learner.compareRewards(WINDOWS / 2);
-      const latest = end ? afterwards(learner.policies().policy) : recent;
+      const latest = end ? await afterwards(learner.policies().policy) : recent;
       const predicted = [...ensemble.meanReturns(windows), ...recent.predicted];
       const truth = [...windows.map(worth), ...recent.true];
-      const judgments = end ? judgmentsOf(learner, state.reward) : undefined;
+      const judgments = end ? await judgmentsOf(learner, state.reward) : undefined;
       return {
         ...agreementOf(predicted, truth, isKnown),
         gain: {
@@ -89,17 +90,25 @@ export function createProbe(learner: Learner) {
   };
 }
 
+/** The mean of returns and its standard error; undefined of too few. */
+function meanOf(returns: readonly number[]): RewardAgreement['random'] {
+  const { mean, std } = meanAndDeviation(returns);
+  return returns.length < 4 ? undefined : { mean, error: std / Math.sqrt(returns.length) };
+}
+
 /** Measures a checkpoint's reward on windows of random play and of play by the policy that was trained on it. */
-export function measureReward(
+export async function measureReward(
   environment: EnvironmentSource,
   options: LearnOptions,
   checkpoint: { state: RewardState; tensors: FitTensors },
   { policy, worth }: { policy: PolicySnapshot; worth: (segment: Segment) => number },
-): Pick<RewardAgreement, 'accuracy'> {
+): Promise<Pick<RewardAgreement, 'accuracy'>> {
   const ensemble = ensembleFor(environment, options);
   try {
     ensemble.restore(checkpoint.state, checkpoint.tensors);
-    const windows = [undefined, policy].flatMap((one) => drawWindows(environment, options, one).windows);
+    const first = await drawWindows(environment, options, undefined);
+    const later = await drawWindows(environment, options, policy);
+    const windows = [...first.windows, ...later.windows];
     return { accuracy: pairAccuracy(ensemble.meanReturns(windows), windows.map(worth)) };
   } finally {
     ensemble[Symbol.dispose]();
@@ -110,7 +119,7 @@ export function measureReward(
  * How many of the teacher's judgments a reward predicts that it has not learned from.
  * Undefined for images: five fits to them take minutes.
  */
-function judgmentsOf({ options, environment, comparisons }: Learner, { scale }: RewardState) {
+async function judgmentsOf({ options, environment, comparisons }: Learner, { scale }: RewardState) {
   if (environment.observationSpace.shape) return undefined;
   return crossValidate(comparisons(), spacesOf(environment), options, { ...shapeOf(options), scale });
 }
@@ -150,7 +159,7 @@ const ensembleFor = (environment: EnvironmentSource, options: LearnOptions) =>
   createRewardEnsemble(spacesOf(environment), options.reward, options.choice, shapeOf(options));
 
 /** Windows of a policy's play, or of random play, in separate environments, and the returns of its whole episodes. */
-function drawWindows(
+async function drawWindows(
   source: EnvironmentSource,
   options: LearnOptions,
   policy: PolicySnapshot | undefined,
@@ -167,7 +176,7 @@ function drawWindows(
   const collect = actor
     ? createCollector(environment, actor, settings).collect
     : createRandomPlay(environment, settings);
-  while (experience.held < experience.capacity) experience.add(collect());
+  while (experience.held < experience.capacity) experience.add(await collect());
   actor?.[Symbol.dispose]();
   environment[Symbol.dispose]();
   const draw = random(seed, 'windows');

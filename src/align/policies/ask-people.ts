@@ -211,10 +211,10 @@ export function createAsking({ options, reward, teacher, prompts }: AskingParts)
       choice === 'incomparable' || choice === 'taken back' ? [] : [{ options, choice: choice as Preference }],
     );
     const latest = latestDecided(state.compared);
-    const before = predictionsFor(latest);
+    const before = await predictionsFor(latest);
     state.fit = await reward.fit(decided);
     state.unlearned = 0;
-    lesson = lessonOf(latest, before, predictionsFor(latest));
+    lesson = lessonOf(latest, before, await predictionsFor(latest));
   }
 
   /** Queries to send so that none is missing from the first rounds. */
@@ -231,9 +231,15 @@ export function createAsking({ options, reward, teacher, prompts }: AskingParts)
     state.questions += questions.length;
   }
 
+  /** Each member's scores of the first and of the second completions. */
+  const scoresOf = async (pairs: readonly (readonly [Completion, Completion])[]) => [
+    await reward.scores(pairs.map(([first]) => first)),
+    await reward.scores(pairs.map(([, second]) => second)),
+  ];
+
   /** For each pair, the mean probability over members that its first completion is better. */
-  function predictionsFor(pairs: readonly Pick<AnswerQuestion, 'options'>[]): number[] {
-    const [first, second] = [0, 1].map((side) => reward.scores(pairs.map(({ options }) => options[side])));
+  async function predictionsFor(pairs: readonly Pick<AnswerQuestion, 'options'>[]): Promise<number[]> {
+    const [first, second] = await scoresOf(pairs.map(({ options }) => options));
     return pairs.map((_, i) => meanProbability(first, second, i));
   }
 
@@ -243,11 +249,11 @@ export function createAsking({ options, reward, teacher, prompts }: AskingParts)
     const order = rng.shuffle(Array.from(prompts.keys()));
     const candidates = Array.from({ length: most * people.candidates }, (_, i) => prompts[order[i % order.length]]);
     const { answers } = await draw(candidates, seedFor(seed, 'questions', step));
-    if (step === 0) reward.refer(answers);
+    if (step === 0) await reward.refer(answers);
     const pairs = candidates
       .map((_, i): [Completion, Completion] => [answers[2 * i], answers[2 * i + 1]])
       .filter(([first, second]) => first.text.trim() !== second.text.trim());
-    const [first, second] = [0, 1].map((side) => reward.scores(pairs.map((pair) => pair[side])));
+    const [first, second] = await scoresOf(pairs);
     const count = Math.min(most, pairs.length);
     const chosen = selectQueries(query, { first, second }, bradleyTerry, count, rng);
     return chosen.map((i, at) => ({

@@ -33,12 +33,12 @@ const PARTS = 5;
 const ENOUGH = 8;
 
 /** Cross-validates a reward on comparisons; undefined if fewer than eight of them prefer one of the two. */
-export function crossValidate(
+export async function crossValidate(
   comparisons: readonly FitComparison[],
   spaces: RewardSpaces,
   { reward, choice }: { reward: RewardOptions; choice: ChoiceModel },
   settings: { window: number; rows: number; seed: number; scale: InputScale },
-): CrossValidation | undefined {
+): Promise<CrossValidation | undefined> {
   const decided = comparisons.filter(({ choice: [p, q] }) => p !== q);
   if (decided.length < ENOUGH) return undefined;
   const predictions: Prediction[] = [];
@@ -49,7 +49,7 @@ export function crossValidate(
     if (tested.length === 0) continue;
     const ensemble = createRewardEnsemble(spaces, { ...reward, validation: 0, pseudo: 0 }, choice, settings);
     ensemble.setScale(settings.scale);
-    ensemble.fit(
+    await ensemble.fit(
       comparisons.filter((_, i) => !isTested(i)),
       { first: true },
     );

@@ -4,7 +4,7 @@ import { type DecoderConfig, EMBEDDING, HEAD } from '../../nn/decoder-config.ts'
 import { loraTargets } from '../../nn/lora.ts';
 import { storedAdapters } from '../adapter-layout.ts';
 import type { Layout } from '../layout.ts';
-import type { LoadedAdapter } from '../lora.ts';
+import type { LoraAdapter } from '../lora.ts';
 import type { GgufDtype } from './blocks.ts';
 import { writable } from './save.ts';
 import { type Fused, fileName, interleave, interleavedHeads } from './tensors.ts';
@@ -20,7 +20,7 @@ const moduleOf = (weight: string) => weight.replace(/\.weight$/, '');
  */
 export function saveGgufAdapter(
   path: string,
-  { options, parameters }: LoadedAdapter,
+  { options, parameters }: LoraAdapter,
   base: { config: DecoderConfig; raw: Record<string, unknown> },
   { dtype, name }: { dtype: GgufDtype; name: string },
 ): void {

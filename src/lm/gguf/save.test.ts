@@ -83,8 +83,8 @@ it.each(Object.entries(usual))(
     saveGguf(path, { config, raw, parameters, tokenizer, ends: [2] }, { dtype: 'F32', name: 'tiny' });
     using model = await loadModel(path);
     const ids = Array.from({ length: 12 }, (_, i) => 3 + ((i * 7) % 50));
-    const expected = scoreTokens(config, parameters.values, ids, { logits: true });
-    expect(scoreTokens(model.config, model.parameters.values, ids, { logits: true })).toEqual(expected);
+    const expected = await scoreTokens(config, parameters.values, ids, { logits: true });
+    expect(await scoreTokens(model.config, model.parameters.values, ids, { logits: true })).toEqual(expected);
     parameters[Symbol.dispose]();
   },
 );
@@ -106,8 +106,10 @@ describe.each([...families, 'models/tiny-gpt2', 'models/tiny-llama', 'models/tin
     write();
     using model = await loadModel(path);
     const ids = Array.from({ length: Math.min(12, model.config.maxPositions) }, (_, i) => 3 + ((i * 7) % 50));
-    const [a, b] = [checkpoint, model].map(({ config, parameters }) =>
-      scoreTokens(config, parameters.values, ids, { logits: true }),
+    const [a, b] = await Promise.all(
+      [checkpoint, model].map(({ config, parameters }) =>
+        scoreTokens(config, parameters.values, ids, { logits: true }),
+      ),
     );
     expect(model.ends).toEqual([2]);
     // LongRoPE's amplitude is rounded to float32
