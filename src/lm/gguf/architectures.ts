@@ -8,7 +8,7 @@ import { type Fields, type MetadataEntries, type MetadataReader, shortest } from
 import { readRope } from './rope.ts';
 
 /** An architecture of the table. */
-export interface Entry {
+export interface GgufArchitecture {
   /** The family that its files are read as; by the metadata where it stands for several. */
   family: Family | ((from: MetadataReader) => Family);
   /** Families that are written so. */
@@ -229,7 +229,7 @@ export const architectures = {
       layer_norm_epsilon: layerNormEpsilon(from),
     }),
   },
-} satisfies Record<string, Entry> as Record<string, Entry>;
+} satisfies Record<string, GgufArchitecture> as Record<string, GgufArchitecture>;
 
 /** Rotary positions of layers with full attention, which are stretched, and of those with windows, which are not. */
 function ropeByKind(from: MetadataReader): Fields {
@@ -249,7 +249,7 @@ const windowedBase = ({ windowedPositions, positions }: DecoderConfig): Metadata
 };
 
 /** The entry of a file's architecture. @throws HeedError naming those that heed reads. */
-export function architectureOf(from: MetadataReader): Entry {
+export function architectureOf(from: MetadataReader): GgufArchitecture {
   const { architecture, text } = from;
   const type = text('general.type');
   if (type !== undefined && type !== 'model') {

@@ -79,20 +79,20 @@ export function openGguf(path: string): GgufFile {
   const tensors = new Map<string, Entry>();
   for (const part of parts) {
     for (const [name, entry] of part.tensors) {
-      if (tensors.has(name)) throw failure(entry.path, name)('it is there twice', 'Fetch the file again.');
+      if (tensors.has(name)) throw ggufError(entry.path, name)('it is there twice', 'Fetch the file again.');
       tensors.set(name, entry);
     }
   }
   const expected = metadata.get('split.tensors.count');
   if (paths.length > 1 && typeof expected === 'number' && expected !== tensors.size) {
-    throw failure(path)(`its ${paths.length} parts have ${tensors.size} tensors, expected ${expected}`, AGAIN);
+    throw ggufError(path)(`its ${paths.length} parts have ${tensors.size} tensors, expected ${expected}`, AGAIN);
   }
   return {
     metadata,
     tensors,
     read(name, into) {
       const entry = tensors.get(name);
-      if (!entry) throw failure(path, name)('there is no such tensor');
+      if (!entry) throw ggufError(path, name)('there is no such tensor');
       readWeights(entry, name, into);
     },
   };
@@ -104,7 +104,7 @@ const AGAIN = 'Fetch all of its parts again.';
 function partsOf(path: string): string[] {
   const [suffix, , number] = SPLIT.exec(path) ?? [];
   if (suffix === undefined) {
-    if (!existsSync(path)) throw failure(path)('there is no such file', 'Check the path.');
+    if (!existsSync(path)) throw ggufError(path)('there is no such file', 'Check the path.');
     return [path];
   }
   const count = Number(number);
@@ -115,7 +115,7 @@ function partsOf(path: string): string[] {
   const missing = paths.filter((part) => !existsSync(part));
   if (count === 0 || missing.length > 0) {
     const which = count === 0 ? 'it is part of none' : `it is one of ${count} parts, and "${missing[0]}" is missing`;
-    throw failure(path)(which, 'All parts have to be in one folder: fetch the missing ones.');
+    throw ggufError(path)(which, 'All parts have to be in one folder: fetch the missing ones.');
   }
   return paths;
 }
@@ -161,7 +161,7 @@ function placed(
 ): Map<string, Entry> {
   const tensors = new Map<string, Entry>();
   for (const [name, entry] of entries) {
-    const fail = failure(path, name);
+    const fail = ggufError(path, name);
     const begin = start + entry.begin;
     if (tensors.has(name)) throw fail('it is there twice');
     if (entry.begin % alignment !== 0) throw fail(`its bytes begin at ${entry.begin}, not aligned to ${alignment}`);
@@ -170,7 +170,7 @@ function placed(
   }
   let end = start;
   for (const [name, entry] of [...tensors].sort(([, a], [, b]) => a.begin - b.begin)) {
-    if (entry.begin < end) throw failure(path, name)('its bytes overlap with those of another tensor');
+    if (entry.begin < end) throw ggufError(path, name)('its bytes overlap with those of another tensor');
     end = entry.begin + entry.bytes;
   }
   return tensors;
@@ -195,7 +195,7 @@ function readPreamble(cursor: Cursor): void {
 
 function readEntry(cursor: Cursor, path: string): [name: string, entry: Entry] {
   const name = cursor.string();
-  const fail = failure(path, name);
+  const fail = ggufError(path, name);
   const axes = cursor.u32();
   if (axes > MOST_AXES) throw fail(`it has ${axes} axes, at most ${MOST_AXES} are allowed`);
   const shape = Array.from({ length: axes }, () => cursor.size('size of an axis')).reverse();
@@ -275,7 +275,7 @@ const UTF8 = new TextDecoder('utf-8', { ignoreBOM: true });
 
 /** Reads a header from the front. Nothing is taken at its word: each length is held against what the file has left. */
 class Cursor {
-  readonly fail: ReturnType<typeof failure>;
+  readonly fail: ReturnType<typeof ggufError>;
   /** The next byte in the file. */
   at = 0;
   private readonly file: number;
@@ -284,7 +284,7 @@ class Cursor {
   private begin = 0;
 
   constructor(path: string, file: number, end: number) {
-    this.fail = failure(path);
+    this.fail = ggufError(path);
     this.file = file;
     this.end = end;
   }
@@ -333,7 +333,7 @@ class Cursor {
 }
 
 function readWeights({ path, type, shape, begin }: Entry, name: string, into: Float32Array): void {
-  const fail = failure(path, name);
+  const fail = ggufError(path, name);
   const count = shape.reduce((product, n) => product * n, 1);
   if (into.length !== count) throw fail(`it has ${count} weights, expected ${into.length}`);
   withFile(path, (file) => {
@@ -347,7 +347,7 @@ function readWeights({ path, type, shape, begin }: Entry, name: string, into: Fl
   });
 }
 
-function fill(file: number, bytes: Uint8Array, position: number, fail: ReturnType<typeof failure>): void {
+function fill(file: number, bytes: Uint8Array, position: number, fail: ReturnType<typeof ggufError>): void {
   for (let done = 0; done < bytes.length; ) {
     const read = readSync(file, bytes, done, Math.min(bytes.length - done, LONGEST_READ), position + done);
     if (read === 0) throw fail('the file ended while it was read', 'Is another process writing it?');
@@ -368,5 +368,5 @@ function withFile<T>(path: string, use: (file: number, size: number) => T): T {
 }
 
 /** Errors of a file, or of a tensor in it. */
-export const failure = (path: string, tensor?: string) => (message: string, hint?: string) =>
+export const ggufError = (path: string, tensor?: string) => (message: string, hint?: string) =>
   new HeedError(`GGUF file "${path}"${tensor === undefined ? '' : `, tensor "${tensor}"`}: ${message}.`, { hint });

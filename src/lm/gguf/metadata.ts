@@ -1,6 +1,6 @@
 /** The metadata of a GGUF file, read by key and held against the type that is expected. */
 import type { HeedError } from '../../error.ts';
-import { failure, type GgufFile, type MetadataValue } from './file.ts';
+import { type GgufFile, ggufError, type MetadataValue } from './file.ts';
 
 /** The fields of a config.json. */
 export type Fields = Record<string, unknown>;
@@ -48,7 +48,7 @@ export interface MetadataReader {
 /** @throws HeedError where the file names no architecture. */
 export function metadataReader(file: GgufFile, path: string): MetadataReader {
   const { metadata } = file;
-  const fail = failure(path);
+  const fail = ggufError(path);
   const typed = <T extends MetadataValue>(key: string, is: (value: MetadataValue) => value is T, what: string) => {
     const value = metadata.get(key);
     if (value === undefined || is(value)) return value;

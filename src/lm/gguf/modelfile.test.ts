@@ -2,7 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { loadTokenizer, type Tokenizer, tokenizerFrom } from '../tokenizer.ts';
-import { modelfile, turnsOf } from './modelfile.ts';
+import { chatTurns, modelfile } from './modelfile.ts';
 
 const models = fileURLToPath(new URL('../../../test/fixtures/models/', import.meta.url));
 const paths = { from: './model.gguf' };
@@ -42,7 +42,7 @@ it('leaves out the first token, which the tokenizer adds: it must not be there t
 });
 
 it('has what the template says where there is no system message', () => {
-  const turns = turnsOf(loadTokenizer(`${models}tiny-gpt2`));
+  const turns = chatTurns(loadTokenizer(`${models}tiny-gpt2`));
   expect(turns?.lead).toBe('<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n');
 });
 
@@ -69,7 +69,7 @@ it('says that a date in the template is that of the export', () => {
 
 it('reads templates that end a text, but no turn, with the last token', () => {
   const phi = `{% for m in messages %}<|{{ m.role }}|>\n{{ m.content }}<|end|>\n{% endfor %}{% if add_generation_prompt %}<|assistant|>\n{% else %}{{ eos_token }}{% endif %}`;
-  expect(turnsOf(templated(phi))).toMatchObject({ user: ['<|user|>\n', '<|end|>\n'], prompt: '<|assistant|>\n' });
+  expect(chatTurns(templated(phi))).toMatchObject({ user: ['<|user|>\n', '<|end|>\n'], prompt: '<|assistant|>\n' });
 });
 
 it('has no template where one does more than write texts between marks', () => {
@@ -80,5 +80,5 @@ it('has no template where one does more than write texts between marks', () => {
 });
 
 it('has no template where a template refuses a conversation', () => {
-  expect(turnsOf(templated("{{ raise_exception('no') }}"))).toBeUndefined();
+  expect(chatTurns(templated("{{ raise_exception('no') }}"))).toBeUndefined();
 });

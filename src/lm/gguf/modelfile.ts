@@ -26,8 +26,8 @@ export function modelfile(
   ends: readonly number[],
   { from, adapter }: { from: string; adapter?: string },
 ): { text: string; turns: Turns | undefined } {
-  const turns = turnsOf(tokenizer);
-  const isDated = JSON.stringify(turns) !== JSON.stringify(turnsOf(tokenizer, new Date(0)));
+  const turns = chatTurns(tokenizer);
+  const isDated = JSON.stringify(turns) !== JSON.stringify(chatTurns(tokenizer, new Date(0)));
   const stops = ends.map((id) => tokenizer.tokenOf(id)).filter((token) => token !== undefined);
   const lines = [
     `FROM ${from}`,
@@ -43,7 +43,7 @@ const [SYSTEM, USER, ASSISTANT, NEXT] = ['Qsystem', 'Quser', 'Qassistant', 'Qnex
 const message = (role: string, content: string): ChatMessage => ({ role, content });
 
 /** What a tokenizer's chat template writes around texts; undefined if it does more than that, or there is none. */
-export function turnsOf(tokenizer: Tokenizer, now = new Date()): Turns | undefined {
+export function chatTurns(tokenizer: Tokenizer, now = new Date()): Turns | undefined {
   if (tokenizer.chatTemplate === undefined) return undefined;
   const render = (messages: readonly ChatMessage[], addGenerationPrompt: boolean) =>
     rendered(tokenizer, messages, { addGenerationPrompt, now });

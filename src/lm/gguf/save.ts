@@ -11,7 +11,7 @@ import type { Checkpoint } from '../checkpoint.ts';
 import { SCORE } from '../layout.ts';
 import type { Tokenizer } from '../tokenizer.ts';
 import { familyToWrite } from '../write-config.ts';
-import { architectures, type Entry } from './architectures.ts';
+import { architectures, type GgufArchitecture } from './architectures.ts';
 import { blockType, type GgufDtype } from './blocks.ts';
 import type { GgufFile, MetadataValue } from './file.ts';
 import { readGgufShape } from './load.ts';
@@ -75,7 +75,7 @@ export function saveGguf(path: string, model: ModelToWrite, { dtype, name }: { d
 export function writable({ config, raw }: Pick<Checkpoint, 'config' | 'raw'>): {
   config: DecoderConfig;
   architecture: string;
-  entry: Entry;
+  entry: GgufArchitecture;
 } {
   const family = familyToWrite(config, raw);
   const found = Object.entries(architectures).find(([, { writes }]) => writes.includes(family));
@@ -128,7 +128,7 @@ function shapeEntries(config: DecoderConfig): MetadataEntries {
   };
 }
 
-function weights(config: DecoderConfig, entry: Entry, { values }: Arena, dtype: GgufDtype): TensorToWrite[] {
+function weights(config: DecoderConfig, entry: GgufArchitecture, { values }: Arena, dtype: GgufDtype): TensorToWrite[] {
   const specs = decoderParameters({ ...config, tied: config.tied && entry.head !== 'always' });
   const data = (parameter: string) => {
     const source = config.tied && parameter === HEAD ? EMBEDDING : parameter;
@@ -157,7 +157,7 @@ function weights(config: DecoderConfig, entry: Entry, { values }: Arena, dtype: 
 }
 
 /** A parameter's numbers as files have them. */
-function stored(config: DecoderConfig, entry: Entry, parameter: string, data: Float32Array): Float32Array {
+function stored(config: DecoderConfig, entry: GgufArchitecture, parameter: string, data: Float32Array): Float32Array {
   const heads = interleavedHeads(config, entry, parameter);
   if (heads !== undefined) return interleave(data, heads, config.headSize);
   return isOffset(config, parameter) ? data.map((x) => x + config.normOffset!) : data;

@@ -4,7 +4,7 @@
  */
 import { type DecoderConfig, EMBEDDING, FINAL_NORM, HEAD, layerNorms, POSITIONS } from '../../nn/decoder-config.ts';
 import type { ParameterSpec } from '../../nn/parameters.ts';
-import type { Entry } from './architectures.ts';
+import type { GgufArchitecture } from './architectures.ts';
 
 /** A tensor of a file, and the parameters that it holds, one after another. */
 export interface FileTensor {
@@ -91,7 +91,7 @@ function normName(config: DecoderConfig, module: string): string {
 }
 
 /** What is fused in a file: what its architecture has as one tensor, and what its converter was told to. */
-export function fusedIn(entry: Pick<Entry, 'fused'>, has: (tensor: string) => boolean): Fused[] {
+export function fusedIn(entry: Pick<GgufArchitecture, 'fused'>, has: (tensor: string) => boolean): Fused[] {
   const qkv = entry.fused?.includes('qkv') || has('blk.0.attn_qkv.weight');
   return [...(qkv ? (['qkv'] as const) : []), ...(entry.fused?.includes('gateUp') ? (['gateUp'] as const) : [])];
 }
@@ -103,7 +103,11 @@ export const isOffset = ({ normOffset = 0 }: DecoderConfig, parameter: string): 
   normOffset !== 0 && NORM.test(parameter);
 
 /** The number of heads of a map whose rows a file stores interleaved; undefined for other maps. */
-export function interleavedHeads(config: DecoderConfig, entry: Entry, parameter: string): number | undefined {
+export function interleavedHeads(
+  config: DecoderConfig,
+  entry: GgufArchitecture,
+  parameter: string,
+): number | undefined {
   const map = entry.interleaved && /\.self_attn\.([qk])_proj\.(weight|bias)$/.exec(parameter)?.[1];
   if (!map) return undefined;
   return map === 'q' ? config.heads : config.keyValueHeads;

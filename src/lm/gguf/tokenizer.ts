@@ -2,6 +2,7 @@
  * Tokenizers of GGUF files as the files of Transformers: "gpt2", byte-level BPE with its merges, and "llama",
  * SentencePiece's BPE, whose merges follow from the scores of its tokens.
  */
+import { architectureOf } from './architectures.ts';
 import type { MetadataReader } from './metadata.ts';
 import { preTokenizer, WORDS } from './words.ts';
 
@@ -33,7 +34,10 @@ export const hasTokenizer = (from: MetadataReader): boolean => from.texts('token
 export function readTokenizer(from: MetadataReader): TokenizerTexts {
   const model = from.text('tokenizer.ggml.model');
   const tokens = from.texts('tokenizer.ggml.tokens');
-  if (model === undefined || tokens === undefined) throw from.fail('it has no tokenizer', HINT);
+  if (model === undefined || tokens === undefined) {
+    architectureOf(from); // what holds no model says so
+    throw from.fail('it has no tokenizer', HINT);
+  }
   const vocabulary = { tokens, kinds: from.numbers('tokenizer.ggml.token_type') };
   if (vocabulary.kinds && vocabulary.kinds.length !== tokens.length) {
     throw from.fail(`it has ${tokens.length} tokens, but the kinds of ${vocabulary.kinds.length}`);

@@ -109,7 +109,7 @@ function rulesOf(config: Json | null | undefined): string | undefined {
 }
 
 /** The way that a tokenizer.json splits text; undefined if it is none of those that have a name. */
-export function wordsOf(json: Json): Words | undefined {
+export function namedWords(json: Json): Words | undefined {
   const rules = rulesOf(json.pre_tokenizer as Json | null | undefined);
   if (rules === undefined) return undefined;
   const { ignore_merges: ignore } = json.model as Json;

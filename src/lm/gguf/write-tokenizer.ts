@@ -3,7 +3,7 @@ import { HeedError } from '../../error.ts';
 import type { Tokenizer } from '../tokenizer.ts';
 import type { MetadataEntries } from './metadata.ts';
 import { KIND, mergesOf, SPACE } from './tokenizer.ts';
-import { wordsOf } from './words.ts';
+import { namedWords } from './words.ts';
 
 type Json = Record<string, unknown>;
 type Merges = readonly (readonly [string, string])[];
@@ -39,7 +39,7 @@ export function tokenizerEntries(tokenizer: Tokenizer, size: number, ends: reado
 }
 
 function byteLevelEntries(json: Json, merges: Merges): MetadataEntries {
-  const words = wordsOf(json);
+  const words = namedWords(json);
   if (!words) throw refused('it splits text into words in a way that has no name there');
   return {
     'tokenizer.ggml.model': ['text', 'gpt2'],
