@@ -535,4 +535,26 @@ Examples:
     async (command) => (await import('./doctor/doctor.ts')).addDoctor(command),
     'Example:\n  heed doctor',
   ],
+  [
+    'init',
+    'begin a task of your own: a recipe, a sample of data and the next command',
+    async (command) => (await import('./init/init.ts')).addInit(command),
+    `It asks what you want to do, or takes flags. Nothing is ever overwritten.
+
+Examples:
+  heed init
+  heed init my-rows --for rows --model HuggingFaceTB/SmolLM2-135M-Instruct --data faq.jsonl
+  heed init my-task --for environment`,
+  ],
+  [
+    'completion',
+    'print a script that completes commands and flags by Tab, for bash, zsh or fish',
+    async (command) => (await import('./completion/completion.ts')).addCompletion(command),
+    `bash and zsh read the script when they start, fish from its folder of completions.
+
+Examples:
+  echo 'source <(heed completion bash)' >> ~/.bashrc
+  echo 'source <(heed completion zsh)' >> ~/.zshrc
+  heed completion fish > ~/.config/fish/completions/heed.fish`,
+  ],
 ];

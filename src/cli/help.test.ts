@@ -4,7 +4,16 @@ import { describe, expect, it, vi } from 'vitest';
 import { commands, placeOf } from './commands.ts';
 import { main } from './main.ts';
 import { acceptCamelCase } from './program/flags.ts';
-import { helpFormat, item, line, MOST_FLAGS, shownFlags, wrap, wrapCommand } from './program/help.ts';
+import {
+  describe as describeOption,
+  helpFormat,
+  item,
+  line,
+  MOST_FLAGS,
+  shownFlags,
+  wrap,
+  wrapCommand,
+} from './program/help.ts';
 import { peerNames } from './program/peer-names.ts';
 import { meantFlags } from './program/unknown-flag.ts';
 
@@ -69,10 +78,9 @@ describe('help', () => {
 
   it('of every flag', async () => {
     const places = new Map<string, string[]>();
-    const helper = new Help();
     for (const [path, { options }] of await allCommands()) {
       for (const option of options.filter(({ hidden }) => !hidden)) {
-        const text = `${option.flags}  ${helper.optionDescription(option)}`;
+        const text = `${option.flags}  ${describeOption(option)}`;
         places.set(text, [...(places.get(text) ?? []), path]);
       }
     }

@@ -6,6 +6,7 @@ import { HeedError } from '../error.ts';
 import type { LogFormat } from '../monitoring/log.ts';
 import { loadPlugins } from '../plugins.ts';
 import { commands, placeOf } from './commands.ts';
+import { completeWords, wordsToComplete } from './completion/completion.ts';
 import { acceptCamelCase } from './program/flags.ts';
 import { addGuide, fillDefaults, helpFormat } from './program/help.ts';
 import { isLogJson, log, setLogFormat } from './program/log.ts';
@@ -13,7 +14,7 @@ import { pathOf, strayFlag, unknownFlag } from './program/unknown-flag.ts';
 import { UsageError } from './program/usage.ts';
 
 /** Commands that compute nothing. */
-const IDLE = new Set(['envs', 'plan', 'pull', 'data', 'feedback', 'cluster', 'report', 'doctor']);
+const IDLE = new Set(['envs', 'plan', 'pull', 'data', 'feedback', 'cluster', 'report', 'doctor', 'init', 'completion']);
 
 /**
  * Runs one command line (without node and script). Returns the exit code: 0, 1 failed, 2 bad usage, 130 interrupted.
@@ -27,6 +28,8 @@ export async function main(args: readonly string[]): Promise<number> {
     .configureHelp(helpFormat(args.some((arg, i) => isHelp(arg) && args[i + 1] === 'all')))
     .configureOutput({ outputError: () => {} }) // `complain` prints it
     .exitOverride();
+  const completed = wordsToComplete(args);
+  const typed = (completed ?? args).slice(0, 2);
   const inGroups = [...commands].sort(([a], [b]) => (placeOf(a).index < placeOf(b).index ? -1 : 1));
   for (const [name, description, add, example, alias = name] of inGroups) {
     const command = program
@@ -36,7 +39,7 @@ export async function main(args: readonly string[]): Promise<number> {
       .allowExcessArguments(false);
     if (alias !== name) command.alias(alias);
     // other commands are only listed; "heed help train" names its command second
-    if (![name, alias].some((one) => args.slice(0, 2).includes(one))) continue;
+    if (![name, alias].some((one) => typed.includes(one))) continue;
     await add(command);
     for (const runs of runnable(command)) {
       if (!IDLE.has(name)) {
@@ -59,6 +62,10 @@ export async function main(args: readonly string[]): Promise<number> {
       acceptCamelCase(runs);
     }
     addGuide(command, example);
+  }
+  if (completed) {
+    completeWords(program, completed);
+    return 0;
   }
   setLogFormat();
   program.hook('preAction', (_, command) => {

@@ -63,7 +63,7 @@ export function acceptCamelCase(command: Command): void {
   }
 }
 
-/** Longer lists of choices go into the description: they would push all descriptions to the right. */
+/** Longer lists of choices follow the description: they would push all descriptions to the right. */
 const LONGEST_CHOICES = 40;
 
 function optionOf(flag: Flag): Option {
@@ -79,13 +79,11 @@ function optionOf(flag: Flag): Option {
   const shown = flag.default === undefined ? '' : ` (default: ${textOf(flag.default)})`;
   const choices = flag.choices?.join('|') ?? '';
   const inline = choices !== '' && choices.length <= LONGEST_CHOICES;
-  const option = new Option(
-    `${flagOf(flag.name)} ${inline ? `<${choices}>` : value}`,
-    `${flag.description}${choices && !inline ? `: ${flag.choices!.join(', ')}` : ''}${shown}`,
-  );
+  const option = new Option(`${flagOf(flag.name)} ${inline ? `<${choices}>` : value}`, `${flag.description}${shown}`);
   option.argParser((text, earlier: unknown) =>
     flag.kind === 'texts' ? [...((earlier as string[]) ?? []), text] : parse(flag, text),
   );
+  if (flag.choices) option.argChoices = [...flag.choices];
   const [part] = flag.name.split('.');
   return option.helpGroup(flag.name.includes('.') ? `${flagOf(part)}.…:` : 'Flags:');
 }

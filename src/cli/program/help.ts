@@ -164,9 +164,9 @@ export const helpFormat = (all: boolean) => ({
 const inFlags = (text: string) => text.replace('[options]', '[flags]');
 
 /** What a flag means, with its choices and its default. */
-function describe({ description, argChoices, defaultValue }: Option): string {
+export function describe({ flags, description, argChoices, defaultValue }: Option): string {
   const [, text, last = ''] = DEFAULT.exec(description)!;
-  const choices = argChoices ? `: ${argChoices.join(', ')}` : '';
+  const choices = argChoices && !flags.includes(argChoices.join('|')) ? `: ${argChoices.join(', ')}` : '';
   return `${text}${choices}${last || (defaultValue === undefined ? '' : ` (default: ${defaultValue})`)}`;
 }
 
@@ -241,7 +241,7 @@ function more(command: Command, isCut: boolean, count: number, hasParts: boolean
 const first = [
   ['heed train --env CartPole-v1 --labels 10', 'an agent, from ten comparisons'],
   ['heed sft', 'a tiny language model'],
-  ['heed chat --model models/tiny', 'talk to a model'],
+  ['heed pipeline', 'both, with one report'],
   ['heed studio', 'the page where people judge'],
   ['heed init', 'begin a task of your own'],
 ] as const;
