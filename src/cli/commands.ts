@@ -16,7 +16,7 @@ const groups: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** The heading under which `heed --help` lists a command, and its place among all. */
-export function placeOf(name: string): { group: string; index: number } {
+export function placeInHelp(name: string): { group: string; index: number } {
   const group = Object.keys(groups).find((title) => groups[title].includes(name));
   const index = Object.values(groups).flat().indexOf(name);
   return { group: group ?? 'The rest:', index: index < 0 ? Number.POSITIVE_INFINITY : index };

@@ -5,12 +5,12 @@ import { DEVICES, type DeviceChoice, useDevice } from '../engine/device.ts';
 import { HeedError } from '../error.ts';
 import type { LogFormat } from '../monitoring/log.ts';
 import { loadPlugins } from '../plugins.ts';
-import { commands, placeOf } from './commands.ts';
+import { commands, placeInHelp } from './commands.ts';
 import { completeWords, wordsToComplete } from './completion/completion.ts';
 import { acceptCamelCase } from './program/flags.ts';
 import { addGuide, fillDefaults, helpFormat } from './program/help.ts';
 import { isLogJson, log, setLogFormat } from './program/log.ts';
-import { pathOf, strayFlag, unknownFlag } from './program/unknown-flag.ts';
+import { strayFlag, typedName, unknownFlag } from './program/unknown-flag.ts';
 import { UsageError } from './program/usage.ts';
 
 /** Commands that compute nothing. */
@@ -30,12 +30,12 @@ export async function main(args: readonly string[]): Promise<number> {
     .exitOverride();
   const completed = wordsToComplete(args);
   const typed = (completed ?? args).slice(0, 2);
-  const inGroups = [...commands].sort(([a], [b]) => (placeOf(a).index < placeOf(b).index ? -1 : 1));
+  const inGroups = [...commands].sort(([a], [b]) => (placeInHelp(a).index < placeInHelp(b).index ? -1 : 1));
   for (const [name, description, add, example, alias = name] of inGroups) {
     const command = program
       .command(name)
       .description(description)
-      .helpGroup(placeOf(name).group)
+      .helpGroup(placeInHelp(name).group)
       .allowExcessArguments(false);
     if (alias !== name) command.alias(alias);
     // other commands are only listed; "heed help train" names its command second
@@ -119,7 +119,7 @@ function inOurWords(error: unknown, program: Command, args: readonly string[]): 
   if (stray !== undefined) return unknownFlag(stray, command);
   const message = error.message.replace(/^error: /, '');
   const [text, guess] = message.split('\n');
-  const help = `${pathOf(command)} --help says what it takes.`;
+  const help = `${typedName(command)} --help says what it takes.`;
   return new UsageError(text, { hint: guess ? `${guess.replace(/^\(|\)$/g, '')} ${help}` : help, cause: error });
 }
 

@@ -8,9 +8,9 @@ import { fileError } from '../../files.ts';
 import { nearest } from '../../nearest.ts';
 import { createOutput } from '../program/output.ts';
 import { UsageError } from '../program/usage.ts';
-import { type Answers, kinds, usual } from './starts.ts';
+import { type InitAnswers, kinds, usual } from './starts.ts';
 
-interface Flags extends Partial<Answers> {
+interface Flags extends Partial<InitAnswers> {
   for?: string;
   json?: boolean;
 }
@@ -52,7 +52,10 @@ async function init(named: string | undefined, flags: Flags): Promise<void> {
 }
 
 /** The flags, and answers to the questions that they leave open. */
-async function answered(folder: string | undefined, flags: Flags): Promise<Answers & { name: string; folder: string }> {
+async function answered(
+  folder: string | undefined,
+  flags: Flags,
+): Promise<InitAnswers & { name: string; folder: string }> {
   const { model = usual.model, env = usual.env } = flags;
   if (flags.for !== undefined && folder !== undefined) return { name: flags.for, folder, model, env };
   if (!process.stdin.isTTY) {
@@ -75,7 +78,7 @@ async function answered(folder: string | undefined, flags: Flags): Promise<Answe
     const name = names[Number(said) - 1] ?? kindOf(said);
     const into = folder ?? (await ask('In which new folder?', `my-${name}`));
     const { asks } = kinds[name];
-    const answers: Answers = { model, env };
+    const answers: InitAnswers = { model, env };
     if (asks && flags[asks] === undefined) answers[asks] = await ask(questions[asks], usual[asks]);
     return { name, folder: into, ...answers };
   } finally {

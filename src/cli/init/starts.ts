@@ -4,7 +4,7 @@ import { embeddedModel } from '../../lm/model.ts';
 import type { RecipeInput } from '../../pipeline/recipe.ts';
 
 /** The answers to the questions. */
-export interface Answers {
+export interface InitAnswers {
   /** A language model: a folder, or a name on the Hub. */
   model: string;
   /** An environment that comes with heed. */
@@ -24,10 +24,10 @@ interface Start {
 interface Kind {
   title: string;
   /** The last question: which of the answers it asks for. */
-  asks: keyof Omit<Answers, 'data'> | undefined;
+  asks: keyof Omit<InitAnswers, 'data'> | undefined;
   /** Whether `--data` takes the place of its sample. */
   takesData: boolean;
-  start(answers: Answers): Start;
+  start(answers: InitAnswers): Start;
 }
 
 const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
@@ -37,7 +37,7 @@ const recipe = (stages: RecipeInput['stages'], count = 0): string => json({ stag
 const RUN = 'heed pipeline recipe.json --out run';
 
 /** The answers that need no thought. */
-export const usual: Answers = { model: embeddedModel, env: 'CartPole-v1' };
+export const usual: InitAnswers = { model: embeddedModel, env: 'CartPole-v1' };
 
 /** The kinds of task, by the name that `--for` takes. */
 export const kinds: Readonly<Record<string, Kind>> = {

@@ -5,7 +5,7 @@ import { readJsonFile } from '../../files.ts';
 import { parsedJson } from '../../lm/tool-calls.ts';
 import { optionsJson } from '../../options.ts';
 import { currentName, oldName } from '../../renamed.ts';
-import { checking, flagOf, UsageError } from './usage.ts';
+import { checking, flagFor, UsageError } from './usage.ts';
 
 interface Flag {
   /** The setting's name, such as `ppo.learningRate`. */
@@ -38,7 +38,7 @@ export function addFlags(command: Command, schema: z.ZodType, shortcuts: Shortcu
   const flags = flagsOf(schema);
   const shorter = Object.entries(shortcuts).map(([name, of]) => {
     const flag = flags.find(({ name }) => name === of)!;
-    return { ...flag, name, description: `${flag.description} (${flagOf(of)})` };
+    return { ...flag, name, description: `${flag.description} (${flagFor(of)})` };
   });
   const plain = flags.filter(({ name }) => !name.includes('.'));
   const nested = flags.filter(({ name }) => name.includes('.'));
@@ -79,20 +79,20 @@ function optionOf(flag: Flag): Option {
   const shown = flag.default === undefined ? '' : ` (default: ${textOf(flag.default)})`;
   const choices = flag.choices?.join('|') ?? '';
   const inline = choices !== '' && choices.length <= LONGEST_CHOICES;
-  const option = new Option(`${flagOf(flag.name)} ${inline ? `<${choices}>` : value}`, `${flag.description}${shown}`);
+  const option = new Option(`${flagFor(flag.name)} ${inline ? `<${choices}>` : value}`, `${flag.description}${shown}`);
   option.argParser((text, earlier: unknown) =>
     flag.kind === 'texts' ? [...((earlier as string[]) ?? []), text] : parse(flag, text),
   );
   if (flag.choices) option.argChoices = [...flag.choices];
   const [part] = flag.name.split('.');
-  return option.helpGroup(flag.name.includes('.') ? `${flagOf(part)}.…:` : 'Flags:');
+  return option.helpGroup(flag.name.includes('.') ? `${flagFor(part)}.…:` : 'Flags:');
 }
 
 const textOf = (value: unknown) =>
   Array.isArray(value) ? value.join(typeof value[0] === 'string' ? ' ' : ',') : String(value);
 
 function parse({ name, kind, choices, open }: Flag, text: string): unknown {
-  const wrong = (expected: string) => new UsageError(`${flagOf(name)}: expected ${expected}, got "${text}"`);
+  const wrong = (expected: string) => new UsageError(`${flagFor(name)}: expected ${expected}, got "${text}"`);
   const number = (part: string) => {
     if (part.trim() === '' || Number.isNaN(Number(part))) {
       throw wrong(kind === 'numbers' ? 'numbers with commas between, such as 64,64' : 'a number');
@@ -132,7 +132,9 @@ export function settingsFrom(command: Command, schema: z.ZodType, shortcuts: Sho
   for (const [name, value] of Object.entries(options)) {
     const full = currentName(shortcuts[name] ?? name);
     if (names.has(full) && full !== (shortcuts[name] ?? name)) {
-      process.stderr.write(`${flagOf(name)} is called ${flagOf(full)} now; the old name goes with the next version\n`);
+      process.stderr.write(
+        `${flagFor(name)} is called ${flagFor(full)} now; the old name goes with the next version\n`,
+      );
     }
     if (names.has(full)) put(settings, full, value);
   }
