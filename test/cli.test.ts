@@ -92,8 +92,9 @@ describe('help', () => {
 
   it('has every setting with its default, if all are asked for', async () => {
     const { stdout } = await run('train', '--help', 'all');
-    expect(stdout).toMatch(/--ppo\.final-learning-rate <n>\s.*\(default: 0\)/);
-    expect(stdout).toMatch(/--segment\.window <n>\s.*\(default: 25\)/);
+    const textOf = (flag: string) => stdout.split(/^ {2}(?=--)/m).find((text) => text.startsWith(`${flag} `));
+    expect(textOf('--ppo.final-learning-rate')).toMatch(/\(default:\s+0\)/);
+    expect(textOf('--segment.window')).toMatch(/\(default:\s+25\)/);
   });
 
   it('--version is that of the package', async () => {

@@ -25,8 +25,11 @@ describe('heed train', () => {
       heldOutAccuracy: expect.any(Number),
       correlation: { pearson: expect.any(Number), spearman: expect.any(Number) },
       seconds: expect.any(Number),
-      diagnosis: expect.objectContaining({ healthy: true, summary: expect.any(String) }),
+      diagnosis: expect.objectContaining({ summary: expect.any(String) }),
     });
+    const { healthy, findings } = result.diagnosis;
+    expect(findings.map(({ severity }: { severity: string }) => severity)).not.toContain('failure');
+    expect(healthy).toBe(findings.length === 0);
     expect(result.return.mean).toBeGreaterThan(60); // random play earns 22
     expect(result.correlation.pearson).toBeGreaterThan(0.7);
 

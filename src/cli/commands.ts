@@ -16,7 +16,7 @@ const groups: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** The heading under which `heed --help` lists a command, and its place among all. */
-export function placeOf(name: string): { group: string; index: number } {
+export function placeInHelp(name: string): { group: string; index: number } {
   const group = Object.keys(groups).find((title) => groups[title].includes(name));
   const index = Object.values(groups).flat().indexOf(name);
   return { group: group ?? 'The rest:', index: index < 0 ? Number.POSITIVE_INFINITY : index };
@@ -545,5 +545,27 @@ Examples:
     'check Node, the engine, its speed, memory and disk',
     async (command) => (await import('./doctor/doctor.ts')).addDoctor(command),
     'Example:\n  heed doctor',
+  ],
+  [
+    'init',
+    'begin a task of your own: a recipe, a sample of data and the next command',
+    async (command) => (await import('./init/init.ts')).addInit(command),
+    `It asks what you want to do, or takes flags. Nothing is ever overwritten.
+
+Examples:
+  heed init
+  heed init my-rows --for rows --model HuggingFaceTB/SmolLM2-135M-Instruct --data faq.jsonl
+  heed init my-task --for environment`,
+  ],
+  [
+    'completion',
+    'print a script that completes commands and flags by Tab, for bash, zsh or fish',
+    async (command) => (await import('./completion/completion.ts')).addCompletion(command),
+    `bash and zsh read the script when they start, fish from its folder of completions.
+
+Examples:
+  echo 'source <(heed completion bash)' >> ~/.bashrc
+  echo 'source <(heed completion zsh)' >> ~/.zshrc
+  heed completion fish > ~/.config/fish/completions/heed.fish`,
   ],
 ];

@@ -1,10 +1,10 @@
 /** What help and errors say, as files that a review shows: test/fixtures/help. */
 import { Command, Help } from 'commander';
 import { describe, expect, it, vi } from 'vitest';
-import { commands, placeOf } from './commands.ts';
+import { commands, placeInHelp } from './commands.ts';
 import { main } from './main.ts';
 import { acceptCamelCase } from './program/flags.ts';
-import { helpFormat, item, line, MOST_FLAGS, shownFlags, wrap, wrapCommand } from './program/help.ts';
+import { cutItem, flagText, helpFormat, item, MOST_FLAGS, shownFlags, wrap, wrapCommand } from './program/help.ts';
 import { peerNames } from './program/peer-names.ts';
 import { meantFlags } from './program/unknown-flag.ts';
 
@@ -69,10 +69,9 @@ describe('help', () => {
 
   it('of every flag', async () => {
     const places = new Map<string, string[]>();
-    const helper = new Help();
     for (const [path, { options }] of await allCommands()) {
       for (const option of options.filter(({ hidden }) => !hidden)) {
-        const text = `${option.flags}  ${helper.optionDescription(option)}`;
+        const text = `${option.flags}  ${flagText(option)}`;
         places.set(text, [...(places.get(text) ?? []), path]);
       }
     }
@@ -118,14 +117,14 @@ describe('help', () => {
 
   it('cuts a description at a word, and keeps the default', () => {
     const text = 'rows computed at once; fewer need less memory, and more time for each of them (default: 8)';
-    expect(line('--rows <n>', text, 10, 60)).toBe('  --rows <n>  rows computed at once; fewer … (default: 8)');
+    expect(cutItem('--rows <n>', text, 10, 60)).toBe('  --rows <n>  rows computed at once; fewer … (default: 8)');
     expect(item('--rows <n>', text, 10, 60).split('\n')).toHaveLength(2);
     expect(wrap('one two  three', 7)).toBe('one two\n three');
     expect(wrapCommand('heed a --b "c d" --e', 16)).toBe('  heed a --b \\\n    "c d" --e');
   });
 
   it('lists each command in a group', () => {
-    for (const [name] of commands) expect(placeOf(name).group).toMatch(/:$/);
+    for (const [name] of commands) expect(placeInHelp(name).group).toMatch(/:$/);
   });
 });
 

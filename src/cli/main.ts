@@ -5,15 +5,16 @@ import { DEVICES, type DeviceChoice, useDevice } from '../engine/device.ts';
 import { HeedError } from '../error.ts';
 import type { LogFormat } from '../monitoring/log.ts';
 import { loadPlugins } from '../plugins.ts';
-import { commands, placeOf } from './commands.ts';
+import { commands, placeInHelp } from './commands.ts';
+import { completeWords, wordsToComplete } from './completion/completion.ts';
 import { acceptCamelCase } from './program/flags.ts';
 import { addGuide, fillDefaults, helpFormat } from './program/help.ts';
 import { isLogJson, log, setLogFormat } from './program/log.ts';
-import { pathOf, strayFlag, unknownFlag } from './program/unknown-flag.ts';
+import { strayFlag, typedName, unknownFlag } from './program/unknown-flag.ts';
 import { UsageError } from './program/usage.ts';
 
 /** Commands that compute nothing. */
-const IDLE = new Set(['envs', 'plan', 'pull', 'data', 'feedback', 'cluster', 'report', 'doctor']);
+const IDLE = new Set(['envs', 'plan', 'pull', 'data', 'feedback', 'cluster', 'report', 'doctor', 'init', 'completion']);
 
 /**
  * Runs one command line (without node and script). Returns the exit code: 0, 1 failed, 2 bad usage, 130 interrupted.
@@ -27,16 +28,18 @@ export async function main(args: readonly string[]): Promise<number> {
     .configureHelp(helpFormat(args.some((arg, i) => isHelp(arg) && args[i + 1] === 'all')))
     .configureOutput({ outputError: () => {} }) // `complain` prints it
     .exitOverride();
-  const inGroups = [...commands].sort(([a], [b]) => (placeOf(a).index < placeOf(b).index ? -1 : 1));
+  const completed = wordsToComplete(args);
+  const typed = (completed ?? args).slice(0, 2);
+  const inGroups = [...commands].sort(([a], [b]) => (placeInHelp(a).index < placeInHelp(b).index ? -1 : 1));
   for (const [name, description, add, example, alias = name] of inGroups) {
     const command = program
       .command(name)
       .description(description)
-      .helpGroup(placeOf(name).group)
+      .helpGroup(placeInHelp(name).group)
       .allowExcessArguments(false);
     if (alias !== name) command.alias(alias);
     // other commands are only listed; "heed help train" names its command second
-    if (![name, alias].some((one) => args.slice(0, 2).includes(one))) continue;
+    if (![name, alias].some((one) => typed.includes(one))) continue;
     await add(command);
     for (const runs of runnable(command)) {
       if (!IDLE.has(name)) {
@@ -59,6 +62,10 @@ export async function main(args: readonly string[]): Promise<number> {
       acceptCamelCase(runs);
     }
     addGuide(command, example);
+  }
+  if (completed) {
+    completeWords(program, completed);
+    return 0;
   }
   setLogFormat();
   program.hook('preAction', (_, command) => {
@@ -112,7 +119,7 @@ function inOurWords(error: unknown, program: Command, args: readonly string[]): 
   if (stray !== undefined) return unknownFlag(stray, command);
   const message = error.message.replace(/^error: /, '');
   const [text, guess] = message.split('\n');
-  const help = `${pathOf(command)} --help says what it takes.`;
+  const help = `${typedName(command)} --help says what it takes.`;
   return new UsageError(text, { hint: guess ? `${guess.replace(/^\(|\)$/g, '')} ${help}` : help, cause: error });
 }
 

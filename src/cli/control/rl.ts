@@ -14,7 +14,7 @@ export function addRl(command: Command): void {
 }
 
 const summarize = ({ run, return: evaluated, steps, seconds, stepsPerSecond }: RlRunResult): [string, string][] => [
-  ['return', `${returned(evaluated)}${untrained(run)}`],
+  ['return', `${returned(evaluated)}${untrainedReturn(run)}`],
   ['steps', `${steps.toLocaleString('en-US')}, ${count(stepsPerSecond)} a second`],
   ['time', duration(seconds)],
 ];
@@ -23,7 +23,7 @@ export const returned = ({ mean, std, episodes }: { mean: number; std: number; e
   `${mean.toFixed(1)} ± ${std.toFixed(1)} over ${episodes} greedy episodes`;
 
 /** The return before training, as text that follows the one after it; empty if the run has not measured it. */
-export function untrained(run: string): string {
+export function untrainedReturn(run: string): string {
   if (!existsSync(run)) return ''; // on the cluster that trained it
   const before = readMetrics(run).find(({ step }) => step === 0)?.['return/mean'];
   return before === undefined ? '' : `, from ${before.toFixed(1)} untrained`;

@@ -10,7 +10,7 @@ import { addMore, extending } from '../people/more.ts';
 import { addTraining } from '../run/run-training.ts';
 import { showDefaultsByEnvironment } from './defaults.ts';
 import { withPeople } from './human.ts';
-import { returned, untrained } from './rl.ts';
+import { returned, untrainedReturn } from './rl.ts';
 
 const shortcuts = {
   ensemble: 'reward.members',
@@ -43,7 +43,7 @@ const summarize = ({
   correlation,
   seconds,
 }: LearnRunResult): [string, string][] => [
-  ['return', `${returned(evaluated)}${untrained(run)}`],
+  ['return', `${returned(evaluated)}${untrainedReturn(run)}`],
   ['labels', `${labels}`],
   ['steps', steps.toLocaleString('en-US')],
   heldOutAccuracy === undefined

@@ -7,7 +7,7 @@ import { planSchema } from '../../align/plan/options.ts';
 import { type Plan, plan } from '../../align/plan/plan.ts';
 import { addFlags, settingsFrom } from '../program/flags.ts';
 import { createOutput, table } from '../program/output.ts';
-import { checking, flagOf, UsageError } from '../program/usage.ts';
+import { checking, flagFor, UsageError } from '../program/usage.ts';
 import { inWords, size } from './amounts.ts';
 import { clusterPlanText } from './plan-cluster.ts';
 import { pullProgress } from './pull.ts';
@@ -25,7 +25,7 @@ export function addPlan(command: Command): void {
 /** Refuses settings that this kind of plan does not have. */
 function refuseOthers(input: object, own: z.ZodObject, why: string): void {
   const stray = Object.keys(input).find((name) => !Object.hasOwn(own.shape, name));
-  if (stray !== undefined) throw new UsageError(`${flagOf(stray)} ${why}`);
+  if (stray !== undefined) throw new UsageError(`${flagFor(stray)} ${why}`);
 }
 
 async function planThere(command: Command, input: Record<string, unknown>): Promise<void> {

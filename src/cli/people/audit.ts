@@ -15,7 +15,7 @@ import { type AuditEntry, auditTrail } from '../../feedback/store/audit.ts';
 import { type Database, kindOf, openDatabase } from '../../feedback/store/database.ts';
 import { type AuditCheck, verifyAudit } from '../../feedback/store/verify-audit.ts';
 import { createOutput, type Output, table } from '../program/output.ts';
-import { flagOf, UsageError } from '../program/usage.ts';
+import { flagFor, UsageError } from '../program/usage.ts';
 
 /** Opens a store that is there, and closes it after `use`. @throws HeedError if there is none. */
 export async function withExistingStore<T>(path: string, use: (database: Database) => Promise<T>): Promise<T> {
@@ -100,7 +100,7 @@ interface RetainFlags extends Record<keyof RetentionRules, number | 'off' | unde
 /** Adds what `retain` takes to a command whose argument is the store. */
 export function addRetain(command: Command): void {
   for (const name of ruleNames) {
-    command.option(`${flagOf(name)} <days>`, retentionSchema.shape[name].description!, (text) => daysOf(name, text));
+    command.option(`${flagFor(name)} <days>`, retentionSchema.shape[name].description!, (text) => daysOf(name, text));
   }
   command
     .option('--project <name>', 'the rules are for this project, in place of those of the store')
@@ -113,7 +113,7 @@ export function addRetain(command: Command): void {
       for (const name of ruleNames)
         if (flags[name] !== undefined) changes[name] = flags[name] === 'off' ? null : flags[name];
       const off = ruleNames.find((name) => changes[name] === null);
-      if (off !== undefined && !flags.set) throw new UsageError(`${flagOf(off)} off: only --set can unset a rule.`);
+      if (off !== undefined && !flags.set) throw new UsageError(`${flagFor(off)} off: only --set can unset a rule.`);
       if (flags.set && Object.keys(changes).length === 0) {
         throw new UsageError('--set: there is no rule to set.', { hint: 'For example: --reasons 365 --set' });
       }
@@ -178,5 +178,5 @@ function daysOf(name: string, text: string): number | 'off' {
   if (text === 'off') return text;
   const days = Number(text);
   if (text.trim() !== '' && days >= 0 && days <= 36_500) return days;
-  throw new UsageError(`${flagOf(name)}: expected 0 to 36500 days or "off", got "${text}"`);
+  throw new UsageError(`${flagFor(name)}: expected 0 to 36500 days or "off", got "${text}"`);
 }

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { createProject } from '../../feedback/index.ts';
 import { openDatabase } from '../../feedback/store/database.ts';
-import { projectName } from './room.ts';
+import { projectNameFor } from './room.ts';
 
 it.each([
   ['CartPole-v1', 'CartPole-v1'],
@@ -12,8 +12,8 @@ it.each([
   ['/', 'training'],
   ['x'.repeat(200), 'x'.repeat(100)],
 ])('a training of %s asks in the project %s', async (name, project) => {
-  expect(projectName(name)).toBe(project);
+  expect(projectNameFor(name)).toBe(project);
   const database = await openDatabase(':memory:');
-  expect((await createProject(database, projectName(name))).name).toBe(project);
+  expect((await createProject(database, projectNameFor(name))).name).toBe(project);
   await database.close();
 });

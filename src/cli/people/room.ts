@@ -74,7 +74,7 @@ export async function openRoom<Option>(
   const store = people.store ?? join(run.folder, DEFAULT_STORE);
   const database = await openDatabase(store);
   try {
-    const project = await projectFor(database, people.project ?? projectName(name), {
+    const project = await projectFor(database, people.project ?? projectNameFor(name), {
       settings: { ...settings, goal: people.goal ?? goal },
       guidelines: people.guidelines,
     });
@@ -170,7 +170,7 @@ export async function openRoom<Option>(
 }
 
 /** A name that a project may have: an environment's or a model's may be a path. */
-export function projectName(name: string): string {
+export function projectNameFor(name: string): string {
   const allowed = name.replace(/[^\p{L}\p{N} ._-]+/gu, '-').replace(/^[^\p{L}\p{N}]+/u, '');
   return allowed.slice(0, 100) || 'training';
 }

@@ -4,7 +4,7 @@ import type { z } from 'zod';
 import { readJsonFile } from '../../files.ts';
 import { parsedJson } from '../../lm/tool-calls.ts';
 import { optionsJson } from '../../options.ts';
-import { checking, flagOf, UsageError } from './usage.ts';
+import { checking, flagFor, UsageError } from './usage.ts';
 
 interface Flag {
   /** The setting's name, such as `ppo.learningRate`. */
@@ -37,7 +37,7 @@ export function addFlags(command: Command, schema: z.ZodType, shortcuts: Shortcu
   const flags = flagsOf(schema);
   const shorter = Object.entries(shortcuts).map(([name, of]) => {
     const flag = flags.find(({ name }) => name === of)!;
-    return { ...flag, name, description: `${flag.description} (${flagOf(of)})` };
+    return { ...flag, name, description: `${flag.description} (${flagFor(of)})` };
   });
   const plain = flags.filter(({ name }) => !name.includes('.'));
   const nested = flags.filter(({ name }) => name.includes('.'));
@@ -60,7 +60,7 @@ export function acceptCamelCase(command: Command): void {
   }
 }
 
-/** Longer lists of choices go into the description: they would push all descriptions to the right. */
+/** Longer lists of choices follow the description: they would push all descriptions to the right. */
 const LONGEST_CHOICES = 40;
 
 function optionOf(flag: Flag): Option {
@@ -76,22 +76,20 @@ function optionOf(flag: Flag): Option {
   const shown = flag.default === undefined ? '' : ` (default: ${textOf(flag.default)})`;
   const choices = flag.choices?.join('|') ?? '';
   const inline = choices !== '' && choices.length <= LONGEST_CHOICES;
-  const option = new Option(
-    `${flagOf(flag.name)} ${inline ? `<${choices}>` : value}`,
-    `${flag.description}${choices && !inline ? `: ${flag.choices!.join(', ')}` : ''}${shown}`,
-  );
+  const option = new Option(`${flagFor(flag.name)} ${inline ? `<${choices}>` : value}`, `${flag.description}${shown}`);
   option.argParser((text, earlier: unknown) =>
     flag.kind === 'texts' ? [...((earlier as string[]) ?? []), text] : parse(flag, text),
   );
+  if (flag.choices) option.argChoices = [...flag.choices];
   const [part] = flag.name.split('.');
-  return option.helpGroup(flag.name.includes('.') ? `${flagOf(part)}.…:` : 'Flags:');
+  return option.helpGroup(flag.name.includes('.') ? `${flagFor(part)}.…:` : 'Flags:');
 }
 
 const textOf = (value: unknown) =>
   Array.isArray(value) ? value.join(typeof value[0] === 'string' ? ' ' : ',') : String(value);
 
 function parse({ name, kind, choices, open }: Flag, text: string): unknown {
-  const wrong = (expected: string) => new UsageError(`${flagOf(name)}: expected ${expected}, got "${text}"`);
+  const wrong = (expected: string) => new UsageError(`${flagFor(name)}: expected ${expected}, got "${text}"`);
   const number = (part: string) => {
     if (part.trim() === '' || Number.isNaN(Number(part))) {
       throw wrong(kind === 'numbers' ? 'numbers with commas between, such as 64,64' : 'a number');

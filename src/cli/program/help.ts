@@ -4,7 +4,7 @@
  */
 import { type Command, Help, type Option } from 'commander';
 import { valueAt } from '../../options.ts';
-import { pathOf } from './unknown-flag.ts';
+import { typedName } from './unknown-flag.ts';
 
 /** The flags that people set, by command, in the order in which help lists them; other commands show all of theirs. */
 const screens: readonly [commands: string, flags: string][] = [
@@ -115,7 +115,7 @@ export function addGuide(command: Command, text: string): void {
   const [about, lines = ''] = text.split(/^Examples?:\n/m);
   const examples = lines.split('\n').flatMap((line) => line.trim() || []);
   const add = (one: Command) => {
-    const path = `${pathOf(one)} `;
+    const path = `${typedName(one)} `;
     guides.set(one, {
       about: one === command ? about.trim().replace(/(?<![.:])\n/g, ' ') : '',
       examples: examples.filter((line) => `${line} `.includes(path)),
@@ -158,7 +158,7 @@ export const helpFormat = (all: boolean) => ({
   minWidthToWrap: 1,
   formatHelp: (command: Command, helper: Help) =>
     command.parent ? help(command, helper, all) : overview(command, helper),
-  optionDescription: describe,
+  optionDescription: flagText,
   subcommandTerm: (command: Command) => inFlags(Help.prototype.subcommandTerm(command)),
   commandUsage: (command: Command) => inFlags(Help.prototype.commandUsage(command)),
   padWidth: (command: Command, helper: Help) =>
@@ -170,9 +170,9 @@ export const helpFormat = (all: boolean) => ({
 const inFlags = (text: string) => text.replace('[options]', '[flags]');
 
 /** What a flag means, with its choices and its default. */
-function describe({ description, argChoices, defaultValue }: Option): string {
+export function flagText({ flags, description, argChoices, defaultValue }: Option): string {
   const [, text, last = ''] = DEFAULT.exec(description)!;
-  const choices = argChoices ? `: ${argChoices.join(', ')}` : '';
+  const choices = argChoices && !flags.includes(argChoices.join('|')) ? `: ${argChoices.join(', ')}` : '';
   return `${text}${choices}${last || (defaultValue === undefined ? '' : ` (default: ${defaultValue})`)}`;
 }
 
@@ -221,7 +221,7 @@ function help(command: Command, helper: Help, all: boolean): string {
   const list = (title: string, rows: readonly string[][], short = false) =>
     rows.length === 0
       ? []
-      : [title, ...rows.map(([name, text]) => (short ? line : item)(name, text, column, width)), ''];
+      : [title, ...rows.map(([name, text]) => (short ? cutItem : item)(name, text, column, width)), ''];
   return [
     wrap(`Usage: ${helper.commandUsage(command)}`, width, 2),
     '',
@@ -238,7 +238,7 @@ function help(command: Command, helper: Help, all: boolean): string {
 
 /** What the last line of a screen points to. */
 function more(command: Command, isCut: boolean, count: number, hasParts: boolean): string {
-  const path = pathOf(command);
+  const path = typedName(command);
   if (hasParts) return `More: ${path} COMMAND --help, and ${path} --help all`;
   return `More: ${path} --help all (${isCut ? `all ${count} flags` : 'texts in full'})`;
 }
@@ -247,7 +247,7 @@ function more(command: Command, isCut: boolean, count: number, hasParts: boolean
 const first = [
   ['heed train --env CartPole-v1 --labels 10', 'an agent, from ten comparisons'],
   ['heed sft', 'a tiny language model'],
-  ['heed chat --model models/tiny', 'talk to a model'],
+  ['heed pipeline', 'both, with one report'],
   ['heed studio', 'the page where people judge'],
   ['heed init', 'begin a task of your own'],
 ] as const;
@@ -289,7 +289,7 @@ export function item(term: string, description: string, termWidth: number, width
 }
 
 /** As `item`, on one line: a longer description ends with "…", but keeps its default. */
-export function line(term: string, description: string, termWidth: number, width: number): string {
+export function cutItem(term: string, description: string, termWidth: number, width: number): string {
   const room = width - termWidth - 4;
   if (width < CUTTING || room < NARROWEST || description.length <= room)
     return item(term, description, termWidth, width);

@@ -2,7 +2,7 @@
 import type { Command, CommanderError } from 'commander';
 import { nearest } from '../../nearest.ts';
 import { peerNames } from './peer-names.ts';
-import { flagOf, UsageError } from './usage.ts';
+import { flagFor, UsageError } from './usage.ts';
 
 /** More names than these would be no answer. */
 const MOST = 3;
@@ -10,8 +10,8 @@ const MOST = 3;
 /** The error for a flag that a command does not have; its hint names those that are meant. */
 export function unknownFlag(typed: string, command: Command): UsageError {
   const meant = meantFlags(typed, command);
-  const all = `${pathOf(command)} --help all lists every flag.`;
-  return new UsageError(`${pathOf(command)} has no flag ${typed}`, {
+  const all = `${typedName(command)} --help all lists every flag.`;
+  return new UsageError(`${typedName(command)} has no flag ${typed}`, {
     hint: meant.length > 0 ? `Did you mean ${meant.map((name) => `--${name}`).join(' or ')}? ${all}` : all,
   });
 }
@@ -29,7 +29,7 @@ export function strayFlag(error: CommanderError, command: Command, args: readonl
 export function meantFlags(typed: string, command: Command): string[] {
   const names = command.options.flatMap(({ long, hidden }) => (long && !hidden ? [long.slice(2)] : []));
   const [written] = typed.split('=');
-  const name = flagOf(
+  const name = flagFor(
     written
       .replace(/^-+/, '')
       .replaceAll('_', '-')
@@ -53,7 +53,7 @@ export function meantFlags(typed: string, command: Command): string[] {
 }
 
 /** A command as it is typed: `heed feedback import`. */
-export function pathOf(command: Command): string {
+export function typedName(command: Command): string {
   const names: string[] = [];
   for (let at: Command | null = command; at; at = at.parent) names.unshift(at.name());
   return names.join(' ');

@@ -22,8 +22,8 @@ export function checking<T>(check: () => T, input?: unknown): T {
 }
 
 /** What is wrong with each setting, by its flag, one per line. */
-export const flagFaults = (faults: ZodError, input: unknown): string => faultsInWords(faults, input, flagOf);
+export const flagFaults = (faults: ZodError, input: unknown): string => faultsInWords(faults, input, flagFor);
 
 /** The flag of a setting, in kebab-case: `--ppo.learning-rate` of `ppo.learningRate`. */
-export const flagOf = (setting: string): string =>
+export const flagFor = (setting: string): string =>
   `--${setting.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;

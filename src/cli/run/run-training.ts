@@ -21,7 +21,7 @@ import { addFlags, flagNames, type Shortcuts, settingsFrom } from '../program/fl
 import { listenForInterrupt } from '../program/interrupt.ts';
 import { createLoggedProgress, log, logFormatOption, note } from '../program/log.ts';
 import { address, createOutput, type Output, table } from '../program/output.ts';
-import { checking, flagFaults, flagOf, UsageError } from '../program/usage.ts';
+import { checking, flagFaults, flagFor, UsageError } from '../program/usage.ts';
 import { sayFindings } from './findings.ts';
 import { withWhatFits } from './too-large.ts';
 import { createTrainingProgress, type TrainingProgress } from './training-progress.ts';
@@ -232,7 +232,7 @@ async function trainingOnCluster(
   const here = HERE.filter((name) => name in flags);
   if (settings.teacher === 'human') here.push('teacher human');
   if (here.length > 0) {
-    throw new UsageError(`${flagOf(here[0])} does not go together with --on: it needs this machine`);
+    throw new UsageError(`${flagFor(here[0])} does not go together with --on: it needs this machine`);
   }
   if (resume === undefined) checking(() => definition.check(settings), settings);
   else {
@@ -305,7 +305,7 @@ function open(folder: string, command: Command, { command: name, schema, shortcu
   if (command.opts<Flags>().out !== undefined) extra.push('out');
   if (extra.length > 0) {
     throw new UsageError(
-      `--resume continues a run with its own settings, so ${extra.map(flagOf).join(', ')} cannot be set`,
+      `--resume continues a run with its own settings, so ${extra.map(flagFor).join(', ')} cannot be set`,
       {
         hint: 'leave the other settings out, or start a new run with them',
       },

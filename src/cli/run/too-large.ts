@@ -1,7 +1,7 @@
 /** What a training on a device takes less memory with. */
 import { DeviceMemoryError } from '../../engine/runtime/device-errors.ts';
 import { HeedError } from '../../error.ts';
-import { flagOf } from '../program/usage.ts';
+import { flagFor } from '../program/usage.ts';
 
 /** Options whose half takes about half of the memory for activations. */
 const SIZES = ['rows', 'part', 'batch', 'length', 'maxTokens'];
@@ -11,7 +11,7 @@ export function withWhatFits(error: unknown, options: Readonly<Record<string, un
   if (!(error instanceof DeviceMemoryError)) return error;
   const flags = SIZES.flatMap((name) => {
     const now = options[name];
-    return typeof now === 'number' && now > 1 ? [`${flagOf(name)} ${Math.ceil(now / 2)} (now ${now})`] : [];
+    return typeof now === 'number' && now > 1 ? [`${flagFor(name)} ${Math.ceil(now / 2)} (now ${now})`] : [];
   });
   if (options.checkpointLayers === false) flags.push('--checkpoint-layers');
   if ((options.lora as { rank?: number } | undefined)?.rank === 0) flags.push('--lora.rank 16');
