@@ -13,7 +13,7 @@ import { segmentOf } from './behaviors/judge.ts';
 import type { LearnOptions } from './options.ts';
 import type { FitComparison } from './reward/fit.ts';
 import type { SegmentNumbers } from './segments.ts';
-import { type ClipComparison, choiceOf } from './teacher-input.ts';
+import { type ClipComparison, clipChoice } from './teacher-input.ts';
 import { type SavedComparison, unpackComparisons } from './teaching/comparisons.ts';
 
 /** What the comparisons have to fit: the task, the longest segment, and the spaces of the environment. */
@@ -55,7 +55,7 @@ function comparisonOfClips(
       hint: 'a clip is { steps: [{ observation, action, next }, …], terminated }',
     });
   }
-  const choice = choiceOf(preference, `of comparison ${i}`);
+  const choice = clipChoice(preference, `of comparison ${i}`);
   if (typeof choice === 'string') return undefined;
   const image = observationSpace.shape !== undefined;
   return { segments: [segmentOf(first, image), segmentOf(second, image)], choice };

@@ -26,9 +26,6 @@ export function checkKeyName(name: string): void {
   }
 }
 
-/** The secret in an Authorization header, if it has one. */
-export const bearerOf = (header: string | undefined): string | undefined => /^Bearer (.+)$/.exec(header ?? '')?.[1];
-
 const NONCE = 12;
 const TAG = 16;
 const sealingKey = (secret: string) => new Uint8Array(hkdfSync('sha256', secret, '', 'heed sealed', 32));

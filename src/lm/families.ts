@@ -5,7 +5,7 @@
  */
 import { z } from 'zod';
 import type { DecoderConfig } from '../nn/decoder-config.ts';
-import { count, flag, readRotary, readWindows, type SharedFields, unsupported } from './config-fields.ts';
+import { countField, flagField, readRotary, readWindows, type SharedFields, unsupported } from './config-fields.ts';
 import { type FamilyEntry, headSizeOf } from './family-entry.ts';
 import type { Layout } from './layout.ts';
 
@@ -100,8 +100,8 @@ const queryKeyValue = ['self_attn.q_proj', 'self_attn.k_proj', 'self_attn.v_proj
 const gateUp = ['mlp.gate_proj', 'mlp.up_proj'];
 
 const expertFields = {
-  num_experts_per_tok: count,
-  norm_topk_prob: flag,
+  num_experts_per_tok: countField,
+  norm_topk_prob: flagField,
 };
 function experts(
   fields: SharedFields & z.infer<z.ZodObject<typeof expertFields>>,
@@ -145,10 +145,10 @@ export const families = {
     prefix: 'Qwen3Moe',
     more: {
       ...expertFields,
-      num_experts: count.nullish(),
-      num_local_experts: count.nullish(),
-      moe_intermediate_size: count.default(768),
-      decoder_sparse_step: count.default(1),
+      num_experts: countField.nullish(),
+      num_local_experts: countField.nullish(),
+      moe_intermediate_size: countField.default(768),
+      decoder_sparse_step: countField.default(1),
       mlp_only_layers: z.array(z.int()).nullish(),
     },
     decoder: (fields, source) => {
@@ -178,7 +178,7 @@ export const families = {
       norm_topk_prob: true,
       rope_theta: 1e6,
     },
-    more: { ...expertFields, num_local_experts: count.default(8) },
+    more: { ...expertFields, num_local_experts: countField.default(8) },
     decoder: (fields, source) => ({
       ...(fields.sliding_window !== null && { slidingWindow: fields.sliding_window }),
       ...experts(fields, fields.num_local_experts, fields.intermediate_size, source),
@@ -191,7 +191,7 @@ export const families = {
   olmoe: family({
     prefix: 'Olmoe',
     defaults: { rms_norm_eps: 1e-5, num_experts_per_tok: 8 },
-    more: { ...expertFields, num_experts: count.default(64), clip_qkv: z.number().nullish() },
+    more: { ...expertFields, num_experts: countField.default(64), clip_qkv: z.number().nullish() },
     decoder: (fields, source) => {
       if (fields.clip_qkv != null) throw unsupported(source, '"clip_qkv" bounds queries, keys and values');
       return {
@@ -226,7 +226,7 @@ export const families = {
     defaults: { ...gemmaDefaults, rope_theta: 1e6 },
     more: {
       ...gemmaCaps,
-      sliding_window_pattern: count.default(6),
+      sliding_window_pattern: countField.default(6),
       rope_local_base_freq: z.number().positive().default(10_000),
     },
     decoder: (fields, source) => ({
@@ -257,7 +257,7 @@ export const families = {
   smollm3: family({
     prefix: 'SmolLM3',
     defaults: { rope_theta: 2e6, tie_word_embeddings: true, sliding_window: null, num_key_value_heads: 4 },
-    more: { no_rope_layers: z.array(z.int()).nullish(), no_rope_layer_interval: count.default(4) },
+    more: { no_rope_layers: z.array(z.int()).nullish(), no_rope_layer_interval: countField.default(4) },
     decoder: (fields, source) => {
       const { num_hidden_layers: length, use_sliding_window: on } = fields;
       const rotated =
@@ -352,7 +352,7 @@ export const families = {
     prefix: 'StableLm',
     names: { rms_norm_eps: 'layer_norm_eps' },
     defaults: { layer_norm_eps: 1e-5, partial_rotary_factor: 0.25 },
-    more: { use_qkv_bias: flag, qk_layernorm: flag, use_parallel_residual: flag },
+    more: { use_qkv_bias: flagField, qk_layernorm: flagField, use_parallel_residual: flagField },
     decoder: (fields, source) => {
       if (fields.qk_layernorm) throw unsupported(source, '"qk_layernorm" gives each head a layer norm of its own');
       return {

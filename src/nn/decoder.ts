@@ -5,7 +5,7 @@
 
 import { checkpoint } from '../engine/gradient.ts';
 import { constant, type Graph, input, type Tensor } from '../engine/graph.ts';
-import { attention, rotary, tokensOf } from '../engine/ops/attention.ts';
+import { attention, flattenTokens, rotary } from '../engine/ops/attention.ts';
 import { bf16Activated, isBf16Pass, narrowed } from '../engine/ops/bf16.ts';
 import {
   add,
@@ -138,7 +138,8 @@ export function decoder(config: DecoderConfig, inputs: DecoderInputs): Tensor {
       const y = normed(x, name);
       return config.residualScale === undefined ? y : mul(y, config.residualScale);
     };
-    const pick = (x: Tensor) => (read && layer === config.layers - 1 ? unsqueeze(takeRows(tokensOf(x), read), 0) : x);
+    const pick = (x: Tensor) =>
+      read && layer === config.layers - 1 ? unsqueeze(takeRows(flattenTokens(x), read), 0) : x;
     const before = normed(x, norms.attention);
     const mix = () => {
       const project = (name: string) => map(before, `${at}.self_attn.${name}_proj`);

@@ -1,8 +1,8 @@
 /** What stands before every route: names and origins, keys, limits. Nothing of a body is read before. */
 import type { ServerResponse } from 'node:http';
 import type { MiddlewareHandler } from 'hono';
-import { bearerOf } from '../feedback/secrets.ts';
 import { isSame } from '../feedback/server/security.ts';
+import { bearerOf } from '../monitoring/access.ts';
 import { addressOf } from '../monitoring/address.ts';
 import { isChunked, limitChunks } from '../monitoring/body.ts';
 import { createBuckets } from '../monitoring/buckets.ts';

@@ -37,7 +37,7 @@ export async function post<T>(request: Post<T>, settings: CallSettings, signal: 
       return await limited(request.who, settings.timeout, signal, (within) => posted(request, within));
     } catch (error) {
       signal.throwIfAborted();
-      const { final = false, after = 0 } = error instanceof Refused ? error : {};
+      const { final = false, after = 0 } = error instanceof RefusedRequest ? error : {};
       if (final || tried >= settings.retries) throw error;
       const seconds = Math.max(settings.pause * 2 ** tried, Math.min(after, LONGEST_WAIT));
       await wait(seconds * 1000, undefined, { signal }).catch(() => signal.throwIfAborted());
@@ -49,7 +49,7 @@ export async function post<T>(request: Post<T>, settings: CallSettings, signal: 
 const LONGEST_WAIT = 60;
 
 /** A reply with an error status. */
-export class Refused extends HeedError {
+export class RefusedRequest extends HeedError {
   /** The body of the reply. */
   readonly text: string;
   /** Whether a retry is pointless. */
@@ -85,7 +85,7 @@ async function posted<T>({ url, headers, body, who, hint, read }: Post<T>, signa
   const text = await response.text();
   if (!response.ok) {
     const detail = text.slice(0, 300) || response.statusText;
-    throw new Refused(`${who} answered ${response.status}: ${detail}`, response, text, hint);
+    throw new RefusedRequest(`${who} answered ${response.status}: ${detail}`, response, text, hint);
   }
   let answer: unknown;
   try {

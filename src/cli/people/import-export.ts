@@ -119,7 +119,7 @@ async function projectFor(
 }
 
 /** Adds the flags and the action of `export`. */
-export function addExport(command: Command): void {
+export function addDataExport(command: Command): void {
   command
     .argument('<file>', 'file to write: .jsonl, .json, .csv, .tsv or .parquet; with --to, a folder for some tools')
     .addOption(projectOption())

@@ -6,7 +6,7 @@ import {
   each,
   gpusOf,
   placeFaults,
-  reward,
+  rewardSetting,
   rows,
   unwatched,
 } from './policy-settings.ts';
@@ -35,7 +35,7 @@ const common: Record<string, Equivalent> = {
     differs: 'required; conversations only; heed writes it as JSON lines',
     to: () => ({}),
   },
-  ...reward('reward.reward_model.model_path, reward.custom_reward_function.path'),
+  ...rewardSetting('reward.reward_model.model_path, reward.custom_reward_function.path'),
   chatTemplate: { theirs: 'actor_rollout_ref.model.custom_chat_template', to: () => ({}) },
   seed: {
     theirs: 'data.seed, actor_rollout_ref.actor.data_loader_seed, actor_rollout_ref.rollout.seed',

@@ -3,7 +3,7 @@ import { type Context, Hono, type MiddlewareHandler } from 'hono';
 import { sql } from 'kysely';
 import { bearerOf, isLocal, isToken } from '../../monitoring/access.ts';
 import { connectionOf } from '../../monitoring/address.ts';
-import { createMetrics, METRICS_TYPE, type Sample } from '../../monitoring/metrics.ts';
+import { createMetrics, METRICS_TYPE, type MetricSample } from '../../monitoring/metrics.ts';
 import { addProcessMetrics } from '../../monitoring/process-metrics.ts';
 import type { Requester } from '../../monitoring/refusals.ts';
 import { type ObserveOptions, observeRequests } from '../../monitoring/requests.ts';
@@ -92,7 +92,7 @@ async function mayRead(
 }
 
 /** Reads the counts of the store, once for all who ask within some seconds. */
-function createStoreCounts({ query }: Database): (what: 'judgments' | 'waiting') => Promise<Sample[]> {
+function createStoreCounts({ query }: Database): (what: 'judgments' | 'waiting') => Promise<MetricSample[]> {
   let read: { at: number; rows: ReturnType<typeof count> } | undefined;
   const count = async () => {
     const { rows } = await sql<{ project: string; judgments: number; waiting: number }>`

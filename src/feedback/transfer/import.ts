@@ -11,7 +11,7 @@ import type { JudgmentOrSkip, Option } from '../judgment.ts';
 import { ensurePerson } from '../people.ts';
 import type { Project } from '../project.ts';
 import { atOnce, type Database } from '../store/database.ts';
-import { checkedRow, digestOf, type JudgmentRecord, type ParsedRow } from './parse-row.ts';
+import { checkedRow, type JudgmentRecord, type ParsedRow, rowDigest } from './parse-row.ts';
 
 /** Options of `importItems`. */
 export interface ImportOptions {
@@ -160,7 +160,7 @@ async function addJudgments(
     for (const { person, vote, ...rest } of [...records, ...own] as JudgmentRecord[]) {
       const { key, duration, time, decision } = rest;
       const mark = key === undefined ? [] : [key, vote];
-      const id = rest.id || `import-${digestOf([project.id, stored.id, person, ...mark])}-${stored.id}`;
+      const id = rest.id || `import-${rowDigest([project.id, stored.id, person, ...mark])}-${stored.id}`;
       const shown = rest.shown?.map((i) => order.indexOf(i));
       const before = await countRecords(database, id);
       await (decision ? recordDecision : recordJudgment)(

@@ -17,7 +17,7 @@ import { opinionOfAll } from '../feedback/feedback.ts';
 import { decideCanary, type Tally } from './canary.ts';
 import { checkVersion } from './gate.ts';
 import { nextLevel } from './gate-level.ts';
-import type { LearnOptions } from './policy.ts';
+import type { LearnPolicy } from './policy.ts';
 import { type FeedbackRows, isHeldOut, rowsHash, rowsOf } from './rows.ts';
 import type { VersionState } from './tables.ts';
 import type { VersionJob, VersionRows } from './train-version.ts';
@@ -59,7 +59,7 @@ const HELD_OUT = 2000;
 export async function openLearner(
   context: ServeContext,
   book: FeedbackBook,
-  policy: LearnOptions,
+  policy: LearnPolicy,
   runs: string,
 ): Promise<Learner> {
   const { database, shelf, onNotice, now } = context;
@@ -376,7 +376,7 @@ const isWithin = (time: number, windows: readonly Window[]) =>
   windows.some(({ from, to }) => time > from && time <= to);
 
 /** By which method rows are learned from. */
-function methodFor(method: LearnOptions['method'], { rated, chosen }: FeedbackRows): VersionJob['method'] {
+function methodFor(method: LearnPolicy['method'], { rated, chosen }: FeedbackRows): VersionJob['method'] {
   if (method !== 'auto') return method;
   return chosen.length > rated.length ? 'dpo' : 'kto';
 }

@@ -11,7 +11,7 @@ const weight = (usual: number, what: string) => share().default(usual).describe(
 export const learnMethods = ['auto', 'dpo', 'kto', 'reward+ppo'] as const;
 
 /** Schema of the policy: types, ranges, defaults and help texts. */
-export const learnSchema = z.strictObject({
+export const learnPolicySchema = z.strictObject({
   model: z.string().optional().describe('name of the model that learns (default: the first that is served)'),
   judgments: wholeNumber(1)
     .default(200)
@@ -102,16 +102,16 @@ export const learnSchema = z.strictObject({
   seed: z.number().int().default(0).describe('seed of trainings, of the held-out users and of those of the canary'),
 });
 /** The policy, with its defaults. */
-export type LearnOptions = z.output<typeof learnSchema>;
+export type LearnPolicy = z.output<typeof learnPolicySchema>;
 /** The policy as a caller passes it: every field may be left out. */
-export type LearnInput = z.input<typeof learnSchema>;
+export type LearnInput = z.input<typeof learnPolicySchema>;
 
 /** The policy in a JSON file, or in a value. @throws HeedError that names the file, and the option that is wrong. */
-export function readPolicy(source: string | LearnInput): LearnOptions {
-  if (typeof source !== 'string') return parseOptions(learnSchema, source);
+export function readLearnPolicy(source: string | LearnInput): LearnPolicy {
+  if (typeof source !== 'string') return parseOptions(learnPolicySchema, source);
   const policy = readJsonFile(source, 'Expected a JSON object, such as {"judgments": 200}.');
   try {
-    return parseOptions(learnSchema, policy);
+    return parseOptions(learnPolicySchema, policy);
   } catch (cause) {
     const hint = cause instanceof HeedError ? cause.hint : undefined;
     throw new HeedError(`"${source}": ${messageOf(cause)}`, { hint, cause });
