@@ -1,14 +1,14 @@
 import { expect, it } from 'vitest';
-import { bool, bytes, double, each, float, int, many, map, message, one, signed, text } from './protobuf.ts';
+import { bool, bytes, double, float, int, map, message, one, repeated, signed, text, unpacked } from './protobuf.ts';
 
-const inner = message({ name: one(1, text), sizes: many(2, int) });
+const inner = message({ name: one(1, text), sizes: repeated(2, int) });
 const all = message({
   signed: one(1, signed),
   float: one(2, float),
-  separate: each(3, signed),
-  packed: many(4, double),
+  separate: unpacked(3, signed),
+  packed: repeated(4, double),
   inner: one(5, inner),
-  inners: many(6, inner),
+  inners: repeated(6, inner),
   byName: map(7, bool),
   bytes: one(300, bytes),
 });
@@ -39,7 +39,7 @@ it('writes fields in the order of their description, those of a nested message t
 });
 
 it('writes repeated numbers one by one or packed, and reads either', () => {
-  const [separate, packed] = [message({ values: each(1, int) }), message({ values: many(1, int) })];
+  const [separate, packed] = [message({ values: unpacked(1, int) }), message({ values: repeated(1, int) })];
   expect([...separate.encode({ values: [3, 300] })]).toEqual([8, 3, 8, 172, 2]);
   expect([...packed.encode({ values: [3, 300] })]).toEqual([10, 3, 3, 172, 2]);
   for (const one of [separate, packed]) {

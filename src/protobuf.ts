@@ -2,7 +2,7 @@
  * Messages of Protocol Buffers from a description of their fields, as much of them as Tinker's protocol, ONNX and
  * TensorBoard need. Fields are written in the order in which they are described.
  *
- *     const point = message({ x: one(1, double), names: many(2, text) });
+ *     const point = message({ x: one(1, double), names: repeated(2, text) });
  *     point.decode(point.encode({ x: 1, names: ['a'] }));
  */
 import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
@@ -37,7 +37,7 @@ export type MessageOf<F extends Fields> = { [K in keyof F]: ReturnType<F[K]['emp
 type WrittenOf<F extends Fields> = { [K in keyof F]?: Parameters<F[K]['write']>[1] };
 
 /** A message: a kind of value that can stand alone. */
-export interface Message<T, Written> extends Kind<T, Written> {
+export interface MessageKind<T, Written> extends Kind<T, Written> {
   /** The bytes of a value; fields that are left out are absent. */
   encode(value: Written): Uint8Array<ArrayBuffer>;
   /** The value of bytes. Absent fields are undefined, or empty. @throws HeedError if the bytes are damaged. */
@@ -94,7 +94,7 @@ export const text: Kind<string> = {
 };
 
 /** A message with these fields. */
-export function message<const F extends Fields>(fields: F): Message<MessageOf<F>, WrittenOf<F>> {
+export function message<const F extends Fields>(fields: F): MessageKind<MessageOf<F>, WrittenOf<F>> {
   const named = Object.entries(fields) as [keyof F & string, Fields[string]][];
   const byNumber = new Map(named.map(([name, field]) => [field.number, { name, field }]));
   const write = (to: BinaryWriter, value: WrittenOf<F>) => {
@@ -135,15 +135,15 @@ export const one = <T, Written>(number: number, kind: Kind<T, Written>): Field<T
 });
 
 /** A field that is repeated, each value with a tag of its own, as proto2 writes numbers too. */
-export const each = <T, Written>(number: number, kind: Kind<T, Written>): Field<T[], readonly Written[]> => ({
-  ...many(number, kind),
+export const unpacked = <T, Written>(number: number, kind: Kind<T, Written>): Field<T[], readonly Written[]> => ({
+  ...repeated(number, kind),
   write(to, values) {
     for (const value of values) kind.write(to.tag(number, kind.wire), value);
   },
 });
 
 /** A field that is repeated. Numbers are packed into one length-delimited value. */
-export const many = <T, Written>(number: number, kind: Kind<T, Written>): Field<T[], readonly Written[]> => ({
+export const repeated = <T, Written>(number: number, kind: Kind<T, Written>): Field<T[], readonly Written[]> => ({
   number,
   empty: () => [],
   write(to, values) {
@@ -169,7 +169,7 @@ export function map<T, Written>(
   number: number,
   kind: Kind<T, Written>,
 ): Field<Record<string, T>, Readonly<Record<string, Written>>> {
-  const entries = many(number, message({ key: one(1, text), value: one(2, kind) }));
+  const entries = repeated(number, message({ key: one(1, text), value: one(2, kind) }));
   return {
     number,
     empty: () => ({}),

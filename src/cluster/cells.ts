@@ -1,9 +1,9 @@
 /** Cells of sweeps and ablations as jobs of a cluster, each on the node that Ray finds for it. */
 import { rmSync } from 'node:fs';
 import type { CellResult } from '../sweep/cell.ts';
-import { type CellFailure, placeOf, type RunCells } from '../sweep/pool.ts';
+import { type CellFailure, cellFolder, type RunCells } from '../sweep/pool.ts';
 import type { Ray } from './ray.ts';
-import { endRun, followRun, isRemote, planRun, type RemoteOptions } from './remote.ts';
+import { endRun, followRun, isOnCluster, planRun, type RemoteOptions } from './remote.ts';
 
 /**
  * Where the cells of a sweep run, for `trainSweep`. Jobs that were submitted by an earlier process are followed, not
@@ -26,8 +26,8 @@ export const cellsOnRay = (
     async function train(): Promise<CellResult | CellFailure | undefined> {
       const cell = queue.shift();
       if (!cell || signal?.aborted) return undefined;
-      const place = placeOf(folder, cell);
-      if (!isRemote(place)) planRun(ray, place, { version, cell, checkpointSeconds }, options);
+      const place = cellFolder(folder, cell);
+      if (!isOnCluster(place)) planRun(ray, place, { version, cell, checkpointSeconds }, options);
       const onStep = (step: number) => {
         steps.set(cell.key, step);
         onProgress?.([...steps.values()].reduce((sum, one) => sum + one, 0));

@@ -14,9 +14,9 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createReceiver, type Frame, frameLine, frameOf } from './frames.ts';
+import { createReceiver, frameLine, frameOf, type SyncFrame } from './frames.ts';
 import { createMirror } from './mirror.ts';
-import { contentOf, filesNamedBy } from './package.ts';
+import { filesNamedBy, packageText } from './package.ts';
 import { openRay, rayVersion } from './ray.ts';
 import { fetchRun, followRun, planRun } from './remote.ts';
 
@@ -43,7 +43,7 @@ const contents = (folder: string) =>
 
 describe('a folder sent home through a log', () => {
   it('arrives as it is, rows and checkpoints too, and again from the beginning of the log', () => {
-    const log: Frame[] = [];
+    const log: SyncFrame[] = [];
     mkdirSync(at('there'));
     const send = createMirror(at('there'), (frame) => log.push(frameOf(frameLine(frame).trimEnd())!));
     write('there/config.json', '{}');
@@ -73,7 +73,7 @@ describe('a folder sent home through a log', () => {
   });
 
   it('leaves what is here when a file is cut short, and no path leads out', () => {
-    const log: Frame[] = [];
+    const log: SyncFrame[] = [];
     mkdirSync(at('there'));
     const send = createMirror(at('there'), (frame) => log.push(frame));
     write('there/checkpoints/0000000005/tensors.safetensors', randomBytes(20_000));
@@ -86,7 +86,7 @@ describe('a folder sent home through a log', () => {
     receiver[Symbol.dispose]();
     expect(receiver.damaged.length).toBeGreaterThan(0);
     expect(Object.keys(contents('here'))).toEqual(['report.html']);
-    const out: Frame = { kind: 'put', n: 99, path: '../out', at: 0, sha256: '' };
+    const out: SyncFrame = { kind: 'put', n: 99, path: '../out', at: 0, sha256: '' };
     expect(() => receiver.apply(out)).toThrow('no path inside of its run');
   });
 });
@@ -97,7 +97,7 @@ it('sends the files that settings name, once for their content', () => {
   const settings = { data: 'data/*.jsonl', model: 'owner/name', nested: { steps: 3 }, other: '/etc/hosts' };
   expect(filesNamedBy(settings, place).sort()).toEqual([join('data', 'a.jsonl'), join('data', 'b.txt')]);
   expect(() => filesNamedBy({ data: '../' }, place)).toThrow('not below this folder');
-  const files = (text: string) => contentOf(new Map([['order.json', { text }]]));
+  const files = (text: string) => packageText(new Map([['order.json', { text }]]));
   expect(files('1')).toBe(files('1'));
   expect(files('1')).not.toBe(files('2'));
 });

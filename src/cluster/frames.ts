@@ -35,7 +35,7 @@ export interface JobEnd {
 }
 
 /** A frame. Those that change files have numbers, from 1, so that a log that is read again changes nothing twice. */
-export type Frame =
+export type SyncFrame =
   | { kind: 'data'; data: string }
   /** The data so far is the file from byte `at` on, which then ends; at 0 it replaces the file. */
   | { kind: 'put'; n: number; path: string; at: number; sha256: string }
@@ -44,10 +44,10 @@ export type Frame =
   | { kind: 'step'; step: number }
   | ({ kind: 'end' } & JobEnd);
 
-export const frameLine = (frame: Frame): string => `${MARK}${JSON.stringify(frame)}\n`;
+export const frameLine = (frame: SyncFrame): string => `${MARK}${JSON.stringify(frame)}\n`;
 
 /** The frame in a line of a log; undefined for any other line. */
-export function frameOf(line: string): Frame | undefined {
+export function frameOf(line: string): SyncFrame | undefined {
   if (!line.startsWith(MARK)) return undefined;
   try {
     return JSON.parse(line.slice(MARK.length));
@@ -58,7 +58,7 @@ export function frameOf(line: string): Frame | undefined {
 
 /** Applies frames to a folder. */
 export interface Receiver {
-  apply(frame: Frame): void;
+  apply(frame: SyncFrame): void;
   /** Number of the last frame that was applied or passed over. */
   readonly applied: number;
   /** Files that came back damaged and were left as they had been. */
@@ -84,7 +84,7 @@ export function createReceiver(folder: string, applied: number): Receiver {
       throw new HeedError(`The job sent a file ${JSON.stringify(path)}, which is no path inside of its run.`);
     return join(folder, path);
   };
-  const put = ({ path, at, sha256 }: Extract<Frame, { kind: 'put' }>) => {
+  const put = ({ path, at, sha256 }: Extract<SyncFrame, { kind: 'put' }>) => {
     const to = target(path);
     if (file === undefined) open(); // an empty file
     close();
@@ -100,7 +100,7 @@ export function createReceiver(folder: string, applied: number): Receiver {
     file = openSync(part, 'w');
     hash = createHash('sha256');
   };
-  const change = (frame: Extract<Frame, { n: number }>) => {
+  const change = (frame: Extract<SyncFrame, { n: number }>) => {
     if (frame.kind === 'put') return put(frame);
     if (frame.kind === 'remove') return rmSync(target(frame.path), { recursive: true, force: true });
     const [from, to] = [target(frame.path), target(frame.to)];

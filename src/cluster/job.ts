@@ -9,7 +9,7 @@ import { fileError, readJsonFile } from '../files.ts';
 import { loadPlugins } from '../plugins.ts';
 import { isRun } from '../run/run.ts';
 import { type Cell, runCell } from '../sweep/cell.ts';
-import { type Frame, frameLine, type JobEnd } from './frames.ts';
+import { frameLine, type JobEnd, type SyncFrame } from './frames.ts';
 import { createMirror } from './mirror.ts';
 
 /** What a job is to do: to train by a heed command with its settings, or to train a cell of a sweep. */
@@ -59,7 +59,7 @@ export async function runOrder(
   { version, write, signal }: { version: string; write(text: string): void; signal?: AbortSignal },
 ): Promise<number> {
   const order = readOrder();
-  const send = (frame: Frame) => write(frameLine(frame));
+  const send = (frame: SyncFrame) => write(frameLine(frame));
   if (order.version !== version) {
     const error = `The cluster has heed ${version}, and the job comes from heed ${order.version}: install the same version on both.`;
     send({ kind: 'end', code: 1, error });
@@ -114,7 +114,7 @@ function workFolder(storage: string | undefined): string {
 async function trainCell(
   { cell, checkpointSeconds }: Extract<Order, { cell: Cell }>,
   folder: string,
-  send: (frame: Frame) => void,
+  send: (frame: SyncFrame) => void,
   signal?: AbortSignal,
 ): Promise<JobEnd> {
   await loadPlugins();

@@ -4,7 +4,7 @@ import { closeSync, fstatSync, openSync, readdirSync, readSync, type Stats, stat
 import { join } from 'node:path';
 import { isSystemError } from '../files.ts';
 import { LOCK } from '../run/lock.ts';
-import { type Frame, PIECE } from './frames.ts';
+import { PIECE, type SyncFrame } from './frames.ts';
 
 /** A file as it was sent. */
 interface Sent {
@@ -21,7 +21,7 @@ const isRows = (path: string) => path.endsWith('.jsonl');
 const isCheckpoint = (path: string) => /(^|\/)checkpoints\/\d{10}$/.test(path);
 const isPassing = (name: string) => name === LOCK || /\.(tmp|old|damaged)$/.test(name);
 
-type Change = Frame extends infer One ? (One extends { n: number } ? Omit<One, 'n'> : never) : never;
+type Change = SyncFrame extends infer One ? (One extends { n: number } ? Omit<One, 'n'> : never) : never;
 
 /**
  * Returns a function that sends what has changed in `folder` since it was last called. Checkpoints that are there at
@@ -31,13 +31,13 @@ type Change = Frame extends infer One ? (One extends { n: number } ? Omit<One, '
  */
 export function createMirror(
   folder: string,
-  write: (frame: Frame) => void,
+  write: (frame: SyncFrame) => void,
   { most = Number.POSITIVE_INFINITY }: { most?: number } = {},
 ): () => void {
   const files = new Map<string, Sent>();
   const checkpoints = new Set<string>(listed(folder).checkpoints);
   let n = 0;
-  const send = (change: Change) => write({ ...change, n: ++n } as Frame);
+  const send = (change: Change) => write({ ...change, n: ++n } as SyncFrame);
 
   /** Sends a file, or its new rows. False if it is gone. */
   function sendFile(path: string, to = path): boolean {

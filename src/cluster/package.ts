@@ -47,7 +47,7 @@ export function filesBelow(path: string): string[] {
 }
 
 /** What names a package: a hash of its paths and contents. */
-export function contentOf(files: PackageFiles): string {
+export function packageText(files: PackageFiles): string {
   const hash = createHash('sha256');
   for (const [name, file] of [...files].sort(([a], [b]) => (a < b ? -1 : 1))) {
     hash.update(`${name}\0`).update(createHash('sha256').update(bytesOf(file)).digest());

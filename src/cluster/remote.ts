@@ -12,7 +12,7 @@ import { fileError, writeFileAtomic } from '../files.ts';
 import { LOCK } from '../run/lock.ts';
 import { createReceiver, frameOf, type JobEnd } from './frames.ts';
 import { ORDER, type Order, RUN, TRAINER, TRAINER_PROGRAM } from './job.ts';
-import { contentOf, filesBelow, filesNamedBy, type PackageFiles, zipped } from './package.ts';
+import { filesBelow, filesNamedBy, type PackageFiles, packageText, zipped } from './package.ts';
 import { findJob, listNodes, type Ray, type RayJob, type Resources, readLog, submitJob, uploadPackage } from './ray.ts';
 
 const STATE = 'cluster.json';
@@ -57,7 +57,7 @@ export interface RemoteParts {
 }
 
 /** Whether a job of the cluster computes the run in `folder`, as far as is known here. */
-export const isRemote = (folder: string): boolean => existsSync(join(folder, STATE)) && !readState(folder).ended;
+export const isOnCluster = (folder: string): boolean => existsSync(join(folder, STATE)) && !readState(folder).ended;
 
 /** The job and the address of the cluster of a run. @throws HeedError if no job computes the run. */
 export function remoteOf(folder: string): Pick<State, 'address' | 'job' | 'order'> {
@@ -249,7 +249,7 @@ async function submit(ray: Ray, folder: string, state: State): Promise<void> {
   const { order, from, heed = 'heed', cpus = 1, gpus, memory, runtimeEnv = {}, job } = state;
   const files = 'trainer' in order ? trainerFiles(folder, order) : orderFiles(folder, order, from);
   const entrypoint = 'trainer' in order ? `${order.trainer.python} ${TRAINER_PROGRAM}` : `${heed} cluster job`;
-  const workingDir = await uploadPackage(ray, contentOf(files), () => zipped(files));
+  const workingDir = await uploadPackage(ray, packageText(files), () => zipped(files));
   await submitJob(ray, {
     id: job,
     entrypoint,

@@ -5,7 +5,7 @@
  * percentile of their distances to their own nearest neighbors. Each number is scaled by its deviation over all points.
  * NaN with fewer than three compared points.
  */
-export function coverageOf(compared: readonly ArrayLike<number>[], points: readonly ArrayLike<number>[]): number {
+export function segmentCoverage(compared: readonly ArrayLike<number>[], points: readonly ArrayLike<number>[]): number {
   if (compared.length < 3 || points.length === 0) return Number.NaN;
   const scale = scaleOf([...compared, ...points]);
   const reach = compared.map((point, i) => nearest(point, compared, scale, i)).sort((a, b) => a - b)[

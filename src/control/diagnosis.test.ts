@@ -6,7 +6,7 @@ import { cartPole } from '../env/index.ts';
 import { diagnoseControl, diagnoseControlRun } from '../rl/diagnosis/diagnose.ts';
 import { storedDiagnosis } from '../run/diagnosis.ts';
 import { createRun, readMetrics, readSamples } from '../run/run.ts';
-import { coverageOf } from './coverage.ts';
+import { segmentCoverage } from './coverage.ts';
 import { type LearnInput, learnFromPreferences, openLearner } from './learn.ts';
 import { preferenceReport } from './report.ts';
 import { trainFromPreferences } from './train.ts';
@@ -132,16 +132,16 @@ test('a run is diagnosed by its folder as it was at its end, and in its report',
 test('coverage is the share of points that lie among the compared ones', () => {
   const compared = [0, 1, 2, 3].flatMap((x) => [0, 1, 2, 3].map((y) => [x, y]));
   expect(
-    coverageOf(compared, [
+    segmentCoverage(compared, [
       [1.5, 1.5],
       [0.2, 2.9],
     ]),
   ).toBe(1);
   expect(
-    coverageOf(compared, [
+    segmentCoverage(compared, [
       [1.5, 1.5],
       [9, 9],
     ]),
   ).toBe(0.5);
-  expect(coverageOf(compared.slice(0, 2), [[1, 1]])).toBeNaN();
+  expect(segmentCoverage(compared.slice(0, 2), [[1, 1]])).toBeNaN();
 });

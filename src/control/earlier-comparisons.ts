@@ -15,7 +15,7 @@ import { isComparisonFile, readComparisons } from './comparison-file.ts';
 import type { LearnOptions } from './options.ts';
 import type { FitComparison } from './reward/fit.ts';
 import type { SegmentNumbers } from './segments.ts';
-import { type ClipComparison, choiceOf } from './teacher-input.ts';
+import { type ClipComparison, clipChoice } from './teacher-input.ts';
 import { type SavedComparison, unpackComparisons } from './teaching/comparisons.ts';
 
 /** What the comparisons have to fit: the task, the longest segment, and the spaces of the environment. */
@@ -85,7 +85,7 @@ function comparisonOfClips(
       );
     }
   }
-  const choice = choiceOf(preference, teacher);
+  const choice = clipChoice(preference, teacher);
   if (typeof choice === 'string') return undefined;
   const image = observationSpace.shape !== undefined;
   return { segments: [segmentOf(first, image), segmentOf(second, image)], choice };

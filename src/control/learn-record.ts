@@ -4,7 +4,7 @@ import type { Preference } from '../preference/comparison.ts';
 import { diagnoseControl } from '../rl/diagnosis/diagnose.ts';
 import { type ControlRow, type Standard, worldFacts } from '../rl/diagnosis/measures.ts';
 import type { Evaluation } from '../rl/evaluate.ts';
-import { episodeMetrics, returnMetrics, returnOf } from '../rl/train.ts';
+import { finishedEpisodeMetrics, returnMetrics, returnOf } from '../rl/train.ts';
 import { type Diagnosis, noticesOnce } from '../run/diagnosis.ts';
 import type { Learner, LearnStep } from './learner.ts';
 import { createProbe, type RewardAgreement } from './probe.ts';
@@ -123,7 +123,7 @@ function metricsOf(step: LearnStep): Record<string, number> {
     labels,
     ...(waiting !== undefined && { waiting }),
     ...(owed > 0 && { 'labels/owed': owed }),
-    ...episodeMetrics(step.episodes),
+    ...finishedEpisodeMetrics(step.episodes),
     ...ppo,
     ...sac,
     ...(step.rewards && { 'reward/policy_mean': step.rewards.mean, 'reward/policy_std': step.rewards.std }),

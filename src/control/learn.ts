@@ -34,7 +34,7 @@ import { learnOptions } from './presets.ts';
 import { newRestartState, type Stuck, watch } from './restart.ts';
 import type { FitComparison } from './reward/fit.ts';
 import { type JudgeInput, type TeacherInput, teacherOf } from './teacher-input.ts';
-import { fitToEnvironment } from './teaching/check-settings.ts';
+import { fitLearningToEnvironment } from './teaching/check-settings.ts';
 import { createTeaching, type LearnParts } from './teaching/teaching.ts';
 
 /** What `learnFromPreferences` takes: the settings of `heed train`, or objects and functions instead of names. */
@@ -125,7 +125,7 @@ export function openLearner(
     env,
     (name) => learnOptions({ ...plain, env: name }, onNotice, schema),
     async (parsed, environment) => {
-      const options = fitToEnvironment(parsed, plain, environment, onNotice);
+      const options = fitLearningToEnvironment(parsed, plain, environment, onNotice);
       return learnerIn(options, {
         environment,
         teacher: own,
@@ -140,7 +140,7 @@ export function openLearner(
 /** Creates a learner with the algorithm that the settings name. The environment stays the caller's. */
 export function createLearner(settings: LearnSettings, parts: LearnParts): Learner {
   const { environment, onNotice = emitWarning } = parts;
-  return learnerIn(fitToEnvironment(learnOptions(settings, onNotice), settings, environment, onNotice), parts);
+  return learnerIn(fitLearningToEnvironment(learnOptions(settings, onNotice), settings, environment, onNotice), parts);
 }
 
 const learnerIn = (options: LearnOptions, parts: LearnParts): Learner =>

@@ -70,13 +70,13 @@ function teacherFrom(prefer: ClipTeacher): Teacher<Segment> {
         }
       });
       const all = await Promise.all(preferences);
-      for (const [i, { id }] of queries.entries()) yield { id, choice: choiceOf(all[i], name) };
+      for (const [i, { id }] of queries.entries()) yield { id, choice: clipChoice(all[i], name) };
     },
   };
 }
 
 /** The choice that a preference is. @throws HeedError if it is none. */
-export function choiceOf(preference: ClipPreference, name: string): Choice | 'skip' {
+export function clipChoice(preference: ClipPreference, name: string): Choice | 'skip' {
   if (preference === 'first' || preference === 'second') return choices[preference];
   if (preference === 'equal') return choices.tie;
   if (preference === 'skip' || preference === 'incomparable' || Array.isArray(preference)) return preference as Choice;

@@ -64,6 +64,6 @@ export const joined = (parts: readonly Uint8Array[]): Uint8Array =>
   parts.length === 1 ? parts[0] : Buffer.concat(parts);
 
 /** Bytes as text; undefined if they are not UTF-8. */
-export function textOf(bytes: Uint8Array): string | undefined {
+export function textOfBytes(bytes: Uint8Array): string | undefined {
   return isUtf8(bytes) ? Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8') : undefined;
 }

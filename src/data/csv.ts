@@ -2,7 +2,7 @@
  * CSV (RFC 4180) and TSV with a header. A field with a list, such as messages, holds JSON. A quote inside an unquoted
  * field is text. A quoted field may contain newlines.
  */
-import { type Chunks, DamagedFile, linesOf, textOf } from './bytes.ts';
+import { type Chunks, DamagedFile, linesOf, textOfBytes } from './bytes.ts';
 import { type Found, isRecord, LONGEST_ROW, TOO_LONG } from './row.ts';
 
 /** Every row after the header, except blank lines. Throws DamagedFile if the header names a column twice. */
@@ -38,7 +38,7 @@ async function* recordsOf(chunks: Chunks, delimiter: string): AsyncGenerator<Csv
   for await (const { line, bytes } of linesOf(chunks)) {
     if (record === undefined && isBlank(bytes)) continue;
     record ??= { line, fields: [] };
-    const text = textOf(bytes);
+    const text = textOfBytes(bytes);
     if (text === undefined) {
       record.reason = 'is not UTF-8';
       open = undefined;

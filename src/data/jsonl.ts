@@ -1,7 +1,7 @@
 /** JSON Lines: one object per line. */
 import { messageOf } from '../error.ts';
 import { type ExactNumber, mayHaveExact, parseExact, roundExact } from '../exact-number.ts';
-import { type Chunks, linesOf, textOf } from './bytes.ts';
+import { type Chunks, linesOf, textOfBytes } from './bytes.ts';
 import { type Found, isRecord, type Row, valueInWords } from './row.ts';
 
 /** Every line except blank ones. */
@@ -14,7 +14,7 @@ export async function* readJsonl(chunks: Chunks): AsyncGenerator<Found> {
 
 /** Parses a row of JSON; undefined if it is blank. */
 export function parseRow(bytes: Uint8Array, line: number): Found | undefined {
-  const text = textOf(bytes);
+  const text = textOfBytes(bytes);
   if (text === undefined) return { line, field: '', reason: 'is not UTF-8' };
   if (text.trim() === '') return undefined;
   try {

@@ -5,7 +5,7 @@ import { compressors } from 'hyparquet-compressors';
 import { messageOf } from '../error.ts';
 import { isSystemError } from '../files.ts';
 import { openFile as open } from '../node.ts';
-import { DamagedFile, textOf } from './bytes.ts';
+import { DamagedFile, textOfBytes } from './bytes.ts';
 import { checkGroup } from './parquet-pages.ts';
 import type { Found, Row } from './row.ts';
 
@@ -79,7 +79,7 @@ function parseRanges<T>(
 /** Bytes that may be text. As the key of a map they become the text. */
 class Text extends Uint8Array {
   override toString(): string {
-    return textOf(this) ?? super.toString();
+    return textOfBytes(this) ?? super.toString();
   }
 }
 
@@ -87,7 +87,7 @@ class Text extends Uint8Array {
  * Converts values to plain data. Bytes that are not text stay bytes: the row's check reports them where text belongs.
  */
 function plain(value: unknown): unknown {
-  if (value instanceof Uint8Array) return textOf(value) ?? value;
+  if (value instanceof Uint8Array) return textOfBytes(value) ?? value;
   if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
   if (value instanceof Date) return Number.isNaN(value.getTime()) ? 'no date' : value.toISOString();
   if (Array.isArray(value)) return value.map(plain);

@@ -5,7 +5,7 @@
  * fit together when it loads the model.
  */
 import { HeedError } from '../error.ts';
-import { bytes, each, float, many, message, one, signed, text } from '../protobuf.ts';
+import { bytes, float, message, one, repeated, signed, text, unpacked } from '../protobuf.ts';
 
 /** The types of elements that tensors may have. */
 export type DType = 'float32' | 'int64' | 'int32' | 'bool' | 'uint8' | 'uint32' | 'float16' | 'bfloat16';
@@ -70,11 +70,11 @@ export interface ModelGraph {
 const entryMessage = message({ key: one(1, text), value: one(2, text) });
 
 const tensorMessage = message({
-  dims: each(1, signed),
+  dims: unpacked(1, signed),
   dataType: one(2, signed),
   name: one(8, text),
   rawData: one(9, bytes),
-  externalData: many(13, entryMessage),
+  externalData: repeated(13, entryMessage),
   dataLocation: one(14, signed),
 });
 
@@ -87,7 +87,7 @@ const valueMessage = message({
     message({
       tensor: one(
         1,
-        message({ elements: one(1, signed), shape: one(2, message({ dims: many(1, dimensionMessage) })) }),
+        message({ elements: one(1, signed), shape: one(2, message({ dims: repeated(1, dimensionMessage) })) }),
       ),
     }),
   ),
@@ -98,34 +98,34 @@ const attributeMessage = message({
   float: one(2, float),
   int: one(3, signed),
   string: one(4, text),
-  floats: each(7, float),
-  ints: each(8, signed),
+  floats: unpacked(7, float),
+  ints: unpacked(8, signed),
   type: one(20, signed),
 });
 
 const nodeMessage = message({
-  inputs: many(1, text),
-  outputs: many(2, text),
+  inputs: repeated(1, text),
+  outputs: repeated(2, text),
   name: one(3, text),
   op: one(4, text),
-  attributes: many(5, attributeMessage),
+  attributes: repeated(5, attributeMessage),
   domain: one(7, text),
 });
 
 const graphMessage = message({
-  nodes: many(1, nodeMessage),
+  nodes: repeated(1, nodeMessage),
   name: one(2, text),
-  initializers: many(5, tensorMessage),
-  inputs: many(11, valueMessage),
-  outputs: many(12, valueMessage),
-  values: many(13, valueMessage),
+  initializers: repeated(5, tensorMessage),
+  inputs: repeated(11, valueMessage),
+  outputs: repeated(12, valueMessage),
+  values: repeated(13, valueMessage),
 });
 
 const modelMessage = message({
   irVersion: one(1, signed),
   producer: one(2, text),
   graph: one(7, graphMessage),
-  opsets: many(8, message({ domain: one(1, text), version: one(2, signed) })),
+  opsets: repeated(8, message({ domain: one(1, text), version: one(2, signed) })),
 });
 
 const ATTRIBUTE = { FLOAT: 1, INT: 2, STRING: 3, FLOATS: 6, INTS: 7 };

@@ -11,14 +11,14 @@ export interface ValueAddress {
 }
 
 /** Where a value's elements are, for `valueAt` in another thread. */
-export const addressOf = ({ dtype, shape, data }: Value): ValueAddress => ({
+export const valueAddress = ({ dtype, shape, data }: Value): ValueAddress => ({
   dtype,
   shape,
   address: koffi().address(data),
 });
 
 /** A value of the same memory, in this thread. That in the other must outlive it, and the two not write at once. */
-export function valueAt({ dtype, shape, address }: ValueAddress): Value {
+export function valueAtAddress({ dtype, shape, address }: ValueAddress): Value {
   const make = valueArray(dtype);
   const size = shape.reduce((a, b) => a * b, 1);
   return new Value(dtype, shape, new make(koffi().view(address, size * make.BYTES_PER_ELEMENT)));

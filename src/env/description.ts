@@ -3,9 +3,9 @@
 import type { Environment, Space } from './environment.ts';
 
 /** What is wrong with an environment's description, as [expected, got]. */
-export function faultOf(environment: Partial<Environment>): [string, string] | undefined {
+export function environmentFault(environment: Partial<Environment>): [string, string] | undefined {
   const { id, observationSpace, actionSpace, maxEpisodeSteps, framesPerSecond } = environment;
-  if (typeof id !== 'string' || id === '') return ['an id', kindOf(id)];
+  if (typeof id !== 'string' || id === '') return ['an id', typeName(id)];
   if (observationSpace?.kind !== 'box') return ["an observationSpace of kind 'box'", JSON.stringify(observationSpace)];
   for (const space of [observationSpace, actionSpace]) {
     if (space?.kind !== 'box') continue;
@@ -29,4 +29,4 @@ const isBox = ({ low, high }: Extract<Space, { kind: 'box' }>): boolean =>
   low.length === high.length && low.every((x, i) => x <= high[i]);
 
 /** The type of a value that is not what it should be, in words. */
-export const kindOf = (value: unknown): string => (value === null ? 'null' : typeof value);
+export const typeName = (value: unknown): string => (value === null ? 'null' : typeof value);

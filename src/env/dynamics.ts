@@ -4,7 +4,7 @@
  */
 
 import { HeedError } from '../error.ts';
-import { faultOf } from './description.ts';
+import { environmentFault } from './description.ts';
 import {
   type Box,
   type Discrete,
@@ -59,7 +59,7 @@ export function withTimeLimit(dynamics: Dynamics): Environment {
   const { id, maxEpisodeSteps, rewardThreshold, framesPerSecond } = dynamics;
   const observationSpace = boxOf(dynamics.observationSpace);
   const actionSpace = dynamics.actionSpace?.kind === 'box' ? boxOf(dynamics.actionSpace) : dynamics.actionSpace;
-  const fault = faultOf({ ...dynamics, observationSpace, actionSpace });
+  const fault = environmentFault({ ...dynamics, observationSpace, actionSpace });
   if (fault) {
     const hint = 'docs/reference/environments.md describes environments';
     throw new HeedError(`${id || 'an environment'}: expected ${fault[0]}, got ${fault[1]}`, { hint });

@@ -2,10 +2,10 @@
 import { tooMany } from './errors.ts';
 
 /** Takes one of `most` by a key. Returns how many are left, or −1 if there was none. */
-export type Buckets = (key: string, most: number) => number;
+export type TokenBuckets = (key: string, most: number) => number;
 
 /** Buckets that fill in `seconds`. `now` is the clock, in milliseconds. */
-export function createBuckets(seconds: number, now: () => number = () => Date.now()): Buckets {
+export function createBuckets(seconds: number, now: () => number = () => Date.now()): TokenBuckets {
   const buckets = new Map<string, { left: number; at: number }>();
   return (key, most) => {
     const time = now();

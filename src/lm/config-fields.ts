@@ -14,11 +14,11 @@ const activations: Record<string, DecoderConfig['activation']> = {
   relu: 'relu',
 };
 
-export const count = z.int().positive();
+export const countField = z.int().positive();
 export const layers = z.int().positive().max(10_000); // a wrong number is then an error and not an endless list
-export const deviation = z.number().nonnegative().default(0.02);
+export const deviationField = z.number().nonnegative().default(0.02);
 export const epsilon = z.number().positive();
-export const flag = z.boolean().default(false);
+export const flagField = z.boolean().default(false);
 
 const ropeSchema = z.looseObject({
   rope_type: z.string().optional(),
@@ -30,27 +30,27 @@ type Rope = z.infer<typeof ropeSchema>;
 
 /** Llama's fields, and those that many of its relatives have as well. */
 export const sharedFields = {
-  vocab_size: count,
-  hidden_size: count,
-  intermediate_size: count,
+  vocab_size: countField,
+  hidden_size: countField,
+  intermediate_size: countField,
   num_hidden_layers: layers,
-  num_attention_heads: count,
-  num_key_value_heads: count.nullish(),
-  head_dim: count.nullish(),
+  num_attention_heads: countField,
+  num_key_value_heads: countField.nullish(),
+  head_dim: countField.nullish(),
   hidden_act: z.string().default('silu'),
-  max_position_embeddings: count,
-  original_max_position_embeddings: count.nullish(),
-  initializer_range: deviation,
+  max_position_embeddings: countField,
+  original_max_position_embeddings: countField.nullish(),
+  initializer_range: deviationField,
   rms_norm_eps: epsilon.default(1e-6),
-  tie_word_embeddings: flag,
+  tie_word_embeddings: flagField,
   rope_theta: z.number().positive().nullish(),
   rope_scaling: ropeSchema.nullish(),
   rope_parameters: ropeSchema.nullish(),
   partial_rotary_factor: z.number().positive().max(1).nullish(),
-  attention_bias: flag,
-  mlp_bias: flag,
-  sliding_window: count.nullable().default(4096),
-  use_sliding_window: flag,
+  attention_bias: flagField,
+  mlp_bias: flagField,
+  sliding_window: countField.nullable().default(4096),
+  use_sliding_window: flagField,
   max_window_layers: z.int().default(28),
   layer_types: z.array(z.string()).nullish(),
 };
@@ -87,11 +87,11 @@ const llama3Schema = z.looseObject({
   factor: z.number().positive(),
   low_freq_factor: z.number().positive(),
   high_freq_factor: z.number().positive(),
-  original_max_position_embeddings: count.nullish(),
+  original_max_position_embeddings: countField.nullish(),
 });
 const yarnSchema = z.looseObject({
   factor: z.number().positive().nullish(),
-  original_max_position_embeddings: count.nullish(),
+  original_max_position_embeddings: countField.nullish(),
   beta_fast: z.number().nonnegative().nullish(),
   beta_slow: z.number().nonnegative().nullish(),
   attention_factor: z.number().positive().nullish(),
@@ -102,7 +102,7 @@ const yarnSchema = z.looseObject({
 const longropeSchema = z.looseObject({
   factor: z.number().positive().nullish(),
   short_factor: z.array(z.number().positive()),
-  original_max_position_embeddings: count.nullish(),
+  original_max_position_embeddings: countField.nullish(),
   attention_factor: z.number().positive().nullish(),
 });
 

@@ -7,10 +7,10 @@ import { z } from 'zod';
 import { HeedError } from '../error.ts';
 import { type DecoderConfig, withoutHead } from '../nn/decoder-config.ts';
 import {
-  count,
-  deviation,
+  countField,
+  deviationField,
   epsilon,
-  flag,
+  flagField,
   layers,
   parse,
   readActivation,
@@ -20,7 +20,7 @@ import {
   wrong,
 } from './config-fields.ts';
 import { families, gpt2Layout } from './families.ts';
-import { type FamilyEntry, headSizeOf, schemaOf } from './family-entry.ts';
+import { type FamilyEntry, familySchema, headSizeOf } from './family-entry.ts';
 import type { Layout } from './layout.ts';
 
 /** The `model_type` of a supported config.json. */
@@ -63,19 +63,19 @@ const anySchema = z.looseObject({
 });
 
 const gpt2Schema = z.looseObject({
-  vocab_size: count,
-  n_positions: count,
-  n_embd: count,
+  vocab_size: countField,
+  n_positions: countField,
+  n_embd: countField,
   n_layer: layers,
-  n_head: count,
-  n_inner: count.nullish(),
+  n_head: countField,
+  n_inner: countField.nullish(),
   activation_function: z.string().default('gelu_new'),
   layer_norm_epsilon: epsilon.default(1e-5),
-  initializer_range: deviation,
+  initializer_range: deviationField,
   tie_word_embeddings: z.boolean().default(true),
   scale_attn_weights: z.boolean().default(true),
-  scale_attn_by_inverse_layer_idx: flag,
-  add_cross_attention: flag,
+  scale_attn_by_inverse_layer_idx: flagField,
+  add_cross_attention: flagField,
 });
 
 /**
@@ -158,7 +158,7 @@ export function readConfig(raw: unknown, source: string): DecoderConfig {
 
 function readFamily(raw: unknown, entry: FamilyEntry, source: string): DecoderConfig {
   const { names = {}, defaults = {} } = entry;
-  const own = parse(schemaOf(entry), { ...defaults, ...(raw as object) }, source);
+  const own = parse(familySchema(entry), { ...defaults, ...(raw as object) }, source);
   const renamed = Object.entries(names).map(([ours, theirs]) => [ours, own[theirs as string]]);
   const fields = { ...own, ...Object.fromEntries(renamed) } as SharedFields;
   const name = (field: keyof SharedFields) => names[field] ?? field;

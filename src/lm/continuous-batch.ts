@@ -195,7 +195,7 @@ export interface Batch {
  * `size` is the number of parameters, `most` the cached tokens of the longest sequence that may come. While a sequence is
  * alone, `guesser` guesses its next tokens.
  */
-export function createBatch(
+export function createContinuousBatch(
   config: DecoderConfig,
   rows: DecoderRows,
   size: number,

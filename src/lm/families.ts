@@ -5,7 +5,7 @@
  */
 import { z } from 'zod';
 import type { DecoderConfig } from '../nn/decoder-config.ts';
-import { count, flag, readRotary, readWindows, type SharedFields, unsupported } from './config-fields.ts';
+import { countField, flagField, readRotary, readWindows, type SharedFields, unsupported } from './config-fields.ts';
 import { type FamilyEntry, headSizeOf } from './family-entry.ts';
 import type { Layout } from './layout.ts';
 
@@ -140,14 +140,14 @@ const glm = (fields: SharedFields, source: string): Partial<DecoderConfig> => ({
 });
 
 const lfm2Fields = {
-  conv_L_cache: count.default(3),
-  conv_bias: flag,
+  conv_L_cache: countField.default(3),
+  conv_bias: flagField,
   full_attn_idxs: z.array(z.int()).nullish(),
   tie_embedding: z.boolean().nullish(),
-  block_ff_dim: count.nullish(),
+  block_ff_dim: countField.nullish(),
   block_auto_adjust_ff_dim: z.boolean().default(true),
   block_ffn_dim_multiplier: z.number().positive().nullish(),
-  block_multiple_of: count.default(256),
+  block_multiple_of: countField.default(256),
 };
 /** The width of its feed-forwards: two thirds of what config.json says, rounded up to a multiple, unless it says not to. */
 function lfm2FeedForward(fields: SharedFields & z.infer<z.ZodObject<typeof lfm2Fields>>): number {
@@ -177,8 +177,8 @@ const queryKeyValue = ['self_attn.q_proj', 'self_attn.k_proj', 'self_attn.v_proj
 const gateUp = ['mlp.gate_proj', 'mlp.up_proj'];
 
 const expertFields = {
-  num_experts_per_tok: count,
-  norm_topk_prob: flag,
+  num_experts_per_tok: countField,
+  norm_topk_prob: flagField,
 };
 function experts(
   fields: SharedFields & z.infer<z.ZodObject<typeof expertFields>>,
@@ -222,10 +222,10 @@ export const families = {
     prefix: 'Qwen3Moe',
     more: {
       ...expertFields,
-      num_experts: count.nullish(),
-      num_local_experts: count.nullish(),
-      moe_intermediate_size: count.default(768),
-      decoder_sparse_step: count.default(1),
+      num_experts: countField.nullish(),
+      num_local_experts: countField.nullish(),
+      moe_intermediate_size: countField.default(768),
+      decoder_sparse_step: countField.default(1),
       mlp_only_layers: z.array(z.int()).nullish(),
     },
     decoder: (fields, source) => {
@@ -255,7 +255,7 @@ export const families = {
       norm_topk_prob: true,
       rope_theta: 1e6,
     },
-    more: { ...expertFields, num_local_experts: count.default(8) },
+    more: { ...expertFields, num_local_experts: countField.default(8) },
     decoder: (fields, source) => ({
       ...(fields.sliding_window !== null && { slidingWindow: fields.sliding_window }),
       ...experts(fields, fields.num_local_experts, fields.intermediate_size, source),
@@ -268,7 +268,7 @@ export const families = {
   olmoe: family({
     prefix: 'Olmoe',
     defaults: { rms_norm_eps: 1e-5, num_experts_per_tok: 8 },
-    more: { ...expertFields, num_experts: count.default(64), clip_qkv: z.number().nullish() },
+    more: { ...expertFields, num_experts: countField.default(64), clip_qkv: z.number().nullish() },
     decoder: (fields, source) => {
       if (fields.clip_qkv != null) throw unsupported(source, '"clip_qkv" bounds queries, keys and values');
       return {
@@ -303,7 +303,7 @@ export const families = {
     defaults: { ...gemmaDefaults, rope_theta: 1e6 },
     more: {
       ...gemmaCaps,
-      sliding_window_pattern: count.default(6),
+      sliding_window_pattern: countField.default(6),
       rope_local_base_freq: z.number().positive().default(10_000),
     },
     decoder: (fields, source) => ({
@@ -316,7 +316,7 @@ export const families = {
     prefix: 'Phi',
     names: { rms_norm_eps: 'layer_norm_eps' },
     defaults: { layer_norm_eps: 1e-5, hidden_act: 'gelu_new', partial_rotary_factor: 0.5 },
-    more: { qk_layernorm: flag },
+    more: { qk_layernorm: flagField },
     decoder: (fields, source) => {
       if (fields.qk_layernorm) throw unsupported(source, '"qk_layernorm" gives each head a layer norm of its own');
       return {
@@ -358,7 +358,7 @@ export const families = {
   smollm3: family({
     prefix: 'SmolLM3',
     defaults: { rope_theta: 2e6, tie_word_embeddings: true, sliding_window: null, num_key_value_heads: 4 },
-    more: { no_rope_layers: z.array(z.int()).nullish(), no_rope_layer_interval: count.default(4) },
+    more: { no_rope_layers: z.array(z.int()).nullish(), no_rope_layer_interval: countField.default(4) },
     decoder: (fields, source) => {
       const { num_hidden_layers: length, use_sliding_window: on } = fields;
       const rotated =
@@ -453,7 +453,7 @@ export const families = {
     prefix: 'StableLm',
     names: { rms_norm_eps: 'layer_norm_eps' },
     defaults: { layer_norm_eps: 1e-5, partial_rotary_factor: 0.25 },
-    more: { use_qkv_bias: flag, qk_layernorm: flag, use_parallel_residual: flag },
+    more: { use_qkv_bias: flagField, qk_layernorm: flagField, use_parallel_residual: flagField },
     decoder: (fields, source) => {
       if (fields.qk_layernorm) throw unsupported(source, '"qk_layernorm" gives each head a layer norm of its own');
       return {
@@ -504,7 +504,7 @@ export const families = {
     prefix: 'Cohere',
     names: { rms_norm_eps: 'layer_norm_eps' },
     defaults: { ...cohereDefaults, rope_theta: 5e5 },
-    more: { ...cohereFields, use_qk_norm: flag },
+    more: { ...cohereFields, use_qk_norm: flagField },
     decoder: (fields, source) => {
       if (fields.use_qk_norm) throw unsupported(source, '"use_qk_norm" gives each head a layer norm of its own');
       return cohere(fields, source);
@@ -514,7 +514,7 @@ export const families = {
     prefix: 'Cohere2',
     names: { rms_norm_eps: 'layer_norm_eps' },
     defaults: cohereDefaults,
-    more: { ...cohereFields, sliding_window_pattern: count.default(4) },
+    more: { ...cohereFields, sliding_window_pattern: countField.default(4) },
     decoder: (fields, source) => {
       const kinds = fields.layer_types ?? everyFull(fields.sliding_window_pattern, fields);
       return { ...cohere(fields, source), ...unrotatedFull(fields, readWindows(fields, kinds, source)) };
@@ -553,8 +553,8 @@ export const families = {
     defaults: { activation_function: 'relu', tie_word_embeddings: true },
     more: {
       do_layer_norm_before: z.boolean().default(true),
-      _remove_final_layer_norm: flag,
-      word_embed_proj_dim: count.nullish(),
+      _remove_final_layer_norm: flagField,
+      word_embed_proj_dim: countField.nullish(),
       enable_bias: z.boolean().default(true),
       layer_norm_elementwise_affine: z.boolean().default(true),
     },
@@ -642,7 +642,7 @@ export const families = {
     },
     more: {
       ...expertFields,
-      num_local_experts: count.default(128),
+      num_local_experts: countField.default(128),
       swiglu_alpha: z.number().default(1.702),
       swiglu_limit: z.number().positive().default(7),
     },

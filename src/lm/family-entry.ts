@@ -27,7 +27,7 @@ export const headSizeOf = (fields: SharedFields): number =>
   fields.head_dim ?? fields.hidden_size / fields.num_attention_heads;
 
 /** The schema of a family's config.json, under its own names. */
-export function schemaOf({ names = {}, more = {} }: FamilyEntry) {
+export function familySchema({ names = {}, more = {} }: FamilyEntry) {
   const shared = Object.entries(sharedFields).map(
     ([name, field]) => [names[name as keyof SharedFields] ?? name, field] as const,
   );

@@ -12,7 +12,7 @@ import { optionsOf, parseOptions } from '../options.ts';
 import {
   beginSequence,
   checkPrompt,
-  createBatch,
+  createContinuousBatch,
   type GeneratedCompletion,
   type GeneratedToken,
   longestOf,
@@ -139,7 +139,7 @@ async function* generate(
   const count = Math.min(settings.batch, prompts.length);
   const rows = await takeRows(count);
   const most = prompts.reduce((most, prompt) => Math.max(most, longestOf(prompt, settings, config) - 1), 0);
-  const batch = createBatch(config, rows, size, most, guesser);
+  const batch = createContinuousBatch(config, rows, size, most, guesser);
   try {
     for (let begun = 0; (begun < prompts.length || batch.active.length > 0) && !options.signal?.aborted; ) {
       const incoming = Array.from({ length: Math.min(count - batch.active.length, prompts.length - begun) }, () =>

@@ -12,7 +12,7 @@ import { breathe } from '../node.ts';
 import {
   beginSequence,
   checkPrompt,
-  createBatch,
+  createContinuousBatch,
   type GeneratedCompletion,
   type GeneratedToken,
   type NextToken,
@@ -126,7 +126,7 @@ export function createGenerationQueue(
   const decoder = createCachedDecoder(config, weights, options);
   const rows = createDecoderRows(decoder, most, cacheBytes);
   const size = Object.values(weights).reduce((sum, { size }) => sum + size, 0);
-  const batch = createBatch(config, rows, size, config.maxPositions, guesser);
+  const batch = createContinuousBatch(config, rows, size, config.maxPositions, guesser);
   const prefixes = createPrefixCache(prefixBytes, decoder.tokenBytes);
   const active = batch.active as readonly Guest[];
   const waiting: Guest[] = [];

@@ -25,7 +25,7 @@ import {
 } from '../node.ts';
 import { isGguf } from './gguf/file.ts';
 import { bytesLeft, download, onDisk, type RemoteFile } from './hub/download.ts';
-import { checkFile, type FileChoice, nameOf, select } from './hub/files.ts';
+import { checkFile, type FileChoice, repoName, select } from './hub/files.ts';
 import { type Hub, type HubOptions, hubFetch, notAHub, openHub, type Repo } from './hub/request.ts';
 
 /** How `pull` gets files from the Hub: which ones, from where, and into which cache. */
@@ -88,7 +88,7 @@ export async function pull(repo: Repo, options: PullOptions = {}): Promise<Pulle
   if (isOffline(options)) {
     const found = await cached(repo, options);
     if (found) return found;
-    throw new HeedError(`The ${repo.type} "${nameOf(repo)}" is incomplete in "${store}", and heed is offline.`, {
+    throw new HeedError(`The ${repo.type} "${repoName(repo)}" is incomplete in "${store}", and heed is offline.`, {
       hint: 'Unset HF_HUB_OFFLINE to get it, or set HF_HOME or HF_HUB_CACHE to where it is.',
     });
   }

@@ -4,7 +4,7 @@
  */
 
 import { type Graph, input, type Tensor } from '../engine/graph.ts';
-import { tokensOf } from '../engine/ops/attention.ts';
+import { flattenTokens } from '../engine/ops/attention.ts';
 import { mul } from '../engine/ops/elementwise.ts';
 import { oneHot } from '../engine/ops/gather.ts';
 import { linear, matmul } from '../engine/ops/matmul.ts';
@@ -65,7 +65,7 @@ function readPacked(graph: Graph, config: DecoderConfig, size: PackedSize, optio
   const prefixes = shared ? named('prefixes') : undefined;
   const attend = packedAttention(config, { segments, prefixes, positions, length: time });
   const read = labels === rows * time ? undefined : input(graph, 'at', [labels], 'int32');
-  const states = tokensOf(decoder(config, { ids, positions, attend, linear: map, checkpointLayers, read }));
+  const states = flattenTokens(decoder(config, { ids, positions, attend, linear: map, checkpointLayers, read }));
   const counted = () => {
     if (sequences !== undefined) return sequences;
     throw new HeedError('numbers by sequence need the number of sequences in a batch', {

@@ -4,7 +4,7 @@
 export type Labels = Readonly<Record<string, string>>;
 
 /** A value and its labels. */
-export type Sample = readonly [labels: Labels, value: number];
+export type MetricSample = readonly [labels: Labels, value: number];
 
 /** The measurements of one process, or of one server in it. */
 export interface Metrics {
@@ -13,7 +13,12 @@ export interface Metrics {
   /** Creates a histogram with these upper bounds, in ascending order. */
   histogram(name: string, help: string, bounds: readonly number[]): { observe(value: number, labels?: Labels): void };
   /** Reads values whenever the metrics are read: of a gauge, or of a counter that somebody else keeps. */
-  read(name: string, help: string, read: () => readonly Sample[] | Promise<readonly Sample[]>, type?: Type): void;
+  read(
+    name: string,
+    help: string,
+    read: () => readonly MetricSample[] | Promise<readonly MetricSample[]>,
+    type?: Type,
+  ): void;
   /** All of it as text. What cannot be read is left out, so that the rest is still seen. */
   text(): Promise<string>;
 }

@@ -5,7 +5,7 @@
  */
 import type { Operations } from '../engine/onednn/operations.ts';
 import { type DecoderConfig, isWindowed, layerPositions, type RotaryPositions } from './decoder-config.ts';
-import { createRoom } from './room.ts';
+import { createWorkspace } from './room.ts';
 
 /** Whether the attention of such a decoder can be computed so. */
 export const hasPlainAttention = (config: DecoderConfig): boolean => {
@@ -54,7 +54,7 @@ export function createAttention(config: DecoderConfig, dnn: Operations): Attenti
   const { heads, keyValueHeads, headSize, slidingWindow = 0 } = config;
   const width = (heads + 2 * keyValueHeads) * headSize;
   const group = heads / keyValueHeads;
-  const [floats, narrow] = [createRoom('float32'), createRoom('bfloat16')];
+  const [floats, narrow] = [createWorkspace('float32'), createWorkspace('bfloat16')];
 
   return (joined, tokens, layer, state) => {
     const { capacity, time, positions } = state;

@@ -13,7 +13,7 @@ import { type AttentionState, createAttention, hasPlainAttention } from './bf16-
 import type { Linear } from './decoder.ts';
 import { type DecoderConfig, headName, layerName, linearLookup } from './decoder-config.ts';
 import { joinedLinear } from './quantize.ts';
-import { createRoom } from './room.ts';
+import { createWorkspace } from './room.ts';
 
 /** A weight as bfloat16 in oneDNN's own order, with its bias. */
 export interface PackedWeight {
@@ -63,8 +63,8 @@ export function createBf16Layers(
   const lookUp = linearLookup(config);
   const known = new Map(given);
   const fills: (() => void)[] = [];
-  const room = createRoom('bfloat16');
-  const floats = createRoom('float32');
+  const room = createWorkspace('bfloat16');
+  const floats = createWorkspace('float32');
   const packed = (names: readonly string[], inner: number, sizes: readonly number[], hasBias: boolean) => {
     const key = names.join();
     const found = known.get(key);

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { heedError } from '../../test/support/gradients.ts';
 import { llama } from '../../test/support/llama.ts';
 import { device } from '../engine/device.ts';
-import { input, tokensOf, trace } from '../engine/index.ts';
+import { flattenTokens, input, trace } from '../engine/index.ts';
 import { runtime } from '../engine/runtime/current.ts';
 import { random } from '../random.ts';
 import { decoder, logitsOf, packedAttention } from './decoder.ts';
@@ -47,7 +47,7 @@ function wholeLogits(config: DecoderConfig, values: ReturnType<typeof createPara
     );
     const attend = packedAttention(config, { segments, positions, length: time });
     const head = input(g, headName(config), [VOCABULARY, config.hiddenSize]);
-    return { logits: logitsOf(config, tokensOf(decoder(config, { ids, positions, attend })), head) };
+    return { logits: logitsOf(config, flattenTokens(decoder(config, { ids, positions, attend })), head) };
   });
   const places = tokens.map((_, i) => i);
   const { logits } = program.run({ ...values, ids: tokens, positions: places, segments: places.map(() => 0) });

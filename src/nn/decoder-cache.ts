@@ -6,7 +6,7 @@
  */
 import { Disposables } from '../disposables.ts';
 import { input, type Tensor } from '../engine/graph.ts';
-import { tokensOf } from '../engine/ops/attention.ts';
+import { flattenTokens } from '../engine/ops/attention.ts';
 import { add, sub } from '../engine/ops/elementwise.ts';
 import { gather } from '../engine/ops/gather.ts';
 import { matmul } from '../engine/ops/matmul.ts';
@@ -16,7 +16,7 @@ import { type Binding, type Program, trace } from '../engine/program.ts';
 import { runtime } from '../engine/runtime/current.ts';
 import { newest, newestToRead } from '../engine/runtime/newest.ts';
 import { allocate, Value } from '../engine/value.ts';
-import { addressOf } from '../engine/value-address.ts';
+import { valueAddress } from '../engine/value-address.ts';
 import { HeedError } from '../error.ts';
 import { type AttentionState, CAPACITIES } from './bf16-attention.ts';
 import { type Bf16Layers, createBf16Layers, type PackedWeights } from './bf16-decoder.ts';
@@ -152,7 +152,7 @@ export function traceCachedDecoder(
       const positions = input(g, 'positions', ['rows', 'time'], 'int32');
       const { attend, present } = cachedAttention(g, config, positions);
       const hidden = decoder(config, { ids, positions, attend, linear: map });
-      const read = gather(tokensOf(hidden), input(g, 'read', ['places'], 'int32'));
+      const read = gather(flattenTokens(hidden), input(g, 'read', ['places'], 'int32'));
       const logits =
         bf16 && !map.head
           ? cappedLogits(config, bf16.products(read), headBiasOf(g, config))
@@ -170,7 +170,7 @@ export function traceCachedDecoder(
     bind(inputs, outputs) {
       const binding = program.bind(inputs, outputs);
       if (!bf16 || !map.attention) return binding;
-      const { address } = addressOf(inputs.positions);
+      const { address } = valueAddress(inputs.positions);
       bf16.states.set(address, attentionState(config, inputs));
       return {
         ...binding,

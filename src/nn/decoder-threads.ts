@@ -7,7 +7,7 @@ import { device } from '../engine/device.ts';
 import type { DType } from '../engine/onnx.ts';
 import { runtime } from '../engine/runtime/current.ts';
 import { Value, type ValueData } from '../engine/value.ts';
-import { addressOf, type ValueAddress } from '../engine/value-address.ts';
+import { type ValueAddress, valueAddress } from '../engine/value-address.ts';
 import { type CarriedError, HeedError, revived } from '../error.ts';
 import { env, receiveMessageOnPort } from '../node.ts';
 import { FAILED, type OrderedThread, order, startThread, waitFor } from '../threads/ordered-thread.ts';
@@ -136,12 +136,12 @@ function finish(thread: OrderedThread): void {
 }
 
 const addressesOf = (values: Values): Addresses =>
-  Object.fromEntries(Object.entries(values).map(([name, value]) => [name, addressOf(value)]));
+  Object.fromEntries(Object.entries(values).map(([name, value]) => [name, valueAddress(value)]));
 
 const addressesOfPacked = (packed: PackedWeights): DecoderThreadData['packed'] => {
   const inMemory = (dtype: DType, data: Uint16Array | Float32Array): ValueAddress => {
     using value = new Value(dtype, [data.length], data as ValueData);
-    return addressOf(value);
+    return valueAddress(value);
   };
   return new Map(
     Array.from(packed, ([name, { data, bias, ...sizes }]) => [

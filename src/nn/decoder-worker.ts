@@ -2,7 +2,7 @@
 import { receiveMessageOnPort, workerData } from 'node:worker_threads';
 import type { Binding } from '../engine/program.ts';
 import type { Value } from '../engine/value.ts';
-import { valueAt } from '../engine/value-address.ts';
+import { valueAtAddress } from '../engine/value-address.ts';
 import { carried } from '../error.ts';
 import { obey } from '../threads/obey.ts';
 import type { ThreadData } from '../threads/ordered-thread.ts';
@@ -11,7 +11,7 @@ import { type Addresses, type BindMessage, type DecoderThreadData, decoderOrders
 
 const { config, options, weights: addresses, packed, port } = workerData as ThreadData & DecoderThreadData;
 const valuesAt = (all: Addresses): Record<string, Value> =>
-  Object.fromEntries(Object.entries(all).map(([name, address]) => [name, valueAt(address)]));
+  Object.fromEntries(Object.entries(all).map(([name, address]) => [name, valueAtAddress(address)]));
 const bindings = new Map<number, { binding: Binding; values: Value[] }>();
 
 await obey(async () => {
@@ -19,7 +19,11 @@ await obey(async () => {
   const copies = new Map(
     Array.from(packed, ([name, { data, bias, ...sizes }]) => [
       name,
-      { ...sizes, data: valueAt(data).data as Uint16Array, bias: bias && (valueAt(bias).data as Float32Array) },
+      {
+        ...sizes,
+        data: valueAtAddress(data).data as Uint16Array,
+        bias: bias && (valueAtAddress(bias).data as Float32Array),
+      },
     ]),
   );
   const { bind } = traceCachedDecoder(config, weights, { ...options, singleThread: true }, copies);

@@ -6,7 +6,7 @@
 import { checkpoint } from '../engine/gradient.ts';
 import { constant, type Graph, input, type Tensor } from '../engine/graph.ts';
 import { isBf16Activation } from '../engine/onednn/activations.ts';
-import { attention, rotary, tokensOf } from '../engine/ops/attention.ts';
+import { attention, flattenTokens, rotary } from '../engine/ops/attention.ts';
 import { bf16Activated, isBf16Pass, narrowed } from '../engine/ops/bf16.ts';
 import {
   add,
@@ -167,7 +167,8 @@ export function decoder(config: DecoderConfig, inputs: DecoderInputs): Tensor {
       const y = normed(x, name);
       return config.residualScale === undefined ? y : mul(y, config.residualScale);
     };
-    const pick = (x: Tensor) => (read && layer === config.layers - 1 ? unsqueeze(takeRows(tokensOf(x), read), 0) : x);
+    const pick = (x: Tensor) =>
+      read && layer === config.layers - 1 ? unsqueeze(takeRows(flattenTokens(x), read), 0) : x;
     const before = normed(x, norms.attention);
     const convolve = () => {
       const [b, c, x] = split(map(before, `${at}.conv.in_proj`), [hiddenSize, hiddenSize, hiddenSize], -1);

@@ -12,7 +12,7 @@ import { reviewReward } from '../align/world/rewards.ts';
 import { createGenerator } from '../lm/generate.ts';
 import type { PullOptions } from '../lm/hub.ts';
 import { embeddedModel, loadModel } from '../lm/model.ts';
-import { type Recipe, resolved } from './recipe.ts';
+import { type Recipe, resolvedSettings } from './recipe.ts';
 import { trainings } from './trainings/trainings.ts';
 
 /** A row of the pipeline's samples. */
@@ -48,12 +48,15 @@ export async function finalCompletions(
   const makers = stages.filter(({ command }) => trainings[command].product === 'a language model');
   if (makers.length === 0 || settings.count === 0) return undefined;
   const of = (name: string, { settings }: Recipe['stages'][number]) => {
-    const value = resolved(settings, folderOf, stages)[name];
+    const value = resolvedSettings(settings, folderOf, stages)[name];
     return typeof value === 'string' ? value : undefined;
   };
   const [first, last] = [makers[0], makers.at(-1)!];
   const base = first.command === 'pretrain' ? [] : [{ name: 'base', model: of('model', first) ?? embeddedModel }];
-  const models = [...base, ...makers.map(({ name }) => ({ name, model: resolved(`@${name}`, folderOf, stages) }))];
+  const models = [
+    ...base,
+    ...makers.map(({ name }) => ({ name, model: resolvedSettings(`@${name}`, folderOf, stages) })),
+  ];
   const data = settings.data ?? of('data', last);
   const row: AnswersRow = { kind: 'answers', prompts: [], models: [] };
   for (const { name, model } of models) {

@@ -1,7 +1,7 @@
 /** The first sentences of a pipeline's report: what was taught, by whom, and what changed. */
 import type { AnswersRow } from './answers.ts';
-import { type Lesson, lessonsOf } from './lessons.ts';
-import { type BegunStage, type Change, changesOf, fixed, mainChange, nameOf, solvedAt } from './measures.ts';
+import { lessonsOf, type TeachingStage } from './lessons.ts';
+import { type BegunStage, changesOf, fixed, type MeasuredChange, mainChange, nameOf, solvedAt } from './measures.ts';
 import type { Recipe } from './recipe.ts';
 
 /** Two sentences, from what the stages' folders hold. */
@@ -13,14 +13,14 @@ export function leadOf({ stages }: Recipe, begun: readonly BegunStage[], answers
   return `${taught(lessons, begun)} ${changed(lessons, begun, answers)}`;
 }
 
-function taught(lessons: readonly Lesson[], begun: readonly BegunStage[]): string {
+function taught(lessons: readonly TeachingStage[], begun: readonly BegunStage[]): string {
   if (lessons.length === 0) {
     const commands = [...new Set(begun.map(({ stage }) => `heed ${stage.command}`))];
     return commands.length > 0 ? `This pipeline ran ${listed(commands)}.` : 'Nothing has begun yet.';
   }
   const models = lessons.filter(({ teaches }) => !isAgent(teaches));
   const agents = lessons.filter(({ teaches }) => isAgent(teaches));
-  const learned = (learner: string, own: readonly Lesson[]): [string, string][] => {
+  const learned = (learner: string, own: readonly TeachingStage[]): [string, string][] => {
     const sources = [...new Set(own.flatMap(({ source }) => source?.words ?? []))];
     return sources.length > 0 ? [[learner, listed(sources)]] : [];
   };
@@ -32,9 +32,9 @@ function taught(lessons: readonly Lesson[], begun: readonly BegunStage[]): strin
   return sentence(all.map(([who, what], i) => `${who} ${i === 0 ? 'learned from' : 'from'} ${what}`).join('; '));
 }
 
-const isAgent = (teaches: Lesson['teaches']): boolean => teaches.endsWith('agent');
+const isAgent = (teaches: TeachingStage['teaches']): boolean => teaches.endsWith('agent');
 
-function changed(lessons: readonly Lesson[], begun: readonly BegunStage[], answers?: AnswersRow): string {
+function changed(lessons: readonly TeachingStage[], begun: readonly BegunStage[], answers?: AnswersRow): string {
   const agents = lessons.filter(({ teaches }) => isAgent(teaches));
   const changes = [
     ...agents.flatMap(({ stage }) => ofAgent(stage.name, begun, agents.length > 1)),
@@ -54,7 +54,7 @@ function ofAgent(name: string, begun: readonly BegunStage[], isOneOfMany: boolea
 }
 
 /** What changed about the language models: by the same prompts for all of them, else by the last one's own measure. */
-function ofModels(lessons: readonly Lesson[], begun: readonly BegunStage[], answers?: AnswersRow): string[] {
+function ofModels(lessons: readonly TeachingStage[], begun: readonly BegunStage[], answers?: AnswersRow): string[] {
   const judged = answers?.models.filter(({ reward }) => reward) ?? [];
   if (judged.length > 1) {
     const [from, to] = [judged[0], judged.at(-1)!].map(({ reward }) => reward!.mean);
@@ -80,7 +80,7 @@ function ofEvaluation(begun: BegunStage): string[] {
 }
 
 /** "the return rose from 66.3 to 499.9" */
-function went(what: string, { from, to, format }: Pick<Change, 'from' | 'to' | 'format'>): string {
+function went(what: string, { from, to, format }: Pick<MeasuredChange, 'from' | 'to' | 'format'>): string {
   if (from === undefined) return `${what} is ${format(to)}`;
   if (format(from) === format(to)) return `${what} stayed at ${format(to)}`;
   return `${what} ${to > from ? 'rose' : 'fell'} from ${format(from)} to ${format(to)}`;

@@ -5,7 +5,7 @@ import type { Stage } from './recipe.ts';
 import { trainings } from './trainings/trainings.ts';
 
 /** What somebody or something gives, from which a stage learns. */
-export interface Source {
+export interface TeachingSource {
   kind: 'judgments' | 'labels' | 'demonstrations' | 'reward';
   /** In a sentence, after "learned from". */
   words: string;
@@ -16,13 +16,13 @@ export interface Source {
 }
 
 /** A stage that teaches. */
-export interface Lesson {
+export interface TeachingStage {
   stage: Stage;
   teaches: NonNullable<(typeof trainings)[string]['teaches']>;
   /** Who learns: "an agent in CartPole-v1", "a language model". */
   learner: string;
   /** Absent if it learns from the reward model of a stage. */
-  source?: Source;
+  source?: TeachingSource;
   /** The stage whose reward model it learns from. */
   reward?: string;
 }
@@ -30,8 +30,8 @@ export interface Lesson {
 type Config = BegunStage['config'];
 
 /** The lessons of stages in their order, with the settings that are known of them. */
-export const lessonsOf = (stages: readonly Stage[], begun: readonly BegunStage[]): Lesson[] =>
-  stages.flatMap((stage): Lesson[] => {
+export const lessonsOf = (stages: readonly Stage[], begun: readonly BegunStage[]): TeachingStage[] =>
+  stages.flatMap((stage): TeachingStage[] => {
     const { teaches } = trainings[stage.command];
     if (!teaches) return [];
     const found = begun.find((one) => one.stage.name === stage.name);
@@ -47,10 +47,10 @@ export const lessonsOf = (stages: readonly Stage[], begun: readonly BegunStage[]
 
 function sourceOf(
   { command }: Stage,
-  teaches: Lesson['teaches'],
+  teaches: TeachingStage['teaches'],
   config: Config,
   begun: BegunStage | undefined,
-): Source | undefined {
+): TeachingSource | undefined {
   const seen = begun?.rows.at(-1)?.labels;
   switch (teaches) {
     case 'taught agent':
@@ -70,7 +70,7 @@ function sourceOf(
   }
 }
 
-const judgments = (count: unknown, of: string, by: Teacher): Source => ({
+const judgments = (count: unknown, of: string, by: Teacher): TeachingSource => ({
   kind: 'judgments',
   words: `${typeof count === 'number' ? `${amount(count)} ` : ''}${count === 1 ? 'comparison' : 'comparisons'} of its ${of} by ${by.words}`,
   note: `${typeof count === 'number' ? `${amount(count)} ` : ''}by ${by.note}`,
@@ -80,14 +80,14 @@ const judgments = (count: unknown, of: string, by: Teacher): Source => ({
 const amount = (count: number): string => count.toLocaleString('en-US');
 
 /** Judgments in a file, or made by an earlier stage. */
-function given({ data }: Config): Source | undefined {
+function given({ data }: Config): TeachingSource | undefined {
   if (typeof data !== 'string') return undefined;
   const words = data.startsWith('@') ? `the judgments of ${nameOf(data)}` : `the judgments in ${nameOf(data)}`;
   return { kind: 'judgments', words, note: nameOf(data), isOwn: false };
 }
 
-function demonstrations(command: string, { data, demonstrations: count, teacher }: Config): Source {
-  const of = (words: string, note: string): Source => ({ kind: 'demonstrations', words, note, isOwn: false });
+function demonstrations(command: string, { data, demonstrations: count, teacher }: Config): TeachingSource {
+  const of = (words: string, note: string): TeachingSource => ({ kind: 'demonstrations', words, note, isOwn: false });
   if (command === 'distill') return of(`the model ${nameOf(teacher)}`, nameOf(teacher));
   const what = command === 'pretrain' ? 'texts' : 'demonstrations';
   if (typeof data === 'string') {
@@ -97,14 +97,14 @@ function demonstrations(command: string, { data, demonstrations: count, teacher 
   return of(`${what} of the embedded world`, 'of the embedded world');
 }
 
-function steps({ data }: Config): Source {
+function steps({ data }: Config): TeachingSource {
   const isOwn = typeof data !== 'string';
   const words = isOwn ? 'labels of the steps of its completions' : `the labeled steps in ${nameOf(data)}`;
   return { kind: 'labels', words, note: isOwn ? 'good or not' : nameOf(data), isOwn };
 }
 
-function reward({ reward: named = 'reviews', env, agent }: Config): Source {
-  const of = (words: string, note: string): Source => ({ kind: 'reward', words, note, isOwn: true });
+function reward({ reward: named = 'reviews', env, agent }: Config): TeachingSource {
+  const of = (words: string, note: string): TeachingSource => ({ kind: 'reward', words, note, isOwn: true });
   if (named === 'episode' || env !== undefined || agent !== undefined) {
     return of('the rewards of its environment', 'of the environment');
   }

@@ -19,7 +19,7 @@ export interface BegunStage {
 }
 
 /** A figure of a stage, before it and after it. */
-export interface Change {
+export interface MeasuredChange {
   /** Such as "true reward"; the column that has it. */
   name: string;
   /** Before the stage; absent if there was nothing to measure yet. */
@@ -103,8 +103,8 @@ const measures: Measure[] = [
 ];
 
 /** What a stage changed, in the order of the report's columns. */
-export function changesOf({ stage, rows, result }: BegunStage): Change[] {
-  const measured = measures.flatMap(({ name, metric, format = fixed, of, lastOnly }): Change[] => {
+export function changesOf({ stage, rows, result }: BegunStage): MeasuredChange[] {
+  const measured = measures.flatMap(({ name, metric, format = fixed, of, lastOnly }): MeasuredChange[] => {
     const seen = rows.map((row) => row[metric]).filter(Number.isFinite);
     if (seen.length === 0) return [];
     const from = seen.length > 1 && !lastOnly ? { from: seen[0] } : {};
@@ -116,7 +116,7 @@ export function changesOf({ stage, rows, result }: BegunStage): Change[] {
 }
 
 /** What an evaluation found, which trains nothing. */
-function judgedBy({ command, settings }: Stage, result: StageResult | undefined): Change[] {
+function judgedBy({ command, settings }: Stage, result: StageResult | undefined): MeasuredChange[] {
   const { winRate, accuracy, interval } = (result ?? {}) as {
     winRate?: number;
     accuracy?: number;
@@ -142,7 +142,7 @@ export const nameOf = (value: unknown): string => {
 };
 
 /** The figure that a stage is about; undefined if there is none yet. */
-export function mainChange(begun: BegunStage): Change | undefined {
+export function mainChange(begun: BegunStage): MeasuredChange | undefined {
   const { product } = trainings[begun.stage.command];
   const names = product === 'a reward model' ? ['accuracy'] : ['win rate', 'return', 'true reward', 'reward'];
   const changes = changesOf(begun);
@@ -152,7 +152,7 @@ export function mainChange(begun: BegunStage): Change | undefined {
 }
 
 /** A change on one line: "66.3 → 499.9", "69.5 % → 85.8 % of held-out comparisons". */
-export const inNumbers = ({ from, to, format, of }: Change): string =>
+export const inNumbers = ({ from, to, format, of }: MeasuredChange): string =>
   `${from === undefined ? '' : `${format(from)} → `}${format(to)}${of === undefined ? '' : ` ${of}`}`;
 
 /** From which return a stage's environment counts as solved: "solved at 475"; undefined if that is unknown. */

@@ -1,6 +1,6 @@
 /** The method of a pipeline as a picture: who acts, who judges, and how that comes back to the policy. */
 import type { Diagram, DiagramBox, DiagramLane } from '../run/report/diagram.ts';
-import { type Lesson, lessonsOf, type Source } from './lessons.ts';
+import { lessonsOf, type TeachingSource, type TeachingStage } from './lessons.ts';
 import type { BegunStage } from './measures.ts';
 import type { Recipe } from './recipe.ts';
 
@@ -26,11 +26,11 @@ const completions: DiagramBox = { label: 'Completions', note: 'two of a prompt',
 const rewarded: DiagramBox = { label: 'Completions', note: 'of prompts' };
 const rewardModel: DiagramBox = { label: 'Reward model', note: 'predicts the judgments' };
 
-const judged = ({ kind, note }: Source): DiagramBox =>
+const judged = ({ kind, note }: TeachingSource): DiagramBox =>
   kind === 'labels' ? { label: 'Labels of steps', note } : { label: 'Judgments', note, icon: 'choice' };
 const by = (box: DiagramBox, arrow: string): DiagramBox => ({ ...box, arrow });
 
-function agentLane({ stage: { name }, teaches, learner, source }: Lesson): DiagramLane[] {
+function agentLane({ stage: { name }, teaches, learner, source }: TeachingStage): DiagramLane[] {
   const lane = `${learner[0].toUpperCase()}${learner.slice(1)}`;
   if (teaches === 'taught agent') {
     return [{ name: lane, boxes: [agent, clips, judged(source!), rewardModel], back: { to: 0, label: name } }];
@@ -40,7 +40,7 @@ function agentLane({ stage: { name }, teaches, learner, source }: Lesson): Diagr
   return [{ name: lane, boxes, back: { to: 0, label: name } }];
 }
 
-function modelLanes(lessons: readonly Lesson[]): DiagramLane[] {
+function modelLanes(lessons: readonly TeachingStage[]): DiagramLane[] {
   const texts = lessons.findLast(({ teaches }) => teaches === 'demonstrated model');
   const start: DiagramBox[] = texts?.source
     ? [{ label: 'Demonstrations', note: texts.source.note }, by(policy, texts.stage.name)]
@@ -67,15 +67,15 @@ function modelLanes(lessons: readonly Lesson[]): DiagramLane[] {
 const MODEL = 'A language model';
 
 /** From the judged completions, or the data, to the reward model. */
-const rewardBoxes = ({ stage }: Lesson, source: Source, start: readonly DiagramBox[]): DiagramBox[] => [
+const rewardBoxes = ({ stage }: TeachingStage, source: TeachingSource, start: readonly DiagramBox[]): DiagramBox[] => [
   ...(source.isOwn ? [...start, source.kind === 'labels' ? rewarded : completions] : []),
   judged(source),
   by(rewardModel, stage.name),
 ];
 
 function rewardedLanes(
-  { stage, source, reward }: Lesson,
-  lessons: readonly Lesson[],
+  { stage, source, reward }: TeachingStage,
+  lessons: readonly TeachingStage[],
   start: readonly DiagramBox[],
 ): DiagramLane[] {
   const loop = (boxes: readonly DiagramBox[], to: number) => ({ name: MODEL, boxes, back: { to, label: stage.name } });
@@ -91,7 +91,7 @@ function rewardedLanes(
   return [...before, loop([...boxes, by(policy, stage.name), rewarded], boxes.length - 1)];
 }
 
-function preferredLanes({ stage, source }: Lesson, start: readonly DiagramBox[]): DiagramLane[] {
+function preferredLanes({ stage, source }: TeachingStage, start: readonly DiagramBox[]): DiagramLane[] {
   if (!source) return [];
   if (source.isOwn) {
     const boxes = [...start, completions, judged(source)];

@@ -14,8 +14,8 @@ import type { Ending } from '../run/loggers/logger.ts';
 import { writeReport } from '../run/report.ts';
 import { createRun, isRun, openRun, type Run } from '../run/run.ts';
 import { type AnswersRow, finalCompletions } from './answers.ts';
-import { type Recipe, resolved, type Stage } from './recipe.ts';
-import { newFolder, type PipelineRow, progressOf, type StageResult } from './state.ts';
+import { type Recipe, resolvedSettings, type Stage } from './recipe.ts';
+import { newStageFolder, type PipelineRow, progressOf, type StageResult } from './state.ts';
 import type { LearnerParts } from './trainings/training.ts';
 import { trainings } from './trainings/trainings.ts';
 
@@ -88,10 +88,10 @@ export async function runPipeline(parts: PipelineParts): Promise<PipelineResult 
     if (stages.get(stage.name)?.result) continue;
     if (signal?.aborted) return undefined;
     const begun = stages.get(stage.name);
-    const name = newFolder(run.folder, stage.name);
+    const name = newStageFolder(run.folder, stage.name);
     const folder = begun?.folder ?? join(run.folder, name);
     const place = { index: i + 1, count: recipe.stages.length, folder };
-    const settings = resolved(stage.settings, folderOf, recipe.stages);
+    const settings = resolvedSettings(stage.settings, folderOf, recipe.stages);
     // a stage that fails before it has a run can be corrected in the recipe
     const begin = () => void (begun ?? note({ kind: 'begun', stage: stage.name, folder: name }));
     const result = await runStage(stage, settings, place, begin, parts);

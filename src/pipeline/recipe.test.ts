@@ -4,7 +4,7 @@ import { heedError } from '../../test/support/gradients.ts';
 import { HeedError } from '../error.ts';
 import { optionsJson } from '../options.ts';
 import { defaultRecipe } from './default-recipe.ts';
-import { checkRecipe, type RecipeInput, resolved } from './recipe.ts';
+import { checkRecipe, type RecipeInput, resolvedSettings } from './recipe.ts';
 import { trainings } from './trainings/trainings.ts';
 
 type Stages = RecipeInput['stages'];
@@ -149,7 +149,7 @@ it('puts paths for references, and leaves Hub names, addresses and files alone',
     kept: ['@a', 3, 'owner/name@main', './@a', 'https://x@a/b'],
     deep: { model: '@a' },
   };
-  expect(resolved(settings, (name) => `runs/${name}`, stages)).toEqual({
+  expect(resolvedSettings(settings, (name) => `runs/${name}`, stages)).toEqual({
     model: 'runs/a/model',
     best: 'runs/a/best',
     reward: '0.7*runs/reward/model + 0.3*runs/reward/best',

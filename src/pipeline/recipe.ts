@@ -208,7 +208,7 @@ function seeded({ command, settings }: Stage, seed: number | undefined): Record<
 }
 
 /** Settings with every reference replaced by its path. */
-export function resolved<T>(settings: T, folderOf: (stage: string) => string, stages: readonly Stage[]): T {
+export function resolvedSettings<T>(settings: T, folderOf: (stage: string) => string, stages: readonly Stage[]): T {
   const pathOf = (_: string, name: string, path?: string) => {
     const { command } = stages.find((stage) => stage.name === name)!;
     return join(folderOf(name), path ?? trainings[command].path ?? '');

@@ -73,7 +73,7 @@ function moved(result: StageResult, folder: string): StageResult {
 }
 
 /** A folder that no earlier attempt at the stage used. Names of stages have no dots. */
-export function newFolder(run: string, stage: string): string {
+export function newStageFolder(run: string, stage: string): string {
   for (let n = 1; ; n++) {
     const folder = n === 1 ? stage : `${stage}.${n}`;
     if (!existsSync(join(run, folder))) return folder;

@@ -270,12 +270,12 @@ export async function evaluateUntrained(
 export const returnOf = ({ mean, std, episodes }: Evaluation) => ({ mean, std, episodes });
 
 /** Finished episodes under the standard names of metrics; none if none finished. */
-export const episodeMetrics = ({ ended, cut, steps }: FinishedEpisodes): Record<string, number> =>
+export const finishedEpisodeMetrics = ({ ended, cut, steps }: FinishedEpisodes): Record<string, number> =>
   ended + cut > 0 ? { 'episodes/ended': ended, 'episodes/cut': cut, 'episodes/length': steps / (ended + cut) } : {};
 
 /** Finished episodes, and the least and greatest reward of the environment's steps. */
 const playMetrics = (episodes: FinishedEpisodes): Record<string, number> => ({
-  ...episodeMetrics(episodes),
+  ...finishedEpisodeMetrics(episodes),
   'reward/least': episodes.rewards[0],
   'reward/greatest': episodes.rewards[1],
 });

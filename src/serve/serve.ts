@@ -32,7 +32,7 @@ import { expireFiles, tidyFiles } from './files/files.ts';
 import { type Jobs, openJobs } from './fine-tuning/jobs.ts';
 import { countUsage, hasKeys } from './keys.ts';
 import { type Learner, openLearner } from './learn/learner.ts';
-import { type LearnInput, readPolicy } from './learn/policy.ts';
+import { type LearnInput, readLearnPolicy } from './learn/policy.ts';
 import type { LoadedModel } from './loaded-model.ts';
 import { type ServeSettings, serveSchema } from './options.ts';
 import { upstreamUrl } from './proxy/proxy.ts';
@@ -202,7 +202,7 @@ export async function serve(input: ServeInput = {}): Promise<Server> {
     await expire();
     const expiry = setInterval(() => void expire().catch((error) => onNotice(messageOf(error))), DAY / 24);
     ends.push(() => clearInterval(expiry));
-    if (learn) learner = await openLearner(context, book, readPolicy(learn), settings.runs);
+    if (learn) learner = await openLearner(context, book, readLearnPolicy(learn), settings.runs);
     await tidyFiles(context);
     const jobs = await openJobs(context, settings);
     const app = createApp(context, { ...settings, onRequest, onRefusal }, { feedback, learner, proxy, jobs });

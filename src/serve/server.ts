@@ -6,7 +6,7 @@ import type { RefusalEntry } from '../http/refusals.ts';
 import type { RequestEntry } from '../http/requests.ts';
 import { createSkeleton } from '../http/skeleton.ts';
 import { API } from '../tinker/protocol.ts';
-import { chatRoutes } from './completions/chat.ts';
+import { chatCompletionRoutes } from './completions/chat.ts';
 import { storedRoutes } from './completions/stored.ts';
 import { textRoutes } from './completions/text.ts';
 import type { Env, ServeContext } from './context.ts';
@@ -87,7 +87,7 @@ export function createApp(
   if (proxy) app.route('/v1', proxyRoutes(context, proxy));
   app
     .route('/v1', modelRoutes(context))
-    .route('/v1', chatRoutes(context))
+    .route('/v1', chatCompletionRoutes(context))
     .route('/v1', storedRoutes(context))
     .route('/v1', textRoutes(context))
     .route('/v1', responseRoutes(context))

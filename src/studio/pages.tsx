@@ -4,7 +4,7 @@ import { mayAs, type PersonRole } from '../feedback/roles.ts';
 import { ChatPage } from './chat/chat.tsx';
 import { Label } from './label/label.tsx';
 import type { Person } from './page/api.ts';
-import { Account, PersonPage } from './projects/account.tsx';
+import { AccountPage, PersonPage } from './projects/account.tsx';
 import { Activity } from './projects/activity.tsx';
 import { ItemsPage } from './projects/items.tsx';
 import { People } from './projects/people.tsx';
@@ -12,11 +12,11 @@ import { ProjectPage } from './projects/project.tsx';
 import { NewProject, Projects } from './projects/projects.tsx';
 import { AdjudicationPage } from './review/adjudicate.tsx';
 import { AgreementPage } from './review/agreement.tsx';
-import { TeachingRoom } from './teach/teach.tsx';
+import { TeachingPage } from './teach/teach.tsx';
 
 /** The pages of a project, and the role that each of them takes. */
 const projectPages = {
-  teach: { View: TeachingRoom, role: 'annotator' },
+  teach: { View: TeachingPage, role: 'annotator' },
   label: { View: Label, role: 'annotator' },
   project: { View: ProjectPage, role: 'reviewer' },
   items: { View: ItemsPage, role: 'reviewer' },
@@ -28,7 +28,7 @@ const projectPages = {
 const pages = {
   chat: { View: ChatPage, role: 'annotator' },
   new: { View: NewProject, role: 'owner' },
-  account: { View: Account, role: 'annotator' },
+  account: { View: AccountPage, role: 'annotator' },
   people: { View: People, role: 'reviewer' },
   activity: { View: Activity, role: 'owner' },
   runs: { View: () => null, role: 'reviewer' },

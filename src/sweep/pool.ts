@@ -70,7 +70,7 @@ export async function* runCells(
     if (!cell || signal?.aborted) return void (child.connected && child.disconnect());
     under.set(child, { cell, step: 0 });
     // a dead process is reported by its exit
-    child.send({ cell, folder: placeOf(folder, cell), checkpointSeconds } satisfies CellOrder, () => {});
+    child.send({ cell, folder: cellFolder(folder, cell), checkpointSeconds } satisfies CellOrder, () => {});
   };
   const end = (child: ChildProcess, what: CellResult | CellFailure) => {
     under.delete(child);
@@ -134,6 +134,6 @@ export async function* runCells(
 }
 
 /** The folder of a cell. */
-export const placeOf = (folder: string, { key }: Cell): string => join(folder, key.replaceAll(/[^\w.=-]+/g, '-'));
+export const cellFolder = (folder: string, { key }: Cell): string => join(folder, key.replaceAll(/[^\w.=-]+/g, '-'));
 
 const threadsEach = (jobs: number) => Math.max(1, Math.floor(availableParallelism() / jobs));

@@ -2,7 +2,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { carried } from '../error.ts';
 import { DONE, FAILED, LEFT, NUMBERS, ORDERED, type ThreadData } from './ordered-thread.ts';
-import { changed, watched } from './wait.ts';
+import { changed, watchedControl } from './wait.ts';
 
 /** Carries out an order, given its numbers. */
 export type CarryOut = (...numbers: [first: number, second: number]) => void;
@@ -27,7 +27,7 @@ export async function obey(prepare: () => Promise<CarryOut>, carriedOf: (error: 
     return;
   }
   parentPort!.postMessage(undefined);
-  const orders = watched(control, ORDERED, polling);
+  const orders = watchedControl(control, ORDERED, polling);
   for (let done = 0; ; done = (done + 1) | 0) {
     changed(orders, done);
     control[FAILED] = 0;

@@ -5,7 +5,7 @@
 import type { MessagePort, Worker } from 'node:worker_threads';
 import { type CarriedError, type HeedError, messageOf, revived } from '../error.ts';
 import { NodeMessageChannel, NodeWorker } from '../node.ts';
-import { changed, type Watched, watched } from './wait.ts';
+import { changed, type Watched, watchedControl } from './wait.ts';
 
 /** Places in the memory that a thread and its owner share; the numbers of the order follow. */
 export const ORDERED = 0; // how many orders were sent
@@ -55,7 +55,7 @@ export function startThread({ file, data, polling, env, ended }: ThreadStart): P
   const { port1: port, port2: theirs } = new NodeMessageChannel();
   const workerData = { ...data, control, port: theirs, polling } satisfies ThreadData;
   const worker = new NodeWorker(file, { workerData, transferList: [theirs], ...(env && { env }) });
-  const thread: OrderedThread = { worker, control, port, done: watched(control, DONE, polling) };
+  const thread: OrderedThread = { worker, control, port, done: watchedControl(control, DONE, polling) };
   return new Promise((resolve, reject) => {
     worker.once('message', (failure: CarriedError | undefined) => {
       if (failure) return reject(revived(failure));

@@ -43,7 +43,7 @@ export interface Watched extends Looks {
 }
 
 /** Watches the number at `place` of the shared memory, and polls for up to `polling` ms before it sleeps. */
-export const watched = (control: Int32Array, place: number, polling = LOOK): Watched => ({
+export const watchedControl = (control: Int32Array, place: number, polling = LOOK): Watched => ({
   control,
   place,
   polling,

@@ -3,7 +3,7 @@
  * bytes, little-endian: tokens as int32, the others as their dtype says.
  */
 import { HeedError } from '../error.ts';
-import { bool, bytes, double, int, many, map, message, one, text } from '../protobuf.ts';
+import { bool, bytes, double, int, map, message, one, repeated, text } from '../protobuf.ts';
 import type { ForwardBackwardOutput, ForwardBackwardRequest, SampleResult, TensorData } from './protocol.ts';
 
 /** The media type of these messages. */
@@ -18,7 +18,7 @@ const tensorMessage = message({
   dense: one(1, bytes),
   sparse: one(2, message({ values: one(1, bytes), rows: one(2, bytes), columns: one(3, bytes) })),
   dtype: one(3, int),
-  shape: many(4, int),
+  shape: repeated(4, int),
 });
 
 const chunkMessage = message({
@@ -30,7 +30,7 @@ const chunkMessage = message({
 const forwardBackwardRequestMessage = message({
   model: one(1, text),
   sequence: one(2, int),
-  data: many(3, message({ chunks: many(1, chunkMessage), inputs: map(2, tensorMessage) })),
+  data: repeated(3, message({ chunks: repeated(1, chunkMessage), inputs: map(2, tensorMessage) })),
   loss: one(4, text),
   config: map(5, double),
   forwardOnly: one(6, bool),
@@ -41,19 +41,19 @@ const batchedTensorMessage = message({
   data: one(1, bytes),
   offsets: one(2, bytes),
   dtype: one(3, int),
-  trailingShape: many(4, int),
+  trailingShape: repeated(4, int),
 });
 
 const forwardBackwardOutputMessage = message({
   type: one(1, text),
-  outputs: many(2, message({ tag: one(1, text), fields: map(2, batchedTensorMessage), count: one(3, int) })),
+  outputs: repeated(2, message({ tag: one(1, text), fields: map(2, batchedTensorMessage), count: one(3, int) })),
   metrics: map(3, double),
 });
 
 const topMessage = message({ tokens: one(1, bytes), logprobs: one(2, bytes), k: one(3, int), length: one(4, int) });
 
 const sampleMessage = message({
-  sequences: many(
+  sequences: repeated(
     1,
     message({ stop: one(1, int), tokens: one(2, bytes), logprobs: one(3, bytes), top: one(4, topMessage) }),
   ),

@@ -237,9 +237,9 @@ export const retrieveFutureSchema = z.strictObject({
 });
 
 /** Requests about one model. */
-export const modelSchema = z.strictObject({ model_id: id, type: z.string().optional() });
+export const modelRequestSchema = z.strictObject({ model_id: id, type: z.string().optional() });
 /** Requests about one session. */
-export const sessionSchema = z.strictObject({ session_id: id, type: z.string().optional() });
+export const sessionRequestSchema = z.strictObject({ session_id: id, type: z.string().optional() });
 /** Requests about one checkpoint. */
 export const pathSchema = z.strictObject({ tinker_path: z.string() });
 

@@ -53,7 +53,7 @@ const errorSchema = z.object({
 });
 
 /** Connects to a server. Rejects with the signal's reason when it aborts. */
-export async function connect(url: string, signal: AbortSignal): Promise<OpenEnvSession> {
+export async function connectOpenEnv(url: string, signal: AbortSignal): Promise<OpenEnvSession> {
   signal.throwIfAborted();
   const { WebSocket } = await import('ws');
   const socket: WebSocket = new WebSocket(`${url.replace(/^http/, 'ws')}/ws`, {

@@ -5,7 +5,7 @@ import { afterAll, expect, it } from 'vitest';
 import { WebSocketServer } from 'ws';
 import type { LanguageTasks, PolicyTurn } from './environment.ts';
 import { openOpenEnv } from './openenv.ts';
-import { openEnvironment } from './tasks/named.ts';
+import { openEpisodeTasks } from './tasks/named.ts';
 
 interface Exchange {
   request: unknown;
@@ -125,7 +125,7 @@ it('says what is wrong with a server', async () => {
   await expect(openOpenEnv('127.0.0.1:9', { needsReward: true })).rejects.toThrow('cannot be reached');
   await expect(openOpenEnv('ftp://here', { needsReward: true })).rejects.toThrow('is not the address');
   const other = await replay({ paths: {} }, []);
-  await expect(openEnvironment(`openenv:http://${other}`, { needsReward: true })).rejects.toThrow(
+  await expect(openEpisodeTasks(`openenv:http://${other}`, { needsReward: true })).rejects.toThrow(
     'no schema of actions',
   );
 });

@@ -20,7 +20,7 @@ import {
   type LanguageTasks,
   type TurnResult,
 } from './environment.ts';
-import { connect, type OpenEnvReply, type OpenEnvSession, UnusableAction } from './openenv-session.ts';
+import { connectOpenEnv, type OpenEnvReply, type OpenEnvSession, UnusableAction } from './openenv-session.ts';
 
 /** Tasks of a server if none are named: seeds. */
 const TASKS = 256;
@@ -140,7 +140,7 @@ function createEnvironment(url: string, action: ActionKind): LanguageEnvironment
       return tools;
     },
     async reset(task, _seed, signal) {
-      session = await connect(url, signal);
+      session = await connectOpenEnv(url, signal);
       const { observation, done } = await session.ask('reset', task, signal);
       if (done) throw new HeedError('the episode is over before it begins');
       if (action.kind === 'tools') tools = await toolsOf(session, signal);

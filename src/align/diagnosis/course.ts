@@ -5,7 +5,7 @@ import { figure } from '../../run/progress.ts';
 import type { MetricsRow } from '../../run/run.ts';
 
 /** How a metric began and where it stands. */
-export interface Course {
+export interface MetricCourse {
   /** The metric's name. */
   metric: string;
   /** Steps at which it was measured. */
@@ -19,7 +19,7 @@ export interface Course {
 }
 
 /** The course of a metric; undefined if the run does not have it. */
-export function courseOf(rows: readonly MetricsRow[], metric: string): Course | undefined {
+export function courseOf(rows: readonly MetricsRow[], metric: string): MetricCourse | undefined {
   const own = rows.filter((row) => metric in row);
   if (own.length === 0) return undefined;
   const values = own.map((row) => row[metric]);
@@ -30,13 +30,13 @@ export function courseOf(rows: readonly MetricsRow[], metric: string): Course | 
 export const lastQuarter = <T>(values: readonly T[]): T[] => values.slice(-Math.ceil(values.length / 4));
 
 /** The first step from which a condition holds without a break until the end; undefined if it does not at the end. */
-export function since({ steps, values }: Course, holds: (value: number) => boolean): number | undefined {
+export function since({ steps, values }: MetricCourse, holds: (value: number) => boolean): number | undefined {
   const broken = values.findLastIndex((value) => !holds(value));
   return broken === values.length - 1 ? undefined : steps[broken + 1];
 }
 
 /** "0.02 → 0.53" */
-export const change = (course: Course | undefined, name = course?.metric): string =>
+export const change = (course: MetricCourse | undefined, name = course?.metric): string =>
   course ? `${name} ${figure(course.first)} → ${figure(course.last)}` : '';
 
 /** The last values of courses, by name; those that were not measured or are not finite are left out. */

@@ -3,13 +3,13 @@
 import { percent } from '../../percent.ts';
 import type { Finding } from '../../run/diagnosis.ts';
 import { mean, wilson } from '../../run/intervals.ts';
-import type { Course } from './course.ts';
+import type { MetricCourse } from './course.ts';
 import { change, failure, warning } from './course.ts';
 
 /** The accuracies of a model that learned preferences. */
 export interface Accuracies {
   /** Share of correct predictions in training, by step. */
-  trained?: Course;
+  trained?: MetricCourse;
   /** Share of correct predictions of held-out pairs. */
   accuracy?: number;
   /** Number of held-out pairs. */
@@ -17,7 +17,7 @@ export interface Accuracies {
   /** Number of pairs to learn from; absent if it was not recorded. */
   items?: number;
   /** The held-out loss. */
-  held?: Course;
+  held?: MetricCourse;
 }
 
 const FEW = 200; // pairs, where accuracy is low

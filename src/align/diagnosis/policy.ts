@@ -7,7 +7,7 @@ import { type Diagnosis, diagnosisOf, type Finding } from '../../run/diagnosis.t
 import { mean } from '../../run/intervals.ts';
 import { figure } from '../../run/progress.ts';
 import type { MetricsRow } from '../../run/run.ts';
-import { type Course, change, courseOf, failure, lastQuarter, measuresOf, since, warning } from './course.ts';
+import { change, courseOf, failure, lastQuarter, type MetricCourse, measuresOf, since, warning } from './course.ts';
 import { EARNED, type Signal, signals, signalsThatCount } from './signals.ts';
 import { vocabularyFindings } from './vocabulary.ts';
 
@@ -195,7 +195,7 @@ export function diagnosePolicy(rows: readonly MetricsRow[], facts: PolicyFacts =
 
 interface Outside {
   signal: Signal;
-  course: Course;
+  course: MetricCourse;
   /** The latest mean. */
   value: number;
   /** Since which step it is out of range. */
@@ -203,7 +203,7 @@ interface Outside {
 }
 
 /** A signal that is out of range in most of the last quarter of a run. */
-function outsideOf(course: Course | undefined, signal: Signal): Outside[] {
+function outsideOf(course: MetricCourse | undefined, signal: Signal): Outside[] {
   if (!course) return [];
   const out = course.values.map((value, i) => signal.out(value, course.first, i));
   if (lastQuarter(out).filter(Boolean).length * 2 <= lastQuarter(out).length) return [];
@@ -212,7 +212,7 @@ function outsideOf(course: Course | undefined, signal: Signal): Outside[] {
 }
 
 /** The largest rise of the KL in a step. */
-function steepest({ values, steps }: Course): { jump: number; step: number } {
+function steepest({ values, steps }: MetricCourse): { jump: number; step: number } {
   let found = { jump: 0, step: steps[0] };
   for (let i = 0; i < values.length; i++) {
     const jump = values[i] - (i === 0 ? 0 : values[i - 1]);
@@ -222,14 +222,19 @@ function steepest({ values, steps }: Course): { jump: number; step: number } {
 }
 
 /** Where gold was highest, if it fell since by more than chance: 2.5 standard errors of the difference. */
-function fallen(gold: Course, error: Course): { peak: number; step: number } | undefined {
+function fallen(gold: MetricCourse, error: MetricCourse): { peak: number; step: number } | undefined {
   const at = gold.values.reduce((best, value, i) => (value > gold.values[best] ? i : best), 0);
   const chance = 2.5 * Math.hypot(error.values[at], error.last);
   return gold.values[at] - gold.last > chance ? { peak: gold.values[at], step: gold.steps[at] } : undefined;
 }
 
 /** What the means that hold the KL do. */
-function steering(kl: Course, rate: Course | undefined, { target, maxKl, beta }: PolicyFacts, far: boolean): Finding[] {
+function steering(
+  kl: MetricCourse,
+  rate: MetricCourse | undefined,
+  { target, maxKl, beta }: PolicyFacts,
+  far: boolean,
+): Finding[] {
   if (far) return [];
   if (beta === 0 && maxKl === 0 && kl.last > 5) {
     return [
@@ -269,7 +274,7 @@ function steering(kl: Course, rate: Course | undefined, { target, maxKl, beta }:
 }
 
 /** Nats per step over the last quarter. */
-function rateOf({ values, steps }: Course): number {
+function rateOf({ values, steps }: MetricCourse): number {
   const [own, at] = [lastQuarter(values), lastQuarter(steps)];
   return own.length < 2 ? Number.NaN : (own.at(-1)! - own[0]) / (at.at(-1)! - at[0]);
 }
@@ -278,9 +283,9 @@ function rateOf({ values, steps }: Course): number {
 const klAt = (rows: readonly MetricsRow[], step: number): number =>
   mean(rows.filter((row) => 'kl/mean' in row && Math.abs(row.step - step) <= 2).map((row) => row['kl/mean'])) || 5;
 
-const ratioOf = (course: Course | undefined) => course && course.last / course.first;
+const ratioOf = (course: MetricCourse | undefined) => course && course.last / course.first;
 
-function healthyText(reward: Course, kl: Course, gold: Course | undefined): string {
+function healthyText(reward: MetricCourse, kl: MetricCourse, gold: MetricCourse | undefined): string {
   const judged = gold && gold.metric !== reward.metric ? `, ${change(gold, 'gold')}` : '';
   return `The policy is healthy: ${change(reward, 'reward')}${judged}, at a KL of ${figure(kl.last)} nats; length, repetition and entropy are in range.`;
 }

@@ -2,7 +2,7 @@
 import { type Diagnosis, diagnosisOf, type Finding } from '../../run/diagnosis.ts';
 import { figure } from '../../run/progress.ts';
 import type { MetricsRow } from '../../run/run.ts';
-import { type Course, change, courseOf, failure, measuresOf, warning } from './course.ts';
+import { change, courseOf, failure, type MetricCourse, measuresOf, warning } from './course.ts';
 import { labelFindings } from './labels.ts';
 import { vocabularyFindings } from './vocabulary.ts';
 
@@ -10,7 +10,7 @@ const FAR = 15; // nats
 const LARGE = 12; // nats: from here on, too large steps explain more
 
 /** Whether a loss fell in training, and rose on held-out rows above that of the initial model. */
-const memorized = (loss: Course, held: Course): boolean =>
+const memorized = (loss: MetricCourse, held: MetricCourse): boolean =>
   held.values.length > 1 && loss.last < 0.9 * loss.first && held.last > 1.05 * held.first;
 
 /** Diagnoses a training on preferences from its metrics, oldest first, by their names in metrics.jsonl. */

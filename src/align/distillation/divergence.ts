@@ -13,7 +13,7 @@ import { add, cast, exp, greater, mul, softplus, sub, where } from '../../engine
 import { gatherElements, scatterElementsAdd } from '../../engine/ops/gather.ts';
 import { logSoftmax } from '../../engine/ops/normalize.ts';
 import { logSumExp, sum } from '../../engine/ops/reduce.ts';
-import { concat, slice, split, zeros } from '../../engine/ops/shape.ts';
+import { concat, slice, split, zerosLike } from '../../engine/ops/shape.ts';
 import { logitsOf } from '../../nn/decoder.ts';
 import type { DecoderConfig } from '../../nn/decoder-config.ts';
 
@@ -96,7 +96,7 @@ export function divergenceOfTop(
   const k = Number(ids.shape[1]);
   const logP = logSoftmax(student);
   const listed = greater(slice(teacher, 1, 0, k), UNLISTED / 2);
-  const others = scatterElementsAdd(zeros(student), ids, mul(cast(listed, 'float32'), UNLISTED), 1);
+  const others = scatterElementsAdd(zerosLike(student), ids, mul(cast(listed, 'float32'), UNLISTED), 1);
   const own = where(listed, gatherElements(logP, ids, 1), UNLISTED);
   const bucket = logSumExp(add(logP, others), { axes: [1], keepDims: true });
   return divergenceOfLogs(concat([own, bucket], 1), teacher, options);

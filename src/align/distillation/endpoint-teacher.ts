@@ -16,10 +16,10 @@ import type { Tokenizer } from '../../lm/tokenizer.ts';
 import { seedFor } from '../../random.ts';
 import type { Examples } from '../examples/examples.ts';
 import { type EndpointSettings, endpointAddress, headersWith, withoutKey } from '../training/endpoint.ts';
-import { post, Refused, severally } from '../training/requests.ts';
+import { post, RefusedRequest, severally } from '../training/requests.ts';
 import { divergenceOfListed, type TokenDivergenceOptions, UNLISTED } from './divergence.ts';
 import type { Guide } from './objective.ts';
-import { completed, type DrawTexts, promptOf } from './texts.ts';
+import { completed, type DrawTexts, promptTokens } from './texts.ts';
 
 /** How the names of teachers at endpoints begin: `endpoint:http://localhost:8000/v1#name`. */
 export const ENDPOINT = 'endpoint:';
@@ -126,7 +126,7 @@ export function openEndpointTeacher(
         const read = (answer: unknown) => choiceIn(answer, who, hint);
         return await post({ url, headers: headersWith(key), body, who, hint, read }, settings, signal);
       } catch (error) {
-        if (!(error instanceof Refused && error.final && withIds && error.text.includes(IDS)))
+        if (!(error instanceof RefusedRequest && error.final && withIds && error.text.includes(IDS)))
           throw withoutKey(error, key);
         asksForIds = false; // tokens are told apart by their texts
       }
@@ -168,7 +168,7 @@ export function openEndpointTeacher(
         });
       const max_tokens = leastWritten;
       const choice = await ask({ prompt: ids, max_tokens, echo: true }, either).catch((error) => {
-        if (!(error instanceof Refused && error.final)) throw error;
+        if (!(error instanceof RefusedRequest && error.final)) throw error;
         if (/echo/.test(error.text)) throw refuses(error);
         if (max_tokens > 0 || !/max_tokens/.test(error.text)) throw error;
         leastWritten = 1; // some servers write one token at least
@@ -209,7 +209,7 @@ export function openEndpointTeacher(
   const draw: DrawTexts = async (prompts, { maxTokens, temperature, length, seed, signal }) => {
     const examples = new Array<Example>(prompts.length);
     await severally(prompts.length, settings.atOnce, signal, async (i, either) => {
-      const prompt = promptOf(prompts[i]);
+      const prompt = promptTokens(prompts[i]);
       // 31 bits: some servers reject seeds that do not fit a signed integer
       const own = { seed: seedFor(seed, 'completion', i) >>> 1, temperature, max_tokens: maxTokens };
       const choice = await ask({ prompt, ...own }, either);

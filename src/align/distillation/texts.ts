@@ -7,7 +7,7 @@ import { seedFor } from '../../random.ts';
 import { type Examples, listOf, longestExample } from '../examples/examples.ts';
 import { drawAnswers } from '../policies/draw.ts';
 import { readPrompts } from '../policies/prompts.ts';
-import { type Data, heldOutShare, readData, type SftOptions } from '../supervised/sft.ts';
+import { heldOutShare, readData, type SftOptions, type SplitExamples } from '../supervised/sft.ts';
 import { type Live, openSource } from '../training/input.ts';
 
 /** How completions are drawn. */
@@ -27,7 +27,7 @@ export type DrawTexts = (
 ) => Promise<Example[]>;
 
 /** The tokens before the first learned one; empty if all are learned. */
-export const promptOf = ({ ids, learn }: Example): number[] =>
+export const promptTokens = ({ ids, learn }: Example): number[] =>
   Array.from(ids).slice(0, Math.max(0, Array.from(learn ?? []).indexOf(1)));
 
 /**
@@ -40,7 +40,7 @@ export async function drawExamples(
   examples: readonly Example[],
   { length, ...options }: DrawingOptions & { length: number; seed: number; signal?: AbortSignal },
 ): Promise<Example[]> {
-  const prompts = examples.map((example) => ({ ids: promptOf(example), text: '' }));
+  const prompts = examples.map((example) => ({ ids: promptTokens(example), text: '' }));
   const answers = await drawAnswers(generator, model, prompts, options);
   return answers.map(({ prompt, response }) => completed(prompt, response, length));
 }
@@ -62,7 +62,7 @@ export const drawingWith =
 /** @throws HeedError when an example has no prompt that a completion could follow. */
 export function checkPrompts({ lengths, at }: Examples, option: string): void {
   for (let i = 0; i < lengths.length; i++) {
-    if (promptOf(at(i)).length > 0) continue;
+    if (promptTokens(at(i)).length > 0) continue;
     throw new HeedError(`${option} needs prompts, but of example ${i + 1} all tokens are learned.`, {
       hint: 'Give data with prompts or conversations, and leave --loss and --truncate out.',
     });
@@ -79,7 +79,7 @@ export async function readTeacherTexts(
   student: Model,
   draw: DrawTexts,
   live: Live,
-): Promise<Data> {
+): Promise<SplitExamples> {
   const { evaluation, drawing, seed, onBadRow } = options;
   const length = longestExample(options.length, student.config);
   const complete = async (prompts: readonly Example[], name: string) => {

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { HeedError } from '../../error.ts';
 import { seedFor } from '../../random.ts';
 import { type EndpointSettings, endpointAddress, headersWith, parameterIn, withoutKey } from '../training/endpoint.ts';
-import { post, Refused, severally } from '../training/requests.ts';
+import { post, RefusedRequest, severally } from '../training/requests.ts';
 import type { Chat, CompleteOptions, Conversation } from './source.ts';
 
 const answerSchema = z.object({
@@ -29,7 +29,7 @@ export function endpointChat(text: string, settings: EndpointSettings): Chat {
         const read = (answer: unknown) => contentOf(answer, who, hint);
         return await post({ url, headers: headersWith(key), body, who, hint, read }, settings, signal);
       } catch (error) {
-        if (error instanceof Refused && without(error.text)) continue;
+        if (error instanceof RefusedRequest && without(error.text)) continue;
         throw withoutKey(error, key);
       }
     }

@@ -3,7 +3,7 @@ import { join } from '../../node.ts';
 import { isRun, readMetrics, readSamples } from '../../run/run.ts';
 import { bestOf, type Drawn } from '../best-of-n/best-of-n.ts';
 import type { AlertRow } from '../policies/train.ts';
-import { fitScalingLaw, type Method, type ScalingLaw } from './fit.ts';
+import { fitScalingLaw, type OptimizationMethod, type ScalingLaw } from './fit.ts';
 import type { Way } from './overoptimization.ts';
 
 /** A point of a curve: a policy by its KL and its rewards. */
@@ -23,7 +23,7 @@ export interface OveroptimizationCurve {
   /** The curve's name: the guards, `PPO` or `best of n`. */
   name: string;
   /** How the policy moves: `rl` or `best-of-n`. */
-  method: Method;
+  method: OptimizationMethod;
   /** The points, the initial policy first. */
   points: CurvePoint[];
   /** The point of the highest gold reward. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { fitScalingLaw, gainAt, type Method } from './fit.ts';
+import { fitScalingLaw, gainAt, type OptimizationMethod } from './fit.ts';
 
-describe.each<[Method, number]>([
+describe.each<[OptimizationMethod, number]>([
   ['best-of-n', 2 / (2 * 0.4)],
   ['rl', Math.exp(2 / 0.4 - 1)],
 ])('the law of %s', (method, peak) => {

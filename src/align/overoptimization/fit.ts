@@ -1,7 +1,7 @@
 /** The scaling laws of Gao et al. (2022, §3) for the gain of a reward, with d = √KL from the initial policy. */
 
 /** Best of n: R(d) = d(α − βd). RL: R(d) = d(α − β log d). */
-export type Method = 'best-of-n' | 'rl';
+export type OptimizationMethod = 'best-of-n' | 'rl';
 
 /** A fitted scaling law: R(d) = d(α − βd) for best of n, R(d) = d(α − β log d) for RL. */
 export interface ScalingLaw {
@@ -13,13 +13,16 @@ export interface ScalingLaw {
   peak?: number;
 }
 
-const bent: Record<Method, (d: number) => number> = {
+const bent: Record<OptimizationMethod, (d: number) => number> = {
   'best-of-n': (d) => d * d,
   rl: (d) => (d > 0 ? d * Math.log(d) : 0),
 };
 
 /** Fits a scaling law by least squares, linear in α and β, to points with d > 0. Undefined when there are too few. */
-export function fitScalingLaw(method: Method, points: readonly { d: number; gain: number }[]): ScalingLaw | undefined {
+export function fitScalingLaw(
+  method: OptimizationMethod,
+  points: readonly { d: number; gain: number }[],
+): ScalingLaw | undefined {
   let [dd, db, bb, dg, bg] = [0, 0, 0, 0, 0];
   for (const { d, gain } of points.filter(({ d }) => d > 0)) {
     const b = bent[method](d);
@@ -38,5 +41,5 @@ export function fitScalingLaw(method: Method, points: readonly { d: number; gain
 }
 
 /** The gain R(d) that a scaling law predicts at a distance d. */
-export const gainAt = (method: Method, { alpha, beta }: ScalingLaw, d: number): number =>
+export const gainAt = (method: OptimizationMethod, { alpha, beta }: ScalingLaw, d: number): number =>
   alpha * d - beta * bent[method](d);

@@ -6,7 +6,7 @@ import type { Report, Table } from '../../run/report.ts';
 import { settingsSection, subtitle, timeFigure } from '../../run/report-parts.ts';
 import { readInfo, readMetrics, readSamples } from '../../run/run.ts';
 import { type CurvePoint, distance, type OveroptimizationCurve, readCurves, spreadAtStart } from './curves.ts';
-import { gainAt, type Method } from './fit.ts';
+import { gainAt, type OptimizationMethod } from './fit.ts';
 import { overoptimizationSchema, waysOf } from './overoptimization.ts';
 
 /** The report of a run of `heed overoptimization`. @throws HeedError when the folder is not a run. */
@@ -15,7 +15,7 @@ export function overoptimizationReport(folder: string): Report {
   const ways = waysOf(settingsSection(overoptimizationSchema, info, folder));
   const curves = readCurves(folder, ways);
   const spread = spreadAtStart(folder, ways) ?? { proxy: 1, gold: 1 };
-  const of = (method: Method) => curves.filter((curve) => curve.method === method);
+  const of = (method: OptimizationMethod) => curves.filter((curve) => curve.method === method);
   const [free] = of('rl');
   return {
     title: info.name,

@@ -51,7 +51,7 @@ const sizeOf = (specs: readonly ParameterSpec[]): number =>
   specs.reduce((total, { shape }) => total + shape.reduce((a, b) => a * b, 1), 0);
 
 /** Parameters of a model: all, of one layer, and of the output layer or, if it is tied, the embedding. */
-export function partsOf(config: DecoderConfig): { all: number; layer: number; head: number } {
+export function parameterCounts(config: DecoderConfig): { all: number; layer: number; head: number } {
   const head = config.vocabularySize * config.hiddenSize;
   const specs = decoderParameters(config);
   const layer = sizeOf(specs.filter(({ name }) => name.startsWith('model.layers.0.')));
@@ -107,7 +107,7 @@ export function placementOf(
   const separate = writes && wanted.devices > 0;
   const trainers = nodes * perNode - (separate ? wanted.devices : 0);
   const engineMemory = wanted.memory ?? (separate ? 0.9 : 0.5);
-  const weights = BF16 * partsOf(config).all;
+  const weights = BF16 * parameterCounts(config).all;
   const most = separate ? wanted.devices : trainers;
   let engineDevices = wanted.tensorParallel ?? 1;
   if (wanted.tensorParallel === undefined) {
@@ -146,7 +146,7 @@ export function trainerMemory(
   const { trainers, shards } = placement;
   const is = (...names: readonly ClusterPlanOptions['algorithm'][]) => isOneOf(names, algorithm);
   if (is('best-of-n')) return { roles: [], host: 0, resident: 0 };
-  const { all, layer, head } = partsOf(config);
+  const { all, layer, head } = parameterCounts(config);
   const scorer = scorerShape(config, setup);
   const scoring = scorerParameters(scorer);
   const main = is('reward') ? scorerParameters(config) : all;
@@ -173,7 +173,7 @@ export function trainerMemory(
   };
   const frozen = {
     reference: (BF16 * reference) / weights,
-    teacher: (BF16 * (teacher ? partsOf(teacher).all : 0)) / weights,
+    teacher: (BF16 * (teacher ? parameterCounts(teacher).all : 0)) / weights,
     ...(rewarded > 0 && { reward: (BF16 * rewarded) / weights }),
   };
   const optimizer = (OPTIMIZER * trained) / states;
@@ -210,7 +210,7 @@ export function engineMemory(
   { engineDevices, engineMemory, separate }: Placement,
   resident: number,
 ): PartMemory & { completions: number } {
-  const weights = (BF16 * partsOf(config).all) / engineDevices;
+  const weights = (BF16 * parameterCounts(config).all) / engineDevices;
   const cache = Math.max(0, engineMemory * device.memory - weights);
   const tokens = setup.length - setup.maxTokens + setup.meanTokens;
   return {

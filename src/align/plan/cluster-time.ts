@@ -9,7 +9,7 @@ import {
   type ClusterSetup,
   cacheBytes,
   type Placement,
-  partsOf,
+  parameterCounts,
   scorerParameters,
   scorerShape,
 } from './cluster-memory.ts';
@@ -42,7 +42,7 @@ const ADAM = 28;
 /** Operations of a forward pass over the tokens of rows of `time` tokens; a query attends to half of them on average. */
 function forwardOperations(config: DecoderConfig, tokens: number, time: number, head: boolean): number {
   const { layers, heads, headSize } = config;
-  const parts = partsOf(config);
+  const parts = parameterCounts(config);
   const multiplied = layers * parts.layer + (head ? parts.head : 0);
   return tokens * (2 * multiplied + 2 * layers * heads * headSize * time);
 }
@@ -62,7 +62,8 @@ export function stepTime(
       ? bestOfTime(config, cluster, setup, placement)
       : trainingTime(config, cluster, setup, placement);
   const trains = algorithm !== 'best-of-n';
-  const synchronization = placement.engines > 0 && trains ? (BF16 * partsOf(config).all) / betweenDevices(cluster) : 0;
+  const synchronization =
+    placement.engines > 0 && trains ? (BF16 * parameterCounts(config).all) / betweenDevices(cluster) : 0;
   const step = asynchronous
     ? Math.max(generation, scoring + training) + synchronization
     : generation + scoring + training + synchronization;
@@ -106,12 +107,13 @@ function trainingTime(config: DecoderConfig, cluster: Cluster, setup: ClusterSet
   // divided weights are gathered for each microbatch, forward and backward, and their gradients are spread
   const bandwidth = sharding === 'hybrid' ? device.link : betweenDevices(cluster);
   const microsteps = Math.max(1, tokens / (replicas * microBatch * setup.length));
-  const bytes = BF16 * (partsOf(config).all + (is('ppo') ? scorerParameters(scorer) : 0));
+  const bytes = BF16 * (parameterCounts(config).all + (is('ppo') ? scorerParameters(scorer) : 0));
   const gathers =
     shards > 1 || offload === 'all'
       ? (microsteps * bytes) / (offload === 'all' ? Math.min(BUS, bandwidth) : bandwidth)
       : 0;
-  const taughtGathers = taught > 0 ? (gathers * partsOf(setup.teacherShape!).all) / partsOf(config).all : 0;
+  const taughtGathers =
+    taught > 0 ? (gathers * parameterCounts(setup.teacherShape!).all) / parameterCounts(config).all : 0;
   const spread = lora ? 2 : 3;
   const whole = shards > 1 || lora || trainers === 1 ? 0 : (2 * bytes * updates) / bandwidth;
   const host = offload === 'optimizer' || offload === 'all' ? hostTime(bytes / BF16, nodes, trainers) * updates : 0;
@@ -146,7 +148,7 @@ function generationTime(
   const each = batch / engines;
   const together = Math.min(each, completions);
   const utilization = setup.utilization ?? device.utilization;
-  const { all, layer, head } = partsOf(config);
+  const { all, layer, head } = parameterCounts(config);
   const weights = BF16 * all;
   const multiplied = 2 * (config.layers * layer + head);
   const tokenTime = (active: number, written: number) =>

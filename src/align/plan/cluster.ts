@@ -14,7 +14,7 @@ import { type ClusterPlanInput, type ClusterPlanOptions, clusterPlanSchema } fro
 import { type StepTime, stepTime } from './cluster-time.ts';
 import { type Cluster, parseCluster } from './devices.ts';
 import { onPolicy } from './options.ts';
-import { lengthOf, shapeOf, teacherOf, USABLE } from './plan.ts';
+import { lengthOf, plannedTeacher, shapeOf, USABLE } from './plan.ts';
 import { isOneOf, type MemoryRole, rowsOfItem, writesAnswers } from './roles.ts';
 import { countParameters } from './shapes.ts';
 
@@ -95,7 +95,7 @@ export function planCluster({ pull, ...input }: ClusterPlanInput): Promise<Clust
   return shapeOf(options, pull).then(async ({ name, config }) =>
     create(name, config, cluster, {
       ...setupOf(config, options),
-      teacherShape: await teacherOf(options, config, pull),
+      teacherShape: await plannedTeacher(options, config, pull),
     }),
   );
 }

@@ -28,7 +28,7 @@ import {
   planSchema,
   rated,
 } from './options.ts';
-import { isOneOf, type MemoryRole, rolesOf, rowsOf, rowsOfItem, writesAnswers } from './roles.ts';
+import { isOneOf, type MemoryRole, plannedRows, rolesOf, rowsOfItem, writesAnswers } from './roles.ts';
 import { countParameters, type ModelShape, typicalShape } from './shapes.ts';
 
 /** A change that would save memory. */
@@ -87,7 +87,7 @@ async function create(options: PlanOptions, pull: PullOptions | undefined): Prom
   const planned: Planned = {
     ...options,
     length: lengthOf(options, config),
-    teacherShape: await teacherOf(options, config, pull),
+    teacherShape: await plannedTeacher(options, config, pull),
   };
   const devices = devicesOf(options.device);
   const most = USABLE * Math.max(...devices.map(({ bytes }) => bytes));
@@ -151,7 +151,7 @@ function candidates(options: Planned): [change: string, changed: Partial<Planned
   const side = writesAnswers(algorithm) ? 'generate' : algorithm === 'distill' ? 'drawing' : 'evaluation';
   const list: [change: string, possible: boolean, changed: Partial<Planned>][] = [
     ['--checkpoint-layers', trains && !options.checkpointLayers, { checkpointLayers: true }],
-    [`${byItems} 1`, trains && rowsOf(options) > items, { rows: items }],
+    [`${byItems} 1`, trains && plannedRows(options) > items, { rows: items }],
     [
       `--${side}.batch ${fewer}`,
       isOneOf([...onPolicy, ...paired, ...rated, 'best-of-n', 'distill'], algorithm) && fewer < generate.batch,
@@ -207,7 +207,7 @@ export async function shapeOf(
  *
  * @throws HeedError when its config cannot be read, or there is no typical shape for its number of parameters.
  */
-export async function teacherOf(
+export async function plannedTeacher(
   { algorithm, teacher }: Pick<PlanOptions, 'algorithm' | 'teacher'>,
   config: DecoderConfig,
   pull: PullOptions | undefined,

@@ -25,7 +25,7 @@ export const writesAnswers = (algorithm: PlanAlgorithm): boolean => isOneOf([...
 export const rowsOfItem = (algorithm: PlanAlgorithm): number => (isOneOf(['reward', ...paired], algorithm) ? 2 : 1);
 
 /** Rows computed at once: the option, or the default of the command. */
-export function rowsOf({ algorithm, rows }: Planned): number {
+export function plannedRows({ algorithm, rows }: Planned): number {
   if (rows !== undefined) return rows;
   if (algorithm === 'reward') return 64;
   if (algorithm === 'pretrain' || isOneOf(paired, algorithm)) return 32;
@@ -61,7 +61,7 @@ export function rolesOf(config: DecoderConfig, options: Planned): MemoryRole[] {
   const critic = is('ppo') ? { own: scoring, adapters: adapters + head, shared: head }[kind] : 0;
   const trained = trains ? (rank > 0 ? adapters : main) + critic : 0;
 
-  const batch = { rows: rowsOf(options), time: length, labels: labelsOf(options, maxTokens) };
+  const batch = { rows: plannedRows(options), time: length, labels: labelsOf(options, maxTokens) };
   const step = trains ? trainingBytes(config, { ...batch, rank, checkpointLayers }) : { activations: 0, logits: 0 };
   const teacher = is('distill') ? options.teacherShape : undefined;
   if (is('distill') && options.divergence !== 'none')
@@ -106,7 +106,7 @@ export function rolesOf(config: DecoderConfig, options: Planned): MemoryRole[] {
 function labelsOf(options: Planned, maxTokens: number): number {
   const { algorithm, length } = options;
   if (algorithm === 'reward') return 0;
-  const tokens = rowsOf(options) * length;
+  const tokens = plannedRows(options) * length;
   return isOneOf(['sft', 'distill', 'pretrain', 'orpo'], algorithm)
     ? tokens
     : tokens * (Math.ceil((4 * maxTokens) / length) / 4);

@@ -46,20 +46,19 @@ const textRule = choiceOf(queryRules)
  */
 export const askingSchema = z.object({
   labels: wholeNumber(1).default(64).describe('number of comparisons to collect from people'),
-  schedule: scheduleSchema
-    .extend({
-      kind: scheduleSchema.shape.kind.unwrap().default('constant').describe(scheduleSchema.shape.kind.description!),
+  schedule: z
+    .object({
+      rounds: scheduleSchema.shape.rounds,
       until: scheduleSchema.shape.until.unwrap().default(0.75).describe(scheduleSchema.shape.until.description!),
     })
     .prefault({}),
-  query: selectionSchema
-    .extend({
+  query: z
+    .object({
       rule: textRule
         .optional()
         .describe(
           'which pairs become queries: by disagreement of the members, by uncertainty, or at random (default: disagreement for an ensemble, else entropy)',
         ),
-      rest: textRule.default('random').describe(selectionSchema.shape.rest.description!),
     })
     .prefault({}),
   candidates: wholeNumber(1).default(4).describe('candidate pairs per query'),
@@ -141,11 +140,14 @@ interface AskingParts {
   prompts: readonly EncodedPrompt[];
 }
 
+/** All rounds ask for as many labels. */
+const equalRounds = scheduleSchema.parse({ kind: 'constant' });
+
 /** When queries are due. */
 export function roundsOf({ schedule, labels }: Pick<AskingOptions, 'schedule' | 'labels'>, steps: number): Round[] {
   // at most one round per step
   const rounds = Math.max(1, Math.min(schedule.rounds, Math.floor(schedule.until * steps)));
-  return labelSchedule({ ...schedule, rounds }, { labels, steps, randomSteps: 0 });
+  return labelSchedule({ ...equalRounds, ...schedule, rounds }, { labels, steps, randomSteps: 0 });
 }
 
 const bradleyTerry = choiceModelSchema.parse({});
@@ -159,7 +161,7 @@ export function createAsking({ options, reward, teacher, prompts }: AskingParts)
     });
   }
   const { rule = reward.members > 1 ? 'disagreement' : 'entropy' } = people.query;
-  const query = { ...people.query, rule };
+  const query = selectionSchema.parse({ rule });
   if (reward.members < 2 && rulesOf(query).some(needsMembers)) {
     throw new HeedError('One reward model cannot disagree with itself.', {
       hint: 'Use an ensemble (heed reward --members 3), or set --people.query.rule to entropy or random.',

@@ -5,7 +5,7 @@ import { HeedError } from '../../error.ts';
 import { resolveDataset } from '../../lm/hub.ts';
 import '../agents/openenv.ts';
 import { checkedTasks, type EpisodeTasks } from '../agents/environment.ts';
-import { openEnvironment } from '../agents/tasks/named.ts';
+import { openEpisodeTasks } from '../agents/tasks/named.ts';
 import { holdOut } from '../examples/examples.ts';
 import { EPISODE_REWARD, weightedIn } from '../rewards/open.ts';
 import type { Live } from '../training/input.ts';
@@ -39,7 +39,7 @@ export async function openTasks(options: PolicyTrainingOptions, live: Live): Pro
   }
   if (live.env !== undefined) return checkedTasks(live.env as EpisodeTasks);
   const needsReward = weightedIn(rewardName(options)).some(({ text }) => text === EPISODE_REWARD);
-  return openEnvironment(name!, { ...(await taskRows(options, live)), needsReward });
+  return openEpisodeTasks(name!, { ...(await taskRows(options, live)), needsReward });
 }
 
 /** Refuses an agent, whose episodes may be several sequences. @throws HeedError */

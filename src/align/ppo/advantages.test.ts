@@ -81,7 +81,7 @@ it('explains all of the variance of returns, none, or less', () => {
 });
 
 describe('β', () => {
-  const options: KlOptions = { beta: 0.1, controller: 'fixed', target: 6, horizon: 1000, estimator: 'k1' };
+  const options: KlOptions = { beta: 0.1, controller: 'fixed', target: 6, estimator: 'k1' };
   it.each<[KlOptions['controller'], number, number]>([
     ['fixed', 100, 0.1],
     ['adaptive', 3.9, 0.09],

@@ -120,25 +120,24 @@ export interface Critic {
   [Symbol.dispose](): void;
 }
 
+/** Weight of the values' loss. Unless the critic is shared, it only matters where gradients are clipped. */
+export const VALUE_WEIGHT = 0.5;
+
 /** How `createCritic` trains. */
 export interface CriticOptions {
   layout: AnswerLayout;
   clip: number;
-  coefficient: number;
   training: PolicyTrainingOptions;
 }
 
 /** A critic that learns, with a network that it disposes of. */
-export function createLanguageCritic(
-  network: CriticNetwork,
-  { layout, clip, coefficient, training }: CriticOptions,
-): Critic {
+export function createLanguageCritic(network: CriticNetwork, { layout, clip, training }: CriticOptions): Critic {
   const { config, parameters, weights, frozen, linear } = network;
   const states = 'last too';
   const scorer = createAnswerScorer(config, weights, layout, { linear, read: scoresOf, states });
   const objective: PackedLoss = (reading) => {
     const outputs = packedValueLoss(reading, scoresOf(reading), clip);
-    return { loss: mul(outputs.value, coefficient), ...outputs };
+    return { loss: mul(outputs.value, VALUE_WEIGHT), ...outputs };
   };
   const trainer = createPackedTrainer(config, parameters, objective, {
     linear,

@@ -22,7 +22,6 @@ export const klSchema = z.object({
     .positive()
     .default(6)
     .describe('target KL of the controllers, in nats per completion; an upper bound if the reward pulls less far'),
-  horizon: z.number().positive().default(1000).describe('completions over which proportional moves β'),
   estimator: z.enum(klEstimators).default('k1').describe("estimator of a token's KL in the reward"),
 });
 /** Options of the KL penalty, with their defaults. */
@@ -36,6 +35,9 @@ export interface KlState {
   kl?: number;
 }
 
+/** Completions over which `proportional` moves β. */
+export const KL_HORIZON = 1000;
+
 const SLOW = 0.05; // log β per step, at most
 const AIM = 0.9; // of the target, at which β rests
 const WALL = 1.15; // of the target, at which β has no bound
@@ -45,13 +47,13 @@ const STEEPEST = 50; // × β at most, since a batch's KL is noisy
  * β of a step, whose batch of `answers` completions has this mean KL before it, and the state for the next step.
  *
  * - `adaptive` (Schulman et al. 2017, §4, with smaller steps): × 0.9 below target / 1.5, × 1.1 above target × 1.5.
- * - `proportional` (Ziegler et al. 2019, §2.2): × (1 + clip(KL / target − 1, ±0.2) · answers / horizon).
+ * - `proportional` (Ziegler et al. 2019, §2.2): × (1 + clip(KL / target − 1, ±0.2) · answers / 1000).
  * - `barrier`: β / (1 − K / (1.15 target)), as an interior-point method holds a constraint (Liu, Ding and Liu 2020,
  *   "IPO"), where K is the KL, smoothed, plus its last rise. β itself moves by at most 5 % a step to where K is 0.9 of
  *   the target. The other two move β too slowly for a reward without bound: docs/lab/default-kl.md.
  */
 export function nextBeta(
-  { controller, target, horizon }: KlOptions,
+  { controller, target }: KlOptions,
   state: KlState,
   kl: number,
   answers: number,
@@ -76,6 +78,6 @@ export function nextBeta(
       return kl > target * 1.5 ? 1.1 : 1;
     }
     const error = Math.max(-0.2, Math.min(0.2, kl / target - 1));
-    return Math.max(0, 1 + (error * answers) / horizon);
+    return Math.max(0, 1 + (error * answers) / KL_HORIZON);
   }
 }

@@ -45,11 +45,6 @@ export const languagePpoSchema = policyTrainingSchema.extend(environmentOptions)
       whiten: z.boolean().default(true).describe('normalize advantages to mean 0 and standard deviation 1 per step'),
       whitenRewards: z.boolean().default(false).describe('scale rewards of tokens to standard deviation 1 per step'),
       entropy: z.number().min(0).default(0).describe('weight of an entropy bonus; needs memory for all logits; 0: off'),
-      targetKl: z
-        .number()
-        .positive()
-        .optional()
-        .describe('end a step early when the KL from the sampling policy, in nats per token, exceeds 1.5 times this'),
     })
     .prefault({}),
   critic: z
@@ -69,11 +64,6 @@ export const languagePpoSchema = policyTrainingSchema.extend(environmentOptions)
         .positive()
         .optional()
         .describe("learning rate, as a multiple of the policy's (default: 1.5; for kind shared 50)"),
-      coefficient: z
-        .number()
-        .positive()
-        .default(0.5)
-        .describe("weight of the critic's loss; unless it is shared, this only affects gradient clipping"),
       detached: z.boolean().default(true).describe('keep the loss of a shared critic from training the policy'),
       warmup: wholeNumber(0).default(0).describe('initial steps in which only the critic learns'),
       clip: z.number().positive().default(0.2).describe('values are clipped to those before the step ± this'),

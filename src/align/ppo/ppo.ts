@@ -156,7 +156,7 @@ export function createPpoAlgorithm({
         for (const [name, value] of Object.entries(metrics)) totals[name] = (totals[name] ?? 0) + value;
       };
       let minibatches = 0;
-      training: for (let epoch = 0; epoch < ppo.epochs; epoch++) {
+      for (let epoch = 0; epoch < ppo.epochs; epoch++) {
         const order = draws.shuffle(Int32Array.from(answers.keys()));
         for (let start = 0; start < order.length; start += ppo.minibatch) {
           const members = Array.from(order.subarray(start, start + ppo.minibatch));
@@ -166,7 +166,6 @@ export function createPpoAlgorithm({
             advantage: of(advantages),
             ...(shared && { return: of(returns), 'old value': of(values) }),
           });
-          if (ppo.targetKl !== undefined && metrics['policy/approx_kl'] > 1.5 * ppo.targetKl) break training;
           const learned = await pretraining?.add(own);
           const norm = step < options.critic.warmup ? 0 : await optimizer.stepFreely(rate);
           const valued = await critic.update(of(answers), of(returns), of(values), rate * criticRate);

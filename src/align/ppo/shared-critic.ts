@@ -7,7 +7,14 @@ import { type Arena, createArena, partOf } from '../../nn/parameters.ts';
 import { createAnswerScorer } from '../policies/answer-batches.ts';
 import type { LanguagePolicy } from '../training/policy.ts';
 import { adamw } from '../training/steps.ts';
-import { type Critic, type CriticOptions, type CriticUpdate, headSpec, packedValueLoss } from './critic.ts';
+import {
+  type Critic,
+  type CriticOptions,
+  type CriticUpdate,
+  headSpec,
+  packedValueLoss,
+  VALUE_WEIGHT,
+} from './critic.ts';
 
 interface SharedCritic {
   /** The policy's parameters, followed by the head. */
@@ -27,7 +34,7 @@ interface SharedCriticOptions extends CriticOptions {
 
 /** A shared critic. The head starts at 0. It reads the states before each token, so that it has none after the last. */
 export function createSharedCritic(policy: LanguagePolicy, options: SharedCriticOptions): SharedCritic {
-  const { layout, clip, coefficient, detached, training } = options;
+  const { layout, clip, detached, training } = options;
   const { config } = policy.model;
   const head = createArena([headSpec(config)]);
   const trained = policy.parameters;
@@ -39,7 +46,7 @@ export function createSharedCritic(policy: LanguagePolicy, options: SharedCritic
     beside: (policyLoss) => (reading) => {
       const { loss, ...others } = policyLoss(reading);
       const values = packedValueLoss(reading, valuesOf(reading), clip);
-      return { loss: add(loss, mul(values.value, coefficient)), policy: loss, ...others, ...values };
+      return { loss: add(loss, mul(values.value, VALUE_WEIGHT)), policy: loss, ...others, ...values };
     },
     count({ value, valuesClipped }) {
       counted.loss += value.data[0] as number;

@@ -52,7 +52,7 @@ it("makes TRL's two updates", async () => {
       kl: { beta: kl_coef, controller: 'fixed' },
       score: { normalize: 'none', missingEos: 0, place: 'after' },
       ppo: { epochs: 2, minibatch: 4, clip: 0.2 },
-      critic: { rate: 1, coefficient: 0.1, clip: 0.2 },
+      critic: { rate: 1, clip: 0.2 },
       beta2: 0.999,
       epsilon: 1e-8,
       maxGradientNorm: 1e9,

@@ -18,7 +18,7 @@ import { learnedTokens } from '../examples/examples.ts';
 import { klTaper } from '../policies/kl.ts';
 import type { Reward } from '../reward-functions/reward-function.ts';
 import { type LanguagePolicy, usualRate } from '../training/policy.ts';
-import { type Course, checkSameData, evaluated, newCourse, stepped } from '../training/progress.ts';
+import { checkSameData, evaluated, type LossHistory, newLossHistory, stepped } from '../training/progress.ts';
 import { adamw, evaluationIsDue, itemsOfStep, rates } from '../training/steps.ts';
 import { type ItemLayout, type Items, itemCount } from './batch.ts';
 import { type PreferenceData, preferenceFingerprint } from './data.ts';
@@ -80,7 +80,7 @@ interface State {
   step: number;
   tokens: number;
   seconds: number;
-  course: Course;
+  course: LossHistory;
   /** Rewards of all batches so far. */
   seen: PreferenceContext['seen'];
   /** Evaluation of the initial policy. */
@@ -131,7 +131,7 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
     step: 0,
     tokens: 0,
     seconds: 0,
-    course: newCourse(),
+    course: newLossHistory(),
     seen: { sum: 0, count: 0 },
     fingerprint,
   };

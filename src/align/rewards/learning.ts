@@ -34,6 +34,9 @@ import { adamw, itemsOfStep, parameterCount, rates } from '../training/steps.ts'
 import { copyOf } from '../training/trainable.ts';
 import { encodedAnswer, ensembleReward, modelFolders, type RewardSettings } from './open.ts';
 
+/** Comparisons of an optimizer step. */
+const BATCH = 16;
+
 /** Schema of how a reward model learns while a policy is trained. */
 export const learningSchema = z.object({
   comparisons: z
@@ -42,7 +45,6 @@ export const learningSchema = z.object({
     .describe('earlier comparisons to replay, as --data of heed reward (default: none)'),
   replay: z.number().min(0).default(1).describe('earlier comparisons to replay per new judgment; 0: none'),
   epochs: z.number().positive().default(2).describe('passes over the comparisons in a fit'),
-  batch: wholeNumber(1).default(16).describe('comparisons per optimizer step'),
   learningRate: z
     .number()
     .positive()
@@ -229,7 +231,7 @@ function rewardOf(member: Member): Reward {
 }
 
 /** A member that learns. The model stays the caller's to dispose of. */
-function memberOf(model: RewardModel, { epochs, batch, learningRate }: LearningOptions): Member {
+function memberOf(model: RewardModel, { epochs, learningRate }: LearningOptions): Member {
   const { shift, scale } = model.calibration;
   const head = model.parameters.values[SCORE].data;
   // the saved head gives rewards; the loss is of scores
@@ -246,7 +248,7 @@ function memberOf(model: RewardModel, { epochs, batch, learningRate }: LearningO
       const { parameters } = model;
       parameters.flat.set(begun.flat);
       if (rankings.length === 0) return Number.NaN;
-      const size = Math.min(batch, rankings.length);
+      const size = Math.min(BATCH, rankings.length);
       const steps = Math.max(1, Math.round((rankings.length * epochs) / size));
       const most = Math.max(...rankings.map(({ answers }) => answers.length));
       const longest = Math.max(...rankings.flatMap(({ answers }) => answers.map(({ ids }) => ids.length)));

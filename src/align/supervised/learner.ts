@@ -11,7 +11,7 @@ import { seedFor } from '../../random.ts';
 import type { Examples } from '../examples/examples.ts';
 import type { TokenSequence } from '../examples/token-view.ts';
 import type { LanguageTrainingOptions } from '../training/options.ts';
-import { type Course, checkSameData, evaluated, newCourse, stepped } from '../training/progress.ts';
+import { checkSameData, evaluated, type LossHistory, newLossHistory, stepped } from '../training/progress.ts';
 import type { SamplePrompt } from '../training/samples.ts';
 import { adamw, evaluationIsDue, parameterCount, rates } from '../training/steps.ts';
 import { type LoraSettings, type Trained, trainedPart } from '../training/trainable.ts';
@@ -127,7 +127,7 @@ interface LanguageState {
   rows: RowPosition;
   tokens: number;
   seconds: number;
-  course: Course;
+  course: LossHistory;
   fingerprint: string;
 }
 
@@ -153,7 +153,7 @@ export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: 
     rows: rows.save(),
     tokens: 0,
     seconds: 0,
-    course: newCourse(),
+    course: newLossHistory(),
     fingerprint,
   };
 

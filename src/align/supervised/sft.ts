@@ -127,7 +127,7 @@ export function sft(input: SftInput): LanguageTraining {
 interface ExamplesLearnerParts<O extends SftOptions>
   extends Pick<LanguageLearnerParts<O>, 'model' | 'options' | 'name' | 'objective' | 'own'> {
   /** Examples to train and to evaluate on. */
-  data: Data;
+  data: SplitExamples;
   /** What the caller passed that is not plain data. */
   live: Live;
 }
@@ -174,7 +174,7 @@ async function promptsOf(
 }
 
 /** The examples of a training. */
-export interface Data {
+export interface SplitExamples {
   /** Examples to train on. */
   train: Examples;
   /** Examples to evaluate on; undefined if none are held out. */
@@ -186,7 +186,7 @@ export interface Data {
 }
 
 /** Reads the demonstrations that the options name, and holds a share out. */
-export async function readData(options: SftOptions, { config, tokenizer }: Model, live: Live): Promise<Data> {
+export async function readData(options: SftOptions, { config, tokenizer }: Model, live: Live): Promise<SplitExamples> {
   const { evaluation, loss, truncate, seed } = options;
   const most = longestExample(options.length, config);
   let first: TokenSequence[] | undefined;
@@ -220,7 +220,7 @@ export async function readData(options: SftOptions, { config, tokenizer }: Model
 }
 
 /** Holds a share of examples out, at most 1000 of them. */
-export function heldOutShare(all: Examples, share: number, seed: number): Pick<Data, 'train' | 'heldOut'> {
+export function heldOutShare(all: Examples, share: number, seed: number): Pick<SplitExamples, 'train' | 'heldOut'> {
   const { rest, held } = holdOut(all.lengths.length, Math.min(share, MOST_HELD_OUT / all.lengths.length), seed);
   return { train: subset(all, rest), heldOut: held.length > 0 ? subset(all, held) : undefined };
 }

@@ -2,7 +2,7 @@
 import { HeedError } from '../../error.ts';
 
 /** The course of a training so far. */
-export interface Course {
+export interface LossHistory {
   /** Sum and number of the losses since the last evaluation. */
   recent: { loss: number; steps: number };
   /** The lowest loss of an evaluation so far. */
@@ -12,16 +12,20 @@ export interface Course {
 }
 
 /** The course of a training before its first step. */
-export const newCourse = (): Course => ({ recent: { loss: 0, steps: 0 }, best: Number.POSITIVE_INFINITY, worse: 0 });
+export const newLossHistory = (): LossHistory => ({
+  recent: { loss: 0, steps: 0 },
+  best: Number.POSITIVE_INFINITY,
+  worse: 0,
+});
 
 /** The course after a step with this loss, and the mean loss of the steps since the last evaluation. */
-export function stepped({ recent, ...course }: Course, loss: number): [course: Course, recentLoss: number] {
+export function stepped({ recent, ...course }: LossHistory, loss: number): [course: LossHistory, recentLoss: number] {
   const now = { loss: recent.loss + loss, steps: recent.steps + 1 };
   return [{ ...course, recent: now }, now.loss / now.steps];
 }
 
 /** The course after an evaluation. Sets the evaluation's `best`; without a loss it is false. */
-export function evaluated({ best, worse }: Course, evaluation: { loss?: number; best: boolean }): Course {
+export function evaluated({ best, worse }: LossHistory, evaluation: { loss?: number; best: boolean }): LossHistory {
   const { loss = Number.NaN } = evaluation;
   evaluation.best = loss < best;
   return {

@@ -34,12 +34,12 @@ interface Post<T> {
 export const post = <T>(request: Post<T>, settings: CallSettings, signal: AbortSignal): Promise<T> =>
   retried(settings, signal, () => limited(request.who, settings.timeout, signal, (within) => posted(request, within)));
 
-/** Repeats a call that fails, with pauses. A `Refused` that is final is not repeated, nor what `isFinal` says. */
+/** Repeats a call that fails, with pauses. A `RefusedRequest` that is final is not repeated, nor what `isFinal` says. */
 export async function retried<T>(
   { retries, pause }: CallSettings,
   signal: AbortSignal | undefined,
   call: () => Promise<T>,
-  isFinal = (error: unknown) => error instanceof Refused && error.final,
+  isFinal = (error: unknown) => error instanceof RefusedRequest && error.final,
 ): Promise<T> {
   for (let tried = 0; ; tried++) {
     try {
@@ -47,7 +47,7 @@ export async function retried<T>(
     } catch (error) {
       signal?.throwIfAborted();
       if (tried >= retries || isFinal(error)) throw error;
-      const { after = 0 } = error instanceof Refused ? error : {};
+      const { after = 0 } = error instanceof RefusedRequest ? error : {};
       const seconds = Math.max(pause * 2 ** tried, Math.min(after, LONGEST_WAIT));
       await wait(seconds * 1000, undefined, { signal }).catch(() => signal?.throwIfAborted());
     }
@@ -58,7 +58,7 @@ export async function retried<T>(
 const LONGEST_WAIT = 60;
 
 /** A reply with an error status. */
-export class Refused extends CallError {
+export class RefusedRequest extends CallError {
   /** The body of the reply. */
   readonly text: string;
   /** Whether a retry is pointless. */
@@ -94,7 +94,7 @@ async function posted<T>({ url, headers, body, who, hint, read }: Post<T>, signa
   const text = await response.text();
   if (!response.ok) {
     const detail = text.slice(0, 300) || response.statusText;
-    throw new Refused(`${who} answered ${response.status}: ${detail}`, response, text, hint);
+    throw new RefusedRequest(`${who} answered ${response.status}: ${detail}`, response, text, hint);
   }
   let answer: unknown;
   try {

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { runOrder } from '../../cluster/job.ts';
-import { contentOf, filesBelow, zipped } from '../../cluster/package.ts';
+import { filesBelow, packageText, zipped } from '../../cluster/package.ts';
 import {
   listJobs,
   listNodes,
@@ -17,7 +17,7 @@ import {
   submitJob,
   uploadPackage,
 } from '../../cluster/ray.ts';
-import { fetchRun, isRemote, remoteOf } from '../../cluster/remote.ts';
+import { fetchRun, isOnCluster, remoteOf } from '../../cluster/remote.ts';
 import { HeedError } from '../../error.ts';
 import { lock } from '../../run/lock.ts';
 import { duration } from '../../run/progress.ts';
@@ -78,7 +78,7 @@ async function submit(
   const runtimeEnv = { ...flags.runtimeEnv };
   if (dir !== undefined) {
     const files = new Map(filesBelow(dir).map((path) => [path.slice(dir.length).replace(/^[/\\]+/, ''), { path }]));
-    runtimeEnv.working_dir = await uploadPackage(ray, contentOf(files), () => zipped(files));
+    runtimeEnv.working_dir = await uploadPackage(ray, packageText(files), () => zipped(files));
   }
   await submitJob(ray, { ...flags, id, entrypoint: words.join(' '), runtimeEnv });
   const output = createOutput({ json });
@@ -151,7 +151,7 @@ async function fetchHome(folder: string, flags: Flags): Promise<void> {
 /** The address of the cluster of a run. @throws HeedError if everything has come home: what was done since stays. */
 function unended(folder: string): string {
   const { address, job } = remoteOf(folder);
-  if (isRemote(folder)) return address;
+  if (isOnCluster(folder)) return address;
   throw new HeedError(`The job ${job} of "${folder}" has ended, and what it made is there.`);
 }
 

@@ -11,7 +11,7 @@ import { openRay, type Ray, rayVersion } from '../../cluster/ray.ts';
 import {
   endRun,
   followRun,
-  isRemote,
+  isOnCluster,
   planRun,
   type RemoteOptions,
   type RemoteParts,
@@ -35,7 +35,7 @@ export async function openCluster(address: string | undefined, parts: Pick<Ray, 
   return ray;
 }
 
-export { isRemote };
+export { isOnCluster };
 
 const remoteOptions = ({ cpus, gpus, memory, heed, storage, runtimeEnv }: ClusterFlags): RemoteOptions => ({
   cpus,
@@ -69,7 +69,7 @@ export async function trainOnCluster(
   parts: RemoteParts & { signal: AbortSignal; onWarning(text: string): void },
 ): Promise<Record<string, unknown>> {
   const ray = await openCluster(flags.address, parts);
-  if (isRemote(folder)) {
+  if (isOnCluster(folder)) {
     throw new HeedError(`The job "${remoteOf(folder).job}" computes "${folder}".`, {
       hint: `Follow it with: heed cluster attach ${folder}`,
     });

@@ -10,7 +10,7 @@ import type { CheckResult } from '../../course/run-checks.ts';
 import { HeedError } from '../../error.ts';
 import { createOutput, type Output } from '../program/output.ts';
 import { UsageError } from '../program/usage.ts';
-import { type Progress, readExercise, readProgress, writeFolder, writeProgress } from './folder.ts';
+import { type CourseProgress, readExercise, readProgress, writeFolder, writeProgress } from './folder.ts';
 
 export function addCourse(command: Command): void {
   const lessons = readLessons();
@@ -152,7 +152,7 @@ async function minimal(flags: Record<'env' | 'steps' | 'labels' | 'seed', string
 }
 
 /** The progress in this folder. @throws HeedError if the course was not started here. */
-function started(): Progress {
+function started(): CourseProgress {
   const progress = readProgress('.');
   if (progress) return progress;
   throw new HeedError('the course was not started in this folder', {

@@ -6,7 +6,7 @@ import { HeedError } from '../../error.ts';
 import { fileError } from '../../files.ts';
 
 /** What the learner has done so far, in progress.json. */
-export interface Progress {
+export interface CourseProgress {
   /** The lessons whose checks passed when they ran last. */
   done: string[];
   /** How many hints of each lesson were shown. */
@@ -27,7 +27,7 @@ export function writeFolder(folder: string, lessons: readonly Lesson[]): void {
   const files: Record<string, string> = {
     'README.md': readme(lessons),
     'tsconfig.json': `${JSON.stringify(tsconfig, null, 2)}\n`,
-    [PROGRESS]: `${JSON.stringify({ done: [], hints: {} } satisfies Progress)}\n`,
+    [PROGRESS]: `${JSON.stringify({ done: [], hints: {} } satisfies CourseProgress)}\n`,
   };
   for (const lesson of lessons) {
     files[`${lesson.name}/lesson.md`] = outsideOfHeed(lesson.files['lesson.md']);
@@ -55,11 +55,11 @@ function isEmpty(folder: string): boolean {
 }
 
 /** The progress in this folder; undefined if the course was not started here. @throws HeedError if it is damaged. */
-export function readProgress(folder: string): Progress | undefined {
+export function readProgress(folder: string): CourseProgress | undefined {
   const path = join(folder, PROGRESS);
   if (!existsSync(path)) return undefined;
   try {
-    const { done, hints } = JSON.parse(readFileSync(path, 'utf8')) as Progress;
+    const { done, hints } = JSON.parse(readFileSync(path, 'utf8')) as CourseProgress;
     if (Array.isArray(done) && typeof hints === 'object') return { done, hints };
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw fileError(error, 'read', path);
@@ -70,7 +70,7 @@ export function readProgress(folder: string): Progress | undefined {
 }
 
 /** Keeps the progress. */
-export function writeProgress(folder: string, progress: Progress): void {
+export function writeProgress(folder: string, progress: CourseProgress): void {
   const path = join(folder, PROGRESS);
   try {
     writeFileSync(path, `${JSON.stringify(progress)}\n`);

@@ -12,7 +12,7 @@ import type { Accelerator } from '../../engine/runtime/runtime.ts';
 import { Value } from '../../engine/value.ts';
 import { HeedError, messageOf } from '../../error.ts';
 
-export interface Check {
+export interface DoctorCheck {
   name: string;
   /** `absent`: this machine lacks something that heed works without. */
   state: 'ok' | 'absent' | 'warn' | 'fail';
@@ -22,7 +22,7 @@ export interface Check {
 }
 
 /** The checks in order. If the engine does not start, its checks are left out. */
-export function* checkSetup(folder: string): Generator<Check> {
+export function* checkSetup(folder: string): Generator<DoctorCheck> {
   yield checkNode();
   const started = startEngine();
   yield* started;
@@ -38,14 +38,14 @@ export function* checkSetup(folder: string): Generator<Check> {
   yield checkDisk(folder);
 }
 
-function checkNode(): Check {
+function checkNode(): DoctorCheck {
   const [major, minor] = process.versions.node.split('.').map(Number);
   const found = `${process.versions.node} on ${process.platform}-${process.arch}`;
   if (major > 20 || (major === 20 && minor >= 19)) return { name: 'node', state: 'ok', found };
   return { name: 'node', state: 'fail', found, advice: 'Install Node 20.19 or later from nodejs.org.' };
 }
 
-function startEngine(): Check[] {
+function startEngine(): DoctorCheck[] {
   try {
     const { version, path, threads } = runtime();
     const cores = availableParallelism();
@@ -101,7 +101,7 @@ function measure(precision: Precision): { gflops: number; right: boolean } {
   return { gflops: (2 * SIDE ** 3) / (fastest * 1e6), right };
 }
 
-function checkSpeed(): Check & { gflops: number } {
+function checkSpeed(): DoctorCheck & { gflops: number } {
   const { gflops, right } = measure('fp32');
   const found = `${gflops.toFixed(0)} GFLOPS (float32 product of ${SIDE} × ${SIDE})`;
   if (!right) {
@@ -124,7 +124,7 @@ function checkSpeed(): Check & { gflops: number } {
 }
 
 /** Whether `--precision bf16` works, and how much faster its products are than float32's. */
-function checkBf16(float32: number): Check {
+function checkBf16(float32: number): DoctorCheck {
   try {
     const support = runtime().bf16?.();
     if (!support?.works) {
@@ -152,7 +152,7 @@ function checkBf16(float32: number): Check {
 }
 
 /** Whether a GPU can be used, and how fast its products are, each copied back. */
-function checkGpu(name: Accelerator, cpu: number): Check {
+function checkGpu(name: Accelerator, cpu: number): DoctorCheck {
   const { works, missing, hint } = deviceSupport(name);
   if (!works) return { name, state: 'absent', found: `${missing}`, advice: hint };
   const before = device();
@@ -169,7 +169,7 @@ function checkGpu(name: Accelerator, cpu: number): Check {
   }
 }
 
-function checkMemory(): Check {
+function checkMemory(): DoctorCheck {
   const available = process.availableMemory?.() ?? freemem();
   const found = `${size(available)} free of ${size(totalmem())}`;
   if (available >= 2 ** 29) return { name: 'memory', state: 'ok', found };
@@ -181,7 +181,7 @@ function checkMemory(): Check {
   };
 }
 
-function checkDisk(folder: string): Check {
+function checkDisk(folder: string): DoctorCheck {
   try {
     const { bavail, bsize } = statfsSync(folder);
     const free = bavail * bsize;

@@ -1,12 +1,12 @@
 /** heed doctor: checks the setup and says what to do about problems. */
 import type { Command } from 'commander';
 import { createOutput } from '../program/output.ts';
-import { type Check, checkSetup } from './checks.ts';
+import { checkSetup, type DoctorCheck } from './checks.ts';
 
 export function addDoctor(command: Command): void {
   command.action((flags: { json?: boolean }) => {
     const output = createOutput(flags);
-    const checks: Check[] = [];
+    const checks: DoctorCheck[] = [];
     for (const check of checkSetup(process.cwd())) {
       checks.push(check);
       output.say(

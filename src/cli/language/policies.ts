@@ -3,9 +3,9 @@
  * critic.
  */
 import type { Command } from 'commander';
-import { addPolicyTraining, type PolicyTraining } from './ppo.ts';
+import { addPolicyTraining, type PolicyCommand } from './ppo.ts';
 
-const adding = (name: PolicyTraining) => (command: Command) => addPolicyTraining(command, name);
+const adding = (name: PolicyCommand) => (command: Command) => addPolicyTraining(command, name);
 
 export const addReinforce = adding('reinforce');
 export const addRloo = adding('rloo');

@@ -13,9 +13,9 @@ import { withAnnotators } from './ask-people.ts';
 export const addPpo = (command: Command): void => addPolicyTraining(command, 'ppo');
 
 /** The commands whose runs `PolicyResult` describes. */
-export type PolicyTraining = Exclude<keyof typeof policyTrainings, 'best-of-n' | 'overoptimization' | 'pareto'>;
+export type PolicyCommand = Exclude<keyof typeof policyTrainings, 'best-of-n' | 'overoptimization' | 'pareto'>;
 
-export function addPolicyTraining(command: Command, name: PolicyTraining): void {
+export function addPolicyTraining(command: Command, name: PolicyCommand): void {
   addTraining(command, name, policyTrainings[name], {
     summarize: summarizePolicy,
     shortcuts: { store: 'people.store', project: 'people.project', goal: 'people.goal' },

@@ -6,7 +6,7 @@ import { UsageError } from '../program/usage.ts';
 import { addKeyCommands, addSessionCommands } from './access.ts';
 import { addAudit, addRetain } from './audit.ts';
 import { addBackup, addRestore } from './backup.ts';
-import { addExport, addImport } from './import-export.ts';
+import { addDataExport, addImport } from './import-export.ts';
 import { addPayments } from './payments.ts';
 import { addPersonData } from './person-data.ts';
 import { addPrioritize, addSuggest } from './scoring.ts';
@@ -16,7 +16,7 @@ import { addUsers } from './users.ts';
 
 export function addFeedback(command: Command): void {
   addImport(command.command('import').description('add items from datasets to a project; creates it if needed'));
-  addExport(
+  addDataExport(
     command
       .command('export')
       .description('write judgments as a dataset: preferences, ratings, rankings, or the full record'),

@@ -123,7 +123,7 @@ async function existingProject(
 }
 
 /** Adds the flags and the action of `export`. */
-export function addExport(command: Command): void {
+export function addDataExport(command: Command): void {
   command
     .argument('<file>', 'file to write: .jsonl, .json, .csv, .tsv or .parquet; with --to, a folder for some tools')
     .addOption(projectOption())

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
-import { rolesFrom, signInOptions, signInSchema } from './sign-in.ts';
+import { rolesFrom, signInFlagsSchema, signInOptions } from './sign-in.ts';
 
-const options = (settings: object) => signInOptions(signInSchema.parse(settings), 'secret');
+const options = (settings: object) => signInOptions(signInFlagsSchema.parse(settings), 'secret');
 
 it('reads roles by group, of groups with commas and equals signs too', () => {
   expect(rolesFrom('leads=reviewer,admins=owner')).toEqual({ leads: 'reviewer', admins: 'owner' });

@@ -8,7 +8,7 @@ import { UsageError } from '../program/usage.ts';
 const hours = z.number().positive().max(8784);
 
 /** How people sign in to the studio. */
-export const signInSchema = z.object({
+export const signInFlagsSchema = z.object({
   oidcIssuer: z.string().optional().describe('issuer of an OpenID provider that people sign in at, an https address'),
   oidcClient: z
     .string()
@@ -39,7 +39,7 @@ export const signInSchema = z.object({
   sessionIdleHours: hours.default(72).describe('hours without a request after which a session ends'),
 });
 
-type SignInSettings = z.output<typeof signInSchema>;
+type SignInSettings = z.output<typeof signInFlagsSchema>;
 
 /**
  * The studio's options that these settings make. @throws UsageError if settings of a provider are given without its

@@ -10,7 +10,7 @@ import { isLogJson, log, logFormatOption, logRefusal, logRequest, note } from '.
 import { createOutput } from '../program/output.ts';
 import { checking, UsageError } from '../program/usage.ts';
 import { hostsOf, portOf } from './address.ts';
-import { signInOptions, signInSchema } from './sign-in.ts';
+import { signInFlagsSchema, signInOptions } from './sign-in.ts';
 import { storeOption } from './store.ts';
 import { openStudioChat } from './studio-model.ts';
 
@@ -27,10 +27,10 @@ export function addStudio(command: Command): void {
     .option('--owner <name>', 'person whom the printed link signs in', 'me')
     .option('--drain <seconds>', 'seconds that requests under way get to finish when the studio closes', secondsOf, 10)
     .addOption(logFormatOption());
-  addFlags(command, signInSchema);
+  addFlags(command, signInFlagsSchema);
   command.action((flags: Flags) => {
-    const input = settingsFrom(command, signInSchema);
-    const settings = checking(() => signInSchema.parse(input), input);
+    const input = settingsFrom(command, signInFlagsSchema);
+    const settings = checking(() => signInFlagsSchema.parse(input), input);
     return studio(flags, signInOptions(settings, process.env.HEED_OIDC_SECRET || undefined));
   });
 }

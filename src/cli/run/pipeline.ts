@@ -9,10 +9,10 @@ import { leadOf } from '../../pipeline/lead.ts';
 import {
   type BegunStage,
   begunStages,
-  type Change,
   changesOf,
   fixed,
   inNumbers,
+  type MeasuredChange,
   mainChange,
   secondsOf,
   solvedAt,
@@ -125,9 +125,9 @@ const onCluster =
   async ({ command, folder }, settings) => {
     const parts = { signal, onLine: say, onWarning: say };
     const { checkpointSeconds } = flags;
-    const { follow, isRemote, openCluster, trainOnCluster } = await import('../cluster/on-ray.ts');
+    const { follow, isOnCluster, openCluster, trainOnCluster } = await import('../cluster/on-ray.ts');
     try {
-      const result = isRemote(folder)
+      const result = isOnCluster(folder)
         ? await follow(await openCluster(flags.address, parts), folder, parts)
         : await trainOnCluster(folder, { command, settings, checkpointSeconds }, flags, parts);
       return result as StageResult;
@@ -208,7 +208,7 @@ function changesOnALine(begun: BegunStage): string {
   const seconds = secondsOf(begun);
   const main = mainChange(begun)?.name;
   const isMain = ({ name }: { name: string }) => Number(name === main);
-  const detail = ({ name, interval }: Change) => {
+  const detail = ({ name, interval }: MeasuredChange) => {
     const text = name === 'return' ? solvedAt(begun) : interval && percents(interval);
     return text ? ` (${text})` : '';
   };

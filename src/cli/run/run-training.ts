@@ -241,8 +241,8 @@ async function trainingOnCluster(
     run.close();
   }
   const folder = resume ?? out ?? newFolder(definition.command);
-  const { isRemote, trainOnCluster, untilInterrupted } = await onRay();
-  if (resume === undefined && existsSync(folder) && !isRemote(folder)) checkEmpty(folder);
+  const { isOnCluster, trainOnCluster, untilInterrupted } = await onRay();
+  if (resume === undefined && existsSync(folder) && !isOnCluster(folder)) checkEmpty(folder);
   note(`${definition.command} on ${flags.on} in ${folder}`);
   const following = async (signal: AbortSignal) => {
     const order = { command: definition.command, settings, checkpointSeconds };

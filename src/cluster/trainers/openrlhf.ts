@@ -6,7 +6,7 @@ import {
   each,
   gpusOf,
   placeFaults,
-  reward,
+  rewardSetting,
   rows,
   unwatched,
 } from './policy-settings.ts';
@@ -30,7 +30,7 @@ const completions = (job: JobSettings) => job.of<number>('batch')! * (job.of<num
 const common: Record<string, Equivalent> = {
   model: { theirs: 'actor.model_name_or_path', to: () => ({}) },
   data: { theirs: 'data.prompt_dataset', differs: 'required; heed writes it as JSON lines', to: () => ({}) },
-  ...reward('reward.model_name_or_path, reward.remote_url'),
+  ...rewardSetting('reward.model_name_or_path, reward.remote_url'),
   seed: same('train.seed', 'other random numbers'),
   steps: {
     theirs: 'data.max_samples, train.num_episodes',

@@ -7,7 +7,7 @@ export const gpusOf = ({ options }: JobSettings): number => options.gpus ?? 8;
 const processes = (job: JobSettings) => gpusOf(job) * job.options.nodes;
 
 /** The reward, and how it is called. */
-export const reward = (theirs: string): Record<string, Equivalent> => ({
+export const rewardSetting = (theirs: string): Record<string, Equivalent> => ({
   reward: {
     theirs,
     differs: 'a reward model’s folder or name on the Hub, or an address, which heed’s requests reach from the nodes',

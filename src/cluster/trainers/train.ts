@@ -23,7 +23,7 @@ import {
   createLogReader,
   endRun,
   followRun,
-  isRemote,
+  isOnCluster,
   planRun,
   type RemoteParts,
   remoteOf,
@@ -74,7 +74,7 @@ export async function trainOn(
 ): Promise<TrainerResult> {
   const finished = join(folder, TRAINER, RESULT);
   if (existsSync(finished)) return { ...JSON.parse(readFileSync(finished, 'utf8')), ...placesIn(folder) };
-  if (!isRemote(folder)) await prepare(ray, folder, stage, parts);
+  if (!isOnCluster(folder)) await prepare(ray, folder, stage, parts);
   const release = lock(folder);
   try {
     const end = ray

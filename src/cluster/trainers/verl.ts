@@ -1,4 +1,5 @@
 /** verl: PPO and GRPO on nodes of GPUs, with FSDP and vLLM, by overrides of its ppo_trainer.yaml. */
+import { KL_HORIZON } from '../../align/ppo/kl-controller.ts';
 import {
   adapters,
   answers,
@@ -6,7 +7,7 @@ import {
   each,
   gpusOf,
   placeFaults,
-  reward,
+  rewardSetting,
   rows,
   unwatched,
 } from './policy-settings.ts';
@@ -35,7 +36,7 @@ const common: Record<string, Equivalent> = {
     differs: 'required; conversations only; heed writes it as JSON lines',
     to: () => ({}),
   },
-  ...reward('reward.reward_model.model_path, reward.custom_reward_function.path'),
+  ...rewardSetting('reward.reward_model.model_path, reward.custom_reward_function.path'),
   chatTemplate: { theirs: 'actor_rollout_ref.model.custom_chat_template', to: () => ({}) },
   seed: {
     theirs: 'data.seed, actor_rollout_ref.actor.data_loader_seed, actor_rollout_ref.rollout.seed',
@@ -148,14 +149,16 @@ export const verl: Trainer = {
         'kl.controller': {
           ...only('algorithm.kl_ctrl.type', ['fixed', 'proportional'], { differs: 'proportional is adaptive there' }),
           preset: 'fixed',
-          to: (kind: string) => ({ 'algorithm.kl_ctrl.type': kind === 'fixed' ? 'fixed' : 'adaptive' }),
+          to: (kind: string) => ({
+            'algorithm.kl_ctrl.type': kind === 'fixed' ? 'fixed' : 'adaptive',
+            'algorithm.kl_ctrl.horizon': KL_HORIZON,
+          }),
         },
         'kl.target': {
           theirs: 'algorithm.kl_ctrl.target_kl',
           differs: 'nats per token there: divided by maxTokens',
           to: (nats: number, job) => ({ 'algorithm.kl_ctrl.target_kl': nats / job.of<number>('maxTokens')! }),
         },
-        'kl.horizon': same('algorithm.kl_ctrl.horizon'),
         'kl.estimator': {
           theirs: 'algorithm.kl_penalty',
           to: (name: 'k1' | 'k2' | 'k3') => ({

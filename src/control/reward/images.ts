@@ -11,7 +11,7 @@ import { actionWidthOf, type Space } from '../../env/environment.ts';
 import { type ConvolutionLayer, cnn, isSmallImage, smallConvolutions } from '../../nn/cnn.ts';
 import { orthogonal } from '../../nn/initialize.ts';
 import { mlp } from '../../nn/mlp.ts';
-import { actionWriter, meanOf, type RewardInputs, rowsOf } from './inputs.ts';
+import { actionWriter, inputRows, meanOf, type RewardInputs } from './inputs.ts';
 import type { RewardNetwork } from './network.ts';
 import type { RewardOptions } from './options.ts';
 
@@ -90,7 +90,7 @@ export function imageInputs(size: number, actionSpace?: Space, rescaleActions = 
       out.set(observations.subarray(row * size, (row + 1) * size), to * width);
       writeAction?.(actions, row, out, to * width + size);
     },
-    ofSegment: (segment) => (actionSpace ? rowsOf(inputs, segment) : segment.observations),
+    ofSegment: (segment) => (actionSpace ? inputRows(inputs, segment) : segment.observations),
     pointOf: (segment) => meanOf(inputs, segment),
   };
   return inputs;

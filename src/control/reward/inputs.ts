@@ -87,7 +87,7 @@ export function createRewardInputs(
       }
       out[k] = terminated[row];
     },
-    ofSegment: (segment) => rowsOf(inputs, segment),
+    ofSegment: (segment) => inputRows(inputs, segment),
     pointOf: (segment) => meanOf(inputs, segment),
   };
   return inputs;
@@ -114,7 +114,7 @@ export function actionWriter(space: Space, rescaleActions: boolean): ActionWrite
 }
 
 /** `ofSegment` for any inputs of float32. */
-export function rowsOf({ width, write }: Pick<RewardInputs, 'width' | 'write'>, segment: Segment): Float32Array {
+export function inputRows({ width, write }: Pick<RewardInputs, 'width' | 'write'>, segment: Segment): Float32Array {
   const out = new Float32Array(segment.length * width);
   const steps = { ...segment, terminated: endsOf(segment) };
   for (let t = 0; t < segment.length; t++) write(steps, t, out, t);

@@ -12,7 +12,7 @@ import { presetFor, roundsFit, unfamiliarImages } from '../presets.ts';
  * `onNotice` reports. Without a preset, PPO's discount depends on how long episodes last, and images set
  * `unfamiliarImages`.
  */
-export function fitToEnvironment(
+export function fitLearningToEnvironment(
   options: LearnOptions,
   input: LearnSettings,
   environment: EnvironmentSource,

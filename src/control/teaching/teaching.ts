@@ -24,7 +24,7 @@ import type { SquashedPolicy } from '../../rl/squashed-policy.ts';
 import type { Judge } from '../behaviors/judge.ts';
 import { judged, judgeNamed, judgingTeacher, tryJudge } from '../behaviors/load-judge.ts';
 import { pearson } from '../correlation.ts';
-import { coverageOf } from '../coverage.ts';
+import { segmentCoverage } from '../coverage.ts';
 import type { LearnOptions } from '../options.ts';
 import { createRewardEnsemble } from '../reward/ensemble.ts';
 import type { FitComparison } from '../reward/fit.ts';
@@ -186,7 +186,7 @@ export function createTeaching(options: LearnOptions, parts: LearnParts, shape: 
     /** Share of segments of recent experience that resemble a compared one; NaN without comparisons. */
     coverage(): number {
       const compared = record.all.flatMap(({ segments }) => segments).slice(-MOST_COMPARED);
-      return coverageOf(compared.map(ensemble.pointOf), recent(COVERED, 'coverage').map(ensemble.pointOf));
+      return segmentCoverage(compared.map(ensemble.pointOf), recent(COVERED, 'coverage').map(ensemble.pointOf));
     },
     save: () => saveTeaching(taught),
     restore: (state: TeachingState, tensors: Record<string, SavedNumbers>) => restoreTeaching(taught, state, tensors),

@@ -4,7 +4,17 @@ import { random } from '../../random.ts';
 import { type Review, review } from './generate.ts';
 import { closings, templates } from './grammar.ts';
 import { recognizeSentence, recognizeText, type SentenceVerdict, sentencesOf } from './recognize.ts';
-import { adjectives, classes, itemOf, ownItems, places, polarities, polarityOf, sharedItems, verbs } from './words.ts';
+import {
+  adjectives,
+  classes,
+  itemByWord,
+  ownItems,
+  places,
+  polarities,
+  polarityByWord,
+  sharedItems,
+  verbs,
+} from './words.ts';
 
 const draw = random(0, 'reviews');
 const reviews: Review[] = Array.from({ length: 10_000 }, () => review(draw));
@@ -18,7 +28,7 @@ describe('the world', () => {
   it('gives no word two meanings', () => {
     const words = [
       ...places,
-      ...itemOf.keys(),
+      ...itemByWord.keys(),
       ...[...Object.values(adjectives), verbs].flatMap((lists) => polarities.flatMap((key) => lists[key])),
       ...Object.values(classes).flat(),
       ...new Set(templates.flatMap(({ parts }) => parts.flatMap((part) => (part.slot === 'fixed' ? [part.word] : [])))),
@@ -31,7 +41,7 @@ describe('the world', () => {
       expect(items).toHaveLength(8);
       expect(items.some(({ kind, plural }) => kind === 'person' && !plural)).toBe(true);
     }
-    expect(itemOf.size).toBe(8 * (places.length + 1));
+    expect(itemByWord.size).toBe(8 * (places.length + 1));
   });
 
   it('tells templates apart, and has four closings for each tone', () => {
@@ -67,7 +77,7 @@ describe('review', () => {
       const ofTone = reviews.filter((text) => text.tone === tone);
       const opinions = ofTone.flatMap(({ words }) => {
         const sentences = sentencesOf(words).filter((sentence) => isBody(recognizeSentence(sentence)));
-        return sentences.map((sentence) => polarityOf.get(sentence.find((word) => polarityOf.has(word)) ?? ''));
+        return sentences.map((sentence) => polarityByWord.get(sentence.find((word) => polarityByWord.has(word)) ?? ''));
       });
       const shareOf = (polarity: string) => opinions.filter((opinion) => opinion === polarity).length / opinions.length;
       expect(Math.abs(ofTone.length / reviews.length - share)).toBeLessThan(0.03);

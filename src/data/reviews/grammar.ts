@@ -31,21 +31,23 @@ type Slot =
   | 'summary';
 
 /** A fixed word, or a slot and which of the sentence's two items it is about. */
-export type Part = { readonly slot: 'fixed'; readonly word: string } | { readonly slot: Slot; readonly of: 0 | 1 };
+export type PhrasePart =
+  | { readonly slot: 'fixed'; readonly word: string }
+  | { readonly slot: Slot; readonly of: 0 | 1 };
 
 type Role = 'opening' | 'body' | 'introduction' | 'followUp' | 'closing';
 type Sex = 'man' | 'woman';
 
 export interface SentenceTemplate {
   readonly role: Role;
-  readonly parts: readonly Part[];
+  readonly parts: readonly PhrasePart[];
   /** For an introduction and its follow-up. */
   readonly sex?: Sex;
   /** For a closing: the tones of texts that may end so. */
   readonly tones?: readonly Tone[];
 }
 
-const parse = (text: string): Part[] =>
+const parse = (text: string): PhrasePart[] =>
   text.split(' ').map((token) => {
     const slot = /^\{([a-z]+)(2?)\}$/.exec(token);
     return slot ? { slot: slot[1] as Slot, of: slot[2] ? 1 : 0 } : { slot: 'fixed', word: token };

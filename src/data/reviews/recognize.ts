@@ -1,7 +1,15 @@
 /** Checks whether words follow the grammar, sentence by sentence and as a whole text, and if not, says why. */
 
-import { articleBefore, type Part, type SentenceTemplate, summing, templates } from './grammar.ts';
-import { adjectiveOf, classes, isPlace, itemOf, type Polarity, polarityOf, type ReviewedItem } from './words.ts';
+import { articleBefore, type PhrasePart, type SentenceTemplate, summing, templates } from './grammar.ts';
+import {
+  adjectiveOf,
+  classes,
+  isPlace,
+  itemByWord,
+  type Polarity,
+  polarityByWord,
+  type ReviewedItem,
+} from './words.ts';
 
 export type SentenceVerdict =
   | { readonly accepted: true; readonly template: SentenceTemplate }
@@ -59,12 +67,12 @@ function compare({ parts, tones }: SentenceTemplate, words: readonly string[]): 
   const items: (ReviewedItem | undefined)[] = [];
   let polarity: Polarity | undefined; // number of the first verb or adjective, with which the others agree
   parts.forEach((part, i) => {
-    if (part.slot === 'item' || part.slot === 'person') items[part.of] = itemOf.get(words[i]);
-    if (part.slot === 'verb' || part.slot === 'adjective') polarity ??= polarityOf.get(words[i]);
+    if (part.slot === 'item' || part.slot === 'person') items[part.of] = itemByWord.get(words[i]);
+    if (part.slot === 'verb' || part.slot === 'adjective') polarity ??= polarityByWord.get(words[i]);
   });
 
   // What a slot needs instead of its word; undefined if it fits. If the item is not an item, only that is reported.
-  const demand = (part: Part, i: number): string | undefined => {
+  const demand = (part: PhrasePart, i: number): string | undefined => {
     const word = words[i];
     if (part.slot === 'fixed') return word === part.word ? undefined : `'${part.word}'`;
     const item = items[part.of];
@@ -80,8 +88,8 @@ function compare({ parts, tones }: SentenceTemplate, words: readonly string[]): 
       case 'be':
         return !item || word === (item.plural ? 'were' : 'was') ? undefined : `the verb of '${item.word}'`;
       case 'verb':
-        if (!polarityOf.has(word) || adjective) return 'a verb of opinion';
-        return polarityOf.get(word) === polarity ? undefined : `of the polarity ${polarity}`;
+        if (!polarityByWord.has(word) || adjective) return 'a verb of opinion';
+        return polarityByWord.get(word) === polarity ? undefined : `of the polarity ${polarity}`;
       case 'adjective':
       case 'another':
       case 'contrast':
@@ -152,7 +160,7 @@ function faultsOfItems(words: readonly string[]): string[] {
   const place = words.find(isPlace);
   const named = new Set<string>();
   for (const word of words) {
-    const item = itemOf.get(word);
+    const item = itemByWord.get(word);
     if (isPlace(word) && word !== place) reasons.push(`It is of the ${place} and names the ${word}.`);
     if (!item) continue;
     if (item.place && item.place !== place) reasons.push(`'${word}' belongs to the ${item.place}.`);

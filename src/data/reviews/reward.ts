@@ -7,7 +7,7 @@
 
 import type { Length, ReviewPrompt } from './demonstrations.ts';
 import { recognizeText } from './recognize.ts';
-import { isPlace, itemOf, polarityOf } from './words.ts';
+import { isPlace, itemByWord, polarityByWord } from './words.ts';
 
 export interface RewardParts {
   /** Praise against blame: in (−3, 3). */
@@ -39,11 +39,11 @@ export function trueReward(
   words: readonly string[],
   ended: boolean,
 ): { total: number; parts: RewardParts } {
-  const praise = words.filter((word) => polarityOf.get(word) === 'praise');
-  const blame = words.filter((word) => polarityOf.get(word) === 'blame');
-  const items = words.filter((word) => itemOf.has(word));
-  const own = new Set(items.filter((word) => itemOf.get(word)!.place === place));
-  const strayItems = items.filter((word) => ![undefined, place].includes(itemOf.get(word)!.place));
+  const praise = words.filter((word) => polarityByWord.get(word) === 'praise');
+  const blame = words.filter((word) => polarityByWord.get(word) === 'blame');
+  const items = words.filter((word) => itemByWord.has(word));
+  const own = new Set(items.filter((word) => itemByWord.get(word)!.place === place));
+  const strayItems = items.filter((word) => ![undefined, place].includes(itemByWord.get(word)!.place));
   const strayPlaces = words.filter((word) => word !== place && isPlace(word));
   const [fewest, most] = lengthWindows[length];
   const outside = Math.max(fewest - words.length, words.length - most, 0);

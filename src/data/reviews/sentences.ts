@@ -1,7 +1,7 @@
 /** Which sentences of a response are good, one by one: what supervision of a process learns from here. */
 import type { ReviewPrompt } from './demonstrations.ts';
 import { recognizeSentence, sentencesOf } from './recognize.ts';
-import { isPlace, itemOf, polarityOf } from './words.ts';
+import { isPlace, itemByWord, polarityByWord } from './words.ts';
 
 /**
  * For each sentence: whether it is well formed, is about the requested place, finds no fault, and does not repeat an
@@ -15,9 +15,9 @@ export function goodSentences({ place }: Pick<ReviewPrompt, 'place'>, words: rea
     seen.add(text);
     const sound = sentence.every(
       (word) =>
-        polarityOf.get(word) !== 'blame' &&
+        polarityByWord.get(word) !== 'blame' &&
         (word === place || !isPlace(word)) &&
-        [undefined, place].includes(itemOf.get(word)?.place),
+        [undefined, place].includes(itemByWord.get(word)?.place),
     );
     return sound && !again && recognizeSentence(sentence).accepted;
   });

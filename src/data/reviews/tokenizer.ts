@@ -2,7 +2,7 @@
 
 import { reviewPrompts } from './demonstrations.ts';
 import { templates } from './grammar.ts';
-import { adjectives, classes, itemOf, places, polarities, verbs } from './words.ts';
+import { adjectives, classes, itemByWord, places, polarities, verbs } from './words.ts';
 
 /** Ids 0 to 4. The grammar has no unknown words, but people who chat with a model may write some. */
 const specials = ['<pad>', '<bos>', '<sep>', '<eos>', '<unk>'] as const;
@@ -17,7 +17,7 @@ function wordsOfTheWorld(): Set<string> {
     ...fixed,
     ...['was', 'were', 'a', 'an'],
     ...places,
-    ...itemOf.keys(),
+    ...itemByWord.keys(),
     ...lists,
     ...Object.values(classes).flat(),
     ...reviewPrompts.flatMap(({ text }) => text.split(' ')),

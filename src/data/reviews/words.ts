@@ -129,7 +129,7 @@ export const classes = {
 export type WordClass = keyof typeof classes;
 
 /** Every item by its word. */
-export const itemOf: ReadonlyMap<string, ReviewedItem> = new Map(
+export const itemByWord: ReadonlyMap<string, ReviewedItem> = new Map(
   [...Object.values(ownItems).flat(), ...sharedItems].map((item) => [item.word, item]),
 );
 
@@ -141,7 +141,7 @@ export const adjectiveOf: ReadonlyMap<string, { kind: Kind | 'any'; polarity: Po
 );
 
 /** The polarity of every adjective and verb. */
-export const polarityOf: ReadonlyMap<string, Polarity> = new Map([
+export const polarityByWord: ReadonlyMap<string, Polarity> = new Map([
   ...[...adjectiveOf].map(([word, { polarity }]) => [word, polarity] as const),
   ...polarities.flatMap((polarity) => verbs[polarity].map((word) => [word, polarity] as const)),
 ]);

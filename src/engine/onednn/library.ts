@@ -27,7 +27,7 @@ export interface OneDnn extends Operations {
 const AVX512_BF16 = 0xe7; // dnnl_cpu_isa_avx512_core_bf16; those with AMX have all its bits
 
 /** Where the library is looked for, in order: what HEED_ONEDNN names alone, else the loader's places and Python's. */
-export function candidates(): string[] {
+export function libraryCandidates(): string[] {
   if (env.HEED_ONEDNN) return [env.HEED_ONEDNN];
   const folders = [env.VIRTUAL_ENV, env.CONDA_PREFIX].filter((folder) => folder !== undefined);
   const inPython = folders.flatMap((folder) => NAMES.map((name) => join(folder, 'lib', name))).filter(existsSync);
@@ -54,7 +54,7 @@ function find(threads: number): OneDnn | undefined {
       hint: `set it to the path of oneDNN's library (libdnnl), or unset it and ${ELSEWHERE}`,
     });
   }
-  for (const path of candidates()) {
+  for (const path of libraryCandidates()) {
     try {
       return loadOneDnn(path, threads);
     } catch {

@@ -5,7 +5,7 @@ import type { Bf16Activation } from './activations.ts';
 import { ACTIVATIONS, type Declare, LINEAR, version2, version3 } from './versions.ts';
 
 /** An operation: a function of the addresses of its operands and its result. */
-export type Operation = (...addresses: Pointer[]) => void;
+export type Primitive = (...addresses: Pointer[]) => void;
 
 /** A product of two bfloat16 matrices, as the operands lie: A is [m, k], or [k, m] where transposed. */
 export interface ProductShape {
@@ -51,26 +51,26 @@ export type Within = <A extends unknown[], T>(work: (...args: A) => T) => (...ar
 /** What it computes. */
 export interface Operations {
   /** Makes the product of two bfloat16 matrices: called with A, B, the bias if there is one, and the result. */
-  product(shape: ProductShape): Operation;
+  product(shape: ProductShape): Primitive;
   /** Makes the copy of `count` float32 numbers, the first address, as bfloat16, the second. */
-  toBf16(count: number): Operation;
+  toBf16(count: number): Primitive;
   /** Makes the products of two times `count` bfloat16 numbers, one by one; the result is the third address. */
-  multiply(count: number): Operation;
+  multiply(count: number): Primitive;
   /** Makes an activation of `count` bfloat16 numbers. */
-  activation(kind: Bf16Activation, count: number): Operation;
+  activation(kind: Bf16Activation, count: number): Primitive;
   /** Makes its gradient: called with what the activation read, the cotangent and the result, all bfloat16. */
-  activationGradient(kind: Bf16Activation, count: number): Operation;
+  activationGradient(kind: Bf16Activation, count: number): Primitive;
   /**
    * How a float32 weight [out, inner] is packed for `packedProduct`: as bfloat16, in the order in which it is read.
    * `copy` is called with the weight and the packed one.
    */
-  packing(out: number, inner: number): { bytes: number; copy: Operation };
+  packing(out: number, inner: number): { bytes: number; copy: Primitive };
   /** Makes a product by a packed weight: called with the rows, the weight, any bias and the result. */
-  packedProduct(shape: PackedProductShape): Operation;
+  packedProduct(shape: PackedProductShape): Primitive;
   /** The same for sizes that come and go: to be called at once, since only the latest are kept. */
   passing: Pick<Operations, 'product' | 'toBf16' | 'multiply'>;
   /** Makes the softmax of each of some float32 rows, in place. */
-  softmax(rows: number, columns: number): Operation;
+  softmax(rows: number, columns: number): Primitive;
 }
 
 const [F32, BF16] = [3, 2];
@@ -122,13 +122,13 @@ export function createOperations(declare: Declare, major: 2 | 3, inOneThread: Wi
   const [destroyPrimitive, destroyDescription, destroyMemory] = ['primitive', 'primitive_desc', 'memory'].map((what) =>
     declare(`int dnnl_${what}_destroy(void *${what})`),
   );
-  const operation = (...given: Parameters<typeof disposable>): Operation => disposable(...given).run;
+  const operation = (...given: Parameters<typeof disposable>): Primitive => disposable(...given).run;
   const disposable = (description: Pointer, operands: (readonly [index: number, shape: unknown])[]) => {
     const primitive = out(createPrimitive, description);
     const parts = operands.map(([index, shape]) => ({ index, memory: out(createMemory, shape, engine, null) }));
     const list = koffi().alloc(argument, parts.length);
     koffi().encode(list, argument, parts, parts.length);
-    const run: Operation = (...addresses) => {
+    const run: Primitive = (...addresses) => {
       for (let i = 0; i < parts.length; i++) check(setData(parts[i].memory, addresses[i]));
       check(execute(primitive, stream, parts.length, list));
       check(wait(stream));
@@ -142,8 +142,8 @@ export function createOperations(declare: Declare, major: 2 | 3, inOneThread: Wi
     return { run, release };
   };
   // equal operations share one: they run one after another, each on the addresses of its call
-  const known = new Map<string, Operation>();
-  const shared = (key: string, make: () => Operation): Operation => {
+  const known = new Map<string, Primitive>();
+  const shared = (key: string, make: () => Primitive): Primitive => {
     const found = known.get(key) ?? make();
     known.set(key, found);
     return found;
@@ -180,14 +180,14 @@ export function createOperations(declare: Declare, major: 2 | 3, inOneThread: Wi
       [SOURCE, SECOND_SOURCE, RESULT].map((index) => [index, numbers] as const),
     );
   };
-  const activation = (kind: Bf16Activation, count: number): Operation => {
+  const activation = (kind: Bf16Activation, count: number): Primitive => {
     const numbers = describe.matrix([count], BF16, [1]);
     return operation(
       describe.activation(ACTIVATIONS[kind][major], numbers),
       [SOURCE, RESULT].map((index) => [index, numbers] as const),
     );
   };
-  const activationGradient = (kind: Bf16Activation, count: number): Operation => {
+  const activationGradient = (kind: Bf16Activation, count: number): Primitive => {
     const numbers = describe.matrix([count], BF16, [1]);
     return operation(
       describe.activationGradient(ACTIVATIONS[kind][major], numbers),
@@ -244,7 +244,7 @@ export function createOperations(declare: Declare, major: 2 | 3, inOneThread: Wi
   };
   // there are rows and lengths of any number: the least recently used go first
   const recent = new Map<string, ReturnType<typeof disposable>>();
-  const kept = (key: string, make: () => ReturnType<typeof disposable>): Operation => {
+  const kept = (key: string, make: () => ReturnType<typeof disposable>): Primitive => {
     const found = recent.get(key) ?? make();
     recent.delete(key);
     recent.set(key, found);

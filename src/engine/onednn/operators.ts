@@ -8,7 +8,7 @@ import { HeedError } from '../../error.ts';
 import { koffi, type Library, type Pointer } from '../library.ts';
 import { BF16_ACTIVATIONS, type Bf16Activation } from './activations.ts';
 import type { OneDnn } from './library.ts';
-import type { Operation } from './operations.ts';
+import type { Primitive } from './operations.ts';
 import { type Routine, takeRoutine } from './routines.ts';
 
 /** The domain of the operators, for a session's options. */
@@ -33,7 +33,7 @@ interface Operator {
 }
 
 /** What computes a node, and the shape of its result; or a routine, and the last axis of its result. */
-type Compiled = { run: Operation; shape: number[] } | { routine: Routine; width: number };
+type Compiled = { run: Primitive; shape: number[] } | { routine: Routine; width: number };
 
 function operatorsOf(dnn: OneDnn): Operator[] {
   const product = (name: string, bias: boolean, narrow: boolean): Operator => ({
@@ -47,7 +47,7 @@ function operatorsOf(dnn: OneDnn): Operator[] {
       return { run, shape: batch === 0 ? [m, n] : [batch, m, n] };
     },
   });
-  const oneByOne = (name: string, inputs: number[], make: (count: number, kind: Bf16Activation) => Operation) => ({
+  const oneByOne = (name: string, inputs: number[], make: (count: number, kind: Bf16Activation) => Primitive) => ({
     name,
     inputs,
     output: BFLOAT16,

@@ -133,4 +133,4 @@ function mixedValues(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, scoring: Sco
 }
 
 /** Tokens of a batch by rows: [rows, time, …rest] → [rows · time, …rest]. */
-export const tokensOf = (x: Tensor): Tensor => reshape(x, [product(x.shape.slice(0, 2)), ...x.shape.slice(2)]);
+export const flattenTokens = (x: Tensor): Tensor => reshape(x, [product(x.shape.slice(0, 2)), ...x.shape.slice(2)]);

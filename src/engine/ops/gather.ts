@@ -3,7 +3,7 @@ import { HeedError } from '../../error.ts';
 import { product, type Shape, sameShape } from '../dims.ts';
 import { constant, describe, emit, type Tensor } from '../graph.ts';
 import { cast } from './elementwise.ts';
-import { axisOf, expand, reshape, unsqueeze, zeros } from './shape.ts';
+import { axisOf, expand, reshape, unsqueeze, zerosLike } from './shape.ts';
 
 const checkIndices = (op: string, indices: Tensor) => {
   if (indices.dtype !== 'int32' && indices.dtype !== 'int64') {
@@ -18,7 +18,7 @@ export function gather(table: Tensor, indices: Tensor): Tensor {
   const shape: Shape = [...indices.shape, ...table.shape.slice(1)];
   return emit('Gather', [table, indices], shape, {
     attributes: { axis: 0 },
-    vjp: (dy) => [scatterAdd(zeros(table), indices, dy)],
+    vjp: (dy) => [scatterAdd(zerosLike(table), indices, dy)],
   });
 }
 
@@ -31,7 +31,7 @@ export function takeRows(x: Tensor, indices: Tensor): Tensor {
   return emit('Gather', [x, indices], [indices.shape[0], ...x.shape.slice(1)], {
     attributes: { axis: 0 },
     vjp: (dy) => [
-      emit('ScatterND', [zeros(x), cast(unsqueeze(indices, 1), 'int64'), dy], x.shape, {
+      emit('ScatterND', [zerosLike(x), cast(unsqueeze(indices, 1), 'int64'), dy], x.shape, {
         vjp: (ddx) => [undefined, undefined, takeRows(ddx, indices)],
       }),
     ],
@@ -61,7 +61,7 @@ export function gatherElements(x: Tensor, indices: Tensor, axis: number): Tensor
   }
   return emit('GatherElements', [x, indices], indices.shape, {
     attributes: { axis: at },
-    vjp: (dy) => [scatterElementsAdd(zeros(x), indices, dy, at)],
+    vjp: (dy) => [scatterElementsAdd(zerosLike(x), indices, dy, at)],
   });
 }
 
@@ -79,7 +79,7 @@ export function scatterElements(x: Tensor, indices: Tensor, values: Tensor, axis
   const at = scatteredAxis('scatterElements', x, indices, values, axis);
   return emit('ScatterElements', [x, indices, values], x.shape, {
     attributes: { axis: at },
-    vjp: (dy) => [scatterElements(dy, indices, zeros(values), at), undefined, gatherElements(dy, indices, at)],
+    vjp: (dy) => [scatterElements(dy, indices, zerosLike(values), at), undefined, gatherElements(dy, indices, at)],
   });
 }
 

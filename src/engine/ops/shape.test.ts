@@ -22,7 +22,7 @@ import {
   transpose,
   unsqueeze,
   Value,
-  zeros,
+  zerosLike,
 } from '../index.ts';
 
 const x = numbers([2, 3, 4]);
@@ -214,8 +214,8 @@ describe('unsqueeze, squeeze and zeros', () => {
     }
   });
   it('zeros have the shape of another', () => {
-    expect(evaluate(({ x }) => zeros(x), { x }, true)).toEqual(Array(24).fill(0));
-    expect(evaluate(({ x }) => zeros(sum(x)), { x })).toEqual([0]);
+    expect(evaluate(({ x }) => zerosLike(x), { x }, true)).toEqual(Array(24).fill(0));
+    expect(evaluate(({ x }) => zerosLike(sum(x)), { x })).toEqual([0]);
   });
 });
 

@@ -130,7 +130,7 @@ export function split(x: Tensor, into: Shape, axis: number): Tensor[] {
       const { dtype } = dys.find((dy) => dy !== undefined)!; // not always that of the pieces: see ops/bf16.ts
       return [
         concat(
-          dys.map((dy, i) => dy ?? zeros(pieces[i], dtype)),
+          dys.map((dy, i) => dy ?? zerosLike(pieces[i], dtype)),
           at,
         ),
       ];
@@ -140,7 +140,7 @@ export function split(x: Tensor, into: Shape, axis: number): Tensor[] {
 }
 
 /** Zeros of a tensor's shape, and of its dtype unless another is given. */
-export function zeros(like: Tensor, dtype = like.dtype): Tensor {
+export function zerosLike(like: Tensor, dtype = like.dtype): Tensor {
   const zero = constant(like.graph, [0], [], dtype);
   return like.shape.length === 0 ? zero : emit('Expand', [zero, shapeTensor(like.graph, like.shape)], like.shape);
 }

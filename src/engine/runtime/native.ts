@@ -11,7 +11,7 @@ import { createDeviceMemory, type DeviceMemory, type NativeValue, type Target } 
 import { allowExit } from './exit.ts';
 import { isAnyAway, newest, newestToRead } from './newest.ts';
 import { quietly } from './quiet.ts';
-import type { Accelerator, Runtime, SessionOptions } from './runtime.ts';
+import type { Accelerator, Runtime, RuntimeSessionOptions } from './runtime.ts';
 
 /** The library with what all programs share. */
 export interface NativeEngine extends Library {
@@ -334,7 +334,7 @@ function checkDevice(device: Accelerator): void {
   }
 }
 
-function createSession(model: Uint8Array, options: SessionOptions): Pointer {
+function createSession(model: Uint8Array, options: RuntimeSessionOptions): Pointer {
   const session = openSession(model, options);
   const { device, inputs, outputs } = options;
   if (device) elsewhere.set(session, deviceSession(session, device, inputs, outputs));
@@ -343,7 +343,7 @@ function createSession(model: Uint8Array, options: SessionOptions): Pointer {
 
 function openSession(
   model: Uint8Array,
-  { dims = {}, ownOperators: hasOwn, singleThread, sharedMemory, device, profile, fixed }: SessionOptions,
+  { dims = {}, ownOperators: hasOwn, singleThread, sharedMemory, device, profile, fixed }: RuntimeSessionOptions,
 ): Pointer {
   const { api, check, out, env, threads } = nativeEngine();
   const options = out('CreateSessionOptions');

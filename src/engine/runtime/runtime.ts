@@ -9,7 +9,7 @@ export type Handle = unknown;
 export type Accelerator = 'webgpu' | 'cuda';
 
 /** How a runtime compiles a model: `CompileOptions`, with the fixed inputs' values. */
-export interface SessionOptions {
+export interface RuntimeSessionOptions {
   /** Sizes of symbolic dimensions that never change. */
   dims?: Readonly<Record<string, number>>;
   /** Whether it runs in the calling thread alone. */
@@ -68,7 +68,7 @@ export interface Runtime {
   /** The operations of that library, for nodes that JavaScript computes. @throws HeedError where it is missing. */
   bf16Operations?(): OneDnn;
   /** Compiles a model. @throws HeedError with what ONNX Runtime says against it. */
-  createSession(model: Uint8Array, options: SessionOptions): Handle;
+  createSession(model: Uint8Array, options: RuntimeSessionOptions): Handle;
   /** Frees a session. */
   releaseSession(session: Handle): void;
   /**

@@ -3,7 +3,7 @@
  * copies its values and returns a promise; here values lie in WebAssembly's memory and a run is a call.
  */
 import { HeedError } from '../../error.ts';
-import type { Runtime, SessionOptions } from './runtime.ts';
+import type { Runtime, RuntimeSessionOptions } from './runtime.ts';
 
 /** Where a number or an array lies in WebAssembly's memory. */
 type Address = number;
@@ -130,7 +130,7 @@ export async function startWasm({ factory, url, threads = 1 }: WasmOptions): Pro
     releaseValue: (value) => ort._OrtReleaseTensor(value as Address),
     fixedByName: false,
     // `singleThread` saves time and changes no result; here it has no effect, because all sessions share one pool
-    createSession(model, { dims = {}, sharedMemory, profile }: SessionOptions) {
+    createSession(model, { dims = {}, sharedMemory, profile }: RuntimeSessionOptions) {
       if (profile !== undefined) {
         throw new HeedError("ONNX Runtime's WebAssembly writes no profile", {
           hint: 'leave out profile, or profile the program in Node on the shared library',

@@ -4,7 +4,7 @@ import { HeedError } from '../../error.ts';
 import { importFile } from '../../files.ts';
 import { basename, existsSync, runInNewContext } from '../../node.ts';
 import { guardedEnvironment } from '../batch/fault.ts';
-import { kindOf } from '../description.ts';
+import { typeName } from '../description.ts';
 import type { Environment } from '../environment.ts';
 import { loadMujoco } from '../mujoco/mujoco.ts';
 import { readMujocoTask } from '../mujoco/read-task.ts';
@@ -43,7 +43,7 @@ export function checkThere(path: string): void {
 
 function loadTask(path: string, exported: unknown): Promise<() => Environment> {
   if (typeof exported === 'object' && exported !== null) return loadMujoco(readMujocoTask(exported, path));
-  throw new HeedError(`"${path}": expected a function as default export, got ${kindOf(exported)}`, {
+  throw new HeedError(`"${path}": expected a function as default export, got ${typeName(exported)}`, {
     hint: 'write: export default () => withTimeLimit({ … }); docs/reference/environments.md has an example',
   });
 }

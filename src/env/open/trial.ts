@@ -2,7 +2,7 @@
 
 import { HeedError, messageOf } from '../../error.ts';
 import { random } from '../../random.ts';
-import { faultOf, kindOf } from '../description.ts';
+import { environmentFault, typeName } from '../description.ts';
 import { noPromises } from '../dynamics.ts';
 import { type Environment, type Space, type StepResult, sizeOf } from '../environment.ts';
 
@@ -84,12 +84,12 @@ export function checkWorks(name: string, make: () => Environment, { drawn }: { d
 /** What is wrong with what a function made, as [expected, got]. */
 function faultOfMade(environment: Environment, drawn: boolean): [string, string] | undefined {
   if (typeof environment !== 'object' || environment === null) {
-    return ['the function to return an environment', kindOf(environment)];
+    return ['the function to return an environment', typeName(environment)];
   }
   const needed = ['reset', 'step', ...(drawn ? (['frame'] as const) : [])] as const;
   const missing = needed.find((name) => typeof environment[name] !== 'function');
-  if (missing) return [`a function ${missing}`, kindOf(environment[missing])];
-  const fault = faultOf(environment);
+  if (missing) return [`a function ${missing}`, typeName(environment[missing])];
+  const fault = environmentFault(environment);
   if (fault) return fault;
   const { observationSpace, actionSpace } = environment;
   return [observationSpace, actionSpace].some((space) => sizeOf(space) === 0)
@@ -99,8 +99,8 @@ function faultOfMade(environment: Environment, drawn: boolean): [string, string]
 
 function badOutcome({ reward, terminated, truncated }: StepResult): [string, string] | undefined {
   if (!Number.isFinite(reward)) return ['a finite number as reward', String(reward)];
-  if (typeof terminated !== 'boolean') return ['true or false as terminated', kindOf(terminated)];
-  if (typeof truncated !== 'boolean') return ['true or false as truncated', kindOf(truncated)];
+  if (typeof terminated !== 'boolean') return ['true or false as terminated', typeName(terminated)];
+  if (typeof truncated !== 'boolean') return ['true or false as truncated', typeName(truncated)];
   return undefined;
 }
 

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { eventually } from '../../../test/support/eventually.ts';
 import { ownStores } from '../../../test/support/stores.ts';
 import { addItems, addPerson, archiveItems, createProject, openDatabase, recordJudgment } from '../index.ts';
-import { createProgress } from './progress.ts';
+import { createProgressReader } from './progress.ts';
 
 const { kinds, skipWhereMissing } = await ownStores();
 
@@ -21,7 +21,7 @@ describe.each(kinds)('%s', (kind, address) => {
     const judge = (item: string) =>
       recordJudgment(database, project, person, { id: item, item, vote: { kind: 'pair', choice: 'first' } });
     let now = 0;
-    const [small, large] = [{}, { large: 2, now: () => now }].map((options) => createProgress(database, options));
+    const [small, large] = [{}, { large: 2, now: () => now }].map((options) => createProgressReader(database, options));
     const none = { items: 2, answered: 0, labels: 0 };
     expect([await small(project.id), await large(project.id)]).toEqual([none, none]);
     await judge(rows[0].id);

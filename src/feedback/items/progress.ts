@@ -4,7 +4,7 @@ import type { Database } from '../store/database.ts';
 import { lastSeq } from '../store/parts.ts';
 
 /** Counts of a project's items, without gold items and those that were put away. */
-export interface Progress {
+export interface ProjectProgress {
   /** Items. */
   items: number;
   /** Items with as many judgments as the project asks for, or with a decision. */
@@ -14,7 +14,7 @@ export interface Progress {
 }
 
 /** Counts the items of the project with an id. */
-export async function progressOf({ query }: Pick<Database, 'query'>, project: string): Promise<Progress> {
+export async function projectProgress({ query }: Pick<Database, 'query'>, project: string): Promise<ProjectProgress> {
   const counts = await query
     .selectFrom('items')
     .select((select) => [
@@ -39,23 +39,23 @@ const LARGE = 50_000;
 /** Milliseconds after which it is counted again. */
 const AGE = 5000;
 
-const countAside = (database: Database, project: string): Promise<Progress> =>
-  inThread<Progress>(database, 'progress', project) ?? progressOf(database, project);
+const countAside = (database: Database, project: string): Promise<ProjectProgress> =>
+  inThread<ProjectProgress>(database, 'progress', project) ?? projectProgress(database, project);
 
 /**
  * The progress of a server's projects, by their ids. The latest judgments may be missing from that of a large project:
  * nobody waits for them to be counted. What the audit log notes, such as items that were added, is never missing.
  */
-export function createProgress(
+export function createProgressReader(
   database: Database,
   { large = LARGE, now = () => performance.now() }: { large?: number; now?: () => number } = {},
-): (project: string) => Promise<Progress> {
-  const remembered = new Map<string, { progress: Progress; event: number; at: number }>();
+): (project: string) => Promise<ProjectProgress> {
+  const remembered = new Map<string, { progress: ProjectProgress; event: number; at: number }>();
   return async (project) => {
     const last = remembered.get(project);
     const event = await lastSeq(database.query, 'events', project);
     const count = async () => {
-      const progress = await (last ? countAside(database, project) : progressOf(database, project));
+      const progress = await (last ? countAside(database, project) : projectProgress(database, project));
       if (progress.items < large) remembered.delete(project);
       else remembered.set(project, { progress, event, at: now() });
       return progress;

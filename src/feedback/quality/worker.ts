@@ -1,7 +1,7 @@
 /** The thread of thread.ts. */
 import { setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
-import { progressOf } from '../items/progress.ts';
+import { projectProgress } from '../items/progress.ts';
 import { findProject } from '../project.ts';
 import { openDatabase } from '../store/database.ts';
 import { refreshEstimates } from './certainty.ts';
@@ -17,7 +17,7 @@ const database = await openDatabase(address);
 const works: Readonly<Record<Work, () => Promise<unknown>>> = {
   report: () => reportOf(database, project),
   estimates: async () => refreshEstimates(database, await findProject(database, project)),
-  progress: () => progressOf(database, project),
+  progress: () => projectProgress(database, project),
   consensus: () => findConsensus(database, project),
 };
 try {

@@ -6,7 +6,7 @@ import { HttpError } from '../../http/errors.ts';
 import type { Requester } from '../../http/refusals.ts';
 import { type ObserveOptions, observeRequests } from '../../http/requests.ts';
 import { bearerOf, isLocal, isToken } from '../../monitoring/access.ts';
-import { createMetrics, METRICS_TYPE, type Sample } from '../../monitoring/metrics.ts';
+import { createMetrics, METRICS_TYPE, type MetricSample } from '../../monitoring/metrics.ts';
 import { addProcessMetrics } from '../../monitoring/process-metrics.ts';
 import { mayAs } from '../roles.ts';
 import type { Database } from '../store/database.ts';
@@ -93,7 +93,7 @@ async function mayRead(
 }
 
 /** Reads the counts of the store, once for all who ask within some seconds. */
-function createStoreCounts({ query }: Database): (what: 'judgments' | 'waiting') => Promise<Sample[]> {
+function createStoreCounts({ query }: Database): (what: 'judgments' | 'waiting') => Promise<MetricSample[]> {
   let read: { at: number; rows: ReturnType<typeof count> } | undefined;
   const count = async () => {
     const { rows } = await sql<{ project: string; judgments: number; waiting: number }>`

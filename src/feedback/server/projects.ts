@@ -6,7 +6,7 @@ import { disagreements } from '../items/adjudication.ts';
 import { assignItems } from '../items/assignment.ts';
 import { archiveItems, deleteItems, itemRecord, listedItemSchema, listItems } from '../items/browse.ts';
 import { addItems, itemSchema, newItemSchema, setPriorities, suggestionSchema } from '../items/items.ts';
-import { createProgress, type Progress } from '../items/progress.ts';
+import { createProgressReader, type ProjectProgress } from '../items/progress.ts';
 import {
   idSchema,
   newJudgmentSchema,
@@ -208,7 +208,7 @@ const SHOWN = 50;
 export function projectRoutes(database: Database) {
   const reports = createReports(database);
   const estimator = createEstimator(database);
-  const progress = createProgress(database);
+  const progress = createProgressReader(database);
   const summary = async (project: Project) => summaryOf(database, project, await progress(project.id));
   const find = (context: { req: { param(name: 'project'): string }; var: { person: Person } }) =>
     projectOf(database, context.req.param('project'), context.var.person);
@@ -362,7 +362,7 @@ async function othersOn({ query }: Database, item: string, person: string): Prom
 async function summaryOf(
   { query }: Database,
   { id, name, settings, created, archived }: Project,
-  progress: Progress,
+  progress: ProjectProgress,
 ): Promise<ProjectSummary> {
   const { people } = await query
     .selectFrom('tallies')

@@ -257,7 +257,7 @@ function listed({ id, path, info }: RunFolder): ListedRun {
     seed,
     changed,
     running: since !== undefined,
-    ...progressOf(info, rows && file, since),
+    ...runProgress(info, rows && file, since),
   };
 }
 
@@ -268,7 +268,7 @@ const TAIL = 16 * 1024;
  * How far a run is, and how long it will take at the speed of its latest rows. `since`: when the process that writes it
  * began to, in milliseconds; earlier rows, before a pause, say nothing of the speed.
  */
-export function progressOf(
+export function runProgress(
   { config }: Pick<RunInfo, 'config'>,
   file: string | undefined,
   since: number | undefined,

@@ -3,7 +3,7 @@ import { existsSync, realpathSync, rmSync } from 'node:fs';
 import { type Kysely, sql } from 'kysely';
 import { HeedError, messageOf } from '../../error.ts';
 import { type BackupFile, type BackupHeader, type BackupRow, openBackupFile, writeBackupFile } from './backup-file.ts';
-import { connect, type Database, type DatabaseQuery, kindOf } from './database.ts';
+import { connectStore, type Database, type DatabaseQuery, kindOf } from './database.ts';
 import { migrate, schemaVersions } from './migrations.ts';
 import type { Tables } from './schema.ts';
 import { type AuditCheck, verifyAudit } from './verify-audit.ts';
@@ -113,7 +113,7 @@ export async function backupStore({ store, out, passphrase, onRows }: BackupOpti
       });
     }
   }
-  const database = await connect(store, async (query) => void (await sql`select 1`.execute(query)));
+  const database = await connectStore(store, async (query) => void (await sql`select 1`.execute(query)));
   try {
     return await reading(database, async (query) => {
       const { header, present } = await headerOf(database, query);
@@ -248,7 +248,7 @@ export async function restoreStore(path: string, options: RestoreOptions): Promi
   const isNew = kindOf(store) === 'sqlite' && store !== ':memory:' && !existsSync(store);
   let database: Database | undefined;
   try {
-    database = await connect(store, async (query, kind) => {
+    database = await connectStore(store, async (query, kind) => {
       await checkEmpty(query, store, kind);
       await checkSchema(query, path, summary.schema);
       await migrate(query, kind, summary.schema);

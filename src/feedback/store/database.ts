@@ -36,14 +36,14 @@ export interface Database {
  *
  * @throws HeedError if it cannot be opened, or another version of heed has written it.
  */
-export const openDatabase = (address: string): Promise<Database> => connect(address, migrate);
+export const openDatabase = (address: string): Promise<Database> => connectStore(address, migrate);
 
 /**
  * Connects to a store as it is; `prepare` runs first, before the store counts as open.
  *
  * @throws HeedError if it cannot be opened. A HeedError of `prepare` passes through.
  */
-export async function connect(
+export async function connectStore(
   address: string,
   prepare: (query: Kysely<Tables>, kind: Database['kind']) => Promise<void>,
 ): Promise<Database> {

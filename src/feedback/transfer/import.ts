@@ -12,7 +12,7 @@ import { type JudgmentOrSkip, judgmentOrSkipSchema, type Option } from '../judgm
 import { ensurePerson } from '../people.ts';
 import type { Project } from '../project.ts';
 import { atOnce, type Database } from '../store/database.ts';
-import { checkedRow, digestOf, type JudgmentRecord, type ParsedRow } from './parse-row.ts';
+import { checkedRow, type JudgmentRecord, type ParsedRow, rowDigest } from './parse-row.ts';
 
 /** Options of `importItems`. */
 export interface ImportOptions {
@@ -206,7 +206,7 @@ async function addJudgments(
       const { key, duration, time, decision } = rest;
       const vote = reordered(said, order, project);
       const idOfJudgment = (...mark: unknown[]) =>
-        `import-${digestOf([project.id, stored.id, person, ...mark])}-${stored.id}`;
+        `import-${rowDigest([project.id, stored.id, person, ...mark])}-${stored.id}`;
       const first = rest.id || idOfJudgment(...(key === undefined ? [] : [key, said]));
       // a second judgment of the item by the same person is one more; the same one again is not
       const isOther = !rest.id && (await isDifferent(database, first, vote, time));

@@ -131,7 +131,7 @@ function itemFrom({ prompt, chosen, rejected, completion, label }: DatasetRow['v
     case 'ranking': {
       const both = [chosen, rejected].map((completion) => optionOf(completion)!);
       // the first option of an imported pair must not always be the better one
-      const swapped = digestOf([prompt, ...both]) % 2 === 1;
+      const swapped = rowDigest([prompt, ...both]) % 2 === 1;
       const options = swapped ? both.toReversed() : both;
       const judgment: Judgment =
         kind === 'pair' ? { kind, choice: swapped ? 'second' : 'first' } : { kind, ranks: swapped ? [2, 1] : [1, 2] };
@@ -173,5 +173,5 @@ function optionOf(value: unknown): Option | undefined {
 }
 
 /** A number from the JSON of a value, the same each time. */
-export const digestOf = (value: unknown): number =>
+export const rowDigest = (value: unknown): number =>
   createHash('sha256').update(JSON.stringify(value)).digest().readUInt32LE(0);

@@ -24,9 +24,9 @@ import { joinedText, surveyContent } from './survey-content.ts';
 import {
   binaryReading,
   pairReading,
-  type Reading,
   rankingReading,
   ratingReading,
+  type SurveyReading,
   textReading,
 } from './survey-readings.ts';
 import { pairValues, polarityOf } from './survey-values.ts';
@@ -52,7 +52,7 @@ export async function surveyParts(survey: Survey, chosen: SurveyFields = {}): Pr
   const reason = questions.some((one) => one !== why && one.kind !== 'other') ? why : undefined;
   const content = (one: Pick<SurveyQuestion, 'name' | 'on'>, kind: ItemKind) =>
     surveyContent(fields, one, kind, chosen);
-  const readings: Reading[] = [];
+  const readings: SurveyReading[] = [];
   const rated: SurveyQuestion[] = [];
   for (const question of questions) {
     if (question === reason || question.kind === 'other') continue;
@@ -92,11 +92,11 @@ export async function surveyParts(survey: Survey, chosen: SurveyFields = {}): Pr
 }
 
 /** Whether a reading is of the question with a name. */
-const has = ({ questions }: Reading, name: string) => questions.some((one) => one.name === name);
+const has = ({ questions }: SurveyReading, name: string) => questions.some((one) => one.name === name);
 
 async function* rowsOf(
   survey: Survey,
-  reading: Reading,
+  reading: SurveyReading,
   reason: SurveyQuestion | undefined,
   unread: readonly SurveyQuestion[],
   left: LeftOut,
@@ -130,7 +130,12 @@ async function* rowsOf(
   }
 }
 
-function votesIn(record: SurveyRecord, reading: Reading, reason: SurveyQuestion | undefined, left: LeftOut): Row[] {
+function votesIn(
+  record: SurveyRecord,
+  reading: SurveyReading,
+  reason: SurveyQuestion | undefined,
+  left: LeftOut,
+): Row[] {
   const byUser = new Map<string, SurveyAnswer[]>();
   for (const answer of record.answers) {
     if (answer.question !== '' && answer.question !== reason?.name && !has(reading, answer.question)) continue;
@@ -170,7 +175,7 @@ function votesIn(record: SurveyRecord, reading: Reading, reason: SurveyQuestion 
   });
 }
 
-function suggestionIn(record: SurveyRecord, reading: Reading, left: LeftOut): Suggestion | undefined {
+function suggestionIn(record: SurveyRecord, reading: SurveyReading, left: LeftOut): Suggestion | undefined {
   const own = record.suggestions.filter(({ question, value }) => has(reading, question) && value !== null);
   if (own.length === 0) return undefined;
   const byAgent = new Map<string, SurveySuggestion[]>();

@@ -6,7 +6,7 @@ import { joinedText, type SurveyContent } from './survey-content.ts';
 import { type PairValues, plain } from './survey-values.ts';
 
 /** What a part makes of the answers to its questions. */
-export interface Reading {
+export interface SurveyReading {
   kind: ItemKind;
   /** Questions whose answers make up a judgment. */
   questions: readonly SurveyQuestion[];
@@ -17,7 +17,7 @@ export interface Reading {
 }
 
 /** The choice between two fields. */
-export function pairReading(question: SurveyQuestion, { choices }: PairValues, content: SurveyContent): Reading {
+export function pairReading(question: SurveyQuestion, { choices }: PairValues, content: SurveyContent): SurveyReading {
   const offered = new Set(choices.values());
   return {
     kind: 'pair',
@@ -32,7 +32,7 @@ export function pairReading(question: SurveyQuestion, { choices }: PairValues, c
 }
 
 /** Good or bad: `good` is the good one of two labels. */
-export function binaryReading(question: SurveyQuestion, good: string, content: SurveyContent): Reading {
+export function binaryReading(question: SurveyQuestion, good: string, content: SurveyContent): SurveyReading {
   const kind = 'binary';
   const judgmentOf = (values: ReadonlyMap<string, unknown>): Judgment => ({
     kind,
@@ -42,7 +42,7 @@ export function binaryReading(question: SurveyQuestion, good: string, content: S
 }
 
 /** The order of fields or of the things in a list. */
-export function rankingReading(question: SurveyQuestion, content: SurveyContent): Reading {
+export function rankingReading(question: SurveyQuestion, content: SurveyContent): SurveyReading {
   const kind = 'ranking';
   return {
     kind,
@@ -66,7 +66,7 @@ export function rankingReading(question: SurveyQuestion, content: SurveyContent)
 export function textReading(
   question: SurveyQuestion,
   contentFor: (question: SurveyQuestion, kind: ItemKind) => SurveyContent,
-): Reading {
+): SurveyReading {
   const correction = contentFor(question, 'correction');
   const kind = correction.isWhole ? 'demonstration' : 'correction';
   const judgmentOf = (values: ReadonlyMap<string, unknown>): Judgment | string => {
@@ -78,7 +78,7 @@ export function textReading(
 }
 
 /** Ratings and labels as aspects. */
-export function ratingReading(questions: readonly SurveyQuestion[], content: SurveyContent): Reading {
+export function ratingReading(questions: readonly SurveyQuestion[], content: SurveyContent): SurveyReading {
   const kind = 'rating';
   const isRating = (question: SurveyQuestion) => question.kind === 'rating';
   const aspects = questions.flatMap((question) => {

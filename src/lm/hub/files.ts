@@ -28,13 +28,13 @@ export function select(repo: Repo, tree: readonly RemoteFile[], { include, exclu
     .sort((a, b) => a.size - b.size);
   const has = `It has ${list(tree.map(({ path }) => path.replaceAll(/\p{Cc}/gu, '?')))}.`;
   if (files.length === 0) {
-    throw new HeedError(`No file of the ${repo.type} "${nameOf(repo)}" is selected.`, {
+    throw new HeedError(`No file of the ${repo.type} "${repoName(repo)}" is selected.`, {
       hint: `${has} Choose with --include and --exclude.`,
     });
   }
   const isWeights = (path: string) => MODEL_FILES.test(path) && path.endsWith('.safetensors');
   if (repo.type === 'model' && !include && !tree.some(({ path }) => isWeights(path))) {
-    throw new HeedError(`The model "${nameOf(repo)}" has no weights as *.safetensors, which heed reads.`, {
+    throw new HeedError(`The model "${repoName(repo)}" has no weights as *.safetensors, which heed reads.`, {
       hint: `${has} Other files come with --include.`,
     });
   }
@@ -65,4 +65,4 @@ export function checkFile(hub: Hub, { path, size, oid }: RemoteFile): void {
   }
 }
 
-export const nameOf = ({ name, revision }: Repo) => (revision === 'main' ? name : `${name}@${revision}`);
+export const repoName = ({ name, revision }: Repo) => (revision === 'main' ? name : `${name}@${revision}`);

@@ -6,7 +6,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { isIP } from 'node:net';
 import { messageOf } from '../../error.ts';
 import { bearerOf, isLocal, isToken, METRICS_TOKEN } from '../../monitoring/access.ts';
-import { createMetrics, METRICS_TYPE, type Sample } from '../../monitoring/metrics.ts';
+import { createMetrics, METRICS_TYPE, type MetricSample } from '../../monitoring/metrics.ts';
 import { addProcessMetrics } from '../../monitoring/process-metrics.ts';
 import type { RunInfo } from '../run.ts';
 import type { RunLogger } from './logger.ts';
@@ -31,7 +31,7 @@ export function createPrometheus(
   const latest = new Map<string, number>();
   let [step, time, alerts] = [0, 0, 0];
   const metrics = createMetrics();
-  const one = (value: () => number) => (): Sample[] => [[about, value()]];
+  const one = (value: () => number) => (): MetricSample[] => [[about, value()]];
   metrics.read(
     'training_step',
     'The latest step.',

@@ -7,7 +7,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { messageOf } from '../../error.ts';
 import { fileError } from '../../files.ts';
-import { double, float, int, many, message, one, signed, text as string } from '../../protobuf.ts';
+import { double, float, int, message, one, repeated, signed, text as string } from '../../protobuf.ts';
 import type { RunLogger } from './logger.ts';
 
 // The messages of event.proto, summary.proto and tensor.proto, as far as they are written here.
@@ -16,8 +16,8 @@ const metadataMessage = message({ plugin: one(1, message({ name: one(1, string) 
 
 const tensorMessage = message({
   type: one(1, int),
-  shape: one(2, message({ dimensions: many(2, message({ size: one(1, int) })) })),
-  strings: many(8, string),
+  shape: one(2, message({ dimensions: repeated(2, message({ size: one(1, int) })) })),
+  strings: repeated(8, string),
 });
 
 const valueMessage = message({
@@ -32,7 +32,7 @@ const eventMessage = message({
   time: one(1, double),
   step: one(2, signed),
   version: one(3, string),
-  summary: one(5, message({ values: many(1, valueMessage) })),
+  summary: one(5, message({ values: repeated(1, valueMessage) })),
   session: one(7, message({ status: one(1, int) })),
 });
 type Event = Parameters<typeof eventMessage.encode>[0];

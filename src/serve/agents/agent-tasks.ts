@@ -18,7 +18,7 @@ import type { Row } from '../../data/row.ts';
 import { HeedError, messageOf } from '../../error.ts';
 import { createAgentEndpoint } from './endpoint.ts';
 import { type AgentRun, runProgram, wordsOf } from './program.ts';
-import type { Session } from './session.ts';
+import type { AgentSession } from './session.ts';
 
 /**
  * An agent in this process: it solves the task with the policy as its model, and returns its reward, a number, if it
@@ -171,7 +171,7 @@ export interface AgentEnd {
 }
 
 /** Aborts an episode whose agent does nothing for too long, and with the outer signal. */
-function watchdog(session: Session, who: string, { seconds }: EpisodePolicy, outer: AbortSignal) {
+function watchdog(session: AgentSession, who: string, { seconds }: EpisodePolicy, outer: AbortSignal) {
   const late = new AbortController();
   const timer = setInterval(
     () => {
@@ -186,7 +186,7 @@ function watchdog(session: Session, who: string, { seconds }: EpisodePolicy, out
 
 /** The episode that a session was. */
 function episodeOf(
-  session: Session,
+  session: AgentSession,
   task: Row,
   { reward, parts, faultyCalls = 0, output, failure }: AgentEnd,
   who: string,

@@ -11,12 +11,12 @@ import type { Env, ServeContext } from '../context.ts';
 import { openServeDatabase } from '../database.ts';
 import { ApiError, apiErrorOf, errorBody } from '../errors.ts';
 import { checkOrigin, limitBodies } from '../security.ts';
-import { createSession, type Session } from './session.ts';
+import { type AgentSession, createSession } from './session.ts';
 
 /** An episode at the endpoint. Close it when it is over. */
 export interface OpenSession {
   /** Its calls and its outcome. */
-  readonly session: Session;
+  readonly session: AgentSession;
   /** The episode's base URL, such as `http://127.0.0.1:41234/v1/episodes/…`. */
   readonly baseUrl: string;
   /** Ends its calls, and forgets what they stored. */
@@ -46,7 +46,7 @@ export function createAgentEndpoint(
   policy: EpisodePolicy,
   { modelName, onNotice = () => {} }: AgentEndpointOptions = {},
 ): AgentEndpoint {
-  const sessions = new Map<string, Session>();
+  const sessions = new Map<string, AgentSession>();
   const ends: (() => unknown)[] = [];
 
   const start = async () => {

@@ -8,7 +8,7 @@ import type { GenerationQueue, QueuedToken } from '../../lm/generation-queue.ts'
 import type { ChatMessage } from '../../lm/render-chat.ts';
 import { seedFor } from '../../random.ts';
 import { readBody } from '../body.ts';
-import { chatRoutes } from '../completions/chat.ts';
+import { chatCompletionRoutes } from '../completions/chat.ts';
 import type { CompletionRecord } from '../completions/table.ts';
 import { textRoutes } from '../completions/text.ts';
 import type { Caller, Env, ServeContext } from '../context.ts';
@@ -49,7 +49,7 @@ export interface SessionCounts {
 }
 
 /** An episode under way. */
-export interface Session {
+export interface AgentSession {
   /** Its id, which nobody can guess. */
   readonly id: string;
   /** Answers requests below `/v1/episodes/ID`, and below `/v1`. */
@@ -83,7 +83,7 @@ export function createSession(
   { policy, modelName, context }: SessionParts,
   seed: number,
   signal: AbortSignal,
-): Session {
+): AgentSession {
   const { model, queue, tokens, turns, maxTokens, temperature, suppress, clock } = policy;
   const id = randomUUID();
   const counts: SessionCounts = { turns: 0, calls: 0, refused: 0 };
@@ -196,7 +196,7 @@ export function createSession(
       outcome = reward ?? (rating === 'good' ? 1 : rating === 'bad' ? -1 : rating);
       return c.json({ object: 'outcome', reward: outcome });
     })
-    .route('/', chatRoutes(serving))
+    .route('/', chatCompletionRoutes(serving))
     .route('/', textRoutes(serving))
     .route('/', responseRoutes(serving))
     .all('*', (c) => {

@@ -11,15 +11,15 @@ import { ApiError } from '../errors.ts';
 import type { ServedModel } from '../shelf.ts';
 import { type Draft, draftOf, draw, finishReasonOf, requestSignal, tokensOf, usageOf } from './draw.ts';
 import { eventStream } from './events.ts';
-import { type Format, formatterOf } from './format.ts';
+import { type CompletionFormat, formatterOf } from './format.ts';
 import { recordCompletion } from './record.ts';
-import { type ChatRequest, chatRequestSchema, refusedInChat, type Tool } from './schema.ts';
+import { type ChatRequest, chatRequestSchema, refusedInChat, type ToolDefinition } from './schema.ts';
 import type { CompletionChoice, CompletionRecord } from './table.ts';
 import { tokenLogprob } from './token-logprob.ts';
 import { formatOfCall, templateMessages, toolsOf } from './tools.ts';
 
 /** The route of chat completions. */
-export function chatRoutes(context: ServeContext): Hono<Env> {
+export function chatCompletionRoutes(context: ServeContext): Hono<Env> {
   return new Hono<Env>().post('/chat/completions', requires('chat'), async (c) => {
     const request = await readBody(c, chatRequestSchema, refusedInChat);
     const caller = { ...requestOf(c), user: request.safety_identifier ?? request.user };
@@ -65,7 +65,7 @@ const chatOrigin: ChatOrigin = { kind: 'chat', prefix: 'chatcmpl-', param: 'mess
 /** A conversation that was checked, and what it needs to go on. */
 export interface ChatDraft extends Draft {
   /** Tools that the model may call. */
-  tools: Tool[];
+  tools: ToolDefinition[];
   origin: ChatOrigin;
 }
 
@@ -100,7 +100,7 @@ export async function draftChat(
 export function promptOf(
   { model }: ServedModel,
   { messages, chat_template_kwargs: variables }: ChatRequest,
-  tools: readonly Tool[],
+  tools: readonly ToolDefinition[],
 ): number[] {
   const { tokenizer } = model;
   if (tools.length > 0) {
@@ -122,7 +122,7 @@ export function promptOf(
   }).ids;
 }
 
-const formatOf = ({ response_format }: ChatRequest): Format | undefined => {
+const formatOf = ({ response_format }: ChatRequest): CompletionFormat | undefined => {
   if (!response_format || response_format.type === 'text') return undefined;
   return response_format.type === 'json_object' ? 'object' : { schema: response_format.json_schema.schema };
 };
@@ -172,7 +172,7 @@ export async function finishChat(
   return record;
 }
 
-function choiceOf(completion: GeneratedCompletion, index: number, tools: readonly Tool[]): CompletionChoice {
+function choiceOf(completion: GeneratedCompletion, index: number, tools: readonly ToolDefinition[]): CompletionChoice {
   const { ids, logprobs, text = '' } = completion;
   const parsed = tools.length > 0 ? parseCalls(text, tools) : { text, calls: [] };
   const called = parsed.calls.length > 0;

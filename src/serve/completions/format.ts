@@ -6,7 +6,7 @@ import type { LoadedModel } from '../loaded-model.ts';
 import type { SharedRequest } from './schema.ts';
 
 /** What a completion has to be: any JSON object, or JSON by a schema. */
-export type Format = { schema: unknown } | 'object';
+export type CompletionFormat = { schema: unknown } | 'object';
 
 interface Formatter {
   constrain: Constrainer;
@@ -22,7 +22,7 @@ const MOST_GRAMMARS = 32;
  *
  * @throws HeedError that names the keyword of a schema that is not supported, or if the model's tokenizer cannot.
  */
-export function formatterOf(model: LoadedModel, format: Format): () => Sampler {
+export function formatterOf(model: LoadedModel, format: CompletionFormat): () => Sampler {
   let formatter = formatters.get(model);
   if (!formatter) {
     formatter = { constrain: createConstrainer(model.tokenizer), grammars: new Map() };

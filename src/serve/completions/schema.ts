@@ -76,7 +76,7 @@ const toolSchema = z.object({
   }),
 });
 /** A tool that a model may call. */
-export type Tool = z.output<typeof toolSchema>;
+export type ToolDefinition = z.output<typeof toolSchema>;
 
 const toolChoiceSchema = z.union(
   [

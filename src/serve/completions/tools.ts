@@ -1,12 +1,12 @@
 /** Tools of a request, and how a template shows them. */
 import type { ChatMessage } from '../../lm/render-chat.ts';
 import { ApiError } from '../errors.ts';
-import type { Format } from './format.ts';
-import type { ChatRequest, Tool } from './schema.ts';
+import type { CompletionFormat } from './format.ts';
+import type { ChatRequest, ToolDefinition } from './schema.ts';
 
 /** The request's tools that the model may call: none, some, or one that it has to call. */
 export function toolsOf({ tools = [], tool_choice: choice = 'auto' }: ChatRequest): {
-  tools: Tool[];
+  tools: ToolDefinition[];
   required: boolean;
 } {
   if (choice === 'none') return { tools: [], required: false };
@@ -18,7 +18,7 @@ export function toolsOf({ tools = [], tool_choice: choice = 'auto' }: ChatReques
 }
 
 /** JSON that calls one of the tools. */
-export const formatOfCall = (tools: readonly Tool[]): Format => ({
+export const formatOfCall = (tools: readonly ToolDefinition[]): CompletionFormat => ({
   schema: {
     anyOf: tools.map(({ function: { name, parameters } }) => ({
       type: 'object',

@@ -12,7 +12,7 @@ import { checkedTasks, type LanguageTasks } from '../../align/agents/environment
 import { isLoopback } from '../../http/hosts.ts';
 import { listen } from '../../http/listen.ts';
 import { parseOptions } from '../../options.ts';
-import { failure, observationSchema, openSession, turnSchema } from './session.ts';
+import { episodeTurnSchema, errorReply, observationSchema, openEpisodeSession } from './session.ts';
 
 /** Schema of the options of `serveEnvironment`. */
 export const environmentServerSchema = z.object({
@@ -51,7 +51,7 @@ export async function serveEnvironment(
   let episodes = 0;
   let open = 0;
   const schemas = {
-    action: schemaOf('TurnAction', turnSchema),
+    action: schemaOf('TurnAction', episodeTurnSchema),
     observation: schemaOf('MessagesObservation', observationSchema),
     state: schemaOf('State', stateSchema),
   };
@@ -75,12 +75,12 @@ export async function serveEnvironment(
     }
     sockets.handleUpgrade(request, socket, head, (client) => {
       if (open >= most) {
-        client.send(JSON.stringify(failure(`All ${most} sessions are in use.`, 'CAPACITY_REACHED')));
+        client.send(JSON.stringify(errorReply(`All ${most} sessions are in use.`, 'CAPACITY_REACHED')));
         client.close();
         return;
       }
       open++;
-      const session = openSession(tasks, { seconds, next: () => episodes++ });
+      const session = openEpisodeSession(tasks, { seconds, next: () => episodes++ });
       let last: Promise<void> = Promise.resolve();
       client.on('message', (data) => {
         // one after another, as they came

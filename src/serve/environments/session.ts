@@ -29,7 +29,7 @@ const callSchema = z.object({
 const metadata = z.record(z.string(), z.unknown()).optional().describe('ignored');
 
 /** An action: a turn of the policy. */
-export const turnSchema = z.strictObject({
+export const episodeTurnSchema = z.strictObject({
   message: z
     .string()
     .describe('what the policy writes, with its calls of tools as <tool_call> if they are not in calls'),
@@ -44,7 +44,7 @@ const callToolSchema = z.strictObject({
   arguments: z.record(z.string(), z.unknown()).default({}),
   metadata,
 });
-const actionSchema = z.union([listToolsSchema, callToolSchema, turnSchema]);
+const actionSchema = z.union([listToolsSchema, callToolSchema, episodeTurnSchema]);
 
 /** An observation: what the policy reads next. */
 export const observationSchema = z.object({
@@ -61,7 +61,7 @@ const resetSchema = z.looseObject({
 });
 
 /** What sessions share. */
-export interface SessionOptions {
+export interface EpisodeSessionOptions {
   /** Seconds that the environment may take for a turn. */
   seconds: number;
   /** The number of the next episode, which chooses the task where a client does not. */
@@ -77,7 +77,7 @@ class InvalidMessage extends HeedError {
 }
 
 /** Opens a session. */
-export function openSession(tasks: LanguageTasks, { seconds, next }: SessionOptions): EnvironmentSession {
+export function openEpisodeSession(tasks: LanguageTasks, { seconds, next }: EpisodeSessionOptions): EnvironmentSession {
   let environment: LanguageEnvironment | undefined;
   let state: { episode_id: string | null; step_count: number } = { episode_id: null, step_count: 0 };
   let isOver = true;
@@ -148,17 +148,17 @@ export function openSession(tasks: LanguageTasks, { seconds, next }: SessionOpti
   return {
     async answer(text) {
       const message = parsedJson(text);
-      if (!isRecord(message)) return failure('The message is not a JSON object.', 'INVALID_JSON');
+      if (!isRecord(message)) return errorReply('The message is not a JSON object.', 'INVALID_JSON');
       const { type, data } = message;
       try {
         if (type === 'reset') return await reset(data);
         if (type === 'step') return await step(data);
         if (type === 'state') return { type: 'state', data: state };
         if (type === 'close') return undefined;
-        return failure(`Unknown message type: ${String(type)}`, 'UNKNOWN_TYPE');
+        return errorReply(`Unknown message type: ${String(type)}`, 'UNKNOWN_TYPE');
       } catch (error) {
-        if (error instanceof InvalidMessage) return failure(error.message, 'VALIDATION_ERROR', error.errors);
-        return failure(messageOf(error), 'EXECUTION_ERROR');
+        if (error instanceof InvalidMessage) return errorReply(error.message, 'VALIDATION_ERROR', error.errors);
+        return errorReply(messageOf(error), 'EXECUTION_ERROR');
       }
     },
     [Symbol.dispose]: end,
@@ -171,7 +171,7 @@ const observation = (observation: Row, { reward, done = false }: TurnResult): Se
 });
 
 /** An error as OpenEnv's clients read it. */
-export const failure = (message: string, code: string, errors?: unknown[]): SessionReply => ({
+export const errorReply = (message: string, code: string, errors?: unknown[]): SessionReply => ({
   type: 'error',
   data: { message, code, ...(errors && { errors }) },
 });

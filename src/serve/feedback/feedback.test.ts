@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { readPolicy } from '../learn/policy.ts';
+import { readLearnPolicy } from '../learn/policy.ts';
 import { type Feedback, feedbackIn, feedbackSchema, opinionOfAll } from './feedback.ts';
 
-const { weights } = readPolicy({});
+const { weights } = readLearnPolicy({});
 const body = (fields: object) => feedbackSchema.safeParse({ completion_id: 'a', ...fields });
 
 describe('the body of feedback', () => {

@@ -9,7 +9,7 @@ const id = z
   .refine((value) => !value.includes('\0'), 'text must not contain NUL');
 
 /** What a user did with a completion without being asked about it. */
-export const signals = ['copied', 'accepted', 'regenerated', 'rejected'] as const;
+export const feedbackSignals = ['copied', 'accepted', 'regenerated', 'rejected'] as const;
 
 /** Fields of a body that say something about the completion. */
 const said = ['rating', 'choice', 'edit', 'text', 'signal', 'edit_distance'] as const;
@@ -39,7 +39,7 @@ export const feedbackSchema = z
     choice: id.optional().describe('the preferred of `completion_id` and `versus`, or "tie"'),
     edit: text.optional().describe('the completion as the user corrected it'),
     text: text.optional().describe('a comment'),
-    signal: z.enum(signals).optional().describe('what the user did with the completion'),
+    signal: z.enum(feedbackSignals).optional().describe('what the user did with the completion'),
     edit_distance: z.number().min(0).max(1).optional().describe('share of the completion that the user changed'),
   })
   .refine(({ choice, versus }) => (choice === undefined) === (versus === undefined), {
@@ -74,7 +74,7 @@ export const feedbackSchema = z
 export type FeedbackBody = z.output<typeof feedbackSchema>;
 
 /** The kinds of feedback. A user has one of each kind about a completion; the latest counts. */
-export const feedbackKinds = ['rating', 'choice', 'edit', 'text', ...signals, 'edit_distance'] as const;
+export const feedbackKinds = ['rating', 'choice', 'edit', 'text', ...feedbackSignals, 'edit_distance'] as const;
 /** One of the kinds of feedback. */
 export type FeedbackKind = (typeof feedbackKinds)[number];
 
@@ -105,7 +105,7 @@ export function feedbackIn(body: Omit<FeedbackBody, 'completion_id'>): Feedback[
 }
 
 /** How much each kind of feedback counts, from 0 to 1. */
-export type Weights = Readonly<Record<'rating' | (typeof signals)[number] | 'edit_distance', number>>;
+export type FeedbackWeights = Readonly<Record<'rating' | (typeof feedbackSignals)[number] | 'edit_distance', number>>;
 
 /** Whether a completion was good by some feedback, and how much that counts. */
 export interface Opinion {
@@ -119,7 +119,7 @@ const FEW_CHANGES = 0.1;
 const MANY_CHANGES = 0.5;
 
 /** What feedback says about its completion alone; undefined for choices, edits, comments and whatever says neither. */
-export function opinionOf({ kind, value }: Feedback, weights: Weights): Opinion | undefined {
+export function opinionOf({ kind, value }: Feedback, weights: FeedbackWeights): Opinion | undefined {
   switch (kind) {
     case 'rating':
       if (value === 'good' || value === 'bad') return { good: value === 'good', weight: weights.rating };
@@ -144,7 +144,7 @@ export function opinionOf({ kind, value }: Feedback, weights: Weights): Opinion 
  * What all of one user's feedback about a completion says together: a rating alone if there is one, because it is what
  * the user meant to say; else the sum of the signals.
  */
-export function opinionOfAll(all: readonly Feedback[], weights: Weights): Opinion | undefined {
+export function opinionOfAll(all: readonly Feedback[], weights: FeedbackWeights): Opinion | undefined {
   const rating = all.find(({ kind }) => kind === 'rating');
   if (rating) return opinionOf(rating, weights);
   const sum = all.reduce((total, one) => {

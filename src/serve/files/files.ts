@@ -4,7 +4,7 @@ import { basename } from 'node:path';
 import { z } from 'zod';
 import type { ServeContext } from '../context.ts';
 import { ApiError } from '../errors.ts';
-import { checkLines, contentOf, newId, pathOf, writeStream } from './storage.ts';
+import { checkLines, contentOf, pathOf, prefixedId, writeStream } from './storage.ts';
 import { type FileRow, type Purpose, purposes } from './table.ts';
 
 type Files = Pick<ServeContext, 'database' | 'folder' | 'now'>;
@@ -67,7 +67,7 @@ export async function keepFile(
 
 /** Keeps content as a new file. @throws ApiError 400 or 413 */
 export async function addFile(files: Files, content: AsyncIterable<Uint8Array>, file: NewFile): Promise<FileRow> {
-  const id = newId('file-');
+  const id = prefixedId('file-');
   const { bytes } = await writeStream(pathOf(files.folder, id), content, LONGEST_FILE);
   return keepFile(files, id, bytes, file);
 }

@@ -20,7 +20,7 @@ import {
   readFile,
 } from './files.ts';
 import { type FormPart, readField, readForm } from './multipart.ts';
-import { contentOf, newId, pathOf, writeStream } from './storage.ts';
+import { contentOf, pathOf, prefixedId, writeStream } from './storage.ts';
 import type { FileRow, UploadRow } from './table.ts';
 
 /** Bytes of the longest part, and milliseconds until an unfinished upload is gone: OpenAI's limits. */
@@ -100,7 +100,7 @@ export function fileRoutes(context: ServeContext): Hono<Env> {
 async function receiveFile(context: ServeContext, c: Context): Promise<FileRow> {
   const fields: Record<string, unknown> = {};
   const expiry: Record<string, string> = {};
-  const id = newId('file-');
+  const id = prefixedId('file-');
   const path = pathOf(context.folder, id);
   let received: { filename: string; bytes: number } | undefined;
   try {
@@ -154,7 +154,7 @@ function uploadRoutes(context: ServeContext): Hono<Env> {
       const { filename, purpose, bytes, expires_after } = await readBody(c, uploadSchema);
       const created = now();
       const upload: UploadRow = {
-        id: newId('upload_'),
+        id: prefixedId('upload_'),
         filename,
         purpose,
         bytes,
@@ -193,7 +193,7 @@ function uploadRoutes(context: ServeContext): Hono<Env> {
           param: 'part_ids',
         });
       }
-      const id = newId('file-');
+      const id = prefixedId('file-');
       const written = await writeStream(
         pathOf(folder, id),
         contentOf(part_ids.map((part) => pathOf(folder, part))),
@@ -214,7 +214,7 @@ function uploadRoutes(context: ServeContext): Hono<Env> {
     });
 
   async function keepPart(upload: string, { content }: FormPart) {
-    const id = newId('part_');
+    const id = prefixedId('part_');
     const { bytes } = await writeStream(pathOf(folder, id), content, LONGEST_PART);
     return { id, upload, bytes, created: now() };
   }

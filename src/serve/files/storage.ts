@@ -9,7 +9,7 @@ import { fileError, isSystemError, syncFolder } from '../../files.ts';
 import { ApiError } from '../errors.ts';
 
 /** A new id, such as `file-1b9d…`. */
-export const newId = (prefix: string): string => `${prefix}${randomBytes(12).toString('hex')}`;
+export const prefixedId = (prefix: string): string => `${prefix}${randomBytes(12).toString('hex')}`;
 
 /** The path of a file, or of a part of an upload. */
 export const pathOf = (folder: string, id: string): string => join(folder, 'files', id);

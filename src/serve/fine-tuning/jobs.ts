@@ -10,7 +10,7 @@ import { lock } from '../../run/lock.ts';
 import type { ServeContext } from '../context.ts';
 import { ApiError, apiErrorOf } from '../errors.ts';
 import { findFile } from '../files/files.ts';
-import { newId, pathOf } from '../files/storage.ts';
+import { pathOf, prefixedId } from '../files/storage.ts';
 import { templatesIn } from '../graders/definition.ts';
 import { graderReward } from '../graders/grade.ts';
 import { checkedGrader } from '../graders/routes.ts';
@@ -18,13 +18,13 @@ import { servedModels } from '../graders/served-models.ts';
 import { pathsIn } from '../graders/template.ts';
 import type { ServeSettings } from '../options.ts';
 import { memoryOfJobs, planJob } from './memory.ts';
-import { type JobMethod, resolved, type TrainingPlan, trainingOf } from './methods.ts';
+import { type JobMethod, resolved, type TrainingPlan, trainingPlan } from './methods.ts';
 import { publicMetrics, stepInWords } from './metrics.ts';
 import { type JobRecords, openRecords } from './records.ts';
 import { keepCheckpoint, keepResults } from './results.ts';
 import { adoptFile } from './rows.ts';
 import type { JobRow, JobStatus } from './table.ts';
-import { type Ending, type FromChild, startTrainer, type Trainer } from './train.ts';
+import { type FromChild, type JobEnding, type JobTrainer, startTrainer } from './train.ts';
 
 /** How jobs run: see serveSchema. */
 export type JobOptions = Pick<ServeSettings, 'runs' | 'jobs' | 'memory' | 'checkpointSeconds'>;
@@ -57,7 +57,7 @@ export interface Jobs
 }
 
 interface Running {
-  trainer?: Trainer;
+  trainer?: JobTrainer;
   memory: number;
   /** What to do once the process has ended. */
   after?: 'paused' | 'cancelled';
@@ -103,7 +103,7 @@ export async function openJobs(context: ServeContext, options: JobOptions): Prom
     }
     if (job.method.type === 'reinforcement') checkedGrader(job.method.reinforcement.grader, context);
     const planned = await planJob(context, job, training.longest, memory);
-    const id = newId('ftjob-');
+    const id = prefixedId('ftjob-');
     const row: JobRow = {
       id,
       status: 'validating_files',
@@ -153,7 +153,7 @@ export async function openJobs(context: ServeContext, options: JobOptions): Prom
     };
     const rows = await adopt(job.trainingFile, 'training_file');
     if (job.validationFile) await adopt(job.validationFile, 'validation_file');
-    const training = trainingOf(method, rows, { heldOut: job.validationFile !== null });
+    const training = trainingPlan(method, rows, { heldOut: job.validationFile !== null });
     await update(job.id, {
       status: 'queued',
       trainingJson: JSON.stringify(training),
@@ -274,7 +274,7 @@ export async function openJobs(context: ServeContext, options: JobOptions): Prom
     });
   }
 
-  async function end(job: JobRow, own: Running, ending: Ending): Promise<void> {
+  async function end(job: JobRow, own: Running, ending: JobEnding): Promise<void> {
     if (own.after === 'cancelled' || (own.after === 'paused' && ending.kind !== 'finished')) return; // said already
     if (context.isDraining() && ending.kind !== 'finished') return update(job.id, { status: 'queued' });
     switch (ending.kind) {

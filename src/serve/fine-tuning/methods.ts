@@ -100,7 +100,7 @@ export interface TrainingPlan {
  *
  * @param heldOut Whether there is a validation file.
  */
-export function trainingOf(method: JobMethod, rows: number, { heldOut }: { heldOut: boolean }): TrainingPlan {
+export function trainingPlan(method: JobMethod, rows: number, { heldOut }: { heldOut: boolean }): TrainingPlan {
   switch (method.type) {
     case 'supervised': {
       const { n_epochs, batch_size, learning_rate_multiplier } = method.supervised.hyperparameters;

@@ -1,7 +1,7 @@
 /** What the database holds of fine-tuning jobs: their rows, events and checkpoints; and waiting for a change. */
 import type { ServeContext } from '../context.ts';
 import { ApiError } from '../errors.ts';
-import { newId } from '../files/storage.ts';
+import { prefixedId } from '../files/storage.ts';
 import type { CheckpointRow, EventRow, JobRow } from './table.ts';
 
 /** The records of a server's jobs. */
@@ -56,7 +56,7 @@ export function openRecords({ database, now, signal }: ServeContext): JobRecords
     },
     async say(job, message, more) {
       const event = {
-        id: newId('ftevent-'),
+        id: prefixedId('ftevent-'),
         job,
         created: now(),
         level: 'info',

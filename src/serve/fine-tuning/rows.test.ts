@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { rates } from '../../align/training/steps.ts';
-import { methodOf, methodSchema, trainingOf } from './methods.ts';
+import { methodOf, methodSchema, trainingPlan } from './methods.ts';
 import { adoptRow } from './rows.ts';
 
 const says = (role: string, content: unknown) => ({ role, content });
@@ -93,12 +93,12 @@ test.each([
 
 test('hyper-parameters become options of heed; auto leaves them to heed', () => {
   const of = (method: object) => methodOf(methodSchema.parse(method), undefined);
-  const auto = trainingOf(methodOf(undefined, undefined), 100, { heldOut: false });
+  const auto = trainingPlan(methodOf(undefined, undefined), 100, { heldOut: false });
   expect(auto).toMatchObject({ command: 'sft', epochs: 3, options: { epochs: 3, rows: 8 } });
   expect(auto.options).not.toHaveProperty('packing');
   const hyperparameters = { n_epochs: 2, batch_size: 12, learning_rate_multiplier: 0.5 };
   expect(
-    trainingOf(of({ type: 'supervised', supervised: { hyperparameters } }), 100, { heldOut: true }).options,
+    trainingPlan(of({ type: 'supervised', supervised: { hyperparameters } }), 100, { heldOut: true }).options,
   ).toMatchObject({
     epochs: 2,
     rows: 6,
@@ -108,7 +108,7 @@ test('hyper-parameters become options of heed; auto leaves them to heed', () => 
     evaluations: 2,
   });
   const reinforcement = { grader: {}, hyperparameters: { batch_size: 8, compute_multiplier: 2, eval_interval: 10 } };
-  expect(trainingOf(of({ type: 'reinforcement', reinforcement }), 20, { heldOut: false })).toMatchObject({
+  expect(trainingPlan(of({ type: 'reinforcement', reinforcement }), 20, { heldOut: false })).toMatchObject({
     command: 'grpo',
     epochs: 20,
     options: { steps: 50, batch: 8, answers: 8, evaluations: 5 },

@@ -46,14 +46,14 @@ export type FromChild =
   | { kind: 'failed'; error: CarriedError };
 
 /** How a training ended. `crashed`: the process was killed, or ran out of memory. */
-export type Ending =
+export type JobEnding =
   | Extract<FromChild, { kind: 'finished' | 'stopped' | 'failed' }>
   | { kind: 'crashed'; text: string };
 
 /** A process that trains. */
-export interface Trainer {
+export interface JobTrainer {
   /** How it ends. Never rejects. */
-  ending: Promise<Ending>;
+  ending: Promise<JobEnding>;
   /** Stops it after the current step, with a checkpoint. */
   stop(): void;
   /** Ends it at once. */
@@ -70,19 +70,19 @@ export function startTrainer(
     onMessage,
     grade,
   }: { onMessage(message: FromChild): void; grade(completions: GradedCompletion[]): Promise<number[]> },
-): Trainer {
+): JobTrainer {
   let child: ReturnType<typeof fork> | undefined;
   let stopping = false;
   const tell = (message: ToChild) => void (child?.connected && child.send(message));
 
-  async function run(): Promise<Ending> {
+  async function run(): Promise<JobEnding> {
     while (isWritten(job.folder) && !stopping) await wait(PAUSE);
     if (stopping) return { kind: 'stopped' };
     child = fork(fileURLToPath(new URL(`./train-child${extname(import.meta.url)}`, import.meta.url)), {
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     });
     let printed = '';
-    let ending: Ending | undefined;
+    let ending: JobEnding | undefined;
     child.stderr!.setEncoding('utf8').on('data', (text: string) => {
       printed = (printed + text).slice(-2000);
     });

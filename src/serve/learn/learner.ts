@@ -15,7 +15,7 @@ import type { FeedbackBook } from '../feedback/book.ts';
 import { decideCanary } from './canary.ts';
 import { checkVersion, type GateResult } from './gate.ts';
 import { nextLevel } from './gate-level.ts';
-import type { LearnOptions } from './policy.ts';
+import type { LearnPolicy } from './policy.ts';
 import { canaryTallies, judgmentsSince } from './tallies.ts';
 import type { VersionJob } from './train-version.ts';
 import { VersionList } from './version-list.ts';
@@ -63,7 +63,7 @@ const LOOK = 60_000;
 export async function openLearner(
   context: ServeContext,
   book: FeedbackBook,
-  policy: LearnOptions,
+  policy: LearnPolicy,
   runs: string,
 ): Promise<Learner> {
   const { shelf } = context;
@@ -96,7 +96,7 @@ export async function openLearner(
 interface LearnerParts {
   context: ServeContext;
   book: FeedbackBook;
-  policy: LearnOptions;
+  policy: LearnPolicy;
   /** Folder of the runs. */
   runs: string;
   list: VersionList;

@@ -14,7 +14,7 @@ export const HELD_OUT = 2000;
 export const learnMethods = ['auto', 'dpo', 'kto', 'reward+ppo'] as const;
 
 /** Schema of the policy: types, ranges, defaults and help texts. */
-export const learnSchema = z.strictObject({
+export const learnPolicySchema = z.strictObject({
   model: z.string().optional().describe('name of the model that learns (default: the first that is served)'),
   judgments: wholeNumber(1)
     .default(200)
@@ -112,16 +112,16 @@ export const learnSchema = z.strictObject({
   seed: z.number().int().default(0).describe('seed of trainings, of the held-out users and of those of the canary'),
 });
 /** The policy, with its defaults. */
-export type LearnOptions = z.output<typeof learnSchema>;
+export type LearnPolicy = z.output<typeof learnPolicySchema>;
 /** The policy as a caller passes it: every field may be left out. */
-export type LearnInput = z.input<typeof learnSchema>;
+export type LearnInput = z.input<typeof learnPolicySchema>;
 
 /**
  * The policy in a JSON file, or in a value.
  *
  * @throws HeedError that names the file and the option that is wrong, also if no version could ever be served by it.
  */
-export function readPolicy(source: string | LearnInput): LearnOptions {
+export function readLearnPolicy(source: string | LearnInput): LearnPolicy {
   if (typeof source !== 'string') return checkedPolicy(source);
   const policy = readJsonFile(source, 'Expected a JSON object, such as {"judgments": 200}.');
   try {
@@ -132,8 +132,8 @@ export function readPolicy(source: string | LearnInput): LearnOptions {
   }
 }
 
-function checkedPolicy(input: unknown): LearnOptions {
-  const policy = parseOptions(learnSchema, input);
+function checkedPolicy(input: unknown): LearnPolicy {
+  const policy = parseOptions(learnPolicySchema, input);
   const { heldOut, gate, canary } = policy;
   if (heldOut === 0 && gate.evaluation === undefined) {
     throw new HeedError('heldOut is 0: without held-out users, no version could be measured.', {

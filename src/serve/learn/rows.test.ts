@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { readPolicy } from './policy.ts';
+import { readLearnPolicy } from './policy.ts';
 import { type GivenFeedback, isHeldOut, rowsHash, rowsOf, shareFactors } from './rows.ts';
 
-const { weights } = readPolicy({});
+const { weights } = readLearnPolicy({});
 const options = { weights, mostPerUser: 20, userShare: 0.05 };
 const given = (user: string, i: number, fields: Partial<GivenFeedback>): GivenFeedback => ({
   completion: `${user}-${i}`,

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import type { PreferenceRow, UnpairedPreferenceRow } from '../../data/rows.ts';
 import { grouped } from '../../feedback/quality/grouped.ts';
 import type { ChatMessage } from '../../lm/render-chat.ts';
-import { type Feedback, opinionOfAll, type Weights } from '../feedback/feedback.ts';
+import { type Feedback, type FeedbackWeights, opinionOfAll } from '../feedback/feedback.ts';
 
 /** One user's feedback of one kind about a completion, with what it is about. */
 export interface GivenFeedback extends Feedback {
@@ -39,7 +39,7 @@ export type ChosenFeedback = WeightedRow<PreferenceRow>;
 /** How feedback becomes rows. */
 export interface RowOptions {
   /** How much each kind of feedback counts. */
-  weights: Weights;
+  weights: FeedbackWeights;
   /** Judgments of a user that count at most. */
   mostPerUser: number;
   /** Share of the whole weight that one user has at most, if there are enough users. */
@@ -96,7 +96,7 @@ interface Judged {
 }
 
 /** What one user's feedback says: one row for each completion, each choice and each edit. */
-function judgmentsOf(feedback: readonly GivenFeedback[], weights: Weights): Judged[] {
+function judgmentsOf(feedback: readonly GivenFeedback[], weights: FeedbackWeights): Judged[] {
   const pairs = feedback.flatMap((one) => {
     const pair = pairOf(one);
     return pair ? [{ row: pair, weight: 1, updated: one.updated }] : [];

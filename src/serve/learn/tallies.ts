@@ -4,7 +4,7 @@ import { grouped } from '../../feedback/quality/grouped.ts';
 import type { ServeDatabase } from '../database.ts';
 import { opinionOfAll } from '../feedback/feedback.ts';
 import type { Tally } from './canary.ts';
-import type { LearnOptions } from './policy.ts';
+import type { LearnPolicy } from './policy.ts';
 import type { VersionRow } from './versions.ts';
 
 /** Judgments of a model since a time, of each user no more than count: nobody brings a training about alone. */
@@ -28,7 +28,7 @@ export async function judgmentsSince(
 export async function canaryTallies(
   database: Kysely<ServeDatabase>,
   { canary, serving }: { canary: VersionRow; serving: string },
-  { weights, canary: { perUser } }: LearnOptions,
+  { weights, canary: { perUser } }: LearnPolicy,
 ): Promise<Record<'canary' | 'serving', Tally>> {
   const rows = await database
     .selectFrom('feedback')

@@ -30,7 +30,7 @@ import { mean } from '../../run/intervals.ts';
 import { type Report, writeReport } from '../../run/report.ts';
 import { createRun, isRun, openRun } from '../../run/run.ts';
 import type { GateMeasures, HeldOutFeedback } from './gate.ts';
-import type { LearnOptions } from './policy.ts';
+import type { LearnPolicy } from './policy.ts';
 import type { ChosenFeedback, RatedFeedback } from './rows.ts';
 
 /** What a version is trained on or measured by. `earlier` is that of `HeldOutFeedback`. */
@@ -47,10 +47,10 @@ export interface VersionJob {
   folder: string;
   /** Folder or name of the serving version. */
   serving: string;
-  method: Exclude<LearnOptions['method'], 'auto'>;
+  method: Exclude<LearnPolicy['method'], 'auto'>;
   /** Settings of the training. */
   training: Record<string, unknown>;
-  gate: LearnOptions['gate'];
+  gate: LearnPolicy['gate'];
   seed: number;
 }
 
@@ -72,7 +72,7 @@ export async function trainVersion(job: VersionJob, signal?: AbortSignal): Promi
     await inRun('kto', folder, create, trainPreferences, report, signal);
   } else {
     const rewards = `${folder}-reward`;
-    const data = [...training.chosen, ...pairsOf(training.rated)];
+    const data = [...training.chosen, ...chosenPairs(training.rated)];
     if (data.length === 0) {
       throw new HeedError('The feedback has no two completions to compare, which reward+ppo needs.', {
         hint: 'It needs choices, edits, or a good and a bad completion of the same prompt. Set "method" to "kto" for ratings alone.',
@@ -121,7 +121,7 @@ const bothOf = ({ chosen, rejected, ...row }: ChosenFeedback): RatedFeedback[] =
 ];
 
 /** A good completion beside a bad one of the same prompt, for reward models: one pair for each of the fewer. */
-export function pairsOf(rated: readonly RatedFeedback[]): ChosenFeedback[] {
+export function chosenPairs(rated: readonly RatedFeedback[]): ChosenFeedback[] {
   const byPrompt = new Map<string, { good: RatedFeedback[]; bad: RatedFeedback[] }>();
   for (const row of rated) {
     const key = JSON.stringify(row.prompt);
@@ -223,7 +223,7 @@ async function implicitRewards(
 }
 
 interface Drawing {
-  gate: LearnOptions['gate'];
+  gate: LearnPolicy['gate'];
   seed: number;
   signal?: AbortSignal;
 }

@@ -1,6 +1,6 @@
 /** What a version is trained on and measured by: the feedback of a model, as rows. */
 import type { FeedbackBook } from '../feedback/book.ts';
-import { HELD_OUT, type LearnOptions } from './policy.ts';
+import { HELD_OUT, type LearnPolicy } from './policy.ts';
 import { type FeedbackRows, isHeldOut, rowsHash, rowsOf } from './rows.ts';
 import type { VersionJob, VersionRows } from './train-version.ts';
 import type { VersionData, Window } from './versions.ts';
@@ -22,7 +22,7 @@ const DAY = 24 * 3600 * 1000;
 export async function prepareVersion(
   book: FeedbackBook,
   model: string,
-  policy: LearnOptions,
+  policy: LearnPolicy,
   { since, proven, now }: { since: number; proven: readonly Window[]; now: number },
 ): Promise<PreparedVersion | undefined> {
   const given = await book.read(model, now - policy.days * DAY);
@@ -62,7 +62,7 @@ const isWithin = (time: number, windows: readonly Window[]) =>
   windows.some(({ from, to }) => time > from && time <= to);
 
 /** By which method rows are learned from. */
-function methodFor(method: LearnOptions['method'], { rated, chosen }: FeedbackRows): VersionJob['method'] {
+function methodFor(method: LearnPolicy['method'], { rated, chosen }: FeedbackRows): VersionJob['method'] {
   if (method !== 'auto') return method;
   return chosen.length > rated.length ? 'dpo' : 'kto';
 }

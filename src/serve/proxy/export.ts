@@ -9,7 +9,7 @@ import { type CompletionRecord, completionOf } from '../completions/table.ts';
 import { openServeDatabase } from '../database.ts';
 import { openBook } from '../feedback/book.ts';
 import { opinionOfAll } from '../feedback/feedback.ts';
-import { readPolicy } from '../learn/policy.ts';
+import { readLearnPolicy } from '../learn/policy.ts';
 import { rowsOf } from '../learn/rows.ts';
 
 /** Formats of exported rows. */
@@ -60,7 +60,7 @@ export async function* exportServed(input: ExportInput = {}): AsyncGenerator<Row
       .execute();
     for (const { model: name } of models) {
       const given = await book.read(name, 0);
-      const { weights } = readPolicy({});
+      const { weights } = readLearnPolicy({});
       if (format !== 'sft') {
         const options = {
           weights,

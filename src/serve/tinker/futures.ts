@@ -3,7 +3,9 @@ import { HeedError } from '../../error.ts';
 import { ApiError, apiErrorOf } from '../errors.ts';
 
 /** What became of a request. */
-export type Outcome = { kind: 'done'; value: unknown } | { kind: 'failed'; error: string; category: 'user' | 'server' };
+export type FutureResult =
+  | { kind: 'done'; value: unknown }
+  | { kind: 'failed'; error: string; category: 'user' | 'server' };
 
 /** Requests by id. */
 export interface Futures {
@@ -16,7 +18,7 @@ export interface Futures {
    *
    * @throws ApiError 410 if there is no such request any more.
    */
-  retrieve(id: string): Promise<Outcome | undefined>;
+  retrieve(id: string): Promise<FutureResult | undefined>;
 }
 
 const KEEP = 10 * 60_000; // ms after the end
@@ -24,8 +26,8 @@ const WAIT = 20_000; // ms: clients give up after 45 s
 
 /** Makes an empty list. `onError` is called with errors that are no client's fault. */
 export function createFutures(isDraining: () => boolean, onError: (error: unknown) => void): Futures {
-  const futures = new Map<string, Promise<Outcome>>();
-  const outcomeOf = async (work: Promise<unknown>): Promise<Outcome> => {
+  const futures = new Map<string, Promise<FutureResult>>();
+  const outcomeOf = async (work: Promise<unknown>): Promise<FutureResult> => {
     try {
       return { kind: 'done', value: await work };
     } catch (thrown) {

@@ -31,7 +31,7 @@ export interface LossTerms {
 }
 
 /** A checked sequence. */
-export interface Sequence {
+export interface LossSequence {
   /** Tokens that the model reads. */
   ids: number[];
   /** The token to predict after each of them. */
@@ -87,11 +87,11 @@ const MOST = 3e38; // no bound: near the greatest float32
  *
  * @throws ApiError for another loss, and for inputs or settings that are missing, unknown or of another length.
  */
-export function sequencesOf(
+export function lossSequences(
   data: readonly z.output<typeof datumSchema>[],
   name: string,
   config: Readonly<Record<string, number | string>>,
-): Sequence[] {
+): LossSequence[] {
   const loss = Object.hasOwn(losses, name) ? losses[name] : undefined;
   if (!loss) {
     const others = Object.keys(losses).join(', ');

@@ -20,7 +20,7 @@ import {
   forwardBackwardSchema,
   forwardSchema,
   loadWeightsSchema,
-  modelSchema,
+  modelRequestSchema,
   numberedSchema,
   optimStepSchema,
   parsePath,
@@ -30,15 +30,15 @@ import {
   sampleSchema,
   saveForSamplerSchema,
   saveWeightsSchema,
-  sessionSchema,
+  sessionRequestSchema,
 } from '../../tinker/protocol.ts';
 import { parseBody } from '../body.ts';
 import { type Env, requestOf, requires, type ServeContext } from '../context.ts';
 import { ApiError } from '../errors.ts';
 import { type CheckpointCard, type CheckpointFile, openCheckpoints } from './checkpoints.ts';
 import { createFutures } from './futures.ts';
-import { sequencesOf } from './loss.ts';
-import { createSessions, type SamplingSession, type TrainedModel } from './sessions.ts';
+import { lossSequences } from './loss.ts';
+import { createSessions, type SamplingSession, type SessionModel } from './sessions.ts';
 
 /** The routes of Tinker's API. */
 export function tinkerRoutes(context: ServeContext): Hono<Env> {
@@ -71,7 +71,7 @@ export function tinkerRoutes(context: ServeContext): Hono<Env> {
       throw error;
     }
   };
-  const cardOf = (model: TrainedModel, { options }: Made['training'], request: Labeled): CheckpointCard => ({
+  const cardOf = (model: SessionModel, { options }: Made['training'], request: Labeled): CheckpointCard => ({
     base: model.base,
     rank: options.rank,
     alpha: options.alpha,
@@ -108,11 +108,11 @@ export function tinkerRoutes(context: ServeContext): Hono<Env> {
   const pass = (c: Context, request: z.output<typeof forwardBackwardSchema>) => {
     const { data, loss_fn, loss_fn_config } = request.forward_backward_input;
     return acceptFor(c, request, ({ training }) => {
-      const sequences = sequencesOf(data, loss_fn, loss_fn_config ?? {});
+      const sequences = lossSequences(data, loss_fn, loss_fn_config ?? {});
       return request.forward_only ? training.forward(sequences) : training.forwardBackward(sequences);
     });
   };
-  const runOf = (id: string, files: readonly CheckpointFile[], model?: TrainedModel) => {
+  const runOf = (id: string, files: readonly CheckpointFile[], model?: SessionModel) => {
     const last = (kind: CheckpointKind) => {
       const file = files.findLast((file) => file.kind === kind);
       return file ? checkpointOf(file) : null;
@@ -161,7 +161,7 @@ export function tinkerRoutes(context: ServeContext): Hono<Env> {
       return c.json({ type: 'create_session', session_id: sessions.begin() });
     })
     .post('/session_heartbeat', async (c) => {
-      sessions.find((await bodyOf(c, sessionSchema)).session_id);
+      sessions.find((await bodyOf(c, sessionRequestSchema)).session_id);
       return c.json({ type: 'session_heartbeat' });
     })
     .get('/sessions/:id', (c) => {
@@ -186,7 +186,7 @@ export function tinkerRoutes(context: ServeContext): Hono<Env> {
       return accept(c, `${model.id}:0`, begin, { model_id: model.id });
     })
     .post('/get_info', async (c) => {
-      const model = sessions.model((await bodyOf(c, modelSchema)).model_id);
+      const model = sessions.model((await bodyOf(c, modelRequestSchema)).model_id);
       const { served } = await model.ready;
       const { architecture: arch, folder } = served.model;
       return c.json({
@@ -199,7 +199,7 @@ export function tinkerRoutes(context: ServeContext): Hono<Env> {
       });
     })
     .post('/unload_model', async (c) => {
-      const { model_id } = await bodyOf(c, modelSchema);
+      const { model_id } = await bodyOf(c, modelRequestSchema);
       sessions.model(model_id)[Symbol.dispose]();
       return accept(c, randomUUID(), async () => ({ type: 'unload_model', model_id }));
     })
@@ -347,8 +347,8 @@ export function tinkerRoutes(context: ServeContext): Hono<Env> {
     .get('/checkpoints', (c) => c.json({ checkpoints: checkpoints.list().map(checkpointOf) }));
 }
 
-type Made = Awaited<TrainedModel['ready']>;
-type Work = (made: Made & { model: TrainedModel }) => unknown;
+type Made = Awaited<SessionModel['ready']>;
+type Work = (made: Made & { model: SessionModel }) => unknown;
 type Numbered = z.output<typeof numberedSchema>;
 type Labeled = { ttl_seconds?: number | null; user_metadata?: Record<string, unknown> | null };
 

@@ -21,7 +21,7 @@ export interface FixedAdapters {
 }
 
 /** What is asked of a sampler. */
-export interface SampleQuery {
+export interface SamplingRequest {
   /** Tokens of the prompt. */
   prompt: readonly number[];
   /** Number of completions. */
@@ -33,13 +33,13 @@ export interface SampleQuery {
 }
 
 /** Writes completions, those of several requests side by side. Holds native memory: dispose of it. */
-export interface Sampler extends Disposable {
+export interface TokenSampler extends Disposable {
   /** Completions of a prompt. @throws ApiError or HeedError if the prompt does not fit the model. */
-  sample(query: SampleQuery): Promise<SampleResult>;
+  sample(query: SamplingRequest): Promise<SampleResult>;
 }
 
 /** Makes a sampler. It disposes of the adapters; the base model stays the caller's, and its queue serves without any. */
-export function createSampler({ model: base, queue: shared }: ServedModel, adapters?: FixedAdapters): Sampler {
+export function createSampler({ model: base, queue: shared }: ServedModel, adapters?: FixedAdapters): TokenSampler {
   const { config, parameters, tokenizer, ends } = base;
   const own = new Disposables();
   if (adapters) own.use(adapters.parameters);
@@ -48,7 +48,7 @@ export function createSampler({ model: base, queue: shared }: ServedModel, adapt
   const queue = adapters ? own.use(createGenerationQueue(config, weights, { adapters: adapters.options })) : shared;
   const scorer = own.use(createPackedScorer(config, weights, { linear }));
 
-  const complete = async (query: SampleQuery, seed: number, index: number): Promise<GeneratedCompletion> => {
+  const complete = async (query: SamplingRequest, seed: number, index: number): Promise<GeneratedCompletion> => {
     const { prompt, params } = query;
     const { stop, temperature, top_k, top_p, max_tokens } = params;
     const stops = stop == null ? undefined : [stop].flat();

@@ -5,11 +5,11 @@ import type { LoraConfig } from '../../tinker/protocol.ts';
 import type { ServeContext } from '../context.ts';
 import { ApiError } from '../errors.ts';
 import type { ServedModel } from '../shelf.ts';
-import { createSampler, type FixedAdapters, type Sampler } from './sampler.ts';
+import { createSampler, type FixedAdapters, type TokenSampler } from './sampler.ts';
 import { createTrainingModel, loraOptionsOf, type TrainingModel } from './training-model.ts';
 
 /** A model that a client trains. */
-export interface TrainedModel extends Disposable {
+export interface SessionModel extends Disposable {
   /** Its id, `SESSION:train:NUMBER`. */
   readonly id: string;
   /** Name of the base model. */
@@ -38,13 +38,13 @@ export interface SamplingSession extends Disposable {
   /** The checkpoint that it samples from. */
   readonly path: string | undefined;
   /** The sampler, made when it is first asked for. */
-  sampler(): Promise<Sampler>;
+  sampler(): Promise<TokenSampler>;
 }
 
 interface Session {
   id: string;
   seen: number;
-  models: Map<string, TrainedModel>;
+  models: Map<string, SessionModel>;
   samplers: Map<string, SamplingSession>;
 }
 
@@ -97,7 +97,7 @@ export function createSessions({ shelf, now, onNotice, defer }: ServeContext) {
       return id;
     },
     /** A model of an id. @throws ApiError 404 */
-    model(id: string): TrainedModel {
+    model(id: string): SessionModel {
       const model = find(id.split(':')[0]).models.get(id);
       if (!model) throw new ApiError(404, `There is no model "${id}".`, { param: 'model_id', code: 'model_not_found' });
       model.used = now();
@@ -109,9 +109,9 @@ export function createSessions({ shelf, now, onNotice, defer }: ServeContext) {
     addModel(
       sessionId: string,
       number: number,
-      { base, lora, labels }: Pick<TrainedModel, 'base' | 'lora' | 'labels'>,
+      { base, lora, labels }: Pick<SessionModel, 'base' | 'lora' | 'labels'>,
       begin: (training: TrainingModel) => void = () => {},
-    ): TrainedModel {
+    ): SessionModel {
       const session = find(sessionId);
       const id = `${sessionId}:train:${number}`;
       const earlier = session.models.get(id);
@@ -131,7 +131,7 @@ export function createSessions({ shelf, now, onNotice, defer }: ServeContext) {
       const ready = make();
       ready.catch(() => session.models.delete(id));
       const order = createOrder();
-      const model: TrainedModel = {
+      const model: SessionModel = {
         id,
         base,
         lora,
@@ -184,7 +184,7 @@ export function createSessions({ shelf, now, onNotice, defer }: ServeContext) {
       );
     },
     /** Makes a sampling session from a model's adapters as they are now. The oldest of these end. */
-    async addSnapshot(model: TrainedModel, number: number): Promise<SamplingSession> {
+    async addSnapshot(model: SessionModel, number: number): Promise<SamplingSession> {
       const session = find(model.id.split(':')[0]);
       const { training } = await model.ready;
       const adapters = { options: training.options, parameters: copyOf(training.adapters) };
@@ -219,7 +219,7 @@ function samplingSession(
   route: () => Promise<ServedModel>,
   load?: (served: ServedModel) => FixedAdapters,
 ): SamplingSession {
-  let made: Promise<{ served: ServedModel; sampler: Sampler }> | undefined;
+  let made: Promise<{ served: ServedModel; sampler: TokenSampler }> | undefined;
   const make = async () => {
     const served = await route();
     try {

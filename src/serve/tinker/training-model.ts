@@ -13,7 +13,7 @@ import { random } from '../../random.ts';
 import type { AdamSettings, ForwardBackwardOutput, LoraConfig } from '../../tinker/protocol.ts';
 import { ApiError } from '../errors.ts';
 import type { LoadedModel } from '../loaded-model.ts';
-import { lossOf, type Sequence, tinkerLoss } from './loss.ts';
+import { type LossSequence, lossOf, tinkerLoss } from './loss.ts';
 
 /** Adapters' scale is this over their rank, as Tinker's is. */
 const ALPHA = 32;
@@ -40,9 +40,9 @@ export interface TrainingModel extends Disposable {
   /** The adapters, which steps change in place. */
   readonly adapters: Arena;
   /** log π and the loss of sequences. */
-  forward(sequences: readonly Sequence[]): Promise<ForwardBackwardOutput>;
+  forward(sequences: readonly LossSequence[]): Promise<ForwardBackwardOutput>;
   /** The same, and adds the gradients to those since the last step. */
-  forwardBackward(sequences: readonly Sequence[]): Promise<ForwardBackwardOutput>;
+  forwardBackward(sequences: readonly LossSequence[]): Promise<ForwardBackwardOutput>;
   /** Applies the gradients, and forgets them. */
   step(settings: AdamSettings): Record<string, number>;
   /** The adapters and the optimizer's state, for a checkpoint. */
@@ -88,7 +88,7 @@ export function createTrainingModel(base: LoadedModel, options: LoraOptions, see
     gradients.flat.fill(0);
   };
 
-  const pass = async (sequences: readonly Sequence[], backward: boolean): Promise<ForwardBackwardOutput> => {
+  const pass = async (sequences: readonly LossSequence[], backward: boolean): Promise<ForwardBackwardOutput> => {
     checkTokens(sequences, base);
     const longest = sequences.reduce((most, { ids }) => Math.max(most, ids.length), 0);
     const examples = sequences.map(({ ids }) => ({ ids, at: Array.from(ids.keys()) }));
@@ -97,7 +97,7 @@ export function createTrainingModel(base: LoadedModel, options: LoraOptions, see
     for (const { batch, members } of packedBatches(examples, shape)) {
       const part = members.map((member) => sequences[member]);
       batch.labels.set(part.flatMap(({ targets }) => targets));
-      const terms = (name: keyof Sequence['terms']) => part.flatMap(({ terms }) => Array.from(terms[name]));
+      const terms = (name: keyof LossSequence['terms']) => part.flatMap(({ terms }) => Array.from(terms[name]));
       let all: ArrayLike<number>;
       if (backward) {
         const perLabel = {
@@ -168,7 +168,7 @@ export function rowLength(length: number, most: number): number {
 
 /** @throws ApiError for tokens that the model has not, and for more of them than it has positions. */
 export function checkTokens(
-  sequences: readonly Pick<Sequence, 'ids' | 'targets'>[],
+  sequences: readonly Pick<LossSequence, 'ids' | 'targets'>[],
   { config: { vocabularySize, maxPositions } }: LoadedModel,
 ): void {
   for (const [i, { ids, targets }] of sequences.entries()) {

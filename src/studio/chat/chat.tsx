@@ -3,7 +3,6 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import type { ChatLine } from '../../feedback/server/chat.ts';
 import { Judging } from '../label/judging.tsx';
 import {
-  ApiError,
   api,
   CHAT_PROJECT,
   inProject,
@@ -14,6 +13,7 @@ import {
   type ProjectDetails,
   type ProjectSummary,
   projectApi,
+  RefusedCall,
 } from '../page/api.ts';
 import { ErrorNote } from '../page/error-note.tsx';
 import { OptionsView, PromptView } from '../page/item.tsx';
@@ -131,12 +131,12 @@ function Conversation({ model, project, storageKey }: { model: string; project: 
       let id: string | undefined;
       const reply = await api.chat.$post({ json: { messages: [...conversation] } }, { init: { signal } });
       for await (const { pieces = [], turn, error } of jsonLines<ChatLine>(reply)) {
-        if (error) throw new ApiError(500, error.message, error.hint);
+        if (error) throw new RefusedCall(500, error.message, error.hint);
         for (const { index, text } of pieces) texts[index] += text;
         if (pieces.length > 0) setResponses([...texts]);
         id = turn ?? id;
       }
-      if (id === undefined) throw new ApiError(0, 'The responses broke off.', 'Let the model respond once more.');
+      if (id === undefined) throw new RefusedCall(0, 'The responses broke off.', 'Let the model respond once more.');
       setTurn(id);
       since.current = performance.now();
     } catch (failure) {

@@ -1,11 +1,11 @@
 /** Judgments that wait in the browser until they have arrived: for one person alone, whoever else signs in there. */
 import {
-  type ApiError,
   inProject,
   type JudgmentOrSkip,
   json,
   type Person,
   projectApi,
+  type RefusedCall,
   type VoteReceipt,
 } from '../page/api.ts';
 import { draftOf, dropDrafts } from './drafts.ts';
@@ -47,7 +47,7 @@ export function keepWaiting(person: Someone, project: string, waiting: readonly 
 }
 
 /** Sends what waits. @throws ApiError */
-export const post = (project: string, { what, body }: Outgoing): Promise<VoteReceipt> =>
+export const sendOutgoing = (project: string, { what, body }: Outgoing): Promise<VoteReceipt> =>
   what === 'votes'
     ? json(projectApi.votes.$post({ ...inProject(project), json: body }))
     : json(projectApi.undo.$post({ ...inProject(project), json: body }));
@@ -60,7 +60,7 @@ export function forgetDraft(person: Someone, project: string, sent: Outgoing, wa
 }
 
 /** Whether a request that failed may pass later: it did not reach the studio, or the studio cannot take it now. */
-export const mayPassLater = ({ status }: ApiError): boolean => status === 0 || status === 401 || status >= 429;
+export const mayPassLater = ({ status }: RefusedCall): boolean => status === 0 || status === 401 || status >= 429;
 
 const projectsOf = (person: Someone) =>
   Object.keys(localStorage)
@@ -74,16 +74,16 @@ const projectsOf = (person: Someone) =>
 export async function sendWaiting(
   person: Someone,
   milliseconds = 10_000,
-): Promise<{ left: number; failure: ApiError | undefined }> {
-  let failure: ApiError | undefined;
+): Promise<{ left: number; failure: RefusedCall | undefined }> {
+  let failure: RefusedCall | undefined;
   const sendAll = async () => {
     for (const project of projectsOf(person)) {
       for (const next of waitingIn(person, project)) {
         try {
-          await post(project, next);
+          await sendOutgoing(project, next);
         } catch (error) {
-          failure ??= error as ApiError;
-          if (mayPassLater(error as ApiError)) break;
+          failure ??= error as RefusedCall;
+          if (mayPassLater(error as RefusedCall)) break;
           continue;
         }
         const rest = waitingIn(person, project).filter(({ body }) => body.id !== next.body.id);

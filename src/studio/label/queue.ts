@@ -3,17 +3,17 @@
  * They are kept in the browser until they have arrived, whatever the network does.
  */
 import {
-  type ApiError,
   type AssignedItem,
   inProject,
   type JudgmentOrSkip,
   json,
   type Person,
   projectApi,
+  type RefusedCall,
   type VoteReceipt,
 } from '../page/api.ts';
 import { draftOf } from './drafts.ts';
-import { forgetDraft, keepWaiting, mayPassLater, type Outgoing, post, waitingIn } from './outbox.ts';
+import { forgetDraft, keepWaiting, mayPassLater, type Outgoing, sendOutgoing, waitingIn } from './outbox.ts';
 
 /** Items reserved at once: the one on the page and those that come next. */
 const AHEAD = 4;
@@ -29,7 +29,7 @@ interface QueueState {
   empty: boolean;
   /** The project's version of the guidelines, as far as this page knows; undefined before the first reply. */
   guidelines: number | undefined;
-  error: ApiError | undefined;
+  error: RefusedCall | undefined;
 }
 
 export interface Queue {
@@ -65,9 +65,9 @@ export function createQueue(person: Pick<Person, 'id'>, project: string, onChang
   let [empty, fetching, busy] = [false, false, false];
   let since = performance.now();
   /** The studio cannot be reached, or cannot store anything now; gone with the next success. */
-  let trouble: ApiError | undefined;
+  let trouble: RefusedCall | undefined;
   /** The server refused a judgment; gone with the next judgment. */
-  let refused: ApiError | undefined;
+  let refused: RefusedCall | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let guidelines: number | undefined;
   const page = location.hash;
@@ -79,7 +79,7 @@ export function createQueue(person: Pick<Person, 'id'>, project: string, onChang
     busy = true;
     try {
       for (let next = outbox[0]; next; next = outbox[0]) {
-        const receipt = await post(project, next).catch((failure: ApiError) => {
+        const receipt = await sendOutgoing(project, next).catch((failure: RefusedCall) => {
           // requests that did not reach the server, or may pass later, stay; the others would be refused again
           if (mayPassLater(failure)) throw failure;
           refused = failure;
@@ -95,7 +95,7 @@ export function createQueue(person: Pick<Person, 'id'>, project: string, onChang
         onChange();
       }
     } catch (failure) {
-      trouble = failure as ApiError;
+      trouble = failure as RefusedCall;
       setTimeout(() => void send(), 3000);
     } finally {
       busy = false;
@@ -120,7 +120,7 @@ export function createQueue(person: Pick<Person, 'id'>, project: string, onChang
       empty = items.length === 0 && outbox.length === 0;
       trouble = undefined;
     } catch (failure) {
-      trouble = failure as ApiError;
+      trouble = failure as RefusedCall;
     } finally {
       fetching = false;
       onChange();

@@ -12,7 +12,7 @@ export type { QualityReport } from '../../feedback/quality/report.ts';
 export type { AssignedItem, ProjectDetails, ProjectSummary, VoteReceipt } from '../../feedback/server/projects.ts';
 
 /** What went wrong, and what to do. */
-export class ApiError extends Error {
+export class RefusedCall extends Error {
   /** The HTTP status; 0 if the studio could not be reached. */
   readonly status: number;
   readonly hint: string | undefined;
@@ -24,7 +24,7 @@ export class ApiError extends Error {
 }
 
 /** The studio cannot be reached. */
-export class UnreachableError extends ApiError {
+export class UnreachableError extends RefusedCall {
   constructor() {
     super(0, en.unreachable.message, en.unreachable.hint);
   }
@@ -43,7 +43,7 @@ const send: typeof fetch = async (input, init) => {
   if (response.ok) return response;
   const value = await response.json().catch(() => undefined);
   const message = value?.error?.message ?? `The studio responded with status ${response.status}.`;
-  throw new ApiError(response.status, message, value?.error?.hint);
+  throw new RefusedCall(response.status, message, value?.error?.hint);
 };
 
 /** The routes of the server. A call throws an ApiError if the studio cannot be reached or refuses the request. */
@@ -80,7 +80,7 @@ export async function currentPerson(): Promise<Person | undefined> {
   try {
     return begin(await json(api.session.$get()));
   } catch (error) {
-    if (error instanceof ApiError && error.status === 401) return undefined;
+    if (error instanceof RefusedCall && error.status === 401) return undefined;
     throw error;
   }
 }
@@ -100,9 +100,9 @@ export async function signInAtProvider(page = '/', link = false): Promise<void> 
  * @throws ApiError if the studio cannot be reached: the person is still signed in.
  */
 export async function signOut(): Promise<string | undefined> {
-  const { url } = await json(api.session.$delete()).catch((error: ApiError) => {
+  const { url } = await json(api.session.$delete()).catch((error: RefusedCall) => {
     if (!(error instanceof UnreachableError)) throw error;
-    throw new ApiError(
+    throw new RefusedCall(
       0,
       'You are still signed in: the studio cannot be reached.',
       'Try again, or delete the cookies of this page.',

@@ -1,10 +1,10 @@
 import { useWords } from '../words/words.ts';
-import { ApiError, UnreachableError } from './api.ts';
+import { RefusedCall, UnreachableError } from './api.ts';
 
 /** What went wrong and what to do, where it happened. Messages of the server are in English. */
 export function ErrorNote({ error, retry }: { error: Error; retry?: () => void }) {
   const { language, tryAgain, unreachable } = useWords();
-  const hint = error instanceof ApiError ? error.hint : undefined;
+  const hint = error instanceof RefusedCall ? error.hint : undefined;
   const [note, lang] =
     error instanceof UnreachableError ? [unreachable, language] : [{ message: error.message, hint }, 'en'];
   return (

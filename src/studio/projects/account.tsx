@@ -26,7 +26,7 @@ const param = (one: Record<string, string>) => ({
 const day = (time: number) => new Date(time).toLocaleDateString();
 
 /** The page of one's own sessions and keys. */
-export function Account({ person }: { person: Person }) {
+export function AccountPage({ person }: { person: Person }) {
   const ways = useResource(() => json(api.session.ways.$get()));
   const { run, note } = useAction();
   return (

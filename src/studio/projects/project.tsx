@@ -14,7 +14,7 @@ import { Loaded, useAction, useResource } from '../page/load.tsx';
 import { Ticks } from '../page/parts.tsx';
 import { MoveOut } from './move.tsx';
 import { loadSettingsSchema, SettingsForm, type SettingsSchema } from './settings-form.tsx';
-import { Work } from './work.tsx';
+import { WorkPage } from './work.tsx';
 
 /** The page of a project, for owners and reviewers. */
 export function ProjectPage({ project: name, person }: { project: string; person: Person }) {
@@ -48,7 +48,7 @@ export function ProjectPage({ project: name, person }: { project: string; person
               <>
                 {details.archived !== null && <p class="warning">This project is archived: nobody gets its items.</p>}
                 <Progress {...details} />
-                <Work name={name} person={person} />
+                <WorkPage name={name} person={person} />
                 {isOwner && <AddItems name={name} onAdded={project.reload} />}
                 {isOwner && <Members name={name} />}
                 {isOwner && <Guidelines {...details} />}

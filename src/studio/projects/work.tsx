@@ -11,7 +11,7 @@ const dayOf = (date: string): number | undefined => (date === '' ? undefined : n
 const DAY = 24 * 3600 * 1000;
 
 /** The section of a project's page about the work of its annotators. */
-export function Work({ name, person }: { name: string; person: Person }) {
+export function WorkPage({ name, person }: { name: string; person: Person }) {
   const [rate, setRate] = useState<number>();
   const [[from, to], setDays] = useState(['', '']);
   const end = dayOf(to);

@@ -7,7 +7,7 @@ import { followRuns, loadRun, loadSamples, ofRun, type RunDetails, type RunSampl
 import { RunSamples } from './samples.tsx';
 import { Settings } from './settings.tsx';
 import { Spreads } from './spread.tsx';
-import { type ChangeView, hashOf, linkTo, PARTS, type RunsView, viewOf } from './view.ts';
+import { addressHash, type ChangeView, linkTo, PARTS, type RunsView, viewOf } from './view.ts';
 
 /** Milliseconds between updates. */
 const PACE = 1500;
@@ -50,7 +50,7 @@ export function RunPage({ view, change }: { view: RunsView; change: ChangeView }
             )}
             {runs.length > 1 && (
               <a
-                href={hashOf({ ...view, runs: view.runs.filter((id) => id !== run.id) })}
+                href={addressHash({ ...view, runs: view.runs.filter((id) => id !== run.id) })}
                 aria-label={`Remove ${run.id}`}
               >
                 ×
@@ -59,12 +59,12 @@ export function RunPage({ view, change }: { view: RunsView; change: ChangeView }
           </li>
         ))}
         <li>
-          <a href={hashOf({ ...viewOf('#/runs'), picked: view.runs })}>Compare with other runs</a>
+          <a href={addressHash({ ...viewOf('#/runs'), picked: view.runs })}>Compare with other runs</a>
         </li>
       </ul>
       <nav class="parts" aria-label="Parts of the run">
         {PARTS.map((part) => (
-          <a key={part} href={hashOf({ ...view, part })} aria-current={view.part === part ? 'page' : undefined}>
+          <a key={part} href={addressHash({ ...view, part })} aria-current={view.part === part ? 'page' : undefined}>
             {{ curves: 'Curves', histograms: 'Histograms', samples: 'Samples', settings: 'Settings' }[part]}
           </a>
         ))}

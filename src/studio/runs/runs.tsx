@@ -6,7 +6,7 @@ import { ErrorNote } from '../page/error-note.tsx';
 import type { ListedRun } from './data.ts';
 import { Machine } from './machine.tsx';
 import { RunPage } from './page.tsx';
-import { type ChangeView, hashOf, linkTo, type RunsView, viewOf } from './view.ts';
+import { addressHash, type ChangeView, linkTo, type RunsView, viewOf } from './view.ts';
 import './runs.css';
 
 /** The page of runs. */
@@ -21,7 +21,7 @@ export function Runs() {
   }, []);
   const change: ChangeView = (what) => {
     latest.current = { ...latest.current, ...what };
-    history.replaceState(null, '', hashOf(latest.current));
+    history.replaceState(null, '', addressHash(latest.current));
     setView(latest.current);
   };
   if (view.runs.length === 0) return <RunList view={view} change={change} />;

@@ -68,7 +68,7 @@ export function viewOf(hash: string): RunsView {
 }
 
 /** The address of a view, without values that are the default. */
-export function hashOf(view: RunsView): string {
+export function addressHash(view: RunsView): string {
   const defaults = viewOf('#/runs');
   const params = new URLSearchParams();
   const names = ['part', 'search', 'page', 'by', 'smooth', 'find', 'from', 'to', 'of', 'kind', 'sample'] as const;
@@ -82,4 +82,4 @@ export function hashOf(view: RunsView): string {
 }
 
 /** The address of runs in the default view. */
-export const linkTo = (...runs: string[]): string => hashOf({ ...viewOf('#/runs'), runs });
+export const linkTo = (...runs: string[]): string => addressHash({ ...viewOf('#/runs'), runs });

@@ -4,7 +4,7 @@ import { percent } from '../../percent.ts';
 import { lessonSentence } from './view.ts';
 
 /** Shows the latest choices. */
-export function Lesson({ view }: { view: RoomView }) {
+export function LatestChoices({ view }: { view: RoomView }) {
   const sentence = lessonSentence(view);
   const pairs = view.lesson?.pairs ?? [];
   return (

@@ -13,13 +13,13 @@ import { OptionsView, PromptView } from '../page/item.tsx';
 import { Loaded, useAction, useResource } from '../page/load.tsx';
 import { AgentNow } from './agent.tsx';
 import { Curve } from './curve.tsx';
-import { Lesson } from './lesson.tsx';
+import { LatestChoices } from './lesson.tsx';
 import { Texts } from './texts.tsx';
 import { countOf, roomApi, sentenceOf, usePlay, useRoom } from './view.ts';
 import './teach.css';
 
 /** The room of a project; its labeling page if nothing is trained. */
-export function TeachingRoom({ project: name, person }: { project: string; person: Person }) {
+export function TeachingPage({ project: name, person }: { project: string; person: Person }) {
   const project = useResource(() => json(projectApi.$get(inProject(name))), name);
   const { view, missing, gone } = useRoom(name);
   if (missing) return <Label project={name} person={person} />;
@@ -129,7 +129,7 @@ function Room({ view, gone, project, person }: RoomProps) {
             </div>
           ))}
         </dl>
-        <Lesson view={view} />
+        <LatestChoices view={view} />
       </aside>
     </main>
   );

@@ -2,7 +2,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { RoomPlay } from '../../feedback/room.ts';
 import type { RoomView } from '../../feedback/server/rooms.ts';
-import { ApiError, api, inProject, json } from '../page/api.ts';
+import { api, inProject, json, RefusedCall } from '../page/api.ts';
 
 /** The routes of a room. */
 export const roomApi = api.rooms[':project'];
@@ -29,7 +29,7 @@ export function useRoom(project: string): LiveRoom {
       json(roomApi.$get(inProject(project))).then(
         () => {},
         (error) => {
-          const missing = error instanceof ApiError && error.status === 404;
+          const missing = error instanceof RefusedCall && error.status === 404;
           setRoom(({ view }) => ({ view, missing: missing && !view, gone: !missing }));
         },
       );

@@ -44,7 +44,7 @@ export async function openNamedTasks(name: string): Promise<LanguageTasks> {
  *
  * @throws HeedError if it cannot be opened, or is a file that has tasks of its own besides those of the options.
  */
-export async function openEnvironment(name: string, options: EnvironmentSourceOptions): Promise<EpisodeTasks> {
+export async function openEpisodeTasks(name: string, options: EnvironmentSourceOptions): Promise<EpisodeTasks> {
   const [, kind, source] = /^([a-z][a-z\d-]+):(.*)$/s.exec(name) ?? [];
   if (kind !== undefined && environmentKinds.has(kind)) {
     return checkedTasks(await environmentKinds.get(kind)(source, options));
