@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Context } from 'hono';
 import type { z } from 'zod';
-import { readJson } from '../../http/bodies.ts';
+import { readJsonBody } from '../../http/bodies.ts';
 import { numberedSchema } from '../../tinker/protocol.ts';
 import { parseBody } from '../body.ts';
 import type { ServeContext } from '../context.ts';
@@ -56,7 +56,7 @@ export function numbered<S extends z.ZodObject>({ sessions }: TinkerParts, body:
 
 /** The body of a request in JSON. */
 export const bodyOf = async <S extends z.ZodObject>(c: Context, schema: S): Promise<z.output<S>> =>
-  checked(await readJson(c), schema);
+  checked(await readJsonBody(c), schema);
 
 /** A checked body. A parameter that this server has not may be there while it is off: clients send all of theirs. */
 function checked<S extends z.ZodObject>(body: unknown, schema: S): z.output<S> {

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { type Context, Hono } from 'hono';
 import type { z } from 'zod';
-import { readJson } from '../../http/bodies.ts';
+import { readJsonBody } from '../../http/bodies.ts';
 import { decodeForwardBackwardRequest, PROTOBUF } from '../../tinker/messages.ts';
 import {
   createModelSchema,
@@ -65,15 +65,15 @@ export const stepRoutes = (parts: TinkerParts): Hono<Env> =>
       const isBinary = c.req.header('content-type')?.startsWith(PROTOBUF);
       const body = isBinary
         ? decodeForwardBackwardRequest(new Uint8Array(await c.req.arrayBuffer()))
-        : await readJson(c);
+        : await readJsonBody(c);
       return pass(parts, c, numbered(parts, body, forwardBackwardSchema));
     })
     .post('/forward', async (c) => {
-      const { forward_input, ...rest } = numbered(parts, await readJson(c), forwardSchema);
+      const { forward_input, ...rest } = numbered(parts, await readJsonBody(c), forwardSchema);
       return pass(parts, c, { ...rest, forward_backward_input: forward_input, forward_only: true });
     })
     .post('/optim_step', async (c) => {
-      const request = numbered(parts, await readJson(c), optimStepSchema);
+      const request = numbered(parts, await readJsonBody(c), optimStepSchema);
       return acceptFor(parts, c, request, ({ training }) => ({ metrics: training.step(request.adam_params) }));
     });
 

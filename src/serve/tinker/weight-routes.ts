@@ -1,6 +1,6 @@
 /** Routes of Tinker's API that save weights, and load them. */
 import { Hono } from 'hono';
-import { readJson } from '../../http/bodies.ts';
+import { readJsonBody } from '../../http/bodies.ts';
 import {
   loadWeightsSchema,
   parsePath,
@@ -23,7 +23,7 @@ export const weightRoutes = (parts: TinkerParts): Hono<Env> => {
   } = parts;
   return new Hono<Env>()
     .post('/save_weights', async (c) => {
-      const request = numbered(parts, await readJson(c), saveWeightsSchema);
+      const request = numbered(parts, await readJsonBody(c), saveWeightsSchema);
       return acceptFor(parts, c, request, ({ model, training }) => {
         const at = { model: model.id, kind: 'weights' as const, name: request.path ?? `${now()}` };
         const card = cardOf(now(), model, training, request);
@@ -31,7 +31,7 @@ export const weightRoutes = (parts: TinkerParts): Hono<Env> => {
       });
     })
     .post('/save_weights_for_sampler', async (c) => {
-      const request = numbered(parts, await readJson(c), saveForSamplerSchema);
+      const request = numbered(parts, await readJsonBody(c), saveForSamplerSchema);
       return acceptFor(parts, c, request, async ({ model, training, served }) => {
         const type = 'save_weights_for_sampler';
         const { path: name, sampling_session_seq_id: number } = request;
@@ -45,7 +45,7 @@ export const weightRoutes = (parts: TinkerParts): Hono<Env> => {
       });
     })
     .post('/load_weights', async (c) => {
-      const request = numbered(parts, await readJson(c), loadWeightsSchema);
+      const request = numbered(parts, await readJsonBody(c), loadWeightsSchema);
       const load = ({ training }: Pick<Made, 'training'>) =>
         training.load(checkpoints.loadState(checkpoints.find(request.path, 'weights')), request.optimizer);
       const loaded = (model_id: string) => ({ type: 'load_weights', path: request.path, model_id });
