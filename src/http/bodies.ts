@@ -83,7 +83,7 @@ function limitChunks(context: Context, most: number, tooLarge: Error): () => boo
 }
 
 /** The JSON in the body of a request; an empty object if there is no body and it `isOptional`. @throws HttpError 400 */
-export async function readJson({ req }: Context, { isOptional = false } = {}): Promise<unknown> {
+export async function readJsonBody({ req }: Context, { isOptional = false } = {}): Promise<unknown> {
   try {
     const text = await req.text();
     return isOptional && text === '' ? {} : JSON.parse(text);

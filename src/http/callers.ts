@@ -30,7 +30,7 @@ export const identify =
   };
 
 /** Lets a request pass that `check` does not throw at. */
-export const guard =
+export const allowIf =
   <E extends Env = Env>(check: (context: Context<E>) => void): MiddlewareHandler<E> =>
   async (context, next) => {
     check(context);

@@ -1,7 +1,7 @@
 import { Hono } from 'hono';
 import { expect, it } from 'vitest';
 import { bearerOf } from '../monitoring/access.ts';
-import { limitBody, readJson } from './bodies.ts';
+import { limitBody, readJsonBody } from './bodies.ts';
 import { createRateLimit } from './buckets.ts';
 import { identify } from './callers.ts';
 import { errorHandler } from './error-handler.ts';
@@ -112,7 +112,7 @@ it('reports failures of the server, and no refusals', async () => {
     .get('/closing', () => {
       throw new HttpError(503, 'closing', undefined, { headers: { 'retry-after': '5' } });
     })
-    .post('/json', async (c) => c.json(await readJson(c)))
+    .post('/json', async (c) => c.json(await readJsonBody(c)))
     .get('/models/:model{.+}', (c) => c.text(''))
     .delete('/models/:model{.+}', (c) => c.text(''))
     .all('*', (c) => c.json(methodsOf(app.routes, c)));

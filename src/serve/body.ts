@@ -1,7 +1,7 @@
 /** Reads the JSON body of a request by a schema. Errors name the parameter. */
 import type { Context } from 'hono';
 import { z } from 'zod';
-import { readJson } from '../http/bodies.ts';
+import { readJsonBody } from '../http/bodies.ts';
 import { ApiError } from './errors.ts';
 
 /** Parameters that the API has and this server has not: what to do instead, by name. */
@@ -17,7 +17,7 @@ export async function readBody<S extends z.ZodType>(
   schema: S,
   refused: Refused = {},
 ): Promise<z.output<S>> {
-  return parseBody(schema, await readJson(context), refused);
+  return parseBody(schema, await readJsonBody(context), refused);
 }
 
 /** Checks a body as `readBody` does. */

@@ -1,7 +1,7 @@
 /** What all parts of the server share. */
 import type { Context, MiddlewareHandler } from 'hono';
 import type { Kysely } from 'kysely';
-import { guard } from '../http/callers.ts';
+import { allowIf } from '../http/callers.ts';
 import type { Operation } from '../http/operations.ts';
 import type { LogLevel } from '../monitoring/log.ts';
 import type { CompletionRecord, Usage } from './completions/table.ts';
@@ -121,4 +121,4 @@ export function checkScope(context: Context<Env>, scope: Scope): void {
 }
 
 /** Lets keys of a scope pass. @throws ApiError 403 */
-export const requires = (scope: Scope): MiddlewareHandler<Env> => guard((context) => checkScope(context, scope));
+export const requires = (scope: Scope): MiddlewareHandler<Env> => allowIf((context) => checkScope(context, scope));

@@ -129,18 +129,8 @@ export async function createShelf(
     loaded.uses -= 1;
     if (loaded.uses === 0 && loaded.leaving) loaded.own[Symbol.dispose]();
   };
-  /** The options of a model's queue. */
-  const optionsFor = (name: string, { tokenizer }: LoadedModel): QueueOptions => {
-    if (speculate?.draft) {
-      try {
-        checkDraftTokens(tokenizer, speculate.draft.tokenizer);
-      } catch (error) {
-        onNotice(`No tokens of "${name}" are guessed. ${messageOf(error)}`);
-        return queueOptions;
-      }
-    }
-    return { ...queueOptions, speculate };
-  };
+  const optionsFor = (name: string, model: LoadedModel) =>
+    queueOptionsFor(name, model, { queue: queueOptions, speculate, onNotice });
   /** A model over the weights of its base; undefined if it has no adapter, or its base is not on the shelf. */
   const loadShared = async (name: string, source: string): Promise<Loaded | undefined> => {
     const place = await adapterOf(source);
@@ -171,23 +161,7 @@ export async function createShelf(
       const shared = await loadShared(name, source);
       if (shared) return shared;
     }
-    const own = new Disposables();
-    const isOwn = typeof source === 'string';
-    try {
-      const model = isOwn
-        ? templatedModel(own.use(await loadModel(source, { onNotice })), undefined, onNotice)
-        : source;
-      const { values } = model.parameters;
-      const frozen = isOwn && { frozen: true, precision: resolvePrecision(precision, model.config.hiddenSize) };
-      const queue = own.use(createGenerationQueue(model.config, values, { ...frozen, ...optionsFor(name, model) }));
-      const bytes = Object.values(values).reduce((sum, { data }) => sum + data.byteLength, 0);
-      let made: TokenScorer | undefined;
-      const scorer = () => (made ??= own.use(createTokenScorer(model.config, values)));
-      return { model, queue, scorer, own, bytes, uses: 0, leaving: false };
-    } catch (error) {
-      own[Symbol.dispose]();
-      throw error;
-    }
+    return loadWhole(source, (model) => optionsFor(name, model), { precision, onNotice });
   };
   const unload = (name: string) => {
     const loaded = ready.get(name);
@@ -230,19 +204,13 @@ export async function createShelf(
 
   async function openAs(name: string, version: string): Promise<ServedModel> {
     const loaded = await loadedOf(version);
+    const { model, queue, scorer } = loaded;
     let inUse = true;
-    return {
-      name,
-      version,
-      model: loaded.model,
-      queue: loaded.queue,
-      scorer: loaded.scorer,
-      [Symbol.dispose]() {
-        if (!inUse) return;
-        inUse = false;
-        release(loaded);
-      },
+    const dispose = () => {
+      if (inUse) release(loaded);
+      inUse = false;
     };
+    return { name, version, model, queue, scorer, [Symbol.dispose]: dispose };
   }
 
   return {
@@ -258,11 +226,7 @@ export async function createShelf(
       return model;
     },
     async remove(name) {
-      if (!found(name).removable) {
-        throw new ApiError(403, `The server was started with "${name}": it can only remove models that were trained.`, {
-          param: 'model',
-        });
-      }
+      if (!found(name).removable) throw isOfStart(name);
       await database.deleteFrom('models').where('name', '=', name).execute();
       models.delete(name);
       unload(name);
@@ -272,13 +236,7 @@ export async function createShelf(
       const served = await openAs(found(name).name, name);
       if (!served.model.isShared) return served;
       served[Symbol.dispose]();
-      throw new ApiError(
-        400,
-        `"${name}" shares the weights of its base model. Start the server without --share-weights.`,
-        {
-          param: 'model',
-        },
-      );
+      throw sharesWeights(name);
     },
     redirect(by) {
       choose = by;
@@ -289,3 +247,53 @@ export async function createShelf(
     },
   };
 }
+
+/** The options of a model's queue: without guessed tokens where the draft model has other tokens. */
+function queueOptionsFor(
+  name: string,
+  { tokenizer }: LoadedModel,
+  { queue, speculate, onNotice }: Pick<ShelfOptions, 'queue' | 'speculate' | 'onNotice'>,
+): QueueOptions {
+  if (speculate?.draft) {
+    try {
+      checkDraftTokens(tokenizer, speculate.draft.tokenizer);
+    } catch (error) {
+      onNotice(`No tokens of "${name}" are guessed. ${messageOf(error)}`);
+      return { ...queue };
+    }
+  }
+  return { ...queue, speculate };
+}
+
+/** A model with weights of its own, or one that is loaded, which stays its owner's. */
+async function loadWhole(
+  source: string | LoadedModel,
+  optionsFor: (model: LoadedModel) => QueueOptions,
+  { precision = 'fp32', onNotice }: Pick<ShelfOptions, 'precision' | 'onNotice'>,
+): Promise<Loaded> {
+  const own = new Disposables();
+  const isOwn = typeof source === 'string';
+  try {
+    const model = isOwn ? templatedModel(own.use(await loadModel(source)), undefined, onNotice) : source;
+    const { values } = model.parameters;
+    const frozen = isOwn && { frozen: true, precision: resolvePrecision(precision, model.config.hiddenSize) };
+    const queue = own.use(createGenerationQueue(model.config, values, { ...frozen, ...optionsFor(model) }));
+    const bytes = Object.values(values).reduce((sum, { data }) => sum + data.byteLength, 0);
+    let made: TokenScorer | undefined;
+    const scorer = () => (made ??= own.use(createTokenScorer(model.config, values)));
+    return { model, queue, scorer, own, bytes, uses: 0, leaving: false };
+  } catch (error) {
+    own[Symbol.dispose]();
+    throw error;
+  }
+}
+
+const sharesWeights = (name: string) =>
+  new ApiError(400, `"${name}" shares the weights of its base model. Start the server without --shareWeights.`, {
+    param: 'model',
+  });
+
+const isOfStart = (name: string) =>
+  new ApiError(403, `The server was started with "${name}": it can only remove models that were trained.`, {
+    param: 'model',
+  });

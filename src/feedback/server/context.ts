@@ -1,8 +1,8 @@
 /** What every route of the studio's server shares: who sends a request, what is in it, and how it is refused. */
 import type { MiddlewareHandler } from 'hono';
 import { z } from 'zod';
-import { readJson } from '../../http/bodies.ts';
-import { guard } from '../../http/callers.ts';
+import { readJsonBody } from '../../http/bodies.ts';
+import { allowIf } from '../../http/callers.ts';
 import { HttpError } from '../../http/errors.ts';
 import type { ApiKey } from '../keys.ts';
 import { findProjectFor } from '../members.ts';
@@ -48,7 +48,7 @@ export const requires = (
   needed: PersonRole,
   scope?: NeededScope,
 ): MiddlewareHandler<Env & { Variables: { person: Person } }> =>
-  guard((context) => {
+  allowIf((context) => {
     const { person, key, refused } = context.var as Variables;
     if (!person) throw refused ?? notSignedIn();
     if (!mayAs(person.role, needed)) {
@@ -83,7 +83,7 @@ export const body =
     { isOptional = false }: { isOptional?: boolean } = {},
   ): MiddlewareHandler<Env, string, { in: { json: z.input<S> }; out: { json: z.output<S> } }> =>
   async (context, next) => {
-    const value = await readJson(context, { isOptional });
+    const value = await readJsonBody(context, { isOptional });
     context.req.addValidatedData('json', parse(schema, value) as object);
     await next();
   };

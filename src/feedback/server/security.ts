@@ -3,7 +3,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { Context, MiddlewareHandler } from 'hono';
 import { getCookie } from 'hono/cookie';
 import { limitBody } from '../../http/bodies.ts';
-import { guard, identify } from '../../http/callers.ts';
+import { allowIf, identify } from '../../http/callers.ts';
 import { HttpError } from '../../http/errors.ts';
 import { foreignOrigin } from '../../http/hosts.ts';
 import { limitConcurrency, outgoingOf } from '../../http/shares.ts';
@@ -97,7 +97,7 @@ export function endStreams(authenticate: Authenticate, every: number): Middlewar
 
 /** Refuses changes from pages of another origin. */
 export const checkOrigin = (trustProxy = false): MiddlewareHandler<Env> =>
-  guard((context) => {
+  allowIf((context) => {
     if (changes(context) && foreignOrigin(context, trustProxy) !== undefined) {
       throw new HttpError(403, 'A page of another origin cannot send this request.');
     }

@@ -106,33 +106,6 @@ export async function openBook(
       .select(['item', 'owner'])
       .where(({ or, eb }) => or([eb('user', '=', name), eb('owner', '=', name)]));
 
-  /** Adds the item if it is new, and records a judgment of it. */
-  async function judge(
-    drawer: Drawer,
-    user: string,
-    content: Content,
-    judgmentOf: (stored: Content) => JudgmentOrSkip,
-  ) {
-    const project = await projectOf(drawer);
-    const person = await ensurePerson(feedback, user, 'annotator');
-    return atOnce(feedback.query, async (query) => {
-      const within = { ...feedback, query };
-      const key = keyOf(content);
-      const find = () =>
-        query
-          .selectFrom('items')
-          .select(['id', 'contentJson'])
-          .where('project', '=', project.id)
-          .where('key', '=', key)
-          .executeTakeFirst();
-      if (!(await find())) await addItems(within, project, [{ content, source: 'heed serve' }]);
-      const { id: item, contentJson } = (await find())!;
-      const stored: Content = JSON.parse(contentJson);
-      await recordJudgment(within, project, person.id, { id: newId(), item, vote: judgmentOf(stored) });
-      return { item, stored };
-    });
-  }
-
   return {
     tokens: createFeedbackTokens(secret),
     pseudonym,
@@ -164,8 +137,11 @@ export async function openBook(
         options: [shown, ...(other ? [other] : [])].map(({ text }) => ({ kind: 'text', text })),
       };
       const placeIn = (stored: Content) => Number(textsOf(stored)[0] !== shown.text);
-      const { item, stored } = await judge(drawerOf(said, before), user, content, (stored) =>
-        judgmentFor(said, before, placeIn(stored) === Number(said.value === second) ? 'first' : 'second'),
+      const { item, stored } = await judge(
+        feedback,
+        await projectOf(drawerOf(said, before)),
+        { user, content },
+        (stored) => judgmentFor(said, before, placeIn(stored) === Number(said.value === second) ? 'first' : 'second'),
       );
       const valueJson = JSON.stringify(said.value);
       const at = now();
@@ -237,6 +213,32 @@ export async function openBook(
       return rows.length;
     },
   };
+}
+
+/** Adds the item if it is new, and records a judgment of it. */
+async function judge(
+  feedback: Database,
+  project: Project,
+  { user, content }: { user: string; content: Content },
+  judgmentOf: (stored: Content) => JudgmentOrSkip,
+) {
+  const person = await ensurePerson(feedback, user, 'annotator');
+  return atOnce(feedback.query, async (query) => {
+    const within = { ...feedback, query };
+    const key = keyOf(content);
+    const find = () =>
+      query
+        .selectFrom('items')
+        .select(['id', 'contentJson'])
+        .where('project', '=', project.id)
+        .where('key', '=', key)
+        .executeTakeFirst();
+    if (!(await find())) await addItems(within, project, [{ content, source: 'heed serve' }]);
+    const { id: item, contentJson } = (await find())!;
+    const stored: Content = JSON.parse(contentJson);
+    await recordJudgment(within, project, person.id, { id: newId(), item, vote: judgmentOf(stored) });
+    return { item, stored };
+  });
 }
 
 /** Judgments that a user needs in common with others, or of gold items, for an estimate of their accuracy. */

@@ -202,6 +202,17 @@ describe('a server that learns', () => {
     await server.close();
     await start();
     expect(await answering('anybody')).toMatch(/^tiny@[23]$/);
+    // one judgment decides nothing
+    await rate('reader', 'text', true, 'tiny@3');
+    expect(await settle()).toMatchObject([
+      { evidence: '1 of 1 good, against 0 of 0; evidence against it 0.0, for it 0.0, needed 3.0' },
+      { evidence: null },
+      { evidence: null },
+    ]);
+    const page = await (await fetch(server.url.replace('/v1', '/versions'))).text();
+    expect(page).toContain('1 of 1 good, against 0 of 0');
+    expect(page).toContain('tiny@1: retired<ul><li>tiny@2: serving<ul><li>tiny@3: canary</li>');
+    expect(page).toContain('Nobody will get tiny@2 any more. tiny@3 will be rolled back with it.');
     const rollback = (id: string) => fetch(`${server.url}/versions/${id}/rollback`, { method: 'POST' });
     expect(await (await rollback('tiny@2')).json()).toMatchObject({ state: 'rolled back', parent: 'tiny@1' });
     expect((await versions()).map(({ id, state }) => [id, state])).toEqual([

@@ -115,6 +115,8 @@ class ModelLearner implements Learner {
   #paused = 0;
   /** Deletions since the start: rows that were read before one are not learned from after it. */
   #deletions = 0;
+  /** What an undecided canary's users say so far, by its number. */
+  readonly #evidence = new Map<number, string>();
   /** Ends the training under way. */
   #training: AbortController | undefined;
 
@@ -124,8 +126,12 @@ class ModelLearner implements Learner {
   }
 
   versions(): Version[] {
-    const { rows } = this.#parts.list;
-    return rows.map((row) => versionOf(row, rows));
+    return this.#parts.list.rows.map((row) => this.#versionOf(row));
+  }
+
+  #versionOf(row: VersionRow): Version {
+    const evidence = row.state === 'canary' ? (this.#evidence.get(row.number) ?? null) : null;
+    return versionOf(row, this.#parts.list.rows, evidence);
   }
 
   /** Name of the version that a user gets. */
@@ -179,7 +185,7 @@ class ModelLearner implements Learner {
       throw new ApiError(409, `"${id}" is ${find()!.state}: nobody gets it.`, { code: 'version_not_served' });
     }
     this.wake();
-    return versionOf(find()!, list.rows);
+    return this.#versionOf(find()!);
   }
 
   #goesOn(): boolean {
@@ -337,7 +343,12 @@ class ModelLearner implements Learner {
     const { context, policy, list, model } = this.#parts;
     const serving = list.inState('serving')?.name ?? model.name;
     const both = await canaryTallies(context.database, { canary, serving }, policy);
-    const { verdict, reason } = decideCanary(both.canary, both.serving, policy.canary);
+    const { verdict, reason, worse, notWorse } = decideCanary(both.canary, both.serving, policy.canary);
+    const needed = (-Math.log(policy.canary.error)).toFixed(1);
+    this.#evidence.set(
+      canary.number,
+      `${reason}; evidence against it ${worse.toFixed(1)}, for it ${notWorse.toFixed(1)}, needed ${needed}`,
+    );
     if (verdict === 'promote') {
       await list.change((rows) => promoteChanges(canary, rows, reason));
       return true;

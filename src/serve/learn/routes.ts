@@ -6,7 +6,7 @@ import { type Env, requestOf, requires, type ServeContext } from '../context.ts'
 import { ApiError } from '../errors.ts';
 import { keyBySecret } from '../keys.ts';
 import type { Learner } from './learner.ts';
-import type { Version } from './versions.ts';
+import { isShown, type Version } from './versions.ts';
 
 /** The routes below /v1. */
 export const versionRoutes = (learner: Learner): Hono<Env> =>
@@ -23,7 +23,7 @@ export const versionRoutes = (learner: Learner): Hono<Env> =>
       c.json(await learner.rollBack(c.req.param('id'), 'rolled back by hand')),
     );
 
-/** The page at /versions. It has no script, and one button for each version that somebody gets. */
+/** The page at /versions. It has no script, and one button for each version that can be rolled back. */
 export function versionPage({ database, openPaths }: ServeContext, learner: Learner): Hono<Env> {
   // a browser cannot send a key as other clients do: it asks for it as a password
   openPaths.add('/versions');
@@ -75,7 +75,7 @@ const pageOf = (versions: readonly Version[]): string => `<!doctype html>
 body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem; color-scheme: light dark }
 table { border-collapse: collapse }
 th, td { padding: .4rem .8rem; text-align: left; vertical-align: top; border-bottom: 1px solid #8886 }
-ul { margin: 0; padding: 0; list-style: none }
+td ul { margin: 0; padding: 0; list-style: none }
 </style>
 <h1>Versions</h1>
 ${
@@ -83,29 +83,48 @@ ${
     ? '<p>No version has been trained from feedback yet.</p>'
     : `<table>
 <tr>${columns.map((name) => `<th scope="col">${name}</th>`).join('')}</tr>
-${versions.map(rowOf).join('\n')}
-</table>`
+${versions.map((version) => rowOf(version, versions)).join('\n')}
+</table>
+<h2>Lineage</h2>
+<p>Each version stands below the one that it was trained from.</p>
+<ul><li>${escaped(versions[0].model)}${lineageOf(null, versions)}</li></ul>`
 }
 </html>
 `;
 
-function rowOf({ id, state, reason, data, parent, model, gate }: Version): string {
+/** The versions that were trained from one, and those trained from these; from the model as it was at first, if null. */
+function lineageOf(parent: string | null, versions: readonly Version[]): string {
+  const children = versions.filter((version) => version.parent === parent).toReversed();
+  if (children.length === 0) return '';
+  const items = children.map(({ id, state }) => `<li>${escaped(id)}: ${state}${lineageOf(id, versions)}</li>`);
+  return `<ul>${items.join('')}</ul>`;
+}
+
+function rowOf(version: Version, versions: readonly Version[]): string {
+  const { id, state, reason, data, parent, model, gate, evidence } = version;
   const learned = `${data.rated} rated completions, ${data.chosen} pairs; ${data.judgments} judgments of ${data.users} users`;
   const checks = gate?.checks.map(
     ({ name, passed, text }) => `<li>${passed ? '✓' : '✗'} ${escaped(name)}: ${escaped(text)}</li>`,
   );
-  const button =
-    state === 'canary' || state === 'serving'
-      ? `<form method="post" action="/versions"><button name="id" value="${escaped(id)}">Roll back</button></form>`
-      : '';
   const cells = [
     escaped(id),
     escaped(state),
-    escaped(reason),
+    escaped(evidence === null ? reason : `${reason}; ${evidence}`),
     escaped(learned),
     escaped(parent ?? model),
-    checks ? `<ul>${checks.join('')}</ul>` : '',
-    button,
+    gate && checks ? `${gate.verdict}<ul>${checks.join('')}</ul>` : '',
+    isShown(version) ? rollBackForm(version, versions) : '',
   ];
   return `<tr>${cells.map((cell) => `<td>${cell}</td>`).join('')}</tr>`;
+}
+
+/** Asks before it rolls back: the button shows once the summary is opened. The page has no script. */
+function rollBackForm({ id }: Version, versions: readonly Version[]): string {
+  const family = [id];
+  for (const name of family) family.push(...versions.filter(({ parent }) => parent === name).map((one) => one.id));
+  const others = versions.filter((one) => one.id !== id && family.includes(one.id) && isShown(one));
+  const taken = others.length > 0 ? ` ${others.map((one) => one.id).join(', ')} will be rolled back with it.` : '';
+  return `<details><summary>Roll back…</summary><form method="post" action="/versions">
+<p>Nobody will get ${escaped(id)} any more.${escaped(taken)} This cannot be undone.</p>
+<button name="id" value="${escaped(id)}">Roll back ${escaped(id)}</button></form></details>`;
 }

@@ -41,6 +41,7 @@ export const versionSchema = z.object({
   data: dataSchema.describe('what it was trained on'),
   settings: z.record(z.string(), z.unknown()).describe('settings of the training'),
   gate: gateSchema.nullable().describe('what the gate found'),
+  evidence: z.string().nullable().describe("of a canary that is undecided: its users' judgments so far"),
 });
 /** A version as the API returns it. */
 export type Version = z.output<typeof versionSchema>;
@@ -64,7 +65,7 @@ export async function versionsOf(database: Kysely<ServeDatabase>, model: string)
 }
 
 /** A version as the API returns it; `all` are those of its model. */
-export function versionOf(row: VersionRow, all: readonly VersionRow[]): Version {
+export function versionOf(row: VersionRow, all: readonly VersionRow[], evidence: string | null): Version {
   const { name, model, state, reason, run, method, data, settings, gate, created, changed } = row;
   return {
     id: name,
@@ -80,6 +81,7 @@ export function versionOf(row: VersionRow, all: readonly VersionRow[]): Version 
     data,
     settings,
     gate,
+    evidence,
   };
 }
 
@@ -144,7 +146,7 @@ export function rollBackChanges(version: VersionRow, rows: readonly VersionRow[]
 }
 
 /** Whether users get a version, or got it and would get it again if those after it were rolled back. */
-export const isShown = ({ state }: VersionRow): boolean =>
+export const isShown = ({ state }: Pick<VersionRow, 'state'>): boolean =>
   state === 'canary' || state === 'serving' || state === 'retired';
 
 /** What promoting a canary changes; nothing if it is one no longer. */

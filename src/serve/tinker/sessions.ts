@@ -116,19 +116,7 @@ export function createSessions({ shelf, now, onNotice, defer }: ServeContext) {
       const id = `${sessionId}:train:${number}`;
       const earlier = session.models.get(id);
       if (earlier) return earlier;
-      const make = async () => {
-        const served = await shelf.open(base);
-        try {
-          const seed = lora.seed ?? randomInt(2 ** 32);
-          const training = createTrainingModel(served.model, loraOptionsOf(served.model, lora), seed);
-          begin(training);
-          return { served, training };
-        } catch (error) {
-          served[Symbol.dispose]();
-          throw error;
-        }
-      };
-      const ready = make();
+      const ready = makeModel(shelf, { base, lora }, begin);
       ready.catch(() => session.models.delete(id));
       const order = createOrder();
       const model: SessionModel = {
@@ -206,6 +194,24 @@ export function createSessions({ shelf, now, onNotice, defer }: ServeContext) {
       );
     },
   };
+}
+
+/** A model to train over a base model, with the first weights that `begin` gives it. */
+async function makeModel(
+  shelf: ServeContext['shelf'],
+  { base, lora }: Pick<SessionModel, 'base' | 'lora'>,
+  begin: (training: TrainingModel) => void,
+): SessionModel['ready'] {
+  const served = await shelf.open(base);
+  try {
+    const seed = lora.seed ?? randomInt(2 ** 32);
+    const training = createTrainingModel(served.model, loraOptionsOf(served.model, lora), seed);
+    begin(training);
+    return { served, training };
+  } catch (error) {
+    served[Symbol.dispose]();
+    throw error;
+  }
 }
 
 /** The sessions of a server. */
