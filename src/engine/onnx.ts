@@ -70,6 +70,8 @@ export interface ModelGraph {
   outputs: GraphValue[];
   /** Its constants and fixed weights. */
   initializers: Initializer[];
+  /** What a program can ask the model for, by name. */
+  metadata?: Readonly<Record<string, string>>;
   /** Values in between whose shapes ONNX Runtime cannot know: the results of heed's own operators. */
   values?: GraphValue[];
 }
@@ -110,6 +112,7 @@ export function encodeModel(graph: ModelGraph): Uint8Array {
     irVersion: IR_VERSION,
     opsetImport: graph.nodes.some(({ domain }) => domain === 'heed') ? [...OPSETS, OWN_OPSET] : OPSETS,
     producerName: 'heed',
+    metadataProps: Object.entries(graph.metadata ?? {}).map(([key, value]) => ({ key, value })),
     graph: {
       name: 'graph',
       node: graph.nodes.map((node, index) => ({
