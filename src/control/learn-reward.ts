@@ -89,7 +89,7 @@ export async function learnReward({
   const { reward: model, choice } = env === undefined ? options : learnOptions({ ...settings, env }, onNotice);
   const spaces = env === undefined ? spacesOf(inputs, options.actions) : await spacesIn(env, options.python);
   const anyLength = { env: env ?? 'the first clip', segment: { window: Number.MAX_SAFE_INTEGER } as never };
-  const comparisons = earlierComparisons(inputs, anyLength, spaces, onNotice);
+  const comparisons = earlierComparisons(inputs, anyLength, spaces, () => {});
   const decided = comparisons.filter(({ choice: [p, q] }) => p !== q).length;
   if (decided === 0) {
     throw new HeedError(`none of the ${comparisons.length} comparisons prefers one of its two clips`, {

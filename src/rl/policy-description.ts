@@ -30,7 +30,7 @@ export interface PolicyDescription {
 }
 
 /** ε of the normalization in `policy.onnx`. */
-export const EPSILON = 1e-8;
+export const GRAPH_EPSILON = 1e-8;
 
 const bounds = ({ low, high }: { low: Float32Array; high: Float32Array }): Bounds => {
   const finite = (x: number) => (Number.isFinite(x) ? x : null);
@@ -46,7 +46,7 @@ export function describePolicy({
 }: Pick<PolicySnapshot, 'algorithm' | 'observationSpace' | 'actionSpace' | 'statistics'>): PolicyDescription {
   const { shape } = observationSpace;
   const size = sizeOf(observationSpace);
-  const normalization = statistics && { ...statistics, epsilon: EPSILON, limit: LIMIT };
+  const normalization = statistics && { ...statistics, epsilon: GRAPH_EPSILON, limit: LIMIT };
   return {
     format: 'heed policy 1',
     algorithm,

@@ -6,7 +6,7 @@ import { argmax } from '../engine/ops/reduce.ts';
 import { encodeWithWeights } from '../engine/program.ts';
 import { sizeOf } from '../env/environment.ts';
 import { LIMIT } from './normalize.ts';
-import { describePolicy, EPSILON } from './policy-description.ts';
+import { describePolicy, GRAPH_EPSILON } from './policy-description.ts';
 import { actorOf, type PolicySnapshot } from './policy-snapshot.ts';
 
 /**
@@ -18,7 +18,7 @@ export function policyOnnx(snapshot: PolicySnapshot): Uint8Array {
   const { network, parameters } = actorOf(snapshot);
   const { observationSpace, actionSpace, statistics } = snapshot;
   const observation = input(createGraph(), 'observation', ['batch', sizeOf(observationSpace)]);
-  const seen = statistics ? normalized(observation, statistics, { epsilon: EPSILON, limit: LIMIT }) : observation;
+  const seen = statistics ? normalized(observation, statistics, { epsilon: GRAPH_EPSILON, limit: LIMIT }) : observation;
   const distribution = network.distribution(seen);
   try {
     const outputs: Record<string, Tensor> =
