@@ -33,7 +33,9 @@ export interface Discrete {
  * counts fastest, each plus its start. (1, 5) + (2, 0) is action 4 of sizes [3, 2] with starts [1, 5].
  */
 export interface ActionCoding {
+  /** How many values each number has. */
   readonly sizes: readonly number[];
+  /** The least value of each. */
   readonly starts: readonly number[];
 }
 
