@@ -1,6 +1,6 @@
 /**
- * The diagnosis, tried on teachers and worlds that its rules were not written for: `npm run bench -- control --only
- * teachers`, or alone, with another draw of the fifty: node bench/control-teachers.js 1
+ * The diagnosis, tried on teachers and worlds that its rules were not written for. After `npm run build`, with the number
+ * of a draw of the fifty: node bench/control-teachers.js 5
  */
 import { learnFromPreferences } from '../dist/control/index.js';
 import { random } from '../dist/random.js';

@@ -1,5 +1,5 @@
 /**
- * Small worlds for `bench -- control --only teachers`: a policy learns any of them in some thousand steps. Their own
+ * Small worlds for bench/control-teachers.js: a policy learns any of them in some thousand steps. Their own
  * rewards are dense, sparse, delayed, periodic, or none.
  */
 import { random, withTimeLimit } from '../../dist/env/index.js';

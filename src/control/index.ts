@@ -57,6 +57,7 @@ export { judges, loadJudge } from './behaviors/load-judge.ts';
 export { clipsOf } from './clips.ts';
 export { createControlReward } from './control-reward.ts';
 export type { RewardAgreement } from './probe.ts';
+export type { CrossValidation } from './reward/cross-validation.ts';
 export { createRewardEnsemble } from './reward/ensemble.ts';
 export type { Fit, FitComparison } from './reward/fit.ts';
 export { type RewardOptions, rewardSchema } from './reward/options.ts';

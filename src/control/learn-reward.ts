@@ -52,8 +52,9 @@ export interface LearnRewardInput extends z.input<typeof learnRewardSchema> {
 
 /** How good a reward is that was learned from comparisons. */
 export interface LearnRewardMetrics {
-  /** Comparisons that it learned from, and those of them that prefer one of the two clips. */
+  /** Comparisons that it learned from. */
   comparisons: number;
+  /** Those of them that prefer one of the two clips. */
   decided: number;
   /** Share of the decided ones that the reward orders as they say. */
   trainAccuracy: number;
@@ -65,6 +66,7 @@ export interface LearnRewardMetrics {
 export interface LearnRewardResult {
   /** The learned reward. The caller disposes of it. */
   reward: ControlReward;
+  /** How good it is. */
   metrics: LearnRewardMetrics;
 }
 
@@ -89,7 +91,7 @@ export async function learnReward({
   const { reward: model, choice } = env === undefined ? options : learnOptions({ ...settings, env }, onNotice);
   const spaces = env === undefined ? spacesOf(inputs, options.actions) : await spacesIn(env, options.python);
   const anyLength = { env: env ?? 'the first clip', segment: { window: Number.MAX_SAFE_INTEGER } as never };
-  const comparisons = earlierComparisons(inputs, anyLength, spaces, onNotice);
+  const comparisons = earlierComparisons(inputs, anyLength, spaces, () => {});
   const decided = comparisons.filter(({ choice: [p, q] }) => p !== q).length;
   if (decided === 0) {
     throw new HeedError(`none of the ${comparisons.length} comparisons prefers one of its two clips`, {

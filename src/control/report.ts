@@ -33,7 +33,6 @@ export function preferenceReport(folder: string): Report {
   const { standard = options.teacher === 'human' ? 'people' : 'return' } = world ?? {};
   // of what only a teacher knows, the environment's return is a curve, and no verdict
   const taught = standard === 'teacher' || standard === 'people';
-  const heldOut = rows.filter((row) => 'reward/held_out_accuracy' in row);
   const byBoth = ['labels', 'environment steps'];
   const both = (row: MetricsRow) => [row.labels ?? 0, row.step];
   return {
@@ -72,19 +71,7 @@ export function preferenceReport(folder: string): Report {
         taught,
       }),
       ...(agreement ? [scatter(agreement, taught)] : []),
-      ...(heldOut.some((row) => Number.isFinite(row['reward/held_out_accuracy']))
-        ? [
-            chart(
-              rows,
-              'reward/held_out_accuracy',
-              'Held-out accuracy',
-              'share in the right order',
-              'Share of random pairs of segments that the reward model puts in the right order, at each evaluation: how good the reward is.',
-              byBoth,
-              both,
-            ),
-          ]
-        : []),
+      ...heldOutChart(rows, byBoth, both),
       ...roundsOf(rows),
       chart(
         rows,
@@ -146,12 +133,14 @@ function accuracyFigure(
     const note = 'of random pairs of segments, in the right order';
     return [{ label: 'Held-out accuracy', value: percent(agreement.accuracy), note }];
   }
-  if (judgments) {
-    const note = `of ${judgments['reward/judgments_tested']}, each by a reward that learned from others only`;
-    return [{ label: 'Judgments predicted', value: percent(judgments['reward/judgments_predicted'], 0), note }];
-  }
-  if (foreseen === undefined) return [];
+  const predicted = judgments && {
+    label: 'Judgments predicted',
+    value: percent(judgments['reward/judgments_predicted'], 0),
+    note: `of ${judgments['reward/judgments_tested']}, each by a reward that learned from others only`,
+  };
+  if (foreseen === undefined) return predicted ? [predicted] : [];
   return [
+    ...(predicted ? [predicted] : []),
     { label: 'Choices foreseen', value: percent(foreseen, 0), note: 'by the reward, before it learned from them' },
   ];
 }
@@ -167,6 +156,20 @@ const scatter = ({ predicted, true: truth, pearson, spearman }: RewardAgreement,
   points: { x: truth, y: predicted },
   fit: true,
 });
+
+/** Held-out accuracy at each evaluation, if it is known. */
+function heldOutChart(
+  rows: readonly MetricsRow[],
+  xLabels: readonly string[],
+  x: (row: MetricsRow) => number[],
+): Section[] {
+  if (!rows.some((row) => Number.isFinite(row['reward/held_out_accuracy']))) return [];
+  const caption =
+    'Share of random pairs of segments that the reward model puts in the right order, at each evaluation: how good the reward is.';
+  return [
+    chart(rows, 'reward/held_out_accuracy', 'Held-out accuracy', 'share in the right order', caption, xLabels, x),
+  ];
+}
 
 /** The choices that the reward foresaw in each round: how it comes to agree with its teacher. */
 function roundsOf(rows: readonly MetricsRow[]): Section[] {

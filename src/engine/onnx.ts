@@ -61,6 +61,8 @@ export interface ModelGraph {
   outputs: GraphValue[];
   /** Its constants and fixed weights. */
   initializers: Initializer[];
+  /** What a program can ask the model for, by name. */
+  metadata?: Readonly<Record<string, string>>;
   /** Values in between whose shapes ONNX Runtime cannot know: the results of heed's own operators. */
   values?: GraphValue[];
 }
@@ -126,6 +128,7 @@ const modelMessage = message({
   producer: one(2, text),
   graph: one(7, graphMessage),
   opsets: repeated(8, message({ domain: one(1, text), version: one(2, signed) })),
+  metadata: repeated(14, entryMessage),
 });
 
 const ATTRIBUTE = { FLOAT: 1, INT: 2, STRING: 3, FLOATS: 6, INTS: 7 };
@@ -169,6 +172,7 @@ export function encodeModel(graph: ModelGraph): Uint8Array {
     irVersion: IR_VERSION,
     opsets: graph.nodes.some(({ domain }) => domain === 'heed') ? [...OPSETS, OWN_OPSET] : OPSETS,
     producer: 'heed',
+    metadata: Object.entries(graph.metadata ?? {}).map(([key, value]) => ({ key, value })),
     graph: {
       name: 'graph',
       nodes: graph.nodes.map((node, index) => ({

@@ -294,6 +294,7 @@ function encode(
   outputs: Readonly<Record<string, Tensor>>,
   fixed: Readonly<Record<string, Value>>,
   held: (name: string, value: Value) => Held,
+  metadata?: Readonly<Record<string, string>>,
 ) {
   const names = Object.keys(outputs);
   if (names.length === 0) throw new HeedError('a program needs an output');
@@ -306,6 +307,7 @@ function encode(
   const used = new Set(nodes.flatMap((node) => node.inputs));
   const specs = names.map((name) => ({ name, dtype: outputs[name].dtype, shape: outputs[name].shape }));
   const model = encodeModel({
+    metadata,
     nodes: nodes.map((node) => ({ ...node, inputs: node.inputs.map(rename), outputs: node.outputs.map(rename) })),
     inputs: inputs.map((t) => ({ ...t, shape: [...t.shape] })),
     outputs: specs.map((spec) => ({
@@ -334,23 +336,25 @@ const IN_ONE_FILE = 1.9e9;
 
 /**
  * A traced graph with its weights as an ONNX model for others to run: the bytes of its file, and, where it would be too
- * large for one, those of the file of that name beside it.
+ * large for one, those of the file of that name beside it. `metadata` is what a program can ask the model for.
  */
 export function encodeWithWeights(
   outputs: Readonly<Record<string, Tensor>>,
   weights: Readonly<Record<string, Value>>,
   besideName: string,
+  metadata?: Readonly<Record<string, string>>,
 ): { model: Uint8Array; beside: Uint8Array[] } {
   const total = Object.values(weights).reduce((sum, { data }) => sum + data.byteLength, 0);
   const beside: Uint8Array[] = [];
   let offset = 0;
-  const { model } = encode(outputs, weights, (_, { data }) => {
+  const place = (_: string, { data }: Value): Held => {
     if (total <= IN_ONE_FILE) return { data };
     const file = { location: besideName, offset };
     offset += data.byteLength;
     beside.push(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
     return { file };
-  });
+  };
+  const { model } = encode(outputs, weights, place, metadata);
   return { model, beside };
 }
 

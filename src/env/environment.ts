@@ -24,6 +24,19 @@ export interface Discrete {
   readonly kind: 'discrete';
   /** Actions are 0 … n − 1. */
   readonly n: number;
+  /** How the environment itself writes them, where they are other numbers or several at once; absent: as they are. */
+  readonly coding?: ActionCoding;
+}
+
+/**
+ * How an environment writes a discrete action: the number plus `starts[0]`, or several numbers, of which the last one
+ * counts fastest, each plus its start. (1, 5) + (2, 0) is action 4 of sizes [3, 2] with starts [1, 5].
+ */
+export interface ActionCoding {
+  /** How many values each number has. */
+  readonly sizes: readonly number[];
+  /** The least value of each. */
+  readonly starts: readonly number[];
 }
 
 /** What observations or actions look like. */

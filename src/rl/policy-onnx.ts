@@ -6,25 +6,27 @@ import { argmax } from '../engine/ops/reduce.ts';
 import { encodeWithWeights } from '../engine/program.ts';
 import { sizeOf } from '../env/environment.ts';
 import { LIMIT } from './normalize.ts';
+import { describePolicy, GRAPH_EPSILON } from './policy-description.ts';
 import { actorOf, type PolicySnapshot } from './policy-snapshot.ts';
 
 /**
  * The bytes of `policy.onnx`. Its input is `observation` [batch, o], float32. Its output is `action`: for discrete
  * actions [batch], int64, with `log_probabilities` [batch, n]; otherwise [batch, a], float32, within the bounds. The
- * action is the likeliest one.
+ * action is the likeliest one. The metadata `policy` is its `PolicyDescription` as JSON.
  */
 export function policyOnnx(snapshot: PolicySnapshot): Uint8Array {
   const { network, parameters } = actorOf(snapshot);
   const { observationSpace, actionSpace, statistics } = snapshot;
   const observation = input(createGraph(), 'observation', ['batch', sizeOf(observationSpace)]);
-  const seen = statistics ? normalized(observation, statistics, { epsilon: 1e-8, limit: LIMIT }) : observation;
+  const seen = statistics ? normalized(observation, statistics, { epsilon: GRAPH_EPSILON, limit: LIMIT }) : observation;
   const distribution = network.distribution(seen);
   try {
     const outputs: Record<string, Tensor> =
       actionSpace.kind === 'discrete'
         ? { action: argmax(distribution), log_probabilities: distribution }
         : { action: withinBounds(distribution, actionSpace) };
-    return encodeWithWeights(outputs, parameters.values, 'policy.onnx.data').model;
+    const metadata = { policy: JSON.stringify(describePolicy(snapshot)) };
+    return encodeWithWeights(outputs, parameters.values, 'policy.onnx.data', metadata).model;
   } finally {
     parameters[Symbol.dispose]();
   }

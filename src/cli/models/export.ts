@@ -16,6 +16,7 @@ import { loadAdapter, mergeAdapter } from '../../lm/lora.ts';
 import { baseFolder, loadModel, loadOutline, type Model, saveModel } from '../../lm/model.ts';
 import { saveTokenizer, type Tokenizer } from '../../lm/tokenizer.ts';
 import { loadPolicy } from '../../rl/load-policy.ts';
+import { describePolicy } from '../../rl/policy-description.ts';
 import { readInfo } from '../../run/run.ts';
 import { createOutput, table } from '../program/output.ts';
 import { UsageError } from '../program/usage.ts';
@@ -101,9 +102,13 @@ async function exportAgent(run: string, command: 'train' | 'rl', flags: Flags): 
       value[Symbol.dispose]();
     }
   };
-  write('policy.onnx', await loadPolicy(run, { step }));
+  const policy = await loadPolicy(run, { step });
+  const description = describePolicy(policy.snapshot());
+  write('policy.onnx', policy);
+  files.push(join(out, 'policy.json'));
+  writeFileAtomic(files.at(-1)!, `${JSON.stringify(description, undefined, 2)}\n`);
   if (command === 'train') write('reward.onnx', await loadReward(run, { step }));
-  output.say(table(files.map((file) => ['onnx', file])));
+  output.say(table(files.map((file) => ['written', file])));
   output.result({ files });
 }
 

@@ -313,6 +313,8 @@ picture("Gray-v0", 20, 24)
 picture("Shades-v0", 20, 24, 3, high=1, dtype=np.float32)
 picture("First-v0", 3, 20, 24)
 picture("Cube-v0", 20, 24, 20)
+world("Many-v0", act=gym.spaces.MultiDiscrete([3, 2], start=[1, 5]))
+world("Later-v0", act=Discrete(4, start=3))
 `;
   let folder: string;
   beforeAll(() => {
@@ -347,6 +349,15 @@ picture("Cube-v0", 20, 24, 20)
     const numbers = Array.from(lived(await world('Listed'), 1, 1).environment.observations, (x) => x.toFixed(1));
     expect(numbers).toEqual(['0.1', '0.2', '0.3']);
     expect([...lived(await world('Row'), 1, 1).environment.observations]).toEqual([0.5, 0.5, 0.5]);
+  });
+
+  test('discrete actions say how the environment writes them', async () => {
+    const spaces = await Promise.all(['Many', 'Later', 'Row'].map(async (name) => (await world(name)).actionSpace));
+    expect(spaces).toEqual([
+      { kind: 'discrete', n: 6, coding: { sizes: [3, 2], starts: [1, 5] } },
+      { kind: 'discrete', n: 4, coding: { sizes: [4], starts: [3] } },
+      { kind: 'discrete', n: 2 },
+    ]);
   });
 
   test('actions need no bounds', async () => {

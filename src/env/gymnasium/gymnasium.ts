@@ -8,7 +8,7 @@
 
 import { HeedError } from '../../error.ts';
 import type { EnvironmentSource } from '../batch/source.ts';
-import type { Box, Environment, Frame, Space, StepResult } from '../environment.ts';
+import type { ActionCoding, Box, Environment, Frame, Space, StepResult } from '../environment.ts';
 import { encodePng } from '../picture/png.ts';
 import { createGymnasiumBatch, type Described, type GymnasiumBatch, type Worker } from './batch.ts';
 import { parseName } from './names.ts';
@@ -33,7 +33,7 @@ interface Description {
   shape: number[] | null;
   bytes: number;
   news: number;
-  actions: { n: number } | { n?: undefined; size: number; low: Bounds; high: Bounds };
+  actions: { n: number; coding?: ActionCoding } | { n?: undefined; size: number; low: Bounds; high: Bounds };
   maxEpisodeSteps: number | null;
   /** Whether the environment has no time limit. */
   unlimited: boolean;
@@ -176,4 +176,6 @@ function boxOf(size: number, low: Bounds, high: Bounds, shape: readonly number[]
 }
 
 const spaceOf = (actions: Description['actions']): Space =>
-  actions.n === undefined ? boxOf(actions.size, actions.low, actions.high, null) : { kind: 'discrete', n: actions.n };
+  actions.n === undefined
+    ? boxOf(actions.size, actions.low, actions.high, null)
+    : { kind: 'discrete', n: actions.n, ...(actions.coding && { coding: actions.coding }) };

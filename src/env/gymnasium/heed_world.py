@@ -69,8 +69,10 @@ class World:
     def describe_actions(self, space):
         spaces = gym.spaces
         if isinstance(space, spaces.Discrete):
-            self.actions = {"n": int(space.n)}
             start = int(space.start)
+            self.actions = {"n": int(space.n)}
+            if start != 0:
+                self.actions["coding"] = {"sizes": [int(space.n)], "starts": [start]}
             self.actions_of = lambda rows: (rows.ravel().astype(np.int64) + start).tolist()
         elif isinstance(space, (spaces.MultiDiscrete, spaces.MultiBinary)):
             sizes = space.nvec.ravel() if isinstance(space, spaces.MultiDiscrete) else np.full(np.prod(space.shape), 2)
@@ -78,7 +80,8 @@ class World:
             if n > MOST_JOINT_ACTIONS:
                 raise Refused(f"{space} has {n} joint actions, more than {MOST_JOINT_ACTIONS}", WRAP)
             starts = getattr(space, "start", 0)
-            self.actions = {"n": n}
+            many = [int(x) for x in np.ravel(np.broadcast_to(starts, space.shape))]
+            self.actions = {"n": n, "coding": {"sizes": [int(x) for x in sizes], "starts": many}}
             each = lambda action: np.reshape(np.unravel_index(action, sizes), space.shape) + starts
             self.actions_of = lambda rows: [each(int(action)).astype(space.dtype) for action in rows.ravel()]
         elif isinstance(space, spaces.Box):

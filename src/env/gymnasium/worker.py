@@ -63,9 +63,9 @@ def bounds(values):
 
 
 def describe(world):
-    actions = {key: x if key == "n" else bounds(x) for key, x in world.actions.items()}
+    actions = world.actions
     if "n" not in actions:
-        actions["size"] = world.actions["low"].size
+        actions = {"low": bounds(actions["low"]), "high": bounds(actions["high"]), "size": actions["low"].size}
     return {
         "size": world.low.size,
         "low": bounds(world.low),

@@ -30,9 +30,8 @@ const percent = (share: number): string => percentOf(share, 0);
 const figure = (x: number): string => String(Number(x.toPrecision(2))).replace('-', '−');
 /** Whether only the teacher knows what is better. */
 const onlyTeacherKnows = ({ standard }: ControlFacts): boolean => standard === 'teacher' || standard === 'people';
-/** Gains over random play, in deviations, from which on a policy does better, and far better. */
+/** A gain over random play, in deviations, from which on a policy does better. */
 const GAIN = 0.2;
-const FAR = 0.5;
 /**
  * By how much the policy exceeds random play in what the agent was taught: in the environment's reward, a judge's
  * scores, or, where only the teacher knows, the learned reward.
@@ -47,8 +46,7 @@ function unimproved(measures: ControlMeasures, facts: ControlFacts): boolean {
   const { returnLast, returnBefore, returnSpread } = measures;
   if (facts.standard !== 'return' || !Number.isFinite(returnLast + returnBefore)) return gainOf(measures, facts) < GAIN;
   const noise = Math.min(0.5, 2 * Math.sqrt(2 / facts.episodes)) * returnSpread; // two standard errors of a difference
-  // an untrained policy's likeliest actions may happen to be good ones
-  return returnLast <= returnBefore + noise && !(gainOf(measures, facts) >= FAR);
+  return returnLast <= returnBefore + noise;
 }
 /** Whether the agent ends below random play in what it was taught. */
 function isBelowRandom(measures: ControlMeasures, facts: ControlFacts): boolean {
