@@ -85,6 +85,7 @@ describe('what is written and not sent', () => {
     const page = await begin('correction');
     const item = await promptOf(page);
     await page.getByLabel('Corrected response').fill('a response without mistakes');
+    await page.getByText('Reason (optional)').click();
     await page.getByLabel('Reason (optional)').fill('spelling');
     await page.getByText('Comments').click();
     await page.getByLabel('Comment on this item').fill('who wrote this?');
@@ -147,6 +148,7 @@ describe('what is written and not sent', () => {
     const page = await begin('correction');
     const item = await promptOf(page);
     await page.getByLabel('Corrected response').fill('sent by mistake');
+    await page.getByText('Reason (optional)').click();
     await page.getByLabel('Reason (optional)').fill('because');
     await page.keyboard.press('Escape');
     await page.getByRole('button', { name: /^Send ctrl/ }).click();

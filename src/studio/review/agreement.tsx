@@ -5,6 +5,7 @@ import { percent, percents } from '../../percent.ts';
 import { inProject, json, projectApi, type QualityReport } from '../page/api.ts';
 import { Loaded, useResource } from '../page/load.tsx';
 import { WideTable } from '../page/parts.tsx';
+import { alphaInWords } from './alpha.ts';
 
 const share = (value: number | null): string => percent(value, 0);
 const number = (value: number | null): string => (value === null ? '–' : value.toFixed(2));
@@ -61,7 +62,7 @@ function Agreement({
           [
             named ? 'Krippendorff’s α, options in both orders' : 'Krippendorff’s α',
             withInterval(alpha),
-            verdict(alpha.alpha),
+            alphaInWords(alpha.alpha),
           ],
           ...(named
             ? [
@@ -79,7 +80,7 @@ function Agreement({
     ...rated.map(({ name, level, alpha }): [string, string, string] => [
       `Krippendorff’s α, ${name}`,
       withInterval(alpha),
-      `${verdict(alpha.alpha)} (${level})`,
+      `${alphaInWords(alpha.alpha)} (${level})`,
     ]),
   ];
   return (
@@ -112,17 +113,6 @@ function Agreement({
 
 const withInterval = ({ alpha, interval: [low, high] }: QualityReport['alpha']): string =>
   alpha === null ? '–' : `${number(alpha)} (${number(low)} to ${number(high)})`;
-
-/**
- * What α means. The usual bars are 0.8, and 0.667 for tentative conclusions (Krippendorff 2004); preferences rarely
- * reach them.
- */
-function verdict(alpha: number | null): string {
-  if (alpha === null) return 'it takes items that two people judged, and judgments that differ; texts have no α';
-  if (alpha >= 0.8) return 'high agreement';
-  if (alpha >= 0.4) return 'moderate agreement, as is usual where tastes differ';
-  return 'little more than chance: check that the guidelines are clear';
-}
 
 /** Share of the mean information below which a project that asks until it is certain gives an annotator items last. */
 const LITTLE = 0.3;
