@@ -3,6 +3,7 @@ import { isStrong } from '../../feedback/quality/sequential.ts';
 import { inProject, json, type ProjectDetails, projectApi, type QualityReport } from '../page/api.ts';
 import { Loaded, useResource } from '../page/load.tsx';
 import { alphaInWords } from '../review/alpha.ts';
+import { failsGold } from '../review/gold.ts';
 
 /** One figure with what it means. */
 interface Figure {
@@ -111,7 +112,7 @@ function Needs({
   quality: QualityReport;
 }) {
   const encoded = encodeURIComponent(name);
-  const failing = quality.people.filter(({ gold }) => gold.n >= 5 && (gold.right ?? 1) < 0.7);
+  const failing = quality.people.filter(({ gold }) => failsGold(gold));
   const changed = quality.people.filter(
     ({ left, change }) => isStrong(left.evidence) || isStrong(change?.evidence ?? null),
   );

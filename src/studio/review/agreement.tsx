@@ -6,6 +6,7 @@ import { inProject, json, projectApi, type QualityReport } from '../page/api.ts'
 import { Loaded, useResource } from '../page/load.tsx';
 import { WideTable } from '../page/parts.tsx';
 import { alphaInWords } from './alpha.ts';
+import { failsGold } from './gold.ts';
 
 const share = (value: number | null): string => percent(value, 0);
 const number = (value: number | null): string => (value === null ? '–' : value.toFixed(2));
@@ -117,8 +118,11 @@ const withInterval = ({ alpha, interval: [low, high] }: QualityReport['alpha']):
 /** Share of the mean information below which a project that asks until it is certain gives an annotator items last. */
 const LITTLE = 0.3;
 
+/** Judgments from which the information of an annotator is known well enough to say so. */
+const MANY = 30;
+
 function warningsOf(
-  { left, change, gold, seconds, cost }: QualityReport['people'][number],
+  { answers, left, change, gold, seconds, cost }: QualityReport['people'][number],
   all: QualityReport['cost'],
 ): string[] {
   return [
@@ -128,9 +132,9 @@ function warningsOf(
           `agrees with the consensus ${share(change.before)} until judgment ${change.at}, and ${share(change.after)} since`,
         ]
       : []),
-    ...((gold.n ?? 0) >= 5 && (gold.right ?? 1) < 0.7 ? ['fails many gold items'] : []),
+    ...(failsGold(gold) ? ['fails many gold items'] : []),
     ...(seconds !== null && seconds < 1.5 ? ['faster than the text can be read'] : []),
-    ...(cost.bits !== null && all.bits !== null && cost.bits < LITTLE * all.bits
+    ...(answers >= MANY && cost.bits !== null && all.bits !== null && cost.bits < LITTLE * all.bits
       ? ['tells much less than others']
       : []),
   ];
