@@ -102,10 +102,11 @@ export function OptionsView({
         return (
           <section class={classOf(i, shown[i] === chosen)} aria-label={name} tabIndex={scrolls ? 0 : undefined}>
             {placed.length === 2 && (
+              // drawn by the style sheet: it is no part of the response that somebody copies
               <div class="head" aria-hidden="true">
-                <span class="badge">{name}</span>
-                {option.kind === 'text' && words.wordCount(countWords(option.text))}
-                {shown[i] === chosen && <span class="tick-mark">✓</span>}
+                <span class="badge" data-text={name} />
+                {option.kind === 'text' && <span data-text={words.wordCount(countWords(option.text))} />}
+                {shown[i] === chosen && <span class="tick-mark" data-text="✓" />}
               </div>
             )}
             {placed.length > 2 && <h2>{name}</h2>}

@@ -21,8 +21,8 @@ export function Home(details: ProjectDetails) {
     <section class="home" aria-label="At a glance">
       {details.settings.goal && <p class="quiet">{details.settings.goal}</p>}
       <p class="quiet">
-        {details.settings.kind}, {count(details.settings.overlap, 'judgment')} per item, guidelines version{' '}
-        {details.guidelines.version}
+        Kind: {details.settings.kind}. Judgments per item: {details.settings.overlap}. Guidelines: version{' '}
+        {details.guidelines.version}.
       </p>
       <Loaded of={report}>
         {(quality) => (
