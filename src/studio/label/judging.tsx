@@ -148,23 +148,7 @@ export function Judging({
           </p>
         )}
       </div>
-      {skipping && (
-        <div class="actions">
-          <fieldset class="choices skipping" aria-label={words.reasonForSkipping}>
-            {SKIPS.map((because, i) => (
-              <button type="button" onClick={() => skip(because)}>
-                {words.skips[because]} <kbd>{i + 1}</kbd>
-              </button>
-            ))}
-            <button type="button" onClick={() => skip()}>
-              {words.justSkip} <kbd>{keys.skip}</kbd>
-            </button>
-            <button type="button" onClick={() => setSkipping(false)}>
-              {words.back} <kbd>{words.keyEscape}</kbd>
-            </button>
-          </fieldset>
-        </div>
-      )}
+      {skipping && <SkipReasons skip={skip} back={() => setSkipping(false)} />}
       <div class={isLong ? 'actions long' : 'actions'} hidden={skipping}>
         <Kind
           settings={settings}
@@ -187,6 +171,28 @@ export function Judging({
           </button>
         )}
       </div>
+    </div>
+  );
+}
+
+/** Why an item is skipped. */
+function SkipReasons({ skip, back }: { skip(because?: keyof Words['skips']): void; back(): void }) {
+  const words = useWords();
+  return (
+    <div class="actions">
+      <fieldset class="choices skipping" aria-label={words.reasonForSkipping}>
+        {SKIPS.map((because, i) => (
+          <button type="button" onClick={() => skip(because)}>
+            {words.skips[because]} <kbd>{i + 1}</kbd>
+          </button>
+        ))}
+        <button type="button" onClick={() => skip()}>
+          {words.justSkip} <kbd>{bindings().skip}</kbd>
+        </button>
+        <button type="button" onClick={back}>
+          {words.back} <kbd>{words.keyEscape}</kbd>
+        </button>
+      </fieldset>
     </div>
   );
 }

@@ -131,38 +131,18 @@ function Labeling({ project, person }: { project: ProjectDetails; person: Person
   };
   useKeys(act);
 
-  const { items, answered, budget, labels, mine, skipped } = progress;
   const keys = bindings();
   return (
     <main class="label" lang={words.language}>
-      <header class="progress">
-        <h1>{project.name}</h1>
-        <span role="status">
-          {words.judgedByYou(mine - skipped)}
-          {skipped > 0 && `, ${words.skippedByYou(skipped)}`}
-          {waiting > 0 && `, ${words.waiting(waiting)}`}
-        </span>
-        <span class="quiet">
-          {budget === undefined ? words.itemsComplete(answered, items) : words.judgmentsOf(labels, budget)}
-        </span>
-        <span class="tools">
-          {comparable && (
-            <button type="button" aria-pressed={compared} onClick={() => act('difference')}>
-              {words.difference} <kbd>{keys.difference}</kbd>
-            </button>
-          )}
-          <button type="button" aria-pressed={raw} onClick={() => act('raw')}>
-            {words.rawText} <kbd>{keys.raw}</kbd>
-          </button>
-          <button type="button" onClick={() => act('keys')}>
-            {words.keys} <kbd>{keys.keys}</kbd>
-          </button>
-          <button type="button" onClick={() => act('undo')} disabled={!queue.current.canUndo()}>
-            {words.undo} <kbd>{keys.undo}</kbd>
-          </button>
-        </span>
-        <span class="done" style={{ width: `${Math.min(100, 100 * doneOf(progress) || 0)}%` }} />
-      </header>
+      <Top
+        name={project.name}
+        progress={progress}
+        waiting={waiting}
+        compared={comparable ? compared : undefined}
+        raw={raw}
+        canUndo={queue.current.canUndo()}
+        act={act}
+      />
       {binding && <KeysDialog close={() => setBinding(false)} />}
       {begins && <FirstRun begin={() => setBegins(false)} />}
       <details ref={guidelines} class="guidelines" open={begins}>
@@ -219,6 +199,61 @@ function Labeling({ project, person }: { project: ProjectDetails; person: Person
         </>
       )}
     </main>
+  );
+}
+
+/** The project, how far it is, and what can be done on the page. */
+function Top({
+  name,
+  progress,
+  waiting,
+  compared,
+  raw,
+  canUndo,
+  act,
+}: {
+  name: string;
+  progress: ProjectDetails['progress'];
+  /** Judgments that have not arrived yet. */
+  waiting: number;
+  /** Whether the differences of two responses are shown; undefined if there are none to show. */
+  compared: boolean | undefined;
+  raw: boolean;
+  canUndo: boolean;
+  act(action: KeyAction): void;
+}) {
+  const words = useWords();
+  const keys = bindings();
+  const { items, answered, budget, labels, mine, skipped } = progress;
+  return (
+    <header class="progress">
+      <h1>{name}</h1>
+      <span role="status">
+        {words.judgedByYou(mine - skipped)}
+        {skipped > 0 && `, ${words.skippedByYou(skipped)}`}
+        {waiting > 0 && `, ${words.waiting(waiting)}`}
+      </span>
+      <span class="quiet">
+        {budget === undefined ? words.itemsComplete(answered, items) : words.judgmentsOf(labels, budget)}
+      </span>
+      <span class="tools">
+        {compared !== undefined && (
+          <button type="button" aria-pressed={compared} onClick={() => act('difference')}>
+            {words.difference} <kbd>{keys.difference}</kbd>
+          </button>
+        )}
+        <button type="button" aria-pressed={raw} onClick={() => act('raw')}>
+          {words.rawText} <kbd>{keys.raw}</kbd>
+        </button>
+        <button type="button" onClick={() => act('keys')}>
+          {words.keys} <kbd>{keys.keys}</kbd>
+        </button>
+        <button type="button" onClick={() => act('undo')} disabled={!canUndo}>
+          {words.undo} <kbd>{keys.undo}</kbd>
+        </button>
+      </span>
+      <span class="done" style={{ width: `${Math.min(100, 100 * doneOf(progress) || 0)}%` }} />
+    </header>
   );
 }
 
