@@ -93,17 +93,20 @@ async function fill(database) {
   for (const [n, name] of ['ada', 'ben', 'chi'].entries()) {
     const { person } = await addPerson(database, name, n === 0 ? 'reviewer' : 'annotator');
     if (n > 0) await joinProjects(database, person, [pairs.name]);
+    let now = Date.now() - 3_600_000;
     for (let i = 0; i < 5; i++) {
-      const [{ item, shown }] = await assignItems(database, pairs, person.id);
+      const [{ item, shown }] = await assignItems(database, pairs, person.id, { now });
+      const duration = 4000 + 900 * i * (n + 1);
+      now += duration + 500;
       const choice = i % 3 === 0 && n === 2 ? 'second' : 'first';
       const vote = { kind: 'pair', choice, strength: 2, ...(choice === 'second' && { reason: 'It is shorter.' }) };
-      await recordJudgment(database, pairs, person.id, {
-        id: `${name} ${i}`,
-        item: item.id,
-        vote,
-        shown,
-        duration: 4000 + 900 * i * (n + 1),
-      });
+      await recordJudgment(
+        database,
+        pairs,
+        person.id,
+        { id: `${name} ${i}`, item: item.id, vote, shown, duration },
+        now,
+      );
     }
   }
 }
@@ -135,9 +138,12 @@ const looks = [
   ['phone', { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true }],
 ];
 
+/** What stays at the bottom of the window would lie in the middle of a picture of the whole page. */
+const inWindow = new Set(['label', 'good-bad', 'rank']);
+
 const picture = (page, name, look) =>
   page.screenshot({
-    fullPage: true,
+    fullPage: !inWindow.has(name),
     path: join(into, `studio-${name}${look === 'light' ? '' : `-${look}`}.png`),
   });
 
@@ -177,8 +183,9 @@ try {
     for (const [name, path] of pages.filter(([name]) => all || look === 'light' || name === 'label')) {
       await page.goto(`${studio.url}/#/${path}`);
       await page.getByRole('heading', { level: 1 }).waitFor();
-      await page.getByText('Loading…').waitFor({ state: 'hidden' });
+      while ((await page.getByText('Loading…').count()) > 0) await page.waitForTimeout(50);
       await page.waitForTimeout(400);
+      if (inWindow.has(name)) await page.getByRole('button', { name: 'Begin' }).click();
       if (name === 'run') await seeAll(page);
       await picture(page, name, look);
     }

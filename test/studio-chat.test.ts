@@ -33,6 +33,7 @@ it('draws two answers a turn, keeps the choice and what was written, and goes on
   await page.getByText('1 judgment saved').waitFor();
   await page.getByLabel(/Your message/).fill('And now?');
   await page.getByRole('button', { name: /Send/ }).click();
+  await page.getByText('A better response (optional)').click();
   await page.getByLabel(/A better response/).fill('Well, thank you.');
   await page.getByRole('button', { name: /Right is better/ }).click();
   await page.getByText('2 judgments saved').waitFor();

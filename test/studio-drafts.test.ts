@@ -85,6 +85,7 @@ describe('what is written and not sent', () => {
     const page = await begin('correction');
     const item = await promptOf(page);
     await page.getByLabel('Corrected response').fill('a response without mistakes');
+    await page.getByText('Reason (optional)').click();
     await page.getByLabel('Reason (optional)').fill('spelling');
     await page.getByText('Comments').click();
     await page.getByLabel('Comment on this item').fill('who wrote this?');
@@ -147,6 +148,7 @@ describe('what is written and not sent', () => {
     const page = await begin('correction');
     const item = await promptOf(page);
     await page.getByLabel('Corrected response').fill('sent by mistake');
+    await page.getByText('Reason (optional)').click();
     await page.getByLabel('Reason (optional)').fill('because');
     await page.keyboard.press('Escape');
     await page.getByRole('button', { name: /^Send ctrl/ }).click();
@@ -238,12 +240,18 @@ describe('judging', () => {
         (now) => now !== before,
       );
     };
+    const fetched = page.waitForResponse('**/next');
     await judge();
     await votesOf(page.who, 1);
+    await fetched;
+    // until the page asks for items again, it cannot know of a new version
+    await page.route('**/next', (route) => route.abort());
     const { id } = projects.get('pair')!;
     const first = (await votesOf(page.who, 1))[0].guidelines;
     await writeGuidelines(database, id, `Be kind. Be accurate. ${'more '.repeat(first)}`, null);
-    await judge(); // the page does not know yet: what was on the screen counts
+    await judge(); // what was on the screen counts
+    await votesOf(page.who, 2);
+    await page.unroute('**/next');
     const title = page.getByRole('heading', { name: `The guidelines have changed: version ${first + 1}` });
     await title.waitFor();
     expect(await page.locator('.difference ins').first().innerText()).toContain('accurate');

@@ -266,6 +266,7 @@ describe('every kind of item', () => {
   it('says how much better, by which aspects, and writes a better one; sides are those that were seen', async () => {
     const page = await openAt('strength');
     for (let i = 0; i < 3; i++) {
+      await page.getByText('A better response (optional)').click();
       await page.getByLabel(/A better response/).fill('best');
       await page.getByRole('radio', { name: '1' }).check();
       await page.getByRole('button', { name: /Left is better/ }).click();

@@ -119,7 +119,7 @@ describe('an owner', () => {
     expect(said).toMatch(/ben .* right \d+ % of the time/);
     await page.getByRole('heading', { name: /^Likeliest: (left|right) is better, \d+ %/ }).waitFor();
     expect(await barriers(page)).toEqual([]);
-    const goodIsLeft = (await page.getByRole('region', { name: 'Left' }).innerText()) === 'good';
+    const goodIsLeft = (await page.getByRole('region', { name: 'Left', exact: true }).innerText()) === 'good';
     await page.keyboard.press(goodIsLeft ? '1' : '2');
     await page.keyboard.press('Enter');
     await page.getByText('All disagreements are decided').waitFor();

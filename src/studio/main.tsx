@@ -55,7 +55,13 @@ function Studio() {
   return (
     <>
       <nav class="studio" aria-label="Studio">
-        <a href="#/">heed</a>
+        <a class="home" href="#/">
+          <span class="mark" aria-hidden="true">
+            <i />
+            <i />
+          </span>
+          heed
+        </a>
         {person.role !== 'annotator' && <a href="#/runs">Runs</a>}
         <ChatLink />
         {person.role !== 'annotator' && <a href="#/people">People</a>}

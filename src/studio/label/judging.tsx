@@ -33,6 +33,7 @@ export function Judging({
   preview = false,
   suggested,
   draft,
+  onChoice,
 }: Omit<KindProps, 'submit' | 'paused' | 'written' | 'keep'> & {
   onJudgment(judgment: JudgmentOrSkip): void;
   /** Whether a judgment is needed. */
@@ -49,6 +50,7 @@ export function Judging({
   const [aspects, setAspects] = useState<Record<string, number>>({});
   const [missing, setMissing] = useState(false);
   const why = useRef<HTMLTextAreaElement>(null);
+  const better = useRef<HTMLTextAreaElement>(null);
   const keys = bindings();
   const Kind = KINDS[settings.kind];
   const [written] = useState(() => draft?.read() ?? {});
@@ -66,11 +68,12 @@ export function Judging({
   const submit = (judgment: Judgment) => {
     if (settings.reason === 'required' && !reason().reason) {
       setMissing(true);
-      why.current?.focus();
+      openFold(why.current);
       return;
     }
     const ratings = judgment.kind === 'rating' || Object.keys(aspects).length === 0 ? {} : { aspects: turned() };
-    onJudgment({ ...judgment, ...ratings, ...reason() });
+    const own = judgment.kind === 'pair' ? better.current?.value.trim() : undefined;
+    onJudgment({ ...judgment, ...(own && { better: own }), ...ratings, ...reason() } as Judgment);
   };
   // for a pair, a scale goes from the first option to the second, on whichever side they were shown
   const turned = () =>
@@ -99,38 +102,54 @@ export function Judging({
     }
     if (action === 'skip' && !noSkip) setSkipping(true);
     else if (action === 'accept' && acceptable) submit(acceptable);
-    else if (action === 'reason') why.current?.focus();
-    else if (action === 'write') focusWriting();
-    else return false;
+    else if (action === 'reason') openFold(why.current);
+    else if (action === 'write') {
+      if (better.current) openFold(better.current);
+      else focusWriting();
+    } else return false;
     return true;
   });
 
+  const isLong = settings.kind === 'rating' || settings.kind === 'correction' || settings.kind === 'demonstration';
   return (
     <div class="answering">
-      {skipping && (
-        <fieldset class="choices skipping" aria-label={words.reasonForSkipping}>
-          {SKIPS.map((because, i) => (
-            <button type="button" onClick={() => skip(because)}>
-              {words.skips[because]} <kbd>{i + 1}</kbd>
-            </button>
-          ))}
-          <button type="button" onClick={() => skip()}>
-            {words.justSkip} <kbd>{keys.skip}</kbd>
-          </button>
-          <button type="button" onClick={() => setSkipping(false)}>
-            {words.back} <kbd>{words.keyEscape}</kbd>
-          </button>
-        </fieldset>
+      {settings.kind !== 'rating' && settings.aspects.length > 0 && (
+        <Scales
+          aspects={settings.aspects}
+          values={aspects}
+          rate={(name, value) => setAspects((now) => ({ ...now, [name]: value }))}
+          ends={settings.kind === 'pair' ? [words.leftEnd, words.rightEnd] : undefined}
+        />
       )}
-      <div hidden={skipping}>
-        {settings.kind !== 'rating' && settings.aspects.length > 0 && (
-          <Scales
-            aspects={settings.aspects}
-            values={aspects}
-            rate={(name, value) => setAspects((now) => ({ ...now, [name]: value }))}
-            ends={settings.kind === 'pair' ? [words.leftEnd, words.rightEnd] : undefined}
+      <div class="extras">
+        {settings.kind === 'pair' && settings.better && (
+          <Fold
+            place={better}
+            name={words.betterResponse}
+            shortcut={keys.write}
+            text={written.better}
+            keep={(text) => keep('better', text)}
           />
         )}
+        {settings.reason !== 'none' && (
+          <Fold
+            place={why}
+            name={settings.reason === 'required' ? words.reason : words.reasonOptional}
+            shortcut={keys.reason}
+            text={written.reason}
+            missing={missing ? words.reasonMissing : undefined}
+            isOpen={settings.reason === 'required'}
+            keep={(text) => keep('reason', text)}
+          />
+        )}
+        {kept && (
+          <p class={kept === 'kept' ? 'quiet kept' : 'missing kept'} role="status">
+            {kept === 'kept' ? words.draftKept : words.draftNotKept}
+          </p>
+        )}
+      </div>
+      {skipping && <SkipReasons skip={skip} back={() => setSkipping(false)} />}
+      <div class={isLong ? 'actions long' : 'actions'} hidden={skipping}>
         <Kind
           settings={settings}
           content={content}
@@ -139,6 +158,7 @@ export function Judging({
           paused={skipping || preview}
           written={written}
           keep={keep}
+          onChoice={onChoice}
         />
         {acceptable && (
           <button type="button" onClick={() => submit(acceptable)}>
@@ -151,27 +171,76 @@ export function Judging({
           </button>
         )}
       </div>
-      {settings.reason !== 'none' && (
-        <label class="why">
-          {settings.reason === 'required' ? words.reason : words.reasonOptional} <kbd>{keys.reason}</kbd>
-          {missing && <strong class="missing"> {words.reasonMissing}</strong>}
-          <textarea
-            ref={why}
-            rows={2}
-            dir="auto"
-            defaultValue={written.reason}
-            onInput={({ currentTarget: { value } }) => keep('reason', value)}
-            onKeyDown={leave}
-          />
-        </label>
-      )}
-      {kept && (
-        <p class={kept === 'kept' ? 'quiet kept' : 'missing kept'} role="status">
-          {kept === 'kept' ? words.draftKept : words.draftNotKept}
-        </p>
-      )}
     </div>
   );
+}
+
+/** Why an item is skipped. */
+function SkipReasons({ skip, back }: { skip(because?: keyof Words['skips']): void; back(): void }) {
+  const words = useWords();
+  return (
+    <div class="actions">
+      <fieldset class="choices skipping" aria-label={words.reasonForSkipping}>
+        {SKIPS.map((because, i) => (
+          <button type="button" onClick={() => skip(because)}>
+            {words.skips[because]} <kbd>{i + 1}</kbd>
+          </button>
+        ))}
+        <button type="button" onClick={() => skip()}>
+          {words.justSkip} <kbd>{bindings().skip}</kbd>
+        </button>
+        <button type="button" onClick={back}>
+          {words.back} <kbd>{words.keyEscape}</kbd>
+        </button>
+      </fieldset>
+    </div>
+  );
+}
+
+/** A field that unfolds where it is needed. It is open from the start if something was written. */
+function Fold({
+  place,
+  name,
+  shortcut,
+  text,
+  missing,
+  isOpen = false,
+  keep,
+}: {
+  place: { current: HTMLTextAreaElement | null };
+  name: string;
+  /** The key that opens it. */
+  shortcut: string;
+  text: string | undefined;
+  /** What is missing in it. */
+  missing?: string;
+  isOpen?: boolean;
+  keep(text: string): void;
+}) {
+  const [begins] = useState(isOpen || text !== undefined);
+  return (
+    <details class="fold" open={begins}>
+      <summary>
+        {name} <kbd>{shortcut}</kbd>
+        {missing && <strong class="missing"> {missing}</strong>}
+      </summary>
+      <textarea
+        ref={place}
+        rows={2}
+        dir="auto"
+        aria-label={name}
+        defaultValue={text}
+        onInput={({ currentTarget: { value } }) => keep(value)}
+        onKeyDown={leave}
+      />
+    </details>
+  );
+}
+
+function openFold(field: HTMLTextAreaElement | null): void {
+  const fold = field?.closest('details');
+  if (fold) fold.open = true;
+  field?.focus();
 }
 
 /** Whether a draft has words for the judgment. A comment is sent for itself. */
@@ -193,18 +262,19 @@ function focusWriting(): void {
   else focusScales();
 }
 
-function Pair({ settings, shown, submit, paused, written, keep }: KindProps) {
+function Pair({ settings, shown, submit, paused, onChoice }: KindProps) {
   const words = useWords();
-  const [choice, setChoice] = useState<PairChoice>();
-  const better = useRef<HTMLTextAreaElement>(null);
+  const [choice, keepChoice] = useState<PairChoice>();
+  const setChoice = (chosen: PairChoice | undefined) => {
+    keepChoice(chosen);
+    onChoice?.(chosen === 'first' ? 0 : chosen === 'second' ? 1 : undefined);
+  };
   const [left, right]: PairChoice[] = shown[0] === 0 ? ['first', 'second'] : ['second', 'first'];
   const keys = bindings();
   const isDecided = choice === left || choice === right;
   const asksStrength = settings.strength && isDecided;
-  const send = (chosen: PairChoice, strength?: number) => {
-    const own = better.current?.value.trim();
-    submit({ kind: 'pair', choice: chosen, ...(strength && { strength }), ...(own && { better: own }) });
-  };
+  const send = (chosen: PairChoice, strength?: number) =>
+    submit({ kind: 'pair', choice: chosen, ...(strength && { strength }) });
   const choose = (chosen: PairChoice) => {
     const more = (settings.strength && (chosen === left || chosen === right)) || settings.aspects.length > 0;
     if (more) setChoice(chosen);
@@ -258,19 +328,6 @@ function Pair({ settings, shown, submit, paused, written, keep }: KindProps) {
         <button type="button" class="primary" onClick={() => send(choice)}>
           {words.send} <kbd>{keys.send}</kbd>
         </button>
-      )}
-      {settings.better && (
-        <label class="why written">
-          {words.betterResponse} <kbd>{keys.write}</kbd>
-          <textarea
-            ref={better}
-            rows={2}
-            dir="auto"
-            defaultValue={written.better}
-            onInput={({ currentTarget: { value } }) => keep('better', value)}
-            onKeyDown={leave}
-          />
-        </label>
       )}
     </>
   );

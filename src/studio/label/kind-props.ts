@@ -13,6 +13,8 @@ export interface KindProps {
   written: Written;
   /** Keeps what is written now. */
   keep<F extends keyof Written>(field: F, value: Written[F]): void;
+  /** Called with the index of the option that is chosen and not sent yet, or undefined. */
+  onChoice?(option: number | undefined): void;
   /** Whether keys mean something else at the moment. */
   paused: boolean;
 }

@@ -18,6 +18,7 @@ import { ErrorNote } from '../page/error-note.tsx';
 import { OptionsView, PromptView } from '../page/item.tsx';
 import { Loaded, useResource } from '../page/load.tsx';
 import { FormattedText } from '../page/markdown.tsx';
+import { stacked, useNarrow } from '../words/places.ts';
 import { useWords, WordsProvider, words } from '../words/words.ts';
 import { describeJudgment } from './describe.ts';
 import { type Draft, draftOf } from './drafts.ts';
@@ -33,10 +34,11 @@ const RAW = 'heed raw';
 /** The page on which an annotator judges a project's items. */
 export function Label({ project: name, person }: { project: string; person: Person }) {
   const project = useResource(() => json(projectApi.$get(inProject(name))), name);
+  const narrow = useNarrow();
   return (
     <Loaded of={project}>
       {(details) => (
-        <WordsProvider value={words[details.settings.language]}>
+        <WordsProvider value={narrow ? stacked(words[details.settings.language]) : words[details.settings.language]}>
           <Labeling project={details} person={person} />
         </WordsProvider>
       )}
@@ -81,9 +83,11 @@ function Labeling({ project, person }: { project: ProjectDetails; person: Person
   const [raw, setRaw] = useState(localStorage.getItem(RAW) === 'yes');
   const [binding, setBinding] = useState(false);
   const [compared, setCompared] = useState(false);
+  const [chosen, setChosen] = useState<{ item: string; option: number | undefined }>();
   const { current, waiting, empty, error, guidelines: latest } = queue.current.state();
   const known = useGuidelines(project, person, latest);
   const guidelines = useRef<HTMLDetailsElement>(null);
+  const [begins, setBegins] = useState(project.progress.mine === 0 && !project.archived);
   const draft = current && draftOf(person, project.name, current.item.id);
   const [marked, setMarked] = useState<{ item: string; spans: readonly Span[] }>();
   const spans = current && (marked?.item === current.item.id ? marked.spans : draft!.read().spans);
@@ -98,6 +102,7 @@ function Labeling({ project, person }: { project: ProjectDetails; person: Person
     const { shown } = current!;
     const arrived = queue.current!.judge(judgment, known.shown.version);
     count(judgment, 1);
+    setBegins(false);
     setMarked(undefined);
     setFeedback(undefined);
     void arrived.then((receipt) => {
@@ -126,39 +131,21 @@ function Labeling({ project, person }: { project: ProjectDetails; person: Person
   };
   useKeys(act);
 
-  const { items, answered, budget, labels, mine, skipped } = progress;
   const keys = bindings();
   return (
     <main class="label" lang={words.language}>
-      <header class="progress">
-        <h1>{project.name}</h1>
-        <span role="status">
-          {words.judgedByYou(mine - skipped)}
-          {skipped > 0 && `, ${words.skippedByYou(skipped)}`}
-          {waiting > 0 && `, ${words.waiting(waiting)}`}
-        </span>
-        <span class="quiet">
-          {budget === undefined ? words.itemsComplete(answered, items) : words.judgmentsOf(labels, budget)}
-        </span>
-        <span class="tools">
-          {comparable && (
-            <button type="button" aria-pressed={compared} onClick={() => act('difference')}>
-              {words.difference} <kbd>{keys.difference}</kbd>
-            </button>
-          )}
-          <button type="button" aria-pressed={raw} onClick={() => act('raw')}>
-            {words.rawText} <kbd>{keys.raw}</kbd>
-          </button>
-          <button type="button" onClick={() => act('keys')}>
-            {words.keys} <kbd>{keys.keys}</kbd>
-          </button>
-          <button type="button" onClick={() => act('undo')} disabled={!queue.current.canUndo()}>
-            {words.undo} <kbd>{keys.undo}</kbd>
-          </button>
-        </span>
-      </header>
+      <Top
+        name={project.name}
+        progress={progress}
+        waiting={waiting}
+        compared={comparable ? compared : undefined}
+        raw={raw}
+        canUndo={queue.current.canUndo()}
+        act={act}
+      />
       {binding && <KeysDialog close={() => setBinding(false)} />}
-      <details ref={guidelines} class="guidelines">
+      {begins && <FirstRun begin={() => setBegins(false)} />}
+      <details ref={guidelines} class="guidelines" open={begins}>
         <summary>
           {words.guidelines} <kbd>{keys.guidelines}</kbd>
         </summary>
@@ -170,6 +157,10 @@ function Labeling({ project, person }: { project: ProjectDetails; person: Person
       {current && (
         <>
           {current.item.practice && <p class="practice">{words.practiceItem}</p>}
+          <div class="question">
+            <h2>{words.questions[project.settings.kind]}</h2>
+            {project.settings.goal && <span class="quiet">{project.settings.goal}</span>}
+          </div>
           <PromptView prompt={current.item.content.prompt} raw={raw} />
           <OptionsView
             key={current.item.id}
@@ -177,6 +168,7 @@ function Labeling({ project, person }: { project: ProjectDetails; person: Person
             shown={current.shown}
             raw={raw}
             compared={compared}
+            chosen={chosen?.item === current.item.id ? chosen.option : undefined}
             marks={project.settings.spans ? { spans: spans ?? [], change: mark } : undefined}
           />
           {current.suggestion && <p class="quiet">{suggestionSentence(current.suggestion, current.shown, words)}</p>}
@@ -189,6 +181,7 @@ function Labeling({ project, person }: { project: ProjectDetails; person: Person
               content={current.item.content}
               shown={current.shown}
               draft={draft}
+              onChoice={(option) => setChosen({ item: current.item.id, option })}
               suggested={current.suggestion && suggestedJudgment(current.suggestion, project.settings.kind)}
               onJudgment={(judgment) =>
                 judge(
@@ -206,6 +199,79 @@ function Labeling({ project, person }: { project: ProjectDetails; person: Person
         </>
       )}
     </main>
+  );
+}
+
+/** The project, how far it is, and what can be done on the page. */
+function Top({
+  name,
+  progress,
+  waiting,
+  compared,
+  raw,
+  canUndo,
+  act,
+}: {
+  name: string;
+  progress: ProjectDetails['progress'];
+  /** Judgments that have not arrived yet. */
+  waiting: number;
+  /** Whether the differences of two responses are shown; undefined if there are none to show. */
+  compared: boolean | undefined;
+  raw: boolean;
+  canUndo: boolean;
+  act(action: KeyAction): void;
+}) {
+  const words = useWords();
+  const keys = bindings();
+  const { items, answered, budget, labels, mine, skipped } = progress;
+  return (
+    <header class="progress">
+      <h1>{name}</h1>
+      <span role="status">
+        {words.judgedByYou(mine - skipped)}
+        {skipped > 0 && `, ${words.skippedByYou(skipped)}`}
+        {waiting > 0 && `, ${words.waiting(waiting)}`}
+      </span>
+      <span class="quiet">
+        {budget === undefined ? words.itemsComplete(answered, items) : words.judgmentsOf(labels, budget)}
+      </span>
+      <span class="tools">
+        {compared !== undefined && (
+          <button type="button" aria-pressed={compared} onClick={() => act('difference')}>
+            {words.difference} <kbd>{keys.difference}</kbd>
+          </button>
+        )}
+        <button type="button" aria-pressed={raw} onClick={() => act('raw')}>
+          {words.rawText} <kbd>{keys.raw}</kbd>
+        </button>
+        <button type="button" onClick={() => act('keys')}>
+          {words.keys} <kbd>{keys.keys}</kbd>
+        </button>
+        <button type="button" onClick={() => act('undo')} disabled={!canUndo}>
+          {words.undo} <kbd>{keys.undo}</kbd>
+        </button>
+      </span>
+      <span class="done" style={{ width: `${Math.min(100, 100 * doneOf(progress) || 0)}%` }} />
+    </header>
+  );
+}
+
+/** The share of a project that is done. */
+const doneOf = ({ items, answered, budget, labels }: ProjectDetails['progress']): number =>
+  budget === undefined ? answered / items : labels / budget;
+
+/** What somebody who has judged nothing yet has to know. It goes with the first judgment. */
+function FirstRun({ begin }: { begin(): void }) {
+  const { firstRun } = useWords();
+  return (
+    <section class="first-run" aria-labelledby="first-run">
+      <h2 id="first-run">{firstRun.title}</h2>
+      <p>{firstRun.text}</p>
+      <button type="button" class="primary" onClick={begin}>
+        {firstRun.begin}
+      </button>
+    </section>
   );
 }
 

@@ -75,6 +75,7 @@ export function OptionsView({
   raw,
   scrolls,
   marks,
+  chosen,
   compared,
 }: {
   content: Content;
@@ -84,6 +85,8 @@ export function OptionsView({
   scrolls?: boolean;
   /** Where parts of the texts can be marked. */
   marks?: Marks;
+  /** The index of the option that is chosen and not sent yet. */
+  chosen?: number;
   /** Whether two texts are shown with what differs between them, as they were written. */
   compared?: boolean;
 }) {
@@ -97,7 +100,15 @@ export function OptionsView({
       {placed.map((option, i) => {
         const name = placeName(i, placed.length, words.places);
         return (
-          <section class="option" aria-label={name} tabIndex={scrolls ? 0 : undefined}>
+          <section class={classOf(i, shown[i] === chosen)} aria-label={name} tabIndex={scrolls ? 0 : undefined}>
+            {placed.length === 2 && (
+              // drawn by the style sheet: it is no part of the response that somebody copies
+              <div class="head" aria-hidden="true">
+                <span class="badge" data-text={name} />
+                {option.kind === 'text' && <span data-text={words.wordCount(countWords(option.text))} />}
+                {shown[i] === chosen && <span class="tick-mark" data-text="✓" />}
+              </div>
+            )}
             {placed.length > 2 && <h2>{name}</h2>}
             {compared && left !== undefined && right !== undefined ? (
               <OwnWords text={[left, right][i]} other={[right, left][i]} side={i === 0 ? 'a' : 'b'} />
@@ -112,6 +123,12 @@ export function OptionsView({
     </div>
   );
 }
+
+/** The first of two is blue and the second ochre, everywhere. */
+const classOf = (place: number, chosen: boolean): string =>
+  `option ${['a', 'b'][place] ?? ''} ${chosen ? 'chosen' : ''}`;
+
+const countWords = (text: string): number => text.split(/\s+/).filter(Boolean).length;
 
 function OptionView({ option, name, raw }: { option: Option; name: string; raw?: boolean }) {
   const words = useWords();

@@ -12,6 +12,7 @@ import {
 } from '../page/api.ts';
 import { Loaded, useAction, useResource } from '../page/load.tsx';
 import { Ticks } from '../page/parts.tsx';
+import { Home } from './home.tsx';
 import { MoveOut } from './move.tsx';
 import { loadSettingsSchema, SettingsForm, type SettingsSchema } from './settings-form.tsx';
 import { WorkPage } from './work.tsx';
@@ -47,7 +48,7 @@ export function ProjectPage({ project: name, person }: { project: string; person
             {(schema) => (
               <>
                 {details.archived !== null && <p class="warning">This project is archived: nobody gets its items.</p>}
-                <Progress {...details} />
+                <Home {...details} />
                 <WorkPage name={name} person={person} />
                 {isOwner && <AddItems name={name} onAdded={project.reload} />}
                 {isOwner && <Members name={name} />}
@@ -61,30 +62,6 @@ export function ProjectPage({ project: name, person }: { project: string; person
         )}
       </Loaded>
     </main>
-  );
-}
-
-function Progress({ settings, progress: { items, answered, labels, budget, people } }: ProjectDetails) {
-  const rows: [string, string, number, number][] = [
-    ['Complete items', `${answered} of ${items}`, answered, items],
-    ...(budget === undefined
-      ? []
-      : [['Judgments of the budget', `${labels} of ${budget}`, labels, budget] as [string, string, number, number]]),
-  ];
-  return (
-    <section aria-labelledby="progress-title">
-      <h2 id="progress-title">Progress</h2>
-      {rows.map(([text, count, value, most]) => (
-        <label class="bar">
-          {text}: {count}
-          <progress value={value} max={Math.max(most, 1)} />
-        </label>
-      ))}
-      <p class="quiet">
-        {labels} {labels === 1 ? 'judgment' : 'judgments'} by {people} {people === 1 ? 'person' : 'people'}. Kind:{' '}
-        {settings.kind}. Judgments per item: {settings.overlap}.
-      </p>
-    </section>
   );
 }
 

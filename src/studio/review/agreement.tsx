@@ -5,6 +5,8 @@ import { percent, percents } from '../../percent.ts';
 import { inProject, json, projectApi, type QualityReport } from '../page/api.ts';
 import { Loaded, useResource } from '../page/load.tsx';
 import { WideTable } from '../page/parts.tsx';
+import { alphaInWords } from './alpha.ts';
+import { failsGold } from './gold.ts';
 
 const share = (value: number | null): string => percent(value, 0);
 const number = (value: number | null): string => (value === null ? '–' : value.toFixed(2));
@@ -61,7 +63,7 @@ function Agreement({
           [
             named ? 'Krippendorff’s α, options in both orders' : 'Krippendorff’s α',
             withInterval(alpha),
-            verdict(alpha.alpha),
+            alphaInWords(alpha.alpha),
           ],
           ...(named
             ? [
@@ -79,7 +81,7 @@ function Agreement({
     ...rated.map(({ name, level, alpha }): [string, string, string] => [
       `Krippendorff’s α, ${name}`,
       withInterval(alpha),
-      `${verdict(alpha.alpha)} (${level})`,
+      `${alphaInWords(alpha.alpha)} (${level})`,
     ]),
   ];
   return (
@@ -113,22 +115,14 @@ function Agreement({
 const withInterval = ({ alpha, interval: [low, high] }: QualityReport['alpha']): string =>
   alpha === null ? '–' : `${number(alpha)} (${number(low)} to ${number(high)})`;
 
-/**
- * What α means. The usual bars are 0.8, and 0.667 for tentative conclusions (Krippendorff 2004); preferences rarely
- * reach them.
- */
-function verdict(alpha: number | null): string {
-  if (alpha === null) return 'it takes items that two people judged, and judgments that differ; texts have no α';
-  if (alpha >= 0.8) return 'high agreement';
-  if (alpha >= 0.4) return 'moderate agreement, as is usual where tastes differ';
-  return 'little more than chance: check that the guidelines are clear';
-}
-
 /** Share of the mean information below which a project that asks until it is certain gives an annotator items last. */
 const LITTLE = 0.3;
 
+/** Judgments from which the information of an annotator is known well enough to say so. */
+const MANY = 30;
+
 function warningsOf(
-  { left, change, gold, seconds, cost }: QualityReport['people'][number],
+  { answers, left, change, gold, seconds, cost }: QualityReport['people'][number],
   all: QualityReport['cost'],
 ): string[] {
   return [
@@ -138,9 +132,9 @@ function warningsOf(
           `agrees with the consensus ${share(change.before)} until judgment ${change.at}, and ${share(change.after)} since`,
         ]
       : []),
-    ...((gold.n ?? 0) >= 5 && (gold.right ?? 1) < 0.7 ? ['fails many gold items'] : []),
+    ...(failsGold(gold) ? ['fails many gold items'] : []),
     ...(seconds !== null && seconds < 1.5 ? ['faster than the text can be read'] : []),
-    ...(cost.bits !== null && all.bits !== null && cost.bits < LITTLE * all.bits
+    ...(answers >= MANY && cost.bits !== null && all.bits !== null && cost.bits < LITTLE * all.bits
       ? ['tells much less than others']
       : []),
   ];

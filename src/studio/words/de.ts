@@ -19,6 +19,11 @@ export const de: Words = {
 
   places: { one: 'Antwort', left: 'Links', right: 'Rechts', numbered: (number) => `Antwort ${number}` },
   placesInside: { one: 'Antwort', left: 'links', right: 'rechts', numbered: (number) => `Antwort ${number}` },
+  above: 'Oben',
+  below: 'Unten',
+  aboveInside: 'oben',
+  belowInside: 'unten',
+  wordCount: (words) => (words === 1 ? '1 Wort' : `${words} Wörter`),
   prompt: 'Prompt',
   roles: { prompt: 'Prompt', system: 'System', user: 'Nutzer', assistant: 'Assistent', tool: 'Werkzeug' },
   calls: 'Ruft auf:',
@@ -57,6 +62,20 @@ export const de: Words = {
   haveRead: 'Gelesen',
   noMoreItems: 'Im Moment gibt es keine weiteren Aufgaben. Vielen Dank!',
   practiceItem: 'Übungsaufgabe: Nach Ihrem Urteil sehen Sie, welches richtig ist.',
+
+  questions: {
+    pair: 'Welche ist besser?',
+    ranking: 'Welche ist die beste, und welche kommt danach?',
+    rating: 'Wie gut ist sie?',
+    binary: 'Ist sie gut oder schlecht?',
+    correction: 'Was macht sie richtig?',
+    demonstration: 'Wie würden Sie antworten?',
+  },
+  firstRun: {
+    title: 'Bevor Sie beginnen',
+    text: 'Lesen Sie die Richtlinien. Dann beurteilen Sie jede Aufgabe mit den Zifferntasten oder den Knöpfen am unteren Rand. Sie können ein Urteil zurücknehmen und überspringen, was Sie nicht beurteilen können. Was Sie schreiben, bleibt in diesem Browser, bis es gesendet ist.',
+    begin: 'Beginnen',
+  },
 
   yourJudgment: 'Ihr Urteil',
   leftIsBetter: 'Links ist besser',

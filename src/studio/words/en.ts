@@ -23,6 +23,11 @@ export const en = {
   places: { one: 'Response', left: 'Left', right: 'Right', numbered: (number: number) => `Response ${number}` },
   /** The same inside a sentence. */
   placesInside: { one: 'response', left: 'left', right: 'right', numbered: (number: number) => `response ${number}` },
+  above: 'Above',
+  below: 'Below',
+  aboveInside: 'above',
+  belowInside: 'below',
+  wordCount: (words: number) => (words === 1 ? '1 word' : `${words} words`),
   prompt: 'Prompt',
   roles: { prompt: 'prompt', system: 'system', user: 'user', assistant: 'assistant', tool: 'tool' },
   calls: 'Calls',
@@ -61,6 +66,21 @@ export const en = {
   haveRead: 'I have read it',
   noMoreItems: 'No more items for now. Thank you.',
   practiceItem: 'Practice item: the right judgment is shown after you have judged it.',
+
+  /** What is asked, by kind. */
+  questions: {
+    pair: 'Which one is better?',
+    ranking: 'Which one is best, and which comes next?',
+    rating: 'How good is it?',
+    binary: 'Is it good or bad?',
+    correction: 'What would make it right?',
+    demonstration: 'How would you respond?',
+  },
+  firstRun: {
+    title: 'Before you begin',
+    text: 'Read the guidelines. Then judge each item by its number keys, or by the buttons at the bottom. You can undo, and skip what you cannot judge. What you write stays in this browser until it is sent.',
+    begin: 'Begin',
+  },
 
   yourJudgment: 'Your judgment',
   leftIsBetter: 'Left is better',
