@@ -103,6 +103,8 @@ interface Session {
   fixedValues: readonly (readonly [name: string, value: Value])[];
   /** Number of programs, and of runs in other threads, that need it. */
   users: number;
+  /** Whether its runs are always short: those of programs in one thread. */
+  short: boolean;
   /** Milliseconds that its last run took; unknown at first. */
   milliseconds?: number;
 }
@@ -183,6 +185,7 @@ export function compile<O extends Readonly<Record<string, Tensor>>>(
       fixed: engine.fixedByName ? fixedValues.map(([name, value]) => [name, value.handle] as const) : [],
     }),
     users: 0,
+    short: options.singleThread === true,
   };
   session.users++;
   sessions.set(key, session);
@@ -405,6 +408,7 @@ function createBinding(
     runAsync,
     async runFreely() {
       if (turnIsDue()) await breathe();
+      if (session.short) return run();
       const began = performance.now();
       if (session.milliseconds === undefined || session.milliseconds > LONG_RUN) await runAsync();
       else run();

@@ -233,15 +233,12 @@ export function createAsking({ options, reward, teacher, prompts }: AskingParts)
     state.questions += questions.length;
   }
 
-  /** Each member's scores of the first and of the second completions. */
-  const scoresOf = async (pairs: readonly (readonly [Completion, Completion])[]) => [
-    await reward.scores(pairs.map(([first]) => first)),
-    await reward.scores(pairs.map(([, second]) => second)),
-  ];
-
   /** For each pair, the mean probability over members that its first completion is better. */
   async function predictionsFor(pairs: readonly Pick<AnswerQuestion, 'options'>[]): Promise<number[]> {
-    const [first, second] = await scoresOf(pairs.map(({ options }) => options));
+    const [first, second] = await scoresOf(
+      reward,
+      pairs.map(({ options }) => options),
+    );
     return pairs.map((_, i) => meanProbability(first, second, i));
   }
 
@@ -255,7 +252,7 @@ export function createAsking({ options, reward, teacher, prompts }: AskingParts)
     const pairs = candidates
       .map((_, i): [Completion, Completion] => [answers[2 * i], answers[2 * i + 1]])
       .filter(([first, second]) => first.text.trim() !== second.text.trim());
-    const [first, second] = await scoresOf(pairs);
+    const [first, second] = await scoresOf(reward, pairs);
     const count = Math.min(most, pairs.length);
     const chosen = selectQueries(query, { first, second }, bradleyTerry, count, rng);
     return chosen.map((i, at) => ({
@@ -313,3 +310,12 @@ const meanProbability = (first: readonly Float32Array[], second: readonly Float3
   first.reduce((sum, own, member) => sum + sigmoid(own[i] - second[member][i]) / first.length, 0);
 
 const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
+
+/** Each member's scores of the first and of the second completions of pairs. */
+const scoresOf = async (
+  reward: Pick<LearningReward, 'scores'>,
+  pairs: readonly (readonly [Completion, Completion])[],
+): Promise<[Float32Array[], Float32Array[]]> => [
+  await reward.scores(pairs.map(([first]) => first)),
+  await reward.scores(pairs.map(([, second]) => second)),
+];
