@@ -129,7 +129,7 @@ async function marginsOf(recipe, rows, train, test, seed) {
         evaluation: { share: 0 },
       });
       await learnAll(learner);
-      learner.saveModels(join(folder, 'reward'));
+      await learner.saveModels(join(folder, 'reward'));
       learner[Symbol.dispose]();
       return { margins: await heldOutMargins(join(folder, 'reward'), test.map(comparison), recipe) };
     });

@@ -179,7 +179,7 @@ async function startOf(folder) {
   if (!existsSync(at('reward/config.json'))) {
     const learner = await createReward({ model: at('sft'), data: at('data.jsonl'), seed: SEED, evaluations: 0 });
     await learnAll(learner);
-    learner.saveModels(at('reward'));
+    await learner.saveModels(at('reward'));
     learner[Symbol.dispose]();
   }
   return {

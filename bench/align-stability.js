@@ -108,7 +108,7 @@ async function poorStart(kept, seed) {
     writeFileSync(data, readFileSync(start.data, 'utf8').split('\n').slice(0, COMPARISONS).join('\n'));
     const learner = await createReward({ model: start.sft, data, seed, evaluations: 0 });
     await learnAll(learner);
-    learner.saveModels(poor);
+    await learner.saveModels(poor);
     learner[Symbol.dispose]();
   }
   return { ...start, poor };
@@ -272,7 +272,7 @@ const problems = {
       if (!existsSync(join(folder, 'config.json'))) {
         const learner = await createReward({ model, data: pairs, seed, evaluations: 0 });
         await learnAll(learner);
-        learner.saveModels(folder);
+        await learner.saveModels(folder);
         learner[Symbol.dispose]();
       }
       return { model, data: pairs, reward: folder };

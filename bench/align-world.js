@@ -160,7 +160,7 @@ export async function startOf(kept, seed) {
     const settings = { model: sft, data, seed, evaluations: 0, evaluation: { data: heldOut } };
     const learner = await createReward(settings);
     const { evaluation } = await learnAll(learner);
-    learner.saveModels(reward);
+    await learner.saveModels(reward);
     learner[Symbol.dispose]();
     const { accuracy, interval, n } = evaluation;
     return { accuracy, interval, n };

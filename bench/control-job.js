@@ -41,12 +41,12 @@ const kinds = {
     let firstSolved = null;
     for (let done = 0; done < steps; ) {
       const start = performance.now();
-      const rollout = agent.collect();
+      const rollout = await agent.collect();
       done += batch;
-      agent.update(rollout, done / steps);
+      await agent.update(rollout, done / steps);
       busy += seconds(start);
       if (solve && firstSolved === null && Math.floor(done / 1024) > Math.floor((done - batch) / 1024)) {
-        if (evaluator.run().mean >= 475) firstSolved = done;
+        if ((await evaluator.run()).mean >= 475) firstSolved = done;
       }
     }
     return { stepsPerSecond: steps / busy, firstSolved };
@@ -73,10 +73,10 @@ const kinds = {
     const notices = [];
     let step = { step: 0 };
     const record = createLearnRecord(learner, (text) => notices.push({ step: step.step, text }));
-    record.before(learner.evaluate());
+    record.before(await learner.evaluate());
     do {
       step = await learner.next();
-      record.add(step);
+      await record.add(step);
     } while (!step.done);
     const { summary, findings, measures } = record.diagnosis();
     return { return: step.evaluation.mean, steps: step.step, summary, findings, measures, notices };

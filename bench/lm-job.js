@@ -64,7 +64,7 @@ const jobs = {
    * Whole steps: forward, backward, AdamW. Tokens a second are the median over the steps, after one that is not timed; with a
    * file, each batch is trained on once and only tokens that are no padding count.
    */
-  sft({ shape, steps = 5, lora, packed, padded, batch, precision }) {
+  async sft({ shape, steps = 5, lora, packed, padded, batch, precision }) {
     const { length, batch: rows } = shapeOf(shape);
     const config = configOf(shape, precision);
     const base = createParameters(decoderParameters(config), random(0, 'bench'));
@@ -82,14 +82,14 @@ const jobs = {
     const example = (tokens) => ({
       ids: Int32Array.from({ length: tokens }, () => generator.integer(config.vocabularySize)),
     });
-    const step = (data) => {
+    const step = async (data) => {
       trainer.reset();
-      trainer.run(data, { weight: new Float32Array(data.at.length).fill(1 / data.at.length) });
+      await trainer.run(data, { weight: new Float32Array(data.at.length).fill(1 / data.at.length) });
       optimizer.step(1e-4);
     };
-    const timed = (data) => {
+    const timed = async (data) => {
       const start = performance.now();
-      step(data);
+      await step(data);
       return (performance.now() - start) / 1000;
     };
     if (!packed && !padded) {
@@ -97,16 +97,19 @@ const jobs = {
         Array.from({ length: rows }, () => [example(length)]),
         length,
       );
-      step(data);
+      await step(data);
       const before = deviceTraffic();
-      step(data);
+      await step(data);
       const copied = since(before);
-      return { tokensPerSecond: data.tokens / median(Array.from({ length: steps }, () => timed(data))), copied };
+      const seconds = [];
+      for (let i = 0; i < steps; i++) seconds.push(await timed(data));
+      return { tokensPerSecond: data.tokens / median(seconds), copied };
     }
     const lengths = JSON.parse(readFileSync(packed ?? padded, 'utf8'));
     const batches = packed ? packedBatches(lengths, batch, example) : paddedBatches(lengths, batch, example);
-    for (const data of batches) step(data); // every size is compiled now
-    const seconds = batches.reduce((total, data) => total + timed(data), 0);
+    for (const data of batches) await step(data); // every size is compiled now
+    let seconds = 0;
+    for (const data of batches) seconds += await timed(data);
     return { tokensPerSecond: lengths.reduce((a, b) => a + b) / seconds };
   },
 
@@ -114,7 +117,7 @@ const jobs = {
   bf16: () => ({ ...runtime().bf16() }),
 
   /** --shape S [--precision P] → tokensPerSecond of a forward pass with the log-probability of each token. */
-  forward({ shape, precision }) {
+  async forward({ shape, precision }) {
     const { length, batch } = shapeOf(shape);
     const config = configOf(shape, precision);
     const parameters = createParameters(decoderParameters(config), random(0, 'bench'));
@@ -123,13 +126,15 @@ const jobs = {
       Array.from({ length: batch }, () => [{ ids: new Int32Array(length).fill(1) }]),
       length,
     );
-    const timed = () => {
+    const timed = async () => {
       const start = performance.now();
-      scorer.run(data);
+      await scorer.run(data);
       return (performance.now() - start) / 1000;
     };
-    timed();
-    return { tokensPerSecond: data.tokens / median(Array.from({ length: 5 }, timed)) };
+    await timed();
+    const seconds = [];
+    for (let i = 0; i < 5; i++) seconds.push(await timed());
+    return { tokensPerSecond: data.tokens / median(seconds) };
   },
 
   /**
@@ -217,13 +222,12 @@ const jobs = {
     const time = batch.input_ids[0].length;
     const unpadded = ({ input_ids, attention_mask }) =>
       input_ids.map((ids, i) => [{ ids: ids.filter((_, t) => attention_mask[i][t]) }]);
-    const padded = ['right_padded', 'left_padded'].map((name) =>
-      difference(
-        score(unpadded(expected[name]), expected[name].input_ids[0].length),
-        expected[name].token_logprobs_valid.flat(),
-      ),
-    );
-    const logProbabilities = difference(score(whole, time), batch.token_logprobs.flat());
+    const padded = [];
+    for (const name of ['right_padded', 'left_padded']) {
+      const scores = await score(unpadded(expected[name]), expected[name].input_ids[0].length);
+      padded.push(difference(scores, expected[name].token_logprobs_valid.flat()));
+    }
+    const logProbabilities = difference(await score(whole, time), batch.token_logprobs.flat());
     scorer[Symbol.dispose]();
 
     const rows = batch.input_ids.map((ids, i) => [
@@ -234,7 +238,7 @@ const jobs = {
       loss: neg(sum(mul(logP, perLabel('weight')))),
     }));
     const weight = new Float32Array(data.at.length).fill(1 / data.at.length);
-    const loss = Math.abs(trainer.run(data, { weight }).loss.data[0] / sft.loss - 1);
+    const loss = Math.abs((await trainer.run(data, { weight })).loss.data[0] / sft.loss - 1);
     const norms = storedTensors(config, parameters.specs).map(({ name, parameters: parts }) => {
       const norm = Math.hypot(...parts.map((part) => Math.hypot(...trainer.gradients.values[part].data)));
       return Math.abs(norm / sft.grad_norms[name] - 1);

@@ -1,5 +1,5 @@
 /**
- * npm run bench -- control|lm|align|feedback|people|serve|studio|site|worlds|cluster|scale|tinker|trust [--only SECTION,…] [--seeds N] [--pairs N] [--env NAME] [--json FILE]
+ * npm run bench -- control|lm|align|library|feedback|people|serve|studio|site|worlds|cluster|scale|tinker|trust [--only SECTION,…] [--seeds N] [--pairs N] [--env NAME] [--json FILE]
  *
  * Measures this project, and its Python peers in the same run where their packages are installed (bench/peers/README.md;
  * HEED_PEERS_PYTHON names the interpreter). Machines are noisy: medians and ratios are printed, with the load average.
@@ -12,6 +12,7 @@ import { align } from './align.js';
 import { cluster } from './cluster.js';
 import { control } from './control.js';
 import { feedback } from './feedback.js';
+import { library } from './library.js';
 import { lm } from './lm.js';
 import { people } from './people.js';
 import { scale } from './scale.js';
@@ -22,7 +23,22 @@ import { tinker } from './tinker.js';
 import { trust } from './trust.js';
 import { worlds } from './worlds.js';
 
-const suites = { control, lm, align, feedback, people, serve, studio, site, worlds, cluster, scale, tinker, trust };
+const suites = {
+  control,
+  lm,
+  align,
+  library,
+  feedback,
+  people,
+  serve,
+  studio,
+  site,
+  worlds,
+  cluster,
+  scale,
+  tinker,
+  trust,
+};
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

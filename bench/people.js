@@ -132,7 +132,7 @@ const plusMinus = ({ mean, half }) => `${mean.toFixed(2)} ± ${half.toFixed(2)}`
 async function finished(made, use) {
   const learner = await made;
   for (let done = false; !done; ) ({ done } = await learner.next());
-  use(learner);
+  await use(learner);
   learner[Symbol.dispose]();
 }
 

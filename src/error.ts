@@ -13,6 +13,17 @@ export class HeedError extends Error {
 /** The message of anything thrown. */
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
+/** The message of anything thrown, with those of its causes: `fetch failed: other side closed`. */
+export function messageWithCauses(error: unknown): string {
+  const own = messageOf(error) || String((error as { code?: unknown } | null)?.code ?? (error as Error | null)?.name);
+  if (!(error instanceof Error) || error.cause === undefined) return own;
+  const cause = messageWithCauses(error.cause);
+  return own.includes(cause) ? own : `${own}: ${cause}`;
+}
+
+/** A call to code or a server outside this project failed. What called it is as it was before, and can go on later. */
+export class CallError extends HeedError {}
+
 /** An error on its way from one thread to another. */
 export interface CarriedError {
   message: string;

@@ -85,8 +85,44 @@ export const { crc32, createGunzip, deflateSync, gzipSync } = forward<typeof imp
 export const { runInNewContext } = forward<typeof import('node:vm')>('node:vm');
 export const { isDeepStrictEqual, stripVTControlCharacters } = forward<typeof import('node:util')>('node:util');
 
+/** When the event loop last had a turn that this module knows of, in milliseconds. */
+let lastTurn = performance.now();
+
+/** Calls a function in the next turn of the event loop. A page has no setImmediate, and its timers wait for 4 ms. */
+function nextTurn(call: () => void): void {
+  const immediately = globalThis.setImmediate as ((call: () => void) => void) | undefined;
+  if (immediately) {
+    immediately(call);
+    return;
+  }
+  const { port1, port2 } = new MessageChannel();
+  port1.addEventListener('message', () => {
+    port1.close();
+    call();
+  });
+  port1.start();
+  port2.postMessage(undefined);
+}
+
 /** Lets timers and messages come in between: a turn of the event loop. */
-export const breathe = (): Promise<void> => new Promise((resolve) => (globalThis.setImmediate ?? setTimeout)(resolve));
+export const breathe = (): Promise<void> =>
+  new Promise((resolve) => {
+    nextTurn(() => {
+      lastTurn = performance.now();
+      resolve();
+    });
+  });
+
+/** Milliseconds of work without a turn of the event loop: a program around this one stays responsive. */
+const LONGEST_WORK = 10;
+
+/**
+ * Whether the event loop has had no turn for a while. Loops ask between their rounds, so that signals, timers and
+ * requests do not wait for their end:
+ *
+ *     if (turnIsDue()) await breathe();
+ */
+export const turnIsDue = (): boolean => performance.now() - lastTurn > LONGEST_WORK;
 
 /** Node's environment variables; a page has none. */
 export const env: Readonly<Record<string, string | undefined>> = globalThis.process?.env ?? {};

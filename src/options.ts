@@ -1,6 +1,7 @@
 /** Checks options by a schema. Errors name the option. */
 import { ZodError, z } from 'zod';
 import { HeedError } from './error.ts';
+import { didYouMean } from './nearest.ts';
 
 /**
  * Parses an input by a schema, with defaults.
@@ -9,10 +10,14 @@ import { HeedError } from './error.ts';
  *   got -1`; or the first option that the schema does not have.
  */
 export function parseOptions<S extends z.ZodType>(schema: S, input: unknown): z.output<S> {
+  checkInput(input);
   const stray = strayOption(schema, input, []);
   if (stray) {
-    throw new HeedError(`there is no option "${stray.path.join('.')}"`, {
-      hint: `options are ${stray.names.join(', ')}`,
+    const { path, names } = stray;
+    const meant = didYouMean(path.at(-1)!, names);
+    const where = path.length > 1 ? `options of "${path.slice(0, -1).join('.')}" are` : 'options are';
+    throw new HeedError(`there is no option "${path.join('.')}"`, {
+      hint: `${meant ? `${meant} ` : ''}${where} ${names.join(', ')}`,
     });
   }
   try {
@@ -25,6 +30,29 @@ export function parseOptions<S extends z.ZodType>(schema: S, input: unknown): z.
     });
   }
 }
+
+/** @throws HeedError when what a function was called with is no object of options, or one of them was not awaited. */
+export function checkInput(input: unknown): asserts input is object {
+  const isObject = typeof input === 'object' && input !== null && !Array.isArray(input);
+  const isPromise = (value: unknown) => typeof (value as { then?: unknown } | null | undefined)?.then === 'function';
+  if (!isObject || isPromise(input)) {
+    throw new HeedError(`expected an object of options, got ${isPromise(input) ? 'a Promise' : inWords(input)}`, {
+      hint: 'call it with one object, such as { model, data }',
+    });
+  }
+  const name = Object.keys(input).find((name) => isPromise((input as Record<string, unknown>)[name]));
+  if (name === undefined) return;
+  const call = MAKERS[name] ?? `the ${name}`;
+  throw new HeedError(`${name} is a Promise`, { hint: `await it: ${name}: await ${call}` });
+}
+
+/** What makes the value of an option, in a hint. */
+const MAKERS: Readonly<Record<string, string>> = {
+  model: 'loadModel(…)',
+  reference: 'loadModel(…)',
+  baseline: 'loadModel(…)',
+  reward: 'loadRewardModel(…), or (await reward({ data })).model',
+};
 
 /** The options of a schema among others. */
 export function optionsOf<Options extends object>(schema: z.ZodObject, options: Options): Options {
@@ -94,5 +122,9 @@ export const valueAt = (input: unknown, path: readonly PropertyKey[]): unknown =
 const inWords = (value: unknown): string => {
   if (typeof value === 'function') return 'a function';
   if (typeof value === 'bigint' || typeof value === 'symbol') return String(value);
-  return JSON.stringify(value)?.slice(0, 200) ?? String(value);
+  try {
+    return JSON.stringify(value)?.slice(0, 200) ?? String(value);
+  } catch {
+    return 'an object'; // with a circle, or numbers that JSON has none of
+  }
 };

@@ -4,7 +4,7 @@
  *
  *     const { model, metrics } = await dpo({ model: 'reviews-base', data: [{ prompt, chosen, rejected }, …] });
  */
-export type { Training } from '../run/index.ts';
+export { AbortError, type Training } from '../run/index.ts';
 export {
   type AgentTasks,
   type EnvironmentOpener,
@@ -84,7 +84,7 @@ export {
   numericAnswer,
   weightedSum,
 } from './reward-functions/verifiable.ts';
-export { loadRewardModel, type RewardModel, saveRewardModel } from './reward-model/model.ts';
+export { loadRewardModel, type RewardModel, type ScoredRow, saveRewardModel } from './reward-model/model.ts';
 export { type RewardInput, type RewardResult, type RewardStep, reward } from './reward-model/reward.ts';
 export { type JudgmentInput, judgeReward, type RewardJudgment } from './rewards/judge-reward.ts';
 export { openReward, type RewardSource } from './rewards/open.ts';

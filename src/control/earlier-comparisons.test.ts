@@ -127,7 +127,7 @@ describe('comparisons of an earlier run', () => {
     expect(() => earlierComparisons([first], task, wide, () => {})).toThrow(
       /has 4 numbers of observations a step: expected 6, as CartPole-v1 has/,
     );
-    expect(() => earlierComparisons(comparisons, task, wide, () => {})).toThrow('comparisons: number 0 has 4 numbers');
+    expect(() => earlierComparisons(comparisons, task, wide, () => {})).toThrow('comparisons: number 1 has 4 numbers');
     await expect(openLearner({ ...tiny, comparisons: [join(folder, 'none')] })).rejects.toThrow('none');
   });
 
@@ -141,9 +141,9 @@ describe('comparisons of an earlier run', () => {
     expect(read({ first, second, preference: 'equal' })).toEqual([{ segments: unpaid, choice: [0.5, 0.5] }]);
     expect(read({ first, second, preference: 'incomparable' })).toEqual([]);
     expect(() => read({ first, second: { ...second, steps: [] }, preference: 'first' })).toThrow(
-      'comparisons: number 0 has no steps in its second clip',
+      'comparisons: number 1 has no steps in its second clip',
     );
-    expect(() => read({ first, second, preference: 'left' as never })).toThrow('comparison 0');
+    expect(() => read({ first, second, preference: 'left' as never })).toThrow('comparison 1');
     const [step] = first.steps;
     const broken = (more: object) => ({ ...first, steps: [{ ...step, ...more }] });
     expect(() => read({ first: broken({ next: undefined }), second, preference: 'first' })).toThrow(

@@ -40,7 +40,7 @@ export function earlierComparisons(
       return comparisons;
     }
     const comparison = 'segments' in input ? input : comparisonOfClips(input, i, spaces);
-    return comparison ? checked([comparison], `comparisons: number ${i}`, task, spaces) : [];
+    return comparison ? checked([comparison], `comparisons: number ${i + 1}`, task, spaces) : [];
   });
 }
 
@@ -51,11 +51,11 @@ function comparisonOfClips(
 ): FitComparison | undefined {
   for (const [name, clip] of Object.entries({ first, second })) {
     if (clip?.steps?.length > 0) continue;
-    throw new HeedError(`comparisons: number ${i} has no steps in its ${name} clip`, {
+    throw new HeedError(`comparisons: number ${i + 1} has no steps in its ${name} clip`, {
       hint: 'a clip is { steps: [{ observation, action, next }, …], terminated }',
     });
   }
-  const choice = choiceOf(preference, `of comparison ${i}`);
+  const choice = choiceOf(preference, `of comparison ${i + 1}`);
   if (typeof choice === 'string') return undefined;
   const image = observationSpace.shape !== undefined;
   return { segments: [segmentOf(first, image), segmentOf(second, image)], choice };

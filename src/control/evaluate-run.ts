@@ -67,13 +67,13 @@ export async function evaluateRun(folder: string, options: EvaluateRunOptions = 
   const environment = await openEnvironment(settings.env, { python });
   try {
     const found = readRunPolicy(folder, environment, { step });
-    const returns = (policy: typeof found.policy) =>
-      returnOf(evaluateControlPolicy(environment, policy, { episodes, seed }));
+    const returns = async (policy: typeof found.policy) =>
+      returnOf(await evaluateControlPolicy(environment, policy, { episodes, seed }));
     return {
       run: folder,
       step: found.step,
-      return: returns(found.policy),
-      untrained: returns(found.untrained),
+      return: await returns(found.policy),
+      untrained: await returns(found.untrained),
       ...(settings.command === 'train' && (await evaluateReward(folder, environment, found))),
     };
   } finally {
@@ -96,7 +96,7 @@ async function evaluateReward(
     judge ? judged(judge, segment) : segment.rewards.reduce((sum, reward) => sum + reward, 0);
   const { state, tensors } = readCheckpoint(folder, { step });
   const { reward } = (state as { learner: { reward: RewardState } }).learner;
-  const measured = measureReward(
+  const measured = await measureReward(
     environment,
     options,
     { state: reward, tensors },

@@ -12,7 +12,7 @@
 export type { Action, ControlPolicy } from '../rl/control-policy.ts';
 export type { EnvironmentInput } from '../rl/environment-input.ts';
 export { type LoadPolicyOptions, loadPolicy } from '../rl/load-policy.ts';
-export type { Diagnosis, Finding, Training } from '../run/index.ts';
+export { AbortError, type Diagnosis, type Finding, type Training } from '../run/index.ts';
 export type { Clip, ClipStep, Judge } from './behaviors/judge.ts';
 export type { ControlReward } from './control-reward.ts';
 export type { ComparisonInput } from './earlier-comparisons.ts';

@@ -44,7 +44,7 @@ export function createLearnRecord(
   };
   let probe: ReturnType<typeof createProbe> | undefined;
   let agreement: RewardAgreement | undefined;
-  const measure = (): RewardAgreement => {
+  const measure = (): Promise<RewardAgreement> => {
     probe ??= createProbe(learner);
     return probe.measure();
   };
@@ -62,8 +62,8 @@ export function createLearnRecord(
      * Adds a step, and returns its row of metrics. Measures the reward where the step has an evaluation; notices what
      * went wrong after an evaluation or a fit.
      */
-    add(step: LearnStep): Record<string, number> {
-      agreement = step.evaluation && step.labels > 0 ? measure() : undefined;
+    async add(step: LearnStep): Promise<Record<string, number>> {
+      agreement = step.evaluation && step.labels > 0 ? await measure() : undefined;
       const row = {
         ...metricsOf(step),
         ...(agreement && agreementMetrics(agreement)),
@@ -76,12 +76,12 @@ export function createLearnRecord(
     /** How the learned reward agrees with the true one; undefined if the last step had no evaluation, or no labels. */
     agreement: () => agreement,
     /** The figures of the training after its last step, which took `seconds` in all. */
-    metrics(last: LearnStep | undefined, seconds: number): LearnMetrics {
+    async metrics(last: LearnStep | undefined, seconds: number): Promise<LearnMetrics> {
       const { step: steps = 0, labels = 0, foreseen = Number.NaN } = last ?? {};
-      if (labels > 0) agreement ??= measure();
+      if (labels > 0) agreement ??= await measure();
       const { pearson = Number.NaN, spearman = Number.NaN } = agreement ?? {};
       return {
-        return: returnOf(last?.evaluation ?? learner.evaluate()),
+        return: returnOf(last?.evaluation ?? (await learner.evaluate())),
         labels,
         steps,
         foreseen,

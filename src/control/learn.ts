@@ -12,7 +12,9 @@
  * From the command line: heed train --env CartPole-v1
  */
 
+import { textsForPrograms, withOptionNames } from '../library-words.ts';
 import { emitWarning } from '../node.ts';
+import { checkInput } from '../options.ts';
 import { seedFor } from '../random.ts';
 import { type ControlPolicy, createControlPolicy } from '../rl/control-policy.ts';
 import { type EnvironmentInput, inEnvironment } from '../rl/environment-input.ts';
@@ -67,6 +69,8 @@ export interface LearnResult {
   comparisons: readonly FitComparison[];
   /** How good they are, and how long training took. */
   metrics: LearnMetrics;
+  /** Environment steps taken. */
+  steps: number;
   /** What went wrong, if anything did, and what to do about it. */
   diagnosis: Diagnosis;
 }
@@ -78,11 +82,15 @@ export interface LearnResult {
  * @throws HeedError that names the wrong option, when awaited or iterated.
  */
 export function learnFromPreferences(input: LearnInput = {}): Training<LearnStep, LearnResult> {
-  const { signal, ...rest } = input;
   return createTraining(
-    async () => recorded(await openLearner(rest), input.onNotice ?? emitWarning),
+    async () => {
+      checkInput(input);
+      const { signal: _, onNotice: notice = emitWarning, ...rest } = input;
+      const onNotice = (text: string) => notice(withOptionNames(text));
+      return recorded(await openLearner({ ...rest, onNotice }), onNotice);
+    },
     (training, last) => training.result(last),
-    signal,
+    input?.signal,
   );
 }
 
@@ -145,20 +153,21 @@ function recorded(learner: Learner, onNotice: (text: string) => void) {
   let begun = false;
   return {
     async next(signal?: AbortSignal): Promise<LearnStep> {
-      if (!begun && learner.options.evaluations > 0) record.before(learner.evaluate());
+      if (!begun && learner.options.evaluations > 0) record.before(await learner.evaluate());
       begun = true;
       const step = await learner.next(signal);
-      record.add(step);
+      await record.add(step);
       return step;
     },
-    result(last: LearnStep | undefined): LearnResult {
-      const metrics = record.metrics(last, (performance.now() - began) / 1000);
+    async result(last: LearnStep | undefined): Promise<LearnResult> {
+      const metrics = await record.metrics(last, (performance.now() - began) / 1000);
       return {
         policy: createControlPolicy(learner.policies().policy, { seed: learner.options.seed }),
         reward: createControlReward(learner.reward()),
         comparisons: learner.comparisons(),
         metrics,
-        diagnosis: record.diagnosis(),
+        steps: metrics.steps,
+        diagnosis: textsForPrograms(record.diagnosis()),
       };
     },
     [Symbol.dispose]() {
@@ -209,24 +218,24 @@ function createPreferencePpo(options: LearnOptions, parts: LearnParts): Learner 
     const news = await teaching.news(signal);
     const before = progress.step;
     const exploring = before < randomSteps;
-    const rollout: Rollout = agent.collect(exploring ? 'uniform' : undefined);
+    const rollout: Rollout = await agent.collect(exploring ? 'uniform' : undefined);
     teaching.add(rollout);
 
     const { due, ...taught } = await teaching.teach(news, signal);
     const renormalizeDue = !exploring && progress.updates % options.renormalize === 0;
     if (renormalizeDue && !progress.fitted) ensemble.setScale(statistics.scale());
     const follow = !exploring && ensemble.removesLivingReward();
-    if (taught.fit || due > 0 || renormalizeDue || follow) ensemble.normalize(experience, discount);
+    if (taught.fit || due > 0 || renormalizeDue || follow) await ensemble.normalize(experience, discount);
     let ppo: PpoMetrics | undefined;
     let rewards: LearnStep['rewards'];
     if (!exploring) {
-      ensemble.reward(rollout, learned, progress.step);
+      await ensemble.reward(rollout, learned, progress.step);
       rewards = meanAndDeviation(learned);
       const { since } = progress.restart;
-      ppo = agent.update({ ...rollout, rewards: learned }, (progress.step - since) / (steps - since));
+      ppo = await agent.update({ ...rollout, rewards: learned }, (progress.step - since) / (steps - since));
       progress.updates++;
     }
-    const report = teaching.report(before, evaluator.run);
+    const report = await teaching.report(before, evaluator.run);
     const now = { step: progress.step, steps, maxEpisodeSteps };
     const stuck = exploring || !progress.fitted ? undefined : watch(progress.restart, rollout, learned, now);
     const restarted = stuck !== undefined && progress.restart.count < options.restarts;

@@ -69,7 +69,7 @@ export interface Learner {
   /** Takes some steps, learns from them, and makes the queries that are due. */
   next(signal?: AbortSignal): Promise<LearnStep>;
   /** Greedy episodes on the true reward. */
-  evaluate(): Evaluation;
+  evaluate(): Promise<Evaluation>;
   /** The current policy, and the initial one. */
   policies(): Pick<RunPolicies, 'policy' | 'untrained'>;
   /** The current learned reward. */

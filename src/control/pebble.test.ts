@@ -73,7 +73,7 @@ describe('PEBBLE', () => {
       ensemble.restore(state.reward, tensors as never);
       const column = (name: string) => tensors[`replay.${name}`].data as Float32Array;
       const expected = new Float32Array(column('rewards').length);
-      ensemble.reward(
+      await ensemble.reward(
         {
           observations: column('observations'),
           actions: column('actions'),

@@ -43,11 +43,11 @@ export function createPebble(options: LearnOptions, parts: LearnParts): Learner 
   const rewards = new Float32Array(environments * horizon);
 
   /** Acts, and learns from the current reward: that of novelty until the first fit. */
-  function live(): SacMetrics | undefined {
+  async function live(): Promise<SacMetrics | undefined> {
     const exploring = progress.step < randomSteps;
-    const rollout = agent.collect(exploring ? 'uniform' : undefined);
+    const rollout = await agent.collect(exploring ? 'uniform' : undefined);
     teaching.add(rollout);
-    if (progress.fitted) ensemble.reward(rollout, rewards, progress.step);
+    if (progress.fitted) await ensemble.reward(rollout, rewards, progress.step);
     else novelty.reward(rollout.nextObservations, rewards);
     if (!exploring) return agent.update({ ...rollout, rewards });
     agent.remember({ ...rollout, rewards });
@@ -55,7 +55,7 @@ export function createPebble(options: LearnOptions, parts: LearnParts): Learner 
   }
 
   /** Recomputes the rewards of the whole replay buffer with the current reward. */
-  function relabel(): void {
+  async function relabel(): Promise<void> {
     const all = (column: Float32Array, width = 1) => column.subarray(0, buffer.length * width);
     const nextObservations = all(buffer.nextObservations, observationSize);
     if (!progress.fitted) {
@@ -63,18 +63,18 @@ export function createPebble(options: LearnOptions, parts: LearnParts): Learner 
       novelty.look(nextObservations, variance, all(buffer.rewards), random(seed, 'novelty', progress.step));
       return;
     }
-    ensemble.normalize(experience, discount);
+    await ensemble.normalize(experience, discount);
     const observations = all(buffer.observations, observationSize);
     const actions = all(buffer.actions, actionSize);
     const terminated = all(buffer.terminated);
-    ensemble.reward({ observations, actions, nextObservations, terminated }, all(buffer.rewards), progress.step);
+    await ensemble.reward({ observations, actions, nextObservations, terminated }, all(buffer.rewards), progress.step);
   }
 
   async function next(signal?: AbortSignal): Promise<LearnStep> {
     const news = await teaching.news(signal);
     const before = progress.step;
-    const { metrics } = repeat(before, steps, () => {
-      const metrics = live();
+    const { metrics } = await repeat(before, steps, async () => {
+      const metrics = await live();
       return { step: progress.step, metrics };
     });
     const sac = 'temperature' in metrics ? (metrics as unknown as SacMetrics) : undefined;
@@ -82,10 +82,10 @@ export function createPebble(options: LearnOptions, parts: LearnParts): Learner 
 
     const unknown = !progress.fitted;
     const { due: _, ...taught } = await teaching.teach(news, signal);
-    if (taught.fit || unknown) relabel();
+    if (taught.fit || unknown) await relabel();
     // values of novelty rewards say nothing about the learned reward
     if (taught.fit && unknown) agent.resetCritics();
-    return { sac, ...taught, ...teaching.report(before, evaluator.run) };
+    return { sac, ...taught, ...(await teaching.report(before, evaluator.run)) };
   }
 
   return learnerOf(options, parts, teaching, { next, evaluator, acting: { sac: agent, novelty } });

@@ -46,11 +46,12 @@ const WINDOWS = 200;
 /** Measures a learner's reward. The windows of random play are drawn once, from the run's seed. */
 export function createProbe(learner: Learner) {
   const { options, environment, worth } = learner;
-  const windows = drawWindows(environment, options, undefined);
+  let windows: Segment[] | undefined;
   const ensemble = ensembleFor(environment, options);
   return {
     /** Compares the current reward with the true one. */
-    measure(): RewardAgreement {
+    async measure(): Promise<RewardAgreement> {
+      windows ??= await drawWindows(environment, options, undefined);
       const { state, tensors } = learner.save();
       ensemble.restore(state.reward, tensors);
       const recent = learner.compareRewards(WINDOWS / 2);
@@ -62,16 +63,17 @@ export function createProbe(learner: Learner) {
 }
 
 /** Measures a checkpoint's reward on windows of random play and of play by the policy that was trained on it. */
-export function measureReward(
+export async function measureReward(
   environment: EnvironmentSource,
   options: LearnOptions,
   checkpoint: { state: RewardState; tensors: FitTensors },
   { policy, worth, oracle }: { policy: PolicySnapshot; worth: (segment: Segment) => number; oracle: boolean },
-): RewardAgreement {
+): Promise<RewardAgreement> {
   const ensemble = ensembleFor(environment, options);
   try {
     ensemble.restore(checkpoint.state, checkpoint.tensors);
-    const [first, later] = [undefined, policy].map((one) => drawWindows(environment, options, one));
+    const first = await drawWindows(environment, options, undefined);
+    const later = await drawWindows(environment, options, policy);
     const windows = [...first, ...later];
     return agreementOf([...ensemble.meanReturns(windows)], windows.map(worth), first.length, oracle);
   } finally {
@@ -111,7 +113,11 @@ function ensembleFor({ observationSpace, actionSpace }: EnvironmentSource, optio
 }
 
 /** Windows of a policy's play, or of random play, in separate environments. */
-function drawWindows(source: EnvironmentSource, options: LearnOptions, policy: PolicySnapshot | undefined): Segment[] {
+async function drawWindows(
+  source: EnvironmentSource,
+  options: LearnOptions,
+  policy: PolicySnapshot | undefined,
+): Promise<Segment[]> {
   const seed = probeSeed(options);
   const { environments, horizon } = options[options.algorithm]!;
   const { window, memory } = options.segment;
@@ -123,7 +129,7 @@ function drawWindows(source: EnvironmentSource, options: LearnOptions, policy: P
   const collect = actor
     ? createCollector(environment, actor, settings).collect
     : createRandomPlay(environment, settings);
-  while (experience.held < experience.capacity) experience.add(collect());
+  while (experience.held < experience.capacity) experience.add(await collect());
   actor?.[Symbol.dispose]();
   environment[Symbol.dispose]();
   const draw = random(seed, 'windows');

@@ -1,5 +1,5 @@
 /** The teacher and the judge that callers pass to a verb. */
-import { HeedError } from '../error.ts';
+import { CallError, HeedError, messageWithCauses } from '../error.ts';
 import { type Choice, choices, type Preference } from '../preference/comparison.ts';
 import type { Teacher } from '../preference/teacher.ts';
 import type { Clip, Judge } from './behaviors/judge.ts';
@@ -56,7 +56,19 @@ function teacherFrom(prefer: ClipTeacher): Teacher<Segment> {
   return {
     name,
     async *answer(queries) {
-      const preferences = queries.map(async ({ options: [first, second] }) => prefer(clipOf(first), clipOf(second)));
+      const preferences = queries.map(async ({ options: [first, second] }, i) => {
+        try {
+          return await prefer(clipOf(first), clipOf(second));
+        } catch (cause) {
+          throw new CallError(
+            `the teacher ${name} failed at query ${i + 1} of ${queries.length}: ${messageWithCauses(cause)}`,
+            {
+              hint: 'the error is in the function',
+              cause,
+            },
+          );
+        }
+      });
       const all = await Promise.all(preferences);
       for (const [i, { id }] of queries.entries()) yield { id, choice: choiceOf(all[i], name) };
     },

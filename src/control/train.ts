@@ -67,17 +67,17 @@ export async function trainFromPreferences(
         const { accuracy } = record.agreement() ?? {};
         parts.onStep?.({ ...step, ...(Number.isFinite(accuracy) && { heldOutAccuracy: accuracy }) });
       },
-      before() {
+      async before() {
         sampleWorld(run, environment);
-        return record.before(evaluateUntrained(learner, onNotice));
+        return record.before(await evaluateUntrained(learner, onNotice));
       },
-      record(step) {
+      async record(step) {
         const before = step.labels - step.comparisons.length;
         step.comparisons.forEach((comparison, i) => {
           if (isShown(before + i, learner.options.labels))
             run.sample(comparisonSample(comparison, before + i + 1, learner, shown));
         });
-        const row = record.add(step);
+        const row = await record.add(step);
         if (step.done) {
           const agreement = record.agreement();
           if (agreement) run.sample({ kind: 'rewards', step: step.step, ...agreement });
@@ -85,10 +85,10 @@ export async function trainFromPreferences(
         }
         return row;
       },
-      result(last, seconds) {
+      async result(last, seconds) {
         const diagnosis = record.diagnosis();
         run.sample({ kind: 'diagnosis', step: last.step, ...diagnosis } satisfies DiagnosisRow);
-        return { run: run.folder, ...record.metrics(last, seconds), diagnosis };
+        return { run: run.folder, ...(await record.metrics(last, seconds)), diagnosis };
       },
     });
   } finally {

@@ -180,7 +180,7 @@ describe.each(rlAlgorithms)('a run of heed rl by %s', (algorithm) => {
     const run = createRun(join(folder, algorithm), { name: 'x', command: 'rl', config: rlOptions(settings), seed: 0 });
     const result = await trainRl(learner, { run, checkpointSeconds: 0 });
     run.close();
-    const { returns } = learner.evaluate();
+    const { returns } = await learner.evaluate();
     const policy = keep(await loadPolicy(run.folder));
     returns.forEach((expected, i) => {
       expect(live(policy, source, seedFor(0, 'evaluation', i))).toBeCloseTo(expected, 2);
@@ -300,6 +300,6 @@ describe('a run that is too short for its preset', () => {
     const error = await Promise.resolve(learnFromPreferences({ steps: 3000, randomSteps: 2000 })).catch((e) => e);
     expect(error).toBeInstanceOf(HeedError);
     expect(error.message).toContain('rounds do not fit');
-    expect(error.hint).toContain('--schedule.until');
+    expect(error.hint).toContain('"schedule.until"');
   });
 });

@@ -41,8 +41,8 @@ export async function watchPage(folder: string, options: WatchOptions = {}): Pro
       seconds,
       framesPerSecond: FRAMES_PER_SECOND,
     });
-    const figure = (label: string, policy: typeof found.policy) => {
-      const { mean, std } = evaluateControlPolicy(environment, policy, { episodes: EVALUATED, seed });
+    const figure = async (label: string, policy: typeof found.policy) => {
+      const { mean, std } = await evaluateControlPolicy(environment, policy, { episodes: EVALUATED, seed });
       const [value, deviation] = [mean, std].map((x) => x.toFixed(1).replace('-', '−'));
       return { label, value, note: `${unit ?? 'return'}; ± ${deviation} over ${EVALUATED} greedy episodes` };
     };
@@ -53,7 +53,7 @@ export async function watchPage(folder: string, options: WatchOptions = {}): Pro
     return {
       title: `${readInfo(folder).name} before and after training`,
       subtitle: `${settings.algorithm.toUpperCase()}, ${found.step.toLocaleString('en-US')} environment steps`,
-      summary: [figure('Before', found.untrained), figure('After', found.policy)],
+      summary: [await figure('Before', found.untrained), await figure('After', found.policy)],
       sections: [{ ...clips, title: 'Episodes', large: true }],
     };
   } finally {

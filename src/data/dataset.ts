@@ -1,6 +1,8 @@
 /** Datasets read row by row, each row checked. */
+
 import { DEEPEST, isDeeper } from '../depth.ts';
 import { HeedError } from '../error.ts';
+import { breathe, turnIsDue } from '../node.ts';
 import { gatherContext, LOST, lostContext } from './context.ts';
 import { adopt } from './convert.ts';
 import { type FoundInFile, readFileRows } from './file.ts';
@@ -60,6 +62,7 @@ export async function* readDataset(
 ): AsyncGenerator<DatasetRow> {
   for (const source of rowSources(data, name)) {
     for await (const found of checked(rename ? renamed(source, rename) : source, accept)) {
+      if (turnIsDue()) await breathe();
       if ('value' in found) {
         yield found;
         continue;
@@ -78,6 +81,7 @@ export async function* readDataset(
 export async function* readAnyRows(data: Data | readonly string[], name = 'data'): AsyncGenerator<Row> {
   for (const source of rowSources(data, name)) {
     for await (const found of source) {
+      if (turnIsDue()) await breathe();
       if (!('value' in found)) throw badRowError(found);
       yield found.value;
     }

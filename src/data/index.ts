@@ -26,6 +26,8 @@ export {
   type PromptRow,
   type RankingRow,
   type RatedRow,
+  type RowMessage,
+  type RowText,
   type StepwiseRow,
   type TextRow,
   type UnpairedPreferenceRow,

@@ -1,6 +1,8 @@
 /** Training, validation and test data from one dataset, without overlap. */
+
 import { z } from 'zod';
 import { HeedError } from '../error.ts';
+import { parseOptions } from '../options.ts';
 import { random } from '../random.ts';
 import { nearKey } from './content.ts';
 import { type DatasetOptions, isInMemory, readDataset } from './dataset.ts';
@@ -50,7 +52,7 @@ export async function splitDataset(
   options: z.input<typeof splitSchema>,
   reading: Omit<DatasetOptions, 'accept'> = {},
 ): Promise<Splits> {
-  const { test, validation, seed, by } = splitSchema.parse(options);
+  const { test, validation, seed, by } = parseOptions(splitSchema, options);
   const source = isInMemory(data) ? await collectRows(data) : data; // read twice
   const groups = await groupsOf(source, by, reading);
   const members: number[] = [];

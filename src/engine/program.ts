@@ -1,6 +1,7 @@
 /** Programs: a traced graph, compiled by the runtime, run on values bound to it. */
+import { Disposables } from '../disposables.ts';
 import { HeedError } from '../error.ts';
-import { createHash } from '../node.ts';
+import { breathe, createHash, turnIsDue } from '../node.ts';
 import { type AnyInputs, declareInputs, type InputSpecs, type TensorsOf, type ValuesOf } from './declare.ts';
 import { device } from './device.ts';
 import { evaluateDim, isSymbol } from './dims.ts';
@@ -50,6 +51,11 @@ export interface Binding {
   run(): void;
   /** Runs in another thread, for long programs: the event loop stays free. Do not touch the values meanwhile. */
   runAsync(): Promise<void>;
+  /**
+   * Runs in this thread if the program's last run was short, else in another: the event loop is never blocked for long,
+   * and short runs cost no more than `run`. Do not touch the values meanwhile.
+   */
+  runFreely(): Promise<void>;
   /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
@@ -84,6 +90,8 @@ export interface Program<I extends InputSpecs = AnyInputs, O extends string = st
       Record<string, Numbers | undefined>
     >,
   ): Record<O, ValueData>;
+  /** The same, without blocking the event loop for long (see `Binding.runFreely`). */
+  runFreely(inputs: Parameters<Program<I, O>['run']>[0]): Promise<Record<O, ValueData>>;
   /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
@@ -95,7 +103,14 @@ interface Session {
   fixedValues: readonly (readonly [name: string, value: Value])[];
   /** Number of programs, and of runs in other threads, that need it. */
   users: number;
+  /** Whether its runs are always short: those of programs in one thread. */
+  short: boolean;
+  /** Milliseconds that its last run took; unknown at first. */
+  milliseconds?: number;
 }
+/** Milliseconds from which a run is long enough for another thread: the handover takes about a tenth of one. */
+const LONG_RUN = 10;
+
 /** Sessions by their model and options: equal graphs share one. */
 const sessions = new Map<string, Session>();
 let ownSessions = 0;
@@ -170,6 +185,7 @@ export function compile<O extends Readonly<Record<string, Tensor>>>(
       fixed: engine.fixedByName ? fixedValues.map(([name, value]) => [name, value.handle] as const) : [],
     }),
     users: 0,
+    short: options.singleThread === true,
   };
   session.users++;
   sessions.set(key, session);
@@ -209,55 +225,15 @@ export function compile<O extends Readonly<Record<string, Tensor>>>(
     },
     run(numbersByName) {
       checkAlive();
-      const symbols: Record<string, number> = { ...dims };
-      const made: Value[] = [];
-      const keep = <V extends Value>(value: V) => {
-        made.push(value);
-        return value;
-      };
-      const inputValues: Record<string, Value> = {};
-      try {
-        for (const spec of program.inputs) {
-          const value = numbersByName[spec.name];
-          if (value instanceof Value) learnSymbols(spec, value.shape, symbols);
-        }
-        for (const spec of program.inputs) {
-          const value = numbersByName[spec.name];
-          if (value === undefined) continue;
-          if (value instanceof Value) {
-            inputValues[spec.name] = value;
-            continue;
-          }
-          const numbers = typeof value === 'number' ? [value] : value;
-          const shape = inferShape(spec, numbers.length, symbols);
-          const wrong = misfit(spec.dtype, numbers);
-          if (wrong !== undefined) {
-            throw new HeedError(`input ${describeSpec(spec)} cannot hold ${wrong}`, {
-              hint: 'pass numbers that its dtype can hold',
-            });
-          }
-          inputValues[spec.name] = keep(Value.of(spec.dtype, shape, numbers));
-        }
-        for (const spec of program.inputs) checkValue('input', spec, inputValues[spec.name], symbols);
-        const outputValues: Record<string, Value> = {};
-        for (const { name, dtype, shape } of program.outputs) {
-          outputValues[name] = keep(
-            new Value(
-              dtype,
-              shape.map((d) => evaluateDim(d, symbols)),
-            ),
-          );
-        }
-        const binding = program.bind(inputValues, outputValues);
-        try {
-          binding.run();
-        } finally {
-          binding[Symbol.dispose]();
-        }
-        return Object.fromEntries(program.outputs.map(({ name }) => [name, outputValues[name].data]));
-      } finally {
-        for (const value of made) value[Symbol.dispose]();
-      }
+      using once = bindNumbers(program, numbersByName, dims);
+      once.binding.run();
+      return once.numbers();
+    },
+    async runFreely(numbersByName) {
+      checkAlive();
+      using once = bindNumbers(program, numbersByName, dims);
+      await once.binding.runFreely();
+      return once.numbers();
     },
     [Symbol.dispose]() {
       if (disposed) return;
@@ -266,6 +242,51 @@ export function compile<O extends Readonly<Record<string, Tensor>>>(
     },
   };
   return program;
+}
+
+/** Binds plain numbers to a program, for one run. */
+function bindNumbers(
+  program: Program,
+  numbersByName: Readonly<Record<string, Numbers | undefined>>,
+  dims: Readonly<Record<string, number>>,
+): Disposable & { binding: Binding; numbers(): Record<string, ValueData> } {
+  const symbols: Record<string, number> = { ...dims };
+  using own = new Disposables();
+  const inputValues: Record<string, Value> = {};
+  for (const spec of program.inputs) {
+    const value = numbersByName[spec.name];
+    if (value instanceof Value) learnSymbols(spec, value.shape, symbols);
+  }
+  for (const spec of program.inputs) {
+    const value = numbersByName[spec.name];
+    if (value === undefined) continue;
+    if (value instanceof Value) {
+      inputValues[spec.name] = value;
+      continue;
+    }
+    const numbers = typeof value === 'number' ? [value] : value;
+    const shape = inferShape(spec, numbers.length, symbols);
+    const wrong = misfit(spec.dtype, numbers);
+    if (wrong !== undefined) {
+      throw new HeedError(`input ${describeSpec(spec)} cannot hold ${wrong}`, {
+        hint: 'pass numbers that its dtype can hold',
+      });
+    }
+    inputValues[spec.name] = own.use(Value.of(spec.dtype, shape, numbers));
+  }
+  for (const spec of program.inputs) checkValue('input', spec, inputValues[spec.name], symbols);
+  const outputValues: Record<string, Value> = {};
+  for (const { name, dtype, shape } of program.outputs) {
+    const sizes = shape.map((d) => evaluateDim(d, symbols));
+    outputValues[name] = own.use(new Value(dtype, sizes));
+  }
+  const binding = own.use(program.bind(inputValues, outputValues));
+  const end = own.move();
+  return {
+    binding,
+    numbers: () => Object.fromEntries(program.outputs.map(({ name }) => [name, outputValues[name].data])),
+    [Symbol.dispose]: end[Symbol.dispose],
+  };
 }
 
 /** Where a fixed value's numbers are: in the model, in a file beside it, or passed by name when it is loaded. */
@@ -362,22 +383,32 @@ function createBinding(
   const drop = (held: { users: number }) => {
     if (--held.users === 0) bound.release();
   };
+  const run = () => {
+    alive();
+    bound.run();
+  };
+  const runAsync = async () => {
+    // A binding or program that is disposed of meanwhile lives until the run has ended.
+    const held = alive();
+    held.users++;
+    session.users++;
+    try {
+      await bound.runAsync();
+    } finally {
+      drop(held);
+      leave(session);
+    }
+  };
   return {
-    run() {
-      alive();
-      bound.run();
-    },
-    runAsync: async () => {
-      // A binding or program that is disposed of meanwhile lives until the run has ended.
-      const held = alive();
-      held.users++;
-      session.users++;
-      try {
-        await bound.runAsync();
-      } finally {
-        drop(held);
-        leave(session);
-      }
+    run,
+    runAsync,
+    async runFreely() {
+      if (turnIsDue()) await breathe();
+      if (session.short) return run();
+      const began = performance.now();
+      if (session.milliseconds === undefined || session.milliseconds > LONG_RUN) await runAsync();
+      else run();
+      session.milliseconds = performance.now() - began;
     },
     [Symbol.dispose]() {
       if (live) drop(live);

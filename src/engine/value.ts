@@ -111,6 +111,11 @@ export class Value<D extends DType = DType> {
     return value;
   }
 
+  /** Whether it was disposed of. */
+  get isDisposed(): boolean {
+    return this.#handle === null;
+  }
+
   /** The value in the runtime, for the engine. @throws HeedError after the value was disposed of. */
   get handle(): Handle {
     if (!this.#handle) {

@@ -48,7 +48,7 @@ describe.each(names)('%s', (name) => {
   const expected = expectedOf(name);
 
   if (name !== 'tied')
-    it('gives the log-probabilities and the gradients of PEFT', () => {
+    it('gives the log-probabilities and the gradients of PEFT', async () => {
       const { config, parameters, architecture } = baseOf(expected.base);
       const { options, parameters: adapters } = loadAdapter(join(fixtures, name), config, architecture);
       const trainer = createPackedTrainer(
@@ -61,7 +61,9 @@ describe.each(names)('%s', (name) => {
         },
       );
       const batch = batchOf(expected.ids);
-      const { logP } = trainer.run(batch, { weight: new Float32Array(batch.at.length).fill(1 / batch.at.length) });
+      const { logP } = await trainer.run(batch, {
+        weight: new Float32Array(batch.at.length).fill(1 / batch.at.length),
+      });
       close(
         Array.from(trainer.places(), (at) => logP.data[at] as number),
         expected.logprobs,
@@ -79,16 +81,16 @@ describe.each(names)('%s', (name) => {
       for (const part of [trainer, adapters, parameters]) part[Symbol.dispose]();
     });
 
-  it('is written so that it is read again, and merged as PEFT computes it', () => {
+  it('is written so that it is read again, and merged as PEFT computes it', async () => {
     const base = baseOf(expected.base);
     const read = loadAdapter(join(fixtures, name), base.config, base.architecture);
     const copy = join(folder, name);
-    saveAdapter(copy, base.config, read, base.architecture);
+    saveAdapter(copy, read);
     const again = loadAdapter(copy, base.config, base.architecture);
     expect(again.options.targets).toEqual(read.options.targets);
     const merged = mergeAdapter(base, again);
     const scorer = createPackedScorer(merged.config, merged.parameters.values);
-    close(scorer.run(batchOf(expected.ids)), expected.logprobs);
+    close(await scorer.run(batchOf(expected.ids)), expected.logprobs);
     for (const part of [scorer, merged.parameters, read.parameters, again.parameters]) part[Symbol.dispose]();
   });
 });
@@ -109,7 +111,7 @@ const created = ([, folder, options]: (typeof trained)[0]) => {
   return { base, adapters, options };
 };
 
-it('begins at the base model, with DoRA and whole parameters', () => {
+it('begins at the base model, with DoRA and whole parameters', async () => {
   for (const [name, folder, options] of trained.filter(([name]) => name !== 'olmo2')) {
     const { config, parameters } = baseOf(folder);
     const adapters = createLora(config, { ...options, whole: ['model.norm'] }, parameters.values, random(5));
@@ -120,7 +122,7 @@ it('begins at the base model, with DoRA and whole parameters', () => {
       { ...parameters.values, ...adapters.values },
       { linear: loraLinear(config, options, weightedLinear(config)) },
     );
-    const [before, after] = [plain.run(batch), adapted.run(batch)];
+    const [before, after] = [await plain.run(batch), await adapted.run(batch)];
     for (const [i, logP] of before.entries()) expect(Math.abs(after[i] - logP), name).toBeLessThan(1e-5);
     for (const part of [plain, adapted, adapters, parameters]) part[Symbol.dispose]();
   }
@@ -152,18 +154,20 @@ for base, folder in json.loads(sys.argv[1]):
     print(json.dumps(logp.tolist()))
 `;
 
-it.skipIf(!python)('gives the same in PEFT (needs Transformers)', () => {
+it.skipIf(!python)('gives the same in PEFT (needs Transformers)', async () => {
   const { ids } = expectedOf('fused');
-  const ours = trained.map((one) => {
-    const { base, adapters, options } = created(one);
-    const copy = join(folder, `new-${one[0]}`);
-    saveAdapter(copy, base.config, { options, parameters: adapters }, base.architecture);
-    const merged = mergeAdapter(base, { options, parameters: adapters });
-    const scorer = createPackedScorer(merged.config, merged.parameters.values);
-    const logP = scorer.run(batchOf(ids));
-    for (const part of [scorer, merged.parameters, adapters]) part[Symbol.dispose]();
-    return { call: [join(root, one[1]), copy], logP };
-  });
+  const ours = await Promise.all(
+    trained.map(async (one) => {
+      const { base, adapters, options } = created(one);
+      const copy = join(folder, `new-${one[0]}`);
+      saveAdapter(copy, { config: base.config, architecture: base.architecture, options, parameters: adapters });
+      const merged = mergeAdapter(base, { options, parameters: adapters });
+      const scorer = createPackedScorer(merged.config, merged.parameters.values);
+      const logP = await scorer.run(batchOf(ids));
+      for (const part of [scorer, merged.parameters, adapters]) part[Symbol.dispose]();
+      return { call: [join(root, one[1]), copy], logP };
+    }),
+  );
   const call = ['-c', SCORES, JSON.stringify(ours.map(({ call }) => call)), JSON.stringify(ids)];
   const { status, stdout, stderr } = spawnSync(python!, call, {
     encoding: 'utf8',

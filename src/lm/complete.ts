@@ -1,9 +1,11 @@
 /** Completions in one line: prompts in, texts out. */
-import { type PrecisionChoice, resolvePrecision } from '../engine/precision.ts';
+import { z } from 'zod';
+import { PRECISIONS, type PrecisionChoice, resolvePrecision } from '../engine/precision.ts';
 import { HeedError } from '../error.ts';
+import { parseOptions } from '../options.ts';
 import { type ChatMessage, encodeChat } from './chat-template.ts';
 import type { Checkpoint } from './checkpoint.ts';
-import { createGenerator, type GenerateOptions, type GeneratorOptions } from './generate.ts';
+import { createGenerator, type GenerateOptions, type GeneratorOptions, generateSchema } from './generate.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
 /** A text, or a conversation in which the assistant speaks next. */
@@ -25,6 +27,18 @@ export interface CompletionOptions
   precision?: PrecisionChoice;
 }
 
+/** All options of `model.generate`, to refuse others. */
+const completionSchema = generateSchema.extend({
+  chat: z.boolean().optional(),
+  precision: z.enum(PRECISIONS).optional(),
+  ends: z.array(z.number().int().min(0)).optional(),
+  stop: z.array(z.string()).optional(),
+  topLogprobs: z.number().int().min(0).optional(),
+  processor: z.unknown().optional(),
+  speculate: z.unknown().optional(),
+  signal: z.instanceof(AbortSignal).optional(),
+});
+
 /**
  * The model's completion of each prompt, in order, without special tokens and surrounding space.
  *
@@ -34,15 +48,13 @@ export interface CompletionOptions
 export async function complete(
   model: Pick<Checkpoint, 'config' | 'parameters'> & { tokenizer: Tokenizer; ends: readonly number[] },
   prompts: readonly Prompt[],
-  {
-    chat = model.tokenizer.chatTemplate !== undefined,
-    speculate,
-    precision = 'fp32',
-    ...options
-  }: CompletionOptions = {},
+  input: CompletionOptions = {},
 ): Promise<string[]> {
+  parseOptions(completionSchema, input);
+  const { chat = model.tokenizer.chatTemplate !== undefined, speculate, precision = 'fp32', ...options } = input;
   const { config, parameters, tokenizer, ends } = model;
-  const ids = prompts.map((prompt) => {
+  const ids = prompts.map((prompt, i) => {
+    if (typeof prompt !== 'string' && !(Array.isArray(prompt) && isConversation(prompt))) throw notAPrompt(prompt, i);
     if (typeof prompt === 'string' && !chat) return tokenizer.encode(prompt);
     const messages: readonly ChatMessage[] = typeof prompt === 'string' ? [{ role: 'user', content: prompt }] : prompt;
     return encodeChat(tokenizer, messages, { addGenerationPrompt: true }).ids;
@@ -57,6 +69,14 @@ export async function complete(
   } finally {
     generator[Symbol.dispose]();
   }
+}
+
+/** The error for what is neither a text nor a conversation. */
+export function notAPrompt(prompt: unknown, index: number): HeedError {
+  const got = Array.isArray(prompt) ? 'an empty conversation' : `${prompt === null ? 'null' : typeof prompt}`;
+  return new HeedError(`prompt ${index + 1} is ${got}: expected a text, or a conversation`, {
+    hint: "pass 'Hello', or [{ role: 'user', content: 'Hello' }], or a list of either",
+  });
 }
 
 /** Whether a value is one conversation, and not a list of prompts. @throws HeedError if it is neither. */

@@ -134,19 +134,22 @@ export function checkPrompt(
     throw new HeedError('completions as text need a tokenizer', { hint: "pass the model's tokenizer" });
   }
   if (prompt.length === 0) {
-    throw new HeedError(`prompt ${index} is empty: a model needs at least one token`, {
+    throw new HeedError(`prompt ${index + 1} is empty: a model needs at least one token`, {
       hint: 'begin it with the BOS token',
     });
   }
   if (prompt.length > maxPositions) {
-    throw new HeedError(`prompt ${index} has ${prompt.length} tokens, but the model has ${maxPositions} positions`, {
-      hint: 'shorten it',
-    });
+    throw new HeedError(
+      `prompt ${index + 1} has ${prompt.length} tokens, but the model has ${maxPositions} positions`,
+      {
+        hint: 'shorten it',
+      },
+    );
   }
   for (let i = 0; i < prompt.length; i++) {
     if (Number.isInteger(prompt[i]) && prompt[i] >= 0 && prompt[i] < vocabularySize) continue;
     throw new HeedError(
-      `token ${i} of prompt ${index} is ${prompt[i]}: expected a whole number from 0 to ${vocabularySize - 1}`,
+      `token ${i + 1} of prompt ${index + 1} is ${prompt[i]}: expected a whole number from 0 to ${vocabularySize - 1}`,
       { hint: 'the prompt was made by the tokenizer of another model' },
     );
   }

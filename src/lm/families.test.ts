@@ -43,7 +43,7 @@ describe.each(names)('%s', (name) => {
   const { ids } = expected;
   const time = ids[0].length;
 
-  it('gives the log-probabilities, the loss and the gradients of PyTorch', () => {
+  it('gives the log-probabilities, the loss and the gradients of PyTorch', async () => {
     const { config, parameters, raw } = loadCheckpoint(folder);
     // both sequences in one row: windows, rotations and the experts' choices are of each sequence
     const batch = packedBatch([ids.map((ids) => ({ ids }))], 2 * time);
@@ -52,7 +52,7 @@ describe.each(names)('%s', (name) => {
       logP,
     }));
     const weight = new Float32Array(batch.at.length).fill(1 / batch.at.length);
-    const { loss, logP } = trainer.run(batch, { weight });
+    const { loss, logP } = await trainer.run(batch, { weight });
     expect(Math.abs((loss.data[0] as number) / expected.loss - 1)).toBeLessThan(1e-5);
     const places = trainer.places();
     for (const [i, reference] of expected.logprobs.flat().entries()) {
@@ -129,18 +129,20 @@ for folder, ids in json.loads(sys.argv[1]):
 `;
 
 describe.skipIf(!python)('with Transformers (needs Transformers)', () => {
-  it('gives the same logits there after a change of the weights here', () => {
-    const ours = names.map((name) => {
-      const model = loadCheckpoint(join(fixtures, name));
-      const flat = model.parameters.flat as Float32Array;
-      for (let i = 0; i < flat.length; i++) flat[i] *= 1 + 0.1 * Math.sin(i);
-      const folder = join(root, `${name}-changed`);
-      saveCheckpoint(folder, model);
-      const ids = expectedOf(name).ids[0];
-      const { logits } = scoreTokens(model.config, model.parameters.values, ids, { logits: true });
-      model.parameters[Symbol.dispose]();
-      return { folder, ids, logits: logits!.at(-1)! };
-    });
+  it('gives the same logits there after a change of the weights here', async () => {
+    const ours = await Promise.all(
+      names.map(async (name) => {
+        const model = loadCheckpoint(join(fixtures, name));
+        const flat = model.parameters.flat as Float32Array;
+        for (let i = 0; i < flat.length; i++) flat[i] *= 1 + 0.1 * Math.sin(i);
+        const folder = join(root, `${name}-changed`);
+        saveCheckpoint(folder, model);
+        const ids = expectedOf(name).ids[0];
+        const { logits } = await scoreTokens(model.config, model.parameters.values, ids, { logits: true });
+        model.parameters[Symbol.dispose]();
+        return { folder, ids, logits: logits!.at(-1)! };
+      }),
+    );
     const call = JSON.stringify(ours.map(({ folder, ids }) => [folder, ids]));
     const { status, stdout, stderr } = spawnSync(python!, ['-c', LOGITS, call], {
       encoding: 'utf8',

@@ -163,10 +163,10 @@ describe('generation', () => {
   });
 
   it.each<[string, number[][], GenerateOptions, RegExp]>([
-    ['an empty prompt', [[1], []], {}, /prompt 1 is empty/],
+    ['an empty prompt', [[1], []], {}, /prompt 2 is empty/],
     ['a prompt too long', [new Array(300).fill(1)], {}, /300 tokens.*256 positions/],
-    ['an unknown token', [[1, 512]], {}, /token 1 of prompt 0 is 512.*511/],
-    ['half a token', [[0.5]], {}, /token 0 of prompt 0 is 0.5/],
+    ['an unknown token', [[1, 512]], {}, /token 2 of prompt 1 is 512.*511/],
+    ['half a token', [[0.5]], {}, /token 1 of prompt 1 is 0.5/],
     ['stop strings without a tokenizer', [[1]], { stop: ['x'] }, /need a tokenizer/],
   ])('refuses %s', async (_name, wrong, more, message) => {
     await expect(generator.complete(wrong, more)).rejects.toThrow(heedError(message, /./));

@@ -8,6 +8,7 @@ import type { Value } from '../engine/value.ts';
 import { createCachedDecoder } from '../nn/decoder-cache.ts';
 import type { DecoderConfig } from '../nn/decoder-config.ts';
 import type { CachedDecoderOptions } from '../nn/decoder-options.ts';
+import { optionsOf, parseOptions } from '../options.ts';
 import {
   beginSequence,
   checkPrompt,
@@ -132,7 +133,7 @@ async function* generate(
   prompts: readonly ArrayLike<number>[],
   options: GenerateOptions,
 ): AsyncGenerator<GenerateStep, void> {
-  const settings = generateSchema.parse(options);
+  const settings = parseOptions(generateSchema, optionsOf(generateSchema, options));
   for (const [i, prompt] of prompts.entries()) checkPrompt(prompt, i, config, options);
   if (prompts.length === 0) return;
   const count = Math.min(settings.batch, prompts.length);

@@ -30,7 +30,7 @@ export {
 } from './generation-queue.ts';
 export { hubName, type Pulled, type PullOptions, pull, resolveDataset, resolveModel } from './hub.ts';
 export { anyObjectGrammar, type GrammarState, jsonGrammar } from './json-grammar.ts';
-export { type LoadedAdapter, loadAdapter, saveAdapter } from './lora.ts';
+export { type LoraAdapter, loadAdapter, saveAdapter } from './lora.ts';
 export {
   createModel,
   embeddedModel,
@@ -40,6 +40,7 @@ export {
   type ModelData,
   type ModelOutline,
   saveModel,
+  type TokenLogprob,
 } from './model.ts';
 export {
   createPackedScorer,

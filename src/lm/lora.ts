@@ -9,8 +9,12 @@ import { type Checkpoint, classifierParameters, scoreSpec } from './checkpoint.t
 import { layoutOfArchitecture } from './config.ts';
 import { SCORE } from './layout.ts';
 
-/** An adapter in memory; the caller disposes of its parameters. */
-export interface LoadedAdapter {
+/** A LoRA adapter in memory, and what model it is for; the caller disposes of its parameters. */
+export interface LoraAdapter {
+  /** The base model's sizes. */
+  config: DecoderConfig;
+  /** The base model's architecture, such as "LlamaForCausalLM". */
+  architecture: string;
   /** Rank, scale and targets. */
   options: LoraOptions;
   /**
@@ -27,7 +31,7 @@ export interface LoadedAdapter {
  *
  * @throws HeedError if it belongs to another model.
  */
-export function loadAdapter(folder: string, config: DecoderConfig, architecture = 'LlamaForCausalLM'): LoadedAdapter {
+export function loadAdapter(folder: string, config: DecoderConfig, architecture = 'LlamaForCausalLM'): LoraAdapter {
   const adapter = readAdapter(folder);
   const { rank, alpha, rankStabilized, dora, score, base, whole = {} } = adapter;
   const misfit = (what: string) =>
@@ -69,7 +73,7 @@ export function loadAdapter(folder: string, config: DecoderConfig, architecture 
     set(names.b, b);
     if (magnitude) set(names.magnitude, magnitude);
   }
-  return { options, parameters, base };
+  return { config, architecture, options, parameters, base };
 }
 
 /** Adapters of the embedding or the output layer, which then are no longer the same. */
@@ -81,7 +85,7 @@ const SEPARATE = /^(model\.embed_tokens|lm_head)\./;
  */
 export function mergeAdapter<M extends Pick<Checkpoint, 'config' | 'parameters'>>(
   model: M,
-  { parameters: adapters, options }: LoadedAdapter,
+  { parameters: adapters, options }: Pick<LoraAdapter, 'parameters' | 'options'>,
 ): M {
   const head = adapters.values[SCORE];
   const separates = model.config.tied && !head && adapters.specs.some(({ name }) => SEPARATE.test(name));
@@ -107,15 +111,10 @@ function withOwnHead<M extends Pick<Checkpoint, 'config' | 'parameters'>>(model:
 }
 
 /**
- * Writes an adapter in PEFT's format. `architecture` is the base model's, such as "LlamaForCausalLM". Maps that are one
- * module in Transformers (Phi-3, GPT-2) get one adapter of the sum of their ranks.
+ * Writes an adapter in PEFT's format, and creates the folder if necessary. Maps that are one module in Transformers
+ * (Phi-3, GPT-2) get one adapter of the sum of their ranks.
  */
-export function saveAdapter(
-  folder: string,
-  config: DecoderConfig,
-  { options, parameters, base }: LoadedAdapter,
-  architecture: string,
-): void {
+export function saveAdapter(folder: string, { config, architecture, options, parameters, base }: LoraAdapter): void {
   const { rank, alpha, rankStabilized = false, dora } = options;
   const layout = layoutOfArchitecture(architecture);
   const separate = { ...config, tied: false };

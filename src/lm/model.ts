@@ -5,14 +5,15 @@ import { HeedError } from '../error.ts';
 import { writeFileAtomic } from '../files.ts';
 import { type DecoderConfig, decoderParameters } from '../nn/decoder-config.ts';
 import { createParameters } from '../nn/parameters.ts';
-import { existsSync, fileURLToPath, join, readFileSync } from '../node.ts';
+import { breathe, existsSync, fileURLToPath, join, readFileSync } from '../node.ts';
 import { random } from '../random.ts';
 import { readAdapter } from './adapter-files.ts';
-import { endOfTurnToken } from './chat-template.ts';
+import { encodeChat, endOfTurnToken } from './chat-template.ts';
 import { type Checkpoint, loadCheckpoint, readShape, type SaveOptions, saveCheckpoint } from './checkpoint.ts';
-import { type CompletionOptions, complete, isConversation, type Prompt } from './complete.ts';
+import { type CompletionOptions, complete, isConversation, notAPrompt, type Prompt } from './complete.ts';
 import { type PullOptions, placeOf, resolveModel } from './hub.ts';
 import { loadAdapter, mergeAdapter } from './lora.ts';
+import { createTokenScorer } from './token-scores.ts';
 import { loadTokenizer, saveTokenizer, TEMPLATE, type Tokenizer } from './tokenizer.ts';
 import { writeConfig } from './write-config.ts';
 
@@ -42,8 +43,34 @@ export interface Model extends ModelData, Disposable {
   generate(prompt: Prompt, options?: CompletionOptions): Promise<string>;
   /** Writes a completion of each prompt. */
   generate(prompts: readonly Prompt[], options?: CompletionOptions): Promise<string[]>;
+  /**
+   * How likely the model finds each token of a text, given those before it: the first has nothing before it, and no
+   * log-probability. A list of texts gives a list.
+   *
+   * @throws HeedError if a text has no tokens, or more than the model has positions.
+   */
+  logprobs(text: Prompt): Promise<TokenLogprob[]>;
+  logprobs(texts: readonly Prompt[]): Promise<TokenLogprob[][]>;
+  /**
+   * e to the mean of −log p over a text's tokens, without the first: how surprised the model is. A list of texts gives a
+   * list.
+   *
+   * @throws HeedError as `logprobs` does, and if a text has a single token.
+   */
+  perplexity(text: Prompt): Promise<number>;
+  perplexity(texts: readonly Prompt[]): Promise<number[]>;
   /** Frees the weights. The model cannot be used afterwards. */
   [Symbol.dispose](): void;
+}
+
+/** A token of a text with its log-probability. */
+export interface TokenLogprob {
+  /** The token's id. */
+  id: number;
+  /** Its text. */
+  token: string;
+  /** log p of the token given those before it, in nats; null for the first. */
+  logprob: number | null;
 }
 
 /** A model from its data. Its methods read `this`, so a spread copy with other parameters uses those. */
@@ -55,15 +82,63 @@ const methods = {
     prompt: Prompt | readonly Prompt[],
     options?: CompletionOptions,
   ): Promise<string | string[]> {
-    if (typeof prompt !== 'string' && !isConversation(prompt))
-      return complete(this, prompt as readonly Prompt[], options);
+    checkNotDisposed(this);
+    if (Array.isArray(prompt) && !isConversation(prompt)) return complete(this, prompt as readonly Prompt[], options);
     const [text] = await complete(this, [prompt as Prompt], options);
     return text;
+  },
+  async logprobs(this: Model, text: Prompt | readonly Prompt[]): Promise<TokenLogprob[] | TokenLogprob[][]> {
+    const isOne = !Array.isArray(text) || isConversation(text);
+    const all = await tokenLogprobs(this, isOne ? [text as Prompt] : (text as readonly Prompt[]));
+    return isOne ? all[0] : all;
+  },
+  async perplexity(this: Model, text: Prompt | readonly Prompt[]): Promise<number | number[]> {
+    const isOne = !Array.isArray(text) || isConversation(text);
+    const all = await tokenLogprobs(this, isOne ? [text as Prompt] : (text as readonly Prompt[]));
+    const each = all.map((tokens, i) => {
+      if (tokens.length < 2) {
+        throw new HeedError(`text ${i + 1} has a single token: nothing is predicted`, { hint: 'give a longer text' });
+      }
+      return Math.exp(-tokens.reduce((sum, { logprob }) => sum + (logprob ?? 0), 0) / (tokens.length - 1));
+    });
+    return isOne ? each[0] : each;
   },
   [Symbol.dispose](this: Model): void {
     this.parameters[Symbol.dispose]();
   },
 };
+
+/** The tokens of texts, each with its log-probability. A text is read as it is, a conversation as the template has it. */
+async function tokenLogprobs(model: Model, texts: readonly Prompt[]): Promise<TokenLogprob[][]> {
+  checkNotDisposed(model);
+  const { config, parameters, tokenizer } = model;
+  using scorer = createTokenScorer(config, parameters.values);
+  const all: TokenLogprob[][] = [];
+  for (const [i, text] of texts.entries()) {
+    if (typeof text !== 'string' && !(Array.isArray(text) && isConversation(text))) throw notAPrompt(text, i);
+    const ids = typeof text === 'string' ? tokenizer.encode(text) : encodeChat(tokenizer, text).ids;
+    const { logprobs } = await scorer.score(ids).catch((error) => {
+      if (!(error instanceof HeedError) || texts.length === 1) throw error;
+      throw new HeedError(`text ${i + 1}: ${error.message}`, { hint: error.hint, cause: error });
+    });
+    all.push(
+      ids.map((id, at) => ({
+        id,
+        token: tokenizer.decode([id], { skipSpecialTokens: false }),
+        logprob: at === 0 ? null : logprobs[at - 1],
+      })),
+    );
+  }
+  return all;
+}
+
+/** @throws HeedError when a model was disposed of; `name` is what the caller calls it. */
+export function checkNotDisposed({ parameters }: Pick<ModelData, 'parameters'>, name = 'the model'): void {
+  if (!Object.values(parameters.values).some(({ isDisposed }) => isDisposed)) return;
+  throw new HeedError(`${name} was used after it was disposed of`, {
+    hint: 'load it again, or dispose of it later: a model that was declared with "using" ends with its block',
+  });
+}
 
 /** Name of the tiny model that comes with heed. It writes reviews of places. */
 export const embeddedModel = 'reviews-base';
@@ -81,7 +156,9 @@ export async function loadModel(nameOrFolder: string = embeddedModel, options: P
   const base = await baseFolder(folder, options);
   if (base !== undefined) return loadAdapted(folder, base, options);
   const tokenizer = loadTokenizer(folder); // before the weights: errors in it show quickly
+  await breathe(); // each part takes its time
   const checkpoint = loadCheckpoint(folder);
+  await breathe();
   try {
     checkTokenizer(tokenizer, checkpoint.config, folder);
     const generation = readGeneration(folder);

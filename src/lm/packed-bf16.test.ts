@@ -69,7 +69,7 @@ const cases: Case[] = [
 describe.skipIf(!support.works)(
   `models in bf16 (${support.missing ?? support.library}) (needs bfloat16 on the CPU)`,
   () => {
-    const gradientsOf = ({ config, rank, every = 1, name: _, ...options }: Case, precision: 'fp32' | 'bf16') => {
+    const gradientsOf = async ({ config, rank, every = 1, name: _, ...options }: Case, precision: 'fp32' | 'bf16') => {
       const given = { ...config, precision };
       const base = createParameters(decoderParameters(given), random(0, 'base'));
       const lora = { rank: rank ?? 0, alpha: 64 };
@@ -93,15 +93,17 @@ describe.skipIf(!support.works)(
         Array.from({ length: 4 }, () => [sequence(100), sequence(150), sequence(49)]),
         299,
       );
-      const { loss } = trainer.run(batch, { weight: new Float32Array(batch.at.length).fill(1 / batch.at.length) });
+      const { loss } = await trainer.run(batch, {
+        weight: new Float32Array(batch.at.length).fill(1 / batch.at.length),
+      });
       const gradients = Float32Array.from(trainer.gradients.flat);
       const result = { loss: loss.data[0] as number, gradients };
       for (const thing of [trainer, base, ...(adapters ? [adapters] : [])]) thing[Symbol.dispose]();
       return result;
     };
 
-    it.each(cases)('$name: loss and gradients are those of fp32 within rounding', (one) => {
-      const [exact, rounded] = [gradientsOf(one, 'fp32'), gradientsOf(one, 'bf16')];
+    it.each(cases)('$name: loss and gradients are those of fp32 within rounding', async (one) => {
+      const [exact, rounded] = [await gradientsOf(one, 'fp32'), await gradientsOf(one, 'bf16')];
       expect(Math.abs(rounded.loss / exact.loss - 1)).toBeLessThan(1e-3);
       expect(rounded.loss).not.toBe(exact.loss);
       const norm = (x: Float32Array) => Math.sqrt(x.reduce((sum, value) => sum + value * value, 0));

@@ -16,19 +16,19 @@ const closeTo = (got: ArrayLike<number>, reference: number[], tolerance: number)
   for (const [i, value] of reference.entries()) expect(Math.abs(got[i] - value)).toBeLessThan(tolerance);
 };
 
-const score = (name: string, rows: Example[][], time: number, options: PackedOptions = {}) => {
+const score = async (name: string, rows: Example[][], time: number, options: PackedOptions = {}) => {
   const { config, parameters } = loadCheckpoint(folder(name));
   const scorer = createPackedScorer(config, parameters.values, options);
-  const logP = scorer.run(packedBatch(rows, time));
+  const logP = await scorer.run(packedBatch(rows, time));
   scorer[Symbol.dispose]();
   parameters[Symbol.dispose]();
   return logP;
 };
 
-it.each(models)('%s gives the log-probabilities of PyTorch', (name) => {
+it.each(models)('%s gives the log-probabilities of PyTorch', async (name) => {
   const { batch } = expected(name);
   const time = batch.input_ids[0].length;
-  const logP = score(
+  const logP = await score(
     name,
     batch.input_ids.map((ids: number[]) => [{ ids }]),
     time,
@@ -36,25 +36,29 @@ it.each(models)('%s gives the log-probabilities of PyTorch', (name) => {
   closeTo(logP, batch.token_logprobs.flat(), 1e-5);
 });
 
-it.each(models)('%s gives padded sequences, packed into a row, the same', (name) => {
+it.each(models)('%s gives padded sequences, packed into a row, the same', async (name) => {
   for (const padded of [expected(name).right_padded, expected(name).left_padded]) {
     const examples = padded.input_ids.map((ids: number[], i: number) => ({
       ids: ids.filter((_, t) => padded.attention_mask[i][t]),
     }));
-    const logP = score(name, [examples], examples.flatMap((e: Example) => [...(e.ids as number[])]).length + 3);
+    const logP = await score(name, [examples], examples.flatMap((e: Example) => [...(e.ids as number[])]).length + 3);
     closeTo(logP, padded.token_logprobs_valid.flat(), 1e-5);
   }
 });
 
-it('makes logits in chunks of any size, and only where there is a label', () => {
+it('makes logits in chunks of any size, and only where there is a label', async () => {
   const { batch } = expected('tiny-llama');
   const rows = batch.input_ids.map((ids: number[]) => [{ ids, learn: ids.map((_, t) => Number(t % 5 === 3)) }]);
   const time = batch.input_ids[0].length;
   const reference = batch.token_logprobs.flatMap((row: number[]) => row.filter((_, t) => (t + 1) % 5 === 3));
-  for (const chunk of [1, 7, undefined]) closeTo(score('tiny-llama', rows, time, { chunk }), reference, 1e-5);
+  for (const chunk of [1, 7, undefined]) closeTo(await score('tiny-llama', rows, time, { chunk }), reference, 1e-5);
 });
 
-const sft = (name: string, options: PackedOptions, rowsOf = (examples: Example[]) => examples.map((e) => [e])) => {
+const sft = async (
+  name: string,
+  options: PackedOptions,
+  rowsOf = (examples: Example[]) => examples.map((e) => [e]),
+) => {
   const { config, parameters, raw } = loadCheckpoint(folder(name));
   const { family } = readArchitecture(raw, name);
   const { batch, sft } = expected(name);
@@ -70,7 +74,7 @@ const sft = (name: string, options: PackedOptions, rowsOf = (examples: Example[]
     options,
   );
   const weight = new Float32Array(packed.at.length).fill(1 / packed.at.length);
-  const { loss } = trainer.run(packed, { weight });
+  const { loss } = await trainer.run(packed, { weight });
   // as the checkpoint stores them: GPT-2's q, k and v are one tensor there
   const norms = Object.fromEntries(
     storedTensors(layoutOf(family), parameters.specs, config.heads).map(({ name, parameters: parts }) => [
@@ -81,9 +85,9 @@ const sft = (name: string, options: PackedOptions, rowsOf = (examples: Example[]
   return { loss: loss.data[0] as number, norms, expected: sft, release: trainer[Symbol.dispose] };
 };
 
-it.each(models)('%s gives the loss and the gradients of PyTorch', (name) => {
+it.each(models)('%s gives the loss and the gradients of PyTorch', async (name) => {
   for (const options of [{}, { checkpointLayers: true }, { chunk: 5 }]) {
-    const { loss, norms, expected, release } = sft(name, options);
+    const { loss, norms, expected, release } = await sft(name, options);
     expect(Math.abs(loss / expected.loss - 1)).toBeLessThan(1e-5);
     for (const [tensor, norm] of Object.entries(expected.grad_norms as Record<string, number>)) {
       expect(Math.abs(norms[tensor] / norm - 1), tensor).toBeLessThan(1e-4);
@@ -92,7 +96,7 @@ it.each(models)('%s gives the loss and the gradients of PyTorch', (name) => {
   }
 });
 
-it('scores sequences by a head on their last tokens, and learns from comparisons, as PyTorch', () => {
+it('scores sequences by a head on their last tokens, and learns from comparisons, as PyTorch', async () => {
   const { input_ids, attention_mask, scores, plain } = expected('tiny-llama-rm');
   const { config, parameters } = loadCheckpoint(folder('tiny-llama-rm'));
   const sequences = input_ids.map((ids: number[], i: number) => {
@@ -102,7 +106,7 @@ it('scores sequences by a head on their last tokens, and learns from comparisons
   // in one row, and in another order
   const batch = packedBatch([[sequences[2], sequences[0], sequences[3], sequences[1]]], 4 * input_ids[0].length);
   const scorer = createPackedScorer(config, parameters.values, { read: scoresOf });
-  const got = scorer.run(batch);
+  const got = await scorer.run(batch);
   scorer[Symbol.dispose]();
   closeTo(
     got,
@@ -118,7 +122,7 @@ it('scores sequences by a head on their last tokens, and learns from comparisons
     },
     { sequences: 4 },
   );
-  const { loss } = trainer.run(batch, {});
+  const { loss } = await trainer.run(batch, {});
   expect(Math.abs((loss.data[0] as number) / plain.loss - 1)).toBeLessThan(1e-5);
   for (const [name, norm] of Object.entries(plain.grad_norms as Record<string, number>)) {
     expect(Math.abs(Math.hypot(...trainer.gradients.values[name].data) / norm - 1), name).toBeLessThan(1e-4);
@@ -145,9 +149,9 @@ it.each([
   ['tiny-llama', { slidingWindow: 4, windowedLayers: [1], logitSoftCap: 3, attentionSoftCap: 2, logitScale: 0.5 }],
   ['tiny-gpt2', {}],
   ['tiny-qwen2', {}],
-])('gives %s the same loss and gradients where a prompt stands once for all its answers: %j', (name, changed) => {
+])('gives %s the same loss and gradients where a prompt stands once for all its answers: %j', async (name, changed) => {
   const { config, parameters } = loadCheckpoint(folder(name));
-  const trained = (examples: readonly Example[], rows: number, time: number) => {
+  const trained = async (examples: readonly Example[], rows: number, time: number) => {
     const numbered = examples.map((example, sequence) => ({ ...example, sequence }));
     const batch = packedBatch(rows === 1 ? [numbered] : [numbered.slice(0, 3), numbered.slice(3)], time);
     const trainer = createPackedTrainer(
@@ -159,7 +163,7 @@ it.each([
       },
       { sequences: examples.length },
     );
-    const { loss, logP } = trainer.run(batch, {}, { weight: examples.map((_, i) => i + 1) });
+    const { loss, logP } = await trainer.run(batch, {}, { weight: examples.map((_, i) => i + 1) });
     const result = {
       loss: loss.data[0],
       logP: [...(logP.data as Float32Array)],
@@ -169,7 +173,7 @@ it.each([
     trainer[Symbol.dispose]();
     return result;
   };
-  const apart = trained(
+  const apart = await trained(
     families.map(({ prefix: _, ...example }) => example),
     2,
     32,
@@ -179,7 +183,7 @@ it.each([
     [2, 20],
     [2, 16],
   ]) {
-    const shared = trained(families, rows, time);
+    const shared = await trained(families, rows, time);
     expect(shared.batch.labels.length).toBe(15);
     closeTo(shared.logP, apart.logP, 1e-5);
     const largest = apart.gradients.reduce((most, x) => Math.max(most, Math.abs(x)), 0);

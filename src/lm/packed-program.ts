@@ -2,6 +2,7 @@
  * Programs over packed batches: log-probabilities of labels, and a training step for any loss of them. Each size of
  * batch has its own program, which is compiled once.
  */
+
 import { type Graph, input, type Tensor } from '../engine/graph.ts';
 import { tokensOf } from '../engine/ops/attention.ts';
 import { mul } from '../engine/ops/elementwise.ts';
@@ -16,6 +17,8 @@ import type { DecoderConfig } from '../nn/decoder-config.ts';
 import { type LabelOptions, labelLogProbabilities } from '../nn/label-log-probabilities.ts';
 import { type Arena, createArena } from '../nn/parameters.ts';
 import { type TrainStep, traceTrainStep } from '../nn/train-step.ts';
+import { breathe, turnIsDue } from '../node.ts';
+import { oneByOne } from '../one-by-one.ts';
 import { SCORE } from './layout.ts';
 import type { PackedBatch } from './packing.ts';
 
@@ -169,7 +172,11 @@ export interface PackedTrainer {
    *
    * @throws HeedError if the loss reads an input that is missing.
    */
-  run(batch: PackedBatch, perLabel: PackedNumbers, perSequence?: PackedNumbers): Readonly<Record<string, Value>>;
+  run(
+    batch: PackedBatch,
+    perLabel: PackedNumbers,
+    perSequence?: PackedNumbers,
+  ): Promise<Readonly<Record<string, Value>>>;
   /** Places of the last batch's labels in outputs of [labels]. */
   places(): Int32Array;
   /** The next batch's gradients replace the sum instead of adding to it. */
@@ -197,11 +204,12 @@ export function createPackedTrainer(
   const steps = new Map<string, { size: PackedSize; step: TrainStep }>();
   // the first batch's gradients are written, later ones added: most updates have one batch and need no sum
   let empty = true;
-  const stepFor = (batch: PackedBatch) => {
+  const stepFor = async (batch: PackedBatch) => {
     const size = sizeOf(batch);
     const key = [...Object.values(size), empty].join();
     let entry = steps.get(key);
     if (!entry) {
+      if (turnIsDue()) await breathe();
       const step = traceTrainStep(
         parameters,
         (graph) => build(recorded(readPacked(graph, config, size, packed), reads)),
@@ -224,8 +232,8 @@ export function createPackedTrainer(
   return {
     gradients,
     places: () => places,
-    run(batch, perLabel, perSequence = {}) {
-      const { size, step } = stepFor(batch);
+    async run(batch, perLabel, perSequence = {}) {
+      const { size, step } = await stepFor(batch);
       places = loadBatch(step.inputs, batch, size);
       for (const name of reads)
         if (step.inputs[name] && !(name in perLabel || name in perSequence)) throw missing(name, perLabel, perSequence);
@@ -236,7 +244,7 @@ export function createPackedTrainer(
       for (const [name, numbers] of Object.entries(perSequence)) {
         if (step.inputs[name]) (step.inputs[name].data as Float32Array).fill(0).set(numbers);
       }
-      const outputs = step.run();
+      const outputs = await step.runFreely();
       empty = false;
       return outputs;
     },
@@ -265,7 +273,7 @@ const missing = (name: string, ...numbers: PackedNumbers[]) =>
 /** A number, or a row of them, for each label of packed batches of any size. Holds native memory: dispose of it. */
 export interface PackedScorer {
   /** The numbers of a batch's labels, in their order. `perLabel` are the inputs that `read` reads, likewise. */
-  run(batch: PackedBatch, perLabel?: PackedNumbers): Float32Array;
+  run(batch: PackedBatch, perLabel?: PackedNumbers): Promise<Float32Array>;
   /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
@@ -295,13 +303,13 @@ export function createPackedScorer(
     const numbers = new Value('float32', shape);
     const binding = program.bind({ ...weights, ...own }, { numbers });
     return {
-      run(batch, perLabel = {}) {
+      async run(batch, perLabel = {}) {
         const places = loadBatch(own, batch, size);
         for (const [name, numbers] of Object.entries(perLabel)) {
           const data = own[name].data as Float32Array;
           place(data, places, numbers, data.length / size.labels);
         }
-        binding.run();
+        await binding.runFreely();
         if (width === 1) return Float32Array.from(places, (at) => numbers.data[at]);
         const rows = new Float32Array(places.length * width);
         const row = (at: number) => (numbers.data as Float32Array).subarray(at * width, (at + 1) * width);
@@ -316,13 +324,15 @@ export function createPackedScorer(
     };
   };
   return {
-    run(batch, perLabel) {
+    // callers that overlap would write into the same inputs
+    run: oneByOne(async (batch, perLabel) => {
       const size = sizeOf(batch);
       const key = Object.values(size).join();
+      if (!programs.has(key) && turnIsDue()) await breathe();
       const program = programs.get(key) ?? create(size);
       programs.set(key, program);
       return program.run(batch, perLabel);
-    },
+    }),
     [Symbol.dispose]: () => {
       for (const program of programs.values()) program[Symbol.dispose]();
     },

@@ -12,8 +12,10 @@ describe.each(['tiny-llama', 'tiny-gpt2', 'tiny-qwen2'])('of %s', (name) => {
   const { config, parameters } = loadCheckpoint(folderOf(name));
 
   it("are Transformers'", () => {
-    batch.input_ids.forEach((ids: number[], row: number) => {
-      const { logprobs, ranks, likeliest, logits } = scoreTokens(config, parameters.values, ids, { logits: true });
+    batch.input_ids.forEach(async (ids: number[], row: number) => {
+      const { logprobs, ranks, likeliest, logits } = await scoreTokens(config, parameters.values, ids, {
+        logits: true,
+      });
       expect(logprobs).toHaveLength(ids.length - 1);
       logprobs.forEach((logprob, i) => {
         expect(logprob).toBeCloseTo(batch.token_logprobs[row][i], 4);
@@ -29,11 +31,11 @@ describe.each(['tiny-llama', 'tiny-gpt2', 'tiny-qwen2'])('of %s', (name) => {
     });
   });
 
-  it('do not depend on what is kept in memory at a time', () => {
+  it('do not depend on what is kept in memory at a time', async () => {
     const ids = Array.from({ length: 150 }, (_, i) => (i * 37) % 500);
-    const { logprobs, likeliest, logits } = scoreTokens(config, parameters.values, ids);
+    const { logprobs, likeliest, logits } = await scoreTokens(config, parameters.values, ids);
     expect([logprobs.length, likeliest.length, logits]).toEqual([149, 150, undefined]);
-    const short = scoreTokens(config, parameters.values, ids.slice(0, 70));
+    const short = await scoreTokens(config, parameters.values, ids.slice(0, 70));
     short.logprobs.forEach((logprob, i) => {
       expect(logprobs[i]).toBeCloseTo(logprob, 4);
     });
@@ -45,7 +47,7 @@ it.each<[number[], RegExp]>([
   [[1, 512], /no token 512.*511/],
   [[-1], /no token -1/],
   [new Array(257).fill(0), /257 tokens.*256 positions/],
-])('refuses what the model cannot read', (ids, message) => {
+])('refuses what the model cannot read', async (ids, message) => {
   const { config, parameters } = loadCheckpoint(folderOf('tiny-llama'));
-  expect(() => scoreTokens(config, parameters.values, ids)).toThrow(heedError(message, /./));
+  await expect(scoreTokens(config, parameters.values, ids)).rejects.toThrow(heedError(message, /./));
 });

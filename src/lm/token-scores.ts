@@ -45,7 +45,7 @@ export interface TokenScorer extends Disposable {
    *
    * @throws HeedError for no tokens, more tokens than the model has positions, and ids outside its vocabulary.
    */
-  score(ids: readonly number[], options?: ScoreOptions): TokenScores;
+  score(ids: readonly number[], options?: ScoreOptions): Promise<TokenScores>;
 }
 
 /** Makes a scorer, which compiles a program for each power of two of tokens. The weights may change between texts. */
@@ -64,11 +64,11 @@ export function createTokenScorer(
     }),
   );
   return {
-    score(ids, options = {}) {
+    async score(ids, options = {}) {
       const time = ids.length;
       check(ids, config);
       const length = Math.min(maxPositions, Math.max(SHORTEST, 2 ** Math.ceil(Math.log2(time))));
-      const states = decoder.run(packedBatch([[{ ids, at: ids.map((_, i) => i) }]], length, 0));
+      const states = await decoder.run(packedBatch([[{ ids, at: ids.map((_, i) => i) }]], length, 0));
       const { logits, top } = options;
       const scores: TokenScores = { logprobs: [], ranks: [], likeliest: [], ...(logits && { logits: [] }) };
       if (top !== undefined) scores.top = [];
@@ -76,7 +76,7 @@ export function createTokenScorer(
         const rows = Math.min(CHUNK, time - from);
         const chunk = states.subarray(from * hiddenSize, (from + rows) * hiddenSize);
         using part = Value.of('float32', [rows, hiddenSize], chunk);
-        const found = head.run({ ...weights, states: part }) as Record<string, Float32Array>;
+        const found = (await head.runFreely({ ...weights, states: part })) as Record<string, Float32Array>;
         for (let row = 0; row < rows; row++) {
           const mine = found.logits.slice(row * vocabularySize, (row + 1) * vocabularySize);
           addScores(scores, mine, found.logSumExp[row], ids[from + row + 1], top);
@@ -93,14 +93,14 @@ export function createTokenScorer(
  *
  * @throws HeedError for no tokens, more tokens than the model has positions, and ids outside its vocabulary.
  */
-export function scoreTokens(
+export async function scoreTokens(
   config: DecoderConfig,
   weights: Readonly<Record<string, Value>>,
   ids: readonly number[],
   options: ScoreOptions = {},
-): TokenScores {
+): Promise<TokenScores> {
   using scorer = createTokenScorer(config, weights);
-  return scorer.score(ids, options);
+  return await scorer.score(ids, options);
 }
 
 function check(ids: readonly number[], { vocabularySize, maxPositions }: DecoderConfig): void {

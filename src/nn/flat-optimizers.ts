@@ -6,7 +6,7 @@ import { Disposables } from '../disposables.ts';
 import { device } from '../engine/device.ts';
 import { type Graph, input, type Tensor } from '../engine/graph.ts';
 import { add, div, maximum, mul, sqrt, square, sub } from '../engine/ops/elementwise.ts';
-import { trace } from '../engine/program.ts';
+import { type Binding, trace } from '../engine/program.ts';
 import { newest } from '../engine/runtime/newest.ts';
 import { allocate, Value } from '../engine/value.ts';
 import type { Arena } from './parameters.ts';
@@ -47,10 +47,12 @@ export interface RmsPropOptions {
 
 /** An optimizer's update of its share of the parameters. */
 export interface Update {
-  /** Its moments by name: live arrays. On a device, take them anew after each run, as a value's data. */
+  /** Its moments by name: live arrays. On a device, take them anew after each update, as a value's data. */
   readonly moments: Readonly<Record<string, Float32Array>>;
-  /** Applies the gradients times `clip`. `step` counts from 1. */
-  run(learningRate: number, clip: number, step: number): void;
+  /** To be called before the runs, which apply the gradients times `clip`. `step` counts from 1. */
+  prepare(learningRate: number, clip: number, step: number): void;
+  /** The runs of an update. */
+  readonly bindings: readonly Binding[];
   /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
@@ -129,12 +131,12 @@ export function flatUpdate(
     get moments() {
       return Object.fromEntries(names.map((name) => [name, newest(moments[name])]));
     },
-    run(learningRate, clip, step) {
+    bindings,
+    prepare(learningRate, clip, step) {
       for (const { rule, scalars } of rules) {
         const values = rule.values(learningRate, clip, step);
         for (const name of rule.scalars) scalars[name].data[0] = values[name];
       }
-      for (const binding of bindings) binding.run();
     },
     [Symbol.dispose]: own[Symbol.dispose],
   };

@@ -103,12 +103,12 @@ function tensorUpdate(
     get moments() {
       return Object.fromEntries(Object.entries(arenas).map(([name, arena]) => [name, arena.flat]));
     },
-    run(learningRate, clip, step) {
+    bindings,
+    prepare(learningRate, clip, step) {
       for (const { rule, scalars } of programs.values()) {
         const values = rule.values(learningRate, clip, step);
         for (const name of rule.scalars) scalars[name].data[0] = values[name];
       }
-      for (const binding of bindings) binding.run();
     },
     [Symbol.dispose]: own[Symbol.dispose],
   };

@@ -4,7 +4,7 @@ import { device } from '../engine/device.ts';
 import { input } from '../engine/graph.ts';
 import { add, square } from '../engine/ops/elementwise.ts';
 import { sum } from '../engine/ops/reduce.ts';
-import { trace } from '../engine/program.ts';
+import { type Binding, trace } from '../engine/program.ts';
 import type { SafetensorsTensor } from '../engine/safetensors.ts';
 import { Value } from '../engine/value.ts';
 import { HeedError } from '../error.ts';
@@ -54,6 +54,8 @@ export interface Optimizer {
    * @throws HeedError, and changes nothing, where a gradient or the learning rate is not finite.
    */
   step(learningRate: number): number;
+  /** The same, without blocking the event loop for long. Leave parameters and gradients alone meanwhile. */
+  stepFreely(learningRate: number): Promise<number>;
   /** The live state: copy it to keep it. */
   readonly state: OptimizerState;
   /** Frees what it holds; it cannot be used afterwards. */
@@ -85,24 +87,49 @@ export function createOptimizer(parameters: Arena, gradients: Arena, options: Op
       return Object.assign({}, ...updates.map(({ moments }) => moments));
     },
   };
+  /** Runs that only add up squares. */
+  const measuring = (learningRate: number): readonly Binding[] => {
+    if (!Number.isFinite(learningRate)) throw new HeedError(`a learning rate must be finite, got ${learningRate}`);
+    return squareSum.bindings;
+  };
+  /** Runs that change the parameters. */
+  const updating = (learningRate: number, gradientNorm: number): readonly Binding[] => {
+    if (!Number.isFinite(gradientNorm)) throw nonFinite(gradients);
+    state.steps++;
+    const clip = Math.min(1, maxGradientNorm / (gradientNorm + 1e-6));
+    for (const { prepare } of updates) prepare(learningRate, clip, state.steps);
+    return updates.flatMap(({ bindings }) => bindings);
+  };
   return {
     state,
     step(learningRate) {
-      if (!Number.isFinite(learningRate)) throw new HeedError(`a learning rate must be finite, got ${learningRate}`);
-      const gradientNorm = Math.sqrt(squareSum.run());
-      if (!Number.isFinite(gradientNorm)) throw nonFinite(gradients);
-      state.steps++;
-      const clip = Math.min(1, maxGradientNorm / (gradientNorm + 1e-6));
-      for (const update of updates) update.run(learningRate, clip, state.steps);
+      let squares = 0;
+      for (const binding of measuring(learningRate)) {
+        binding.run();
+        squares += squareSum.squares.data[0];
+      }
+      const gradientNorm = Math.sqrt(squares);
+      for (const binding of updating(learningRate, gradientNorm)) binding.run();
+      return gradientNorm;
+    },
+    async stepFreely(learningRate) {
+      let squares = 0;
+      for (const binding of measuring(learningRate)) {
+        await binding.runFreely();
+        squares += squareSum.squares.data[0];
+      }
+      const gradientNorm = Math.sqrt(squares);
+      for (const binding of updating(learningRate, gradientNorm)) await binding.runFreely();
       return gradientNorm;
     },
     [Symbol.dispose]: own[Symbol.dispose],
   };
 }
 
-/** The sum of squares of all numbers of an arena. */
+/** The sum of squares of all numbers of an arena: of what `squares` is after each of the runs. */
 interface SquareSum extends Disposable {
-  run(): number;
+  readonly bindings: readonly Binding[];
+  readonly squares: Value<'float32'>;
 }
 
 /** Chunk by chunk, for the CPU's cache. */
@@ -116,17 +143,7 @@ function chunkedSquareSum(gradients: Arena): SquareSum {
     const gradient = own.use(new Value('float32', [end - start], gradients.flat.subarray(start, end)));
     return own.use(program.bind({ gradient }, { squares }));
   });
-  return {
-    run() {
-      let total = 0;
-      for (const binding of bindings) {
-        binding.run();
-        total += squares.data[0];
-      }
-      return total;
-    },
-    [Symbol.dispose]: own[Symbol.dispose],
-  };
+  return { bindings, squares, [Symbol.dispose]: own[Symbol.dispose] };
 }
 
 /** In one program, for a device: one number comes back. */
@@ -139,13 +156,7 @@ function wholeSquareSum({ specs, values }: Arena): SquareSum {
     })),
   );
   const binding = own.use(program.bind(values, { squares }));
-  return {
-    run() {
-      binding.run();
-      return squares.data[0];
-    },
-    [Symbol.dispose]: own[Symbol.dispose],
-  };
+  return { bindings: [binding], squares, [Symbol.dispose]: own[Symbol.dispose] };
 }
 
 /** The state as plain tensors for a checkpoint: each moment (a view, not a copy), and the steps taken. */
@@ -199,7 +210,7 @@ function updatesOf(parameters: Arena, gradients: Arena, options: OptimizerOption
   );
   const { othersRate = 1 } = options;
   const adamw = flatUpdate(parameters, gradients, others, { ...options, kind: 'adamw' });
-  const rated: Update = { ...adamw, run: (rate, clip, step) => adamw.run(rate * othersRate, clip, step) };
+  const rated: Update = { ...adamw, prepare: (rate, clip, step) => adamw.prepare(rate * othersRate, clip, step) };
   return [muonUpdate(parameters, gradients, matrices, decayOf, options), ...(others.length ? [rated] : [])];
 }
 

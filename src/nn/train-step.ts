@@ -33,6 +33,8 @@ export interface TrainStep<I extends InputSpecs = AnyInputs, O extends LossOutpu
    * @throws HeedError where the loss is not finite. A sum of gradients is then unusable until the next reset.
    */
   run(weight?: number): { readonly [K in keyof O]: K extends 'loss' ? Value<'float32'> : Value };
+  /** The same, without blocking the event loop for long: in another thread, if a run takes its time. */
+  runFreely(weight?: number): Promise<ReturnType<TrainStep<I, O>['run']>>;
   /** Sets the gradients to 0: with `accumulate`, before the first part of a batch. */
   reset(): void;
   /** Frees what it holds; it cannot be used afterwards. */
@@ -123,6 +125,10 @@ export function createTrainStep<const I extends InputSpecs, O extends LossOutput
       step.run(weight);
       return outputs;
     },
+    async runFreely(weight) {
+      await step.runFreely(weight);
+      return outputs;
+    },
     inputs: guardedInputs('input', values) as ValuesOf<I>,
     [Symbol.dispose]: end[Symbol.dispose],
   };
@@ -193,24 +199,35 @@ function compileStep<O extends LossOutputs>(
   const loss = outputs.loss as Value<'float32'>;
   const results = outputs as ReturnType<TrainStep<AnyInputs, O>['run']>;
   const end = own.move();
+  const prepare = (weight: number) => {
+    if (weight !== 1 && !accumulate) {
+      throw new HeedError(`a run's weight is ${weight}, but gradients are not accumulated`, {
+        hint: 'create the step with accumulate: true',
+      });
+    }
+    weightValue.data[0] = weight;
+  };
+  const conclude = () => {
+    if (!accumulate) for (const name of onlyLookedUp) gradientArena.values[name].data.fill(0);
+    for (const [i, { table, indices }] of lookups.entries()) {
+      addRows(gradientArena.values[table].data, inputs[indices].data, outputs[rowsName(i)].data as Float32Array);
+    }
+    if (!Number.isFinite(loss.data[0])) throw nonFinite(loss.data[0], inputs, parameters);
+    return results;
+  };
   return {
     inputs,
     outputs: results,
     gradients: gradientArena,
     run(weight = 1) {
-      if (weight !== 1 && !accumulate) {
-        throw new HeedError(`a run's weight is ${weight}, but gradients are not accumulated`, {
-          hint: 'create the step with accumulate: true',
-        });
-      }
-      weightValue.data[0] = weight;
+      prepare(weight);
       binding.run();
-      if (!accumulate) for (const name of onlyLookedUp) gradientArena.values[name].data.fill(0);
-      for (const [i, { table, indices }] of lookups.entries()) {
-        addRows(gradientArena.values[table].data, inputs[indices].data, outputs[rowsName(i)].data as Float32Array);
-      }
-      if (!Number.isFinite(loss.data[0])) throw nonFinite(loss.data[0], inputs, parameters);
-      return results;
+      return conclude();
+    },
+    async runFreely(weight = 1) {
+      prepare(weight);
+      await binding.runFreely();
+      return conclude();
     },
     reset: () => void gradientArena.flat.fill(0),
     [Symbol.dispose]: end[Symbol.dispose],

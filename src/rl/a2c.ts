@@ -76,7 +76,7 @@ export function createA2c(environment: VectorEnvironment, options: A2cOptions, s
 
     return {
       optimizer,
-      update(experience, progress): A2cMetrics {
+      async update(experience, progress): Promise<A2cMetrics> {
         const remaining = remainingOf(options, progress);
         const learningRate = options.learningRate * remaining;
         bonus.data[0] = entropyCoefficient * remaining;
@@ -84,8 +84,8 @@ export function createA2c(environment: VectorEnvironment, options: A2cOptions, s
         if (options.normalizeAdvantages && batch > 1) {
           standardizeInPlace(rows.advantage.data, options.advantageFloor);
         }
-        const { policyLoss, valueLoss, entropy } = train.run();
-        const norm = optimizer.step(learningRate);
+        const { policyLoss, valueLoss, entropy } = await train.runFreely();
+        const norm = await optimizer.stepFreely(learningRate);
         return {
           'loss/policy': policyLoss.item(),
           'loss/value': valueLoss.item(),

@@ -37,7 +37,7 @@ export interface Agent {
   /** Observations in the form that the networks see, for rows [n, o]. */
   prepare?(observations: Float32Array): Float32Array;
   /** Acts from step `from` on and learns. Returns the step it reached and its row of metrics. */
-  advance(from: number): { step: number; metrics: Record<string, number> };
+  advance(from: number): Promise<{ step: number; metrics: Record<string, number> }>;
   save(): { state: unknown; tensors: Tensors };
   restore(state: unknown, tensors: unknown): void;
   /** Frees what it holds; it cannot be used afterwards. */
@@ -72,9 +72,9 @@ function onPolicy<Metrics extends object>(
   return {
     ...agent,
     advance: (from) =>
-      repeat(from, steps, (step) => {
-        const rollout = agent.collect();
-        return { step: step + batch, metrics: agent.update(rollout, (step + batch) / steps) };
+      repeat(from, steps, async (step) => {
+        const rollout = await agent.collect();
+        return { step: step + batch, metrics: await agent.update(rollout, (step + batch) / steps) };
       }),
     restore: (state, tensors) => agent.restore(state as never, tensors as never),
   };
@@ -86,10 +86,10 @@ function offPolicy(environment: VectorEnvironment, options: SacOptions, seed: nu
   return {
     ...agent,
     advance: (from) =>
-      repeat(from, steps, (step) => {
+      repeat(from, steps, async (step) => {
         const exploring = step < options.learningStarts;
-        const rollout = agent.collect(exploring ? 'uniform' : undefined);
-        if (!exploring) return { step: step + batch, metrics: agent.update(rollout) };
+        const rollout = await agent.collect(exploring ? 'uniform' : undefined);
+        if (!exploring) return { step: step + batch, metrics: await agent.update(rollout) };
         agent.remember(rollout);
         return { step: step + batch };
       }),
@@ -100,16 +100,16 @@ function offPolicy(environment: VectorEnvironment, options: SacOptions, seed: nu
 const ROW = 200; // minimum of environment steps in a row of metrics
 
 /** Repeats until a row is full or all steps are done. Metrics are means over the updates that report them. */
-export function repeat(
+export async function repeat(
   from: number,
   steps: number,
-  once: (step: number) => { step: number; metrics?: object },
+  once: (step: number) => Promise<{ step: number; metrics?: object }>,
 ): ReturnType<Agent['advance']> {
   const totals: Record<string, number> = {};
   let updates = 0;
   let step = from;
   do {
-    const next = once(step);
+    const next = await once(step);
     step = next.step;
     if (!next.metrics) continue;
     updates++;

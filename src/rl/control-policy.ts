@@ -105,11 +105,11 @@ export function createSnapshotActor(snapshot: PolicySnapshot, rows: number): Act
 }
 
 /** Full greedy episodes of a snapshot's policy, from the same seeds as the evaluations of a run with this seed. */
-export function evaluateControlPolicy(
+export async function evaluateControlPolicy(
   source: Pick<EnvironmentSource, 'batch'>,
   snapshot: PolicySnapshot,
   { episodes, seed }: { episodes: number; seed: number },
-): Evaluation {
+): Promise<Evaluation> {
   const { network, parameters } = actorOf(snapshot);
   const { statistics } = snapshot;
   const prepare = (rows: Float32Array) => {
@@ -120,7 +120,7 @@ export function evaluateControlPolicy(
   };
   const evaluator = createEvaluator(source.batch(episodes), network, parameters, { seed, prepare });
   try {
-    return evaluator.run();
+    return await evaluator.run();
   } finally {
     evaluator[Symbol.dispose]();
     parameters[Symbol.dispose]();

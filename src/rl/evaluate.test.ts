@@ -55,11 +55,11 @@ function evaluator(make: () => Environment, { episodes, ...options }: Options) {
 }
 
 describe('an evaluation', () => {
-  it('plays whole episodes from seeds of its own, each counted to its end', () => {
+  it('plays whole episodes from seeds of its own, each counted to its end', async () => {
     const seeds: number[] = [];
     const { run, parameters, [Symbol.dispose]: release } = evaluator(choosing(seeds), { episodes: 40 });
     parameters.values['actor.0.weight'].data.set([-5, 5]); // the second action where the observation is 1
-    const { mean, std, episodes, length, returns } = run();
+    const { mean, std, episodes, length, returns } = await run();
     const expected = Array.from({ length: 40 }, (_, i) => seedFor(3, 'evaluation', i));
     expect(seeds).toEqual(expected);
     expect(returns).toEqual(expected.map((seed) => 1 + (seed % 9)));
@@ -69,7 +69,7 @@ describe('an evaluation', () => {
     release();
   });
 
-  it('shows the policy what `prepare` makes of observations', () => {
+  it('shows the policy what `prepare` makes of observations', async () => {
     const {
       run,
       parameters,
@@ -79,27 +79,27 @@ describe('an evaluation', () => {
       prepare: (rows) => rows.map((x) => -x),
     });
     parameters.values['actor.0.weight'].data.set([-5, 5]);
-    expect(run().mean).toBe(0);
+    expect((await run()).mean).toBe(0);
     release();
   });
 
-  it('is greedy unless told', () => {
+  it('is greedy unless told', async () => {
     const sampled = evaluator(choosing(), { episodes: 100, greedy: false });
     sampled.parameters.values['actor.0.weight'].data.fill(0);
-    const { returns, length } = sampled.run();
+    const { returns, length } = await sampled.run();
     const share = returns.reduce((a, b) => a + b, 0) / (100 * length);
     expect(share).toBeGreaterThan(0.4);
     expect(share).toBeLessThan(0.6);
     sampled[Symbol.dispose]();
   });
 
-  it.each(['CartPole-v1', 'Pendulum-v1'])('of %s is the same each time, and another from another seed', (id) => {
+  it.each(['CartPole-v1', 'Pendulum-v1'])('of %s is the same each time, and another from another seed', async (id) => {
     for (const greedy of [true, false]) {
       const [first, other] = [3, 4].map((seed) => evaluator(() => makeEnvironment(id), { episodes: 5, seed, greedy }));
-      const result = first.run();
+      const result = await first.run();
       expect(result.returns).toHaveLength(5);
-      expect(first.run()).toEqual(result);
-      expect(other.run().returns).not.toEqual(result.returns);
+      expect(await first.run()).toEqual(result);
+      expect((await other.run()).returns).not.toEqual(result.returns);
       for (const made of [first, other]) made[Symbol.dispose]();
     }
   });

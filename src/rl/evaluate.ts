@@ -1,6 +1,8 @@
 /** Evaluates a policy on the true reward: whole episodes from seeds that training never uses. */
+
 import type { EnvironmentBatch } from '../env/batch/batch.ts';
 import type { Arena } from '../nn/parameters.ts';
+import { breathe, turnIsDue } from '../node.ts';
 import { random, seedFor } from '../random.ts';
 import { createForward } from './forward.ts';
 import { type ActingPolicy, greedyActions, LOG_DEVIATION, sampleActions } from './policy.ts';
@@ -22,7 +24,7 @@ export interface Evaluation {
 /** Evaluates a policy repeatedly, as it learns. */
 export interface Evaluator {
   /** Runs the episodes with the policy's current parameters. */
-  run(): Evaluation;
+  run(): Promise<Evaluation>;
   /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
@@ -44,13 +46,14 @@ export function createEvaluator(
   const seeds = Array.from({ length: episodes }, (_, i) => seedFor(seed, 'evaluation', i));
   const once = new Array<number>(episodes).fill(-1);
 
-  function run(): Evaluation {
+  async function run(): Promise<Evaluation> {
     const rng = random(seed, 'evaluation', 'actions');
     const returns = new Array<number>(episodes).fill(0);
     batch.reset(seeds);
     let live = returns.map((_, i) => i);
     let steps = 0;
     while (live.length > 0) {
+      if (turnIsDue()) await breathe();
       forward.observations.set(prepare(observations));
       forward.run();
       if (greedy) greedyActions(policy, forward.distribution, actions);

@@ -33,6 +33,14 @@ export function createCritic(policy: PolicyNetwork, parameters: Arena, rows: num
   return bindRows(program, parameters, rows, inner, 'values', 1);
 }
 
+/** A program bound to rows that are filled before each run. */
+interface Rows extends Disposable {
+  observations: Float32Array;
+  run(): void;
+  /** The same, without blocking the event loop for long. */
+  runFreely(): Promise<void>;
+}
+
 function bindRows<Name extends string>(
   program: Program,
   parameters: Arena,
@@ -48,11 +56,12 @@ function bindRows<Name extends string>(
     observations: observations.data as Float32Array,
     [name]: output.data as Float32Array,
     run: binding.run,
+    runFreely: binding.runFreely,
     [Symbol.dispose]() {
       binding[Symbol.dispose]();
       program[Symbol.dispose]();
       observations[Symbol.dispose]();
       output[Symbol.dispose]();
     },
-  } as { observations: Float32Array; run(): void; [Symbol.dispose](): void } & Record<Name, Float32Array>;
+  } as Rows & Record<Name, Float32Array>;
 }

@@ -95,12 +95,12 @@ const flicker = (): Environment => ({
 });
 
 test('images are not normalized: the network has scaled them', () => {
-  const [plain, normalized] = [false, true].map((normalizeObservations) => {
+  const [plain, normalized] = [false, true].map(async (normalizeObservations) => {
     const environment = createVectorEnvironment(sourceOf(flicker).batch(2), 0);
     environment.reset();
     const options = { environments: 2, horizon: 16, minibatch: 16, epochs: 1, hidden: [8], normalizeObservations };
     const agent = keep(createPpo(environment, ppoSchema.parse(options), 0));
-    return { metrics: agent.update(agent.collect(), 0), saved: agent.save() };
+    return { metrics: await agent.update(await agent.collect(), 0), saved: agent.save() };
   });
   expect(normalized).toEqual(plain);
 });

@@ -9,7 +9,7 @@
 
 // Verbs, and what they take and give.
 
-export type { Training } from '../run/index.ts';
+export { AbortError, type Training } from '../run/index.ts';
 export type { Action, ControlPolicy } from './control-policy.ts';
 export type { EnvironmentInput } from './environment-input.ts';
 export type { Evaluation } from './evaluate.ts';

@@ -29,8 +29,12 @@ function start<A extends Name>(name: A, id: string, options: object = {}, seed =
   const environment = createVectorEnvironment(sourceOf(() => makeEnvironment(id)).batch(settings.environments), seed);
   environment.reset();
   const agent = keep(create(environment, settings as never, seed) as ReturnType<(typeof algorithms)[A]['create']>);
-  const train = (updates: number, progress = 0) =>
-    Array.from({ length: updates }, () => (agent as OnPolicy<object>).update(agent.collect(), progress));
+  const train = async (updates: number, progress = 0) => {
+    const metrics: object[] = [];
+    for (let i = 0; i < updates; i++)
+      metrics.push(await (agent as OnPolicy<object>).update(await agent.collect(), progress));
+    return metrics;
+  };
   return { environment, agent, train, settings };
 }
 
@@ -39,18 +43,18 @@ describe.each(['a2c', 'trpo'] as const)('%s', (name) => {
 
   it.each(['CartPole-v1', 'Pendulum-v1'])(
     'is learned the same from the same seed, and otherwise from another: %s',
-    (id) => {
+    async (id) => {
       const [one, same, other] = [0, 0, 1].map((seed) => start(name, id, normalized, seed));
-      expect(one.train(4)).toEqual(same.train(4));
+      expect(await one.train(4)).toEqual(await same.train(4));
       expect(same.agent.parameters.flat).toEqual(one.agent.parameters.flat);
-      other.train(4);
+      await other.train(4);
       expect(other.agent.parameters.flat).not.toEqual(one.agent.parameters.flat);
     },
   );
 
-  it.each([0, 3])('goes on from a checkpoint after %d updates as if it had never stopped', (updates) => {
+  it.each([0, 3])('goes on from a checkpoint after %d updates as if it had never stopped', async (updates) => {
     const whole = start(name, 'Pendulum-v1', normalized);
-    whole.train(updates);
+    await whole.train(updates);
     const { state, tensors } = whole.agent.save();
     const saved = structuredClone({
       state: JSON.parse(JSON.stringify(state)),
@@ -58,10 +62,10 @@ describe.each(['a2c', 'trpo'] as const)('%s', (name) => {
       world: whole.environment.save(),
     });
     const resumed = start(name, 'Pendulum-v1', normalized);
-    resumed.train(2); // whatever it knew before is forgotten
+    await resumed.train(2); // whatever it knew before is forgotten
     resumed.agent.restore(saved.state, saved.tensors);
     resumed.environment.restore(saved.world);
-    expect(resumed.train(3)).toEqual(whole.train(3));
+    expect(await resumed.train(3)).toEqual(await whole.train(3));
     expect(resumed.agent.save()).toEqual(whole.agent.save());
   });
 });
@@ -70,21 +74,21 @@ it.each([
   ['a2c', 'rmsprop', 500, { environments: 8, learningRate: 2e-3, optimizer: 'rmsprop' }],
   ['a2c', 'adam', 500, { environments: 8, learningRate: 2e-3, optimizer: 'adam' }],
   ['trpo', 'adam', 15, { environments: 4, horizon: 256, minibatch: 128, discount: 0.98, lambda: 0.8, damping: 1e-3 }],
-] as const)('%s by %s improves on CartPole within 20,000 steps', (name, _, updates, options) => {
+] as const)('%s by %s improves on CartPole within 20,000 steps', async (name, _, updates, options) => {
   const { agent, train } = start(name, 'CartPole-v1', { hidden: [64], ...options });
   const batch = sourceOf(() => makeEnvironment('CartPole-v1')).batch(20);
   const evaluator = keep(createEvaluator(batch, agent.policy, agent.parameters, { seed: 0 }));
-  const before = evaluator.run().mean;
-  train(updates);
+  const before = (await evaluator.run()).mean;
+  await train(updates);
   expect(before).toBeLessThan(60);
-  expect(evaluator.run().mean).toBeGreaterThan(120);
+  expect((await evaluator.run()).mean).toBeGreaterThan(120);
 });
 
 describe('A2C', () => {
-  it('learns from its advantages as they are, by the policy that acted', () => {
+  it('learns from its advantages as they are, by the policy that acted', async () => {
     const { agent, environment, settings } = start('a2c', 'Pendulum-v1', { entropyCoefficient: 0.5 });
     const { horizon, discount, lambda } = settings;
-    const rollout = agent.collect();
+    const rollout = await agent.collect();
     const count = environment.count;
     const critic = keep(createCritic(agent.policy, agent.parameters, (horizon + 1) * count));
     critic.observations.set(rollout.observations);
@@ -102,15 +106,15 @@ describe('A2C', () => {
       mean((i) => -advantage[i] * rollout.logProbs[i]),
       mean((i) => 0.5 * (critic.values[i] - returns[i]) ** 2),
     ];
-    const metrics = agent.update(rollout, 0);
+    const metrics = await agent.update(rollout, 0);
     expect(metrics['loss/policy']).toBeCloseTo(policyLoss, 4);
     expect(metrics['loss/value']).toBeCloseTo(valueLoss, 4);
     expect(metrics['policy/entropy']).toBeCloseTo(0.5 * Math.log(2 * Math.PI * Math.E), 5); // σ = 1 at first
   });
 
-  it('keeps its learning rate unless told', () => {
-    expect(start('a2c', 'CartPole-v1').train(1, 0.5)[0]).toMatchObject({ learning_rate: 7e-4 });
-    expect(start('a2c', 'CartPole-v1', { finalLearningRate: 0 }).train(1, 0.5)[0]).toMatchObject({
+  it('keeps its learning rate unless told', async () => {
+    expect((await start('a2c', 'CartPole-v1').train(1, 0.5))[0]).toMatchObject({ learning_rate: 7e-4 });
+    expect((await start('a2c', 'CartPole-v1', { finalLearningRate: 0 }).train(1, 0.5))[0]).toMatchObject({
       learning_rate: 3.5e-4,
     });
   });

@@ -40,7 +40,7 @@ interface Learning<Metrics> {
   /** The optimizer; checkpoints hold its moments. */
   optimizer: Optimizer;
   /** Learns from a rollout. `progress` (0 to 1) is the finished share of the training. */
-  update(experience: RolloutRows, progress: number): Metrics;
+  update(experience: RolloutRows, progress: number): Promise<Metrics>;
   /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
@@ -60,9 +60,9 @@ export interface OnPolicy<Metrics> {
   /** Parameters of actor and critic. */
   readonly parameters: Arena;
   /** Steps each environment `horizon` times. With `explore`, actions are uniform (for a random first phase). */
-  collect(explore?: 'uniform'): Rollout;
+  collect(explore?: 'uniform'): Promise<Rollout>;
   /** Learns from a rollout. `progress` (0 to 1) is the finished share of the training. */
-  update(rollout: Rollout, progress: number): Metrics;
+  update(rollout: Rollout, progress: number): Promise<Metrics>;
   /** Observations in the form that the networks see, for rows [n, o]. */
   prepare(observations: Float32Array): Float32Array;
   /** The learner as plain data and tensors, for a checkpoint. */
@@ -112,7 +112,7 @@ export function createOnPolicy<Metrics>(
   const returns = new Float32Array(batch);
   const finalValues = new Float32Array(batch);
 
-  function update(rollout: Rollout, progress: number): Metrics {
+  async function update(rollout: Rollout, progress: number): Promise<Metrics> {
     const { terminated, truncated } = rollout;
     checkRewards(rollout.rewards, count);
     const rewards = rewardScale ? rollout.rewards.slice() : rollout.rewards;
@@ -120,9 +120,9 @@ export function createOnPolicy<Metrics>(
 
     evaluate.observations.set(collector.prepared);
     evaluate.observations.set(prepare(environment.observations), batch * observationSize);
-    evaluate.run();
+    await evaluate.runFreely();
     const values = evaluate.values;
-    valuesAt(rollout, truncated, finalValues);
+    await valuesAt(rollout, truncated, finalValues);
     advantages(
       { steps: horizon, count, rewards, values, terminated, truncated, finalValues, discount, lambda },
       advantage,
@@ -137,15 +137,15 @@ export function createOnPolicy<Metrics>(
   }
 
   /** Values of the observations at which time limits cut episodes; 0 elsewhere. */
-  function valuesAt(rollout: Rollout, chosen: Uint8Array, out: Float32Array): void {
+  async function valuesAt(rollout: Rollout, chosen: Uint8Array, out: Float32Array): Promise<void> {
     out.fill(0);
     const indices: number[] = [];
-    const flush = () => {
+    const flush = async () => {
       indices.forEach((i, row) => {
         const from = rollout.nextObservations.subarray(i * observationSize, (i + 1) * observationSize);
         evaluateFew.observations.set(prepare(from), row * observationSize);
       });
-      evaluateFew.run();
+      await evaluateFew.runFreely();
       indices.forEach((i, row) => {
         out[i] = evaluateFew.values[row];
       });
@@ -154,9 +154,9 @@ export function createOnPolicy<Metrics>(
     for (let i = 0; i < batch; i++) {
       if (!chosen[i]) continue;
       indices.push(i);
-      if (indices.length === count) flush();
+      if (indices.length === count) await flush();
     }
-    if (indices.length > 0) flush();
+    if (indices.length > 0) await flush();
   }
 
   return {

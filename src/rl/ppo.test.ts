@@ -26,8 +26,11 @@ function start(make: string | (() => Environment), options: Partial<PpoOptions> 
   const environment = createVectorEnvironment(plainSource(factory).batch(settings.environments), seed);
   environment.reset();
   const agent = keep(createPpo(environment, settings, seed));
-  const train = (updates: number, progress = 0): PpoMetrics[] =>
-    Array.from({ length: updates }, () => agent.update(agent.collect(), progress));
+  const train = async (updates: number, progress = 0) => {
+    const metrics: PpoMetrics[] = [];
+    for (let i = 0; i < updates; i++) metrics.push(await agent.update(await agent.collect(), progress));
+    return metrics;
+  };
   return { environment, agent, train, parameters: () => agent.parameters.flat.slice() };
 }
 
@@ -73,43 +76,43 @@ const scripted = (outcome: (made: number, step: number) => StepResult) => {
 const normalized = { normalizeObservations: true, normalizeRewards: true, entropyCoefficient: 0.01, valueClip: 0.2 };
 
 describe.each(['CartPole-v1', 'Pendulum-v1', 'LunarLander-v3'])('%s', (id) => {
-  it('is learned the same from the same seed, and otherwise from another', () => {
+  it('is learned the same from the same seed, and otherwise from another', async () => {
     const [one, same, other] = [0, 0, 1].map((seed) => start(id, normalized, seed));
     expect(same.parameters()).toEqual(one.parameters());
-    expect(one.train(4)).toEqual(same.train(4));
+    expect(await one.train(4)).toEqual(await same.train(4));
     expect(same.parameters()).toEqual(one.parameters());
-    other.train(4);
+    await other.train(4);
     expect(other.parameters()).not.toEqual(one.parameters());
   });
 
-  it.each([0, 1, 3])('goes on from a checkpoint after %d updates as if it had never stopped', (updates) => {
+  it.each([0, 1, 3])('goes on from a checkpoint after %d updates as if it had never stopped', async (updates) => {
     const whole = start(id, normalized);
-    whole.train(updates);
+    await whole.train(updates);
     const saved = checkpoint(whole);
     const resumed = start(id, normalized);
-    resumed.train(2); // whatever it knew before is forgotten
+    await resumed.train(2); // whatever it knew before is forgotten
     resume(resumed, saved);
-    expect(resumed.train(3)).toEqual(whole.train(3));
+    expect(await resumed.train(3)).toEqual(await whole.train(3));
     expect(resumed.parameters()).toEqual(whole.parameters());
     expect(checkpoint(resumed)).toEqual(checkpoint(whole));
   });
 
-  it('shows evaluations what the networks learned from, and is not moved by them', () => {
+  it('shows evaluations what the networks learned from, and is not moved by them', async () => {
     const [watched, alone] = [start(id, normalized), start(id, normalized)];
     const { agent } = watched;
     const { policy, parameters, prepare } = agent;
     const batch = sourceOf(() => makeEnvironment(id)).batch(3);
     const evaluator = keep(createEvaluator(batch, policy, parameters, { seed: 0, prepare }));
     for (let i = 0; i < 3; i++) {
-      watched.train(1);
-      alone.train(1);
-      evaluator.run();
+      await watched.train(1);
+      await alone.train(1);
+      await evaluator.run();
     }
     expect(watched.parameters()).toEqual(alone.parameters());
   });
 });
 
-it('improves on CartPole within 8,000 steps', () => {
+it('improves on CartPole within 8,000 steps', async () => {
   const { agent, train } = start('CartPole-v1', {
     environments: 8,
     horizon: 32,
@@ -119,16 +122,16 @@ it('improves on CartPole within 8,000 steps', () => {
   });
   const batch = sourceOf(() => makeEnvironment('CartPole-v1')).batch(20);
   const evaluator = keep(createEvaluator(batch, agent.policy, agent.parameters, { seed: 0 }));
-  const before = evaluator.run().mean;
-  train(30);
+  const before = (await evaluator.run()).mean;
+  await train(30);
   expect(before).toBeLessThan(60);
-  expect(evaluator.run().mean).toBeGreaterThan(120);
+  expect((await evaluator.run()).mean).toBeGreaterThan(120);
 });
 
 describe('annealing', () => {
   const id = 'CartPole-v1';
 
-  it('takes the learning rate from its start to its end on a line', () => {
+  it('takes the learning rate from its start to its end on a line', async () => {
     const { train } = start(id, { learningRate: 0.01, finalLearningRate: 0.2 });
     for (const [progress, expected] of [
       [0, 0.01],
@@ -136,42 +139,46 @@ describe('annealing', () => {
       [1, 0.002],
       [1.5, 0.002],
     ]) {
-      expect(train(1, progress)[0].learning_rate).toBeCloseTo(expected, 12);
+      expect((await train(1, progress))[0].learning_rate).toBeCloseTo(expected, 12);
     }
   });
 
-  it('to nothing leaves the parameters as they are', () => {
+  it('to nothing leaves the parameters as they are', async () => {
     const { train, parameters } = start(id);
-    train(1);
+    await train(1);
     const before = parameters();
-    train(1, 1);
+    await train(1, 1);
     expect(parameters()).toEqual(before);
   });
 
-  it('narrows the clip range if told, and only later on', () => {
-    const run = (annealClip: boolean, progress: number) => {
+  it('narrows the clip range if told, and only later on', async () => {
+    const run = async (annealClip: boolean, progress: number) => {
       const learner = start(id, { annealClip, learningRate: 0.02, finalLearningRate: 1 / 2, epochs: 6, clip: 0.05 });
-      return learner.train(1, progress)[0]['policy/clip_fraction'];
+      return (await learner.train(1, progress))[0]['policy/clip_fraction'];
     };
-    expect(run(true, 0)).toBe(run(false, 0));
-    expect(run(true, 1)).toBeGreaterThan(run(false, 1));
+    expect(await run(true, 0)).toBe(await run(false, 0));
+    expect(await run(true, 1)).toBeGreaterThan(await run(false, 1));
   });
 
-  it('lets the entropy bonus fall with the rate', () => {
+  it('lets the entropy bonus fall with the rate', async () => {
     // so large a bonus is all that is learned: what is left of it shows in the gradient before clipping
-    const norm = (progress: number) =>
-      start('Pendulum-v1', { entropyCoefficient: 1e6, valueCoefficient: 0, epochs: 1, finalLearningRate: 0.25 }).train(
-        1,
-        progress,
+    const norm = async (progress: number) =>
+      (
+        await start('Pendulum-v1', {
+          entropyCoefficient: 1e6,
+          valueCoefficient: 0,
+          epochs: 1,
+          finalLearningRate: 0.25,
+        }).train(1, progress)
       )[0]['gradient/norm'];
-    expect(norm(1) / norm(0)).toBeCloseTo(0.25, 3);
+    expect((await norm(1)) / (await norm(0))).toBeCloseTo(0.25, 3);
   });
 });
 
-it('stops an update where the policy has moved too far', () => {
+it('stops an update where the policy has moved too far', async () => {
   const settings = { learningRate: 0.02, epochs: 20 };
   const [free, held] = [start('CartPole-v1', settings), start('CartPole-v1', { ...settings, targetKl: 0.005 })];
-  const [[freely], [clipped]] = [free.train(1), held.train(1)];
+  const [[freely], [clipped]] = [await free.train(1), await held.train(1)];
   const steps = ({ agent }: Started) => agent.save().state.optimizerSteps;
   expect(steps(free)).toBe(40);
   expect(steps(held)).toBeGreaterThan(0);
@@ -200,7 +207,7 @@ describe('where episodes end', () => {
     terminated: number === 1 && step === 6,
   });
 
-  it('the value target takes the final observation’s value after a cut, none after an end, and goes on else', () => {
+  it('the value target takes the final observation’s value after a cut, none after an end, and goes on else', async () => {
     const [count, horizon] = [3, 16];
     const { agent, environment } = start(scripted(outcome), {
       environments: count,
@@ -211,7 +218,7 @@ describe('where episodes end', () => {
       discount: DISCOUNT,
       finalLearningRate: 0,
     });
-    const rollout = agent.collect();
+    const rollout = await agent.collect();
     const critic = keep(createCritic(agent.policy, agent.parameters, 1));
     const value = (observation: number) => {
       critic.observations[0] = observation;
@@ -230,12 +237,12 @@ describe('where episodes end', () => {
         expected += (0.5 * (value(rollout.observations[t * count + n]) - sum) ** 2) / (count * horizon);
       }
     }
-    expect(agent.update(rollout, 1)['loss/value']).toBeCloseTo(expected, 4);
+    expect((await agent.update(rollout, 1))['loss/value']).toBeCloseTo(expected, 4);
   });
 
-  it('a rollout’s next observation is the one the step led to, not the next episode’s first', () => {
+  it('a rollout’s next observation is the one the step led to, not the next episode’s first', async () => {
     const { agent } = start(scripted(outcome), { environments: 3, horizon: 16, minibatch: 48 });
-    const { nextObservations, episodeSteps, truncated, terminated } = agent.collect();
+    const { nextObservations, episodeSteps, truncated, terminated } = await agent.collect();
     nextObservations.forEach((next, i) => {
       expect(next).toBe(Math.fround((episodeSteps[i] + 1) / 10));
     });
@@ -245,26 +252,29 @@ describe('where episodes end', () => {
 });
 
 describe.each([false, true])('with normalized rewards: %s', (normalizeRewards) => {
-  it.each([Number.NaN, Infinity, -Infinity])('a reward of %d is refused, and its place named', (bad) => {
+  it.each([Number.NaN, Infinity, -Infinity])('a reward of %d is refused, and its place named', async (bad) => {
     const make = scripted(() => ({ reward: 1, terminated: false, truncated: false }));
     const { agent, parameters } = start(make, { normalizeRewards });
     const before = parameters();
-    const rollout = agent.collect();
+    const rollout = await agent.collect();
     rollout.rewards[5 * 4 + 2] = bad;
-    expect(() => agent.update(rollout, 0)).toThrow(HeedError);
-    expect(() => agent.update(rollout, 0)).toThrow(`the reward of step 5 in environment 2 is ${bad}`);
+    await expect(agent.update(rollout, 0)).rejects.toThrow(HeedError);
+    await expect(agent.update(rollout, 0)).rejects.toThrow(`the reward of step 5 in environment 2 is ${bad}`);
     expect(parameters()).toEqual(before);
     // nothing of it is left
-    const metrics = agent.update({ ...rollout, rewards: rollout.rewards.map((r) => (Number.isFinite(r) ? r : 1)) }, 0);
+    const metrics = await agent.update(
+      { ...rollout, rewards: rollout.rewards.map((r) => (Number.isFinite(r) ? r : 1)) },
+      0,
+    );
     expect(Object.values(metrics).every(Number.isFinite)).toBe(true);
   });
 });
 
-it('leaves the rewards it is given as they are', () => {
+it('leaves the rewards it is given as they are', async () => {
   const { agent } = start('Pendulum-v1', normalized);
-  const rollout = agent.collect();
+  const rollout = await agent.collect();
   const before = rollout.rewards.slice();
-  agent.update(rollout, 0);
+  await agent.update(rollout, 0);
   expect(rollout.rewards).toEqual(before);
 });
 

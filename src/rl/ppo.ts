@@ -68,7 +68,7 @@ export function createPpo(environment: VectorEnvironment, options: PpoOptions, s
       maxGradientNorm: options.maxGradientNorm,
     });
 
-    function update(experience: RolloutRows, progress: number): PpoMetrics {
+    async function update(experience: RolloutRows, progress: number): Promise<PpoMetrics> {
       const remaining = remainingOf(options, progress);
       const learningRate = options.learningRate * remaining;
       set(options.annealClip ? options.clip * remaining : options.clip, remaining);
@@ -77,10 +77,10 @@ export function createPpo(environment: VectorEnvironment, options: PpoOptions, s
         const order = shuffled();
         for (let start = 0; start < batch; start += minibatch) {
           load(order.subarray(start, start + minibatch), experience);
-          const metrics = train.run();
+          const metrics = await train.runFreely();
           const kl = metrics.approximateKl.item();
           if (options.targetKl !== undefined && kl > 1.5 * options.targetKl) break training;
-          totals.norm += optimizer.step(learningRate);
+          totals.norm += await optimizer.stepFreely(learningRate);
           totals.loss += metrics.policyLoss.item();
           totals.value += metrics.valueLoss.item();
           totals.entropy += metrics.entropy.item();

@@ -6,6 +6,8 @@
  *
  * From the command line: heed rl --env CartPole-v1
  */
+import { textsForPrograms } from '../library-words.ts';
+import { checkInput } from '../options.ts';
 import type { Diagnosis } from '../run/diagnosis.ts';
 import { createTraining, type Training } from '../run/training.ts';
 import { type ControlPolicy, createControlPolicy } from './control-policy.ts';
@@ -38,6 +40,8 @@ export interface RlResult {
   policy: ControlPolicy;
   /** How good it is, and how long training took. */
   metrics: RlMetrics;
+  /** Environment steps taken. */
+  steps: number;
   /** What went wrong, if anything did, and what to do about it. */
   diagnosis: Diagnosis;
 }
@@ -49,11 +53,14 @@ export interface RlResult {
  * @throws HeedError that names the wrong option, when awaited or iterated.
  */
 export function rl(input: RlInput = {}): Training<RlStep, RlResult> {
-  const { signal, ...settings } = input;
   return createTraining(
-    async () => recorded(await openRlLearner(settings)),
+    async () => {
+      checkInput(input);
+      const { signal: _, ...settings } = input;
+      return recorded(await openRlLearner(settings));
+    },
     (training, last) => training.result(last),
-    signal,
+    input?.signal,
   );
 }
 
@@ -64,23 +71,25 @@ function recorded(learner: RlLearner) {
   const rows: ControlRow[] = [];
   return {
     async next(): Promise<RlStep> {
-      if (rows.length === 0 && options.evaluations > 0) rows.push({ step: 0, ...returnMetrics(learner.evaluate()) });
+      if (rows.length === 0 && options.evaluations > 0)
+        rows.push({ step: 0, ...returnMetrics(await learner.evaluate()) });
       const step = await learner.next();
       rows.push({ step: step.step, ...step.metrics, ...returnMetrics(step.evaluation) });
       return step;
     },
-    result(last: RlStep | undefined): RlResult {
+    async result(last: RlStep | undefined): Promise<RlResult> {
       const seconds = (performance.now() - began) / 1000;
       const steps = last?.step ?? 0;
       return {
         policy: createControlPolicy(learner.policies().policy, { seed: options.seed }),
         metrics: {
-          return: returnOf(last?.evaluation ?? learner.evaluate()),
+          return: returnOf(last?.evaluation ?? (await learner.evaluate())),
           steps,
           seconds,
           stepsPerSecond: steps / seconds,
         },
-        diagnosis: diagnoseControl(rows, { ...options, labels: 0, ...worldFacts(environment) }),
+        steps,
+        diagnosis: textsForPrograms(diagnoseControl(rows, { ...options, labels: 0, ...worldFacts(environment) })),
       };
     },
     [Symbol.dispose]: () => learner[Symbol.dispose](),

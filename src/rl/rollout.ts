@@ -1,6 +1,8 @@
 /** Collects rollouts: `horizon` steps in each environment. An episode may continue in the next rollout. */
+
 import type { Episode, VectorEnvironment } from '../env/batch/vector.ts';
 import type { Arena } from '../nn/parameters.ts';
+import { breathe, turnIsDue } from '../node.ts';
 import type { Random } from '../random.ts';
 import { createForward } from './forward.ts';
 import { normalizeRows, type RunningStatistics, updateStatistics } from './normalize.ts';
@@ -31,7 +33,7 @@ export interface Rollout {
 /** Collects rollouts, each into the same memory as the last. */
 interface Collector {
   /** Steps each environment `horizon` times. With `explore`, actions are uniform. */
-  collect(explore?: 'uniform'): Rollout;
+  collect(explore?: 'uniform'): Promise<Rollout>;
   /** [horizon, environments, o]: the observations of the last rollout as the policy saw them. */
   readonly prepared: Float32Array;
   /** Frees what it holds; it cannot be used afterwards. */
@@ -88,9 +90,10 @@ export function createCollector(
   const stepActions = new Float32Array(count * actionSize);
   const stepLogProbs = new Float32Array(count);
 
-  function collect(explore?: 'uniform'): Rollout {
+  async function collect(explore?: 'uniform'): Promise<Rollout> {
     const { observations, finalObservations, rewards, terminated, truncated } = environment;
     for (let t = 0; t < horizon; t++) {
+      if (turnIsDue()) await breathe();
       const start = t * count;
       rollout.observations.set(observations, start * observationSize);
       if (statistics) {
@@ -129,7 +132,7 @@ export function createCollector(
 export function createRandomPlay(
   environment: VectorEnvironment,
   settings: { horizon: number; random: Random },
-): () => Rollout {
+): () => Promise<Rollout> {
   const nobody = { observations: new Float32Array(environment.observations.length), act() {}, [Symbol.dispose]() {} };
   const { collect } = createCollector(environment, nobody, settings);
   return () => collect('uniform');

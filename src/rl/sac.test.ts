@@ -22,10 +22,14 @@ function start(make: string | (() => Environment), options: Partial<SacOptions> 
   return {
     environment,
     agent,
-    explore(steps: number) {
-      for (let i = 0; i < steps; i++) agent.remember(agent.collect('uniform'));
+    async explore(steps: number) {
+      for (let i = 0; i < steps; i++) agent.remember(await agent.collect('uniform'));
     },
-    train: (updates: number): SacMetrics[] => Array.from({ length: updates }, () => agent.update(agent.collect())),
+    train: async (updates: number) => {
+      const metrics: SacMetrics[] = [];
+      for (let i = 0; i < updates; i++) metrics.push(await agent.update(await agent.collect()));
+      return metrics;
+    },
     evaluator: (episodes: number) =>
       keep(createEvaluator(sourceOf(factory).batch(episodes), agent.policy, agent.parameters, { seed })),
   };
@@ -110,48 +114,48 @@ const aim = (): Environment => ({
   frame: () => ({ width: 1, height: 1, shapes: [] }),
 });
 
-it('finds the best action, and its value is the reward alone where nothing follows', () => {
+it('finds the best action, and its value is the reward alone where nothing follows', async () => {
   const { explore, train, evaluator } = start(aim, { learningRate: 3e-3, temperature: 0.01 });
-  explore(200);
-  const last = train(600).at(-1)!;
-  expect(evaluator(1).run().mean).toBeGreaterThan(1.95);
+  await explore(200);
+  const last = (await train(600)).at(-1)!;
+  expect((await evaluator(1).run()).mean).toBeGreaterThan(1.95);
   expect(last['value/mean']).toBeGreaterThan(1.7);
   expect(last['value/mean']).toBeLessThan(2.3);
 });
 
-it('brings the entropy to what it is told, by the temperature', () => {
+it('brings the entropy to what it is told, by the temperature', async () => {
   const { explore, train } = start(aim, { learningRate: 3e-3, targetEntropy: -0.5, initialTemperature: 0.1 });
-  explore(100);
-  const late = train(1200).slice(-200);
+  await explore(100);
+  const late = (await train(1200)).slice(-200);
   const entropy = late.reduce((sum, metrics) => sum + metrics['policy/entropy'], 0) / late.length;
   expect(Math.abs(entropy + 0.5)).toBeLessThan(0.2);
 });
 
-it('swings Pendulum up within 4,000 steps', () => {
+it('swings Pendulum up within 4,000 steps', async () => {
   const { explore, train, evaluator } = start('Pendulum-v1', { learningRate: 3e-3, discount: 0.95, minibatch: 32 });
-  explore(100);
-  train(3900);
-  expect(evaluator(10).run().mean).toBeGreaterThan(-400);
+  await explore(100);
+  await train(3900);
+  expect((await evaluator(10).run()).mean).toBeGreaterThan(-400);
 });
 
 describe('on Pendulum', () => {
   const many = { environments: 3, horizon: 2, gradientSteps: 4, targetInterval: 3, minibatch: 16 };
   const parameters = ({ agent }: ReturnType<typeof start>) => agent.parameters.flat.slice();
 
-  it('is learned the same from the same seed, and otherwise from another', () => {
+  it('is learned the same from the same seed, and otherwise from another', async () => {
     const [one, same, other] = [0, 0, 1].map((seed) => start('Pendulum-v1', many, seed));
-    for (const each of [one, same, other]) each.explore(3);
-    expect(one.train(4)).toEqual(same.train(4));
+    for (const each of [one, same, other]) await each.explore(3);
+    expect(await one.train(4)).toEqual(await same.train(4));
     expect(parameters(same)).toEqual(parameters(one));
-    other.train(4);
+    await other.train(4);
     expect(parameters(other)).not.toEqual(parameters(one));
   });
 
-  it.each([0, 5])('goes on from a checkpoint after %d updates as if it had never stopped', (updates) => {
+  it.each([0, 5])('goes on from a checkpoint after %d updates as if it had never stopped', async (updates) => {
     const settings = { ...many, bufferSize: 25 }; // full, and begun anew, within the second half
     const whole = start('Pendulum-v1', settings);
-    whole.explore(1);
-    whole.train(updates);
+    await whole.explore(1);
+    await whole.train(updates);
     const { state, tensors } = whole.agent.save();
     const saved = structuredClone({
       state: JSON.parse(JSON.stringify(state)),
@@ -159,27 +163,27 @@ describe('on Pendulum', () => {
       world: whole.environment.save(),
     });
     const resumed = start('Pendulum-v1', settings);
-    resumed.explore(2); // whatever it knew before is forgotten
-    resumed.train(2);
+    await resumed.explore(2); // whatever it knew before is forgotten
+    await resumed.train(2);
     resumed.agent.restore(saved.state, saved.tensors);
     resumed.environment.restore(saved.world);
-    expect(resumed.train(3)).toEqual(whole.train(3));
+    expect(await resumed.train(3)).toEqual(await whole.train(3));
     expect(resumed.agent.save()).toEqual(whole.agent.save());
   });
 
-  it('refuses a reward that is not finite, and remembers nothing of the rollout', () => {
+  it('refuses a reward that is not finite, and remembers nothing of the rollout', async () => {
     const { agent } = start('Pendulum-v1', many);
-    const rollout = agent.collect();
+    const rollout = await agent.collect();
     rollout.rewards[4] = Number.NaN;
-    expect(() => agent.update(rollout)).toThrow(HeedError);
-    expect(() => agent.update(rollout)).toThrow('the reward of step 1 in environment 1 is NaN');
+    await expect(agent.update(rollout)).rejects.toThrow(HeedError);
+    await expect(agent.update(rollout)).rejects.toThrow('the reward of step 1 in environment 1 is NaN');
     expect(agent.buffer.length).toBe(0);
   });
 
-  it('forgets what its critics knew, and not the policy, where told', () => {
+  it('forgets what its critics knew, and not the policy, where told', async () => {
     const { agent, explore, train } = start('Pendulum-v1', many);
-    explore(2);
-    train(2);
+    await explore(2);
+    await train(2);
     const before = agent.save();
     const saved = structuredClone(before.tensors);
     agent.resetCritics();
@@ -191,11 +195,11 @@ describe('on Pendulum', () => {
   });
 });
 
-it('keeps the latest transitions, each with what it led to', () => {
+it('keeps the latest transitions, each with what it led to', async () => {
   const { agent, explore } = start('Pendulum-v1', { environments: 2, bufferSize: 7 });
-  explore(3);
+  await explore(3);
   expect([agent.buffer.length, agent.buffer.next]).toEqual([6, 6]);
-  const rollout = agent.collect('uniform');
+  const rollout = await agent.collect('uniform');
   agent.remember(rollout);
   expect([agent.buffer.length, agent.buffer.next]).toEqual([7, 1]);
   expect(agent.buffer.observations.subarray(18, 21)).toEqual(rollout.observations.subarray(0, 3));

@@ -64,11 +64,11 @@ export interface Sac {
   /** Transitions that minibatches are drawn from. */
   readonly buffer: ReplayBuffer;
   /** Steps each environment `horizon` times. With `explore`, actions are uniform (for a random first phase). */
-  collect(explore?: 'uniform'): Rollout;
+  collect(explore?: 'uniform'): Promise<Rollout>;
   /** Adds a rollout to the buffer without learning. */
   remember(rollout: Rollout): void;
   /** Adds a rollout to the buffer and takes `gradientSteps` gradient steps. */
-  update(rollout: Rollout): SacMetrics;
+  update(rollout: Rollout): Promise<SacMetrics>;
   /** Reinitializes critics, targets and their optimizer, after the rewards in the buffer were replaced. */
   resetCritics(): void;
   /** The learner as plain data and tensors, for a checkpoint. */
@@ -211,16 +211,16 @@ export function createSac(environment: VectorEnvironment, options: SacOptions, s
     buffer,
     collect: collector.collect,
     remember,
-    update(rollout) {
+    async update(rollout) {
       remember(rollout);
       const totals = { critic: 0, policy: 0, entropy: 0, temperature: 0, value: 0, norm: 0 };
       for (let i = 0; i < gradientSteps; i++) {
         draw();
         totals.temperature += batch.temperature.data[0];
-        totals.critic += criticStep.run().loss.item();
-        totals.norm += optimizers.critics.step(learningRate);
-        const { loss, entropy, value } = actorStep.run();
-        optimizers.actor.step(learningRate);
+        totals.critic += (await criticStep.runFreely()).loss.item();
+        totals.norm += await optimizers.critics.stepFreely(learningRate);
+        const { loss, entropy, value } = await actorStep.runFreely();
+        await optimizers.actor.stepFreely(learningRate);
         totals.policy += loss.item();
         totals.entropy += entropy.item();
         totals.value += value.item();

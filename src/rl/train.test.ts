@@ -133,14 +133,14 @@ it.each([
   expect(found?.step, JSON.stringify(told)).toBeLessThanOrEqual(512);
 });
 
-it('tells how long evaluations take, if that is long', () => {
+it('tells how long evaluations take, if that is long', async () => {
   const notices: string[] = [];
   let now = 0;
   const clock = vi.spyOn(performance, 'now').mockImplementation(() => now);
   const evaluation = { mean: 1, std: 0, episodes: 100, length: 1000, returns: [] };
   const environment = { id: 'Slow', maxEpisodeSteps: 1000 };
   const first = (seconds: number, evaluations: number) => {
-    const evaluate = () => {
+    const evaluate = async () => {
       now += 1000 * seconds;
       return evaluation;
     };
@@ -149,10 +149,10 @@ it('tells how long evaluations take, if that is long', () => {
     );
   };
   try {
-    expect(first(2, 20)).toBe(evaluation);
-    first(60, 1);
+    expect(await first(2, 20)).toBe(evaluation);
+    await first(60, 1);
     expect(notices).toEqual([]);
-    first(30, 20);
+    await first(30, 20);
     expect(notices).toEqual([
       'An evaluation of 100 episodes takes 30 s (1000 steps each), and 20 more follow: about 10 minutes. Fewer --episodes or --evaluations take less.',
     ]);

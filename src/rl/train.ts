@@ -107,7 +107,7 @@ export function createRlLearner(options: RlOptions, { environment: source }: { e
     /** Takes one step. */
     async next(): Promise<RlStep> {
       const before = step;
-      const { metrics, ...reached } = agent.advance(step);
+      const { metrics, ...reached } = await agent.advance(step);
       ({ step } = reached);
       const done = step >= steps;
       const every = options.evaluations > 0 ? steps / options.evaluations : Number.POSITIVE_INFINITY;
@@ -115,7 +115,7 @@ export function createRlLearner(options: RlOptions, { environment: source }: { e
       return {
         step,
         metrics: { ...metrics, ...playMetrics(environment.takeFinished()) },
-        evaluation: evaluate ? evaluator.run() : undefined,
+        evaluation: evaluate ? await evaluator.run() : undefined,
         done,
       };
     },
@@ -196,9 +196,9 @@ export async function trainRl(learner: RlLearner, parts: TrainParts<RlStep>): Pr
   };
   return driveRun(learner, {
     ...parts,
-    before() {
+    async before() {
       sampleWorld(parts.run, learner.environment);
-      return returnMetrics(evaluateUntrained(learner, onNotice));
+      return returnMetrics(await evaluateUntrained(learner, onNotice));
     },
     record({ step, metrics, evaluation, done }) {
       if (done) sampleEpisodes(parts.run, learner.environment, learner.policies(), { seed, step, onNotice });
@@ -242,17 +242,17 @@ const SLOW = 10; // seconds
 interface Evaluating {
   environment: Pick<EnvironmentSource, 'id' | 'maxEpisodeSteps'>;
   options: { episodes: number; evaluations: number };
-  evaluate(): Evaluation;
+  evaluate(): Promise<Evaluation>;
 }
 
 /** Evaluates the untrained policy, and reports how long the evaluations of a run take if that is long. */
-export function evaluateUntrained(
+export async function evaluateUntrained(
   { environment, options, evaluate }: Evaluating,
   onNotice: (text: string) => void,
-): Evaluation {
+): Promise<Evaluation> {
   warnOfLongEpisodes(environment, options.episodes, onNotice);
   const began = performance.now();
-  const evaluation = evaluate();
+  const evaluation = await evaluate();
   const seconds = (performance.now() - began) / 1000;
   const { evaluations } = options;
   if (seconds > SLOW && evaluations > 1) {

@@ -15,16 +15,16 @@ const keep = releasedAfterwards();
 const discrete: Space = { kind: 'discrete', n: 3 };
 const box: Space = { kind: 'box', low: Float32Array.of(-1, -1), high: Float32Array.of(1, 1) };
 
-it('solves a symmetric system by as many steps as it has rows', () => {
+it('solves a symmetric system by as many steps as it has rows', async () => {
   const matrix = [
     [4, 1, 0],
     [1, 3, -1],
     [0, -1, 2],
   ];
   const apply = (v: ArrayLike<number>) => matrix.map((row) => row.reduce((sum, x, j) => sum + x * v[j], 0));
-  const x = conjugateGradient(apply, [1, 2, 3], 3);
+  const x = await conjugateGradient(apply, [1, 2, 3], 3);
   expectClose(apply(x), [1, 2, 3], 1e-9);
-  expect([...conjugateGradient(apply, [0, 0, 0], 3)]).toEqual([0, 0, 0]);
+  expect([...(await conjugateGradient(apply, [0, 0, 0], 3))]).toEqual([0, 0, 0]);
 });
 
 describe.each([
@@ -45,7 +45,7 @@ describe.each([
     return { policy, parameters, actor, observations };
   }
 
-  it('the product with the Fisher matrix is that with E[∇log π ∇log πᵀ], made in full, and damped', () => {
+  it('the product with the Fisher matrix is that with E[∇log π ∇log πᵀ], made in full, and damped', async () => {
     const { policy, parameters, actor, observations } = setup();
     const forward = keep(createForward(policy, parameters, ROWS));
     forward.observations.set(observations.data as Float32Array);
@@ -107,7 +107,7 @@ describe.each([
     const damping = 0.3;
     const fisher = keep(createFisher(policy, actor, observations, damping));
     expectClose(
-      [...fisher.apply(vector)],
+      [...(await fisher.apply(vector))],
       [...expected].map((x, i) => x + damping * vector[i]),
       1e-4,
     );
@@ -159,9 +159,9 @@ describe.each(['CartPole-v1', 'Pendulum-v1'])('an update on %s', (id) => {
 
   it.each([0.001, 0.01, 0.05])(
     'moves the policy by less than the KL that is allowed, %d, and for the better',
-    (targetKl) => {
+    async (targetKl) => {
       const agent = start({ targetKl, damping: 0.01 });
-      const metrics = agent.update(agent.collect(), 0);
+      const metrics = await agent.update(await agent.collect(), 0);
       expect(metrics['policy/approx_kl']).toBeLessThan(targetKl);
       expect(metrics['policy/approx_kl']).toBeGreaterThan(targetKl / 4); // and makes use of it
       expect(metrics['policy/step']).toBeGreaterThan(0);
@@ -169,11 +169,11 @@ describe.each(['CartPole-v1', 'Pendulum-v1'])('an update on %s', (id) => {
     },
   );
 
-  it('leaves the policy as it was where no step is good, and teaches the critic all the same', () => {
+  it('leaves the policy as it was where no step is good, and teaches the critic all the same', async () => {
     // within so little KL, rounding hides what is gained
     const agent = start({ targetKl: 1e-18 });
     const before = structuredClone(agent.save().tensors);
-    expect(agent.update(agent.collect(), 0)).toMatchObject({ 'policy/step': 0, 'policy/approx_kl': 0 });
+    expect(await agent.update(await agent.collect(), 0)).toMatchObject({ 'policy/step': 0, 'policy/approx_kl': 0 });
     const { tensors } = agent.save();
     expect(tensors['actor.0.weight']).toEqual(before['actor.0.weight']);
     expect(tensors['critic.0.weight']).not.toEqual(before['critic.0.weight']);

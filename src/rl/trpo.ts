@@ -85,37 +85,37 @@ export function createTrpo(environment: VectorEnvironment, options: TrpoOptions,
     const every = Int32Array.from({ length: batch }, (_, i) => i);
 
     /** Moves the policy, or leaves it unchanged if no step is good. */
-    function improve(experience: RolloutRows) {
+    async function improve(experience: RolloutRows) {
       const { observations, actions, logProbs, advantage } = surrogate.inputs;
       loadRows(policy, every, experience, { observations, actions, logProbs, advantage });
       if (options.normalizeAdvantages) standardizeInPlace(advantage.data, options.advantageFloor);
-      const before = surrogate.run();
+      const before = await surrogate.run();
       const { entropy } = before;
       surrogate.hold();
       const gradient = Float64Array.from(surrogate.gradients.flat, (x) => -x);
       const norm = Math.sqrt(dot(gradient, gradient));
-      const direction = conjugateGradient(fisher.apply, gradient, options.conjugateSteps);
-      const longest = Math.sqrt((2 * targetKl) / dot(direction, fisher.apply(direction)));
+      const direction = await conjugateGradient(fisher.apply, gradient, options.conjugateSteps);
+      const longest = Math.sqrt((2 * targetKl) / dot(direction, await fisher.apply(direction)));
       const from = actor.flat.slice();
       let share = 1;
       for (let i = 0; i < options.backtracks && Number.isFinite(longest); i++, share *= options.shrink) {
         const { flat } = actor;
         for (let k = 0; k < from.length; k++) flat[k] = from[k] + share * longest * direction[k];
-        const { loss, kl } = surrogate.run();
+        const { loss, kl } = await surrogate.run();
         if (kl < targetKl && loss < before.loss) return { loss, kl, entropy, norm, share };
       }
       actor.flat.set(from);
       return { loss: before.loss, kl: 0, entropy, norm, share: 0 };
     }
 
-    function fitCritic(experience: RolloutRows, learningRate: number): number {
+    async function fitCritic(experience: RolloutRows, learningRate: number): Promise<number> {
       let total = 0;
       for (let epoch = 0; epoch < epochs; epoch++) {
         const order = shuffled();
         for (let start = 0; start < batch; start += minibatch) {
           loadRows(policy, order.subarray(start, start + minibatch), experience, value.inputs);
-          total += value.run().loss.item();
-          optimizer.step(learningRate);
+          total += (await value.runFreely()).loss.item();
+          await optimizer.stepFreely(learningRate);
         }
       }
       return (total * minibatch) / (epochs * batch);
@@ -123,12 +123,12 @@ export function createTrpo(environment: VectorEnvironment, options: TrpoOptions,
 
     return {
       optimizer,
-      update(experience, progress): TrpoMetrics {
+      async update(experience, progress): Promise<TrpoMetrics> {
         const learningRate = options.learningRate * remainingOf(options, progress);
-        const { loss, kl, entropy, norm, share } = improve(experience);
+        const { loss, kl, entropy, norm, share } = await improve(experience);
         return {
           'loss/policy': loss,
-          'loss/value': fitCritic(experience, learningRate),
+          'loss/value': await fitCritic(experience, learningRate),
           'policy/entropy': entropy,
           'policy/approx_kl': kl,
           'policy/step': share,
@@ -171,8 +171,8 @@ function createSurrogate(policy: PolicyNetwork, actor: Arena, rows: number) {
   return {
     inputs: step.inputs,
     gradients: step.gradients,
-    run() {
-      latest = step.run();
+    async run() {
+      latest = await step.runFreely();
       return { loss: latest.loss.item(), kl: latest.kl.item(), entropy: latest.entropy.item() };
     },
     /** Holds the distributions of the last run, for later KL divergences. */
@@ -223,9 +223,9 @@ export function createFisher(policy: PolicyNetwork, actor: Arena, observations: 
   );
   return {
     /** F·v + damping·v; the next call overwrites the result. */
-    apply(v: ArrayLike<number>): Float32Array {
+    async apply(v: ArrayLike<number>): Promise<Float32Array> {
       vector.flat.set(v);
-      binding.run();
+      await binding.runFreely();
       const [sums, added] = [result.flat, vector.flat];
       for (let i = 0; i < sums.length; i++) sums[i] += damping * added[i];
       return sums;
@@ -237,17 +237,17 @@ export function createFisher(policy: PolicyNetwork, actor: Arena, observations: 
 const SMALLEST_RESIDUAL = 1e-10;
 
 /** x with A·x ≈ b for a symmetric positive A, in at most `steps` steps (Hestenes & Stiefel 1952). */
-export function conjugateGradient(
-  apply: (v: Float64Array) => ArrayLike<number>,
+export async function conjugateGradient(
+  apply: (v: Float64Array) => ArrayLike<number> | Promise<ArrayLike<number>>,
   b: ArrayLike<number>,
   steps: number,
-): Float64Array {
+): Promise<Float64Array> {
   const x = new Float64Array(b.length);
   const residual = Float64Array.from(b);
   const direction = residual.slice();
   let squares = dot(residual, residual);
   for (let step = 0; step < steps && squares > SMALLEST_RESIDUAL; step++) {
-    const product = apply(direction);
+    const product = await apply(direction);
     const length = squares / dot(direction, product);
     for (let i = 0; i < x.length; i++) {
       x[i] += length * direction[i];

@@ -1,6 +1,6 @@
 /** Runs a learner to its end in a run's folder: what all trainers share. */
 
-import { HeedError, messageOf } from '../error.ts';
+import { CallError, HeedError, messageOf } from '../error.ts';
 import { breathe, join, readdirSync } from '../node.ts';
 import { readState } from './checkpoint.ts';
 import type { MetricsRow, Run } from './run.ts';
@@ -121,6 +121,7 @@ export async function driveRun<Step extends { step: number; done: boolean }, Res
       latest = await learner.next(signal);
     } catch (error) {
       if (stopped(error)) return stop();
+      if (error instanceof CallError && step > 0) await save(); // only the step that failed is lost
       throw stoppedBy(error, from, run);
     }
     step = latest.step;

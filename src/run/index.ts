@@ -22,4 +22,4 @@ export {
   readMetrics,
   readSamples,
 } from './run.ts';
-export { createTraining, type Steps, type Training } from './training.ts';
+export { AbortError, createTraining, type Steps, type Training } from './training.ts';

@@ -36,7 +36,7 @@ export interface CellResult {
 /** What both kinds of learners share. */
 interface CellLearner extends Drivable<CellStep> {
   readonly options: Readonly<Record<string, unknown>>;
-  evaluate(): Evaluation;
+  evaluate(): Promise<Evaluation>;
   /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
@@ -76,7 +76,7 @@ export async function runCell(
     result = await driveRun<CellStep, CellResult & { run: string }>(learner, {
       ...parts,
       run,
-      before: () => (options.evaluations > 0 ? returnMetrics(learner.evaluate()) : {}),
+      before: async () => (options.evaluations > 0 ? returnMetrics(await learner.evaluate()) : {}),
       record: ({ evaluation }) => returnMetrics(evaluation),
       result({ step, labels = 0, evaluation }, seconds) {
         const curve = readMetrics(folder)

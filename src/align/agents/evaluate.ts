@@ -1,6 +1,8 @@
 /** Evaluates a model on the tasks of a language environment, or of an agent. */
+
 import type { Row } from '../../data/row.ts';
 import type { Model } from '../../lm/model.ts';
+import { parseOptions } from '../../options.ts';
 import type { Completion } from '../reward-functions/reward-function.ts';
 import { checkedTasks, type EpisodeTasks } from './environment.ts';
 import { type EpisodeOptions, episodeSchema } from './episode.ts';
@@ -51,7 +53,7 @@ export async function evaluateTasks(
   const environment = checkedTasks(env);
   const tasks = (environment.heldOut ?? environment.tasks).slice(0, options.count);
   const rows = tasks.flatMap((row) => new Array<{ row: Row }>(options.repeats ?? 1).fill({ row }));
-  const episode = episodeSchema.parse(options.episode ?? {});
+  const episode = parseOptions(episodeSchema, options.episode ?? {});
   const drawing = { ...episode, environment, maxTokens, temperature, batch, suppress: neverDrawn(model) };
   using draw = createEpisodeDraw({ model, weights: model.parameters.values, adapters: undefined }, drawing);
   const episodes = (await draw.draw(rows, seed, signal)).map(({ completion }) => completion);

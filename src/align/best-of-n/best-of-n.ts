@@ -135,8 +135,8 @@ export interface BestOfNResult extends TrainingResult {
 export function bestOfN(input: BestOfNInput): Training<BestOfNStep, BestOfNResult> {
   const all: Drawn[] = [];
   return trainingOf(
-    () => createBestOfN(input),
-    input.signal,
+    createBestOfN,
+    input,
     ({ drawn }) => {
       all.push(...drawn);
       return drawnMetrics(all);

@@ -89,7 +89,7 @@ it('compares in both orders, by a probability where there is one', async () => {
 
   // leans to A, and to blue
   const sure = chatOf(() => '', {
-    logProbs: (conversations) =>
+    logProbs: async (conversations) =>
       conversations.map((conversation) => (/A:\nred/.test(textsOf(conversation)[0]) ? [0, 1] : [2, 0])),
   });
   const [step] = await made({ part: 'comparisons' }, model, sure);

@@ -113,8 +113,8 @@ export interface ConstitutionResult extends TrainingResult {
 export function constitution(input: ConstitutionInput): Training<ConstitutionStep, ConstitutionResult> {
   const made = { revised: [] as Revised[], compared: [] as Compared[] };
   return trainingOf(
-    () => createConstitution(input),
-    input.signal,
+    createConstitution,
+    input,
     ({ revised, compared }: ConstitutionStep) => {
       made.revised.push(...revised);
       made.compared.push(...compared);

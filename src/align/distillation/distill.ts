@@ -26,7 +26,7 @@ import type { LanguageLearner } from '../supervised/learner.ts';
 import { createExamplesLearner, readData, sftSchema } from '../supervised/sft.ts';
 import { type LanguageTraining, languageTraining } from '../supervised/train.ts';
 import { endpointCallSchema } from '../training/endpoint.ts';
-import { type Input, type Live, type Opener, openerOf, openModel, openTemplated } from '../training/input.ts';
+import { claim, type Input, type Live, type Opener, openerOf, openModel, openTemplated } from '../training/input.ts';
 import { checkSameTokens } from '../training/policy.ts';
 import { type TokenDivergence, tokenDivergences } from './divergence.ts';
 import { ENDPOINT, type EndpointTeacher, openEndpointTeacher } from './endpoint-teacher.ts';
@@ -117,6 +117,7 @@ export const createDistill: Opener<DistillInput, DistillLearner> = openerOf(dist
       });
     }
     const student = await openTemplated(options, live, own);
+    claim(student, own);
     checkWrites('student', student);
     const { draw, score, guide } = options.teacher.startsWith(ENDPOINT)
       ? openEndpointTeacher(options.teacher, { student, settings: options.endpoint, options })

@@ -24,7 +24,7 @@ export interface Guide extends Disposable {
   /** The divergence at each label, in the student's program: [labels]. */
   read(reading: Reading): Tensor;
   /** The numbers of a batch that `read` reads. */
-  numbers(batch: BatchOfRows): PackedNumbers;
+  numbers(batch: BatchOfRows): PackedNumbers | Promise<PackedNumbers>;
   /** Asks the teacher about the texts that the student drew for a step, before their batches. */
   prepare?(drawn: readonly Example[], signal?: AbortSignal): Promise<void>;
 }
@@ -48,7 +48,7 @@ export function createLocalGuide(student: Model, teacher: Model, options: TokenD
         },
         options,
       ),
-    numbers: ({ batch }) => ({ [STATES]: scorer.run(batch) }),
+    numbers: async ({ batch }) => ({ [STATES]: await scorer.run(batch) }),
     [Symbol.dispose]: scorer[Symbol.dispose],
   };
 }
@@ -104,10 +104,10 @@ export function createDivergenceObjective(
   return {
     loss,
     heldOut: scorer && {
-      run() {
+      async run() {
         let [total, tokens] = [0, 0];
         for (const batch of batches!()) {
-          const each = scorer.run(batch.batch, guide.numbers(batch));
+          const each = await scorer.run(batch.batch, await guide.numbers(batch));
           for (const value of each) total += value;
           tokens += each.length;
         }

@@ -80,10 +80,11 @@ describe('an evaluation of a policy', () => {
     const { pairs } = await evaluatePolicy({ ...settings, reward: taking });
     const logP = async (name: string) => {
       const { config, parameters } = await loadModel(name);
-      const all = texts.map(({ ids, from }) =>
-        scoreTokens(config, parameters.values, ids)
-          .logprobs.slice(from)
-          .reduce((a, b) => a + b, 0),
+      const all = await Promise.all(
+        texts.map(async ({ ids, from }) => {
+          const { logprobs } = await scoreTokens(config, parameters.values, ids);
+          return logprobs.slice(from).reduce((a, b) => a + b, 0);
+        }),
       );
       parameters[Symbol.dispose]();
       return all;

@@ -32,6 +32,7 @@ import { openRewardOption, type RewardSource } from '../rewards/open.ts';
 import { type Input, type Live, type Opener, openerOf, openModel, openSource } from '../training/input.ts';
 import { firstOtherToken } from '../training/policy.ts';
 import { checkSameData } from '../training/progress.ts';
+import { forPrograms } from '../training/verb.ts';
 import { checkAnswers, completionFor, isAnswersFile, readAnswers } from './answers-file.ts';
 import { type ComparedPair, comparisonOf, type PolicyComparison } from './comparison.ts';
 import { type PolicyEvaluationOptions, policyEvaluationSchema } from './options.ts';
@@ -74,16 +75,15 @@ export const createPolicyEvaluation: Opener<PolicyEvaluationInput, PolicyEvaluat
  *
  *     const { winRate, kl } = await evaluatePolicy({ model, baseline: 'reviews-base', data: prompts, reward });
  *
- * Rejects with a HeedError that names the option or the row that is wrong, or with the signal's reason when it aborts.
+ * Rejects with a HeedError that names the option or the row that is wrong.
  */
-export function evaluatePolicy(input: PolicyEvaluationInput): Training<PolicyEvaluationStep, PolicyComparison> {
+export function evaluatePolicy(
+  input: PolicyEvaluationInput,
+): Training<PolicyEvaluationStep, PolicyComparison & { steps: number }> {
   return createTraining(
-    () => createPolicyEvaluation(input),
-    (evaluator, last) => {
-      if (!last?.done) input.signal?.throwIfAborted();
-      return evaluator.comparison();
-    },
-    input.signal,
+    () => createPolicyEvaluation(forPrograms(input)),
+    (evaluator, last) => ({ ...evaluator.comparison(), steps: last?.step ?? 0 }),
+    input?.signal,
   );
 }
 
@@ -193,9 +193,9 @@ function createLogRatios(
   );
   const sum = (logProbs: Float32Array) => logProbs.reduce((a, b) => a + b, 0);
   return {
-    run(answers: readonly Completion[]): number[] {
-      const theirs = others.run(answers);
-      return own.run(answers).map((logProbs, i) => sum(logProbs) - sum(theirs[i]));
+    async run(answers: readonly Completion[]): Promise<number[]> {
+      const theirs = await others.run(answers);
+      return (await own.run(answers)).map((logProbs, i) => sum(logProbs) - sum(theirs[i]));
     },
     [Symbol.dispose]() {
       own[Symbol.dispose]();
@@ -255,7 +255,7 @@ function evaluator(options: PolicyEvaluationOptions, { policy, answerOf, ratios,
       const ours = await answered(policy, options, from, to, signal);
       const theirs = await answerOf(from, to, signal);
       const verdicts = await refereed(ours, theirs, signal);
-      const logRatios = ratios?.run(ours);
+      const logRatios = await ratios?.run(ours);
       const pairs = ours.map(
         ({ promptText, text, row }, i): ComparedPair => ({
           prompt: promptText,

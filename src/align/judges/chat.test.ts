@@ -153,23 +153,27 @@ describe('a local model', () => {
   it('gives the probability that a turn begins with a text', async () => {
     const { config, parameters, tokenizer } = await loadModel(llama);
     const prompt = encodeChat(tokenizer, many[0], { addGenerationPrompt: true }).ids;
-    const expected = ['good', 'bad'].map((text) => {
-      const ids = [...prompt, ...tokenizer.encode(text, { addSpecialTokens: false })];
-      const { logprobs } = scoreTokens(config, parameters.values, ids);
-      return logprobs.slice(prompt.length - 1).reduce((a, b) => a + b, 0);
-    });
+    const expected = await Promise.all(
+      ['good', 'bad'].map(async (text) => {
+        const ids = [...prompt, ...tokenizer.encode(text, { addSpecialTokens: false })];
+        const { logprobs } = await scoreTokens(config, parameters.values, ids);
+        return logprobs.slice(prompt.length - 1).reduce((a, b) => a + b, 0);
+      }),
+    );
     parameters[Symbol.dispose]();
     const chat = await openChat(llama);
-    const [[good, bad], other] = chat.logProbs!([many[0], asking('And what of this?')], ['good', 'bad']);
+    const [[good, bad], other] = await chat.logProbs!([many[0], asking('And what of this?')], ['good', 'bad']);
     expect(good).toBeCloseTo(expected[0], 4);
     expect(bad).toBeCloseTo(expected[1], 4);
     expect(other[0]).not.toBeCloseTo(good, 4);
-    expect(() => chat.logProbs!([many[0]], ['good', 'good'])).toThrow(/do not distinguish "good" from "good"/);
+    await expect(chat.logProbs!([many[0]], ['good', 'good'])).rejects.toThrow(/do not distinguish "good" from "good"/);
     const wordy = await openChat('reviews-base');
-    expect(() => wordy.logProbs!([many[0]], ['A', 'B'])).toThrow(/do not distinguish "A" from "B"/);
+    await expect(wordy.logProbs!([many[0]], ['A', 'B'])).rejects.toThrow(/do not distinguish "A" from "B"/);
     wordy[Symbol.dispose]();
     const long = asking('so it is '.repeat(500));
-    expect(() => chat.logProbs!([many[0], long], ['good', 'bad'])).toThrow(/has \d+ positions, but .* has \d+ tokens/);
+    await expect(chat.logProbs!([many[0], long], ['good', 'bad'])).rejects.toThrow(
+      /has \d+ positions, but .* has \d+ tokens/,
+    );
     await expect(chat.complete([long])).rejects.toThrow(/has \d+ positions/);
     chat[Symbol.dispose]();
   });

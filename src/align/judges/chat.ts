@@ -4,6 +4,7 @@
  * - a folder or a name on the Hub: a language model with a chat template;
  * - `https://api.example.com/v1#MODEL`: a model behind an endpoint compatible with OpenAI's.
  */
+
 import type { z } from 'zod';
 import { opening } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
@@ -12,6 +13,7 @@ import { encodeChat } from '../../lm/chat-template.ts';
 import { createGenerator } from '../../lm/generate.ts';
 import type { PullOptions } from '../../lm/hub.ts';
 import { loadModel, type Model } from '../../lm/model.ts';
+import { parseOptions } from '../../options.ts';
 import { answerLayout, createAnswerScorer } from '../policies/answer-batches.ts';
 import type { Completion } from '../reward-functions/reward-function.ts';
 import { endpointCallSchema } from '../training/endpoint.ts';
@@ -35,7 +37,7 @@ export async function openChat(
   settings: z.input<typeof endpointCallSchema> = {},
   template?: TemplateOptions & { onNotice?: (text: string) => void },
 ): Promise<OpenChat> {
-  const parsed = endpointCallSchema.parse(settings);
+  const parsed = parseOptions(endpointCallSchema, settings);
   const templated = (model: Model) => (template ? templatedModel(model, template, template.onNotice) : model);
   if (isModel(source)) return modelChat(templated(source));
   const lent = (chat: Chat): OpenChat => Object.assign(Object.create(chat) as Chat, { [Symbol.dispose]() {} });
@@ -74,7 +76,7 @@ export function modelChat(model: Model): OpenChat & Required<Chat> {
       const answers = await generator.complete(prompts(conversations), options);
       return answers.map(({ text }) => text!.trim());
     },
-    logProbs(conversations, texts) {
+    async logProbs(conversations, texts) {
       const labels = encodedLabels(texts, model);
       const maxTokens = Math.max(...labels.map(({ length }) => length));
       const encodedPrompts = prompts(conversations, maxTokens).map((ids) => ({ ids, text: '' }));
@@ -84,7 +86,7 @@ export function modelChat(model: Model): OpenChat & Required<Chat> {
         labels.map((response, i): Completion => ({ prompt, response, ended: true, promptText, text: texts[i] })),
       );
       try {
-        const sums = scorer.run(answers).map((logProbs) => logProbs.reduce((sum, logP) => sum + logP, 0));
+        const sums = (await scorer.run(answers)).map((logProbs) => logProbs.reduce((sum, logP) => sum + logP, 0));
         return conversations.map((_, i) => sums.slice(i * texts.length, (i + 1) * texts.length));
       } finally {
         scorer[Symbol.dispose]();

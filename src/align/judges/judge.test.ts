@@ -89,7 +89,7 @@ describe('a judge', () => {
     const questions = [pairs[0].completions, [...pairs[0].completions].reverse()].map(([a, b]) => [
       { role: 'user', content: `p|${a}|${b}` },
     ]);
-    const [plain, swapped] = chat.logProbs!(questions, ['A', 'B']);
+    const [plain, swapped] = await chat.logProbs!(questions, ['A', 'B']);
     const judge = createJudge(chat, { template });
     const [{ shown }] = await judge.compare(pairs.slice(0, 1));
     expect(shown).toEqual([plain, swapped].map(([a, b]) => (a > b ? 'first' : 'second')));

@@ -9,6 +9,7 @@ import { fileError } from '../../files.ts';
 import type { PullOptions } from '../../lm/hub.ts';
 import type { Model } from '../../lm/model.ts';
 import { readFileSync } from '../../node.ts';
+import { parseOptions } from '../../options.ts';
 import { endpointCallSchema } from '../training/endpoint.ts';
 import { isModel } from '../training/input.ts';
 import { openChat } from './chat.ts';
@@ -101,7 +102,7 @@ export async function openJudge(
   pull: PullOptions = {},
   options: z.input<typeof judgeCallSchema> = {},
 ): Promise<OpenCompletionJudge> {
-  const { template: path, maxTokens, ...call } = judgeCallSchema.parse(options);
+  const { template: path, maxTokens, ...call } = parseOptions(judgeCallSchema, options);
   if (typeof source === 'function') return { ...functionJudge(source), [Symbol.dispose]() {} };
   if (typeof source !== 'string' && !isModel(source)) {
     return { name: source.name, compare: (pairs, signal) => source.compare(pairs, signal), [Symbol.dispose]() {} };
@@ -161,7 +162,7 @@ export function createJudge(
         const shown = (await chat.complete(questions, { maxTokens, temperature: 0, signal })).map(verdictIn);
         return pairs.map((_, i) => verdictOf(shown[2 * i], shown[2 * i + 1]));
       }
-      const odds = chat.logProbs(questions, ['A', 'B']).map(([a, b]) => a - b);
+      const odds = (await chat.logProbs(questions, ['A', 'B'])).map(([a, b]) => a - b);
       const shown = odds.map((first): Shown => (first > 0 ? 'first' : first < 0 ? 'second' : 'tie'));
       return pairs.map((_, i) => ({
         ...verdictOf(shown[2 * i], shown[2 * i + 1]),

@@ -33,7 +33,7 @@ export interface Chat {
    *
    * @throws HeedError when the model's tokens do not distinguish the texts.
    */
-  logProbs?(conversations: readonly Conversation[], texts: readonly string[]): number[][];
+  logProbs?(conversations: readonly Conversation[], texts: readonly string[]): Promise<number[][]>;
   /** Whether a conversation leaves the model room for a reply. Local models only. */
   fits?(conversation: Conversation): boolean;
 }

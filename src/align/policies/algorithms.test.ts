@@ -102,13 +102,14 @@ it.each(cases)('%s makes what is rewarded likelier, and repeats an update bit fo
   const algorithm = make(policy, layout, options as never);
   const some = Array.from({ length: options.batch }, (_, i) => prompts[i % prompts.length]);
   const rollout = await rollouts.run(some, 3, options.answers);
-  const likelihoods = () => scorer.run(rollout.answers).map((own) => own.reduce((a, b) => a + b, 0) / own.length);
-  const before = likelihoods();
+  const likelihoods = async () =>
+    (await scorer.run(rollout.answers)).map((own) => own.reduce((a, b) => a + b, 0) / own.length);
+  const before = await likelihoods();
   for (let step = 0; step < 3; step++) {
     const metrics = await algorithm.update(rollout, 0.01, step);
     for (const [name, value] of Object.entries(metrics)) expect(value, name).toSatisfy(Number.isFinite);
   }
-  const gains = likelihoods().map((after, i) => after - before[i]);
+  const gains = (await likelihoods()).map((after, i) => after - before[i]);
   expect(correlation([...rollout.scores], gains)).toBeGreaterThan(0.3);
 
   const weights = policy.parameters.flat.slice();

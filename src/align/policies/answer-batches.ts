@@ -103,7 +103,7 @@ export function inOrder(numbers: readonly Float32Array[], members: readonly numb
 
 interface AnswerScorer {
   /** For each token of each completion its log-probability, or the numbers that `read` computes from the states. */
-  run(answers: readonly Completion[]): Float32Array[];
+  run(answers: readonly Completion[]): Promise<Float32Array[]>;
   /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
@@ -121,13 +121,13 @@ export function createAnswerScorer(
   const { states, ...packed } = options;
   const scorer = createPackedScorer(config, weights, packed);
   return {
-    run(answers) {
+    async run(answers) {
       const parts = sequencesOf(answers);
       const { sequences } = parts;
       const all: Float32Array[] = new Array(sequences.length);
       const batches = sequences.length > 0 ? answerBatches(sequences, layout, states) : [];
       for (const { batch, members } of batches) {
-        const numbers = scorer.run(batch);
+        const numbers = await scorer.run(batch);
         const width = numbers.length / batch.at.length;
         let start = 0;
         for (const i of members) {

@@ -35,7 +35,7 @@ export function createAnswerTrainer(
   });
   const optimizer = adamw(policy.parameters, trainer.gradients, options);
   return {
-    step(answers, { perLabel = {}, perSequence = {} }, rate) {
+    async step(answers, { perLabel = {}, perSequence = {} }, rate) {
       trainer.reset();
       const sums: Record<string, number> = {};
       const parts = sequencesOf(answers);
@@ -44,11 +44,11 @@ export function createAnswerTrainer(
       for (const { batch, members } of answerBatches(parts.sequences, layout)) {
         const labels = mapped(split, (values) => inOrder(values, members));
         const numbers = mapped(perSequence, (values) => members.map((i) => values[parts.owners[i]]));
-        for (const [name, { data }] of Object.entries(trainer.run(batch, labels, numbers))) {
+        for (const [name, { data }] of Object.entries(await trainer.run(batch, labels, numbers))) {
           sums[name] = (sums[name] ?? 0) + (data[0] as number);
         }
       }
-      return { sums, norm: optimizer.step(rate) };
+      return { sums, norm: await optimizer.stepFreely(rate) };
     },
     save: () => exportOptimizer(optimizer),
     restore: (tensors) => importOptimizer(optimizer, tensors),

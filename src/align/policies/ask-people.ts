@@ -212,10 +212,10 @@ export function createAsking({ options, reward, teacher, prompts }: AskingParts)
       choice === 'incomparable' || choice === 'taken back' ? [] : [{ options, choice: choice as Preference }],
     );
     const latest = latestDecided(state.compared);
-    const before = predictionsFor(latest);
+    const before = await predictionsFor(latest);
     state.fit = await reward.fit(decided);
     state.unlearned = 0;
-    lesson = lessonOf(latest, before, predictionsFor(latest));
+    lesson = lessonOf(latest, before, await predictionsFor(latest));
   }
 
   /** Queries to send so that none is missing from the first rounds. */
@@ -233,8 +233,11 @@ export function createAsking({ options, reward, teacher, prompts }: AskingParts)
   }
 
   /** For each pair, the mean probability over members that its first completion is better. */
-  function predictionsFor(pairs: readonly Pick<AnswerQuestion, 'options'>[]): number[] {
-    const [first, second] = [0, 1].map((side) => reward.scores(pairs.map(({ options }) => options[side])));
+  async function predictionsFor(pairs: readonly Pick<AnswerQuestion, 'options'>[]): Promise<number[]> {
+    const [first, second] = await scoresOf(
+      reward,
+      pairs.map(({ options }) => options),
+    );
     return pairs.map((_, i) => meanProbability(first, second, i));
   }
 
@@ -244,11 +247,11 @@ export function createAsking({ options, reward, teacher, prompts }: AskingParts)
     const order = rng.shuffle(Array.from(prompts.keys()));
     const candidates = Array.from({ length: most * people.candidates }, (_, i) => prompts[order[i % order.length]]);
     const { answers } = await draw(candidates, seedFor(seed, 'questions', step));
-    if (step === 0) reward.refer(answers);
+    if (step === 0) await reward.refer(answers);
     const pairs = candidates
       .map((_, i): [Completion, Completion] => [answers[2 * i], answers[2 * i + 1]])
       .filter(([first, second]) => first.text.trim() !== second.text.trim());
-    const [first, second] = [0, 1].map((side) => reward.scores(pairs.map((pair) => pair[side])));
+    const [first, second] = await scoresOf(reward, pairs);
     const count = Math.min(most, pairs.length);
     const chosen = selectQueries(query, { first, second }, bradleyTerry, count, rng);
     return chosen.map((i, at) => ({
@@ -306,3 +309,12 @@ const meanProbability = (first: readonly Float32Array[], second: readonly Float3
   first.reduce((sum, own, member) => sum + sigmoid(own[i] - second[member][i]) / first.length, 0);
 
 const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
+
+/** Each member's scores of the first and of the second completions of pairs. */
+const scoresOf = async (
+  reward: Pick<LearningReward, 'scores'>,
+  pairs: readonly (readonly [Completion, Completion])[],
+): Promise<[Float32Array[], Float32Array[]]> => [
+  await reward.scores(pairs.map(([first]) => first)),
+  await reward.scores(pairs.map(([, second]) => second)),
+];

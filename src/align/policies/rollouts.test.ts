@@ -38,7 +38,7 @@ it.each([
   for (const kl of rollout.kl) expect(kl).toBeCloseTo(0, 4);
   const { linear } = policy;
   const scorer = createAnswerScorer(policy.model.config, policy.weights, layout, { linear, temperature });
-  const again = scorer.run(rollout.answers);
+  const again = await scorer.run(rollout.answers);
   for (const [i, logP] of flat(again).entries()) expect(logP).toBeCloseTo(flat(rollout.logProbs)[i], 4);
   // and is it no more once the policy has changed
   policy.parameters.flat.forEach((x, i, all) => {
@@ -66,12 +66,14 @@ it.each([1, 0.7])('knows the exact KL of each token, at temperature %d', async (
     promptText: '',
     text: '',
   }));
-  const [own, theirs] = [policy, policy.reference].map(({ weights }) => {
-    const scorer = createAnswerScorer(config, weights, layout, { temperature });
-    const logP = flat(scorer.run(every));
-    scorer[Symbol.dispose]();
-    return logP;
-  });
+  const [own, theirs] = await Promise.all(
+    [policy, policy.reference].map(async ({ weights }) => {
+      const scorer = createAnswerScorer(config, weights, layout, { temperature });
+      const logP = flat(await scorer.run(every));
+      scorer[Symbol.dispose]();
+      return logP;
+    }),
+  );
   const exact = own.reduce((sum, logP, i) => sum + Math.exp(logP) * (logP - theirs[i]), 0);
   expect(exact).toBeGreaterThan(0.01);
   for (const one of kl) expect(one).toBeCloseTo(exact, 5);

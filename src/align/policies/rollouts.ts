@@ -21,7 +21,7 @@ import {
 } from '../reward-functions/reward-function.ts';
 import type { LanguagePolicy } from '../training/policy.ts';
 import { type AnswerLayout, createAnswerScorer, type EncodedPrompt } from './answer-batches.ts';
-import { createTokenKl } from './token-kl.ts';
+import { createTokenKl, type TokenNumbers } from './token-kl.ts';
 
 /** Completions with their log-probabilities and scores. */
 export interface LanguageRollout {
@@ -130,7 +130,7 @@ export function createRollouts(policy: LanguagePolicy, reward: Reward, options: 
     async finish(rollout) {
       const { drawn, ...scores } = await episodes.writing(rollout);
       const answers = drawn.map(({ completion }) => completion);
-      const now = compare(answers);
+      const now = await compare(answers);
       return {
         answers,
         ...now,
@@ -201,9 +201,12 @@ function createDrawing(policy: LanguagePolicy, options: RolloutOptions) {
   const own = createAnswerScorer(config, weights, layout, { linear, read });
   const others = createAnswerScorer(reference.config, reference.weights, layout, { read });
   const tokens = createTokenKl(policy, temperature);
-  const compare = (answers: readonly Completion[]) => {
-    const [states, theirs] = [own.run(answers), others.run(answers)];
-    const numbers = answers.map((answer, i) => tokens.run(writtenTokens(answer), states[i], theirs[i]));
+  const compare = async (answers: readonly Completion[]) => {
+    const [states, theirs] = [await own.run(answers), await others.run(answers)];
+    const numbers: TokenNumbers[] = [];
+    for (const [i, answer] of answers.entries()) {
+      numbers.push(await tokens.run(writtenTokens(answer), states[i], theirs[i]));
+    }
     return {
       logProbs: numbers.map(({ logP }) => logP),
       referenceLogProbs: numbers.map(({ reference }) => reference),
@@ -228,7 +231,7 @@ function createDrawing(policy: LanguagePolicy, options: RolloutOptions) {
       ? episodes.writing(episodes.draw(all, seed, signal))
       : completions!.draw(all, seed, signal));
     const answers = drawn.map(({ completion }) => completion);
-    const compared = compare(answers);
+    const compared = await compare(answers);
     // those of the generator are of the very draws; they are at temperature 1. In bfloat16 they differ by rounding from
     // those that the trainer computes, which a ratio of both would take for learning.
     const isExact = temperature === 1 && config.precision !== 'bf16';

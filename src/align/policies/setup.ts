@@ -17,6 +17,8 @@ import type { Completion, Reward } from '../reward-functions/reward-function.ts'
 import { type LearningReward, openLearningReward } from '../rewards/learning.ts';
 import { openReward, openRewardOption, type RewardSource } from '../rewards/open.ts';
 import {
+  checkWrites,
+  claim,
   type Input,
   isModel,
   type Live,
@@ -26,7 +28,7 @@ import {
   templatedTokenizer,
 } from '../training/input.ts';
 import { createLanguagePolicy, type LanguagePolicy } from '../training/policy.ts';
-import { type ModelResult, trainingOf } from '../training/verb.ts';
+import { type ModelResult, trainedModel, trainingOf } from '../training/verb.ts';
 import { reviewPromptIn } from '../world/comparisons.ts';
 import { type AnswerLayout, answerLayout, type EncodedPrompt } from './answer-batches.ts';
 import { type CompletionQueries, createAsking } from './ask-people.ts';
@@ -70,17 +72,12 @@ export const policyTraining = <I extends { signal?: AbortSignal }, O extends Pol
   create: (input: I) => Promise<PolicyLearner<O>>,
   input: I,
 ): PolicyTraining =>
-  trainingOf(
-    () => create(input),
-    input.signal,
-    policyMetrics,
-    async ({ policy, finish, options }, rows) => ({
-      ...(isRemote(policy)
-        ? { model: undefined as never, weights: await policy.export('model') }
-        : { model: finish() }),
-      diagnosis: diagnosePolicy(rows, policyFacts(options)),
-    }),
-  );
+  trainingOf(create, input, policyMetrics, async ({ policy, finish, options }, rows) => ({
+    ...(isRemote(policy)
+      ? { model: undefined as never, weights: await policy.export('model') }
+      : trainedModel(policy, finish)),
+    diagnosis: diagnosePolicy(rows, policyFacts(options)),
+  }));
 
 /** What `setUpPolicy` opens for the training of a policy. */
 export interface PolicySetup {
@@ -123,6 +120,10 @@ export async function setUpPolicy(
   const constraints = options.subjectTo === undefined ? [] : parseConstraints(options.subjectTo);
   const address = parseBackend(options.backend ?? 'local');
   const model = address ? await openOutline(options, live) : await openTemplated(options, live, own);
+  if (isModel(model)) {
+    checkWrites(model, options.model);
+    claim(model, own);
+  }
   const environment = await openTasks(options, live);
   checkAsynchrony(options, environment);
   const { prompts, evaluationPrompts } = environment

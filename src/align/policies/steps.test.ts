@@ -73,10 +73,10 @@ const algorithms: Record<Reference['algo'], Algorithm> = {
 const near = (got: number, expected: number, tolerance: number) =>
   expect(Math.abs(got - expected)).toBeLessThanOrEqual(tolerance * Math.max(1, Math.abs(expected)));
 
-const score = (model: string, rows: Example[][]) => {
+const score = async (model: string, rows: Example[][]) => {
   const { config, parameters } = loadCheckpoint(at(`models/${model}`));
   const scorer = createPackedScorer(config, parameters.values);
-  const logP = scorer.run(packedBatch(rows, 64));
+  const logP = await scorer.run(packedBatch(rows, 64));
   for (const thing of [scorer, parameters]) thing[Symbol.dispose]();
   return logP;
 };
@@ -87,24 +87,24 @@ const runs = (fixture.runs as Reference[]).map((run) => {
   return [`${run.algo}, ${run.optimizer}`, layout, run, layouts[layout]] as const;
 });
 
-it.each(runs)('five steps of %s, %s, are those of PyTorch', (_, __, run, rows) => {
+it.each(runs)('five steps of %s, %s, are those of PyTorch', async (_, __, run, rows) => {
   const { loss, perLabel, perSequence } = algorithms[run.algo];
   const { config, parameters } = loadCheckpoint(at('models/tiny-llama'));
   const trainer = createPackedTrainer(config, parameters, loss, { sequences: n });
   const kind: OptimizerOptions = run.optimizer === 'adamw' ? { kind: 'adamw', weightDecay: 0.01 } : { kind: 'sgd' };
   const optimizer = createOptimizer(parameters, trainer.gradients, kind);
   const batch = packedBatch(rows, 64);
-  const inputs = perLabel(score('tiny-llama', rows), score('tiny-llama-ref', rows));
-  const step = () => {
+  const inputs = perLabel(await score('tiny-llama', rows), await score('tiny-llama-ref', rows));
+  const step = async () => {
     trainer.reset();
-    return trainer.run(batch, inputs, perSequence).loss.data[0] as number;
+    return (await trainer.run(batch, inputs, perSequence)).loss.data[0] as number;
   };
   const { losses_before_each_step_and_after: losses, grad_norms_before_clip: norms } = run;
   for (const [i, norm] of norms.entries()) {
-    near(step(), losses[i], 1e-5);
+    near(await step(), losses[i], 1e-5);
     near(optimizer.step(run.lr), norm, 1e-4);
   }
-  near(step(), losses.at(-1)!, 1e-5);
+  near(await step(), losses.at(-1)!, 1e-5);
   for (const [name, norm] of Object.entries(run.param_norms_after)) {
     near(Math.hypot(...(parameters.values[name].data as Float32Array)), norm, 1e-5);
   }

@@ -16,7 +16,7 @@ import { headName } from '../../nn/decoder-config.ts';
 import type { LanguagePolicy } from '../training/policy.ts';
 
 /** Numbers of each token, in the order of the labels. */
-interface TokenNumbers {
+export interface TokenNumbers {
   /** log π(token). */
   logP: Float32Array;
   /** log π_ref(token). */
@@ -30,7 +30,7 @@ interface TokenKl {
    * @param states States of the policy that predict the labels: [labels · hidden].
    * @param reference The same of the reference, whose width may differ.
    */
-  run(labels: readonly number[], states: Float32Array, reference: Float32Array): TokenNumbers;
+  run(labels: readonly number[], states: Float32Array, reference: Float32Array): Promise<TokenNumbers>;
   /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
@@ -64,7 +64,7 @@ export function createTokenKl({ model, weights, linear, reference }: LanguagePol
   );
   const most = Math.max(1, Math.floor(LOGITS_AT_ONCE / vocabularySize));
   return {
-    run(labels, states, theirs) {
+    async run(labels, states, theirs) {
       const { length } = labels;
       const [logP, reference, kl] = [0, 1, 2].map(() => new Float32Array(length));
       const result: TokenNumbers = { logP, reference, kl };
@@ -72,7 +72,7 @@ export function createTokenKl({ model, weights, linear, reference }: LanguagePol
         values.subarray((from * values.length) / length, (to * values.length) / length);
       for (let from = 0; from < length; from += most) {
         const to = Math.min(length, from + most);
-        const some = program.run({
+        const some = await program.runFreely({
           ...heads,
           ...adapters,
           labels: labels.slice(from, to),

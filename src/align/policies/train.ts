@@ -87,7 +87,7 @@ export function trainPolicy<O extends PolicyTrainingOptions>(
       const { policy } = learner;
       if (isRemote(policy)) weights = await saveRemote(policy, folder);
       else policy.save(folder, { dtype });
-      learner.asking?.saveModels(join(run.folder, 'reward'));
+      await learner.asking?.saveModels(join(run.folder, 'reward'));
     },
     record({ step, metrics, alerts, idle, compared = [], failures = [] }) {
       for (const failed of failures) run.sample({ kind: 'failure', step, ...failed } satisfies FailureRow);

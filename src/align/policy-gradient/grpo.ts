@@ -160,7 +160,7 @@ export function createGrpoAlgorithm(policy: AnyPolicy, layout: AnswerLayout, opt
       const learned = [...answers.keys()].filter(
         (i) => !(options.dropEqual && equal(i)) && !(options.maskTruncated && !answers[i].ended),
       );
-      const entropies = undecided?.run(answers);
+      const entropies = await undecided?.run(answers);
       const totals: Record<string, number> = {};
       const count = (metrics: Record<string, number>) => {
         for (const [name, value] of Object.entries(metrics)) totals[name] = (totals[name] ?? 0) + value;

@@ -115,8 +115,8 @@ export interface ParetoResult extends TrainingResult {
  */
 export function pareto(input: ParetoInput): Training<ParetoStep, ParetoResult> {
   return trainingOf(
-    () => openerOf(paretoSchema, (options, live) => create(options, live, true))(input),
-    input.signal,
+    openerOf(paretoSchema, (options, live) => create(options, live, true)),
+    input,
     paretoMetrics,
     (learner) => {
       const all = [learner.start, ...learner.points()];

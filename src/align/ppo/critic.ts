@@ -106,7 +106,7 @@ export interface Critic {
   readonly parameters: Arena;
   readonly optimizer: Optimizer;
   /** V before each token of each completion, and after the last: [answers][tokens + 1]. */
-  values(answers: readonly Completion[]): Float32Array[];
+  values(answers: readonly Completion[]): Promise<Float32Array[]>;
   /**
    * An optimizer step on completions. `returns` and `old` values have [tokens] or [tokens + 1] numbers per completion.
    */
@@ -115,7 +115,7 @@ export interface Critic {
     returns: readonly Float32Array[],
     old: readonly Float32Array[],
     rate: number,
-  ): CriticUpdate;
+  ): Promise<CriticUpdate>;
   /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
@@ -150,7 +150,7 @@ export function createLanguageCritic(
     parameters,
     optimizer,
     values: scorer.run,
-    update(answers, returns, old, rate) {
+    async update(answers, returns, old, rate) {
       const count = returns.reduce((sum, { length }) => sum + length, 0);
       // a state after the last token without a return has weight 0
       const full = (numbers: readonly Float32Array[]) =>
@@ -168,11 +168,11 @@ export function createLanguageCritic(
       trainer.reset();
       for (const { batch, members } of answerBatches(answers, layout, states)) {
         const numbers = Object.entries(perLabel).map(([name, own]) => [name, inOrder(own, members)]);
-        const { value, valuesClipped } = trainer.run(batch, Object.fromEntries(numbers));
+        const { value, valuesClipped } = await trainer.run(batch, Object.fromEntries(numbers));
         totals.loss += value.data[0] as number;
         totals.clipFraction += valuesClipped.data[0] as number;
       }
-      return { ...totals, gradientNorm: optimizer.step(rate) };
+      return { ...totals, gradientNorm: await optimizer.stepFreely(rate) };
     },
     [Symbol.dispose]() {
       for (const part of [scorer, trainer, optimizer, parameters]) part[Symbol.dispose]();

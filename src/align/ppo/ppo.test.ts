@@ -255,7 +255,7 @@ it('stops when the signal aborts', async () => {
 describe('says what is wrong with', () => {
   it('a reward that is not a number', async () => {
     const one = await learner({} as PpoInput, { reward: of(() => Number.NaN) });
-    await expect(one.next()).rejects.toThrow(/reward of completion 0 is NaN/);
+    await expect(one.next()).rejects.toThrow(/reward of completion 1 is NaN/);
     one[Symbol.dispose]();
   });
 

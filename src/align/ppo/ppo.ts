@@ -113,7 +113,7 @@ export function createPpoAlgorithm({
   let usualLength: number | undefined;
 
   /** The scores of a rollout, and the values, returns and advantages of its tokens. */
-  function assess({ answers, logProbs, referenceLogProbs, scores, steps }: LanguageRollout, beta: number) {
+  async function assess({ answers, logProbs, referenceLogProbs, scores, steps }: LanguageRollout, beta: number) {
     usualLength ??= answers.reduce((sum, answer) => sum + writtenTokens(answer).length, 0) / answers.length;
     const { penalties, metrics: guarded } = guard(answers, options.guards, usualLength);
     const worth = scale(scores, answers).map((score, i) => score - penalties[i]);
@@ -127,7 +127,7 @@ export function createPpoAlgorithm({
       const tokens = { logProbs: own, referenceLogProbs: reference, score: worth[i], after, steps: earlier };
       return tokenRewards(tokens, beta, kl.estimator);
     });
-    const values = critic.values(answers).map((own, i) => own.subarray(0, rewards[i].length));
+    const values = (await critic.values(answers)).map((own, i) => own.subarray(0, rewards[i].length));
     const scaled = ppo.whitenRewards ? whiten(rewards, false) : rewards;
     const { advantages, returns } = answerAdvantages(scaled, values, ppo);
     const own = advantages.map((all, i) => all.subarray(0, writtenTokens(answers[i]).length));
@@ -135,18 +135,18 @@ export function createPpoAlgorithm({
   }
 
   return {
-    update(rollout, rate, step) {
+    async update(rollout, rate, step) {
       const { answers, logProbs, importance } = rollout;
       const bad = rollout.scores.findIndex((value) => !Number.isFinite(value));
       if (bad >= 0) {
-        throw new HeedError(`the reward of completion ${bad} is ${rollout.scores[bad]}`, {
+        throw new HeedError(`the reward of completion ${bad + 1} is ${rollout.scores[bad]}`, {
           hint: `Check the reward; the completion was "${answers[bad].text.slice(0, 200)}".`,
         });
       }
       const far = answerKl(rollout, kl.estimator).reduce((a, b) => a + b, 0) / answers.length;
       const exact = rollout.kl.reduce((a, b) => a + b, 0) / answers.length;
       const { beta, next } = nextBeta(kl, steering, exact, answers.length);
-      const { guarded, worth, values, returns, advantages: estimated } = assess(rollout, beta);
+      const { guarded, worth, values, returns, advantages: estimated } = await assess(rollout, beta);
       const advantages = importance
         ? estimated.map((own, i) => own.map((advantage, t) => advantage * importance[i][t]))
         : estimated;
@@ -161,15 +161,15 @@ export function createPpoAlgorithm({
         for (let start = 0; start < order.length; start += ppo.minibatch) {
           const members = Array.from(order.subarray(start, start + ppo.minibatch));
           const of = <T>(all: readonly T[]): T[] => members.map((i) => all[i]);
-          const metrics = gradients(of(answers), {
+          const metrics = await gradients(of(answers), {
             old: of(logProbs),
             advantage: of(advantages),
             ...(shared && { return: of(returns), 'old value': of(values) }),
           });
           if (ppo.targetKl !== undefined && metrics['policy/approx_kl'] > 1.5 * ppo.targetKl) break training;
-          const learned = pretraining?.add(own);
-          const norm = step < options.critic.warmup ? 0 : optimizer.step(rate);
-          const valued = critic.update(of(answers), of(returns), of(values), rate * criticRate);
+          const learned = await pretraining?.add(own);
+          const norm = step < options.critic.warmup ? 0 : await optimizer.stepFreely(rate);
+          const valued = await critic.update(of(answers), of(returns), of(values), rate * criticRate);
           count({
             ...metrics,
             ...(learned !== undefined && { 'loss/pretraining': learned }),
@@ -215,14 +215,17 @@ export function createPpoAlgorithm({
   };
 
   /** Adds up the policy's gradients for a minibatch, with those of a shared critic, in parts. Returns metrics. */
-  function gradients(answers: LanguageRollout['answers'], perToken: Readonly<Record<string, readonly Float32Array[]>>) {
+  async function gradients(
+    answers: LanguageRollout['answers'],
+    perToken: Readonly<Record<string, readonly Float32Array[]>>,
+  ) {
     const tokens = answers.reduce((sum, answer) => sum + writtenTokens(answer).length, 0);
     const metrics = { 'loss/policy': 0, 'policy/ratio': 0, 'policy/clip_fraction': 0, 'policy/approx_kl': 0 };
     trainer.reset();
     for (const { batch, members } of answerBatches(answers, layout)) {
       const numbers = Object.entries(perToken).map(([name, numbers]) => [name, inOrder(numbers, members)]);
       const weight = new Float32Array(batch.labels.length).fill(1 / tokens);
-      const outputs = trainer.run(batch, { ...Object.fromEntries(numbers), weight });
+      const outputs = await trainer.run(batch, { ...Object.fromEntries(numbers), weight });
       const number = (name: string) => outputs[name].data[0] as number;
       metrics['loss/policy'] += number(shared ? 'policy' : 'loss');
       metrics['policy/ratio'] += number('ratio');

@@ -13,7 +13,7 @@ import type { LanguagePpoOptions } from './options.ts';
 /** The likelihood loss of pretraining texts. */
 export interface Pretraining {
   /** Adds the weighted gradients of the next rows. Returns their loss in nats per token. */
-  add(gradients: Arena): number;
+  add(gradients: Arena): Promise<number>;
   save(): unknown;
   restore(state: unknown): void;
   /** Frees what it holds; it cannot be used afterwards. */
@@ -42,9 +42,9 @@ export async function createPretraining(
   const { frozen, linear, parameters } = policy;
   const likelihood = createLikelihood(config, parameters, shape, { frozen, linear, checkpointLayers });
   return {
-    add({ flat }) {
+    async add({ flat }) {
       const batch = Array.from({ length: ptx.rows }, rows.next);
-      const { loss } = likelihood.run(batch, Math.min(ptx.rows, options.rows));
+      const { loss } = await likelihood.run(batch, Math.min(ptx.rows, options.rows));
       const own = likelihood.gradients.flat;
       for (let i = 0; i < flat.length; i++) flat[i] += ptx.coefficient * own[i];
       return loss;

@@ -57,8 +57,8 @@ export function createSharedCritic(policy: LanguagePolicy, options: SharedCritic
         parameters: head,
         optimizer,
         values: scorer.run,
-        update(_answers, _returns, _old, rate) {
-          const update = { ...counted, gradientNorm: optimizer.step(rate) };
+        async update(_answers, _returns, _old, rate) {
+          const update = { ...counted, gradientNorm: await optimizer.stepFreely(rate) };
           counted = { loss: 0, clipFraction: 0 };
           return update;
         },

@@ -64,11 +64,11 @@ it("makes TRL's two updates", async () => {
     read: scoresOf,
     states: 'last too',
   });
-  const scores = Float64Array.from(scorer.run(answers), (all) => all.at(-1)!);
+  const scores = Float64Array.from(await scorer.run(answers), (all) => all.at(-1)!);
   const tokens = answers.reduce((sum: number, { response }: Completion) => sum + response.length, 0);
   const padding = answers.length * response_len - tokens;
   for (const [step, metrics] of expected.metrics_per_update.entries()) {
-    const sampled = { logProbs: own.run(answers), referenceLogProbs: others.run(answers) };
+    const sampled = { logProbs: await own.run(answers), referenceLogProbs: await others.run(answers) };
     const rollout: LanguageRollout = { answers, ...sampled, kl: answerKl(sampled), scores };
     const result = await ppo.update(rollout, lr, step);
     const close = (got: number, name: string) =>
@@ -111,10 +111,10 @@ it('weighs the entropy of every token in, and takes a gradient of it', async () 
     advantage: new Float32Array(ids.length - 1),
     weight: new Float32Array(ids.length - 1).fill(1 / (ids.length - 1)),
   };
-  const bonus = (entropy: number) => {
+  const bonus = async (entropy: number) => {
     const loss = ppoLoss(config, { clip: 0.2, entropy, temperature: 1 });
     const trainer = createPackedTrainer(config, parameters, loss);
-    const outputs = trainer.run(packed, numbers);
+    const outputs = await trainer.run(packed, numbers);
     const result = { loss: outputs.loss.data[0], entropy: outputs.entropy?.data[0] };
     const gradient = Math.hypot(...Array.from({ length: 1000 }, (_, i) => trainer.gradients.flat[i]));
     trainer[Symbol.dispose]();
@@ -122,9 +122,13 @@ it('weighs the entropy of every token in, and takes a gradient of it', async () 
   };
   const entropies = batch.entropy[0].slice(0, -1) as number[];
   const mean = entropies.reduce((a, b) => a + b, 0) / entropies.length;
-  expect(bonus(0.5).entropy).toBeCloseTo(mean, 4);
-  expect(bonus(0.5).loss).toBeCloseTo(-0.5 * mean, 4);
-  expect(bonus(0.5).gradient).toBeGreaterThan(1e-4);
-  expect(bonus(0)).toMatchObject({ loss: expect.closeTo(0, 6), entropy: undefined, gradient: expect.closeTo(0, 6) });
+  expect((await bonus(0.5)).entropy).toBeCloseTo(mean, 4);
+  expect((await bonus(0.5)).loss).toBeCloseTo(-0.5 * mean, 4);
+  expect((await bonus(0.5)).gradient).toBeGreaterThan(1e-4);
+  expect(await bonus(0)).toMatchObject({
+    loss: expect.closeTo(0, 6),
+    entropy: undefined,
+    gradient: expect.closeTo(0, 6),
+  });
   parameters[Symbol.dispose]();
 });

@@ -77,18 +77,18 @@ export function sumByAnswer(
 }
 
 /** A number for each completion of some items, the first side before the second; `part` items at a time. */
-export function byAnswer(
+export async function byAnswer(
   items: Items,
   indices: ArrayLike<number>,
   layout: ItemLayout,
   part: number,
-  of: (batch: ItemBatch) => Float32Array,
-): Float32Array {
+  of: (batch: ItemBatch) => Float32Array | Promise<Float32Array>,
+): Promise<Float32Array> {
   const count = indices.length;
   const all = new Float32Array(items.sides.length * count);
   for (let start = 0; start < count; start += part) {
     const some = Array.prototype.slice.call(indices, start, start + part) as number[];
-    const numbers = of(itemBatch(items, some, layout));
+    const numbers = await of(itemBatch(items, some, layout));
     for (const side of items.sides.keys()) {
       all.set(numbers.subarray(side * some.length, (side + 1) * some.length), side * count + start);
     }
@@ -103,5 +103,5 @@ export const answerLogProbs = (
   indices: ArrayLike<number>,
   layout: ItemLayout,
   part: number,
-): Float32Array =>
-  byAnswer(items, indices, layout, part, (some) => sumByAnswer(some, scorer.run(some.batch), some.weight));
+): Promise<Float32Array> =>
+  byAnswer(items, indices, layout, part, async (some) => sumByAnswer(some, await scorer.run(some.batch), some.weight));

@@ -146,19 +146,19 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
   };
   if (options.maxKl > 0) keepSnapshot();
 
-  const contextOf = (items: Items, indices: readonly number[]): PreferenceContext => ({
+  const contextOf = async (items: Items, indices: readonly number[]): Promise<PreferenceContext> => ({
     reference: reads.has('reference')
-      ? references.logP(items, indices)
+      ? await references.logP(items, indices)
       : new Float32Array(items.sides.length * indices.length),
-    kl: reads.has('kl') ? klOf(items, indices) : 0,
+    kl: reads.has('kl') ? await klOf(items, indices) : 0,
     seen: state.seen,
   });
 
   /** The KL of the policy from the reference in nats, from completions of other prompts; never below 0. */
-  const klOf = ({ partners }: Items, indices: readonly number[]): number => {
+  const klOf = async ({ partners }: Items, indices: readonly number[]): Promise<number> => {
     if (!partners) return 0;
-    const theirs = references.partners(partners, indices);
-    const ours = scorer.logP({ sides: [partners] }, indices);
+    const theirs = await references.partners(partners, indices);
+    const ours = await scorer.logP({ sides: [partners] }, indices);
     return Math.max(0, mean(ours.map((logP, i) => logP - theirs[i])));
   };
 
@@ -194,7 +194,7 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
     const evaluation: PreferenceEvaluation = { metrics: {}, ...known, ...(await answers.run()), best: false };
     if (heldOut) {
       const all = Array.from({ length: itemCount(heldOut) }, (_, i) => i);
-      const values = scorer.values(heldOut, contextOf(heldOut, all));
+      const values = await scorer.values(heldOut, await contextOf(heldOut, all));
       Object.assign(evaluation, { loss: values.loss, metrics: metricsOf(heldOut, all, values), heldOut: all.length });
     }
     if (state.step === 0) state.before = { reward: evaluation.reward };
@@ -216,8 +216,8 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
       const began = performance.now();
       const rate = (rateOf(state.step) * slowing(state.kl, options.maxKl)) / 2 ** (state.rollbacks ?? 0);
       const indices = itemsOfStep(state.step, batch, count, options.seed);
-      const values = trainer.run(train, indices, contextOf(train, indices));
-      const norm = optimizer.step(rate);
+      const values = await trainer.run(train, indices, await contextOf(train, indices));
+      const norm = await optimizer.stepFreely(rate);
       const [course, recentLoss] = stepped(state.course, values.loss);
       const { seen } = state;
       state = {

@@ -168,12 +168,12 @@ function createPairTrainer(
   });
   const optimizer = adamw(policy.parameters, trainer.gradients, options);
   return {
-    step(answers, reference, rate) {
+    async step(answers, reference, rate) {
       const count = answers.length / ANSWERS;
       const sides = [answers.slice(0, count), answers.slice(count)].map((side) => listOf(side.map(exampleOf)));
       const context = { reference, kl: 0, seen: { sum: 0, count: 0 } };
-      const values = trainer.run({ sides }, [...Array(count).keys()], context);
-      return { ...values, norm: optimizer.step(rate) };
+      const values = await trainer.run({ sides }, [...Array(count).keys()], context);
+      return { ...values, norm: await optimizer.stepFreely(rate) };
     },
     save: () => exportOptimizer(optimizer),
     restore: (tensors) => importOptimizer(optimizer, tensors),

@@ -6,9 +6,9 @@ import { answerLogProbs, type ItemLayout, type Items, itemCount } from './batch.
 
 interface References {
   /** Σ w log π_ref of each completion of some items, the first side before the second. */
-  logP(items: Items, indices: readonly number[]): Float32Array;
+  logP(items: Items, indices: readonly number[]): Promise<Float32Array>;
   /** The same for the partners of some completions. */
-  partners(partners: Examples, indices: readonly number[]): Float32Array;
+  partners(partners: Examples, indices: readonly number[]): Promise<Float32Array>;
   /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
@@ -22,11 +22,11 @@ export function createReferences(
 ): References {
   const scorer = createPackedScorer(config, weights);
   const cache = new Map<Examples, Float32Array>();
-  const logP = (items: Items, indices: readonly number[]): Float32Array => {
+  const logP = async (items: Items, indices: readonly number[]): Promise<Float32Array> => {
     if (!precompute) return answerLogProbs(scorer, items, indices, layout, part);
     const [first] = items.sides;
     const count = itemCount(items);
-    const all = cache.get(first) ?? answerLogProbs(scorer, items, [...first.lengths.keys()], layout, part);
+    const all = cache.get(first) ?? (await answerLogProbs(scorer, items, [...first.lengths.keys()], layout, part));
     cache.set(first, all);
     return Float32Array.from(items.sides.flatMap((_, side) => indices.map((i) => all[side * count + i])));
   };

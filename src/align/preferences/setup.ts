@@ -7,9 +7,9 @@ import { basename } from '../../node.ts';
 import type { Training } from '../../run/training.ts';
 import { diagnosePreference } from '../diagnosis/preference.ts';
 import { openRewardOption, type RewardSource } from '../rewards/open.ts';
-import { type Input, type Live, openModel, openTemplated } from '../training/input.ts';
+import { checkWrites, claim, type Input, type Live, openModel, openTemplated } from '../training/input.ts';
 import { createLanguagePolicy } from '../training/policy.ts';
-import { type ModelResult, trainingOf } from '../training/verb.ts';
+import { type ModelResult, trainedModel, trainingOf } from '../training/verb.ts';
 import { readPreferences } from './data.ts';
 import {
   createPreferenceLearner,
@@ -44,6 +44,8 @@ export async function createPreferences<O extends PreferenceOptions>(
 ): Promise<PreferenceLearner<O>> {
   return opening(async (own) => {
     const model = await openTemplated(options, live, own);
+    checkWrites(model, options.model);
+    claim(model, own);
     const spec = options.reward ?? (options.data === undefined ? 'reviews' : undefined);
     // with adapters, the base weights do not change, so that reward adapters can share them
     const over = live.model === undefined && options.lora.rank > 0 ? model : undefined;
@@ -82,9 +84,7 @@ export const preferenceTraining = <I extends { signal?: AbortSignal }, O extends
   create: (input: I) => Promise<PreferenceLearner<O>>,
   input: I,
 ): PreferenceTraining =>
-  trainingOf(
-    () => create(input),
-    input.signal,
-    preferenceMetrics,
-    (learner, rows) => ({ model: learner.finish(), diagnosis: diagnosePreference(rows) }),
-  );
+  trainingOf(create, input, preferenceMetrics, (learner, rows) => ({
+    ...trainedModel(learner.policy, learner.finish),
+    diagnosis: diagnosePreference(rows),
+  }));

@@ -59,8 +59,8 @@ async function learn(run: Reference, { part = 8, lengths = [24, 48], checkpointL
   const scorer = createPreferenceScorer(policy, loss, layout, 3);
   const kind: OptimizerOptions = run.optimizer === 'adamw' ? { kind: 'adamw', weightDecay: 0.01 } : { kind: 'sgd' };
   const optimizer = createOptimizer(policy.parameters, trainer.gradients, kind);
-  const context = () => {
-    const ours = scorer.logP({ sides: [rated.partners!] }, indices);
+  const context = async () => {
+    const ours = await scorer.logP({ sides: [rated.partners!] }, indices);
     const apart = ours.reduce((sum, logP, i) => sum + logP - kto.ref_KL_logps[i], 0) / ours.length;
     return {
       reference: Float32Array.from(ref_logps),
@@ -70,10 +70,10 @@ async function learn(run: Reference, { part = 8, lengths = [24, 48], checkpointL
   };
   const [found, norms]: number[][] = [[], []];
   for (const rate of run.lrs) {
-    found.push(trainer.run(items, indices, context()).loss);
+    found.push((await trainer.run(items, indices, await context())).loss);
     norms.push(optimizer.step(rate));
   }
-  found.push(scorer.values(items, context()).loss);
+  found.push((await scorer.values(items, await context())).loss);
   const after = Object.fromEntries(
     Object.entries(policy.parameters.values).map(([name, { data }]) => [name, data.slice()]),
   );
@@ -137,8 +137,8 @@ it.each<[string, DpoLossOptions, number]>([
     const trainer = createPreferenceTrainer(policy, loss, layout, { sides: 2, part: 4, checkpointLayers: false });
     const scorer = createPreferenceScorer(policy, loss, layout, 4);
     const context = { reference: Float32Array.from(ref_logps as number[]), kl: 0, seen: { sum: 0, count: 0 } };
-    const learned = trainer.run(paired, [0, 1, 2, 3], context);
-    const values = scorer.values(paired, context);
+    const learned = await trainer.run(paired, [0, 1, 2, 3], context);
+    const values = await scorer.values(paired, context);
     near(values.loss, learned.loss, 1e-5);
     for (const name of ['rewards', 'logP'] as const) {
       for (const [i, value] of learned[name].entries()) near(values[name][i], value, 1e-5);
@@ -159,17 +159,18 @@ it('counts items by their weights', async () => {
   const scorer = createPreferenceScorer(policy, losses.dpo_sigmoid, layout, 2);
   const all = [0, 1, 2, 3];
   const context = { reference: Float32Array.from(all.concat(all), (i) => -i), kl: 0, seen: { sum: 0, count: 0 } };
-  const one = (item: number) => {
+  const one = async (item: number) => {
     const weights = all.map((i) => Number(i === item));
-    return scorer.values({ ...paired, weights }, context).loss;
+    return (await scorer.values({ ...paired, weights }, context)).loss;
   };
   const weighted: Items = { ...paired, weights: [2, 0, 1, 0.5] };
-  const expected = 2 * one(0) + one(2) + 0.5 * one(3);
-  expect(one(0)).not.toBeCloseTo(one(2), 6);
-  expect(scorer.values(weighted, context).loss).toBeCloseTo(expected, 6);
-  expect(trainer.run(weighted, all, context).loss).toBeCloseTo(expected, 5);
-  expect(scorer.values(paired, context).loss).toBeCloseTo(
-    all.reduce((sum, i) => sum + one(i), 0),
+  const expected = 2 * (await one(0)) + (await one(2)) + 0.5 * (await one(3));
+  expect(await one(0)).not.toBeCloseTo(await one(2), 6);
+  expect((await scorer.values(weighted, context)).loss).toBeCloseTo(expected, 6);
+  expect((await trainer.run(weighted, all, context)).loss).toBeCloseTo(expected, 5);
+  const each = await Promise.all(all.map(one));
+  expect((await scorer.values(paired, context)).loss).toBeCloseTo(
+    each.reduce((sum, loss) => sum + loss, 0),
     6,
   );
   for (const part of [trainer, scorer, policy]) part[Symbol.dispose]();

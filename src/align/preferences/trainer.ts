@@ -58,7 +58,11 @@ interface PreferenceTrainer {
   /** Filled by `run`. */
   readonly gradients: Arena;
   /** Computes the loss and its gradients on a batch, `part` items at a time; the batch size is a multiple of `part`. */
-  run(items: Items, indices: readonly number[], context: PreferenceContext): PreferenceValues & { tokens: number };
+  run(
+    items: Items,
+    indices: readonly number[],
+    context: PreferenceContext,
+  ): Promise<PreferenceValues & { tokens: number }>;
   /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
@@ -89,7 +93,7 @@ export function createPreferenceTrainer(
   });
   return {
     gradients: trainer.gradients,
-    run(items, indices, context) {
+    async run(items, indices, context) {
       const count = indices.length;
       const parts = Array.from({ length: count / part }, (_, i) => indices.slice(i * part, (i + 1) * part));
       const batches = parts.map((some) => itemBatch(items, some, layout));
@@ -105,7 +109,7 @@ export function createPreferenceTrainer(
         }
         const numbers = preferenceNumbers(items, parts[at], tokens, count / likely, { ...context, reference });
         const read = Object.entries({ ...numbers, confidence: tokens.map((n) => 1 / n) });
-        const outputs = trainer.run(
+        const outputs = await trainer.run(
           batch,
           { weight },
           {
@@ -164,9 +168,9 @@ const LOGITS_AT_ONCE = 1 << 23; // fits the last-level cache
 
 interface PreferenceScorer {
   /** Σ w log π of each completion of some items, the first side before the second. */
-  logP(items: Items, indices: ArrayLike<number>): Float32Array;
+  logP(items: Items, indices: ArrayLike<number>): Promise<Float32Array>;
   /** The loss over all items. */
-  values(items: Items, context: PreferenceContext): PreferenceValues;
+  values(items: Items, context: PreferenceContext): Promise<PreferenceValues>;
   /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
@@ -185,23 +189,25 @@ export function createPreferenceScorer(
   });
   return {
     logP: (items, indices) => answerLogProbs(scorer, items, indices, layout, part),
-    values(items, context) {
+    async values(items, context) {
       const count = itemCount(items);
       const indices = Array.from({ length: count }, (_, i) => i);
       const program = createLossProgram(loss, items.sides.length * count);
-      const logP = answerLogProbs(scorer, items, indices, layout, part);
+      const logP = await answerLogProbs(scorer, items, indices, layout, part);
       let labels = 0;
-      const answerTokens = byAnswer(items, indices, layout, part, ({ tokens, likely }) => {
+      const answerTokens = await byAnswer(items, indices, layout, part, ({ tokens, likely }) => {
         labels += likely;
         return tokens;
       });
       const numbers = preferenceNumbers(items, indices, answerTokens, count / labels, context);
       if (program.reads.has('likely')) {
-        numbers.likely = byAnswer(items, indices, layout, part, (some) => sumByAnswer(some, scorer.run(some.batch)));
+        numbers.likely = await byAnswer(items, indices, layout, part, async (some) =>
+          sumByAnswer(some, await scorer.run(some.batch)),
+        );
       }
       if (program.reads.has('confidence')) {
-        numbers.confidence = byAnswer(items, indices, layout, part, (some) => {
-          const sums = sumByAnswer(some, surenessOf.run(some.batch), some.weight);
+        numbers.confidence = await byAnswer(items, indices, layout, part, async (some) => {
+          const sums = sumByAnswer(some, await surenessOf.run(some.batch), some.weight);
           return sums.map((sum, i) => sum / some.tokens[i]);
         });
       }

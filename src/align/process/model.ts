@@ -106,7 +106,7 @@ export function processReward(
       const texts = steps[i].map(({ text }) => text);
       return withinLength(encodeSteps(prompt, texts, model.tokenizer, separator), model.config.maxPositions);
     });
-    const probabilities = scorer.run(examples).map((scores) => Array.from(scores, probability));
+    const probabilities = (await scorer.run(examples)).map((scores) => Array.from(scores, probability));
     const scores = probabilities.map((own) => worthOf(own, aggregate));
     return {
       scores: checkedRewards(name, scores, answers),

@@ -167,7 +167,7 @@ it('evaluates steps and completions', () => {
 
 it('labels sentences in the embedded world', async () => {
   const learner = await createProcess({ model: embeddedModel, answers: 6, evaluation: { answers: 4 }, batch: 4 });
-  expect(learner.evaluate()!.n).toBeGreaterThan(4);
+  expect((await learner.evaluate())!.n).toBeGreaterThan(4);
   learner.saveModel(join(folder, 'world'));
   expect(JSON.parse(readFileSync(join(folder, 'world', 'process.json'), 'utf8'))).toMatchObject({ separator: ' .' });
   learner[Symbol.dispose]();

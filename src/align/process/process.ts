@@ -18,6 +18,7 @@ import type { StepwiseRow } from '../../data/rows.ts';
 import { type Disposables, opening } from '../../disposables.ts';
 import { logSigmoid, mul, neg } from '../../engine/ops/elementwise.ts';
 import { sum } from '../../engine/ops/reduce.ts';
+import { SCORE } from '../../lm/layout.ts';
 import { createPackedTrainer, type PackedLoss, scoresOf } from '../../lm/packed-program.ts';
 import { exportOptimizer, importOptimizer } from '../../nn/optimizer.ts';
 import { exportParameters, importParameters } from '../../nn/parameters.ts';
@@ -35,7 +36,7 @@ import {
   plainCalibration,
 } from '../reward-model/model.ts';
 import { trainedReward } from '../reward-model/trainable.ts';
-import { type Input, type Live, type Opener, openerOf, openTemplated } from '../training/input.ts';
+import { claim, type Input, type Live, type Opener, openerOf, openTemplated } from '../training/input.ts';
 import { checkSameData } from '../training/progress.ts';
 import { adamw, evaluationIsDue, itemsOfStep, parameterCount, rates } from '../training/steps.ts';
 import { stepMetrics } from '../training/train-model.ts';
@@ -118,12 +119,10 @@ export interface ProcessResult extends TrainingResult {
  * the row that is wrong.
  */
 export function processSupervision(input: ProcessInput): Training<ProcessStep, ProcessResult> {
-  return trainingOf(
-    () => createProcess(input),
-    input.signal,
-    processMetrics,
-    (learner, rows) => ({ model: learner.finish(), diagnosis: diagnoseProcess(rows) }),
-  );
+  return trainingOf(createProcess, input, processMetrics, (learner, rows) => ({
+    model: learner.finish(),
+    diagnosis: diagnoseProcess(rows),
+  }));
 }
 
 /** The metrics of a step and of its evaluation, by name. */
@@ -150,6 +149,7 @@ export const processEvaluationMetrics = ({
 function create(options: ProcessOptions, live: Live) {
   return opening(async (own) => {
     const model = await openTemplated(options, live, own);
+    if (model.parameters.values[SCORE]) claim(model, own); // of a language model, a copy is trained
     const data = await readProcessData(options, model, live);
     const begun = beginRewardModel(model, seedFor(options.seed, 'head'), own, live.model !== undefined);
     return createProcessLearner(options, begun, data, own);
@@ -198,21 +198,21 @@ function createProcessLearner(
   };
 
   /** Adds up the gradients of some completions of a batch that has `labels` labels in all. */
-  function learn(answers: readonly SteppedAnswer[], labels: number) {
+  async function learn(answers: readonly SteppedAnswer[], labels: number) {
     const laid = answersBatch(answers, padding, length);
     // labels are in the order of packing
     const next = answers.map(() => 0);
     const sign = Array.from(laid.sequences, (i) => (answers[i].right[next[i]++] ? 1 : -1));
-    const outputs = trainer.run(laid, { sign, weight: sign.map(() => 1 / labels) });
+    const outputs = await trainer.run(laid, { sign, weight: sign.map(() => 1 / labels) });
     const scores = outputs.scores.data as Float32Array;
     const hits = Array.from(trainer.places(), (at, i) => Number(scores[at] * sign[i] > 0));
     return { loss: outputs.loss.data[0] as number, hits: hits.reduce((a, b) => a + b, 0), tokens: laid.tokens };
   }
 
   /** Evaluates the current model; `best` is not set. Undefined without held-out completions. */
-  function evaluate(): ProcessEvaluation | undefined {
+  async function evaluate(): Promise<ProcessEvaluation | undefined> {
     if (heldOut.length === 0) return undefined;
-    return { ...evaluateSteps(heldOut, scorer.run(heldOut)), best: false };
+    return { ...evaluateSteps(heldOut, await scorer.run(heldOut)), best: false };
   }
 
   return {
@@ -239,14 +239,14 @@ function createProcessLearner(
       let [loss, hits, tokens] = [0, 0, state.tokens];
       trainer.reset();
       for (let i = 0; i < answers.length; i += part) {
-        const done = learn(answers.slice(i, i + part), labels);
+        const done = await learn(answers.slice(i, i + part), labels);
         loss += done.loss;
         hits += done.hits;
         tokens += done.tokens;
       }
-      const gradientNorm = optimizer.step(rate);
+      const gradientNorm = await optimizer.stepFreely(rate);
       const step = state.step + 1;
-      const evaluation = evaluationIsDue(step, steps, options) ? evaluate() : undefined;
+      const evaluation = evaluationIsDue(step, steps, options) ? await evaluate() : undefined;
       if (evaluation) evaluation.best = evaluation.loss < state.best;
       state = { ...state, step, tokens, best: evaluation?.best ? evaluation.loss : state.best };
       return {

@@ -3,9 +3,9 @@
  * checked.
  */
 
-import { HeedError, messageOf } from '../../error.ts';
+import { CallError, HeedError, messageWithCauses } from '../../error.ts';
 import { importFile } from '../../files.ts';
-import { type CallSettings, limited, post, severally } from '../training/requests.ts';
+import { type CallSettings, limited, post, retried, severally } from '../training/requests.ts';
 import type { Completion, Reward, Scores, StepReward } from './reward-function.ts';
 
 /** For each completion a number, higher being better, or the rewards of its steps, whose sum is the number. */
@@ -36,20 +36,22 @@ export async function fileReward(path: string, settings: CallSettings): Promise<
 /**
  * A reward from a function. A call that exceeds the timeout, throws or returns invalid values rejects with a HeedError.
  */
-export function functionReward(name: string, call: RewardFunction, { timeout }: CallSettings): Reward {
-  const explain: Reward['explain'] = async (answers, signal) => {
-    signal?.throwIfAborted();
-    const values = await limited(name, timeout, signal, async (within) => {
+export function functionReward(name: string, call: RewardFunction, settings: CallSettings): Reward {
+  const once = (answers: readonly Completion[], signal: AbortSignal | undefined) =>
+    limited(name, settings.timeout, signal, async (within) => {
       try {
         return await call(answers, within);
       } catch (cause) {
         within.throwIfAborted();
-        throw new HeedError(`The reward "${name}" failed: ${messageOf(cause)}`, {
+        throw new CallError(`The reward "${name}" failed: ${messageWithCauses(cause)}`, {
           hint: 'The error is in the function.',
           cause,
         });
       }
     });
+  const explain: Reward['explain'] = async (answers, signal) => {
+    signal?.throwIfAborted();
+    const values = await retried(settings, signal, () => once(answers, signal), isMistake);
     return checkedScores(name, values, answers);
   };
   return {
@@ -58,6 +60,15 @@ export function functionReward(name: string, call: RewardFunction, { timeout }: 
     score: async (answers, signal) => (await explain(answers, signal)).scores,
   };
 }
+
+/** Whether a call failed by what it would do again: an error of programming, or anything that is no error of a network. */
+function isMistake(error: unknown): boolean {
+  const { cause } = error as HeedError;
+  if (cause === undefined) return false; // it took too long
+  // fetch throws a TypeError, whose cause is what the network did
+  return [ReferenceError, SyntaxError, RangeError, TypeError].some((kind) => cause instanceof kind) && !hasCause(cause);
+}
+const hasCause = (error: unknown) => (error as Error).cause !== undefined;
 
 function checkedScores(name: string, values: unknown, answers: readonly Completion[]): Scores {
   if (!Array.isArray(values) || !values.some(Array.isArray)) return { scores: checkedRewards(name, values, answers) };

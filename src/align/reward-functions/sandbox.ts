@@ -10,6 +10,7 @@
  * In both, time, memory and output are limited, and the environment is empty. Neither protects from a bug in the kernel: a
  * virtual machine does.
  */
+
 import { z } from 'zod';
 import { HeedError, messageOf } from '../../error.ts';
 import {
@@ -23,6 +24,7 @@ import {
   tmpdir,
   writeFileSync,
 } from '../../node.ts';
+import { parseOptions } from '../../options.ts';
 import { networkRemoval } from './network-removal.ts';
 
 /** The languages of programs. */
@@ -94,7 +96,7 @@ export async function runSandboxed(
   options: SandboxOptions = {},
   signal?: AbortSignal,
 ): Promise<SandboxResult> {
-  const settings = sandboxSchema.parse(options);
+  const settings = parseOptions(sandboxSchema, options);
   const { language } = settings;
   const support = await sandboxSupport(language);
   const allowed = support.isolation === 'namespaces' || (support.isolation && settings.isolation === 'best');

@@ -33,7 +33,7 @@ async function trained(name: string, members: number): Promise<string> {
     evaluation: { share: 0 },
   });
   await take(learner, 1);
-  learner.saveModels(join(folder, name, 'model'));
+  await learner.saveModels(join(folder, name, 'model'));
   learner[Symbol.dispose]();
   return join(folder, name, 'adapter');
 }

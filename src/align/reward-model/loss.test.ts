@@ -137,7 +137,7 @@ describe("five steps of PyTorch's reward model", () => {
     param_norms_after: Record<string, number>;
   }
   const runs = (fixture.runs as Reference[]).map((run, i) => [run.optimizer, [4, 2][i], run] as const);
-  it.each(runs)('%s, %i at once', (_, part, run) => {
+  it.each(runs)('%s, %i at once', async (_, part, run) => {
     const { config, parameters } = loadCheckpoint(at('models/tiny-llama-rm'));
     const trainer = createRankingTrainer(config, parameters, { length: 40, answers: 2 * part, padding: 3 }, plain);
     const optimizer = createOptimizer(
@@ -145,12 +145,12 @@ describe("five steps of PyTorch's reward model", () => {
       trainer.gradients,
       run.optimizer === 'adamw' ? { kind: 'adamw', weightDecay: 0.01 } : { kind: 'sgd' },
     );
-    const losses = run.lrs.map((rate, i) => {
-      const { loss } = trainer.run(rankings, part);
+    const losses: number[] = [];
+    for (const [i, rate] of run.lrs.entries()) {
+      losses.push((await trainer.run(rankings, part)).loss);
       near(optimizer.step(rate), run.grad_norms_before_clip[i], 2e-4);
-      return loss;
-    });
-    losses.push(trainer.run(rankings, part).loss);
+    }
+    losses.push((await trainer.run(rankings, part)).loss);
     for (const [i, expected] of run.losses_before_each_step_and_after.entries()) near(losses[i], expected, 1e-5);
     for (const [name, norm] of Object.entries(run.param_norms_after)) {
       near(Math.hypot(...parameters.values[name].data), norm, 1e-5);

@@ -131,7 +131,7 @@ export interface RankingTrainer {
    * Computes a batch, `part` rankings at a time. Returns its loss, the scores of all completions in order, and the
    * number of tokens.
    */
-  run(rankings: readonly Ranking[], part: number): { loss: number; scores: Float32Array; tokens: number };
+  run(rankings: readonly Ranking[], part: number): Promise<{ loss: number; scores: Float32Array; tokens: number }>;
   /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
@@ -156,7 +156,7 @@ export function createRankingTrainer(
   const unused = options.loss === 'bradley-terry' ? 'rank weight' : 'merit';
   return {
     gradients: trainer.gradients,
-    run(rankings, part) {
+    async run(rankings, part) {
       trainer.reset();
       let [loss, tokens] = [0, 0];
       const scores: number[] = [];
@@ -168,7 +168,7 @@ export function createRankingTrainer(
           length,
         );
         const { [unused]: _, ...numbers } = numbersOf(some, rankings.length);
-        const outputs = trainer.run(batch, {}, numbers);
+        const outputs = await trainer.run(batch, {}, numbers);
         loss += outputs.loss.data[0] as number;
         tokens += batch.tokens;
         scores.push(...(outputs.scores.data as Float32Array).subarray(0, numbers.list.length));

@@ -28,7 +28,7 @@ async function saved(name: string, change: (pad: number | undefined, eos: number
     scoredAnswer({ ids: tokenizer.encode(text) }, reward),
   );
   using scorer = createRewardScorer(reward);
-  const scores = Array.from(scorer.run(answers));
+  const scores = Array.from(await scorer.run(answers));
   reward.parameters[Symbol.dispose]();
   return { path, scores, ids: answers.map(({ ids }) => Array.from(ids)) };
 }

@@ -6,6 +6,7 @@
 
 import { z } from 'zod';
 import type { TextOrMessages } from '../../data/format.ts';
+import type { RowText } from '../../data/rows.ts';
 import type { Disposables } from '../../disposables.ts';
 import type { Value } from '../../engine/value.ts';
 import { HeedError } from '../../error.ts';
@@ -13,12 +14,12 @@ import { fileError, writeFileAtomic } from '../../files.ts';
 import { classifierParameters, type SaveOptions, scoreSpec } from '../../lm/checkpoint.ts';
 import type { PullOptions } from '../../lm/hub.ts';
 import { SCORE } from '../../lm/layout.ts';
-import { loadModel, type Model, saveModel } from '../../lm/model.ts';
+import { checkNotDisposed, loadModel, type Model, type ModelData, saveModel } from '../../lm/model.ts';
 import { createPackedScorer, scoresOf } from '../../lm/packed-program.ts';
 import type { Example } from '../../lm/packing.ts';
 import type { Linear } from '../../nn/decoder.ts';
 import * as initialize from '../../nn/initialize.ts';
-import { existsSync, join, mkdirSync, readFileSync } from '../../node.ts';
+import { breathe, existsSync, join, mkdirSync, readFileSync, turnIsDue } from '../../node.ts';
 import { random } from '../../random.ts';
 import { answerTo, encodeAnswer } from '../examples/pairs.ts';
 import { copyOf } from '../training/trainable.ts';
@@ -37,8 +38,16 @@ type Calibration = z.output<typeof calibrationSchema>;
 /** The calibration of a model whose scores are its rewards. */
 export const plainCalibration: Calibration = { shift: 0, scale: 1 };
 
-/** A reward model. `using` frees its weights at the end of the block. */
-export interface RewardModel extends Model {
+/** A prompt and a completion to score. */
+export interface ScoredRow {
+  /** A text, which is read as it is, or messages, as the chat template writes them. */
+  prompt: RowText;
+  /** The completion's text. */
+  completion: string;
+}
+
+/** A reward model. It scores and does not write. `using` frees its weights at the end of the block. */
+export interface RewardModel extends ModelData, Disposable {
   /** Turns scores into rewards, and rewards into probabilities. */
   calibration: Calibration;
   /**
@@ -47,38 +56,79 @@ export interface RewardModel extends Model {
    *
    * @throws HeedError when the tokenizer cannot read them.
    */
-  score(prompt: TextOrMessages, completion: string): Promise<number>;
-  /** The reward of each completion. */
-  score(prompt: TextOrMessages, completions: readonly string[]): Promise<number[]>;
+  score(prompt: RowText, completion: string): Promise<number>;
+  /** The reward of each completion of a prompt. */
+  score(prompt: RowText, completions: readonly string[]): Promise<number[]>;
+  /** The reward of each row, in order: one call for many prompts is much faster than many calls. */
+  score(rows: readonly ScoredRow[]): Promise<number[]>;
+  /**
+   * The probability that a completion with one reward is preferred to one with another: `model.probability(a, b)` of
+   * `const [a, b] = await model.score(prompt, [first, second])`.
+   */
+  probability(first: number, second: number): number;
 }
 
 const methods = {
   async score(
     this: RewardModel,
-    prompt: TextOrMessages,
-    completions: string | readonly string[],
+    prompt: RowText | readonly ScoredRow[],
+    completions?: string | readonly string[],
   ): Promise<number | number[]> {
-    const texts = typeof completions === 'string' ? [completions] : completions;
+    checkNotDisposed(this);
+    const rows = rowsToScore(prompt, completions);
+    const examples: ReturnType<typeof encodedFor>[] = [];
+    for (const row of rows) {
+      if (turnIsDue()) await breathe();
+      examples.push(encodedFor(this, row.prompt as TextOrMessages, row.completion));
+    }
     const scorer = createRewardScorer(this);
     try {
-      const scores = Array.from(scorer.run(texts.map((text) => encodedFor(this, prompt, text))));
+      const scores = Array.from(await scorer.run(examples));
       return typeof completions === 'string' ? scores[0] : scores;
     } finally {
       scorer[Symbol.dispose]();
     }
   },
+  probability(this: RewardModel, first: number, second: number): number {
+    if (![first, second].every(Number.isFinite)) {
+      throw new HeedError(`probability takes two rewards, got ${first} and ${second}`, {
+        hint: 'const [a, b] = await model.score(prompt, [first, second]); model.probability(a, b)',
+      });
+    }
+    return 1 / (1 + Math.exp(-this.calibration.scale * (first - second)));
+  },
 };
 
+/** What `score` was called with, as rows. @throws HeedError that says which is no prompt with a completion. */
+function rowsToScore(
+  prompt: RowText | readonly ScoredRow[],
+  completions: string | readonly string[] | undefined,
+): readonly ScoredRow[] {
+  const rows =
+    completions === undefined && Array.isArray(prompt)
+      ? (prompt as readonly unknown[] as readonly ScoredRow[])
+      : [completions].flat().map((completion) => ({ prompt, completion }) as ScoredRow);
+  const isRow = (row: ScoredRow | undefined) =>
+    (typeof row?.prompt === 'string' || Array.isArray(row?.prompt)) && typeof row.completion === 'string';
+  const wrong = rows.findIndex((row) => !isRow(row));
+  if (wrong < 0) return rows;
+  throw new HeedError(`row ${wrong + 1} of what is to be scored has no prompt with a completion of text`, {
+    hint: "score('Hello', 'Hi'), score('Hello', ['Hi', 'What?']) or score([{ prompt: 'Hello', completion: 'Hi' }, …])",
+  });
+}
+
 /** The tokens of a completion with its prompt, ready to be scored. If they are too many, the beginning is cut off. */
-export function encodedFor(model: Model, prompt: TextOrMessages, text: string) {
+export function encodedFor(model: ModelData, prompt: TextOrMessages, text: string) {
   const { ids, at } = scoredAnswer(encodeAnswer(prompt, answerTo(prompt, text), model.tokenizer), model);
   const excess = Math.max(0, ids.length - model.config.maxPositions);
   return { ids: Array.from(ids).slice(excess), at: [Math.max(0, at![0] - excess)] };
 }
 
 /** Makes a classifier with one label a reward model, over the same weights. */
-export const rewardModelOf = (model: Model, calibration: Calibration): RewardModel =>
-  ({ ...model, calibration, ...methods }) as RewardModel;
+export function rewardModelOf(model: Model | RewardModel, calibration: Calibration): RewardModel {
+  const { generate: _, logprobs: __, perplexity: ___, ...data } = model as Model;
+  return { ...data, calibration, ...methods } as RewardModel;
+}
 
 /**
  * A reward model to train. From a language model it is a copy with a head drawn from N(0, 1/(hidden + 1)) (Huang et al.
@@ -159,7 +209,7 @@ export function beginRewardModel(begun: Model, seed: number, own: Disposables, l
   }
   if (isCopy) return { model: own.use(model) };
   if (copy) return { model: own.use({ ...model, parameters: copyOf(model.parameters) }) };
-  return { model, ...('calibration' in begun && { passed: begun as RewardModel }) };
+  return { model, ...('calibration' in begun && { passed: begun as ModelData as RewardModel }) };
 }
 
 /** The trained and calibrated model: the one that the caller passed in, or one released from `own`. */
@@ -182,7 +232,7 @@ export function saveRewardModel(folder: string, model: RewardModel, options?: Sa
  * A model with a padding token other than EOS in its config and its tokenizer. Transformers needs one for batches, and
  * scores a row on its last token that is not padding; if EOS were padding, it would score the token before.
  */
-function withPadding<M extends Model>(model: M): M {
+function withPadding<M extends ModelData>(model: M): M {
   const { tokenizer } = model;
   const { pad, eos, bos, specialTokens } = tokenizer;
   const candidates = [pad, tokenizer.idOf('<unk>'), bos, ...specialTokens.values(), 0, 1];
@@ -266,7 +316,7 @@ export function scoredAnswer({ ids, learn }: Example, { ends, tokenizer }: Pick<
 
 interface RewardScorer {
   /** The reward of each completion made by `scoredAnswer`; it may not be finite. */
-  run(answers: readonly Example[]): Float32Array;
+  run(answers: readonly Example[]): Promise<Float32Array>;
   /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
@@ -283,14 +333,14 @@ export function createRewardScorer(model: RewardModel, options?: ScorerOptions):
   const scorer = createStateScorer(model, options);
   const { shift } = model.calibration;
   return {
-    run: (answers) => Float32Array.from(scorer.run(answers), ([score]) => score + shift),
+    run: async (answers) => Float32Array.from(await scorer.run(answers), ([score]) => score + shift),
     [Symbol.dispose]: scorer[Symbol.dispose],
   };
 }
 
 interface StateScorer {
   /** The head's scores of each example: a number for each of its tokens `at`. */
-  run(examples: readonly Example[]): Float32Array[];
+  run(examples: readonly Example[]): Promise<Float32Array[]>;
   /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
@@ -300,12 +350,12 @@ const AT_ONCE = 4096;
 
 /** Computes scores of the head at chosen tokens of examples. The model stays the caller's. */
 export function createStateScorer(
-  { config, parameters, tokenizer }: Model,
+  { config, parameters, tokenizer }: ModelData,
   { weights = parameters.values, linear }: ScorerOptions = {},
 ): StateScorer {
   const scorer = createPackedScorer(config, weights, { read: scoresOf, linear });
   return {
-    run(examples) {
+    async run(examples) {
       const all: number[][] = examples.map(() => []);
       // sorted by length, to reduce padding
       const order = Array.from(examples.keys()).sort(
@@ -321,7 +371,7 @@ export function createStateScorer(
           some.map((index) => examples[index]),
           tokenizer.pad ?? 0,
         );
-        const scores = scorer.run(batch);
+        const scores = await scorer.run(batch);
         for (const [label, sequence] of batch.sequences.entries()) all[some[sequence]].push(scores[label]);
       }
       return all.map((scores) => Float32Array.from(scores));

@@ -45,7 +45,7 @@ it('learns what is liked, and what it saves is 0 on average, deviating by 1', as
   expect(evaluation).toMatchObject({ n: 12, best: true, disagreement: 0 });
   expect(evaluation!.accuracy).toBeGreaterThan(0.9);
   const before = weights(learner);
-  learner.saveModels(join(folder, 'saved'));
+  await learner.saveModels(join(folder, 'saved'));
   expect(weights(learner)).toEqual(before);
   learner[Symbol.dispose]();
   const judged = await judgeReward({ model: join(folder, 'saved'), data: pairs });
@@ -62,10 +62,10 @@ it('trains only adapters with --lora.rank, and saves them merged', async () => {
   expect(steps.at(-1)!.evaluation!.accuracy).toBeGreaterThan(0.9);
   expect(Array.from(model.parameters.flat)).toEqual(base);
   const { state, tensors } = learner.save();
-  learner.saveModels(join(folder, 'merged'));
+  await learner.saveModels(join(folder, 'merged'));
   const again = await createReward({ ...settings, epochs: 4, learningRate: 1e-2, lora: { rank: 4 } });
   again.restore({ state, tensors });
-  expect(again.evaluate()!.accuracy).toBe(steps.at(-1)!.evaluation!.accuracy);
+  expect((await again.evaluate())!.accuracy).toBe(steps.at(-1)!.evaluation!.accuracy);
   for (const each of [learner, again]) each[Symbol.dispose]();
   const { evaluation } = await judgeReward({ model: join(folder, 'merged'), data: pairs });
   expect(evaluation.accuracy).toBeGreaterThan(0.9);

@@ -17,6 +17,7 @@
 import type { z } from 'zod';
 import type { PreferenceRow, RankingRow, RatedRow, UnpairedPreferenceRow } from '../../data/rows.ts';
 import { type Disposables, opening } from '../../disposables.ts';
+import { SCORE } from '../../lm/layout.ts';
 import type { Example } from '../../lm/packing.ts';
 import { exportOptimizer, importOptimizer } from '../../nn/optimizer.ts';
 import { exportParameters, importParameters } from '../../nn/parameters.ts';
@@ -26,7 +27,7 @@ import type { Diagnosis } from '../../run/diagnosis.ts';
 import type { Training } from '../../run/training.ts';
 import { diagnoseReward } from '../diagnosis/reward.ts';
 import { unknownShare } from '../examples/account.ts';
-import { type Input, type Live, type Opener, openerOf, openModel, openTemplated } from '../training/input.ts';
+import { claim, type Input, type Live, type Opener, openerOf, openModel, openTemplated } from '../training/input.ts';
 import { checkSameData } from '../training/progress.ts';
 import { adamw, evaluationIsDue, itemsOfStep, parameterCount, rates } from '../training/steps.ts';
 import { stepMetrics } from '../training/train-model.ts';
@@ -118,15 +119,10 @@ export interface RewardResult extends TrainingResult {
  * HeedError that names the option or the row that is wrong.
  */
 export function reward(input: RewardInput): Training<RewardStep, RewardResult> {
-  return trainingOf(
-    () => createReward(input),
-    input.signal,
-    rewardMetrics,
-    (learner, rows) => {
-      const members = learner.finish();
-      return { model: members[0], members, diagnosis: diagnoseReward(rows) };
-    },
-  );
+  return trainingOf(createReward, input, rewardMetrics, async (learner, rows) => {
+    const members = await learner.finish();
+    return { model: members[0], members, diagnosis: diagnoseReward(rows) };
+  });
 }
 
 /** The metrics of a step and of its evaluation, by name. */
@@ -164,6 +160,7 @@ function create(options: RewardModelOptions, live: Live) {
   return opening(async (own) => {
     const lent = live.model !== undefined;
     const first = await openTemplated(options, live, own);
+    if (first.parameters.values[SCORE]) claim(first, own); // of a language model, a copy is trained
     const data = await readRewardData(options, first, live);
     const begun: Beginning[] = [];
     for (let i = 0; i < options.members; i++) {
@@ -240,14 +237,16 @@ function createRewardLearner(
   const references = answersOf(heldOut ?? train).slice(0, MOST_REFERENCES);
   const calibrationBy = (scores: ArrayLike<number>) =>
     options.normalize ? calibrate(scores) : { gain: 1, calibration: plainCalibration };
-  const calibrationOf = ({ run }: { run(answers: readonly Example[]): Float32Array }) =>
-    calibrationBy(run(references.map(referred.answer)));
+  const calibrationOf = async ({ run }: { run(answers: readonly Example[]): Promise<Float32Array> }) =>
+    calibrationBy(await run(references.map(referred.answer)));
 
   /** Evaluates the current model; `best` is not set. Undefined without held-out comparisons. */
-  function evaluate(): RewardStepEvaluation | undefined {
+  async function evaluate(): Promise<RewardStepEvaluation | undefined> {
     if (!heldOut) return undefined;
     const answers = answersOf(heldOut);
-    const scores = members.map(({ scorer }) => scorer.run(answers.map(heldOut.rankings.answer)));
+    const examples = answers.map(heldOut.rankings.answer);
+    const scores: Float32Array[] = [];
+    for (const { scorer } of members) scores.push(await scorer.run(examples));
     const calibrations = scores.map((of) => calibrationBy(of.subarray(0, references.length)));
     const rewards = new Float32Array(heldOut.rankings.lengths.length);
     let disagreement = 0;
@@ -282,9 +281,9 @@ function createRewardLearner(
      * Writes the model, or each member into its own folder, calibrated; adapters also in the folder `adapter` beside
      * it.
      */
-    saveModels(folder: string): void {
+    async saveModels(folder: string): Promise<void> {
       for (const [i, { trained, scorer }] of members.entries()) {
-        const calibrated = calibrationOf(scorer);
+        const calibrated = await calibrationOf(scorer);
         const place = (folder: string) => (members.length === 1 ? folder : join(folder, `member-${i}`));
         trained.save(place(folder), calibrated, { dtype: options.dtype });
         trained.saveAdapter?.(place(adapterBeside(folder)), calibrated);
@@ -296,14 +295,14 @@ function createRewardLearner(
       let [loss, accuracy, gradientNorm, tokens] = [0, 0, 0, 0];
       for (const [index, { trainer, optimizer }] of members.entries()) {
         const seen = batchOf(index, state.step);
-        const done = trainer.run(seen, part);
-        gradientNorm += optimizer.step(rate) / members.length;
+        const done = await trainer.run(seen, part);
+        gradientNorm += (await optimizer.stepFreely(rate)) / members.length;
         loss += done.loss / members.length;
         accuracy += accuracyOf(seen, done.scores) / members.length;
         tokens = done.tokens;
       }
       state = { ...state, step: state.step + 1, tokens: state.tokens + tokens };
-      const evaluation = evaluationIsDue(state.step, steps, options) ? evaluate() : undefined;
+      const evaluation = evaluationIsDue(state.step, steps, options) ? await evaluate() : undefined;
       if (evaluation) {
         evaluation.best = evaluation.loss < state.best;
         if (evaluation.best) state.best = evaluation.loss;
@@ -342,12 +341,15 @@ function createRewardLearner(
       state = saved;
     },
     /** The trained models, calibrated and with adapters merged in. They are no longer disposed of with the learner. */
-    finish: (): RewardModel[] =>
-      members.map(({ trained, scorer }, i) => {
-        const calibrated = calibrationOf(scorer);
+    async finish(): Promise<RewardModel[]> {
+      const models: RewardModel[] = [];
+      for (const [i, { trained, scorer }] of members.entries()) {
+        const calibrated = await calibrationOf(scorer);
         trained.merge();
-        return finishRewardModel(begun[i], calibrated, own);
-      }),
+        models.push(finishRewardModel(begun[i], calibrated, own));
+      }
+      return models;
+    },
     [Symbol.dispose]: own[Symbol.dispose],
   };
 }

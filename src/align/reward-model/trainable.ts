@@ -77,7 +77,7 @@ export function trainedReward(model: RewardModel, lora: LoraSettings, seed: numb
       whileCalibrated(own, calibrated, ({ calibration, architecture, folder: base }) => {
         // before adapter_config.json: a folder that has one is complete
         writeCalibration(folder, calibration);
-        saveAdapter(folder, config, { options, parameters: adapters, base }, architecture);
+        saveAdapter(folder, { config, architecture, options, parameters: adapters, base });
       });
     },
     merge: () => mergeInto(parameters),

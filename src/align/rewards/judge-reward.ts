@@ -104,16 +104,16 @@ async function judge(options: JudgmentOptions, live: Live): Promise<RewardJudgme
       hint: 'Evaluate them one by one: the members of an ensemble must have the same tokenizer.',
     });
   }
-  const means = (answers: Parameters<(typeof scorers)[number]['run']>[0]) =>
-    meansOf(scorers.map(({ run }) => run(answers)));
+  const means = async (answers: Parameters<(typeof scorers)[number]['run']>[0]) =>
+    meansOf(await Promise.all(scorers.map(({ run }) => run(answers))));
   const source = await openSource('data', options.data, live);
   const rankings: Rankings = await readRankings(source, options, model, live.onNotice);
-  const { means: rewards, disagreement } = means(rankings.lengths.map((_, i) => rankings.answer(i)));
+  const { means: rewards, disagreement } = await means(rankings.lengths.map((_, i) => rankings.answer(i)));
   const scale = models.reduce((sum, { calibration }) => sum + calibration.scale, 0) / models.length;
   const pairs = judgedPairs(rankings, [...rankings.lists.keys()], rewards);
   const drifted = async (path: 'reference' | 'policy', name: string) => {
     const { answers, lengths } = await readAnswers(await openSource(path, name, live), options, model, live);
-    return { rewards: means(answers).means, lengths };
+    return { rewards: (await means(answers)).means, lengths };
   };
   const drift =
     options.reference === undefined

@@ -10,7 +10,6 @@ import type { SafetensorsTensor } from '../../engine/safetensors.ts';
 import { HeedError } from '../../error.ts';
 import { SCORE } from '../../lm/layout.ts';
 import { exportParameters, importParameters } from '../../nn/parameters.ts';
-import { breathe } from '../../node.ts';
 import type { Preference } from '../../preference/comparison.ts';
 import { random, seedFor } from '../../random.ts';
 import { readStepReading } from '../process/model.ts';
@@ -72,9 +71,9 @@ export interface LearningReward extends OpenReward {
   /** Number of members of the ensemble; 1 for a single model. */
   readonly members: number;
   /** Scores of completions by each member: the difference of two is the log odds that the first is chosen. */
-  scores(answers: readonly Completion[]): Float32Array[];
+  scores(answers: readonly Completion[]): Promise<Float32Array[]>;
   /** From now on, fits keep the mean and standard deviation of the rewards of these (Ziegler et al. 2019, §2.1). */
-  refer(answers: readonly Completion[]): void;
+  refer(answers: readonly Completion[]): Promise<void>;
   /** Fits the model, from its initial weights, to exactly these comparisons and the replayed ones. */
   fit(comparisons: readonly Compared[]): Promise<RewardFit>;
   /** Writes the current model, as `heed reward` does. */
@@ -98,7 +97,7 @@ interface Member {
   calibrated: Calibrated;
   /** Mean and standard deviation of the rewards of the references. */
   standard?: { mean: number; deviation: number };
-  scores(answers: readonly Completion[]): Float32Array;
+  scores(answers: readonly Completion[]): Promise<Float32Array>;
   fit(rankings: readonly Ranking[], seed: number): Promise<number>;
   /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
@@ -142,7 +141,11 @@ export async function openLearningReward(
           );
     const rewards = members.map((member) => rewardOf(member));
     const reward = rewards.length === 1 ? rewards[0] : ensembleReward(rewards, call.pessimism);
-    const scores = (answers: readonly Completion[]) => members.map((member) => member.scores(answers));
+    const scores = async (answers: readonly Completion[]) => {
+      const each: Float32Array[] = [];
+      for (const member of members) each.push(await member.scores(answers));
+      return each;
+    };
     let references: readonly Completion[] = [];
     let fitted = false;
 
@@ -158,11 +161,11 @@ export async function openLearningReward(
       ...reward,
       members: members.length,
       scores,
-      refer(answers) {
+      async refer(answers) {
         references = answers;
         for (const member of members) {
           const { gain, calibration } = member.calibrated;
-          member.standard = spread(member.scores(answers).map((score) => score * gain + calibration.shift));
+          member.standard = spread((await member.scores(answers)).map((score) => score * gain + calibration.shift));
         }
       },
       async fit(comparisons) {
@@ -173,10 +176,10 @@ export async function openLearningReward(
         let loss = 0;
         for (const [i, member] of members.entries()) {
           loss += (await member.fit(rankings, seedFor(seed, 'fit', i))) / members.length;
-          if (member.standard) member.calibrated = keepingTo(member.standard, member.scores(references));
+          if (member.standard) member.calibrated = keepingTo(member.standard, await member.scores(references));
         }
         fitted = true;
-        return { loss, accuracy: accuracyOf(comparisons, scores) };
+        return { loss, accuracy: await accuracyOf(comparisons, scores) };
       },
       saveModels(folder) {
         for (const [i, { model, calibrated }] of members.entries()) {
@@ -219,7 +222,7 @@ function rewardOf(member: Member): Reward {
       const { gain, calibration } = member.calibrated;
       return checkedRewards(
         name,
-        member.scores(answers).map((score) => score * gain + calibration.shift),
+        (await member.scores(answers)).map((score) => score * gain + calibration.shift),
         answers,
       );
     },
@@ -238,8 +241,8 @@ function memberOf(model: RewardModel, { epochs, batch, learningRate }: LearningO
   return {
     model,
     calibrated: { gain: 1 / scale, calibration: { shift, scale } },
-    scores: (answers) =>
-      Float32Array.from(scorer.run(answers.map((answer) => encodedAnswer(model, answer))), ([score]) => score),
+    scores: async (answers) =>
+      Float32Array.from(await scorer.run(answers.map((answer) => encodedAnswer(model, answer))), ([score]) => score),
     async fit(rankings, seed) {
       const { parameters } = model;
       parameters.flat.set(begun.flat);
@@ -256,10 +259,9 @@ function memberOf(model: RewardModel, { epochs, batch, learningRate }: LearningO
       let loss = 0;
       try {
         for (let step = 0; step < steps; step++) {
-          await breathe(); // lets the process serve others
           const seen = itemsOfStep(step, size, rankings.length, seed).map((i) => rankings[i]);
-          const done = trainer.run(seen, size);
-          optimizer.step(rateOf(step));
+          const done = await trainer.run(seen, size);
+          await optimizer.stepFreely(rateOf(step));
           if (step >= steps - last) loss += done.loss / last;
         }
         return loss;
@@ -283,12 +285,10 @@ function rankingsOf({ options, choice }: Compared, model: RewardModel): Ranking[
   return [ranking([1, 0], choice[0]), ranking([0, 1], choice[1])].filter(({ weight }) => weight! > 0);
 }
 
-function accuracyOf(
-  comparisons: readonly Compared[],
-  scores: (answers: readonly Completion[]) => Float32Array[],
-): number {
+async function accuracyOf(comparisons: readonly Compared[], scores: LearningReward['scores']): Promise<number> {
   const decided = comparisons.filter(({ choice }) => choice[0] !== choice[1]);
-  const [first, second] = [0, 1].map((side) => scores(decided.map(({ options }) => options[side])));
+  const scoresOf = (side: 0 | 1) => scores(decided.map(({ options }) => options[side]));
+  const [first, second] = [await scoresOf(0), await scoresOf(1)];
   const right = decided.filter(({ choice }, i) => {
     const difference = first.reduce((sum, own, member) => sum + own[i] - second[member][i], 0);
     return difference !== 0 && difference > 0 === choice[0] > choice[1];

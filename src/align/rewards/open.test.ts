@@ -173,7 +173,7 @@ describe('a reward model', () => {
     const model = await loadRewardModel(at('tiny-llama-rm'));
     const scorer = createRewardScorer(model);
     const ids = answers.map(({ text }) => model.tokenizer.encode(`What is 2+2? ${text}`));
-    const expected = scorer.run(ids.map((ids) => scoredAnswer({ ids }, model)));
+    const expected = await scorer.run(ids.map((ids) => scoredAnswer({ ids }, model)));
     scorer[Symbol.dispose]();
     model.parameters[Symbol.dispose]();
     const got = await score(at('tiny-llama-rm'));

@@ -20,6 +20,7 @@ import { HeedError } from '../../error.ts';
 import type { PullOptions } from '../../lm/hub.ts';
 import type { Model } from '../../lm/model.ts';
 import { existsSync, join, readdirSync } from '../../node.ts';
+import { parseOptions } from '../../options.ts';
 import { createRegistry } from '../../registry.ts';
 import { type ProcessModel, processModelOf, processReward, readStepReading } from '../process/model.ts';
 import {
@@ -52,7 +53,7 @@ import { reviewReward, reviewRewards } from '../world/rewards.ts';
 /** Schema of how a reward is called: timeout, retries, and the pessimism of an ensemble. */
 export const rewardCallSchema = z.object({
   timeout: z.number().positive().default(60).describe('seconds before a call of a function or an endpoint times out'),
-  retries: z.number().int().min(0).default(3).describe('retries of a failed request to an endpoint'),
+  retries: z.number().int().min(0).default(3).describe('retries of a failed call of a function or an endpoint'),
   pause: z.number().min(0).default(0.5).describe('seconds before the first retry, doubled for each further one'),
   pessimism: z
     .number()
@@ -100,7 +101,7 @@ export async function openReward(
   call: z.input<typeof rewardCallSchema> = {},
   over?: Model,
 ): Promise<OpenReward> {
-  const settings = rewardCallSchema.parse(call);
+  const settings = parseOptions(rewardCallSchema, call);
   if (typeof source !== 'string') return rewardAtHand(source, settings);
   const weighted = weightedIn(source);
   return openTogether(
@@ -267,7 +268,7 @@ export function modelReward(model: RewardModel, reading?: ScorerOptions): OpenRe
     name,
     async score(answers, signal) {
       signal?.throwIfAborted();
-      return checkedRewards(name, scorer.run(answers.map((answer) => encodedAnswer(model, answer))), answers);
+      return checkedRewards(name, await scorer.run(answers.map((answer) => encodedAnswer(model, answer))), answers);
     },
     [Symbol.dispose]: scorer[Symbol.dispose],
   };

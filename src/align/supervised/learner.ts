@@ -54,7 +54,7 @@ export interface Objective {
   /** Computes the loss on held-out examples; absent without any. */
   heldOut?: {
     /** Computes the loss with the present weights. */
-    run(): Pick<HeldOutLoss, 'loss' | 'tokens'> & Partial<HeldOutLoss>;
+    run(): Promise<Pick<HeldOutLoss, 'loss' | 'tokens'> & Partial<HeldOutLoss>>;
   };
   /** The rows that a step, counted from 0, learns from, in place of those of the data. */
   rowsOf?(rows: Example[][], step: number, signal?: AbortSignal): Promise<Example[][]>;
@@ -175,7 +175,7 @@ export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: 
   /** Evaluates the current model; `best` is not set. */
   async function evaluate(): Promise<LanguageEvaluation> {
     const { samples, measures } = await answers();
-    return { ...evaluator?.run(), samples, measures: { ...measures, ...parts.facts }, best: false };
+    return { ...(await evaluator?.run()), samples, measures: { ...measures, ...parts.facts }, best: false };
   }
 
   return {
@@ -183,6 +183,8 @@ export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: 
     name: parts.name,
     firstRows: parts.firstRows,
     model,
+    /** What is trained of the model. */
+    trained,
     /** Saves the model, or its adapters, in a folder. */
     saveModel: trained.save,
     steps,
@@ -194,8 +196,8 @@ export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: 
       const next = Array.from({ length: part * options.accumulate }, rows.next);
       const batch = objective.rowsOf ? await objective.rowsOf(next, state.step, signal) : next;
       const rate = rateOf(state.step);
-      const { loss, tokens } = likelihood.run(batch, part);
-      const gradientNorm = optimizer.step(rate);
+      const { loss, tokens } = await likelihood.run(batch, part);
+      const gradientNorm = await optimizer.stepFreely(rate);
       const [course, recentLoss] = stepped(state.course, loss);
       state = {
         ...state,

@@ -31,7 +31,7 @@ const layouts = {
   'two to a row': [0, 2, 4, 6].map((i) => examples.slice(i, i + 2)),
 };
 
-function learn(run: Reference, rows: Example[][], part: number, checkpointLayers = false) {
+async function learn(run: Reference, rows: Example[][], part: number, checkpointLayers = false) {
   const { config, parameters } = loadCheckpoint(at('models/tiny-llama'));
   const shape = { length: 64, fitted: false, padding: 3 };
   const likelihood = createLikelihood(config, parameters, shape, { checkpointLayers });
@@ -43,11 +43,11 @@ function learn(run: Reference, rows: Example[][], part: number, checkpointLayers
   });
   const [losses, norms]: number[][] = [[], []];
   for (const rate of run.lrs) {
-    losses.push(likelihood.run(rows, part).loss);
+    losses.push((await likelihood.run(rows, part)).loss);
     norms.push(optimizer.step(rate));
   }
   const heldOut = createHeldOutLoss(config, parameters.values, listOf(examples), shape, 2);
-  losses.push(heldOut.run().loss);
+  losses.push((await heldOut.run()).loss);
   const after = Object.fromEntries(Object.entries(parameters.values).map(([name, { data }]) => [name, data.slice()]));
   for (const thing of [heldOut, optimizer, likelihood, parameters]) thing[Symbol.dispose]();
   return { losses, norms, after };
@@ -62,9 +62,9 @@ const [apart, together] = Object.keys(layouts) as (keyof typeof layouts)[];
 const each = [apart, together, apart]; // of the optimizers
 it.each(names.map((name, i) => [name, each[i], i, layouts[each[i]]] as const))(
   'five steps of %s, %s, are those of PyTorch',
-  (_, __, i, rows) => {
+  async (_, __, i, rows) => {
     const run = runs[i];
-    const { losses, norms, after } = learn(run, rows, rows.length);
+    const { losses, norms, after } = await learn(run, rows, rows.length);
     run.losses_before_each_step_and_after.forEach((loss, step) => void near(losses[step], loss, 1e-5));
     run.grad_norms_before_clip.forEach((norm, step) => void near(norms[step], norm, 1e-4));
     for (const [name, norm] of Object.entries(run.param_norms_after)) near(Math.hypot(...after[name]), norm, 1e-5);
@@ -74,21 +74,24 @@ it.each(names.map((name, i) => [name, each[i], i, layouts[each[i]]] as const))(
   },
 );
 
-it('a batch in parts, of which the last is not full, and with layers computed again, has the same loss and gradients', () => {
-  const whole = learn(runs[0], layouts['two to a row'], 4);
-  for (const again of [learn(runs[0], layouts['two to a row'], 3), learn(runs[0], layouts['two to a row'], 4, true)]) {
+it('a batch in parts, of which the last is not full, and with layers computed again, has the same loss and gradients', async () => {
+  const whole = await learn(runs[0], layouts['two to a row'], 4);
+  for (const again of [
+    await learn(runs[0], layouts['two to a row'], 3),
+    await learn(runs[0], layouts['two to a row'], 4, true),
+  ]) {
     again.losses.forEach((loss, step) => void near(loss, whole.losses[step], 1e-5));
     again.norms.forEach((norm, step) => void near(norm, whole.norms[step], 1e-5));
   }
 });
 
-it('counts the tokens that are no padding, and fits rows to the longest', () => {
+it('counts the tokens that are no padding, and fits rows to the longest', async () => {
   const { config, parameters } = loadCheckpoint(at('models/tiny-llama'));
   const fitted = createLikelihood(config, parameters, { length: 64, fitted: true, padding: 3 });
   const full = createLikelihood(config, parameters, { length: 64, fitted: false, padding: 3 });
   const rows = layouts['each in its own row'].slice(0, 3);
   const tokens = rows.flat().reduce((sum, { ids }) => sum + ids.length, 0);
-  const [a, b] = [fitted.run(rows, 3), full.run(rows, 3)];
+  const [a, b] = [await fitted.run(rows, 3), await full.run(rows, 3)];
   expect([a.tokens, b.tokens]).toEqual([tokens, tokens]);
   near(a.loss, b.loss, 1e-6);
   for (const thing of [fitted, full, parameters]) thing[Symbol.dispose]();

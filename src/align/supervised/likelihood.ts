@@ -34,7 +34,7 @@ export interface Likelihood {
    * Computes a batch, `part` rows at a time. Returns its loss in nats per learned token, and its number of tokens
    * without padding.
    */
-  run(rows: readonly (readonly Example[])[], part: number): { loss: number; tokens: number };
+  run(rows: readonly (readonly Example[])[], part: number): Promise<{ loss: number; tokens: number }>;
   /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
@@ -66,11 +66,11 @@ export const createLikelihood = (
 export function tokenMean(
   trainer: PackedTrainer,
   shape: BatchShape,
-  others: (batch: BatchOfRows) => PackedNumbers = () => ({}),
+  others: (batch: BatchOfRows) => PackedNumbers | Promise<PackedNumbers> = () => ({}),
 ): Likelihood {
   return {
     gradients: trainer.gradients,
-    run(rows, part) {
+    async run(rows, part) {
       const parts = [...batchesOf(rows, part, shape)];
       const labels = parts.reduce((n, { batch }) => n + batch.labels.length, 0);
       const weight = new Float32Array(Math.max(...parts.map(({ batch }) => batch.labels.length))).fill(1 / labels);
@@ -78,8 +78,8 @@ export function tokenMean(
       let [loss, tokens] = [0, 0];
       for (const one of parts) {
         const { batch } = one;
-        const inputs = { ...others(one), weight: weight.subarray(0, batch.labels.length) };
-        loss += trainer.run(batch, inputs).loss.data[0] as number;
+        const inputs = { ...(await others(one)), weight: weight.subarray(0, batch.labels.length) };
+        loss += (await trainer.run(batch, inputs)).loss.data[0] as number;
         tokens += batch.tokens;
       }
       return { loss, tokens };
@@ -132,17 +132,17 @@ export function createHeldOutLoss(
   linear?: Linear,
 ): {
   /** Computes the loss with the present weights. */
-  run(): HeldOutLoss;
+  run(): Promise<HeldOutLoss>;
   /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 } {
   const scorer: PackedScorer = createPackedScorer(config, weights, { linear });
   const batches = heldOutBatches(examples, { length, padding }, part);
   return {
-    run() {
+    async run() {
       let [total, tokens] = [0, 0];
       for (const { batch } of batches()) {
-        const logP = scorer.run(batch);
+        const logP = await scorer.run(batch);
         for (const value of logP) total -= value;
         tokens += logP.length;
       }

@@ -16,7 +16,6 @@ import { describeBadRow } from '../../data/dataset.ts';
 import type { BadRow } from '../../data/row.ts';
 import type { MessagesRow, PromptCompletionRow, TextRow } from '../../data/rows.ts';
 import { opening } from '../../disposables.ts';
-import { HeedError } from '../../error.ts';
 import { embeddedModel, type Model } from '../../lm/model.ts';
 import { basename } from '../../node.ts';
 import { accountRows, unknownShare } from '../examples/account.ts';
@@ -33,6 +32,8 @@ import {
 } from '../examples/examples.ts';
 import type { TokenSequence } from '../examples/token-view.ts';
 import {
+  checkWrites,
+  claim,
   type Input,
   type Live,
   type Opener,
@@ -104,11 +105,8 @@ const MOST_HELD_OUT = 1000;
 export const createSft: Opener<SftInput, SftLearner> = openerOf(sftSchema, (options, live) =>
   opening(async (own) => {
     const model = await openTemplated(options, live, own);
-    if ('score.weight' in model.parameters.values) {
-      throw new HeedError(`"${options.model}" gives scores (${model.architecture}), so it cannot learn to write.`, {
-        hint: 'Use a language model, whose architecture ends in ForCausalLM or LMHeadModel.',
-      });
-    }
+    checkWrites(model, options.model);
+    claim(model, own);
     const data = await readData(options, model, live);
     return createExamplesLearner({ model, options, name: `${basename(options.model)}-sft`, data, live, own });
   }),

@@ -7,7 +7,7 @@ import { recordTokens } from '../examples/token-rows.ts';
 import type { LanguageTrainingOptions } from '../training/options.ts';
 import { recordAnswers } from '../training/samples.ts';
 import { stepMetrics, type TrainedModel, trainModel } from '../training/train-model.ts';
-import { type ModelResult, trainingOf } from '../training/verb.ts';
+import { type ModelResult, trainedModel, trainingOf } from '../training/verb.ts';
 import type { LanguageEvaluation, LanguageLearner, LanguageStep } from './learner.ts';
 
 /** The result of `trainLanguageModel`. */
@@ -42,12 +42,10 @@ export const languageTraining = <I extends { signal?: AbortSignal }, O extends L
   create: (input: I) => Promise<LanguageLearner<O>>,
   input: I,
 ): LanguageTraining =>
-  trainingOf(
-    () => create(input),
-    input.signal,
-    languageMetrics,
-    (learner, rows) => ({ model: learner.finish(), diagnosis: diagnoseSupervised(rows) }),
-  );
+  trainingOf(create, input, languageMetrics, (learner, rows) => ({
+    ...trainedModel(learner.trained, learner.finish),
+    diagnosis: diagnoseSupervised(rows),
+  }));
 
 /** Trains a language model in a run's folder (see `trainModel`). Returns undefined when the signal stops it. */
 export function trainLanguageModel<O extends LanguageTrainingOptions>(

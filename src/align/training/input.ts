@@ -3,6 +3,7 @@
  * function), all in one object. This file separates them, so that flags, files and forms derive from the schema of the
  * options alone.
  */
+
 import { z } from 'zod';
 import { type DatasetOptions, readDataset } from '../../data/dataset.ts';
 import {
@@ -21,9 +22,10 @@ import { type PrecisionChoice, resolvePrecision } from '../../engine/precision.t
 import { HeedError } from '../../error.ts';
 import { type TemplateOptions, withChatTemplate } from '../../lm/built-in-templates.ts';
 import { type PullOptions, resolveDataset } from '../../lm/hub.ts';
-import { endsWithTurn, loadModel, type Model } from '../../lm/model.ts';
+import { checkNotDisposed, endsWithTurn, loadModel, type Model, type ModelData } from '../../lm/model.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
-import { parseOptions } from '../../options.ts';
+import { breathe } from '../../node.ts';
+import { checkInput, parseOptions } from '../../options.ts';
 
 /** What every verb takes besides its options. */
 export interface Surroundings {
@@ -56,10 +58,12 @@ export const IN_MEMORY = '(in memory)';
  * @throws HeedError that names the option that is wrong.
  */
 export function separate<S extends z.ZodType>(schema: S, input: object): { options: z.output<S>; live: Live } {
+  checkInput(input);
   const { signal, onNotice, pull, ...plain } = input as Surroundings & Record<string, unknown>;
   const live: Live = { signal, onNotice, pull };
   const take = (path: LivePath, holder: Record<string, unknown>, key: string) => {
     const value = holder[key];
+    if (isMisplaced(path, value)) throw misplaced(path, value);
     if (!isLive(value)) return;
     live[path] = value;
     holder[key] = nameOf(value);
@@ -79,6 +83,27 @@ export function separate<S extends z.ZodType>(schema: S, input: object): { optio
     take(path, copy, inner);
   }
   return { options: parseOptions(schema, plain), live };
+}
+
+/** Whether a value is neither a name nor anything that can stand in for one. */
+const isMisplaced = (path: LivePath, value: unknown): boolean =>
+  path in EXPECTED && value !== undefined && typeof value !== 'string' && !isLive(value);
+
+/** What options take, for errors. */
+const EXPECTED: Partial<Record<LivePath, { what: string; hint: string }>> = {
+  model: {
+    what: 'the folder or the name of a model, or a model',
+    hint: 'Load one with: await loadModel(…) of heed/lm.',
+  },
+  data: {
+    what: 'a path, or an array or another iterable of rows',
+    hint: "Pass rows such as [{ prompt: 'Hello', completion: 'Hi' }], or the path of a file.",
+  },
+};
+
+function misplaced(path: LivePath, value: unknown): HeedError {
+  const { what, hint } = EXPECTED[path]!;
+  return new HeedError(`${path}: expected ${what}, got ${value === null ? 'null' : typeof value}`, { hint });
 }
 
 /** Whether a value cannot be in a config file: a function, rows, or an object with methods. */
@@ -125,7 +150,7 @@ export type Input<I, Row extends object, Reward = never, CompletionJudge = never
 
 type Widened<I, Row extends object, Reward, CompletionJudge> = {
   [K in keyof I]: K extends 'model' | 'reference' | 'baseline'
-    ? I[K] | Model
+    ? I[K] | (ModelData & Disposable)
     : K extends 'data'
       ? I[K] | Data<Row>
       : K extends 'reward' | 'gold' | 'against'
@@ -175,7 +200,7 @@ export interface Source {
 export async function openSource(path: LivePath & keyof Live, name: string, live: Live): Promise<Source> {
   const rows = live[path];
   if (rows === undefined) return { name, from: await naming(path, resolveDataset(name, live.pull)) };
-  if (isRows(rows)) return { name: path, from: await collectRows<object>(rows) };
+  if (isRows(rows)) return { name: path, from: await collectRows<object>(rows, path) };
   throw new HeedError(`${path}: expected a path, or an array or another iterable of rows, got ${typeof rows}.`, {
     hint: "Pass rows such as [{ prompt: 'Hello', completion: 'Hi' }], or the path of a file.",
   });
@@ -200,7 +225,10 @@ export async function openModel(
 ): Promise<Model> {
   const model = live[path];
   if (model === undefined) return computing(own.use(await naming(path, loadModel(name, live.pull))), precision, own);
-  if (isModel(model)) return computing(model, precision, own);
+  if (isModel(model)) {
+    checkNotDisposed(model, path);
+    return computing(model, precision, own);
+  }
   throw new HeedError(`${path}: expected the folder or the name of a model, or a model, got ${typeof model}.`, {
     hint: 'Load one with: await loadModel(…) of heed/lm.',
   });
@@ -253,11 +281,41 @@ export const openTemplated = async (
   const opened = await openModel('model', options.model, live, own);
   opened.tokenizer = templatedTokenizer(opened.tokenizer, options, live);
   Object.assign(opened, endsWithTurn(opened));
+  await breathe(); // before what is compiled for it
   if (options.precision === undefined) return opened;
   const precision = resolvePrecision(options.precision, opened.config.hiddenSize);
   options.precision = precision;
   return computing(opened, precision, own);
 };
+
+/** @throws HeedError when a model gives scores and cannot learn to write. */
+export function checkWrites(
+  { parameters, architecture }: Pick<ModelData, 'parameters' | 'architecture'>,
+  name: string,
+) {
+  if (!('score.weight' in parameters.values)) return;
+  throw new HeedError(`"${name}" gives scores (${architecture}), so it cannot learn to write.`, {
+    hint: 'Use a language model, whose architecture ends in ForCausalLM or LMHeadModel.',
+  });
+}
+
+/** Parameters that a training is changing. */
+const inTraining = new WeakSet<object>();
+
+/**
+ * Keeps other trainings from a model until `own` is disposed of: two of them would change the same weights.
+ *
+ * @throws HeedError when one is changing them already.
+ */
+export function claim({ parameters }: Pick<ModelData, 'parameters'>, own: Disposables): void {
+  if (inTraining.has(parameters)) {
+    throw new HeedError('model: another training is changing this model', {
+      hint: 'await that one first, or give each its own: model: await loadModel(…)',
+    });
+  }
+  inTraining.add(parameters);
+  own.defer(() => inTraining.delete(parameters));
+}
 
 /** Whether a value is a loaded model. */
 export const isModel = (value: unknown): value is Model =>

@@ -50,7 +50,10 @@ export function createLanguagePolicy(model: Model, { lora, reference, seed }: La
 }
 
 /** The id of the first token in which two models differ; undefined if their vocabularies are equal. */
-export function firstOtherToken({ tokenizer }: Model, { tokenizer: other }: Model): number | undefined {
+export function firstOtherToken(
+  { tokenizer }: Pick<Model, 'tokenizer'>,
+  { tokenizer: other }: Pick<Model, 'tokenizer'>,
+): number | undefined {
   const size = Math.max(tokenizer.vocabularySize, other.vocabularySize);
   for (let id = 0; id < size; id++) if (tokenizer.tokenOf(id) !== other.tokenOf(id)) return id;
   return undefined;
@@ -62,10 +65,16 @@ export function firstOtherToken({ tokenizer }: Model, { tokenizer: other }: Mode
  * @param what The other model in words, such as `The critic`.
  * @throws HeedError with the hint when they differ.
  */
-export function checkSameTokens(policy: Model, other: Model, what: string, hint: string): void {
+export function checkSameTokens(
+  policy: Pick<Model, 'tokenizer'>,
+  other: Pick<Model, 'tokenizer'>,
+  what: string,
+  hint: string,
+): void {
   const id = firstOtherToken(policy, other);
   if (id === undefined) return;
-  const named = ({ tokenizer }: Model) => (tokenizer.tokenOf(id) === undefined ? 'none' : `"${tokenizer.tokenOf(id)}"`);
+  const named = ({ tokenizer }: Pick<Model, 'tokenizer'>) =>
+    tokenizer.tokenOf(id) === undefined ? 'none' : `"${tokenizer.tokenOf(id)}"`;
   throw new HeedError(
     `${what} has another vocabulary than the policy: token ${id} is ${named(other)}, expected ${named(policy)}.`,
     { hint },

@@ -1,6 +1,6 @@
 /** Calls to code and servers outside this project, with timeouts, retries and checks. */
 
-import { HeedError, messageOf } from '../../error.ts';
+import { CallError, messageWithCauses } from '../../error.ts';
 import { wait } from '../../node.ts';
 
 /** Timeout and retries of a call. */
@@ -31,16 +31,25 @@ interface Post<T> {
  *
  * @throws HeedError after the last retry, or at once if the request was refused; the signal's reason when it aborts.
  */
-export async function post<T>(request: Post<T>, settings: CallSettings, signal: AbortSignal): Promise<T> {
+export const post = <T>(request: Post<T>, settings: CallSettings, signal: AbortSignal): Promise<T> =>
+  retried(settings, signal, () => limited(request.who, settings.timeout, signal, (within) => posted(request, within)));
+
+/** Repeats a call that fails, with pauses. A `Refused` that is final is not repeated, nor what `isFinal` says. */
+export async function retried<T>(
+  { retries, pause }: CallSettings,
+  signal: AbortSignal | undefined,
+  call: () => Promise<T>,
+  isFinal = (error: unknown) => error instanceof Refused && error.final,
+): Promise<T> {
   for (let tried = 0; ; tried++) {
     try {
-      return await limited(request.who, settings.timeout, signal, (within) => posted(request, within));
+      return await call();
     } catch (error) {
-      signal.throwIfAborted();
-      const { final = false, after = 0 } = error instanceof Refused ? error : {};
-      if (final || tried >= settings.retries) throw error;
-      const seconds = Math.max(settings.pause * 2 ** tried, Math.min(after, LONGEST_WAIT));
-      await wait(seconds * 1000, undefined, { signal }).catch(() => signal.throwIfAborted());
+      signal?.throwIfAborted();
+      if (tried >= retries || isFinal(error)) throw error;
+      const { after = 0 } = error instanceof Refused ? error : {};
+      const seconds = Math.max(pause * 2 ** tried, Math.min(after, LONGEST_WAIT));
+      await wait(seconds * 1000, undefined, { signal }).catch(() => signal?.throwIfAborted());
     }
   }
 }
@@ -49,7 +58,7 @@ export async function post<T>(request: Post<T>, settings: CallSettings, signal: 
 const LONGEST_WAIT = 60;
 
 /** A reply with an error status. */
-export class Refused extends HeedError {
+export class Refused extends CallError {
   /** The body of the reply. */
   readonly text: string;
   /** Whether a retry is pointless. */
@@ -77,7 +86,7 @@ async function posted<T>({ url, headers, body, who, hint, read }: Post<T>, signa
   } catch (cause) {
     signal.throwIfAborted();
     const why = cause instanceof Error && cause.cause ? cause.cause : cause;
-    throw new HeedError(`${who} cannot be reached: ${messageOf(why)}`, {
+    throw new CallError(`${who} cannot be reached: ${messageWithCauses(why)}`, {
       hint: 'Check that it is running and that the address is right.',
       cause,
     });
@@ -91,7 +100,7 @@ async function posted<T>({ url, headers, body, who, hint, read }: Post<T>, signa
   try {
     answer = JSON.parse(text);
   } catch (cause) {
-    throw new HeedError(`${who} replied with something other than JSON: ${text.slice(0, 200)}`, { hint, cause });
+    throw new CallError(`${who} replied with something other than JSON: ${text.slice(0, 200)}`, { hint, cause });
   }
   return read(answer);
 }
@@ -109,7 +118,7 @@ export async function limited<T>(
   call: (signal: AbortSignal) => Promise<T>,
   clock?: () => number,
 ): Promise<T> {
-  const late = new HeedError(`${who} took more than ${seconds} s.`, { hint: 'Make it faster, or raise the timeout.' });
+  const late = new CallError(`${who} took more than ${seconds} s.`, { hint: 'Make it faster, or raise the timeout.' });
   const controller = new AbortController();
   const began = clock?.() ?? 0;
   const check = () => {

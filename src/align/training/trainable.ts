@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { Value } from '../../engine/value.ts';
 import { HeedError } from '../../error.ts';
 import type { SaveOptions } from '../../lm/checkpoint.ts';
-import { saveAdapter } from '../../lm/lora.ts';
+import { type LoraAdapter, saveAdapter } from '../../lm/lora.ts';
 import { type Model, saveModel } from '../../lm/model.ts';
 import { type Linear, weightedLinear } from '../../nn/decoder.ts';
 import { createLora, frozenBeside, type LoraOptions, loraLinear, mergeLora } from '../../nn/lora.ts';
@@ -104,6 +104,8 @@ export interface Trained {
    * folder.
    */
   save(folder: string, options?: SaveOptions): void;
+  /** A copy of the adapters, which the caller disposes of. Absent without adapters. */
+  adapter?(): LoraAdapter;
   /** Merges adapters into the model's own weights. Does nothing without adapters. */
   merge(): void;
   /** Frees the adapters; the model stays. */
@@ -138,8 +140,9 @@ export function trainedPart(model: Model, lora: LoraSettings, seed: number): Tra
       mergeLora(merged, adapters, options);
       saveModel(folder, { ...model, parameters: merged }, saving);
       merged[Symbol.dispose]();
-      saveAdapter(adapterBeside(folder), config, { options, parameters: adapters, base }, architecture);
+      saveAdapter(adapterBeside(folder), { config, architecture, options, parameters: adapters, base });
     },
+    adapter: () => ({ config, architecture, options, parameters: copyOf(adapters), base }),
     merge: () => mergeLora(parameters, adapters, options),
     [Symbol.dispose]: adapters[Symbol.dispose],
   };

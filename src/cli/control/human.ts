@@ -132,8 +132,8 @@ function watchedBy(
   };
 
   const watched: Learner = Object.assign(Object.create(learner) as Learner, {
-    evaluate() {
-      const evaluation = learner.evaluate();
+    async evaluate() {
+      const evaluation = await learner.evaluate();
       if (step === 0) curve = [{ step, value: evaluation.mean }];
       return evaluation;
     },

@@ -31,7 +31,7 @@ export function addLogprobs(command: Command): void {
       const { config, parameters, tokenizer } = model;
       try {
         const ids = flags.ids ?? tokenizer!.encode(flags.text!);
-        const { logprobs, ranks, likeliest, logits } = scoreTokens(config, parameters.values, ids, flags);
+        const { logprobs, ranks, likeliest, logits } = await scoreTokens(config, parameters.values, ids, flags);
         const named = (id: number) =>
           tokenizer ? JSON.stringify(tokenizer.decode([id], { skipSpecialTokens: false })) : `${id}`;
         const rows = ids.map((id, i) => [

@@ -17,9 +17,9 @@ describe('the terminal head', () => {
     return Array.from({ length: count }, pair);
   };
 
-  it('moves the reward of steps that end the task, and of no other', () => {
+  it('moves the reward of steps that end the task, and of no other', async () => {
     const ensemble = create({ terminalHead: true, output: 'linear', constant: 0 });
-    ensemble.fit(ended(60), { first: true });
+    await ensemble.fit(ended(60), { first: true });
     const steps = stepsOf(20);
     const [before, after] = [new Uint8Array(20), Uint8Array.from({ length: 20 }, (_, i) => Number(i % 4 === 0))].map(
       (terminated) => ensemble.predict({ ...steps, terminated }),
@@ -106,20 +106,20 @@ describe('what the policy is given', () => {
   const experience = { ...steps, terminated, truncated, count, capacity, held, oldest } as unknown as Experience;
   const DISCOUNT = 0.9;
   let data: FitComparison[] | undefined;
-  const normalized = (options: Partial<RewardOptions>, step = 0) => {
+  const normalized = async (options: Partial<RewardOptions>, step = 0) => {
     const ensemble = create(options);
     data ??= labeled(20);
-    ensemble.fit(data, { first: true });
-    ensemble.normalize(experience, DISCOUNT);
+    await ensemble.fit(data, { first: true });
+    await ensemble.normalize(experience, DISCOUNT);
     const out = new Float32Array(held * count);
-    ensemble.reward({ ...steps, terminated }, out, step);
+    await ensemble.reward({ ...steps, terminated }, out, step);
     return { ensemble, out };
   };
   const mean = (x: ArrayLike<number>) => Array.from(x).reduce((a, b) => a + b, 0) / x.length;
   const rms = (x: ArrayLike<number>) => Math.sqrt(mean(Array.from(x, (v) => v * v)));
 
-  it.each([1, 3])('scale: a root mean square of %d, and the zero where it was', (deviation) => {
-    const { ensemble, out } = normalized({ members: 1, deviation });
+  it.each([1, 3])('scale: a root mean square of %d, and the zero where it was', async (deviation) => {
+    const { ensemble, out } = await normalized({ members: 1, deviation });
     expect(rms(out)).toBeCloseTo(deviation, 5);
     const [plain] = ensemble.predict({ ...steps, terminated });
     out.forEach((r, i) => {
@@ -127,14 +127,14 @@ describe('what the policy is given', () => {
     });
   });
 
-  it('zero-mean: no mean, and unit deviation', () => {
-    const { out } = normalized({ members: 1, normalize: 'zero-mean' });
+  it('zero-mean: no mean, and unit deviation', async () => {
+    const { out } = await normalized({ members: 1, normalize: 'zero-mean' });
     expect(mean(out)).toBeCloseTo(0, 5);
     expect(rms(out)).toBeCloseTo(1, 5);
   });
 
-  it('zero-at-first: no mean over the first experience, whatever is learned and lived later, a checkpoint between', () => {
-    const { ensemble, out } = normalized({ members: 3, normalize: 'zero-at-first' });
+  it('zero-at-first: no mean over the first experience, whatever is learned and lived later, a checkpoint between', async () => {
+    const { ensemble, out } = await normalized({ members: 3, normalize: 'zero-at-first' });
     expect(mean(out)).toBeCloseTo(0, 5);
     const resumed = create({ members: 3, normalize: 'zero-at-first' });
     const { state, tensors } = ensemble.save();
@@ -142,29 +142,32 @@ describe('what the policy is given', () => {
     const later = { ...experience, ...stepsOf(held * count) };
     later.observations = later.observations.map((x) => x + 1);
     for (const one of [ensemble, resumed]) {
-      one.fit(labeled(20), { first: false });
-      one.normalize(later as unknown as Experience, DISCOUNT);
-      one.reward({ ...steps, terminated }, out, 0);
+      await one.fit(labeled(20), { first: false });
+      await one.normalize(later as unknown as Experience, DISCOUNT);
+      await one.reward({ ...steps, terminated }, out, 0);
       expect(mean(out)).toBeCloseTo(0, 5);
-      one.reward(later, out, 0);
+      await one.reward(later, out, 0);
       expect(Math.abs(mean(out))).toBeGreaterThan(0.01);
     }
   });
 
-  it.each(['scale', 'zero-mean'] as const)('by return, %s: a discounted return of that deviation', (normalize) => {
-    const { out } = normalized({ members: 1, scaleBy: 'return', deviation: 3, normalize });
-    const returns: number[] = [];
-    for (let n = 0; n < count; n++) {
-      for (let t = 0, running = 0; t < held; t++) {
-        const i = ((oldest + t) % capacity) * count + n; // in the order lived, round the end of the ring
-        running = DISCOUNT * running + out[i];
-        returns.push(running);
-        if (terminated[i] || truncated[i]) running = 0;
+  it.each(['scale', 'zero-mean'] as const)(
+    'by return, %s: a discounted return of that deviation',
+    async (normalize) => {
+      const { out } = await normalized({ members: 1, scaleBy: 'return', deviation: 3, normalize });
+      const returns: number[] = [];
+      for (let n = 0; n < count; n++) {
+        for (let t = 0, running = 0; t < held; t++) {
+          const i = ((oldest + t) % capacity) * count + n; // in the order lived, round the end of the ring
+          running = DISCOUNT * running + out[i];
+          returns.push(running);
+          if (terminated[i] || truncated[i]) running = 0;
+        }
       }
-    }
-    const average = mean(returns);
-    expect(rms(returns.map((r) => r - average))).toBeCloseTo(3, 3);
-  });
+      const average = mean(returns);
+      expect(rms(returns.map((r) => r - average))).toBeCloseTo(3, 3);
+    },
+  );
 
   it('knows in a checkpoint whether ends paid, which no experience has to show again', () => {
     const plain = create({ members: 2, livingReward: 'auto' });
@@ -178,8 +181,8 @@ describe('what the policy is given', () => {
     resumed.restore(earlier, tensors);
   });
 
-  it('is the mean of members, each normalized on its own', () => {
-    const { ensemble, out } = normalized({ members: 3, normalize: 'zero-mean', lastGain: 1 });
+  it('is the mean of members, each normalized on its own', async () => {
+    const { ensemble, out } = await normalized({ members: 3, normalize: 'zero-mean', lastGain: 1 });
     const members = ensemble.predict({ ...steps, terminated });
     const expected = Array.from(out, (_, i) =>
       mean(
@@ -192,23 +195,23 @@ describe('what the policy is given', () => {
     expectClose(out, expected, 1e-4);
   });
 
-  it('with a bonus is more by the deviation of members, which falls with the steps', () => {
-    const { ensemble, out: plain } = normalized({ lastGain: 1 });
+  it('with a bonus is more by the deviation of members, which falls with the steps', async () => {
+    const { ensemble, out: plain } = await normalized({ lastGain: 1 });
     const members = ensemble.predict({ ...steps, terminated }).map((r) => Array.from(r, (v) => v / rms(r)));
     const deviation = plain.map((average, i) => rms(members.map((r) => r[i] - average)));
     for (const [step, share] of [0, 1, 3].map((t) => [t, 0.5 ** t])) {
-      const { out } = normalized({ lastGain: 1, bonus: 2, bonusDecay: 0.5 }, step);
+      const { out } = await normalized({ lastGain: 1, bonus: 2, bonusDecay: 0.5 }, step);
       expectClose(
         out,
         plain.map((average, i) => average + 2 * share * deviation[i]),
         1e-4,
       );
     }
-    expectClose(normalized({ members: 1, bonus: 2 }).out, normalized({ members: 1 }).out, 1e-6);
+    expectClose((await normalized({ members: 1, bonus: 2 })).out, (await normalized({ members: 1 })).out, 1e-6);
   });
 });
 
-it('goes on from a checkpoint as if it had never stopped', () => {
+it('goes on from a checkpoint as if it had never stopped', async () => {
   const options: Partial<RewardOptions> = {
     validation: 0.25,
     l2: 0.01,
@@ -225,15 +228,15 @@ it('goes on from a checkpoint as if it had never stopped', () => {
   const unasked = labeled(20).map(({ segments }) => segments);
   const whole = create(options);
   whole.setScale({ mean: [1, 2, 3], variance: [1, 4, 9], changeVariance: [1, 4, 9] });
-  whole.fit(data.slice(0, 20), { first: true });
+  await whole.fit(data.slice(0, 20), { first: true });
   const { state, tensors } = whole.save();
   const saved = structuredClone({ state: JSON.parse(JSON.stringify(state)), tensors });
   const resumed = create(options);
-  resumed.fit(data, { first: true }); // whatever it knew before is forgotten
+  await resumed.fit(data, { first: true }); // whatever it knew before is forgotten
   resumed.restore(saved.state, saved.tensors);
-  const fit = whole.fit(data, { first: false, unasked });
+  const fit = await whole.fit(data, { first: false, unasked });
   expect(fit.sure).toBeGreaterThan(0);
-  expect(resumed.fit(data, { first: false, unasked })).toEqual(fit);
+  expect(await resumed.fit(data, { first: false, unasked })).toEqual(fit);
   expect(parametersOf(resumed)).toEqual(parametersOf(whole));
   expect(resumed.save().state).toEqual(whole.save().state);
 });

@@ -2,8 +2,10 @@
  * The reward model for control: an ensemble of small networks on (observation, action), fitted to comparisons of
  * segments (Christiano et al. 2017, §2.2.3). Each member is normalized on its own before they are averaged.
  */
+
 import { sizeOf } from '../../env/environment.ts';
 import { createParameters, exportParameters, importParameters } from '../../nn/parameters.ts';
+import { breathe, turnIsDue } from '../../node.ts';
 import type { ChoiceModel } from '../../preference/choice-model.ts';
 import { random } from '../../random.ts';
 import type { Experience, Segment, SegmentNumbers } from '../segments.ts';
@@ -38,7 +40,7 @@ export function createRewardEnsemble(
   const { inputs } = model;
   const parameters = createParameters(model.parameters, random(seed, 'reward', 'parameters'));
   const predictor = createPredictor(model, parameters, image ? Math.min(IMAGES, settings.rows) : settings.rows);
-  const { predict } = predictor;
+  const { predict, predictFreely } = predictor;
   /** By member: the number subtracted from its rewards, and the one they are divided by. */
   const shift = new Float64Array(members);
   const divisor = new Float64Array(members).fill(1);
@@ -73,8 +75,8 @@ export function createRewardEnsemble(
    * Rewards of a rollout for the policy: each member normalized, then averaged, plus the bonus for disagreement as it
    * has decayed by environment step `step`.
    */
-  function reward(steps: StepRows, out: Float32Array, step: number): void {
-    const each = predict(steps);
+  async function reward(steps: StepRows, out: Float32Array, step: number): Promise<void> {
+    const each = await predictFreely(steps);
     const normalized = (m: number, i: number) => (each[m][i] - shift[m]) / divisor[m];
     const bonus = options.bonus * (1 - options.bonusDecay) ** step;
     out.fill(0);
@@ -102,15 +104,16 @@ export function createRewardEnsemble(
   }
 
   /** Computes each member's normalization from recent experience. */
-  function normalize(experience: Experience, discount: number): void {
+  async function normalize(experience: Experience, discount: number): Promise<void> {
     if (options.normalize === 'zero-at-first')
       first ??= unpackSteps(FIRST, packSteps(FIRST, stepsOf(experience, image ? IMAGES : FIRST_STEPS)));
-    const firsts = first && predict(first);
-    predict(stepsOf(experience)).forEach((r, m) => {
+    const firsts = first && (await predictFreely(first));
+    for (const [m, rewards] of (await predictFreely(stepsOf(experience))).entries()) {
+      if (turnIsDue()) await breathe();
       const known = { first: firsts?.[m], endsPaid: endsPaid[m] };
-      const found = normalization(r, known, experience, discount, options);
+      const found = normalization(rewards, known, experience, discount, options);
       [shift[m], divisor[m], endsPaid[m]] = [found.shift, found.divisor, found.endsPay];
-    });
+    }
   }
 
   /** Takes over another ensemble's state after a fit; the steps whose mean reward is 0 stay. */

@@ -170,7 +170,7 @@ export function createRewardFit(
     });
   }
 
-  function fit(comparisons: readonly FitComparison[], { first, unasked = [] }: FitCall): Fit {
+  async function fit(comparisons: readonly FitComparison[], { first, unasked = [] }: FitCall): Promise<Fit> {
     // Whether a comparison is held out depends only on its index, so a held-out one is never trained on.
     const every = Math.round(1 / options.validation);
     const isHeldOut = (i: number) => i % every === every - 1;
@@ -199,8 +199,8 @@ export function createRewardFit(
         for (let m = 0; m < members; m++) batch.counts.data[m * minibatch + b] = counts[m][i] ?? 1;
       }
       if (batch.seed) batch.seed.data[0] = draw.uint32() | 0;
-      const outputs = train.run();
-      optimizer.step(options.learningRate * (1 - (1 - options.finalLearningRate) * (steps / total)));
+      const outputs = await train.runFreely();
+      await optimizer.stepFreely(options.learningRate * (1 - (1 - options.finalLearningRate) * (steps / total)));
       losses.push(outputs.fit.item());
       if (
         options.coverage !== undefined &&

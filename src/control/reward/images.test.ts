@@ -136,16 +136,16 @@ function accuracyOf({ meanReturns }: ReturnType<typeof ensembleOf>, comparisons:
 }
 
 describe('an ensemble on images', () => {
-  it.each([0, 0.2])('learns what is preferred from comparisons alone, dropout %d', (dropout) => {
+  it.each([0, 0.2])('learns what is preferred from comparisons alone, dropout %d', async (dropout) => {
     const ensemble = ensembleOf({ dropout });
-    expect(ensemble.fit(labeled(60), { first: true }).trainAccuracy).toBeGreaterThan(0.8);
+    expect((await ensemble.fit(labeled(60), { first: true })).trainAccuracy).toBeGreaterThan(0.8);
     expect(accuracyOf(ensemble, labeled(60))).toBeGreaterThan(0.75);
   });
 
   it.each<[string, Space, () => number]>([
     ['discrete', { kind: 'discrete', n: 2 }, () => rng.integer(2)],
     ['numbers', { kind: 'box', low: Float32Array.of(0), high: Float32Array.of(1) }, () => rng.uniform()],
-  ])('with action planes, learns which actions are preferred, %s', (_, actionSpace, drawn) => {
+  ])('with action planes, learns which actions are preferred, %s', async (_, actionSpace, drawn) => {
     const acted = () =>
       labeled(60).map(({ segments }): FitComparison => {
         const [first, second] = segments.map((one) => {
@@ -157,7 +157,7 @@ describe('an ensemble on images', () => {
         return { segments: [first, second], choice: a === b ? choices.tie : preferred };
       });
     const ensemble = ensembleOf({ actionPlanes: true, learningRate: 0.01 }, actionSpace);
-    ensemble.fit(acted(), { first: true });
+    await ensemble.fit(acted(), { first: true });
     expect(accuracyOf(ensemble, acted())).toBeGreaterThan(0.85);
     const one = acted()[0].segments[0];
     const predicted = ensemble.predict({ ...one, terminated: new Uint8Array(one.length) });

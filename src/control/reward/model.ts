@@ -94,6 +94,8 @@ export function createRewardNetworks(
 export interface RewardPredictor extends Disposable {
   /** Rewards of any number of steps, by member and not normalized: [members][n]. */
   predict(steps: StepRows): Float32Array[];
+  /** The same, without blocking the event loop for long. */
+  predictFreely(steps: StepRows): Promise<Float32Array[]>;
 }
 
 /** A predictor with these parameters. */
@@ -110,19 +112,30 @@ export function createPredictor({ inputs, rewards }: RewardNetworks, parameters:
   const members = predictor.outputs[0].shape[0] as number;
   const predicted = own.use(new Value('float32', [members, rows]));
   const binding = own.use(predictor.bind({ ...parameters.values, x, terminal }, { rewards: predicted }));
+  /** The runs for these steps: each is prepared when it is asked for, and copied into `out` when the next one is. */
+  function* runsFor(steps: StepRows, out: readonly Float32Array[]): Generator<typeof binding> {
+    const n = steps.terminated.length;
+    for (let start = 0; start < n; start += rows) {
+      const end = Math.min(n, start + rows);
+      for (let i = start; i < end; i++) {
+        inputs.write(steps, i, x.data, i - start);
+        terminal.data[i - start] = steps.terminated[i];
+      }
+      yield binding;
+      for (let m = 0; m < members; m++) out[m].set(predicted.data.subarray(m * rows, m * rows + end - start), start);
+    }
+  }
+  const outFor = ({ terminated }: StepRows) =>
+    Array.from({ length: members }, () => new Float32Array(terminated.length));
   return {
     predict(steps) {
-      const n = steps.terminated.length;
-      const out = Array.from({ length: members }, () => new Float32Array(n));
-      for (let start = 0; start < n; start += rows) {
-        const end = Math.min(n, start + rows);
-        for (let i = start; i < end; i++) {
-          inputs.write(steps, i, x.data, i - start);
-          terminal.data[i - start] = steps.terminated[i];
-        }
-        binding.run();
-        for (let m = 0; m < members; m++) out[m].set(predicted.data.subarray(m * rows, m * rows + end - start), start);
-      }
+      const out = outFor(steps);
+      for (const { run } of runsFor(steps, out)) run();
+      return out;
+    },
+    async predictFreely(steps) {
+      const out = outFor(steps);
+      for (const { runFreely } of runsFor(steps, out)) await runFreely();
       return out;
     },
     [Symbol.dispose]: own[Symbol.dispose],

@@ -6,19 +6,19 @@ import type { EnsembleSettings, FitJob, FitMessage } from './thread.ts';
 
 const ensemble = createRewardEnsemble(...(workerData as EnsembleSettings));
 
-function carryOut({ ensemble: { state, tensors }, scale, comparisons, ...call }: FitJob): FitMessage {
+async function carryOut({ ensemble: { state, tensors }, scale, comparisons, ...call }: FitJob): Promise<FitMessage> {
   try {
     ensemble.restore(state, tensors);
     ensemble.setScale(scale);
-    const fit = ensemble.fit(comparisons, call);
+    const fit = await ensemble.fit(comparisons, call);
     return { fit, ensemble: ensemble.save() };
   } catch (error) {
     return { failed: carried(error) };
   }
 }
 
-parentPort!.on('message', (job: FitJob | undefined) => {
-  if (job) return parentPort!.postMessage(carryOut(job));
+parentPort!.on('message', async (job: FitJob | undefined) => {
+  if (job) return parentPort!.postMessage(await carryOut(job));
   ensemble[Symbol.dispose]();
   parentPort!.close();
 });

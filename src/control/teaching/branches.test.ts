@@ -37,20 +37,20 @@ const always = (action: number, count: number): Actor => ({
   [Symbol.dispose]() {},
 });
 
-function pointsIn(make: () => Environment, { steps = 6, points = 40 } = {}) {
+async function pointsIn(make: () => Environment, { steps = 6, points = 40 } = {}) {
   const environment = keep(createVectorEnvironment(sourceOf(make).batch(1), 3));
   environment.reset();
   const experience = createExperience(environment, 200, 200);
   const rng = random(0, 'play');
-  experience.add(createRandomPlay(environment, { horizon: 200, random: rng })());
+  experience.add(await createRandomPlay(environment, { horizon: 200, random: rng })());
   return Array.from({ length: points }, (): BranchPoint => {
     return { segment: experience.sample(rng, { steps, anchor: false })!, steps };
   });
 }
 
 describe('a branch', () => {
-  it('begins where its segment does, and goes on with the actor, in some after one repeated action', () => {
-    const points = pointsIn(adder());
+  it('begins where its segment does, and goes on with the actor, in some after one repeated action', async () => {
+    const points = await pointsIn(adder());
     const branching = keep(createBranching(sourceOf(adder()).batch(1), always(1, 1)));
     const branches = branching.branch(points, random(0, 'branches'));
     const actions = branches.map((branch, i) => {
@@ -72,8 +72,8 @@ describe('a branch', () => {
     expect(actions.every((one) => /^(0*|2*)1*$/.test(one))).toBe(true);
   });
 
-  it('has an episode that can be replayed', () => {
-    const points = pointsIn(adder());
+  it('has an episode that can be replayed', async () => {
+    const points = await pointsIn(adder());
     const branching = keep(createBranching(sourceOf(adder()).batch(1), always(2, 1)));
     const environment = adder()();
     for (const branch of branching.branch(points, random(0, 'branches'))) {
@@ -86,9 +86,9 @@ describe('a branch', () => {
     }
   });
 
-  it('of pictures holds bytes, and no next observations', () => {
+  it('of pictures holds bytes, and no next observations', async () => {
     const pictures = adder(() => 0, [1, 1, 1]);
-    const points = pointsIn(pictures, { points: 3 });
+    const points = await pointsIn(pictures, { points: 3 });
     const branching = keep(createBranching(sourceOf(pictures).batch(2), always(1, 2)));
     for (const [i, branch] of branching.branch(points, random(0, 'branches')).entries()) {
       expect(branch!.observations).toBeInstanceOf(Uint8Array);
@@ -99,8 +99,8 @@ describe('a branch', () => {
     }
   });
 
-  it('is missing where an environment does not come to the same state again', () => {
-    const points = pointsIn(adder());
+  it('is missing where an environment does not come to the same state again', async () => {
+    const points = await pointsIn(adder());
     const elsewhere = keep(createBranching(sourceOf(adder(() => 1)).batch(1), always(1, 1)));
     const missing = elsewhere.branch(points, random(0, 'branches')).filter((branch) => !branch);
     expect(missing.length).toBeGreaterThan(30);
@@ -108,8 +108,8 @@ describe('a branch', () => {
     expect(over.branch(points, random(0, 'branches')).every((branch) => !branch)).toBe(true);
   });
 
-  it('does not depend on how many are made side by side, but for its random actions', () => {
-    const points = pointsIn(cartPole, { points: 5 });
+  it('does not depend on how many are made side by side, but for its random actions', async () => {
+    const points = await pointsIn(cartPole, { points: 5 });
     const actor = (count: number) => ({ ...always(1, count), observations: new Float32Array(4 * count) });
     const [one, three] = [1, 3].map((count) =>
       keep(createBranching(sourceOf(cartPole).batch(count), actor(count))).branch(points, random(0, 'branches')),

@@ -61,7 +61,7 @@ export function createFittingHere(progress: FittingProgress, parts: FittingParts
       const { ensemble: start, scale, comparisons, ...call } = job;
       if (start === untaught) ensemble.adopt(start.state, start.tensors);
       ensemble.setScale(scale);
-      const fit = ensemble.fit(comparisons, call);
+      const fit = await ensemble.fit(comparisons, call);
       progress.fitted = true;
       return { fit, ...(after && { steadiness: after() }) };
     },

@@ -118,7 +118,7 @@ describe('fitting', () => {
     expect(progress).toMatchObject({ fitted: true, anew: false, unlearned: null });
   });
 
-  it('learns nothing from comparisons that say nothing', () => {
+  it('learns nothing from comparisons that say nothing', async () => {
     const { parts } = begin();
     const progress = { ...newProgress(), unlearned: 0 };
     expect(nextFit(progress, { ...parts, record: { usable: () => [] } })).toBeUndefined();
@@ -134,7 +134,7 @@ describe('fitting', () => {
           const other = ensembleOf(small);
           other.restore(job.ensemble.state, job.ensemble.tensors);
           other.setScale(job.scale);
-          waiting.push(() => resolve({ fit: other.fit(job.comparisons, job), ensemble: other.save() }));
+          waiting.push(async () => resolve({ fit: await other.fit(job.comparisons, job), ensemble: other.save() }));
         }),
     };
     const progress = { ...newProgress(), fitted: true, unlearned: 4, updates: 4, step: 10 };
@@ -158,13 +158,13 @@ describe('fitting', () => {
 
 describe('asking', () => {
   /** A source of queries about random play of CartPole. */
-  function begin(teacher: Teacher<Segment>, labels: number[]) {
+  async function begin(teacher: Teacher<Segment>, labels: number[]) {
     const options = learnSchema.parse({ segment: { window: 6, fewest: 4, candidates: 2 }, labels: 3 });
     const environment = keep(createVectorEnvironment(sourceOf(cartPole).batch(2), 0));
     environment.reset();
     const experience = createExperience(environment, 16, 64);
     const play = createRandomPlay(environment, { horizon: 16, random: random(0, 'play') });
-    for (let i = 0; i < 2; i++) experience.add(play());
+    for (let i = 0; i < 2; i++) experience.add(await play());
     const { observationSize, actionSpace } = environment;
     const ensemble = keep(
       createRewardEnsemble({ observationSize, actionSpace }, options.reward, options.choice, {
@@ -185,7 +185,7 @@ describe('asking', () => {
   const quiet = { comparisons: [], changed: unchanged };
 
   it('here gives the comparisons in the order of the queries, and owes what was skipped too often', async () => {
-    const { progress, parts } = begin(
+    const { progress, parts } = await begin(
       choosing(({ id }) => (id === 'q0' ? 'skip' : choices.first)),
       [2, 1],
     );
@@ -210,7 +210,7 @@ describe('asking', () => {
         for (const { id } of questions) yield { id, choice: choices.second };
       },
     };
-    const { progress, parts } = begin(slow, [2, 0]);
+    const { progress, parts } = await begin(slow, [2, 0]);
     Object.assign(progress, { fitted: true, step: 10, nextRound: 1 });
     const querying = createQueryingBeside(progress, {
       ...parts,
@@ -243,7 +243,7 @@ describe('asking', () => {
         if (!signal!.aborted) await new Promise((resolve) => signal!.addEventListener('abort', resolve));
       },
     };
-    const { progress, parts, options } = begin(people, [2]);
+    const { progress, parts, options } = await begin(people, [2]);
     const querying = keep(createQueryingLater(progress, { ...options, ...parts, record: createRecord(progress) }));
     expect((await querying.ask(await querying.news(undefined), undefined)).due).toBe(2);
     progress.fitted = true;

@@ -153,7 +153,7 @@ export function createTeaching(options: LearnOptions, parts: LearnParts, shape: 
       return createEvaluator(parts.environment.batch(options.episodes), policy, parameters, { seed, prepare });
     },
     /** What every step of a learner reports. `before`: the environment step at which it started. */
-    report(before: number, evaluate: () => Evaluation) {
+    async report(before: number, evaluate: () => Promise<Evaluation>) {
       const { step, predictions, disagreement } = progress;
       const done = step >= options.steps;
       const every = options.evaluations > 0 ? options.steps / options.evaluations : Number.POSITIVE_INFINITY;
@@ -161,7 +161,7 @@ export function createTeaching(options: LearnOptions, parts: LearnParts, shape: 
       return {
         step,
         labels: progress.labels,
-        evaluation: due ? evaluate() : undefined,
+        evaluation: due ? await evaluate() : undefined,
         foreseen: predictions.right / predictions.decided,
         disagreement,
         episodes: environment.takeFinished(),

@@ -175,7 +175,7 @@ describe.skipIf(!python)('environments (needs Gymnasium)', () => {
       const metrics: PpoMetrics[] = [];
       for (const progress of [0, 1 / 3, 2 / 3]) {
         if (kill && progress > 0.5) process.kill(source.processes()[0].pid, 'SIGKILL');
-        metrics.push(agent.update(agent.collect(), progress));
+        metrics.push(await agent.update(await agent.collect(), progress));
       }
       agent[Symbol.dispose]();
       return { metrics, restarts: source.processes()[0].restarts };
@@ -380,7 +380,7 @@ describe.skipIf(!python || !has('ale_py'))('games (needs Gymnasium)', () => {
     const options = { ...presetOf(source.id)!.options, environments: 2, horizon: 8, minibatch: 16, epochs: 1 };
     const agent = createPpo(environment, ppoSchema.parse(options), 0);
     const before = agent.parameters.values['trunk.0.weight'].data.slice();
-    expect(agent.update(agent.collect(), 0)['policy/entropy']).toBeCloseTo(Math.log(6), 2);
+    expect((await agent.update(await agent.collect(), 0))['policy/entropy']).toBeCloseTo(Math.log(6), 2);
     expect(agent.parameters.values['trunk.0.weight'].data).not.toEqual(before);
     agent[Symbol.dispose]();
   });

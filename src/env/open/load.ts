@@ -1,6 +1,7 @@
 /** Environments that run in this process, by name; loaded on demand. */
 
 import { HeedError } from '../../error.ts';
+import { editDistance } from '../../nearest.ts';
 import type { Environment } from '../environment.ts';
 import { isGymnasiumName } from '../gymnasium/names.ts';
 import { loadMujoco, mujocoIds } from '../mujoco/mujoco.ts';
@@ -35,17 +36,4 @@ export function checkEnvironment(name: string): void {
   throw new HeedError(`unknown environment: expected one of ${names.join(', ')}, got "${name}"`, {
     hint: `${isNear ? `did you mean ${meant.join(' or ')}? ` : ''}Also taken: gym:ID of your Python's Gymnasium, ALE/Pong-v5, and a file of your own, ./my-env.js. heed envs lists what there is.`,
   });
-}
-
-/** Levenshtein distance: insertions, deletions and replacements between two strings. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      next[j] = Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1));
-    }
-    row = next;
-  }
-  return row[b.length];
 }

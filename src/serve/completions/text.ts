@@ -68,7 +68,9 @@ export function textRoutes(context: ServeContext): Hono<Env> {
 
     const finish = async (onToken: (index: number, token: QueuedToken) => void = () => {}) => {
       using own = draft;
-      if (echo && logprobs !== undefined) scored = prompts.map((ids) => scorePrompt(served, ids, logprobs));
+      if (echo && logprobs !== undefined) {
+        scored = await Promise.all(prompts.map((ids) => scorePrompt(served, ids, logprobs)));
+      }
       const completions = writes
         ? await draw(context, own, signal, (index, token) => {
             tokens[index].push(token);
@@ -160,8 +162,8 @@ function legacyLogprobs(
 }
 
 /** The tokens of a prompt, each after those before it. */
-function scorePrompt(served: ServedModel, ids: readonly number[], count: number): ListedToken[] {
-  const { logprobs, top } = served.scorer().score(ids, { top: count });
+async function scorePrompt(served: ServedModel, ids: readonly number[], count: number): Promise<ListedToken[]> {
+  const { logprobs, top } = await served.scorer().score(ids, { top: count });
   return ids.map((id, i) => (i === 0 ? { id, logprob: null } : { id, logprob: logprobs[i - 1], top: top![i - 1] }));
 }
 

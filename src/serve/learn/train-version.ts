@@ -151,7 +151,7 @@ async function measureVersion(
     const [before, after] = [await open(serving), await open(folder)];
     try {
       const drawn = await drawBoth(own, before, after, prompts as ChatMessage[][], { gate, seed, signal });
-      return { ...drawn, heldOut: implicitRewards(own, before, after, heldOut) };
+      return { ...drawn, heldOut: await implicitRewards(own, before, after, heldOut) };
     } finally {
       own[Symbol.dispose]();
     }
@@ -167,25 +167,31 @@ async function measureVersion(
 const ROWS = 8;
 
 /** log π_new − log π_serving of a list of completions, in nats each. */
-function logRatios(own: Disposables, before: Model, after: Model, completions: readonly Completion[]): number[] {
+async function logRatios(
+  own: Disposables,
+  before: Model,
+  after: Model,
+  completions: readonly Completion[],
+): Promise<number[]> {
   if (completions.length === 0) return [];
   const longest = Math.max(...completions.map(({ response }) => response.length));
   const prompts = completions.map(({ prompt: ids }) => ({ ids, text: '' }));
   const layout = answerLayout(before, prompts, { rows: ROWS, maxTokens: longest });
-  const sums = [before, after].map(({ config, parameters }) => {
+  const sumsOf = async ({ config, parameters }: Model) => {
     const scorer = own.use(createAnswerScorer(config, parameters.values, layout));
-    return scorer.run(completions).map((logProbs) => logProbs.reduce((a, b) => a + b, 0));
-  });
-  return sums[0].map((log, i) => sums[1][i] - log);
+    return (await scorer.run(completions)).map((logProbs) => logProbs.reduce((a, b) => a + b, 0));
+  };
+  const [then, now] = [await sumsOf(before), await sumsOf(after)];
+  return then.map((log, i) => now[i] - log);
 }
 
 /** The implicit rewards of what held-out users judged. What does not fit into the model is left out. */
-function implicitRewards(
+async function implicitRewards(
   own: Disposables,
   before: Model,
   after: Model,
   { rated, chosen }: VersionRows,
-): HeldOutFeedback[] {
+): Promise<HeldOutFeedback[]> {
   const { tokenizer, config } = before;
   const judged = [
     ...rated.map(({ label, completion, ...row }) => ({ ...row, [label ? 'better' : 'worse']: completion })),
@@ -210,7 +216,7 @@ function implicitRewards(
     }
     return [place];
   });
-  const rewards = logRatios(own, before, after, all);
+  const rewards = await logRatios(own, before, after, all);
   const rewardAt = (i: number | undefined) => (i === undefined ? undefined : rewards[i]);
   return places.map((place) => ({ ...place, better: rewardAt(place.better), worse: rewardAt(place.worse) }));
 }
@@ -250,7 +256,7 @@ async function drawBoth(
   const [theirs, ours] = [await draw(before), await draw(after)];
   const written = ours.filter(({ response }) => response.length > 0);
   return {
-    kl: mean(logRatios(own, before, after, written)),
+    kl: mean(await logRatios(own, before, after, written)),
     texts: { serving: metricsOf(theirs), version: metricsOf(ours) },
   };
 }

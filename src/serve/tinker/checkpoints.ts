@@ -123,7 +123,7 @@ export function openCheckpoints(folder: string, now: () => number): Checkpoints 
       write(at, card, overwrite, (folder) => writeSafetensors(join(folder, STATE), tensors)),
     loadState: (at) => readSafetensors(join(folderOf(at), STATE)).tensors,
     saveAdapters: (at, card, { config, architecture = '', folder: base }, { options, parameters }) =>
-      write(at, card, false, (folder) => saveAdapter(folder, config, { options, parameters, base }, architecture)),
+      write(at, card, false, (folder) => saveAdapter(folder, { config, architecture, options, parameters, base })),
     loadAdapters: (at, { config, architecture }) => loadAdapter(folderOf(at), config, architecture),
   };
 }

@@ -68,10 +68,10 @@ export function createSampler({ model: base, queue: shared }: ServedModel, adapt
     throw new ApiError(503, 'The sampler was closed.');
   };
 
-  const scorePrompt = (prompt: readonly number[], last: number): (number | null)[] => {
+  const scorePrompt = async (prompt: readonly number[], last: number): Promise<(number | null)[]> => {
     if (prompt.length < 2) return prompt.map(() => null);
     const length = rowLength(prompt.length, config.maxPositions);
-    const scores = scorer.run(packedBatch([[{ ids: prompt }]], length, tokenizer.pad ?? 0));
+    const scores = await scorer.run(packedBatch([[{ ids: prompt }]], length, tokenizer.pad ?? 0));
     return prompt.map((_, i) => (i === 0 || i < prompt.length - last ? null : scores[i - 1]));
   };
 
@@ -89,7 +89,7 @@ export function createSampler({ model: base, queue: shared }: ServedModel, adapt
           tokens: ids,
           logprobs,
         })),
-        ...(promptLogprobs > 0 && { prompt_logprobs: scorePrompt(prompt, promptLogprobs) }),
+        ...(promptLogprobs > 0 && { prompt_logprobs: await scorePrompt(prompt, promptLogprobs) }),
       };
     },
     [Symbol.dispose]: own[Symbol.dispose],

@@ -109,7 +109,7 @@ it("computes the library's own loss, gradient and step", async () => {
     ids: [...prompt, ...tokens],
     learn: [...prompt.map(() => 0), ...tokens.map(() => 1)],
   }));
-  const outputs = trainer.run(
+  const outputs = await trainer.run(
     packedBatch(
       examples.map((example) => [example]),
       8,

@@ -107,9 +107,10 @@ export function createTrainingModel(base: LoadedModel, options: LoraOptions, see
           low: terms('low'),
           high: terms('high'),
         };
-        const logP = trainer.run(batch, perLabel).logP.data as Float32Array;
+        const { logP: values } = await trainer.run(batch, perLabel);
+        const logP = values.data as Float32Array;
         all = Array.from(trainer.places(), (place) => logP[place]);
-      } else all = scorer.run(batch);
+      } else all = await scorer.run(batch);
       let at = 0;
       for (const member of members) {
         const { length } = sequences[member].ids;
