@@ -564,8 +564,8 @@ Examples:
     `bash and zsh read the script when they start, fish from its folder of completions.
 
 Examples:
-  echo 'source <(heed completion bash)' >> ~/.bashrc
-  echo 'source <(heed completion zsh)' >> ~/.zshrc
+  heed completion bash >> ~/.bashrc
+  heed completion zsh >> ~/.zshrc
   heed completion fish > ~/.config/fish/completions/heed.fish`,
   ],
 ];

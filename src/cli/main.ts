@@ -6,7 +6,6 @@ import { HeedError } from '../error.ts';
 import type { LogFormat } from '../monitoring/log.ts';
 import { loadPlugins } from '../plugins.ts';
 import { commands, placeInHelp } from './commands.ts';
-import { completeWords, wordsToComplete } from './completion/completion.ts';
 import { acceptCamelCase } from './program/flags.ts';
 import { addGuide, fillDefaults, helpFormat } from './program/help.ts';
 import { isLogJson, log, setLogFormat } from './program/log.ts';
@@ -28,7 +27,7 @@ export async function main(args: readonly string[]): Promise<number> {
     .configureHelp(helpFormat(args.some((arg, i) => isHelp(arg) && args[i + 1] === 'all')))
     .configureOutput({ outputError: () => {} }) // `complain` prints it
     .exitOverride();
-  const completed = wordsToComplete(args);
+  const completed = args[0] === 'complete' && args[1] === '--' ? args.slice(2) : undefined;
   const typed = (completed ?? args).slice(0, 2);
   const inGroups = [...commands].sort(([a], [b]) => (placeInHelp(a).index < placeInHelp(b).index ? -1 : 1));
   for (const [name, description, add, example, alias = name] of inGroups) {
@@ -64,7 +63,7 @@ export async function main(args: readonly string[]): Promise<number> {
     addGuide(command, example);
   }
   if (completed) {
-    completeWords(program, completed);
+    (await import('./completion/completion.ts')).completeWords(program, completed);
     return 0;
   }
   setLogFormat();

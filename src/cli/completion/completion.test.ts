@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { Command, Option } from 'commander';
 import { expect, it, vi } from 'vitest';
-import { addCompletion, completeWords, wordsToComplete } from './completion.ts';
+import { addCompletion, completeWords } from './completion.ts';
 
 /** What may stand in place of the last word. */
 function completed(...words: string[]): string[] {
@@ -37,12 +37,6 @@ it('completes paths, folder by folder', () => {
   expect(completed('play', '--data', 'src/nod')).toEqual(['src/node.ts']);
   expect(completed('play', '--data', 'sr')).toEqual(['src/']);
   expect(completed('play', '--data', 'no-such-folder/x')).toEqual([]);
-});
-
-it('knows its own command line only', () => {
-  expect(wordsToComplete(['complete', '--', 'sft', '--d'])).toEqual(['sft', '--d']);
-  expect(wordsToComplete(['complete'])).toBeUndefined();
-  expect(wordsToComplete(['sft'])).toBeUndefined();
 });
 
 const bash = spawnSync('bash', ['--version']).status === 0;

@@ -21,10 +21,6 @@ export function addCompletion(command: Command): void {
   });
 }
 
-/** The words of `heed complete -- WORDS`; undefined of any other command line. */
-export const wordsToComplete = (args: readonly string[]): string[] | undefined =>
-  args[0] === 'complete' && args[1] === '--' ? args.slice(2) : undefined;
-
 /** Prints what may stand in place of the last word. Only the command that the first word names has its flags. */
 export function completeWords(program: Command, words: string[]): void {
   const root = new RootCommand();
