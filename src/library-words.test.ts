@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { HeedError } from './error.ts';
+import { CallError, HeedError } from './error.ts';
 import { errorForPrograms, textsForPrograms, withOptionNames } from './library-words.ts';
 
 describe('texts for a program', () => {
@@ -24,6 +24,9 @@ describe('texts for a program', () => {
     const cause = new Error('first');
     const named = errorForPrograms(new HeedError('no --data', { hint: 'give --data', cause })) as HeedError;
     expect(named).toMatchObject({ message: 'no "data"', hint: 'give "data"', cause });
+    const failed = errorForPrograms(Object.assign(new CallError('no --data'), { partial: { steps: 3 } }));
+    expect(failed).toBeInstanceOf(CallError);
+    expect(failed).toMatchObject({ message: 'no "data"', partial: { steps: 3 } });
     const same = new HeedError('fine');
     expect(errorForPrograms(same)).toBe(same);
     const other = new TypeError('--x');

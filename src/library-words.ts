@@ -35,12 +35,12 @@ export function errorForPrograms(error: unknown): unknown {
   if (!(error instanceof HeedError)) return error;
   const [message, hint] = [withOptionNames(error.message), error.hint && withOptionNames(error.hint)];
   if (message === error.message && hint === error.hint) return error;
-  const named = Object.assign(new HeedError(message, { hint, cause: error.cause }), partialOf(error));
+  const named = new HeedError(message, { hint, cause: error.cause });
+  Object.setPrototypeOf(named, Object.getPrototypeOf(error)); // a DeviceMemoryError stays one
+  Object.assign(named, { ...error, hint });
   named.stack = error.stack?.replace(error.message, message);
   return named;
 }
-
-const partialOf = (error: HeedError) => ('partial' in error ? { partial: error.partial } : {});
 
 /** All texts of plain data, such as a diagnosis, with options in place of flags. */
 export function textsForPrograms<T>(data: T): T {

@@ -74,7 +74,7 @@ describe('a reward from comparisons that exist already', () => {
 
   it('takes the spaces of an environment', async () => {
     const learned = learnReward({ ...brief, comparisons, env: 'CartPole-v1' });
-    await expect(learned).rejects.toThrow('comparisons: number 0 has 2 numbers of observations a step: expected 4');
+    await expect(learned).rejects.toThrow('comparisons: number 1 has 2 numbers of observations a step: expected 4');
   });
 });
 

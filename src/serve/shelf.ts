@@ -289,7 +289,7 @@ async function loadWhole(
 }
 
 const sharesWeights = (name: string) =>
-  new ApiError(400, `"${name}" shares the weights of its base model. Start the server without --shareWeights.`, {
+  new ApiError(400, `"${name}" shares the weights of its base model. Start the server without --share-weights.`, {
     param: 'model',
   });
 

@@ -228,7 +228,7 @@ it('warns of a training on preferences that was rolled back', () => {
   expect(diagnosePreference(rows).findings).toEqual([]);
   Object.assign(rows[10], { 'kl/mean': 61, 'kl/rolled_back': 1 });
   const { healthy, findings, measures } = diagnosePreference(rows);
-  expect(healthy).toBe(true);
+  expect(healthy).toBe(false);
   expect(findings).toMatchObject([
     { code: 'kl-rolled-back', text: expect.stringMatching(/once: the KL was up to 61/) },
   ]);

@@ -165,7 +165,10 @@ describe('an evaluation of a policy', () => {
     await expect(evaluatePolicy({ ...settings, judge, judgeCall })).rejects.toThrow(/"m" at .* cannot be reached/);
     await expect(evaluatePolicy({ ...settings, temperature: -1 })).rejects.toThrow(/temperature/);
     const signal = AbortSignal.abort(new Error('enough'));
-    await expect(evaluatePolicy({ ...settings, reward: length, signal })).rejects.toThrow('enough');
+    await expect(evaluatePolicy({ ...settings, reward: length, signal })).rejects.toMatchObject({
+      name: 'AbortError',
+      cause: { message: 'enough' },
+    });
   });
 });
 

@@ -64,5 +64,5 @@ it('learns from texts at hand, with a tokenizer that it learns too', async () =>
 it('refuses sizes that do not fit one another', () => {
   expect(() => createPretrain({ heads: 3 })).toThrow(/heads/);
   expect(() => createPretrain({ heads: 4, keyValueHeads: 3 })).toThrow(/divide --heads/);
-  expect(() => createPretrain({ length: 256 })).toThrow(/maxPositions/);
+  expect(() => createPretrain({ length: 256 })).toThrow(/--max-positions/);
 });
