@@ -43,7 +43,7 @@ describe('heed data check', () => {
     const [train, test] = [file('train.jsonl', answer(1), answer(2)), file('test.jsonl', answer(2), answer(3))];
     const { code, stdout } = await data('check', test, '--against', train);
     expect(code).toBe(0);
-    expect(stdout).toMatch(/leakage +1 rows, 1 prompts/);
+    expect(stdout).toMatch(/leakage +1 row, 1 prompt/);
     expect(stdout).toContain(`leaked\n  "${test}", line 1`);
   });
 });

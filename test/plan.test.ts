@@ -17,7 +17,7 @@ it('heed plan tells what a training takes, and what to change', async () => {
   expect(fits).toBe(false);
   expect(disk).toBe(2 * parameters);
   expect(stderr).toContain('Llama 2 7B: 6.74B parameters, 13.5 GB on disk as BF16');
-  expect(stderr).toMatch(/--checkpointLayers +saves [\d.]+ GB/);
+  expect(stderr).toMatch(/--checkpoint-layers +saves [\d.]+ GB/);
 });
 
 it('heed plan reads a model’s config alone', async () => {

@@ -59,7 +59,7 @@ describe.each(commands)('heed %s', (command) => {
   it('stops at Ctrl-C with a checkpoint and exit code 130, and equals an uninterrupted run once it is resumed', async () => {
     expect((await call(begin(command, `${command}-whole`), folder.path)).code).toBe(0);
     const stopped = `${command}-stopped`;
-    const { code, stderr } = await interrupt('%', begin(command, stopped), folder.path);
+    const { code, stderr } = await interrupt(/ [1-9][\d,]*\/\d/, begin(command, stopped), folder.path); // after a step
     expect(code).toBe(130);
     expect(stderr).toContain(`heed ${command} --resume ${stopped}`);
     const [last] = readdirSync(at(stopped, 'checkpoints')).sort().reverse();

@@ -223,7 +223,7 @@ it('shows an episode as a conversation, with the calls of tools and what they re
   const cell = page.locator('.episode');
   await cell.getByText('It is 360.').waitFor();
   expect((await cell.innerText()).replace(/\s+/g, ' ')).toBe(
-    `user What is 12 * 30? assistant Calls calculator { "expression": "12 * 30" } tool 360 ${SCRIPT} assistant It is 360. The environment failed: the tool is tired`,
+    `USER What is 12 * 30? ASSISTANT Calls calculator { "expression": "12 * 30" } TOOL 360 ${SCRIPT} ASSISTANT It is 360. The environment failed: the tool is tired`,
   );
   for (const name of ['turns', 'calls', 'faulty_calls']) {
     await page.getByRole('columnheader', { name, exact: true }).waitFor();

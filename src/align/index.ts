@@ -4,7 +4,8 @@
  *
  *     const { model, metrics } = await dpo({ model: 'reviews-base', data: [{ prompt, chosen, rejected }, …] });
  */
-export { AbortError, type Training } from '../run/index.ts';
+export type { Training } from '../run/index.ts';
+export { AbortError } from '../run/training.ts'; // not by the room's door: a page has no files
 export {
   type AgentTasks,
   type EnvironmentOpener,

@@ -12,7 +12,8 @@
 export type { Action, ControlPolicy } from '../rl/control-policy.ts';
 export type { EnvironmentInput } from '../rl/environment-input.ts';
 export { type LoadPolicyOptions, loadPolicy } from '../rl/load-policy.ts';
-export { AbortError, type Diagnosis, type Finding, type Training } from '../run/index.ts';
+export type { Diagnosis, Finding, Training } from '../run/index.ts';
+export { AbortError } from '../run/training.ts'; // not by the room's door: a page has no files
 export type { Clip, ClipStep, Judge } from './behaviors/judge.ts';
 export type { ControlReward } from './control-reward.ts';
 export type { ComparisonInput } from './earlier-comparisons.ts';

@@ -14,10 +14,18 @@ const ASYNC_STACK = 2 ** 23;
 export const koffi = (): typeof Koffi => {
   if (!loaded) {
     loaded = createRequire(import.meta.url)('koffi') as typeof Koffi;
-    loaded.config({ async_stack_size: ASYNC_STACK });
+    if (loaded.config().async_stack_size! < ASYNC_STACK) widenStack(loaded);
   }
   return loaded;
 };
+
+function widenStack(library: typeof Koffi): void {
+  try {
+    library.config({ async_stack_size: ASYNC_STACK });
+  } catch {
+    // the application has loaded a library by koffi already: its setting stays
+  }
+}
 
 /** The requested API version: the oldest that has every function used here. */
 const API_VERSION = 23;

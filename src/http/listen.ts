@@ -1,10 +1,16 @@
 /** A server on an address: opening it, and closing it. */
-import type { Server, ServerOptions } from 'node:http';
-import { type Http2Bindings, type HttpBindings, serve } from '@hono/node-server';
+import type { IncomingMessage, Server, ServerOptions, ServerResponse } from 'node:http';
+import { serve } from '@hono/node-server';
 import { HeedError, messageOf } from '../error.ts';
 
-/** Answers a request. */
-export type FetchCallback = (request: Request, env: HttpBindings | Http2Bindings) => Response | Promise<Response>;
+/**
+ * Answers a request. `env` has Node's own request and response. These types are written here because those of
+ * @hono/node-server need a page's, which programs of Node do not have.
+ */
+export type FetchCallback = (
+  request: Request,
+  env: { incoming: IncomingMessage; outgoing: ServerResponse },
+) => Response | Promise<Response>;
 
 /** Options of `listen`. */
 export interface ListenOptions {
@@ -50,7 +56,8 @@ export async function listen(
   { name, host, port, timeouts, connections = CONNECTIONS }: ListenOptions,
 ): Promise<Listening> {
   const server = await new Promise<Server>((resolve, reject) => {
-    const options = { fetch, hostname: host, port, serverOptions: { ...TIMEOUTS, ...timeouts } };
+    const answer = (request: Request, env: object) => fetch(request, env as Parameters<FetchCallback>[1]);
+    const options = { fetch: answer, hostname: host, port, serverOptions: { ...TIMEOUTS, ...timeouts } };
     const listening = serve(options, () => resolve(listening)) as Server;
     listening.once('error', (cause: NodeJS.ErrnoException) => {
       const hint = cause.code === 'EADDRINUSE' ? 'Choose another port with --port, or 0 for a free one.' : undefined;

@@ -9,7 +9,8 @@
 
 // Verbs, and what they take and give.
 
-export { AbortError, type Training } from '../run/index.ts';
+export type { Training } from '../run/index.ts';
+export { AbortError } from '../run/training.ts'; // not by the room's door: a page has no files
 export type { Action, ControlPolicy } from './control-policy.ts';
 export type { EnvironmentInput } from './environment-input.ts';
 export type { Evaluation } from './evaluate.ts';

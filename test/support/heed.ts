@@ -107,11 +107,11 @@ export const call = (args: readonly string[], folder: string, env: Record<string
   callWith(args, folder, env, () => {});
 
 /** As `call`, with Ctrl-C as soon as the command has written the text to stderr. */
-export async function interrupt(after: string, args: readonly string[], folder: string): Promise<Outcome> {
+export async function interrupt(after: string | RegExp, args: readonly string[], folder: string): Promise<Outcome> {
   const others = new Set(process.listeners('SIGINT'));
   let pressed = false;
   return callWith(args, folder, {}, (stderr) => {
-    if (pressed || !stderr.includes(after)) return;
+    if (pressed || !(typeof after === 'string' ? stderr.includes(after) : after.test(stderr))) return;
     pressed = true;
     for (const listener of process.listeners('SIGINT')) if (!others.has(listener)) listener('SIGINT');
   });

@@ -10,7 +10,6 @@ import type { SafetensorsTensor } from '../../engine/safetensors.ts';
 import { HeedError } from '../../error.ts';
 import { SCORE } from '../../lm/layout.ts';
 import { exportParameters, importParameters } from '../../nn/parameters.ts';
-import { wholeNumber } from '../../options.ts';
 import type { Preference } from '../../preference/comparison.ts';
 import { random, seedFor } from '../../random.ts';
 import { readStepReading } from '../process/model.ts';
