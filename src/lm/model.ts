@@ -53,6 +53,7 @@ export interface Model extends ModelData, Disposable {
    * @throws HeedError if a text has no tokens, or more than the model has positions.
    */
   logprobs(text: Prompt): Promise<TokenLogprob[]>;
+  /** The same for each of several texts. */
   logprobs(texts: readonly Prompt[]): Promise<TokenLogprob[][]>;
   /**
    * e to the mean of −log p over a text's tokens, without the first: how surprised the model is. A list of texts gives a
@@ -61,6 +62,7 @@ export interface Model extends ModelData, Disposable {
    * @throws HeedError as `logprobs` does, and if a text has a single token.
    */
   perplexity(text: Prompt): Promise<number>;
+  /** The same for each of several texts. */
   perplexity(texts: readonly Prompt[]): Promise<number[]>;
   /** Frees the weights. The model cannot be used afterwards. */
   [Symbol.dispose](): void;
