@@ -1,4 +1,7 @@
 /** What help and errors say, as files that a review shows: test/fixtures/help. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Command, Help } from 'commander';
 import { describe, expect, it, vi } from 'vitest';
 import { commands, placeInHelp } from './commands.ts';
@@ -99,8 +102,20 @@ describe('help', () => {
     const { stdout } = await outcome('rl', '--help', '--env', 'Pendulum-v1');
     expect(stdout).toContain('with the defaults in Pendulum-v1:');
     expect(stdout).toMatch(/--steps <n> .*\(default: 100000\)/);
-    const own = new URL('../../examples/thermostat.ts', import.meta.url).pathname;
-    const taught = await outcome('train', '--env', own, '--help');
+    const world = `export default () => ({
+      id: 'World',
+      observationSpace: { kind: 'box', low: Float32Array.of(-1), high: Float32Array.of(1) },
+      actionSpace: { kind: 'discrete', n: 2 },
+      maxEpisodeSteps: 10,
+      framesPerSecond: 1,
+      reset() {},
+      step: () => ({ reward: 1, terminated: false, truncated: false }),
+      frame: () => ({ width: 1, height: 1, shapes: [] }),
+    });`;
+    const folder = mkdtempSync(join(tmpdir(), 'heed-help-'));
+    writeFileSync(join(folder, 'world.mjs'), world);
+    const taught = await outcome('train', '--env', join(folder, 'world.mjs'), '--help');
+    rmSync(folder, { recursive: true });
     expect(taught.stdout).toMatch(/--labels <n> .*\(default: 100\)/);
     expect(await outcome('rl', '--help', '--env', 'Pendlum-v1')).toMatchObject({ code: 2, stdout: '' });
   });
