@@ -102,20 +102,27 @@ describe('help', () => {
     const { stdout } = await outcome('rl', '--help', '--env', 'Pendulum-v1');
     expect(stdout).toContain('with the defaults in Pendulum-v1:');
     expect(stdout).toMatch(/--steps <n> .*\(default: 100000\)/);
-    const world = `export default () => ({
+    const world = `export default (step = 0) => ({
       id: 'World',
       observationSpace: { kind: 'box', low: Float32Array.of(-1), high: Float32Array.of(1) },
       actionSpace: { kind: 'discrete', n: 2 },
       maxEpisodeSteps: 10,
       framesPerSecond: 1,
-      reset() {},
-      step: () => ({ reward: 1, terminated: false, truncated: false }),
+      reset(seed, observation) {
+        step = 0;
+        observation.fill(0);
+      },
+      step(action, observation) {
+        observation.fill(0);
+        return { reward: 1, terminated: false, truncated: ++step === 10 };
+      },
       frame: () => ({ width: 1, height: 1, shapes: [] }),
     });`;
     const folder = mkdtempSync(join(tmpdir(), 'heed-help-'));
     writeFileSync(join(folder, 'world.mjs'), world);
     const taught = await outcome('train', '--env', join(folder, 'world.mjs'), '--help');
     rmSync(folder, { recursive: true });
+    expect(taught).toMatchObject({ code: 0, stderr: '' });
     expect(taught.stdout).toMatch(/--labels <n> .*\(default: 100\)/);
     expect(await outcome('rl', '--help', '--env', 'Pendlum-v1')).toMatchObject({ code: 2, stdout: '' });
   });
