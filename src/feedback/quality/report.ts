@@ -203,8 +203,8 @@ const costInJson = ({ hours, perHour, seconds, bits, pricePerBit }: Cost) => ({
 });
 
 /** Makes a report, in a thread if possible. */
-const makeReport = (database: Database, project: string): Promise<QualityReport> =>
-  inThread<QualityReport>(database, 'report', project) ?? reportOf(database, project);
+const makeReport = (database: Database, project: string, onStart: () => void): Promise<QualityReport> =>
+  inThread<QualityReport>(database, 'report', project, onStart) ?? reportOf(database, project);
 
 interface Reports {
   /**
@@ -240,8 +240,11 @@ export function createReports(
   }
   const byProject = new Map<string, ProjectReports>();
   function begin(project: string, reports: ProjectReports, upTo: readonly number[]): Entry {
-    const from = now();
-    const entry: Entry = { upTo, report: make(database, project) };
+    let from = now();
+    const onStart = () => {
+      from = now();
+    };
+    const entry: Entry = { upTo, report: make(database, project, onStart) };
     reports.running = entry;
     entry.report.then(
       () => {

@@ -7,7 +7,7 @@ import { openDatabase } from '../store/database.ts';
 import { refreshEstimates } from './certainty.ts';
 import { findConsensus } from './consensus.ts';
 import { reportOf } from './report.ts';
-import type { Work, WorkerInput } from './thread.ts';
+import { STARTED, type Work, type WorkerInput } from './thread.ts';
 
 // requests go first; elsewhere than on Linux this would be the priority of the whole process
 if (process.platform === 'linux') setPriority(10);
@@ -20,6 +20,7 @@ const works: Readonly<Record<Work, () => Promise<unknown>>> = {
   progress: () => projectProgress(database, project),
   consensus: () => findConsensus(database, project),
 };
+parentPort!.postMessage(STARTED);
 try {
   parentPort!.postMessage(await works[work]());
 } finally {
