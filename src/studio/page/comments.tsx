@@ -18,8 +18,8 @@ export function Comments({ project, item, draft }: { project: string; item: stri
       const written = text.current!.value.trim();
       if (written === '') return undefined;
       await json(thread.$post({ ...place, json: { id: crypto.randomUUID(), text: written } }));
-      text.current!.value = '';
       draft?.write('comment', undefined);
+      if (text.current) text.current.value = ''; // the next item may be on the screen by now
       comments.reload();
       return undefined;
     });
