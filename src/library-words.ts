@@ -3,13 +3,12 @@
  * the name of the option. Commands that it quotes (heed reward --model …) stay as they are.
  */
 import { HeedError } from './error.ts';
+import { settingFor } from './flag-names.ts';
 
 const SENTENCE = /(?<=[.;:!?])\s+/;
 const COMMAND = /\b(?:heed|npx|pip|python|node) [a-z]/;
 const WITH_VALUE = /\(--([A-Za-z][\w.-]*) ([^\s()]+)\)/g;
 const FLAG = /--([A-Za-z][\w-]*(?:\.[A-Za-z][\w-]*)*)(?: (-?\d[\d.e-]*|true|false)\b)?/g;
-
-const optionOf = (flag: string): string => flag.replace(/-([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
 
 /** A text with options in place of flags: `--beta 0.2` is `beta: 0.2`, and `--beta` alone is `"beta"`. */
 export function withOptionNames(text: string): string {
@@ -21,9 +20,9 @@ export function withOptionNames(text: string): string {
       const at = sentence.search(COMMAND);
       const before = at < 0 ? sentence : sentence.slice(0, at);
       const named = before
-        .replace(WITH_VALUE, (_, name: string, value: string) => `(${optionOf(name)}: ${value})`)
+        .replace(WITH_VALUE, (_, name: string, value: string) => `(${settingFor(name)}: ${value})`)
         .replace(FLAG, (_, name: string, value?: string) =>
-          value === undefined ? `"${optionOf(name)}"` : `${optionOf(name)}: ${value}`,
+          value === undefined ? `"${settingFor(name)}"` : `${settingFor(name)}: ${value}`,
         );
       return `${named}${sentence.slice(before.length)}${gaps[i] ?? ''}`;
     })

@@ -56,7 +56,7 @@ export function earlierComparisons(
 }
 
 /** The comparisons of a file that a fit may learn from. */
-export function comparisonsOfFile(path: string, task: Task, spaces: Spaces): FitComparison[] {
+function comparisonsOfFile(path: string, task: Task, spaces: Spaces): FitComparison[] {
   return readComparisons(path).flatMap(({ where, comparison: row }) => {
     const comparison = comparisonOfClips(row, where, where, spaces);
     return comparison ? checked([comparison], where, task, spaces) : [];

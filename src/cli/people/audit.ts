@@ -14,8 +14,9 @@ import {
 import { type AuditEntry, auditTrail } from '../../feedback/store/audit.ts';
 import { type Database, kindOf, openDatabase } from '../../feedback/store/database.ts';
 import { type AuditCheck, verifyAudit } from '../../feedback/store/verify-audit.ts';
+import { flagFor } from '../../flag-names.ts';
 import { createOutput, type Output, table } from '../program/output.ts';
-import { flagFor, UsageError } from '../program/usage.ts';
+import { UsageError } from '../program/usage.ts';
 
 /** Opens a store that is there, and closes it after `use`. @throws HeedError if there is none. */
 export async function withExistingStore<T>(path: string, use: (database: Database) => Promise<T>): Promise<T> {

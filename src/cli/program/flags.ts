@@ -2,9 +2,10 @@
 import { type Command, Option } from 'commander';
 import type { z } from 'zod';
 import { readJsonFile } from '../../files.ts';
+import { flagFor, settingFor } from '../../flag-names.ts';
 import { parsedJson } from '../../lm/tool-calls.ts';
 import { optionsJson } from '../../options.ts';
-import { checking, flagFor, UsageError } from './usage.ts';
+import { checking, UsageError } from './usage.ts';
 
 interface Flag {
   /** The setting's name, such as `ppo.learningRate`. */
@@ -51,8 +52,8 @@ export function addFlags(command: Command, schema: z.ZodType, shortcuts: Shortcu
 export function acceptCamelCase(command: Command): void {
   for (const option of [...command.options]) {
     const { long, flags, hidden, negate } = option;
-    const camel = long?.replace(/(?<=\w)-([a-z])/g, (_, letter: string) => letter.toUpperCase());
-    if (!long || camel === undefined || camel === long || hidden || negate) continue;
+    const camel = long && `--${settingFor(long)}`;
+    if (!camel || camel === long || hidden || negate) continue;
     const alias = new Option(flags.slice(flags.indexOf(long)).replace(long, camel), option.description).hideHelp();
     alias.parseArg = option.parseArg;
     alias.argChoices = option.argChoices;

@@ -1,8 +1,9 @@
 /** What a person who typed a flag that there is not may have meant. */
 import type { Command, CommanderError } from 'commander';
+import { flagFor } from '../../flag-names.ts';
 import { nearest } from '../../nearest.ts';
 import { peerNames } from './peer-names.ts';
-import { flagFor, UsageError } from './usage.ts';
+import { UsageError } from './usage.ts';
 
 /** More names than these would be no answer. */
 const MOST = 3;

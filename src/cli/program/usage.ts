@@ -1,6 +1,8 @@
 /** Errors in what a person typed: exit code 2. All other failures exit with 1. */
+
 import type { ZodError } from 'zod';
 import { HeedError } from '../../error.ts';
+import { flagFor } from '../../flag-names.ts';
 import { faultsIn, faultsInWords } from '../../options.ts';
 
 export class UsageError extends HeedError {}
@@ -23,7 +25,3 @@ export function checking<T>(check: () => T, input?: unknown): T {
 
 /** What is wrong with each setting, by its flag, one per line. */
 export const flagFaults = (faults: ZodError, input: unknown): string => faultsInWords(faults, input, flagFor);
-
-/** The flag of a setting, in kebab-case: `--ppo.learning-rate` of `ppo.learningRate`. */
-export const flagFor = (setting: string): string =>
-  `--${setting.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;

@@ -6,6 +6,7 @@ import type { z } from 'zod';
 import { device } from '../../engine/device.ts';
 import { runtime } from '../../engine/runtime/current.ts';
 import { HeedError, messageOf } from '../../error.ts';
+import { flagFor } from '../../flag-names.ts';
 import { addSpan, inSpan, startTraces } from '../../monitoring/traces.ts';
 import { faultsIn } from '../../options.ts';
 import type { StageLearner, StageTraining } from '../../pipeline/trainings/training.ts';
@@ -21,7 +22,7 @@ import { addFlags, flagNames, type Shortcuts, settingsFrom } from '../program/fl
 import { listenForInterrupt } from '../program/interrupt.ts';
 import { createLoggedProgress, log, logFormatOption, note } from '../program/log.ts';
 import { address, createOutput, type Output, table } from '../program/output.ts';
-import { checking, flagFaults, flagFor, UsageError } from '../program/usage.ts';
+import { checking, flagFaults, UsageError } from '../program/usage.ts';
 import { sayFindings } from './findings.ts';
 import { withWhatFits } from './too-large.ts';
 import { createTrainingProgress, type TrainingProgress } from './training-progress.ts';

@@ -1,7 +1,7 @@
 /** What a training on a device takes less memory with. */
 import { DeviceMemoryError } from '../../engine/runtime/device-errors.ts';
 import { HeedError } from '../../error.ts';
-import { flagFor } from '../program/usage.ts';
+import { flagFor } from '../../flag-names.ts';
 
 /** Options whose half takes about half of the memory for activations. */
 const SIZES = ['rows', 'part', 'batch', 'length', 'maxTokens'];

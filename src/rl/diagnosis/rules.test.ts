@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { learnSchema } from '../../control/options.ts';
+import { settingFor } from '../../flag-names.ts';
 import { rlSchema } from '../train.ts';
 import { diagnoseControl } from './diagnose.ts';
 import type { ControlFacts } from './measures.ts';
@@ -264,8 +265,7 @@ it.each([
           if (only !== undefined && only !== command) continue;
           const said = typeof advice === 'function' ? advice(facts) : advice;
           for (const [, flag] of said.matchAll(/--([\w.-]+\w)/g)) {
-            const setting = flag.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
-            expect(known(setting.split('.'), schema), `${command} ${algorithm} ${code}: --${flag}`).toBe(true);
+            expect(known(settingFor(flag).split('.'), schema), `${command} ${algorithm} ${code}: --${flag}`).toBe(true);
           }
         }
       }

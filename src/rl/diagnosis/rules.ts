@@ -4,6 +4,7 @@
  * purpose, and healthy runs.
  */
 
+import { flagFor } from '../../flag-names.ts';
 import { percent as percentOf } from '../../percent.ts';
 import type { Finding } from '../../run/diagnosis.ts';
 import type { ControlFacts, ControlMeasures } from './measures.ts';
@@ -86,8 +87,7 @@ const FITS = 0.8;
 const RIGHT_REWARD = 0.85;
 
 /** A flag of the policy's algorithm. */
-const flag = ({ algorithm }: ControlFacts, name: string): string =>
-  `--${algorithm}.${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+const flag = ({ algorithm }: ControlFacts, name: string): string => flagFor(`${algorithm}.${name}`);
 const isSac = ({ algorithm }: ControlFacts): boolean => algorithm === 'sac' || algorithm === 'pebble';
 /** How a policy explores more. */
 function exploration(facts: ControlFacts): string {
