@@ -16,15 +16,7 @@
  * | CatchBall (images) | 3 choices | sparse | fixed length |
  */
 import { random, withTimeLimit } from '../../dist/env/index.js';
-
-const box = (low, high, size) => ({
-  kind: 'box',
-  low: new Float32Array(size).fill(low),
-  high: new Float32Array(size).fill(high),
-});
-const discrete = (n) => ({ kind: 'discrete', n });
-const clamp = (x, low, high) => Math.max(low, Math.min(high, x));
-const blank = () => ({ width: 100, height: 100, shapes: [] });
+import { box, clamp, discrete, frame } from '../spaces.js';
 
 /** A point with inertia follows a goal that circles. */
 export function chase() {
@@ -57,7 +49,7 @@ export function chase() {
       const [gx, gy] = goal();
       into.set([x, y, 10 * vx, 10 * vy, gx - x, gy - y]);
     },
-    frame: blank,
+    frame,
   });
 }
 
@@ -87,7 +79,7 @@ export function reservoir() {
     observe(into) {
       into.set([level - mark, mark, inflow, gate]);
     },
-    frame: blank,
+    frame,
   });
 }
 
@@ -116,7 +108,7 @@ export function ballBeam() {
     observe(into) {
       into.set([at, 10 * speed, tilt]);
     },
-    frame: blank,
+    frame,
   });
 }
 
@@ -156,7 +148,7 @@ export function dodge() {
     observe(into) {
       into.set([at, ...stones.flatMap(([x, height]) => [x, height, x - at])]);
     },
-    frame: blank,
+    frame,
   });
 }
 
@@ -183,7 +175,7 @@ export function docking() {
     observe(into) {
       into.set([at, 20 * speed]);
     },
-    frame: blank,
+    frame,
   });
 }
 
@@ -224,7 +216,7 @@ export function lava() {
       into.fill(0);
       into[5 * row + column] = 1;
     },
-    frame: blank,
+    frame,
   });
 }
 
@@ -259,7 +251,7 @@ export function collect() {
     observe(into) {
       into.set([x, y, tx - x, ty - y]);
     },
-    frame: blank,
+    frame,
   });
 }
 
@@ -294,7 +286,7 @@ export function catchBall() {
       into[(side - 1 - height) * side + x] = 255;
       for (let i = -1; i <= 1; i++) into[(side - 1) * side + paddle + i] = 128;
     },
-    frame: blank,
+    frame,
   });
 }
 
@@ -336,6 +328,6 @@ export function signal() {
       }
       into[8] = changing;
     },
-    frame: blank,
+    frame,
   });
 }

@@ -3,15 +3,8 @@
  * rewards are dense, sparse, delayed, periodic, or none.
  */
 import { random, withTimeLimit } from '../../dist/env/index.js';
+import { box, clamp, discrete, frame } from '../spaces.js';
 
-const box = (low, high, size) => ({
-  kind: 'box',
-  low: new Float32Array(size).fill(low),
-  high: new Float32Array(size).fill(high),
-});
-const discrete = (n) => ({ kind: 'discrete', n });
-const clamp = (x, low, high) => Math.max(low, Math.min(high, x));
-const frame = () => ({ width: 100, height: 100, shapes: [] });
 const world = (id, rest) => withTimeLimit({ id, framesPerSecond: 20, maxEpisodeSteps: 50, frame, ...rest });
 
 /** A point on a line that thrust moves; its reward is its nearness to 0. Observed: place, speed. */
