@@ -267,7 +267,8 @@ function Pair({ settings, shown, submit, paused, onChoice }: KindProps) {
   const [choice, keepChoice] = useState<PairChoice>();
   const setChoice = (chosen: PairChoice | undefined) => {
     keepChoice(chosen);
-    onChoice?.(chosen === 'first' ? 0 : chosen === 'second' ? 1 : undefined);
+    const option = (['first', 'second'] as const).findIndex((name) => name === chosen);
+    onChoice?.(option < 0 ? undefined : option);
   };
   const [left, right]: PairChoice[] = shown[0] === 0 ? ['first', 'second'] : ['second', 'first'];
   const keys = bindings();

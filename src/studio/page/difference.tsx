@@ -23,7 +23,10 @@ export function Difference({ from, to }: { from: string; to: string }) {
   const parts = useMemo(() => differenceOf(from, to), [from, to]);
   return (
     <p class="text difference" dir="auto">
-      {parts.map(({ value, added, removed }) => (added ? <ins>{value}</ins> : removed ? <del>{value}</del> : value))}
+      {parts.map(({ value, added, removed }) => {
+        if (added) return <ins>{value}</ins>;
+        return removed ? <del>{value}</del> : value;
+      })}
     </p>
   );
 }
