@@ -3,7 +3,7 @@
 import { basename } from '../node.ts';
 import { percent } from '../percent.ts';
 import { diagnoseControlRun } from '../rl/diagnosis/diagnose.ts';
-import type { WorldSample } from '../rl/diagnosis/measures.ts';
+import { standardIn } from '../rl/diagnosis/measures.ts';
 import { episodeClips } from '../rl/episodes.ts';
 import { algorithmCharts, returnChart, returnFigure, solvedFrom, worldName } from '../rl/report.ts';
 import type { Report, Section } from '../run/report.ts';
@@ -29,8 +29,7 @@ export function preferenceReport(folder: string): Report {
   const labels = rows.at(-1)?.labels ?? 0;
   const foreseen = last('reward/foreseen')?.['reward/foreseen'];
   const unit = unitOf(options.env);
-  const world = samples.find(({ kind }) => kind === 'world') as WorldSample | undefined;
-  const { standard = options.teacher === 'human' ? 'people' : 'return' } = world ?? {};
+  const standard = standardIn(samples, options);
   // of what only a teacher knows, the environment's return is a curve, and no verdict
   const taught = standard === 'teacher' || standard === 'people';
   const byBoth = ['labels', 'environment steps'];

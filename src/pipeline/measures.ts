@@ -1,7 +1,7 @@
 /** What a stage of a pipeline changed, under names that say what each number is. */
 import { basename } from 'node:path';
 import { percent } from '../percent.ts';
-import type { WorldSample } from '../rl/diagnosis/measures.ts';
+import { solvedFrom } from '../rl/report.ts';
 import { trainingSeconds } from '../run/drive.ts';
 import { isRun, type MetricsRow, readInfo, readMetrics, readSamples } from '../run/run.ts';
 import type { Stage } from './recipe.ts';
@@ -157,6 +157,6 @@ export const inNumbers = ({ from, to, format, of }: MeasuredChange): string =>
 
 /** From which return a stage's environment counts as solved: "solved at 475"; undefined if that is unknown. */
 export function solvedAt({ folder }: Pick<BegunStage, 'folder'>): string | undefined {
-  const world = readSamples(folder).find(({ kind }) => kind === 'world') as WorldSample | undefined;
-  return world?.rewardThreshold === undefined ? undefined : `solved at ${world.rewardThreshold}`;
+  const threshold = solvedFrom(readSamples(folder));
+  return threshold === undefined ? undefined : `solved at ${threshold}`;
 }

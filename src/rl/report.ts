@@ -6,7 +6,7 @@ import type { Report } from '../run/report.ts';
 import { chart, diagnosisSection, settingsSection, subtitle, timeFigure } from '../run/report-parts.ts';
 import { type MetricsRow, readInfo, readMetrics, readSamples } from '../run/run.ts';
 import { diagnoseControlRun } from './diagnosis/diagnose.ts';
-import type { WorldSample } from './diagnosis/measures.ts';
+import { worldIn } from './diagnosis/measures.ts';
 import { episodeClips } from './episodes.ts';
 import { rlSchema } from './train.ts';
 
@@ -70,11 +70,11 @@ export function rlReport(folder: string): Report {
 
 /** The return from which the environment counts as solved, as recorded in the run. */
 export const solvedFrom = (samples: ReturnType<typeof readSamples>): number | undefined =>
-  (samples.find(({ kind }) => kind === 'world') as WorldSample | undefined)?.rewardThreshold;
+  worldIn(samples)?.rewardThreshold;
 
 /** The name of a run's environment: its own, or in runs that did not record it the one it was opened by. */
 export const worldName = (samples: ReturnType<typeof readSamples>, env: string): string =>
-  (samples.find(({ kind }) => kind === 'world') as WorldSample | undefined)?.id ?? shortName(env);
+  worldIn(samples)?.id ?? shortName(env);
 
 /** Charts of an algorithm's own metrics. */
 export const algorithmCharts = (rows: readonly MetricsRow[]): LineChart[] =>

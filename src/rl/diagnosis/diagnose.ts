@@ -12,8 +12,8 @@ import {
   type ControlMeasures,
   type ControlRow,
   measureControl,
-  type Standard,
-  type WorldSample,
+  standardIn,
+  worldIn,
 } from './measures.ts';
 import { rules, stages } from './rules.ts';
 
@@ -55,11 +55,9 @@ export function diagnoseControlRun(
   if (stored) return stored;
   const { config, command } = readInfo(folder);
   const { judge, teacher, ...settings } = settingsSchema.parse(config);
-  const world = samples.find(({ kind }) => kind === 'world') as WorldSample | undefined;
-  const { maxEpisodeSteps = Number.POSITIVE_INFINITY, images } = world ?? {};
-  // runs of version 0.2 do not say whose word counts
-  const known: Standard = teacher === 'human' ? 'people' : judge === undefined ? 'return' : 'judge';
-  const taught = command === 'rl' ? undefined : { command: 'train' as const, standard: world?.standard ?? known };
+  const { maxEpisodeSteps = Number.POSITIVE_INFINITY, images } = worldIn(samples) ?? {};
+  const standard = standardIn(samples, { teacher, judge });
+  const taught = command === 'rl' ? undefined : { command: 'train' as const, standard };
   const rewarded = { command: 'rl', standard: 'return', labels: 0 } as const;
   return diagnoseControl(rows, { ...settings, maxEpisodeSteps, images, ...(taught ?? rewarded) });
 }

@@ -1,7 +1,7 @@
 /** What a diagnosis of control is judged by, from a run's rows of metrics. */
 import type { EnvironmentSource } from '../../env/batch/source.ts';
 import { mean } from '../../run/intervals.ts';
-import type { MetricsRow } from '../../run/run.ts';
+import type { MetricsRow, readSamples } from '../../run/run.ts';
 
 /** Rows of metrics; only a run's folder has their times. */
 export type ControlRow = Omit<MetricsRow, 'time'>;
@@ -34,16 +34,31 @@ export interface ControlFacts {
 /** A row of samples.jsonl: what the report and the diagnosis need to know of the environment. */
 export interface WorldSample {
   kind: 'world';
-  /** The environment's own name; absent in runs of version 0.2. */
-  id?: string;
+  /** The environment's own name. */
+  id: string;
   /** The mean return from which it counts as solved, if its authors named one. */
   rewardThreshold?: number;
-  /** Steps after which an episode is cut; absent in runs of version 0.1. */
-  maxEpisodeSteps?: number;
-  /** Whether observations are images; absent in runs of version 0.1. */
-  images?: boolean;
-  /** What success is measured by; absent in runs of version 0.2. */
-  standard?: Standard;
+  /** Steps after which an episode is cut. */
+  maxEpisodeSteps: number;
+  /** Whether observations are images. */
+  images: boolean;
+  /** What success is measured by. */
+  standard: Standard;
+}
+
+/** What a run recorded of its environment; undefined before its first row. */
+export const worldIn = (samples: ReturnType<typeof readSamples>): WorldSample | undefined =>
+  samples.find(({ kind }) => kind === 'world') as WorldSample | undefined;
+
+/** What a training's success is measured by, as recorded in the run; before its first row, as far as its settings say. */
+export function standardIn(
+  samples: ReturnType<typeof readSamples>,
+  { teacher, judge }: { teacher?: unknown; judge?: unknown },
+): Standard {
+  const recorded = worldIn(samples)?.standard;
+  if (recorded) return recorded;
+  if (teacher === 'human') return 'people';
+  return judge === undefined ? 'return' : 'judge';
 }
 
 /** What the diagnosis needs to know of an environment, and of who teaches in it. */
