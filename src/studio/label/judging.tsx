@@ -267,7 +267,7 @@ function Pair({ settings, shown, submit, paused, onChoice }: KindProps) {
   const [choice, keepChoice] = useState<PairChoice>();
   const setChoice = (chosen: PairChoice | undefined) => {
     keepChoice(chosen);
-    const option = (['first', 'second'] as const).findIndex((name) => name === chosen);
+    const option = ['first', 'second'].indexOf(chosen ?? '');
     onChoice?.(option < 0 ? undefined : option);
   };
   const [left, right]: PairChoice[] = shown[0] === 0 ? ['first', 'second'] : ['second', 'first'];
