@@ -64,7 +64,7 @@ function existingAgent(folder) {
   const settings = {
     ...{ model, out, agent: 'examples/sql-agent.js {file} {question}', reward: 'examples/agent-score.js' },
     ...{ tasks: join(tasks, 'tasks.jsonl'), 'evaluation.data': join(tasks, 'held-out.jsonl') },
-    ...{ steps: 30, batch: 8, answers: 8, learningRate: 5e-4, schedule: 'linear', beta: 0, maxKl: 0 },
+    ...{ steps: 30, batch: 8, completions: 8, learningRate: 5e-4, schedule: 'linear', beta: 0, maxKl: 0 },
     ...{ maxTokens: 40, 'episode.turns': 4, 'episode.tokens': 160, evaluations: 1 },
   };
   const flags = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
@@ -73,7 +73,7 @@ function existingAgent(folder) {
     name: 'agents: an agent made with the AI SDK, SQL, held-out success',
     value: `${percent(reward.before)} → ${percent(reward.after)}`,
     target: 'improves without a changed line',
-    note: `${settings.steps} steps of ${settings.batch} × ${settings.answers} episodes, ${(seconds / 60).toFixed(1)} minutes`,
+    note: `${settings.steps} steps of ${settings.batch} × ${settings.completions} episodes, ${(seconds / 60).toFixed(1)} minutes`,
     figures: { before: reward.before, after: reward.after, minutes: seconds / 60, measures },
   };
 }

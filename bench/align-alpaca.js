@@ -23,7 +23,7 @@ const reading = { length: 1024, truncate: 'start' };
 const small = { vocabulary: 2048, hidden: 64, layers: 1, feedForward: 172, maxPositions: 1024, length: 256, rows: 8 };
 const once = { ...reading, epochs: 1, learningRate: 2e-3, weightDecay: 0.1 };
 
-/** `pretrain`: a tokenizer and a model learned from the training answers alone; else HEED_STORIES names a folder to begin with. */
+/** `pretrain`: a tokenizer and a model learned from the training completions alone; else HEED_STORIES names a folder to begin with. */
 const recipes = [
   { name: 'one layer of 64, pretrained', pretrain: small, reward: once },
   { name: 'the same, three members', pretrain: small, reward: { ...once, members: 3 } },
@@ -46,7 +46,7 @@ const recipes = [
 
 /**
  * Real comparisons (HEED_ALPACA: a file of `prompt`, `chosen` and `rejected`) in five parts by prompt; each part is judged by a model
- * that learned the other four. Intervals are of prompts drawn again, since comparisons of one prompt share an answer. With fewer seeds
+ * that learned the other four. Intervals are of prompts drawn again, since comparisons of one prompt share a completion. With fewer seeds
  * than parts, only so many parts are judged; HEED_BENCH_CASE picks recipes by a pattern of their names.
  */
 export async function* alpaca({ seeds }) {
@@ -143,7 +143,7 @@ async function heldOutMargins(folder, rows, { reward: { length, truncate, member
   for (let member = 0; member < members; member++) {
     const model = await loadRewardModel(members === 1 ? folder : join(folder, `member-${member}`));
     const options = { length, truncate, listSize: 2, ratingMargin: 0, source: 'source' };
-    // answers that differ only after the start that is read get the same reward; the last tokens may be the end of a turn
+    // completions that differ only after the start that is read get the same reward; the last tokens may be the end of a turn
     const start = (text) =>
       model.tokenizer
         .encode(text)
@@ -162,7 +162,7 @@ async function heldOutMargins(folder, rows, { reward: { length, truncate, member
     const scorer = createRewardScorer(model);
     const lists = [...rankings.lists.keys()];
     if (lists.length !== told.length) throw new Error(`${told.length - lists.length} comparisons are left out`);
-    const rewards = scorer.run(Array.from({ length: rankings.lengths.length }, (_, i) => rankings.answer(i)));
+    const rewards = scorer.run(Array.from({ length: rankings.lengths.length }, (_, i) => rankings.completion(i)));
     for (const [i, { better, worse }] of judgedPairs(rankings, lists, rewards).entries())
       margins[told[i]] += (better - worse) / members;
     scorer[Symbol.dispose]();

@@ -53,26 +53,26 @@ const answered = { seed: SEED, evaluation: { prompts: 48, maxTokens: 48, samples
 const world = reviewReward();
 const negative = {
   name: 'minus the true reward',
-  score: async (answers) => Array.from(await world.score(answers), (value) => -value),
+  score: async (completions) => Array.from(await world.score(completions), (value) => -value),
 };
 /** The true reward in units that grow from call to call. */
 const growing = () => {
   let calls = 0;
   return {
     name: 'growing',
-    score: async (answers) => {
+    score: async (completions) => {
       calls++;
-      return Array.from(await world.score(answers), (value) => value * calls ** 1.5);
+      return Array.from(await world.score(completions), (value) => value * calls ** 1.5);
     },
   };
 };
-const count = (pattern) => (answers) => answers.map(({ text }) => (text.match(pattern) ?? []).length);
+const count = (pattern) => (completions) => completions.map(({ text }) => (text.match(pattern) ?? []).length);
 const weights = random(SEED + 1, 'weights');
 const perToken = Float64Array.from({ length: 5000 }, () => weights.normal());
-const linear = (answers) => answers.map(({ response }) => response.reduce((sum, id) => sum + perToken[id], 0));
+const linear = (completions) => completions.map(({ response }) => response.reduce((sum, id) => sum + perToken[id], 0));
 const broken = () => {
   let calls = 0;
-  return (answers) => answers.map((_, i) => (++calls > 4 && i === 2 ? Number.NaN : i));
+  return (completions) => completions.map((_, i) => (++calls > 4 && i === 2 ? Number.NaN : i));
 };
 const free = { maxKl: 0, beta: 0, steps: 45 };
 
@@ -122,13 +122,13 @@ const failures = [
     'a reward of length, rloo',
     ['length-preferred'],
     'rloo',
-    () => ({ reward: (answers) => answers.map(({ text }) => text.length) }),
+    () => ({ reward: (completions) => completions.map(({ text }) => text.length) }),
   ],
   [
     'constant reward, grpo',
     ['reward-constant'],
     'grpo',
-    () => ({ reward: (answers) => answers.map(() => 1), steps: 6 }),
+    () => ({ reward: (completions) => completions.map(() => 1), steps: 6 }),
   ],
   ['a reward of NaN, rloo', ['reward-invalid'], 'rloo', () => ({ reward: broken() })],
   [

@@ -26,7 +26,7 @@ const [EOS, PAD] = ['<eos>', '<pad>'];
 const jobs = {
   /**
    * --shape S --out FOLDER → FOLDER/model, reward (a classifier of that shape), prompts.jsonl (of 16 tokens) and pairs.jsonl
-   * (both answers as long as the shape's rows, a quarter of them the prompt).
+   * (both completions as long as the shape's rows, a quarter of them the prompt).
    */
   models({ shape, out }) {
     const { config, batch, length } = shapeOf(shape);
@@ -40,8 +40,8 @@ const jobs = {
       writeFileSync(join(out, name), Array.from({ length: count }, () => `${JSON.stringify(row())}\n`).join(''));
     write('prompts.jsonl', 512, () => ({ prompt: words(16) }));
     const prompt = length / 4;
-    const answer = () => ` ${words(length - prompt - 1)}`; // and the EOS
-    write('pairs.jsonl', 4 * batch, () => ({ prompt: words(prompt), chosen: answer(), rejected: answer() }));
+    const completion = () => ` ${words(length - prompt - 1)}`; // and the EOS
+    write('pairs.jsonl', 4 * batch, () => ({ prompt: words(prompt), chosen: completion(), rejected: completion() }));
     return {};
   },
 
@@ -63,7 +63,7 @@ const jobs = {
         ...model,
         tokenizer: {
           ...tokenizer,
-          // texts are made when all answers have ended
+          // texts are made when all completions have ended
           decode(...given) {
             at.generated = performance.now();
             return tokenizer.decode(...given);
@@ -72,9 +72,9 @@ const jobs = {
       },
       reward: {
         ...judge,
-        async score(answers) {
+        async score(completions) {
           const decoded = at.generated;
-          const scores = await judge.score(answers);
+          const scores = await judge.score(completions);
           Object.assign(at, { generated: decoded, scored: performance.now() });
           return scores;
         },
@@ -114,19 +114,19 @@ const jobs = {
     return { ...(await timed(steps, step)), pairs: batch };
   },
 
-  /** --folder F --beta B [--steps N] → seconds of a GRPO step on 8 prompts with 4 answers each. */
+  /** --folder F --beta B [--steps N] → seconds of a GRPO step on 8 prompts with 4 completions each. */
   async grpo({ folder, beta, steps = 3 }) {
     const learner = await createGrpo({
       ...onPolicy(folder, steps),
       batch: 8,
-      answers: 4,
+      completions: 4,
       epochs: 1,
       minibatches: 1,
       beta,
       model: await endless(folder),
       reward: {
         name: 'cheap',
-        score: async (answers) => answers.map(({ text }) => text.length),
+        score: async (completions) => completions.map(({ text }) => text.length),
         [Symbol.dispose]() {},
       },
     });
@@ -154,7 +154,7 @@ function wordTokenizer(size) {
   });
 }
 
-/** A policy whose answers are all cut. */
+/** A policy whose completions are all cut. */
 const endless = async (folder) => ({ ...(await loadModel(join(folder, 'model'))), ends: [] });
 
 const onPolicy = (folder, steps) => ({

@@ -12,7 +12,7 @@ import { parseArgs } from 'node:util';
 import { inTemporaryFolder } from './sides.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const LEARNING = { batch: 16, answers: 8, learningRate: 5e-4, beta: 0, maxKl: 0, evaluations: 0 };
+const LEARNING = { batch: 16, completions: 8, learningRate: 5e-4, beta: 0, maxKl: 0, evaluations: 0 };
 const PLAY = { maxTokens: 24 };
 
 /** One training: its figures. */
@@ -38,7 +38,7 @@ async function train({ model: folder, staleness, minutes, seed, steps }) {
       },
     };
   };
-  const atOnce = LEARNING.batch * LEARNING.answers * (staleness + 1);
+  const atOnce = LEARNING.batch * LEARNING.completions * (staleness + 1);
   const play = { ...PLAY, episode: { turns: 4, tokens: 96, atOnce } };
   const learner = await createGrpo({
     ...{ ...LEARNING, ...play, model, seed, steps, env: { ...tasks, make } },

@@ -114,12 +114,13 @@ async function poorStart(kept, seed) {
   return { ...start, poor };
 }
 
-const perText = (score) => (answers) => answers.map((answer) => score(answer.text.split(/\s+/), answer));
+const perText = (score) => (completions) =>
+  completions.map((completion) => score(completion.text.split(/\s+/), completion));
 const count = (word) => perText((words) => words.filter((other) => other === word).length);
 const linear = (name, scale) => {
   const draws = random(0, name);
   const weights = Float64Array.from({ length: 5000 }, () => draws.normal());
-  return (answers) => answers.map(({ response }) => scale * response.reduce((sum, id) => sum + weights[id], 0));
+  return (completions) => completions.map(({ response }) => scale * response.reduce((sum, id) => sum + weights[id], 0));
 };
 
 /** Rewards of which most have no bound. */
@@ -127,7 +128,7 @@ const rewards = {
   'count of a word': () => count('was'),
   'linear in tokens': () => linear('weights', 1),
   'another linear one × −100': () => linear('other weights', -100),
-  'exponential count': () => (answers) => count('and')(answers).map(Math.exp),
+  'exponential count': () => (completions) => count('and')(completions).map(Math.exp),
   'repeated pairs of tokens': () =>
     perText((words) => words.length - new Set(words.map((word, i) => `${word} ${words[i + 1]}`)).size),
   length: () => perText((_, { response }) => response.length),

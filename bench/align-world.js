@@ -8,9 +8,9 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
-  answerKl,
-  answerLayout,
   bestOf,
+  completionKl,
+  completionLayout,
   createBco,
   createBestOfN,
   createCpo,
@@ -41,9 +41,9 @@ import { keptResults, learnAll, mean, timed } from './kept.js';
 const SEEDS = 5;
 const MAX_TOKENS = 72;
 /** Completions of each prompt of the world in the evaluation. With two, chance moves the mean of five seeds by 0.05. */
-const ANSWERS = Number(process.env.HEED_BENCH_COMPLETIONS ?? 2);
+const COMPLETIONS = Number(process.env.HEED_BENCH_COMPLETIONS ?? 2);
 /** Added to the keys of results by another number. */
-const answers = ANSWERS === 2 ? {} : { answers: ANSWERS };
+const completions = COMPLETIONS === 2 ? {} : { completions: COMPLETIONS };
 
 const deviation = (values) => {
   const middle = mean(values);
@@ -51,8 +51,8 @@ const deviation = (values) => {
 };
 
 /**
- * What draws its own answers draws 1,280 of them for the reward model to judge; what learns from comparisons learns, twice, the
- * 1,000 that the reward model learned. `learned` is how many answers gradients were taken of, one that was learned twice counted twice.
+ * What draws its own completions draws 1,280 of them for the reward model to judge; what learns from comparisons learns, twice, the
+ * 1,000 that the reward model learned. `learned` is how many completions gradients were taken of, one that was learned twice counted twice.
  */
 const online = { steps: 20, evaluations: 0, evaluation: { count: 1 }, maxTokens: MAX_TOKENS };
 const offline = { evaluations: 0, evaluation: { share: 0, prompts: 0 } };
@@ -71,7 +71,7 @@ const algorithms = [
   { name: 'raft', create: createRaft, settings: { ...online, steps: 5, batch: 32 }, learned: 320 },
   { name: 'rest', create: createRest, settings: { ...online, steps: 2, batch: 80 }, learned: 1120 },
   { name: 'online-dpo', create: createOnlineDpo, settings: online, learned: 1280 },
-  { name: 'best-of-16', create: createBestOfN, settings: { answers: 16, maxTokens: MAX_TOKENS }, learned: 0 },
+  { name: 'best-of-16', create: createBestOfN, settings: { completions: 16, maxTokens: MAX_TOKENS }, learned: 0 },
   { name: 'dpo', create: createDpo, settings: offline, learned: 4000 },
   { name: 'simpo', create: createCpo, settings: offline, learned: 4000 },
   { name: 'orpo', create: createOrpo, settings: offline, learned: 4000 },
@@ -91,11 +91,14 @@ async function* world({ seeds }) {
     const results = [];
     for (let seed = 0; seed < Math.min(seeds, SEEDS); seed++) {
       const start = await startOf(kept, seed);
-      results.push(start.quality, await kept.result({ name: 'sft', seed, ...answers }, () => judgedModel(start, seed)));
+      results.push(
+        start.quality,
+        await kept.result({ name: 'sft', seed, ...completions }, () => judgedModel(start, seed)),
+      );
       for (const { name, create, settings } of chosen) {
         const measure = name === 'best-of-16' ? bestOfMany : trained;
         results.push(
-          await kept.result({ name, seed, settings, ...answers }, () => measure(create, settings, start, seed)),
+          await kept.result({ name, seed, settings, ...completions }, () => measure(create, settings, start, seed)),
         );
       }
     }
@@ -134,7 +137,7 @@ function* worldRows(results) {
   }
 }
 
-/** Of a seed: the fine-tuned model, comparisons of its answers, a reward model that learned them. */
+/** Of a seed: the fine-tuned model, comparisons of its completions, a reward model that learned them. */
 export async function startOf(kept, seed) {
   const folder = join(kept.folder, `seed-${seed}`);
   const [sft, reward] = ['sft', 'reward'].map((name) => join(folder, name));
@@ -188,7 +191,7 @@ async function judgedModel({ sft, reward }, seed) {
   }
 }
 
-/** What a policy's answers to all prompts of the world are worth, by the true reward and by the reward model. */
+/** What a policy's completions to all prompts of the world are worth, by the true reward and by the reward model. */
 async function judged(policy, reward, seed) {
   const { tokenizer } = policy.model;
   const prompts = reviewPrompts.map(({ text }) => {
@@ -197,15 +200,15 @@ async function judged(policy, reward, seed) {
   });
   const proxy = await openReward(reward);
   const gold = reviewReward();
-  const layout = answerLayout(policy.model, prompts, { rows: 8, maxTokens: MAX_TOKENS, answers: ANSWERS });
+  const layout = completionLayout(policy.model, prompts, { rows: 8, maxTokens: MAX_TOKENS, completions: COMPLETIONS });
   const rollouts = createRollouts(policy, proxy, { layout, maxTokens: MAX_TOKENS, temperature: 1, batch: 64 });
   try {
-    const rollout = await rollouts.run(prompts, seedFor(seed, 'judged'), ANSWERS);
+    const rollout = await rollouts.run(prompts, seedFor(seed, 'judged'), COMPLETIONS);
     return {
-      gold: mean(await gold.score(rollout.answers)),
+      gold: mean(await gold.score(rollout.completions)),
       proxy: mean(rollout.scores),
-      kl: mean(answerKl(rollout)),
-      tokens: mean(rollout.answers.map(({ response }) => response.length)),
+      kl: mean(completionKl(rollout)),
+      tokens: mean(rollout.completions.map(({ response }) => response.length)),
     };
   } finally {
     rollouts[Symbol.dispose]();

@@ -83,7 +83,7 @@ function* grpo({ peer, pairs }) {
         fp32: () => peer('trl_grpo.py', ...options, '--beta', beta),
       });
       yield {
-        name: `GRPO step ${shape}, 8 prompts × 4 answers, 16 + 48, β ${beta}, s`,
+        name: `GRPO step ${shape}, 8 prompts × 4 completions, 16 + 48, β ${beta}, s`,
         value: seconds(figures.ours),
         target: '≥ 1.5× TRL fp32',
         note: against('TRL fp32', figures.ours, figures.fp32),

@@ -121,7 +121,7 @@ const trainers = () =>
     ];
     writeFileSync(
       join(place, 'recipe.json'),
-      JSON.stringify({ seed: 1, stages, answers: { count: 1, data: 'demos.jsonl' } }),
+      JSON.stringify({ seed: 1, stages, completions: { count: 1, data: 'demos.jsonl' } }),
     );
     const child = spawn(process.execPath, [heed, 'pipeline', 'recipe.json', '--address', ADDRESS, '--out', 'run'], {
       cwd: place,

@@ -147,7 +147,7 @@ async function lookOn({ database, project }, url, until) {
 /** People who look and answer for some seconds; each keeps to one server. With `lead`, somebody looks on. */
 async function load({ project, tokens, database }, urls, seconds, thinking, lead) {
   const agent = new Agent({ keepAlive: true, maxSockets: 4000 });
-  const [next, vote] = [[], []];
+  const [next, judgment] = [[], []];
   const acknowledged = new Map();
   let again = 0;
   const until = performance.now() + 1000 * seconds;
@@ -167,14 +167,14 @@ async function load({ project, tokens, database }, urls, seconds, thinking, lead
         mine.add(item.id);
         await pause(Math.random() * thinking);
         const id = randomUUID();
-        const voted = await post(agent, `${path}/votes`, token, {
+        const voted = await post(agent, `${path}/judgments`, token, {
           id,
           item: item.id,
-          vote: { kind: 'pair', choice: 'first' },
+          judgment: { kind: 'pair', choice: 'first' },
           shown,
           duration: 1000,
         });
-        vote.push(voted.ms);
+        judgment.push(voted.ms);
         acknowledged.set(id, item.id);
       }
     }),
@@ -183,7 +183,7 @@ async function load({ project, tokens, database }, urls, seconds, thinking, lead
   const looked = await looks;
   const { query } = database;
   const kept = new Set(
-    (await query.selectFrom('votes').select('id').where('project', '=', project.id).execute()).map(({ id }) => id),
+    (await query.selectFrom('judgments').select('id').where('project', '=', project.id).execute()).map(({ id }) => id),
   );
   const over = await query
     .selectFrom('items')
@@ -192,7 +192,7 @@ async function load({ project, tokens, database }, urls, seconds, thinking, lead
     .where('answered', '>', 2)
     .executeTakeFirstOrThrow();
   const lost = [...acknowledged.keys()].filter((id) => !kept.has(id)).length;
-  return { next, vote, lost, over: Number(over.n), again, looked };
+  return { next, judgment, lost, over: Number(over.n), again, looked };
 }
 
 export const quantile = (values, share) => values.toSorted((a, b) => a - b)[Math.floor(share * (values.length - 1))];
@@ -209,7 +209,7 @@ export async function measured(at, servers, settings, usual = {}) {
   const pids = studios.map(({ child }) => child.pid);
   try {
     const before = cpuOf(pids);
-    const { next, vote, lost, over, again, looked } = await load(
+    const { next, judgment, lost, over, again, looked } = await load(
       store,
       studios.map(({ url }) => url),
       SECONDS,
@@ -221,13 +221,13 @@ export async function measured(at, servers, settings, usual = {}) {
           .map(([what, ms]) => `${ms} ms for ${what}`)
           .join(', ')}`
       : '';
-    const cpu = (cpuOf(pids) - before) / (next.length + vote.length);
+    const cpu = (cpuOf(pids) - before) / (next.length + judgment.length);
     return {
-      value: `${times('next', next)}, ${times('vote', vote)}`,
+      value: `${times('next', next)}, ${times('judgment', judgment)}`,
       target: 'p99 ≤ 50 ms, nothing lost or given twice',
-      note: `p50 / p99; ${vote.length} votes of ${people} people in ${SECONDS} s, ${items} items; ${lost} lost, ${over} items answered by too many, ${again} given to somebody twice; ${cpu.toFixed(1)} ms of a core in the servers for each request${looking}`,
+      note: `p50 / p99; ${judgment.length} judgments of ${people} people in ${SECONDS} s, ${items} items; ${lost} lost, ${over} items answered by too many, ${again} given to somebody twice; ${cpu.toFixed(1)} ms of a core in the servers for each request${looking}`,
       cpu,
-      p99: { next: quantile(next, 0.99), vote: quantile(vote, 0.99) },
+      p99: { next: quantile(next, 0.99), judgment: quantile(judgment, 0.99) },
       lost,
       over,
       again,
@@ -347,7 +347,7 @@ async function* keys() {
   }
 }
 
-/** A server killed again and again while people vote: what it had acknowledged is there. */
+/** A server killed again and again while people judge: what it had acknowledged is there. */
 async function* killed() {
   yield* inTemporaryFolder(async function* (folder) {
     const at = join(folder, 'feedback.db');
@@ -363,7 +363,11 @@ async function* killed() {
           const { value } = await post(agent, `${path}/next`, token, { count: 1 });
           const id = randomUUID();
           const { item } = value.assignments[0];
-          await post(agent, `${path}/votes`, token, { id, item: item.id, vote: { kind: 'pair', choice: 'tie' } });
+          await post(agent, `${path}/judgments`, token, {
+            id,
+            item: item.id,
+            judgment: { kind: 'pair', choice: 'tie' },
+          });
           acknowledged.add(id);
         }
       });
@@ -372,11 +376,11 @@ async function* killed() {
       await ended;
       agent.destroy();
     }
-    const kept = new Set((await database.query.selectFrom('votes').select('id').execute()).map(({ id }) => id));
+    const kept = new Set((await database.query.selectFrom('judgments').select('id').execute()).map(({ id }) => id));
     const lost = [...acknowledged].filter((id) => !kept.has(id)).length;
     await database.close();
     yield {
-      name: `acknowledged votes lost, ${rounds} times kill -9`,
+      name: `acknowledged judgments lost, ${rounds} times kill -9`,
       value: `${lost} of ${acknowledged.size}`,
       target: '0',
       lost,

@@ -28,10 +28,10 @@ export const people = { sections: { latency, frames, 'ask-people': askPeople, ce
 const at = (values, share) => values.toSorted((a, b) => a - b)[Math.floor(share * (values.length - 1))];
 const ms = (value) => `${value.toFixed(value < 10 ? 1 : 0)} ms`;
 
-/** The next item and a vote, again and again, while a policy is trained in the same process. */
+/** The next item and a judgment, again and again, while a policy is trained in the same process. */
 async function* latency() {
   for (const threaded of [false, true]) {
-    const took = { next: [], vote: [] };
+    const took = { next: [], judgment: [] };
     const child = fork(new URL('./people-job.js', import.meta.url), [JSON.stringify({ threaded, steps: 6 })]);
     const ended = new Promise((resolve) => child.once('exit', resolve));
     let done = false;
@@ -48,8 +48,8 @@ async function* latency() {
     };
     while (!done) {
       const [{ item }] = await timed('next', () => studio.next('people', 1));
-      const vote = { id: crypto.randomUUID(), item: item.id, vote: { kind: 'pair', choice: 'first' } };
-      await timed('vote', () => studio.judge('people', vote));
+      const judgment = { id: crypto.randomUUID(), item: item.id, judgment: { kind: 'pair', choice: 'first' } };
+      await timed('judgment', () => studio.judge('people', judgment));
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
     child.send('close');
@@ -293,7 +293,7 @@ async function judged(settings, seed) {
     if (!right.has(item)) right.set(item, truth.uniform() < 0.5 ? 'first' : 'second');
     const wrong = right.get(item) === 'first' ? 'second' : 'first';
     const choice = draws.uniform() < skill ? right.get(item) : wrong;
-    await recordJudgment(database, project, id, { id: `v${labels}`, item, vote: { kind: 'pair', choice } });
+    await recordJudgment(database, project, id, { id: `v${labels}`, item, judgment: { kind: 'pair', choice } });
     labels++;
     if (settings.certainty && labels % 40 === 0) await refreshEstimates(database, project);
   }

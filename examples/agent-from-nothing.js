@@ -107,11 +107,20 @@ async function learn(name, data, steps, learningRate) {
 await learn('drills', drills, drillSteps, 3e-3);
 await learn('demonstrations', demonstrations, demonstrationSteps, 1e-3);
 
-const [steps, batch, answers] = [Number(values.steps), 16, 8];
-const settings = { steps, batch, answers, learningRate: 5e-4, schedule: 'linear', beta: 0, maxKl: 0, evaluations: 0 };
+const [steps, batch, completions] = [Number(values.steps), 16, 8];
+const settings = {
+  steps,
+  batch,
+  completions,
+  learningRate: 5e-4,
+  schedule: 'linear',
+  beta: 0,
+  maxKl: 0,
+  evaluations: 0,
+};
 let tokens = 0;
 for await (const { step, metrics } of steps > 0 ? grpo({ model, env, seed, ...play, ...settings }) : []) {
-  tokens += metrics['response/length'] * batch * answers;
+  tokens += metrics['response/length'] * batch * completions;
   if (step % 10 > 0 && step < steps) continue;
   const [reward, calls] = [metrics['reward/mean'].toFixed(2), metrics['episode/calls'].toFixed(2)];
   log(`GRPO ${step}: reward ${reward}, calls ${calls}, ${Math.round(tokens)} tokens, held out ${await heldOut()}`);

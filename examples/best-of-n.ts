@@ -10,7 +10,7 @@ const data = ['circus', 'library', 'restaurant', 'stadium'].map((place) => ({
 const { rows, bestOf } = await bestOfN({
   model,
   data,
-  answers: 8,
+  completions: 8,
   maxTokens: 32,
   reward: (completions) => completions.map(({ text }) => -text.length),
 });

@@ -13,7 +13,7 @@ const training = grpo({
   reward: (completions) => completions.map(({ text }) => text.split(/\s+/).filter((word) => word === 'the').length),
   steps: 6,
   batch: 8,
-  answers: 4,
+  completions: 4,
   maxTokens: 32,
   evaluations: 2,
   learningRate: 1e-3,

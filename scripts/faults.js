@@ -341,7 +341,7 @@ export const faults = [
     tests: ['test/serve-jobs.test.ts'],
   },
   {
-    name: 'answers that wait are kept from two on',
+    name: 'completions that wait are kept from two on',
     room: 'studio',
     kind: 'off by one',
     file: 'src/studio/label/outbox.ts',

@@ -99,12 +99,12 @@ async function fill(database) {
       const duration = 4000 + 900 * i * (n + 1);
       now += duration + 500;
       const choice = i % 3 === 0 && n === 2 ? 'second' : 'first';
-      const vote = { kind: 'pair', choice, strength: 2, ...(choice === 'second' && { reason: 'It is shorter.' }) };
+      const judgment = { kind: 'pair', choice, strength: 2, ...(choice === 'second' && { reason: 'It is shorter.' }) };
       await recordJudgment(
         database,
         pairs,
         person.id,
-        { id: `${name} ${i}`, item: item.id, vote, shown, duration },
+        { id: `${name} ${i}`, item: item.id, judgment, shown, duration },
         now,
       );
     }

@@ -55,7 +55,7 @@ async function compare(running: Running, most = Number.POSITIVE_INFINITY): Promi
     for (const { item } of next) {
       const [first, second] = item.content.options.map((option) => letters((option as { text: string }).text));
       const choice = first === second ? 'tie' : first > second ? 'first' : 'second';
-      await studio.judge(name, { id: crypto.randomUUID(), item: item.id, vote: { kind: 'pair', choice } });
+      await studio.judge(name, { id: crypto.randomUUID(), item: item.id, judgment: { kind: 'pair', choice } });
       if (++said === most) return said;
     }
   }

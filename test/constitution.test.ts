@@ -47,11 +47,11 @@ it('revisions lose what a principle forbids, comparisons follow it, and others l
   });
 
   const revisions = lines('run', 'revisions.jsonl');
-  expect(revisions.filter(({ answer }) => gardens(answer) > 0)).toHaveLength(result.revisions.changed);
+  expect(revisions.filter(({ original }) => gardens(original) > 0)).toHaveLength(result.revisions.changed);
   expect(result.revisions.changed).toBeGreaterThan(10);
-  for (const { prompt, completion, conversation, answer } of revisions) {
+  for (const { prompt, completion, conversation, original } of revisions) {
     expect(gardens(completion[0].content)).toBe(0);
-    expect(conversation.slice(0, 2)).toEqual([...prompt, { role: 'assistant', content: answer }]);
+    expect(conversation.slice(0, 2)).toEqual([...prompt, { role: 'assistant', content: original }]);
     expect(conversation).toHaveLength(6);
     expect(conversation.at(-1)).toEqual(completion[0]);
   }

@@ -102,12 +102,12 @@ describe('a studio with --log-format json', () => {
     const authorization = `Bearer ${token}`;
     /** Sends half of a judgment, once the studio waits for it. */
     const half = async (url: string) => {
-      const body = JSON.stringify({ id: 'v', item: item.id, vote: { kind: 'pair', choice: 'first' } });
+      const body = JSON.stringify({ id: 'v', item: item.id, judgment: { kind: 'pair', choice: 'first' } });
       const headers = {
         ...{ authorization, 'content-type': 'application/json', 'content-length': String(body.length) },
         expect: '100-continue',
       };
-      const sent = request(`${url}/api/projects/p/votes`, { method: 'POST', headers });
+      const sent = request(`${url}/api/projects/p/judgments`, { method: 'POST', headers });
       const status = new Promise<number>((resolve) => {
         sent.on('response', (response) => resolve(response.resume().statusCode!)).on('error', () => resolve(0));
       });
@@ -144,7 +144,12 @@ describe('a studio with --log-format json', () => {
     expect(lines.filter(({ message }) => message === 'request')).toMatchObject([
       { request: expect.stringMatching(/^req_/), method: 'GET', path: '/api/projects', status: 200 },
       { method: 'POST', path: '/api/people', status: 403 },
-      { request: expect.stringMatching(/^req_/), method: 'POST', path: '/api/projects/:project/votes', status: 200 },
+      {
+        request: expect.stringMatching(/^req_/),
+        method: 'POST',
+        path: '/api/projects/:project/judgments',
+        status: 200,
+      },
     ]);
 
     const second = await begin();

@@ -30,7 +30,7 @@ const prompts = Array.from({ length: 12 }, (_, i) => ({ prompt: `the number ${i}
 beforeAll(async () => {
   const lines = (rows: object[]) => rows.map((row) => `${JSON.stringify(row)}\n`).join('');
   writeFileSync(at('prompts.jsonl'), lines(prompts));
-  writeFileSync(at('answers.jsonl'), lines(prompts.map((row) => ({ ...row, completion: ' even' }))));
+  writeFileSync(at('completions.jsonl'), lines(prompts.map((row) => ({ ...row, completion: ' even' }))));
   writeFileSync(at('few.jsonl'), lines(prompts.slice(1).map((row) => ({ ...row, completion: ' even' }))));
   writeFileSync(at('length.js'), 'export default (answers) => answers.map(({ text }) => text.length);');
   await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
@@ -45,14 +45,25 @@ describe('heed eval policy', () => {
   it('tells how often a judge prefers the policy, by the judge and by a reward', async () => {
     verdict = (a, b) => (a.length > b.length ? 'A' : a.length < b.length ? 'B' : 'Who knows?');
     const { code, stdout } = await call(
-      [...evaluate, '--baseline', 'answers.jsonl', '--judge', judge, '--reward', 'length.js', '--out', 'run', '--json'],
+      [
+        ...evaluate,
+        '--baseline',
+        'completions.jsonl',
+        '--judge',
+        judge,
+        '--reward',
+        'length.js',
+        '--out',
+        'run',
+        '--json',
+      ],
       folder.path,
       { OPENAI_API_KEY: KEY },
     );
     expect(code).toBe(0);
     const { winRate, interval, wins, losses, ties, ...told } = lastLine(stdout);
     expect(told).toMatchObject({
-      ...{ baseline: 'answers.jsonl', n: 12, run: 'run', comparisons: join('run', 'comparisons.jsonl') },
+      ...{ baseline: 'completions.jsonl', n: 12, run: 'run', comparisons: join('run', 'comparisons.jsonl') },
       judge: { agreement: (12 - ties) / 12, first: 0.5, unreadable: 2 * ties },
       reward: { baseline: 5, policy: expect.any(Number), interval: [expect.any(Number), expect.any(Number)] },
       lengthControlled: { winRate: expect.any(Number) },
@@ -76,7 +87,17 @@ describe('heed eval policy', () => {
   it('says of a judge that always takes the first what it is', async () => {
     verdict = () => 'A';
     const { code, stdout } = await call(
-      [...evaluate, '--baseline', 'answers.jsonl', '--judge', judge, '--judge-call.key', 'MY_KEY', '--out', 'first'],
+      [
+        ...evaluate,
+        '--baseline',
+        'completions.jsonl',
+        '--judge',
+        judge,
+        '--judge-call.key',
+        'MY_KEY',
+        '--out',
+        'first',
+      ],
       folder.path,
       { MY_KEY: KEY },
     );
@@ -108,8 +129,8 @@ describe('heed eval policy', () => {
     for (const [args, code, message] of [
       [[...rewarded], 2, '--baseline'],
       [['--baseline', 'few.jsonl', ...rewarded], 1, '"few.jsonl" has no completion of 1 of 12 prompts'],
-      [['--baseline', 'answers.jsonl', '--judge', 'http://127.0.0.1:9/v1'], 1, 'names no model'],
-      [['--baseline', 'answers.jsonl', '--judge', judge], 1, 'answered 401'],
+      [['--baseline', 'completions.jsonl', '--judge', 'http://127.0.0.1:9/v1'], 1, 'names no model'],
+      [['--baseline', 'completions.jsonl', '--judge', judge], 1, 'answered 401'],
     ] as const) {
       const outcome = await call([...evaluate, ...args, '--out', `wrong-${message.length}`], folder.path);
       expect(outcome).toMatchObject({ code, stderr: expect.stringContaining(message) });

@@ -39,7 +39,7 @@ describe('a project of pairs', () => {
       pairs.slice(0, 4).map((row) => ({ ...row, prompt: `Known: ${row.prompt}` })),
     );
     const first = await run('import', 'pairs.jsonl', '--project', 'p', '--overlap', '2', '--json');
-    expect(JSON.parse(first.stdout)).toEqual({ project: 'p', added: 30, known: 0, votes: 0, bad: 0 });
+    expect(JSON.parse(first.stdout)).toEqual({ project: 'p', added: 30, known: 0, judgments: 0, bad: 0 });
     const again = await run('import', 'pairs.jsonl', '--project', 'p', '--json');
     expect(JSON.parse(again.stdout)).toMatchObject({ added: 0, known: 30 });
     expect(JSON.parse((await run('import', 'known.jsonl', '--project', 'p', '--gold', '--json')).stdout)).toMatchObject(
@@ -61,11 +61,11 @@ describe('a project of pairs', () => {
         );
         sides.add(`${good}`);
         const choice = name === 'ben' && i % 5 === 0 ? 'tie' : good === 0 ? 'first' : 'second';
-        const vote = { kind: 'pair' as const, choice: choice as 'first', reason: `because ${i}` };
+        const judgment = { kind: 'pair' as const, choice: choice as 'first', reason: `because ${i}` };
         await recordJudgment(database, project, person.id, {
           id: `${name}-${i}`,
           item: next.item.id,
-          vote,
+          judgment,
           shown: next.shown,
           duration: 1500,
         });
@@ -108,19 +108,19 @@ describe('a project of pairs', () => {
       formats: { 'unpaired-preference': expect.any(Number) },
     });
 
-    expect((await run('export', 'votes.jsonl', '--project', 'p', '--format', 'votes')).code).toBe(0);
+    expect((await run('export', 'judgments.jsonl', '--project', 'p', '--format', 'judgments')).code).toBe(0);
     for (const _ of [1, 2]) {
-      expect((await run('import', 'votes.jsonl', '--project', 'p', '--overlap', '2', '--store', 'other.db')).code).toBe(
-        0,
-      );
+      expect(
+        (await run('import', 'judgments.jsonl', '--project', 'p', '--overlap', '2', '--store', 'other.db')).code,
+      ).toBe(0);
     }
     const moved = JSON.parse((await run('stats', '--project', 'p', '--store', 'other.db', '--json')).stdout);
     expect(moved.alpha.alpha).toBeCloseTo(stats.alpha.alpha, 12);
-    expect(moved.answers).toBe(stats.answers);
+    expect(moved.judgments).toBe(stats.judgments);
   });
 
   it('says what is wrong, and changes nothing', async () => {
-    write('bad.jsonl', [pairs[0], { prompt: 'no answers' }]);
+    write('bad.jsonl', [pairs[0], { prompt: 'no judgments' }]);
     const bad = await run('import', 'bad.jsonl', '--project', 'q', '--store', 'bad.db');
     expect(bad).toMatchObject({ code: 1, stderr: expect.stringContaining('"bad.jsonl", line 2') });
     const skipped = await run(
@@ -165,11 +165,21 @@ it.skipIf(!postgres)('a store on PostgreSQL is filled and told about likewise (n
   const store = await postgres!.database();
   write('rated.jsonl', pairs.slice(0, 6));
   for (const name of ['ada', 'ben']) {
-    const done = await run('import', 'rated.jsonl', '--project', 'p', '--votes-of', name, '--store', store, '--json');
-    expect(JSON.parse(done.stdout)).toMatchObject({ votes: 6 });
+    const done = await run(
+      'import',
+      'rated.jsonl',
+      '--project',
+      'p',
+      '--judgments-of',
+      name,
+      '--store',
+      store,
+      '--json',
+    );
+    expect(JSON.parse(done.stdout)).toMatchObject({ judgments: 6 });
   }
   const stats = JSON.parse((await run('stats', '--project', 'p', '--store', store, '--json')).stdout);
-  expect(stats).toMatchObject({ answers: 12, items: 6, disagreements: [], alpha: { alpha: 1, items: 6 } });
+  expect(stats).toMatchObject({ judgments: 12, items: 6, disagreements: [], alpha: { alpha: 1, items: 6 } });
   expect(stats.balance[1].rows).toEqual([
     { name: 'web', items: 3, answered: 3 },
     { name: 'book', items: 3, answered: 3 },
@@ -239,7 +249,11 @@ describe('a project of ratings', () => {
     const project = await findProject(database, 'r');
     const [{ item }] = await assignItems(database, project, person.id);
     const rate = (ratings: Record<string, number>) =>
-      recordJudgment(database, project, person.id, { id: 'rated', item: item.id, vote: { kind: 'rating', ratings } });
+      recordJudgment(database, project, person.id, {
+        id: 'rated',
+        item: item.id,
+        judgment: { kind: 'rating', ratings },
+      });
     await expect(rate({})).rejects.toThrow('ratings.helpful: expected 1 to 5, got nothing');
     await rate({ helpful: 4, truthful: 5 });
     await database.close();
@@ -336,7 +350,7 @@ it('a project moves in from another tool, dry first, out to another, and its wor
   );
   const done = await run(...from, '--users', join(fixture, 'users.json'), '--overlap', '3', '--json');
   const { projects } = JSON.parse(done.stdout);
-  expect(projects.map(({ name, votes }: { name: string; votes: number }) => [name, votes])).toEqual([
+  expect(projects.map(({ name, judgments }: { name: string; judgments: number }) => [name, judgments])).toEqual([
     ['m preference', 7],
     ['m order', 4],
     ['m improved', 1],
@@ -358,7 +372,7 @@ it('a project moves in from another tool, dry first, out to another, and its wor
     '--json',
   );
   expect(JSON.parse(back.stdout).projects).toMatchObject([
-    { name: 'b', kind: 'pair', added: 4, votes: 7, suggestions: 4 },
+    { name: 'b', kind: 'pair', added: 4, judgments: 7, suggestions: 4 },
   ]);
   const paid = await run('payments', 'pay.csv', '--rate', '20', ...of, '--json');
   expect(JSON.parse(paid.stdout)).toMatchObject({ work: [], rows: 0 });

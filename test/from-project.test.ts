@@ -17,7 +17,7 @@ const pairs = Array.from({ length: 40 }, (_, i) => ({
 it('learns what it would from the exported answers, keeps them in the run, and goes on with them', async () => {
   writeFileSync(at('pairs.jsonl'), pairs.map((row) => `${JSON.stringify(row)}\n`).join(''));
   const run = (...args: string[]) => call(args, folder.path);
-  const imported = await run('feedback', 'import', 'pairs.jsonl', '--project', 'cats', '--votes-of', 'ada');
+  const imported = await run('feedback', 'import', 'pairs.jsonl', '--project', 'cats', '--judgments-of', 'ada');
   expect(imported).toMatchObject({ code: 0 });
   await run('feedback', 'export', 'exported.jsonl', '--project', 'cats');
 

@@ -78,7 +78,7 @@ describe('heed train --teacher human', () => {
     await recordJudgment(database, project, person.id, {
       id: 'between',
       item: held[0].id,
-      vote: { kind: 'pair', choice: 'first' },
+      judgment: { kind: 'pair', choice: 'first' },
     });
     await database.close();
 

@@ -14,7 +14,7 @@ const small = [
   ...['overoptimization', '--model', fixtureModel('tiny-llama'), '--data', 'prompts.jsonl'],
   ...['--reward', `${judge},${judge}`, '--gold', 'gold.js', '--evaluation.data', 'prompts.jsonl'],
   ...['--max-tokens', '6', '--batch', '8', '--ppo.minibatch', '4', '--learning-rate', '0.01', '--steps', '6'],
-  ...['--evaluations', '3', '--best-of.answers', '8', '--best-of.prompts', '8', '--best-of.batch', '4'],
+  ...['--evaluations', '3', '--best-of.completions', '8', '--best-of.prompts', '8', '--best-of.batch', '4'],
   ...['--guards', 'kl:1,pessimism'],
 ];
 

@@ -29,7 +29,7 @@ const stages = [
   },
   { name: 'judged', command: 'eval reward', settings: { model: '@reward', data: 'pairs.jsonl' } },
 ];
-const recipe = { name: 'Whole', seed: 1, stages, answers: { count: 2, maxTokens: 4 } };
+const recipe = { name: 'Whole', seed: 1, stages, completions: { count: 2, maxTokens: 4 } };
 const write = (name: string, value: unknown) => writeFileSync(at(name), JSON.stringify(value));
 const lines = (rows: readonly unknown[]) => rows.map((row) => `${JSON.stringify(row)}\n`).join('');
 const lastLine = (text: string) => JSON.parse(text.trimEnd().split('\n').at(-1)!);
@@ -98,7 +98,7 @@ describe('heed pipeline', () => {
     expect(reward).toMatchObject({ accuracy: expect.any(Number), n: expect.any(Number) });
     expect(ppo).toMatchObject({ reward: { after: expect.any(Number) }, kl: expect.any(Number) });
     expect(judged).toMatchObject({ command: 'eval reward', accuracy: expect.any(Number), n: 20 });
-    const { prompts, models } = result.answers;
+    const { prompts, models } = result.completions;
     expect(prompts).toEqual([markup, 'a blue']);
     expect(models.map(({ name, texts }: { name: string; texts: string[] }) => [name, texts.length])).toEqual([
       ...[

@@ -84,7 +84,7 @@ it.each(['rloo', 'grpo', 'online-dpo'])(
 );
 
 describe('heed best-of-n', () => {
-  const draw = ['bestofn', ...common.slice(0, 6), '--max-tokens', '6', '--answers', '8'];
+  const draw = ['bestofn', ...common.slice(0, 6), '--max-tokens', '6', '--completions', '8'];
 
   it('draws, and leaves the best as a dataset that heed sft takes', async () => {
     const { code, stdout, stderr } = await call([...draw, '--gold', 'even.js', '--out', 'best', '--json'], folder.path);
@@ -125,7 +125,7 @@ it.each<[string, string[], RegExp]>([
     /no ratio of whole/,
   ],
   ['thresholds that do not rise', ['rest', ...small, '--thresholds', '0.5,0.2'], /rising/],
-  ['one answer to compare', ['rloo', ...small, '--answers', '1'], /answers/],
+  ['one answer to compare', ['rloo', ...small, '--completions', '1'], /completions/],
   ['a reward that is not there', ['grpo', ...small, '--reward', 'none.js'], /none\.js/],
   ['answers longer than the model', ['raft', ...small, '--max-tokens', '9999'], /positions/],
 ])('says what is wrong with %s, before anything is computed', async (_, args, message) => {

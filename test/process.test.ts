@@ -47,7 +47,7 @@ describe('heed process', () => {
     expect(result).toMatchObject({
       run: 'run',
       model: join('run', 'model'),
-      answers: { product: {}, min: {}, last: {} },
+      completions: { product: {}, min: {}, last: {} },
     });
     expect(result.accuracy).toBeGreaterThan(0.9);
     expect(rowsOf(at('run'))[0]).toMatchObject({ step: 0, 'accuracy/product': expect.any(Number) });

@@ -23,10 +23,10 @@ beforeAll(() => {
   }));
   writeFileSync(at('pairs.jsonl'), lines(pairs));
   writeFileSync(at('equal.jsonl'), lines([pairs[0], { ...pairs[1], rejected: pairs[1].chosen }]));
-  const answers = (from: 'chosen' | 'rejected') =>
+  const completions = (from: 'chosen' | 'rejected') =>
     lines(pairs.map(({ prompt, ...pair }) => ({ prompt, completion: pair[from] })));
-  writeFileSync(at('cats.jsonl'), answers('chosen'));
-  writeFileSync(at('dogs.jsonl'), answers('rejected'));
+  writeFileSync(at('cats.jsonl'), completions('chosen'));
+  writeFileSync(at('dogs.jsonl'), completions('rejected'));
 });
 
 describe('heed reward', () => {

@@ -59,24 +59,24 @@ async function begin(project: 'pair' | 'correction', options?: BrowserContextOpt
 const promptOf = (page: Page) => page.getByRole('region', { name: 'Prompt' }).innerText();
 const drafts = (page: Page) =>
   page.evaluate<string[]>("Object.keys(localStorage).filter((key) => key.startsWith('heed draft'))");
-async function votesOf(who: string, count: number) {
+async function judgmentsOf(who: string, count: number) {
   const look = () =>
     database.query
-      .selectFrom('votes')
-      .innerJoin('people', 'people.id', 'votes.person')
+      .selectFrom('judgments')
+      .innerJoin('people', 'people.id', 'judgments.person')
       .select([
-        'votes.kind',
-        'votes.answerJson',
-        'votes.guidelines',
-        'votes.handed',
-        'votes.created',
-        'votes.shownJson',
+        'judgments.kind',
+        'judgments.judgmentJson',
+        'judgments.guidelines',
+        'judgments.handed',
+        'judgments.created',
+        'judgments.shownJson',
       ])
       .where('people.name', '=', who)
-      .orderBy('votes.seq')
+      .orderBy('judgments.seq')
       .execute();
   const rows = await until(look, ({ length }) => length >= count);
-  return rows.map(({ answerJson, ...row }) => ({ ...row, answer: JSON.parse(answerJson) }));
+  return rows.map(({ judgmentJson, ...row }) => ({ ...row, answer: JSON.parse(judgmentJson) }));
 }
 const kept = 'What you have written is kept in this browser until it is sent.';
 
@@ -117,8 +117,8 @@ describe('what is written and not sent', () => {
       () => promptOf(page),
       (now) => now !== item,
     );
-    const [vote] = await votesOf(page.who, 1);
-    expect(vote.answer).toEqual({ kind: 'correction', text: 'a response without mistakes', reason: 'spelling' });
+    const [judgment] = await judgmentsOf(page.who, 1);
+    expect(judgment.answer).toEqual({ kind: 'correction', text: 'a response without mistakes', reason: 'spelling' });
     expect(
       await until(
         () => drafts(page),
@@ -152,7 +152,7 @@ describe('what is written and not sent', () => {
     await page.getByLabel('Reason (optional)').fill('because');
     await page.keyboard.press('Escape');
     await page.getByRole('button', { name: /^Send ctrl/ }).click();
-    await votesOf(page.who, 1);
+    await judgmentsOf(page.who, 1);
     await page.getByRole('button', { name: 'Undo' }).click();
     await until(
       () => promptOf(page),
@@ -162,9 +162,9 @@ describe('what is written and not sent', () => {
     expect(await page.getByLabel('Reason (optional)').inputValue()).toBe('because');
     await page.getByRole('button', { name: /^Skip/ }).click();
     await page.getByRole('button', { name: /I do not understand it/ }).click();
-    const votes = await votesOf(page.who, 3);
-    expect(votes.map(({ kind }) => kind)).toEqual(['answer', 'undo', 'skip']);
-    expect(votes[2].answer.reason).toBe('I do not understand it: because');
+    const judgments = await judgmentsOf(page.who, 3);
+    expect(judgments.map(({ kind }) => kind)).toEqual(['judgment', 'undo', 'skip']);
+    expect(judgments[2].answer.reason).toBe('I do not understand it: because');
     await page.getByText('0 judged by you, 1 skipped').waitFor();
     await page.context().close();
   });
@@ -185,7 +185,7 @@ describe('what is written and not sent', () => {
     expect(asked[0]).toMatch(
       /^You have written about 1 item and not sent it\. Delete what is not sent, and sign out\?/,
     );
-    await page.route('**/votes', (route) =>
+    await page.route('**/judgments', (route) =>
       route.fulfill({ status: 400, json: { error: { message: 'This is refused.' } } }),
     );
     await page.getByRole('button', { name: /^Send ctrl/ }).click();
@@ -202,7 +202,7 @@ describe('judging', () => {
     await page.keyboard.press('2');
     await page.getByRole('group', { name: 'How much better?' }).waitFor();
     await page.keyboard.press('8');
-    const [{ answer, shownJson }] = await votesOf(page.who, 1);
+    const [{ answer, shownJson }] = await judgmentsOf(page.who, 1);
     const right = JSON.parse(shownJson!)[1] === 0 ? 'first' : 'second';
     expect(answer).toMatchObject({ choice: right, strength: 3 });
     await page.context().close();
@@ -217,11 +217,11 @@ describe('judging', () => {
     await press('é', 'Digit2'); // AZERTY
     await page.getByRole('group', { name: 'How much better?' }).waitFor();
     await press('_', 'Digit8');
-    await votesOf(page.who, 1);
+    await judgmentsOf(page.who, 1);
     await press('ы', 'KeyS'); // ЙЦУКЕН
     await page.getByRole('group', { name: 'Reason for skipping' }).waitFor();
     await press('ы', 'KeyS');
-    expect((await votesOf(page.who, 2))[1].kind).toBe('skip');
+    expect((await judgmentsOf(page.who, 2))[1].kind).toBe('skip');
     // a Latin letter is what it writes: the A of an AZERTY keyboard lies where Q does elsewhere
     await press('q', 'KeyA');
     await press('w', 'KeyZ');
@@ -242,15 +242,15 @@ describe('judging', () => {
     };
     const fetched = page.waitForResponse('**/next');
     await judge();
-    await votesOf(page.who, 1);
+    await judgmentsOf(page.who, 1);
     await fetched;
     // until the page asks for items again, it cannot know of a new version
     await page.route('**/next', (route) => route.abort());
     const { id } = projects.get('pair')!;
-    const first = (await votesOf(page.who, 1))[0].guidelines;
+    const first = (await judgmentsOf(page.who, 1))[0].guidelines;
     await writeGuidelines(database, id, `Be kind. Be accurate. ${'more '.repeat(first)}`, null);
     await judge(); // what was on the screen counts
-    await votesOf(page.who, 2);
+    await judgmentsOf(page.who, 2);
     await page.unroute('**/next');
     const title = page.getByRole('heading', { name: `The guidelines have changed: version ${first + 1}` });
     await title.waitFor();
@@ -262,9 +262,9 @@ describe('judging', () => {
     await page.keyboard.press('Enter');
     await page.getByRole('button', { name: /^Left is better/ }).waitFor();
     await judge();
-    const votes = await votesOf(page.who, 3);
-    expect(votes.map(({ guidelines }) => guidelines)).toEqual([first, first, first + 1]);
-    for (const { handed, created } of votes) expect(handed).toBeLessThanOrEqual(created);
+    const judgments = await judgmentsOf(page.who, 3);
+    expect(judgments.map(({ guidelines }) => guidelines)).toEqual([first, first, first + 1]);
+    for (const { handed, created } of judgments) expect(handed).toBeLessThanOrEqual(created);
     await page.getByText('3 judged by you').waitFor();
     await page.reload();
     await page.getByText('3 judged by you').waitFor();

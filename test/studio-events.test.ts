@@ -48,10 +48,10 @@ describe.each(kinds)('%s', (kind, address) => {
     await Promise.all((databases ?? []).map((database) => database.close()));
   });
 
-  let votes = 0;
+  let judgments = 0;
   async function say(client: Client): Promise<string> {
     const [{ item }] = await client.next('p');
-    await client.judge('p', { id: `v${votes++}`, item: item.id, vote: first });
+    await client.judge('p', { id: `v${judgments++}`, item: item.id, judgment: first });
     return item.id;
   }
 
@@ -61,9 +61,9 @@ describe.each(kinds)('%s', (kind, address) => {
     expect(await next(hearing)).toMatchObject({ kind: 'open' });
     expect(await next(counting)).toMatchObject({ kind: 'open' });
     const item = await say(annotator);
-    expect(await next(hearing)).toMatchObject({ kind: 'vote', person: 'ada', item, said: 'answer' });
+    expect(await next(hearing)).toMatchObject({ kind: 'judgment', person: 'ada', item, said: 'judgment' });
     const { id: _, ...told } = await next(counting);
-    expect(told).toEqual({ kind: 'votes', count: 1 });
+    expect(told).toEqual({ kind: 'judgments', count: 1 });
     await owner.addItems('p', pairs(20, 23));
     expect(await next(hearing)).toMatchObject({ kind: 'items', added: 3, person: 'olga' });
     expect(await next(counting)).toEqual({ kind: 'items', added: 3, known: 0, id: expect.any(String) });
@@ -77,7 +77,7 @@ describe.each(kinds)('%s', (kind, address) => {
     await Promise.all([hearing, counting].map((stream) => stream.return(undefined)));
   });
 
-  it('nothing is missed or heard twice where the stream breaks again and again, while people vote', async () => {
+  it('nothing is missed or heard twice where the stream breaks again and again, while people judgment', async () => {
     const heard: string[] = [];
     let after = '0,0';
     const said: string[] = [];
@@ -89,7 +89,7 @@ describe.each(kinds)('%s', (kind, address) => {
       let count = 0;
       for await (const event of owner.events('p', { after, signal: broken.signal })) {
         after = event.id;
-        if (event.kind === 'vote') heard.push(event.item as string);
+        if (event.kind === 'judgment') heard.push(event.item as string);
         if (++count === 5 || heard.length === 24) break;
       }
       broken.abort();
@@ -103,7 +103,7 @@ describe.each(kinds)('%s', (kind, address) => {
     await stream.next();
     await owner.changeRole('ada', 'reviewer');
     await say(owner);
-    expect((await stream.next()).value).toMatchObject({ kind: 'vote', person: 'olga' });
+    expect((await stream.next()).value).toMatchObject({ kind: 'judgment', person: 'olga' });
     await owner.removePerson('ada');
     expect(await stream.next()).toMatchObject({ done: true });
     await expect(annotator.events('p').next()).rejects.toMatchObject({ status: 401 });

@@ -138,16 +138,16 @@ const prompt = (page: Page) => page.getByRole('region', { name: 'Prompt' }).inne
 const answersTo = async (project: string, count: number) => {
   const look = () =>
     database.query
-      .selectFrom('votes')
-      .innerJoin('projects', 'projects.id', 'votes.project')
-      .select(['votes.answerJson', 'votes.shownJson', 'votes.item', 'votes.person'])
+      .selectFrom('judgments')
+      .innerJoin('projects', 'projects.id', 'judgments.project')
+      .select(['judgments.judgmentJson', 'judgments.shownJson', 'judgments.item', 'judgments.person'])
       .where('projects.name', '=', project)
-      .orderBy('votes.seq')
+      .orderBy('judgments.seq')
       .execute();
   const rows = await until(look, ({ length }) => length >= count);
-  return rows.map(({ answerJson, shownJson, ...row }) => ({
+  return rows.map(({ judgmentJson, shownJson, ...row }) => ({
     ...row,
-    answer: JSON.parse(answerJson),
+    answer: JSON.parse(judgmentJson),
     shown: JSON.parse(shownJson!) as number[],
   }));
 };
@@ -324,7 +324,7 @@ describe('every kind of item', () => {
       await answersTo('suggested', 2 + i);
       await moved(other, before);
       const { suggested } = await database.query
-        .selectFrom('votes')
+        .selectFrom('judgments')
         .select('suggested')
         .orderBy('seq', 'desc')
         .limit(1)

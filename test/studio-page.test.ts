@@ -54,13 +54,13 @@ afterAll(async () => {
   await database?.close();
 });
 
-const votes = (person: string) =>
+const judgments = (person: string) =>
   database.query
-    .selectFrom('votes')
-    .innerJoin('people', 'people.id', 'votes.person')
-    .select(['votes.item', 'votes.kind', 'votes.answerJson', 'votes.shownJson', 'votes.duration'])
+    .selectFrom('judgments')
+    .innerJoin('people', 'people.id', 'judgments.person')
+    .select(['judgments.item', 'judgments.kind', 'judgments.judgmentJson', 'judgments.shownJson', 'judgments.duration'])
     .where('people.name', '=', person)
-    .orderBy('votes.seq')
+    .orderBy('judgments.seq')
     .execute();
 
 it('the address may change while its link signs somebody in: they come in, and to where they wanted', async () => {
@@ -97,22 +97,22 @@ describe('signing out', () => {
     await page.getByRole('link', { name: project.name }).click();
     await page.getByRole('region', { name: 'Left' }).waitFor();
     const kept = () =>
-      page.evaluate<string[]>("Object.keys(localStorage).filter((key) => key.startsWith('heed votes'))");
+      page.evaluate<string[]>("Object.keys(localStorage).filter((key) => key.startsWith('heed judgments'))");
     const signOut = () => page.getByRole('button', { name: 'Sign out' }).click();
     return { page, kept, signOut };
   };
 
   it('sends the judgments that wait first, and leaves nothing of them in the browser', async () => {
     const { page, kept, signOut } = await begin('cleo');
-    await page.route('**/votes', (route) => route.abort());
+    await page.route('**/judgments', (route) => route.abort());
     await page.keyboard.press('1');
     await page.keyboard.press('2');
     await page.getByText('cannot be reached').waitFor();
     expect(await kept()).toHaveLength(1);
-    await page.unroute('**/votes');
+    await page.unroute('**/judgments');
     await signOut();
     await page.getByLabel('Token').waitFor();
-    expect(await votes('cleo')).toHaveLength(2);
+    expect(await judgments('cleo')).toHaveLength(2);
     expect(await kept()).toEqual([]);
     expect(new URL(page.url()).hash).toBe('');
     await page.context().close();
@@ -120,7 +120,7 @@ describe('signing out', () => {
 
   it('asks before it deletes judgments that cannot be sent, and stays signed in where it cannot sign out', async () => {
     const { page, kept, signOut } = await begin('dan');
-    await page.route('**/votes', (route) => route.abort());
+    await page.route('**/judgments', (route) => route.abort());
     await page.keyboard.press('1');
     await page.getByText('cannot be reached').waitFor();
     const asked: string[] = [];
@@ -147,7 +147,7 @@ describe('signing out', () => {
     await signOut();
     await page.getByLabel('Token').waitFor();
     expect(await kept()).toEqual([]);
-    expect(await votes('dan')).toEqual([]);
+    expect(await judgments('dan')).toEqual([]);
     await page.context().close();
   });
 });
@@ -191,14 +191,14 @@ describe('labeling', () => {
     await page.getByRole('button', { name: /Just skip/ }).waitFor();
     await page.keyboard.press('1');
     const told = await until(
-      () => votes('me'),
+      () => judgments('me'),
       ({ length }) => length === 8,
     );
-    expect(told.map(({ kind }) => kind)).toEqual([...new Array(6).fill('answer'), 'undo', 'skip']);
-    expect(told.slice(0, 5).every(({ answerJson }) => JSON.parse(answerJson).choice === 'first')).toBe(true);
+    expect(told.map(({ kind }) => kind)).toEqual([...new Array(6).fill('judgment'), 'undo', 'skip']);
+    expect(told.slice(0, 5).every(({ judgmentJson }) => JSON.parse(judgmentJson).choice === 'first')).toBe(true);
     expect(told.slice(0, 5).map(({ shownJson }) => shownJson === '[0,1]')).toEqual(chosen);
-    expect(JSON.parse(told[5].answerJson)).toEqual({ kind: 'pair', choice: 'tie', reason: '1 of them rhymes' });
-    expect(JSON.parse(told[7].answerJson)).toEqual({
+    expect(JSON.parse(told[5].judgmentJson)).toEqual({ kind: 'pair', choice: 'tie', reason: '1 of them rhymes' });
+    expect(JSON.parse(told[7].judgmentJson)).toEqual({
       kind: 'skip',
       reason: 'I do not understand it: 1 of them rhymes', // the undo brought it back
     });
@@ -215,11 +215,11 @@ describe('labeling', () => {
     await page.keyboard.press('1');
     await page.keyboard.press('2');
     await page.getByText('cannot be reached').waitFor();
-    expect(await votes('ben')).toEqual([]);
+    expect(await judgments('ben')).toEqual([]);
     await page.context().setOffline(false);
     await page.reload(); // even the page may be gone meanwhile
     const told = await until(
-      () => votes('ben'),
+      () => judgments('ben'),
       ({ length }) => length === 2,
     );
     expect(told).toHaveLength(2);
@@ -236,7 +236,7 @@ describe('labeling', () => {
     await page.context().setOffline(false);
     await page.getByRole('alert').waitFor({ state: 'detached' });
     await until(
-      () => votes('ada'),
+      () => judgments('ada'),
       ({ length }) => length === 1,
     );
     await page.context().close();

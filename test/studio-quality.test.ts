@@ -8,7 +8,7 @@ import { startStudio } from './support/studio.ts';
 const folder = ownFolder();
 const ITEMS = 4000;
 
-/** A project with two answers to each item but the last hundred, as votes would leave them. */
+/** A project with two judgments to each item but the last hundred, as judgments would leave them. */
 async function fill(path: string): Promise<string> {
   const database = await openDatabase(path);
   const { token, person } = await addPerson(database, 'ada', 'owner');
@@ -25,17 +25,17 @@ async function fill(path: string): Promise<string> {
   await database.query.transaction().execute(async (query) => {
     for (const [n, { id: item }] of items.slice(0, -100).entries()) {
       const own = [person.id, others[n % 3]].map((person, i) => {
-        const answerJson = JSON.stringify({ kind: 'pair', choice: (n + i) % 7 === 0 ? 'second' : 'first' });
-        return { item, person, project: project.id, kind: 'answer', answerJson, created: n };
+        const judgmentJson = JSON.stringify({ kind: 'pair', choice: (n + i) % 7 === 0 ? 'second' : 'first' });
+        return { item, person, project: project.id, kind: 'judgment', judgmentJson, created: n };
       });
       const seqs = await query
-        .insertInto('votes')
+        .insertInto('judgments')
         .values(own.map((one, i) => ({ ...one, id: `${n} ${i}`, guidelines: 1 })))
         .returning('seq')
         .execute();
       await query
-        .insertInto('answers')
-        .values(own.map((one, i) => ({ ...one, vote: seqs[i].seq })))
+        .insertInto('latest')
+        .values(own.map((one, i) => ({ ...one, judgment: seqs[i].seq })))
         .execute();
       await query.updateTable('items').set({ answered: 2, taken: 2 }).where('id', '=', item).execute();
     }
@@ -59,19 +59,19 @@ it('goes on answering while it finds out how far people agree', async () => {
     // no more than there are open items, however long it takes
     for (; !found && answered < 100; answered++) {
       const [{ item }] = await studio.next('p');
-      await studio.judge('p', { id: `mine ${answered}`, item: item.id, vote: { kind: 'pair', choice: 'first' } });
+      await studio.judge('p', { id: `mine ${answered}`, item: item.id, judgment: { kind: 'pair', choice: 'first' } });
     }
     expect(answered).toBeGreaterThan(10);
-    const { answers, undecided, disagreements, people, judged } = await quality;
+    const { judgments, undecided, disagreements, people, judged } = await quality;
     // those that it found, and of the new ones some
-    const more = answers - 2 * (ITEMS - 100);
+    const more = judgments - 2 * (ITEMS - 100);
     expect(more).toBeGreaterThanOrEqual(0);
     expect({ undecided, judged }).toEqual({ undecided: 1115, judged: ITEMS - 100 + more });
     expect(disagreements).toHaveLength(1000);
     expect(people.map(({ name }) => name).sort()).toEqual(['ada', 'ben', 'cy', 'di']);
     expect((await same).map(({ item }) => item.id)).toEqual(disagreements.slice(0, 50).map(({ item }) => item));
     // what was said meanwhile is in the next report, which is not waited for where it takes long
-    expect([answers, 2 * (ITEMS - 100) + answered]).toContain((await studio.quality('p')).answers);
+    expect([judgments, 2 * (ITEMS - 100) + answered]).toContain((await studio.quality('p')).judgments);
   } finally {
     await stop();
   }

@@ -84,8 +84,8 @@ it('tells people the right ratings of practice alone, and counts gold that is wi
       if (!assigned) break;
       const n = Number(/\d+/.exec(String(assigned.item.content.prompt))![0]);
       expect(assigned.item.practice).toBe(place === 0);
-      const vote = { kind: 'rating' as const, ratings: rate(n) };
-      const receipt = await studio.judge('tone', { id: randomUUID(), item: assigned.item.id, vote });
+      const judgment = { kind: 'rating' as const, ratings: rate(n) };
+      const receipt = await studio.judge('tone', { id: randomUUID(), item: assigned.item.id, judgment });
       expect(receipt.gold).toEqual(place === 0 ? { kind: 'rating', ratings: { polite: 5 } } : undefined);
     }
   }

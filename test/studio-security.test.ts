@@ -66,7 +66,12 @@ describe.each([
   it.each<[string, string, string | undefined, number]>([
     ['NUL in a source', '/projects/p/items', item(',"source":"a\\u0000b"'), 400],
     ['NUL in a topic', '/projects/p/items', item(',"topic":"\\u0000"'), 400],
-    ['NUL in a vote’s id', '/projects/p/votes', `{"id":"\\u0000","item":"x","vote":${JSON.stringify(first)}}`, 400],
+    [
+      'NUL in a judgment’s id',
+      '/projects/p/judgments',
+      `{"id":"\\u0000","item":"x","judgment":${JSON.stringify(first)}}`,
+      400,
+    ],
     ['NUL in a project’s name', '/projects', '{"name":"a\\u0000"}', 400],
     ['NUL in guidelines', '/projects', '{"name":"nul","guidelines":"\\u0000"}', 400],
     ['NUL in a person’s name', '/people', '{"name":"a\\u0000"}', 400],
@@ -78,7 +83,7 @@ describe.each([
     ['a list for an object', '/projects/p/next', '[]', 400],
     ['a huge count', '/projects/p/next', '{"count":1e308}', 400],
     ['a count of text', '/projects/p/next', '{"count":"1"}', 400],
-    ['a long id', '/projects/p/votes', `{"id":"${'x'.repeat(1000)}","item":"x","vote":{"kind":"skip"}}`, 400],
+    ['a long id', '/projects/p/judgments', `{"id":"${'x'.repeat(1000)}","item":"x","judgment":{"kind":"skip"}}`, 400],
     ['a long source', '/projects/p/items', item(`,"source":"${'x'.repeat(2000)}"`), 400],
     ['much metadata', '/projects/p/items', item(`,"metadata":{"x":"${'x'.repeat(200_000)}"}`), 400],
     ['metadata nested deeply', '/projects/p/items', item(`,"metadata":{"x":${nested}}`), 400],
@@ -404,7 +409,7 @@ describe('one server', () => {
     const { rows } = await sql<{ page_count: number }>`pragma page_count`.execute(store.query);
     await sql.raw(`pragma max_page_count = ${rows[0].page_count}`).execute(store.query);
     const reason = 'x'.repeat(100_000);
-    const judgment = { id: 'v', item: item.id, vote: { ...first, reason } };
+    const judgment = { id: 'v', item: item.id, judgment: { ...first, reason } };
     await expect(client.judge('p', judgment)).rejects.toMatchObject({
       status: 507,
       message: expect.stringContaining('disk is full'),

@@ -84,11 +84,11 @@ async function ask(path: string, { token, method, body, headers = {} }: Asking =
   };
 }
 
-let votes = 0;
+let judgments = 0;
 const first = { kind: 'pair', choice: 'first' };
 
 describe('a person', () => {
-  it('signs in by the link once, answers, changes and takes back', async () => {
+  it('signs in by the link once, judgments, changes and takes back', async () => {
     const token = new URL(studio.link).hash.slice('#token='.length);
     const signed = await ask('/session', { body: { token } });
     expect(signed).toMatchObject({ status: 200, json: { person: { name: 'me', role: 'owner' } } });
@@ -104,10 +104,10 @@ describe('a person', () => {
     expect(json.assignments).toHaveLength(2);
     const [{ item, shown }] = json.assignments;
     expect(Object.keys(item).sort()).toEqual(['content', 'id', 'practice']);
-    const vote = { id: 'mine', item: item.id, vote: first, shown, duration: 900 };
-    const voted = await ask('/projects/p/votes', { body: vote, headers });
+    const judgment = { id: 'mine', item: item.id, judgment: first, shown, duration: 900 };
+    const voted = await ask('/projects/p/judgments', { body: judgment, headers });
     expect(voted).toMatchObject({ status: 200, json: { answered: 1 } });
-    expect((await ask('/projects/p/votes', { body: vote, headers })).json).toEqual(voted.json);
+    expect((await ask('/projects/p/judgments', { body: judgment, headers })).json).toEqual(voted.json);
     expect((await ask('/projects/p/undo', { body: { id: 'u', item: item.id }, headers })).json).toMatchObject({
       answered: 0,
     });
@@ -120,28 +120,28 @@ describe('a person', () => {
     const two = [tokens.annotator, tokens.reviewer];
     const { json } = await ask('/projects/p/next', { token: two[0], body: {} });
     const { item } = json.assignments[0];
-    const own = await ask('/projects/p/votes', {
+    const own = await ask('/projects/p/judgments', {
       token: two[0],
-      body: { id: `v${votes++}`, item: item.id, vote: first },
+      body: { id: `v${judgments++}`, item: item.id, judgment: first },
     });
     expect(own.json.others).toBeUndefined();
-    const other = await ask('/projects/p/votes', {
+    const other = await ask('/projects/p/judgments', {
       token: two[1],
-      body: { id: `v${votes++}`, item: item.id, vote: { kind: 'pair', choice: 'second' } },
+      body: { id: `v${judgments++}`, item: item.id, judgment: { kind: 'pair', choice: 'second' } },
     });
-    expect(other.json.others).toEqual([{ person: 'the annotator', vote: first }]);
+    expect(other.json.others).toEqual([{ person: 'the annotator', judgment: first }]);
     const found = (await ask('/projects/p/disagreements', { token: two[1] })).json;
     expect(found).toMatchObject([
-      { item: { id: item.id }, answers: [{ name: 'the annotator' }, { name: 'the reviewer' }] },
+      { item: { id: item.id }, judgments: [{ name: 'the annotator' }, { name: 'the reviewer' }] },
     ]);
     const decided = await ask('/projects/p/adjudicate', {
       token: two[1],
-      body: { id: `v${votes++}`, item: item.id, vote: first },
+      body: { id: `v${judgments++}`, item: item.id, judgment: first },
     });
     expect(decided.status).toBe(200);
     expect(found[0].likeliest.probability).toBeGreaterThan(0);
     expect((await ask('/projects/p/disagreements', { token: two[1] })).json).toEqual([]);
-    expect((await ask('/projects/p/quality', { token: two[1] })).json).toMatchObject({ answers: 2 });
+    expect((await ask('/projects/p/quality', { token: two[1] })).json).toMatchObject({ judgments: 2 });
   });
 });
 
@@ -162,12 +162,12 @@ describe('nobody gets at what is not theirs', () => {
     ['a body that is not JSON', '/projects/p/next', { token: 'annotator', body: '{"count":' }, 400],
     ['a wrong field', '/projects/p/next', { token: 'annotator', body: { count: -1 } }, 400],
     [
-      'a vote on nothing',
-      '/projects/p/votes',
-      { token: 'annotator', body: { id: 'a', item: "' or 1=1 --", vote: first } },
+      'a judgment on nothing',
+      '/projects/p/judgments',
+      { token: 'annotator', body: { id: 'a', item: "' or 1=1 --", judgment: first } },
       400,
     ],
-    ['a project that is not there', "/projects/'%3B drop table votes/next", { token: 'annotator', body: {} }, 404],
+    ['a project that is not there', "/projects/'%3B drop table judgments/next", { token: 'annotator', body: {} }, 404],
     ['a name with markup', '/projects', { token: 'owner', body: { name: SCRIPT } }, 400],
     ['something that is not there', '/nothing', { token: 'owner' }, 404],
   ])('%s', async (_, path, { token, ...asking }, status) => {
@@ -308,16 +308,16 @@ it('text of all kinds comes back as text, as JSON that no browser takes for a pa
   await ask('/projects/texts/items', { token: tokens.owner, body: { items: [pair(1)] } });
   const { json, headers } = await ask('/projects/texts/next', { token: tokens.annotator, body: {} });
   expect(json.assignments[0].item.content.prompt).toBe(`${SCRIPT} 1`);
-  const reason = `'; drop table votes; -- ${SCRIPT} \u0000 \ud83d\ude00`;
-  const vote = { id: 'text', item: json.assignments[0].item.id, vote: { ...first, reason } };
-  expect((await ask('/projects/texts/votes', { token: tokens.annotator, body: vote })).status).toBe(200);
+  const reason = `'; drop table judgments; -- ${SCRIPT} \u0000 \ud83d\ude00`;
+  const judgment = { id: 'text', item: json.assignments[0].item.id, judgment: { ...first, reason } };
+  expect((await ask('/projects/texts/judgments', { token: tokens.annotator, body: judgment })).status).toBe(200);
   const project = await findProject(database, 'texts');
-  const [{ answerJson }] = await database.query
-    .selectFrom('answers')
-    .select('answerJson')
+  const [{ judgmentJson }] = await database.query
+    .selectFrom('latest')
+    .select('judgmentJson')
     .where('project', '=', project.id)
     .execute();
-  expect(JSON.parse(answerJson).reason).toBe(reason);
+  expect(JSON.parse(judgmentJson).reason).toBe(reason);
   expect(headers.get('content-type')).toMatch(/^application\/json/);
   expect(headers.get('x-content-type-options')).toBe('nosniff');
   expect(headers.get('content-security-policy')).toContain("default-src 'self'");
@@ -325,7 +325,7 @@ it('text of all kinds comes back as text, as JSON that no browser takes for a pa
   expect(errors).toEqual([]);
 });
 
-it('a vote that was acknowledged is there after kill -9', async () => {
+it('a judgment that was acknowledged is there after kill -9', async () => {
   const path = join(folder.path, 'killed.db');
   const store = await openDatabase(path);
   const project = await createProject(store, 'p', { goldShare: 0 });
@@ -353,15 +353,15 @@ it('a vote that was acknowledged is there after kill -9', async () => {
   const voting = (async () => {
     for (let i = 0; ; i++) {
       const { assignments } = await post('next', {});
-      const { seq } = await post('votes', { id: `vote ${i}`, item: assignments[0].item.id, vote: first });
-      if (seq) acknowledged.push(`vote ${i}`);
+      const { seq } = await post('judgments', { id: `judgment ${i}`, item: assignments[0].item.id, judgment: first });
+      if (seq) acknowledged.push(`judgment ${i}`);
       if (acknowledged.length === 25) child.kill('SIGKILL');
     }
   })();
   await expect(voting).rejects.toThrow();
   await end;
   const again = await openDatabase(path);
-  const kept = new Set((await again.query.selectFrom('votes').select('id').execute()).map(({ id }) => id));
+  const kept = new Set((await again.query.selectFrom('judgments').select('id').execute()).map(({ id }) => id));
   expect(acknowledged.length).toBeGreaterThanOrEqual(25);
   for (const id of acknowledged) expect(kept).toContain(id);
   await again.close();
@@ -386,7 +386,7 @@ describe('runs', () => {
       for (let step = 0; step < (n === 0 ? rows : 3); step++)
         run.log(step, { loss: 1 / (step + 1), ...(step % 10 === 0 && { eval: step }) });
       for (let step = 0; step < 8; step++)
-        run.sample({ kind: step % 2 === 0 ? 'answer' : 'alert', step, text: SCRIPT });
+        run.sample({ kind: step % 2 === 0 ? 'judgment' : 'alert', step, text: SCRIPT });
       run.close();
     }
   });

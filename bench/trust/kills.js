@@ -26,7 +26,7 @@ function judge({ project, tokens }, url, acknowledged) {
       const [{ item } = {}] = value.assignments;
       if (!item) return;
       const id = randomUUID();
-      await post(agent, `${at}/votes`, token, { id, item: item.id, vote: { kind: 'pair', choice: 'tie' } });
+      await post(agent, `${at}/judgments`, token, { id, item: item.id, judgment: { kind: 'pair', choice: 'tie' } });
       acknowledged.add(id);
     }
   });
@@ -42,15 +42,15 @@ async function loaded(acknowledged) {
 
 /** What of the acknowledged judgments is gone, and what is there twice. */
 export async function damage({ database, project }, acknowledged) {
-  const votes = await database.query
-    .selectFrom('votes')
+  const judgments = await database.query
+    .selectFrom('judgments')
     .select(['id', 'item', 'person', 'kind'])
     .where('project', '=', project.id)
     .execute();
-  const there = new Set(votes.map(({ id }) => id));
+  const there = new Set(judgments.map(({ id }) => id));
   // judgments that stand: what was undone counts no more
   const standing = new Map();
-  for (const { item, person, kind } of votes) {
+  for (const { item, person, kind } of judgments) {
     const people = standing.get(item) ?? new Map();
     standing.set(item, people.set(person, (people.get(person) ?? 0) + (kind === 'undo' ? -1 : 1)));
   }

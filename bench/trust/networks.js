@@ -114,7 +114,7 @@ function people({ project, tokens }, urls) {
       if (!item) return;
       await wait(Math.random() * THINKING);
       const id = randomUUID();
-      await sent(studio, 'votes', token, { id, item: item.id, vote: { kind: 'pair', choice: 'tie' } });
+      await sent(studio, 'judgments', token, { id, item: item.id, judgment: { kind: 'pair', choice: 'tie' } });
       acknowledged.add(id);
     }
   });

@@ -134,10 +134,10 @@ const pair = (n) => ({
   source: 'web',
 });
 const ITEM = 'aaaaaaaaaaaaaaaa';
-const vote = {
+const judgment = {
   id: 'v1',
   item: ITEM,
-  vote: { kind: 'pair', choice: 'first' },
+  judgment: { kind: 'pair', choice: 'first' },
   shown: [0, 1],
   duration: 1000,
   comment: 'ok',
@@ -161,9 +161,9 @@ const STUDIO_BODIES = {
   'POST /projects/:project/priorities': { priorities: { [ITEM]: 2 } },
   'POST /projects/:project/suggestions': { suggestions: { [ITEM]: { scores: [1, 2], model: 'm' } } },
   'POST /projects/:project/next': { count: 3 },
-  'POST /projects/:project/votes': vote,
+  'POST /projects/:project/judgments': judgment,
   'POST /projects/:project/undo': { id: 'u1', item: ITEM },
-  'POST /projects/:project/adjudicate': vote,
+  'POST /projects/:project/adjudicate': judgment,
   'POST /projects/:project/import': {
     text: '{"prompt":"p","chosen":"a","rejected":"b"}\n',
     type: 'jsonl',

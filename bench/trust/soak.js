@@ -124,13 +124,13 @@ function people({ project, tokens }, urls, owner) {
       if (!item) return;
       await thinking();
       const [id, duration] = [randomUUID(), THINKING];
-      const vote = { kind: 'pair', choice: Math.random() < 0.5 ? 'first' : 'second' };
-      await ask('judge', `${at}/votes`, token, { id, item: item.id, vote, shown, duration });
+      const judgment = { kind: 'pair', choice: Math.random() < 0.5 ? 'first' : 'second' };
+      await ask('judge', `${at}/judgments`, token, { id, item: item.id, judgment, shown, duration });
       acknowledged.add(id);
       if (Math.random() > 0.02) continue;
       // now and then somebody changes their mind
       await ask('judge', `${at}/undo`, token, { id: randomUUID(), item: item.id });
-      await ask('judge', `${at}/votes`, token, { id: randomUUID(), item: item.id, vote });
+      await ask('judge', `${at}/judgments`, token, { id: randomUUID(), item: item.id, judgment });
     }
   });
   const open = new Set();

@@ -31,8 +31,8 @@ async function fillStore(feedback, at) {
     await feedback.joinProjects(database, person, ['pairs']);
     for (let i = 0; i < 6; i++) {
       const [next] = await feedback.assignItems(database, pairs, person.id);
-      const vote = { kind: 'pair', choice: i % 3 ? 'first' : 'second' };
-      await feedback.recordJudgment(database, pairs, person.id, { id: `${name} ${i}`, item: next.item.id, vote });
+      const judgment = { kind: 'pair', choice: i % 3 ? 'first' : 'second' };
+      await feedback.recordJudgment(database, pairs, person.id, { id: `${name} ${i}`, item: next.item.id, judgment });
     }
   }
   await database.close();

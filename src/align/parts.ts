@@ -127,17 +127,17 @@ export {
 } from './policies/advantages.ts';
 export type { PolicyAlgorithm } from './policies/algorithm.ts';
 export {
-  type AnswerLayout,
-  answerBatches,
-  answerLayout,
-  createAnswerScorer,
+  type CompletionLayout,
+  completionBatches,
+  completionLayout,
+  createCompletionScorer,
   type EncodedPrompt,
-} from './policies/answer-batches.ts';
-export { type AnswerOptions, createAnswerLearner } from './policies/answer-learner.ts';
-export type { AnswerNumbers, AnswerStep, AnswerTrainer } from './policies/answer-step.ts';
-export { createAnswerTrainer, minibatches } from './policies/answer-trainer.ts';
+} from './policies/completion-batches.ts';
+export { type CompletionOptions, createCompletionLearner } from './policies/completion-learner.ts';
+export type { CompletionNumbers, CompletionStep, CompletionTrainer } from './policies/completion-step.ts';
+export { createCompletionTrainer, minibatches } from './policies/completion-trainer.ts';
 export { type Constraint, constrain, parseConstraints, withConstraints } from './policies/constraints.ts';
-export { answerKl } from './policies/kl.ts';
+export { completionKl } from './policies/kl.ts';
 export {
   createPolicyLearner,
   type PolicyLearner,
@@ -253,7 +253,7 @@ export {
   type PreferenceLearnerParts,
   type PreferenceStep,
 } from './preferences/learner.ts';
-export { type Answers, createLossProgram, type PreferenceLoss } from './preferences/loss.ts';
+export { type Completions, createLossProgram, type PreferenceLoss } from './preferences/loss.ts';
 export {
   createOnlineDpo,
   createOnlineDpoAlgorithm,
@@ -316,7 +316,7 @@ export {
   loadRewardModel,
   type RewardModel,
   saveRewardModel,
-  scoredAnswer,
+  scoredCompletion,
 } from './reward-model/model.ts';
 export { type RewardModelOptions, rewardModelSchema } from './reward-model/options.ts';
 export { gatherRankings, type RankingOptions, type Rankings } from './reward-model/rankings.ts';
@@ -368,7 +368,7 @@ export {
   type LanguagePolicyOptions,
 } from './training/policy.ts';
 export type { CallSettings } from './training/requests.ts';
-export type { AnswerRow, SampleAnswer, SamplePrompt } from './training/samples.ts';
+export type { CompletionRow, SampleCompletion, SamplePrompt } from './training/samples.ts';
 export { adamw, evaluationIsDue, itemsOfStep, rates } from './training/steps.ts';
 export type { TrainedModel } from './training/train-model.ts';
 export { reviewComparisons } from './world/comparisons.ts';

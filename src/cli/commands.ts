@@ -231,7 +231,7 @@ Examples:
   heed eval reward --model runs/reward/model --data held-out.jsonl
   heed eval reward --model runs/reward/model --data held-out.jsonl --reference sft.jsonl --policy ppo.jsonl --json
   heed eval policy --model runs/ppo/model --baseline runs/sft/model
-  heed eval policy --model runs/ppo/model --baseline answers.jsonl --judge https://api.openai.com/v1#gpt-4o-mini`,
+  heed eval policy --model runs/ppo/model --baseline completions.jsonl --judge https://api.openai.com/v1#gpt-4o-mini`,
   ],
   [
     'ppo',
@@ -254,9 +254,9 @@ Examples:
     `Rewards and prompts are as in heed ppo. --loss and --level choose the variant.
 
 Examples:
-  heed grpo --model runs/sft/model --reward runs/reward/model --data prompts.jsonl --answers 8
+  heed grpo --model runs/sft/model --reward runs/reward/model --data prompts.jsonl --completions 8
   heed grpo --model runs/sft/model --loss dr_grpo --scale none
-  heed grpo --model runs/sft/model --agent 'my-agent.js {question}' --tasks tasks.jsonl --answers 8
+  heed grpo --model runs/sft/model --agent 'my-agent.js {question}' --tasks tasks.jsonl --completions 8
   heed grpo --model runs/sft/model --env openenv:http://localhost:8000
   heed grpo --model runs/sft/model --env 'verifiers:wordle?seed=1'
   heed grpo --model runs/sft/model --reward runs/reward/model --ask-people
@@ -271,7 +271,7 @@ Examples:
 
 Examples:
   heed rloo --model runs/sft/model
-  heed rloo --model runs/sft/model --reward runs/reward/model --data prompts.jsonl --answers 8 --beta 0.1`,
+  heed rloo --model runs/sft/model --reward runs/reward/model --data prompts.jsonl --completions 8 --beta 0.1`,
   ],
   [
     'reinforce',
@@ -289,7 +289,7 @@ Example:
     `Rewards and prompts are as in heed ppo.
 
 Example:
-  heed raft --model runs/sft/model --answers 8 --steps 8`,
+  heed raft --model runs/sft/model --completions 8 --steps 8`,
   ],
   [
     'rest',
@@ -298,7 +298,7 @@ Example:
     `Rewards and prompts are as in heed ppo.
 
 Example:
-  heed rest --model runs/sft/model --answers 8 --thresholds 0.5,0.75,0.875`,
+  heed rest --model runs/sft/model --completions 8 --thresholds 0.5,0.75,0.875`,
   ],
   [
     'online-dpo',
@@ -317,8 +317,8 @@ Examples:
     `Nothing is trained. Rewards and prompts are as in heed ppo; best.jsonl in the run's folder is a dataset for heed sft.
 
 Examples:
-  heed best-of-n --model runs/sft/model --answers 64
-  heed best-of-n --model runs/sft/model --reward runs/reward/model --gold reviews --answers 64`,
+  heed best-of-n --model runs/sft/model --completions 64
+  heed best-of-n --model runs/sft/model --reward runs/reward/model --gold reviews --completions 64`,
     'bestofn',
   ],
   [

@@ -16,7 +16,7 @@ import type { QualityReport } from './quality/report.ts';
 import type { AnnotatorWork, WorkOptions } from './quality/work.ts';
 import type { RetentionResult, RetentionRule, RetentionSettings } from './retention.ts';
 import type { KeyScope, PersonRole } from './roles.ts';
-import type { AssignedItem, ProjectDetails, ProjectSummary, VoteReceipt } from './server/projects.ts';
+import type { AssignedItem, JudgmentReceipt, ProjectDetails, ProjectSummary } from './server/projects.ts';
 import type { Api } from './server/studio-server.ts';
 import type { ListedSession } from './sessions.ts';
 import type { AuditEntry } from './store/audit.ts';
@@ -28,7 +28,7 @@ import type { ExportTool, ImportTool } from './transfer/tools.ts';
 /** Something that happened in a project. Further fields depend on the kind and on the listener's role. */
 export interface StudioEvent {
   /** What happened; `open` is the first event of a stream. */
-  kind: 'open' | 'vote' | 'votes' | 'items' | 'settings' | 'guidelines' | 'priorities' | 'decided';
+  kind: 'open' | 'judgment' | 'judgments' | 'items' | 'settings' | 'guidelines' | 'priorities' | 'decided';
   /** Pass it as `after` to continue from here. */
   id: string;
   [detail: string]: unknown;
@@ -159,8 +159,8 @@ export function createClient({ url, token }: { url: string; token: string }) {
     next: async (name: string, count = 1): Promise<AssignedItem[]> =>
       (await json(project.next.$post({ ...inProject(name), json: { count } }))).assignments,
     /** Records or changes a judgment. */
-    judge: (name: string, judgment: NewJudgment): Promise<VoteReceipt> =>
-      json(project.votes.$post({ ...inProject(name), json: judgment })),
+    judge: (name: string, judgment: NewJudgment): Promise<JudgmentReceipt> =>
+      json(project.judgments.$post({ ...inProject(name), json: judgment })),
     /** Undoes the latest judgment of an item. */
     undo: (name: string, undo: Undo): Promise<Receipt> => json(project.undo.$post({ ...inProject(name), json: undo })),
     /** Returns the agreement report. */

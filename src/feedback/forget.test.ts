@@ -55,17 +55,17 @@ async function fill(at: string) {
   await addItems(database, project, [{ content: chat, source: 'chat with tiny' }], person.id, person.id);
   const rows = await database.query.selectFrom('items').select('id').orderBy('seq').execute();
   const items = rows.map(({ id }) => id);
-  let votes = 0;
+  let judgments = 0;
   const say = (who: string, item: string, reason: string) =>
     recordJudgment(database, project, who, {
-      id: `v${votes++}`,
+      id: `v${judgments++}`,
       item,
-      vote: { kind: 'pair', choice: 'first', reason },
+      judgment: { kind: 'pair', choice: 'first', reason },
     });
   for (const item of items) await say(person.id, item, 'secret reason of Zerlina');
   for (const item of items.slice(1)) await say(ben.id, item, 'kept reason');
   const decision = { kind: 'pair' as const, choice: 'second' as const, reason: 'secret decision of Zerlina' };
-  await recordDecision(database, project, person.id, { id: 'd', item: items[0], vote: decision });
+  await recordDecision(database, project, person.id, { id: 'd', item: items[0], judgment: decision });
   await assignItems(database, project, ben.id);
   await openSession(database, person);
   const turn = { id: 't', person: person.id, contentJson: '"secret draft of Zerlina"', created: Date.now() };
@@ -123,7 +123,7 @@ describe.each(kinds)('%s', (kind, address) => {
       export: exported,
       judgments: 3,
       lines: 5,
-      rows: { items: 1, answers: 3, votes: 4, sessions: 1, turns: 1 },
+      rows: { items: 1, latest: 3, judgments: 4, sessions: 1, turns: 1 },
     });
     const check = await verifyAudit(database, { head: head!.hash });
     expect(check).toMatchObject({ valid: true, erased: 5, since: head!.seq });
@@ -168,14 +168,15 @@ describe.each(kinds)('%s', (kind, address) => {
     // a new one goes into the export and the deletion of a person, and then into this list
     expect(withPeople.map(({ name }) => name).sort()).toEqual([
       ...[
-        'answers',
         'comments',
         'estimates',
         'events',
         'guidelines',
         'identities',
         'items',
+        'judgments',
         'keys',
+        'latest',
         'leases',
         'members',
         'reserved',
@@ -183,7 +184,7 @@ describe.each(kinds)('%s', (kind, address) => {
         'signins',
         'tallies',
       ],
-      ...['turns', 'votes'],
+      'turns',
     ]);
     await database.close();
   });
@@ -192,8 +193,8 @@ describe.each(kinds)('%s', (kind, address) => {
     const { database, project, items } = await fill(await address());
     const { query } = database;
     const old = Date.now() - 40 * DAY;
-    await query.updateTable('votes').set({ created: old }).where('id', '=', 'v0').execute();
-    await query.updateTable('answers').set({ created: old }).where('item', '=', items[0]).execute();
+    await query.updateTable('judgments').set({ created: old }).where('id', '=', 'v0').execute();
+    await query.updateTable('latest').set({ created: old }).where('item', '=', items[0]).execute();
     await query.updateTable('turns').set({ created: old }).execute();
     await query.updateTable('items').set({ created: old }).where('id', '=', items[1]).execute();
     await archiveItems(database, project, [items[2]], true);
@@ -214,10 +215,10 @@ describe.each(kinds)('%s', (kind, address) => {
     const kinds = (await auditTrail(database, { limit: 3 })).map(({ kind }) => kind);
     expect(kinds).toContain('retention applied');
     expect(line.seq).toBeGreaterThan(0);
-    const votes = await query.selectFrom('votes').select(['id', 'answerJson']).orderBy('seq').execute();
-    expect(votes.map(({ id }) => id)).toEqual(['v0', 'v3', 'v6', 'd']);
-    expect(votes[0].answerJson).not.toContain('secret');
-    expect(votes[1].answerJson).toContain('secret');
+    const judgments = await query.selectFrom('judgments').select(['id', 'judgmentJson']).orderBy('seq').execute();
+    expect(judgments.map(({ id }) => id)).toEqual(['v0', 'v3', 'v6', 'd']);
+    expect(judgments[0].judgmentJson).not.toContain('secret');
+    expect(judgments[1].judgmentJson).toContain('secret');
     expect((await applyRetention(database)).deleted).toEqual({}); // nothing is left to delete
     expect(await verifyAudit(database)).toMatchObject({ valid: true, erased: 0 });
 
@@ -253,7 +254,7 @@ describe.each(kinds)('%s', (kind, address) => {
     );
     await expect(setRetention(database, { items: 3 }, { project: 'P' })).rejects.toThrow('no project named "P"');
     await expect(setRetention(database, { items: -1 })).rejects.toThrow('0 to 36500 days, got -1');
-    await expect(setRetention(database, { votes: 3 } as never)).rejects.toThrow('no retention rule "votes"');
+    await expect(setRetention(database, { judgments: 3 } as never)).rejects.toThrow('no retention rule "judgments"');
     const rules = { store: {}, projects: { nowhere: { items: 1 } } };
     await expect(applyRetention(database, { rules })).rejects.toThrow('no project named "nowhere"');
     await database.close();

@@ -13,7 +13,7 @@ const AT_ONCE = 500;
 
 /** The tables whose rows are a person's own. */
 const OWN = [
-  ...(['leases', 'answers', 'votes', 'tallies', 'estimates', 'members', 'sessions', 'turns'] as const),
+  ...(['leases', 'latest', 'judgments', 'tallies', 'estimates', 'members', 'sessions', 'turns'] as const),
   ...(['identities', 'signins', 'keys', 'comments', 'reserved'] as const),
 ];
 
@@ -67,7 +67,7 @@ export const forgetPerson = (
       const items = authored.filter((item) => item.project === project).map(({ id }) => id);
       rows.items = (rows.items ?? 0) + (await deleteItems({ query }, { id: project }, items, by?.id));
     }
-    const held = await query.selectFrom('votes').select('item').distinct().where('person', '=', id).execute();
+    const held = await query.selectFrom('judgments').select('item').distinct().where('person', '=', id).execute();
     const leased = await query.selectFrom('leases').select('item').where('person', '=', id).execute();
     // what only they decided is open again
     await query
@@ -91,7 +91,7 @@ export const forgetPerson = (
     await query.deleteFrom('people').where('id', '=', id).execute();
     const salt = newSecret();
     const subject = { salt, digest: hashOf(salt + name) };
-    const judgments = rows.answers ?? 0;
+    const judgments = rows.latest ?? 0;
     const detail = { judgments, rows, erased, subject: subject.digest, ...(exported && { export: exported }) };
     const { seq, hash, created } = await appendLine(query, { person: by?.id, kind: 'person deleted', detail });
     return {

@@ -84,7 +84,7 @@ export {
 } from './room.ts';
 export { newSecret } from './secrets.ts';
 export type { ChatLine, ChatMessage, ChatModel, Piece } from './server/chat.ts';
-export type { AssignedItem, ProjectDetails, ProjectSummary, VoteReceipt } from './server/projects.ts';
+export type { AssignedItem, JudgmentReceipt, ProjectDetails, ProjectSummary } from './server/projects.ts';
 export type { ProviderOptions } from './server/provider.ts';
 export type { ListedRun, RowsEvent } from './server/runs.ts';
 export type { Spread } from './server/runs-spread.ts';

@@ -136,17 +136,17 @@ function sections(
 async function* judgments(query: DatabaseQuery, person: string, named: (project: string) => string) {
   for (let last = 0; ; ) {
     const rows = await query
-      .selectFrom('votes')
-      .innerJoin('items', 'items.id', 'votes.item')
-      .selectAll('votes')
+      .selectFrom('judgments')
+      .innerJoin('items', 'items.id', 'judgments.item')
+      .selectAll('judgments')
       .select('items.contentJson')
-      .where('votes.person', '=', person)
-      .where('votes.seq', '>', last)
-      .orderBy('votes.seq')
+      .where('judgments.person', '=', person)
+      .where('judgments.seq', '>', last)
+      .orderBy('judgments.seq')
       .limit(AT_ONCE)
       .execute();
-    for (const { seq, project, person: _, answerJson, shownJson, contentJson, suggested, created, ...row } of rows) {
-      const judgment = row.kind === 'undo' ? null : JSON.parse(answerJson);
+    for (const { seq, project, person: _, judgmentJson, shownJson, contentJson, suggested, created, ...row } of rows) {
+      const judgment = row.kind === 'undo' ? null : JSON.parse(judgmentJson);
       const shown = shownJson === null ? null : JSON.parse(shownJson);
       const how = { shown, suggested: suggested === 1, time: timeOf(created) };
       yield { project: named(project), ...row, judgment, ...how, content: JSON.parse(contentJson) };

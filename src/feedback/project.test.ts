@@ -24,7 +24,7 @@ async function begin() {
     [0, 1].map((n) => ({ content: { prompt: `${n}`, options } })),
   );
   const [{ item }] = await assignItems(database, project, ada);
-  await recordJudgment(database, project, ada, { id: 'v', item: item.id, vote: { kind: 'pair', choice: 'first' } });
+  await recordJudgment(database, project, ada, { id: 'v', item: item.id, judgment: { kind: 'pair', choice: 'first' } });
   return { database, project, ada, ben, item: item.id };
 }
 
@@ -78,7 +78,7 @@ it('asks before a scale shrinks or an aspect goes, and says of how many judgment
     await recordJudgment(database, project, person.id, {
       id: item.id,
       item: item.id,
-      vote: { kind: 'rating', ratings },
+      judgment: { kind: 'rating', ratings },
     });
   }
   const shorter = { aspects: [{ name: 'clear', scale: 3 }] };

@@ -227,18 +227,18 @@ export async function deleteProject(
   person: string | null,
 ): Promise<void> {
   await atOnce(query, async (query) => {
-    const { votes } = await query
-      .selectFrom('votes')
-      .select((select) => select.fn.countAll<number>().as('votes'))
+    const { judgments } = await query
+      .selectFrom('judgments')
+      .select((select) => select.fn.countAll<number>().as('judgments'))
       .where('project', '=', project.id)
       .executeTakeFirstOrThrow();
     const tables = [
-      ...(['comments', 'filters', 'reserved', 'leases', 'answers', 'votes', 'items'] as const),
+      ...(['comments', 'filters', 'reserved', 'leases', 'latest', 'judgments', 'items'] as const),
       ...(['tallies', 'estimates', 'members', 'guidelines', 'retention'] as const),
     ];
     for (const table of tables) await query.deleteFrom(table).where('project', '=', project.id).execute();
     await query.deleteFrom('projects').where('id', '=', project.id).execute();
-    const detail = { name: project.name, judgments: Number(votes) };
+    const detail = { name: project.name, judgments: Number(judgments) };
     await note(query, { person, kind: 'project deleted', detail });
   });
 }

@@ -243,7 +243,7 @@ async function countJudgments(query: DatabaseQuery, items: readonly { id: string
   for (let from = 0; from < items.length; from += AT_ONCE) {
     const ids = items.slice(from, from + AT_ONCE).map(({ id }) => id);
     const { n } = await query
-      .selectFrom('votes')
+      .selectFrom('judgments')
       .select((select) => select.fn.countAll().as('n'))
       .where('item', 'in', ids)
       .executeTakeFirstOrThrow();
@@ -254,12 +254,12 @@ async function countJudgments(query: DatabaseQuery, items: readonly { id: string
 
 /** Takes the reasons out of judgments before a time, in the record and where they count. Returns from how many. */
 async function removeReasons(query: DatabaseQuery, project: string, before: number): Promise<number> {
-  const hasReason = sql<SqlBool>`"answerJson" like '%"reason":%'`;
+  const hasReason = sql<SqlBool>`"judgmentJson" like '%"reason":%'`;
   let removed = 0;
   for (let last = 0; ; ) {
-    const votes = await query
-      .selectFrom('votes')
-      .select(['seq', 'item', 'person', 'answerJson'])
+    const judgments = await query
+      .selectFrom('judgments')
+      .select(['seq', 'item', 'person', 'judgmentJson'])
       .where('project', '=', project)
       .where('created', '<', before)
       .where('seq', '>', last)
@@ -267,31 +267,31 @@ async function removeReasons(query: DatabaseQuery, project: string, before: numb
       .orderBy('seq')
       .limit(AT_ONCE)
       .execute();
-    for (const { seq, item, person, answerJson } of votes) {
+    for (const { seq, item, person, judgmentJson } of judgments) {
       last = seq;
-      const left = withoutReasons(answerJson);
-      if (left === answerJson) continue; // the word is in another text
+      const left = withoutReasons(judgmentJson);
+      if (left === judgmentJson) continue; // the word is in another text
       removed++;
-      await query.updateTable('votes').set({ answerJson: left }).where('seq', '=', seq).execute();
+      await query.updateTable('judgments').set({ judgmentJson: left }).where('seq', '=', seq).execute();
       await query
-        .updateTable('answers')
-        .set({ answerJson: left })
+        .updateTable('latest')
+        .set({ judgmentJson: left })
         .where('item', '=', item)
         .where('person', '=', person)
-        .where('vote', '=', seq)
+        .where('judgment', '=', seq)
         .execute();
     }
-    if (votes.length < AT_ONCE) return removed;
+    if (judgments.length < AT_ONCE) return removed;
   }
 }
 
 /** A judgment without the reasons that it and its marked parts have. */
-function withoutReasons(answerJson: string): string {
+function withoutReasons(judgmentJson: string): string {
   const {
     reason: _,
     spans,
     ...judgment
-  } = JSON.parse(answerJson) as {
+  } = JSON.parse(judgmentJson) as {
     reason?: string;
     spans?: { reason?: string }[];
   };

@@ -41,15 +41,15 @@ const teacherOf = (project: Project, settle = 0, asker = 'one') =>
     settle,
   });
 
-let votes = 0;
-const record = (project: Project, { id }: Person, item: string, vote: JudgmentOrSkip) =>
-  recordJudgment(database, project, id, { id: `v${votes++}`, item, vote }, time);
+let judgments = 0;
+const record = (project: Project, { id }: Person, item: string, judgment: JudgmentOrSkip) =>
+  recordJudgment(database, project, id, { id: `v${judgments++}`, item, judgment }, time);
 const takeBack = (project: Project, { id }: Person, item: string) =>
-  undoJudgment(database, project, id, { id: `v${votes++}`, item }, time);
+  undoJudgment(database, project, id, { id: `v${judgments++}`, item }, time);
 const decide = (project: Project, { id }: Person, item: string, choice: PairChoice) =>
-  recordDecision(database, project, id, { id: `v${votes++}`, item, vote: { kind: 'pair', choice } }, time);
+  recordDecision(database, project, id, { id: `v${judgments++}`, item, judgment: { kind: 'pair', choice } }, time);
 /** Their next item, answered. */
-async function vote(project: Project, person: Person, choice: PairChoice | 'skip'): Promise<string> {
+async function judgment(project: Project, person: Person, choice: PairChoice | 'skip'): Promise<string> {
   const [{ item }] = await assignItems(database, project, person.id, { now: time });
   await record(project, person, item.id, choice === 'skip' ? { kind: choice } : { kind: 'pair', choice });
   return item.id;
@@ -65,7 +65,7 @@ async function hear(
   // the teacher first looks when all questions are there
   const done = eventually(() => expect(looks).toBeGreaterThan(before)).then(() => say(judgments));
   for await (const { id, choice } of answers) judgments.push([id, choice]);
-  await done; // others may hear of a vote before who gave it is told that it is on the disk
+  await done; // others may hear of a judgment before who gave it is told that it is on the disk
   return judgments;
 }
 /** Resolves when the teacher has looked at the store as it is now: one look may be under way, and the next one has ended. */
@@ -88,10 +88,10 @@ describe.each(kinds)('people as a teacher, on %s', (kind, address) => {
     const project = await createProject(database, 'clips', { goldShare: 0 });
     const queries = questions(['a', 'b'], ['c', 'd'], ['e', 'f'], ['g', 'h']);
     const judgments = await hear(listen(teacherOf(project), queries), async () => {
-      await vote(project, people[0], 'second');
-      await vote(project, people[1], 'tie');
-      await vote(project, people[0], 'unknown');
-      await vote(project, people[1], 'skip');
+      await judgment(project, people[0], 'second');
+      await judgment(project, people[1], 'tie');
+      await judgment(project, people[0], 'unknown');
+      await judgment(project, people[1], 'skip');
     });
     expect(Object.fromEntries(judgments)).toEqual({ q0: [0, 1], q1: [0.5, 0.5], q2: 'incomparable', q3: 'skip' });
     expect(await assignItems(database, project, people[2].id)).toEqual([]); // what one skips, nobody is asked
@@ -102,7 +102,7 @@ describe.each(kinds)('people as a teacher, on %s', (kind, address) => {
     const stop = new AbortController();
     const first = hear(listen(teacherOf(project), questions(['a', 'b']), stop.signal), async () => stop.abort());
     expect(await first).toEqual([]);
-    await vote(project, people[0], 'first');
+    await judgment(project, people[0], 'first');
     const queries = questions(['b', 'a'], ['a', 'b']);
     const judgments = await hear(listen(teacherOf(project), queries), async () => {});
     expect(judgments).toEqual([
@@ -114,11 +114,11 @@ describe.each(kinds)('people as a teacher, on %s', (kind, address) => {
   it('may take back what they said until it counts', async () => {
     const project = await createProject(database, 'clips', { goldShare: 0 });
     const judgments = await hear(listen(teacherOf(project, 2000), questions(['a', 'b'])), async (heard) => {
-      const item = await vote(project, people[0], 'first');
+      const item = await judgment(project, people[0], 'first');
       time += 1999;
       await seen();
       await takeBack(project, people[0], item);
-      await vote(project, people[0], 'second');
+      await judgment(project, people[0], 'second');
       time += 1999;
       await seen();
       expect(heard).toEqual([]);
@@ -131,11 +131,11 @@ describe.each(kinds)('people as a teacher, on %s', (kind, address) => {
     const project = await createProject(database, 'clips', { goldShare: 0, overlap: 3 });
     const queries = questions(['a', 'b'], ['c', 'd']);
     const judgments = await hear(listen(teacherOf(project), queries), async () => {
-      await vote(project, people[0], 'first');
-      const item = await vote(project, people[0], 'first');
+      await judgment(project, people[0], 'first');
+      const item = await judgment(project, people[0], 'first');
       await decide(project, people[1], item, 'second');
-      await vote(project, people[1], 'tie');
-      await vote(project, people[2], 'first');
+      await judgment(project, people[1], 'tie');
+      await judgment(project, people[2], 'first');
     });
     expect(Object.fromEntries(judgments)).toEqual({
       q0: [expect.closeTo(5 / 6), expect.closeTo(1 / 6)],
@@ -148,7 +148,7 @@ describe.each(kinds)('people as a teacher, on %s', (kind, address) => {
     const teacher = teacherOf(project);
     const stop = new AbortController();
     await hear(listen(teacher, questions(['a', 'b'], ['c', 'd']), stop.signal), async () => {
-      await vote(project, people[0], 'first');
+      await judgment(project, people[0], 'first');
       stop.abort();
     });
     await teacher.withdraw();
@@ -161,7 +161,7 @@ describe.each(kinds)('people as a teacher, on %s', (kind, address) => {
     const [ada, ben] = people;
     const items: string[] = [];
     const judgments = await hear(listen(teacher, questions(['a', 'b'], ['c', 'd'])), async () => {
-      items.push(await vote(project, ada, 'first'), await vote(project, ada, 'second'));
+      items.push(await judgment(project, ada, 'first'), await judgment(project, ada, 'second'));
     });
     const standings = new Map<string, Standing>(judgments as [string, Standing][]);
     const changed = async () => {

@@ -74,18 +74,22 @@ export function createHumanTeacher<Option>(
 
   /** The choice for each of these items that has enough judgments, none of them too recent. */
   async function choicesFor(itemIds: readonly string[]): Promise<Map<string, Choice | 'skip'>> {
-    const judged = await db.selectFrom('answers').select(['item', 'answerJson']).where('item', 'in', itemIds).execute();
+    const judged = await db
+      .selectFrom('latest')
+      .select(['item', 'judgmentJson'])
+      .where('item', 'in', itemIds)
+      .execute();
     const rows = await db
       .selectFrom('items')
-      .leftJoin('votes', 'votes.seq', 'items.decision')
-      .select(['items.id', 'items.wanted', 'votes.answerJson as decision'])
+      .leftJoin('judgments', 'judgments.seq', 'items.decision')
+      .select(['items.id', 'items.wanted', 'judgments.judgmentJson as decision'])
       .where('items.id', 'in', itemIds)
       .execute();
     const unsettled = await unsettledItems();
     const choices = new Map<string, Choice | 'skip'>();
     for (const { id: item, wanted, decision } of rows) {
       if (unsettled.has(item)) continue;
-      const all = judged.filter((row) => row.item === item).map(({ answerJson }) => answerJson);
+      const all = judged.filter((row) => row.item === item).map(({ judgmentJson }) => judgmentJson);
       const judgments = (decision === null ? all : [decision]).map((json) =>
         judgmentOrSkipSchema.parse(JSON.parse(json)),
       );
@@ -99,7 +103,7 @@ export function createHumanTeacher<Option>(
   /** Items with a judgment or an undo that has not settled yet. */
   async function unsettledItems(): Promise<Set<string>> {
     const latest = await db
-      .selectFrom('votes')
+      .selectFrom('judgments')
       .select(['item', 'created'])
       .where('project', '=', project.id)
       .orderBy('seq', 'desc')
@@ -146,7 +150,7 @@ export function createHumanTeacher<Option>(
     },
     async changed(standings) {
       const { newest } = await db
-        .selectFrom('votes')
+        .selectFrom('judgments')
         .select((select) => select.fn.max('seq').as('newest'))
         .where('project', '=', project.id)
         .executeTakeFirstOrThrow();

@@ -11,7 +11,7 @@ import type { DecoderCache } from '../nn/decoder-cache.ts';
 import type { DecoderConfig } from '../nn/decoder-config.ts';
 import type { CachedStep } from '../nn/decoder-step.ts';
 import { type Random, random } from '../random.ts';
-import { type CompletionText, decodeCompletion, streamCompletion } from './answer-text.ts';
+import { type CompletionText, decodeCompletion, streamCompletion } from './completion-text.ts';
 import { createRunner, type DecoderRows } from './rows.ts';
 import { chooseToken, type Guess, likeliest, type Sampler, type Sampling } from './sampling.ts';
 import { type Guesser, nextGuesses, type Speculation } from './speculate.ts';

@@ -146,9 +146,9 @@ describe('generation', () => {
   it('goes on to the last position the model knows', async () => {
     const { maxPositions } = config;
     const prompt = Array.from({ length: maxPositions - 3 }, (_, i) => i % 50);
-    const [answer] = await generator.complete([prompt], { temperature: 0, maxTokens: 100 });
-    expect(answer).toMatchObject({ finish: 'length' });
-    expect(answer.ids).toHaveLength(4); // behind each of the last three positions, and behind the prompt's last
+    const [completion] = await generator.complete([prompt], { temperature: 0, maxTokens: 100 });
+    expect(completion).toMatchObject({ finish: 'length' });
+    expect(completion.ids).toHaveLength(4); // behind each of the last three positions, and behind the prompt's last
   });
 
   it('stops where it is told to', async () => {

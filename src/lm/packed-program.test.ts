@@ -135,9 +135,9 @@ const families = [
   ['1 2 3 4 5 6', ['7 8 9', '10', '11 12 13 14']],
   ['20 21 22', ['23 24', '25 26 27']],
   ['30 31', ['32 33']],
-].flatMap(([prompt, answers]) =>
-  (answers as string[]).map((answer): Example => {
-    const [before, after] = [prompt as string, answer].map((text) => text.split(' ').map(Number));
+].flatMap(([prompt, completions]) =>
+  (completions as string[]).map((completion): Example => {
+    const [before, after] = [prompt as string, completion].map((text) => text.split(' ').map(Number));
     const ids = [...before, ...after];
     return { ids, learn: ids.map((_, i) => Number(i >= before.length)), prefix: before.length - 1 };
   }),

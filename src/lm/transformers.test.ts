@@ -67,7 +67,7 @@ const variants = (['F32', 'BF16'] as const).flatMap((dtype) => [
 describe.skipIf(!python)('with Transformers (needs Transformers)', () => {
   let root: string;
   const folders: Record<string, DecoderConfig> = {};
-  let answers: { folder: string; dtype: string; wrong: string[] }[];
+  let completions: { folder: string; dtype: string; wrong: string[] }[];
   beforeAll(() => {
     root = mkdtempSync(join(tmpdir(), 'heed-transformers-'));
     const save = (name: string, config: DecoderConfig, options: (typeof variants)[0], labels = 0) => {
@@ -90,7 +90,7 @@ describe.skipIf(!python)('with Transformers (needs Transformers)', () => {
       env: { ...process.env, HF_HUB_OFFLINE: '1', OMP_NUM_THREADS: '1' },
     });
     if (status !== 0) throw new Error(stderr);
-    answers = stdout
+    completions = stdout
       .trim()
       .split('\n')
       .map((line) => JSON.parse(line));
@@ -98,7 +98,7 @@ describe.skipIf(!python)('with Transformers (needs Transformers)', () => {
   afterAll(() => rmSync(root, { recursive: true, force: true }));
 
   it('every family loads there, bit-equal', () => {
-    expect(answers).toEqual(
+    expect(completions).toEqual(
       Object.keys(folders).map((folder) => ({
         folder,
         dtype: folder.includes('-BF16-') ? 'torch.bfloat16' : 'torch.float32',

@@ -1,4 +1,4 @@
-export type { AnswersRow, ModelAnswers } from './answers.ts';
+export type { CompletionsRow, ModelCompletions } from './completions.ts';
 export { defaultRecipe } from './default-recipe.ts';
 export { createPipeline, type PipelineParts, type PipelineResult, runPipeline, type StageBegun } from './pipeline.ts';
 export { checkRecipe, type Recipe, type RecipeInput, recipeSchema, type Stage } from './recipe.ts';

@@ -1,16 +1,16 @@
 /** The first sentences of a pipeline's report: what was taught, by whom, and what changed. */
-import type { AnswersRow } from './answers.ts';
+import type { CompletionsRow } from './completions.ts';
 import { lessonsOf, type TeachingStage } from './lessons.ts';
 import { type BegunStage, changesOf, fixed, type MeasuredChange, mainChange, nameOf, solvedAt } from './measures.ts';
 import type { Recipe } from './recipe.ts';
 
 /** Two sentences, from what the stages' folders hold. */
-export function leadOf({ stages }: Recipe, begun: readonly BegunStage[], answers?: AnswersRow): string {
+export function leadOf({ stages }: Recipe, begun: readonly BegunStage[], completions?: CompletionsRow): string {
   const lessons = lessonsOf(
     stages.filter(({ name }) => begun.some(({ stage }) => stage.name === name)),
     begun,
   );
-  return `${taught(lessons, begun)} ${changed(lessons, begun, answers)}`;
+  return `${taught(lessons, begun)} ${changed(lessons, begun, completions)}`;
 }
 
 function taught(lessons: readonly TeachingStage[], begun: readonly BegunStage[]): string {
@@ -34,11 +34,15 @@ function taught(lessons: readonly TeachingStage[], begun: readonly BegunStage[])
 
 const isAgent = (teaches: TeachingStage['teaches']): boolean => teaches.endsWith('agent');
 
-function changed(lessons: readonly TeachingStage[], begun: readonly BegunStage[], answers?: AnswersRow): string {
+function changed(
+  lessons: readonly TeachingStage[],
+  begun: readonly BegunStage[],
+  completions?: CompletionsRow,
+): string {
   const agents = lessons.filter(({ teaches }) => isAgent(teaches));
   const changes = [
     ...agents.flatMap(({ stage }) => ofAgent(stage.name, begun, agents.length > 1)),
-    ...ofModels(lessons, begun, answers),
+    ...ofModels(lessons, begun, completions),
     ...begun.flatMap(ofEvaluation),
   ];
   return changes.length > 0 ? sentence(changes.join('; ')) : 'Nothing has been measured yet.';
@@ -54,8 +58,12 @@ function ofAgent(name: string, begun: readonly BegunStage[], isOneOfMany: boolea
 }
 
 /** What changed about the language models: by the same prompts for all of them, else by the last one's own measure. */
-function ofModels(lessons: readonly TeachingStage[], begun: readonly BegunStage[], answers?: AnswersRow): string[] {
-  const judged = answers?.models.filter(({ reward }) => reward) ?? [];
+function ofModels(
+  lessons: readonly TeachingStage[],
+  begun: readonly BegunStage[],
+  completions?: CompletionsRow,
+): string[] {
+  const judged = completions?.models.filter(({ reward }) => reward) ?? [];
   if (judged.length > 1) {
     const [from, to] = [judged[0], judged.at(-1)!].map(({ reward }) => reward!.mean);
     return [went('the true reward of the language model’s completions', { from, to, format: fixed })];

@@ -13,7 +13,7 @@ import { attachLoggers, type LoggerChoice } from '../run/loggers/attach.ts';
 import type { Ending } from '../run/loggers/logger.ts';
 import { writeReport } from '../run/report.ts';
 import { createRun, isRun, openRun, type Run } from '../run/run.ts';
-import { type AnswersRow, finalCompletions } from './answers.ts';
+import { type CompletionsRow, finalCompletions } from './completions.ts';
 import { type Recipe, resolvedSettings, type Stage } from './recipe.ts';
 import { newStageFolder, type PipelineRow, progressOf, type StageResult } from './state.ts';
 import type { LearnerParts } from './trainings/training.ts';
@@ -65,7 +65,7 @@ export interface PipelineResult {
   /** The stages in order, each with the result of its command. */
   stages: ({ name: string; command: string } & StageResult)[];
   /** The same prompts completed by every language model, if there is one. */
-  answers?: Omit<AnswersRow, 'kind'>;
+  completions?: Omit<CompletionsRow, 'kind'>;
   /** Wall time of the stages in seconds, including earlier processes of the run. */
   seconds: number;
 }
@@ -81,7 +81,7 @@ export const createPipeline = (recipe: Recipe, folder?: string): Run =>
  */
 export async function runPipeline(parts: PipelineParts): Promise<PipelineResult | undefined> {
   const { run, signal } = parts;
-  const { recipe, stages, answers } = progressOf(run.folder);
+  const { recipe, stages, completions } = progressOf(run.folder);
   const note = (row: PipelineRow) => run.sample({ ...row });
   const folderOf = (name: string) => stages.get(name)!.folder;
   for (const [i, stage] of recipe.stages.entries()) {
@@ -99,14 +99,14 @@ export async function runPipeline(parts: PipelineParts): Promise<PipelineResult 
     note({ kind: 'finished', stage: stage.name, result });
     stages.set(stage.name, { folder, result });
   }
-  const row = answers ?? (await askAll(recipe, folderOf, parts));
+  const row = completions ?? (await askAll(recipe, folderOf, parts));
   if (!row && signal?.aborted) return undefined;
-  if (row && !answers) note(row);
+  if (row && !completions) note(row);
   const results = recipe.stages.map(({ name, command }) => ({ name, command, ...stages.get(name)!.result! }));
   return {
     run: run.folder,
     stages: results,
-    ...(row && { answers: { prompts: row.prompts, models: row.models } }),
+    ...(row && { completions: { prompts: row.prompts, models: row.models } }),
     seconds: results.reduce((sum, { seconds = 0 }) => sum + seconds, 0),
   };
 }

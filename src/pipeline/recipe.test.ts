@@ -33,7 +33,7 @@ describe('checkRecipe', () => {
         { name: 'tuned', command: 'sft', settings: { seed: 5, samples: { count: 1 } } },
         { name: 'eval-reward', command: 'eval reward', settings: { model: 'a/b', data: 'c/d' } },
       ],
-      answers: { count: 4, maxTokens: 96, temperature: 1 },
+      completions: { count: 4, maxTokens: 96, temperature: 1 },
     });
   });
 
@@ -129,8 +129,8 @@ describe('checkRecipe', () => {
         /Nothing has been trained/,
       ),
     );
-    expect(() => checkRecipe({ stages: [sft], answers: { data: 'nowhere.jsonl' } })).toThrow(
-      heedError(/answers\.data: there is no "nowhere\.jsonl"/),
+    expect(() => checkRecipe({ stages: [sft], completions: { data: 'nowhere.jsonl' } })).toThrow(
+      heedError(/completions\.data: there is no "nowhere\.jsonl"/),
     );
     expect(() => checkRecipe('sft')).toThrow(heedError(/recipe: .*expected object/));
   });

@@ -36,7 +36,7 @@ export const recipeSchema = z.strictObject({
   seed: z.number().int().min(0).optional().describe('seed of every stage without a seed of its own'),
   plugins: z.array(z.string()).optional().describe('your own modules that register losses, rewards and more by name'),
   stages: z.array(stageSchema).min(1).describe('stages, in the order in which they run'),
-  answers: z
+  completions: z
     .strictObject({
       data: z.string().optional().describe('prompts (default: those of the last stage that trains a language model)'),
       count: z.number().int().min(0).default(4).describe('number of prompts whose completions are shown; 0: none'),
@@ -75,7 +75,7 @@ export function checkRecipe(input: unknown): Recipe {
   const problems = stages.flatMap((stage, i) =>
     problemsOf(stage, stages, i).map((what) => `stage "${stage.name}": ${what}`),
   );
-  problems.push(...missing(data.answers, 'answers'));
+  problems.push(...missing(data.completions, 'completions'));
   if (problems.length > 0) throw wrong(problems);
   return { ...data, stages: stages.map((stage) => ({ ...stage, settings: seeded(stage, data.seed) })) };
 }

@@ -26,7 +26,7 @@ const returned = (mean: number) => ({ 'return/mean': mean, 'return/std': 0 });
 function reportOf(
   recipe: RecipeInput,
   made: Record<string, { config?: object; rows?: Rows; samples?: object[]; result?: object }>,
-  answers?: object,
+  completions?: object,
 ) {
   const at = join(folder, 'run');
   const pipeline = createPipeline(checkRecipe(recipe), at);
@@ -39,7 +39,7 @@ function reportOf(
     run.close();
     if (result) pipeline.sample({ kind: 'finished', stage: name, result: { run: join(at, name), ...result } });
   }
-  if (answers) pipeline.sample({ kind: 'answers', ...answers });
+  if (completions) pipeline.sample({ kind: 'completions', ...completions });
   pipeline.close();
   return pipelineReport(at);
 }

@@ -11,7 +11,7 @@ import type { LineChart } from '../run/report/line-chart.ts';
 import type { Link, Report, Section, Table } from '../run/report.ts';
 import { subtitle } from '../run/report-parts.ts';
 import { readInfo } from '../run/run.ts';
-import type { AnswersRow, ModelAnswers } from './answers.ts';
+import type { CompletionsRow, ModelCompletions } from './completions.ts';
 import { leadOf } from './lead.ts';
 import {
   type BegunStage,
@@ -32,13 +32,13 @@ import { trainings } from './trainings/trainings.ts';
 export function pipelineReport(run: string): Report {
   const { started } = readInfo(run);
   const progress = progressOf(run);
-  const { recipe, answers } = progress;
+  const { recipe, completions } = progress;
   const begun = begunStages(progress);
   const drawn = begun.flatMap(pictures);
   const finished = begun.filter(({ result }) => result).length;
   return {
     title: recipe.name,
-    lead: leadOf(recipe, begun, answers),
+    lead: leadOf(recipe, begun, completions),
     subtitle: subtitle(started, `${finished} of ${recipe.stages.length} stages`, recipe.seed ?? 0),
     summary: [...begun.flatMap(card), { label: 'Time', value: duration(timeOf(begun)), note: 'of all stages' }],
     sections: [
@@ -50,7 +50,7 @@ export function pipelineReport(run: string): Report {
         caption: `Mean over completions of the world’s prompts, with the length limit and the draws of each stage: compare within a stage. No stage learns from it, unless it is the stage’s reward.`,
         yLabel: 'true reward',
       }),
-      ...(answers ? completionTables(answers) : []),
+      ...(completions ? completionTables(completions) : []),
       ...winRates(begun),
       ...drawn.filter(({ kind }) => kind !== 'clips'),
       ...overStages(begun, 'kl/mean', {
@@ -62,7 +62,7 @@ export function pipelineReport(run: string): Report {
     ],
     config: {
       ...Object.fromEntries(recipe.stages.map(({ name, command, settings }) => [name, { command, ...settings }])),
-      answers: recipe.answers,
+      completions: recipe.completions,
     },
   };
 }
@@ -151,8 +151,8 @@ function overStages(
   return series.length > 0 ? [{ kind: 'lines', xLabels: ['minutes of the pipeline'], series, ...chart }] : [];
 }
 
-function completionTables({ prompts, models }: AnswersRow): Section[] {
-  const text = ({ texts, rewards }: ModelAnswers, i: number) =>
+function completionTables({ prompts, models }: CompletionsRow): Section[] {
+  const text = ({ texts, rewards }: ModelCompletions, i: number) =>
     rewards ? `${texts[i]} (${fixed(rewards[i], 1)})` : texts[i];
   const judged = models.filter(({ reward }) => reward);
   return [
@@ -167,7 +167,7 @@ function completionTables({ prompts, models }: AnswersRow): Section[] {
   ];
 }
 
-function trueRewardTable(models: readonly ModelAnswers[]): Table {
+function trueRewardTable(models: readonly ModelCompletions[]): Table {
   const interval = ([low, high]: readonly number[]) => `${fixed(low)} to ${fixed(high)}`;
   return {
     kind: 'table',

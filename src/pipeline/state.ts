@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { HeedError } from '../error.ts';
 import { type Run, readInfo, readSamples } from '../run/run.ts';
-import type { AnswersRow } from './answers.ts';
+import type { CompletionsRow } from './completions.ts';
 import { checkRecipe, type Recipe } from './recipe.ts';
 
 /** The result of a stage: what its command prints with --json. */
@@ -19,7 +19,7 @@ export type PipelineRow =
   | { kind: 'finished'; stage: string; result: StageResult }
   /** From here on the recipe is this one, and these stages run again, in new folders. */
   | { kind: 'course'; recipe: Recipe; again: string[] }
-  | AnswersRow;
+  | CompletionsRow;
 
 /** How far a pipeline has got. */
 export interface PipelineProgress {
@@ -28,7 +28,7 @@ export interface PipelineProgress {
   /** Stages that have begun, by their names. */
   stages: Map<string, { folder: string; result?: StageResult }>;
   /** The models' completions of the same prompts, once they are made. */
-  answers?: AnswersRow;
+  completions?: CompletionsRow;
 }
 
 /**
@@ -56,10 +56,10 @@ export function progressOf(run: string): PipelineProgress {
       case 'course':
         progress.recipe = row.recipe;
         for (const name of row.again) progress.stages.delete(name);
-        progress.answers = undefined;
+        progress.completions = undefined;
         break;
-      case 'answers':
-        progress.answers = row;
+      case 'completions':
+        progress.completions = row;
     }
   }
   return progress;

@@ -14,17 +14,22 @@ it('finds samples by kind and step, however long rows are, as the file grows and
   index.refresh();
   expect(index.counts()).toEqual({});
   const long = { kind: 'comparison', step: 7, frames: 'é'.repeat(5_000_000) };
-  const first = line({ kind: 'answer', step: 0, text: '"kind":"alert" \n 🙂' });
-  writeFileSync(path, first + line(long) + line({ kind: 'answer', step: 7, text: 'two' }));
-  appendFileSync(path, '{"kind":"answer","step":8');
+  const first = line({ kind: 'completion', step: 0, text: '"kind":"alert" \n 🙂' });
+  writeFileSync(path, first + line(long) + line({ kind: 'completion', step: 7, text: 'two' }));
+  appendFileSync(path, '{"kind":"completion","step":8');
   index.refresh();
-  expect(index.counts()).toEqual({ answer: 2, comparison: 1 });
+  expect(index.counts()).toEqual({ completion: 2, comparison: 1 });
   expect(index.read({ kind: 'comparison' })).toEqual({ total: 1, samples: [long] });
   appendFileSync(path, `,"reward":{"$number":"NaN"}}\n`);
   index.refresh();
-  expect(index.steps('answer')).toEqual([0, 7, 8]);
-  expect(index.read({ kind: 'answer', step: 8 }).samples).toEqual([{ kind: 'answer', step: 8, reward: Number.NaN }]);
-  expect(index.read({ kind: 'answer', offset: 1, limit: 1 })).toMatchObject({ total: 3, samples: [{ text: 'two' }] });
+  expect(index.steps('completion')).toEqual([0, 7, 8]);
+  expect(index.read({ kind: 'completion', step: 8 }).samples).toEqual([
+    { kind: 'completion', step: 8, reward: Number.NaN },
+  ]);
+  expect(index.read({ kind: 'completion', offset: 1, limit: 1 })).toMatchObject({
+    total: 3,
+    samples: [{ text: 'two' }],
+  });
   truncateSync(path, Buffer.byteLength(first));
   index.refresh();
   expect(index.read()).toMatchObject({ total: 1, samples: [{ step: 0 }] });

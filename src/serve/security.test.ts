@@ -103,8 +103,8 @@ it('takes every header of a client in an allowed page, and lets it read what is 
   const { secret } = await addKey(server.context.database, 'louise', { requestsPerMinute: 1 });
   const asked = 'authorization,content-type,x-stainless-os,x-stainless-retry-count,user-agent';
   const preflight = { 'access-control-request-method': 'POST', 'access-control-request-headers': asked };
-  const answer = await raw('/v1/chat/completions', { origin: 'https://good.example', ...preflight }, 'OPTIONS');
-  expect(answer).toMatchObject({ status: 204, headers: { 'access-control-allow-headers': asked } });
+  const completion = await raw('/v1/chat/completions', { origin: 'https://good.example', ...preflight }, 'OPTIONS');
+  expect(completion).toMatchObject({ status: 204, headers: { 'access-control-allow-headers': asked } });
   const evil = await raw('/v1/chat/completions', { origin: 'https://evil.example', ...preflight }, 'OPTIONS');
   expect(evil.status).toBe(403);
   expect(evil.headers).not.toHaveProperty('access-control-allow-headers');

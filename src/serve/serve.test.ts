@@ -105,7 +105,7 @@ describe('chat completions', () => {
       model: 'tiny',
       messages,
       seed: 1,
-      response_format: { type: 'json_schema', json_schema: { name: 'answer', schema } },
+      response_format: { type: 'json_schema', json_schema: { name: 'completion', schema } },
     });
     expect(JSON.parse(choices[0].message.content!)).toMatchObject({ city: expect.stringMatching(/Rome|Bern/) });
     const parameters = { type: 'object', properties: { ok: { type: 'boolean' } }, required: ['ok'] };

@@ -21,7 +21,8 @@ export interface Critic {
   close(): void;
 }
 
-export const sentencesOf = (answer: string): string[] => answer.match(/[^.]+\./g)?.map((one) => one.trim()) ?? [answer];
+export const sentencesOf = (completion: string): string[] =>
+  completion.match(/[^.]+\./g)?.map((one) => one.trim()) ?? [completion];
 
 /** `mumbles`: gives no verdict, and revises nothing. */
 export async function startCritic(word: string, { mumbles = false } = {}): Promise<Critic> {
@@ -30,8 +31,8 @@ export async function startCritic(word: string, { mumbles = false } = {}): Promi
   let failing: 'refusal' | 'silence' = 'refusal';
   const unanswered = new EventEmitter();
   const names = (sentence: string) => sentence.includes(word);
-  const faults = (answer: string) => sentencesOf(answer).filter(names);
-  const answerTo = ({ messages, seed = 0 }: Asked): string => {
+  const faults = (completion: string) => sentencesOf(completion).filter(names);
+  const completionTo = ({ messages, seed = 0 }: Asked): string => {
     const { content } = messages.at(-1)!;
     if (content.startsWith('Two answers')) {
       const [a, b] = content
@@ -45,8 +46,8 @@ export async function startCritic(word: string, { mumbles = false } = {}): Promi
       return `It names the ${word} in: ${faults(messages.at(-2)!.content).join(' ') || 'no sentence'}`;
     }
     if (content.startsWith('Write the answer again')) {
-      const answer = messages.at(-4)!.content;
-      const kept = mumbles ? sentencesOf(answer) : sentencesOf(answer).filter((sentence) => !names(sentence));
+      const completion = messages.at(-4)!.content;
+      const kept = mumbles ? sentencesOf(completion) : sentencesOf(completion).filter((sentence) => !names(sentence));
       return kept.join(' ') || 'we liked it.';
     }
     const things = [word, 'owner', 'music', 'parking', 'floor'];
@@ -62,7 +63,7 @@ export async function startCritic(word: string, { mumbles = false } = {}): Promi
       return;
     }
     answered++;
-    response.end(JSON.stringify({ choices: [{ message: { role: 'assistant', content: answerTo(asked) } }] }));
+    response.end(JSON.stringify({ choices: [{ message: { role: 'assistant', content: completionTo(asked) } }] }));
   });
   await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
   return {

@@ -10,16 +10,16 @@ const preferences = [
 ] as const;
 
 export function draw(root: HTMLElement): void {
-  const answer = choice('What the person said', ['the first', 'both alike', 'the second'], update);
+  const completion = choice('What the person said', ['the first', 'both alike', 'the second'], update);
   const ahead = slider('first − second', { min: -6, max: 6, step: 0.1, value: 2 }, update);
   const error = slider('share of coin flips', { min: 0, max: 0.5, step: 0.05, value: 0 }, update);
-  row(root, answer.element);
+  row(root, completion.element);
   row(root, ahead.element, error.element);
   const show = chart(root, { x: [-6, 6], y: [0, 6], xLabel: 'first − second', yLabel: 'loss' });
   const say = sentence(root);
 
   function update() {
-    const [p, q] = preferences[answer.value()];
+    const [p, q] = preferences[completion.value()];
     const logP = (x: number) => Math.log((1 - error.value()) * sigmoid(x) + error.value() / 2);
     const loss = (x: number) => -p * logP(x) - q * logP(-x);
     const at = ahead.value();

@@ -19,8 +19,8 @@ const draw = draws(2);
 
 export default checks<Exercise>({
   'a perfect teacher': ({ judge }) => {
-    allNear(judge([1, 1], [1, 0], {}, draw), [1, 0], 'The first segment earns more, so the answer is [1, 0]');
-    allNear(judge([0, 0], [0, 0.1], {}, draw), [0, 1], 'The second segment earns more, so the answer is [0, 1]');
+    allNear(judge([1, 1], [1, 0], {}, draw), [1, 0], 'The first segment earns more, so the completion is [1, 0]');
+    allNear(judge([0, 0], [0, 0.1], {}, draw), [0, 1], 'The second segment earns more, so the completion is [0, 1]');
   },
   ties: ({ judge }) => {
     allNear(judge([1, 0], [0, 1], {}, draw), [0.5, 0.5], 'Equal returns are a tie, [0.5, 0.5]');

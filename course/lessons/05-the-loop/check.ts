@@ -4,7 +4,7 @@ import { type Comparison, createParts, type Parts, type Preference, type Rollout
 type Exercise = typeof import('./exercise.ts');
 type Call =
   | { kind: 'fit'; comparisons: Comparison[] }
-  | { kind: 'ask'; pair: [Segment, Segment]; answer: Preference; disagreement: number }
+  | { kind: 'ask'; pair: [Segment, Segment]; completion: Preference; disagreement: number }
   | { kind: 'rollout' | 'predict'; rollout: Rollout }
   | { kind: 'update'; rollout: Rollout; progress: number };
 
@@ -37,9 +37,9 @@ function watch({ learn }: Exercise): { calls: Call[]; drawn: number; typical: nu
       return disagreement(a, b);
     },
     judge(a, b) {
-      const answer: Preference = calls.length % 3 === 0 ? [0, 1] : [1, 0];
-      calls.push({ kind: 'ask', pair: [a, b], answer, disagreement: disagreement(a, b) });
-      return answer;
+      const completion: Preference = calls.length % 3 === 0 ? [0, 1] : [1, 0];
+      calls.push({ kind: 'ask', pair: [a, b], completion, disagreement: disagreement(a, b) });
+      return completion;
     },
     fitEnsemble: (comparisons) => void calls.push({ kind: 'fit', comparisons: [...comparisons] }),
     predictRewards(rollout) {
@@ -102,7 +102,7 @@ export default checks<Exercise>({
       const call = queries.find(({ pair }) => pair[0] === segments[0] && pair[1] === segments[1]);
       if (!call) fail('A comparison must hold the two segments in the order in which the teacher saw them.');
       ok(
-        call.answer[0] === preference[0] && call.answer[1] === preference[1],
+        call.completion[0] === preference[0] && call.completion[1] === preference[1],
         'A comparison must hold what the teacher said.',
       );
     }

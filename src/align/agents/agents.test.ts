@@ -184,7 +184,7 @@ it('learns from episodes by GRPO: twice the same, and resumed', async () => {
     env: { ...guesses, make: slow },
     steps: 2,
     batch: 2,
-    answers: 2,
+    completions: 2,
     maxTokens: 5,
     evaluations: 1,
     rows: 2,

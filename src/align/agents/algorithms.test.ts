@@ -42,7 +42,7 @@ it.each([
     ...(['policy/ratio', 1] as const),
   ],
   ['online DPO', () => createOnlineDpo({ ...settings, part: 4 }), 'loss/policy', Math.LN2],
-  ['RAFT', () => createRaft({ ...settings, answers: 2, minibatches: 1 }), 'episode/turns', 3],
+  ['RAFT', () => createRaft({ ...settings, completions: 2, minibatches: 1 }), 'episode/turns', 3],
 ] as const)('%s learns what the policy wrote, not what it read', async (_, create, metric, expected) => {
   using learner = (await create()) as PolicyLearner;
   const steps = await take(learner, 2);

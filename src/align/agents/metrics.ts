@@ -12,8 +12,8 @@ export interface EpisodeFailure {
 }
 
 /** Means over episodes with an environment; empty without one. */
-export function episodeMetrics(answers: readonly Completion[]): Record<string, number> {
-  const episodes = answers.flatMap(({ episode }) => episode ?? []);
+export function episodeMetrics(completions: readonly Completion[]): Record<string, number> {
+  const episodes = completions.flatMap(({ episode }) => episode ?? []);
   if (episodes.length === 0) return {};
   const calls = episodes.reduce((sum, { calls }) => sum + calls, 0);
   return {
@@ -36,8 +36,8 @@ function partMetrics(episodes: readonly Episode[]): Record<string, number> {
 }
 
 /** The episodes that failed, by their tasks. */
-export const failuresOf = (answers: readonly Completion[]): EpisodeFailure[] =>
-  answers.flatMap(({ row = {}, episode }) => {
+export const failuresOf = (completions: readonly Completion[]): EpisodeFailure[] =>
+  completions.flatMap(({ row = {}, episode }) => {
     if (episode?.failure === undefined) return [];
     return [{ task: taskName(row), failure: episode.failure }];
   });

@@ -16,13 +16,13 @@ const data = join(folder, 'prompts.jsonl');
 writeFileSync(data, ['a', 'b', 'cat', 'dog', 'sun'].map((prompt) => `${JSON.stringify({ prompt })}\n`).join(''));
 const lengths: Reward = {
   name: 'length',
-  score: async (answers) => answers.map(({ text }) => text.length),
+  score: async (completions) => completions.map(({ text }) => text.length),
 };
 const shortness: Reward = {
   name: 'shortness',
-  score: async (answers) => answers.map(({ text }) => -text.length),
+  score: async (completions) => completions.map(({ text }) => -text.length),
 };
-const settings = { model: llama, data, answers: 4, batch: 2, maxTokens: 6 };
+const settings = { model: llama, data, completions: 4, batch: 2, maxTokens: 6 };
 const learner = (input = {}) => createBestOfN({ ...settings, ...input, reward: lengths, gold: shortness });
 
 const drawn = (rewards: number[], gold?: number[]): Drawn => ({ prompt: '', rewards, gold, best: '', first: '' });

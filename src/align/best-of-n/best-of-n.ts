@@ -9,7 +9,7 @@
  * C(N, n) draws of n, the k-th lowest is the best in C(k − 1, n − 1). A second reward, `gold`, measures what selection
  * by the first one really gains. The best completions are a dataset for fine-tuning.
  *
- * Run it: heed best-of-n --model runs/sft/model --answers 64
+ * Run it: heed best-of-n --model runs/sft/model --completions 64
  */
 
 import { z } from 'zod';
@@ -24,8 +24,8 @@ import { basename } from '../../node.ts';
 import { wholeNumber } from '../../options.ts';
 import { seedFor } from '../../random.ts';
 import type { Training } from '../../run/training.ts';
-import { answerLayout, type EncodedPrompt } from '../policies/answer-batches.ts';
-import { drawAnswers } from '../policies/draw.ts';
+import { completionLayout, type EncodedPrompt } from '../policies/completion-batches.ts';
+import { drawCompletions } from '../policies/draw.ts';
 import { policyTrainingSchema } from '../policies/options.ts';
 import { promptFingerprint, readPrompts, worldPrompts } from '../policies/prompts.ts';
 import type { PolicyInput } from '../policies/setup.ts';
@@ -55,7 +55,7 @@ export const bestOfNSchema = policyTrainingSchema
       .string()
       .optional()
       .describe('a second reward that measures the best completions, in the same form as --reward (default: none)'),
-    answers: wholeNumber(2).default(16).describe('completions per prompt; the best one is kept'),
+    completions: wholeNumber(2).default(16).describe('completions per prompt; the best one is kept'),
     prompts: wholeNumber(1).optional().describe('number of prompts, drawn by the seed (default: all)'),
     batch: wholeNumber(1).default(8).describe('prompts per step'),
   });
@@ -127,7 +127,7 @@ export interface BestOfNResult extends TrainingResult {
 /**
  * Draws several completions of each prompt and keeps the best by a reward. Nothing is trained (Stiennon et al. 2020).
  *
- *     const { rows } = await bestOfN({ model, data: [{ prompt: 'Hello' }], answers: 8, reward: (completions) => … });
+ *     const { rows } = await bestOfN({ model, data: [{ prompt: 'Hello' }], completions: 8, reward: (completions) => … });
  *
  * Rejects with a HeedError that names the option or the row that is wrong.
  */
@@ -160,7 +160,7 @@ async function create(options: BestOfNOptions, live: Live) {
           });
     const drawn = Array.from(epochOrder(all.length, options.seed, 0).subarray(0, options.prompts), (i) => all[i]);
     const prompts = options.prompts === undefined ? all : drawn;
-    answerLayout(model, prompts, { rows: 1, maxTokens: options.maxTokens }); // whether they fit
+    completionLayout(model, prompts, { rows: 1, maxTokens: options.maxTokens }); // whether they fit
     const over = live.model === undefined ? model : undefined;
     const reward = await openRewardOption('reward', options.reward, live, own, options.rewardCall, over);
     const gold =
@@ -179,7 +179,7 @@ interface Tools {
 }
 
 function learner(options: BestOfNOptions, { model, prompts, reward, gold, generator }: Tools) {
-  const { batch, answers: count, seed, temperature, maxTokens } = options;
+  const { batch, completions: count, seed, temperature, maxTokens } = options;
   const fingerprint = promptFingerprint(prompts);
   let state: State = { step: 0, drawn: [], fingerprint };
   return {
@@ -192,14 +192,14 @@ function learner(options: BestOfNOptions, { model, prompts, reward, gold, genera
     async next(signal?: AbortSignal): Promise<BestOfNStep> {
       const some = prompts.slice(state.step * batch, (state.step + 1) * batch);
       const repeats = some.flatMap((prompt) => new Array<EncodedPrompt>(count).fill(prompt));
-      const answers = await drawAnswers(generator, model, repeats, {
+      const completions = await drawCompletions(generator, model, repeats, {
         maxTokens,
         temperature,
         batch: options.generate.batch,
         signal,
         seed: seedFor(seed, 'rollout', state.step),
       });
-      const [rewards, golds] = await Promise.all([reward.score(answers, signal), gold?.score(answers, signal)]);
+      const [rewards, golds] = await Promise.all([reward.score(completions, signal), gold?.score(completions, signal)]);
       const drawn = some.map(({ text, row }, i): Drawn => {
         const group = (scores: ArrayLike<number>): number[] =>
           Array.prototype.slice.call(scores, i * count, (i + 1) * count);
@@ -209,8 +209,8 @@ function learner(options: BestOfNOptions, { model, prompts, reward, gold, genera
           row,
           rewards: own,
           gold: golds && group(golds),
-          best: answers[i * count + own.indexOf(Math.max(...own))].text,
-          first: answers[i * count].text,
+          best: completions[i * count + own.indexOf(Math.max(...own))].text,
+          first: completions[i * count].text,
         };
       });
       state = { step: state.step + 1, drawn: [...state.drawn, ...drawn], fingerprint };

@@ -16,12 +16,12 @@ import { sum } from '../../engine/ops/reduce.ts';
 import type { PackedLoss } from '../../lm/packed-program.ts';
 import { wholeNumber } from '../../options.ts';
 import type { PolicyAlgorithm } from '../policies/algorithm.ts';
-import type { AnswerLayout } from '../policies/answer-batches.ts';
-import { createAnswerLearner } from '../policies/answer-learner.ts';
-import type { AnswerTrainer } from '../policies/answer-step.ts';
-import { createAnswerTrainer, minibatches } from '../policies/answer-trainer.ts';
 import { fitsBackend } from '../policies/backend.ts';
-import { answerKl } from '../policies/kl.ts';
+import type { CompletionLayout } from '../policies/completion-batches.ts';
+import { createCompletionLearner } from '../policies/completion-learner.ts';
+import type { CompletionTrainer } from '../policies/completion-step.ts';
+import { createCompletionTrainer, minibatches } from '../policies/completion-trainer.ts';
+import { completionKl } from '../policies/kl.ts';
 import type { PolicyLearner } from '../policies/learner.ts';
 import { agentOptions, policyTrainingSchema } from '../policies/options.ts';
 import type { AnyPolicy } from '../policies/remote-policy.ts';
@@ -40,7 +40,7 @@ export const raftSchema = policyTrainingSchema
       .default(10)
       .describe('steps: each writes completions and learns the best'),
     batch: policyTrainingSchema.shape.batch.unwrap().default(48).describe('prompts per step'),
-    answers: wholeNumber(2).default(8).describe('completions per prompt; the best one is learned'),
+    completions: wholeNumber(2).default(8).describe('completions per prompt; the best one is learned'),
     score: scoreSchema,
     beta: z
       .number()
@@ -59,22 +59,26 @@ export type RaftInput = PolicyInput<z.input<typeof raftSchema>>;
 /** −Σ weight · log p, for a packed program: with weights of 1/n, the mean over the labels. */
 export const likelihoodLoss: PackedLoss = ({ logP, perLabel }) => ({ loss: neg(sum(mul(logP, perLabel('weight')))) });
 
-/** RAFT on rollouts with `options.answers` completions of each prompt. */
-export function createRaftAlgorithm(policy: AnyPolicy, layout: AnswerLayout, options: RaftOptions): PolicyAlgorithm {
-  const { answers: size, beta } = options;
+/** RAFT on rollouts with `options.completions` completions of each prompt. */
+export function createRaftAlgorithm(
+  policy: AnyPolicy,
+  layout: CompletionLayout,
+  options: RaftOptions,
+): PolicyAlgorithm {
+  const { completions: size, beta } = options;
   const most = Math.ceil(options.batch / options.minibatches);
-  const trainer = createAnswerTrainer(policy, layout, likelihoodLoss, options, most);
+  const trainer = createCompletionTrainer(policy, layout, likelihoodLoss, options, most);
   const scale = createScoreScale(options.score);
   return {
     async update(rollout, rate, step) {
-      const kl = answerKl(rollout);
+      const kl = completionKl(rollout);
       const best = bestOfEach(
-        scale(rollout.scores, rollout.answers).map((score, i) => score - beta * kl[i]),
+        scale(rollout.scores, rollout.completions).map((score, i) => score - beta * kl[i]),
         size,
       );
       const learned = await learnByLikelihood(
         trainer,
-        best.map((i) => rollout.answers[i]),
+        best.map((i) => rollout.completions[i]),
         options,
         rate,
         step,
@@ -104,16 +108,16 @@ export function bestOfEach(rewards: ArrayLike<number>, size: number): number[] {
  * gradients.
  */
 export async function learnByLikelihood(
-  trainer: AnswerTrainer,
-  answers: readonly Completion[],
+  trainer: CompletionTrainer,
+  completions: readonly Completion[],
   options: { epochs: number; minibatches: number; seed: number },
   rate: number,
   ...step: number[]
 ): Promise<Record<string, number>> {
   let [loss, norm, steps] = [0, 0, 0];
-  for (const chosen of minibatches(answers.length, options, options.seed, 'minibatches', ...step)) {
-    const batch = chosen.map((i) => answers[i]);
-    const lengths = batch.map((answer) => writtenTokens(answer).length);
+  for (const chosen of minibatches(completions.length, options, options.seed, 'minibatches', ...step)) {
+    const batch = chosen.map((i) => completions[i]);
+    const lengths = batch.map((completion) => writtenTokens(completion).length);
     const tokens = lengths.reduce((a, b) => a + b, 0);
     const weight = lengths.map((length) => new Float32Array(length).fill(1 / tokens));
     const done = await trainer.step(batch, { perLabel: { weight } }, rate);
@@ -126,7 +130,7 @@ export async function learnByLikelihood(
 
 /** Opens the learner that `raft` runs. */
 export const createRaft: Opener<RaftInput, PolicyLearner<RaftOptions>> = openerOf(raftSchema, (options, live) =>
-  createAnswerLearner('raft', options, live, createRaftAlgorithm),
+  createCompletionLearner('raft', options, live, createRaftAlgorithm),
 );
 
 /**

@@ -14,10 +14,10 @@
 import { z } from 'zod';
 import { wholeNumber } from '../../options.ts';
 import type { PolicyAlgorithm } from '../policies/algorithm.ts';
-import type { AnswerLayout } from '../policies/answer-batches.ts';
-import { createAnswerLearner } from '../policies/answer-learner.ts';
-import { createAnswerTrainer } from '../policies/answer-trainer.ts';
 import { fitsBackend } from '../policies/backend.ts';
+import type { CompletionLayout } from '../policies/completion-batches.ts';
+import { createCompletionLearner } from '../policies/completion-learner.ts';
+import { createCompletionTrainer } from '../policies/completion-trainer.ts';
 import type { PolicyLearner } from '../policies/learner.ts';
 import { agentOptions, policyTrainingSchema } from '../policies/options.ts';
 import type { AnyPolicy } from '../policies/remote-policy.ts';
@@ -36,7 +36,7 @@ export const restSchema = policyTrainingSchema
       .default(4)
       .describe('steps: each grows a dataset and improves on it'),
     batch: policyTrainingSchema.shape.batch.unwrap().default(96).describe('prompts per step'),
-    answers: wholeNumber(2).default(8).describe('completions per prompt'),
+    completions: wholeNumber(2).default(8).describe('completions per prompt'),
     score: scoreSchema,
     thresholds: z
       .array(z.number().min(0).lt(1))
@@ -62,21 +62,25 @@ export type RestOptions = z.output<typeof restSchema>;
 /** The input of `rest`. */
 export type RestInput = PolicyInput<z.input<typeof restSchema>>;
 
-/** ReST on rollouts with `options.answers` completions of each prompt. */
-export function createRestAlgorithm(policy: AnyPolicy, layout: AnswerLayout, options: RestOptions): PolicyAlgorithm {
-  const { answers: size, thresholds } = options;
+/** ReST on rollouts with `options.completions` completions of each prompt. */
+export function createRestAlgorithm(
+  policy: AnyPolicy,
+  layout: CompletionLayout,
+  options: RestOptions,
+): PolicyAlgorithm {
+  const { completions: size, thresholds } = options;
   const most = Math.ceil((options.batch * size) / options.minibatches);
-  const trainer = createAnswerTrainer(policy, layout, likelihoodLoss, options, most);
+  const trainer = createCompletionTrainer(policy, layout, likelihoodLoss, options, most);
   const scale = createScoreScale(options.score);
   return {
-    async update({ answers, scores }, rate, step) {
-      const worth = scale(scores, answers);
+    async update({ completions, scores }, rate, step) {
+      const worth = scale(scores, completions);
       let metrics: Record<string, number> = {};
       for (const [i, share] of thresholds.entries()) {
         const best = bestShare(worth, size, share);
-        const completions = best.map((at) => answers[at]);
+        const kept = best.map((at) => completions[at]);
         metrics = {
-          ...(await learnByLikelihood(trainer, completions, options, rate * options.decay ** i, step, i)),
+          ...(await learnByLikelihood(trainer, kept, options, rate * options.decay ** i, step, i)),
           'reward/kept': best.reduce((total, at) => total + scores[at], 0) / best.length,
         };
       }
@@ -105,7 +109,7 @@ export function bestShare(scores: ArrayLike<number>, size: number, share: number
 
 /** Opens the learner that `rest` runs. */
 export const createRest: Opener<RestInput, PolicyLearner<RestOptions>> = openerOf(restSchema, (options, live) =>
-  createAnswerLearner('rest', options, live, createRestAlgorithm),
+  createCompletionLearner('rest', options, live, createRestAlgorithm),
 );
 
 /**

@@ -94,7 +94,7 @@ export function bestOfNReport(folder: string): Report {
       { label: 'Prompts', value: drawn.length },
       timeFigure(folder, rows),
     ],
-    sections: last ? [frontier(curve), numbers(curve), answers(drawn)] : [],
+    sections: last ? [frontier(curve), numbers(curve), completions(drawn)] : [],
     config: config as Record<string, unknown>,
   };
 }
@@ -129,7 +129,7 @@ const numbers = (curve: readonly BestOf[]): Table => ({
 
 const SHOWN = 8;
 
-const answers = (drawn: readonly Drawn[]): Table => ({
+const completions = (drawn: readonly Drawn[]): Table => ({
   kind: 'table',
   title: 'The first completion and the best',
   columns: ['prompt', 'first', 'reward', 'best', 'reward'],

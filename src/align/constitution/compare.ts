@@ -8,35 +8,41 @@ import type { Principle } from './principles.ts';
 export interface Compared {
   prompt: Message[];
   /** The two completions. */
-  answers: [string, string];
+  completions: [string, string];
   /** The principle they were compared by. */
   principle: string;
   /** For the first completion: its probability of being better by a local model; 1, 0 or ½ by an endpoint. */
   preference?: number;
   /** Why the pair is left out of the data. */
-  leftOut?: 'equal answers' | 'no answer' | 'no verdict' | 'too long';
+  leftOut?: 'equal completions' | 'no completion' | 'no verdict' | 'too long';
 }
 
 /** Compares pairs by the principles that `draw` gives. Equal, empty and too long completions are left out. */
-export async function compareAnswers(
+export async function compareCompletions(
   critic: Chat,
   judge: CompletionJudge,
-  pairs: readonly { prompt: Message[]; answers: [string, string] }[],
+  pairs: readonly { prompt: Message[]; completions: [string, string] }[],
   draw: (item: number) => Principle,
   signal?: AbortSignal,
 ): Promise<Compared[]> {
   const all = pairs.map((pair, i): Compared => {
-    const [one, other] = pair.answers;
+    const [one, other] = pair.completions;
     const { text: principle } = draw(i);
     const text = [questionOf(principle), ...pair.prompt.map(({ content }) => content), one, other].join('\n');
     const fits = critic.fits?.([{ role: 'user', content: text }]) ?? true;
     const leftOut =
-      one === '' || other === '' ? 'no answer' : one === other ? 'equal answers' : fits ? undefined : 'too long';
+      one === '' || other === ''
+        ? 'no completion'
+        : one === other
+          ? 'equal completions'
+          : fits
+            ? undefined
+            : 'too long';
     return { ...pair, principle, ...(leftOut && { leftOut }) };
   });
   const items = all.filter(({ leftOut }) => !leftOut);
   const verdicts = await judge.compare(
-    items.map(({ prompt, answers: completions, principle }) => ({
+    items.map(({ prompt, completions, principle }) => ({
       prompt,
       completions,
       template: questionOf(principle),
@@ -51,9 +57,9 @@ export async function compareAnswers(
 }
 
 const questionOf = (principle: string): string =>
-  `Two answers to the same prompt follow. Decide which of them keeps better to this principle: ${principle}
-The order of the answers says nothing.
+  `Two completions to the same prompt follow. Decide which of them keeps better to this principle: ${principle}
+The order of the completions says nothing.
 
 ${SHOWN_PAIR}
 
-Which answer keeps better to the principle? Write one letter and nothing else: A, B, or C where neither does.`;
+Which completion keeps better to the principle? Write one letter and nothing else: A, B, or C where neither does.`;

@@ -14,9 +14,9 @@ const principle = { principle: 'No red.', critique: 'Where is red?', revision: '
 writeFileSync(rules, JSON.stringify([principle]));
 
 const textsOf = (conversation: Conversation) => conversation.map(({ content }) => content as string);
-const chatOf = (answer: (turns: string[], i: number) => string, more: Partial<Chat> = {}): Chat => ({
+const chatOf = (completion: (turns: string[], i: number) => string, more: Partial<Chat> = {}): Chat => ({
   name: 'rule',
-  complete: async (conversations) => conversations.map((conversation, i) => answer(textsOf(conversation), i)),
+  complete: async (conversations) => conversations.map((conversation, i) => completion(textsOf(conversation), i)),
   ...more,
 });
 
@@ -49,7 +49,7 @@ it('criticizes and revises in rounds, each from the latest revision', async () =
   const [row] = revisionRows({ revised: [...revised], compared: [] });
   expect(row).toMatchObject({
     completion: [{ content: 'sun' }],
-    answer: 'red red sun',
+    original: 'red red sun',
     principles: ['No red.', 'No red.'],
   });
   expect(row.conversation).toHaveLength(10);
@@ -63,7 +63,7 @@ it('leaves out empty completions and revisions, and makes no pair of an unchange
   const model = chatOf((turns) => (turns[0] === 'one' ? '' : 'red'));
   const [{ revised }] = await made({ part: 'revisions' }, model, critic);
   const why = Object.fromEntries(revised.map(({ prompt, leftOut }) => [prompt[0].content, leftOut]));
-  expect(why).toEqual({ one: 'no answer', two: 'no revision' });
+  expect(why).toEqual({ one: 'no completion', two: 'no revision' });
   const rows = { revised: [...revised], compared: [] };
   expect(revisionRows(rows)).toHaveLength(3);
   expect(revisionPairs(rows)).toEqual([
@@ -79,7 +79,7 @@ it('compares in both orders, by a probability where there is one', async () => {
   const rows = comparisonRows({ revised: [], compared: [...compared] });
   expect(compared.map(({ prompt, leftOut }) => [prompt[0].content, leftOut]).filter(([, why]) => why)).toEqual(
     expect.arrayContaining([
-      ['one', 'equal answers'],
+      ['one', 'equal completions'],
       ['two', 'no verdict'],
     ]),
   );

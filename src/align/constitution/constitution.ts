@@ -33,9 +33,9 @@ import { type Input, type Live, type Opener, openerOf, openSource } from '../tra
 import { checkSameData } from '../training/progress.ts';
 import { itemsOfStep } from '../training/steps.ts';
 import { type TrainingResult, trainingOf } from '../training/verb.ts';
-import { type Compared, compareAnswers } from './compare.ts';
+import { type Compared, compareCompletions } from './compare.ts';
 import { defaultConstitution, type Principle, readConstitution } from './principles.ts';
-import { type Revised, reviseAnswers } from './revise.ts';
+import { type Revised, reviseCompletions } from './revise.ts';
 import { comparisonRows, constitutionMetrics, revisionPairs, revisionRows } from './rows.ts';
 
 const constitutionParts = ['both', 'revisions', 'comparisons'] as const;
@@ -198,16 +198,16 @@ function maker(options: ConstitutionOptions, { model, critic, principles, prompt
       const answered = (all: readonly Message[][]) => model.complete(all, settings);
       let [revised, compared]: [Revised[], Compared[]] = [[], []];
       if (compares) {
-        const answers = await answered(batchPrompts.flatMap((prompt) => [prompt, prompt]));
+        const completions = await answered(batchPrompts.flatMap((prompt) => [prompt, prompt]));
         const pairs = batchPrompts.map((prompt, i) => ({
           prompt,
-          answers: [answers[2 * i], answers[2 * i + 1]] as [string, string],
+          completions: [completions[2 * i], completions[2 * i + 1]] as [string, string],
         }));
-        compared = await compareAnswers(critic, judge, pairs, (item) => draw(item, 0), signal);
+        compared = await compareCompletions(critic, judge, pairs, (item) => draw(item, 0), signal);
       } else {
-        const answers = await answered(batchPrompts);
-        const items = batchPrompts.map((prompt, i) => ({ prompt, answer: answers[i] }));
-        revised = await reviseAnswers(critic, items, options.rounds, draw, settings);
+        const completions = await answered(batchPrompts);
+        const items = batchPrompts.map((prompt, i) => ({ prompt, completion: completions[i] }));
+        revised = await reviseCompletions(critic, items, options.rounds, draw, settings);
       }
       state = { step: step + 1, fingerprint };
       return { step: state.step, revised, compared, done: state.step === steps };

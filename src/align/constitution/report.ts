@@ -61,10 +61,10 @@ function revisions(revised: readonly Revised[]): Table[] {
       kind: 'table',
       title: 'Critiques and revisions',
       caption: 'The first few, with the last round of each; revisions.jsonl has all.',
-      columns: ['prompt', 'answer', 'principle', 'critique', 'revision'],
+      columns: ['prompt', 'completion', 'principle', 'critique', 'revision'],
       rows: shown.map((one) => {
         const { principle, critique } = one.rounds.at(-1)!;
-        return [lastTurn(one), one.answer, principle, critique, isChanged(one) ? lastOf(one) : 'the same'];
+        return [lastTurn(one), one.completion, principle, critique, isChanged(one) ? lastOf(one) : 'the same'];
       }),
     },
   ];
@@ -79,17 +79,17 @@ function comparisons(compared: readonly Compared[]): Table[] {
       title: 'Comparisons',
       caption: 'The first few; 1: the first completion is better, 0: the second. comparisons.jsonl has all.',
       columns: ['prompt', 'first', 'second', 'principle', 'preference'],
-      rows: shown.map((one) => [lastTurn(one), ...one.answers, one.principle, figure(one.preference!)]),
+      rows: shown.map((one) => [lastTurn(one), ...one.completions, one.principle, figure(one.preference!)]),
     },
   ];
 }
 
 /** How often each principle was drawn, and how often it changed or decided something. */
 function byPrinciple(revised: readonly Revised[], compared: readonly Compared[]): Table[] {
-  const rounds = revised.flatMap(({ answer, rounds }) =>
+  const rounds = revised.flatMap(({ completion, rounds }) =>
     rounds.map(({ principle, revision }, i) => ({
       principle,
-      changed: revision !== (rounds[i - 1]?.revision ?? answer),
+      changed: revision !== (rounds[i - 1]?.revision ?? completion),
     })),
   );
   const principles = [...new Set([...rounds, ...compared].map(({ principle }) => principle))];

@@ -14,16 +14,16 @@ interface Round {
 export interface Revised {
   prompt: Message[];
   /** The completion. */
-  answer: string;
+  completion: string;
   rounds: Round[];
   /** The prompt, the completion, and all critiques and revisions. */
   conversation: Message[];
   /** Why it is left out of the data. */
-  leftOut?: 'no answer' | 'no revision' | 'too long';
+  leftOut?: 'no completion' | 'no revision' | 'too long';
 }
 
 /** The last revision; without one, the completion. */
-export const lastOf = ({ answer, rounds }: Revised): string => rounds.at(-1)?.revision ?? answer;
+export const lastOf = ({ completion, rounds }: Revised): string => rounds.at(-1)?.revision ?? completion;
 
 /** A message of the assistant. */
 export const assistant = (content: string): Message => ({ role: 'assistant', content });
@@ -39,20 +39,20 @@ interface Begun {
  * Revises each completion `rounds` times, by the principles that `draw` gives. In each round the critic reads the
  * prompt and the latest revision, but not earlier critiques.
  */
-export async function reviseAnswers(
+export async function reviseCompletions(
   critic: Chat,
-  items: readonly { prompt: Message[]; answer: string }[],
+  items: readonly { prompt: Message[]; completion: string }[],
   rounds: number,
   draw: (item: number, round: number) => Principle,
   { seed = 0, ...options }: CompleteOptions,
 ): Promise<Revised[]> {
   const all = items.map(
-    ({ prompt, answer }): Revised => ({
+    ({ prompt, completion }): Revised => ({
       prompt,
-      answer,
+      completion,
       rounds: [],
-      conversation: [...prompt, assistant(answer)],
-      ...(answer === '' && { leftOut: 'no answer' }),
+      conversation: [...prompt, assistant(completion)],
+      ...(completion === '' && { leftOut: 'no completion' }),
     }),
   );
   /** Adds the critic's reply to each conversation; those too long for the critic are left out. */

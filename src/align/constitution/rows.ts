@@ -33,7 +33,7 @@ export function leftOutOf(rows: readonly { leftOut?: string }[]): Record<string,
 }
 
 /** Whether the last revision differs from the completion. */
-export const isChanged = (revised: Revised): boolean => !revised.leftOut && lastOf(revised) !== revised.answer;
+export const isChanged = (revised: Revised): boolean => !revised.leftOut && lastOf(revised) !== revised.completion;
 /** Whether neither completion is better. */
 export const isTie = ({ preference }: Compared): boolean => preference === 0.5;
 
@@ -42,7 +42,7 @@ export const revisionRows = ({ revised }: MadeRows): Row[] =>
   usable(revised).map((one) => ({
     prompt: one.prompt,
     completion: [assistant(lastOf(one))],
-    answer: one.answer,
+    original: one.completion,
     principles: one.rounds.map(({ principle }) => principle),
     conversation: one.conversation,
   }));
@@ -50,15 +50,15 @@ export const revisionRows = ({ revised }: MadeRows): Row[] =>
 /** Pairs of a revision (chosen) and its original (rejected), where they differ. */
 export const revisionPairs = ({ revised }: MadeRows): Row[] =>
   revised.filter(isChanged).map((one) => ({
-    ...pairOf(one.prompt, lastOf(one), one.answer),
+    ...pairOf(one.prompt, lastOf(one), one.completion),
     principle: one.rounds.map(({ principle }) => principle).join('\n'),
     source: 'revision',
   }));
 
 /** The compared pairs; `probability` is the probability that the chosen completion is better. */
 export const comparisonRows = ({ compared }: MadeRows): Row[] =>
-  usable(compared).map(({ prompt, answers, principle, preference = 0.5 }) => {
-    const [chosen, rejected] = preference >= 0.5 ? answers : answers.toReversed();
+  usable(compared).map(({ prompt, completions, principle, preference = 0.5 }) => {
+    const [chosen, rejected] = preference >= 0.5 ? completions : completions.toReversed();
     return {
       ...pairOf(prompt, chosen, rejected),
       ...(preference === 0.5 && { tie: true }),

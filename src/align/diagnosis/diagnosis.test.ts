@@ -20,7 +20,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 const even = ({ response }: { response: readonly number[] }) =>
   response.filter((id) => id % 2 === 0).length / response.length;
-type Answers = readonly { response: readonly number[]; text: string }[];
+type Completions = readonly { response: readonly number[]; text: string }[];
 
 /** Trains a tiny model in a run's folder. */
 async function trained(name: string, settings: Record<string, unknown>, command = 'rloo'): Promise<string> {
@@ -31,7 +31,7 @@ async function trained(name: string, settings: Record<string, unknown>, command 
     data: [...data, ...data, ...data, ...data],
     steps: 6,
     batch: 4,
-    answers: 4,
+    completions: 4,
     maxTokens: 6,
     evaluations: 3,
     evaluation: { share: 0.5 },
@@ -52,7 +52,7 @@ const codes = (path: string) => diagnoseLanguageRun(path).findings.map(({ code }
 
 describe('the diagnosis of a run', () => {
   it('names a reward that is constant, in the result, the samples and the report', async () => {
-    const path = await trained('constant', { reward: (answers: Answers) => answers.map(() => 1) });
+    const path = await trained('constant', { reward: (completions: Completions) => completions.map(() => 1) });
     expect(codes(path)[0]).toBe('reward-constant');
     const row = readSamples(path).at(-1)!;
     expect(row).toMatchObject({ kind: 'diagnosis', step: 6, healthy: false });
@@ -63,8 +63,8 @@ describe('the diagnosis of a run', () => {
 
   it('names a reward with the wrong sign by the gold', async () => {
     const path = await trained('inverted', {
-      reward: (answers: Answers) => answers.map((answer) => -even(answer)),
-      gold: (answers: Answers) => answers.map(even),
+      reward: (completions: Completions) => completions.map((completion) => -even(completion)),
+      gold: (completions: Completions) => completions.map(even),
       learningRate: 1e-2,
     });
     expect(codes(path)[0]).toBe('reward-inverted');
@@ -72,7 +72,7 @@ describe('the diagnosis of a run', () => {
 
   it('names a reward that is not a number, and the run says so afterwards', async () => {
     let calls = 0;
-    const reward = (answers: Answers) => answers.map(() => (++calls > 60 ? Number.NaN : calls % 3));
+    const reward = (completions: Completions) => completions.map(() => (++calls > 60 ? Number.NaN : calls % 3));
     await expect(trained('broken', { reward })).rejects.toThrow(/gave NaN/);
     const { findings, summary } = diagnoseLanguageRun(join(folder, 'broken'));
     expect(findings).toMatchObject([{ code: 'reward-invalid', severity: 'failure' }]);

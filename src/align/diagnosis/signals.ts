@@ -32,7 +32,7 @@ export interface Signal {
   drift?: string;
   /**
    * Whether a policy that gets better at the tasks of an environment may leave the range: only a learned reward is
-   * unreliable far from the reference, and a task may well have one good answer.
+   * unreliable far from the reference, and a task may well have one good completion.
    */
   allowedInTasks?: true;
 }

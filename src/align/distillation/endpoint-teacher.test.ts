@@ -45,7 +45,7 @@ beforeAll(async () => {
     const { status, text } = await fetch(`${server.url}/completions`, {
       method: 'POST',
       body: JSON.stringify(body),
-    }).then(async (answer) => ({ status: answer.status, text: await answer.text() }));
+    }).then(async (completion) => ({ status: completion.status, text: await completion.text() }));
     const sent = body.model === 'mute' ? text.replace(/"top_logprobs":.*?\}\]/, '"top_logprobs":null') : text;
     response.writeHead(status, { 'content-type': 'application/json' }).end(sent);
   });

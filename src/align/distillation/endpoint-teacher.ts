@@ -123,7 +123,7 @@ export function openEndpointTeacher(
       const withIds = asksForIds;
       const body = { model, logprobs: k, ...(withIds && { [IDS]: true }), ...parameters };
       try {
-        const read = (answer: unknown) => choiceIn(answer, who, hint);
+        const read = (completion: unknown) => choiceIn(completion, who, hint);
         return await post({ url, headers: headersWith(key), body, who, hint, read }, settings, signal);
       } catch (error) {
         if (!(error instanceof RefusedRequest && error.final && withIds && error.text.includes(IDS)))
@@ -280,10 +280,12 @@ const LEAST_REST = 1e-7;
 const keyOf = ({ ids, learn }: Example): string =>
   `${Array.from(ids).join()}|${learn ? Array.from(learn).join('') : ''}`;
 
-function choiceIn(answer: unknown, who: string, hint: string): Choice {
-  const { success, data } = answerSchema.safeParse(answer);
+function choiceIn(completion: unknown, who: string, hint: string): Choice {
+  const { success, data } = answerSchema.safeParse(completion);
   if (success) return data.choices[0];
-  throw new HeedError(`${who} answered without log-probabilities: ${JSON.stringify(answer)?.slice(0, 200)}`, { hint });
+  throw new HeedError(`${who} answered without log-probabilities: ${JSON.stringify(completion)?.slice(0, 200)}`, {
+    hint,
+  });
 }
 
 function tokensOf({ logprobs }: Choice): ReturnedToken[] {

@@ -5,7 +5,7 @@ import type { Model } from '../../lm/model.ts';
 import type { Example } from '../../lm/packing.ts';
 import { seedFor } from '../../random.ts';
 import { type Examples, listOf, longestExample } from '../examples/examples.ts';
-import { drawAnswers } from '../policies/draw.ts';
+import { drawCompletions } from '../policies/draw.ts';
 import { readPrompts } from '../policies/prompts.ts';
 import { heldOutShare, readData, type SftOptions, type SplitExamples } from '../supervised/sft.ts';
 import { type Live, openSource } from '../training/input.ts';
@@ -41,8 +41,8 @@ export async function drawExamples(
   { length, ...options }: DrawingOptions & { length: number; seed: number; signal?: AbortSignal },
 ): Promise<Example[]> {
   const prompts = examples.map((example) => ({ ids: promptTokens(example), text: '' }));
-  const answers = await drawAnswers(generator, model, prompts, options);
-  return answers.map(({ prompt, response }) => completed(prompt, response, length));
+  const completions = await drawCompletions(generator, model, prompts, options);
+  return completions.map(({ prompt, response }) => completed(prompt, response, length));
 }
 
 /** A prompt with a completion, of which the completion is learned, cut to a length. */

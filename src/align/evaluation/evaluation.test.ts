@@ -43,7 +43,7 @@ beforeAll(async () => {
 
 const length: Reward = {
   name: 'length',
-  score: async (answers) => answers.map(({ text }) => text.length),
+  score: async (completions) => completions.map(({ text }) => text.length),
 };
 const settings = { model: llama, baseline: other, data, batch: 3, maxTokens: 8 };
 
@@ -71,10 +71,10 @@ describe('an evaluation of a policy', () => {
     const texts: { ids: number[]; from: number }[] = [];
     const taking: Reward = {
       ...length,
-      async score(answers) {
-        const ours = answers.slice(0, answers.length / 2);
+      async score(completions) {
+        const ours = completions.slice(0, completions.length / 2);
         texts.push(...ours.map(({ prompt, response }) => ({ ids: [...prompt, ...response], from: prompt.length - 1 })));
-        return length.score(answers);
+        return length.score(completions);
       },
     };
     const { pairs } = await evaluatePolicy({ ...settings, reward: taking });
@@ -120,7 +120,7 @@ describe('an evaluation of a policy', () => {
   });
 
   it('takes a file of completions, text or conversations, as the baseline, and its prompts', async () => {
-    const baseline = lines('answers.jsonl', [
+    const baseline = lines('completions.jsonl', [
       ...prompts.slice(0, 6).map((prompt) => ({ prompt, completion: [{ role: 'assistant', content: 'so it is' }] })),
       { prompt: 'sky', completion: 'blue' },
       { prompt: 'sky', completion: 'gray' },

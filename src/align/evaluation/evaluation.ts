@@ -24,8 +24,8 @@ import { basename } from '../../node.ts';
 import { seedFor } from '../../random.ts';
 import { createTraining, type Training } from '../../run/training.ts';
 import { type CompletionJudge, type JudgeSource, openJudge } from '../judges/judge.ts';
-import { answerLayout, createAnswerScorer, type EncodedPrompt } from '../policies/answer-batches.ts';
-import { drawAnswers } from '../policies/draw.ts';
+import { completionLayout, createCompletionScorer, type EncodedPrompt } from '../policies/completion-batches.ts';
+import { drawCompletions } from '../policies/draw.ts';
 import { promptFingerprint, readPrompts, worldPrompts } from '../policies/prompts.ts';
 import type { Completion, Reward } from '../reward-functions/reward-function.ts';
 import { openRewardOption, type RewardSource } from '../rewards/open.ts';
@@ -33,8 +33,8 @@ import { type Input, type Live, type Opener, openerOf, openModel, openSource } f
 import { firstOtherToken } from '../training/policy.ts';
 import { checkSameData } from '../training/progress.ts';
 import { forPrograms } from '../training/verb.ts';
-import { checkAnswers, completionFor, isAnswersFile, readAnswers } from './answers-file.ts';
 import { type ComparedPair, comparisonOf, type PolicyComparison } from './comparison.ts';
+import { checkCompletions, completionFor, isCompletionsFile, readCompletions } from './completions-file.ts';
 import { type PolicyEvaluationOptions, policyEvaluationSchema } from './options.ts';
 
 /** The input of `evaluatePolicy`. */
@@ -92,7 +92,7 @@ async function create(options: PolicyEvaluationOptions, live: Live) {
   const { onNotice } = live;
   return opening(async (own) => {
     const rows = isRows(live.baseline);
-    const file = rows || (live.baseline === undefined && isAnswersFile(options.baseline));
+    const file = rows || (live.baseline === undefined && isCompletionsFile(options.baseline));
     const [path, data] =
       options.data === undefined && file
         ? (['baseline', options.baseline] as const)
@@ -106,29 +106,29 @@ async function create(options: PolicyEvaluationOptions, live: Live) {
         : worldPrompts(model.tokenizer);
       const drawn = epochOrder(all.length, options.seed, 0).subarray(0, options.prompts);
       const prompts = options.prompts === undefined ? all : Array.from(drawn, (i) => all[i]);
-      answerLayout(model, prompts, { rows: 1, maxTokens }); // whether they fit
+      completionLayout(model, prompts, { rows: 1, maxTokens }); // whether they fit
       return { model, prompts, generator: own.use(createGenerator(model.config, model.parameters.values)) };
     };
     const policy = await contestant('model', onNotice);
     const { prompts } = policy;
-    let answerOf: Answering;
+    let completionOf: Completioning;
     let ratios: LogRatios | undefined;
     if (file) {
       const source = await openSource('baseline', options.baseline, live);
-      const answers = await readAnswers(source, { onBadRow, onNotice });
-      checkAnswers(source.name, answers, prompts);
-      answerOf = async (from, to) =>
-        prompts.slice(from, to).map((prompt) => completionFor(answers, prompt, policy.model.tokenizer));
+      const completions = await readCompletions(source, { onBadRow, onNotice });
+      checkCompletions(source.name, completions, prompts);
+      completionOf = async (from, to) =>
+        prompts.slice(from, to).map((prompt) => completionFor(completions, prompt, policy.model.tokenizer));
     } else {
       const baseline = await contestant('baseline');
-      answerOf = (from, to, signal) => answered(baseline, options, from, to, signal);
+      completionOf = (from, to, signal) => answered(baseline, options, from, to, signal);
       const same = firstOtherToken(policy.model, baseline.model) === undefined;
       if (same && options.temperature > 0) ratios = own.use(createLogRatios(policy, baseline.model, options));
       if (!same) onNotice?.('The two models read different tokens: there is no KL between them.');
     }
     const { reward, judge } = await refereesOf(options, live, own);
     return {
-      ...evaluator(options, { policy, answerOf, ratios, reward, judge }),
+      ...evaluator(options, { policy, completionOf, ratios, reward, judge }),
       [Symbol.dispose]: own[Symbol.dispose],
     };
   });
@@ -142,7 +142,7 @@ interface Contestant {
 }
 
 /** Gives the baseline's completions of the prompts `from` … `to` − 1. */
-type Answering = (from: number, to: number, signal?: AbortSignal) => Promise<Completion[]>;
+type Completioning = (from: number, to: number, signal?: AbortSignal) => Promise<Completion[]>;
 
 /** Completions drawn with the same seeds for every model. */
 const answered = (
@@ -152,7 +152,7 @@ const answered = (
   to: number,
   signal?: AbortSignal,
 ): Promise<Completion[]> =>
-  drawAnswers(generator, model, prompts.slice(from, to), {
+  drawCompletions(generator, model, prompts.slice(from, to), {
     maxTokens,
     temperature,
     batch: generate.batch,
@@ -187,15 +187,15 @@ function createLogRatios(
   baseline: Model,
   { temperature, maxTokens }: PolicyEvaluationOptions,
 ) {
-  const layout = answerLayout(baseline, prompts, { rows: ROWS, maxTokens });
+  const layout = completionLayout(baseline, prompts, { rows: ROWS, maxTokens });
   const [own, others] = [model, baseline].map(({ config, parameters }) =>
-    createAnswerScorer(config, parameters.values, layout, { temperature }),
+    createCompletionScorer(config, parameters.values, layout, { temperature }),
   );
   const sum = (logProbs: Float32Array) => logProbs.reduce((a, b) => a + b, 0);
   return {
-    async run(answers: readonly Completion[]): Promise<number[]> {
-      const theirs = await others.run(answers);
-      return (await own.run(answers)).map((logProbs, i) => sum(logProbs) - sum(theirs[i]));
+    async run(completions: readonly Completion[]): Promise<number[]> {
+      const theirs = await others.run(completions);
+      return (await own.run(completions)).map((logProbs, i) => sum(logProbs) - sum(theirs[i]));
     },
     [Symbol.dispose]() {
       own[Symbol.dispose]();
@@ -206,7 +206,7 @@ function createLogRatios(
 
 interface Tools {
   policy: Contestant;
-  answerOf: Answering;
+  completionOf: Completioning;
   ratios: LogRatios | undefined;
   reward: Reward | undefined;
   judge: CompletionJudge | undefined;
@@ -218,7 +218,7 @@ interface State {
   fingerprint: string;
 }
 
-function evaluator(options: PolicyEvaluationOptions, { policy, answerOf, ratios, reward, judge }: Tools) {
+function evaluator(options: PolicyEvaluationOptions, { policy, completionOf, ratios, reward, judge }: Tools) {
   const { prompts } = policy;
   const { batch } = options;
   const fingerprint = promptFingerprint(prompts);
@@ -253,7 +253,7 @@ function evaluator(options: PolicyEvaluationOptions, { policy, answerOf, ratios,
     async next(signal?: AbortSignal): Promise<PolicyEvaluationStep> {
       const [from, to] = [state.step * batch, Math.min((state.step + 1) * batch, prompts.length)];
       const ours = await answered(policy, options, from, to, signal);
-      const theirs = await answerOf(from, to, signal);
+      const theirs = await completionOf(from, to, signal);
       const verdicts = await refereed(ours, theirs, signal);
       const logRatios = await ratios?.run(ours);
       const pairs = ours.map(

@@ -68,7 +68,7 @@ function sectionsOf(comparison: PolicyComparison): Section[] {
     ...(reward && kl !== undefined ? [worthOfDistance(pairs)] : []),
     ...(reward ? [rewardChart(pairs)] : []),
     numbers(comparison),
-    answers(pairs),
+    completions(pairs),
   ];
 }
 
@@ -181,7 +181,7 @@ const numbers = ({ wins, losses, ties, reward, length }: PolicyComparison): Tabl
 
 const SHOWN = 8;
 
-function answers(pairs: readonly ComparedPair[]): Table {
+function completions(pairs: readonly ComparedPair[]): Table {
   const rewarded = pairs[0].rewards !== undefined;
   const worth = (reward: number | undefined) => (rewarded ? [figure(reward!)] : []);
   return {

@@ -64,14 +64,14 @@ export const comparedPairs = (folder: string): ComparedPair[] => readSamples(fol
 
 function preferenceRow({ promptOfDataset: prompt, policy, baseline, preference }: ComparedPair): Row[] {
   if (policy === baseline || policy === '' || baseline === '') return [];
-  const answer = (content: string) => (Array.isArray(prompt) ? [{ role: 'assistant', content }] : content);
+  const completion = (content: string) => (Array.isArray(prompt) ? [{ role: 'assistant', content }] : content);
   const [chosen, rejected] = preference >= 0.5 ? ['policy', 'baseline'] : ['baseline', 'policy'];
   const texts: Record<string, string> = { policy, baseline };
   return [
     {
       prompt,
-      chosen: answer(texts[chosen]),
-      rejected: answer(texts[rejected]),
+      chosen: completion(texts[chosen]),
+      rejected: completion(texts[rejected]),
       ...(preference === 0.5 && { tie: true }),
       chosenFrom: chosen,
     },

@@ -11,9 +11,9 @@ import { gatherExamples, listOf } from './examples.ts';
 import { recordTokens, tokensTable } from './token-rows.ts';
 
 const tokenizer = loadTokenizer(fileURLToPath(new URL('../../../test/fixtures/models/tiny-qwen2', import.meta.url)));
-const turns = (question: string, answer: string) => [
+const turns = (question: string, completion: string) => [
   { role: 'user', content: question },
-  { role: 'assistant', content: answer },
+  { role: 'assistant', content: completion },
 ];
 const rows = [
   { messages: turns('Q <|im_end|>', 'A'), id: 1 },

@@ -54,7 +54,7 @@ describe("as TRL's DPO trainer prepares them", () => {
   it.each(named('dpo'))('%s by %s %s', (dataset, tokenizer, _, { rows }) => {
     for (const [i, { prompt_ids, chosen_ids, rejected_ids }] of rows.entries()) {
       const { chosen, rejected } = encodePair(datasets[dataset][i], tokenizers[tokenizer]);
-      for (const [{ ids, learn }, answer] of [
+      for (const [{ ids, learn }, completion] of [
         [chosen, chosen_ids],
         [rejected, rejected_ids],
       ] as const) {
@@ -63,7 +63,7 @@ describe("as TRL's DPO trainer prepares them", () => {
         const over = idsOf(ids)[prompt_ids.length - 1] !== prompt_ids.at(-1) ? 1 : 0;
         expect(begin).toBe(prompt_ids.length - over);
         expect(idsOf(ids).slice(0, begin)).toEqual(prompt_ids.slice(0, begin));
-        expect(idsOf(ids).slice(begin + over)).toEqual(answer);
+        expect(idsOf(ids).slice(begin + over)).toEqual(completion);
       }
     }
   });

@@ -25,7 +25,7 @@ interface EncodedPair {
  */
 export function encodePair(row: Row, tokenizer: Tokenizer): EncodedPair {
   const { prompt, chosen, rejected } = promptedPair(row);
-  const encode = (completion: unknown) => encodeAnswer(prompt, completion, tokenizer, row);
+  const encode = (completion: unknown) => encodeCompletion(prompt, completion, tokenizer, row);
   return { chosen: encode(chosen), rejected: encode(rejected) };
 }
 
@@ -33,7 +33,7 @@ export function encodePair(row: Row, tokenizer: Tokenizer): EncodedPair {
 export function promptedPair(row: Row): Row {
   const pair = row.prompt === undefined || row.prompt === null ? explicitPrompt(row) : row;
   const { chosen, rejected } = pair;
-  for (const [name, answer] of Object.entries({ chosen, rejected })) checkAnswer(answer, name);
+  for (const [name, completion] of Object.entries({ chosen, rejected })) checkCompletion(completion, name);
   if (JSON.stringify(chosen) === JSON.stringify(rejected)) {
     throw new HeedError('"chosen" and "rejected" are equal.', {
       hint: 'Leave the row out: nothing can be learned from it.',
@@ -46,7 +46,7 @@ export function promptedPair(row: Row): Row {
  * The tokens of a completion with its prompt, both text or both messages. `learn` is 1 for those of the completion. A
  * row gives the template its tools and variables.
  */
-export const encodeAnswer = (
+export const encodeCompletion = (
   prompt: unknown,
   completion: unknown,
   tokenizer: Tokenizer,
@@ -54,16 +54,18 @@ export const encodeAnswer = (
 ): Example => encodeRow({ prompt, completion, tools, chat_template_kwargs }, tokenizer, 'completion');
 
 /** A completion in the form of its prompt: a text is the assistant's turn where the prompt has messages. */
-export const answerTo = (prompt: unknown, completion: unknown): unknown =>
+export const completionTo = (prompt: unknown, completion: unknown): unknown =>
   Array.isArray(prompt) && typeof completion === 'string' ? [{ role: 'assistant', content: completion }] : completion;
 
 /** @throws HeedError when a completion has no text. `name` is its field. */
-export function checkAnswer(answer: unknown, name: string): void {
+export function checkCompletion(completion: unknown, name: string): void {
   const hasText = (text: unknown) => typeof text !== 'string' || text.trim() !== '';
   const sound =
-    typeof answer === 'string'
-      ? hasText(answer)
-      : Array.isArray(answer) && answer.length > 0 && (answer as Message[]).every(({ content }) => hasText(content));
+    typeof completion === 'string'
+      ? hasText(completion)
+      : Array.isArray(completion) &&
+        completion.length > 0 &&
+        (completion as Message[]).every(({ content }) => hasText(content));
   if (!sound) throw new HeedError(`"${name}" is an empty completion.`, { hint: 'Leave the row out, or fill it in.' });
 }
 
@@ -114,12 +116,12 @@ export async function gatherPairs(
   const [chosen, rejected] = [createExamples(), createExamples()];
   const rows: Row[] = [];
   let [long, equal] = [0, 0];
-  for await (const { row, answers } of encodedRows(dataset, source, options, (value) => {
+  for await (const { row, completions } of encodedRows(dataset, source, options, (value) => {
     const pair = encodePair(value, tokenizer);
     return [pair.chosen, pair.rejected];
   })) {
-    if (answers.some(({ ids }) => ids.length > options.length)) long++;
-    const fitted = fitAll(answers, options);
+    if (completions.some(({ ids }) => ids.length > options.length)) long++;
+    const fitted = fitAll(completions, options);
     if (!fitted) continue;
     if (sameTokens(fitted)) {
       equal++;
@@ -174,20 +176,20 @@ export async function* encodedRows(
   source: string,
   { onBadRow = 'error', onNotice, length, truncate }: PairOptions,
   encode: (row: Row) => Example[],
-): AsyncGenerator<{ row: Row; answers: Example[] }> {
+): AsyncGenerator<{ row: Row; completions: Example[] }> {
   let count = 0;
   for await (const { value, file = source, line = count + 1, row = count + 1 } of dataset) {
     count++;
     const where = placeInWords({ file, line, row });
     try {
-      const answers = encode(value);
-      const longest = Math.max(...answers.map(({ ids }) => ids.length));
+      const completions = encode(value);
+      const longest = Math.max(...completions.map(({ ids }) => ids.length));
       if (truncate === 'error' && longest > length) {
         throw new HeedError(`a completion has ${longest} tokens with its prompt, but the maximum is ${length}.`, {
           hint: 'Raise --length, or drop or cut long comparisons (--truncate).',
         });
       }
-      yield { row: value, answers };
+      yield { row: value, completions };
     } catch (cause) {
       if (!(cause instanceof HeedError)) throw cause;
       if (onBadRow === 'error') {
@@ -202,14 +204,14 @@ export async function* encodedRows(
 }
 
 /** Completions cut to `length`; undefined when they are dropped, or when one has no token left to learn. */
-export function fitAll(answers: readonly Example[], { length, truncate }: PairOptions): Example[] | undefined {
-  if (answers.every(({ ids }) => ids.length <= length)) return [...answers];
+export function fitAll(completions: readonly Example[], { length, truncate }: PairOptions): Example[] | undefined {
+  if (completions.every(({ ids }) => ids.length <= length)) return [...completions];
   if (truncate === 'drop') return undefined;
   const cut = <T>(values: ArrayLike<T>): T[] => {
     const all = Array.from(values);
     return truncate === 'start' ? all.slice(0, length) : all.slice(-length);
   };
-  const fitted = answers.map(({ ids, learn }) => ({ ids: cut(ids), learn: learn && cut(learn) }));
+  const fitted = completions.map(({ ids, learn }) => ({ ids: cut(ids), learn: learn && cut(learn) }));
   return fitted.every(({ learn }) => !learn || learn.slice(1).includes(1)) ? fitted : undefined;
 }
 

@@ -7,7 +7,7 @@ import { HeedError } from '../../error.ts';
 import type { Example } from '../../lm/packing.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 import { encodePrompt, encodeRow, type Loss } from './encode.ts';
-import { answerTo, checkAnswer, encodeAnswer, encodePair } from './pairs.ts';
+import { checkCompletion, completionTo, encodeCompletion, encodePair } from './pairs.ts';
 
 /** What data can be learned for. */
 export const dataUses = ['sft', 'dpo', 'reward', 'kto', 'ppo', 'distill'] as const;
@@ -151,12 +151,12 @@ function sequencesOf(
   if (Array.isArray(row.completions)) {
     return row.completions.map((text) => [
       'completion',
-      encodeAnswer(row.prompt, answerTo(row.prompt, text), tokenizer, row),
+      encodeCompletion(row.prompt, completionTo(row.prompt, text), tokenizer, row),
     ]);
   }
   if (row.chosen === undefined) {
-    checkAnswer(row.completion, 'completion');
-    return [['completion', encodeAnswer(row.prompt, row.completion, tokenizer, row)]];
+    checkCompletion(row.completion, 'completion');
+    return [['completion', encodeCompletion(row.prompt, row.completion, tokenizer, row)]];
   }
   const { chosen, rejected } = encodePair(row, tokenizer);
   return [

@@ -66,8 +66,8 @@ describe('an endpoint', () => {
       if (busy === 4) for (const reply of held.splice(0).reverse()) reply(); // the last one first
     });
     const options = { maxTokens: 7, temperature: 0.5 };
-    const answers = await complete(url, many, { key: 'SOME_KEY', atOnce: 4 }, options);
-    expect(answers).toEqual(many.map((_, i) => `${i}!`));
+    const completions = await complete(url, many, { key: 'SOME_KEY', atOnce: 4 }, options);
+    expect(completions).toEqual(many.map((_, i) => `${i}!`));
     expect(most).toBe(4);
     expect(seeds.size).toBe(many.length);
     expect(first).toMatchObject({ path: '/v1/chat/completions', key: 'Bearer secret' });
@@ -141,10 +141,10 @@ describe('a local model', () => {
   it('completes conversations, each with its own draws', async () => {
     const chat = await openChat(llama);
     const options = { maxTokens: 6, seed: 3 };
-    const answers = await chat.complete([many[0], many[1], many[0]], options);
-    expect(await chat.complete([many[0], many[1], many[0]], options)).toEqual(answers);
-    expect(answers).toHaveLength(3);
-    expect(answers[0]).not.toBe(answers[2]);
+    const completions = await chat.complete([many[0], many[1], many[0]], options);
+    expect(await chat.complete([many[0], many[1], many[0]], options)).toEqual(completions);
+    expect(completions).toHaveLength(3);
+    expect(completions[0]).not.toBe(completions[2]);
     const [sure, again] = await chat.complete([many[0], many[0]], { maxTokens: 6, temperature: 0 });
     expect(sure).toBe(again);
     chat[Symbol.dispose]();

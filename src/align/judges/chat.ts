@@ -14,7 +14,7 @@ import { createGenerator } from '../../lm/generate.ts';
 import type { PullOptions } from '../../lm/hub.ts';
 import { loadModel, type Model } from '../../lm/model.ts';
 import { parseOptions } from '../../options.ts';
-import { answerLayout, createAnswerScorer } from '../policies/answer-batches.ts';
+import { completionLayout, createCompletionScorer } from '../policies/completion-batches.ts';
 import type { Completion } from '../reward-functions/reward-function.ts';
 import { endpointCallSchema } from '../training/endpoint.ts';
 import { isModel } from '../training/input.ts';
@@ -73,20 +73,20 @@ export function modelChat(model: Model): OpenChat & Required<Chat> {
     name,
     async complete(conversations, { maxTokens = 512, temperature = 1, seed = 0, signal } = {}) {
       const options = { maxTokens, temperature, seed, signal, batch: BATCH, ends, tokenizer };
-      const answers = await generator.complete(prompts(conversations), options);
-      return answers.map(({ text }) => text!.trim());
+      const completions = await generator.complete(prompts(conversations), options);
+      return completions.map(({ text }) => text!.trim());
     },
     async logProbs(conversations, texts) {
       const labels = encodedLabels(texts, model);
       const maxTokens = Math.max(...labels.map(({ length }) => length));
       const encodedPrompts = prompts(conversations, maxTokens).map((ids) => ({ ids, text: '' }));
-      const layout = answerLayout(model, encodedPrompts, { rows: ROWS, maxTokens, answers: labels.length });
-      const scorer = createAnswerScorer(config, parameters.values, layout);
-      const answers = encodedPrompts.flatMap(({ ids: prompt, text: promptText }) =>
+      const layout = completionLayout(model, encodedPrompts, { rows: ROWS, maxTokens, completions: labels.length });
+      const scorer = createCompletionScorer(config, parameters.values, layout);
+      const completions = encodedPrompts.flatMap(({ ids: prompt, text: promptText }) =>
         labels.map((response, i): Completion => ({ prompt, response, ended: true, promptText, text: texts[i] })),
       );
       try {
-        const sums = (await scorer.run(answers)).map((logProbs) => logProbs.reduce((sum, logP) => sum + logP, 0));
+        const sums = (await scorer.run(completions)).map((logProbs) => logProbs.reduce((sum, logP) => sum + logP, 0));
         return conversations.map((_, i) => sums.slice(i * texts.length, (i + 1) * texts.length));
       } finally {
         scorer[Symbol.dispose]();

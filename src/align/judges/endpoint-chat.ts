@@ -26,7 +26,7 @@ export function endpointChat(text: string, settings: EndpointSettings): Chat {
     for (;;) {
       const { body, without } = bodyFor(conversation, options);
       try {
-        const read = (answer: unknown) => contentOf(answer, who, hint);
+        const read = (completion: unknown) => contentOf(completion, who, hint);
         return await post({ url, headers: headersWith(key), body, who, hint, read }, settings, signal);
       } catch (error) {
         if (error instanceof RefusedRequest && without(error.text)) continue;
@@ -37,13 +37,13 @@ export function endpointChat(text: string, settings: EndpointSettings): Chat {
   return {
     name: text,
     async complete(conversations, { signal, ...options } = {}) {
-      const answers = new Array<string>(conversations.length);
+      const completions = new Array<string>(conversations.length);
       await severally(conversations.length, settings.atOnce, signal, async (i, either) => {
         // 31 bits: some servers reject seeds that do not fit a signed integer
         const seed = seedFor(options.seed ?? 0, 'conversation', i) >>> 1;
-        answers[i] = await ask(conversations[i], { ...options, seed }, either);
+        completions[i] = await ask(conversations[i], { ...options, seed }, either);
       });
-      return answers;
+      return completions;
     },
   };
 }
@@ -68,8 +68,8 @@ function requestBodies(model: string) {
   };
 }
 
-function contentOf(answer: unknown, who: string, hint: string): string {
-  const { success, data } = answerSchema.safeParse(answer);
+function contentOf(completion: unknown, who: string, hint: string): string {
+  const { success, data } = answerSchema.safeParse(completion);
   if (success) return (data.choices[0].message.content ?? '').trim();
-  throw new HeedError(`${who} answered without a message: ${JSON.stringify(answer)?.slice(0, 200)}`, { hint });
+  throw new HeedError(`${who} answered without a message: ${JSON.stringify(completion)?.slice(0, 200)}`, { hint });
 }

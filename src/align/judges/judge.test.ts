@@ -13,16 +13,16 @@ const folder = mkdtempSync(join(tmpdir(), 'heed-judge-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 /** A chat that replies by a rule, as an endpoint would. */
-const chatOf = (answer: (question: string) => string): Chat => ({
+const chatOf = (completion: (question: string) => string): Chat => ({
   name: 'rule',
-  complete: async (conversations) => conversations.map(([{ content }]) => answer(content as string)),
+  complete: async (conversations) => conversations.map(([{ content }]) => completion(content as string)),
 });
 const template = '{{prompt}}|{{a}}|{{b}}';
-const judgeOf = (answer: (prompt: string, a: string, b: string) => string) =>
+const judgeOf = (completion: (prompt: string, a: string, b: string) => string) =>
   createJudge(
     chatOf((question) => {
       const [prompt, a, b] = question.split('|');
-      return answer(prompt, a, b);
+      return completion(prompt, a, b);
     }),
     { template },
   );

@@ -3,7 +3,7 @@
 import { createGenerator } from '../../lm/generate.ts';
 import type { ChatMessage } from '../../lm/render-chat.ts';
 import { seedFor } from '../../random.ts';
-import { drawAnswers } from '../policies/draw.ts';
+import { drawCompletions } from '../policies/draw.ts';
 import type { PolicyTrainingOptions } from '../policies/options.ts';
 import type { Completion, OpenReward } from '../reward-functions/reward-function.ts';
 import type { LanguagePolicy } from '../training/policy.ts';
@@ -19,15 +19,15 @@ export function judgedReward(
   policy: LanguagePolicy,
   options: PolicyTrainingOptions,
 ): OpenReward {
-  const others = referenceAnswers(policy, options);
+  const others = referenceCompletions(policy, options);
   return {
     name: judge.name,
-    async score(answers, signal) {
-      const paired = answers[0]?.prompt === answers[1]?.prompt;
-      const compared = answers.filter((_, i) => !paired || i % 2 === 0);
+    async score(completions, signal) {
+      const paired = completions[0]?.prompt === completions[1]?.prompt;
+      const compared = completions.filter((_, i) => !paired || i % 2 === 0);
       const texts = paired
-        ? answers.filter((_, i) => i % 2 === 1).map(({ text }) => text)
-        : await others.to(answers, signal);
+        ? completions.filter((_, i) => i % 2 === 1).map(({ text }) => text)
+        : await others.to(completions, signal);
       const different = [...compared.keys()].filter((i) => compared[i].text !== texts[i]);
       const verdicts = await judge.compare(
         different.map((i) => {
@@ -45,15 +45,15 @@ export function judgedReward(
 }
 
 /** The reference's completion of each prompt: drawn once, then the same. */
-function referenceAnswers(
+function referenceCompletions(
   { model, reference }: LanguagePolicy,
   { seed, maxTokens, temperature, generate }: PolicyTrainingOptions,
 ) {
   const generator = createGenerator(reference.config, reference.weights);
   const cache = new Map<Completion['prompt'], string>();
   return {
-    async to(answers: readonly Completion[], signal?: AbortSignal): Promise<string[]> {
-      const prompts = answers
+    async to(completions: readonly Completion[], signal?: AbortSignal): Promise<string[]> {
+      const prompts = completions
         .filter(({ prompt }) => !cache.has(prompt))
         .map(({ prompt: ids, promptText: text, row }) => ({ ids, text, row }));
       const settings = {
@@ -63,8 +63,9 @@ function referenceAnswers(
         seed: seedFor(seed, 'reference answers'),
         signal,
       };
-      for (const { prompt, text } of await drawAnswers(generator, model, prompts, settings)) cache.set(prompt, text);
-      return answers.map(({ prompt }) => cache.get(prompt)!);
+      for (const { prompt, text } of await drawCompletions(generator, model, prompts, settings))
+        cache.set(prompt, text);
+      return completions.map(({ prompt }) => cache.get(prompt)!);
     },
     [Symbol.dispose]: generator[Symbol.dispose],
   };

@@ -11,16 +11,16 @@ const completion = (text: string): Completion => ({
   text,
 });
 /** A judge that rates by the length of an answer, and mumbles about some. */
-const judge = (mumbles: (answer: string, seed: number) => boolean = () => false) => {
+const judge = (mumbles: (completion: string, seed: number) => boolean = () => false) => {
   const asked: string[] = [];
   const chat: Chat = {
     name: 'judge',
     async complete(conversations: readonly Conversation[], { seed = 0 }: CompleteOptions = {}) {
       return conversations.map(([{ content }]) => {
         asked.push(content as string);
-        const answer = /Answer:\n(.*)\n/.exec(content as string)![1];
-        if (mumbles(answer, seed)) return 'It is quite good, {"correct": 99}.';
-        return `I think:\n\`\`\`json\n{"correct": ${Math.min(5, answer.length)}, "short": "${6 - Math.min(5, answer.length)}"}\n\`\`\``;
+        const completion = /Answer:\n(.*)\n/.exec(content as string)![1];
+        if (mumbles(completion, seed)) return 'It is quite good, {"correct": 99}.';
+        return `I think:\n\`\`\`json\n{"correct": ${Math.min(5, completion.length)}, "short": "${6 - Math.min(5, completion.length)}"}\n\`\`\``;
       });
     },
   };
@@ -43,8 +43,8 @@ it('rates completions by weighted criteria, each a part of the reward', async ()
 });
 
 it('asks again for what cannot be read, then gives the mean of the others, or fails if nothing can be read', async () => {
-  const once = judge((answer, seed) => answer === 'abc' && seed === 0);
-  const twice = judge((answer) => answer === 'abc');
+  const once = judge((completion, seed) => completion === 'abc' && seed === 0);
+  const twice = judge((completion) => completion === 'abc');
   const scores = async (chat: Chat) => {
     using reward = await openRubricReward(chat, { criteria, points: 5 });
     return reward.explain!(['a', 'abc', 'abcd'].map(completion));

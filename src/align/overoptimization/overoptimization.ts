@@ -45,7 +45,7 @@ export const overoptimizationSchema = languagePpoSchema.omit({ kl: true, keepBes
     .describe('guards of PPO, a curve each: kl, target, length, repetition, sameness, pessimism; see below'),
   bestOf: z
     .object({
-      answers: drawing.answers.unwrap().default(64).describe('completions per prompt: the largest n'),
+      completions: drawing.completions.unwrap().default(64).describe('completions per prompt: the largest n'),
       prompts: z.number().int().min(1).default(48).describe('number of prompts, drawn by the seed'),
       batch: drawing.batch,
     })

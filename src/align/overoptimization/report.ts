@@ -35,7 +35,7 @@ export function overoptimizationReport(folder: string): Report {
       ...chart('PPO', of('rl'), spread),
       ...fitted(of('best-of-n').slice(0, 1).concat(of('rl').slice(0, 1))),
       ...(curves.length > 0 ? [numbers(curves)] : []),
-      ...(free ? answers(join(folder, ways.find(({ method }) => method === 'rl')!.folder), free) : []),
+      ...(free ? completions(join(folder, ways.find(({ method }) => method === 'rl')!.folder), free) : []),
     ],
     config: info.config as Record<string, unknown>,
   };
@@ -126,9 +126,9 @@ const numbers = (curves: readonly OveroptimizationCurve[]): Table => ({
 const SHOWN = 3;
 
 /** Completions of the same prompts with the same draws: at the start, where gold is highest, and at the end. */
-function answers(folder: string, { points, peak }: OveroptimizationCurve): Table[] {
+function completions(folder: string, { points, peak }: OveroptimizationCurve): Table[] {
   const samples = (readSamples(folder) as { kind: string; step: number; prompt: string; text: string }[]).filter(
-    ({ kind }) => kind === 'answer',
+    ({ kind }) => kind === 'completion',
   );
   const steps = [...new Set(samples.map(({ step }) => step))];
   if (steps.length < 2) return [];

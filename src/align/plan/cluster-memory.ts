@@ -9,7 +9,7 @@ import type { ParameterSpec } from '../../nn/parameters.ts';
 import type { ClusterPlanOptions } from './cluster-options.ts';
 import type { Cluster } from './devices.ts';
 import { onPolicy, paired, parseCount, rated } from './options.ts';
-import { isOneOf, type MemoryRole, writesAnswers } from './roles.ts';
+import { isOneOf, type MemoryRole, writesCompletions } from './roles.ts';
 import { typicalShape } from './shapes.ts';
 
 /** Options whose defaults depend on the model or the cluster are filled in. */
@@ -103,7 +103,7 @@ export function placementOf(
   setup: ClusterSetup,
 ): Placement {
   const { algorithm, engines: wanted, tensorParallel, sharding } = setup;
-  const writes = writesAnswers(algorithm);
+  const writes = writesCompletions(algorithm);
   const separate = writes && wanted.devices > 0;
   const trainers = nodes * perNode - (separate ? wanted.devices : 0);
   const engineMemory = wanted.memory ?? (separate ? 0.9 : 0.5);

@@ -15,7 +15,7 @@ import { type StepTime, stepTime } from './cluster-time.ts';
 import { type Cluster, parseCluster } from './devices.ts';
 import { onPolicy } from './options.ts';
 import { lengthOf, plannedTeacher, shapeOf, USABLE } from './plan.ts';
-import { isOneOf, type MemoryRole, rowsOfItem, writesAnswers } from './roles.ts';
+import { isOneOf, type MemoryRole, rowsOfItem, writesCompletions } from './roles.ts';
 import { countParameters } from './shapes.ts';
 
 /** The memory of some of the cluster's devices at one time. */
@@ -129,7 +129,7 @@ function setupOf(config: DecoderConfig, options: ClusterPlanOptions): ClusterSet
 
 function checkDevices({ nodes, perNode }: Cluster, { engines, tensorParallel, algorithm }: ClusterPlanOptions): void {
   const all = nodes * perNode;
-  const separate = writesAnswers(algorithm) ? engines.devices : 0;
+  const separate = writesCompletions(algorithm) ? engines.devices : 0;
   const wrong = (message: string, hint: string) => new HeedError(message, { hint });
   if (separate >= all) {
     throw wrong(`--engines.devices ${separate} leaves no device of ${all} to train.`, `Give ${all - 1} or fewer.`);
@@ -242,7 +242,7 @@ function changesFor(config: DecoderConfig, cluster: Cluster, setup: ClusterSetup
 function candidates(setup: ClusterSetup): [usual: Candidate[], last: Candidate[]] {
   const { algorithm, sharding, checkpointing, microBatch, offload, method, engines, length, maxTokens } = setup;
   const divided = sharding === 'zero3' || sharding === 'fsdp';
-  const writes = writesAnswers(algorithm);
+  const writes = writesCompletions(algorithm);
   const shorter = Math.max(length >> 1, maxTokens + 1);
   const list: [change: string, possible: boolean, changed: Partial<ClusterSetup>][] = [
     ['--sharding zero3', !divided, { sharding: 'zero3' }],

@@ -28,7 +28,7 @@ import {
   planSchema,
   rated,
 } from './options.ts';
-import { isOneOf, type MemoryRole, plannedRows, rolesOf, rowsOfItem, writesAnswers } from './roles.ts';
+import { isOneOf, type MemoryRole, plannedRows, rolesOf, rowsOfItem, writesCompletions } from './roles.ts';
 import { countParameters, type ModelShape, typicalShape } from './shapes.ts';
 
 /** A change that would save memory. */
@@ -148,7 +148,7 @@ function candidates(options: Planned): [change: string, changed: Partial<Planned
   const byItems = algorithm === 'reward' ? '--batch' : isOneOf([...paired, ...rated], algorithm) ? '--part' : '--rows';
   const shorter = Math.max(length >> 1, maxTokens + 1);
   const fewer = Math.max(1, generate.batch >> 3);
-  const side = writesAnswers(algorithm) ? 'generate' : algorithm === 'distill' ? 'drawing' : 'evaluation';
+  const side = writesCompletions(algorithm) ? 'generate' : algorithm === 'distill' ? 'drawing' : 'evaluation';
   const list: [change: string, possible: boolean, changed: Partial<Planned>][] = [
     ['--checkpoint-layers', trains && !options.checkpointLayers, { checkpointLayers: true }],
     [`${byItems} 1`, trains && plannedRows(options) > items, { rows: items }],
@@ -159,7 +159,7 @@ function candidates(options: Planned): [change: string, changed: Partial<Planned
     ],
     [`--lora.rank ${options.lora.rank}`, trains && algorithm !== 'pretrain' && method === 'full', { method: 'lora' }],
     [
-      writesAnswers(algorithm) ? `completions and prompts of ${shorter} tokens together` : `--length ${shorter}`,
+      writesCompletions(algorithm) ? `completions and prompts of ${shorter} tokens together` : `--length ${shorter}`,
       shorter < length,
       { length: shorter },
     ],
@@ -167,12 +167,12 @@ function candidates(options: Planned): [change: string, changed: Partial<Planned
     ['--teacher endpoint:URL#MODEL', options.teacherShape !== undefined, { teacherShape: undefined }],
     [
       '--reward with adapters of the same model (heed reward --lora.rank)',
-      writesAnswers(algorithm) && options.reward === 'model' && (method === 'lora' || !trains),
+      writesCompletions(algorithm) && options.reward === 'model' && (method === 'lora' || !trains),
       { reward: 'adapters' },
     ],
     [
       '--reward with a function or an address, not a model',
-      writesAnswers(algorithm) && options.reward === 'model',
+      writesCompletions(algorithm) && options.reward === 'model',
       { reward: 'function' },
     ],
   ];

@@ -19,7 +19,7 @@ export const isOneOf = (names: readonly PlanAlgorithm[], algorithm: PlanAlgorith
   names.includes(algorithm);
 
 /** Whether an algorithm writes completions of its own. */
-export const writesAnswers = (algorithm: PlanAlgorithm): boolean => isOneOf([...onPolicy, 'best-of-n'], algorithm);
+export const writesCompletions = (algorithm: PlanAlgorithm): boolean => isOneOf([...onPolicy, 'best-of-n'], algorithm);
 
 /** Rows per item: two for a pair or a ranking of two. */
 export const rowsOfItem = (algorithm: PlanAlgorithm): number => (isOneOf(['reward', ...paired], algorithm) ? 2 : 1);
@@ -66,14 +66,14 @@ export function rolesOf(config: DecoderConfig, options: Planned): MemoryRole[] {
   const teacher = is('distill') ? options.teacherShape : undefined;
   if (is('distill') && options.divergence !== 'none')
     step.logits = divergenceBytes(config, batch.labels, options.divergence, teacher);
-  const rewarded = writesAnswers(algorithm) && options.reward !== 'function';
+  const rewarded = writesCompletions(algorithm) && options.reward !== 'function';
   const scored = rewarded
     ? scoringBytes(config, { rows: Math.ceil(SCORED / length), time: length, labels: 0 })
     : teacher && options.divergence !== 'none'
       ? scoringBytes(teacher, { ...batch, labels: 0 })
       : 0;
   const written = is('sft', 'pretrain') ? SAMPLES : options.generate.batch;
-  const answers = is('reward')
+  const completions = is('reward')
     ? { cache: 0, reading: 0 }
     : generationBytes(config, { batch: written, prompt: length - maxTokens, maxTokens });
 
@@ -91,8 +91,8 @@ export function rolesOf(config: DecoderConfig, options: Planned): MemoryRole[] {
     // the programs of a run share one pool: the largest counts
     activations: Math.max(step.activations, scored - step.logits),
     logits: step.logits,
-    cache: answers.cache,
-    generation: answers.reading,
+    cache: completions.cache,
+    generation: completions.reading,
     // adapters are merged into a copy
     saving: rank > 0 ? main : 0,
     runtime: RUNTIME,

@@ -27,7 +27,7 @@ const settings = {
   model,
   chatTemplate: 'plain',
   batch: 2,
-  answers: 2,
+  completions: 2,
   maxTokens: 5,
   rows: 2,
   evaluations: 0,
@@ -49,7 +49,7 @@ it('lets episodes run ahead by so many updates at most, and does it twice the sa
   expect(Math.abs(rows[2]['rollouts/weight'] - 1)).toBeGreaterThan(1e-4);
   expect(await run()).toEqual(rows);
   // what was under way at a checkpoint is drawn again
-  using learner = await create(createReinforce as never, { answers: 4, clip: 0.2 });
+  using learner = await create(createReinforce as never, { completions: 4, clip: 0.2 });
   await learner.next();
   const checkpoint = checkpointOf(learner);
   const [next] = await take(learner, 1);

@@ -13,7 +13,7 @@
  */
 import { seedFor } from '../../random.ts';
 import type { AsynchronyOptions } from '../agents/episode.ts';
-import type { EncodedPrompt } from './answer-batches.ts';
+import type { EncodedPrompt } from './completion-batches.ts';
 import type { EarlyRollout, EarlyRollouts, LanguageRollout } from './rollouts.ts';
 
 /** What `createAhead` takes. */
@@ -21,7 +21,7 @@ interface AheadParts extends Pick<AsynchronyOptions, 'staleness'> {
   /** The prompts of a step. */
   promptsOf(step: number): readonly EncodedPrompt[];
   /** Completions of each prompt. */
-  answers: number;
+  completions: number;
   /** Steps of the training. */
   steps: number;
   seed: number;
@@ -41,7 +41,7 @@ export interface Ahead {
 
 /** Begins rollouts ahead of their steps. */
 export function createAhead(rollouts: EarlyRollouts, parts: AheadParts): Ahead {
-  const { staleness, promptsOf, answers, steps, seed } = parts;
+  const { staleness, promptsOf, completions, steps, seed } = parts;
   const begun = new Map<number, Promise<EarlyRollout>>();
   let ending = new AbortController();
   const drop = () => {
@@ -51,7 +51,7 @@ export function createAhead(rollouts: EarlyRollouts, parts: AheadParts): Ahead {
   };
   const begin = (step: number) => {
     if (begun.has(step)) return;
-    const rollout = rollouts.begin(promptsOf(step), seedFor(seed, 'rollout', step), answers, ending.signal);
+    const rollout = rollouts.begin(promptsOf(step), seedFor(seed, 'rollout', step), completions, ending.signal);
     rollout.catch(() => {}); // an error is that of its own step
     begun.set(step, rollout);
   };

@@ -14,7 +14,7 @@ import { createOnlineDpoAlgorithm, onlineDpoSchema } from '../preferences/online
 import type { Completion, Reward } from '../reward-functions/reward-function.ts';
 import { createLanguagePolicy, type LanguagePolicy } from '../training/policy.ts';
 import type { PolicyAlgorithm } from './algorithm.ts';
-import { type AnswerLayout, answerLayout, createAnswerScorer } from './answer-batches.ts';
+import { type CompletionLayout, completionLayout, createCompletionScorer } from './completion-batches.ts';
 import { createPolicyLearner } from './learner.ts';
 import type { PolicyTrainingOptions } from './options.ts';
 import { createRollouts } from './rollouts.ts';
@@ -23,17 +23,17 @@ const llama = smallModel();
 
 /** The share of tokens with an even id: half of them at first. */
 const evenness = ({ response }: Completion) => response.filter((id) => id % 2 === 0).length / response.length;
-const reward: Reward = { name: 'even', score: async (answers) => answers.map(evenness) };
+const reward: Reward = { name: 'even', score: async (completions) => completions.map(evenness) };
 
-type Options = PolicyTrainingOptions & { answers: number };
-type Make = (policy: LanguagePolicy, layout: AnswerLayout, options: never) => PolicyAlgorithm;
+type Options = PolicyTrainingOptions & { completions: number };
+type Make = (policy: LanguagePolicy, layout: CompletionLayout, options: never) => PolicyAlgorithm;
 
 // steps are large for so small a model
 const settings = { model: llama, maxKl: 10, batch: 4, maxTokens: 6, evaluations: 1, learningRate: 0.01, rows: 2 };
 const grpo = (input: object) => grpoSchema.parse({ ...settings, steps: 12, epochs: 2, ...input });
 const onlineDpo = (input: object) => ({
   ...onlineDpoSchema.parse({ ...settings, batch: 16, steps: 12, ...input }),
-  answers: 2,
+  completions: 2,
 });
 const cases: [name: string, make: Make, options: Options][] = [
   ['REINFORCE', createReinforceAlgorithm, reinforceSchema.parse({ ...settings, batch: 16, steps: 12 })],
@@ -72,9 +72,9 @@ const prompts = ['red sun', 'a', 'the capital of France is', 'cats', 'dogs are']
 async function policyOf(rank: number) {
   const own = await loadModel(llama);
   const policy = createLanguagePolicy(own, { lora: { rank }, seed: 0 });
-  const layout = answerLayout(own, prompts, { rows: 2, maxTokens: 6, answers: 4 });
+  const layout = completionLayout(own, prompts, { rows: 2, maxTokens: 6, completions: 4 });
   const rollouts = createRollouts(policy, reward, { layout, maxTokens: 6, temperature: 1, batch: 16 });
-  const scorer = createAnswerScorer(own.config, policy.weights, layout, { linear: policy.linear });
+  const scorer = createCompletionScorer(own.config, policy.weights, layout, { linear: policy.linear });
   const initial = policy.parameters.flat.slice();
   return { policy, layout, rollouts, scorer, initial };
 }
@@ -101,9 +101,9 @@ it.each(cases)('%s makes what is rewarded likelier, and repeats an update bit fo
   policy.parameters.flat.set(initial);
   const algorithm = make(policy, layout, options as never);
   const some = Array.from({ length: options.batch }, (_, i) => prompts[i % prompts.length]);
-  const rollout = await rollouts.run(some, 3, options.answers);
+  const rollout = await rollouts.run(some, 3, options.completions);
   const likelihoods = async () =>
-    (await scorer.run(rollout.answers)).map((own) => own.reduce((a, b) => a + b, 0) / own.length);
+    (await scorer.run(rollout.completions)).map((own) => own.reduce((a, b) => a + b, 0) / own.length);
   const before = await likelihoods();
   for (let step = 0; step < 3; step++) {
     const metrics = await algorithm.update(rollout, 0.01, step);
@@ -130,7 +130,7 @@ it('a learner raises the reward, step by step, and resumes from any step bit for
   const learnerOf = async () => {
     const own = new Disposables();
     const policy = own.use(createLanguagePolicy(own.use(await loadModel(llama)), { lora: options.lora, seed: 0 }));
-    const layout = answerLayout(model, prompts, options);
+    const layout = completionLayout(model, prompts, options);
     return createPolicyLearner({
       policy,
       reward,
@@ -138,7 +138,7 @@ it('a learner raises the reward, step by step, and resumes from any step bit for
       name: 'test',
       prompts,
       layout,
-      answersPerPrompt: options.answers,
+      completionsPerPrompt: options.completions,
       own,
       evaluationPrompts: Array.from({ length: 40 }, (_, i) => prompts[i % prompts.length]),
       algorithm: createGrpoAlgorithm(policy, layout, options),
@@ -175,14 +175,14 @@ it('has the overlong penalty of TRL', () => {
 it('refuses settings that do not fit one another', () => {
   expect(() => grpo({ loss: 'vespo', level: 'sequence' })).toThrow(/no ratio of whole completions/);
   expect(() => restSchema.parse({ ...settings, thresholds: [0.5, 0.5] })).toThrow(/rising/);
-  expect(() => rlooSchema.parse({ ...settings, answers: 1 })).toThrow(/answers/);
+  expect(() => rlooSchema.parse({ ...settings, completions: 1 })).toThrow(/completions/);
   expect(() => reinforceSchema.parse({ ...settings, baseline: 'leave-one-out' })).toThrow(/2 or more/);
 });
 
 it('refuses episodes that are longer than the model reads, by the flag that sets their length', () => {
-  const model = { config: { maxPositions: 128 }, tokenizer: {} } as Parameters<typeof answerLayout>[0];
-  const unknown = [{ ids: [] }] as unknown as Parameters<typeof answerLayout>[1];
-  expect(() => answerLayout(model, unknown, { rows: 1, maxTokens: 1024 })).toThrow(
+  const model = { config: { maxPositions: 128 }, tokenizer: {} } as Parameters<typeof completionLayout>[0];
+  const unknown = [{ ids: [] }] as unknown as Parameters<typeof completionLayout>[1];
+  expect(() => completionLayout(model, unknown, { rows: 1, maxTokens: 1024 })).toThrow(
     expect.objectContaining({
       message: expect.stringContaining('128'),
       hint: expect.stringContaining('--episode.tokens'),

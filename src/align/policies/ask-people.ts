@@ -33,7 +33,7 @@ import { random, seedFor } from '../../random.ts';
 import { choiceOf } from '../../registry.ts';
 import type { Completion } from '../reward-functions/reward-function.ts';
 import { type LearningReward, learningSchema, type RewardFit } from '../rewards/learning.ts';
-import type { EncodedPrompt } from './answer-batches.ts';
+import type { EncodedPrompt } from './completion-batches.ts';
 import type { LanguageRollout } from './rollouts.ts';
 
 /** Texts have no coordinates, so that coverage is not defined. */
@@ -66,14 +66,14 @@ export const askingSchema = z.object({
   ...learningSchema.shape,
   ...peopleSchema.extend({
     guidelines: peopleSchema.shape.guidelines.default(
-      'Choose the better answer: the one that you would rather be given to this prompt.',
+      'Choose the better completion: the one that you would rather be given to this prompt.',
     ),
   }).shape,
 });
 type AskingOptions = z.output<typeof askingSchema>;
 
 /** A query: two completions of a prompt by the policy. */
-interface AnswerQuestion {
+interface CompletionQuestion {
   id: string;
   /** The policy's step. */
   step: number;
@@ -83,7 +83,7 @@ interface AnswerQuestion {
 }
 
 /** A query with its judgment. */
-export interface ComparedAnswers extends AnswerQuestion {
+export interface ComparedCompletions extends CompletionQuestion {
   choice: Standing;
 }
 
@@ -91,7 +91,7 @@ export interface ComparedAnswers extends AnswerQuestion {
 interface AskingReport {
   metrics: Record<string, number>;
   /** The new judgments. */
-  compared: ComparedAnswers[];
+  compared: ComparedCompletions[];
   /** What the latest fit changed about the latest judgments. */
   lesson?: readonly LearnedComparison[];
   /** The next round of queries, if there is one. */
@@ -99,7 +99,7 @@ interface AskingReport {
 }
 
 /** Completes prompts with the current policy, twice each. */
-type Draw = (prompts: readonly EncodedPrompt[], seed: number) => Promise<Pick<LanguageRollout, 'answers'>>;
+type Draw = (prompts: readonly EncodedPrompt[], seed: number) => Promise<Pick<LanguageRollout, 'completions'>>;
 
 /** Collects judgments while a policy is trained. */
 export interface CompletionQueries {
@@ -121,7 +121,7 @@ export interface CompletionQueries {
 interface State {
   nextRound: number;
   questions: number;
-  compared: ComparedAnswers[];
+  compared: ComparedCompletions[];
   /** Judgments that the next fit of the reward must add or remove. */
   unlearned: number;
   right: number;
@@ -169,7 +169,7 @@ export function createAsking({ options, reward, teacher, prompts }: AskingParts)
   }
   const rounds = roundsOf(people, steps);
   const create = () =>
-    createLateJudgments<AnswerQuestion, Completion>(teacher, {
+    createLateJudgments<CompletionQuestion, Completion>(teacher, {
       labels: people.labels,
       steps,
       people,
@@ -234,7 +234,7 @@ export function createAsking({ options, reward, teacher, prompts }: AskingParts)
   }
 
   /** For each pair, the mean probability over members that its first completion is better. */
-  async function predictionsFor(pairs: readonly Pick<AnswerQuestion, 'options'>[]): Promise<number[]> {
+  async function predictionsFor(pairs: readonly Pick<CompletionQuestion, 'options'>[]): Promise<number[]> {
     const [first, second] = await scoresOf(
       reward,
       pairs.map(({ options }) => options),
@@ -243,14 +243,14 @@ export function createAsking({ options, reward, teacher, prompts }: AskingParts)
   }
 
   /** Pairs of new completions that the rule selects. */
-  async function questionsOf(step: number, most: number, draw: Draw): Promise<AnswerQuestion[]> {
+  async function questionsOf(step: number, most: number, draw: Draw): Promise<CompletionQuestion[]> {
     const rng = random(seed, 'questions', step);
     const order = rng.shuffle(Array.from(prompts.keys()));
     const candidates = Array.from({ length: most * people.candidates }, (_, i) => prompts[order[i % order.length]]);
-    const { answers } = await draw(candidates, seedFor(seed, 'questions', step));
-    if (step === 0) await reward.refer(answers);
+    const { completions } = await draw(candidates, seedFor(seed, 'questions', step));
+    if (step === 0) await reward.refer(completions);
     const pairs = candidates
-      .map((_, i): [Completion, Completion] => [answers[2 * i], answers[2 * i + 1]])
+      .map((_, i): [Completion, Completion] => [completions[2 * i], completions[2 * i + 1]])
       .filter(([first, second]) => first.text.trim() !== second.text.trim());
     const [first, second] = await scoresOf(reward, pairs);
     const count = Math.min(most, pairs.length);
@@ -294,7 +294,11 @@ export function createAsking({ options, reward, teacher, prompts }: AskingParts)
       return { state: { ...state, open: late.open, reward: own }, tensors };
     },
     restore(checkpoint) {
-      const { open, reward: own, ...saved } = checkpoint.state as State & { open: AnswerQuestion[]; reward: unknown };
+      const {
+        open,
+        reward: own,
+        ...saved
+      } = checkpoint.state as State & { open: CompletionQuestion[]; reward: unknown };
       reward.restore({ state: own, tensors: checkpoint.tensors });
       state = saved;
       late.stop();

@@ -17,7 +17,8 @@ const data = dataOf(['red', 'blue sun', 'the moon is', 'a cat'].map((prompt) => 
 /** The share of tokens that are, half of them at first. */
 const share = (name: string, is: (id: number) => boolean): Reward => ({
   name,
-  score: async (answers) => answers.map(({ response }: Completion) => response.filter(is).length / response.length),
+  score: async (completions) =>
+    completions.map(({ response }: Completion) => response.filter(is).length / response.length),
 });
 const even = share('even', (id) => id % 2 === 0);
 
@@ -57,7 +58,7 @@ it('learns from the Lagrangian, whose multipliers follow what is missed', async 
   ];
   const constrained = constrain(algorithm, constraints, { start: 0, rate: 0.5 });
   const rollout = (a: number[], b: number[], c: number[]): LanguageRollout => ({
-    answers: [],
+    completions: [],
     logProbs: [],
     referenceLogProbs: [],
     kl: [],
@@ -95,7 +96,7 @@ const settings = {
   data,
   steps: 24,
   batch: 8,
-  answers: 4,
+  completions: 4,
   maxTokens: 6,
   evaluations: 1,
   evaluation: { data, count: 4 },
@@ -137,9 +138,9 @@ it('keeps a reward above its threshold that falls without it, and resumes from a
 
 it('reports both rewards', async () => {
   const both = withConstraints(even, [{ ...even, name: 'other' }]);
-  const answer: Completion = { prompt: [1], response: [2, 3, 4], ended: true, promptText: '', text: '' };
-  expect(await both.explain!([answer])).toEqual({ scores: [2 / 3], others: [{ name: 'other', scores: [2 / 3] }] });
-  expect(await both.score([answer])).toEqual([2 / 3]);
+  const completion: Completion = { prompt: [1], response: [2, 3, 4], ended: true, promptText: '', text: '' };
+  expect(await both.explain!([completion])).toEqual({ scores: [2 / 3], others: [{ name: 'other', scores: [2 / 3] }] });
+  expect(await both.score([completion])).toEqual([2 / 3]);
 });
 
 it('normalizes the parts of a reward first, with --aggregation of GRPO', async () => {

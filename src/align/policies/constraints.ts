@@ -51,10 +51,10 @@ export function parseConstraints(text: string): Constraint[] {
 
 /** The objective, with the constrained rewards as `others` of its scores. The rewards stay the caller's. */
 export function withConstraints(objective: Reward, constrained: readonly Reward[]): Reward {
-  const explain: Reward['explain'] = async (answers: readonly Completion[], signal) => {
+  const explain: Reward['explain'] = async (completions: readonly Completion[], signal) => {
     const [scores, ...all] = await Promise.all([
-      explained(objective, answers, signal),
-      ...constrained.map((reward) => reward.score(answers, signal)),
+      explained(objective, completions, signal),
+      ...constrained.map((reward) => reward.score(completions, signal)),
     ]);
     return { ...scores, others: all.map((scores, k) => ({ name: constrained[k].name, scores })) };
   };

@@ -3,7 +3,7 @@ import type { Generator } from '../../lm/generate.ts';
 import type { Model } from '../../lm/model.ts';
 import { neverDrawn } from '../agents/evaluate.ts';
 import type { Completion } from '../reward-functions/reward-function.ts';
-import type { EncodedPrompt } from './answer-batches.ts';
+import type { EncodedPrompt } from './completion-batches.ts';
 
 interface DrawOptions {
   /** Maximum tokens of a completion. */
@@ -16,7 +16,7 @@ interface DrawOptions {
 }
 
 /** A completion of each prompt, each with its own random draws. BOS and padding tokens are suppressed. */
-export async function drawAnswers(
+export async function drawCompletions(
   generator: Generator,
   { tokenizer, ends }: Pick<Model, 'tokenizer' | 'ends'>,
   prompts: readonly EncodedPrompt[],

@@ -9,7 +9,7 @@ import { openEpisodeTasks } from '../agents/tasks/named.ts';
 import { holdOut } from '../examples/examples.ts';
 import { EPISODE_REWARD, weightedIn } from '../rewards/open.ts';
 import type { Live } from '../training/input.ts';
-import type { EncodedPrompt } from './answer-batches.ts';
+import type { EncodedPrompt } from './completion-batches.ts';
 import { type PolicyTrainingOptions, policyTrainingSchema } from './options.ts';
 
 /** The name of the environment, if there is one; that of an agent begins with `agent:`. */

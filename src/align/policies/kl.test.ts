@@ -1,14 +1,14 @@
 import { expect, it } from 'vitest';
-import { answerKl, klOfToken, klTaper } from './kl.ts';
+import { completionKl, klOfToken, klTaper } from './kl.ts';
 
 it('adds up the estimates of the tokens, by the estimator that is named', () => {
   const rollout = {
     logProbs: [Float32Array.of(-1, -2), Float32Array.of(-0.5)],
     referenceLogProbs: [Float32Array.of(-3, -1), Float32Array.of(-0.5)],
   };
-  expect(answerKl(rollout)).toEqual([1, 0]);
-  expect(answerKl(rollout, 'k2')).toEqual([2.5, 0]);
-  expect(answerKl(rollout, 'k3')).toEqual([klOfToken(-1, -3, 'k3') + klOfToken(-2, -1, 'k3'), 0]);
+  expect(completionKl(rollout)).toEqual([1, 0]);
+  expect(completionKl(rollout, 'k2')).toEqual([2.5, 0]);
+  expect(completionKl(rollout, 'k3')).toEqual([klOfToken(-1, -3, 'k3') + klOfToken(-2, -1, 'k3'), 0]);
 });
 
 it('slows the learning from half of a limit on', () => {

@@ -13,7 +13,7 @@ export function klOfToken(logP: number, reference: number, estimator: KlEstimato
 }
 
 /** Estimates of KL(π ‖ π_ref) for each completion, in nats: the sum over its tokens; for `k1`, Σ log π − log π_ref. */
-export const answerKl = (
+export const completionKl = (
   { logProbs, referenceLogProbs }: Pick<LanguageRollout, 'logProbs' | 'referenceLogProbs'>,
   estimator: KlEstimator = 'k1',
 ): number[] =>

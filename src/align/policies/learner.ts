@@ -19,12 +19,12 @@ import { checkSameData } from '../training/progress.ts';
 import { evaluationIsDue, itemsOfStep, rates } from '../training/steps.ts';
 import { asynchronyMetrics, createAhead } from './ahead.ts';
 import type { PolicyAlgorithm, Tensors } from './algorithm.ts';
-import type { AnswerLayout, EncodedPrompt } from './answer-batches.ts';
-import type { ComparedAnswers, CompletionQueries } from './ask-people.ts';
+import type { ComparedCompletions, CompletionQueries } from './ask-people.ts';
+import type { CompletionLayout, EncodedPrompt } from './completion-batches.ts';
 import { type Constraint, constrain, keepsTo } from './constraints.ts';
 import { type KlBefore, klTaper } from './kl.ts';
 import type { PolicyTrainingOptions } from './options.ts';
-import { type AnswerMeasures, describeEvaluation, type PolicyEvaluation } from './policy-evaluation.ts';
+import { type CompletionMeasures, describeEvaluation, type PolicyEvaluation } from './policy-evaluation.ts';
 import { failedProbes } from './probes.ts';
 import { promptFingerprint } from './prompts.ts';
 import { type AnyPolicy, isRemote, localPolicy, type RemoteState } from './remote-policy.ts';
@@ -49,7 +49,7 @@ export interface PolicyStep {
   /** Episodes of the step, and of its evaluation, whose environment or agent failed. */
   failures?: readonly EpisodeFailure[];
   /** Judgments that people made or changed since the last step. */
-  compared?: readonly ComparedAnswers[];
+  compared?: readonly ComparedCompletions[];
   /** What a fit of the reward model in this step changed about the latest judgments. */
   lesson?: readonly LearnedComparison[];
   /** The next round of queries to people, if there is one. */
@@ -77,11 +77,11 @@ export interface PolicyLearnerParts<O extends PolicyTrainingOptions> {
   /** Leading prompts, completed at each evaluation too. */
   probes?: readonly EncodedPrompt[];
   /** How completions of all these prompts are laid out in batches. */
-  layout: AnswerLayout;
+  layout: CompletionLayout;
   /** Completions of each prompt in a step. Default 1. */
-  answersPerPrompt?: number;
+  completionsPerPrompt?: number;
   /** Measures an evaluation's completions. */
-  measure?: (answers: readonly Completion[]) => AnswerMeasures;
+  measure?: (completions: readonly Completion[]) => CompletionMeasures;
   /** What learns from rollouts. */
   algorithm: PolicyAlgorithm;
   /** Constraints on the rewards that `reward` gives as `others`. */
@@ -123,7 +123,7 @@ export type PolicyLearner<O extends PolicyTrainingOptions = PolicyTrainingOption
 /** Makes the training loop of a policy from its parts, which it disposes of. */
 export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: PolicyLearnerParts<O>) {
   const { policy, reward, gold, options, prompts, evaluationPrompts, probes = [], layout } = parts;
-  const { answersPerPrompt = 1, constraints = [], asking, environment, own } = parts;
+  const { completionsPerPrompt = 1, constraints = [], asking, environment, own } = parts;
   own.use(parts.algorithm);
   const algorithm =
     constraints.length > 0 ? constrain(parts.algorithm, constraints, options.lagrange) : parts.algorithm;
@@ -145,7 +145,7 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
   const promptsOf = (step: number) => itemsOfStep(step, batch, prompts.length, seed).map((i) => prompts[i]);
   const { early } = rollouts;
   const ahead =
-    early && own.use(createAhead(early, { ...asynchrony!, promptsOf, answers: answersPerPrompt, steps, seed }));
+    early && own.use(createAhead(early, { ...asynchrony!, promptsOf, completions: completionsPerPrompt, steps, seed }));
   const usual = isRemote(policy) ? policy.usualRate : usualRate(policy);
   const rateOf = rates(options.learningRate ?? usual, steps, options);
   const fingerprint = promptFingerprint([...prompts, ...evaluationPrompts, ...probes]);
@@ -161,27 +161,27 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
 
   async function probed(signal?: AbortSignal): Promise<Record<string, number>> {
     if (probes.length === 0) return {};
-    const { answers, scores } = await rollouts.run(probes, seedFor(seed, 'probes'), 1, signal);
-    return { 'probe/failed': failedProbes(answers), 'probe/reward': mean(scores) };
+    const { completions, scores } = await rollouts.run(probes, seedFor(seed, 'probes'), 1, signal);
+    return { 'probe/failed': failedProbes(completions), 'probe/reward': mean(scores) };
   }
 
   /** Evaluates the current policy; `best` is not set. Rejects with the signal's reason when it aborts. */
   async function evaluate(signal?: AbortSignal): Promise<PolicyEvaluation> {
     // the same draws each time, so that only the policy differs
     const rollout = await rollouts.run(evaluationPrompts, seedFor(seed, 'evaluation'), 1, signal);
-    const { answers } = rollout;
-    failures.push(...failuresOf(answers));
-    const judged = gold && (await gold.score(answers, signal));
-    if (state.step === 0 && asking) state.initial = answers;
+    const { completions } = rollout;
+    failures.push(...failuresOf(completions));
+    const judged = gold && (await gold.score(completions, signal));
+    if (state.step === 0 && asking) state.initial = completions;
     // the reward changes as it learns, so that it scores the earlier completions anew
     const earlier = state.initial && (await parts.reward.score(state.initial, signal));
-    const tokens = tokenShares(answers);
+    const tokens = tokenShares(completions);
     const evaluation = describeEvaluation(rollout, {
       gold: judged,
       earlier,
       probed: await probed(signal),
       shift: shiftOf(tokens, state.before?.tokens ?? tokens),
-      measured: parts.measure?.(answers),
+      measured: parts.measure?.(completions),
       unknown: isRemote(policy) ? undefined : policy.model.tokenizer.unknown,
       samples: options.evaluation.samples,
     });
@@ -201,12 +201,13 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
     const { step } = state;
     const rollout = await (ahead
       ? ahead.take(step, signal)
-      : rollouts.run(promptsOf(step), seedFor(seed, 'rollout', step), answersPerPrompt, signal));
-    failures.push(...failuresOf(rollout.answers));
+      : rollouts.run(promptsOf(step), seedFor(seed, 'rollout', step), completionsPerPrompt, signal));
+    failures.push(...failuresOf(rollout.completions));
     const kl = mean(rollout.kl);
     const factor = klTaper(kl, options.maxKl, state.last);
     const rate = rateOf(state.step) * factor;
-    const tokens = state.tokens + rollout.answers.reduce((sum, answer) => sum + writtenTokens(answer).length, 0);
+    const tokens =
+      state.tokens + rollout.completions.reduce((sum, completion) => sum + writtenTokens(completion).length, 0);
     const updated = await algorithm.update(rollout, rate, state.step);
     early?.learned();
     const learned = remote ? known(updated) : updated;
@@ -342,7 +343,7 @@ const known = (metrics: Readonly<Record<string, number>>): Record<string, number
 
 /** The metrics of every rollout. */
 function metricsOf(rollout: LanguageRollout): Record<string, number> {
-  const { answers, scores, logProbs } = rollout;
+  const { completions, scores, logProbs } = rollout;
   const middle = mean(scores);
   const tokens = logProbs.reduce((sum, { length }) => sum + length, 0);
   return {
@@ -352,8 +353,8 @@ function metricsOf(rollout: LanguageRollout): Record<string, number> {
     'kl/mean': mean(rollout.kl),
     // −log π of a token drawn from π: an unbiased estimate at no cost
     'policy/entropy': -logProbs.reduce((sum, own) => own.reduce((a, b) => a + b, sum), 0) / tokens,
-    'response/length': tokens / answers.length,
-    'response/eos_rate': answers.filter(({ ended }) => ended).length / answers.length,
-    ...episodeMetrics(answers),
+    'response/length': tokens / completions.length,
+    'response/eos_rate': completions.filter(({ ended }) => ended).length / completions.length,
+    ...episodeMetrics(completions),
   };
 }

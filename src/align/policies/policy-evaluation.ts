@@ -49,7 +49,7 @@ export interface PolicyEvaluation {
 }
 
 /** Measures of an evaluation's completions. */
-export interface AnswerMeasures {
+export interface CompletionMeasures {
   /** Further metrics, by name. */
   metrics: Record<string, number>;
   /** The true reward of each completion. */
@@ -64,7 +64,7 @@ export function describeEvaluation(
     gold?: ArrayLike<number>;
     /** The reward of the initial policy's completions of the same prompts. */
     earlier?: ArrayLike<number>;
-    measured?: AnswerMeasures;
+    measured?: CompletionMeasures;
     /** Metrics of the leading prompts. */
     probed: Record<string, number>;
     /** How far the frequencies of tokens have moved from the initial policy's. */
@@ -75,9 +75,9 @@ export function describeEvaluation(
     samples: number;
   },
 ): PolicyEvaluation {
-  const { answers, scores, kl } = rollout;
+  const { completions, scores, kl } = rollout;
   const { gold, earlier, measured, probed, shift, unknown } = parts;
-  const lengths = answers.map((answer) => writtenTokens(answer).length);
+  const lengths = completions.map((completion) => writtenTokens(completion).length);
   const along = correlation(lengths, scores);
   return {
     reward: mean(scores),
@@ -88,19 +88,19 @@ export function describeEvaluation(
       ...measured?.metrics,
       ...probed,
       ...meansOf(rollout),
-      ...prefixed('eval/', episodeMetrics(answers)),
+      ...prefixed('eval/', episodeMetrics(completions)),
     },
     signals: {
       ...againstGold(scores, gold ?? measured?.gold),
       'eval/response/length': mean(lengths),
       ...(along !== undefined && { 'reward/length_correlation': along }),
-      'text/repetition': mean(answers.map((answer) => repetition(writtenTokens(answer), NGRAM))),
-      'text/sameness': mean(sameness(answers, NGRAM)),
+      'text/repetition': mean(completions.map((completion) => repetition(writtenTokens(completion), NGRAM))),
+      'text/sameness': mean(sameness(completions, NGRAM)),
       'text/shift': shift,
       ...(unknown !== undefined && unknownInPrompts(rollout, unknown)),
     },
     spread: { reward: [...scores], kl: [...kl], length: lengths },
-    samples: answers.slice(0, parts.samples).map(({ promptText: prompt, text, episode }, i) => ({
+    samples: completions.slice(0, parts.samples).map(({ promptText: prompt, text, episode }, i) => ({
       prompt,
       text,
       reward: scores[i],
@@ -112,8 +112,8 @@ export function describeEvaluation(
 }
 
 /** The share of the prompts' tokens that stand for words outside the vocabulary; nothing where none do. */
-function unknownInPrompts({ answers }: LanguageRollout, unknown: number): Record<string, number> {
-  const tokens = answers.flatMap(({ prompt }) => prompt);
+function unknownInPrompts({ completions }: LanguageRollout, unknown: number): Record<string, number> {
+  const tokens = completions.flatMap(({ prompt }) => prompt);
   const found = tokens.filter((id) => id === unknown).length;
   return found > 0 ? { 'data/unknown': found / tokens.length } : {};
 }

@@ -6,7 +6,7 @@ import { HeedError } from '../../error.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 import type { Completion } from '../reward-functions/reward-function.ts';
 import type { Source } from '../training/input.ts';
-import type { EncodedPrompt } from './answer-batches.ts';
+import type { EncodedPrompt } from './completion-batches.ts';
 import { type PromptOptions, readPrompts } from './prompts.ts';
 
 /** Reads prompts with a column `avoid`: a text, or several. @throws HeedError for a row without it. */
@@ -29,9 +29,9 @@ export async function readProbes(
 const avoided = (value: unknown): unknown[] => (value === undefined || value === null ? [] : [value].flat());
 
 /** Share of the completions of probes that contain a text to avoid, ignoring case. */
-export function failedProbes(answers: readonly Completion[]): number {
-  const failed = answers.filter(({ text, row }) =>
+export function failedProbes(completions: readonly Completion[]): number {
+  const failed = completions.filter(({ text, row }) =>
     avoided(row?.avoid).some((what) => text.toLowerCase().includes(String(what).toLowerCase())),
   );
-  return failed.length / answers.length;
+  return failed.length / completions.length;
 }

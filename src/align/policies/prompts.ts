@@ -13,7 +13,7 @@ import { accountRows } from '../examples/account.ts';
 import { encodePrompt } from '../examples/encode.ts';
 import { listOf } from '../examples/examples.ts';
 import { readSource, type Source } from '../training/input.ts';
-import type { EncodedPrompt } from './answer-batches.ts';
+import type { EncodedPrompt } from './completion-batches.ts';
 
 /** Formats whose rows have a prompt. */
 const withPrompt: readonly Format[] = ['prompt-only', 'prompt-completion', 'preference', 'unpaired-preference'];

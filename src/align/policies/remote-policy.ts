@@ -58,11 +58,11 @@ export interface RemotePolicy extends Disposable {
   /** Draws completions of each prompt; those of the same prompt are adjacent. */
   sample(prompts: readonly (readonly number[])[], options: RemoteSampling): Promise<SampledTokens[]>;
   /** log π_ref of each token of completions: [completions][tokens]. */
-  referenceLogProbs(answers: readonly CompletionTokens[], signal?: AbortSignal): Promise<Float32Array[]>;
+  referenceLogProbs(completions: readonly CompletionTokens[], signal?: AbortSignal): Promise<Float32Array[]>;
   /** log π of each token of completions: [completions][tokens]. */
-  logProbs(answers: readonly CompletionTokens[]): Promise<Float32Array[]>;
+  logProbs(completions: readonly CompletionTokens[]): Promise<Float32Array[]>;
   /** Adds the gradients of a loss to those since the last step. Returns log π of each token: [completions][tokens]. */
-  forwardBackward(answers: readonly CompletionTokens[], loss: RemoteLoss): Promise<Float32Array[]>;
+  forwardBackward(completions: readonly CompletionTokens[], loss: RemoteLoss): Promise<Float32Array[]>;
   /** A step of AdamW after the passes so far. Returns the norm of the gradients, NaN if the service does not say. */
   step(rate: number): Promise<number>;
   /** Saves weights and optimizer at the service, unless they are as saved. */

@@ -1,7 +1,7 @@
 /** Rollouts of a policy at a service. */
-import { decodeCompletion } from '../../lm/answer-text.ts';
+import { decodeCompletion } from '../../lm/completion-text.ts';
 import type { Completion, Reward } from '../reward-functions/reward-function.ts';
-import { answerKl } from './kl.ts';
+import { completionKl } from './kl.ts';
 import type { RemotePolicy } from './remote-policy.ts';
 import { type RolloutOptions, type Rollouts, scoredRollouts } from './rollouts.ts';
 
@@ -21,14 +21,14 @@ export function createRemoteRollouts(
       prompts.map(({ ids }) => ids),
       settings,
     );
-    const answers = sampled.map(({ response, ended }, i): Completion => {
+    const completions = sampled.map(({ response, ended }, i): Completion => {
       const { ids: prompt, text: promptText, row } = prompts[Math.floor(i / count)];
       const written = ends.includes(response.at(-1)!) ? response.slice(0, -1) : response;
       return { prompt, response, ended, promptText, text: decodeCompletion(tokenizer, prompt, written), row };
     });
     const logProbs = sampled.map(({ logProbs }) => logProbs);
-    const referenceLogProbs = await policy.referenceLogProbs(answers, signal);
-    return { answers, logProbs, referenceLogProbs, kl: answerKl({ logProbs, referenceLogProbs }, 'k3') };
+    const referenceLogProbs = await policy.referenceLogProbs(completions, signal);
+    return { completions, logProbs, referenceLogProbs, kl: completionKl({ logProbs, referenceLogProbs }, 'k3') };
   };
   return scoredRollouts(draw, reward, policy.model, () => {});
 }

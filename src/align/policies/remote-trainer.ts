@@ -1,6 +1,6 @@
 /** Optimizer steps of a policy at a service: its gradients come from the loss that is computed here. */
 import type { PackedLoss } from '../../lm/packed-program.ts';
-import type { AnswerTrainer } from './answer-step.ts';
+import type { CompletionTrainer } from './completion-step.ts';
 import type { RemoteLoss, RemotePolicy } from './remote-policy.ts';
 import { createTokenLoss, type TokenLossInputs } from './token-loss.ts';
 
@@ -19,15 +19,15 @@ export function createRemoteTrainer(
   loss: PackedLoss,
   most: number,
   named?: NamedLoss,
-): AnswerTrainer {
+): CompletionTrainer {
   const tokens = createTokenLoss(loss, most);
   return {
-    async step(answers, numbers, rate) {
-      const inputs = { ...numbers, lengths: answers.map(({ response }) => response.length) };
-      const before = named || tokens.linear ? undefined : await policy.logProbs(answers);
+    async step(completions, numbers, rate) {
+      const inputs = { ...numbers, lengths: completions.map(({ response }) => response.length) };
+      const before = named || tokens.linear ? undefined : await policy.logProbs(completions);
       const remote = named?.(inputs) ?? { kind: 'likelihood' as const, weights: tokens.weights(inputs, before) };
       // both are sent at once: the service keeps their order
-      const [passed, norm] = await Promise.all([policy.forwardBackward(answers, remote), policy.step(rate)]);
+      const [passed, norm] = await Promise.all([policy.forwardBackward(completions, remote), policy.step(rate)]);
       const outputs = Object.entries(tokens.values(inputs, before ?? passed));
       return { sums: Object.fromEntries(outputs.map(([name, data]) => [name, Number(data[0])])), norm };
     },

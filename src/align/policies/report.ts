@@ -7,7 +7,7 @@ import type { Report, Section } from '../../run/report.ts';
 import { diagnosisSection, linesOver, seriesOf, subtitle, timeFigure } from '../../run/report-parts.ts';
 import { type MetricsRow, readInfo, readMetrics, readSamples } from '../../run/run.ts';
 import { diagnoseLanguageRun } from '../diagnosis/run.ts';
-import { answersTable } from '../training/samples.ts';
+import { completionsTable } from '../training/samples.ts';
 import { parseConstraints } from './constraints.ts';
 import type { PolicyTrainingOptions } from './options.ts';
 import type { AlertRow } from './train.ts';
@@ -105,7 +105,7 @@ export function policyReport(folder: string): Report {
       rewardChart(rows),
       ...frontier(evaluated),
       ...constraintCharts(rows, (config as Partial<PolicyTrainingOptions>).subjectTo),
-      ...answersTable(samples),
+      ...completionsTable(samples),
       ...alerts(samples),
       ...charts.flatMap(([metric, title, unit, caption]) =>
         linesOver(rows, title, unit, caption, [[title, metric]], STEPS),

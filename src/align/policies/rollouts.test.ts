@@ -1,24 +1,24 @@
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
-import { decodeCompletion } from '../../lm/answer-text.ts';
+import { decodeCompletion } from '../../lm/completion-text.ts';
 import { loadModel } from '../../lm/model.ts';
 import type { Reward } from '../reward-functions/reward-function.ts';
 import { createLanguagePolicy } from '../training/policy.ts';
-import { answerBatches, answerLayout, createAnswerScorer, inOrder } from './answer-batches.ts';
+import { completionBatches, completionLayout, createCompletionScorer, inOrder } from './completion-batches.ts';
 import { promptFingerprint } from './prompts.ts';
 import { createRollouts, stepTokens } from './rollouts.ts';
 
 const llama = fileURLToPath(new URL('../../../test/fixtures/models/tiny-llama', import.meta.url));
 const lengths: Reward = {
   name: 'length',
-  score: async (answers) => answers.map(({ response }) => response.length),
+  score: async (completions) => completions.map(({ response }) => response.length),
 };
 const model = await loadModel(llama);
 const prompts = ['red sun', 'a', 'the capital of France is'].map((text) => ({
   ids: model.tokenizer.encode(text),
   text,
 }));
-const layout = answerLayout(model, prompts, { rows: 2, maxTokens: 6 });
+const layout = completionLayout(model, prompts, { rows: 2, maxTokens: 6 });
 const settings = { layout, maxTokens: 6, temperature: 1, batch: 4 };
 const policyOf = async (rank: number) =>
   createLanguagePolicy(await loadModel(llama), { lora: { rank }, seed: 0, reference: undefined });
@@ -32,13 +32,13 @@ it.each([
   const policy = await policyOf(rank);
   const rollouts = createRollouts(policy, lengths, { ...settings, temperature });
   const rollout = await rollouts.run(prompts, 7, 2);
-  expect(rollout.answers.map(({ promptText }) => promptText)).toEqual(prompts.flatMap(({ text }) => [text, text]));
-  expect([...rollout.scores]).toEqual(rollout.answers.map(({ response }) => response.length));
+  expect(rollout.completions.map(({ promptText }) => promptText)).toEqual(prompts.flatMap(({ text }) => [text, text]));
+  expect([...rollout.scores]).toEqual(rollout.completions.map(({ response }) => response.length));
   // the reference is the policy yet
   for (const kl of rollout.kl) expect(kl).toBeCloseTo(0, 4);
   const { linear } = policy;
-  const scorer = createAnswerScorer(policy.model.config, policy.weights, layout, { linear, temperature });
-  const again = await scorer.run(rollout.answers);
+  const scorer = createCompletionScorer(policy.model.config, policy.weights, layout, { linear, temperature });
+  const again = await scorer.run(rollout.completions);
   for (const [i, logP] of flat(again).entries()) expect(logP).toBeCloseTo(flat(rollout.logProbs)[i], 4);
   // and is it no more once the policy has changed
   policy.parameters.flat.forEach((x, i, all) => {
@@ -46,7 +46,7 @@ it.each([
   });
   const moved = await rollouts.run(prompts, 7);
   expect(flat(moved.referenceLogProbs)).not.toEqual(flat(moved.logProbs));
-  expect(moved.answers.length).toBe(3);
+  expect(moved.completions.length).toBe(3);
   for (const part of [rollouts, scorer, policy]) part[Symbol.dispose]();
 });
 
@@ -68,7 +68,7 @@ it.each([1, 0.7])('knows the exact KL of each token, at temperature %d', async (
   }));
   const [own, theirs] = await Promise.all(
     [policy, policy.reference].map(async ({ weights }) => {
-      const scorer = createAnswerScorer(config, weights, layout, { temperature });
+      const scorer = createCompletionScorer(config, weights, layout, { temperature });
       const logP = flat(await scorer.run(every));
       scorer[Symbol.dispose]();
       return logP;
@@ -84,7 +84,7 @@ it.each([1, 0.7])('knows the exact KL of each token, at temperature %d', async (
 });
 
 it('packs completions into batches whose labels are their tokens, or states', () => {
-  const answers = [5, 2, 7, 3, 1].map((length, i) => ({
+  const completions = [5, 2, 7, 3, 1].map((length, i) => ({
     prompt: [10, 11],
     response: Array.from({ length }, (_, t) => 100 * i + t),
     ended: true,
@@ -92,9 +92,9 @@ it('packs completions into batches whose labels are their tokens, or states', ()
     text: '',
   }));
   const narrow = { lengths: [10, 14], tokens: 28, padding: 0 };
-  const parts = answerBatches(answers, narrow);
+  const parts = completionBatches(completions, narrow);
   expect(parts.flatMap(({ members }) => members).sort()).toEqual([0, 1, 2, 3, 4]);
-  const own = answers.map(({ response }) => Float32Array.from(response));
+  const own = completions.map(({ response }) => Float32Array.from(response));
   for (const { batch, members } of parts) {
     expect(batch.ids.length).toBeLessThanOrEqual(28);
     expect([...batch.labels]).toEqual([...inOrder(own, members)]);
@@ -103,15 +103,17 @@ it('packs completions into batches whose labels are their tokens, or states', ()
     ['before', 0],
     ['last too', 1],
   ] as const) {
-    for (const { batch, members } of answerBatches(answers, narrow, states)) {
-      const tokens = members.flatMap((i) => [11, ...answers[i].response].slice(0, answers[i].response.length + more));
+    for (const { batch, members } of completionBatches(completions, narrow, states)) {
+      const tokens = members.flatMap((i) =>
+        [11, ...completions[i].response].slice(0, completions[i].response.length + more),
+      );
       expect(Array.from(batch.at, (at) => batch.ids[at])).toEqual(tokens);
     }
   }
 });
 
 it('refuses prompts that leave a completion no room, and a reference of another vocabulary', async () => {
-  expect(() => answerLayout(model, prompts, { rows: 1, maxTokens: 10_000 })).toThrow(/exceeds the \d+ positions/);
+  expect(() => completionLayout(model, prompts, { rows: 1, maxTokens: 10_000 })).toThrow(/exceeds the \d+ positions/);
   const reference = await loadModel(
     fileURLToPath(new URL('../../../test/fixtures/models/tiny-qwen2', import.meta.url)),
   );
@@ -130,13 +132,13 @@ it('finds the tokens at which steps of a text end', () => {
     tokenizer.encode(' red and blue too', { addSpecialTokens: false }),
   ];
   const text = decodeCompletion(tokenizer, prompt, response);
-  const answer = { prompt, response, ended: false, promptText: 'the moon is', text };
+  const completion = { prompt, response, ended: false, promptText: 'the moon is', text };
   const lengths = response.map((_, i) => decodeCompletion(tokenizer, prompt, response.slice(0, i + 1)).length);
   const steps = [text.indexOf('red') + 3, text.indexOf('blue') + 4, text.length].map((end, reward) => ({
     end,
     reward,
   }));
-  const tokens = stepTokens(answer, steps, tokenizer);
+  const tokens = stepTokens(completion, steps, tokenizer);
   expect(tokens.map(({ reward }) => reward)).toEqual([0, 1, 2]);
   for (const [i, { at }] of tokens.entries()) {
     expect(lengths[at]).toBeGreaterThanOrEqual(steps[i].end);

@@ -2,7 +2,7 @@
  * Rollouts: completions of prompts by the current policy, with their log-probabilities under the policy and the
  * reference, and their scores. Every on-policy algorithm starts from them.
  */
-import { decodeCompletion } from '../../lm/answer-text.ts';
+import { decodeCompletion } from '../../lm/completion-text.ts';
 import { createGenerator } from '../../lm/generate.ts';
 import type { Reading } from '../../lm/packed-program.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
@@ -20,35 +20,35 @@ import {
   writtenTokens,
 } from '../reward-functions/reward-function.ts';
 import type { LanguagePolicy } from '../training/policy.ts';
-import { type AnswerLayout, createAnswerScorer, type EncodedPrompt } from './answer-batches.ts';
+import { type CompletionLayout, createCompletionScorer, type EncodedPrompt } from './completion-batches.ts';
 import { createTokenKl, type TokenNumbers } from './token-kl.ts';
 
 /** Completions with their log-probabilities and scores. */
 export interface LanguageRollout {
   /** The completions; those of the same prompt are adjacent. */
-  answers: readonly Completion[];
+  completions: readonly Completion[];
   /**
-   * log p of each completion's tokens under the policy that drew them, at the sampling temperature: [answers][tokens].
+   * log p of each completion's tokens under the policy that drew them, at the sampling temperature: [completions][tokens].
    */
   logProbs: readonly Float32Array[];
-  /** The same under the reference: [answers][tokens]. */
+  /** The same under the reference: [completions][tokens]. */
   referenceLogProbs: readonly Float32Array[];
-  /** KL of the policy from the reference along each completion, in nats (token-kl.ts): [answers]. */
+  /** KL of the policy from the reference along each completion, in nats (token-kl.ts): [completions]. */
   kl: readonly number[];
-  /** The reward of each completion: [answers]. */
+  /** The reward of each completion: [completions]. */
   scores: Float64Array;
   /** The share of each step of a completion in its score, at the token where the step ends. */
   steps?: readonly (readonly TokenReward[])[];
   /** The rewards that scores are the weighted sum of. */
   parts?: readonly RewardPart[];
-  /** Standard deviation of an ensemble's members for each completion: [answers]. */
+  /** Standard deviation of an ensemble's members for each completion: [completions]. */
   deviations?: ArrayLike<number>;
   /** Further rewards that are not part of the scores, such as constrained ones. */
   others?: readonly NamedScores[];
-  /** Updates of the policy since each episode began: [answers]. Only of asynchronous rollouts. */
+  /** Updates of the policy since each episode began: [completions]. Only of asynchronous rollouts. */
   ages?: readonly number[];
   /**
-   * How much likelier the policy makes each token now than when it was drawn, up to a bound: [answers][tokens]. Only of
+   * How much likelier the policy makes each token now than when it was drawn, up to a bound: [completions][tokens]. Only of
    * asynchronous rollouts, whose `logProbs` are those of the policy now.
    */
   importance?: readonly Float32Array[];
@@ -67,7 +67,7 @@ export interface RolloutOptions {
   environment?: EpisodeTasks;
   /** Options of its episodes. */
   episode?: EpisodeOptions;
-  layout: AnswerLayout;
+  layout: CompletionLayout;
   /** Maximum tokens of a completion. */
   maxTokens: number;
   /** Sampling temperature, also of all log-probabilities. */
@@ -79,7 +79,7 @@ export interface RolloutOptions {
 }
 
 /** A rollout without scores. */
-export type UnscoredRollout = Pick<LanguageRollout, 'answers' | 'logProbs' | 'referenceLogProbs' | 'kl'>;
+export type UnscoredRollout = Pick<LanguageRollout, 'completions' | 'logProbs' | 'referenceLogProbs' | 'kl'>;
 
 /** Makes rollouts of a policy. */
 export interface Rollouts {
@@ -110,7 +110,7 @@ export interface EarlyRollouts {
 
 /** Scored completions, with the log-probabilities and ages of the time when they were drawn. */
 export interface EarlyRollout extends Scored {
-  /** The completions as they were drawn: [answers]. */
+  /** The completions as they were drawn: [completions]. */
   drawn: readonly DrawnEpisode[];
 }
 
@@ -124,15 +124,15 @@ export function createRollouts(policy: LanguagePolicy, reward: Reward, options: 
   const early: EarlyRollouts = {
     async begin(prompts, seed, count, signal) {
       const drawn = await episodes.draw(repeated(prompts, count), seed, signal);
-      const answers = drawn.map(({ completion }) => completion);
-      return { drawn, ...(await scored(reward, answers, policy.model, signal)) };
+      const completions = drawn.map(({ completion }) => completion);
+      return { drawn, ...(await scored(reward, completions, policy.model, signal)) };
     },
     async finish(rollout) {
       const { drawn, ...scores } = await episodes.writing(rollout);
-      const answers = drawn.map(({ completion }) => completion);
-      const now = await compare(answers);
+      const completions = drawn.map(({ completion }) => completion);
+      const now = await compare(completions);
       return {
-        answers,
+        completions,
         ...now,
         ...scores,
         ages: drawn.map(({ updates }) => episodes.updates - updates),
@@ -158,14 +158,14 @@ const asynchronous = ({ environment, rollouts }: RolloutOptions): boolean =>
 /** Scores with their parts, and the tokens at which steps end. */
 async function scored(
   reward: Reward,
-  answers: readonly Completion[],
+  completions: readonly Completion[],
   { tokenizer }: Pick<LanguagePolicy['model'], 'tokenizer'>,
   signal: AbortSignal | undefined,
 ): Promise<Scored> {
-  const { scores, steps, parts, others: beside, deviations } = await explained(reward, answers, signal);
+  const { scores, steps, parts, others: beside, deviations } = await explained(reward, completions, signal);
   return {
     scores: Float64Array.from(scores),
-    ...(steps && { steps: answers.map((answer, i) => stepTokens(answer, steps[i], tokenizer)) }),
+    ...(steps && { steps: completions.map((completion, i) => stepTokens(completion, steps[i], tokenizer)) }),
     ...(parts && { parts }),
     ...(beside && { others: beside }),
     ...(deviations && { deviations }),
@@ -183,7 +183,7 @@ export function scoredRollouts(
     draw,
     async run(prompts, seed, count, signal) {
       const drawn = await draw(prompts, seed, count, signal);
-      return { ...drawn, ...(await scored(reward, drawn.answers, model, signal)) };
+      return { ...drawn, ...(await scored(reward, drawn.completions, model, signal)) };
     },
     [Symbol.dispose]: dispose,
   };
@@ -198,14 +198,14 @@ function createDrawing(policy: LanguagePolicy, options: RolloutOptions) {
   const { model, weights, linear, reference } = policy;
   const { config } = model;
   const read = ({ states }: Reading) => states;
-  const own = createAnswerScorer(config, weights, layout, { linear, read });
-  const others = createAnswerScorer(reference.config, reference.weights, layout, { read });
+  const own = createCompletionScorer(config, weights, layout, { linear, read });
+  const others = createCompletionScorer(reference.config, reference.weights, layout, { read });
   const tokens = createTokenKl(policy, temperature);
-  const compare = async (answers: readonly Completion[]) => {
-    const [states, theirs] = [await own.run(answers), await others.run(answers)];
+  const compare = async (completions: readonly Completion[]) => {
+    const [states, theirs] = [await own.run(completions), await others.run(completions)];
     const numbers: TokenNumbers[] = [];
-    for (const [i, answer] of answers.entries()) {
-      numbers.push(await tokens.run(writtenTokens(answer), states[i], theirs[i]));
+    for (const [i, completion] of completions.entries()) {
+      numbers.push(await tokens.run(writtenTokens(completion), states[i], theirs[i]));
     }
     return {
       logProbs: numbers.map(({ logP }) => logP),
@@ -224,31 +224,31 @@ function createDrawing(policy: LanguagePolicy, options: RolloutOptions) {
       suppress,
       asynchronous: asynchronous(options),
     });
-  const completions = episodes ? undefined : createAnswerDraw(policy, { ...sampling, suppress });
+  const single = episodes ? undefined : createCompletionDraw(policy, { ...sampling, suppress });
   const draw: Rollouts['draw'] = async (prompts, seed, count = 1, signal) => {
     const all = repeated(prompts, count);
     const drawn: readonly PlayedEpisode[] = await (episodes
       ? episodes.writing(episodes.draw(all, seed, signal))
-      : completions!.draw(all, seed, signal));
-    const answers = drawn.map(({ completion }) => completion);
-    const compared = await compare(answers);
+      : single!.draw(all, seed, signal));
+    const completions = drawn.map(({ completion }) => completion);
+    const compared = await compare(completions);
     // those of the generator are of the very draws; they are at temperature 1. In bfloat16 they differ by rounding from
     // those that the trainer computes, which a ratio of both would take for learning.
     const isExact = temperature === 1 && config.precision !== 'bf16';
-    return { answers, ...compared, ...(isExact && { logProbs: drawn.map(({ logProbs }) => logProbs) }) };
+    return { completions, ...compared, ...(isExact && { logProbs: drawn.map(({ logProbs }) => logProbs) }) };
   };
   return {
     draw,
     compare,
     episodes,
     [Symbol.dispose]() {
-      for (const part of [episodes, completions, own, others, tokens]) part?.[Symbol.dispose]();
+      for (const part of [episodes, single, own, others, tokens]) part?.[Symbol.dispose]();
     },
   };
 }
 
 /** Draws a completion of each prompt. */
-function createAnswerDraw(
+function createCompletionDraw(
   { model: { config, tokenizer, ends }, weights, adapters }: LanguagePolicy,
   options: Pick<RolloutOptions, 'maxTokens' | 'temperature' | 'batch'> & { suppress: number[] },
 ) {

@@ -26,7 +26,7 @@ export interface ScoreScaleState {
 
 /** Normalizes the scores of a rollout's completions. */
 export interface ScoreScale {
-  (scores: ArrayLike<number>, answers: readonly Completion[]): Float64Array;
+  (scores: ArrayLike<number>, completions: readonly Completion[]): Float64Array;
   /** Scales the rewards of a completion's steps like its score; each takes an equal share of the shift. */
   steps(own: readonly TokenReward[]): TokenReward[];
   save(): ScoreScaleState;
@@ -40,11 +40,11 @@ export function createScoreScale({ normalize, scale, clip, missingEos }: z.outpu
     const deviation = Math.sqrt(state.squares / Math.max(1, state.count - 1)) || 1;
     return normalize === 'none' ? { shift: 0, by: scale } : { shift: state.mean, by: scale / deviation };
   };
-  const scaled = (scores: ArrayLike<number>, answers: readonly Completion[]) => {
+  const scaled = (scores: ArrayLike<number>, completions: readonly Completion[]) => {
     if (normalize === 'running' || (normalize === 'first' && state.count === 0)) state = withMore(state, scores);
     const { shift, by } = current();
     const most = clip ?? Number.POSITIVE_INFINITY;
-    return Float64Array.from(answers, ({ ended }, i) => {
+    return Float64Array.from(completions, ({ ended }, i) => {
       const score = Math.max(-most, Math.min(most, (scores[i] - shift) * by));
       return ended ? score : score - missingEos;
     });

@@ -30,14 +30,14 @@ import {
 import { createLanguagePolicy, type LanguagePolicy } from '../training/policy.ts';
 import { type ModelResult, trainedModel, trainingOf } from '../training/verb.ts';
 import { reviewPromptIn } from '../world/comparisons.ts';
-import { type AnswerLayout, answerLayout, type EncodedPrompt } from './answer-batches.ts';
 import { type CompletionQueries, createAsking } from './ask-people.ts';
 import { parseBackend } from './backend.ts';
+import { type CompletionLayout, completionLayout, type EncodedPrompt } from './completion-batches.ts';
 import { type Constraint, parseConstraints, withConstraints } from './constraints.ts';
 import { checkAsynchrony, openTasks, promptsOfTasks, rewardName } from './episodes.ts';
 import type { PolicyLearner, PolicyStep } from './learner.ts';
 import type { PolicyTrainingOptions } from './options.ts';
-import type { AnswerMeasures } from './policy-evaluation.ts';
+import type { CompletionMeasures } from './policy-evaluation.ts';
 import { readProbes } from './probes.ts';
 import { readPrompts, worldPrompts } from './prompts.ts';
 import { type AnyPolicy, isRemote, type RemoteWeights } from './remote-policy.ts';
@@ -96,9 +96,9 @@ export interface PolicySetup {
   /** Leading prompts, completed at each evaluation too. */
   probes: readonly EncodedPrompt[];
   /** How completions of all these prompts are laid out in batches. */
-  layout: AnswerLayout;
+  layout: CompletionLayout;
   /** Measures an evaluation's completions; defined for the prompts of the embedded world. */
-  measure?: (answers: readonly Completion[]) => AnswerMeasures;
+  measure?: (completions: readonly Completion[]) => CompletionMeasures;
   /** Collects judgments from people, with `askPeople`. */
   asking?: CompletionQueries;
   /** The environment that the prompts are tasks of, with `env`. */
@@ -108,12 +108,12 @@ export interface PolicySetup {
 /**
  * Opens models, reward and prompts for the training of a policy.
  *
- * @param options `answers` is the number of completions of each prompt in a step, by default 1.
+ * @param options `completions` is the number of completions of each prompt in a step, by default 1.
  * @param own Disposes of what is opened.
  * @throws HeedError when models, reward or prompts cannot be used, or do not fit together.
  */
 export async function setUpPolicy(
-  options: PolicyTrainingOptions & { answers?: number },
+  options: PolicyTrainingOptions & { completions?: number },
   live: Live,
   own: Disposables,
 ): Promise<PolicySetup> {
@@ -133,7 +133,7 @@ export async function setUpPolicy(
   const maxTokens = environment ? options.episode!.tokens : options.maxTokens;
   const branches = environment && 'player' in environment ? options.episode!.turns : 1;
   const all = [...prompts, ...evaluationPrompts, ...probes];
-  const layout = answerLayout(model, all, { ...options, maxTokens, branches });
+  const layout = completionLayout(model, all, { ...options, maxTokens, branches });
   // with adapters, the base weights do not change, so that reward adapters can share them
   const over = !address && live.model === undefined && options.lora.rank > 0 ? (model as Model) : undefined;
   const learning = options.askPeople && options.people ? own.use(await learningReward(options, live)) : undefined;
@@ -224,14 +224,14 @@ async function probesOf({ evaluation, onBadRow }: PolicyTrainingOptions, { token
 }
 
 /** Metrics of completions of the embedded world's prompts: their true reward, and the quality of their sentences. */
-export function measureReviews(answers: readonly Completion[]): AnswerMeasures {
-  const prompts = answers.map(({ promptText }) => reviewPromptIn(promptText)!);
-  const words = answers.map(({ text }) => text.split(/\s+/).filter(Boolean));
-  const gold = answers.map(({ ended }, i) => trueReward(prompts[i], words[i], ended).total);
+export function measureReviews(completions: readonly Completion[]): CompletionMeasures {
+  const prompts = completions.map(({ promptText }) => reviewPromptIn(promptText)!);
+  const words = completions.map(({ text }) => text.split(/\s+/).filter(Boolean));
+  const gold = completions.map(({ ended }, i) => trueReward(prompts[i], words[i], ended).total);
   const good = prompts.flatMap((prompt, i) => goodSentences(prompt, words[i]));
   const { accepted, distinct2 } = describeTexts(words);
   const metrics = {
-    'reward/true': gold.reduce((sum, total) => sum + total, 0) / answers.length,
+    'reward/true': gold.reduce((sum, total) => sum + total, 0) / completions.length,
     'text/accepted': accepted,
     'text/good': good.filter(Boolean).length / Math.max(1, good.length),
     'text/distinct2': distinct2,

@@ -28,16 +28,16 @@ interface Reference {
 /** Of five steps with torch, of tiny-llama: 8 completions with advantages, the initial policy being the old one. */
 const fixture = JSON.parse(readFileSync(at('train/policy.json'), 'utf8'));
 const advantages: number[] = fixture.grpo.advantages;
-const answers: Example[] = fixture.input_ids.map((ids: number[], row: number) => {
+const completions: Example[] = fixture.input_ids.map((ids: number[], row: number) => {
   const length = fixture.attention_mask[row].reduce((a: number, b: number) => a + b);
   return { ids: ids.slice(0, length), learn: fixture.completion_mask[row].slice(0, length) };
 });
-const lengths = answers.map(({ learn }) => Array.from(learn!).reduce((a, b) => a + b));
+const lengths = completions.map(({ learn }) => Array.from(learn!).reduce((a, b) => a + b));
 const perToken = (values: readonly number[]) => values.flatMap((value, i) => Array<number>(lengths[i]).fill(value));
 
 const layouts = {
-  'each in its own row': answers.map((answer) => [answer]),
-  'two to a row': [0, 2, 4, 6].map((i) => answers.slice(i, i + 2)),
+  'each in its own row': completions.map((completion) => [completion]),
+  'two to a row': [0, 2, 4, 6].map((i) => completions.slice(i, i + 2)),
 };
 
 interface Algorithm {
@@ -46,7 +46,7 @@ interface Algorithm {
   perSequence: PackedNumbers;
 }
 
-const n = answers.length;
+const n = completions.length;
 const grpo = (kind: 'grpo' | 'dapo', beta: number): Algorithm => {
   const weight = perToken(policyLossOf(kind).weights(lengths, 0));
   return {

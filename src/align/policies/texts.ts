@@ -16,11 +16,11 @@ export function repetition(ids: readonly number[], n: number): number {
 /**
  * For each completion, the share of its distinct n-grams that another completion contains, averaged over the others.
  */
-export function sameness(answers: readonly Pick<Completion, 'response' | 'given'>[], n: number): number[] {
-  const sets = answers.map((answer) => new Set(ngramsOf(writtenTokens(answer), n)));
+export function sameness(completions: readonly Pick<Completion, 'response' | 'given'>[], n: number): number[] {
+  const sets = completions.map((completion) => new Set(ngramsOf(writtenTokens(completion), n)));
   const holders = new Map<string, number>();
   for (const set of sets) for (const ngram of set) holders.set(ngram, (holders.get(ngram) ?? 0) + 1);
-  const others = answers.length - 1;
+  const others = completions.length - 1;
   return sets.map((set) => {
     if (set.size === 0 || others === 0) return 0;
     let shared = 0;
@@ -33,11 +33,11 @@ export function sameness(answers: readonly Pick<Completion, 'response' | 'given'
 export type TokenShares = Readonly<Record<string, number>>;
 
 /** How often each token occurs in completions, as a share of all. */
-export function tokenShares(answers: readonly Pick<Completion, 'response' | 'given'>[]): TokenShares {
+export function tokenShares(completions: readonly Pick<Completion, 'response' | 'given'>[]): TokenShares {
   const counts: Record<string, number> = {};
   let total = 0;
-  for (const answer of answers) {
-    const written = writtenTokens(answer);
+  for (const completion of completions) {
+    const written = writtenTokens(completion);
     for (const id of written) counts[id] = (counts[id] ?? 0) + 1;
     total += written.length;
   }

@@ -18,8 +18,8 @@ import { createOnlineDpo, createOnlineDpoAlgorithm, onlineDpoSchema } from '../p
 import type { Completion, Reward } from '../reward-functions/reward-function.ts';
 import { createLanguagePolicy } from '../training/policy.ts';
 import type { PolicyAlgorithm } from './algorithm.ts';
-import { type AnswerLayout, answerLayout } from './answer-batches.ts';
 import { parseBackend } from './backend.ts';
+import { type CompletionLayout, completionLayout } from './completion-batches.ts';
 import type { PolicyTrainingOptions } from './options.ts';
 import type { AnyPolicy } from './remote-policy.ts';
 import { createRemoteRollouts } from './remote-rollouts.ts';
@@ -56,7 +56,7 @@ afterAll(async () => {
 });
 
 const evenness = ({ response }: Completion) => response.filter((id) => id % 2 === 0).length / response.length;
-const reward: Reward = { name: 'even', score: async (answers) => answers.map(evenness) };
+const reward: Reward = { name: 'even', score: async (completions) => completions.map(evenness) };
 const data = ['red sun', 'a', 'cats'].map((prompt) => ({ prompt }));
 const settings = {
   model: tiny,
@@ -69,14 +69,14 @@ const settings = {
   rows: 2,
   learningRate: 0.01,
   lora: { rank: 4 },
-  answers: 4,
+  completions: 4,
 } satisfies GrpoInput;
 
-type Make = (policy: AnyPolicy, layout: AnswerLayout, options: never) => PolicyAlgorithm;
+type Make = (policy: AnyPolicy, layout: CompletionLayout, options: never) => PolicyAlgorithm;
 const common = { model: tiny, maxTokens: 4, batch: 2, rows: 2, lora: { rank: 4 } };
 const grpo = (more: object) => grpoSchema.parse({ ...common, epochs: 2, ...more });
 
-it.each<[string, Make, PolicyTrainingOptions & { answers?: number }]>([
+it.each<[string, Make, PolicyTrainingOptions & { completions?: number }]>([
   ["GRPO without a KL, by the service's own loss", createGrpoAlgorithm, grpo({ beta: 0, clip: { high: 0.28 } })],
   ['GSPO', createGrpoAlgorithm, grpo({ level: 'sequence', unbiasedKl: true })],
   ['RLOO', createReinforceAlgorithm, rlooSchema.parse({ ...common, epochs: 2, minibatches: 2 })],
@@ -89,11 +89,11 @@ it.each<[string, Make, PolicyTrainingOptions & { answers?: number }]>([
   // the service's scale of adapters
   using here = createLanguagePolicy(model, { lora: { rank: 4, alpha: 32 }, seed });
   const prompts = data.map(({ prompt: text }) => ({ ids: model.tokenizer.encode(text), text }));
-  const { answers = 2 } = options;
-  const layout = answerLayout(model, prompts, { ...options, answers });
+  const { completions = 2 } = options;
+  const layout = completionLayout(model, prompts, { ...options, completions });
   const [remote, local] = [there, here].map((policy) => make(policy, layout, options as never));
   using rollouts = createRemoteRollouts(there, reward, { maxTokens: 4, batch: 8 });
-  const rollout = await rollouts.run(prompts.slice(0, options.batch), 0, answers);
+  const rollout = await rollouts.run(prompts.slice(0, options.batch), 0, completions);
   const [got, expected] = [await remote.update(rollout, learningRate, 0), await local.update(rollout, learningRate, 0)];
   for (const [name, value] of Object.entries(expected)) {
     if (name === 'rewards/accuracies') continue; // of rewards that are 0 but for rounding at first
@@ -106,7 +106,7 @@ it.each<[string, Make, PolicyTrainingOptions & { answers?: number }]>([
 
 it('learns, and goes on from a checkpoint after a restart as if there had been none', async () => {
   // one prompt at a time: which prompts meet in a step of the service depends on when their requests come
-  const wide = { batch: 1, answers: 8, learningRate: 0.03 };
+  const wide = { batch: 1, completions: 8, learningRate: 0.03 };
   const input = { ...settings, ...wide, steps: 4, maxKl: 0, evaluation: { data, count: 1 }, backend };
   const learner = await createRloo(input);
   await learner.evaluate();
@@ -158,7 +158,7 @@ it('refuses by name what a service does not have, before anything starts', async
   await wrong({ backend: 'tinker' }, 'backend: expected local or tinker:URL[#MODEL], got "tinker"');
   using model = await loadModel(tiny);
   await wrong({ reference: model }, 'reference: expected the name of a model at the service');
-  const { answers: _, ...other } = { ...settings, backend };
+  const { completions: _, ...other } = { ...settings, backend };
   await expect((async () => createLanguagePpo(other as never))()).rejects.toThrow('expected local: a critic');
   await expect((async () => createOnlineDpo({ ...other, judge: 'tiny' }))()).rejects.toThrow(
     'judge: expected --reward in place of --judge',

@@ -71,24 +71,26 @@ export async function openTinkerPolicy(
       });
       return all;
     },
-    async referenceLogProbs(answers, signal) {
-      const all: Float32Array[] = new Array(answers.length);
-      await severally(answers.length, generate.batch, signal, async (i, within) => {
+    async referenceLogProbs(completions, signal) {
+      const all: Float32Array[] = new Array(completions.length);
+      await severally(completions.length, generate.batch, signal, async (i, within) => {
         within.throwIfAborted();
-        const { prompt, response } = answers[i];
+        const { prompt, response } = completions[i];
         const logProbs = await reference.logprobs([...prompt, ...response]);
         all[i] = Float32Array.from(logProbs.slice(prompt.length), Number);
       });
       return all;
     },
-    async logProbs(answers) {
-      const zeros = answers.map(({ response }) => new Float32Array(response.length));
-      const { logprobs } = await (await trained()).forward(...passOf(answers, { kind: 'likelihood', weights: zeros }));
-      return ofCompletions(logprobs, answers);
+    async logProbs(completions) {
+      const zeros = completions.map(({ response }) => new Float32Array(response.length));
+      const { logprobs } = await (await trained()).forward(
+        ...passOf(completions, { kind: 'likelihood', weights: zeros }),
+      );
+      return ofCompletions(logprobs, completions);
     },
-    async forwardBackward(answers, loss) {
-      const { logprobs } = await (await trained()).forwardBackward(...passOf(answers, loss));
-      return ofCompletions(logprobs, answers);
+    async forwardBackward(completions, loss) {
+      const { logprobs } = await (await trained()).forwardBackward(...passOf(completions, loss));
+      return ofCompletions(logprobs, completions);
     },
     async step(rate) {
       const settings = { learningRate: rate, betas: [0.9, beta2] as const, epsilon, weightDecay, maxGradientNorm };
@@ -126,8 +128,11 @@ const sampledOf = ({ tokens, logprobs, finish }: SampledCompletions['sequences']
 });
 
 /** The arguments of a pass. */
-function passOf(answers: readonly CompletionTokens[], loss: RemoteLoss): Parameters<TinkerModel['forwardBackward']> {
-  const data = answers.map(({ prompt, response }, i) =>
+function passOf(
+  completions: readonly CompletionTokens[],
+  loss: RemoteLoss,
+): Parameters<TinkerModel['forwardBackward']> {
+  const data = completions.map(({ prompt, response }, i) =>
     completionDatum(
       prompt,
       response,
@@ -139,5 +144,7 @@ function passOf(answers: readonly CompletionTokens[], loss: RemoteLoss): Paramet
 }
 
 /** Of the numbers of all tokens, those of the completions. */
-const ofCompletions = (numbers: readonly (readonly number[])[], answers: readonly CompletionTokens[]): Float32Array[] =>
-  numbers.map((row, i) => Float32Array.from(row.slice(-answers[i].response.length)));
+const ofCompletions = (
+  numbers: readonly (readonly number[])[],
+  completions: readonly CompletionTokens[],
+): Float32Array[] => numbers.map((row, i) => Float32Array.from(row.slice(-completions[i].response.length)));

@@ -13,11 +13,11 @@ import { type Program, trace } from '../../engine/program.ts';
 import type { ValueData } from '../../engine/value.ts';
 import { HeedError } from '../../error.ts';
 import type { PackedLoss, Reading } from '../../lm/packed-program.ts';
-import { inOrder } from './answer-batches.ts';
-import type { AnswerNumbers } from './answer-step.ts';
+import { inOrder } from './completion-batches.ts';
+import type { CompletionNumbers } from './completion-step.ts';
 
 /** The numbers of completions that a loss reads. */
-export interface TokenLossInputs extends AnswerNumbers {
+export interface TokenLossInputs extends CompletionNumbers {
   /** Tokens of each completion: [completions]. */
   lengths: readonly number[];
 }

@@ -5,9 +5,9 @@ import { saveTokenizer } from '../../lm/tokenizer.ts';
 import { basename, join } from '../../node.ts';
 import type { TrainParts } from '../../run/drive.ts';
 import type { EpisodeFailure } from '../agents/metrics.ts';
-import { recordAnswers, type SpreadRow } from '../training/samples.ts';
+import { recordCompletions, type SpreadRow } from '../training/samples.ts';
 import { type TrainedModel, trainModel } from '../training/train-model.ts';
-import type { ComparedAnswers } from './ask-people.ts';
+import type { ComparedCompletions } from './ask-people.ts';
 import type { PolicyLearner, PolicyStep } from './learner.ts';
 import type { PolicyTrainingOptions } from './options.ts';
 import type { PolicyEvaluation } from './policy-evaluation.ts';
@@ -43,7 +43,7 @@ interface FailureRow extends EpisodeFailure {
 }
 
 /** A row of samples.jsonl for a judgment on two completions; another one when the judgment changes. */
-interface ComparisonRow extends Pick<ComparedAnswers, 'id' | 'choice' | 'predicted'> {
+interface ComparisonRow extends Pick<ComparedCompletions, 'id' | 'choice' | 'predicted'> {
   kind: 'comparison';
   step: number;
   prompt: string;
@@ -111,7 +111,7 @@ export function trainPolicy<O extends PolicyTrainingOptions>(
     },
     recordEvaluation(step, evaluation) {
       const { spread, samples } = evaluation;
-      recordAnswers(run, step, samples);
+      recordCompletions(run, step, samples);
       run.sample({ kind: 'spread', step, of: spread } satisfies SpreadRow);
       return evaluationMetrics(evaluation);
     },

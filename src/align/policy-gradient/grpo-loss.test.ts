@@ -14,8 +14,8 @@ const fixture = JSON.parse(
 );
 const { completion_mask: mask, rewards, rewards_per_func, reward_weights, num_generations: size, B, T } = fixture;
 const lengths: number[] = mask.map((row: number[]) => row.reduce((a, b) => a + b));
-const expand = (perAnswer: ArrayLike<number>) =>
-  mask.flatMap((row: number[], i: number) => row.map(() => perAnswer[i]));
+const expand = (perCompletion: ArrayLike<number>) =>
+  mask.flatMap((row: number[], i: number) => row.map(() => perCompletion[i]));
 
 /**
  * A loss on log-probabilities at hand, one label for each place of [B, T]; those that the mask leaves out weigh

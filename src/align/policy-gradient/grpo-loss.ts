@@ -166,7 +166,7 @@ export const isClipped = (option: GrpoLossOptions['loss']): boolean =>
  *
  * - by label: `old` (log π_old), `advantage`, `weight`; for the KL `reference` (log π_ref) and `kl weight`; for the
  *   bonus `entropy weight`
- * - by sequence: `answer advantage` and `1/length`
+ * - by sequence: `completion advantage` and `1/length`
  *
  * Besides the loss it outputs, summed over the batch: `clippedLow` and `clippedHigh`, the number of labels (at level
  * `sequence`, of completions) that the clip holds back; `kl`, over labels; and the weighted `entropy`.
@@ -220,10 +220,10 @@ function termsOf({ logP, perLabel, perSequence, sums }: Reading, options: GrpoLo
       return ratio();
     },
     get advantage() {
-      return bySequence ? perSequence('answer advantage') : perLabel('advantage');
+      return bySequence ? perSequence('completion advantage') : perLabel('advantage');
     },
     get sequenceAdvantage() {
-      return perSequence('answer advantage');
+      return perSequence('completion advantage');
     },
     weightedSums: (x) => (bySequence ? mul(sums(weight()), x) : sums(mul(weight(), x))),
   };

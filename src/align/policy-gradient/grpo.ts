@@ -23,10 +23,10 @@ import { wholeNumber } from '../../options.ts';
 import { choiceOf } from '../../registry.ts';
 import { advantageEstimators, normalizeThenSum, scales } from '../policies/advantages.ts';
 import type { PolicyAlgorithm } from '../policies/algorithm.ts';
-import { type AnswerLayout, createAnswerScorer } from '../policies/answer-batches.ts';
-import { createAnswerLearner } from '../policies/answer-learner.ts';
-import { createAnswerTrainer, minibatches } from '../policies/answer-trainer.ts';
 import { type BackendLimit, fitsBackend } from '../policies/backend.ts';
+import { type CompletionLayout, createCompletionScorer } from '../policies/completion-batches.ts';
+import { createCompletionLearner } from '../policies/completion-learner.ts';
+import { createCompletionTrainer, minibatches } from '../policies/completion-trainer.ts';
 import type { PolicyLearner } from '../policies/learner.ts';
 import { agentOptions, policyTrainingSchema } from '../policies/options.ts';
 import { type AnyPolicy, isRemote } from '../policies/remote-policy.ts';
@@ -59,7 +59,7 @@ export const grpoSchema = policyTrainingSchema
   .extend(agentOptions)
   .extend({
     batch: policyTrainingSchema.shape.batch.unwrap().default(16).describe('prompts per step'),
-    answers: wholeNumber(2).default(4).describe('completions per prompt in a step: a group'),
+    completions: wholeNumber(2).default(4).describe('completions per prompt in a step: a group'),
     loss: choiceOf(policyLosses).default('grpo').describe('variant of the loss; see docs/reference/grpo.md'),
     level: z.enum(levels).default('token').describe("which ratio is clipped: each token's, or the completion's (GSPO)"),
     advantages: choiceOf(advantageEstimators)
@@ -123,17 +123,21 @@ export type GrpoInput = PolicyInput<z.input<typeof grpoSchema>>;
 export const overlongPenalty = (length: number, most: number, cache: number): number =>
   cache === 0 ? 0 : Math.min(1, Math.max(0, (length - (most - cache)) / cache));
 
-/** GRPO on rollouts with `options.answers` completions of each prompt. */
-export function createGrpoAlgorithm(policy: AnyPolicy, layout: AnswerLayout, options: GrpoOptions): PolicyAlgorithm {
-  const { seed, answers: size, maxTokens } = options;
+/** GRPO on rollouts with `options.completions` completions of each prompt. */
+export function createGrpoAlgorithm(
+  policy: AnyPolicy,
+  layout: CompletionLayout,
+  options: GrpoOptions,
+): PolicyAlgorithm {
+  const { seed, completions: size, maxTokens } = options;
   const most = Math.ceil((options.batch * size) / options.minibatches);
   const { model } = policy;
   const { temperature } = options;
   const entropyOf = (reading: Reading) => tokenEntropy(reading, model.config, temperature);
-  const trainer = createAnswerTrainer(policy, layout, grpoLoss(options, entropyOf), options, most, ppoOf(options));
+  const trainer = createCompletionTrainer(policy, layout, grpoLoss(options, entropyOf), options, most, ppoOf(options));
   const undecided =
     options.topEntropy < 1 && !isRemote(policy)
-      ? createAnswerScorer(model.config, policy.weights, layout, {
+      ? createCompletionScorer(model.config, policy.weights, layout, {
           linear: policy.linear,
           temperature,
           read: entropyOf,
@@ -144,10 +148,10 @@ export function createGrpoAlgorithm(policy: AnyPolicy, layout: AnswerLayout, opt
   const estimate = advantageEstimators.resolve(options.advantages);
   return {
     async update(rollout, rate, step) {
-      const { answers, scores, logProbs, referenceLogProbs, importance } = rollout;
-      const lengths = answers.map((answer) => writtenTokens(answer).length);
+      const { completions, scores, logProbs, referenceLogProbs, importance } = rollout;
+      const lengths = completions.map((completion) => writtenTokens(completion).length);
       const overlong = lengths.map((length) => overlongPenalty(length, maxTokens, options.overlong));
-      const rewards = scale(scores, answers).map((score, i) => score - overlong[i]);
+      const rewards = scale(scores, completions).map((score, i) => score - overlong[i]);
       const advantages =
         options.aggregation === 'normalize_then_sum'
           ? normalizeThenSum(...partsOf(rollout, overlong, options.score.missingEos), size)
@@ -156,10 +160,10 @@ export function createGrpoAlgorithm(policy: AnyPolicy, layout: AnswerLayout, opt
         const group = rewards.slice(i - (i % size), i - (i % size) + size);
         return group.every((reward) => reward === group[0]);
       };
-      const learned = [...answers.keys()].filter(
-        (i) => !(options.dropEqual && equal(i)) && !(options.maskTruncated && !answers[i].ended),
+      const learned = [...completions.keys()].filter(
+        (i) => !(options.dropEqual && equal(i)) && !(options.maskTruncated && !completions[i].ended),
       );
-      const entropies = await undecided?.run(answers);
+      const entropies = await undecided?.run(completions);
       const totals: Record<string, number> = {};
       const count = (metrics: Record<string, number>) => {
         for (const [name, value] of Object.entries(metrics)) totals[name] = (totals[name] ?? 0) + value;
@@ -175,7 +179,7 @@ export function createGrpoAlgorithm(policy: AnyPolicy, layout: AnswerLayout, opt
         const factors = [masks, importance && pick(importance)].filter((of) => of !== undefined);
         const advantage = pick(advantages);
         const { sums, norm } = await trainer.step(
-          pick(answers),
+          pick(completions),
           {
             perLabel: {
               old: pick(logProbs),
@@ -185,14 +189,14 @@ export function createGrpoAlgorithm(policy: AnyPolicy, layout: AnswerLayout, opt
               'kl weight': weight,
               'entropy weight': perToken(own.map(() => 1 / tokens)),
             },
-            perSequence: { 'answer advantage': advantage, '1/length': own.map((length) => 1 / length) },
+            perSequence: { 'completion advantage': advantage, '1/length': own.map((length) => 1 / length) },
           },
           rate,
         );
-        count({ ...sums, norm, steps: 1, tokens, answers: own.length });
+        count({ ...sums, norm, steps: 1, tokens, completions: own.length });
       }
       return {
-        'reward/equal_groups': [...answers.keys()].filter(equal).length / answers.length,
+        'reward/equal_groups': [...completions.keys()].filter(equal).length / completions.length,
         ...(totals.steps > 0 && metricsOf(totals, options)),
       };
     },
@@ -230,7 +234,7 @@ function ppoOf(options: GrpoOptions): NamedLoss | undefined {
  * part.
  */
 function partsOf(
-  { parts, answers }: LanguageRollout,
+  { parts, completions }: LanguageRollout,
   overlong: readonly number[],
   missingEos: number,
 ): [scores: ArrayLike<number>[], weights: number[]] {
@@ -239,7 +243,7 @@ function partsOf(
       hint: 'Use a weighted sum, such as --reward "0.7*A + 0.3*B", or leave out --aggregation.',
     });
   }
-  const form = overlong.map((penalty, i) => -penalty - (answers[i].ended ? 0 : missingEos));
+  const form = overlong.map((penalty, i) => -penalty - (completions[i].ended ? 0 : missingEos));
   return [
     [...parts.map(({ scores }) => scores), form],
     [...parts.map(({ weight }) => weight), 1],
@@ -250,7 +254,7 @@ function metricsOf(
   totals: Readonly<Record<string, number>>,
   { loss, level, beta, entropy }: GrpoOptions,
 ): Record<string, number> {
-  const ratios = level === 'sequence' ? totals.answers : totals.tokens;
+  const ratios = level === 'sequence' ? totals.completions : totals.tokens;
   return {
     'loss/policy': (totals.loss ?? 0) / totals.steps,
     'gradient/norm': totals.norm / totals.steps,
@@ -266,7 +270,7 @@ function metricsOf(
 
 /** Opens the learner that `grpo` runs. */
 export const createGrpo: Opener<GrpoInput, PolicyLearner<GrpoOptions>> = openerOf(grpoSchema, (options, live) =>
-  createAnswerLearner('grpo', options, live, createGrpoAlgorithm),
+  createCompletionLearner('grpo', options, live, createGrpoAlgorithm),
 );
 
 /**

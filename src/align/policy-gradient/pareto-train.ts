@@ -121,7 +121,7 @@ export function paretoReport(folder: string): Report {
         ['steps'],
       ),
       ...(samples.length > 0 ? [numbers(samples[0].names, points, worse)] : []),
-      ...answers(samples),
+      ...completions(samples),
     ],
     config: config as Record<string, unknown>,
   };
@@ -153,7 +153,7 @@ const numbers = (names: readonly string[], points: readonly ParetoPoint[], worse
   ]),
 });
 
-function answers(samples: readonly PointRow[]): Table[] {
+function completions(samples: readonly PointRow[]): Table[] {
   const rows = samples.flatMap(({ point, samples }) =>
     samples.slice(0, 2).map(({ prompt, text }) => [nameOf(point), prompt, text]),
   );

@@ -19,7 +19,7 @@ import { mean } from '../../run/intervals.ts';
 import type { Training } from '../../run/training.ts';
 import { deviation } from '../policies/advantages.ts';
 import type { Tensors } from '../policies/algorithm.ts';
-import { createAnswerLearner } from '../policies/answer-learner.ts';
+import { createCompletionLearner } from '../policies/completion-learner.ts';
 import type { PolicyLearner, PolicyStep } from '../policies/learner.ts';
 import { asksNobody } from '../policies/options.ts';
 import type { PolicySample } from '../policies/policy-evaluation.ts';
@@ -163,7 +163,7 @@ function create(options: ParetoOptions, live: Live, keep: boolean) {
       const copy = passed && { ...passed, parameters: copyOf(passed.parameters) };
       try {
         const model = copy && { model: copy };
-        const learner = await createAnswerLearner(
+        const learner = await createCompletionLearner(
           'rloo',
           rlooSchema.parse(options),
           { ...live, ...model, reward },

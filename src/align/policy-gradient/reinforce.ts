@@ -23,11 +23,11 @@ import { choiceOf } from '../../registry.ts';
 import { mean } from '../../run/intervals.ts';
 import { advantageEstimators, standardize } from '../policies/advantages.ts';
 import type { PolicyAlgorithm } from '../policies/algorithm.ts';
-import type { AnswerLayout } from '../policies/answer-batches.ts';
-import { createAnswerLearner } from '../policies/answer-learner.ts';
-import { createAnswerTrainer, minibatches } from '../policies/answer-trainer.ts';
 import { fitsBackend } from '../policies/backend.ts';
-import { answerKl } from '../policies/kl.ts';
+import type { CompletionLayout } from '../policies/completion-batches.ts';
+import { createCompletionLearner } from '../policies/completion-learner.ts';
+import { createCompletionTrainer, minibatches } from '../policies/completion-trainer.ts';
+import { completionKl } from '../policies/kl.ts';
 import type { PolicyLearner } from '../policies/learner.ts';
 import { agentOptions, policyTrainingSchema } from '../policies/options.ts';
 import type { AnyPolicy } from '../policies/remote-policy.ts';
@@ -40,7 +40,7 @@ const settings = policyTrainingSchema.extend(agentOptions).extend({
   baseline: choiceOf(advantageEstimators)
     .default('mean')
     .describe('what a reward is compared with: the mean of the step, or of the other completions of the prompt'),
-  answers: wholeNumber(1).default(1).describe('completions per prompt in a step'),
+  completions: wholeNumber(1).default(1).describe('completions per prompt in a step'),
   score: scoreSchema,
   beta: z
     .number()
@@ -59,8 +59,8 @@ const settings = policyTrainingSchema.extend(agentOptions).extend({
 
 /** Schema of the options of `reinforce`: types, ranges, defaults and help texts. */
 export const reinforceSchema = settings
-  .refine(({ baseline, answers }) => baseline !== 'leave-one-out' || answers > 1, {
-    path: ['answers'],
+  .refine(({ baseline, completions }) => baseline !== 'leave-one-out' || completions > 1, {
+    path: ['completions'],
     message: 'expected 2 or more with --baseline leave-one-out',
   })
   .superRefine(fitsBackend());
@@ -72,7 +72,7 @@ export const rlooSettings = settings.extend({
     .default('leave-one-out')
     .describe('mean reward of the step, or of the other completions of the prompt'),
   batch: policyTrainingSchema.shape.batch.unwrap().default(16).describe('prompts per step'),
-  answers: wholeNumber(2).default(4).describe('completions per prompt in a step'),
+  completions: wholeNumber(2).default(4).describe('completions per prompt in a step'),
 });
 /**
  * Schema of the options of `rloo`: REINFORCE with four completions of each prompt, each one's baseline being the
@@ -102,23 +102,23 @@ export const reinforceLoss =
     return { loss: neg(sum(minimum(mul(ratio, gain), mul(clip(ratio, 1 - epsilon, 1 + epsilon), gain)))) };
   };
 
-/** REINFORCE on rollouts with `options.answers` completions of each prompt. */
+/** REINFORCE on rollouts with `options.completions` completions of each prompt. */
 export function createReinforceAlgorithm(
   policy: AnyPolicy,
-  layout: AnswerLayout,
+  layout: CompletionLayout,
   options: ReinforceOptions,
 ): PolicyAlgorithm {
-  const { seed, beta, answers: size } = options;
+  const { seed, beta, completions: size } = options;
   const most = Math.ceil((options.batch * size) / options.minibatches);
   const loss = reinforceLoss(options.clip, options.rollouts.staleness > 0);
-  const trainer = createAnswerTrainer(policy, layout, loss, options, most);
+  const trainer = createCompletionTrainer(policy, layout, loss, options, most);
   const scale = createScoreScale(options.score);
   const estimate = advantageEstimators.resolve(options.baseline);
   return {
     async update(rollout, rate, step) {
-      const { answers, importance } = rollout;
-      const kl = answerKl(rollout);
-      const rewards = scale(rollout.scores, answers).map((score, i) => score - beta * kl[i]);
+      const { completions, importance } = rollout;
+      const kl = completionKl(rollout);
+      const rewards = scale(rollout.scores, completions).map((score, i) => score - beta * kl[i]);
       const middle = mean(rewards);
       const raw = estimate(rewards, { size, scale: 'none' });
       const advantages = options.normalize ? standardize(raw) : raw;
@@ -126,11 +126,11 @@ export function createReinforceAlgorithm(
         own.reduce((sum, logP, t) => sum + (importance ? importance[i][t] * logP : logP), 0),
       );
       let [loss, norm, steps] = [0, 0, 0];
-      for (const chosen of minibatches(answers.length, options, seed, 'minibatches', step)) {
+      for (const chosen of minibatches(completions.length, options, seed, 'minibatches', step)) {
         const perSequence: Record<string, number[]> = { gain: chosen.map((i) => advantages[i] / chosen.length) };
         if (options.clip !== undefined) perSequence.old = chosen.map((i) => old[i]);
         const done = await trainer.step(
-          chosen.map((i) => answers[i]),
+          chosen.map((i) => completions[i]),
           { perSequence, ...(importance && { perLabel: { importance: chosen.map((i) => importance[i]) } }) },
           rate,
         );
@@ -152,7 +152,7 @@ export function createReinforceAlgorithm(
 /** Opens the learner that `reinforce` runs. */
 export const createReinforce: Opener<ReinforceInput, PolicyLearner<ReinforceOptions>> = openerOf(
   reinforceSchema,
-  (options, live) => createAnswerLearner('reinforce', options, live, createReinforceAlgorithm),
+  (options, live) => createCompletionLearner('reinforce', options, live, createReinforceAlgorithm),
 );
 
 /**
@@ -170,7 +170,7 @@ export function reinforce(input: ReinforceInput): PolicyTraining {
 /** Opens the learner that `rloo` runs. */
 export const createRloo: Opener<ReinforceInput, PolicyLearner<ReinforceOptions>> = openerOf(
   rlooSchema,
-  (options, live) => createAnswerLearner('rloo', options, live, createReinforceAlgorithm),
+  (options, live) => createCompletionLearner('rloo', options, live, createReinforceAlgorithm),
 );
 
 /**

@@ -2,14 +2,14 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { expectClose } from '../../../test/support/gradients.ts';
 import { klOfToken } from '../policies/kl.ts';
-import { answerAdvantages, explainedTokenVariance, tokenRewards, whiten } from './advantages.ts';
+import { completionAdvantages, explainedTokenVariance, tokenRewards, whiten } from './advantages.ts';
 import { type KlOptions, nextBeta } from './kl-controller.ts';
 
 /** Of TRL's PPO, with torch: see test/fixtures/losses/ppo.json. Each row is a completion of up to nine tokens. */
 const fixture = JSON.parse(readFileSync(new URL('../../../test/fixtures/losses/ppo.json', import.meta.url), 'utf8'));
 const { raw, cases } = fixture;
 const last: number[] = raw.sequence_lengths;
-const answers = last.map((end, i) => {
+const completions = last.map((end, i) => {
   const part = (rows: number[][]) => Float32Array.from(rows[i].slice(0, end + 1));
   return {
     logProbs: part(raw.logprobs),
@@ -18,7 +18,7 @@ const answers = last.map((end, i) => {
     after: end + 1 < raw.logprobs[i].length,
   };
 });
-const values = answers.map(({ logProbs, after }, i) =>
+const values = completions.map(({ logProbs, after }, i) =>
   Float32Array.from(raw.values[i].slice(0, logProbs.length + (after ? 1 : 0))),
 );
 /** The fixture's numbers in a completion's own places. */
@@ -29,16 +29,18 @@ describe.each<(typeof cases)[number]>(cases)(
   '$kl_estimator, whitened rewards $whiten_rewards, γ $gamma',
   (expected) => {
     it('makes advantages of scores as TRL does', () => {
-      const rewards = answers.map((answer) => tokenRewards(answer, expected.kl_coef, expected.kl_estimator));
+      const rewards = completions.map((completion) =>
+        tokenRewards(completion, expected.kl_coef, expected.kl_estimator),
+      );
       const scaled = expected.whiten_rewards ? whiten(rewards, false) : rewards;
       expectClose(flat(scaled), own(expected.rewards, scaled), 2e-5, 'rewards');
-      const { advantages, returns } = answerAdvantages(scaled, values, {
+      const { advantages, returns } = completionAdvantages(scaled, values, {
         discount: expected.gamma,
         lambda: expected.lam,
       });
       expectClose(flat(advantages), own(expected.advantages_raw, advantages), 2e-5, 'advantages');
       expectClose(flat(returns), own(expected.returns, returns), 2e-5, 'returns');
-      const white = whiten(advantages.map((all, i) => all.subarray(0, answers[i].logProbs.length)));
+      const white = whiten(advantages.map((all, i) => all.subarray(0, completions[i].logProbs.length)));
       expectClose(flat(white), own(expected.advantages_whitened, white), 2e-5, 'whitened advantages');
     });
   },

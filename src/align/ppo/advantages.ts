@@ -6,7 +6,7 @@ import type { TokenReward } from '../policies/rollouts.ts';
 import type { KlOptions } from './kl-controller.ts';
 
 /** A completion with the log-probabilities of its tokens. */
-interface AnswerTokens {
+interface CompletionTokens {
   logProbs: Float32Array;
   referenceLogProbs: Float32Array;
   /** The completion's reward. */
@@ -23,7 +23,7 @@ interface AnswerTokens {
  * §2.5). Returns [tokens], or [tokens + 1] with `after`.
  */
 export function tokenRewards(
-  { logProbs, referenceLogProbs, score, after, steps = [] }: AnswerTokens,
+  { logProbs, referenceLogProbs, score, after, steps = [] }: CompletionTokens,
   beta: number,
   estimator: KlOptions['estimator'],
 ): Float32Array {
@@ -44,8 +44,8 @@ export const noSteps = (): HeedError =>
     hint: 'Use such a reward, for example one by heed process, or leave out --score.place steps.',
   });
 
-/** Generalized advantages and returns of each completion: [answers][rewards]. No value follows the last reward. */
-export function answerAdvantages(
+/** Generalized advantages and returns of each completion: [completions][rewards]. No value follows the last reward. */
+export function completionAdvantages(
   rewards: readonly Float32Array[],
   values: readonly Float32Array[],
   { discount, lambda }: { discount: number; lambda: number },

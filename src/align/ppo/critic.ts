@@ -21,7 +21,12 @@ import type { DecoderConfig } from '../../nn/decoder-config.ts';
 import type { Optimizer } from '../../nn/optimizer.ts';
 import { type Arena, createArena, type ParameterSpec } from '../../nn/parameters.ts';
 import { clippedSquare } from '../../nn/ppo-loss.ts';
-import { type AnswerLayout, answerBatches, createAnswerScorer, inOrder } from '../policies/answer-batches.ts';
+import {
+  type CompletionLayout,
+  completionBatches,
+  createCompletionScorer,
+  inOrder,
+} from '../policies/completion-batches.ts';
 import type { PolicyTrainingOptions } from '../policies/options.ts';
 import { type Completion, writtenTokens } from '../reward-functions/reward-function.ts';
 import { checkSameTokens, type LanguagePolicy, type Weights } from '../training/policy.ts';
@@ -105,13 +110,13 @@ export interface CriticUpdate {
 export interface Critic {
   readonly parameters: Arena;
   readonly optimizer: Optimizer;
-  /** V before each token of each completion, and after the last: [answers][tokens + 1]. */
-  values(answers: readonly Completion[]): Promise<Float32Array[]>;
+  /** V before each token of each completion, and after the last: [completions][tokens + 1]. */
+  values(completions: readonly Completion[]): Promise<Float32Array[]>;
   /**
    * An optimizer step on completions. `returns` and `old` values have [tokens] or [tokens + 1] numbers per completion.
    */
   update(
-    answers: readonly Completion[],
+    completions: readonly Completion[],
     returns: readonly Float32Array[],
     old: readonly Float32Array[],
     rate: number,
@@ -125,7 +130,7 @@ export const VALUE_WEIGHT = 0.5;
 
 /** How `createCritic` trains. */
 export interface CriticOptions {
-  layout: AnswerLayout;
+  layout: CompletionLayout;
   clip: number;
   training: PolicyTrainingOptions;
 }
@@ -134,7 +139,7 @@ export interface CriticOptions {
 export function createLanguageCritic(network: CriticNetwork, { layout, clip, training }: CriticOptions): Critic {
   const { config, parameters, weights, frozen, linear } = network;
   const states = 'last too';
-  const scorer = createAnswerScorer(config, weights, layout, { linear, read: scoresOf, states });
+  const scorer = createCompletionScorer(config, weights, layout, { linear, read: scoresOf, states });
   const objective: PackedLoss = (reading) => {
     const outputs = packedValueLoss(reading, scoresOf(reading), clip);
     return { loss: mul(outputs.value, VALUE_WEIGHT), ...outputs };
@@ -149,12 +154,12 @@ export function createLanguageCritic(network: CriticNetwork, { layout, clip, tra
     parameters,
     optimizer,
     values: scorer.run,
-    async update(answers, returns, old, rate) {
+    async update(completions, returns, old, rate) {
       const count = returns.reduce((sum, { length }) => sum + length, 0);
       // a state after the last token without a return has weight 0
       const full = (numbers: readonly Float32Array[]) =>
         numbers.map((own, i) => {
-          const all = new Float32Array(writtenTokens(answers[i]).length + 1);
+          const all = new Float32Array(writtenTokens(completions[i]).length + 1);
           all.set(own.subarray(0, all.length));
           return all;
         });
@@ -165,7 +170,7 @@ export function createLanguageCritic(network: CriticNetwork, { layout, clip, tra
       };
       const totals = { loss: 0, clipFraction: 0 };
       trainer.reset();
-      for (const { batch, members } of answerBatches(answers, layout, states)) {
+      for (const { batch, members } of completionBatches(completions, layout, states)) {
         const numbers = Object.entries(perLabel).map(([name, own]) => [name, inOrder(own, members)]);
         const { value, valuesClipped } = await trainer.run(batch, Object.fromEntries(numbers));
         totals.loss += value.data[0] as number;

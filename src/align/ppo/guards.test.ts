@@ -9,7 +9,13 @@ import { createLanguagePpo, type PpoInput } from './learner.ts';
 const llama = smallModel();
 const { dataOf } = ownData();
 const data = dataOf([{ prompt: 'red' }, { prompt: 'a blue sun' }]);
-const answer = (response: number[]): Completion => ({ prompt: [], response, ended: true, promptText: '', text: '' });
+const completion = (response: number[]): Completion => ({
+  prompt: [],
+  response,
+  ended: true,
+  promptText: '',
+  text: '',
+});
 
 it('measures repetition within a completion', () => {
   expect(repetition([1, 2, 3, 4], 1)).toBe(0);
@@ -25,17 +31,17 @@ it('measures what completions have in common', () => {
 });
 
 it('has no penalties by default, but metrics', () => {
-  const answers = [answer([1, 1, 1, 1]), answer([1, 2])];
-  const { penalties, metrics } = guard(answers, guardsSchema.parse({ ngram: 1 }), 2);
+  const completions = [completion([1, 1, 1, 1]), completion([1, 2])];
+  const { penalties, metrics } = guard(completions, guardsSchema.parse({ ngram: 1 }), 2);
   expect([...penalties]).toEqual([0, 0]);
   expect(metrics).toEqual({ 'guard/length': 0.5, 'guard/repetition': 0.375, 'guard/sameness': 0.75 });
   const weights = guardsSchema.parse({ ngram: 1, length: 1, repetition: 10, sameness: 100 });
-  expect([...guard(answers, weights, 2).penalties]).toEqual([1 + 7.5 + 100, 50]);
+  expect([...guard(completions, weights, 2).penalties]).toEqual([1 + 7.5 + 100, 50]);
 });
 
-const rewardOf = (name: string, score: (answer: Completion) => number): Reward => ({
+const rewardOf = (name: string, score: (completion: Completion) => number): Reward => ({
   name,
-  score: async (answers) => answers.map(score),
+  score: async (completions) => completions.map(score),
 });
 const settings: PpoInput = {
   model: llama,
@@ -77,17 +83,17 @@ it('learns less of what members of an ensemble disagree about', async () => {
   const meant = ({ response }: Completion) => response.filter((id) => id < 64).length;
   const mistaken = ({ response }: Completion) => response.filter((id) => id >= 64 && id < 320).length;
   const rollouts: (readonly Completion[])[] = [];
-  const noted: Reward['score'] = async (answers) => {
-    rollouts.push(answers);
-    return answers.map(meant);
+  const noted: Reward['score'] = async (completions) => {
+    rollouts.push(completions);
+    return completions.map(meant);
   };
   const members = [
     { name: 'meant', score: noted },
-    rewardOf('mistaken', (answer) => meant(answer) + 2 * mistaken(answer)),
+    rewardOf('mistaken', (completion) => meant(completion) + 2 * mistaken(completion)),
   ];
   using learner = await createLanguagePpo({ ...settings, reward: ensembleReward(members, 1) });
   const { metrics } = await learner.next();
-  const mean = (score: (answer: Completion) => number) => rollouts[0].reduce((sum, one) => sum + score(one), 0) / 8;
+  const mean = (score: (completion: Completion) => number) => rollouts[0].reduce((sum, one) => sum + score(one), 0) / 8;
   // half the difference is the deviation: at a pessimism of 1, the mistaken reward is all taken back
   expect(mean(mistaken)).toBeGreaterThan(0);
   expect(metrics['reward/disagreement']).toBeCloseTo(mean(mistaken), 5);

@@ -26,16 +26,16 @@ interface Guarded {
 /**
  * The penalties of completions, with metrics. `usual` is the mean length of the first step's completions, in tokens.
  */
-export function guard(answers: readonly Completion[], options: GuardOptions, usual: number): Guarded {
+export function guard(completions: readonly Completion[], options: GuardOptions, usual: number): Guarded {
   const seen = {
-    length: answers.map((answer) => Math.max(0, writtenTokens(answer).length / usual - 1)),
-    repetition: answers.map((answer) => repetition(writtenTokens(answer), options.ngram)),
-    sameness: sameness(answers, options.ngram),
+    length: completions.map((completion) => Math.max(0, writtenTokens(completion).length / usual - 1)),
+    repetition: completions.map((completion) => repetition(writtenTokens(completion), options.ngram)),
+    sameness: sameness(completions, options.ngram),
   };
   const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
   return {
     penalties: Float64Array.from(
-      answers,
+      completions,
       (_, i) =>
         options.length * seen.length[i] + options.repetition * seen.repetition[i] + options.sameness * seen.sameness[i],
     ),

@@ -44,10 +44,10 @@ const WALL = 1.15; // of the target, at which β has no bound
 const STEEPEST = 50; // × β at most, since a batch's KL is noisy
 
 /**
- * β of a step, whose batch of `answers` completions has this mean KL before it, and the state for the next step.
+ * β of a step, whose batch of `completions` completions has this mean KL before it, and the state for the next step.
  *
  * - `adaptive` (Schulman et al. 2017, §4, with smaller steps): × 0.9 below target / 1.5, × 1.1 above target × 1.5.
- * - `proportional` (Ziegler et al. 2019, §2.2): × (1 + clip(KL / target − 1, ±0.2) · answers / 1000).
+ * - `proportional` (Ziegler et al. 2019, §2.2): × (1 + clip(KL / target − 1, ±0.2) · completions / 1000).
  * - `barrier`: β / (1 − K / (1.15 target)), as an interior-point method holds a constraint (Liu, Ding and Liu 2020,
  *   "IPO"), where K is the KL, smoothed, plus its last rise. β itself moves by at most 5 % a step to where K is 0.9 of
  *   the target. The other two move β too slowly for a reward without bound: docs/lab/default-kl.md.
@@ -56,7 +56,7 @@ export function nextBeta(
   { controller, target }: KlOptions,
   state: KlState,
   kl: number,
-  answers: number,
+  completions: number,
 ): { beta: number; next: KlState } {
   const { beta } = state;
   if (controller === 'barrier') {
@@ -78,6 +78,6 @@ export function nextBeta(
       return kl > target * 1.5 ? 1.1 : 1;
     }
     const error = Math.max(-0.2, Math.min(0.2, kl / target - 1));
-    return Math.max(0, 1 + (error * answers) / KL_HORIZON);
+    return Math.max(0, 1 + (error * completions) / KL_HORIZON);
   }
 }

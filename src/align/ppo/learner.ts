@@ -5,7 +5,7 @@ import { Disposables, opening } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
 import { loadModel, type Model } from '../../lm/model.ts';
 import { basename, existsSync, join, statSync } from '../../node.ts';
-import type { AnswerLayout } from '../policies/answer-batches.ts';
+import type { CompletionLayout } from '../policies/completion-batches.ts';
 import { refuseAgents } from '../policies/episodes.ts';
 import { createPolicyLearner, type PolicyLearner } from '../policies/learner.ts';
 import { localPolicy } from '../policies/remote-policy.ts';
@@ -57,7 +57,7 @@ export function ppo(input: PpoInput): PolicyTraining {
 /** Opens the algorithm. The critic's initial model is copied, and disposed of at once. */
 async function algorithmOf(
   options: LanguagePpoOptions,
-  { policy, layout }: { policy: LanguagePolicy; layout: AnswerLayout },
+  { policy, layout }: { policy: LanguagePolicy; layout: CompletionLayout },
   live: Live,
 ) {
   const { data } = options.ptx;

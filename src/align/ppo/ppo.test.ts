@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { checkpointOf, fixtureModel, ownData, plain, smallModel, take } from '../../../test/support/training.ts';
-import { decodeCompletion } from '../../lm/answer-text.ts';
+import { decodeCompletion } from '../../lm/completion-text.ts';
 import { loadModel } from '../../lm/model.ts';
 import { type KlBefore, klTaper } from '../policies/kl.ts';
 import type { PolicyStep } from '../policies/learner.ts';
@@ -16,9 +16,9 @@ const { folder, dataOf } = ownData();
 
 const data = dataOf(['red', 'blue sun', 'the moon is', 'a cat'].map((prompt) => ({ prompt })));
 
-const of = (score: (answer: Completion) => number): Reward => ({
+const of = (score: (completion: Completion) => number): Reward => ({
   name: 'test',
-  score: async (answers) => answers.map(score),
+  score: async (completions) => completions.map(score),
 });
 /** How many of a completion's tokens are in the first half of the vocabulary. */
 const low = () => of(({ response }) => response.filter((id) => id < 256).length);
@@ -211,8 +211,8 @@ it('gives steps their rewards where they end, with the same sum', async () => {
   const { tokenizer, parameters } = await loadModel(llama);
   parameters[Symbol.dispose]();
   /** Each token is a step, and an even id has a reward. */
-  const explain: Reward['explain'] = async (answers) => {
-    const steps = answers.map(({ prompt, response }) =>
+  const explain: Reward['explain'] = async (completions) => {
+    const steps = completions.map(({ prompt, response }) =>
       response.map((id, i) => ({
         end: decodeCompletion(tokenizer, prompt, response.slice(0, i + 1)).length,
         reward: Number(id % 2 === 0) / response.length,
@@ -220,7 +220,11 @@ it('gives steps their rewards where they end, with the same sum', async () => {
     );
     return { steps, scores: steps.map((own) => own.reduce((sum, { reward }) => sum + reward, 0)) };
   };
-  const even = { name: 'even', explain, score: async (answers) => (await explain(answers)).scores } satisfies Reward;
+  const even = {
+    name: 'even',
+    explain,
+    score: async (completions) => (await explain(completions)).scores,
+  } satisfies Reward;
   const [end, steps] = await Promise.all(
     (['last', 'steps'] as const).map((place) => learner({ score: { place } } as PpoInput, { reward: { ...even } })),
   );

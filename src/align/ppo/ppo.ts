@@ -29,14 +29,14 @@ import { exportParameters, importParameters, partOf } from '../../nn/parameters.
 import { approximateKl, clippedSurrogate } from '../../nn/ppo-loss.ts';
 import { random } from '../../random.ts';
 import type { PolicyAlgorithm } from '../policies/algorithm.ts';
-import { type AnswerLayout, answerBatches, inOrder } from '../policies/answer-batches.ts';
-import { answerKl } from '../policies/kl.ts';
+import { type CompletionLayout, completionBatches, inOrder } from '../policies/completion-batches.ts';
+import { completionKl } from '../policies/kl.ts';
 import type { LanguageRollout } from '../policies/rollouts.ts';
 import { createScoreScale, type ScoreScaleState } from '../policies/score-scale.ts';
 import { writtenTokens } from '../reward-functions/reward-function.ts';
 import type { LanguagePolicy } from '../training/policy.ts';
 import { adamw } from '../training/steps.ts';
-import { answerAdvantages, explainedTokenVariance, noSteps, tokenRewards, whiten } from './advantages.ts';
+import { completionAdvantages, explainedTokenVariance, noSteps, tokenRewards, whiten } from './advantages.ts';
 import { type CriticNetwork, createLanguageCritic } from './critic.ts';
 import { guard } from './guards.ts';
 import { type KlState, nextBeta } from './kl-controller.ts';
@@ -80,7 +80,7 @@ interface PpoAlgorithmParts {
   /** Network of the critic; without it, the critic is a head on the policy. */
   critic?: CriticNetwork;
   options: LanguagePpoOptions;
-  layout: AnswerLayout;
+  layout: CompletionLayout;
   /** Pretraining texts to keep learning. */
   pretraining?: Pretraining;
 }
@@ -113,13 +113,14 @@ export function createPpoAlgorithm({
   let usualLength: number | undefined;
 
   /** The scores of a rollout, and the values, returns and advantages of its tokens. */
-  async function assess({ answers, logProbs, referenceLogProbs, scores, steps }: LanguageRollout, beta: number) {
-    usualLength ??= answers.reduce((sum, answer) => sum + writtenTokens(answer).length, 0) / answers.length;
-    const { penalties, metrics: guarded } = guard(answers, options.guards, usualLength);
-    const worth = scale(scores, answers).map((score, i) => score - penalties[i]);
+  async function assess({ completions, logProbs, referenceLogProbs, scores, steps }: LanguageRollout, beta: number) {
+    usualLength ??=
+      completions.reduce((sum, completion) => sum + writtenTokens(completion).length, 0) / completions.length;
+    const { penalties, metrics: guarded } = guard(completions, options.guards, usualLength);
+    const worth = scale(scores, completions).map((score, i) => score - penalties[i]);
     const bySteps = score.place === 'steps';
     if (bySteps && !steps) throw noSteps();
-    const rewards = answers.map(({ ended, response, episode }, i) => {
+    const rewards = completions.map(({ ended, response, episode }, i) => {
       // as in TRL, there is a place after the EOS unless the completion has the maximum length; a turn has none
       const after = score.place === 'after' && ended && (episode !== undefined || response.length < maxTokens);
       const earlier = bySteps ? scale.steps(steps![i]) : [];
@@ -127,25 +128,25 @@ export function createPpoAlgorithm({
       const tokens = { logProbs: own, referenceLogProbs: reference, score: worth[i], after, steps: earlier };
       return tokenRewards(tokens, beta, kl.estimator);
     });
-    const values = (await critic.values(answers)).map((own, i) => own.subarray(0, rewards[i].length));
+    const values = (await critic.values(completions)).map((own, i) => own.subarray(0, rewards[i].length));
     const scaled = ppo.whitenRewards ? whiten(rewards, false) : rewards;
-    const { advantages, returns } = answerAdvantages(scaled, values, ppo);
-    const own = advantages.map((all, i) => all.subarray(0, writtenTokens(answers[i]).length));
+    const { advantages, returns } = completionAdvantages(scaled, values, ppo);
+    const own = advantages.map((all, i) => all.subarray(0, writtenTokens(completions[i]).length));
     return { guarded, worth, values, returns, advantages: ppo.whiten ? whiten(own) : own };
   }
 
   return {
     async update(rollout, rate, step) {
-      const { answers, logProbs, importance } = rollout;
+      const { completions, logProbs, importance } = rollout;
       const bad = rollout.scores.findIndex((value) => !Number.isFinite(value));
       if (bad >= 0) {
         throw new HeedError(`the reward of completion ${bad + 1} is ${rollout.scores[bad]}`, {
-          hint: `Check the reward; the completion was "${answers[bad].text.slice(0, 200)}".`,
+          hint: `Check the reward; the completion was "${completions[bad].text.slice(0, 200)}".`,
         });
       }
-      const far = answerKl(rollout, kl.estimator).reduce((a, b) => a + b, 0) / answers.length;
-      const exact = rollout.kl.reduce((a, b) => a + b, 0) / answers.length;
-      const { beta, next } = nextBeta(kl, steering, exact, answers.length);
+      const far = completionKl(rollout, kl.estimator).reduce((a, b) => a + b, 0) / completions.length;
+      const exact = rollout.kl.reduce((a, b) => a + b, 0) / completions.length;
+      const { beta, next } = nextBeta(kl, steering, exact, completions.length);
       const { guarded, worth, values, returns, advantages: estimated } = await assess(rollout, beta);
       const advantages = importance
         ? estimated.map((own, i) => own.map((advantage, t) => advantage * importance[i][t]))
@@ -157,18 +158,18 @@ export function createPpoAlgorithm({
       };
       let minibatches = 0;
       for (let epoch = 0; epoch < ppo.epochs; epoch++) {
-        const order = draws.shuffle(Int32Array.from(answers.keys()));
+        const order = draws.shuffle(Int32Array.from(completions.keys()));
         for (let start = 0; start < order.length; start += ppo.minibatch) {
           const members = Array.from(order.subarray(start, start + ppo.minibatch));
           const of = <T>(all: readonly T[]): T[] => members.map((i) => all[i]);
-          const metrics = await gradients(of(answers), {
+          const metrics = await gradients(of(completions), {
             old: of(logProbs),
             advantage: of(advantages),
             ...(shared && { return: of(returns), 'old value': of(values) }),
           });
           const learned = await pretraining?.add(own);
           const norm = step < options.critic.warmup ? 0 : await optimizer.stepFreely(rate);
-          const valued = await critic.update(of(answers), of(returns), of(values), rate * criticRate);
+          const valued = await critic.update(of(completions), of(returns), of(values), rate * criticRate);
           count({
             ...metrics,
             ...(learned !== undefined && { 'loss/pretraining': learned }),
@@ -215,13 +216,13 @@ export function createPpoAlgorithm({
 
   /** Adds up the policy's gradients for a minibatch, with those of a shared critic, in parts. Returns metrics. */
   async function gradients(
-    answers: LanguageRollout['answers'],
+    completions: LanguageRollout['completions'],
     perToken: Readonly<Record<string, readonly Float32Array[]>>,
   ) {
-    const tokens = answers.reduce((sum, answer) => sum + writtenTokens(answer).length, 0);
+    const tokens = completions.reduce((sum, completion) => sum + writtenTokens(completion).length, 0);
     const metrics = { 'loss/policy': 0, 'policy/ratio': 0, 'policy/clip_fraction': 0, 'policy/approx_kl': 0 };
     trainer.reset();
-    for (const { batch, members } of answerBatches(answers, layout)) {
+    for (const { batch, members } of completionBatches(completions, layout)) {
       const numbers = Object.entries(perToken).map(([name, numbers]) => [name, inOrder(numbers, members)]);
       const weight = new Float32Array(batch.labels.length).fill(1 / tokens);
       const outputs = await trainer.run(batch, { ...Object.fromEntries(numbers), weight });

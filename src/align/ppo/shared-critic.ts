@@ -4,7 +4,7 @@ import type { Value } from '../../engine/value.ts';
 import type { PackedLoss, PackedTrainer, Reading } from '../../lm/packed-program.ts';
 import { scoresOf } from '../../lm/packed-program.ts';
 import { type Arena, createArena, partOf } from '../../nn/parameters.ts';
-import { createAnswerScorer } from '../policies/answer-batches.ts';
+import { createCompletionScorer } from '../policies/completion-batches.ts';
 import type { LanguagePolicy } from '../training/policy.ts';
 import { adamw } from '../training/steps.ts';
 import {
@@ -54,7 +54,7 @@ export function createSharedCritic(policy: LanguagePolicy, options: SharedCritic
     },
     critic(trainer) {
       const weights = { ...policy.weights, ...head.values };
-      const scorer = createAnswerScorer(config, weights, layout, {
+      const scorer = createCompletionScorer(config, weights, layout, {
         linear: policy.linear,
         read: scoresOf,
         states: 'before',
@@ -64,7 +64,7 @@ export function createSharedCritic(policy: LanguagePolicy, options: SharedCritic
         parameters: head,
         optimizer,
         values: scorer.run,
-        async update(_answers, _returns, _old, rate) {
+        async update(_completions, _returns, _old, rate) {
           const update = { ...counted, gradientNorm: await optimizer.stepFreely(rate) };
           counted = { loss: 0, clipFraction: 0 };
           return update;

@@ -7,8 +7,8 @@ import { loadModel } from '../../lm/model.ts';
 import { createPackedTrainer, scoresOf } from '../../lm/packed-program.ts';
 import { packedBatch } from '../../lm/packing.ts';
 import type { Arena } from '../../nn/index.ts';
-import { createAnswerScorer } from '../policies/answer-batches.ts';
-import { answerKl } from '../policies/kl.ts';
+import { createCompletionScorer } from '../policies/completion-batches.ts';
+import { completionKl } from '../policies/kl.ts';
 import type { LanguageRollout } from '../policies/rollouts.ts';
 import type { Completion } from '../reward-functions/reward-function.ts';
 import { createLanguagePolicy } from '../training/policy.ts';
@@ -29,7 +29,7 @@ it("makes TRL's two updates", async () => {
   const reference = { ...model, ...loadCheckpoint(folder('tiny-llama-ref')) };
   const policy = createLanguagePolicy(model, { lora: { rank: 0 }, reference, seed: 0 });
   const layout = { lengths: [16, 24], tokens: 32, padding: pad };
-  const answers = expected.queries.map((query: number[], i: number): Completion => {
+  const completions = expected.queries.map((query: number[], i: number): Completion => {
     const whole: number[] = expected.responses[i];
     const end = whole.indexOf(eos);
     return {
@@ -58,24 +58,24 @@ it("makes TRL's two updates", async () => {
       maxGradientNorm: 1e9,
     }),
   });
-  const own = createAnswerScorer(model.config, policy.weights, layout, { temperature });
-  const others = createAnswerScorer(reference.config, reference.parameters.values, layout, { temperature });
-  const scorer = createAnswerScorer(judge.config, judge.parameters.values, layout, {
+  const own = createCompletionScorer(model.config, policy.weights, layout, { temperature });
+  const others = createCompletionScorer(reference.config, reference.parameters.values, layout, { temperature });
+  const scorer = createCompletionScorer(judge.config, judge.parameters.values, layout, {
     read: scoresOf,
     states: 'last too',
   });
-  const scores = Float64Array.from(await scorer.run(answers), (all) => all.at(-1)!);
-  const tokens = answers.reduce((sum: number, { response }: Completion) => sum + response.length, 0);
-  const padding = answers.length * response_len - tokens;
+  const scores = Float64Array.from(await scorer.run(completions), (all) => all.at(-1)!);
+  const tokens = completions.reduce((sum: number, { response }: Completion) => sum + response.length, 0);
+  const padding = completions.length * response_len - tokens;
   for (const [step, metrics] of expected.metrics_per_update.entries()) {
-    const sampled = { logProbs: await own.run(answers), referenceLogProbs: await others.run(answers) };
-    const rollout: LanguageRollout = { answers, ...sampled, kl: answerKl(sampled), scores };
+    const sampled = { logProbs: await own.run(completions), referenceLogProbs: await others.run(completions) };
+    const rollout: LanguageRollout = { completions, ...sampled, kl: completionKl(sampled), scores };
     const result = await ppo.update(rollout, lr, step);
     const close = (got: number, name: string) =>
       expect(Math.abs(got / metrics[name] - 1), `${name}: ${got}, expected ${metrics[name]}`).toBeLessThan(1e-3);
     const mean = (numbers: ArrayLike<number>) => Array.from(numbers).reduce((a, b) => a + b, 0) / numbers.length;
     close(mean(scores), 'objective/scores');
-    close(mean(answerKl(rollout)), 'objective/kl');
+    close(mean(completionKl(rollout)), 'objective/kl');
     close(result['reward/objective'], 'objective/rlhf_reward');
     close(result['loss/policy'], 'loss/policy_avg');
     close(result['loss/value'], 'loss/value_avg');

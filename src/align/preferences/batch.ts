@@ -40,10 +40,10 @@ interface ItemBatch {
 /** Packs the completions of some items into a batch. */
 export function itemBatch({ sides }: Items, indices: ArrayLike<number>, layout: ItemLayout): ItemBatch {
   const count = indices.length;
-  const answers = sides.flatMap((side) => Array.from(indices, (i) => side.at(i)));
-  const tokens = Float32Array.from(answers, learnedTokens);
-  const examples = answers.map((answer, sequence): Example => {
-    const { ids, learn } = answer;
+  const completions = sides.flatMap((side) => Array.from(indices, (i) => side.at(i)));
+  const tokens = Float32Array.from(completions, learnedTokens);
+  const examples = completions.map((completion, sequence): Example => {
+    const { ids, learn } = completion;
     if (layout.wholeTexts) return { ids, learn: sequence < count ? undefined : learn, sequence };
     return { ids, learn, sequence, prefix: Math.max(0, Array.prototype.indexOf.call(learn ?? [], 1) - 1) };
   });
@@ -51,12 +51,12 @@ export function itemBatch({ sides }: Items, indices: ArrayLike<number>, layout: 
   const weight: number[] = [];
   let likely = 0;
   for (const i of members) {
-    const { ids, learn } = answers[i];
-    const shared = sides.length === 1 ? tokens[i] : Math.min(tokens[i], tokens[(i + count) % answers.length]);
+    const { ids, learn } = completions[i];
+    const shared = sides.length === 1 ? tokens[i] : Math.min(tokens[i], tokens[(i + count) % completions.length]);
     let seen = 0;
     for (let t = 1; t < ids.length; t++) {
-      const isAnswer = !learn || learn[t] === 1;
-      if (isAnswer) weight.push(seen++ < shared ? 1 : layout.tailWeight);
+      const isCompletion = !learn || learn[t] === 1;
+      if (isCompletion) weight.push(seen++ < shared ? 1 : layout.tailWeight);
       else if (layout.wholeTexts && i < count) weight.push(0);
       else continue;
       if (i < count) likely++;
@@ -66,7 +66,7 @@ export function itemBatch({ sides }: Items, indices: ArrayLike<number>, layout: 
 }
 
 /** Sums numbers [labels], optionally weighted, over the labels of each completion: [completions]. */
-export function sumByAnswer(
+export function sumByCompletion(
   { batch, tokens }: ItemBatch,
   numbers: ArrayLike<number>,
   weight?: Float32Array,
@@ -77,7 +77,7 @@ export function sumByAnswer(
 }
 
 /** A number for each completion of some items, the first side before the second; `part` items at a time. */
-export async function byAnswer(
+export async function byCompletion(
   items: Items,
   indices: ArrayLike<number>,
   layout: ItemLayout,
@@ -97,11 +97,13 @@ export async function byAnswer(
 }
 
 /** Σ w log π of each completion of some items, in nats. */
-export const answerLogProbs = (
+export const completionLogProbs = (
   scorer: PackedScorer,
   items: Items,
   indices: ArrayLike<number>,
   layout: ItemLayout,
   part: number,
 ): Promise<Float32Array> =>
-  byAnswer(items, indices, layout, part, async (some) => sumByAnswer(some, await scorer.run(some.batch), some.weight));
+  byCompletion(items, indices, layout, part, async (some) =>
+    sumByCompletion(some, await scorer.run(some.batch), some.weight),
+  );

@@ -19,10 +19,10 @@ import { createPreferences, type PreferenceTraining, preferenceTraining, type Ra
 
 /** The loss of rated completions. The reward of a completion is r. */
 export function bcoLoss({ beta }: { beta: number }): PreferenceLoss {
-  return (answers) => {
-    const rewards = mul(logRatios(answers), beta);
-    const sign = sub(mul(answers.desirable, 2), 1);
-    return { loss: neg(logSigmoid(mul(sign, sub(rewards, meanReward(answers, rewards))))), rewards };
+  return (completions) => {
+    const rewards = mul(logRatios(completions), beta);
+    const sign = sub(mul(completions.desirable, 2), 1);
+    return { loss: neg(logSigmoid(mul(sign, sub(rewards, meanReward(completions, rewards))))), rewards };
   };
 }
 

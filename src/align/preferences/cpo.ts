@@ -49,8 +49,9 @@ export function cpoLoss({
   labelSmoothing,
 }: CpoLossOptions): PreferenceLoss {
   return ({ logP, tokens, likely, perToken }) => {
-    const perAnswerToken = () => div(logP, tokens);
-    const rewards = kind === 'ipo' || kind === 'simpo' ? bent(perAnswerToken(), kind === 'simpo' ? alpha : 0) : logP;
+    const perCompletionToken = () => div(logP, tokens);
+    const rewards =
+      kind === 'ipo' || kind === 'simpo' ? bent(perCompletionToken(), kind === 'simpo' ? alpha : 0) : logP;
     const margin = sub(...pairs(rewards));
     const scaled = mul(margin, beta);
     const byName = {

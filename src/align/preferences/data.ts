@@ -10,8 +10,8 @@ import { seedFor } from '../../random.ts';
 import { accountRows } from '../examples/account.ts';
 import { createExamples, type Examples, fingerprint, holdOut, longestExample, subset } from '../examples/examples.ts';
 import {
-  checkAnswer,
-  encodeAnswer,
+  checkCompletion,
+  encodeCompletion,
   encodedRows,
   encodePair,
   equalNotice,
@@ -23,7 +23,7 @@ import {
   weightOf,
 } from '../examples/pairs.ts';
 import type { TokenSequence } from '../examples/token-view.ts';
-import type { EncodedPrompt } from '../policies/answer-batches.ts';
+import type { EncodedPrompt } from '../policies/completion-batches.ts';
 import { worldPrompts } from '../policies/prompts.ts';
 import { type Live, openSource, readSource } from '../training/input.ts';
 import { reviewComparisons } from '../world/comparisons.ts';
@@ -121,27 +121,27 @@ async function gatherItems(
   const encode = (row: Row): Example[] => {
     weightOf(row);
     if (row.chosen === undefined) {
-      checkAnswer(row.completion, 'completion');
-      return [encodeAnswer(row.prompt, row.completion, tokenizer, row)];
+      checkCompletion(row.completion, 'completion');
+      return [encodeCompletion(row.prompt, row.completion, tokenizer, row)];
     }
     const { chosen, rejected } = encodePair(row, tokenizer);
     return [chosen, rejected];
   };
-  for await (const { row, answers } of encodedRows(rows, source, options, encode)) {
+  for await (const { row, completions } of encodedRows(rows, source, options, encode)) {
     if (row.tie === true) {
       ties++;
       continue;
     }
-    if (answers.some(({ ids }) => ids.length > options.length)) long++;
-    const fitted = fitAll(answers, options);
+    if (completions.some(({ ids }) => ids.length > options.length)) long++;
+    const fitted = fitAll(completions, options);
     if (!fitted) continue;
     if (sameTokens(fitted)) {
       equal++;
       continue;
     }
-    const [answer, rejected] = fitted;
-    const prompt = promptOf(answer, row);
-    first.add(answer);
+    const [completion, rejected] = fitted;
+    const prompt = promptOf(completion, row);
+    first.add(completion);
     prompts.push(prompt);
     weights.push(weightOf(row));
     desirable.push(rejected !== undefined || row.label === true);
@@ -180,7 +180,7 @@ const oneSided = (source: string, ratings: readonly boolean[]): string =>
  * of another prompt.
  */
 function rated(
-  answers: Examples,
+  completions: Examples,
   desirable: readonly boolean[],
   prompts: readonly EncodedPrompt[],
   length: number,
@@ -188,17 +188,17 @@ function rated(
   const partners = createExamples();
   const keys = prompts.map(({ ids }) => keyOf(ids));
   const count = prompts.length;
-  if (keys.every((key) => key === keys[0])) return { sides: [answers], desirable, prompts };
+  if (keys.every((key) => key === keys[0])) return { sides: [completions], desirable, prompts };
   for (let i = 0; i < count; i++) {
     let other = (i + 1) % count;
     while (keys[other] === keys[i] && other !== i) other = (other + 1) % count;
-    const { ids, learn } = answers.at(other);
-    const answer = Array.from(ids).filter((_, t) => learn![t] === 1);
+    const { ids, learn } = completions.at(other);
+    const completion = Array.from(ids).filter((_, t) => learn![t] === 1);
     const own = Array.from(prompts[i].ids);
-    const whole = [...own, ...answer].slice(0, length);
+    const whole = [...own, ...completion].slice(0, length);
     partners.add({ ids: whole, learn: new Uint8Array(whole.length).fill(1, own.length) });
   }
-  return { sides: [answers], desirable, prompts, partners };
+  return { sides: [completions], desirable, prompts, partners };
 }
 
 /** The tokens before a completion, as a prompt. */

@@ -16,7 +16,7 @@ import {
   trace,
 } from '../../engine/index.ts';
 import { type DpoLoss, type DpoLossOptions, dpoLoss } from './dpo-loss.ts';
-import type { Answers, PreferenceLoss } from './loss.ts';
+import type { Completions, PreferenceLoss } from './loss.ts';
 
 interface Case {
   loss_type: DpoLoss | DpoLoss[];
@@ -30,7 +30,7 @@ const fixture = JSON.parse(
   readFileSync(new URL('../../../test/fixtures/losses/dpo.json', import.meta.url).pathname, 'utf8'),
 );
 const { pairs: P, T, V } = fixture.shape as Record<string, number>;
-const answers = 2 * P;
+const completions = 2 * P;
 const masks = fixture.completion_mask.map((row: number[]) => row.slice(1)) as number[][];
 const lengths = masks.map((row) => row.reduce((a, b) => a + b));
 
@@ -57,7 +57,7 @@ const optionsOf = ({ loss_type, options }: Case): DpoLossOptions => ({
 /** Weights of a completion's tokens: those beyond the other completion's length have `share`. */
 const tokenWeights = (share: number) =>
   masks.map((row, i) => {
-    const shared = Math.min(lengths[i], lengths[(i + P) % answers]);
+    const shared = Math.min(lengths[i], lengths[(i + P) % completions]);
     let seen = 0;
     return row.map((real) => (real === 0 ? 0 : ++seen <= shared ? 1 : share));
   });
@@ -66,33 +66,34 @@ const tokenWeights = (share: number) =>
 function run(loss: PreferenceLoss, share = 1) {
   const { logits, input_ids, ref_chosen_logps, ref_rejected_logps } = fixture;
   const program = trace((graph) => {
-    const logits = input(graph, 'logits', [answers, T - 1, V]);
+    const logits = input(graph, 'logits', [completions, T - 1, V]);
     const flat = (values: number[][] | number[], shape: number[]) => constant(graph, values.flat(), shape);
     const next = input_ids.flatMap((row: number[]) => row.slice(1));
     const logP = logSoftmax(logits);
-    const ids = constant(graph, next, [answers, T - 1, 1], 'int32');
-    const label = reshape(gatherElements(logP, ids, 2), [answers, T - 1]);
-    const byAnswer = (x: Tensor, weights: number[][]) => sum(mul(x, flat(weights, [answers, T - 1])), { axes: [1] });
-    const tokens = flat(lengths, [answers]);
+    const ids = constant(graph, next, [completions, T - 1, 1], 'int32');
+    const label = reshape(gatherElements(logP, ids, 2), [completions, T - 1]);
+    const byCompletion = (x: Tensor, weights: number[][]) =>
+      sum(mul(x, flat(weights, [completions, T - 1])), { axes: [1] });
+    const tokens = flat(lengths, [completions]);
     const certainty = logSumExp(mul(logP, 2), { axes: [2] });
     const total = lengths.slice(0, P).reduce((a, b) => a + b);
-    const numbers: Answers = {
-      logP: byAnswer(label, tokenWeights(share)),
-      likely: byAnswer(label, masks),
-      reference: flat([...ref_chosen_logps, ...ref_rejected_logps], [answers]),
+    const numbers: Completions = {
+      logP: byCompletion(label, tokenWeights(share)),
+      likely: byCompletion(label, masks),
+      reference: flat([...ref_chosen_logps, ...ref_rejected_logps], [completions]),
       tokens,
-      perToken: flat(new Array(answers).fill(P / total), [answers]),
+      perToken: flat(new Array(completions).fill(P / total), [completions]),
       confidence: mul(
-        byAnswer(sub(label, certainty), masks),
+        byCompletion(sub(label, certainty), masks),
         flat(
           lengths.map((n) => 1 / n),
-          [answers],
+          [completions],
         ),
       ),
       desirable: tokens,
       kl: tokens,
-      seenSum: flat(new Array(answers).fill(0), [answers]),
-      seenCount: flat(new Array(answers).fill(0), [answers]),
+      seenSum: flat(new Array(completions).fill(0), [completions]),
+      seenCount: flat(new Array(completions).fill(0), [completions]),
     };
     const { loss: each, rewards } = loss(numbers);
     const value = mean(each);

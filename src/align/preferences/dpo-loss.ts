@@ -46,7 +46,7 @@ import { matmul } from '../../engine/ops/matmul.ts';
 import { sum } from '../../engine/ops/reduce.ts';
 import { range, reshape, unsqueeze } from '../../engine/ops/shape.ts';
 import { createRegistry, type NameOr } from '../../registry.ts';
-import { type Answers, logRatios, type PreferenceLoss, pairs, smoothed } from './loss.ts';
+import { type Completions, logRatios, type PreferenceLoss, pairs, smoothed } from './loss.ts';
 
 /** The name of a built-in loss on pairs; the head of dpo-loss.ts has the formulas. */
 export type DpoLoss =
@@ -94,7 +94,7 @@ export type Divergence = (typeof divergences)[number];
 /** The inputs of a loss on pairs, with the options of the training. */
 export interface LossPairs extends DpoLossOptions {
   /** Log-probabilities and lengths of all completions: the chosen ones, then the rejected ones. */
-  readonly answers: Answers;
+  readonly completions: Completions;
   /** Scores of the chosen completions, log(π/π_ref) as transformed by the divergence: [pairs]. */
   readonly chosen: Tensor;
   /** Scores of the rejected completions: [pairs]. */
@@ -109,8 +109,8 @@ export type PairLoss = (pairs: LossPairs) => Tensor;
 const scaled = ({ margin, beta }: LossPairs): Tensor => mul(margin, beta);
 
 /** Differences of the scores per token: [pairs]. */
-function marginPerToken({ answers, chosen, rejected }: LossPairs): Tensor {
-  const [long, longRejected] = pairs(answers.tokens);
+function marginPerToken({ completions, chosen, rejected }: LossPairs): Tensor {
+  const [long, longRejected] = pairs(completions.tokens);
   return sub(div(chosen, long), div(rejected, longRejected));
 }
 
@@ -136,9 +136,9 @@ const byName: Record<DpoLoss, PairLoss> = {
   },
   bco_pair: ({ chosen, rejected, beta }) => neg(add(logSigmoid(mul(chosen, beta)), logSigmoid(mul(rejected, -beta)))),
   sppo_hard: ({ chosen, rejected, beta }) => add(square(sub(chosen, 0.5 / beta)), square(add(rejected, 0.5 / beta))),
-  aot: ({ answers, beta, labelSmoothing }) => {
+  aot: ({ completions, beta, labelSmoothing }) => {
     const difference = (x: Tensor) => sorted(sub(...pairs(x)));
-    return smoothed(mul(sub(difference(answers.logP), difference(answers.reference)), beta), labelSmoothing);
+    return smoothed(mul(sub(difference(completions.logP), difference(completions.reference)), beta), labelSmoothing);
   },
   aot_unpaired: ({ chosen, rejected, beta, labelSmoothing }) =>
     smoothed(mul(sub(sorted(chosen), sorted(rejected)), beta), labelSmoothing),
@@ -149,7 +149,7 @@ const byName: Record<DpoLoss, PairLoss> = {
     const share = sigmoid(mul(x, 1 / pair.temperature));
     return add(mul(neg(logSigmoid(x)), sub(1, share)), mul(exp(neg(x)), share));
   },
-  sft: ({ answers }) => neg(pairs(mul(answers.likely, answers.perToken))[0]),
+  sft: ({ completions }) => neg(pairs(mul(completions.likely, completions.perToken))[0]),
 };
 
 /** Losses on pairs by name, for the option `loss` of `dpo` and `onlineDpo`. Plugins add to them. */
@@ -157,11 +157,11 @@ export const pairLosses = createRegistry<PairLoss, DpoLoss>('loss', byName);
 
 /** The loss of pairs of completions. The reward of a completion is β log(π/π_ref). */
 export function dpoLoss(options: DpoLossOptions): PreferenceLoss {
-  return (answers) => {
-    const ratios = logRatios(answers);
+  return (completions) => {
+    const ratios = logRatios(completions);
     const [chosen, rejected] = pairs(scoresOf(ratios, options));
-    const pair: LossPairs = { ...options, answers, chosen, rejected, margin: sub(chosen, rejected) };
-    const weigh = options.weighting ? sureness(answers) : undefined;
+    const pair: LossPairs = { ...options, completions, chosen, rejected, margin: sub(chosen, rejected) };
+    const weigh = options.weighting ? sureness(completions) : undefined;
     const losses = options.losses.map((name, i) => mul(pairLosses.resolve(name)(pair), options.weights?.[i] ?? 1));
     const loss = losses.reduce(add);
     return { loss: weigh ? mul(loss, weigh) : loss, rewards: mul(ratios, options.beta) };
@@ -180,7 +180,7 @@ function scoresOf(ratios: Tensor, { divergence, alpha }: DpoLossOptions): Tensor
 const LARGEST = 80;
 
 /** min(1, π(chosen) π(rejected)) per token, relative to the policy's own certainty. No gradient flows through it. */
-function sureness({ confidence }: Answers): Tensor {
+function sureness({ confidence }: Completions): Tensor {
   const [chosen, rejected] = pairs(confidence);
   return stopGradient(minimum(exp(add(chosen, rejected)), 1));
 }

@@ -2,11 +2,11 @@
 
 import { seedFor } from '../../random.ts';
 import { mean } from '../../run/intervals.ts';
-import { answerLayout, type EncodedPrompt } from '../policies/answer-batches.ts';
+import { completionLayout, type EncodedPrompt } from '../policies/completion-batches.ts';
 import { createRollouts } from '../policies/rollouts.ts';
 import type { Reward } from '../reward-functions/reward-function.ts';
 import type { LanguagePolicy } from '../training/policy.ts';
-import type { SampleAnswer } from '../training/samples.ts';
+import type { SampleCompletion } from '../training/samples.ts';
 import type { Items } from './batch.ts';
 import type { PreferenceOptions } from './options.ts';
 import type { PreferenceValues } from './trainer.ts';
@@ -32,7 +32,7 @@ export interface PreferenceEvaluation {
   /** Number of held-out ones; undefined without any. */
   heldOut?: number;
   /** A few completions to read. */
-  samples: SampleAnswer[];
+  samples: SampleCompletion[];
   /** Whether this evaluation has the lowest loss so far. */
   best: boolean;
 }
@@ -44,12 +44,12 @@ export function metricsOf(
   { rewards, logP }: PreferenceValues,
 ): Record<string, number> {
   const count = indices.length;
-  const isChosen = (answer: number) => (desirable ? desirable[indices[answer]] : answer < count);
+  const isChosen = (completion: number) => (desirable ? desirable[indices[completion]] : completion < count);
   const [chosen, rejected] = [true, false].map((kind) => {
-    const answers = [...rewards.keys()].filter((answer) => isChosen(answer) === kind);
+    const completions = [...rewards.keys()].filter((completion) => isChosen(completion) === kind);
     return {
-      reward: mean(answers.map((answer) => rewards[answer])),
-      logP: mean(answers.map((answer) => logP[answer])),
+      reward: mean(completions.map((completion) => rewards[completion])),
+      logP: mean(completions.map((completion) => logP[completion])),
     };
   });
   const metrics = {
@@ -77,7 +77,7 @@ export interface KlEstimate {
 const FEW = 32; // completions of a quick look at the KL
 
 /** Completes held-out prompts with the policy. */
-export function createPreferenceAnswers(
+export function createPreferenceCompletions(
   policy: LanguagePolicy,
   candidates: readonly EncodedPrompt[],
   options: PreferenceOptions,
@@ -89,7 +89,7 @@ export function createPreferenceAnswers(
   const rollouts =
     prompts.length > 0
       ? createRollouts(policy, reward ?? noReward, {
-          layout: answerLayout(policy.model, prompts, { rows: 8, maxTokens }),
+          layout: completionLayout(policy.model, prompts, { rows: 8, maxTokens }),
           maxTokens,
           temperature,
           batch,
@@ -110,12 +110,12 @@ export function createPreferenceAnswers(
     async run(): Promise<Pick<PreferenceEvaluation, 'reward' | 'error' | 'kl' | 'length' | 'samples'>> {
       if (!rollouts) return { samples: [] };
       const rollout = await rollouts.run(prompts, seedFor(options.seed, 'evaluation'));
-      const { answers, scores, kl: kls } = rollout;
+      const { completions, scores, kl: kls } = rollout;
       return {
         ...(reward && { reward: mean(scores), error: errorOf(scores) }),
         kl: mean(kls),
-        length: mean(answers.map(({ response }) => response.length)),
-        samples: answers.slice(0, samples).map(({ promptText: prompt, text }, i) => ({
+        length: mean(completions.map(({ response }) => response.length)),
+        samples: completions.slice(0, samples).map(({ promptText: prompt, text }, i) => ({
           prompt,
           text,
           ...(reward && { reward: scores[i] }),
@@ -136,5 +136,5 @@ function errorOf(values: Float64Array): number {
 /** Stands in when there is no reward. */
 const noReward: Reward = {
   name: 'none',
-  score: async (answers) => new Float64Array(answers.length),
+  score: async (completions) => new Float64Array(completions.length),
 };

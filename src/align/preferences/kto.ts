@@ -34,11 +34,11 @@ export interface KtoLossOptions {
 
 /** The loss of rated completions. The reward of a completion is r. */
 export function ktoLoss({ loss, beta, desirableWeight, undesirableWeight }: KtoLossOptions): PreferenceLoss {
-  return (answers) => {
-    const rewards = mul(logRatios(answers), beta);
-    const { desirable } = answers;
+  return (completions) => {
+    const rewards = mul(logRatios(completions), beta);
+    const { desirable } = completions;
     const sign = sub(mul(desirable, 2), 1);
-    const gain = mul(sign, loss === 'kto' ? sub(rewards, mul(answers.kl, beta)) : rewards);
+    const gain = mul(sign, loss === 'kto' ? sub(rewards, mul(completions.kl, beta)) : rewards);
     const weight = add(mul(desirable, desirableWeight - undesirableWeight), undesirableWeight);
     return { loss: mul(weight, sub(1, sigmoid(gain))), rewards };
   };

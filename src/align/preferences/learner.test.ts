@@ -170,9 +170,9 @@ it('reports the reward of completions', async () => {
   let scored = 0;
   const reward: Reward = {
     name: 'letters',
-    score: async (answers) => {
-      scored += answers.length;
-      return answers.map(({ text }) => text.length);
+    score: async (completions) => {
+      scored += completions.length;
+      return completions.map(({ text }) => text.length);
     },
   };
   const learner = await algorithms.dpo({}, { reward });

@@ -22,7 +22,7 @@ import { checkSameData, evaluated, type LossHistory, newLossHistory, stepped } f
 import { adamw, evaluationIsDue, itemsOfStep, rates } from '../training/steps.ts';
 import { type ItemLayout, type Items, itemCount } from './batch.ts';
 import { type PreferenceData, preferenceFingerprint } from './data.ts';
-import { createPreferenceAnswers, type KlEstimate, metricsOf, type PreferenceEvaluation } from './evaluation.ts';
+import { createPreferenceCompletions, type KlEstimate, metricsOf, type PreferenceEvaluation } from './evaluation.ts';
 import { type PreferenceLoss, readsOf } from './loss.ts';
 import type { PreferenceOptions } from './options.ts';
 import { createReferences } from './reference.ts';
@@ -122,7 +122,7 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
   );
   const scorer = own.use(createPreferenceScorer(policy, loss, layout, part));
   const references = own.use(createReferences(policy, layout, part, options.precompute ?? true));
-  const answers = own.use(createPreferenceAnswers(policy, data.prompts, options, parts.reward));
+  const completions = own.use(createPreferenceCompletions(policy, data.prompts, options, parts.reward));
   const optimizer = own.use(adamw(policy.parameters, trainer.gradients, options));
   const rateOf = rates(options.learningRate ?? usualRate(policy) * lengthFactor(train), steps, options);
   const fingerprint = preferenceFingerprint(train);
@@ -173,7 +173,7 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
     const { step, rollbacks = 0 } = state;
     const interval = Math.max(1, Math.floor(steps / 20 / 2 ** rollbacks));
     if (maxKl === 0 || (step % interval > 0 && !due)) return {};
-    const kl = await answers.kl(seedFor(seed, 'kl', step), rollbacks > 0);
+    const kl = await completions.kl(seedFor(seed, 'kl', step), rollbacks > 0);
     if (!kl) return {};
     state = { ...state, kl };
     if (kl.mean + 2 * kl.error <= maxKl) keepSnapshot();
@@ -191,7 +191,7 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
 
   /** Evaluates the current policy; `best` is not set. */
   async function evaluate(): Promise<PreferenceEvaluation> {
-    const evaluation: PreferenceEvaluation = { metrics: {}, ...known, ...(await answers.run()), best: false };
+    const evaluation: PreferenceEvaluation = { metrics: {}, ...known, ...(await completions.run()), best: false };
     if (heldOut) {
       const all = Array.from({ length: itemCount(heldOut) }, (_, i) => i);
       const values = await scorer.values(heldOut, await contextOf(heldOut, all));

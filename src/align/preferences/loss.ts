@@ -7,9 +7,9 @@ import { split } from '../../engine/ops/shape.ts';
 import { trace } from '../../engine/program.ts';
 
 /**
- * The completions of a batch, a number for each: [answers]. In pairs, all chosen ones come before all rejected ones.
+ * The completions of a batch, a number for each: [completions]. In pairs, all chosen ones come before all rejected ones.
  */
-export interface Answers {
+export interface Completions {
   /**
    * Σ w · log π(token) over the tokens of the completion, in nats; w is 1, or `tailWeight` beyond the shorter one's
    * length.
@@ -39,19 +39,19 @@ export interface Answers {
 
 /**
  * A loss for each item, a pair or a completion: [items], whose mean is minimized; and the reward of each completion by
- * the policy itself: [answers].
+ * the policy itself: [completions].
  */
-export type PreferenceLoss = (answers: Answers) => { loss: Tensor; rewards: Tensor };
+export type PreferenceLoss = (completions: Completions) => { loss: Tensor; rewards: Tensor };
 
-/** Splits [answers] into chosen and rejected, [pairs] each. */
+/** Splits [completions] into chosen and rejected, [pairs] each. */
 export function pairs(x: Tensor): [chosen: Tensor, rejected: Tensor] {
   const half = Number(x.shape[0]) / 2;
   const [chosen, rejected] = split(x, [half, half], 0);
   return [chosen, rejected];
 }
 
-/** log(π / π_ref) of each completion: [answers]. */
-export const logRatios = ({ logP, reference }: Answers): Tensor => sub(logP, reference);
+/** log(π / π_ref) of each completion: [completions]. */
+export const logRatios = ({ logP, reference }: Completions): Tensor => sub(logP, reference);
 
 /** −(1 − ε) log σ(x) − ε log σ(−x), where ε is the assumed share of wrong labels. */
 export function smoothed(x: Tensor, epsilon: number): Tensor {
@@ -60,7 +60,7 @@ export function smoothed(x: Tensor, epsilon: number): Tensor {
 }
 
 /** The mean of all rewards so far, including this batch: []. No gradient flows through it. */
-export function meanReward({ seenSum, seenCount }: Answers, rewards: Tensor): Tensor {
+export function meanReward({ seenSum, seenCount }: Completions, rewards: Tensor): Tensor {
   // the numbers so far are the same for every completion
   const total = add(mean(seenSum), sum(rewards));
   const count = add(mean(seenCount), Number(rewards.shape[0]));
@@ -74,14 +74,14 @@ type Input = (typeof inputs)[number];
 type Computed = (typeof computed)[number];
 
 /** Answers whose numbers are made when they are read. */
-export function answersOf(make: Record<Computed, () => Tensor>, read: (name: Input) => Tensor): Answers {
-  const answers = {};
-  for (const name of computed) Object.defineProperty(answers, name, { get: make[name] });
-  for (const name of inputs) Object.defineProperty(answers, name, { get: () => read(name) });
-  return answers as Answers;
+export function completionsOf(make: Record<Computed, () => Tensor>, read: (name: Input) => Tensor): Completions {
+  const completions = {};
+  for (const name of computed) Object.defineProperty(completions, name, { get: make[name] });
+  for (const name of inputs) Object.defineProperty(completions, name, { get: () => read(name) });
+  return completions as Completions;
 }
 
-/** Numbers of a batch by name: [answers] each. */
+/** Numbers of a batch by name: [completions] each. */
 export type LossNumbers = Partial<Record<Computed | Input, ArrayLike<number>>>;
 
 interface LossProgram {
@@ -92,12 +92,12 @@ interface LossProgram {
   [Symbol.dispose](): void;
 }
 
-/** A program that computes a loss from the log-probabilities and other numbers of `answers` completions. */
-export function createLossProgram(loss: PreferenceLoss, answers: number): LossProgram {
+/** A program that computes a loss from the log-probabilities and other numbers of `completions` completions. */
+export function createLossProgram(loss: PreferenceLoss, completions: number): LossProgram {
   const program = trace((graph: Graph) => {
-    const named = (name: string) => input(graph, name, [answers]);
+    const named = (name: string) => input(graph, name, [completions]);
     const make = Object.fromEntries(computed.map((name) => [name, () => named(name)]));
-    return loss(answersOf(make as Record<Computed, () => Tensor>, named));
+    return loss(completionsOf(make as Record<Computed, () => Tensor>, named));
   });
   const reads = new Set(program.inputs.map(({ name }) => name));
   return {

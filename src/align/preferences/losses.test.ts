@@ -4,24 +4,24 @@ import { gradients, input, mean, reshape, trace } from '../../engine/index.ts';
 import { bcoLoss } from './bco.ts';
 import { type CpoLossOptions, cpoLoss } from './cpo.ts';
 import { type KtoLossOptions, ktoLoss } from './kto.ts';
-import { type Answers, answersOf, type PreferenceLoss } from './loss.ts';
+import { type Completions, completionsOf, type PreferenceLoss } from './loss.ts';
 import { orpoLoss } from './orpo.ts';
 
 const fixture = (name: string) =>
   JSON.parse(readFileSync(new URL(`../../../test/fixtures/losses/${name}.json`, import.meta.url).pathname, 'utf8'));
 
 /** Losses and rewards of completions, and the gradient of the mean loss for their log-probabilities. */
-function run(loss: PreferenceLoss, numbers: Partial<Record<keyof Answers, number[]>>) {
+function run(loss: PreferenceLoss, numbers: Partial<Record<keyof Completions, number[]>>) {
   const n = numbers.logP!.length;
   const program = trace((graph) => {
-    const read = (name: keyof Answers) => input(graph, name, [n]);
+    const read = (name: keyof Completions) => input(graph, name, [n]);
     const make = { logP: () => read('logP'), likely: () => read('likely'), confidence: () => read('confidence') };
-    const { loss: each, rewards } = loss(answersOf(make, read));
+    const { loss: each, rewards } = loss(completionsOf(make, read));
     const value = mean(each);
     const [gradient] = gradients(value, [read('logP')]);
     return { each, rewards, gradient, value: reshape(value, [1]) };
   });
-  const read = Object.fromEntries(program.inputs.map(({ name }) => [name, numbers[name as keyof Answers]!]));
+  const read = Object.fromEntries(program.inputs.map(({ name }) => [name, numbers[name as keyof Completions]!]));
   const { each, rewards, gradient, value } = program.run(read) as Record<string, Float32Array>;
   program[Symbol.dispose]();
   return { each, rewards, gradient, value: value[0] };

@@ -22,9 +22,9 @@ const settings: OnlineDpoInput = {
   learningRate: 0.01,
   rows: 2,
 };
-const of = (worth: (answer: Completion) => number): Reward => ({
+const of = (worth: (completion: Completion) => number): Reward => ({
   name: 'test',
-  score: async (answers) => answers.map(worth),
+  score: async (completions) => completions.map(worth),
 });
 
 it('chooses the better of two completions, and makes no pair of equal ones', () => {
@@ -93,9 +93,20 @@ it('asks a judge which completion is better, and whether they are better than th
 
   using judged = judgedReward(judge, localPolicy(learner.policy, 'The test'), learner.options);
   const [prompt, other] = [[1], [1]];
-  const answerOf = (prompt: number[], text: string) => ({ prompt, response: [2], ended: true, promptText: '', text });
-  const answers = [answerOf(prompt, 'long'), answerOf(prompt, ''), answerOf(other, 'a'), answerOf(other, 'longer')];
-  expect(await judged.score([...answers, answerOf(prompt, 'same'), answerOf(prompt, 'same')])).toEqual([
+  const completionOf = (prompt: number[], text: string) => ({
+    prompt,
+    response: [2],
+    ended: true,
+    promptText: '',
+    text,
+  });
+  const completions = [
+    completionOf(prompt, 'long'),
+    completionOf(prompt, ''),
+    completionOf(other, 'a'),
+    completionOf(other, 'longer'),
+  ];
+  expect(await judged.score([...completions, completionOf(prompt, 'same'), completionOf(prompt, 'same')])).toEqual([
     ...[1, 0, 0, 1],
     ...[0.5, 0.5],
   ]);

@@ -23,8 +23,8 @@ import { listOf } from '../examples/examples.ts';
 import { type JudgeSource, judgeCallSchema, openJudge } from '../judges/judge.ts';
 import { judgedReward } from '../judges/judged-reward.ts';
 import type { PolicyAlgorithm } from '../policies/algorithm.ts';
-import type { AnswerLayout } from '../policies/answer-batches.ts';
 import { fitsBackend } from '../policies/backend.ts';
+import type { CompletionLayout } from '../policies/completion-batches.ts';
 import { refuseAgents } from '../policies/episodes.ts';
 import { createPolicyLearner, type PolicyLearner } from '../policies/learner.ts';
 import { environmentOptions, policyTrainingSchema } from '../policies/options.ts';
@@ -96,12 +96,12 @@ export type OnlineDpoInput = Omit<PolicyInput<z.input<typeof onlineDpoSchema>>, 
 };
 
 /** Completions of a prompt. */
-const ANSWERS = 2;
+const COMPLETIONS = 2;
 
 /** Online DPO on rollouts with two completions of each prompt. */
 export function createOnlineDpoAlgorithm(
   policy: AnyPolicy,
-  { lengths, padding }: AnswerLayout,
+  { lengths, padding }: CompletionLayout,
   options: OnlineDpoOptions,
 ): PolicyAlgorithm {
   const { loss: name, beta, labelSmoothing } = options;
@@ -121,18 +121,18 @@ export function createOnlineDpoAlgorithm(
   const scale = createScoreScale(options.score);
   return {
     async update(rollout, rate) {
-      const { answers, scores, referenceLogProbs } = rollout;
+      const { completions, scores, referenceLogProbs } = rollout;
       // equal completions carry no information, whatever their scores
-      const pairs = pairsOf(scale(scores, answers)).filter(
-        ([better, worse]) => answers[better].response.join() !== answers[worse].response.join(),
+      const pairs = pairsOf(scale(scores, completions)).filter(
+        ([better, worse]) => completions[better].response.join() !== completions[worse].response.join(),
       );
-      const metrics = { 'reward/equal_pairs': 1 - (ANSWERS * pairs.length) / answers.length };
+      const metrics = { 'reward/equal_pairs': 1 - (COMPLETIONS * pairs.length) / completions.length };
       if (pairs.length === 0) return metrics;
       const filled = Array.from({ length: part * Math.ceil(pairs.length / part) }, (_, i) => pairs[i % pairs.length]);
       const places = [0, 1].flatMap((side) => filled.map((pair) => pair[side]));
       const reference = Float32Array.from(places, (i) => referenceLogProbs[i].reduce((sum, logP) => sum + logP, 0));
       const values = await trainer.step(
-        places.map((i) => answers[i]),
+        places.map((i) => completions[i]),
         reference,
         rate,
       );
@@ -162,16 +162,16 @@ function createPairTrainer(
 ): PairTrainer {
   const { part, checkpointLayers, temperature } = options;
   const trainer = createPreferenceTrainer(policy, loss, layout, {
-    sides: ANSWERS,
+    sides: COMPLETIONS,
     part,
     checkpointLayers,
     temperature,
   });
   const optimizer = adamw(policy.parameters, trainer.gradients, options);
   return {
-    async step(answers, reference, rate) {
-      const count = answers.length / ANSWERS;
-      const sides = [answers.slice(0, count), answers.slice(count)].map((side) => listOf(side.map(exampleOf)));
+    async step(completions, reference, rate) {
+      const count = completions.length / COMPLETIONS;
+      const sides = [completions.slice(0, count), completions.slice(count)].map((side) => listOf(side.map(exampleOf)));
       const context = { reference, kl: 0, seen: { sum: 0, count: 0 } };
       const values = await trainer.run({ sides }, [...Array(count).keys()], context);
       return { ...values, norm: await optimizer.stepFreely(rate) };
@@ -186,7 +186,7 @@ function createPairTrainer(
 
 /** Indices of the better and the worse of every two completions; those of equal scores are left out. */
 export function pairsOf(scores: ArrayLike<number>): [better: number, worse: number][] {
-  return Array.from({ length: scores.length / ANSWERS }, (_, i) => [ANSWERS * i, ANSWERS * i + 1])
+  return Array.from({ length: scores.length / COMPLETIONS }, (_, i) => [COMPLETIONS * i, COMPLETIONS * i + 1])
     .filter(([first, second]) => scores[first] !== scores[second])
     .map(([first, second]) => (scores[first] > scores[second] ? [first, second] : [second, first]));
 }
@@ -208,7 +208,7 @@ export const createOnlineDpo: Opener<OnlineDpoInput, PolicyLearner<OnlineDpoOpti
           ? undefined
           : own.use(await openJudge((live.judge as JudgeSource) ?? options.judge, live.pull, options.judgeCall));
       const setup = await setUpPolicy(
-        { ...options, answers: ANSWERS },
+        { ...options, completions: COMPLETIONS },
         judge ? { ...live, reward: noReward } : live,
         own,
       );
@@ -218,7 +218,7 @@ export const createOnlineDpo: Opener<OnlineDpoInput, PolicyLearner<OnlineDpoOpti
         ...(judge && { reward: own.use(judgedReward(judge, localPolicy(setup.policy, 'A judge'), options)) }),
         options,
         name: `${basename(options.model)}-online-dpo`,
-        answersPerPrompt: ANSWERS,
+        completionsPerPrompt: COMPLETIONS,
         algorithm: createOnlineDpoAlgorithm(setup.policy, setup.layout, options),
         own,
       });
@@ -226,7 +226,7 @@ export const createOnlineDpo: Opener<OnlineDpoInput, PolicyLearner<OnlineDpoOpti
 );
 
 /** Stands in for the reward when a judge compares. */
-const noReward: Reward = { name: 'none', score: async (answers) => new Float64Array(answers.length) };
+const noReward: Reward = { name: 'none', score: async (completions) => new Float64Array(completions.length) };
 
 /**
  * Trains a policy by DPO on pairs of its own completions, in place; a reward or a judge compares them (Guo et al.

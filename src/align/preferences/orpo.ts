@@ -21,12 +21,12 @@ import { createPreferences, type PairInput, type PreferenceTraining, preferenceT
 /** The loss of pairs of completions. The reward of a completion is β times its log-probability per token. */
 export function orpoLoss({ beta }: { beta: number }): PreferenceLoss {
   return ({ logP, tokens, likely, perToken }) => {
-    const perAnswerToken = div(logP, tokens);
-    const [odds, rejectedOdds] = pairs(logOdds(perAnswerToken));
+    const perCompletionToken = div(logP, tokens);
+    const [odds, rejectedOdds] = pairs(logOdds(perCompletionToken));
     const [fit] = pairs(mul(likely, perToken));
     return {
       loss: neg(add(fit, mul(logSigmoid(sub(odds, rejectedOdds)), beta))),
-      rewards: mul(perAnswerToken, beta),
+      rewards: mul(perCompletionToken, beta),
     };
   };
 }

@@ -2,7 +2,7 @@
 import { createPackedScorer } from '../../lm/packed-program.ts';
 import type { Examples } from '../examples/examples.ts';
 import type { LanguagePolicy } from '../training/policy.ts';
-import { answerLogProbs, type ItemLayout, type Items, itemCount } from './batch.ts';
+import { completionLogProbs, type ItemLayout, type Items, itemCount } from './batch.ts';
 
 interface References {
   /** Σ w log π_ref of each completion of some items, the first side before the second. */
@@ -23,10 +23,10 @@ export function createReferences(
   const scorer = createPackedScorer(config, weights);
   const cache = new Map<Examples, Float32Array>();
   const logP = async (items: Items, indices: readonly number[]): Promise<Float32Array> => {
-    if (!precompute) return answerLogProbs(scorer, items, indices, layout, part);
+    if (!precompute) return completionLogProbs(scorer, items, indices, layout, part);
     const [first] = items.sides;
     const count = itemCount(items);
-    const all = cache.get(first) ?? (await answerLogProbs(scorer, items, [...first.lengths.keys()], layout, part));
+    const all = cache.get(first) ?? (await completionLogProbs(scorer, items, [...first.lengths.keys()], layout, part));
     cache.set(first, all);
     return Float32Array.from(items.sides.flatMap((_, side) => indices.map((i) => all[side * count + i])));
   };

@@ -11,10 +11,10 @@ export interface PairTrainer extends Disposable {
   /**
    * One optimizer step. Returns the loss before it, and the norm of the gradients.
    *
-   * @param answers The chosen completions, then the rejected ones; their number is a multiple of the pairs of a part.
+   * @param completions The chosen completions, then the rejected ones; their number is a multiple of the pairs of a part.
    * @param reference Σ log π_ref of each of them.
    */
-  step(answers: readonly Completion[], reference: Float32Array, rate: number): PairStep | Promise<PairStep>;
+  step(completions: readonly Completion[], reference: Float32Array, rate: number): PairStep | Promise<PairStep>;
   /** The optimizer's state for a checkpoint; none if it is at a service. */
   save(): Tensors;
   /** Restores the optimizer's state. */
@@ -39,18 +39,22 @@ export function createRemotePairTrainer(policy: RemotePolicy, loss: PreferenceLo
   const reads = readsOf(loss);
   const tokenLoss = createTokenLoss(packedLoss(policy.model, loss, part), SIDES * part);
   return {
-    async step(answers, reference, rate) {
-      const count = answers.length / SIDES;
-      const logProbs = await policy.logProbs(answers);
-      const weights: Float32Array[] = new Array(answers.length);
-      const values = { loss: 0, rewards: new Float32Array(answers.length), logP: new Float32Array(answers.length) };
-      const likely = answers.slice(0, count).reduce((sum, { response }) => sum + response.length, 0);
+    async step(completions, reference, rate) {
+      const count = completions.length / SIDES;
+      const logProbs = await policy.logProbs(completions);
+      const weights: Float32Array[] = new Array(completions.length);
+      const values = {
+        loss: 0,
+        rewards: new Float32Array(completions.length),
+        logP: new Float32Array(completions.length),
+      };
+      const likely = completions.slice(0, count).reduce((sum, { response }) => sum + response.length, 0);
       for (let start = 0; start < count; start += part) {
         const places = Array.from(
           { length: SIDES * part },
           (_, k) => Math.floor(k / part) * count + start + (k % part),
         );
-        const lengths = places.map((i) => answers[i].response.length);
+        const lengths = places.map((i) => completions[i].response.length);
         const context = {
           reference: Float32Array.from(places, (i) => reference[i]),
           kl: 0,
@@ -77,7 +81,7 @@ export function createRemotePairTrainer(policy: RemotePolicy, loss: PreferenceLo
         }
       }
       const [, norm] = await Promise.all([
-        policy.forwardBackward(answers, { kind: 'likelihood', weights }),
+        policy.forwardBackward(completions, { kind: 'likelihood', weights }),
         policy.step(rate),
       ]);
       return { ...values, norm };

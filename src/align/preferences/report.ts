@@ -14,7 +14,7 @@ import {
 import { type MetricsRow, readInfo, readMetrics, readSamples } from '../../run/run.ts';
 import { diagnoseLanguageRun } from '../diagnosis/run.ts';
 import { tokensTable } from '../examples/token-rows.ts';
-import { answersTable } from '../training/samples.ts';
+import { completionsTable } from '../training/samples.ts';
 
 const STEPS = ['optimizer steps'];
 
@@ -103,7 +103,7 @@ export function offlinePreferenceReport(folder: string): Report {
       diagnosisSection(diagnoseLanguageRun(folder)),
       ...charts.flatMap(([title, unit, caption, lines]) => linesOver(rows, title, unit, caption, lines, STEPS)),
       ...tokensTable(samples),
-      ...answersTable(samples),
+      ...completionsTable(samples),
     ],
     config: config as Record<string, unknown>,
   };

@@ -1,7 +1,7 @@
 /** A training on preferences in a run's folder. */
 import type { TrainParts } from '../../run/drive.ts';
 import { recordTokens } from '../examples/token-rows.ts';
-import { recordAnswers } from '../training/samples.ts';
+import { recordCompletions } from '../training/samples.ts';
 import { type TrainedModel, trainModel } from '../training/train-model.ts';
 import type { PreferenceEvaluation } from './evaluation.ts';
 import type { PreferenceLearner, PreferenceStep } from './learner.ts';
@@ -58,7 +58,7 @@ export function trainPreferences<O extends PreferenceOptions>(
     record: ({ evaluation: _, ...step }) => preferenceMetrics(step),
     recordEvaluation(step, evaluation) {
       if (step === 0) recordTokens(parts.run, learner.firstRows);
-      recordAnswers(parts.run, step, evaluation.samples);
+      recordCompletions(parts.run, step, evaluation.samples);
       return evaluationMetrics(evaluation);
     },
     result({ step, recentLoss, evaluation }) {

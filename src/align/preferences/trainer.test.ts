@@ -33,10 +33,10 @@ const examplesOf = (ids: number[][], attention: number[][], completion: number[]
     return { ids: row.slice(0, length), learn: completion[i].slice(0, length) };
   });
 const { input_ids, attention_mask, completion_mask, ref_logps, kto } = fixture;
-const answers = examplesOf(input_ids, attention_mask, completion_mask);
+const completions = examplesOf(input_ids, attention_mask, completion_mask);
 const mismatched = examplesOf(kto.KL_input_ids, kto.KL_attention_mask, kto.KL_completion_mask);
-const paired: Items = { sides: [listOf(answers.slice(0, 4)), listOf(answers.slice(4))] };
-const rated: Items = { sides: [listOf(answers)], desirable: kto.label, partners: listOf(mismatched) };
+const paired: Items = { sides: [listOf(completions.slice(0, 4)), listOf(completions.slice(4))] };
+const rated: Items = { sides: [listOf(completions)], desirable: kto.label, partners: listOf(mismatched) };
 
 const dpo = { beta: 0.1, labelSmoothing: 0, divergence: 'reverse_kl', alpha: 0.5, temperature: 0.05 } as const;
 const losses: Record<string, PreferenceLoss> = {

@@ -10,8 +10,16 @@ import { logitsOf } from '../../nn/decoder.ts';
 import type { DecoderConfig } from '../../nn/decoder-config.ts';
 import type { Arena } from '../../nn/parameters.ts';
 import type { LanguagePolicy } from '../training/policy.ts';
-import { answerLogProbs, byAnswer, type ItemLayout, type Items, itemBatch, itemCount, sumByAnswer } from './batch.ts';
-import { answersOf, createLossProgram, type LossNumbers, type PreferenceLoss, readsOf } from './loss.ts';
+import {
+  byCompletion,
+  completionLogProbs,
+  type ItemLayout,
+  type Items,
+  itemBatch,
+  itemCount,
+  sumByCompletion,
+} from './batch.ts';
+import { completionsOf, createLossProgram, type LossNumbers, type PreferenceLoss, readsOf } from './loss.ts';
 
 /** What a loss reads besides the policy's log-probabilities. */
 export interface PreferenceContext {
@@ -37,15 +45,15 @@ export interface PreferenceValues {
 export function preferenceNumbers(
   items: Items,
   indices: readonly number[],
-  answerTokens: Float32Array,
+  completionTokens: Float32Array,
   perToken: number,
   { reference, kl, seen }: PreferenceContext,
 ): LossNumbers {
-  const fill = (value: number) => new Float32Array(answerTokens.length).fill(value);
+  const fill = (value: number) => new Float32Array(completionTokens.length).fill(value);
   const { sides, desirable } = items;
   return {
     reference,
-    tokens: answerTokens,
+    tokens: completionTokens,
     perToken: fill(perToken),
     desirable: sides.flatMap((_, side) => indices.map((i) => Number(desirable ? desirable[i] : side === 0))),
     kl: fill(kl),
@@ -138,18 +146,18 @@ export const packedLoss =
   ({ config }: Pick<LanguagePolicy['model'], 'config'>, loss: PreferenceLoss, items: number): PackedLoss =>
   (reading) => {
     const { logP, perLabel, perSequence, sums } = reading;
-    const answerSums = (x: Tensor) => sums(mul(x, perLabel('weight')));
-    const answers = answersOf(
+    const completionSums = (x: Tensor) => sums(mul(x, perLabel('weight')));
+    const completions = completionsOf(
       {
-        logP: () => answerSums(logP),
+        logP: () => completionSums(logP),
         likely: () => sums(logP),
         // the input is 1/tokens, which turns the sum into a mean
-        confidence: () => mul(answerSums(sureness(logP, reading, config)), perSequence('confidence')),
+        confidence: () => mul(completionSums(sureness(logP, reading, config)), perSequence('confidence')),
       },
       perSequence,
     );
-    const { loss: each, rewards } = loss(answers);
-    return { loss: sum(mul(each, slice(perSequence('share'), 0, 0, items))), rewards, logP: answers.logP };
+    const { loss: each, rewards } = loss(completions);
+    return { loss: sum(mul(each, slice(perSequence('share'), 0, 0, items))), rewards, logP: completions.logP };
   };
 
 /** log π(label) − log Σ π(token)² over the vocabulary: [labels]. No gradient flows through it. */
@@ -188,26 +196,26 @@ export function createPreferenceScorer(
     read: (reading) => sureness(reading.logP, reading, config),
   });
   return {
-    logP: (items, indices) => answerLogProbs(scorer, items, indices, layout, part),
+    logP: (items, indices) => completionLogProbs(scorer, items, indices, layout, part),
     async values(items, context) {
       const count = itemCount(items);
       const indices = Array.from({ length: count }, (_, i) => i);
       const program = createLossProgram(loss, items.sides.length * count);
-      const logP = await answerLogProbs(scorer, items, indices, layout, part);
+      const logP = await completionLogProbs(scorer, items, indices, layout, part);
       let labels = 0;
-      const answerTokens = await byAnswer(items, indices, layout, part, ({ tokens, likely }) => {
+      const completionTokens = await byCompletion(items, indices, layout, part, ({ tokens, likely }) => {
         labels += likely;
         return tokens;
       });
-      const numbers = preferenceNumbers(items, indices, answerTokens, count / labels, context);
+      const numbers = preferenceNumbers(items, indices, completionTokens, count / labels, context);
       if (program.reads.has('likely')) {
-        numbers.likely = await byAnswer(items, indices, layout, part, async (some) =>
-          sumByAnswer(some, await scorer.run(some.batch)),
+        numbers.likely = await byCompletion(items, indices, layout, part, async (some) =>
+          sumByCompletion(some, await scorer.run(some.batch)),
         );
       }
       if (program.reads.has('confidence')) {
-        numbers.confidence = await byAnswer(items, indices, layout, part, async (some) => {
-          const sums = sumByAnswer(some, await surenessOf.run(some.batch), some.weight);
+        numbers.confidence = await byCompletion(items, indices, layout, part, async (some) => {
+          const sums = sumByCompletion(some, await surenessOf.run(some.batch), some.weight);
           return sums.map((sum, i) => sum / some.tokens[i]);
         });
       }

@@ -18,7 +18,7 @@ import { reviewSteps, SENTENCE } from '../world/solutions.ts';
 import type { ProcessOptions } from './options.ts';
 
 /** A completion in steps. */
-export interface SteppedAnswer extends Example {
+export interface SteppedCompletion extends Example {
   /** The token at which each step ends. */
   at: readonly number[];
   /** Whether each step is right. */
@@ -29,8 +29,8 @@ export interface SteppedAnswer extends Example {
 
 /** The data of process supervision. */
 export interface ProcessData {
-  train: readonly SteppedAnswer[];
-  heldOut: readonly SteppedAnswer[];
+  train: readonly SteppedCompletion[];
+  heldOut: readonly SteppedCompletion[];
 }
 
 /**
@@ -51,9 +51,9 @@ export function encodeSteps(
 }
 
 /** A completion cut to at most `length` tokens: steps that end later are left out. */
-export function withinLength<T extends Example & { at: readonly number[] }>(answer: T, length: number): T {
-  const at = answer.at.filter((token) => token < length);
-  return { ...answer, ids: Array.from(answer.ids).slice(0, (at.at(-1) ?? -1) + 1), at };
+export function withinLength<T extends Example & { at: readonly number[] }>(completion: T, length: number): T {
+  const at = completion.at.filter((token) => token < length);
+  return { ...completion, ids: Array.from(completion.ids).slice(0, (at.at(-1) ?? -1) + 1), at };
 }
 
 /** The text that ends a step: the option, or a line break as in TRL; in the embedded world, the end of a sentence. */
@@ -69,17 +69,17 @@ export const separatorOf = ({ separator, data }: Pick<ProcessOptions, 'separator
 export async function readProcessData(options: ProcessOptions, model: Model, live: Live): Promise<ProcessData> {
   const { data, evaluation, seed } = options;
   if (data === undefined) {
-    const drawn = async (answers: number, from: number) =>
+    const drawn = async (completions: number, from: number) =>
       gather(
-        (await reviewSteps(model, answers, from)).map((value) => ({ value })),
+        (await reviewSteps(model, completions, from)).map((value) => ({ value })),
         options,
         model,
         'reviews',
         live,
       );
     return {
-      train: await drawn(options.answers, seed),
-      heldOut: await drawn(evaluation.answers, seedFor(seed, 'held-out answers')),
+      train: await drawn(options.completions, seed),
+      heldOut: await drawn(evaluation.completions, seedFor(seed, 'held-out answers')),
     };
   }
   const read = async (path: 'data' | 'evaluation.data', name: string) => {
@@ -103,20 +103,25 @@ async function gather(
   model: Model,
   source: string,
   { onNotice }: Live,
-): Promise<SteppedAnswer[]> {
+): Promise<SteppedCompletion[]> {
   const { onBadRow, truncate } = options;
   const separator = separatorOf(options);
   const length = longestExample(options.length, model.config);
   const encode = ({ prompt, completions }: Row) => [
     encodeSteps(prompt as string | ChatMessage[], completions as string[], model.tokenizer, separator),
   ];
-  const all: SteppedAnswer[] = [];
+  const all: SteppedCompletion[] = [];
   let long = 0;
-  for await (const { row, answers } of encodedRows(rows, source, { onBadRow, onNotice, length, truncate }, encode)) {
-    const answer = answers[0] as ReturnType<typeof encodeSteps>;
-    if (answer.ids.length > length) long++;
-    if (answer.ids.length > length && truncate === 'drop') continue;
-    const { ids, at } = withinLength(answer, length);
+  for await (const { row, completions } of encodedRows(
+    rows,
+    source,
+    { onBadRow, onNotice, length, truncate },
+    encode,
+  )) {
+    const completion = completions[0] as ReturnType<typeof encodeSteps>;
+    if (completion.ids.length > length) long++;
+    if (completion.ids.length > length && truncate === 'drop') continue;
+    const { ids, at } = withinLength(completion, length);
     if (at.length === 0) continue;
     const right = (row.labels as boolean[]).slice(0, at.length);
     all.push({ ids: Int32Array.from(ids), at, right, prompt: JSON.stringify(row.prompt) });
@@ -129,9 +134,9 @@ async function gather(
 }
 
 /** A checksum of completions, so that a resumed run can check that its data is the same. */
-export function stepsFingerprint(answers: readonly SteppedAnswer[]): string {
+export function stepsFingerprint(completions: readonly SteppedCompletion[]): string {
   const hash = createHash('sha256');
-  for (const { ids, at, right } of answers) {
+  for (const { ids, at, right } of completions) {
     hash.update(Int32Array.from([...Array.from(ids), -1, ...at, ...right.map(Number), -2]));
   }
   return hash.digest('hex');

@@ -16,7 +16,7 @@ export interface StepEvaluation extends Share {
   /** Accuracy among wrong steps. */
   ofWrong: number;
   /** Accuracy over whole completions, by how the probabilities of their steps are aggregated. */
-  answers: Record<Exclude<Aggregate, 'mean'>, Share>;
+  completions: Record<Exclude<Aggregate, 'mean'>, Share>;
   /** Share of the completions in which all steps are right. */
   allRight: number;
 }
@@ -24,18 +24,18 @@ export interface StepEvaluation extends Share {
 /**
  * Evaluates scores of steps against their labels.
  *
- * @param scores Log-odds that each step is right: [answers][steps].
+ * @param scores Log-odds that each step is right: [completions][steps].
  */
 export function evaluateSteps(
-  answers: readonly { right: readonly boolean[] }[],
+  completions: readonly { right: readonly boolean[] }[],
   scores: readonly ArrayLike<number>[],
 ): StepEvaluation {
-  const steps = answers.flatMap(({ right }, i) => right.map((is, k) => ({ is, score: scores[i][k] })));
+  const steps = completions.flatMap(({ right }, i) => right.map((is, k) => ({ is, score: scores[i][k] })));
   const hit = ({ is, score }: { is: boolean; score: number }) => Number(score >= 0 === is);
   const of = (kind: boolean) => steps.filter(({ is }) => is === kind);
-  const byAnswer = (by: Aggregate): Share =>
+  const byCompletion = (by: Aggregate): Share =>
     shareOf(
-      answers.map(({ right }, i) =>
+      completions.map(({ right }, i) =>
         Number(worthOf(Array.from(scores[i], probability), by) >= 0.5 === right.every(Boolean)),
       ),
     );
@@ -46,8 +46,8 @@ export function evaluateSteps(
     auc: areaUnderCurve(steps),
     ofRight: mean(of(true).map(hit)),
     ofWrong: mean(of(false).map(hit)),
-    answers: { product: byAnswer('product'), min: byAnswer('min'), last: byAnswer('last') },
-    allRight: mean(answers.map(({ right }) => Number(right.every(Boolean)))),
+    completions: { product: byCompletion('product'), min: byCompletion('min'), last: byCompletion('last') },
+    allRight: mean(completions.map(({ right }) => Number(right.every(Boolean)))),
   };
 }
 

@@ -47,7 +47,7 @@ const methods = {
     const texts = typeof completions === 'string' ? [completions] : completions;
     const reward = processReward(this, this.steps);
     try {
-      const answers = texts.map((text) => ({
+      const written = texts.map((text) => ({
         prompt: [],
         response: [],
         ended: true,
@@ -55,7 +55,7 @@ const methods = {
         text,
         row: { prompt },
       }));
-      const scores = Array.from(await reward.score(answers));
+      const scores = Array.from(await reward.score(written));
       return typeof completions === 'string' ? scores[0] : scores;
     } finally {
       reward[Symbol.dispose]();
@@ -98,10 +98,10 @@ export function processReward(
 ): OpenReward {
   const scorer = createStateScorer(model, reading);
   const name = model.folder ?? 'process reward model';
-  const explain = async (answers: readonly Completion[], signal?: AbortSignal): Promise<Scores> => {
+  const explain = async (completions: readonly Completion[], signal?: AbortSignal): Promise<Scores> => {
     signal?.throwIfAborted();
-    const steps = answers.map(({ text }) => stepsIn(text, separator));
-    const examples = answers.map(({ row, promptText }, i) => {
+    const steps = completions.map(({ text }) => stepsIn(text, separator));
+    const examples = completions.map(({ row, promptText }, i) => {
       const prompt = (row?.prompt ?? promptText) as string | ChatMessage[];
       const texts = steps[i].map(({ text }) => text);
       return withinLength(encodeSteps(prompt, texts, model.tokenizer, separator), model.config.maxPositions);
@@ -109,14 +109,14 @@ export function processReward(
     const probabilities = (await scorer.run(examples)).map((scores) => Array.from(scores, probability));
     const scores = probabilities.map((own) => worthOf(own, aggregate));
     return {
-      scores: checkedRewards(name, scores, answers),
+      scores: checkedRewards(name, scores, completions),
       steps: probabilities.map((own, i) => stepRewards(steps[i].slice(0, own.length), own, aggregate)),
     };
   };
   return {
     name,
     explain,
-    score: async (answers, signal) => (await explain(answers, signal)).scores,
+    score: async (completions, signal) => (await explain(completions, signal)).scores,
     [Symbol.dispose]: scorer[Symbol.dispose],
   };
 }

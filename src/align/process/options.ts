@@ -18,7 +18,7 @@ export const processSchema = rewardTrainingSchema({
     .describe(
       "completions in steps: a file, folder, pattern or name on the Hub (default: the model's own in the embedded world)",
     ),
-  answers: wholeNumber(2).default(500).describe('without --data: number of completions, labeled by sentence'),
+  completions: wholeNumber(2).default(500).describe('without --data: number of completions, labeled by sentence'),
   ...rankingDataSchema.pick({ onBadRow: true, length: true }).shape,
   truncate: z
     .enum(['start', 'drop', 'error'])
@@ -47,7 +47,7 @@ export const processSchema = rewardTrainingSchema({
         .lt(1)
         .default(0.1)
         .describe('share of prompts to hold out without --evaluation.data; 0: none'),
-      answers: wholeNumber(1).default(200).describe('without --data: number of held-out completions'),
+      completions: wholeNumber(1).default(200).describe('without --data: number of held-out completions'),
     })
     .prefault({}),
 });

@@ -58,7 +58,7 @@ it('learns which steps are right, and is a reward that scores them', async () =>
   expect(JSON.parse(readFileSync(join(saved, 'process.json'), 'utf8'))).toEqual({ separator: '\n', aggregate: 'min' });
 
   const reward = await openReward(saved);
-  const answerOf = (text: string): Completion => ({
+  const completionOf = (text: string): Completion => ({
     prompt: [1],
     response: [2],
     ended: true,
@@ -66,7 +66,7 @@ it('learns which steps are right, and is a reward that scores them', async () =>
     text,
   });
   const texts = [' red cat sun\n cat moon dog\n', ' cat red sun\n blue dog sun\n moon cat red', ''];
-  const result = await reward.explain!(texts.map(answerOf));
+  const result = await reward.explain!(texts.map(completionOf));
   const [good, bad, empty] = Array.from(result.scores);
   expect(good).toBeGreaterThan(0.5);
   expect(bad).toBeLessThan(0.5);
@@ -75,7 +75,7 @@ it('learns which steps are right, and is a reward that scores them', async () =>
   for (const [i, own] of result.steps!.slice(0, 2).entries()) {
     expect(own.reduce((sum, step) => sum + step.reward, 0)).toBeCloseTo(result.scores[i], 6);
   }
-  expect(Array.from(await reward.score(texts.map(answerOf)))).toEqual([good, bad, empty]);
+  expect(Array.from(await reward.score(texts.map(completionOf)))).toEqual([good, bad, empty]);
   reward[Symbol.dispose]();
 });
 
@@ -130,10 +130,10 @@ describe('the loss', () => {
 });
 
 it('learns from all steps, up to the first wrong one, or from the last alone', () => {
-  const answer = { ids: [1, 2, 3, 4], at: [1, 2, 3], right: [true, false, true], prompt: '' };
-  expect(supervised(answer, 'steps')).toEqual(answer);
-  expect(supervised(answer, 'first-error')).toEqual({ ...answer, at: [1, 2], right: [true, false] });
-  expect(supervised(answer, 'outcome')).toEqual({ ...answer, at: [3], right: [false] });
+  const completion = { ids: [1, 2, 3, 4], at: [1, 2, 3], right: [true, false, true], prompt: '' };
+  expect(supervised(completion, 'steps')).toEqual(completion);
+  expect(supervised(completion, 'first-error')).toEqual({ ...completion, at: [1, 2], right: [true, false] });
+  expect(supervised(completion, 'outcome')).toEqual({ ...completion, at: [3], right: [false] });
 });
 
 it('reads each step on the last token of what ends it, as TRL does', async () => {
@@ -149,16 +149,16 @@ it('reads each step on the last token of what ends it, as TRL does', async () =>
 });
 
 it('evaluates steps and completions', () => {
-  const answers = [{ right: [true, true] }, { right: [true, false, true] }];
+  const completions = [{ right: [true, true] }, { right: [true, false, true] }];
   const scores = [
     [2, 1],
     [3, -1, -0.5],
   ];
-  const result = evaluateSteps(answers, scores);
+  const result = evaluateSteps(completions, scores);
   expect(result).toMatchObject({ accuracy: 0.8, n: 5, right: 0.8, auc: 1, ofRight: 0.75, ofWrong: 1, allRight: 0.5 });
-  expect(result.answers).toMatchObject({ product: { accuracy: 1 }, min: { accuracy: 1 }, last: { accuracy: 1 } });
+  expect(result.completions).toMatchObject({ product: { accuracy: 1 }, min: { accuracy: 1 }, last: { accuracy: 1 } });
   expect(
-    evaluateSteps(answers, [
+    evaluateSteps(completions, [
       [1, 1],
       [1, 1, 1],
     ]).auc,
@@ -166,7 +166,12 @@ it('evaluates steps and completions', () => {
 });
 
 it('labels sentences in the embedded world', async () => {
-  const learner = await createProcess({ model: embeddedModel, answers: 6, evaluation: { answers: 4 }, batch: 4 });
+  const learner = await createProcess({
+    model: embeddedModel,
+    completions: 6,
+    evaluation: { completions: 4 },
+    batch: 4,
+  });
   expect((await learner.evaluate())!.n).toBeGreaterThan(4);
   learner.saveModel(join(folder, 'world'));
   expect(JSON.parse(readFileSync(join(folder, 'world', 'process.json'), 'utf8'))).toMatchObject({ separator: ' .' });

@@ -27,7 +27,7 @@ import { seedFor } from '../../random.ts';
 import type { Diagnosis } from '../../run/diagnosis.ts';
 import type { Training } from '../../run/training.ts';
 import { diagnoseProcess } from '../diagnosis/process.ts';
-import { answersBatch, roomFor } from '../reward-model/loss.ts';
+import { completionsBatch, roomFor } from '../reward-model/loss.ts';
 import {
   type Beginning,
   beginRewardModel,
@@ -42,7 +42,7 @@ import { adamw, evaluationIsDue, itemsOfStep, parameterCount, rates } from '../t
 import { stepMetrics } from '../training/train-model.ts';
 import { adapterBeside } from '../training/trainable.ts';
 import { type TrainingResult, trainingOf } from '../training/verb.ts';
-import { type ProcessData, readProcessData, type SteppedAnswer, separatorOf, stepsFingerprint } from './data.ts';
+import { type ProcessData, readProcessData, type SteppedCompletion, separatorOf, stepsFingerprint } from './data.ts';
 import { evaluateSteps, type StepEvaluation } from './evaluation.ts';
 import { type ProcessModel, processModelOf, saveStepReading } from './model.ts';
 import { type ProcessOptions, processSchema } from './options.ts';
@@ -84,12 +84,15 @@ export const stepLoss: PackedLoss = (reading) => {
 };
 
 /** The steps of a completion that are learned, by the kind of supervision. */
-export function supervised(answer: SteppedAnswer, supervision: ProcessOptions['supervision']): SteppedAnswer {
-  const { at, right } = answer;
-  if (supervision === 'outcome') return { ...answer, at: at.slice(-1), right: [right.every(Boolean)] };
+export function supervised(
+  completion: SteppedCompletion,
+  supervision: ProcessOptions['supervision'],
+): SteppedCompletion {
+  const { at, right } = completion;
+  if (supervision === 'outcome') return { ...completion, at: at.slice(-1), right: [right.every(Boolean)] };
   const wrong = right.indexOf(false);
   const count = supervision === 'steps' || wrong < 0 ? right.length : wrong + 1;
-  return { ...answer, at: at.slice(0, count), right: right.slice(0, count) };
+  return { ...completion, at: at.slice(0, count), right: right.slice(0, count) };
 }
 
 /** Trains a process reward model, a step at a time. */
@@ -136,13 +139,13 @@ export const processEvaluationMetrics = ({
   loss,
   accuracy,
   auc,
-  answers,
+  completions,
 }: ProcessEvaluation): Record<string, number> => ({
   'loss/eval': loss,
   'accuracy/eval': accuracy,
-  'accuracy/product': answers.product.accuracy,
-  'accuracy/min': answers.min.accuracy,
-  'accuracy/last': answers.last.accuracy,
+  'accuracy/product': completions.product.accuracy,
+  'accuracy/min': completions.min.accuracy,
+  'accuracy/last': completions.last.accuracy,
   ...(Number.isFinite(auc) && { auc }),
 });
 
@@ -172,7 +175,7 @@ function createProcessLearner(
   const { model } = begun;
   const reading = { separator: separatorOf(options), aggregate: options.aggregate };
   const { seed, batch: part, accumulate, epochs, supervision } = options;
-  const train = all.map((answer) => supervised(answer, supervision));
+  const train = all.map((completion) => supervised(completion, supervision));
   const batch = Math.min(part * accumulate, train.length);
   const steps = Math.max(1, Math.round((train.length * epochs) / batch));
   const padding = model.tokenizer.pad ?? 0;
@@ -198,11 +201,11 @@ function createProcessLearner(
   };
 
   /** Adds up the gradients of some completions of a batch that has `labels` labels in all. */
-  async function learn(answers: readonly SteppedAnswer[], labels: number) {
-    const laid = answersBatch(answers, padding, length);
+  async function learn(completions: readonly SteppedCompletion[], labels: number) {
+    const laid = completionsBatch(completions, padding, length);
     // labels are in the order of packing
-    const next = answers.map(() => 0);
-    const sign = Array.from(laid.sequences, (i) => (answers[i].right[next[i]++] ? 1 : -1));
+    const next = completions.map(() => 0);
+    const sign = Array.from(laid.sequences, (i) => (completions[i].right[next[i]++] ? 1 : -1));
     const outputs = await trainer.run(laid, { sign, weight: sign.map(() => 1 / labels) });
     const scores = outputs.scores.data as Float32Array;
     const hits = Array.from(trainer.places(), (at, i) => Number(scores[at] * sign[i] > 0));
@@ -234,12 +237,12 @@ function createProcessLearner(
     /** One optimizer step, and an evaluation if it is due. */
     async next(): Promise<ProcessStep> {
       const rate = rateOf(state.step);
-      const answers = itemsOfStep(state.step, batch, train.length, seed).map((i) => train[i]);
-      const labels = answers.reduce((sum, { at }) => sum + at.length, 0);
+      const completions = itemsOfStep(state.step, batch, train.length, seed).map((i) => train[i]);
+      const labels = completions.reduce((sum, { at }) => sum + at.length, 0);
       let [loss, hits, tokens] = [0, 0, state.tokens];
       trainer.reset();
-      for (let i = 0; i < answers.length; i += part) {
-        const done = await learn(answers.slice(i, i + part), labels);
+      for (let i = 0; i < completions.length; i += part) {
+        const done = await learn(completions.slice(i, i + part), labels);
         loss += done.loss;
         hits += done.hits;
         tokens += done.tokens;

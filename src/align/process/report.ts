@@ -33,7 +33,7 @@ export function processReport(folder: string): Report {
             },
             {
               label: 'Accuracy by completion',
-              value: percent(last.answers.product.accuracy),
+              value: percent(last.completions.product.accuracy),
               note: `by the product of its steps; ${percent(last.allRight)} are right as a whole`,
             },
           ]
@@ -71,7 +71,7 @@ export function processReport(folder: string): Report {
   };
 }
 
-const numbers = ({ auc, ofRight, ofWrong, right, answers, allRight }: StepEvaluation): Table => ({
+const numbers = ({ auc, ofRight, ofWrong, right, completions, allRight }: StepEvaluation): Table => ({
   kind: 'table',
   title: 'In numbers',
   caption: 'On held-out completions. Always predicting "right" has the accuracy of the share that is right.',
@@ -82,7 +82,7 @@ const numbers = ({ auc, ofRight, ofWrong, right, answers, allRight }: StepEvalua
     ['accuracy on wrong steps', percent(ofWrong), ''],
     ['right step scored above a wrong one', Number.isFinite(auc) ? percent(auc) : '–', ''],
     ['completions right as a whole', percent(allRight), ''],
-    ...Object.entries(answers).map(([by, { accuracy, interval }]) => [
+    ...Object.entries(completions).map(([by, { accuracy, interval }]) => [
       `accuracy on completions, by the ${by} of their steps`,
       percent(accuracy),
       percents(interval),

@@ -10,7 +10,7 @@ export interface ProcessRun extends TrainedModel, Share {
   /** Share of the held-out steps that are right. */
   right: number;
   /** Accuracy over whole completions; see `StepEvaluation`. */
-  answers?: StepEvaluation['answers'];
+  completions?: StepEvaluation['completions'];
 }
 
 /** A row of samples.jsonl with an evaluation. */
@@ -31,8 +31,8 @@ export function trainProcess(learner: ProcessLearner, parts: TrainParts<ProcessS
       return processEvaluationMetrics(evaluation);
     },
     result({ evaluation }) {
-      const { accuracy = Number.NaN, interval = [0, 1], n = 0, right = Number.NaN, answers } = evaluation ?? {};
-      return { accuracy, interval, n, right, ...(answers && { answers }) };
+      const { accuracy = Number.NaN, interval = [0, 1], n = 0, right = Number.NaN, completions } = evaluation ?? {};
+      return { accuracy, interval, n, right, ...(completions && { completions }) };
     },
   });
 }

@@ -13,7 +13,7 @@ type RewardValues = ArrayLike<number | readonly StepReward[]>;
 
 /** A reward as a function: for each completion a number, higher being better, or the rewards of its steps. */
 export type RewardFunction = (
-  answers: readonly Completion[],
+  completions: readonly Completion[],
   signal: AbortSignal,
 ) => RewardValues | Promise<RewardValues>;
 
@@ -37,10 +37,10 @@ export async function fileReward(path: string, settings: CallSettings): Promise<
  * A reward from a function. A call that exceeds the timeout, throws or returns invalid values rejects with a HeedError.
  */
 export function functionReward(name: string, call: RewardFunction, settings: CallSettings): Reward {
-  const once = (answers: readonly Completion[], signal: AbortSignal | undefined) =>
+  const once = (completions: readonly Completion[], signal: AbortSignal | undefined) =>
     limited(name, settings.timeout, signal, async (within) => {
       try {
-        return await call(answers, within);
+        return await call(completions, within);
       } catch (cause) {
         within.throwIfAborted();
         throw new CallError(`The reward "${name}" failed: ${messageWithCauses(cause)}`, {
@@ -49,15 +49,15 @@ export function functionReward(name: string, call: RewardFunction, settings: Cal
         });
       }
     });
-  const explain: Reward['explain'] = async (answers, signal) => {
+  const explain: Reward['explain'] = async (completions, signal) => {
     signal?.throwIfAborted();
-    const values = await retried(settings, signal, () => once(answers, signal), isMistake);
-    return checkedScores(name, values, answers);
+    const values = await retried(settings, signal, () => once(completions, signal), isMistake);
+    return checkedScores(name, values, completions);
   };
   return {
     name,
     explain,
-    score: async (answers, signal) => (await explain(answers, signal)).scores,
+    score: async (completions, signal) => (await explain(completions, signal)).scores,
   };
 }
 
@@ -70,20 +70,21 @@ function isMistake(error: unknown): boolean {
 }
 const hasCause = (error: unknown) => (error as Error).cause !== undefined;
 
-function checkedScores(name: string, values: unknown, answers: readonly Completion[]): Scores {
-  if (!Array.isArray(values) || !values.some(Array.isArray)) return { scores: checkedRewards(name, values, answers) };
+function checkedScores(name: string, values: unknown, completions: readonly Completion[]): Scores {
+  if (!Array.isArray(values) || !values.some(Array.isArray))
+    return { scores: checkedRewards(name, values, completions) };
   const steps = values.map((own: unknown, i): readonly StepReward[] => {
     if (!Array.isArray(own)) return [];
-    const wrong = own.find((step) => !(step?.end > 0 && step.end <= answers[i].text.length));
+    const wrong = own.find((step) => !(step?.end > 0 && step.end <= completions[i].text.length));
     if (wrong === undefined) return own;
     throw new HeedError(`The reward "${name}" gave the step ${JSON.stringify(wrong)?.slice(0, 80)} of a completion.`, {
-      hint: `A step is {end, reward}: characters of the text up to its end (at most ${answers[i].text.length} here), and a number.`,
+      hint: `A step is {end, reward}: characters of the text up to its end (at most ${completions[i].text.length} here), and a number.`,
     });
   });
   const sums = values.map((own, i) =>
     Array.isArray(own) ? steps[i].reduce((sum, { reward }) => sum + reward, 0) : own,
   );
-  return { steps, scores: checkedRewards(name, sums, answers) };
+  return { steps, scores: checkedRewards(name, sums, completions) };
 }
 
 /** Completions per request, and concurrent requests. */
@@ -91,22 +92,22 @@ const CHUNK = 32;
 const AT_ONCE = 4;
 
 /**
- * A reward from an HTTP endpoint. It receives `{answers: [{prompt, response, ended, row}]}`, with prompt and response
+ * A reward from an HTTP endpoint. It receives `{completions: [{prompt, response, ended, row}]}`, with prompt and response
  * as text, and returns `{rewards: [number, …]}` or the list alone. Failed requests are retried one by one.
  */
 export function endpointReward(url: string, settings: CallSettings): Reward {
   return {
     name: url,
-    async score(answers, signal) {
-      const rewards = new Float64Array(answers.length);
-      await severally(Math.ceil(answers.length / CHUNK), AT_ONCE, signal, async (chunk, either) => {
-        const some = answers.slice(chunk * CHUNK, (chunk + 1) * CHUNK);
+    async score(completions, signal) {
+      const rewards = new Float64Array(completions.length);
+      await severally(Math.ceil(completions.length / CHUNK), AT_ONCE, signal, async (chunk, either) => {
+        const some = completions.slice(chunk * CHUNK, (chunk + 1) * CHUNK);
         const request = {
           url,
-          body: { answers: some.map(sent) },
+          body: { completions: some.map(sent) },
           who: `The reward at "${url}"`,
-          hint: 'It receives {"answers": [{"prompt", "response", "ended", "row"}]} and must return {"rewards": [number, …]}; check its log.',
-          read: (answer: unknown) => checkedRewards(url, rewardsIn(answer), some),
+          hint: 'It receives {"completions": [{"prompt", "response", "ended", "row"}]} and must return {"rewards": [number, …]}; check its log.',
+          read: (completion: unknown) => checkedRewards(url, rewardsIn(completion), some),
         };
         rewards.set(await post(request, settings, either), chunk * CHUNK);
       });
@@ -117,24 +118,24 @@ export function endpointReward(url: string, settings: CallSettings): Reward {
 
 const sent = ({ promptText, text, ended, row }: Completion) => ({ prompt: promptText, response: text, ended, row });
 
-const rewardsIn = (answer: unknown): unknown =>
-  Array.isArray(answer) ? answer : (answer as { rewards?: unknown } | null)?.rewards;
+const rewardsIn = (completion: unknown): unknown =>
+  Array.isArray(completion) ? completion : (completion as { rewards?: unknown } | null)?.rewards;
 
 /** Checks the values of a reward. @throws HeedError unless there is a finite number for each completion. */
-export function checkedRewards(name: string, values: unknown, answers: readonly Completion[]): ArrayLike<number> {
-  const expected = `expected ${answers.length} numbers`;
+export function checkedRewards(name: string, values: unknown, completions: readonly Completion[]): ArrayLike<number> {
+  const expected = `expected ${completions.length} numbers`;
   const hint = 'A reward must return a finite number for each completion, in order.';
   if (!Array.isArray(values) && !ArrayBuffer.isView(values)) {
     throw new HeedError(`The reward "${name}" gave ${JSON.stringify(values)?.slice(0, 80)}: ${expected}.`, { hint });
   }
   const rewards = values as ArrayLike<number>;
-  if (rewards.length !== answers.length) {
+  if (rewards.length !== completions.length) {
     throw new HeedError(`The reward "${name}" gave ${rewards.length} numbers: ${expected}.`, { hint });
   }
   for (let i = 0; i < rewards.length; i++) {
     if (Number.isFinite(rewards[i])) continue;
     const got = typeof rewards[i] === 'number' ? rewards[i] : JSON.stringify(rewards[i]);
-    throw new HeedError(`The reward "${name}" gave ${got} for a completion: "${answers[i].text.slice(0, 80)}".`, {
+    throw new HeedError(`The reward "${name}" gave ${got} for a completion: "${completions[i].text.slice(0, 80)}".`, {
       hint,
     });
   }

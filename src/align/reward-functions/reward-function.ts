@@ -105,9 +105,9 @@ export interface Reward {
    *
    * @throws HeedError when the reward fails or gives invalid values; the signal's reason when it aborts.
    */
-  score(answers: readonly Completion[], signal?: AbortSignal): Promise<ArrayLike<number>>;
+  score(completions: readonly Completion[], signal?: AbortSignal): Promise<ArrayLike<number>>;
   /** The same numbers with their parts and steps. Absent if the reward has none. */
-  explain?(answers: readonly Completion[], signal?: AbortSignal): Promise<Scores>;
+  explain?(completions: readonly Completion[], signal?: AbortSignal): Promise<Scores>;
 }
 
 /** A reward that holds native memory or processes: whoever opens it disposes of it. */
@@ -116,7 +116,7 @@ export type OpenReward = Reward & Disposable;
 /** Scores with their parts and steps, for rewards with or without `explain`. */
 export const explained = async (
   reward: Reward,
-  answers: readonly Completion[],
+  completions: readonly Completion[],
   signal?: AbortSignal,
 ): Promise<Scores> =>
-  reward.explain ? reward.explain(answers, signal) : { scores: await reward.score(answers, signal) };
+  reward.explain ? reward.explain(completions, signal) : { scores: await reward.score(completions, signal) };

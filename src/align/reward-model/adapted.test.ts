@@ -12,7 +12,7 @@ const { folder, dataOf } = ownData();
 const llama = smallModel();
 const prompts = ['red sun', 'a', 'cats', 'the capital'];
 const data = dataOf(prompts.map((prompt) => ({ prompt, chosen: ' cat cat', rejected: ' dog moon' })));
-const answers = prompts.map((promptText, i) => ({
+const completions = prompts.map((promptText, i) => ({
   prompt: [1],
   response: [2],
   ended: true,
@@ -39,7 +39,7 @@ async function trained(name: string, members: number): Promise<string> {
 }
 const scoresOf = async (path: string, over?: Awaited<ReturnType<typeof loadModel>>) => {
   const reward = await openReward(path, {}, {}, over);
-  const scores = Array.from(await reward.score(answers));
+  const scores = Array.from(await reward.score(completions));
   reward[Symbol.dispose]();
   return scores;
 };

@@ -22,9 +22,9 @@ const near = (got: number, expected: number, tolerance: number) =>
   expect(Math.abs(got - expected)).toBeLessThanOrEqual(tolerance * Math.max(1, Math.abs(expected)));
 
 /** The loss of fixed scores, and its gradient: the head reads them off states of one number. */
-function lossOf(scores: number[], lists: Omit<Ranking, 'answers'>[], options: Partial<RankingLossOptions> = {}) {
+function lossOf(scores: number[], lists: Omit<Ranking, 'completions'>[], options: Partial<RankingLossOptions> = {}) {
   const n = scores.length;
-  const rankings = lists.map((list) => ({ ...list, answers: Array.from(list.levels, () => ({ ids: [] })) }));
+  const rankings = lists.map((list) => ({ ...list, completions: Array.from(list.levels, () => ({ ids: [] })) }));
   const numbers = numbersOf(rankings, lists.length);
   const program = trace((graph) => {
     const states = reshape(input(graph, 'scores', [n]), [n, 1]);
@@ -120,12 +120,12 @@ it('Plackett–Luce is the likelihood of the order', () => {
 
 describe("five steps of PyTorch's reward model", () => {
   const fixture = JSON.parse(readFileSync(at('train/reward.json'), 'utf8'));
-  const answers = (fixture.input_ids as number[][]).map((ids, i) => {
+  const completions = (fixture.input_ids as number[][]).map((ids, i) => {
     const length = fixture.attention_mask[i].reduce((a: number, b: number) => a + b);
     return { ids: ids.slice(0, length), at: [length - 1] };
   });
   const rankings: Ranking[] = [0, 1, 2, 3].map((i) => ({
-    answers: [answers[i], answers[i + 4]],
+    completions: [completions[i], completions[i + 4]],
     levels: [1, 0],
     merits: [0, 0],
   }));
@@ -139,7 +139,7 @@ describe("five steps of PyTorch's reward model", () => {
   const runs = (fixture.runs as Reference[]).map((run, i) => [run.optimizer, [4, 2][i], run] as const);
   it.each(runs)('%s, %i at once', async (_, part, run) => {
     const { config, parameters } = loadCheckpoint(at('models/tiny-llama-rm'));
-    const trainer = createRankingTrainer(config, parameters, { length: 40, answers: 2 * part, padding: 3 }, plain);
+    const trainer = createRankingTrainer(config, parameters, { length: 40, completions: 2 * part, padding: 3 }, plain);
     const optimizer = createOptimizer(
       parameters,
       trainer.gradients,

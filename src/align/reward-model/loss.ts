@@ -49,7 +49,7 @@ export interface RankingLossOptions {
 /** A ranking of two or more completions of one prompt. */
 export interface Ranking {
   /** Tokens of each completion with its prompt; `at` is the token whose state is scored. */
-  answers: readonly Example[];
+  completions: readonly Example[];
   /** The rank of each completion: higher is better, equal is a tie. */
   levels: ArrayLike<number>;
   /** A number for each completion: the margin of one over another is the difference of theirs. */
@@ -65,7 +65,7 @@ const bradleyTerry = choiceModelSchema.parse({});
  */
 export function rankingLoss({ loss, centering, labelSmoothing }: RankingLossOptions): PackedLoss {
   return (reading) => {
-    const s = reading.sums(scoresOf(reading)); // [answers], as all inputs
+    const s = reading.sums(scoresOf(reading)); // [completions], as all inputs
     const [list, level, weight] = ['list', 'level', 'weight'].map(reading.perSequence);
     const sameList = equal(row(list), column(list));
     const better = ones(logicalAnd(sameList, greater(row(level), column(level))));
@@ -96,21 +96,25 @@ const ones = (mask: Tensor) => cast(mask, 'float32');
 /** The inputs of `rankingLoss` by name, a number for each completion, for some of a batch of `total` rankings. */
 export function numbersOf(rankings: readonly Ranking[], total: number): Record<string, number[]> {
   const each = (number: (ranking: Ranking, i: number, list: number) => number) =>
-    rankings.flatMap((ranking, list) => ranking.answers.map((_, i) => number(ranking, i, list)));
+    rankings.flatMap((ranking, list) => ranking.completions.map((_, i) => number(ranking, i, list)));
   return {
     list: each((_, __, list) => list + 1), // padding is in list 0, with weight 0
     level: each(({ levels }, i) => levels[i]),
     merit: each(({ merits }, i) => merits[i]),
-    weight: each(({ answers: { length }, weight = 1 }) => (2 * weight) / (total * length * (length - 1))),
-    'rank weight': each(({ answers: { length }, weight = 1 }) => weight / (total * (length - 1))),
+    weight: each(({ completions: { length }, weight = 1 }) => (2 * weight) / (total * length * (length - 1))),
+    'rank weight': each(({ completions: { length }, weight = 1 }) => weight / (total * (length - 1))),
   };
 }
 
 /** Packs completions into rows, numbered in order; a prompt, which is not learned, once for all its completions. */
-export function answersBatch(answers: readonly Example[], padding: number, length?: number): PackedBatch {
-  const longest = length ?? roomFor(Math.max(...answers.map(({ ids }) => ids.length)));
-  const examples = answers.map((answer, sequence) => {
-    return { ...answer, sequence, prefix: Math.max(0, Array.prototype.indexOf.call(answer.learn ?? [], 1) - 1) };
+export function completionsBatch(completions: readonly Example[], padding: number, length?: number): PackedBatch {
+  const longest = length ?? roomFor(Math.max(...completions.map(({ ids }) => ids.length)));
+  const examples = completions.map((completion, sequence) => {
+    return {
+      ...completion,
+      sequence,
+      prefix: Math.max(0, Array.prototype.indexOf.call(completion.learn ?? [], 1) - 1),
+    };
   });
   const layout = { lengths: rowLengths(longest), tokens: Number.POSITIVE_INFINITY, padding };
   const [{ batch }] = packedBatches(examples, layout);
@@ -140,7 +144,7 @@ interface RankingShape {
   /** Tokens per row. */
   length: number;
   /** The most completions of the rankings computed at once. */
-  answers: number;
+  completions: number;
   padding: number;
 }
 
@@ -148,11 +152,11 @@ interface RankingShape {
 export function createRankingTrainer(
   config: DecoderConfig,
   parameters: Arena,
-  { length, answers, padding }: RankingShape,
+  { length, completions, padding }: RankingShape,
   options: RankingLossOptions,
   packed: Omit<PackedTrainerOptions, 'sequences'> = {},
 ): RankingTrainer {
-  const trainer = createPackedTrainer(config, parameters, rankingLoss(options), { ...packed, sequences: answers });
+  const trainer = createPackedTrainer(config, parameters, rankingLoss(options), { ...packed, sequences: completions });
   const unused = options.loss === 'bradley-terry' ? 'rank weight' : 'merit';
   return {
     gradients: trainer.gradients,
@@ -162,8 +166,8 @@ export function createRankingTrainer(
       const scores: number[] = [];
       for (let i = 0; i < rankings.length; i += part) {
         const some = rankings.slice(i, i + part);
-        const batch = answersBatch(
-          some.flatMap(({ answers }) => answers),
+        const batch = completionsBatch(
+          some.flatMap(({ completions }) => completions),
           padding,
           length,
         );

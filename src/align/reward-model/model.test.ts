@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { ownData, smallModel } from '../../../test/support/training.ts';
 import { loadModel } from '../../lm/model.ts';
 import { loadTokenizer } from '../../lm/tokenizer.ts';
-import { createRewardModel, createRewardScorer, saveRewardModel, scoredAnswer } from './model.ts';
+import { createRewardModel, createRewardScorer, saveRewardModel, scoredCompletion } from './model.ts';
 
 const { folder } = ownData();
 const python = process.env.HEED_PEERS_PYTHON;
@@ -24,13 +24,13 @@ async function saved(name: string, change: (pad: number | undefined, eos: number
   const files = { ...tokenizer.files, 'tokenizer_config.json': JSON.stringify(config) };
   const reward = createRewardModel({ ...model, tokenizer: { ...tokenizer, pad, files } }, 0);
   saveRewardModel(path, reward);
-  const answers = ['one', 'another one', 'a longer answer than these'].map((text) =>
-    scoredAnswer({ ids: tokenizer.encode(text) }, reward),
+  const completions = ['one', 'another one', 'a longer answer than these'].map((text) =>
+    scoredCompletion({ ids: tokenizer.encode(text) }, reward),
   );
   using scorer = createRewardScorer(reward);
-  const scores = Array.from(await scorer.run(answers));
+  const scores = Array.from(await scorer.run(completions));
   reward.parameters[Symbol.dispose]();
-  return { path, scores, ids: answers.map(({ ids }) => Array.from(ids)) };
+  return { path, scores, ids: completions.map(({ ids }) => Array.from(ids)) };
 }
 
 describe.each([

@@ -28,9 +28,9 @@ import { withoutHead } from '../../nn/decoder-config.ts';
 import * as initialize from '../../nn/initialize.ts';
 import { breathe, existsSync, join, mkdirSync, readFileSync, turnIsDue } from '../../node.ts';
 import { random } from '../../random.ts';
-import { answerTo, encodeAnswer } from '../examples/pairs.ts';
+import { completionTo, encodeCompletion } from '../examples/pairs.ts';
 import { copyOf } from '../training/trainable.ts';
-import { answersBatch } from './loss.ts';
+import { completionsBatch } from './loss.ts';
 
 const CALIBRATION = 'reward.json';
 
@@ -126,7 +126,7 @@ function rowsToScore(
 
 /** The tokens of a completion with its prompt, ready to be scored. If they are too many, the beginning is cut off. */
 export function encodedFor(model: ModelData, prompt: TextOrMessages, text: string) {
-  const { ids, at } = scoredAnswer(encodeAnswer(prompt, answerTo(prompt, text), model.tokenizer), model);
+  const { ids, at } = scoredCompletion(encodeCompletion(prompt, completionTo(prompt, text), model.tokenizer), model);
   const excess = Math.max(0, ids.length - model.config.maxPositions);
   return { ids: Array.from(ids).slice(excess), at: [Math.max(0, at![0] - excess)] };
 }
@@ -308,7 +308,10 @@ export function whileCalibrated<T>(
  *
  * @throws HeedError when the tokenizer has no end token.
  */
-export function scoredAnswer({ ids, learn }: Example, { ends, tokenizer }: Pick<Model, 'ends' | 'tokenizer'>): Example {
+export function scoredCompletion(
+  { ids, learn }: Example,
+  { ends, tokenizer }: Pick<Model, 'ends' | 'tokenizer'>,
+): Example {
   for (let i = ids.length - 1; i >= 0 && (!learn || learn[i]); i--) {
     if (ends.includes(ids[i])) return { ids, learn, at: [i] };
   }
@@ -323,7 +326,7 @@ export function scoredAnswer({ ids, learn }: Example, { ends, tokenizer }: Pick<
 
 interface RewardScorer {
   /** The reward of each completion made by `scoredAnswer`; it may not be finite. */
-  run(answers: readonly Example[]): Promise<Float32Array>;
+  run(completions: readonly Example[]): Promise<Float32Array>;
   /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
@@ -340,7 +343,7 @@ export function createRewardScorer(model: RewardModel, options?: ScorerOptions):
   const scorer = createStateScorer(model, options);
   const { shift } = model.calibration;
   return {
-    run: async (answers) => Float32Array.from(await scorer.run(answers), ([score]) => score + shift),
+    run: async (completions) => Float32Array.from(await scorer.run(completions), ([score]) => score + shift),
     [Symbol.dispose]: scorer[Symbol.dispose],
   };
 }
@@ -374,7 +377,7 @@ export function createStateScorer(
           tokens += examples[order[next++]].ids.length;
         }
         const some = order.slice(i, next);
-        const batch = answersBatch(
+        const batch = completionsBatch(
           some.map((index) => examples[index]),
           tokenizer.pad ?? 0,
         );

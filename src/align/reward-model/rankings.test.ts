@@ -24,9 +24,9 @@ it('reads comparisons, with margins, ties and where they are from', async () => 
     { levels: [1, 0], merits: [2, 0], source: 'a' },
     { levels: [0, 0], merits: [0, 0], source: undefined },
   ]);
-  const { answers } = rankings.ranking(0);
-  expect(answers.map(({ ids }) => textOf(ids))).toEqual(['Hi there', 'Hi no']);
-  for (const { ids, at } of answers) expect(ids[at![0]]).toBe(2);
+  const { completions } = rankings.ranking(0);
+  expect(completions.map(({ ids }) => textOf(ids))).toEqual(['Hi there', 'Hi no']);
+  for (const { ids, at } of completions) expect(ids[at![0]]).toBe(2);
   expect(rankings.lengths.slice(0, 2)).toEqual(['Hi there', 'Hi no'].map((t) => tokenizer.encode(t).length - 2));
 });
 
@@ -44,8 +44,8 @@ it('scores a conversation on the token that ends it, not on what the template wr
   const qwen = loadTokenizer(fileURLToPath(new URL('../../../test/fixtures/models/tiny-qwen2', import.meta.url)));
   const turn = (content: string) => [{ role: 'assistant', content }];
   const row = { prompt: [{ role: 'user', content: 'Hi' }], chosen: turn('Hello.'), rejected: turn('No') };
-  const { answer } = await gatherRankings([{ value: row }], { tokenizer: qwen, ends: [2] }, 'rows', plain);
-  const { ids, at } = answer(0);
+  const { completion } = await gatherRankings([{ value: row }], { tokenizer: qwen, ends: [2] }, 'rows', plain);
+  const { ids, at } = completion(0);
   expect(ids[at![0]]).toBe(2);
   expect(at![0]).toBe(ids.length - 2);
 });
@@ -98,11 +98,11 @@ it('leaves completions of the same tokens out, and refuses where nothing else is
 
 it('cuts what is too long and scores it on its end all the same', async () => {
   const row = { prompt: 'Say', chosen: 'yes', rejected: 'no, never in all of my life, not even once' };
-  const whole = (await gather([row])).answer(1);
+  const whole = (await gather([row])).completion(1);
   expect(whole.ids.length).toBeGreaterThan(12);
   await expect(gather([row], { length: 12 })).rejects.toThrow(/1 are longer than 12 tokens/);
   for (const truncate of ['start', 'end'] as const) {
-    const cut = (await gather([row], { length: 12, truncate })).answer(1);
+    const cut = (await gather([row], { length: 12, truncate })).completion(1);
     expect([cut.ids.length, cut.at, cut.ids[11]]).toEqual([12, [11], 2]);
     const rest = Array.from(cut.ids).slice(0, 11);
     const from = truncate === 'start' ? 0 : whole.ids.length - 12;

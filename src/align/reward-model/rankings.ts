@@ -8,9 +8,9 @@ import type { Example } from '../../lm/packing.ts';
 import { createHash } from '../../node.ts';
 import { createExamples, type Examples, holdOut } from '../examples/examples.ts';
 import {
-  answerTo,
-  checkAnswer,
-  encodeAnswer,
+  checkCompletion,
+  completionTo,
+  encodeCompletion,
   encodedRows,
   nothingLeft,
   type PairOptions,
@@ -20,7 +20,7 @@ import {
 } from '../examples/pairs.ts';
 import type { TokenSequence } from '../examples/token-view.ts';
 import type { Ranking } from './loss.ts';
-import { scoredAnswer } from './model.ts';
+import { scoredCompletion } from './model.ts';
 
 /** Formats of rows that `gatherRankings` accepts. */
 export const rankingFormats: readonly Format[] = [
@@ -58,11 +58,11 @@ export interface Rankings {
   /** The ranks of each list, with the index of its first completion, its prompt and its source. */
   readonly lists: readonly Listed[];
   /** Every completion with its prompt. */
-  readonly answers: Examples;
+  readonly completions: Examples;
   /** Tokens of each completion without its prompt. */
   readonly lengths: readonly number[];
   /** The i-th completion, ready to be scored. */
-  answer(i: number): Example;
+  completion(i: number): Example;
   /** The ranking of a list, ready for the loss. */
   ranking(list: number): Ranking;
   /** Rows with a completion that was too long. */
@@ -74,7 +74,7 @@ export interface Rankings {
 }
 
 interface Rated extends Omit<Listed, 'first'> {
-  answers: readonly Example[];
+  completions: readonly Example[];
 }
 
 type Dataset = AsyncIterable<{ value: Row } & Partial<Place>> | Iterable<{ value: Row } & Partial<Place>>;
@@ -106,12 +106,14 @@ export async function gatherRankings(
   const encode = (row: Row): Example[] => {
     order = orderOf(row, options);
     const { prompt, completions } = order;
-    return completions.map((answer) => scoredAnswer(encodeAnswer(prompt, answer, tokenizer, row), { tokenizer, ends }));
+    return completions.map((completion) =>
+      scoredCompletion(encodeCompletion(prompt, completion, tokenizer, row), { tokenizer, ends }),
+    );
   };
-  for await (const { row, answers } of encodedRows(dataset, name, options, encode)) {
-    if (answers.some(({ ids }) => ids.length > options.length)) long++;
-    const fitted = answers.flatMap((answer) => fit(answer, options) ?? []);
-    if (fitted.length < answers.length) continue;
+  for await (const { row, completions } of encodedRows(dataset, name, options, encode)) {
+    if (completions.some(({ ids }) => ids.length > options.length)) long++;
+    const fitted = completions.flatMap((completion) => fit(completion, options) ?? []);
+    if (fitted.length < completions.length) continue;
     if (sameTokens(fitted)) {
       equal++;
       continue;
@@ -121,7 +123,7 @@ export async function gatherRankings(
       prompt: createHash('sha256').update(JSON.stringify(prompt)).digest('base64'),
       source: nameOf(row[options.source]),
       weight: order!.weight,
-      answers: fitted,
+      completions: fitted,
       levels,
       merits,
     };
@@ -135,23 +137,23 @@ export async function gatherRankings(
 }
 
 function rankingsOf(rated: readonly Rated[], left: Pick<Rankings, 'long' | 'equal'>): Rankings {
-  const answers = createExamples();
+  const completions = createExamples();
   const [at, lengths]: number[][] = [[], []];
   const lists: Listed[] = [];
-  for (const { answers: own, ...list } of rated) {
+  for (const { completions: own, ...list } of rated) {
     lists.push({ ...list, first: at.length });
     for (const { ids, learn, at: ends } of own) {
-      answers.add({ ids, learn });
+      completions.add({ ids, learn });
       at.push(ends![0]);
       lengths.push(ends![0] + 1 - Array.from(learn!).indexOf(1));
     }
   }
-  const answer = (i: number): Example => ({ ids: answers.at(i).ids, at: [at[i]] });
+  const completion = (i: number): Example => ({ ids: completions.at(i).ids, at: [at[i]] });
   const ranking = (list: number): Ranking => {
     const { first, levels, merits, weight } = lists[list];
-    return { answers: levels.map((_, i) => answer(first + i)), levels, merits, weight };
+    return { completions: levels.map((_, i) => completion(first + i)), levels, merits, weight };
   };
-  return { lists, answers, lengths, answer, ranking, ...left };
+  return { lists, completions, lengths, completion, ranking, ...left };
 }
 
 interface Order {
@@ -183,10 +185,10 @@ function orderOf(row: Row, { ratingMargin }: RankingOptions): Order {
     throw new HeedError(`"${column}" should have a number for each of ${completions.length} completions.`);
   }
   const numbers = values.map((value) => numberOf(typeof value === 'boolean' ? Number(value) : value, column));
-  for (const completion of completions) checkAnswer(completion, several ? 'completions' : 'completion');
+  for (const completion of completions) checkCompletion(completion, several ? 'completions' : 'completion');
   return {
     prompt: row.prompt,
-    completions: completions.map((text) => answerTo(row.prompt, text)),
+    completions: completions.map((text) => completionTo(row.prompt, text)),
     levels: column.startsWith('rank') ? numbers.map((rank) => -rank) : numbers,
     merits: column.startsWith('rank') ? numbers.map(() => 0) : numbers.map((rating) => rating * ratingMargin),
     weight,
@@ -205,25 +207,25 @@ const nameOf = (value: unknown): string | undefined =>
 const joined = (a: Rated, b: Rated): Rated => ({
   ...a,
   weight: Math.min(a.weight, b.weight),
-  answers: [...a.answers, ...b.answers],
+  completions: [...a.completions, ...b.completions],
   levels: [...a.levels, ...b.levels],
   merits: [...a.merits, ...b.merits],
 });
 
 /** Splits a list into lists of about equal size, and drops those of a single completion. */
 function chunks(list: Rated, most: number): Rated[] {
-  const count = Math.ceil(list.answers.length / most);
+  const count = Math.ceil(list.completions.length / most);
   const parts = Array.from({ length: count }, (_, i): Rated => {
-    const [from, to] = [i, i + 1].map((part) => Math.round((part * list.answers.length) / count));
-    const { answers, levels, merits } = list;
+    const [from, to] = [i, i + 1].map((part) => Math.round((part * list.completions.length) / count));
+    const { completions, levels, merits } = list;
     return {
       ...list,
-      answers: answers.slice(from, to),
+      completions: completions.slice(from, to),
       levels: levels.slice(from, to),
       merits: merits.slice(from, to),
     };
   });
-  return parts.filter(({ answers }) => answers.length > 1);
+  return parts.filter(({ completions }) => completions.length > 1);
 }
 
 /** A completion cut to the maximum length, still scored on its end token; undefined when it is dropped. */
@@ -263,8 +265,8 @@ export function holdOutPrompts(
 export function rankingsFingerprint(rankings: Rankings, lists: readonly number[]): string {
   const hash = createHash('sha256');
   for (const list of lists) {
-    const { answers, levels, merits, weight } = rankings.ranking(list);
-    for (const { ids } of answers) hash.update(Int32Array.from(ids)).update(';');
+    const { completions, levels, merits, weight } = rankings.ranking(list);
+    for (const { ids } of completions) hash.update(Int32Array.from(ids)).update(';');
     if (weight !== 1) hash.update(`weight ${weight}`);
     hash.update(Float64Array.from([...Array.from(levels), ...Array.from(merits)]));
   }

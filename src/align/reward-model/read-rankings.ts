@@ -75,7 +75,7 @@ export async function readRankings(
   const length = longestExample(options.length, model.config);
   const account = accountRows(rows, source.name, 'reward', model.tokenizer);
   const rankings = await gatherRankings(account.rows, model, source.name, { ...options, length, onNotice });
-  for (const line of account.lines([rankings.answers])) onNotice?.(line);
+  for (const line of account.lines([rankings.completions])) onNotice?.(line);
   if (rankings.long > 0) {
     const what = options.truncate === 'drop' ? 'left out' : 'cut';
     onNotice?.(

@@ -194,13 +194,13 @@ function createRewardLearner(
   const models = begun.map(({ model }) => model);
   const { seed, batch: part, accumulate, epochs } = options;
   const { rankings, lists } = train;
-  const unknown = unknownShare([rankings.answers], models[0].tokenizer);
+  const unknown = unknownShare([rankings.completions], models[0].tokenizer);
   const batch = Math.min(part * accumulate, lists.length);
   const steps = Math.max(1, Math.round((lists.length * epochs) / batch));
   const most = Math.max(...lists.map((list) => rankings.lists[list].levels.length));
   const shape = {
-    length: roomFor(rankings.answers.lengths.reduce((a, b) => Math.max(a, b), 0)),
-    answers: Math.min(part, batch) * most,
+    length: roomFor(rankings.completions.lengths.reduce((a, b) => Math.max(a, b), 0)),
+    completions: Math.min(part, batch) * most,
     padding: models[0].tokenizer.pad ?? 0,
   };
   const members = models.map((model, index) => {
@@ -234,28 +234,28 @@ function createRewardLearner(
     itemsOfStep(step, batch, lists.length, seedFor(seed, 'order', member)).map((i) => rankingOf(lists[i]));
 
   const { rankings: referred } = heldOut ?? train;
-  const references = answersOf(heldOut ?? train).slice(0, MOST_REFERENCES);
+  const references = completionsOf(heldOut ?? train).slice(0, MOST_REFERENCES);
   const calibrationBy = (scores: ArrayLike<number>) =>
     options.normalize ? calibrate(scores) : { gain: 1, calibration: plainCalibration };
-  const calibrationOf = async ({ run }: { run(answers: readonly Example[]): Promise<Float32Array> }) =>
-    calibrationBy(await run(references.map(referred.answer)));
+  const calibrationOf = async ({ run }: { run(completions: readonly Example[]): Promise<Float32Array> }) =>
+    calibrationBy(await run(references.map(referred.completion)));
 
   /** Evaluates the current model; `best` is not set. Undefined without held-out comparisons. */
   async function evaluate(): Promise<RewardStepEvaluation | undefined> {
     if (!heldOut) return undefined;
-    const answers = answersOf(heldOut);
-    const examples = answers.map(heldOut.rankings.answer);
+    const completions = completionsOf(heldOut);
+    const examples = completions.map(heldOut.rankings.completion);
     const scores: Float32Array[] = [];
     for (const { scorer } of members) scores.push(await scorer.run(examples));
     const calibrations = scores.map((of) => calibrationBy(of.subarray(0, references.length)));
     const rewards = new Float32Array(heldOut.rankings.lengths.length);
     let disagreement = 0;
-    for (const [i, answer] of answers.entries()) {
+    for (const [i, completion] of completions.entries()) {
       const each = scores.map((of, k) => of[i] * calibrations[k].gain + calibrations[k].calibration.shift);
       const mean = each.reduce((sum, value) => sum + value, 0) / each.length;
-      rewards[answer] = mean;
+      rewards[completion] = mean;
       const variance = each.reduce((sum, value) => sum + (value - mean) ** 2, 0) / each.length;
-      disagreement += Math.sqrt(variance) / answers.length;
+      disagreement += Math.sqrt(variance) / completions.length;
     }
     const scale = calibrations.reduce((sum, { calibration }) => sum + calibration.scale, 0) / calibrations.length;
     const pairs = judgedPairs(heldOut.rankings, heldOut.lists, rewards);
@@ -358,7 +358,7 @@ const renamed = <T>(tensors: Record<string, T>, prefix: string): Record<string, 
   Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [`${prefix}${name}`, tensor]));
 
 /** Indices of the completions of some rankings. */
-const answersOf = ({ rankings, lists }: Chosen): number[] =>
+const completionsOf = ({ rankings, lists }: Chosen): number[] =>
   lists.flatMap((list) => rankings.lists[list].levels.map((_, i) => rankings.lists[list].first + i));
 
 function accuracyOf(rankings: readonly { levels: ArrayLike<number> }[], scores: ArrayLike<number>): number {

@@ -14,9 +14,9 @@ import { Disposables } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
 import { chatTemplateKwargsSchema, chatTemplateSchema, templatedModel } from '../../lm/built-in-templates.ts';
 import { longestExample } from '../examples/examples.ts';
-import { encodeAnswer } from '../examples/pairs.ts';
+import { encodeCompletion } from '../examples/pairs.ts';
 import { type Drift, driftOf, evaluateReward, judgedPairs, type RewardEvaluation } from '../reward-model/evaluation.ts';
-import { createRewardScorer, loadRewardModel, type RewardModel, scoredAnswer } from '../reward-model/model.ts';
+import { createRewardScorer, loadRewardModel, type RewardModel, scoredCompletion } from '../reward-model/model.ts';
 import { rankingDataSchema } from '../reward-model/options.ts';
 import type { Rankings } from '../reward-model/rankings.ts';
 import { readRankings } from '../reward-model/read-rankings.ts';
@@ -104,16 +104,16 @@ async function judge(options: JudgmentOptions, live: Live): Promise<RewardJudgme
       hint: 'Evaluate them one by one: the members of an ensemble must have the same tokenizer.',
     });
   }
-  const means = async (answers: Parameters<(typeof scorers)[number]['run']>[0]) =>
-    meansOf(await Promise.all(scorers.map(({ run }) => run(answers))));
+  const means = async (completions: Parameters<(typeof scorers)[number]['run']>[0]) =>
+    meansOf(await Promise.all(scorers.map(({ run }) => run(completions))));
   const source = await openSource('data', options.data, live);
   const rankings: Rankings = await readRankings(source, options, model, live.onNotice);
-  const { means: rewards, disagreement } = await means(rankings.lengths.map((_, i) => rankings.answer(i)));
+  const { means: rewards, disagreement } = await means(rankings.lengths.map((_, i) => rankings.completion(i)));
   const scale = models.reduce((sum, { calibration }) => sum + calibration.scale, 0) / models.length;
   const pairs = judgedPairs(rankings, [...rankings.lists.keys()], rewards);
   const drifted = async (path: 'reference' | 'policy', name: string) => {
-    const { answers, lengths } = await readAnswers(await openSource(path, name, live), options, model, live);
-    return { rewards: (await means(answers)).means, lengths };
+    const { completions, lengths } = await readCompletions(await openSource(path, name, live), options, model, live);
+    return { rewards: (await means(completions)).means, lengths };
   };
   const drift =
     options.reference === undefined
@@ -135,13 +135,13 @@ function meansOf(rewards: readonly Float32Array[]): { means: Float32Array; disag
 }
 
 /** The completions of a dataset, ready to be scored; those that are too long are left out. */
-async function readAnswers(
+async function readCompletions(
   source: Source,
   { onBadRow, length }: JudgmentOptions,
   model: RewardModel,
   { onNotice }: Live,
 ) {
-  const answers: ReturnType<typeof scoredAnswer>[] = [];
+  const completions: ReturnType<typeof scoredCompletion>[] = [];
   const lengths: number[] = [];
   const rows = readSource(source, {
     onBadRow,
@@ -149,15 +149,15 @@ async function readAnswers(
     onSkip: (row) => onNotice?.(`left out ${describeBadRow(row)}`),
   });
   for await (const { value } of rows) {
-    const answer = scoredAnswer(
-      encodeAnswer(value.prompt as string | Message[], value.completion, model.tokenizer, value),
+    const completion = scoredCompletion(
+      encodeCompletion(value.prompt as string | Message[], value.completion, model.tokenizer, value),
       model,
     );
-    if (answer.ids.length > longestExample(length, model.config)) continue;
-    answers.push(answer);
-    lengths.push(answer.at![0] + 1 - Array.from(answer.learn!).indexOf(1));
+    if (completion.ids.length > longestExample(length, model.config)) continue;
+    completions.push(completion);
+    lengths.push(completion.at![0] + 1 - Array.from(completion.learn!).indexOf(1));
   }
-  if (answers.length > 0) return { answers, lengths };
+  if (completions.length > 0) return { completions, lengths };
   throw new HeedError(`"${source.name}" has no completion that fits.`, {
     hint: 'Rows need a prompt and a completion.',
   });

@@ -31,7 +31,7 @@ import { type Live, openSource } from '../training/input.ts';
 import { checkSameTokens } from '../training/policy.ts';
 import { adamw, itemsOfStep, parameterCount, rates } from '../training/steps.ts';
 import { copyOf } from '../training/trainable.ts';
-import { encodedAnswer, ensembleReward, modelFolders, type RewardSettings } from './open.ts';
+import { encodedCompletion, ensembleReward, modelFolders, type RewardSettings } from './open.ts';
 
 /** Comparisons of an optimizer step. */
 const BATCH = 16;
@@ -71,9 +71,9 @@ export interface LearningReward extends OpenReward {
   /** Number of members of the ensemble; 1 for a single model. */
   readonly members: number;
   /** Scores of completions by each member: the difference of two is the log odds that the first is chosen. */
-  scores(answers: readonly Completion[]): Promise<Float32Array[]>;
+  scores(completions: readonly Completion[]): Promise<Float32Array[]>;
   /** From now on, fits keep the mean and standard deviation of the rewards of these (Ziegler et al. 2019, §2.1). */
-  refer(answers: readonly Completion[]): Promise<void>;
+  refer(completions: readonly Completion[]): Promise<void>;
   /** Fits the model, from its initial weights, to exactly these comparisons and the replayed ones. */
   fit(comparisons: readonly Compared[]): Promise<RewardFit>;
   /** Writes the current model, as `heed reward` does. */
@@ -97,7 +97,7 @@ interface Member {
   calibrated: Calibrated;
   /** Mean and standard deviation of the rewards of the references. */
   standard?: { mean: number; deviation: number };
-  scores(answers: readonly Completion[]): Promise<Float32Array>;
+  scores(completions: readonly Completion[]): Promise<Float32Array>;
   fit(rankings: readonly Ranking[], seed: number): Promise<number>;
   /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
@@ -141,9 +141,9 @@ export async function openLearningReward(
           );
     const rewards = members.map((member) => rewardOf(member));
     const reward = rewards.length === 1 ? rewards[0] : ensembleReward(rewards, call.pessimism);
-    const scores = async (answers: readonly Completion[]) => {
+    const scores = async (completions: readonly Completion[]) => {
       const each: Float32Array[] = [];
-      for (const member of members) each.push(await member.scores(answers));
+      for (const member of members) each.push(await member.scores(completions));
       return each;
     };
     let references: readonly Completion[] = [];
@@ -161,11 +161,11 @@ export async function openLearningReward(
       ...reward,
       members: members.length,
       scores,
-      async refer(answers) {
-        references = answers;
+      async refer(completions) {
+        references = completions;
         for (const member of members) {
           const { gain, calibration } = member.calibrated;
-          member.standard = spread((await member.scores(answers)).map((score) => score * gain + calibration.shift));
+          member.standard = spread((await member.scores(completions)).map((score) => score * gain + calibration.shift));
         }
       },
       async fit(comparisons) {
@@ -217,13 +217,13 @@ function rewardOf(member: Member): Reward {
   const name = member.model.folder!;
   return {
     name,
-    async score(answers, signal) {
+    async score(completions, signal) {
       signal?.throwIfAborted();
       const { gain, calibration } = member.calibrated;
       return checkedRewards(
         name,
-        (await member.scores(answers)).map((score) => score * gain + calibration.shift),
-        answers,
+        (await member.scores(completions)).map((score) => score * gain + calibration.shift),
+        completions,
       );
     },
   };
@@ -241,17 +241,20 @@ function memberOf(model: RewardModel, { epochs, learningRate }: LearningOptions)
   return {
     model,
     calibrated: { gain: 1 / scale, calibration: { shift, scale } },
-    scores: async (answers) =>
-      Float32Array.from(await scorer.run(answers.map((answer) => encodedAnswer(model, answer))), ([score]) => score),
+    scores: async (completions) =>
+      Float32Array.from(
+        await scorer.run(completions.map((completion) => encodedCompletion(model, completion))),
+        ([score]) => score,
+      ),
     async fit(rankings, seed) {
       const { parameters } = model;
       parameters.flat.set(begun.flat);
       if (rankings.length === 0) return Number.NaN;
       const size = Math.min(BATCH, rankings.length);
       const steps = Math.max(1, Math.round((rankings.length * epochs) / size));
-      const most = Math.max(...rankings.map(({ answers }) => answers.length));
-      const longest = Math.max(...rankings.flatMap(({ answers }) => answers.map(({ ids }) => ids.length)));
-      const shape = { length: roomFor(longest), answers: size * most, padding: model.tokenizer.pad ?? 0 };
+      const most = Math.max(...rankings.map(({ completions }) => completions.length));
+      const longest = Math.max(...rankings.flatMap(({ completions }) => completions.map(({ ids }) => ids.length)));
+      const shape = { length: roomFor(longest), completions: size * most, padding: model.tokenizer.pad ?? 0 };
       const trainer = createRankingTrainer(model.config, parameters, shape, usual);
       const optimizer = adamw(parameters, trainer.gradients, usual);
       const rateOf = rates(learningRate ?? 0.5 / Math.sqrt(parameterCount(parameters)), steps, usual);
@@ -279,8 +282,8 @@ function memberOf(model: RewardModel, { epochs, learningRate }: LearningOptions)
  * A comparison as weighted rankings: a preference of ¾ becomes one ranking of weight ¾ and its opposite of weight ¼.
  */
 function rankingsOf({ options, choice }: Compared, model: RewardModel): Ranking[] {
-  const answers = options.map((answer) => encodedAnswer(model, answer));
-  const ranking = (levels: number[], weight: number): Ranking => ({ answers, levels, merits: [0, 0], weight });
+  const completions = options.map((completion) => encodedCompletion(model, completion));
+  const ranking = (levels: number[], weight: number): Ranking => ({ completions, levels, merits: [0, 0], weight });
   if (choice[0] === choice[1]) return [ranking([0, 0], 1)];
   return [ranking([1, 0], choice[0]), ranking([0, 1], choice[1])].filter(({ weight }) => weight! > 0);
 }

@@ -9,14 +9,14 @@ import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { SCORE } from '../../lm/layout.ts';
 import { functionReward } from '../reward-functions/call.ts';
 import type { Completion } from '../reward-functions/reward-function.ts';
-import { createRewardScorer, loadRewardModel, saveRewardModel, scoredAnswer } from '../reward-model/model.ts';
+import { createRewardScorer, loadRewardModel, saveRewardModel, scoredCompletion } from '../reward-model/model.ts';
 import { ensembleReward, openReward } from './open.ts';
 
 const at = (path: string) => fileURLToPath(new URL(`../../../test/fixtures/models/${path}`, import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'heed-reward-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const answer = (text: string, fields: Partial<Completion> = {}): Completion => ({
+const completion = (text: string, fields: Partial<Completion> = {}): Completion => ({
   prompt: [1],
   response: [2],
   ended: true,
@@ -24,8 +24,8 @@ const answer = (text: string, fields: Partial<Completion> = {}): Completion => (
   text,
   ...fields,
 });
-const answers = ['Four.', 'The answer is five, I think.', 'No'].map((text) => answer(text));
-const lengths = answers.map(({ text }) => text.length);
+const completions = ['Four.', 'The answer is five, I think.', 'No'].map((text) => completion(text));
+const lengths = completions.map(({ text }) => text.length);
 const quick = { timeout: 300, retries: 2, pause: 0 };
 
 const fileOf = (name: string, source: string): string => {
@@ -33,10 +33,10 @@ const fileOf = (name: string, source: string): string => {
   writeFileSync(path, source);
   return path;
 };
-const score = async (text: string, completions: readonly Completion[] = answers, settings = {}) => {
+const score = async (text: string, scored: readonly Completion[] = completions, settings = {}) => {
   const reward = await openReward(text, {}, { ...quick, ...settings });
   try {
-    return Array.from(await reward.score(completions));
+    return Array.from(await reward.score(scored));
   } finally {
     reward[Symbol.dispose]();
   }
@@ -50,7 +50,7 @@ afterEach(() => {
   }
 });
 interface RewardRequest {
-  answers: { prompt: string; response: string; ended: boolean; row?: object }[];
+  completions: { prompt: string; response: string; ended: boolean; row?: object }[];
 }
 async function serve(
   handle: (request: RewardRequest, response: ServerResponse, call: number) => void,
@@ -64,7 +64,7 @@ async function serve(
   await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}/score`;
 }
-const lengthsOf = ({ answers }: RewardRequest) => answers.map(({ response }) => response.length);
+const lengthsOf = ({ completions }: RewardRequest) => completions.map(({ response }) => response.length);
 
 describe('a function in a file', () => {
   it('gives a number for each completion, at once or later', async () => {
@@ -86,7 +86,7 @@ describe('a function in a file', () => {
 
   it('that takes too long is stopped', async () => {
     const path = fileOf('slow.mjs', 'export default () => new Promise(() => {});');
-    await expect(score(path, answers, { timeout: 0.01 })).rejects.toThrow(/took more than 0.01 s/);
+    await expect(score(path, completions, { timeout: 0.01 })).rejects.toThrow(/took more than 0.01 s/);
   });
 
   it('that is none is refused', async () => {
@@ -97,7 +97,7 @@ describe('a function in a file', () => {
   it('stops when the signal aborts', async () => {
     const controller = new AbortController();
     const endless = functionReward('endless', () => new Promise(() => {}), quick);
-    const scoring = endless.score(answers, controller.signal);
+    const scoring = endless.score(completions, controller.signal);
     controller.abort(new Error('enough'));
     await expect(scoring).rejects.toThrow('enough');
   });
@@ -106,13 +106,13 @@ describe('a function in a file', () => {
 describe('an endpoint', () => {
   it('gets texts and rows, in parts, and gives numbers in their order', async () => {
     const sizes: number[] = [];
-    let first: RewardRequest['answers'][number] | undefined;
+    let first: RewardRequest['completions'][number] | undefined;
     const url = await serve((request, response) => {
-      sizes.push(request.answers.length);
-      first ??= request.answers[0];
+      sizes.push(request.completions.length);
+      first ??= request.completions[0];
       response.end(JSON.stringify({ rewards: lengthsOf(request) }));
     });
-    const many = Array.from({ length: 70 }, (_, i) => answer('x'.repeat(i + 1), { row: { id: i } }));
+    const many = Array.from({ length: 70 }, (_, i) => completion('x'.repeat(i + 1), { row: { id: i } }));
     expect(await score(url, many)).toEqual(many.map(({ text }) => text.length));
     expect(sizes.sort()).toEqual([32, 32, 6]);
     expect(first).toMatchObject({ prompt: 'What is 2+2? ', ended: true, row: { id: expect.any(Number) } });
@@ -122,13 +122,13 @@ describe('an endpoint', () => {
     const sizes: number[] = [];
     const bad = ['<html>', '{"rewards": [1]}', '{"rewards": null}', '[null]'];
     const url = await serve((request, response, call) => {
-      sizes.push(request.answers.length);
-      if (request.answers.length === 6 && call < 6) {
+      sizes.push(request.completions.length);
+      if (request.completions.length === 6 && call < 6) {
         if (call % 2) response.statusCode = 503;
         response.end(bad[call % bad.length]);
       } else response.end(JSON.stringify(lengthsOf(request)));
     });
-    const many = Array.from({ length: 70 }, (_, i) => answer('x'.repeat(i + 1)));
+    const many = Array.from({ length: 70 }, (_, i) => completion('x'.repeat(i + 1)));
     expect(await score(url, many, { retries: 9 })).toEqual(many.map(({ text }) => text.length));
     expect(sizes.filter((size) => size === 32)).toHaveLength(2);
     expect(sizes.filter((size) => size === 6).length).toBeGreaterThan(2);
@@ -137,7 +137,7 @@ describe('an endpoint', () => {
   it('that stays wrong, silent or away is an error that says so', async () => {
     let calls = 0;
     const never = await serve(() => {});
-    await expect(score(never, answers, { timeout: 0.05 })).rejects.toThrow(/took more than 0.05 s/);
+    await expect(score(never, completions, { timeout: 0.05 })).rejects.toThrow(/took more than 0.05 s/);
     const refuses = await serve((_, response) => {
       calls++;
       response.statusCode = 401;
@@ -162,26 +162,26 @@ it('an ensemble gives the mean, less what its members disagree by', async () => 
     [1, 2, 3],
     [3, 2, 7],
   ].map((rewards, i) => functionReward(String(i), () => rewards, quick));
-  expect(await ensembleReward(members).score(answers)).toEqual([2, 2, 5]);
+  expect(await ensembleReward(members).score(completions)).toEqual([2, 2, 5]);
   const cautious = ensembleReward(members, 0.5);
-  expect(await cautious.score(answers)).toEqual([1.5, 2, 4]);
-  expect((await cautious.explain(answers)).deviations).toEqual([1, 0, 2]);
+  expect(await cautious.score(completions)).toEqual([1.5, 2, 4]);
+  expect((await cautious.explain(completions)).deviations).toEqual([1, 0, 2]);
 });
 
 describe('a reward model', () => {
   it('scores as in training, by its own tokenizer, and whatever the others are', async () => {
     const model = await loadRewardModel(at('tiny-llama-rm'));
     const scorer = createRewardScorer(model);
-    const ids = answers.map(({ text }) => model.tokenizer.encode(`What is 2+2? ${text}`));
-    const expected = await scorer.run(ids.map((ids) => scoredAnswer({ ids }, model)));
+    const ids = completions.map(({ text }) => model.tokenizer.encode(`What is 2+2? ${text}`));
+    const expected = await scorer.run(ids.map((ids) => scoredCompletion({ ids }, model)));
     scorer[Symbol.dispose]();
     model.parameters[Symbol.dispose]();
     const got = await score(at('tiny-llama-rm'));
     for (const [i, value] of got.entries()) expect(value).toBeCloseTo(expected[i], 5);
-    const alone = await score(at('tiny-llama-rm'), [answers[1]]);
+    const alone = await score(at('tiny-llama-rm'), [completions[1]]);
     expect(alone[0]).toBeCloseTo(got[1], 5);
     const [chat] = await score(at('tiny-llama-rm'), [
-      answer('Four.', { row: { prompt: [{ role: 'user', content: 'What is 2+2?' }] } }),
+      completion('Four.', { row: { prompt: [{ role: 'user', content: 'What is 2+2?' }] } }),
     ]);
     expect(chat).not.toBeCloseTo(got[0], 3);
   });
@@ -194,9 +194,13 @@ describe('a reward model', () => {
     model.parameters[Symbol.dispose]();
     const [plain, both] = [await score(at('tiny-llama-rm')), await score(join(folder, 'both'))];
     for (const [i, value] of both.entries()) expect(value).toBeCloseTo(plain[i] + 2, 5);
-    const cautious = await score(`${join(folder, 'both', 'member-0')},${join(folder, 'both', 'member-1')}`, answers, {
-      pessimism: 1,
-    });
+    const cautious = await score(
+      `${join(folder, 'both', 'member-0')},${join(folder, 'both', 'member-1')}`,
+      completions,
+      {
+        pessimism: 1,
+      },
+    );
     for (const [i, value] of cautious.entries()) expect(value).toBeCloseTo(plain[i] + 1, 5);
   });
 
@@ -219,8 +223,8 @@ it('knows the true reward of the embedded world', async () => {
   const good =
     'my cousin and i visited the castle last sunday . i liked the superb snacks . we praised the cosy path .';
   const [better, worse] = await score('reviews', [
-    answer(good, { promptText }),
-    answer('castle castle', { promptText }),
+    completion(good, { promptText }),
+    completion('castle castle', { promptText }),
   ]);
   expect(better).toBeGreaterThan(worse);
   await expect(score('reviews')).rejects.toThrow(/has no such prompt: "What is 2\+2/);
@@ -229,7 +233,7 @@ it('knows the true reward of the embedded world', async () => {
 it('knows the parts of it, and which sentences are good', async () => {
   const promptText = 'please write a short review of the castle .';
   const texts = [' for the second time i tried the castle . i favoured their pier . castle', ''];
-  const completions = texts.map((text) => answer(text, { promptText }));
+  const completions = texts.map((text) => completion(text, { promptText }));
   const parts = ['tone', 'topic', 'length', 'form', 'repetition', 'gush', 'end'];
   const each = await Promise.all(parts.map((part) => score(`reviews:${part}`, completions)));
   const whole = await score('reviews', completions);
@@ -264,12 +268,12 @@ it('takes steps from a function', async () => {
     [],
   ] as const;
   const reward = functionReward('steps', () => steps, { ...quick });
-  expect(await reward.explain!(answers)).toEqual({ scores: [1.5, 3, 0], steps: [steps[0], [], []] });
-  expect(await reward.score(answers)).toEqual([1.5, 3, 0]);
+  expect(await reward.explain!(completions)).toEqual({ scores: [1.5, 3, 0], steps: [steps[0], [], []] });
+  expect(await reward.score(completions)).toEqual([1.5, 3, 0]);
   for (const wrong of [{ end: 6, reward: 1 }, { end: 0, reward: 1 }, { reward: 1 }]) {
     const bad = functionReward('steps', () => [[wrong as never], 1, 2], { ...quick });
-    await expect(bad.score(answers)).rejects.toThrow(/gave the step/);
+    await expect(bad.score(completions)).rejects.toThrow(/gave the step/);
   }
   const none = functionReward('steps', () => [[{ end: 1, reward: Number.NaN }], 1, 2], { ...quick });
-  await expect(none.score(answers)).rejects.toThrow(/gave NaN for a completion/);
+  await expect(none.score(completions)).rejects.toThrow(/gave NaN for a completion/);
 });

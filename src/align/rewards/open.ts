@@ -267,27 +267,33 @@ export function modelReward(model: RewardModel, reading?: ScorerOptions): OpenRe
   const name = model.folder ?? 'reward model';
   return {
     name,
-    async score(answers, signal) {
+    async score(completions, signal) {
       signal?.throwIfAborted();
-      return checkedRewards(name, await scorer.run(answers.map((answer) => encodedAnswer(model, answer))), answers);
+      return checkedRewards(
+        name,
+        await scorer.run(completions.map((completion) => encodedCompletion(model, completion))),
+        completions,
+      );
     },
     [Symbol.dispose]: scorer[Symbol.dispose],
   };
 }
 
 /** The tokens of a completion with its prompt as the model reads them, ready to be scored. */
-export const encodedAnswer = (model: RewardModel, { promptText, text, row }: Completion) =>
+export const encodedCompletion = (model: RewardModel, { promptText, text, row }: Completion) =>
   encodedFor(model, (row?.prompt ?? promptText) as TextOrMessages, text);
 
 /** The weighted sum of rewards, Σ weight · reward, with each of its parts. The rewards stay the caller's. */
 export function mixedReward(parts: readonly { weight: number; reward: Reward }[]): Reward {
-  const explain = async (answers: readonly Completion[], signal?: AbortSignal): Promise<Scores> => {
-    const all = await Promise.all(parts.map(({ reward }) => explained(reward, answers, signal)));
+  const explain = async (completions: readonly Completion[], signal?: AbortSignal): Promise<Scores> => {
+    const all = await Promise.all(parts.map(({ reward }) => explained(reward, completions, signal)));
     const weighted = <T>(of: (own: Scores, weight: number) => T): T[] => all.map((own, k) => of(own, parts[k].weight));
     return {
-      scores: answers.map((_, i) => weighted(({ scores }, weight) => weight * scores[i]).reduce((a, b) => a + b, 0)),
+      scores: completions.map((_, i) =>
+        weighted(({ scores }, weight) => weight * scores[i]).reduce((a, b) => a + b, 0),
+      ),
       ...(all.some(({ steps }) => steps) && {
-        steps: answers.map((_, i) =>
+        steps: completions.map((_, i) =>
           weighted(({ steps = [] }, weight) =>
             (steps[i] ?? []).map(({ end, reward }) => ({ end, reward: weight * reward })),
           ).flat(),
@@ -299,7 +305,7 @@ export function mixedReward(parts: readonly { weight: number; reward: Reward }[]
   return {
     name: parts.map(({ weight, reward }) => (weight === 1 ? reward.name : `${weight}*${reward.name}`)).join(' + '),
     explain,
-    score: async (answers, signal) => (await explain(answers, signal)).scores,
+    score: async (completions, signal) => (await explain(completions, signal)).scores,
   };
 }
 
@@ -308,10 +314,10 @@ export function mixedReward(parts: readonly { weight: number; reward: Reward }[]
  * score one after another, and stay the caller's.
  */
 export function ensembleReward(members: readonly Reward[], pessimism = 0): Reward & Required<Pick<Reward, 'explain'>> {
-  const explain = async (answers: readonly Completion[], signal?: AbortSignal): Promise<Scores> => {
+  const explain = async (completions: readonly Completion[], signal?: AbortSignal): Promise<Scores> => {
     const all: ArrayLike<number>[] = [];
-    for (const member of members) all.push(await member.score(answers, signal));
-    const means = answers.map((_, i) => all.reduce((sum, rewards) => sum + rewards[i], 0) / all.length);
+    for (const member of members) all.push(await member.score(completions, signal));
+    const means = completions.map((_, i) => all.reduce((sum, rewards) => sum + rewards[i], 0) / all.length);
     const deviations = means.map((mean, i) =>
       Math.sqrt(all.reduce((sum, rewards) => sum + (rewards[i] - mean) ** 2, 0) / all.length),
     );
@@ -320,6 +326,6 @@ export function ensembleReward(members: readonly Reward[], pessimism = 0): Rewar
   return {
     name: members.map(({ name }) => name).join(', '),
     explain,
-    score: async (answers, signal) => (await explain(answers, signal)).scores,
+    score: async (completions, signal) => (await explain(completions, signal)).scores,
   };
 }

@@ -109,7 +109,7 @@ export interface LanguageLearnerParts<O extends LanguageTrainingOptions> {
   /** Prompts to complete at each evaluation. */
   prompts: readonly SamplePrompt[];
   /** Metrics of the completions of `prompts`. */
-  measure?: (answers: readonly GeneratedCompletion[]) => Record<string, number>;
+  measure?: (completions: readonly GeneratedCompletion[]) => Record<string, number>;
   /** Makes what is minimized, in place of −log p, for the trained part of the model; `part` rows are computed at once. */
   objective?: (trained: Trained, shape: BatchShape, part: number) => Objective;
   /** The first rows of the data, for the report. */
@@ -157,24 +157,24 @@ export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: 
     fingerprint,
   };
 
-  async function answers(): Promise<Pick<LanguageEvaluation, 'samples' | 'measures'>> {
+  async function completions(): Promise<Pick<LanguageEvaluation, 'samples' | 'measures'>> {
     if (!generator) return { samples: [], measures: {} };
-    const completions = await generator.complete(
+    const drawn = await generator.complete(
       prompts.map(({ ids }) => ids),
       // the same draws each time, so that only the model differs
       { ...options.samples, seed: seedFor(options.seed, 'samples'), ends, tokenizer },
     );
     const samples = prompts.slice(0, options.samples.count).map(({ ids, reference }, i) => ({
       prompt: tokenizer.decode(ids),
-      text: completions[i].text!,
+      text: drawn[i].text!,
       reference,
     }));
-    return { samples, measures: parts.measure?.(completions) ?? {} };
+    return { samples, measures: parts.measure?.(drawn) ?? {} };
   }
 
   /** Evaluates the current model; `best` is not set. */
   async function evaluate(): Promise<LanguageEvaluation> {
-    const { samples, measures } = await answers();
+    const { samples, measures } = await completions();
     return { ...(await evaluator?.run()), samples, measures: { ...measures, ...parts.facts }, best: false };
   }
 

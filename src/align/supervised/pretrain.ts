@@ -191,7 +191,7 @@ async function fromWorld(options: PretrainOptions, { pull }: Live): Promise<Pret
     }),
     heldOut: listOf(validation.examples),
     prompts: Array.from({ length: samples.count === 0 ? 0 : WRITTEN }, () => ({ ids: [bos] })),
-    measure: (answers) => ({ 'loss/entropy': validation.entropy, ...measureTexts(answers) }),
+    measure: (completions) => ({ 'loss/entropy': validation.entropy, ...measureTexts(completions) }),
     fingerprint: '',
   });
 }

@@ -14,7 +14,7 @@ import {
 import { type MetricsRow, readInfo, readMetrics, readSamples } from '../../run/run.ts';
 import { diagnoseLanguageRun } from '../diagnosis/run.ts';
 import { tokensTable } from '../examples/token-rows.ts';
-import { answersTable } from '../training/samples.ts';
+import { completionsTable } from '../training/samples.ts';
 
 const STEPS = ['optimizer steps'];
 
@@ -60,7 +60,7 @@ export function languageReport(folder: string): Report {
       diagnosisSection(diagnoseLanguageRun(folder)),
       lossChart(rows, best, divergence === 'none' ? '−log p' : 'divergence from the teacher'),
       ...tokensTable(samples),
-      ...answersTable(samples),
+      ...completionsTable(samples),
       ...one('reward/true', 'True reward', 'reward', 'Mean over completions of all prompts of the embedded world.'),
       ...one('text/accepted', 'Well-formed sentences', 'share', 'Share of sentences that the grammar accepts.'),
       ...one(

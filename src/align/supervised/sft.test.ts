@@ -181,9 +181,9 @@ it('completes the prompts of a file, and evaluates examples longer than its rows
   expect(await none.evaluate()).toMatchObject({ samples: [], measures: {} });
   none[Symbol.dispose]();
   const learner = await createSft({ ...settings, length: undefined, evaluation: { data: long }, samples });
-  const { tokens, samples: answers } = await learner.evaluate();
+  const { tokens, samples: completions } = await learner.evaluate();
   expect(tokens).toBeGreaterThan(48);
-  expect(answers.map(({ prompt }) => prompt)).toEqual(['red', 'blue moon']);
+  expect(completions.map(({ prompt }) => prompt)).toEqual(['red', 'blue moon']);
   learner[Symbol.dispose]();
 });
 

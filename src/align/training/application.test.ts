@@ -151,7 +151,7 @@ it('repeats a call of a reward that fails, and keeps what was learned before one
     model,
     data: prompts,
     batch: 4,
-    answers: 2,
+    completions: 2,
     minibatches: 1,
     maxTokens: 2,
     steps: 2,

@@ -22,7 +22,7 @@ interface Post<T> {
   /** The hint of errors: what the endpoint receives and must return. */
   hint: string;
   /** Parses the reply. An error that it throws causes a retry. */
-  read(answer: unknown): T;
+  read(completion: unknown): T;
 }
 
 /**
@@ -96,13 +96,13 @@ async function posted<T>({ url, headers, body, who, hint, read }: Post<T>, signa
     const detail = text.slice(0, 300) || response.statusText;
     throw new RefusedRequest(`${who} answered ${response.status}: ${detail}`, response, text, hint);
   }
-  let answer: unknown;
+  let completion: unknown;
   try {
-    answer = JSON.parse(text);
+    completion = JSON.parse(text);
   } catch (cause) {
     throw new CallError(`${who} replied with something other than JSON: ${text.slice(0, 200)}`, { hint, cause });
   }
-  return read(answer);
+  return read(completion);
 }
 
 /**

@@ -6,7 +6,7 @@ import type { Section } from '../../run/report.ts';
 import type { Run } from '../../run/run.ts';
 
 /** A completion of an evaluation. */
-export interface SampleAnswer {
+export interface SampleCompletion {
   /** Text of the prompt. */
   prompt: string;
   /** Text of the completion. */
@@ -22,9 +22,9 @@ export interface SampleAnswer {
 }
 
 /** A row of samples.jsonl with a completion. */
-export interface AnswerRow extends SampleAnswer {
+export interface CompletionRow extends SampleCompletion {
   /** Distinguishes the row from others. */
-  kind: 'answer';
+  kind: 'completion';
   /** Step of the evaluation. */
   step: number;
   /** Index of the prompt among those of the evaluation. */
@@ -39,23 +39,23 @@ export interface SpreadRow {
 }
 
 /** Writes completions of an evaluation to samples.jsonl. */
-export function recordAnswers(run: Run, step: number, answers: readonly SampleAnswer[]): void {
-  for (const [index, answer] of answers.entries()) {
-    run.sample({ kind: 'answer', step, index, ...answer } satisfies AnswerRow);
+export function recordCompletions(run: Run, step: number, completions: readonly SampleCompletion[]): void {
+  for (const [index, completion] of completions.entries()) {
+    run.sample({ kind: 'completion', step, index, ...completion } satisfies CompletionRow);
   }
 }
 
 /** The table of the first and the last completions of the same prompts; empty without completions. */
-export function answersTable(samples: readonly { kind: string }[]): Section[] {
-  const answers = samples.filter((sample): sample is AnswerRow => sample.kind === 'answer');
-  if (answers.length === 0) return [];
-  const [first, last] = [answers[0].step, answers.at(-1)!.step];
-  const [before, after] = [first, last].map((step) => answers.filter((answer) => answer.step === step));
-  const has = (field: 'reference' | 'reward') => before.some((answer) => answer[field] !== undefined);
+export function completionsTable(samples: readonly { kind: string }[]): Section[] {
+  const completions = samples.filter((sample): sample is CompletionRow => sample.kind === 'completion');
+  if (completions.length === 0) return [];
+  const [first, last] = [completions[0].step, completions.at(-1)!.step];
+  const [before, after] = [first, last].map((step) => completions.filter((completion) => completion.step === step));
+  const has = (field: 'reference' | 'reward') => before.some((completion) => completion[field] !== undefined);
   const [rewarded, referenced] = [has('reward'), has('reference')];
-  const shown = (answer: AnswerRow | undefined) => [
-    answer?.text ?? '',
-    ...(rewarded ? [answer?.reward === undefined ? '' : figure(answer.reward)] : []),
+  const shown = (completion: CompletionRow | undefined) => [
+    completion?.text ?? '',
+    ...(rewarded ? [completion?.reward === undefined ? '' : figure(completion.reward)] : []),
   ];
   const reward = rewarded ? ['reward'] : [];
   return [
@@ -64,11 +64,11 @@ export function answersTable(samples: readonly { kind: string }[]): Section[] {
       title: 'Completions before and after',
       caption: `With the same draws, at step ${first} and at step ${last}; samples.jsonl has those of every evaluation.`,
       columns: ['prompt', 'before', ...reward, 'after', ...reward, ...(referenced ? ['in the data'] : [])],
-      rows: before.map((answer, i) => [
-        answer.prompt,
-        ...shown(answer),
+      rows: before.map((completion, i) => [
+        completion.prompt,
+        ...shown(completion),
         ...shown(after[i]),
-        ...(referenced ? [answer.reference ?? ''] : []),
+        ...(referenced ? [completion.reference ?? ''] : []),
       ]),
     },
   ];

@@ -61,7 +61,7 @@ it('takes rewards that are functions, reward models or ensembles, and leaves the
   expect(better).not.toBe(worse);
   const policy = { model, data: [{ prompt: 'Say 1:' }], maxTokens: 4, batch: 4, steps: 1, evaluations: 0 };
   const length = (completions: readonly Completion[]) => completions.map(({ text }) => text.length);
-  await grpo({ ...policy, reward: length, answers: 2, minibatches: 1 });
+  await grpo({ ...policy, reward: length, completions: 2, minibatches: 1 });
   await ppo({ ...policy, reward: judge, gold: members, ppo: { minibatch: 4 } });
   const again = await openReward(members);
   const completion = { prompt: [], response: [], ended: true, promptText: 'Say 1:', text: ' red sun' };
@@ -101,7 +101,7 @@ it('takes losses and advantages that are functions', async () => {
     batch: 4,
     steps: 1,
     evaluations: 0,
-    answers: 2,
+    completions: 2,
     reward: (completions) => completions.map(({ text }) => text.length),
     loss({ ratio, advantage, weightedSums }) {
       terms.push('policy');

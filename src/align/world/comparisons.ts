@@ -50,10 +50,10 @@ export async function reviewComparisons(
         return [encoded, encoded];
       });
       const options = { maxTokens: MOST_TOKENS, batch: 64, seed: seedFor(seed, 'comparisons', round) };
-      const answers = await generator.complete(ids, { ...options, ends, tokenizer, signal });
+      const completions = await generator.complete(ids, { ...options, ends, tokenizer, signal });
       const before = rows.length;
       for (const [i, prompt] of prompts.entries()) {
-        const pair = [answers[2 * i], answers[2 * i + 1]];
+        const pair = [completions[2 * i], completions[2 * i + 1]];
         const texts = pair.map(({ text }) => text!.trim());
         if (texts[0] === texts[1] || texts.includes('')) continue;
         const rewards = pair.map(({ finish }, k) => trueReward(prompt, texts[k].split(/\s+/), finish === 'eos').total);

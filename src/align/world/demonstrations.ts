@@ -56,16 +56,16 @@ export const reviewSamplePrompts = (tokenizer: Tokenizer): SamplePrompt[] =>
   prompts.map(({ text }) => ({ ids: encodeChat(tokenizer, [{ role: 'user', content: text }]).ids }));
 
 /** Metrics of completions of these prompts: the mean true reward, and the share of well-formed sentences. */
-export function measureResponses(answers: readonly GeneratedCompletion[]): Record<string, number> {
-  const words = answers.map(wordsOf);
-  const rewards = prompts.map((prompt, i) => trueReward(prompt, words[i], answers[i].finish === 'eos').total);
+export function measureResponses(completions: readonly GeneratedCompletion[]): Record<string, number> {
+  const words = completions.map(wordsOf);
+  const rewards = prompts.map((prompt, i) => trueReward(prompt, words[i], completions[i].finish === 'eos').total);
   const reward = rewards.reduce((sum, value) => sum + value, 0) / rewards.length;
   return { 'reward/true': reward, 'text/accepted': describeTexts(words).accepted };
 }
 
 /** Metrics of texts: shares of well-formed sentences, coherent texts, distinct bigrams and unique sentences. */
-export function measureTexts(answers: readonly GeneratedCompletion[]): Record<string, number> {
-  const { accepted, coherent, distinct2, uniqueSentences } = describeTexts(answers.map(wordsOf));
+export function measureTexts(completions: readonly GeneratedCompletion[]): Record<string, number> {
+  const { accepted, coherent, distinct2, uniqueSentences } = describeTexts(completions.map(wordsOf));
   return {
     'text/accepted': accepted,
     'text/coherent': coherent,

@@ -19,9 +19,9 @@ export function reviewReward(name = 'reviews'): Reward {
   const part = parts.find((part) => name === `reviews:${part}`);
   return {
     name,
-    async score(answers) {
-      return answers.map((answer) => {
-        const reward = trueReward(promptOf(answer, name), wordsOf(answer), answer.ended);
+    async score(completions) {
+      return completions.map((completion) => {
+        const reward = trueReward(promptOf(completion, name), wordsOf(completion), completion.ended);
         return part ? reward.parts[part] : reward.total;
       });
     },
@@ -30,15 +30,15 @@ export function reviewReward(name = 'reviews'): Reward {
 
 /** Steps are sentences: each good one of K has the reward 1 / K. */
 function sentenceReward(name: string): Reward {
-  const explain = async (answers: readonly Completion[]): Promise<Scores> => {
-    const steps = answers.map((answer) => {
-      const good = goodSentences(promptOf(answer, name), wordsOf(answer));
-      const ends = sentenceEnds(answer.text);
+  const explain = async (completions: readonly Completion[]): Promise<Scores> => {
+    const steps = completions.map((completion) => {
+      const good = goodSentences(promptOf(completion, name), wordsOf(completion));
+      const ends = sentenceEnds(completion.text);
       return good.map((is, i): StepReward => ({ end: ends[i], reward: Number(is) / good.length }));
     });
     return { steps, scores: steps.map((own) => own.reduce((sum, { reward }) => sum + reward, 0)) };
   };
-  return { name, explain, score: async (answers) => (await explain(answers)).scores };
+  return { name, explain, score: async (completions) => (await explain(completions)).scores };
 }
 
 /** Characters of a text up to the end of each sentence. */

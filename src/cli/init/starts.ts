@@ -32,7 +32,7 @@ interface Kind {
 
 const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
 const lines = (rows: readonly object[]): string => rows.map((row) => `${JSON.stringify(row)}\n`).join('');
-const recipe = (stages: RecipeInput['stages'], count = 0): string => json({ stages, answers: { count } });
+const recipe = (stages: RecipeInput['stages'], count = 0): string => json({ stages, completions: { count } });
 
 const RUN = 'heed pipeline recipe.json --out run';
 

@@ -5,7 +5,7 @@ import type { PolicyTrainingOptions } from '../../align/policies/options.ts';
 import type { PolicyEvaluation } from '../../align/policies/policy-evaluation.ts';
 import type { PolicyResult } from '../../align/policies/train.ts';
 import type { Completion } from '../../align/reward-functions/reward-function.ts';
-import type { SampleAnswer } from '../../align/training/samples.ts';
+import type { SampleCompletion } from '../../align/training/samples.ts';
 import type { Content } from '../../feedback/judgment.ts';
 import type { RoomState } from '../../feedback/room.ts';
 import { percent } from '../../percent.ts';
@@ -100,8 +100,8 @@ function watchedBy(
   const pace = createPace();
   let curve = curveOf(parts.run.folder, WINS);
   let before = readSamples(parts.run.folder).filter(
-    ({ kind, step }) => kind === 'answer' && step === 0,
-  ) as unknown as Pick<SampleAnswer, 'text'>[];
+    ({ kind, step }) => kind === 'completion' && step === 0,
+  ) as unknown as Pick<SampleCompletion, 'text'>[];
   let reward = curveOf(parts.run.folder, 'eval/reward').at(0)?.value;
   let [plays, step, learned] = [0, 0, 0];
   let nextRound: PolicyStep['nextRound'];

@@ -10,14 +10,14 @@ import { formatAccuracy } from './reward.ts';
 export const addProcess = (command: Command): void =>
   addTraining(command, 'process', rewardTrainings.process, { summarize });
 
-const summarize = ({ accuracy, interval, n, right, answers, seconds, model }: ProcessRun): [string, string][] => [
+const summarize = ({ accuracy, interval, n, right, completions, seconds, model }: ProcessRun): [string, string][] => [
   [
     'steps',
     n === 0
       ? 'nothing was held out'
       : `${formatAccuracy({ accuracy, interval, n }, 'held-out steps')}; ${percent(right)} are right`,
   ],
-  ...Object.entries(answers ?? {}).map(([by, share]): [string, string] => [
+  ...Object.entries(completions ?? {}).map(([by, share]): [string, string] => [
     `by ${by}`,
     formatAccuracy(share, 'held-out completions'),
   ]),

@@ -87,7 +87,7 @@ function progressOf() {
 const rowsOf = ({ created, tables, rows, sha256, encrypted }: BackupSummary): [string, string][] => [
   ['made', created],
   ['items', String(tables.items ?? 0)],
-  ['judgments', String(tables.votes ?? 0)],
+  ['judgments', String(tables.judgments ?? 0)],
   ['rows', `${rows} in all`],
   ['encrypted', encrypted ? 'yes' : 'no'],
   ['SHA-256', sha256],

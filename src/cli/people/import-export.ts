@@ -40,7 +40,7 @@ export function addImport(command: Command): void {
       '--practice-items',
       'add practice items: gold items that come first, with the right judgment shown afterwards',
     )
-    .option('--votes-of <name>', 'record the judgments in the file under this name')
+    .option('--judgments-of <name>', 'record the judgments in the file under this name')
     .option('--guidelines <text>', 'guidelines for annotators, for a new project')
     .addOption(
       new Option('--template <name>', 'rubric that a new project begins with: settings and guidelines').choices(
@@ -61,11 +61,11 @@ export function addImport(command: Command): void {
       return;
     }
     checking(() => settingsSchema.parse(settings), settings);
-    const { votesOf, gold, practiceItems: practice, onBadRow } = flags;
+    const { judgmentsOf, gold, practiceItems: practice, onBadRow } = flags;
     const onNotice = (text: string) => void process.stderr.write(`${text}\n`);
     let progress: Progress | undefined;
     const done = await withStore(flags.store, async (database) => {
-      const options = { gold, practice, annotator: votesOf, onBadRow };
+      const options = { gold, practice, annotator: judgmentsOf, onBadRow };
       // checked before a new project is created, so that an import that fails leaves nothing behind
       const known = await existingProject(database, flags, settings);
       const total = await checkItems(known?.settings ?? checkedSettings(settings), files, options);
@@ -83,7 +83,7 @@ export function addImport(command: Command): void {
       table([
         ['added', amountOf(done.added, 'item')],
         ['there already', String(done.known)],
-        ...(done.votes > 0 ? [['votes', String(done.votes)] as [string, string]] : []),
+        ...(done.judgments > 0 ? [['judgments', String(done.judgments)] as [string, string]] : []),
         ...(done.bad > 0 ? [['left out', `${done.bad} bad rows`] as [string, string]] : []),
         ['judge them', `heed studio --store ${flags.store}`],
       ]),
@@ -95,7 +95,7 @@ export function addImport(command: Command): void {
 interface ImportFlags {
   gold?: boolean;
   practiceItems?: boolean;
-  votesOf?: string;
+  judgmentsOf?: string;
   guidelines?: string;
   template?: string;
   onBadRow: 'error' | 'skip';

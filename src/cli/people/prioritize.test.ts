@@ -77,8 +77,8 @@ it('stores what an ensemble prefers, and measures how judgments follow what they
     const { person } = await addPerson(database, name);
     for (const [n, { item }] of (await assignItems(database, project, person.id, { count: 40 })).entries()) {
       const choice: PairChoice = n === 39 ? 'tie' : n < 39 * second ? 'second' : 'first';
-      const vote = { kind: 'pair' as const, choice };
-      await recordJudgment(database, project, person.id, { id: `${name} ${n}`, item: item.id, vote, suggested });
+      const judgment = { kind: 'pair' as const, choice };
+      await recordJudgment(database, project, person.id, { id: `${name} ${n}`, item: item.id, judgment, suggested });
     }
   }
   const { suggestions } = qualityOf(await countedJudgments(database, project.id));

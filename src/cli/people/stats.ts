@@ -51,7 +51,7 @@ function printStats(
     table([
       [
         'judgments',
-        `${quality.answers} on ${quality.items} of ${amountOf(all, 'item')}; the project asks for ${settings.overlap} per item`,
+        `${quality.judgments} on ${quality.items} of ${amountOf(all, 'item')}; the project asks for ${settings.overlap} per item`,
       ],
       ...agreementRows(settings, quality),
       ...suggestionRows(quality.suggestions),
@@ -60,7 +60,7 @@ function printStats(
         ? [
             [
               'guidelines',
-              `changed during judging: ${quality.guidelines.map(({ version, answers }) => `version ${version}, ${amountOf(answers, 'judgment')}`).join('; ')}`,
+              `changed during judging: ${quality.guidelines.map(({ version, judgments }) => `version ${version}, ${amountOf(judgments, 'judgment')}`).join('; ')}`,
             ] as [string, string],
           ]
         : []),
@@ -71,7 +71,7 @@ function printStats(
     output.say(`\n${one.person}`);
     output.say(
       table([
-        ['judgments', `${one.answers}${Number.isNaN(one.seconds) ? '' : `, ${one.seconds.toFixed(1)} s each`}`],
+        ['judgments', `${one.judgments}${Number.isNaN(one.seconds) ? '' : `, ${one.seconds.toFixed(1)} s each`}`],
         ['gold items', one.gold.n === 0 ? 'none seen' : `${share(one.gold.right)} right of ${one.gold.n}`],
         [
           'agrees',

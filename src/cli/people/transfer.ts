@@ -21,7 +21,7 @@ export interface ImportFromFlags {
   options?: string;
   users?: string;
   labelingConfig?: string;
-  votesOf?: string;
+  judgmentsOf?: string;
   guidelines?: string;
   gold?: boolean;
   practiceItems?: boolean;
@@ -97,7 +97,7 @@ export async function runImportFrom(
   flags: ImportFromFlags & { from: ImportTool },
   output: Output,
 ): Promise<void> {
-  const { from, project, dryRun, guidelines, users, labelingConfig: config, votesOf: annotator, onBadRow } = flags;
+  const { from, project, dryRun, guidelines, users, labelingConfig: config, judgmentsOf: annotator, onBadRow } = flags;
   if (files.length > 1) {
     throw new UsageError(`--from: expected one file or folder, got ${files.length}`, {
       hint: 'Import them one by one.',
@@ -105,7 +105,7 @@ export async function runImportFrom(
   }
   if (flags.gold || flags.practiceItems) {
     throw new UsageError('--gold and --practice-items: not with --from', {
-      hint: 'Move the data in, export it with --format votes, and import gold items from that.',
+      hint: 'Move the data in, export it with --format judgments, and import gold items from that.',
     });
   }
   const projects = await importFrom(database, from, files[0], {
@@ -133,7 +133,7 @@ function describeImport({ name, kind, created, ...one }: ImportedProject, dryRun
   return table([
     ['project', `${name} (${kind}${created ? `, ${would}created` : ''})`],
     ['items', `${one.added} ${would}added, ${one.known} there already`],
-    ['judgments', `${one.votes} by ${one.people.length === 0 ? 'nobody' : one.people.join(', ')}`],
+    ['judgments', `${one.judgments} by ${one.people.length === 0 ? 'nobody' : one.people.join(', ')}`],
     ...(one.suggestions > 0 ? [['suggestions', amountOf(one.suggestions, 'item')] as [string, string]] : []),
     ...(one.bad > 0 ? [['left out', `${one.bad} bad rows`] as [string, string]] : []),
     ...leftOutRows(one.leftOut),

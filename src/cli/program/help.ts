@@ -52,17 +52,17 @@ const screens: readonly [commands: string, flags: string][] = [
   ],
   [
     'grpo, rloo, reinforce, raft, rest, online-dpo',
-    `model reward data env agent judge loss answers thresholds baseline beta steps batch rows epochs max-tokens temperature
+    `model reward data env agent judge loss completions thresholds baseline beta steps batch rows epochs max-tokens temperature
     learning-rate max-kl lora.rank ask-people evaluation.data seed out resume device config json`,
   ],
   [
     'pareto, overoptimization',
-    `model reward against weights guards gold data steps batch rows answers max-tokens temperature learning-rate beta
-    max-kl lora.rank best-of.answers evaluation.data seed out resume precision device config json`,
+    `model reward against weights guards gold data steps batch rows completions max-tokens temperature learning-rate beta
+    max-kl lora.rank best-of.completions evaluation.data seed out resume precision device config json`,
   ],
   [
     'best-of-n, constitution, policy',
-    `model baseline reward judge critic constitution part data prompts answers rounds gold batch max-tokens temperature
+    `model baseline reward judge critic constitution part data prompts completions rounds gold batch max-tokens temperature
     on-bad-row chat-template judge-call.key call.key seed out resume precision device log config json`,
   ],
   [
@@ -87,7 +87,7 @@ const screens: readonly [commands: string, flags: string][] = [
   ],
   [
     'import',
-    `project kind store overlap certainty gold practice-items guidelines template votes-of from dry-run prompt options
+    `project kind store overlap certainty gold practice-items guidelines template judgments-of from dry-run prompt options
     labels goal language reason aspects see-others spans better on-bad-row config json`,
   ],
 ];

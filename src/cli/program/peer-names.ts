@@ -140,9 +140,9 @@ export const peerNames: Readonly<Record<string, readonly string[]>> = {
   'reward-clip-range': ['score.clip'],
   'center-rewards-coefficient': ['centering'],
   // policy gradients
-  'num-generations': ['answers'],
-  'n-samples-per-prompt': ['answers'],
-  'rloo-k': ['answers'],
+  'num-generations': ['completions'],
+  'n-samples-per-prompt': ['completions'],
+  'rloo-k': ['completions'],
   'advantage-estimator': ['advantages', 'baseline'],
   gamma: ['ppo.discount'],
   lam: ['ppo.lambda'],
@@ -190,5 +190,5 @@ export const peerNames: Readonly<Record<string, readonly string[]>> = {
   'max-model-len': ['max-tokens'],
   'served-model-name': ['model'],
   'speculative-model': ['draft'],
-  n: ['answers'],
+  n: ['completions'],
 };

@@ -223,24 +223,25 @@ function changesOnALine(begun: BegunStage): string {
 const SHOWN = 2;
 
 /** The result for a person: completions by model, what was taught, a line for each stage, and the report's address. */
-function summarize({ answers, seconds, run }: PipelineResult, report: string): string {
+function summarize({ completions, seconds, run }: PipelineResult, report: string): string {
   const progress = progressOf(run);
   const begun = begunStages(progress);
-  const prompts = answers?.prompts.slice(0, SHOWN) ?? [];
+  const prompts = completions?.prompts.slice(0, SHOWN) ?? [];
   const examples = prompts.flatMap((prompt, i) => [
     `\n${prompt}`,
     table(
-      answers!.models.map(({ name, texts, rewards }) => [
+      completions!.models.map(({ name, texts, rewards }) => [
         name,
         rewards ? `(${figure(Number(rewards[i].toFixed(1)))}) ${texts[i]}` : texts[i],
       ]),
     ),
   ]);
   const lines = begun.map((one): [string, string] => [one.stage.name, changesOnALine(one) || one.stage.command]);
-  const worth = answers?.models.flatMap(({ name, reward }) => (reward ? [`${name} ${fixed(reward.mean)}`] : [])) ?? [];
+  const worth =
+    completions?.models.flatMap(({ name, reward }) => (reward ? [`${name} ${fixed(reward.mean)}`] : [])) ?? [];
   return [
     ...examples,
-    `\n${leadOf(progress.recipe, begun, progress.answers)}\n`,
+    `\n${leadOf(progress.recipe, begun, progress.completions)}\n`,
     table([
       ...lines,
       ...(worth.length > 0

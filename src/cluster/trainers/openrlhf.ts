@@ -1,13 +1,13 @@
 /** OpenRLHF: PPO and GRPO on nodes of GPUs, with DeepSpeed and vLLM, by the flags of its train_ppo_ray. */
 import {
   adapters,
-  answers,
   criticRate,
   each,
   gpusOf,
   placeFaults,
   rewardSetting,
   rows,
+  severalCompletions,
   unwatched,
 } from './policy-settings.ts';
 import {
@@ -25,7 +25,7 @@ import {
 } from './trainer.ts';
 
 /** Completions of a step. */
-const completions = (job: JobSettings) => job.of<number>('batch')! * (job.of<number>('answers') ?? 1);
+const completions = (job: JobSettings) => job.of<number>('batch')! * (job.of<number>('completions') ?? 1);
 
 const common: Record<string, Equivalent> = {
   model: { theirs: 'actor.model_name_or_path', to: () => ({}) },
@@ -167,13 +167,14 @@ export const openrlhf: Trainer = {
       always,
       settings: {
         ...common,
-        answers: answers('rollout.n_samples_per_prompt'),
+        completions: severalCompletions('rollout.n_samples_per_prompt'),
         epochs: same('train.max_epochs'),
         minibatches: {
           theirs: 'train.batch_size',
-          differs: 'completions of an optimizer step: batch × answers / minibatches',
+          differs: 'completions of an optimizer step: batch × completions / minibatches',
           to: (count: number, job) => ({ 'train.batch_size': completions(job) / count }),
-          fault: (count: number, job) => wholeParts(completions(job), count, 'batch × answers to be a multiple of it'),
+          fault: (count: number, job) =>
+            wholeParts(completions(job), count, 'batch × completions to be a multiple of it'),
         },
         beta: {
           theirs: 'algo.kl.init_coef, algo.kl.use_loss, algo.kl.estimator',

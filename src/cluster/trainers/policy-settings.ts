@@ -65,7 +65,7 @@ export const criticRate = (theirs: string, differs: string): Equivalent => ({
 });
 
 /** Completions of each prompt. */
-export const answers = (theirs: string): Equivalent => ({
+export const severalCompletions = (theirs: string): Equivalent => ({
   theirs,
   fault: (count: number) => (count > 1 ? undefined : 'expected at least 2'),
 });

@@ -134,7 +134,7 @@ describe('the files of a job', () => {
   });
 
   it('are those of OpenRLHF and of verl', async () => {
-    const grpo = { ...rl, steps: 3, batch: 8, answers: 4, rows: 8, minibatches: 2, clip: { low: 0.2, high: 0.28 } };
+    const grpo = { ...rl, steps: 3, batch: 8, completions: 4, rows: 8, minibatches: 2, clip: { low: 0.2, high: 0.28 } };
     const trainer = { storage, gpus: 4, nodes: 2, settings: { 'vllm.num_engines': 2 } };
     await writeTrainerFiles('run', { on: 'openrlhf', command: 'grpo', settings: grpo, trainer });
     const flags = written('launch.sh');

@@ -30,7 +30,7 @@ import {
 } from './trl-settings.ts';
 
 /** Completions of a step. */
-const completions = (job: JobSettings) => job.of<number>('batch')! * job.of<number>('answers')!;
+const completions = (job: JobSettings) => job.of<number>('batch')! * job.of<number>('completions')!;
 const updates = (job: JobSettings) => job.of<number>('epochs')! * job.of<number>('minibatches')!;
 
 const grpoLosses = ['grpo', 'dr_grpo', 'dapo', 'bnpo', 'cispo', 'sapo', 'luspo', 'vespo'];
@@ -62,10 +62,10 @@ const grpo: Record<string, Equivalent> = {
     }),
     fault: (_: number, job) => {
       const part = job.of<number>('minibatches')! * job.of<number>('rows')!;
-      return wholeParts(completions(job), part, 'batch × answers to be a multiple of minibatches × rows');
+      return wholeParts(completions(job), part, 'batch × completions to be a multiple of minibatches × rows');
     },
   },
-  answers: {
+  completions: {
     theirs: 'num_generations',
     to: (count: number) => ({ num_generations: count, num_generations_eval: 1 }),
     fault: (count: number) => (count > 1 ? undefined : 'expected at least 2'),

@@ -2,13 +2,13 @@
 import { KL_HORIZON } from '../../align/ppo/kl-controller.ts';
 import {
   adapters,
-  answers,
   criticRate,
   each,
   gpusOf,
   placeFaults,
   rewardSetting,
   rows,
+  severalCompletions,
   unwatched,
 } from './policy-settings.ts';
 import {
@@ -209,7 +209,7 @@ export const verl: Trainer = {
       always: (job) => ({ ...always(job), 'algorithm.adv_estimator': 'grpo' }),
       settings: {
         ...common,
-        answers: answers('actor_rollout_ref.rollout.n'),
+        completions: severalCompletions('actor_rollout_ref.rollout.n'),
         epochs: same(`${ACTOR}.ppo_epochs`),
         minibatches: {
           theirs: `${ACTOR}.ppo_mini_batch_size`,

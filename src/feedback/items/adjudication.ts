@@ -11,12 +11,12 @@ const likely = z.object({ judgment: judgmentSchema, probability: z.number() });
 /** Checks a `Disagreement`. */
 export const disagreementSchema = z.object({
   item: itemSchema,
-  answers: z
+  judgments: z
     .array(
       z.object({
         person: z.string(),
         name: z.string(),
-        answer: judgmentSchema,
+        judgment: judgmentSchema,
         reliability: z.number().nullable().describe('estimated accuracy of this annotator'),
       }),
     )
@@ -52,13 +52,13 @@ export async function disagreements(
   const ids = first.map(({ item }) => item);
   const rows = await query.selectFrom('items').select(itemColumns).where('id', 'in', ids).execute();
   const items = new Map(rows.map((row) => [row.id, itemFromRow(row)]));
-  const judgments = await query
-    .selectFrom('answers')
-    .innerJoin('people', 'people.id', 'answers.person')
-    .select(['answers.item', 'answers.person', 'people.name', 'answers.answerJson'])
-    .where('answers.item', 'in', ids)
-    .where('answers.kind', '=', 'answer')
-    .orderBy('answers.vote')
+  const latest = await query
+    .selectFrom('latest')
+    .innerJoin('people', 'people.id', 'latest.person')
+    .select(['latest.item', 'latest.person', 'people.name', 'latest.judgmentJson'])
+    .where('latest.item', 'in', ids)
+    .where('latest.kind', '=', 'judgment')
+    .orderBy('latest.judgment')
     .execute();
   const reliabilities = new Map(people.map(({ person, reliability }) => [person, reliability]));
   return first.flatMap(({ item: id, likely }) => {
@@ -68,14 +68,14 @@ export async function disagreements(
       return judgment ? [{ judgment, probability }] : [];
     });
     if (!likeliest) return [];
-    const answers = judgments
+    const judgments = latest
       .filter((one) => one.item === id)
-      .map(({ person, name, answerJson }) => ({
+      .map(({ person, name, judgmentJson }) => ({
         person,
         name,
-        answer: JSON.parse(answerJson),
+        judgment: JSON.parse(judgmentJson),
         reliability: reliabilities.get(person) ?? null,
       }));
-    return [{ item, answers, likeliest, ...(next && { next }) }];
+    return [{ item, judgments, likeliest, ...(next && { next }) }];
   });
 }

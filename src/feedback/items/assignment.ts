@@ -193,11 +193,11 @@ export async function releaseItems({ query: root }: Database, project: string, p
 
 /** Brings items' counts up to date with their judgments and leases; returns how many judgments the first one has. */
 export async function recount(query: DatabaseQuery, items: readonly string[]): Promise<number> {
-  const count = (table: 'answers' | 'leases') =>
-    sql<number>`(select count(*) from ${sql.table(table)} as held where held.item = items.id${table === 'answers' ? sql` and held.kind = 'answer'` : sql``})`;
+  const count = (table: 'latest' | 'leases') =>
+    sql<number>`(select count(*) from ${sql.table(table)} as held where held.item = items.id${table === 'latest' ? sql` and held.kind = 'judgment'` : sql``})`;
   const [{ answered }] = await query
     .updateTable('items')
-    .set({ answered: count('answers'), taken: sql`${count('answers')} + ${count('leases')}` })
+    .set({ answered: count('latest'), taken: sql`${count('latest')} + ${count('leases')}` })
     .where('id', 'in', items)
     .returning('answered')
     .execute();
@@ -377,7 +377,7 @@ async function byUse(
  * reads all that the person has judged to find one item.
  */
 const unseenBy = (person: string) => (where: ExpressionBuilder<Tables, 'items'>) => {
-  const of = (table: 'answers' | 'leases') =>
+  const of = (table: 'latest' | 'leases') =>
     where.not(
       where.exists(
         where
@@ -389,5 +389,5 @@ const unseenBy = (person: string) => (where: ExpressionBuilder<Tables, 'items'>)
           .offset(sql.lit(0)),
       ),
     );
-  return where.and([of('answers'), of('leases')]);
+  return where.and([of('latest'), of('leases')]);
 };

@@ -44,7 +44,7 @@ describe.each(kinds)('%s', (kind, address) => {
   let project: Project;
   let [ada, ben, rev]: Person[] = [];
   let ids: string[];
-  let votes = 0;
+  let judgments = 0;
   beforeEach(async () => {
     database = await openDatabase(await address());
     ada = (await addPerson(database, 'ada')).person;
@@ -59,10 +59,10 @@ describe.each(kinds)('%s', (kind, address) => {
     ids = (await database.query.selectFrom('items').select('id').orderBy('seq').execute()).map(({ id }) => id);
   });
   afterEach(() => database?.close());
-  const say = (person: Person, item: string, vote: JudgmentOrSkip) =>
-    recordJudgment(database, project, person.id, { id: `v${votes++}`, item, vote });
-  const decide = (item: string, vote: JudgmentOrSkip) =>
-    recordDecision(database, project, rev.id, { id: `d${votes++}`, item, vote });
+  const say = (person: Person, item: string, judgment: JudgmentOrSkip) =>
+    recordJudgment(database, project, person.id, { id: `v${judgments++}`, item, judgment });
+  const decide = (item: string, judgment: JudgmentOrSkip) =>
+    recordDecision(database, project, rev.id, { id: `d${judgments++}`, item, judgment });
   const exported = async (options = {}) => {
     const rows: Record<string, unknown>[] = [];
     for await (const row of exportRows(database, project, options)) rows.push(row);
@@ -78,17 +78,17 @@ describe.each(kinds)('%s', (kind, address) => {
   it('a decision is the item’s judgment and nobody’s: it counts into no agreement and no progress', async () => {
     await disagree();
     const before = await reportOf(database, project.id);
-    expect(before).toMatchObject({ answers: 4, items: 2, undecided: 2 });
+    expect(before).toMatchObject({ judgments: 4, items: 2, undecided: 2 });
     await decide(ids[0], second);
     const after = await reportOf(database, project.id);
-    expect(after).toMatchObject({ answers: 4, items: 2, undecided: 1, alpha: before.alpha });
+    expect(after).toMatchObject({ judgments: 4, items: 2, undecided: 1, alpha: before.alpha });
     expect(after.people.map(({ name }) => name).sort()).toEqual(['ada', 'ben']);
     expect((await exported()).map(({ chosen, annotators }) => [chosen, annotators])).toEqual([['two roses', ['rev']]]);
     expect(await exported({ merge: 'each' })).toHaveLength(4);
     const { judgments } = await itemRecord(database, project, ids[0]);
     expect(judgments.map(({ person, kind }) => [person, kind])).toEqual([
-      ['ada', 'answer'],
-      ['ben', 'answer'],
+      ['ada', 'judgment'],
+      ['ben', 'judgment'],
       ['rev', 'decision'],
     ]);
     expect(await assignItems(database, project, rev.id, { count: 9 })).toEqual([]);
@@ -102,15 +102,15 @@ describe.each(kinds)('%s', (kind, address) => {
     // the gold item says that ada is the more reliable one, so her judgment is the likelier
     expect(shown[0].likeliest.judgment).toEqual(first);
     expect(shown[0].likeliest.probability).toBeGreaterThan(shown[0].next!.probability);
-    const [hers, his] = shown[0].answers;
+    const [hers, his] = shown[0].judgments;
     expect([hers.name, his.name]).toEqual(['ada', 'ben']);
     expect(hers.reliability!).toBeGreaterThan(his.reliability!);
     const judgments = await countedJudgments(database, project.id);
-    expect(qualityOf(judgments)).toMatchObject({ items: 2, answers: 4 });
-    expect(qualityOf(judgments, { gold: true })).toMatchObject({ items: 3, answers: 6 });
+    expect(qualityOf(judgments)).toMatchObject({ items: 2, judgments: 4 });
+    expect(qualityOf(judgments, { gold: true })).toMatchObject({ items: 3, judgments: 6 });
     expect((await coverageOf(database, project))[0].rows.map(({ items }) => items)).toEqual([1, 1]);
-    expect(await exported({ format: 'votes' })).toHaveLength(2);
-    expect(await exported({ format: 'votes', gold: true })).toHaveLength(3);
+    expect(await exported({ format: 'judgments' })).toHaveLength(2);
+    expect(await exported({ format: 'judgments', gold: true })).toHaveLength(3);
     await expect(decide(ids[2], second)).rejects.toThrow('gold item');
   });
 
@@ -140,7 +140,7 @@ describe.each(kinds)('%s', (kind, address) => {
       const changing: KyselyPlugin = {
         transformQuery: ({ node }) => node,
         async transformResult({ result }) {
-          if ('answerJson' in (result.rows[0] ?? {})) change ??= say(ada, ids[0], second);
+          if ('judgmentJson' in (result.rows[0] ?? {})) change ??= say(ada, ids[0], second);
           return result;
         },
       };
@@ -181,12 +181,12 @@ describe.each(kinds)('%s', (kind, address) => {
     await disagree();
     expect(await archiveItems(database, project, [ids[0], 'none'], true)).toBe(1);
     expect(await listItems(database, project, {})).toMatchObject({ total: 2 });
-    expect(await reportOf(database, project.id)).toMatchObject({ answers: 2 });
+    expect(await reportOf(database, project.id)).toMatchObject({ judgments: 2 });
     expect(await assignItems(database, project, rev.id, { count: 9 })).toEqual([]);
     expect(await archiveItems(database, project, [ids[0]], false)).toBe(1);
-    expect(await reportOf(database, project.id)).toMatchObject({ answers: 4 });
+    expect(await reportOf(database, project.id)).toMatchObject({ judgments: 4 });
     expect(await deleteItems(database, project, [ids[0]], rev.id)).toBe(1);
-    expect(await reportOf(database, project.id)).toMatchObject({ answers: 2 });
+    expect(await reportOf(database, project.id)).toMatchObject({ judgments: 2 });
     const tallies = await database.query.selectFrom('tallies').select(['given', 'labels']).execute();
     expect(tallies).toEqual(new Array(2).fill({ given: 2, labels: 1 }));
 
@@ -198,7 +198,7 @@ describe.each(kinds)('%s', (kind, address) => {
     expect(await assignItems(database, back, ada.id)).toHaveLength(1);
     await deleteProject(database, back, rev.id);
     await expect(findProject(database, 'P')).rejects.toThrow('no project');
-    expect(await database.query.selectFrom('votes').selectAll().execute()).toEqual([]);
+    expect(await database.query.selectFrom('judgments').selectAll().execute()).toEqual([]);
     const [last, ...earlier] = await auditTrail(database, { limit: 5 });
     expect(last).toMatchObject({ kind: 'project deleted', person: 'rev', detail: { name: 'P', judgments: 4 } });
     expect(earlier.map(({ kind }) => kind)).toEqual([

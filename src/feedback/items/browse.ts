@@ -39,7 +39,7 @@ export const itemRecordSchema = z.object({
     .array(
       z.object({
         person: z.string().describe('name'),
-        kind: z.enum(['answer', 'skip', 'undo', 'decision']),
+        kind: z.enum(['judgment', 'skip', 'undo', 'decision']),
         judgment: judgmentOrSkipSchema.nullable().describe('null for an undo'),
         created: z.number().describe('in milliseconds since 1970'),
       }),
@@ -176,19 +176,19 @@ export async function itemRecord({ query }: Database, { id: project }: Project, 
     .where('id', '=', item)
     .executeTakeFirst();
   if (!row) throw new JudgmentError(`The project has no item with id "${item}".`);
-  const votes = await query
-    .selectFrom('votes')
-    .innerJoin('people', 'people.id', 'votes.person')
-    .select(['people.name', 'votes.kind', 'votes.answerJson', 'votes.created'])
-    .where('votes.item', '=', item)
-    .orderBy('votes.seq')
+  const judgments = await query
+    .selectFrom('judgments')
+    .innerJoin('people', 'people.id', 'judgments.person')
+    .select(['people.name', 'judgments.kind', 'judgments.judgmentJson', 'judgments.created'])
+    .where('judgments.item', '=', item)
+    .orderBy('judgments.seq')
     .execute();
   return {
     item: itemFromRow(row),
-    judgments: votes.map(({ name, kind, answerJson, created }) => ({
+    judgments: judgments.map(({ name, kind, judgmentJson, created }) => ({
       person: name,
       kind: kind as ItemRecord['judgments'][number]['kind'],
-      judgment: kind === 'undo' ? null : JSON.parse(answerJson),
+      judgment: kind === 'undo' ? null : JSON.parse(judgmentJson),
       created,
     })),
   };
@@ -255,17 +255,17 @@ export async function deleteItems(
 ): Promise<number> {
   return atOnce(root, async (query) => {
     const items = await inProject(query, project, ids, async (some) => {
-      for (const table of ['comments', 'reserved', 'leases', 'answers', 'votes'] as const) {
+      for (const table of ['comments', 'reserved', 'leases', 'latest', 'judgments'] as const) {
         await query.deleteFrom(table).where('item', 'in', some).execute();
       }
       await query.deleteFrom('items').where('id', 'in', some).execute();
     });
     await query.deleteFrom('tallies').where('project', '=', project).execute();
     await sql`insert into tallies (project, person, given, labels)
-      select answers.project, answers.person, count(*),
-        sum(case when answers.kind = 'answer' and items."goldJson" is null then 1 else 0 end)
-      from answers join items on items.id = answers.item where answers.project = ${project}
-      group by answers.project, answers.person`.execute(query);
+      select latest.project, latest.person, count(*),
+        sum(case when latest.kind = 'judgment' and items."goldJson" is null then 1 else 0 end)
+      from latest join items on items.id = latest.item where latest.project = ${project}
+      group by latest.project, latest.person`.execute(query);
     await note(query, { project, person, kind: 'items deleted', detail: { items } });
     return items;
   });

@@ -71,7 +71,7 @@ describe.each(kinds)('%s', (kind, address) => {
     expect(await addComment(database, project, item.id, ada, { id: 'c2', text: 'Is it long?' })).toMatchObject([
       { id: 'c2' },
     ]);
-    await recordJudgment(database, project, ada.id, { id: 'v', item: item.id, vote: first });
+    await recordJudgment(database, project, ada.id, { id: 'v', item: item.id, judgment: first });
     const both = await commentsOn(database, project, item.id, ada);
     expect(both.map(({ person }) => person).sort()).toEqual(['ada', 'rosa']);
     await addComment(database, project, item.id, ada, { id: 'c2', text: 'Is it long?' });
@@ -125,9 +125,9 @@ describe.each(kinds)('%s', (kind, address) => {
     const { person: ben } = await addPerson(database, 'ben');
     let now = Date.now() - 7_200_000;
     const held = await assignItems(database, project, ada.id, { count: 4, now });
-    const judge = (i: number, vote: object, duration: number) => {
+    const judge = (i: number, said: object, duration: number) => {
       now += duration;
-      const judgment = { id: `v${i}`, item: held[i].item.id, vote: vote as typeof first, duration };
+      const judgment = { id: `v${i}`, item: held[i].item.id, judgment: said as typeof first, duration };
       return recordJudgment(database, project, ada.id, judgment, now);
     };
     await judge(0, first, 60_000);
@@ -137,7 +137,11 @@ describe.each(kinds)('%s', (kind, address) => {
     await assignItems(database, project, ben.id);
     writeFileSync(
       join(folder, `${kind} imported.jsonl`),
-      JSON.stringify({ prompt: 'Old', options: ['a', 'b'], votes: [{ person: 'ben', vote: first, duration: 9e5 }] }),
+      JSON.stringify({
+        prompt: 'Old',
+        options: ['a', 'b'],
+        judgments: [{ person: 'ben', judgment: first, duration: 9e5 }],
+      }),
     );
     await importItems(database, project, [join(folder, `${kind} imported.jsonl`)]);
     const work = await annotatorWork(database, project);
@@ -168,7 +172,7 @@ describe.each(kinds)('%s', (kind, address) => {
       const { person } = await addPerson(database, name);
       const held = await assignItems(database, project, person.id, { count: 4, now: from });
       for (const [i, [duration, arrived]] of times.entries()) {
-        const judgment = { id: `${name} ${i}`, item: held[i].item.id, vote: first, duration };
+        const judgment = { id: `${name} ${i}`, item: held[i].item.id, judgment: first, duration };
         await recordJudgment(database, project, person.id, judgment, from + arrived);
       }
     };
@@ -205,7 +209,7 @@ describe.each(kinds)('%s', (kind, address) => {
       await recordJudgment(database, project, person.id, {
         id: `v${i}`,
         item: id,
-        vote: rating(i === 0 ? 1 : 5),
+        judgment: rating(i === 0 ? 1 : 5),
         suggested: i > 1,
       });
     }

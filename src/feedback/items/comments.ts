@@ -132,7 +132,7 @@ async function stageOf(
   if (!found) throw unknown();
   if (mayAs(role, 'reviewer')) return 'reads';
   for (const [table, stage] of [
-    ['answers', 'reads'],
+    ['latest', 'reads'],
     ['leases', 'holds'],
   ] as const) {
     const own = await query

@@ -64,9 +64,9 @@ describe.each(kinds)('%s', (kind, address) => {
     await addItems(database, project, items);
     return project;
   };
-  let votes = 0;
-  const say = (project: Project, person: Person, item: string, vote: JudgmentOrSkip = first, now?: number) =>
-    recordJudgment(database, project, person.id, { id: `v${votes++}`, item, vote }, now);
+  let judgments = 0;
+  const say = (project: Project, person: Person, item: string, judgment: JudgmentOrSkip = first, now?: number) =>
+    recordJudgment(database, project, person.id, { id: `v${judgments++}`, item, judgment }, now);
   const ids = async (project: Project, person: Person, options = {}) =>
     (await assignItems(database, project, person.id, options)).map(({ item }) => item.id);
   const promptsOf = async (project: Project, person: Person, options = {}) =>
@@ -117,7 +117,7 @@ describe.each(kinds)('%s', (kind, address) => {
     for (const person of people) expect(await ids(project, person)).toEqual([]);
   });
 
-  it('takes back what was held too long; who answers late counts all the same', async () => {
+  it('takes back what was held too long; who judgments late counts all the same', async () => {
     const project = await projectOf(pairs(1), { leaseSeconds: 60 });
     const [ada, ben] = people;
     const now = Date.now();
@@ -157,18 +157,18 @@ describe.each(kinds)('%s', (kind, address) => {
     expect(await database.query.selectFrom('leases').selectAll().execute()).toEqual([]);
   });
 
-  it('counts a vote once, keeps what is changed, and takes it back', async () => {
+  it('counts a judgment once, keeps what is changed, and takes it back', async () => {
     const project = await projectOf(pairs(1), { overlap: 2 });
     const [ada, ben] = people;
     const [item] = await ids(project, ada);
-    const vote = { id: 'same', item, vote: first, shown: [1, 0], duration: 1200 };
-    const recorded = await recordJudgment(database, project, ada.id, vote);
-    expect(recorded).toEqual(await recordJudgment(database, project, ada.id, vote));
-    await expect(recordJudgment(database, project, ben.id, vote)).rejects.toThrow('Another judgment has the id');
+    const judgment = { id: 'same', item, judgment: first, shown: [1, 0], duration: 1200 };
+    const recorded = await recordJudgment(database, project, ada.id, judgment);
+    expect(recorded).toEqual(await recordJudgment(database, project, ada.id, judgment));
+    await expect(recordJudgment(database, project, ben.id, judgment)).rejects.toThrow('Another judgment has the id');
     expect(await say(project, ada, item, second)).toMatchObject({ answered: 1 });
     const answerOf = async () =>
       JSON.parse(
-        (await database.query.selectFrom('answers').select('answerJson').executeTakeFirst())?.answerJson ?? 'null',
+        (await database.query.selectFrom('latest').select('judgmentJson').executeTakeFirst())?.judgmentJson ?? 'null',
       );
     expect(await answerOf()).toEqual(second);
     const undo = { id: 'undo', item };
@@ -180,8 +180,8 @@ describe.each(kinds)('%s', (kind, address) => {
     await expect(undoJudgment(database, project, ada.id, { id: 'undo3', item })).rejects.toThrow('nothing to undo');
     expect(await ids(project, ada)).toEqual([item]); // held for them again
     const { query } = database;
-    expect(await query.selectFrom('votes').select('kind').orderBy('seq').execute()).toEqual(
-      ['answer', 'answer', 'undo', 'undo'].map((kind) => ({ kind })),
+    expect(await query.selectFrom('judgments').select('kind').orderBy('seq').execute()).toEqual(
+      ['judgment', 'judgment', 'undo', 'undo'].map((kind) => ({ kind })),
     );
     await say(project, ada, item);
     expect(await ids(project, ben)).toEqual([item]);
@@ -190,16 +190,16 @@ describe.each(kinds)('%s', (kind, address) => {
   it('counts right what is said of an item at once, sent twice, changed and taken back', async () => {
     const project = await projectOf(pairs(1), { overlap: 3 });
     const [item] = await ids(project, people[0]);
-    const vote = (person: Person, id: string) =>
-      recordJudgment(database, project, person.id, { id, item, vote: first }).then(({ seq }) => seq);
+    const judgment = (person: Person, id: string) =>
+      recordJudgment(database, project, person.id, { id, item, judgment: first }).then(({ seq }) => seq);
     const seqs = await Promise.all(
-      people.flatMap((person) => ['one', 'one', 'two'].map((id) => vote(person, `${person.name} ${id}`))),
+      people.flatMap((person) => ['one', 'one', 'two'].map((id) => judgment(person, `${person.name} ${id}`))),
     );
     expect(new Set(seqs).size).toBe(6);
     const counts = () => database.query.selectFrom('items').select(['answered', 'taken']).executeTakeFirstOrThrow();
     expect(await counts()).toEqual({ answered: 3, taken: 3 });
     const undo = (person: Person, id: string) => undoJudgment(database, project, person.id, { id, item });
-    await Promise.all([undo(people[0], 'a'), undo(people[0], 'b'), undo(people[1], 'c'), vote(people[2], 'again')]);
+    await Promise.all([undo(people[0], 'a'), undo(people[0], 'b'), undo(people[1], 'c'), judgment(people[2], 'again')]);
     expect(await counts()).toEqual({ answered: 2, taken: 3 });
   });
 
@@ -227,18 +227,18 @@ describe.each(kinds)('%s', (kind, address) => {
       [{ kind: 'pair', choice: 'first', reason: 'x', spans: [mark(0, 3)] }, 'does not ask for marked parts'],
       [null, 'kind'],
     ];
-    for (const [vote, message] of wrong) {
-      await expect(say(project, ada, item, vote as JudgmentOrSkip)).rejects.toThrow(message);
+    for (const [judgment, message] of wrong) {
+      await expect(say(project, ada, item, judgment as JudgmentOrSkip)).rejects.toThrow(message);
     }
     await expect(say(project, ada, 'nothing')).rejects.toThrow('no item with id "nothing"');
-    const bad = { id: 'x', item, vote: { ...first, reason: 'x' }, shown: [0, 0] };
+    const bad = { id: 'x', item, judgment: { ...first, reason: 'x' }, shown: [0, 0] };
     await expect(recordJudgment(database, project, ada.id, bad)).rejects.toThrow(
       'each of the 2 options once, got [0,0]',
     );
-    expect(await database.query.selectFrom('votes').selectAll().execute()).toEqual([]);
+    expect(await database.query.selectFrom('judgments').selectAll().execute()).toEqual([]);
   });
 
-  it('practice comes first and is told; known answers come between others and look like them', async () => {
+  it('practice comes first and is told; known judgments come between others and look like them', async () => {
     const gold = { kind: 'pair', choice: 'first' } as const;
     const golden = Array.from({ length: 40 }, (_, i) => ({ ...pairOf(1000 + i), gold, practice: i < 2 }));
     const project = await projectOf([...pairs(60), ...golden], { practice: 2, goldShare: 0.3 });
@@ -351,7 +351,7 @@ describe.each(kinds)('%s', (kind, address) => {
     expect(tokenState(account, () => 'DAY')).toBe('no token');
   });
 
-  it('keeps versions of guidelines, and which a vote was given under', async () => {
+  it('keeps versions of guidelines, and which a judgment was given under', async () => {
     const project = await projectOf(pairs(2));
     const [ada] = people;
     const [one, two] = await ids(project, ada, { count: 2 });
@@ -360,7 +360,7 @@ describe.each(kinds)('%s', (kind, address) => {
     expect((await writeGuidelines(database, project.id, 'Be kind.', ada.id)).version).toBe(2);
     await say(project, ada, two);
     expect(await guidelinesOf(database, project.id)).toMatchObject({ version: 2, text: 'Be kind.' });
-    const versions = await database.query.selectFrom('votes').select('guidelines').orderBy('seq').execute();
+    const versions = await database.query.selectFrom('judgments').select('guidelines').orderBy('seq').execute();
     expect(versions.map(({ guidelines }) => guidelines)).toEqual([1, 2]);
   });
 
@@ -404,7 +404,7 @@ it.skipIf(!postgres)('goes on when PostgreSQL has ended its connections (needs P
   await database.close();
 });
 
-it('SQLite: a vote is told of once it is on the disk; votes share a sync, and others do not wait for it', async () => {
+it('SQLite: a judgment is told of once it is on the disk; judgments share a sync, and others do not wait for it', async () => {
   const path = join(folder, 'synced.db');
   const database = await openDatabase(path);
   const { person } = await addPerson(database, 'Ada');
@@ -419,14 +419,14 @@ it('SQLite: a vote is told of once it is on the disk; votes share a sync, and ot
   await handle.close();
   try {
     const counts: number[] = [];
-    const vote = async (i: number) => {
-      await recordJudgment(database, project, person.id, { id: `v${i}`, item: items[i].id, vote: first });
+    const judgment = async (i: number) => {
+      await recordJudgment(database, project, person.id, { id: `v${i}`, item: items[i].id, judgment: first });
       counts.push(i);
     };
-    const recorded = async () => (await database.query.selectFrom('votes').select('id').execute()).length;
-    const all = [vote(0)];
+    const recorded = async () => (await database.query.selectFrom('judgments').select('id').execute()).length;
+    const all = [judgment(0)];
     await eventually(() => expect(disk).toHaveBeenCalledTimes(1));
-    for (let i = 1; i < 5; i++) all.push(vote(i));
+    for (let i = 1; i < 5; i++) all.push(judgment(i));
     await eventually(async () => expect(await recorded()).toBe(5));
     expect(counts).toEqual([]);
     sync();

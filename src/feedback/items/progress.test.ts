@@ -19,7 +19,7 @@ describe.each(kinds)('%s', (kind, address) => {
     await addItems(database, project, texts.slice(0, 2));
     const rows = await database.query.selectFrom('items').select('id').orderBy('seq').execute();
     const judge = (item: string) =>
-      recordJudgment(database, project, person, { id: item, item, vote: { kind: 'pair', choice: 'first' } });
+      recordJudgment(database, project, person, { id: item, item, judgment: { kind: 'pair', choice: 'first' } });
     let now = 0;
     const [small, large] = [{}, { large: 2, now: () => now }].map((options) => createProgressReader(database, options));
     const none = { items: 2, answered: 0, labels: 0 };

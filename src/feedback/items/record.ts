@@ -1,4 +1,4 @@
-/** The record of judgments: rows are only added. The table `answers` holds each annotator's latest judgment. */
+/** The record of judgments: rows are only added. The table `latest` holds each annotator's latest judgment. */
 import type { Insertable } from 'kysely';
 import { z } from 'zod';
 import { HeedError } from '../../error.ts';
@@ -22,7 +22,7 @@ export const idSchema = z
 export const newJudgmentSchema = z.object({
   id: idSchema.describe('chosen by the sender; sending the same id again records nothing'),
   item: idSchema.describe('id of the item'),
-  vote: judgmentOrSkipSchema.describe('the judgment, or a skip'),
+  judgment: judgmentOrSkipSchema.describe('the judgment, or a skip'),
   shown: z.array(z.number().int()).max(26).optional().describe('the order in which the options were shown, as indices'),
   duration: z.number().min(0).max(1e9).optional().describe('milliseconds from seeing the item to judging it'),
   guidelines: z
@@ -67,7 +67,7 @@ export async function recordJudgment(
   { query: root, kind }: Database,
   of: Project,
   person: string,
-  { id, item: itemId, vote: input, shown, duration, suggested, guidelines }: NewJudgment,
+  { id, item: itemId, judgment: input, shown, duration, suggested, guidelines }: NewJudgment,
   now = Date.now(),
 ): Promise<Receipt> {
   const { id: project, settings } = of;
@@ -83,7 +83,7 @@ export async function recordJudgment(
     const judgment = skipped ? data : checkedJudgment(input, settings, item);
     checkOrder(shown, item);
     const before = await query
-      .selectFrom('answers')
+      .selectFrom('latest')
       .select('kind')
       .where('item', '=', itemId)
       .where('person', '=', person)
@@ -94,7 +94,7 @@ export async function recordJudgment(
       .where('item', '=', itemId)
       .where('person', '=', person)
       .executeTakeFirst();
-    const latest = { kind: skipped ? 'skip' : 'answer', answerJson: JSON.stringify(judgment), created: now };
+    const latest = { kind: skipped ? 'skip' : 'judgment', judgmentJson: JSON.stringify(judgment), created: now };
     const seq = await append(query, {
       ...latest,
       id,
@@ -110,9 +110,9 @@ export async function recordJudgment(
     if (seq === undefined)
       return { seq: (await seqOf(query, person, id, itemId))!, answered: row.answered, ...shownNow };
     await query
-      .insertInto('answers')
-      .values({ ...latest, item: itemId, person, project, vote: seq })
-      .onConflict((conflict) => conflict.columns(['item', 'person']).doUpdateSet({ ...latest, vote: seq }))
+      .insertInto('latest')
+      .values({ ...latest, item: itemId, person, project, judgment: seq })
+      .onConflict((conflict) => conflict.columns(['item', 'person']).doUpdateSet({ ...latest, judgment: seq }))
       .execute();
     // a lease becomes a judgment; a skip frees the item for somebody else
     await query.deleteFrom('leases').where('item', '=', itemId).where('person', '=', person).execute();
@@ -144,14 +144,14 @@ export async function undoJudgment(
     const standing = await standingJudgments(query, item, person);
     const latest = standing.pop();
     if (!latest) throw new JudgmentError('There is nothing to undo: you have no judgment of this item.');
-    const answerJson = JSON.stringify({ vote: latest.seq });
+    const judgmentJson = JSON.stringify({ judgment: latest.seq });
     const undo = {
       id,
       project,
       item,
       person,
       kind: 'undo',
-      answerJson,
+      judgmentJson,
       shownJson: null,
       duration: null,
       created: now,
@@ -161,13 +161,18 @@ export async function undoJudgment(
     const earlier = standing.at(-1);
     if (earlier) {
       await query
-        .updateTable('answers')
-        .set({ vote: earlier.seq, kind: earlier.kind, answerJson: earlier.answerJson, created: earlier.created })
+        .updateTable('latest')
+        .set({
+          judgment: earlier.seq,
+          kind: earlier.kind,
+          judgmentJson: earlier.judgmentJson,
+          created: earlier.created,
+        })
         .where('item', '=', item)
         .where('person', '=', person)
         .execute();
     } else {
-      await query.deleteFrom('answers').where('item', '=', item).where('person', '=', person).execute();
+      await query.deleteFrom('latest').where('item', '=', item).where('person', '=', person).execute();
       await query
         .insertInto('leases')
         .values({ item, person, project, expires: now + 1000 * settings.leaseSeconds, handed: now })
@@ -191,21 +196,21 @@ export async function recordDecision(
   { query: root, kind }: Database,
   { id: project, settings }: Project,
   person: string,
-  { id, item: itemId, vote: input, shown, duration }: NewJudgment,
+  { id, item: itemId, judgment: input, shown, duration }: NewJudgment,
   now = Date.now(),
 ): Promise<Receipt> {
   return atOnce(root, async (query) => {
     const row = await itemFor(query, kind, project, itemId);
     if (row.goldJson !== null) throw new JudgmentError('This is a gold item: its right judgment is known.');
     const item = itemFromRow(row);
-    const answerJson = JSON.stringify(checkedJudgment(input, settings, item));
+    const judgmentJson = JSON.stringify(checkedJudgment(input, settings, item));
     checkOrder(shown, item);
     const seq = await append(query, {
       id,
       project,
       item: itemId,
       person,
-      answerJson,
+      judgmentJson,
       kind: 'decision',
       created: now,
       shownJson: shown ? JSON.stringify(shown) : null,
@@ -234,7 +239,7 @@ const itemFor = (query: DatabaseQuery, kind: Database['kind'], project: string, 
 /** Position of a judgment that is in the record already. @throws JudgmentError if it is another person's or item's. */
 async function seqOf(query: DatabaseQuery, person: string, id: string, item: string): Promise<number | undefined> {
   const found = await query
-    .selectFrom('votes')
+    .selectFrom('judgments')
     .select(['seq', 'person', 'item'])
     .where('id', '=', id)
     .executeTakeFirst();
@@ -252,7 +257,7 @@ async function seqOf(query: DatabaseQuery, person: string, id: string, item: str
  */
 async function append(
   query: DatabaseQuery,
-  { guidelines, ...row }: Omit<Insertable<Tables['votes']>, 'seq' | 'guidelines'> & { guidelines?: number },
+  { guidelines, ...row }: Omit<Insertable<Tables['judgments']>, 'seq' | 'guidelines'> & { guidelines?: number },
 ): Promise<number | undefined> {
   const latest = await guidelinesVersion({ query }, row.project);
   if (guidelines !== undefined && guidelines > latest) {
@@ -261,7 +266,7 @@ async function append(
     });
   }
   const added = await query
-    .insertInto('votes')
+    .insertInto('judgments')
     .values({ ...row, guidelines: guidelines ?? latest })
     .onConflict((conflict) => conflict.column('id').doNothing())
     .returning('seq')
@@ -279,7 +284,7 @@ async function tally(
     ...kinds
   }: { project: string; person: string; gold: boolean; before?: string; after?: string },
 ): Promise<void> {
-  const label = (kind?: string) => Number(kind === 'answer' && !gold);
+  const label = (kind?: string) => Number(kind === 'judgment' && !gold);
   const given = Number(kinds.after !== undefined) - Number(kinds.before !== undefined);
   const labels = label(kinds.after) - label(kinds.before);
   await query
@@ -297,8 +302,8 @@ async function tally(
 /** A person's judgments of an item that were not undone, in order. */
 async function standingJudgments(query: DatabaseQuery, item: string, person: string) {
   const all = await query
-    .selectFrom('votes')
-    .select(['seq', 'kind', 'answerJson', 'created'])
+    .selectFrom('judgments')
+    .select(['seq', 'kind', 'judgmentJson', 'created'])
     .where('item', '=', item)
     .where('person', '=', person)
     .where('kind', '!=', 'decision')

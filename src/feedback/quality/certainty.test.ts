@@ -43,11 +43,11 @@ describe.each(kinds)('%s', (kind, address) => {
     const skills = { ada: 0.97, ben: 0.95, cat: 0.55, dan: 0.5 };
     const ids = new Map<string, string>();
     for (const name of Object.keys(skills)) ids.set(name, (await addPerson(database, name)).person.id);
-    let votes = 0;
+    let judgments = 0;
     const judge = async (name: keyof typeof skills, item: string) => {
       const choice = draws.uniform() < skills[name] ? 'first' : 'second';
-      const vote = { kind: 'pair', choice } as const;
-      return recordJudgment(database, project, ids.get(name)!, { id: `v${votes++}`, item, vote });
+      const judgment = { kind: 'pair', choice } as const;
+      return recordJudgment(database, project, ids.get(name)!, { id: `v${judgments++}`, item, judgment });
     };
     for (let round = 0, left = 4; left > 0; round++) {
       left = 0;
@@ -69,9 +69,9 @@ describe.each(kinds)('%s', (kind, address) => {
 
     // one judgment less: the item is asked again
     const { item, person } = await database.query
-      .selectFrom('answers')
-      .innerJoin('items', 'items.id', 'answers.item')
-      .select(['answers.item', 'answers.person'])
+      .selectFrom('latest')
+      .innerJoin('items', 'items.id', 'latest.item')
+      .select(['latest.item', 'latest.person'])
       .where('items.answered', '=', 2)
       .executeTakeFirstOrThrow();
     await undoJudgment(database, project, person, { id: 'undo', item });

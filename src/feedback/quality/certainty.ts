@@ -259,13 +259,13 @@ export async function judgmentsOn(
   const byItem = new Map<string, ItemJudgment[]>();
   if (items.length === 0) return byItem;
   const rows = await query
-    .selectFrom('answers')
-    .select(['item', 'person', 'answerJson'])
+    .selectFrom('latest')
+    .select(['item', 'person', 'judgmentJson'])
     .where('item', 'in', items)
-    .where('kind', '=', 'answer')
+    .where('kind', '=', 'judgment')
     .execute();
-  for (const { item, person, answerJson } of rows) {
-    const one = { person, judgment: JSON.parse(answerJson) as Judgment };
+  for (const { item, person, judgmentJson } of rows) {
+    const one = { person, judgment: JSON.parse(judgmentJson) as Judgment };
     byItem.set(item, [...(byItem.get(item) ?? []), one]);
   }
   return byItem;

@@ -44,7 +44,7 @@ export async function countedJudgments(
 ): Promise<CountedJudgment[]> {
   const judgments: CountedJudgment[] = [];
   let end = 0;
-  for await (const part of partsOf(query, 'votes', project)) {
+  for await (const part of partsOf(query, 'judgments', project)) {
     for (const one of await countedIn(query, project, part)) judgments.push(one);
     end = part.last;
   }
@@ -62,46 +62,46 @@ async function countedIn(
   { after, last }: Pick<Part, 'after'> & Partial<Part>,
 ): Promise<CountedJudgment[]> {
   const rows = await query
-    .selectFrom('votes')
-    .innerJoin('answers', (join) =>
+    .selectFrom('judgments')
+    .innerJoin('latest', (join) =>
       join
-        .onRef('answers.item', '=', 'votes.item')
-        .onRef('answers.person', '=', 'votes.person')
-        .onRef('answers.vote', '=', 'votes.seq'),
+        .onRef('latest.item', '=', 'judgments.item')
+        .onRef('latest.person', '=', 'judgments.person')
+        .onRef('latest.judgment', '=', 'judgments.seq'),
     )
-    .innerJoin('items', 'items.id', 'votes.item')
+    .innerJoin('items', 'items.id', 'judgments.item')
     .select([
-      'answers.item',
-      'answers.person',
-      'answers.answerJson',
-      'votes.created',
-      'votes.duration',
-      'votes.handed',
-      'votes.shownJson',
-      'votes.guidelines',
+      'latest.item',
+      'latest.person',
+      'latest.judgmentJson',
+      'judgments.created',
+      'judgments.duration',
+      'judgments.handed',
+      'judgments.shownJson',
+      'judgments.guidelines',
       'items.goldJson',
       'items.practice',
       'items.decidedBy',
       'items.suggestionJson',
       'items.metadataJson',
-      'votes.suggested',
+      'judgments.suggested',
     ])
-    .where('votes.project', '=', project)
-    .where('votes.seq', '>', after)
-    .$if(last !== undefined, (part) => part.where('votes.seq', '<=', last!))
-    .where('answers.kind', '=', 'answer')
+    .where('judgments.project', '=', project)
+    .where('judgments.seq', '>', after)
+    .$if(last !== undefined, (part) => part.where('judgments.seq', '<=', last!))
+    .where('latest.kind', '=', 'judgment')
     .where('items.archived', 'is', null)
-    .orderBy('votes.seq')
+    .orderBy('judgments.seq')
     .execute();
   return rows.map(
-    ({ answerJson, shownJson, goldJson, practice, suggestionJson, suggested, metadataJson, handed, ...row }) => ({
+    ({ judgmentJson, shownJson, goldJson, practice, suggestionJson, suggested, metadataJson, handed, ...row }) => ({
       ...row,
       duration: row.duration === null || handed === null ? row.duration : Math.min(row.duration, row.created - handed),
       sides: sidesOf(metadataJson),
       follows:
-        suggestionJson === null ? undefined : followsSuggestion(JSON.parse(answerJson), JSON.parse(suggestionJson)),
+        suggestionJson === null ? undefined : followsSuggestion(JSON.parse(judgmentJson), JSON.parse(suggestionJson)),
       suggested: suggested === 1,
-      judgment: JSON.parse(answerJson),
+      judgment: JSON.parse(judgmentJson),
       shown: shownJson === null ? null : JSON.parse(shownJson),
       gold: goldJson === null ? undefined : JSON.parse(goldJson),
       practice: practice === 1,

@@ -42,7 +42,7 @@ const judgments = [
 const quality = qualityOf(judgments, { gold: true, pay: 30 });
 const of = (name: string) => quality.people.find(({ person }) => person === name)!;
 
-it('tells the reliable from the others, with and without known answers', () => {
+it('tells the reliable from the others, with and without known judgments', () => {
   expect(of('careful').gold.n).toBe(30);
   expect(of('careful').gold.right).toBeGreaterThan(0.85);
   expect(of('careful').reliability).toBeGreaterThan(of('leaning').reliability + 0.15);
@@ -76,8 +76,8 @@ it('finds what is probably true, and where people disagree, the least clear firs
   expect(quality.alpha.interval[0]).toBeLessThan(quality.alpha.alpha);
   expect(Math.abs(quality.alpha.alpha - quality.fleiss)).toBeLessThan(0.02);
   expect(quality.guidelines).toEqual([
-    { version: 1, answers: 240 },
-    { version: 2, answers: 240 },
+    { version: 1, judgments: 240 },
+    { version: 2, judgments: 240 },
   ]);
 });
 
@@ -110,14 +110,14 @@ it('says what judgments take, and what they give for it', () => {
 
 it('has nothing to say of nothing, or of what is written', () => {
   expect(qualityOf([])).toMatchObject({
-    answers: 0,
+    judgments: 0,
     people: [],
     disagreements: [],
     cohen: Number.NaN,
     fleiss: Number.NaN,
   });
   const written = qualityOf([{ ...judgments[1], duration: 2000, judgment: { kind: 'demonstration', text: 'a' } }]);
-  expect(written.people[0]).toMatchObject({ answers: 1, reliability: Number.NaN, seconds: 2 });
+  expect(written.people[0]).toMatchObject({ judgments: 1, reliability: Number.NaN, seconds: 2 });
 });
 
 describe('does not depend on which option a file lists first', () => {

@@ -25,7 +25,7 @@ export interface AnnotatorQuality {
   /** Id of the annotator. */
   person: string;
   /** Judgments that count, without those of gold items. */
-  answers: number;
+  judgments: number;
   /** Share of `n` gold items that they judged right (see `isRight`), without practice items. */
   gold: { right: number; n: number };
   /**
@@ -79,7 +79,7 @@ export interface QualityOptions {
 /** What `qualityOf` finds. */
 export interface Quality {
   /** Judgments that count. */
-  answers: number;
+  judgments: number;
   /** Each annotator's part. */
   people: AnnotatorQuality[];
   /** Items with a judgment. */
@@ -110,7 +110,7 @@ export interface Quality {
   /** The most likely category of each item (see `categoryOf`) and its probability. */
   consensus: Map<string, { answer: number; confidence: number; likely: ItemDisagreement['likely'] }>;
   /** Versions of the guidelines that judgments were given under, with how many. */
-  guidelines: { version: number; answers: number }[];
+  guidelines: { version: number; judgments: number }[];
 }
 
 /** How often judgments say what a model suggests, with 95 % intervals. */
@@ -196,7 +196,7 @@ export function qualityOf(
   });
   const bits = judgments.map(({ person }) => bitsOf(person)).filter((value) => !Number.isNaN(value));
   return {
-    answers: judgments.length,
+    judgments: judgments.length,
     items: counted.size,
     suggestions: suggestionBias(judgments),
     alpha: alphaOf(judgments, itemIds, people, seed),
@@ -354,7 +354,7 @@ function annotatorQuality(
   });
   return {
     person,
-    answers: all.filter(({ gold }) => !gold).length,
+    judgments: all.filter(({ gold }) => !gold).length,
     gold: { right: mean(golden.map(Number)), n: golden.length },
     agreement: { share: mean(compared), n: compared.length },
     ratings: raterQuality(aspects, person, counted, byItem),
@@ -395,7 +395,7 @@ function disagreementsOf(
 
 function versionsOf(judgments: readonly CountedJudgment[]): Quality['guidelines'] {
   const versions = [...grouped(judgments, ({ guidelines }) => guidelines)];
-  return versions.map(([version, own]) => ({ version, answers: own.length })).sort((a, b) => a.version - b.version);
+  return versions.map(([version, own]) => ({ version, judgments: own.length })).sort((a, b) => a.version - b.version);
 }
 
 const indexOf = (values: readonly string[]): Map<string, number> =>

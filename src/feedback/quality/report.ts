@@ -27,7 +27,7 @@ const alpha = z.object({ alpha: number, interval, items: whole });
 /** Checks a `QualityReport`. */
 export const qualityReportSchema = z.object({
   at: z.number().describe('when the report was begun, in milliseconds since 1970; later judgments are not in it'),
-  answers: whole.describe('judgments that count'),
+  judgments: whole.describe('judgments that count'),
   items: whole.describe('items with a judgment'),
   alpha: alpha.describe(
     'Krippendorff’s α of choices and rankings, each pair of options in both orders, its 95 % interval, and the items that several annotators judged',
@@ -56,7 +56,7 @@ export const qualityReportSchema = z.object({
       z.object({
         person: z.string().describe('id of the annotator'),
         name: z.string(),
-        answers: whole.describe('judgments that count'),
+        judgments: whole.describe('judgments that count'),
         gold: z.object({ right: number, n: whole }).describe('share of gold items judged right, practice left out'),
         agreement: z.object({ share: number, n: whole }).describe('share of others’ judgments that are the same'),
         reliability: number.describe(
@@ -107,7 +107,7 @@ export const qualityReportSchema = z.object({
   undecided: whole.describe('disagreements that no reviewer has decided'),
   judged: whole.describe('items with a consensus'),
   guidelines: z
-    .array(z.object({ version: whole, answers: whole }))
+    .array(z.object({ version: whole, judgments: whole }))
     .describe('versions of the guidelines that judgments were made under'),
   balance: z
     .array(
@@ -261,7 +261,7 @@ export function createReports(
   return {
     async of(project) {
       const { query } = database;
-      const latest = [await lastSeq(query, 'votes', project), await lastSeq(query, 'events', project)];
+      const latest = [await lastSeq(query, 'judgments', project), await lastSeq(query, 'events', project)];
       const covers = (entry: Entry | undefined) => entry?.upTo.every((seq, i) => seq >= latest[i]);
       const reports = byProject.get(project) ?? {};
       byProject.set(project, reports);

@@ -71,23 +71,30 @@ export async function annotatorWork(
   }
   const open = new Map(leases.map((one) => [one.name, Number(one.open)]));
   const done = new Map<string, Done>();
-  for await (const { after, last } of partsOf(query, 'votes', project)) {
-    const votes = await query
-      .selectFrom('votes')
-      .innerJoin('people', 'people.id', 'votes.person')
-      .select(['people.name', 'votes.item', 'votes.kind', 'votes.duration', 'votes.handed', 'votes.created'])
-      .where('votes.project', '=', project)
-      .where('votes.seq', '>', after)
-      .where('votes.seq', '<=', last)
-      .where('votes.kind', 'in', ['answer', 'skip', 'undo'])
-      .where('votes.id', 'not like', 'import-%')
-      .$if(since !== undefined, (select) => select.where('votes.created', '>=', since!))
-      .$if(until !== undefined, (select) => select.where('votes.created', '<', until!))
-      .orderBy('votes.seq')
+  for await (const { after, last } of partsOf(query, 'judgments', project)) {
+    const judgments = await query
+      .selectFrom('judgments')
+      .innerJoin('people', 'people.id', 'judgments.person')
+      .select([
+        'people.name',
+        'judgments.item',
+        'judgments.kind',
+        'judgments.duration',
+        'judgments.handed',
+        'judgments.created',
+      ])
+      .where('judgments.project', '=', project)
+      .where('judgments.seq', '>', after)
+      .where('judgments.seq', '<=', last)
+      .where('judgments.kind', 'in', ['judgment', 'skip', 'undo'])
+      .where('judgments.id', 'not like', 'import-%')
+      .$if(since !== undefined, (select) => select.where('judgments.created', '>=', since!))
+      .$if(until !== undefined, (select) => select.where('judgments.created', '<', until!))
+      .orderBy('judgments.seq')
       .execute();
-    for (const { name, ...vote } of votes) {
+    for (const { name, ...judgment } of judgments) {
       if (!done.has(name)) done.set(name, { ...nothing, standing: new Map() });
-      count(done.get(name)!, vote);
+      count(done.get(name)!, judgment);
     }
   }
   return [...new Set([...done.keys(), ...open.keys()])].sort().map((person) => {
@@ -98,7 +105,7 @@ export async function annotatorWork(
     return {
       person,
       items: standing.size,
-      judgments: latest.filter((kind) => kind === 'answer').length,
+      judgments: latest.filter((kind) => kind === 'judgment').length,
       skips: latest.filter((kind) => kind === 'skip').length,
       minutes,
       implausible,
@@ -136,7 +143,13 @@ const CLOCKS = 1000;
 
 function count(
   done: Done,
-  { item, kind, duration, handed, created }: Pick<Tables['votes'], 'item' | 'kind' | 'duration' | 'handed' | 'created'>,
+  {
+    item,
+    kind,
+    duration,
+    handed,
+    created,
+  }: Pick<Tables['judgments'], 'item' | 'kind' | 'duration' | 'handed' | 'created'>,
 ): void {
   const before = done.standing.get(item) ?? [];
   done.standing.set(item, kind === 'undo' ? before.slice(0, -1) : [...before, kind]);

@@ -67,7 +67,7 @@ const table: Record<keyof typeof apiOperations, Entry> = {
   'POST /projects/:project/suggestions': ['owner', 'write', 400],
   'POST /projects/:project/priorities': ['owner', 'write', 400],
   'POST /projects/:project/next': ['annotator', 'judge', 404],
-  'POST /projects/:project/votes': ['annotator', 'judge', 400],
+  'POST /projects/:project/judgments': ['annotator', 'judge', 400],
   'POST /projects/:project/undo': ['annotator', 'judge', 400],
   'GET /projects/:project/quality': ['reviewer', 'read', 404],
   'GET /projects/:project/work': ['reviewer', 'read', 404],

@@ -12,7 +12,7 @@ import type { Authenticate } from './security.ts';
 
 /** A listener's position in the record of judgments and in the audit log. */
 interface Position {
-  votes: number;
+  judgments: number;
   events: number;
 }
 
@@ -44,10 +44,10 @@ export function eventRoutes(database: Database, authenticate: Authenticate) {
   return new Hono<Env>().get('/', requires('annotator'), query(eventsSchema), async (context) => {
     const { id: project } = await projectOf(database, context.req.valid('query').project, context.var.person);
     const last = /^(\d{1,15}),(\d{1,15})$/.exec(context.req.header('last-event-id') ?? '');
-    let at = last ? { votes: Number(last[1]), events: Number(last[2]) } : await record.now();
+    let at = last ? { judgments: Number(last[1]), events: Number(last[2]) } : await record.now();
     return streamSSE(context, async (stream) => {
       const send = (event: string, data: object) =>
-        stream.writeSSE({ event, id: `${at.votes},${at.events}`, data: JSON.stringify({ kind: event, ...data }) });
+        stream.writeSSE({ event, id: `${at.judgments},${at.events}`, data: JSON.stringify({ kind: event, ...data }) });
       let seen = { events: -1, at: Date.now() };
       if (!last) await send('open', {});
       try {
@@ -59,26 +59,26 @@ export function eventRoutes(database: Database, authenticate: Authenticate) {
             if (Date.now() - seen.at > PING) await stream.write(': still here\n\n');
             seen = { events: end.events, at: Date.now() };
           }
-          const { votes, events, next } = await record.read(project, at, end);
+          const { judgments, events, next } = await record.read(project, at, end);
           const { role } = context.var.person;
           if (mayAs(role, 'reviewer')) {
-            for (const { seq, ...vote } of votes) {
-              at = { ...at, votes: seq };
-              await send('vote', { seq, ...vote });
+            for (const { seq, ...judgment } of judgments) {
+              at = { ...at, judgments: seq };
+              await send('judgment', { seq, ...judgment });
             }
-          } else if (votes.length > 0) {
-            at = { ...at, votes: next.votes };
-            await send('votes', { count: votes.length });
+          } else if (judgments.length > 0) {
+            at = { ...at, judgments: next.judgments };
+            await send('judgments', { count: judgments.length });
           }
           for (const { seq, kind, person, detailJson } of events) {
             const listed = kinds[kind];
             if (!listed || !mayAs(role, listed.role)) continue;
-            at = { votes: next.votes, events: seq };
+            at = { judgments: next.judgments, events: seq };
             const by = mayAs(role, 'reviewer') ? { person } : {};
             await send(listed.kind, { ...JSON.parse(detailJson), ...by });
           }
           at = next;
-          if (votes.length < BATCH && events.length < BATCH) await pause(LOOK);
+          if (judgments.length < BATCH && events.length < BATCH) await pause(LOOK);
         }
       } catch {
         // the store was closed or fails: the listener reconnects and misses nothing
@@ -97,7 +97,7 @@ export function eventRoutes(database: Database, authenticate: Authenticate) {
 function createRecord({ query, kind }: Database) {
   let looked: { at: number; ends: Promise<Ends> } | undefined;
   let before: Seen | undefined;
-  let settled: Position = { votes: 0, events: 0 };
+  let settled: Position = { judgments: 0, events: 0 };
   const reads = new Map<string, ReturnType<typeof read>>();
 
   interface Seen extends Position {
@@ -118,7 +118,7 @@ function createRecord({ query, kind }: Database) {
       kind === 'postgres'
         ? sql`pg_snapshot_xmin(pg_current_snapshot())::text::float8 as oldest, pg_snapshot_xmax(pg_current_snapshot())::text::float8 as next`
         : sql`0 as oldest, 0 as next`;
-    const { rows } = await sql<Seen>`select coalesce((select max(seq) from votes), 0) as votes,
+    const { rows } = await sql<Seen>`select coalesce((select max(seq) from judgments), 0) as judgments,
       coalesce((select max(seq) from events), 0) as events, ${snapshot}`.execute(query);
     const [seen] = rows;
     if (kind === 'sqlite') settled = seen;
@@ -142,16 +142,22 @@ function createRecord({ query, kind }: Database) {
   }
 
   async function read(project: string, from: Position, to: Position) {
-    const votes = await query
-      .selectFrom('votes')
-      .innerJoin('people', 'people.id', 'votes.person')
-      .select(['votes.seq', 'votes.item', 'people.name as person', 'votes.kind as said', 'votes.created'])
-      .where('votes.project', '=', project)
+    const judgments = await query
+      .selectFrom('judgments')
+      .innerJoin('people', 'people.id', 'judgments.person')
+      .select([
+        'judgments.seq',
+        'judgments.item',
+        'people.name as person',
+        'judgments.kind as said',
+        'judgments.created',
+      ])
+      .where('judgments.project', '=', project)
       // a decision is an event of its own
-      .where('votes.kind', '!=', 'decision')
-      .where('votes.seq', '>', from.votes)
-      .where('votes.seq', '<=', to.votes)
-      .orderBy('votes.seq')
+      .where('judgments.kind', '!=', 'decision')
+      .where('judgments.seq', '>', from.judgments)
+      .where('judgments.seq', '<=', to.judgments)
+      .orderBy('judgments.seq')
       .limit(BATCH)
       .execute();
     const events = await query
@@ -166,8 +172,11 @@ function createRecord({ query, kind }: Database) {
       .execute();
     const endOf = (rows: readonly { seq: number }[], from: number, to: number) =>
       rows.length === BATCH ? rows[BATCH - 1].seq : Math.max(from, to);
-    const next = { votes: endOf(votes, from.votes, to.votes), events: endOf(events, from.events, to.events) };
-    return { votes, events, next };
+    const next = {
+      judgments: endOf(judgments, from.judgments, to.judgments),
+      events: endOf(events, from.events, to.events),
+    };
+    return { judgments, events, next };
   }
 
   return {
@@ -178,12 +187,12 @@ function createRecord({ query, kind }: Database) {
       const { seen } = await look();
       for (;;) {
         const { settled } = await look();
-        if (settled.votes >= seen.votes && settled.events >= seen.events) return settled;
+        if (settled.judgments >= seen.judgments && settled.events >= seen.events) return settled;
         await pause(LOOK);
       }
     },
     read(project: string, from: Position, to: Position): ReturnType<typeof read> {
-      const key = `${project} ${from.votes},${from.events} ${to.votes},${to.events}`;
+      const key = `${project} ${from.judgments},${from.events} ${to.judgments},${to.events}`;
       const shared = reads.get(key) ?? read(project, from, to);
       reads.set(key, shared);
       return shared;

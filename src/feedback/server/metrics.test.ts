@@ -49,7 +49,7 @@ async function nextItem(): Promise<string> {
   const next = await fetch(`${studio.url}${project}/next`, { method: 'POST', headers, body: '{}' });
   return ((await next.json()) as { assignments: { item: { id: string } }[] }).assignments[0].item.id;
 }
-const vote = (item: string) => JSON.stringify({ id: 'v', item, vote: { kind: 'pair', choice: 'first' } });
+const judgment = (item: string) => JSON.stringify({ id: 'v', item, judgment: { kind: 'pair', choice: 'first' } });
 
 /** Sends a judgment whose body is complete only when `finish` is called; the studio has begun with it. */
 async function slowly(body: string) {
@@ -59,7 +59,7 @@ async function slowly(body: string) {
     'content-length': String(body.length),
     expect: '100-continue',
   };
-  const sent = httpRequest(`${studio.url}${project}/votes`, { method: 'POST', headers, agent: false });
+  const sent = httpRequest(`${studio.url}${project}/judgments`, { method: 'POST', headers, agent: false });
   const status = new Promise<number>((resolve, reject) => {
     sent.on('response', (response) => resolve(response.resume().statusCode!)).on('error', reject);
   });
@@ -105,15 +105,15 @@ describe('metrics', () => {
     await open();
     const headers = { ...bearer(token), 'content-type': 'application/json' };
     const item = await nextItem();
-    const judged = await fetch(`${studio.url}${project}/votes`, { method: 'POST', headers, body: vote(item) });
+    const judged = await fetch(`${studio.url}${project}/judgments`, { method: 'POST', headers, body: judgment(item) });
     expect(judged.status).toBe(200);
     await get('/api/projects/hidden', bearer(token));
     const { text, headers: shown } = await get('/metrics');
     expect(shown.get('content-type')).toContain('version=0.0.4');
     for (const line of [
-      'heed_requests_total{method="POST",path="/api/projects/:project/votes",status="200"} 1',
+      'heed_requests_total{method="POST",path="/api/projects/:project/judgments",status="200"} 1',
       'heed_requests_total{method="GET",path="/api/projects/:project",status="404"} 1',
-      'heed_request_seconds_count{path="/api/projects/:project/votes"} 1',
+      'heed_request_seconds_count{path="/api/projects/:project/judgments"} 1',
       'heed_judgments{project="the best"} 1',
       'heed_items_waiting{project="the best"} 2',
       'heed_people_active 1',
@@ -159,7 +159,7 @@ describe('closing', () => {
       headers: bearer(token),
     });
     const ended = stream.text().catch(() => 'ended');
-    const judgment = await slowly(vote(item));
+    const sending = await slowly(judgment(item));
     let isClosed = false;
     const closing = studio.close().then(() => {
       isClosed = true;
@@ -171,18 +171,18 @@ describe('closing', () => {
     expect(refused).toMatchObject({ status: 503, text: expect.stringContaining('The studio is closing.') });
     expect(refused.headers.get('retry-after')).toBe('5');
     expect(isClosed).toBe(false);
-    judgment.finish();
-    expect(await judgment.status).toBe(200);
+    sending.finish();
+    expect(await sending.status).toBe(200);
     await closing;
     await expect(get('/health')).rejects.toThrow();
-    const votes = await database.query.selectFrom('votes').select('id').execute();
-    expect(votes).toHaveLength(1);
+    const judgments = await database.query.selectFrom('judgments').select('id').execute();
+    expect(judgments).toHaveLength(1);
   });
 
   it('waits for nobody longer than it may', async () => {
     await open({ drain: 100 });
-    const judgment = await slowly(vote(await nextItem()));
-    await Promise.all([studio.close(), expect(judgment.status).rejects.toThrow()]);
-    expect(await database.query.selectFrom('votes').select('id').execute()).toEqual([]);
+    const sending = await slowly(judgment(await nextItem()));
+    await Promise.all([studio.close(), expect(sending.status).rejects.toThrow()]);
+    expect(await database.query.selectFrom('judgments').select('id').execute()).toEqual([]);
   });
 });

@@ -73,9 +73,9 @@ it('is JSON of OpenAPI 3.1, whose references lead somewhere', () => {
   // a list of schemas is prefixItems in 3.1, and \0 is no escape outside of JavaScript
   expect(text).not.toContain('"items":[');
   expect(text).not.toContain('\\\\0');
-  expect(document.paths['/api/projects/{project}/votes'].post).toMatchObject({
+  expect(document.paths['/api/projects/{project}/judgments'].post).toMatchObject({
     parameters: [{ name: 'project', in: 'path', required: true }],
-    requestBody: { content: { 'application/json': { schema: { required: ['id', 'item', 'vote'] } } } },
+    requestBody: { content: { 'application/json': { schema: { required: ['id', 'item', 'judgment'] } } } },
   });
   const { content } = document.paths['/api/projects/{project}/quality'].get.responses[200];
   expect(content['application/json'].schema.properties.alpha.properties.interval.prefixItems).toHaveLength(2);
@@ -95,7 +95,7 @@ it('describes quality, disagreements and exports as they are sent', async () => 
   for (const [name, choice] of [['ada', 'first'] as const, ['ben', 'second'] as const]) {
     const { person, token: own } = await addPerson(database, name, 'reviewer');
     const [{ item }] = await assignItems(database, project, person.id);
-    await recordJudgment(database, project, person.id, { id: name, item: item.id, vote: { kind: 'pair', choice } });
+    await recordJudgment(database, project, person.id, { id: name, item: item.id, judgment: { kind: 'pair', choice } });
     token = own;
   }
   const get = (what: string) =>
@@ -133,7 +133,7 @@ it('takes changes from pages of its own scheme alone, where a proxy says which o
 });
 
 it('refuses methods that a path does not take with 405, and paths that it does not have with 404', async () => {
-  const refused = await app.request('http://localhost/api/projects/P/votes', { method: 'PUT', headers });
+  const refused = await app.request('http://localhost/api/projects/P/judgments', { method: 'PUT', headers });
   expect(refused.status).toBe(405);
   expect(refused.headers.get('allow')).toBe('POST');
   expect(await refused.json()).toMatchObject({ error: { hint: 'Expected POST.' } });
@@ -152,7 +152,10 @@ it.each([
   ['POST /projects/:project/priorities', { priorities: { id: 0.5 } }],
   ['POST /projects/:project/suggestions', { suggestions: { id: { by: 'rm', scores: [0.5, -1] } } }],
   ['POST /projects/:project/next', {}],
-  ['POST /projects/:project/votes', { id: 'v', item: 'i', vote: { kind: 'pair', choice: 'tie' }, shown: [1, 0] }],
+  [
+    'POST /projects/:project/judgments',
+    { id: 'v', item: 'i', judgment: { kind: 'pair', choice: 'tie' }, shown: [1, 0] },
+  ],
   ['POST /projects/:project/undo', { id: 'v', item: 'i' }],
   ['POST /people', { name: 'ada' }],
   ['PATCH /people/:name', { role: 'reviewer' }],

@@ -35,6 +35,7 @@ import {
   itemIdsSchema,
   itemListSchema,
   itemsSchema,
+  judgmentReceiptSchema,
   listedItemsSchema,
   membersSchema,
   newProjectSchema,
@@ -44,7 +45,6 @@ import {
   ratingLossesSchema,
   suggestionsSchema,
   summarySchema,
-  voteReceiptSchema,
   workSchema,
 } from './projects.ts';
 import { beginSchema, begunSchema } from './provider-sign-in.ts';
@@ -278,11 +278,11 @@ export const apiOperations = {
     body: nextSchema,
     response: assignmentsSchema,
   },
-  'POST /projects/:project/votes': {
+  'POST /projects/:project/judgments': {
     summary: 'Record or change a judgment; the same id sent again records nothing new',
     role: 'annotator',
     body: newJudgmentSchema,
-    response: voteReceiptSchema,
+    response: judgmentReceiptSchema,
   },
   'POST /projects/:project/undo': {
     summary: 'Undo your latest judgment of an item',

@@ -192,14 +192,14 @@ export const assignmentsSchema = z.object({
 export type AssignedItem = z.output<typeof assignmentsSchema>['assignments'][number];
 
 /** The receipt of a judgment, with others' judgments if the project shows them. */
-export const voteReceiptSchema = receiptSchema.extend({
+export const judgmentReceiptSchema = receiptSchema.extend({
   others: z
-    .array(z.object({ person: z.string().describe('name'), vote: judgmentSchema }))
+    .array(z.object({ person: z.string().describe('name'), judgment: judgmentSchema }))
     .optional()
     .describe('others’ judgments of the item'),
 });
 /** The receipt of a judgment over HTTP. */
-export type VoteReceipt = z.output<typeof voteReceiptSchema>;
+export type JudgmentReceipt = z.output<typeof judgmentReceiptSchema>;
 
 /** Disagreements that one request returns. */
 const SHOWN = 50;
@@ -312,7 +312,7 @@ export function projectRoutes(database: Database) {
         ),
       });
     })
-    .post('/:project/votes', requires('annotator'), body(newJudgmentSchema), async (context) => {
+    .post('/:project/judgments', requires('annotator'), body(newJudgmentSchema), async (context) => {
       const project = await find(context);
       const { id } = context.var.person;
       const judgment = context.req.valid('json');
@@ -322,7 +322,7 @@ export function projectRoutes(database: Database) {
       return context.json({
         ...receipt,
         ...(others.length > 0 && { others }),
-      } satisfies VoteReceipt as VoteReceipt);
+      } satisfies JudgmentReceipt as JudgmentReceipt);
     })
     .post('/:project/undo', requires('annotator'), body(undoSchema), async (context) => {
       const project = await find(context);
@@ -347,16 +347,20 @@ export function projectRoutes(database: Database) {
 }
 
 /** Others' judgments of an item, for somebody who has judged it. */
-async function othersOn({ query }: Database, item: string, person: string): Promise<VoteReceipt['others'] & object> {
+async function othersOn(
+  { query }: Database,
+  item: string,
+  person: string,
+): Promise<JudgmentReceipt['others'] & object> {
   const rows = await query
-    .selectFrom('answers')
-    .innerJoin('people', 'people.id', 'answers.person')
-    .select(['people.name', 'answers.answerJson'])
-    .where('answers.item', '=', item)
-    .where('answers.person', '!=', person)
-    .where('answers.kind', '=', 'answer')
+    .selectFrom('latest')
+    .innerJoin('people', 'people.id', 'latest.person')
+    .select(['people.name', 'latest.judgmentJson'])
+    .where('latest.item', '=', item)
+    .where('latest.person', '!=', person)
+    .where('latest.kind', '=', 'judgment')
     .execute();
-  return rows.map(({ name, answerJson }) => ({ person: name, vote: JSON.parse(answerJson) }));
+  return rows.map(({ name, judgmentJson }) => ({ person: name, judgment: JSON.parse(judgmentJson) }));
 }
 
 async function summaryOf(
@@ -395,7 +399,7 @@ async function countsOf(
     .where('person', '=', person)
     .executeTakeFirst();
   const { skipped } = await query
-    .selectFrom('answers')
+    .selectFrom('latest')
     .select((select) => select.fn.countAll<number>().as('skipped'))
     .where('project', '=', project)
     .where('person', '=', person)

@@ -161,7 +161,7 @@ function countsOf(database: Database, room: Room | undefined) {
       .where(ofTraining(asker))
       .execute();
     const skips = await query
-      .selectFrom('answers')
+      .selectFrom('latest')
       .select('item')
       .where('project', '=', project.id)
       .where('kind', '=', 'skip')
@@ -209,9 +209,9 @@ async function undoRound(database: Database, { project: name, asker }: Room): Pr
   const project = await findProject(database, name);
   const { query } = database;
   const judged = await query
-    .selectFrom('answers')
-    .innerJoin('items', 'items.id', 'answers.item')
-    .select(['answers.item', 'answers.person', 'items.created'])
+    .selectFrom('latest')
+    .innerJoin('items', 'items.id', 'latest.item')
+    .select(['latest.item', 'latest.person', 'items.created'])
     .where('items.project', '=', project.id)
     .where(ofTraining(asker))
     .execute();

@@ -208,7 +208,7 @@ function createApi(options: StudioOptions, personByLink: PersonByLink) {
   const patient = limitTime(LONGEST_WAIT);
   return new Hono<Env>()
     .use('/projects/:project/next', patient)
-    .use('/projects/:project/votes', patient)
+    .use('/projects/:project/judgments', patient)
     .use('/projects/:project/undo', patient)
     .use(identifyPerson(authenticate, (context) => failures(address(context))))
     .use(async (context, next) => {

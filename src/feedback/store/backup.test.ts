@@ -42,8 +42,8 @@ async function fill(address: string, items = 5): Promise<Database> {
   await addItems(database, project, itemsOf(items));
   for (let n = 0; n < 3; n++) {
     const [{ item }] = await assignItems(database, project, ada.person.id);
-    const vote = { kind: 'pair', choice: 'first' } as const;
-    await recordJudgment(database, project, ada.person.id, { id: `v${n}`, item: item.id, vote, duration: 1234.5 });
+    const judgment = { kind: 'pair', choice: 'first' } as const;
+    await recordJudgment(database, project, ada.person.id, { id: `v${n}`, item: item.id, judgment, duration: 1234.5 });
   }
   await assignItems(database, project, ada.person.id); // a lease
   const created = Date.now() + 0.25;
@@ -77,7 +77,7 @@ describe.each(kinds.flatMap(([from, source]) => kinds.map(([to, target]) => [fro
       const [at, out, into] = [await source(), newFile(), await target()];
       const database = await fill(at, 250);
       const summary = await backupStore({ store: at, out });
-      expect(summary).toMatchObject({ encrypted: false, tables: { items: 250, votes: 3, leases: 1, turns: 1 } });
+      expect(summary).toMatchObject({ encrypted: false, tables: { items: 250, judgments: 3, leases: 1, turns: 1 } });
       const content = await contentOf(database);
       // every table of the store is in the backup, or left out on purpose
       expect(Object.keys(summary.tables).sort()).toEqual(Object.keys(content).sort());
@@ -91,7 +91,7 @@ describe.each(kinds.flatMap(([from, source]) => kinds.map(([to, target]) => [fro
       const project = await findProject(restored, 'P');
       const [ada] = await restored.query.selectFrom('people').select('id').execute();
       const { item } = await restored.query
-        .selectFrom('votes')
+        .selectFrom('judgments')
         .select('item')
         .where('id', '=', 'v2')
         .executeTakeFirstOrThrow();
@@ -161,10 +161,10 @@ describe.each(kinds)('%s', (kind, address) => {
     await backupStore({ store: at, out });
     // a well-formed file whose judgments name an item that it does not have
     const lines = gunzipSync(readFileSync(out)).toString().trimEnd().split('\n').slice(0, -1);
-    const text = `${lines.join('\n').replace(/("table":"votes".*?"item":")[^"]*/, '$1nowhere')}\n`;
+    const text = `${lines.join('\n').replace(/("table":"judgments".*?"item":")[^"]*/, '$1nowhere')}\n`;
     const sha256 = createHash('sha256').update(text).digest('hex');
     writeFileSync(bad, gzipSync(`${text}${JSON.stringify({ sha256 })}\n`));
-    await expect(restoreStore(bad, { store: into })).rejects.toThrow(/refused rows of "votes", lines \d+ to \d+/);
+    await expect(restoreStore(bad, { store: into })).rejects.toThrow(/refused rows of "judgments", lines \d+ to \d+/);
     if (kind === 'SQLite') expect(existsSync(into)).toBe(false);
     await restoreStore(out, { store: into }); // it is still empty
   });

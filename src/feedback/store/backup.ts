@@ -23,8 +23,8 @@ const TABLES = {
   guidelines: ['project', 'version'],
   items: ['seq'],
   leases: ['item', 'person'],
-  votes: ['seq'],
-  answers: ['item', 'person'],
+  judgments: ['seq'],
+  latest: ['item', 'person'],
   tallies: ['project', 'person'],
   estimates: ['project', 'person'],
   reserved: ['item', 'person'],
@@ -37,7 +37,7 @@ const TABLES = {
 type TableName = keyof typeof TABLES;
 const NAMES = Object.keys(TABLES) as TableName[];
 /** The tables whose rows the database numbers. */
-const NUMBERED = ['items', 'votes'] as const;
+const NUMBERED = ['items', 'judgments'] as const;
 
 /** Rows that one request to PostgreSQL brings. */
 const FETCH = 200;

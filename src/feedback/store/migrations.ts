@@ -254,14 +254,14 @@ async function createQueue(query: Kysely<unknown>): Promise<void> {
 /** What people said: all of it in order, what stands, comments, and turns of chats, which go on after a restart. */
 async function createJudgments({ schema }: Kysely<unknown>, counter: Counter): Promise<void> {
   await schema
-    .createTable('votes')
+    .createTable('judgments')
     .addColumn('seq', counter, (column) => column.primaryKey())
     .addColumn('id', 'text', (column) => column.notNull().unique())
     .addColumn('project', 'text', (column) => column.notNull())
     .addColumn('item', 'text', (column) => column.notNull().references('items.id'))
     .addColumn('person', 'text', (column) => column.notNull().references('people.id'))
     .addColumn('kind', 'text', (column) => column.notNull())
-    .addColumn('answerJson', 'text', (column) => column.notNull())
+    .addColumn('judgmentJson', 'text', (column) => column.notNull())
     .addColumn('shownJson', 'text')
     .addColumn('duration', time)
     .addColumn('handed', time)
@@ -269,21 +269,21 @@ async function createJudgments({ schema }: Kysely<unknown>, counter: Counter): P
     .addColumn('created', time, (column) => column.notNull())
     .addColumn('suggested', 'integer')
     .execute();
-  await schema.createIndex('votes_project').on('votes').columns(['project', 'seq']).execute();
-  await schema.createIndex('votes_person').on('votes').columns(['project', 'person', 'seq']).execute();
-  await schema.createIndex('votes_item').on('votes').columns(['item', 'person', 'seq']).execute();
+  await schema.createIndex('judgments_project').on('judgments').columns(['project', 'seq']).execute();
+  await schema.createIndex('judgments_person').on('judgments').columns(['project', 'person', 'seq']).execute();
+  await schema.createIndex('judgments_item').on('judgments').columns(['item', 'person', 'seq']).execute();
   await schema
-    .createTable('answers')
+    .createTable('latest')
     .addColumn('item', 'text', (column) => column.notNull().references('items.id'))
     .addColumn('person', 'text', (column) => column.notNull().references('people.id'))
     .addColumn('project', 'text', (column) => column.notNull())
-    .addColumn('vote', 'integer', (column) => column.notNull())
+    .addColumn('judgment', 'integer', (column) => column.notNull())
     .addColumn('kind', 'text', (column) => column.notNull())
-    .addColumn('answerJson', 'text', (column) => column.notNull())
+    .addColumn('judgmentJson', 'text', (column) => column.notNull())
     .addColumn('created', time, (column) => column.notNull())
-    .addPrimaryKeyConstraint('answers_key', ['item', 'person'])
+    .addPrimaryKeyConstraint('latest_key', ['item', 'person'])
     .execute();
-  await schema.createIndex('answers_person').on('answers').columns(['project', 'person']).execute();
+  await schema.createIndex('latest_person').on('latest').columns(['project', 'person']).execute();
   await schema
     .createTable('comments')
     .addColumn('id', 'text', (column) => column.primaryKey())

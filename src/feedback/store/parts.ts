@@ -10,7 +10,7 @@ export const LARGE_PART = 100_000;
 /** The position of the latest row of a project in a table; 0 if there is none. */
 export async function lastSeq(
   query: DatabaseQuery,
-  table: 'items' | 'votes' | 'events',
+  table: 'items' | 'judgments' | 'events',
   project: string,
 ): Promise<number> {
   const { seq } = await query
@@ -30,7 +30,7 @@ export interface Part {
 /** The parts of a project's rows in a table, in order of arrival. Between two of them, others get their turn. */
 export async function* partsOf(
   query: DatabaseQuery,
-  table: 'items' | 'votes',
+  table: 'items' | 'judgments',
   project: string,
   rows = ROWS,
 ): AsyncGenerator<Part, void> {

@@ -36,10 +36,10 @@ async function fill({ query, kind }: Database, project: string, person: string):
   await sql`insert into items (id, project, key, "contentJson", practice, priority, taken, answered, wanted, closed, created)
     select ${id}, ${project}, cast(n as text), '{"options":[{"kind":"text","text":"a"},{"kind":"text","text":"b"}]}', 0, 0, ${done}, ${done}, 2, 0, 0
     from ${numbers}`.execute(query);
-  await sql`insert into votes (id, project, item, person, kind, "answerJson", guidelines, created)
-    select cast(n as text), ${project}, ${id}, ${person}, 'answer', '{}', 1, 0 from ${numbers}`.execute(query);
-  await sql`insert into answers (item, person, project, vote, kind, "answerJson", created)
-    select ${id}, ${person}, ${project}, n, 'answer', '{}', 0 from ${numbers}`.execute(query);
+  await sql`insert into judgments (id, project, item, person, kind, "judgmentJson", guidelines, created)
+    select cast(n as text), ${project}, ${id}, ${person}, 'judgment', '{}', 1, 0 from ${numbers}`.execute(query);
+  await sql`insert into latest (item, person, project, judgment, kind, "judgmentJson", created)
+    select ${id}, ${person}, ${project}, n, 'judgment', '{}', 0 from ${numbers}`.execute(query);
   await sql`analyze`.execute(query);
 }
 
@@ -66,7 +66,7 @@ describe.each(['SQLite', 'PostgreSQL'])('%s', (kind) => {
     await assignItems(spied, project, person, { now: 1000 });
     const [{ item }] = await assignItems(spied, project, person, { now: 1e9 }); // the lease was over
     expect(item.id).toBe(`item ${ITEMS - 9}`);
-    await recordJudgment(spied, project, person, { id: 'v', item: item.id, vote: { kind: 'pair', choice: 'tie' } });
+    await recordJudgment(spied, project, person, { id: 'v', item: item.id, judgment: { kind: 'pair', choice: 'tie' } });
     await undoJudgment(spied, project, person, { id: 'u', item: item.id });
 
     if (kind === 'SQLite') {
@@ -85,7 +85,7 @@ describe.each(['SQLite', 'PostgreSQL'])('%s', (kind) => {
         CompiledQuery.raw(`${explain} ${text}`, [...parameters]),
       );
       const plan = steps(rows);
-      const scans = plan.filter((step) => /(^SCAN|Seq Scan on) (items|votes|answers)\b/.test(step));
+      const scans = plan.filter((step) => /(^SCAN|Seq Scan on) (items|judgments|answers)\b/.test(step));
       // of the queue the first is taken, none sorted
       const sorts = /"priority" desc/.test(text) ? plan.filter((step) => /TEMP B-TREE|Sort/.test(step)) : [];
       const joins = /^with "first"/.test(text) ? plan.filter((step) => /Anti Join/.test(step)) : [];

@@ -59,7 +59,7 @@ export interface Tables {
     wanted: number;
     /** The reviewer who decided a disagreement. */
     decidedBy: string | null;
-    /** Their decision in the record of votes: it is the item's judgment. */
+    /** Their decision in the record of judgments: it is the item's judgment. */
     decision: number | null;
     /** When it was put away: it counts for nothing, and nobody gets it. */
     archived: number | null;
@@ -150,16 +150,16 @@ export interface Tables {
     handed: number | null;
   };
   /** Every judgment, skip, undo and decision there ever was: rows are added, never changed. */
-  votes: {
+  judgments: {
     seq: Generated<number>;
     /** Chosen by the sender, so that a judgment sent twice is recorded once. */
     id: string;
     project: string;
     item: string;
     person: string;
-    /** "answer" for a judgment, "skip", "undo", or "decision" for a reviewer's. */
+    /** "judgment" for a judgment, "skip", "undo", or "decision" for a reviewer's. */
     kind: string;
-    answerJson: string;
+    judgmentJson: string;
     /** The order in which the options were shown: `[1, 0]` had the second on the left. */
     shownJson: string | null;
     /** Milliseconds from seeing the item to judging it, as the page measured them. */
@@ -173,14 +173,14 @@ export interface Tables {
     created: number;
   };
   /** The judgment of each annotator on an item that counts. */
-  answers: {
+  latest: {
     item: string;
     person: string;
     project: string;
-    vote: number;
-    /** "answer" for a judgment, or "skip". */
+    judgment: number;
+    /** "judgment" for a judgment, or "skip". */
     kind: string;
-    answerJson: string;
+    judgmentJson: string;
     created: number;
   };
   /** Running counts for each person in a project. */

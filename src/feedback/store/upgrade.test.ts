@@ -47,8 +47,8 @@ async function fill(address: string): Promise<Database> {
     ['one', 'two'].map((prompt) => ({ content: { prompt, options } })),
   );
   const [{ item }] = await assignItems(database, project, person.id);
-  const vote = { kind: 'pair', choice: 'first' } as const;
-  await recordJudgment(database, project, person.id, { id: 'v', item: item.id, vote });
+  const judgment = { kind: 'pair', choice: 'first' } as const;
+  await recordJudgment(database, project, person.id, { id: 'v', item: item.id, judgment });
   return database;
 }
 
@@ -56,7 +56,7 @@ const versionsOf = async ({ query }: Database) =>
   (await sql<{ name: string }>`select name from kysely_migration order by name`.execute(query)).rows.map(
     ({ name }) => name,
   );
-const rowsOf = async ({ query }: Database, table: 'items' | 'votes' | 'events') =>
+const rowsOf = async ({ query }: Database, table: 'items' | 'judgments' | 'events') =>
   query.selectFrom(table).selectAll().orderBy('seq').execute();
 
 describe.each(kinds)('%s', (kind, address) => {
@@ -65,15 +65,15 @@ describe.each(kinds)('%s', (kind, address) => {
   it('a store of an earlier schema is migrated when it is opened', async () => {
     const at = await address();
     const old = await fill(at);
-    const before = [await rowsOf(old, 'items'), await rowsOf(old, 'votes')];
+    const before = [await rowsOf(old, 'items'), await rowsOf(old, 'judgments')];
     expect(await versionsOf(old)).toEqual(['001-initial']);
     await old.close();
     addLater();
     const database = await openDatabase(at);
     expect(await versionsOf(database)).toEqual(['001-initial', '002-later']);
-    const [items, votes] = before;
+    const [items, judgments] = before;
     expect(await rowsOf(database, 'items')).toEqual(items.map((item) => ({ ...item, later: 7 })));
-    expect(await rowsOf(database, 'votes')).toEqual(votes);
+    expect(await rowsOf(database, 'judgments')).toEqual(judgments);
     expect(await verifyAudit(database)).toMatchObject({ valid: true });
     await database.close();
   });
@@ -82,7 +82,7 @@ describe.each(kinds)('%s', (kind, address) => {
     const [at, into] = [await address(), await address()];
     const out = join(folder, `${kind}.backup`);
     const old = await fill(at);
-    const votes = await rowsOf(old, 'votes');
+    const judgments = await rowsOf(old, 'judgments');
     await old.close();
     addLater();
     expect((await backupStore({ store: at, out })).schema).toBe('001-initial');
@@ -94,7 +94,7 @@ describe.each(kinds)('%s', (kind, address) => {
     await restoreStore(out, { store: into });
     const restored = await openDatabase(into);
     expect(await versionsOf(restored)).toEqual(['001-initial', '002-later']);
-    expect(await rowsOf(restored, 'votes')).toEqual(votes);
+    expect(await rowsOf(restored, 'judgments')).toEqual(judgments);
     expect(await rowsOf(restored, 'items')).toMatchObject([{ later: 7 }, { later: 7 }]);
     await restored.close();
     // tables of the later schema are there, and cannot be taken back to the earlier one

@@ -10,26 +10,26 @@ import type { Database } from '../store/database.ts';
 import { type Part, partsOf } from '../store/parts.ts';
 import type { Merge } from './merges.ts';
 
-/** The formats of exported rows: dataset formats, or `votes` with the full record. */
+/** The formats of exported rows: dataset formats, or `judgments` with the full record. */
 export const exportFormats = [
   'preference',
   'unpaired-preference',
   'ranking',
   'prompt-completion',
   'rating',
-  'votes',
+  'judgments',
 ] as const;
 /** Format of the rows of an export. */
 export type ExportFormat = (typeof exportFormats)[number];
 
 /** The formats that judgments of each kind can be exported in; the first is the default. */
 export const formatsOf: Readonly<Record<ItemKind, readonly ExportFormat[]>> = {
-  pair: ['preference', 'unpaired-preference', 'prompt-completion', 'votes'],
-  ranking: ['ranking', 'preference', 'votes'],
-  rating: ['rating', 'votes'],
-  binary: ['unpaired-preference', 'votes'],
-  correction: ['prompt-completion', 'preference', 'votes'],
-  demonstration: ['prompt-completion', 'votes'],
+  pair: ['preference', 'unpaired-preference', 'prompt-completion', 'judgments'],
+  ranking: ['ranking', 'preference', 'judgments'],
+  rating: ['rating', 'judgments'],
+  binary: ['unpaired-preference', 'judgments'],
+  correction: ['prompt-completion', 'preference', 'judgments'],
+  demonstration: ['prompt-completion', 'judgments'],
 };
 
 /** Options of `exportRows`. */
@@ -40,13 +40,13 @@ export interface ExportOptions {
   merge?: Merge;
   /** Whether to export gold and practice items too; false by default. */
   gold?: boolean;
-  /** Called for each item, except with the format `votes`, with how many judgments it has and how many rows they make. */
+  /** Called for each item, except with the format `judgments`, with how many judgments it has and how many rows they make. */
   onItem?: (judgments: number, rows: number) => void;
 }
 
 /**
  * Yields rows of a project's judgments, item by item. Ties, "both bad" and "cannot tell" do not say which option is
- * better: they are only in the format `votes`.
+ * better: they are only in the format `judgments`.
  *
  * @throws HeedError if judgments of the project's kind have no such format.
  */
@@ -66,7 +66,7 @@ export async function* exportRows(
     (await query.selectFrom('people').select(['id', 'name']).execute()).map(({ id, name }) => [id, name]),
   );
   // the rows with the full record need none of what follows
-  const fullRecord = format === 'votes';
+  const fullRecord = format === 'judgments';
   const judgments = fullRecord ? [] : await countedJudgments(database, project.id);
   const consensus = !fullRecord && merge === 'consensus' ? await consensusOf(database, project.id) : undefined;
   const byItem = new Map<string, Attributed[]>();
@@ -93,7 +93,7 @@ export async function* exportRows(
       if (records) {
         const { gold, practice, suggestion } = item;
         const more = { ...(gold && { gold, practice }), ...(suggestion && { suggestion }) };
-        yield { ...content, ...extra, ...more, votes: records.get(item.id) ?? [] };
+        yield { ...content, ...extra, ...more, judgments: records.get(item.id) ?? [] };
         continue;
       }
       const decision = decisions.get(item.id);
@@ -118,12 +118,15 @@ async function decisionsIn(
 ): Promise<Map<string, Attributed>> {
   const rows = await query
     .selectFrom('items')
-    .innerJoin('votes', 'votes.seq', 'items.decision')
-    .select(['items.id', 'votes.person', 'votes.answerJson'])
+    .innerJoin('judgments', 'judgments.seq', 'items.decision')
+    .select(['items.id', 'judgments.person', 'judgments.judgmentJson'])
     .where('items.project', '=', project)
     .execute();
   return new Map(
-    rows.map(({ id, person, answerJson }) => [id, { person: people.get(person)!, judgment: JSON.parse(answerJson) }]),
+    rows.map(({ id, person, judgmentJson }) => [
+      id,
+      { person: people.get(person)!, judgment: JSON.parse(judgmentJson) },
+    ]),
   );
 }
 
@@ -136,31 +139,31 @@ async function recordsByItem(
 ) {
   const rows = await query
     .selectFrom('items')
-    .innerJoin('votes', 'votes.item', 'items.id')
+    .innerJoin('judgments', 'judgments.item', 'items.id')
     .select([
-      'votes.id',
-      'votes.item',
-      'votes.person',
-      'votes.kind',
-      'votes.answerJson',
-      'votes.shownJson',
-      'votes.duration',
-      'votes.suggested',
-      'votes.created',
-      'votes.guidelines',
+      'judgments.id',
+      'judgments.item',
+      'judgments.person',
+      'judgments.kind',
+      'judgments.judgmentJson',
+      'judgments.shownJson',
+      'judgments.duration',
+      'judgments.suggested',
+      'judgments.created',
+      'judgments.guidelines',
     ])
     .where('items.project', '=', project)
     .where('items.seq', '>', after)
     .where('items.seq', '<=', last)
-    .where('votes.kind', '!=', 'undo')
-    .orderBy('votes.seq')
+    .where('judgments.kind', '!=', 'undo')
+    .orderBy('judgments.seq')
     .execute();
   const byItem = new Map<string, Row[]>();
-  for (const { id, item, person, kind, answerJson, shownJson, duration, suggested, created, guidelines } of rows) {
+  for (const { id, item, person, kind, judgmentJson, shownJson, duration, suggested, created, guidelines } of rows) {
     const record = {
       id,
       person: people.get(person)!,
-      vote: JSON.parse(answerJson),
+      judgment: JSON.parse(judgmentJson),
       ...(kind === 'decision' && { decision: true }),
       ...(shownJson && { shown: JSON.parse(shownJson) }),
       ...(duration !== null && { duration }),

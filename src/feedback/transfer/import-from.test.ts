@@ -36,14 +36,14 @@ describe.each(kinds)('%s', (kind, address) => {
   const path = (name: string) => join(folder, `${kind} ${name}`);
   const rowsOf = async (name: string) => {
     const rows = [];
-    for await (const row of exportRows(database, await findProject(database, name), { format: 'votes' }))
+    for await (const row of exportRows(database, await findProject(database, name), { format: 'judgments' }))
       rows.push(row);
     return rows as {
       prompt: unknown;
       options: { text: string }[];
       metadata: object;
       suggestion?: object;
-      votes: { person: string; vote: object; time: number; duration?: number }[];
+      judgments: { person: string; judgment: object; time: number; duration?: number }[];
     }[];
   };
   const users = fixture('argilla/users.json');
@@ -57,7 +57,9 @@ describe.each(kinds)('%s', (kind, address) => {
     expect(await listPeople(database)).toEqual([]);
     const done = await importFrom(database, 'argilla', fixture('argilla/disk'), from);
     expect(done).toEqual(dry);
-    expect(done.map(({ name, kind, added, votes, suggestions }) => [name, kind, added, votes, suggestions])).toEqual([
+    expect(
+      done.map(({ name, kind, added, judgments, suggestions }) => [name, kind, added, judgments, suggestions]),
+    ).toEqual([
       ['moved preference', 'pair', 4, 7, 4],
       ['moved order', 'ranking', 4, 4, 0],
       ['moved improved', 'demonstration', 4, 1, 0],
@@ -68,7 +70,9 @@ describe.each(kinds)('%s', (kind, address) => {
       { what: 'answers to the question "entities" (span), which heed has not', records: 1, of: 4 },
     ]);
     const again = await importFrom(database, 'argilla', fixture('argilla/disk'), from);
-    expect(again.map(({ added, votes, created }) => [added, votes, created])).toEqual(Array(4).fill([0, 0, false]));
+    expect(again.map(({ added, judgments, created }) => [added, judgments, created])).toEqual(
+      Array(4).fill([0, 0, false]),
+    );
 
     const project = await findProject(database, 'moved preference');
     expect(project.settings).toMatchObject({
@@ -86,13 +90,13 @@ describe.each(kinds)('%s', (kind, address) => {
       options: [{ text: 'One 0.' }, { text: 'Two 0.' }],
       metadata: { source: 'forum', argilla_id: 'r0' },
       suggestion: { by: 'judge', judgment: { kind: 'pair', choice: 'second' }, score: 0.75 },
-      votes: [{ person: 'ada', vote: { kind: 'pair', choice: 'first', reason: 'Clearer.' } }],
+      judgments: [{ person: 'ada', judgment: { kind: 'pair', choice: 'first', reason: 'Clearer.' } }],
     });
-    expect(second.votes.map(({ person, vote }) => [person, (vote as { choice: string }).choice])).toEqual([
+    expect(second.judgments.map(({ person, judgment }) => [person, (judgment as { choice: string }).choice])).toEqual([
       ['ada', 'first'],
       ['ben', 'tie'],
     ]);
-    expect((await rowsOf('moved ratings'))[1].votes[1].vote).toMatchObject({
+    expect((await rowsOf('moved ratings'))[1].judgments[1].judgment).toMatchObject({
       ratings: { helpful: 4, 'topics: law': 1, 'topics: art': 1, 'topics: code': 1 },
     });
     // nobody has seen a suggestion before judging, so none was followed because of it
@@ -102,12 +106,12 @@ describe.each(kinds)('%s', (kind, address) => {
 
   read('reads lists of records of Argilla, of which the flat one knows drafts and what was discarded', async () => {
     const [flat] = await importFrom(database, 'argilla', fixture('argilla/flat.json'), { project: 'flat', users });
-    expect(flat).toMatchObject({ name: 'flat preference', votes: 6 });
+    expect(flat).toMatchObject({ name: 'flat preference', judgments: 6 });
     expect(flat.leftOut).toContainEqual({ what: 'responses that are drafts', records: 1, of: 4 });
     const last = (await rowsOf('flat preference')).at(-1)!;
-    expect(last.votes.map(({ vote }) => (vote as { kind: string }).kind)).toEqual(['pair', 'skip']);
+    expect(last.judgments.map(({ judgment }) => (judgment as { kind: string }).kind)).toEqual(['pair', 'skip']);
     const nested = await importFrom(database, 'argilla', fixture('argilla/nested.json'), { project: 'nested' });
-    expect(nested.map(({ kind, votes }) => [kind, votes])).toEqual([
+    expect(nested.map(({ kind, judgments }) => [kind, judgments])).toEqual([
       ['pair', 7],
       ['ranking', 4],
       ['demonstration', 1],
@@ -119,7 +123,7 @@ describe.each(kinds)('%s', (kind, address) => {
   read('brings exports of Label Studio in, JSON and JSON_MIN', async () => {
     const from = { project: 'full', users: fixture('label-studio/users.json') };
     const full = await importFrom(database, 'label-studio', fixture('label-studio/full'), from);
-    expect(full.map(({ name, kind, added, votes }) => [name, kind, added, votes])).toEqual([
+    expect(full.map(({ name, kind, added, judgments }) => [name, kind, added, judgments])).toEqual([
       ['full better', 'pair', 3, 5],
       ['full verdict', 'binary', 3, 4],
       ['full improved', 'correction', 3, 4],
@@ -135,13 +139,17 @@ describe.each(kinds)('%s', (kind, address) => {
     expect(first).toMatchObject({
       prompt: 'Question 0?',
       suggestion: { by: 'judge-1', score: 0.9 },
-      votes: [{ person: 'ada@example.org', vote: { choice: 'second', reason: 'Shorter.' }, duration: 2500 }],
+      judgments: [{ person: 'ada@example.org', judgment: { choice: 'second', reason: 'Shorter.' }, duration: 2500 }],
     });
-    expect(first.votes[0].time).toBe(Date.parse('2026-01-02T03:04:05Z'));
-    expect(second.votes.map(({ person }) => person)).toEqual(['ada@example.org', 'ben@example.org', 'label-studio 3']);
-    expect((await rowsOf('full rank'))[0].votes[0].vote).toMatchObject({ ranks: [2, 3, 1] });
+    expect(first.judgments[0].time).toBe(Date.parse('2026-01-02T03:04:05Z'));
+    expect(second.judgments.map(({ person }) => person)).toEqual([
+      'ada@example.org',
+      'ben@example.org',
+      'label-studio 3',
+    ]);
+    expect((await rowsOf('full rank'))[0].judgments[0].judgment).toMatchObject({ ranks: [2, 3, 1] });
     const small = await importFrom(database, 'label-studio', fixture('label-studio/min'), { ...from, project: 'min' });
-    expect(small.map(({ kind, added, votes }) => [kind, added, votes])).toEqual([
+    expect(small.map(({ kind, added, judgments }) => [kind, added, judgments])).toEqual([
       ['pair', 3, 4],
       ['binary', 3, 3],
       ['correction', 3, 3],
@@ -164,10 +172,10 @@ describe.each(kinds)('%s', (kind, address) => {
   read('moves a project out to Label Studio, and in again as it was', async () => {
     const moved = await importFrom(database, 'argilla', fixture('argilla/disk'), { project: 'A', users });
     const strip = (rows: Awaited<ReturnType<typeof rowsOf>>) =>
-      rows.map(({ options, suggestion, votes }) => ({
+      rows.map(({ options, suggestion, judgments }) => ({
         options,
         suggestion,
-        votes: votes.map(({ person, vote }) => [person, vote]),
+        judgments: judgments.map(({ person, judgment }) => [person, judgment]),
       }));
     for (const { name } of moved) {
       const project = await findProject(database, name);
@@ -207,12 +215,12 @@ describe.each(kinds)('%s', (kind, address) => {
       const [name, file] = [`${type}`, path(`trl.${type}`)];
       await writeDataset(file, [row]);
       const [done] = await importFrom(database, 'trl', file, { project: name });
-      expect(done).toMatchObject({ kind, added: 1, votes: 1, people: ['trl'], leftOut: [] });
-      expect(await importFrom(database, 'trl', file, { project: name })).toMatchObject([{ added: 0, votes: 0 }]);
+      expect(done).toMatchObject({ kind, added: 1, judgments: 1, people: ['trl'], leftOut: [] });
+      expect(await importFrom(database, 'trl', file, { project: name })).toMatchObject([{ added: 0, judgments: 0 }]);
       const out = path(`out.${type}`);
       expect(await exportTo(database, await findProject(database, name), 'trl', out)).toEqual({ rows: 1, leftOut: [] });
       const [again] = await importFrom(database, 'trl', out, { project: name });
-      expect(again).toMatchObject({ added: 0, known: 1, votes: 0 });
+      expect(again).toMatchObject({ added: 0, known: 1, judgments: 0 });
     }
   });
 
@@ -228,14 +236,14 @@ describe.each(kinds)('%s', (kind, address) => {
     };
     const pairs = write('pairs.jsonl', [preference]);
     expect(await importFrom(database, 'openai-evals', pairs, { project: 'pairs' })).toMatchObject([
-      { kind: 'pair', votes: 1 },
+      { kind: 'pair', judgments: 1 },
     ]);
     await exportTo(database, await findProject(database, 'pairs'), 'openai-evals', path('pairs-out.jsonl'));
     expect(JSON.parse(readFileSync(path('pairs-out.jsonl'), 'utf8'))).toEqual(preference);
     const chat = { messages: [...user('Q'), ...assistant('a')] };
     const chats = write('chats.jsonl', [chat]);
     expect(await importFrom(database, 'openai-evals', chats, { project: 'chats' })).toMatchObject([
-      { kind: 'demonstration', votes: 1 },
+      { kind: 'demonstration', judgments: 1 },
     ]);
     await exportTo(database, await findProject(database, 'chats'), 'openai-evals', path('chats-out.jsonl'));
     expect(JSON.parse(readFileSync(path('chats-out.jsonl'), 'utf8'))).toEqual(chat);
@@ -256,7 +264,7 @@ describe.each(kinds)('%s', (kind, address) => {
       },
     ]);
     const [done] = await importFrom(database, 'openai-evals', graded, { project: 'graded' });
-    expect(done).toMatchObject({ kind: 'binary', added: 2, votes: 0, suggestions: 2 });
+    expect(done).toMatchObject({ kind: 'binary', added: 2, judgments: 0, suggestions: 2 });
     expect(done.leftOut).toMatchObject([{ what: expect.stringContaining('several graders'), records: 2 }]);
     expect((await rowsOf('graded'))[1]).toMatchObject({
       prompt: 'Q1',
@@ -272,16 +280,16 @@ describe.each(kinds)('%s', (kind, address) => {
 
   it('counts a pair whose sides are swapped as the same item, with the judgments turned', async () => {
     const project = await createProject(database, 'P');
-    const vote = (choice: string) => ({ kind: 'pair', choice });
+    const judgment = (choice: string) => ({ kind: 'pair', choice });
     const rows = [
-      { options: ['a', 'b'], votes: [{ id: '1', person: 'ada', vote: vote('first') }] },
-      { options: ['b', 'a'], votes: [{ id: '2', person: 'ben', vote: vote('first'), shown: [0, 1] }] },
+      { options: ['a', 'b'], judgments: [{ id: '1', person: 'ada', judgment: judgment('first') }] },
+      { options: ['b', 'a'], judgments: [{ id: '2', person: 'ben', judgment: judgment('first'), shown: [0, 1] }] },
     ];
     writeFileSync(path('swapped.json'), JSON.stringify(rows));
     await importItems(database, project, [path('swapped.json')]);
     const [row] = await rowsOf('P');
-    expect(row.votes.map((one) => (one.vote as { choice: string }).choice)).toEqual(['first', 'second']);
-    expect(row.votes[1]).toMatchObject({ shown: [1, 0] });
+    expect(row.judgments.map((one) => (one.judgment as { choice: string }).choice)).toEqual(['first', 'second']);
+    expect(row.judgments[1]).toMatchObject({ shown: [1, 0] });
   });
 
   read('says what is wrong, and where', async () => {

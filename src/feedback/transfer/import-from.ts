@@ -135,7 +135,7 @@ async function importParts(
       for await (const found of rows(left)) {
         if ('value' in found) {
           const named = namedPeople(found.value);
-          for (const { person } of (named.votes ?? []) as { person: string }[]) people.add(person);
+          for (const { person } of (named.judgments ?? []) as { person: string }[]) people.add(person);
           if (named.suggestion) suggestions++;
           yield { ...found, value: named };
         } else yield found;
@@ -151,7 +151,7 @@ async function importParts(
       },
     });
     before += read;
-    if (annotator !== undefined && result.votes > 0) people.add(annotator);
+    if (annotator !== undefined && result.judgments > 0) people.add(annotator);
     await joinPeople(database, project, people);
     const { kind } = project.settings;
     const leftOut = left.counts();
@@ -205,10 +205,12 @@ const projectName = (name: string, suffix: string): string =>
 
 /** A row with names that heed takes: tools have people by e-mail addresses and numbers. */
 function namedPeople<R extends Record<string, unknown>>(row: R): R {
-  if (!Array.isArray(row.votes)) return row;
+  if (!Array.isArray(row.judgments)) return row;
   return {
     ...row,
-    votes: row.votes.map((vote) => (isRecord(vote) ? { ...vote, person: personName(String(vote.person)) } : vote)),
+    judgments: row.judgments.map((judgment) =>
+      isRecord(judgment) ? { ...judgment, person: personName(String(judgment.person)) } : judgment,
+    ),
   };
 }
 

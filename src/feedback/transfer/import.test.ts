@@ -32,17 +32,17 @@ describe.each(kinds)('%s', (kind, address) => {
 
   const projectOf = (settings: ProjectInput = {}) => createProject(database, 'P', { goldShare: 0, ...settings });
   const path = (name: string) => join(folder, `${kind} ${name}`);
-  const countOf = async (table: 'items' | 'votes' | 'people') =>
+  const countOf = async (table: 'items' | 'judgments' | 'people') =>
     Number(
       (await database.query
         .selectFrom(table)
         .select((of) => of.fn.countAll().as('n'))
         .executeTakeFirst())!.n,
     );
-  const voted = (n: number, vote: object = { kind: 'pair', choice: n % 2 === 0 ? 'first' : 'second' }) => ({
+  const voted = (n: number, judgment: object = { kind: 'pair', choice: n % 2 === 0 ? 'first' : 'second' }) => ({
     prompt: `Prompt ${n}`,
     options: ['one', 'two'],
-    ...(n % 10 === 0 && { votes: [{ id: `v${n}`, person: n % 3 === 0 ? 'ada' : 'ben', vote }] }),
+    ...(n % 10 === 0 && { judgments: [{ id: `v${n}`, person: n % 3 === 0 ? 'ada' : 'ben', judgment }] }),
   });
   const writeRows = (name: string, rows: readonly object[]) =>
     writeFileSync(path(name), rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
@@ -56,7 +56,7 @@ describe.each(kinds)('%s', (kind, address) => {
     await expect(broken).rejects.toThrow(/broken\.jsonl", line 551.*the choice "tie"/);
     writeRows('short.jsonl', rows.with(599, { prompt: 'no options' } as never));
     await expect(importItems(database, project, [path('short.jsonl')])).rejects.toThrow('line 600');
-    expect([await countOf('items'), await countOf('votes'), await countOf('people')]).toEqual([0, 0, 0]);
+    expect([await countOf('items'), await countOf('judgments'), await countOf('people')]).toEqual([0, 0, 0]);
 
     const interrupted = importItems(database, project, [path('all.jsonl')], {
       onRows() {
@@ -64,34 +64,38 @@ describe.each(kinds)('%s', (kind, address) => {
       },
     });
     await expect(interrupted).rejects.toThrow('the power went out');
-    expect([await countOf('items'), await countOf('votes')]).toEqual([500, 50]);
+    expect([await countOf('items'), await countOf('judgments')]).toEqual([500, 50]);
     const counts: number[] = [];
     const again = await importItems(database, project, [path('all.jsonl')], { onRows: (n) => counts.push(n) });
-    expect(again).toEqual({ added: 100, known: 500, votes: 10, bad: 0 });
+    expect(again).toEqual({ added: 100, known: 500, judgments: 10, bad: 0 });
     expect(counts).toEqual([500, 600]);
     expect(await checkItems(project.settings, [path('all.jsonl')])).toBe(600);
-    expect(await importItems(database, project, [path('all.jsonl')])).toMatchObject({ added: 0, votes: 0 });
-    expect([await countOf('votes'), await countOf('people')]).toEqual([60, 2]);
-    writeRows('no-vote.jsonl', [{ ...voted(1), votes: [{ person: 'ada', vote: { kind: 'wink' } }] }]);
-    await expect(importItems(database, project, [path('no-vote.jsonl')])).rejects.toThrow('line 1');
+    expect(await importItems(database, project, [path('all.jsonl')])).toMatchObject({ added: 0, judgments: 0 });
+    expect([await countOf('judgments'), await countOf('people')]).toEqual([60, 2]);
+    writeRows('no-judgment.jsonl', [{ ...voted(1), judgments: [{ person: 'ada', judgment: { kind: 'wink' } }] }]);
+    await expect(importItems(database, project, [path('no-judgment.jsonl')])).rejects.toThrow('line 1');
   });
 
   it('keeps two judgments of an item by one person, with their times, and the later one counts', async () => {
     const project = await projectOf();
-    const judged = (choice: string, time: number) => ({ person: 'ada', vote: { kind: 'pair', choice }, time });
+    const judged = (choice: string, time: number) => ({ person: 'ada', judgment: { kind: 'pair', choice }, time });
     const row = { prompt: 'Rain', options: ['drip', 'drop'] };
-    writeRows('twice.jsonl', [{ ...row, votes: [judged('second', 2000), judged('first', 1000)] }]);
-    writeRows('later.jsonl', [{ ...row, votes: [judged('second', 3000)] }]);
+    writeRows('twice.jsonl', [{ ...row, judgments: [judged('second', 2000), judged('first', 1000)] }]);
+    writeRows('later.jsonl', [{ ...row, judgments: [judged('second', 3000)] }]);
     for (const name of ['twice.jsonl', 'twice.jsonl', 'later.jsonl', 'twice.jsonl', 'later.jsonl']) {
       await importItems(database, project, [path(name)]);
     }
-    const votes = await database.query.selectFrom('votes').select(['answerJson', 'created']).orderBy('seq').execute();
-    expect(votes.map(({ answerJson, created }) => [JSON.parse(answerJson).choice, created])).toEqual([
+    const judgments = await database.query
+      .selectFrom('judgments')
+      .select(['judgmentJson', 'created'])
+      .orderBy('seq')
+      .execute();
+    expect(judgments.map(({ judgmentJson, created }) => [JSON.parse(judgmentJson).choice, created])).toEqual([
       ['first', 1000],
       ['second', 2000],
       ['second', 3000],
     ]);
-    const answers = await database.query.selectFrom('answers').select(['answerJson', 'created']).execute();
+    const answers = await database.query.selectFrom('latest').select(['judgmentJson', 'created']).execute();
     expect(answers.map(({ created }) => created)).toEqual([3000]);
   });
 
@@ -102,8 +106,8 @@ describe.each(kinds)('%s', (kind, address) => {
       { prompt: 'q', completion: 'd', label: true },
       { prompt: [{ role: 'user', content: 'r' }], completion: [{ role: 'assistant', content: 'e' }] },
     ]);
-    const { added, votes } = await importItems(database, project, [path('plain.jsonl')], { annotator: 'ada' });
-    expect([added, votes]).toEqual([3, 1]);
+    const { added, judgments } = await importItems(database, project, [path('plain.jsonl')], { annotator: 'ada' });
+    expect([added, judgments]).toEqual([3, 1]);
     const { items } = await listItems(database, project);
     expect(items).toHaveLength(3);
   });
@@ -118,8 +122,11 @@ describe.each(kinds)('%s', (kind, address) => {
     const file = path(`unpaired.${type}`);
     await writeDataset(file, rows);
     const done = await importItems(database, project, [file], { annotator: 'ada' });
-    expect(done).toEqual({ added: 6, known: 0, votes: 6, bad: 0 });
-    expect(await importItems(database, project, [file], { annotator: 'ada' })).toMatchObject({ added: 0, votes: 0 });
+    expect(done).toEqual({ added: 6, known: 0, judgments: 6, bad: 0 });
+    expect(await importItems(database, project, [file], { annotator: 'ada' })).toMatchObject({
+      added: 0,
+      judgments: 0,
+    });
     const out: Row[] = [];
     for await (const { annotators, ...row } of exportRows(database, project)) {
       expect(annotators).toEqual(['ada']);
@@ -147,13 +154,13 @@ describe.each(kinds)('%s', (kind, address) => {
 
   it('turns a judgment round, with its ratings, when its row has the options in the other order', async () => {
     const project = await projectOf({ kind: 'pair', aspects: ['clear', { name: 'polite', scale: 3 }] });
-    const vote = { kind: 'pair', choice: 'first', aspects: { clear: 2, polite: 3 } };
-    const row = (options: string[], person: string) => ({ options, votes: [{ id: person, person, vote }] });
+    const judgment = { kind: 'pair', choice: 'first', aspects: { clear: 2, polite: 3 } };
+    const row = (options: string[], person: string) => ({ options, judgments: [{ id: person, person, judgment }] });
     writeRows('orders.jsonl', [row(['one', 'two'], 'ada'), row(['two', 'one'], 'ben')]);
-    expect(await importItems(database, project, [path('orders.jsonl')])).toMatchObject({ added: 1, votes: 2 });
-    const stored = await database.query.selectFrom('votes').select('answerJson').orderBy('seq').execute();
-    expect(stored.map(({ answerJson }) => JSON.parse(answerJson))).toEqual([
-      vote,
+    expect(await importItems(database, project, [path('orders.jsonl')])).toMatchObject({ added: 1, judgments: 2 });
+    const stored = await database.query.selectFrom('judgments').select('judgmentJson').orderBy('seq').execute();
+    expect(stored.map(({ judgmentJson }) => JSON.parse(judgmentJson))).toEqual([
+      judgment,
       { kind: 'pair', choice: 'second', aspects: { clear: 4, polite: 1 } },
     ]);
   });
@@ -204,7 +211,7 @@ describe.each(kinds)('%s', (kind, address) => {
       const options = { prompt: 'Prompt 3', options: ['Text 3.'], ratings: { clear: 5 } };
       writeRows('gold.jsonl', [row(1, { clear: 1, polite: 7 }), row(2, { polite: 2 }), options]);
       const done = await importItems(database, project, [path('gold.jsonl')], { gold: true });
-      expect(done).toEqual({ added: 3, known: 0, votes: 0, bad: 0 });
+      expect(done).toEqual({ added: 3, known: 0, judgments: 0, bad: 0 });
       const rows = await database.query.selectFrom('items').select('goldJson').orderBy('seq').execute();
       const known = rows.map(({ goldJson }) => JSON.parse(goldJson!).ratings);
       expect(known).toEqual([{ clear: 1, polite: 7 }, { polite: 2 }, { clear: 5 }]);
@@ -239,12 +246,12 @@ describe.each(kinds)('%s', (kind, address) => {
       await expect(importing).rejects.toThrow('"ratings.polite" expected 1 to 7, got nothing');
       writeRows('rated.jsonl', [row(1, { clear: 4, polite: 7 }), row(2, { clear: 4, polite: 1 })]);
       const done = await importItems(database, project, [path('rated.jsonl')], { annotator: 'ada' });
-      expect(done).toMatchObject({ added: 2, votes: 2 });
+      expect(done).toMatchObject({ added: 2, judgments: 2 });
       for (const type of ['jsonl', 'parquet', 'csv']) {
         await writeDataset(path(`out.${type}`), exportRows(database, project));
         const copy = await createProject(database, `copy ${type}`, { kind: 'rating', aspects, goldShare: 0 });
         const again = await importItems(database, copy, [path(`out.${type}`)], { annotator: 'ada' });
-        expect(again).toMatchObject({ added: 2, votes: 2 });
+        expect(again).toMatchObject({ added: 2, judgments: 2 });
         const gold = await createProject(database, `gold ${type}`, { kind: 'rating', aspects, goldShare: 0 });
         expect(await importItems(database, gold, [path(`out.${type}`)], { gold: true })).toMatchObject({ added: 2 });
       }
@@ -290,7 +297,7 @@ describe.each(kinds)('%s', (kind, address) => {
       await recordJudgment(database, project, person.id, {
         id: `${n}`,
         item: item.id,
-        vote: { kind: 'pair', choice: 'tie' },
+        judgment: { kind: 'pair', choice: 'tie' },
       });
     }
     const row = (name: string, items: number, answered: number) => ({ name, items, answered });

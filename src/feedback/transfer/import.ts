@@ -35,7 +35,7 @@ const whole = z.number().int();
 export const importResultSchema = z.object({
   added: whole.describe('items that are new'),
   known: whole.describe('rows that the project already had'),
-  votes: whole.describe('judgments that were recorded'),
+  judgments: whole.describe('judgments that were recorded'),
   bad: whole.describe('rows that were left out'),
 });
 /** The result of an import. */
@@ -46,7 +46,7 @@ const AT_ONCE = 500;
 
 /**
  * Adds the rows of files as items: preferences, completions with or without a label, prompts, or `{prompt, options}`.
- * It reads what `heed feedback export --format votes` writes, judgments included. All rows are checked before the first
+ * It reads what `heed feedback export --format judgments` writes, judgments included. All rows are checked before the first
  * is stored. They are committed 500 at a time with their judgments, so that others can go on judging meanwhile; an import
  * that was interrupted continues when it is repeated.
  *
@@ -99,7 +99,7 @@ export async function importRows(
   options: ImportOptions = {},
 ): Promise<ImportResult> {
   const { onNotice, onRows, annotator } = options;
-  const total: ImportResult = { added: 0, known: 0, votes: 0, bad: 0 };
+  const total: ImportResult = { added: 0, known: 0, judgments: 0, bad: 0 };
   const people = new Map<string, string>();
   let batch: ParsedRow[] = [];
   let count = 0;
@@ -110,7 +110,7 @@ export async function importRows(
       const { added, known } = await addItems(within, project, items);
       total.added += added;
       total.known += known;
-      total.votes += await addJudgments(within, project, batch, { annotator, people });
+      total.judgments += await addJudgments(within, project, batch, { annotator, people });
     });
     batch = [];
     onRows?.(count);
@@ -155,7 +155,7 @@ function readRow(
   const judgment = isGold ? undefined : row.judgment;
   const said = [
     ...(judgment && annotator !== undefined ? [judgment] : []),
-    ...(row.records ?? []).flatMap(({ vote }) => (vote.kind === 'skip' ? [] : [vote])),
+    ...(row.records ?? []).flatMap(({ judgment }) => (judgment.kind === 'skip' ? [] : [judgment])),
   ];
   try {
     checkItem(item, settings);
@@ -195,21 +195,21 @@ async function addJudgments(
   };
   let added = 0;
   for (const { item, judgment, records = [] } of rows) {
-    const own = judgment && annotator !== undefined ? [{ id: '', person: annotator, vote: judgment }] : [];
+    const own = judgment && annotator !== undefined ? [{ id: '', person: annotator, judgment: judgment }] : [];
     if (own.length + records.length === 0) continue;
     const stored = await itemOf(database, project, item.content);
     const order = orderOf(stored.content.options, item.content.options);
     // the latest judgment of a person counts; where times are missing, the last in the file
     const all: readonly JudgmentRecord[] = [...records, ...own];
     const inOrder = all.toSorted((a, b) => (a.time ?? 0) - (b.time ?? 0));
-    for (const { person, vote: said, ...rest } of inOrder) {
+    for (const { person, judgment: said, ...rest } of inOrder) {
       const { key, duration, time, decision } = rest;
-      const vote = reordered(said, order, project);
+      const turned = reordered(said, order, project);
       const idOfJudgment = (...mark: unknown[]) =>
         `import-${rowDigest([project.id, stored.id, person, ...mark])}-${stored.id}`;
       const first = rest.id || idOfJudgment(...(key === undefined ? [] : [key, said]));
       // a second judgment of the item by the same person is one more; the same one again is not
-      const isOther = !rest.id && (await isDifferent(database, first, vote, time));
+      const isOther = !rest.id && (await isDifferent(database, first, turned, time));
       const id = isOther ? idOfJudgment(key, said, time) : first;
       const shown = rest.shown?.map((i) => order.indexOf(i));
       const before = await countRecords(database, id);
@@ -217,7 +217,7 @@ async function addJudgments(
         database,
         project,
         await idOf(person),
-        { id, item: stored.id, vote, shown, duration: duration ?? undefined },
+        { id, item: stored.id, judgment: turned, shown, duration: duration ?? undefined },
         time ?? undefined,
       );
       added += 1 - before;
@@ -240,40 +240,45 @@ function orderOf(options: readonly Option[], others: readonly Option[]): number[
  * A judgment of an item whose options are in another order: `order` has, for each option of the item, its index in the
  * row. The same content is one item, whatever the order of its options.
  */
-function reordered(vote: JudgmentOrSkip, order: readonly number[], { settings }: Project): JudgmentOrSkip {
-  if (vote.kind === 'skip' || order.every((index, i) => index === i)) return vote;
-  const spans = vote.spans && { spans: vote.spans.map((span) => ({ ...span, option: order.indexOf(span.option) })) };
-  if (vote.kind === 'ranking') return { ...vote, ...spans, ranks: order.map((index) => vote.ranks[index]) };
-  if (vote.kind !== 'pair') return { ...vote, ...spans };
+function reordered(judgment: JudgmentOrSkip, order: readonly number[], { settings }: Project): JudgmentOrSkip {
+  if (judgment.kind === 'skip' || order.every((index, i) => index === i)) return judgment;
+  const spans = judgment.spans && {
+    spans: judgment.spans.map((span) => ({ ...span, option: order.indexOf(span.option) })),
+  };
+  if (judgment.kind === 'ranking') return { ...judgment, ...spans, ranks: order.map((index) => judgment.ranks[index]) };
+  if (judgment.kind !== 'pair') return { ...judgment, ...spans };
   const turned = { first: 'second', second: 'first' } as const;
-  const choice = vote.choice === 'first' || vote.choice === 'second' ? turned[vote.choice] : vote.choice;
+  const choice =
+    judgment.choice === 'first' || judgment.choice === 'second' ? turned[judgment.choice] : judgment.choice;
   // 1 means that the first option is much better
   const scales = new Map(settings.aspects.map(({ name, scale }) => [name, scale]));
   const turnedRating = ([name, rating]: [string, number]) => {
     const scale = scales.get(name);
     return [name, scale !== undefined && rating <= scale ? scale + 1 - rating : rating];
   };
-  const aspects = vote.aspects && { aspects: Object.fromEntries(Object.entries(vote.aspects).map(turnedRating)) };
-  return { ...vote, ...spans, ...aspects, choice };
+  const aspects = judgment.aspects && {
+    aspects: Object.fromEntries(Object.entries(judgment.aspects).map(turnedRating)),
+  };
+  return { ...judgment, ...spans, ...aspects, choice };
 }
 
 /** Whether the record has another judgment under an id: with other words, or of another time. */
 async function isDifferent(
   { query }: Database,
   id: string,
-  vote: JudgmentOrSkip,
+  judgment: JudgmentOrSkip,
   time: number | null | undefined,
 ): Promise<boolean> {
   const known = await query
-    .selectFrom('votes')
-    .select(['answerJson', 'created'])
+    .selectFrom('judgments')
+    .select(['judgmentJson', 'created'])
     .where('id', '=', id)
     .executeTakeFirst();
   if (!known) return false;
-  const isSame = isDeepStrictEqual(JSON.parse(known.answerJson), judgmentOrSkipSchema.parse(vote));
+  const isSame = isDeepStrictEqual(JSON.parse(known.judgmentJson), judgmentOrSkipSchema.parse(judgment));
   return !isSame || (time !== null && time !== undefined && time !== known.created);
 }
 
 async function countRecords({ query }: Database, id: string): Promise<number> {
-  return (await query.selectFrom('votes').select('seq').where('id', '=', id).execute()).length;
+  return (await query.selectFrom('judgments').select('seq').where('id', '=', id).execute()).length;
 }

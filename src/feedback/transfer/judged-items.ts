@@ -14,7 +14,7 @@ export interface PersonJudgment {
   /** Their name. */
   name: string;
   /** What they said; a skip if they passed the item over. */
-  vote: JudgmentOrSkip;
+  judgment: JudgmentOrSkip;
   /** When, in milliseconds since 1970. */
   created: number;
   /** Milliseconds it took, if the page measured them. */
@@ -64,38 +64,38 @@ export async function* judgedItems(
     after = rows.at(-1)!.seq;
     const ids = rows.map(({ id }) => id);
     const columns = [
-      'votes.item',
-      'votes.person',
+      'judgments.item',
+      'judgments.person',
       'people.name',
-      'votes.answerJson',
-      'votes.created',
-      'votes.duration',
+      'judgments.judgmentJson',
+      'judgments.created',
+      'judgments.duration',
     ] as const;
     const standing = await query
-      .selectFrom('answers')
-      .innerJoin('votes', 'votes.seq', 'answers.vote')
-      .innerJoin('people', 'people.id', 'votes.person')
+      .selectFrom('latest')
+      .innerJoin('judgments', 'judgments.seq', 'latest.judgment')
+      .innerJoin('people', 'people.id', 'judgments.person')
       .select(columns)
-      .where('answers.item', 'in', ids)
-      .orderBy('votes.seq')
+      .where('latest.item', 'in', ids)
+      .orderBy('judgments.seq')
       .execute();
     const decided = rows.flatMap(({ decision }) => decision ?? []);
     const decisions =
       decided.length === 0
         ? []
         : await query
-            .selectFrom('votes')
-            .innerJoin('people', 'people.id', 'votes.person')
+            .selectFrom('judgments')
+            .innerJoin('people', 'people.id', 'judgments.person')
             .select(columns)
-            .where('votes.seq', 'in', decided)
+            .where('judgments.seq', 'in', decided)
             .execute();
     const byItem = new Map<string, PersonJudgment[]>(ids.map((id) => [id, []]));
     for (const [all, decision] of [
       [standing, false],
       [decisions, true],
     ] as const) {
-      for (const { item, answerJson, ...one } of all)
-        byItem.get(item)!.push({ ...one, vote: JSON.parse(answerJson), decision });
+      for (const { item, judgmentJson, ...one } of all)
+        byItem.get(item)!.push({ ...one, judgment: JSON.parse(judgmentJson), decision });
     }
     for (const row of rows) yield { item: itemFromRow(row), judgments: byItem.get(row.id)! };
   }
@@ -107,16 +107,16 @@ export async function* judgedItems(
  */
 export function portableJudgments({ judgments }: JudgedItem, left: LeftOut, { skips = false } = {}): PersonJudgment[] {
   const judged = new Set(judgments.filter(({ decision }) => !decision).map(({ person }) => person));
-  return judgments.filter(({ vote, decision, person }) => {
+  return judgments.filter(({ judgment, decision, person }) => {
     if (decision && judged.has(person)) {
       left.add('decisions by a reviewer who has judged the item too');
       return false;
     }
-    if (vote.kind === 'skip') {
+    if (judgment.kind === 'skip') {
       if (!skips) left.add('skips');
       return skips;
     }
-    for (const what of besides(vote)) left.add(what);
+    for (const what of besides(judgment)) left.add(what);
     return true;
   });
 }

@@ -109,18 +109,19 @@ function taskOf(one: JudgedItem, { isChat, kind, settings, users, left }: TaskPa
     return undefined;
   }
   const { 'label-studio_id': _, label_studio_id: __, ...meta } = metadataOf(item);
-  const annotations = portableJudgments(one, left, { skips: true }).map(({ name, vote, created, duration }) => {
+  const annotations = portableJudgments(one, left, { skips: true }).map(({ name, judgment, created, duration }) => {
     const known = users.get(name);
-    if (vote.kind === 'ranking' && new Set(vote.ranks).size < vote.ranks.length) left.add('ties in rankings');
+    if (judgment.kind === 'ranking' && new Set(judgment.ranks).size < judgment.ranks.length)
+      left.add('ties in rankings');
     return {
       // Label Studio refuses ids that it does not have: without one, the annotation is of who imports it
       ...(known === undefined ? {} : { completed_by: Number.isInteger(Number(known)) ? Number(known) : known }),
       annotator: name,
-      was_cancelled: vote.kind === 'skip',
+      was_cancelled: judgment.kind === 'skip',
       ground_truth: false,
       created_at: new Date(created).toISOString(),
       lead_time: duration === null ? null : duration / 1000,
-      result: resultsOf(vote, settings),
+      result: resultsOf(judgment, settings),
     };
   });
   const suggested = item.suggestion && suggestedJudgment(item.suggestion, kind);

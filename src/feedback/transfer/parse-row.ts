@@ -25,18 +25,18 @@ export interface ParsedRow {
   records?: JudgmentRecord[];
 }
 
-/** A judgment in the export format `votes`. */
+/** A judgment in the export format `judgments`. */
 const judgmentRecord = z.object({
   id: z.string().default(''),
   person: z.string(),
-  vote: judgmentOrSkipSchema,
+  judgment: judgmentOrSkipSchema,
   shown: z.array(z.number()).nullish(),
   duration: z.number().nullish(),
   time: z.number().nullish(),
   decision: z.boolean().optional(),
   key: z.string().optional(),
 });
-/** A judgment in the export format `votes`. */
+/** A judgment in the export format `judgments`. */
 export type JudgmentRecord = z.output<typeof judgmentRecord>;
 
 /** Parses a row, and checks that what it shows can be drawn. */
@@ -70,9 +70,9 @@ function parseRow(row: Row, kind: ItemKind): ParsedRow | Fault {
     if (missing >= 0) return { field: `options[${missing}]`, reason: 'is neither text, messages, a clip nor an image' };
     const content = contentOf(row.prompt, options as Option[]);
     const { gold, practice, ranks } = row;
-    const records = row.votes ?? [];
+    const records = row.judgments ?? [];
     const wrong = Array.isArray(records) ? records.findIndex((one) => !judgmentRecord.safeParse(one).success) : 0;
-    if (wrong >= 0) return { field: `votes[${wrong}]`, reason: 'is not a judgment by a person' };
+    if (wrong >= 0) return { field: `judgments[${wrong}]`, reason: 'is not a judgment by a person' };
     const judgment: Judgment | undefined =
       kind === 'ranking' && Array.isArray(ranks) ? { kind: 'ranking', ranks: ranks as number[] } : ratingIn(row, kind);
     const suggestion = suggestionSchema.optional().safeParse(row.suggestion ?? undefined);

@@ -124,13 +124,13 @@ async function* rowsOf(
       ...shown,
       metadata: { ...metadata, [`${survey.tool.replace(/\W/g, '_')}_id`]: id },
       ...(suggestion && { suggestion }),
-      votes: votesIn(record, reading, reason, left),
+      judgments: judgmentsIn(record, reading, reason, left),
     };
     yield { file, line, row, value };
   }
 }
 
-function votesIn(
+function judgmentsIn(
   record: SurveyRecord,
   reading: SurveyReading,
   reason: SurveyQuestion | undefined,
@@ -145,17 +145,17 @@ function votesIn(
     const [{ time, duration }] = answers;
     const why = joinedText(answers.find(({ question }) => question === reason?.name)?.value);
     const said = answers.filter(({ question }) => question !== reason?.name);
-    const voteOf = (vote: JudgmentOrSkip) => [
+    const recordOf = (judgment: JudgmentOrSkip) => [
       {
         person,
-        vote,
+        judgment,
         key: record.id,
         ...(time !== undefined && { time }),
         ...(duration !== undefined && { duration }),
       },
     ];
     if (answers.some(({ status }) => status === 'discarded')) {
-      return voteOf({ kind: 'skip', ...(why && { reason: why }) });
+      return recordOf({ kind: 'skip', ...(why && { reason: why }) });
     }
     if (answers.some(({ status }) => status === 'draft')) {
       left.add('responses that are drafts');
@@ -171,7 +171,7 @@ function votesIn(
       left.add(judgment);
       return [];
     }
-    return voteOf({ ...judgment, ...(why && { reason: why }) });
+    return recordOf({ ...judgment, ...(why && { reason: why }) });
   });
 }
 

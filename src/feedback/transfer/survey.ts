@@ -103,6 +103,6 @@ export interface SurveyPart {
   /** What the project is called besides the name that was asked for; empty if it is the only one. */
   suffix: string;
   settings: ProjectInput & { kind: ItemKind };
-  /** Rows of the format `votes` of an export, with what is left out counted. */
+  /** Rows of the format `judgments` of an export, with what is left out counted. */
   rows(left: LeftOut): AsyncGenerator<(Place & { value: Row }) | BadRow>;
 }

@@ -5,7 +5,7 @@ import { loadModel } from '../model.ts';
 
 const path = process.env.HEED_SMOLLM2;
 const there = path !== undefined && existsSync(path);
-const name = there ? 'answers' : 'answers (skipped: HEED_SMOLLM2 names no file of SmolLM2-135M-Instruct as GGUF)';
+const name = there ? 'completions' : 'answers (skipped: HEED_SMOLLM2 names no file of SmolLM2-135M-Instruct as GGUF)';
 
 it.skipIf(!there)(
   name,
@@ -13,8 +13,8 @@ it.skipIf(!there)(
     using model = await loadModel(path);
     expect(model.architecture).toBe('LlamaForCausalLM');
     expect(model.tokenizer.encode('Hello world, 123!')).toEqual([19556, 905, 28, 216, 33, 34, 35, 17]);
-    const answer = await model.generate('What is the capital of France?', { temperature: 0, maxTokens: 20 });
-    expect(answer).toBe('The capital of France is Paris.');
+    const completion = await model.generate('What is the capital of France?', { temperature: 0, maxTokens: 20 });
+    expect(completion).toBe('The capital of France is Paris.');
   },
   300_000,
 );

@@ -71,7 +71,7 @@ describe('TensorBoard', () => {
     const run = newRun();
     const loggers = attachLoggers(run, [{ kind: 'tensorboard' }], warn);
     run.log(0, { 'loss/policy': 0.5, odd: Number.NaN });
-    run.sample({ kind: 'answer', step: 7, index: 1, prompt: 'why?\nso', text: 'because é' });
+    run.sample({ kind: 'completion', step: 7, index: 1, prompt: 'why?\nso', text: 'because é' });
     run.log(7, { 'loss/policy': 0.25 });
     await loggers.close('finished');
     const events = eventsOf(run);
@@ -82,7 +82,7 @@ describe('TensorBoard', () => {
       { tag: 'loss/policy', value: 0.5 },
       { tag: 'odd', value: Number.NaN },
     ]);
-    expect(events[3].values).toEqual([{ tag: 'answer/1', plugin: 'text', text: '> why?\n> so\n\nbecause é' }]);
+    expect(events[3].values).toEqual([{ tag: 'completion/1', plugin: 'text', text: '> why?\n> so\n\nbecause é' }]);
     expect(events[4].values).toEqual([{ tag: 'loss/policy', value: 0.25 }]);
     expect(Math.abs(events[4].time - readMetrics(run.folder)[1].time)).toBe(0);
     run.close();
@@ -165,7 +165,7 @@ it('a webhook hears of alerts and of the end, in their order', async () => {
   answer = () => [200, {}];
   const run = newRun();
   const loggers = attachLoggers(run, readLoggers(`webhook:${url}/hook`), warn);
-  run.sample({ kind: 'answer', step: 1, text: 'no alert' });
+  run.sample({ kind: 'completion', step: 1, text: 'no alert' });
   run.sample({ kind: 'alert', step: 2, metric: 'kl', value: 9, text: 'kl is 9' });
   run.sample({ kind: 'alert', step: 3, metric: 'kl', value: 10, text: 'kl is 10' });
   await loggers.close('failed');

@@ -78,10 +78,10 @@ export function createTensorBoard(folder: string, onWarning: (text: string) => v
       write({ time, step: Math.trunc(step), summary: { values: numbers } });
     },
     sample({ kind, step, index, prompt, text }) {
-      if (kind !== 'answer' || typeof step !== 'number' || typeof text !== 'string') return;
+      if (kind !== 'completion' || typeof step !== 'number' || typeof text !== 'string') return;
       begin(Date.now() / 1000, step);
       const question = typeof prompt === 'string' ? prompt : JSON.stringify(prompt ?? '');
-      write(textEvent(step, `answer/${index}`, `${quoted(question)}\n\n${text}`));
+      write(textEvent(step, `completion/${index}`, `${quoted(question)}\n\n${text}`));
     },
     async close() {
       if (file !== undefined) closeSync(file);

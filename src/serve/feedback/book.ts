@@ -236,7 +236,7 @@ async function judge(
     if (!(await find())) await addItems(within, project, [{ content, source: 'heed serve' }]);
     const { id: item, contentJson } = (await find())!;
     const stored: Content = JSON.parse(contentJson);
-    await recordJudgment(within, project, person.id, { id: newId(), item, vote: judgmentOf(stored) });
+    await recordJudgment(within, project, person.id, { id: newId(), item, judgment: judgmentOf(stored) });
     return { item, stored };
   });
 }
@@ -295,13 +295,16 @@ async function itemsOf({ query }: Database, ids: readonly string[]) {
   for (let from = 0; from < ids.length; from += 500) {
     const rows = await query
       .selectFrom('items')
-      .leftJoin('votes', 'votes.seq', 'items.decision')
-      .select(['items.id', 'items.contentJson', 'votes.answerJson'])
+      .leftJoin('judgments', 'judgments.seq', 'items.decision')
+      .select(['items.id', 'items.contentJson', 'judgments.judgmentJson'])
       .where('items.id', 'in', ids.slice(from, from + 500))
       .where('items.archived', 'is', null)
       .execute();
-    for (const { id, contentJson, answerJson } of rows) {
-      items.set(id, { content: JSON.parse(contentJson), decision: answerJson ? JSON.parse(answerJson) : undefined });
+    for (const { id, contentJson, judgmentJson } of rows) {
+      items.set(id, {
+        content: JSON.parse(contentJson),
+        decision: judgmentJson ? JSON.parse(judgmentJson) : undefined,
+      });
     }
   }
   return items;

@@ -212,7 +212,7 @@ it('reads it all back for learning, and forgets a user', async () => {
     expect(names).not.toContain(book.pseudonym('fay'));
     expect(names).toContain(book.pseudonym('gus'));
     const items = await store.query.selectFrom('items').select('contentJson').execute();
-    const edited = await store.query.selectFrom('votes').select('answerJson').execute();
+    const edited = await store.query.selectFrom('judgments').select('judgmentJson').execute();
     expect(JSON.stringify([items, edited])).not.toContain('as it should be');
     const events = await store.query.selectFrom('events').select('detailJson').execute();
     expect(JSON.stringify(events)).not.toContain(book.pseudonym('fay'));

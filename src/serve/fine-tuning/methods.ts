@@ -151,7 +151,7 @@ export function trainingPlan(method: JobMethod, rows: number, { heldOut }: { hel
           steps,
           batch,
           ...factor(learning_rate_multiplier),
-          answers: Math.max(2, Math.round(4 * number(own.compute_multiplier, 1))),
+          completions: Math.max(2, Math.round(4 * number(own.compute_multiplier, 1))),
           evaluations: own.eval_interval === 'auto' ? 5 : Math.ceil(steps / own.eval_interval),
           ...(own.max_completion_tokens !== 'auto' && { maxTokens: own.max_completion_tokens }),
           evaluation: { count: number(own.eval_samples, 128) },

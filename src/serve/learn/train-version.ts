@@ -2,9 +2,13 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { evaluatePolicy } from '../../align/evaluation/evaluation.ts';
-import { encodeAnswer } from '../../align/examples/pairs.ts';
-import { answerLayout, createAnswerScorer, type EncodedPrompt } from '../../align/policies/answer-batches.ts';
-import { drawAnswers } from '../../align/policies/draw.ts';
+import { encodeCompletion } from '../../align/examples/pairs.ts';
+import {
+  completionLayout,
+  createCompletionScorer,
+  type EncodedPrompt,
+} from '../../align/policies/completion-batches.ts';
+import { drawCompletions } from '../../align/policies/draw.ts';
 import { policyReport } from '../../align/policies/report.ts';
 import { NGRAM, repetition, sameness } from '../../align/policies/texts.ts';
 import { trainPolicy } from '../../align/policies/train.ts';
@@ -177,9 +181,9 @@ async function logRatios(
   if (completions.length === 0) return [];
   const longest = Math.max(...completions.map(({ response }) => response.length));
   const prompts = completions.map(({ prompt: ids }) => ({ ids, text: '' }));
-  const layout = answerLayout(before, prompts, { rows: ROWS, maxTokens: longest });
+  const layout = completionLayout(before, prompts, { rows: ROWS, maxTokens: longest });
   const sumsOf = async ({ config, parameters }: Model) => {
-    const scorer = own.use(createAnswerScorer(config, parameters.values, layout));
+    const scorer = own.use(createCompletionScorer(config, parameters.values, layout));
     return (await scorer.run(completions)).map((logProbs) => logProbs.reduce((a, b) => a + b, 0));
   };
   const [then, now] = [await sumsOf(before), await sumsOf(after)];
@@ -200,7 +204,7 @@ async function implicitRewards(
   ] as { user: string; earlier?: boolean; prompt: unknown; better?: unknown; worse?: unknown }[];
   const longest = config.maxPositions / 2; // prompts and responses of one layout have to fit together
   const completionOf = (prompt: unknown, completion: unknown): Completion | undefined => {
-    const { ids, learn } = encodeAnswer(prompt, completion, tokenizer);
+    const { ids, learn } = encodeCompletion(prompt, completion, tokenizer);
     const start = Array.prototype.indexOf.call(learn, 1);
     const all = Array.from(ids);
     if (start < 1 || start > longest || all.length - start > longest) return undefined;
@@ -249,7 +253,7 @@ async function drawBoth(
     .slice(0, gate.prompts);
   if (prompts.length === 0) return { kl: Number.NaN, texts: { serving: {}, version: {} } };
   const draw = (model: Model) =>
-    drawAnswers(own.use(createGenerator(model.config, model.parameters.values)), model, prompts, {
+    drawCompletions(own.use(createGenerator(model.config, model.parameters.values)), model, prompts, {
       maxTokens,
       temperature: 1,
       batch: 64,

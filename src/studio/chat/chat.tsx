@@ -161,16 +161,16 @@ function Conversation({ model, project, storageKey }: { model: string; project: 
     writing.current!.blur();
     void draw(next);
   };
-  const choose = (vote: JudgmentOrSkip) => {
-    if (vote.kind !== 'pair') return;
+  const choose = (judgment: JudgmentOrSkip) => {
+    if (judgment.kind !== 'pair') return;
     const body = {
       id: crypto.randomUUID(),
       turn: turn!,
-      vote,
+      judgment,
       shown: [0, 1],
       duration: Math.round(performance.now() - since.current),
     };
-    const content = vote.better ?? responses![vote.choice === 'second' ? 1 : 0];
+    const content = judgment.better ?? responses![judgment.choice === 'second' ? 1 : 0];
     setError(undefined);
     json(projectApi.chat.$post({ ...inProject(project.name), json: body })).then(() => {
       setSaved((n) => n + 1);

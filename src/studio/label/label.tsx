@@ -7,11 +7,11 @@ import {
   inProject,
   type Judgment,
   type JudgmentOrSkip,
+  type JudgmentReceipt,
   json,
   type Person,
   type ProjectDetails,
   projectApi,
-  type VoteReceipt,
 } from '../page/api.ts';
 import { Comments } from '../page/comments.tsx';
 import { ErrorNote } from '../page/error-note.tsx';
@@ -47,7 +47,7 @@ export function Label({ project: name, person }: { project: string; person: Pers
 }
 
 /** What is shown about the judgment before this one. */
-interface FeedbackProps extends Pick<VoteReceipt, 'others' | 'suggestion'> {
+interface FeedbackProps extends Pick<JudgmentReceipt, 'others' | 'suggestion'> {
   judgment: JudgmentOrSkip;
   shown: readonly number[];
   gold?: Judgment;
@@ -302,7 +302,7 @@ function Feedback({
       {others.length > 0 && (
         <p class="quiet">
           {words.previousItem}:{' '}
-          {others.map((other) => `${other.person}: ${describeJudgment(other.vote, shown, words)}`).join('; ')}
+          {others.map((other) => `${other.person}: ${describeJudgment(other.judgment, shown, words)}`).join('; ')}
         </p>
       )}
       {suggestion && (

@@ -2,22 +2,22 @@
 import {
   inProject,
   type JudgmentOrSkip,
+  type JudgmentReceipt,
   json,
   type Person,
   projectApi,
   type RefusedCall,
-  type VoteReceipt,
 } from '../page/api.ts';
 import { draftOf, dropDrafts } from './drafts.ts';
 
 /** A request that waits to be sent. Its form is kept in the browser's storage. */
 export type Outgoing =
   | {
-      what: 'votes';
+      what: 'judgments';
       body: {
         id: string;
         item: string;
-        vote: JudgmentOrSkip;
+        judgment: JudgmentOrSkip;
         shown: number[];
         duration: number;
         suggested: boolean;
@@ -29,7 +29,7 @@ export type Outgoing =
 
 type Someone = Pick<Person, 'id'>;
 
-const prefixOf = ({ id }: Someone) => `heed votes ${id} `;
+const prefixOf = ({ id }: Someone) => `heed judgments ${id} `;
 const keyOf = (person: Someone, project: string) => `${prefixOf(person)}${project}`;
 
 /** What waits in a project, in order. */
@@ -47,14 +47,14 @@ export function keepWaiting(person: Someone, project: string, waiting: readonly 
 }
 
 /** Sends what waits. @throws ApiError */
-export const sendOutgoing = (project: string, { what, body }: Outgoing): Promise<VoteReceipt> =>
-  what === 'votes'
-    ? json(projectApi.votes.$post({ ...inProject(project), json: body }))
+export const sendOutgoing = (project: string, { what, body }: Outgoing): Promise<JudgmentReceipt> =>
+  what === 'judgments'
+    ? json(projectApi.judgments.$post({ ...inProject(project), json: body }))
     : json(projectApi.undo.$post({ ...inProject(project), json: body }));
 
 /** Forgets the draft of a judgment that has arrived, unless it is taken back in what still waits. */
 export function forgetDraft(person: Someone, project: string, sent: Outgoing, waiting: readonly Outgoing[]): void {
-  if (sent.what !== 'votes' || waiting.some(({ what, body }) => what === 'undo' && body.item === sent.body.item))
+  if (sent.what !== 'judgments' || waiting.some(({ what, body }) => what === 'undo' && body.item === sent.body.item))
     return;
   draftOf(person, project, sent.body.item).sent();
 }

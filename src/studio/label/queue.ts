@@ -6,11 +6,11 @@ import {
   type AssignedItem,
   inProject,
   type JudgmentOrSkip,
+  type JudgmentReceipt,
   json,
   type Person,
   projectApi,
   type RefusedCall,
-  type VoteReceipt,
 } from '../page/api.ts';
 import { draftOf } from './drafts.ts';
 import { forgetDraft, keepWaiting, mayPassLater, type Outgoing, sendOutgoing, waitingIn } from './outbox.ts';
@@ -38,7 +38,7 @@ export interface Queue {
    * Shows the next item at once. Resolves to the judgment's receipt, or undefined if the server refused it. `guidelines` is
    * the version that is on the screen.
    */
-  judge(judgment: JudgmentOrSkip, guidelines: number): Promise<VoteReceipt | undefined>;
+  judge(judgment: JudgmentOrSkip, guidelines: number): Promise<JudgmentReceipt | undefined>;
   /** Undoes the latest judgment and shows its item again, with what was written. Returns it. */
   undo(): JudgmentOrSkip | undefined;
   canUndo(): boolean;
@@ -58,10 +58,10 @@ export function createQueue(person: Pick<Person, 'id'>, project: string, onChang
   /** Items that a reply may still hold though they are judged. */
   const judged = new Set<string>();
   for (const { what, body } of outbox) {
-    if (what === 'votes') judged.add(body.item);
+    if (what === 'judgments') judged.add(body.item);
     else judged.delete(body.item);
   }
-  const receivers = new Map<string, (receipt: VoteReceipt | undefined) => void>();
+  const receivers = new Map<string, (receipt: JudgmentReceipt | undefined) => void>();
   let [empty, fetching, busy] = [false, false, false];
   let since = performance.now();
   /** The studio cannot be reached, or cannot store anything now; gone with the next success. */
@@ -131,10 +131,10 @@ export function createQueue(person: Pick<Person, 'id'>, project: string, onChang
     }
   }
 
-  function push(next: Outgoing): Promise<VoteReceipt | undefined> {
+  function push(next: Outgoing): Promise<JudgmentReceipt | undefined> {
     outbox.push(next);
     save();
-    const arrived = new Promise<VoteReceipt | undefined>((resolve) => receivers.set(next.body.id, resolve));
+    const arrived = new Promise<JudgmentReceipt | undefined>((resolve) => receivers.set(next.body.id, resolve));
     void send().then(fetchMore);
     return arrived;
   }
@@ -142,18 +142,18 @@ export function createQueue(person: Pick<Person, 'id'>, project: string, onChang
   void send().then(fetchMore);
   return {
     state: () => ({ current: items[0], waiting: outbox.length, empty, guidelines, error: refused ?? trouble }),
-    judge(vote, guidelines) {
+    judge(judgment, guidelines) {
       const current = items.shift()!;
       refused = undefined;
-      done.push({ assigned: current, judgment: vote });
+      done.push({ assigned: current, judgment: judgment });
       judged.add(current.item.id);
       const duration = Math.round(performance.now() - since);
       since = performance.now();
       const { item, shown } = current;
       // once it was seen, an undone judgment is no longer made without it
       const suggested = current.suggestion !== undefined;
-      const body = { id: crypto.randomUUID(), item: item.id, vote, shown, duration, suggested, guidelines };
-      const arrived = push({ what: 'votes', body }).then((receipt) => {
+      const body = { id: crypto.randomUUID(), item: item.id, judgment, shown, duration, suggested, guidelines };
+      const arrived = push({ what: 'judgments', body }).then((receipt) => {
         if (receipt?.suggestion) current.suggestion = receipt.suggestion;
         return receipt;
       });

@@ -9,7 +9,7 @@ export type { Content, Judgment, JudgmentOrSkip, Option, PairChoice } from '../.
 export type { Person } from '../../feedback/people.ts';
 export type { ProjectSettings } from '../../feedback/project.ts';
 export type { QualityReport } from '../../feedback/quality/report.ts';
-export type { AssignedItem, ProjectDetails, ProjectSummary, VoteReceipt } from '../../feedback/server/projects.ts';
+export type { AssignedItem, JudgmentReceipt, ProjectDetails, ProjectSummary } from '../../feedback/server/projects.ts';
 
 /** What went wrong, and what to do. */
 export class RefusedCall extends Error {

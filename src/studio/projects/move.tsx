@@ -29,8 +29,8 @@ export function MoveIn() {
       const body = { from, project: project.trim(), files: [...files], dryRun };
       const { projects, notices } = await json(api.import.$post({ json: body }));
       setLines([
-        ...projects.flatMap(({ name, kind, added, known, votes, suggestions, leftOut }) => [
-          `${name} (${kind}): ${added} items, ${known} there already, ${votes} judgments, ${suggestions} suggestions`,
+        ...projects.flatMap(({ name, kind, added, known, judgments, suggestions, leftOut }) => [
+          `${name} (${kind}): ${added} items, ${known} there already, ${judgments} judgments, ${suggestions} suggestions`,
           ...leftOut.map((one) => `Left out: ${leftOutInWords(one)}`),
         ]),
         ...notices,

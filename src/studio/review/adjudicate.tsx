@@ -43,10 +43,10 @@ function Disagreements({ project, all }: { project: ProjectDetails; all: readonl
             : 'All disagreements are decided. Thank you.'}
       </p>
     );
-  const { item, answers: judgments, likeliest, next } = current;
+  const { item, judgments, likeliest, next } = current;
   const shown = item.content.options.map((_, i) => i);
-  const decide = (vote: JudgmentOrSkip) => {
-    const body = { id: crypto.randomUUID(), item: item.id, vote, shown };
+  const decide = (judgment: JudgmentOrSkip) => {
+    const body = { id: crypto.randomUUID(), item: item.id, judgment, shown };
     setError(undefined);
     json(projectApi.adjudicate.$post({ ...inProject(project.name), json: body })).then(() => setAt(at + 1), setError);
   };
@@ -66,11 +66,11 @@ function Disagreements({ project, all }: { project: ProjectDetails; all: readonl
           </p>
         )}
         <ul class="judgments" aria-label="Judgments">
-          {judgments.map(({ name, answer, reliability }) => (
+          {judgments.map(({ name, judgment, reliability }) => (
             <li>
-              <strong>{name}</strong> {describeJudgment(answer, shown)}
+              <strong>{name}</strong> {describeJudgment(judgment, shown)}
               {reliability !== null && <span class="quiet">, right {percent(reliability, 0)} of the time</span>}
-              {'reason' in answer && answer.reason && <span class="quiet"> “{answer.reason}”</span>}
+              {'reason' in judgment && judgment.reason && <span class="quiet"> “{judgment.reason}”</span>}
             </li>
           ))}
         </ul>

@@ -42,7 +42,7 @@ export function AgreementPage({ project }: { project: string }) {
 }
 
 function Agreement({
-  answers,
+  judgments,
   items,
   alpha,
   named,
@@ -55,7 +55,7 @@ function Agreement({
 }: QualityReport) {
   const rated = aspects.filter(({ ratings }) => ratings > 0);
   const rows: [string, string, string][] = [
-    ['Judgments', `${answers} of ${items} items`, ''],
+    ['Judgments', `${judgments} of ${items} items`, ''],
     // ratings alone have no choices to agree on
     ...(judged === 0 && rated.length > 0
       ? []
@@ -90,7 +90,7 @@ function Agreement({
       {guidelines.length > 1 && (
         <p class="warning">
           The guidelines changed during labeling:{' '}
-          {guidelines.map(({ version, answers }) => `version ${version}, ${answers} judgments`).join('; ')}.
+          {guidelines.map(({ version, judgments }) => `version ${version}, ${judgments} judgments`).join('; ')}.
         </p>
       )}
       <table>
@@ -122,7 +122,7 @@ const LITTLE = 0.3;
 const MANY = 30;
 
 function warningsOf(
-  { answers, left, change, gold, seconds, cost }: QualityReport['people'][number],
+  { judgments, left, change, gold, seconds, cost }: QualityReport['people'][number],
   all: QualityReport['cost'],
 ): string[] {
   return [
@@ -134,7 +134,7 @@ function warningsOf(
       : []),
     ...(failsGold(gold) ? ['fails many gold items'] : []),
     ...(seconds !== null && seconds < 1.5 ? ['faster than the text can be read'] : []),
-    ...(answers >= MANY && cost.bits !== null && all.bits !== null && cost.bits < LITTLE * all.bits
+    ...(judgments >= MANY && cost.bits !== null && all.bits !== null && cost.bits < LITTLE * all.bits
       ? ['tells much less than others']
       : []),
   ];
@@ -160,7 +160,7 @@ function Annotators({ people, cost }: Pick<QualityReport, 'people' | 'cost'>) {
           {people.map((one) => (
             <tr>
               <th scope="row">{one.name}</th>
-              <td>{one.answers}</td>
+              <td>{one.judgments}</td>
               <td>{one.gold.n === 0 ? '–' : `${share(one.gold.right)} of ${one.gold.n}`}</td>
               <td>{share(one.agreement.share)}</td>
               <td>{share(one.reliability)}</td>

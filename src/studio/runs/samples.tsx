@@ -24,7 +24,8 @@ export function RunSamples({ runs, view, change, version }: Props) {
   const run = runs.find(({ id }) => id === view.of) ?? runs[0];
   // these are in the histograms and in the report
   const kinds = Object.keys(run.samples).filter((one) => one !== 'spread' && one !== 'world');
-  const kind = view.kind && kinds.includes(view.kind) ? view.kind : (kinds.find((one) => one === 'answer') ?? kinds[0]);
+  const kind =
+    view.kind && kinds.includes(view.kind) ? view.kind : (kinds.find((one) => one === 'completion') ?? kinds[0]);
   const props = { of: run.id, kind, view, change, version };
   return (
     <>
@@ -48,8 +49,8 @@ export function RunSamples({ runs, view, change, version }: Props) {
         )}
       </fieldset>
       {kind === undefined && <p class="quiet">No samples yet.</p>}
-      {kind === 'answer' && <Completions key={run.id} {...props} />}
-      {kind !== undefined && kind !== 'answer' && <OneByOne key={`${run.id} ${kind}`} {...props} kind={kind} />}
+      {kind === 'completion' && <Completions key={run.id} {...props} />}
+      {kind !== undefined && kind !== 'completion' && <OneByOne key={`${run.id} ${kind}`} {...props} kind={kind} />}
     </>
   );
 }
@@ -84,7 +85,7 @@ interface ChoiceProps {
 }
 
 function Completions({ of, view, change, version }: SamplesProps) {
-  const { page, error } = useSamples(of, { kind: 'answer', limit: 1 }, version);
+  const { page, error } = useSamples(of, { kind: 'judgment', limit: 1 }, version);
   if (error) return <ErrorNote error={error} />;
   if (!page) return <p class="quiet">Loading…</p>;
   const { steps } = page;
@@ -116,8 +117,8 @@ const measures = (sample: RunSample): string[] =>
   Object.keys(sample).filter((name) => typeof sample[name] === 'number' && name !== 'step' && name !== 'index');
 
 function SideBySide({ of, steps }: { of: string; steps: readonly number[] }) {
-  const first = useSamples(of, { kind: 'answer', step: steps[0], limit: 200 }, 0);
-  const last = useSamples(of, { kind: 'answer', step: steps.at(-1), limit: 200 }, 0);
+  const first = useSamples(of, { kind: 'judgment', step: steps[0], limit: 200 }, 0);
+  const last = useSamples(of, { kind: 'judgment', step: steps.at(-1), limit: 200 }, 0);
   const error = first.error ?? last.error;
   if (error) return <ErrorNote error={error} />;
   const sides = [first, last].slice(0, steps.length).map(({ page }) => page?.samples ?? []);

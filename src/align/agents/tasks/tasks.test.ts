@@ -151,7 +151,7 @@ it('evaluates a model on held-out tasks, and trains it by the name', async () =>
     env: 'guess',
     steps: 1,
     batch: 1,
-    answers: 2,
+    completions: 2,
     ...limits,
     evaluations: 1,
     evaluation: { count: 2 },

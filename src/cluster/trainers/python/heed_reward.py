@@ -13,8 +13,8 @@ def text_of(messages):
     return messages if isinstance(messages, str) else messages[-1]["content"]
 
 
-def scores(answers):
-    body = json.dumps({"answers": answers}).encode()
+def scores(completions):
+    body = json.dumps({"completions": completions}).encode()
     for attempt in range(REWARD["retries"] + 1):
         try:
             request = urllib.request.Request(REWARD["url"], body, {"content-type": "application/json"})
@@ -26,8 +26,8 @@ def scores(answers):
                 raise RuntimeError(f"The reward at {REWARD['url']} does not answer: {error}") from error
             time.sleep(REWARD["pause"] * 2**attempt)
     found = found if isinstance(found, list) else found["rewards"]
-    if len(found) != len(answers):
-        raise RuntimeError(f"The reward at {REWARD['url']} gave {len(found)} rewards for {len(answers)} completions")
+    if len(found) != len(completions):
+        raise RuntimeError(f"The reward at {REWARD['url']} gave {len(found)} rewards for {len(completions)} completions")
     return [float(value) for value in found]
 
 

@@ -3,8 +3,8 @@ import { createPackedTrainer, type PackedLoss } from '../../lm/packed-program.ts
 import { exportOptimizer, importOptimizer } from '../../nn/optimizer.ts';
 import { random } from '../../random.ts';
 import { adamw } from '../training/steps.ts';
-import { type AnswerLayout, answerBatches, inOrder } from './answer-batches.ts';
-import type { AnswerTrainer } from './answer-step.ts';
+import { type CompletionLayout, completionBatches, inOrder } from './completion-batches.ts';
+import type { CompletionTrainer } from './completion-step.ts';
 import type { PolicyTrainingOptions } from './options.ts';
 import { type AnyPolicy, isRemote } from './remote-policy.ts';
 import { createRemoteTrainer, type NamedLoss } from './remote-trainer.ts';
@@ -17,14 +17,14 @@ import { sequencesOf, splitBySequence } from './sequences.ts';
  * @param most The most completions of a step.
  * @param named For a policy at a service: its own loss of the same gradient, if it has one.
  */
-export function createAnswerTrainer(
+export function createCompletionTrainer(
   policy: AnyPolicy,
-  layout: AnswerLayout,
+  layout: CompletionLayout,
   loss: PackedLoss,
   options: PolicyTrainingOptions,
   most: number,
   named?: NamedLoss,
-): AnswerTrainer {
+): CompletionTrainer {
   if (isRemote(policy)) return createRemoteTrainer(policy, loss, most, named);
   const trainer = createPackedTrainer(policy.model.config, policy.parameters, loss, {
     frozen: policy.frozen,
@@ -35,13 +35,13 @@ export function createAnswerTrainer(
   });
   const optimizer = adamw(policy.parameters, trainer.gradients, options);
   return {
-    async step(answers, { perLabel = {}, perSequence = {} }, rate) {
+    async step(completions, { perLabel = {}, perSequence = {} }, rate) {
       trainer.reset();
       const sums: Record<string, number> = {};
-      const parts = sequencesOf(answers);
+      const parts = sequencesOf(completions);
       if (parts.sequences.length === 0) return { sums, norm: 0 }; // agents that did not call the policy
       const split = mapped(perLabel, (values) => splitBySequence(values, parts));
-      for (const { batch, members } of answerBatches(parts.sequences, layout)) {
+      for (const { batch, members } of completionBatches(parts.sequences, layout)) {
         const labels = mapped(split, (values) => inOrder(values, members));
         const numbers = mapped(perSequence, (values) => members.map((i) => values[parts.owners[i]]));
         for (const [name, { data }] of Object.entries(await trainer.run(batch, labels, numbers))) {

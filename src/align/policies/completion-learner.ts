@@ -4,16 +4,16 @@ import { opening } from '../../disposables.ts';
 import { basename } from '../../node.ts';
 import type { Live } from '../training/input.ts';
 import type { PolicyAlgorithm } from './algorithm.ts';
-import type { AnswerLayout } from './answer-batches.ts';
+import type { CompletionLayout } from './completion-batches.ts';
 import { createPolicyLearner, type PolicyLearner } from './learner.ts';
 import type { PolicyTrainingOptions } from './options.ts';
 import type { AnyPolicy } from './remote-policy.ts';
 import { setUpPolicy } from './setup.ts';
 
 /** Options of policy training with several completions per prompt. */
-export interface AnswerOptions extends PolicyTrainingOptions {
+export interface CompletionOptions extends PolicyTrainingOptions {
   /** Completions of each prompt in a step. */
-  answers: number;
+  completions: number;
 }
 
 /**
@@ -22,11 +22,11 @@ export interface AnswerOptions extends PolicyTrainingOptions {
  * @param kind The algorithm's name, for the run's name.
  * @throws HeedError when models, reward or prompts cannot be used.
  */
-export async function createAnswerLearner<O extends AnswerOptions>(
+export async function createCompletionLearner<O extends CompletionOptions>(
   kind: string,
   options: O,
   live: Live,
-  algorithm: (policy: AnyPolicy, layout: AnswerLayout, options: O) => PolicyAlgorithm,
+  algorithm: (policy: AnyPolicy, layout: CompletionLayout, options: O) => PolicyAlgorithm,
 ): Promise<PolicyLearner<O>> {
   return opening(async (own) => {
     const setup = await setUpPolicy(options, live, own);
@@ -34,7 +34,7 @@ export async function createAnswerLearner<O extends AnswerOptions>(
       ...setup,
       options,
       name: `${basename(options.model)}-${kind}`,
-      answersPerPrompt: options.answers,
+      completionsPerPrompt: options.completions,
       algorithm: algorithm(setup.policy, setup.layout, options),
       own,
     });

@@ -20,7 +20,7 @@ export interface EncodedPrompt {
 }
 
 /** How completions are packed into batches. */
-export interface AnswerLayout extends PackingOptions {
+export interface CompletionLayout extends PackingOptions {
   /** The most sequences of a completion: more than 1 (the default) with an agent. */
   branches?: number;
 }
@@ -29,20 +29,20 @@ export interface AnswerLayout extends PackingOptions {
 const ROW = 256;
 
 /**
- * The layout for `answers` completions of each prompt, at most `maxTokens` long, in batches of `rows` rows.
+ * The layout for `completions` completions of each prompt, at most `maxTokens` long, in batches of `rows` rows.
  *
  * @throws HeedError when a prompt leaves a completion no room.
  */
-export function answerLayout(
+export function completionLayout(
   { config, tokenizer }: Pick<LanguagePolicy['model'], 'config' | 'tokenizer'>,
   prompts: readonly EncodedPrompt[],
   {
     rows,
     maxTokens,
-    answers = 1,
+    completions = 1,
     branches = 1,
-  }: { rows: number; maxTokens: number; answers?: number; branches?: number },
-): AnswerLayout {
+  }: { rows: number; maxTokens: number; completions?: number; branches?: number },
+): CompletionLayout {
   const longest = prompts.reduce((most, { ids }) => Math.max(most, ids.length), 0);
   if (longest + maxTokens > config.maxPositions) {
     if (longest === 0) {
@@ -57,7 +57,7 @@ export function answerLayout(
       { hint: 'Leave long prompts out, or lower --max-tokens.' },
     );
   }
-  const lengths = rowLengths(longest + maxTokens, longest - 1 + answers * (maxTokens + 1));
+  const lengths = rowLengths(longest + maxTokens, longest - 1 + completions * (maxTokens + 1));
   return { lengths, tokens: rows * Math.max(ROW, longest + maxTokens), padding: tokenizer.pad ?? 0, branches };
 }
 
@@ -66,13 +66,13 @@ export function answerLayout(
  * completions. With `states`, the batches select states instead: the one before each token and, for `last too`, the one
  * after the last token.
  */
-export function answerBatches(
-  answers: readonly Completion[],
-  layout: AnswerLayout,
+export function completionBatches(
+  completions: readonly Completion[],
+  layout: CompletionLayout,
   states?: 'before' | 'last too',
 ): PackedPart[] {
   return packedBatches(
-    answers.map((answer) => exampleOf(answer, states)),
+    completions.map((completion) => exampleOf(completion, states)),
     layout,
   );
 }
@@ -101,31 +101,31 @@ export function inOrder(numbers: readonly Float32Array[], members: readonly numb
   return out;
 }
 
-interface AnswerScorer {
+interface CompletionScorer {
   /** For each token of each completion its log-probability, or the numbers that `read` computes from the states. */
-  run(answers: readonly Completion[]): Promise<Float32Array[]>;
+  run(completions: readonly Completion[]): Promise<Float32Array[]>;
   /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
 
 /** Computes a number per token of completions, without gradients. The weights may change between runs. */
-export function createAnswerScorer(
+export function createCompletionScorer(
   config: DecoderConfig,
   weights: Weights,
-  layout: AnswerLayout,
+  layout: CompletionLayout,
   options: Omit<PackedOptions, 'checkpointLayers'> & {
     read?: (reading: Reading) => Tensor;
     states?: 'before' | 'last too';
   } = {},
-): AnswerScorer {
+): CompletionScorer {
   const { states, ...packed } = options;
   const scorer = createPackedScorer(config, weights, packed);
   return {
-    async run(answers) {
-      const parts = sequencesOf(answers);
+    async run(completions) {
+      const parts = sequencesOf(completions);
       const { sequences } = parts;
       const all: Float32Array[] = new Array(sequences.length);
-      const batches = sequences.length > 0 ? answerBatches(sequences, layout, states) : [];
+      const batches = sequences.length > 0 ? completionBatches(sequences, layout, states) : [];
       for (const { batch, members } of batches) {
         const numbers = await scorer.run(batch);
         const width = numbers.length / batch.at.length;
@@ -136,7 +136,7 @@ export function createAnswerScorer(
           start += count;
         }
       }
-      return joinBySequence(all, parts, answers.length);
+      return joinBySequence(all, parts, completions.length);
     },
     [Symbol.dispose]: scorer[Symbol.dispose],
   };

@@ -6,20 +6,20 @@ import { HeedError } from '../../error.ts';
 import type { ChatMessage } from '../../lm/render-chat.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 import { existsSync, statSync } from '../../node.ts';
-import type { EncodedPrompt } from '../policies/answer-batches.ts';
+import type { EncodedPrompt } from '../policies/completion-batches.ts';
 import type { Completion } from '../reward-functions/reward-function.ts';
 import { readSource, type Source } from '../training/input.ts';
 
 /** Whether a name is a file of completions, not a model. */
-export const isAnswersFile = (name: string): boolean =>
+export const isCompletionsFile = (name: string): boolean =>
   /\.(jsonl|json|csv|tsv|parquet)(\.gz)?$/.test(name) || (existsSync(name) && statSync(name).isFile());
 
 /** The first completion of each prompt, by the prompt's messages. */
-export async function readAnswers(
+export async function readCompletions(
   source: Source,
   { onBadRow, onNotice }: { onBadRow: 'error' | 'skip'; onNotice?: (text: string) => void },
 ): Promise<Map<string, string>> {
-  const answers = new Map<string, string>();
+  const completions = new Map<string, string>();
   const rows = readSource(source, {
     onBadRow,
     accept: ['prompt-completion', 'unpaired-preference'],
@@ -27,9 +27,9 @@ export async function readAnswers(
   });
   for await (const { value } of rows) {
     const key = keyOf(value);
-    if (!answers.has(key)) answers.set(key, textOf(value.completion as string | ChatMessage[]));
+    if (!completions.has(key)) completions.set(key, textOf(value.completion as string | ChatMessage[]));
   }
-  return answers;
+  return completions;
 }
 
 /** A prompt that is text equals a conversation of one user message. */
@@ -42,12 +42,12 @@ const textOf = (completion: string | ChatMessage[]): string =>
   typeof completion === 'string' ? completion : String(completion.at(-1)?.content ?? '');
 
 /** @throws HeedError when a prompt has no completion in the file. */
-export function checkAnswers(
+export function checkCompletions(
   path: string,
-  answers: ReadonlyMap<string, string>,
+  completions: ReadonlyMap<string, string>,
   prompts: readonly EncodedPrompt[],
 ): void {
-  const without = prompts.filter(({ row }) => !answers.has(keyOf(row!)));
+  const without = prompts.filter(({ row }) => !completions.has(keyOf(row!)));
   if (without.length === 0) return;
   throw new HeedError(
     `"${path}" has no completion of ${without.length} of ${prompts.length} prompts, the first: "${without[0].text.slice(0, 80)}".`,
@@ -57,12 +57,12 @@ export function checkAnswers(
 
 /** The file's completion of a prompt, as a reward takes it: in the tokens of the model that it is compared with. */
 export function completionFor(
-  answers: ReadonlyMap<string, string>,
+  completions: ReadonlyMap<string, string>,
   prompt: EncodedPrompt,
   tokenizer: Tokenizer,
 ): Completion {
   const { ids, text: promptText, row } = prompt;
-  const text = answers.get(keyOf(row!))!;
+  const text = completions.get(keyOf(row!))!;
   const response = tokenizer.encode(text, { addSpecialTokens: false });
   return { prompt: ids, response, ended: true, promptText, text, row };
 }

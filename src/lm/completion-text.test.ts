@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { streamCompletion } from './answer-text.ts';
+import { streamCompletion } from './completion-text.ts';
 
 /** Every token is a piece of text, final as it comes, but for '_', which waits for what follows. */
 const tokenizer = (pieces: readonly string[]) => ({
@@ -19,15 +19,15 @@ const tokenizer = (pieces: readonly string[]) => ({
 });
 
 function read(pieces: readonly string[], stops: string[]) {
-  const answer = streamCompletion(tokenizer(pieces), [], stops);
+  const completion = streamCompletion(tokenizer(pieces), [], stops);
   const parts: string[] = [];
   for (const id of pieces.keys()) {
-    if (answer.stopped) break;
-    parts.push(answer.push(id));
+    if (completion.stopped) break;
+    parts.push(completion.push(id));
   }
-  parts.push(answer.end());
-  expect(parts.join('')).toBe(answer.text);
-  return { given: parts, stopped: answer.stopped };
+  parts.push(completion.end());
+  expect(parts.join('')).toBe(completion.text);
+  return { given: parts, stopped: completion.stopped };
 }
 
 it.each<[string, string[], string[], string[], boolean]>([

@@ -3,7 +3,7 @@ import type { Completion } from '../reward-functions/reward-function.ts';
 import type { Tensors } from './algorithm.ts';
 
 /** The inputs of a loss, by name. */
-export interface AnswerNumbers {
+export interface CompletionNumbers {
   /** A number for each token of each completion: [completions][tokens]. */
   perLabel?: Readonly<Record<string, readonly Float32Array[]>>;
   /** A number for each completion: [completions]. */
@@ -11,7 +11,7 @@ export interface AnswerNumbers {
 }
 
 /** The result of an optimizer step. */
-export interface AnswerStep {
+export interface CompletionStep {
   /** The scalar outputs of the loss by name, summed over the completions. */
   sums: Record<string, number>;
   /** Norm of the gradients before clipping; NaN if a service does not say. */
@@ -19,12 +19,16 @@ export interface AnswerStep {
 }
 
 /** Takes optimizer steps on completions. */
-export interface AnswerTrainer {
+export interface CompletionTrainer {
   /**
    * One optimizer step on completions, in as many parts as memory requires. Returns the outputs of the loss, summed
    * over the parts, and the norm of the gradients before clipping; a promise of them for a policy at a service.
    */
-  step(answers: readonly Completion[], numbers: AnswerNumbers, rate: number): AnswerStep | Promise<AnswerStep>;
+  step(
+    completions: readonly Completion[],
+    numbers: CompletionNumbers,
+    rate: number,
+  ): CompletionStep | Promise<CompletionStep>;
   /** The optimizer's state for a checkpoint. */
   save(): Tensors;
   /** Restores the optimizer's state. */

@@ -3,7 +3,7 @@
  * changed.
  */
 
-import { drawAnswers } from '../align/policies/draw.ts';
+import { drawCompletions } from '../align/policies/draw.ts';
 import { readPrompts, worldPrompts } from '../align/policies/prompts.ts';
 import { measureReviews } from '../align/policies/setup.ts';
 import type { Completion } from '../align/reward-functions/reward-function.ts';
@@ -16,17 +16,17 @@ import { type Recipe, resolvedSettings } from './recipe.ts';
 import { trainings } from './trainings/trainings.ts';
 
 /** A row of the pipeline's samples. */
-export interface AnswersRow {
+export interface CompletionsRow {
   /** Tells this row from the others of samples.jsonl. */
-  kind: 'answers';
+  kind: 'completions';
   /** Prompts whose completions are shown. */
   prompts: string[];
   /** Completions by model, in the order of the stages. */
-  models: ModelAnswers[];
+  models: ModelCompletions[];
 }
 
 /** What one language model of a pipeline wrote. */
-export interface ModelAnswers {
+export interface ModelCompletions {
   /** Name of the stage that trained it; `base` is the model that the first stage started from. */
   name: string;
   /** Its completion of each shown prompt, in their order. */
@@ -41,10 +41,10 @@ export interface ModelAnswers {
 
 /** Completions of all models. Undefined if there is no language model, or there are no prompts. */
 export async function finalCompletions(
-  { stages, answers: settings, seed = 0 }: Recipe,
+  { stages, completions: settings, seed = 0 }: Recipe,
   folderOf: (stage: string) => string,
   { pull, signal }: { pull?: PullOptions; signal?: AbortSignal },
-): Promise<AnswersRow | undefined> {
+): Promise<CompletionsRow | undefined> {
   const makers = stages.filter(({ command }) => trainings[command].product === 'a language model');
   if (makers.length === 0 || settings.count === 0) return undefined;
   const of = (name: string, { settings }: Recipe['stages'][number]) => {
@@ -58,7 +58,7 @@ export async function finalCompletions(
     ...makers.map(({ name }) => ({ name, model: resolvedSettings(`@${name}`, folderOf, stages) })),
   ];
   const data = settings.data ?? of('data', last);
-  const row: AnswersRow = { kind: 'answers', prompts: [], models: [] };
+  const row: CompletionsRow = { kind: 'completions', prompts: [], models: [] };
   for (const { name, model } of models) {
     const completions = await complete(model, data, { ...settings, seed, pull, signal });
     const shown = completions.slice(0, settings.count);
@@ -92,7 +92,7 @@ async function complete(folder: string, data: string | undefined, settings: Comp
             settings.count,
           );
     const options = { maxTokens, temperature, seed, batch: 64, signal };
-    return await drawAnswers(generator, model, prompts, options);
+    return await drawCompletions(generator, model, prompts, options);
   } finally {
     generator[Symbol.dispose]();
     model[Symbol.dispose]();
@@ -100,7 +100,7 @@ async function complete(folder: string, data: string | undefined, settings: Comp
 }
 
 /** Scores completions by the true reward of the embedded world, with a 95 % interval. */
-async function trueRewards(completions: readonly Completion[], shown: number): Promise<Partial<ModelAnswers>> {
+async function trueRewards(completions: readonly Completion[], shown: number): Promise<Partial<ModelCompletions>> {
   const rewards = Array.from(await reviewReward().score(completions));
   const n = rewards.length;
   const mean = rewards.reduce((sum, value) => sum + value, 0) / n;
