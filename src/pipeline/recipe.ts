@@ -12,8 +12,8 @@ import { HeedError } from '../error.ts';
 import { hubName } from '../lm/hub.ts';
 import { embeddedModel } from '../lm/model.ts';
 import { faultsIn, optionsJson } from '../options.ts';
-import type { StageTraining } from './trainings/training.ts';
-import { trainings } from './trainings/trainings.ts';
+import type { TrainingRecord } from '../run/training-record.ts';
+import { trainings } from './trainings.ts';
 
 const stageSchema = z.strictObject({
   name: z
@@ -176,7 +176,7 @@ function productsFor(field: string, command: string) {
 }
 
 /** Errors in the settings, according to the command. */
-function checked({ check }: StageTraining, settings: Record<string, unknown>): string[] {
+function checked({ check }: TrainingRecord, settings: Record<string, unknown>): string[] {
   try {
     check(settings);
     return [];

@@ -28,6 +28,24 @@ const FEW = 8; // steps before a policy is said not to learn
 /** Codes of what a policy lets drift for its reward. */
 const drifts = signals.filter(({ drift }) => drift).map(({ code }) => code);
 
+/** The parts of a policy's options that its diagnosis reads. */
+interface PolicyConfig {
+  maxKl?: number;
+  beta?: number;
+  kl?: { beta?: number; target?: number; controller?: string };
+}
+
+/** What a diagnosis knows from the options of a policy's training. */
+export const policyFacts = ({ maxKl, beta, kl }: PolicyConfig): PolicyFacts => ({
+  maxKl,
+  beta: kl?.beta ?? beta,
+  ...(kl && kl.controller !== 'fixed' && { target: kl.target }),
+});
+
+/** Diagnoses a policy's training from its metrics, oldest first, and its options. */
+export const diagnosePolicySettings = (rows: readonly MetricsRow[], config: unknown): Diagnosis =>
+  diagnosePolicy(rows, policyFacts(config as PolicyConfig));
+
 /** Diagnoses a policy's training from its metrics, oldest first, by their names in metrics.jsonl. */
 export function diagnosePolicy(rows: readonly MetricsRow[], facts: PolicyFacts = {}): Diagnosis {
   const course = (metric: string) => courseOf(rows, metric);
