@@ -51,6 +51,7 @@ export const askingSchema = z.object({
       rounds: scheduleSchema.shape.rounds,
       until: scheduleSchema.shape.until.unwrap().default(0.75).describe(scheduleSchema.shape.until.description!),
     })
+    .meta({ inFileOnly: true })
     .prefault({}),
   query: z
     .object({
@@ -60,9 +61,13 @@ export const askingSchema = z.object({
           'which pairs become queries: by disagreement of the members, by uncertainty, or at random (default: disagreement for an ensemble, else entropy)',
         ),
     })
+    .meta({ inFileOnly: true })
     .prefault({}),
-  candidates: wholeNumber(1).default(4).describe('candidate pairs per query'),
-  atOnce: wholeNumber(1).default(8).describe('new judgments that trigger a fit; fewer suffice when no query is open'),
+  candidates: wholeNumber(1).default(4).describe('candidate pairs per query').meta({ inFileOnly: true }),
+  atOnce: wholeNumber(1)
+    .default(8)
+    .describe('new judgments that trigger a fit; fewer suffice when no query is open')
+    .meta({ inFileOnly: true }),
   ...learningSchema.shape,
   ...peopleSchema.extend({
     guidelines: peopleSchema.shape.guidelines.default(
@@ -163,7 +168,7 @@ function checkedAsking({ options: { people }, reward, teacher }: AskingParts) {
   const query = selectionSchema.parse({ rule });
   if (reward.members < 2 && rulesOf(query).some(needsMembers)) {
     throw new HeedError('One reward model cannot disagree with itself.', {
-      hint: 'Use an ensemble (heed reward --members 3), or set --people.query.rule to entropy or random.',
+      hint: 'Use an ensemble (heed reward --members 3), or set people.query.rule in a file of --config to entropy or random.',
     });
   }
   return { teacher, query };
