@@ -5,6 +5,7 @@ import { HeedError } from '../../error.ts';
 import { loadCheckpoint } from '../../lm/checkpoint.ts';
 import { readConfig } from '../../lm/config.ts';
 import { createCachedDecoder } from '../../nn/index.ts';
+import { languageRecords } from '../records.ts';
 import { type PlanAlgorithm, type PlanInput, parseBytes, parseCount, planAlgorithms, planSchema } from './options.ts';
 import { type Plan, plan } from './plan.ts';
 import { rolesOf } from './roles.ts';
@@ -14,6 +15,10 @@ const llama = fileURLToPath(new URL('../../../test/fixtures/models/tiny-llama', 
 const gpt2 = fileURLToPath(new URL('../../../test/fixtures/models/tiny-gpt2', import.meta.url));
 const embedded = 'reviews-base';
 const shapes = JSON.parse(readFileSync(new URL('../../../bench/lm-shapes.json', import.meta.url), 'utf8'));
+
+it('knows only algorithms that have a record', () => {
+  expect(Object.keys(languageRecords)).toEqual(expect.arrayContaining([...planAlgorithms]));
+});
 
 const bytesOf = ({ roles }: Pick<Plan, 'roles'>) => Object.fromEntries(roles.map(({ name, bytes }) => [name, bytes]));
 
