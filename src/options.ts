@@ -3,6 +3,10 @@ import { ZodError, z } from 'zod';
 import { HeedError } from './error.ts';
 import { didYouMean } from './nearest.ts';
 
+/** Whether a value is an object with settings: not a list, nor nothing. */
+export const isSettings = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
 /**
  * Parses an input by a schema, with defaults.
  *

@@ -13,14 +13,21 @@ const [model, reward] = ['tiny-llama', 'tiny-llama-rm'].map((name) =>
   fileURLToPath(new URL(`fixtures/models/${name}`, import.meta.url)),
 );
 const small = ['--steps', '3', '--batch', '2', '--max-tokens', '12', '--evaluations', '1', '--evaluation.count', '2'];
-const asking = ['--ask-people', '--people.labels', '4', '--people.candidates', '2', '--people.schedule.until', '0.5'];
+const asking = ['--ask-people', '--people.labels', '4', '--config', 'people.json'];
 const data = ['--data', 'prompts.jsonl', '--evaluation.data', 'prompts.jsonl'];
 const training = ['--model', model, '--reward', reward, ...data, ...small, ...asking, '--ppo.minibatch', '2'];
 
 beforeAll(() => {
   const rows = ['red', 'a blue', 'sun', 'the moon'].map((prompt) => JSON.stringify({ prompt }));
   writeFileSync(join(folder.path, 'prompts.jsonl'), rows.join('\n'));
+  writePeople('people.json');
+  writePeople('at-once.json', { atOnce: 1 });
 });
+
+function writePeople(name: string, more = {}): void {
+  const people = { candidates: 2, schedule: { until: 0.5 }, ...more };
+  writeFileSync(join(folder.path, name), JSON.stringify({ people }));
+}
 
 /** Signs in by the link that the training prints, as the page does, and is given a token for scripts. */
 async function sitDown({ says, stderr }: Running) {
@@ -66,7 +73,7 @@ describe.each(kinds)('with a store in %s', (kind, address) => {
   skipWhereMissing(kind);
   it('a policy learns from what people say meanwhile', async () => {
     const run = join(folder.path, kind);
-    const store = ['--store', await address(), '--people.ahead', '0', '--people.at-once', '1'];
+    const store = ['--store', await address(), '--people.ahead', '0', '--config', 'at-once.json'];
     const running = start(['ppo', ...training, ...store, '--out', run, '--json'], folder.path);
     await compare(running);
     const { code, stderr } = await running.end;

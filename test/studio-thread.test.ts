@@ -34,7 +34,7 @@ it('answers while the thread that opened it computes', async () => {
 });
 
 it('says why it cannot be opened', async () => {
-  const flags = ['--teacher', 'human', '--people.store', folder.path, '--out', 'run'];
+  const flags = ['--teacher', 'human', '--store', folder.path, '--out', 'run'];
   const { code, stderr } = await call(['train', ...flags], folder.path);
   expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringContaining('cannot be opened') });
 });

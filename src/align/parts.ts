@@ -44,7 +44,6 @@ export { diagnosePolicy, type PolicyFacts } from './diagnosis/policy.ts';
 export { diagnosePreference } from './diagnosis/preference.ts';
 export { diagnoseProcess } from './diagnosis/process.ts';
 export { diagnoseReward } from './diagnosis/reward.ts';
-export { diagnoseLanguageRun } from './diagnosis/run.ts';
 export { type Alert, alertsOf } from './diagnosis/signals.ts';
 export { diagnoseSupervised } from './diagnosis/supervised.ts';
 export {
@@ -284,6 +283,7 @@ export {
 export { processReport } from './process/report.ts';
 export { type Aggregate, aggregates, stepRewards, stepsIn, worthOf } from './process/steps.ts';
 export { type ProcessRun, trainProcess } from './process/train.ts';
+export { diagnoseLanguageRun } from './records.ts';
 export type { RewardFunction } from './reward-functions/call.ts';
 export type {
   Completion,

@@ -1,5 +1,6 @@
 /** The commands of `heed`: name, description, what adds flags and action (loaded on demand), examples, alias. */
 import type { Command } from 'commander';
+import type { TrainingRecord } from '../run/training-record.ts';
 
 /** The groups of `heed --help`, with their commands. */
 const groups: Readonly<Record<string, readonly string[]>> = {
@@ -21,6 +22,14 @@ export function placeInHelp(name: string): { group: string; index: number } {
   const index = Object.values(groups).flat().indexOf(name);
   return { group: group ?? 'The rest:', index: index < 0 ? Number.POSITIVE_INFINITY : index };
 }
+
+/** A command that trains by a record, with nothing of its own. */
+const training = (load: () => Promise<TrainingRecord>) => async (command: Command) =>
+  (await import('./run/run-training.ts')).addTraining(command, await load());
+
+/** A command that trains a policy, which people can teach. */
+const policy = (load: () => Promise<TrainingRecord>) => async (command: Command) =>
+  (await import('./language/policy.ts')).addPolicyTraining(command, await load());
 
 export const commands: readonly [
   name: string,
@@ -77,7 +86,7 @@ Examples:
   [
     'sweep',
     'find the settings of heed train that need the fewest labels to reach a return',
-    async (command) => (await import('./control/sweep.ts')).addSweep(command),
+    training(async () => (await import('../sweep/records.ts')).sweep),
     `Without --vary, it varies the length of fits, minibatch, networks, ensemble, clip length, choice model, query rule and stopping
 rule of the reward. Settings of heed train apply to every run.
 
@@ -90,7 +99,7 @@ Examples:
   [
     'ablate',
     'measure what each part of the method contributes: the ablations of Christiano et al. 2017 on one task',
-    async (command) => (await import('./control/ablate.ts')).addAblate(command),
+    training(async () => (await import('../sweep/records.ts')).ablate),
     `Settings of heed train apply to every run.
 
 Examples:
@@ -165,7 +174,7 @@ Examples:
   [
     'sft',
     'fine-tune a language model on texts, conversations, or prompts with completions',
-    async (command) => (await import('./language/sft.ts')).addSft(command),
+    training(async () => (await import('../align/supervised/records.ts')).sft),
     `Without --model and --data, the tiny model that comes with heed learns from demonstrations of its own world.
 The run's folder gets the last model in model/ and the best in best/, as Hugging Face folders.
 
@@ -177,7 +186,7 @@ Examples:
   [
     'distill',
     'train a student on the texts or the log-probabilities of a teacher (distillation, GKD)',
-    async (command) => (await import('./language/sft.ts')).addDistill(command),
+    training(async () => (await import('../align/distillation/record.ts')).distill),
     `The teacher is a model with the student's vocabulary. Data is as in heed sft; with --texts teacher, prompts are enough.
 
 Examples:
@@ -189,7 +198,7 @@ Examples:
   [
     'pretrain',
     'train a new language model from text',
-    async (command) => (await import('./language/pretrain.ts')).addPretrain(command),
+    training(async () => (await import('../align/supervised/records.ts')).pretrain),
     `Without --data, it trains the model that comes with heed, on the embedded world's reviews of places.
 
 Examples:
@@ -213,7 +222,7 @@ Examples:
   [
     'process',
     'train a reward model from steps of completions that are labeled right or wrong (process supervision)',
-    async (command) => (await import('./language/process.ts')).addProcess(command),
+    training(async () => (await import('../align/process/record.ts')).processSupervision),
     `Without --data, the model's own completions in the embedded world are labeled sentence by sentence. The run's folder gets the
 last model in model/ and the best in best/: rewards for heed ppo --score.place steps, heed best-of-n and the others.
 
@@ -236,7 +245,7 @@ Examples:
   [
     'ppo',
     'train a language model by PPO against a reward',
-    async (command) => (await import('./language/ppo.ts')).addPpo(command),
+    policy(async () => (await import('../align/ppo/record.ts')).ppo),
     `The reward is a reward model (heed reward), a .js or .ts file with a function, or the URL of a server. Without --reward and
 --data, it is the true reward of the embedded world, on its prompts.
 The run's folder gets the last model in model/ and the best in best/, as Hugging Face folders.
@@ -250,7 +259,7 @@ Examples:
   [
     'grpo',
     'train a language model by GRPO, Dr. GRPO, DAPO, GSPO or a relative, without a critic',
-    async (command) => (await import('./language/policies.ts')).addGrpo(command),
+    policy(async () => (await import('../align/policy-gradient/records.ts')).grpo),
     `Rewards and prompts are as in heed ppo. --loss and --level choose the variant.
 
 Examples:
@@ -266,7 +275,7 @@ Examples:
   [
     'rloo',
     'train a language model by RLOO: completions of a prompt are one another’s baseline',
-    async (command) => (await import('./language/policies.ts')).addRloo(command),
+    policy(async () => (await import('../align/policy-gradient/records.ts')).rloo),
     `Rewards and prompts are as in heed ppo.
 
 Examples:
@@ -276,7 +285,7 @@ Examples:
   [
     'reinforce',
     'train a language model by REINFORCE with a baseline',
-    async (command) => (await import('./language/policies.ts')).addReinforce(command),
+    policy(async () => (await import('../align/policy-gradient/records.ts')).reinforce),
     `Rewards and prompts are as in heed ppo.
 
 Example:
@@ -285,7 +294,7 @@ Example:
   [
     'raft',
     'train a language model on the best of its own completions of each prompt (RAFT)',
-    async (command) => (await import('./language/policies.ts')).addRaft(command),
+    policy(async () => (await import('../align/best-of-n/records.ts')).raft),
     `Rewards and prompts are as in heed ppo.
 
 Example:
@@ -294,7 +303,7 @@ Example:
   [
     'rest',
     'train a language model on ever better shares of its own completions (ReST)',
-    async (command) => (await import('./language/policies.ts')).addRest(command),
+    policy(async () => (await import('../align/best-of-n/records.ts')).rest),
     `Rewards and prompts are as in heed ppo.
 
 Example:
@@ -303,7 +312,7 @@ Example:
   [
     'online-dpo',
     'train a language model by DPO on pairs of its own completions, compared during training',
-    async (command) => (await import('./language/policies.ts')).addOnlineDpo(command),
+    policy(async () => (await import('../align/preferences/records.ts')).onlineDpo),
     `Rewards and prompts are as in heed ppo. Of two completions of a prompt, the one with the higher reward is the chosen one.
 
 Examples:
@@ -313,7 +322,7 @@ Examples:
   [
     'best-of-n',
     'take the best of several completions of each prompt, and estimate the gain from more',
-    async (command) => (await import('./language/best-of-n.ts')).addBestOfN(command),
+    training(async () => (await import('../align/best-of-n/records.ts')).bestOfN),
     `Nothing is trained. Rewards and prompts are as in heed ppo; best.jsonl in the run's folder is a dataset for heed sft.
 
 Examples:
@@ -324,7 +333,7 @@ Examples:
   [
     'pareto',
     'train a policy for each of several weightings of two rewards, and plot the Pareto front',
-    async (command) => (await import('./language/pareto.ts')).addPareto(command),
+    training(async () => (await import('../align/policy-gradient/records.ts')).pareto),
     `Each policy is trained by RLOO, with its settings. Rewards and prompts are as in heed ppo.
 
 Examples:
@@ -335,7 +344,7 @@ Examples:
   [
     'overoptimization',
     'measure reward over-optimization, and how well guards prevent it',
-    async (command) => (await import('./language/overoptimization.ts')).addOveroptimization(command),
+    training(async () => (await import('../align/overoptimization/record.ts')).overoptimization),
     `Runs best of n, PPO without a guard, and PPO with each of --guards, each in a folder of its own. A guard has a name and a
 strength: kl:0.05 (fixed β), target:6 (target KL), length:1, repetition:2, sameness:2, pessimism:1 (of an ensemble; also
 applies to best of n). Join several with +.
@@ -347,7 +356,7 @@ Examples:
   [
     'dpo',
     'train a language model on pairs of completions by DPO or a related loss',
-    async (command) => (await import('./language/preferences.ts')).addDpo(command),
+    training(async () => (await import('../align/preferences/records.ts')).dpo),
     `Without --data, the model completes the prompts of the embedded world, and --teacher compares pairs of its completions.
 The run's folder gets the last model in model/ and the best in best/, as Hugging Face folders.
 
@@ -359,13 +368,13 @@ Examples:
   [
     'orpo',
     'train a language model on pairs by ORPO: fine-tuning and preferences in one loss, without a reference model',
-    async (command) => (await import('./language/preferences.ts')).addOrpo(command),
+    training(async () => (await import('../align/preferences/records.ts')).orpo),
     'Example:\n  heed orpo --model HuggingFaceTB/SmolLM2-135M --data comparisons.jsonl',
   ],
   [
     'cpo',
     'train a language model on pairs by SimPO, or by CPO with --loss, without a reference model',
-    async (command) => (await import('./language/preferences.ts')).addCpo(command),
+    training(async () => (await import('../align/preferences/records.ts')).cpo),
     `Examples:
   heed cpo --model runs/sft/model --data comparisons.jsonl
   heed cpo --model runs/sft/model --data comparisons.jsonl --loss sigmoid --beta 0.1 --likelihood 1`,
@@ -373,7 +382,7 @@ Examples:
   [
     'kto',
     'train a language model on completions labeled good or bad, by KTO',
-    async (command) => (await import('./language/preferences.ts')).addKto(command),
+    training(async () => (await import('../align/preferences/records.ts')).kto),
     `A pair counts as one good and one bad completion.
 
 Example:
@@ -382,7 +391,7 @@ Example:
   [
     'bco',
     'train a language model on completions labeled good or bad, by BCO',
-    async (command) => (await import('./language/preferences.ts')).addBco(command),
+    training(async () => (await import('../align/preferences/records.ts')).bco),
     `A pair counts as one good and one bad completion.
 
 Example:
@@ -404,7 +413,7 @@ Examples:
   [
     'constitution',
     'criticize, revise and compare completions by written principles (Constitutional AI)',
-    async (command) => (await import('./language/constitution.ts')).addConstitution(command),
+    training(async () => (await import('../align/constitution/record.ts')).constitution),
     `In the run's folder, revisions.jsonl is a dataset for heed sft, comparisons.jsonl one for heed reward and heed dpo.
 Finished work is never lost: --resume continues after the last step.
 

@@ -20,9 +20,15 @@ export const segmentSchema = z.object({
     .describe('shortest segment, as a share of `window`; lengths are drawn from there to `window`'),
   memory: z.number().int().min(1).default(4000).describe('most recent environment steps that segments are cut from'),
   anchored: z.number().min(0).max(1).default(0).describe('share of the candidates that contain the end of the task'),
-  candidates: z.number().int().min(1).default(10).describe('candidate pairs for each query'),
-  fewest: z.number().int().min(1).default(60).describe('minimum number of candidate pairs in a round'),
-  differ: z.boolean().default(false).describe('prefer pairs whose clips differ in length'),
+  candidates: z.number().int().min(1).default(10).describe('candidate pairs for each query').meta({ inFileOnly: true }),
+  fewest: z
+    .number()
+    .int()
+    .min(1)
+    .default(60)
+    .describe('minimum number of candidate pairs in a round')
+    .meta({ inFileOnly: true }),
+  differ: z.boolean().default(false).describe('prefer pairs whose clips differ in length').meta({ inFileOnly: true }),
   branched: z
     .number()
     .min(0)

@@ -3,6 +3,10 @@ import { z } from 'zod';
 import { sacSchema } from '../rl/sac-options.ts';
 
 const { learningStarts: _, ...sac } = sacSchema.shape; // the loop takes the random steps
+/** Presets set them. */
+const sacSettings = Object.fromEntries(
+  Object.entries(sac).map(([name, schema]) => [name, (schema as z.ZodType).meta({ inFileOnly: true })]),
+) as unknown as typeof sac;
 
 /** The options of PEBBLE. */
 export const pebbleSchema = z.object({
@@ -19,5 +23,5 @@ export const pebbleSchema = z.object({
     .default(5)
     .describe('k: novelty of a state is its distance to its k-th nearest neighbor'),
   particles: z.number().int().min(1).default(1000).describe('number of states searched for neighbors'),
-  ...sac,
+  ...sacSettings,
 });

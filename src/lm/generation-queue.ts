@@ -107,37 +107,74 @@ export interface GenerationQueue {
 interface Guest extends Sequence {
   /** Its place in the order of arrival. */
   arrival: number;
-  canceled: boolean;
-  deliver(token: QueuedToken): void;
-  fail(error: unknown): void;
+  stream: ReturnType<typeof createTokenStream>;
 }
 
 const LEAST_PREFIX = 64; // tokens: to copy fewer and read the rest alone is slower than to read all beside others
 const SHORT_REST = 8; // tokens, which are read as fast as one
 
-/** Compiles a decoder and starts its queue. The weights may change between prompts; then call `forget`. */
-export function createGenerationQueue(
-  config: DecoderConfig,
-  weights: Readonly<Record<string, Value>>,
-  { speculate, ...options }: QueueOptions = {},
-): GenerationQueue {
-  const { batch: most, chunk, cacheBytes, prefixBytes } = queueSchema.parse(options);
-  const guesser = speculate && createGuesser(config, speculate);
-  const decoder = createCachedDecoder(config, weights, options);
-  const rows = createDecoderRows(decoder, most, cacheBytes);
-  const size = Object.values(weights).reduce((sum, { size }) => sum + size, 0);
-  const batch = createContinuousBatch(config, rows, size, config.maxPositions, guesser);
-  const prefixes = createPrefixCache(prefixBytes, decoder.tokenBytes);
+/** The tokens of a prompt as they come, and who waits for them. */
+function createTokenStream(signal: AbortSignal | undefined) {
+  const arriving: QueuedToken[] = [];
+  let failure: { error: unknown } | undefined;
+  let ended = false;
+  let wake = () => {};
+  const cancel = () => stream.fail(signal!.reason);
+  const end = () => {
+    ended = true;
+    signal?.removeEventListener('abort', cancel);
+    wake();
+  };
+  const stream = {
+    canceled: false,
+    deliver(token: QueuedToken): void {
+      if (ended) return;
+      arriving.push(token);
+      if (token.completion) end();
+      else wake();
+    },
+    fail(error: unknown): void {
+      if (ended) return;
+      stream.canceled = true;
+      failure = { error };
+      end();
+    },
+    tokens: {
+      async next(): Promise<IteratorResult<QueuedToken>> {
+        while (arriving.length === 0 && !ended) {
+          await new Promise<void>((resolve) => {
+            wake = resolve;
+          });
+        }
+        const value = arriving.shift();
+        if (value) return { value, done: false };
+        if (failure) throw failure.error;
+        return { value: undefined, done: true };
+      },
+      async return(): Promise<IteratorResult<QueuedToken>> {
+        stream.canceled = true;
+        end();
+        return { value: undefined, done: true };
+      },
+      [Symbol.asyncIterator](): AsyncIterableIterator<QueuedToken> {
+        return this;
+      },
+    },
+  };
+  signal?.addEventListener('abort', cancel);
+  if (signal?.aborted) cancel();
+  return stream;
+}
+
+/** The prompts that wait and the sequences under way: who enters, who leaves, who is sent back. */
+function createGuests(
+  batch: ReturnType<typeof createContinuousBatch>,
+  prefixes: ReturnType<typeof createPrefixCache>,
+  counts: QueueCounts,
+  { batch: most, chunk }: { batch: number; chunk: number },
+) {
   const active = batch.active as readonly Guest[];
   const waiting: Guest[] = [];
-  const counts: QueueCounts = { promptTokens: 0, cachedTokens: 0, completionTokens: 0, restarts: 0, busy: 0 };
-  let arrivals = 0;
-  let driving = false;
-  let disposed = false;
-  let isStale = false;
-  let stepping: Promise<void> | undefined;
-  let pausing: { over: Promise<void>; resume: () => void } | undefined;
-
   const underWay = () => [...active, ...(batch.reading ? [batch.reading as Guest] : [])];
 
   /** Whether a prompt has to wait, if these come before it. */
@@ -159,33 +196,16 @@ export function createGenerationQueue(
     return common >= LEAST_PREFIX || (common > SHORT_REST && length - common <= SHORT_REST) ? best : undefined;
   };
 
-  /** Lets prompts in, up to `chunk` tokens of them. */
-  const admit = async (): Promise<NextToken[]> => {
-    const next: NextToken[] = [];
-    for (let left = chunk; left > 0; ) {
-      if (batch.reading) {
-        const unread = batch.reading.length - batch.reading.cached;
-        next.push(...(await batch.read(left)));
-        left -= Math.min(left, unread);
-        continue;
-      }
-      if (waiting.length === 0 || mustWait(waiting[0])) break;
-      const first = waiting.shift()!;
-      const prefix = prefixOf(first);
-      counts.cachedTokens += prefix?.length ?? 0;
-      if (prefix || first.length > left) {
-        batch.begin(first, prefix);
-        continue;
-      }
-      const group = [first];
-      left -= first.length;
-      while (waiting.length > 0 && waiting[0].length <= left && !mustWait(waiting[0], group) && !prefixOf(waiting[0])) {
-        left -= waiting[0].length;
-        group.push(waiting.shift()!);
-      }
-      next.push(...(await batch.admit(group)));
+  /** The first prompts that wait, as many as can be read together and have at most `left` tokens. */
+  const takeGroup = (first: Guest, left: number): { group: Guest[]; tokens: number } => {
+    const group = [first];
+    let tokens = first.length;
+    for (; waiting.length > 0; tokens += group.at(-1)!.length) {
+      const [next] = waiting;
+      if (next.length > left - tokens || mustWait(next, group) || prefixOf(next)) break;
+      group.push(waiting.shift()!);
     }
-    return next;
+    return { group, tokens };
   };
 
   /** Sends the youngest back to wait: it is read anew, and goes on where it was. */
@@ -196,13 +216,97 @@ export function createGenerationQueue(
     waiting.unshift(youngest);
   };
 
-  /** Sends sequences back to wait while the memory is too small for all. */
-  const makeRoom = () => {
-    while (underWay().length > 1 && !batch.fits(0, 0)) {
-      sendBack();
-      counts.restarts++;
-    }
+  return {
+    active,
+    waiting,
+    underWay,
+    /** Lets prompts in, up to `chunk` tokens of them. */
+    async admit(): Promise<NextToken[]> {
+      const next: NextToken[] = [];
+      for (let left = chunk; left > 0; ) {
+        if (batch.reading) {
+          const unread = batch.reading.length - batch.reading.cached;
+          next.push(...(await batch.read(left)));
+          left -= Math.min(left, unread);
+          continue;
+        }
+        if (waiting.length === 0 || mustWait(waiting[0])) break;
+        const first = waiting.shift()!;
+        const prefix = prefixOf(first);
+        counts.cachedTokens += prefix?.length ?? 0;
+        if (prefix || first.length > left) {
+          batch.begin(first, prefix);
+          continue;
+        }
+        const { group, tokens } = takeGroup(first, left);
+        left -= tokens;
+        next.push(...(await batch.admit(group)));
+      }
+      return next;
+    },
+    /** Sends sequences back to wait while the memory is too small for all. */
+    makeRoom() {
+      while (underWay().length > 1 && !batch.fits(0, 0)) {
+        sendBack();
+        counts.restarts++;
+      }
+    },
+    /** Sends all sequences back to wait. */
+    sendAllBack() {
+      while (underWay().length > 0) sendBack();
+    },
+    /** Takes out what was canceled. */
+    dropCanceled() {
+      for (const guest of underWay()) if (guest.stream.canceled) batch.remove(guest);
+      for (let i = waiting.length - 1; i >= 0; i--) if (waiting[i].stream.canceled) waiting.splice(i, 1);
+    },
+    /** All of them, of which none waits any longer. */
+    dismiss: () => [...waiting.splice(0), ...underWay()],
   };
+}
+
+/** A door that can be closed between two steps. */
+function createPause() {
+  let pausing: { over: Promise<void>; resume: () => void } | undefined;
+  return {
+    begin() {
+      if (pausing) return;
+      let resume = () => {};
+      const over = new Promise<void>((resolve) => {
+        resume = resolve;
+      });
+      pausing = { over, resume };
+    },
+    /** Resolves when there is no pause; undefined if there is none. */
+    over: () => pausing?.over,
+    end() {
+      pausing?.resume();
+      pausing = undefined;
+    },
+  };
+}
+
+/** Compiles a decoder and starts its queue. The weights may change between prompts; then call `forget`. */
+export function createGenerationQueue(
+  config: DecoderConfig,
+  weights: Readonly<Record<string, Value>>,
+  { speculate, ...options }: QueueOptions = {},
+): GenerationQueue {
+  const limits = queueSchema.parse(options);
+  const guesser = speculate && createGuesser(config, speculate);
+  const decoder = createCachedDecoder(config, weights, options);
+  const rows = createDecoderRows(decoder, limits.batch, limits.cacheBytes);
+  const size = Object.values(weights).reduce((sum, { size }) => sum + size, 0);
+  const batch = createContinuousBatch(config, rows, size, config.maxPositions, guesser);
+  const prefixes = createPrefixCache(limits.prefixBytes, decoder.tokenBytes);
+  const counts: QueueCounts = { promptTokens: 0, cachedTokens: 0, completionTokens: 0, restarts: 0, busy: 0 };
+  const guests = createGuests(batch, prefixes, counts, limits);
+  const pause = createPause();
+  let arrivals = 0;
+  let driving = false;
+  let disposed = false;
+  let isStale = false;
+  let stepping: Promise<void> | undefined;
 
   /** Delivers tokens, and takes out sequences that have ended. */
   const settle = (next: readonly NextToken[]) => {
@@ -211,33 +315,30 @@ export function createGenerationQueue(
       const isLast = next[i + 1]?.sequence !== sequence;
       const completion = sequence.ended && isLast ? sequence.completion : undefined;
       counts.completionTokens++;
-      (sequence as Guest).deliver({ ...token, completion });
+      (sequence as Guest).stream.deliver({ ...token, completion });
     }
-    for (const guest of active.filter(({ ended, canceled }) => ended || canceled)) {
-      if (guest.failure !== undefined) guest.fail(guest.failure);
+    const { active } = guests;
+    for (const guest of active.filter(({ ended, stream }) => ended || stream.canceled)) {
+      if (guest.failure !== undefined) guest.stream.fail(guest.failure);
       prefixes.add(guest.tokens.subarray(0, guest.cached), () => rows.save(active.indexOf(guest), guest.cached));
       batch.remove(guest);
     }
   };
 
   const step = async () => {
-    for (const guest of underWay()) if (guest.canceled) batch.remove(guest);
-    for (let i = waiting.length - 1; i >= 0; i--) if (waiting[i].canceled) waiting.splice(i, 1);
+    guests.dropCanceled();
     if (isStale) {
       decoder.refresh();
-      while (underWay().length > 0) sendBack();
+      guests.sendAllBack();
     }
     isStale = false;
-    settle(await admit());
-    makeRoom();
-    if (active.length > 0) settle(await batch.advance());
+    settle(await guests.admit());
+    guests.makeRoom();
+    if (guests.active.length > 0) settle(await batch.advance());
   };
 
   const release = () => {
-    prefixes[Symbol.dispose]();
-    rows[Symbol.dispose]();
-    decoder[Symbol.dispose]();
-    guesser?.[Symbol.dispose]();
+    for (const part of [prefixes, rows, decoder, guesser]) part?.[Symbol.dispose]();
   };
 
   const drive = async () => {
@@ -245,10 +346,10 @@ export function createGenerationQueue(
     driving = true;
     // what is submitted together enters together
     await breathe();
-    await decoder.prepare(most);
-    while (!disposed && (waiting.length > 0 || underWay().length > 0)) {
-      if (pausing) {
-        await pausing.over;
+    await decoder.prepare(limits.batch);
+    while (!disposed && (guests.waiting.length > 0 || guests.underWay().length > 0)) {
+      if (pause.over()) {
+        await pause.over();
         continue;
       }
       const began = performance.now();
@@ -256,8 +357,8 @@ export function createGenerationQueue(
         stepping = step();
         await stepping;
       } catch (error) {
-        for (const guest of underWay()) {
-          guest.fail(error);
+        for (const guest of guests.underWay()) {
+          guest.stream.fail(error);
           batch.remove(guest);
         }
       }
@@ -275,63 +376,17 @@ export function createGenerationQueue(
       const settings = submitSchema.parse(options);
       checkPrompt(prompt, index, config, options);
       counts.promptTokens += prompt.length;
-      const arriving: QueuedToken[] = [];
-      let failure: { error: unknown } | undefined;
-      let ended = false;
-      let wake = () => {};
-      const cancel = () => guest.fail(signal!.reason);
-      const end = () => {
-        ended = true;
-        signal?.removeEventListener('abort', cancel);
-        wake();
-      };
-      const guest: Guest = Object.assign(beginSequence(prompt, index, config, settings, options), {
-        arrival: arrivals++,
-        canceled: false,
-        deliver(token: QueuedToken) {
-          if (ended) return;
-          arriving.push(token);
-          if (token.completion) end();
-          else wake();
-        },
-        fail(error: unknown) {
-          if (ended) return;
-          guest.canceled = true;
-          failure = { error };
-          end();
-        },
-      });
-      signal?.addEventListener('abort', cancel);
-      if (signal?.aborted) cancel();
-      else waiting.push(guest);
+      const sequence = beginSequence(prompt, index, config, settings, options);
+      const stream = createTokenStream(signal);
+      if (!stream.canceled) guests.waiting.push(Object.assign(sequence, { arrival: arrivals++, stream }));
       void drive();
-      return {
-        async next() {
-          while (arriving.length === 0 && !ended) {
-            await new Promise<void>((resolve) => {
-              wake = resolve;
-            });
-          }
-          const value = arriving.shift();
-          if (value) return { value, done: false };
-          if (failure) throw failure.error;
-          return { value: undefined, done: true };
-        },
-        async return() {
-          guest.canceled = true;
-          end();
-          return { value: undefined, done: true };
-        },
-        [Symbol.asyncIterator]() {
-          return this;
-        },
-      };
+      return stream.tokens;
     },
     get waiting() {
-      return waiting.length;
+      return guests.waiting.length;
     },
     get running() {
-      return underWay().length;
+      return guests.underWay().length;
     },
     counts,
     forget() {
@@ -339,24 +394,15 @@ export function createGenerationQueue(
       isStale = true;
     },
     async pause() {
-      if (!pausing) {
-        let resume = () => {};
-        const over = new Promise<void>((resolve) => {
-          resume = resolve;
-        });
-        pausing = { over, resume };
-      }
+      pause.begin();
       await stepping?.catch(() => {});
     },
-    resume() {
-      pausing?.resume();
-      pausing = undefined;
-    },
+    resume: pause.end,
     [Symbol.dispose]() {
       if (disposed) return;
       disposed = true;
-      pausing?.resume();
-      for (const guest of [...waiting.splice(0), ...underWay()]) guest.fail(closed());
+      pause.end();
+      for (const guest of guests.dismiss()) guest.stream.fail(closed());
       if (!driving) release();
     },
   };

@@ -13,7 +13,7 @@ import { createGenerator } from '../lm/generate.ts';
 import type { PullOptions } from '../lm/hub.ts';
 import { embeddedModel, loadModel } from '../lm/model.ts';
 import { type Recipe, resolvedSettings } from './recipe.ts';
-import { trainings } from './trainings/trainings.ts';
+import { trainings } from './trainings.ts';
 
 /** A row of the pipeline's samples. */
 export interface CompletionsRow {

@@ -2,7 +2,7 @@
 import { percent } from '../percent.ts';
 import { type BegunStage, nameOf } from './measures.ts';
 import type { Stage } from './recipe.ts';
-import { trainings } from './trainings/trainings.ts';
+import { trainings } from './trainings.ts';
 
 /** What somebody or something gives, from which a stage learns. */
 export interface TeachingSource {

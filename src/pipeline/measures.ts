@@ -6,7 +6,7 @@ import { trainingSeconds } from '../run/drive.ts';
 import { isRun, type MetricsRow, readInfo, readMetrics, readSamples } from '../run/run.ts';
 import type { Stage } from './recipe.ts';
 import type { PipelineProgress, StageResult } from './state.ts';
-import { trainings } from './trainings/trainings.ts';
+import { trainings } from './trainings.ts';
 
 /** A stage that has begun, as its folder has it. */
 export interface BegunStage {

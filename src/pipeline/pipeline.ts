@@ -13,11 +13,11 @@ import { attachLoggers, type LoggerChoice } from '../run/loggers/attach.ts';
 import type { Ending } from '../run/loggers/logger.ts';
 import { writeReport } from '../run/report.ts';
 import { createRun, isRun, openRun, type Run } from '../run/run.ts';
+import type { LearnerParts } from '../run/training-record.ts';
 import { type CompletionsRow, finalCompletions } from './completions.ts';
 import { type Recipe, resolvedSettings, type Stage } from './recipe.ts';
 import { newStageFolder, type PipelineRow, progressOf, type StageResult } from './state.ts';
-import type { LearnerParts } from './trainings/training.ts';
-import { trainings } from './trainings/trainings.ts';
+import { trainings } from './trainings.ts';
 
 /** A stage that is about to train. */
 export interface StageBegun {
@@ -143,7 +143,7 @@ async function runStage(
 ): Promise<StageResult | undefined> {
   const training = trainings[command];
   const { folder } = place;
-  let learner: Awaited<ReturnType<typeof training.create>> | undefined;
+  let learner: Awaited<ReturnType<typeof training.open>> | undefined;
   let run: Run | undefined;
   let loggers: ReturnType<typeof attachLoggers> | undefined;
   let ending: Ending = 'failed';
@@ -165,7 +165,7 @@ async function runStage(
       onFinished?.(stage, result);
       return result;
     }
-    learner = await training.create(settings, parts);
+    learner = await training.open(settings, parts);
     const { options } = learner;
     const about = training.about(learner);
     begin();

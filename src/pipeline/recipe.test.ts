@@ -5,7 +5,7 @@ import { HeedError } from '../error.ts';
 import { optionsJson } from '../options.ts';
 import { defaultRecipe } from './default-recipe.ts';
 import { checkRecipe, type RecipeInput, resolvedSettings } from './recipe.ts';
-import { trainings } from './trainings/trainings.ts';
+import { trainings } from './trainings.ts';
 
 type Stages = RecipeInput['stages'];
 const sft = { command: 'sft' };

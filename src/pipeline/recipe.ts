@@ -11,9 +11,9 @@ import { DEEPEST, isDeeper } from '../depth.ts';
 import { HeedError } from '../error.ts';
 import { hubName } from '../lm/hub.ts';
 import { embeddedModel } from '../lm/model.ts';
-import { faultsIn, optionsJson } from '../options.ts';
-import type { StageTraining } from './trainings/training.ts';
-import { trainings } from './trainings/trainings.ts';
+import { faultsIn, isSettings, optionsJson } from '../options.ts';
+import type { TrainingRecord } from '../run/training-record.ts';
+import { trainings } from './trainings.ts';
 
 const stageSchema = z.strictObject({
   name: z
@@ -122,7 +122,7 @@ interface JsonSchema {
 /** Fields that a schema lacks, such as kl.targett. A dot in a key does not reach into an object. */
 function unknownIn(schema: unknown, value: unknown, within = ''): string[] {
   const { properties } = schema as JsonSchema;
-  if (!properties || !isPlain(value)) return [];
+  if (!properties || !isSettings(value)) return [];
   return Object.entries(value).flatMap(([key, inner]) =>
     Object.hasOwn(properties, key)
       ? unknownIn(properties[key], inner, `${within}${key}.`)
@@ -130,14 +130,11 @@ function unknownIn(schema: unknown, value: unknown, within = ''): string[] {
   );
 }
 
-const isPlain = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
 /** All texts in settings, by field. */
 const leavesOf = (value: unknown, field = ''): [field: string, text: string][] =>
   typeof value === 'string'
     ? [[field, value]]
-    : isPlain(value)
+    : isSettings(value)
       ? Object.entries(value).flatMap(([key, inner]) => leavesOf(inner, field ? `${field}.${key}` : key))
       : [];
 
@@ -176,7 +173,7 @@ function productsFor(field: string, command: string) {
 }
 
 /** Errors in the settings, according to the command. */
-function checked({ check }: StageTraining, settings: Record<string, unknown>): string[] {
+function checked({ check }: TrainingRecord, settings: Record<string, unknown>): string[] {
   try {
     check(settings);
     return [];
@@ -215,7 +212,9 @@ export function resolvedSettings<T>(settings: T, folderOf: (stage: string) => st
   };
   const walk = (value: unknown): unknown => {
     if (typeof value === 'string') return value.replaceAll(REFERENCE, pathOf);
-    return isPlain(value) ? Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, walk(inner)])) : value;
+    return isSettings(value)
+      ? Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, walk(inner)]))
+      : value;
   };
   return walk(settings) as T;
 }

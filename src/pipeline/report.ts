@@ -26,7 +26,7 @@ import {
 } from './measures.ts';
 import { methodDiagram } from './method.ts';
 import { progressOf, type StageResult } from './state.ts';
-import { trainings } from './trainings/trainings.ts';
+import { trainings } from './trainings.ts';
 
 /** The report of a pipeline. @throws HeedError if the folder is not a pipeline's. */
 export function pipelineReport(run: string): Report {

@@ -79,16 +79,15 @@ export interface Sac {
   [Symbol.dispose](): void;
 }
 
-/**
- * Creates a SAC learner in environments that have been reset. `seed` determines its weights, actions and minibatches.
- * The caller disposes of it.
- *
- * @throws HeedError if actions are not numbers within bounds.
- */
-export function createSac(environment: VectorEnvironment, options: SacOptions, seed: number): Sac {
-  const { minibatch, gradientSteps, learningRate, tau, targetInterval } = options;
-  const { count, observationSize, actionSize, actionSpace } = environment;
-  const own = new Disposables();
+type Networks = ReturnType<typeof createNetworks>;
+
+/** Actor, critics, targets and temperature, with their parameters. */
+function createNetworks(
+  { observationSize, actionSize, actionSpace }: VectorEnvironment,
+  options: SacOptions,
+  drawn: (purpose: string) => Random,
+  own: Disposables,
+) {
   const policy = createSquashedPolicy(observationSize, actionSpace, options);
   const network = (name: string) =>
     mlp(name, {
@@ -99,9 +98,7 @@ export function createSac(environment: VectorEnvironment, options: SacOptions, s
     });
   const critics = [network('critic.0'), network('critic.1')];
   const targets = [network('target.0'), network('target.1')];
-  const specsOf = (networks: typeof critics) => networks.flatMap(({ parameters }) => parameters);
 
-  const drawn = (purpose: string) => random(seed, 'sac', purpose);
   const parameters = own.use(createParameters(policy.actor.parameters, drawn('actor')));
   const criticParameters = own.use(createParameters(specsOf(critics), drawn('critics')));
   const targetParameters = own.use(createArena(specsOf(targets)));
@@ -112,15 +109,28 @@ export function createSac(environment: VectorEnvironment, options: SacOptions, s
   };
   const temperatureParameters = own.use(createParameters([logTemperature], drawn('temperature')));
   targetParameters.flat.set(criticParameters.flat);
-  const rng = { actions: drawn('actions'), learning: drawn('learning') };
-  const buffer = createReplayBuffer(options.bufferSize, observationSize, actionSize);
-  const collector = own.use(
-    createCollector(environment, createSquashedActor(policy, parameters, count), {
-      horizon: options.horizon,
-      random: rng.actions,
-    }),
-  );
+  return {
+    policy,
+    critics,
+    targets,
+    parameters,
+    criticParameters,
+    targetParameters,
+    logTemperature,
+    temperatureParameters,
+  };
+}
 
+const specsOf = (networks: readonly ReturnType<typeof mlp>[]) => networks.flatMap(({ parameters }) => parameters);
+
+/** The programs that compute the losses of a minibatch and their gradients, and the minibatch that they read. */
+function createSteps(
+  { policy, critics, targets, parameters, criticParameters, targetParameters }: Networks,
+  { observationSize, actionSize }: VectorEnvironment,
+  options: SacOptions,
+  own: Disposables,
+) {
+  const { minibatch } = options;
   const floats = (...shape: number[]) => own.use(new Value('float32', shape));
   const batch = {
     observations: floats(minibatch, observationSize),
@@ -167,7 +177,60 @@ export function createSac(environment: VectorEnvironment, options: SacOptions, s
     const meanValue = mean(value);
     return { loss: neg(add(mul(entropy, temperature), meanValue)), entropy, value: meanValue };
   }
+  return { batch, criticStep, actorStep };
+}
 
+/** Fills a minibatch with transitions from the buffer, and with noise. */
+function fillBatch(
+  batch: ReturnType<typeof createSteps>['batch'],
+  buffer: ReplayBuffer,
+  policy: SquashedPolicy,
+  random: Random,
+): void {
+  const { observations, actions, rewards, nextObservations, terminated, noise, nextNoise } = batch;
+  const [minibatch, observationSize] = observations.shape;
+  const [, actionSize] = actions.shape;
+  for (let i = 0; i < minibatch; i++) {
+    const row = random.integer(buffer.length);
+    rewards.data[i] = buffer.rewards[row];
+    terminated.data[i] = buffer.terminated[row];
+    for (let j = 0; j < observationSize; j++) {
+      observations.data[i * observationSize + j] = buffer.observations[row * observationSize + j];
+      nextObservations.data[i * observationSize + j] = buffer.nextObservations[row * observationSize + j];
+    }
+    for (let j = 0; j < actionSize; j++) {
+      // the critics see actions before scaling, within ±1
+      const action = buffer.actions[row * actionSize + j];
+      actions.data[i * actionSize + j] = (action - policy.center[j]) / policy.half[j];
+    }
+  }
+  fillNormal(noise.data, random);
+  fillNormal(nextNoise.data, random);
+}
+
+/**
+ * Creates a SAC learner in environments that have been reset. `seed` determines its weights, actions and minibatches.
+ * The caller disposes of it.
+ *
+ * @throws HeedError if actions are not numbers within bounds.
+ */
+export function createSac(environment: VectorEnvironment, options: SacOptions, seed: number): Sac {
+  const { gradientSteps, learningRate, tau, targetInterval } = options;
+  const { count, observationSize, actionSize } = environment;
+  const own = new Disposables();
+  const networks = createNetworks(environment, options, (purpose) => random(seed, 'sac', purpose), own);
+  const { policy, critics, parameters, criticParameters, targetParameters } = networks;
+  const { logTemperature, temperatureParameters } = networks;
+  const rng = { actions: random(seed, 'sac', 'actions'), learning: random(seed, 'sac', 'learning') };
+  const buffer = createReplayBuffer(options.bufferSize, observationSize, actionSize);
+  const collector = own.use(
+    createCollector(environment, createSquashedActor(policy, parameters, count), {
+      horizon: options.horizon,
+      random: rng.actions,
+    }),
+  );
+
+  const { batch, criticStep, actorStep } = createSteps(networks, environment, options, own);
   const temperatureGradient = own.use(createArena([logTemperature]));
   const optimizers = {
     critics: own.use(createOptimizer(criticParameters, criticStep.gradients, { kind: 'adam' })),
@@ -180,23 +243,7 @@ export function createSac(environment: VectorEnvironment, options: SacOptions, s
 
   /** Fills the minibatch with transitions from the buffer, and with noise. */
   function draw(): void {
-    const { observations, actions, rewards, nextObservations, terminated, noise, nextNoise } = batch;
-    for (let i = 0; i < minibatch; i++) {
-      const row = rng.learning.integer(buffer.length);
-      rewards.data[i] = buffer.rewards[row];
-      terminated.data[i] = buffer.terminated[row];
-      for (let j = 0; j < observationSize; j++) {
-        observations.data[i * observationSize + j] = buffer.observations[row * observationSize + j];
-        nextObservations.data[i * observationSize + j] = buffer.nextObservations[row * observationSize + j];
-      }
-      for (let j = 0; j < actionSize; j++) {
-        // the critics see actions before scaling, within ±1
-        const action = buffer.actions[row * actionSize + j];
-        actions.data[i * actionSize + j] = (action - policy.center[j]) / policy.half[j];
-      }
-    }
-    fillNormal(noise.data, rng.learning);
-    fillNormal(nextNoise.data, rng.learning);
+    fillBatch(batch, buffer, policy, rng.learning);
     batch.temperature.data[0] = Math.exp(temperatureParameters.flat[0]);
   }
 

@@ -1,7 +1,7 @@
 /** Reads `--vary`: the settings to vary and their values. */
 import type { z } from 'zod';
 import { HeedError } from '../error.ts';
-import { optionsJson } from '../options.ts';
+import { isSettings, optionsJson } from '../options.ts';
 
 /** A setting by name, such as `reward.members`, or several that vary together, and the values to try. */
 interface Varied {
@@ -68,7 +68,7 @@ export function over(base: Record<string, unknown>, settings: Record<string, unk
   const merged = { ...base };
   for (const [key, value] of Object.entries(settings)) {
     const under = merged[key];
-    merged[key] = isPlain(value) && isPlain(under) ? over(under, value) : value;
+    merged[key] = isSettings(value) && isSettings(under) ? over(under, value) : value;
   }
   return merged;
 }
@@ -113,6 +113,3 @@ function parsed(text: string, name: string, { type, enum: choices }: Field): unk
   if (text !== 'true' && text !== 'false') throw wrong('true or false');
   return text === 'true';
 }
-
-const isPlain = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -40,7 +40,8 @@ export const asynchronySchema = z.object({
     .number()
     .min(1)
     .default(2)
-    .describe('upper bound of the importance weight of a token that an earlier policy wrote'),
+    .describe('upper bound of the importance weight of a token that an earlier policy wrote')
+    .meta({ inFileOnly: true }),
 });
 /** How far episodes may run ahead of the policy. */
 export type AsynchronyOptions = z.output<typeof asynchronySchema>;

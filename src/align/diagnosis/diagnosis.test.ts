@@ -8,11 +8,11 @@ import { createRun, readSamples } from '../../run/run.ts';
 import { policyReport } from '../policies/report.ts';
 import { trainPolicy } from '../policies/train.ts';
 import { createRloo } from '../policy-gradient/reinforce.ts';
+import { diagnoseLanguageRun } from '../records.ts';
 import { diagnosePolicy } from './policy.ts';
 import { diagnosePreference } from './preference.ts';
 import { diagnoseProcess } from './process.ts';
 import { diagnoseReward } from './reward.ts';
-import { diagnoseLanguageRun } from './run.ts';
 import { diagnoseSupervised } from './supervised.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'heed-diagnosis-'));

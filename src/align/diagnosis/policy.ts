@@ -28,6 +28,48 @@ const FEW = 8; // steps before a policy is said not to learn
 /** Codes of what a policy lets drift for its reward. */
 const drifts = signals.filter(({ drift }) => drift).map(({ code }) => code);
 
+/** The parts of a policy's options that its diagnosis reads. */
+interface PolicyConfig {
+  maxKl?: number;
+  beta?: number;
+  kl?: { beta?: number; target?: number; controller?: string };
+}
+
+/** What a diagnosis knows from the options of a policy's training. */
+export const policyFacts = ({ maxKl, beta, kl }: PolicyConfig): PolicyFacts => ({
+  maxKl,
+  beta: kl?.beta ?? beta,
+  ...(kl && kl.controller !== 'fixed' && { target: kl.target }),
+});
+
+/** Diagnoses a policy's training from its metrics, oldest first, and its options. */
+export const diagnosePolicySettings = (rows: readonly MetricsRow[], config: unknown): Diagnosis =>
+  diagnosePolicy(rows, policyFacts(config as PolicyConfig));
+
+/** A run under diagnosis: its courses, and what is found so far. */
+interface PolicyCase {
+  rows: readonly MetricsRow[];
+  facts: PolicyFacts;
+  course(metric: string): MetricCourse | undefined;
+  reward: MetricCourse;
+  kl: MetricCourse;
+  gold: MetricCourse | undefined;
+  /** The first deviation of rewards within a step, which gains are measured by. */
+  unit: number;
+  gain: number;
+  /** Signals that are out of range. */
+  outside: readonly Outside[];
+  is(code: string): boolean;
+  findings: Finding[];
+  /** Codes of signals that a finding explains. */
+  explained: Set<string>;
+}
+
+function explain({ findings, explained }: PolicyCase, finding: Finding, ...codes: string[]): void {
+  findings.push(finding);
+  for (const code of codes) explained.add(code);
+}
+
 /** Diagnoses a policy's training from its metrics, oldest first, by their names in metrics.jsonl. */
 export function diagnosePolicy(rows: readonly MetricsRow[], facts: PolicyFacts = {}): Diagnosis {
   const course = (metric: string) => courseOf(rows, metric);
@@ -39,22 +81,53 @@ export function diagnosePolicy(rows: readonly MetricsRow[], facts: PolicyFacts =
   const unit = deviation?.values.find((value) => value > 0) ?? 1;
   const gain = (reward.last - reward.first) / unit;
   const gold = course('reward/gold') ?? course('reward/true');
-  const error = course('gold/error');
   const improves = gain > 0.1 && course(EARNED) !== undefined;
   const outside = signalsThatCount(improves).flatMap((signal) => outsideOf(course(signal.metric), signal));
   const is = (code: string) => outside.some(({ signal }) => signal.code === code);
-  const findings: Finding[] = vocabularyFindings(rows, 'prompts');
-  const explained = new Set<string>();
-  const explain = (finding: Finding, ...codes: string[]) => {
-    findings.push(finding);
-    for (const code of codes) explained.add(code);
+  const findings = vocabularyFindings(rows, 'prompts');
+  const run: PolicyCase = {
+    rows,
+    facts,
+    course,
+    reward,
+    kl,
+    gold,
+    unit,
+    gain,
+    outside,
+    is,
+    findings,
+    explained: new Set(),
   };
+  explainInversion(run);
+  explainRate(run);
+  explainLength(run);
+  explainExploit(run);
+  tellOutside(run);
+  if (deviation && deviation.last > 8 * unit && !is('reward-constant')) {
+    findings.push(
+      failure(
+        'reward-scale',
+        `The scale of the reward changes: the standard deviation of a step's rewards went from ${figure(unit)} to ${figure(deviation.last)}.`,
+        'Use a --reward of fixed scale, --score.normalize running, or --score.clip 5.',
+      ),
+    );
+  }
+  findings.push(...steering(kl, course('learning_rate'), facts, is('kl-unbounded')));
+  tellIdleness(run);
+  tellDoubt(run);
+  return diagnosisOf(findings, healthyText(reward, kl, gold), measuresOfCase(run));
+}
 
+/** A reward that ranks completions the wrong way round. */
+function explainInversion(run: PolicyCase): void {
+  const { course, gold, reward } = run;
   const agreement = course('gold/correlation');
   // a few completions can seem inverted once, by chance
   if (agreement && agreement.first < AGAINST && mean(agreement.values) < AGAINST / 2) {
     const fell = gold && gold.last < gold.first ? `; ${change(reward, 'reward')}, ${change(gold, 'gold')}` : '';
     explain(
+      run,
       failure(
         'reward-inverted',
         `The reward ranks completions against the gold: their correlation is ${figure(agreement.first)}${fell}.`,
@@ -64,10 +137,16 @@ export function diagnosePolicy(rows: readonly MetricsRow[], facts: PolicyFacts =
       'length-changed',
     );
   }
+}
+
+/** Steps that are too large. */
+function explainRate(run: PolicyCase): void {
+  const { kl, is, outside, gain } = run;
   const steep = steepest(kl);
   if (steep.jump > JUMP || is('learning-rate-high')) {
     const ratio = outside.find(({ signal }) => signal.code === 'learning-rate-high');
     explain(
+      run,
       failure(
         'learning-rate-high',
         ratio
@@ -82,6 +161,11 @@ export function diagnosePolicy(rows: readonly MetricsRow[], facts: PolicyFacts =
       ...(gain < 0.5 ? drifts : []),
     );
   }
+}
+
+/** A reward that is about length. */
+function explainLength(run: PolicyCase): void {
+  const { course, explained } = run;
   const length = course('eval/response/length') ?? course('response/length');
   const byLength = course('reward/length_correlation');
   if (length && byLength && !explained.has('length-changed')) {
@@ -93,6 +177,7 @@ export function diagnosePolicy(rows: readonly MetricsRow[], facts: PolicyFacts =
     if (begun || (along && Math.abs(strength) > 0.5 && far > 0.4)) {
       const more = ratio > 1;
       explain(
+        run,
         failure(
           'length-preferred',
           `The reward pays for ${more ? 'long' : 'short'} completions: ${change(length, 'their length')} tokens, and its correlation with the length is ${figure(strength)}.`,
@@ -105,12 +190,19 @@ export function diagnosePolicy(rows: readonly MetricsRow[], facts: PolicyFacts =
       );
     }
   }
+}
+
+/** A reward that rises while what it stands for falls, or while the texts lose their shape. */
+function explainExploit(run: PolicyCase): void {
+  const { rows, outside, explained, course, gain, gold, reward } = run;
+  const error = course('gold/error');
   const drifted = outside.filter(({ signal: { drift, code } }) => drift && !explained.has(code));
   const falls = gold && error ? fallen(gold, error) : undefined;
   if (gain > 1 && drifted.length > 0) {
     const evidence = drifted.map(({ signal, course }) => change(course, signal.drift)).join(', ');
     const begun = Math.min(...drifted.map(({ from }) => from));
     explain(
+      run,
       failure(
         'reward-exploited',
         `The policy exploits the reward: ${evidence} since step ${begun}, while the reward rises (${change(reward, 'reward')}${falls ? `, ${change(gold, 'gold')}` : ''}).`,
@@ -120,6 +212,7 @@ export function diagnosePolicy(rows: readonly MetricsRow[], facts: PolicyFacts =
     );
   } else if (falls && !explained.has('repetitive') && reward.last > reward.first) {
     explain(
+      run,
       failure(
         'over-optimized',
         `The policy over-optimizes the reward: the gold fell from ${figure(falls.peak)} at step ${falls.step} to ${figure(gold!.last)}, while the reward rose (${change(reward, 'reward')}).`,
@@ -127,6 +220,10 @@ export function diagnosePolicy(rows: readonly MetricsRow[], facts: PolicyFacts =
       ),
     );
   }
+}
+
+/** The signals that no finding explains. */
+function tellOutside({ outside, explained, facts, findings }: PolicyCase): void {
   for (const { signal, value, from } of outside) {
     if (explained.has(signal.code)) continue;
     const free = signal.code === 'kl-unbounded' && facts.beta === 0 && !facts.maxKl;
@@ -139,16 +236,9 @@ export function diagnosePolicy(rows: readonly MetricsRow[], facts: PolicyFacts =
       advice: `Try ${signal.try}.`,
     });
   }
-  if (deviation && deviation.last > 8 * unit && !is('reward-constant')) {
-    findings.push(
-      failure(
-        'reward-scale',
-        `The scale of the reward changes: the standard deviation of a step's rewards went from ${figure(unit)} to ${figure(deviation.last)}.`,
-        'Use a --reward of fixed scale, --score.normalize running, or --score.clip 5.',
-      ),
-    );
-  }
-  findings.push(...steering(kl, course('learning_rate'), facts, is('kl-unbounded')));
+}
+
+function tellIdleness({ kl, gain, findings, reward }: PolicyCase): void {
   if (kl.values.length >= FEW && gain < 0.1 && findings.length === 0) {
     findings.push(
       warning(
@@ -160,6 +250,9 @@ export function diagnosePolicy(rows: readonly MetricsRow[], facts: PolicyFacts =
       ),
     );
   }
+}
+
+function tellDoubt({ course, findings }: PolicyCase): void {
   const unsure = course('reward/disagreement');
   if (unsure && unsure.last > 2 * unsure.first) {
     findings.push(
@@ -170,26 +263,29 @@ export function diagnosePolicy(rows: readonly MetricsRow[], facts: PolicyFacts =
       ),
     );
   }
-  return diagnosisOf(findings, healthyText(reward, kl, gold), {
-    ...measuresOf({
-      gain,
-      kl: kl.last,
-      klPerStep: rateOf(kl),
-      gainPerNat: kl.last > 0 ? gain / kl.last : undefined,
-      steepestKl: steep.jump,
-      goldGain: gold && gold.last - gold.first,
-      goldCorrelation: agreement?.first,
-      lengthCorrelation: byLength?.last,
-      length: length && length.last / length.first,
-      entropy: ratioOf(course('policy/entropy')),
-      deviation: deviation && deviation.last / unit,
-      repetition: course('text/repetition')?.last,
-      sameness: course('text/sameness')?.last,
-      shift: course('text/shift')?.last,
-      ended: course('response/eos_rate')?.last,
-      disagreement: ratioOf(unsure),
-      failedProbes: course('probe/failed')?.last,
-    }),
+}
+
+function measuresOfCase({ course, kl, gold, gain, unit }: PolicyCase): Record<string, number> {
+  const length = course('eval/response/length') ?? course('response/length');
+  const deviation = course('reward/std');
+  return measuresOf({
+    gain,
+    kl: kl.last,
+    klPerStep: rateOf(kl),
+    gainPerNat: kl.last > 0 ? gain / kl.last : undefined,
+    steepestKl: steepest(kl).jump,
+    goldGain: gold && gold.last - gold.first,
+    goldCorrelation: course('gold/correlation')?.first,
+    lengthCorrelation: course('reward/length_correlation')?.last,
+    length: length && length.last / length.first,
+    entropy: ratioOf(course('policy/entropy')),
+    deviation: deviation && deviation.last / unit,
+    repetition: course('text/repetition')?.last,
+    sameness: course('text/sameness')?.last,
+    shift: course('text/shift')?.last,
+    ended: course('response/eos_rate')?.last,
+    disagreement: ratioOf(course('reward/disagreement')),
+    failedProbes: course('probe/failed')?.last,
   });
 }
 

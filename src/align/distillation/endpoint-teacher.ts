@@ -95,30 +95,15 @@ const IDS = 'return_tokens_as_token_ids';
 const IDS_LABEL = 'ids of the teacher';
 const LOGPROBS_LABEL = 'log-probabilities of the teacher';
 
-/**
- * Opens a teacher behind an endpoint. Nothing is sent yet. The key is read from the environment and never appears in
- * messages.
- *
- * @param name `endpoint:`, the address, # and the model's name there.
- * @throws HeedError when the name has no model or no valid address.
- */
-export function openEndpointTeacher(
-  name: string,
-  { student, settings, options }: EndpointTeacherParts,
-): EndpointTeacher {
-  const { tokenizer, ends, config } = student;
-  const { url, model } = endpointAddress(name.slice(ENDPOINT.length), '/completions');
+/** Asks an endpoint for completions with log-probabilities. The key is read from the environment. */
+function createRequests(
+  { url, model, who, hint }: { url: string; model: string; who: string; hint: string },
+  settings: EndpointTeacherParts['settings'],
+  k: number,
+) {
   const key = process.env[settings.key];
-  const who = `The teacher "${model}" at "${url}"`;
-  const hint = `Is the model's name right, and is the key in ${settings.key}? Expected completions with "logprobs".`;
-  const k = options.divergence === 'none' ? 1 : Math.min(settings.topLogprobs, config.vocabularySize);
-  const idOf = tokenReader(tokenizer, who);
-  const known = new Map<string, TopLists>();
-  let drawn = new Map<string, TopLists>(); // by the student, in the present step
   let asksForIds = true;
-  let leastWritten = 0;
-
-  const ask = async (parameters: object, signal: AbortSignal): Promise<Choice> => {
+  return async (parameters: object, signal: AbortSignal): Promise<Choice> => {
     for (;;) {
       const withIds = asksForIds;
       const body = { model, logprobs: k, ...(withIds && { [IDS]: true }), ...parameters };
@@ -132,29 +117,104 @@ export function openEndpointTeacher(
       }
     }
   };
+}
 
-  /** The lists of some places, one after another. */
-  const listsOf = (places: readonly ReturnedToken[]): TopLists => {
-    const ids = new Float32Array(places.length * k);
-    const logprobs = new Float32Array(places.length * (k + 1)).fill(UNLISTED);
-    for (const [place, { token, top }] of places.entries()) {
-      if (top.length === 0) throw new HeedError(`${who} lists no likeliest tokens at the token "${token}".`, { hint });
-      // what cannot be told from other tokens stays in the bucket, and what is listed beyond k too
-      const listed = top.flatMap((one) => {
-        const id = idOf(one);
-        return id === undefined ? [] : [{ id, logprob: one.logprob }];
-      });
-      const best = listed.sort((a, b) => b.logprob - a.logprob).slice(0, k);
-      let rest = 1;
-      for (const [i, { id, logprob }] of best.entries()) {
-        ids[place * k + i] = id;
-        logprobs[place * (k + 1) + i] = Math.max(logprob, UNLISTED / 4);
-        rest -= Math.exp(logprob);
-      }
-      if (best.length < config.vocabularySize) logprobs[place * (k + 1) + k] = Math.log(Math.max(rest, LEAST_REST));
+/** The lists of some places, one after another. */
+function topListsOf(
+  places: readonly ReturnedToken[],
+  k: number,
+  idOf: ReturnType<typeof tokenReader>,
+  vocabularySize: number,
+  { who, hint }: { who: string; hint: string },
+): TopLists {
+  const ids = new Float32Array(places.length * k);
+  const logprobs = new Float32Array(places.length * (k + 1)).fill(UNLISTED);
+  for (const [place, { token, top }] of places.entries()) {
+    if (top.length === 0) throw new HeedError(`${who} lists no likeliest tokens at the token "${token}".`, { hint });
+    // what cannot be told from other tokens stays in the bucket, and what is listed beyond k too
+    const listed = top.flatMap((one) => {
+      const id = idOf(one);
+      return id === undefined ? [] : [{ id, logprob: one.logprob }];
+    });
+    const best = listed.sort((a, b) => b.logprob - a.logprob).slice(0, k);
+    let rest = 1;
+    for (const [i, { id, logprob }] of best.entries()) {
+      ids[place * k + i] = id;
+      logprobs[place * (k + 1) + i] = Math.max(logprob, UNLISTED / 4);
+      rest -= Math.exp(logprob);
     }
-    return { ids, logprobs };
+    if (best.length < vocabularySize) logprobs[place * (k + 1) + k] = Math.log(Math.max(rest, LEAST_REST));
+  }
+  return { ids, logprobs };
+}
+
+/** Checks that an endpoint's tokens are the student's. */
+function vocabularyChecks(tokenizer: Tokenizer, idOf: ReturnType<typeof tokenReader>, who: string) {
+  /** @throws HeedError unless the endpoint read the tokens that were sent. */
+  const checkEchoed = (tokens: readonly ReturnedToken[], { text }: Choice, ids: readonly number[]) => {
+    const at = ids.findIndex((id, i) => (idOf(tokens[i]) ?? id) !== id);
+    if (at >= 0) {
+      throw other(
+        `it reads token ${at + 1} of a text as "${tokens[at].token}", expected "${tokenizer.tokenOf(ids[at])}"`,
+      );
+    }
+    checkText(text, [...ids, ...tokens.slice(ids.length).flatMap((token) => idOf(token) ?? [])]);
   };
+
+  /** Ids may be equal where tokens are not: their text is compared too, without spaces and broken characters. */
+  const checkText = (text: string, ids: readonly number[]) => {
+    const plain = (text: string) => text.replace(/[\s\ufffd]+/g, '');
+    const own = [true, false].map((skipSpecialTokens) => tokenizer.decode(ids, { skipSpecialTokens }));
+    if (text === '' || own.some((mine) => plain(mine) === plain(text))) return;
+    throw other(`it writes "${text.slice(0, 60)}" for tokens that the student writes "${own[0].slice(0, 60)}"`);
+  };
+
+  const other = (how: string) =>
+    new HeedError(`${who} has another vocabulary than the student: ${how}.`, {
+      hint: 'Use a student with the same tokenizer. Texts of other teachers can be learned with heed sft.',
+    });
+
+  return { checkText, checkEchoed };
+}
+
+/** @throws HeedError if a divergence cannot do without the teacher's end of a text. */
+function checkEnd(divergence: string, who: string): void {
+  if (divergence !== 'reverse' && divergence !== 'jsd') return;
+  throw new HeedError(`${who} does not return the token that ends a text, so ${divergence} is unknown there.`, {
+    hint: 'Use --divergence forward or none.',
+  });
+}
+
+function refuseToken({ token }: ReturnedToken, who: string): never {
+  throw new HeedError(`${who} wrote "${token}", a text that several tokens of the student have.`, {
+    hint: `The endpoint has to return ids of tokens: by "id", or with ${IDS}, as heed serve and vLLM do.`,
+  });
+}
+
+/**
+ * Opens a teacher behind an endpoint. Nothing is sent yet. The key is read from the environment and never appears in
+ * messages.
+ *
+ * @param name `endpoint:`, the address, # and the model's name there.
+ * @throws HeedError when the name has no model or no valid address.
+ */
+export function openEndpointTeacher(
+  name: string,
+  { student, settings, options }: EndpointTeacherParts,
+): EndpointTeacher {
+  const { tokenizer, ends, config } = student;
+  const { url, model } = endpointAddress(name.slice(ENDPOINT.length), '/completions');
+  const who = `The teacher "${model}" at "${url}"`;
+  const k = options.divergence === 'none' ? 1 : Math.min(settings.topLogprobs, config.vocabularySize);
+  const idOf = tokenReader(tokenizer, who);
+  const hint = `Is the model's name right, and is the key in ${settings.key}? Expected completions with "logprobs".`;
+  const ask = createRequests({ url, model, who, hint }, settings, k);
+  const listsOf = (places: readonly ReturnedToken[]) =>
+    topListsOf(places, k, idOf, config.vocabularySize, { who, hint });
+  const { checkText, checkEchoed } = vocabularyChecks(tokenizer, idOf, who);
+  const known = new Map<string, TopLists>();
+  let drawn = new Map<string, TopLists>(); // by the student, in the present step
+  let leastWritten = 0;
 
   const score = async (examples: readonly Example[], into: Map<string, TopLists>, signal?: AbortSignal) => {
     const unknown = examples.filter((example) => !known.has(keyOf(example)));
@@ -182,30 +242,6 @@ export function openEndpointTeacher(
     });
   };
 
-  /** @throws HeedError unless the endpoint read the tokens that were sent. */
-  const checkEchoed = (tokens: readonly ReturnedToken[], { text }: Choice, ids: readonly number[]) => {
-    const at = ids.findIndex((id, i) => (idOf(tokens[i]) ?? id) !== id);
-    if (at >= 0) {
-      throw other(
-        `it reads token ${at + 1} of a text as "${tokens[at].token}", expected "${tokenizer.tokenOf(ids[at])}"`,
-      );
-    }
-    checkText(text, [...ids, ...tokens.slice(ids.length).flatMap((token) => idOf(token) ?? [])]);
-  };
-
-  /** Ids may be equal where tokens are not: their text is compared too, without spaces and broken characters. */
-  const checkText = (text: string, ids: readonly number[]) => {
-    const plain = (text: string) => text.replace(/[\s\ufffd]+/g, '');
-    const own = [true, false].map((skipSpecialTokens) => tokenizer.decode(ids, { skipSpecialTokens }));
-    if (text === '' || own.some((mine) => plain(mine) === plain(text))) return;
-    throw other(`it writes "${text.slice(0, 60)}" for tokens that the student writes "${own[0].slice(0, 60)}"`);
-  };
-
-  const other = (how: string) =>
-    new HeedError(`${who} has another vocabulary than the student: ${how}.`, {
-      hint: 'Use a student with the same tokenizer. Texts of other teachers can be learned with heed sft.',
-    });
-
   const draw: DrawTexts = async (prompts, { maxTokens, temperature, length, seed, signal }) => {
     const examples = new Array<Example>(prompts.length);
     await severally(prompts.length, settings.atOnce, signal, async (i, either) => {
@@ -214,21 +250,10 @@ export function openEndpointTeacher(
       const own = { seed: seedFor(seed, 'completion', i) >>> 1, temperature, max_tokens: maxTokens };
       const choice = await ask({ prompt, ...own }, either);
       const places = tokensOf(choice);
-      const ids = places.map((place) => {
-        const id = idOf(place);
-        if (id !== undefined) return id;
-        throw new HeedError(`${who} wrote "${place.token}", a text that several tokens of the student have.`, {
-          hint: `The endpoint has to return ids of tokens: by "id", or with ${IDS}, as heed serve and vLLM do.`,
-        });
-      });
+      const ids = places.map((place) => idOf(place) ?? refuseToken(place, who));
       checkText(choice.text, ends.includes(ids.at(-1)!) ? ids.slice(0, -1) : ids);
       if (choice.finish_reason === 'stop' && !ends.includes(ids.at(-1)!) && ends.length > 0) {
-        if (options.divergence === 'reverse' || options.divergence === 'jsd') {
-          throw new HeedError(
-            `${who} does not return the token that ends a text, so ${options.divergence} is unknown there.`,
-            { hint: 'Use --divergence forward or none.' },
-          );
-        }
+        checkEnd(options.divergence, who);
         // of forward KL from the token that was drawn, the mean is forward KL from the teacher, up to a constant
         places.push({ token: '', top: [{ token: '', id: ends[0], logprob: 0 }] });
         ids.push(ends[0]);

@@ -51,6 +51,7 @@ export const askingSchema = z.object({
       rounds: scheduleSchema.shape.rounds,
       until: scheduleSchema.shape.until.unwrap().default(0.75).describe(scheduleSchema.shape.until.description!),
     })
+    .meta({ inFileOnly: true })
     .prefault({}),
   query: z
     .object({
@@ -60,9 +61,13 @@ export const askingSchema = z.object({
           'which pairs become queries: by disagreement of the members, by uncertainty, or at random (default: disagreement for an ensemble, else entropy)',
         ),
     })
+    .meta({ inFileOnly: true })
     .prefault({}),
-  candidates: wholeNumber(1).default(4).describe('candidate pairs per query'),
-  atOnce: wholeNumber(1).default(8).describe('new judgments that trigger a fit; fewer suffice when no query is open'),
+  candidates: wholeNumber(1).default(4).describe('candidate pairs per query').meta({ inFileOnly: true }),
+  atOnce: wholeNumber(1)
+    .default(8)
+    .describe('new judgments that trigger a fit; fewer suffice when no query is open')
+    .meta({ inFileOnly: true }),
   ...learningSchema.shape,
   ...peopleSchema.extend({
     guidelines: peopleSchema.shape.guidelines.default(
@@ -152,9 +157,8 @@ export function roundsOf({ schedule, labels }: Pick<AskingOptions, 'schedule' | 
 
 const bradleyTerry = choiceModelSchema.parse({});
 
-/** Starts asking. @throws HeedError without a teacher, or without an ensemble for a rule that needs one. */
-export function createAsking({ options, reward, teacher, prompts }: AskingParts): CompletionQueries {
-  const { people, steps, seed } = options;
+/** The teacher and the rule of queries. @throws HeedError without a teacher, or without an ensemble for a rule that needs one. */
+function checkedAsking({ options: { people }, reward, teacher }: AskingParts) {
   if (!teacher) {
     throw new HeedError('There is no teacher to judge completions.', {
       hint: 'Pass a teacher to the learner; commands that train a policy open a studio with --ask-people.',
@@ -164,9 +168,55 @@ export function createAsking({ options, reward, teacher, prompts }: AskingParts)
   const query = selectionSchema.parse({ rule });
   if (reward.members < 2 && rulesOf(query).some(needsMembers)) {
     throw new HeedError('One reward model cannot disagree with itself.', {
-      hint: 'Use an ensemble (heed reward --members 3), or set --people.query.rule to entropy or random.',
+      hint: 'Use an ensemble (heed reward --members 3), or set people.query.rule in a file of --config to entropy or random.',
     });
   }
+  return { teacher, query };
+}
+
+/** For each pair, the mean probability over members that its first completion is better. */
+async function predictionsFor(
+  reward: LearningReward,
+  pairs: readonly Pick<CompletionQuestion, 'options'>[],
+): Promise<number[]> {
+  const [first, second] = await scoresOf(
+    reward,
+    pairs.map(({ options }) => options),
+  );
+  return pairs.map((_, i) => meanProbability(first, second, i));
+}
+
+/** Pairs of new completions that the rule selects, at most `count`, with ids from the number `from` on. */
+async function questionsOf(
+  { options: { people, seed }, reward, prompts }: AskingParts,
+  query: z.output<typeof selectionSchema>,
+  { step, count: most, from }: { step: number; count: number; from: number },
+  draw: Draw,
+): Promise<CompletionQuestion[]> {
+  const rng = random(seed, 'questions', step);
+  const order = rng.shuffle(Array.from(prompts.keys()));
+  const candidates = Array.from({ length: most * people.candidates }, (_, i) => prompts[order[i % order.length]]);
+  const { completions } = await draw(candidates, seedFor(seed, 'questions', step));
+  if (step === 0) await reward.refer(completions);
+  const pairs = candidates
+    .map((_, i): [Completion, Completion] => [completions[2 * i], completions[2 * i + 1]])
+    .filter(([first, second]) => first.text.trim() !== second.text.trim());
+  const [first, second] = await scoresOf(reward, pairs);
+  const count = Math.min(most, pairs.length);
+  const chosen = selectQueries(query, { first, second }, bradleyTerry, count, rng);
+  return chosen.map((i, at) => ({
+    id: `q${from + at}`,
+    step,
+    options: pairs[i],
+    predicted: meanProbability(first, second, i),
+  }));
+}
+
+/** Starts asking. @throws HeedError without a teacher, or without an ensemble for a rule that needs one. */
+export function createAsking(parts: AskingParts): CompletionQueries {
+  const { reward } = parts;
+  const { people, steps } = parts.options;
+  const { teacher, query } = checkedAsking(parts);
   const rounds = roundsOf(people, steps);
   const create = () =>
     createLateJudgments<CompletionQuestion, Completion>(teacher, {
@@ -213,10 +263,10 @@ export function createAsking({ options, reward, teacher, prompts }: AskingParts)
       choice === 'incomparable' || choice === 'taken back' ? [] : [{ options, choice: choice as Preference }],
     );
     const latest = latestDecided(state.compared);
-    const before = await predictionsFor(latest);
+    const before = await predictionsFor(reward, latest);
     state.fit = await reward.fit(decided);
     state.unlearned = 0;
-    lesson = lessonOf(latest, before, await predictionsFor(latest));
+    lesson = lessonOf(latest, before, await predictionsFor(reward, latest));
   }
 
   /** Queries to send so that none is missing from the first rounds. */
@@ -227,40 +277,11 @@ export function createAsking({ options, reward, teacher, prompts }: AskingParts)
     const due = rounds.filter(({ atStep }) => atStep <= step);
     if (due.length <= state.nextRound) return;
     const missing = missingFrom(due);
-    const questions = missing > 0 ? await questionsOf(step, missing, draw) : [];
+    const questions =
+      missing > 0 ? await questionsOf(parts, query, { step, count: missing, from: state.questions }, draw) : [];
     late.ask(questions);
     state.nextRound = due.length;
     state.questions += questions.length;
-  }
-
-  /** For each pair, the mean probability over members that its first completion is better. */
-  async function predictionsFor(pairs: readonly Pick<CompletionQuestion, 'options'>[]): Promise<number[]> {
-    const [first, second] = await scoresOf(
-      reward,
-      pairs.map(({ options }) => options),
-    );
-    return pairs.map((_, i) => meanProbability(first, second, i));
-  }
-
-  /** Pairs of new completions that the rule selects. */
-  async function questionsOf(step: number, most: number, draw: Draw): Promise<CompletionQuestion[]> {
-    const rng = random(seed, 'questions', step);
-    const order = rng.shuffle(Array.from(prompts.keys()));
-    const candidates = Array.from({ length: most * people.candidates }, (_, i) => prompts[order[i % order.length]]);
-    const { completions } = await draw(candidates, seedFor(seed, 'questions', step));
-    if (step === 0) await reward.refer(completions);
-    const pairs = candidates
-      .map((_, i): [Completion, Completion] => [completions[2 * i], completions[2 * i + 1]])
-      .filter(([first, second]) => first.text.trim() !== second.text.trim());
-    const [first, second] = await scoresOf(reward, pairs);
-    const count = Math.min(most, pairs.length);
-    const chosen = selectQueries(query, { first, second }, bradleyTerry, count, rng);
-    return chosen.map((i, at) => ({
-      id: `q${state.questions + at}`,
-      step,
-      options: pairs[i],
-      predicted: meanProbability(first, second, i),
-    }));
   }
 
   return {

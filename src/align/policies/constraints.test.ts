@@ -56,7 +56,7 @@ it('learns from the Lagrangian, whose multipliers follow what is missed', async 
     { name: 'b', sign: 1, threshold: 1 },
     { name: 'c', sign: -1, threshold: 10 },
   ];
-  const constrained = constrain(algorithm, constraints, { start: 0, rate: 0.5 });
+  const constrained = constrain(algorithm, constraints, { rate: 0.5 });
   const rollout = (a: number[], b: number[], c: number[]): LanguageRollout => ({
     completions: [],
     logProbs: [],

@@ -19,9 +19,8 @@ import { deviation } from './advantages.ts';
 import type { PolicyAlgorithm } from './algorithm.ts';
 import type { LanguageRollout } from './rollouts.ts';
 
-/** Schema of how the multipliers of constraints start and move. */
+/** Schema of how the multipliers of constraints move; they begin at 0. */
 export const lagrangeSchema = z.object({
-  start: z.number().min(0).default(0).describe('initial multiplier λ of each constraint'),
   rate: z.number().min(0).default(0.2).describe('η: increase of λ per step and standard deviation below the threshold'),
 });
 
@@ -77,9 +76,9 @@ interface ConstraintState {
 export function constrain(
   algorithm: PolicyAlgorithm,
   constraints: readonly Constraint[],
-  { start, rate }: z.output<typeof lagrangeSchema>,
+  { rate }: z.output<typeof lagrangeSchema>,
 ): PolicyAlgorithm {
-  let state: ConstraintState = { lambdas: constraints.map(() => start) };
+  let state: ConstraintState = { lambdas: constraints.map(() => 0) };
   return {
     async update(rollout, learningRate, step) {
       const { scores, others = [] } = rollout;

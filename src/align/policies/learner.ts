@@ -120,15 +120,10 @@ export type PolicyLearner<O extends PolicyTrainingOptions = PolicyTrainingOption
   typeof createPolicyLearner<O>
 >;
 
-/** Makes the training loop of a policy from its parts, which it disposes of. */
-export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: PolicyLearnerParts<O>) {
-  const { policy, reward, gold, options, prompts, evaluationPrompts, probes = [], layout } = parts;
-  const { completionsPerPrompt = 1, constraints = [], asking, environment, own } = parts;
-  own.use(parts.algorithm);
-  const algorithm =
-    constraints.length > 0 ? constrain(parts.algorithm, constraints, options.lagrange) : parts.algorithm;
-  const { steps, seed, batch } = options;
-  const { maxTokens, temperature, generate, episode, rollouts: asynchrony } = options;
+/** Completes the prompts of a training: those of a step, of evaluations and of queries to people. */
+function createSampler({ policy, reward, options, prompts, layout, completionsPerPrompt = 1, ...parts }: AnyParts) {
+  const { environment, own } = parts;
+  const { steps, seed, batch, maxTokens, temperature, generate, episode, rollouts: asynchrony } = options;
   const drawing = {
     layout,
     environment,
@@ -138,7 +133,6 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
     temperature,
     batch: generate.batch,
   };
-  const remote = isRemote(policy) ? policy : undefined;
   const rollouts = own.use(
     isRemote(policy) ? createRemoteRollouts(policy, reward, drawing) : createRollouts(policy, reward, drawing),
   );
@@ -146,108 +140,170 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
   const { early } = rollouts;
   const ahead =
     early && own.use(createAhead(early, { ...asynchrony!, promptsOf, completions: completionsPerPrompt, steps, seed }));
-  const usual = isRemote(policy) ? policy.usualRate : usualRate(policy);
-  const rateOf = rates(options.learningRate ?? usual, steps, options);
-  const fingerprint = promptFingerprint([...prompts, ...evaluationPrompts, ...probes]);
-  let state: State = {
-    step: 0,
-    tokens: 0,
-    seconds: 0,
-    best: Number.NEGATIVE_INFINITY,
-    worse: 0,
-    alerting: [],
-    fingerprint,
+  return {
+    rollouts,
+    /** The completions that a step learns from. */
+    ofStep: (step: number, signal?: AbortSignal): Promise<LanguageRollout> =>
+      ahead
+        ? ahead.take(step, signal)
+        : rollouts.run(promptsOf(step), seedFor(seed, 'rollout', step), completionsPerPrompt, signal),
+    /** The policy has changed. */
+    learned: () => early?.learned(),
+    /** How early the completions of a step began. */
+    asynchrony: (rollout: LanguageRollout) => (early ? asynchronyMetrics(rollout, asynchrony!) : {}),
+    /** Drops what was completed ahead: the policy is another. */
+    drop: () => ahead?.drop(),
   };
+}
 
-  async function probed(signal?: AbortSignal): Promise<Record<string, number>> {
-    if (probes.length === 0) return {};
-    const { completions, scores } = await rollouts.run(probes, seedFor(seed, 'probes'), 1, signal);
-    return { 'probe/failed': failedProbes(completions), 'probe/reward': mean(scores) };
-  }
+type AnyParts = PolicyLearnerParts<PolicyTrainingOptions>;
 
-  /** Evaluates the current policy; `best` is not set. Rejects with the signal's reason when it aborts. */
-  async function evaluate(signal?: AbortSignal): Promise<PolicyEvaluation> {
-    // the same draws each time, so that only the policy differs
-    const rollout = await rollouts.run(evaluationPrompts, seedFor(seed, 'evaluation'), 1, signal);
-    const { completions } = rollout;
-    failures.push(...failuresOf(completions));
-    const judged = gold && (await gold.score(completions, signal));
-    if (state.step === 0 && asking) state.initial = completions;
-    // the reward changes as it learns, so that it scores the earlier completions anew
-    const earlier = state.initial && (await parts.reward.score(state.initial, signal));
-    const tokens = tokenShares(completions);
-    const evaluation = describeEvaluation(rollout, {
-      gold: judged,
-      earlier,
-      probed: await probed(signal),
-      shift: shiftOf(tokens, state.before?.tokens ?? tokens),
-      measured: parts.measure?.(completions),
-      unknown: isRemote(policy) ? undefined : policy.model.tokenizer.unknown,
-      samples: options.evaluation.samples,
-    });
-    const { reward, kl, measures, signals } = evaluation;
-    if (state.step === 0) state.before = { reward, kl, measures, signals, tokens };
-    return evaluation;
-  }
+/** A training under way. */
+interface Loop {
+  parts: AnyParts;
+  sampler: ReturnType<typeof createSampler>;
+  algorithm: PolicyAlgorithm;
+  rateOf(step: number): number;
+  state: State;
+  /** Episodes that failed since the last step. */
+  failures: EpisodeFailure[];
+  /** Share of the latest step in which an environment was waited for. */
+  idle?: number;
+}
 
-  let failures: EpisodeFailure[] = [];
-  /** Of the latest step. */
-  let idle: number | undefined;
+/** Evaluates the current policy; `best` is not set. Rejects with the signal's reason when it aborts. */
+async function evaluatePolicy(loop: Loop, signal?: AbortSignal): Promise<PolicyEvaluation> {
+  const { state, sampler, failures, parts } = loop;
+  const { policy, options, gold, probes = [] } = parts;
+  const { rollouts } = sampler;
+  // the same draws each time, so that only the policy differs
+  const rollout = await rollouts.run(parts.evaluationPrompts, seedFor(options.seed, 'evaluation'), 1, signal);
+  const { completions } = rollout;
+  failures.push(...failuresOf(completions));
+  const judged = gold && (await gold.score(completions, signal));
+  if (state.step === 0 && parts.asking) state.initial = completions;
+  // the reward changes as it learns, so that it scores the earlier completions anew
+  const earlier = state.initial && (await parts.reward.score(state.initial, signal));
+  const tokens = tokenShares(completions);
+  const evaluation = describeEvaluation(rollout, {
+    gold: judged,
+    earlier,
+    probed: await probed(rollouts, probes, options.seed, signal),
+    shift: shiftOf(tokens, state.before?.tokens ?? tokens),
+    measured: parts.measure?.(completions),
+    unknown: isRemote(policy) ? undefined : policy.model.tokenizer.unknown,
+    samples: options.evaluation.samples,
+  });
+  const { reward, kl, measures, signals } = evaluation;
+  if (state.step === 0) state.before = { reward, kl, measures, signals, tokens };
+  return evaluation;
+}
 
-  /** Completes prompts and learns from them. Returns the step's metrics, which stay pending. */
-  async function learn(signal?: AbortSignal): Promise<Record<string, number>> {
-    await asking?.next(state.step, (prompts, drawn) => rollouts.run(prompts, drawn, 2, signal), signal);
-    const [began, waited] = [performance.now(), rollouts.waited];
-    const { step } = state;
-    const rollout = await (ahead
-      ? ahead.take(step, signal)
-      : rollouts.run(promptsOf(step), seedFor(seed, 'rollout', step), completionsPerPrompt, signal));
-    failures.push(...failuresOf(rollout.completions));
-    const kl = mean(rollout.kl);
-    const factor = klTaper(kl, options.maxKl, state.last);
-    const rate = rateOf(state.step) * factor;
-    const tokens =
-      state.tokens + rollout.completions.reduce((sum, completion) => sum + writtenTokens(completion).length, 0);
-    const updated = await algorithm.update(rollout, rate, state.step);
-    early?.learned();
-    const learned = remote ? known(updated) : updated;
-    const metrics = {
-      ...metricsOf(rollout),
-      ...(early && asynchronyMetrics(rollout, asynchrony!)),
-      ...learned,
-      learning_rate: rate,
-      tokens,
-    };
-    const time = performance.now() - began;
-    const seconds = state.seconds + time / 1000;
-    if (waited !== undefined) idle = (rollouts.waited! - waited) / time;
-    state = {
-      ...state,
-      step: state.step + 1,
-      tokens,
-      seconds,
-      last: { kl, factor },
-      first: state.first ?? metrics,
-      pending: metrics,
-    };
-    return metrics;
-  }
+async function probed(
+  rollouts: Loop['sampler']['rollouts'],
+  probes: readonly EncodedPrompt[],
+  seed: number,
+  signal?: AbortSignal,
+): Promise<Record<string, number>> {
+  if (probes.length === 0) return {};
+  const { completions, scores } = await rollouts.run(probes, seedFor(seed, 'probes'), 1, signal);
+  return { 'probe/failed': failedProbes(completions), 'probe/reward': mean(scores) };
+}
 
-  /** Values at the start. */
-  const first = () => ({ ...state.first, ...state.before?.measures, ...state.before?.signals });
+/** Completes prompts and learns from them. Returns the step's metrics, which stay pending. */
+async function learnFromStep(loop: Loop, signal?: AbortSignal): Promise<Record<string, number>> {
+  const { sampler, algorithm, parts } = loop;
+  const { rollouts } = sampler;
+  const { step } = loop.state;
+  await parts.asking?.next(step, (prompts, drawn) => rollouts.run(prompts, drawn, 2, signal), signal);
+  const [began, waited] = [performance.now(), rollouts.waited];
+  const rollout = await sampler.ofStep(step, signal);
+  loop.failures.push(...failuresOf(rollout.completions));
+  const kl = mean(rollout.kl);
+  const factor = klTaper(kl, parts.options.maxKl, loop.state.last);
+  const rate = loop.rateOf(step) * factor;
+  const tokens =
+    loop.state.tokens + rollout.completions.reduce((sum, completion) => sum + writtenTokens(completion).length, 0);
+  const updated = await algorithm.update(rollout, rate, step);
+  sampler.learned();
+  const metrics = {
+    ...metricsOf(rollout),
+    ...sampler.asynchrony(rollout),
+    ...(isRemote(parts.policy) ? known(updated) : updated),
+    learning_rate: rate,
+    tokens,
+  };
+  const time = performance.now() - began;
+  if (waited !== undefined) loop.idle = (rollouts.waited! - waited) / time;
+  loop.state = {
+    ...loop.state,
+    step: step + 1,
+    tokens,
+    seconds: loop.state.seconds + time / 1000,
+    last: { kl, factor },
+    first: loop.state.first ?? metrics,
+    pending: metrics,
+  };
+  return metrics;
+}
 
-  /** Whether the reward of an evaluation can be trusted. */
-  const trusts = (metrics: Record<string, number>, { signals, measures }: PolicyEvaluation): boolean =>
-    isTrusted({ ...metrics, ...measures, ...signals }, first(), state.step - 1);
+/** Values at the start. */
+const atStart = ({ first, before }: State) => ({ ...first, ...before?.measures, ...before?.signals });
 
-  /** Alerts that start with the metrics of the latest step. */
-  function alertsAt(metrics: Record<string, number>): Alert[] {
-    const alerts = alertsOf(metrics, first(), state.step - 1);
-    const begun = alerts.filter(({ metric }) => !state.alerting.includes(metric));
-    const absent = state.alerting.filter((metric) => !(metric in metrics));
-    state = { ...state, alerting: [...absent, ...alerts.map(({ metric }) => metric)] };
-    return begun;
-  }
+/** Evaluates the policy if it is due, and says whether it is the best so far. */
+async function evaluateIfDue(
+  loop: Loop,
+  metrics: Record<string, number>,
+  signal?: AbortSignal,
+): Promise<PolicyEvaluation | undefined> {
+  const { options, constraints = [] } = loop.parts;
+  if (!evaluationIsDue(loop.state.step, options.steps, options)) return undefined;
+  const evaluation = await evaluatePolicy(loop, signal);
+  const { state } = loop;
+  const { reward, measures, signals } = evaluation;
+  // whether the reward of the evaluation can be trusted
+  const trusted = () => isTrusted({ ...metrics, ...measures, ...signals }, atStart(state), state.step - 1);
+  evaluation.best = reward > state.best && keepsTo(constraints, measures) && trusted();
+  if (evaluation.best) state.best = reward;
+  state.worse = evaluation.best ? 0 : state.worse + 1;
+  return evaluation;
+}
+
+/** Alerts that start with the metrics of the latest step, and the names of all metrics that are out of range. */
+function alertsAt(state: State, metrics: Record<string, number>): { alerts: Alert[]; alerting: string[] } {
+  const alerts = alertsOf(metrics, atStart(state), state.step - 1);
+  const absent = state.alerting.filter((metric) => !(metric in metrics));
+  return {
+    alerts: alerts.filter(({ metric }) => !state.alerting.includes(metric)),
+    alerting: [...absent, ...alerts.map(({ metric }) => metric)],
+  };
+}
+
+/** Makes the training loop of a policy from its parts, which it disposes of. */
+export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: PolicyLearnerParts<O>) {
+  const { policy, options, prompts, evaluationPrompts, probes = [], constraints = [], asking, own } = parts;
+  own.use(parts.algorithm);
+  const algorithm =
+    constraints.length > 0 ? constrain(parts.algorithm, constraints, options.lagrange) : parts.algorithm;
+  const { steps } = options;
+  const remote = isRemote(policy) ? policy : undefined;
+  const usual = isRemote(policy) ? policy.usualRate : usualRate(policy);
+  const loop: Loop = {
+    parts,
+    sampler: createSampler(parts),
+    algorithm,
+    rateOf: rates(options.learningRate ?? usual, steps, options),
+    state: {
+      step: 0,
+      tokens: 0,
+      seconds: 0,
+      best: Number.NEGATIVE_INFINITY,
+      worse: 0,
+      alerting: [],
+      fingerprint: promptFingerprint([...prompts, ...evaluationPrompts, ...probes]),
+    },
+    failures: [],
+  };
 
   return {
     options,
@@ -255,44 +311,35 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
     policy,
     steps,
     /** Evaluates the policy on the held-out prompts. */
-    evaluate,
+    evaluate: (signal?: AbortSignal): Promise<PolicyEvaluation> => evaluatePolicy(loop, signal),
     asking,
     /** The evaluation of the initial policy, once there is one. */
-    before: () => state.before,
+    before: () => loop.state.before,
     /**
      * Completes prompts, learns from them, and evaluates if it is due. Rejects with the signal's reason when it aborts;
      * a checkpoint taken then continues from there.
      */
     async next(signal?: AbortSignal): Promise<PolicyStep> {
-      const metrics = state.pending ?? (await learn(signal));
-      let evaluation: PolicyEvaluation | undefined;
-      if (evaluationIsDue(state.step, steps, options)) {
-        evaluation = await evaluate(signal);
-        evaluation.best =
-          evaluation.reward > state.best && keepsTo(constraints, evaluation.measures) && trusts(metrics, evaluation);
-        if (evaluation.best) state.best = evaluation.reward;
-        state.worse = evaluation.best ? 0 : state.worse + 1;
-      }
-      const alerts = alertsAt({ ...metrics, ...evaluation?.measures, ...evaluation?.signals });
-      state = { ...state, pending: undefined };
-      const tokensPerSecond = state.tokens / state.seconds;
-      const stopped = evaluation !== undefined && options.patience > 0 && state.worse >= options.patience;
-      const done = stopped || state.step >= steps;
-      const failed = failures;
-      failures = [];
-      const step = {
-        step: state.step,
-        metrics,
+      const metrics = loop.state.pending ?? (await learnFromStep(loop, signal));
+      const evaluation = await evaluateIfDue(loop, metrics, signal);
+      const seen = { ...metrics, ...evaluation?.measures, ...evaluation?.signals };
+      const { alerts, alerting } = alertsAt(loop.state, seen);
+      loop.state = { ...loop.state, alerting, pending: undefined };
+      const { step, tokens, seconds, worse } = loop.state;
+      const stopped = evaluation !== undefined && options.patience > 0 && worse >= options.patience;
+      const failures = loop.failures.splice(0);
+      const { metrics: askingMetrics, ...judged } = asking?.report() ?? { metrics: {} };
+      return {
+        step,
+        metrics: { ...metrics, ...askingMetrics },
         alerts,
-        tokensPerSecond,
+        tokensPerSecond: tokens / seconds,
         evaluation,
-        done,
-        ...(idle !== undefined && { idle }),
-        ...(failed.length > 0 && { failures: failed }),
+        done: stopped || step >= steps,
+        ...(loop.idle !== undefined && { idle: loop.idle }),
+        ...(failures.length > 0 && { failures }),
+        ...judged,
       };
-      if (!asking) return step;
-      const { metrics: askingMetrics, ...judged } = asking.report();
-      return { ...step, metrics: { ...metrics, ...askingMetrics }, ...judged };
     },
     /** Saves what is at a service: call it before `save`. */
     prepareSave: async () => remote?.checkpoint(),
@@ -301,26 +348,26 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
       const { state: inner, tensors } = algorithm.save();
       const people = asking?.save();
       return {
-        state: { ...state, algorithm: inner, asking: people?.state, ...(remote && { remote: remote.save() }) },
+        state: { ...loop.state, algorithm: inner, asking: people?.state, ...(remote && { remote: remote.save() }) },
         tensors: { ...(!isRemote(policy) && exportParameters(policy.parameters)), ...tensors, ...people?.tensors },
       };
     },
     /** Restores what `save` returned. */
     restore(checkpoint: { state: unknown; tensors: unknown }): void {
       const {
-        algorithm: own,
+        algorithm: inner,
         asking: people,
         remote: there,
         ...saved
       } = checkpoint.state as State & Record<'algorithm' | 'asking', unknown> & { remote?: RemoteState };
-      checkSameData(saved, state, 'prompts');
-      ahead?.drop();
+      checkSameData(saved, loop.state, 'prompts');
+      loop.sampler.drop();
       const tensors = checkpoint.tensors as Tensors;
       if (!isRemote(policy)) importParameters(policy.parameters, tensors);
       else if (there) policy.restore(there);
-      algorithm.restore({ state: own, tensors });
+      algorithm.restore({ state: inner, tensors });
       asking?.restore({ state: people, tensors });
-      state = saved;
+      loop.state = saved;
     },
     /**
      * The trained model, with adapters merged in. It is no longer disposed of with the learner.

@@ -1,12 +1,14 @@
 /** The report of a policy's training, from the run's folder. */
 
+import type { Diagnosis } from '../../run/diagnosis.ts';
 import { trainingSeconds } from '../../run/drive.ts';
 import { count, figure } from '../../run/progress.ts';
 import type { LineChart } from '../../run/report/line-chart.ts';
 import type { Report, Section } from '../../run/report.ts';
 import { diagnosisSection, linesOver, seriesOf, subtitle, timeFigure } from '../../run/report-parts.ts';
 import { type MetricsRow, readInfo, readMetrics, readSamples } from '../../run/run.ts';
-import { diagnoseLanguageRun } from '../diagnosis/run.ts';
+import { diagnosePolicySettings } from '../diagnosis/policy.ts';
+import { diagnoseRun } from '../diagnosis/run.ts';
 import { completionsTable } from '../training/samples.ts';
 import { parseConstraints } from './constraints.ts';
 import type { PolicyTrainingOptions } from './options.ts';
@@ -76,6 +78,9 @@ const charts: [metric: string, title: string, unit: string, caption: string][] =
   ['learning_rate', 'Learning rate', 'rate', 'By the schedule.'],
 ];
 
+/** The diagnosis of such a run: the one it stored, or one of the rows so far. */
+export const diagnosePolicyRun = (folder: string): Diagnosis => diagnoseRun(folder, diagnosePolicySettings);
+
 /** The report of a policy's training. @throws HeedError when the folder is not a run. */
 export function policyReport(folder: string): Report {
   const { name, command, config, seed, started } = readInfo(folder);
@@ -101,7 +106,7 @@ export function policyReport(folder: string): Report {
       timeFigure(folder, rows),
     ],
     sections: [
-      diagnosisSection(diagnoseLanguageRun(folder)),
+      diagnosisSection(diagnosePolicyRun(folder)),
       rewardChart(rows),
       ...frontier(evaluated),
       ...constraintCharts(rows, (config as Partial<PolicyTrainingOptions>).subjectTo),

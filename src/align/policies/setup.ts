@@ -10,8 +10,7 @@ import { endsWithTurn, loadOutline, type Model, type ModelOutline } from '../../
 import type { Teacher } from '../../preference/teacher.ts';
 import type { Training } from '../../run/training.ts';
 import type { EpisodeTasks } from '../agents/environment.ts';
-import { diagnosePolicy } from '../diagnosis/policy.ts';
-import { policyFacts } from '../diagnosis/run.ts';
+import { diagnosePolicySettings } from '../diagnosis/policy.ts';
 import { holdOut } from '../examples/examples.ts';
 import type { Completion, Reward } from '../reward-functions/reward-function.ts';
 import { type LearningReward, openLearningReward } from '../rewards/learning.ts';
@@ -76,7 +75,7 @@ export const policyTraining = <I extends { signal?: AbortSignal }, O extends Pol
     ...(isRemote(policy)
       ? { model: undefined as never, weights: await policy.export('model') }
       : trainedModel(policy, finish)),
-    diagnosis: diagnosePolicy(rows, policyFacts(options)),
+    diagnosis: diagnosePolicySettings(rows, options),
   }));
 
 /** What `setUpPolicy` opens for the training of a policy. */

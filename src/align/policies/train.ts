@@ -5,6 +5,7 @@ import { saveTokenizer } from '../../lm/tokenizer.ts';
 import { basename, join } from '../../node.ts';
 import type { TrainParts } from '../../run/drive.ts';
 import type { EpisodeFailure } from '../agents/metrics.ts';
+import { diagnosePolicySettings } from '../diagnosis/policy.ts';
 import { recordCompletions, type SpreadRow } from '../training/samples.ts';
 import { type TrainedModel, trainModel } from '../training/train-model.ts';
 import type { ComparedCompletions } from './ask-people.ts';
@@ -83,6 +84,7 @@ export function trainPolicy<O extends PolicyTrainingOptions>(
   let weights: RemoteWeights | undefined;
   return trainModel<PolicyEvaluation, PolicyStep, PolicyResult>(learner, parts, {
     keepBest,
+    diagnose: diagnosePolicySettings,
     async save(folder) {
       const { policy } = learner;
       if (isRemote(policy)) weights = await saveRemote(policy, folder);

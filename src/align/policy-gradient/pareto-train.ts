@@ -1,12 +1,14 @@
 /** A Pareto front of two rewards in a run's folder: a model for each weighting, and the report. */
 import { join } from '../../node.ts';
+import { type Diagnosis, diagnosisOf } from '../../run/diagnosis.ts';
 import { driveRun, type TrainParts } from '../../run/drive.ts';
 import { figure } from '../../run/progress.ts';
 import type { Scatter } from '../../run/report/scatter.ts';
 import type { Report, Table } from '../../run/report.ts';
 import { diagnosisSection, linesOver, subtitle, timeFigure } from '../../run/report-parts.ts';
 import { readInfo, readMetrics, readSamples } from '../../run/run.ts';
-import { diagnoseLanguageRun } from '../diagnosis/run.ts';
+import { diagnosePolicySettings } from '../diagnosis/policy.ts';
+import { type Diagnose, diagnoseRun } from '../diagnosis/run.ts';
 import type { PolicySample } from '../policies/policy-evaluation.ts';
 import {
   dominated,
@@ -92,6 +94,28 @@ export function trainPareto(learner: ParetoLearner, parts: TrainParts<ParetoStep
   });
 }
 
+/** The findings of every policy of a Pareto front; they are trained one after another. */
+const diagnoseEach: Diagnose = (rows, config) => {
+  const weights = [...new Set(rows.filter((row) => 'weight' in row).map(({ weight }) => weight))];
+  const each = weights.map((weight) => {
+    const { findings, summary } = diagnosePolicySettings(
+      rows.filter((row) => row.weight === weight),
+      config,
+    );
+    const of = (text: string) => `With weight ${weight}: ${text}`;
+    return { findings: findings.map((finding) => ({ ...finding, text: of(finding.text) })), summary: of(summary) };
+  });
+  const nothing = 'There is nothing to diagnose yet: the run has no step.';
+  return diagnosisOf(
+    each.flatMap(({ findings }) => findings),
+    each.at(-1)?.summary ?? nothing,
+    { policies: weights.length },
+  );
+};
+
+/** The diagnosis of such a run: the one it stored, or one of the rows so far. */
+export const diagnoseFront = (folder: string): Diagnosis => diagnoseRun(folder, diagnoseEach);
+
 /** The report of a run of `heed pareto`. @throws HeedError when the folder is not a run. */
 export function paretoReport(folder: string): Report {
   const { name, config, seed, started } = readInfo(folder);
@@ -110,7 +134,7 @@ export function paretoReport(folder: string): Report {
       timeFigure(folder, rows),
     ],
     sections: [
-      diagnosisSection(diagnoseLanguageRun(folder)),
+      diagnosisSection(diagnoseFront(folder)),
       ...(samples.length > 0 ? [front(samples[0].names, points, worse)] : []),
       ...linesOver(
         rows,

@@ -13,7 +13,7 @@ export const guardsSchema = z.object({
   length: weight('penalty per mean length of the first step that a completion is too long by; 0: off'),
   repetition: weight('penalty times the share of n-grams that repeat within the completion; 0: off'),
   sameness: weight("penalty times the share of n-grams that the step's other completions contain; 0: off"),
-  ngram: z.number().int().min(1).default(NGRAM).describe('tokens per n-gram'),
+  ngram: z.number().int().min(1).default(NGRAM).describe('tokens per n-gram').meta({ inFileOnly: true }),
 });
 type GuardOptions = z.output<typeof guardsSchema>;
 

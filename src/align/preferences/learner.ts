@@ -97,6 +97,97 @@ interface State {
 /** Prefix of the snapshot's tensors in a checkpoint. */
 const SNAPSHOT = 'snapshot.';
 
+/** Holds a policy to `maxKl`: it measures the KL at intervals, and keeps a snapshot to go back to. */
+function createKlHold(
+  policy: LanguagePolicy,
+  optimizer: ReturnType<typeof adamw>,
+  completions: ReturnType<typeof createPreferenceCompletions>,
+  { maxKl, seed, steps, onNotice }: { maxKl: number; seed: number; steps: number; onNotice?: (text: string) => void },
+) {
+  const tensorsOf = (prefix = '') => ({
+    ...exportParameters(policy.parameters, prefix),
+    ...exportOptimizer(optimizer, `${prefix}optimizer.`),
+  });
+  let snapshot: ReturnType<typeof tensorsOf> = {};
+  const keep = (state: State): State => {
+    snapshot = copied(tensorsOf(SNAPSHOT));
+    return { ...state, snapshot: { step: state.step, kl: state.kl } };
+  };
+  /** Takes the policy back to the snapshot. */
+  const rollBack = (state: State, kl: KlEstimate): State => {
+    const { step, snapshot: last, rollbacks = 0 } = state;
+    importParameters(policy.parameters, snapshot, SNAPSHOT);
+    importOptimizer(optimizer, snapshot, `${SNAPSHOT}optimizer.`);
+    onNotice?.(
+      `step ${step}: the KL is ${figure(kl.mean)} nats, and --max-kl is ${figure(maxKl)}; the policy goes back to that of step ${last!.step}, and learns half as fast from here`,
+    );
+    return { ...state, kl: last!.kl, rollbacks: rollbacks + 1 };
+  };
+  return {
+    /** The policy and its optimizer. */
+    tensors: () => tensorsOf(),
+    snapshot: () => snapshot,
+    keep,
+    /**
+     * Measures how far the policy is from the reference after a twentieth of the steps, for `maxKl`, and before
+     * evaluations. A policy that is within the limit by two standard errors is the new snapshot: a few completions can
+     * hold nearly all of a KL, and be missed by luck. One more than a fifth beyond the limit is rolled back to the
+     * snapshot; from then on it takes steps half as large, and is measured twice as often, by all prompts. Returns
+     * metrics by name.
+     */
+    async measure(state: State, due: boolean): Promise<{ state: State; metrics: Record<string, number> }> {
+      const { step, rollbacks = 0 } = state;
+      const interval = Math.max(1, Math.floor(steps / 20 / 2 ** rollbacks));
+      if (maxKl === 0 || (step % interval > 0 && !due)) return { state, metrics: {} };
+      const kl = await completions.kl(seedFor(seed, 'kl', step), rollbacks > 0);
+      if (!kl) return { state, metrics: {} };
+      let next: State = { ...state, kl };
+      if (kl.mean + 2 * kl.error <= maxKl) next = keep(next);
+      else if (!(kl.mean <= MOST_EXCESS * maxKl)) next = rollBack(next, kl);
+      return {
+        state: next,
+        metrics: { 'kl/mean': kl.mean, ...(next.rollbacks && { 'kl/rolled_back': next.rollbacks }) },
+      };
+    },
+    restore(tensors: Readonly<Record<string, SafetensorsTensor>>): void {
+      snapshot = copied(onlyWith(SNAPSHOT, tensors));
+    },
+  };
+}
+
+/** What a loss reads besides the policy's log-probabilities. */
+async function contextFor(
+  reads: ReturnType<typeof readsOf>,
+  { references, scorer }: { references: References; scorer: PreferenceScorer },
+  seen: PreferenceContext['seen'],
+  items: Items,
+  indices: readonly number[],
+): Promise<PreferenceContext> {
+  return {
+    reference: reads.has('reference')
+      ? await references.logP(items, indices)
+      : new Float32Array(items.sides.length * indices.length),
+    kl: reads.has('kl') ? await klOf(items, indices, references, scorer) : 0,
+    seen,
+  };
+}
+
+/** The KL of the policy from the reference in nats, from completions of other prompts; never below 0. */
+async function klOf(
+  { partners }: Items,
+  indices: readonly number[],
+  references: References,
+  scorer: PreferenceScorer,
+): Promise<number> {
+  if (!partners) return 0;
+  const theirs = await references.partners(partners, indices);
+  const ours = await scorer.logP({ sides: [partners] }, indices);
+  return Math.max(0, mean(ours.map((logP, i) => logP - theirs[i])));
+}
+
+type References = ReturnType<typeof createReferences>;
+type PreferenceScorer = ReturnType<typeof createPreferenceScorer>;
+
 /** Trains a policy on preferences, a step at a time. */
 export type PreferenceLearner<O extends PreferenceOptions = PreferenceOptions> = ReturnType<
   typeof createPreferenceLearner<O>
@@ -135,59 +226,10 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
     seen: { sum: 0, count: 0 },
     fingerprint,
   };
-  const tensorsOf = (prefix = '') => ({
-    ...exportParameters(policy.parameters, prefix),
-    ...exportOptimizer(optimizer, `${prefix}optimizer.`),
-  });
-  let snapshot: ReturnType<typeof tensorsOf> = {};
-  const keepSnapshot = () => {
-    snapshot = copied(tensorsOf(SNAPSHOT));
-    state = { ...state, snapshot: { step: state.step, kl: state.kl } };
-  };
-  if (options.maxKl > 0) keepSnapshot();
-
-  const contextOf = async (items: Items, indices: readonly number[]): Promise<PreferenceContext> => ({
-    reference: reads.has('reference')
-      ? await references.logP(items, indices)
-      : new Float32Array(items.sides.length * indices.length),
-    kl: reads.has('kl') ? await klOf(items, indices) : 0,
-    seen: state.seen,
-  });
-
-  /** The KL of the policy from the reference in nats, from completions of other prompts; never below 0. */
-  const klOf = async ({ partners }: Items, indices: readonly number[]): Promise<number> => {
-    if (!partners) return 0;
-    const theirs = await references.partners(partners, indices);
-    const ours = await scorer.logP({ sides: [partners] }, indices);
-    return Math.max(0, mean(ours.map((logP, i) => logP - theirs[i])));
-  };
-
-  /**
-   * Measures how far the policy is from the reference after a twentieth of the steps, for `maxKl`, and before
-   * evaluations. A policy that is within the limit by two standard errors is the new snapshot: a few completions can
-   * hold nearly all of a KL, and be missed by luck. One more than a fifth beyond the limit is rolled back to the snapshot;
-   * from then on it takes steps half as large, and is measured twice as often, by all prompts. Returns metrics by name.
-   */
-  async function holdKl(due: boolean): Promise<Record<string, number>> {
-    const { maxKl, seed } = options;
-    const { step, rollbacks = 0 } = state;
-    const interval = Math.max(1, Math.floor(steps / 20 / 2 ** rollbacks));
-    if (maxKl === 0 || (step % interval > 0 && !due)) return {};
-    const kl = await completions.kl(seedFor(seed, 'kl', step), rollbacks > 0);
-    if (!kl) return {};
-    state = { ...state, kl };
-    if (kl.mean + 2 * kl.error <= maxKl) keepSnapshot();
-    else if (!(kl.mean <= MOST_EXCESS * maxKl)) {
-      const { snapshot: last } = state;
-      importParameters(policy.parameters, snapshot, SNAPSHOT);
-      importOptimizer(optimizer, snapshot, `${SNAPSHOT}optimizer.`);
-      state = { ...state, kl: last!.kl, rollbacks: rollbacks + 1 };
-      parts.onNotice?.(
-        `step ${step}: the KL is ${figure(kl.mean)} nats, and --max-kl is ${figure(maxKl)}; the policy goes back to that of step ${last!.step}, and learns half as fast from here`,
-      );
-    }
-    return { 'kl/mean': kl.mean, ...(state.rollbacks && { 'kl/rolled_back': state.rollbacks }) };
-  }
+  const hold = createKlHold(policy, optimizer, completions, { ...options, steps, onNotice: parts.onNotice });
+  if (options.maxKl > 0) state = hold.keep(state);
+  const contextOf = (items: Items, indices: readonly number[]) =>
+    contextFor(reads, { references, scorer }, state.seen, items, indices);
 
   /** Evaluates the current policy; `best` is not set. */
   async function evaluate(): Promise<PreferenceEvaluation> {
@@ -232,7 +274,8 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
         },
       };
       const due = evaluationIsDue(state.step, steps, options);
-      const kl = await holdKl(due);
+      const held = await hold.measure(state, due);
+      state = held.state;
       let evaluation: PreferenceEvaluation | undefined;
       if (due) {
         evaluation = await evaluate();
@@ -245,7 +288,7 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
         metrics: {
           ...metricsOf(train, indices, values),
           'gradient/norm': norm,
-          ...kl,
+          ...held.metrics,
           learning_rate: rate,
           tokens: state.tokens,
         },
@@ -256,7 +299,7 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
       };
     },
     /** State and tensors, for a checkpoint. */
-    save: () => ({ state, tensors: { ...tensorsOf(), ...snapshot } }),
+    save: () => ({ state, tensors: { ...hold.tensors(), ...hold.snapshot() } }),
     /** Restores what `save` returned. */
     restore(checkpoint: { state: unknown; tensors: unknown }): void {
       const saved = checkpoint.state as State;
@@ -265,8 +308,7 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
       importParameters(policy.parameters, tensors);
       importOptimizer(optimizer, tensors);
       state = saved;
-      if (options.maxKl === 0) return;
-      snapshot = copied(onlyWith(SNAPSHOT, tensors));
+      if (options.maxKl > 0) hold.restore(tensors);
     },
     /** The trained model, with adapters merged in. It is no longer disposed of with the learner. */
     finish(): Model {

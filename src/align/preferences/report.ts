@@ -1,6 +1,7 @@
 /** The report of a training on preferences, from the run's folder. */
 
 import { percent } from '../../percent.ts';
+import type { Diagnosis } from '../../run/diagnosis.ts';
 import { count, figure } from '../../run/progress.ts';
 import type { Report } from '../../run/report.ts';
 import {
@@ -12,7 +13,8 @@ import {
   trainingAndHeldOut,
 } from '../../run/report-parts.ts';
 import { type MetricsRow, readInfo, readMetrics, readSamples } from '../../run/run.ts';
-import { diagnoseLanguageRun } from '../diagnosis/run.ts';
+import { diagnosePreference } from '../diagnosis/preference.ts';
+import { diagnoseRun } from '../diagnosis/run.ts';
 import { tokensTable } from '../examples/token-rows.ts';
 import { completionsTable } from '../training/samples.ts';
 
@@ -77,6 +79,9 @@ const accuracyCard = (last: MetricsRow | undefined) => {
   ];
 };
 
+/** The diagnosis of such a run: the one it stored, or one of the rows so far. */
+export const diagnosePreferenceRun = (folder: string): Diagnosis => diagnoseRun(folder, diagnosePreference);
+
 /** The report of a training on preferences. @throws HeedError when the folder is not a run. */
 export function offlinePreferenceReport(folder: string): Report {
   const { name, command, config, seed, started } = readInfo(folder);
@@ -100,7 +105,7 @@ export function offlinePreferenceReport(folder: string): Report {
       timeFigure(folder, rows),
     ],
     sections: [
-      diagnosisSection(diagnoseLanguageRun(folder)),
+      diagnosisSection(diagnosePreferenceRun(folder)),
       ...charts.flatMap(([title, unit, caption, lines]) => linesOver(rows, title, unit, caption, lines, STEPS)),
       ...tokensTable(samples),
       ...completionsTable(samples),

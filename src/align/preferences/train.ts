@@ -1,5 +1,6 @@
 /** A training on preferences in a run's folder. */
 import type { TrainParts } from '../../run/drive.ts';
+import { diagnosePreference } from '../diagnosis/preference.ts';
 import { recordTokens } from '../examples/token-rows.ts';
 import { recordCompletions } from '../training/samples.ts';
 import { type TrainedModel, trainModel } from '../training/train-model.ts';
@@ -54,6 +55,7 @@ export function trainPreferences<O extends PreferenceOptions>(
   const { keepBest, dtype } = learner.options;
   return trainModel<PreferenceEvaluation, PreferenceStep, PreferenceResult>(learner, parts, {
     keepBest,
+    diagnose: diagnosePreference,
     save: (folder) => learner.policy.save(folder, { dtype }),
     record: ({ evaluation: _, ...step }) => preferenceMetrics(step),
     recordEvaluation(step, evaluation) {

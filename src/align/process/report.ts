@@ -1,15 +1,20 @@
 /** The report of a process reward model's training, from the run's folder. */
 
 import { percent, percents } from '../../percent.ts';
+import type { Diagnosis } from '../../run/diagnosis.ts';
 import { count } from '../../run/progress.ts';
 import type { Report, Table } from '../../run/report.ts';
 import { diagnosisSection, linesOver, subtitle, timeFigure, trainingAndHeldOut } from '../../run/report-parts.ts';
 import { readInfo, readMetrics, readSamples } from '../../run/run.ts';
-import { diagnoseLanguageRun } from '../diagnosis/run.ts';
+import { diagnoseProcess } from '../diagnosis/process.ts';
+import { diagnoseRun } from '../diagnosis/run.ts';
 import type { StepEvaluation } from './evaluation.ts';
 import type { ProcessEvaluationRow } from './train.ts';
 
 const STEPS = ['optimizer steps'];
+
+/** The diagnosis of such a run: the one it stored, or one of the rows so far. */
+export const diagnoseProcessRun = (folder: string): Diagnosis => diagnoseRun(folder, diagnoseProcess);
 
 /** The report of a run of `heed process`. @throws HeedError when the folder is not a run. */
 export function processReport(folder: string): Report {
@@ -42,7 +47,7 @@ export function processReport(folder: string): Report {
       timeFigure(folder, rows),
     ],
     sections: [
-      diagnosisSection(diagnoseLanguageRun(folder)),
+      diagnosisSection(diagnoseProcessRun(folder)),
       ...both('Accuracy by step', 'accuracy', 'share', 'Share of steps that the model classifies correctly.'),
       ...both('Loss', 'loss', 'nats per step', 'Mean −log P of the labels; in training, of the labels learned.'),
       ...linesOver(

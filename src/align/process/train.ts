@@ -1,5 +1,6 @@
 /** The training of a process reward model in a run's folder. */
 import type { TrainParts } from '../../run/drive.ts';
+import { diagnoseProcess } from '../diagnosis/process.ts';
 import type { Share } from '../reward-model/evaluation.ts';
 import { stepMetrics, type TrainedModel, trainModel } from '../training/train-model.ts';
 import type { StepEvaluation } from './evaluation.ts';
@@ -24,6 +25,7 @@ export interface ProcessEvaluationRow {
 export function trainProcess(learner: ProcessLearner, parts: TrainParts<ProcessStep>): Promise<ProcessRun | undefined> {
   return trainModel<ProcessEvaluation, ProcessStep, ProcessRun>(learner, parts, {
     keepBest: learner.options.keepBest,
+    diagnose: diagnoseProcess,
     save: learner.saveModel,
     record: stepMetrics,
     recordEvaluation(step, evaluation) {

@@ -1,16 +1,21 @@
 /** The report of a reward model's training, from the run's folder, and the parts that other reports share. */
 
 import { percent, percents } from '../../percent.ts';
+import type { Diagnosis } from '../../run/diagnosis.ts';
 import { count } from '../../run/progress.ts';
 import type { Report, Section } from '../../run/report.ts';
 import { diagnosisSection, linesOver, subtitle, timeFigure, trainingAndHeldOut } from '../../run/report-parts.ts';
 import { readInfo, readMetrics, readSamples } from '../../run/run.ts';
-import { diagnoseLanguageRun } from '../diagnosis/run.ts';
+import { diagnoseReward } from '../diagnosis/reward.ts';
+import { diagnoseRun } from '../diagnosis/run.ts';
 import { tokensTable } from '../examples/token-rows.ts';
 import type { RewardEvaluation, Share } from './evaluation.ts';
 import type { RewardEvaluationRow } from './train.ts';
 
 const STEPS = ['optimizer steps'];
+
+/** The diagnosis of such a run: the one it stored, or one of the rows so far. */
+export const diagnoseRewardRun = (folder: string): Diagnosis => diagnoseRun(folder, diagnoseReward);
 
 /** The report of a run of `heed reward`. @throws HeedError when the folder is not a run. */
 export function rewardReport(folder: string): Report {
@@ -32,7 +37,7 @@ export function rewardReport(folder: string): Report {
       timeFigure(folder, rows),
     ],
     sections: [
-      diagnosisSection(diagnoseLanguageRun(folder)),
+      diagnosisSection(diagnoseRewardRun(folder)),
       ...both('Accuracy', 'accuracy', 'share', 'Share of the pairs whose chosen completion has the higher reward.'),
       ...both('Loss', 'loss', 'nats', 'In training, the whole loss; held out, the mean −log P of the preferences.'),
       ...tokensTable(samples),

@@ -1,6 +1,7 @@
 /** The training of a reward model in a run's folder. */
 
 import type { TrainParts } from '../../run/drive.ts';
+import { diagnoseReward } from '../diagnosis/reward.ts';
 import { recordTokens } from '../examples/token-rows.ts';
 import { stepMetrics, type TrainedModel, trainModel } from '../training/train-model.ts';
 import { type RewardLearner, type RewardStep, type RewardStepEvaluation, rewardEvaluationMetrics } from './reward.ts';
@@ -31,6 +32,7 @@ export interface RewardEvaluationRow {
 export function trainReward(learner: RewardLearner, parts: TrainParts<RewardStep>): Promise<RewardRun | undefined> {
   return trainModel<RewardStepEvaluation, RewardStep, RewardRun>(learner, parts, {
     keepBest: learner.options.keepBest,
+    diagnose: diagnoseReward,
     save: learner.saveModels,
     record: stepMetrics,
     recordEvaluation(step, evaluation) {

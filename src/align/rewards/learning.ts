@@ -41,14 +41,21 @@ export const learningSchema = z.object({
   comparisons: z
     .string()
     .optional()
-    .describe('earlier comparisons to replay, as --data of heed reward (default: none)'),
-  replay: z.number().min(0).default(1).describe('earlier comparisons to replay per new judgment; 0: none'),
-  epochs: z.number().positive().default(2).describe('passes over the comparisons in a fit'),
+    .describe('earlier comparisons to replay, as --data of heed reward (default: none)')
+    .meta({ inFileOnly: true }),
+  replay: z
+    .number()
+    .min(0)
+    .default(1)
+    .describe('earlier comparisons to replay per new judgment; 0: none')
+    .meta({ inFileOnly: true }),
+  epochs: z.number().positive().default(2).describe('passes over the comparisons in a fit').meta({ inFileOnly: true }),
   learningRate: z
     .number()
     .positive()
     .optional()
-    .describe('the highest learning rate of the reward model (default: 0.5/√parameters)'),
+    .describe('the highest learning rate of the reward model (default: 0.5/√parameters)')
+    .meta({ inFileOnly: true }),
 });
 type LearningOptions = z.output<typeof learningSchema>;
 

@@ -53,8 +53,19 @@ import { reviewReward, reviewRewards } from '../world/rewards.ts';
 /** Schema of how a reward is called: timeout, retries, and the pessimism of an ensemble. */
 export const rewardCallSchema = z.object({
   timeout: z.number().positive().default(60).describe('seconds before a call of a function or an endpoint times out'),
-  retries: z.number().int().min(0).default(3).describe('retries of a failed call of a function or an endpoint'),
-  pause: z.number().min(0).default(0.5).describe('seconds before the first retry, doubled for each further one'),
+  retries: z
+    .number()
+    .int()
+    .min(0)
+    .default(3)
+    .describe('retries of a failed call of a function or an endpoint')
+    .meta({ inFileOnly: true }),
+  pause: z
+    .number()
+    .min(0)
+    .default(0.5)
+    .describe('seconds before the first retry, doubled for each further one')
+    .meta({ inFileOnly: true }),
   pessimism: z
     .number()
     .min(0)

@@ -1,5 +1,6 @@
 /** The report of a training by maximum likelihood, from the run's folder. */
 
+import type { Diagnosis } from '../../run/diagnosis.ts';
 import { count } from '../../run/progress.ts';
 import type { LineChart } from '../../run/report/line-chart.ts';
 import type { Report } from '../../run/report.ts';
@@ -12,7 +13,8 @@ import {
   trainingAndHeldOut,
 } from '../../run/report-parts.ts';
 import { type MetricsRow, readInfo, readMetrics, readSamples } from '../../run/run.ts';
-import { diagnoseLanguageRun } from '../diagnosis/run.ts';
+import { diagnoseRun } from '../diagnosis/run.ts';
+import { diagnoseSupervised } from '../diagnosis/supervised.ts';
 import { tokensTable } from '../examples/token-rows.ts';
 import { completionsTable } from '../training/samples.ts';
 
@@ -23,6 +25,9 @@ const KINDS: Readonly<Record<string, string>> = {
   pretrain: 'pretraining',
   distill: 'distillation',
 };
+
+/** The diagnosis of such a run: the one it stored, or one of the rows so far. */
+export const diagnoseTextRun = (folder: string): Diagnosis => diagnoseRun(folder, diagnoseSupervised);
 
 /** The report of a run of `heed sft`, `heed pretrain` or `heed distill`. @throws HeedError when the folder is not a run. */
 export function languageReport(folder: string): Report {
@@ -57,7 +62,7 @@ export function languageReport(folder: string): Report {
       timeFigure(folder, rows),
     ],
     sections: [
-      diagnosisSection(diagnoseLanguageRun(folder)),
+      diagnosisSection(diagnoseTextRun(folder)),
       lossChart(rows, best, divergence === 'none' ? '−log p' : 'divergence from the teacher'),
       ...tokensTable(samples),
       ...completionsTable(samples),

@@ -55,6 +55,7 @@ export function trainLanguageModel<O extends LanguageTrainingOptions>(
   const { keepBest, dtype } = learner.options;
   return trainModel<LanguageEvaluation, LanguageStep, LanguageResult>(learner, parts, {
     keepBest,
+    diagnose: diagnoseSupervised,
     save: (folder) => learner.saveModel(folder, { dtype }),
     record: stepMetrics,
     recordEvaluation(step, evaluation) {

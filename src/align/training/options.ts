@@ -19,7 +19,12 @@ export const languageTrainingSchema = z.object({
   rows: wholeNumber(1).default(8).describe('rows computed at once'),
   accumulate: wholeNumber(1).default(1).describe('batches of --rows per optimizer step'),
   learningRate: z.number().positive().optional().describe('the highest learning rate (default: 1/√trained parameters)'),
-  learningRateFactor: z.number().positive().default(1).describe('multiplies the highest learning rate'),
+  learningRateFactor: z
+    .number()
+    .positive()
+    .default(1)
+    .describe('multiplies the highest learning rate')
+    .meta({ inFileOnly: true }),
   schedule: z
     .string()
     .refine(schedules.has, { error: () => `expected one of ${schedules.names().join(', ')}` })

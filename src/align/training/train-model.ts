@@ -4,7 +4,7 @@ import { HeedError } from '../../error.ts';
 import { join } from '../../node.ts';
 import type { Diagnosis, DiagnosisRow } from '../../run/diagnosis.ts';
 import { type Drivable, driveRun, type TrainParts } from '../../run/drive.ts';
-import { diagnoseError, diagnoseLanguageRun, isDiagnosed } from '../diagnosis/run.ts';
+import { type Diagnose, diagnoseError, diagnoseRun } from '../diagnosis/run.ts';
 
 /** What every training of a model in a run's folder results in. */
 export interface TrainedModel {
@@ -14,12 +14,13 @@ export interface TrainedModel {
   model: string;
   /** Wall time in seconds, including earlier processes of the run. */
   seconds: number;
-  /** What went wrong, if anything, and what to do about it; absent for trainings without a diagnosis. */
-  diagnosis?: Diagnosis;
+  /** What went wrong, if anything, and what to do about it. */
+  diagnosis: Diagnosis;
 }
 
 interface ModelTraining<Evaluation, Step, Result> {
   keepBest: boolean;
+  diagnose: Diagnose;
   save(folder: string): void | Promise<void>;
   /** Writes the samples of a step, and returns its metrics, without those of its evaluation. */
   record(step: Step): Record<string, number>;
@@ -67,8 +68,7 @@ export async function trainModel<
   const evaluated = (step: number, evaluation: Evaluation | undefined) =>
     evaluation ? training.recordEvaluation(step, evaluation) : {};
   /** Writes the diagnosis of the run so far. */
-  const diagnosed = (step: number, diagnose: () => Diagnosis): { diagnosis?: Diagnosis } => {
-    if (!isDiagnosed(run.info.command)) return {};
+  const diagnosed = (step: number, diagnose: () => Diagnosis): { diagnosis: Diagnosis } => {
     const diagnosis = diagnose();
     run.sample({ kind: 'diagnosis', step, ...diagnosis } satisfies DiagnosisRow);
     return { diagnosis };
@@ -102,7 +102,7 @@ export async function trainModel<
       model: await save('model'),
       ...training.result(last),
       seconds,
-      ...diagnosed(last.step, () => diagnoseLanguageRun(run.folder)),
+      ...diagnosed(last.step, () => diagnoseRun(run.folder, training.diagnose)),
     }),
   });
   if (!result) await save('model');

@@ -11,19 +11,19 @@ import type { TeachingState } from '../../control/teaching/state.ts';
 import { type LearnRunResult, trainSchema } from '../../control/train.ts';
 import type { Environment } from '../../env/environment.ts';
 import type { RoomState } from '../../feedback/room.ts';
-import type { StageTraining } from '../../pipeline/trainings/training.ts';
 import { seedFor } from '../../random.ts';
+import { returned } from '../../rl/record.ts';
 import type { TrainParts } from '../../run/drive.ts';
 import type { Run } from '../../run/run.ts';
+import type { TrainingRecord } from '../../run/training-record.ts';
 import type { StudioAddress } from '../people/address.ts';
 import { ahead, createPace, unpaused } from '../people/pace.ts';
 import { curveOf, lessonShown, withRoom } from '../people/people.ts';
 import type { RoomParts, TeacherToCome, TeachingRoom } from '../people/room.ts';
 import { amountOf } from '../program/output.ts';
-import { returned } from './rl.ts';
 
 /** The training; if `teacher` is "human", with a studio where people answer. */
-export const withPeople = (training: StageTraining, addressOf: () => StudioAddress) =>
+export const withPeople = (training: TrainingRecord, addressOf: () => StudioAddress) =>
   withRoom<Segment, Learner, LearnStep, LearnRunResult>(training, addressOf, {
     asks: ({ teacher }) => teacher === 'human',
     create: (settings, { folder, onNotice }, teacher) =>

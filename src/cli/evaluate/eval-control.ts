@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { evaluateRun, evaluateRunSchema } from '../../control/evaluate-run.ts';
 import { percent } from '../../percent.ts';
-import { returned } from '../control/rl.ts';
+import { returned } from '../../rl/record.ts';
 import { addFlags, settingsFrom } from '../program/flags.ts';
 import { createOutput, table } from '../program/output.ts';
 import { checking } from '../program/usage.ts';

@@ -1,18 +1,19 @@
 /** heed eval: evaluates an agent, a reward model or a language model. */
 import { basename } from 'node:path';
 import type { Command } from 'commander';
+import { policyEvaluation } from '../../align/evaluation/record.ts';
+import { formatAccuracy } from '../../align/reward-model/record.ts';
 import { type JudgmentRow, judgeReward, rewardJudgmentSchema } from '../../align/rewards/judge-reward.ts';
 import { evaluationReport } from '../../align/rewards/report.ts';
 import { percent } from '../../percent.ts';
 import { writeReport } from '../../run/report.ts';
 import { createRun } from '../../run/run.ts';
-import { formatAccuracy } from '../language/reward.ts';
 import { pullProgress } from '../models/pull.ts';
 import { addFlags, settingsFrom } from '../program/flags.ts';
 import { address, createOutput, table } from '../program/output.ts';
 import { checking } from '../program/usage.ts';
+import { addTraining } from '../run/run-training.ts';
 import { addEvalControl } from './eval-control.ts';
-import { addEvalPolicy } from './eval-policy.ts';
 
 export function addEval(command: Command): void {
   const reward = command
@@ -23,7 +24,7 @@ export function addEval(command: Command): void {
     .option('--out <dir>', 'folder of the report (default: runs/<time>-<name>)')
     .action(() => evaluatingReward(reward));
   addEvalControl(command.command('control').description('return of an agent, and accuracy of the reward it learned'));
-  addEvalPolicy(command.command('policy').description("compare a model's completions with another's"));
+  addTraining(command.command('policy').description("compare a model's completions with another's"), policyEvaluation);
 }
 
 async function evaluatingReward(command: Command): Promise<void> {

@@ -9,10 +9,10 @@ import type { SampleCompletion } from '../../align/training/samples.ts';
 import type { Content } from '../../feedback/judgment.ts';
 import type { RoomState } from '../../feedback/room.ts';
 import { percent } from '../../percent.ts';
-import type { StageTraining } from '../../pipeline/trainings/training.ts';
 import type { TrainParts } from '../../run/drive.ts';
 import { figure } from '../../run/progress.ts';
 import { type Run, readSamples } from '../../run/run.ts';
+import type { TrainingRecord } from '../../run/training-record.ts';
 import type { StudioAddress } from '../people/address.ts';
 import { ahead, createPace, unpaused } from '../people/pace.ts';
 import { curveOf, lessonShown, withRoom } from '../people/people.ts';
@@ -24,10 +24,10 @@ type Learner = PolicyLearner<PolicyTrainingOptions>;
 const WINS = 'reward/win_rate';
 
 /** The training; if `askPeople` is set, with a studio where people answer. */
-export const withAnnotators = (training: StageTraining, addressOf: () => StudioAddress) =>
+export const withAnnotators = (training: TrainingRecord, addressOf: () => StudioAddress) =>
   withRoom<Completion, Learner, PolicyStep, PolicyResult>(training, addressOf, {
     asks: ({ askPeople }) => askPeople === true,
-    create: (settings, parts, teacher) => training.create(settings, { ...parts, teacher }) as Learner,
+    create: (settings, parts, teacher) => training.open(settings, { ...parts, teacher }) as Learner,
     show,
     watch: watchedBy,
     ending: resultOf,

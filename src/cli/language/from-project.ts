@@ -6,7 +6,7 @@ import type { Row } from '../../data/row.ts';
 import { writeDataset } from '../../data/write.ts';
 import { HeedError } from '../../error.ts';
 import type { Merge } from '../../feedback/transfer/merges.ts';
-import type { StageLearner, StageTraining } from '../../pipeline/trainings/training.ts';
+import type { StageLearner, TrainingRecord } from '../../run/training-record.ts';
 import { UsageError } from '../program/usage.ts';
 
 export interface ProjectFlags {
@@ -17,16 +17,16 @@ export interface ProjectFlags {
 
 const FILE = 'comparisons.jsonl';
 
-export function learningFromProject(training: StageTraining, flagsOf: () => ProjectFlags): StageTraining {
+export function learningFromProject(training: TrainingRecord, flagsOf: () => ProjectFlags): TrainingRecord {
   const judgments = new WeakMap<object, Row[]>();
 
   async function create(
     { fromProject: name, store, merge }: ProjectFlags,
     settings: Record<string, unknown>,
-    parts: Parameters<StageTraining['create']>[1],
+    parts: Parameters<TrainingRecord['open']>[1],
   ): Promise<StageLearner> {
     const rows = await answersOf(store, name!, merge);
-    const learner = await training.create({ ...settings, data: rows }, parts);
+    const learner = await training.open({ ...settings, data: rows }, parts);
     Object.assign(learner.options, { data: FILE, fromProject: name });
     judgments.set(learner, rows);
     return learner;
@@ -34,13 +34,13 @@ export function learningFromProject(training: StageTraining, flagsOf: () => Proj
 
   return {
     ...training,
-    create(settings, parts) {
+    open(settings, parts) {
       if (parts.folder !== undefined && settings.fromProject !== undefined) {
         const { fromProject: _, ...stored } = settings;
-        return training.create({ ...stored, data: join(parts.folder, FILE) }, parts);
+        return training.open({ ...stored, data: join(parts.folder, FILE) }, parts);
       }
       const flags = flagsOf();
-      if (flags.fromProject === undefined) return training.create(settings, parts);
+      if (flags.fromProject === undefined) return training.open(settings, parts);
       if (settings.data !== undefined)
         throw new UsageError('--data and --from-project exclude each other', { hint: 'use one of them' });
       training.check(settings);

@@ -3,10 +3,10 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { HeedError, messageOf } from '../../error.ts';
 import type { RoomState } from '../../feedback/room.ts';
-import type { LearnerParts, StageLearner, StageTraining } from '../../pipeline/trainings/training.ts';
 import type { LearnedComparison } from '../../preference/lesson.ts';
 import type { TrainParts } from '../../run/drive.ts';
 import { type Run, readMetrics } from '../../run/run.ts';
+import type { LearnerParts, StageLearner, TrainingRecord } from '../../run/training-record.ts';
 import type { Staying } from '../run/run-training.ts';
 import type { StudioAddress } from './address.ts';
 import type { RoomParts, TeacherToCome, TeachingRoom } from './room.ts';
@@ -47,16 +47,16 @@ export interface TaughtTraining<Option, Learner extends StageLearner, Step, Resu
 
 /** The training; if its settings ask people, with a studio where they answer. */
 export function withRoom<Option, Learner extends StageLearner, Step, Result extends { run: string }>(
-  training: StageTraining,
+  training: TrainingRecord,
   addressOf: () => StudioAddress,
   taught: TaughtTraining<Option, Learner, Step, Result>,
-): StageTraining & Staying {
+): TrainingRecord & Staying {
   const teachers = new WeakMap<object, TeacherToCome<Option>>();
   const ended = new WeakMap<object, { room: TeachingRoom; result: Result; run: Run; signal?: AbortSignal }>();
   return {
     ...training,
-    create(settings, parts) {
-      if (!taught.asks(settings)) return training.create(settings, parts);
+    open(settings, parts) {
+      if (!taught.asks(settings)) return training.open(settings, parts);
       const teacher = teacherToCome<Option>();
       // wrong settings throw here, at once
       const created = taught.create(settings, parts, teacher);

@@ -4,7 +4,8 @@ import type { z } from 'zod';
 import { readJsonFile } from '../../files.ts';
 import { flagFor, settingFor } from '../../flag-names.ts';
 import { parsedJson } from '../../lm/tool-calls.ts';
-import { optionsJson } from '../../options.ts';
+import { didYouMean } from '../../nearest.ts';
+import { isSettings, optionsJson } from '../../options.ts';
 import { checking, UsageError } from './usage.ts';
 
 interface Flag {
@@ -16,6 +17,8 @@ interface Flag {
   open: boolean;
   description: string;
   default: unknown;
+  /** Whether only a file of --config sets it. */
+  inFileOnly?: boolean;
 }
 
 interface JsonSchema {
@@ -28,22 +31,30 @@ interface JsonSchema {
   names?: string[];
   description?: string;
   default?: unknown;
+  /** For details that few ever set: the command line has no flag for them. */
+  inFileOnly?: boolean;
 }
 
 /** Short names for common flags. */
 export type Shortcuts = Readonly<Record<string, string>>;
 
-/** Adds the flags of a schema to a command; those of each part have a heading of their own. */
+/**
+ * Adds the flags of a schema to a command; those of each part have a heading of their own. A shortcut of the same last
+ * word takes the place of the longer flag.
+ */
 export function addFlags(command: Command, schema: z.ZodType, shortcuts: Shortcuts = {}): void {
   const flags = flagsOf(schema);
   const shorter = Object.entries(shortcuts).map(([name, of]) => {
     const flag = flags.find(({ name }) => name === of)!;
     return { ...flag, name, description: `${flag.description} (${flagFor(of)})` };
   });
+  const replaced = new Map(
+    Object.entries(shortcuts).flatMap(([name, of]) => (of.endsWith(`.${name}`) ? [[of, name]] : [])),
+  );
   const plain = flags.filter(({ name }) => !name.includes('.'));
-  const nested = flags.filter(({ name }) => name.includes('.'));
+  const nested = flags.filter(({ name }) => name.includes('.') && !replaced.has(name));
   for (const flag of [...plain, ...shorter, ...nested]) {
-    command.addOption(optionOf(flag));
+    command.addOption(flag.inFileOnly ? refusal(flag) : optionOf(flag));
   }
   command.option('--config <file>', "JSON file with any of these settings, or a run's config.json; flags override it");
 }
@@ -59,6 +70,17 @@ export function acceptCamelCase(command: Command): void {
     alias.argChoices = option.argChoices;
     command.addOption(alias);
   }
+}
+
+/** In place of a flag: says how a setting without one is set. */
+function refusal({ name }: Flag): Option {
+  const json = name.split('.').reduceRight((inner, key) => `{ "${key}": ${inner} }`, '…');
+  const wrong = () => {
+    throw new UsageError(`${flagFor(name)} is not a flag: this setting is for a file`, {
+      hint: `write ${json} into a file, and pass it with --config`,
+    });
+  };
+  return new Option(`${flagFor(name)} <value>`).hideHelp().argParser(wrong);
 }
 
 /** Longer lists of choices follow the description: they would push all descriptions to the right. */
@@ -103,7 +125,7 @@ function parse({ name, kind, choices, open }: Flag, text: string): unknown {
   if (kind === 'text') return text;
   if (kind === 'object') {
     const value = parsedJson(text);
-    if (!isPlain(value)) throw wrong(`a JSON object, such as '{"enable_thinking": false}'`);
+    if (!isSettings(value)) throw wrong(`a JSON object, such as '{"enable_thinking": false}'`);
     return value;
   }
   if (kind === 'names') return text.split(',').map((part) => part.trim());
@@ -120,7 +142,7 @@ export function settingsFrom(command: Command, schema: z.ZodType, shortcuts: Sho
     for (const [name, value] of readConfig(options.config, names)) {
       if (!names.has(name)) {
         throw new UsageError(`"${options.config}" has a setting "${name}", which ${command.name()} does not know`, {
-          hint: nearest(name, [...names]),
+          hint: didYouMean(name, [...names]),
         });
       }
       put(settings, name, value);
@@ -142,7 +164,8 @@ export function flagNames(command: Command, schema: z.ZodType, shortcuts: Shortc
 function flagsOf(schema: z.ZodType): Flag[] {
   const walk = (node: JsonSchema, name: string): Flag[] => {
     if (node.properties) {
-      return Object.entries(node.properties).flatMap(([key, inner]) => walk(inner, name ? `${name}.${key}` : key));
+      const parts = Object.entries(node.properties);
+      return parts.flatMap(([key, inner]) => walk(withMark(inner, node), name ? `${name}.${key}` : key));
     }
     const kind = (
       { integer: 'number', number: 'number', boolean: 'yes or no', array: 'numbers', object: 'object' } as const
@@ -151,10 +174,15 @@ function flagsOf(schema: z.ZodType): Flag[] {
     const listed = named ? 'names' : node.items?.type === 'string' ? 'texts' : kind;
     const description = (node.description ?? '').replace(/\.$/, '');
     const choices = { choices: node.enum ?? node.names, open: node.names !== undefined };
-    return [{ name, kind: listed ?? 'text', ...choices, description, default: node.default }];
+    const { default: usual, inFileOnly } = node;
+    return [{ name, kind: listed ?? 'text', ...choices, description, default: usual, inFileOnly }];
   };
   return walk(optionsJson(schema) as JsonSchema, '');
 }
+
+/** A part of settings, which only a file sets if that is so of the whole. */
+const withMark = (inner: JsonSchema, { inFileOnly }: JsonSchema): JsonSchema =>
+  inFileOnly ? { ...inner, inFileOnly } : inner;
 
 function put(settings: Record<string, unknown>, name: string, value: unknown): void {
   const path = name.split('.');
@@ -169,10 +197,10 @@ function put(settings: Record<string, unknown>, name: string, value: unknown): v
 
 function readConfig(path: string, names: ReadonlySet<string>): [name: string, value: unknown][] {
   const content = checking(() => readJsonFile(path));
-  if (!isPlain(content)) throw new UsageError(`"${path}" is not a JSON object of settings`);
+  if (!isSettings(content)) throw new UsageError(`"${path}" is not a JSON object of settings`);
   const settings = isRunConfig(content) ? content.config : content;
   const flat = (value: unknown, name: string): [string, unknown][] =>
-    isPlain(value) && !names.has(name)
+    isSettings(value) && !names.has(name)
       ? Object.entries(value).flatMap(([key, inner]) => flat(inner, name ? `${name}.${key}` : key))
       : [[name, value]];
   return flat(settings, '');
@@ -180,18 +208,4 @@ function readConfig(path: string, names: ReadonlySet<string>): [name: string, va
 
 /** Whether a file is a run's config.json, which holds its settings among other things. */
 const isRunConfig = (content: Record<string, unknown>): boolean =>
-  typeof content.format === 'string' && content.format.startsWith('heed run ') && isPlain(content.config);
-
-const isPlain = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
-/** The setting names most similar to a wrong one. */
-function nearest(name: string, names: readonly string[]): string {
-  const score = (other: string) => {
-    let at = 0;
-    for (const letter of other.toLowerCase()) if (letter === name.toLowerCase()[at]) at++;
-    return at / Math.max(name.length, other.length);
-  };
-  const best = [...names].sort((a, b) => score(b) - score(a)).slice(0, 3);
-  return `did you mean ${best.join(', ')}?`;
-}
+  typeof content.format === 'string' && content.format.startsWith('heed run ') && isSettings(content.config);

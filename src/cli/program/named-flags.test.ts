@@ -18,7 +18,7 @@ const OTHERS = new RegExp(
 async function flags(): Promise<Set<string>> {
   const names = new Set(['--json', '--verbose', '--help', '--version', '--plugin', '--device']);
   const collect = (command: Command) => {
-    for (const { long } of command.options) if (long) names.add(long);
+    for (const { long, hidden } of command.options) if (long && !hidden) names.add(long);
     command.commands.forEach(collect);
   };
   for (const [name, , add] of commands) {

@@ -1,7 +1,7 @@
 /** heed diagnose: what went wrong in a run, and what to do about it. */
 import type { Command } from 'commander';
 import { HeedError } from '../../error.ts';
-import { trainings } from '../../pipeline/trainings/trainings.ts';
+import { trainings } from '../../pipeline/trainings.ts';
 import { readInfo } from '../../run/run.ts';
 import { createOutput } from '../program/output.ts';
 import { sayFindings } from './findings.ts';

@@ -21,7 +21,7 @@ import { createPipeline, type PipelineParts, type PipelineResult, runPipeline } 
 import { checkRecipe } from '../../pipeline/recipe.ts';
 import { pipelineReport } from '../../pipeline/report.ts';
 import { changeCourse, progressOf, type StageResult } from '../../pipeline/state.ts';
-import { trainings } from '../../pipeline/trainings/trainings.ts';
+import { trainings } from '../../pipeline/trainings.ts';
 import { loadPlugins } from '../../plugins.ts';
 import { duration, figure } from '../../run/progress.ts';
 import { writeReport } from '../../run/report.ts';

@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { HeedError } from '../../error.ts';
 import { pipelineReport } from '../../pipeline/report.ts';
-import { trainings } from '../../pipeline/trainings/trainings.ts';
+import { trainings } from '../../pipeline/trainings.ts';
 import { type Report, writeReport } from '../../run/report.ts';
 import { readInfo } from '../../run/run.ts';
 import { address, createOutput } from '../program/output.ts';

@@ -9,13 +9,12 @@ import { HeedError, messageOf } from '../../error.ts';
 import { flagFor } from '../../flag-names.ts';
 import { addSpan, inSpan, startTraces } from '../../monitoring/traces.ts';
 import { faultsIn } from '../../options.ts';
-import type { StageLearner, StageTraining } from '../../pipeline/trainings/training.ts';
 import { loadPlugins } from '../../plugins.ts';
 import { attachLoggers, type LoggerChoice, readLoggers } from '../../run/loggers/attach.ts';
 import type { Ending } from '../../run/loggers/logger.ts';
-import type { ProgressOptions } from '../../run/progress.ts';
 import { writeReport } from '../../run/report.ts';
 import { checkEmpty, createRun, FIRST_PRECISION, newFolder, openRun, type Run } from '../../run/run.ts';
+import type { RunResult, StageLearner, TrainingRecord } from '../../run/training-record.ts';
 import { addClusterOptions, type ClusterFlags } from '../cluster/flags.ts';
 import { pullProgress } from '../models/pull.ts';
 import { addFlags, flagNames, type Shortcuts, settingsFrom } from '../program/flags.ts';
@@ -36,35 +35,23 @@ export interface Staying {
   stay?(learner: StageLearner): Promise<(() => Promise<void>) | undefined>;
 }
 
-interface CommandView<R extends { run: string }> {
+/** What a command adds to a record. */
+interface CommandView {
   shortcuts?: Shortcuts;
   /** Changes to the training that a pipeline does not have. */
-  around?: (training: StageTraining) => StageTraining & Staying;
-  /** Whether settings can only be checked after the environment or model is opened. */
-  checkedLate?: boolean;
-  /** Whether it trains many runs, each of which a cluster can train by itself. */
-  manyRuns?: boolean;
-  /** Options of the progress line. */
-  progress?: Pick<ProgressOptions, 'window'>;
+  around?: (training: TrainingRecord) => TrainingRecord & Staying;
   /** Called with the folder of a run that is about to be resumed. */
   beforeResume?(folder: string): void;
-  /** The result for a person, as rows of name and value. */
-  summarize(result: R): [name: string, value: string][];
 }
 
-interface TrainingCommand extends StageTraining, Staying, CommandView<{ run: string }> {
-  command: string;
+interface TrainingCommand extends TrainingRecord, Staying, CommandView {
+  summarize: NonNullable<TrainingRecord['summarize']>;
 }
 
 /** Adds the flags and the action that all training commands share. Pipelines use the same name for the training. */
-export function addTraining<R extends { run: string }>(
-  command: Command,
-  name: string,
-  training: StageTraining,
-  view: CommandView<R>,
-): void {
+export function addTraining(command: Command, record: TrainingRecord, view: CommandView = {}): void {
   const { around, ...rest } = view;
-  const definition: TrainingCommand = { ...(around ? around(training) : training), ...rest, command: name };
+  const definition = { ...(around ? around(record) : record), ...rest } as TrainingCommand;
   addFlags(command, definition.schema, definition.shortcuts);
   addClusterOptions(addRunOptions(command)).action(() => train(command, definition));
 }
@@ -114,7 +101,7 @@ async function train(command: Command, definition: TrainingCommand): Promise<voi
   const output = createOutput(flags);
   const choices = loggersOf(flags.log);
   if (flags.on !== undefined && !definition.manyRuns) return trainingOnCluster(command, definition, flags, output);
-  const traces = await startTraces({ service: `heed-${definition.command}` });
+  const traces = await startTraces({ service: `heed-${definition.name}` });
   runtime(); // if the engine does not start, that comes first
   if (flags.resume !== undefined) definition.beforeResume?.(flags.resume);
   const old = flags.resume === undefined ? undefined : open(flags.resume, command, definition);
@@ -137,21 +124,22 @@ async function train(command: Command, definition: TrainingCommand): Promise<voi
     const { name, steps } = definition.about(learner);
     const { options } = learner;
     folderWasThere = flags.out !== undefined && existsSync(flags.out);
-    run ??= createRun(flags.out, { name, command: definition.command, config: options, seed: options.seed });
+    run ??= createRun(flags.out, { name, command: definition.name, config: options, seed: options.seed });
     const how = [options.precision === 'bf16' ? 'in bf16' : '', device() === 'cpu' ? '' : `on ${device()}`].filter(
       Boolean,
     );
     note(`${name} in ${run.folder}${how.length > 0 ? `, computing ${how.join(' ')}` : ''}`);
     loggers = attachLoggers(run, choices, (text) => progress.warn(text));
-    let result: (Awaited<ReturnType<StageTraining['train']>> & { seconds?: number }) | undefined;
+    let result: RunResult | undefined;
     const shown = createTrainingProgress(
-      { total: steps, shares: definition.shares, ...definition.progress },
+      // runs of many end in bursts, and later ones resemble earlier ones
+      { total: steps, shares: definition.shares, window: definition.manyRuns ? Number.POSITIVE_INFINITY : undefined },
       Boolean(old),
     );
     progress = shown;
     try {
       const stepped = spanByStep();
-      const parts: Parameters<StageTraining['train']>[1] = {
+      const parts: Parameters<TrainingRecord['train']>[1] = {
         run,
         signal: interrupted.signal,
         checkpointSeconds: flags.checkpointSeconds,
@@ -164,7 +152,7 @@ async function train(command: Command, definition: TrainingCommand): Promise<voi
           shown.at(step.step, definition.live(step));
         },
       };
-      const span = { attributes: { 'heed.run': basename(run.folder), 'heed.command': definition.command } };
+      const span = { attributes: { 'heed.run': basename(run.folder), 'heed.command': definition.name } };
       const stage = learner;
       result = await inSpan('training', span, () => definition.train(stage, parts));
     } catch (error) {
@@ -176,7 +164,7 @@ async function train(command: Command, definition: TrainingCommand): Promise<voi
     const path = writeReport(run, definition.report(run.folder));
     if (!result) {
       const on = flags.on === undefined ? '' : ` --on ${flags.on}`;
-      note(`Stopped, with a checkpoint. Go on with: heed ${definition.command} --resume ${run.folder}${on}`);
+      note(`Stopped, with a checkpoint. Go on with: heed ${definition.name} --resume ${run.folder}${on}`);
       process.exitCode = interrupted.exitCode;
       return;
     }
@@ -241,16 +229,16 @@ async function trainingOnCluster(
     settings = run.info.config as Record<string, unknown>;
     run.close();
   }
-  const folder = resume ?? out ?? newFolder(definition.command);
+  const folder = resume ?? out ?? newFolder(definition.name);
   const { isOnCluster, trainOnCluster, untilInterrupted } = await onRay();
   if (resume === undefined && existsSync(folder) && !isOnCluster(folder)) checkEmpty(folder);
-  note(`${definition.command} on ${flags.on} in ${folder}`);
+  note(`${definition.name} on ${flags.on} in ${folder}`);
   const following = async (signal: AbortSignal) => {
-    const order = { command: definition.command, settings, checkpointSeconds };
+    const order = { command: definition.name, settings, checkpointSeconds };
     // the job's own summary has its paths, not ours
     const onLine = (line: string) => line.startsWith('  ') || note(line);
     const parts = { signal, onLine, onWarning: (text: string) => log('warn', text) };
-    const result = (await trainOnCluster(folder, order, flags, parts)) as Parameters<typeof definition.summarize>[0];
+    const result = (await trainOnCluster(folder, order, flags, parts)) as unknown as RunResult;
     const report = address(join(folder, 'report.html'));
     output.say(table([...definition.summarize(result), ['run', folder], ['report', report]]));
     output.result(result);
@@ -263,12 +251,12 @@ const onRay = () => import('../cluster/on-ray.ts');
 
 /** Creates a learner, and shows what is pulled for it. Throws at once if settings are wrong. */
 function create(
-  { create }: TrainingCommand,
+  definition: TrainingCommand,
   settings: Record<string, unknown>,
   folder?: string,
 ): StageLearner | Promise<StageLearner> {
   const { done, ...pull } = pullProgress('pull');
-  const learner = create(settings, { folder, pull, onNotice: note });
+  const learner = definition.open(settings, { folder, pull, onNotice: note });
   return learner instanceof Promise ? learner.finally(done) : learner;
 }
 
@@ -301,7 +289,7 @@ function checkedLearner(command: Command, definition: TrainingCommand): StageLea
   });
 }
 
-function open(folder: string, command: Command, { command: name, schema, shortcuts }: TrainingCommand): Run {
+function open(folder: string, command: Command, { name, schema, shortcuts }: TrainingCommand): Run {
   const extra = flagNames(command, schema, shortcuts);
   if (command.opts<Flags>().out !== undefined) extra.push('out');
   if (extra.length > 0) {

@@ -7,7 +7,7 @@ import { ktoSchema } from '../../align/preferences/kto.ts';
 import { rewardModelSchema } from '../../align/reward-model/options.ts';
 import { sftSchema } from '../../align/supervised/sft.ts';
 import { HeedError } from '../../error.ts';
-import { faultsIn, faultsInWords, parseOptions } from '../../options.ts';
+import { faultsIn, faultsInWords, isSettings, parseOptions } from '../../options.ts';
 import { openrlhf } from './openrlhf.ts';
 import {
   type JobSettings,
@@ -58,12 +58,9 @@ export interface Translation {
   theirs: Readonly<Record<string, TheirValue>>;
 }
 
-const isPlain = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
 /** The values of nested settings by their paths. */
 export const flat = (value: unknown, within = ''): [path: string, value: unknown][] =>
-  isPlain(value)
+  isSettings(value)
     ? Object.entries(value).flatMap(([key, inner]) => flat(inner, within ? `${within}.${key}` : key))
     : value === undefined
       ? []

@@ -22,6 +22,60 @@ const IMAGES = 64; // rows predicted at once: their features take a hundred kilo
 const FIRST_STEPS = 2048; // steps of random play that are kept
 const FIRST = 'reward.first.'; // prefix of their tensors' names
 
+/** Predicted returns of segments under the choice model: [members][segments]. */
+function returnsOf(
+  segments: readonly Segment[],
+  predict: (steps: StepRows) => readonly ArrayLike<number>[],
+  discount: number,
+): Float64Array[] {
+  const rewardsOf = predict(joinSegments(segments));
+  return rewardsOf.map((member) => {
+    let at = 0;
+    return Float64Array.from(segments, ({ length }) => {
+      let total = 0;
+      for (let t = 0; t < length; t++) total += member[at + t] * discount ** t;
+      at += length;
+      return total;
+    });
+  });
+}
+
+/** The mean over members of normalized rewards, plus a bonus for their deviation. */
+function normalizedMean(
+  each: readonly ArrayLike<number>[],
+  { shift, divisor, bonus }: { shift: Float64Array; divisor: Float64Array; bonus: number },
+  out: Float32Array,
+): void {
+  const members = each.length;
+  const normalized = (m: number, i: number) => (each[m][i] - shift[m]) / divisor[m];
+  out.fill(0);
+  for (let m = 0; m < members; m++) {
+    for (let i = 0; i < out.length; i++) out[i] += normalized(m, i) / members;
+  }
+  if (bonus === 0) return;
+  for (let i = 0; i < out.length; i++) {
+    let squares = 0;
+    for (let m = 0; m < members; m++) squares += (normalized(m, i) - out[i]) ** 2;
+    out[i] += bonus * Math.sqrt(squares / members);
+  }
+}
+
+/** The oldest steps of the experience, at most `most`. */
+function stepsOf(
+  experience: Experience,
+  { observationSize, actionSpace }: RewardSpaces,
+  most = Number.POSITIVE_INFINITY,
+) {
+  const rows = Math.min(experience.held * experience.count, most);
+  const part = <A extends SegmentNumbers>(from: A, size: number) => from.subarray(0, rows * size) as A;
+  return {
+    observations: part(experience.observations, observationSize),
+    actions: part(experience.actions, sizeOf(actionSpace)),
+    nextObservations: part(experience.nextObservations, observationSize),
+    terminated: part(experience.terminated, 1),
+  };
+}
+
 /**
  * Creates an ensemble with fresh weights. `rows`: steps whose reward is predicted at once; `window`: the length of the
  * longest segment.
@@ -32,7 +86,6 @@ export function createRewardEnsemble(
   choiceModel: ChoiceModel,
   settings: { window: number; rows: number; seed: number },
 ) {
-  const { observationSize, actionSpace } = spaces;
   const image = spaces.shape !== undefined;
   const { members } = options;
   const { window, seed } = settings;
@@ -49,20 +102,7 @@ export function createRewardEnsemble(
   /** With `zero-at-first`: the steps whose mean reward is 0. */
   let first: ReturnType<typeof unpackSteps>;
 
-  /** Predicted returns of segments under the choice model: [members][segments]. */
-  function segmentReturns(segments: readonly Segment[]): Float64Array[] {
-    const rewardsOf = predict(joinSegments(segments));
-    return rewardsOf.map((member) => {
-      let at = 0;
-      return Float64Array.from(segments, ({ length }) => {
-        let total = 0;
-        for (let t = 0; t < length; t++) total += member[at + t] * choiceModel.discount ** t;
-        at += length;
-        return total;
-      });
-    });
-  }
-
+  const segmentReturns = (segments: readonly Segment[]) => returnsOf(segments, predict, choiceModel.discount);
   /** Mean over members of the predicted returns. */
   function meanReturns(segments: readonly Segment[]): Float64Array {
     const each = segmentReturns(segments);
@@ -77,38 +117,15 @@ export function createRewardEnsemble(
    */
   async function reward(steps: StepRows, out: Float32Array, step: number): Promise<void> {
     const each = await predictFreely(steps);
-    const normalized = (m: number, i: number) => (each[m][i] - shift[m]) / divisor[m];
-    const bonus = options.bonus * (1 - options.bonusDecay) ** step;
-    out.fill(0);
-    for (let m = 0; m < members; m++) {
-      for (let i = 0; i < out.length; i++) out[i] += normalized(m, i) / members;
-    }
-    if (bonus === 0) return;
-    for (let i = 0; i < out.length; i++) {
-      let squares = 0;
-      for (let m = 0; m < members; m++) squares += (normalized(m, i) - out[i]) ** 2;
-      out[i] += bonus * Math.sqrt(squares / members);
-    }
-  }
-
-  /** The oldest steps of the experience, at most `most`. */
-  function stepsOf(experience: Experience, most = Number.POSITIVE_INFINITY) {
-    const rows = Math.min(experience.held * experience.count, most);
-    const part = <A extends SegmentNumbers>(from: A, size: number) => from.subarray(0, rows * size) as A;
-    return {
-      observations: part(experience.observations, observationSize),
-      actions: part(experience.actions, sizeOf(actionSpace)),
-      nextObservations: part(experience.nextObservations, observationSize),
-      terminated: part(experience.terminated, 1),
-    };
+    normalizedMean(each, { shift, divisor, bonus: options.bonus * (1 - options.bonusDecay) ** step }, out);
   }
 
   /** Computes each member's normalization from recent experience. */
   async function normalize(experience: Experience, discount: number): Promise<void> {
     if (options.normalize === 'zero-at-first')
-      first ??= unpackSteps(FIRST, packSteps(FIRST, stepsOf(experience, image ? IMAGES : FIRST_STEPS)));
+      first ??= unpackSteps(FIRST, packSteps(FIRST, stepsOf(experience, spaces, image ? IMAGES : FIRST_STEPS)));
     const firsts = first && (await predictFreely(first));
-    for (const [m, rewards] of (await predictFreely(stepsOf(experience))).entries()) {
+    for (const [m, rewards] of (await predictFreely(stepsOf(experience, spaces))).entries()) {
       if (turnIsDue()) await breathe();
       const known = { first: firsts?.[m], endsPaid: endsPaid[m] };
       const found = normalization(rewards, known, experience, discount, options);

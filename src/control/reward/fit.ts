@@ -79,27 +79,13 @@ export interface FitState {
 /** The optimizer's tensors. */
 export type FitTensors = Parameters<typeof importOptimizer>[1];
 
-/** Creates the fit of an ensemble. @throws HeedError if options exclude one another. */
-export function createRewardFit(
-  model: Model,
-  options: RewardOptions,
-  choiceModel: ChoiceModel,
-  settings: { window: number; seed: number },
-) {
+/** The loss of a minibatch of pairs, and its gradient: one program. */
+function createFitStep(model: Model, options: RewardOptions, choiceModel: ChoiceModel, window: number) {
   const { parameters, inputs } = model;
-  const { members, terminalHead, minibatch } = options;
-  const { window, seed } = settings;
   const { width } = inputs;
-  const draw = random(seed, 'reward', 'minibatches');
-  let l2 = options.l2;
-  if (options.learnsFrom === 'returns' && (options.crop < 1 || options.pseudo > 0)) {
-    throw new HeedError('cropped clips and unlabeled pairs work only with comparisons', {
-      hint: 'leave --reward.crop and --reward.pseudo as they are, or learn from comparisons',
-    });
-  }
-
+  const { members, minibatch } = options;
   const n = 2 * minibatch * window;
-  const train = createTrainStep(
+  return createTrainStep(
     parameters,
     {
       x: { dtype: inputs.dtype, shape: [n, width] },
@@ -135,6 +121,72 @@ export function createRewardFit(
     },
     { singleThread: inputs.dtype === 'float32' && isSmallPass(parameters, 2 * minibatch * window) },
   );
+}
+
+/** The pairs that the mean of the ensemble is sure of, each with its prediction. */
+function sureOf(
+  model: Model,
+  options: RewardOptions,
+  choiceModel: ChoiceModel,
+  pairs: readonly (readonly [Segment, Segment])[],
+): FitComparison[] {
+  const [first, second] = [0, 1].map((side) => model.meanReturns(pairs.map((pair) => pair[side])));
+  const margin = choiceModel.scale * Math.log(options.confidence / (1 - options.confidence));
+  return pairs.flatMap((segments, i): FitComparison[] => {
+    const difference = first[i] - second[i];
+    return Math.abs(difference) < margin ? [] : [{ segments, choice: difference > 0 ? choices.first : choices.second }];
+  });
+}
+
+/** How often each member's bootstrap sample holds each comparison (once without bootstrap). */
+function bootstrapCounts(n: number, { members, bootstrap }: RewardOptions, seed: number): Float32Array[] {
+  return Array.from({ length: members }, (_, m) => {
+    if (!bootstrap) return new Float32Array(n).fill(1);
+    // Each comparison has its own Poisson(1) count (Oza 2001): a member's sample stays as comparisons are added.
+    return Float32Array.from({ length: n }, (_, i) => poissonOne(random(seed, 'reward', 'bootstrap', m, i).uniform()));
+  });
+}
+
+/** How well the mean of the ensemble predicts these comparisons. */
+function assess(
+  model: Model,
+  choiceModel: ChoiceModel,
+  comparisons: readonly FitComparison[],
+  which: readonly number[],
+): { accuracy: number; loss: number } {
+  const [first, second] = [0, 1].map((side) => model.meanReturns(which.map((i) => comparisons[i].segments[side])));
+  let [right, decided, loss] = [0, 0, 0];
+  which.forEach((i, at) => {
+    const [p, q] = comparisons[i].choice;
+    const difference = first[at] - second[at];
+    loss += choiceLoss(choiceModel, difference, 0, [p, q]);
+    if (p === q) return;
+    decided++;
+    if (difference !== 0 && difference > 0 === p > q) right++;
+  });
+  return { accuracy: right / decided, loss: loss / which.length };
+}
+
+/** Creates the fit of an ensemble. @throws HeedError if options exclude one another. */
+export function createRewardFit(
+  model: Model,
+  options: RewardOptions,
+  choiceModel: ChoiceModel,
+  settings: { window: number; seed: number },
+) {
+  const { parameters, inputs } = model;
+  const { members, terminalHead, minibatch } = options;
+  const { window, seed } = settings;
+  const { width } = inputs;
+  const draw = random(seed, 'reward', 'minibatches');
+  let l2 = options.l2;
+  if (options.learnsFrom === 'returns' && (options.crop < 1 || options.pseudo > 0)) {
+    throw new HeedError('cropped clips and unlabeled pairs work only with comparisons', {
+      hint: 'leave --reward.crop and --reward.pseudo as they are, or learn from comparisons',
+    });
+  }
+
+  const train = createFitStep(model, options, choiceModel, window);
   const optimizer = createOptimizer(parameters, train.gradients, {
     kind: 'adamw',
     weightDecay: options.weightDecay,
@@ -158,28 +210,16 @@ export function createRewardFit(
 
   const trueReturn = ({ rewards }: Segment): number => segmentReturn(rewards, choiceModel.discount);
 
-  /** The pairs that the mean of the ensemble is sure of, each with its prediction. */
-  function sureOf(pairs: readonly (readonly [Segment, Segment])[]): FitComparison[] {
-    const [first, second] = [0, 1].map((side) => model.meanReturns(pairs.map((pair) => pair[side])));
-    const margin = choiceModel.scale * Math.log(options.confidence / (1 - options.confidence));
-    return pairs.flatMap((segments, i): FitComparison[] => {
-      const difference = first[i] - second[i];
-      return Math.abs(difference) < margin
-        ? []
-        : [{ segments, choice: difference > 0 ? choices.first : choices.second }];
-    });
-  }
-
   async function fit(comparisons: readonly FitComparison[], { first, unasked = [] }: FitCall): Promise<Fit> {
     // Whether a comparison is held out depends only on its index, so a held-out one is never trained on.
     const every = Math.round(1 / options.validation);
     const isHeldOut = (i: number) => i % every === every - 1;
     const training = comparisons.flatMap((_, i) => (isHeldOut(i) ? [] : [i]));
     const validation = comparisons.flatMap((_, i) => (isHeldOut(i) ? [i] : []));
-    const sure = options.pseudo > 0 && !first ? sureOf(unasked) : [];
+    const sure = options.pseudo > 0 && !first ? sureOf(model, options, choiceModel, unasked) : [];
     const labeled = minibatch - (sure.length > 0 ? Math.round(minibatch * options.pseudo) : 0);
     const features = [...comparisons, ...sure].map(({ segments }) => segments.map(inputs.ofSegment));
-    const counts = bootstrapCounts(comparisons.length);
+    const counts = bootstrapCounts(comparisons.length, options, seed);
     const total = first ? options.firstSteps : options.steps;
     let steps = 0;
     const losses: number[] = [];
@@ -205,14 +245,14 @@ export function createRewardFit(
       if (
         options.coverage !== undefined &&
         steps % 10 === 9 &&
-        assess(comparisons, training).accuracy >= options.coverage
+        assess(model, choiceModel, comparisons, training).accuracy >= options.coverage
       ) {
         steps++;
         break;
       }
     }
-    const onTraining = assess(comparisons, training);
-    const onValidation = assess(comparisons, validation);
+    const onTraining = assess(model, choiceModel, comparisons, training);
+    const onValidation = assess(model, choiceModel, comparisons, validation);
     if (options.l2 > 0 && validation.length > 0) {
       const ratio = onValidation.loss / onTraining.loss;
       if (ratio > 1.5) l2 *= 1.5;
@@ -229,32 +269,6 @@ export function createRewardFit(
       l2,
       sure: sure.length,
     };
-  }
-
-  /** How often each member's bootstrap sample holds each comparison (once without bootstrap). */
-  function bootstrapCounts(n: number): Float32Array[] {
-    return Array.from({ length: members }, (_, m) => {
-      if (!options.bootstrap) return new Float32Array(n).fill(1);
-      // Each comparison has its own Poisson(1) count (Oza 2001): a member's sample stays as comparisons are added.
-      return Float32Array.from({ length: n }, (_, i) =>
-        poissonOne(random(seed, 'reward', 'bootstrap', m, i).uniform()),
-      );
-    });
-  }
-
-  /** How well the mean of the ensemble predicts these comparisons. */
-  function assess(comparisons: readonly FitComparison[], which: readonly number[]): { accuracy: number; loss: number } {
-    const [first, second] = [0, 1].map((side) => model.meanReturns(which.map((i) => comparisons[i].segments[side])));
-    let [right, decided, loss] = [0, 0, 0];
-    which.forEach((i, at) => {
-      const [p, q] = comparisons[i].choice;
-      const difference = first[at] - second[at];
-      loss += choiceLoss(choiceModel, difference, 0, [p, q]);
-      if (p === q) return;
-      decided++;
-      if (difference !== 0 && difference > 0 === p > q) right++;
-    });
-    return { accuracy: right / decided, loss: loss / which.length };
   }
 
   return {

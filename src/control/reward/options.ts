@@ -7,9 +7,13 @@ const positive = z.number().positive();
 export const rewardSchema = z.object({
   members: z.number().int().min(1).max(64).default(3).describe('networks in the ensemble'),
   hidden: z.array(z.number().int().min(1)).default([32, 32]).describe('widths of the hidden layers'),
-  output: z.enum(['tanh', 'linear']).default('tanh').describe('output activation; tanh bounds the reward of a step'),
+  output: z
+    .enum(['tanh', 'linear'])
+    .default('tanh')
+    .describe('output activation; tanh bounds the reward of a step')
+    .meta({ inFileOnly: true }),
   activation: z.enum(['tanh', 'relu']).default('tanh').describe('activation of the hidden layers'),
-  lastGain: positive.default(0.1).describe('gain of the initial weights of the last layer'),
+  lastGain: positive.default(0.1).describe('gain of the initial weights of the last layer').meta({ inFileOnly: true }),
   constant: z
     .number()
     .min(0)

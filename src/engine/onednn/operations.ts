@@ -84,8 +84,17 @@ const keyOf = ({ batch, m, k, n, transA, transB, bias, narrow, scale }: ProductS
 /** Operations of any size that are kept. One takes less than 100 KB. */
 const MOST_PRODUCTS = 512;
 
-/** The operations of a loaded library, by the functions of its major version. `inOneThread` runs a function in one. */
-export function createOperations(declare: Declare, major: 2 | 3, inOneThread: Within): Operations {
+/** The layout in which products of this many rows read a weight; those of other numbers of rows take it as well. */
+const TYPICAL_ROWS = 32;
+
+/** An operation that is ready to run, until it is released. */
+interface Prepared {
+  run: Primitive;
+  release(): void;
+}
+
+/** What every operation needs of a loaded library: an engine and a stream on the CPU, and how it is prepared. */
+function createRunner(declare: Declare) {
   const argument = koffi().struct({ index: 'int', memory: 'void *' });
   const check = (status: unknown) => {
     if (status !== 0) throw new HeedError(`oneDNN: status ${status}`, { hint: 'use --precision fp32' });
@@ -100,30 +109,17 @@ export function createOperations(declare: Declare, major: 2 | 3, inOneThread: Wi
   const createPrimitive = declare('int dnnl_primitive_create(_Out_ void **out, void *description)');
   const execute = declare('int dnnl_primitive_execute(void *primitive, void *stream, int count, void *arguments)');
   const wait = declare('int dnnl_stream_wait(void *stream)');
-  const describeCopy = declare(
+  const describeReorder = declare(
     'int dnnl_reorder_primitive_desc_create(_Out_ void **out, void *from, void *fromEngine, void *to, void *toEngine, void *attributes)',
   );
   const [cpu, inOrder] = [1, 1];
   const engine = out(declare('int dnnl_engine_create(_Out_ void **out, int kind, size_t index)'), cpu, 0);
   const stream = out(declare('int dnnl_stream_create(_Out_ void **out, void *engine, int flags)'), engine, inOrder);
-  const createAttributes = declare('int dnnl_primitive_attr_create(_Out_ void **out)');
-  const createPostOps = declare('int dnnl_post_ops_create(_Out_ void **out)');
-  const setPostOps = declare('int dnnl_primitive_attr_set_post_ops(void *attributes, void *operations)');
-  /** What a product does to its result. */
-  const followedBy = (kind: number, alpha: number): Pointer => {
-    const [attributes, operations] = [out(createAttributes), out(createPostOps)];
-    check(describe.append(operations, kind, alpha));
-    check(setPostOps(attributes, operations));
-    return attributes;
-  };
-  const scaledBy = (scale: number): Pointer => followedBy(LINEAR[major], scale);
-  const describe = major === 2 ? version2(declare, check, out, engine) : version3(declare, out, engine);
 
   const [destroyPrimitive, destroyDescription, destroyMemory] = ['primitive', 'primitive_desc', 'memory'].map((what) =>
     declare(`int dnnl_${what}_destroy(void *${what})`),
   );
-  const operation = (...given: Parameters<typeof disposable>): Primitive => disposable(...given).run;
-  const disposable = (description: Pointer, operands: (readonly [index: number, shape: unknown])[]) => {
+  const disposable = (description: Pointer, operands: (readonly [index: number, shape: unknown])[]): Prepared => {
     const primitive = out(createPrimitive, description);
     const parts = operands.map(([index, shape]) => ({ index, memory: out(createMemory, shape, engine, null) }));
     const list = koffi().alloc(argument, parts.length);
@@ -141,13 +137,37 @@ export function createOperations(declare: Declare, major: 2 | 3, inOneThread: Wi
     };
     return { run, release };
   };
-  // equal operations share one: they run one after another, each on the addresses of its call
-  const known = new Map<string, Primitive>();
-  const shared = (key: string, make: () => Primitive): Primitive => {
-    const found = known.get(key) ?? make();
-    known.set(key, found);
-    return found;
+  /** Describes a copy from one layout to another. */
+  const describeCopy = (from: unknown, to: unknown) => out(describeReorder, from, engine, to, engine, null);
+  return { check, out, engine, disposable, describeCopy };
+}
+type Runner = ReturnType<typeof createRunner>;
+type Descriptions = ReturnType<typeof version2> | ReturnType<typeof version3>;
+
+/** Makes what a product does to its result. */
+function createPostOperations(
+  declare: Declare,
+  { check, out }: Runner,
+  describe: Descriptions,
+): (kind: number, alpha: number) => Pointer {
+  const createAttributes = declare('int dnnl_primitive_attr_create(_Out_ void **out)');
+  const createPostOps = declare('int dnnl_post_ops_create(_Out_ void **out)');
+  const setPostOps = declare('int dnnl_primitive_attr_set_post_ops(void *attributes, void *operations)');
+  return (kind, alpha) => {
+    const [attributes, operations] = [out(createAttributes), out(createPostOps)];
+    check(describe.append(operations, kind, alpha));
+    check(setPostOps(attributes, operations));
+    return attributes;
   };
+}
+
+/** The operations on matrices and vectors of bfloat16. */
+function createMakers(
+  { disposable, describeCopy }: Runner,
+  describe: Descriptions,
+  scaledBy: (scale: number) => Pointer,
+  major: 2 | 3,
+) {
   const product = ({ batch, m, k, n, transA, transB, bias, narrow, scale }: ProductShape) => {
     const matrices = ([rows, columns]: number[], type: number, strides: number[]) =>
       batch === 0
@@ -167,7 +187,7 @@ export function createOperations(declare: Declare, major: 2 | 3, inOneThread: Wi
   };
   const toBf16 = (count: number) => {
     const [from, to] = [F32, BF16].map((type) => describe.matrix([count], type, [1]));
-    const description = out(describeCopy, from, engine, to, engine, null);
+    const description = describeCopy(from, to);
     return disposable(description, [
       [SOURCE, from],
       [RESULT, to],
@@ -180,22 +200,40 @@ export function createOperations(declare: Declare, major: 2 | 3, inOneThread: Wi
       [SOURCE, SECOND_SOURCE, RESULT].map((index) => [index, numbers] as const),
     );
   };
-  const activation = (kind: Bf16Activation, count: number): Primitive => {
+  const activation = (kind: Bf16Activation, count: number): Prepared => {
     const numbers = describe.matrix([count], BF16, [1]);
-    return operation(
+    return disposable(
       describe.activation(ACTIVATIONS[kind][major], numbers),
       [SOURCE, RESULT].map((index) => [index, numbers] as const),
     );
   };
-  const activationGradient = (kind: Bf16Activation, count: number): Primitive => {
+  const activationGradient = (kind: Bf16Activation, count: number): Prepared => {
     const numbers = describe.matrix([count], BF16, [1]);
-    return operation(
+    return disposable(
       describe.activationGradient(ACTIVATIONS[kind][major], numbers),
       [SOURCE, RESULT_GRADIENT, SOURCE_GRADIENT].map((index) => [index, numbers] as const),
     );
   };
-  /** The layout in which products of this many rows read a weight; those of other numbers of rows take it as well. */
-  const TYPICAL_ROWS = 32;
+  const softmax = (rows: number, columns: number) => {
+    const matrix = describe.matrix([rows, columns], F32, [columns, 1]);
+    const { run, release } = disposable(describe.softmax(matrix, 1), [
+      [SOURCE, matrix],
+      [RESULT, matrix],
+    ]);
+    return { run: (address: Pointer) => run(address, address), release };
+  };
+  return { product, toBf16, multiply, activation, activationGradient, softmax };
+}
+
+/** Packs weights, and makes products by them. */
+function createPacking(
+  declare: Declare,
+  { disposable, describeCopy }: Runner,
+  describe: Descriptions,
+  inOneThread: Within,
+  followedBy: (kind: number, alpha: number) => Pointer,
+  major: 2 | 3,
+) {
   const weightsOf = declare('void *dnnl_primitive_desc_query_md(void *description, int what, int index)');
   // programs in one thread and in several read the same copies, so all use the layout for one thread
   const packedShape = inOneThread((rows: number, inner: number): unknown => {
@@ -213,11 +251,11 @@ export function createOperations(declare: Declare, major: 2 | 3, inOneThread: Wi
   const sizeOf = declare('size_t dnnl_memory_desc_get_size(void *shape)');
   const packing = (rows: number, inner: number) => {
     const [plain, packed] = [describe.matrix([inner, rows], F32, [1, inner]), packedShapeOf(rows, inner)];
-    const copy = operation(out(describeCopy, plain, engine, packed, engine, null), [
+    const copy = disposable(describeCopy(plain, packed), [
       [SOURCE, plain],
       [RESULT, packed],
     ]);
-    return { bytes: Number(sizeOf(packed)), copy };
+    return { bytes: Number(sizeOf(packed)), copy: copy.run };
   };
   const createPackedProduct = (shape: PackedProductShape) => {
     const { rows, inner, out: columns, bias, activation, narrow } = shape;
@@ -234,17 +272,23 @@ export function createOperations(declare: Declare, major: 2 | 3, inOneThread: Wi
     operands.push([RESULT, result]);
     return disposable(describe.product(a, weight, row, result, attributes), operands);
   };
-  const softmax = (rows: number, columns: number) => {
-    const matrix = describe.matrix([rows, columns], F32, [columns, 1]);
-    const { run, release } = disposable(describe.softmax(matrix, 1), [
-      [SOURCE, matrix],
-      [RESULT, matrix],
-    ]);
-    return { run: (address: Pointer) => run(address, address), release };
+  return { packing, createPackedProduct };
+}
+
+/** Keeps operations by their keys: they run one after another, each on the addresses of its call. */
+function createShared(): (key: string, make: () => Primitive) => Primitive {
+  const known = new Map<string, Primitive>();
+  return (key, make) => {
+    const found = known.get(key) ?? make();
+    known.set(key, found);
+    return found;
   };
-  // there are rows and lengths of any number: the least recently used go first
-  const recent = new Map<string, ReturnType<typeof disposable>>();
-  const kept = (key: string, make: () => ReturnType<typeof disposable>): Primitive => {
+}
+
+/** The same for rows and lengths of any number: the least recently used go first. */
+function createRecent(): (key: string, make: () => Prepared) => Primitive {
+  const recent = new Map<string, Prepared>();
+  return (key, make) => {
     const found = recent.get(key) ?? make();
     recent.delete(key);
     recent.set(key, found);
@@ -255,6 +299,19 @@ export function createOperations(declare: Declare, major: 2 | 3, inOneThread: Wi
     }
     return found.run;
   };
+}
+
+/** The operations of a loaded library, by the functions of its major version. `inOneThread` runs a function in one. */
+export function createOperations(declare: Declare, major: 2 | 3, inOneThread: Within): Operations {
+  const runner = createRunner(declare);
+  const { check, out, engine } = runner;
+  const describe = major === 2 ? version2(declare, check, out, engine) : version3(declare, out, engine);
+  const followedBy = createPostOperations(declare, runner, describe);
+  const scaledBy = (scale: number) => followedBy(LINEAR[major], scale);
+  const { product, toBf16, multiply, ...makers } = createMakers(runner, describe, scaledBy, major);
+  const { packing, createPackedProduct } = createPacking(declare, runner, describe, inOneThread, followedBy, major);
+  const shared = createShared();
+  const kept = createRecent();
   return {
     packing,
     packedProduct(shape) {
@@ -262,7 +319,7 @@ export function createOperations(declare: Declare, major: 2 | 3, inOneThread: Wi
       const key = `${rows} ${inner} ${columns} ${bias} ${activation} ${narrow}`;
       return kept(key, () => createPackedProduct(shape));
     },
-    softmax: (rows, columns) => kept(`softmax ${rows} ${columns}`, () => softmax(rows, columns)),
+    softmax: (rows, columns) => kept(`softmax ${rows} ${columns}`, () => makers.softmax(rows, columns)),
     product: (shape) => shared(`product ${keyOf(shape)}`, () => product(shape).run),
     toBf16: (count) => shared(`copy ${count}`, () => toBf16(count).run),
     multiply: (count) => shared(`multiply ${count}`, () => multiply(count).run),
@@ -271,7 +328,8 @@ export function createOperations(declare: Declare, major: 2 | 3, inOneThread: Wi
       toBf16: (count) => kept(`copy ${count}`, () => toBf16(count)),
       multiply: (count) => kept(`multiply ${count}`, () => multiply(count)),
     },
-    activation: (kind, count) => shared(`${kind} ${count}`, () => activation(kind, count)),
-    activationGradient: (kind, count) => shared(`gradient of ${kind} ${count}`, () => activationGradient(kind, count)),
+    activation: (kind, count) => shared(`${kind} ${count}`, () => makers.activation(kind, count).run),
+    activationGradient: (kind, count) =>
+      shared(`gradient of ${kind} ${count}`, () => makers.activationGradient(kind, count).run),
   };
 }

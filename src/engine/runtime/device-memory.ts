@@ -80,53 +80,52 @@ const blocks = new WeakMap<ArrayBufferLike, Block[]>();
 const endOf = ({ byteOffset, byteLength }: ArrayBufferView) => byteOffset + byteLength;
 const meets = (a: ArrayBufferView, b: ArrayBufferView) => a.byteOffset < endOf(b) && b.byteOffset < endOf(a);
 
-/**
- * Opens a device's memory.
- *
- * @param copier - A session there of a model that copies int32 numbers from input "x" to output "y". All memory comes
- * from it, because memory must not outlive its session.
- */
-export function createDeviceMemory(
-  { api, check, out }: Library,
-  parts: { device: Accelerator; copier: Pointer; cpu: Pointer; runOptions: Pointer },
-): DeviceMemory {
-  const { copier, cpu, runOptions } = parts;
-  const info = out('CreateMemoryInfo', NAMES[parts.device], 0, 0, 0);
+const dims = (shape: readonly number[]) => BigInt64Array.from(shape, BigInt);
+
+/** A tensor over memory that is there. */
+const tensorOver = (
+  { out }: Library,
+  memory: Pointer,
+  data: unknown,
+  bytes: number,
+  shape: readonly number[],
+  type: number,
+) => out('CreateTensorWithDataAsOrtValue', memory, data, bytes, dims(shape), shape.length, type);
+
+/** Buffers on a device, and the tensors over them. */
+function createBuffers(library: Library, device: Accelerator, copier: Pointer) {
+  const { api, out } = library;
+  const info = out('CreateMemoryInfo', NAMES[device], 0, 0, 0);
   const allocator = out('CreateAllocator', copier, info);
-  /** Buffers that outputs were not written into: the other halves of values that are updated in place. */
-  const spare = new Map<number, DeviceBuffer[]>();
-
-  const setAside = (buffer: DeviceBuffer) => {
-    const same = spare.get(buffer.bytes);
-    if (same) same.push(buffer);
-    else spare.set(buffer.bytes, [buffer]);
+  return {
+    allocate(bytes: number): DeviceBuffer {
+      const owner = reporting(() => out('CreateTensorAsOrtValue', allocator, dims([Math.ceil(bytes / 4)]), 1, INT32));
+      return { owner, address: out('GetTensorMutableData', owner), bytes, tensors: new Map() };
+    },
+    free({ owner, tensors }: DeviceBuffer): void {
+      for (const tensor of tensors.values()) api.ReleaseValue(tensor);
+      api.ReleaseValue(owner);
+    },
+    tensorOf(buffer: DeviceBuffer, type: number, shape: readonly number[]): Pointer {
+      const key = `${type} ${shape}`;
+      let tensor = buffer.tensors.get(key);
+      if (tensor === undefined) {
+        tensor = tensorOver(library, info, buffer.address, Math.ceil(buffer.bytes / 4) * 4, shape, type);
+        buffer.tensors.set(key, tensor);
+      }
+      return tensor;
+    },
   };
-  const dims = (shape: readonly number[]) => BigInt64Array.from(shape, BigInt);
-  const tensorOver = (memory: Pointer, data: unknown, bytes: number, shape: readonly number[], type: number) =>
-    out('CreateTensorWithDataAsOrtValue', memory, data, bytes, dims(shape), shape.length, type);
+}
 
-  function allocate(bytes: number): DeviceBuffer {
-    const owner = reporting(() => out('CreateTensorAsOrtValue', allocator, dims([Math.ceil(bytes / 4)]), 1, INT32));
-    return { owner, address: out('GetTensorMutableData', owner), bytes, tensors: new Map() };
-  }
-
-  function free({ owner, tensors }: DeviceBuffer): void {
-    for (const tensor of tensors.values()) api.ReleaseValue(tensor);
-    api.ReleaseValue(owner);
-  }
-
-  function tensorOf(buffer: DeviceBuffer, type: number, shape: readonly number[]): Pointer {
-    const key = `${type} ${shape}`;
-    let tensor = buffer.tensors.get(key);
-    if (tensor === undefined) {
-      tensor = tensorOver(info, buffer.address, Math.ceil(buffer.bytes / 4) * 4, shape, type);
-      buffer.tensors.set(key, tensor);
-    }
-    return tensor;
-  }
-
-  /** Runs the copier between a block and the CPU's memory, where numbers of 4 bytes may have to be put together. */
-  function copy({ home, buffer }: Block, direction: keyof DeviceTraffic): void {
+/** Runs the copier between a block and the CPU's memory, where numbers of 4 bytes may have to be put together. */
+function createCopy(
+  library: Library,
+  { tensorOf }: ReturnType<typeof createBuffers>,
+  { copier, cpu, runOptions }: { copier: Pointer; cpu: Pointer; runOptions: Pointer },
+) {
+  const { api, check, out } = library;
+  return ({ home, buffer }: Block, direction: keyof DeviceTraffic): void => {
     const length = Math.ceil(buffer.bytes / 4);
     const whole = home.byteOffset % 4 === 0 && home.byteLength % 4 === 0;
     const words = new Int32Array(
@@ -137,7 +136,7 @@ export function createDeviceMemory(
     const bytes = new Uint8Array(home.buffer, home.byteOffset, home.byteLength);
     const staged = new Uint8Array(words.buffer, words.byteOffset, home.byteLength);
     if (!whole && direction === 'toDevice') staged.set(bytes);
-    const near = tensorOver(cpu, words, words.byteLength, [length], INT32);
+    const near = tensorOver(library, cpu, words, words.byteLength, [length], INT32);
     const far = tensorOf(buffer, INT32, [length]);
     const binding = out('CreateIoBinding', copier);
     try {
@@ -152,8 +151,30 @@ export function createDeviceMemory(
     }
     if (!whole && direction === 'fromDevice') bytes.set(staged);
     traffic[direction] += home.byteLength;
-  }
+  };
+}
 
+/**
+ * Opens a device's memory.
+ *
+ * @param copier - A session there of a model that copies int32 numbers from input "x" to output "y". All memory comes
+ * from it, because memory must not outlive its session.
+ */
+export function createDeviceMemory(
+  library: Library,
+  parts: { device: Accelerator; copier: Pointer; cpu: Pointer; runOptions: Pointer },
+): DeviceMemory {
+  const buffers = createBuffers(library, parts.device, parts.copier);
+  const { allocate, free, tensorOf } = buffers;
+  const copy = createCopy(library, buffers, parts);
+  /** Buffers that outputs were not written into: the other halves of values that are updated in place. */
+  const spare = new Map<number, DeviceBuffer[]>();
+
+  const setAside = (buffer: DeviceBuffer) => {
+    const same = spare.get(buffer.bytes);
+    if (same) same.push(buffer);
+    else spare.set(buffer.bytes, [buffer]);
+  };
   const last: Block = { home: new Int32Array(1), buffer: allocate(4), newest: 'device', others: [], users: 1 };
   // waits for what was begun: at the end of the process the library frees what the driver's threads may still work on,
   // which ended it with a segmentation fault

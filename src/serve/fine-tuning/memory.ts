@@ -5,7 +5,7 @@ import { readShape } from '../../lm/checkpoint.ts';
 import { modelFolder } from '../../lm/model.ts';
 import type { ServeContext } from '../context.ts';
 import { ApiError } from '../errors.ts';
-import { algorithms, type JobMethod, LARGEST_FULL, RANK, trainingPlan } from './methods.ts';
+import { type JobMethod, LARGEST_FULL, RANK, trainingPlan } from './methods.ts';
 
 /** Bytes that jobs may take together: the option `memory` (such as `8GB`), or what the machine has. */
 export const memoryOfJobs = (memory: string | undefined): number =>
@@ -28,12 +28,12 @@ export async function planJob(
   const { config } = readShape(await modelFolder(source));
   // a token is at least a byte of a line
   const length = Math.max(2, Math.min(longest, 1024, config.maxPositions));
-  const { options: own } = trainingPlan(job.method, 1, { heldOut: false });
+  const { command, options: own } = trainingPlan(job.method, 1, { heldOut: false });
   const tokens = (own.maxTokens as number | undefined) ?? 96;
   const of = (method: 'full' | 'lora') =>
     plan({
       model: source,
-      algorithm: algorithms[job.method.type],
+      algorithm: command,
       method,
       lora: { rank: RANK },
       reward: 'function',

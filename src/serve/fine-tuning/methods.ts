@@ -1,7 +1,6 @@
 /** The methods of jobs: OpenAI's hyper-parameters, and the options of heed's trainings that they become. */
 import { z } from 'zod';
 import { ApiError } from '../errors.ts';
-import type { Method } from './rows.ts';
 
 const auto = <S extends z.ZodType>(schema: S) => z.union([z.literal('auto'), schema]).default('auto');
 const count = (most: number) => z.number().int().min(1).max(most);
@@ -206,10 +205,3 @@ export function hyperparametersOf(method: JobMethod): Supervised | Dpo | Reinfor
       return method.reinforcement.hyperparameters;
   }
 }
-
-/** The name of a method as the algorithm that a plan of memory is for. */
-export const algorithms: Readonly<Record<Method, 'sft' | 'dpo' | 'grpo'>> = {
-  supervised: 'sft',
-  dpo: 'dpo',
-  reinforcement: 'grpo',
-};

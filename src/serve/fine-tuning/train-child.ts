@@ -4,50 +4,17 @@
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { policyReport } from '../../align/policies/report.ts';
-import { trainPolicy } from '../../align/policies/train.ts';
-import { createGrpo } from '../../align/policy-gradient/grpo.ts';
-import { createDpo } from '../../align/preferences/dpo.ts';
-import { offlinePreferenceReport } from '../../align/preferences/report.ts';
-import { trainPreferences } from '../../align/preferences/train.ts';
+import { grpo } from '../../align/policy-gradient/records.ts';
+import { dpo } from '../../align/preferences/records.ts';
 import type { Completion } from '../../align/reward-functions/reward-function.ts';
-import { languageReport } from '../../align/supervised/report.ts';
-import { createSft } from '../../align/supervised/sft.ts';
-import { trainLanguageModel } from '../../align/supervised/train.ts';
+import { sft } from '../../align/supervised/records.ts';
 import { carried, revived } from '../../error.ts';
-import type { TrainParts } from '../../run/drive.ts';
-import type { Report } from '../../run/report.ts';
 import { writeReport } from '../../run/report.ts';
 import { createRun, openRun } from '../../run/run.ts';
+import { byName } from '../../run/training-record.ts';
 import type { ChildJob, FromChild, ToChild } from './train.ts';
 
-interface Learner extends Disposable {
-  name: string;
-  steps: number;
-  options: { seed: number };
-}
-
-/** A command: how its learner is opened, trained and saved, and its run reported. Each takes what its `open` gives. */
-interface Training {
-  open(settings: object): Promise<Learner>;
-  train(learner: Learner, parts: TrainParts<{ step: number; done: boolean }>): Promise<{ model: string } | undefined>;
-  save(learner: Learner, folder: string): void;
-  report(folder: string): Report;
-}
-
-const savePolicy = ({ policy }: Learner & { policy: { save(folder: string): void } }, folder: string) =>
-  policy.save(folder);
-
-const trainings: Record<ChildJob['command'], Training> = {
-  sft: {
-    open: createSft,
-    train: trainLanguageModel,
-    save: ({ saveModel }: Learner & { saveModel(folder: string): void }, folder: string) => saveModel(folder),
-    report: languageReport,
-  },
-  dpo: { open: createDpo, train: trainPreferences, save: savePolicy, report: offlinePreferenceReport },
-  grpo: { open: createGrpo, train: trainPolicy, save: savePolicy, report: policyReport },
-};
+const trainings = byName([sft, dpo, grpo]);
 
 const send = (message: FromChild) => void (process.connected && process.send!(message));
 
@@ -90,11 +57,12 @@ process.on('message', (message: ToChild) => {
 async function train({ command, settings, folder, epochs, checkpointSeconds }: ChildJob): Promise<void> {
   const training = trainings[command];
   const onNotice = (text: string) => send({ kind: 'notice', text });
-  const input = { ...settings, onNotice, ...(command === 'grpo' && { reward }) };
+  const input = { ...settings, ...(command === 'grpo' && { reward }) };
   const resumed = existsSync(join(folder, 'config.json'));
   // a wait for the grader has nothing to do with the learner, so the learner comes first
-  using learner = await training.open(input);
-  const { name, steps, options } = learner;
+  using learner = await training.open(input, { onNotice });
+  const { options } = learner;
+  const { name, steps } = training.about(learner);
   const run = resumed
     ? openRun(folder, options)
     : createRun(folder, { name, command, config: options, seed: options.seed });
@@ -107,16 +75,16 @@ async function train({ command, settings, folder, epochs, checkpointSeconds }: C
       checkpointSeconds,
       onWarning: onNotice,
       signal: stopped.signal,
-      onStep({ step, done }: { step: number; done: boolean }) {
+      onStep({ step, done }) {
         if (done || !saved.has(step)) return;
         const model = join(folder, 'steps', `step-${step}`, 'model');
-        training.save(learner, model);
+        training.save!(learner, model);
         send({ kind: 'checkpoint', step, folder: model });
       },
     });
     if (result) {
       writeReport(run, training.report(folder));
-      send({ kind: 'finished', model: result.model });
+      send({ kind: 'finished', model: result.model! });
     } else send({ kind: 'stopped' });
   } finally {
     run.close();

@@ -1,14 +1,26 @@
-/** heed eval policy: compares a model's completions with another's. */
-import type { Command } from 'commander';
-import { judgeWarnings } from '../../align/evaluation/report.ts';
-import type { PolicyEvaluationResult } from '../../align/evaluation/run.ts';
+/** The record of the comparison of a policy's completions with another's. */
 import { percent, percents } from '../../percent.ts';
-import { comparisonTrainings } from '../../pipeline/trainings/comparisons.ts';
 import { duration, figure } from '../../run/progress.ts';
-import { addTraining } from '../run/run-training.ts';
+import { named, opened, type TrainingRecord } from '../../run/training-record.ts';
+import { createPolicyEvaluation, type PolicyEvaluationStep } from './evaluation.ts';
+import { policyEvaluationSchema } from './options.ts';
+import { judgeWarnings, policyEvaluationReport } from './report.ts';
+import { type PolicyEvaluationResult, runPolicyEvaluation } from './run.ts';
 
-export const addEvalPolicy = (command: Command): void =>
-  addTraining(command, 'eval policy', comparisonTrainings['eval policy'], { summarize });
+export const policyEvaluation: TrainingRecord = {
+  name: 'eval policy',
+  ...opened(policyEvaluationSchema, createPolicyEvaluation),
+  about: named.about,
+  train: runPolicyEvaluation,
+  report: policyEvaluationReport,
+  summarize,
+  live: ({ pairs }: PolicyEvaluationStep) => ({
+    'win rate of the batch': pairs.reduce((sum, { preference }) => sum + preference, 0) / pairs.length,
+  }),
+  shares: ['win rate of the batch'],
+  product: 'a dataset',
+  path: 'comparisons.jsonl',
+};
 
 const figures = (interval: readonly number[]) => interval.map(figure).join(' to ');
 

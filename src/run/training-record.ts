@@ -1,9 +1,11 @@
-/** What a command has to tell so that a stage of a pipeline can run it. */
+/**
+ * The record of an algorithm: how it is checked, opened, trained, reported and diagnosed. The room of an algorithm has
+ * its record; the command line, pipelines, `heed report` and `heed diagnose`, and jobs of `heed serve` are made of them.
+ */
 import type { z } from 'zod';
-import type { PullOptions } from '../../lm/hub.ts';
-import type { Diagnosis } from '../../run/diagnosis.ts';
-import type { TrainParts } from '../../run/drive.ts';
-import type { Report } from '../../run/report.ts';
+import type { Diagnosis } from './diagnosis.ts';
+import type { TrainParts } from './drive.ts';
+import type { Report } from './report.ts';
 
 /** A run of one command, ready to train. */
 export interface StageLearner {
@@ -13,12 +15,12 @@ export interface StageLearner {
   [Symbol.dispose](): void;
 }
 
-/** What a pipeline passes to each learner, besides its settings. */
+/** What a command or a pipeline passes to each learner, besides its settings. */
 export interface LearnerParts {
   /** Folder of a run that is resumed. */
   folder?: string;
-  /** How models and data are downloaded from the Hub. */
-  pull?: PullOptions;
+  /** How models and data are downloaded from the Hub: the PullOptions of heed/lm. */
+  pull?: object;
   /** Called with notices about the data. */
   onNotice?: (text: string) => void;
   /** The teacher that compares a policy's completions, if its settings ask people. */
@@ -44,26 +46,30 @@ type Teaches =
 type Product = 'a language model' | 'a reward model' | 'a dataset';
 
 /**
- * A command. Its methods take what `create` returns and the steps that `train` yields, which differ between commands.
+ * The record of an algorithm. Its methods take what `open` returns, the steps that `train` yields and the result that
+ * it ends with, which differ between algorithms.
  */
-export interface StageTraining {
+export interface TrainingRecord {
+  /** The name of its command, such as "eval policy". */
+  name: string;
   /** The command's settings. */
   schema: z.ZodType;
   /** Throws if settings are wrong; loads nothing. */
   check(settings: Record<string, unknown>): void;
-  /** Creates the learner. If settings are wrong, it throws at once, before it awaits anything. */
-  create(settings: Record<string, unknown>, parts: LearnerParts): StageLearner | Promise<StageLearner>;
+  /** Opens the learner. If settings are wrong, it throws at once, before it awaits anything. */
+  open(settings: Record<string, unknown>, parts: LearnerParts): StageLearner | Promise<StageLearner>;
   /** The run's name, and its total number of steps. */
   about(learner: StageLearner): { name: string; steps: number };
   /** Trains to the end. Undefined if the signal stopped it. */
-  train(
-    learner: StageLearner,
-    parts: TrainParts<{ step: number }>,
-  ): Promise<{ run: string; diagnosis?: Diagnosis } | undefined>;
+  train(learner: StageLearner, parts: TrainParts<{ step: number; done?: boolean }>): Promise<RunResult | undefined>;
+  /** Writes the learner's current model into a folder; absent where there is not one model. */
+  save?(learner: StageLearner, folder: string): void | Promise<void>;
   /** The report of the run in `folder`. */
   report(folder: string): Report;
   /** What went wrong in the run in `folder`; absent for commands that train nothing. */
   diagnose?(folder: string): Diagnosis;
+  /** The result for a person, as rows of name and value; absent if the command has its own words. */
+  summarize?(result: RunResult): [name: string, value: string][];
   /** Figures for the progress line, under names that say what they are; values that a step lacks stay unchanged. */
   live(step: { step: number }): Record<string, number>;
   /** Names of `live` that are shares, which are shown in percent. */
@@ -74,6 +80,21 @@ export interface StageTraining {
   product?: Product;
   /** Path of the product in the run's folder. */
   path?: string;
+  /** Whether settings can only be checked after the environment is opened. */
+  checkedLate?: boolean;
+  /** Whether it trains many runs, each of which a cluster can train by itself. */
+  manyRuns?: boolean;
+}
+
+/** What every training ends with, among figures of its own. */
+export interface RunResult {
+  /** The run's folder. */
+  run: string;
+  /** Folder of the last model, if it trained one. */
+  model?: string;
+  diagnosis?: Diagnosis;
+  /** Wall time in seconds, including earlier processes of the run. */
+  seconds?: number;
 }
 
 /** What learners of language models share. */
@@ -83,18 +104,19 @@ export const named = {
   path: 'model',
 } as const;
 
+/** The settings of an algorithm that only its schema checks. */
 export const checkedBy = (schema: z.ZodType) => ({
   schema,
   check: (settings: Record<string, unknown>) => void schema.parse(settings),
 });
 
-/** A command whose settings are passed to the function that opens its learner. */
+/** An algorithm whose settings are passed to the function that opens its learner. */
 export const opened = <L extends StageLearner>(schema: z.ZodType, open: (input: never) => Promise<L>) => ({
   ...checkedBy(schema),
-  create: (settings: Record<string, unknown>, { pull, onNotice, teacher }: LearnerParts) =>
+  open: (settings: Record<string, unknown>, { pull, onNotice, teacher }: LearnerParts) =>
     open({ ...settings, pull, onNotice, ...(teacher !== undefined && { teacher }) } as never),
 });
 
-/** A family of commands, each by its name in the command line. */
-export const byCommand = <N extends string>(trainings: Record<N, StageTraining>): Readonly<Record<N, StageTraining>> =>
-  trainings;
+/** Records by their names. */
+export const byName = (records: readonly TrainingRecord[]): Readonly<Record<string, TrainingRecord>> =>
+  Object.fromEntries(records.map((record) => [record.name, record]));
