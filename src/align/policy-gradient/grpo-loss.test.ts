@@ -53,7 +53,7 @@ function run(build: PackedLoss, perLabel: PackedNumbers, perSequence: PackedNumb
 
 const stats = (advantages: ArrayLike<number>) => ({
   advantage: expand(advantages),
-  'answer advantage': advantages,
+  'completion advantage': advantages,
   '1/length': lengths.map((length) => 1 / length),
 });
 
@@ -158,7 +158,7 @@ it('the clipped loss of RLOO', () => {
 
 it.each(policyLosses.names())('%s gives places without a label no weight, whatever their log-probability', (loss) => {
   const zeros = new Float32Array(B * T);
-  const nothing = { advantage: zeros, 'answer advantage': zeros.subarray(0, B), '1/length': zeros.subarray(0, B) };
+  const nothing = { advantage: zeros, 'completion advantage': zeros.subarray(0, B), '1/length': zeros.subarray(0, B) };
   const far = new Float32Array(B * T).fill(200);
   const out = run(
     grpoLoss({ loss, level: 'token', clip: { low: 0.2, high: 0.2 }, beta: 0.1 }),

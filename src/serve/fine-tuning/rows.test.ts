@@ -48,11 +48,8 @@ test('rows of each method become rows of heed, with tools, weights and parts of 
     chosen: [{ tool_calls: [{ function: { name: 'f' } }] }],
     rejected: [says('assistant', 'a')],
   });
-  const prompt = { messages: [says('user', 'Hi')], completion: { text: 'x' } };
-  expect(adoptRow('reinforcement', prompt, [['completion', 'text']])).toEqual({
-    prompt: prompt.messages,
-    item: prompt,
-  });
+  const prompt = { messages: [says('user', 'Hi')], answer: { text: 'x' } };
+  expect(adoptRow('reinforcement', prompt, [['answer', 'text']])).toEqual({ prompt: prompt.messages, item: prompt });
 });
 
 test.each([
@@ -90,7 +87,7 @@ test.each([
   ['reinforcement', { messages: [says('assistant', 'x')] }, 'messages[0].role expected user at the end'],
   ['reinforcement', { messages: [says('user', 'x')] }, 'answer is missing, and the grader reads it'],
 ] as const)('a row for %s that is wrong has a field and a reason: %j', (method, row, expected) => {
-  const { field, reason } = adoptRow(method, row, [['completion', 'text']]) as { field: string; reason: string };
+  const { field, reason } = adoptRow(method, row, [['answer', 'text']]) as { field: string; reason: string };
   expect(`${field} ${reason}`).toContain(expected);
 });
 

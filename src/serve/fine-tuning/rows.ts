@@ -33,7 +33,7 @@ class BadField extends Error {
 /**
  * A row of a file as a row of heed's data.
  *
- * @param paths Fields of `item` that the job's grader reads, such as `['completion', 'text']`.
+ * @param paths Fields of `item` that the job's grader reads, such as `['answer', 'text']`.
  */
 export function adoptRow(method: Method, row: Row, paths: readonly (readonly string[])[] = []): Row | Fault {
   try {
