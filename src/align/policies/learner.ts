@@ -14,9 +14,10 @@ import type { EpisodeTasks } from '../agents/environment.ts';
 import { type EpisodeFailure, episodeMetrics, failuresOf } from '../agents/metrics.ts';
 import { type Alert, alertsOf, isTrusted } from '../diagnosis/signals.ts';
 import { type Completion, type Reward, writtenTokens } from '../reward-functions/reward-function.ts';
+import { sampleHeldOut } from '../training/held-out.ts';
 import { usualRate } from '../training/policy.ts';
 import { checkSameData } from '../training/progress.ts';
-import { evaluationIsDue, itemsOfStep, rates } from '../training/steps.ts';
+import { evaluationIsDue, itemsOfStep, parameterCount, rates } from '../training/steps.ts';
 import { asynchronyMetrics, createAhead } from './ahead.ts';
 import type { PolicyAlgorithm, Tensors } from './algorithm.ts';
 import type { AnswerLayout, EncodedPrompt } from './answer-batches.ts';
@@ -122,7 +123,8 @@ export type PolicyLearner<O extends PolicyTrainingOptions = PolicyTrainingOption
 
 /** Makes the training loop of a policy from its parts, which it disposes of. */
 export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: PolicyLearnerParts<O>) {
-  const { policy, reward, gold, options, prompts, evaluationPrompts, probes = [], layout } = parts;
+  const { policy, reward, gold, options, prompts, probes = [], layout } = parts;
+  const evaluationPrompts = evaluatedPrompts(parts);
   const { answersPerPrompt = 1, constraints = [], asking, environment, own } = parts;
   own.use(parts.algorithm);
   const algorithm =
@@ -148,7 +150,7 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
     early && own.use(createAhead(early, { ...asynchrony!, promptsOf, answers: answersPerPrompt, steps, seed }));
   const usual = isRemote(policy) ? policy.usualRate : usualRate(policy);
   const rateOf = rates(options.learningRate ?? usual, steps, options);
-  const fingerprint = promptFingerprint([...prompts, ...evaluationPrompts, ...probes]);
+  const fingerprint = promptFingerprint([...prompts, ...parts.evaluationPrompts, ...probes]);
   let state: State = {
     step: 0,
     tokens: 0,
@@ -356,4 +358,23 @@ function metricsOf(rollout: LanguageRollout): Record<string, number> {
     'response/eos_rate': answers.filter(({ ended }) => ended).length / answers.length,
     ...episodeMetrics(answers),
   };
+}
+
+/** The held-out prompts that evaluations complete: a completion takes as much as one of a step, without its update. */
+function evaluatedPrompts<O extends PolicyTrainingOptions>({
+  policy,
+  options,
+  prompts,
+  evaluationPrompts,
+  answersPerPrompt = 1,
+}: PolicyLearnerParts<O>): readonly EncodedPrompt[] {
+  if (isRemote(policy)) return evaluationPrompts;
+  const tokensOf = (some: readonly EncodedPrompt[]) => some.map(({ ids }) => ids.length + options.maxTokens);
+  const completions = options.steps * options.batch * answersPerPrompt;
+  const { sampled } = sampleHeldOut(tokensOf(evaluationPrompts), {
+    parameters: parameterCount(policy.model.parameters),
+    work: completions * mean(tokensOf(prompts)),
+    options,
+  });
+  return sampled.map((i) => evaluationPrompts[i]);
 }

@@ -85,6 +85,7 @@ export const preferenceSchema = z
       beta2: true,
       maxGradientNorm: true,
       evaluations: true,
+      evaluationRows: true,
       patience: true,
       keepBest: true,
       checkpointLayers: true,

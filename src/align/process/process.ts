@@ -36,6 +36,7 @@ import {
   plainCalibration,
 } from '../reward-model/model.ts';
 import { trainedReward } from '../reward-model/trainable.ts';
+import { LEARNED, sampleHeldOut } from '../training/held-out.ts';
 import { claim, type Input, type Live, type Opener, openerOf, openTemplated } from '../training/input.ts';
 import { checkSameData } from '../training/progress.ts';
 import { adamw, evaluationIsDue, itemsOfStep, parameterCount, rates } from '../training/steps.ts';
@@ -49,6 +50,8 @@ import { type ProcessOptions, processSchema } from './options.ts';
 
 /** An evaluation on held-out completions. */
 export interface ProcessEvaluation extends StepEvaluation {
+  /** Number of held-out completions that those of the evaluation were sampled from; absent if it measured all. */
+  sampledFrom?: number;
   /** Whether this evaluation has the lowest loss so far. */
   best: boolean;
 }
@@ -137,6 +140,7 @@ export const processEvaluationMetrics = ({
   accuracy,
   auc,
   answers,
+  sampledFrom,
 }: ProcessEvaluation): Record<string, number> => ({
   'loss/eval': loss,
   'accuracy/eval': accuracy,
@@ -144,6 +148,7 @@ export const processEvaluationMetrics = ({
   'accuracy/min': answers.min.accuracy,
   'accuracy/last': answers.last.accuracy,
   ...(Number.isFinite(auc) && { auc }),
+  ...(sampledFrom !== undefined && { 'data/heldOutOf': sampledFrom }),
 });
 
 function create(options: ProcessOptions, live: Live) {
@@ -152,7 +157,7 @@ function create(options: ProcessOptions, live: Live) {
     if (model.parameters.values[SCORE]) claim(model, own); // of a language model, a copy is trained
     const data = await readProcessData(options, model, live);
     const begun = beginRewardModel(model, seedFor(options.seed, 'head'), own, live.model !== undefined);
-    return createProcessLearner(options, begun, data, own);
+    return createProcessLearner(options, begun, data, live, own);
   });
 }
 
@@ -167,6 +172,7 @@ function createProcessLearner(
   options: ProcessOptions,
   begun: Beginning,
   { train: all, heldOut }: ProcessData,
+  { onProgress }: Live,
   own: Disposables,
 ) {
   const { model } = begun;
@@ -209,10 +215,34 @@ function createProcessLearner(
     return { loss: outputs.loss.data[0] as number, hits: hits.reduce((a, b) => a + b, 0), tokens: laid.tokens };
   }
 
+  const tokensOf = (answers: readonly SteppedAnswer[]) => answers.map(({ ids }) => ids.length);
+  const learned = tokensOf(train).reduce((sum, tokens) => sum + tokens, 0) * ((steps * batch) / train.length);
+  const { sampled, restAtEnd } = sampleHeldOut(tokensOf(heldOut), {
+    parameters: parameterCount(model.parameters),
+    work: LEARNED * learned,
+    options,
+  });
+  const sample = sampled.map((i) => heldOut[i]);
+
   /** Evaluates the current model; `best` is not set. Undefined without held-out completions. */
-  async function evaluate(): Promise<ProcessEvaluation | undefined> {
-    if (heldOut.length === 0) return undefined;
-    return { ...evaluateSteps(heldOut, await scorer.run(heldOut)), best: false };
+  async function evaluate(answers: readonly SteppedAnswer[] = sample): Promise<ProcessEvaluation | undefined> {
+    if (answers.length === 0) return undefined;
+    const onDone = (done: number) => onProgress?.('completions evaluated', done, answers.length);
+    return {
+      ...evaluateSteps(answers, await scorer.run(answers, onDone)),
+      ...(answers.length < heldOut.length && { sampledFrom: heldOut.length }),
+      best: false,
+    };
+  }
+
+  /** The evaluation after a step, if one is due. The losses of the same completions decide which one is the best. */
+  async function evaluateAfter(step: number): Promise<ProcessEvaluation | undefined> {
+    if (!evaluationIsDue(step, steps, options)) return undefined;
+    const evaluation = await evaluate();
+    if (evaluation) evaluation.best = evaluation.loss < state.best;
+    if (evaluation?.best) state = { ...state, best: evaluation.loss };
+    if (!evaluation || !restAtEnd || step < steps) return evaluation;
+    return { ...(await evaluate(heldOut))!, best: evaluation.best };
   }
 
   return {
@@ -221,7 +251,7 @@ function createProcessLearner(
     model,
     parameters,
     steps,
-    evaluate,
+    evaluate: () => evaluate(),
     /** Writes a folder that `openReward` opens. */
     saveModel(folder: string): void {
       const plain = { gain: 1, calibration: plainCalibration };
@@ -246,9 +276,8 @@ function createProcessLearner(
       }
       const gradientNorm = await optimizer.stepFreely(rate);
       const step = state.step + 1;
-      const evaluation = evaluationIsDue(step, steps, options) ? await evaluate() : undefined;
-      if (evaluation) evaluation.best = evaluation.loss < state.best;
-      state = { ...state, step, tokens, best: evaluation?.best ? evaluation.loss : state.best };
+      const evaluation = await evaluateAfter(step);
+      state = { ...state, step, tokens };
       return {
         step,
         loss,

@@ -322,8 +322,10 @@ export function scoredAnswer({ ids, learn }: Example, { ends, tokenizer }: Pick<
 }
 
 interface RewardScorer {
-  /** The reward of each completion made by `scoredAnswer`; it may not be finite. */
-  run(answers: readonly Example[]): Promise<Float32Array>;
+  /**
+   * The reward of each completion made by `scoredAnswer`; it may not be finite. `onDone` gets how many are scored.
+   */
+  run(answers: readonly Example[], onDone?: (scored: number) => void): Promise<Float32Array>;
   /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
@@ -340,14 +342,14 @@ export function createRewardScorer(model: RewardModel, options?: ScorerOptions):
   const scorer = createStateScorer(model, options);
   const { shift } = model.calibration;
   return {
-    run: async (answers) => Float32Array.from(await scorer.run(answers), ([score]) => score + shift),
+    run: async (answers, onDone) => Float32Array.from(await scorer.run(answers, onDone), ([score]) => score + shift),
     [Symbol.dispose]: scorer[Symbol.dispose],
   };
 }
 
 interface StateScorer {
-  /** The head's scores of each example: a number for each of its tokens `at`. */
-  run(examples: readonly Example[]): Promise<Float32Array[]>;
+  /** The head's scores of each example: a number for each of its tokens `at`. `onDone` gets how many are scored. */
+  run(examples: readonly Example[], onDone?: (scored: number) => void): Promise<Float32Array[]>;
   /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
@@ -362,7 +364,7 @@ export function createStateScorer(
 ): StateScorer {
   const scorer = createPackedScorer(config, weights, { read: scoresOf, linear });
   return {
-    async run(examples) {
+    async run(examples, onDone) {
       const all: number[][] = examples.map(() => []);
       // sorted by length, to reduce padding
       const order = Array.from(examples.keys()).sort(
@@ -380,6 +382,7 @@ export function createStateScorer(
         );
         const scores = await scorer.run(batch);
         for (const [label, sequence] of batch.sequences.entries()) all[some[sequence]].push(scores[label]);
+        onDone?.(next);
       }
       return all.map((scores) => Float32Array.from(scores));
     },

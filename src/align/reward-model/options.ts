@@ -39,6 +39,7 @@ export const rewardTrainingSchema = <Own extends z.core.$ZodShape>(own: Own) =>
       beta2: true,
       maxGradientNorm: true,
       evaluations: true,
+      evaluationRows: true,
       keepBest: true,
       checkpointLayers: true,
       precision: true,

@@ -21,11 +21,19 @@ export function addReward(command: Command): void {
     .addOption(mergeOption());
 }
 
-const summarize = ({ accuracy, interval, n, verdict, seconds, model }: RewardRun): [string, string][] => [
-  ['accuracy', n === 0 ? 'nothing was held out' : `${formatAccuracy({ accuracy, interval, n })}: ${verdict}`],
+const summarize = ({ accuracy, interval, n, sampledFrom, verdict, seconds, model }: RewardRun): [string, string][] => [
+  [
+    'accuracy',
+    n === 0
+      ? 'nothing was held out'
+      : `${formatAccuracy({ accuracy, interval, n }, heldOutPairs(sampledFrom))}: ${verdict}`,
+  ],
   ['time', duration(seconds)],
   ['model', model],
 ];
+
+const heldOutPairs = (sampledFrom: number | undefined) =>
+  sampledFrom === undefined ? 'held-out pairs' : `pairs sampled from ${sampledFrom} held-out ones`;
 
 export function formatAccuracy(
   { accuracy, interval, n }: { accuracy: number; interval: readonly number[]; n: number },

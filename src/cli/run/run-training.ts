@@ -9,7 +9,7 @@ import { HeedError, messageOf } from '../../error.ts';
 import { flagFor } from '../../flag-names.ts';
 import { addSpan, inSpan, startTraces } from '../../monitoring/traces.ts';
 import { faultsIn } from '../../options.ts';
-import type { StageLearner, StageTraining } from '../../pipeline/trainings/training.ts';
+import type { LearnerParts, StageLearner, StageTraining } from '../../pipeline/trainings/training.ts';
 import { loadPlugins } from '../../plugins.ts';
 import { attachLoggers, type LoggerChoice, readLoggers } from '../../run/loggers/attach.ts';
 import type { Ending } from '../../run/loggers/logger.ts';
@@ -121,6 +121,7 @@ async function train(command: Command, definition: TrainingCommand): Promise<voi
   await loadPlugins(old?.info.plugins);
   let learner: StageLearner | undefined;
   let run = old;
+  let shown: TrainingProgress | undefined;
   let progress: Pick<TrainingProgress, 'note' | 'warn'> = createLoggedProgress();
   const interrupted = listenForInterrupt((text) => progress.note(text));
   let loggers: ReturnType<typeof attachLoggers> | undefined;
@@ -130,7 +131,8 @@ async function train(command: Command, definition: TrainingCommand): Promise<voi
   try {
     const opening = setTimeout(() => note('Opening the model, the data or the environment …'), OPENING);
     try {
-      learner = await (old ? oldLearner(old, definition) : checkedLearner(command, definition));
+      const within: LearnerParts['onProgress'] = (...work) => shown?.within(...work);
+      learner = await (old ? oldLearner(old, definition, within) : checkedLearner(command, definition, within));
     } finally {
       clearTimeout(opening);
     }
@@ -144,10 +146,7 @@ async function train(command: Command, definition: TrainingCommand): Promise<voi
     note(`${name} in ${run.folder}${how.length > 0 ? `, computing ${how.join(' ')}` : ''}`);
     loggers = attachLoggers(run, choices, (text) => progress.warn(text));
     let result: (Awaited<ReturnType<StageTraining['train']>> & { seconds?: number }) | undefined;
-    const shown = createTrainingProgress(
-      { total: steps, shares: definition.shares, ...definition.progress },
-      Boolean(old),
-    );
+    shown = createTrainingProgress({ total: steps, shares: definition.shares, ...definition.progress }, Boolean(old));
     progress = shown;
     try {
       const stepped = spanByStep();
@@ -161,7 +160,7 @@ async function train(command: Command, definition: TrainingCommand): Promise<voi
         onWarning: shown.warn,
         onStep(step) {
           stepped(step.step);
-          shown.at(step.step, definition.live(step));
+          shown?.at(step.step, definition.live(step));
         },
       };
       const span = { attributes: { 'heed.run': basename(run.folder), 'heed.command': definition.command } };
@@ -265,18 +264,23 @@ const onRay = () => import('../cluster/on-ray.ts');
 function create(
   { create }: TrainingCommand,
   settings: Record<string, unknown>,
+  onProgress: LearnerParts['onProgress'],
   folder?: string,
 ): StageLearner | Promise<StageLearner> {
   const { done, ...pull } = pullProgress('pull');
-  const learner = create(settings, { folder, pull, onNotice: note });
+  const learner = create(settings, { folder, pull, onNotice: note, onProgress });
   return learner instanceof Promise ? learner.finally(done) : learner;
 }
 
-function oldLearner({ folder, info }: Run, definition: TrainingCommand): StageLearner | Promise<StageLearner> {
+function oldLearner(
+  { folder, info }: Run,
+  definition: TrainingCommand,
+  onProgress: LearnerParts['onProgress'],
+): StageLearner | Promise<StageLearner> {
   const { shape = {} } = definition.schema as Partial<z.ZodObject>;
   const before = 'precision' in shape ? { precision: FIRST_PRECISION } : {};
   try {
-    return create(definition, { ...before, ...(info.config as Record<string, unknown>) }, folder);
+    return create(definition, { ...before, ...(info.config as Record<string, unknown>) }, onProgress, folder);
   } catch (cause) {
     const faults = faultsIn(cause);
     if (!faults) throw cause;
@@ -290,9 +294,13 @@ function oldLearner({ folder, info }: Run, definition: TrainingCommand): StageLe
   }
 }
 
-function checkedLearner(command: Command, definition: TrainingCommand): StageLearner | Promise<StageLearner> {
+function checkedLearner(
+  command: Command,
+  definition: TrainingCommand,
+  onProgress: LearnerParts['onProgress'],
+): StageLearner | Promise<StageLearner> {
   const settings = settingsFrom(command, definition.schema, definition.shortcuts);
-  const learner = checking(() => create(definition, settings), settings);
+  const learner = checking(() => create(definition, settings, onProgress), settings);
   if (!definition.checkedLate || !(learner instanceof Promise)) return learner;
   return learner.catch((error: unknown) => {
     throw checking(() => {
