@@ -19,6 +19,7 @@ import { klTaper } from '../policies/kl.ts';
 import type { Reward } from '../reward-functions/reward-function.ts';
 import { LEARNED, sampleHeldOut } from '../training/held-out.ts';
 import type { Surroundings } from '../training/input.ts';
+import { fitMemory } from '../training/memory.ts';
 import { type LanguagePolicy, usualRate } from '../training/policy.ts';
 import { checkSameData, evaluated, type LossHistory, newLossHistory, stepped } from '../training/progress.ts';
 import { adamw, evaluationIsDue, itemsOfStep, parameterCount, rates } from '../training/steps.ts';
@@ -113,9 +114,9 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
   const { loss } = algorithm;
   const count = itemCount(train);
   const batch = Math.min(options.batch, count);
-  const part = largestDivisor(batch, options.part);
   const steps = options.steps ?? Math.max(1, Math.ceil((count * options.epochs) / batch));
   const layout = layoutOf(parts);
+  const part = largestDivisor(batch, Math.min(options.part, itemsThatFit(parts)));
   const reads = readsOf(loss);
   const trainer = own.use(
     createPreferenceTrainer(policy, loss, layout, {
@@ -340,6 +341,31 @@ const USUAL_LENGTH = 64;
 export function lengthFactor({ sides }: Items): number {
   const lengths = sides.flatMap((side) => side.lengths.map((_, i) => learnedTokens(side.at(i))));
   return Math.min(1, USUAL_LENGTH / mean(lengths));
+}
+
+/** How many items fit the memory at once, whichever they are. */
+function itemsThatFit<O extends PreferenceOptions>({ policy, options, data }: PreferenceLearnerParts<O>): number {
+  const { train } = data;
+  const { model, reference } = policy;
+  const isAdapted = options.lora.rank > 0;
+  const { tokens } = fitMemory(options, {
+    config: model.config,
+    parameters: model.parameters,
+    trained: policy.parameters,
+    rank: options.lora.rank,
+    // the reference, unless it is the base of the adapters; and while adapters are saved, a merged copy
+    copies: Number(reference.weights !== model.parameters.values) + Number(isAdapted),
+    time: most(train.sides.flatMap(({ lengths }) => [...lengths])),
+    least: train.sides.length,
+    logits: 1,
+  });
+  const longest = itemTokens(train).sort((a, b) => b - a);
+  let sum = 0;
+  const past = longest.findIndex((length) => {
+    sum += length;
+    return sum > tokens;
+  });
+  return past < 0 ? longest.length : Math.max(1, past);
 }
 
 const largestDivisor = (of: number, most: number): number => {

@@ -88,6 +88,7 @@ export const preferenceSchema = z
       evaluationRows: true,
       patience: true,
       keepBest: true,
+      memory: true,
       checkpointLayers: true,
       precision: true,
       dtype: true,

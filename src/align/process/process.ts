@@ -38,6 +38,7 @@ import {
 import { trainedReward } from '../reward-model/trainable.ts';
 import { LEARNED, sampleHeldOut } from '../training/held-out.ts';
 import { claim, type Input, type Live, type Opener, openerOf, openTemplated } from '../training/input.ts';
+import { fitMemory, partsWithin } from '../training/memory.ts';
 import { checkSameData } from '../training/progress.ts';
 import { adamw, evaluationIsDue, itemsOfStep, parameterCount, rates } from '../training/steps.ts';
 import { stepMetrics } from '../training/train-model.ts';
@@ -185,6 +186,16 @@ function createProcessLearner(
   const length = roomFor(train.reduce((most, { ids }) => Math.max(most, ids.length), 0));
   const trained = own.use(trainedReward(model, options.lora, seed));
   const { parameters, frozen, linear } = trained;
+  const { tokens: tokensAtOnce } = fitMemory(options, {
+    config: model.config,
+    parameters: model.parameters,
+    trained: parameters,
+    rank: options.lora.rank,
+    copies: Number(options.lora.rank > 0),
+    time: length,
+    least: 1,
+    logits: 0,
+  });
   const trainer = own.use(
     createPackedTrainer(model.config, parameters, stepLoss, {
       checkpointLayers: options.checkpointLayers,
@@ -268,8 +279,8 @@ function createProcessLearner(
       const labels = answers.reduce((sum, { at }) => sum + at.length, 0);
       let [loss, hits, tokens] = [0, 0, state.tokens];
       trainer.reset();
-      for (let i = 0; i < answers.length; i += part) {
-        const done = await learn(answers.slice(i, i + part), labels);
+      for (const some of partsWithin(answers, ({ ids }) => ids.length, { most: part, tokens: tokensAtOnce })) {
+        const done = await learn(some, labels);
         loss += done.loss;
         hits += done.hits;
         tokens += done.tokens;

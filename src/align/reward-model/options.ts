@@ -41,6 +41,7 @@ export const rewardTrainingSchema = <Own extends z.core.$ZodShape>(own: Own) =>
       evaluations: true,
       evaluationRows: true,
       keepBest: true,
+      memory: true,
       checkpointLayers: true,
       precision: true,
       dtype: true,

@@ -28,6 +28,7 @@ import { diagnoseReward } from '../diagnosis/reward.ts';
 import { unknownShare } from '../examples/account.ts';
 import { LEARNED, sampleHeldOut } from '../training/held-out.ts';
 import { claim, type Input, type Live, type Opener, openerOf, openModel, openTemplated } from '../training/input.ts';
+import { fitMemory } from '../training/memory.ts';
 import { checkSameData } from '../training/progress.ts';
 import { adamw, evaluationIsDue, itemsOfStep, parameterCount, rates } from '../training/steps.ts';
 import { stepMetrics } from '../training/train-model.ts';
@@ -49,7 +50,7 @@ import {
 import { type RewardModelOptions, rewardModelSchema } from './options.ts';
 import { rankingsFingerprint } from './rankings.ts';
 import { type Chosen, type RewardData, readRewardData } from './read-rankings.ts';
-import { trainedReward } from './trainable.ts';
+import { type TrainedReward, trainedReward } from './trainable.ts';
 
 /** The most completions that rewards are normalized by. */
 const MOST_REFERENCES = 1000;
@@ -208,9 +209,22 @@ function createRewardLearner(
     answers: Math.min(part, batch) * most,
     padding: models[0].tokenizer.pad ?? 0,
   };
+  const fitting = (model: RewardModel, trained: TrainedReward) =>
+    fitMemory(options, {
+      config: model.config,
+      parameters: model.parameters,
+      trained: trained.parameters,
+      rank: options.lora.rank,
+      // of the other members; and while adapters are saved, a merged copy
+      copies: models.length - 1 + Number(options.lora.rank > 0),
+      time: shape.length,
+      least: 2,
+      logits: 0,
+    });
   const members = models.map((model, index) => {
     const trained = own.use(trainedReward(model, options.lora, seedFor(seed, 'member', index)));
     const { parameters, frozen, linear } = trained;
+    const { tokens } = fitting(model, trained);
     const trainer = own.use(
       createRankingTrainer(model.config, parameters, shape, options, {
         checkpointLayers: options.checkpointLayers,
@@ -220,7 +234,7 @@ function createRewardLearner(
     );
     const optimizer = own.use(adamw(parameters, trainer.gradients, options));
     const scorer = own.use(createRewardScorer(model, trained));
-    return { trained, trainer, optimizer, scorer, prefix: `member${index}.` };
+    return { trained, trainer, tokens, optimizer, scorer, prefix: `member${index}.` };
   });
   const usual = 0.5 / Math.sqrt(parameterCount(members[0].trained.parameters));
   const rateOf = rates(options.learningRate ?? usual, steps, options);
@@ -346,9 +360,9 @@ function createRewardLearner(
     async next(): Promise<RewardStep> {
       const rate = rateOf(state.step);
       let [loss, accuracy, gradientNorm, tokens] = [0, 0, 0, 0];
-      for (const [index, { trainer, optimizer }] of members.entries()) {
+      for (const [index, { trainer, optimizer, tokens: tokensAtOnce }] of members.entries()) {
         const seen = batchOf(index, state.step);
-        const done = await trainer.run(seen, part);
+        const done = await trainer.run(seen, { most: part, tokens: tokensAtOnce });
         gradientNorm += (await optimizer.stepFreely(rate)) / members.length;
         loss += done.loss / members.length;
         accuracy += accuracyOf(seen, done.scores) / members.length;

@@ -12,6 +12,7 @@ import { type Examples, subset } from '../examples/examples.ts';
 import type { TokenSequence } from '../examples/token-view.ts';
 import { LEARNED, sampleHeldOut } from '../training/held-out.ts';
 import type { Surroundings } from '../training/input.ts';
+import { fitMemory } from '../training/memory.ts';
 import type { LanguageTrainingOptions } from '../training/options.ts';
 import { checkSameData, evaluated, type LossHistory, newLossHistory, stepped } from '../training/progress.ts';
 import type { SamplePrompt } from '../training/samples.ts';
@@ -101,7 +102,7 @@ export interface LanguageLearnerParts<O extends LanguageTrainingOptions> {
   name: string;
   /** Rows to train on. */
   rows: TrainingRows;
-  /** Rows computed at once. */
+  /** Rows of a batch, computed at once if they fit the memory. */
   part: number;
   /** Tokens per row. */
   length: number;
@@ -109,6 +110,8 @@ export interface LanguageLearnerParts<O extends LanguageTrainingOptions> {
   packing: boolean;
   /** Tokens of a row on average, without padding. */
   rowTokens: number;
+  /** Rows of logits that are kept for each row, for the memory. Default 1. */
+  logits?: number;
   /** Optimizer steps in all. */
   steps: number;
   /** Held-out examples to evaluate the loss on. */
@@ -152,7 +155,20 @@ export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: 
   const trained = own.use(trainedPart(model, parts.lora ?? {}, options.seed));
   const { parameters, weights, adapters } = trained;
   const shape = { length, fitted: !packing, padding: tokenizer.pad ?? 0 };
-  const objective = own.use(parts.objective?.(trained, shape, part) ?? maximumLikelihood(parts, trained, shape));
+  const fitting = fitMemory(options, {
+    config,
+    parameters: model.parameters,
+    trained: parameters,
+    rank: parts.lora?.rank ?? 0,
+    copies: Number((parts.lora?.rank ?? 0) > 0),
+    time: length,
+    least: 1,
+    logits: parts.logits ?? 1,
+  });
+  const atOnce = Math.min(part, fitting.rows);
+  const objective = own.use(
+    parts.objective?.(trained, shape, atOnce) ?? maximumLikelihood(parts, trained, shape, atOnce),
+  );
   const { loss: likelihood, heldOut: evaluator } = objective;
   const held = parts.heldOut && sampleOf(parts.heldOut, parts);
   const optimizer = own.use(adamw(parameters, likelihood.gradients, options));
@@ -223,7 +239,7 @@ export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: 
       const next = Array.from({ length: part * options.accumulate }, rows.next);
       const batch = objective.rowsOf ? await objective.rowsOf(next, state.step, signal) : next;
       const rate = rateOf(state.step);
-      const { loss, tokens } = await likelihood.run(batch, part);
+      const { loss, tokens } = await likelihood.run(batch, atOnce);
       const gradientNorm = await optimizer.stepFreely(rate);
       const [course, recentLoss] = stepped(state.course, loss);
       state = {
@@ -288,9 +304,10 @@ function sampleOf<O extends LanguageTrainingOptions>(
 
 /** −log p of the learned tokens, in training and held out. */
 function maximumLikelihood<O extends LanguageTrainingOptions>(
-  { model: { config }, options: { checkpointLayers }, part }: LanguageLearnerParts<O>,
+  { model: { config }, options: { checkpointLayers } }: LanguageLearnerParts<O>,
   { parameters, weights, frozen, linear }: Trained,
   shape: BatchShape,
+  part: number,
 ): Objective {
   using own = new Disposables();
   const loss = own.use(createLikelihood(config, parameters, shape, { linear, frozen, checkpointLayers }));

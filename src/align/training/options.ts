@@ -5,6 +5,7 @@ import { chatTemplateKwargsSchema, chatTemplateSchema } from '../../lm/built-in-
 import { FLOAT_DTYPES } from '../../lm/floats.ts';
 import { schedules } from '../../nn/schedule.ts';
 import { wholeNumber } from '../../options.ts';
+import { parseBytes } from './program-memory.ts';
 
 const samplesSchema = z.object({
   count: wholeNumber(0).default(4).describe('prompts to complete at each evaluation, to read; 0: none'),
@@ -48,6 +49,13 @@ export const languageTrainingSchema = z.object({
     ),
   patience: wholeNumber(0).default(0).describe('stop after this many evaluations without a lower loss; 0: never'),
   keepBest: z.boolean().default(true).describe('also save the model with the lowest held-out loss, in best/'),
+  memory: z
+    .string()
+    .refine((text) => parseBytes(text) !== undefined, { error: () => 'expected a size such as 4GB' })
+    .optional()
+    .describe(
+      'memory that the training may take, such as 4GB: batches are computed in parts that fit (default: a third of what is free)',
+    ),
   checkpointLayers: z.boolean().default(false).describe('recompute layers for gradients: less memory, more time'),
   precision: z
     .enum(PRECISIONS)
