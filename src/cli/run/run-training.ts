@@ -123,7 +123,7 @@ async function train(command: Command, definition: TrainingCommand): Promise<voi
   let run = old;
   let shown: TrainingProgress | undefined;
   let progress: Pick<TrainingProgress, 'note' | 'warn'> = createLoggedProgress();
-  const interrupted = listenForInterrupt((text) => progress.note(text));
+  let interrupted: ReturnType<typeof listenForInterrupt> | undefined;
   let loggers: ReturnType<typeof attachLoggers> | undefined;
   let ending: Ending = 'failed';
   let again: (() => Promise<void>) | undefined;
@@ -136,6 +136,8 @@ async function train(command: Command, definition: TrainingCommand): Promise<voi
     } finally {
       clearTimeout(opening);
     }
+    // until now a signal has the system's effect: what opens blocks JavaScript for seconds, and nothing is lost
+    interrupted = listenForInterrupt((text) => progress.note(text));
     const { name, steps } = definition.about(learner);
     const { options } = learner;
     folderWasThere = flags.out !== undefined && existsSync(flags.out);
@@ -188,7 +190,7 @@ async function train(command: Command, definition: TrainingCommand): Promise<voi
   } finally {
     await loggers?.close(ending);
     await traces?.close();
-    interrupted.dispose();
+    interrupted?.dispose();
     run?.close();
     learner?.[Symbol.dispose]();
     if (run && !old && ending === 'failed') discardUnbegun(run.folder, folderWasThere);
