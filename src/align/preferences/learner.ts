@@ -199,18 +199,21 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
   }
 
   /** Evaluates the current policy; `best` is not set. */
-  async function evaluate(): Promise<PreferenceEvaluation> {
+  async function evaluate(signal?: AbortSignal): Promise<PreferenceEvaluation> {
     const evaluation: PreferenceEvaluation = { metrics: {}, ...known, ...(await answers.run()), best: false };
-    if (held) Object.assign(evaluation, await measured(held.sample));
+    if (held) Object.assign(evaluation, await measured(held.sample, signal));
     if (state.step === 0) state.before = { reward: evaluation.reward };
     return evaluation;
   }
 
   /** The loss and metrics of held-out items, and how many they are. */
-  async function measured(items: Items): Promise<Partial<PreferenceEvaluation>> {
+  async function measured(items: Items, signal?: AbortSignal): Promise<Partial<PreferenceEvaluation>> {
     const all = Array.from({ length: itemCount(items) }, (_, i) => i);
     const of = itemCount(heldOut!);
-    const onDone = (done: number) => parts.onProgress?.('items evaluated', done, all.length);
+    const onDone = (done: number) => {
+      signal?.throwIfAborted();
+      parts.onProgress?.('items evaluated', done, all.length);
+    };
     const values = await scorer.values(items, await contextOf(items, all), onDone);
     return {
       loss: values.loss,

@@ -236,9 +236,15 @@ function createProcessLearner(
   const sample = sampled.map((i) => heldOut[i]);
 
   /** Evaluates the current model; `best` is not set. Undefined without held-out completions. */
-  async function evaluate(answers: readonly SteppedAnswer[] = sample): Promise<ProcessEvaluation | undefined> {
+  async function evaluate(
+    answers: readonly SteppedAnswer[],
+    signal?: AbortSignal,
+  ): Promise<ProcessEvaluation | undefined> {
     if (answers.length === 0) return undefined;
-    const onDone = (done: number) => onProgress?.('completions evaluated', done, answers.length);
+    const onDone = (done: number) => {
+      signal?.throwIfAborted();
+      onProgress?.('completions evaluated', done, answers.length);
+    };
     return {
       ...evaluateSteps(answers, await scorer.run(answers, onDone)),
       ...(answers.length < heldOut.length && { sampledFrom: heldOut.length }),
@@ -249,7 +255,7 @@ function createProcessLearner(
   /** The evaluation after a step, if one is due. The losses of the same completions decide which one is the best. */
   async function evaluateAfter(step: number): Promise<ProcessEvaluation | undefined> {
     if (!evaluationIsDue(step, steps, options)) return undefined;
-    const evaluation = await evaluate();
+    const evaluation = await evaluate(sample);
     if (evaluation) evaluation.best = evaluation.loss < state.best;
     if (evaluation?.best) state = { ...state, best: evaluation.loss };
     if (!evaluation || !restAtEnd || step < steps) return evaluation;
@@ -262,7 +268,8 @@ function createProcessLearner(
     model,
     parameters,
     steps,
-    evaluate: () => evaluate(),
+    /** Evaluates the current model. Rejects with the signal's reason when it aborts. */
+    evaluate: (signal?: AbortSignal) => evaluate(sample, signal),
     /** Writes a folder that `openReward` opens. */
     saveModel(folder: string): void {
       const plain = { gain: 1, calibration: plainCalibration };

@@ -279,13 +279,18 @@ function createRewardLearner(
   };
 
   /** Evaluates the current model on some rankings, the sample first. `sampleLoss` is that of the sample. */
-  async function measure(heldOut: Chosen): Promise<{ evaluation: RewardStepEvaluation; sampleLoss: number }> {
+  async function measure(
+    heldOut: Chosen,
+    signal?: AbortSignal,
+  ): Promise<{ evaluation: RewardStepEvaluation; sampleLoss: number }> {
     const answers = answersOf(heldOut);
     const examples = answers.map(heldOut.rankings.answer);
     const scores: Float32Array[] = [];
     for (const [i, { scorer }] of members.entries()) {
-      const onDone = (n: number) =>
+      const onDone = (n: number) => {
+        signal?.throwIfAborted();
         onProgress?.('completions evaluated', i * answers.length + n, members.length * answers.length);
+      };
       onDone(0);
       scores.push(await scorer.run(examples, onDone));
     }
@@ -318,9 +323,12 @@ function createRewardLearner(
     return { evaluation, sampleLoss };
   }
 
-  /** Evaluates the current model; `best` is not set. Undefined without held-out comparisons. */
-  const evaluate = async (): Promise<RewardStepEvaluation | undefined> =>
-    heldOut && (await measure({ ...heldOut, lists: sampled })).evaluation;
+  /**
+   * Evaluates the current model; `best` is not set. Undefined without held-out comparisons. Rejects with the signal's
+   * reason when it aborts.
+   */
+  const evaluate = async (signal?: AbortSignal): Promise<RewardStepEvaluation | undefined> =>
+    heldOut && (await measure({ ...heldOut, lists: sampled }, signal)).evaluation;
 
   /** The evaluation after a step, if one is due. The losses of the same comparisons decide which one is the best. */
   async function evaluateAfterStep(): Promise<RewardStepEvaluation | undefined> {

@@ -199,17 +199,20 @@ export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: 
   }
 
   /** Evaluates the current model; `best` is not set. */
-  async function evaluate(): Promise<LanguageEvaluation> {
-    const loss = held && (await measured(held.sample));
+  async function evaluate(signal?: AbortSignal): Promise<LanguageEvaluation> {
+    const loss = held && (await measured(held.sample, signal));
     const { samples, measures } = await answers();
     return { ...loss, samples, measures: { ...measures, ...parts.facts }, best: false };
   }
 
   /** The loss on held-out texts, and how many they are. */
-  async function measured(examples: Examples): Promise<Partial<LanguageEvaluation>> {
+  async function measured(examples: Examples, signal?: AbortSignal): Promise<Partial<LanguageEvaluation>> {
     const n = examples.lengths.length;
     const of = parts.heldOut!.lengths.length;
-    const onBatch: OnBatch = (done, total) => parts.onProgress?.('batches evaluated', done, total);
+    const onBatch: OnBatch = (done, total) => {
+      signal?.throwIfAborted();
+      parts.onProgress?.('batches evaluated', done, total);
+    };
     return { ...(await evaluator.run(examples, onBatch)), n, ...(n < of && { sampledFrom: of }) };
   }
 
