@@ -157,7 +157,8 @@ describe('a studio with --log-format json', () => {
     second.child.kill('SIGTERM');
     await second.says('Closing the studio');
     second.child.kill('SIGTERM');
-    expect((await second.end).code).toBe(143);
+    await second.end;
+    expect(second.child.signalCode).toBe('SIGTERM');
     expect(await lost.status).toBe(0);
   });
 });

@@ -88,3 +88,16 @@ export function chart(
   const none = { name: title, x: xLabels.map(() => []), y: [] };
   return { kind: 'lines', title, caption, xLabels, yLabel, series: series.length > 0 ? series : [none] };
 }
+
+/** "400 pairs", or "80 of 400 pairs, sampled". */
+export const counted = (n: number, what: string, sampledFrom: number | undefined): string =>
+  sampledFrom === undefined ? `${n} ${what}` : `${n} of ${sampledFrom} ${what}, sampled`;
+
+/** A sentence for the captions of held-out figures, if these are of a sample. */
+export function sampleCaption(rows: readonly MetricsRow[], what: string): string {
+  const first = rows.find((row) => 'data/heldOutOf' in row);
+  if (!first) return '';
+  const of = `Held out: the same ${first['data/heldOut']} of ${first['data/heldOutOf']} ${what} each time, sampled by the seed`;
+  const last = rows.findLast((row) => 'data/heldOut' in row)!;
+  return ` ${of}${'data/heldOutOf' in last ? '' : '; at the end all'}.`;
+}

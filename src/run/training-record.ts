@@ -23,6 +23,8 @@ export interface LearnerParts {
   pull?: object;
   /** Called with notices about the data. */
   onNotice?: (text: string) => void;
+  /** Called with how far long work within a step is. */
+  onProgress?: (what: string, done: number, total: number) => void;
   /** The teacher that compares a policy's completions, if its settings ask people. */
   teacher?: unknown;
 }
@@ -113,8 +115,8 @@ export const checkedBy = (schema: z.ZodType) => ({
 /** An algorithm whose settings are passed to the function that opens its learner. */
 export const opened = <L extends StageLearner>(schema: z.ZodType, open: (input: never) => Promise<L>) => ({
   ...checkedBy(schema),
-  open: (settings: Record<string, unknown>, { pull, onNotice, teacher }: LearnerParts) =>
-    open({ ...settings, pull, onNotice, ...(teacher !== undefined && { teacher }) } as never),
+  open: (settings: Record<string, unknown>, { pull, onNotice, onProgress, teacher }: LearnerParts) =>
+    open({ ...settings, pull, onNotice, onProgress, ...(teacher !== undefined && { teacher }) } as never),
 });
 
 /** Records by their names. */

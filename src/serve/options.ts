@@ -1,6 +1,6 @@
 /** Options of the server: flags, their defaults and what they mean. */
 import { z } from 'zod';
-import { parseBytes } from '../align/plan/options.ts';
+import { parseBytes } from '../align/training/program-memory.ts';
 import { precisionSchema } from '../lm/generate.ts';
 import { speculateSchema } from '../lm/speculate.ts';
 

@@ -134,7 +134,7 @@ export const createDistill: Opener<DistillInput, DistillLearner> = openerOf(dist
       name: `${basename(options.model)}-distill`,
       ...(options.divergence !== 'none' && {
         objective: (trained, shape, part) =>
-          createDivergenceObjective({ student, guide: guide(), heldOut, options }, trained, shape, part),
+          createDivergenceObjective({ student, guide: guide(), options }, trained, shape, part),
       }),
       data,
       live,

@@ -11,9 +11,14 @@ import { type Example, packSequences } from '../../lm/packing.ts';
 import { headBiasOf } from '../../nn/decoder.ts';
 import { HEAD_BIAS, headName } from '../../nn/decoder-config.ts';
 import { random, seedFor } from '../../random.ts';
-import type { Examples } from '../examples/examples.ts';
 import type { Objective } from '../supervised/learner.ts';
-import { type BatchOfRows, type BatchShape, heldOutBatches, tokenMean } from '../supervised/likelihood.ts';
+import {
+  type BatchOfRows,
+  type BatchShape,
+  createLossSum,
+  heldOutBatches,
+  tokenMean,
+} from '../supervised/likelihood.ts';
 import type { Trained } from '../training/trainable.ts';
 import { divergenceOfStates, type TokenDivergenceOptions } from './divergence.ts';
 import { type DrawingOptions, drawExamples } from './texts.ts';
@@ -65,8 +70,6 @@ export interface DivergenceObjectiveParts {
   student: Model;
   /** What it learns from; disposed of with the objective. */
   guide: Guide;
-  /** Held-out examples to measure the divergence on. */
-  heldOut?: Examples;
   /** What is drawn on-policy. */
   options: {
     /** Seed of the draws. */
@@ -82,7 +85,7 @@ export interface DivergenceObjectiveParts {
 
 /** The mean divergence of the learned tokens, in training and held out. */
 export function createDivergenceObjective(
-  { student, guide, heldOut, options }: DivergenceObjectiveParts,
+  { student, guide, options }: DivergenceObjectiveParts,
   { parameters, weights, frozen, adapters, linear }: Trained,
   shape: BatchShape,
   part: number,
@@ -99,9 +102,7 @@ export function createDivergenceObjective(
     ),
   );
   const loss = tokenMean(trainer, shape, guide.numbers);
-  const scorer =
-    heldOut && own.use(createPackedScorer(config, { ...weights, ...guide.weights }, { linear, read: guide.read }));
-  const batches = heldOut && heldOutBatches(heldOut, shape, part);
+  const scorer = own.use(createPackedScorer(config, { ...weights, ...guide.weights }, { linear, read: guide.read }));
   const generator =
     options.onPolicy > 0
       ? own.use(createGenerator(config, weights, { adapters, precision: config.precision }))
@@ -109,15 +110,13 @@ export function createDivergenceObjective(
   const end = own.move();
   return {
     loss,
-    heldOut: scorer && {
-      async run() {
-        let [total, tokens] = [0, 0];
-        for (const batch of batches!()) {
-          const each = await scorer.run(batch.batch, await guide.numbers(batch));
-          for (const value of each) total += value;
-          tokens += each.length;
+    heldOut: {
+      async run(examples, onBatch) {
+        const sum = createLossSum();
+        for (const batch of heldOutBatches(examples, shape, part, onBatch)) {
+          sum.add(batch.batch, await scorer.run(batch.batch, await guide.numbers(batch)));
         }
-        return { loss: total / tokens, tokens };
+        return sum.mean();
       },
     },
     async rowsOf(rows, step, signal) {

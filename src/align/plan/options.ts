@@ -6,6 +6,7 @@ import type { DecoderConfig } from '../../nn/decoder-config.ts';
 import { wholeNumber } from '../../options.ts';
 import { tokenDivergences } from '../distillation/divergence.ts';
 import { criticKinds } from '../ppo/options.ts';
+import { parseBytes } from '../training/program-memory.ts';
 
 /** Algorithms that learn from completions they write themselves. */
 export const onPolicy = ['ppo', 'grpo', 'rloo', 'reinforce', 'raft', 'rest'] as const;
@@ -111,14 +112,4 @@ const COUNTS = { '': 1, K: 1e3, M: 1e6, B: 1e9, T: 1e12 };
 export function parseCount(text: string): number | undefined {
   const [, number, unit] = /^(\d+(?:\.\d+)?)\s*([KMBT]?)$/i.exec(text.trim()) ?? [];
   return number === undefined ? undefined : Number(number) * COUNTS[unit.toUpperCase() as keyof typeof COUNTS];
-}
-
-const POWERS = { M: 2, G: 3, T: 4 };
-
-/** Bytes of "24GiB", "24G" (the same) or "24GB"; undefined for anything else. */
-export function parseBytes(text: string): number | undefined {
-  const [, number, unit, kind] = /^(\d+(?:\.\d+)?)\s*([MGT])(i?B?)$/i.exec(text.trim()) ?? [];
-  if (number === undefined) return undefined;
-  const thousand = kind.toUpperCase() === 'B' ? 1000 : 1024;
-  return Number(number) * thousand ** POWERS[unit.toUpperCase() as keyof typeof POWERS];
 }

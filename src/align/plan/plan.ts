@@ -17,13 +17,13 @@ import { modelFolder } from '../../lm/model.ts';
 import type { DecoderConfig } from '../../nn/decoder-config.ts';
 import { existsSync, join, totalmem } from '../../node.ts';
 import { parseOptions } from '../../options.ts';
+import { parseBytes } from '../training/program-memory.ts';
 import {
   onPolicy,
   type PlanInput,
   type Planned,
   type PlanOptions,
   paired,
-  parseBytes,
   parseCount,
   planSchema,
   rated,

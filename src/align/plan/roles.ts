@@ -2,7 +2,8 @@
 import type { DecoderConfig } from '../../nn/decoder-config.ts';
 import { loraParameters } from '../../nn/lora.ts';
 import type { ParameterSpec } from '../../nn/parameters.ts';
-import { divergenceBytes, generationBytes, scoringBytes, trainingBytes } from './memory.ts';
+import { RUNTIME } from '../training/memory.ts';
+import { divergenceBytes, generationBytes, scoringBytes, trainingBytes } from '../training/program-memory.ts';
 import { onPolicy, type PlanAlgorithm, type Planned, paired, rated } from './options.ts';
 import { countParameters } from './shapes.ts';
 
@@ -33,9 +34,6 @@ export function plannedRows({ algorithm, rows }: Planned): number {
 }
 
 const FLOAT = 4;
-
-/** Node, ONNX Runtime, compiled programs and uncollected garbage: measured on commands. */
-const RUNTIME = 220e6;
 
 /** Tokens that a reward model reads at once (src/align/reward-model/model.ts). */
 const SCORED = 4096;

@@ -14,9 +14,10 @@ import type { EpisodeTasks } from '../agents/environment.ts';
 import { type EpisodeFailure, episodeMetrics, failuresOf } from '../agents/metrics.ts';
 import { type Alert, alertsOf, isTrusted } from '../diagnosis/signals.ts';
 import { type Completion, type Reward, writtenTokens } from '../reward-functions/reward-function.ts';
+import { sampleHeldOut } from '../training/held-out.ts';
 import { usualRate } from '../training/policy.ts';
 import { checkSameData } from '../training/progress.ts';
-import { evaluationIsDue, itemsOfStep, rates } from '../training/steps.ts';
+import { evaluationIsDue, itemsOfStep, parameterCount, rates } from '../training/steps.ts';
 import { asynchronyMetrics, createAhead } from './ahead.ts';
 import type { PolicyAlgorithm, Tensors } from './algorithm.ts';
 import type { ComparedCompletions, CompletionQueries } from './ask-people.ts';
@@ -289,7 +290,7 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
   const remote = isRemote(policy) ? policy : undefined;
   const usual = isRemote(policy) ? policy.usualRate : usualRate(policy);
   const loop: Loop = {
-    parts,
+    parts: { ...parts, evaluationPrompts: evaluatedPrompts(parts) },
     sampler: createSampler(parts),
     algorithm,
     rateOf: rates(options.learningRate ?? usual, steps, options),
@@ -404,4 +405,23 @@ function metricsOf(rollout: LanguageRollout): Record<string, number> {
     'response/eos_rate': completions.filter(({ ended }) => ended).length / completions.length,
     ...episodeMetrics(completions),
   };
+}
+
+/** The held-out prompts that evaluations complete: a completion takes as much as one of a step, without its update. */
+function evaluatedPrompts<O extends PolicyTrainingOptions>({
+  policy,
+  options,
+  prompts,
+  evaluationPrompts,
+  completionsPerPrompt = 1,
+}: PolicyLearnerParts<O>): readonly EncodedPrompt[] {
+  if (isRemote(policy)) return evaluationPrompts;
+  const tokensOf = (some: readonly EncodedPrompt[]) => some.map(({ ids }) => ids.length + options.maxTokens);
+  const completions = options.steps * options.batch * completionsPerPrompt;
+  const { sampled } = sampleHeldOut(tokensOf(evaluationPrompts), {
+    parameters: parameterCount(policy.model.parameters),
+    work: completions * mean(tokensOf(prompts)),
+    options,
+  });
+  return sampled.map((i) => evaluationPrompts[i]);
 }

@@ -67,6 +67,7 @@ export const policyTrainingSchema = z
       weightDecay: true,
       maxGradientNorm: true,
       evaluations: true,
+      evaluationRows: true,
       checkpointLayers: true,
       precision: true,
       dtype: true,

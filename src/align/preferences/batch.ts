@@ -1,7 +1,7 @@
 /** Batches of compared or rated completions, and sums of their log-probabilities. */
 import type { PackedScorer } from '../../lm/packed-program.ts';
 import { type Example, type PackedBatch, type PackingOptions, packedBatches } from '../../lm/packing.ts';
-import { type Examples, learnedTokens } from '../examples/examples.ts';
+import { type Examples, learnedTokens, subset } from '../examples/examples.ts';
 
 /** The items of a preference data set: pairs, or single rated completions. */
 export interface Items {
@@ -17,6 +17,18 @@ export interface Items {
 
 /** Number of items. */
 export const itemCount = ({ sides }: Items): number => sides[0].lengths.length;
+
+/** Some of the items, in this order. */
+export const itemsAt = ({ sides, weights, desirable, partners }: Items, indices: readonly number[]): Items => ({
+  sides: sides.map((side) => subset(side, indices)),
+  weights: weights && indices.map((i) => weights[i]),
+  desirable: desirable && indices.map((i) => desirable[i]),
+  partners: partners && subset(partners, indices),
+});
+
+/** Tokens of each item, prompts included. */
+export const itemTokens = ({ sides }: Items): number[] =>
+  sides[0].lengths.map((_, i) => sides.reduce((sum, { lengths }) => sum + lengths[i], 0));
 
 /** How items are packed and weighted. */
 export interface ItemLayout extends Pick<PackingOptions, 'lengths' | 'padding'> {
@@ -83,16 +95,19 @@ export async function byCompletion(
   layout: ItemLayout,
   part: number,
   of: (batch: ItemBatch) => Float32Array | Promise<Float32Array>,
+  onDone: (done: number) => void = () => {},
 ): Promise<Float32Array> {
   const count = indices.length;
   const all = new Float32Array(items.sides.length * count);
   for (let start = 0; start < count; start += part) {
+    onDone(start);
     const some = Array.prototype.slice.call(indices, start, start + part) as number[];
     const numbers = await of(itemBatch(items, some, layout));
     for (const side of items.sides.keys()) {
       all.set(numbers.subarray(side * some.length, (side + 1) * some.length), side * count + start);
     }
   }
+  onDone(count);
   return all;
 }
 
@@ -103,7 +118,13 @@ export const completionLogProbs = (
   indices: ArrayLike<number>,
   layout: ItemLayout,
   part: number,
+  onDone?: (done: number) => void,
 ): Promise<Float32Array> =>
-  byCompletion(items, indices, layout, part, async (some) =>
-    sumByCompletion(some, await scorer.run(some.batch), some.weight),
+  byCompletion(
+    items,
+    indices,
+    layout,
+    part,
+    async (some) => sumByCompletion(some, await scorer.run(some.batch), some.weight),
+    onDone,
   );

@@ -5,8 +5,10 @@ import { mean } from '../../run/intervals.ts';
 import { completionLayout, type EncodedPrompt } from '../policies/completion-batches.ts';
 import { createRollouts } from '../policies/rollouts.ts';
 import type { Reward } from '../reward-functions/reward-function.ts';
+import { sampleHeldOut } from '../training/held-out.ts';
 import type { LanguagePolicy } from '../training/policy.ts';
 import type { SampleCompletion } from '../training/samples.ts';
+import { parameterCount } from '../training/steps.ts';
 import type { Items } from './batch.ts';
 import type { PreferenceOptions } from './options.ts';
 import type { PreferenceValues } from './trainer.ts';
@@ -29,8 +31,10 @@ export interface PreferenceEvaluation {
   items: number;
   /** Share of their learned tokens that stand for words outside the vocabulary; absent if there are none. */
   unknown?: number;
-  /** Number of held-out ones; undefined without any. */
+  /** Number of held-out ones that were measured; undefined without any. */
   heldOut?: number;
+  /** Number of held-out ones that they were sampled from; absent if all were measured. */
+  sampledFrom?: number;
   /** A few completions to read. */
   samples: SampleCompletion[];
   /** Whether this evaluation has the lowest loss so far. */
@@ -76,16 +80,23 @@ export interface KlEstimate {
 
 const FEW = 32; // completions of a quick look at the KL
 
-/** Completes held-out prompts with the policy. */
+/** Completes held-out prompts with the policy. `work`: see `SampledTraining`. */
 export function createPreferenceCompletions(
   policy: LanguagePolicy,
   candidates: readonly EncodedPrompt[],
   options: PreferenceOptions,
   reward: Reward | undefined,
+  work: number,
 ) {
   const { prompts: most, maxTokens, temperature, batch, samples } = options.evaluation;
   const room = policy.model.config.maxPositions - maxTokens;
-  const prompts = candidates.filter(({ ids }) => ids.length <= room).slice(0, most);
+  const fitting = candidates.filter(({ ids }) => ids.length <= room).slice(0, most);
+  // a completion is written, and read by the policy and by the reference
+  const { sampled } = sampleHeldOut(
+    fitting.map(({ ids }) => 3 * (ids.length + maxTokens)),
+    { parameters: parameterCount(policy.model.parameters), work, options },
+  );
+  const prompts = sampled.map((i) => fitting[i]);
   const rollouts =
     prompts.length > 0
       ? createRollouts(policy, reward ?? noReward, {

@@ -17,10 +17,13 @@ import { unknownShare } from '../examples/account.ts';
 import { learnedTokens } from '../examples/examples.ts';
 import { klTaper } from '../policies/kl.ts';
 import type { Reward } from '../reward-functions/reward-function.ts';
+import { LEARNED, sampleHeldOut } from '../training/held-out.ts';
+import type { Surroundings } from '../training/input.ts';
+import { fitMemory } from '../training/memory.ts';
 import { type LanguagePolicy, usualRate } from '../training/policy.ts';
 import { checkSameData, evaluated, type LossHistory, newLossHistory, stepped } from '../training/progress.ts';
-import { adamw, evaluationIsDue, itemsOfStep, rates } from '../training/steps.ts';
-import { type ItemLayout, type Items, itemCount } from './batch.ts';
+import { adamw, evaluationIsDue, itemsOfStep, parameterCount, rates } from '../training/steps.ts';
+import { type ItemLayout, type Items, itemCount, itemsAt, itemTokens } from './batch.ts';
 import { type PreferenceData, preferenceFingerprint } from './data.ts';
 import { createPreferenceCompletions, type KlEstimate, metricsOf, type PreferenceEvaluation } from './evaluation.ts';
 import { type PreferenceLoss, readsOf } from './loss.ts';
@@ -70,6 +73,8 @@ export interface PreferenceLearnerParts<O extends PreferenceOptions> {
   data: PreferenceData;
   /** What scores the completions of evaluations. */
   reward?: Reward;
+  /** Receives how far an evaluation is. */
+  onProgress?: Surroundings['onProgress'];
   /** Tells a person that the policy was rolled back. */
   onNotice?: (text: string) => void;
   /** What was opened for the learner; disposed of with it. */
@@ -200,9 +205,9 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
   const { loss } = algorithm;
   const count = itemCount(train);
   const batch = Math.min(options.batch, count);
-  const part = largestDivisor(batch, options.part);
   const steps = options.steps ?? Math.max(1, Math.ceil((count * options.epochs) / batch));
   const layout = layoutOf(parts);
+  const part = largestDivisor(batch, Math.min(options.part, itemsThatFit(parts)));
   const reads = readsOf(loss);
   const trainer = own.use(
     createPreferenceTrainer(policy, loss, layout, {
@@ -213,7 +218,11 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
   );
   const scorer = own.use(createPreferenceScorer(policy, loss, layout, part));
   const references = own.use(createReferences(policy, layout, part, options.precompute ?? true));
-  const completions = own.use(createPreferenceCompletions(policy, data.prompts, options, parts.reward));
+  const tokens = itemTokens(train).reduce((sum, n) => sum + n, 0);
+  // half of it for held-out items, half for completions
+  const work = (LEARNED * steps * batch * (tokens / count)) / 2;
+  const completions = own.use(createPreferenceCompletions(policy, data.prompts, options, parts.reward, work));
+  const held = heldOut && sampleOf(heldOut, parameterCount(policy.model.parameters), work, options);
   const optimizer = own.use(adamw(policy.parameters, trainer.gradients, options));
   const rateOf = rates(options.learningRate ?? usualRate(policy) * lengthFactor(train), steps, options);
   const fingerprint = preferenceFingerprint(train);
@@ -232,15 +241,36 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
     contextFor(reads, { references, scorer }, state.seen, items, indices);
 
   /** Evaluates the current policy; `best` is not set. */
-  async function evaluate(): Promise<PreferenceEvaluation> {
+  async function evaluate(signal?: AbortSignal): Promise<PreferenceEvaluation> {
     const evaluation: PreferenceEvaluation = { metrics: {}, ...known, ...(await completions.run()), best: false };
-    if (heldOut) {
-      const all = Array.from({ length: itemCount(heldOut) }, (_, i) => i);
-      const values = await scorer.values(heldOut, await contextOf(heldOut, all));
-      Object.assign(evaluation, { loss: values.loss, metrics: metricsOf(heldOut, all, values), heldOut: all.length });
-    }
+    if (held) Object.assign(evaluation, await measured(held.sample, signal));
     if (state.step === 0) state.before = { reward: evaluation.reward };
     return evaluation;
+  }
+
+  /** The loss and metrics of held-out items, and how many they are. */
+  async function measured(items: Items, signal?: AbortSignal): Promise<Partial<PreferenceEvaluation>> {
+    const all = Array.from({ length: itemCount(items) }, (_, i) => i);
+    const of = itemCount(heldOut!);
+    const onDone = (done: number) => {
+      signal?.throwIfAborted();
+      parts.onProgress?.('items evaluated', done, all.length);
+    };
+    const values = await scorer.values(items, await contextOf(items, all), onDone);
+    return {
+      loss: values.loss,
+      metrics: metricsOf(items, all, values),
+      heldOut: all.length,
+      ...(all.length < of && { sampledFrom: of }),
+    };
+  }
+
+  /** The evaluation that is due after a step. The losses of the same items decide which one is the best. */
+  async function evaluateAfterStep(): Promise<PreferenceEvaluation> {
+    const evaluation = await evaluate();
+    state.course = evaluated(state.course, evaluation);
+    if (!held?.restAtEnd || state.step < steps) return evaluation;
+    return { ...evaluation, sampledFrom: undefined, ...(await measured(heldOut!)) };
   }
 
   return {
@@ -277,10 +307,7 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
       const held = await hold.measure(state, due);
       state = held.state;
       let evaluation: PreferenceEvaluation | undefined;
-      if (due) {
-        evaluation = await evaluate();
-        state.course = evaluated(state.course, evaluation);
-      }
+      if (due) evaluation = await evaluateAfterStep();
       const stopped = heldOut !== undefined && options.patience > 0 && state.course.worse >= options.patience;
       return {
         step: state.step,
@@ -323,6 +350,12 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
 /** How far beyond `maxKl` a policy is rolled back. */
 const MOST_EXCESS = 1.2;
 
+/** The held-out items that evaluations measure. */
+function sampleOf(heldOut: Items, parameters: number, work: number, options: PreferenceOptions) {
+  const { sampled, rest, restAtEnd } = sampleHeldOut(itemTokens(heldOut), { parameters, work, options });
+  return { sample: rest.length === 0 ? heldOut : itemsAt(heldOut, sampled), restAtEnd };
+}
+
 type Tensors = ReturnType<typeof exportParameters>;
 
 const copied = (tensors: Readonly<Record<string, SafetensorsTensor>>): Tensors =>
@@ -353,6 +386,31 @@ const USUAL_LENGTH = 64;
 export function lengthFactor({ sides }: Items): number {
   const lengths = sides.flatMap((side) => side.lengths.map((_, i) => learnedTokens(side.at(i))));
   return Math.min(1, USUAL_LENGTH / mean(lengths));
+}
+
+/** How many items fit the memory at once, whichever they are. */
+function itemsThatFit<O extends PreferenceOptions>({ policy, options, data }: PreferenceLearnerParts<O>): number {
+  const { train } = data;
+  const { model, reference } = policy;
+  const isAdapted = options.lora.rank > 0;
+  const { tokens } = fitMemory(options, {
+    config: model.config,
+    parameters: model.parameters,
+    trained: policy.parameters,
+    rank: options.lora.rank,
+    // the reference, unless it is the base of the adapters; and while adapters are saved, a merged copy
+    copies: Number(reference.weights !== model.parameters.values) + Number(isAdapted),
+    time: most(train.sides.flatMap(({ lengths }) => [...lengths])),
+    least: train.sides.length,
+    logits: 1,
+  });
+  const longest = itemTokens(train).sort((a, b) => b - a);
+  let sum = 0;
+  const past = longest.findIndex((length) => {
+    sum += length;
+    return sum > tokens;
+  });
+  return past < 0 ? longest.length : Math.max(1, past);
 }
 
 const largestDivisor = (of: number, most: number): number => {

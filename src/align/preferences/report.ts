@@ -1,13 +1,16 @@
 /** The report of a training on preferences, from the run's folder. */
 
-import { percent } from '../../percent.ts';
+import { percent, percents } from '../../percent.ts';
 import type { Diagnosis } from '../../run/diagnosis.ts';
+import { wilson } from '../../run/intervals.ts';
 import { count, figure } from '../../run/progress.ts';
 import type { Report } from '../../run/report.ts';
 import {
+  counted,
   diagnosisSection,
   type Lines,
   linesOver,
+  sampleCaption,
   subtitle,
   timeFigure,
   trainingAndHeldOut,
@@ -70,13 +73,19 @@ const charts: [title: string, unit: string, caption: string, lines: Lines][] = [
   ['Learning rate', 'rate', 'By the schedule.', [['rate', 'learning_rate']]],
 ];
 
+/** Whether a chart has figures of held-out items. */
+const heldOutLines = (lines: Lines): boolean =>
+  lines.some(([, metric]) => /^(loss\/eval|eval\/(rewards|logps)\/)/.test(metric));
+
 /** Without that before the first step: there, the policy is the reference, and all rewards are equal. */
 const accuracyCard = (last: MetricsRow | undefined) => {
-  const [accuracy, pairs] = ['eval/rewards/accuracies', 'data/heldOut'].map((name) => last?.[name]);
+  const [accuracy, pairs, of] = ['eval/rewards/accuracies', 'data/heldOut', 'data/heldOutOf'].map(
+    (name) => last?.[name],
+  );
   if (accuracy === undefined) return [];
-  return [
-    { label: 'Held-out accuracy', value: percent(accuracy), ...(pairs !== undefined && { note: `${pairs} pairs` }) },
-  ];
+  const note =
+    pairs === undefined ? {} : { note: `${percents(wilson(accuracy, pairs))}, ${counted(pairs, 'pairs', of)}` };
+  return [{ label: 'Held-out accuracy', value: percent(accuracy), ...note }];
 };
 
 /** The diagnosis of such a run: the one it stored, or one of the rows so far. */
@@ -89,6 +98,7 @@ export function offlinePreferenceReport(folder: string): Report {
   const samples = readSamples(folder) as { kind: string }[];
   const evaluated = rows.filter((row) => 'eval/kl' in row || 'loss/eval' in row);
   const [first, last] = [evaluated[0], evaluated.at(-1)];
+  const sampled = sampleCaption(rows, 'items');
   const card = (label: string, metric: string, note = '') =>
     last && metric in last
       ? [{ label, value: figure(last[metric]), note: `${note}from ${figure(first[metric])}` }]
@@ -106,7 +116,9 @@ export function offlinePreferenceReport(folder: string): Report {
     ],
     sections: [
       diagnosisSection(diagnosePreferenceRun(folder)),
-      ...charts.flatMap(([title, unit, caption, lines]) => linesOver(rows, title, unit, caption, lines, STEPS)),
+      ...charts.flatMap(([title, unit, caption, lines]) =>
+        linesOver(rows, title, unit, `${caption}${heldOutLines(lines) ? sampled : ''}`, lines, STEPS),
+      ),
       ...tokensTable(samples),
       ...completionsTable(samples),
     ],

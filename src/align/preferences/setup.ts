@@ -71,6 +71,7 @@ export async function createPreferences<O extends PreferenceOptions>(
       data,
       reward,
       onNotice: live.onNotice,
+      onProgress: live.onProgress,
       own,
     });
   });

@@ -32,7 +32,7 @@ export const preferenceMetrics = ({ loss, metrics, evaluation }: PreferenceStep)
 });
 
 function evaluationMetrics(evaluation: PreferenceEvaluation): Record<string, number> {
-  const { loss, metrics, reward, error, kl, length, items, heldOut, unknown } = evaluation;
+  const { loss, metrics, reward, error, kl, length, items, heldOut, sampledFrom, unknown } = evaluation;
   const all = {
     'loss/eval': loss,
     ...Object.fromEntries(Object.entries(metrics).map(([name, value]) => [`eval/${name}`, value])),
@@ -42,6 +42,7 @@ function evaluationMetrics(evaluation: PreferenceEvaluation): Record<string, num
     'eval/response/length': length,
     'data/items': items,
     'data/heldOut': heldOut,
+    'data/heldOutOf': sampledFrom,
     'data/unknown': unknown,
   };
   return Object.fromEntries(Object.entries(all).filter((entry): entry is [string, number] => entry[1] !== undefined));

@@ -177,8 +177,8 @@ const LOGITS_AT_ONCE = 1 << 23; // fits the last-level cache
 interface PreferenceScorer {
   /** Σ w log π of each completion of some items, the first side before the second. */
   logP(items: Items, indices: ArrayLike<number>): Promise<Float32Array>;
-  /** The loss over all items. */
-  values(items: Items, context: PreferenceContext): Promise<PreferenceValues>;
+  /** The loss over all items. `onDone` gets how many are computed. */
+  values(items: Items, context: PreferenceContext, onDone?: (done: number) => void): Promise<PreferenceValues>;
   /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
@@ -197,11 +197,11 @@ export function createPreferenceScorer(
   });
   return {
     logP: (items, indices) => completionLogProbs(scorer, items, indices, layout, part),
-    async values(items, context) {
+    async values(items, context, onDone) {
       const count = itemCount(items);
       const indices = Array.from({ length: count }, (_, i) => i);
       const program = createLossProgram(loss, items.sides.length * count);
-      const logP = await completionLogProbs(scorer, items, indices, layout, part);
+      const logP = await completionLogProbs(scorer, items, indices, layout, part, onDone);
       let labels = 0;
       const completionTokens = await byCompletion(items, indices, layout, part, ({ tokens, likely }) => {
         labels += likely;

@@ -36,7 +36,9 @@ import {
   plainCalibration,
 } from '../reward-model/model.ts';
 import { trainedReward } from '../reward-model/trainable.ts';
+import { LEARNED, sampleHeldOut } from '../training/held-out.ts';
 import { claim, type Input, type Live, type Opener, openerOf, openTemplated } from '../training/input.ts';
+import { fitMemory, partsWithin } from '../training/memory.ts';
 import { checkSameData } from '../training/progress.ts';
 import { adamw, evaluationIsDue, itemsOfStep, parameterCount, rates } from '../training/steps.ts';
 import { stepMetrics } from '../training/train-model.ts';
@@ -49,6 +51,8 @@ import { type ProcessOptions, processSchema } from './options.ts';
 
 /** An evaluation on held-out completions. */
 export interface ProcessEvaluation extends StepEvaluation {
+  /** Number of held-out completions that those of the evaluation were sampled from; absent if it measured all. */
+  sampledFrom?: number;
   /** Whether this evaluation has the lowest loss so far. */
   best: boolean;
 }
@@ -140,6 +144,7 @@ export const processEvaluationMetrics = ({
   accuracy,
   auc,
   completions,
+  sampledFrom,
 }: ProcessEvaluation): Record<string, number> => ({
   'loss/eval': loss,
   'accuracy/eval': accuracy,
@@ -147,6 +152,7 @@ export const processEvaluationMetrics = ({
   'accuracy/min': completions.min.accuracy,
   'accuracy/last': completions.last.accuracy,
   ...(Number.isFinite(auc) && { auc }),
+  ...(sampledFrom !== undefined && { 'data/heldOutOf': sampledFrom }),
 });
 
 function create(options: ProcessOptions, live: Live) {
@@ -155,7 +161,7 @@ function create(options: ProcessOptions, live: Live) {
     if (model.parameters.values[SCORE]) claim(model, own); // of a language model, a copy is trained
     const data = await readProcessData(options, model, live);
     const begun = beginRewardModel(model, seedFor(options.seed, 'head'), own, live.model !== undefined);
-    return createProcessLearner(options, begun, data, own);
+    return createProcessLearner(options, begun, data, live, own);
   });
 }
 
@@ -170,6 +176,7 @@ function createProcessLearner(
   options: ProcessOptions,
   begun: Beginning,
   { train: all, heldOut }: ProcessData,
+  { onProgress }: Live,
   own: Disposables,
 ) {
   const { model } = begun;
@@ -182,6 +189,16 @@ function createProcessLearner(
   const length = roomFor(train.reduce((most, { ids }) => Math.max(most, ids.length), 0));
   const trained = own.use(trainedReward(model, options.lora, seed));
   const { parameters, frozen, linear } = trained;
+  const { tokens: tokensAtOnce } = fitMemory(options, {
+    config: model.config,
+    parameters: model.parameters,
+    trained: parameters,
+    rank: options.lora.rank,
+    copies: Number(options.lora.rank > 0),
+    time: length,
+    least: 1,
+    logits: 0,
+  });
   const trainer = own.use(
     createPackedTrainer(model.config, parameters, stepLoss, {
       checkpointLayers: options.checkpointLayers,
@@ -212,10 +229,40 @@ function createProcessLearner(
     return { loss: outputs.loss.data[0] as number, hits: hits.reduce((a, b) => a + b, 0), tokens: laid.tokens };
   }
 
+  const tokensOf = (completions: readonly SteppedCompletion[]) => completions.map(({ ids }) => ids.length);
+  const learned = tokensOf(train).reduce((sum, tokens) => sum + tokens, 0) * ((steps * batch) / train.length);
+  const { sampled, restAtEnd } = sampleHeldOut(tokensOf(heldOut), {
+    parameters: parameterCount(model.parameters),
+    work: LEARNED * learned,
+    options,
+  });
+  const sample = sampled.map((i) => heldOut[i]);
+
   /** Evaluates the current model; `best` is not set. Undefined without held-out completions. */
-  async function evaluate(): Promise<ProcessEvaluation | undefined> {
-    if (heldOut.length === 0) return undefined;
-    return { ...evaluateSteps(heldOut, await scorer.run(heldOut)), best: false };
+  async function evaluate(
+    completions: readonly SteppedCompletion[],
+    signal?: AbortSignal,
+  ): Promise<ProcessEvaluation | undefined> {
+    if (completions.length === 0) return undefined;
+    const onDone = (done: number) => {
+      signal?.throwIfAborted();
+      onProgress?.('completions evaluated', done, completions.length);
+    };
+    return {
+      ...evaluateSteps(completions, await scorer.run(completions, onDone)),
+      ...(completions.length < heldOut.length && { sampledFrom: heldOut.length }),
+      best: false,
+    };
+  }
+
+  /** The evaluation after a step, if one is due. The losses of the same completions decide which one is the best. */
+  async function evaluateAfter(step: number): Promise<ProcessEvaluation | undefined> {
+    if (!evaluationIsDue(step, steps, options)) return undefined;
+    const evaluation = await evaluate(sample);
+    if (evaluation) evaluation.best = evaluation.loss < state.best;
+    if (evaluation?.best) state = { ...state, best: evaluation.loss };
+    if (!evaluation || !restAtEnd || step < steps) return evaluation;
+    return { ...(await evaluate(heldOut))!, best: evaluation.best };
   }
 
   return {
@@ -224,7 +271,8 @@ function createProcessLearner(
     model,
     parameters,
     steps,
-    evaluate,
+    /** Evaluates the current model. Rejects with the signal's reason when it aborts. */
+    evaluate: (signal?: AbortSignal) => evaluate(sample, signal),
     /** Writes a folder that `openReward` opens. */
     saveModel(folder: string): void {
       const plain = { gain: 1, calibration: plainCalibration };
@@ -241,17 +289,16 @@ function createProcessLearner(
       const labels = completions.reduce((sum, { at }) => sum + at.length, 0);
       let [loss, hits, tokens] = [0, 0, state.tokens];
       trainer.reset();
-      for (let i = 0; i < completions.length; i += part) {
-        const done = await learn(completions.slice(i, i + part), labels);
+      for (const some of partsWithin(completions, ({ ids }) => ids.length, { most: part, tokens: tokensAtOnce })) {
+        const done = await learn(some, labels);
         loss += done.loss;
         hits += done.hits;
         tokens += done.tokens;
       }
       const gradientNorm = await optimizer.stepFreely(rate);
       const step = state.step + 1;
-      const evaluation = evaluationIsDue(step, steps, options) ? await evaluate() : undefined;
-      if (evaluation) evaluation.best = evaluation.loss < state.best;
-      state = { ...state, step, tokens, best: evaluation?.best ? evaluation.loss : state.best };
+      const evaluation = await evaluateAfter(step);
+      state = { ...state, step, tokens };
       return {
         step,
         loss,

@@ -137,6 +137,29 @@ describe("five steps of PyTorch's reward model", () => {
     param_norms_after: Record<string, number>;
   }
   const runs = (fixture.runs as Reference[]).map((run, i) => [run.optimizer, [4, 2][i], run] as const);
+  it('parts by tokens add up to the gradient of the whole batch', async () => {
+    const { config, parameters } = loadCheckpoint(at('models/tiny-llama-rm'));
+    const most = rankings.length;
+    const of = async (tokens: number) => {
+      using trainer = createRankingTrainer(
+        config,
+        parameters,
+        { length: 40, completions: 2 * most, padding: 3 },
+        plain,
+      );
+      const { loss, scores } = await trainer.run(rankings, { most, tokens });
+      return { loss, scores, gradients: Float32Array.from(trainer.gradients.flat) };
+    };
+    const whole = await of(Number.POSITIVE_INFINITY);
+    for (const tokens of [1, 60]) {
+      const parts = await of(tokens);
+      near(parts.loss, whole.loss, 1e-6);
+      for (const [i, gradient] of whole.gradients.entries())
+        expect(Math.abs(parts.gradients[i] - gradient)).toBeLessThanOrEqual(1e-6);
+    }
+    parameters[Symbol.dispose]();
+  });
+
   it.each(runs)('%s, %i at once', async (_, part, run) => {
     const { config, parameters } = loadCheckpoint(at('models/tiny-llama-rm'));
     const trainer = createRankingTrainer(config, parameters, { length: 40, completions: 2 * part, padding: 3 }, plain);
@@ -147,10 +170,10 @@ describe("five steps of PyTorch's reward model", () => {
     );
     const losses: number[] = [];
     for (const [i, rate] of run.lrs.entries()) {
-      losses.push((await trainer.run(rankings, part)).loss);
+      losses.push((await trainer.run(rankings, { most: part, tokens: Number.POSITIVE_INFINITY })).loss);
       near(optimizer.step(rate), run.grad_norms_before_clip[i], 2e-4);
     }
-    losses.push((await trainer.run(rankings, part)).loss);
+    losses.push((await trainer.run(rankings, { most: part, tokens: Number.POSITIVE_INFINITY })).loss);
     for (const [i, expected] of run.losses_before_each_step_and_after.entries()) near(losses[i], expected, 1e-5);
     for (const [name, norm] of Object.entries(run.param_norms_after)) {
       near(Math.hypot(...parameters.values[name].data), norm, 1e-5);

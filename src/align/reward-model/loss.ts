@@ -32,6 +32,7 @@ import type { DecoderConfig } from '../../nn/decoder-config.ts';
 import type { Arena } from '../../nn/parameters.ts';
 import { choiceLosses } from '../../preference/choice-loss.ts';
 import { choiceModelSchema } from '../../preference/choice-model.ts';
+import { type PartLimits, partsWithin } from '../training/memory.ts';
 
 /** Names of the losses of rankings. */
 export const rankingLosses = ['bradley-terry', 'plackett-luce'] as const;
@@ -132,13 +133,15 @@ export interface RankingTrainer {
   /** The gradients of the last batch. */
   readonly gradients: Arena;
   /**
-   * Computes a batch, `part` rankings at a time. Returns its loss, the scores of all completions in order, and the
+   * Computes a batch in parts of at most so many rankings and tokens. Returns its loss, the scores of all completions in order, and the
    * number of tokens.
    */
-  run(rankings: readonly Ranking[], part: number): Promise<{ loss: number; scores: Float32Array; tokens: number }>;
+  run(rankings: readonly Ranking[], part: PartLimits): Promise<{ loss: number; scores: Float32Array; tokens: number }>;
   /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
+
+const tokensOf = ({ completions }: Ranking): number => completions.reduce((sum, { ids }) => sum + ids.length, 0);
 
 interface RankingShape {
   /** Tokens per row. */
@@ -164,8 +167,7 @@ export function createRankingTrainer(
       trainer.reset();
       let [loss, tokens] = [0, 0];
       const scores: number[] = [];
-      for (let i = 0; i < rankings.length; i += part) {
-        const some = rankings.slice(i, i + part);
+      for (const some of partsWithin(rankings, tokensOf, part)) {
         const batch = completionsBatch(
           some.flatMap(({ completions }) => completions),
           padding,

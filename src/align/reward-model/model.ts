@@ -325,8 +325,10 @@ export function scoredCompletion(
 }
 
 interface RewardScorer {
-  /** The reward of each completion made by `scoredAnswer`; it may not be finite. */
-  run(completions: readonly Example[]): Promise<Float32Array>;
+  /**
+   * The reward of each completion made by `scoredAnswer`; it may not be finite. `onDone` gets how many are scored.
+   */
+  run(completions: readonly Example[], onDone?: (scored: number) => void): Promise<Float32Array>;
   /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
@@ -343,14 +345,15 @@ export function createRewardScorer(model: RewardModel, options?: ScorerOptions):
   const scorer = createStateScorer(model, options);
   const { shift } = model.calibration;
   return {
-    run: async (completions) => Float32Array.from(await scorer.run(completions), ([score]) => score + shift),
+    run: async (completions, onDone) =>
+      Float32Array.from(await scorer.run(completions, onDone), ([score]) => score + shift),
     [Symbol.dispose]: scorer[Symbol.dispose],
   };
 }
 
 interface StateScorer {
-  /** The head's scores of each example: a number for each of its tokens `at`. */
-  run(examples: readonly Example[]): Promise<Float32Array[]>;
+  /** The head's scores of each example: a number for each of its tokens `at`. `onDone` gets how many are scored. */
+  run(examples: readonly Example[], onDone?: (scored: number) => void): Promise<Float32Array[]>;
   /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }
@@ -365,7 +368,7 @@ export function createStateScorer(
 ): StateScorer {
   const scorer = createPackedScorer(config, weights, { read: scoresOf, linear });
   return {
-    async run(examples) {
+    async run(examples, onDone) {
       const all: number[][] = examples.map(() => []);
       // sorted by length, to reduce padding
       const order = Array.from(examples.keys()).sort(
@@ -383,6 +386,7 @@ export function createStateScorer(
         );
         const scores = await scorer.run(batch);
         for (const [label, sequence] of batch.sequences.entries()) all[some[sequence]].push(scores[label]);
+        onDone?.(next);
       }
       return all.map((scores) => Float32Array.from(scores));
     },

@@ -32,14 +32,22 @@ export const reward: TrainingRecord = {
   train: trainReward,
   report: rewardReport,
   diagnose: diagnoseRewardRun,
-  summarize: ({ accuracy, interval, n, verdict, seconds, model }: RewardRun) => [
-    ['accuracy', n === 0 ? 'nothing was held out' : `${formatAccuracy({ accuracy, interval, n })}: ${verdict}`],
+  summarize: ({ accuracy, interval, n, sampledFrom, verdict, seconds, model }: RewardRun) => [
+    [
+      'accuracy',
+      n === 0
+        ? 'nothing was held out'
+        : `${formatAccuracy({ accuracy, interval, n }, heldOutPairs(sampledFrom))}: ${verdict}`,
+    ],
     ['time', duration(seconds)],
     ['model', model],
   ],
 };
 
 /** An accuracy with its interval, in words. */
+const heldOutPairs = (sampledFrom: number | undefined) =>
+  sampledFrom === undefined ? 'held-out pairs' : `pairs sampled from ${sampledFrom} held-out ones`;
+
 export function formatAccuracy(
   { accuracy, interval, n }: { accuracy: number; interval: readonly number[]; n: number },
   what = 'held-out pairs',

@@ -4,7 +4,15 @@ import { percent, percents } from '../../percent.ts';
 import type { Diagnosis } from '../../run/diagnosis.ts';
 import { count } from '../../run/progress.ts';
 import type { Report, Section } from '../../run/report.ts';
-import { diagnosisSection, linesOver, subtitle, timeFigure, trainingAndHeldOut } from '../../run/report-parts.ts';
+import {
+  counted,
+  diagnosisSection,
+  linesOver,
+  sampleCaption,
+  subtitle,
+  timeFigure,
+  trainingAndHeldOut,
+} from '../../run/report-parts.ts';
 import { readInfo, readMetrics, readSamples } from '../../run/run.ts';
 import { diagnoseReward } from '../diagnosis/reward.ts';
 import { diagnoseRun } from '../diagnosis/run.ts';
@@ -28,6 +36,7 @@ export function rewardReport(folder: string): Report {
   const one = (metric: string, title: string, yLabel: string, caption: string) =>
     linesOver(rows, title, yLabel, caption, [[title, metric]], STEPS);
   const tokens = rows.findLast((row) => 'tokens' in row)?.tokens ?? 0;
+  const sampled = sampleCaption(rows, 'pairs');
   return {
     title: name,
     subtitle: subtitle(started, 'reward model', seed),
@@ -38,8 +47,18 @@ export function rewardReport(folder: string): Report {
     ],
     sections: [
       diagnosisSection(diagnoseRewardRun(folder)),
-      ...both('Accuracy', 'accuracy', 'share', 'Share of the pairs whose chosen completion has the higher reward.'),
-      ...both('Loss', 'loss', 'nats', 'In training, the whole loss; held out, the mean −log P of the preferences.'),
+      ...both(
+        'Accuracy',
+        'accuracy',
+        'share',
+        `Share of the pairs whose chosen completion has the higher reward.${sampled}`,
+      ),
+      ...both(
+        'Loss',
+        'loss',
+        'nats',
+        `In training, the whole loss; held out, the mean −log P of the preferences.${sampled}`,
+      ),
       ...tokensTable(samples),
       ...(last ? evaluationSections(last) : []),
       ...one(
@@ -56,11 +75,20 @@ export function rewardReport(folder: string): Report {
 
 /** The key numbers of an evaluation. `label`: what its accuracy is. */
 export function summaryOf(
-  { accuracy, interval, n, verdict, ece, longerWins, longerChosen }: RewardEvaluation,
+  {
+    accuracy,
+    interval,
+    n,
+    sampledFrom,
+    verdict,
+    ece,
+    longerWins,
+    longerChosen,
+  }: RewardEvaluation & { sampledFrom?: number },
   label = 'Held-out accuracy',
 ) {
   return [
-    { label, value: percent(accuracy), note: `${percents(interval)}, ${n} pairs: ${verdict}` },
+    { label, value: percent(accuracy), note: `${percents(interval)}, ${counted(n, 'pairs', sampledFrom)}: ${verdict}` },
     { label: 'Calibration error', value: percent(ece), note: 'mean error of predicted probabilities' },
     {
       label: 'Longer preferred',

@@ -184,3 +184,20 @@ describe('says before the training what is wrong', () => {
     expect(() => createReward({ ...settings, loss: 'plackett-luce', labelSmoothing: 0.1 })).toThrow(/bradley-terry/);
   });
 });
+
+it('evaluates a sample where the options ask for it, says how far it is, and stops at a signal', async () => {
+  const told: [string, number, number][] = [];
+  const learner = await createReward({
+    ...settings,
+    evaluationRows: 5,
+    onProgress: (...work) => void told.push(work),
+  });
+  const evaluation = (await learner.evaluate())!;
+  expect(evaluation).toMatchObject({ n: 5, sampledFrom: 12 });
+  expect(told[0]).toEqual(['completions evaluated', 0, 10]);
+  expect(told.at(-1)).toEqual(['completions evaluated', 10, 10]);
+  expect(await learner.evaluate()).toEqual(evaluation);
+  const reason = new Error('enough');
+  await expect(learner.evaluate(AbortSignal.abort(reason))).rejects.toBe(reason);
+  learner[Symbol.dispose]();
+});

@@ -18,7 +18,6 @@ import type { z } from 'zod';
 import type { PreferenceRow, RankingRow, RatedRow, UnpairedPreferenceRow } from '../../data/rows.ts';
 import { type Disposables, opening } from '../../disposables.ts';
 import { SCORE } from '../../lm/layout.ts';
-import type { Example } from '../../lm/packing.ts';
 import { exportOptimizer, importOptimizer } from '../../nn/optimizer.ts';
 import { exportParameters, importParameters } from '../../nn/parameters.ts';
 import { basename, join } from '../../node.ts';
@@ -27,7 +26,9 @@ import type { Diagnosis } from '../../run/diagnosis.ts';
 import type { Training } from '../../run/training.ts';
 import { diagnoseReward } from '../diagnosis/reward.ts';
 import { unknownShare } from '../examples/account.ts';
+import { LEARNED, sampleHeldOut } from '../training/held-out.ts';
 import { claim, type Input, type Live, type Opener, openerOf, openModel, openTemplated } from '../training/input.ts';
+import { fitMemory } from '../training/memory.ts';
 import { checkSameData } from '../training/progress.ts';
 import { adamw, evaluationIsDue, itemsOfStep, parameterCount, rates } from '../training/steps.ts';
 import { stepMetrics } from '../training/train-model.ts';
@@ -39,6 +40,7 @@ import { createRankingTrainer, roomFor } from './loss.ts';
 import {
   type Beginning,
   beginRewardModel,
+  type Calibrated,
   calibrate,
   createRewardScorer,
   finishRewardModel,
@@ -48,7 +50,7 @@ import {
 import { type RewardModelOptions, rewardModelSchema } from './options.ts';
 import { rankingsFingerprint } from './rankings.ts';
 import { type Chosen, type RewardData, readRewardData } from './read-rankings.ts';
-import { trainedReward } from './trainable.ts';
+import { type TrainedReward, trainedReward } from './trainable.ts';
 
 /** The most completions that rewards are normalized by. */
 const MOST_REFERENCES = 1000;
@@ -59,6 +61,8 @@ export interface RewardStepEvaluation extends RewardEvaluation {
   disagreement: number;
   /** Number of rankings to learn from. */
   items: number;
+  /** Number of held-out pairs that those of the evaluation were sampled from; absent if it measured all. */
+  sampledFrom?: number;
   /** Share of their tokens that stand for words outside the vocabulary; absent if there are none. */
   unknown?: number;
   /** With `lengthDebias`: the coefficient of the logarithm of length, which is left out of the rewards. */
@@ -146,6 +150,7 @@ export const rewardEvaluationMetrics = (
   ...(evaluation.lengthCoefficient !== undefined && { length_coefficient: evaluation.lengthCoefficient }),
   'data/items': evaluation.items,
   'data/heldOut': evaluation.n,
+  ...(evaluation.sampledFrom !== undefined && { 'data/heldOutOf': evaluation.sampledFrom }),
   ...(evaluation.unknown !== undefined && { 'data/unknown': evaluation.unknown }),
   ...(ensemble && { disagreement: evaluation.disagreement }),
 });
@@ -174,7 +179,7 @@ function create(options: RewardModelOptions, live: Live) {
             };
       begun.push(beginRewardModel(model, seedFor(options.seed, 'member', i), own, lent, i > 0));
     }
-    return createRewardLearner(options, begun, data, own);
+    return createRewardLearner(options, begun, data, live, own);
   });
 }
 
@@ -189,6 +194,7 @@ function createRewardLearner(
   options: RewardModelOptions,
   begun: readonly Beginning[],
   { train, heldOut }: RewardData,
+  { onProgress }: Live,
   own: Disposables,
 ) {
   const models = begun.map(({ model }) => model);
@@ -203,9 +209,22 @@ function createRewardLearner(
     completions: Math.min(part, batch) * most,
     padding: models[0].tokenizer.pad ?? 0,
   };
+  const fitting = (model: RewardModel, trained: TrainedReward) =>
+    fitMemory(options, {
+      config: model.config,
+      parameters: model.parameters,
+      trained: trained.parameters,
+      rank: options.lora.rank,
+      // of the other members; and while adapters are saved, a merged copy
+      copies: models.length - 1 + Number(options.lora.rank > 0),
+      time: shape.length,
+      least: 2,
+      logits: 0,
+    });
   const members = models.map((model, index) => {
     const trained = own.use(trainedReward(model, options.lora, seedFor(seed, 'member', index)));
     const { parameters, frozen, linear } = trained;
+    const { tokens } = fitting(model, trained);
     const trainer = own.use(
       createRankingTrainer(model.config, parameters, shape, options, {
         checkpointLayers: options.checkpointLayers,
@@ -215,7 +234,7 @@ function createRewardLearner(
     );
     const optimizer = own.use(adamw(parameters, trainer.gradients, options));
     const scorer = own.use(createRewardScorer(model, trained));
-    return { trained, trainer, optimizer, scorer, prefix: `member${index}.` };
+    return { trained, trainer, tokens, optimizer, scorer, prefix: `member${index}.` };
   });
   const usual = 0.5 / Math.sqrt(parameterCount(members[0].trained.parameters));
   const rateOf = rates(options.learningRate ?? usual, steps, options);
@@ -233,21 +252,50 @@ function createRewardLearner(
   const batchOf = (member: number, step: number) =>
     itemsOfStep(step, batch, lists.length, seedFor(seed, 'order', member)).map((i) => rankingOf(lists[i]));
 
-  const { rankings: referred } = heldOut ?? train;
-  const references = completionsOf(heldOut ?? train).slice(0, MOST_REFERENCES);
+  const { rankings: referred, lists: measurable } = heldOut ?? train;
+  const tokensOf = (chosen: Chosen) =>
+    chosen.lists.map((list) =>
+      completionsOf({ ...chosen, lists: [list] }).reduce((sum, i) => sum + chosen.rankings.completions.lengths[i], 0),
+    );
+  const learned = tokensOf(train).reduce((sum, tokens) => sum + tokens, 0) * ((steps * batch) / lists.length);
+  const sample = sampleHeldOut(tokensOf({ rankings: referred, lists: measurable }), {
+    parameters: parameterCount(models[0].parameters),
+    work: LEARNED * learned,
+    options,
+  });
+  const [sampled, others] = [sample.sampled, sample.rest].map((some) => some.map((i) => measurable[i]));
+  const pairsInAll = judgedPairs(referred, measurable, referred.lengths).length;
+  const references = completionsOf({ rankings: referred, lists: sampled }).slice(0, MOST_REFERENCES);
+  /** Of the latest evaluation, by its step: a model that is saved after it needs no further one. */
+  let calibrated: { step: number; calibrations: Calibrated[] } | undefined;
   const calibrationBy = (scores: ArrayLike<number>) =>
     options.normalize ? calibrate(scores) : { gain: 1, calibration: plainCalibration };
-  const calibrationOf = async ({ run }: { run(completions: readonly Example[]): Promise<Float32Array> }) =>
-    calibrationBy(await run(references.map(referred.completion)));
+  const calibrationsNow = async (): Promise<Calibrated[]> => {
+    if (calibrated?.step === state.step) return calibrated.calibrations;
+    const calibrations: Calibrated[] = [];
+    for (const { scorer } of members)
+      calibrations.push(calibrationBy(await scorer.run(references.map(referred.completion))));
+    return calibrations;
+  };
 
-  /** Evaluates the current model; `best` is not set. Undefined without held-out comparisons. */
-  async function evaluate(): Promise<RewardStepEvaluation | undefined> {
-    if (!heldOut) return undefined;
+  /** Evaluates the current model on some rankings, the sample first. `sampleLoss` is that of the sample. */
+  async function measure(
+    heldOut: Chosen,
+    signal?: AbortSignal,
+  ): Promise<{ evaluation: RewardStepEvaluation; sampleLoss: number }> {
     const completions = completionsOf(heldOut);
     const examples = completions.map(heldOut.rankings.completion);
     const scores: Float32Array[] = [];
-    for (const { scorer } of members) scores.push(await scorer.run(examples));
+    for (const [i, { scorer }] of members.entries()) {
+      const onDone = (n: number) => {
+        signal?.throwIfAborted();
+        onProgress?.('completions evaluated', i * completions.length + n, members.length * completions.length);
+      };
+      onDone(0);
+      scores.push(await scorer.run(examples, onDone));
+    }
     const calibrations = scores.map((of) => calibrationBy(of.subarray(0, references.length)));
+    calibrated = { step: state.step, calibrations };
     const rewards = new Float32Array(heldOut.rankings.lengths.length);
     let disagreement = 0;
     for (const [i, completion] of completions.entries()) {
@@ -259,14 +307,40 @@ function createRewardLearner(
     }
     const scale = calibrations.reduce((sum, { calibration }) => sum + calibration.scale, 0) / calibrations.length;
     const pairs = judgedPairs(heldOut.rankings, heldOut.lists, rewards);
-    return {
+    const evaluation = {
       ...evaluateReward(pairs, scale),
+      ...(pairs.length < pairsInAll && { sampledFrom: pairsInAll }),
       disagreement,
       items: lists.length,
       unknown,
       ...(coefficient !== undefined && { lengthCoefficient: coefficient }),
       best: false,
     };
+    const sampleLoss =
+      heldOut.lists === sampled
+        ? evaluation.loss
+        : evaluateReward(judgedPairs(heldOut.rankings, sampled, rewards), scale).loss;
+    return { evaluation, sampleLoss };
+  }
+
+  /**
+   * Evaluates the current model; `best` is not set. Undefined without held-out comparisons. Rejects with the signal's
+   * reason when it aborts.
+   */
+  const evaluate = async (signal?: AbortSignal): Promise<RewardStepEvaluation | undefined> =>
+    heldOut && (await measure({ ...heldOut, lists: sampled }, signal)).evaluation;
+
+  /** The evaluation after a step, if one is due. The losses of the same comparisons decide which one is the best. */
+  async function evaluateAfterStep(): Promise<RewardStepEvaluation | undefined> {
+    if (!heldOut || !evaluationIsDue(state.step, steps, options)) return undefined;
+    const isWhole = sample.restAtEnd && state.step >= steps;
+    const { evaluation, sampleLoss } = await measure({
+      ...heldOut,
+      lists: isWhole ? [...sampled, ...others] : sampled,
+    });
+    evaluation.best = sampleLoss < state.best;
+    if (evaluation.best) state.best = sampleLoss;
+    return evaluation;
   }
 
   return {
@@ -282,8 +356,9 @@ function createRewardLearner(
      * it.
      */
     async saveModels(folder: string): Promise<void> {
-      for (const [i, { trained, scorer }] of members.entries()) {
-        const calibrated = await calibrationOf(scorer);
+      const calibrations = await calibrationsNow();
+      for (const [i, { trained }] of members.entries()) {
+        const calibrated = calibrations[i];
         const place = (folder: string) => (members.length === 1 ? folder : join(folder, `member-${i}`));
         trained.save(place(folder), calibrated, { dtype: options.dtype });
         trained.saveAdapter?.(place(adapterBeside(folder)), calibrated);
@@ -293,20 +368,15 @@ function createRewardLearner(
     async next(): Promise<RewardStep> {
       const rate = rateOf(state.step);
       let [loss, accuracy, gradientNorm, tokens] = [0, 0, 0, 0];
-      for (const [index, { trainer, optimizer }] of members.entries()) {
+      for (const [index, { trainer, optimizer, tokens: tokensAtOnce }] of members.entries()) {
         const seen = batchOf(index, state.step);
-        const done = await trainer.run(seen, part);
+        const done = await trainer.run(seen, { most: part, tokens: tokensAtOnce });
         gradientNorm += (await optimizer.stepFreely(rate)) / members.length;
         loss += done.loss / members.length;
         accuracy += accuracyOf(seen, done.scores) / members.length;
         tokens = done.tokens;
       }
       state = { ...state, step: state.step + 1, tokens: state.tokens + tokens };
-      const evaluation = evaluationIsDue(state.step, steps, options) ? await evaluate() : undefined;
-      if (evaluation) {
-        evaluation.best = evaluation.loss < state.best;
-        if (evaluation.best) state.best = evaluation.loss;
-      }
       const { step } = state;
       return {
         step,
@@ -315,7 +385,7 @@ function createRewardLearner(
         gradientNorm,
         learningRate: rate,
         tokens: state.tokens,
-        evaluation,
+        evaluation: await evaluateAfterStep(),
         done: step >= steps,
       };
     },
@@ -343,10 +413,10 @@ function createRewardLearner(
     /** The trained models, calibrated and with adapters merged in. They are no longer disposed of with the learner. */
     async finish(): Promise<RewardModel[]> {
       const models: RewardModel[] = [];
-      for (const [i, { trained, scorer }] of members.entries()) {
-        const calibrated = await calibrationOf(scorer);
+      const calibrations = await calibrationsNow();
+      for (const [i, { trained }] of members.entries()) {
         trained.merge();
-        models.push(finishRewardModel(begun[i], calibrated, own));
+        models.push(finishRewardModel(begun[i], calibrations[i], own));
       }
       return models;
     },

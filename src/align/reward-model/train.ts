@@ -15,8 +15,10 @@ export interface RewardRun extends TrainedModel {
   accuracy: number;
   /** Wilson's 95 % confidence interval of the accuracy. */
   interval: [low: number, high: number];
-  /** Number of held-out comparisons. */
+  /** Number of held-out comparisons that were measured. */
   n: number;
+  /** Number of those that they were sampled from; absent if all were measured. */
+  sampledFrom?: number;
   /** The accuracy in words, such as `good`. */
   verdict: string;
 }
@@ -41,8 +43,8 @@ export function trainReward(learner: RewardLearner, parts: TrainParts<RewardStep
       return rewardEvaluationMetrics(evaluation, learner.members.length > 1);
     },
     result({ evaluation }) {
-      const { accuracy = Number.NaN, interval = [0, 1], n = 0, verdict = 'no data' } = evaluation ?? {};
-      return { accuracy, interval, n, verdict };
+      const { accuracy = Number.NaN, interval = [0, 1], n = 0, verdict = 'no data', sampledFrom } = evaluation ?? {};
+      return { accuracy, interval, n, ...(sampledFrom !== undefined && { sampledFrom }), verdict };
     },
   });
 }

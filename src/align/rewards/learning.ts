@@ -270,7 +270,7 @@ function memberOf(model: RewardModel, { epochs, learningRate }: LearningOptions)
       try {
         for (let step = 0; step < steps; step++) {
           const seen = itemsOfStep(step, size, rankings.length, seed).map((i) => rankings[i]);
-          const done = await trainer.run(seen, size);
+          const done = await trainer.run(seen, { most: size, tokens: Number.POSITIVE_INFINITY });
           await optimizer.stepFreely(rateOf(step));
           if (step >= steps - last) loss += done.loss / last;
         }

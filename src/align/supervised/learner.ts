@@ -8,8 +8,11 @@ import type { Example } from '../../lm/packing.ts';
 import { exportOptimizer, importOptimizer } from '../../nn/optimizer.ts';
 import { exportParameters, importParameters } from '../../nn/parameters.ts';
 import { seedFor } from '../../random.ts';
-import type { Examples } from '../examples/examples.ts';
+import { type Examples, subset } from '../examples/examples.ts';
 import type { TokenSequence } from '../examples/token-view.ts';
+import { LEARNED, sampleHeldOut } from '../training/held-out.ts';
+import type { Surroundings } from '../training/input.ts';
+import { fitMemory } from '../training/memory.ts';
 import type { LanguageTrainingOptions } from '../training/options.ts';
 import { checkSameData, evaluated, type LossHistory, newLossHistory, stepped } from '../training/progress.ts';
 import type { SamplePrompt } from '../training/samples.ts';
@@ -20,7 +23,9 @@ import {
   createHeldOutLoss,
   createLikelihood,
   type HeldOutLoss,
+  type HeldOutMeasure,
   type Likelihood,
+  type OnBatch,
 } from './likelihood.ts';
 import type { RowPosition, TrainingRows } from './rows.ts';
 
@@ -41,6 +46,10 @@ export interface Sample {
 export interface LanguageEvaluation extends Partial<HeldOutLoss> {
   /** A few completions to read. */
   samples: Sample[];
+  /** Number of held-out texts that were measured. */
+  n?: number;
+  /** Number of held-out texts that they were sampled from; absent if all were measured. */
+  sampledFrom?: number;
   /** Metrics of the completions of all prompts, by name. */
   measures: Record<string, number>;
   /** Whether this evaluation has the lowest loss so far. */
@@ -51,11 +60,8 @@ export interface LanguageEvaluation extends Partial<HeldOutLoss> {
 export interface Objective {
   /** Computes the loss of a step and its gradients. */
   loss: Likelihood;
-  /** Computes the loss on held-out examples; absent without any. */
-  heldOut?: {
-    /** Computes the loss with the present weights. */
-    run(): Promise<Pick<HeldOutLoss, 'loss' | 'tokens'> & Partial<HeldOutLoss>>;
-  };
+  /** Computes the loss on held-out examples. */
+  heldOut: HeldOutMeasure<Omit<HeldOutLoss, 'perplexity'> & Partial<HeldOutLoss>>;
   /** The rows that a step, counted from 0, learns from, in place of those of the data. */
   rowsOf?(rows: Example[][], step: number, signal?: AbortSignal): Promise<Example[][]>;
   /** Frees what it holds; it cannot be used afterwards. */
@@ -96,12 +102,16 @@ export interface LanguageLearnerParts<O extends LanguageTrainingOptions> {
   name: string;
   /** Rows to train on. */
   rows: TrainingRows;
-  /** Rows computed at once. */
+  /** Rows of a batch, computed at once if they fit the memory. */
   part: number;
   /** Tokens per row. */
   length: number;
   /** Whether a row holds as many examples as fit; otherwise it holds one. */
   packing: boolean;
+  /** Tokens of a row on average, without padding. */
+  rowTokens: number;
+  /** Rows of logits that are kept for each row, for the memory. Default 1. */
+  logits?: number;
   /** Optimizer steps in all. */
   steps: number;
   /** Held-out examples to evaluate the loss on. */
@@ -118,6 +128,8 @@ export interface LanguageLearnerParts<O extends LanguageTrainingOptions> {
   facts?: Record<string, number>;
   /** A checksum of the data, so that a resumed run can check that it is the same. */
   fingerprint: string;
+  /** Receives how far an evaluation is. */
+  onProgress?: Surroundings['onProgress'];
   /** What was opened for the learner; disposed of with it. */
   own: Disposables;
 }
@@ -143,8 +155,22 @@ export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: 
   const trained = own.use(trainedPart(model, parts.lora ?? {}, options.seed));
   const { parameters, weights, adapters } = trained;
   const shape = { length, fitted: !packing, padding: tokenizer.pad ?? 0 };
-  const objective = own.use(parts.objective?.(trained, shape, part) ?? maximumLikelihood(parts, trained, shape));
+  const fitting = fitMemory(options, {
+    config,
+    parameters: model.parameters,
+    trained: parameters,
+    rank: parts.lora?.rank ?? 0,
+    copies: Number((parts.lora?.rank ?? 0) > 0),
+    time: length,
+    least: 1,
+    logits: parts.logits ?? 1,
+  });
+  const atOnce = Math.min(part, fitting.rows);
+  const objective = own.use(
+    parts.objective?.(trained, shape, atOnce) ?? maximumLikelihood(parts, trained, shape, atOnce),
+  );
   const { loss: likelihood, heldOut: evaluator } = objective;
+  const held = parts.heldOut && sampleOf(parts.heldOut, parts);
   const optimizer = own.use(adamw(parameters, likelihood.gradients, options));
   const generator = prompts.length > 0 ? own.use(createGenerator(config, weights, { adapters })) : undefined;
   const rateOf = rates(options.learningRate ?? 1 / Math.sqrt(parameterCount(parameters)), steps, options);
@@ -173,9 +199,29 @@ export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: 
   }
 
   /** Evaluates the current model; `best` is not set. */
-  async function evaluate(): Promise<LanguageEvaluation> {
+  async function evaluate(signal?: AbortSignal): Promise<LanguageEvaluation> {
+    const loss = held && (await measured(held.sample, signal));
     const { samples, measures } = await completions();
-    return { ...(await evaluator?.run()), samples, measures: { ...measures, ...parts.facts }, best: false };
+    return { ...loss, samples, measures: { ...measures, ...parts.facts }, best: false };
+  }
+
+  /** The loss on held-out texts, and how many they are. */
+  async function measured(examples: Examples, signal?: AbortSignal): Promise<Partial<LanguageEvaluation>> {
+    const n = examples.lengths.length;
+    const of = parts.heldOut!.lengths.length;
+    const onBatch: OnBatch = (done, total) => {
+      signal?.throwIfAborted();
+      parts.onProgress?.('batches evaluated', done, total);
+    };
+    return { ...(await evaluator.run(examples, onBatch)), n, ...(n < of && { sampledFrom: of }) };
+  }
+
+  /** The evaluation that is due after a step. The losses of the same texts decide which one is the best. */
+  async function evaluateAfterStep(): Promise<LanguageEvaluation> {
+    const evaluation = await evaluate();
+    state.course = evaluated(state.course, evaluation);
+    if (!held?.restAtEnd || state.step < steps) return evaluation;
+    return { ...evaluation, sampledFrom: undefined, ...(await measured(parts.heldOut!)) };
   }
 
   return {
@@ -196,7 +242,7 @@ export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: 
       const next = Array.from({ length: part * options.accumulate }, rows.next);
       const batch = objective.rowsOf ? await objective.rowsOf(next, state.step, signal) : next;
       const rate = rateOf(state.step);
-      const { loss, tokens } = await likelihood.run(batch, part);
+      const { loss, tokens } = await likelihood.run(batch, atOnce);
       const gradientNorm = await optimizer.stepFreely(rate);
       const [course, recentLoss] = stepped(state.course, loss);
       state = {
@@ -209,10 +255,9 @@ export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: 
       };
       let evaluation: LanguageEvaluation | undefined;
       if (evaluationIsDue(state.step, steps, options)) {
-        evaluation = await evaluate();
-        state.course = evaluated(state.course, evaluation);
+        evaluation = await evaluateAfterStep();
       }
-      const stopped = evaluator !== undefined && options.patience > 0 && state.course.worse >= options.patience;
+      const stopped = held !== undefined && options.patience > 0 && state.course.worse >= options.patience;
       return {
         step: state.step,
         loss,
@@ -247,15 +292,29 @@ export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: 
   };
 }
 
+/** The held-out texts that evaluations measure. */
+function sampleOf<O extends LanguageTrainingOptions>(
+  heldOut: Examples,
+  { model, options, steps, part, rowTokens }: LanguageLearnerParts<O>,
+): { sample: Examples; restAtEnd: boolean } {
+  const { sampled, rest, restAtEnd } = sampleHeldOut(heldOut.lengths, {
+    parameters: parameterCount(model.parameters),
+    work: LEARNED * steps * part * options.accumulate * rowTokens,
+    options,
+  });
+  return { sample: rest.length === 0 ? heldOut : subset(heldOut, sampled), restAtEnd };
+}
+
 /** −log p of the learned tokens, in training and held out. */
 function maximumLikelihood<O extends LanguageTrainingOptions>(
-  { model: { config }, options: { checkpointLayers }, part, heldOut }: LanguageLearnerParts<O>,
+  { model: { config }, options: { checkpointLayers } }: LanguageLearnerParts<O>,
   { parameters, weights, frozen, linear }: Trained,
   shape: BatchShape,
+  part: number,
 ): Objective {
   using own = new Disposables();
   const loss = own.use(createLikelihood(config, parameters, shape, { linear, frozen, checkpointLayers }));
-  const evaluator = heldOut && own.use(createHeldOutLoss(config, weights, heldOut, shape, part, linear));
+  const evaluator = own.use(createHeldOutLoss(config, weights, shape, part, linear));
   const end = own.move();
   return { loss, heldOut: evaluator, [Symbol.dispose]: end[Symbol.dispose] };
 }

@@ -46,8 +46,8 @@ async function learn(run: Reference, rows: Example[][], part: number, checkpoint
     losses.push((await likelihood.run(rows, part)).loss);
     norms.push(optimizer.step(rate));
   }
-  const heldOut = createHeldOutLoss(config, parameters.values, listOf(examples), shape, 2);
-  losses.push((await heldOut.run()).loss);
+  const heldOut = createHeldOutLoss(config, parameters.values, shape, 2);
+  losses.push((await heldOut.run(listOf(examples))).loss);
   const after = Object.fromEntries(Object.entries(parameters.values).map(([name, { data }]) => [name, data.slice()]));
   for (const thing of [heldOut, optimizer, likelihood, parameters]) thing[Symbol.dispose]();
   return { losses, norms, after };

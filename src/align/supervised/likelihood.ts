@@ -21,6 +21,7 @@ import { type Example, type PackedBatch, packedBatch, packSequences } from '../.
 import type { Linear } from '../../nn/decoder.ts';
 import type { DecoderConfig } from '../../nn/decoder-config.ts';
 import type { Arena } from '../../nn/parameters.ts';
+import type { Interval } from '../../run/intervals.ts';
 import type { Examples } from '../examples/examples.ts';
 
 /** −Σ weight · log p: with weights of 1/n, the mean over a batch that may be run in parts. */
@@ -120,46 +121,95 @@ export interface HeldOutLoss {
   perplexity: number;
   /** Number of learned tokens. */
   tokens: number;
+  /** 95 % interval of the loss, by how the means of texts vary. */
+  interval: Interval;
 }
 
-/** Computes the exact loss over all examples: each token counts once, however they are batched. */
+/** A loss over texts that are measured one after another: its mean over their tokens. */
+export interface LossSum {
+  /** Adds a batch's loss of each label. */
+  add(batch: Pick<PackedBatch, 'sequences'>, losses: ArrayLike<number>): void;
+  /** The mean so far. */
+  mean(): Omit<HeldOutLoss, 'perplexity'>;
+}
+
+/** Sums losses of tokens. The interval is that of a ratio of sums over texts (Cochran 1977, §6.3). */
+export function createLossSum(): LossSum {
+  const texts: { loss: number; tokens: number }[] = [];
+  return {
+    add({ sequences }, losses) {
+      const first = texts.length;
+      for (const [label, sequence] of sequences.entries()) {
+        texts[first + sequence] ??= { loss: 0, tokens: 0 };
+        const text = texts[first + sequence];
+        text.loss += losses[label];
+        text.tokens++;
+      }
+    },
+    mean() {
+      let [total, tokens, squares] = [0, 0, 0];
+      for (const text of texts) {
+        total += text?.loss ?? 0; // a text may have no token to learn
+        tokens += text?.tokens ?? 0;
+      }
+      const loss = total / tokens;
+      for (const text of texts) if (text) squares += (text.loss - loss * text.tokens) ** 2;
+      const half = (1.959964 * Math.sqrt(squares)) / tokens;
+      return { loss, tokens, interval: [loss - half, loss + half] };
+    },
+  };
+}
+
+/** Measures a loss on held-out examples. */
+export interface HeldOutMeasure<Measured> {
+  /** Measures with the present weights. `onBatch` gets how many of the batches are measured. */
+  run(examples: Examples, onBatch?: OnBatch): Promise<Measured>;
+}
+
+/** Computes the exact loss over examples: each token counts once, however they are batched. */
 export function createHeldOutLoss(
   config: DecoderConfig,
   weights: Readonly<Record<string, Value>>,
-  examples: Examples,
   { length, padding }: BatchShape,
   part: number,
   linear?: Linear,
-): {
-  /** Computes the loss with the present weights. */
-  run(): Promise<HeldOutLoss>;
-  /** Frees what it holds; it cannot be used afterwards. */
-  [Symbol.dispose](): void;
-} {
+): HeldOutMeasure<HeldOutLoss> & Disposable {
   const scorer: PackedScorer = createPackedScorer(config, weights, { linear });
-  const batches = heldOutBatches(examples, { length, padding }, part);
   return {
-    async run() {
-      let [total, tokens] = [0, 0];
-      for (const { batch } of batches()) {
+    async run(examples, onBatch) {
+      const sum = createLossSum();
+      for (const { batch } of heldOutBatches(examples, { length, padding }, part, onBatch)) {
         const logP = await scorer.run(batch);
-        for (const value of logP) total -= value;
-        tokens += logP.length;
+        sum.add(
+          batch,
+          logP.map((value) => -value),
+        );
       }
-      return { loss: total / tokens, perplexity: Math.exp(total / tokens), tokens };
+      const mean = sum.mean();
+      return { ...mean, perplexity: Math.exp(mean.loss) };
     },
     [Symbol.dispose]: scorer[Symbol.dispose],
   };
 }
 
+/** Called before each batch of an evaluation, and after the last. */
+export type OnBatch = (done: number, total: number) => void;
+
 /** All examples as batches of `part` rows, each example once. */
-export function heldOutBatches(
+export function* heldOutBatches(
   examples: Examples,
   { length, padding }: Omit<BatchShape, 'fitted'>,
   part: number,
-): () => Generator<BatchOfRows> {
+  onBatch: OnBatch = () => {},
+): Generator<BatchOfRows> {
   const longest = examples.lengths.reduce((a, b) => Math.max(a, b), length); // held-out data may have longer examples
   const packed = packSequences(examples.lengths, longest).map((row) => row.map(examples.at));
   const shape = { length: longest, padding, fitted: false };
-  return () => batchesOf(packed, part, shape);
+  const total = Math.ceil(packed.length / part);
+  let done = 0;
+  for (const batch of batchesOf(packed, part, shape)) {
+    onBatch(done++, total);
+    yield batch;
+  }
+  onBatch(total, total);
 }

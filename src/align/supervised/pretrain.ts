@@ -128,6 +128,7 @@ function learner(options: PretrainOptions, tokenizer: Tokenizer, tokens: number,
       options,
       part: rows,
       length,
+      rowTokens: length,
       packing: true,
       steps: Math.ceil(tokens / (rows * accumulate * length)),
     });

@@ -5,8 +5,10 @@ import { count } from '../../run/progress.ts';
 import type { LineChart } from '../../run/report/line-chart.ts';
 import type { Report } from '../../run/report.ts';
 import {
+  counted,
   diagnosisSection,
   linesOver,
+  sampleCaption,
   seriesOf,
   subtitle,
   timeFigure,
@@ -46,7 +48,11 @@ export function languageReport(folder: string): Report {
     summary: [
       ...(last
         ? [
-            { label: 'Held-out loss', value: last['loss/eval'].toFixed(3), note: `nats per token, ${from(first)}` },
+            {
+              label: 'Held-out loss',
+              value: last['loss/eval'].toFixed(3),
+              note: `nats per token, ${from(first)}${intervalOf(last)}`,
+            },
             ...('perplexity' in last
               ? [
                   {
@@ -81,6 +87,12 @@ export function languageReport(folder: string): Report {
   };
 }
 
+/** The 95 % interval of the held-out loss, and of how many texts it is. */
+const intervalOf = (row: MetricsRow): string =>
+  'loss/low' in row
+    ? `; ${row['loss/low'].toFixed(3)} to ${row['loss/high'].toFixed(3)}, ${counted(row['data/heldOut'], 'texts', row['data/heldOutOf'])}`
+    : '';
+
 const from = (row: MetricsRow) => `from ${row['loss/eval'].toFixed(3)}`;
 
 const lower = (best: MetricsRow | undefined, row: MetricsRow) =>
@@ -92,7 +104,7 @@ function lossChart(rows: readonly MetricsRow[], best: MetricsRow | undefined, wh
     kind: 'lines',
     wide: true,
     title: 'Loss',
-    caption: `Mean ${what} of a learned token.${best ? ` The lowest held-out loss is ${best['loss/eval'].toFixed(3)}, after step ${best.step}.` : ''}`,
+    caption: `Mean ${what} of a learned token.${best ? ` The lowest held-out loss is ${best['loss/eval'].toFixed(3)}, after step ${best.step}.` : ''}${sampleCaption(rows, 'texts')}`,
     xLabels: STEPS,
     yLabel: 'nats per token',
     series: seriesOf(rows, trainingAndHeldOut('loss')),

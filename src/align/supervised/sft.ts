@@ -148,6 +148,8 @@ export async function createExamplesLearner<O extends SftOptions>({
     rows,
     part,
     length,
+    rowTokens: train.lengths.reduce((sum, tokens) => sum + tokens, 0) / perEpoch,
+    onProgress: live.onProgress,
     packing: options.packing,
     steps: options.steps ?? Math.ceil((perEpoch * options.epochs) / (part * options.accumulate)),
     heldOut,

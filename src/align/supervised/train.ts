@@ -28,9 +28,19 @@ export const languageMetrics = (step: LanguageStep): Record<string, number> => (
   ...(step.evaluation && evaluationMetrics(step.evaluation)),
 });
 
-const evaluationMetrics = ({ loss, perplexity, measures }: LanguageEvaluation): Record<string, number> => ({
+const evaluationMetrics = ({
+  loss,
+  perplexity,
+  interval,
+  n,
+  sampledFrom,
+  measures,
+}: LanguageEvaluation): Record<string, number> => ({
   ...(loss !== undefined && { 'loss/eval': loss }),
+  ...(interval && { 'loss/low': interval[0], 'loss/high': interval[1] }),
   ...(perplexity !== undefined && { perplexity }),
+  ...(n !== undefined && { 'data/heldOut': n }),
+  ...(sampledFrom !== undefined && { 'data/heldOutOf': sampledFrom }),
   ...measures,
 });
 

@@ -40,6 +40,8 @@ export interface Surroundings {
   signal?: AbortSignal;
   /** Receives notices that need no action, such as rows that were left out or examples that were cut. */
   onNotice?: (text: string) => void;
+  /** Receives how far long work within a step is, such as an evaluation, about every 4,096 tokens. */
+  onProgress?: (what: string, done: number, total: number) => void;
   /** How models and data are fetched from the Hub. */
   pull?: LoadOptions;
 }
@@ -66,8 +68,8 @@ export const IN_MEMORY = '(in memory)';
  */
 export function separate<S extends z.ZodType>(schema: S, input: object): { options: z.output<S>; live: Live } {
   checkInput(input);
-  const { signal, onNotice, pull, ...plain } = input as Surroundings & Record<string, unknown>;
-  const live: Live = { signal, onNotice, pull: onNotice ? { onNotice, ...pull } : pull };
+  const { signal, onNotice, onProgress, pull, ...plain } = input as Surroundings & Record<string, unknown>;
+  const live: Live = { signal, onNotice, onProgress, pull: onNotice ? { onNotice, ...pull } : pull };
   const take = (path: LivePath, holder: Record<string, unknown>, key: string) => {
     const value = holder[key];
     if (isMisplaced(path, value)) throw misplaced(path, value);
@@ -253,8 +255,10 @@ function computing(model: Model, precision: Precision | undefined, own: Disposab
   if (precision === undefined) return model;
   const before = model.config.precision;
   model.config = { ...model.config, precision };
+  const opened = new WeakRef(model); // the weights of one that a copy has replaced need not stay in memory
   own.defer(() => {
-    model.config = { ...model.config, precision: before };
+    const model = opened.deref();
+    if (model) model.config = { ...model.config, precision: before };
   });
   return model;
 }

@@ -5,6 +5,7 @@ import { chatTemplateKwargsSchema, chatTemplateSchema } from '../../lm/built-in-
 import { FLOAT_DTYPES } from '../../lm/floats.ts';
 import { schedules } from '../../nn/schedule.ts';
 import { wholeNumber } from '../../options.ts';
+import { parseBytes } from './program-memory.ts';
 
 const samplesSchema = z.object({
   count: wholeNumber(0).default(4).describe('prompts to complete at each evaluation, to read; 0: none'),
@@ -46,8 +47,20 @@ export const languageTrainingSchema = z.object({
   beta2: z.number().min(0).lt(1).default(0.999).describe("AdamW's β₂, for squared gradients"),
   maxGradientNorm: z.number().positive().default(1).describe('gradients are clipped to this global norm'),
   evaluations: wholeNumber(0).default(5).describe('evaluations during training, evenly spaced'),
+  evaluationRows: wholeNumber(0)
+    .optional()
+    .describe(
+      'held-out rows that an evaluation measures, chosen by --seed; 0: all (default: those that take a tenth of the training, and all at the end if that fits)',
+    ),
   patience: wholeNumber(0).default(0).describe('stop after this many evaluations without a lower loss; 0: never'),
   keepBest: z.boolean().default(true).describe('also save the model with the lowest held-out loss, in best/'),
+  memory: z
+    .string()
+    .refine((text) => parseBytes(text) !== undefined, { error: () => 'expected a size such as 4GB' })
+    .optional()
+    .describe(
+      'memory that the training may take, such as 4GB: batches are computed in parts that fit (default: a third of what is free)',
+    ),
   checkpointLayers: z.boolean().default(false).describe('recompute layers for gradients: less memory, more time'),
   precision: z
     .enum(PRECISIONS)

@@ -1,10 +1,12 @@
 /** The flags of --on ray: every command that trains has them, so they load nothing of the cluster. */
 import type { Command } from 'commander';
-import { parseBytes } from '../../align/plan/options.ts';
+import { parseBytes } from '../../align/training/program-memory.ts';
 import { UsageError } from '../program/usage.ts';
 
 /** Flags of `addClusterOptions`. */
-export interface ClusterFlags extends ResourceFlags {
+export interface ClusterFlags extends Omit<ResourceFlags, 'memory'> {
+  /** Bytes; or the text of a training's own flag, which is also what its job reserves. */
+  memory?: number | string;
   on?: string;
   heed?: string;
   storage?: string;
@@ -24,12 +26,15 @@ export const addAddress = (command: Command): Command =>
   command.option('--address <url>', "the cluster's dashboard (default: RAY_ADDRESS, else http://127.0.0.1:8265)");
 
 /** Adds the flags for the address and for what a job needs of its node. */
-export const addResourceOptions = (command: Command): Command =>
+export function addResourceOptions(command: Command): Command {
   addAddress(command)
     .option('--cpus <n>', 'CPUs of each job (default: 1)', amount('--cpus'))
-    .option('--gpus <n>', 'GPUs of each job (default: 0)', amount('--gpus'))
-    .option('--memory <size>', 'memory that each job reserves, such as 8GiB', memoryOf)
-    .option('--runtime-env <json>', 'runtime environment of Ray, such as {"image_uri": "…"}', runtimeEnvOf);
+    .option('--gpus <n>', 'GPUs of each job (default: 0)', amount('--gpus'));
+  if (!command.options.some(({ long }) => long === '--memory')) {
+    command.option('--memory <size>', 'memory that each job reserves, such as 8GiB', memoryOf);
+  }
+  return command.option('--runtime-env <json>', 'runtime environment of Ray, such as {"image_uri": "…"}', runtimeEnvOf);
+}
 
 /** Adds the flags for training on a cluster. */
 export const addClusterOptions = (command: Command): Command =>
@@ -52,7 +57,7 @@ const amount = (flag: string) => (text: string) => {
   throw new UsageError(`${flag}: expected a number from 0 up, got "${text}"`);
 };
 
-function memoryOf(text: string): number {
+export function memoryOf(text: string): number {
   const bytes = parseBytes(text);
   if (bytes !== undefined) return Math.round(bytes);
   throw new UsageError(`--memory: expected a size such as 8GiB, got "${text}"`);

@@ -26,7 +26,7 @@ import { isRun, version } from '../../run/run.ts';
 import type { RunCells } from '../../sweep/pool.ts';
 import { listenForInterrupt } from '../program/interrupt.ts';
 import { amountOf } from '../program/output.ts';
-import type { ClusterFlags } from './flags.ts';
+import { type ClusterFlags, memoryOf } from './flags.ts';
 
 /** The cluster of the flags, once it has answered. */
 export async function openCluster(address: string | undefined, parts: Pick<Ray, 'signal' | 'onWarning'>): Promise<Ray> {
@@ -40,7 +40,7 @@ export { isOnCluster };
 const remoteOptions = ({ cpus, gpus, memory, heed, storage, runtimeEnv }: ClusterFlags): RemoteOptions => ({
   cpus,
   gpus,
-  memory,
+  memory: typeof memory === 'string' ? memoryOf(memory) : memory,
   heed,
   storage,
   runtimeEnv,

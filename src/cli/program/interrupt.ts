@@ -1,4 +1,7 @@
-/** Ctrl-C: once to stop after the current iteration, with a checkpoint; twice to stop at once. */
+/**
+ * Ctrl-C: once to stop after the current iteration, with a checkpoint; twice to stop at once. The second one has the
+ * system's own effect: JavaScript would hear of it only between calls, and Node's `process.exit` waits for native ones.
+ */
 
 interface Interruption {
   signal: AbortSignal;
@@ -15,22 +18,23 @@ export function listenForInterrupt(
   let exitCode = 130;
   const stop = (code: number) => () => {
     exitCode = code;
-    if (controller.signal.aborted) process.exit(code);
-    controller.abort();
+    dispose();
     onNotice(notice);
+    controller.abort();
   };
   const handlers = [
     ['SIGINT', stop(130)],
     ['SIGTERM', stop(143)],
   ] as const;
+  const dispose = () => {
+    for (const [signal, handler] of handlers) process.off(signal, handler);
+  };
   for (const [signal, handler] of handlers) process.on(signal, handler);
   return {
     signal: controller.signal,
     get exitCode() {
       return exitCode;
     },
-    dispose() {
-      for (const [signal, handler] of handlers) process.off(signal, handler);
-    },
+    dispose,
   };
 }

@@ -14,7 +14,7 @@ import { attachLoggers, type LoggerChoice, readLoggers } from '../../run/loggers
 import type { Ending } from '../../run/loggers/logger.ts';
 import { writeReport } from '../../run/report.ts';
 import { checkEmpty, createRun, FIRST_PRECISION, newFolder, openRun, type Run } from '../../run/run.ts';
-import type { RunResult, StageLearner, TrainingRecord } from '../../run/training-record.ts';
+import type { LearnerParts, RunResult, StageLearner, TrainingRecord } from '../../run/training-record.ts';
 import { addClusterOptions, type ClusterFlags } from '../cluster/flags.ts';
 import { pullProgress } from '../models/pull.ts';
 import { addFlags, flagNames, type Shortcuts, settingsFrom } from '../program/flags.ts';
@@ -108,8 +108,9 @@ async function train(command: Command, definition: TrainingCommand): Promise<voi
   await loadPlugins(old?.info.plugins);
   let learner: StageLearner | undefined;
   let run = old;
+  let shown: TrainingProgress | undefined;
   let progress: Pick<TrainingProgress, 'note' | 'warn'> = createLoggedProgress();
-  const interrupted = listenForInterrupt((text) => progress.note(text));
+  let interrupted: ReturnType<typeof listenForInterrupt> | undefined;
   let loggers: ReturnType<typeof attachLoggers> | undefined;
   let ending: Ending = 'failed';
   let again: (() => Promise<void>) | undefined;
@@ -117,10 +118,13 @@ async function train(command: Command, definition: TrainingCommand): Promise<voi
   try {
     const opening = setTimeout(() => note('Opening the model, the data or the environment …'), OPENING);
     try {
-      learner = await (old ? oldLearner(old, definition) : checkedLearner(command, definition));
+      const within: LearnerParts['onProgress'] = (...work) => shown?.within(...work);
+      learner = await (old ? oldLearner(old, definition, within) : checkedLearner(command, definition, within));
     } finally {
       clearTimeout(opening);
     }
+    // until now a signal has the system's effect: what opens blocks JavaScript for seconds, and nothing is lost
+    interrupted = listenForInterrupt((text) => progress.note(text));
     const { name, steps } = definition.about(learner);
     const { options } = learner;
     folderWasThere = flags.out !== undefined && existsSync(flags.out);
@@ -131,7 +135,7 @@ async function train(command: Command, definition: TrainingCommand): Promise<voi
     note(`${name} in ${run.folder}${how.length > 0 ? `, computing ${how.join(' ')}` : ''}`);
     loggers = attachLoggers(run, choices, (text) => progress.warn(text));
     let result: RunResult | undefined;
-    const shown = createTrainingProgress(
+    shown = createTrainingProgress(
       // runs of many end in bursts, and later ones resemble earlier ones
       { total: steps, shares: definition.shares, window: definition.manyRuns ? Number.POSITIVE_INFINITY : undefined },
       Boolean(old),
@@ -149,7 +153,7 @@ async function train(command: Command, definition: TrainingCommand): Promise<voi
         onWarning: shown.warn,
         onStep(step) {
           stepped(step.step);
-          shown.at(step.step, definition.live(step));
+          shown?.at(step.step, definition.live(step));
         },
       };
       const span = { attributes: { 'heed.run': basename(run.folder), 'heed.command': definition.name } };
@@ -177,7 +181,7 @@ async function train(command: Command, definition: TrainingCommand): Promise<voi
   } finally {
     await loggers?.close(ending);
     await traces?.close();
-    interrupted.dispose();
+    interrupted?.dispose();
     run?.close();
     learner?.[Symbol.dispose]();
     if (run && !old && ending === 'failed') discardUnbegun(run.folder, folderWasThere);
@@ -253,18 +257,23 @@ const onRay = () => import('../cluster/on-ray.ts');
 function create(
   definition: TrainingCommand,
   settings: Record<string, unknown>,
+  onProgress: LearnerParts['onProgress'],
   folder?: string,
 ): StageLearner | Promise<StageLearner> {
   const { done, ...pull } = pullProgress('pull');
-  const learner = definition.open(settings, { folder, pull, onNotice: note });
+  const learner = definition.open(settings, { folder, pull, onNotice: note, onProgress });
   return learner instanceof Promise ? learner.finally(done) : learner;
 }
 
-function oldLearner({ folder, info }: Run, definition: TrainingCommand): StageLearner | Promise<StageLearner> {
+function oldLearner(
+  { folder, info }: Run,
+  definition: TrainingCommand,
+  onProgress: LearnerParts['onProgress'],
+): StageLearner | Promise<StageLearner> {
   const { shape = {} } = definition.schema as Partial<z.ZodObject>;
   const before = 'precision' in shape ? { precision: FIRST_PRECISION } : {};
   try {
-    return create(definition, { ...before, ...(info.config as Record<string, unknown>) }, folder);
+    return create(definition, { ...before, ...(info.config as Record<string, unknown>) }, onProgress, folder);
   } catch (cause) {
     const faults = faultsIn(cause);
     if (!faults) throw cause;
@@ -278,9 +287,13 @@ function oldLearner({ folder, info }: Run, definition: TrainingCommand): StageLe
   }
 }
 
-function checkedLearner(command: Command, definition: TrainingCommand): StageLearner | Promise<StageLearner> {
+function checkedLearner(
+  command: Command,
+  definition: TrainingCommand,
+  onProgress: LearnerParts['onProgress'],
+): StageLearner | Promise<StageLearner> {
   const settings = settingsFrom(command, definition.schema, definition.shortcuts);
-  const learner = checking(() => create(definition, settings), settings);
+  const learner = checking(() => create(definition, settings, onProgress), settings);
   if (!definition.checkedLate || !(learner instanceof Promise)) return learner;
   return learner.catch((error: unknown) => {
     throw checking(() => {

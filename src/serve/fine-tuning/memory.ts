@@ -1,6 +1,7 @@
 /** What a fine-tuning job would take of the memory that jobs have, by heed's plan. */
-import { parseBytes } from '../../align/plan/options.ts';
+
 import { machineBytes, plan } from '../../align/plan/plan.ts';
+import { parseBytes } from '../../align/training/program-memory.ts';
 import { readShape } from '../../lm/checkpoint.ts';
 import { modelFolder } from '../../lm/model.ts';
 import type { ServeContext } from '../context.ts';

@@ -128,3 +128,13 @@ export function generationBytes(config: DecoderConfig, shape: GenerationShape): 
   const layer = 2 * hiddenSize + Math.max(attention, 3 * feedForwardFloats(config));
   return { cache: FLOAT * cache, reading: FLOAT * (read * layer + 3 * batch * vocabularySize) };
 }
+
+const POWERS = { M: 2, G: 3, T: 4 };
+
+/** Bytes of "24GiB", "24G" (the same) or "24GB"; undefined for anything else. */
+export function parseBytes(text: string): number | undefined {
+  const [, number, unit, kind] = /^(\d+(?:\.\d+)?)\s*([MGT])(i?B?)$/i.exec(text.trim()) ?? [];
+  if (number === undefined) return undefined;
+  const thousand = kind.toUpperCase() === 'B' ? 1000 : 1024;
+  return Number(number) * thousand ** POWERS[unit.toUpperCase() as keyof typeof POWERS];
+}
