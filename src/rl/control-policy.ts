@@ -63,7 +63,7 @@ export function createControlPolicy(snapshot: PolicySnapshot, { seed = 0 }: { se
     if (rows === 0) return [];
     const actor = (greedy ? actors.likeliest : actors.drawing).of(rows);
     observations.forEach((observation, row) => {
-      checkObservation(observation, size);
+      checkObservation(observation, observationSpace);
       actor.observations.set(observation, row * size);
     });
     if (statistics) normalizeRows(statistics, actor.observations, actor.observations);
@@ -160,15 +160,21 @@ function createGreedyActor(network: ActingPolicy, parameters: Arena, rows: numbe
   };
 }
 
-function checkObservation(observation: ArrayLike<number>, size: number): void {
+function checkObservation(observation: ArrayLike<number>, { low: { length: size }, mask }: Box): void {
   if (observation?.length !== size) {
-    throw new HeedError(`an observation has ${size} numbers here, got ${observation?.length ?? observation}`, {
-      hint: 'pass one observation to act, and a list of them to actAll',
-    });
+    const hint = mask
+      ? `the last ${mask} are the action mask: 1 for each action that is allowed, 0 for the others`
+      : 'pass one observation to act, and a list of them to actAll';
+    throw new HeedError(`an observation has ${size} numbers here, got ${observation?.length ?? observation}`, { hint });
   }
   for (let i = 0; i < size; i++) {
     if (Number.isFinite(observation[i])) continue;
     throw new HeedError(`number ${i} of the observation is ${observation[i]}`, { hint: 'pass finite numbers' });
+  }
+  if (mask && !Array.prototype.some.call(observation, (x, i) => i >= size - mask && x === 1)) {
+    throw new HeedError('the action mask allows no action', {
+      hint: `write 1 for each action that is allowed into the last ${mask} numbers of the observation`,
+    });
   }
 }
 

@@ -87,8 +87,8 @@ export function createOnPolicy<Metrics>(
   const { horizon, discount, lambda } = options;
   const { count, observationSize, actionSpace } = environment;
   const batch = count * horizon;
-  const { shape } = environment.observationSpace;
-  const policy = createPolicyNetwork(observationSize, actionSpace, options, shape);
+  const { observationSpace } = environment;
+  const policy = createPolicyNetwork(observationSize, actionSpace, options, observationSpace);
   const parameters = createParameters(policy.parameters, random(seed, name, 'parameters'));
   const rng = { actions: random(seed, name, 'actions'), shuffle: random(seed, name, 'shuffle') };
   const order = Int32Array.from({ length: batch }, (_, i) => i);
@@ -96,7 +96,8 @@ export function createOnPolicy<Metrics>(
   const evaluateFew = createCritic(policy, parameters, count);
   const learning = learn(policy, parameters, () => rng.shuffle.shuffle(order));
   // the network scales images itself
-  const statistics = options.normalizeObservations && !shape ? createStatistics(observationSize) : undefined;
+  const statistics =
+    options.normalizeObservations && !observationSpace.shape ? createStatistics(observationSize) : undefined;
   const actor = createActor(policy, parameters, count);
   const collector = createCollector(environment, actor, { horizon, random: rng.actions, statistics });
   const rewardScale = options.normalizeRewards ? createRewardScale(count) : undefined;

@@ -20,6 +20,8 @@ export interface PolicyDescription {
     size: number;
     /** [channels, height, width] of images, whose numbers are in that order and from 0 to 255. */
     shape?: readonly number[];
+    /** How many of the last numbers are the action mask: 1 for each action that is allowed, 0 for the others. */
+    mask?: number;
     /** What the graph does to each number x first: (x − mean)/√(variance + epsilon), clipped to ±limit. */
     normalization?: { mean: readonly number[]; variance: readonly number[]; epsilon: number; limit: number };
   };
@@ -44,7 +46,7 @@ export function describePolicy({
   actionSpace,
   statistics,
 }: Pick<PolicySnapshot, 'algorithm' | 'observationSpace' | 'actionSpace' | 'statistics'>): PolicyDescription {
-  const { shape } = observationSpace;
+  const { shape, mask } = observationSpace;
   const size = sizeOf(observationSpace);
   const normalization = statistics && { ...statistics, epsilon: GRAPH_EPSILON, limit: LIMIT };
   return {
@@ -54,6 +56,7 @@ export function describePolicy({
       input: 'observation',
       size,
       ...(shape && { shape }),
+      ...(mask && { mask }),
       ...bounds(observationSpace),
       ...(normalization && { normalization }),
     },

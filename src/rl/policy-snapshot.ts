@@ -65,7 +65,7 @@ function networkOf(snapshot: Omit<PolicySnapshot, 'tensors'>, { gain = GAIN, ini
     size,
     actionSpace,
     { hidden, activation, rescaleActions, gain, initialDeviation },
-    observationSpace.shape,
+    observationSpace,
   );
   return { network, specs: network.parameters.slice(0, -network.critic.parameters.length) };
 }

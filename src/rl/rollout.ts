@@ -73,7 +73,7 @@ export function createCollector(
   settings: { horizon: number; random: Random; statistics?: RunningStatistics },
 ): Collector {
   const { horizon, random, statistics } = settings;
-  const { count, observationSize, actionSpace, actionSize } = environment;
+  const { count, observationSize, observationSpace, actionSize } = environment;
   const batch = count * horizon;
   const rollout: Rollout = {
     observations: new Float32Array(batch * observationSize),
@@ -97,13 +97,13 @@ export function createCollector(
       const start = t * count;
       rollout.observations.set(observations, start * observationSize);
       if (statistics) {
-        updateStatistics(statistics, observations);
+        updateStatistics(statistics, observations, observationSpace.mask);
         normalizeRows(statistics, observations, actor.observations);
         prepared.set(actor.observations, start * observationSize);
       } else {
         actor.observations.set(observations);
       }
-      if (explore) uniformActions(actionSpace, random, stepActions);
+      if (explore) uniformActions(environment, random, observations, stepActions);
       else actor.act(random, stepActions, stepLogProbs);
       for (let n = 0; n < count; n++) {
         rollout.episodes[start + n] = environment.episodes[n];
