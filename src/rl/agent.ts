@@ -22,6 +22,10 @@ export type Algorithm = (typeof rlAlgorithms)[number];
 
 /** Options of the algorithms. Only those of the chosen one apply. */
 export const algorithmShape = {
+  policy: z
+    .enum(['perceptron', 'recurrent'])
+    .default('perceptron')
+    .describe('what acts: a network of the current observation, or with PPO one that remembers the episode (a GRU)'),
   algorithm: z.enum(rlAlgorithms).default('ppo').describe('how the agent learns'),
   ppo: ppoSchema.optional(),
   a2c: a2cSchema.optional(),
@@ -54,10 +58,11 @@ export function createAgent(
   environment: VectorEnvironment,
 ): Agent {
   const { algorithm, seed, steps } = options;
+  const recurrent = options.policy === 'recurrent' ? options.ppo : undefined;
   if (algorithm === 'sac') return offPolicy(environment, options.sac!, seed, steps);
   if (algorithm === 'a2c') return onPolicy(createA2c(environment, options.a2c!, seed), options.a2c!, steps);
   if (algorithm === 'trpo') return onPolicy(createTrpo(environment, options.trpo!, seed), options.trpo!, steps);
-  return onPolicy(createPpo(environment, options.ppo!, seed), options.ppo!, steps);
+  return onPolicy(createPpo(environment, options.ppo!, seed, recurrent), options.ppo!, steps);
 }
 
 /**

@@ -32,7 +32,7 @@ export interface RecordingOptions {
 /** Plays the greedy episode of a seed. */
 export function recordEpisode(
   environment: Environment,
-  policy: Pick<ControlPolicy, 'act'>,
+  policy: Pick<ControlPolicy, 'act' | 'reset'>,
   seed: number,
   { seconds, framesPerSecond }: RecordingOptions,
 ): RecordedEpisode {
@@ -40,6 +40,7 @@ export function recordEpisode(
   const shown = seconds * environment.framesPerSecond;
   const observation = new Float32Array(sizeOf(environment.observationSpace));
   environment.reset(seed, observation);
+  policy.reset();
   const frames = [roundFrame(environment.frame())];
   let total = 0;
   for (let length = 1; ; length++) {

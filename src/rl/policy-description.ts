@@ -25,6 +25,8 @@ export interface PolicyDescription {
     /** What the graph does to each number x first: (x − mean)/√(variance + epsilon), clipped to ±limit. */
     normalization?: { mean: readonly number[]; variance: readonly number[]; epsilon: number; limit: number };
   };
+  /** What a recurrent policy remembers: pass 0 when an episode begins, then what the output gave in the step before. */
+  memory?: { input: 'memory'; output: 'next_memory'; size: number };
   /** The graph's output: the likeliest action. */
   action:
     | ({ output: 'action'; kind: 'box'; size: number } & Bounds)
@@ -45,7 +47,11 @@ export function describePolicy({
   observationSpace,
   actionSpace,
   statistics,
-}: Pick<PolicySnapshot, 'algorithm' | 'observationSpace' | 'actionSpace' | 'statistics'>): PolicyDescription {
+  memory,
+}: Pick<
+  PolicySnapshot,
+  'algorithm' | 'observationSpace' | 'actionSpace' | 'statistics' | 'memory'
+>): PolicyDescription {
   const { shape, mask } = observationSpace;
   const size = sizeOf(observationSpace);
   const normalization = statistics && { ...statistics, epsilon: GRAPH_EPSILON, limit: LIMIT };
@@ -60,6 +66,7 @@ export function describePolicy({
       ...bounds(observationSpace),
       ...(normalization && { normalization }),
     },
+    ...(memory && { memory: { input: 'memory', output: 'next_memory', size: memory } }),
     action:
       actionSpace.kind === 'discrete'
         ? { output: 'action', ...actionSpace }

@@ -14,6 +14,7 @@ import { type MlpOptions, mlp, type Network } from '../nn/mlp.ts';
 import type { ParameterSpec } from '../nn/parameters.ts';
 import type { Random } from '../random.ts';
 import { actionRanges, fromUnits, isBounded, unitRanges } from './action-ranges.ts';
+import type { Memory } from './recurrent-policy.ts';
 
 /** Architecture of a policy network. */
 export interface PolicyNetworkOptions {
@@ -45,6 +46,8 @@ export interface PolicyNetwork {
   actor: Network;
   /** Observations [n, o] → values [n, 1]. */
   critic: Network;
+  /** What a recurrent policy remembers (recurrent-policy.ts). */
+  memory?: Memory;
   /** Names and shapes of all parameters. */
   parameters: ParameterSpec[];
   /** Observations [n, o] → distribution [n, outputSize]. */
@@ -63,7 +66,7 @@ export interface PolicyNetwork {
 /** The parts of a policy that acting needs. */
 export type ActingPolicy = Pick<
   PolicyNetwork,
-  'observationSize' | 'actionSpace' | 'actionSize' | 'outputSize' | 'actor' | 'distribution'
+  'observationSize' | 'actionSpace' | 'actionSize' | 'outputSize' | 'actor' | 'distribution' | 'memory'
 >;
 
 const LOG_2PI = Math.log(2 * Math.PI);

@@ -7,6 +7,7 @@
 import { z } from 'zod';
 import type { EnvironmentSource } from '../env/batch/source.ts';
 import { createVectorEnvironment, type FinishedEpisodes, type VectorState } from '../env/batch/vector.ts';
+import { HeedError } from '../error.ts';
 import { emitWarning } from '../node.ts';
 import { parseOptions } from '../options.ts';
 import { type Diagnosis, type DiagnosisRow, noticesOnce } from '../run/diagnosis.ts';
@@ -50,6 +51,9 @@ export type RlSettings = z.input<typeof rlSchema>;
 export function rlOptions(settings: RlSettings): RlOptions {
   checkChoice(settings);
   const { algorithm = 'ppo', env = 'CartPole-v1' } = settings;
+  if (settings.policy === 'recurrent' && algorithm !== 'ppo') {
+    throw new HeedError(`${algorithm} has no recurrent policy`, { hint: 'use --algorithm ppo, or leave out --policy' });
+  }
   const { options, ...preset } = presetOf(env, algorithm) ?? { options: steady[algorithm] };
   return parseOptions(rlSchema, { ...preset, ...settings, [algorithm]: { ...options, ...settings[algorithm] } });
 }
