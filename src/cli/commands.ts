@@ -44,14 +44,15 @@ Examples:
   ],
   [
     'rl',
-    "learn from the environment's own reward: PPO, A2C, TRPO or SAC",
+    "learn from the environment's own reward or a learned one: PPO, A2C, TRPO or SAC",
     async (command) => (await import('./control/rl.ts')).addRl(command),
     `Environments with a preset start from its settings; flags override them.
 
 Examples:
   heed rl --env CartPole-v1
   heed rl --env Pendulum-v1 --steps 100000 --ppo.learning-rate 1e-3 --out runs/pendulum
-  heed rl --algorithm sac --env Pendulum-v1 --sac.hidden 64,64`,
+  heed rl --algorithm sac --env Pendulum-v1 --sac.hidden 64,64
+  heed rl --env CartPole-v1 --reward runs/20260102-030405-CartPole-v1`,
   ],
   [
     'learn-reward',

@@ -96,7 +96,7 @@ export const learnSchema = z.object({
       ),
     })
     .prefault({}),
-  ppo: ppoSchema.omit({ memory: true, sequence: true }).optional(), // of recurrent policies, which heed rl trains
+  ppo: ppoSchema.optional(),
   pebble: pebbleSchema.optional(),
 });
 /** Checked settings of learning from preferences. */

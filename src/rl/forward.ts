@@ -3,8 +3,7 @@ import { input, type Tensor } from '../engine/graph.ts';
 import { trace } from '../engine/program.ts';
 import { Value } from '../engine/value.ts';
 import type { Arena } from '../nn/parameters.ts';
-import type { ActingPolicy, PolicyNetwork } from './policy.ts';
-import type { Memory } from './recurrent-policy.ts';
+import type { ActingPolicy, Memory, PolicyNetwork } from './policy.ts';
 
 /**
  * Whether one thread is best for a pass over `rows` rows. Measured on a busy machine: two threads gained at most 6 %,

@@ -14,7 +14,6 @@ import { type MlpOptions, mlp, type Network } from '../nn/mlp.ts';
 import type { ParameterSpec } from '../nn/parameters.ts';
 import type { Random } from '../random.ts';
 import { actionRanges, fromUnits, isBounded, unitRanges } from './action-ranges.ts';
-import type { Memory } from './recurrent-policy.ts';
 
 /** Architecture of a policy network. */
 export interface PolicyNetworkOptions {
@@ -30,6 +29,18 @@ export interface PolicyNetworkOptions {
    * Whether continuous actions are rescaled to ±1 by their bounds, where they have any; by default they are not.
    */
   rescaleActions?: boolean;
+}
+
+/** What a policy remembers of an episode. Actor and critic read it in place of the observations. */
+export interface Memory {
+  /** Numbers in it; all 0 when an episode begins. */
+  size: number;
+  /** Observations [n, o] and the memory before them, [n, size] → the memory after them, [n, size]. */
+  step(observations: Tensor, memory: Tensor): Tensor;
+  /** `step` over sequences, as `Gru.unroll`. */
+  unroll(observations: Tensor, memory: Tensor, begins: Tensor, sizes: { length: number; n: number }): Tensor;
+  /** What actor and critic read: the memory, and the action mask at the end of the observations, if there is one. */
+  read(observations: Tensor, memory: Tensor): Tensor;
 }
 
 /** A distribution over actions by its parameters: log-probabilities of discrete actions, or the means of a box's. */

@@ -52,18 +52,6 @@ export const ppoSchema = z.object({
     .array(z.number().int().min(1))
     .default([64, 64])
     .describe('widths of the hidden layers of actor and critic'),
-  memory: z
-    .number()
-    .int()
-    .min(1)
-    .default(64)
-    .describe('with --policy recurrent: units of the GRU that remembers the episode'),
-  sequence: z
-    .number()
-    .int()
-    .min(1)
-    .default(16)
-    .describe('with --policy recurrent: steps that gradients go back through; must divide the horizon'),
   activation: z.enum(['tanh', 'relu']).default('tanh').describe('activation of the hidden layers'),
   gain: positive.default(Math.SQRT2).describe('gain of the orthogonal initial weights of the hidden layers'),
   initialDeviation: positive
@@ -78,3 +66,21 @@ export const ppoSchema = z.object({
 });
 /** Checked options of PPO. */
 export type PpoOptions = z.infer<typeof ppoSchema>;
+
+/** Options of PPO where its policy may be recurrent. */
+export const recurrentPpoSchema = ppoSchema.extend({
+  memory: z
+    .number()
+    .int()
+    .min(1)
+    .default(64)
+    .describe('with --policy recurrent: units of the GRU that remembers the episode'),
+  sequence: z
+    .number()
+    .int()
+    .min(1)
+    .default(16)
+    .describe('with --policy recurrent: steps that gradients go back through; must divide the horizon'),
+});
+/** Checked options of a recurrent policy. */
+export type RecurrentOptions = Pick<z.infer<typeof recurrentPpoSchema>, 'memory' | 'sequence'>;

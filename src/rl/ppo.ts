@@ -27,7 +27,7 @@ import {
   standardizeInPlace,
 } from './on-policy.ts';
 import type { PolicyNetwork } from './policy.ts';
-import type { PpoOptions } from './ppo-options.ts';
+import type { PpoOptions, RecurrentOptions } from './ppo-options.ts';
 
 /** Means over an update's minibatches. */
 export interface PpoMetrics {
@@ -48,8 +48,6 @@ export interface PpoMetrics {
   /** Learning rate of the update. */
   learning_rate: number;
 }
-type Recurrent = Pick<PpoOptions, 'memory' | 'sequence'>;
-type Settings = Omit<PpoOptions, keyof Recurrent>;
 /** The PPO learner. */
 export type Ppo = OnPolicy<PpoMetrics>;
 
@@ -61,7 +59,12 @@ export type Ppo = OnPolicy<PpoMetrics>;
  * absent: no memory.
  * @throws HeedError if the minibatch does not divide the collected steps, or sequences do not divide either.
  */
-export function createPpo(environment: VectorEnvironment, options: Settings, seed: number, recurrent?: Recurrent): Ppo {
+export function createPpo(
+  environment: VectorEnvironment,
+  options: PpoOptions,
+  seed: number,
+  recurrent?: RecurrentOptions,
+): Ppo {
   const { horizon, epochs, minibatch } = options;
   const { count } = environment;
   checkMinibatch(minibatch, count, horizon, 'ppo.minibatch');
@@ -123,7 +126,7 @@ export function createPpo(environment: VectorEnvironment, options: Settings, see
   });
 }
 
-function checkSequence({ sequence }: Recurrent, { horizon, minibatch }: Settings): void {
+function checkSequence({ sequence }: RecurrentOptions, { horizon, minibatch }: PpoOptions): void {
   for (const [name, steps] of Object.entries({ horizon, minibatch })) {
     if (steps % sequence === 0) continue;
     const divisors = Array.from({ length: sequence }, (_, i) => i + 1).filter(
@@ -136,7 +139,7 @@ function checkSequence({ sequence }: Recurrent, { horizon, minibatch }: Settings
 }
 
 /** The compiled loss with its minibatch. */
-function createLoss(policy: PolicyNetwork, parameters: Arena, options: Settings, sequence: number) {
+function createLoss(policy: PolicyNetwork, parameters: Arena, options: PpoOptions, sequence: number) {
   const { minibatch, valueClip, valueCoefficient, entropyCoefficient, normalizeAdvantages, advantageFloor } = options;
   const train = createTrainStep(
     parameters,

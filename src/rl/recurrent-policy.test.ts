@@ -7,7 +7,7 @@ import { createControlPolicy } from './control-policy.ts';
 import { recordEpisode } from './episodes.ts';
 import { rowsOf } from './on-policy.ts';
 import { createPpo } from './ppo.ts';
-import { ppoSchema } from './ppo-options.ts';
+import { recurrentPpoSchema } from './ppo-options.ts';
 import { rl } from './rl.ts';
 import { createRlLearner, rlOptions } from './train.ts';
 
@@ -84,7 +84,7 @@ describe('a task that needs memory', () => {
   });
 });
 
-const small = ppoSchema.parse({
+const small = recurrentPpoSchema.parse({
   environments: 4,
   horizon: 8,
   minibatch: 32,

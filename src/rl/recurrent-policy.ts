@@ -6,18 +6,6 @@ import { HeedError } from '../error.ts';
 import { gru } from '../nn/gru.ts';
 import { createPolicyNetwork, type PolicyNetwork, type PolicyNetworkOptions } from './policy.ts';
 
-/** What a policy remembers of an episode. Actor and critic read it in place of the observations. */
-export interface Memory {
-  /** Numbers in it; all 0 when an episode begins. */
-  size: number;
-  /** Observations [n, o] and the memory before them, [n, size] → the memory after them, [n, size]. */
-  step(observations: Tensor, memory: Tensor): Tensor;
-  /** `step` over sequences, as `Gru.unroll`. */
-  unroll(observations: Tensor, memory: Tensor, begins: Tensor, sizes: { length: number; n: number }): Tensor;
-  /** What actor and critic read: the memory, and the action mask at the end of the observations, if there is one. */
-  read(observations: Tensor, memory: Tensor): Tensor;
-}
-
 /** A policy network whose `distribution` and `critic` take what `memory.read` returns. */
 export function createRecurrentPolicy(
   observationSize: number,

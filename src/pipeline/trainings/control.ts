@@ -1,12 +1,12 @@
 /** The commands that train agents. */
 import { openLearner } from '../../control/learn.ts';
 import type { Learner as ControlLearner } from '../../control/learner.ts';
+import { openRewarded } from '../../control/load-reward.ts';
 import { preferenceReport } from '../../control/report.ts';
 import { type LearnRunStep, trainFromPreferences, trainOptions, trainSchema } from '../../control/train.ts';
 import { checkEnvironment } from '../../env/open/load.ts';
 import { diagnoseControlRun } from '../../rl/diagnosis/diagnose.ts';
 import { rlReport } from '../../rl/report.ts';
-import { openRlLearner } from '../../rl/rl.ts';
 import { type RlLearner, type RlStep, rlOptions, rlSchema, trainRl } from '../../rl/train.ts';
 import {
   type AblateInput,
@@ -50,7 +50,7 @@ export const controlTrainings = byCommand({
     teaches: 'rewarded agent',
     schema: rlSchema,
     check: (settings) => checkEnvironment(rlOptions(settings).env),
-    create: (settings) => openRlLearner(settings),
+    create: (settings) => openRewarded(settings),
     about: ({ options }: RlLearner) => ({ name: options.env, steps: options.steps }),
     train: trainRl,
     report: rlReport,
