@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 
 /** The groups of `heed --help`, with their commands. */
 const groups: Readonly<Record<string, readonly string[]>> = {
-  'Agents:': ['train', 'rl', 'learn-reward', 'watch', 'envs', 'sweep', 'ablate'],
+  'Agents:': ['train', 'rl', 'learn-reward', 'compare-rewards', 'watch', 'envs', 'sweep', 'ablate'],
   'Language models:': [
     ...['sft', 'dpo', 'reward', 'ppo', 'grpo', 'generate', 'chat', 'eval', 'pipeline', 'pull', 'plan', 'logprobs'],
     ...['distill', 'pretrain', 'process', 'rloo', 'reinforce', 'raft', 'rest', 'online-dpo', 'best-of-n', 'pareto'],
@@ -64,6 +64,16 @@ Examples:
 Examples:
   heed learn-reward clips.jsonl --actions 2 --out reward
   heed learn-reward clips.jsonl runs/20260102-030405-CartPole-v1 --env CartPole-v1 --out reward`,
+  ],
+  [
+    'compare-rewards',
+    'compare two learned rewards: correlation, EPIC distance, and clips on which they disagree',
+    async (command) => (await import('./control/compare-rewards.ts')).addCompareRewards(command),
+    `The steps are of random play in --env. The EPIC distance (Gleave et al. 2021) is 0 for rewards that differ only in scale and
+potential shaping, which change no best policy.
+
+Examples:
+  heed compare-rewards runs/20260102-030405-CartPole-v1 reward --env CartPole-v1`,
   ],
   [
     'watch',

@@ -180,8 +180,8 @@ export function createRlLearner(
   };
 }
 
-/** Checks that a reward scores what an environment shows and takes. */
-function checkFits(reward: StepReward, { id, observationSpace, actionSpace }: EnvironmentSource): void {
+/** Checks that a reward scores what an environment shows and takes. @throws HeedError if it does not. */
+export function checkFits(reward: StepReward, { id, observationSpace, actionSpace }: EnvironmentSource): void {
   const kinds = [reward.actionSpace, actionSpace].map((space) =>
     space.kind === 'discrete' ? `one of ${space.n} actions` : `actions of ${sizeOf(space)} numbers`,
   );
