@@ -79,7 +79,7 @@ describe('a short run of heed train', () => {
   it('is exported as ONNX, its reward too', async () => {
     const { code, stdout } = await call(['export', 'short', '--json'], folder.path);
     expect(code).toBe(0);
-    const files = ['policy.onnx', 'policy.json', 'reward.onnx'].map((name) => join('short', 'onnx', name));
+    const files = ['policy.onnx', 'policy.json', 'policy.h', 'reward.onnx'].map((name) => join('short', 'onnx', name));
     expect(lastLine(stdout)).toEqual({ files });
     for (const file of files) expect(existsSync(at(file))).toBe(true);
     expect(await call(['export', 'short', '--format', 'safetensors'], folder.path)).toMatchObject({ code: 2 });

@@ -530,7 +530,8 @@ Examples:
     async (command) => (await import('./models/export.ts')).addExport(command),
     `For a run of heed train or heed rl: policy.onnx maps observation [batch, o] to action, the likeliest one (int64 [batch], with
 log_probabilities [batch, n], or float32 [batch, a]). reward.onnx maps observation, action and, if the reward needs them,
-next_observation and terminated [batch] to reward [batch]. The graphs include the normalization of observations.
+next_observation and terminated [batch] to reward [batch]. The graphs include the normalization of observations. policy.h is
+the policy in C, unless it reads images.
 For a language model: model.onnx maps input_ids and attention_mask [batch, time] to logits.
 ONNX Runtime runs them in any language.
 
