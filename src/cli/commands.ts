@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 
 /** The groups of `heed --help`, with their commands. */
 const groups: Readonly<Record<string, readonly string[]>> = {
-  'Agents:': ['train', 'rl', 'learn-reward', 'compare-rewards', 'watch', 'envs', 'sweep', 'ablate'],
+  'Agents:': ['train', 'rl', 'learn-reward', 'compare-rewards', 'watch', 'film', 'envs', 'sweep', 'ablate'],
   'Language models:': [
     ...['sft', 'dpo', 'reward', 'ppo', 'grpo', 'generate', 'chat', 'eval', 'pipeline', 'pull', 'plan', 'logprobs'],
     ...['distill', 'pretrain', 'process', 'rloo', 'reinforce', 'raft', 'rest', 'online-dpo', 'best-of-n', 'pareto'],
@@ -108,6 +108,16 @@ Examples:
   heed ablate --env CartPole-v1
   heed ablate --env Pendulum-v1 --algorithm pebble --target -250 --only random-queries,no-ensemble --seeds 5
   heed ablate --resume runs/20260102-030405-CartPole-v1-ablations`,
+  ],
+  [
+    'film',
+    'write what an agent learned as moving pictures: before training on the left, after it on the right',
+    async (command) => (await import('./control/film.ts')).addFilm(command),
+    `Writes film-1.gif and so on from the clips that the run recorded at its end. It needs no display and no browser.
+
+Examples:
+  heed film runs/20260102-030405-CartPole-v1
+  heed film runs/20260102-030405-CartPole-v1 --width 480 --out films`,
   ],
   [
     'envs',

@@ -131,7 +131,8 @@ export function episodeClips(samples: readonly Record<string, unknown>[], unit?:
     {
       kind: 'clips',
       title: 'What it learned',
-      caption: 'Greedy episodes of the agent before and after training, from the same starts.',
+      caption:
+        'Greedy episodes of the agent before and after training, from the same starts. heed film RUN writes those at the end of training as GIFs.',
       comparisons: episodes.map(({ episode, first, second, framesPerSecond, returns, lengths }) => ({
         first,
         second,
