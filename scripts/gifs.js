@@ -3,16 +3,18 @@
  * npm run gifs -- RUN … draws the policies of runs that are there. --png FOLDER keeps some of the pictures to be looked at.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { Resvg } from '@resvg/resvg-js';
+import { initWasm, Resvg } from '@resvg/resvg-wasm';
 import gifenc from 'gifenc';
 import { createLearner, loadJudge } from '../dist/control/index.js';
 import { openEnvironment, replay, sourceOf } from '../dist/env/index.js';
 import { createRlLearner } from '../dist/rl/index.js';
 import { isRun, readCheckpoint, readInfo } from '../dist/run/index.js';
 
+await initWasm(readFileSync(createRequire(import.meta.url).resolve('@resvg/resvg-wasm/index_bg.wasm')));
 const { GIFEncoder, quantize, applyPalette } = gifenc;
 const WIDTH = 300;
 const MOST_SECONDS = 6;

@@ -76,10 +76,18 @@ describe('a short run of heed train', () => {
     await end;
   });
 
+  it('is filmed before and after training', async () => {
+    const { code, stdout } = await call(['film', 'short', '--width', '60', '--json'], folder.path);
+    expect(code).toBe(0);
+    const { films } = lastLine(stdout) as { films: { file: string }[] };
+    expect(films.map(({ file }) => file)).toEqual([1, 2].map((n) => join('short', `film-${n}.gif`)));
+    for (const { file } of films) expect(readFileSync(at(file)).subarray(0, 6).toString()).toBe('GIF89a');
+  });
+
   it('is exported as ONNX, its reward too', async () => {
     const { code, stdout } = await call(['export', 'short', '--json'], folder.path);
     expect(code).toBe(0);
-    const files = ['policy.onnx', 'policy.json', 'reward.onnx'].map((name) => join('short', 'onnx', name));
+    const files = ['policy.onnx', 'policy.json', 'policy.h', 'reward.onnx'].map((name) => join('short', 'onnx', name));
     expect(lastLine(stdout)).toEqual({ files });
     for (const file of files) expect(existsSync(at(file))).toBe(true);
     expect(await call(['export', 'short', '--format', 'safetensors'], folder.path)).toMatchObject({ code: 2 });

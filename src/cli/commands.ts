@@ -4,7 +4,7 @@ import type { TrainingRecord } from '../run/training-record.ts';
 
 /** The groups of `heed --help`, with their commands. */
 const groups: Readonly<Record<string, readonly string[]>> = {
-  'Agents:': ['train', 'rl', 'learn-reward', 'watch', 'envs', 'sweep', 'ablate'],
+  'Agents:': ['train', 'rl', 'learn-reward', 'compare-rewards', 'watch', 'film', 'envs', 'sweep', 'ablate'],
   'Language models:': [
     ...['sft', 'dpo', 'reward', 'ppo', 'grpo', 'generate', 'chat', 'eval', 'pipeline', 'pull', 'plan', 'logprobs'],
     ...['distill', 'pretrain', 'process', 'rloo', 'reinforce', 'raft', 'rest', 'online-dpo', 'best-of-n', 'pareto'],
@@ -53,14 +53,15 @@ Examples:
   ],
   [
     'rl',
-    "learn from the environment's own reward: PPO, A2C, TRPO or SAC",
+    "learn from the environment's own reward or a learned one: PPO, A2C, TRPO or SAC",
     async (command) => (await import('./control/rl.ts')).addRl(command),
     `Environments with a preset start from its settings; flags override them.
 
 Examples:
   heed rl --env CartPole-v1
   heed rl --env Pendulum-v1 --steps 100000 --ppo.learning-rate 1e-3 --out runs/pendulum
-  heed rl --algorithm sac --env Pendulum-v1 --sac.hidden 64,64`,
+  heed rl --algorithm sac --env Pendulum-v1 --sac.hidden 64,64
+  heed rl --env CartPole-v1 --reward runs/20260102-030405-CartPole-v1`,
   ],
   [
     'learn-reward',
@@ -72,6 +73,16 @@ Examples:
 Examples:
   heed learn-reward clips.jsonl --actions 2 --out reward
   heed learn-reward clips.jsonl runs/20260102-030405-CartPole-v1 --env CartPole-v1 --out reward`,
+  ],
+  [
+    'compare-rewards',
+    'compare two learned rewards: correlation, EPIC distance, and clips on which they disagree',
+    async (command) => (await import('./control/compare-rewards.ts')).addCompareRewards(command),
+    `The steps are of random play in --env. The EPIC distance (Gleave et al. 2021) is 0 for rewards that differ only in scale and
+potential shaping, which change no best policy.
+
+Examples:
+  heed compare-rewards runs/20260102-030405-CartPole-v1 reward --env CartPole-v1`,
   ],
   [
     'watch',
@@ -106,6 +117,16 @@ Examples:
   heed ablate --env CartPole-v1
   heed ablate --env Pendulum-v1 --algorithm pebble --target -250 --only random-queries,no-ensemble --seeds 5
   heed ablate --resume runs/20260102-030405-CartPole-v1-ablations`,
+  ],
+  [
+    'film',
+    'write what an agent learned as moving pictures: before training on the left, after it on the right',
+    async (command) => (await import('./control/film.ts')).addFilm(command),
+    `Writes film-1.gif and so on from the clips that the run recorded at its end. It needs no display and no browser.
+
+Examples:
+  heed film runs/20260102-030405-CartPole-v1
+  heed film runs/20260102-030405-CartPole-v1 --width 480 --out films`,
   ],
   [
     'envs',
@@ -528,7 +549,8 @@ Examples:
     async (command) => (await import('./models/export.ts')).addExport(command),
     `For a run of heed train or heed rl: policy.onnx maps observation [batch, o] to action, the likeliest one (int64 [batch], with
 log_probabilities [batch, n], or float32 [batch, a]). reward.onnx maps observation, action and, if the reward needs them,
-next_observation and terminated [batch] to reward [batch]. The graphs include the normalization of observations.
+next_observation and terminated [batch] to reward [batch]. The graphs include the normalization of observations. policy.h is
+the policy in C, unless it reads images.
 For a language model: model.onnx maps input_ids and attention_mask [batch, time] to logits.
 ONNX Runtime runs them in any language.
 

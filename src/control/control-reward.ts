@@ -4,6 +4,7 @@ import { type Box, type Space, sizeOf } from '../env/environment.ts';
 import { HeedError } from '../error.ts';
 import { exportParameters } from '../nn/parameters.ts';
 import type { Action } from '../rl/control-policy.ts';
+import type { StepRows } from './reward/inputs.ts';
 import { createPredictor } from './reward/model.ts';
 import { rewardOnnx } from './reward-onnx.ts';
 import { type RewardSnapshot, saveReward, snapshotRewardModel } from './reward-snapshot.ts';
@@ -32,6 +33,8 @@ export interface ControlReward extends Disposable {
     nextObservation?: ArrayLike<number>,
     options?: { terminated?: boolean },
   ): number;
+  /** The reward of each of many steps, side by side, as `score` has it. */
+  scoreAll(steps: Omit<StepRows, 'terminated'> & { terminated: Uint8Array }): Float32Array;
   /** Writes `reward.safetensors`, from which `loadReward(folder)` makes the same reward again. */
   save(folder: string): void;
   /**
@@ -42,6 +45,8 @@ export interface ControlReward extends Disposable {
   snapshot(): RewardSnapshot;
 }
 
+const ROWS = 256; // scored at once
+
 /** A reward from its snapshot. */
 export function createControlReward(snapshot: RewardSnapshot): ControlReward {
   const own = new Disposables();
@@ -51,6 +56,9 @@ export function createControlReward(snapshot: RewardSnapshot): ControlReward {
   const held: RewardSnapshot = { ...snapshot, tensors: exportParameters(parameters) };
   const { observationSpace, actionSpace, shift, divisor, options } = held;
   const size = sizeOf(observationSpace);
+  let many: ReturnType<typeof createPredictor> | undefined;
+  const meanOf = (members: readonly ArrayLike<number>[], i: number) =>
+    members.reduce((sum, values, m) => sum + (values[i] - shift[m]) / divisor[m], 0) / members.length;
   const needsNext = options.change;
   return {
     observationSpace,
@@ -68,7 +76,12 @@ export function createControlReward(snapshot: RewardSnapshot): ControlReward {
         nextObservations: needsNext ? numbers('the next observation', nextObservation!, size) : new Float32Array(size),
         terminated: [Number(terminated)],
       });
-      return members.reduce((sum, [value], m) => sum + (value - shift[m]) / divisor[m], 0) / members.length;
+      return meanOf(members, 0);
+    },
+    scoreAll(steps) {
+      many ??= own.use(createPredictor(model, parameters, ROWS));
+      const members = many.predict(steps);
+      return Float32Array.from(steps.terminated, (_, i) => meanOf(members, i));
     },
     save: (folder) => saveReward(folder, held),
     onnx: () => rewardOnnx(held),

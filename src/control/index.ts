@@ -15,6 +15,12 @@ export { type LoadPolicyOptions, loadPolicy } from '../rl/load-policy.ts';
 export type { Diagnosis, Finding, Training } from '../run/index.ts';
 export { AbortError } from '../run/training.ts'; // not by the room's door: a page has no files
 export type { Clip, ClipStep, Judge } from './behaviors/judge.ts';
+export {
+  type CompareRewardsInput,
+  compareRewards,
+  compareRewardsSchema,
+  type RewardComparison,
+} from './compare-rewards.ts';
 export type { ControlReward } from './control-reward.ts';
 export type { ComparisonInput } from './earlier-comparisons.ts';
 export { type EvaluateRunOptions, evaluateRun, type ReturnFigures, type RunEvaluation } from './evaluate-run.ts';

@@ -3,6 +3,8 @@ import type { EnvironmentSource } from '../env/batch/source.ts';
 import { openEnvironment } from '../env/open/open.ts';
 import { HeedError } from '../error.ts';
 import { controlSettings } from '../rl/load-policy.ts';
+import { openRlLearner, type RlInput } from '../rl/rl.ts';
+import type { RlLearner, RlSettings } from '../rl/train.ts';
 import { readCheckpoint } from '../run/checkpoint.ts';
 import { settingsSection } from '../run/report-parts.ts';
 import { readInfo } from '../run/run.ts';
@@ -33,6 +35,32 @@ export async function loadReward(folder: string, { step, python }: LoadRewardOpt
     return createControlReward(readRunReward(folder, environment, { step }));
   } finally {
     environment[Symbol.dispose]();
+  }
+}
+
+/**
+ * A learner of `heed rl` whose `reward` is the folder of a learned reward, if it is set. Disposing of it also disposes of
+ * the reward.
+ */
+export const openRewarded = ({ reward, ...settings }: RewardedSettings): Promise<RlLearner> =>
+  reward === undefined ? openRlLearner(settings) : openOn(reward, settings);
+
+type RewardedSettings = Omit<RlInput, 'signal' | 'reward'> & Pick<RlSettings, 'reward'>;
+
+async function openOn(folder: string, settings: RewardedSettings): Promise<RlLearner> {
+  const reward = await loadReward(folder, { python: settings.python });
+  try {
+    const learner = await openRlLearner({ ...settings, reward: folder }, reward);
+    const dispose = learner[Symbol.dispose].bind(learner);
+    return Object.assign(learner, {
+      [Symbol.dispose]() {
+        dispose();
+        reward[Symbol.dispose]();
+      },
+    });
+  } catch (error) {
+    reward[Symbol.dispose]();
+    throw error;
   }
 }
 

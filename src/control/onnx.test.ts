@@ -41,6 +41,10 @@ const policies: [string, Omit<PolicySnapshot, 'tensors'>][] = [
   ['without bounds', { ...base, algorithm: 'a2c', actionSpace: box(2, Number.POSITIVE_INFINITY) }],
   ['rescaled', { ...base, algorithm: 'ppo', actionSpace: range(0, 100), statistics, rescaleActions: true }],
   ['squashed', { ...base, algorithm: 'sac', actionSpace: box(2, 3) }],
+  [
+    'of which some are allowed',
+    { ...base, algorithm: 'ppo', actionSpace: discrete, observationSpace: { ...box(4, 1), mask: 3 } },
+  ],
   ['of images', { ...base, algorithm: 'ppo', actionSpace: discrete, observationSpace: box(pixels, 255, image) }],
 ];
 
@@ -61,6 +65,7 @@ describe('a policy as ONNX', () => {
     const observations = rows(5, size, of).map((row) =>
       description.statistics ? [1000 + row[0] * 0.01, ...row.slice(1)].map(Math.fround) : row,
     );
+    if (description.observationSpace.mask) for (const row of observations) row.splice(1, 3, 1, Number(row[1] > 0), 0);
     const { outputs } = await run(policy.onnx(), { observation: float(observations) });
     const actions = policy.actAll(observations).flat();
     const got = Array.from(outputs.action.data as ArrayLike<number | bigint>, Number);
@@ -69,6 +74,7 @@ describe('a policy as ONNX', () => {
       expect(Math.abs(got[i] - action)).toBeLessThanOrEqual(1e-5);
     });
     if (description.actionSpace.kind === 'discrete') expect(outputs.log_probabilities.dims).toEqual([5, 3]);
+    if (description.observationSpace.mask) expect(Math.exp(Number(outputs.log_probabilities.data[2]))).toBe(0);
   });
 });
 

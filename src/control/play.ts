@@ -45,6 +45,7 @@ export function playOf(
   const most = Math.max(1, Math.round(seconds * environment.framesPerSecond));
   const observation = new Float32Array(sizeOf(environment.observationSpace));
   environment.reset(seed, observation);
+  policy.reset();
   const play: Play = {
     frames: [roundFrame(environment.frame())],
     framesPerSecond: environment.framesPerSecond / every,

@@ -64,6 +64,7 @@ function rollOut(
     logProbs: new Float32Array(batch),
     episodes: new Array(batch),
     episodeSteps: new Int32Array(batch),
+    memory: { before: new Float32Array(0), after: new Float32Array(0) },
   };
   for (let t = 0; t < horizon; t++) {
     const start = t * count;

@@ -2,12 +2,12 @@
 import { checkEnvironment } from '../env/open/load.ts';
 import { percent } from '../percent.ts';
 import { diagnoseControlRun } from '../rl/diagnosis/diagnose.ts';
-import { returned, seenReturn, untrainedReturn } from '../rl/record.ts';
 import { duration } from '../run/progress.ts';
 import type { TrainingRecord } from '../run/training-record.ts';
 import { openLearner } from './learn.ts';
 import type { Learner } from './learner.ts';
 import { preferenceReport } from './report.ts';
+import { returned, seenReturn, untrainedReturn } from './rl-record.ts';
 import { type LearnRunResult, type LearnRunStep, trainFromPreferences, trainOptions, trainSchema } from './train.ts';
 
 export const train: TrainingRecord = {

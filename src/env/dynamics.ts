@@ -123,6 +123,7 @@ export function withTimeLimit(dynamics: Dynamics): Environment {
       running = !outcome.terminated && !outcome.truncated;
       return outcome;
     },
+    ...(dynamics.mask && { mask: () => dynamics.mask!() }),
     frame: () => (seen ? pictureOf(observationSpace, seen) : dynamics.frame!()),
     [Symbol.dispose]: () => dynamics[Symbol.dispose]?.(),
   };

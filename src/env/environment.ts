@@ -16,6 +16,11 @@ export interface Box {
   readonly high: Float32Array;
   /** [channels, height, width], if the numbers are an image of values 0 … 255. */
   readonly shape?: readonly number[];
+  /**
+   * How many of the last numbers are the action mask: 1 for each discrete action that is allowed in this state, 0 for
+   * the others. An environment's own `mask()` and Gymnasium's `info["action_mask"]` are put there.
+   */
+  readonly mask?: number;
 }
 
 /** One of n actions. */
@@ -70,6 +75,11 @@ export interface Environment {
   reset(seed: number, observation: Float32Array): void;
   /** Takes a step. A discrete action is one number, a box action one number per element (the environment clips it). */
   step(action: ArrayLike<number>, observation: Float32Array): StepResult;
+  /**
+   * Which of the discrete actions are allowed in the current state, one value for each; called after `reset` and
+   * `step`. An agent never takes another. What opens an environment puts the mask at the end of its observations.
+   */
+  mask?(): ArrayLike<number | boolean>;
   /** A picture of the current state. */
   frame(): Frame;
   /** Frees memory outside of JavaScript, if it holds any. */

@@ -1,6 +1,7 @@
 /** An agent of any algorithm: it takes some steps and learns from them, again and again. */
 import { z } from 'zod';
 import type { VectorEnvironment } from '../env/batch/vector.ts';
+import type { Box, Space } from '../env/environment.ts';
 import { HeedError } from '../error.ts';
 import type { Arena } from '../nn/parameters.ts';
 import type { TrainParts } from '../run/drive.ts';
@@ -9,7 +10,8 @@ import { a2cSchema } from './a2c-options.ts';
 import type { OnPolicy } from './on-policy.ts';
 import type { ActingPolicy } from './policy.ts';
 import { createPpo } from './ppo.ts';
-import { ppoSchema } from './ppo-options.ts';
+import { recurrentPpoSchema } from './ppo-options.ts';
+import type { Rollout } from './rollout.ts';
 import { createSac } from './sac.ts';
 import { type SacOptions, sacSchema } from './sac-options.ts';
 import { createTrpo } from './trpo.ts';
@@ -22,8 +24,12 @@ export type Algorithm = (typeof rlAlgorithms)[number];
 
 /** Options of the algorithms. Only those of the chosen one apply. */
 export const algorithmShape = {
+  policy: z
+    .enum(['perceptron', 'recurrent'])
+    .default('perceptron')
+    .describe('what acts: a network of the current observation, or with PPO one that remembers the episode (a GRU)'),
   algorithm: z.enum(rlAlgorithms).default('ppo').describe('how the agent learns'),
-  ppo: ppoSchema.optional(),
+  ppo: recurrentPpoSchema.optional(),
   a2c: a2cSchema.optional(),
   trpo: trpoSchema.optional(),
   sac: sacSchema.optional(),
@@ -45,19 +51,42 @@ export interface Agent {
 }
 type Tensors = Parameters<TrainParts<never>['run']['saveCheckpoint']>[1]['tensors'];
 
+/** Scores steps in place of the environment's rewards, as a learned reward does. */
+export interface StepReward {
+  /** Observations that it scores. */
+  readonly observationSpace: Box;
+  /** Actions that it scores. */
+  readonly actionSpace: Space;
+  /** The reward of each step. */
+  scoreAll(steps: Pick<Rollout, 'observations' | 'actions' | 'nextObservations' | 'terminated'>): Float32Array;
+}
+
+/** How long training lasts, and what it learns from. */
+interface Course {
+  steps: number;
+  /** A rollout with the rewards to learn from. */
+  rewarded(rollout: Rollout): Rollout;
+}
+
 /** The settings of the chosen algorithm, from checked options. */
 export const algorithmSettings = ({ algorithm, ...options }: AlgorithmOptions) => options[algorithm]!;
 
-/** Creates an agent of the chosen algorithm, in environments that have been reset. */
+/** Creates an agent of the chosen algorithm, in environments that have been reset. It learns from `reward`, if set. */
 export function createAgent(
   options: AlgorithmOptions & { steps: number; seed: number },
   environment: VectorEnvironment,
+  reward?: StepReward,
 ): Agent {
   const { algorithm, seed, steps } = options;
-  if (algorithm === 'sac') return offPolicy(environment, options.sac!, seed, steps);
-  if (algorithm === 'a2c') return onPolicy(createA2c(environment, options.a2c!, seed), options.a2c!, steps);
-  if (algorithm === 'trpo') return onPolicy(createTrpo(environment, options.trpo!, seed), options.trpo!, steps);
-  return onPolicy(createPpo(environment, options.ppo!, seed), options.ppo!, steps);
+  const rewarded = (rollout: Rollout): Rollout =>
+    reward ? { ...rollout, rewards: reward.scoreAll(rollout) } : rollout;
+  const recurrent = options.policy === 'recurrent' ? options.ppo : undefined;
+  if (algorithm === 'sac') return offPolicy(environment, options.sac!, { seed, steps, rewarded });
+  if (algorithm === 'a2c')
+    return onPolicy(createA2c(environment, options.a2c!, seed), options.a2c!, { steps, rewarded });
+  if (algorithm === 'trpo')
+    return onPolicy(createTrpo(environment, options.trpo!, seed), options.trpo!, { steps, rewarded });
+  return onPolicy(createPpo(environment, options.ppo!, seed, recurrent), options.ppo!, { steps, rewarded });
 }
 
 /**
@@ -66,21 +95,25 @@ export function createAgent(
 function onPolicy<Metrics extends object>(
   agent: OnPolicy<Metrics>,
   { environments, horizon }: { environments: number; horizon: number },
-  steps: number,
+  { steps, rewarded }: Course,
 ): Agent {
   const batch = environments * horizon;
   return {
     ...agent,
     advance: (from) =>
       repeat(from, steps, async (step) => {
-        const rollout = await agent.collect();
+        const rollout = rewarded(await agent.collect());
         return { step: step + batch, metrics: await agent.update(rollout, (step + batch) / steps) };
       }),
     restore: (state, tensors) => agent.restore(state as never, tensors as never),
   };
 }
 
-function offPolicy(environment: VectorEnvironment, options: SacOptions, seed: number, steps: number): Agent {
+function offPolicy(
+  environment: VectorEnvironment,
+  options: SacOptions,
+  { seed, steps, rewarded }: Course & { seed: number },
+): Agent {
   const agent = createSac(environment, options, seed);
   const batch = options.environments * options.horizon;
   return {
@@ -88,7 +121,7 @@ function offPolicy(environment: VectorEnvironment, options: SacOptions, seed: nu
     advance: (from) =>
       repeat(from, steps, async (step) => {
         const exploring = step < options.learningStarts;
-        const rollout = await agent.collect(exploring ? 'uniform' : undefined);
+        const rollout = rewarded(await agent.collect(exploring ? 'uniform' : undefined));
         if (!exploring) return { step: step + batch, metrics: await agent.update(rollout) };
         agent.remember(rollout);
         return { step: step + batch };

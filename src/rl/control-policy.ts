@@ -33,6 +33,11 @@ export interface ControlPolicy extends Disposable {
   act(observation: ArrayLike<number>, options?: { greedy?: boolean }): Action;
   /** The actions for several observations at once; faster than one at a time. */
   actAll(observations: readonly ArrayLike<number>[], options?: { greedy?: boolean }): Action[];
+  /**
+   * Forgets the episode so far: call it when one begins, before the first `act`. Only a recurrent policy remembers; with
+   * `actAll`, each place in the list is an episode of its own, and a list of another length begins anew.
+   */
+  reset(): void;
   /** Writes `policy.safetensors`, from which `loadPolicy(folder)` makes the same policy again. */
   save(folder: string): void;
   /**
@@ -63,7 +68,7 @@ export function createControlPolicy(snapshot: PolicySnapshot, { seed = 0 }: { se
     if (rows === 0) return [];
     const actor = (greedy ? actors.likeliest : actors.drawing).of(rows);
     observations.forEach((observation, row) => {
-      checkObservation(observation, size);
+      checkObservation(observation, observationSpace);
       actor.observations.set(observation, row * size);
     });
     if (statistics) normalizeRows(statistics, actor.observations, actor.observations);
@@ -78,6 +83,9 @@ export function createControlPolicy(snapshot: PolicySnapshot, { seed = 0 }: { se
     actionSpace,
     act: (observation, options) => actAll([observation], options)[0],
     actAll,
+    reset() {
+      for (const actor of Object.values(actors)) actor.forget();
+    },
     save: (folder) => savePolicy(folder, held),
     onnx: () => policyOnnx(held),
     snapshot: () => held,
@@ -131,9 +139,9 @@ export async function evaluateControlPolicy(
 export const createDrawingActor = (network: PolicyNetwork | SquashedPolicy, parameters: Arena, rows: number): Actor =>
   'sample' in network ? createSquashedActor(network, parameters, rows) : createActor(network, parameters, rows);
 
-/** Makes a thing for a number of rows, and reuses it until the number changes. */
-function ofAnyCount<T extends Disposable>(make: (rows: number) => T): Disposable & { of(rows: number): T } {
-  let made: { rows: number; it: T } | undefined;
+/** Makes an actor for a number of rows, and reuses it until the number changes. */
+function ofAnyCount(make: (rows: number) => Actor): Disposable & { of(rows: number): Actor; forget(): void } {
+  let made: { rows: number; it: Actor } | undefined;
   const dispose = () => made?.it[Symbol.dispose]();
   return {
     of(rows) {
@@ -143,6 +151,7 @@ function ofAnyCount<T extends Disposable>(make: (rows: number) => T): Disposable
       }
       return made.it;
     },
+    forget: () => made?.it.memory?.fill(0),
     [Symbol.dispose]: dispose,
   };
 }
@@ -152,6 +161,7 @@ function createGreedyActor(network: ActingPolicy, parameters: Arena, rows: numbe
   const forward = createForward(network, parameters, rows);
   return {
     observations: forward.observations,
+    memory: forward.memory,
     act(_, actions) {
       forward.run();
       greedyActions(network, forward.distribution, actions);
@@ -160,15 +170,21 @@ function createGreedyActor(network: ActingPolicy, parameters: Arena, rows: numbe
   };
 }
 
-function checkObservation(observation: ArrayLike<number>, size: number): void {
+function checkObservation(observation: ArrayLike<number>, { low: { length: size }, mask }: Box): void {
   if (observation?.length !== size) {
-    throw new HeedError(`an observation has ${size} numbers here, got ${observation?.length ?? observation}`, {
-      hint: 'pass one observation to act, and a list of them to actAll',
-    });
+    const hint = mask
+      ? `the last ${mask} are the action mask: 1 for each action that is allowed, 0 for the others`
+      : 'pass one observation to act, and a list of them to actAll';
+    throw new HeedError(`an observation has ${size} numbers here, got ${observation?.length ?? observation}`, { hint });
   }
   for (let i = 0; i < size; i++) {
     if (Number.isFinite(observation[i])) continue;
     throw new HeedError(`number ${i} of the observation is ${observation[i]}`, { hint: 'pass finite numbers' });
+  }
+  if (mask && !Array.prototype.some.call(observation, (x, i) => i >= size - mask && x === 1)) {
+    throw new HeedError('the action mask allows no action', {
+      hint: `write 1 for each action that is allowed into the last ${mask} numbers of the observation`,
+    });
   }
 }
 

@@ -33,7 +33,7 @@ function limitOfRandomPlay(source: EnvironmentSource, seed: number): number | un
   try {
     for (let t = 0; t < TRIED; t++) {
       const { length } = environment.episodes[0];
-      uniformActions(environment.actionSpace, draw, action);
+      uniformActions(environment, draw, environment.observations, action);
       environment.step(action);
       if (environment.truncated[0]) return length + 1;
     }

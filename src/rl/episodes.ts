@@ -32,7 +32,7 @@ export interface RecordingOptions {
 /** Plays the greedy episode of a seed. */
 export function recordEpisode(
   environment: Environment,
-  policy: Pick<ControlPolicy, 'act'>,
+  policy: Pick<ControlPolicy, 'act' | 'reset'>,
   seed: number,
   { seconds, framesPerSecond }: RecordingOptions,
 ): RecordedEpisode {
@@ -40,6 +40,7 @@ export function recordEpisode(
   const shown = seconds * environment.framesPerSecond;
   const observation = new Float32Array(sizeOf(environment.observationSpace));
   environment.reset(seed, observation);
+  policy.reset();
   const frames = [roundFrame(environment.frame())];
   let total = 0;
   for (let length = 1; ; length++) {
@@ -130,7 +131,8 @@ export function episodeClips(samples: readonly Record<string, unknown>[], unit?:
     {
       kind: 'clips',
       title: 'What it learned',
-      caption: 'Greedy episodes of the agent before and after training, from the same starts.',
+      caption:
+        'Greedy episodes of the agent before and after training, from the same starts. heed film RUN writes those at the end of training as GIFs.',
       comparisons: episodes.map(({ episode, first, second, framesPerSecond, returns, lengths }) => ({
         first,
         second,

@@ -50,6 +50,7 @@ export function createEvaluator(
     const rng = random(seed, 'evaluation', 'actions');
     const returns = new Array<number>(episodes).fill(0);
     batch.reset(seeds);
+    forward.begin();
     let live = returns.map((_, i) => i);
     let steps = 0;
     while (live.length > 0) {

@@ -14,7 +14,7 @@ const keep = releasedAfterwards();
 const shape = [2, 40, 36];
 const size = 2 * 40 * 36;
 const policy = () =>
-  createPolicyNetwork(size, { kind: 'discrete', n: 3 }, { hidden: [], activation: 'tanh', gain: 1 }, shape);
+  createPolicyNetwork(size, { kind: 'discrete', n: 3 }, { hidden: [], activation: 'tanh', gain: 1 }, { shape });
 
 test('an image goes through convolutions that actor and critic have in common', () => {
   const { parameters, observationSize } = policy();

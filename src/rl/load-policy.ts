@@ -52,6 +52,7 @@ const networkSchema = z.object({
   gain: z.number().optional(),
   initialDeviation: z.number().optional(),
   rescaleActions: z.boolean().optional(),
+  memory: z.number().optional(),
 });
 const settingsSchema = z.looseObject({
   env: z.string(),
@@ -109,16 +110,17 @@ export function readRunPolicy(
 
 /** The policy that an algorithm saved, and its initial policy. */
 export function policiesOf(
-  settings: { algorithm: Algorithm | 'pebble'; seed: number; [algorithm: string]: unknown },
+  settings: { algorithm: Algorithm | 'pebble'; seed: number; policy?: unknown; [algorithm: string]: unknown },
   { observationSpace, actionSpace }: Pick<EnvironmentSource, 'observationSpace' | 'actionSpace'>,
   saved: { state: unknown; tensors: PolicySnapshot['tensors'] },
 ): Pick<RunPolicies, 'policy' | 'untrained'> {
   const { algorithm: name, seed } = settings;
-  const { gain, initialDeviation, ...network } = networkSchema.parse(settings[name]);
+  const { gain, initialDeviation, memory, ...network } = networkSchema.parse(settings[name]);
   const { observationStatistics: statistics } = saved.state as { observationStatistics?: SavedStatistics };
   const policy: PolicySnapshot = {
     algorithm: name === 'pebble' ? 'sac' : name,
     ...network,
+    ...(settings.policy === 'recurrent' && { memory }),
     observationSpace,
     actionSpace,
     ...(statistics && { statistics: { mean: statistics.mean, variance: statistics.variance } }),

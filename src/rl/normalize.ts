@@ -35,13 +35,13 @@ export function restoreStatistics(into: RunningStatistics, from: SavedStatistics
   into.variance.set(from.variance);
 }
 
-/** Adds rows [n, size] to the statistics. */
-export function updateStatistics(statistics: RunningStatistics, rows: ArrayLike<number>): void {
+/** Adds rows [n, size] to the statistics, without the last `left` numbers of each: they keep mean 0 and variance 1. */
+export function updateStatistics(statistics: RunningStatistics, rows: ArrayLike<number>, left = 0): void {
   const { mean, variance } = statistics;
   const size = mean.length;
   const n = rows.length / size;
   const total = statistics.count + n;
-  for (let j = 0; j < size; j++) {
+  for (let j = 0; j < size - left; j++) {
     let batchMean = 0;
     for (let i = j; i < rows.length; i += size) batchMean += rows[i];
     batchMean /= n;

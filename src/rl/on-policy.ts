@@ -19,19 +19,22 @@ import {
   scaleRewards,
 } from './normalize.ts';
 import { createPolicyNetwork, encodeAction, type PolicyNetwork, type PolicyNetworkOptions } from './policy.ts';
+import { createRecurrentPolicy } from './recurrent-policy.ts';
 import { createActor, createCollector, type Rollout } from './rollout.ts';
 
 interface OnPolicyOptions extends PolicyNetworkOptions {
   horizon: number;
   discount: number;
   lambda: number;
+  /** Numbers that a recurrent policy remembers, and steps of the sequences that it learns from; absent: no memory. */
+  recurrent?: { memory: number; sequence: number };
   normalizeObservations: boolean;
   normalizeRewards: boolean;
 }
 
 /** A whole rollout, one row per step. */
 export type RolloutRows = Record<
-  'observations' | 'actions' | 'logProbs' | 'advantage' | 'returns' | 'values',
+  'observations' | 'actions' | 'logProbs' | 'advantage' | 'returns' | 'values' | 'memory' | 'begins',
   Float32Array
 >;
 
@@ -74,8 +77,8 @@ export interface OnPolicy<Metrics> {
 }
 
 /**
- * Creates policy and critic. `learn` gets them and an endless supply of shuffled rows. `name` separates the random
- * streams.
+ * Creates policy and critic. `learn` gets them and an endless supply of shuffled rows, or of shuffled sequences of a
+ * recurrent policy (`rowsOf`). `name` separates the random streams.
  */
 export function createOnPolicy<Metrics>(
   name: string,
@@ -84,19 +87,23 @@ export function createOnPolicy<Metrics>(
   seed: number,
   learn: (policy: PolicyNetwork, parameters: Arena, shuffled: () => Int32Array) => Learning<Metrics>,
 ): OnPolicy<Metrics> {
-  const { horizon, discount, lambda } = options;
+  const { horizon, discount, lambda, recurrent } = options;
   const { count, observationSize, actionSpace } = environment;
   const batch = count * horizon;
-  const { shape } = environment.observationSpace;
-  const policy = createPolicyNetwork(observationSize, actionSpace, options, shape);
+  const { observationSpace } = environment;
+  const policy = recurrent
+    ? createRecurrentPolicy(observationSize, actionSpace, { ...options, ...recurrent }, observationSpace)
+    : createPolicyNetwork(observationSize, actionSpace, options, observationSpace);
+  const memorySize = policy.memory?.size ?? 0;
   const parameters = createParameters(policy.parameters, random(seed, name, 'parameters'));
   const rng = { actions: random(seed, name, 'actions'), shuffle: random(seed, name, 'shuffle') };
-  const order = Int32Array.from({ length: batch }, (_, i) => i);
+  const order = Int32Array.from({ length: batch / (recurrent?.sequence ?? 1) }, (_, i) => i);
   const evaluate = createCritic(policy, parameters, batch + count);
   const evaluateFew = createCritic(policy, parameters, count);
   const learning = learn(policy, parameters, () => rng.shuffle.shuffle(order));
   // the network scales images itself
-  const statistics = options.normalizeObservations && !shape ? createStatistics(observationSize) : undefined;
+  const statistics =
+    options.normalizeObservations && !observationSpace.shape ? createStatistics(observationSize) : undefined;
   const actor = createActor(policy, parameters, count);
   const collector = createCollector(environment, actor, { horizon, random: rng.actions, statistics });
   const rewardScale = options.normalizeRewards ? createRewardScale(count) : undefined;
@@ -120,6 +127,8 @@ export function createOnPolicy<Metrics>(
 
     evaluate.observations.set(collector.prepared);
     evaluate.observations.set(prepare(environment.observations), batch * observationSize);
+    evaluate.memory.set(rollout.memory.before);
+    evaluate.memory.set(memoryNow(), batch * memorySize);
     await evaluate.runFreely();
     const values = evaluate.values;
     await valuesAt(rollout, truncated, finalValues);
@@ -130,10 +139,20 @@ export function createOnPolicy<Metrics>(
     );
     const { actions, logProbs } = rollout;
     const observations = collector.prepared;
+    const begins = Float32Array.from(rollout.episodeSteps, (step) => Number(step === 0));
+    const memory = rollout.memory.before;
     return learning.update(
-      { observations, actions, logProbs, advantage, returns, values: values.subarray(0, batch) },
+      { observations, actions, logProbs, advantage, returns, values: values.subarray(0, batch), memory, begins },
       progress,
     );
+  }
+
+  /** What the policy remembers before it sees the environments' current observations. */
+  function memoryNow(): Float32Array {
+    environment.episodes.forEach(({ length }, n) => {
+      if (length === 0) actor.begin!(n);
+    });
+    return actor.memory!;
   }
 
   /** Values of the observations at which time limits cut episodes; 0 elsewhere. */
@@ -144,6 +163,8 @@ export function createOnPolicy<Metrics>(
       indices.forEach((i, row) => {
         const from = rollout.nextObservations.subarray(i * observationSize, (i + 1) * observationSize);
         evaluateFew.observations.set(prepare(from), row * observationSize);
+        const remembered = rollout.memory.after.subarray(i * memorySize, (i + 1) * memorySize);
+        evaluateFew.memory.set(remembered, row * memorySize);
       });
       await evaluateFew.runFreely();
       indices.forEach((i, row) => {
@@ -182,7 +203,10 @@ export function createOnPolicy<Metrics>(
             { dtype: 'F32' as const, shape: [data.length], data },
           ]),
         ),
-        'shuffle.order': { dtype: 'F32', shape: [batch], data: Float32Array.from(order) },
+        'shuffle.order': { dtype: 'F32', shape: [order.length], data: Float32Array.from(order) },
+        ...(policy.memory && {
+          'memory.now': { dtype: 'F32' as const, shape: [count, memorySize], data: actor.memory!.slice() },
+        }),
       },
     }),
     restore(state, tensors) {
@@ -195,6 +219,7 @@ export function createOnPolicy<Metrics>(
       }
       learning.optimizer.state.steps = state.optimizerSteps;
       order.set(tensors['shuffle.order'].data);
+      if (policy.memory) actor.memory!.set(tensors['memory.now'].data);
       rng.actions.restore(state.random.actions);
       rng.shuffle.restore(state.random.shuffle);
       if (statistics && state.observationStatistics) restoreStatistics(statistics, state.observationStatistics);
@@ -231,15 +256,31 @@ export function checkMinibatch(minibatch: number, count: number, horizon: number
   );
 }
 
+/**
+ * Rows of sequences of a rollout of `count` environments, time outermost: [sequence, chosen]. Sequence k of `chosen`
+ * is steps from ⌊k / count⌋ · sequence on in environment k mod count.
+ */
+export function rowsOf(chosen: Int32Array, count: number, sequence: number): Int32Array {
+  const rows = new Int32Array(chosen.length * sequence);
+  for (let t = 0; t < sequence; t++) {
+    chosen.forEach((k, i) => {
+      rows[t * chosen.length + i] = (Math.floor(k / count) * sequence + t) * count + (k % count);
+    });
+  }
+  return rows;
+}
+
 /** Copies the chosen rows into the inputs that exist; actions in the form that `logProbability` takes. */
 export function loadRows(
   policy: PolicyNetwork,
   rows: ArrayLike<number>,
   from: RolloutRows,
-  into: Partial<Record<keyof RolloutRows, { data: ArrayLike<unknown> }>>,
+  into: Partial<Record<keyof RolloutRows, { data: ArrayLike<unknown> } | undefined>>,
 ): void {
   const { actionSize, outputSize } = policy;
-  for (const [name, { data }] of Object.entries(into) as [keyof RolloutRows, { data: Float32Array }][]) {
+  for (const [name, input] of Object.entries(into) as [keyof RolloutRows, { data: Float32Array } | undefined][]) {
+    if (!input) continue;
+    const { data } = input;
     const source = from[name];
     if (name === 'actions') {
       for (let i = 0; i < rows.length; i++) encodeAction(policy, source, rows[i] * actionSize, data, i * outputSize);

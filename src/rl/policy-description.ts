@@ -20,9 +20,13 @@ export interface PolicyDescription {
     size: number;
     /** [channels, height, width] of images, whose numbers are in that order and from 0 to 255. */
     shape?: readonly number[];
+    /** How many of the last numbers are the action mask: 1 for each action that is allowed, 0 for the others. */
+    mask?: number;
     /** What the graph does to each number x first: (x − mean)/√(variance + epsilon), clipped to ±limit. */
     normalization?: { mean: readonly number[]; variance: readonly number[]; epsilon: number; limit: number };
   };
+  /** What a recurrent policy remembers: pass 0 when an episode begins, then what the output gave in the step before. */
+  memory?: { input: 'memory'; output: 'next_memory'; size: number };
   /** The graph's output: the likeliest action. */
   action:
     | ({ output: 'action'; kind: 'box'; size: number } & Bounds)
@@ -43,8 +47,12 @@ export function describePolicy({
   observationSpace,
   actionSpace,
   statistics,
-}: Pick<PolicySnapshot, 'algorithm' | 'observationSpace' | 'actionSpace' | 'statistics'>): PolicyDescription {
-  const { shape } = observationSpace;
+  memory,
+}: Pick<
+  PolicySnapshot,
+  'algorithm' | 'observationSpace' | 'actionSpace' | 'statistics' | 'memory'
+>): PolicyDescription {
+  const { shape, mask } = observationSpace;
   const size = sizeOf(observationSpace);
   const normalization = statistics && { ...statistics, epsilon: GRAPH_EPSILON, limit: LIMIT };
   return {
@@ -54,9 +62,11 @@ export function describePolicy({
       input: 'observation',
       size,
       ...(shape && { shape }),
+      ...(mask && { mask }),
       ...bounds(observationSpace),
       ...(normalization && { normalization }),
     },
+    ...(memory && { memory: { input: 'memory', output: 'next_memory', size: memory } }),
     action:
       actionSpace.kind === 'discrete'
         ? { output: 'action', ...actionSpace }

@@ -12,19 +12,23 @@ import { actorOf, type PolicySnapshot } from './policy-snapshot.ts';
 /**
  * The bytes of `policy.onnx`. Its input is `observation` [batch, o], float32. Its output is `action`: for discrete
  * actions [batch], int64, with `log_probabilities` [batch, n]; otherwise [batch, a], float32, within the bounds. The
- * action is the likeliest one. The metadata `policy` is its `PolicyDescription` as JSON.
+ * action is the likeliest one. A recurrent policy also takes `memory` [batch, size], 0 when an episode begins, and gives
+ * `next_memory` for its next step. The metadata `policy` is its `PolicyDescription` as JSON.
  */
 export function policyOnnx(snapshot: PolicySnapshot): Uint8Array {
   const { network, parameters } = actorOf(snapshot);
   const { observationSpace, actionSpace, statistics } = snapshot;
   const observation = input(createGraph(), 'observation', ['batch', sizeOf(observationSpace)]);
   const seen = statistics ? normalized(observation, statistics, { epsilon: GRAPH_EPSILON, limit: LIMIT }) : observation;
-  const distribution = network.distribution(seen);
+  const memory = network.memory && input(observation.graph, 'memory', ['batch', network.memory.size]);
+  const next = memory && network.memory!.step(seen, memory);
+  const distribution = network.distribution(next ? network.memory!.read(seen, next) : seen);
   try {
     const outputs: Record<string, Tensor> =
       actionSpace.kind === 'discrete'
         ? { action: argmax(distribution), log_probabilities: distribution }
         : { action: withinBounds(distribution, actionSpace) };
+    if (next) outputs.next_memory = next;
     const metadata = { policy: JSON.stringify(describePolicy(snapshot)) };
     return encodeWithWeights(outputs, parameters.values, 'policy.onnx.data', metadata).model;
   } finally {

@@ -10,6 +10,7 @@ import { random } from '../random.ts';
 import { fromJson, toJson } from '../run/json.ts';
 import type { Algorithm } from './agent.ts';
 import { createPolicyNetwork, type PolicyNetwork, type PolicyNetworkOptions } from './policy.ts';
+import { createRecurrentPolicy } from './recurrent-policy.ts';
 import { createSquashedPolicy, type SquashedPolicy } from './squashed-policy.ts';
 
 /** A policy as plain data: its network's description and weights, and the normalization of observations. */
@@ -20,6 +21,8 @@ export interface PolicySnapshot {
   hidden: readonly number[];
   /** Activation of the hidden layers. */
   activation: 'tanh' | 'relu';
+  /** Numbers that a recurrent policy remembers; absent: it has no memory. */
+  memory?: number;
   /** Observations that the policy reads. */
   observationSpace: Box;
   /** Actions that the policy chooses from. */
@@ -55,18 +58,16 @@ export function actorOf({ tensors, ...description }: PolicySnapshot): ActorNetwo
 }
 
 function networkOf(snapshot: Omit<PolicySnapshot, 'tensors'>, { gain = GAIN, initialDeviation }: InitialWeights = {}) {
-  const { algorithm, hidden, activation, rescaleActions, observationSpace, actionSpace } = snapshot;
+  const { algorithm, hidden, activation, rescaleActions, memory, observationSpace, actionSpace } = snapshot;
   const size = sizeOf(observationSpace);
   if (algorithm === 'sac') {
     const network = createSquashedPolicy(size, actionSpace, { hidden, activation });
     return { network, specs: network.actor.parameters };
   }
-  const network = createPolicyNetwork(
-    size,
-    actionSpace,
-    { hidden, activation, rescaleActions, gain, initialDeviation },
-    observationSpace.shape,
-  );
+  const options = { hidden, activation, rescaleActions, gain, initialDeviation };
+  const network = memory
+    ? createRecurrentPolicy(size, actionSpace, { ...options, memory }, observationSpace)
+    : createPolicyNetwork(size, actionSpace, options, observationSpace);
   return { network, specs: network.parameters.slice(0, -network.critic.parameters.length) };
 }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { checkGradient, evaluate, expectClose, numbers, of } from '../../test/support/gradients.ts';
-import type { Space } from '../env/index.ts';
+import type { Box, Space } from '../env/index.ts';
 import { createParameters } from '../nn/index.ts';
 import { random } from '../random.ts';
 import { createForward } from './forward.ts';
@@ -14,7 +14,7 @@ import {
 } from './policy.ts';
 
 const network = { hidden: [8], activation: 'tanh', gain: 1 } as const;
-const box: Space = { kind: 'box', low: Float32Array.of(-1, -2), high: Float32Array.of(1, 4) };
+const box: Box = { kind: 'box', low: Float32Array.of(-1, -2), high: Float32Array.of(1, 4) };
 const discrete: Space = { kind: 'discrete', n: 3 };
 
 describe('a Gaussian policy', () => {
@@ -175,9 +175,10 @@ describe('a categorical policy', () => {
 
 it('explores every action alike', () => {
   const actions = new Float32Array(4000);
-  uniformActions(discrete, random(0), actions);
+  const spaces = { observationSpace: box, actionSpace: discrete };
+  uniformActions(spaces, random(0), new Float32Array(8000), actions);
   for (const a of [0, 1, 2]) expect(actions.filter((x) => x === a).length / 4000).toBeCloseTo(1 / 3, 1);
-  uniformActions(box, random(0), actions);
+  uniformActions({ ...spaces, actionSpace: box }, random(0), actions, actions);
   for (const j of [0, 1]) {
     const drawn = [...actions].filter((_, i) => i % 2 === j);
     expect(Math.min(...drawn)).toBeGreaterThanOrEqual(box.low[j]);
@@ -191,7 +192,8 @@ it('random actions without bounds are from −1 to 1', () => {
   const low = Float32Array.of(Number.NEGATIVE_INFINITY, -largest, 0);
   const high = Float32Array.of(Number.POSITIVE_INFINITY, largest, Number.POSITIVE_INFINITY);
   const actions = new Float32Array(3000);
-  uniformActions({ kind: 'box', low, high }, random(0), actions);
+  const actionSpace: Space = { kind: 'box', low, high };
+  uniformActions({ observationSpace: box, actionSpace }, random(0), actions, actions);
   expect(Math.min(...actions)).toBeCloseTo(-1, 2);
   expect(Math.max(...actions)).toBeCloseTo(1, 2);
 });

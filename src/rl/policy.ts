@@ -1,12 +1,13 @@
 /** Policies: a network from observations to a distribution over actions, and a critic. */
 
 import { constant, input, type Tensor } from '../engine/graph.ts';
-import { add, exp, mul, neg, square, sub } from '../engine/ops/elementwise.ts';
+import { add, exp, greater, mul, neg, square, sub, where } from '../engine/ops/elementwise.ts';
 import { matmul } from '../engine/ops/matmul.ts';
 import { logSoftmax } from '../engine/ops/normalize.ts';
 import { sum } from '../engine/ops/reduce.ts';
-import { reshape } from '../engine/ops/shape.ts';
-import { actionWidthOf, type Space, sizeOf } from '../env/environment.ts';
+import { reshape, slice } from '../engine/ops/shape.ts';
+import { someAllowed } from '../env/action-mask.ts';
+import { actionWidthOf, type Box, type Space, sizeOf } from '../env/environment.ts';
 import { imageCnn } from '../nn/cnn.ts';
 import { orthogonal } from '../nn/initialize.ts';
 import { type MlpOptions, mlp, type Network } from '../nn/mlp.ts';
@@ -30,6 +31,18 @@ export interface PolicyNetworkOptions {
   rescaleActions?: boolean;
 }
 
+/** What a policy remembers of an episode. Actor and critic read it in place of the observations. */
+export interface Memory {
+  /** Numbers in it; all 0 when an episode begins. */
+  size: number;
+  /** Observations [n, o] and the memory before them, [n, size] → the memory after them, [n, size]. */
+  step(observations: Tensor, memory: Tensor): Tensor;
+  /** `step` over sequences, as `Gru.unroll`. */
+  unroll(observations: Tensor, memory: Tensor, begins: Tensor, sizes: { length: number; n: number }): Tensor;
+  /** What actor and critic read: the memory, and the action mask at the end of the observations, if there is one. */
+  read(observations: Tensor, memory: Tensor): Tensor;
+}
+
 /** A distribution over actions by its parameters: log-probabilities of discrete actions, or the means of a box's. */
 export interface PolicyNetwork {
   /** Numbers in an observation. */
@@ -44,6 +57,8 @@ export interface PolicyNetwork {
   actor: Network;
   /** Observations [n, o] → values [n, 1]. */
   critic: Network;
+  /** What a recurrent policy remembers (recurrent-policy.ts). */
+  memory?: Memory;
   /** Names and shapes of all parameters. */
   parameters: ParameterSpec[];
   /** Observations [n, o] → distribution [n, outputSize]. */
@@ -62,7 +77,7 @@ export interface PolicyNetwork {
 /** The parts of a policy that acting needs. */
 export type ActingPolicy = Pick<
   PolicyNetwork,
-  'observationSize' | 'actionSpace' | 'actionSize' | 'outputSize' | 'actor' | 'distribution'
+  'observationSize' | 'actionSpace' | 'actionSize' | 'outputSize' | 'actor' | 'distribution' | 'memory'
 >;
 
 const LOG_2PI = Math.log(2 * Math.PI);
@@ -72,26 +87,29 @@ export const LOG_DEVIATION = 'actor.logDeviation';
 /**
  * Separate perceptrons for actor and critic. For images (`shape` of the observation space), both share the convolutions
  * of Mnih et al. 2015. A box action is a Gaussian whose deviations do not depend on the state; its means and deviations
- * are in the action space's units.
+ * are in the action space's units. With a `mask` at the end of the observations, actions that it does not allow have
+ * probability 0; the networks read the numbers before it.
  */
 export function createPolicyNetwork(
   observationSize: number,
   actionSpace: Space,
   options: PolicyNetworkOptions,
-  shape?: readonly number[],
+  { shape, mask = 0 }: Pick<Box, 'shape' | 'mask'> = {},
 ): PolicyNetwork {
   const { hidden, activation, gain, initialDeviation = 1, rescaleActions = false } = options;
   const actionSize = sizeOf(actionSpace);
   const outputSize = actionWidthOf(actionSpace);
+  const seenSize = observationSize - mask;
+  const seen = (x: Tensor) => (mask > 0 ? slice(x, 1, 0, seenSize) : x);
   const trunk = shape && createTrunk(shape as [number, number, number]);
   const network = (name: string, out: number, last: number): Network => {
     const head = mlp(name, {
-      sizes: [trunk?.width ?? observationSize, ...hidden, out],
+      sizes: [trunk?.width ?? seenSize, ...hidden, out],
       activation,
       hidden: orthogonal(gain),
       last: orthogonal(last),
     });
-    return trunk ? { ...head, apply: (x) => head.apply(trunk.apply(x)) } : head;
+    return { ...head, apply: (x) => head.apply(trunk ? trunk.apply(x, seen) : seen(x)) };
   };
   // a small last layer: nearly uniform at first (Andrychowicz et al. 2021)
   const actor = network('actor', outputSize, 0.01);
@@ -102,7 +120,8 @@ export function createPolicyNetwork(
     return {
       ...shared,
       parameters: [...before, ...actor.parameters, ...critic.parameters],
-      distribution: (x) => logSoftmax(actor.apply(x)),
+      distribution: (x) =>
+        logSoftmax(mask > 0 ? allowed(actor.apply(x), slice(x, 1, seenSize, observationSize)) : actor.apply(x)),
       logProbability: (logProbs, chosen) =>
         matmul(mul(logProbs, chosen), constant(chosen.graph, new Array(outputSize).fill(1), [outputSize, 1])),
       entropy: (logProbs) => neg(sum(mul(exp(logProbs), logProbs), { axes: [1], keepDims: true })),
@@ -147,15 +166,25 @@ export function createPolicyNetwork(
   };
 }
 
+/** A logit whose probability is exactly 0 in float32, and whose product with it is not NaN. */
+const IMPOSSIBLE = -1e8;
+
+/** Logits [n, actions] of what a mask of the same shape allows. */
+const allowed = (logits: Tensor, mask: Tensor): Tensor => where(greater(mask, 0.5), logits, IMPOSSIBLE);
+
 /** Convolutions on flat images of 0 … 255, [n, c·h·w] → [n, width]; traced once for all users of the same tensor. */
-function createTrunk(image: readonly [number, number, number]): Network & { width: number } {
+function createTrunk(image: readonly [number, number, number]): Omit<Network, 'apply'> & {
+  width: number;
+  /** `pixels` takes the image out of x. */
+  apply(x: Tensor, pixels: (x: Tensor) => Tensor): Tensor;
+} {
   const { parameters, apply } = imageCnn('trunk', image);
   const seen = new WeakMap<Tensor, Tensor>();
   return {
     parameters,
     width: parameters.at(-1)!.shape[0],
-    apply(x) {
-      const features = seen.get(x) ?? apply(mul(reshape(x, [x.shape[0], ...image]), 1 / 255));
+    apply(x, pixels) {
+      const features = seen.get(x) ?? apply(mul(reshape(pixels(x), [x.shape[0], ...image]), 1 / 255));
       seen.set(x, features);
       return features;
     },
@@ -177,10 +206,11 @@ export function sampleActions(
     const start = row * outputSize;
     if (policy.actionSpace.kind === 'discrete') {
       let left = random.uniform();
-      let action = 0;
-      for (; action < outputSize - 1; action++) {
-        left -= Math.exp(distribution[start + action]);
-        if (left < 0) break;
+      let action = 0; // the last one that is possible, where rounding leaves something
+      for (let a = 0; a < outputSize && left >= 0; a++) {
+        const probability = Math.exp(distribution[start + a]);
+        if (probability > 0) action = a;
+        left -= probability;
       }
       actions[row] = action;
       if (logProbs) logProbs[row] = distribution[start + action];
@@ -225,11 +255,22 @@ export function greedyActions(policy: ActingPolicy, distribution: Float32Array, 
   }
 }
 
-/** Actions drawn uniformly from the action space; numbers without bounds from −1 to 1. */
-export function uniformActions(actionSpace: Space, random: Random, actions: Float32Array): void {
+/**
+ * Actions drawn uniformly from those that the observations [n, o] allow, or else from the action space; numbers without
+ * bounds from −1 to 1.
+ */
+export function uniformActions(
+  { observationSpace, actionSpace }: { observationSpace: Box; actionSpace: Space },
+  random: Random,
+  observations: Float32Array,
+  actions: Float32Array,
+): void {
+  const size = sizeOf(observationSpace);
   for (let i = 0; i < actions.length; i++) {
-    if (actionSpace.kind === 'discrete') actions[i] = random.integer(actionSpace.n);
-    else {
+    if (actionSpace.kind === 'discrete') {
+      const seen = observations.subarray(i * size, (i + 1) * size);
+      actions[i] = someAllowed(observationSpace, seen, actionSpace.n, random);
+    } else {
       const j = i % actionSpace.low.length;
       const [low, high] = [actionSpace.low[j], actionSpace.high[j]];
       actions[i] = isBounded(low, high) ? low + (high - low) * random.uniform() : 2 * random.uniform() - 1;

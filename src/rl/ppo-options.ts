@@ -66,3 +66,21 @@ export const ppoSchema = z.object({
 });
 /** Checked options of PPO. */
 export type PpoOptions = z.infer<typeof ppoSchema>;
+
+/** Options of PPO where its policy may be recurrent. */
+export const recurrentPpoSchema = ppoSchema.extend({
+  memory: z
+    .number()
+    .int()
+    .min(1)
+    .default(64)
+    .describe('with --policy recurrent: units of the GRU that remembers the episode'),
+  sequence: z
+    .number()
+    .int()
+    .min(1)
+    .default(16)
+    .describe('with --policy recurrent: steps that gradients go back through; must divide the horizon'),
+});
+/** Checked options of a recurrent policy. */
+export type RecurrentOptions = Pick<z.infer<typeof recurrentPpoSchema>, 'memory' | 'sequence'>;

@@ -9,6 +9,7 @@
 import { add, mul, sub } from '../engine/ops/elementwise.ts';
 import { mean } from '../engine/ops/reduce.ts';
 import type { VectorEnvironment } from '../env/batch/vector.ts';
+import { HeedError } from '../error.ts';
 import { createOptimizer } from '../nn/optimizer.ts';
 import type { Arena } from '../nn/parameters.ts';
 import { approximateKl, policyLoss, valueLoss } from '../nn/ppo-loss.ts';
@@ -22,10 +23,11 @@ import {
   type OnPolicy,
   type RolloutRows,
   remainingOf,
+  rowsOf,
   standardizeInPlace,
 } from './on-policy.ts';
 import type { PolicyNetwork } from './policy.ts';
-import type { PpoOptions } from './ppo-options.ts';
+import type { PpoOptions, RecurrentOptions } from './ppo-options.ts';
 
 /** Means over an update's minibatches. */
 export interface PpoMetrics {
@@ -53,15 +55,25 @@ export type Ppo = OnPolicy<PpoMetrics>;
  * Creates a PPO learner in environments that have been reset. `seed` determines its weights, actions and minibatches.
  * The caller disposes of it.
  *
- * @throws HeedError if the minibatch does not divide the collected steps.
+ * @param recurrent Numbers that the policy remembers of its episode, and steps of the sequences that it learns from;
+ * absent: no memory.
+ * @throws HeedError if the minibatch does not divide the collected steps, or sequences do not divide either.
  */
-export function createPpo(environment: VectorEnvironment, options: PpoOptions, seed: number): Ppo {
+export function createPpo(
+  environment: VectorEnvironment,
+  options: PpoOptions,
+  seed: number,
+  recurrent?: RecurrentOptions,
+): Ppo {
   const { horizon, epochs, minibatch } = options;
-  checkMinibatch(minibatch, environment.count, horizon, 'ppo.minibatch');
-  const batch = environment.count * horizon;
+  const { count } = environment;
+  checkMinibatch(minibatch, count, horizon, 'ppo.minibatch');
+  if (recurrent) checkSequence(recurrent, options);
+  const sequence = recurrent?.sequence ?? 1;
+  const batch = count * horizon;
 
-  return createOnPolicy('ppo', environment, options, seed, (policy, parameters, shuffled) => {
-    const { train, set, load } = createLoss(policy, parameters, options);
+  return createOnPolicy('ppo', environment, { ...options, recurrent }, seed, (policy, parameters, shuffled) => {
+    const { train, set, load } = createLoss(policy, parameters, options, sequence);
     const optimizer = createOptimizer(parameters, train.gradients, {
       kind: 'adam',
       epsilon: 1e-5,
@@ -76,7 +88,8 @@ export function createPpo(environment: VectorEnvironment, options: PpoOptions, s
       training: for (let epoch = 0; epoch < epochs; epoch++) {
         const order = shuffled();
         for (let start = 0; start < batch; start += minibatch) {
-          load(order.subarray(start, start + minibatch), experience);
+          const chosen = order.subarray(start / sequence, (start + minibatch) / sequence);
+          load(recurrent ? rowsOf(chosen, count, sequence) : chosen, experience);
           const metrics = await train.runFreely();
           const kl = metrics.approximateKl.item();
           if (options.targetKl !== undefined && kl > 1.5 * options.targetKl) break training;
@@ -113,13 +126,27 @@ export function createPpo(environment: VectorEnvironment, options: PpoOptions, s
   });
 }
 
+function checkSequence({ sequence }: RecurrentOptions, { horizon, minibatch }: PpoOptions): void {
+  for (const [name, steps] of Object.entries({ horizon, minibatch })) {
+    if (steps % sequence === 0) continue;
+    const divisors = Array.from({ length: sequence }, (_, i) => i + 1).filter(
+      (d) => (horizon % d) + (minibatch % d) === 0,
+    );
+    throw new HeedError(`sequences of ${sequence} steps do not divide a ${name} of ${steps}`, {
+      hint: `use for example --ppo.sequence ${divisors.at(-1)}`,
+    });
+  }
+}
+
 /** The compiled loss with its minibatch. */
-function createLoss(policy: PolicyNetwork, parameters: Arena, options: PpoOptions) {
+function createLoss(policy: PolicyNetwork, parameters: Arena, options: PpoOptions, sequence: number) {
   const { minibatch, valueClip, valueCoefficient, entropyCoefficient, normalizeAdvantages, advantageFloor } = options;
   const train = createTrainStep(
     parameters,
     {
       observations: ['n', policy.observationSize],
+      memory: policy.memory && [minibatch / sequence, policy.memory.size],
+      begins: policy.memory && ['n', 1],
       actions: ['n', policy.outputSize],
       logProbs: ['n', 1],
       advantage: ['n', 1],
@@ -128,8 +155,23 @@ function createLoss(policy: PolicyNetwork, parameters: Arena, options: PpoOption
       clip: [],
       entropyCoefficient: [],
     },
-    ({ observations, actions, logProbs, advantage, returns, values, clip, entropyCoefficient: bonus }) => {
-      const distribution = policy.distribution(observations);
+    ({
+      observations,
+      memory,
+      begins,
+      actions,
+      logProbs,
+      advantage,
+      returns,
+      values,
+      clip,
+      entropyCoefficient: bonus,
+    }) => {
+      const sizes = { length: sequence, n: minibatch / sequence };
+      const seen = policy.memory
+        ? policy.memory.read(observations, policy.memory.unroll(observations, memory!, begins!, sizes))
+        : observations;
+      const distribution = policy.distribution(seen);
       const surrogate = policyLoss(
         {
           logProbs: policy.logProbability(distribution, actions),
@@ -138,7 +180,7 @@ function createLoss(policy: PolicyNetwork, parameters: Arena, options: PpoOption
         },
         clip,
       );
-      const value = valueLoss({ values: policy.critic.apply(observations), returns, oldValues: values }, valueClip);
+      const value = valueLoss({ values: policy.critic.apply(seen), returns, oldValues: values }, valueClip);
       const entropy = mean(policy.entropy(distribution));
       const loss = add(surrogate.loss, mul(value.loss, valueCoefficient));
       return {
@@ -152,7 +194,7 @@ function createLoss(policy: PolicyNetwork, parameters: Arena, options: PpoOption
     },
     { dims: { n: minibatch }, singleThread: isSmallPass(parameters, minibatch) },
   );
-  const { clip, entropyCoefficient: bonus, ...rows } = train.inputs;
+  const { clip, entropyCoefficient: bonus, memory, ...rows } = train.inputs;
   return {
     train,
     /** Sets the clip range, and the remaining share of the entropy coefficient. */
@@ -163,6 +205,8 @@ function createLoss(policy: PolicyNetwork, parameters: Arena, options: PpoOption
     /** Copies the chosen rows of a rollout into the minibatch. */
     load(chosen: Int32Array, from: RolloutRows) {
       loadRows(policy, chosen, from, rows);
+      // what was remembered before the first step of each sequence
+      if (memory) loadRows(policy, chosen.subarray(0, chosen.length / sequence), from, { memory });
       if (normalizeAdvantages && chosen.length > 1) standardizeInPlace(rows.advantage.data, advantageFloor);
     },
   };

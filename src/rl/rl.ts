@@ -10,6 +10,7 @@ import { textsForPrograms } from '../library-words.ts';
 import { checkInput } from '../options.ts';
 import type { Diagnosis } from '../run/diagnosis.ts';
 import { createTraining, type Training } from '../run/training.ts';
+import type { StepReward } from './agent.ts';
 import { type ControlPolicy, createControlPolicy } from './control-policy.ts';
 import { diagnoseControl } from './diagnosis/diagnose.ts';
 import { type ControlRow, rewardedFacts } from './diagnosis/measures.ts';
@@ -27,9 +28,11 @@ import {
 } from './train.ts';
 
 /** What `rl` takes: the settings of `heed rl`, with an environment by name, file, function or source. */
-export interface RlInput extends Omit<RlSettings, 'env'> {
+export interface RlInput extends Omit<RlSettings, 'env' | 'reward'> {
   /** What the agent acts in (default: `CartPole-v1`). */
   env?: EnvironmentInput;
+  /** A learned reward to train on, such as that of `loadReward` (default: the environment's own). It stays the caller's. */
+  reward?: StepReward;
   /** Stops the training after the current step. */
   signal?: AbortSignal;
 }
@@ -56,8 +59,8 @@ export function rl(input: RlInput = {}): Training<RlStep, RlResult> {
   return createTraining(
     async () => {
       checkInput(input);
-      const { signal: _, ...settings } = input;
-      return recorded(await openRlLearner(settings));
+      const { signal: _, reward, ...settings } = input;
+      return recorded(await openRlLearner(settings, reward));
     },
     (training, last) => training.result(last),
     input?.signal,
@@ -89,7 +92,9 @@ function recorded(learner: RlLearner) {
           stepsPerSecond: steps / seconds,
         },
         steps,
-        diagnosis: textsForPrograms(diagnoseControl(rows, { ...options, ...rewardedFacts(environment) })),
+        diagnosis: textsForPrograms(
+          diagnoseControl(rows, { ...options, ...rewardedFacts(environment, learner.standard) }),
+        ),
       };
     },
     [Symbol.dispose]: () => learner[Symbol.dispose](),
@@ -98,14 +103,18 @@ function recorded(learner: RlLearner) {
 
 /**
  * Opens the environment that the input names, and makes a learner in it. Disposing of the learner disposes of what was
- * opened.
+ * opened. `reward` is what it learns from, and `settings.reward` only its name.
  *
  * @throws HeedError at once where an option is wrong, or there is no environment of that name.
  */
-export function openRlLearner({ env = 'CartPole-v1', ...settings }: Omit<RlInput, 'signal'>): Promise<RlLearner> {
+export function openRlLearner(
+  { env = 'CartPole-v1', ...settings }: Omit<RlInput, 'signal' | 'reward'> & Pick<RlSettings, 'reward'>,
+  reward?: StepReward,
+): Promise<RlLearner> {
   return inEnvironment(
     env,
     (name) => rlOptions({ ...settings, env: name }),
-    (options, environment) => createRlLearner(fitToEnvironment(options, settings, environment), { environment }),
+    (options, environment) =>
+      createRlLearner(fitToEnvironment(options, settings, environment), { environment, reward }),
   );
 }

@@ -28,6 +28,8 @@ export interface Rollout {
   episodes: Episode[];
   /** [horizon, environments]: the number of each step in its episode, from 0. */
   episodeSteps: Int32Array;
+  /** [horizon, environments, size] each: what a recurrent policy remembered before and after each step; empty otherwise. */
+  memory: { before: Float32Array; after: Float32Array };
 }
 
 /** Collects rollouts, each into the same memory as the last. */
@@ -44,6 +46,10 @@ interface Collector {
 export interface Actor {
   /** [count, o]: the observations to act on; written before each `act`. */
   observations: Float32Array;
+  /** [count, size]: what a recurrent policy remembers; the next `act` goes on from it. */
+  memory?: Float32Array;
+  /** An episode begins in a row. */
+  begin?(row: number): void;
   /** Draws actions [count, actionSize], and their log-probabilities [count] if the algorithm needs them. */
   act(random: Random, actions: Float32Array, logProbs: Float32Array): void;
   /** Frees what it holds; it cannot be used afterwards. */
@@ -52,9 +58,12 @@ export interface Actor {
 
 /** A policy as an actor in `count` environments. */
 export function createActor(policy: ActingPolicy, parameters: Arena, count: number): Actor {
-  const { observations, distribution, run, [Symbol.dispose]: release } = createForward(policy, parameters, count);
+  const forward = createForward(policy, parameters, count);
+  const { observations, memory, distribution, run, begin, [Symbol.dispose]: release } = forward;
   return {
     observations,
+    memory,
+    begin,
     act(random, actions, logProbs) {
       run();
       sampleActions(policy, distribution, parameters.values[LOG_DEVIATION]?.data, random, actions, logProbs);
@@ -73,8 +82,10 @@ export function createCollector(
   settings: { horizon: number; random: Random; statistics?: RunningStatistics },
 ): Collector {
   const { horizon, random, statistics } = settings;
-  const { count, observationSize, actionSpace, actionSize } = environment;
+  const { count, observationSize, observationSpace, actionSize } = environment;
   const batch = count * horizon;
+  const { memory = new Float32Array(0) } = actor;
+  const memorySize = memory.length / count;
   const rollout: Rollout = {
     observations: new Float32Array(batch * observationSize),
     actions: new Float32Array(batch * actionSize),
@@ -85,6 +96,7 @@ export function createCollector(
     logProbs: new Float32Array(batch),
     episodes: new Array<Episode>(batch),
     episodeSteps: new Int32Array(batch),
+    memory: { before: new Float32Array(batch * memorySize), after: new Float32Array(batch * memorySize) },
   };
   const prepared = statistics ? new Float32Array(batch * observationSize) : rollout.observations;
   const stepActions = new Float32Array(count * actionSize);
@@ -97,14 +109,17 @@ export function createCollector(
       const start = t * count;
       rollout.observations.set(observations, start * observationSize);
       if (statistics) {
-        updateStatistics(statistics, observations);
+        updateStatistics(statistics, observations, observationSpace.mask);
         normalizeRows(statistics, observations, actor.observations);
         prepared.set(actor.observations, start * observationSize);
       } else {
         actor.observations.set(observations);
       }
-      if (explore) uniformActions(actionSpace, random, stepActions);
+      for (let n = 0; n < count; n++) if (environment.episodes[n].length === 0) actor.begin?.(n);
+      rollout.memory.before.set(memory, start * memorySize);
+      if (explore) uniformActions(environment, random, observations, stepActions);
       else actor.act(random, stepActions, stepLogProbs);
+      rollout.memory.after.set(memory, start * memorySize);
       for (let n = 0; n < count; n++) {
         rollout.episodes[start + n] = environment.episodes[n];
         rollout.episodeSteps[start + n] = environment.episodes[n].length;

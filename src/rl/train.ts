@@ -7,18 +7,28 @@
 import { z } from 'zod';
 import type { EnvironmentSource } from '../env/batch/source.ts';
 import { createVectorEnvironment, type FinishedEpisodes, type VectorState } from '../env/batch/vector.ts';
+import { sizeOf } from '../env/environment.ts';
+import { HeedError } from '../error.ts';
 import { emitWarning } from '../node.ts';
 import { parseOptions } from '../options.ts';
 import { type Diagnosis, type DiagnosisRow, noticesOnce } from '../run/diagnosis.ts';
 import { driveRun, type TrainParts } from '../run/drive.ts';
 import { figure } from '../run/progress.ts';
 import { type Run, readMetrics } from '../run/run.ts';
-import { type Agent, type Algorithm, algorithmSettings, algorithmShape, checkChoice, createAgent } from './agent.ts';
+import {
+  type Agent,
+  type Algorithm,
+  algorithmSettings,
+  algorithmShape,
+  checkChoice,
+  createAgent,
+  type StepReward,
+} from './agent.ts';
 import { diagnoseControl, diagnoseControlRun } from './diagnosis/diagnose.ts';
 import { type ControlRow, rewardedFacts, type Standard, type WorldSample, worldFacts } from './diagnosis/measures.ts';
 import { discountIn } from './discount.ts';
 import { sampleEpisodes } from './episodes.ts';
-import { createEvaluator, type Evaluation } from './evaluate.ts';
+import { createEvaluator, type Evaluation, meanAndDeviation } from './evaluate.ts';
 import { policiesOf } from './load-policy.ts';
 import { presetOf, steady } from './presets.ts';
 import { worldShape } from './world-options.ts';
@@ -26,6 +36,12 @@ import { worldShape } from './world-options.ts';
 /** The settings of `heed rl`. */
 export const rlSchema = z.object({
   ...worldShape,
+  reward: z
+    .string()
+    .optional()
+    .describe(
+      'learned reward to train on: a run of heed train, or a folder of heed learn-reward (default: the true reward)',
+    ),
   steps: z.number().int().min(1).default(60_000).describe('total environment steps'),
   seed: z.number().int().min(0).default(0).describe('seed of all random numbers'),
   evaluations: z.number().int().min(0).default(20).describe('number of evaluations during training, evenly spaced'),
@@ -50,6 +66,9 @@ export type RlSettings = z.input<typeof rlSchema>;
 export function rlOptions(settings: RlSettings): RlOptions {
   checkChoice(settings);
   const { algorithm = 'ppo', env = 'CartPole-v1' } = settings;
+  if (settings.policy === 'recurrent' && algorithm !== 'ppo') {
+    throw new HeedError(`${algorithm} has no recurrent policy`, { hint: 'use --algorithm ppo, or leave out --policy' });
+  }
   const { options, ...preset } = presetOf(env, algorithm) ?? { options: steady[algorithm] };
   return parseOptions(rlSchema, { ...preset, ...settings, [algorithm]: { ...options, ...settings[algorithm] } });
 }
@@ -90,11 +109,24 @@ interface RlState {
 /** The result of `createRlLearner`. */
 export type RlLearner = ReturnType<typeof createRlLearner>;
 
-/** Creates a learner from the environment's own reward. Throws if settings are wrong, before anything runs. */
-export function createRlLearner(options: RlOptions, { environment: source }: { environment: EnvironmentSource }) {
+/** Creates a learner from `reward`, or the environment's own. Throws if settings are wrong, before anything runs. */
+export function createRlLearner(
+  options: RlOptions,
+  { environment: source, reward }: { environment: EnvironmentSource; reward?: StepReward },
+) {
+  if (reward) checkFits(reward, source);
   const { seed, steps } = options;
   const environment = createVectorEnvironment(source.batch(algorithmSettings(options).environments), seed);
-  const agent = createAgent(options, environment);
+  /** The learned rewards of the last rollout. */
+  let learned: Float32Array | undefined;
+  const scoring: StepReward | undefined = reward && {
+    ...reward,
+    scoreAll(steps) {
+      learned = reward.scoreAll(steps);
+      return learned;
+    },
+  };
+  const agent = createAgent(options, environment, scoring);
   const { policy, parameters, prepare } = agent;
   const evaluator = createEvaluator(source.batch(options.episodes), policy, parameters, { seed, prepare });
   let step = 0;
@@ -104,6 +136,8 @@ export function createRlLearner(options: RlOptions, { environment: source }: { e
     options,
     /** The environment. The learner does not dispose of it. */
     environment: source,
+    /** What success is measured by: a learned reward's teacher may want something other than the environment's return. */
+    standard: (reward ? 'teacher' : 'return') as Standard,
     /** Takes one step. */
     async next(): Promise<RlStep> {
       const before = step;
@@ -114,7 +148,7 @@ export function createRlLearner(options: RlOptions, { environment: source }: { e
       const evaluate = done || Math.floor(step / every) > Math.floor(before / every);
       return {
         step,
-        metrics: { ...metrics, ...playMetrics(environment.takeFinished()) },
+        metrics: { ...metrics, ...playMetrics(environment.takeFinished(), learned) },
         evaluation: evaluate ? await evaluator.run() : undefined,
         done,
       };
@@ -144,6 +178,18 @@ export function createRlLearner(options: RlOptions, { environment: source }: { e
       environment[Symbol.dispose]();
     },
   };
+}
+
+/** Checks that a reward scores what an environment shows and takes. @throws HeedError if it does not. */
+export function checkFits(reward: StepReward, { id, observationSpace, actionSpace }: EnvironmentSource): void {
+  const kinds = [reward.actionSpace, actionSpace].map((space) =>
+    space.kind === 'discrete' ? `one of ${space.n} actions` : `actions of ${sizeOf(space)} numbers`,
+  );
+  const sizes = [reward.observationSpace, observationSpace].map((space) => `observations of ${sizeOf(space)} numbers`);
+  if (kinds[0] === kinds[1] && sizes[0] === sizes[1]) return;
+  throw new HeedError(`the reward scores ${sizes[0]} and ${kinds[0]}, and ${id} has ${sizes[1]} and ${kinds[1]}`, {
+    hint: 'pass a reward that was learned in this environment as --reward, or the --env that it was learned in',
+  });
 }
 
 /** Records facts of the environment. A report only has the run's folder, and cannot open every environment. */
@@ -184,7 +230,7 @@ export interface RlRunResult extends RlMetrics {
 export async function trainRl(learner: RlLearner, parts: TrainParts<RlStep>): Promise<RlRunResult | undefined> {
   const { seed, steps, episodes, algorithm } = learner.options;
   const { onWarning: onNotice = emitWarning } = parts;
-  const facts = { steps, episodes, algorithm, ...rewardedFacts(learner.environment) };
+  const facts = { steps, episodes, algorithm, ...rewardedFacts(learner.environment, learner.standard) };
   const notice = noticesOnce(onNotice);
   let rows: ControlRow[] | undefined;
   /** Adds a row, and notices what went wrong so far, twenty times in a run. */
@@ -198,7 +244,7 @@ export async function trainRl(learner: RlLearner, parts: TrainParts<RlStep>): Pr
   return driveRun(learner, {
     ...parts,
     async before() {
-      sampleWorld(parts.run, learner.environment, 'return');
+      sampleWorld(parts.run, learner.environment, learner.standard);
       return returnMetrics(await evaluateUntrained(learner, onNotice));
     },
     record({ step, metrics, evaluation, done }) {
@@ -273,12 +319,13 @@ export const returnOf = ({ mean, std, episodes }: Evaluation) => ({ mean, std, e
 export const finishedEpisodeMetrics = ({ ended, cut, steps }: FinishedEpisodes): Record<string, number> =>
   ended + cut > 0 ? { 'episodes/ended': ended, 'episodes/cut': cut, 'episodes/length': steps / (ended + cut) } : {};
 
-/** Finished episodes, and the least and greatest reward of the environment's steps. */
-const playMetrics = (episodes: FinishedEpisodes): Record<string, number> => ({
-  ...finishedEpisodeMetrics(episodes),
-  'reward/least': episodes.rewards[0],
-  'reward/greatest': episodes.rewards[1],
-});
+/** Finished episodes; the least and greatest reward of the environment's steps, or mean and deviation of learned ones. */
+function playMetrics(episodes: FinishedEpisodes, learned: Float32Array | undefined): Record<string, number> {
+  const finished = finishedEpisodeMetrics(episodes);
+  if (!learned) return { ...finished, 'reward/least': episodes.rewards[0], 'reward/greatest': episodes.rewards[1] };
+  const { mean, std } = meanAndDeviation(learned);
+  return { ...finished, 'reward/mean': mean, 'reward/std': std };
+}
 
 /** An evaluation under the standard names of metrics. */
 export const returnMetrics = (evaluation: Evaluation | undefined): Record<string, number> =>

@@ -1,6 +1,6 @@
 /** heed rl: PPO, A2C, TRPO or SAC on the environment's own reward. */
 import type { Command } from 'commander';
-import { rl } from '../../rl/record.ts';
+import { rl } from '../../control/rl-record.ts';
 import { addTraining } from '../run/run-training.ts';
 import { showDefaultsByEnvironment } from './defaults.ts';
 

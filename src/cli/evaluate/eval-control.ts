@@ -1,8 +1,8 @@
 /** heed eval control: returns of a run's agent and of the untrained one, and the accuracy of the reward it learned. */
 import type { Command } from 'commander';
 import { evaluateRun, evaluateRunSchema } from '../../control/evaluate-run.ts';
+import { returned } from '../../control/rl-record.ts';
 import { percent } from '../../percent.ts';
-import { returned } from '../../rl/record.ts';
 import { addFlags, settingsFrom } from '../program/flags.ts';
 import { createOutput, table } from '../program/output.ts';
 import { checking } from '../program/usage.ts';

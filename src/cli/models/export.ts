@@ -16,6 +16,7 @@ import { loadAdapter, mergeAdapter } from '../../lm/lora.ts';
 import { baseFolder, loadModel, loadOutline, type Model, saveModel } from '../../lm/model.ts';
 import { saveTokenizer, type Tokenizer } from '../../lm/tokenizer.ts';
 import { loadPolicy } from '../../rl/load-policy.ts';
+import { policyHeader } from '../../rl/policy-c.ts';
 import { describePolicy } from '../../rl/policy-description.ts';
 import { readInfo } from '../../run/run.ts';
 import { createOutput, table } from '../program/output.ts';
@@ -85,7 +86,7 @@ async function exporting(run: string | undefined, flags: Flags): Promise<void> {
   });
 }
 
-/** The ONNX files of an agent; their inputs and outputs: rl/policy-onnx.ts and control/reward-onnx.ts. */
+/** The ONNX files of an agent, and its policy in C unless it reads images; their inputs and outputs: rl/policy-onnx.ts and control/reward-onnx.ts. */
 async function exportAgent(run: string, command: 'train' | 'rl', flags: Flags): Promise<void> {
   const { adapter, dtype, format, step, out = join(run, 'onnx') } = flags;
   if (adapter !== undefined || dtype !== undefined || format !== 'onnx') {
@@ -103,10 +104,16 @@ async function exportAgent(run: string, command: 'train' | 'rl', flags: Flags): 
     }
   };
   const policy = await loadPolicy(run, { step });
-  const description = describePolicy(policy.snapshot());
+  const snapshot = policy.snapshot();
+  const texts = {
+    'policy.json': `${JSON.stringify(describePolicy(snapshot), undefined, 2)}\n`,
+    ...(!snapshot.observationSpace.shape && { 'policy.h': policyHeader(snapshot) }),
+  };
   write('policy.onnx', policy);
-  files.push(join(out, 'policy.json'));
-  writeFileAtomic(files.at(-1)!, `${JSON.stringify(description, undefined, 2)}\n`);
+  for (const [name, text] of Object.entries(texts)) {
+    files.push(join(out, name));
+    writeFileAtomic(files.at(-1)!, text);
+  }
   if (command === 'train') write('reward.onnx', await loadReward(run, { step }));
   output.say(table(files.map((file) => ['written', file])));
   output.result({ files });

@@ -15,7 +15,7 @@ const screens: readonly [commands: string, flags: string][] = [
   ],
   [
     'rl',
-    `env algorithm steps seed evaluations episodes ppo.learning-rate ppo.environments ppo.horizon ppo.minibatch ppo.epochs
+    `env algorithm policy reward steps seed evaluations episodes ppo.learning-rate ppo.environments ppo.horizon ppo.minibatch ppo.epochs
     ppo.discount ppo.entropy-coefficient ppo.normalize-observations ppo.hidden sac.learning-rate sac.hidden out resume
     workers python log device config json`,
   ],

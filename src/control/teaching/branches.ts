@@ -3,6 +3,8 @@
  * with other actions. The two segments begin in the same state, as two completions have the same prompt, so the
  * teacher's choice is about the actions alone. Two segments from anywhere differ most of all in their states.
  */
+
+import { isAllowed } from '../../env/action-mask.ts';
 import type { EnvironmentBatch } from '../../env/batch/batch.ts';
 import { sizeOf } from '../../env/environment.ts';
 import type { Random } from '../../random.ts';
@@ -61,7 +63,7 @@ export function createBranching(
 
   /** Branches of at most `count` segments, side by side. */
   function branchFew(points: readonly BranchPoint[], random: Random): (Segment | undefined)[] {
-    uniformActions(actionSpace, random, heldActions);
+    uniformActions(batch, random, observations, heldActions);
     const branches = points.map((point, copy) => {
       const { segment, steps } = point;
       const held = random.uniform() < HELD ? 1 + random.integer(steps) : 0;
@@ -73,7 +75,9 @@ export function createBranching(
       const open = branches.filter(({ isOpen }) => isOpen);
       for (const { copy, held, ...branch } of open) {
         const action = rowOf(actions, sizes.action, copy);
-        if (t < held) action.set(rowOf(heldActions, sizes.action, copy));
+        const heldAction = rowOf(heldActions, sizes.action, copy);
+        const isPossible = isAllowed(observationSpace, rowOf(observations, sizes.observation, copy), heldAction[0]);
+        if (t < held && isPossible) action.set(heldAction);
         branch.observations.set(rowOf(observations, sizes.observation, copy), t * sizes.observation);
         branch.actions.set(action, t * sizes.action);
       }

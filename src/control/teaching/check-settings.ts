@@ -49,6 +49,11 @@ export function checkSettings(
       hint: 'leave out --algorithm: PPO has a reward model and a policy for them',
     });
   }
+  if (observationSpace.shape && observationSpace.mask) {
+    throw new HeedError(`a reward model of images has no place for the action mask of ${options.env}`, {
+      hint: 'use heed rl, which learns from images with a mask, or describe the state in numbers',
+    });
+  }
   const { window } = options.segment;
   if (window > maxEpisodeSteps) {
     throw new HeedError(

@@ -4,6 +4,7 @@
  */
 
 import { type CarriedError, carried, HeedError, messageOf, revived } from '../../error.ts';
+import { maskedEnvironment } from '../action-mask.ts';
 import type { Environment, StepResult } from '../environment.ts';
 
 /** What went wrong in one copy of an environment. */
@@ -55,7 +56,8 @@ function messageFor({ environment, did, thrown, episodeStep }: Fault, place: Pla
 const number = (n: number): string => n.toLocaleString('en-US');
 
 /** The same environment; its faults become `EnvironmentFault`s. */
-export function guardedEnvironment(environment: Environment, name: string = environment.id): Environment {
+export function guardedEnvironment(unguarded: Environment, name: string = unguarded.id): Environment {
+  const environment = maskedEnvironment(unguarded);
   const { id, observationSpace, actionSpace, maxEpisodeSteps, rewardThreshold, framesPerSecond } = environment;
   let episodeStep = 0;
   const threw = (cause: unknown) =>

@@ -314,6 +314,25 @@ picture("Shades-v0", 20, 24, 3, high=1, dtype=np.float32)
 picture("First-v0", 3, 20, 24)
 picture("Cube-v0", 20, 24, 20)
 world("Many-v0", act=gym.spaces.MultiDiscrete([3, 2], start=[1, 5]))
+def masked(name, mask, act=Discrete(3), missing=False):
+  def info(self): return {} if missing and self.t == 2 else {"action_mask": mask(self)}
+  def begin(self): self.t = int(self.np_random.integers(2)); return np.zeros(3, np.float32), info(self)
+  def end(self): self.t += 1; return np.zeros(3, np.float32), 1.0, self.t >= 5, False, info(self)
+  world(name, begin=begin, end=end, act=act)
+masked("Masked-v0", lambda self: np.arange(3) <= self.t)
+masked("MaskedPair-v0", lambda self: (np.array([1, 0], np.int8), np.array([0, 1, 1], np.int8)), gym.spaces.MultiDiscrete([2, 3]))
+masked("MaskedRow-v0", lambda self: [True, False, False, True, True], gym.spaces.MultiDiscrete([2, 3]))
+masked("MaskedNone-v0", lambda self: np.full(3, self.t < 3))
+masked("MaskedWide-v0", lambda self: np.zeros((2, 3)), gym.spaces.MultiDiscrete([2, 2]))
+masked("MaskedShare-v0", lambda self: [0.5, 1, 1])
+masked("MaskedLost-v0", lambda self: np.ones(3), missing=True)
+masked("MaskedNumbers-v0", lambda self: np.ones(3), Box(-1, 1, (1,)))
+class Asked(gym.Env):
+  observation_space, action_space = space(3), Discrete(2)
+  def reset(self, seed=None, options=None): return np.zeros(3, np.float32), {}
+  def step(self, action): return np.zeros(3, np.float32), 0.0, False, False, {}
+  def action_masks(self): return [False, True]
+gym.register("Asked-v0", Asked, max_episode_steps=9)
 world("Later-v0", act=Discrete(4, start=3))
 `;
   let folder: string;
@@ -349,6 +368,50 @@ world("Later-v0", act=Discrete(4, start=3))
     const numbers = Array.from(lived(await world('Listed'), 1, 1).environment.observations, (x) => x.toFixed(1));
     expect(numbers).toEqual(['0.1', '0.2', '0.3']);
     expect([...lived(await world('Row'), 1, 1).environment.observations]).toEqual([0.5, 0.5, 0.5]);
+  });
+
+  test('an action mask is the end of the observations, each copy’s own, at its reset too', async () => {
+    const source = await world('Masked');
+    expect(source.observationSpace).toMatchObject({ mask: 3 });
+    const environment = createVectorEnvironment(keep(source.batch(6)), 0);
+    environment.reset();
+    const masks = () =>
+      Array.from({ length: 6 }, (_, i) => [...environment.observations.subarray(6 * i + 3, 6 * i + 6)]);
+    expect(new Set(masks().map(String))).toEqual(new Set(['1,0,0', '1,1,0']));
+    const first = masks();
+    environment.step(new Float32Array(6));
+    expect(masks()).toEqual(first.map(([, second]) => [1, 1, second]));
+    // a resumed run lives on with the same mask
+    const other = createVectorEnvironment(keep(source.batch(6)), 0);
+    other.restore(environment.save());
+    expect(other.observations).toEqual(environment.observations);
+    for (let t = 0; t < 4; t++) environment.step(new Float32Array(6));
+    expect(new Set(masks().map(String))).not.toContain('0,0,0');
+  });
+
+  test('masks of each number become one of all actions; a method action_masks is asked too', async () => {
+    const maskIn = async (name: string) => {
+      const environment = createVectorEnvironment((await world(name)).batch(1), 0);
+      environment.reset();
+      return [...environment.observations.subarray(3)];
+    };
+    expect(await maskIn('MaskedPair')).toEqual([0, 1, 1, 0, 0, 0]);
+    expect(await maskIn('MaskedRow')).toEqual([0, 1, 1, 0, 0, 0]);
+    expect(await maskIn('Asked')).toEqual([0, 1]);
+    expect((await world('MaskedNumbers')).observationSpace.mask).toBeUndefined();
+  });
+
+  test.each([
+    [
+      'MaskedNone',
+      /"gym:odd:MaskedNone-v0" allowed none of its 3 actions at step \d \(episode 1 of copy \d, step \d\)/,
+    ],
+    ['MaskedWide', /gave an action mask of 6 values, expected 4/],
+    ['MaskedShare', /gave list \[0.5, 1, 1\] as its action mask/],
+    ['MaskedLost', /gave no action_mask in its info, after it gave one at step/],
+  ])('a mask like that of %s is refused', async (name, message) => {
+    const source = await world(name);
+    expect(() => lived(source, 2, 3)).toThrow(message);
   });
 
   test('discrete actions say how the environment writes them', async () => {

@@ -31,6 +31,8 @@ interface Description {
   low: Bounds;
   high: Bounds;
   shape: number[] | null;
+  /** Numbers of the action mask at the end of an observation. */
+  mask: number;
   bytes: number;
   news: number;
   actions: { n: number; coding?: ActionCoding } | { n?: undefined; size: number; low: Bounds; high: Bounds };
@@ -73,7 +75,7 @@ export async function openGymnasium(name: string, options: GymnasiumOptions = {}
   const description = workers[0].process.description as Description;
   const described: Described = {
     id: name,
-    observationSpace: boxOf(description.size, description.low, description.high, description.shape),
+    observationSpace: boxOf(description.size, description.low, description.high, description),
     actionSpace: spaceOf(description.actions),
     maxEpisodeSteps: description.maxEpisodeSteps ?? UNLIMITED,
     bytes: description.bytes,
@@ -164,7 +166,12 @@ function frameOf(picture: DataView): Frame {
   return { width, height, shapes: [{ kind: 'image', x: 0, y: 0, width, height, href }] };
 }
 
-function boxOf(size: number, low: Bounds, high: Bounds, shape: readonly number[] | null): Box {
+function boxOf(
+  size: number,
+  low: Bounds,
+  high: Bounds,
+  { shape, mask }: Partial<Pick<Description, 'shape' | 'mask'>> = {},
+): Box {
   const bound = (values: Bounds, none: number) =>
     Float32Array.from({ length: size }, (_, i) => values[values.length === 1 ? 0 : i] ?? none);
   return {
@@ -172,10 +179,11 @@ function boxOf(size: number, low: Bounds, high: Bounds, shape: readonly number[]
     low: bound(low, Number.NEGATIVE_INFINITY),
     high: bound(high, Number.POSITIVE_INFINITY),
     ...(shape && { shape }),
+    ...(mask && { mask }),
   };
 }
 
 const spaceOf = (actions: Description['actions']): Space =>
   actions.n === undefined
-    ? boxOf(actions.size, actions.low, actions.high, null)
+    ? boxOf(actions.size, actions.low, actions.high)
     : { kind: 'discrete', n: actions.n, ...(actions.coding && { coding: actions.coding }) };

@@ -34,7 +34,7 @@ STEP_RETURNS = "step returns five things since Gymnasium 0.26: return observatio
 class World:
     """An environment of Gymnasium with flat observations."""
 
-    def __init__(self, id, arguments, limit):
+    def __init__(self, id, arguments, limit, masks=None):
         env = make(id, arguments)
         self.env = env
         self.max_steps = env.spec.max_episode_steps or limit
@@ -62,9 +62,17 @@ class World:
             self.shape = None
             self.dtype = np.uint8 if seen.dtype == np.uint8 else np.float32
             self.low, self.high = seen.low.ravel(), seen.high.ravel()
-        self.news = self.low.size
+        self.size = self.low.size
         self.plain = self.flatten is None and not self.image
         self.describe_actions(env.action_space)
+        self.masks = masks_of(env) if masks is None else masks
+        self.mask = self.actions.get("n", 0) if self.masks else 0
+        if self.mask:  # the mask is the end of an observation
+            self.low = np.append(self.low, np.zeros(self.mask, self.low.dtype))
+            self.high = np.append(self.high, np.ones(self.mask, self.high.dtype))
+        elif self.masks:
+            self.notices.append("its action mask is not used: it has no discrete actions")
+        self.news = self.low.size
 
     def describe_actions(self, space):
         spaces = gym.spaces
@@ -105,7 +113,22 @@ class World:
             seen = self.image.read(seen)
         elif self.watch and seen.dtype.itemsize == 8:
             self.look_closer(seen)
-        row[:] = seen if seen.ndim == 1 else seen.ravel()
+        row[: self.size] = seen if seen.ndim == 1 else seen.ravel()
+
+    def write_mask(self, info, row, over):
+        """Which actions are allowed. Where the episode is over, none need be."""
+        given = info.get("action_mask") if self.masks == INFO else self.env.get_wrapper_attr("action_masks")()
+        if given is None:
+            did = "gave no action_mask in its info, after it gave one"
+            raise Fault(did, "give one at reset and at each step, or never")
+        allowed = joint_mask(given, self.actions)
+        if allowed.any():
+            row[self.size :] = allowed
+        elif over:
+            row[self.size :] = 1
+        else:
+            did = f"allowed none of its {self.mask} actions"
+            raise Fault(did, "end the episode where nothing can be done, or allow an action that does nothing")
 
     def numbers(self, observation):
         """An observation as an array of the size that its space has."""
@@ -114,7 +137,7 @@ class World:
             hint = f"return an array as observation_space has it: {self.env.observation_space}"
             raise Fault(f"returned {shown(observation)} as its observation", hint)
         # one row of a batch, or a column, has the same numbers in the same order; a picture in another shape has not
-        same = seen.shape == self.given or (self.plain and seen.size == self.low.size and len(self.given) == 1)
+        same = seen.shape == self.given or (self.plain and seen.size == self.size and len(self.given) == 1)
         if same:
             return seen
         hint = f"its observation_space is {self.env.observation_space}"
@@ -145,19 +168,24 @@ class World:
         if not (type(result) is tuple and len(result) == 2 and isinstance(result[1], dict)):
             raise Fault(f"returned {shown(result)} from reset, expected (observation, info)", RESET_RETURNS)
         self.write(result[0], row)
+        if self.mask:
+            self.write_mask(result[1], row, False)
 
     def step(self, action, row):
         result = self.act(action)
         if not (type(result) is tuple and len(result) == 5):
             raise Fault(f"returned {shown(result)} from step, expected five things", STEP_RETURNS)
-        observation, reward, terminated, truncated, _ = result
+        observation, reward, terminated, truncated, info = result
         self.write(observation, row)
         if type(reward) is not float:
             reward = number(reward)
         if type(terminated) is not bool or type(truncated) is not bool:
             terminated, truncated = flag("terminated", terminated), flag("truncated", truncated)
         self.taken += 1
-        return reward, terminated, truncated or self.taken >= self.max_steps
+        truncated = truncated or self.taken >= self.max_steps
+        if self.mask:
+            self.write_mask(info, row, terminated or truncated)
+        return reward, terminated, truncated
 
     def picture(self):
         picture = self.env.render()
@@ -165,6 +193,43 @@ class World:
 
     def close(self):
         self.env.close()
+
+
+INFO, METHOD = "info", "method"
+
+
+def masks_of(env):
+    """Where an environment says which actions are allowed: in the info of each step, or by a method, as for sb3-contrib; "" for nowhere."""
+    try:
+        env.get_wrapper_attr("action_masks")
+        return METHOD
+    except AttributeError:
+        pass
+    try:
+        _, info = env.reset(seed=0)
+        return INFO if "action_mask" in info else ""
+    except Exception:  # the first episode says what is wrong with it
+        return ""
+
+
+def joint_mask(given, actions):
+    """A mask of all actions: as it is, or of each number by itself, one after another or in a tuple of their own masks."""
+    n, sizes = actions["n"], actions.get("coding", {}).get("sizes", [])
+    parts = [np.asarray(part) for part in given] if isinstance(given, (tuple, list)) and np.ndim(given[0]) == 1 else []
+    flat = np.concatenate(parts) if parts else np.asarray(given).ravel()
+    single = len(sizes) > 1 and flat.size == sum(sizes)
+    if not single and flat.size != n:
+        expected = f"{n} or {sum(sizes)}" if len(sizes) > 1 else n
+        raise Fault(f"gave an action mask of {flat.size} values, expected {expected}", "give one value for each action")
+    if flat.dtype.kind not in "biuf" or not np.isin(flat, (0, 1)).all():
+        raise Fault(f"gave {shown(given)} as its action mask", "give 1 or True for each action that is allowed, and 0 or False for the others")
+    allowed = flat.astype(bool)
+    if not single:
+        return allowed
+    joint = np.ones(1, bool)
+    for part in np.split(allowed, np.cumsum(sizes)[:-1]):
+        joint = np.logical_and.outer(joint, part).ravel()
+    return joint
 
 
 class Watch:

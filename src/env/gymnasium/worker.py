@@ -71,6 +71,7 @@ def describe(world):
         "low": bounds(world.low),
         "high": bounds(world.high),
         "shape": world.shape,
+        "mask": getattr(world, "mask", 0),
         "bytes": np.dtype(world.dtype).itemsize,
         "news": world.news,
         "actions": actions,
@@ -93,11 +94,12 @@ class Server:
 
             self.make = lambda: Atari(id, arguments, atari)
         else:
-            self.make = lambda: World(id, arguments, limit)
+            self.make = lambda: World(id, arguments, limit, getattr(self.example, "masks", None))
         self.worlds = {}
         self.said = set()
         # of the last step: it is mostly the same that are called
         self.slots, self.called = b"", []
+        self.example = None
         self.spare = [self.make()]
         self.example = self.spare[0]
         self.size = self.example.low.size

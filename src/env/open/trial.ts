@@ -2,9 +2,10 @@
 
 import { HeedError, messageOf } from '../../error.ts';
 import { random } from '../../random.ts';
+import { maskedEnvironment, someAllowed } from '../action-mask.ts';
 import { environmentFault, typeName } from '../description.ts';
 import { noPromises } from '../dynamics.ts';
-import { type Environment, type Space, type StepResult, sizeOf } from '../environment.ts';
+import { type Environment, type StepResult, sizeOf } from '../environment.ts';
 
 const LONGEST_TRIAL = 300; // steps
 const ENOUGH = 5; // seconds: slow environments are tried with fewer steps
@@ -30,11 +31,12 @@ export function checkWorks(name: string, make: () => Environment, { drawn }: { d
       `write () => new ${make.name || 'World'}()`,
     );
   }
-  const [one, other] = [1, 2].map(() => calling('making an environment', make));
-  const fault = faultOfMade(one, drawn);
+  const made = [1, 2].map(() => calling('making an environment', make));
+  const fault = faultOfMade(made[0], drawn);
   if (fault)
     throw wrong(`expected ${fault[0]}, got ${fault[1]}`, 'docs/reference/environments.md describes environments');
 
+  const [one, other] = made.map((environment) => calling('mask', () => maskedEnvironment(environment)));
   const size = sizeOf(one.observationSpace);
   const [seen, seenByOther] = [1, 2].map(() => new Float32Array(size).fill(Number.NaN));
   const checkSeen = (when: string) => {
@@ -60,7 +62,7 @@ export function checkWorks(name: string, make: () => Environment, { drawn }: { d
   const draw = random(seed, 'trial');
   const began = performance.now();
   for (let t = 1; t <= Math.min(one.maxEpisodeSteps, LONGEST_TRIAL); t++) {
-    const action = someAction(one.actionSpace, draw);
+    const action = someAction(one, seen, draw);
     const returned: StepResult | Promise<unknown> = calling('step', () => one.step(action, seen));
     if (returned instanceof Promise) throw wrong('expected step to return its result, got a promise', noPromises);
     const outcome = { ...returned };
@@ -110,9 +112,13 @@ function checkFrame(frame: unknown, wrong: (message: string, hint: string) => He
   throw wrong(`expected a frame { width, height, shapes }, got ${JSON.stringify(frame)}`, 'people judge what it shows');
 }
 
-function someAction(space: Space, { integer, normal }: ReturnType<typeof random>): number[] {
-  if (space.kind === 'discrete') return [integer(space.n)];
-  return Array.from(space.low, (low, i) => Math.min(Math.max(normal(), low), space.high[i]));
+function someAction(
+  { observationSpace, actionSpace: space }: Environment,
+  seen: Float32Array,
+  draw: ReturnType<typeof random>,
+): number[] {
+  if (space.kind === 'discrete') return [someAllowed(observationSpace, seen, space.n, draw)];
+  return Array.from(space.low, (low, i) => Math.min(Math.max(draw.normal(), low), space.high[i]));
 }
 
 const isClass = (make: unknown): boolean => /^class\b/.test(Function.prototype.toString.call(make));

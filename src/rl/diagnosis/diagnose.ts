@@ -58,7 +58,7 @@ export function diagnoseControlRun(
   const { maxEpisodeSteps = Number.POSITIVE_INFINITY, images } = worldIn(samples) ?? {};
   const standard = standardIn(samples, { teacher, judge });
   const taught = command === 'rl' ? undefined : { command: 'train' as const, standard };
-  const rewarded = { command: 'rl', standard: 'return', labels: 0 } as const;
+  const rewarded = { command: 'rl' as const, standard, labels: 0 };
   return diagnoseControl(rows, { ...settings, maxEpisodeSteps, images, ...(taught ?? rewarded) });
 }
 

@@ -68,8 +68,8 @@ export const worldFacts = (
 ) => ({ maxEpisodeSteps, images: observationSpace.shape !== undefined, standard });
 
 /** Facts of a run that learns from the environment's own reward. */
-export const rewardedFacts = (environment: Parameters<typeof worldFacts>[0]) =>
-  ({ command: 'rl', labels: 0, ...worldFacts(environment, 'return') }) as const;
+export const rewardedFacts = (environment: Parameters<typeof worldFacts>[0], standard: Standard) =>
+  ({ command: 'rl', labels: 0, ...worldFacts(environment, standard) }) as const;
 
 /** Measures of a run so far. NaN: not measured. Means of the last fifth are over the last fifth of the rows. */
 export interface ControlMeasures {

@@ -1,13 +1,13 @@
-/** The record of learning from the environment's own reward. */
+/** The record of heed rl: learning from the environment's reward, or from one that was learned. */
 import { checkEnvironment } from '../env/open/load.ts';
 import { existsSync } from '../node.ts';
+import { diagnoseControlRun } from '../rl/diagnosis/diagnose.ts';
+import { rlReport } from '../rl/report.ts';
+import { type RlLearner, type RlRunResult, type RlStep, rlOptions, rlSchema, trainRl } from '../rl/train.ts';
 import { count, duration } from '../run/progress.ts';
 import { readMetrics } from '../run/run.ts';
 import type { TrainingRecord } from '../run/training-record.ts';
-import { diagnoseControlRun } from './diagnosis/diagnose.ts';
-import { rlReport } from './report.ts';
-import { openRlLearner } from './rl.ts';
-import { type RlLearner, type RlRunResult, type RlStep, rlOptions, rlSchema, trainRl } from './train.ts';
+import { openRewarded } from './load-reward.ts';
 
 /** The latest return, for the progress line. */
 export const seenReturn = (evaluation: { mean: number } | undefined): Record<string, number> =>
@@ -18,7 +18,7 @@ export const rl: TrainingRecord = {
   teaches: 'rewarded agent',
   schema: rlSchema,
   check: (settings) => checkEnvironment(rlOptions(settings).env),
-  open: (settings) => openRlLearner(settings),
+  open: (settings) => openRewarded(settings),
   about: ({ options }: RlLearner) => ({ name: options.env, steps: options.steps }),
   train: trainRl,
   report: rlReport,

@@ -1,0 +1,58 @@
+/** heed film: what an agent learned, as moving pictures for anywhere. */
+import { join } from 'node:path';
+import { type Command, InvalidArgumentError } from 'commander';
+import { HeedError } from '../../error.ts';
+import { writeFileAtomic } from '../../files.ts';
+import type { EpisodeSample } from '../../rl/episodes.ts';
+import { filmOf } from '../../rl/film.ts';
+import { controlSettings } from '../../rl/load-policy.ts';
+import { readSamples } from '../../run/run.ts';
+import { createOutput, table } from '../program/output.ts';
+
+export function addFilm(command: Command): void {
+  command
+    .argument('<run>', 'folder of a run of heed train or heed rl')
+    .option('--out <dir>', "where to write (default: the run's folder)")
+    .option('--width <n>', 'width of each of the two clips in pixels', widthOf, 300)
+    .action((run: string, flags: Flags) => filming(run, flags));
+}
+
+interface Flags {
+  out?: string;
+  width: number;
+  json?: boolean;
+}
+
+function widthOf(text: string): number {
+  const width = Number(text);
+  if (Number.isInteger(width) && width >= 50 && width <= 2000) return width;
+  throw new InvalidArgumentError('expected a whole number of pixels from 50 to 2000');
+}
+
+async function filming(run: string, { out = run, width, ...flags }: Flags): Promise<void> {
+  controlSettings(run);
+  const output = createOutput(flags);
+  const samples = readSamples(run).filter(({ kind }) => kind === 'episode') as unknown as EpisodeSample[];
+  const last = Math.max(...samples.map(({ step }) => step));
+  const episodes = samples.filter(({ step }) => step === last);
+  if (episodes.length === 0) {
+    throw new HeedError(`"${run}" has no clips of its agent: they are recorded at its end`, {
+      hint: `finish it with --resume ${run}, or draw episodes of its latest checkpoint with heed watch ${run}`,
+    });
+  }
+  const films: { file: string; returns: [number, number] }[] = [];
+  for (const sample of episodes) {
+    const file = join(out, `film-${sample.episode}.gif`);
+    writeFileAtomic(file, await filmOf(sample, { width }));
+    films.push({ file, returns: sample.returns });
+  }
+  output.say(
+    table(
+      films.map(({ file, returns }) => [
+        file,
+        `return ${returns[0].toFixed(1)} before, ${returns[1].toFixed(1)} after`,
+      ]),
+    ),
+  );
+  output.result({ films });
+}
