@@ -36,7 +36,10 @@ export interface HeadFit {
   weight: Float32Array;
   /** λ. */
   penalty: number;
-  /** The mean loss of each λ on left-out prompts, the strongest first; empty if λ was given or there is one prompt. */
+  /**
+   * The mean loss of each λ on left-out prompts, the strongest first, until it rises; empty if λ was given or there is one
+   * prompt.
+   */
   tried: { penalty: number; loss: number }[];
   /** The mean loss of the fit on its own rankings, without the penalty. */
   loss: number;
@@ -133,26 +136,34 @@ function standardized({ width, rows }: Features, { first, second }: Pairs): Scal
   return { width, rows: scaled, factors };
 }
 
-/** The mean loss of each λ on left-out prompts; none if there is one prompt. */
+/** The mean loss of each λ on left-out prompts, until it rises; none if there is one prompt. */
 function leftOutLosses(scaled: Scaled, lists: readonly FittedList[], pairs: Pairs): HeadFit['tried'] {
   const prompts = [...new Set(lists.map(({ prompt }) => prompt))].sort();
   const folds = Math.min(FOLDS, prompts.length);
   if (folds < 2) return [];
   const foldOf = new Map(prompts.map((prompt, i) => [prompt, i % folds]));
-  const losses = new Float64Array(PENALTIES.length);
-  let total = 0;
-  for (let fold = 0; fold < folds; fold++) {
+  const parts = Array.from({ length: folds }, (_, fold) => {
     const isLeftOut = (list: number) => foldOf.get(lists[list].prompt) === fold;
-    const [learned, leftOut] = [someOf(pairs, (list) => !isLeftOut(list)), someOf(pairs, isLeftOut)];
-    const weight = sumOf(leftOut.weight);
-    total += weight;
-    let w: Float64Array = new Float64Array(scaled.width);
-    for (const [i, penalty] of PENALTIES.entries()) {
-      w = minimize(scaled, learned, penalty, w).w;
-      losses[i] += weight * lossAt(scaled, leftOut, w).loss;
+    return {
+      learned: someOf(pairs, (list) => !isLeftOut(list)),
+      leftOut: someOf(pairs, isLeftOut),
+      w: new Float64Array(scaled.width) as Float64Array,
+    };
+  });
+  const total = sumOf(pairs.weight);
+  const tried: HeadFit['tried'] = [];
+  let rises = 0;
+  for (const penalty of PENALTIES) {
+    let loss = 0;
+    for (const part of parts) {
+      part.w = minimize(scaled, part.learned, penalty, { from: part.w, tolerance: 1e-4 }).w;
+      loss += (sumOf(part.leftOut.weight) / total) * lossAt(scaled, part.leftOut, part.w).loss;
     }
+    rises = loss > (tried.at(-1)?.loss ?? Number.POSITIVE_INFINITY) ? rises + 1 : 0;
+    tried.push({ penalty, loss });
+    if (rises === 2) break; // weaker ones overfit more
   }
-  return PENALTIES.map((penalty, i) => ({ penalty, loss: losses[i] / total }));
+  return tried;
 }
 
 /** The mean loss of pairs, and its gradient. */
@@ -185,16 +196,21 @@ function lossAt({ width, rows }: Scaled, pairs: Pairs, w: Float64Array) {
   return { loss, gradient };
 }
 
-/** The minimum of the loss with its penalty, by L-BFGS with halved steps, from `w`. */
-function minimize(scaled: Scaled, pairs: Pairs, penalty: number, w: Float64Array = new Float64Array(scaled.width)) {
+/** The minimum of the loss with its penalty, by L-BFGS with halved steps. */
+function minimize(
+  scaled: Scaled,
+  pairs: Pairs,
+  penalty: number,
+  { from = new Float64Array(scaled.width) as Float64Array, tolerance = 1e-7 } = {},
+) {
   const at = (w: Float64Array) => {
     const { loss, gradient } = lossAt(scaled, pairs, w);
     for (let k = 0; k < w.length; k++) gradient[k] += penalty * w[k];
     return { w, loss, objective: loss + (penalty / 2) * dot(w, w), gradient };
   };
-  let point = at(w);
+  let point = at(from);
   const memory: { s: Float64Array; y: Float64Array; scale: number }[] = [];
-  for (let i = 0; i < MOST_ITERATIONS && norm(point.gradient) > 1e-7; i++) {
+  for (let i = 0; i < MOST_ITERATIONS && norm(point.gradient) > tolerance; i++) {
     const direction = descent(point.gradient, memory);
     const slope = dot(direction, point.gradient);
     let step = memory.length === 0 ? Math.min(1, 1 / norm(point.gradient)) : 1;
