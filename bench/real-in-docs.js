@@ -50,14 +50,15 @@ export function readReal(path) {
     const { key, ...result } = JSON.parse(line);
     const { fold: _, ...trial } = key;
     const name = JSON.stringify(trial);
-    const found = trials.get(name) ?? { ...trial, groups: [], seconds: 0, learned: [] };
+    const found = trials.get(name) ?? { ...trial, groups: [], seconds: 0 };
     found.groups.push(...result.groups);
     found.seconds += result.seconds;
-    found.counts = [...(found.counts ?? []), result.learned];
-    found.learned = trial.learned;
     trials.set(name, found);
   }
-  return [...trials.values()];
+  const all = [...trials.values()];
+  // of the same set, the measurement with the most comparisons
+  const most = (set) => Math.max(...all.filter(({ judged }) => judged === set).map(({ comparisons }) => comparisons));
+  return all.filter(({ judged, comparisons }) => comparisons === most(judged));
 }
 
 const percent = (share) => (100 * share).toFixed(1);

@@ -73,7 +73,12 @@ interface Pairs {
   weight: Float64Array;
   /** The list that each pair is of. */
   list: Int32Array;
+  /** The different rows of these pairs. */
+  rows: Int32Array;
 }
+
+const differentRows = ({ first, second }: Pick<Pairs, 'first' | 'second'>) =>
+  Int32Array.from(new Set([...first, ...second]));
 
 function pairsOf({ rowOf }: Features, lists: readonly FittedList[], labelSmoothing: number): Pairs {
   const all = lists.flatMap(({ first, levels, merits, weight }, list) =>
@@ -91,9 +96,12 @@ function pairsOf({ rowOf }: Features, lists: readonly FittedList[], labelSmoothi
       }),
     ),
   );
+  const first = Int32Array.from(all, ({ first }) => first);
+  const second = Int32Array.from(all, ({ second }) => second);
   return {
-    first: Int32Array.from(all, ({ first }) => first),
-    second: Int32Array.from(all, ({ second }) => second),
+    first,
+    second,
+    rows: differentRows({ first, second }),
     p: Float64Array.from(all, ({ p }) => p),
     margin: Float64Array.from(all, ({ margin }) => margin),
     weight: Float64Array.from(all, ({ weight }) => weight),
@@ -106,9 +114,11 @@ function someOf(pairs: Pairs, isIncluded: (list: number) => boolean): Pairs {
   const kept = Int32Array.from([...pairs.list.keys()].filter((i) => isIncluded(pairs.list[i])));
   const whole = (values: Int32Array) => kept.map((i) => values[i]);
   const real = (values: Float64Array) => Float64Array.from(kept, (i) => values[i]);
+  const [first, second] = [whole(pairs.first), whole(pairs.second)];
   return {
-    first: whole(pairs.first),
-    second: whole(pairs.second),
+    first,
+    second,
+    rows: differentRows({ first, second }),
     p: real(pairs.p),
     margin: real(pairs.margin),
     weight: real(pairs.weight),
@@ -124,8 +134,7 @@ interface Scaled {
   factors: Float64Array;
 }
 
-function standardized({ width, rows }: Features, { first, second }: Pairs): Scaled {
-  const used = [...new Set([...first, ...second])];
+function standardized({ width, rows }: Features, { rows: used }: Pairs): Scaled {
   const means = new Float64Array(width);
   const factors = new Float64Array(width);
   for (const row of used) for (let k = 0; k < width; k++) means[k] += rows[row * width + k] / used.length;
@@ -170,9 +179,9 @@ function leftOutLosses(scaled: Scaled, lists: readonly FittedList[], pairs: Pair
 function lossAt({ width, rows }: Scaled, pairs: Pairs, w: Float64Array) {
   const count = rows.length / width;
   const scores = new Float64Array(count);
-  for (let row = 0, i = 0; row < count; row++) {
+  for (const row of pairs.rows) {
     let sum = 0;
-    for (let k = 0; k < width; k++) sum += rows[i++] * w[k];
+    for (let k = 0, i = row * width; k < width; k++) sum += rows[i++] * w[k];
     scores[row] = sum;
   }
   const { first, second, p, margin, weight } = pairs;
@@ -188,9 +197,8 @@ function lossAt({ width, rows }: Scaled, pairs: Pairs, w: Float64Array) {
     pulls[second[i]] -= pull;
   }
   const gradient = new Float64Array(width);
-  for (let row = 0; row < count; row++) {
+  for (const row of pairs.rows) {
     const pull = pulls[row];
-    if (pull === 0) continue;
     for (let k = 0, i = row * width; k < width; k++) gradient[k] += pull * rows[i++];
   }
   return { loss, gradient };

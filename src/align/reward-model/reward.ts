@@ -88,7 +88,9 @@ export interface RewardStep {
 }
 
 /** Trains a reward model or an ensemble, a step at a time. */
-export type RewardLearner = ReturnType<typeof createRewardLearner> & {
+export type RewardLearner = Omit<ReturnType<typeof createRewardLearner>, 'next'> & {
+  /** One step of each member, and an evaluation if it is due. With method `head`, the signal ends the reading of states. */
+  next(signal?: AbortSignal): Promise<RewardStep>;
   /** With method `head`: where the model's states are kept if the options name no folder. */
   keepFeatures?(folder: string): void;
 };
