@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { ownData, smallModel, take } from '../../../test/support/training.ts';
 import { readSafetensors, writeSafetensors } from '../../engine/safetensors.ts';
 import { SCORE } from '../../lm/layout.ts';
+import { loadModel } from '../../lm/model.ts';
 import { random } from '../../random.ts';
 import { judgeReward } from '../rewards/judge-reward.ts';
 import { type Features, fitHead } from './head-fit.ts';
@@ -131,6 +132,30 @@ describe('reward with method head', () => {
     const other = await reward({ ...settings, model: smallModel(), seed: 1, features });
     other.model[Symbol.dispose]();
     expect(readdirSync(features)).toEqual([place]); // the same weights
+  });
+
+  it('takes kept states by what was read, not by place, name or order', async () => {
+    // reported of other caches: github.com/aidotse/LeakPro/pull/415, TransformerLensOrg/TransformerLens/pull/1766
+    const features = join(folder, 'by-content');
+    const model = await loadModel(smallModel());
+    const fit = async (rows: typeof comparisons, kept?: string) => {
+      const options = { ...settings, model, data: rows, features: kept, evaluation: { share: 0 } };
+      const { metrics, model: fitted } = await reward(options);
+      const weights = Array.from(fitted.parameters.values[SCORE].data);
+      fitted[Symbol.dispose]();
+      return { loss: metrics['loss/train'], weights };
+    };
+    const rows = comparisons.slice(0, 40);
+    const first = await fit(rows, features);
+    const reversed = await fit(rows.toReversed(), features);
+    expect(readdirSync(features)).toHaveLength(1);
+    expect(reversed.loss).toBeCloseTo(first.loss, 5);
+    const data = model.parameters.flat;
+    for (let i = 0; i < data.length; i++) data[i] *= 1 + 0.1 * Math.sin(i);
+    const changed = await fit(rows, features);
+    expect(readdirSync(features)).toHaveLength(2);
+    expect(changed).toEqual(await fit(rows));
+    model[Symbol.dispose]();
   });
 
   it('says which kept file is damaged or newer, and what to do', async () => {
