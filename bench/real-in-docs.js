@@ -102,6 +102,12 @@ export function realFigures(trials) {
         ['bag of words', 'head'].map((method) => [method, ...cells(method)]),
       );
     },
+    /** What a method got right of the arguments, in %, from so many comparisons. */
+    at: (method, size) => {
+      const found = trials.find((trial) => trial.method === method && trial.size === Number(size));
+      if (!found) throw new Error(`no result of ${method} with ${size} comparisons`);
+      return percent(summed(found.groups).accuracy);
+    },
     pairs: (judged) => {
       const { n, evenCount, groups } = summed(whole(judged)[0].groups);
       return `${n.toLocaleString('en')} comparisons in ${groups} groups, ${evenCount} of them at matched length`;
