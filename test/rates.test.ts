@@ -7,6 +7,8 @@ import { readResults } from '../bench/rates.js';
 // @ts-expect-error the benches are JavaScript
 import { figuresOf, withFigures } from '../bench/rates-in-docs.js';
 // @ts-expect-error the benches are JavaScript
+import { readReal, realFigures } from '../bench/real-in-docs.js';
+// @ts-expect-error the benches are JavaScript
 import { strangers } from '../bench/strangers/list.js';
 import { learnOptions } from '../src/control/index.ts';
 import { unfamiliarImages } from '../src/control/presets.ts';
@@ -19,7 +21,11 @@ import { wilson } from '../src/run/index.ts';
 const root = new URL('../', import.meta.url);
 const heed = { learnOptions, rlOptions, steady, unfamiliarImages, wilson };
 const results = readResults(fileURLToPath(new URL('bench/results/rates.jsonl', root)));
-const figures = figuresOf(results, heed);
+const real = realFigures(readReal(fileURLToPath(new URL('bench/results/real.jsonl', root))));
+const figures = {
+  ...figuresOf(results, heed),
+  real: (name: string, ...words: string[]) => real[name](...words),
+};
 
 const docs = readdirSync(new URL('docs/', root), { recursive: true, encoding: 'utf8' });
 const pages = ['README.md', ...docs.map((file) => `docs/${file.replaceAll('\\', '/')}`)]

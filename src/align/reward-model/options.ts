@@ -77,6 +77,18 @@ export const rewardModelSchema = rewardTrainingSchema({
   comparisons: wholeNumber(2).default(1000).describe('without --data: number of comparisons'),
   teacher: z.string().default('mistake:0.1').describe('without --data: the teacher that compares, as in heed train'),
   ...rankingDataSchema.shape,
+  method: z
+    .enum(['train', 'head'])
+    .default('train')
+    .describe(
+      'train: weights, or adapters with --lora.rank; head: only the head, fitted in seconds to states of the frozen model',
+    ),
+  features: z
+    .string()
+    .optional()
+    .describe(
+      "with --method head: folder for the model's states, to share them between runs (default: features, in the run)",
+    ),
   loss: z
     .enum(rankingLosses)
     .default('bradley-terry')
@@ -111,13 +123,26 @@ export const rewardModelSchema = rewardTrainingSchema({
         .describe('without --data: number of held-out comparisons, without mistakes'),
     })
     .prefault({}),
-}).refine(
-  ({ loss, labelSmoothing, ratingMargin, lengthDebias }) =>
-    loss === 'bradley-terry' || (labelSmoothing + ratingMargin === 0 && !lengthDebias),
-  {
-    path: ['loss'],
-    message: 'expected bradley-terry with --label-smoothing, --rating-margin or --length-debias',
-  },
-);
+})
+  .refine(({ method, features }) => method === 'head' || features === undefined, {
+    path: ['features'],
+    message: 'expected --method head beside it',
+  })
+  .refine(
+    ({ method, loss, members, lora }) =>
+      method !== 'head' || (loss === 'bradley-terry' && members === 1 && (lora.rank ?? 0) === 0),
+    {
+      path: ['method'],
+      message: 'head expects --loss bradley-terry, --members 1 and --lora.rank 0',
+    },
+  )
+  .refine(
+    ({ loss, labelSmoothing, ratingMargin, lengthDebias }) =>
+      loss === 'bradley-terry' || (labelSmoothing + ratingMargin === 0 && !lengthDebias),
+    {
+      path: ['loss'],
+      message: 'expected bradley-terry with --label-smoothing, --rating-margin or --length-debias',
+    },
+  );
 /** The options of `reward`, with their defaults. */
 export type RewardModelOptions = z.output<typeof rewardModelSchema>;

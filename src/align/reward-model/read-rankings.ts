@@ -18,6 +18,16 @@ export interface Chosen {
   lists: readonly number[];
 }
 
+/** Indices of the completions of some rankings. */
+export const completionsOf = ({ rankings, lists }: Chosen): number[] =>
+  lists.flatMap((list) => rankings.lists[list].levels.map((_, i) => rankings.lists[list].first + i));
+
+/** The most completions that rewards are normalized by. */
+const MOST_REFERENCES = 1000;
+
+/** Indices of the completions that rewards are normalized by. */
+export const referencesOf = (chosen: Chosen): number[] => completionsOf(chosen).slice(0, MOST_REFERENCES);
+
 /** The data of the training of a reward model. */
 export interface RewardData {
   train: Chosen;

@@ -35,6 +35,7 @@ import { stepMetrics } from '../training/train-model.ts';
 import { adapterBeside } from '../training/trainable.ts';
 import { type TrainingResult, trainingOf } from '../training/verb.ts';
 import { EVEN, evaluateReward, judgedPairs, type RewardEvaluation } from './evaluation.ts';
+import { createHeadLearner } from './head.ts';
 import { lengthCoefficient, withoutLength } from './length-bias.ts';
 import { createRankingTrainer, roomFor } from './loss.ts';
 import {
@@ -49,11 +50,8 @@ import {
 } from './model.ts';
 import { type RewardModelOptions, rewardModelSchema } from './options.ts';
 import { rankingsFingerprint } from './rankings.ts';
-import { type Chosen, type RewardData, readRewardData } from './read-rankings.ts';
+import { type Chosen, completionsOf, type RewardData, readRewardData, referencesOf } from './read-rankings.ts';
 import { type TrainedReward, trainedReward } from './trainable.ts';
-
-/** The most completions that rewards are normalized by. */
-const MOST_REFERENCES = 1000;
 
 /** An evaluation on held-out comparisons. */
 export interface RewardStepEvaluation extends RewardEvaluation {
@@ -85,6 +83,8 @@ export interface RewardStep {
   learningRate: number;
   /** Tokens so far, per member. */
   tokens: number;
+  /** With method `head`: the L2 penalty that was chosen. */
+  penalty?: number;
   /** The evaluation after this step, if one was due. */
   evaluation?: RewardStepEvaluation;
   /** Whether this was the last step. */
@@ -92,7 +92,12 @@ export interface RewardStep {
 }
 
 /** Trains a reward model or an ensemble, a step at a time. */
-export type RewardLearner = Awaited<ReturnType<typeof create>>;
+export type RewardLearner = Omit<ReturnType<typeof createRewardLearner>, 'next'> & {
+  /** One step of each member, and an evaluation if it is due. With method `head`, the signal ends the reading of states. */
+  next(signal?: AbortSignal): Promise<RewardStep>;
+  /** With method `head`: where the model's states are kept if the options name no folder. */
+  keepFeatures?(folder: string): void;
+};
 
 /** The input of `reward`. */
 export type RewardInput = Input<
@@ -132,6 +137,7 @@ export function reward(input: RewardInput): Training<RewardStep, RewardResult> {
 /** The metrics of a step and of its evaluation, by name. */
 export const rewardMetrics = (step: RewardStep): Record<string, number> => ({
   ...stepMetrics(step),
+  ...(step.penalty !== undefined && { penalty: step.penalty }),
   ...(step.evaluation && rewardEvaluationMetrics(step.evaluation)),
 });
 
@@ -161,7 +167,7 @@ function evenAccuracy(byLength: RewardStepEvaluation['byLength']): Record<string
   return even.n > 0 ? { 'accuracy/even': even.accuracy } : {};
 }
 
-function create(options: RewardModelOptions, live: Live) {
+function create(options: RewardModelOptions, live: Live): Promise<RewardLearner> {
   return opening(async (own) => {
     const lent = live.model !== undefined;
     const first = await openTemplated(options, live, own);
@@ -179,9 +185,15 @@ function create(options: RewardModelOptions, live: Live) {
             };
       begun.push(beginRewardModel(model, seedFor(options.seed, 'member', i), own, lent, i > 0));
     }
-    return createRewardLearner(options, begun, data, live, own);
+    if (options.method === 'train') return createRewardLearner(options, begun, data, live, own);
+    return createHeadLearner({ options, begun: begun[0], data, own, live, calibrationBy: calibrationFor(options) });
   });
 }
+
+const calibrationFor =
+  ({ normalize }: RewardModelOptions) =>
+  (scores: ArrayLike<number>) =>
+    normalize ? calibrate(scores) : { gain: 1, calibration: plainCalibration };
 
 interface RewardState {
   step: number;
@@ -265,11 +277,10 @@ function createRewardLearner(
   });
   const [sampled, others] = [sample.sampled, sample.rest].map((some) => some.map((i) => measurable[i]));
   const pairsInAll = judgedPairs(referred, measurable, referred.lengths).length;
-  const references = completionsOf({ rankings: referred, lists: sampled }).slice(0, MOST_REFERENCES);
+  const references = referencesOf({ rankings: referred, lists: sampled });
   /** Of the latest evaluation, by its step: a model that is saved after it needs no further one. */
   let calibrated: { step: number; calibrations: Calibrated[] } | undefined;
-  const calibrationBy = (scores: ArrayLike<number>) =>
-    options.normalize ? calibrate(scores) : { gain: 1, calibration: plainCalibration };
+  const calibrationBy = calibrationFor(options);
   const calibrationsNow = async (): Promise<Calibrated[]> => {
     if (calibrated?.step === state.step) return calibrated.calibrations;
     const calibrations: Calibrated[] = [];
@@ -389,7 +400,7 @@ function createRewardLearner(
         done: step >= steps,
       };
     },
-    save() {
+    save(): { state: unknown; tensors: ReturnType<typeof exportParameters> } {
       const tensors = members.map(({ trained, optimizer, prefix }) => ({
         ...renamed(exportParameters(trained.parameters), prefix),
         ...exportOptimizer(optimizer, `${prefix}optimizer.`),
@@ -426,10 +437,6 @@ function createRewardLearner(
 
 const renamed = <T>(tensors: Record<string, T>, prefix: string): Record<string, T> =>
   Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [`${prefix}${name}`, tensor]));
-
-/** Indices of the completions of some rankings. */
-const completionsOf = ({ rankings, lists }: Chosen): number[] =>
-  lists.flatMap((list) => rankings.lists[list].levels.map((_, i) => rankings.lists[list].first + i));
 
 function accuracyOf(rankings: readonly { levels: ArrayLike<number> }[], scores: ArrayLike<number>): number {
   let [right, pairs, at] = [0, 0, 0];

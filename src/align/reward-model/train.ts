@@ -1,5 +1,6 @@
 /** The training of a reward model in a run's folder. */
 
+import { join } from '../../node.ts';
 import type { TrainParts } from '../../run/drive.ts';
 import { diagnoseReward } from '../diagnosis/reward.ts';
 import { recordTokens } from '../examples/token-rows.ts';
@@ -32,6 +33,7 @@ export interface RewardEvaluationRow {
 
 /** Trains a reward model in a run's folder (see `trainModel`). Returns undefined when the signal stops it. */
 export function trainReward(learner: RewardLearner, parts: TrainParts<RewardStep>): Promise<RewardRun | undefined> {
+  learner.keepFeatures?.(join(parts.run.folder, 'features'));
   return trainModel<RewardStepEvaluation, RewardStep, RewardRun>(learner, parts, {
     keepBest: learner.options.keepBest,
     diagnose: diagnoseReward,

@@ -1,0 +1,116 @@
+/**
+ * The figures of bench/results/real.jsonl that docs/explanation/results.md shows, between `<!-- rates: real … -->` and
+ * `<!-- end -->` (see rates-in-docs.js, and test/rates.test.ts, which compares or writes them).
+ */
+import { readFileSync } from 'node:fs';
+
+const RESAMPLES = 2000;
+
+/** The sums of groups, as shares. */
+export function summed(groups) {
+  const total = (of) => groups.reduce((sum, group) => sum + of(group), 0);
+  const share = (name) => total((group) => group[name][1]) / total((group) => group[name][0]);
+  const n = total((group) => group.n);
+  const bins = Array.from({ length: 10 }, (_, i) => [0, 1, 2].map((k) => total((group) => group.bins[i]?.[k] ?? 0)));
+  return {
+    n,
+    groups: groups.length,
+    accuracy: total((group) => group.right) / n,
+    even: share('even'),
+    evenCount: total((group) => group.even[0]),
+    longerChosen: share('longerChosen'),
+    shorterChosen: share('shorterChosen'),
+    loss: total((group) => group.loss) / n,
+    ece: bins.reduce((sum, [, confidence, right]) => sum + Math.abs(confidence - right) / n, 0),
+  };
+}
+
+/** A generator of whole numbers below n, from nothing but itself, so that equal results give equal intervals. */
+function draws() {
+  let state = 1;
+  return (n) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return Math.floor((state / 2 ** 32) * n);
+  };
+}
+
+/** The 95 % interval of a share over groups that are drawn again with replacement. `value`: of summed groups. */
+export function intervalOver(groups, value = ({ accuracy }) => accuracy) {
+  const draw = draws();
+  const values = Float64Array.from({ length: RESAMPLES }, () =>
+    value(summed(Array.from(groups, () => groups[draw(groups.length)]))),
+  ).sort();
+  return [0.025, 0.975].map((share) => values[Math.floor(share * RESAMPLES)]);
+}
+
+/** Results by trial: the groups of all folds. */
+export function readReal(path) {
+  const trials = new Map();
+  for (const line of readFileSync(path, 'utf8').split('\n').filter(Boolean)) {
+    const { key, ...result } = JSON.parse(line);
+    const { fold: _, ...trial } = key;
+    const name = JSON.stringify(trial);
+    const found = trials.get(name) ?? { ...trial, groups: [], seconds: 0 };
+    found.groups.push(...result.groups);
+    found.seconds += result.seconds;
+    trials.set(name, found);
+  }
+  const all = [...trials.values()];
+  // of the same set, the measurement with the most comparisons
+  const most = (set) => Math.max(...all.filter(({ judged }) => judged === set).map(({ comparisons }) => comparisons));
+  return all.filter(({ judged, comparisons }) => comparisons === most(judged));
+}
+
+const percent = (share) => (100 * share).toFixed(1);
+const measured = (groups, name) => {
+  const [low, high] = intervalOver(groups, (sums) => sums[name]);
+  return `${percent(summed(groups)[name])} (${percent(low)} to ${percent(high)})`;
+};
+const table = (head, rows) =>
+  `\n\n${[head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n')}\n\n`;
+
+/** What each mark stands for. `set`: arguments or instructions. */
+export function realFigures(trials) {
+  const whole = (judged) => trials.filter((trial) => trial.judged === judged && trial.size === undefined);
+  return {
+    table: (judged) =>
+      table(
+        ['Method', 'Learned', 'Right, %', 'At matched length, %', 'Where the shorter was chosen, %', 'ECE, %'],
+        whole(judged).map(({ method, learned, groups }) => {
+          const { shorterChosen, ece } = summed(groups);
+          const calibration = method === 'longer is better' ? '' : percent(ece);
+          return [
+            ...[method, learned, measured(groups, 'accuracy'), measured(groups, 'even')],
+            ...[percent(shorterChosen), calibration],
+          ];
+        }),
+      ),
+    curve: (judged) => {
+      const sizes = [...new Set(trials.flatMap(({ size }) => size ?? []))].sort((a, b) => a - b);
+      const at = (method, size) =>
+        trials.find(
+          (trial) =>
+            trial.method === method && trial.learned === judged && trial.judged === judged && trial.size === size,
+        );
+      const cells = (method) =>
+        [...sizes, undefined].map((size) => {
+          const found = at(method, size);
+          return found ? percent(summed(found.groups).accuracy) : '';
+        });
+      return table(
+        ['Comparisons', ...sizes.map(String), 'all'],
+        ['bag of words', 'head'].map((method) => [method, ...cells(method)]),
+      );
+    },
+    /** What a method got right of the arguments, in %, from so many comparisons. */
+    at: (method, size) => {
+      const found = trials.find((trial) => trial.method === method && trial.size === Number(size));
+      if (!found) throw new Error(`no result of ${method} with ${size} comparisons`);
+      return percent(summed(found.groups).accuracy);
+    },
+    pairs: (judged) => {
+      const { n, evenCount, groups } = summed(whole(judged)[0].groups);
+      return `${n.toLocaleString('en')} comparisons in ${groups} groups, ${evenCount} of them at matched length`;
+    },
+  };
+}

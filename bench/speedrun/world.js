@@ -1,0 +1,38 @@
+/**
+ * Track 2: the embedded world from its base model to a true reward of 5.4, by any method.
+ *
+ * Rule: the embedded model, its demonstrations, and at most 1,000 comparisons of a policy's own completions, one in ten of
+ * them wrong. The true reward is read once, at the end. The score is the mean true reward of one completion of each prompt
+ * of the world. A method that chooses among completions may, by what it learned. The time is of everything.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { bestOfN, reward, sft } from '../../dist/align/index.js';
+import { reviewComparisons } from '../../dist/align/parts.js';
+import { saveModel } from '../../dist/lm/index.js';
+
+export const target = 5.4;
+export const unit = 'true reward';
+
+export async function run(seed) {
+  const folder = mkdtempSync(join(tmpdir(), 'heed-speedrun-'));
+  try {
+    const { model } = await sft({ seed, evaluations: 0, samples: { count: 0 } });
+    const data = await reviewComparisons(model, { comparisons: 1000, teacher: 'mistake:0.1', seed });
+    const place = join(folder, 'sft');
+    saveModel(place, model);
+    const learned = await reward({ model: place, data, seed, evaluations: 0, evaluation: { share: 0 } });
+    const { bestOf } = await bestOfN({
+      model,
+      reward: learned.model,
+      gold: 'reviews',
+      completions: 32,
+      maxTokens: 72,
+      seed,
+    });
+    return bestOf.at(-1).gold;
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
