@@ -124,6 +124,23 @@ const LONGEST_WORK = 10;
  */
 export const turnIsDue = (): boolean => performance.now() - lastTurn > LONGEST_WORK;
 
+/** Does work that comes in parts, with turns of the event loop between them where they are due. */
+export async function inTurns<T>(work: Iterator<unknown, T>): Promise<T> {
+  for (;;) {
+    const { done, value } = work.next();
+    if (done) return value as T;
+    if (turnIsDue()) await breathe();
+  }
+}
+
+/** The same at once. */
+export function atOnce<T>(work: Iterator<unknown, T>): T {
+  for (;;) {
+    const { done, value } = work.next();
+    if (done) return value as T;
+  }
+}
+
 /** Node's environment variables; a page has none. */
 export const env: Readonly<Record<string, string | undefined>> = globalThis.process?.env ?? {};
 

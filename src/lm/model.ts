@@ -1,15 +1,16 @@
 /** A whole language model: weights, tokenizer, and the tokens that end a completion. */
 
 import { z } from 'zod';
+import { startFreely } from '../engine/runtime/current.ts';
 import { HeedError } from '../error.ts';
 import { writeFileAtomic } from '../files.ts';
 import { type DecoderConfig, decoderParameters } from '../nn/decoder-config.ts';
 import { createParameters } from '../nn/parameters.ts';
-import { breathe, existsSync, fileURLToPath, join, readFileSync } from '../node.ts';
+import { breathe, existsSync, fileURLToPath, inTurns, join, readFileSync } from '../node.ts';
 import { random } from '../random.ts';
 import { readAdapter } from './adapter-files.ts';
 import { encodeChat, endOfTurnToken } from './chat-template.ts';
-import { type Checkpoint, loadCheckpoint, readShape, type SaveOptions, saveCheckpoint } from './checkpoint.ts';
+import { type Checkpoint, loadCheckpointInParts, readShape, type SaveOptions, saveCheckpoint } from './checkpoint.ts';
 import { type CompletionOptions, complete, isConversation, notAPrompt, type Prompt } from './complete.ts';
 import { isGguf } from './gguf/file.ts';
 import { openMetadata } from './gguf/load.ts';
@@ -167,8 +168,8 @@ export async function loadModel(nameOrFolder: string = embeddedModel, options: L
   const base = await baseFolder(folder, options);
   if (base !== undefined) return loadAdapted(folder, base, options);
   const tokenizer = loadTokenizer(folder); // before the weights: errors in it show quickly
-  await breathe(); // each part takes its time
-  const checkpoint = loadCheckpoint(folder, options.onNotice);
+  await startFreely(); // each part takes its time
+  const checkpoint = await inTurns(loadCheckpointInParts(folder, options.onNotice));
   await breathe();
   try {
     checkTokenizer(tokenizer, checkpoint.config, folder);
@@ -244,7 +245,7 @@ export async function loadWeights(
   const place = base ?? folder;
   const withTokenizer = isGguf(place) ? hasTokenizer(openMetadata(place)) : existsSync(join(place, 'tokenizer.json'));
   if (withTokenizer) return loadModel(folder, options);
-  const checkpoint = loadCheckpoint(base ?? folder, options.onNotice);
+  const checkpoint = await inTurns(loadCheckpointInParts(base ?? folder, options.onNotice));
   return base === undefined ? checkpoint : merged(folder, checkpoint);
 }
 
