@@ -5,8 +5,8 @@ import { startFreely } from '../engine/runtime/current.ts';
 import { HeedError } from '../error.ts';
 import { writeFileAtomic } from '../files.ts';
 import { type DecoderConfig, decoderParameters } from '../nn/decoder-config.ts';
-import { createParameters } from '../nn/parameters.ts';
-import { breathe, existsSync, fileURLToPath, inTurns, join, readFileSync } from '../node.ts';
+import { createParametersInParts } from '../nn/parameters.ts';
+import { atOnce, breathe, existsSync, fileURLToPath, inTurns, join, readFileSync } from '../node.ts';
 import { random } from '../random.ts';
 import { readAdapter } from './adapter-files.ts';
 import { encodeChat, endOfTurnToken } from './chat-template.ts';
@@ -295,6 +295,11 @@ function merged<M extends Checkpoint>(folder: string, model: M): M {
  * decoder.
  */
 export function createModel(config: DecoderConfig, tokenizer: Tokenizer, seed: number): Model {
+  return atOnce(createModelInParts(config, tokenizer, seed));
+}
+
+/** The same in parts. */
+export function* createModelInParts(config: DecoderConfig, tokenizer: Tokenizer, seed: number): Generator<void, Model> {
   checkTokenizer(tokenizer, config, 'the new model');
   const { bos, eos, pad } = tokenizer;
   const special = { bos_token_id: bos ?? null, eos_token_id: eos ?? null, pad_token_id: pad ?? null };
@@ -302,7 +307,7 @@ export function createModel(config: DecoderConfig, tokenizer: Tokenizer, seed: n
   return modelOf({
     config,
     raw,
-    parameters: createParameters(decoderParameters(config), random(seed, 'parameters')),
+    parameters: yield* createParametersInParts(decoderParameters(config), random(seed, 'parameters')),
     architecture: (raw.architectures as string[])[0],
     tokenizer,
     ends: eos === undefined ? [] : [eos],
