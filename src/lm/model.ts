@@ -6,7 +6,7 @@ import { HeedError } from '../error.ts';
 import { writeFileAtomic } from '../files.ts';
 import { type DecoderConfig, decoderParameters } from '../nn/decoder-config.ts';
 import { createParametersInParts } from '../nn/parameters.ts';
-import { atOnce, breathe, existsSync, fileURLToPath, inTurns, join, readFileSync } from '../node.ts';
+import { atOnce, breathe, broughtFile, existsSync, fileURLToPath, inTurns, join, readFileSync } from '../node.ts';
 import { random } from '../random.ts';
 import { readAdapter } from './adapter-files.ts';
 import { encodeChat, endOfTurnToken } from './chat-template.ts';
@@ -208,7 +208,7 @@ export function checkModelName(nameOrFolder: string): void {
 /** The folder or the GGUF file of a model by name. @throws HeedError if there is none. */
 export async function modelFolder(nameOrFolder: string, options: PullOptions = {}): Promise<string> {
   if (nameOrFolder !== embeddedModel || existsSync(nameOrFolder)) return resolveModel(nameOrFolder, options);
-  return fileURLToPath(new URL(`../../models/${embeddedModel}`, import.meta.url));
+  return fileURLToPath(broughtFile(`../../models/${embeddedModel}`, import.meta.url));
 }
 
 /** Whether a folder holds a LoRA adapter (PEFT) instead of a whole model. */

@@ -31,7 +31,7 @@ export interface RlInput extends Omit<RlSettings, 'env'> {
   /** What the agent acts in (default: `CartPole-v1`). */
   env?: EnvironmentInput;
   /** Stops the training after the current step. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /** What `rl` ends with. */
