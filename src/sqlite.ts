@@ -1,5 +1,7 @@
 /** SQLite by Node's own driver if it has one, else by a package with the same interface. */
+
 import { createRequire } from './node.ts';
+import { optionalPackage } from './optional-package.ts';
 
 /** An open database: what both drivers implement. */
 export interface SqliteConnection {
@@ -24,9 +26,10 @@ type Sqlite = { DatabaseSync: new (path: string, settings?: SqliteSettings) => S
 export async function openSqlite(path: string, settings: SqliteSettings = {}): Promise<SqliteConnection> {
   const [major, minor] = process.versions.node.split('.').map(Number);
   const builtIn = major > 22 || (major === 22 && minor >= 13);
+  const name = '@photostructure/sqlite';
   const { DatabaseSync } = builtIn
     ? builtInSqlite()
-    : (createRequire(import.meta.url)('@photostructure/sqlite') as Sqlite);
+    : await optionalPackage(name, 'SQLite before Node 22.13', () => createRequire(import.meta.url)(name) as Sqlite);
   return new DatabaseSync(path, settings);
 }
 
