@@ -8,12 +8,13 @@ import { HeedError, messageOf } from './error.ts';
  * @param purpose - What needs it, as the subject of a sentence.
  * @throws HeedError that says what to install where it is missing or damaged.
  */
-export async function optionalPackage<T>(name: string, purpose: string, loading: () => T | Promise<T>): Promise<T> {
+export async function optionalPackage<Package>(name: string, purpose: string): Promise<Package> {
   try {
-    return await loading();
+    // a bundler leaves such an import as it is, where it would refuse one by name of what is not installed
+    return (await import(/* webpackIgnore: true */ /* @vite-ignore */ name)) as Package;
   } catch (cause) {
     throw new HeedError(`${purpose} needs the package ${name}, which cannot be loaded: ${firstLine(cause)}`, {
-      hint: `install it beside heed, with its optional packages: npm install ${name}`,
+      hint: `install it beside heed: npm install ${name}`,
       cause,
     });
   }

@@ -50,7 +50,7 @@ export async function loadMujoco(idOrTask: string | MujocoTask): Promise<() => M
       hint: 'name one of them, or pass your own task: see docs/reference/environments.md',
     });
   }
-  loading ??= optionalPackage('@mujoco/mujoco', 'A task of MuJoCo', () => import('@mujoco/mujoco')).then((module) =>
+  loading ??= optionalPackage<typeof import('@mujoco/mujoco')>('@mujoco/mujoco', 'A task of MuJoCo').then((module) =>
     module.default(),
   );
   const compiled = compileTask(await loading, task);

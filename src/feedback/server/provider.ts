@@ -57,7 +57,7 @@ export interface Provider {
 const TIMEOUT = 10;
 const LOOPBACK = /^(127\.0\.0\.1|localhost|\[::1\])$/;
 
-const openidClient = () => optionalPackage('openid-client', 'Signing in by a provider', () => import('openid-client'));
+const openidClient = () => optionalPackage<typeof import('openid-client')>('openid-client', 'Signing in by a provider');
 
 /**
  * A provider, which is asked for its endpoints at the first sign-in.

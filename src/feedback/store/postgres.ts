@@ -39,7 +39,7 @@ const SESSION = `select pg_backend_pid() as pid, set_config('tcp_keepalives_idle
   set_config('tcp_user_timeout', '15000', false), set_config('jit', 'off', false)`;
 
 /** The client of PostgreSQL. */
-const client = () => optionalPackage('pg', 'A store in PostgreSQL', () => import('pg'));
+const client = () => optionalPackage<typeof import('pg')>('pg', 'A store in PostgreSQL');
 
 /** Kysely's dialect for the PostgreSQL database at a `postgres://…` address. */
 export async function postgresDialect(
