@@ -11,7 +11,7 @@ import { HeedError, messageOf } from './error.ts';
 export async function optionalPackage<Package>(name: string, purpose: string): Promise<Package> {
   try {
     // a bundler leaves such an import as it is, where it would refuse one by name of what is not installed
-    return (await import(/* webpackIgnore: true */ /* @vite-ignore */ name)) as Package;
+    return (await import(name)) as Package;
   } catch (cause) {
     throw new HeedError(`${purpose} needs the package ${name}, which cannot be loaded: ${firstLine(cause)}`, {
       hint: `install it beside heed: npm install ${name}`,
