@@ -47,10 +47,11 @@ const quoted = (path) => (/^[\w./:\\-]+$/.test(path) ? path : `"${path}"`);
 const from = values.from ?? root;
 const stage = mkdtempSync(join(tmpdir(), 'heed-pack-'));
 try {
-  const optionalDependencies = writePlatformPackages(stage);
+  const platformPackages = writePlatformPackages(stage);
   const { scripts, allowScripts, devDependencies, ...manifest } = JSON.parse(
     readFileSync(join(from, 'package.json'), 'utf8'),
   );
+  const optionalDependencies = { ...manifest.optionalDependencies, ...platformPackages };
   const heed = join(stage, 'heed');
   mkdirSync(heed);
   for (const name of manifest.files) {
@@ -63,7 +64,7 @@ try {
     npm(['pack', '--silent', '--pack-destination', out], join(stage, name));
   }
   process.stdout.write(
-    `\nTo use heed in a project of your own, type there:\n${installCommand(manifest, optionalDependencies)}\n`,
+    `\nTo use heed in a project of your own, type there:\n${installCommand(manifest, platformPackages)}\n`,
   );
 } finally {
   rmSync(stage, { recursive: true, force: true });

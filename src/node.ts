@@ -124,6 +124,36 @@ const LONGEST_WORK = 10;
  */
 export const turnIsDue = (): boolean => performance.now() - lastTurn > LONGEST_WORK;
 
+/** Does work that comes in parts, with turns of the event loop between them where they are due. */
+export async function inTurns<T>(work: Iterator<unknown, T>): Promise<T> {
+  for (;;) {
+    const { done, value } = work.next();
+    if (done) return value as T;
+    if (turnIsDue()) await breathe();
+  }
+}
+
+/** The same at once. */
+export function atOnce<T>(work: Iterator<unknown, T>): T {
+  for (;;) {
+    const { done, value } = work.next();
+    if (done) return value as T;
+  }
+}
+
+/**
+ * A file that heed brings, such as the program of a thread, by its path from a module's `import.meta.url`.
+ *
+ * @throws HeedError where a bundler has copied the module and not the file.
+ */
+export function broughtFile(path: string, from: string | undefined): URL {
+  const file = from === undefined ? undefined : new URL(path, from);
+  if (file && existsSync(file)) return file;
+  throw new HeedError(`heed is part of a bundle, which lacks its file "${path.replace(/^[./]+/, '')}"`, {
+    hint: 'tell the bundler that heed is external (docs/how-to/use-a-bundler.md); a model can also be named by its folder',
+  });
+}
+
 /** Node's environment variables; a page has none. */
 export const env: Readonly<Record<string, string | undefined>> = globalThis.process?.env ?? {};
 

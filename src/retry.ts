@@ -5,7 +5,7 @@ import { wait as sleep } from './node.ts';
 
 /** How temporary failures are retried. */
 export interface RetryOptions {
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** Milliseconds before the first retry of a failed request, doubled for each further one. Default 1000. */
   retryDelay?: number;
   /** Called with the reason of each retry. */

@@ -1,5 +1,6 @@
 /** SQLite by Node's own driver if it has one, else by a package with the same interface. */
-import { createRequire } from './node.ts';
+
+import { optionalPackage } from './optional-package.ts';
 
 /** An open database: what both drivers implement. */
 export interface SqliteConnection {
@@ -20,13 +21,13 @@ interface SqliteSettings {
 
 type Sqlite = { DatabaseSync: new (path: string, settings?: SqliteSettings) => SqliteConnection };
 
-/** Opens the SQLite file at a path, or `:memory:`. The package is required, not imported: bundles for pages leave it out. */
+/** Opens the SQLite file at a path, or `:memory:`. */
 export async function openSqlite(path: string, settings: SqliteSettings = {}): Promise<SqliteConnection> {
   const [major, minor] = process.versions.node.split('.').map(Number);
   const builtIn = major > 22 || (major === 22 && minor >= 13);
   const { DatabaseSync } = builtIn
     ? builtInSqlite()
-    : (createRequire(import.meta.url)('@photostructure/sqlite') as Sqlite);
+    : await optionalPackage<Sqlite>('@photostructure/sqlite', 'SQLite before Node 22.13');
   return new DatabaseSync(path, settings);
 }
 

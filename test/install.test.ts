@@ -113,7 +113,7 @@ describe('the release', () => {
   it('is heed without source maps and scripts, and a library with its license for each platform', async () => {
     const { heed, ...libraries } = Object.fromEntries(registry.manifests);
     expect(heed.scripts ?? heed.devDependencies).toBeUndefined();
-    expect(Object.keys(heed.optionalDependencies!).sort()).toEqual(Object.keys(libraries).sort());
+    expect(Object.keys(heed.optionalDependencies!)).toEqual(expect.arrayContaining(Object.keys(libraries)));
     expect(Object.keys(libraries).sort()).toEqual(
       ['darwin-arm64', 'linux-arm64', 'linux-x64', 'win32-x64'].map((platform) => `heed-onnxruntime-${platform}`),
     );

@@ -154,7 +154,7 @@ function headersOf(token: string): Record<string, string> {
 interface Exchange {
   method?: string;
   body?: Uint8Array | string;
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** Whether the answer may stay silent for long. */
   patient?: boolean;
 }

@@ -51,7 +51,7 @@ export interface LearnInput extends Omit<LearnSettings, 'env' | 'teacher' | 'jud
    */
   comparisons?: readonly ComparisonInput[];
   /** Stops the training after the current step. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** Called with notices, such as that a short run needed other settings than its preset has. */
   onNotice?: (text: string) => void;
 }

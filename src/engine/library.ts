@@ -13,7 +13,14 @@ const ASYNC_STACK = 2 ** 23;
 /** koffi, loaded when it is first needed: a page has none. */
 export const koffi = (): typeof Koffi => {
   if (!loaded) {
-    loaded = createRequire(import.meta.url)('koffi') as typeof Koffi;
+    try {
+      loaded = createRequire(import.meta.url)('koffi') as typeof Koffi;
+    } catch (cause) {
+      throw new HeedError(`the package koffi cannot be loaded: ${messageOf(cause).split('\n')[0]}`, {
+        hint: 'install heed beside your program; a bundler must leave it out (docs/how-to/use-a-bundler.md)',
+        cause,
+      });
+    }
     if (loaded.config().async_stack_size! < ASYNC_STACK) widenStack(loaded);
   }
   return loaded;

@@ -43,6 +43,7 @@ it('a run calls native code once', () => {
     const program = trace((g) => ({ y: tanh(linear(input(g, 'x', ['n', 3]), input(g, 'w', [2, 3]))) }));
     const values = { x: floats([4, 3]), w: floats([2, 3]), y: new Value('float32', [4, 2]) };
     const binding = program.bind(values, values);
+    binding.run(); // opens and binds
     expect(counts).toMatchObject({
       CreateTensorWithDataAsOrtValue: 3,
       CreateIoBinding: 1,

@@ -11,7 +11,7 @@ import { createGraph, type Graph, type Tensor } from './graph.ts';
 import { checkInPlace } from './in-place.ts';
 import { encodeModel, type Initializer } from './onnx.ts';
 import { runtime } from './runtime/current.ts';
-import type { Handle } from './runtime/runtime.ts';
+import type { Handle, RuntimeBinding, RuntimeSessionOptions } from './runtime/runtime.ts';
 import { selectNodes } from './select.ts';
 import { checkValue, describeSpec, inferShape, learnSymbols, type Spec } from './spec.ts';
 import { Value, type ValueData } from './value.ts';
@@ -96,9 +96,15 @@ export interface Program<I extends InputSpecs = AnyInputs, O extends string = st
   [Symbol.dispose](): void;
 }
 
+/** A program in the runtime, which opens it when it first runs: in another thread, if the run may take its time. */
 interface Session {
   key: string;
-  handle: Handle;
+  model: Uint8Array;
+  options: RuntimeSessionOptions;
+  /** Absent until it is open. */
+  handle?: Handle;
+  /** Settles when another thread has opened it. */
+  opening?: Promise<void>;
   /** Values that ONNX Runtime reads in place: they must live as long. */
   fixedValues: readonly (readonly [name: string, value: Value])[];
   /** Number of programs, and of runs in other threads, that need it. */
@@ -118,7 +124,31 @@ let ownSessions = 0;
 function leave(session: Session): void {
   if (--session.users > 0) return;
   sessions.delete(session.key);
-  runtime().releaseSession(session.handle);
+  if (session.handle !== undefined) runtime().releaseSession(session.handle);
+}
+
+/** The runtime's session, which is opened now if it is not yet. */
+function opened(session: Session): Handle {
+  session.handle ??= runtime().createSession(session.model, session.options);
+  return session.handle;
+}
+
+/** Opens it in another thread, where the runtime can: compiling takes 60 ms for a small model's training step. */
+async function open(session: Session): Promise<void> {
+  session.opening ??= openBeside(session);
+  await session.opening;
+}
+
+async function openBeside(session: Session): Promise<void> {
+  session.users++;
+  try {
+    const handle = await runtime().createSessionAsync(session.model, session.options);
+    if (session.handle === undefined) session.handle = handle;
+    else runtime().releaseSession(handle); // a run in this thread could not wait
+  } finally {
+    session.opening = undefined;
+    leave(session);
+  }
 }
 
 /** Number of live sessions, for tests of leaks and of sharing. */
@@ -173,17 +203,18 @@ export function compile<O extends Readonly<Record<string, Tensor>>>(
   const settings = [dims, options.singleThread, options.sharedMemory, options.profile, where, own];
   const key = createHash('sha256').update(model).update(JSON.stringify(settings)).digest('hex');
   const fixedValues = fixedInputs.map(({ name }) => [name, fixed[name]] as const);
-  const session = sessions.get(key) ?? {
+  const session: Session = sessions.get(key) ?? {
     key,
     fixedValues,
-    handle: engine.createSession(model, {
+    model,
+    options: {
       ...options,
       device: where === 'cpu' ? undefined : where,
       ownOperators: nodes.some(({ domain }) => domain === 'heed'),
       inputs: inputs.length,
       outputs: specs.length,
       fixed: engine.fixedByName ? fixedValues.map(([name, value]) => [name, value.handle] as const) : [],
-    }),
+    },
     users: 0,
     short: options.singleThread === true,
   };
@@ -376,7 +407,13 @@ function createBinding(
   ];
   const values = [...ins, ...outs].map(([, value]) => value);
   const handles = (some: typeof ins) => some.map(([name, value]) => [name, value.handle] as const);
-  const bound = runtime().createBinding(session.handle, handles(ins), handles(outs), appended);
+  let bound: RuntimeBinding | undefined;
+  const bind = () => {
+    bound ??= runtime().createBinding(opened(session), handles(ins), handles(outs), appended);
+    return bound;
+  };
+  if (session.handle !== undefined) bind();
+  else handles([...ins, ...outs]); // throws for a value that was disposed of
   let live: { values: Value[]; users: number } | undefined = { values, users: 1 };
   const alive = () => {
     if (!live || isProgramDisposed()) {
@@ -385,11 +422,11 @@ function createBinding(
     return live;
   };
   const drop = (held: { users: number }) => {
-    if (--held.users === 0) bound.release();
+    if (--held.users === 0) bound?.release();
   };
   const run = () => {
     alive();
-    bound.run();
+    bind().run();
   };
   const runAsync = async () => {
     // A binding or program that is disposed of meanwhile lives until the run has ended.
@@ -397,7 +434,8 @@ function createBinding(
     held.users++;
     session.users++;
     try {
-      await bound.runAsync();
+      if (session.handle === undefined) await open(session);
+      await bind().runAsync();
     } finally {
       drop(held);
       leave(session);
@@ -408,6 +446,7 @@ function createBinding(
     runAsync,
     async runFreely() {
       if (turnIsDue()) await breathe();
+      if (session.handle === undefined) await open(session);
       if (session.short) return run();
       const began = performance.now();
       if (session.milliseconds === undefined || session.milliseconds > LONG_RUN) await runAsync();

@@ -18,11 +18,19 @@ import {
 } from '../nn/decoder-config.ts';
 import * as initialize from '../nn/initialize.ts';
 import { type Arena, createArena, type ParameterSpec } from '../nn/parameters.ts';
-import { basename, existsSync, join } from '../node.ts';
+import { atOnce, basename, existsSync, join } from '../node.ts';
 import { layoutOf, readArchitecture, readConfig } from './config.ts';
 import { correctedConfig } from './corrected-config.ts';
 import { gpt2Layout } from './families.ts';
-import { bytesPerFloat, FLOAT_DTYPES, type FloatDtype, floatBytes, isFloatDtype, readFloats } from './floats.ts';
+import {
+  bytesPerFloat,
+  FLOAT_DTYPES,
+  type FloatDtype,
+  floatBytes,
+  isFloatDtype,
+  readFloats,
+  readFloatsInParts,
+} from './floats.ts';
 import { isGguf } from './gguf/file.ts';
 import { loadGguf, openMetadata, readGgufShape } from './gguf/load.ts';
 import { isPlain, type Layout, namesOf, pack, SCORE, type StoredTensor, storedTensors, unpack } from './layout.ts';
@@ -85,8 +93,16 @@ export function readShape(
  *
  * @throws HeedError that names the file, field or tensor that is missing, damaged or not supported.
  */
-export function loadCheckpoint(folder: string, onNotice: (text: string) => void = () => {}): Checkpoint {
-  if (isGguf(folder)) return loadGguf(folder);
+export function loadCheckpoint(folder: string, onNotice?: (text: string) => void): Checkpoint {
+  return atOnce(loadCheckpointInParts(folder, onNotice));
+}
+
+/** The same in parts. */
+export function* loadCheckpointInParts(
+  folder: string,
+  onNotice: (text: string) => void = () => {},
+): Generator<void, Checkpoint> {
+  if (isGguf(folder)) return yield* loadGguf(folder);
   const { raw: written, architecture, family, classifier } = readShape(folder);
   const files = openWeights(folder);
   const weights = {
@@ -100,14 +116,16 @@ export function loadCheckpoint(folder: string, onNotice: (text: string) => void 
   if (classifier) specs.push(scoreSpec(config, files.get(SCORE)?.tensors.get(SCORE)?.shape[0] ?? 1));
   const layout = layoutOf(family);
   const found = findTensors(folder, layout, storedTensors(layout, specs, config.heads), files);
+  yield;
   const parameters = createArena(specs);
+  yield;
   try {
     for (const { tensor, file, name } of found) {
       const into = tensor.parameters.map((parameter) => parameters.values[parameter].data);
-      if (isPlain(tensor)) readFloats(file, name, into[0]);
+      if (isPlain(tensor)) yield* readFloatsInParts(file, name, into[0]);
       else {
         const stored = new Float32Array(sizeOf(tensor.shape));
-        readFloats(file, name, stored);
+        yield* readFloatsInParts(file, name, stored);
         unpack(tensor, stored, into);
       }
     }

@@ -1,5 +1,6 @@
 /** Converts tensors of floats in files to float32 and back, without a second full copy. */
 import type { SafetensorsFile } from '../engine/safetensors.ts';
+import { atOnce } from '../node.ts';
 import { type HalfDtype, narrow, widen } from './half.ts';
 
 /** Data types of stored weights. */
@@ -11,12 +12,22 @@ export const bytesPerFloat = (dtype: FloatDtype): number => (dtype === 'F32' ? 4
 
 /** Floats converted at a time: their bits stay in the processor's cache. */
 const PIECE = 2 ** 16;
+/** Floats read at a time where nothing is converted. */
+const READ = 2 ** 21;
 
 /** Reads a tensor of any float dtype into memory of its size. */
 export function readFloats(file: SafetensorsFile, name: string, into: Float32Array): void {
+  atOnce(readFloatsInParts(file, name, into));
+}
+
+/** The same in parts. */
+export function* readFloatsInParts(file: SafetensorsFile, name: string, into: Float32Array): Generator<void> {
   const dtype = file.tensors.get(name)?.dtype;
   if (dtype === 'F32') {
-    file.readInto(name, bytesOf(into));
+    for (let begin = 0; begin < into.length; begin += READ) {
+      file.readInto(name, bytesOf(into.subarray(begin, begin + READ)), 4 * begin);
+      yield;
+    }
     return;
   }
   const piece = new Uint16Array(Math.min(PIECE, into.length));
@@ -25,6 +36,7 @@ export function readFloats(file: SafetensorsFile, name: string, into: Float32Arr
     const bits = piece.subarray(0, floats.length);
     file.readInto(name, bytesOf(bits), 2 * begin);
     widen(dtype as HalfDtype, bits, floats);
+    yield;
   }
 }
 

@@ -37,7 +37,7 @@ export const precisionSchema = z
 /** Options of `Generator.generate`: sampling, batch size, and what ends a completion. */
 export interface GenerateOptions extends Partial<z.output<typeof generateSchema>>, SequenceOptions {
   /** Ends the iteration after the current step. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /** How a generator is compiled. */

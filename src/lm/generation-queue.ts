@@ -56,7 +56,7 @@ export interface SubmitOptions extends Partial<z.output<typeof submitSchema>>, S
   /** Tells completions of one seed apart; 0 by default. */
   index?: number;
   /** Cancels it: its iteration throws the reason. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /** A token of a completion; the last one brings the whole. */

@@ -1,15 +1,16 @@
 /** A whole language model: weights, tokenizer, and the tokens that end a completion. */
 
 import { z } from 'zod';
+import { startFreely } from '../engine/runtime/current.ts';
 import { HeedError } from '../error.ts';
 import { writeFileAtomic } from '../files.ts';
 import { type DecoderConfig, decoderParameters } from '../nn/decoder-config.ts';
-import { createParameters } from '../nn/parameters.ts';
-import { breathe, existsSync, fileURLToPath, join, readFileSync } from '../node.ts';
+import { createParametersInParts } from '../nn/parameters.ts';
+import { atOnce, breathe, broughtFile, existsSync, fileURLToPath, inTurns, join, readFileSync } from '../node.ts';
 import { random } from '../random.ts';
 import { readAdapter } from './adapter-files.ts';
 import { encodeChat, endOfTurnToken } from './chat-template.ts';
-import { type Checkpoint, loadCheckpoint, readShape, type SaveOptions, saveCheckpoint } from './checkpoint.ts';
+import { type Checkpoint, loadCheckpointInParts, readShape, type SaveOptions, saveCheckpoint } from './checkpoint.ts';
 import { type CompletionOptions, complete, isConversation, notAPrompt, type Prompt } from './complete.ts';
 import { isGguf } from './gguf/file.ts';
 import { openMetadata } from './gguf/load.ts';
@@ -167,8 +168,8 @@ export async function loadModel(nameOrFolder: string = embeddedModel, options: L
   const base = await baseFolder(folder, options);
   if (base !== undefined) return loadAdapted(folder, base, options);
   const tokenizer = loadTokenizer(folder); // before the weights: errors in it show quickly
-  await breathe(); // each part takes its time
-  const checkpoint = loadCheckpoint(folder, options.onNotice);
+  await startFreely(); // each part takes its time
+  const checkpoint = await inTurns(loadCheckpointInParts(folder, options.onNotice));
   await breathe();
   try {
     checkTokenizer(tokenizer, checkpoint.config, folder);
@@ -207,7 +208,7 @@ export function checkModelName(nameOrFolder: string): void {
 /** The folder or the GGUF file of a model by name. @throws HeedError if there is none. */
 export async function modelFolder(nameOrFolder: string, options: PullOptions = {}): Promise<string> {
   if (nameOrFolder !== embeddedModel || existsSync(nameOrFolder)) return resolveModel(nameOrFolder, options);
-  return fileURLToPath(new URL(`../../models/${embeddedModel}`, import.meta.url));
+  return fileURLToPath(broughtFile(`../../models/${embeddedModel}`, import.meta.url));
 }
 
 /** Whether a folder holds a LoRA adapter (PEFT) instead of a whole model. */
@@ -244,7 +245,7 @@ export async function loadWeights(
   const place = base ?? folder;
   const withTokenizer = isGguf(place) ? hasTokenizer(openMetadata(place)) : existsSync(join(place, 'tokenizer.json'));
   if (withTokenizer) return loadModel(folder, options);
-  const checkpoint = loadCheckpoint(base ?? folder, options.onNotice);
+  const checkpoint = await inTurns(loadCheckpointInParts(base ?? folder, options.onNotice));
   return base === undefined ? checkpoint : merged(folder, checkpoint);
 }
 
@@ -294,6 +295,11 @@ function merged<M extends Checkpoint>(folder: string, model: M): M {
  * decoder.
  */
 export function createModel(config: DecoderConfig, tokenizer: Tokenizer, seed: number): Model {
+  return atOnce(createModelInParts(config, tokenizer, seed));
+}
+
+/** The same in parts. */
+export function* createModelInParts(config: DecoderConfig, tokenizer: Tokenizer, seed: number): Generator<void, Model> {
   checkTokenizer(tokenizer, config, 'the new model');
   const { bos, eos, pad } = tokenizer;
   const special = { bos_token_id: bos ?? null, eos_token_id: eos ?? null, pad_token_id: pad ?? null };
@@ -301,7 +307,7 @@ export function createModel(config: DecoderConfig, tokenizer: Tokenizer, seed: n
   return modelOf({
     config,
     raw,
-    parameters: createParameters(decoderParameters(config), random(seed, 'parameters')),
+    parameters: yield* createParametersInParts(decoderParameters(config), random(seed, 'parameters')),
     architecture: (raw.architectures as string[])[0],
     tokenizer,
     ends: eos === undefined ? [] : [eos],

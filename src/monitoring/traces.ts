@@ -6,6 +6,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Attributes, Span, SpanKind, Tracer } from '@opentelemetry/api';
 import { HeedError, messageOf } from '../error.ts';
+import { optionalPackage } from '../optional-package.ts';
 
 /** The environment variables that turn traces on. */
 const ENDPOINTS = ['OTEL_EXPORTER_OTLP_ENDPOINT', 'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'];
@@ -69,13 +70,16 @@ export async function startTraces({ service, env = process.env }: TracesOptions)
   };
 }
 
+const TRACES = 'A trace';
+type Exporter = typeof import('@opentelemetry/exporter-trace-otlp-http');
+
 async function load(wanted: string, attributes: Record<string, string>) {
   try {
     const [api, { resourceFromAttributes, defaultResource }, sdk, { OTLPTraceExporter }] = await Promise.all([
-      import('@opentelemetry/api'),
-      import('@opentelemetry/resources'),
-      import('@opentelemetry/sdk-trace-base'),
-      import('@opentelemetry/exporter-trace-otlp-http'),
+      optionalPackage<typeof import('@opentelemetry/api')>('@opentelemetry/api', TRACES),
+      optionalPackage<typeof import('@opentelemetry/resources')>('@opentelemetry/resources', TRACES),
+      optionalPackage<typeof import('@opentelemetry/sdk-trace-base')>('@opentelemetry/sdk-trace-base', TRACES),
+      optionalPackage<Exporter>('@opentelemetry/exporter-trace-otlp-http', TRACES),
     ]);
     const provider = new sdk.BasicTracerProvider({
       resource: defaultResource().merge(resourceFromAttributes(attributes)),

@@ -9,7 +9,7 @@ import { runtime } from '../engine/runtime/current.ts';
 import { Value, type ValueData } from '../engine/value.ts';
 import { type ValueAddress, valueAddress } from '../engine/value-address.ts';
 import { type CarriedError, HeedError, revived } from '../error.ts';
-import { env, receiveMessageOnPort } from '../node.ts';
+import { broughtFile, env, receiveMessageOnPort } from '../node.ts';
 import { FAILED, type OrderedThread, order, startThread, waitFor } from '../threads/ordered-thread.ts';
 import type { PackedWeights } from './bf16-decoder.ts';
 import type { DecoderConfig } from './decoder-config.ts';
@@ -88,7 +88,7 @@ export async function startDecoderThreads({
   if (cores < 2 || precision !== 'bf16' || singleThread || profile || device() !== 'cpu') return undefined;
   const data: DecoderThreadData = { config, options, weights: addressesOf(weights), packed: addressesOfPacked(packed) };
   const start = {
-    file: new URL('./decoder-worker.js', import.meta.url),
+    file: broughtFile('./decoder-worker.js', import.meta.url),
     env: { ...env, HEED_THREADS: '1', HEED_DEVICE: 'cpu' },
     polling: SAMPLING,
     ended,

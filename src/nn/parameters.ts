@@ -4,6 +4,7 @@ import { newest } from '../engine/runtime/newest.ts';
 import { openSafetensors, type SafetensorsTensor, writeSafetensors } from '../engine/safetensors.ts';
 import { allocate, Value } from '../engine/value.ts';
 import { HeedError } from '../error.ts';
+import { atOnce } from '../node.ts';
 import type { Random } from '../random.ts';
 import type { Initialize } from './initialize.ts';
 
@@ -84,8 +85,16 @@ export function partOf(arena: Arena, start: number, end = arena.specs.length): A
 
 /** Parameters with their initial values, drawn in the order of `specs`. @throws HeedError if two have the same name. */
 export function createParameters(specs: readonly ParameterSpec[], random: Random): Arena {
+  return atOnce(createParametersInParts(specs, random));
+}
+
+/** The same in parts. */
+export function* createParametersInParts(specs: readonly ParameterSpec[], random: Random): Generator<void, Arena> {
   const arena = createArena(specs);
-  for (const { name, shape, initialize } of specs) initialize(arena.values[name].data, shape, random);
+  for (const { name, shape, initialize } of specs) {
+    initialize(arena.values[name].data, shape, random);
+    yield;
+  }
   return arena;
 }
 

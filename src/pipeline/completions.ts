@@ -75,7 +75,7 @@ interface CompletionSettings {
   temperature: number;
   seed: number;
   pull?: PullOptions;
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 async function complete(folder: string, data: string | undefined, settings: CompletionSettings): Promise<Completion[]> {

@@ -1,11 +1,13 @@
 /** The environment that callers pass to a verb: a name, a file, a function that makes it, or a source. */
 
+import { startFreely } from '../engine/runtime/current.ts';
 import { type EnvironmentSource, sourceOf } from '../env/batch/source.ts';
 import type { Environment } from '../env/environment.ts';
 import { checkEnvironment } from '../env/open/load.ts';
 import { type OpenOptions, openEnvironment } from '../env/open/open.ts';
 import { checkWorks } from '../env/open/trial.ts';
 import { HeedError } from '../error.ts';
+import { breathe } from '../node.ts';
 
 /**
  * An environment: a name (`CartPole-v1`), a file (`./my-env.js`), a function that makes a new environment at each call,
@@ -51,7 +53,9 @@ async function within<Env extends EnvironmentInput, T extends Disposable>(
   open: (env: Env) => EnvironmentSource | Promise<EnvironmentSource>,
   create: (environment: EnvironmentSource) => T | Promise<T>,
 ): Promise<T> {
+  await startFreely(); // what follows takes its time
   const environment = await open(env);
+  await breathe();
   const dispose = () => {
     if (typeof env !== 'object') environment[Symbol.dispose]();
   };

@@ -34,7 +34,7 @@ export interface RlInput extends Omit<RlSettings, 'env' | 'reward'> {
   /** A learned reward to train on, such as that of `loadReward` (default: the environment's own). It stays the caller's. */
   reward?: StepReward;
   /** Stops the training after the current step. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /** What `rl` ends with. */

@@ -10,7 +10,7 @@ export interface TrainParts<Step> {
   /** The run that metrics, samples and checkpoints go to. */
   run: Run;
   /** Stops after the current iteration, with a checkpoint. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** Called after each step. */
   onStep?: (step: Step) => void;
   /** Seconds between checkpoints; 0 for one every iteration. Default 30. */

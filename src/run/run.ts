@@ -14,7 +14,7 @@ import type { SafetensorsTensor } from '../engine/safetensors.ts';
 import { HeedError, messageOf } from '../error.ts';
 import { checkFormat } from '../file-format.ts';
 import { fileError, isSystemError, writeFileAtomic } from '../files.ts';
-import { join, mkdirSync, readdirSync, readFileSync } from '../node.ts';
+import { broughtFile, join, mkdirSync, readdirSync, readFileSync } from '../node.ts';
 import { plugins } from '../plugins.ts';
 import { type RunCheckpoint, readCheckpoint, setAside, tidyCheckpoints, writeCheckpoint } from './checkpoint.ts';
 import { decode, fromJson, toJson } from './json.ts';
@@ -307,4 +307,4 @@ export function newFolder(name: string, now = new Date()): string {
 
 /** Version of heed. */
 export const version = (): string =>
-  JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version;
+  JSON.parse(readFileSync(broughtFile('../../package.json', import.meta.url), 'utf8')).version;

@@ -54,7 +54,7 @@ export interface ServeInput extends Partial<Omit<ServeSettings, 'learn' | 'redac
   /** Further redaction rules of the proxy, regular expressions by name, or a JSON file with them. */
   redact?: string | Readonly<Record<string, string>>;
   /** Closes the server when it aborts. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** The clock, in milliseconds since 1970; the system's by default. */
   now?: () => number;
   /** Called with what the person who runs the server should know; never with keys. */

@@ -36,7 +36,7 @@ export interface RunCellsParts {
   jobs: number;
   /** Seconds between checkpoints of a cell. */
   checkpointSeconds?: number;
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** Called with the environment steps of all running cells together. */
   onProgress?: (steps: number) => void;
 }

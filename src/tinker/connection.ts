@@ -24,7 +24,7 @@ export interface ConnectionOptions {
   /** The key: `X-API-Key`. */
   key?: string;
   /** Ends all requests. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /**
    * How long a request is sent again after failures that may pass, in ms; 5 minutes by default, and 5 s for the first one
    * of a client.

@@ -26,7 +26,7 @@ export interface TaskEvaluationOptions {
   /** Seed of the episodes (default: 0). */
   seed?: number;
   /** Stops the evaluation. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /** How a model did. */

@@ -13,7 +13,7 @@ export interface CompleteOptions {
   /** Seed of the random draws; every conversation derives its own. An endpoint may ignore it. Default 0. */
   seed?: number;
   /** Aborts the call, which rejects with the signal's reason. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /** Completes conversations: a local model, one behind an endpoint, or any object with these methods. */

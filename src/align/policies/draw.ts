@@ -12,7 +12,7 @@ interface DrawOptions {
   /** Sequences generated at once. */
   batch: number;
   seed: number;
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /** A completion of each prompt, each with its own random draws. BOS and padding tokens are suppressed. */

@@ -31,7 +31,7 @@ export interface RemoteSampling {
   /** Seed of the draws. */
   seed: number;
   /** Ends it between two requests. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /** A loss that a service computes, with numbers for each token of each completion: [completions][tokens]. */

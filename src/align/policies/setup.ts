@@ -7,6 +7,7 @@ import type { PreferenceRow, PromptCompletionRow, PromptRow, UnpairedPreferenceR
 import type { Disposables } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
 import { endsWithTurn, loadOutline, type Model, type ModelOutline } from '../../lm/model.ts';
+import { breathe } from '../../node.ts';
 import type { Teacher } from '../../preference/teacher.ts';
 import type { Training } from '../../run/training.ts';
 import type { EpisodeTasks } from '../agents/environment.ts';
@@ -129,6 +130,7 @@ export async function setUpPolicy(
     ? promptsOfTasks(environment, options)
     : await promptsOf(options, model, live);
   const probes = await probesOf(options, model, live);
+  await breathe(); // before what is compiled
   const maxTokens = environment ? options.episode!.tokens : options.maxTokens;
   const branches = environment && 'player' in environment ? options.episode!.turns : 1;
   const all = [...prompts, ...evaluationPrompts, ...probes];

@@ -3,7 +3,7 @@
 import type { PreferenceRow, UnpairedPreferenceRow } from '../../data/rows.ts';
 import { opening } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
-import { basename } from '../../node.ts';
+import { basename, breathe } from '../../node.ts';
 import type { Training } from '../../run/training.ts';
 import { diagnosePreference } from '../diagnosis/preference.ts';
 import { openRewardOption, type RewardSource } from '../rewards/open.ts';
@@ -63,6 +63,7 @@ export async function createPreferences<O extends PreferenceOptions>(
       options.reference === undefined
         ? undefined
         : await openModel('reference', options.reference, live, own, model.config.precision);
+    await breathe(); // before what is compiled
     return createPreferenceLearner({
       policy: own.use(createLanguagePolicy(model, { lora: options.lora, reference, seed: options.seed })),
       options,

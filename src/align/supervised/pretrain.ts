@@ -12,15 +12,17 @@ import { z } from 'zod';
 import { textsOf } from '../../data/content.ts';
 import type { DatasetRow } from '../../data/dataset.ts';
 import type { MessagesRow, PromptCompletionRow, TextRow } from '../../data/rows.ts';
-import { Disposables } from '../../disposables.ts';
+import { opening } from '../../disposables.ts';
 import type { Precision } from '../../engine/dtype.ts';
 import { resolvePrecision } from '../../engine/precision.ts';
+import { startFreely } from '../../engine/runtime/current.ts';
 import { HeedError } from '../../error.ts';
 import { trainBpe } from '../../lm/bpe-trainer.ts';
 import { withChatTemplate } from '../../lm/built-in-templates.ts';
-import { createModel, modelFolder } from '../../lm/model.ts';
+import { createModelInParts, modelFolder } from '../../lm/model.ts';
 import { loadTokenizer, type Tokenizer, tokenizerFrom } from '../../lm/tokenizer.ts';
 import type { DecoderConfig } from '../../nn/decoder-config.ts';
+import { breathe, inTurns } from '../../node.ts';
 import { encodeRow } from '../examples/encode.ts';
 import { fingerprint, gatherExamples, holdOut, listOf, subset } from '../examples/examples.ts';
 import { type Input, type Live, type Opener, openerOf, openSource, readSource } from '../training/input.ts';
@@ -116,15 +118,22 @@ type LearnerData = Pick<
   'name' | 'rows' | 'heldOut' | 'prompts' | 'measure' | 'fingerprint'
 >;
 
-function learner(options: PretrainOptions, tokenizer: Tokenizer, tokens: number, data: LearnerData): PretrainLearner {
+async function learner(
+  options: PretrainOptions,
+  tokenizer: Tokenizer,
+  tokens: number,
+  data: LearnerData,
+): Promise<PretrainLearner> {
   const { rows, accumulate, length, seed } = options;
   options.precision = resolvePrecision(options.precision, options.hidden);
-  const own = new Disposables();
-  try {
+  await startFreely();
+  return opening(async (own) => {
+    const model = own.use(await inTurns(createModelInParts(configOf(options, tokenizer), tokenizer, seed)));
+    await breathe(); // before what is compiled
     return createLanguageLearner({
       ...data,
       own,
-      model: own.use(createModel(configOf(options, tokenizer), tokenizer, seed)),
+      model,
       options,
       part: rows,
       length,
@@ -132,10 +141,7 @@ function learner(options: PretrainOptions, tokenizer: Tokenizer, tokens: number,
       packing: true,
       steps: Math.ceil(tokens / (rows * accumulate * length)),
     });
-  } catch (error) {
-    own[Symbol.dispose]();
-    throw error;
-  }
+  });
 }
 
 function configOf(options: PretrainOptions, { vocabularySize }: Tokenizer): DecoderConfig {

@@ -37,13 +37,13 @@ import { checkInput, parseOptions } from '../../options.ts';
 /** What every verb takes besides its options. */
 export interface Surroundings {
   /** Ends the training after the current step. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** Receives notices that need no action, such as rows that were left out or examples that were cut. */
-  onNotice?: (text: string) => void;
+  onNotice?: ((text: string) => void) | undefined;
   /** Receives how far long work within a step is, such as an evaluation, about every 4,096 tokens. */
-  onProgress?: (what: string, done: number, total: number) => void;
+  onProgress?: ((what: string, done: number, total: number) => void) | undefined;
   /** How models and data are fetched from the Hub. */
-  pull?: LoadOptions;
+  pull?: LoadOptions | undefined;
 }
 
 /** Paths of the options that take a live value in place of a name, and of `teacher`, which is not an option. */

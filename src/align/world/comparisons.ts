@@ -22,7 +22,7 @@ interface WorldComparisons {
   /** The teacher's name, as `parseTeacher` reads it. */
   teacher: string;
   seed: number;
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /**

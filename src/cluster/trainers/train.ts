@@ -55,7 +55,7 @@ export interface TrainerResult {
 /** Called while a trainer runs. */
 export interface TrainOnParts extends RemoteParts, TrainerFileParts {
   /** Ends it. A job of the cluster goes on; another call with the same folder follows it. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /**

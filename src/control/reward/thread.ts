@@ -5,7 +5,7 @@
  */
 
 import { type CarriedError, HeedError, messageOf, revived } from '../../error.ts';
-import { extname, NodeWorker } from '../../node.ts';
+import { broughtFile, extname, NodeWorker } from '../../node.ts';
 import type { createRewardEnsemble, RewardEnsemble } from './ensemble.ts';
 import type { Fit, FitCall, FitComparison } from './fit.ts';
 import type { InputScale } from './inputs.ts';
@@ -40,7 +40,7 @@ export interface RewardThread {
 
 /** Starts the thread. */
 export function startRewardThread(settings: EnsembleSettings): RewardThread {
-  const worker = new NodeWorker(new URL(`./worker${extname(import.meta.url)}`, import.meta.url), {
+  const worker = new NodeWorker(broughtFile(`./worker${extname(import.meta.url)}`, import.meta.url), {
     workerData: settings,
   });
   let settle: { resolve(outcome: FitOutcome): void; reject(error: unknown): void } | undefined;

@@ -1,6 +1,7 @@
 /** The one runtime of the process. */
 import { HeedError } from '../../error.ts';
-import { startRuntime } from './native.ts';
+import { breathe } from '../../node.ts';
+import { nativeLibrary, startRuntime } from './native.ts';
 import type { Runtime } from './runtime.ts';
 
 let current: Runtime | undefined;
@@ -12,6 +13,20 @@ export function runtime(): Runtime {
   }
   current ??= startRuntime();
   return current;
+}
+
+/**
+ * Gives the event loop a turn, and starts the runtime, if it has not started, part by part: each takes 10 to 25 ms.
+ *
+ * @throws HeedError as `runtime` does.
+ */
+export async function startFreely(): Promise<void> {
+  await breathe();
+  if (current || typeof process === 'undefined') return;
+  nativeLibrary();
+  await breathe();
+  runtime();
+  await breathe();
 }
 
 /** Makes programs run on this runtime. @throws HeedError once there is another. */

@@ -22,6 +22,7 @@ export interface NativeEngine extends Library {
   threads: number;
 }
 
+let library: Library | undefined;
 let shared: NativeEngine | undefined;
 let listening = false;
 
@@ -33,8 +34,14 @@ export function listenToDevice(): void {
   listening = true;
 }
 
+/** Loads the library once, the first part of starting it. @throws HeedError if it cannot be found or loaded. */
+export function nativeLibrary(): Library {
+  library ??= loadLibrary();
+  return library;
+}
+
 /**
- * Loads the library once, with HEED_THREADS threads, or as many as the machine offers. The whole process has one thread
+ * Starts the library once, with HEED_THREADS threads, or as many as the machine offers. The whole process has one thread
  * pool: with a pool per session, their spinning threads compete (measured: 8 to 10 times slower).
  *
  * @throws HeedError if the library cannot be found or loaded.
@@ -43,7 +50,7 @@ export function nativeEngine(): NativeEngine {
   if (shared) return shared;
   if (env.HEED_DEVICE && !['auto', 'cpu'].includes(env.HEED_DEVICE)) listenToDevice();
   const threads = threadCount();
-  const library = loadLibrary();
+  const library = nativeLibrary();
   const { api, check, out } = library;
   const options = out('CreateThreadingOptions');
   check(api.SetGlobalIntraOpNumThreads(options, threads));
@@ -112,6 +119,7 @@ export function startRuntime(): Runtime {
     bf16: () => bf16Support(threads),
     bf16Operations,
     createSession,
+    createSessionAsync,
     releaseSession(session) {
       elsewhere.delete(session);
       api.ReleaseSession(session);
@@ -341,11 +349,53 @@ function createSession(model: Uint8Array, options: RuntimeSessionOptions): Point
   return session;
 }
 
-function openSession(
-  model: Uint8Array,
-  { dims = {}, ownOperators: hasOwn, singleThread, sharedMemory, device, profile, fixed }: RuntimeSessionOptions,
-): Pointer {
-  const { api, check, out, env, threads } = nativeEngine();
+async function createSessionAsync(model: Uint8Array, options: RuntimeSessionOptions): Promise<Pointer> {
+  // a device's driver wants its thread; nodes that JavaScript computes are set up by it
+  if (options.device || options.ownOperators) return createSession(model, options);
+  const { api, check, env } = nativeEngine();
+  const settings = sessionOptions(options);
+  const made = new BigUint64Array(new ArrayBuffer(64), 0, 1); // smaller ones are on V8's heap, and move
+  try {
+    await new Promise<void>((resolve, reject) => {
+      api.CreateSessionFromArray.async(env, model, model.length, settings, made, (error: unknown, status: Pointer) => {
+        try {
+          if (error) throw new HeedError(`cannot compile: ${messageOf(error)}`, { cause: error });
+          check(status);
+          resolve();
+        } catch (problem) {
+          reject(problem);
+        }
+      });
+    });
+  } finally {
+    api.ReleaseSessionOptions(settings);
+  }
+  return made[0];
+}
+
+function openSession(model: Uint8Array, options: RuntimeSessionOptions): Pointer {
+  const { api, out, env } = nativeEngine();
+  const settings = sessionOptions(options);
+  try {
+    const session = out('CreateSessionFromArray', env, model, model.length, settings);
+    operators?.check();
+    return session;
+  } finally {
+    api.ReleaseSessionOptions(settings);
+  }
+}
+
+/** The runtime's options of a session, to be released. */
+function sessionOptions({
+  dims = {},
+  ownOperators: hasOwn,
+  singleThread,
+  sharedMemory,
+  device,
+  profile,
+  fixed,
+}: RuntimeSessionOptions): Pointer {
+  const { api, check, out, threads } = nativeEngine();
   const options = out('CreateSessionOptions');
   try {
     const allOptimizations = 99;
@@ -372,10 +422,9 @@ function openSession(
       check(api.AddExternalInitializers(options, names, tensors, names.length));
     }
     if (hasOwn) check(api.AddCustomOpDomain(options, ownOperators().handle));
-    const session = out('CreateSessionFromArray', env, model, model.length, options);
-    operators?.check();
-    return session;
-  } finally {
+    return options;
+  } catch (problem) {
     api.ReleaseSessionOptions(options);
+    throw problem;
   }
 }

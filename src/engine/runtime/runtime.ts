@@ -69,6 +69,8 @@ export interface Runtime {
   bf16Operations?(): OneDnn;
   /** Compiles a model. @throws HeedError with what ONNX Runtime says against it. */
   createSession(model: Uint8Array, options: RuntimeSessionOptions): Handle;
+  /** The same in another thread, where the runtime has one for it. Keep the model and the fixed values until it ends. */
+  createSessionAsync(model: Uint8Array, options: RuntimeSessionOptions): Promise<Handle>;
   /** Frees a session. */
   releaseSession(session: Handle): void;
   /**

@@ -99,6 +99,44 @@ export async function startWasm({ factory, url, threads = 1 }: WasmOptions): Pro
   check(ort._OrtInit(threads, ERRORS_ONLY));
   const runOptions = made(ort._OrtCreateRunOptions(ERRORS_ONLY, 0, false, 0));
   const memory = new FinalizationRegistry((address: Address) => ort._free(address));
+  // `singleThread` saves time and changes no result; here it has no effect, because all sessions share one pool
+  function createSession(model: Uint8Array, { dims = {}, sharedMemory, profile }: RuntimeSessionOptions): Address {
+    if (profile !== undefined) {
+      throw new HeedError("ONNX Runtime's WebAssembly writes no profile", {
+        hint: 'leave out profile, or profile the program in Node on the shared library',
+      });
+    }
+    const scratch = scratchOf(ort);
+    let options = 0;
+    try {
+      options = made(
+        ort._OrtCreateSessionOptions(
+          ALL_OPTIMIZATIONS,
+          true,
+          !sharedMemory,
+          0,
+          false,
+          0,
+          scratch.text('heed'),
+          ERRORS_ONLY,
+          0,
+          0,
+        ),
+      );
+      const set = (key: string, value: string) =>
+        check(ort._OrtAddSessionConfigEntry(options, scratch.text(key), scratch.text(value)));
+      // nodes that were traced twice on purpose (see checkpoint) must stay so; all others are shared while tracing
+      set('optimization.disable_specified_optimizers', 'CommonSubexpressionElimination');
+      if (sharedMemory) set('session.use_env_allocators', '1');
+      for (const [name, size] of Object.entries(dims)) {
+        check(ort._OrtAddFreeDimensionOverride(options, scratch.text(name), size));
+      }
+      return made(ort._OrtCreateSession(scratch.bytes(model), model.length, options));
+    } finally {
+      if (options !== 0) ort._OrtReleaseSessionOptions(options);
+      scratch.free();
+    }
+  }
   return {
     path: url ?? 'WebAssembly',
     version: VERSION,
@@ -129,44 +167,8 @@ export async function startWasm({ factory, url, threads = 1 }: WasmOptions): Pro
     },
     releaseValue: (value) => ort._OrtReleaseTensor(value as Address),
     fixedByName: false,
-    // `singleThread` saves time and changes no result; here it has no effect, because all sessions share one pool
-    createSession(model, { dims = {}, sharedMemory, profile }: RuntimeSessionOptions) {
-      if (profile !== undefined) {
-        throw new HeedError("ONNX Runtime's WebAssembly writes no profile", {
-          hint: 'leave out profile, or profile the program in Node on the shared library',
-        });
-      }
-      const scratch = scratchOf(ort);
-      let options = 0;
-      try {
-        options = made(
-          ort._OrtCreateSessionOptions(
-            ALL_OPTIMIZATIONS,
-            true,
-            !sharedMemory,
-            0,
-            false,
-            0,
-            scratch.text('heed'),
-            ERRORS_ONLY,
-            0,
-            0,
-          ),
-        );
-        const set = (key: string, value: string) =>
-          check(ort._OrtAddSessionConfigEntry(options, scratch.text(key), scratch.text(value)));
-        // nodes that were traced twice on purpose (see checkpoint) must stay so; all others are shared while tracing
-        set('optimization.disable_specified_optimizers', 'CommonSubexpressionElimination');
-        if (sharedMemory) set('session.use_env_allocators', '1');
-        for (const [name, size] of Object.entries(dims)) {
-          check(ort._OrtAddFreeDimensionOverride(options, scratch.text(name), size));
-        }
-        return made(ort._OrtCreateSession(scratch.bytes(model), model.length, options));
-      } finally {
-        if (options !== 0) ort._OrtReleaseSessionOptions(options);
-        scratch.free();
-      }
-    },
+    createSession,
+    createSessionAsync: async (model, options) => createSession(model, options),
     releaseSession: (session) => ort._OrtReleaseSession(session as Address),
     createBinding(session, inputs, outputs) {
       const held = scratchOf(ort);

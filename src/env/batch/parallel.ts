@@ -5,7 +5,7 @@
  */
 
 import { HeedError } from '../../error.ts';
-import { extname, receiveMessageOnPort } from '../../node.ts';
+import { broughtFile, extname, receiveMessageOnPort } from '../../node.ts';
 import { FAILED, type OrderedThread, order, startThread, waitFor } from '../../threads/ordered-thread.ts';
 import { sizeOf } from '../environment.ts';
 import { type BatchArrays, checkCount, createBatch, type EnvironmentBatch } from './batch.ts';
@@ -59,7 +59,7 @@ export async function startThreads(name: string, others: number): Promise<Thread
 }
 
 function startStepper(name: string): Promise<OrderedThread> {
-  const file = new URL(`./parallel-worker${extname(import.meta.url)}`, import.meta.url);
+  const file = broughtFile(`./parallel-worker${extname(import.meta.url)}`, import.meta.url);
   return startThread({ file, data: { name }, ended });
 }
 

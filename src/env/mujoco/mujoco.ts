@@ -2,6 +2,7 @@
 
 import type { MainModule } from '@mujoco/mujoco';
 import { HeedError } from '../../error.ts';
+import { optionalPackage } from '../../optional-package.ts';
 import { ant } from './ant.ts';
 import { compileTask, mujocoEnvironment } from './environment.ts';
 import { halfCheetah } from './half-cheetah.ts';
@@ -49,7 +50,9 @@ export async function loadMujoco(idOrTask: string | MujocoTask): Promise<() => M
       hint: 'name one of them, or pass your own task: see docs/reference/environments.md',
     });
   }
-  loading ??= import('@mujoco/mujoco').then((module) => module.default());
+  loading ??= optionalPackage<typeof import('@mujoco/mujoco')>('@mujoco/mujoco', 'A task of MuJoCo').then((module) =>
+    module.default(),
+  );
   const compiled = compileTask(await loading, task);
   return () => mujocoEnvironment(compiled);
 }

@@ -4,7 +4,7 @@
  * which ends the process, and after a minute it prints what is going on. Checkpoints are safe: a killed run can be
  * resumed.
  */
-import { extname, NodeWorker } from '../../node.ts';
+import { broughtFile, extname, NodeWorker } from '../../node.ts';
 import type { EnvironmentBatch } from '../batch/batch.ts';
 import type { EnvironmentSource } from '../batch/source.ts';
 import type { Environment } from '../environment.ts';
@@ -39,7 +39,7 @@ export interface Watchdog {
 export function startWatchdog(name: string): Watchdog {
   const control = new Int32Array(new SharedArrayBuffer(PLACES * Int32Array.BYTES_PER_ELEMENT));
   const workerData: WatchdogSettings = { name, control };
-  const worker = new NodeWorker(new URL(`./watchdog-worker${extname(import.meta.url)}`, import.meta.url), {
+  const worker = new NodeWorker(broughtFile(`./watchdog-worker${extname(import.meta.url)}`, import.meta.url), {
     workerData,
   });
   worker.once('error', () => {}); // the environments work without a watchdog

@@ -2,9 +2,11 @@
  * A sign-in provider by OpenID Connect (Core 1.0): the authorization code flow with PKCE (RFC 7636), state and nonce.
  * `openid-client` speaks the protocol, and is loaded when somebody signs in.
  */
+
 import type { Configuration } from 'openid-client';
 import { HeedError, messageOf } from '../../error.ts';
 import { HttpError } from '../../http/errors.ts';
+import { optionalPackage } from '../../optional-package.ts';
 import type { AccountRules, ProviderAccount } from '../identities.ts';
 
 /** A sign-in provider, and what the studio makes of what it says. */
@@ -55,6 +57,8 @@ export interface Provider {
 const TIMEOUT = 10;
 const LOOPBACK = /^(127\.0\.0\.1|localhost|\[::1\])$/;
 
+const openidClient = () => optionalPackage<typeof import('openid-client')>('openid-client', 'Signing in by a provider');
+
 /**
  * A provider, which is asked for its endpoints at the first sign-in.
  *
@@ -66,7 +70,7 @@ export function createProvider(options: ProviderOptions): Provider {
   let configured: Promise<Configuration> | undefined;
 
   async function discover(): Promise<Configuration> {
-    const oidc = await import('openid-client');
+    const oidc = await openidClient();
     const auth: import('openid-client').ClientAuth = (as, ...rest) => {
       if (secret === undefined) return oidc.None()(as, ...rest);
       const methods = as.token_endpoint_auth_methods_supported ?? ['client_secret_basic'];
@@ -102,7 +106,7 @@ export function createProvider(options: ProviderOptions): Provider {
   return {
     async begin(redirect) {
       const config = await configuration();
-      const oidc = await import('openid-client');
+      const oidc = await openidClient();
       const [state, nonce, verifier] = [oidc.randomState(), oidc.randomNonce(), oidc.randomPKCECodeVerifier()];
       const url = oidc.buildAuthorizationUrl(config, {
         redirect_uri: redirect,
@@ -121,7 +125,7 @@ export function createProvider(options: ProviderOptions): Provider {
         throw new HttpError(400, 'The answer belongs to another sign-in.', 'Sign in again from the studio’s page.');
       }
       const config = await configuration();
-      const oidc = await import('openid-client');
+      const oidc = await openidClient();
       try {
         const checks = { expectedState: state, expectedNonce: nonce, pkceCodeVerifier: verifier };
         const tokens = await oidc.authorizationCodeGrant(config, url, checks);
@@ -148,7 +152,7 @@ export function createProvider(options: ProviderOptions): Provider {
       try {
         const config = await configuration();
         if (!config.serverMetadata().end_session_endpoint) return undefined;
-        const oidc = await import('openid-client');
+        const oidc = await openidClient();
         return oidc.buildEndSessionUrl(config, { id_token_hint: idToken, post_logout_redirect_uri: back }).href;
       } catch {
         return undefined; // the studio's session has ended all the same

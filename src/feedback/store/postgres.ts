@@ -3,8 +3,10 @@
  * statement without a response is given up once PostgreSQL cannot be reached, or no longer works on it. However long it
  * works on one, the statement goes on.
  */
+
 import { setTimeout as wait } from 'node:timers/promises';
 import { PostgresDialect } from 'kysely';
+import { optionalPackage } from '../../optional-package.ts';
 
 /** Time limits of connections, in milliseconds. */
 export interface PostgresLimits {
@@ -36,12 +38,15 @@ const SESSION = `select pg_backend_pid() as pid, set_config('tcp_keepalives_idle
   set_config('tcp_keepalives_interval', '3', false), set_config('tcp_keepalives_count', '3', false),
   set_config('tcp_user_timeout', '15000', false), set_config('jit', 'off', false)`;
 
+/** The client of PostgreSQL. */
+const client = () => optionalPackage<typeof import('pg')>('pg', 'A store in PostgreSQL');
+
 /** Kysely's dialect for the PostgreSQL database at a `postgres://…` address. */
 export async function postgresDialect(
   connectionString: string,
   { connect, silence }: PostgresLimits = LIMITS,
 ): Promise<PostgresDialect> {
-  const { default: pg } = await import('pg');
+  const { default: pg } = await client();
   // 8-byte integers are counts here, and far from 2⁵³
   const types = new pg.TypeOverrides();
   types.setTypeParser(pg.types.builtins.INT8, Number);
@@ -162,7 +167,7 @@ const LOCAL = /^(|\/.*|localhost|127\..*|::1)$/;
  * to another machine, where neither the address nor PGSSLMODE says anything about that. Undefined otherwise.
  */
 export async function connectionWarning(connectionString: string): Promise<string | undefined> {
-  const { default: pg } = await import('pg');
+  const { default: pg } = await client();
   const { host, ssl } = new pg.Client({ connectionString });
   const isSaid = /[?&]ssl(mode)?=/.test(connectionString) || process.env.PGSSLMODE !== undefined;
   if (ssl || isSaid || LOCAL.test(host)) return undefined;

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { HeedError } from '../../error.ts';
 import { random } from '../../random.ts';
+import { loadCheckpoint } from '../checkpoint.ts';
 import { blockType } from './blocks.ts';
 import { isGguf, openGguf } from './file.ts';
-import { loadGguf } from './load.ts';
 import { type TensorToWrite, writeGguf } from './write.ts';
 
 const fixture = JSON.parse(
@@ -185,7 +185,7 @@ describe('a file of no model that heed reads', () => {
     ['a vocabulary alone', { 'general.architecture': ['text', 'llama'] }, /no tensor "token_embd.weight"/],
   ] as const)('%s is refused with a sentence', (_, metadata, message) => {
     writeGguf(path, metadata, []);
-    expect(() => loadGguf(path)).toThrow(HeedError);
-    expect(() => loadGguf(path)).toThrow(message);
+    expect(() => loadCheckpoint(path)).toThrow(HeedError);
+    expect(() => loadCheckpoint(path)).toThrow(message);
   });
 });

@@ -32,18 +32,18 @@ export function readGgufShape(from: MetadataReader): GgufShape {
 }
 
 /**
- * Reads a file's model: first all names and shapes are checked, then each tensor is dequantized into its final memory.
+ * Reads a file's model in parts: first all names and shapes are checked, then each tensor is dequantized into its final memory.
  *
  * @throws HeedError that names what is missing, damaged or not supported.
  */
-export function loadGguf(path: string): GgufShape & { parameters: Arena } {
+export function* loadGguf(path: string): Generator<void, GgufShape & { parameters: Arena }> {
   const from = openMetadata(path);
   const shape = readGgufShape(from);
   const specs = decoderParameters(shape.config);
   checkTensors(from, shape.config, specs);
   const parameters = createArena(specs);
   try {
-    readParameters(from, shape.config, parameters);
+    yield* readParameters(from, shape.config, parameters);
   } catch (error) {
     parameters[Symbol.dispose]();
     throw error;
@@ -80,7 +80,7 @@ function checkTensors(from: MetadataReader, config: DecoderConfig, specs: Arena[
   }
 }
 
-function readParameters(from: MetadataReader, config: DecoderConfig, { specs, values }: Arena): void {
+function* readParameters(from: MetadataReader, config: DecoderConfig, { specs, values }: Arena): Generator<void> {
   const entry = architectureOf(from);
   for (const { name, shape, parameters } of tensorsOf(from, config, specs)) {
     const parts = parameters.map((parameter) => ({ parameter, data: values[parameter].data as Float32Array }));
@@ -93,6 +93,7 @@ function readParameters(from: MetadataReader, config: DecoderConfig, { specs, va
       const heads = interleavedHeads(config, entry, parameter);
       if (heads !== undefined) data.set(interleave(data, heads, config.headSize, true));
       if (isOffset(config, parameter)) for (let i = 0; i < data.length; i++) data[i] -= config.normOffset!;
+      yield;
     }
   }
 }

@@ -229,7 +229,7 @@ async function implicitRewards(
 interface Drawing {
   gate: LearnPolicy['gate'];
   seed: number;
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /** Completions of the same prompts by both versions: the KL, and what the gate's guards read. */
