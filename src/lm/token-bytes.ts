@@ -42,12 +42,12 @@ export interface TokenNode {
   readonly ids: number[];
 }
 
-/** The tree of all tokens of a vocabulary. */
-export function tokenTree(tokenizer: Tokenizer): TokenNode {
+/** The tree of a vocabulary's tokens, or of some of them. */
+export function tokenTree(tokenizer: Tokenizer, includes: (id: number) => boolean = () => true): TokenNode {
   const bytesOf = tokenBytes(tokenizer);
   const root: TokenNode = { next: new Map(), ids: [] };
   for (let id = 0; id < tokenizer.vocabularySize; id++) {
-    const bytes = bytesOf(id);
+    const bytes = includes(id) ? bytesOf(id) : undefined;
     if (!bytes || bytes.length === 0) continue;
     let node = root;
     for (const byte of bytes) {
