@@ -12,7 +12,7 @@ import { draftOf, draw, finishReasonOf, requestSignal, tokensOf, usageOf } from 
 import { eventStream } from './events.ts';
 import { recordCompletion } from './record.ts';
 import { refusedInText, type TextRequest, textRequestSchema } from './schema.ts';
-import { type ListedToken, textOfToken } from './token-logprob.ts';
+import { bytesOfToken, type ListedToken, textOfToken } from './token-logprob.ts';
 
 /** The route of text completions. */
 export function textRoutes(context: ServeContext): Hono<Env> {
@@ -146,17 +146,18 @@ function legacyLogprobs(
 ) {
   const nameOf = (id: number) => (return_tokens_as_token_ids ? `token_id:${id}` : textOfToken(tokenizer, id));
   let at = offset;
+  const written = new TextDecoder();
   return {
     tokens: tokens.map(({ id }) => nameOf(id)),
     token_logprobs: tokens.map(({ logprob }) => logprob),
     top_logprobs: tokens.map(({ logprob, top = [] }) =>
       logprob === null ? null : Object.fromEntries(top.map(({ id, logprob }) => [nameOf(id), logprob])),
     ),
-    // special tokens are not in the text
+    // special tokens are not in the text, and of a character of several tokens the last one has it
     text_offset: tokens.map(({ id }) => {
-      const { length } = tokenizer.decode([id]);
-      at += length;
-      return at - length;
+      const before = at;
+      at += written.decode(bytesOfToken(tokenizer, id), { stream: true }).length;
+      return before;
     }),
   };
 }
