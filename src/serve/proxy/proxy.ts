@@ -10,12 +10,12 @@ import { setImmediate as immediate } from 'node:timers/promises';
 import { type Handler, Hono } from 'hono';
 import { z } from 'zod';
 import { HeedError, messageOf } from '../../error.ts';
+import { type RedactionRule, redacted } from '../../feedback/redact.ts';
 import type { ChatMessage } from '../../lm/render-chat.ts';
 import { type Env, requestOf, requires, type ServeContext } from '../context.ts';
 import { ApiError } from '../errors.ts';
 import { createUpstreamAdapters } from './adapters.ts';
 import { createRecorder } from './recorder.ts';
-import { type RedactionRule, redacted } from './redact.ts';
 import { sendToProvider } from './send.ts';
 import { createAssembly, eventsIn, passedOn } from './stream.ts';
 
