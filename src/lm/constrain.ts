@@ -1,5 +1,6 @@
 /** Makes a model write by a grammar: tokens whose bytes the grammar does not allow are never drawn. */
 import { HeedError } from '../error.ts';
+import { resetWork } from './json-grammar/rules.ts';
 import type { GrammarState } from './json-grammar.ts';
 import type { Sampler } from './sampling.ts';
 import { type TokenNode, tokenBytes, tokenTree } from './token-bytes.ts';
@@ -55,6 +56,7 @@ export function createGrammarTokens(tokenizer: Tokenizer): GrammarTokens {
     maskOf(state) {
       let mask = masks.get(state);
       if (mask) return mask;
+      resetWork();
       mask = state.free === undefined ? new Uint32Array(words) : plainMask(state.free).slice();
       allow(state.free === undefined ? all : notPlain, state, mask);
       if (masks.size >= MASKS) masks.delete(masks.keys().next().value!);

@@ -5,6 +5,13 @@ import type { Tokenizer } from './tokenizer.ts';
 
 const HEX = /^<0x([0-9A-F]{2})>$/;
 
+/** Whether the bytes of a tokenizer's tokens are known: it is byte-level BPE, or of SentencePiece's kind. */
+export const knowsBytes = (tokenizer: Tokenizer): boolean =>
+  /"(ByteLevel|ByteFallback|Metaspace)"/.test(decoderOf(tokenizer));
+
+const decoderOf = ({ files }: Tokenizer): string =>
+  JSON.stringify((JSON.parse(files['tokenizer.json']) as { decoder?: unknown }).decoder ?? null);
+
 /**
  * A function from a token's id to its bytes in the middle of a text; undefined for special tokens and ids outside the
  * vocabulary.
@@ -12,10 +19,8 @@ const HEX = /^<0x([0-9A-F]{2})>$/;
  * @throws HeedError if the tokenizer is neither byte-level BPE nor of SentencePiece's kind.
  */
 export function tokenBytes(tokenizer: Tokenizer): (id: number) => Uint8Array | undefined {
-  const { decoder } = JSON.parse(tokenizer.files['tokenizer.json']) as { decoder?: unknown };
-  const steps = JSON.stringify(decoder ?? null);
-  const isByteLevel = steps.includes('"ByteLevel"');
-  if (!isByteLevel && !steps.includes('"ByteFallback"') && !steps.includes('"Metaspace"')) {
+  const isByteLevel = decoderOf(tokenizer).includes('"ByteLevel"');
+  if (!knowsBytes(tokenizer)) {
     throw new HeedError('The bytes of this tokenizer’s tokens are not known.', {
       hint: 'Formats can be enforced for byte-level BPE and SentencePiece tokenizers only: ask for the format in the prompt.',
     });

@@ -70,7 +70,7 @@ const CHECKED = [
   'maxContains',
 ];
 /** Schemas that a schema may become when its parts are put together. */
-const MOST_SCHEMAS = 50_000;
+const MOST_SCHEMAS = 100_000;
 /** Lists and counts longer than this are checked afterwards. */
 const MOST_COUNTED = 10_000;
 
@@ -98,6 +98,10 @@ export function compileSchema(root: unknown): CompiledSchema {
     return undefined;
   };
 
+  const count = () => {
+    if (++schemas > MOST_SCHEMAS) refuse('schema', `has more than ${MOST_SCHEMAS} parts, with those that it refers to`);
+  };
+
   const targetOf = (reference: string, at: string): unknown => {
     const [start, ...path] = reference.split('/');
     const keys = path.map((part) => decoded(part).replaceAll('~1', '/').replaceAll('~0', '~'));
@@ -109,10 +113,12 @@ export function compileSchema(root: unknown): CompiledSchema {
     return target ?? refuse(at, `has the $ref "${reference}", which leads nowhere. Put what it means into "$defs"`);
   };
 
+  const terminates = createTermination(targetOf);
+
   const referenced = (reference: string, at: string): Rule | undefined => {
     if (references.has(reference)) return references.get(reference);
     const target = targetOf(reference, at);
-    if (!terminates(root, target, targetOf)) {
+    if (!terminates(target)) {
       return never(at, `has the $ref "${reference}", which contains itself without an end`);
     }
     let rule: Rule | undefined;
@@ -134,6 +140,7 @@ export function compileSchema(root: unknown): CompiledSchema {
 
   /** Puts in what `$ref` and `allOf` say. A `$ref` alone stays, since a schema may contain itself. */
   const flatten = (schema: Schema, at: string, depth = 0): unknown => {
+    count();
     const { $ref, allOf, ...rest } = restrictions(schema);
     if ($ref === undefined && allOf === undefined) return rest;
     if (allOf === undefined && Object.keys(rest).length === 0) return { $ref };
@@ -341,7 +348,7 @@ export function compileSchema(root: unknown): CompiledSchema {
 
   /** The rule of a schema; undefined if nothing fits it. */
   function ruleOf(schema: unknown, at: string): Rule | undefined {
-    if (++schemas > MOST_SCHEMAS) refuse('schema', `has more than ${MOST_SCHEMAS} parts, with those that it refers to`);
+    count();
     if (schema === true) return anyValue();
     if (schema === false) return never(at, 'is false: nothing fits it');
     if (!isObject(schema)) return refuse(at, `has ${JSON.stringify(schema)?.slice(0, 60)} in place of a schema`);
@@ -439,8 +446,8 @@ function areApart(schemas: readonly unknown[]): boolean {
   });
 }
 
-/** Whether a schema can be written to its end: one whose required parts contain itself cannot. */
-function terminates(root: unknown, schema: unknown, targetOf: (reference: string, at: string) => unknown): boolean {
+/** Says whether a schema can be written to its end: one whose required parts contain itself cannot. */
+function createTermination(targetOf: (reference: string, at: string) => unknown): (schema: unknown) => boolean {
   const under = new Set<unknown>();
   const finite = new Set<unknown>();
   const ends = (schema: unknown): boolean => {
@@ -463,5 +470,5 @@ function terminates(root: unknown, schema: unknown, targetOf: (reference: string
     if (result) finite.add(schema);
     return result;
   };
-  return ends(schema) && root !== undefined;
+  return ends;
 }

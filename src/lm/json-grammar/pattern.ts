@@ -28,6 +28,8 @@ const CLASSES: Readonly<Record<string, Ranges>> = {
   W: complement(WORD),
   S: complement(SPACE),
 };
+/** Characters of the longest mark: a class by name, a count, or the name of a group. */
+const LONGEST_MARK = 200;
 /** Copies of a part with assertions that a repetition may be written out as. */
 const MOST_COPIES = 64;
 
@@ -120,7 +122,7 @@ function parse(pattern: string, flags: string): Tree {
     return true;
   };
   const read = (expression: RegExp): string | undefined => {
-    const [found] = expression.exec(text.slice(at).join('')) ?? [];
+    const [found] = expression.exec(text.slice(at, at + LONGEST_MARK).join('')) ?? [];
     if (found !== undefined) at += [...found].length;
     return found;
   };

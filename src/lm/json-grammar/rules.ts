@@ -30,6 +30,14 @@ export interface Node {
 export type Then = () => readonly Node[];
 export type Rule = (then: Then) => readonly Node[];
 
+/** Nodes that are looked at for what may follow one place: more would hold others up for seconds. */
+const MOST_WORK = 3_000_000;
+let work = 0;
+/** Begins to count what is looked at for one place. */
+export function resetWork(): void {
+  work = 0;
+}
+
 /** States that a grammar may have: some hundred MB. */
 const MOST_STATES = 300_000;
 
@@ -69,6 +77,10 @@ function stateOf(all: readonly Node[], states: Map<string, GrammarState>): Gramm
     free: set.length === 1 ? set[0].free : undefined,
     next(byte) {
       if (steps.has(byte)) return steps.get(byte);
+      work += set.length;
+      if (work > MOST_WORK) {
+        throw new HeedError('The format has too many alternatives at one place: use fewer, or a shorter schema.');
+      }
       const after = set.flatMap((one) => one.on(byte));
       const next = after.length === 0 ? undefined : stateOf(after, states);
       steps.set(byte, next);

@@ -10,6 +10,7 @@ import { ApiError } from '../errors.ts';
 import type { ServedModel } from '../shelf.ts';
 import {
   type CheckedCompletion,
+  checkTexts,
   type Draft,
   draftOf,
   drawChecked,
@@ -127,7 +128,13 @@ export function promptOf(
       );
     }
   }
-  return encodeChat(tokenizer, templateMessages(messages), {
+  const plain = templateMessages(messages);
+  checkTexts(
+    model,
+    plain.map(({ content }) => content as string),
+    'messages',
+  );
+  return encodeChat(tokenizer, plain, {
     addGenerationPrompt: true,
     ...(tools.length > 0 && { tools }),
     variables,

@@ -3,8 +3,11 @@ import { randomInt, randomUUID } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
 import type { GeneratedCompletion } from '../../lm/continuous-batch.ts';
 import type { QueuedToken, SubmitOptions } from '../../lm/generation-queue.ts';
+import { knowsBytes } from '../../lm/token-bytes.ts';
+import type { Tokenizer } from '../../lm/tokenizer.ts';
 import type { Caller, CompletionStart, ServeContext } from '../context.ts';
 import { ApiError } from '../errors.ts';
+import type { LoadedModel } from '../loaded-model.ts';
 import type { ServedModel } from '../shelf.ts';
 import { type Formatter, processorOf } from './format.ts';
 import type { SharedRequest } from './schema.ts';
@@ -111,6 +114,35 @@ export function draftOf(
     }),
     [Symbol.dispose]: () => served[Symbol.dispose](),
   };
+}
+
+const longest = new WeakMap<Tokenizer, number>();
+
+/** Characters of the longest token; infinite for tokenizers that may make one token of any text. */
+function longestToken(tokenizer: Tokenizer): number {
+  let most = longest.get(tokenizer);
+  if (most === undefined) {
+    most = 1;
+    for (let id = 0; id < tokenizer.vocabularySize; id++) most = Math.max(most, tokenizer.tokenOf(id)?.length ?? 0);
+    if (!knowsBytes(tokenizer)) most = Number.POSITIVE_INFINITY;
+    longest.set(tokenizer, most);
+  }
+  return most;
+}
+
+/** Refuses texts that are too long whatever their tokens: to find them would hold everybody. @throws ApiError 400 */
+export function checkTexts({ tokenizer, config }: LoadedModel, texts: readonly string[], param: string): void {
+  const characters = texts.reduce((sum, text) => sum + text.replace(/\s+/g, ' ').length, 0);
+  const least = Math.ceil(characters / longestToken(tokenizer));
+  if (least <= config.maxPositions) return;
+  throw new ApiError(
+    400,
+    `"${param}" has more than ${least} tokens, but the model has ${config.maxPositions} positions.`,
+    {
+      param,
+      code: 'context_length_exceeded',
+    },
+  );
 }
 
 /**

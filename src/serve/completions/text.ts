@@ -7,8 +7,9 @@ import type { DecoderConfig } from '../../nn/decoder-config.ts';
 import { readBody } from '../body.ts';
 import { type Env, requestOf, requires, type ServeContext } from '../context.ts';
 import { ApiError } from '../errors.ts';
+import type { LoadedModel } from '../loaded-model.ts';
 import type { ServedModel } from '../shelf.ts';
-import { draftOf, draw, finishReasonOf, requestSignal, tokensOf, usageOf } from './draw.ts';
+import { checkTexts, draftOf, draw, finishReasonOf, requestSignal, tokensOf, usageOf } from './draw.ts';
 import { eventStream } from './events.ts';
 import { recordCompletion } from './record.ts';
 import { refusedInText, type TextRequest, textRequestSchema } from './schema.ts';
@@ -34,7 +35,7 @@ export function textRoutes(context: ServeContext): Hono<Env> {
         param: 'prompt',
         maxTokens: request.max_tokens,
         topLogprobs: logprobs ?? 0,
-        prompts: promptsOf(request, tokenizer),
+        prompts: promptsOf(request, served.model),
       });
       checkListed(draft.prompts, request, served.model.config);
     } catch (error) {
@@ -131,7 +132,9 @@ export function textRoutes(context: ServeContext): Hono<Env> {
   });
 }
 
-function promptsOf({ prompt }: TextRequest, tokenizer: Tokenizer): number[][] {
+function promptsOf({ prompt }: TextRequest, model: LoadedModel): number[][] {
+  const { tokenizer } = model;
+  for (const text of [prompt].flat()) if (typeof text === 'string') checkTexts(model, [text], 'prompt');
   if (typeof prompt === 'string') return [tokenizer.encode(prompt)];
   if (typeof prompt[0] === 'number') return [prompt as number[]];
   return (prompt as (string | number[])[]).map((one) => (typeof one === 'string' ? tokenizer.encode(one) : one));
