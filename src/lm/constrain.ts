@@ -1,9 +1,9 @@
 /** Makes a model write by a grammar: tokens whose bytes the grammar does not allow are never drawn. */
 import { HeedError } from '../error.ts';
-import { resetWork } from './json-grammar/rules.ts';
+import { withinWork } from './json-grammar/rules.ts';
 import type { GrammarState } from './json-grammar.ts';
 import type { Sampler } from './sampling.ts';
-import { type TokenNode, tokenBytes, tokenTree } from './token-bytes.ts';
+import { type TokenTree, tokenBytes, tokenTree } from './token-bytes.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
 /** Makes processors for a tokenizer. */
@@ -56,9 +56,9 @@ export function createGrammarTokens(tokenizer: Tokenizer): GrammarTokens {
     maskOf(state) {
       let mask = masks.get(state);
       if (mask) return mask;
-      resetWork();
       mask = state.free === undefined ? new Uint32Array(words) : plainMask(state.free).slice();
-      allow(state.free === undefined ? all : notPlain, state, mask);
+      const made = mask;
+      withinWork(() => allow(state.free === undefined ? all : notPlain, state, made));
       if (masks.size >= MASKS) masks.delete(masks.keys().next().value!);
       masks.set(state, mask);
       return mask;
@@ -115,10 +115,18 @@ function plainLength(bytes: Uint8Array | undefined): number {
   }
 }
 
-function allow({ next, ids }: TokenNode, state: GrammarState, mask: TokenMask): void {
-  for (const id of ids) mask[id >> 5] |= 1 << (id & 31);
-  for (const [byte, node] of next) {
-    const after = state.next(byte);
-    if (after) allow(node, after, mask);
+/** Adds the tokens that a state allows. */
+function allow({ byte, end, depth, first, ids }: TokenTree, begin: GrammarState, mask: TokenMask): void {
+  const states: GrammarState[] = [begin]; // before the byte at each depth
+  for (let node = 0; node < byte.length; ) {
+    const level = depth[node];
+    const after = states[level].next(byte[node]);
+    if (!after) {
+      node = end[node];
+      continue;
+    }
+    for (let i = first[node]; i < first[node + 1]; i++) mask[ids[i] >> 5] |= 1 << (ids[i] & 31);
+    states[level + 1] = after;
+    node++;
   }
 }

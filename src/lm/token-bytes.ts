@@ -1,5 +1,6 @@
 /** The bytes that each token writes, and a tree of them for walking all tokens at once. */
 import { HeedError } from '../error.ts';
+import { compareBytes } from './json-grammar/rules.ts';
 import { BYTE_OF_CHARACTER } from './tokenizer/library.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
@@ -39,31 +40,52 @@ export function tokenBytes(tokenizer: Tokenizer): (id: number) => Uint8Array | u
   };
 }
 
-/** A node of a tree of tokens by their bytes. */
-export interface TokenNode {
-  /** What follows, by the next byte. */
-  readonly next: Map<number, TokenNode>;
-  /** The tokens that end here. */
-  readonly ids: number[];
+/**
+ * A tree of tokens by their bytes, in the order of a walk: below node i are those from i + 1 up to `end[i]`. A node ends
+ * the tokens `ids[first[i]]` up to `ids[first[i + 1]]`.
+ */
+export interface TokenTree {
+  byte: Uint8Array;
+  end: Int32Array;
+  depth: Int32Array;
+  first: Int32Array;
+  ids: Int32Array;
 }
 
 /** The tree of a vocabulary's tokens, or of some of them. */
-export function tokenTree(tokenizer: Tokenizer, includes: (id: number) => boolean = () => true): TokenNode {
+export function tokenTree(tokenizer: Tokenizer, includes: (id: number) => boolean = () => true): TokenTree {
   const bytesOf = tokenBytes(tokenizer);
-  const root: TokenNode = { next: new Map(), ids: [] };
+  const tokens: { id: number; bytes: Uint8Array }[] = [];
   for (let id = 0; id < tokenizer.vocabularySize; id++) {
     const bytes = includes(id) ? bytesOf(id) : undefined;
-    if (!bytes || bytes.length === 0) continue;
-    let node = root;
-    for (const byte of bytes) {
-      let next = node.next.get(byte);
-      if (!next) {
-        next = { next: new Map(), ids: [] };
-        node.next.set(byte, next);
-      }
-      node = next;
-    }
-    node.ids.push(id);
+    if (bytes && bytes.length > 0) tokens.push({ id, bytes });
   }
-  return root;
+  tokens.sort((a, b) => compareBytes(a.bytes, b.bytes));
+  const [byte, end, depth, first, ids]: number[][] = [[], [], [], [], []];
+  let open: number[] = []; // the nodes of the token before
+  let before = new Uint8Array();
+  for (const { id, bytes } of tokens) {
+    let common = 0;
+    while (common < before.length && common < bytes.length && before[common] === bytes[common]) common++;
+    for (const node of open.splice(common)) end[node] = byte.length;
+    for (let i = common; i < bytes.length; i++) {
+      open.push(byte.length);
+      byte.push(bytes[i]);
+      depth.push(i);
+      end.push(0);
+      first.push(ids.length);
+    }
+    ids.push(id);
+    before = bytes as Uint8Array<ArrayBuffer>;
+  }
+  for (const node of open) end[node] = byte.length;
+  open = [];
+  first.push(ids.length);
+  return {
+    byte: Uint8Array.from(byte),
+    end: Int32Array.from(end),
+    depth: Int32Array.from(depth),
+    first: Int32Array.from(first),
+    ids: Int32Array.from(ids),
+  };
 }

@@ -32,10 +32,15 @@ export type Rule = (then: Then) => readonly Node[];
 
 /** Nodes that are looked at for what may follow one place: more would hold others up for seconds. */
 const MOST_WORK = 3_000_000;
-let work = 0;
-/** Begins to count what is looked at for one place. */
-export function resetWork(): void {
-  work = 0;
+let left = Number.POSITIVE_INFINITY;
+/** Bounds what is looked at for one place. `compute` throws a HeedError beyond. */
+export function withinWork<T>(compute: () => T): T {
+  left = MOST_WORK;
+  try {
+    return compute();
+  } finally {
+    left = Number.POSITIVE_INFINITY;
+  }
 }
 
 /** States that a grammar may have: some hundred MB. */
@@ -71,19 +76,21 @@ function stateOf(all: readonly Node[], states: Map<string, GrammarState>): Gramm
   if (known) return known;
   if (states.size >= MOST_STATES)
     throw new HeedError('The format takes too much memory: write less, or a simpler one.');
-  const steps = new Map<number, GrammarState | undefined>();
+  let steps: (GrammarState | null | undefined)[] | undefined;
   const state: GrammarState = {
     ends: set.includes(end),
     free: set.length === 1 ? set[0].free : undefined,
     next(byte) {
-      if (steps.has(byte)) return steps.get(byte);
-      work += set.length;
-      if (work > MOST_WORK) {
+      const known = steps?.[byte];
+      if (known !== undefined) return known ?? undefined;
+      left -= set.length;
+      if (left < 0) {
         throw new HeedError('The format has too many alternatives at one place: use fewer, or a shorter schema.');
       }
       const after = set.flatMap((one) => one.on(byte));
       const next = after.length === 0 ? undefined : stateOf(after, states);
-      steps.set(byte, next);
+      steps ??= new Array(256);
+      steps[byte] = next ?? null;
       return next;
     },
   };
@@ -181,7 +188,8 @@ export function texts(all: readonly string[]): Rule {
   });
 }
 
-function compareBytes(a: Uint8Array, b: Uint8Array): number {
+/** The order of texts by their bytes. */
+export function compareBytes(a: Uint8Array, b: Uint8Array): number {
   for (let i = 0; i < a.length && i < b.length; i++) if (a[i] !== b[i]) return a[i] - b[i];
   return a.length - b.length;
 }
