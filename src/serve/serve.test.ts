@@ -144,6 +144,25 @@ describe('chat completions', () => {
     ).rejects.toThrow('schema.a.pattern');
   });
 
+  it('say what is wrong with what clients often send', async () => {
+    const say = async (path: string, body: object, headers: Record<string, string> = {}) => {
+      const response = await fetch(`${server.url.replace('/v1', '')}${path}`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', ...headers },
+        body: JSON.stringify({ ...brief, ...body }),
+      });
+      const { error, choices } = (await response.json()) as { error?: { message: string }; choices?: object[] };
+      return error?.message ?? choices?.length;
+    };
+    const path = '/v1/chat/completions';
+    expect(await say(`${path}/`, {})).toBe(1);
+    expect(await say('/chat/completions', {})).toContain('Did you mean /v1/chat/completions?');
+    expect(await say(path, { stop: ['a', 'b', 'c', 'd', 'e'] })).toContain('at most 4 texts');
+    expect(await say(path, { top_logprobs: 2 })).toContain('needs "logprobs"');
+    expect(await say(path, { logit_bias: { 999999: 1 } })).toContain('the model has those from 0');
+    expect(await say(path, {}, { 'content-encoding': 'gzip' })).toContain('compressed (gzip)');
+  });
+
   it('are written anew where a schema is checked afterwards', async () => {
     const one = { enum: [1, 2] };
     const schema = { type: 'array', items: one, minItems: 2, maxItems: 2, uniqueItems: true };
