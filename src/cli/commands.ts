@@ -11,7 +11,7 @@ const groups: Readonly<Record<string, readonly string[]>> = {
     ...['orpo', 'cpo', 'kto', 'bco', 'constitution', 'overoptimization'],
   ],
   'People:': ['studio', 'feedback'],
-  'Serving:': ['serve', 'env'],
+  'Serving:': ['serve', 'improve', 'env'],
   'Data:': ['data'],
   'Clusters:': ['cluster'],
 };
@@ -170,6 +170,17 @@ Examples:
   heed serve --model HuggingFaceTB/SmolLM2-135M-Instruct
   heed serve --model base=models/tiny --model mine=runs/20260102-030405-tiny-sft/model --port 9000
   heed serve --model models/tiny --tinker`,
+  ],
+  [
+    'improve',
+    "train a better model from your chat app's feedback, check it, and write it as GGUF",
+    async (command) => (await import('./serve/improve.ts')).addImprove(command),
+    `It holds feedback out, and writes the GGUF file with a Modelfile only if the new model is better by that feedback.
+
+Examples:
+  heed improve --model HuggingFaceTB/SmolLM2-135M-Instruct --feedback feedbacks.json --from open-webui --out better
+  heed improve --model model.gguf --feedback librechat.json --from librechat --out better --dtype Q8_0
+  heed improve --model models/mine --feedback thumbs --store feedback.db --out better`,
   ],
   [
     'env',

@@ -45,7 +45,7 @@ export const isNestedTooDeeply = (thrown: unknown): boolean =>
   thrown instanceof RangeError && /call stack/.test(thrown.message);
 
 /** The methods that the path of a request takes, by the server's routes; empty if there is nothing at the path. */
-export function methodsOf(routes: readonly RouterRoute[], { req }: Context): string[] {
+export function methodsOf(routes: readonly RouterRoute[], { req }: { req: Pick<Context['req'], 'path'> }): string[] {
   const matching = routes.filter(
     ({ method, path }) =>
       method !== 'ALL' &&

@@ -18,7 +18,8 @@ export interface SkeletonOptions extends HealthOptions, ServerNames {
 /** Creates the routes of a server, to which its own are added. */
 export function createSkeleton<E extends Env>(options: SkeletonOptions): Hono<E> {
   const { name, observe, open = new Hono(), checkOrigin } = options;
-  const app = new Hono<E>();
+  // a trailing slash makes no difference
+  const app = new Hono<E>({ strict: false });
   app.use(observe).route('/', open).use(securityHeaders).use(checkPath);
   // probes come by an address, whatever names browsers use
   app.route('/', healthRoutes(options)).use(checkHost(options)).use(checkOrigin);

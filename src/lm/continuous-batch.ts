@@ -218,12 +218,21 @@ export function createContinuousBatch(
     completion.speculation.accepted += accepted;
   };
 
+  const contextOf = ({ tokens, length, prompt, options: { ends = [] } }: Sequence) => ({
+    tokens: tokens.subarray(0, length),
+    generated: length - prompt,
+    ends,
+  });
+  /** Lets processors begin before the logits are there. */
+  const prepare = (sequences: readonly Sequence[]) =>
+    Promise.all(sequences.map((sequence) => sequence.options.processor?.prepare?.(contextOf(sequence))));
+
   const choose = (sequence: Sequence, { logits, logSumExp }: CachedStep, row: number, guess?: Guess): NextToken[] => {
     const { vocabularySize } = config;
     const { tokens, length, prompt, completion, settings, options } = sequence;
     const { ends = [], tokenizer, stream = false, processor, topLogprobs = 0 } = options;
     const mine = logits.subarray(row * vocabularySize, (row + 1) * vocabularySize);
-    const context = { tokens: tokens.subarray(0, length), generated: length - prompt, ends };
+    const context = contextOf(sequence);
     sequence.cached = length;
     try {
       const choice = chooseToken(mine, settings, context, sequence.draws, logSumExp[row], processor, guess);
@@ -275,7 +284,9 @@ export function createContinuousBatch(
     read.forEach(({ tokens, length }, row) => {
       step.fill(row, tokens.subarray(0, length), 0);
     });
+    const prepared = prepare(group);
     await run(step, read.length * time);
+    await prepared;
     copied.forEach(({ length }, i) => {
       rows.move(first + sources[i], length, first + read.length + i);
     });
@@ -302,6 +313,7 @@ export function createContinuousBatch(
     const next: NextToken[] = [];
     let accepted = 0;
     for (let place = 0; place < time && !sequence.ended; place++) {
+      await prepare([sequence]);
       next.push(...choose(sequence, step, place, guesses[place]));
       if (sequence.failure !== undefined || tokens[length + place] !== guesses[place]?.token) break;
       accepted++;
@@ -353,6 +365,7 @@ export function createContinuousBatch(
       await run(step, end - cached);
       sequence.cached = end;
       if (end < length) return [];
+      await prepare([sequence]);
       reading = undefined;
       active.push(sequence);
       countPass(sequence);
@@ -366,7 +379,9 @@ export function createContinuousBatch(
       active.forEach(({ tokens, length }, row) => {
         step.fill(row, tokens.subarray(length - 1, length), length - 1);
       });
+      const prepared = prepare(active);
       await run(step, active.length);
+      await prepared;
       return active.flatMap((sequence, row) => {
         countPass(sequence);
         return choose(sequence, step, row);

@@ -23,7 +23,7 @@ export {
   type SubmitOptions,
 } from './generation-queue.ts';
 export { hubName, type Pulled, type PullOptions, pull, resolveDataset, resolveModel } from './hub.ts';
-export { anyObjectGrammar, type GrammarState, jsonGrammar } from './json-grammar.ts';
+export { anyObjectGrammar, callGrammar, type GrammarState, type JsonGrammar, jsonGrammar } from './json-grammar.ts';
 export { type LoraAdapter, loadAdapter, saveAdapter } from './lora.ts';
 export {
   createModel,

@@ -82,19 +82,17 @@ it.each<[string, unknown, string[], string[]]>([
   ['maps', { type: 'object', additionalProperties: { type: 'integer' } }, ['{}', '{"a": 1, "b": 2}'], ['{"a": "b"}']],
   ['anything', true, ['{"a":[1,{"b":null}]}', '"x"', '[[[]]]', 'true'], ['nul', '{a:1}', '[1 2]']],
 ])('%s', (_name, schema, right, wrong) => {
-  for (const text of right) expect([text, accepts(jsonGrammar(schema), text)]).toEqual([text, true]);
-  for (const text of wrong) expect([text, accepts(jsonGrammar(schema), text)]).toEqual([text, false]);
+  for (const text of right) expect([text, accepts(jsonGrammar(schema).begin, text)]).toEqual([text, true]);
+  for (const text of wrong) expect([text, accepts(jsonGrammar(schema).begin, text)]).toEqual([text, false]);
 });
 
 it.each<[unknown, RegExp]>([
-  [{ type: 'string', pattern: 'a+' }, /schema has the keyword "pattern"/],
-  [{ type: 'object', properties: { a: { type: 'integer', minimum: 1 } } }, /schema\.a has the keyword "minimum"/],
-  [{ oneOf: [] }, /"oneOf" without a type/],
+  [{ oneOf: [] }, /schema\.oneOf has to be a list/],
   [{ $ref: '#/$defs/none' }, /#\/\$defs\/none/],
   [{ type: 'date' }, /type "date"/],
-  [{ type: 'object', properties: {}, required: ['a'] }, /"a" as required/],
+  [{ type: 'object', properties: {}, required: ['a'], additionalProperties: false }, /schema\.a is false/],
 ])('refuses %j by name', (schema, message) => {
-  expect(() => jsonGrammar(schema)).toThrow(heedError(message, /Supported are/));
+  expect(() => jsonGrammar(schema)).toThrow(heedError(message, /Change this part/));
 });
 
 it('makes a model with random weights write what its schema accepts', async () => {
@@ -108,7 +106,9 @@ it('makes a model with random weights write what its schema accepts', async () =
   for (const schema of [order, { ...tree, $schema: undefined }, { type: 'object' }]) {
     let whole = 0;
     for (let seed = 0; seed < 8; seed++) {
-      const processor = constrain(schema === order || '$ref' in schema ? jsonGrammar(schema) : anyObjectGrammar());
+      const processor = constrain(
+        schema === order || '$ref' in schema ? jsonGrammar(schema).begin : anyObjectGrammar().begin,
+      );
       const [{ text, finish }] = await generator.complete([prompt], {
         seed,
         maxTokens: 200,

@@ -60,7 +60,14 @@ export interface Context {
  * Changes the logits of the next token in place, after all other processing and before the temperature. −∞ forbids a
  * token. `logits` [vocabulary] is a copy for this call.
  */
-export type Sampler = (logits: Float32Array, context: Context) => void;
+export interface Sampler {
+  (logits: Float32Array, context: Context): void;
+  /**
+   * Begins what the call will need, while the model computes the logits. The call waits for it. It never rejects: what is
+   * wrong is thrown by the call.
+   */
+  prepare?(context: Context): Promise<void> | undefined;
+}
 
 /** Samplers by name: `--sampler NAME`, or the option `sampler`. */
 export const samplers = createRegistry<Sampler>('sampler');

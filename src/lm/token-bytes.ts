@@ -1,9 +1,17 @@
 /** The bytes that each token writes, and a tree of them for walking all tokens at once. */
 import { HeedError } from '../error.ts';
+import { compareBytes } from './json-grammar/rules.ts';
 import { BYTE_OF_CHARACTER } from './tokenizer/library.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
 const HEX = /^<0x([0-9A-F]{2})>$/;
+
+/** Whether the bytes of a tokenizer's tokens are known: it is byte-level BPE, or of SentencePiece's kind. */
+export const knowsBytes = (tokenizer: Tokenizer): boolean =>
+  /"(ByteLevel|ByteFallback|Metaspace)"/.test(decoderOf(tokenizer));
+
+const decoderOf = ({ files }: Tokenizer): string =>
+  JSON.stringify((JSON.parse(files['tokenizer.json']) as { decoder?: unknown }).decoder ?? null);
 
 /**
  * A function from a token's id to its bytes in the middle of a text; undefined for special tokens and ids outside the
@@ -12,10 +20,8 @@ const HEX = /^<0x([0-9A-F]{2})>$/;
  * @throws HeedError if the tokenizer is neither byte-level BPE nor of SentencePiece's kind.
  */
 export function tokenBytes(tokenizer: Tokenizer): (id: number) => Uint8Array | undefined {
-  const { decoder } = JSON.parse(tokenizer.files['tokenizer.json']) as { decoder?: unknown };
-  const steps = JSON.stringify(decoder ?? null);
-  const isByteLevel = steps.includes('"ByteLevel"');
-  if (!isByteLevel && !steps.includes('"ByteFallback"') && !steps.includes('"Metaspace"')) {
+  const isByteLevel = decoderOf(tokenizer).includes('"ByteLevel"');
+  if (!knowsBytes(tokenizer)) {
     throw new HeedError('The bytes of this tokenizer’s tokens are not known.', {
       hint: 'Formats can be enforced for byte-level BPE and SentencePiece tokenizers only: ask for the format in the prompt.',
     });
@@ -34,31 +40,52 @@ export function tokenBytes(tokenizer: Tokenizer): (id: number) => Uint8Array | u
   };
 }
 
-/** A node of a tree of tokens by their bytes. */
-export interface TokenNode {
-  /** What follows, by the next byte. */
-  readonly next: Map<number, TokenNode>;
-  /** The tokens that end here. */
-  readonly ids: number[];
+/**
+ * A tree of tokens by their bytes, in the order of a walk: below node i are those from i + 1 up to `end[i]`. A node ends
+ * the tokens `ids[first[i]]` up to `ids[first[i + 1]]`.
+ */
+export interface TokenTree {
+  byte: Uint8Array;
+  end: Int32Array;
+  depth: Int32Array;
+  first: Int32Array;
+  ids: Int32Array;
 }
 
-/** The tree of all tokens of a vocabulary. */
-export function tokenTree(tokenizer: Tokenizer): TokenNode {
+/** The tree of a vocabulary's tokens, or of some of them. */
+export function tokenTree(tokenizer: Tokenizer, includes: (id: number) => boolean = () => true): TokenTree {
   const bytesOf = tokenBytes(tokenizer);
-  const root: TokenNode = { next: new Map(), ids: [] };
+  const tokens: { id: number; bytes: Uint8Array }[] = [];
   for (let id = 0; id < tokenizer.vocabularySize; id++) {
-    const bytes = bytesOf(id);
-    if (!bytes || bytes.length === 0) continue;
-    let node = root;
-    for (const byte of bytes) {
-      let next = node.next.get(byte);
-      if (!next) {
-        next = { next: new Map(), ids: [] };
-        node.next.set(byte, next);
-      }
-      node = next;
-    }
-    node.ids.push(id);
+    const bytes = includes(id) ? bytesOf(id) : undefined;
+    if (bytes && bytes.length > 0) tokens.push({ id, bytes });
   }
-  return root;
+  tokens.sort((a, b) => compareBytes(a.bytes, b.bytes));
+  const [byte, end, depth, first, ids]: number[][] = [[], [], [], [], []];
+  let open: number[] = []; // the nodes of the token before
+  let before = new Uint8Array();
+  for (const { id, bytes } of tokens) {
+    let common = 0;
+    while (common < before.length && common < bytes.length && before[common] === bytes[common]) common++;
+    for (const node of open.splice(common)) end[node] = byte.length;
+    for (let i = common; i < bytes.length; i++) {
+      open.push(byte.length);
+      byte.push(bytes[i]);
+      depth.push(i);
+      end.push(0);
+      first.push(ids.length);
+    }
+    ids.push(id);
+    before = bytes as Uint8Array<ArrayBuffer>;
+  }
+  for (const node of open) end[node] = byte.length;
+  open = [];
+  first.push(ids.length);
+  return {
+    byte: Uint8Array.from(byte),
+    end: Int32Array.from(end),
+    depth: Int32Array.from(depth),
+    first: Int32Array.from(first),
+    ids: Int32Array.from(ids),
+  };
 }

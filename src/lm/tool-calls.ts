@@ -32,18 +32,39 @@ const BLOCK = /<tool_call>\s*([\s\S]*?)\s*(?:<\/tool_call>|$)/g;
 /**
  * The calls in a text, and the text without them. Known are `<tool_call>` blocks (Hermes, Qwen, SmolLM), and a text that
  * is JSON as a whole: an object with `name` and `arguments` or `parameters` (Llama), or a list of them (Mistral). What
- * cannot be read as calls of these tools stays text.
+ * cannot be read as calls of these tools stays text. Where the text `isCut`, its last call may end anywhere behind its
+ * name: its arguments are then no whole JSON.
  */
 export function parseCalls(
   text: string,
   tools: readonly Pick<ToolSchema, 'function'>[],
+  isCut = false,
 ): { text: string; calls: ToolCall[] } {
   const blocks = [...text.matchAll(BLOCK)].map(([, json]) => json);
   const whole = text.replace(/^\s*(<\|python_tag\|>|\[TOOL_CALLS\])/, '');
-  const calls = (blocks.length > 0 ? blocks : [whole]).map((json) => callsOf(parsedJson(json, parseExact), tools));
+  const jsons = blocks.length > 0 ? blocks : [whole];
+  const calls = jsons.map((json, i) => {
+    const found = callsOf(parsedJson(json, parseExact), tools);
+    return found ?? (isCut && i === jsons.length - 1 ? cutCall(json, tools) : undefined);
+  });
   if (calls.includes(undefined)) return { text, calls: [] };
   return { text: blocks.length > 0 ? text.replace(BLOCK, '').trim() : '', calls: (calls as ToolCall[][]).flat() };
 }
+
+/** A call whose name is there, and of its arguments what was written. */
+function cutCall(json: string, tools: readonly Pick<ToolSchema, 'function'>[]): ToolCall[] | undefined {
+  const [begin, name] = /^\s*\[?\s*\{\s*"name"\s*:\s*("(?:[^"\\]|\\.)*")/.exec(json) ?? [];
+  const called = name && parsedJson(name);
+  if (!begin || !tools.some((tool) => tool.function.name === called)) return undefined;
+  const [, written = ''] = /^\s*,\s*"(?:arguments|parameters)"\s*:\s*([\s\S]*)$/.exec(json.slice(begin.length)) ?? [];
+  return [callOf(called as string, written)];
+}
+
+const callOf = (name: string, text: string): ToolCall => ({
+  id: `call_${randomBytes(12).toString('hex')}`,
+  type: 'function',
+  function: { name, arguments: text },
+});
 
 function callsOf(value: unknown, tools: readonly Pick<ToolSchema, 'function'>[]): ToolCall[] | undefined {
   const all = Array.isArray(value) ? value : [value];
@@ -52,9 +73,7 @@ function callsOf(value: unknown, tools: readonly Pick<ToolSchema, 'function'>[])
     const { name, arguments: given, parameters } = one as Record<string, unknown>;
     const values = given ?? parameters ?? {};
     if (!tools.some((tool) => tool.function.name === name)) return undefined;
-    const text = typeof values === 'string' ? values : stringifyExact(values);
-    const id = `call_${randomBytes(12).toString('hex')}`;
-    return { id, type: 'function', function: { name: name as string, arguments: text } };
+    return callOf(name as string, typeof values === 'string' ? values : stringifyExact(values));
   });
   return calls.length === 0 || calls.includes(undefined) ? undefined : (calls as ToolCall[]);
 }

@@ -17,6 +17,12 @@ export async function readBody<S extends z.ZodType>(
   schema: S,
   refused: Refused = {},
 ): Promise<z.output<S>> {
+  const encoding = context.req.header('content-encoding');
+  if (encoding !== undefined && encoding !== 'identity') {
+    throw new ApiError(415, `The body is compressed (${encoding}): send it as it is.`, {
+      code: 'unsupported_encoding',
+    });
+  }
   return parseBody(schema, await readJsonBody(context), refused);
 }
 

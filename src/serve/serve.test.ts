@@ -127,13 +127,69 @@ describe('chat completions', () => {
     });
     expect(answered.choices[0].message.content).toBeTypeOf('string'); // what is no call stays text
     await expect(client.chat.completions.create({ ...asked, model: 'tiny' })).rejects.toMatchObject({ param: 'tools' });
-    const pattern = { type: 'string', pattern: 'a' };
+    const cut = await client.chat.completions.create({ ...asked, max_completion_tokens: 25 });
+    expect(cut.choices[0]).toMatchObject({ finish_reason: 'length', message: { content: null } });
+    expect(cut.choices[0].message.tool_calls).toMatchObject([{ function: { name: 'weather' } }]);
+    const openings = [];
+    for await (const { choices } of await client.chat.completions.create({ ...asked, stream: true })) {
+      openings.push(choices[0].delta.content);
+    }
+    expect(openings[0]).toBeNull();
+    const impossible = { type: 'object', properties: { a: { type: 'string', pattern: '[' } } };
     await expect(
       client.chat.completions.create({
         ...brief,
-        response_format: { type: 'json_schema', json_schema: { name: 'x', schema: pattern } },
+        response_format: { type: 'json_schema', json_schema: { name: 'x', schema: impossible } },
       }),
-    ).rejects.toThrow('"pattern"');
+    ).rejects.toThrow('schema.a.pattern');
+  });
+
+  it('say what is wrong with what clients often send', async () => {
+    const say = async (path: string, body: object, headers: Record<string, string> = {}) => {
+      const response = await fetch(`${server.url.replace('/v1', '')}${path}`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', ...headers },
+        body: JSON.stringify({ ...brief, ...body }),
+      });
+      const { error, choices } = (await response.json()) as { error?: { message: string }; choices?: object[] };
+      return error?.message ?? choices?.length;
+    };
+    const path = '/v1/chat/completions';
+    expect(await say(`${path}/`, {})).toBe(1);
+    expect(await say('/chat/completions', {})).toContain('Did you mean /v1/chat/completions?');
+    expect(await say(path, { stop: ['a', 'b', 'c', 'd', 'e'] })).toContain('at most 4 texts');
+    expect(await say(path, { top_logprobs: 2 })).toContain('needs "logprobs"');
+    expect(await say(path, { logit_bias: { 999999: 1 } })).toContain('the model has those from 0');
+    expect(await say(path, {}, { 'content-encoding': 'gzip' })).toContain('compressed (gzip)');
+  });
+
+  it('are written anew where a schema is checked afterwards', async () => {
+    const one = { enum: [1, 2] };
+    const schema = { type: 'array', items: one, minItems: 2, maxItems: 2, uniqueItems: true };
+    const ask = (seed: number, more: object = {}) =>
+      client.chat.completions.create({
+        model: 'tiny',
+        messages,
+        seed,
+        response_format: { type: 'json_schema', json_schema: { name: 'x', schema: schema as Record<string, unknown> } },
+        ...more,
+      });
+    let repairs = 0;
+    for (let seed = 0; seed < 8; seed++) {
+      const { choices } = await ask(seed, { logprobs: true });
+      const { message, logprobs } = choices[0];
+      expect([
+        [1, 2],
+        [2, 1],
+      ]).toContainEqual(JSON.parse(message.content!));
+      const bytes = logprobs!.content!.flatMap(({ bytes }) => bytes ?? []);
+      expect(Buffer.from(bytes).toString().trim()).toBe(message.content!.trim());
+      repairs += (choices[0] as { heed_repairs?: number }).heed_repairs ?? 0;
+    }
+    expect(repairs).toBeGreaterThan(0);
+    const never = { ...schema, items: { const: 1 } };
+    const format = { type: 'json_schema', json_schema: { name: 'x', schema: never } };
+    await expect(ask(1, { response_format: format })).rejects.toMatchObject({ status: 422, code: 'format_not_met' });
   });
 
   it('are stored, listed, changed and deleted where the client asks for it', async () => {

@@ -13,6 +13,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import type { Hono } from 'hono';
 import { resolvePrecision } from '../engine/precision.ts';
 import { HeedError, messageOf } from '../error.ts';
+import { readRules } from '../feedback/redact.ts';
 import { fileError } from '../files.ts';
 import { createUnderWay } from '../http/health.ts';
 import { isLoopback } from '../http/hosts.ts';
@@ -36,7 +37,6 @@ import { type LearnInput, readLearnPolicy } from './learn/policy.ts';
 import type { LoadedModel } from './loaded-model.ts';
 import { type ServeSettings, serveSchema } from './options.ts';
 import { upstreamUrl } from './proxy/proxy.ts';
-import { readRules } from './proxy/redact.ts';
 import { createApp } from './server.ts';
 import { createShelf, type ModelSource } from './shelf.ts';
 

@@ -33,7 +33,7 @@ const ABSENT: Readonly<Record<string, string>> = {
   batches: 'Send the requests to /v1/chat/completions side by side: they are batched as they come.',
   containers: 'Run code yourself, and put its results into the messages.',
   conversations: 'Use "previous_response_id" of /v1/responses.',
-  embeddings: 'Models here write text.',
+  embeddings: 'Serve an embedding model with another server, and name that with --upstream.',
   evals: 'Use heed eval, or a grader: /v1/fine_tuning/alpha/graders/run.',
   images: 'Models here read and write text.',
   moderations: 'Ask a model by /v1/chat/completions.',
@@ -119,8 +119,10 @@ const missing =
       throw new ApiError(405, `${path} does not take ${method}, but ${allow}.`, { headers: { allow } });
     }
     const instead = ABSENT[/^\/v1\/(\w+)/.exec(path)?.[1] ?? ''];
+    const meant = methodsOf(routes, { req: { path: `/v1${path}` } });
+    const otherwise = meant.length > 0 ? `Did you mean /v1${path}?` : 'See /openapi.json.';
     const message = instead
       ? `This server does not have ${path}. ${instead}`
-      : `There is nothing at ${path}. See /openapi.json.`;
+      : `There is nothing at ${path}. ${otherwise}`;
     throw new ApiError(404, message, { code: 'unknown_url' });
   };

@@ -150,7 +150,8 @@ async function exportModel(model: string, flags: Flags): Promise<void> {
 
 const [GGUF, ADAPTER_GGUF, MODELFILE] = ['model.gguf', 'adapter.gguf', 'Modelfile'];
 
-function writeModel(
+/** Writes a model in a format, with what other programs need beside it. Returns the names of the files. */
+export function writeModel(
   model: Model,
   { out, format, dtype = 'F32', name }: { out: string; format: Flags['format']; dtype?: GgufDtype; name: string },
 ): string[] {

@@ -21,6 +21,7 @@ export interface ImportFromFlags {
   options?: string;
   users?: string;
   labelingConfig?: string;
+  redact?: string;
   judgmentsOf?: string;
   guidelines?: string;
   gold?: boolean;
@@ -49,6 +50,10 @@ export function addImportFrom(command: Command): void {
     .option(
       '--labeling-config <file>',
       'with --from label-studio: the labeling configuration (default: config.xml beside it)',
+    )
+    .option(
+      '--redact <file>',
+      'with --from a chat app: JSON of regular expressions by name, besides emails, keys and card numbers',
     );
 }
 
@@ -68,6 +73,7 @@ export function isFrom(flags: ImportFromFlags): flags is ImportFromFlags & { fro
     options: flags.options,
     users: flags.users,
     'labeling-config': flags.labelingConfig,
+    redact: flags.redact,
   };
   const flag = Object.entries(own).find(([, value]) => value !== undefined)?.[0];
   if (flag === undefined) return false;
@@ -119,6 +125,7 @@ export async function runImportFrom(
     onBadRow,
     prompt: names(flags.prompt),
     options: names(flags.options),
+    redact: flags.redact,
     onNotice: (text) => void process.stderr.write(`${text}\n`),
   });
   for (const one of projects) output.say(describeImport(one, dryRun === true));

@@ -12,6 +12,7 @@ import { findPerson } from '../people.ts';
 import { createProject, findProject, type Project, type ProjectInput } from '../project.ts';
 import type { Database } from '../store/database.ts';
 import { openArgilla } from './argilla.ts';
+import { openChatApp } from './chat-apps.ts';
 import { type ImportResult, importResultSchema, importRows } from './import.ts';
 import { openLabelStudio } from './label-studio.ts';
 import { createLeftOut, leftOutSchema } from './left-out.ts';
@@ -35,6 +36,11 @@ export interface ImportFromOptions extends SurveyFields {
   config?: string;
   /** Who made the judgments of data without people; by default the name of the tool. */
   annotator?: string;
+  /**
+   * Of chat apps: what is taken out of conversations besides emails, keys and card numbers: regular expressions by name,
+   * or a JSON file with them.
+   */
+  redact?: string | Readonly<Record<string, string>>;
   /** Whether to find out only what would come in: nothing is stored. */
   dryRun?: boolean;
   /** Stop at a row that does not fit (default), or skip it. */
@@ -105,8 +111,10 @@ async function openImport(tool: ImportTool, path: string, options: ImportFromOpt
     }
     case 'trl':
       return openTrl(path, options);
-    default:
+    case 'openai-evals':
       return openOpenAi(path, options);
+    default:
+      return openChatApp(tool, path, options);
   }
 }
 

@@ -16,6 +16,8 @@ export interface LeftOut {
   next(): void;
   /** Counts something of the current record; the same thing counts once for each record. */
   add(what: string): void;
+  /** Adds a count that was made elsewhere. */
+  note(count: LeftOutCount): void;
   /** What was counted, the most frequent first. */
   counts(): LeftOutCount[];
 }
@@ -23,6 +25,7 @@ export interface LeftOut {
 /** Creates a count. */
 export function createLeftOut(): LeftOut {
   const found = new Map<string, { records: number; latest: number }>();
+  const noted: LeftOutCount[] = [];
   let of = 0;
   return {
     next() {
@@ -33,8 +36,11 @@ export function createLeftOut(): LeftOut {
       if (one?.latest === of) return;
       found.set(what, { records: (one?.records ?? 0) + 1, latest: of });
     },
+    note: (count) => void noted.push(count),
     counts: () =>
-      Array.from(found, ([what, { records }]) => ({ what, records, of })).sort((a, b) => b.records - a.records),
+      [...Array.from(found, ([what, { records }]) => ({ what, records, of })), ...noted].sort(
+        (a, b) => b.records - a.records,
+      ),
   };
 }
 

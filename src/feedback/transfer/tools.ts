@@ -9,8 +9,13 @@ export const exportTools = ['label-studio', 'trl', 'openai-evals'] as const;
 /** One of the tools that projects move out to. */
 export type ExportTool = (typeof exportTools)[number];
 
+/** Chat apps and tracing tools whose feedback comes in. */
+export const chatTools = ['open-webui', 'librechat', 'langfuse', 'langsmith', 'openai-stored'] as const;
+/** One of them. */
+export type ChatTool = (typeof chatTools)[number];
+
 /** The tools that projects move in from. */
-export const importTools = ['argilla', ...exportTools] as const;
+export const importTools = ['argilla', ...exportTools, ...chatTools] as const;
 /** One of the tools that projects move in from. */
 export type ImportTool = (typeof importTools)[number];
 

@@ -1,7 +1,6 @@
 /** POST /v1/chat/completions. */
 import { Hono } from 'hono';
 import { encodeChat } from '../../lm/chat-template.ts';
-import type { GeneratedCompletion } from '../../lm/continuous-batch.ts';
 import type { QueuedToken } from '../../lm/generation-queue.ts';
 import type { ChatMessage } from '../../lm/render-chat.ts';
 import { parseCalls } from '../../lm/tool-calls.ts';
@@ -9,9 +8,20 @@ import { parseBody, readBody } from '../body.ts';
 import { type Caller, type Env, requestOf, requires, type ServeContext } from '../context.ts';
 import { ApiError } from '../errors.ts';
 import type { ServedModel } from '../shelf.ts';
-import { type Draft, draftOf, draw, finishReasonOf, requestSignal, tokensOf, usageOf } from './draw.ts';
+import {
+  type CheckedCompletion,
+  checkTexts,
+  type Draft,
+  draftOf,
+  drawChecked,
+  finishReasonOf,
+  requestSignal,
+  tokensOf,
+  usageOf,
+} from './draw.ts';
 import { eventStream } from './events.ts';
-import { type CompletionFormat, formatterOf } from './format.ts';
+import { openFormat } from './format.ts';
+import type { CompletionFormat } from './format-engine.ts';
 import { recordCompletion } from './record.ts';
 import { type ChatRequest, chatRequestSchema, refusedInChat, type ToolDefinition } from './schema.ts';
 import type { CompletionChoice, CompletionRecord } from './table.ts';
@@ -76,6 +86,9 @@ export async function draftChat(
   caller: Caller,
   origin: ChatOrigin = chatOrigin,
 ): Promise<ChatDraft> {
+  if (request.top_logprobs > 0 && !request.logprobs) {
+    throw new ApiError(400, '"top_logprobs" needs "logprobs": true.', { param: 'top_logprobs' });
+  }
   const served = await context.shelf.route(request.model, caller.user);
   try {
     const { tools, required } = toolsOf(request);
@@ -86,7 +99,7 @@ export async function draftChat(
       param: origin.param,
       maxTokens: request.max_completion_tokens ?? request.max_tokens,
       topLogprobs: request.logprobs ? request.top_logprobs : 0,
-      format: format && formatterOf(served.model, format),
+      format: format && (await openFormat(served.model, format)),
       prompts: [prompt],
     });
     return { ...draft, tools, origin };
@@ -115,7 +128,13 @@ export function promptOf(
       );
     }
   }
-  return encodeChat(tokenizer, templateMessages(messages), {
+  const plain = templateMessages(messages);
+  checkTexts(
+    model,
+    plain.map(({ content }) => content as string),
+    'messages',
+  );
+  return encodeChat(tokenizer, plain, {
     addGenerationPrompt: true,
     ...(tools.length > 0 && { tools }),
     variables,
@@ -146,9 +165,12 @@ export async function finishChat(
 ): Promise<CompletionRecord> {
   using own = draft;
   const tokens: QueuedToken[][] = Array.from({ length: draft.choices }, () => []);
-  const completions = await draw(context, own, signal, (index, token) => {
+  const take = (index: number, token: QueuedToken) => {
     if (request.logprobs) tokens[index].push(token);
     onToken(index, token);
+  };
+  const completions = await drawChecked(context, own, signal, take, (index) => {
+    tokens[index] = [];
   });
   const choices = completions.map((completion, index) => ({
     ...choiceOf(completion, index, draft.tools),
@@ -172,9 +194,9 @@ export async function finishChat(
   return record;
 }
 
-function choiceOf(completion: GeneratedCompletion, index: number, tools: readonly ToolDefinition[]): CompletionChoice {
-  const { ids, logprobs, text = '' } = completion;
-  const parsed = tools.length > 0 ? parseCalls(text, tools) : { text, calls: [] };
+function choiceOf(completion: CheckedCompletion, index: number, tools: readonly ToolDefinition[]): CompletionChoice {
+  const { ids, logprobs, text = '', repairs, finish } = completion;
+  const parsed = tools.length > 0 ? parseCalls(text, tools, finish === 'length') : { text, calls: [] };
   const called = parsed.calls.length > 0;
   return {
     index,
@@ -187,7 +209,9 @@ function choiceOf(completion: GeneratedCompletion, index: number, tools: readonl
     text,
     tokenIds: ids,
     logprobs,
-    finishReason: called ? 'tool_calls' : finishReasonOf(completion),
+    ...(repairs > 0 && { repairs }),
+    // a call that was cut is one all the same
+    finishReason: called && finish !== 'length' ? 'tool_calls' : finishReasonOf(completion),
   };
 }
 
@@ -218,20 +242,23 @@ async function streamChat(
       ...(usage && { usage: null }),
       ...fields,
     });
+  // what a choice is shows when it has ended: with tools, and where its schema is checked afterwards
+  const isWhole = draft.tools.length > 0 || draft.format?.isChecked;
   for (let index = 0; index < choices; index++) {
-    chunk(index, { role: 'assistant', content: '', refusal: null }, {}, index === 0 ? draft.fields : {});
+    const begin = { role: 'assistant', content: draft.tools.length > 0 ? null : '', refusal: null };
+    chunk(index, begin, {}, index === 0 ? draft.fields : {});
   }
-  const isWhole = draft.tools.length > 0;
   const record = await finishChat(context, request, draft, signal, (index, token) => {
     if (isWhole || (token.text === '' && !request.logprobs)) return;
     const logprobs = request.logprobs ? { content: [tokenLogprob(tokenizer, token)], refusal: null } : null;
     chunk(index, { content: token.text }, { logprobs });
   });
-  for (const { index, message, finishReason } of record.choices) {
+  for (const { index, message, finishReason, logprobContent, repairs } of record.choices) {
     const { content, tool_calls } = message as { content: string | null; tool_calls?: object[] };
-    if (isWhole && content !== null) chunk(index, { content });
+    const logprobs = logprobContent ? { content: logprobContent, refusal: null } : null;
+    if (isWhole && content !== null) chunk(index, { content }, { logprobs });
     if (tool_calls) chunk(index, { tool_calls: tool_calls.map((call, i) => ({ index: i, ...call })) });
-    chunk(index, {}, { finish_reason: finishReason });
+    chunk(index, {}, { finish_reason: finishReason, ...(repairs !== undefined && { heed_repairs: repairs }) });
   }
   if (usage) sendChunk([], { usage: record.usage });
 }
@@ -243,11 +270,12 @@ export const chatCompletionOf = (record: CompletionRecord) => ({
   created: Math.floor(record.created / 1000),
   model: record.model,
   system_fingerprint: record.version,
-  choices: record.choices.map(({ index, message, logprobContent, finishReason }) => ({
+  choices: record.choices.map(({ index, message, logprobContent, finishReason, repairs }) => ({
     index,
     message,
     logprobs: logprobContent ? { content: logprobContent, refusal: null } : null,
     finish_reason: finishReason,
+    ...(repairs !== undefined && { heed_repairs: repairs }),
   })),
   usage: record.usage,
   ...(Object.keys(record.metadata).length > 0 && { metadata: record.metadata }),

@@ -3,11 +3,13 @@ import { randomInt, randomUUID } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
 import type { GeneratedCompletion } from '../../lm/continuous-batch.ts';
 import type { QueuedToken, SubmitOptions } from '../../lm/generation-queue.ts';
-import type { Sampler } from '../../lm/sampling.ts';
+import { knowsBytes } from '../../lm/token-bytes.ts';
+import type { Tokenizer } from '../../lm/tokenizer.ts';
 import type { Caller, CompletionStart, ServeContext } from '../context.ts';
 import { ApiError } from '../errors.ts';
+import type { LoadedModel } from '../loaded-model.ts';
 import type { ServedModel } from '../shelf.ts';
-import { processorOf } from './format.ts';
+import { type Formatter, processorOf } from './format.ts';
 import type { SharedRequest } from './schema.ts';
 import type { Usage } from './table.ts';
 
@@ -27,6 +29,8 @@ export interface Draft extends Disposable {
   options(index: number): SubmitOptions;
   /** Number of choices. */
   choices: number;
+  /** What the choices have to be. */
+  format: Formatter | undefined;
 }
 
 /** What one kind of completion adds. */
@@ -37,8 +41,8 @@ export interface DraftOptions {
   param: string;
   maxTokens: number | undefined;
   topLogprobs: number;
-  /** A processor for each choice. */
-  format?: () => Sampler;
+  /** What the choices have to be. */
+  format?: Formatter;
   prompts: number[][];
 }
 
@@ -66,6 +70,11 @@ export function draftOf(
       param: 'response_format',
     });
   }
+  const unknown = Object.keys(request.logit_bias).find((id) => Number(id) >= config.vocabularySize);
+  if (unknown !== undefined) {
+    const message = `"logit_bias" has the token ${unknown}: the model has those from 0 to ${config.vocabularySize - 1}.`;
+    throw new ApiError(400, message, { param: 'logit_bias' });
+  }
   const choices = prompts.length * request.n;
   if (served.queue.waiting + choices > context.limits.waiting) {
     throw new ApiError(429, `${served.queue.waiting} completions are waiting already. Try again in a moment.`, {
@@ -84,6 +93,7 @@ export function draftOf(
     served,
     prompts,
     choices,
+    format,
     headers,
     fields: Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.replaceAll('-', '_'), value])),
     options: (index) => ({
@@ -100,10 +110,39 @@ export function draftOf(
       maxTokens: Math.min(maxTokens ?? config.maxPositions, context.limits.tokens),
       stop: request.stop,
       stream: true,
-      processor: processorOf(request, format?.()),
+      processor: processorOf(request, format?.processor()),
     }),
     [Symbol.dispose]: () => served[Symbol.dispose](),
   };
+}
+
+const longest = new WeakMap<Tokenizer, number>();
+
+/** Characters of the longest token; infinite for tokenizers that may make one token of any text. */
+function longestToken(tokenizer: Tokenizer): number {
+  let most = longest.get(tokenizer);
+  if (most === undefined) {
+    most = 1;
+    for (let id = 0; id < tokenizer.vocabularySize; id++) most = Math.max(most, tokenizer.tokenOf(id)?.length ?? 0);
+    if (!knowsBytes(tokenizer)) most = Number.POSITIVE_INFINITY;
+    longest.set(tokenizer, most);
+  }
+  return most;
+}
+
+/** Refuses texts that are too long whatever their tokens: to find them would hold everybody. @throws ApiError 400 */
+export function checkTexts({ tokenizer, config }: LoadedModel, texts: readonly string[], param: string): void {
+  const characters = texts.reduce((sum, text) => sum + text.replace(/\s+/g, ' ').length, 0);
+  const least = Math.ceil(characters / longestToken(tokenizer));
+  if (least <= config.maxPositions) return;
+  throw new ApiError(
+    400,
+    `"${param}" has more than ${least} tokens, but the model has ${config.maxPositions} positions.`,
+    {
+      param,
+      code: 'context_length_exceeded',
+    },
+  );
 }
 
 /**
@@ -139,6 +178,55 @@ export async function draw(
   } finally {
     for (const hook of hooks.usage) await hook(start.key, usageOf(prompts, written));
   }
+}
+
+/** How often a choice is written anew that is not what its schema says. */
+const REPAIRS = 3;
+
+/** A completion that was checked, and how often it was written anew. */
+export interface CheckedCompletion extends GeneratedCompletion {
+  repairs: number;
+}
+
+/**
+ * Draws as `draw` does. Where a grammar cannot ensure the whole format, a choice that does not fit it is drawn again by
+ * another seed, after a call of `onRepair`.
+ *
+ * @throws ApiError 422 if the model does not write what fits.
+ */
+export async function drawChecked(
+  context: ServeContext,
+  draft: Draft,
+  signal: AbortSignal,
+  onToken: (index: number, token: QueuedToken) => void,
+  onRepair: (index: number) => void,
+): Promise<CheckedCompletion[]> {
+  const drawn = await draw(context, draft, signal, onToken);
+  const { format } = draft;
+  const perPrompt = draft.choices / draft.prompts.length;
+  const checked = async (first: GeneratedCompletion, index: number): Promise<CheckedCompletion> => {
+    let completion = first;
+    for (let repairs = 0; ; repairs++) {
+      const isWhole = format?.isChecked && completion.finish === 'eos';
+      const fault = isWhole ? await format.fault(completion.text ?? '') : undefined;
+      if (fault === undefined) return { ...completion, index, repairs };
+      if (repairs === REPAIRS) {
+        throw new ApiError(422, `The model wrote ${repairs + 1} times what the schema does not allow: ${fault}.`, {
+          param: 'response_format',
+          code: 'format_not_met',
+        });
+      }
+      onRepair(index);
+      const options = () => {
+        const first = draft.options(index);
+        return { ...first, seed: first.seed! + repairs + 1 };
+      };
+      const prompts = [draft.prompts[Math.floor(index / perPrompt)]];
+      const again = { ...draft, choices: 1, prompts, options };
+      [completion] = await draw(context, again, signal, (_, token) => onToken(index, token));
+    }
+  };
+  return Promise.all(drawn.map(checked));
 }
 
 /** Ends a request: its client leaves, it takes too long, or the server closes. */

@@ -45,7 +45,7 @@ export const sharedShape = {
   n: tokenCount.max(128).default(1).describe('number of choices'),
   seed: z.number().int().optional().describe('seed of the sampling; a new one by default'),
   stop: z
-    .union([z.string(), z.array(z.string()).max(4)])
+    .union([z.string(), z.array(z.string()).max(4)], 'expected a text, or at most 4 texts')
     .transform((stop) => [stop].flat().filter((text) => text !== ''))
     .default([])
     .describe('up to 4 texts that end a choice'),

@@ -65,6 +65,8 @@ export interface CompletionChoice {
   logprobs: number[];
   /** The tokens with their log-probabilities as the client asked for them. */
   logprobContent?: TokenLogprob[];
+  /** How often it was written anew, because its schema is checked afterwards; absent if it never was. */
+  repairs?: number;
   /** Why it ended. */
   finishReason: 'stop' | 'length' | 'tool_calls';
 }

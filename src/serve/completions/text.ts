@@ -7,12 +7,13 @@ import type { DecoderConfig } from '../../nn/decoder-config.ts';
 import { readBody } from '../body.ts';
 import { type Env, requestOf, requires, type ServeContext } from '../context.ts';
 import { ApiError } from '../errors.ts';
+import type { LoadedModel } from '../loaded-model.ts';
 import type { ServedModel } from '../shelf.ts';
-import { draftOf, draw, finishReasonOf, requestSignal, tokensOf, usageOf } from './draw.ts';
+import { checkTexts, draftOf, draw, finishReasonOf, requestSignal, tokensOf, usageOf } from './draw.ts';
 import { eventStream } from './events.ts';
 import { recordCompletion } from './record.ts';
 import { refusedInText, type TextRequest, textRequestSchema } from './schema.ts';
-import { type ListedToken, textOfToken } from './token-logprob.ts';
+import { bytesOfToken, type ListedToken, textOfToken } from './token-logprob.ts';
 
 /** The route of text completions. */
 export function textRoutes(context: ServeContext): Hono<Env> {
@@ -34,7 +35,7 @@ export function textRoutes(context: ServeContext): Hono<Env> {
         param: 'prompt',
         maxTokens: request.max_tokens,
         topLogprobs: logprobs ?? 0,
-        prompts: promptsOf(request, tokenizer),
+        prompts: promptsOf(request, served.model),
       });
       checkListed(draft.prompts, request, served.model.config);
     } catch (error) {
@@ -131,7 +132,9 @@ export function textRoutes(context: ServeContext): Hono<Env> {
   });
 }
 
-function promptsOf({ prompt }: TextRequest, tokenizer: Tokenizer): number[][] {
+function promptsOf({ prompt }: TextRequest, model: LoadedModel): number[][] {
+  const { tokenizer } = model;
+  for (const text of [prompt].flat()) if (typeof text === 'string') checkTexts(model, [text], 'prompt');
   if (typeof prompt === 'string') return [tokenizer.encode(prompt)];
   if (typeof prompt[0] === 'number') return [prompt as number[]];
   return (prompt as (string | number[])[]).map((one) => (typeof one === 'string' ? tokenizer.encode(one) : one));
@@ -146,17 +149,18 @@ function legacyLogprobs(
 ) {
   const nameOf = (id: number) => (return_tokens_as_token_ids ? `token_id:${id}` : textOfToken(tokenizer, id));
   let at = offset;
+  const written = new TextDecoder();
   return {
     tokens: tokens.map(({ id }) => nameOf(id)),
     token_logprobs: tokens.map(({ logprob }) => logprob),
     top_logprobs: tokens.map(({ logprob, top = [] }) =>
       logprob === null ? null : Object.fromEntries(top.map(({ id, logprob }) => [nameOf(id), logprob])),
     ),
-    // special tokens are not in the text
+    // special tokens are not in the text, and of a character of several tokens the last one has it
     text_offset: tokens.map(({ id }) => {
-      const { length } = tokenizer.decode([id]);
-      at += length;
-      return at - length;
+      const before = at;
+      at += written.decode(bytesOfToken(tokenizer, id), { stream: true }).length;
+      return before;
     }),
   };
 }

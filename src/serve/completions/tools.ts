@@ -1,7 +1,7 @@
 /** Tools of a request, and how a template shows them. */
 import type { ChatMessage } from '../../lm/render-chat.ts';
 import { ApiError } from '../errors.ts';
-import type { CompletionFormat } from './format.ts';
+import type { CompletionFormat } from './format-engine.ts';
 import type { ChatRequest, ToolDefinition } from './schema.ts';
 
 /** The request's tools that the model may call: none, some, or one that it has to call. */
@@ -19,14 +19,7 @@ export function toolsOf({ tools = [], tool_choice: choice = 'auto' }: ChatReques
 
 /** JSON that calls one of the tools. */
 export const formatOfCall = (tools: readonly ToolDefinition[]): CompletionFormat => ({
-  schema: {
-    anyOf: tools.map(({ function: { name, parameters } }) => ({
-      type: 'object',
-      properties: { name: { const: name }, arguments: parameters ?? { type: 'object', properties: {} } },
-      required: ['name', 'arguments'],
-      additionalProperties: false,
-    })),
-  },
+  tools: tools.map(({ function: { name, parameters } }) => ({ name, parameters })),
 });
 
 /** Messages as templates expect them: contents as text. */

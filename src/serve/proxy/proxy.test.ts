@@ -6,9 +6,9 @@ import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import OpenAI from 'openai';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { isCardNumber, redacted, redactionRules } from '../../feedback/redact.ts';
 import { type Server, serve } from '../serve.ts';
 import { exportServed } from './export.ts';
-import { isCardNumber, redacted, redactionRules } from './redact.ts';
 import { passedOn } from './stream.ts';
 
 /** All in one millisecond: nothing may hang on the order of times. */

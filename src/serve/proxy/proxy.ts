@@ -10,12 +10,12 @@ import { setImmediate as immediate } from 'node:timers/promises';
 import { type Handler, Hono } from 'hono';
 import { z } from 'zod';
 import { HeedError, messageOf } from '../../error.ts';
+import { type RedactionRule, redacted } from '../../feedback/redact.ts';
 import type { ChatMessage } from '../../lm/render-chat.ts';
 import { type Env, requestOf, requires, type ServeContext } from '../context.ts';
 import { ApiError } from '../errors.ts';
 import { createUpstreamAdapters } from './adapters.ts';
 import { createRecorder } from './recorder.ts';
-import { type RedactionRule, redacted } from './redact.ts';
 import { sendToProvider } from './send.ts';
 import { createAssembly, eventsIn, passedOn } from './stream.ts';
 
@@ -83,9 +83,9 @@ export function proxyRoutes(
     const { key, user: caller } = requestOf(c);
     const body = c.req.method === 'GET' ? undefined : await c.req.arrayBuffer();
     const request = body && readRequest(body);
-    if (request ? shelf.get(request.model) : shelf.list().length > 0) {
-      if (!request || !(await adapters?.serves(request.model))) return next();
-    }
+    if (request && shelf.get(request.model) && !(await adapters?.serves(request.model))) return next();
+    const asked = request ? undefined : modelIn(c.req.path);
+    if (asked !== undefined && shelf.get(asked)) return next();
     const headers: Record<string, string> = { 'accept-encoding': 'identity' };
     for (const [name, value] of Object.entries(c.req.header())) if (PASSED.test(name)) headers[name] = value;
     const own = process.env[upstreamKey];
@@ -103,6 +103,14 @@ export function proxyRoutes(
     const back = new Headers();
     for (const [name, value] of response.headers) if (!STAYING.test(name)) back.append(name, value);
     const { status } = response;
+    if (path === '/models' && shelf.list().length > 0) {
+      // the models of both, those of this server first
+      await next();
+      const [ours, theirs] = [await c.res.clone().json(), jsonOf(await buffer(response.body))] as ModelList[];
+      const more = theirs?.data?.filter(({ id }) => !shelf.get(id)) ?? [];
+      c.res = Response.json({ ...ours, data: [...ours.data, ...more] });
+      return;
+    }
     const bodyless = BODYLESS.includes(status);
     if (status === 404 && request) adapters?.forget(request.model);
     if (!request || !RECORDED.includes(path) || context.keepDays === 0)
@@ -111,7 +119,7 @@ export function proxyRoutes(
         headers: back,
       });
 
-    const { metadata, model, ...asked } = request;
+    const { metadata, model, ...parameters } = request;
     const session = c.req.header('heed-session') ?? metadata?.session;
     const user = request.safety_identifier ?? request.user ?? caller ?? undefined;
     /** Leaves it to the recorder what to make of a response. */
@@ -127,7 +135,7 @@ export function proxyRoutes(
         }
         const { choices, usage, model: version = model } = assembly.result();
         if (usage) for (const hook of context.hooks.usage) await hook(key, usage);
-        const { messages, prompt, ...rest } = asked;
+        const { messages, prompt, ...rest } = parameters;
         const said = messagesSchema.safeParse(messages).data ?? [
           { role: 'user', content: typeof prompt === 'string' ? prompt : JSON.stringify(prompt ?? messages) },
         ];
@@ -180,6 +188,16 @@ export function proxyRoutes(
   for (const path of ['/models', '/models/:model{.+}']) app.get(path, requires('chat'), forward);
   return app;
 }
+
+interface ModelList {
+  data: { id: string }[];
+}
+
+/** The model that a path asks for. */
+const modelIn = (path: string): string | undefined =>
+  path.startsWith('/v1/models/')
+    ? path.slice('/v1/models/'.length).split('/').map(decodeURIComponent).join('/')
+    : undefined;
 
 /** Pieces of a stream that are put together at a time. */
 const PIECES = 64;

@@ -142,7 +142,7 @@ export function responseRoutes(context: ServeContext): Hono<Env> {
             {
               begin,
               fields: draft.fields,
-              isWhole: draft.tools.length > 0,
+              isWhole: draft.tools.length > 0 || draft.format?.isChecked === true,
               logprobOf: chat.logprobs ? (token) => tokenLogprob(tokenizer, token) : undefined,
               send: ({ type, ...event }) => send({ type, sequence_number: number++, ...event }),
             },

@@ -1,7 +1,7 @@
 /** Redaction: what is taken out of texts before they are recorded. */
 import { z } from 'zod';
-import { HeedError, messageOf } from '../../error.ts';
-import { readJsonFile } from '../../files.ts';
+import { HeedError, messageOf } from '../error.ts';
+import { readJsonFile } from '../files.ts';
 
 /** A rule: its name, and what it finds. */
 export type RedactionRule = readonly [name: string, pattern: RegExp];

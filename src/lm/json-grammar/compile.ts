@@ -1,0 +1,474 @@
+/** A JSON schema as a rule, and what of it a rule cannot say. */
+import { HeedError } from '../../error.ts';
+import { FORMATS } from './formats.ts';
+import { mergeSchemas, restrictions, type Schema } from './merge.ts';
+import { boundedNumber, type NumberBounds } from './numbers.ts';
+import { PatternLimit, termOfPattern } from './pattern.ts';
+import { choice, literal, type Rule, stringOf, texts } from './rules.ts';
+import { createTerms, type Term } from './terms.ts';
+import {
+  anyObject,
+  anyValue,
+  type Counts,
+  integer,
+  list,
+  type Member,
+  number,
+  object,
+  record,
+  string,
+} from './values.ts';
+
+/** A schema that was read. */
+export interface CompiledSchema {
+  rule: Rule;
+  /** What the rule does not ensure, such as "schema.tags: uniqueItems": check the text afterwards. */
+  unchecked: string[];
+}
+
+const KEYWORDS: Readonly<Record<string, readonly string[]>> = {
+  object: [
+    'properties',
+    'required',
+    'additionalProperties',
+    'patternProperties',
+    'propertyNames',
+    'minProperties',
+    'maxProperties',
+    'dependentRequired',
+    'dependentSchemas',
+    'dependencies',
+    'unevaluatedProperties',
+  ],
+  array: [
+    'items',
+    'prefixItems',
+    'additionalItems',
+    'minItems',
+    'maxItems',
+    'uniqueItems',
+    'contains',
+    'minContains',
+    'maxContains',
+    'unevaluatedItems',
+  ],
+  string: ['minLength', 'maxLength', 'pattern', 'format'],
+  number: ['minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum', 'multipleOf'],
+};
+const TYPES = ['object', 'array', 'string', 'number', 'integer', 'boolean', 'null'];
+/** What only a check of the whole value shows. */
+const CHECKED = [
+  'not',
+  'dependentRequired',
+  'dependentSchemas',
+  'dependencies',
+  'unevaluatedProperties',
+  'unevaluatedItems',
+  'uniqueItems',
+  'contains',
+  'minContains',
+  'maxContains',
+];
+/** Schemas that a schema may become when its parts are put together. */
+const MOST_SCHEMAS = 100_000;
+/** Lists and counts longer than this are checked afterwards. */
+const MOST_COUNTED = 10_000;
+
+const isObject = (value: unknown): value is Schema =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/**
+ * Reads a JSON schema.
+ *
+ * @throws HeedError that names the place, if it is no schema, leads elsewhere, or no JSON fits it.
+ */
+export function compileSchema(root: unknown): CompiledSchema {
+  const references = new Map<string, Rule | undefined>();
+  const unchecked = new Set<string>();
+  const impossible: string[] = [];
+  const terms = createTerms();
+  let schemas = 0;
+
+  const refuse = (at: string, what: string): never => {
+    throw new HeedError(`The JSON ${at} ${what}.`, { hint: 'Change this part of the schema.' });
+  };
+  const check = (at: string, keyword: string) => void unchecked.add(`${at}: ${keyword}`);
+  const never = (at: string, why: string): undefined => {
+    impossible.push(`${at} ${why}`);
+    return undefined;
+  };
+
+  const count = () => {
+    if (++schemas > MOST_SCHEMAS) refuse('schema', `has more than ${MOST_SCHEMAS} parts, with those that it refers to`);
+  };
+
+  const targetOf = (reference: string, at: string): unknown => {
+    const [start, ...path] = reference.split('/');
+    const keys = path.map((part) => decoded(part).replaceAll('~1', '/').replaceAll('~0', '~'));
+    const step = (from: unknown, key: string) =>
+      typeof from === 'object' && from !== null && Object.hasOwn(from, key) ? (from as Schema)[key] : undefined;
+    const isHere =
+      start === '#' || (start === '' && isObject(root) && reference === '') || start === (root as Schema).$id;
+    const target = isHere ? keys.reduce<unknown>(step, root) : anchored(root, reference);
+    return target ?? refuse(at, `has the $ref "${reference}", which leads nowhere. Put what it means into "$defs"`);
+  };
+
+  const terminates = createTermination(targetOf);
+
+  const referenced = (reference: string, at: string): Rule | undefined => {
+    if (references.has(reference)) return references.get(reference);
+    const target = targetOf(reference, at);
+    if (!terminates(target)) {
+      return never(at, `has the $ref "${reference}", which contains itself without an end`);
+    }
+    let rule: Rule | undefined;
+    let depth = 0;
+    // a schema may contain itself
+    references.set(reference, (then) => {
+      if (depth > 50) refuse(at, `has the $ref "${reference}", which is nothing but itself`);
+      depth++;
+      try {
+        return rule!(then);
+      } finally {
+        depth--;
+      }
+    });
+    rule = ruleOf(target, reference);
+    if (!rule) references.set(reference, undefined);
+    return references.get(reference);
+  };
+
+  /** Puts in what `$ref` and `allOf` say. A `$ref` alone stays, since a schema may contain itself. */
+  const flatten = (schema: Schema, at: string, depth = 0): unknown => {
+    count();
+    const { $ref, allOf, ...rest } = restrictions(schema);
+    if ($ref === undefined && allOf === undefined) return rest;
+    if (allOf === undefined && Object.keys(rest).length === 0) return { $ref };
+    if (depth > 64) refuse(at, 'has a $ref that contains itself in "allOf"');
+    const parts = [...(Array.isArray(allOf) ? allOf : []), ...($ref === undefined ? [] : [targetOf(String($ref), at)])];
+    if (parts.length === 1 && Object.keys(rest).length === 0 && isObject(parts[0]))
+      return flatten(parts[0], at, depth + 1);
+    let whole: unknown = rest;
+    for (const part of parts) {
+      const flat = isObject(part) ? flatten(part, at, depth + 1) : part;
+      const resolved =
+        isObject(flat) && '$ref' in flat ? flatten(targetOf(String(flat.$ref), at) as Schema, at, depth + 1) : flat;
+      whole = mergeSchemas(whole, resolved);
+      if (!isObject(whole)) return whole;
+      const { allOf: left = [], ...merged } = whole;
+      whole = merged;
+      for (const one of left as Schema[]) whole = distribute(merged, one, at);
+    }
+    return whole;
+  };
+
+  /** Two schemas that both have alternatives: each of one with the other. */
+  const distribute = (first: Schema, second: Schema, at: string): Schema => {
+    const { anyOf, oneOf, ...rest } = first;
+    const alternatives = (anyOf ?? oneOf) as unknown[] | undefined;
+    const isAlternative = Object.keys(second).every((keyword) => keyword === 'anyOf' || keyword === 'oneOf');
+    if (isAlternative && Array.isArray(alternatives) && !(anyOf && oneOf)) {
+      if (oneOf) check(at, 'oneOf');
+      return { ...rest, anyOf: alternatives.map((one) => ({ allOf: [one, second] })) };
+    }
+    for (const keyword of Object.keys(second)) check(at, keyword);
+    return first;
+  };
+
+  const termOf = (schema: Schema, at: string): Term => {
+    const { minLength = 0, maxLength = Number.POSITIVE_INFINITY, pattern = [], format } = schema;
+    const { min, max } = countsOf(at, minLength, maxLength, 'Length');
+    const length = terms.repeat(terms.set([0, 0x10ffff]), min, max);
+    const patterns = [pattern].flat().flatMap((one) => {
+      try {
+        return [termOfPattern(terms, String(one))];
+      } catch (error) {
+        if (error instanceof HeedError) return refuse(`${at}.pattern`, error.message);
+        if (!(error instanceof PatternLimit)) throw error;
+        check(at, 'pattern');
+        return [];
+      }
+    });
+    const term = terms.and(length, ...patterns);
+    const known = typeof format === 'string' && Object.hasOwn(FORMATS, format) ? FORMATS[format] : undefined;
+    if (known === undefined) return term;
+    // a format is what the standard calls an annotation: patterns and lengths come first
+    const formatted = terms.and(term, termOfPattern(terms, known));
+    return terms.alive(formatted) ? formatted : term;
+  };
+
+  /** Whether a name is one of a pattern's, without a regular expression that could take forever. */
+  const matches = (pattern: string, name: string, at: string): boolean => {
+    let term: Term | undefined = termOf({ pattern }, `${at}.patternProperties`);
+    for (const character of name) term = term && terms.after(term, character.codePointAt(0)!);
+    return term?.nullable ?? false;
+  };
+
+  function countsOf(at: string, least: unknown, most: unknown, what: string): Counts {
+    const [min, max] = [Number(least), Number(most)];
+    if (!(min >= 0) || Number.isNaN(max)) refuse(at, `has a min${what} or max${what} that is no number`);
+    if (min > MOST_COUNTED) refuse(at, `has a min${what} of ${min}: expected at most ${MOST_COUNTED}`);
+    if (max <= MOST_COUNTED || max === Number.POSITIVE_INFINITY) return { min, max };
+    check(at, `max${what}`);
+    return { min, max: Number.POSITIVE_INFINITY };
+  }
+
+  const numberOf = (schema: Schema, isInteger: boolean, at: string): Rule | undefined => {
+    const bounds: NumberBounds = { integer: isInteger };
+    for (const keyword of KEYWORDS.number as (keyof NumberBounds & string)[]) {
+      const value = schema[keyword];
+      if (value === undefined || value === false) continue;
+      // in drafts before the sixth, exclusiveMinimum is true or false
+      const limit = value === true ? schema[keyword === 'exclusiveMinimum' ? 'minimum' : 'maximum'] : value;
+      if (typeof limit !== 'number' || !Number.isFinite(limit)) return refuse(`${at}.${keyword}`, 'has to be a number');
+      if (keyword === 'multipleOf' && limit <= 0) refuse(`${at}.${keyword}`, 'has to be above 0');
+      if (Math.abs(limit) < 1e21 || keyword === 'multipleOf') Object.assign(bounds, { [keyword]: limit });
+    }
+    if (Object.keys(bounds).length === 1) return isInteger ? integer : number;
+    return boundedNumber(bounds) ?? never(at, 'has no number between its bounds');
+  };
+
+  const arrayOf = (schema: Schema, at: string): Rule | undefined => {
+    const { items, prefixItems, additionalItems, minItems = 0, maxItems = Number.POSITIVE_INFINITY } = schema;
+    const tuple = (Array.isArray(items) ? items : (prefixItems ?? [])) as unknown[];
+    const others = Array.isArray(items) ? (additionalItems ?? true) : (items ?? true);
+    const first = tuple.map((item, i) => ruleOf(item, `${at}[${i}]`));
+    const rest = ruleOf(others, `${at}.items`);
+    const counts = countsOf(at, minItems, maxItems, 'Items');
+    const gap = first.indexOf(undefined);
+    const ends = gap >= 0 ? gap : first.length;
+    const max = gap >= 0 || !rest ? Math.min(counts.max, ends) : counts.max;
+    if (counts.min > max) return never(at, `has to have ${counts.min} items, of which only ${max} are possible`);
+    return list('[', (place) => first[place] ?? rest, ']', { min: counts.min, max }, first.length);
+  };
+
+  const objectOf = (schema: Schema, at: string): Rule | undefined => {
+    const { minProperties = 0, maxProperties = Number.POSITIVE_INFINITY } = schema;
+    const propertyNames = resolvedOf(schema.propertyNames, at);
+    const required = (Array.isArray(schema.required) ? schema.required : []).map(String);
+    const properties = (isObject(schema.properties) ? schema.properties : {}) as Schema;
+    const patterns = (isObject(schema.patternProperties) ? schema.patternProperties : {}) as Schema;
+    const others = schema.additionalProperties ?? true;
+    const counts = countsOf(at, minProperties, maxProperties, 'Properties');
+    const named = isObject(propertyNames) && Array.isArray(propertyNames.enum) ? propertyNames.enum.map(String) : [];
+    const names = [...new Set([...Object.keys(properties), ...named, ...required])];
+    if (names.length === 0) return recordOf(propertyNames, patterns, others, counts, at);
+    const members: Member[] = [];
+    for (const key of names) {
+      const fits = Object.entries(patterns).filter(([pattern]) => matches(pattern, key, at));
+      const parts = [...(Object.hasOwn(properties, key) ? [properties[key]] : []), ...fits.map(([, one]) => one)];
+      const part = parts.length > 1 ? { allOf: parts } : (parts[0] ?? others);
+      const value = ruleOf(part, `${at}.${key}`);
+      const isRequired = required.includes(key);
+      if (!value && isRequired) return never(at, `has "${key}" as required, which cannot be`);
+      if (value) members.push({ key, value, required: isRequired });
+    }
+    if (propertyNames !== undefined && named.length === 0) check(at, 'propertyNames');
+    return object(members, counts) ?? never(at, 'has fewer or more properties than it must have');
+  };
+
+  /** An object whose keys are not named. */
+  const recordOf = (
+    propertyNames: unknown,
+    patterns: Schema,
+    others: unknown,
+    counts: Counts,
+    at: string,
+  ): Rule | undefined => {
+    const [[pattern, values] = [undefined, others], ...more] = Object.entries(patterns);
+    if (others === true && pattern === undefined && propertyNames === undefined && counts.min === 0) {
+      if (counts.max === Number.POSITIVE_INFINITY) return anyObject();
+    }
+    if (more.length > 0) check(at, 'patternProperties');
+    const names = isObject(propertyNames) ? propertyNames : {};
+    const key = termOf({ ...names, pattern: [names.pattern ?? [], pattern ?? []].flat() }, `${at}.propertyNames`);
+    const value = propertyNames === false ? undefined : ruleOf(values, `${at}.*`);
+    // two keys may be equal
+    if (counts.min > 1) check(at, 'minProperties');
+    const isPossible = value && terms.alive(key);
+    if (!isPossible && counts.min > 0) return never(at, 'has to have properties, but can have none');
+    if (!isPossible) return object([], counts);
+    return record(stringOf(terms, key), value, counts);
+  };
+
+  const typed = (type: unknown, schema: Schema, at: string): Rule | undefined => {
+    switch (type) {
+      case 'string': {
+        if (!KEYWORDS.string.some((keyword) => keyword in schema)) return string;
+        const term = termOf(schema, at);
+        return terms.alive(term) ? stringOf(terms, term) : never(at, 'has a pattern or lengths that no text fits');
+      }
+      case 'number':
+      case 'integer':
+        return numberOf(schema, type === 'integer', at);
+      case 'boolean':
+        return texts(['true', 'false']);
+      case 'null':
+        return literal('null');
+      case 'array':
+        return arrayOf(schema, at);
+      case 'object':
+        return objectOf(schema, at);
+      default:
+        return refuse(at, `has the type ${JSON.stringify(type)}: expected ${TYPES.join(', ')}`);
+    }
+  };
+
+  /** The values of `enum` and `const` that are of the type. */
+  const valuesOf = (schema: Schema, at: string): Rule | undefined => {
+    const { const: constant, enum: values, type, nullable: _, ...rest } = schema;
+    if (values !== undefined && !Array.isArray(values)) refuse(`${at}.enum`, 'has to be a list');
+    const types = [type ?? []].flat();
+    const isOfType = (value: unknown) => types.length === 0 || types.some((type) => isOf(value, type));
+    const list = (values as unknown[] | undefined) ?? [constant];
+    const text = JSON.stringify(constant);
+    const fitting = list.filter((one) => isOfType(one) && (!('const' in schema) || JSON.stringify(one) === text));
+    for (const keyword of Object.keys(rest)) if (appliesTo(keyword, types)) check(at, keyword);
+    return fitting.length > 0
+      ? texts(fitting.map((one) => JSON.stringify(one)))
+      : never(at, 'has no value that it may be');
+  };
+
+  const alternativesOf = (schema: Schema, keyword: 'anyOf' | 'oneOf', at: string): Rule | undefined => {
+    const { [keyword]: alternatives, ...rest } = schema;
+    if (!Array.isArray(alternatives) || alternatives.length === 0)
+      return refuse(`${at}.${keyword}`, 'has to be a list of schemas');
+    if (keyword === 'oneOf' && !areApart(alternatives.map((one) => resolvedOf(one, at)))) check(at, 'oneOf');
+    const isAlone = Object.keys(rest).length === 0;
+    const rules = alternatives.map((one, i) =>
+      ruleOf(isAlone ? one : { allOf: [rest, one] }, `${at}.${keyword}[${i}]`),
+    );
+    const possible = rules.filter((rule) => rule !== undefined);
+    return possible.length > 0 ? choice(...possible) : never(at, `has nothing in ${keyword} that can be`);
+  };
+  const resolvedOf = (schema: unknown, at: string): unknown => {
+    const flat = isObject(schema) ? flatten(schema, at) : schema;
+    return isObject(flat) && '$ref' in flat ? resolvedOf(targetOf(String(flat.$ref), at), at) : flat;
+  };
+
+  /** The rule of a schema; undefined if nothing fits it. */
+  function ruleOf(schema: unknown, at: string): Rule | undefined {
+    count();
+    if (schema === true) return anyValue();
+    if (schema === false) return never(at, 'is false: nothing fits it');
+    if (!isObject(schema)) return refuse(at, `has ${JSON.stringify(schema)?.slice(0, 60)} in place of a schema`);
+    const flat = flatten(schema, at);
+    if (!isObject(flat)) return ruleOf(flat, at);
+    if ('$ref' in flat) return referenced(String(flat.$ref), at);
+    if (flat.nullable === true && flat.type !== undefined) flat.type = [...new Set([flat.type, 'null'].flat())];
+    const { not, if: condition, then: yes = true, else: no = true, ...rest } = flat;
+    if (not === true || (isObject(not) && Object.keys(restrictions(not)).length === 0))
+      return never(at, 'is not anything');
+    if (not !== undefined) check(at, 'not');
+    for (const keyword of CHECKED) if (rest[keyword] !== undefined && rest[keyword] !== false) check(at, keyword);
+    if (condition !== undefined) {
+      check(at, 'if');
+      return ruleOf({ anyOf: [{ allOf: [rest, condition, yes] }, { allOf: [rest, no] }] }, at);
+    }
+    if ('const' in rest || 'enum' in rest) {
+      if ('anyOf' in rest) check(at, 'anyOf');
+      if ('oneOf' in rest) check(at, 'oneOf');
+      return valuesOf(rest, at);
+    }
+    if ('anyOf' in rest) return alternativesOf(rest, 'anyOf', at);
+    if ('oneOf' in rest) return alternativesOf(rest, 'oneOf', at);
+    const given = [rest.type ?? []].flat();
+    // without a type, its keywords say which values it is about
+    const meant = Object.keys(KEYWORDS).filter((type) => KEYWORDS[type].some((keyword) => keyword in rest));
+    const types = 'type' in rest ? given : meant;
+    if (types.length === 0) return 'type' in rest ? never(at, 'has no type that it may be') : anyValue();
+    const rules = types.map((type) => typed(type, rest, at)).filter((rule) => rule !== undefined);
+    return rules.length > 0 ? choice(...rules) : undefined;
+  }
+
+  const rule = ruleOf(root, 'schema');
+  if (!rule) {
+    throw new HeedError(`No JSON fits the schema: ${impossible[0]}.`, { hint: 'Change this part of the schema.' });
+  }
+  return { rule, unchecked: [...unchecked] };
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+const appliesTo = (keyword: string, types: readonly unknown[]): boolean =>
+  Object.entries(KEYWORDS).some(
+    ([type, keywords]) =>
+      keywords.includes(keyword) && (types.length === 0 || types.includes(type) || type === 'number'),
+  );
+
+/** Whether a value is of a type. */
+function isOf(value: unknown, type: unknown): boolean {
+  if (type === 'null') return value === null;
+  if (type === 'array') return Array.isArray(value);
+  if (type === 'integer') return Number.isInteger(value);
+  if (type === 'object') return isObject(value);
+  return typeof value === type;
+}
+
+/** The schema that a name with `$anchor` or `$id` is of. */
+function anchored(root: unknown, reference: string): unknown {
+  const found = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(found).find((one) => one !== undefined);
+    if (!isObject(value)) return undefined;
+    if (value.$id === reference || (value.$anchor !== undefined && `#${value.$anchor}` === reference)) return value;
+    return found(Object.values(value));
+  };
+  return found(root);
+}
+
+/** Whether no value fits two of the schemas: they have other types, or other constants under a required name. */
+function areApart(schemas: readonly unknown[]): boolean {
+  if (!schemas.every(isObject)) return false;
+  const all = schemas as Schema[];
+  const distinct = (lists: unknown[][]) => {
+    const texts = lists.flatMap((list) => [...new Set(list.map((one) => JSON.stringify(one)))]);
+    return lists.every((list) => list.length > 0) && new Set(texts).size === texts.length;
+  };
+  const typesOf = ({ type }: Schema) => [type ?? []].flat().map((one) => (one === 'integer' ? 'number' : one));
+  const valuesOf = (schema: unknown) => {
+    if (!isObject(schema)) return [];
+    return 'const' in schema ? [schema.const] : Array.isArray(schema.enum) ? schema.enum : [];
+  };
+  if (distinct(all.map(typesOf)) || distinct(all.map(valuesOf))) return true;
+  const [first] = all;
+  const names = Array.isArray(first.required) ? first.required : [];
+  return names.some((name) => {
+    const isIn = all.every(
+      (one) => one.type === 'object' && Array.isArray(one.required) && one.required.includes(name),
+    );
+    return isIn && distinct(all.map(({ properties }) => valuesOf((properties as Schema | undefined)?.[name])));
+  });
+}
+
+/** Says whether a schema can be written to its end: one whose required parts contain itself cannot. */
+function createTermination(targetOf: (reference: string, at: string) => unknown): (schema: unknown) => boolean {
+  const under = new Set<unknown>();
+  const finite = new Set<unknown>();
+  const ends = (schema: unknown): boolean => {
+    if (!isObject(schema) || finite.has(schema)) return true;
+    if (under.has(schema)) return false;
+    under.add(schema);
+    const { $ref, allOf, anyOf, oneOf, properties = {}, required, items, prefixItems, minItems } = schema;
+    const must = Array.isArray(required) ? required.map((name) => (properties as Schema)[String(name)]) : [];
+    const all = [
+      ...(typeof $ref === 'string' ? [targetOf($ref, 'schema')] : []),
+      ...(Array.isArray(allOf) ? allOf : []),
+      ...must,
+      ...(Number(minItems) > 0
+        ? [items, ...(Array.isArray(prefixItems) ? prefixItems.slice(0, Number(minItems)) : [])]
+        : []),
+    ];
+    const some = [anyOf, oneOf].filter((list) => Array.isArray(list));
+    const result = 'enum' in schema || 'const' in schema || (all.every(ends) && some.every((list) => list.some(ends)));
+    under.delete(schema);
+    if (result) finite.add(schema);
+    return result;
+  };
+  return ends;
+}

@@ -1,0 +1,316 @@
+/**
+ * Rules of a grammar, byte by byte: a rule, with what comes after it, becomes nodes; a state is a set of nodes. Nodes,
+ * states and their steps are made when they are first needed and remembered, so a state that was seen before costs one
+ * look-up for each byte.
+ */
+import { HeedError } from '../../error.ts';
+import type { Term, Terms } from './terms.ts';
+
+/** What may be written next. */
+export interface GrammarState {
+  /** Whether the text may end here. */
+  readonly ends: boolean;
+  /**
+   * How many characters other than quotes, backslashes and control characters may come next, whichever they are: inside
+   * of a string. Undefined elsewhere.
+   */
+  readonly free: number | undefined;
+  /** The state after a byte; undefined where the byte is not allowed. */
+  next(byte: number): GrammarState | undefined;
+}
+
+export interface Node {
+  readonly id: number;
+  readonly free?: number;
+  /** Nodes after a byte. */
+  on(byte: number): readonly Node[];
+}
+
+/** What comes after. */
+export type Then = () => readonly Node[];
+export type Rule = (then: Then) => readonly Node[];
+
+/** Nodes that are looked at for what may follow one place: more would hold others up for seconds. */
+const MOST_WORK = 3_000_000;
+let left = Number.POSITIVE_INFINITY;
+/** Bounds what is looked at for one place. `compute` throws a HeedError beyond. */
+export function withinWork<T>(compute: () => T): T {
+  left = MOST_WORK;
+  try {
+    return compute();
+  } finally {
+    left = Number.POSITIVE_INFINITY;
+  }
+}
+
+/** States that a grammar may have: some hundred MB. */
+const MOST_STATES = 300_000;
+
+let nodes = 0;
+const node = (on: (byte: number) => readonly Node[], free?: number): Node => ({ id: nodes++, on, free });
+const end = node(() => []);
+
+/** What `then` returns, made once. */
+export function once(then: Then): Then {
+  let made: readonly Node[] | undefined;
+  return () => {
+    made ??= then();
+    return made;
+  };
+}
+
+/** The beginning of what a rule writes. */
+export const beginningOf = (rule: Rule): GrammarState =>
+  stateOf(
+    rule(() => [end]),
+    new Map(),
+  );
+
+function stateOf(all: readonly Node[], states: Map<string, GrammarState>): GrammarState {
+  const set = [...new Set(all)];
+  const key = set
+    .map(({ id }) => id)
+    .sort((a, b) => a - b)
+    .join();
+  const known = states.get(key);
+  if (known) return known;
+  if (states.size >= MOST_STATES)
+    throw new HeedError('The format takes too much memory: write less, or a simpler one.');
+  let steps: (GrammarState | null | undefined)[] | undefined;
+  const state: GrammarState = {
+    ends: set.includes(end),
+    free: set.length === 1 ? set[0].free : undefined,
+    next(byte) {
+      const known = steps?.[byte];
+      if (known !== undefined) return known ?? undefined;
+      left -= set.length;
+      if (left < 0) {
+        throw new HeedError('The format has too many alternatives at one place: use fewer, or a shorter schema.');
+      }
+      const after = set.flatMap((one) => one.on(byte));
+      const next = after.length === 0 ? undefined : stateOf(after, states);
+      steps ??= new Array(256);
+      steps[byte] = next ?? null;
+      return next;
+    },
+  };
+  states.set(key, state);
+  return state;
+}
+
+export const sequence =
+  (...rules: readonly Rule[]): Rule =>
+  (then) =>
+    rules.reduceRight<Then>((then, rule) => once(() => rule(then)), then)();
+
+export const choice =
+  (...rules: readonly Rule[]): Rule =>
+  (then) => {
+    const after = once(then);
+    return rules.flatMap((rule) => rule(after));
+  };
+
+export const optional = (rule: Rule): Rule => choice(rule, (then) => then());
+
+export const oneOf =
+  (matches: (byte: number) => boolean): Rule =>
+  (then) => {
+    const after = once(then);
+    return [node((byte) => (matches(byte) ? after() : []))];
+  };
+
+export const within = (from: number, to: number): Rule => oneOf((byte) => byte >= from && byte <= to);
+
+/** Up to `most` times, as often as possible or not. */
+export const upTo = (most: number, rule: Rule): Rule =>
+  most === 0
+    ? (then) => then()
+    : (then) =>
+        choice(
+          (after) => rule(once(() => upTo(most - 1, rule)(after))),
+          (after) => after(),
+        )(then);
+
+/** An automaton without choices: states by name, and where a text may end. */
+export interface Automaton<S> {
+  start: S;
+  /** Tells states apart. */
+  key(state: S): string;
+  after(state: S, byte: number): S | undefined;
+  ends(state: S): boolean;
+  free?(state: S): number | undefined;
+}
+
+/** What an automaton accepts. */
+export const automaton =
+  <S>({ start, key, after, ends, free }: Automaton<S>): Rule =>
+  (then) => {
+    const made = new Map<string, readonly Node[]>();
+    const nodesOf = (state: S): readonly Node[] => {
+      const name = key(state);
+      let found = made.get(name);
+      if (!found) {
+        const on = (byte: number) => {
+          const next = after(state, byte);
+          return next === undefined ? [] : nodesOf(next);
+        };
+        found = ends(state) ? [node(on), ...then()] : [node(on, free?.(state))];
+        made.set(name, found);
+      }
+      return found;
+    };
+    return nodesOf(start);
+  };
+
+const encoder = new TextEncoder();
+
+/** One of some texts. */
+export function texts(all: readonly string[]): Rule {
+  const sorted = [...new Set(all)].map((text) => encoder.encode(text)).sort(compareBytes);
+  return automaton<{ low: number; high: number; depth: number }>({
+    start: { low: 0, high: sorted.length, depth: 0 },
+    key: ({ low, high, depth }) => `${low},${high},${depth}`,
+    // a text comes before those that begin with it
+    ends: ({ low, depth }) => sorted[low].length === depth,
+    after({ low, high, depth }, byte) {
+      const bound = (value: number) => {
+        let [from, to] = [low, high];
+        while (from < to) {
+          const middle = (from + to) >> 1;
+          if ((sorted[middle][depth] ?? -1) < value) from = middle + 1;
+          else to = middle;
+        }
+        return from;
+      };
+      const [first, last] = [bound(byte), bound(byte + 1)];
+      return first < last ? { low: first, high: last, depth: depth + 1 } : undefined;
+    },
+  });
+}
+
+/** The order of texts by their bytes. */
+export function compareBytes(a: Uint8Array, b: Uint8Array): number {
+  for (let i = 0; i < a.length && i < b.length; i++) if (a[i] !== b[i]) return a[i] - b[i];
+  return a.length - b.length;
+}
+
+export const literal = (text: string): Rule => (text === '' ? (then) => then() : texts([text]));
+
+const INDENTATION = 16;
+/** Nothing, one space, or a new line with its indentation. */
+export const blanks = optional(choice(literal(' '), sequence(literal('\n'), upTo(INDENTATION, literal(' ')))));
+
+/** Inside of a string: what is left of it, and what of a character was written. */
+interface StringState {
+  term: Term;
+  /** In UTF-8 or `\u`: the characters that may become of it. */
+  low: number;
+  high: number;
+  /** What comes next. */
+  part: 'open' | 'inside' | 'escape' | 'bytes' | 'hex' | 'pair' | 'pair u' | 'second' | 'closed';
+  /** Bytes or digits that are missing. */
+  left: number;
+}
+
+const ESCAPES: Readonly<Record<string, number>> = { '"': 34, '\\': 92, '/': 47, b: 8, f: 12, n: 10, r: 13, t: 9 };
+const SURROGATES = [0xd800, 0xdbff, 0xdfff];
+
+/** A JSON string whose text is of a term. Escapes are allowed for every character. */
+export function stringOf(terms: Terms, term: Term): Rule {
+  const inside = (term: Term): StringState => ({ term, low: 0, high: 0, part: 'inside', left: 0 });
+  const follow = (term: Term, character: number): StringState | undefined => {
+    const next = terms.after(term, character);
+    return next && inside(next);
+  };
+  const possible = (term: Term, low: number, high: number): boolean =>
+    low <= high && terms.transitions(term).some(({ from, to }) => from <= high && to >= low);
+  /** A character of which a part is known: goes on if it can become one that may follow. */
+  const narrow = (state: StringState, low: number, high: number, left: number): StringState | undefined => {
+    if (left === 0) return follow(state.term, low);
+    return possible(state.term, low, high) ? { ...state, low, high, left } : undefined;
+  };
+  const lead = (state: StringState, byte: number): StringState | undefined => {
+    const left = byte >= 0xf0 ? 3 : byte >= 0xe0 ? 2 : 1;
+    if (byte < 0xc2 || byte > 0xf4) return undefined;
+    const size = 64 ** left;
+    const low = (byte & (0x3f >> left)) * size;
+    const least = [0, 0x80, 0x800, 0x10000][left];
+    return narrow({ ...state, part: 'bytes' }, Math.max(low, least), Math.min(low + size - 1, 0x10ffff), left);
+  };
+  const tail = (state: StringState, byte: number): StringState | undefined => {
+    if (byte < 0x80 || byte > 0xbf) return undefined;
+    const left = state.left - 1;
+    const size = 64 ** left;
+    const base = state.low - (state.low % (size * 64));
+    const from = base + (byte & 0x3f) * size;
+    const [low, high] = [Math.max(from, state.low), Math.min(from + size - 1, state.high)];
+    if (low > high || (low >= SURROGATES[0] && high <= SURROGATES[2])) return undefined;
+    return narrow(state, low, high, left);
+  };
+  const digit = (state: StringState, byte: number): StringState | undefined => {
+    const value = Number.parseInt(String.fromCharCode(byte), 16);
+    if (Number.isNaN(value)) return undefined;
+    const { term } = state;
+    const left = state.left - 1;
+    const size = 16 ** left;
+    const low = state.low + value * size;
+    const high = low + size - 1;
+    const [first, middle, last] = SURROGATES;
+    const pair = (half: number) => 0x10000 + (half - first) * 0x400;
+    if (left === 0 && low > middle && low <= last) return undefined;
+    if (left === 0 && low >= first && low <= middle) {
+      return narrow({ ...state, part: 'pair' }, pair(low), pair(low) + 0x3ff, 1);
+    }
+    if (left === 0) return follow(term, low);
+    const goesOn =
+      possible(term, low, Math.min(high, first - 1)) ||
+      possible(term, Math.max(low, last + 1), high) ||
+      possible(term, pair(Math.max(low, first)), pair(Math.min(high, middle)) + 0x3ff);
+    return goesOn ? { ...state, low, high, left } : undefined;
+  };
+  /** The second half of a pair, dc00 to dfff, which says which of 1,024 characters it is. */
+  const second = (state: StringState, byte: number): StringState | undefined => {
+    const value = Number.parseInt(String.fromCharCode(byte), 16);
+    const { left } = state;
+    if (Number.isNaN(value) || (left === 4 && value !== 0xd) || (left === 3 && value < 0xc)) return undefined;
+    if (left === 4) return { ...state, left: 3 };
+    const size = 16 ** (left - 1);
+    const offset = (left === 3 ? value - 0xc : value) * size;
+    const low = state.low + offset;
+    return narrow(state, low, low + size - 1, left - 1);
+  };
+  return automaton<StringState>({
+    start: { ...inside(term), part: 'open' },
+    key: ({ term, low, high, part, left }) => `${part}|${term.id}|${left}|${low}|${high}`,
+    ends: ({ part }) => part === 'closed',
+    free: ({ part, term }) => (part === 'inside' ? terms.free(term) : undefined),
+    after(state, byte) {
+      const { term, part } = state;
+      const letter = String.fromCharCode(byte);
+      switch (part) {
+        case 'open':
+          return letter === '"' ? inside(term) : undefined;
+        case 'closed':
+          return undefined;
+        case 'inside':
+          if (letter === '"') return term.nullable ? { ...inside(terms.empty), part: 'closed' } : undefined;
+          if (letter === '\\') return terms.transitions(term).length > 0 ? { ...state, part: 'escape' } : undefined;
+          if (byte < 0x20) return undefined;
+          return byte < 0x80 ? follow(term, byte) : lead(state, byte);
+        case 'escape':
+          if (letter === 'u') return { ...state, part: 'hex', low: 0, high: 0xffff, left: 4 };
+          return Object.hasOwn(ESCAPES, letter) ? follow(term, ESCAPES[letter]) : undefined;
+        case 'bytes':
+          return tail(state, byte);
+        case 'hex':
+          return digit(state, byte);
+        case 'pair':
+          return letter === '\\' ? { ...state, part: 'pair u' } : undefined;
+        case 'pair u':
+          return letter === 'u' ? { ...state, part: 'second', left: 4 } : undefined;
+        case 'second':
+          return second(state, byte);
+      }
+    },
+  });
+}

@@ -1,0 +1,156 @@
+/**
+ * Grammars at work: what a schema allows next, by vocabulary, and whether a text is what a schema says. It runs on a
+ * thread of its own, since a schema can take seconds. What it knows has numbers, by which the other side names it.
+ */
+import { Ajv, type ValidateFunction } from 'ajv';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import { type CarriedError, carried, HeedError } from '../../error.ts';
+import { createGrammarTokens, type GrammarTokens, type TokenMask } from '../../lm/constrain.ts';
+import {
+  anyObjectGrammar,
+  callGrammar,
+  type GrammarState,
+  type JsonGrammar,
+  jsonGrammar,
+} from '../../lm/json-grammar.ts';
+import { type Tokenizer, tokenizerFrom } from '../../lm/tokenizer.ts';
+
+/** What a completion has to be: any JSON object, JSON by a schema, or a call of one of the tools. */
+export type CompletionFormat = 'object' | { schema: unknown } | { tools: { name: string; parameters?: unknown }[] };
+
+/** A place in a text, and the tokens that were written since. */
+export interface MaskOrder {
+  vocabulary: number;
+  grammar: number;
+  state: number;
+  tokens: number[];
+}
+
+/** What may come next. */
+export interface MaskReply {
+  state: number;
+  mask: TokenMask;
+  /** Whether the text may end here. */
+  ends: boolean;
+}
+
+/** What the engine is asked. */
+export type FormatOrder =
+  | { kind: 'vocabulary'; vocabulary: number; files: Tokenizer['files'] }
+  | { kind: 'open'; vocabulary: number; grammar: number; format: string }
+  | { kind: 'masks'; orders: MaskOrder[] }
+  | { kind: 'check'; format: string; text: string };
+
+/** What it replies. */
+export interface FormatReplies {
+  vocabulary: undefined;
+  /** What has to be checked of a finished text. */
+  open: string[];
+  masks: (MaskReply | { failed: CarriedError })[];
+  /** What is wrong with a text; undefined if nothing is. */
+  check: string | undefined;
+}
+
+interface Opened {
+  states: GrammarState[];
+  numbers: Map<GrammarState, number>;
+}
+
+/** States of grammars that are remembered; some of the least recently used grammars are forgotten beyond. */
+const MOST_STATES = 500_000;
+
+/** Carries out orders; its errors are HeedErrors of the schema. */
+export function createFormatEngine(): (order: FormatOrder) => FormatReplies[FormatOrder['kind']] {
+  const vocabularies = new Map<number, Tokenizer['files'] | GrammarTokens>();
+  /** The most recently used last. */
+  const grammars = new Map<number, Opened>();
+  let checked: { format: string; validate: ValidateFunction } | undefined;
+
+  const tokensOf = (vocabulary: number): GrammarTokens => {
+    const known = vocabularies.get(vocabulary)!;
+    if ('maskOf' in known) return known;
+    const made = createGrammarTokens(tokenizerFrom(known));
+    vocabularies.set(vocabulary, made);
+    return made;
+  };
+  const mask = ({ vocabulary, grammar, state, tokens }: MaskOrder): MaskReply => {
+    const opened = grammars.get(grammar);
+    if (!opened) throw new HeedError('The server was asked for too many formats at once: send the request again.');
+    grammars.delete(grammar);
+    grammars.set(grammar, opened);
+    const grammarTokens = tokensOf(vocabulary);
+    let at = opened.states[state];
+    for (const token of tokens) at = grammarTokens.after(at, token);
+    let number = opened.numbers.get(at);
+    if (number === undefined) {
+      number = opened.states.push(at) - 1;
+      opened.numbers.set(at, number);
+    }
+    return { state: number, mask: grammarTokens.maskOf(at), ends: at.ends };
+  };
+  const forget = () => {
+    let states = [...grammars.values()].reduce((sum, { states }) => sum + states.length, 0);
+    for (const [number, opened] of grammars) {
+      if (states <= MOST_STATES || grammars.size <= 64) return;
+      states -= opened.states.length;
+      grammars.delete(number);
+    }
+  };
+
+  return (order) => {
+    switch (order.kind) {
+      case 'vocabulary':
+        vocabularies.set(order.vocabulary, order.files);
+        return undefined;
+      case 'open': {
+        const { begin, unchecked } = grammarOf(JSON.parse(order.format) as CompletionFormat);
+        grammars.set(order.grammar, { states: [begin], numbers: new Map([[begin, 0]]) });
+        mask({ ...order, state: 0, tokens: [] });
+        forget();
+        return unchecked;
+      }
+      case 'masks':
+        return order.orders.map((one) => {
+          try {
+            return mask(one);
+          } catch (error) {
+            return { failed: carried(error) };
+          }
+        });
+      case 'check':
+        if (checked?.format !== order.format) checked = { format: order.format, validate: validatorOf(order.format) };
+        return faultIn(checked.validate, order.text);
+    }
+  };
+}
+
+function grammarOf(format: CompletionFormat): JsonGrammar {
+  if (format === 'object') return anyObjectGrammar();
+  return 'tools' in format ? callGrammar(format.tools) : jsonGrammar(format.schema);
+}
+
+function validatorOf(format: string): ValidateFunction {
+  const parsed = JSON.parse(format) as {
+    schema?: Record<string, unknown>;
+    tools?: { parameters?: unknown; name: string }[];
+  };
+  const options = { strict: false, validateFormats: false, validateSchema: false, logger: false } as const;
+  const draft = String(parsed.schema?.$schema ?? '');
+  const ajv = /draft-0[467]/.test(draft) ? new Ajv(options) : new Ajv2020(options);
+  if (parsed.schema) return ajv.compile({ ...parsed.schema, $schema: undefined });
+  const calls = new Map(parsed.tools!.map(({ name, parameters = {} }) => [name, ajv.compile(parameters as object)]));
+  const validate = (call: { name: string; arguments: unknown }) => {
+    const one = calls.get(call.name)!;
+    const fits = one(call.arguments);
+    validate.errors = one.errors;
+    return fits;
+  };
+  validate.errors = undefined as ValidateFunction['errors'];
+  return validate as unknown as ValidateFunction;
+}
+
+function faultIn(validate: ValidateFunction, text: string): string | undefined {
+  if (validate(JSON.parse(text))) return undefined;
+  const [{ instancePath, message }] = validate.errors!;
+  return `${instancePath || 'the whole'} ${message}`;
+}

@@ -1,0 +1,13 @@
+/** The thread that format-thread.ts starts. */
+import { parentPort } from 'node:worker_threads';
+import { carried } from '../../error.ts';
+import { createFormatEngine, type FormatOrder } from './format-engine.ts';
+
+const carryOut = createFormatEngine();
+parentPort!.on('message', ({ id, order }: { id: number; order: FormatOrder }) => {
+  try {
+    parentPort!.postMessage({ id, reply: carryOut(order) });
+  } catch (error) {
+    parentPort!.postMessage({ id, failed: carried(error) });
+  }
+});
