@@ -68,6 +68,9 @@ describe('an owner', () => {
     await page.getByRole('link', { name: 'People', exact: true }).click();
     for (const name of ['ada', 'ben', 'chi']) {
       await page.getByLabel('Name').fill(name);
+      // nobody sees a project that the owner did not tick
+      expect(await page.getByRole('checkbox', { name: 'haiku' }).isChecked()).toBe(false);
+      await page.getByRole('checkbox', { name: 'haiku' }).check();
       await page.getByRole('button', { name: 'Add', exact: true }).click();
       const told = page.getByRole('region', { name: 'New token' });
       await told.getByText(`signs ${name} in`).waitFor();
