@@ -52,12 +52,7 @@ export function ItemsPage({ project: name, person }: { project: string; person: 
   const archived = state !== 'archived';
   return (
     <main class="manage">
-      <header class="progress">
-        <h1>Items of {name}</h1>
-        <a class="tools" href={`#/project/${encodeURIComponent(name)}`}>
-          Back to the project
-        </a>
-      </header>
+      <h1>Items of {name}</h1>
       <div class="row">
         <label>
           Search
