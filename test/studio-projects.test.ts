@@ -135,6 +135,7 @@ describe('an owner', () => {
     expect(await barriers(page)).toEqual([]);
     await page.getByRole('button', { name: 'Decide again' }).click();
     await page.keyboard.press(goodIsLeft ? '1' : '2');
+    await page.keyboard.press('Enter');
     await page.getByText('You decided:').waitFor();
     await page.keyboard.press('Enter');
     await page.getByText('All disagreements are decided').waitFor();
