@@ -127,6 +127,28 @@ it('models are ranked with intervals, on the page and as Markdown', async () => 
   await page.context().close();
 });
 
+it('a project is copied with its settings and guidelines, without items', async () => {
+  const { token: lead } = await addPerson(database, 'copying', 'owner');
+  const page = await open(`${url}/#token=${lead}`);
+  await page.getByRole('link', { name: 'Manage soups' }).click();
+  await page.getByRole('link', { name: 'Settings' }).click();
+  await page.getByLabel('What makes a response good').fill('It names its spices.');
+  await page.getByRole('button', { name: 'Save new version' }).click();
+  await page.getByText('Saved as version 2.').waitFor();
+  await page.reload();
+  await page.getByLabel('Name of the copy').fill('soups');
+  await page.getByRole('button', { name: 'Create the copy' }).click();
+  await page.getByRole('alert').getByText('There is already a project named "soups".').waitFor();
+  await page.getByLabel('Name of the copy').fill('stews');
+  await page.getByRole('button', { name: 'Create the copy' }).click();
+  await page.getByRole('heading', { level: 1, name: 'stews' }).waitFor();
+  await page.getByText('The project has no items yet.').waitFor();
+  await page.getByRole('link', { name: 'Settings' }).click();
+  expect(await page.getByLabel('What makes a response good').inputValue()).toBe('It names its spices.');
+  expect(await page.getByLabel(/Share of gold items/).inputValue()).toBe('0');
+  await page.context().close();
+});
+
 it.each(looks)('the pages of leads and of one’s own work keep nobody out: %j', async (look) => {
   const page = await open(link.replace(/#.*/, `#token=${token}`), look);
   await page.getByRole('heading', { name: 'Projects' }).waitFor();

@@ -45,7 +45,12 @@ function Studio() {
         setPerson(null);
       },
     );
-    const moved = () => setPath(location.hash);
+    const moved = () => {
+      setPath(location.hash);
+      // the keys belong to the page that was opened, no longer to the link that opened it
+      const focused = document.activeElement;
+      if (focused instanceof HTMLElement && focused.closest('nav.studio')) focused.blur();
+    };
     addEventListener('hashchange', moved);
     moved();
     return () => removeEventListener('hashchange', moved);

@@ -1,4 +1,4 @@
-/** What an owner sets of a project: guidelines, annotators, settings, its name, copies, and whether it is archived. */
+/** What an owner sets of a project: guidelines, annotators, settings, copies, and whether it is archived. */
 import { useState } from 'preact/hooks';
 import { lossInWords } from '../../feedback/rating-loss.ts';
 import { api, inProject, json, type ProjectDetails, type ProjectSettings, projectApi } from '../page/api.ts';
@@ -22,6 +22,7 @@ export function SettingsPage({ project: name }: { project: string }) {
                 <Guidelines {...details} />
                 <Members name={name} />
                 <Settings schema={schema} {...details} />
+                <Copy {...details} />
                 <PutAway {...details} onChanged={project.reload} />
               </>
             )}
@@ -131,6 +132,39 @@ function Members({ name }: { name: string }) {
           </Loaded>
         )}
       </Loaded>
+      {note}
+    </section>
+  );
+}
+
+/** Begins another project with the same settings and guidelines. */
+function Copy({ name, settings, guidelines }: ProjectDetails) {
+  const [copy, setCopy] = useState(`${name} 2`);
+  const { run, note } = useAction();
+  const create = () =>
+    run(async () => {
+      const to = copy.trim();
+      await json(api.projects.$post({ json: { name: to, settings, guidelines: guidelines.text } }));
+      location.hash = `#/project/${encodeURIComponent(to)}`;
+      return undefined;
+    });
+  return (
+    <section aria-labelledby="copy-title">
+      <h2 id="copy-title">Copy</h2>
+      <p class="quiet">A new project with these settings and guidelines, without items, judgments and annotators.</p>
+      <form
+        class="row"
+        onSubmit={(event) => {
+          event.preventDefault();
+          create();
+        }}
+      >
+        <label>
+          Name of the copy
+          <input value={copy} required maxLength={100} onInput={(event) => setCopy(event.currentTarget.value)} />
+        </label>
+        <button type="submit">Create the copy</button>
+      </form>
       {note}
     </section>
   );
