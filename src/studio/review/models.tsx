@@ -26,7 +26,7 @@ function NoModels() {
         then ranks the models, with intervals.
       </p>
       <pre>
-        <code>{'{"prompt": "…", "responses": ["…", "…"], "models": ["sft-1", "dpo-2"]}'}</code>
+        <code>{'{"prompt": "…", "responses": ["…", "…"], "metadata": {"models": ["sft-1", "dpo-2"]}}'}</code>
       </pre>
     </section>
   );
