@@ -123,9 +123,9 @@ async function fill(database) {
 
 /** What is on the page of one's own work. */
 async function judgeSome(database, person) {
-  const project = await findProject(database, 'order of three');
+  const project = await findProject(database, 'how would you say it');
   const votes = [
-    { kind: 'ranking', ranks: [1, 3, 2] },
+    { kind: 'demonstration', text: 'Light first: six hours of sun a day.' },
     { kind: 'skip', reason: 'I do not know enough to tell' },
   ];
   for (const [i, vote] of votes.entries()) {
@@ -146,7 +146,7 @@ const pages = [
   ['items', 'items/helpful answers'],
   ['models', 'models/helpful answers'],
   ['settings', 'settings/helpful answers'],
-  ['my-work', 'mine/order of three'],
+  ['my-work', 'mine/how would you say it'],
   ['new-project', 'new'],
   ['agreement', 'quality/helpful answers'],
   ['decide', 'decide/helpful answers'],
