@@ -70,6 +70,11 @@ function Card({ project, manages }: { project: ProjectSummary; manages: boolean 
           {people === 1 ? 'person' : 'people'}
         </p>
       </a>
+      {!manages && (
+        <a class="manage" href={`#/mine/${encodeURIComponent(name)}`}>
+          My work
+        </a>
+      )}
       {manages && (
         <a class="manage" href={`#/project/${encodeURIComponent(name)}`} aria-label={`Manage ${name}`}>
           Manage
