@@ -1,5 +1,5 @@
 /**
- * Pictures of the studio's pages for docs/images: npm run build, then node scripts/screenshots.js [FOLDER] [--all]
+ * Pictures of the studio's pages for docs/images: npm run build, then node scripts/screenshots.js [FOLDER] [--all] [--only=PAGE,PAGE]
  * With --all each page dark and as a phone shows it as well, to be looked at.
  */
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
@@ -12,6 +12,7 @@ import {
   addPerson,
   assignItems,
   createProject,
+  findProject,
   joinProjects,
   openDatabase,
   recordJudgment,
@@ -20,7 +21,9 @@ import {
 import { fillRuns } from './screenshot-runs.js';
 
 const all = process.argv.includes('--all');
-const into = process.argv.slice(2).find((given) => given !== '--all') ?? 'docs/images';
+/** Pages to take, by name; all if none is named. */
+const only = /^--only=(.*)$/.exec(process.argv.find((given) => given.startsWith('--only=')) ?? '')?.[1].split(',');
+const into = process.argv.slice(2).find((given) => !given.startsWith('--')) ?? 'docs/images';
 const text = (text) => ({ kind: 'text', text });
 /** Prompts with three answers each. */
 const asked = [
@@ -76,6 +79,13 @@ async function fill(database) {
       content: { prompt, options: answers.slice(0, count).map(text) },
       topic: topic?.[i % topic.length],
       source: i % 3 === 0 ? 'forum' : 'written for this',
+      metadata: {
+        models: [
+          ['ppo-3', 'sft-1', 'base'],
+          ['dpo-2', 'ppo-3', 'base'],
+          ['ppo-3', 'base', 'sft-1'],
+        ][i % 3].slice(0, count),
+      },
     }));
     await addItems(database, project, items);
     return project;
@@ -111,6 +121,25 @@ async function fill(database) {
   }
 }
 
+/** What is on the page of one's own work. */
+async function judgeSome(database, person) {
+  const project = await findProject(database, 'how would you say it');
+  const judgments = [
+    { kind: 'demonstration', text: 'Light first: six hours of sun a day.' },
+    { kind: 'skip', reason: 'I do not know enough to tell' },
+  ];
+  for (const [i, judgment] of judgments.entries()) {
+    const [{ item, shown }] = await assignItems(database, project, person.id);
+    await recordJudgment(database, project, person.id, {
+      id: `you ${i}`,
+      item: item.id,
+      judgment,
+      shown,
+      duration: 9000,
+    });
+  }
+}
+
 const pages = [
   ['projects', ''],
   ['label', 'label/helpful answers'],
@@ -121,6 +150,9 @@ const pages = [
   ['write', 'label/how would you say it'],
   ['project', 'project/helpful answers'],
   ['items', 'items/helpful answers'],
+  ['models', 'models/helpful answers'],
+  ['settings', 'settings/helpful answers'],
+  ['my-work', 'mine/how would you say it'],
   ['new-project', 'new'],
   ['agreement', 'quality/helpful answers'],
   ['decide', 'decide/helpful answers'],
@@ -168,7 +200,8 @@ async function talk(page) {
 const folder = mkdtempSync(join(tmpdir(), 'heed-screenshots-'));
 const database = await openDatabase(join(folder, 'feedback.db'));
 await fill(database);
-const { token } = await addPerson(database, 'you', 'owner');
+const { token, person: you } = await addPerson(database, 'you', 'owner');
+await judgeSome(database, you);
 const running = fillRuns(join(folder, 'runs'));
 const chat = await openStudioChat('models/reviews-base', { maxTokens: 40 });
 const studio = await startStudio({ database, runs: join(folder, 'runs'), chat });
@@ -180,7 +213,9 @@ try {
     const page = await (await browser.newContext(options)).newPage();
     await page.goto(`${studio.url}/#token=${token}`);
     await page.getByRole('heading', { level: 1 }).waitFor();
-    for (const [name, path] of pages.filter(([name]) => all || look === 'light' || name === 'label')) {
+    for (const [name, path] of pages.filter(
+      ([name]) => (all || look === 'light' || name === 'label') && (only?.includes(name) ?? true),
+    )) {
       await page.goto(`${studio.url}/#/${path}`);
       await page.getByRole('heading', { level: 1 }).waitFor();
       while ((await page.getByText('Loading…').count()) > 0) await page.waitForTimeout(50);
@@ -189,7 +224,7 @@ try {
       if (name === 'run') await seeAll(page);
       await picture(page, name, look);
     }
-    if (all || look === 'light') {
+    if ((all || look === 'light') && (only?.includes('chat') ?? true)) {
       await talk(page);
       await picture(page, 'chat', look);
     }

@@ -65,7 +65,12 @@ beforeAll(async () => {
   );
   const ids = await database.query.selectFrom('items').select('id').where('project', '=', suggested.id).execute();
   await setSuggestions(database, suggested.id, new Map(ids.map(({ id }) => [id, { by: 'taste', scores: [1.5, 0] }])));
-  const practiced = await createProject(database, 'practice', { goldShare: 0, practice: 1, overlap: 2 });
+  const practiced = await createProject(database, 'practice', {
+    goldShare: 0,
+    practice: 1,
+    overlap: 2,
+    seeOthers: true,
+  });
   const pair = (prompt: string) => ({
     prompt,
     options: [

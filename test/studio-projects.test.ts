@@ -68,6 +68,9 @@ describe('an owner', () => {
     await page.getByRole('link', { name: 'People', exact: true }).click();
     for (const name of ['ada', 'ben', 'chi']) {
       await page.getByLabel('Name').fill(name);
+      // nobody sees a project that the owner did not tick
+      expect(await page.getByRole('checkbox', { name: 'haiku' }).isChecked()).toBe(false);
+      await page.getByRole('checkbox', { name: 'haiku' }).check();
       await page.getByRole('button', { name: 'Add', exact: true }).click();
       const told = page.getByRole('region', { name: 'New token' });
       await told.getByText(`signs ${name} in`).waitFor();
@@ -118,13 +121,22 @@ describe('an owner', () => {
     expect(await barriers(page)).toEqual([]);
     await page.getByRole('link', { name: /Adjudicate/ }).click();
     await page.getByText('1 to decide').waitFor();
+    // who said what is shown once it is decided
+    expect(await page.getByText('ada').count()).toBe(0);
+    expect(await barriers(page)).toEqual([]);
+    const goodIsLeft = (await page.getByRole('region', { name: 'Left', exact: true }).innerText()) === 'good';
+    await page.keyboard.press(goodIsLeft ? '1' : '2');
+    await page.keyboard.press('Enter');
+    await page.getByText('You decided:').waitFor();
     const said = await page.getByRole('list', { name: 'Judgments' }).innerText();
     expect(said).toMatch(/ada (left|right) is better/);
     expect(said).toMatch(/ben .* right \d+ % of the time/);
     await page.getByRole('heading', { name: /^Likeliest: (left|right) is better, \d+ %/ }).waitFor();
     expect(await barriers(page)).toEqual([]);
-    const goodIsLeft = (await page.getByRole('region', { name: 'Left', exact: true }).innerText()) === 'good';
+    await page.getByRole('button', { name: 'Decide again' }).click();
     await page.keyboard.press(goodIsLeft ? '1' : '2');
+    await page.keyboard.press('Enter');
+    await page.getByText('You decided:').waitFor();
     await page.keyboard.press('Enter');
     await page.getByText('All disagreements are decided').waitFor();
     await page.goto(`${url}/#/project/haiku`);
@@ -142,29 +154,23 @@ describe('an owner', () => {
     expect(rows.every(({ chosen, rejected }) => chosen === 'good' && rejected === 'bad')).toBe(true);
   });
 
-  /** A section above that loads meanwhile moves the summary away under the pointer: then one clicks again. */
-  const openSettings = async () => {
-    const summary = page.getByText('Settings', { exact: true });
-    while (!(await summary.evaluate(({ parentElement }) => parentElement!.hasAttribute('open')))) await summary.click();
-  };
-
   it('changes settings and guidelines; answers remember which they followed', async () => {
+    await page.goto(`${url}/#/settings/haiku`);
     await page.getByLabel('What makes a response good').fill('Be kinder.');
     await page.getByRole('button', { name: 'Save new version' }).click();
     await page.getByText('Saved as version 2.').waitFor();
-    await openSettings();
     await page.getByLabel(/Judgments per item/).fill('3');
     await page.getByRole('button', { name: 'Save settings' }).click();
     await page.getByText('Saved. Items handed out').waitFor();
-    await page.reload();
+    await page.goto(`${url}/#/project/haiku`);
     await page.getByText('Judgments per item: 3.').waitFor();
+    await page.goto(`${url}/#/settings/haiku`);
     for (const labels of ['100', '']) {
-      await openSettings();
       await page.getByLabel(/Judgment budget/).fill(labels);
       await page.getByRole('button', { name: 'Save settings' }).click();
       await page.getByText('Saved. Items handed out').waitFor();
       await page.reload();
-      await page.getByText('Judgments per item: 3.').waitFor();
+      await page.getByLabel(/Judgment budget/).waitFor();
       expect(await page.getByLabel(/Judgment budget/).inputValue()).toBe(labels);
     }
     expect(await barriers(page)).toEqual([]);
@@ -195,7 +201,7 @@ describe('an owner', () => {
   });
 
   it('chooses who sees a project, archives it, and reads in the activity what was done', async () => {
-    await page.goto(`${url}/#/project/haiku`);
+    await page.goto(`${url}/#/settings/haiku`);
     await page.getByRole('checkbox', { name: 'ada' }).uncheck();
     await page.getByText('Saved.', { exact: true }).waitFor();
     const theirs = await open(links[0]);
@@ -207,6 +213,8 @@ describe('an owner', () => {
     await page.getByText('No projects yet').waitFor();
     await page.getByRole('button', { name: 'Show archived projects' }).click();
     await page.getByRole('link', { name: 'Manage haiku' }).click();
+    await page.getByText('This project is archived').waitFor();
+    await page.getByRole('link', { name: 'Settings' }).click();
     await page.getByRole('button', { name: 'Restore project' }).click();
     await page.getByText('This project is archived').waitFor({ state: 'detached' });
     await page.goto(`${url}/#/people`);
@@ -220,7 +228,7 @@ describe('an owner', () => {
       page.getByRole('link', { name: 'Download CSV' }).click(),
     ]);
     expect(readFileSync(await download.path(), 'utf8')).toContain('project archived');
-    await page.goto(`${url}/#/project/haiku`);
+    await page.goto(`${url}/#/settings/haiku`);
     page.once('dialog', (dialog) => void dialog.accept('haiku'));
     await page.getByRole('button', { name: 'Delete project' }).click();
     await page.getByText('No projects yet').waitFor();

@@ -157,8 +157,7 @@ describe('the pages', async () => {
     expect(await row.innerText()).toContain('points higher than others. Compare two or three items');
     expect(await page.getByRole('row', { name: 'Krippendorff’s α, clear' }).innerText()).toContain('(interval)');
     expect(await barriers(page)).toEqual([]);
-    await page.goto(`${url}/#/project/tone`);
-    await page.getByText('Settings', { exact: true }).first().click();
+    await page.goto(`${url}/#/settings/tone`);
     await page.getByLabel('Ratings are').first().waitFor();
     expect(await barriers(page)).toEqual([]);
   });

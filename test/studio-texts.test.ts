@@ -92,7 +92,7 @@ beforeAll(async () => {
   database = await openDatabase(join(folder.path, 'feedback.db'));
   const text = (text: string) => ({ kind: 'text' as const, text });
   const make = async (name: string, pairs: readonly (readonly [string, string])[]) => {
-    const project = await createProject(database, name, { goldShare: 0, seeOthers: false, overlap: 50 });
+    const project = await createProject(database, name, { goldShare: 0, overlap: 50 });
     await addItems(
       database,
       project,

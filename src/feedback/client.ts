@@ -8,6 +8,7 @@ import type { ItemRecord, ListedItem, ListOptions } from './items/browse.ts';
 import type { ItemComment, NewComment } from './items/comments.ts';
 import type { SavedFilter } from './items/filters.ts';
 import type { AddedItems, NewItem, Suggestion } from './items/items.ts';
+import type { OwnJudgment, OwnWorkOptions } from './items/my-work.ts';
 import type { NewJudgment, Receipt, Undo } from './items/record.ts';
 import type { ApiKey } from './keys.ts';
 import type { Account, Person, TokenLife } from './people.ts';
@@ -132,6 +133,9 @@ export function createClient({ url, token }: { url: string; token: string }) {
     /** Deletes a comment: one's own, or any as an owner. Returns the thread. */
     deleteComment: (name: string, id: string, comment: string): Promise<ItemComment[]> =>
       json(thread[':comment'].$delete({ param: { ...inItem(name, id).param, comment: encodeURIComponent(comment) } })),
+    /** Returns a page of one's own judgments, the latest first, each with its history. */
+    ownJudgments: (name: string, query: OwnWorkOptions = {}): Promise<{ total: number; judgments: OwnJudgment[] }> =>
+      json(project.mine.$get({ ...inProject(name), query })),
     /** Returns the saved filters of a project. */
     filters: (name: string): Promise<SavedFilter[]> => json(project.filters.$get(inProject(name))),
     /** Saves a filter in place of one of the same name, and returns all. */

@@ -27,6 +27,7 @@ export {
 } from './items/comments.ts';
 export { deleteFilter, type SavedFilter, savedFilters, saveFilter } from './items/filters.ts';
 export { type AddedItems, addItems, type Item, type NewItem, type Suggestion, setPriorities } from './items/items.ts';
+export { type OwnJudgment, type OwnWorkOptions, ownJudgments } from './items/my-work.ts';
 export {
   JudgmentError,
   type NewJudgment,

@@ -84,7 +84,7 @@ export const settingsSchema = z.strictObject({
     .enum(['off', 'after', 'before'])
     .default('after')
     .describe('show what a model suggests: after one’s own judgment, or before it for four items in five'),
-  seeOthers: z.boolean().default(true).describe('show others’ judgments of an item after one’s own'),
+  seeOthers: z.boolean().default(false).describe('show others’ judgments of an item after one’s own'),
   language: z.enum(pageLanguages).default('en').describe('language of the page on which annotators judge'),
 });
 /** A project's settings, with all defaults filled in. */

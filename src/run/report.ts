@@ -74,7 +74,7 @@ const WIDE = { width: 1080, height: 380 };
 export function renderReport(report: Report): string {
   const data: PageData = { charts: [], comparisons: [] };
   const sections = report.sections.map((section) => draw(section, data));
-  const css = style + shownPlots(report.sections);
+  const css = style() + shownPlots(report.sections);
   const policy = `default-src 'none'; style-src '${hash(css)}'; script-src '${hash(script)}'; img-src data:; base-uri 'none'; form-action 'none'`;
   return `<!doctype html>
 <html lang="en">

@@ -6,7 +6,7 @@ import { dropWaiting, sendWaiting } from './label/outbox.ts';
 import { api, currentPerson, json, type Person, signIn, signInAtProvider, signOut } from './page/api.ts';
 import { ErrorNote } from './page/error-note.tsx';
 import { useResource } from './page/load.tsx';
-import { Page } from './pages.tsx';
+import { Page, projectIn } from './pages.tsx';
 import { Runs } from './runs/runs.tsx';
 import './style.css';
 
@@ -45,15 +45,23 @@ function Studio() {
         setPerson(null);
       },
     );
-    const moved = () => setPath(location.hash);
+    const moved = () => {
+      setPath(location.hash);
+      // the keys belong to the page that was opened, no longer to the link that opened it
+      const focused = document.activeElement;
+      if (focused instanceof HTMLElement && focused.closest('nav.studio')) focused.blur();
+    };
     addEventListener('hashchange', moved);
     moved();
     return () => removeEventListener('hashchange', moved);
   }, []);
   if (person === undefined) return <p class="quiet">Loading…</p>;
   if (person === null) return <SignIn initialError={error} onSignIn={setPerson} />;
+  const isLead = person.role !== 'annotator';
+  // who judges has the whole width
+  const isWork = /^#\/(label|teach)\//.test(path);
   return (
-    <>
+    <div class={isLead && !isWork ? 'shell side' : 'shell'}>
       <nav class="studio" aria-label="Studio">
         <a class="home" href="#/">
           <span class="mark" aria-hidden="true">
@@ -62,9 +70,11 @@ function Studio() {
           </span>
           heed
         </a>
-        {person.role !== 'annotator' && <a href="#/runs">Runs</a>}
-        <ChatLink />
-        {person.role !== 'annotator' && <a href="#/people">People</a>}
+        {isLead && <PageLink to="#/" text="Projects" path={path || '#/'} />}
+        {isLead && !isWork && <ProjectLinks path={path} person={person} />}
+        {isLead && <PageLink to="#/runs" text="Runs" path={path} />}
+        <ChatLink path={path} />
+        {isLead && <PageLink to="#/people" text="People" path={path} />}
         <a class="who" href="#/account">
           {person.name}
         </a>
@@ -73,8 +83,8 @@ function Studio() {
         </button>
       </nav>
       {trouble && <ErrorNote error={trouble} />}
-      {path.startsWith('#/runs') && person.role !== 'annotator' ? <Runs /> : <Page path={path} person={person} />}
-    </>
+      {path.startsWith('#/runs') && isLead ? <Runs /> : <Page path={path} person={person} />}
+    </div>
   );
 }
 
@@ -96,10 +106,41 @@ async function leave(person: Person): Promise<void> {
   location.replace(url ?? '/');
 }
 
+/** A link to a page, marked if the page is open. */
+function PageLink({ to, text, path, inner = false }: { to: string; text: string; path: string; inner?: boolean }) {
+  const isOpen = path === to || (to !== '#/' && path.startsWith(`${to}/`));
+  return (
+    <a class={inner ? 'inner' : undefined} href={to} aria-current={isOpen ? 'page' : undefined}>
+      {text}
+    </a>
+  );
+}
+
+/** The pages of the project that is open. */
+function ProjectLinks({ path, person }: { path: string; person: Person }) {
+  const encoded = projectIn(path);
+  if (encoded === undefined) return null;
+  const parts = [
+    ['project', decodeURIComponent(encoded), false],
+    ['items', 'Items', true],
+    ['quality', 'Agreement', true],
+    ['decide', 'Adjudicate', true],
+    ['models', 'Models', true],
+    ...(person.role === 'owner' ? [['settings', 'Settings', true] as const] : []),
+  ] as const;
+  return (
+    <>
+      {parts.map(([part, text, inner]) => (
+        <PageLink key={part} to={`#/${part}/${encoded}`} text={text} path={path} inner={inner} />
+      ))}
+    </>
+  );
+}
+
 /** There is nobody to talk to without a model. */
-function ChatLink() {
+function ChatLink({ path }: { path: string }) {
   const { value } = useResource(() => json(api.chat.$get()));
-  return value?.model ? <a href="#/chat">Chat</a> : null;
+  return value?.model ? <PageLink to="#/chat" text="Chat" path={path} /> : null;
 }
 
 function SignIn({ initialError, onSignIn }: { initialError: Error | undefined; onSignIn: (person: Person) => void }) {
@@ -108,7 +149,12 @@ function SignIn({ initialError, onSignIn }: { initialError: Error | undefined; o
   const { value: ways } = useResource(() => json(api.session.ways.$get()));
   return (
     <main class="sign-in">
+      <span class="mark" aria-hidden="true">
+        <i />
+        <i />
+      </span>
       <h1>heed</h1>
+      <p class="quiet">Judge what models write and do, and let them learn from it.</p>
       {ways?.provider && (
         <button
           type="button"

@@ -3,6 +3,7 @@
 import { mayAs, type PersonRole } from '../feedback/roles.ts';
 import { ChatPage } from './chat/chat.tsx';
 import { Label } from './label/label.tsx';
+import { MyWork } from './label/my-work.tsx';
 import type { Person } from './page/api.ts';
 import { AccountPage, PersonPage } from './projects/account.tsx';
 import { Activity } from './projects/activity.tsx';
@@ -10,15 +11,20 @@ import { ItemsPage } from './projects/items.tsx';
 import { People } from './projects/people.tsx';
 import { ProjectPage } from './projects/project.tsx';
 import { NewProject, Projects } from './projects/projects.tsx';
+import { SettingsPage } from './projects/settings-page.tsx';
 import { AdjudicationPage } from './review/adjudicate.tsx';
 import { AgreementPage } from './review/agreement.tsx';
+import { ModelsPage } from './review/models.tsx';
 import { TeachingPage } from './teach/teach.tsx';
 
 /** The pages of a project, and the role that each of them takes. */
 const projectPages = {
   teach: { View: TeachingPage, role: 'annotator' },
   label: { View: Label, role: 'annotator' },
+  mine: { View: MyWork, role: 'annotator' },
   project: { View: ProjectPage, role: 'reviewer' },
+  settings: { View: SettingsPage, role: 'owner' },
+  models: { View: ModelsPage, role: 'reviewer' },
   items: { View: ItemsPage, role: 'reviewer' },
   quality: { View: AgreementPage, role: 'reviewer' },
   decide: { View: AdjudicationPage, role: 'reviewer' },
@@ -37,9 +43,17 @@ const pages = {
 /** The role that the page of a person takes. */
 const OWNER: PersonRole = 'owner';
 
+const ADDRESS = /^#\/(\w+)(?:\/(.+))?$/;
+
+/** The project that an address of a lead's page names, encoded. */
+export function projectIn(path: string): string | undefined {
+  const [, part = '', name] = ADDRESS.exec(path) ?? [];
+  return part in projectPages ? name : undefined;
+}
+
 /** Shows the page of an address for a person. */
 export function Page({ path, person }: { path: string; person: Person }) {
-  const [, part = '', name] = /^#\/(\w+)(?:\/(.+))?$/.exec(path) ?? [];
+  const [, part = '', name] = ADDRESS.exec(path) ?? [];
   if (name !== undefined && part in projectPages) {
     const { View, role } = projectPages[part as keyof typeof projectPages];
     if (!mayAs(person.role, role)) return <NotForYou role={role} />;

@@ -32,7 +32,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const compiler = join(root, 'node_modules', '@typescript', 'native', 'bin', 'tsc');
   const config = ['-p', join(root, 'tsconfig.build.json'), '--noCheck', '--outDir', join(folder, 'dist')];
   execFileSync(process.execPath, [compiler, ...config], { stdio: 'inherit' });
-  execFileSync(process.execPath, [join(root, 'scripts', 'copy-python.js'), join(folder, 'dist')]);
+  execFileSync(process.execPath, [join(root, 'scripts', 'copy-files.js'), join(folder, 'dist')]);
   const documentOptions = [join(root, 'scripts', 'document-options.js'), join(folder, 'dist')];
   await Promise.all([
     promisify(execFile)(process.execPath, documentOptions),

@@ -22,6 +22,7 @@ import {
   type JudgmentOrSkip,
   listItems,
   openDatabase,
+  ownJudgments,
   type Person,
   type Project,
   qualityOf,
@@ -112,6 +113,56 @@ describe.each(kinds)('%s', (kind, address) => {
     expect(await exported({ format: 'judgments' })).toHaveLength(2);
     expect(await exported({ format: 'judgments', gold: true })).toHaveLength(3);
     await expect(decide(ids[2], second)).rejects.toThrow('gold item');
+  });
+
+  it('finds items by who judged them, what they said, and where they differ', async () => {
+    const promptsOf = async (options: object) =>
+      (await listItems(database, project, options)).items.map(({ text }) => text);
+    await say(ada, ids[0], first);
+    await say(ben, ids[0], second);
+    await say(ada, ids[1], first);
+    await say(ben, ids[1], { kind: 'skip', reason: 'no' });
+    expect(await promptsOf({ person: 'ben' })).toEqual(['roses']);
+    expect(await promptsOf({ person: 'ben', state: 'skipped' })).toEqual(['100 % "violets"']);
+    expect(await promptsOf({ verdict: 'second' })).toEqual(['roses']);
+    expect(await promptsOf({ person: 'ada', verdict: 'second' })).toEqual([]);
+    expect(await promptsOf({ person: 'ada', verdict: 'first' })).toEqual(['roses', '100 % "violets"']);
+    expect(await promptsOf({ state: 'disputed' })).toEqual(['roses']);
+    await say(ben, ids[0], { kind: 'pair', choice: 'first', reason: 'I was wrong' });
+    expect(await promptsOf({ state: 'disputed' })).toEqual([]);
+    const rated = await createProject(database, 'good or bad', { kind: 'binary', goldShare: 0 });
+    await addItems(database, rated, [{ content: { options: [{ kind: 'text', text: 'x' }] } }]);
+    const [{ item }] = await assignItems(database, rated, ada.id);
+    await recordJudgment(database, rated, ada.id, {
+      id: 'b',
+      item: item.id,
+      judgment: { kind: 'binary', good: false },
+    });
+    expect(await listItems(database, rated, { verdict: 'bad' })).toMatchObject({ total: 1 });
+    expect(await listItems(database, rated, { verdict: 'good' })).toMatchObject({ total: 0 });
+  });
+
+  it('lists somebody’s own judgments with what was there before', async () => {
+    await say(ada, ids[0], first);
+    await say(ada, ids[1], { kind: 'skip', reason: 'I do not know' });
+    await say(ada, ids[0], { kind: 'pair', choice: 'second', reason: 'thorns' });
+    await say(ben, ids[0], first);
+    const { total, judgments } = await ownJudgments(database, project, ada.id);
+    expect(total).toBe(2);
+    expect(judgments.map(({ item }) => item.id)).toEqual([ids[0], ids[1]]);
+    expect(judgments[0].judgment).toMatchObject({ choice: 'second' });
+    expect(judgments[0].history.map(({ judgment }) => judgment)).toEqual([first]);
+    // neither the right judgment nor where an item comes from
+    expect(Object.keys(judgments[0].item).sort()).toEqual(['content', 'id', 'practice']);
+    const found = async (options: object) =>
+      (await ownJudgments(database, project, ada.id, options)).judgments.map(({ item }) => item.id);
+    expect(await found({ search: 'THORNS roses' })).toEqual([ids[0]]);
+    expect(await found({ search: 'know' })).toEqual([ids[1]]);
+    expect(await found({ kind: 'skipped' })).toEqual([ids[1]]);
+    expect(await found({ kind: 'judged' })).toEqual([ids[0]]);
+    expect(await found({ limit: 1, offset: 1 })).toEqual([ids[1]]);
+    await archiveItems(database, project, [ids[0]], true);
+    expect(await found({})).toEqual([ids[1]]);
   });
 
   it('finds items by words and by state', async () => {

@@ -10,7 +10,7 @@ import { LARGE_PART, partsOf } from '../store/parts.ts';
 import type { Tables } from '../store/schema.ts';
 import { itemColumns, itemFromRow, itemSchema } from './items.ts';
 import { JudgmentError } from './record.ts';
-import type { ItemState } from './states.ts';
+import type { ItemState, Verdict } from './states.ts';
 
 const whole = z.number().int();
 
@@ -55,6 +55,10 @@ export interface ListOptions {
   search?: string;
   /** Which items; those that are not archived by default. */
   state?: ItemState;
+  /** Only items that the person of this name has judged; with state `skipped`, has skipped. */
+  person?: string;
+  /** Only items with a judgment that says this, by that person if one is named. */
+  verdict?: Verdict;
   /** Items on a page; 50 by default. */
   limit?: number;
   /** Items to skip. */
@@ -65,10 +69,13 @@ export interface ListOptions {
 export async function listItems(
   { query, kind }: Database,
   { id }: Project,
-  { search = '', state = 'all', limit = 50, offset = 0 }: ListOptions = {},
+  { search = '', state = 'all', person = '', verdict, limit = 50, offset = 0 }: ListOptions = {},
 ): Promise<{ total: number; items: ListedItem[] }> {
   const words = search.toLowerCase().split(/\s+/).filter(Boolean);
-  const conditions = [stateIs(state), ...words.map(hasWord)];
+  const conditions = [stateIs(state, kind), ...words.map(hasWord)];
+  if (person !== '' || verdict) {
+    conditions.push(isJudged({ kind: state === 'skipped' && !verdict ? 'skip' : 'judgment', person, verdict }, kind));
+  }
   const items: ListedItem[] = [];
   let total = 0;
   const rows = kind === 'postgres' ? LARGE_PART : undefined;
@@ -122,7 +129,29 @@ async function listed(
   }));
 }
 
-function stateIs(state: ItemState): Expression<SqlBool> {
+/** A field of a judgment as text; null where it has none. */
+const said = (field: 'choice' | 'good' | 'ranks', kind: Database['kind']): Expression<string | null> =>
+  kind === 'postgres'
+    ? sql<string | null>`(answers."judgmentJson"::json ->> ${sql.lit(field)})`
+    : sql<string | null>`cast(json_extract(answers."judgmentJson", ${sql.lit(`$.${field}`)}) as text)`;
+
+/** Items that somebody has judged or skipped, with a verdict if one is named. */
+function isJudged(
+  { kind, person, verdict }: { kind: 'judgment' | 'skip'; person: string; verdict?: Verdict },
+  store: Database['kind'],
+): Expression<SqlBool> {
+  const by = person === '' ? sql<SqlBool>`true` : sql<SqlBool>`people.name = ${person}`;
+  const isGood = verdict === 'good' || verdict === 'bad';
+  // JSON's true and false are 1 and 0 in SQLite
+  const good = store === 'postgres' ? String(verdict === 'good') : String(Number(verdict === 'good'));
+  const says = verdict
+    ? sql<SqlBool>`${said(isGood ? 'good' : 'choice', store)} = ${isGood ? good : verdict}`
+    : sql<SqlBool>`true`;
+  return sql<SqlBool>`exists (select 1 from latest join people on people.id = latest.person
+    where latest.item = items.id and latest.kind = ${kind} and ${by} and ${says})`;
+}
+
+function stateIs(state: ItemState, kind: Database['kind']): Expression<SqlBool> {
   const plain = sql<SqlBool>`archived is null and "goldJson" is null`;
   switch (state) {
     case 'open':
@@ -137,6 +166,13 @@ function stateIs(state: ItemState): Expression<SqlBool> {
       return sql<SqlBool>`archived is null and reserved = 1`;
     case 'commented':
       return sql<SqlBool>`archived is null and exists (select 1 from comments where comments.item = items.id)`;
+    case 'skipped':
+      return sql<SqlBool>`archived is null and exists
+        (select 1 from latest where latest.item = items.id and latest.kind = 'skip')`;
+    case 'disputed':
+      return sql<SqlBool>`archived is null and decision is null and "goldJson" is null and (select
+        count(distinct coalesce(${said('choice', kind)}, ${said('good', kind)}, ${said('ranks', kind)}))
+        from latest where latest.item = items.id and latest.kind = 'judgment') > 1`;
     case 'archived':
       return sql<SqlBool>`archived is not null`;
     default:

@@ -112,8 +112,8 @@ describe.each(kinds)('%s', (kind, address) => {
     const project = await projectOf();
     const filter = savedFilterSchema.parse({ name: ' unclear ', search: 'tax' });
     await saveFilter(database, project, filter);
-    expect(await saveFilter(database, project, { ...filter, state: 'open' })).toEqual([
-      { name: 'unclear', search: 'tax', state: 'open' },
+    expect(await saveFilter(database, project, { ...filter, state: 'open', verdict: 'tie' })).toEqual([
+      { name: 'unclear', search: 'tax', state: 'open', person: '', verdict: 'tie' },
     ]);
     expect(await deleteFilter(database, project, 'unclear')).toEqual([]);
     expect(await savedFilters(database, project)).toEqual([]);

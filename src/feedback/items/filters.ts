@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import type { Project } from '../project.ts';
 import type { Database } from '../store/database.ts';
-import { itemStates } from './states.ts';
+import { itemStates, verdicts } from './states.ts';
 
 /** PostgreSQL cannot store NUL. */
 const text = (longest: number) =>
@@ -16,6 +16,8 @@ export const savedFilterSchema = z.object({
   name: text(100).trim().min(1).describe('unique in the project'),
   search: text(1000).default('').describe('words in the content, the source or the topic'),
   state: z.enum(itemStates).default('all').describe('which items'),
+  person: text(200).default('').describe('name of somebody who judged or skipped them; empty for anybody'),
+  verdict: z.enum(verdicts).nullable().default(null).describe('what a judgment says; null for anything'),
 });
 /** A search of items under a name. */
 export type SavedFilter = z.output<typeof savedFilterSchema>;
@@ -24,7 +26,7 @@ export type SavedFilter = z.output<typeof savedFilterSchema>;
 export async function savedFilters({ query }: Pick<Database, 'query'>, { id }: Project): Promise<SavedFilter[]> {
   const rows = await query
     .selectFrom('filters')
-    .select(['name', 'search', 'state'])
+    .select(['name', 'search', 'state', 'person', 'verdict'])
     .where('project', '=', id)
     .orderBy('name')
     .execute();
@@ -35,12 +37,12 @@ export async function savedFilters({ query }: Pick<Database, 'query'>, { id }: P
 export async function saveFilter(
   database: Pick<Database, 'query'>,
   project: Project,
-  { name, search, state }: SavedFilter,
+  { name, ...filter }: SavedFilter,
 ): Promise<SavedFilter[]> {
   await database.query
     .insertInto('filters')
-    .values({ project: project.id, name, search, state })
-    .onConflict((conflict) => conflict.columns(['project', 'name']).doUpdateSet({ search, state }))
+    .values({ project: project.id, name, ...filter })
+    .onConflict((conflict) => conflict.columns(['project', 'name']).doUpdateSet(filter))
     .execute();
   return savedFilters(database, project);
 }

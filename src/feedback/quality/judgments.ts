@@ -28,8 +28,8 @@ export interface CountedJudgment {
   decidedBy: string | null;
   /** Whether it says what a model suggests; undefined without a suggestion, and where that cannot be told. */
   follows?: boolean;
-  /** Names of what the two options come from, such as two models, if the item's metadata has them. */
-  sides?: readonly [string, string];
+  /** Names of what the options come from, such as two models, if the item's metadata has them. */
+  sides?: readonly string[];
   /** Whether that was shown before the judgment. */
   suggested?: boolean;
 }
@@ -114,7 +114,6 @@ function sidesOf(metadataJson: string | null): CountedJudgment['sides'] {
   if (!metadataJson?.includes('model')) return undefined;
   const { models, model_a, model_b } = JSON.parse(metadataJson);
   const names: unknown[] = Array.isArray(models) ? models : [model_a, model_b];
-  const [one, other] = names;
-  if (names.length !== 2 || typeof one !== 'string' || typeof other !== 'string' || one === other) return undefined;
-  return [one, other];
+  if (names.length < 2 || new Set(names).size < names.length) return undefined;
+  return names.every((name) => typeof name === 'string') ? names : undefined;
 }

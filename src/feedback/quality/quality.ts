@@ -10,6 +10,7 @@ import { grouped } from './grouped.ts';
 import { informationOf } from './information.ts';
 import type { CountedJudgment } from './judgments.ts';
 import { type Categorized, fleissOf, meanCohen } from './kappa.ts';
+import { type ModelScores, modelScores } from './models.ts';
 import {
   type AspectQuality,
   aspectQuality,
@@ -109,6 +110,8 @@ export interface Quality {
   suggestions: SuggestionBias | undefined;
   /** The most likely category of each item (see `categoryOf`) and its probability. */
   consensus: Map<string, { answer: number; confidence: number; likely: ItemDisagreement['likely'] }>;
+  /** How well models do against each other; undefined if no judged item names what its options come from. */
+  models: ModelScores | undefined;
   /** Versions of the guidelines that judgments were given under, with how many. */
   guidelines: { version: number; judgments: number }[];
 }
@@ -208,6 +211,7 @@ export function qualityOf(
     disagreements: disagreementsOf(byItem, consensus),
     cost: costOf(all, mean(bits), pay),
     consensus: consensus ?? new Map(),
+    models: modelScores(judgments),
     guidelines: versionsOf(judgments),
   };
 }
@@ -288,7 +292,8 @@ function namedAlpha(
 ): Quality['named'] {
   const shared = [...byItem.values()].filter((own) => own.length > 1).flat();
   const sides = shared[0]?.sides?.toSorted();
-  if (!sides || shared.some((one) => one.sides?.toSorted().join('\0') !== sides.join('\0'))) return undefined;
+  if (sides?.length !== 2 || shared.some((one) => one.sides?.toSorted().join('\0') !== sides.join('\0')))
+    return undefined;
   const ratings = shared.flatMap(({ item, person, judgment, sides: own }): Rating[] => {
     const category = judgment.kind === 'pair' ? categoryOf(judgment)! : undefined;
     if (category === undefined) return [];

@@ -20,6 +20,7 @@ const cost = z.object({
   pricePerBit: number.describe('price of a bit, if the project has a pay per hour'),
 });
 
+const bounded = z.tuple([z.number(), z.number()]).describe('its 95 % interval');
 const interval = z.tuple([number, number]);
 const suggestionShare = z.object({ share: number, interval, n: whole });
 const alpha = z.object({ alpha: number, interval, items: whole });
@@ -104,6 +105,31 @@ export const qualityReportSchema = z.object({
     .object({ shown: suggestionShare, hidden: suggestionShare, difference: z.object({ value: number, interval }) })
     .nullable()
     .describe('how often judgments choose what a model suggests: where that was shown before them, and hidden'),
+  models: z
+    .object({
+      models: z.array(
+        z.object({
+          name: z.string(),
+          items: whole.describe('items on which it was compared'),
+          winRate: z.number().describe('share of comparisons that it wins; a tie is half a win'),
+          interval: bounded,
+          score: z.number().describe('Bradley–Terry score in Elo points; 0 is the mean of the models'),
+          scoreInterval: bounded,
+          rank: whole.describe('1 plus the models whose score is above it by more than both intervals'),
+        }),
+      ),
+      pairs: z.array(
+        z.object({
+          names: z.tuple([z.string(), z.string()]),
+          items: whole.describe('items on which both were compared'),
+          share: z.number().describe('share of these that the first wins; a tie is half a win'),
+          interval: bounded,
+        }),
+      ),
+      connected: z.boolean().describe('whether comparisons connect all models'),
+    })
+    .nullable()
+    .describe('how well models do against each other, where items name what their options come from'),
   undecided: whole.describe('disagreements that no reviewer has decided'),
   judged: whole.describe('items with a consensus'),
   guidelines: z
@@ -128,8 +154,20 @@ const LISTED = 1000;
 export async function reportOf(database: Database, projectId: string): Promise<QualityReport> {
   const at = Date.now();
   const { pay, aspects: asked } = (await findProject(database, projectId)).settings;
-  const { consensus, disagreements, alpha, named, aspects, cohen, fleiss, people, cost, suggestions, ...quality } =
-    qualityOf(await countedJudgments(database, projectId), { pay, aspects: asked });
+  const {
+    consensus,
+    disagreements,
+    alpha,
+    named,
+    aspects,
+    cohen,
+    fleiss,
+    people,
+    cost,
+    suggestions,
+    models,
+    ...quality
+  } = qualityOf(await countedJudgments(database, projectId), { pay, aspects: asked });
   const rows = await database.query.selectFrom('people').select(['id', 'name']).execute();
   const names = new Map(rows.map(({ id, name }) => [id, name]));
   return {
@@ -171,6 +209,9 @@ export async function reportOf(database: Database, projectId: string): Promise<Q
         }
       : null,
     disagreements: disagreements.slice(0, LISTED),
+    models: models
+      ? { ...models, pairs: models.pairs.map(({ names, ...pair }) => ({ ...pair, names: [...names] })) }
+      : null,
     undecided: disagreements.length,
     judged: consensus.size,
     balance: await coverageOf(database, await findProject(database, projectId)),

@@ -60,6 +60,7 @@ const table: Record<keyof typeof apiOperations, Entry> = {
   'GET /projects/:project/items/:item/comments': ['annotator', 'read', 404],
   'POST /projects/:project/items/:item/comments': ['annotator', 'judge', 400],
   'DELETE /projects/:project/items/:item/comments/:comment': ['annotator', 'judge', 404],
+  'GET /projects/:project/mine': ['annotator', 'read', 404],
   'GET /projects/:project/filters': ['reviewer', 'read', 404],
   'POST /projects/:project/filters': ['reviewer', 'judge', 400],
   'DELETE /projects/:project/filters/:name': ['reviewer', 'judge', 404],

@@ -20,7 +20,7 @@ import { addedKeySchema, endedSchema, sessionListSchema } from './access.ts';
 import { drawSchema, modelSchema, turnSchema } from './chat.ts';
 import { emptySchema, type NeededScope, sessionSchema } from './context.ts';
 import { eventsSchema } from './events.ts';
-import { assignSchema } from './items.ts';
+import { assignSchema, ownJudgmentsSchema, ownWorkSchema } from './items.ts';
 import { machineSchema } from './machine.ts';
 import { newPersonSchema, roleSchema, tokenSchema } from './people.ts';
 import {
@@ -218,6 +218,12 @@ export const apiOperations = {
     summary: 'Delete one of your comments; owners delete any',
     role: 'annotator',
     response: z.array(itemCommentSchema),
+  },
+  'GET /projects/:project/mine': {
+    summary: 'Your own judgments, the latest first, each with its history',
+    role: 'annotator',
+    query: ownWorkSchema,
+    response: ownJudgmentsSchema,
   },
   'GET /projects/:project/filters': {
     summary: 'Saved filters of items',

@@ -16,7 +16,7 @@ import {
   undoJudgment,
   undoSchema,
 } from '../items/record.ts';
-import { itemStates } from '../items/states.ts';
+import { itemStates, verdicts } from '../items/states.ts';
 import { isSuggestedBefore, setSuggestions } from '../items/suggestions.ts';
 import { contentSchema, itemKinds, judgmentSchema } from '../judgment.ts';
 import { membersOf, projectsOf, setMembers } from '../members.ts';
@@ -124,6 +124,12 @@ export const membersSchema = z.object({
 export const itemListSchema = z.object({
   search: z.string().max(1000).default('').describe('words in the content, the source or the topic'),
   state: z.enum(itemStates).default('all').describe('which items; archived ones only if asked for'),
+  person: z
+    .string()
+    .max(200)
+    .default('')
+    .describe('name of somebody who judged them, or skipped them if asked for skips'),
+  verdict: z.enum(verdicts).optional().describe('what a judgment of theirs says'),
   limit: number.int().min(1).max(500).default(50).describe('items on a page'),
   offset: number.int().min(0).default(0).describe('items to skip'),
 });

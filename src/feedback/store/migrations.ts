@@ -166,6 +166,8 @@ async function createItems(query: Kysely<unknown>, counter: Counter): Promise<vo
     .addColumn('name', 'text', (column) => column.notNull())
     .addColumn('search', 'text', (column) => column.notNull())
     .addColumn('state', 'text', (column) => column.notNull())
+    .addColumn('person', 'text', (column) => column.notNull())
+    .addColumn('verdict', 'text')
     .addPrimaryKeyConstraint('filters_key', ['project', 'name'])
     .execute();
   await schema

@@ -220,6 +220,10 @@ export interface Tables {
     search: string;
     /** Which items: a state of `states.ts`. */
     state: string;
+    /** Name of somebody who judged them; empty for anybody. */
+    person: string;
+    /** What a judgment says: a verdict of `states.ts`; null for anything. */
+    verdict: string | null;
   };
   /** Two responses of a model that somebody has seen and not chosen from yet. */
   turns: {

@@ -56,16 +56,18 @@ export function draftOf(person: Someone, project: string, item: string): Draft {
     },
     restore(judgment) {
       const { comment } = read();
-      keep({
-        ...(comment !== undefined && { comment }),
-        ...(judgment.reason !== undefined && { reason: judgment.reason }),
-        ...('text' in judgment && { text: judgment.text }),
-        ...(judgment.kind === 'pair' && judgment.better !== undefined && { better: judgment.better }),
-        ...('spans' in judgment && judgment.spans && { spans: judgment.spans }),
-      });
+      keep({ ...(comment !== undefined && { comment }), ...wordsOf(judgment) });
     },
   };
 }
+
+/** What a judgment says in words. */
+export const wordsOf = (judgment: JudgmentOrSkip): Written => ({
+  ...(judgment.reason !== undefined && { reason: judgment.reason }),
+  ...('text' in judgment && { text: judgment.text }),
+  ...(judgment.kind === 'pair' && judgment.better !== undefined && { better: judgment.better }),
+  ...('spans' in judgment && judgment.spans && { spans: judgment.spans }),
+});
 
 const keysOf = (person: Someone) => Object.keys(localStorage).filter((key) => key.startsWith(prefixOf(person)));
 

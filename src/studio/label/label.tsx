@@ -153,7 +153,7 @@ function Labeling({ project, person }: { project: ProjectDetails; person: Person
       </details>
       {error && <ErrorNote error={error} retry={queue.current.retry} />}
       {feedback && <Feedback {...feedback} aspects={project.settings.aspects} />}
-      {!current && !error && <p class="quiet">{empty ? words.noMoreItems : words.loading}</p>}
+      {!current && !error && (empty ? <End {...progress} name={project.name} /> : <p class="quiet">{words.loading}</p>)}
       {current && (
         <>
           {current.item.practice && <p class="practice">{words.practiceItem}</p>}
@@ -237,6 +237,7 @@ function Top({
         {budget === undefined ? words.itemsComplete(answered, items) : words.judgmentsOf(labels, budget)}
       </span>
       <span class="tools">
+        <a href={`#/mine/${encodeURIComponent(name)}`}>{words.myWork.title}</a>
         {compared !== undefined && (
           <button type="button" aria-pressed={compared} onClick={() => act('difference')}>
             {words.difference} <kbd>{keys.difference}</kbd>
@@ -254,6 +255,23 @@ function Top({
       </span>
       <span class="done" style={{ width: `${Math.min(100, 100 * doneOf(progress) || 0)}%` }} />
     </header>
+  );
+}
+
+/** What somebody sees who has judged all there is for now. */
+function End({ name, mine, skipped }: Pick<ProjectDetails['progress'], 'mine' | 'skipped'> & { name: string }) {
+  const words = useWords();
+  return (
+    <section class="empty">
+      <h2>{words.noMoreItems}</h2>
+      <p class="quiet">
+        {words.judgedByYou(mine - skipped)}
+        {skipped > 0 && `, ${words.skippedByYou(skipped)}`}.
+      </p>
+      <a class="button" href={`#/mine/${encodeURIComponent(name)}`}>
+        {words.myWork.title}
+      </a>
+    </section>
   );
 }
 

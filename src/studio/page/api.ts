@@ -5,6 +5,7 @@ import type { Api } from '../../feedback/server/studio-server.ts';
 import { en } from '../words/en.ts';
 
 export type { Disagreement } from '../../feedback/items/adjudication.ts';
+export type { OwnJudgment } from '../../feedback/items/my-work.ts';
 export type { Content, Judgment, JudgmentOrSkip, Option, PairChoice } from '../../feedback/judgment.ts';
 export type { Person } from '../../feedback/people.ts';
 export type { ProjectSettings } from '../../feedback/project.ts';

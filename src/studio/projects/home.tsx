@@ -4,6 +4,7 @@ import { inProject, json, type ProjectDetails, projectApi, type QualityReport } 
 import { Loaded, useResource } from '../page/load.tsx';
 import { alphaInWords } from '../review/alpha.ts';
 import { failsGold } from '../review/gold.ts';
+import { Tracks } from '../review/models.tsx';
 
 /** One figure with what it means. */
 interface Figure {
@@ -38,7 +39,18 @@ export function Home(details: ProjectDetails) {
                 </div>
               ))}
             </dl>
-            <Needs details={details} quality={quality} />
+            <div class="two">
+              <div>
+                <Needs details={details} quality={quality} />
+              </div>
+              {quality.models && (
+                <div>
+                  <h2>Models</h2>
+                  <Tracks models={quality.models.models} />
+                  <a href={`#/models/${encodeURIComponent(details.name)}`}>Scores with their intervals</a>
+                </div>
+              )}
+            </div>
           </>
         )}
       </Loaded>
@@ -125,8 +137,8 @@ function Needs({
     },
     guidelines.text === '' && {
       text: 'The project has no guidelines yet.',
-      link: `#/project/${encoded}`,
-      verb: 'Write them below',
+      link: `#/settings/${encoded}`,
+      verb: 'Write them',
     },
     quality.undecided > 0 && {
       n: quality.undecided,

@@ -1,6 +1,6 @@
 /** The items of a project: found by words and state, looked at with their judgments, put away or deleted. */
 import { useEffect, useState } from 'preact/hooks';
-import { type ItemState, itemStates } from '../../feedback/items/states.ts';
+import { type ItemState, itemStates, type Verdict, verdicts } from '../../feedback/items/states.ts';
 import { describeJudgment } from '../label/describe.ts';
 import { inProject, json, type Person, projectApi } from '../page/api.ts';
 import { Comments } from '../page/comments.tsx';
@@ -18,27 +18,55 @@ const STATES: Record<ItemState, string> = {
   gold: 'Gold',
   assigned: 'Assigned to people',
   commented: 'With comments',
+  skipped: 'Skipped by somebody',
+  disputed: 'Judged differently',
   archived: 'Archived',
 };
+const VERDICTS: Record<Verdict, string> = {
+  first: 'the first is better',
+  second: 'the second is better',
+  tie: 'equally good',
+  'both-bad': 'both bad',
+  unknown: 'cannot tell',
+  good: 'good',
+  bad: 'bad',
+};
+
+/** What the list shows. */
+interface Filter {
+  search: string;
+  state: ItemState;
+  person: string;
+  verdict: Verdict | null;
+}
+const EVERYTHING: Filter = { search: '', state: 'all', person: '', verdict: null };
 
 /** The page of a project's items. */
 export function ItemsPage({ project: name, person }: { project: string; person: Person }) {
   const [typed, setTyped] = useState('');
-  const [search, setSearch] = useState('');
-  const [state, setState] = useState<ItemState>('all');
+  const [filter, setFilter] = useState(EVERYTHING);
   const [page, setPage] = useState(0);
   const [picked, setPicked] = useState<readonly string[]>([]);
   const [open, setOpen] = useState<string>();
   const { run, note } = useAction();
-  const query = { search, state, limit: PAGE, offset: page * PAGE };
-  const list = useResource(() => json(projectApi.items.$get({ ...inProject(name), query })), name, search, state, page);
+  const change = (to: Partial<Filter>) => {
+    setFilter((now) => ({ ...now, ...to }));
+    setPage(0);
+    setPicked([]);
+  };
+  const { state, verdict } = filter;
+  const query = { ...filter, verdict: verdict ?? undefined, limit: PAGE, offset: page * PAGE };
+  const list = useResource(
+    () => json(projectApi.items.$get({ ...inProject(name), query })),
+    name,
+    JSON.stringify(filter),
+    page,
+  );
+  const people = useResource(() => json(projectApi.work.$get({ ...inProject(name), query: {} })), name);
   const members = useResource(() => json(projectApi.members.$get(inProject(name))), name);
   useEffect(() => {
     // one request for several key presses
-    const timer = setTimeout(() => {
-      setSearch(typed);
-      setPage(0);
-    }, 200);
+    const timer = setTimeout(() => typed !== filter.search && change({ search: typed }), 200);
     return () => clearTimeout(timer);
   }, [typed]);
   const act = (what: string, work: () => Promise<{ items: number }>) =>
@@ -52,12 +80,7 @@ export function ItemsPage({ project: name, person }: { project: string; person: 
   const archived = state !== 'archived';
   return (
     <main class="manage">
-      <header class="progress">
-        <h1>Items of {name}</h1>
-        <a class="tools" href={`#/project/${encodeURIComponent(name)}`}>
-          Back to the project
-        </a>
-      </header>
+      <h1>Items of {name}</h1>
       <div class="row">
         <label>
           Search
@@ -70,30 +93,40 @@ export function ItemsPage({ project: name, person }: { project: string; person: 
         </label>
         <label>
           Show
-          <select
-            value={state}
-            onChange={(event) => {
-              setState(event.currentTarget.value as ItemState);
-              setPage(0);
-              setPicked([]);
-            }}
-          >
+          <select value={state} onChange={({ currentTarget: { value } }) => change({ state: value as ItemState })}>
             {itemStates.map((one) => (
               <option value={one}>{STATES[one]}</option>
+            ))}
+          </select>
+        </label>
+        <label>
+          Judged by
+          <select value={filter.person} onChange={({ currentTarget: { value } }) => change({ person: value })}>
+            <option value="">anybody</option>
+            {(people.value ?? []).map((one) => (
+              <option value={one.person}>{one.person}</option>
+            ))}
+          </select>
+        </label>
+        <label>
+          A judgment says
+          <select
+            value={verdict ?? ''}
+            onChange={({ currentTarget: { value } }) => change({ verdict: value === '' ? null : (value as Verdict) })}
+          >
+            <option value="">anything</option>
+            {verdicts.map((one) => (
+              <option value={one}>{VERDICTS[one]}</option>
             ))}
           </select>
         </label>
       </div>
       <Filters
         project={name}
-        search={search}
-        state={state}
-        choose={(filter) => {
-          setTyped(filter.search);
-          setSearch(filter.search);
-          setState(filter.state);
-          setPage(0);
-          setPicked([]);
+        filter={filter}
+        choose={(chosen) => {
+          setTyped(chosen.search);
+          change(chosen);
         }}
       />
       {person.role === 'owner' && picked.length > 0 && (
@@ -149,6 +182,19 @@ export function ItemsPage({ project: name, person }: { project: string; person: 
               {total} {total === 1 ? 'item' : 'items'}
               {picked.length > 0 && `, ${picked.length} selected`}
             </p>
+            {total === 0 && filter !== EVERYTHING && (
+              <p class="empty">Nothing matches. Widen the search, or choose another filter.</p>
+            )}
+            {person.role === 'owner' && items.length > 1 && (
+              <label class="tick">
+                <input
+                  type="checkbox"
+                  checked={items.every(({ id }) => picked.includes(id))}
+                  onChange={({ currentTarget: { checked } }) => setPicked(checked ? items.map(({ id }) => id) : [])}
+                />
+                Select all on this page
+              </label>
+            )}
             <ul class="items">
               {items.map((item) => (
                 <li key={item.id}>
@@ -205,23 +251,13 @@ export function ItemsPage({ project: name, person }: { project: string; person: 
 }
 
 /** Searches that reviewers of the project share, by name. */
-function Filters({
-  project,
-  search,
-  state,
-  choose,
-}: {
-  project: string;
-  search: string;
-  state: ItemState;
-  choose(filter: { search: string; state: ItemState }): void;
-}) {
+function Filters({ project, filter, choose }: { project: string; filter: Filter; choose(filter: Filter): void }) {
   const [chosen, setChosen] = useState('');
   const filters = useResource(() => json(projectApi.filters.$get(inProject(project))), project);
   const { run, note } = useAction();
   const save = (name: string) =>
     run(async () => {
-      await json(projectApi.filters.$post({ ...inProject(project), json: { name, search, state } }));
+      await json(projectApi.filters.$post({ ...inProject(project), json: { name, ...filter } }));
       filters.reload();
       setChosen(name);
       return undefined;
@@ -244,8 +280,8 @@ function Filters({
               value={chosen}
               onChange={({ currentTarget: { value } }) => {
                 setChosen(value);
-                const filter = all.find(({ name }) => name === value);
-                if (filter) choose(filter);
+                const { name: _, ...saved } = all.find(({ name }) => name === value) ?? { name: '', ...EVERYTHING };
+                choose(saved);
               }}
             >
               <option value="">none</option>

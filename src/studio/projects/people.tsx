@@ -108,17 +108,17 @@ export function People({ person: me }: { person: Person }) {
 
 function AddPerson({ add }: { add(person: { name: string; role: Person['role']; projects: string[] }): void }) {
   const projects = useResource(() => json(api.projects.$get({ query: {} })));
-  const [left, setLeft] = useState<readonly string[]>([]);
+  const [chosen, setChosen] = useState<readonly string[]>([]);
   const [name, setName] = useState('');
   const [role, setRole] = useState<Person['role']>('annotator');
   const all = (projects.value ?? []).map((project) => project.name);
-  const seen = all.filter((one) => !left.includes(one));
   return (
     <form
       onSubmit={(event) => {
         event.preventDefault();
-        add({ name: name.trim(), role, projects: seen });
+        add({ name: name.trim(), role, projects: role === 'annotator' ? [...chosen] : [] });
         setName('');
+        setChosen([]);
       }}
     >
       <h2>Add a person</h2>
@@ -139,7 +139,7 @@ function AddPerson({ add }: { add(person: { name: string; role: Person['role']; 
       {role === 'annotator' && all.length > 0 && (
         <fieldset class="ticks">
           <legend>Projects they see</legend>
-          <Ticks names={all} chosen={seen} set={(chosen) => setLeft(all.filter((one) => !chosen.includes(one)))} />
+          <Ticks names={all} chosen={chosen} set={setChosen} />
         </fieldset>
       )}
     </form>

@@ -24,13 +24,19 @@ export function Projects({ person: { role } }: { person: Person }) {
         {(all) => (
           <>
             {all.length === 0 && !archived && role === 'annotator' && (
-              <p class="quiet">You are in no project yet. Ask an owner to add you to one.</p>
+              <p class="empty">You are in no project yet. Ask an owner to add you to one.</p>
             )}
             {all.length === 0 && !archived && role !== 'annotator' && (
-              <p class="quiet">
-                No projects yet. Create one here, or import a dataset:{' '}
-                <code>heed feedback import pairs.jsonl --project NAME</code>
-              </p>
+              <section class="empty">
+                <h2>No projects yet</h2>
+                <p>
+                  A project is a set of items that people judge in the same way: pairs, rankings, ratings, corrections.
+                  Create one here, or import a dataset in a terminal:
+                </p>
+                <pre>
+                  <code>heed feedback import pairs.jsonl --project NAME</code>
+                </pre>
+              </section>
             )}
             {all.length === 0 && archived && <p class="quiet">Nothing is archived.</p>}
             <ul class="projects">
@@ -57,12 +63,18 @@ function Card({ project, manages }: { project: ProjectSummary; manages: boolean 
     <li>
       <a href={`#/label/${encodeURIComponent(name)}`}>
         <h2>{name}</h2>
+        <span class="number">{Math.floor((100 * done) / Math.max(all, 1))} %</span>
         <progress value={done} max={Math.max(all, 1)} aria-label={`${done} of ${all} ${of}`} />
         <p class="quiet">
           {kind} · {answered} of {items} items complete · {labels} {labels === 1 ? 'judgment' : 'judgments'} by {people}{' '}
           {people === 1 ? 'person' : 'people'}
         </p>
       </a>
+      {!manages && (
+        <a class="manage" href={`#/mine/${encodeURIComponent(name)}`}>
+          My work
+        </a>
+      )}
       {manages && (
         <a class="manage" href={`#/project/${encodeURIComponent(name)}`} aria-label={`Manage ${name}`}>
           Manage

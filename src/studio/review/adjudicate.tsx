@@ -1,8 +1,9 @@
-/** Adjudication: a reviewer sees an item with everybody's judgments, and decides it. */
-import { useState } from 'preact/hooks';
+/** Adjudication: a reviewer decides an item that people judged differently, without knowing who said what. */
+import { useMemo, useState } from 'preact/hooks';
 import { percent } from '../../percent.ts';
 import { describeJudgment } from '../label/describe.ts';
 import { Judging } from '../label/judging.tsx';
+import { bindings, useKeys } from '../label/keys.ts';
 import {
   type Disagreement,
   inProject,
@@ -14,6 +15,7 @@ import {
 import { ErrorNote } from '../page/error-note.tsx';
 import { OptionsView, PromptView } from '../page/item.tsx';
 import { Loaded, useResource } from '../page/load.tsx';
+import { FormattedText } from '../page/markdown.tsx';
 
 /** The page on which a reviewer decides disagreements. */
 export function AdjudicationPage({ project: name }: { project: string }) {
@@ -31,62 +33,132 @@ export function AdjudicationPage({ project: name }: { project: string }) {
 
 function Disagreements({ project, all }: { project: ProjectDetails; all: readonly Disagreement[] }) {
   const [at, setAt] = useState(0);
+  const [decided, setDecided] = useState<JudgmentOrSkip>();
+  const [seen, setSeen] = useState(false);
   const [error, setError] = useState<Error>();
   const current = all[at];
-  if (!current)
-    return (
-      <p class="quiet">
-        {project.settings.kind === 'rating'
-          ? 'Ratings are not decided one by one: the page of agreement says who rates unlike others.'
-          : all.length === 0
-            ? 'No disagreements.'
-            : 'All disagreements are decided. Thank you.'}
-      </p>
-    );
-  const { item, judgments, likeliest, next } = current;
-  const shown = item.content.options.map((_, i) => i);
+  const shown = useMemo(() => (current ? shuffled(current.item.content.options.length) : []), [current]);
+  const go = (to: number) => {
+    setDecided(undefined);
+    setSeen(false);
+    setError(undefined);
+    setAt(to);
+  };
+  useKeys((action) => {
+    if (decided === undefined || action !== 'send') return false;
+    go(at + 1);
+    return true;
+  });
+  if (!current) return <Nothing project={project} isDone={all.length > 0} />;
+  const { item } = current;
   const decide = (judgment: JudgmentOrSkip) => {
     const body = { id: crypto.randomUUID(), item: item.id, judgment, shown };
     setError(undefined);
-    json(projectApi.adjudicate.$post({ ...inProject(project.name), json: body })).then(() => setAt(at + 1), setError);
+    json(projectApi.adjudicate.$post({ ...inProject(project.name), json: body })).then(
+      () => setDecided(judgment),
+      setError,
+    );
   };
   return (
     <>
       <p role="status">{all.length - at} to decide.</p>
+      <details class="guidelines">
+        <summary>Guidelines, version {project.guidelines.version}</summary>
+        <FormattedText text={project.guidelines.text || 'This project has no guidelines yet.'} />
+      </details>
       <PromptView prompt={item.content.prompt} />
       <OptionsView key={item.id} content={item.content} shown={shown} />
-      <section class="evidence" aria-labelledby="evidence-title">
-        <h2 id="evidence-title">
-          Likeliest: {describeJudgment(likeliest.judgment, shown)}, {percent(likeliest.probability, 0)}
-        </h2>
-        {next && (
-          <p class="quiet">
-            Next: {describeJudgment(next.judgment, shown)}, {percent(next.probability, 0)}. Judgments weigh by how often
-            each annotator is right.
-          </p>
-        )}
-        <ul class="judgments" aria-label="Judgments">
-          {judgments.map(({ name, judgment, reliability }) => (
-            <li>
-              <strong>{name}</strong> {describeJudgment(judgment, shown)}
-              {reliability !== null && <span class="quiet">, right {percent(reliability, 0)} of the time</span>}
-              {'reason' in judgment && judgment.reason && <span class="quiet"> “{judgment.reason}”</span>}
-            </li>
-          ))}
-        </ul>
-      </section>
+      {decided || seen ? (
+        <Evidence {...current} shown={shown} decided={decided} />
+      ) : (
+        <p class="quiet">
+          You see what others said once you have decided. The options are in an order of your own.{' '}
+          <button type="button" class="plain" onClick={() => setSeen(true)}>
+            Show it now
+          </button>
+        </p>
+      )}
       {error && <ErrorNote error={error} />}
-      <Judging
-        key={`judgment ${item.id}`}
-        settings={project.settings}
-        content={item.content}
-        shown={shown}
-        onJudgment={decide}
-        noSkip
-      />
-      <button type="button" class="plain" onClick={() => setAt(at + 1)}>
-        Leave open
-      </button>
+      {decided ? (
+        <div class="row line">
+          <button type="button" class="primary" onClick={() => go(at + 1)}>
+            Next <kbd>{bindings().send}</kbd>
+          </button>
+          <button type="button" onClick={() => setDecided(undefined)}>
+            Decide again
+          </button>
+        </div>
+      ) : (
+        <>
+          <Judging
+            key={`judgment ${item.id}`}
+            settings={project.settings}
+            content={item.content}
+            shown={shown}
+            onJudgment={decide}
+            noSkip
+          />
+          <button type="button" class="plain" onClick={() => go(at + 1)}>
+            Leave open
+          </button>
+        </>
+      )}
     </>
+  );
+}
+
+/** An order of options that has nothing to do with the one that annotators saw. */
+function shuffled(count: number): number[] {
+  const order = Array.from({ length: count }, (_, i) => i);
+  const draws = crypto.getRandomValues(new Uint32Array(count));
+  for (let i = count - 1; i > 0; i--) {
+    const j = draws[i] % (i + 1);
+    [order[i], order[j]] = [order[j], order[i]];
+  }
+  return order;
+}
+
+function Nothing({ project, isDone }: { project: ProjectDetails; isDone: boolean }) {
+  if (project.settings.kind === 'rating') {
+    return <p class="empty">Ratings are not decided one by one: the page of agreement says who rates unlike others.</p>;
+  }
+  return (
+    <section class="empty">
+      <h2>{isDone ? 'All disagreements are decided. Thank you.' : 'No disagreements.'}</h2>
+      <p class="quiet">Items appear here when people judge them differently and no reviewer has decided.</p>
+    </section>
+  );
+}
+
+/** What annotators said, who is how reliable, and what is likeliest. */
+function Evidence({
+  judgments,
+  likeliest,
+  next,
+  shown,
+  decided,
+}: Disagreement & { shown: readonly number[]; decided: JudgmentOrSkip | undefined }) {
+  return (
+    <section class="evidence" aria-labelledby="evidence-title">
+      {decided && <p role="status">You decided: {describeJudgment(decided, shown)}.</p>}
+      <h2 id="evidence-title">
+        Likeliest: {describeJudgment(likeliest.judgment, shown)}, {percent(likeliest.probability, 0)}
+      </h2>
+      {next && (
+        <p class="quiet">
+          Next: {describeJudgment(next.judgment, shown)}, {percent(next.probability, 0)}. Judgments weigh by how often
+          each annotator is right.
+        </p>
+      )}
+      <ul class="judgments" aria-label="Judgments">
+        {judgments.map(({ name, judgment, reliability }) => (
+          <li>
+            <strong>{name}</strong> {describeJudgment(judgment, shown)}
+            {reliability !== null && <span class="quiet">, right {percent(reliability, 0)} of the time</span>}
+            {'reason' in judgment && judgment.reason && <span class="quiet"> “{judgment.reason}”</span>}
+          </li>
+        ))}
+      </ul>
+    </section>
   );
 }

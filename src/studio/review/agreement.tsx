@@ -16,12 +16,7 @@ export function AgreementPage({ project }: { project: string }) {
   const report = useResource<QualityReport>(() => json(projectApi.quality.$get(inProject(project))), project);
   return (
     <main class="manage">
-      <header class="progress">
-        <h1>Agreement: {project}</h1>
-        <a class="button primary tools" href={`#/decide/${encodeURIComponent(project)}`}>
-          Adjudicate disagreements
-        </a>
-      </header>
+      <h1>Agreement: {project}</h1>
       <Loaded of={report}>
         {(loaded) => (
           <>

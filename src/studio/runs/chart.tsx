@@ -12,12 +12,20 @@ export interface ChartCurve {
   data: Buckets;
 }
 
-/** Colors of lines in light and dark mode, chosen to differ for people with color vision deficiencies too. */
-const LIGHT = ['#2f5fb3', '#b4600a', '#1f7d72', '#b4343c', '#7a4fae', '#6d6a62', '#a83f86', '#4c7a1d'];
-const DARK = ['#8fb0f5', '#e8ad60', '#5fc9b9', '#ef857c', '#b99fe4', '#b5b2ab', '#ec93cb', '#a5cf74'];
 const dark = matchMedia('(prefers-color-scheme: dark)');
+
+/** A color among the tokens, for the canvas, which knows no `light-dark()`. */
+function tokenColor(name: string): string {
+  const pair = getComputedStyle(document.documentElement)
+    .getPropertyValue(`--${name}`)
+    .match(/#[\da-f]+/gi);
+  return pair?.[dark.matches ? 1 : 0] ?? '#888888';
+}
+
+/** Names of the colors of lines: they differ for people with color vision deficiencies too. */
+const LINES = 'abcdefgh';
 /** The color of the run at an index. */
-export const colorOf = (i: number): string => (dark.matches ? DARK : LIGHT)[i % LIGHT.length];
+export const colorOf = (i: number): string => tokenColor(LINES[i % LINES.length]);
 
 const HEIGHT = 200;
 
@@ -135,8 +143,8 @@ function options(
   now: () => ChartProps,
 ): uPlot.Options {
   const styles = getComputedStyle(document.documentElement);
-  const [quiet, line] = dark.matches ? ['#a3abb3', '#363b41'] : ['#5a626b', '#e4e1db'];
-  const font = `12px ${styles.fontFamily || 'sans-serif'}`;
+  const [quiet, line] = [tokenColor('muted'), tokenColor('line')];
+  const font = `12px ${styles.getPropertyValue('--text') || 'sans-serif'}`;
   const axis: uPlot.Axis = {
     stroke: quiet,
     font,

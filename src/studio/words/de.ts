@@ -159,6 +159,23 @@ export const de: Words = {
   prefers: (model, place, lead) => `Das Belohnungsmodell ${model} bevorzugt ${place}, mit einem Vorsprung von ${lead}.`,
   prefersNeither: (model) => `Das Belohnungsmodell ${model} bevorzugt keine der Antworten.`,
 
+  myWork: {
+    title: 'Meine Arbeit',
+    search: 'In meinen Urteilen suchen',
+    show: 'Zeigen',
+    kinds: { all: 'alles', judged: 'Urteile', skipped: 'Übersprungenes' },
+    none: 'Noch nichts. Hier erscheint, was Sie in diesem Projekt beurteilen oder überspringen.',
+    noMatch: 'Nichts von Ihnen passt dazu.',
+    correct: 'Ändern',
+    undone: 'rückgängig gemacht',
+    before: 'Vorher',
+    practice: 'Eine Übungsaufgabe: das richtige Urteil wurde gezeigt, darum lässt sie sich nicht ändern.',
+    saved: 'Geändert. Das frühere Urteil bleibt aufgezeichnet.',
+    judge: 'Weiter urteilen',
+    previous: 'Zurück',
+    next: 'Weiter',
+  },
+
   pressKey: 'Taste drücken',
   changeKey: (key, action) => `${key}: Taste ändern für: ${action}`,
   fixedKeys:

@@ -165,6 +165,23 @@ export const en = {
   prefers: (model: string, place: string, lead: string) => `The reward model ${model} prefers ${place}, by ${lead}.`,
   prefersNeither: (model: string) => `The reward model ${model} prefers neither.`,
 
+  myWork: {
+    title: 'My work',
+    search: 'Search my judgments',
+    show: 'Show',
+    kinds: { all: 'everything', judged: 'judgments', skipped: 'skips' },
+    none: 'Nothing here yet. What you judge or skip in this project appears here.',
+    noMatch: 'Nothing of yours matches.',
+    correct: 'Correct',
+    undone: 'undone',
+    before: 'Before',
+    practice: 'A practice item: its right judgment was shown, so it cannot be corrected.',
+    saved: 'Corrected. The earlier judgment stays in the record.',
+    judge: 'Judge items',
+    previous: 'Previous',
+    next: 'Next',
+  },
+
   pressKey: 'press a key',
   changeKey: (key: string, action: string) => `${key}: change the key of ${action}`,
   fixedKeys:

@@ -1,4 +1,4 @@
-/** Puts the Python that heed runs or sends beside its compiled TypeScript: copy-python.js [FOLDER]. */
+/** Puts the Python that heed runs or sends, and the tokens of its reports, beside its compiled TypeScript: copy-files.js [FOLDER]. */
 import { cpSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,3 +9,4 @@ for (const folder of ['env/gymnasium', 'cluster/trainers/python', 'serve/agents/
   const from = join(root, 'src', folder);
   for (const file of readdirSync(from)) if (file.endsWith('.py')) cpSync(join(from, file), join(dist, folder, file));
 }
+cpSync(join(root, 'src', 'tokens.css'), join(dist, 'tokens.css'));

@@ -1,0 +1,205 @@
+/** One's own judgments of a project: searched, read with what was there before, and corrected. */
+import { useEffect, useState } from 'preact/hooks';
+import {
+  inProject,
+  type JudgmentOrSkip,
+  json,
+  type OwnJudgment,
+  type Person,
+  type ProjectDetails,
+  projectApi,
+} from '../page/api.ts';
+import { ErrorNote } from '../page/error-note.tsx';
+import { OptionsView, PromptView } from '../page/item.tsx';
+import { Loaded, useResource } from '../page/load.tsx';
+import { stacked, useNarrow } from '../words/places.ts';
+import { useWords, WordsProvider, words } from '../words/words.ts';
+import { describeJudgment } from './describe.ts';
+import { type Draft, draftOf, wordsOf } from './drafts.ts';
+import { Judging } from './judging.tsx';
+
+const PAGE = 20;
+const KINDS = ['all', 'judged', 'skipped'] as const;
+
+/** The page of what somebody has judged and skipped in a project. */
+export function MyWork({ project: name, person }: { project: string; person: Person }) {
+  const project = useResource(() => json(projectApi.$get(inProject(name))), name);
+  const narrow = useNarrow();
+  return (
+    <Loaded of={project}>
+      {(details) => (
+        <WordsProvider value={narrow ? stacked(words[details.settings.language]) : words[details.settings.language]}>
+          <Work project={details} person={person} />
+        </WordsProvider>
+      )}
+    </Loaded>
+  );
+}
+
+function Work({ project, person }: { project: ProjectDetails; person: Person }) {
+  const { myWork, language } = useWords();
+  const [typed, setTyped] = useState('');
+  const [search, setSearch] = useState('');
+  const [kind, setKind] = useState<(typeof KINDS)[number]>('all');
+  const [page, setPage] = useState(0);
+  const [saved, setSaved] = useState<string>();
+  const { name } = project;
+  const query = { search, kind, limit: PAGE, offset: page * PAGE };
+  const list = useResource(() => json(projectApi.mine.$get({ ...inProject(name), query })), name, search, kind, page);
+  useEffect(() => {
+    // one request for several key presses
+    const timer = setTimeout(() => {
+      setSearch(typed);
+      setPage(0);
+    }, 200);
+    return () => clearTimeout(timer);
+  }, [typed]);
+  const corrected = (item: string) => {
+    setSaved(item);
+    list.reload();
+  };
+  return (
+    <main class="manage mine" lang={language}>
+      <header class="progress">
+        <h1>{myWork.title}</h1>
+        <a class="button tools" href={`#/label/${encodeURIComponent(name)}`}>
+          {myWork.judge}
+        </a>
+      </header>
+      <div class="row">
+        <label>
+          {myWork.search}
+          <input type="search" value={typed} onInput={(event) => setTyped(event.currentTarget.value)} />
+        </label>
+        <label>
+          {myWork.show}
+          <select
+            value={kind}
+            onChange={({ currentTarget: { value } }) => {
+              setKind(value as typeof kind);
+              setPage(0);
+            }}
+          >
+            {KINDS.map((one) => (
+              <option value={one}>{myWork.kinds[one]}</option>
+            ))}
+          </select>
+        </label>
+      </div>
+      <Loaded of={list}>
+        {({ total, judgments }) => (
+          <>
+            {total === 0 && <p class="empty">{search === '' && kind === 'all' ? myWork.none : myWork.noMatch}</p>}
+            <ul class="entries-list">
+              {judgments.map((own) => (
+                <li key={own.item.id}>
+                  {saved === own.item.id && <p role="status">{myWork.saved}</p>}
+                  <Entry own={own} project={project} person={person} onCorrected={() => corrected(own.item.id)} />
+                </li>
+              ))}
+            </ul>
+            {total > PAGE && (
+              <div class="row pages">
+                <button type="button" disabled={page === 0} onClick={() => setPage(page - 1)}>
+                  {myWork.previous}
+                </button>
+                <button type="button" disabled={(page + 1) * PAGE >= total} onClick={() => setPage(page + 1)}>
+                  {myWork.next}
+                </button>
+              </div>
+            )}
+          </>
+        )}
+      </Loaded>
+    </main>
+  );
+}
+
+interface EntryProps {
+  own: OwnJudgment;
+  project: ProjectDetails;
+  person: Person;
+  onCorrected(): void;
+}
+
+function Entry({ own, project, person, onCorrected }: EntryProps) {
+  const words = useWords();
+  const [open, setOpen] = useState(false);
+  const { item, shown, judgment, history } = own;
+  const when = (time: number) => new Date(time).toLocaleString(words.language);
+  const said = (one: JudgmentOrSkip) => describeJudgment(one, shown, words);
+  const { reason } = judgment;
+  return (
+    <details open={open} onToggle={({ currentTarget }) => setOpen(currentTarget.open)}>
+      <summary>
+        <span class="excerpt">{excerptOf(own)}</span> <strong>{said(judgment)}</strong>{' '}
+        <span class="quiet when">{when(own.created)}</span>
+      </summary>
+      {open && (
+        <>
+          <PromptView prompt={item.content.prompt} />
+          <OptionsView content={item.content} shown={shown} />
+          {reason && judgment.kind !== 'skip' && (
+            <p>
+              {words.reason}: {reason}
+            </p>
+          )}
+          {history.length > 0 && (
+            <ol class="judgments" aria-label={words.myWork.before}>
+              {history.map((one) => (
+                <li class="quiet">
+                  {one.judgment ? said(one.judgment) : words.myWork.undone}, {when(one.created)}
+                </li>
+              ))}
+            </ol>
+          )}
+          {item.practice ? (
+            <p class="quiet">{words.myWork.practice}</p>
+          ) : (
+            <Correction own={own} project={project} person={person} onCorrected={onCorrected} />
+          )}
+        </>
+      )}
+    </details>
+  );
+}
+
+/** The controls that replace a judgment. What is written stays in this browser until it is sent. */
+function Correction({ own: { item, shown, judgment }, project, person, onCorrected }: EntryProps) {
+  const { myWork } = useWords();
+  const [correcting, setCorrecting] = useState(false);
+  const [error, setError] = useState<Error>();
+  const stored = draftOf(person, project.name, item.id);
+  const draft: Draft = { ...stored, read: () => ({ ...wordsOf(judgment), ...stored.read() }) };
+  const send = (judgment: JudgmentOrSkip) => {
+    setError(undefined);
+    const body = { id: crypto.randomUUID(), item: item.id, judgment, shown, guidelines: project.guidelines.version };
+    json(projectApi.judgments.$post({ ...inProject(project.name), json: body })).then(() => {
+      stored.sent();
+      setCorrecting(false);
+      onCorrected();
+    }, setError);
+  };
+  if (!correcting) {
+    return (
+      <button type="button" onClick={() => setCorrecting(true)}>
+        {myWork.correct}
+      </button>
+    );
+  }
+  return (
+    <>
+      {error && <ErrorNote error={error} />}
+      <Judging settings={project.settings} content={item.content} shown={shown} draft={draft} onJudgment={send} />
+    </>
+  );
+}
+
+/** The beginning of what was asked, or of the first option. */
+function excerptOf({ item: { content } }: OwnJudgment): string {
+  const { prompt, options } = content;
+  const last = Array.isArray(prompt) ? prompt.at(-1)?.content : prompt;
+  const [first] = options;
+  const text = typeof last === 'string' ? last : first?.kind === 'text' ? first.text : (first?.kind ?? '');
+  return text.slice(0, 200);
+}
