@@ -3,7 +3,7 @@
  *
  *   demonstrations (SFT) → comparisons → a reward model → PPO, and DPO on the same comparisons
  *
- * A model of 4,100 numbers writes about animals, letter by letter. A reader likes kind words. The model never hears that:
+ * A model of 4,480 numbers writes about animals, letter by letter. A reader likes kind words. The model never hears that:
  * it only learns which of two sentences the reader chose. docs/explanation/microrlhf.md walks through this file.
  * node microrlhf.ts      (Node 22.18 or later, Deno or Bun)
  */
