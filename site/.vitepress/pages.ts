@@ -65,7 +65,8 @@ export function keepBraces({ renderer }: MarkdownRenderer): void {
  * screen readers. A wrong formula ends the build.
  */
 export function drawFormulas(markdown: MarkdownRenderer): void {
-  markdown.use(tex, {
+  const draw = tex as unknown as (markdown: MarkdownRenderer, options: Parameters<typeof tex>[1]) => void; // its own markdown-it
+  draw(markdown, {
     render(source: string, displayMode: boolean) {
       const html = katex.renderToString(source, { displayMode, throwOnError: true, strict: 'error' });
       // Vue leaves it alone: braces of a formula are no values
