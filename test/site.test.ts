@@ -66,6 +66,32 @@ describe('a build', () => {
     expect(brokenLinks(pages)).toEqual([]);
   });
 
+  it.each([
+    ['What is the KL price for?', /pays for each nat of distance/],
+    ['How many comparisons do I need?', /hundred/],
+    ['Can I use my own data?', /<h1[^>]*>Use your own data/],
+    ['What is a reward model?', /reward model is/i],
+    ['How does DPO do without a reward model?', /DPO is a shortcut/],
+    ['What does it not solve?', /Whose preferences\?/],
+    ['Who invented it?', /Bradley and Terry: choices between pairs/],
+    ['How do I install it?', /npm run pack:all/],
+    ['I come from TRL. What is kl_coef called here?', /<code[^>]*>kl_coef<\/code>/],
+    ['Can I read all of it in one file?', /all of it in 300 lines/],
+  ])('answers "%s" within two clicks from the first page', (_, answer) => {
+    const pages = readPages();
+    const linked = (name: string) =>
+      [...pages.get(name)!.matchAll(/<a\b[^>]*?\shref="([^"#]+)/g)].flatMap(([, address]) => {
+        const { pathname } = new URL(unescaped(address), `http://site${base}${name}`);
+        const path = pathname.startsWith(base) ? decodeURI(pathname.slice(base.length)) : '';
+        const file = path.endsWith('/') ? `${path}index.html` : path.replace(/(\.html)?$/, '.html');
+        return path && pages.has(file) ? [file] : [];
+      });
+    const main = (name: string) => /<main\b.*<\/main>/s.exec(pages.get(name)!)?.[0] ?? '';
+    const first = linked('index.html').filter((name) => !name.startsWith('api/'));
+    const near = new Set(['index.html', ...first, ...first.flatMap(linked)]);
+    expect([...near].filter((name) => answer.test(main(name)))).not.toEqual([]);
+  });
+
   it('fails on a link to a file that is not there', () => {
     expect(turn('reference/dpo.md#usage', 'docs/README.md')).toBe('/reference/dpo.md#usage');
     expect(() => turn('reference/no.md', 'docs/README.md')).toThrow('docs/README.md links to reference/no.md');
@@ -112,6 +138,8 @@ describe('in a browser', async () => {
     ['', 'Teach a machine'],
     ['reference/dpo.html', 'DPO'],
     ['explanation/history.html', 'history'],
+    ['explanation/how-it-works.html', 'five minutes'],
+    ['explanation/microrlhf.html', 'microrlhf'],
     ['course/01-bradley-terry.html', 'From a choice to a number'],
     ['course/notebook.html', 'cell by cell'],
     ['api/index.html', 'heed'],
