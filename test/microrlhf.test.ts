@@ -55,7 +55,7 @@ function expectEqual(actual: number[], expected: number[]): void {
 it('has the loss and gradients of heed’s reward model', () => {
   const data = { chosen: draw(-3, 3), rejected: draw(-3, 3), p: Array(COUNT).fill(1), q: Array(COUNT).fill(0) };
   const wanted = ['chosen', 'rejected'];
-  const model = { kind: 'bradley-terry', scale: 1, errorRate: 0 } as const;
+  const model = { kind: 'bradley-terry', scale: 1, discount: 1, errorRate: 0 } as const;
   expectEqual(
     microLoss(data, wanted, ({ chosen, rejected }) => micro.rewardLoss(chosen, rejected)),
     heedLoss(data, wanted, ({ chosen, rejected, p, q }) => mean(choiceLosses(model, chosen, rejected, p, q))),

@@ -23,7 +23,7 @@ const markup = `
   <div class="preview">
     <figure><canvas role="img"></canvas><figcaption>Before it learns, the pole falls after ${recorded.before.steps} steps.
     </figcaption></figure>
-    <figure><canvas role="img"></canvas><figcaption>After ten answers of somebody like you, it stands.</figcaption></figure>
+    <figure><canvas role="img"></canvas><figcaption>After ten answers, it stands.</figcaption></figure>
   </div>
   <div class="clips" role="group" aria-label="Two clips" tabindex="-1" hidden>
     <button type="button" class="clip" data-choice="left"><canvas role="img"></canvas><span>Left is better</span></button>
