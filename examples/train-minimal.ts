@@ -6,7 +6,7 @@
  *
  * What it leaves out, and heed has: checkpoints, several reward presets, people as teachers, continuous actions.
  *
- * node train-minimal.ts [--env CartPole-v1] [--steps 10000] [--labels 40] [--seed 0]
+ * node train-minimal.ts [--env CartPole-v1] [--steps 30000] [--labels 40] [--seed 0]
  */
 import { parseArgs } from 'node:util';
 import {
@@ -36,7 +36,7 @@ import { createOptimizer, createParameters, createTrainStep, mlp } from 'heed/nn
 const { values } = parseArgs({
   options: {
     env: { type: 'string', default: 'CartPole-v1' },
-    steps: { type: 'string', default: '10000' },
+    steps: { type: 'string', default: '30000' },
     labels: { type: 'string', default: '40' },
     seed: { type: 'string', default: '0' },
   },

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { defineConfig } from 'vitepress';
 import { finish } from './finish.ts';
 import { showOutputs } from './notebook.ts';
-import { excluded, keepBraces, lessons, pageOf, root, sidebarOf, slug, turnLinks } from './pages.ts';
+import { drawFormulas, excluded, keepBraces, lessons, pageOf, root, sidebarOf, slug, turnLinks } from './pages.ts';
 
 const course = [
   {
@@ -36,6 +36,7 @@ export default defineConfig({
       turnLinks(markdown);
       showOutputs(markdown);
       keepBraces(markdown);
+      drawFormulas(markdown);
     },
     theme: { light: 'github-light-high-contrast', dark: 'github-dark-high-contrast' },
   },

@@ -2,6 +2,8 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join, posix } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { tex } from '@mdit/plugin-tex';
+import katex from 'katex';
 import type { DefaultTheme, MarkdownRenderer } from 'vitepress';
 
 export const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -56,6 +58,22 @@ interface Token {
 export function keepBraces({ renderer }: MarkdownRenderer): void {
   const inline = renderer.rules.code_inline!;
   renderer.rules.code_inline = (...input) => inline(...input).replace('<code', '<code v-pre');
+}
+
+/**
+ * Draws formulas, `$…$` and `$$…$$`, while the site is built: pages bring KaTeX's fonts and no script. MathML says them to
+ * screen readers. A wrong formula ends the build.
+ */
+export function drawFormulas(markdown: MarkdownRenderer): void {
+  const draw = tex as unknown as (markdown: MarkdownRenderer, options: Parameters<typeof tex>[1]) => void; // its own markdown-it
+  draw(markdown, {
+    render(source: string, displayMode: boolean) {
+      const html = katex.renderToString(source, { displayMode, throwOnError: true, strict: 'error' });
+      // Vue leaves it alone: braces of a formula are no values
+      const raw = html.replace('<span', '<span v-pre');
+      return displayMode ? `<p class="formula" tabindex="0">${raw}</p>\n` : raw;
+    },
+  });
 }
 
 /**

@@ -3,12 +3,15 @@
  * The address keeps the settings: #seed=3&steps=60000.
  */
 import './heed-cartpole.css';
+import { drawCart } from '../../src/env/classic/cartpole.ts';
+import recorded from './clips.json';
 import { drawMap, drawProgress, play } from './draw.ts';
 import type { Choice, Command, Report } from './messages.ts';
 
 const STEPS = 60_000;
 const LEAST_STEPS = 20_000; // fewer leave no room for the rounds of questions
 const STANDS = 400; // steps of an episode, of 500, after which the pole counts as standing
+const ANSWERS = { upright: 10, tilted: 30 }; // for the second, at most: clips that fall are not asked about
 
 const QUESTIONS = {
   upright: 'Which is better? Choose the clip in which the pole stays up.',
@@ -17,6 +20,11 @@ const QUESTIONS = {
 
 const markup = `
   <p class="say" aria-live="polite"></p>
+  <div class="preview">
+    <figure><canvas role="img"></canvas><figcaption>Before it learns, the pole falls after ${recorded.before.steps} steps.
+    </figcaption></figure>
+    <figure><canvas role="img"></canvas><figcaption>After ten answers, it stands.</figcaption></figure>
+  </div>
   <div class="clips" role="group" aria-label="Two clips" tabindex="-1" hidden>
     <button type="button" class="clip" data-choice="left"><canvas role="img"></canvas><span>Left is better</span></button>
     <button type="button" class="clip" data-choice="right"><canvas role="img"></canvas><span>Right is better</span></button>
@@ -27,8 +35,9 @@ const markup = `
     <figure><canvas class="now" role="img"></canvas><figcaption class="now-caption"></figcaption></figure>
     <figure><canvas class="progress" role="img"></canvas><figcaption class="progress-caption"></figcaption></figure>
     <figure class="map" hidden><canvas role="img" aria-label="Map of the learned reward"></canvas>
-      <figcaption>The reward that it learned from you, bright where it is high. Across: the pole's angle, −12° to 12°.
-      Down: how fast it turns, −120 to 120 °/s.</figcaption></figure>
+      <figcaption>What it believes you like: its learned reward. Each square is a state of a cart in the middle of the track.
+      Across: the pole's angle, −12° to 12°. Down: how fast it turns, −120 to 120 °/s. The brighter a square, the more a step
+      there pays, and the agent learns to stay where it is bright. Where you compared nothing, it guesses.</figcaption></figure>
   </div>
   <p class="controls">
     <button type="button" class="start">Start</button>
@@ -43,7 +52,6 @@ class HeedCartPole extends HTMLElement {
   #stops: (() => void)[] = [];
   #query?: string;
   #label = 0;
-  #labels = 10;
   #taste: keyof typeof QUESTIONS = 'upright';
   #points: { step: number; length: number }[] = [];
   #paused = false;
@@ -52,6 +60,7 @@ class HeedCartPole extends HTMLElement {
   connectedCallback(): void {
     this.innerHTML = markup; // constant text
     this.#say(`Two clips, one question: which is better? After ten answers the agent has learned from you alone.`);
+    this.#preview();
     for (const button of this.querySelectorAll<HTMLButtonElement>('[data-choice]')) {
       button.addEventListener('click', () => this.#choose(button.dataset.choice as Choice));
     }
@@ -67,6 +76,16 @@ class HeedCartPole extends HTMLElement {
       event.preventDefault();
       this.#choose(choice);
     });
+  }
+
+  /** Two clips of a real run, to see what this is about before the first click. */
+  #preview(): void {
+    for (const [i, canvas] of this.querySelectorAll<HTMLCanvasElement>('.preview canvas').entries()) {
+      const { states, steps } = [recorded.before, recorded.after][i];
+      const frames = states.map(([position, angle]) => drawCart(Float64Array.of(position, 0, angle, 0)));
+      this.#stops.push(play(canvas, frames, 25));
+      canvas.setAttribute('aria-label', i === 0 ? `The pole falls after ${steps} steps` : 'The pole stands');
+    }
   }
 
   disconnectedCallback(): void {
@@ -109,7 +128,7 @@ class HeedCartPole extends HTMLElement {
     history.replaceState(null, '', `#seed=${seed}&steps=${steps}`);
     this.#begin('upright');
     this.#say('Loading the engine …');
-    for (const name of ['.start', '.clips', '.choices', '.map', '.agent']) this.#show(name, false);
+    for (const name of ['.preview', '.start', '.clips', '.choices', '.map', '.agent']) this.#show(name, false);
     this.#worker = new Worker(new URL('./worker.ts', import.meta.url), { type: 'module' });
     this.#worker.addEventListener('message', ({ data }: MessageEvent<Report>) => this.#hear(data));
     this.#worker.addEventListener('error', () => this.#fail('the training did not start'));
@@ -119,7 +138,7 @@ class HeedCartPole extends HTMLElement {
   /** The same worker goes on: from the policy and the reward that the reader has taught. */
   #changeMind(): void {
     this.#begin('tilted');
-    this.#say('It keeps what it can, and asks you again …');
+    this.#say('It keeps what you said about falling, forgets what you said about leaning, and asks again …');
     this.#send({ kind: 'change' });
   }
 
@@ -134,7 +153,6 @@ class HeedCartPole extends HTMLElement {
 
   #hear(report: Report): void {
     if (report.kind === 'started') {
-      this.#labels = report.labels;
       this.#steps = report.steps;
       for (const name of ['.pause', '.step']) this.#show(name, true);
       this.#show('.agent', true);
@@ -152,7 +170,8 @@ class HeedCartPole extends HTMLElement {
   #ask({ id, clips, texts, framesPerSecond }: Extract<Report, { kind: 'query' }>): void {
     this.#query = id;
     this.#label++;
-    this.#say(`${QUESTIONS[this.#taste]} (${this.#label} of ${this.#labels})`);
+    const most = this.#taste === 'tilted' ? 'at most ' : '';
+    this.#say(`${QUESTIONS[this.#taste]} (${this.#label} of ${most}${ANSWERS[this.#taste]})`);
     for (const name of ['.clips', '.choices']) this.#show(name, true);
     for (const stop of this.#stops.splice(0)) stop();
     for (const [i, canvas] of this.querySelectorAll<HTMLCanvasElement>('.clip canvas').entries()) {
@@ -166,7 +185,7 @@ class HeedCartPole extends HTMLElement {
     if (!this.#query) return;
     this.#send({ kind: 'choice', id: this.#query, choice });
     this.#query = undefined;
-    if (this.#label === this.#labels) for (const name of ['.clips', '.choices']) this.#show(name, false);
+    if (this.#label === ANSWERS[this.#taste]) for (const name of ['.clips', '.choices']) this.#show(name, false);
     this.#say('It learns from your answers …');
   }
 
@@ -201,12 +220,16 @@ class HeedCartPole extends HTMLElement {
   }
 
   #done({ length, lean, seconds }: Extract<Report, { kind: 'done' }>): void {
-    const taught = `${this.#labels} ${this.#taste === 'upright' ? '' : 'new '}answers and ${seconds.toFixed(1)} s of training`;
+    const answers = this.#taste === 'upright' ? 'answers' : 'new answers';
+    const taught = `After ${this.#label} ${answers} and ${seconds.toFixed(1)} s of training`;
     const lasts = `its episodes last ${Math.round(length)} of 500 steps`;
-    const upright = length >= STANDS ? `The pole stands: after ${taught}, ${lasts}.` : `After ${taught}, ${lasts}.`;
-    const leans = `the pole leans ${lean.toFixed(1)}° on average, before it was ${this.#leanBefore.toFixed(1)}°`;
-    const tilted = `You changed your mind. After ${taught}, ${leans}; ${lasts}.`;
-    this.#say(this.#taste === 'upright' ? upright : tilted);
+    const [stands, leans] = [length >= STANDS, lean >= 2 * this.#leanBefore && lean >= this.#leanBefore + 1];
+    const angle = `the pole leans ${lean.toFixed(1)}° on average, before it was ${this.#leanBefore.toFixed(1)}°`;
+    if (this.#taste === 'upright') {
+      this.#say(`${stands ? 'The pole stands.' : 'The pole does not stand yet.'} ${taught}, ${lasts}.`);
+    } else if (stands && leans) this.#say(`You changed its mind: it stands, tilted. ${taught}, ${angle}; ${lasts}.`);
+    else if (leans) this.#say(`It learned to lean, and forgot how to stand. ${taught}, ${angle}, and ${lasts}.`);
+    else this.#say(`It did not learn to lean. ${taught}, ${angle}; ${lasts}. Start again, or try another #seed.`);
     for (const name of ['.pause', '.step', '.clips', '.choices']) this.#show(name, false);
     this.#show('.again', true);
     this.#show('.tilted', this.#taste === 'upright');

@@ -24,7 +24,7 @@ export type Command =
 
 /** From the worker. */
 export type Report =
-  | { kind: 'started'; labels: number; steps: number }
+  | { kind: 'started'; steps: number }
   | {
       kind: 'query';
       id: string;

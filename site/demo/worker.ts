@@ -14,6 +14,7 @@ import { type RecordedEpisode, recordEpisode } from 'heed/rl';
 import type { Choice, Command, Report, RewardMap } from './messages.ts';
 
 const LABELS = 10;
+const NEW_LABELS = 30; // after a change of mind; where a clip falls, the reader is not asked again
 const RANDOM_STEPS = 2000;
 const EVERY = 2048; // steps between two pictures of the agent
 const EPISODES = 5; // that a training ends with
@@ -72,35 +73,62 @@ const reader: Teacher<Segment> = {
   },
 };
 
+/**
+ * The reader, asked only about clips in which both poles stand. Where one falls, the other is better: that is what the
+ * reader said before. Where both fall, nothing is said.
+ */
+const standing: Teacher<Segment> = {
+  name: 'you, later',
+  async *answer(queries) {
+    for (const query of queries) {
+      const [first, second] = query.options.map(({ terminated }) => terminated);
+      if (first && second) yield { id: query.id, choice: 'skip' };
+      else if (first) yield { id: query.id, choice: PREFERENCES.right };
+      else if (second) yield { id: query.id, choice: PREFERENCES.left };
+      else yield* reader.answer([query]);
+    }
+  },
+};
+
 /** What a clip shows, in words. */
 function described({ length, observations, terminated }: Segment): string {
   const angles = Array.from({ length }, (_, t) => Math.abs(observations[4 * t + 2]) * DEGREES);
   const end = terminated ? 'then it falls or leaves the track' : 'it is still up at the end';
-  return `${length} steps, the pole leans up to ${Math.max(...angles).toFixed(0)}°, ${end}`;
+  return `${length} steps, the pole leans up to ${Math.max(...angles).toFixed(1)}°, ${end}`;
 }
 
 async function begin(seed: number, steps: number): Promise<void> {
   await startEngine();
-  taught = await open(seed, steps, 'scale');
+  taught = await open(seed, steps);
   await train(taught);
 }
 
 /**
- * A learner with the old one's policy and reward, and the experience from which it cuts clips. The old answers are
- * dropped: the reward starts from its present weights and learns from the new answers alone.
+ * A learner with the old one's policy, and the experience from which it cuts clips. Of the old answers it keeps those about
+ * falling, and drops those about leaning. Its reward learns from them and from the new answers.
  */
 async function changeMind(): Promise<void> {
   const old = taught!;
-  const { seed, steps } = old.options;
-  // the mean is subtracted, or else standing would pay nearly as much as leaning
-  const learner = await open(seed, Math.ceil(steps / 2), 'zero-mean');
+  const comparisons = old.comparisons().filter(({ segments }) => segments.some(({ terminated }) => terminated));
+  const learner = await openLearner({
+    ...shared,
+    seed: old.options.seed,
+    steps: old.options.steps,
+    teacher: standing,
+    labels: NEW_LABELS,
+    comparisons,
+    randomSteps: 0, // the agent can already act
+    restarts: 0, // and is not to be forgotten
+    schedule: { firstShare: 0.2, rounds: 14, until: 0.8 },
+    reward: { normalize: 'scale', constant: 10, weightDecay: 0 }, // the constant is what standing pays, step by step
+  });
   const [before, fresh] = [old.save(), learner.save()];
-  const { ppo, reward, statistics, environment, experience } = before.state as typeof before.state & { ppo: unknown };
+  const { ppo, statistics, environment, experience } = before.state as typeof before.state & { ppo: unknown };
   const tensors = Object.fromEntries(
-    Object.entries(before.tensors).filter(([name]) => !name.startsWith('comparisons.')),
+    Object.entries(before.tensors).filter(([name]) => !/^(comparisons|reward)\./.test(name)),
   );
   learner.restore({
-    state: { ...fresh.state, ppo, reward, statistics, environment, experience },
+    state: { ...fresh.state, ppo, statistics, environment, experience },
     tensors: { ...fresh.tensors, ...tensors },
   });
   old[Symbol.dispose]();
@@ -108,25 +136,24 @@ async function changeMind(): Promise<void> {
   await train(learner);
 }
 
-const open = (seed: number, steps: number, normalize: 'scale' | 'zero-mean'): Promise<Learner> =>
+const shared = { env: 'CartPole-v1', evaluations: 0, episodes: EPISODES, onNotice() {} } as const;
+
+const open = (seed: number, steps: number): Promise<Learner> =>
   openLearner({
-    env: 'CartPole-v1',
+    ...shared,
+    seed,
+    steps,
     teacher: reader,
     labels: LABELS,
     randomSteps: RANDOM_STEPS,
-    steps,
-    seed,
-    evaluations: 0,
-    episodes: EPISODES,
     schedule: { firstShare: 0.3, rounds: 7, until: 0.25 },
-    reward: { normalize, constant: 0, weightDecay: 0 }, // all of it comes from the reader, and its map is not flat
-    onNotice() {},
+    reward: { normalize: 'scale', constant: 0, weightDecay: 0 }, // all of it comes from the reader, and its map is not flat
   });
 
 async function train(learner: Learner): Promise<void> {
   const { steps } = learner.options;
   clock.total = 0;
-  report({ kind: 'started', labels: LABELS, steps });
+  report({ kind: 'started', steps });
   show(learner);
   for (let shown = 0; ; ) {
     if (paused) {

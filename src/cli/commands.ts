@@ -552,7 +552,7 @@ Examples:
   heed course check 1
   heed course hint 1
   heed course solution 1 --show
-  heed course minimal --env CartPole-v1 --steps 10000`,
+  heed course minimal --env CartPole-v1 --labels 40`,
   ],
   [
     'export',

@@ -2,6 +2,7 @@
 import type { Theme } from 'vitepress';
 import DefaultTheme from 'vitepress/theme-without-fonts';
 import { defineComponent, h, onMounted } from 'vue';
+import 'katex/dist/katex.min.css';
 import './style.css';
 
 export default {

@@ -191,10 +191,10 @@ async function rowsOfFeedback({ feedback, from = 'trl', store, project }: Improv
   }
 }
 
-interface VotesRow {
+interface JudgmentsRow {
   prompt?: string | Message[];
   options: Option[];
-  votes: { person: string; vote: Judgment }[];
+  judgments: { person: string; judgment: Judgment }[];
 }
 
 async function rowsOfProjects(database: Database, name: string): Promise<VersionRows> {
@@ -205,8 +205,8 @@ async function rowsOfProjects(database: Database, name: string): Promise<Version
   }
   const rows: VersionRows = { rated: [], chosen: [] };
   for (const one of ours) {
-    for await (const row of exportRows(database, await findProject(database, one), { format: 'votes' })) {
-      addRow(rows, row as unknown as VotesRow);
+    for await (const row of exportRows(database, await findProject(database, one), { format: 'judgments' })) {
+      addRow(rows, row as unknown as JudgmentsRow);
     }
   }
   if (rows.rated.length + rows.chosen.length > 0) return rows;
@@ -215,18 +215,19 @@ async function rowsOfProjects(database: Database, name: string): Promise<Version
   });
 }
 
-function addRow({ rated, chosen }: VersionRows, { prompt: asked, options, votes }: VotesRow): void {
+function addRow({ rated, chosen }: VersionRows, { prompt: asked, options, judgments }: JudgmentsRow): void {
   if (asked === undefined || options.some((option) => option.kind !== 'text')) return;
   const prompt = (typeof asked === 'string' ? [{ role: 'user', content: asked }] : asked) as never;
   const [first, second] = options.map((option) => (option as { text: string }).text);
   const written = (content: string) => [{ role: 'assistant', content }];
-  for (const { person: user, vote } of votes) {
+  for (const { person: user, judgment } of judgments) {
     const pair = (better: string, worse: string) =>
       chosen.push({ prompt, chosen: written(better), rejected: written(worse), user, weight: 1 });
-    if (vote.kind === 'binary') rated.push({ prompt, completion: written(first), label: vote.good, user, weight: 1 });
-    else if (vote.kind === 'correction' && vote.text !== first) pair(vote.text, first);
-    else if (vote.kind === 'pair' && vote.choice === 'first') pair(first, second);
-    else if (vote.kind === 'pair' && vote.choice === 'second') pair(second, first);
+    if (judgment.kind === 'binary')
+      rated.push({ prompt, completion: written(first), label: judgment.good, user, weight: 1 });
+    else if (judgment.kind === 'correction' && judgment.text !== first) pair(judgment.text, first);
+    else if (judgment.kind === 'pair' && judgment.choice === 'first') pair(first, second);
+    else if (judgment.kind === 'pair' && judgment.choice === 'second') pair(second, first);
   }
 }
 
