@@ -28,6 +28,7 @@ import {
   writeGuidelines,
   writePersonData,
 } from './index.ts';
+import { savedFilterSchema, saveFilter } from './items/filters.ts';
 import { applyDaily } from './retention.ts';
 import { hashOf } from './secrets.ts';
 
@@ -72,6 +73,9 @@ async function fill(at: string) {
   await database.query.insertInto('turns').values(turn).execute();
   await writeGuidelines(database, project.id, 'Be kind.', person.id);
   await changeSettings(database, project, { goal: 'Prefer rhymes.' }, person.id);
+  for (const one of ['Zerlina', 'ben']) {
+    await saveFilter(database, project, savedFilterSchema.parse({ name: `by ${one[0]}`, person: one }));
+  }
   return { database, project, owner, person, items };
 }
 
@@ -123,7 +127,7 @@ describe.each(kinds)('%s', (kind, address) => {
       export: exported,
       judgments: 3,
       lines: 5,
-      rows: { items: 1, latest: 3, judgments: 4, sessions: 1, turns: 1 },
+      rows: { filters: 1, items: 1, latest: 3, judgments: 4, sessions: 1, turns: 1 },
     });
     const check = await verifyAudit(database, { head: head!.hash });
     expect(check).toMatchObject({ valid: true, erased: 5, since: head!.seq });
@@ -171,6 +175,7 @@ describe.each(kinds)('%s', (kind, address) => {
         'comments',
         'estimates',
         'events',
+        'filters',
         'guidelines',
         'identities',
         'items',

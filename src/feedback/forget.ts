@@ -79,6 +79,9 @@ export const forgetPerson = (
       const { numDeletedRows } = await query.deleteFrom(table).where('person', '=', id).executeTakeFirstOrThrow();
       if (numDeletedRows > 0n) rows[table] = Number(numDeletedRows);
     }
+    // saved filters name whom they look for
+    const { numDeletedRows } = await query.deleteFrom('filters').where('person', '=', name).executeTakeFirstOrThrow();
+    if (numDeletedRows > 0n) rows.filters = Number(numDeletedRows);
     await query.updateTable('guidelines').set({ person: null }).where('person', '=', id).execute();
     const items = [...new Set([...held, ...leased].map(({ item }) => item))];
     for (let from = 0; from < items.length; from += AT_ONCE) await recount(query, items.slice(from, from + AT_ONCE));

@@ -132,8 +132,8 @@ async function listed(
 /** A field of a judgment as text; null where it has none. */
 const said = (field: 'choice' | 'good' | 'ranks', kind: Database['kind']): Expression<string | null> =>
   kind === 'postgres'
-    ? sql<string | null>`(answers."judgmentJson"::json ->> ${sql.lit(field)})`
-    : sql<string | null>`cast(json_extract(answers."judgmentJson", ${sql.lit(`$.${field}`)}) as text)`;
+    ? sql<string | null>`(latest."judgmentJson"::json ->> ${sql.lit(field)})`
+    : sql<string | null>`cast(json_extract(latest."judgmentJson", ${sql.lit(`$.${field}`)}) as text)`;
 
 /** Items that somebody has judged or skipped, with a verdict if one is named. */
 function isJudged(

@@ -87,7 +87,7 @@ export async function ownJudgments(
 function hasWord(word: string) {
   const pattern = `%${JSON.stringify(word).slice(1, -1).replace(/[!%_]/g, '!$&')}%`;
   return sql<SqlBool>`(lower(items."contentJson") like ${pattern} escape '!'
-    or lower(answers."judgmentJson") like ${pattern} escape '!')`;
+    or lower(latest."judgmentJson") like ${pattern} escape '!')`;
 }
 
 async function historyOf(query: Database['query'], person: string, items: readonly string[]) {

@@ -186,7 +186,7 @@ it("learns by GRPO from the example's calls, whose history it goes on with or re
     env: agentTasks({ agent, tasks: [{ question: 'Hello' }] }),
     steps: 8,
     batch: 1,
-    answers: 8,
+    completions: 8,
     maxTokens: 8,
     learningRate: 0.03,
     beta: 1e-4,

@@ -1,7 +1,7 @@
 /** Moving projects in from other tools, and out to them. */
 import { useState } from 'preact/hooks';
 import { leftOutInWords } from '../../feedback/transfer/left-out-words.ts';
-import type { ExportTool, ImportTool } from '../../feedback/transfer/tools.ts';
+import { exportTools, type ImportTool } from '../../feedback/transfer/tools.ts';
 import { api, inProject, json, projectApi } from '../page/api.ts';
 import { useAction } from '../page/load.tsx';
 
@@ -11,10 +11,13 @@ const TOOLS: Readonly<Record<ImportTool, string>> = {
   'label-studio': 'Label Studio: the JSON export, and the labeling configuration as config.xml',
   trl: 'TRL: JSONL',
   'openai-evals': 'OpenAI: JSONL of evals or fine-tuning',
+  'open-webui': 'Open WebUI: the feedback export, and the export of all chats',
+  librechat: 'LibreChat: exported conversations',
+  langfuse: 'Langfuse: exported traces and scores',
+  langsmith: 'LangSmith: exported runs and feedback',
+  'openai-stored': 'OpenAI: stored completions',
 };
 const FROM = Object.keys(TOOLS) as ImportTool[];
-/** Argilla is frozen: projects move in from it only. */
-const TO = FROM.filter((tool): tool is ExportTool => tool !== 'argilla');
 
 /** The form that moves data of another tool in. */
 export function MoveIn() {
@@ -96,7 +99,7 @@ export function MoveOut({ name }: { name: string }) {
   return (
     <div class="row">
       <span class="quiet">For another tool, in a ZIP archive:</span>
-      {TO.map((to) => (
+      {exportTools.map((to) => (
         <a class="button" download href={`/api${projectApi.transfer.$path({ ...inProject(name), query: { to } })}`}>
           {to}
         </a>

@@ -191,7 +191,7 @@ describe.skipIf(!hasPackage)(
         env,
         steps: 8,
         batch: 1,
-        answers: 8,
+        completions: 8,
         maxTokens: 8,
         learningRate: 0.03,
         beta: 1e-4,
