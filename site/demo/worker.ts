@@ -192,7 +192,10 @@ function playEpisodes(learner: Learner, count: number): (RecordedEpisode & { lea
       total += Math.abs(observation[2]);
       return policy.act(observation);
     };
-    const episode = recordEpisode(environment, { act }, i + 1, { seconds: 5, framesPerSecond: 25 });
+    const episode = recordEpisode(environment, { act, reset: policy.reset }, i + 1, {
+      seconds: 5,
+      framesPerSecond: 25,
+    });
     return { ...episode, lean: (total / episode.length) * DEGREES };
   });
   policy[Symbol.dispose]();

@@ -132,7 +132,7 @@ export {
   createCompletionScorer,
   type EncodedPrompt,
 } from './policies/completion-batches.ts';
-export { type CompletionOptions, createCompletionLearner } from './policies/completion-learner.ts';
+export { type CompletionLearnerOptions, createCompletionLearner } from './policies/completion-learner.ts';
 export type { CompletionNumbers, CompletionStep, CompletionTrainer } from './policies/completion-step.ts';
 export { createCompletionTrainer, minibatches } from './policies/completion-trainer.ts';
 export { type Constraint, constrain, parseConstraints, withConstraints } from './policies/constraints.ts';

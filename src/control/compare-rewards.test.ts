@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { random } from '../random.ts';
-import type { StepReward } from '../rl/agent.ts';
+import type { LearnedStepReward } from '../rl/agent.ts';
 import { renderReport } from '../run/report.ts';
 import { compareRewards } from './compare-rewards.ts';
 import { epicDistance } from './epic.ts';
@@ -14,7 +14,7 @@ const folder = mkdtempSync(join(tmpdir(), 'heed-compare-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const [states, actions, discount] = [[0, 1, 3], [0, 1], 0.9];
-const reward = (score: (s: number, a: number, t: number) => number): StepReward => ({
+const reward = (score: (s: number, a: number, t: number) => number): LearnedStepReward => ({
   observationSpace: { kind: 'box', low: Float32Array.of(0), high: Float32Array.of(3) },
   actionSpace: { kind: 'discrete', n: 2 },
   scoreAll: ({ observations: s, actions: a, nextObservations: t }) =>
@@ -34,7 +34,8 @@ const ahead = {
   actions: Float32Array.from(pairs, ([a]) => a),
   observations: Float32Array.from(pairs, ([, t]) => t),
 };
-const distance = (a: StepReward, b: StepReward) => epicDistance([a, b], steps, ahead, { size: 1, discount });
+const distance = (a: LearnedStepReward, b: LearnedStepReward) =>
+  epicDistance([a, b], steps, ahead, { size: 1, discount });
 const wish = (s: number, a: number, t: number) => s + 2 * a - 0.5 * t;
 
 // NumPy's, by the definition in the paper with all expectations taken over every transition

@@ -2,11 +2,11 @@
  * The EPIC distance of two rewards (Gleave et al. 2021, "Quantifying Differences in Reward Functions"). It is 0 for
  * rewards that differ in scale and in potential shaping, which change no best policy, and 1 for opposite ones.
  */
-import type { StepReward } from '../rl/agent.ts';
+import type { LearnedStepReward } from '../rl/agent.ts';
 import { pearson } from './correlation.ts';
 
 /** Steps side by side. */
-export type Steps = Parameters<StepReward['scoreAll']>[0];
+export type Steps = Parameters<LearnedStepReward['scoreAll']>[0];
 
 /** Actions, [n, a], and observations that any of them may lead to, [n, o]. */
 export interface Continuations {
@@ -24,12 +24,12 @@ export interface Continuations {
  * @param size Numbers in an observation.
  */
 export function epicDistance(
-  [first, second]: readonly [StepReward, StepReward],
+  [first, second]: readonly [LearnedStepReward, LearnedStepReward],
   steps: Steps,
   continuations: Continuations,
   { size, discount }: { size: number; discount: number },
 ): number {
-  const canonical = (reward: StepReward): Float64Array => {
+  const canonical = (reward: LearnedStepReward): Float64Array => {
     const scores = reward.scoreAll(steps);
     const [before, after] = [steps.observations, steps.nextObservations].map((states) =>
       expectedRewards(reward, states, continuations, size),
@@ -41,7 +41,7 @@ export function epicDistance(
 
 /** For each state [n, o], the mean reward of the continuations from it. */
 function expectedRewards(
-  reward: StepReward,
+  reward: LearnedStepReward,
   states: Float32Array,
   { actions, observations }: Continuations,
   size: number,

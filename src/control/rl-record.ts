@@ -13,7 +13,7 @@ import { openRewarded } from './load-reward.ts';
 export const seenReturn = (evaluation: { mean: number } | undefined): Record<string, number> =>
   evaluation ? { return: evaluation.mean } : {};
 
-export const rl: TrainingRecord = {
+export const rlRecord: TrainingRecord = {
   name: 'rl',
   teaches: 'rewarded agent',
   schema: rlSchema,

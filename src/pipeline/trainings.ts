@@ -1,8 +1,8 @@
 /** Every command that a stage of a pipeline can run, by name: the records of all algorithms. */
 import { languageRecords } from '../align/records.ts';
-import { rl } from '../control/rl-record.ts';
+import { rlRecord } from '../control/rl-record.ts';
 import { train } from '../control/training-record.ts';
 import { byName } from '../run/training-record.ts';
 import { ablate, sweep } from '../sweep/records.ts';
 
-export const trainings = { ...byName([train, rl, sweep, ablate]), ...languageRecords };
+export const trainings = { ...byName([train, rlRecord, sweep, ablate]), ...languageRecords };

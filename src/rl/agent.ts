@@ -52,7 +52,7 @@ export interface Agent {
 type Tensors = Parameters<TrainParts<never>['run']['saveCheckpoint']>[1]['tensors'];
 
 /** Scores steps in place of the environment's rewards, as a learned reward does. */
-export interface StepReward {
+export interface LearnedStepReward {
   /** Observations that it scores. */
   readonly observationSpace: Box;
   /** Actions that it scores. */
@@ -75,7 +75,7 @@ export const algorithmSettings = ({ algorithm, ...options }: AlgorithmOptions) =
 export function createAgent(
   options: AlgorithmOptions & { steps: number; seed: number },
   environment: VectorEnvironment,
-  reward?: StepReward,
+  reward?: LearnedStepReward,
 ): Agent {
   const { algorithm, seed, steps } = options;
   const rewarded = (rollout: Rollout): Rollout =>

@@ -10,7 +10,7 @@ import { textsForPrograms } from '../library-words.ts';
 import { checkInput } from '../options.ts';
 import type { Diagnosis } from '../run/diagnosis.ts';
 import { createTraining, type Training } from '../run/training.ts';
-import type { StepReward } from './agent.ts';
+import type { LearnedStepReward } from './agent.ts';
 import { type ControlPolicy, createControlPolicy } from './control-policy.ts';
 import { diagnoseControl } from './diagnosis/diagnose.ts';
 import { type ControlRow, rewardedFacts } from './diagnosis/measures.ts';
@@ -32,7 +32,7 @@ export interface RlInput extends Omit<RlSettings, 'env' | 'reward'> {
   /** What the agent acts in (default: `CartPole-v1`). */
   env?: EnvironmentInput;
   /** A learned reward to train on, such as that of `loadReward` (default: the environment's own). It stays the caller's. */
-  reward?: StepReward;
+  reward?: LearnedStepReward;
   /** Stops the training after the current step. */
   signal?: AbortSignal | undefined;
 }
@@ -109,7 +109,7 @@ function recorded(learner: RlLearner) {
  */
 export function openRlLearner(
   { env = 'CartPole-v1', ...settings }: Omit<RlInput, 'signal' | 'reward'> & Pick<RlSettings, 'reward'>,
-  reward?: StepReward,
+  reward?: LearnedStepReward,
 ): Promise<RlLearner> {
   return inEnvironment(
     env,

@@ -22,7 +22,7 @@ import {
   algorithmShape,
   checkChoice,
   createAgent,
-  type StepReward,
+  type LearnedStepReward,
 } from './agent.ts';
 import { diagnoseControl, diagnoseControlRun } from './diagnosis/diagnose.ts';
 import { type ControlRow, rewardedFacts, type Standard, type WorldSample, worldFacts } from './diagnosis/measures.ts';
@@ -112,14 +112,14 @@ export type RlLearner = ReturnType<typeof createRlLearner>;
 /** Creates a learner from `reward`, or the environment's own. Throws if settings are wrong, before anything runs. */
 export function createRlLearner(
   options: RlOptions,
-  { environment: source, reward }: { environment: EnvironmentSource; reward?: StepReward },
+  { environment: source, reward }: { environment: EnvironmentSource; reward?: LearnedStepReward },
 ) {
   if (reward) checkFits(reward, source);
   const { seed, steps } = options;
   const environment = createVectorEnvironment(source.batch(algorithmSettings(options).environments), seed);
   /** The learned rewards of the last rollout. */
   let learned: Float32Array | undefined;
-  const scoring: StepReward | undefined = reward && {
+  const scoring: LearnedStepReward | undefined = reward && {
     ...reward,
     scoreAll(steps) {
       learned = reward.scoreAll(steps);
@@ -181,7 +181,7 @@ export function createRlLearner(
 }
 
 /** Checks that a reward scores what an environment shows and takes. @throws HeedError if it does not. */
-export function checkFits(reward: StepReward, { id, observationSpace, actionSpace }: EnvironmentSource): void {
+export function checkFits(reward: LearnedStepReward, { id, observationSpace, actionSpace }: EnvironmentSource): void {
   const kinds = [reward.actionSpace, actionSpace].map((space) =>
     space.kind === 'discrete' ? `one of ${space.n} actions` : `actions of ${sizeOf(space)} numbers`,
   );

@@ -11,7 +11,7 @@ import type { AnyPolicy } from './remote-policy.ts';
 import { setUpPolicy } from './setup.ts';
 
 /** Options of policy training with several completions per prompt. */
-export interface CompletionOptions extends PolicyTrainingOptions {
+export interface CompletionLearnerOptions extends PolicyTrainingOptions {
   /** Completions of each prompt in a step. */
   completions: number;
 }
@@ -22,7 +22,7 @@ export interface CompletionOptions extends PolicyTrainingOptions {
  * @param kind The algorithm's name, for the run's name.
  * @throws HeedError when models, reward or prompts cannot be used.
  */
-export async function createCompletionLearner<O extends CompletionOptions>(
+export async function createCompletionLearner<O extends CompletionLearnerOptions>(
   kind: string,
   options: O,
   live: Live,

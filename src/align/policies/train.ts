@@ -6,7 +6,7 @@ import { basename, join } from '../../node.ts';
 import type { TrainParts } from '../../run/drive.ts';
 import type { EpisodeFailure } from '../agents/metrics.ts';
 import { diagnosePolicySettings } from '../diagnosis/policy.ts';
-import { recordCompletions, type SpreadRow } from '../training/samples.ts';
+import { recordSamples, type SpreadRow } from '../training/samples.ts';
 import { type TrainedModel, trainModel } from '../training/train-model.ts';
 import type { ComparedCompletions } from './ask-people.ts';
 import type { PolicyLearner, PolicyStep } from './learner.ts';
@@ -113,7 +113,7 @@ export function trainPolicy<O extends PolicyTrainingOptions>(
     },
     recordEvaluation(step, evaluation) {
       const { spread, samples } = evaluation;
-      recordCompletions(run, step, samples);
+      recordSamples(run, step, samples);
       run.sample({ kind: 'spread', step, of: spread } satisfies SpreadRow);
       return evaluationMetrics(evaluation);
     },

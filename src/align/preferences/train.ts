@@ -2,7 +2,7 @@
 import type { TrainParts } from '../../run/drive.ts';
 import { diagnosePreference } from '../diagnosis/preference.ts';
 import { recordTokens } from '../examples/token-rows.ts';
-import { recordCompletions } from '../training/samples.ts';
+import { recordSamples } from '../training/samples.ts';
 import { type TrainedModel, trainModel } from '../training/train-model.ts';
 import type { PreferenceEvaluation } from './evaluation.ts';
 import type { PreferenceLearner, PreferenceStep } from './learner.ts';
@@ -61,7 +61,7 @@ export function trainPreferences<O extends PreferenceOptions>(
     record: ({ evaluation: _, ...step }) => preferenceMetrics(step),
     recordEvaluation(step, evaluation) {
       if (step === 0) recordTokens(parts.run, learner.firstRows);
-      recordCompletions(parts.run, step, evaluation.samples);
+      recordSamples(parts.run, step, evaluation.samples);
       return evaluationMetrics(evaluation);
     },
     result({ step, recentLoss, evaluation }) {

@@ -17,7 +17,7 @@ import { lengthCoefficient, withoutLength } from './length-bias.ts';
 import { type Beginning, type Calibrated, finishRewardModel, type RewardModel } from './model.ts';
 import type { RewardModelOptions } from './options.ts';
 import { rankingsFingerprint } from './rankings.ts';
-import { type Chosen, completionsOf, type RewardData, referencesOf } from './read-rankings.ts';
+import { type Chosen, completionsIn, type RewardData, referencesOf } from './read-rankings.ts';
 import { trainedReward } from './trainable.ts';
 
 interface HeadState {
@@ -54,7 +54,7 @@ export function createHeadLearner({ options, begun, data, own, live, calibration
   async function featuresOf(chosen: Chosen, signal?: AbortSignal): Promise<Features> {
     const known = features.get(chosen);
     if (known) return known;
-    const which = completionsOf(chosen);
+    const which = completionsIn(chosen);
     const onProgress = progressNotice(live.onNotice);
     const read = await readFeatures(model, which.map(chosen.rankings.completion), { folder, signal, onProgress });
     const rowOf = new Int32Array(chosen.rankings.lengths.length).fill(-1);
@@ -129,7 +129,7 @@ export function createHeadLearner({ options, begun, data, own, live, calibration
         accuracy,
         gradientNorm: fit.gradientNorm,
         learningRate: 0,
-        tokens: completionsOf(train).reduce((sum, i) => sum + rankings.completions.lengths[i], 0),
+        tokens: completionsIn(train).reduce((sum, i) => sum + rankings.completions.lengths[i], 0),
         penalty: fit.penalty,
         evaluation: await evaluate(),
         done: true,

@@ -19,14 +19,14 @@ export interface Chosen {
 }
 
 /** Indices of the completions of some rankings. */
-export const completionsOf = ({ rankings, lists }: Chosen): number[] =>
+export const completionsIn = ({ rankings, lists }: Chosen): number[] =>
   lists.flatMap((list) => rankings.lists[list].levels.map((_, i) => rankings.lists[list].first + i));
 
 /** The most completions that rewards are normalized by. */
 const MOST_REFERENCES = 1000;
 
 /** Indices of the completions that rewards are normalized by. */
-export const referencesOf = (chosen: Chosen): number[] => completionsOf(chosen).slice(0, MOST_REFERENCES);
+export const referencesOf = (chosen: Chosen): number[] => completionsIn(chosen).slice(0, MOST_REFERENCES);
 
 /** The data of the training of a reward model. */
 export interface RewardData {

@@ -50,7 +50,7 @@ import {
 } from './model.ts';
 import { type RewardModelOptions, rewardModelSchema } from './options.ts';
 import { rankingsFingerprint } from './rankings.ts';
-import { type Chosen, completionsOf, type RewardData, readRewardData, referencesOf } from './read-rankings.ts';
+import { type Chosen, completionsIn, type RewardData, readRewardData, referencesOf } from './read-rankings.ts';
 import { type TrainedReward, trainedReward } from './trainable.ts';
 
 /** An evaluation on held-out comparisons. */
@@ -267,7 +267,7 @@ function createRewardLearner(
   const { rankings: referred, lists: measurable } = heldOut ?? train;
   const tokensOf = (chosen: Chosen) =>
     chosen.lists.map((list) =>
-      completionsOf({ ...chosen, lists: [list] }).reduce((sum, i) => sum + chosen.rankings.completions.lengths[i], 0),
+      completionsIn({ ...chosen, lists: [list] }).reduce((sum, i) => sum + chosen.rankings.completions.lengths[i], 0),
     );
   const learned = tokensOf(train).reduce((sum, tokens) => sum + tokens, 0) * ((steps * batch) / lists.length);
   const sample = sampleHeldOut(tokensOf({ rankings: referred, lists: measurable }), {
@@ -294,7 +294,7 @@ function createRewardLearner(
     heldOut: Chosen,
     signal?: AbortSignal,
   ): Promise<{ evaluation: RewardStepEvaluation; sampleLoss: number }> {
-    const completions = completionsOf(heldOut);
+    const completions = completionsIn(heldOut);
     const examples = completions.map(heldOut.rankings.completion);
     const scores: Float32Array[] = [];
     for (const [i, { scorer }] of members.entries()) {

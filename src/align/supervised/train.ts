@@ -5,7 +5,7 @@ import type { Training } from '../../run/training.ts';
 import { diagnoseSupervised } from '../diagnosis/supervised.ts';
 import { recordTokens } from '../examples/token-rows.ts';
 import type { LanguageTrainingOptions } from '../training/options.ts';
-import { recordCompletions } from '../training/samples.ts';
+import { recordSamples } from '../training/samples.ts';
 import { stepMetrics, type TrainedModel, trainModel } from '../training/train-model.ts';
 import { type ModelResult, trainedModel, trainingOf } from '../training/verb.ts';
 import type { LanguageEvaluation, LanguageLearner, LanguageStep } from './learner.ts';
@@ -70,7 +70,7 @@ export function trainLanguageModel<O extends LanguageTrainingOptions>(
     record: stepMetrics,
     recordEvaluation(step, evaluation) {
       if (step === 0) recordTokens(parts.run, learner.firstRows);
-      recordCompletions(parts.run, step, evaluation.samples);
+      recordSamples(parts.run, step, evaluation.samples);
       return evaluationMetrics(evaluation);
     },
     result({ evaluation, recentLoss, tokensPerSecond }) {

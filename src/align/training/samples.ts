@@ -39,7 +39,7 @@ export interface SpreadRow {
 }
 
 /** Writes completions of an evaluation to samples.jsonl. */
-export function recordCompletions(run: Run, step: number, completions: readonly SampleCompletion[]): void {
+export function recordSamples(run: Run, step: number, completions: readonly SampleCompletion[]): void {
   for (const [index, completion] of completions.entries()) {
     run.sample({ kind: 'completion', step, index, ...completion } satisfies CompletionRow);
   }

@@ -1,10 +1,10 @@
 /** heed rl: PPO, A2C, TRPO or SAC on the environment's own reward. */
 import type { Command } from 'commander';
-import { rl } from '../../control/rl-record.ts';
+import { rlRecord } from '../../control/rl-record.ts';
 import { addTraining } from '../run/run-training.ts';
 import { showDefaultsByEnvironment } from './defaults.ts';
 
 export function addRl(command: Command): void {
-  addTraining(command, rl);
-  showDefaultsByEnvironment(command, rl);
+  addTraining(command, rlRecord);
+  showDefaultsByEnvironment(command, rlRecord);
 }

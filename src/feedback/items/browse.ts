@@ -10,7 +10,7 @@ import { LARGE_PART, partsOf } from '../store/parts.ts';
 import type { Tables } from '../store/schema.ts';
 import { itemColumns, itemFromRow, itemSchema } from './items.ts';
 import { JudgmentError } from './record.ts';
-import type { ItemState, Verdict } from './states.ts';
+import type { ChoiceVerdict, ItemState } from './states.ts';
 
 const whole = z.number().int();
 
@@ -58,7 +58,7 @@ export interface ListOptions {
   /** Only items that the person of this name has judged; with state `skipped`, has skipped. */
   person?: string;
   /** Only items with a judgment that says this, by that person if one is named. */
-  verdict?: Verdict;
+  verdict?: ChoiceVerdict;
   /** Items on a page; 50 by default. */
   limit?: number;
   /** Items to skip. */
@@ -137,7 +137,7 @@ const said = (field: 'choice' | 'good' | 'ranks', kind: Database['kind']): Expre
 
 /** Items that somebody has judged or skipped, with a verdict if one is named. */
 function isJudged(
-  { kind, person, verdict }: { kind: 'judgment' | 'skip'; person: string; verdict?: Verdict },
+  { kind, person, verdict }: { kind: 'judgment' | 'skip'; person: string; verdict?: ChoiceVerdict },
   store: Database['kind'],
 ): Expression<SqlBool> {
   const by = person === '' ? sql<SqlBool>`true` : sql<SqlBool>`people.name = ${person}`;

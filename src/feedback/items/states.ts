@@ -19,4 +19,4 @@ export type ItemState = (typeof itemStates)[number];
 /** What a judgment of a pair, or of good and bad, says: items are listed by it. */
 export const verdicts = ['first', 'second', 'tie', 'both-bad', 'unknown', 'good', 'bad'] as const;
 /** A verdict. */
-export type Verdict = (typeof verdicts)[number];
+export type ChoiceVerdict = (typeof verdicts)[number];

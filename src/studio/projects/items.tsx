@@ -1,6 +1,6 @@
 /** The items of a project: found by words and state, looked at with their judgments, put away or deleted. */
 import { useEffect, useState } from 'preact/hooks';
-import { type ItemState, itemStates, type Verdict, verdicts } from '../../feedback/items/states.ts';
+import { type ChoiceVerdict, type ItemState, itemStates, verdicts } from '../../feedback/items/states.ts';
 import { describeJudgment } from '../label/describe.ts';
 import { inProject, json, type Person, projectApi } from '../page/api.ts';
 import { Comments } from '../page/comments.tsx';
@@ -22,7 +22,7 @@ const STATES: Record<ItemState, string> = {
   disputed: 'Judged differently',
   archived: 'Archived',
 };
-const VERDICTS: Record<Verdict, string> = {
+const VERDICTS: Record<ChoiceVerdict, string> = {
   first: 'the first is better',
   second: 'the second is better',
   tie: 'equally good',
@@ -37,7 +37,7 @@ interface Filter {
   search: string;
   state: ItemState;
   person: string;
-  verdict: Verdict | null;
+  verdict: ChoiceVerdict | null;
 }
 const EVERYTHING: Filter = { search: '', state: 'all', person: '', verdict: null };
 
@@ -112,7 +112,9 @@ export function ItemsPage({ project: name, person }: { project: string; person: 
           A judgment says
           <select
             value={verdict ?? ''}
-            onChange={({ currentTarget: { value } }) => change({ verdict: value === '' ? null : (value as Verdict) })}
+            onChange={({ currentTarget: { value } }) =>
+              change({ verdict: value === '' ? null : (value as ChoiceVerdict) })
+            }
           >
             <option value="">anything</option>
             {verdicts.map((one) => (
