@@ -83,48 +83,72 @@ const isObject = (value: unknown): value is Schema =>
  * @throws HeedError that names the place, if it is no schema, leads elsewhere, or no JSON fits it.
  */
 export function compileSchema(root: unknown): CompiledSchema {
-  const references = new Map<string, Rule | undefined>();
-  const unchecked = new Set<string>();
-  const impossible: string[] = [];
-  const terms = createTerms();
-  let schemas = 0;
+  const reader = new SchemaReader(root);
+  const rule = reader.ruleOf(root, 'schema');
+  if (!rule) {
+    throw new HeedError(`No JSON fits the schema: ${reader.impossible[0]}.`, {
+      hint: 'Change this part of the schema.',
+    });
+  }
+  return { rule, unchecked: [...reader.unchecked] };
+}
 
-  const refuse = (at: string, what: string): never => {
-    throw new HeedError(`The JSON ${at} ${what}.`, { hint: 'Change this part of the schema.' });
-  };
-  const check = (at: string, keyword: string) => void unchecked.add(`${at}: ${keyword}`);
-  const never = (at: string, why: string): undefined => {
-    impossible.push(`${at} ${why}`);
+function refuse(at: string, what: string): never {
+  throw new HeedError(`The JSON ${at} ${what}.`, { hint: 'Change this part of the schema.' });
+}
+
+/** A schema on its way to a rule. */
+class SchemaReader {
+  readonly #root: unknown;
+  readonly #references = new Map<string, Rule | undefined>();
+  readonly #terms = createTerms();
+  readonly #terminates = createTermination((reference, at) => this.#targetOf(reference, at));
+  #schemas = 0;
+  /** Parts of the schema that the rule does not enforce. */
+  readonly unchecked = new Set<string>();
+  /** Why parts of the schema fit nothing. */
+  readonly impossible: string[] = [];
+
+  constructor(root: unknown) {
+    this.#root = root;
+  }
+
+  #check(at: string, keyword: string): void {
+    this.unchecked.add(`${at}: ${keyword}`);
+  }
+  #never(at: string, why: string): undefined {
+    this.impossible.push(`${at} ${why}`);
     return undefined;
-  };
+  }
 
-  const count = () => {
-    if (++schemas > MOST_SCHEMAS) refuse('schema', `has more than ${MOST_SCHEMAS} parts, with those that it refers to`);
-  };
+  #count() {
+    if (++this.#schemas > MOST_SCHEMAS)
+      refuse('schema', `has more than ${MOST_SCHEMAS} parts, with those that it refers to`);
+  }
 
-  const targetOf = (reference: string, at: string): unknown => {
+  #targetOf(reference: string, at: string): unknown {
     const [start, ...path] = reference.split('/');
     const keys = path.map((part) => decoded(part).replaceAll('~1', '/').replaceAll('~0', '~'));
     const step = (from: unknown, key: string) =>
       typeof from === 'object' && from !== null && Object.hasOwn(from, key) ? (from as Schema)[key] : undefined;
     const isHere =
-      start === '#' || (start === '' && isObject(root) && reference === '') || start === (root as Schema).$id;
-    const target = isHere ? keys.reduce<unknown>(step, root) : anchored(root, reference);
+      start === '#' ||
+      (start === '' && isObject(this.#root) && reference === '') ||
+      start === (this.#root as Schema).$id;
+    const target = isHere ? keys.reduce<unknown>(step, this.#root) : anchored(this.#root, reference);
     return target ?? refuse(at, `has the $ref "${reference}", which leads nowhere. Put what it means into "$defs"`);
-  };
+  }
 
-  const terminates = createTermination(targetOf);
-
-  const referenced = (reference: string, at: string): Rule | undefined => {
-    if (references.has(reference)) return references.get(reference);
-    const target = targetOf(reference, at);
-    if (!terminates(target)) {
-      return never(at, `has the $ref "${reference}", which contains itself without an end`);
+  #referenced(reference: string, at: string): Rule | undefined {
+    if (this.#references.has(reference)) return this.#references.get(reference);
+    const target = this.#targetOf(reference, at);
+    if (!this.#terminates(target)) {
+      return this.#never(at, `has the $ref "${reference}", which contains itself without an end`);
     }
     let rule: Rule | undefined;
     let depth = 0;
     // a schema may contain itself
-    references.set(reference, (then) => {
+    this.#references.set(reference, (then) => {
       if (depth > 50) refuse(at, `has the $ref "${reference}", which is nothing but itself`);
       depth++;
       try {
@@ -133,87 +157,92 @@ export function compileSchema(root: unknown): CompiledSchema {
         depth--;
       }
     });
-    rule = ruleOf(target, reference);
-    if (!rule) references.set(reference, undefined);
-    return references.get(reference);
-  };
+    rule = this.ruleOf(target, reference);
+    if (!rule) this.#references.set(reference, undefined);
+    return this.#references.get(reference);
+  }
 
   /** Puts in what `$ref` and `allOf` say. A `$ref` alone stays, since a schema may contain itself. */
-  const flatten = (schema: Schema, at: string, depth = 0): unknown => {
-    count();
+  #flatten(schema: Schema, at: string, depth = 0): unknown {
+    this.#count();
     const { $ref, allOf, ...rest } = restrictions(schema);
     if ($ref === undefined && allOf === undefined) return rest;
     if (allOf === undefined && Object.keys(rest).length === 0) return { $ref };
     if (depth > 64) refuse(at, 'has a $ref that contains itself in "allOf"');
-    const parts = [...(Array.isArray(allOf) ? allOf : []), ...($ref === undefined ? [] : [targetOf(String($ref), at)])];
+    const parts = [
+      ...(Array.isArray(allOf) ? allOf : []),
+      ...($ref === undefined ? [] : [this.#targetOf(String($ref), at)]),
+    ];
     if (parts.length === 1 && Object.keys(rest).length === 0 && isObject(parts[0]))
-      return flatten(parts[0], at, depth + 1);
+      return this.#flatten(parts[0], at, depth + 1);
     let whole: unknown = rest;
     for (const part of parts) {
-      const flat = isObject(part) ? flatten(part, at, depth + 1) : part;
+      const flat = isObject(part) ? this.#flatten(part, at, depth + 1) : part;
       const resolved =
-        isObject(flat) && '$ref' in flat ? flatten(targetOf(String(flat.$ref), at) as Schema, at, depth + 1) : flat;
+        isObject(flat) && '$ref' in flat
+          ? this.#flatten(this.#targetOf(String(flat.$ref), at) as Schema, at, depth + 1)
+          : flat;
       whole = mergeSchemas(whole, resolved);
       if (!isObject(whole)) return whole;
       const { allOf: left = [], ...merged } = whole;
       whole = merged;
-      for (const one of left as Schema[]) whole = distribute(merged, one, at);
+      for (const one of left as Schema[]) whole = this.#distribute(merged, one, at);
     }
     return whole;
-  };
+  }
 
-  /** Two schemas that both have alternatives: each of one with the other. */
-  const distribute = (first: Schema, second: Schema, at: string): Schema => {
+  /** Two this.#schemas that both have alternatives: each of one with the other. */
+  #distribute(first: Schema, second: Schema, at: string): Schema {
     const { anyOf, oneOf, ...rest } = first;
     const alternatives = (anyOf ?? oneOf) as unknown[] | undefined;
     const isAlternative = Object.keys(second).every((keyword) => keyword === 'anyOf' || keyword === 'oneOf');
     if (isAlternative && Array.isArray(alternatives) && !(anyOf && oneOf)) {
-      if (oneOf) check(at, 'oneOf');
+      if (oneOf) this.#check(at, 'oneOf');
       return { ...rest, anyOf: alternatives.map((one) => ({ allOf: [one, second] })) };
     }
-    for (const keyword of Object.keys(second)) check(at, keyword);
+    for (const keyword of Object.keys(second)) this.#check(at, keyword);
     return first;
-  };
+  }
 
-  const termOf = (schema: Schema, at: string): Term => {
+  #termOf(schema: Schema, at: string): Term {
     const { minLength = 0, maxLength = Number.POSITIVE_INFINITY, pattern = [], format } = schema;
-    const { min, max } = countsOf(at, minLength, maxLength, 'Length');
-    const length = terms.repeat(terms.set([0, 0x10ffff]), min, max);
+    const { min, max } = this.#countsOf(at, minLength, maxLength, 'Length');
+    const length = this.#terms.repeat(this.#terms.set([0, 0x10ffff]), min, max);
     const patterns = [pattern].flat().flatMap((one) => {
       try {
-        return [termOfPattern(terms, String(one))];
+        return [termOfPattern(this.#terms, String(one))];
       } catch (error) {
         if (error instanceof HeedError) return refuse(`${at}.pattern`, error.message);
         if (!(error instanceof PatternLimit)) throw error;
-        check(at, 'pattern');
+        this.#check(at, 'pattern');
         return [];
       }
     });
-    const term = terms.and(length, ...patterns);
+    const term = this.#terms.and(length, ...patterns);
     const known = typeof format === 'string' && Object.hasOwn(FORMATS, format) ? FORMATS[format] : undefined;
     if (known === undefined) return term;
     // a format is what the standard calls an annotation: patterns and lengths come first
-    const formatted = terms.and(term, termOfPattern(terms, known));
-    return terms.alive(formatted) ? formatted : term;
-  };
+    const formatted = this.#terms.and(term, termOfPattern(this.#terms, known));
+    return this.#terms.alive(formatted) ? formatted : term;
+  }
 
   /** Whether a name is one of a pattern's, without a regular expression that could take forever. */
-  const matches = (pattern: string, name: string, at: string): boolean => {
-    let term: Term | undefined = termOf({ pattern }, `${at}.patternProperties`);
-    for (const character of name) term = term && terms.after(term, character.codePointAt(0)!);
+  #matches(pattern: string, name: string, at: string): boolean {
+    let term: Term | undefined = this.#termOf({ pattern }, `${at}.patternProperties`);
+    for (const character of name) term = term && this.#terms.after(term, character.codePointAt(0)!);
     return term?.nullable ?? false;
-  };
+  }
 
-  function countsOf(at: string, least: unknown, most: unknown, what: string): Counts {
+  #countsOf(at: string, least: unknown, most: unknown, what: string): Counts {
     const [min, max] = [Number(least), Number(most)];
     if (!(min >= 0) || Number.isNaN(max)) refuse(at, `has a min${what} or max${what} that is no number`);
     if (min > MOST_COUNTED) refuse(at, `has a min${what} of ${min}: expected at most ${MOST_COUNTED}`);
     if (max <= MOST_COUNTED || max === Number.POSITIVE_INFINITY) return { min, max };
-    check(at, `max${what}`);
+    this.#check(at, `max${what}`);
     return { min, max: Number.POSITIVE_INFINITY };
   }
 
-  const numberOf = (schema: Schema, isInteger: boolean, at: string): Rule | undefined => {
+  #numberOf(schema: Schema, isInteger: boolean, at: string): Rule | undefined {
     const bounds: NumberBounds = { integer: isInteger };
     for (const keyword of KEYWORDS.number as (keyof NumberBounds & string)[]) {
       const value = schema[keyword];
@@ -225,97 +254,93 @@ export function compileSchema(root: unknown): CompiledSchema {
       if (Math.abs(limit) < 1e21 || keyword === 'multipleOf') Object.assign(bounds, { [keyword]: limit });
     }
     if (Object.keys(bounds).length === 1) return isInteger ? integer : number;
-    return boundedNumber(bounds) ?? never(at, 'has no number between its bounds');
-  };
+    return boundedNumber(bounds) ?? this.#never(at, 'has no number between its bounds');
+  }
 
-  const arrayOf = (schema: Schema, at: string): Rule | undefined => {
+  #arrayOf(schema: Schema, at: string): Rule | undefined {
     const { items, prefixItems, additionalItems, minItems = 0, maxItems = Number.POSITIVE_INFINITY } = schema;
     const tuple = (Array.isArray(items) ? items : (prefixItems ?? [])) as unknown[];
     const others = Array.isArray(items) ? (additionalItems ?? true) : (items ?? true);
-    const first = tuple.map((item, i) => ruleOf(item, `${at}[${i}]`));
-    const rest = ruleOf(others, `${at}.items`);
-    const counts = countsOf(at, minItems, maxItems, 'Items');
+    const first = tuple.map((item, i) => this.ruleOf(item, `${at}[${i}]`));
+    const rest = this.ruleOf(others, `${at}.items`);
+    const counts = this.#countsOf(at, minItems, maxItems, 'Items');
     const gap = first.indexOf(undefined);
     const ends = gap >= 0 ? gap : first.length;
     const max = gap >= 0 || !rest ? Math.min(counts.max, ends) : counts.max;
-    if (counts.min > max) return never(at, `has to have ${counts.min} items, of which only ${max} are possible`);
+    if (counts.min > max) return this.#never(at, `has to have ${counts.min} items, of which only ${max} are possible`);
     return list('[', (place) => first[place] ?? rest, ']', { min: counts.min, max }, first.length);
-  };
+  }
 
-  const objectOf = (schema: Schema, at: string): Rule | undefined => {
+  #objectOf(schema: Schema, at: string): Rule | undefined {
     const { minProperties = 0, maxProperties = Number.POSITIVE_INFINITY } = schema;
-    const propertyNames = resolvedOf(schema.propertyNames, at);
+    const propertyNames = this.#resolvedOf(schema.propertyNames, at);
     const required = (Array.isArray(schema.required) ? schema.required : []).map(String);
     const properties = (isObject(schema.properties) ? schema.properties : {}) as Schema;
     const patterns = (isObject(schema.patternProperties) ? schema.patternProperties : {}) as Schema;
     const others = schema.additionalProperties ?? true;
-    const counts = countsOf(at, minProperties, maxProperties, 'Properties');
+    const counts = this.#countsOf(at, minProperties, maxProperties, 'Properties');
     const named = isObject(propertyNames) && Array.isArray(propertyNames.enum) ? propertyNames.enum.map(String) : [];
     const names = [...new Set([...Object.keys(properties), ...named, ...required])];
-    if (names.length === 0) return recordOf(propertyNames, patterns, others, counts, at);
+    if (names.length === 0) return this.#recordOf(propertyNames, patterns, others, counts, at);
     const members: Member[] = [];
     for (const key of names) {
-      const fits = Object.entries(patterns).filter(([pattern]) => matches(pattern, key, at));
+      const fits = Object.entries(patterns).filter(([pattern]) => this.#matches(pattern, key, at));
       const parts = [...(Object.hasOwn(properties, key) ? [properties[key]] : []), ...fits.map(([, one]) => one)];
       const part = parts.length > 1 ? { allOf: parts } : (parts[0] ?? others);
-      const value = ruleOf(part, `${at}.${key}`);
+      const value = this.ruleOf(part, `${at}.${key}`);
       const isRequired = required.includes(key);
-      if (!value && isRequired) return never(at, `has "${key}" as required, which cannot be`);
+      if (!value && isRequired) return this.#never(at, `has "${key}" as required, which cannot be`);
       if (value) members.push({ key, value, required: isRequired });
     }
-    if (propertyNames !== undefined && named.length === 0) check(at, 'propertyNames');
-    return object(members, counts) ?? never(at, 'has fewer or more properties than it must have');
-  };
+    if (propertyNames !== undefined && named.length === 0) this.#check(at, 'propertyNames');
+    return object(members, counts) ?? this.#never(at, 'has fewer or more properties than it must have');
+  }
 
   /** An object whose keys are not named. */
-  const recordOf = (
-    propertyNames: unknown,
-    patterns: Schema,
-    others: unknown,
-    counts: Counts,
-    at: string,
-  ): Rule | undefined => {
+  #recordOf(propertyNames: unknown, patterns: Schema, others: unknown, counts: Counts, at: string): Rule | undefined {
     const [[pattern, values] = [undefined, others], ...more] = Object.entries(patterns);
     if (others === true && pattern === undefined && propertyNames === undefined && counts.min === 0) {
       if (counts.max === Number.POSITIVE_INFINITY) return anyObject();
     }
-    if (more.length > 0) check(at, 'patternProperties');
+    if (more.length > 0) this.#check(at, 'patternProperties');
     const names = isObject(propertyNames) ? propertyNames : {};
-    const key = termOf({ ...names, pattern: [names.pattern ?? [], pattern ?? []].flat() }, `${at}.propertyNames`);
-    const value = propertyNames === false ? undefined : ruleOf(values, `${at}.*`);
+    const key = this.#termOf({ ...names, pattern: [names.pattern ?? [], pattern ?? []].flat() }, `${at}.propertyNames`);
+    const value = propertyNames === false ? undefined : this.ruleOf(values, `${at}.*`);
     // two keys may be equal
-    if (counts.min > 1) check(at, 'minProperties');
-    const isPossible = value && terms.alive(key);
-    if (!isPossible && counts.min > 0) return never(at, 'has to have properties, but can have none');
+    if (counts.min > 1) this.#check(at, 'minProperties');
+    const isPossible = value && this.#terms.alive(key);
+    if (!isPossible && counts.min > 0) return this.#never(at, 'has to have properties, but can have none');
     if (!isPossible) return object([], counts);
-    return record(stringOf(terms, key), value, counts);
-  };
+    return record(stringOf(this.#terms, key), value, counts);
+  }
 
-  const typed = (type: unknown, schema: Schema, at: string): Rule | undefined => {
+  #typed(type: unknown, schema: Schema, at: string): Rule | undefined {
     switch (type) {
       case 'string': {
         if (!KEYWORDS.string.some((keyword) => keyword in schema)) return string;
-        const term = termOf(schema, at);
-        return terms.alive(term) ? stringOf(terms, term) : never(at, 'has a pattern or lengths that no text fits');
+        const term = this.#termOf(schema, at);
+        return this.#terms.alive(term)
+          ? stringOf(this.#terms, term)
+          : this.#never(at, 'has a pattern or lengths that no text fits');
       }
       case 'number':
       case 'integer':
-        return numberOf(schema, type === 'integer', at);
+        return this.#numberOf(schema, type === 'integer', at);
       case 'boolean':
         return texts(['true', 'false']);
       case 'null':
         return literal('null');
       case 'array':
-        return arrayOf(schema, at);
+        return this.#arrayOf(schema, at);
       case 'object':
-        return objectOf(schema, at);
+        return this.#objectOf(schema, at);
       default:
         return refuse(at, `has the type ${JSON.stringify(type)}: expected ${TYPES.join(', ')}`);
     }
-  };
+  }
 
   /** The values of `enum` and `const` that are of the type. */
-  const valuesOf = (schema: Schema, at: string): Rule | undefined => {
+  #valuesOf(schema: Schema, at: string): Rule | undefined {
     const { const: constant, enum: values, type, nullable: _, ...rest } = schema;
     if (values !== undefined && !Array.isArray(values)) refuse(`${at}.enum`, 'has to be a list');
     const types = [type ?? []].flat();
@@ -323,69 +348,64 @@ export function compileSchema(root: unknown): CompiledSchema {
     const list = (values as unknown[] | undefined) ?? [constant];
     const text = JSON.stringify(constant);
     const fitting = list.filter((one) => isOfType(one) && (!('const' in schema) || JSON.stringify(one) === text));
-    for (const keyword of Object.keys(rest)) if (appliesTo(keyword, types)) check(at, keyword);
+    for (const keyword of Object.keys(rest)) if (appliesTo(keyword, types)) this.#check(at, keyword);
     return fitting.length > 0
       ? texts(fitting.map((one) => JSON.stringify(one)))
-      : never(at, 'has no value that it may be');
-  };
+      : this.#never(at, 'has no value that it may be');
+  }
 
-  const alternativesOf = (schema: Schema, keyword: 'anyOf' | 'oneOf', at: string): Rule | undefined => {
+  #alternativesOf(schema: Schema, keyword: 'anyOf' | 'oneOf', at: string): Rule | undefined {
     const { [keyword]: alternatives, ...rest } = schema;
     if (!Array.isArray(alternatives) || alternatives.length === 0)
       return refuse(`${at}.${keyword}`, 'has to be a list of schemas');
-    if (keyword === 'oneOf' && !areApart(alternatives.map((one) => resolvedOf(one, at)))) check(at, 'oneOf');
+    if (keyword === 'oneOf' && !areApart(alternatives.map((one) => this.#resolvedOf(one, at))))
+      this.#check(at, 'oneOf');
     const isAlone = Object.keys(rest).length === 0;
     const rules = alternatives.map((one, i) =>
-      ruleOf(isAlone ? one : { allOf: [rest, one] }, `${at}.${keyword}[${i}]`),
+      this.ruleOf(isAlone ? one : { allOf: [rest, one] }, `${at}.${keyword}[${i}]`),
     );
     const possible = rules.filter((rule) => rule !== undefined);
-    return possible.length > 0 ? choice(...possible) : never(at, `has nothing in ${keyword} that can be`);
-  };
-  const resolvedOf = (schema: unknown, at: string): unknown => {
-    const flat = isObject(schema) ? flatten(schema, at) : schema;
-    return isObject(flat) && '$ref' in flat ? resolvedOf(targetOf(String(flat.$ref), at), at) : flat;
-  };
+    return possible.length > 0 ? choice(...possible) : this.#never(at, `has nothing in ${keyword} that can be`);
+  }
+  #resolvedOf(schema: unknown, at: string): unknown {
+    const flat = isObject(schema) ? this.#flatten(schema, at) : schema;
+    return isObject(flat) && '$ref' in flat ? this.#resolvedOf(this.#targetOf(String(flat.$ref), at), at) : flat;
+  }
 
   /** The rule of a schema; undefined if nothing fits it. */
-  function ruleOf(schema: unknown, at: string): Rule | undefined {
-    count();
+  ruleOf(schema: unknown, at: string): Rule | undefined {
+    this.#count();
     if (schema === true) return anyValue();
-    if (schema === false) return never(at, 'is false: nothing fits it');
+    if (schema === false) return this.#never(at, 'is false: nothing fits it');
     if (!isObject(schema)) return refuse(at, `has ${JSON.stringify(schema)?.slice(0, 60)} in place of a schema`);
-    const flat = flatten(schema, at);
-    if (!isObject(flat)) return ruleOf(flat, at);
-    if ('$ref' in flat) return referenced(String(flat.$ref), at);
+    const flat = this.#flatten(schema, at);
+    if (!isObject(flat)) return this.ruleOf(flat, at);
+    if ('$ref' in flat) return this.#referenced(String(flat.$ref), at);
     if (flat.nullable === true && flat.type !== undefined) flat.type = [...new Set([flat.type, 'null'].flat())];
     const { not, if: condition, then: yes = true, else: no = true, ...rest } = flat;
     if (not === true || (isObject(not) && Object.keys(restrictions(not)).length === 0))
-      return never(at, 'is not anything');
-    if (not !== undefined) check(at, 'not');
-    for (const keyword of CHECKED) if (rest[keyword] !== undefined && rest[keyword] !== false) check(at, keyword);
+      return this.#never(at, 'is not anything');
+    if (not !== undefined) this.#check(at, 'not');
+    for (const keyword of CHECKED) if (rest[keyword] !== undefined && rest[keyword] !== false) this.#check(at, keyword);
     if (condition !== undefined) {
-      check(at, 'if');
-      return ruleOf({ anyOf: [{ allOf: [rest, condition, yes] }, { allOf: [rest, no] }] }, at);
+      this.#check(at, 'if');
+      return this.ruleOf({ anyOf: [{ allOf: [rest, condition, yes] }, { allOf: [rest, no] }] }, at);
     }
     if ('const' in rest || 'enum' in rest) {
-      if ('anyOf' in rest) check(at, 'anyOf');
-      if ('oneOf' in rest) check(at, 'oneOf');
-      return valuesOf(rest, at);
+      if ('anyOf' in rest) this.#check(at, 'anyOf');
+      if ('oneOf' in rest) this.#check(at, 'oneOf');
+      return this.#valuesOf(rest, at);
     }
-    if ('anyOf' in rest) return alternativesOf(rest, 'anyOf', at);
-    if ('oneOf' in rest) return alternativesOf(rest, 'oneOf', at);
+    if ('anyOf' in rest) return this.#alternativesOf(rest, 'anyOf', at);
+    if ('oneOf' in rest) return this.#alternativesOf(rest, 'oneOf', at);
     const given = [rest.type ?? []].flat();
     // without a type, its keywords say which values it is about
     const meant = Object.keys(KEYWORDS).filter((type) => KEYWORDS[type].some((keyword) => keyword in rest));
     const types = 'type' in rest ? given : meant;
-    if (types.length === 0) return 'type' in rest ? never(at, 'has no type that it may be') : anyValue();
-    const rules = types.map((type) => typed(type, rest, at)).filter((rule) => rule !== undefined);
+    if (types.length === 0) return 'type' in rest ? this.#never(at, 'has no type that it may be') : anyValue();
+    const rules = types.map((type) => this.#typed(type, rest, at)).filter((rule) => rule !== undefined);
     return rules.length > 0 ? choice(...rules) : undefined;
   }
-
-  const rule = ruleOf(root, 'schema');
-  if (!rule) {
-    throw new HeedError(`No JSON fits the schema: ${impossible[0]}.`, { hint: 'Change this part of the schema.' });
-  }
-  return { rule, unchecked: [...unchecked] };
 }
 
 function decoded(text: string): string {
