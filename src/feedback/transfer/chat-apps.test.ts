@@ -1,4 +1,7 @@
-/** Feedback of chat apps; the fixtures have the shapes that their export code writes. */
+/**
+ * Feedback of chat apps. The fixtures were written by hand: Open WebUI's feedback and LibreChat's messages by their source,
+ * the others by the tools' documentation.
+ */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
