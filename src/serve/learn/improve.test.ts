@@ -39,7 +39,9 @@ function feedbacks(people: number): object[] {
 
 it('improves a model from thumbs, measures it by held-out people, and goes on where it stopped', async () => {
   const file = join(folder, 'feedbacks.json');
-  writeFileSync(file, JSON.stringify(feedbacks(120)));
+  const lost = { ...feedbacks(1)[0], id: 'lost', snapshot: null };
+  writeFileSync(file, JSON.stringify([...feedbacks(120), lost]));
+  const notices: string[] = [];
   const input = {
     model: tiny,
     feedback: file,
@@ -51,7 +53,9 @@ it('improves a model from thumbs, measures it by held-out people, and goes on wh
       gate: { maxKl: 100, prompts: 4, maxTokens: 8 },
     },
   };
-  const improvement = await improveModel(input);
+  const improvement = await improveModel({ ...input, onNotice: (text) => notices.push(text) });
+  expect(notices).toContainEqual(expect.stringMatching(/^120 judgments of kind binary came in/));
+  expect(notices).toContainEqual(expect.stringMatching(/^Left out: 1 of 121 records/));
   expect(improvement).toMatchObject({ method: 'kto', heldOutBy: 'people', judgments: { people: 120, chosen: 0 } });
   const { judgments, gate, examples } = improvement;
   expect(judgments.rated + judgments.heldOut).toBe(120);

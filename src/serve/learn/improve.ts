@@ -14,6 +14,7 @@ import { findProject, listProjects } from '../../feedback/project.ts';
 import { type Database, openDatabase } from '../../feedback/store/database.ts';
 import { exportRows } from '../../feedback/transfer/export.ts';
 import { importFrom } from '../../feedback/transfer/import-from.ts';
+import { leftOutInWords } from '../../feedback/transfer/left-out-words.ts';
 import type { ImportTool } from '../../feedback/transfer/tools.ts';
 import { fileError, writeFileAtomic } from '../../files.ts';
 import { templatedModel } from '../../lm/built-in-templates.ts';
@@ -177,14 +178,21 @@ function limitShares({ rated, chosen }: VersionRows, share: number): void {
 }
 
 /** The feedback of a file, which comes in as `heed feedback import` would take it, or of a project. */
-async function rowsOfFeedback({ feedback, from = 'trl', store, project }: ImproveInput): Promise<VersionRows> {
+async function rowsOfFeedback(input: ImproveInput): Promise<VersionRows> {
+  const { feedback, from = 'trl', store, project, onNotice = () => {} } = input;
   const address = feedback === undefined ? store : ':memory:';
   if (address === undefined) {
     throw new HeedError('The feedback is missing.', { hint: 'Name a file, or a store and its project.' });
   }
   const database = await openDatabase(address);
   try {
-    if (feedback !== undefined) await importFrom(database, from, feedback, { project: 'feedback' });
+    if (feedback !== undefined) {
+      const projects = await importFrom(database, from, feedback, { project: 'feedback', onNotice });
+      for (const { kind, judgments, leftOut } of projects) {
+        onNotice(`${judgments} judgments of kind ${kind} came in; the same one by the same person counts once.`);
+        for (const one of leftOut) onNotice(`Left out: ${leftOutInWords(one)}`);
+      }
+    }
     return await rowsOfProjects(database, feedback === undefined ? project! : 'feedback');
   } finally {
     await database.close();
