@@ -48,7 +48,7 @@ function language(path, name, config, seed) {
     for (const [index, prompt] of prompts.entries()) {
       const choices = ends[Math.min(2, Math.floor(3 * learned))];
       const text = choices[(index + seed) % 2];
-      run.sample({ kind: 'judgment', step, index, prompt, text, reward: of.reward[index], kl: of.kl[index] });
+      run.sample({ kind: 'completion', step, index, prompt, text, reward: of.reward[index], kl: of.kl[index] });
     }
   }
   if (drift > 1) {

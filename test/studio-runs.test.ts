@@ -42,7 +42,7 @@ beforeAll(async () => {
   for (const step of [0, 100]) {
     for (const index of [0, 1]) {
       const text = `answer ${index} at ${step} ${SCRIPT}`;
-      live.sample({ kind: 'judgment', step, index, prompt: `prompt ${index}`, text, reward: step + index, kl: index });
+      live.sample({ kind: 'completion', step, index, prompt: `prompt ${index}`, text, reward: step + index, kl: index });
     }
   }
   live.sample({ kind: 'alert', step: 90, metric: 'kl', value: 9, text: `kl is high ${SCRIPT}` });
@@ -61,7 +61,7 @@ beforeAll(async () => {
     { role: 'assistant', content: 'It is 360.' },
   ];
   const episode = { turns: 2, calls: 1, faulty_calls: 0, failure: 'the tool is tired', messages };
-  other.sample({ kind: 'judgment', step: 9, index: 0, prompt: 'What is 12 * 30?', text: '…', reward: 1, ...episode });
+  other.sample({ kind: 'completion', step: 9, index: 0, prompt: 'What is 12 * 30?', text: '…', reward: 1, ...episode });
   for (const step of [100, 299]) other.saveCheckpoint(step, { state: {}, tensors: {} });
   other.close();
   writeFileSync(

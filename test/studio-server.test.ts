@@ -43,7 +43,7 @@ beforeAll(async () => {
   for (const role of ['owner', 'reviewer', 'annotator'] as const) {
     tokens[role] = (await addPerson(database, `the ${role}`, role)).token;
   }
-  const project = await createProject(database, 'p', { overlap: 2, goldShare: 0 });
+  const project = await createProject(database, 'p', { overlap: 2, goldShare: 0, seeOthers: true });
   await setMembers(database, project, ['the annotator']);
   await addItems(
     database,
@@ -386,7 +386,7 @@ describe('runs', () => {
       for (let step = 0; step < (n === 0 ? rows : 3); step++)
         run.log(step, { loss: 1 / (step + 1), ...(step % 10 === 0 && { eval: step }) });
       for (let step = 0; step < 8; step++)
-        run.sample({ kind: step % 2 === 0 ? 'judgment' : 'alert', step, text: SCRIPT });
+        run.sample({ kind: step % 2 === 0 ? 'completion' : 'alert', step, text: SCRIPT });
       run.close();
     }
   });
@@ -407,7 +407,7 @@ describe('runs', () => {
     expect(json).toMatchObject({
       rows,
       metrics: ['loss', 'eval'],
-      samples: { answer: 4, alert: 4 },
+      samples: { completion: 4, alert: 4 },
       info: { config: { n: 0 } },
     });
     const {
@@ -420,7 +420,7 @@ describe('runs', () => {
     expect(loss.max[0]).toBe(1);
     expect(evaluated.points).toBe(500);
     expect(none).toBeNull();
-    const samples = (await ask('/runs/run%200/samples?kind=answer&limit=2&offset=1', { token: token() })).json;
+    const samples = (await ask('/runs/run%200/samples?kind=completion&limit=2&offset=1', { token: token() })).json;
     expect(samples).toMatchObject({ total: 4, samples: [{ step: 2, text: SCRIPT }, { step: 4 }] });
   });
 

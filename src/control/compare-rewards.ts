@@ -175,19 +175,33 @@ function disagreements(
 
 const signed = (x: number): string => `${x < 0 ? '−' : '+'}${Math.abs(x).toFixed(1)}`;
 
-function pageOf(
-  { steps, pearson: r, spearman: rho, windows, epic }: RewardComparison,
-  [a, b]: readonly [string, string],
-  comparisons: PairOfClips[],
-): Report {
-  const two = (x: number) => x.toFixed(2).replace('-', '−');
+/** A figure of a comparison with two decimals; "none" where a reward is the same on all steps. */
+export const comparedFigure = (x: number): string => (Number.isNaN(x) ? 'none' : x.toFixed(2).replace('-', '−'));
+
+/** Why figures are "none", if some are. */
+export const constantReward = ({ pearson: r }: RewardComparison): string | undefined =>
+  Number.isNaN(r)
+    ? 'A reward is the same on all of these steps: random play does not show how they differ.'
+    : undefined;
+
+function pageOf(comparison: RewardComparison, [a, b]: readonly [string, string], comparisons: PairOfClips[]): Report {
+  const { steps, pearson: r, spearman: rho, windows, epic } = comparison;
+  const constant = constantReward(comparison);
   return {
     title: 'Two rewards',
-    subtitle: `A is ${a}, B is ${b}; ${steps.toLocaleString('en-US')} steps of random play`,
+    subtitle: `A is ${a}, B is ${b}; ${steps.toLocaleString('en-US')} steps of random play${constant ? `. ${constant}` : ''}`,
     summary: [
-      { label: 'EPIC distance', value: two(epic), note: '0: the same best policies; 0.71: unrelated; 1: opposite' },
-      { label: "Pearson's r", value: two(r), note: `of single steps; ${two(windows)} of windows` },
-      { label: "Spearman's ρ", value: two(rho), note: 'of single steps' },
+      {
+        label: 'EPIC distance',
+        value: comparedFigure(epic),
+        note: '0: the same best policies; 0.71: unrelated; 1: opposite',
+      },
+      {
+        label: "Pearson's r",
+        value: comparedFigure(r),
+        note: `of single steps; ${comparedFigure(windows)} of windows`,
+      },
+      { label: "Spearman's ρ", value: comparedFigure(rho), note: 'of single steps' },
     ],
     sections: [
       {

@@ -186,6 +186,20 @@ it('tells labels that contradict each other from labels that are too few', () =>
   expect(reward(60, 0.8, 0.6)).toEqual(['too-few-labels']);
 });
 
+it.each([
+  [14, []],
+  [200, ['length-preferred']],
+])('of %d pairs, a reward model that prefers the longer one in 79 % is accused of %j', (pairs, codes) => {
+  const rows = rowsOf({
+    'loss/train': [0.7, 0.4],
+    'loss/eval': [0.7, 0.5],
+    longer_wins: [0.5, 0.79],
+    longer_chosen: [0.79, 0.79],
+    'data/heldOut': [pairs, pairs],
+  });
+  expect(diagnoseReward(rows).findings.map(({ code }) => code)).toEqual(codes);
+});
+
 it('finds what is wrong with a reward model of steps', () => {
   const steps = (loss: number, auc: number) =>
     diagnoseProcess(rowsOf({ 'loss/train': [0.7, 0.5], 'loss/eval': [0.7, loss], auc: [0.5, auc] })).findings.map(

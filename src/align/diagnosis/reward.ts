@@ -2,6 +2,7 @@
 
 import { percent } from '../../percent.ts';
 import { type Diagnosis, diagnosisOf, type Finding } from '../../run/diagnosis.ts';
+import { wilson } from '../../run/intervals.ts';
 import { figure } from '../../run/progress.ts';
 import type { MetricsRow } from '../../run/run.ts';
 import { change, courseOf, failure, measuresOf, warning } from './course.ts';
@@ -32,7 +33,14 @@ export function diagnoseReward(rows: readonly MetricsRow[]): Diagnosis {
   if (!worse) findings.push(...labelFindings({ trained, accuracy: right, n, items: course('data/items')?.last, held }));
   const [wins, chosen, even] = ['longer_wins', 'longer_chosen', 'accuracy/even'].map((name) => at(course(name)));
   const known = wins !== undefined && chosen !== undefined;
-  if (known && Math.abs(wins - 0.5) > 0.25 && (Math.abs(wins - chosen) > 0.1 || Math.abs(chosen - 0.5) > 0.15)) {
+  // of a few pairs, chance alone may prefer one side
+  const [low, high] = known && n > 0 ? wilson(wins, n) : [0, 1];
+  if (
+    known &&
+    (low > 0.6 || high < 0.4) &&
+    Math.abs(wins - 0.5) > 0.25 &&
+    (Math.abs(wins - chosen) > 0.1 || Math.abs(chosen - 0.5) > 0.15)
+  ) {
     const longer = wins > 0.5;
     const share = (of: number) => percent(longer ? of : 1 - of, 0);
     findings.push(

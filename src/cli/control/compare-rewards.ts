@@ -1,6 +1,6 @@
 /** heed compare-rewards: how alike two learned rewards are. */
 import type { Command } from 'commander';
-import { compareRewards, compareRewardsSchema } from '../../control/compare-rewards.ts';
+import { comparedFigure, compareRewards, compareRewardsSchema, constantReward } from '../../control/compare-rewards.ts';
 import { writeFileAtomic } from '../../files.ts';
 import { renderReport } from '../../run/report.ts';
 import { addFlags, settingsFrom } from '../program/flags.ts';
@@ -24,13 +24,15 @@ async function comparing(rewards: [string, string], command: Command): Promise<v
   const { comparison, page } = await compareRewards({ ...settings, rewards });
   writeFileAtomic(out, renderReport(page));
   const { epic, pearson, spearman, windows } = comparison;
+  const constant = constantReward(comparison);
   output.say(
     table([
-      ['EPIC distance', `${epic.toFixed(2)} (0: the same best policies; 0.71: unrelated; 1: opposite)`],
+      ['EPIC distance', `${comparedFigure(epic)} (0: the same best policies; 0.71: unrelated; 1: opposite)`],
       [
         'correlation',
-        `${pearson.toFixed(2)} of single steps (ranks: ${spearman.toFixed(2)}), ${windows.toFixed(2)} of windows`,
+        `${comparedFigure(pearson)} of single steps (ranks: ${comparedFigure(spearman)}), ${comparedFigure(windows)} of windows`,
       ],
+      ...(constant ? [['notice', constant] as [string, string]] : []),
       ['page', address(out)],
     ]),
   );

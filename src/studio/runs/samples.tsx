@@ -85,7 +85,7 @@ interface ChoiceProps {
 }
 
 function Completions({ of, view, change, version }: SamplesProps) {
-  const { page, error } = useSamples(of, { kind: 'judgment', limit: 1 }, version);
+  const { page, error } = useSamples(of, { kind: 'completion', limit: 1 }, version);
   if (error) return <ErrorNote error={error} />;
   if (!page) return <p class="quiet">Loading…</p>;
   const { steps } = page;
@@ -117,8 +117,8 @@ const measures = (sample: RunSample): string[] =>
   Object.keys(sample).filter((name) => typeof sample[name] === 'number' && name !== 'step' && name !== 'index');
 
 function SideBySide({ of, steps }: { of: string; steps: readonly number[] }) {
-  const first = useSamples(of, { kind: 'judgment', step: steps[0], limit: 200 }, 0);
-  const last = useSamples(of, { kind: 'judgment', step: steps.at(-1), limit: 200 }, 0);
+  const first = useSamples(of, { kind: 'completion', step: steps[0], limit: 200 }, 0);
+  const last = useSamples(of, { kind: 'completion', step: steps.at(-1), limit: 200 }, 0);
   const error = first.error ?? last.error;
   if (error) return <ErrorNote error={error} />;
   const sides = [first, last].slice(0, steps.length).map(({ page }) => page?.samples ?? []);
