@@ -42,8 +42,8 @@ export function isAllowed(expression) {
 
 /** The packages that are installed with heed, not for its development: each with its version and license. */
 export const installedPackages = ({ packages }) =>
-  Object.entries(packages).flatMap(([path, { version, license, dev, devOptional, peer }]) =>
-    path === '' || dev || devOptional || peer
+  Object.entries(packages).flatMap(([path, { version, license, dev, peer }]) =>
+    path === '' || dev || peer
       ? []
       : [{ name: path.split('node_modules/').at(-1), version, license: license ?? 'none' }],
   );

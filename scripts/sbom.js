@@ -48,7 +48,7 @@ function billOf(folder) {
   const { devDependencies, scripts, ...manifest } = readJson('package.json');
   const lock = readJson('package-lock.json');
   delete lock.packages[''].devDependencies;
-  const installed = Object.entries(lock.packages).filter(([, { dev, devOptional }]) => !dev && !devOptional);
+  const installed = Object.entries(lock.packages).filter(([, { dev }]) => !dev);
   mkdirSync(folder);
   writeFileSync(join(folder, 'package.json'), JSON.stringify(manifest));
   writeFileSync(

@@ -2,7 +2,7 @@
 import { HeedError, messageOf } from './error.ts';
 
 /**
- * A package of `optionalDependencies`, once it is loaded.
+ * A package of `optionalDependencies`, or of optional `peerDependencies`, once it is loaded.
  *
  * @param name - Its name on npm.
  * @param purpose - What needs it, as the subject of a sentence.

@@ -2,6 +2,7 @@
 import type { Frame, FrameShape } from '../env/environment.ts';
 import { HeedError } from '../error.ts';
 import { createRequire, readFileSync } from '../node.ts';
+import { optionalPackage } from '../optional-package.ts';
 import type { EpisodeSample } from './episodes.ts';
 
 /** How a film is drawn. */
@@ -27,6 +28,8 @@ interface GifEncoding {
 }
 
 const load = createRequire(import.meta.url);
+/** Not installed with heed: its license is MPL-2.0, and few need it. */
+const RESVG = '@resvg/resvg-wasm';
 const GAP = 0.02; // between the two clips, as a share of the width of one
 const COLORS = 256;
 const LOOKED_AT = 8; // frames that the palette is made from
@@ -90,8 +93,8 @@ let started: Promise<(svg: string, width: number) => Picture> | undefined;
 /** Draws SVG in WebAssembly, which starts once in a process. */
 function renderer(): Promise<(svg: string, width: number) => Picture> {
   started ??= (async () => {
-    const { initWasm, Resvg } = await import('@resvg/resvg-wasm');
-    await initWasm(readFileSync(load.resolve('@resvg/resvg-wasm/index_bg.wasm')));
+    const { initWasm, Resvg } = await optionalPackage<typeof import('@resvg/resvg-wasm')>(RESVG, 'A film');
+    await initWasm(readFileSync(load.resolve(`${RESVG}/index_bg.wasm`)));
     return (svg: string, value: number) => {
       const resvg = new Resvg(svg, { fitTo: { mode: 'width', value } });
       const image = resvg.render();
