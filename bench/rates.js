@@ -73,9 +73,16 @@ export function strangerTrials(heed, env) {
   };
 }
 
+/** Options without those that came after the results, where they change nothing: what does not remember has no memory. */
+function withoutLater({ policy, ...options }) {
+  if (policy !== 'perceptron') return { ...(policy && { policy }), ...options };
+  const { memory: _, sequence: __, ...ppo } = options.ppo;
+  return { ...options, ppo };
+}
+
 /** What a result of the trial is kept under. Results of other settings have another key. */
 export function keyOf({ message, options }, seed) {
-  const { seed: _, ...settings } = options;
+  const { seed: _, ...settings } = withoutLater(options);
   const hash = createHash('sha256').update(JSON.stringify(settings)).digest('hex').slice(0, 12);
   const { kind, env, labels = settings.labels, teacher } = message;
   return { kind, env, labels, ...(teacher && { teacher }), seed, settings: hash };

@@ -108,16 +108,8 @@ await learn('drills', drills, drillSteps, 3e-3);
 await learn('demonstrations', demonstrations, demonstrationSteps, 1e-3);
 
 const [steps, batch, completions] = [Number(values.steps), 16, 8];
-const settings = {
-  steps,
-  batch,
-  completions,
-  learningRate: 5e-4,
-  schedule: 'linear',
-  beta: 0,
-  maxKl: 0,
-  evaluations: 0,
-};
+const sizes = { steps, batch, completions, evaluations: 0 };
+const settings = { ...sizes, learningRate: 5e-4, schedule: 'linear', beta: 0, maxKl: 0 };
 let tokens = 0;
 for await (const { step, metrics } of steps > 0 ? grpo({ model, env, seed, ...play, ...settings }) : []) {
   tokens += metrics['response/length'] * batch * completions;

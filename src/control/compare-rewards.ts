@@ -47,8 +47,9 @@ export interface CompareRewardsInput extends z.input<typeof compareRewardsSchema
 export interface RewardComparison {
   /** Steps that were scored. */
   steps: number;
-  /** Pearson's r and Spearman's ρ of the rewards of single steps. NaN where a reward is constant. */
+  /** Pearson's r of the rewards of single steps. NaN where a reward is constant. */
   pearson: number;
+  /** Spearman's ρ of the same. */
   spearman: number;
   /** Pearson's r of the returns of windows. */
   windows: number;

@@ -5,4 +5,5 @@ import { train } from '../control/training-record.ts';
 import { byName } from '../run/training-record.ts';
 import { ablate, sweep } from '../sweep/records.ts';
 
+/** Every training, by the name of its command. */
 export const trainings = { ...byName([train, rlRecord, sweep, ablate]), ...languageRecords };

@@ -57,9 +57,9 @@ export async function compareCompletions(
 }
 
 const questionOf = (principle: string): string =>
-  `Two completions to the same prompt follow. Decide which of them keeps better to this principle: ${principle}
-The order of the completions says nothing.
+  `Two answers to the same prompt follow. Decide which of them keeps better to this principle: ${principle}
+The order of the answers says nothing.
 
 ${SHOWN_PAIR}
 
-Which completion keeps better to the principle? Write one letter and nothing else: A, B, or C where neither does.`;
+Which answer keeps better to the principle? Write one letter and nothing else: A, B, or C where neither does.`;

@@ -86,11 +86,11 @@ Answer A:
 Answer B:
 {{b}}`;
 
-const TEMPLATE = `Two completions to the same prompt follow. Decide which of them serves the one who asked better: it does what the prompt asks for, is right, and is well written. The order of the completions says nothing, and neither does their length by itself.
+const TEMPLATE = `Two answers to the same prompt follow. Decide which of them serves the one who asked better: it does what the prompt asks for, is right, and is well written. The order of the answers says nothing, and neither does their length by itself.
 
 ${SHOWN_PAIR}
 
-Which completion is better? Write one letter and nothing else: A, B, or C where neither is better.`;
+Which answer is better? Write one letter and nothing else: A, B, or C where neither is better.`;
 
 /**
  * Opens a judge by name (see `openChat`), or wraps a value, which stays the caller's.

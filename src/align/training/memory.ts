@@ -81,8 +81,12 @@ const MOST_ROWS = 1 << 20;
 const heldBytes = ({ parameters, trained, rank, copies }: ComputedRows): number =>
   RUNTIME + FLOAT * (parameterCount(parameters) * (1 + copies) + parameterCount(trained) * (rank > 0 ? 4 : 3));
 
+/** A page does not say what is free: WebAssembly can take this much. */
+const PAGE_BYTES = 2 ** 32;
+
 /** Memory that this process can still have, with what it has already; of its container, if that has less. */
-const freeBytes = (): number => process.availableMemory() + process.memoryUsage.rss();
+const freeBytes = (): number =>
+  typeof process === 'undefined' ? PAGE_BYTES : process.availableMemory() + process.memoryUsage.rss();
 
 /** A size for people and for `parseBytes`, rounded up. */
 const sizeText = (bytes: number): string => `${Math.ceil(bytes / 1e7) / 100}GB`;
