@@ -25,7 +25,8 @@ export interface BoxInput extends Omit<Box, 'low' | 'high'> {
 }
 
 /** A task without a time limit. */
-export interface Dynamics extends Omit<Environment, 'reset' | 'step' | 'frame' | 'observationSpace' | 'actionSpace'> {
+export interface Dynamics
+  extends Omit<Environment, 'reset' | 'step' | 'mask' | 'frame' | 'observationSpace' | 'actionSpace'> {
   /** What an observation looks like. */
   readonly observationSpace: BoxInput;
   /** What an action looks like. */
@@ -39,6 +40,8 @@ export interface Dynamics extends Omit<Environment, 'reset' | 'step' | 'frame' |
   advance(action: ArrayLike<number>, outcome: StepResult): void;
   /** Writes the current observation into `observation`. */
   observe(observation: Float32Array): void;
+  /** Which of the discrete actions are allowed in the current state, one value for each (default: all). */
+  mask?(): ArrayLike<number | boolean>;
   /** The picture of the current state (default: the observation, its numbers as bars). */
   frame?(): Frame;
   /** Frees memory outside of JavaScript, if it holds any. */
