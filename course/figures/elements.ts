@@ -1,6 +1,6 @@
 /**
  * What the figures share: native inputs with labels. A figure is a function of the element it draws into. Its colors
- * are the CSS variables --heed-a, --heed-b, --heed-ink and --heed-line.
+ * are the CSS variables --a, --b, --ink and --line.
  */
 
 /** Attributes by name. */
@@ -8,11 +8,11 @@ export type Attributes = Readonly<Record<string, string | number>>;
 
 /** The colors of a figure, as CSS. */
 export const colors = {
-  a: 'var(--heed-a, light-dark(#1f5f8b, #7cc0ee))',
-  b: 'var(--heed-b, light-dark(#b0480f, #f3a46b))',
-  ink: 'var(--heed-ink, currentColor)',
-  quiet: 'color-mix(in srgb, var(--heed-ink, currentColor) 60%, transparent)',
-  line: 'var(--heed-line, light-dark(#c9c5bd, #4a5057))',
+  a: 'var(--a, light-dark(#1f5f8b, #7cc0ee))',
+  b: 'var(--b, light-dark(#b0480f, #f3a46b))',
+  ink: 'var(--ink, currentColor)',
+  quiet: 'color-mix(in srgb, var(--ink, currentColor) 60%, transparent)',
+  line: 'var(--line, light-dark(#c9c5bd, #4a5057))',
 } as const;
 
 /** An element with attributes and children. */

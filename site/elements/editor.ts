@@ -26,12 +26,12 @@ const highlight = HighlightStyle.define([
 ]);
 
 const theme = EditorView.theme({
-  '&': { backgroundColor: 'var(--heed-code-ground)', color: 'var(--heed-ink)', fontSize: '0.875rem' },
-  '&.cm-focused': { outline: '3px solid var(--heed-accent)', outlineOffset: '2px' },
+  '&': { backgroundColor: 'var(--heed-code-ground)', color: 'var(--ink)', fontSize: '0.875rem' },
+  '&.cm-focused': { outline: '3px solid var(--accent)', outlineOffset: '2px' },
   '.cm-scroller': { fontFamily: 'ui-monospace, monospace', lineHeight: '1.6' },
-  '.cm-content': { padding: '0.75rem 0', caretColor: 'var(--heed-ink)' },
-  '.cm-cursor': { borderLeftColor: 'var(--heed-ink)' },
-  '.cm-gutters': { backgroundColor: 'transparent', color: 'var(--heed-quiet)', border: 'none' },
+  '.cm-content': { padding: '0.75rem 0', caretColor: 'var(--ink)' },
+  '.cm-cursor': { borderLeftColor: 'var(--ink)' },
+  '.cm-gutters': { backgroundColor: 'transparent', color: 'var(--muted)', border: 'none' },
   '&.cm-focused > .cm-scroller > .cm-selectionLayer .cm-selectionBackground, .cm-selectionBackground': {
     backgroundColor: 'var(--heed-code-selection)',
   },
