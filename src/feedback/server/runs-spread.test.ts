@@ -17,7 +17,7 @@ function spread(rows: readonly object[]) {
 
 it('counts in the same bins at every step; what is not finite is left out', () => {
   const { steps, of } = spread([
-    { kind: 'judgment', step: 0, index: 0, text: 'kept to be read', reward: 99 },
+    { kind: 'completion', step: 0, index: 0, text: 'kept to be read', reward: 99 },
     { kind: 'spread', step: 0, of: { reward: [0, 0, 24, { $number: 'NaN' }], kl: [0, 0, 0] } },
     { kind: 'spread', step: 5, of: { reward: [12, 12, 12, 12.5], length: [7] } },
   ]);
@@ -36,7 +36,7 @@ it('counts in the same bins at every step; what is not finite is left out', () =
 
 it('takes the answers that were kept where a run tells of no others, and so many steps as can be seen', () => {
   const rows = Array.from({ length: 500 }, (_, step) => ({
-    kind: 'judgment',
+    kind: 'completion',
     step,
     index: 3,
     text: 'two',

@@ -17,7 +17,7 @@ const MOST = 1000;
 
 /** Computes the distributions: of all completions if the run recorded their numbers, else of its samples. */
 export function spreadOf(samples: SampleIndex): Spread {
-  const kind = samples.counts().spread ? 'spread' : 'judgment';
+  const kind = samples.counts().spread ? 'spread' : 'completion';
   const all = samples.steps(kind);
   const count = Math.min(STEPS, all.length);
   // the first and the last, and evenly between

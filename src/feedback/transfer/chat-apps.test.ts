@@ -113,6 +113,15 @@ it('takes runs and feedback of LangSmith', async () => {
   expect(leftOut).toEqual([[1, 'scores by a model: "judge"']]);
 });
 
+it.each(['answer', 'response', 'output'])('takes what a chain wrote under the name "%s"', async (name) => {
+  const file = join(folder, `chain-${name}.jsonl`);
+  const run = { id: 'r', run_type: 'chain', inputs: { question: 'Capital of Peru?' }, outputs: { [name]: 'Lima' } };
+  const score = { id: 's', run_id: 'r', key: 'user_score', score: 1, feedback_source: { type: 'app', user_id: 'u' } };
+  writeFileSync(file, [run, score].map((one) => `${JSON.stringify(one)}\n`).join(''));
+  const { rows } = await moved('langsmith', file);
+  expect(rows).toEqual({ 'app ratings': [['Capital of Peru?', 'Lima', 'u', { kind: 'binary', good: true }]] });
+});
+
 it('takes stored completions of OpenAI that say what users thought', async () => {
   const { rows, leftOut } = await moved('openai-stored', fixture('openai-stored.json'));
   expect(rows).toEqual({ 'app ratings': [['Hi', 'Hello!', 'openai-stored', { kind: 'binary', good: true }]] });

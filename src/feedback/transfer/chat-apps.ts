@@ -67,7 +67,7 @@ export async function openChatApp(
         prompt: exchange.prompt,
         options,
         metadata: exchange.metadata,
-        judgments: [{ person: exchange.person ?? annotator, judgment: judgment, time: exchange.time ?? null }],
+        judgments: [{ person: exchange.person ?? annotator, judgment, time: exchange.time ?? null }],
       })),
     );
     if (rows.length === 0) return [];

@@ -107,7 +107,7 @@ function outputIn(output: unknown): string | undefined {
     'messages',
     'output',
     'response',
-    'judgment',
+    'answer',
     'completion',
     'text',
     'content',

@@ -195,7 +195,7 @@ async function addJudgments(
   };
   let added = 0;
   for (const { item, judgment, records = [] } of rows) {
-    const own = judgment && annotator !== undefined ? [{ id: '', person: annotator, judgment: judgment }] : [];
+    const own = judgment && annotator !== undefined ? [{ id: '', person: annotator, judgment }] : [];
     if (own.length + records.length === 0) continue;
     const stored = await itemOf(database, project, item.content);
     const order = orderOf(stored.content.options, item.content.options);
