@@ -119,6 +119,16 @@ export const opened = <L extends StageLearner>(schema: z.ZodType, open: (input: 
     open({ ...settings, pull, onNotice, onProgress, ...(teacher !== undefined && { teacher }) } as never),
 });
 
+/** Makes the records of algorithms that train a language model in one way: they differ in name, settings and opening. */
+export const modelRecords =
+  (shared: Omit<TrainingRecord, 'name' | 'schema' | 'check' | 'open' | keyof typeof named>) =>
+  <L extends StageLearner>(name: string, schema: z.ZodType, open: (input: never) => Promise<L>): TrainingRecord => ({
+    name,
+    ...opened(schema, open),
+    ...named,
+    ...shared,
+  });
+
 /** Records by their names. */
 export const byName = (records: readonly TrainingRecord[]): Readonly<Record<string, TrainingRecord>> =>
   Object.fromEntries(records.map((record) => [record.name, record]));

@@ -1,19 +1,21 @@
-/** The record of an algorithm that trains a policy on rewards of its own completions. */
-import type { z } from 'zod';
+/** Records of algorithms that train a policy on rewards of its own completions. */
 import { duration, figure } from '../../run/progress.ts';
-import { named, opened, type StageLearner, type TrainingRecord } from '../../run/training-record.ts';
+import { modelRecords, type StageLearner } from '../../run/training-record.ts';
 import type { PolicyStep } from './learner.ts';
 import { diagnosePolicyRun, policyReport } from './report.ts';
 import { type PolicyResult, trainPolicy } from './train.ts';
 
-export const policyRecord = <L extends StageLearner>(
-  name: string,
-  schema: z.ZodType,
-  create: (input: never) => Promise<L>,
-): TrainingRecord => ({
-  name,
-  ...opened(schema, create),
-  ...named,
+const summarize = ({ model, reward, kl, measures, seconds, weights }: PolicyResult): [string, string][] => [
+  ['reward', `${figure(reward.after)}, from ${figure(reward.before)}`],
+  ['KL', `${figure(kl)} nats per completion from the reference`],
+  ...Object.entries(measures ?? {}).map(([name, value]): [string, string] => [name, figure(value)]),
+  ['time', duration(seconds)],
+  ['model', model],
+  ...(weights ? [['weights', weights.sampler] as [string, string]] : []),
+];
+
+/** The record of an algorithm that trains a policy on rewards of its own completions. */
+export const policyRecord = modelRecords({
   teaches: 'rewarded model',
   train: trainPolicy,
   save: ({ policy }: StageLearner & { policy: { save(folder: string): void } }, folder) => policy.save(folder),
@@ -28,12 +30,3 @@ export const policyRecord = <L extends StageLearner>(
     ...(evaluation && { 'evaluation reward': evaluation.reward }),
   }),
 });
-
-const summarize = ({ model, reward, kl, measures, seconds, weights }: PolicyResult): [string, string][] => [
-  ['reward', `${figure(reward.after)}, from ${figure(reward.before)}`],
-  ['KL', `${figure(kl)} nats per completion from the reference`],
-  ...Object.entries(measures ?? {}).map(([name, value]): [string, string] => [name, figure(value)]),
-  ['time', duration(seconds)],
-  ['model', model],
-  ...(weights ? [['weights', weights.sampler] as [string, string]] : []),
-];

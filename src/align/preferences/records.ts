@@ -1,8 +1,7 @@
 /** The records of the algorithms that train policies on comparisons and ratings, without a reward model. */
-import type { z } from 'zod';
 import { percent } from '../../percent.ts';
 import { duration, figure } from '../../run/progress.ts';
-import { named, opened, type StageLearner, type TrainingRecord } from '../../run/training-record.ts';
+import { modelRecords, type StageLearner } from '../../run/training-record.ts';
 import { policyRecord } from '../policies/record.ts';
 import { bcoSchema, createBco } from './bco.ts';
 import { cpoSchema, createCpo } from './cpo.ts';
@@ -14,14 +13,7 @@ import { createOrpo, orpoSchema } from './orpo.ts';
 import { diagnosePreferenceRun, offlinePreferenceReport } from './report.ts';
 import { type PreferenceResult, trainPreferences } from './train.ts';
 
-const preferenceRecord = <L extends StageLearner>(
-  name: string,
-  schema: z.ZodType,
-  create: (input: never) => Promise<L>,
-): TrainingRecord => ({
-  name,
-  ...opened(schema, create),
-  ...named,
+const preferenceRecord = modelRecords({
   teaches: 'preferred model',
   train: trainPreferences,
   save: ({ policy }: StageLearner & { policy: { save(folder: string): void } }, folder) => policy.save(folder),

@@ -44,10 +44,10 @@ export const reward: TrainingRecord = {
   ],
 };
 
-/** An accuracy with its interval, in words. */
 const heldOutPairs = (sampledFrom: number | undefined) =>
   sampledFrom === undefined ? 'held-out pairs' : `pairs sampled from ${sampledFrom} held-out ones`;
 
+/** An accuracy with its interval, in words. */
 export function formatAccuracy(
   { accuracy, interval, n }: { accuracy: number; interval: readonly number[]; n: number },
   what = 'held-out pairs',

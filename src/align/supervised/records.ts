@@ -1,7 +1,6 @@
 /** The records of the algorithms that train language models on texts. */
-import type { z } from 'zod';
 import { count, duration } from '../../run/progress.ts';
-import { named, opened, type StageLearner, type TrainingRecord } from '../../run/training-record.ts';
+import { modelRecords } from '../../run/training-record.ts';
 import type { LanguageLearner, LanguageStep } from './learner.ts';
 import { createPretrain, pretrainSchema } from './pretrain.ts';
 import { diagnoseTextRun, languageReport } from './report.ts';
@@ -9,14 +8,7 @@ import { createSft, sftSchema } from './sft.ts';
 import { type LanguageResult, trainLanguageModel } from './train.ts';
 
 /** The record of an algorithm that trains a language model on texts. */
-export const textRecord = <L extends StageLearner>(
-  name: string,
-  schema: z.ZodType,
-  create: (input: never) => Promise<L>,
-): TrainingRecord => ({
-  name,
-  ...opened(schema, create),
-  ...named,
+export const textRecord = modelRecords({
   teaches: 'demonstrated model',
   train: trainLanguageModel,
   save: ({ saveModel }: LanguageLearner<never>, folder: string) => saveModel(folder),
