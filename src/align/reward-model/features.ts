@@ -17,6 +17,7 @@ import type { ModelData } from '../../lm/model.ts';
 import { createPackedScorer } from '../../lm/packed-program.ts';
 import type { Example } from '../../lm/packing.ts';
 import { createHash, existsSync, join, mkdirSync, readdirSync } from '../../node.ts';
+import { partsWithin } from '../training/memory.ts';
 import type { Features } from './head-fit.ts';
 import { completionsBatch } from './loss.ts';
 
@@ -44,7 +45,7 @@ export interface FeatureOptions {
 }
 
 /**
- * The features of completions made by `scoredAnswer`.
+ * The features of completions made by `scoredCompletion`.
  *
  * @throws HeedError when a file of the folder is damaged or of another version, or cannot be written.
  */
@@ -80,12 +81,11 @@ export async function readFeatures(
     // sorted by length, to reduce padding
     const lengthOf = (row: number) => completions[firstWith[row]].ids.length;
     const order = [...missing].sort((a, b) => lengthOf(a) - lengthOf(b) || a - b);
-    const tokensOf = (some: readonly number[]) => some.reduce((sum, row) => sum + lengthOf(row), 0);
+    const batches = partsWithin(order, lengthOf, { most: Number.POSITIVE_INFINITY, tokens: AT_ONCE });
     let part: number[] = [];
-    for (let i = 0; i < order.length; ) {
+    let tokens = 0;
+    for (const some of batches) {
       signal?.throwIfAborted();
-      const some = [order[i++]];
-      while (i < order.length && tokensOf(some) + lengthOf(order[i]) <= AT_ONCE) some.push(order[i++]);
       const examples = some.map((row) => completions[firstWith[row]]);
       const batch = completionsBatch(examples, model.tokenizer.pad ?? 0);
       const states = await scorer.run(batch);
@@ -93,10 +93,11 @@ export async function readFeatures(
         rows.set(states.subarray(label * width, (label + 1) * width), some[sequence] * width);
       }
       part.push(...some);
-      if (i < order.length && tokensOf(part) < PART) continue;
+      tokens += some.reduce((sum, row) => sum + lengthOf(row), 0);
+      if (some !== batches.at(-1) && tokens < PART) continue;
       if (place !== undefined) keepPart(place, part, rows, width, (row) => keys[firstWith[row]]);
       for (const row of part) missing.delete(row);
-      part = [];
+      [part, tokens] = [[], 0];
       onProgress({ read: total - missing.size, total });
     }
   } finally {

@@ -326,7 +326,7 @@ export function scoredCompletion(
 
 interface RewardScorer {
   /**
-   * The reward of each completion made by `scoredAnswer`; it may not be finite. `onDone` gets how many are scored.
+   * The reward of each completion made by `scoredCompletion`; it may not be finite. `onDone` gets how many are scored.
    */
   run(completions: readonly Example[], onDone?: (scored: number) => void): Promise<Float32Array>;
   /** Frees what it holds; it cannot be used afterwards. */
