@@ -16,13 +16,12 @@ import {
 import { Comments } from '../page/comments.tsx';
 import { ErrorNote } from '../page/error-note.tsx';
 import { OptionsView, PromptView } from '../page/item.tsx';
-import { Loaded, useResource } from '../page/load.tsx';
 import { FormattedText } from '../page/markdown.tsx';
-import { stacked, useNarrow } from '../words/places.ts';
-import { useWords, WordsProvider, words } from '../words/words.ts';
+import { useWords } from '../words/words.ts';
 import { describeJudgment } from './describe.ts';
 import { type Draft, draftOf } from './drafts.ts';
 import { NewGuidelines, useGuidelines } from './guidelines.tsx';
+import { InItsLanguage } from './in-its-language.tsx';
 import { Judging } from './judging.tsx';
 import { bindings, type KeyAction, useKeys } from './keys.ts';
 import { KeysDialog } from './keys-dialog.tsx';
@@ -32,19 +31,9 @@ import { suggestionSentence } from './suggestion.ts';
 const RAW = 'heed raw';
 
 /** The page on which an annotator judges a project's items. */
-export function Label({ project: name, person }: { project: string; person: Person }) {
-  const project = useResource(() => json(projectApi.$get(inProject(name))), name);
-  const narrow = useNarrow();
-  return (
-    <Loaded of={project}>
-      {(details) => (
-        <WordsProvider value={narrow ? stacked(words[details.settings.language]) : words[details.settings.language]}>
-          <Labeling project={details} person={person} />
-        </WordsProvider>
-      )}
-    </Loaded>
-  );
-}
+export const Label = ({ project, person }: { project: string; person: Person }) => (
+  <InItsLanguage project={project}>{(details) => <Labeling project={details} person={person} />}</InItsLanguage>
+);
 
 /** What is shown about the judgment before this one. */
 interface FeedbackProps extends Pick<JudgmentReceipt, 'others' | 'suggestion'> {

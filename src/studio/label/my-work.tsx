@@ -12,29 +12,19 @@ import {
 import { ErrorNote } from '../page/error-note.tsx';
 import { OptionsView, PromptView } from '../page/item.tsx';
 import { Loaded, useResource } from '../page/load.tsx';
-import { stacked, useNarrow } from '../words/places.ts';
-import { useWords, WordsProvider, words } from '../words/words.ts';
+import { useWords } from '../words/words.ts';
 import { describeJudgment } from './describe.ts';
 import { type Draft, draftOf, wordsOf } from './drafts.ts';
+import { InItsLanguage } from './in-its-language.tsx';
 import { Judging } from './judging.tsx';
 
 const PAGE = 20;
 const KINDS = ['all', 'judged', 'skipped'] as const;
 
 /** The page of what somebody has judged and skipped in a project. */
-export function MyWork({ project: name, person }: { project: string; person: Person }) {
-  const project = useResource(() => json(projectApi.$get(inProject(name))), name);
-  const narrow = useNarrow();
-  return (
-    <Loaded of={project}>
-      {(details) => (
-        <WordsProvider value={narrow ? stacked(words[details.settings.language]) : words[details.settings.language]}>
-          <Work project={details} person={person} />
-        </WordsProvider>
-      )}
-    </Loaded>
-  );
-}
+export const MyWork = ({ project, person }: { project: string; person: Person }) => (
+  <InItsLanguage project={project}>{(details) => <Work project={details} person={person} />}</InItsLanguage>
+);
 
 function Work({ project, person }: { project: ProjectDetails; person: Person }) {
   const { myWork, language } = useWords();
