@@ -1,8 +1,8 @@
 /** The report's style sheet, with heed's tokens. Its hash is in the page's Content-Security-Policy: no other style applies. */
-import { readFileSync } from 'node:fs';
+import { broughtFile, readFileSync } from '../../node.ts';
 
 /** Fonts, sizes and colors, as the studio has them. Read when a report is made: a page that only imports this has no files. */
-const tokens = (): string => readFileSync(new URL('../../tokens.css', import.meta.url), 'utf8');
+const tokens = (): string => readFileSync(broughtFile('../../tokens.css', import.meta.url), 'utf8');
 
 /** The style sheet. */
 export const style = (): string => tokens() + rules;

@@ -2,6 +2,7 @@
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { type CarriedError, HeedError, messageOf, revived } from '../../error.ts';
+import { broughtFile } from '../../node.ts';
 import { createFormatEngine, type FormatOrder, type FormatReplies } from './format-engine.ts';
 
 /** Computes one order after another. */
@@ -44,7 +45,7 @@ export function createFormatThread(patience = PATIENCE): FormatThread {
     waiting.clear();
   };
   const start = (): Worker => {
-    const started = new Worker(new URL('./format-worker.js', import.meta.url), {
+    const started = new Worker(broughtFile('./format-worker.js', import.meta.url), {
       resourceLimits: { maxOldGenerationSizeMb: MEMORY },
     });
     started.on('message', ({ id, reply, failed }: { id: number; reply: unknown; failed?: CarriedError }) => {
