@@ -1,4 +1,5 @@
 /** Initial values of parameters. A weight's shape is [out, in, ...]. */
+import { dot } from '../dot.ts';
 import type { Random } from '../random.ts';
 
 /** Fills `data`, the elements of a tensor of `shape`. */
@@ -36,12 +37,6 @@ export const fanIn: Initialize = (data, shape, random) => {
   const bound = Math.sqrt(shape[0] / data.length);
   for (let i = 0; i < data.length; i++) data[i] = bound * (2 * random.uniform() - 1);
 };
-
-function dot(a: Float64Array, b: Float64Array): number {
-  let total = 0;
-  for (let i = 0; i < a.length; i++) total += a[i] * b[i];
-  return total;
-}
 
 /** Orthonormal rows or columns, times the gain (Saxe et al. 2013). Axes after the first count as one. */
 export const orthogonal =

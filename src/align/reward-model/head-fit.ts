@@ -9,6 +9,7 @@
  * an equal head.
  */
 
+import { dot } from '../../dot.ts';
 import type { Rankings } from './rankings.ts';
 
 /** Features of completions: `width` numbers in each row, and the row of each completion. Equal ones share a row. */
@@ -263,9 +264,3 @@ const moved = (w: Float64Array, direction: Float64Array, step: number) => w.map(
 const sumOf = (values: Float64Array) => values.reduce((sum, value) => sum + value, 0);
 const norm = (values: Float64Array) => Math.sqrt(dot(values, values));
 const softplus = (x: number): number => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
-
-function dot(a: Float64Array, b: Float64Array): number {
-  let sum = 0;
-  for (let k = 0; k < a.length; k++) sum += a[k] * b[k];
-  return sum;
-}

@@ -1,4 +1,5 @@
 /** How well models do against each other, where items name what their options come from: win rates and scores. */
+import { dot } from '../../dot.ts';
 import { type Interval, wilson } from '../../run/intervals.ts';
 import { grouped } from './grouped.ts';
 import type { CountedJudgment } from './judgments.ts';
@@ -146,9 +147,6 @@ function fitScores(outcomes: readonly Outcome[], count: number): { scores: numbe
   });
   return { scores, errors };
 }
-
-const dot = (one: readonly number[], other: readonly number[]): number =>
-  one.reduce((sum, value, i) => sum + value * other[i], 0);
 
 /** The inverse of a symmetric positive definite matrix, by Gauss and Jordan. */
 function inverse(matrix: readonly (readonly number[])[]): number[][] {
