@@ -10,6 +10,7 @@ import { LARGE_PART, partsOf } from '../store/parts.ts';
 import type { Tables } from '../store/schema.ts';
 import { itemColumns, itemFromRow, itemSchema } from './items.ts';
 import { JudgmentError } from './record.ts';
+import { contains, jsonContains } from './search.ts';
 import type { ChoiceVerdict, ItemState } from './states.ts';
 
 const whole = z.number().int();
@@ -180,13 +181,8 @@ function stateIs(state: ItemState, kind: Database['kind']): Expression<SqlBool> 
   }
 }
 
-/** The content is JSON: a word is looked for as it is written there. */
-function hasWord(word: string): Expression<SqlBool> {
-  const pattern = (text: string) => `%${text.replace(/[!%_]/g, '!$&')}%`;
-  const [inJson, plain] = [pattern(JSON.stringify(word).slice(1, -1)), pattern(word)];
-  return sql<SqlBool>`(lower("contentJson") like ${inJson} escape '!' or lower(coalesce(source, '')) like ${plain} escape '!'
-    or lower(coalesce(topic, '')) like ${plain} escape '!')`;
-}
+const hasWord = (word: string): Expression<SqlBool> =>
+  sql<SqlBool>`(${jsonContains('contentJson', word)} or ${contains('source', word)} or ${contains('topic', word)})`;
 
 const EXCERPT = 300;
 

@@ -5,6 +5,7 @@ import { contentSchema, judgmentOrSkipSchema } from '../judgment.ts';
 import type { Project } from '../project.ts';
 import { grouped } from '../quality/grouped.ts';
 import type { Database } from '../store/database.ts';
+import { jsonContains } from './search.ts';
 
 /** Which of one's own judgments. */
 export const ownKinds = ['all', 'judged', 'skipped'] as const;
@@ -83,12 +84,8 @@ export async function ownJudgments(
   return { total: Number(found.count), judgments };
 }
 
-/** The content and the judgment are JSON: a word is looked for as it is written there. */
-function hasWord(word: string) {
-  const pattern = `%${JSON.stringify(word).slice(1, -1).replace(/[!%_]/g, '!$&')}%`;
-  return sql<SqlBool>`(lower(items."contentJson") like ${pattern} escape '!'
-    or lower(latest."judgmentJson") like ${pattern} escape '!')`;
-}
+const hasWord = (word: string) =>
+  sql<SqlBool>`(${jsonContains('items.contentJson', word)} or ${jsonContains('latest.judgmentJson', word)})`;
 
 async function historyOf(query: Database['query'], person: string, items: readonly string[]) {
   if (items.length === 0) return new Map<string, never[]>();
