@@ -42,7 +42,15 @@ beforeAll(async () => {
   for (const step of [0, 100]) {
     for (const index of [0, 1]) {
       const text = `answer ${index} at ${step} ${SCRIPT}`;
-      live.sample({ kind: 'completion', step, index, prompt: `prompt ${index}`, text, reward: step + index, kl: index });
+      live.sample({
+        kind: 'completion',
+        step,
+        index,
+        prompt: `prompt ${index}`,
+        text,
+        reward: step + index,
+        kl: index,
+      });
     }
   }
   live.sample({ kind: 'alert', step: 90, metric: 'kl', value: 9, text: `kl is high ${SCRIPT}` });
