@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { PRECISIONS, type PrecisionChoice, resolvePrecision } from '../engine/precision.ts';
 import { HeedError } from '../error.ts';
-import { parseOptions } from '../options.ts';
+import { parseOptions, wholeNumber } from '../options.ts';
 import { encodeChat } from './chat-template.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { createGenerator, type GenerateOptions, type GeneratorOptions, generateSchema } from './generate.ts';
@@ -32,9 +32,9 @@ export interface CompletionOptions
 const completionSchema = generateSchema.extend({
   chat: z.boolean().optional(),
   precision: z.enum(PRECISIONS).optional(),
-  ends: z.array(z.number().int().min(0)).optional(),
+  ends: z.array(wholeNumber(0)).optional(),
   stop: z.array(z.string()).optional(),
-  topLogprobs: z.number().int().min(0).optional(),
+  topLogprobs: wholeNumber(0).optional(),
   processor: z.unknown().optional(),
   speculate: z.unknown().optional(),
   signal: z.instanceof(AbortSignal).optional(),

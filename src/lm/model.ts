@@ -7,6 +7,7 @@ import { writeFileAtomic } from '../files.ts';
 import { type DecoderConfig, decoderParameters } from '../nn/decoder-config.ts';
 import { createParametersInParts } from '../nn/parameters.ts';
 import { atOnce, breathe, broughtFile, existsSync, fileURLToPath, inTurns, join, readFileSync } from '../node.ts';
+import { wholeNumber } from '../options.ts';
 import { random } from '../random.ts';
 import { readAdapter } from './adapter-files.ts';
 import { encodeChat, endOfTurnToken } from './chat-template.ts';
@@ -338,7 +339,7 @@ function checkTokenizer({ vocabularySize }: Tokenizer, config: DecoderConfig, wh
   );
 }
 
-const idsSchema = z.union([z.number().int().min(0), z.array(z.number().int().min(0))]);
+const idsSchema = z.union([wholeNumber(0), z.array(wholeNumber(0))]);
 
 /**
  * What a model's ends become by its chat template: a token with which the template ends the assistant's turn ends a

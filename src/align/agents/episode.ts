@@ -7,7 +7,7 @@ import type { GeneratedCompletion } from '../../lm/continuous-batch.ts';
 import type { ChatMessage } from '../../lm/render-chat.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 import { parseCalls, type ToolSchema } from '../../lm/tool-calls.ts';
-import { wholeNumber } from '../../options.ts';
+import { numberFrom, positive, wholeNumber } from '../../options.ts';
 import { seedFor } from '../../random.ts';
 import type { Episode } from '../reward-functions/reward-function.ts';
 import { limited } from '../training/requests.ts';
@@ -20,7 +20,7 @@ export const episodeSchema = z.object({
   tokens: wholeNumber(16)
     .default(1024)
     .describe('tokens of an episode, prompt and messages of the environment included; then it is cut'),
-  seconds: z.number().positive().default(30).describe('seconds that the environment may take for a turn'),
+  seconds: positive().default(30).describe('seconds that the environment may take for a turn'),
   atOnce: wholeNumber(1).default(64).describe('episodes under way at once'),
 });
 /** The options of an episode, with their defaults. */
@@ -28,17 +28,12 @@ export type EpisodeOptions = z.output<typeof episodeSchema>;
 
 /** Schema of how far episodes may run ahead of the policy. */
 export const asynchronySchema = z.object({
-  staleness: z
-    .number()
-    .int()
-    .min(0)
+  staleness: wholeNumber(0)
     .default(0)
     .describe(
       'updates of the policy during which an episode may be under way, so that slow tools do not idle the cores; 0: none',
     ),
-  weightCap: z
-    .number()
-    .min(1)
+  weightCap: numberFrom(1)
     .default(2)
     .describe('upper bound of the importance weight of a token that an earlier policy wrote')
     .meta({ inFileOnly: true }),

@@ -21,7 +21,7 @@ import { opening } from '../../disposables.ts';
 import { createGenerator, type Generator } from '../../lm/generate.ts';
 import type { Model } from '../../lm/model.ts';
 import { basename } from '../../node.ts';
-import { wholeNumber } from '../../options.ts';
+import { optionalText, wholeNumber } from '../../options.ts';
 import { seedFor } from '../../random.ts';
 import type { Training } from '../../run/training.ts';
 import { completionLayout, type EncodedPrompt } from '../policies/completion-batches.ts';
@@ -51,10 +51,9 @@ export const bestOfNSchema = policyTrainingSchema
   })
   .extend({
     model: z.string().describe('the model that writes completions: a folder, a GGUF file or a name on the Hub'),
-    gold: z
-      .string()
-      .optional()
-      .describe('a second reward that measures the best completions, in the same form as --reward (default: none)'),
+    gold: optionalText(
+      'a second reward that measures the best completions, in the same form as --reward (default: none)',
+    ),
     completions: wholeNumber(2).default(16).describe('completions per prompt; the best one is kept'),
     prompts: wholeNumber(1).optional().describe('number of prompts, drawn by the seed (default: all)'),
     batch: wholeNumber(1).default(8).describe('prompts per step'),

@@ -12,7 +12,7 @@
  * Run it: heed rest --model runs/sft/model
  */
 import { z } from 'zod';
-import { wholeNumber } from '../../options.ts';
+import { share, wholeNumber } from '../../options.ts';
 import type { PolicyAlgorithm } from '../policies/algorithm.ts';
 import { fitsBackend } from '../policies/backend.ts';
 import type { CompletionLayout } from '../policies/completion-batches.ts';
@@ -39,7 +39,7 @@ export const restSchema = policyTrainingSchema
     completions: wholeNumber(2).default(8).describe('completions per prompt'),
     score: scoreSchema,
     thresholds: z
-      .array(z.number().min(0).lt(1))
+      .array(share())
       .min(1)
       .default([0.5, 0.75, 0.875])
       .describe("share of a prompt's completions to leave out as too bad, rising: one number per improvement"),

@@ -1,6 +1,6 @@
 /** Options of an evaluation of a policy. */
 import { z } from 'zod';
-import { wholeNumber } from '../../options.ts';
+import { numberFrom, optionalText, wholeNumber } from '../../options.ts';
 import { judgeCallSchema } from '../judges/judge.ts';
 import { policyTrainingSchema } from '../policies/options.ts';
 
@@ -11,18 +11,12 @@ export const policyEvaluationSchema = z
     baseline: z
       .string()
       .describe('what it is compared with: a model, likewise, or a file of completions (prompt and completion)'),
-    reward: z
-      .string()
-      .optional()
-      .describe(
-        'what scores completions: a reward model, a .js or .ts file, an address, or "reviews", the true reward',
-      ),
-    judge: z
-      .string()
-      .optional()
-      .describe(
-        'chat model that picks the better completion: a folder, a GGUF file, a name on the Hub, or https://…/v1#MODEL',
-      ),
+    reward: optionalText(
+      'what scores completions: a reward model, a .js or .ts file, an address, or "reviews", the true reward',
+    ),
+    judge: optionalText(
+      'chat model that picks the better completion: a folder, a GGUF file, a name on the Hub, or https://…/v1#MODEL',
+    ),
   })
   .extend(
     policyTrainingSchema.pick({
@@ -37,7 +31,7 @@ export const policyEvaluationSchema = z
   .extend({
     prompts: wholeNumber(1).optional().describe('number of prompts, drawn by the seed (default: all)'),
     batch: wholeNumber(1).default(32).describe('prompts per step'),
-    temperature: z.number().min(0).default(1).describe('sampling temperature; 0: always the likeliest token'),
+    temperature: numberFrom(0).default(1).describe('sampling temperature; 0: always the likeliest token'),
     generate: policyTrainingSchema.shape.generate,
     rewardCall: policyTrainingSchema.shape.rewardCall,
     judgeCall: judgeCallSchema.prefault({}),

@@ -16,7 +16,7 @@
 import { z } from 'zod';
 import { HeedError } from '../../error.ts';
 import { basename } from '../../node.ts';
-import { optionsOf } from '../../options.ts';
+import { optionsOf, wholeNumber } from '../../options.ts';
 import { type BestOfN, type BestOfNInput, bestOfNSchema, createBestOfN } from '../best-of-n/best-of-n.ts';
 import { asksNobody } from '../policies/options.ts';
 import { createLanguagePpo, type PpoInput, type PpoLearner } from '../ppo/learner.ts';
@@ -46,7 +46,7 @@ export const overoptimizationSchema = languagePpoSchema.omit({ kl: true, keepBes
   bestOf: z
     .object({
       completions: drawing.completions.unwrap().default(64).describe('completions per prompt: the largest n'),
-      prompts: z.number().int().min(1).default(48).describe('number of prompts, drawn by the seed'),
+      prompts: wholeNumber(1).default(48).describe('number of prompts, drawn by the seed'),
       batch: drawing.batch,
     })
     .prefault({}),

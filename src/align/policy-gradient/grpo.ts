@@ -19,7 +19,7 @@
 import { z } from 'zod';
 import { HeedError } from '../../error.ts';
 import type { Reading } from '../../lm/packed-program.ts';
-import { wholeNumber } from '../../options.ts';
+import { numberFrom, positive, wholeNumber } from '../../options.ts';
 import { choiceOf } from '../../registry.ts';
 import { advantageEstimators, normalizeThenSum, scales } from '../policies/advantages.ts';
 import type { PolicyAlgorithm } from '../policies/algorithm.ts';
@@ -74,21 +74,19 @@ export const grpoSchema = policyTrainingSchema
       .default('sum_then_normalize')
       .describe('for a weighted reward: add up its parts first, or normalize each part first (GDPO)'),
     score: scoreSchema,
-    beta: z.number().min(0).default(0.04).describe('weight of the KL to the reference in the loss; 0: off'),
+    beta: numberFrom(0).default(0.04).describe('weight of the KL to the reference in the loss; 0: off'),
     clip: z
       .object({
-        low: z.number().min(0).default(0.2).describe('lower bound of the ratio: 1 − this'),
-        high: z.number().positive().default(0.2).describe('upper bound of the ratio: 1 + this; for cispo, this'),
+        low: numberFrom(0).default(0.2).describe('lower bound of the ratio: 1 − this'),
+        high: positive().default(0.2).describe('upper bound of the ratio: 1 + this; for cispo, this'),
       })
       .prefault({}),
     delta: z.number().gt(1).optional().describe('bound of the ratio, whatever the advantage (default: none)'),
     unbiasedKl: z.boolean().default(false).describe('weight the KL by the ratio, which keeps it unbiased'),
-    offPolicy: z
-      .number()
-      .positive()
+    offPolicy: positive()
       .optional()
       .describe('mask bad completions with a mean log π_old − log π above this (default: none)'),
-    entropy: z.number().min(0).default(0).describe('weight of an entropy bonus; needs memory for all logits; 0: off'),
+    entropy: numberFrom(0).default(0).describe('weight of an entropy bonus; needs memory for all logits; 0: off'),
     topEntropy: z.number().gt(0).max(1).default(1).describe('share of tokens to learn, those of the highest entropy'),
     epochs: wholeNumber(1).default(1).describe('passes over the completions of a step'),
     minibatches: wholeNumber(1).default(1).describe('optimizer steps per epoch'),

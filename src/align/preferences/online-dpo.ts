@@ -12,11 +12,11 @@
  * Run it: heed online-dpo --model runs/sft/model
  */
 
-import { z } from 'zod';
+import type { z } from 'zod';
 import { opening } from '../../disposables.ts';
 import { exportOptimizer, importOptimizer } from '../../nn/optimizer.ts';
 import { basename } from '../../node.ts';
-import { wholeNumber } from '../../options.ts';
+import { numberFrom, optionalText, positive, wholeNumber } from '../../options.ts';
 import { choiceOf } from '../../registry.ts';
 import { mean } from '../../run/intervals.ts';
 import { listOf } from '../examples/examples.ts';
@@ -48,18 +48,15 @@ export const onlineDpoSchema = policyTrainingSchema
   .extend(environmentOptions)
   .extend({
     batch: policyTrainingSchema.shape.batch.unwrap().default(32).describe('prompts per step, completed twice each'),
-    judge: z
-      .string()
-      .optional()
-      .describe(
-        'chat model that compares, in place of --reward: a folder, a GGUF file, a name on the Hub, or https://…/v1#MODEL',
-      ),
+    judge: optionalText(
+      'chat model that compares, in place of --reward: a folder, a GGUF file, a name on the Hub, or https://…/v1#MODEL',
+    ),
     judgeCall: judgeCallSchema.prefault({}),
     part: wholeNumber(1).default(16).describe('pairs computed at once; fewer need less memory'),
     score: scoreSchema,
     loss: choiceOf(pairLosses).default('sigmoid').describe('loss of a pair; see docs/reference/dpo.md'),
-    beta: z.number().positive().default(0.1).describe('β: strength of the pull toward the reference'),
-    labelSmoothing: z.number().min(0).lt(0.5).default(0).describe('assumed share of wrong labels'),
+    beta: positive().default(0.1).describe('β: strength of the pull toward the reference'),
+    labelSmoothing: numberFrom(0).lt(0.5).default(0).describe('assumed share of wrong labels'),
   })
   .refine(({ loss, labelSmoothing }) => labelSmoothing > 0 || loss !== 'exo_pair', {
     path: ['labelSmoothing'],

@@ -24,7 +24,7 @@ import {
   tmpdir,
   writeFileSync,
 } from '../../node.ts';
-import { parseOptions } from '../../options.ts';
+import { parseOptions, positive, wholeNumber } from '../../options.ts';
 import { networkRemoval } from './network-removal.ts';
 
 /** The languages of programs. */
@@ -39,16 +39,11 @@ export const sandboxSchema = z.object({
     .enum(['required', 'best'])
     .default('required')
     .describe('required: namespaces, or no run at all; best: namespaces, else permissions, which are weaker'),
-  seconds: z.number().positive().default(5).describe('seconds that the program may take; then it is killed'),
-  memory: z.number().int().min(32).default(256).describe('mebibytes of memory of a process'),
-  processes: z
-    .number()
-    .int()
-    .min(1)
-    .default(8)
-    .describe('processes and threads of a Python program; JavaScript has one'),
-  disk: z.number().int().min(1).default(16).describe('mebibytes that the program may write to its folder'),
-  output: z.number().int().min(1).default(64).describe('kibibytes that the program may print; then it is killed'),
+  seconds: positive().default(5).describe('seconds that the program may take; then it is killed'),
+  memory: wholeNumber(32).default(256).describe('mebibytes of memory of a process'),
+  processes: wholeNumber(1).default(8).describe('processes and threads of a Python program; JavaScript has one'),
+  disk: wholeNumber(1).default(16).describe('mebibytes that the program may write to its folder'),
+  output: wholeNumber(1).default(64).describe('kibibytes that the program may print; then it is killed'),
 });
 /** The options of `runSandboxed`. */
 export type SandboxOptions = z.input<typeof sandboxSchema>;

@@ -20,7 +20,7 @@ import { HeedError } from '../../error.ts';
 import type { PullOptions } from '../../lm/hub.ts';
 import type { Model } from '../../lm/model.ts';
 import { existsSync, join, readdirSync, statSync } from '../../node.ts';
-import { parseOptions } from '../../options.ts';
+import { numberFrom, parseOptions, positive, wholeNumber } from '../../options.ts';
 import { createRegistry } from '../../registry.ts';
 import { type ProcessModel, processModelOf, processReward, readStepReading } from '../process/model.ts';
 import {
@@ -52,23 +52,16 @@ import { reviewReward, reviewRewards } from '../world/rewards.ts';
 
 /** Schema of how a reward is called: timeout, retries, and the pessimism of an ensemble. */
 export const rewardCallSchema = z.object({
-  timeout: z.number().positive().default(60).describe('seconds before a call of a function or an endpoint times out'),
-  retries: z
-    .number()
-    .int()
-    .min(0)
+  timeout: positive().default(60).describe('seconds before a call of a function or an endpoint times out'),
+  retries: wholeNumber(0)
     .default(3)
     .describe('retries of a failed call of a function or an endpoint')
     .meta({ inFileOnly: true }),
-  pause: z
-    .number()
-    .min(0)
+  pause: numberFrom(0)
     .default(0.5)
     .describe('seconds before the first retry, doubled for each further one')
     .meta({ inFileOnly: true }),
-  pessimism: z
-    .number()
-    .min(0)
+  pessimism: numberFrom(0)
     .default(0)
     .describe("for an ensemble: standard deviations of its members' rewards to subtract from their mean; 0: off"),
 });
