@@ -1,16 +1,38 @@
 /** The report of a sweep, from its folder; of an unfinished one, what is known so far. */
 
+import { z } from 'zod';
+import type { LearnSettings } from '../control/options.ts';
 import { shortName } from '../env/open/own-file.ts';
-import { percent } from '../percent.ts';
+import { percent, percents } from '../percent.ts';
+import type { Interval } from '../run/intervals.ts';
 import type { LineChart } from '../run/report/line-chart.ts';
 import type { Report, Table } from '../run/report.ts';
-import { subtitle, timeFigure } from '../run/report-parts.ts';
-import { readInfo, readMetrics } from '../run/run.ts';
+import { settingsSection, subtitle, timeFigure } from '../run/report-parts.ts';
+import { type RunInfo, readInfo, readMetrics } from '../run/run.ts';
 import { type Needs, needsOf } from './needs.ts';
-import { measured, reachedOf, runSettings } from './report-parts.ts';
 import { type SweepOptions, sweepCells, sweepOwnSchema, sweepVariants } from './sweep.ts';
 import { readResults } from './trained.ts';
 import { PRESET, type Variant } from './variants.ts';
+
+/** A share of seeds with its interval, such as "9 of 10 (60 % to 98 %)". */
+export const reachedOf = (reached: number, seeds: number, interval: Interval): string =>
+  seeds === 0 ? '–' : `${reached} of ${seeds} (${percents(interval, 0)})`;
+
+/** A measure with its interval, such as "487 (455–500)". */
+export function measured(value: number, [low, high]: Interval): string {
+  if (!Number.isFinite(value)) return '–';
+  const [at, from, to] = [value, low, high].map((one) => one.toFixed(Math.abs(value) < 10 ? 2 : 0).replace('-', '−'));
+  return `${at} (${from} to ${to})`;
+}
+
+const targeted = z.object({ target: z.number() });
+
+/** A run's settings: its command's own, checked, and those of each cell. */
+export const runSettings = <Own>(own: z.ZodType<Own>, info: RunInfo, folder: string) => ({
+  ...(info.config as Omit<LearnSettings, 'labels' | 'people'>),
+  ...settingsSection(own, info, folder),
+  ...settingsSection(targeted, info, folder),
+});
 
 /** The report of a run of `heed sweep`. @throws HeedError if the folder is not one. */
 export function sweepReport(folder: string): Report {

@@ -25,14 +25,14 @@ import { optionalText, wholeNumber } from '../../options.ts';
 import { seedFor } from '../../random.ts';
 import type { Training } from '../../run/training.ts';
 import { completionLayout, type EncodedPrompt } from '../policies/completion-batches.ts';
-import { drawCompletions } from '../policies/draw.ts';
 import { policyTrainingSchema } from '../policies/options.ts';
 import { promptFingerprint, readPrompts, worldPrompts } from '../policies/prompts.ts';
+import { drawCompletions } from '../policies/rollouts.ts';
 import type { PolicyInput } from '../policies/setup.ts';
 import type { Reward } from '../reward-functions/reward-function.ts';
 import { openRewardOption } from '../rewards/open.ts';
 import { type Live, type Opener, openerOf, openSource, openTemplated } from '../training/input.ts';
-import { checkSameData } from '../training/progress.ts';
+import { checkSameData } from '../training/steps.ts';
 import { type TrainingResult, trainingOf } from '../training/verb.ts';
 
 /** Schema of the options of `bestOfN`: types, ranges, defaults and help texts. */

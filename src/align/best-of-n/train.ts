@@ -3,12 +3,50 @@
 import { writeDataset } from '../../data/write.ts';
 import { join } from '../../node.ts';
 import { driveRun, type TrainParts } from '../../run/drive.ts';
-import { figure } from '../../run/progress.ts';
+import { duration, figure } from '../../run/progress.ts';
 import type { LineChart } from '../../run/report/line-chart.ts';
 import type { Report, Table } from '../../run/report.ts';
 import { subtitle, timeFigure } from '../../run/report-parts.ts';
 import { readInfo, readMetrics, readSamples } from '../../run/run.ts';
-import { type BestOf, type BestOfN, type BestOfNStep, bestOf, bestRow, type Drawn, drawnMetrics } from './best-of-n.ts';
+import { named, opened, type TrainingRecord } from '../../run/training-record.ts';
+import { policyRecord } from '../policies/record.ts';
+import {
+  type BestOf,
+  type BestOfN,
+  type BestOfNStep,
+  bestOf,
+  bestOfNSchema,
+  bestRow,
+  createBestOfN,
+  type Drawn,
+  drawnMetrics,
+} from './best-of-n.ts';
+import { createRaft, raftSchema } from './raft.ts';
+import { createRest, restSchema } from './rest.ts';
+
+export const raft = policyRecord('raft', raftSchema, createRaft);
+export const rest = policyRecord('rest', restSchema, createRest);
+
+export const bestOfN: TrainingRecord = {
+  name: 'best-of-n',
+  ...opened(bestOfNSchema, createBestOfN),
+  about: named.about,
+  train: trainBestOfN,
+  report: bestOfNReport,
+  summarize: ({ curve, data, seconds }: BestOfNRun) => [
+    ...curve.map(({ n, kl, reward, gold }): [string, string] => [
+      n === 1 ? 'reward' : `best of ${n}`,
+      `${figure(reward)}${gold === undefined ? '' : `, by the second reward ${figure(gold)}`} (KL ${figure(kl)})`,
+    ]),
+    ['time', duration(seconds)],
+    ['completions', data],
+  ],
+  live: ({ drawn }: BestOfNStep) => ({
+    'reward of the best': drawn.reduce((sum, { rewards }) => sum + Math.max(...rewards), 0) / drawn.length,
+  }),
+  product: 'a dataset',
+  path: 'best.jsonl',
+};
 
 /** The result of `trainBestOfN`. */
 export interface BestOfNRun {

@@ -30,13 +30,18 @@ import { policyTrainingSchema } from '../policies/options.ts';
 import { readPromptRows } from '../policies/prompts.ts';
 import { endpointCallSchema } from '../training/endpoint.ts';
 import { type Input, type Live, type Opener, openerOf, openSource } from '../training/input.ts';
-import { checkSameData } from '../training/progress.ts';
-import { itemsOfStep } from '../training/steps.ts';
+import { checkSameData, itemsOfStep } from '../training/steps.ts';
 import { type TrainingResult, trainingOf } from '../training/verb.ts';
-import { type Compared, compareCompletions } from './compare.ts';
 import { defaultConstitution, type Principle, readConstitution } from './principles.ts';
 import { type Revised, reviseCompletions } from './revise.ts';
-import { comparisonRows, constitutionMetrics, revisionPairs, revisionRows } from './rows.ts';
+import {
+  type Compared,
+  compareCompletions,
+  comparisonRows,
+  constitutionMetrics,
+  revisionPairs,
+  revisionRows,
+} from './rows.ts';
 
 const constitutionParts = ['both', 'revisions', 'comparisons'] as const;
 

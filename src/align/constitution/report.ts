@@ -5,9 +5,8 @@ import { figure } from '../../run/progress.ts';
 import type { Report, Table } from '../../run/report.ts';
 import { linesOver, subtitle, timeFigure } from '../../run/report-parts.ts';
 import { readInfo, readMetrics } from '../../run/run.ts';
-import type { Compared } from './compare.ts';
 import { lastOf, type Revised } from './revise.ts';
-import { isChanged, isTie, leftOutOf, readMade } from './rows.ts';
+import { type Compared, isChanged, isTie, leftOutOf, readMade } from './rows.ts';
 
 /** The report of a run of `heed constitution`. @throws HeedError when the folder is not a run. */
 export function constitutionReport(folder: string): Report {

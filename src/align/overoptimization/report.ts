@@ -5,8 +5,15 @@ import type { LineChart, Series } from '../../run/report/line-chart.ts';
 import type { Report, Table } from '../../run/report.ts';
 import { settingsSection, subtitle, timeFigure } from '../../run/report-parts.ts';
 import { readInfo, readMetrics, readSamples } from '../../run/run.ts';
-import { type CurvePoint, distance, type OveroptimizationCurve, readCurves, spreadAtStart } from './curves.ts';
-import { gainAt, type OptimizationMethod } from './fit.ts';
+import {
+  type CurvePoint,
+  distance,
+  gainAt,
+  type OptimizationMethod,
+  type OveroptimizationCurve,
+  readCurves,
+  spreadAtStart,
+} from './curves.ts';
 import { overoptimizationSchema, waysOf } from './overoptimization.ts';
 
 /** The report of a run of `heed overoptimization`. @throws HeedError when the folder is not a run. */

@@ -30,7 +30,7 @@ import { type PolicyInput, setUpPolicy } from '../policies/setup.ts';
 import type { OpenReward, Reward } from '../reward-functions/reward-function.ts';
 import { mixedReward, openRewardOption } from '../rewards/open.ts';
 import { type Live, type Opener, openerOf } from '../training/input.ts';
-import { checkSameData } from '../training/progress.ts';
+import { checkSameData } from '../training/steps.ts';
 import { copyOf } from '../training/trainable.ts';
 import { type TrainingResult, trainingOf } from '../training/verb.ts';
 import { createReinforceAlgorithm, type ReinforceOptions, rlooSchema, rlooSettings } from './reinforce.ts';

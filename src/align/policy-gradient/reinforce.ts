@@ -31,8 +31,7 @@ import { completionKl } from '../policies/kl.ts';
 import type { PolicyLearner } from '../policies/learner.ts';
 import { agentOptions, policyTrainingSchema } from '../policies/options.ts';
 import type { AnyPolicy } from '../policies/remote-policy.ts';
-import type { ScoreScaleState } from '../policies/score-scale.ts';
-import { createScoreScale, scoreSchema } from '../policies/score-scale.ts';
+import { createScoreScale, type ScoreScaleState, scoreSchema } from '../policies/score-scale.ts';
 import { type PolicyInput, type PolicyTraining, policyTraining } from '../policies/setup.ts';
 import { type Opener, openerOf } from '../training/input.ts';
 

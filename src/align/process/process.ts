@@ -36,11 +36,18 @@ import {
   plainCalibration,
 } from '../reward-model/model.ts';
 import { trainedReward } from '../reward-model/trainable.ts';
-import { LEARNED, sampleHeldOut } from '../training/held-out.ts';
 import { claim, type Input, type Live, type Opener, openerOf, openTemplated } from '../training/input.ts';
 import { fitMemory, partsWithin } from '../training/memory.ts';
-import { checkSameData } from '../training/progress.ts';
-import { adamw, evaluationIsDue, itemsOfStep, parameterCount, rates } from '../training/steps.ts';
+import {
+  adamw,
+  checkSameData,
+  evaluationIsDue,
+  itemsOfStep,
+  LEARNED,
+  parameterCount,
+  rates,
+  sampleHeldOut,
+} from '../training/steps.ts';
 import { stepMetrics } from '../training/train-model.ts';
 import { adapterBeside } from '../training/trainable.ts';
 import { type TrainingResult, trainingOf } from '../training/verb.ts';

@@ -1,12 +1,143 @@
 /** The record of the training of a reward model for the steps of completions. */
-import { percent } from '../../percent.ts';
-import { duration } from '../../run/progress.ts';
+import { percent, percents } from '../../percent.ts';
+import type { Diagnosis } from '../../run/diagnosis.ts';
+import type { TrainParts } from '../../run/drive.ts';
+import { count, duration } from '../../run/progress.ts';
+import type { Report, Table } from '../../run/report.ts';
+import { diagnosisSection, linesOver, subtitle, timeFigure, trainingAndHeldOut } from '../../run/report-parts.ts';
+import { readInfo, readMetrics, readSamples } from '../../run/run.ts';
 import { opened, type TrainingRecord } from '../../run/training-record.ts';
+import { diagnoseProcess } from '../diagnosis/process.ts';
+import { diagnoseRun } from '../diagnosis/run.ts';
+import type { Share } from '../reward-model/evaluation.ts';
 import { formatAccuracy, rewardKind } from '../reward-model/record.ts';
+import { stepMetrics, type TrainedModel, trainModel } from '../training/train-model.ts';
+import type { StepEvaluation } from './evaluation.ts';
 import { processSchema } from './options.ts';
-import { createProcess } from './process.ts';
-import { diagnoseProcessRun, processReport } from './report.ts';
-import { type ProcessRun, trainProcess } from './train.ts';
+import {
+  createProcess,
+  type ProcessEvaluation,
+  type ProcessLearner,
+  type ProcessStep,
+  processEvaluationMetrics,
+} from './process.ts';
+
+const STEPS = ['optimizer steps'];
+
+/** The diagnosis of such a run: the one it stored, or one of the rows so far. */
+const diagnoseProcessRun = (folder: string): Diagnosis => diagnoseRun(folder, diagnoseProcess);
+
+/** The report of a run of `heed process`. @throws HeedError when the folder is not a run. */
+export function processReport(folder: string): Report {
+  const { name, config, seed, started } = readInfo(folder);
+  const rows = readMetrics(folder);
+  const last = (readSamples(folder) as unknown as ProcessEvaluationRow[]).findLast(
+    ({ kind }) => kind === 'evaluation',
+  )?.evaluation;
+  const both = (title: string, metric: string, yLabel: string, caption: string) =>
+    linesOver(rows, title, yLabel, caption, trainingAndHeldOut(metric), STEPS);
+  return {
+    title: name,
+    subtitle: subtitle(started, 'process reward model', seed),
+    summary: [
+      ...(last
+        ? [
+            {
+              label: 'Held-out accuracy',
+              value: percent(last.accuracy),
+              note: `${percents(last.interval)}, ${last.n} steps, ${percent(last.right)} of them right`,
+            },
+            {
+              label: 'Accuracy by completion',
+              value: percent(last.completions.product.accuracy),
+              note: `by the product of its steps; ${percent(last.allRight)} are right as a whole`,
+            },
+          ]
+        : []),
+      { label: 'Tokens', value: count(rows.findLast((row) => 'tokens' in row)?.tokens ?? 0), note: 'without padding' },
+      timeFigure(folder, rows),
+    ],
+    sections: [
+      diagnosisSection(diagnoseProcessRun(folder)),
+      ...both('Accuracy by step', 'accuracy', 'share', 'Share of steps that the model classifies correctly.'),
+      ...both('Loss', 'loss', 'nats per step', 'Mean −log P of the labels; in training, of the labels learned.'),
+      ...linesOver(
+        rows,
+        'Accuracy by completion',
+        'share',
+        'Share of held-out completions that the model classifies correctly as right in all steps or not, by how it aggregates their probabilities.',
+        [
+          ['product', 'accuracy/product'],
+          ['lowest', 'accuracy/min'],
+          ['last', 'accuracy/last'],
+        ],
+        STEPS,
+      ),
+      ...(last ? [numbers(last)] : []),
+      ...linesOver(
+        rows,
+        'Norm of the gradient',
+        'norm',
+        'Before clipping, of all parameters together.',
+        [['norm', 'gradient/norm']],
+        STEPS,
+      ),
+    ],
+    config: config as Record<string, unknown>,
+  };
+}
+
+const numbers = ({ auc, ofRight, ofWrong, right, completions, allRight }: StepEvaluation): Table => ({
+  kind: 'table',
+  title: 'In numbers',
+  caption: 'On held-out completions. Always predicting "right" has the accuracy of the share that is right.',
+  columns: ['what', 'share', '95 % interval'],
+  rows: [
+    ['steps that are right', percent(right), ''],
+    ['accuracy on right steps', percent(ofRight), ''],
+    ['accuracy on wrong steps', percent(ofWrong), ''],
+    ['right step scored above a wrong one', Number.isFinite(auc) ? percent(auc) : '–', ''],
+    ['completions right as a whole', percent(allRight), ''],
+    ...Object.entries(completions).map(([by, { accuracy, interval }]) => [
+      `accuracy on completions, by the ${by} of their steps`,
+      percent(accuracy),
+      percents(interval),
+    ]),
+  ],
+});
+
+/** The result of `trainProcess`. Without held-out completions, accuracy is NaN. */
+export interface ProcessRun extends TrainedModel, Share {
+  /** Share of the held-out steps that are right. */
+  right: number;
+  /** Accuracy over whole completions; see `StepEvaluation`. */
+  completions?: StepEvaluation['completions'];
+}
+
+/** A row of samples.jsonl with an evaluation. */
+export interface ProcessEvaluationRow {
+  kind: 'evaluation';
+  step: number;
+  evaluation: ProcessEvaluation;
+}
+
+/** Trains a process reward model in a run's folder (see `trainModel`). Returns undefined when the signal stops it. */
+export function trainProcess(learner: ProcessLearner, parts: TrainParts<ProcessStep>): Promise<ProcessRun | undefined> {
+  return trainModel<ProcessEvaluation, ProcessStep, ProcessRun>(learner, parts, {
+    keepBest: learner.options.keepBest,
+    diagnose: diagnoseProcess,
+    save: learner.saveModel,
+    record: stepMetrics,
+    recordEvaluation(step, evaluation) {
+      parts.run.sample({ kind: 'evaluation', step, evaluation } satisfies ProcessEvaluationRow);
+      return processEvaluationMetrics(evaluation);
+    },
+    result({ evaluation }) {
+      const { accuracy = Number.NaN, interval = [0, 1], n = 0, right = Number.NaN, completions } = evaluation ?? {};
+      return { accuracy, interval, n, right, ...(completions && { completions }) };
+    },
+  });
+}
 
 export const processSupervision: TrainingRecord = {
   name: 'process',

@@ -18,9 +18,16 @@ import { diagnoseReward } from '../diagnosis/reward.ts';
 import { diagnoseRun } from '../diagnosis/run.ts';
 import { tokensTable } from '../examples/token-rows.ts';
 import type { RewardEvaluation, Share } from './evaluation.ts';
-import type { RewardEvaluationRow } from './train.ts';
+import type { RewardStepEvaluation } from './reward.ts';
 
 const STEPS = ['optimizer steps'];
+
+/** A row of samples.jsonl with an evaluation. */
+export interface RewardEvaluationRow {
+  kind: 'evaluation';
+  step: number;
+  evaluation: RewardStepEvaluation;
+}
 
 /** The diagnosis of such a run: the one it stored, or one of the rows so far. */
 export const diagnoseRewardRun = (folder: string): Diagnosis => diagnoseRun(folder, diagnoseReward);

@@ -26,11 +26,18 @@ import type { Diagnosis } from '../../run/diagnosis.ts';
 import type { Training } from '../../run/training.ts';
 import { diagnoseReward } from '../diagnosis/reward.ts';
 import { unknownShare } from '../examples/account.ts';
-import { LEARNED, sampleHeldOut } from '../training/held-out.ts';
 import { claim, type Input, type Live, type Opener, openerOf, openModel, openTemplated } from '../training/input.ts';
 import { fitMemory } from '../training/memory.ts';
-import { checkSameData } from '../training/progress.ts';
-import { adamw, evaluationIsDue, itemsOfStep, parameterCount, rates } from '../training/steps.ts';
+import {
+  adamw,
+  checkSameData,
+  evaluationIsDue,
+  itemsOfStep,
+  LEARNED,
+  parameterCount,
+  rates,
+  sampleHeldOut,
+} from '../training/steps.ts';
 import { stepMetrics } from '../training/train-model.ts';
 import { adapterBeside } from '../training/trainable.ts';
 import { type TrainingResult, trainingOf } from '../training/verb.ts';

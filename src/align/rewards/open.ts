@@ -18,8 +18,11 @@ import type { TextOrMessages } from '../../data/format.ts';
 import { Disposables, opening } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
 import type { PullOptions } from '../../lm/hub.ts';
-import type { Model } from '../../lm/model.ts';
-import { existsSync, join, readdirSync, statSync } from '../../node.ts';
+import { loadAdapter } from '../../lm/lora.ts';
+import { baseFolder, type Model, modelFolder } from '../../lm/model.ts';
+import { weightedLinear } from '../../nn/decoder.ts';
+import { loraLinear } from '../../nn/lora.ts';
+import { existsSync, join, readdirSync, realpathSync, statSync } from '../../node.ts';
 import { numberFrom, parseOptions, positive, wholeNumber } from '../../options.ts';
 import { createRegistry } from '../../registry.ts';
 import { type ProcessModel, processModelOf, processReward, readStepReading } from '../process/model.ts';
@@ -37,7 +40,6 @@ import {
   type Reward,
   type Scores,
 } from '../reward-functions/reward-function.ts';
-import { rewardModelOver } from '../reward-model/adapted.ts';
 import {
   checkRewardModel,
   createRewardScorer,
@@ -45,10 +47,47 @@ import {
   loadRewardModel,
   plainCalibration,
   type RewardModel,
+  readCalibration,
+  rewardModelOf,
   type ScorerOptions,
 } from '../reward-model/model.ts';
 import { isModel, type Live } from '../training/input.ts';
 import { reviewReward, reviewRewards } from '../world/rewards.ts';
+
+interface AdaptedReward extends ScorerOptions {
+  /** The reward model; its parameters are only the adapters and the head. */
+  model: RewardModel;
+}
+
+/**
+ * A reward model over the weights of `base`, which stay the caller's; undefined if it is a whole model or has another
+ * base.
+ *
+ * @throws HeedError when the adapters have no head with one label.
+ */
+async function rewardModelOver(
+  base: Model,
+  nameOrFolder: string,
+  pull: PullOptions = {},
+): Promise<AdaptedReward | undefined> {
+  const folder = await modelFolder(nameOrFolder, pull);
+  const of = await baseFolder(folder, pull);
+  if (of === undefined || base.folder === undefined || realpathSync(of) !== realpathSync(base.folder)) return undefined;
+  const { config } = base;
+  const { parameters, options } = loadAdapter(folder, config, base.architecture);
+  try {
+    const model = rewardModelOf({ ...base, folder, parameters }, readCalibration(folder));
+    checkRewardModel(model);
+    return {
+      model,
+      weights: { ...base.parameters.values, ...parameters.values },
+      linear: loraLinear(config, options, weightedLinear(config)),
+    };
+  } catch (error) {
+    parameters[Symbol.dispose]();
+    throw error;
+  }
+}
 
 /** Schema of how a reward is called: timeout, retries, and the pessimism of an ensemble. */
 export const rewardCallSchema = z.object({

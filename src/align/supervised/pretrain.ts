@@ -30,8 +30,7 @@ import { type Input, type Live, type Opener, openerOf, openSource, readSource } 
 import { languageTrainingSchema } from '../training/options.ts';
 import { createReviewTokenizer, measureTexts, reviewTexts, worlds } from '../world/demonstrations.ts';
 import { createLanguageLearner, type LanguageLearner, type LanguageLearnerParts } from './learner.ts';
-import { createTrainingRows, datasetRows, packExamples } from './rows.ts';
-import { readSamplePrompts, samplePrompts } from './sample-prompts.ts';
+import { createTrainingRows, datasetRows, packExamples, readSamplePrompts, samplePrompts } from './rows.ts';
 import { type LanguageTraining, languageTraining } from './train.ts';
 
 const size = (value: number) => wholeNumber(1).default(value);

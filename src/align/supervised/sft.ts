@@ -48,8 +48,7 @@ import type { SamplePrompt } from '../training/samples.ts';
 import { loraSchema } from '../training/trainable.ts';
 import { measureResponses, reviewDemonstrations, reviewSamplePrompts, worlds } from '../world/demonstrations.ts';
 import { createLanguageLearner, type LanguageLearner, type LanguageLearnerParts } from './learner.ts';
-import { datasetRows } from './rows.ts';
-import { readSamplePrompts, samplePrompts } from './sample-prompts.ts';
+import { datasetRows, readSamplePrompts, samplePrompts } from './rows.ts';
 import { type LanguageTraining, languageTraining } from './train.ts';
 
 /** Schema of the options of `sft`: types, ranges, defaults and help texts. */

@@ -5,7 +5,6 @@ import { runtime } from '../../engine/runtime/current.ts';
 import { readJsonFile } from '../../files.ts';
 import { percents } from '../../percent.ts';
 import { defaultRecipe } from '../../pipeline/default-recipe.ts';
-import { leadOf } from '../../pipeline/lead.ts';
 import {
   type BegunStage,
   begunStages,
@@ -19,7 +18,7 @@ import {
 } from '../../pipeline/measures.ts';
 import { createPipeline, type PipelineParts, type PipelineResult, runPipeline } from '../../pipeline/pipeline.ts';
 import { checkRecipe } from '../../pipeline/recipe.ts';
-import { pipelineReport } from '../../pipeline/report.ts';
+import { leadOf, pipelineReport } from '../../pipeline/report.ts';
 import { changeCourse, progressOf, type StageResult } from '../../pipeline/state.ts';
 import { trainings } from '../../pipeline/trainings.ts';
 import { loadPlugins } from '../../plugins.ts';
