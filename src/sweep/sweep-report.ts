@@ -7,8 +7,8 @@ import { percent, percents } from '../percent.ts';
 import type { Interval } from '../run/intervals.ts';
 import type { LineChart } from '../run/report/line-chart.ts';
 import type { Report, Table } from '../run/report.ts';
-import { settingsSection, subtitle, timeFigure } from '../run/report-parts.ts';
-import { type RunInfo, readInfo, readMetrics } from '../run/run.ts';
+import { reportRun, settingsSection } from '../run/report-parts.ts';
+import type { RunInfo } from '../run/run.ts';
 import { type Needs, needsOf } from './needs.ts';
 import { type SweepOptions, sweepCells, sweepOwnSchema, sweepVariants } from './sweep.ts';
 import { readResults } from './trained.ts';
@@ -36,35 +36,34 @@ export const runSettings = <Own>(own: z.ZodType<Own>, info: RunInfo, folder: str
 
 /** The report of a run of `heed sweep`. @throws HeedError if the folder is not one. */
 export function sweepReport(folder: string): Report {
-  const info = readInfo(folder);
-  const options: SweepOptions = runSettings(sweepOwnSchema, info, folder);
-  const results = readResults(folder);
-  const variants = sweepVariants(options);
-  const needs = needsOf(results, { ...options, variants });
-  const cells = sweepCells(options);
-  const fewest = [...needs].sort((a, b) => a.labels - b.labels || a.interval[1] - b.interval[1])[0];
-  const preset = needs.find(({ variant }) => variant === PRESET);
-  const most = Math.max(...options.labels);
-  return {
-    title: `${shortName(options.env ?? 'CartPole-v1')}: which settings need the fewest labels`,
-    subtitle: subtitle(info.started, `${options.seeds} seeds of each`, options.seed),
-    summary: [
-      { label: 'Fewest labels', value: needed(fewest.labels, most), note: fewest.variant },
-      ...(preset ? [{ label: 'The preset needs', value: needed(preset.labels, most), note: 'labels' }] : []),
-      {
-        label: 'Runs',
-        value: results.length,
-        note: `of ${cells.length.toLocaleString('en-US')}`,
-      },
-      timeFigure(folder, readMetrics(folder)),
-    ],
-    sections: [
-      labelsNeeded(needs, options),
-      returns(needs, options),
-      ...(options.grid ? [all(needs, options)] : byQuestion(needs, variants, options)),
-    ],
-    config: info.config as Record<string, unknown>,
-  };
+  return reportRun(folder, (info) => {
+    const options: SweepOptions = runSettings(sweepOwnSchema, info, folder);
+    const results = readResults(folder);
+    const variants = sweepVariants(options);
+    const needs = needsOf(results, { ...options, variants });
+    const cells = sweepCells(options);
+    const fewest = [...needs].sort((a, b) => a.labels - b.labels || a.interval[1] - b.interval[1])[0];
+    const preset = needs.find(({ variant }) => variant === PRESET);
+    const most = Math.max(...options.labels);
+    return {
+      title: `${shortName(options.env ?? 'CartPole-v1')}: which settings need the fewest labels`,
+      how: `${options.seeds} seeds of each`,
+      summary: [
+        { label: 'Fewest labels', value: needed(fewest.labels, most), note: fewest.variant },
+        ...(preset ? [{ label: 'The preset needs', value: needed(preset.labels, most), note: 'labels' }] : []),
+        {
+          label: 'Runs',
+          value: results.length,
+          note: `of ${cells.length.toLocaleString('en-US')}`,
+        },
+      ],
+      sections: [
+        labelsNeeded(needs, options),
+        returns(needs, options),
+        ...(options.grid ? [all(needs, options)] : byQuestion(needs, variants, options)),
+      ],
+    };
+  });
 }
 
 /** A number of labels in words; `most` is the largest that was tried. */

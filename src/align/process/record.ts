@@ -2,10 +2,9 @@
 import { percent, percents } from '../../percent.ts';
 import type { Diagnosis } from '../../run/diagnosis.ts';
 import type { TrainParts } from '../../run/drive.ts';
-import { count, duration } from '../../run/progress.ts';
-import type { Report, Table } from '../../run/report.ts';
-import { diagnosisSection, linesOver, subtitle, timeFigure, trainingAndHeldOut } from '../../run/report-parts.ts';
-import { readInfo, readMetrics, readSamples } from '../../run/run.ts';
+import { duration } from '../../run/progress.ts';
+import type { Report } from '../../run/report.ts';
+import { type Lines, linesOver, reportRun, tableOf, tokensFigure, trainingAndHeldOut } from '../../run/report-parts.ts';
 import { opened, type TrainingRecord } from '../../run/training-record.ts';
 import { diagnoseProcess } from '../diagnosis/process.ts';
 import { diagnoseRun } from '../diagnosis/run.ts';
@@ -29,82 +28,73 @@ const diagnoseProcessRun = (folder: string): Diagnosis => diagnoseRun(folder, di
 
 /** The report of a run of `heed process`. @throws HeedError when the folder is not a run. */
 export function processReport(folder: string): Report {
-  const { name, config, seed, started } = readInfo(folder);
-  const rows = readMetrics(folder);
-  const last = (readSamples(folder) as unknown as ProcessEvaluationRow[]).findLast(
-    ({ kind }) => kind === 'evaluation',
-  )?.evaluation;
-  const both = (title: string, metric: string, yLabel: string, caption: string) =>
-    linesOver(rows, title, yLabel, caption, trainingAndHeldOut(metric), STEPS);
-  return {
-    title: name,
-    subtitle: subtitle(started, 'process reward model', seed),
-    summary: [
-      ...(last
-        ? [
-            {
-              label: 'Held-out accuracy',
-              value: percent(last.accuracy),
-              note: `${percents(last.interval)}, ${last.n} steps, ${percent(last.right)} of them right`,
-            },
-            {
-              label: 'Accuracy by completion',
-              value: percent(last.completions.product.accuracy),
-              note: `by the product of its steps; ${percent(last.allRight)} are right as a whole`,
-            },
-          ]
-        : []),
-      { label: 'Tokens', value: count(rows.findLast((row) => 'tokens' in row)?.tokens ?? 0), note: 'without padding' },
-      timeFigure(folder, rows),
-    ],
-    sections: [
-      diagnosisSection(diagnoseProcessRun(folder)),
-      ...both('Accuracy by step', 'accuracy', 'share', 'Share of steps that the model classifies correctly.'),
-      ...both('Loss', 'loss', 'nats per step', 'Mean −log P of the labels; in training, of the labels learned.'),
-      ...linesOver(
-        rows,
-        'Accuracy by completion',
-        'share',
-        'Share of held-out completions that the model classifies correctly as right in all steps or not, by how it aggregates their probabilities.',
-        [
-          ['product', 'accuracy/product'],
-          ['lowest', 'accuracy/min'],
-          ['last', 'accuracy/last'],
-        ],
-        STEPS,
-      ),
-      ...(last ? [numbers(last)] : []),
-      ...linesOver(
-        rows,
-        'Norm of the gradient',
-        'norm',
-        'Before clipping, of all parameters together.',
-        [['norm', 'gradient/norm']],
-        STEPS,
-      ),
-    ],
-    config: config as Record<string, unknown>,
-  };
+  return reportRun(folder, ({ rows, samples }) => {
+    const last = (samples as ProcessEvaluationRow[]).findLast(({ kind }) => kind === 'evaluation')?.evaluation;
+    return {
+      how: 'process reward model',
+      summary: [...(last ? summaryOf(last) : []), tokensFigure(rows)],
+      diagnosis: diagnoseProcessRun(folder),
+      sections: [
+        ...charts.flatMap(([title, unit, caption, lines]) => linesOver(rows, title, unit, caption, lines, STEPS)),
+        ...(last ? numbers(last) : []),
+      ],
+    };
+  });
 }
 
-const numbers = ({ auc, ofRight, ofWrong, right, completions, allRight }: StepEvaluation): Table => ({
-  kind: 'table',
-  title: 'In numbers',
-  caption: 'On held-out completions. Always predicting "right" has the accuracy of the share that is right.',
-  columns: ['what', 'share', '95 % interval'],
-  rows: [
-    ['steps that are right', percent(right), ''],
-    ['accuracy on right steps', percent(ofRight), ''],
-    ['accuracy on wrong steps', percent(ofWrong), ''],
-    ['right step scored above a wrong one', Number.isFinite(auc) ? percent(auc) : '–', ''],
-    ['completions right as a whole', percent(allRight), ''],
-    ...Object.entries(completions).map(([by, { accuracy, interval }]) => [
-      `accuracy on completions, by the ${by} of their steps`,
-      percent(accuracy),
-      percents(interval),
-    ]),
+/** Charts of metrics, in this order: title, unit, caption, lines. */
+const charts: [title: string, unit: string, caption: string, lines: Lines][] = [
+  ['Accuracy by step', 'share', 'Share of steps that the model classifies correctly.', trainingAndHeldOut('accuracy')],
+  [
+    'Loss',
+    'nats per step',
+    'Mean −log P of the labels; in training, of the labels learned.',
+    trainingAndHeldOut('loss'),
   ],
-});
+  [
+    'Accuracy by completion',
+    'share',
+    'Share of held-out completions that the model classifies correctly as right in all steps or not, by how it aggregates their probabilities.',
+    [
+      ['product', 'accuracy/product'],
+      ['lowest', 'accuracy/min'],
+      ['last', 'accuracy/last'],
+    ],
+  ],
+  ['Norm of the gradient', 'norm', 'Before clipping, of all parameters together.', [['norm', 'gradient/norm']]],
+];
+
+const summaryOf = ({ accuracy, interval, n, right, completions, allRight }: StepEvaluation) => [
+  {
+    label: 'Held-out accuracy',
+    value: percent(accuracy),
+    note: `${percents(interval)}, ${n} steps, ${percent(right)} of them right`,
+  },
+  {
+    label: 'Accuracy by completion',
+    value: percent(completions.product.accuracy),
+    note: `by the product of its steps; ${percent(allRight)} are right as a whole`,
+  },
+];
+
+const numbers = ({ auc, ofRight, ofWrong, right, completions, allRight }: StepEvaluation) =>
+  tableOf(
+    'In numbers',
+    ['what', 'share', '95 % interval'],
+    [
+      ['steps that are right', percent(right), ''],
+      ['accuracy on right steps', percent(ofRight), ''],
+      ['accuracy on wrong steps', percent(ofWrong), ''],
+      ['right step scored above a wrong one', Number.isFinite(auc) ? percent(auc) : '–', ''],
+      ['completions right as a whole', percent(allRight), ''],
+      ...Object.entries(completions).map(([by, { accuracy, interval }]) => [
+        `accuracy on completions, by the ${by} of their steps`,
+        percent(accuracy),
+        percents(interval),
+      ]),
+    ],
+    'On held-out completions. Always predicting "right" has the accuracy of the share that is right.',
+  );
 
 /** The result of `trainProcess`. Without held-out completions, accuracy is NaN. */
 export interface ProcessRun extends TrainedModel, Share {
