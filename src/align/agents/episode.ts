@@ -7,7 +7,7 @@ import type { GeneratedCompletion } from '../../lm/continuous-batch.ts';
 import type { ChatMessage } from '../../lm/render-chat.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 import { parseCalls, type ToolSchema } from '../../lm/tool-calls.ts';
-import { numberFrom, positive, wholeNumber } from '../../options.ts';
+import { positive, wholeNumber } from '../../options.ts';
 import { seedFor } from '../../random.ts';
 import type { Episode } from '../reward-functions/reward-function.ts';
 import { limited } from '../training/requests.ts';
@@ -74,10 +74,6 @@ export const asynchronySchema = z.object({
     .describe(
       'updates of the policy during which an episode may be under way, so that slow tools do not idle the cores; 0: none',
     ),
-  weightCap: numberFrom(1)
-    .default(2)
-    .describe('upper bound of the importance weight of a token that an earlier policy wrote')
-    .meta({ inFileOnly: true }),
 });
 /** How far episodes may run ahead of the policy. */
 export type AsynchronyOptions = z.output<typeof asynchronySchema>;

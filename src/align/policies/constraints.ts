@@ -21,7 +21,10 @@ import type { LanguageRollout } from './rollouts.ts';
 
 /** Schema of how the multipliers of constraints move; they begin at 0. */
 export const lagrangeSchema = z.object({
-  rate: numberFrom(0).default(0.2).describe('η: increase of λ per step and standard deviation below the threshold'),
+  rate: numberFrom(0)
+    .default(0.2)
+    .describe('η: increase of λ per step and standard deviation below the threshold')
+    .meta({ inFileOnly: true }),
 });
 
 /** A constraint on a mean reward: `sign` · E[reward] ≥ `sign` · threshold. */

@@ -154,7 +154,7 @@ function createSampler({ policy, reward, options, prompts, layout, completionsPe
     /** The policy has changed. */
     learned: () => early?.learned(),
     /** How early the completions of a step began. */
-    asynchrony: (rollout: LanguageRollout) => (early ? asynchronyMetrics(rollout, asynchrony!) : {}),
+    asynchrony: (rollout: LanguageRollout) => (early ? asynchronyMetrics(rollout) : {}),
     /** Drops what was completed ahead: the policy is another. */
     drop: () => ahead?.drop(),
   };

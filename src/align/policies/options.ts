@@ -69,7 +69,10 @@ export const policyTrainingSchema = z
     batch: wholeNumber(1).default(64).describe('prompts per step'),
     maxTokens: wholeNumber(1).default(96).describe('maximum tokens of a completion'),
     temperature: positive().default(1).describe('sampling temperature, also of all log-probabilities'),
-    generate: z.object({ batch: wholeNumber(1).default(64).describe('completions generated at once') }).prefault({}),
+    generate: z
+      .object({ batch: wholeNumber(1).default(64).describe('completions generated at once') })
+      .meta({ inFileOnly: true })
+      .prefault({}),
     maxKl: numberFrom(0)
       .default(6)
       .describe(
@@ -87,8 +90,15 @@ export const policyTrainingSchema = z
       .unwrap()
       .default(0)
       .describe('share of the steps over which the learning rate rises'),
-    beta2: languageTrainingSchema.shape.beta2.unwrap().default(0.95).describe("AdamW's β₂, for squared gradients"),
-    epsilon: positive().default(1e-5).describe("AdamW's ε: bounds the steps of rare, small gradients"),
+    beta2: languageTrainingSchema.shape.beta2
+      .unwrap()
+      .default(0.95)
+      .describe("AdamW's β₂, for squared gradients")
+      .meta({ inFileOnly: true }),
+    epsilon: positive()
+      .default(1e-5)
+      .describe("AdamW's ε: bounds the steps of rare, small gradients")
+      .meta({ inFileOnly: true }),
     keepBest: z
       .boolean()
       .default(true)
@@ -102,7 +112,10 @@ export const policyTrainingSchema = z
         share: z.number().gt(0).lt(1).default(0.05).describe('share of prompts to hold out without --evaluation.data'),
         count: wholeNumber(1).default(128).describe('maximum prompts of an evaluation'),
         probes: optionalText('leading prompts, with the text that a completion should avoid in a column "avoid"'),
-        samples: wholeNumber(0).default(4).describe('completions of an evaluation to save for reading'),
+        samples: wholeNumber(0)
+          .default(4)
+          .describe('completions of an evaluation to save for reading')
+          .meta({ inFileOnly: true }),
       })
       .prefault({}),
     lora: loraSchema.prefault({}),

@@ -250,7 +250,7 @@ export function createRollouts(policy: LanguagePolicy, reward: Reward, options: 
         ...scores,
         ages: drawn.map(({ updates }) => episodes.updates - updates),
         importance: drawn.map(({ logProbs }, i) =>
-          logProbs.map((then, t) => Math.min(options.rollouts!.weightCap, Math.exp(now.logProbs[i][t] - then))),
+          logProbs.map((then, t) => Math.min(WEIGHT_CAP, Math.exp(now.logProbs[i][t] - then))),
         ),
       };
     },
@@ -264,6 +264,9 @@ export function createRollouts(policy: LanguagePolicy, reward: Reward, options: 
     },
   };
 }
+
+/** The highest importance weight of a token that an earlier policy wrote. */
+export const WEIGHT_CAP = 2;
 
 const asynchronous = ({ environment, rollouts }: RolloutOptions): boolean =>
   environment !== undefined && (rollouts?.staleness ?? 0) > 0;

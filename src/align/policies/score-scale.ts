@@ -13,7 +13,10 @@ export const scoreSchema = z
       .default('first')
       .describe("normalize scores to mean 0 and standard deviation 1: not, by the first step's, or by all so far"),
     scale: positive().default(1).describe('factor of the scores, after normalization').meta({ inFileOnly: true }),
-    clip: positive().optional().describe('clip scores to ± this, after scaling (default: no clip)'),
+    clip: positive()
+      .optional()
+      .describe('clip scores to ± this, after scaling (default: no clip)')
+      .meta({ inFileOnly: true }),
     missingEos: numberFrom(0).default(1).describe('penalty on a completion that did not end; 0: off'),
   })
   .prefault({});

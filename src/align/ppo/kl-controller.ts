@@ -17,7 +17,11 @@ export const klSchema = z.object({
   target: positive()
     .default(6)
     .describe('target KL of the controllers, in nats per completion; an upper bound if the reward pulls less far'),
-  estimator: z.enum(klEstimators).default('k1').describe("estimator of a token's KL in the reward"),
+  estimator: z
+    .enum(klEstimators)
+    .default('k1')
+    .describe("estimator of a token's KL in the reward")
+    .meta({ inFileOnly: true }),
 });
 /** Options of the KL penalty, with their defaults. */
 export type KlOptions = z.output<typeof klSchema>;

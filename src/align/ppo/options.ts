@@ -38,7 +38,11 @@ export const languagePpoSchema = policyTrainingSchema.extend(environmentOptions)
       discount: numberFrom(0).max(1).default(1).describe('discount γ of future rewards'),
       lambda: numberFrom(0).max(1).default(0.95).describe('λ of GAE: 0 trusts the critic alone, 1 the rewards alone'),
       whiten: z.boolean().default(true).describe('normalize advantages to mean 0 and standard deviation 1 per step'),
-      whitenRewards: z.boolean().default(false).describe('scale rewards of tokens to standard deviation 1 per step'),
+      whitenRewards: z
+        .boolean()
+        .default(false)
+        .describe('scale rewards of tokens to standard deviation 1 per step')
+        .meta({ inFileOnly: true }),
       entropy: numberFrom(0).default(0).describe('weight of an entropy bonus; needs memory for all logits; 0: off'),
     })
     .prefault({}),
@@ -56,14 +60,20 @@ export const languagePpoSchema = policyTrainingSchema.extend(environmentOptions)
         .describe("learning rate, as a multiple of the policy's (default: 1.5; for kind shared 50)"),
       detached: z.boolean().default(true).describe('keep the loss of a shared critic from training the policy'),
       warmup: wholeNumber(0).default(0).describe('initial steps in which only the critic learns'),
-      clip: positive().default(0.2).describe('values are clipped to those before the step ± this'),
+      clip: positive()
+        .default(0.2)
+        .describe('values are clipped to those before the step ± this')
+        .meta({ inFileOnly: true }),
     })
     .prefault({}),
   ptx: z
     .object({
       data: optionalText('pretraining texts to keep learning alongside, PPO-ptx (default: none)'),
-      coefficient: positive().default(1).describe('weight of their loss, which is in nats per token'),
-      rows: wholeNumber(1).default(8).describe('rows of these texts per optimizer step'),
+      coefficient: positive()
+        .default(1)
+        .describe('weight of their loss, which is in nats per token')
+        .meta({ inFileOnly: true }),
+      rows: wholeNumber(1).default(8).describe('rows of these texts per optimizer step').meta({ inFileOnly: true }),
     })
     .prefault({}),
 });

@@ -64,10 +64,18 @@ export const pretrainSchema = z
       .unwrap()
       .default('cosine_with_min_lr')
       .describe('how the learning rate changes after the warmup'),
-    minimumRate: shape.minimumRate.unwrap().default(0.1).describe('the last learning rate, as a share of the highest'),
+    minimumRate: shape.minimumRate
+      .unwrap()
+      .default(0.1)
+      .describe('the last learning rate, as a share of the highest')
+      .meta({ inFileOnly: true }),
     warmup: shape.warmup.unwrap().default(0.06).describe('share of the steps over which the learning rate rises'),
-    weightDecay: shape.weightDecay.unwrap().default(0.1).describe('decoupled weight decay of matrices (AdamW); 0: off'),
-    beta2: shape.beta2.unwrap().default(0.95).describe("AdamW's β₂, for squared gradients"),
+    weightDecay: shape.weightDecay
+      .unwrap()
+      .default(0.1)
+      .describe('decoupled weight decay of matrices (AdamW); 0: off')
+      .meta({ inFileOnly: true }),
+    beta2: shape.beta2.unwrap().default(0.95).describe("AdamW's β₂, for squared gradients").meta({ inFileOnly: true }),
     evaluations: wholeNumber(0).default(10).describe('evaluations during training, evenly spaced'),
   })
   .refine(({ length, maxPositions }) => length <= maxPositions, {

@@ -29,11 +29,18 @@ export const languageTrainingSchema = z.object({
   minimumRate: numberFrom(0)
     .max(1)
     .default(0)
-    .describe('with schedule cosine_with_min_lr: the last learning rate, as a share of the highest'),
+    .describe('with schedule cosine_with_min_lr: the last learning rate, as a share of the highest')
+    .meta({ inFileOnly: true }),
   warmup: share().default(0.03).describe('share of the steps over which the learning rate rises from 0'),
-  weightDecay: numberFrom(0).default(0).describe('decoupled weight decay of matrices (AdamW); 0: off'),
-  beta2: share().default(0.999).describe("AdamW's β₂, for squared gradients"),
-  maxGradientNorm: positive().default(1).describe('gradients are clipped to this global norm'),
+  weightDecay: numberFrom(0)
+    .default(0)
+    .describe('decoupled weight decay of matrices (AdamW); 0: off')
+    .meta({ inFileOnly: true }),
+  beta2: share().default(0.999).describe("AdamW's β₂, for squared gradients").meta({ inFileOnly: true }),
+  maxGradientNorm: positive()
+    .default(1)
+    .describe('gradients are clipped to this global norm')
+    .meta({ inFileOnly: true }),
   evaluations: wholeNumber(0).default(5).describe('evaluations during training, evenly spaced'),
   evaluationRows: wholeNumber(0)
     .optional()
