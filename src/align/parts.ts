@@ -108,9 +108,9 @@ export {
   shardings,
 } from './plan/cluster-options.ts';
 export type { StepTime } from './plan/cluster-time.ts';
-export { type Cluster, type Device, knownDevices, parseCluster } from './plan/devices.ts';
+export { type Cluster, type ClusterDevice, knownDevices, parseCluster } from './plan/devices.ts';
 export { type PlanAlgorithm, type PlanInput, type PlanOptions, planAlgorithms, planSchema } from './plan/options.ts';
-export { type Change, type Plan, plan } from './plan/plan.ts';
+export { type Plan, type PlanChange, plan } from './plan/plan.ts';
 export type { MemoryRole } from './plan/roles.ts';
 export { type ModelShape, typicalShape } from './plan/shapes.ts';
 export {
@@ -330,7 +330,7 @@ export {
   reward,
 } from './reward-model/reward.ts';
 export { type JudgmentRow, judgeReward, type RewardJudgment, rewardJudgmentSchema } from './rewards/judge-reward.ts';
-export { ensembleReward, membersOf, mixedReward, modelReward, openReward, rewards } from './rewards/open.ts';
+export { ensembleMembers, ensembleReward, mixedReward, modelReward, openReward, rewards } from './rewards/open.ts';
 export { evaluationReport } from './rewards/record.ts';
 export {
   createLanguageLearner,

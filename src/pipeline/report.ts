@@ -22,9 +22,9 @@ import {
   inNumbers,
   type MeasuredChange,
   mainChange,
-  nameOf,
   secondsOf,
   solvedAt,
+  stageLabel,
 } from './measures.ts';
 import type { Recipe } from './recipe.ts';
 import { progressOf, type StageResult } from './state.ts';
@@ -109,7 +109,7 @@ function ofEvaluation(begun: BegunStage): string[] {
   const { stage } = begun;
   const change = changesOf(begun).find(({ name }) => name === 'win rate');
   if (!change) return [];
-  const [model, baseline] = [stage.settings.model, stage.settings.baseline].map(nameOf);
+  const [model, baseline] = [stage.settings.model, stage.settings.baseline].map(stageLabel);
   return [`“${model}” is preferred to “${baseline}” on ${change.format(change.to)} of the prompts (ties count half)`];
 }
 
@@ -384,7 +384,7 @@ function winRates(begun: readonly BegunStage[]): Table[] {
     const { winRate, interval, n, ties, reward, kl } = result as StageResult & Omit<PolicyEvaluationResult, 'run'>;
     return [
       [
-        `${nameOf(settings.model)} against ${nameOf(settings.baseline)}`,
+        `${stageLabel(settings.model)} against ${stageLabel(settings.baseline)}`,
         percent(winRate),
         percents(interval),
         `${n}, ${ties} of them ties`,

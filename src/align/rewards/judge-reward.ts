@@ -22,7 +22,7 @@ import { rankingDataSchema } from '../reward-model/options.ts';
 import type { Rankings } from '../reward-model/rankings.ts';
 import { readRankings } from '../reward-model/read-rankings.ts';
 import { type Live, openSource, readSource, type Source, type Surroundings, separate } from '../training/input.ts';
-import { membersOf } from './open.ts';
+import { ensembleMembers } from './open.ts';
 
 /** Schema of the options of `judgeReward`: types, ranges, defaults and help texts. */
 export const rewardJudgmentSchema = rankingDataSchema.extend({
@@ -88,7 +88,7 @@ async function judge(options: JudgmentOptions, live: Live): Promise<RewardJudgme
   using own = new Disposables();
   const models = [live.model ?? []].flat() as RewardModel[];
   if (live.model === undefined) {
-    for (const name of options.model.split(',').flatMap((name) => membersOf(name.trim()))) {
+    for (const name of options.model.split(',').flatMap((name) => ensembleMembers(name.trim()))) {
       models.push(own.use(await loadRewardModel(name, live.pull)));
     }
   }

@@ -216,7 +216,7 @@ export function weightedIn(text: string): { weight: number; text: string }[] {
 /** Matches names that are not models: an address, or a file with a function. */
 const outside = /^https?:\/\/|\.m?[jt]s$/;
 
-const foldersIn = (text: string): string[] => text.split(',').flatMap((name) => membersOf(name.trim()));
+const foldersIn = (text: string): string[] => text.split(',').flatMap((name) => ensembleMembers(name.trim()));
 
 /** Whether a reward's name is an ensemble, or a sum with one. */
 export const hasEnsemble = (text: string): boolean =>
@@ -293,7 +293,7 @@ function together(rewards: readonly OpenReward[], join: (rewards: readonly OpenR
 }
 
 /** The folders of an ensemble's members, in order; for any other folder, file or name, that name alone. */
-export function membersOf(name: string): string[] {
+export function ensembleMembers(name: string): string[] {
   const isFolder = statSync(name, { throwIfNoEntry: false })?.isDirectory();
   if (!isFolder || existsSync(join(name, 'config.json'))) return [name];
   const members = readdirSync(name).filter((entry) => /^member-\d+$/.test(entry));

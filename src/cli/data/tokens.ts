@@ -10,7 +10,7 @@ import { loadOutline } from '../../lm/model.ts';
 import { wholeNumber } from '../../options.ts';
 import { percent } from '../../percent.ts';
 import { addFlags, settingsFrom } from '../program/flags.ts';
-import { note } from '../program/log.ts';
+import { logNote } from '../program/log.ts';
 import { amountOf } from '../program/output.ts';
 import { checking } from '../program/usage.ts';
 
@@ -36,7 +36,7 @@ export function addTokens(command: Command): void {
     const input = settingsFrom(command, schema);
     const options = checking(() => schema.parse(input), input);
     const outline = await loadOutline(flags.model);
-    const tokenizer = withChatTemplate(outline.tokenizer, options, note);
+    const tokenizer = withChatTemplate(outline.tokenizer, options, logNote);
     let shown = 0;
     for await (const sequence of viewTokens(files, tokenizer, { ...options, for: flags.for })) {
       const { pieces, ...plain } = sequence;

@@ -28,7 +28,7 @@ import { openRun, type Run, readInfo } from '../../run/run.ts';
 import { addClusterOptions, type ClusterFlags } from '../cluster/flags.ts';
 import { pullProgress } from '../models/pull.ts';
 import { listenForInterrupt } from '../program/interrupt.ts';
-import { createLoggedProgress, note } from '../program/log.ts';
+import { createLoggedProgress, logNote } from '../program/log.ts';
 import { address, createOutput, table } from '../program/output.ts';
 import { checking, UsageError } from '../program/usage.ts';
 import { addRunOptions, loggersOf } from './run-training.ts';
@@ -60,7 +60,7 @@ async function pipeline(path: string | undefined, flags: Flags): Promise<void> {
   let seen: Record<string, number> = {};
   let started: string | undefined;
   const interrupted = listenForInterrupt((text) => progress.note(text));
-  const say = note;
+  const say = logNote;
   const endLine = (seconds?: number) => {
     if (started) progress.done(seconds);
     started = undefined;

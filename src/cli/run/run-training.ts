@@ -20,7 +20,7 @@ import { addClusterOptions, type ClusterFlags } from '../cluster/flags.ts';
 import { pullProgress } from '../models/pull.ts';
 import { addFlags, flagNames, type Shortcuts, settingsFrom } from '../program/flags.ts';
 import { listenForInterrupt } from '../program/interrupt.ts';
-import { createLoggedProgress, log, logFormatOption, note } from '../program/log.ts';
+import { createLoggedProgress, logFormatOption, logNote, writeLog } from '../program/log.ts';
 import { address, createOutput, type Output, table } from '../program/output.ts';
 import { checking, flagFaults, UsageError } from '../program/usage.ts';
 import { sayFindings } from './findings.ts';
@@ -176,7 +176,7 @@ async function train(command: Command, definition: TrainingCommand): Promise<voi
   let again: (() => Promise<void>) | undefined;
   let folderWasThere = false;
   try {
-    const opening = setTimeout(() => note('Opening the model, the data or the environment …'), OPENING);
+    const opening = setTimeout(() => logNote('Opening the model, the data or the environment …'), OPENING);
     try {
       const within: LearnerParts['onProgress'] = (...work) => shown?.within(...work);
       learner = await (old ? oldLearner(old, definition, within) : checkedLearner(command, definition, within));
@@ -192,7 +192,7 @@ async function train(command: Command, definition: TrainingCommand): Promise<voi
     const how = [options.precision === 'bf16' ? 'in bf16' : '', device() === 'cpu' ? '' : `on ${device()}`].filter(
       Boolean,
     );
-    note(`${name} in ${run.folder}${how.length > 0 ? `, computing ${how.join(' ')}` : ''}`);
+    logNote(`${name} in ${run.folder}${how.length > 0 ? `, computing ${how.join(' ')}` : ''}`);
     loggers = attachLoggers(run, choices, (text) => progress.warn(text));
     let result: RunResult | undefined;
     shown = createTrainingProgress(
@@ -228,13 +228,13 @@ async function train(command: Command, definition: TrainingCommand): Promise<voi
     const path = writeReport(run, definition.report(run.folder));
     if (!result) {
       const on = flags.on === undefined ? '' : ` --on ${flags.on}`;
-      note(`Stopped, with a checkpoint. Go on with: heed ${definition.name} --resume ${run.folder}${on}`);
+      logNote(`Stopped, with a checkpoint. Go on with: heed ${definition.name} --resume ${run.folder}${on}`);
       process.exitCode = interrupted.exitCode;
       return;
     }
     output.say(table([...definition.summarize(result), ['run', run.folder], ['report', address(path)]]));
     if (old && !shown.started)
-      note(`"${run.folder}" had finished: this is its result. To train again, leave out --resume.`);
+      logNote(`"${run.folder}" had finished: this is its result. To train again, leave out --resume.`);
     if (result.diagnosis) sayFindings(output, result.diagnosis);
     output.result(result);
     again = await definition.stay?.(learner);
@@ -296,12 +296,12 @@ async function trainingOnCluster(
   const folder = resume ?? out ?? newFolder(definition.name);
   const { isOnCluster, trainOnCluster, untilInterrupted } = await onRay();
   if (resume === undefined && existsSync(folder) && !isOnCluster(folder)) checkEmpty(folder);
-  note(`${definition.name} on ${flags.on} in ${folder}`);
+  logNote(`${definition.name} on ${flags.on} in ${folder}`);
   const following = async (signal: AbortSignal) => {
     const order = { command: definition.name, settings, checkpointSeconds };
     // the job's own summary has its paths, not ours
-    const onLine = (line: string) => line.startsWith('  ') || note(line);
-    const parts = { signal, onLine, onWarning: (text: string) => log('warn', text) };
+    const onLine = (line: string) => line.startsWith('  ') || logNote(line);
+    const parts = { signal, onLine, onWarning: (text: string) => writeLog('warn', text) };
     const result = (await trainOnCluster(folder, order, flags, parts)) as unknown as RunResult;
     const report = address(join(folder, 'report.html'));
     output.say(table([...definition.summarize(result), ['run', folder], ['report', report]]));
@@ -321,7 +321,7 @@ function create(
   folder?: string,
 ): StageLearner | Promise<StageLearner> {
   const { done, ...pull } = pullProgress('pull');
-  const learner = definition.open(settings, { folder, pull, onNotice: note, onProgress });
+  const learner = definition.open(settings, { folder, pull, onNotice: logNote, onProgress });
   return learner instanceof Promise ? learner.finally(done) : learner;
 }
 
