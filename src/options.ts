@@ -38,6 +38,18 @@ export function parseOptions<S extends z.ZodType>(schema: S, input: unknown): z.
 /** A whole number of at least `least`. */
 export const wholeNumber = (least: number): z.ZodNumber => z.number().int().min(least);
 
+/** A number of at least `least`. */
+export const numberFrom = (least: number): z.ZodNumber => z.number().min(least);
+
+/** A number above 0. */
+export const positive = (): z.ZodNumber => z.number().positive();
+
+/** A share: from 0 to below 1. */
+export const share = (): z.ZodNumber => z.number().min(0).lt(1);
+
+/** A text that may be left out, with its help text. */
+export const optionalText = (help: string): z.ZodOptional<z.ZodString> => z.string().optional().describe(help);
+
 /** @throws HeedError when what a function was called with is no object of options, or one of them was not awaited. */
 export function checkInput(input: unknown): asserts input is object {
   const isObject = typeof input === 'object' && input !== null && !Array.isArray(input);

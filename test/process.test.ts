@@ -90,7 +90,8 @@ describe('heed process', () => {
 
 describe('several rewards', () => {
   it('one subject to another: a constraint is told of with its multiplier', async () => {
-    const rewards = ['--reward', 'even.mjs', '--subject-to', 'odd.mjs >= 0.9', '--lagrange.rate', '1'];
+    writeFileSync(at('rate.json'), JSON.stringify({ lagrange: { rate: 1 } }));
+    const rewards = ['--reward', 'even.mjs', '--subject-to', 'odd.mjs >= 0.9', '--config', 'rate.json'];
     const { code } = await call(['ppo', ...onPolicy, ...rewards, '--out', 'constrained'], folder.path);
     expect(code).toBe(0);
     const [, first, second] = rowsOf(at('constrained'));

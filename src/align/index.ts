@@ -22,8 +22,8 @@ export {
   type TurnResult,
 } from './agents/environment.ts';
 export { evaluateTasks, type TaskEvaluation, type TaskEvaluationOptions } from './agents/evaluate.ts';
-export type { EpisodeFailure } from './agents/metrics.ts';
 export { type EpisodePair, episodePairs } from './agents/pairs.ts';
+export type { EpisodeFailure } from './agents/rollouts.ts';
 export { calculatorTasks } from './agents/tasks/calculator.ts';
 export type { TaskOptions } from './agents/tasks/draw.ts';
 export { type GuessOptions, guessTasks } from './agents/tasks/guess.ts';

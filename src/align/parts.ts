@@ -37,9 +37,9 @@ export {
   createConstitution,
 } from './constitution/constitution.ts';
 export { defaultConstitution, type Principle, readConstitution } from './constitution/principles.ts';
+export { type ConstitutionRun, trainConstitution } from './constitution/record.ts';
 export { constitutionReport } from './constitution/report.ts';
 export { constitutionMetrics } from './constitution/rows.ts';
-export { type ConstitutionRun, trainConstitution } from './constitution/train.ts';
 export { diagnosePolicy, type PolicyFacts } from './diagnosis/policy.ts';
 export { diagnosePreference } from './diagnosis/preference.ts';
 export { diagnoseProcess } from './diagnosis/process.ts';
@@ -72,12 +72,12 @@ export {
   createPolicyEvaluation,
   evaluatePolicy,
   type PolicyEvaluationInput,
+  type PolicyEvaluationOptions,
   type PolicyEvaluationStep,
   type PolicyEvaluator,
+  policyEvaluationSchema,
 } from './evaluation/evaluation.ts';
-export { type PolicyEvaluationOptions, policyEvaluationSchema } from './evaluation/options.ts';
-export { policyEvaluationReport } from './evaluation/report.ts';
-export { type PolicyEvaluationResult, runPolicyEvaluation } from './evaluation/run.ts';
+export { type PolicyEvaluationResult, policyEvaluationReport, runPolicyEvaluation } from './evaluation/record.ts';
 export { type LengthControlled, lengthControlled, type WinRate, winRateOf } from './evaluation/win-rate.ts';
 export { encodeRow, type Loss, losses } from './examples/encode.ts';
 export { createExamples, type Examples, gatherExamples } from './examples/examples.ts';
@@ -86,19 +86,19 @@ export { modelChat, openChat } from './judges/chat.ts';
 export { type CompletionJudge, createJudge, type JudgeCheck, openJudge, type Verdict } from './judges/judge.ts';
 export type { Chat, CompleteOptions, Conversation } from './judges/source.ts';
 export type { CurvePoint, OveroptimizationCurve } from './overoptimization/curves.ts';
-export { fitScalingLaw, gainAt, type ScalingLaw } from './overoptimization/fit.ts';
+export { fitScalingLaw, gainAt, type ScalingLaw } from './overoptimization/curves.ts';
 export {
   createOveroptimization,
   type OveroptimizationInput,
   type OveroptimizationOptions,
   overoptimizationSchema,
 } from './overoptimization/overoptimization.ts';
-export { overoptimizationReport } from './overoptimization/report.ts';
 export {
   type OveroptimizationResult,
   type OveroptimizationStep,
   trainOveroptimization,
-} from './overoptimization/train.ts';
+} from './overoptimization/record.ts';
+export { overoptimizationReport } from './overoptimization/report.ts';
 export { type ClusterChange, type ClusterPlan, type PartPlan, planCluster, type RunTime } from './plan/cluster.ts';
 export {
   type ClusterPlanInput,
@@ -108,9 +108,9 @@ export {
   shardings,
 } from './plan/cluster-options.ts';
 export type { StepTime } from './plan/cluster-time.ts';
-export { type Cluster, type Device, knownDevices, parseCluster } from './plan/devices.ts';
+export { type Cluster, type ClusterDevice, knownDevices, parseCluster } from './plan/devices.ts';
 export { type PlanAlgorithm, type PlanInput, type PlanOptions, planAlgorithms, planSchema } from './plan/options.ts';
-export { type Change, type Plan, plan } from './plan/plan.ts';
+export { type Plan, type PlanChange, plan } from './plan/plan.ts';
 export type { MemoryRole } from './plan/roles.ts';
 export { type ModelShape, typicalShape } from './plan/shapes.ts';
 export {
@@ -134,6 +134,7 @@ export {
 } from './policies/completion-batches.ts';
 export { type CompletionLearnerOptions, createCompletionLearner } from './policies/completion-learner.ts';
 export type { CompletionNumbers, CompletionStep, CompletionTrainer } from './policies/completion-step.ts';
+export type { NamedLoss } from './policies/completion-trainer.ts';
 export { createCompletionTrainer, minibatches } from './policies/completion-trainer.ts';
 export { type Constraint, constrain, parseConstraints, withConstraints } from './policies/constraints.ts';
 export { completionKl } from './policies/kl.ts';
@@ -155,7 +156,6 @@ export type {
   RemoteWeights,
   SampledTokens,
 } from './policies/remote-policy.ts';
-export type { NamedLoss } from './policies/remote-trainer.ts';
 export { policyReport } from './policies/report.ts';
 export { createRollouts, type LanguageRollout, type Rollouts } from './policies/rollouts.ts';
 export {
@@ -280,9 +280,8 @@ export {
   stepLoss,
   supervised,
 } from './process/process.ts';
-export { processReport } from './process/report.ts';
+export { type ProcessRun, processReport, trainProcess } from './process/record.ts';
 export { type Aggregate, aggregates, stepRewards, stepsIn, worthOf } from './process/steps.ts';
-export { type ProcessRun, trainProcess } from './process/train.ts';
 export { diagnoseLanguageRun } from './records.ts';
 export type { RewardFunction } from './reward-functions/call.ts';
 export type {
@@ -320,6 +319,7 @@ export {
 } from './reward-model/model.ts';
 export { type RewardModelOptions, rewardModelSchema } from './reward-model/options.ts';
 export { gatherRankings, type RankingOptions, type Rankings } from './reward-model/rankings.ts';
+export { type RewardRun, trainReward } from './reward-model/record.ts';
 export { rewardReport } from './reward-model/report.ts';
 export {
   createReward,
@@ -329,10 +329,9 @@ export {
   type RewardStep,
   reward,
 } from './reward-model/reward.ts';
-export { type RewardRun, trainReward } from './reward-model/train.ts';
 export { type JudgmentRow, judgeReward, type RewardJudgment, rewardJudgmentSchema } from './rewards/judge-reward.ts';
-export { ensembleReward, membersOf, mixedReward, modelReward, openReward, rewards } from './rewards/open.ts';
-export { evaluationReport } from './rewards/report.ts';
+export { ensembleMembers, ensembleReward, mixedReward, modelReward, openReward, rewards } from './rewards/open.ts';
+export { evaluationReport } from './rewards/record.ts';
 export {
   createLanguageLearner,
   type LanguageEvaluation,

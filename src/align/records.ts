@@ -3,7 +3,7 @@ import { HeedError } from '../error.ts';
 import type { Diagnosis } from '../run/diagnosis.ts';
 import { readInfo } from '../run/run.ts';
 import { byName } from '../run/training-record.ts';
-import * as bestOfN from './best-of-n/records.ts';
+import { bestOfN, raft, rest } from './best-of-n/train.ts';
 import { constitution } from './constitution/record.ts';
 import { distill } from './distillation/record.ts';
 import { policyEvaluation } from './evaluation/record.ts';
@@ -19,7 +19,7 @@ import { pretrain, sft } from './supervised/records.ts';
 export const languageRecords = byName([
   ...[sft, distill, pretrain, reward, processSupervision, rewardEvaluation, ppo],
   ...Object.values(policyGradient),
-  ...Object.values(bestOfN),
+  ...[bestOfN, raft, rest],
   ...Object.values(preferences),
   ...[overoptimization, constitution, policyEvaluation],
 ]);

@@ -54,7 +54,7 @@ Examples:
   [
     'rl',
     "learn from the environment's own reward or a learned one: PPO, A2C, TRPO or SAC",
-    async (command) => (await import('./control/rl.ts')).addRl(command),
+    async (command) => (await import('./control/train.ts')).addRl(command),
     `Environments with a preset start from its settings; flags override them.
 
 Examples:
@@ -326,7 +326,7 @@ Example:
   [
     'raft',
     'train a language model on the best of its own completions of each prompt (RAFT)',
-    policy(async () => (await import('../align/best-of-n/records.ts')).raft),
+    policy(async () => (await import('../align/best-of-n/train.ts')).raft),
     `Rewards and prompts are as in heed ppo.
 
 Example:
@@ -335,7 +335,7 @@ Example:
   [
     'rest',
     'train a language model on ever better shares of its own completions (ReST)',
-    policy(async () => (await import('../align/best-of-n/records.ts')).rest),
+    policy(async () => (await import('../align/best-of-n/train.ts')).rest),
     `Rewards and prompts are as in heed ppo.
 
 Example:
@@ -354,7 +354,7 @@ Examples:
   [
     'best-of-n',
     'take the best of several completions of each prompt, and estimate the gain from more',
-    training(async () => (await import('../align/best-of-n/records.ts')).bestOfN),
+    training(async () => (await import('../align/best-of-n/train.ts')).bestOfN),
     `Nothing is trained. Rewards and prompts are as in heed ppo; best.jsonl in the run's folder is a dataset for heed sft.
 
 Examples:
@@ -585,7 +585,7 @@ Examples:
   [
     'doctor',
     'check Node, the engine, its speed, memory and disk',
-    async (command) => (await import('./doctor/doctor.ts')).addDoctor(command),
+    async (command) => (await import('./doctor/checks.ts')).addDoctor(command),
     'Example:\n  heed doctor',
   ],
   [

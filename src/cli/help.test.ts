@@ -92,7 +92,7 @@ describe('help', () => {
 
   it('has every flag if all are asked for', async () => {
     const { stdout } = await outcome('ppo', '--help', 'all');
-    for (const flag of ['--model', '--critic.detached', '--ppo.whiten-rewards', '--checkpoint-seconds', '--verbose']) {
+    for (const flag of ['--model', '--critic.detached', '--ppo.whiten', '--checkpoint-seconds', '--verbose']) {
       expect(stdout).toMatch(new RegExp(`^ {2}${flag.replace('.', '\\.')} `, 'm'));
     }
     expect(stdout).not.toMatch(/--[a-z.]+[A-Z]/);

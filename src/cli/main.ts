@@ -8,7 +8,7 @@ import { loadPlugins } from '../plugins.ts';
 import { commands, placeInHelp } from './commands.ts';
 import { acceptCamelCase } from './program/flags.ts';
 import { addGuide, fillDefaults, helpFormat } from './program/help.ts';
-import { isLogJson, log, setLogFormat } from './program/log.ts';
+import { isLogJson, setLogFormat, writeLog } from './program/log.ts';
 import { strayFlag, typedName, unknownFlag } from './program/unknown-flag.ts';
 import { UsageError } from './program/usage.ts';
 
@@ -128,7 +128,7 @@ function complain(error: unknown, verbose: boolean): number {
   const message = error instanceof Error ? error.message : String(error);
   if (isLogJson()) {
     const hint = expected ? error.hint : 'This is a bug in heed.';
-    log('error', message, { hint, ...(verbose && { stack: trail(error) }) });
+    writeLog('error', message, { hint, ...(verbose && { stack: trail(error) }) });
     return error instanceof UsageError ? 2 : 1;
   }
   process.stderr.write(`error: ${expected ? message : `unexpected: ${message}`}\n`);

@@ -1,9 +1,9 @@
 /** Checks a dataset: bad rows, duplicates, rows shared with another split, unbalanced labels. */
 import { exactKey, nearKey, promptKey, textsOf } from './content.ts';
 import { readDataset, sourcesOf } from './dataset.ts';
+import { byFrequency, tally } from './inspect.ts';
 import type { BadRow, Place } from './row.ts';
 import type { Data } from './rows.ts';
-import { byFrequency, tally } from './tally.ts';
 
 /** A row that repeats an earlier one. */
 export interface Duplicate extends Place {

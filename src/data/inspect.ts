@@ -3,7 +3,16 @@ import { exactKey, nearKey, textsOf } from './content.ts';
 import { readDataset, sourcesOf } from './dataset.ts';
 import type { BadRow, Row } from './row.ts';
 import type { Data } from './rows.ts';
-import { byFrequency, tally } from './tally.ts';
+
+/** Counts how often names occur. */
+
+export function tally(counts: Map<string, number>, name: string): void {
+  counts.set(name, (counts.get(name) ?? 0) + 1);
+}
+
+/** Counts by name, the most frequent first. */
+export const byFrequency = (counts: ReadonlyMap<string, number>): Record<string, number> =>
+  Object.fromEntries([...counts].sort(([, a], [, b]) => b - a));
 
 /** Lengths of a part of the rows. */
 export interface Lengths {

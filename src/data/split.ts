@@ -2,21 +2,20 @@
 
 import { z } from 'zod';
 import { HeedError } from '../error.ts';
-import { parseOptions } from '../options.ts';
+import { optionalText, parseOptions, share, wholeNumber } from '../options.ts';
 import { random } from '../random.ts';
 import { nearKey } from './content.ts';
 import { type DatasetOptions, isInMemory, readDataset } from './dataset.ts';
 import type { Row } from './row.ts';
 import { collectRows, type Data } from './rows.ts';
 
-const share = z.number().min(0).lt(1);
 /** Options of `split`. Shares are of all rows; the rest is the training split. */
 export const splitSchema = z
   .object({
-    test: share.default(0.1).describe('share of the rows for the test split'),
-    validation: share.default(0).describe('share of the rows for the validation split'),
-    seed: z.number().int().min(0).default(0).describe('seed of the shuffle'),
-    by: z.string().optional().describe('column whose equal values keep rows in one split, such as prompt'),
+    test: share().default(0.1).describe('share of the rows for the test split'),
+    validation: share().default(0).describe('share of the rows for the validation split'),
+    seed: wholeNumber(0).default(0).describe('seed of the shuffle'),
+    by: optionalText('column whose equal values keep rows in one split, such as prompt'),
   })
   .refine(({ test, validation }) => test + validation < 1, {
     path: ['test'],

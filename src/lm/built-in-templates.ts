@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { HeedError } from '../error.ts';
 import { fileError } from '../files.ts';
 import { existsSync, readFileSync } from '../node.ts';
+import { optionalText } from '../options.ts';
 import { endsWithTurn, type ModelData } from './model.ts';
 import { compileTemplate } from './tokenizer/jinja.ts';
 import { TEMPLATE, type Tokenizer } from './tokenizer.ts';
@@ -51,12 +52,9 @@ const builtIn = { plain: named('User', 'Assistant'), human: named('Human', 'Assi
 export const templateNames = Object.keys(builtIn) as (keyof typeof builtIn)[];
 
 /** The schema of the option `chatTemplate`. */
-export const chatTemplateSchema = z
-  .string()
-  .optional()
-  .describe(
-    `how messages become text: ${templateNames.join(', ')} or a Jinja file (default: the model's own, else plain)`,
-  );
+export const chatTemplateSchema = optionalText(
+  `how messages become text: ${templateNames.join(', ')} or a Jinja file (default: the model's own, else plain)`,
+);
 
 /** The schema of the option `chatTemplateKwargs`. */
 export const chatTemplateKwargsSchema = z

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { HeedError } from '../error.ts';
 import type { DecoderConfig, RotaryPositions, RotaryScaling } from '../nn/decoder-config.ts';
+import { positive } from '../options.ts';
 
 /** Names of activations, in config.json and here. */
 const activations: Record<string, DecoderConfig['activation']> = {
@@ -23,8 +24,8 @@ export const flagField = z.boolean().default(false);
 const ropeSchema = z.looseObject({
   rope_type: z.string().optional(),
   type: z.string().optional(),
-  rope_theta: z.number().positive().nullish(),
-  partial_rotary_factor: z.number().positive().max(1).nullish(),
+  rope_theta: positive().nullish(),
+  partial_rotary_factor: positive().max(1).nullish(),
 });
 type Rope = z.infer<typeof ropeSchema>;
 
@@ -43,10 +44,10 @@ export const sharedFields = {
   initializer_range: deviationField,
   rms_norm_eps: epsilon.default(1e-6),
   tie_word_embeddings: flagField,
-  rope_theta: z.number().positive().nullish(),
+  rope_theta: positive().nullish(),
   rope_scaling: ropeSchema.nullish(),
   rope_parameters: ropeSchema.nullish(),
-  partial_rotary_factor: z.number().positive().max(1).nullish(),
+  partial_rotary_factor: positive().max(1).nullish(),
   attention_bias: flagField,
   mlp_bias: flagField,
   sliding_window: countField.nullable().default(4096),
@@ -90,20 +91,20 @@ const llama3Schema = z.looseObject({
   original_max_position_embeddings: countField.nullish(),
 });
 const yarnSchema = z.looseObject({
-  factor: z.number().positive().nullish(),
+  factor: positive().nullish(),
   original_max_position_embeddings: countField.nullish(),
   beta_fast: z.number().nonnegative().nullish(),
   beta_slow: z.number().nonnegative().nullish(),
-  attention_factor: z.number().positive().nullish(),
+  attention_factor: positive().nullish(),
   mscale: z.number().nullish(),
   mscale_all_dim: z.number().nullish(),
   truncate: z.boolean().default(true),
 });
 const longropeSchema = z.looseObject({
-  factor: z.number().positive().nullish(),
+  factor: positive().nullish(),
   short_factor: z.array(z.number().positive()),
   original_max_position_embeddings: countField.nullish(),
-  attention_factor: z.number().positive().nullish(),
+  attention_factor: positive().nullish(),
 });
 
 /** Rotary positions, and the number of positions that they are read for. */

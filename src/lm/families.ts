@@ -5,6 +5,7 @@
  */
 import { z } from 'zod';
 import type { DecoderConfig } from '../nn/decoder-config.ts';
+import { positive } from '../options.ts';
 import { countField, flagField, readRotary, readWindows, type SharedFields, unsupported } from './config-fields.ts';
 import { type FamilyEntry, headSizeOf } from './family-entry.ts';
 import type { Layout } from './layout.ts';
@@ -17,7 +18,7 @@ const family = <More extends z.ZodRawShape>(
   },
 ) => entry as FamilyEntry;
 
-const optional = z.number().positive().nullish();
+const optional = positive().nullish();
 
 /** `{ [name]: value }` unless it is absent or changes nothing. */
 const unless = <K extends string>(name: K, value: number | null | undefined, neutral?: number) =>
@@ -71,7 +72,7 @@ const gemma = (fields: SharedFields): Partial<DecoderConfig> => ({
   ...attentionBias(fields),
 });
 const gemmaCaps = {
-  query_pre_attn_scalar: z.number().positive().default(256),
+  query_pre_attn_scalar: positive().default(256),
   attn_logit_softcapping: optional,
   final_logit_softcapping: optional,
   use_bidirectional_attention: z.boolean().nullish(),
@@ -107,7 +108,7 @@ function exaoneKinds(fields: SharedFields & z.infer<z.ZodObject<typeof exaoneFie
 }
 
 const cohereDefaults = { layer_norm_eps: 1e-5, tie_word_embeddings: true };
-const cohereFields = { logit_scale: z.number().positive().nullish() };
+const cohereFields = { logit_scale: positive().nullish() };
 /** What both Cohere families share: one layer norm without bias for attention and feed-forward, and scaled logits. */
 const cohere = (
   fields: SharedFields & z.infer<z.ZodObject<typeof cohereFields>>,
@@ -146,7 +147,7 @@ const lfm2Fields = {
   tie_embedding: z.boolean().nullish(),
   block_ff_dim: countField.nullish(),
   block_auto_adjust_ff_dim: z.boolean().default(true),
-  block_ffn_dim_multiplier: z.number().positive().nullish(),
+  block_ffn_dim_multiplier: positive().nullish(),
   block_multiple_of: countField.default(256),
 };
 /** The width of its feed-forwards: two thirds of what config.json says, rounded up to a multiple, unless it says not to. */
@@ -164,7 +165,7 @@ const graniteFields = {
   embedding_multiplier: z.number().default(1),
   residual_multiplier: z.number().default(1),
   attention_multiplier: z.number().default(1),
-  logits_scaling: z.number().positive().default(1),
+  logits_scaling: positive().default(1),
 };
 const granite = (fields: SharedFields & z.infer<z.ZodObject<typeof graniteFields>>): Partial<DecoderConfig> => ({
   attentionScale: fields.attention_multiplier,
@@ -304,7 +305,7 @@ export const families = {
     more: {
       ...gemmaCaps,
       sliding_window_pattern: countField.default(6),
-      rope_local_base_freq: z.number().positive().default(10_000),
+      rope_local_base_freq: positive().default(10_000),
     },
     decoder: (fields, source) => ({
       queryKeyNorm: true,
@@ -644,7 +645,7 @@ export const families = {
       ...expertFields,
       num_local_experts: countField.default(128),
       swiglu_alpha: z.number().default(1.702),
-      swiglu_limit: z.number().positive().default(7),
+      swiglu_limit: positive().default(7),
     },
     decoder: (fields, source) => {
       const { experts: mixture } = experts(fields, fields.num_local_experts, fields.intermediate_size, source);

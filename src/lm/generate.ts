@@ -8,7 +8,7 @@ import type { Value } from '../engine/value.ts';
 import { createCachedDecoder } from '../nn/decoder-cache.ts';
 import type { DecoderConfig } from '../nn/decoder-config.ts';
 import type { CachedDecoderOptions } from '../nn/decoder-options.ts';
-import { optionsOf, parseOptions } from '../options.ts';
+import { optionsOf, parseOptions, wholeNumber } from '../options.ts';
 import {
   beginSequence,
   checkPrompt,
@@ -23,9 +23,9 @@ import { samplingSchema } from './sampling.ts';
 import { createGuesser, type Guesser, type SpeculateOptions } from './speculate.ts';
 
 export const generateSchema = samplingSchema.extend({
-  maxTokens: z.number().int().min(1).default(128).describe('maximum number of new tokens'),
-  batch: z.number().int().min(1).default(32).describe('number of sequences generated at once'),
-  seed: z.number().int().min(0).default(0).describe('seed of the sampling'),
+  maxTokens: wholeNumber(1).default(128).describe('maximum number of new tokens'),
+  batch: wholeNumber(1).default(32).describe('number of sequences generated at once'),
+  seed: wholeNumber(0).default(0).describe('seed of the sampling'),
 });
 
 /** What the products of a generation are computed with. */

@@ -9,6 +9,7 @@ import { HeedError } from '../error.ts';
 import { createCachedDecoder } from '../nn/decoder-cache.ts';
 import type { DecoderConfig } from '../nn/decoder-config.ts';
 import { breathe } from '../node.ts';
+import { numberFrom, positive, wholeNumber } from '../options.ts';
 import {
   beginSequence,
   checkPrompt,
@@ -26,16 +27,12 @@ import { createDecoderRows } from './rows.ts';
 import { createGuesser } from './speculate.ts';
 
 export const queueSchema = z.object({
-  batch: z.number().int().min(1).default(32).describe('number of sequences generated at once'),
-  chunk: z.number().int().min(1).default(512).describe('tokens of prompts read between two steps of the others'),
-  cacheBytes: z
-    .number()
-    .positive()
+  batch: wholeNumber(1).default(32).describe('number of sequences generated at once'),
+  chunk: wholeNumber(1).default(512).describe('tokens of prompts read between two steps of the others'),
+  cacheBytes: positive()
     .default(2 ** 31)
     .describe('memory for keys and values; sequences that exceed it wait, or begin again later'),
-  prefixBytes: z
-    .number()
-    .min(0)
+  prefixBytes: numberFrom(0)
     .default(2 ** 28)
     .describe('memory for keys and values of earlier prompts, for new ones that begin in the same way; 0: none'),
 });

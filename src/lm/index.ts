@@ -3,7 +3,6 @@ export { renderAssistantSpans } from './assistant-spans.ts';
 export { type BpeOptions, type TokenizerJson, trainBpe, wordLevelTokenizer } from './bpe-trainer.ts';
 export { encodeChat } from './chat-template.ts';
 export { type Checkpoint, loadCheckpoint, type SaveOptions, saveCheckpoint } from './checkpoint.ts';
-export type { CompletionOptions, Prompt } from './complete.ts';
 export { type Constrainer, createConstrainer } from './constrain.ts';
 export type { GeneratedCompletion, GeneratedToken, SequenceOptions } from './continuous-batch.ts';
 export { exportOnnx } from './export.ts';
@@ -25,6 +24,7 @@ export {
 export { hubName, type Pulled, type PullOptions, pull, resolveDataset, resolveModel } from './hub.ts';
 export { anyObjectGrammar, callGrammar, type GrammarState, type JsonGrammar, jsonGrammar } from './json-grammar.ts';
 export { type LoraAdapter, loadAdapter, saveAdapter } from './lora.ts';
+export type { CompletionOptions, Prompt } from './model.ts';
 export {
   createModel,
   embeddedModel,

@@ -6,21 +6,20 @@
  */
 import { z } from 'zod';
 import { HeedError } from '../error.ts';
+import { numberFrom, optionalText, positive, wholeNumber } from '../options.ts';
 import type { Random } from '../random.ts';
 import { createRegistry } from '../registry.ts';
 
 export const samplingSchema = z.object({
-  temperature: z.number().min(0).default(1).describe('divides the logits; 0: always the likeliest token'),
-  topK: z.number().int().min(0).default(0).describe('draw from the k likeliest tokens only; 0: all'),
+  temperature: numberFrom(0).default(1).describe('divides the logits; 0: always the likeliest token'),
+  topK: wholeNumber(0).default(0).describe('draw from the k likeliest tokens only; 0: all'),
   topP: z
     .number()
     .gt(0)
     .max(1)
     .default(1)
     .describe('draw from the likeliest tokens whose probabilities sum to this (nucleus sampling); 1: all'),
-  minP: z
-    .number()
-    .min(0)
+  minP: numberFrom(0)
     .max(1)
     .default(0)
     .describe('minimum probability of a token, as a share of the likeliest one; 0: off'),
@@ -30,17 +29,15 @@ export const samplingSchema = z.object({
     .max(1)
     .default(1)
     .describe('draw from the most typical tokens whose probabilities sum to this (typical sampling); 1: all'),
-  repetitionPenalty: z
-    .number()
-    .positive()
+  repetitionPenalty: positive()
     .default(1)
     .describe(
       'divides the logits of tokens that occurred before, in the prompt too (multiplies negative ones); 1: off',
     ),
-  noRepeatNgram: z.number().int().min(0).default(0).describe('forbid repeating any n-gram of this length; 0: off'),
-  minTokens: z.number().int().min(0).default(0).describe('minimum number of new tokens'),
-  suppress: z.array(z.number().int().min(0)).default([]).describe('ids of tokens that are never drawn'),
-  sampler: z.string().optional().describe('name of a sampler from a plugin; it changes the logits last'),
+  noRepeatNgram: wholeNumber(0).default(0).describe('forbid repeating any n-gram of this length; 0: off'),
+  minTokens: wholeNumber(0).default(0).describe('minimum number of new tokens'),
+  suppress: z.array(wholeNumber(0)).default([]).describe('ids of tokens that are never drawn'),
+  sampler: optionalText('name of a sampler from a plugin; it changes the logits last'),
 });
 
 /** Sampling options, defaults filled in. */

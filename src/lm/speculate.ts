@@ -14,6 +14,7 @@ import type { Value } from '../engine/value.ts';
 import { HeedError } from '../error.ts';
 import { createCachedDecoder } from '../nn/decoder-cache.ts';
 import type { DecoderConfig } from '../nn/decoder-config.ts';
+import { wholeNumber } from '../options.ts';
 import type { Random } from '../random.ts';
 import { commonLength } from './prefix-cache.ts';
 import { createDecoderRows, createRunner } from './rows.ts';
@@ -23,16 +24,10 @@ import type { Tokenizer } from './tokenizer.ts';
 const MOST_GUESSES = 31; // a pass over 32 tokens of one row is kept for the next time (see rows.ts)
 
 export const speculateSchema = z.object({
-  lookup: z
-    .number()
-    .int()
-    .min(1)
+  lookup: wholeNumber(1)
     .optional()
     .describe('guess from the text: what followed its last tokens before, at most so many of them'),
-  guesses: z
-    .number()
-    .int()
-    .min(1)
+  guesses: wholeNumber(1)
     .max(MOST_GUESSES)
     .default(4)
     .describe('tokens guessed at first; then two more after each pass that accepts all, one less after others'),

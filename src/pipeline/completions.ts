@@ -3,8 +3,8 @@
  * changed.
  */
 
-import { drawCompletions } from '../align/policies/draw.ts';
 import { readPrompts, worldPrompts } from '../align/policies/prompts.ts';
+import { drawCompletions } from '../align/policies/rollouts.ts';
 import { measureReviews } from '../align/policies/setup.ts';
 import type { Completion } from '../align/reward-functions/reward-function.ts';
 import { openSource } from '../align/training/input.ts';

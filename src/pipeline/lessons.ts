@@ -1,6 +1,6 @@
 /** What each stage of a pipeline teaches, and from what: for the report's first sentences and its picture. */
 import { percent } from '../percent.ts';
-import { type BegunStage, nameOf } from './measures.ts';
+import { type BegunStage, stageLabel } from './measures.ts';
 import type { Stage } from './recipe.ts';
 import { trainings } from './trainings.ts';
 
@@ -40,7 +40,7 @@ export const lessonsOf = (stages: readonly Stage[], begun: readonly BegunStage[]
     const learner = teaches.endsWith('agent') ? `an agent in ${config.env ?? 'CartPole-v1'}` : 'a language model';
     const reward = teaches === 'rewarded model' && config.askPeople !== true ? config.reward : undefined;
     if (typeof reward === 'string' && reward.startsWith('@')) {
-      return [{ stage, teaches, learner, reward: nameOf(reward) }];
+      return [{ stage, teaches, learner, reward: stageLabel(reward) }];
     }
     return [{ stage, teaches, learner, source: sourceOf(stage, teaches, config, found) }];
   });
@@ -82,16 +82,16 @@ const amount = (count: number): string => count.toLocaleString('en-US');
 /** Judgments in a file, or made by an earlier stage. */
 function given({ data }: Config): TeachingSource | undefined {
   if (typeof data !== 'string') return undefined;
-  const words = data.startsWith('@') ? `the judgments of ${nameOf(data)}` : `the judgments in ${nameOf(data)}`;
-  return { kind: 'judgments', words, note: nameOf(data), isOwn: false };
+  const words = data.startsWith('@') ? `the judgments of ${stageLabel(data)}` : `the judgments in ${stageLabel(data)}`;
+  return { kind: 'judgments', words, note: stageLabel(data), isOwn: false };
 }
 
 function demonstrations(command: string, { data, demonstrations: count, teacher }: Config): TeachingSource {
   const of = (words: string, note: string): TeachingSource => ({ kind: 'demonstrations', words, note, isOwn: false });
-  if (command === 'distill') return of(`the model ${nameOf(teacher)}`, nameOf(teacher));
+  if (command === 'distill') return of(`the model ${stageLabel(teacher)}`, stageLabel(teacher));
   const what = command === 'pretrain' ? 'texts' : 'demonstrations';
   if (typeof data === 'string') {
-    return of(`the ${what} ${data.startsWith('@') ? 'of' : 'in'} ${nameOf(data)}`, nameOf(data));
+    return of(`the ${what} ${data.startsWith('@') ? 'of' : 'in'} ${stageLabel(data)}`, stageLabel(data));
   }
   if (typeof count === 'number') return of(`${amount(count)} ${what}`, amount(count));
   return of(`${what} of the embedded world`, 'of the embedded world');
@@ -99,8 +99,8 @@ function demonstrations(command: string, { data, demonstrations: count, teacher 
 
 function steps({ data }: Config): TeachingSource {
   const isOwn = typeof data !== 'string';
-  const words = isOwn ? 'labels of the steps of its completions' : `the labeled steps in ${nameOf(data)}`;
-  return { kind: 'labels', words, note: isOwn ? 'good or not' : nameOf(data), isOwn };
+  const words = isOwn ? 'labels of the steps of its completions' : `the labeled steps in ${stageLabel(data)}`;
+  return { kind: 'labels', words, note: isOwn ? 'good or not' : stageLabel(data), isOwn };
 }
 
 function reward({ reward: named = 'reviews', env, agent }: Config): TeachingSource {
@@ -109,7 +109,7 @@ function reward({ reward: named = 'reviews', env, agent }: Config): TeachingSour
     return of('the rewards of its environment', 'of the environment');
   }
   if (named === 'reviews') return of('the true reward of its completions', 'the true one');
-  return of(`the reward ${nameOf(named)}`, nameOf(named));
+  return of(`the reward ${stageLabel(named)}`, stageLabel(named));
 }
 
 /** Who judges: in a sentence, and in a box. */
@@ -132,7 +132,7 @@ function teacherOf({ teacher = 'oracle', judge }: Config): Teacher {
     ...(words.some(([name]) => name === 'shuffled') ? [['flips a coin', 'by the toss of a coin']] : []),
     ...(words.some(([name]) => name === 'inverted') ? [['says the opposite', 'inverted']] : []),
   ];
-  const who = judge === undefined ? 'a synthetic teacher' : `the judge ${nameOf(judge)}`;
+  const who = judge === undefined ? 'a synthetic teacher' : `the judge ${stageLabel(judge)}`;
   return {
     words: `${who}${flaws.length > 0 ? ` that ${flaws.map(([said]) => said).join(' and ')}` : ''}`,
     note: [who, ...flaws.map(([, short]) => short)].join(', '),

@@ -123,18 +123,18 @@ function judgedBy({ command, settings }: Stage, result: StageResult | undefined)
     interval?: number[];
   };
   if (command === 'eval policy' && winRate !== undefined) {
-    return [{ name: 'win rate', to: winRate, format: share, of: `against ${nameOf(settings.baseline)}`, interval }];
+    return [{ name: 'win rate', to: winRate, format: share, of: `against ${stageLabel(settings.baseline)}`, interval }];
   }
   if (command === 'eval reward' && accuracy !== undefined) {
     return [
-      { name: 'accuracy', to: accuracy, format: share, of: `of the pairs in ${nameOf(settings.data)}`, interval },
+      { name: 'accuracy', to: accuracy, format: share, of: `of the pairs in ${stageLabel(settings.data)}`, interval },
     ];
   }
   return [];
 }
 
 /** A model, a reward or data in a recipe, by the name of its stage or of its file. */
-export const nameOf = (value: unknown): string => {
+export const stageLabel = (value: unknown): string => {
   const text = String(value);
   if (text.startsWith('@')) return text.slice(1).split('/')[0];
   const [, run] = /([^\\/]+)[\\/](?:model|best)[\\/]?$/.exec(text) ?? []; // a run's folder tells more than what is in it

@@ -11,7 +11,7 @@ import { DEEPEST, isDeeper } from '../depth.ts';
 import { HeedError } from '../error.ts';
 import { hubName } from '../lm/hub.ts';
 import { embeddedModel } from '../lm/model.ts';
-import { faultsIn, isSettings, optionsJson } from '../options.ts';
+import { faultsIn, isSettings, numberFrom, optionalText, optionsJson, wholeNumber } from '../options.ts';
 import type { TrainingRecord } from '../run/training-record.ts';
 import { trainings } from './trainings.ts';
 
@@ -33,15 +33,15 @@ const stageSchema = z.strictObject({
 /** The JSON of a recipe. */
 export const recipeSchema = z.strictObject({
   name: z.string().min(1).default('pipeline').describe('title of the report'),
-  seed: z.number().int().min(0).optional().describe('seed of every stage without a seed of its own'),
+  seed: wholeNumber(0).optional().describe('seed of every stage without a seed of its own'),
   plugins: z.array(z.string()).optional().describe('your own modules that register losses, rewards and more by name'),
   stages: z.array(stageSchema).min(1).describe('stages, in the order in which they run'),
   completions: z
     .strictObject({
-      data: z.string().optional().describe('prompts (default: those of the last stage that trains a language model)'),
-      count: z.number().int().min(0).default(4).describe('number of prompts whose completions are shown; 0: none'),
-      maxTokens: z.number().int().min(1).default(96).describe('maximum number of tokens in a completion'),
-      temperature: z.number().min(0).default(1).describe('sampling temperature; 0: always the likeliest token'),
+      data: optionalText('prompts (default: those of the last stage that trains a language model)'),
+      count: wholeNumber(0).default(4).describe('number of prompts whose completions are shown; 0: none'),
+      maxTokens: wholeNumber(1).default(96).describe('maximum number of tokens in a completion'),
+      temperature: numberFrom(0).default(1).describe('sampling temperature; 0: always the likeliest token'),
     })
     .prefault({})
     .describe('at the end, every language model of the pipeline completes the same prompts'),

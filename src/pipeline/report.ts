@@ -4,29 +4,223 @@
  */
 import { existsSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import type { PolicyEvaluationResult } from '../align/evaluation/run.ts';
+import type { PolicyEvaluationResult } from '../align/evaluation/record.ts';
 import { percent, percents } from '../percent.ts';
 import { duration } from '../run/progress.ts';
+import type { Diagram, DiagramBox, DiagramLane } from '../run/report/diagram.ts';
 import type { LineChart } from '../run/report/line-chart.ts';
 import type { Link, Report, Section, Table } from '../run/report.ts';
 import { subtitle } from '../run/report-parts.ts';
 import { readInfo } from '../run/run.ts';
 import type { CompletionsRow, ModelCompletions } from './completions.ts';
-import { leadOf } from './lead.ts';
+import { lessonsOf, type TeachingSource, type TeachingStage } from './lessons.ts';
 import {
   type BegunStage,
   begunStages,
   changesOf,
   fixed,
   inNumbers,
+  type MeasuredChange,
   mainChange,
-  nameOf,
   secondsOf,
   solvedAt,
+  stageLabel,
 } from './measures.ts';
-import { methodDiagram } from './method.ts';
+import type { Recipe } from './recipe.ts';
 import { progressOf, type StageResult } from './state.ts';
 import { trainings } from './trainings.ts';
+
+/** Two sentences, from what the stages' folders hold. */
+export function leadOf({ stages }: Recipe, begun: readonly BegunStage[], completions?: CompletionsRow): string {
+  const lessons = lessonsOf(
+    stages.filter(({ name }) => begun.some(({ stage }) => stage.name === name)),
+    begun,
+  );
+  return `${taught(lessons, begun)} ${changed(lessons, begun, completions)}`;
+}
+
+function taught(lessons: readonly TeachingStage[], begun: readonly BegunStage[]): string {
+  if (lessons.length === 0) {
+    const commands = [...new Set(begun.map(({ stage }) => `heed ${stage.command}`))];
+    return commands.length > 0 ? `This pipeline ran ${listed(commands)}.` : 'Nothing has begun yet.';
+  }
+  const models = lessons.filter(({ teaches }) => !isAgent(teaches));
+  const agents = lessons.filter(({ teaches }) => isAgent(teaches));
+  const learned = (learner: string, own: readonly TeachingStage[]): [string, string][] => {
+    const sources = [...new Set(own.flatMap(({ source }) => source?.words ?? []))];
+    return sources.length > 0 ? [[learner, listed(sources)]] : [];
+  };
+  const isRewardOnly = models.every(({ teaches }) => teaches === 'reward model');
+  const all = [
+    ...agents.flatMap((agent) => learned(agent.learner, [agent])),
+    ...learned(isRewardOnly ? 'a reward model' : 'a language model', models),
+  ];
+  return sentence(all.map(([who, what], i) => `${who} ${i === 0 ? 'learned from' : 'from'} ${what}`).join('; '));
+}
+
+const isAgent = (teaches: TeachingStage['teaches']): boolean => teaches.endsWith('agent');
+
+function changed(
+  lessons: readonly TeachingStage[],
+  begun: readonly BegunStage[],
+  completions?: CompletionsRow,
+): string {
+  const agents = lessons.filter(({ teaches }) => isAgent(teaches));
+  const changes = [
+    ...agents.flatMap(({ stage }) => ofAgent(stage.name, begun, agents.length > 1)),
+    ...ofModels(lessons, begun, completions),
+    ...begun.flatMap(ofEvaluation),
+  ];
+  return changes.length > 0 ? sentence(changes.join('; ')) : 'Nothing has been measured yet.';
+}
+
+function ofAgent(name: string, begun: readonly BegunStage[], isOneOfMany: boolean): string[] {
+  const agent = begun.find(({ stage }) => stage.name === name)!;
+  const change = changesOf(agent).find((one) => one.name === 'return');
+  if (!change) return [];
+  const solved = solvedAt(agent);
+  const whose = isOneOfMany ? `the return of “${name}”` : 'the agent’s return';
+  return [`${went(whose, change)}${solved ? ` (${solved})` : ''}`];
+}
+
+/** What changed about the language models: by the same prompts for all of them, else by the last one's own measure. */
+function ofModels(
+  lessons: readonly TeachingStage[],
+  begun: readonly BegunStage[],
+  completions?: CompletionsRow,
+): string[] {
+  const judged = completions?.models.filter(({ reward }) => reward) ?? [];
+  if (judged.length > 1) {
+    const [from, to] = [judged[0], judged.at(-1)!].map(({ reward }) => reward!.mean);
+    return [went('the true reward of the language model’s completions', { from, to, format: fixed })];
+  }
+  const models = lessons.filter(({ teaches }) => !isAgent(teaches));
+  const policies = models.filter(({ teaches }) => teaches !== 'reward model');
+  const last = (policies.length > 0 ? policies : models).at(-1);
+  const found = begun.find(({ stage }) => stage.name === last?.stage.name);
+  const change = found && mainChange(found);
+  if (!change) return [];
+  const whose = policies.length > 0 ? 'the language model’s' : 'the reward model’s';
+  const of = change.of === undefined ? '' : ` ${change.of}`;
+  return [`${went(`${whose} ${change.name}`, change)}${of}`];
+}
+
+function ofEvaluation(begun: BegunStage): string[] {
+  const { stage } = begun;
+  const change = changesOf(begun).find(({ name }) => name === 'win rate');
+  if (!change) return [];
+  const [model, baseline] = [stage.settings.model, stage.settings.baseline].map(stageLabel);
+  return [`“${model}” is preferred to “${baseline}” on ${change.format(change.to)} of the prompts (ties count half)`];
+}
+
+/** "the return rose from 66.3 to 499.9" */
+function went(what: string, { from, to, format }: Pick<MeasuredChange, 'from' | 'to' | 'format'>): string {
+  if (from === undefined) return `${what} is ${format(to)}`;
+  if (format(from) === format(to)) return `${what} stayed at ${format(to)}`;
+  return `${what} ${to > from ? 'rose' : 'fell'} from ${format(from)} to ${format(to)}`;
+}
+
+const listed = (parts: readonly string[]): string =>
+  parts.length < 3 ? parts.join(' and ') : `${parts.slice(0, -1).join(', ')}, and ${parts.at(-1)}`;
+
+const sentence = (text: string): string => `${text[0].toUpperCase()}${text.slice(1)}.`;
+
+/** The picture; none if no stage teaches. */
+function methodDiagram({ stages }: Recipe, begun: readonly BegunStage[]): Diagram[] {
+  const lessons = lessonsOf(stages, begun);
+  const lanes = [...lessons.flatMap(agentLane), ...modelLanes(lessons)];
+  if (lanes.length === 0) return [];
+  return [
+    {
+      kind: 'diagram',
+      title: 'How it was taught',
+      caption: 'The names on the arrows are the stages of the pipeline.',
+      lanes,
+    },
+  ];
+}
+
+const agent: DiagramBox = { label: 'Policy', note: 'plays', isMain: true };
+const policy: DiagramBox = { label: 'Policy', note: 'writes', isMain: true };
+const clips: DiagramBox = { label: 'Clips', note: 'of its play', icon: 'pair' };
+const completions: DiagramBox = { label: 'Completions', note: 'two of a prompt', icon: 'pair' };
+const rewarded: DiagramBox = { label: 'Completions', note: 'of prompts' };
+const rewardModel: DiagramBox = { label: 'Reward model', note: 'predicts the judgments' };
+
+const judged = ({ kind, note }: TeachingSource): DiagramBox =>
+  kind === 'labels' ? { label: 'Labels of steps', note } : { label: 'Judgments', note, icon: 'choice' };
+const by = (box: DiagramBox, arrow: string): DiagramBox => ({ ...box, arrow });
+
+function agentLane({ stage: { name }, teaches, learner, source }: TeachingStage): DiagramLane[] {
+  const lane = `${learner[0].toUpperCase()}${learner.slice(1)}`;
+  if (teaches === 'taught agent') {
+    return [{ name: lane, boxes: [agent, clips, judged(source!), rewardModel], back: { to: 0, label: name } }];
+  }
+  if (teaches !== 'rewarded agent') return [];
+  const boxes: DiagramBox[] = [agent, { label: 'Play' }, { label: 'Reward', note: source!.note }];
+  return [{ name: lane, boxes, back: { to: 0, label: name } }];
+}
+
+function modelLanes(lessons: readonly TeachingStage[]): DiagramLane[] {
+  const texts = lessons.findLast(({ teaches }) => teaches === 'demonstrated model');
+  const start: DiagramBox[] = texts?.source
+    ? [{ label: 'Demonstrations', note: texts.source.note }, by(policy, texts.stage.name)]
+    : [policy];
+  const lanes = lessons.flatMap((lesson): DiagramLane[] => {
+    switch (lesson.teaches) {
+      case 'rewarded model':
+        return rewardedLanes(lesson, lessons, start);
+      case 'preferred model':
+        return preferredLanes(lesson, start);
+      case 'reward model': {
+        const used = lessons.some(({ reward }) => reward === lesson.stage.name);
+        return used || !lesson.source
+          ? []
+          : [{ name: 'A reward model', boxes: rewardBoxes(lesson, lesson.source, start) }];
+      }
+      default:
+        return [];
+    }
+  });
+  return lanes.length === 0 && start.length > 1 ? [{ name: MODEL, boxes: start }] : lanes;
+}
+
+const MODEL = 'A language model';
+
+/** From the judged completions, or the data, to the reward model. */
+const rewardBoxes = ({ stage }: TeachingStage, source: TeachingSource, start: readonly DiagramBox[]): DiagramBox[] => [
+  ...(source.isOwn ? [...start, source.kind === 'labels' ? rewarded : completions] : []),
+  judged(source),
+  by(rewardModel, stage.name),
+];
+
+function rewardedLanes(
+  { stage, source, reward }: TeachingStage,
+  lessons: readonly TeachingStage[],
+  start: readonly DiagramBox[],
+): DiagramLane[] {
+  const loop = (boxes: readonly DiagramBox[], to: number) => ({ name: MODEL, boxes, back: { to, label: stage.name } });
+  const at = start.length - 1;
+  if (source?.kind === 'judgments') return [loop([...start, completions, judged(source), rewardModel], at)];
+  if (source) return [loop([...start, rewarded, { label: 'Reward', note: source.note }], at)];
+  const model = lessons.find((lesson) => lesson.stage.name === reward);
+  if (!model?.source) return [loop([...start, rewarded, rewardModel], at)];
+  const boxes = rewardBoxes(model, model.source, start);
+  if (model.source.isOwn) return [loop(boxes, at)];
+  // others were judged: the policy comes after the reward model
+  const before = start.length > 1 ? [{ name: MODEL, boxes: start }] : [];
+  return [...before, loop([...boxes, by(policy, stage.name), rewarded], boxes.length - 1)];
+}
+
+function preferredLanes({ stage, source }: TeachingStage, start: readonly DiagramBox[]): DiagramLane[] {
+  if (!source) return [];
+  if (source.isOwn) {
+    const boxes = [...start, completions, judged(source)];
+    return [{ name: MODEL, boxes, back: { to: start.length - 1, label: stage.name } }];
+  }
+  const before = start.length > 1 ? [{ name: MODEL, boxes: start }] : [];
+  return [...before, { name: MODEL, boxes: [judged(source), by(policy, stage.name)] }];
+}
 
 /** The report of a pipeline. @throws HeedError if the folder is not a pipeline's. */
 export function pipelineReport(run: string): Report {
@@ -190,7 +384,7 @@ function winRates(begun: readonly BegunStage[]): Table[] {
     const { winRate, interval, n, ties, reward, kl } = result as StageResult & Omit<PolicyEvaluationResult, 'run'>;
     return [
       [
-        `${nameOf(settings.model)} against ${nameOf(settings.baseline)}`,
+        `${stageLabel(settings.model)} against ${stageLabel(settings.baseline)}`,
         percent(winRate),
         percents(interval),
         `${n}, ${ties} of them ties`,

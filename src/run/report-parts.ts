@@ -5,10 +5,10 @@ import { HeedError } from '../error.ts';
 import { join } from '../node.ts';
 import type { Diagnosis } from './diagnosis.ts';
 import { trainingSeconds } from './drive.ts';
-import { duration } from './progress.ts';
+import { count, duration } from './progress.ts';
 import type { LineChart, Series } from './report/line-chart.ts';
-import type { Report, Text } from './report.ts';
-import type { MetricsRow, RunInfo } from './run.ts';
+import type { Report, Table, Text } from './report.ts';
+import { type MetricsRow, type RunInfo, readInfo, readMetrics, readSamples } from './run.ts';
 
 /** A run's settings, checked. @throws HeedError if the run is of another kind. */
 export function settingsSection<S extends z.ZodType>(schema: S, { config }: RunInfo, folder: string): z.output<S> {
@@ -28,6 +28,46 @@ export const diagnosisSection = ({ summary, findings }: Diagnosis): Text => ({
   title: 'Diagnosis',
   text: findings.length === 0 ? summary : findings.map(({ text, advice }) => `${text} ${advice}`).join('\n\n'),
 });
+
+/** What a run's folder has, for its report. */
+interface RecordedRun extends RunInfo {
+  rows: readonly MetricsRow[];
+  samples: { kind: string }[];
+}
+
+/** What the report of a run adds to its name, its settings and its time. */
+interface RunReport extends Pick<Report, 'summary' | 'sections'> {
+  /** How it was made, for the subtitle. */
+  how: string;
+  title?: string;
+  diagnosis?: Diagnosis;
+}
+
+/** The report of a run in a folder. @throws HeedError when the folder is not a run. */
+export function reportRun(folder: string, describe: (run: RecordedRun) => RunReport): Report {
+  const info = readInfo(folder);
+  const rows = readMetrics(folder);
+  const run = { ...info, rows, samples: readSamples(folder) as { kind: string }[] };
+  const { how, title = info.name, summary, sections, diagnosis } = describe(run);
+  return {
+    title,
+    subtitle: subtitle(info.started, how, info.seed),
+    summary: [...summary, timeFigure(folder, rows)],
+    sections: diagnosis ? [diagnosisSection(diagnosis), ...sections] : sections,
+    config: info.config as Record<string, unknown>,
+  };
+}
+
+/** The tokens that a run has learned from, for the summary of its report. */
+export const tokensFigure = (rows: readonly MetricsRow[], note = 'without padding'): Report['summary'][number] => ({
+  label: 'Tokens',
+  value: count(rows.findLast((row) => 'tokens' in row)?.tokens ?? 0),
+  note,
+});
+
+/** A table; none without rows. */
+export const tableOf = (title: string, columns: Table['columns'], rows: Table['rows'], caption?: string): Table[] =>
+  rows.length > 0 ? [{ kind: 'table', title, caption, columns, rows }] : [];
 
 /** How long a run has trained, without pauses, for the summary of its report. */
 export function timeFigure(folder: string, rows: readonly MetricsRow[]): Report['summary'][number] {

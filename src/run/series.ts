@@ -33,37 +33,141 @@ const TAIL = 64;
 const CHUNK = 1 << 19;
 
 /** The metrics of the run in a folder, which need not exist yet. `chunk` is for tests. */
-export function createRunSeries(folder: string, { chunk = CHUNK }: { chunk?: number } = {}): RunSeries {
-  const path = join(folder, 'metrics.jsonl');
-  const cache = createSeriesCache(join(folder, 'metrics.columns'));
-  const column = () => createColumn(cache.numbers);
-  let offset: number;
-  let tail: Buffer;
-  let rest: Buffer;
-  let steps: Column;
-  let times: Column;
-  let metrics: Map<string, Metric>;
-  let last: Record<string, number>;
-  let complete = true;
+export const createRunSeries = (folder: string, { chunk = CHUNK }: { chunk?: number } = {}): RunSeries =>
+  new SeriesOfRun(folder, chunk);
+
+/** A metric as a chunk of the cache holds it: with the rows that have it, unless all have. */
+interface StoredMetric {
+  isInEveryRow: boolean;
+  metric: Metric;
+}
+
+class SeriesOfRun implements RunSeries {
+  complete = true;
+  readonly #path: string;
+  readonly #cache: ReturnType<typeof createSeriesCache>;
+  readonly #chunk: number;
+  /** Where the next row begins; the bytes before it; and those after it that were read already. */
+  #offset = 0;
+  #tail: Buffer = Buffer.alloc(0);
+  #rest: Buffer = Buffer.alloc(0);
+  #steps!: Column;
+  #times!: Column;
+  #metrics = new Map<string, Metric>();
+  #last: Record<string, number> = {};
   /** Where the cache ends, as far as it belongs to this file; and whether more of it may. */
-  let cached: { end: number; isRead: boolean; isWritable: boolean };
+  #cached = { end: 0, isRead: false, isWritable: true };
   /** Number of numbers that are only in memory. */
-  let held: number;
+  #held = 0;
 
-  function forget(): void {
-    [offset, held, tail, rest] = [0, 0, Buffer.alloc(0), Buffer.alloc(0)];
-    [steps, times, metrics, last] = [column(), column(), new Map(), {}];
-    cached = { end: 0, isRead: false, isWritable: true };
+  constructor(folder: string, chunk: number) {
+    this.#path = join(folder, 'metrics.jsonl');
+    this.#cache = createSeriesCache(join(folder, 'metrics.columns'));
+    this.#chunk = chunk;
+    this.#forget();
   }
-  forget();
 
-  const metricOf = (name: string): Metric => {
-    const metric = metrics.get(name) ?? { values: column(), rows: column() };
-    metrics.set(name, metric);
+  get rows(): number {
+    return this.#steps.length;
+  }
+
+  names(): string[] {
+    return [...this.#metrics.keys()];
+  }
+
+  latest(): Record<string, number> {
+    return { ...this.#last };
+  }
+
+  buckets(name: string, options: SeriesOptions = {}): Buckets | undefined {
+    const metric = this.#metrics.get(name);
+    if (!metric) return undefined;
+    const axes = { steps: this.#steps, times: this.#times };
+    try {
+      return this.#cache.during(() => bucketsOf(axes, metric, this.#metrics.get(options.by ?? ''), options));
+    } catch (error) {
+      this.#forget(); // the cache does not hold what was written
+      throw error;
+    }
+  }
+
+  refresh(parts = Number.POSITIVE_INFINITY): boolean {
+    if (!existsSync(this.#path)) {
+      const had = this.rows > 0;
+      this.#forget();
+      this.complete = true;
+      return had;
+    }
+    return withFile(this.#path, (file) => {
+      const changed = this.#checkFile(file);
+      const before = this.rows;
+      const left = this.#readRows(file, this.#readCache(file, parts));
+      this.complete = this.#cached.isRead && left > 0;
+      this.#rest = Buffer.from(this.#rest);
+      this.#tail = tailAt(file, this.#offset);
+      return changed || this.rows > before;
+    });
+  }
+
+  #forget(): void {
+    const column = () => createColumn(this.#cache.numbers);
+    [this.#offset, this.#held, this.#tail, this.#rest] = [0, 0, Buffer.alloc(0), Buffer.alloc(0)];
+    [this.#steps, this.#times, this.#metrics, this.#last] = [column(), column(), new Map(), {}];
+    this.#cached = { end: 0, isRead: false, isWritable: true };
+  }
+
+  /** Forgets what the file no longer has. True if that is all. */
+  #checkFile(file: number): boolean {
+    const { size } = fstatSync(file);
+    const isOther = size < this.#offset || !tailAt(file, this.#offset).equals(this.#tail);
+    if (isOther) this.#forget();
+    const end = this.#offset + this.#rest.length;
+    const isSame = size >= end && tailAt(file, end, this.#rest.length).equals(this.#rest.subarray(-TAIL));
+    if (!isSame) this.#rest = Buffer.alloc(0);
+    return isOther;
+  }
+
+  /** Reads the chunks of the cache. Returns how many of the parts are left. */
+  #readCache(file: number, parts: number): number {
+    let left = parts;
+    while (!this.#cached.isRead && left > 0) {
+      this.#cached.isRead = !this.#restore(file);
+      if (!this.#cached.isRead) left--;
+    }
+    return left;
+  }
+
+  /** Reads the rows after those of the cache. Returns how many of the parts are left. */
+  #readRows(file: number, parts: number): number {
+    const { size } = fstatSync(file);
+    const part = Buffer.alloc(Math.min(PART, Math.max(1, size - this.#offset)));
+    let left = parts;
+    // a row in the middle of a write is read next time; one longer than a part is joined
+    for (let at = this.#offset + this.#rest.length; at < size && left > 0; left--) {
+      const count = readSync(file, part, 0, Math.min(part.length, size - at), at);
+      if (count === 0) break;
+      at += count;
+      const bytes = Buffer.concat([this.#rest, part.subarray(0, count)]);
+      let begin = 0;
+      for (let end = bytes.indexOf(NEWLINE); end >= 0; end = bytes.indexOf(NEWLINE, begin)) {
+        if (end > begin) this.#add(bytes.toString('utf8', begin, end));
+        this.#offset += end + 1 - begin;
+        begin = end + 1;
+        if (this.#held >= this.#chunk && this.#cached.isWritable) this.#store(file);
+      }
+      this.#rest = bytes.subarray(begin);
+    }
+    return left;
+  }
+
+  #metricOf(name: string): Metric {
+    const column = () => createColumn(this.#cache.numbers);
+    const metric = this.#metrics.get(name) ?? { values: column(), rows: column() };
+    this.#metrics.set(name, metric);
     return metric;
-  };
+  }
 
-  function add(line: string): void {
+  #add(line: string): void {
     let row: Record<string, unknown>;
     try {
       row = JSON.parse(line);
@@ -71,86 +175,72 @@ export function createRunSeries(folder: string, { chunk = CHUNK }: { chunk?: num
       return; // somebody edited the file; the rest is still worth showing
     }
     if (typeof row !== 'object' || row === null) return;
-    last.step = Number(row.step);
-    steps.push(last.step);
-    times.push(Number(row.time));
-    held += 2;
+    this.#last.step = Number(row.step);
+    this.#steps.push(this.#last.step);
+    this.#times.push(Number(row.time));
+    this.#held += 2;
     for (const key in row) {
       if (key === 'step' || key === 'time') continue;
       const value = Number(row[key]);
-      const { values, rows } = metricOf(key);
+      const { values, rows } = this.#metricOf(key);
       if (Number.isNaN(value)) continue;
       values.push(value);
-      rows.push(steps.length - 1);
-      last[key] = value;
-      held += 2;
+      rows.push(this.rows - 1);
+      this.#last[key] = value;
+      this.#held += 2;
     }
   }
 
   /** Writes the numbers in memory as a chunk of the cache. */
-  function store(file: number): void {
-    const rows = steps.rest().length;
-    const first = steps.length - rows;
-    const stored = [...metrics].map(([name, metric]) => {
+  #store(file: number): void {
+    const rows = this.#steps.rest().length;
+    const first = this.rows - rows;
+    const stored = [...this.#metrics].map(([name, metric]) => {
       const points = metric.values.rest().length;
       return { name, points, isInEveryRow: points === rows, metric };
     });
     const columns = [
-      steps,
-      times,
+      this.#steps,
+      this.#times,
       ...stored.flatMap(({ isInEveryRow, metric: { values, rows } }) => (isInEveryRow ? [values] : [values, rows])),
     ];
-    const head = {
-      first,
-      rows,
-      offset,
-      tail: tailAt(file, offset).toString('base64'),
-      metrics: stored.map(({ metric, ...saved }) => saved),
-    };
-    const place = cache.append(
-      cached.end,
-      head,
-      columns.map((one) => one.rest()),
-    );
+    const offset = this.#offset;
+    const tail = tailAt(file, offset).toString('base64');
+    const head = { first, rows, offset, tail, metrics: stored.map(({ metric, ...saved }) => saved) };
+    const numbers = columns.map((one) => one.rest());
+    const place = this.#cache.append(this.#cached.end, head, numbers);
     if (!place) {
-      cached.isWritable = false;
+      this.#cached.isWritable = false;
       return;
     }
-    cached.end = place.end;
-    settle(place.at, first, stored);
+    this.#cached.end = place.end;
+    this.#settle(place.at, first, stored);
   }
 
   /** Frees the numbers that are in the cache from a byte on. */
-  function settle(at: number, first: number, stored: readonly { isInEveryRow: boolean; metric: Metric }[]): void {
+  #settle(at: number, first: number, stored: readonly StoredMetric[]): void {
     let place = at;
     const moved = (column: Column) => {
       const length = 8 * column.rest().length;
       column.moved({ at: place });
       place += length;
     };
-    moved(steps);
-    moved(times);
-    for (const {
-      isInEveryRow,
-      metric: { values, rows },
-    } of stored) {
-      moved(values);
-      if (isInEveryRow) rows.moved({ first });
-      else moved(rows);
+    moved(this.#steps);
+    moved(this.#times);
+    for (const { isInEveryRow, metric } of stored) {
+      moved(metric.values);
+      if (isInEveryRow) metric.rows.moved({ first });
+      else moved(metric.rows);
     }
-    held = 0;
+    this.#held = 0;
   }
 
   /** Reads a chunk of the cache and checks that it belongs to the rows. False if it does not. */
-  function restore(file: number): boolean {
-    const found = cache.chunk(cached.end);
-    if (
-      !found ||
-      found.head.first !== steps.length ||
-      !tailAt(file, found.head.offset).equals(Buffer.from(found.head.tail, 'base64'))
-    )
-      return false;
+  #restore(file: number): boolean {
+    const found = this.#cache.chunk(this.#cached.end);
+    if (!found || found.head.first !== this.rows) return false;
     const { head, numbers } = found;
+    if (!tailAt(file, head.offset).equals(Buffer.from(head.tail, 'base64'))) return false;
     let place = 0;
     const take = (count: number) => {
       place += count;
@@ -159,90 +249,21 @@ export function createRunSeries(folder: string, { chunk = CHUNK }: { chunk?: num
     const fill = (column: Column, values: Iterable<number>) => {
       for (const value of values) column.push(value);
     };
-    fill(steps, take(head.rows));
-    fill(times, take(head.rows));
-    last.step = numbers[head.rows - 1];
+    fill(this.#steps, take(head.rows));
+    fill(this.#times, take(head.rows));
+    this.#last.step = numbers[head.rows - 1];
     const stored = head.metrics.map(({ name, points, isInEveryRow }) => {
-      const metric = metricOf(name);
+      const metric = this.#metricOf(name);
       fill(metric.values, take(points));
       fill(metric.rows, isInEveryRow ? Array.from({ length: points }, (_, i) => head.first + i) : take(points));
-      if (points > 0) last[name] = metric.values.at(metric.values.length - 1);
+      if (points > 0) this.#last[name] = metric.values.at(metric.values.length - 1);
       return { isInEveryRow, metric };
     });
-    settle(found.at, head.first, stored);
-    cached.end = found.end;
-    offset = head.offset;
+    this.#settle(found.at, head.first, stored);
+    this.#cached.end = found.end;
+    this.#offset = head.offset;
     return true;
   }
-
-  function refresh(parts = Number.POSITIVE_INFINITY): boolean {
-    if (!existsSync(path)) {
-      const had = steps.length > 0;
-      forget();
-      complete = true;
-      return had;
-    }
-    return withFile(path, (file) => {
-      const { size } = fstatSync(file);
-      let changed = false;
-      if (size < offset || !tailAt(file, offset).equals(tail)) {
-        forget();
-        changed = true;
-      }
-      const isSame =
-        size >= offset + rest.length && tailAt(file, offset + rest.length, rest.length).equals(rest.subarray(-TAIL));
-      if (!isSame) rest = Buffer.alloc(0);
-      const before = steps.length;
-      let left = parts;
-      while (!cached.isRead && left > 0) {
-        cached.isRead = !restore(file);
-        if (!cached.isRead) left--;
-      }
-      const part = Buffer.alloc(Math.min(PART, Math.max(1, size - offset)));
-      // a row in the middle of a write is read next time; one longer than a part is joined
-      for (let at = offset + rest.length; at < size && left > 0; left--) {
-        const count = readSync(file, part, 0, Math.min(part.length, size - at), at);
-        if (count === 0) break;
-        at += count;
-        const bytes = Buffer.concat([rest, part.subarray(0, count)]);
-        let begin = 0;
-        for (let end = bytes.indexOf(NEWLINE); end >= 0; end = bytes.indexOf(NEWLINE, begin)) {
-          if (end > begin) add(bytes.toString('utf8', begin, end));
-          offset += end + 1 - begin;
-          begin = end + 1;
-          if (held >= chunk && cached.isWritable) store(file);
-        }
-        rest = bytes.subarray(begin);
-      }
-      complete = cached.isRead && left > 0;
-      rest = Buffer.from(rest);
-      tail = tailAt(file, offset);
-      return changed || steps.length > before;
-    });
-  }
-
-  return {
-    refresh,
-    get rows() {
-      return steps.length;
-    },
-    get complete() {
-      return complete;
-    },
-    names: () => [...metrics.keys()],
-    latest: () => ({ ...last }),
-    buckets(name, options = {}) {
-      const metric = metrics.get(name);
-      try {
-        return (
-          metric && cache.during(() => bucketsOf({ steps, times }, metric, metrics.get(options.by ?? ''), options))
-        );
-      } catch (error) {
-        forget(); // the cache does not hold what was written
-        throw error;
-      }
-    },
-  };
 }
 
 /** The bytes of a file before a position. */

@@ -4,12 +4,12 @@ export {
   type Ablation,
   type AblationResult,
   ablateSchema,
+  ablationReport,
   ablations,
   checkAblation,
   createAblation,
   trainAblation,
 } from './ablate.ts';
-export { ablationReport } from './ablate-report.ts';
 export type { CellResult } from './cell.ts';
 export type { LearningCurve } from './curves.ts';
 export type { LabelOutcome, Needs } from './needs.ts';

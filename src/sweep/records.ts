@@ -7,12 +7,11 @@ import {
   type Ablation,
   type AblationResult,
   ablateSchema,
+  ablationReport,
   checkAblation,
   createAblation,
   trainAblation,
 } from './ablate.ts';
-import { ablationReport } from './ablate-report.ts';
-import { measured, reachedOf } from './report-parts.ts';
 import {
   checkSweep,
   createSweep,
@@ -22,7 +21,7 @@ import {
   sweepSchema,
   trainSweep,
 } from './sweep.ts';
-import { needed, neededInterval, sweepReport } from './sweep-report.ts';
+import { measured, needed, neededInterval, reachedOf, sweepReport } from './sweep-report.ts';
 import type { CellsStep } from './trained.ts';
 
 export const sweep: TrainingRecord = {

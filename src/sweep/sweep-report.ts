@@ -1,48 +1,69 @@
 /** The report of a sweep, from its folder; of an unfinished one, what is known so far. */
 
+import { z } from 'zod';
+import type { LearnSettings } from '../control/options.ts';
 import { shortName } from '../env/open/own-file.ts';
-import { percent } from '../percent.ts';
+import { percent, percents } from '../percent.ts';
+import type { Interval } from '../run/intervals.ts';
 import type { LineChart } from '../run/report/line-chart.ts';
 import type { Report, Table } from '../run/report.ts';
-import { subtitle, timeFigure } from '../run/report-parts.ts';
-import { readInfo, readMetrics } from '../run/run.ts';
+import { reportRun, settingsSection } from '../run/report-parts.ts';
+import type { RunInfo } from '../run/run.ts';
 import { type Needs, needsOf } from './needs.ts';
-import { measured, reachedOf, runSettings } from './report-parts.ts';
 import { type SweepOptions, sweepCells, sweepOwnSchema, sweepVariants } from './sweep.ts';
 import { readResults } from './trained.ts';
 import { PRESET, type Variant } from './variants.ts';
 
+/** A share of seeds with its interval, such as "9 of 10 (60 % to 98 %)". */
+export const reachedOf = (reached: number, seeds: number, interval: Interval): string =>
+  seeds === 0 ? '–' : `${reached} of ${seeds} (${percents(interval, 0)})`;
+
+/** A measure with its interval, such as "487 (455–500)". */
+export function measured(value: number, [low, high]: Interval): string {
+  if (!Number.isFinite(value)) return '–';
+  const [at, from, to] = [value, low, high].map((one) => one.toFixed(Math.abs(value) < 10 ? 2 : 0).replace('-', '−'));
+  return `${at} (${from} to ${to})`;
+}
+
+const targeted = z.object({ target: z.number() });
+
+/** A run's settings: its command's own, checked, and those of each cell. */
+export const runSettings = <Own>(own: z.ZodType<Own>, info: RunInfo, folder: string) => ({
+  ...(info.config as Omit<LearnSettings, 'labels' | 'people'>),
+  ...settingsSection(own, info, folder),
+  ...settingsSection(targeted, info, folder),
+});
+
 /** The report of a run of `heed sweep`. @throws HeedError if the folder is not one. */
 export function sweepReport(folder: string): Report {
-  const info = readInfo(folder);
-  const options: SweepOptions = runSettings(sweepOwnSchema, info, folder);
-  const results = readResults(folder);
-  const variants = sweepVariants(options);
-  const needs = needsOf(results, { ...options, variants });
-  const cells = sweepCells(options);
-  const fewest = [...needs].sort((a, b) => a.labels - b.labels || a.interval[1] - b.interval[1])[0];
-  const preset = needs.find(({ variant }) => variant === PRESET);
-  const most = Math.max(...options.labels);
-  return {
-    title: `${shortName(options.env ?? 'CartPole-v1')}: which settings need the fewest labels`,
-    subtitle: subtitle(info.started, `${options.seeds} seeds of each`, options.seed),
-    summary: [
-      { label: 'Fewest labels', value: needed(fewest.labels, most), note: fewest.variant },
-      ...(preset ? [{ label: 'The preset needs', value: needed(preset.labels, most), note: 'labels' }] : []),
-      {
-        label: 'Runs',
-        value: results.length,
-        note: `of ${cells.length.toLocaleString('en-US')}`,
-      },
-      timeFigure(folder, readMetrics(folder)),
-    ],
-    sections: [
-      labelsNeeded(needs, options),
-      returns(needs, options),
-      ...(options.grid ? [all(needs, options)] : byQuestion(needs, variants, options)),
-    ],
-    config: info.config as Record<string, unknown>,
-  };
+  return reportRun(folder, (info) => {
+    const options: SweepOptions = runSettings(sweepOwnSchema, info, folder);
+    const results = readResults(folder);
+    const variants = sweepVariants(options);
+    const needs = needsOf(results, { ...options, variants });
+    const cells = sweepCells(options);
+    const fewest = [...needs].sort((a, b) => a.labels - b.labels || a.interval[1] - b.interval[1])[0];
+    const preset = needs.find(({ variant }) => variant === PRESET);
+    const most = Math.max(...options.labels);
+    return {
+      title: `${shortName(options.env ?? 'CartPole-v1')}: which settings need the fewest labels`,
+      how: `${options.seeds} seeds of each`,
+      summary: [
+        { label: 'Fewest labels', value: needed(fewest.labels, most), note: fewest.variant },
+        ...(preset ? [{ label: 'The preset needs', value: needed(preset.labels, most), note: 'labels' }] : []),
+        {
+          label: 'Runs',
+          value: results.length,
+          note: `of ${cells.length.toLocaleString('en-US')}`,
+        },
+      ],
+      sections: [
+        labelsNeeded(needs, options),
+        returns(needs, options),
+        ...(options.grid ? [all(needs, options)] : byQuestion(needs, variants, options)),
+      ],
+    };
+  });
 }
 
 /** A number of labels in words; `most` is the largest that was tried. */

@@ -10,7 +10,7 @@ import { type LearnSettings, learnSchema } from '../control/options.ts';
 import { checkEnvironment } from '../env/open/load.ts';
 import { openEnvironment } from '../env/open/open.ts';
 import { HeedError } from '../error.ts';
-import { parseOptions } from '../options.ts';
+import { parseOptions, wholeNumber } from '../options.ts';
 import { type Cell, cellOptions } from './cell.ts';
 import { type Needs, needsOf } from './needs.ts';
 import { type CellsParts, trainCells } from './trained.ts';
@@ -18,13 +18,13 @@ import { grid, oneAtATime, over, readVaried, type Variant } from './variants.ts'
 
 /** Options of both sweeps and ablations. */
 export const cellsShape = {
-  seeds: z.number().int().min(1).default(10).describe('number of seeds per setting, counting up from `seed`'),
-  seed: z.number().int().min(0).default(0).describe('first seed'),
+  seeds: wholeNumber(1).default(10).describe('number of seeds per setting, counting up from `seed`'),
+  seed: wholeNumber(0).default(0).describe('first seed'),
   target: z
     .number()
     .optional()
     .describe('mean return that the final policy must reach (default: where the environment counts as solved)'),
-  jobs: z.number().int().min(1).default(availableParallelism()).describe('runs at a time, each in its own process'),
+  jobs: wholeNumber(1).default(availableParallelism()).describe('runs at a time, each in its own process'),
 };
 
 /** The default variations: each value is compared with the preset's. */
@@ -47,7 +47,7 @@ const ownShape = {
     .default(questions)
     .describe('option of heed train and its values, such as reward.members=1,3,5; may be repeated'),
   grid: z.boolean().default(false).describe('try all combinations of the values, not one value at a time'),
-  labels: z.array(z.number().int().min(1)).min(1).default([5, 10, 20, 40]).describe('numbers of labels to try'),
+  labels: z.array(wholeNumber(1)).min(1).default([5, 10, 20, 40]).describe('numbers of labels to try'),
   share: z.number().gt(0).max(1).default(0.9).describe('share of the seeds that must reach the return'),
   ...cellsShape,
 };

@@ -8,9 +8,8 @@ import { loadModel } from '../../lm/model.ts';
 import { createGrpo } from '../policy-gradient/grpo.ts';
 import { writtenTokens } from '../reward-functions/reward-function.ts';
 import { checkedTasks, type LanguageEnvironment, type LanguageTasks, openLanguageTasks } from './environment.ts';
-import { type EpisodeParts, episodeSchema, playEpisode } from './episode.ts';
+import { type EpisodeParts, episodeSchema, playEpisode, tokensBetween } from './episode.ts';
 import { toolEnvironment } from './tools.ts';
-import { tokensBetween } from './turns.ts';
 
 const llama = smallModel();
 const model = await loadModel(llama);

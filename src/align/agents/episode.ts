@@ -2,17 +2,58 @@
 import { z } from 'zod';
 import type { Row } from '../../data/row.ts';
 import { HeedError, messageOf } from '../../error.ts';
-import { encodeChat } from '../../lm/chat-template.ts';
+import { chatText, encodeChat } from '../../lm/chat-template.ts';
 import type { GeneratedCompletion } from '../../lm/continuous-batch.ts';
 import type { ChatMessage } from '../../lm/render-chat.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 import { parseCalls, type ToolSchema } from '../../lm/tool-calls.ts';
-import { wholeNumber } from '../../options.ts';
+import { positive, wholeNumber } from '../../options.ts';
 import { seedFor } from '../../random.ts';
 import type { Episode } from '../reward-functions/reward-function.ts';
 import { limited } from '../training/requests.ts';
 import type { LanguageEnvironment, LanguageTasks, PlayedEpisode, PolicyTurn, TurnResult } from './environment.ts';
-import { tokensBetween } from './turns.ts';
+
+/** Stands for the policy's turn in a rendered conversation. */
+const MARK = '⟦heed:turn⟧';
+
+/**
+ * The tokens after a turn of the policy: the end of the turn as far as the policy did not write it, the messages that
+ * follow, and the beginning of its next turn. The turn's own tokens stay as they were drawn: to encode the whole
+ * conversation again could split them in another way, and the policy would learn from what it did not read.
+ *
+ * @param earlier The messages before the turn.
+ * @param response The turn's tokens.
+ * @throws HeedError if the template writes earlier turns differently as a conversation continues.
+ */
+export function tokensBetween(
+  tokenizer: Tokenizer,
+  earlier: readonly ChatMessage[],
+  response: readonly number[],
+  following: readonly ChatMessage[],
+  tools: readonly ToolSchema[] | undefined,
+): number[] {
+  const options = { tools, addGenerationPrompt: true };
+  const before = chatText(tokenizer, earlier, options);
+  const text = chatText(tokenizer, [...earlier, { role: 'assistant', content: MARK }, ...following], options);
+  const at = text.indexOf(MARK);
+  const isContinued = at >= 0 && text.startsWith(before) && text.slice(before.length, at).trim() === '';
+  if (!isContinued) {
+    throw new HeedError('The chat template writes earlier turns differently as the conversation continues.', {
+      hint: 'Episodes of several turns need a template that only appends: name another one, such as --chat-template chatml.',
+    });
+  }
+  const after = text.slice(at + MARK.length);
+  return tokenizer.encode(after.slice(writtenEnd(tokenizer, response, after)), { addSpecialTokens: false });
+}
+
+/** How many characters of the text after a turn the turn itself ends with: the mark of its end. */
+function writtenEnd(tokenizer: Tokenizer, response: readonly number[], after: string): number {
+  const last = tokenizer.tokenOf(response.at(-1)!) ?? '';
+  const raw = tokenizer.decode(response, { skipSpecialTokens: false });
+  const end = last === '' ? -1 : after.indexOf(last);
+  const mark = after.slice(0, end + last.length);
+  return end >= 0 && raw.endsWith(mark) ? mark.length : 0;
+}
 
 /** Schema of the options of an episode. */
 export const episodeSchema = z.object({
@@ -20,7 +61,7 @@ export const episodeSchema = z.object({
   tokens: wholeNumber(16)
     .default(1024)
     .describe('tokens of an episode, prompt and messages of the environment included; then it is cut'),
-  seconds: z.number().positive().default(30).describe('seconds that the environment may take for a turn'),
+  seconds: positive().default(30).describe('seconds that the environment may take for a turn'),
   atOnce: wholeNumber(1).default(64).describe('episodes under way at once'),
 });
 /** The options of an episode, with their defaults. */
@@ -28,20 +69,11 @@ export type EpisodeOptions = z.output<typeof episodeSchema>;
 
 /** Schema of how far episodes may run ahead of the policy. */
 export const asynchronySchema = z.object({
-  staleness: z
-    .number()
-    .int()
-    .min(0)
+  staleness: wholeNumber(0)
     .default(0)
     .describe(
       'updates of the policy during which an episode may be under way, so that slow tools do not idle the cores; 0: none',
     ),
-  weightCap: z
-    .number()
-    .min(1)
-    .default(2)
-    .describe('upper bound of the importance weight of a token that an earlier policy wrote')
-    .meta({ inFileOnly: true }),
 });
 /** How far episodes may run ahead of the policy. */
 export type AsynchronyOptions = z.output<typeof asynchronySchema>;

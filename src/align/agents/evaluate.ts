@@ -6,8 +6,7 @@ import { parseOptions } from '../../options.ts';
 import type { Completion } from '../reward-functions/reward-function.ts';
 import { checkedTasks, type EpisodeTasks } from './environment.ts';
 import { type EpisodeOptions, episodeSchema } from './episode.ts';
-import { episodeMetrics } from './metrics.ts';
-import { createEpisodeDraw } from './rollouts.ts';
+import { createEpisodeDraw, episodeMetrics } from './rollouts.ts';
 
 /** How a model is evaluated. */
 export interface TaskEvaluationOptions {

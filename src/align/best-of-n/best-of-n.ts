@@ -21,18 +21,18 @@ import { opening } from '../../disposables.ts';
 import { createGenerator, type Generator } from '../../lm/generate.ts';
 import type { Model } from '../../lm/model.ts';
 import { basename } from '../../node.ts';
-import { wholeNumber } from '../../options.ts';
+import { optionalText, wholeNumber } from '../../options.ts';
 import { seedFor } from '../../random.ts';
 import type { Training } from '../../run/training.ts';
 import { completionLayout, type EncodedPrompt } from '../policies/completion-batches.ts';
-import { drawCompletions } from '../policies/draw.ts';
 import { policyTrainingSchema } from '../policies/options.ts';
 import { promptFingerprint, readPrompts, worldPrompts } from '../policies/prompts.ts';
+import { drawCompletions } from '../policies/rollouts.ts';
 import type { PolicyInput } from '../policies/setup.ts';
 import type { Reward } from '../reward-functions/reward-function.ts';
 import { openRewardOption } from '../rewards/open.ts';
 import { type Live, type Opener, openerOf, openSource, openTemplated } from '../training/input.ts';
-import { checkSameData } from '../training/progress.ts';
+import { checkSameData } from '../training/steps.ts';
 import { type TrainingResult, trainingOf } from '../training/verb.ts';
 
 /** Schema of the options of `bestOfN`: types, ranges, defaults and help texts. */
@@ -51,10 +51,9 @@ export const bestOfNSchema = policyTrainingSchema
   })
   .extend({
     model: z.string().describe('the model that writes completions: a folder, a GGUF file or a name on the Hub'),
-    gold: z
-      .string()
-      .optional()
-      .describe('a second reward that measures the best completions, in the same form as --reward (default: none)'),
+    gold: optionalText(
+      'a second reward that measures the best completions, in the same form as --reward (default: none)',
+    ),
     completions: wholeNumber(2).default(16).describe('completions per prompt; the best one is kept'),
     prompts: wholeNumber(1).optional().describe('number of prompts, drawn by the seed (default: all)'),
     batch: wholeNumber(1).default(8).describe('prompts per step'),

@@ -10,11 +10,11 @@
  *
  * Run it: heed raft --model runs/sft/model
  */
-import { z } from 'zod';
+import type { z } from 'zod';
 import { mul, neg } from '../../engine/ops/elementwise.ts';
 import { sum } from '../../engine/ops/reduce.ts';
 import type { PackedLoss } from '../../lm/packed-program.ts';
-import { wholeNumber } from '../../options.ts';
+import { numberFrom, wholeNumber } from '../../options.ts';
 import type { PolicyAlgorithm } from '../policies/algorithm.ts';
 import { fitsBackend } from '../policies/backend.ts';
 import type { CompletionLayout } from '../policies/completion-batches.ts';
@@ -25,8 +25,7 @@ import { completionKl } from '../policies/kl.ts';
 import type { PolicyLearner } from '../policies/learner.ts';
 import { agentOptions, policyTrainingSchema } from '../policies/options.ts';
 import type { AnyPolicy } from '../policies/remote-policy.ts';
-import type { ScoreScaleState } from '../policies/score-scale.ts';
-import { createScoreScale, scoreSchema } from '../policies/score-scale.ts';
+import { createScoreScale, type ScoreScaleState, scoreSchema } from '../policies/score-scale.ts';
 import { type PolicyInput, type PolicyTraining, policyTraining } from '../policies/setup.ts';
 import { type Completion, writtenTokens } from '../reward-functions/reward-function.ts';
 import { type Opener, openerOf } from '../training/input.ts';
@@ -42,11 +41,7 @@ export const raftSchema = policyTrainingSchema
     batch: policyTrainingSchema.shape.batch.unwrap().default(48).describe('prompts per step'),
     completions: wholeNumber(2).default(8).describe('completions per prompt; the best one is learned'),
     score: scoreSchema,
-    beta: z
-      .number()
-      .min(0)
-      .default(0)
-      .describe('weight of the KL to the reference, subtracted from the reward; 0: off'),
+    beta: numberFrom(0).default(0).describe('weight of the KL to the reference, subtracted from the reward; 0: off'),
     epochs: wholeNumber(1).default(2).describe('passes over the best completions of a step'),
     minibatches: wholeNumber(1).default(2).describe('optimizer steps per epoch'),
   })

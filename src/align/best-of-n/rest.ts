@@ -12,7 +12,7 @@
  * Run it: heed rest --model runs/sft/model
  */
 import { z } from 'zod';
-import { wholeNumber } from '../../options.ts';
+import { share, wholeNumber } from '../../options.ts';
 import type { PolicyAlgorithm } from '../policies/algorithm.ts';
 import { fitsBackend } from '../policies/backend.ts';
 import type { CompletionLayout } from '../policies/completion-batches.ts';
@@ -21,8 +21,7 @@ import { createCompletionTrainer } from '../policies/completion-trainer.ts';
 import type { PolicyLearner } from '../policies/learner.ts';
 import { agentOptions, policyTrainingSchema } from '../policies/options.ts';
 import type { AnyPolicy } from '../policies/remote-policy.ts';
-import type { ScoreScaleState } from '../policies/score-scale.ts';
-import { createScoreScale, scoreSchema } from '../policies/score-scale.ts';
+import { createScoreScale, type ScoreScaleState, scoreSchema } from '../policies/score-scale.ts';
 import { type PolicyInput, type PolicyTraining, policyTraining } from '../policies/setup.ts';
 import { type Opener, openerOf } from '../training/input.ts';
 import { learnByLikelihood, likelihoodLoss } from './raft.ts';
@@ -39,7 +38,7 @@ export const restSchema = policyTrainingSchema
     completions: wholeNumber(2).default(8).describe('completions per prompt'),
     score: scoreSchema,
     thresholds: z
-      .array(z.number().min(0).lt(1))
+      .array(share())
       .min(1)
       .default([0.5, 0.75, 0.875])
       .describe("share of a prompt's completions to leave out as too bad, rising: one number per improvement"),

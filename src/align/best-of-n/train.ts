@@ -3,12 +3,50 @@
 import { writeDataset } from '../../data/write.ts';
 import { join } from '../../node.ts';
 import { driveRun, type TrainParts } from '../../run/drive.ts';
-import { figure } from '../../run/progress.ts';
+import { duration, figure } from '../../run/progress.ts';
 import type { LineChart } from '../../run/report/line-chart.ts';
-import type { Report, Table } from '../../run/report.ts';
-import { subtitle, timeFigure } from '../../run/report-parts.ts';
-import { readInfo, readMetrics, readSamples } from '../../run/run.ts';
-import { type BestOf, type BestOfN, type BestOfNStep, bestOf, bestRow, type Drawn, drawnMetrics } from './best-of-n.ts';
+import type { Report } from '../../run/report.ts';
+import { reportRun, tableOf } from '../../run/report-parts.ts';
+import { readSamples } from '../../run/run.ts';
+import { named, opened, type TrainingRecord } from '../../run/training-record.ts';
+import { policyRecord } from '../policies/record.ts';
+import {
+  type BestOf,
+  type BestOfN,
+  type BestOfNStep,
+  bestOf,
+  bestOfNSchema,
+  bestRow,
+  createBestOfN,
+  type Drawn,
+  drawnMetrics,
+} from './best-of-n.ts';
+import { createRaft, raftSchema } from './raft.ts';
+import { createRest, restSchema } from './rest.ts';
+
+export const raft = policyRecord('raft', raftSchema, createRaft);
+export const rest = policyRecord('rest', restSchema, createRest);
+
+export const bestOfN: TrainingRecord = {
+  name: 'best-of-n',
+  ...opened(bestOfNSchema, createBestOfN),
+  about: named.about,
+  train: trainBestOfN,
+  report: bestOfNReport,
+  summarize: ({ curve, data, seconds }: BestOfNRun) => [
+    ...curve.map(({ n, kl, reward, gold }): [string, string] => [
+      n === 1 ? 'reward' : `best of ${n}`,
+      `${figure(reward)}${gold === undefined ? '' : `, by the second reward ${figure(gold)}`} (KL ${figure(kl)})`,
+    ]),
+    ['time', duration(seconds)],
+    ['completions', data],
+  ],
+  live: ({ drawn }: BestOfNStep) => ({
+    'reward of the best': drawn.reduce((sum, { rewards }) => sum + Math.max(...rewards), 0) / drawn.length,
+  }),
+  product: 'a dataset',
+  path: 'best.jsonl',
+};
 
 /** The result of `trainBestOfN`. */
 export interface BestOfNRun {
@@ -76,27 +114,24 @@ export async function trainBestOfN(learner: BestOfN, parts: TrainParts<BestOfNSt
 
 /** The report of a best-of-n run. @throws HeedError when the folder is not a run. */
 export function bestOfNReport(folder: string): Report {
-  const { name, config, seed, started } = readInfo(folder);
-  const rows = readMetrics(folder);
-  const drawn = readSamples(folder) as unknown as DrawnRow[];
-  const curve = drawn.length > 0 ? bestOf(drawn) : [];
-  const last = curve.at(-1);
-  return {
-    title: name,
-    subtitle: subtitle(started, 'best of n', seed),
-    summary: [
-      ...(last
-        ? [
-            { label: `Best of ${last.n}`, value: figure(last.reward), note: `from ${figure(curve[0].reward)}` },
-            { label: 'KL', value: figure(last.kl), note: 'nats per completion' },
-          ]
-        : []),
-      { label: 'Prompts', value: drawn.length },
-      timeFigure(folder, rows),
-    ],
-    sections: last ? [frontier(curve), numbers(curve), completions(drawn)] : [],
-    config: config as Record<string, unknown>,
-  };
+  return reportRun(folder, ({ samples }) => {
+    const drawn = samples as unknown as DrawnRow[];
+    const curve = drawn.length > 0 ? bestOf(drawn) : [];
+    const last = curve.at(-1);
+    return {
+      how: 'best of n',
+      summary: [
+        ...(last
+          ? [
+              { label: `Best of ${last.n}`, value: figure(last.reward), note: `from ${figure(curve[0].reward)}` },
+              { label: 'KL', value: figure(last.kl), note: 'nats per completion' },
+            ]
+          : []),
+        { label: 'Prompts', value: drawn.length },
+      ],
+      sections: last ? [frontier(curve), ...numbers(curve), ...completions(drawn)] : [],
+    };
+  });
 }
 
 function frontier(curve: readonly BestOf[]): LineChart {
@@ -115,25 +150,17 @@ function frontier(curve: readonly BestOf[]): LineChart {
   };
 }
 
-const numbers = (curve: readonly BestOf[]): Table => ({
-  kind: 'table',
-  title: 'In numbers',
-  columns: ['n', 'KL', 'reward', ...(curve[0].gold === undefined ? [] : ['second reward'])],
-  rows: curve.map(({ n, kl, reward, gold }) => [
-    n,
-    figure(kl),
-    figure(reward),
-    ...(gold === undefined ? [] : [figure(gold)]),
-  ]),
-});
+function numbers(curve: readonly BestOf[]) {
+  const columns = ['n', 'KL', 'reward', ...(curve[0].gold === undefined ? [] : ['second reward'])];
+  const rows = curve.map(({ n, ...of }) => [n, ...[of.kl, of.reward, of.gold].flatMap((x) => x ?? []).map(figure)]);
+  return tableOf('In numbers', columns, rows);
+}
 
 const SHOWN = 8;
 
-const completions = (drawn: readonly Drawn[]): Table => ({
-  kind: 'table',
-  title: 'The first completion and the best',
-  columns: ['prompt', 'first', 'reward', 'best', 'reward'],
-  rows: drawn
+function completions(drawn: readonly Drawn[]) {
+  const rows = drawn
     .slice(0, SHOWN)
-    .map(({ prompt, first, best, rewards }) => [prompt, first, figure(rewards[0]), best, figure(Math.max(...rewards))]),
-});
+    .map(({ prompt, first, best, rewards }) => [prompt, first, figure(rewards[0]), best, figure(Math.max(...rewards))]);
+  return tableOf('The first completion and the best', ['prompt', 'first', 'reward', 'best', 'reward'], rows);
+}

@@ -20,7 +20,7 @@ import type { PreferenceRow, PromptCompletionRow, PromptRow } from '../../data/r
 import { opening } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
 import { basename, createHash } from '../../node.ts';
-import { wholeNumber } from '../../options.ts';
+import { numberFrom, optionalText, wholeNumber } from '../../options.ts';
 import { random, seedFor } from '../../random.ts';
 import type { Training } from '../../run/training.ts';
 import { type ChatSource, openChat } from '../judges/chat.ts';
@@ -30,13 +30,18 @@ import { policyTrainingSchema } from '../policies/options.ts';
 import { readPromptRows } from '../policies/prompts.ts';
 import { endpointCallSchema } from '../training/endpoint.ts';
 import { type Input, type Live, type Opener, openerOf, openSource } from '../training/input.ts';
-import { checkSameData } from '../training/progress.ts';
-import { itemsOfStep } from '../training/steps.ts';
+import { checkSameData, itemsOfStep } from '../training/steps.ts';
 import { type TrainingResult, trainingOf } from '../training/verb.ts';
-import { type Compared, compareCompletions } from './compare.ts';
 import { defaultConstitution, type Principle, readConstitution } from './principles.ts';
 import { type Revised, reviseCompletions } from './revise.ts';
-import { comparisonRows, constitutionMetrics, revisionPairs, revisionRows } from './rows.ts';
+import {
+  type Compared,
+  compareCompletions,
+  comparisonRows,
+  constitutionMetrics,
+  revisionPairs,
+  revisionRows,
+} from './rows.ts';
 
 const constitutionParts = ['both', 'revisions', 'comparisons'] as const;
 
@@ -49,14 +54,8 @@ export const constitutionSchema = policyTrainingSchema
       .describe(
         'chat model that writes completions: a folder, a GGUF file, a name on the Hub, or an address, https://…/v1#MODEL',
       ),
-    critic: z
-      .string()
-      .optional()
-      .describe('chat model that criticizes, revises and judges, likewise (default: --model)'),
-    constitution: z
-      .string()
-      .optional()
-      .describe('file of principles: JSON, or a list in Markdown or text (default: the built-in ones)'),
+    critic: optionalText('chat model that criticizes, revises and judges, likewise (default: --model)'),
+    constitution: optionalText('file of principles: JSON, or a list in Markdown or text (default: the built-in ones)'),
     part: z.enum(constitutionParts).default('both').describe('which data to make'),
     prompts: wholeNumber(1)
       .optional()
@@ -65,7 +64,7 @@ export const constitutionSchema = policyTrainingSchema
     revisionPairs: z.boolean().default(false).describe('add pairs of a revision and its original to the comparisons'),
     batch: wholeNumber(1).default(16).describe('prompts per step; a failed request loses at most one step'),
     maxTokens: wholeNumber(1).default(512).describe('maximum tokens of a completion, a critique or a revision'),
-    temperature: z.number().min(0).default(1).describe('sampling temperature of completions, critiques and revisions'),
+    temperature: numberFrom(0).default(1).describe('sampling temperature of completions, critiques and revisions'),
     call: endpointCallSchema.prefault({}),
   });
 /** The options of `constitution`, with their defaults. */

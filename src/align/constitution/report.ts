@@ -3,50 +3,45 @@
 import { percent } from '../../percent.ts';
 import { figure } from '../../run/progress.ts';
 import type { Report, Table } from '../../run/report.ts';
-import { linesOver, subtitle, timeFigure } from '../../run/report-parts.ts';
-import { readInfo, readMetrics } from '../../run/run.ts';
-import type { Compared } from './compare.ts';
+import { linesOver, reportRun, tableOf } from '../../run/report-parts.ts';
 import { lastOf, type Revised } from './revise.ts';
-import { isChanged, isTie, leftOutOf, readMade } from './rows.ts';
+import { type Compared, isChanged, isTie, leftOutOf, readMade } from './rows.ts';
 
 /** The report of a run of `heed constitution`. @throws HeedError when the folder is not a run. */
 export function constitutionReport(folder: string): Report {
-  const { name, config, seed, started } = readInfo(folder);
-  const rows = readMetrics(folder);
-  const { revised, compared } = readMade(folder);
-  const usable = compared.filter(({ leftOut }) => !leftOut);
-  return {
-    title: name,
-    subtitle: subtitle(started, 'Constitutional AI', seed),
-    summary: [
-      ...(revised.length > 0
-        ? [{ label: 'Revised', value: revised.length, note: `${revised.filter(isChanged).length} changed` }]
-        : []),
-      ...(compared.length > 0
-        ? [{ label: 'Compared', value: usable.length, note: `${usable.filter(isTie).length} ties` }]
-        : []),
-      timeFigure(folder, rows),
-    ],
-    sections: [
-      ...revisions(revised),
-      ...comparisons(usable),
-      ...byPrinciple(revised, usable),
-      ...leftOut([...revised, ...compared]),
-      ...linesOver(
-        rows,
-        'Shares by step',
-        'share',
-        'Completions that a revision changes, pairs that are ties, and rows that are left out.',
-        [
-          ['revised', 'revisions/changed'],
-          ['ties', 'comparisons/ties'],
-          ['left out', 'rows/left_out'],
-        ],
-        ['steps'],
-      ),
-    ],
-    config: config as Record<string, unknown>,
-  };
+  return reportRun(folder, ({ rows }) => {
+    const { revised, compared } = readMade(folder);
+    const usable = compared.filter(({ leftOut }) => !leftOut);
+    return {
+      how: 'Constitutional AI',
+      summary: [
+        ...(revised.length > 0
+          ? [{ label: 'Revised', value: revised.length, note: `${revised.filter(isChanged).length} changed` }]
+          : []),
+        ...(compared.length > 0
+          ? [{ label: 'Compared', value: usable.length, note: `${usable.filter(isTie).length} ties` }]
+          : []),
+      ],
+      sections: [
+        ...revisions(revised),
+        ...comparisons(usable),
+        ...byPrinciple(revised, usable),
+        ...leftOut([...revised, ...compared]),
+        ...linesOver(
+          rows,
+          'Shares by step',
+          'share',
+          'Completions that a revision changes, pairs that are ties, and rows that are left out.',
+          [
+            ['revised', 'revisions/changed'],
+            ['ties', 'comparisons/ties'],
+            ['left out', 'rows/left_out'],
+          ],
+          ['steps'],
+        ),
+      ],
+    };
+  });
 }
 
 const SHOWN = 8;
@@ -55,33 +50,23 @@ const lastTurn = ({ prompt }: Pick<Revised, 'prompt'>) => prompt.at(-1)?.content
 
 function revisions(revised: readonly Revised[]): Table[] {
   const shown = revised.filter(({ leftOut }) => !leftOut).slice(0, SHOWN);
-  if (shown.length === 0) return [];
-  return [
-    {
-      kind: 'table',
-      title: 'Critiques and revisions',
-      caption: 'The first few, with the last round of each; revisions.jsonl has all.',
-      columns: ['prompt', 'completion', 'principle', 'critique', 'revision'],
-      rows: shown.map((one) => {
-        const { principle, critique } = one.rounds.at(-1)!;
-        return [lastTurn(one), one.completion, principle, critique, isChanged(one) ? lastOf(one) : 'the same'];
-      }),
-    },
-  ];
+  return tableOf(
+    'Critiques and revisions',
+    ['prompt', 'completion', 'principle', 'critique', 'revision'],
+    shown.map((one) => {
+      const { principle, critique } = one.rounds.at(-1)!;
+      return [lastTurn(one), one.completion, principle, critique, isChanged(one) ? lastOf(one) : 'the same'];
+    }),
+    'The first few, with the last round of each; revisions.jsonl has all.',
+  );
 }
 
 function comparisons(compared: readonly Compared[]): Table[] {
-  const shown = compared.slice(0, SHOWN);
-  if (shown.length === 0) return [];
-  return [
-    {
-      kind: 'table',
-      title: 'Comparisons',
-      caption: 'The first few; 1: the first completion is better, 0: the second. comparisons.jsonl has all.',
-      columns: ['prompt', 'first', 'second', 'principle', 'preference'],
-      rows: shown.map((one) => [lastTurn(one), ...one.completions, one.principle, figure(one.preference!)]),
-    },
-  ];
+  const rows = compared
+    .slice(0, SHOWN)
+    .map((one) => [lastTurn(one), ...one.completions, one.principle, figure(one.preference!)]);
+  const caption = 'The first few; 1: the first completion is better, 0: the second. comparisons.jsonl has all.';
+  return tableOf('Comparisons', ['prompt', 'first', 'second', 'principle', 'preference'], rows, caption);
 }
 
 /** How often each principle was drawn, and how often it changed or decided something. */
@@ -93,39 +78,18 @@ function byPrinciple(revised: readonly Revised[], compared: readonly Compared[])
     })),
   );
   const principles = [...new Set([...rounds, ...compared].map(({ principle }) => principle))];
-  if (principles.length === 0) return [];
-  return [
-    {
-      kind: 'table',
-      title: 'By principle',
-      columns: ['principle', 'critiques', 'with a change', 'comparisons', 'decided'],
-      rows: principles.map((principle) => {
-        const own = rounds.filter((round) => round.principle === principle);
-        const pairs = compared.filter((pair) => pair.principle === principle);
-        const decided = pairs.filter((pair) => !isTie(pair));
-        const changed = own.filter((round) => round.changed);
-        return [
-          principle,
-          own.length,
-          percent(changed.length / own.length, 0),
-          pairs.length,
-          percent(decided.length / pairs.length, 0),
-        ];
-      }),
-    },
-  ];
+  const share = (some: readonly unknown[], all: readonly unknown[]) => percent(some.length / all.length, 0);
+  const rows = principles.map((principle) => {
+    const drawn = rounds.filter((round) => round.principle === principle);
+    const pairs = compared.filter((pair) => pair.principle === principle);
+    const decided = pairs.filter((pair) => !isTie(pair));
+    const changed = drawn.filter((round) => round.changed);
+    return [principle, drawn.length, share(changed, drawn), pairs.length, share(decided, pairs)];
+  });
+  return tableOf('By principle', ['principle', 'critiques', 'with a change', 'comparisons', 'decided'], rows);
 }
 
 function leftOut(rows: readonly { leftOut?: string }[]): Table[] {
-  const counts = Object.entries(leftOutOf(rows));
-  if (counts.length === 0) return [];
-  return [
-    {
-      kind: 'table',
-      title: 'Left out',
-      caption: 'These are not in the datasets; samples.jsonl has them.',
-      columns: ['why', 'how many'],
-      rows: counts,
-    },
-  ];
+  const caption = 'These are not in the datasets; samples.jsonl has them.';
+  return tableOf('Left out', ['why', 'how many'], Object.entries(leftOutOf(rows)), caption);
 }

@@ -109,7 +109,7 @@ export function diagnosePolicy(rows: readonly MetricsRow[], facts: PolicyFacts =
       failure(
         'reward-scale',
         `The scale of the reward changes: the standard deviation of a step's rewards went from ${figure(unit)} to ${figure(deviation.last)}.`,
-        'Use a --reward of fixed scale, --score.normalize running, or --score.clip 5.',
+        'Use a --reward of fixed scale, --score.normalize running, or score.clip 5 in a file of --config.',
       ),
     );
   }

@@ -22,7 +22,7 @@ import { type Disposables, opening } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
 import { embeddedModel, type Model } from '../../lm/model.ts';
 import { basename } from '../../node.ts';
-import { wholeNumber } from '../../options.ts';
+import { numberFrom, positive, wholeNumber } from '../../options.ts';
 import type { LanguageLearner } from '../supervised/learner.ts';
 import { createExamplesLearner, readData, sftSchema } from '../supervised/sft.ts';
 import { type LanguageTraining, languageTraining } from '../supervised/train.ts';
@@ -68,10 +68,8 @@ export const distillSchema = sftSchema
       .describe(
         'with divergence jsd, the weight of the teacher in the mixture; near 0 like forward, near 1 like reverse',
       ),
-    temperature: z.number().positive().default(1).describe('the logits of both models are divided by this in the loss'),
-    onPolicy: z
-      .number()
-      .min(0)
+    temperature: positive().default(1).describe('the logits of both models are divided by this in the loss'),
+    onPolicy: numberFrom(0)
       .max(1)
       .default(0)
       .describe('probability that the student draws the completions of a step itself (GKD)'),
@@ -80,7 +78,7 @@ export const distillSchema = sftSchema
         maxTokens: wholeNumber(1)
           .default(96)
           .describe('maximum tokens of a completion that the teacher or the student draws'),
-        temperature: z.number().min(0).default(1).describe('sampling temperature; 0: always the likeliest token'),
+        temperature: numberFrom(0).default(1).describe('sampling temperature; 0: always the likeliest token'),
         batch: wholeNumber(1).default(64).describe('completions drawn at once'),
       })
       .prefault({}),

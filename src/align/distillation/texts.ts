@@ -5,8 +5,8 @@ import type { Model } from '../../lm/model.ts';
 import type { Example } from '../../lm/packing.ts';
 import { seedFor } from '../../random.ts';
 import { type Examples, listOf, longestExample } from '../examples/examples.ts';
-import { drawCompletions } from '../policies/draw.ts';
 import { readPrompts } from '../policies/prompts.ts';
+import { drawCompletions } from '../policies/rollouts.ts';
 import { heldOutShare, readData, type SftOptions, type SplitExamples } from '../supervised/sft.ts';
 import { type Live, openSource } from '../training/input.ts';
 

@@ -12,8 +12,7 @@ import { createRun } from '../../run/index.ts';
 import type { CompletionJudge } from '../judges/judge.ts';
 import type { Reward } from '../reward-functions/reward-function.ts';
 import { createPolicyEvaluation, evaluatePolicy, type PolicyEvaluationStep } from './evaluation.ts';
-import { policyEvaluationReport } from './report.ts';
-import { runPolicyEvaluation } from './run.ts';
+import { policyEvaluationReport, runPolicyEvaluation } from './record.ts';
 
 const at = (name: string) => fileURLToPath(new URL(`../../../test/fixtures/models/${name}`, import.meta.url));
 const llama = at('tiny-llama');

@@ -11,8 +11,10 @@
  * Run it: heed eval policy --model runs/ppo/model --baseline runs/sft/model
  */
 
-import type { z } from 'zod';
+import { z } from 'zod';
+import { describeBadRow } from '../../data/dataset.ts';
 import { epochOrder } from '../../data/order.ts';
+import type { Row } from '../../data/row.ts';
 import { type Data, isRows, type PreferenceRow, type PromptCompletionRow, type PromptRow } from '../../data/rows.ts';
 import { type Disposables, opening } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
@@ -20,22 +22,124 @@ import { templatedModel } from '../../lm/built-in-templates.ts';
 import { createGenerator, type Generator } from '../../lm/generate.ts';
 import type { Model } from '../../lm/model.ts';
 import type { ChatMessage } from '../../lm/render-chat.ts';
-import { basename } from '../../node.ts';
+import type { Tokenizer } from '../../lm/tokenizer.ts';
+import { basename, existsSync, statSync } from '../../node.ts';
+import { numberFrom, optionalText, wholeNumber } from '../../options.ts';
 import { seedFor } from '../../random.ts';
 import { createTraining, type Training } from '../../run/training.ts';
-import { type CompletionJudge, type JudgeSource, openJudge } from '../judges/judge.ts';
+import { type CompletionJudge, type JudgeSource, judgeCallSchema, openJudge } from '../judges/judge.ts';
 import { completionLayout, createCompletionScorer, type EncodedPrompt } from '../policies/completion-batches.ts';
-import { drawCompletions } from '../policies/draw.ts';
+import { policyTrainingSchema } from '../policies/options.ts';
 import { promptFingerprint, readPrompts, worldPrompts } from '../policies/prompts.ts';
+import { drawCompletions } from '../policies/rollouts.ts';
 import type { Completion, Reward } from '../reward-functions/reward-function.ts';
 import { openRewardOption, type RewardSource } from '../rewards/open.ts';
-import { type Input, type Live, type Opener, openerOf, openModel, openSource } from '../training/input.ts';
+import {
+  type Input,
+  type Live,
+  type Opener,
+  openerOf,
+  openModel,
+  openSource,
+  readSource,
+  type Source,
+} from '../training/input.ts';
 import { firstOtherToken } from '../training/policy.ts';
-import { checkSameData } from '../training/progress.ts';
+import { checkSameData } from '../training/steps.ts';
 import { forPrograms } from '../training/verb.ts';
 import { type ComparedPair, comparisonOf, type PolicyComparison } from './comparison.ts';
-import { checkCompletions, completionFor, isCompletionsFile, readCompletions } from './completions-file.ts';
-import { type PolicyEvaluationOptions, policyEvaluationSchema } from './options.ts';
+
+/** Schema of the options of `evaluatePolicy`: types, ranges, defaults and help texts. */
+export const policyEvaluationSchema = z
+  .object({
+    model: z.string().describe('the model to evaluate: a folder, a GGUF file or a name on the Hub'),
+    baseline: z
+      .string()
+      .describe('what it is compared with: a model, likewise, or a file of completions (prompt and completion)'),
+    reward: optionalText(
+      'what scores completions: a reward model, a .js or .ts file, an address, or "reviews", the true reward',
+    ),
+    judge: optionalText(
+      'chat model that picks the better completion: a folder, a GGUF file, a name on the Hub, or https://…/v1#MODEL',
+    ),
+  })
+  .extend(
+    policyTrainingSchema.pick({
+      data: true,
+      onBadRow: true,
+      seed: true,
+      maxTokens: true,
+      chatTemplate: true,
+      chatTemplateKwargs: true,
+    }).shape,
+  )
+  .extend({
+    prompts: wholeNumber(1).optional().describe('number of prompts, drawn by the seed (default: all)'),
+    batch: wholeNumber(1).default(32).describe('prompts per step'),
+    temperature: numberFrom(0).default(1).describe('sampling temperature; 0: always the likeliest token'),
+    generate: policyTrainingSchema.shape.generate,
+    rewardCall: policyTrainingSchema.shape.rewardCall,
+    judgeCall: judgeCallSchema.prefault({}),
+  });
+/** The options of `evaluatePolicy`, with their defaults. */
+export type PolicyEvaluationOptions = z.output<typeof policyEvaluationSchema>;
+
+/** Whether a name is a file of completions, not a model. */
+const isCompletionsFile = (name: string): boolean =>
+  /\.(jsonl|json|csv|tsv|parquet)(\.gz)?$/.test(name) || (existsSync(name) && statSync(name).isFile());
+
+/** The first completion of each prompt, by the prompt's messages. */
+async function readCompletions(
+  source: Source,
+  { onBadRow, onNotice }: { onBadRow: 'error' | 'skip'; onNotice?: (text: string) => void },
+): Promise<Map<string, string>> {
+  const completions = new Map<string, string>();
+  const rows = readSource(source, {
+    onBadRow,
+    accept: ['prompt-completion', 'unpaired-preference'],
+    onSkip: (row) => onNotice?.(`left out ${describeBadRow(row)}`),
+  });
+  for await (const { value } of rows) {
+    const key = keyOf(value);
+    if (!completions.has(key)) completions.set(key, textOf(value.completion as string | ChatMessage[]));
+  }
+  return completions;
+}
+
+/** A prompt that is text equals a conversation of one user message. */
+function keyOf({ prompt }: Row): string {
+  const messages = typeof prompt === 'string' ? [{ role: 'user', content: prompt }] : (prompt as ChatMessage[]);
+  return JSON.stringify(messages.map(({ role, content }) => [role, content]));
+}
+
+const textOf = (completion: string | ChatMessage[]): string =>
+  typeof completion === 'string' ? completion : String(completion.at(-1)?.content ?? '');
+
+/** @throws HeedError when a prompt has no completion in the file. */
+function checkCompletions(
+  path: string,
+  completions: ReadonlyMap<string, string>,
+  prompts: readonly EncodedPrompt[],
+): void {
+  const without = prompts.filter(({ row }) => !completions.has(keyOf(row!)));
+  if (without.length === 0) return;
+  throw new HeedError(
+    `"${path}" has no completion of ${without.length} of ${prompts.length} prompts, the first: "${without[0].text.slice(0, 80)}".`,
+    { hint: 'Pass prompts that the file completes as --data, or pass the file itself.' },
+  );
+}
+
+/** The file's completion of a prompt, as a reward takes it: in the tokens of the model that it is compared with. */
+function completionFor(
+  completions: ReadonlyMap<string, string>,
+  prompt: EncodedPrompt,
+  tokenizer: Tokenizer,
+): Completion {
+  const { ids, text: promptText, row } = prompt;
+  const text = completions.get(keyOf(row!))!;
+  const response = tokenizer.encode(text, { addSpecialTokens: false });
+  return { prompt: ids, response, ended: true, promptText, text, row };
+}
 
 /** The input of `evaluatePolicy`. */
 export type PolicyEvaluationInput = Omit<

@@ -3,13 +3,13 @@
  * favor what they see first, so each pair is shown in both orders; where the two verdicts disagree, the pair is a tie.
  */
 
-import { z } from 'zod';
+import type { z } from 'zod';
 import { HeedError } from '../../error.ts';
 import { fileError } from '../../files.ts';
 import type { PullOptions } from '../../lm/hub.ts';
 import type { Model } from '../../lm/model.ts';
 import { readFileSync } from '../../node.ts';
-import { parseOptions } from '../../options.ts';
+import { optionalText, parseOptions, wholeNumber } from '../../options.ts';
 import { endpointCallSchema } from '../training/endpoint.ts';
 import { isModel } from '../training/input.ts';
 import { openChat } from './chat.ts';
@@ -17,13 +17,10 @@ import type { Chat, Conversation } from './source.ts';
 
 /** Schema of how a judge is called: its question, and the settings of its endpoint. */
 export const judgeCallSchema = endpointCallSchema.extend({
-  template: z
-    .string()
-    .optional()
-    .describe(
-      'text file with the question for the judge, which contains {{prompt}}, {{a}} and {{b}} (default: which is better)',
-    ),
-  maxTokens: z.number().int().min(1).default(512).describe("maximum tokens of an endpoint's reply"),
+  template: optionalText(
+    'text file with the question for the judge, which contains {{prompt}}, {{a}} and {{b}} (default: which is better)',
+  ),
+  maxTokens: wholeNumber(1).default(512).describe("maximum tokens of an endpoint's reply"),
 });
 
 /** Which of two completions a single verdict is for, by the order in which they were shown. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { fitScalingLaw, gainAt, type OptimizationMethod } from './fit.ts';
+import { fitScalingLaw, gainAt, type OptimizationMethod } from './curves.ts';
 
 describe.each<[OptimizationMethod, number]>([
   ['best-of-n', 2 / (2 * 0.4)],

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { readGuards } from './guards.ts';
+import { readGuards } from './overoptimization.ts';
 
 it('reads guards, each with how strong it is', () => {
   expect(readGuards('')).toEqual([]);

@@ -16,14 +16,59 @@
 import { z } from 'zod';
 import { HeedError } from '../../error.ts';
 import { basename } from '../../node.ts';
-import { optionsOf } from '../../options.ts';
+import { optionsOf, wholeNumber } from '../../options.ts';
 import { type BestOfN, type BestOfNInput, bestOfNSchema, createBestOfN } from '../best-of-n/best-of-n.ts';
 import { asksNobody } from '../policies/options.ts';
 import { createLanguagePpo, type PpoInput, type PpoLearner } from '../ppo/learner.ts';
 import { languagePpoSchema } from '../ppo/options.ts';
 import { hasEnsemble } from '../rewards/open.ts';
 import { type Live, type Opener, openerOf, type Surroundings } from '../training/input.ts';
-import { type Guard, guardListSchema, readGuards } from './guards.ts';
+
+type GuardedSettings = Pick<PpoInput, 'kl' | 'guards' | 'rewardCall'>;
+
+const kinds: Record<string, { usual: number; settings(strength: number): GuardedSettings }> = {
+  kl: { usual: 0.05, settings: (beta) => ({ kl: { beta, controller: 'fixed' } }) },
+  target: { usual: 6, settings: (target) => ({ kl: { beta: 0.1, controller: 'barrier', target } }) },
+  length: { usual: 1, settings: (length) => ({ guards: { length } }) },
+  repetition: { usual: 2, settings: (repetition) => ({ guards: { repetition } }) },
+  sameness: { usual: 2, settings: (sameness) => ({ guards: { sameness } }) },
+  pessimism: { usual: 1, settings: (pessimism) => ({ rewardCall: { pessimism } }) },
+};
+
+/** A guard, or several together: options of PPO. */
+interface Guard {
+  /** As written, such as "kl:0.05". */
+  name: string;
+  settings: GuardedSettings;
+}
+
+/**
+ * Parses "kl:0.05,target,repetition:2+sameness:1": guards separated by commas, each of one or several kinds with an
+ * optional strength. Undefined when one of them is invalid.
+ */
+export function readGuards(text: string): Guard[] | undefined {
+  const names = text.split(',').map((name) => name.trim());
+  const guards: Guard[] = [];
+  for (const name of names.filter(Boolean)) {
+    let settings: GuardedSettings = {};
+    for (const part of name.split('+')) {
+      const [kind, strength] = part.trim().split(':');
+      const guard = Object.hasOwn(kinds, kind) ? kinds[kind] : undefined;
+      const value = strength === undefined ? guard?.usual : Number(strength || Number.NaN);
+      if (!guard || !(value! >= 0)) return undefined;
+      const more = guard.settings(value!);
+      const both = settings.guards && more.guards && { guards: { ...settings.guards, ...more.guards } };
+      settings = { ...settings, ...more, ...both };
+    }
+    guards.push({ name, settings });
+  }
+  return guards;
+}
+
+/** Schema of a list of guards, such as "kl:0.05,target". */
+const guardListSchema = z.string().refine((text) => readGuards(text) !== undefined, {
+  error: `expected ${Object.keys(kinds).join(', ')}, each with a number from 0 up, as in kl:0.05,repetition:2+sameness:1`,
+});
 
 const drawing = bestOfNSchema.shape;
 
@@ -46,7 +91,7 @@ export const overoptimizationSchema = languagePpoSchema.omit({ kl: true, keepBes
   bestOf: z
     .object({
       completions: drawing.completions.unwrap().default(64).describe('completions per prompt: the largest n'),
-      prompts: z.number().int().min(1).default(48).describe('number of prompts, drawn by the seed'),
+      prompts: wholeNumber(1).default(48).describe('number of prompts, drawn by the seed'),
       batch: drawing.batch,
     })
     .prefault({}),

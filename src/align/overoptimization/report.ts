@@ -3,42 +3,47 @@ import { join } from '../../node.ts';
 import { figure } from '../../run/progress.ts';
 import type { LineChart, Series } from '../../run/report/line-chart.ts';
 import type { Report, Table } from '../../run/report.ts';
-import { settingsSection, subtitle, timeFigure } from '../../run/report-parts.ts';
-import { readInfo, readMetrics, readSamples } from '../../run/run.ts';
-import { type CurvePoint, distance, type OveroptimizationCurve, readCurves, spreadAtStart } from './curves.ts';
-import { gainAt, type OptimizationMethod } from './fit.ts';
+import { reportRun, settingsSection, tableOf } from '../../run/report-parts.ts';
+import { readSamples } from '../../run/run.ts';
+import {
+  type CurvePoint,
+  distance,
+  gainAt,
+  type OptimizationMethod,
+  type OveroptimizationCurve,
+  readCurves,
+  spreadAtStart,
+} from './curves.ts';
 import { overoptimizationSchema, waysOf } from './overoptimization.ts';
 
 /** The report of a run of `heed overoptimization`. @throws HeedError when the folder is not a run. */
 export function overoptimizationReport(folder: string): Report {
-  const info = readInfo(folder);
-  const ways = waysOf(settingsSection(overoptimizationSchema, info, folder));
-  const curves = readCurves(folder, ways);
-  const spread = spreadAtStart(folder, ways) ?? { proxy: 1, gold: 1 };
-  const of = (method: OptimizationMethod) => curves.filter((curve) => curve.method === method);
-  const [free] = of('rl');
-  return {
-    title: info.name,
-    subtitle: subtitle(info.started, 'over-optimization', info.seed),
-    summary: [
-      ...(free
-        ? [
-            { label: 'Gold at its peak', value: figure(free.peak.gold), note: `from ${figure(free.points[0].gold)}` },
-            { label: 'KL there', value: figure(free.peak.kl), note: 'nats per completion, PPO without a guard' },
-            { label: 'Gold at the end', value: figure(free.last.gold), note: `at a KL of ${figure(free.last.kl)}` },
-          ]
-        : []),
-      timeFigure(folder, readMetrics(folder)),
-    ],
-    sections: [
-      ...chart('Best of n', of('best-of-n'), spread),
-      ...chart('PPO', of('rl'), spread),
-      ...fitted(of('best-of-n').slice(0, 1).concat(of('rl').slice(0, 1))),
-      ...(curves.length > 0 ? [numbers(curves)] : []),
-      ...(free ? completions(join(folder, ways.find(({ method }) => method === 'rl')!.folder), free) : []),
-    ],
-    config: info.config as Record<string, unknown>,
-  };
+  return reportRun(folder, (info) => {
+    const ways = waysOf(settingsSection(overoptimizationSchema, info, folder));
+    const curves = readCurves(folder, ways);
+    const spread = spreadAtStart(folder, ways) ?? { proxy: 1, gold: 1 };
+    const of = (method: OptimizationMethod) => curves.filter((curve) => curve.method === method);
+    const [free] = of('rl');
+    return {
+      how: 'over-optimization',
+      summary: [
+        ...(free
+          ? [
+              { label: 'Gold at its peak', value: figure(free.peak.gold), note: `from ${figure(free.points[0].gold)}` },
+              { label: 'KL there', value: figure(free.peak.kl), note: 'nats per completion, PPO without a guard' },
+              { label: 'Gold at the end', value: figure(free.last.gold), note: `at a KL of ${figure(free.last.kl)}` },
+            ]
+          : []),
+      ],
+      sections: [
+        ...chart('Best of n', of('best-of-n'), spread),
+        ...chart('PPO', of('rl'), spread),
+        ...fitted(of('best-of-n').slice(0, 1).concat(of('rl').slice(0, 1))),
+        ...numbers(curves),
+        ...(free ? completions(join(folder, ways.find(({ method }) => method === 'rl')!.folder), free) : []),
+      ],
+    };
+  });
 }
 
 function chart(
@@ -97,31 +102,21 @@ function fitted(curves: readonly OveroptimizationCurve[]): LineChart[] {
   });
 }
 
-const numbers = (curves: readonly OveroptimizationCurve[]): Table => ({
-  kind: 'table',
-  title: 'Where gold turns',
-  caption: 'α and β are those of the law for gold. Alerts come from training metrics, which do not include gold.',
-  columns: [
-    '',
-    'gold at its peak',
-    'KL',
-    'proxy',
-    'gold at the end',
-    'KL',
-    'proxy',
-    'α',
-    'β',
-    'peak of the fit, KL',
-    'alerts',
-  ],
-  rows: curves.map(({ name, points, peak, last, fits: { gold }, alerts }) => [
-    name,
-    ...[peak, last].flatMap(({ gold, kl, proxy }) => [figure(gold), figure(kl), figure(proxy)]),
-    ...(gold ? [figure(gold.alpha), figure(gold.beta)] : ['', '']),
-    gold?.peak === undefined || gold.peak > farthest(points) ? 'not reached' : figure(gold.peak ** 2),
-    alerts.map(({ metric, step, kl }) => `${metric} at step ${step} (KL ${figure(kl)})`).join(', '),
-  ]),
-});
+const NUMBERS = ['gold at its peak', 'KL', 'proxy', 'gold at the end', 'KL', 'proxy', 'α', 'β', 'peak of the fit, KL'];
+
+const numbers = (curves: readonly OveroptimizationCurve[]) =>
+  tableOf(
+    'Where gold turns',
+    ['', ...NUMBERS, 'alerts'],
+    curves.map(({ name, points, peak, last, fits: { gold }, alerts }) => [
+      name,
+      ...[peak, last].flatMap(({ gold, kl, proxy }) => [figure(gold), figure(kl), figure(proxy)]),
+      ...(gold ? [figure(gold.alpha), figure(gold.beta)] : ['', '']),
+      gold?.peak === undefined || gold.peak > farthest(points) ? 'not reached' : figure(gold.peak ** 2),
+      alerts.map(({ metric, step, kl }) => `${metric} at step ${step} (KL ${figure(kl)})`).join(', '),
+    ]),
+    'α and β are those of the law for gold. Alerts come from training metrics, which do not include gold.',
+  );
 
 const SHOWN = 3;
 
@@ -133,12 +128,7 @@ function completions(folder: string, { points, peak }: OveroptimizationCurve): T
   const steps = [...new Set(samples.map(({ step }) => step))];
   if (steps.length < 2) return [];
   const shown = [0, points.indexOf(peak), steps.length - 1].map((i) => samples.filter(({ step }) => step === steps[i]));
-  return [
-    {
-      kind: 'table',
-      title: 'Completions of PPO without a guard',
-      columns: ['prompt', 'at the start', 'where gold is highest', 'at the end'],
-      rows: shown[0].slice(0, SHOWN).map(({ prompt }, i) => [prompt, ...shown.map((all) => all[i]?.text ?? '')]),
-    },
-  ];
+  const rows = shown[0].slice(0, SHOWN).map(({ prompt }, i) => [prompt, ...shown.map((all) => all[i]?.text ?? '')]);
+  const columns = ['prompt', 'at the start', 'where gold is highest', 'at the end'];
+  return tableOf('Completions of PPO without a guard', columns, rows);
 }

@@ -1,7 +1,7 @@
 /** Options of `planCluster`. */
 import { z } from 'zod';
 import type { PullOptions } from '../../lm/hub.ts';
-import { wholeNumber } from '../../options.ts';
+import { optionalText, positive, wholeNumber } from '../../options.ts';
 import { parseCount, planSchema } from './options.ts';
 
 const share = () => z.number().gt(0).max(1);
@@ -15,10 +15,9 @@ const { model, params, algorithm, method, lora, length, maxTokens, teacher } = p
 
 /** Schema of what `planCluster` alone takes: types, ranges, defaults and help texts. */
 export const clusterOnlySchema = z.object({
-  cluster: z
-    .string()
-    .optional()
-    .describe('plan for a trainer with bf16 on a cluster: devices × name, or nodes × devices × name, as 2x8xH100'),
+  cluster: optionalText(
+    'plan for a trainer with bf16 on a cluster: devices × name, or nodes × devices × name, as 2x8xH100',
+  ),
   sharding: z
     .enum(shardings)
     .default('zero3')
@@ -61,7 +60,7 @@ export const clusterOnlySchema = z.object({
     .describe("parameters of the critic and the reward model (default: the policy's)"),
   utilization: share().optional().describe('share of the bf16 speed that training reaches (default: of the device)'),
   decoding: share().default(0.4).describe('share of the memory bandwidth that generation reaches'),
-  price: z.number().positive().optional().describe('price of a device for an hour'),
+  price: positive().optional().describe('price of a device for an hour'),
 });
 
 /** Schema of the options of `planCluster`: types, ranges, defaults and help texts. */

@@ -5,7 +5,7 @@
 import { HeedError } from '../../error.ts';
 
 /** An accelerator. */
-export interface Device {
+export interface ClusterDevice {
   /** Its name, as in `8xH100`. */
   name: string;
   /** Memory in bytes. */
@@ -55,7 +55,7 @@ const rows: Readonly<Record<string, Row>> = {
 };
 
 /** The accelerators that `planCluster` knows, by name. */
-export const knownDevices: readonly Device[] = Object.entries(rows).map(
+export const knownDevices: readonly ClusterDevice[] = Object.entries(rows).map(
   ([name, [gib, teraflops, gigabytes, link, network, utilization]]) => ({
     name,
     memory: gib * GIB,
@@ -74,7 +74,7 @@ export interface Cluster {
   /** Devices in each node. */
   perNode: number;
   /** The device. */
-  device: Device;
+  device: ClusterDevice;
 }
 
 /**

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { FLOAT_DTYPES } from '../../lm/floats.ts';
 import type { PullOptions } from '../../lm/hub.ts';
 import type { DecoderConfig } from '../../nn/decoder-config.ts';
-import { wholeNumber } from '../../options.ts';
+import { optionalText, wholeNumber } from '../../options.ts';
 import { tokenDivergences } from '../distillation/divergence.ts';
 import { criticKinds } from '../ppo/options.ts';
 import { parseBytes } from '../training/program-memory.ts';
@@ -31,7 +31,7 @@ export type PlanAlgorithm = (typeof planAlgorithms)[number];
 /** Schema of the options of `plan`: types, ranges, defaults and help texts. */
 export const planSchema = z
   .object({
-    model: z.string().optional().describe('the model: a folder, a GGUF file or a name on the Hub; no weights are read'),
+    model: optionalText('the model: a folder, a GGUF file or a name on the Hub; no weights are read'),
     params: z
       .string()
       .refine((text) => parseCount(text) !== undefined, 'expected a number such as 7B or 135M')
@@ -64,12 +64,9 @@ export const planSchema = z
       .describe(
         'what scores completions: a reward model of the same shape, adapters of the same model, or a function or address',
       ),
-    teacher: z
-      .string()
-      .optional()
-      .describe(
-        "with distill, the teacher: a number of parameters such as 7B, a folder, a name on the Hub, or endpoint (default: one of the student's shape)",
-      ),
+    teacher: optionalText(
+      "with distill, the teacher: a number of parameters such as 7B, a folder, a name on the Hub, or endpoint (default: one of the student's shape)",
+    ),
     divergence: z
       .enum([...tokenDivergences, 'none'])
       .default('forward')

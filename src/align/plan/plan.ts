@@ -32,7 +32,7 @@ import { isOneOf, type MemoryRole, plannedRows, rolesOf, rowsOfItem, writesCompl
 import { countParameters, type ModelShape, typicalShape } from './shapes.ts';
 
 /** A change that would save memory. */
-export interface Change {
+export interface PlanChange {
   /** A flag of the planned command, or what to do in words. */
   change: string;
   /** Bytes in all with the change. */
@@ -62,7 +62,7 @@ export interface Plan {
   /** Whether the run fits one of the devices. A run uses a single one. */
   fits: boolean;
   /** If the run does not fit: changes that save memory, each on its own, and all together as the last. */
-  changes: Change[];
+  changes: PlanChange[];
   /** If it does not fit with all changes: parameters of the largest model of a typical shape that does. */
   largest?: number;
 }
@@ -128,7 +128,7 @@ export function lengthOf(
 /** Changes that save at least 1 %, the cheapest first. */
 function changesFor(config: DecoderConfig, options: Planned, most: number): Pick<Plan, 'changes' | 'largest'> {
   const total = sum(rolesOf(config, options));
-  const changeOf = (change: string, changed: Partial<Planned>): Change => {
+  const changeOf = (change: string, changed: Partial<Planned>): PlanChange => {
     const then = sum(rolesOf(config, { ...options, ...changed }));
     return { change, total: then, saves: total - then, fits: then <= most };
   };

@@ -14,7 +14,7 @@
 import { seedFor } from '../../random.ts';
 import type { AsynchronyOptions } from '../agents/episode.ts';
 import type { EncodedPrompt } from './completion-batches.ts';
-import type { EarlyRollout, EarlyRollouts, LanguageRollout } from './rollouts.ts';
+import { type EarlyRollout, type EarlyRollouts, type LanguageRollout, WEIGHT_CAP } from './rollouts.ts';
 
 /** What `createAhead` takes. */
 interface AheadParts extends Pick<AsynchronyOptions, 'staleness'> {
@@ -89,10 +89,7 @@ async function untilAborted<T>(work: Promise<T>, signal: AbortSignal | undefined
 }
 
 /** The metrics of asynchronous rollouts; none of others. */
-export function asynchronyMetrics(
-  { ages, importance }: LanguageRollout,
-  { weightCap }: AsynchronyOptions,
-): Record<string, number> {
+export function asynchronyMetrics({ ages, importance }: LanguageRollout): Record<string, number> {
   if (!ages || !importance) return {};
   const weights = importance.flatMap((own) => Array.from(own));
   const share = (of: (weight: number) => number) =>
@@ -101,6 +98,6 @@ export function asynchronyMetrics(
     'rollouts/staleness': ages.reduce((a, b) => a + b, 0) / ages.length,
     'rollouts/staleness_max': Math.max(...ages),
     'rollouts/weight': share((weight) => weight),
-    'rollouts/capped': share((weight) => Number(weight >= weightCap)),
+    'rollouts/capped': share((weight) => Number(weight >= WEIGHT_CAP)),
   };
 }

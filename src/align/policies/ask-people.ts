@@ -70,9 +70,10 @@ export const askingSchema = z.object({
     .meta({ inFileOnly: true }),
   ...learningSchema.shape,
   ...peopleSchema.extend({
-    guidelines: peopleSchema.shape.guidelines.default(
-      'Choose the better completion: the one that you would rather be given to this prompt.',
-    ),
+    patience: peopleSchema.shape.patience.meta({ inFileOnly: true }),
+    guidelines: peopleSchema.shape.guidelines
+      .default('Choose the better completion: the one that you would rather be given to this prompt.')
+      .meta({ inFileOnly: true }),
   }).shape,
 });
 type AskingOptions = z.output<typeof askingSchema>;

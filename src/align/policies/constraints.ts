@@ -12,16 +12,19 @@
  */
 import { z } from 'zod';
 import { HeedError } from '../../error.ts';
+import { numberFrom } from '../../options.ts';
 import { mean } from '../../run/intervals.ts';
-import type { Completion, Reward } from '../reward-functions/reward-function.ts';
-import { explained } from '../reward-functions/reward-function.ts';
+import { type Completion, explained, type Reward } from '../reward-functions/reward-function.ts';
 import { deviation } from './advantages.ts';
 import type { PolicyAlgorithm } from './algorithm.ts';
 import type { LanguageRollout } from './rollouts.ts';
 
 /** Schema of how the multipliers of constraints move; they begin at 0. */
 export const lagrangeSchema = z.object({
-  rate: z.number().min(0).default(0.2).describe('η: increase of λ per step and standard deviation below the threshold'),
+  rate: numberFrom(0)
+    .default(0.2)
+    .describe('η: increase of λ per step and standard deviation below the threshold')
+    .meta({ inFileOnly: true }),
 });
 
 /** A constraint on a mean reward: `sign` · E[reward] ≥ `sign` · threshold. */

@@ -11,13 +11,18 @@ import type { Round } from '../../preference/schedule.ts';
 import { seedFor } from '../../random.ts';
 import { mean } from '../../run/intervals.ts';
 import type { EpisodeTasks } from '../agents/environment.ts';
-import { type EpisodeFailure, episodeMetrics, failuresOf } from '../agents/metrics.ts';
+import { type EpisodeFailure, episodeMetrics, failuresOf } from '../agents/rollouts.ts';
 import { type Alert, alertsOf, isTrusted } from '../diagnosis/signals.ts';
 import { type Completion, type Reward, writtenTokens } from '../reward-functions/reward-function.ts';
-import { sampleHeldOut } from '../training/held-out.ts';
 import { usualRate } from '../training/policy.ts';
-import { checkSameData } from '../training/progress.ts';
-import { evaluationIsDue, itemsOfStep, parameterCount, rates } from '../training/steps.ts';
+import {
+  checkSameData,
+  evaluationIsDue,
+  itemsOfStep,
+  parameterCount,
+  rates,
+  sampleHeldOut,
+} from '../training/steps.ts';
 import { asynchronyMetrics, createAhead } from './ahead.ts';
 import type { PolicyAlgorithm, Tensors } from './algorithm.ts';
 import type { ComparedCompletions, CompletionQueries } from './ask-people.ts';
@@ -26,10 +31,8 @@ import { type Constraint, constrain, keepsTo } from './constraints.ts';
 import { type KlBefore, klTaper } from './kl.ts';
 import type { PolicyTrainingOptions } from './options.ts';
 import { type CompletionMeasures, describeEvaluation, type PolicyEvaluation } from './policy-evaluation.ts';
-import { failedProbes } from './probes.ts';
-import { promptFingerprint } from './prompts.ts';
-import { type AnyPolicy, isRemote, localPolicy, type RemoteState } from './remote-policy.ts';
-import { createRemoteRollouts } from './remote-rollouts.ts';
+import { failedProbes, promptFingerprint } from './prompts.ts';
+import { type AnyPolicy, createRemoteRollouts, isRemote, localPolicy, type RemoteState } from './remote-policy.ts';
 import { createRollouts, type LanguageRollout } from './rollouts.ts';
 import { shiftOf, type TokenShares, tokenShares } from './texts.ts';
 
@@ -151,7 +154,7 @@ function createSampler({ policy, reward, options, prompts, layout, completionsPe
     /** The policy has changed. */
     learned: () => early?.learned(),
     /** How early the completions of a step began. */
-    asynchrony: (rollout: LanguageRollout) => (early ? asynchronyMetrics(rollout, asynchrony!) : {}),
+    asynchrony: (rollout: LanguageRollout) => (early ? asynchronyMetrics(rollout) : {}),
     /** Drops what was completed ahead: the policy is another. */
     drop: () => ahead?.drop(),
   };

@@ -1,6 +1,6 @@
 /** Options of every training in which a policy learns from rewards of its own completions. */
 import { z } from 'zod';
-import { wholeNumber } from '../../options.ts';
+import { numberFrom, optionalText, positive, wholeNumber } from '../../options.ts';
 import { asynchronySchema, episodeSchema } from '../agents/episode.ts';
 import { rewardCallSchema } from '../rewards/open.ts';
 import { languageTrainingSchema } from '../training/options.ts';
@@ -11,13 +11,10 @@ import { lagrangeSchema } from './constraints.ts';
 
 /** Options of algorithms whose policy may act in an environment. */
 export const environmentOptions = {
-  env: z
-    .string()
-    .optional()
-    .describe(
-      'a language environment, whose tasks the policy solves in turns, with tools: calculator, sql, guess, a .js or .ts file, openenv:URL, or verifiers:ID',
-    ),
-  tasks: z.string().optional().describe('tasks of --env openenv:URL or --agent: a file, or a name on the Hub'),
+  env: optionalText(
+    'a language environment, whose tasks the policy solves in turns, with tools: calculator, sql, guess, a .js or .ts file, openenv:URL, or verifiers:ID',
+  ),
+  tasks: optionalText('tasks of --env openenv:URL or --agent: a file, or a name on the Hub'),
   episode: episodeSchema.prefault({}),
   rollouts: asynchronySchema.prefault({}),
 };
@@ -25,12 +22,9 @@ export const environmentOptions = {
 /** Options of algorithms that learn from agents, which may rewrite their history. */
 export const agentOptions = {
   ...environmentOptions,
-  agent: z
-    .string()
-    .optional()
-    .describe(
-      'a program that solves a task with the policy as its model: a .js or .ts file, or a command with {columns} of --tasks',
-    ),
+  agent: optionalText(
+    'a program that solves a task with the policy as its model: a .js or .ts file, or a command with {columns} of --tasks',
+  ),
 };
 
 /** Schema of the options that all algorithms of policy training share: types, ranges, defaults and help texts. */
@@ -38,25 +32,18 @@ export const policyTrainingSchema = z
   .object({
     model: z.string().describe('the model to train, fine-tuned beforehand: a folder, a GGUF file or a name on the Hub'),
     backend: backendSchema,
-    reference: z.string().optional().describe('the model to measure the KL from (default: --model before training)'),
+    reference: optionalText('the model to measure the KL from (default: --model before training)'),
     reward: z
       .string()
       .default('reviews')
       .describe(
         'what scores completions: a reward model, a .js or .ts file, an address, "reviews", the true reward, or "episode", that of --env or --agent, its default',
       ),
-    subjectTo: z
-      .string()
-      .optional()
-      .describe('constraints on other rewards, such as "B >= 0.5 and C <= 2": see docs/reference/multi-objective.md'),
-    gold: z
-      .string()
-      .optional()
-      .describe('a second reward for evaluations only, in the same form as --reward (default: none)'),
-    data: z
-      .string()
-      .optional()
-      .describe('prompts: a file, folder, pattern or name on the Hub (default: those of the embedded world)'),
+    subjectTo: optionalText(
+      'constraints on other rewards, such as "B >= 0.5 and C <= 2": see docs/reference/multi-objective.md',
+    ),
+    gold: optionalText('a second reward for evaluations only, in the same form as --reward (default: none)'),
+    data: optionalText('prompts: a file, folder, pattern or name on the Hub (default: those of the embedded world)'),
     onBadRow: z.enum(['error', 'skip']).default('error').describe('what to do with a bad row: stop, or leave it out'),
   })
   .extend(
@@ -81,19 +68,18 @@ export const policyTrainingSchema = z
     steps: wholeNumber(1).default(50).describe('steps: each completes a batch of prompts and learns from it'),
     batch: wholeNumber(1).default(64).describe('prompts per step'),
     maxTokens: wholeNumber(1).default(96).describe('maximum tokens of a completion'),
-    temperature: z.number().positive().default(1).describe('sampling temperature, also of all log-probabilities'),
-    generate: z.object({ batch: wholeNumber(1).default(64).describe('completions generated at once') }).prefault({}),
-    maxKl: z
-      .number()
-      .min(0)
+    temperature: positive().default(1).describe('sampling temperature, also of all log-probabilities'),
+    generate: z
+      .object({ batch: wholeNumber(1).default(64).describe('completions generated at once') })
+      .meta({ inFileOnly: true })
+      .prefault({}),
+    maxKl: numberFrom(0)
       .default(6)
       .describe(
         'KL from the reference, in nats per completion, at which training stops; it slows from half on; 0: no limit',
       ),
     rows: wholeNumber(1).default(8).describe('rows computed at once; fewer need less memory'),
-    learningRate: z
-      .number()
-      .positive()
+    learningRate: positive()
       .optional()
       .describe('the highest learning rate (default: 0.2/√parameters; LoRA: ten times as high)'),
     schedule: languageTrainingSchema.shape.schedule
@@ -104,8 +90,15 @@ export const policyTrainingSchema = z
       .unwrap()
       .default(0)
       .describe('share of the steps over which the learning rate rises'),
-    beta2: languageTrainingSchema.shape.beta2.unwrap().default(0.95).describe("AdamW's β₂, for squared gradients"),
-    epsilon: z.number().positive().default(1e-5).describe("AdamW's ε: bounds the steps of rare, small gradients"),
+    beta2: languageTrainingSchema.shape.beta2
+      .unwrap()
+      .default(0.95)
+      .describe("AdamW's β₂, for squared gradients")
+      .meta({ inFileOnly: true }),
+    epsilon: positive()
+      .default(1e-5)
+      .describe("AdamW's ε: bounds the steps of rare, small gradients")
+      .meta({ inFileOnly: true }),
     keepBest: z
       .boolean()
       .default(true)
@@ -115,14 +108,14 @@ export const policyTrainingSchema = z
       .describe('stop after this many evaluations without a better reward that can be trusted; 0: never'),
     evaluation: z
       .object({
-        data: z.string().optional().describe('prompts for evaluations (default: a share of --data)'),
+        data: optionalText('prompts for evaluations (default: a share of --data)'),
         share: z.number().gt(0).lt(1).default(0.05).describe('share of prompts to hold out without --evaluation.data'),
         count: wholeNumber(1).default(128).describe('maximum prompts of an evaluation'),
-        probes: z
-          .string()
-          .optional()
-          .describe('leading prompts, with the text that a completion should avoid in a column "avoid"'),
-        samples: wholeNumber(0).default(4).describe('completions of an evaluation to save for reading'),
+        probes: optionalText('leading prompts, with the text that a completion should avoid in a column "avoid"'),
+        samples: wholeNumber(0)
+          .default(4)
+          .describe('completions of an evaluation to save for reading')
+          .meta({ inFileOnly: true }),
       })
       .prefault({}),
     lora: loraSchema.prefault({}),

@@ -1,7 +1,7 @@
 /** What an evaluation of a policy on held-out prompts says of its completions. */
 import type { ChatMessage } from '../../lm/render-chat.ts';
 import { mean } from '../../run/intervals.ts';
-import { episodeMetrics } from '../agents/metrics.ts';
+import { episodeMetrics } from '../agents/rollouts.ts';
 import { type Episode, writtenTokens } from '../reward-functions/reward-function.ts';
 import type { LanguageRollout } from './rollouts.ts';
 import { correlation, NGRAM, repetition, sameness } from './texts.ts';

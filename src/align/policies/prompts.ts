@@ -12,8 +12,36 @@ import { createHash } from '../../node.ts';
 import { accountRows } from '../examples/account.ts';
 import { encodePrompt } from '../examples/encode.ts';
 import { listOf } from '../examples/examples.ts';
+import type { Completion } from '../reward-functions/reward-function.ts';
 import { readSource, type Source } from '../training/input.ts';
 import type { EncodedPrompt } from './completion-batches.ts';
+
+/** Reads prompts with a column `avoid`: a text, or several. @throws HeedError for a row without it. */
+export async function readProbes(
+  source: Source,
+  tokenizer: Tokenizer,
+  options: PromptOptions,
+): Promise<EncodedPrompt[]> {
+  const probes = await readPrompts(source, tokenizer, options);
+  const bad = probes.findIndex(({ row }) => {
+    const texts = avoided(row?.avoid);
+    return texts.length === 0 || texts.some((text) => typeof text !== 'string' || text === '');
+  });
+  if (bad < 0) return probes;
+  throw new HeedError(`Probe ${bad + 1} of "${source.name}" has no text in the column "avoid".`, {
+    hint: 'Give each row a column "avoid": a text that a sound completion does not contain, or a list of texts.',
+  });
+}
+
+const avoided = (value: unknown): unknown[] => (value === undefined || value === null ? [] : [value].flat());
+
+/** Share of the completions of probes that contain a text to avoid, ignoring case. */
+export function failedProbes(completions: readonly Completion[]): number {
+  const failed = completions.filter(({ text, row }) =>
+    avoided(row?.avoid).some((what) => text.toLowerCase().includes(String(what).toLowerCase())),
+  );
+  return failed.length / completions.length;
+}
 
 /** Formats whose rows have a prompt. */
 const withPrompt: readonly Format[] = ['prompt-only', 'prompt-completion', 'preference', 'unpaired-preference'];

@@ -5,8 +5,8 @@ import { trainingSeconds } from '../../run/drive.ts';
 import { count, figure } from '../../run/progress.ts';
 import type { LineChart } from '../../run/report/line-chart.ts';
 import type { Report, Section } from '../../run/report.ts';
-import { diagnosisSection, linesOver, seriesOf, subtitle, timeFigure } from '../../run/report-parts.ts';
-import { type MetricsRow, readInfo, readMetrics, readSamples } from '../../run/run.ts';
+import { linesOver, reportRun, seriesOf, tableOf, tokensFigure } from '../../run/report-parts.ts';
+import type { MetricsRow } from '../../run/run.ts';
 import { diagnosePolicySettings } from '../diagnosis/policy.ts';
 import { diagnoseRun } from '../diagnosis/run.ts';
 import { completionsTable } from '../training/samples.ts';
@@ -83,41 +83,29 @@ export const diagnosePolicyRun = (folder: string): Diagnosis => diagnoseRun(fold
 
 /** The report of a policy's training. @throws HeedError when the folder is not a run. */
 export function policyReport(folder: string): Report {
-  const { name, command, config, seed, started } = readInfo(folder);
-  const rows = readMetrics(folder);
-  const samples = readSamples(folder) as { kind: string }[];
-  const evaluated = rows.filter((row) => 'eval/reward' in row);
-  const [first, last] = [evaluated[0], evaluated.at(-1)];
-  return {
-    title: name,
-    subtitle: subtitle(started, command, seed),
-    summary: [
-      ...(last
-        ? [
-            { label: 'Reward', value: figure(last['eval/reward']), note: `from ${figure(first['eval/reward'])}` },
-            { label: 'KL', value: figure(last['eval/kl']), note: 'nats per completion, from the reference' },
-          ]
-        : []),
-      {
-        label: 'Tokens',
-        value: count(rows.findLast((row) => 'tokens' in row)?.tokens ?? 0),
-        note: speed(folder, rows),
-      },
-      timeFigure(folder, rows),
-    ],
-    sections: [
-      diagnosisSection(diagnosePolicyRun(folder)),
-      rewardChart(rows),
-      ...frontier(evaluated),
-      ...constraintCharts(rows, (config as Partial<PolicyTrainingOptions>).subjectTo),
-      ...completionsTable(samples),
-      ...alerts(samples),
-      ...charts.flatMap(([metric, title, unit, caption]) =>
-        linesOver(rows, title, unit, caption, [[title, metric]], STEPS),
-      ),
-    ],
-    config: config as Record<string, unknown>,
-  };
+  return reportRun(folder, ({ command: how, config, rows, samples }) => {
+    const evaluated = rows.filter((row) => 'eval/reward' in row);
+    const [first, last] = [evaluated[0], evaluated.at(-1)];
+    const reached = (end: MetricsRow) => [
+      { label: 'Reward', value: figure(end['eval/reward']), note: `from ${figure(first['eval/reward'])}` },
+      { label: 'KL', value: figure(end['eval/kl']), note: 'nats per completion, from the reference' },
+    ];
+    return {
+      how,
+      summary: [...(last ? reached(last) : []), tokensFigure(rows, speed(folder, rows))],
+      diagnosis: diagnosePolicyRun(folder),
+      sections: [
+        rewardChart(rows),
+        ...frontier(evaluated),
+        ...constraintCharts(rows, (config as Partial<PolicyTrainingOptions>).subjectTo),
+        ...completionsTable(samples),
+        ...alerts(samples),
+        ...charts.flatMap(([metric, title, unit, caption]) =>
+          linesOver(rows, title, unit, caption, [[title, metric]], STEPS),
+        ),
+      ],
+    };
+  });
 }
 
 /** Tokens of completions per second of the whole training: with its updates and evaluations, without pauses. */
@@ -191,14 +179,11 @@ function constraintCharts(rows: readonly MetricsRow[], subjectTo: string | undef
 
 function alerts(samples: readonly { kind: string }[]): Section[] {
   const rows = samples.filter((sample): sample is AlertRow => sample.kind === 'alert');
-  if (rows.length === 0) return [];
-  return [
-    {
-      kind: 'table',
-      title: 'Alerts',
-      caption: 'When a metric left its healthy range, what that usually means, and what to try.',
-      columns: ['step', 'what'],
-      rows: rows.map(({ step, text }) => [String(step), text]),
-    },
-  ];
+  const caption = 'When a metric left its healthy range, what that usually means, and what to try.';
+  return tableOf(
+    'Alerts',
+    ['step', 'what'],
+    rows.map(({ step, text }) => [String(step), text]),
+    caption,
+  );
 }

@@ -2,10 +2,21 @@
  * Rollouts: completions of prompts by the current policy, with their log-probabilities under the policy and the
  * reference, and their scores. Every on-policy algorithm starts from them.
  */
+
+import { input, type Tensor } from '../../engine/graph.ts';
+import { exp, mul, sub } from '../../engine/ops/elementwise.ts';
+import { gatherElements } from '../../engine/ops/gather.ts';
+import { logSoftmax } from '../../engine/ops/normalize.ts';
+import { sum } from '../../engine/ops/reduce.ts';
+import { reshape, slice, unsqueeze } from '../../engine/ops/shape.ts';
+import { trace } from '../../engine/program.ts';
 import { decodeCompletion } from '../../lm/completion-text.ts';
-import { createGenerator } from '../../lm/generate.ts';
+import { createGenerator, type Generator } from '../../lm/generate.ts';
+import type { Model } from '../../lm/model.ts';
 import type { Reading } from '../../lm/packed-program.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
+import { headBiasOf, logitsOf } from '../../nn/decoder.ts';
+import { HEAD_BIAS, headName } from '../../nn/decoder-config.ts';
 import type { EpisodeTasks, PlayedEpisode } from '../agents/environment.ts';
 import type { AsynchronyOptions, EpisodeOptions } from '../agents/episode.ts';
 import { neverDrawn } from '../agents/evaluate.ts';
@@ -21,7 +32,109 @@ import {
 } from '../reward-functions/reward-function.ts';
 import type { LanguagePolicy } from '../training/policy.ts';
 import { type CompletionLayout, createCompletionScorer, type EncodedPrompt } from './completion-batches.ts';
-import { createTokenKl, type TokenNumbers } from './token-kl.ts';
+
+/** Numbers of each token, in the order of the labels. */
+interface TokenNumbers {
+  /** log π(token). */
+  logP: Float32Array;
+  /** log π_ref(token). */
+  reference: Float32Array;
+  /** KL(π ‖ π_ref) of the token's distribution, in nats. */
+  kl: Float32Array;
+}
+
+interface TokenKl {
+  /**
+   * @param states States of the policy that predict the labels: [labels · hidden].
+   * @param reference The same of the reference, whose width may differ.
+   */
+  run(labels: readonly number[], states: Float32Array, reference: Float32Array): Promise<TokenNumbers>;
+  /** Frees what it holds; it cannot be used afterwards. */
+  [Symbol.dispose](): void;
+}
+
+const LOGITS_AT_ONCE = 1 << 22; // of each model: both stay in the last cache
+
+/** A program that compares the heads of a policy and its reference, at a temperature. */
+function createTokenKl({ model, weights, linear, reference }: LanguagePolicy, temperature: number): TokenKl {
+  const models = { policy: { config: model.config, weights }, reference };
+  const { vocabularySize } = model.config;
+  // a checkpoint may have room for more tokens than the tokenizer has
+  const shared = Math.min(vocabularySize, reference.config.vocabularySize);
+  const program = trace((graph) => {
+    const [own, theirs] = Object.entries(models).map(([name, { config }]) => {
+      const states = input(graph, `${name} states`, ['labels', config.hiddenSize]);
+      const own = input(graph, `${name} head`, [config.vocabularySize, config.hiddenSize]);
+      const head = name === 'policy' && linear?.head ? linear.head(own) : own;
+      const logits = logitsOf(config, states, head, headBiasOf(graph, config, `${name} bias`));
+      const logP = logSoftmax(temperature === 1 ? logits : mul(logits, 1 / temperature));
+      return config.vocabularySize === shared ? logP : slice(logP, 1, 0, shared);
+    });
+    const labels = unsqueeze(input(graph, 'labels', ['labels'], 'int32'), 1);
+    const of = (logP: Tensor) => reshape(gatherElements(logP, labels, 1), ['labels']);
+    return { logP: of(own), reference: of(theirs), kl: sum(mul(exp(own), sub(own, theirs)), { axes: [1] }) };
+  });
+  const heads = Object.fromEntries(
+    Object.entries(models).flatMap(([name, { config, weights }]) => [
+      [`${name} head`, weights[headName(config)]],
+      ...(config.headBias ? [[`${name} bias`, weights[HEAD_BIAS]]] : []),
+    ]),
+  );
+  const adapters = Object.fromEntries(
+    program.inputs.flatMap(({ name }) => (weights[name] ? [[name, weights[name]] as const] : [])),
+  );
+  const most = Math.max(1, Math.floor(LOGITS_AT_ONCE / vocabularySize));
+  return {
+    async run(labels, states, theirs) {
+      const { length } = labels;
+      const [logP, reference, kl] = [0, 1, 2].map(() => new Float32Array(length));
+      const result: TokenNumbers = { logP, reference, kl };
+      const part = (values: Float32Array, from: number, to: number) =>
+        values.subarray((from * values.length) / length, (to * values.length) / length);
+      for (let from = 0; from < length; from += most) {
+        const to = Math.min(length, from + most);
+        const some = await program.runFreely({
+          ...heads,
+          ...adapters,
+          labels: labels.slice(from, to),
+          'policy states': part(states, from, to),
+          'reference states': part(theirs, from, to),
+        });
+        for (const name of ['logP', 'reference', 'kl'] as const) result[name].set(some[name] as Float32Array, from);
+      }
+      return result;
+    },
+    [Symbol.dispose]: program[Symbol.dispose],
+  };
+}
+
+interface DrawOptions {
+  /** Maximum tokens of a completion. */
+  maxTokens: number;
+  temperature: number;
+  /** Sequences generated at once. */
+  batch: number;
+  seed: number;
+  signal?: AbortSignal | undefined;
+}
+
+/** A completion of each prompt, each with its own random draws. BOS and padding tokens are suppressed. */
+export async function drawCompletions(
+  generator: Generator,
+  { tokenizer, ends }: Pick<Model, 'tokenizer' | 'ends'>,
+  prompts: readonly EncodedPrompt[],
+  options: DrawOptions,
+): Promise<Completion[]> {
+  const suppress = neverDrawn({ tokenizer, ends });
+  const completions = await generator.complete(
+    prompts.map(({ ids }) => ids),
+    { ...options, suppress, ends, tokenizer },
+  );
+  return completions.map(({ ids: response, finish, text }, i): Completion => {
+    const { ids: prompt, text: promptText, row } = prompts[i];
+    return { prompt, response, ended: finish === 'eos', promptText, text: text!, row };
+  });
+}
 
 /** Completions with their log-probabilities and scores. */
 export interface LanguageRollout {
@@ -137,7 +250,7 @@ export function createRollouts(policy: LanguagePolicy, reward: Reward, options: 
         ...scores,
         ages: drawn.map(({ updates }) => episodes.updates - updates),
         importance: drawn.map(({ logProbs }, i) =>
-          logProbs.map((then, t) => Math.min(options.rollouts!.weightCap, Math.exp(now.logProbs[i][t] - then))),
+          logProbs.map((then, t) => Math.min(WEIGHT_CAP, Math.exp(now.logProbs[i][t] - then))),
         ),
       };
     },
@@ -151,6 +264,9 @@ export function createRollouts(policy: LanguagePolicy, reward: Reward, options: 
     },
   };
 }
+
+/** The highest importance weight of a token that an earlier policy wrote. */
+export const WEIGHT_CAP = 2;
 
 const asynchronous = ({ environment, rollouts }: RolloutOptions): boolean =>
   environment !== undefined && (rollouts?.staleness ?? 0) > 0;

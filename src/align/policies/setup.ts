@@ -38,8 +38,7 @@ import { checkAsynchrony, openTasks, promptsOfTasks, rewardName } from './episod
 import type { PolicyLearner, PolicyStep } from './learner.ts';
 import type { PolicyTrainingOptions } from './options.ts';
 import type { CompletionMeasures } from './policy-evaluation.ts';
-import { readProbes } from './probes.ts';
-import { readPrompts, worldPrompts } from './prompts.ts';
+import { readProbes, readPrompts, worldPrompts } from './prompts.ts';
 import { type AnyPolicy, isRemote, type RemoteWeights } from './remote-policy.ts';
 import { policyMetrics } from './train.ts';
 

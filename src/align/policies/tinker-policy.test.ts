@@ -21,8 +21,7 @@ import type { PolicyAlgorithm } from './algorithm.ts';
 import { parseBackend } from './backend.ts';
 import { type CompletionLayout, completionLayout } from './completion-batches.ts';
 import type { PolicyTrainingOptions } from './options.ts';
-import type { AnyPolicy } from './remote-policy.ts';
-import { createRemoteRollouts } from './remote-rollouts.ts';
+import { type AnyPolicy, createRemoteRollouts } from './remote-policy.ts';
 import { openTinkerPolicy } from './tinker-policy.ts';
 import { trainPolicy } from './train.ts';
 

@@ -4,7 +4,7 @@ import { REMOTE_WEIGHTS } from '../../lm/checkpoint.ts';
 import { saveTokenizer } from '../../lm/tokenizer.ts';
 import { basename, join } from '../../node.ts';
 import type { TrainParts } from '../../run/drive.ts';
-import type { EpisodeFailure } from '../agents/metrics.ts';
+import type { EpisodeFailure } from '../agents/rollouts.ts';
 import { diagnosePolicySettings } from '../diagnosis/policy.ts';
 import { recordSamples, type SpreadRow } from '../training/samples.ts';
 import { type TrainedModel, trainModel } from '../training/train-model.ts';

@@ -4,9 +4,9 @@ import { expectClose } from '../../../test/support/gradients.ts';
 import { gradients, input, matmul, mul, reshape, trace } from '../../engine/index.ts';
 import type { PackedLoss, PackedNumbers } from '../../lm/packed-program.ts';
 import { groupAdvantages, leaveOneOut, normalizeThenSum, standardize } from '../policies/advantages.ts';
+import { mostUndecided } from './grpo.ts';
 import { type GrpoLoss, type GrpoLossOptions, grpoLoss, policyLosses, policyLossOf } from './grpo-loss.ts';
 import { reinforceLoss } from './reinforce.ts';
-import { mostUndecided } from './token-entropy.ts';
 
 /** Of TRL's GRPOTrainer and RLOOTrainer, with torch: 8 completions of at most 7 tokens. */
 const fixture = JSON.parse(

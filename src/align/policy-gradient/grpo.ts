@@ -17,28 +17,49 @@
  * Run it: heed grpo --model runs/sft/model
  */
 import { z } from 'zod';
+import type { Tensor } from '../../engine/graph.ts';
+import { exp, mul, neg } from '../../engine/ops/elementwise.ts';
+import { logSoftmax } from '../../engine/ops/normalize.ts';
+import { sum } from '../../engine/ops/reduce.ts';
 import { HeedError } from '../../error.ts';
 import type { Reading } from '../../lm/packed-program.ts';
-import { wholeNumber } from '../../options.ts';
+import { logitsOf } from '../../nn/decoder.ts';
+import type { DecoderConfig } from '../../nn/decoder-config.ts';
+import { numberFrom, positive, wholeNumber } from '../../options.ts';
 import { choiceOf } from '../../registry.ts';
 import { advantageEstimators, normalizeThenSum, scales } from '../policies/advantages.ts';
 import type { PolicyAlgorithm } from '../policies/algorithm.ts';
 import { type BackendLimit, fitsBackend } from '../policies/backend.ts';
 import { type CompletionLayout, createCompletionScorer } from '../policies/completion-batches.ts';
 import { createCompletionLearner } from '../policies/completion-learner.ts';
-import { createCompletionTrainer, minibatches } from '../policies/completion-trainer.ts';
+import { createCompletionTrainer, minibatches, type NamedLoss } from '../policies/completion-trainer.ts';
 import type { PolicyLearner } from '../policies/learner.ts';
 import { agentOptions, policyTrainingSchema } from '../policies/options.ts';
 import { type AnyPolicy, isRemote } from '../policies/remote-policy.ts';
-import type { NamedLoss } from '../policies/remote-trainer.ts';
 import type { LanguageRollout } from '../policies/rollouts.ts';
-import type { ScoreScaleState } from '../policies/score-scale.ts';
-import { createScoreScale, scoreSchema } from '../policies/score-scale.ts';
+import { createScoreScale, type ScoreScaleState, scoreSchema } from '../policies/score-scale.ts';
 import { type PolicyInput, type PolicyTraining, policyTraining } from '../policies/setup.ts';
 import { writtenTokens } from '../reward-functions/reward-function.ts';
 import { type Opener, openerOf } from '../training/input.ts';
 import { grpoLoss, isClipped, levels, policyLosses, policyLossOf } from './grpo-loss.ts';
-import { mostUndecided, tokenEntropy } from './token-entropy.ts';
+
+/** −Σ p log p over the vocabulary at each label, in nats: [labels]. Needs memory for all logits at once. */
+function tokenEntropy({ states, head }: Reading, config: DecoderConfig, temperature = 1): Tensor {
+  const logP = logSoftmax(mul(logitsOf(config, states, head), 1 / temperature));
+  return neg(sum(mul(exp(logP), logP), { axes: [-1] }));
+}
+
+/**
+ * A mask of the tokens with the highest entropy (Wang et al. 2025, "Beyond the 80/20 rule", §5): 1 for those at or
+ * above the quantile 1 − share, which is interpolated linearly, 0 for the others.
+ */
+export function mostUndecided(entropies: readonly ArrayLike<number>[], share: number): Float32Array[] {
+  const sorted = entropies.flatMap((own) => Array.from(own)).sort((a, b) => a - b);
+  const at = (1 - share) * (sorted.length - 1);
+  const low = Math.floor(at);
+  const threshold = sorted[low] + (at - low) * ((sorted[low + 1] ?? sorted[low]) - sorted[low]);
+  return entropies.map((own) => Float32Array.from(own, (entropy) => Number(entropy >= threshold)));
+}
 
 /** What the losses of GRPO need of a model besides log-probabilities. */
 const limits: readonly BackendLimit[] = [
@@ -74,21 +95,19 @@ export const grpoSchema = policyTrainingSchema
       .default('sum_then_normalize')
       .describe('for a weighted reward: add up its parts first, or normalize each part first (GDPO)'),
     score: scoreSchema,
-    beta: z.number().min(0).default(0.04).describe('weight of the KL to the reference in the loss; 0: off'),
+    beta: numberFrom(0).default(0.04).describe('weight of the KL to the reference in the loss; 0: off'),
     clip: z
       .object({
-        low: z.number().min(0).default(0.2).describe('lower bound of the ratio: 1 − this'),
-        high: z.number().positive().default(0.2).describe('upper bound of the ratio: 1 + this; for cispo, this'),
+        low: numberFrom(0).default(0.2).describe('lower bound of the ratio: 1 − this'),
+        high: positive().default(0.2).describe('upper bound of the ratio: 1 + this; for cispo, this'),
       })
       .prefault({}),
     delta: z.number().gt(1).optional().describe('bound of the ratio, whatever the advantage (default: none)'),
     unbiasedKl: z.boolean().default(false).describe('weight the KL by the ratio, which keeps it unbiased'),
-    offPolicy: z
-      .number()
-      .positive()
+    offPolicy: positive()
       .optional()
       .describe('mask bad completions with a mean log π_old − log π above this (default: none)'),
-    entropy: z.number().min(0).default(0).describe('weight of an entropy bonus; needs memory for all logits; 0: off'),
+    entropy: numberFrom(0).default(0).describe('weight of an entropy bonus; needs memory for all logits; 0: off'),
     topEntropy: z.number().gt(0).max(1).default(1).describe('share of tokens to learn, those of the highest entropy'),
     epochs: wholeNumber(1).default(1).describe('passes over the completions of a step'),
     minibatches: wholeNumber(1).default(1).describe('optimizer steps per epoch'),

@@ -4,9 +4,8 @@ import { type Diagnosis, diagnosisOf } from '../../run/diagnosis.ts';
 import { driveRun, type TrainParts } from '../../run/drive.ts';
 import { figure } from '../../run/progress.ts';
 import type { Scatter } from '../../run/report/scatter.ts';
-import type { Report, Table } from '../../run/report.ts';
-import { diagnosisSection, linesOver, subtitle, timeFigure } from '../../run/report-parts.ts';
-import { readInfo, readMetrics, readSamples } from '../../run/run.ts';
+import type { Report } from '../../run/report.ts';
+import { linesOver, reportRun, tableOf } from '../../run/report-parts.ts';
 import { diagnosePolicySettings } from '../diagnosis/policy.ts';
 import { type Diagnose, diagnoseRun } from '../diagnosis/run.ts';
 import type { PolicySample } from '../policies/policy-evaluation.ts';
@@ -118,37 +117,34 @@ export const diagnoseFront = (folder: string): Diagnosis => diagnoseRun(folder, 
 
 /** The report of a run of `heed pareto`. @throws HeedError when the folder is not a run. */
 export function paretoReport(folder: string): Report {
-  const { name, config, seed, started } = readInfo(folder);
-  const rows = readMetrics(folder);
-  const samples = readSamples(folder) as unknown as PointRow[];
-  const points = samples.map(({ point }) => point);
-  const worse = dominated(points);
-  const area = points.length > 1 ? hypervolume(points.slice(1), points[0].rewards) : 0;
-  return {
-    title: name,
-    subtitle: subtitle(started, 'Pareto front', seed),
-    summary: [
-      { label: 'Policies', value: Math.max(0, points.length - 1) },
-      { label: 'On the front', value: worse.slice(1).filter((is) => !is).length },
-      { label: 'Hypervolume', value: figure(area), note: 'of both rewards, over the initial model' },
-      timeFigure(folder, rows),
-    ],
-    sections: [
-      diagnosisSection(diagnoseFront(folder)),
-      ...(samples.length > 0 ? [front(samples[0].names, points, worse)] : []),
-      ...linesOver(
-        rows,
-        'Reward in training',
-        'reward',
-        'The weighted sum that each policy is trained on, one policy after another.',
-        [['reward', 'reward/mean']],
-        ['steps'],
-      ),
-      ...(samples.length > 0 ? [numbers(samples[0].names, points, worse)] : []),
-      ...completions(samples),
-    ],
-    config: config as Record<string, unknown>,
-  };
+  return reportRun(folder, ({ rows, samples: all }) => {
+    const samples = all as unknown as PointRow[];
+    const points = samples.map(({ point }) => point);
+    const worse = dominated(points);
+    const area = points.length > 1 ? hypervolume(points.slice(1), points[0].rewards) : 0;
+    return {
+      how: 'Pareto front',
+      summary: [
+        { label: 'Policies', value: Math.max(0, points.length - 1) },
+        { label: 'On the front', value: worse.slice(1).filter((is) => !is).length },
+        { label: 'Hypervolume', value: figure(area), note: 'of both rewards, over the initial model' },
+      ],
+      diagnosis: diagnoseFront(folder),
+      sections: [
+        ...(samples.length > 0 ? [front(samples[0].names, points, worse)] : []),
+        ...linesOver(
+          rows,
+          'Reward in training',
+          'reward',
+          'The weighted sum that each policy is trained on, one policy after another.',
+          [['reward', 'reward/mean']],
+          ['steps'],
+        ),
+        ...(samples.length > 0 ? numbers(samples[0].names, points, worse) : []),
+        ...completions(samples),
+      ],
+    };
+  });
 }
 
 const nameOf = ({ weight }: ParetoPoint) => (weight === undefined ? 'start' : String(weight));
@@ -164,24 +160,18 @@ const front = (names: readonly string[], points: readonly ParetoPoint[], worse: 
   hollow: worse,
 });
 
-const numbers = (names: readonly string[], points: readonly ParetoPoint[], worse: readonly boolean[]): Table => ({
-  kind: 'table',
-  title: 'In numbers',
-  columns: [`weight of ${names[1]}`, names[0], names[1], 'KL', ''],
-  rows: points.map((point, i) => [
+function numbers(names: readonly string[], points: readonly ParetoPoint[], worse: readonly boolean[]) {
+  const rows = points.map((point, i) => [
     nameOf(point),
-    figure(point.rewards[0]),
-    figure(point.rewards[1]),
-    figure(point.kl),
+    ...[...point.rewards, point.kl].map(figure),
     worse[i] ? 'dominated' : 'on the front',
-  ]),
-});
+  ]);
+  return tableOf('In numbers', [`weight of ${names[1]}`, names[0], names[1], 'KL', ''], rows);
+}
 
-function completions(samples: readonly PointRow[]): Table[] {
+function completions(samples: readonly PointRow[]) {
   const rows = samples.flatMap(({ point, samples }) =>
     samples.slice(0, 2).map(({ prompt, text }) => [nameOf(point), prompt, text]),
   );
-  return rows.length > 0
-    ? [{ kind: 'table', title: 'Completions', columns: ['weight', 'prompt', 'completion'], rows }]
-    : [];
+  return tableOf('Completions', ['weight', 'prompt', 'completion'], rows);
 }

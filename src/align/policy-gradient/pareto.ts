@@ -14,6 +14,7 @@ import { z } from 'zod';
 import { Disposables, opening } from '../../disposables.ts';
 import type { Model } from '../../lm/model.ts';
 import { basename } from '../../node.ts';
+import { numberFrom } from '../../options.ts';
 import { seedFor } from '../../random.ts';
 import { mean } from '../../run/intervals.ts';
 import type { Training } from '../../run/training.ts';
@@ -29,7 +30,7 @@ import { type PolicyInput, setUpPolicy } from '../policies/setup.ts';
 import type { OpenReward, Reward } from '../reward-functions/reward-function.ts';
 import { mixedReward, openRewardOption } from '../rewards/open.ts';
 import { type Live, type Opener, openerOf } from '../training/input.ts';
-import { checkSameData } from '../training/progress.ts';
+import { checkSameData } from '../training/steps.ts';
 import { copyOf } from '../training/trainable.ts';
 import { type TrainingResult, trainingOf } from '../training/verb.ts';
 import { createReinforceAlgorithm, type ReinforceOptions, rlooSchema, rlooSettings } from './reinforce.ts';
@@ -39,7 +40,7 @@ export const paretoSchema = rlooSettings.omit({ keepBest: true, ...asksNobody })
   reward: z.string().describe('the first reward, in the same form as in heed ppo'),
   against: z.string().describe('the second reward, likewise'),
   weights: z
-    .array(z.number().min(0).max(1))
+    .array(numberFrom(0).max(1))
     .min(1)
     .default([0, 0.25, 0.5, 0.75, 1])
     .describe('weights w of the second reward, the first has 1 − w; a policy is trained for each'),

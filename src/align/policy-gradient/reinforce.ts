@@ -18,7 +18,7 @@ import { z } from 'zod';
 import { clip, exp, minimum, mul, neg, sub } from '../../engine/ops/elementwise.ts';
 import { sum } from '../../engine/ops/reduce.ts';
 import type { PackedLoss } from '../../lm/packed-program.ts';
-import { wholeNumber } from '../../options.ts';
+import { numberFrom, positive, wholeNumber } from '../../options.ts';
 import { choiceOf } from '../../registry.ts';
 import { mean } from '../../run/intervals.ts';
 import { advantageEstimators, standardize } from '../policies/advantages.ts';
@@ -31,8 +31,7 @@ import { completionKl } from '../policies/kl.ts';
 import type { PolicyLearner } from '../policies/learner.ts';
 import { agentOptions, policyTrainingSchema } from '../policies/options.ts';
 import type { AnyPolicy } from '../policies/remote-policy.ts';
-import type { ScoreScaleState } from '../policies/score-scale.ts';
-import { createScoreScale, scoreSchema } from '../policies/score-scale.ts';
+import { createScoreScale, type ScoreScaleState, scoreSchema } from '../policies/score-scale.ts';
 import { type PolicyInput, type PolicyTraining, policyTraining } from '../policies/setup.ts';
 import { type Opener, openerOf } from '../training/input.ts';
 
@@ -42,19 +41,11 @@ const settings = policyTrainingSchema.extend(agentOptions).extend({
     .describe('what a reward is compared with: the mean of the step, or of the other completions of the prompt'),
   completions: wholeNumber(1).default(1).describe('completions per prompt in a step'),
   score: scoreSchema,
-  beta: z
-    .number()
-    .min(0)
-    .default(0.05)
-    .describe('weight of the KL to the reference, subtracted from the reward; 0: off'),
+  beta: numberFrom(0).default(0.05).describe('weight of the KL to the reference, subtracted from the reward; 0: off'),
   normalize: z.boolean().default(true).describe('divide advantages by their standard deviation over the step'),
   epochs: wholeNumber(1).default(1).describe('passes over the completions of a step'),
   minibatches: wholeNumber(1).default(1).describe('optimizer steps per epoch'),
-  clip: z
-    .number()
-    .positive()
-    .optional()
-    .describe('clip the ratio to the sampling policy to 1 ± this (default: no clip)'),
+  clip: positive().optional().describe('clip the ratio to the sampling policy to 1 ± this (default: no clip)'),
 });
 
 /** Schema of the options of `reinforce`: types, ranges, defaults and help texts. */

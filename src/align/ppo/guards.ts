@@ -3,17 +3,18 @@
  * Each guard reports a metric, even if its penalty is 0.
  */
 import { z } from 'zod';
+import { numberFrom, wholeNumber } from '../../options.ts';
 import { NGRAM, repetition, sameness } from '../policies/texts.ts';
 import { type Completion, writtenTokens } from '../reward-functions/reward-function.ts';
 
-const weight = (text: string) => z.number().min(0).default(0).describe(text);
+const weight = (text: string) => numberFrom(0).default(0).describe(text);
 
 /** Schema of the weights of the guards. */
 export const guardsSchema = z.object({
   length: weight('penalty per mean length of the first step that a completion is too long by; 0: off'),
   repetition: weight('penalty times the share of n-grams that repeat within the completion; 0: off'),
   sameness: weight("penalty times the share of n-grams that the step's other completions contain; 0: off"),
-  ngram: z.number().int().min(1).default(NGRAM).describe('tokens per n-gram').meta({ inFileOnly: true }),
+  ngram: wholeNumber(1).default(NGRAM).describe('tokens per n-gram').meta({ inFileOnly: true }),
 });
 type GuardOptions = z.output<typeof guardsSchema>;
 

@@ -1,28 +1,27 @@
 /** Controls β, the cost of KL from the reference. */
 import { z } from 'zod';
 import { klEstimators } from '../../nn/ppo-loss.ts';
+import { numberFrom, positive } from '../../options.ts';
 
 const klControllers = ['fixed', 'adaptive', 'proportional', 'barrier'] as const;
 
 /** Schema of the KL penalty: β, its controller and the estimator. */
 export const klSchema = z.object({
-  beta: z
-    .number()
-    .min(0)
-    .default(0.1)
-    .describe('β: the initial cost of a nat of KL, subtracted from the reward; 0: off'),
+  beta: numberFrom(0).default(0.1).describe('β: the initial cost of a nat of KL, subtracted from the reward; 0: off'),
   controller: z
     .enum(klControllers)
     .default('barrier')
     .describe(
       'how β changes: not; by 10 % when the KL is off target; in proportion to its distance; or without bound near the target',
     ),
-  target: z
-    .number()
-    .positive()
+  target: positive()
     .default(6)
     .describe('target KL of the controllers, in nats per completion; an upper bound if the reward pulls less far'),
-  estimator: z.enum(klEstimators).default('k1').describe("estimator of a token's KL in the reward"),
+  estimator: z
+    .enum(klEstimators)
+    .default('k1')
+    .describe("estimator of a token's KL in the reward")
+    .meta({ inFileOnly: true }),
 });
 /** Options of the KL penalty, with their defaults. */
 export type KlOptions = z.output<typeof klSchema>;

@@ -10,7 +10,7 @@ import { refuseAgents } from '../policies/episodes.ts';
 import { createPolicyLearner, type PolicyLearner } from '../policies/learner.ts';
 import { localPolicy } from '../policies/remote-policy.ts';
 import { type PolicyInput, type PolicyTraining, policyTraining, setUpPolicy } from '../policies/setup.ts';
-import { membersOf } from '../rewards/open.ts';
+import { ensembleMembers } from '../rewards/open.ts';
 import { isModel, type Live, type Opener, openerOf, openModel, openSource } from '../training/input.ts';
 import { firstOtherToken, type LanguagePolicy } from '../training/policy.ts';
 import { noSteps } from './advantages.ts';
@@ -130,5 +130,5 @@ async function rewardModel(name: string, live: Live, own: Disposables): Promise<
 function rewardModelIn(name: string): string | undefined {
   if (!statSync(name, { throwIfNoEntry: false })?.isDirectory()) return undefined;
   const models = ['config.json', 'adapter_config.json'];
-  return membersOf(name).find((folder) => models.some((config) => existsSync(join(folder, config))));
+  return ensembleMembers(name).find((folder) => models.some((config) => existsSync(join(folder, config))));
 }

@@ -1,6 +1,6 @@
 /** Options of `ppo`. */
 import { z } from 'zod';
-import { wholeNumber } from '../../options.ts';
+import { numberFrom, optionalText, positive, wholeNumber } from '../../options.ts';
 import { environmentOptions, policyTrainingSchema } from '../policies/options.ts';
 import { scoreSchema } from '../policies/score-scale.ts';
 import { guardsSchema } from './guards.ts';
@@ -34,17 +34,16 @@ export const languagePpoSchema = policyTrainingSchema.extend(environmentOptions)
     .object({
       epochs: wholeNumber(1).default(2).describe('passes over the completions of a step'),
       minibatch: wholeNumber(1).default(32).describe('completions per optimizer step'),
-      clip: z.number().positive().default(0.2).describe('ε: the ratio to the sampling policy is clipped to 1 ± ε'),
-      discount: z.number().min(0).max(1).default(1).describe('discount γ of future rewards'),
-      lambda: z
-        .number()
-        .min(0)
-        .max(1)
-        .default(0.95)
-        .describe('λ of GAE: 0 trusts the critic alone, 1 the rewards alone'),
+      clip: positive().default(0.2).describe('ε: the ratio to the sampling policy is clipped to 1 ± ε'),
+      discount: numberFrom(0).max(1).default(1).describe('discount γ of future rewards'),
+      lambda: numberFrom(0).max(1).default(0.95).describe('λ of GAE: 0 trusts the critic alone, 1 the rewards alone'),
       whiten: z.boolean().default(true).describe('normalize advantages to mean 0 and standard deviation 1 per step'),
-      whitenRewards: z.boolean().default(false).describe('scale rewards of tokens to standard deviation 1 per step'),
-      entropy: z.number().min(0).default(0).describe('weight of an entropy bonus; needs memory for all logits; 0: off'),
+      whitenRewards: z
+        .boolean()
+        .default(false)
+        .describe('scale rewards of tokens to standard deviation 1 per step')
+        .meta({ inFileOnly: true }),
+      entropy: numberFrom(0).default(0).describe('weight of an entropy bonus; needs memory for all logits; 0: off'),
     })
     .prefault({}),
   critic: z
@@ -55,25 +54,26 @@ export const languagePpoSchema = policyTrainingSchema.extend(environmentOptions)
         .describe(
           'a network of its own, a head on the policy, or adapters over its weights (default: own, or adapters with LoRA)',
         ),
-      model: z
-        .string()
-        .optional()
-        .describe('folder of the initial model of kind own (default: the reward model, else the policy)'),
-      rate: z
-        .number()
-        .positive()
+      model: optionalText('folder of the initial model of kind own (default: the reward model, else the policy)'),
+      rate: positive()
         .optional()
         .describe("learning rate, as a multiple of the policy's (default: 1.5; for kind shared 50)"),
       detached: z.boolean().default(true).describe('keep the loss of a shared critic from training the policy'),
       warmup: wholeNumber(0).default(0).describe('initial steps in which only the critic learns'),
-      clip: z.number().positive().default(0.2).describe('values are clipped to those before the step ± this'),
+      clip: positive()
+        .default(0.2)
+        .describe('values are clipped to those before the step ± this')
+        .meta({ inFileOnly: true }),
     })
     .prefault({}),
   ptx: z
     .object({
-      data: z.string().optional().describe('pretraining texts to keep learning alongside, PPO-ptx (default: none)'),
-      coefficient: z.number().positive().default(1).describe('weight of their loss, which is in nats per token'),
-      rows: wholeNumber(1).default(8).describe('rows of these texts per optimizer step'),
+      data: optionalText('pretraining texts to keep learning alongside, PPO-ptx (default: none)'),
+      coefficient: positive()
+        .default(1)
+        .describe('weight of their loss, which is in nats per token')
+        .meta({ inFileOnly: true }),
+      rows: wholeNumber(1).default(8).describe('rows of these texts per optimizer step').meta({ inFileOnly: true }),
     })
     .prefault({}),
 });

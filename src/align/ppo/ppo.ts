@@ -37,12 +37,11 @@ import { writtenTokens } from '../reward-functions/reward-function.ts';
 import type { LanguagePolicy } from '../training/policy.ts';
 import { adamw } from '../training/steps.ts';
 import { completionAdvantages, explainedTokenVariance, noSteps, tokenRewards, whiten } from './advantages.ts';
-import { type CriticNetwork, createLanguageCritic } from './critic.ts';
+import { type CriticNetwork, createLanguageCritic, createSharedCritic } from './critic.ts';
 import { guard } from './guards.ts';
 import { type KlState, nextBeta } from './kl-controller.ts';
 import type { LanguagePpoOptions } from './options.ts';
 import type { Pretraining } from './pretraining-loss.ts';
-import { createSharedCritic } from './shared-critic.ts';
 
 /**
  * The loss of the policy, for a packed program. Its inputs by label: `old` (log π_old), `advantage` and `weight`.

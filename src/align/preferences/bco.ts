@@ -9,8 +9,9 @@
  *
  * Run it: heed bco --model HuggingFaceTB/SmolLM2-135M-Instruct --data rated.jsonl
  */
-import { z } from 'zod';
+import type { z } from 'zod';
 import { logSigmoid, mul, neg, sub } from '../../engine/ops/elementwise.ts';
+import { positive } from '../../options.ts';
 import { type Opener, openerOf } from '../training/input.ts';
 import type { PreferenceLearner } from './learner.ts';
 import { logRatios, meanReward, type PreferenceLoss } from './loss.ts';
@@ -28,7 +29,7 @@ export function bcoLoss({ beta }: { beta: number }): PreferenceLoss {
 
 /** Schema of the options of `bco`: types, ranges, defaults and help texts. */
 export const bcoSchema = preferenceSchema.extend({
-  beta: z.number().positive().default(0.1).describe('β: strength of the pull toward the reference'),
+  beta: positive().default(0.1).describe('β: strength of the pull toward the reference'),
 });
 /** The options of `bco`, with their defaults. */
 export type BcoOptions = z.output<typeof bcoSchema>;

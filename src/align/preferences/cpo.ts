@@ -15,6 +15,7 @@
 import { z } from 'zod';
 import type { Tensor } from '../../engine/graph.ts';
 import { div, exp, mul, relu, square, sub } from '../../engine/ops/elementwise.ts';
+import { numberFrom, positive } from '../../options.ts';
 import { type Opener, openerOf } from '../training/input.ts';
 import type { PreferenceLearner } from './learner.ts';
 import { type PreferenceLoss, pairs, smoothed } from './loss.ts';
@@ -75,15 +76,11 @@ const bent = (logP: Tensor, alpha: number): Tensor =>
 /** Schema of the options of `cpo`: types, ranges, defaults and help texts. */
 export const cpoSchema = referenceFreeSchema.extend({
   loss: z.enum(cpoLosses).default('simpo').describe('loss of a pair; see docs/reference/preference-losses.md'),
-  beta: z.number().positive().default(2).describe('β: scale of the rewards; for sigmoid and hinge, 0.1 is usual'),
-  gamma: z.number().min(0).default(0.5).describe('γ of simpo: target margin of the chosen completion'),
-  alpha: z.number().min(0).default(0).describe('α of simpo: curvature of the reward (AlphaPO); 0: off'),
-  likelihood: z
-    .number()
-    .min(0)
-    .default(0)
-    .describe('λ: weight of the likelihood of chosen completions, 1 in CPO; 0: off'),
-  labelSmoothing: z.number().min(0).lt(0.5).default(0).describe('assumed share of wrong labels'),
+  beta: positive().default(2).describe('β: scale of the rewards; for sigmoid and hinge, 0.1 is usual'),
+  gamma: numberFrom(0).default(0.5).describe('γ of simpo: target margin of the chosen completion'),
+  alpha: numberFrom(0).default(0).describe('α of simpo: curvature of the reward (AlphaPO); 0: off'),
+  likelihood: numberFrom(0).default(0).describe('λ: weight of the likelihood of chosen completions, 1 in CPO; 0: off'),
+  labelSmoothing: numberFrom(0).lt(0.5).default(0).describe('assumed share of wrong labels'),
 });
 /** The options of `cpo`, with their defaults. */
 export type CpoOptions = z.output<typeof cpoSchema>;

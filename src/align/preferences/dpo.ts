@@ -13,6 +13,7 @@
  * Run it: heed dpo --model runs/sft/model --data comparisons.jsonl
  */
 import { z } from 'zod';
+import { numberFrom, positive } from '../../options.ts';
 import type { NameOr } from '../../registry.ts';
 import { type Opener, openerOf } from '../training/input.ts';
 import { type DpoLoss, divergences, dpoLoss, type PairLoss, pairLosses } from './dpo-loss.ts';
@@ -46,14 +47,12 @@ export const dpoSchema = preferenceSchema
       )
       .meta({ type: 'string' }),
     lossWeights: z.array(z.number()).optional().describe('weight of each loss (default: 1 each)'),
-    beta: z.number().positive().default(0.1).describe('β: strength of the pull toward the reference'),
-    labelSmoothing: z.number().min(0).lt(0.5).default(0).describe('assumed share of wrong labels'),
+    beta: positive().default(0.1).describe('β: strength of the pull toward the reference'),
+    labelSmoothing: numberFrom(0).lt(0.5).default(0).describe('assumed share of wrong labels'),
     divergence: z.enum(divergences).default('reverse_kl').describe('divergence between policy and reference'),
     divergenceAlpha: z.number().default(0.5).describe('α of alpha_divergence; not 1'),
-    discopopTemperature: z.number().positive().default(0.05).describe('τ of discopop'),
-    lengthAlpha: z
-      .number()
-      .min(0)
+    discopopTemperature: positive().default(0.05).describe('τ of discopop'),
+    lengthAlpha: numberFrom(0)
       .max(1)
       .default(1)
       .describe('weight of tokens beyond the length of the other completion (LD-DPO); 1: off'),

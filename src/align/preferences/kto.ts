@@ -12,6 +12,7 @@
  */
 import { z } from 'zod';
 import { add, mul, sigmoid, sub } from '../../engine/ops/elementwise.ts';
+import { numberFrom, positive } from '../../options.ts';
 import { type Opener, openerOf } from '../training/input.ts';
 import type { PreferenceLearner } from './learner.ts';
 import { logRatios, type PreferenceLoss } from './loss.ts';
@@ -47,9 +48,9 @@ export function ktoLoss({ loss, beta, desirableWeight, undesirableWeight }: KtoL
 /** Schema of the options of `kto`: types, ranges, defaults and help texts. */
 export const ktoSchema = preferenceSchema.extend({
   loss: z.enum(ktoLosses).default('kto').describe('loss with the KL as the reference point, or without a KL'),
-  beta: z.number().positive().default(0.1).describe('β: strength of the pull toward the reference'),
-  desirableWeight: z.number().min(0).default(1).describe('λ_D: weight of desirable completions'),
-  undesirableWeight: z.number().min(0).default(1).describe('λ_U: weight of undesirable completions'),
+  beta: positive().default(0.1).describe('β: strength of the pull toward the reference'),
+  desirableWeight: numberFrom(0).default(1).describe('λ_D: weight of desirable completions'),
+  undesirableWeight: numberFrom(0).default(1).describe('λ_U: weight of undesirable completions'),
 });
 /** The options of `kto`, with their defaults. */
 export type KtoOptions = z.output<typeof ktoSchema>;

@@ -7,6 +7,7 @@
 import type { Disposables } from '../../disposables.ts';
 import type { SafetensorsTensor } from '../../engine/safetensors.ts';
 import type { Model } from '../../lm/model.ts';
+import { createPackedScorer } from '../../lm/packed-program.ts';
 import { rowLengths } from '../../lm/packing.ts';
 import { exportOptimizer, importOptimizer } from '../../nn/optimizer.ts';
 import { exportParameters, importParameters } from '../../nn/parameters.ts';
@@ -14,22 +15,65 @@ import { seedFor } from '../../random.ts';
 import { mean } from '../../run/intervals.ts';
 import { figure } from '../../run/progress.ts';
 import { unknownShare } from '../examples/account.ts';
-import { learnedTokens } from '../examples/examples.ts';
+import { type Examples, learnedTokens } from '../examples/examples.ts';
 import { klTaper } from '../policies/kl.ts';
 import type { Reward } from '../reward-functions/reward-function.ts';
-import { LEARNED, sampleHeldOut } from '../training/held-out.ts';
 import type { Surroundings } from '../training/input.ts';
 import { fitMemory } from '../training/memory.ts';
 import { type LanguagePolicy, usualRate } from '../training/policy.ts';
-import { checkSameData, evaluated, type LossHistory, newLossHistory, stepped } from '../training/progress.ts';
-import { adamw, evaluationIsDue, itemsOfStep, parameterCount, rates } from '../training/steps.ts';
-import { type ItemLayout, type Items, itemCount, itemsAt, itemTokens } from './batch.ts';
+import {
+  adamw,
+  checkSameData,
+  evaluated,
+  evaluationIsDue,
+  itemsOfStep,
+  LEARNED,
+  type LossHistory,
+  newLossHistory,
+  parameterCount,
+  rates,
+  sampleHeldOut,
+  stepped,
+} from '../training/steps.ts';
+import { completionLogProbs, type ItemLayout, type Items, itemCount, itemsAt, itemTokens } from './batch.ts';
 import { type PreferenceData, preferenceFingerprint } from './data.ts';
 import { createPreferenceCompletions, type KlEstimate, metricsOf, type PreferenceEvaluation } from './evaluation.ts';
 import { type PreferenceLoss, readsOf } from './loss.ts';
 import type { PreferenceOptions } from './options.ts';
-import { createReferences } from './reference.ts';
 import { createPreferenceScorer, createPreferenceTrainer, type PreferenceContext } from './trainer.ts';
+
+interface References {
+  /** Σ w log π_ref of each completion of some items, the first side before the second. */
+  logP(items: Items, indices: readonly number[]): Promise<Float32Array>;
+  /** The same for the partners of some completions. */
+  partners(partners: Examples, indices: readonly number[]): Promise<Float32Array>;
+  /** Frees what it holds; it cannot be used afterwards. */
+  [Symbol.dispose](): void;
+}
+
+/** The reference's log-probabilities. With `precompute`, the first call computes those of all items. */
+function createReferences(
+  { reference: { config, weights } }: LanguagePolicy,
+  layout: ItemLayout,
+  part: number,
+  precompute: boolean,
+): References {
+  const scorer = createPackedScorer(config, weights);
+  const cache = new Map<Examples, Float32Array>();
+  const logP = async (items: Items, indices: readonly number[]): Promise<Float32Array> => {
+    if (!precompute) return completionLogProbs(scorer, items, indices, layout, part);
+    const [first] = items.sides;
+    const count = itemCount(items);
+    const all = cache.get(first) ?? (await completionLogProbs(scorer, items, [...first.lengths.keys()], layout, part));
+    cache.set(first, all);
+    return Float32Array.from(items.sides.flatMap((_, side) => indices.map((i) => all[side * count + i])));
+  };
+  return {
+    logP,
+    partners: (partners, indices) => logP({ sides: [partners] }, indices),
+    [Symbol.dispose]: scorer[Symbol.dispose],
+  };
+}
 
 /** In what the algorithms differ. */
 export interface PreferenceAlgorithm {
@@ -190,7 +234,6 @@ async function klOf(
   return Math.max(0, mean(ours.map((logP, i) => logP - theirs[i])));
 }
 
-type References = ReturnType<typeof createReferences>;
 type PreferenceScorer = ReturnType<typeof createPreferenceScorer>;
 
 /** Trains a policy on preferences, a step at a time. */

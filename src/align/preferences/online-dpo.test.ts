@@ -4,10 +4,9 @@
 import { expect, it } from 'vitest';
 import { ownData, smallModel, take } from '../../../test/support/training.ts';
 import type { CompletionJudge, CompletionPair } from '../judges/judge.ts';
-import { judgedReward } from '../judges/judged-reward.ts';
 import { localPolicy } from '../policies/remote-policy.ts';
 import type { Completion, Reward } from '../reward-functions/reward-function.ts';
-import { createOnlineDpo, type OnlineDpoInput, onlineDpoSchema, pairsOf } from './online-dpo.ts';
+import { createOnlineDpo, judgedReward, type OnlineDpoInput, onlineDpoSchema, pairsOf } from './online-dpo.ts';
 
 const { dataOf } = ownData();
 const data = dataOf(['red sun', 'a', 'the capital of France is', 'cats'].map((prompt) => ({ prompt })));

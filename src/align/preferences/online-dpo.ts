@@ -12,54 +12,201 @@
  * Run it: heed online-dpo --model runs/sft/model
  */
 
-import { z } from 'zod';
+import type { z } from 'zod';
 import { opening } from '../../disposables.ts';
+import { createGenerator } from '../../lm/generate.ts';
+import type { ChatMessage } from '../../lm/render-chat.ts';
 import { exportOptimizer, importOptimizer } from '../../nn/optimizer.ts';
 import { basename } from '../../node.ts';
-import { wholeNumber } from '../../options.ts';
+import { numberFrom, optionalText, positive, wholeNumber } from '../../options.ts';
+import { seedFor } from '../../random.ts';
 import { choiceOf } from '../../registry.ts';
 import { mean } from '../../run/intervals.ts';
 import { listOf } from '../examples/examples.ts';
-import { type JudgeSource, judgeCallSchema, openJudge } from '../judges/judge.ts';
-import { judgedReward } from '../judges/judged-reward.ts';
-import type { PolicyAlgorithm } from '../policies/algorithm.ts';
+import { type CompletionJudge, type JudgeSource, judgeCallSchema, openJudge } from '../judges/judge.ts';
+import type { PolicyAlgorithm, Tensors } from '../policies/algorithm.ts';
 import { fitsBackend } from '../policies/backend.ts';
 import type { CompletionLayout } from '../policies/completion-batches.ts';
 import { refuseAgents } from '../policies/episodes.ts';
 import { createPolicyLearner, type PolicyLearner } from '../policies/learner.ts';
-import { environmentOptions, policyTrainingSchema } from '../policies/options.ts';
-import { type AnyPolicy, isRemote, localPolicy } from '../policies/remote-policy.ts';
-import type { ScoreScaleState } from '../policies/score-scale.ts';
-import { createScoreScale, scoreSchema } from '../policies/score-scale.ts';
+import { environmentOptions, type PolicyTrainingOptions, policyTrainingSchema } from '../policies/options.ts';
+import { type AnyPolicy, isRemote, localPolicy, type RemotePolicy } from '../policies/remote-policy.ts';
+import { drawCompletions } from '../policies/rollouts.ts';
+import { createScoreScale, type ScoreScaleState, scoreSchema } from '../policies/score-scale.ts';
 import { type PolicyInput, type PolicyTraining, policyTraining, setUpPolicy } from '../policies/setup.ts';
-import type { Completion, Reward } from '../reward-functions/reward-function.ts';
+import { createTokenLoss } from '../policies/token-loss.ts';
+import type { Completion, OpenReward, Reward } from '../reward-functions/reward-function.ts';
 import { type Opener, openerOf } from '../training/input.ts';
 import type { LanguagePolicy } from '../training/policy.ts';
 import { adamw } from '../training/steps.ts';
 import type { ItemLayout } from './batch.ts';
 import { dpoLoss, pairLosses } from './dpo-loss.ts';
 import { metricsOf } from './evaluation.ts';
-import type { PreferenceLoss } from './loss.ts';
-import { createRemotePairTrainer, type PairTrainer } from './remote-pairs.ts';
-import { createPreferenceTrainer } from './trainer.ts';
+import { type PreferenceLoss, readsOf } from './loss.ts';
+import { createPreferenceTrainer, type PreferenceValues, packedLoss, preferenceNumbers } from './trainer.ts';
+
+/** Takes optimizer steps on pairs. Holds native memory: dispose of it. */
+interface PairTrainer extends Disposable {
+  /**
+   * One optimizer step. Returns the loss before it, and the norm of the gradients.
+   *
+   * @param completions The chosen completions, then the rejected ones; their number is a multiple of the pairs of a part.
+   * @param reference Σ log π_ref of each of them.
+   */
+  step(completions: readonly Completion[], reference: Float32Array, rate: number): PairStep | Promise<PairStep>;
+  /** The optimizer's state for a checkpoint; none if it is at a service. */
+  save(): Tensors;
+  /** Restores the optimizer's state. */
+  restore(tensors: Tensors): void;
+}
+
+/** The result of an optimizer step. */
+type PairStep = PreferenceValues & {
+  /** Norm of the gradients before clipping; NaN if a service does not say. */
+  norm: number;
+};
+
+const SIDES = 2;
+
+/**
+ * A trainer of a loss of pairs.
+ *
+ * @param part Pairs whose loss is computed at once.
+ * @throws HeedError if the loss reads more of the model than log-probabilities.
+ */
+function createRemotePairTrainer(policy: RemotePolicy, loss: PreferenceLoss, part: number): PairTrainer {
+  const reads = readsOf(loss);
+  const tokenLoss = createTokenLoss(packedLoss(policy.model, loss, part), SIDES * part);
+  return {
+    async step(completions, reference, rate) {
+      const count = completions.length / SIDES;
+      const logProbs = await policy.logProbs(completions);
+      const weights: Float32Array[] = new Array(completions.length);
+      const values = {
+        loss: 0,
+        rewards: new Float32Array(completions.length),
+        logP: new Float32Array(completions.length),
+      };
+      const likely = completions.slice(0, count).reduce((sum, { response }) => sum + response.length, 0);
+      for (let start = 0; start < count; start += part) {
+        const places = Array.from(
+          { length: SIDES * part },
+          (_, k) => Math.floor(k / part) * count + start + (k % part),
+        );
+        const lengths = places.map((i) => completions[i].response.length);
+        const context = {
+          reference: Float32Array.from(places, (i) => reference[i]),
+          kl: 0,
+          seen: { sum: 0, count: 0 },
+        };
+        const numbers = preferenceNumbers({ sides: [] }, [], Float32Array.from(lengths), count / likely, context);
+        const read = Object.entries(numbers).filter(([name]) => reads.has(name));
+        const inputs = {
+          lengths,
+          perLabel: { weight: lengths.map((length) => new Float32Array(length).fill(1)) },
+          perSequence: {
+            ...Object.fromEntries(read.map(([name, of]) => [name, Array.from(of)])),
+            share: new Array<number>(part).fill(1 / count),
+          },
+        };
+        const before = places.map((i) => logProbs[i]);
+        const slopes = tokenLoss.weights(inputs, before);
+        const outputs = tokenLoss.values(inputs, before);
+        values.loss += Number(outputs.loss[0]);
+        for (const [k, i] of places.entries()) {
+          weights[i] = slopes[k];
+          values.rewards[i] = Number(outputs.rewards[k]);
+          values.logP[i] = Number(outputs.logP[k]);
+        }
+      }
+      const [, norm] = await Promise.all([
+        policy.forwardBackward(completions, { kind: 'likelihood', weights }),
+        policy.step(rate),
+      ]);
+      return { ...values, norm };
+    },
+    save: () => ({}),
+    restore() {},
+    [Symbol.dispose]: tokenLoss[Symbol.dispose],
+  };
+}
+
+/**
+ * A reward by a judge. When completions come in pairs of the same prompt, the reward of each is the preference for it
+ * over the other one. Otherwise it is the preference for it over the reference's completion, and the mean is a win
+ * rate. Judge and policy stay the caller's.
+ */
+export function judgedReward(
+  judge: CompletionJudge,
+  policy: LanguagePolicy,
+  options: PolicyTrainingOptions,
+): OpenReward {
+  const others = referenceCompletions(policy, options);
+  return {
+    name: judge.name,
+    async score(completions, signal) {
+      const paired = completions[0]?.prompt === completions[1]?.prompt;
+      const compared = completions.filter((_, i) => !paired || i % 2 === 0);
+      const texts = paired
+        ? completions.filter((_, i) => i % 2 === 1).map(({ text }) => text)
+        : await others.to(completions, signal);
+      const different = [...compared.keys()].filter((i) => compared[i].text !== texts[i]);
+      const verdicts = await judge.compare(
+        different.map((i) => {
+          const { row, promptText, text } = compared[i];
+          return { prompt: (row?.prompt ?? promptText) as string | ChatMessage[], completions: [text, texts[i]] };
+        }),
+        signal,
+      );
+      const preferences = new Array<number>(compared.length).fill(0.5);
+      for (const [at, i] of different.entries()) preferences[i] = verdicts[at].preference;
+      return paired ? preferences.flatMap((preference) => [preference, 1 - preference]) : preferences;
+    },
+    [Symbol.dispose]: others[Symbol.dispose],
+  };
+}
+
+/** The reference's completion of each prompt: drawn once, then the same. */
+function referenceCompletions(
+  { model, reference }: LanguagePolicy,
+  { seed, maxTokens, temperature, generate }: PolicyTrainingOptions,
+) {
+  const generator = createGenerator(reference.config, reference.weights);
+  const cache = new Map<Completion['prompt'], string>();
+  return {
+    async to(completions: readonly Completion[], signal?: AbortSignal): Promise<string[]> {
+      const prompts = completions
+        .filter(({ prompt }) => !cache.has(prompt))
+        .map(({ prompt: ids, promptText: text, row }) => ({ ids, text, row }));
+      const settings = {
+        maxTokens,
+        temperature,
+        batch: generate.batch,
+        seed: seedFor(seed, 'reference answers'),
+        signal,
+      };
+      for (const { prompt, text } of await drawCompletions(generator, model, prompts, settings))
+        cache.set(prompt, text);
+      return completions.map(({ prompt }) => cache.get(prompt)!);
+    },
+    [Symbol.dispose]: generator[Symbol.dispose],
+  };
+}
 
 /** Schema of the options of `onlineDpo`: types, ranges, defaults and help texts. */
 export const onlineDpoSchema = policyTrainingSchema
   .extend(environmentOptions)
   .extend({
     batch: policyTrainingSchema.shape.batch.unwrap().default(32).describe('prompts per step, completed twice each'),
-    judge: z
-      .string()
-      .optional()
-      .describe(
-        'chat model that compares, in place of --reward: a folder, a GGUF file, a name on the Hub, or https://…/v1#MODEL',
-      ),
+    judge: optionalText(
+      'chat model that compares, in place of --reward: a folder, a GGUF file, a name on the Hub, or https://…/v1#MODEL',
+    ),
     judgeCall: judgeCallSchema.prefault({}),
     part: wholeNumber(1).default(16).describe('pairs computed at once; fewer need less memory'),
     score: scoreSchema,
     loss: choiceOf(pairLosses).default('sigmoid').describe('loss of a pair; see docs/reference/dpo.md'),
-    beta: z.number().positive().default(0.1).describe('β: strength of the pull toward the reference'),
-    labelSmoothing: z.number().min(0).lt(0.5).default(0).describe('assumed share of wrong labels'),
+    beta: positive().default(0.1).describe('β: strength of the pull toward the reference'),
+    labelSmoothing: numberFrom(0).lt(0.5).default(0).describe('assumed share of wrong labels'),
   })
   .refine(({ loss, labelSmoothing }) => labelSmoothing > 0 || loss !== 'exo_pair', {
     path: ['labelSmoothing'],

@@ -1,6 +1,6 @@
 /** Options of every training on preferences. */
 import { z } from 'zod';
-import { wholeNumber } from '../../options.ts';
+import { numberFrom, optionalText, positive, share, wholeNumber } from '../../options.ts';
 import { pairTruncations } from '../examples/pairs.ts';
 import { languageTrainingSchema } from '../training/options.ts';
 import { loraSchema } from '../training/trainable.ts';
@@ -9,11 +9,8 @@ import { loraSchema } from '../training/trainable.ts';
 export const preferenceSchema = z
   .object({
     model: z.string().describe('the model to train, fine-tuned beforehand: a folder, a GGUF file or a name on the Hub'),
-    data: z
-      .string()
-      .optional()
-      .describe("preferences: a file, folder, pattern or name on the Hub (default: the embedded world's)"),
-    reference: z.string().optional().describe('the reference model (default: --model before training)'),
+    data: optionalText("preferences: a file, folder, pattern or name on the Hub (default: the embedded world's)"),
+    reference: optionalText('the reference model (default: --model before training)'),
     precompute: z
       .boolean()
       .default(true)
@@ -30,47 +27,35 @@ export const preferenceSchema = z
       .enum(pairTruncations)
       .default('drop')
       .describe('what to do with longer rows: leave them out, keep the start or the end, or stop'),
-    epochs: z.number().positive().default(2).describe('passes over the data'),
+    epochs: positive().default(2).describe('passes over the data'),
     steps: wholeNumber(1).optional().describe('optimizer steps, in place of --epochs'),
     batch: wholeNumber(1).default(32).describe('pairs, or rated completions, per optimizer step'),
     part: wholeNumber(1).default(16).describe('pairs, or rated completions, computed at once; fewer need less memory'),
-    learningRate: z
-      .number()
-      .positive()
+    learningRate: positive()
       .optional()
       .describe('the highest learning rate (default: 0.2/√parameters, less above 64 tokens; LoRA: ten times as high)'),
     warmup: languageTrainingSchema.shape.warmup
       .unwrap()
       .default(0.1)
       .describe('share of the steps over which the learning rate rises from 0'),
-    maxKl: z
-      .number()
-      .min(0)
+    maxKl: numberFrom(0)
       .default(0)
       .describe(
         'KL from the reference, in nats per completion, at which learning stops; it slows from half on, and rolls back a fifth beyond; 0: off',
       ),
     lora: loraSchema.prefault({}),
-    reward: z
-      .string()
-      .optional()
-      .describe('reward for evaluations, as in heed ppo (default: none; without --data, "reviews")'),
+    reward: optionalText('reward for evaluations, as in heed ppo (default: none; without --data, "reviews")'),
     evaluation: z
       .object({
-        data: z.string().optional().describe('held-out preferences (default: a share of --data)'),
-        share: z
-          .number()
-          .min(0)
-          .lt(1)
-          .default(0.1)
-          .describe('share of prompts to hold out without --evaluation.data; 0: none'),
+        data: optionalText('held-out preferences (default: a share of --data)'),
+        share: share().default(0.1).describe('share of prompts to hold out without --evaluation.data; 0: none'),
         comparisons: wholeNumber(1)
           .default(200)
           .describe('without --data: number of held-out comparisons, without mistakes'),
         prompts: wholeNumber(0).default(128).describe('maximum of held-out prompts to complete; 0: off, without a KL'),
         samples: wholeNumber(0).default(4).describe('completions to save for reading'),
         maxTokens: wholeNumber(1).default(96).describe('maximum tokens of a completion'),
-        temperature: z.number().positive().default(1).describe('sampling temperature'),
+        temperature: positive().default(1).describe('sampling temperature'),
         batch: wholeNumber(1).default(64).describe('completions generated at once'),
       })
       .prefault({}),
@@ -102,9 +87,7 @@ export const preferenceSchema = z
  * so `maxKl` does.
  */
 export const referenceFreeSchema = preferenceSchema.omit({ reference: true, precompute: true }).extend({
-  maxKl: z
-    .number()
-    .min(0)
+  maxKl: numberFrom(0)
     .default(10)
     .describe(
       'KL from the initial model, in nats per completion, at which learning stops; it slows from half on, and rolls back a fifth beyond; 0: off',

@@ -12,6 +12,7 @@
 import { z } from 'zod';
 import type { Tensor } from '../../engine/graph.ts';
 import { add, div, exp, log, logSigmoid, minimum, mul, neg, sub, tanh } from '../../engine/ops/elementwise.ts';
+import { positive } from '../../options.ts';
 import { type Opener, openerOf } from '../training/input.ts';
 import type { PreferenceLearner } from './learner.ts';
 import { type PreferenceLoss, pairs } from './loss.ts';
@@ -39,9 +40,7 @@ function logOdds(logP: Tensor): Tensor {
 
 /** Schema of the options of `orpo`: types, ranges, defaults and help texts. */
 export const orpoSchema = referenceFreeSchema.extend({
-  beta: z
-    .number()
-    .positive()
+  beta: positive()
     .default(1)
     .describe('weight of the odds, relative to the likelihood of chosen completions (λ in the paper)'),
   learnPrompts: z

@@ -3,19 +3,18 @@
 import { percent, percents } from '../../percent.ts';
 import type { Diagnosis } from '../../run/diagnosis.ts';
 import { wilson } from '../../run/intervals.ts';
-import { count, figure } from '../../run/progress.ts';
+import { figure } from '../../run/progress.ts';
 import type { Report } from '../../run/report.ts';
 import {
   counted,
-  diagnosisSection,
   type Lines,
   linesOver,
+  reportRun,
   sampleCaption,
-  subtitle,
-  timeFigure,
+  tokensFigure,
   trainingAndHeldOut,
 } from '../../run/report-parts.ts';
-import { type MetricsRow, readInfo, readMetrics, readSamples } from '../../run/run.ts';
+import type { MetricsRow } from '../../run/run.ts';
 import { diagnosePreference } from '../diagnosis/preference.ts';
 import { diagnoseRun } from '../diagnosis/run.ts';
 import { tokensTable } from '../examples/token-rows.ts';
@@ -93,35 +92,31 @@ export const diagnosePreferenceRun = (folder: string): Diagnosis => diagnoseRun(
 
 /** The report of a training on preferences. @throws HeedError when the folder is not a run. */
 export function offlinePreferenceReport(folder: string): Report {
-  const { name, command, config, seed, started } = readInfo(folder);
-  const rows = readMetrics(folder);
-  const samples = readSamples(folder) as { kind: string }[];
-  const evaluated = rows.filter((row) => 'eval/kl' in row || 'loss/eval' in row);
-  const [first, last] = [evaluated[0], evaluated.at(-1)];
-  const sampled = sampleCaption(rows, 'items');
-  const card = (label: string, metric: string, note = '') =>
-    last && metric in last
-      ? [{ label, value: figure(last[metric]), note: `${note}from ${figure(first[metric])}` }]
-      : [];
-  return {
-    title: name,
-    subtitle: subtitle(started, command, seed),
-    summary: [
-      ...card('Reward', 'eval/reward'),
-      ...accuracyCard(last),
-      ...card('Held-out loss', 'loss/eval'),
-      ...card('KL', 'eval/kl', 'nats per completion, '),
-      { label: 'Tokens', value: count(rows.findLast((row) => 'tokens' in row)?.tokens ?? 0), note: 'without padding' },
-      timeFigure(folder, rows),
-    ],
-    sections: [
-      diagnosisSection(diagnosePreferenceRun(folder)),
-      ...charts.flatMap(([title, unit, caption, lines]) =>
-        linesOver(rows, title, unit, `${caption}${heldOutLines(lines) ? sampled : ''}`, lines, STEPS),
-      ),
-      ...tokensTable(samples),
-      ...completionsTable(samples),
-    ],
-    config: config as Record<string, unknown>,
-  };
+  return reportRun(folder, ({ command: how, rows, samples }) => {
+    const evaluated = rows.filter((row) => 'eval/kl' in row || 'loss/eval' in row);
+    const [first, last] = [evaluated[0], evaluated.at(-1)];
+    const sampled = sampleCaption(rows, 'items');
+    const card = (label: string, metric: string, note = '') =>
+      last && metric in last
+        ? [{ label, value: figure(last[metric]), note: `${note}from ${figure(first[metric])}` }]
+        : [];
+    return {
+      how,
+      summary: [
+        ...card('Reward', 'eval/reward'),
+        ...accuracyCard(last),
+        ...card('Held-out loss', 'loss/eval'),
+        ...card('KL', 'eval/kl', 'nats per completion, '),
+        tokensFigure(rows),
+      ],
+      diagnosis: diagnosePreferenceRun(folder),
+      sections: [
+        ...charts.flatMap(([title, unit, caption, lines]) =>
+          linesOver(rows, title, unit, `${caption}${heldOutLines(lines) ? sampled : ''}`, lines, STEPS),
+        ),
+        ...tokensTable(samples),
+        ...completionsTable(samples),
+      ],
+    };
+  });
 }

@@ -1,6 +1,6 @@
 /** Options of `processSupervision`. */
 import { z } from 'zod';
-import { wholeNumber } from '../../options.ts';
+import { optionalText, share, wholeNumber } from '../../options.ts';
 import { rankingDataSchema, rewardLearning, rewardTrainingSchema } from '../reward-model/options.ts';
 import { aggregates } from './steps.ts';
 
@@ -12,12 +12,9 @@ const supervisions = ['steps', 'first-error', 'outcome'] as const;
 
 /** Schema of the options of `processSupervision`: types, ranges, defaults and help texts. */
 export const processSchema = rewardTrainingSchema({
-  data: z
-    .string()
-    .optional()
-    .describe(
-      "completions in steps: a file, folder, pattern or name on the Hub (default: the model's own in the embedded world)",
-    ),
+  data: optionalText(
+    "completions in steps: a file, folder, pattern or name on the Hub (default: the model's own in the embedded world)",
+  ),
   completions: wholeNumber(2).default(500).describe('without --data: number of completions, labeled by sentence'),
   ...rankingDataSchema.pick({ onBadRow: true, length: true }).shape,
   truncate: z
@@ -40,13 +37,8 @@ export const processSchema = rewardTrainingSchema({
   ...rewardLearning('completion'),
   evaluation: z
     .object({
-      data: z.string().optional().describe('held-out completions in steps (default: a share of --data)'),
-      share: z
-        .number()
-        .min(0)
-        .lt(1)
-        .default(0.1)
-        .describe('share of prompts to hold out without --evaluation.data; 0: none'),
+      data: optionalText('held-out completions in steps (default: a share of --data)'),
+      share: share().default(0.1).describe('share of prompts to hold out without --evaluation.data; 0: none'),
       completions: wholeNumber(1).default(200).describe('without --data: number of held-out completions'),
     })
     .prefault({}),

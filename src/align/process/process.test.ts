@@ -12,7 +12,6 @@ import type { Completion } from '../reward-functions/reward-function.ts';
 import { openReward } from '../rewards/open.ts';
 import { encodeSteps, withinLength } from './data.ts';
 import { evaluateSteps } from './evaluation.ts';
-
 import { createProcess, type ProcessInput, type ProcessLearner, stepLoss, supervised } from './process.ts';
 
 const llama = smallModel();

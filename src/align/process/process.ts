@@ -34,13 +34,21 @@ import {
   createStateScorer,
   finishRewardModel,
   plainCalibration,
+  type RewardModel,
 } from '../reward-model/model.ts';
-import { trainedReward } from '../reward-model/trainable.ts';
-import { LEARNED, sampleHeldOut } from '../training/held-out.ts';
+import { type TrainedReward, trainedReward } from '../reward-model/trainable.ts';
 import { claim, type Input, type Live, type Opener, openerOf, openTemplated } from '../training/input.ts';
 import { fitMemory, partsWithin } from '../training/memory.ts';
-import { checkSameData } from '../training/progress.ts';
-import { adamw, evaluationIsDue, itemsOfStep, parameterCount, rates } from '../training/steps.ts';
+import {
+  adamw,
+  checkSameData,
+  evaluationIsDue,
+  itemsOfStep,
+  LEARNED,
+  parameterCount,
+  rates,
+  sampleHeldOut,
+} from '../training/steps.ts';
 import { stepMetrics } from '../training/train-model.ts';
 import { adapterBeside } from '../training/trainable.ts';
 import { type TrainingResult, trainingOf } from '../training/verb.ts';
@@ -172,52 +180,32 @@ interface ProcessState {
   fingerprint: string;
 }
 
-function createProcessLearner(
+/** Adds up the gradients of batches of labeled steps, within the memory. */
+function createStepTrainer(
   options: ProcessOptions,
-  begun: Beginning,
-  { train: all, heldOut }: ProcessData,
-  { onProgress }: Live,
+  model: RewardModel,
+  trained: TrainedReward,
+  length: number,
   own: Disposables,
 ) {
-  const { model } = begun;
-  const reading = { separator: separatorOf(options), aggregate: options.aggregate };
-  const { seed, batch: part, accumulate, epochs, supervision } = options;
-  const train = all.map((completion) => supervised(completion, supervision));
-  const batch = Math.min(part * accumulate, train.length);
-  const steps = Math.max(1, Math.round((train.length * epochs) / batch));
-  const padding = model.tokenizer.pad ?? 0;
-  const length = roomFor(train.reduce((most, { ids }) => Math.max(most, ids.length), 0));
-  const trained = own.use(trainedReward(model, options.lora, seed));
+  const { rank } = options.lora;
   const { parameters, frozen, linear } = trained;
+  const padding = model.tokenizer.pad ?? 0;
   const { tokens: tokensAtOnce } = fitMemory(options, {
     config: model.config,
     parameters: model.parameters,
     trained: parameters,
-    rank: options.lora.rank,
-    copies: Number(options.lora.rank > 0),
+    rank,
+    copies: Number(rank > 0),
     time: length,
     least: 1,
     logits: 0,
   });
+  const { checkpointLayers } = options;
   const trainer = own.use(
-    createPackedTrainer(model.config, parameters, stepLoss, {
-      checkpointLayers: options.checkpointLayers,
-      frozen,
-      linear,
-    }),
+    createPackedTrainer(model.config, parameters, stepLoss, { checkpointLayers, frozen, linear }),
   );
-  const optimizer = own.use(adamw(parameters, trainer.gradients, options));
-  const scorer = own.use(createStateScorer(model, trained));
-  const usual = 0.5 / Math.sqrt(parameterCount(parameters));
-  const rateOf = rates(options.learningRate ?? usual, steps, options);
-  let state: ProcessState = {
-    step: 0,
-    tokens: 0,
-    best: Number.POSITIVE_INFINITY,
-    fingerprint: stepsFingerprint(train),
-  };
-
-  /** Adds up the gradients of some completions of a batch that has `labels` labels in all. */
+  /** Adds the gradients of some completions of a batch that has `labels` labels in all. */
   async function learn(completions: readonly SteppedCompletion[], labels: number) {
     const laid = completionsBatch(completions, padding, length);
     // labels are in the order of packing
@@ -228,10 +216,53 @@ function createProcessLearner(
     const hits = Array.from(trainer.places(), (at, i) => Number(scores[at] * sign[i] > 0));
     return { loss: outputs.loss.data[0] as number, hits: hits.reduce((a, b) => a + b, 0), tokens: laid.tokens };
   }
+  return {
+    gradients: trainer.gradients,
+    /** Computes the gradients of a batch. */
+    async run(completions: readonly SteppedCompletion[]): Promise<{ loss: number; accuracy: number; tokens: number }> {
+      const labels = completions.reduce((sum, { at }) => sum + at.length, 0);
+      let [loss, hits, tokens] = [0, 0, 0];
+      trainer.reset();
+      const most = { most: options.batch, tokens: tokensAtOnce };
+      for (const some of partsWithin(completions, ({ ids }) => ids.length, most)) {
+        const done = await learn(some, labels);
+        loss += done.loss;
+        hits += done.hits;
+        tokens += done.tokens;
+      }
+      return { loss, accuracy: hits / labels, tokens };
+    },
+  };
+}
 
-  const tokensOf = (completions: readonly SteppedCompletion[]) => completions.map(({ ids }) => ids.length);
-  const learned = tokensOf(train).reduce((sum, tokens) => sum + tokens, 0) * ((steps * batch) / train.length);
-  const { sampled, restAtEnd } = sampleHeldOut(tokensOf(heldOut), {
+const lengthsOf = (completions: readonly SteppedCompletion[]): number[] => completions.map(({ ids }) => ids.length);
+
+function createProcessLearner(
+  options: ProcessOptions,
+  begun: Beginning,
+  { train: all, heldOut }: ProcessData,
+  { onProgress }: Live,
+  own: Disposables,
+) {
+  const { model } = begun;
+  const reading = { separator: separatorOf(options), aggregate: options.aggregate };
+  const { seed, epochs } = options;
+  const train = all.map((completion) => supervised(completion, options.supervision));
+  const lengths = lengthsOf(train);
+  const batch = Math.min(options.batch * options.accumulate, train.length);
+  const steps = Math.max(1, Math.round((train.length * epochs) / batch));
+  const trained = own.use(trainedReward(model, options.lora, seed));
+  const { parameters } = trained;
+  const longest = lengths.reduce((most, length) => Math.max(most, length), 0);
+  const trainer = createStepTrainer(options, model, trained, roomFor(longest), own);
+  const optimizer = own.use(adamw(parameters, trainer.gradients, options));
+  const scorer = own.use(createStateScorer(model, trained));
+  const usual = 0.5 / Math.sqrt(parameterCount(parameters));
+  const rateOf = rates(options.learningRate ?? usual, steps, options);
+  const fingerprint = stepsFingerprint(train);
+  let state: ProcessState = { step: 0, tokens: 0, best: Number.POSITIVE_INFINITY, fingerprint };
+  const learned = lengths.reduce((sum, tokens) => sum + tokens, 0) * ((steps * batch) / train.length);
+  const { sampled, restAtEnd } = sampleHeldOut(lengthsOf(heldOut), {
     parameters: parameterCount(model.parameters),
     work: LEARNED * learned,
     options,
@@ -256,12 +287,13 @@ function createProcessLearner(
   }
 
   /** The evaluation after a step, if one is due. The losses of the same completions decide which one is the best. */
-  async function evaluateAfter(step: number): Promise<ProcessEvaluation | undefined> {
-    if (!evaluationIsDue(step, steps, options)) return undefined;
+  async function evaluateAfterStep(): Promise<ProcessEvaluation | undefined> {
+    if (!evaluationIsDue(state.step, steps, options)) return undefined;
     const evaluation = await evaluate(sample);
-    if (evaluation) evaluation.best = evaluation.loss < state.best;
-    if (evaluation?.best) state = { ...state, best: evaluation.loss };
-    if (!evaluation || !restAtEnd || step < steps) return evaluation;
+    if (!evaluation) return undefined;
+    evaluation.best = evaluation.loss < state.best;
+    if (evaluation.best) state.best = evaluation.loss;
+    if (!restAtEnd || state.step < steps) return evaluation;
     return { ...(await evaluate(heldOut))!, best: evaluation.best };
   }
 
@@ -285,30 +317,12 @@ function createProcessLearner(
     /** One optimizer step, and an evaluation if it is due. */
     async next(): Promise<ProcessStep> {
       const rate = rateOf(state.step);
-      const completions = itemsOfStep(state.step, batch, train.length, seed).map((i) => train[i]);
-      const labels = completions.reduce((sum, { at }) => sum + at.length, 0);
-      let [loss, hits, tokens] = [0, 0, state.tokens];
-      trainer.reset();
-      for (const some of partsWithin(completions, ({ ids }) => ids.length, { most: part, tokens: tokensAtOnce })) {
-        const done = await learn(some, labels);
-        loss += done.loss;
-        hits += done.hits;
-        tokens += done.tokens;
-      }
+      const done = await trainer.run(itemsOfStep(state.step, batch, train.length, seed).map((i) => train[i]));
       const gradientNorm = await optimizer.stepFreely(rate);
-      const step = state.step + 1;
-      const evaluation = await evaluateAfter(step);
-      state = { ...state, step, tokens };
-      return {
-        step,
-        loss,
-        accuracy: hits / labels,
-        gradientNorm,
-        learningRate: rate,
-        tokens,
-        evaluation,
-        done: step >= steps,
-      };
+      state = { ...state, step: state.step + 1, tokens: state.tokens + done.tokens };
+      const { step, tokens } = state;
+      const metrics = { ...done, step, gradientNorm, learningRate: rate, tokens };
+      return { ...metrics, evaluation: await evaluateAfterStep(), done: step >= steps };
     },
     save: () => ({ state, tensors: { ...exportParameters(parameters), ...exportOptimizer(optimizer) } }),
     restore(checkpoint: { state: unknown; tensors: unknown }): void {

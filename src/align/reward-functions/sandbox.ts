@@ -24,8 +24,32 @@ import {
   tmpdir,
   writeFileSync,
 } from '../../node.ts';
-import { parseOptions } from '../../options.ts';
-import { networkRemoval } from './network-removal.ts';
+import { parseOptions, positive, wholeNumber } from '../../options.ts';
+
+/**
+ * A module that takes Node's network away from a program, for machines on which the system cannot. It replaces functions, no
+ * more: determined code finds others. Programs load it as a CommonJS file, before their own.
+ */
+const networkRemoval = `'use strict';
+const refuse = () => { throw new Error('the sandbox has no network'); };
+for (const name of ['fetch', 'WebSocket', 'EventSource']) {
+  Object.defineProperty(globalThis, name, { value: refuse, writable: false, configurable: false });
+}
+void [process.stdout, process.stderr]; // sockets, which open when they are first read
+const net = require('node:net');
+net.Socket.prototype.connect = refuse;
+net.Server.prototype.listen = refuse;
+const modules = [net, ...['dgram', 'dns', 'dns/promises', 'http', 'http2', 'https', 'tls'].map((name) => require('node:' + name))];
+for (const module of modules) {
+  for (const [name, value] of Object.entries(module)) {
+    if (typeof value === 'function') {
+      try { module[name] = refuse; } catch { /* it is only read */ }
+    }
+  }
+}
+for (const name of ['binding', '_linkedBinding', 'dlopen']) process[name] = refuse;
+require('node:module').syncBuiltinESMExports();
+`;
 
 /** The languages of programs. */
 export const sandboxLanguages = ['javascript', 'python'] as const;
@@ -39,16 +63,11 @@ export const sandboxSchema = z.object({
     .enum(['required', 'best'])
     .default('required')
     .describe('required: namespaces, or no run at all; best: namespaces, else permissions, which are weaker'),
-  seconds: z.number().positive().default(5).describe('seconds that the program may take; then it is killed'),
-  memory: z.number().int().min(32).default(256).describe('mebibytes of memory of a process'),
-  processes: z
-    .number()
-    .int()
-    .min(1)
-    .default(8)
-    .describe('processes and threads of a Python program; JavaScript has one'),
-  disk: z.number().int().min(1).default(16).describe('mebibytes that the program may write to its folder'),
-  output: z.number().int().min(1).default(64).describe('kibibytes that the program may print; then it is killed'),
+  seconds: positive().default(5).describe('seconds that the program may take; then it is killed'),
+  memory: wholeNumber(32).default(256).describe('mebibytes of memory of a process'),
+  processes: wholeNumber(1).default(8).describe('processes and threads of a Python program; JavaScript has one'),
+  disk: wholeNumber(1).default(16).describe('mebibytes that the program may write to its folder'),
+  output: wholeNumber(1).default(64).describe('kibibytes that the program may print; then it is killed'),
 });
 /** The options of `runSandboxed`. */
 export type SandboxOptions = z.input<typeof sandboxSchema>;

@@ -9,7 +9,7 @@ import { basename } from '../../node.ts';
 import { percent } from '../../percent.ts';
 import { unknownShare } from '../examples/account.ts';
 import type { Live } from '../training/input.ts';
-import { checkSameData } from '../training/progress.ts';
+import { checkSameData } from '../training/steps.ts';
 import { evaluateReward, judgedPairs } from './evaluation.ts';
 import { type FeatureProgress, readFeatures } from './features.ts';
 import { type Features, fitHead, type HeadFit } from './head-fit.ts';

@@ -1,7 +1,7 @@
 /** Options of the training of a reward model, and of its data. */
 import { z } from 'zod';
 import { embeddedModel } from '../../lm/model.ts';
-import { wholeNumber } from '../../options.ts';
+import { numberFrom, optionalText, positive, share, wholeNumber } from '../../options.ts';
 import { pairTruncations } from '../examples/pairs.ts';
 import { languageTrainingSchema } from '../training/options.ts';
 import { loraSchema } from '../training/trainable.ts';
@@ -19,7 +19,7 @@ export const rankingDataSchema = z.object({
     .default('drop')
     .describe('what to do with longer comparisons: leave them out, keep the start or the end, or stop'),
   listSize: wholeNumber(2).default(8).describe('maximum completions of a ranking; longer ones are split'),
-  ratingMargin: z.number().min(0).default(0).describe('margin of the loss per point of difference in ratings; 0: off'),
+  ratingMargin: numberFrom(0).default(0).describe('margin of the loss per point of difference in ratings; 0: off'),
   source: z.string().default('source').describe('column with the source of a comparison, for the evaluation'),
 });
 
@@ -55,21 +55,14 @@ export const rewardLearning = (item: 'ranking' | 'completion') => ({
   lora: loraSchema.prefault({}),
   batch: wholeNumber(1).default(32).describe(`${item}s computed at once`),
   accumulate: wholeNumber(1).default(1).describe('batches per optimizer step'),
-  epochs: z.number().positive().default(2).describe('passes over the data'),
-  learningRate: z
-    .number()
-    .positive()
-    .optional()
-    .describe('the highest learning rate (default: 0.5/√trained parameters)'),
-  weightDecay: z.number().min(0).default(0.01).describe('decoupled weight decay of matrices (AdamW)'),
+  epochs: positive().default(2).describe('passes over the data'),
+  learningRate: positive().optional().describe('the highest learning rate (default: 0.5/√trained parameters)'),
+  weightDecay: numberFrom(0).default(0.01).describe('decoupled weight decay of matrices (AdamW)'),
 });
 
 /** Schema of the options of `reward`: types, ranges, defaults and help texts. */
 export const rewardModelSchema = rewardTrainingSchema({
-  data: z
-    .string()
-    .optional()
-    .describe("comparisons: a file, folder, pattern or name on the Hub (default: the embedded world's)"),
+  data: optionalText("comparisons: a file, folder, pattern or name on the Hub (default: the embedded world's)"),
   world: z
     .enum(worlds)
     .default('reviews')
@@ -83,22 +76,17 @@ export const rewardModelSchema = rewardTrainingSchema({
     .describe(
       'train: weights, or adapters with --lora.rank; head: only the head, fitted in seconds to states of the frozen model',
     ),
-  features: z
-    .string()
-    .optional()
-    .describe(
-      "with --method head: folder for the model's states, to share them between runs (default: features, in the run)",
-    ),
+  features: optionalText(
+    "with --method head: folder for the model's states, to share them between runs (default: features, in the run)",
+  ),
   loss: z
     .enum(rankingLosses)
     .default('bradley-terry')
     .describe('loss of a ranking: over all its pairs, or over its order'),
-  centering: z
-    .number()
-    .min(0)
+  centering: numberFrom(0)
     .default(0.005)
     .describe('weight of the squared sums of scores, which keeps them near 0; 0: off'),
-  labelSmoothing: z.number().min(0).lt(0.5).default(0).describe('assumed share of wrong labels'),
+  labelSmoothing: numberFrom(0).lt(0.5).default(0).describe('assumed share of wrong labels'),
   lengthDebias: z
     .boolean()
     .default(false)
@@ -111,13 +99,8 @@ export const rewardModelSchema = rewardTrainingSchema({
   ...rewardLearning('ranking'),
   evaluation: z
     .object({
-      data: z.string().optional().describe('held-out comparisons (default: a share of --data)'),
-      share: z
-        .number()
-        .min(0)
-        .lt(1)
-        .default(0.1)
-        .describe('share of prompts to hold out without --evaluation.data; 0: none'),
+      data: optionalText('held-out comparisons (default: a share of --data)'),
+      share: share().default(0.1).describe('share of prompts to hold out without --evaluation.data; 0: none'),
       comparisons: wholeNumber(1)
         .default(400)
         .describe('without --data: number of held-out comparisons, without mistakes'),

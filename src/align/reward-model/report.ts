@@ -2,75 +2,72 @@
 
 import { percent, percents } from '../../percent.ts';
 import type { Diagnosis } from '../../run/diagnosis.ts';
-import { count } from '../../run/progress.ts';
 import type { Report, Section } from '../../run/report.ts';
 import {
   counted,
-  diagnosisSection,
   linesOver,
+  reportRun,
   sampleCaption,
-  subtitle,
-  timeFigure,
+  tableOf,
+  tokensFigure,
   trainingAndHeldOut,
 } from '../../run/report-parts.ts';
-import { readInfo, readMetrics, readSamples } from '../../run/run.ts';
 import { diagnoseReward } from '../diagnosis/reward.ts';
 import { diagnoseRun } from '../diagnosis/run.ts';
 import { tokensTable } from '../examples/token-rows.ts';
 import type { RewardEvaluation, Share } from './evaluation.ts';
-import type { RewardEvaluationRow } from './train.ts';
+import type { RewardStepEvaluation } from './reward.ts';
 
 const STEPS = ['optimizer steps'];
+
+/** A row of samples.jsonl with an evaluation. */
+export interface RewardEvaluationRow {
+  kind: 'evaluation';
+  step: number;
+  evaluation: RewardStepEvaluation;
+}
 
 /** The diagnosis of such a run: the one it stored, or one of the rows so far. */
 export const diagnoseRewardRun = (folder: string): Diagnosis => diagnoseRun(folder, diagnoseReward);
 
 /** The report of a run of `heed reward`. @throws HeedError when the folder is not a run. */
 export function rewardReport(folder: string): Report {
-  const { name, config, seed, started } = readInfo(folder);
-  const rows = readMetrics(folder);
-  const samples = readSamples(folder) as { kind: string }[];
-  const last = (samples as RewardEvaluationRow[]).findLast(({ kind }) => kind === 'evaluation')?.evaluation;
-  const both = (title: string, metric: string, yLabel: string, caption: string) =>
-    linesOver(rows, title, yLabel, caption, trainingAndHeldOut(metric), STEPS);
-  const one = (metric: string, title: string, yLabel: string, caption: string) =>
-    linesOver(rows, title, yLabel, caption, [[title, metric]], STEPS);
-  const tokens = rows.findLast((row) => 'tokens' in row)?.tokens ?? 0;
-  const sampled = sampleCaption(rows, 'pairs');
-  return {
-    title: name,
-    subtitle: subtitle(started, 'reward model', seed),
-    summary: [
-      ...(last ? summaryOf(last) : []),
-      { label: 'Tokens', value: count(tokens), note: 'without padding' },
-      timeFigure(folder, rows),
-    ],
-    sections: [
-      diagnosisSection(diagnoseRewardRun(folder)),
-      ...both(
-        'Accuracy',
-        'accuracy',
-        'share',
-        `Share of the pairs whose chosen completion has the higher reward.${sampled}`,
-      ),
-      ...both(
-        'Loss',
-        'loss',
-        'nats',
-        `In training, the whole loss; held out, the mean −log P of the preferences.${sampled}`,
-      ),
-      ...tokensTable(samples),
-      ...(last ? evaluationSections(last) : []),
-      ...one(
-        'disagreement',
-        'Disagreement',
-        'deviation',
-        "Standard deviation of the members' rewards of a held-out completion, on average.",
-      ),
-      ...one('gradient/norm', 'Norm of the gradient', 'norm', 'Before clipping, of all parameters together.'),
-    ],
-    config: config as Record<string, unknown>,
-  };
+  return reportRun(folder, ({ rows, samples }) => {
+    const last = (samples as RewardEvaluationRow[]).findLast(({ kind }) => kind === 'evaluation')?.evaluation;
+    const both = (title: string, metric: string, yLabel: string, caption: string) =>
+      linesOver(rows, title, yLabel, caption, trainingAndHeldOut(metric), STEPS);
+    const one = (metric: string, title: string, yLabel: string, caption: string) =>
+      linesOver(rows, title, yLabel, caption, [[title, metric]], STEPS);
+    const sampled = sampleCaption(rows, 'pairs');
+    return {
+      how: 'reward model',
+      summary: [...(last ? summaryOf(last) : []), tokensFigure(rows)],
+      diagnosis: diagnoseRewardRun(folder),
+      sections: [
+        ...both(
+          'Accuracy',
+          'accuracy',
+          'share',
+          `Share of the pairs whose chosen completion has the higher reward.${sampled}`,
+        ),
+        ...both(
+          'Loss',
+          'loss',
+          'nats',
+          `In training, the whole loss; held out, the mean −log P of the preferences.${sampled}`,
+        ),
+        ...tokensTable(samples),
+        ...(last ? evaluationSections(last) : []),
+        ...one(
+          'disagreement',
+          'Disagreement',
+          'deviation',
+          "Standard deviation of the members' rewards of a held-out completion, on average.",
+        ),
+        ...one('gradient/norm', 'Norm of the gradient', 'norm', 'Before clipping, of all parameters together.'),
+      ],
+    };
+  });
 }
 
 /** The key numbers of an evaluation. `label`: what its accuracy is. */
@@ -124,26 +121,19 @@ export function evaluationSections(evaluation: RewardEvaluation): Section[] {
       yLabel: 'share of the pairs',
       series: [{ name: 'pairs', x: [margins.map(({ middle }) => middle)], y: margins.map(({ share }) => share) }],
     },
-    sharesTable(
+    ...sharesTable(
       'Accuracy by length',
       'Length of the chosen completion compared with the rejected one.',
       'the chosen completion is',
       byLength.map(({ label, ...share }) => [label, share]),
     ),
-    ...(Object.keys(bySource).length > 0
-      ? [sharesTable('Accuracy by source', 'By the source that the data names.', 'source', Object.entries(bySource))]
-      : []),
+    ...sharesTable('Accuracy by source', 'By the source that the data names.', 'source', Object.entries(bySource)),
   ];
 }
 
-function sharesTable(title: string, caption: string, column: string, shares: readonly [string, Share][]): Section {
-  return {
-    kind: 'table',
-    title,
-    caption,
-    columns: [column, 'pairs', 'accuracy', '95 % interval'],
-    rows: shares
-      .filter(([, { n }]) => n > 0)
-      .map(([name, { n, accuracy, interval }]) => [name, n, percent(accuracy), percents(interval)]),
-  };
+function sharesTable(title: string, caption: string, column: string, shares: readonly [string, Share][]) {
+  const rows = shares
+    .filter(([, { n }]) => n > 0)
+    .map(([name, { n, accuracy, interval }]) => [name, n, percent(accuracy), percents(interval)]);
+  return tableOf(title, [column, 'pairs', 'accuracy', '95 % interval'], rows, caption);
 }

@@ -26,11 +26,18 @@ import type { Diagnosis } from '../../run/diagnosis.ts';
 import type { Training } from '../../run/training.ts';
 import { diagnoseReward } from '../diagnosis/reward.ts';
 import { unknownShare } from '../examples/account.ts';
-import { LEARNED, sampleHeldOut } from '../training/held-out.ts';
 import { claim, type Input, type Live, type Opener, openerOf, openModel, openTemplated } from '../training/input.ts';
 import { fitMemory } from '../training/memory.ts';
-import { checkSameData } from '../training/progress.ts';
-import { adamw, evaluationIsDue, itemsOfStep, parameterCount, rates } from '../training/steps.ts';
+import {
+  adamw,
+  checkSameData,
+  evaluationIsDue,
+  itemsOfStep,
+  LEARNED,
+  parameterCount,
+  rates,
+  sampleHeldOut,
+} from '../training/steps.ts';
 import { stepMetrics } from '../training/train-model.ts';
 import { adapterBeside } from '../training/trainable.ts';
 import { type TrainingResult, trainingOf } from '../training/verb.ts';
@@ -51,7 +58,7 @@ import {
 import { type RewardModelOptions, rewardModelSchema } from './options.ts';
 import { rankingsFingerprint } from './rankings.ts';
 import { type Chosen, completionsIn, type RewardData, readRewardData, referencesOf } from './read-rankings.ts';
-import { type TrainedReward, trainedReward } from './trainable.ts';
+import { trainedReward } from './trainable.ts';
 
 /** An evaluation on held-out comparisons. */
 export interface RewardStepEvaluation extends RewardEvaluation {
@@ -202,58 +209,179 @@ interface RewardState {
   fingerprint: string;
 }
 
-function createRewardLearner(
+type Members = ReturnType<typeof createMembers>;
+
+/** What each member is trained with. `batch` rankings make a step. */
+function createMembers(
   options: RewardModelOptions,
   begun: readonly Beginning[],
-  { train, heldOut }: RewardData,
-  { onProgress }: Live,
+  { rankings, lists }: Chosen,
+  batch: number,
   own: Disposables,
 ) {
-  const models = begun.map(({ model }) => model);
-  const { seed, batch: part, accumulate, epochs } = options;
-  const { rankings, lists } = train;
-  const unknown = unknownShare([rankings.completions], models[0].tokenizer);
-  const batch = Math.min(part * accumulate, lists.length);
-  const steps = Math.max(1, Math.round((lists.length * epochs) / batch));
+  const isAdapted = options.lora.rank > 0;
   const most = Math.max(...lists.map((list) => rankings.lists[list].levels.length));
   const shape = {
     length: roomFor(rankings.completions.lengths.reduce((a, b) => Math.max(a, b), 0)),
-    completions: Math.min(part, batch) * most,
-    padding: models[0].tokenizer.pad ?? 0,
+    completions: Math.min(options.batch, batch) * most,
+    padding: begun[0].model.tokenizer.pad ?? 0,
   };
-  const fitting = (model: RewardModel, trained: TrainedReward) =>
-    fitMemory(options, {
+  return begun.map(({ model }, index) => {
+    const trained = own.use(trainedReward(model, options.lora, seedFor(options.seed, 'member', index)));
+    const { parameters, frozen, linear } = trained;
+    const { tokens } = fitMemory(options, {
       config: model.config,
       parameters: model.parameters,
-      trained: trained.parameters,
+      trained: parameters,
       rank: options.lora.rank,
       // of the other members; and while adapters are saved, a merged copy
-      copies: models.length - 1 + Number(options.lora.rank > 0),
+      copies: begun.length - 1 + Number(isAdapted),
       time: shape.length,
       least: 2,
       logits: 0,
     });
-  const members = models.map((model, index) => {
-    const trained = own.use(trainedReward(model, options.lora, seedFor(seed, 'member', index)));
-    const { parameters, frozen, linear } = trained;
-    const { tokens } = fitting(model, trained);
-    const trainer = own.use(
-      createRankingTrainer(model.config, parameters, shape, options, {
-        checkpointLayers: options.checkpointLayers,
-        frozen,
-        linear,
-      }),
-    );
+    const { checkpointLayers } = options;
+    const program = { checkpointLayers, frozen, linear };
+    const trainer = own.use(createRankingTrainer(model.config, parameters, shape, options, program));
     const optimizer = own.use(adamw(parameters, trainer.gradients, options));
     const scorer = own.use(createRewardScorer(model, trained));
     return { trained, trainer, tokens, optimizer, scorer, prefix: `member${index}.` };
   });
+}
+
+/** Evaluates the members of a training whose steps learn `learned` tokens, and calibrates them. */
+function createRewardMeasure(
+  members: Members,
+  { train, heldOut }: RewardData,
+  parts: {
+    options: RewardModelOptions;
+    parameters: number;
+    learned: number;
+    known: Pick<RewardStepEvaluation, 'items' | 'unknown' | 'lengthCoefficient'>;
+    onProgress: Live['onProgress'];
+  },
+) {
+  const { options, parameters, learned, known, onProgress } = parts;
+  const { rankings: referred, lists: measurable } = heldOut ?? train;
+  const sample = sampleHeldOut(tokensOf(heldOut ?? train), { parameters, work: LEARNED * learned, options });
+  const [sampled, others] = [sample.sampled, sample.rest].map((some) => some.map((i) => measurable[i]));
+  const pairsInAll = judgedPairs(referred, measurable, referred.lengths).length;
+  const references = referencesOf({ rankings: referred, lists: sampled });
+  const calibrationBy = calibrationFor(options);
+  /** Of the latest evaluation, by its step: a model that is saved after it needs no further one. */
+  let calibrated: { step: number; calibrations: Calibrated[] } | undefined;
+
+  /** Each member's scores of some completions. Rejects with the signal's reason when it aborts. */
+  async function scoresFor(chosen: Chosen, completions: readonly number[], signal?: AbortSignal) {
+    const examples = completions.map(chosen.rankings.completion);
+    const scores: Float32Array[] = [];
+    for (const [i, { scorer }] of members.entries()) {
+      const onDone = (n: number) => {
+        signal?.throwIfAborted();
+        onProgress?.('completions evaluated', i * completions.length + n, members.length * completions.length);
+      };
+      onDone(0);
+      scores.push(await scorer.run(examples, onDone));
+    }
+    return scores;
+  }
+
+  return {
+    /** The calibrations of the members after a step. */
+    async calibrations(step: number): Promise<Calibrated[]> {
+      if (calibrated?.step === step) return calibrated.calibrations;
+      const calibrations: Calibrated[] = [];
+      for (const { scorer } of members) {
+        calibrations.push(calibrationBy(await scorer.run(references.map(referred.completion))));
+      }
+      return calibrations;
+    },
+    /**
+     * Evaluates the members after a step, on the sample or, with `isLast`, on all if that fits; `best` is not set.
+     * `sampleLoss` is that of the sample. Undefined without held-out comparisons.
+     */
+    async run(
+      step: number,
+      isLast: boolean,
+      signal?: AbortSignal,
+    ): Promise<{ evaluation: RewardStepEvaluation; sampleLoss: number } | undefined> {
+      if (!heldOut) return undefined;
+      const isWhole = isLast && sample.restAtEnd;
+      const lists = isWhole ? [...sampled, ...others] : sampled;
+      const completions = completionsIn({ ...heldOut, lists });
+      const scores = await scoresFor(heldOut, completions, signal);
+      const calibrations = scores.map((of) => calibrationBy(of.subarray(0, references.length)));
+      calibrated = { step, calibrations };
+      const { rewards, disagreement } = rewardsOf(heldOut, completions, scores, calibrations);
+      const scale = calibrations.reduce((sum, { calibration }) => sum + calibration.scale, 0) / calibrations.length;
+      const lossOf = (some: readonly number[]) => evaluateReward(judgedPairs(heldOut.rankings, some, rewards), scale);
+      const pairs = judgedPairs(heldOut.rankings, lists, rewards);
+      const evaluation = {
+        ...evaluateReward(pairs, scale),
+        ...(pairs.length < pairsInAll && { sampledFrom: pairsInAll }),
+        disagreement,
+        ...known,
+        best: false,
+      };
+      return { evaluation, sampleLoss: isWhole ? lossOf(sampled).loss : evaluation.loss };
+    },
+  };
+}
+
+/** Tokens of the completions of each ranking. */
+const tokensOf = (chosen: Chosen): number[] =>
+  chosen.lists.map((list) =>
+    completionsIn({ ...chosen, lists: [list] }).reduce((sum, i) => sum + chosen.rankings.completions.lengths[i], 0),
+  );
+
+/** The members' mean reward of some completions, by the completion, and how far the members differ on average. */
+function rewardsOf(
+  { rankings }: Chosen,
+  completions: readonly number[],
+  scores: readonly Float32Array[],
+  calibrations: readonly Calibrated[],
+): { rewards: Float32Array; disagreement: number } {
+  const rewards = new Float32Array(rankings.lengths.length);
+  let disagreement = 0;
+  for (const [i, completion] of completions.entries()) {
+    const each = scores.map((of, k) => of[i] * calibrations[k].gain + calibrations[k].calibration.shift);
+    const mean = each.reduce((sum, value) => sum + value, 0) / each.length;
+    rewards[completion] = mean;
+    const variance = each.reduce((sum, value) => sum + (value - mean) ** 2, 0) / each.length;
+    disagreement += Math.sqrt(variance) / completions.length;
+  }
+  return { rewards, disagreement };
+}
+
+function createRewardLearner(
+  options: RewardModelOptions,
+  begun: readonly Beginning[],
+  data: RewardData,
+  { onProgress }: Live,
+  own: Disposables,
+) {
+  const { seed, batch: part, accumulate, epochs } = options;
+  const { rankings, lists } = data.train;
+  const [{ model }] = begun;
+  const batch = Math.min(part * accumulate, lists.length);
+  const steps = Math.max(1, Math.round((lists.length * epochs) / batch));
+  const members = createMembers(options, begun, data.train, batch, own);
   const usual = 0.5 / Math.sqrt(parameterCount(members[0].trained.parameters));
   const rateOf = rates(options.learningRate ?? usual, steps, options);
   const fingerprint = rankingsFingerprint(rankings, lists);
   let state: RewardState = { step: 0, tokens: 0, best: Number.POSITIVE_INFINITY, fingerprint };
-
   const coefficient = options.lengthDebias ? lengthCoefficient(rankings, lists) : undefined;
+  const measure = createRewardMeasure(members, data, {
+    options,
+    parameters: parameterCount(model.parameters),
+    learned: tokensOf(data.train).reduce((sum, tokens) => sum + tokens, 0) * ((steps * batch) / lists.length),
+    known: {
+      items: lists.length,
+      unknown: unknownShare([rankings.completions], model.tokenizer),
+      ...(coefficient !== undefined && { lengthCoefficient: coefficient }),
+    },
+    onProgress,
+  });
   const rankingOf = (list: number) => {
     const ranking = rankings.ranking(list);
     if (coefficient === undefined) return ranking;
@@ -264,91 +392,12 @@ function createRewardLearner(
   const batchOf = (member: number, step: number) =>
     itemsOfStep(step, batch, lists.length, seedFor(seed, 'order', member)).map((i) => rankingOf(lists[i]));
 
-  const { rankings: referred, lists: measurable } = heldOut ?? train;
-  const tokensOf = (chosen: Chosen) =>
-    chosen.lists.map((list) =>
-      completionsIn({ ...chosen, lists: [list] }).reduce((sum, i) => sum + chosen.rankings.completions.lengths[i], 0),
-    );
-  const learned = tokensOf(train).reduce((sum, tokens) => sum + tokens, 0) * ((steps * batch) / lists.length);
-  const sample = sampleHeldOut(tokensOf({ rankings: referred, lists: measurable }), {
-    parameters: parameterCount(models[0].parameters),
-    work: LEARNED * learned,
-    options,
-  });
-  const [sampled, others] = [sample.sampled, sample.rest].map((some) => some.map((i) => measurable[i]));
-  const pairsInAll = judgedPairs(referred, measurable, referred.lengths).length;
-  const references = referencesOf({ rankings: referred, lists: sampled });
-  /** Of the latest evaluation, by its step: a model that is saved after it needs no further one. */
-  let calibrated: { step: number; calibrations: Calibrated[] } | undefined;
-  const calibrationBy = calibrationFor(options);
-  const calibrationsNow = async (): Promise<Calibrated[]> => {
-    if (calibrated?.step === state.step) return calibrated.calibrations;
-    const calibrations: Calibrated[] = [];
-    for (const { scorer } of members)
-      calibrations.push(calibrationBy(await scorer.run(references.map(referred.completion))));
-    return calibrations;
-  };
-
-  /** Evaluates the current model on some rankings, the sample first. `sampleLoss` is that of the sample. */
-  async function measure(
-    heldOut: Chosen,
-    signal?: AbortSignal,
-  ): Promise<{ evaluation: RewardStepEvaluation; sampleLoss: number }> {
-    const completions = completionsIn(heldOut);
-    const examples = completions.map(heldOut.rankings.completion);
-    const scores: Float32Array[] = [];
-    for (const [i, { scorer }] of members.entries()) {
-      const onDone = (n: number) => {
-        signal?.throwIfAborted();
-        onProgress?.('completions evaluated', i * completions.length + n, members.length * completions.length);
-      };
-      onDone(0);
-      scores.push(await scorer.run(examples, onDone));
-    }
-    const calibrations = scores.map((of) => calibrationBy(of.subarray(0, references.length)));
-    calibrated = { step: state.step, calibrations };
-    const rewards = new Float32Array(heldOut.rankings.lengths.length);
-    let disagreement = 0;
-    for (const [i, completion] of completions.entries()) {
-      const each = scores.map((of, k) => of[i] * calibrations[k].gain + calibrations[k].calibration.shift);
-      const mean = each.reduce((sum, value) => sum + value, 0) / each.length;
-      rewards[completion] = mean;
-      const variance = each.reduce((sum, value) => sum + (value - mean) ** 2, 0) / each.length;
-      disagreement += Math.sqrt(variance) / completions.length;
-    }
-    const scale = calibrations.reduce((sum, { calibration }) => sum + calibration.scale, 0) / calibrations.length;
-    const pairs = judgedPairs(heldOut.rankings, heldOut.lists, rewards);
-    const evaluation = {
-      ...evaluateReward(pairs, scale),
-      ...(pairs.length < pairsInAll && { sampledFrom: pairsInAll }),
-      disagreement,
-      items: lists.length,
-      unknown,
-      ...(coefficient !== undefined && { lengthCoefficient: coefficient }),
-      best: false,
-    };
-    const sampleLoss =
-      heldOut.lists === sampled
-        ? evaluation.loss
-        : evaluateReward(judgedPairs(heldOut.rankings, sampled, rewards), scale).loss;
-    return { evaluation, sampleLoss };
-  }
-
-  /**
-   * Evaluates the current model; `best` is not set. Undefined without held-out comparisons. Rejects with the signal's
-   * reason when it aborts.
-   */
-  const evaluate = async (signal?: AbortSignal): Promise<RewardStepEvaluation | undefined> =>
-    heldOut && (await measure({ ...heldOut, lists: sampled }, signal)).evaluation;
-
   /** The evaluation after a step, if one is due. The losses of the same comparisons decide which one is the best. */
   async function evaluateAfterStep(): Promise<RewardStepEvaluation | undefined> {
-    if (!heldOut || !evaluationIsDue(state.step, steps, options)) return undefined;
-    const isWhole = sample.restAtEnd && state.step >= steps;
-    const { evaluation, sampleLoss } = await measure({
-      ...heldOut,
-      lists: isWhole ? [...sampled, ...others] : sampled,
-    });
+    if (!evaluationIsDue(state.step, steps, options)) return undefined;
+    const measured = await measure.run(state.step, state.step >= steps);
+    if (!measured) return undefined;
+    const { evaluation, sampleLoss } = measured;
     evaluation.best = sampleLoss < state.best;
     if (evaluation.best) state.best = sampleLoss;
     return evaluation;
@@ -361,18 +410,22 @@ function createRewardLearner(
     /** What each member trains. */
     members: members.map(({ trained }) => trained),
     steps,
-    evaluate,
+    /**
+     * Evaluates the current model; `best` is not set. Undefined without held-out comparisons. Rejects with the signal's
+     * reason when it aborts.
+     */
+    evaluate: async (signal?: AbortSignal): Promise<RewardStepEvaluation | undefined> =>
+      (await measure.run(state.step, false, signal))?.evaluation,
     /**
      * Writes the model, or each member into its own folder, calibrated; adapters also in the folder `adapter` beside
      * it.
      */
     async saveModels(folder: string): Promise<void> {
-      const calibrations = await calibrationsNow();
+      const calibrations = await measure.calibrations(state.step);
       for (const [i, { trained }] of members.entries()) {
-        const calibrated = calibrations[i];
         const place = (folder: string) => (members.length === 1 ? folder : join(folder, `member-${i}`));
-        trained.save(place(folder), calibrated, { dtype: options.dtype });
-        trained.saveAdapter?.(place(adapterBeside(folder)), calibrated);
+        trained.save(place(folder), calibrations[i], { dtype: options.dtype });
+        trained.saveAdapter?.(place(adapterBeside(folder)), calibrations[i]);
       }
     },
     /** One optimizer step of each member, and an evaluation if it is due. */
@@ -389,20 +442,12 @@ function createRewardLearner(
       }
       state = { ...state, step: state.step + 1, tokens: state.tokens + tokens };
       const { step } = state;
-      return {
-        step,
-        loss,
-        accuracy,
-        gradientNorm,
-        learningRate: rate,
-        tokens: state.tokens,
-        evaluation: await evaluateAfterStep(),
-        done: step >= steps,
-      };
+      const metrics = { step, loss, accuracy, gradientNorm, learningRate: rate, tokens: state.tokens };
+      return { ...metrics, evaluation: await evaluateAfterStep(), done: step >= steps };
     },
     save(): { state: unknown; tensors: ReturnType<typeof exportParameters> } {
       const tensors = members.map(({ trained, optimizer, prefix }) => ({
-        ...renamed(exportParameters(trained.parameters), prefix),
+        ...exportParameters(trained.parameters, prefix),
         ...exportOptimizer(optimizer, `${prefix}optimizer.`),
       }));
       return { state, tensors: Object.assign({}, ...tensors) as ReturnType<typeof exportParameters> };
@@ -412,31 +457,22 @@ function createRewardLearner(
       checkSameData(saved, state, 'comparisons');
       const tensors = checkpoint.tensors as Parameters<typeof importParameters>[1];
       for (const { trained, optimizer, prefix } of members) {
-        const own = Object.entries(tensors).filter(([name]) => name.startsWith(prefix));
-        importParameters(
-          trained.parameters,
-          Object.fromEntries(own.map(([name, tensor]) => [name.slice(prefix.length), tensor])),
-        );
+        importParameters(trained.parameters, tensors, prefix);
         importOptimizer(optimizer, tensors, `${prefix}optimizer.`);
       }
       state = saved;
     },
     /** The trained models, calibrated and with adapters merged in. They are no longer disposed of with the learner. */
     async finish(): Promise<RewardModel[]> {
-      const models: RewardModel[] = [];
-      const calibrations = await calibrationsNow();
-      for (const [i, { trained }] of members.entries()) {
+      const calibrations = await measure.calibrations(state.step);
+      return members.map(({ trained }, i) => {
         trained.merge();
-        models.push(finishRewardModel(begun[i], calibrations[i], own));
-      }
-      return models;
+        return finishRewardModel(begun[i], calibrations[i], own);
+      });
     },
     [Symbol.dispose]: own[Symbol.dispose],
   };
 }
-
-const renamed = <T>(tensors: Record<string, T>, prefix: string): Record<string, T> =>
-  Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [`${prefix}${name}`, tensor]));
 
 function accuracyOf(rankings: readonly { levels: ArrayLike<number> }[], scores: ArrayLike<number>): number {
   let [right, pairs, at] = [0, 0, 0];

@@ -13,6 +13,7 @@ import type {
 import { Disposables } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
 import { chatTemplateKwargsSchema, chatTemplateSchema, templatedModel } from '../../lm/built-in-templates.ts';
+import { optionalText } from '../../options.ts';
 import { longestExample } from '../examples/examples.ts';
 import { encodeCompletion } from '../examples/pairs.ts';
 import { type Drift, driftOf, evaluateReward, judgedPairs, type RewardEvaluation } from '../reward-model/evaluation.ts';
@@ -21,7 +22,7 @@ import { rankingDataSchema } from '../reward-model/options.ts';
 import type { Rankings } from '../reward-model/rankings.ts';
 import { readRankings } from '../reward-model/read-rankings.ts';
 import { type Live, openSource, readSource, type Source, type Surroundings, separate } from '../training/input.ts';
-import { membersOf } from './open.ts';
+import { ensembleMembers } from './open.ts';
 
 /** Schema of the options of `judgeReward`: types, ranges, defaults and help texts. */
 export const rewardJudgmentSchema = rankingDataSchema.extend({
@@ -29,13 +30,10 @@ export const rewardJudgmentSchema = rankingDataSchema.extend({
     .string()
     .describe('a reward model or an ensemble: a folder or a name on the Hub, or several separated by commas'),
   data: z.string().describe('comparisons: a file, folder, pattern or name on the Hub'),
-  reference: z
-    .string()
-    .optional()
-    .describe('for the drift: completions like those of its training data (prompt and completion)'),
+  reference: optionalText('for the drift: completions like those of its training data (prompt and completion)'),
   chatTemplate: chatTemplateSchema,
   chatTemplateKwargs: chatTemplateKwargsSchema,
-  policy: z.string().optional().describe('for the drift: completions of the policy that it will reward'),
+  policy: optionalText('for the drift: completions of the policy that it will reward'),
 });
 /** The options of `judgeReward`, with their defaults. */
 export type JudgmentOptions = z.output<typeof rewardJudgmentSchema>;
@@ -90,7 +88,7 @@ async function judge(options: JudgmentOptions, live: Live): Promise<RewardJudgme
   using own = new Disposables();
   const models = [live.model ?? []].flat() as RewardModel[];
   if (live.model === undefined) {
-    for (const name of options.model.split(',').flatMap((name) => membersOf(name.trim()))) {
+    for (const name of options.model.split(',').flatMap((name) => ensembleMembers(name.trim()))) {
       models.push(own.use(await loadRewardModel(name, live.pull)));
     }
   }

@@ -10,6 +10,7 @@ import type { SafetensorsTensor } from '../../engine/safetensors.ts';
 import { HeedError } from '../../error.ts';
 import { SCORE } from '../../lm/layout.ts';
 import { exportParameters, importParameters } from '../../nn/parameters.ts';
+import { numberFrom, positive } from '../../options.ts';
 import type { Preference } from '../../preference/comparison.ts';
 import { random, seedFor } from '../../random.ts';
 import { readStepReading } from '../process/model.ts';
@@ -43,16 +44,12 @@ export const learningSchema = z.object({
     .optional()
     .describe('earlier comparisons to replay, as --data of heed reward (default: none)')
     .meta({ inFileOnly: true }),
-  replay: z
-    .number()
-    .min(0)
+  replay: numberFrom(0)
     .default(1)
     .describe('earlier comparisons to replay per new judgment; 0: none')
     .meta({ inFileOnly: true }),
-  epochs: z.number().positive().default(2).describe('passes over the comparisons in a fit').meta({ inFileOnly: true }),
-  learningRate: z
-    .number()
-    .positive()
+  epochs: positive().default(2).describe('passes over the comparisons in a fit').meta({ inFileOnly: true }),
+  learningRate: positive()
     .optional()
     .describe('the highest learning rate of the reward model (default: 0.5/√parameters)')
     .meta({ inFileOnly: true }),

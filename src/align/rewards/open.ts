@@ -18,9 +18,12 @@ import type { TextOrMessages } from '../../data/format.ts';
 import { Disposables, opening } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
 import type { PullOptions } from '../../lm/hub.ts';
-import type { Model } from '../../lm/model.ts';
-import { existsSync, join, readdirSync, statSync } from '../../node.ts';
-import { parseOptions } from '../../options.ts';
+import { loadAdapter } from '../../lm/lora.ts';
+import { baseFolder, type Model, modelFolder } from '../../lm/model.ts';
+import { weightedLinear } from '../../nn/decoder.ts';
+import { loraLinear } from '../../nn/lora.ts';
+import { existsSync, join, readdirSync, realpathSync, statSync } from '../../node.ts';
+import { numberFrom, parseOptions, positive, wholeNumber } from '../../options.ts';
 import { createRegistry } from '../../registry.ts';
 import { type ProcessModel, processModelOf, processReward, readStepReading } from '../process/model.ts';
 import {
@@ -37,7 +40,6 @@ import {
   type Reward,
   type Scores,
 } from '../reward-functions/reward-function.ts';
-import { rewardModelOver } from '../reward-model/adapted.ts';
 import {
   checkRewardModel,
   createRewardScorer,
@@ -45,30 +47,60 @@ import {
   loadRewardModel,
   plainCalibration,
   type RewardModel,
+  readCalibration,
+  rewardModelOf,
   type ScorerOptions,
 } from '../reward-model/model.ts';
 import { isModel, type Live } from '../training/input.ts';
 import { reviewReward, reviewRewards } from '../world/rewards.ts';
 
+interface AdaptedReward extends ScorerOptions {
+  /** The reward model; its parameters are only the adapters and the head. */
+  model: RewardModel;
+}
+
+/**
+ * A reward model over the weights of `base`, which stay the caller's; undefined if it is a whole model or has another
+ * base.
+ *
+ * @throws HeedError when the adapters have no head with one label.
+ */
+async function rewardModelOver(
+  base: Model,
+  nameOrFolder: string,
+  pull: PullOptions = {},
+): Promise<AdaptedReward | undefined> {
+  const folder = await modelFolder(nameOrFolder, pull);
+  const of = await baseFolder(folder, pull);
+  if (of === undefined || base.folder === undefined || realpathSync(of) !== realpathSync(base.folder)) return undefined;
+  const { config } = base;
+  const { parameters, options } = loadAdapter(folder, config, base.architecture);
+  try {
+    const model = rewardModelOf({ ...base, folder, parameters }, readCalibration(folder));
+    checkRewardModel(model);
+    return {
+      model,
+      weights: { ...base.parameters.values, ...parameters.values },
+      linear: loraLinear(config, options, weightedLinear(config)),
+    };
+  } catch (error) {
+    parameters[Symbol.dispose]();
+    throw error;
+  }
+}
+
 /** Schema of how a reward is called: timeout, retries, and the pessimism of an ensemble. */
 export const rewardCallSchema = z.object({
-  timeout: z.number().positive().default(60).describe('seconds before a call of a function or an endpoint times out'),
-  retries: z
-    .number()
-    .int()
-    .min(0)
+  timeout: positive().default(60).describe('seconds before a call of a function or an endpoint times out'),
+  retries: wholeNumber(0)
     .default(3)
     .describe('retries of a failed call of a function or an endpoint')
     .meta({ inFileOnly: true }),
-  pause: z
-    .number()
-    .min(0)
+  pause: numberFrom(0)
     .default(0.5)
     .describe('seconds before the first retry, doubled for each further one')
     .meta({ inFileOnly: true }),
-  pessimism: z
-    .number()
-    .min(0)
+  pessimism: numberFrom(0)
     .default(0)
     .describe("for an ensemble: standard deviations of its members' rewards to subtract from their mean; 0: off"),
 });
@@ -184,7 +216,7 @@ export function weightedIn(text: string): { weight: number; text: string }[] {
 /** Matches names that are not models: an address, or a file with a function. */
 const outside = /^https?:\/\/|\.m?[jt]s$/;
 
-const foldersIn = (text: string): string[] => text.split(',').flatMap((name) => membersOf(name.trim()));
+const foldersIn = (text: string): string[] => text.split(',').flatMap((name) => ensembleMembers(name.trim()));
 
 /** Whether a reward's name is an ensemble, or a sum with one. */
 export const hasEnsemble = (text: string): boolean =>
@@ -261,7 +293,7 @@ function together(rewards: readonly OpenReward[], join: (rewards: readonly OpenR
 }
 
 /** The folders of an ensemble's members, in order; for any other folder, file or name, that name alone. */
-export function membersOf(name: string): string[] {
+export function ensembleMembers(name: string): string[] {
   const isFolder = statSync(name, { throwIfNoEntry: false })?.isDirectory();
   if (!isFolder || existsSync(join(name, 'config.json'))) return [name];
   const members = readdirSync(name).filter((entry) => /^member-\d+$/.test(entry));

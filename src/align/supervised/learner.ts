@@ -10,13 +10,23 @@ import { exportParameters, importParameters } from '../../nn/parameters.ts';
 import { seedFor } from '../../random.ts';
 import { type Examples, subset } from '../examples/examples.ts';
 import type { TokenSequence } from '../examples/token-view.ts';
-import { LEARNED, sampleHeldOut } from '../training/held-out.ts';
 import type { Surroundings } from '../training/input.ts';
 import { fitMemory } from '../training/memory.ts';
 import type { LanguageTrainingOptions } from '../training/options.ts';
-import { checkSameData, evaluated, type LossHistory, newLossHistory, stepped } from '../training/progress.ts';
 import type { SamplePrompt } from '../training/samples.ts';
-import { adamw, evaluationIsDue, parameterCount, rates } from '../training/steps.ts';
+import {
+  adamw,
+  checkSameData,
+  evaluated,
+  evaluationIsDue,
+  LEARNED,
+  type LossHistory,
+  newLossHistory,
+  parameterCount,
+  rates,
+  sampleHeldOut,
+  stepped,
+} from '../training/steps.ts';
 import { type LoraSettings, type Trained, trainedPart } from '../training/trainable.ts';
 import {
   type BatchShape,

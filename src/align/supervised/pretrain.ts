@@ -23,36 +23,28 @@ import { createModelInParts, modelFolder } from '../../lm/model.ts';
 import { loadTokenizer, type Tokenizer, tokenizerFrom } from '../../lm/tokenizer.ts';
 import type { DecoderConfig } from '../../nn/decoder-config.ts';
 import { breathe, inTurns } from '../../node.ts';
+import { numberFrom, optionalText, positive, wholeNumber } from '../../options.ts';
 import { encodeRow } from '../examples/encode.ts';
 import { fingerprint, gatherExamples, holdOut, listOf, subset } from '../examples/examples.ts';
 import { type Input, type Live, type Opener, openerOf, openSource, readSource } from '../training/input.ts';
 import { languageTrainingSchema } from '../training/options.ts';
 import { createReviewTokenizer, measureTexts, reviewTexts, worlds } from '../world/demonstrations.ts';
 import { createLanguageLearner, type LanguageLearner, type LanguageLearnerParts } from './learner.ts';
-import { createTrainingRows, datasetRows, packExamples } from './rows.ts';
-import { readSamplePrompts, samplePrompts } from './sample-prompts.ts';
+import { createTrainingRows, datasetRows, packExamples, readSamplePrompts, samplePrompts } from './rows.ts';
 import { type LanguageTraining, languageTraining } from './train.ts';
 
-const size = (value: number) => z.number().int().min(1).default(value);
+const size = (value: number) => wholeNumber(1).default(value);
 
 const { shape } = languageTrainingSchema;
 
 /** Schema of the options of `pretrain`: types, ranges, defaults and help texts. */
 export const pretrainSchema = z
   .object({
-    data: z
-      .string()
-      .optional()
-      .describe("texts: a file, folder, pattern or name on the Hub (default: the embedded world's)"),
+    data: optionalText("texts: a file, folder, pattern or name on the Hub (default: the embedded world's)"),
     world: z.enum(worlds).default('reviews').describe('without --data: the embedded world to learn'),
-    tokenizer: z
-      .string()
-      .optional()
-      .describe('tokenizer: a folder, a GGUF file or a name on the Hub (default: trained on the data)'),
-    vocabulary: z.number().int().min(259).default(2048).describe('vocabulary size of a tokenizer trained on the data'),
-    tokens: z
-      .number()
-      .min(1)
+    tokenizer: optionalText('tokenizer: a folder, a GGUF file or a name on the Hub (default: trained on the data)'),
+    vocabulary: wholeNumber(259).default(2048).describe('vocabulary size of a tokenizer trained on the data'),
+    tokens: numberFrom(1)
       .optional()
       .describe('tokens to train on (default: 2.5 million; with --data, one pass over it)'),
     length: size(96).describe('tokens per row; longer texts are split'),
@@ -60,23 +52,31 @@ export const pretrainSchema = z
     hidden: size(128).describe('size of the hidden state'),
     layers: size(4).describe('number of layers'),
     heads: size(4).describe('number of attention heads'),
-    keyValueHeads: z.number().int().min(1).optional().describe('number of key and value heads (default: --heads)'),
+    keyValueHeads: wholeNumber(1).optional().describe('number of key and value heads (default: --heads)'),
     feedForward: size(352).describe('size of the feed-forward layers'),
     maxPositions: size(128).describe('maximum length of a sequence, in tokens'),
-    deviation: z.number().positive().default(0.04).describe('standard deviation of initial weights'),
+    deviation: positive().default(0.04).describe('standard deviation of initial weights'),
     ...shape,
     // the best settings found for the embedded world
     rows: size(32).describe(shape.rows.description!),
-    learningRate: z.number().positive().default(4e-3).describe('the highest learning rate'),
+    learningRate: positive().default(4e-3).describe('the highest learning rate'),
     schedule: shape.schedule
       .unwrap()
       .default('cosine_with_min_lr')
       .describe('how the learning rate changes after the warmup'),
-    minimumRate: shape.minimumRate.unwrap().default(0.1).describe('the last learning rate, as a share of the highest'),
+    minimumRate: shape.minimumRate
+      .unwrap()
+      .default(0.1)
+      .describe('the last learning rate, as a share of the highest')
+      .meta({ inFileOnly: true }),
     warmup: shape.warmup.unwrap().default(0.06).describe('share of the steps over which the learning rate rises'),
-    weightDecay: shape.weightDecay.unwrap().default(0.1).describe('decoupled weight decay of matrices (AdamW); 0: off'),
-    beta2: shape.beta2.unwrap().default(0.95).describe("AdamW's β₂, for squared gradients"),
-    evaluations: z.number().int().min(0).default(10).describe('evaluations during training, evenly spaced'),
+    weightDecay: shape.weightDecay
+      .unwrap()
+      .default(0.1)
+      .describe('decoupled weight decay of matrices (AdamW); 0: off')
+      .meta({ inFileOnly: true }),
+    beta2: shape.beta2.unwrap().default(0.95).describe("AdamW's β₂, for squared gradients").meta({ inFileOnly: true }),
+    evaluations: wholeNumber(0).default(10).describe('evaluations during training, evenly spaced'),
   })
   .refine(({ length, maxPositions }) => length <= maxPositions, {
     path: ['length'],

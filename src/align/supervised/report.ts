@@ -1,20 +1,18 @@
 /** The report of a training by maximum likelihood, from the run's folder. */
 
 import type { Diagnosis } from '../../run/diagnosis.ts';
-import { count } from '../../run/progress.ts';
 import type { LineChart } from '../../run/report/line-chart.ts';
 import type { Report } from '../../run/report.ts';
 import {
   counted,
-  diagnosisSection,
   linesOver,
+  reportRun,
   sampleCaption,
   seriesOf,
-  subtitle,
-  timeFigure,
+  tokensFigure,
   trainingAndHeldOut,
 } from '../../run/report-parts.ts';
-import { type MetricsRow, readInfo, readMetrics, readSamples } from '../../run/run.ts';
+import type { MetricsRow } from '../../run/run.ts';
 import { diagnoseRun } from '../diagnosis/run.ts';
 import { diagnoseSupervised } from '../diagnosis/supervised.ts';
 import { tokensTable } from '../examples/token-rows.ts';
@@ -33,59 +31,45 @@ export const diagnoseTextRun = (folder: string): Diagnosis => diagnoseRun(folder
 
 /** The report of a run of `heed sft`, `heed pretrain` or `heed distill`. @throws HeedError when the folder is not a run. */
 export function languageReport(folder: string): Report {
-  const { name, command, config, seed, started } = readInfo(folder);
-  const { divergence = 'none' } = config as { divergence?: string };
-  const rows = readMetrics(folder);
-  const samples = readSamples(folder) as { kind: string }[];
-  const evaluated = rows.filter((row) => 'loss/eval' in row);
-  const [first, last] = [evaluated[0], evaluated.at(-1)];
-  const best = evaluated.slice(1).reduce<MetricsRow | undefined>(lower, undefined);
-  const one = (metric: string, title: string, yLabel: string, caption: string) =>
-    linesOver(rows, title, yLabel, caption, [[title, metric]], STEPS);
-  return {
-    title: name,
-    subtitle: subtitle(started, KINDS[command] ?? command, seed),
-    summary: [
-      ...(last
-        ? [
-            {
-              label: 'Held-out loss',
-              value: last['loss/eval'].toFixed(3),
-              note: `nats per token, ${from(first)}${intervalOf(last)}`,
-            },
-            ...('perplexity' in last
-              ? [
-                  {
-                    label: 'Perplexity',
-                    value: last.perplexity.toFixed(2),
-                    note: `from ${first.perplexity.toFixed(2)}`,
-                  },
-                ]
-              : []),
-          ]
-        : []),
-      { label: 'Tokens', value: count(rows.findLast((row) => 'tokens' in row)?.tokens ?? 0), note: 'without padding' },
-      timeFigure(folder, rows),
-    ],
-    sections: [
-      diagnosisSection(diagnoseTextRun(folder)),
-      lossChart(rows, best, divergence === 'none' ? '−log p' : 'divergence from the teacher'),
-      ...tokensTable(samples),
-      ...completionsTable(samples),
-      ...one('reward/true', 'True reward', 'reward', 'Mean over completions of all prompts of the embedded world.'),
-      ...one('text/accepted', 'Well-formed sentences', 'share', 'Share of sentences that the grammar accepts.'),
-      ...one(
-        'text/coherent',
-        'Coherent texts',
-        'share',
-        'Share of texts that the grammar could have written as a whole.',
-      ),
-      ...one('gradient/norm', 'Norm of the gradient', 'norm', 'Before clipping, of all parameters together.'),
-      ...one('learning_rate', 'Learning rate', 'rate', 'By the schedule.'),
-    ],
-    config: config as Record<string, unknown>,
-  };
+  return reportRun(folder, ({ command, config, rows, samples }) => {
+    const { divergence = 'none' } = config as { divergence?: string };
+    const evaluated = rows.filter((row) => 'loss/eval' in row);
+    const [first, last] = [evaluated[0], evaluated.at(-1)];
+    const best = evaluated.slice(1).reduce<MetricsRow | undefined>(lower, undefined);
+    const one = (metric: string, title: string, yLabel: string, caption: string) =>
+      linesOver(rows, title, yLabel, caption, [[title, metric]], STEPS);
+    return {
+      how: KINDS[command] ?? command,
+      summary: [
+        ...(last
+          ? card('Held-out loss', last['loss/eval'].toFixed(3), `nats per token, ${from(first)}${intervalOf(last)}`)
+          : []),
+        ...(last && 'perplexity' in last
+          ? card('Perplexity', last.perplexity.toFixed(2), `from ${first.perplexity.toFixed(2)}`)
+          : []),
+        tokensFigure(rows),
+      ],
+      diagnosis: diagnoseTextRun(folder),
+      sections: [
+        lossChart(rows, best, divergence === 'none' ? '−log p' : 'divergence from the teacher'),
+        ...tokensTable(samples),
+        ...completionsTable(samples),
+        ...one('reward/true', 'True reward', 'reward', 'Mean over completions of all prompts of the embedded world.'),
+        ...one('text/accepted', 'Well-formed sentences', 'share', 'Share of sentences that the grammar accepts.'),
+        ...one(
+          'text/coherent',
+          'Coherent texts',
+          'share',
+          'Share of texts that the grammar could have written as a whole.',
+        ),
+        ...one('gradient/norm', 'Norm of the gradient', 'norm', 'Before clipping, of all parameters together.'),
+        ...one('learning_rate', 'Learning rate', 'rate', 'By the schedule.'),
+      ],
+    };
+  });
 }
+
+const card = (label: string, value: string, note: string) => [{ label, value, note }];
 
 /** The 95 % interval of the held-out loss, and of how many texts it is. */
 const intervalOf = (row: MetricsRow): string =>

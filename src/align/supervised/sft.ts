@@ -18,6 +18,7 @@ import type { MessagesRow, PromptCompletionRow, TextRow } from '../../data/rows.
 import { opening } from '../../disposables.ts';
 import { embeddedModel, type Model } from '../../lm/model.ts';
 import { basename } from '../../node.ts';
+import { optionalText, positive, share, wholeNumber } from '../../options.ts';
 import { accountRows, unknownShare } from '../examples/account.ts';
 import { losses } from '../examples/encode.ts';
 import {
@@ -47,32 +48,23 @@ import type { SamplePrompt } from '../training/samples.ts';
 import { loraSchema } from '../training/trainable.ts';
 import { measureResponses, reviewDemonstrations, reviewSamplePrompts, worlds } from '../world/demonstrations.ts';
 import { createLanguageLearner, type LanguageLearner, type LanguageLearnerParts } from './learner.ts';
-import { datasetRows } from './rows.ts';
-import { readSamplePrompts, samplePrompts } from './sample-prompts.ts';
+import { datasetRows, readSamplePrompts, samplePrompts } from './rows.ts';
 import { type LanguageTraining, languageTraining } from './train.ts';
 
 /** Schema of the options of `sft`: types, ranges, defaults and help texts. */
 export const sftSchema = z.object({
   model: z.string().default(embeddedModel).describe('the model to train: a folder, a GGUF file or a name on the Hub'),
-  data: z
-    .string()
-    .optional()
-    .describe("demonstrations: a file, folder, pattern or name on the Hub (default: the embedded world's)"),
+  data: optionalText("demonstrations: a file, folder, pattern or name on the Hub (default: the embedded world's)"),
   world: z.enum(worlds).default('reviews').describe('without --data: the embedded world to learn'),
-  demonstrations: z.number().int().min(2).default(2000).describe('without --data: number of demonstrations'),
+  demonstrations: wholeNumber(2).default(2000).describe('without --data: number of demonstrations'),
   onBadRow: z.enum(['error', 'skip']).default('error').describe('what to do with a bad row: stop, or leave it out'),
   loss: z
     .enum(losses)
     .optional()
     .describe("which tokens to learn (default: of prompts the completion, of messages the assistant's, of texts all)"),
-  epochs: z.number().positive().default(3).describe('passes over the data'),
-  steps: z.number().int().min(1).optional().describe('optimizer steps, in place of --epochs'),
-  length: z
-    .number()
-    .int()
-    .min(2)
-    .optional()
-    .describe('tokens per row (default: those of the longest example, at most 1024)'),
+  epochs: positive().default(3).describe('passes over the data'),
+  steps: wholeNumber(1).optional().describe('optimizer steps, in place of --epochs'),
+  length: wholeNumber(2).optional().describe('tokens per row (default: those of the longest example, at most 1024)'),
   truncate: z
     .enum(truncations)
     .default('cut')
@@ -81,11 +73,8 @@ export const sftSchema = z.object({
   packing: z.boolean().default(true).describe('pack several examples into a row; otherwise each is padded'),
   evaluation: z
     .object({
-      data: z.string().optional().describe('held-out data (default: a share of --data)'),
-      share: z
-        .number()
-        .min(0)
-        .lt(1)
+      data: optionalText('held-out data (default: a share of --data)'),
+      share: share()
         .default(0.05)
         .describe('share to hold out without --evaluation.data, at most 1000 examples; 0: none'),
     })

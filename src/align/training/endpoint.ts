@@ -1,13 +1,14 @@
 /** Models behind endpoints compatible with OpenAI's: how they are named, called and refuse. */
 import { z } from 'zod';
 import { HeedError } from '../../error.ts';
+import { numberFrom, positive, wholeNumber } from '../../options.ts';
 
 /** Schema of how a model's endpoint is called: timeouts, retries, concurrency and the key. */
 export const endpointCallSchema = z.object({
-  timeout: z.number().positive().default(120).describe('seconds before a request to an endpoint times out'),
-  retries: z.number().int().min(0).default(5).describe('retries of a request that fails or finds the server busy'),
-  pause: z.number().min(0).default(1).describe('seconds before the first retry, doubled for each further one'),
-  atOnce: z.number().int().min(1).default(8).describe('concurrent requests'),
+  timeout: positive().default(120).describe('seconds before a request to an endpoint times out'),
+  retries: wholeNumber(0).default(5).describe('retries of a request that fails or finds the server busy'),
+  pause: numberFrom(0).default(1).describe('seconds before the first retry, doubled for each further one'),
+  atOnce: wholeNumber(1).default(8).describe('concurrent requests'),
   key: z
     .string()
     .default('OPENAI_API_KEY')

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { LEARNED, sampleHeldOut } from './held-out.ts';
+import { LEARNED, sampleHeldOut } from './steps.ts';
 
 const lengths = Array.from({ length: 400 }, (_, i) => 100 + (i % 200));
 const total = lengths.reduce((a, b) => a + b, 0);

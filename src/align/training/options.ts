@@ -4,14 +4,14 @@ import { PRECISIONS } from '../../engine/precision.ts';
 import { chatTemplateKwargsSchema, chatTemplateSchema } from '../../lm/built-in-templates.ts';
 import { FLOAT_DTYPES } from '../../lm/floats.ts';
 import { schedules } from '../../nn/schedule.ts';
-import { wholeNumber } from '../../options.ts';
+import { numberFrom, optionalText, positive, share, wholeNumber } from '../../options.ts';
 import { parseBytes } from './program-memory.ts';
 
 const samplesSchema = z.object({
   count: wholeNumber(0).default(4).describe('prompts to complete at each evaluation, to read; 0: none'),
-  data: z.string().optional().describe('prompts to complete (default: the beginnings of held-out examples)'),
+  data: optionalText('prompts to complete (default: the beginnings of held-out examples)'),
   maxTokens: wholeNumber(1).default(96).describe('maximum tokens of a completion'),
-  temperature: z.number().min(0).default(1).describe('sampling temperature; 0: always the likeliest token'),
+  temperature: numberFrom(0).default(1).describe('sampling temperature; 0: always the likeliest token'),
 });
 
 /** Schema of the options that all trainings of language models share: types, ranges, defaults and help texts. */
@@ -19,33 +19,28 @@ export const languageTrainingSchema = z.object({
   seed: wholeNumber(0).default(0).describe('seed of all random draws'),
   rows: wholeNumber(1).default(8).describe('rows computed at once'),
   accumulate: wholeNumber(1).default(1).describe('batches of --rows per optimizer step'),
-  learningRate: z.number().positive().optional().describe('the highest learning rate (default: 1/√trained parameters)'),
-  learningRateFactor: z
-    .number()
-    .positive()
-    .default(1)
-    .describe('multiplies the highest learning rate')
-    .meta({ inFileOnly: true }),
+  learningRate: positive().optional().describe('the highest learning rate (default: 1/√trained parameters)'),
+  learningRateFactor: positive().default(1).describe('multiplies the highest learning rate').meta({ inFileOnly: true }),
   schedule: z
     .string()
     .refine(schedules.has, { error: () => `expected one of ${schedules.names().join(', ')}` })
     .default('linear')
     .describe(`how the learning rate changes after the warmup: ${schedules.names().join(', ')}`),
-  minimumRate: z
-    .number()
-    .min(0)
+  minimumRate: numberFrom(0)
     .max(1)
     .default(0)
-    .describe('with schedule cosine_with_min_lr: the last learning rate, as a share of the highest'),
-  warmup: z
-    .number()
-    .min(0)
-    .lt(1)
-    .default(0.03)
-    .describe('share of the steps over which the learning rate rises from 0'),
-  weightDecay: z.number().min(0).default(0).describe('decoupled weight decay of matrices (AdamW); 0: off'),
-  beta2: z.number().min(0).lt(1).default(0.999).describe("AdamW's β₂, for squared gradients"),
-  maxGradientNorm: z.number().positive().default(1).describe('gradients are clipped to this global norm'),
+    .describe('with schedule cosine_with_min_lr: the last learning rate, as a share of the highest')
+    .meta({ inFileOnly: true }),
+  warmup: share().default(0.03).describe('share of the steps over which the learning rate rises from 0'),
+  weightDecay: numberFrom(0)
+    .default(0)
+    .describe('decoupled weight decay of matrices (AdamW); 0: off')
+    .meta({ inFileOnly: true }),
+  beta2: share().default(0.999).describe("AdamW's β₂, for squared gradients").meta({ inFileOnly: true }),
+  maxGradientNorm: positive()
+    .default(1)
+    .describe('gradients are clipped to this global norm')
+    .meta({ inFileOnly: true }),
   evaluations: wholeNumber(0).default(5).describe('evaluations during training, evenly spaced'),
   evaluationRows: wholeNumber(0)
     .optional()

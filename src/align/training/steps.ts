@@ -2,10 +2,120 @@
  * What all trainings of language models share: the optimizer, learning rate, order of items, and times of evaluations.
  */
 import { epochOrder } from '../../data/order.ts';
+import { HeedError } from '../../error.ts';
 import { createOptimizer, type Optimizer } from '../../nn/optimizer.ts';
 import type { Arena } from '../../nn/parameters.ts';
 import { learningRate } from '../../nn/schedule.ts';
+import { random } from '../../random.ts';
 import type { LanguageTrainingOptions } from './options.ts';
+
+/** The course of a training so far. */
+export interface LossHistory {
+  /** Sum and number of the losses since the last evaluation. */
+  recent: { loss: number; steps: number };
+  /** The lowest loss of an evaluation so far. */
+  best: number;
+  /** Number of evaluations since then. */
+  worse: number;
+}
+
+/** The course of a training before its first step. */
+export const newLossHistory = (): LossHistory => ({
+  recent: { loss: 0, steps: 0 },
+  best: Number.POSITIVE_INFINITY,
+  worse: 0,
+});
+
+/** The course after a step with this loss, and the mean loss of the steps since the last evaluation. */
+export function stepped({ recent, ...course }: LossHistory, loss: number): [course: LossHistory, recentLoss: number] {
+  const now = { loss: recent.loss + loss, steps: recent.steps + 1 };
+  return [{ ...course, recent: now }, now.loss / now.steps];
+}
+
+/** The course after an evaluation. Sets the evaluation's `best`; without a loss it is false. */
+export function evaluated({ best, worse }: LossHistory, evaluation: { loss?: number; best: boolean }): LossHistory {
+  const { loss = Number.NaN } = evaluation;
+  evaluation.best = loss < best;
+  return {
+    recent: { loss: 0, steps: 0 },
+    best: evaluation.best ? loss : best,
+    worse: evaluation.best ? 0 : worse + 1,
+  };
+}
+
+/** @throws HeedError when a run resumes with other data than it began with. `what` names the data, in the plural. */
+export function checkSameData(saved: { fingerprint: string }, now: { fingerprint: string }, what: string): void {
+  if (saved.fingerprint === now.fingerprint) return;
+  throw new HeedError(`the ${what} are not those that the run began with`, {
+    hint: 'Restore the old files, or start a new run.',
+  });
+}
+
+/** Share of a training's work that its evaluations may take. */
+const SHARE = 0.1;
+
+/** Work of a token that is learned, in passes without gradients: with adapters about 2, else about 3. */
+export const LEARNED = 2;
+
+/** Operations of an evaluation that is never cut: about a second on two cores. */
+const FREE = 1e11;
+
+/** Rows of the smallest sample. */
+const LEAST = 8;
+
+/** A sample of held-out rows. */
+interface HeldOutSample {
+  /** Indices of the rows that every evaluation measures, ascending. */
+  sampled: number[];
+  /** Indices of the others, ascending. */
+  rest: number[];
+  /** Whether the last evaluation measures the others too. */
+  restAtEnd: boolean;
+}
+
+/** What the size of a sample depends on. */
+export interface SampledTraining {
+  /** Parameters of the model. */
+  parameters: number;
+  /** Tokens of the whole training, in passes without gradients. */
+  work: number;
+  /** The options of the training. */
+  options: { evaluations: number; evaluationRows?: number; seed: number };
+}
+
+/** Chooses the rows that evaluations measure. `lengths` are the tokens of each held-out row. */
+export function sampleHeldOut(
+  lengths: readonly number[],
+  { parameters, work, options: { evaluations, evaluationRows, seed } }: SampledTraining,
+): HeldOutSample {
+  const n = lengths.length;
+  const total = lengths.reduce((sum, length) => sum + length, 0);
+  const count = Math.max(1, evaluations) + 1; // with the one before the first step
+  const most = SHARE * work;
+  const isAll =
+    evaluationRows === undefined
+      ? total * count <= most || 2 * parameters * total <= FREE
+      : evaluationRows === 0 || evaluationRows >= n;
+  if (isAll) return { sampled: [...lengths.keys()], rest: [], restAtEnd: false };
+  const restAtEnd = total <= most / 2;
+  const each = restAtEnd ? (most - total) / count : most / count;
+  const order = Array.from(random(seed, 'evaluated rows').shuffle(Uint32Array.from(lengths.keys())));
+  const sampled = order.slice(0, evaluationRows ?? Math.max(LEAST, rowsWithin(order, lengths, each)));
+  const rest = order.slice(sampled.length);
+  return { sampled: sampled.sort(ascending), rest: rest.sort(ascending), restAtEnd };
+}
+
+/** How many of the first rows have no more than these tokens together. */
+function rowsWithin(order: readonly number[], lengths: readonly number[], tokens: number): number {
+  let sum = 0;
+  const past = order.findIndex((row) => {
+    sum += lengths[row];
+    return sum > tokens;
+  });
+  return past < 0 ? order.length : past;
+}
+
+const ascending = (a: number, b: number) => a - b;
 
 type Settings = Pick<
   LanguageTrainingOptions,

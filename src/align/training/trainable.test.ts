@@ -25,9 +25,9 @@ it('reads the options of adapters', () => {
     dora: true,
     whole: ['norm'],
   });
-  expect(() => loraOptions({ rank: 4, layers: '0,x' })).toThrow('--lora.layers names layer "x"');
-  expect(() => loraOptions({ rank: 4, ranks: 'q_proj' })).toThrow('--lora.ranks has "q_proj"');
-  expect(() => loraOptions({ rank: 4, alphas: 'q_proj=0' })).toThrow('--lora.alphas has "q_proj=0"');
+  expect(() => loraOptions({ rank: 4, layers: '0,x' })).toThrow('lora.layers names layer "x"');
+  expect(() => loraOptions({ rank: 4, ranks: 'q_proj' })).toThrow('lora.ranks has "q_proj"');
+  expect(() => loraOptions({ rank: 4, alphas: 'q_proj=0' })).toThrow('lora.alphas has "q_proj=0"');
 });
 
 it.each([

@@ -10,22 +10,26 @@ import { type Linear, weightedLinear } from '../../nn/decoder.ts';
 import { createLora, frozenBeside, type LoraOptions, loraLinear, mergeLora } from '../../nn/lora.ts';
 import { type Arena, createArena } from '../../nn/parameters.ts';
 import { join } from '../../node.ts';
+import { optionalText, positive, wholeNumber } from '../../options.ts';
 import { random } from '../../random.ts';
 
 /** Schema of the options of LoRA adapters. */
 export const loraSchema = z.object({
-  rank: z.number().int().min(0).default(0).describe('rank of LoRA adapters over frozen weights; 0: train all weights'),
-  alpha: z.number().positive().optional().describe('scale of the adapters, times 1 / rank (default: 2 × rank)'),
-  targets: z.string().optional().describe('linear layers with adapters, such as q_proj,v_proj (default: all)'),
-  rankStabilized: z.boolean().default(false).describe('scale the adapters by alpha / √rank (rsLoRA)'),
-  layers: z.string().optional().describe('layers with adapters, from 0, such as 0,1,5 (default: all)'),
-  ranks: z.string().optional().describe('other ranks of some linear layers, such as q_proj=4,down_proj=32'),
-  alphas: z.string().optional().describe('other alphas of some linear layers, such as q_proj=8'),
+  rank: wholeNumber(0).default(0).describe('rank of LoRA adapters over frozen weights; 0: train all weights'),
+  alpha: positive().optional().describe('scale of the adapters, times 1 / rank (default: 2 × rank)'),
+  targets: optionalText('linear layers with adapters, such as q_proj,v_proj (default: all)'),
+  rankStabilized: z
+    .boolean()
+    .default(false)
+    .describe('scale the adapters by alpha / √rank (rsLoRA)')
+    .meta({ inFileOnly: true }),
+  layers: optionalText('layers with adapters, from 0, such as 0,1,5 (default: all)').meta({ inFileOnly: true }),
+  ranks: optionalText('other ranks of some linear layers, such as q_proj=4,down_proj=32').meta({ inFileOnly: true }),
+  alphas: optionalText('other alphas of some linear layers, such as q_proj=8').meta({ inFileOnly: true }),
   dora: z.boolean().default(false).describe('also learn the size of each row of the adapted weights (DoRA)'),
-  whole: z
-    .string()
-    .optional()
-    .describe('modules that are trained whole beside the adapters, such as lm_head,embed_tokens (modules_to_save)'),
+  whole: optionalText(
+    'modules that are trained whole beside the adapters, such as lm_head,embed_tokens (modules_to_save)',
+  ).meta({ inFileOnly: true }),
 });
 /** Options of LoRA adapters. */
 export type LoraSettings = z.input<typeof loraSchema>;
@@ -48,7 +52,7 @@ export function loraOptions({
     alpha,
     rankStabilized,
     targets: listOf(targets),
-    ...(layers !== undefined && { layers: listOf(layers)!.map((layer) => wholeNumber('layers', layer)) }),
+    ...(layers !== undefined && { layers: listOf(layers)!.map((layer) => layerNumber('layers', layer)) }),
     ...(ranks !== undefined && { rankPattern: numbersOf('ranks', ranks) }),
     ...(alphas !== undefined && { alphaPattern: numbersOf('alphas', alphas) }),
     ...(dora && { dora }),
@@ -58,10 +62,10 @@ export function loraOptions({
 
 const listOf = (text: string | undefined) => text?.split(',').map((part) => part.trim());
 
-function wholeNumber(option: string, text: string): number {
+function layerNumber(option: string, text: string): number {
   const number = Number(text);
   if (text !== '' && Number.isInteger(number) && number >= 0) return number;
-  throw new HeedError(`--lora.${option} names layer "${text}"`, { hint: 'name layers from 0, such as 0,1,5' });
+  throw new HeedError(`lora.${option} names layer "${text}"`, { hint: 'name layers from 0, such as 0,1,5' });
 }
 
 /** "q_proj=4,down_proj=32" as numbers by name. */
@@ -70,7 +74,7 @@ function numbersOf(option: string, text: string): Record<string, number> {
     listOf(text)!.map((part) => {
       const [, name, number] = /^([^=]+)=(\d*\.?\d+)$/.exec(part) ?? [];
       if (name !== undefined && Number(number) > 0) return [name, Number(number)];
-      throw new HeedError(`--lora.${option} has "${part}"`, {
+      throw new HeedError(`lora.${option} has "${part}"`, {
         hint: 'expected NAME=NUMBER, such as q_proj=4,down_proj=32',
       });
     }),

@@ -17,7 +17,7 @@ import { resolveModel } from '../../lm/hub.ts';
 import { loadTokenizer } from '../../lm/tokenizer.ts';
 import { percent } from '../../percent.ts';
 import { addFlags, settingsFrom } from '../program/flags.ts';
-import { note } from '../program/log.ts';
+import { logNote } from '../program/log.ts';
 import { amountOf, createOutput, type Output, table } from '../program/output.ts';
 import { checking, UsageError } from '../program/usage.ts';
 import { addTokens } from './tokens.ts';
@@ -165,7 +165,7 @@ function addSplit(command: Command): void {
       for (const name of splits) {
         if (found.rows[name] === 0) {
           if (name !== 'train' && options[name] > 0)
-            note(`No row fell to ${name}: raise --${name}, or try another --seed.`);
+            logNote(`No row fell to ${name}: raise --${name}, or try another --seed.`);
           continue;
         }
         written[name] = path(name);

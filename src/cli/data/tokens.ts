@@ -7,15 +7,16 @@ import { losses } from '../../align/examples/encode.ts';
 import { type DataUse, dataUses, markedText, type TokenSequence, viewTokens } from '../../align/examples/token-view.ts';
 import { chatTemplateKwargsSchema, chatTemplateSchema, withChatTemplate } from '../../lm/built-in-templates.ts';
 import { loadOutline } from '../../lm/model.ts';
+import { wholeNumber } from '../../options.ts';
 import { percent } from '../../percent.ts';
 import { addFlags, settingsFrom } from '../program/flags.ts';
-import { note } from '../program/log.ts';
+import { logNote } from '../program/log.ts';
 import { amountOf } from '../program/output.ts';
 import { checking } from '../program/usage.ts';
 
 const schema = z.object({
-  rows: z.number().int().min(1).default(3).describe('rows to show, from the first'),
-  length: z.number().int().min(1).optional().describe('maximum tokens of a sequence; the rest is cut (default: all)'),
+  rows: wholeNumber(1).default(3).describe('rows to show, from the first'),
+  length: wholeNumber(1).optional().describe('maximum tokens of a sequence; the rest is cut (default: all)'),
   loss: z.enum(losses).optional().describe('tokens that supervised fine-tuning learns (default: what fits the data)'),
   chatTemplate: chatTemplateSchema,
   chatTemplateKwargs: chatTemplateKwargsSchema,
@@ -35,7 +36,7 @@ export function addTokens(command: Command): void {
     const input = settingsFrom(command, schema);
     const options = checking(() => schema.parse(input), input);
     const outline = await loadOutline(flags.model);
-    const tokenizer = withChatTemplate(outline.tokenizer, options, note);
+    const tokenizer = withChatTemplate(outline.tokenizer, options, logNote);
     let shown = 0;
     for await (const sequence of viewTokens(files, tokenizer, { ...options, for: flags.for })) {
       const { pieces, ...plain } = sequence;

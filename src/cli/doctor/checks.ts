@@ -1,6 +1,7 @@
 /** Whether heed can run on this machine, one check per line. */
 import { statfsSync } from 'node:fs';
 import { availableParallelism, freemem, totalmem } from 'node:os';
+import type { Command } from 'commander';
 import { device, deviceSupport, useDevice } from '../../engine/device.ts';
 import type { Precision } from '../../engine/dtype.ts';
 import { input } from '../../engine/graph.ts';
@@ -11,6 +12,24 @@ import { quietly } from '../../engine/runtime/quiet.ts';
 import type { Accelerator } from '../../engine/runtime/runtime.ts';
 import { Value } from '../../engine/value.ts';
 import { HeedError, messageOf } from '../../error.ts';
+import { createOutput } from '../program/output.ts';
+
+export function addDoctor(command: Command): void {
+  command.action((flags: { json?: boolean }) => {
+    const output = createOutput(flags);
+    const checks: DoctorCheck[] = [];
+    for (const check of checkSetup(process.cwd())) {
+      checks.push(check);
+      output.say(
+        `${(check.state === 'absent' ? '–' : check.state).padEnd(4)}  ${check.name.padEnd(7)}  ${check.found}`,
+      );
+      if (check.advice) output.say(`               ${check.advice}`);
+    }
+    const ok = checks.every(({ state }) => state !== 'fail');
+    output.result({ ok, checks });
+    if (!ok) process.exitCode = 1;
+  });
+}
 
 export interface DoctorCheck {
   name: string;

@@ -4,7 +4,9 @@ import type { Command } from 'commander';
 import { policyEvaluation } from '../../align/evaluation/record.ts';
 import { formatAccuracy } from '../../align/reward-model/record.ts';
 import { type JudgmentRow, judgeReward, rewardJudgmentSchema } from '../../align/rewards/judge-reward.ts';
-import { evaluationReport } from '../../align/rewards/report.ts';
+import { evaluationReport } from '../../align/rewards/record.ts';
+import { evaluateRun, evaluateRunSchema } from '../../control/evaluate-run.ts';
+import { returned } from '../../control/rl-record.ts';
 import { percent } from '../../percent.ts';
 import { writeReport } from '../../run/report.ts';
 import { createRun } from '../../run/run.ts';
@@ -13,7 +15,38 @@ import { addFlags, settingsFrom } from '../program/flags.ts';
 import { address, createOutput, table } from '../program/output.ts';
 import { checking } from '../program/usage.ts';
 import { addTraining } from '../run/run-training.ts';
-import { addEvalControl } from './eval-control.ts';
+
+function addEvalControl(command: Command): void {
+  command.argument('<run>', 'folder of a run of heed train or heed rl');
+  addFlags(command, evaluateRunSchema);
+  command.action((run: string) => evaluating(run, command));
+}
+
+async function evaluating(run: string, command: Command): Promise<void> {
+  const output = createOutput(command.opts<{ json?: boolean }>());
+  const settings = settingsFrom(command, evaluateRunSchema);
+  const evaluation = await evaluateRun(
+    run,
+    checking(() => evaluateRunSchema.parse(settings), settings),
+  );
+  const { heldOutAccuracy, foreseen } = evaluation;
+  output.say(
+    table([
+      ['trained', returned(evaluation.return)],
+      ['untrained', returned(evaluation.untrained)],
+      ...(heldOutAccuracy === undefined
+        ? []
+        : [row('held-out accuracy', `${percent(heldOutAccuracy)} of random pairs of clips in the right order`)]),
+      ...(foreseen === undefined
+        ? []
+        : [row('choices foreseen', `${percent(foreseen)} of the teacher’s, before they were learned`)]),
+      ['step', evaluation.step.toLocaleString('en-US')],
+    ]),
+  );
+  output.result(evaluation);
+}
+
+const row = (name: string, value: string): [string, string] => [name, value];
 
 export function addEval(command: Command): void {
   const reward = command

@@ -1,6 +1,6 @@
 /** Opens a language model for a command. A model that is not in the cache is pulled from the Hub, with progress. */
 import { Option } from 'commander';
-import { z } from 'zod';
+import type { z } from 'zod';
 import { type PrecisionChoice, resolvePrecision } from '../../engine/precision.ts';
 import { type TemplateOptions, templatedModel } from '../../lm/built-in-templates.ts';
 import { loadModel, loadWeights, type Model } from '../../lm/model.ts';
@@ -8,6 +8,7 @@ import { checkDraftTokens, type SpeculateOptions, speculateSchema } from '../../
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 import type { DecoderConfig } from '../../nn/decoder-config.ts';
 import type { Bits } from '../../nn/quantize.ts';
+import { optionalText } from '../../options.ts';
 import { UsageError } from '../program/usage.ts';
 import { pullProgress } from './pull.ts';
 
@@ -45,10 +46,7 @@ export function generatorOptions({ hiddenSize }: DecoderConfig, bits: Bits | und
 
 /** Flags of speculative decoding. */
 export const speculateFlags = speculateSchema.extend({
-  draft: z
-    .string()
-    .optional()
-    .describe('small model with the same tokenizer, which guesses tokens: faster, and the same distribution'),
+  draft: optionalText('small model with the same tokenizer, which guesses tokens: faster, and the same distribution'),
 });
 
 /** What guesses tokens by the flags, and the draft model, which the caller disposes of. */

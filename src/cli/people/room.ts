@@ -7,7 +7,7 @@ import { type Database, openDatabase } from '../../feedback/store/database.ts';
 import { createHumanTeacher, type HumanTeacherOptions } from '../../feedback/teacher.ts';
 import type { Teacher } from '../../preference/teacher.ts';
 import type { Run } from '../../run/run.ts';
-import { isLogJson, note as say } from '../program/log.ts';
+import { isLogJson, logNote as say } from '../program/log.ts';
 import type { StudioAddress } from './address.ts';
 import { DEFAULT_STORE } from './store.ts';
 import { startStudioThread } from './studio-thread.ts';

@@ -2,7 +2,7 @@
 import { basename } from 'node:path';
 import type { Command } from 'commander';
 import type { Reward } from '../../align/reward-functions/reward-function.ts';
-import { membersOf } from '../../align/rewards/open.ts';
+import { ensembleMembers } from '../../align/rewards/open.ts';
 import { findProject, type Project } from '../../feedback/project.ts';
 import type { Database } from '../../feedback/store/database.ts';
 import { amountOf, createOutput } from '../program/output.ts';
@@ -50,7 +50,7 @@ async function scoring(
   rewards: string,
   use: (database: Database, project: Project, members: readonly Reward[]) => Promise<{ items: number }>,
 ): Promise<{ items: number; members: number }> {
-  const members = await openMembers(rewards.split(',').flatMap((name) => membersOf(name.trim())));
+  const members = await openMembers(rewards.split(',').flatMap((name) => ensembleMembers(name.trim())));
   try {
     const { items } = await withStore(store, async (database) =>
       use(database, await findProject(database, project), members),

@@ -3,35 +3,32 @@ import { z } from 'zod';
 import { accountMatches } from '../../feedback/identities.ts';
 import { type PersonRole, roles } from '../../feedback/roles.ts';
 import type { StudioOptions } from '../../feedback/server/studio-server.ts';
+import { optionalText, positive } from '../../options.ts';
 import { UsageError } from '../program/usage.ts';
 
-const hours = z.number().positive().max(8784);
+const hours = positive().max(8784);
 
 /** How people sign in to the studio. */
 export const signInFlagsSchema = z.object({
-  oidcIssuer: z.string().optional().describe('issuer of an OpenID provider that people sign in at, an https address'),
-  oidcClient: z
-    .string()
-    .optional()
-    .describe("the studio's client id there; its secret, if it has one, is read from HEED_OIDC_SECRET"),
-  oidcRoles: z
-    .string()
-    .optional()
-    .describe(`roles by group: GROUP=ROLE,GROUP=ROLE with ${roles.join(', ')}; the role that may do most counts`),
+  oidcIssuer: optionalText('issuer of an OpenID provider that people sign in at, an https address'),
+  oidcClient: optionalText("the studio's client id there; its secret, if it has one, is read from HEED_OIDC_SECRET"),
+  oidcRoles: optionalText(
+    `roles by group: GROUP=ROLE,GROUP=ROLE with ${roles.join(', ')}; the role that may do most counts`,
+  ),
   oidcDefaultRole: z.enum(roles).optional().describe('role of people without such a group (default: they are refused)'),
   oidcGroupsClaim: z
     .string()
     .default('groups')
     .describe("claim with a person's groups; dots lead into nested claims: realm_access.roles"),
   oidcScope: z.string().default('openid profile email').describe('scopes to request'),
-  oidcRequire: z.string().optional().describe('claims that the ID token must have: CLAIM=VALUE,CLAIM=VALUE'),
+  oidcRequire: optionalText('claims that the ID token must have: CLAIM=VALUE,CLAIM=VALUE'),
   oidcMatch: z
     .enum(accountMatches)
     .default('never')
     .describe(
       'find people of the store at their first sign-in: whose name is their verified e-mail or their user name',
     ),
-  oidcLabel: z.string().optional().describe("what the page calls the provider (default: the issuer's host)"),
+  oidcLabel: optionalText("what the page calls the provider (default: the issuer's host)"),
   oidcHours: hours.default(12).describe('hours until people sign in there again, when their groups are read again'),
   oidcLogout: z.boolean().default(true).describe('sign people out at the provider too'),
   oidcOnly: z.boolean().default(false).describe('tokens and the printed link sign nobody in; API keys go on'),

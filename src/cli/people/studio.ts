@@ -6,7 +6,7 @@ import { METRICS_TOKEN } from '../../monitoring/access.ts';
 import { startTraces } from '../../monitoring/traces.ts';
 import { addFlags, settingsFrom } from '../program/flags.ts';
 import { listenForInterrupt } from '../program/interrupt.ts';
-import { isLogJson, log, logFormatOption, logRefusal, logRequest, note } from '../program/log.ts';
+import { isLogJson, logFormatOption, logNote, logRefusal, logRequest, writeLog } from '../program/log.ts';
 import { createOutput } from '../program/output.ts';
 import { checking, UsageError } from '../program/usage.ts';
 import { hostsOf, portOf } from './address.ts';
@@ -69,11 +69,11 @@ async function studio({ store, hosts, ...flags }: Flags, signIn: ReturnType<type
   const output = createOutput(flags);
   const traces = await startTraces({ service: 'heed-studio' });
   const closing = `Closing the studio: requests under way get ${flags.drain} s. Again to stop at once.`;
-  const interrupted = listenForInterrupt(note, closing);
+  const interrupted = listenForInterrupt(logNote, closing);
   const chat = flags.model === undefined ? undefined : await openStudioChat(flags.model, flags);
   const database = await openDatabase(store);
   try {
-    if (database.warning !== undefined) log('warn', database.warning);
+    if (database.warning !== undefined) writeLog('warn', database.warning);
     const { runs, host, port, owner, trustProxy } = flags;
     const started = await startStudio({
       database,
@@ -88,11 +88,11 @@ async function studio({ store, hosts, ...flags }: Flags, signIn: ReturnType<type
       drain: 1000 * flags.drain,
       metricsToken: process.env[METRICS_TOKEN],
       onRefusal: logRefusal,
-      onError: (text, request) => log('error', text, { request }),
+      onError: (text, request) => writeLog('error', text, { request }),
       ...(isLogJson() && { onRequest: logRequest }),
     });
     // logs are read by others: they have no link that signs in
-    if (isLogJson()) note(`The studio of ${database.name} is open: ${started.url}`);
+    if (isLogJson()) logNote(`The studio of ${database.name} is open: ${started.url}`);
     else {
       output.say(`The studio of ${database.name} is open: ${started.link}`);
       const how = signIn.oidc?.only ? 'People sign in at the provider.' : 'The link signs you in once.';

@@ -24,19 +24,19 @@ export function setLogFormat(chosen: LogFormat = 'text'): void {
 export const isLogJson = (): boolean => format === 'json';
 
 /** Writes a message. */
-export const log = (level: LogLevel, message: string, fields: LogFields = {}): void =>
+export const writeLog = (level: LogLevel, message: string, fields: LogFields = {}): void =>
   void process.stderr.write(`${logLine(format, level, message, fields)}\n`);
 
 /** Writes a message that is information. */
-export const note = (text: string): void => log('info', text);
+export const logNote = (text: string): void => writeLog('info', text);
 
 /** Writes a request to a server. */
 export const logRequest = (entry: RequestEntry): void =>
-  log(entry.status >= 500 ? 'error' : 'info', 'request', { ...entry });
+  writeLog(entry.status >= 500 ? 'error' : 'info', 'request', { ...entry });
 
 /** Writes a request that a server has refused. */
 export const logRefusal = (entry: RefusalEntry): void =>
-  isLogJson() ? log('warn', 'refused', { ...entry }) : log('warn', refusalText(entry));
+  isLogJson() ? writeLog('warn', 'refused', { ...entry }) : writeLog('warn', refusalText(entry));
 
 /** Progress that can also warn. */
 export interface LoggedProgress extends Progress {
@@ -55,7 +55,7 @@ export function createLoggedProgress(options: ProgressOptions = {}): LoggedProgr
   const write = () => {
     last = performance.now();
     logged = step;
-    log('info', 'progress', { step, total: options.total, metrics });
+    writeLog('info', 'progress', { step, total: options.total, metrics });
   };
   return {
     update(to, latest) {
@@ -63,8 +63,8 @@ export function createLoggedProgress(options: ProgressOptions = {}): LoggedProgr
       if (latest) metrics = latest;
       if (performance.now() - last >= EVERY) write();
     },
-    note,
-    warn: (text) => log('warn', text),
+    note: logNote,
+    warn: (text) => writeLog('warn', text),
     done() {
       if (logged !== step) write();
     },

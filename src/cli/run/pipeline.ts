@@ -5,7 +5,6 @@ import { runtime } from '../../engine/runtime/current.ts';
 import { readJsonFile } from '../../files.ts';
 import { percents } from '../../percent.ts';
 import { defaultRecipe } from '../../pipeline/default-recipe.ts';
-import { leadOf } from '../../pipeline/lead.ts';
 import {
   type BegunStage,
   begunStages,
@@ -19,7 +18,7 @@ import {
 } from '../../pipeline/measures.ts';
 import { createPipeline, type PipelineParts, type PipelineResult, runPipeline } from '../../pipeline/pipeline.ts';
 import { checkRecipe } from '../../pipeline/recipe.ts';
-import { pipelineReport } from '../../pipeline/report.ts';
+import { leadOf, pipelineReport } from '../../pipeline/report.ts';
 import { changeCourse, progressOf, type StageResult } from '../../pipeline/state.ts';
 import { trainings } from '../../pipeline/trainings.ts';
 import { loadPlugins } from '../../plugins.ts';
@@ -29,7 +28,7 @@ import { openRun, type Run, readInfo } from '../../run/run.ts';
 import { addClusterOptions, type ClusterFlags } from '../cluster/flags.ts';
 import { pullProgress } from '../models/pull.ts';
 import { listenForInterrupt } from '../program/interrupt.ts';
-import { createLoggedProgress, note } from '../program/log.ts';
+import { createLoggedProgress, logNote } from '../program/log.ts';
 import { address, createOutput, table } from '../program/output.ts';
 import { checking, UsageError } from '../program/usage.ts';
 import { addRunOptions, loggersOf } from './run-training.ts';
@@ -61,7 +60,7 @@ async function pipeline(path: string | undefined, flags: Flags): Promise<void> {
   let seen: Record<string, number> = {};
   let started: string | undefined;
   const interrupted = listenForInterrupt((text) => progress.note(text));
-  const say = note;
+  const say = logNote;
   const endLine = (seconds?: number) => {
     if (started) progress.done(seconds);
     started = undefined;

@@ -12,6 +12,7 @@ import { faultsIn } from '../../options.ts';
 import { loadPlugins } from '../../plugins.ts';
 import { attachLoggers, type LoggerChoice, readLoggers } from '../../run/loggers/attach.ts';
 import type { Ending } from '../../run/loggers/logger.ts';
+import type { ProgressOptions } from '../../run/progress.ts';
 import { writeReport } from '../../run/report.ts';
 import { checkEmpty, createRun, FIRST_PRECISION, newFolder, openRun, type Run } from '../../run/run.ts';
 import type { LearnerParts, RunResult, StageLearner, TrainingRecord } from '../../run/training-record.ts';
@@ -19,12 +20,71 @@ import { addClusterOptions, type ClusterFlags } from '../cluster/flags.ts';
 import { pullProgress } from '../models/pull.ts';
 import { addFlags, flagNames, type Shortcuts, settingsFrom } from '../program/flags.ts';
 import { listenForInterrupt } from '../program/interrupt.ts';
-import { createLoggedProgress, log, logFormatOption, note } from '../program/log.ts';
+import { createLoggedProgress, logFormatOption, logNote, writeLog } from '../program/log.ts';
 import { address, createOutput, type Output, table } from '../program/output.ts';
 import { checking, flagFaults, UsageError } from '../program/usage.ts';
 import { sayFindings } from './findings.ts';
 import { withWhatFits } from './too-large.ts';
-import { createTrainingProgress, type TrainingProgress } from './training-progress.ts';
+
+/** Milliseconds between looks at the progress, which decides itself when to write. */
+const TICK = 1000;
+
+/** What learners say of long work within a step, as shares. */
+const EVALUATED = ['completions evaluated', 'batches evaluated', 'items evaluated'];
+
+interface TrainingProgress {
+  /** Whether a step was taken. */
+  readonly started: boolean;
+  /** Prints a line above the live one. */
+  note(text: string): void;
+  /** Prints a line about something to look at. */
+  warn(text: string): void;
+  /** Says that a step was reached, with its figures; figures that it lacks stay unchanged. */
+  at(step: number, figures: Readonly<Record<string, number>>): void;
+  /** Says how far long work within a step is, such as an evaluation. */
+  within(what: string, done: number, total: number): void;
+  /** Ends the line. `seconds`: how long the training took in all. */
+  end(seconds?: number): void;
+}
+
+/** Shows a training's progress. That of a resumed one begins with its first step: what came before is not measured. */
+function createTrainingProgress(options: ProgressOptions, isResumed: boolean): TrainingProgress {
+  const withShares = { ...options, shares: [...(options.shares ?? []), ...EVALUATED] };
+  let progress = createLoggedProgress(withShares);
+  let started = false;
+  let reached = 0;
+  let seen: Readonly<Record<string, number>> = {};
+  let within: Readonly<Record<string, number>> = {};
+  const draw = () => {
+    if (started || !isResumed || Object.keys(within).length > 0) progress.update(reached, { ...seen, ...within });
+  };
+  draw();
+  const ticking = setInterval(draw, TICK);
+  return {
+    get started() {
+      return started;
+    },
+    note: (text) => progress.note(text),
+    warn: (text) => progress.warn(text),
+    at(step, figures) {
+      // what came before the first step, such as an evaluation, does not count for the speed
+      if (!started) progress = createLoggedProgress({ ...withShares, from: step });
+      started = true;
+      reached = step;
+      seen = { ...seen, ...figures };
+      within = {};
+      draw();
+    },
+    within(what, done, total) {
+      within = done < total ? { [what]: done / total } : {};
+      draw();
+    },
+    end(seconds) {
+      clearInterval(ticking);
+      if (started || (!isResumed && process.stderr.isTTY)) progress.done(seconds);
+    },
+  };
+}
 
 /** A training that goes on after its end, such as a room in which people still are. */
 export interface Staying {
@@ -116,7 +176,7 @@ async function train(command: Command, definition: TrainingCommand): Promise<voi
   let again: (() => Promise<void>) | undefined;
   let folderWasThere = false;
   try {
-    const opening = setTimeout(() => note('Opening the model, the data or the environment …'), OPENING);
+    const opening = setTimeout(() => logNote('Opening the model, the data or the environment …'), OPENING);
     try {
       const within: LearnerParts['onProgress'] = (...work) => shown?.within(...work);
       learner = await (old ? oldLearner(old, definition, within) : checkedLearner(command, definition, within));
@@ -132,7 +192,7 @@ async function train(command: Command, definition: TrainingCommand): Promise<voi
     const how = [options.precision === 'bf16' ? 'in bf16' : '', device() === 'cpu' ? '' : `on ${device()}`].filter(
       Boolean,
     );
-    note(`${name} in ${run.folder}${how.length > 0 ? `, computing ${how.join(' ')}` : ''}`);
+    logNote(`${name} in ${run.folder}${how.length > 0 ? `, computing ${how.join(' ')}` : ''}`);
     loggers = attachLoggers(run, choices, (text) => progress.warn(text));
     let result: RunResult | undefined;
     shown = createTrainingProgress(
@@ -168,13 +228,13 @@ async function train(command: Command, definition: TrainingCommand): Promise<voi
     const path = writeReport(run, definition.report(run.folder));
     if (!result) {
       const on = flags.on === undefined ? '' : ` --on ${flags.on}`;
-      note(`Stopped, with a checkpoint. Go on with: heed ${definition.name} --resume ${run.folder}${on}`);
+      logNote(`Stopped, with a checkpoint. Go on with: heed ${definition.name} --resume ${run.folder}${on}`);
       process.exitCode = interrupted.exitCode;
       return;
     }
     output.say(table([...definition.summarize(result), ['run', run.folder], ['report', address(path)]]));
     if (old && !shown.started)
-      note(`"${run.folder}" had finished: this is its result. To train again, leave out --resume.`);
+      logNote(`"${run.folder}" had finished: this is its result. To train again, leave out --resume.`);
     if (result.diagnosis) sayFindings(output, result.diagnosis);
     output.result(result);
     again = await definition.stay?.(learner);
@@ -236,12 +296,12 @@ async function trainingOnCluster(
   const folder = resume ?? out ?? newFolder(definition.name);
   const { isOnCluster, trainOnCluster, untilInterrupted } = await onRay();
   if (resume === undefined && existsSync(folder) && !isOnCluster(folder)) checkEmpty(folder);
-  note(`${definition.name} on ${flags.on} in ${folder}`);
+  logNote(`${definition.name} on ${flags.on} in ${folder}`);
   const following = async (signal: AbortSignal) => {
     const order = { command: definition.name, settings, checkpointSeconds };
     // the job's own summary has its paths, not ours
-    const onLine = (line: string) => line.startsWith('  ') || note(line);
-    const parts = { signal, onLine, onWarning: (text: string) => log('warn', text) };
+    const onLine = (line: string) => line.startsWith('  ') || logNote(line);
+    const parts = { signal, onLine, onWarning: (text: string) => writeLog('warn', text) };
     const result = (await trainOnCluster(folder, order, flags, parts)) as unknown as RunResult;
     const report = address(join(folder, 'report.html'));
     output.say(table([...definition.summarize(result), ['run', folder], ['report', report]]));
@@ -261,7 +321,7 @@ function create(
   folder?: string,
 ): StageLearner | Promise<StageLearner> {
   const { done, ...pull } = pullProgress('pull');
-  const learner = definition.open(settings, { folder, pull, onNotice: note, onProgress });
+  const learner = definition.open(settings, { folder, pull, onNotice: logNote, onProgress });
   return learner instanceof Promise ? learner.finally(done) : learner;
 }
 

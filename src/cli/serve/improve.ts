@@ -14,7 +14,7 @@ import { servedName } from '../../serve/serve.ts';
 import { writeModel } from '../models/export.ts';
 import { DEFAULT_STORE } from '../people/store.ts';
 import { listenForInterrupt } from '../program/interrupt.ts';
-import { note } from '../program/log.ts';
+import { logNote } from '../program/log.ts';
 import { createOutput, table } from '../program/output.ts';
 import { UsageError } from '../program/usage.ts';
 
@@ -61,7 +61,7 @@ async function improving(flags: Flags): Promise<void> {
   const { heldOut, seed } = parseOptions(numbersSchema, { heldOut: flags.heldOut, seed: flags.seed });
   const output = createOutput(flags);
   const isFile = from !== undefined || existsSync(feedback);
-  const interrupted = listenForInterrupt(note, 'Stopping. The same command goes on later.');
+  const interrupted = listenForInterrupt(logNote, 'Stopping. The same command goes on later.');
   try {
     const improvement = await improveModel({
       model,
@@ -70,7 +70,7 @@ async function improving(flags: Flags): Promise<void> {
       store,
       ...(isFile ? { feedback, from } : { project: feedback }),
       policy: { method, heldOut, training: settingsIn(flags.training) },
-      onNotice: note,
+      onNotice: logNote,
       signal: interrupted.signal,
     });
     const { gate, judgments } = improvement;

@@ -13,7 +13,7 @@ import { exportServed, type ServedFormat, servedFormats } from '../../serve/prox
 import { serve, servedName } from '../../serve/serve.ts';
 import { addFlags, settingsFrom } from '../program/flags.ts';
 import { listenForInterrupt } from '../program/interrupt.ts';
-import { isLogJson, log, logFormatOption, logRefusal, logRequest, note } from '../program/log.ts';
+import { isLogJson, logFormatOption, logNote, logRefusal, logRequest, writeLog } from '../program/log.ts';
 import { amountOf, createOutput, table } from '../program/output.ts';
 import { checking } from '../program/usage.ts';
 
@@ -45,10 +45,10 @@ async function serving(command: Command): Promise<void> {
     }
     models[name] = source;
   }
-  const onNotice: OnNotice = (text, { level = 'info', ...fields } = {}) => log(level, text, fields);
+  const onNotice: OnNotice = (text, { level = 'info', ...fields } = {}) => writeLog(level, text, fields);
   const traces = await startTraces({ service: 'heed-serve' });
   const interrupted = listenForInterrupt(
-    note,
+    logNote,
     `Closing the server: completions under way get ${settings.drain} s. Again to stop at once.`,
   );
   try {
@@ -60,7 +60,7 @@ async function serving(command: Command): Promise<void> {
       ...(isLogJson() && { onRequest: logRequest }),
     });
     const open = `OpenAI's API is at ${server.url}.`;
-    if (isLogJson()) note(open);
+    if (isLogJson()) logNote(open);
     else output.say(`${open} Ctrl-C closes the server.`);
     output.result({ url: server.url });
     if (!interrupted.signal.aborted)

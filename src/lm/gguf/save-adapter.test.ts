@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadCheckpoint, readShape } from '../checkpoint.ts';
 import { loadAdapter, mergeAdapter } from '../lora.ts';
 import { openGguf } from './file.ts';
-import { saveGgufAdapter } from './save-adapter.ts';
+import { saveGgufAdapter } from './save.ts';
 import { interleave } from './tensors.ts';
 
 const fixtures = fileURLToPath(new URL('../../../test/fixtures/', import.meta.url));

@@ -5,12 +5,42 @@
 import { join } from 'node:path';
 import { HeedError } from '../../error.ts';
 import { createRegistry } from '../../registry.ts';
-import type { Run } from '../run.ts';
+import type { Run, RunInfo } from '../run.ts';
 import type { Ending, RunLogger } from './logger.ts';
 import { createMlflow } from './mlflow.ts';
+import { ask, createOutbox } from './outbox.ts';
 import { createPrometheus, prometheusAddress } from './prometheus.ts';
 import { createTensorBoard } from './tensorboard.ts';
-import { createWebhook } from './webhook.ts';
+
+function createWebhook(
+  url: string,
+  run: { folder: string; info: RunInfo },
+  onWarning: (text: string) => void,
+): RunLogger {
+  const outbox = createOutbox<object>({
+    name: `The webhook at ${new URL(url).host}`,
+    send: async ([body]) => {
+      await ask(url, { body });
+    },
+    most: 1,
+    wait: 0,
+    onWarning,
+  });
+  const { name, command } = run.info;
+  const about = { run: run.folder, name, command };
+  return {
+    metrics() {},
+    sample(sample) {
+      // chats show `text`
+      if (sample.kind === 'alert')
+        outbox.add({ ...about, ...sample, text: `${name}, step ${sample.step}: ${sample.text}` });
+    },
+    async close(status) {
+      outbox.add({ ...about, kind: 'end', status, text: `${name} has ${status}.` });
+      await outbox.close();
+    },
+  };
+}
 
 /** A logger for a run, and where it reports to. */
 export interface LoggerChoice {

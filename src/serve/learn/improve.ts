@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { EncodedPrompt } from '../../align/policies/completion-batches.ts';
-import { drawCompletions } from '../../align/policies/draw.ts';
+import { drawCompletions } from '../../align/policies/rollouts.ts';
 import { opening } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
 import type { Judgment, Message, Option } from '../../feedback/judgment.ts';

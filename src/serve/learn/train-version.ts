@@ -8,8 +8,8 @@ import {
   createCompletionScorer,
   type EncodedPrompt,
 } from '../../align/policies/completion-batches.ts';
-import { drawCompletions } from '../../align/policies/draw.ts';
 import { policyReport } from '../../align/policies/report.ts';
+import { drawCompletions } from '../../align/policies/rollouts.ts';
 import { NGRAM, repetition, sameness } from '../../align/policies/texts.ts';
 import { trainPolicy } from '../../align/policies/train.ts';
 import { createLanguagePpo } from '../../align/ppo/learner.ts';
@@ -18,9 +18,9 @@ import { createKto } from '../../align/preferences/kto.ts';
 import { offlinePreferenceReport } from '../../align/preferences/report.ts';
 import { trainPreferences } from '../../align/preferences/train.ts';
 import type { Completion } from '../../align/reward-functions/reward-function.ts';
+import { trainReward } from '../../align/reward-model/record.ts';
 import { rewardReport } from '../../align/reward-model/report.ts';
 import { createReward } from '../../align/reward-model/reward.ts';
-import { trainReward } from '../../align/reward-model/train.ts';
 import { type Disposables, opening } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
 import { templatedModel } from '../../lm/built-in-templates.ts';
