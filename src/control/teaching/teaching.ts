@@ -38,7 +38,7 @@ import { dueLabels } from './due.ts';
 import { createFittingBeside, createFittingHere, type Fitting } from './fitting.ts';
 import { expectationsOf } from './lesson.ts';
 import { newProgress } from './progress.ts';
-import { drawPairsAtRandom, drawSegment, type QuerySource } from './queries.ts';
+import { drawSegment, type QuerySource } from './queries.ts';
 import { createRecord } from './record.ts';
 import { restoreTeaching, saveTeaching, type TeachingParts, type TeachingState } from './state.ts';
 
@@ -80,9 +80,6 @@ const STEADY = 64;
 /** Segments of recent experience whose coverage is measured, and the latest compared ones it is measured by. */
 const COVERED = 100;
 const MOST_COMPARED = 400;
-
-/** Unlabeled pairs per fit, with `reward.pseudo`. */
-const UNASKED = 200;
 
 /** The result of `createTeaching`. */
 export type Teaching = ReturnType<typeof createTeaching>;
@@ -217,7 +214,6 @@ function createTaught(options: LearnOptions, parts: LearnParts, { environments, 
   const record = createRecord(progress, parts.comparisons);
   const thread: RewardThread | undefined = options.async ? startRewardThread(model) : undefined;
 
-  const earlier = () => [...record.all, ...(querying.open ?? [])].map(({ segments }) => segments);
   const noticed = new Set<string>();
   let agent: TaughtAgent | undefined;
   let branching: Branching | undefined;
@@ -225,7 +221,6 @@ function createTaught(options: LearnOptions, parts: LearnParts, { environments, 
     options,
     experience,
     ensemble,
-    earlier,
     branching() {
       if (branching) return branching;
       const { policy, parameters, prepare } = agent!;
@@ -251,13 +246,6 @@ function createTaught(options: LearnOptions, parts: LearnParts, { environments, 
       ? createQueryingBeside(progress, { ...request, ahead: options.people.ahead, steps })
       : createQueryingHere(progress, request);
 
-  const unasked = () =>
-    drawPairsAtRandom(
-      experience,
-      cutting,
-      options.reward.pseudo > 0 ? UNASKED : 0,
-      random(seed, 'unasked', progress.step),
-    );
   /** Random segments of recent experience; `purpose` separates the draws. */
   const recent = (count: number, purpose: string): Segment[] => {
     const rng = random(seed, purpose, progress.step);
@@ -273,7 +261,7 @@ function createTaught(options: LearnOptions, parts: LearnParts, { environments, 
     // only a teacher who answers later changes judgments
     untaught: teacher.later ? structuredClone(ensemble.save()) : undefined,
     record,
-    inputs: () => ({ scale: statistics.scale(), unasked: unasked() }),
+    scale: statistics.scale,
   };
   const fitting: Fitting = thread
     ? createFittingBeside(progress, { ...fit, thread, staleness: options.staleness, steps })
