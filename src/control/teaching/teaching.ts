@@ -82,13 +82,17 @@ const COVERED = 100;
 const MOST_COMPARED = 400;
 
 /** The result of `createTeaching`. */
-export type Teaching = ReturnType<typeof createTeaching>;
+export type Teaching = ReturnType<typeof createTeaching> extends Generator<void, infer Made> ? Made : never;
 
-/** Creates the teaching. Its environment is `environments` started copies. @throws HeedError if settings do not fit. */
-export function createTeaching(options: LearnOptions, parts: LearnParts, shape: LoopShape) {
+/**
+ * Creates the teaching, in parts. Its environment is `environments` started copies.
+ *
+ * @throws HeedError if settings do not fit.
+ */
+export function* createTeaching(options: LearnOptions, parts: LearnParts, shape: LoopShape) {
   const { seed } = options;
   checkSettings(options, shape.begin, parts.environment);
-  const taught = createTaught(options, parts, shape);
+  const taught = yield* createTaught(options, parts, shape);
   const { progress, record, querying, fitting, ensemble, experience, statistics, environment } = taught;
   const { judge, recent, rounds } = taught;
   const later = querying.waiting !== undefined;
@@ -192,7 +196,7 @@ export function createTeaching(options: LearnOptions, parts: LearnParts, shape: 
 }
 
 /** Creates the parts and connects them. */
-function createTaught(options: LearnOptions, parts: LearnParts, { environments, horizon, rows, begin }: LoopShape) {
+function* createTaught(options: LearnOptions, parts: LearnParts, { environments, horizon, rows, begin }: LoopShape) {
   const { seed, steps, labels, segment: cutting } = options;
   const { teacher, judge } = teacherOf(options, parts);
   const environment = createVectorEnvironment(parts.environment.batch(environments), seed);
@@ -207,7 +211,9 @@ function createTaught(options: LearnOptions, parts: LearnParts, { environments, 
     options.choice,
     { window: cutting.window, rows, seed },
   ];
+  yield;
   const ensemble = createRewardEnsemble(...model);
+  yield;
   const experience = createExperience(environment, horizon, cutting.memory);
   const statistics = createInputStatistics(observationSize, shape);
   const progress = newProgress();
