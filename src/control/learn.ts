@@ -189,6 +189,7 @@ const stuckTexts: Readonly<Record<Stuck, string>> = {
 function* createPreferencePpo(options: LearnOptions, parts: LearnParts): Generator<void, Learner> {
   const { seed, steps, randomSteps } = options;
   const ppoOptions = options.ppo!;
+  const recurrent = options.policy === 'recurrent' ? ppoOptions : undefined;
   const { environments, horizon, discount } = ppoOptions;
   const batch = environments * horizon;
   const teaching = yield* createTeaching(options, parts, {
@@ -198,7 +199,7 @@ function* createPreferencePpo(options: LearnOptions, parts: LearnParts): Generat
     rows: Math.min(batch, 1024),
   });
   const { progress, ensemble, experience, statistics } = teaching;
-  const agent = yield* createPpoInParts(teaching.environment, ppoOptions, seed);
+  const agent = yield* createPpoInParts(teaching.environment, ppoOptions, seed, recurrent);
   yield;
   teaching.follow(agent);
   const evaluator = teaching.evaluator(agent);
@@ -212,7 +213,7 @@ function* createPreferencePpo(options: LearnOptions, parts: LearnParts): Generat
     const at = progress.step.toLocaleString('en-US');
     onNotice(`The policy ${stuckTexts[stuck]}: it starts afresh at step ${at}, with the same reward.`);
     progress.restart = newRestartState(progress.step, count + 1);
-    const fresh = createPpo(teaching.environment, ppoOptions, seedFor(seed, 'restart', count));
+    const fresh = createPpo(teaching.environment, ppoOptions, seedFor(seed, 'restart', count), recurrent);
     const { state, tensors } = fresh.save();
     agent.restore(state, tensors);
     fresh[Symbol.dispose]();
