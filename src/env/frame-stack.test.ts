@@ -37,7 +37,7 @@ const stacked = (count: number, options?: Parameters<typeof counter>[0]): Enviro
 const numbers = (observation: Float32Array) => [...observation].filter((_, i) => i % 2 === 0);
 
 it('begins an episode with its first observation in every place, and then drops the oldest', () => {
-  const environment = keep(stacked(3).make());
+  const environment = stacked(3).make();
   const observation = new Float32Array(6);
   environment.reset(2, observation);
   expect([...observation]).toEqual([20, 0, 20, 0, 20, 0]);
@@ -82,7 +82,7 @@ it('goes on from a checkpoint with the same stacks', () => {
 
 it('stacks the channels of images, and has the mask of the latest observation alone', () => {
   expect(stacked(4, { image: true }).observationSpace.shape).toEqual([4, 1, 2]);
-  const environment = keep(stacked(2, { mask: true }).make());
+  const environment = stacked(2, { mask: true }).make();
   const observation = new Float32Array(6);
   environment.reset(0, observation);
   environment.step([0], observation);
