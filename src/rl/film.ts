@@ -87,6 +87,7 @@ async function webmOf(frames: number, picture: (i: number) => Picture, framesPer
   const { default: LibAV } = await optionalPackage<LibavPackage>(LIBAV, 'A film in WebM');
   const libav = await LibAV.LibAV({ noworker: true });
   try {
+    await libav.av_log_set_level(libav.AV_LOG_ERROR);
     const { width, height } = evenSize(picture(0));
     const timeBase: [number, number] = [1, Math.round(framesPerSecond)];
     const format = libav.AV_PIX_FMT_YUV420P;
