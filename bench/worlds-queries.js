@@ -8,12 +8,7 @@ const cells = {
   random: ['--query.rule', 'random'],
   entropy: ['--query.rule', 'entropy'],
   information: ['--query.rule', 'information'],
-  coverage: ['--query.rule', 'coverage'],
-  'half disagreement, half coverage': ['--query.share', 0.5, '--query.rest', 'coverage'],
   'dropout 0.2': ['--reward.dropout', 0.2],
-  'crop 0.7': ['--reward.crop', 0.7],
-  'pseudo 0.5': ['--reward.pseudo', 0.5],
-  'crop 0.7, pseudo 0.5': ['--reward.crop', 0.7, '--reward.pseudo', 0.5],
   'bonus 0.05': ['--reward.bonus', 0.05],
 };
 

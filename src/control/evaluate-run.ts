@@ -5,7 +5,7 @@ import { openEnvironment } from '../env/open/open.ts';
 import { parseOptions } from '../options.ts';
 import { parseTeacher } from '../preference/synthetic-teacher.ts';
 import { evaluateControlPolicy } from '../rl/control-policy.ts';
-import { checkpointShape, controlSettings, readRunPolicy } from '../rl/load-policy.ts';
+import { checkpointShape, controlSettings, readRunPolicy, worldOf } from '../rl/load-policy.ts';
 import { returnOf } from '../rl/train.ts';
 import { readCheckpoint } from '../run/checkpoint.ts';
 import { settingsSection } from '../run/report-parts.ts';
@@ -63,8 +63,8 @@ export interface RunEvaluation {
 export async function evaluateRun(folder: string, options: EvaluateRunOptions = {}): Promise<RunEvaluation> {
   const settings = controlSettings(folder);
   const checked = parseOptions(evaluateRunSchema, options);
-  const { episodes, seed = settings.seed, step, python = settings.python } = checked;
-  const environment = await openEnvironment(settings.env, { python });
+  const { episodes, seed = settings.seed, step, python } = checked;
+  const environment = await openEnvironment(settings.env, { ...worldOf(settings), ...(python && { python }) });
   try {
     const found = readRunPolicy(folder, environment, { step });
     const returns = async (policy: typeof found.policy) =>

@@ -67,14 +67,11 @@ const environments: [string, LearnSettings][] = [
     'Pendulum-v1',
     tiny('Pendulum-v1', {
       teacher: 'stochastic:0.5',
-      query: { rule: 'information', share: 0.5, rest: 'coverage' },
+      query: { rule: 'information', share: 0.5, rest: 'entropy' },
       reward: {
         normalize: 'zero-mean',
         scaleBy: 'return',
         dropout: 0.2,
-        crop: 0.7,
-        pseudo: 0.5,
-        confidence: 0.51,
         finalLearningRate: 0.1,
         bonus: 0.1,
       },
@@ -146,7 +143,6 @@ describe('a learner', () => {
     const settings: LearnSettings = {
       ...options,
       segment: { ...options.segment, branched: 0.5 },
-      query: { rule: 'coverage' },
     };
     const onNotice = (text: string) => notices.push(text);
     const steps = await finish(keep(createLearner(settings, { environment, onNotice })));

@@ -13,13 +13,13 @@
  */
 
 import { textsForPrograms, withOptionNames } from '../library-words.ts';
-import { emitWarning } from '../node.ts';
+import { atOnce, emitWarning, inTurns } from '../node.ts';
 import { checkInput } from '../options.ts';
 import { seedFor } from '../random.ts';
 import { type ControlPolicy, createControlPolicy } from '../rl/control-policy.ts';
 import { type EnvironmentInput, inEnvironment } from '../rl/environment-input.ts';
 import { meanAndDeviation } from '../rl/evaluate.ts';
-import { createPpo, type PpoMetrics } from '../rl/ppo.ts';
+import { createPpo, createPpoInParts, type PpoMetrics } from '../rl/ppo.ts';
 import type { Rollout } from '../rl/rollout.ts';
 import type { Diagnosis } from '../run/diagnosis.ts';
 import { createTraining, type Training } from '../run/training.ts';
@@ -126,13 +126,14 @@ export function openLearner(
     (name) => learnOptions({ ...plain, env: name }, onNotice, schema),
     async (parsed, environment) => {
       const options = fitLearningToEnvironment(parsed, plain, environment, onNotice);
-      return learnerIn(options, {
+      const parts: LearnParts = {
         environment,
         teacher: own,
         judge: typeof judge === 'function' ? judge : await loadJudge(options),
         ...(!resumes && { comparisons: earlierComparisons(comparisons, options, environment, onNotice) }),
         onNotice,
-      });
+      };
+      return inTurns(learnerIn(options, parts));
     },
   );
 }
@@ -140,10 +141,12 @@ export function openLearner(
 /** Creates a learner with the algorithm that the settings name. The environment stays the caller's. */
 export function createLearner(settings: LearnSettings, parts: LearnParts): Learner {
   const { environment, onNotice = emitWarning } = parts;
-  return learnerIn(fitLearningToEnvironment(learnOptions(settings, onNotice), settings, environment, onNotice), parts);
+  const options = fitLearningToEnvironment(learnOptions(settings, onNotice), settings, environment, onNotice);
+  return atOnce(learnerIn(options, parts));
 }
 
-const learnerIn = (options: LearnOptions, parts: LearnParts): Learner =>
+/** The learner, in parts: building its networks takes longer than others should wait. */
+const learnerIn = (options: LearnOptions, parts: LearnParts): Generator<void, Learner> =>
   options.algorithm === 'pebble' ? createPebble(options, parts) : createPreferencePpo(options, parts);
 
 /** The learner, and the record of its steps. */
@@ -183,19 +186,21 @@ const stuckTexts: Readonly<Record<Stuck, string>> = {
 };
 
 /** A step is one rollout, the queries that are due, and one PPO update. */
-function createPreferencePpo(options: LearnOptions, parts: LearnParts): Learner {
+function* createPreferencePpo(options: LearnOptions, parts: LearnParts): Generator<void, Learner> {
   const { seed, steps, randomSteps } = options;
   const ppoOptions = options.ppo!;
+  const recurrent = options.policy === 'recurrent' ? ppoOptions : undefined;
   const { environments, horizon, discount } = ppoOptions;
   const batch = environments * horizon;
-  const teaching = createTeaching(options, parts, {
+  const teaching = yield* createTeaching(options, parts, {
     environments,
     horizon,
     begin: randomSteps,
     rows: Math.min(batch, 1024),
   });
   const { progress, ensemble, experience, statistics } = teaching;
-  const agent = createPpo(teaching.environment, ppoOptions, seed);
+  const agent = yield* createPpoInParts(teaching.environment, ppoOptions, seed, recurrent);
+  yield;
   teaching.follow(agent);
   const evaluator = teaching.evaluator(agent);
   const learned = new Float32Array(batch);
@@ -208,7 +213,7 @@ function createPreferencePpo(options: LearnOptions, parts: LearnParts): Learner 
     const at = progress.step.toLocaleString('en-US');
     onNotice(`The policy ${stuckTexts[stuck]}: it starts afresh at step ${at}, with the same reward.`);
     progress.restart = newRestartState(progress.step, count + 1);
-    const fresh = createPpo(teaching.environment, ppoOptions, seedFor(seed, 'restart', count));
+    const fresh = createPpo(teaching.environment, ppoOptions, seedFor(seed, 'restart', count), recurrent);
     const { state, tensors } = fresh.save();
     agent.restore(state, tensors);
     fresh[Symbol.dispose]();

@@ -2,7 +2,7 @@
 import type { EnvironmentSource } from '../env/batch/source.ts';
 import { openEnvironment } from '../env/open/open.ts';
 import { HeedError } from '../error.ts';
-import { controlSettings } from '../rl/load-policy.ts';
+import { controlSettings, worldOf } from '../rl/load-policy.ts';
 import { openRlLearner, type RlInput } from '../rl/rl.ts';
 import type { RlLearner, RlSettings } from '../rl/train.ts';
 import { readCheckpoint } from '../run/checkpoint.ts';
@@ -30,7 +30,7 @@ export interface LoadRewardOptions {
 export async function loadReward(folder: string, { step, python }: LoadRewardOptions = {}): Promise<ControlReward> {
   if (isSavedReward(folder)) return createControlReward(readReward(folder));
   const settings = controlSettings(folder);
-  const environment = await openEnvironment(settings.env, { python: python ?? settings.python });
+  const environment = await openEnvironment(settings.env, { ...worldOf(settings), ...(python && { python }) });
   try {
     return createControlReward(readRunReward(folder, environment, { step }));
   } finally {

@@ -4,7 +4,8 @@ import { choiceModelSchema } from '../preference/choice-model.ts';
 import { peopleSchema } from '../preference/late-judgments.ts';
 import { scheduleSchema } from '../preference/schedule.ts';
 import { selectionSchema } from '../preference/selection.ts';
-import { ppoSchema } from '../rl/ppo-options.ts';
+import { algorithmShape } from '../rl/agent.ts';
+import { recurrentPpoSchema } from '../rl/ppo-options.ts';
 import { worldShape } from '../rl/world-options.ts';
 import { pebbleSchema } from './pebble-options.ts';
 import { rewardSchema } from './reward/options.ts';
@@ -49,6 +50,7 @@ export const learnSchema = z.object({
     .enum(learnAlgorithms)
     .default('ppo')
     .describe('how the agent learns: PPO, or PEBBLE, which needs fewer steps if actions are continuous'),
+  policy: algorithmShape.policy,
   steps: z.number().int().min(1).default(60_000).describe('total environment steps, including the random phase'),
   labels: z.number().int().min(0).default(10).describe('total number of comparisons that the teacher makes'),
   seed: z.number().int().min(0).default(0).describe('seed of all random numbers'),
@@ -102,7 +104,7 @@ export const learnSchema = z.object({
       ),
     })
     .prefault({}),
-  ppo: ppoSchema.optional(),
+  ppo: recurrentPpoSchema.optional(),
   pebble: pebbleSchema.optional(),
 });
 /** Checked settings of learning from preferences. */

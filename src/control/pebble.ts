@@ -23,11 +23,11 @@ import { createTeaching, type LearnParts } from './teaching/teaching.ts';
 const ROWS = 128; // few enough that predicting a step's reward costs little beside an update
 
 /** A step is some hundred environment steps, each with its updates, and then the queries that are due. */
-export function createPebble(options: LearnOptions, parts: LearnParts): Learner {
+export function* createPebble(options: LearnOptions, parts: LearnParts): Generator<void, Learner> {
   const { seed, steps, randomSteps } = options;
   const { pretrainSteps, ...sacOptions } = options.pebble!;
   const { environments, horizon, discount } = sacOptions;
-  const teaching = createTeaching(options, parts, {
+  const teaching = yield* createTeaching(options, parts, {
     environments,
     horizon,
     begin: randomSteps + pretrainSteps,
@@ -36,6 +36,7 @@ export function createPebble(options: LearnOptions, parts: LearnParts): Learner 
   const { progress, ensemble, experience, statistics, environment } = teaching;
   const { observationSize, actionSize } = environment;
   const agent = createSac(environment, { ...sacOptions, learningStarts: randomSteps }, seed);
+  yield;
   const { buffer } = agent;
   teaching.follow(agent);
   const evaluator = teaching.evaluator(agent);

@@ -4,7 +4,7 @@ import { openEnvironment } from '../env/open/open.ts';
 import { parseOptions } from '../options.ts';
 import { evaluateControlPolicy } from '../rl/control-policy.ts';
 import { episodeClips, recordEpisodes } from '../rl/episodes.ts';
-import { checkpointShape, controlSettings, readRunPolicy } from '../rl/load-policy.ts';
+import { checkpointShape, controlSettings, readRunPolicy, worldOf } from '../rl/load-policy.ts';
 import type { Report } from '../run/report.ts';
 import { readInfo } from '../run/run.ts';
 import { unitOf } from './behaviors/load-judge.ts';
@@ -29,8 +29,8 @@ const EVALUATED = 20; // episodes for the figures above the clips
 export async function watchPage(folder: string, options: WatchOptions = {}): Promise<Report> {
   const settings = controlSettings(folder);
   const checked = parseOptions(watchSchema, options);
-  const { episodes, seconds, seed = settings.seed, step, python = settings.python } = checked;
-  const environment = await openEnvironment(settings.env, { python });
+  const { episodes, seconds, seed = settings.seed, step, python } = checked;
+  const environment = await openEnvironment(settings.env, { ...worldOf(settings), ...(python && { python }) });
   try {
     const found = readRunPolicy(folder, environment, { step });
     const unit = unitOf(settings.env);

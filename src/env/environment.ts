@@ -21,6 +21,8 @@ export interface Box {
    * the others. An environment's own `mask()` and Gymnasium's `info["action_mask"]` are put there.
    */
   readonly mask?: number;
+  /** How many of the environment's observations, the oldest first, the numbers before the mask are. Absent: one. */
+  readonly stack?: number;
 }
 
 /** One of n actions. */

@@ -91,55 +91,6 @@ describe('selectQueries', () => {
     expect(coin).toBeCloseTo(split, 10);
   });
 
-  describe('by coverage', () => {
-    const flat = (n: number) => [new Float32Array(n)];
-    const at = (first: number[], second: number[], asked: number[] = []): Predictions => ({
-      first: flat(first.length),
-      second: flat(first.length),
-      points: { first: first.map((x) => [x, 0]), second: second.map((x) => [x, 0]), asked: asked.map((x) => [x, 0]) },
-    });
-
-    it('goes furthest from what was asked, then from what it chose', () => {
-      // from 0 they lie 3, 19, 16 and 20 away; once the last is asked about, the second is 1 away and the third still
-      // 16
-      const p = at([1, 10, -8, 9.9], [-2, 9, -8, 10.1], [0]);
-      expect(pick({ rule: 'coverage' }, p, 4)).toEqual([3, 2, 0, 1]);
-      expect(pick({ rule: 'coverage' }, at([1, 10, -8, 9.9], [-2, 9, -8, 10.1], [0, 10]), 1)).toEqual([2]);
-    });
-
-    it('begins anywhere where nothing was asked', () => {
-      const begun = Array.from(
-        { length: 40 },
-        (_, seed) => pick({ rule: 'coverage' }, at([1, 2, 3], [1, 2, 3]), 1, seed)[0],
-      );
-      expect(new Set(begun)).toEqual(new Set([0, 1, 2]));
-    });
-
-    it('is as far as k-center greedy gets on its own: within twice the best radius', () => {
-      const draw = random(3, 'points');
-      const x = Array.from({ length: 30 }, () => 10 * draw.uniform());
-      const chosen = pick({ rule: 'coverage' }, at(x, x), 5);
-      const radius = Math.max(...x.map((v) => Math.min(...chosen.map((i) => Math.abs(v - x[i])))));
-      expect(radius).toBeLessThanOrEqual(2 * (10 / 10)); // five intervals of 2 cover [0, 10]
-    });
-
-    it('takes what another rule has chosen as asked', () => {
-      const p = at([0, 0, 10, 5], [0, 0, 10, 5]);
-      const first = [
-        [3, 0, 0, 0],
-        [-3, 0, 0, 0],
-      ]; // members differ about the first pair alone
-      const second = [new Float32Array(4), new Float32Array(4)];
-      expect(pick({ rule: 'disagreement', share: 0.5, rest: 'coverage' }, { ...p, first, second }, 2)).toEqual([0, 2]);
-    });
-
-    it('is refused where nothing says where options lie', () => {
-      expect(() => pick({ rule: 'coverage' }, predictions, 1)).toThrow('needs the positions of the options');
-      const p = at([1, 2], [1, 2]);
-      expect(() => pick({}, { ...p, points: { ...p.points!, first: [[1]] } }, 1)).toThrow(HeedError);
-    });
-  });
-
   it('returns distinct indices, as many as asked, the same each time', () => {
     fc.assert(
       fc.property(

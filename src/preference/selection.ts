@@ -1,6 +1,5 @@
 /**
- * Query selection: which of many candidate pairs to query, from the predictions of each ensemble member, or from where
- * the options lie.
+ * Query selection: which of many candidate pairs to query, from the predictions of each ensemble member.
  */
 
 import { z } from 'zod';
@@ -15,11 +14,9 @@ import { type ChoiceModel, choiceProbability } from './choice-model.ts';
  * - entropy: entropy in nats of the mean of those probabilities, at most log 2 (B-Pref, Lee et al. 2021).
  * - information: mutual information in nats of the choice and the member, the entropy of the mean less the mean of the
  *   entropies (BALD, Houlsby et al. 2011; for comparisons of clips Bıyık et al. 2019).
- * - coverage: the pair whose options lie furthest from all that was asked before, one after another (the k-center
- *   greedy of Sener & Savarese 2018, algorithm 1; for clips B-Pref). Looks at no prediction.
  * - random: any.
  */
-export type SelectionRule = 'disagreement' | 'entropy' | 'information' | 'coverage' | 'random';
+export type SelectionRule = 'disagreement' | 'entropy' | 'information' | 'random';
 
 /** The pairs that a rule chooses among. */
 export interface QueryCandidates {
@@ -27,9 +24,7 @@ export interface QueryCandidates {
   readonly free: readonly number[];
   /** How many to choose. */
   readonly count: number;
-  /** Indices of pairs that another rule has chosen already. */
-  readonly taken: readonly number[];
-  /** What the ensemble predicts of all pairs, and where they lie if the rule needs points. */
+  /** What the ensemble predicts of all pairs. */
   readonly predictions: Predictions;
   /** How a return becomes the probability of a choice. */
   readonly model: ChoiceModel;
@@ -37,8 +32,8 @@ export interface QueryCandidates {
 
 /** A rule to choose queries by: `{ choose: ({ free, count }) => free.slice(0, count) }` chooses at random. */
 export interface QueryRule {
-  /** `members`: at least two reward networks; `points`: where the options lie (`predictions.points`). */
-  readonly needs?: 'members' | 'points';
+  /** `members`: at least two reward networks. */
+  readonly needs?: 'members';
   /** Indices of `count` distinct pairs of `free`, best first. */
   choose(candidates: QueryCandidates): number[];
 }
@@ -56,10 +51,6 @@ export const queryRules = createRegistry<QueryRule, SelectionRule>('query rule',
   disagreement: byScore('disagreement', 'members'),
   entropy: byScore('entropy'),
   information: byScore('information', 'members'),
-  coverage: {
-    needs: 'points',
-    choose: ({ free, count, taken, predictions }) => furthest(free, count, taken, predictions),
-  },
   random: { choose: ({ free, count }) => free.slice(0, count) },
 });
 
@@ -73,29 +64,20 @@ export const selectionSchema = z.object({
 /** Options of the selection, defaults filled in. */
 export type Selection = z.output<typeof selectionSchema>;
 
-/** The position of an option: numbers on one scale, [d]. */
-export type Point = ArrayLike<number>;
-
 /** Returns predicted for the two options of each candidate pair: `first[member][pair]` and `second[member][pair]`. */
 export interface Predictions {
   /** [member][pair]: predicted return of the pair's first option. */
   readonly first: readonly ArrayLike<number>[];
   /** [member][pair]: predicted return of the pair's second option. */
   readonly second: readonly ArrayLike<number>[];
-  /** For coverage: the positions of each pair's options, and of the options queried before. */
-  readonly points?: {
-    readonly first: readonly Point[];
-    readonly second: readonly Point[];
-    readonly asked: readonly Point[];
-  };
 }
 
 /**
  * The indices of `count` distinct pairs: those chosen by the rule, best first, then those chosen by `rest` (default: at
  * random). Equal scores are ordered at random, so that an untrained ensemble does not favor earlier pairs. Draws n − 1
  * random numbers for every rule.
- * @throws HeedError if there are fewer than `count` pairs, the two sides differ in shape, a rule lacks the members or
- * points it needs, or a prediction is not finite.
+ * @throws HeedError if there are fewer than `count` pairs, the two sides differ in shape, a rule lacks the members it
+ * needs, or a prediction is not finite.
  */
 export function selectQueries(
   selection: Pick<Selection, 'rule' | 'share'> & Partial<Pick<Selection, 'rest'>>,
@@ -119,7 +101,7 @@ export function selectQueries(
   function choose(by: Selection['rule'], count: number, taken: readonly number[]): number[] {
     if (count === 0) return [];
     const free = order.filter((i) => !taken.includes(i));
-    const indices = queryRules.resolve(by).choose({ free, count, taken, predictions, model });
+    const indices = queryRules.resolve(by).choose({ free, count, predictions, model });
     const valid = new Set(indices.filter((i) => free.includes(i)));
     if (indices.length === count && valid.size === count) return indices;
     const name = typeof by === 'string' ? `"${by}"` : 'of the caller';
@@ -134,7 +116,7 @@ export function selectQueries(
 
 /** The score of each pair as a query [pairs], for the rules that score pairs independently; see `selectionRules`. */
 export function queryScores(
-  rule: Exclude<SelectionRule, 'coverage' | 'random'>,
+  rule: Exclude<SelectionRule, 'random'>,
   predictions: Predictions,
   model: ChoiceModel,
 ): Float64Array {
@@ -172,9 +154,6 @@ export function queryScores(
 /** Whether a rule compares members, so that a single member is not enough. */
 export const needsMembers = (rule: Selection['rule']): boolean => queryRules.resolve(rule).needs === 'members';
 
-/** Whether a rule looks at where options lie. */
-export const needsPoints = (rule: Selection['rule']): boolean => queryRules.resolve(rule).needs === 'points';
-
 /** The rules that a selection uses. */
 export const rulesOf = ({ rule, share, rest }: Selection): Selection['rule'][] => [
   ...(share > 0 ? [rule] : []),
@@ -185,44 +164,9 @@ export const rulesOf = ({ rule, share, rest }: Selection): Selection['rule'][] =
 const entropy = (p: number): number => surprise(p) + surprise(1 - p);
 const surprise = (p: number): number => (p > 0 ? -p * Math.log(p) : 0);
 
-/** Repeatedly takes the free pair whose options lie furthest from all options taken or queried before. */
-function furthest(free: readonly number[], count: number, taken: readonly number[], { points }: Predictions): number[] {
-  if (!points) {
-    throw new HeedError('The coverage rule needs the positions of the options.', {
-      hint: 'Select by disagreement, entropy, information or at random.',
-    });
-  }
-  const sides = [points.first, points.second];
-  const gaps = sides.map((side) => new Float64Array(side.length).fill(Number.POSITIVE_INFINITY));
-  const cover = (center: Point) => {
-    for (const [s, side] of sides.entries()) {
-      for (const i of free) gaps[s][i] = Math.min(gaps[s][i], distance(side[i], center));
-    }
-  };
-  for (const center of [...points.asked, ...taken.flatMap((i) => sides.map((side) => side[i]))]) cover(center);
-  const chosen: number[] = [];
-  while (chosen.length < count) {
-    let best = -1;
-    for (const i of free) {
-      if (chosen.includes(i)) continue;
-      if (best < 0 || gaps[0][i] + gaps[1][i] > gaps[0][best] + gaps[1][best]) best = i;
-    }
-    chosen.push(best);
-    for (const side of sides) cover(side[best]);
-  }
-  return chosen;
-}
-
-function distance(a: Point, b: Point): number {
-  let squares = 0;
-  for (let j = 0; j < a.length; j++) squares += (a[j] - b[j]) ** 2;
-  return Math.sqrt(squares);
-}
-
-function checkShape({ first, second, points }: Predictions): number {
+function checkShape({ first, second }: Predictions): number {
   const n = first[0]?.length;
-  const sides = [...first, ...second, ...(points ? [points.first, points.second] : [])];
-  if (n === undefined || first.length !== second.length || sides.some((side) => side.length !== n)) {
+  if (n === undefined || first.length !== second.length || [...first, ...second].some((side) => side.length !== n)) {
     const shape = (side: Predictions['first']) => `[${side.map((member) => member.length).join(', ')}]`;
     throw new HeedError(
       `Predictions need the same members and pairs for both options; got ${shape(first)} and ${shape(second)} pairs.`,

@@ -12,6 +12,7 @@ import type { VectorEnvironment } from '../env/batch/vector.ts';
 import { createOptimizer } from '../nn/optimizer.ts';
 import { valueLoss } from '../nn/ppo-loss.ts';
 import { createTrainStep } from '../nn/train-step.ts';
+import { atOnce } from '../node.ts';
 import type { A2cOptions } from './a2c-options.ts';
 import { isSmallPass } from './forward.ts';
 import {
@@ -45,11 +46,18 @@ export type A2c = OnPolicy<A2cMetrics>;
  * An A2C learner in environments that have been reset. `seed` is that of its weights and actions.
  * The caller disposes of it.
  */
-export function createA2c(environment: VectorEnvironment, options: A2cOptions, seed: number): A2c {
+export const createA2c = (...parts: Parameters<typeof createA2cInParts>): A2c => atOnce(createA2cInParts(...parts));
+
+/** The same in parts. */
+export function* createA2cInParts(
+  environment: VectorEnvironment,
+  options: A2cOptions,
+  seed: number,
+): Generator<void, A2c> {
   const { optimizer: kind, epsilon, maxGradientNorm, valueCoefficient, entropyCoefficient } = options;
   const batch = environment.count * options.horizon;
 
-  return createOnPolicy('a2c', environment, options, seed, (policy, parameters) => {
+  return yield* createOnPolicy('a2c', environment, options, seed, (policy, parameters) => {
     const train = createTrainStep(
       parameters,
       {

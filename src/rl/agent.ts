@@ -5,16 +5,16 @@ import type { Box, Space } from '../env/environment.ts';
 import { HeedError } from '../error.ts';
 import type { Arena } from '../nn/parameters.ts';
 import type { TrainParts } from '../run/drive.ts';
-import { createA2c } from './a2c.ts';
+import { createA2cInParts } from './a2c.ts';
 import { a2cSchema } from './a2c-options.ts';
 import type { OnPolicy } from './on-policy.ts';
 import type { ActingPolicy } from './policy.ts';
-import { createPpo } from './ppo.ts';
+import { createPpoInParts } from './ppo.ts';
 import { recurrentPpoSchema } from './ppo-options.ts';
 import type { Rollout } from './rollout.ts';
 import { createSac } from './sac.ts';
 import { type SacOptions, sacSchema } from './sac-options.ts';
-import { createTrpo } from './trpo.ts';
+import { createTrpoInParts } from './trpo.ts';
 import { trpoSchema } from './trpo-options.ts';
 
 /** The algorithms that learn from rewards, by name. */
@@ -71,22 +71,28 @@ interface Course {
 /** The settings of the chosen algorithm, from checked options. */
 export const algorithmSettings = ({ algorithm, ...options }: AlgorithmOptions) => options[algorithm]!;
 
-/** Creates an agent of the chosen algorithm, in environments that have been reset. It learns from `reward`, if set. */
-export function createAgent(
+/**
+ * Creates an agent of the chosen algorithm, in parts, in environments that have been reset. It learns from `reward`, if
+ * set.
+ */
+export function* createAgent(
   options: AlgorithmOptions & { steps: number; seed: number },
   environment: VectorEnvironment,
   reward?: LearnedStepReward,
-): Agent {
+): Generator<void, Agent> {
   const { algorithm, seed, steps } = options;
   const rewarded = (rollout: Rollout): Rollout =>
     reward ? { ...rollout, rewards: reward.scoreAll(rollout) } : rollout;
   const recurrent = options.policy === 'recurrent' ? options.ppo : undefined;
   if (algorithm === 'sac') return offPolicy(environment, options.sac!, { seed, steps, rewarded });
   if (algorithm === 'a2c')
-    return onPolicy(createA2c(environment, options.a2c!, seed), options.a2c!, { steps, rewarded });
+    return onPolicy(yield* createA2cInParts(environment, options.a2c!, seed), options.a2c!, { steps, rewarded });
   if (algorithm === 'trpo')
-    return onPolicy(createTrpo(environment, options.trpo!, seed), options.trpo!, { steps, rewarded });
-  return onPolicy(createPpo(environment, options.ppo!, seed, recurrent), options.ppo!, { steps, rewarded });
+    return onPolicy(yield* createTrpoInParts(environment, options.trpo!, seed), options.trpo!, { steps, rewarded });
+  return onPolicy(yield* createPpoInParts(environment, options.ppo!, seed, recurrent), options.ppo!, {
+    steps,
+    rewarded,
+  });
 }
 
 /**

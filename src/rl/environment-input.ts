@@ -3,6 +3,7 @@
 import { startFreely } from '../engine/runtime/current.ts';
 import { type EnvironmentSource, sourceOf } from '../env/batch/source.ts';
 import type { Environment } from '../env/environment.ts';
+import { stackedSource } from '../env/frame-stack.ts';
 import { checkEnvironment } from '../env/open/load.ts';
 import { type OpenOptions, openEnvironment } from '../env/open/open.ts';
 import { checkWorks } from '../env/open/trial.ts';
@@ -27,7 +28,12 @@ export function inEnvironment<Options extends OpenOptions, T extends Disposable>
   parse: (name: string) => Options,
   create: (options: Options, environment: EnvironmentSource) => T | Promise<T>,
 ): Promise<T> {
-  if (typeof env !== 'string') return within(env, sourceIn, (source) => create(parse(source.id), source));
+  if (typeof env !== 'string') {
+    return within(env, sourceIn, (source) => {
+      const options = parse(source.id);
+      return create(options, stackedSource(source, options.frameStack ?? 1));
+    });
+  }
   const options = parse(env);
   checkEnvironment(env);
   return within(

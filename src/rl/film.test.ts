@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { cartPole } from '../env/index.ts';
+import { cartPole, type Frame } from '../env/index.ts';
 import { encodePng } from '../env/picture/png.ts';
 import { recordEpisode } from './episodes.ts';
 import { filmOf } from './film.ts';
@@ -47,4 +47,42 @@ test('pictures of pixels are drawn, and text of an environment is no markup', as
 test('clips without pictures are refused', async () => {
   const empty = { width: 4, height: 3, shapes: [] };
   await expect(filmOf({ first: [empty], second: [empty], framesPerSecond: 5 })).rejects.toThrow('have no pictures');
+});
+
+test('a film in WebM shows the same in VP9, the shorter clip to its end', async () => {
+  const frame = (fill: string): Frame => ({
+    width: 61,
+    height: 41,
+    shapes: [{ kind: 'polygon', points: [0, 0, 61, 0, 61, 41, 0, 41], fill }],
+  });
+  const clips = { first: ['#000', '#000', '#000'].map(frame), second: ['#f00', '#00f'].map(frame), framesPerSecond: 5 };
+  const bytes = await filmOf(clips, { width: 61, format: 'webm' });
+  const { default: LibAV } = (await import('@libav.js/variant-webm-vp9')) as unknown as {
+    default: typeof import('@libav.js/variant-webm-vp9');
+  };
+  const libav = await LibAV.LibAV({ noworker: true });
+  await libav.writeFile('film.webm', bytes);
+  const [format, [stream]] = await libav.ff_init_demuxer_file('film.webm');
+  const [, context, packet, decoded] = await libav.ff_init_decoder(stream.codec_id, stream.codecpar);
+  const [, packets] = await libav.ff_read_frame_multi(format, packet);
+  const frames = await libav.ff_decode_multi(context, packet, decoded, packets[stream.index], true);
+  const [width, height] = [frames[0].width!, frames[0].height!];
+  expect([width, height, frames.length]).toEqual([124, 42, 3]);
+  /** Brightness and colors of a pixel, Y, U and V. */
+  const at = ({ data, layout }: (typeof frames)[number], x: number, y: number) => {
+    const planes = layout as { offset: number; stride: number }[];
+    return planes.map(({ offset, stride }, p) => data[offset + (p ? (y >> 1) * stride + (x >> 1) : y * stride + x)]);
+  };
+  const near = (pixel: number[], expected: number[]) =>
+    expect(Math.max(...pixel.map((value, p) => Math.abs(value - expected[p])))).toBeLessThan(12);
+  const [black, red, blue] = [
+    [16, 128, 128],
+    [81, 90, 240],
+    [41, 240, 110],
+  ];
+  frames.forEach((one, i) => {
+    near(at(one, 30, 20), black);
+    near(at(one, 92, 20), i === 0 ? red : blue);
+  });
+  libav.terminate();
 });

@@ -38,7 +38,7 @@ export async function loadPolicy(folder: string, options: LoadPolicyOptions = {}
   const { step, seed, python } = options;
   if (isSavedPolicy(folder)) return createControlPolicy(readPolicy(folder), { seed });
   const settings = controlSettings(folder);
-  const environment = await openEnvironment(settings.env, { python: python ?? settings.python });
+  const environment = await openEnvironment(settings.env, { ...worldOf(settings), ...(python && { python }) });
   try {
     return createControlPolicy(readRunPolicy(folder, environment, { step }).policy, { seed });
   } finally {
@@ -57,9 +57,13 @@ const networkSchema = z.object({
 const settingsSchema = z.looseObject({
   env: z.string(),
   python: z.string().optional(),
+  frameStack: z.number().optional(),
   seed: z.number(),
   algorithm: z.enum([...rlAlgorithms, 'pebble']),
 });
+
+/** How a run opened its environment. */
+export const worldOf = ({ python, frameStack }: ControlSettings) => ({ python, frameStack });
 
 /** Settings that all runs in environments share. */
 export type ControlSettings = z.infer<typeof settingsSchema> & {

@@ -77,16 +77,16 @@ export interface OnPolicy<Metrics> {
 }
 
 /**
- * Creates policy and critic. `learn` gets them and an endless supply of shuffled rows, or of shuffled sequences of a
+ * Creates policy and critic, in parts. `learn` gets them and an endless supply of shuffled rows, or of shuffled sequences of a
  * recurrent policy (`rowsOf`). `name` separates the random streams.
  */
-export function createOnPolicy<Metrics>(
+export function* createOnPolicy<Metrics>(
   name: string,
   environment: VectorEnvironment,
   options: OnPolicyOptions,
   seed: number,
   learn: (policy: PolicyNetwork, parameters: Arena, shuffled: () => Int32Array) => Learning<Metrics>,
-): OnPolicy<Metrics> {
+): Generator<void, OnPolicy<Metrics>> {
   const { horizon, discount, lambda, recurrent } = options;
   const { count, observationSize, actionSpace } = environment;
   const batch = count * horizon;
@@ -98,9 +98,13 @@ export function createOnPolicy<Metrics>(
   const parameters = createParameters(policy.parameters, random(seed, name, 'parameters'));
   const rng = { actions: random(seed, name, 'actions'), shuffle: random(seed, name, 'shuffle') };
   const order = Int32Array.from({ length: batch / (recurrent?.sequence ?? 1) }, (_, i) => i);
+  yield;
   const evaluate = createCritic(policy, parameters, batch + count);
+  yield;
   const evaluateFew = createCritic(policy, parameters, count);
+  yield;
   const learning = learn(policy, parameters, () => rng.shuffle.shuffle(order));
+  yield;
   // the network scales images itself
   const statistics =
     options.normalizeObservations && !observationSpace.shape ? createStatistics(observationSize) : undefined;

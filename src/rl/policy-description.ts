@@ -22,6 +22,8 @@ export interface PolicyDescription {
     shape?: readonly number[];
     /** How many of the last numbers are the action mask: 1 for each action that is allowed, 0 for the others. */
     mask?: number;
+    /** How many of the last observations the numbers before the mask are, the oldest first; absent: one. */
+    stack?: number;
     /** What the graph does to each number x first: (x − mean)/√(variance + epsilon), clipped to ±limit. */
     normalization?: { mean: readonly number[]; variance: readonly number[]; epsilon: number; limit: number };
   };
@@ -52,7 +54,7 @@ export function describePolicy({
   PolicySnapshot,
   'algorithm' | 'observationSpace' | 'actionSpace' | 'statistics' | 'memory'
 >): PolicyDescription {
-  const { shape, mask } = observationSpace;
+  const { shape, mask, stack } = observationSpace;
   const size = sizeOf(observationSpace);
   const normalization = statistics && { ...statistics, epsilon: GRAPH_EPSILON, limit: LIMIT };
   return {
@@ -63,6 +65,7 @@ export function describePolicy({
       size,
       ...(shape && { shape }),
       ...(mask && { mask }),
+      ...(stack && { stack }),
       ...bounds(observationSpace),
       ...(normalization && { normalization }),
     },

@@ -14,6 +14,7 @@ import { createOptimizer } from '../nn/optimizer.ts';
 import type { Arena } from '../nn/parameters.ts';
 import { approximateKl, policyLoss, valueLoss } from '../nn/ppo-loss.ts';
 import { createTrainStep } from '../nn/train-step.ts';
+import { atOnce } from '../node.ts';
 import { isSmallPass } from './forward.ts';
 import {
   checkMinibatch,
@@ -59,12 +60,15 @@ export type Ppo = OnPolicy<PpoMetrics>;
  * absent: no memory.
  * @throws HeedError if the minibatch does not divide the collected steps, or sequences do not divide either.
  */
-export function createPpo(
+export const createPpo = (...parts: Parameters<typeof createPpoInParts>): Ppo => atOnce(createPpoInParts(...parts));
+
+/** The same in parts. */
+export function* createPpoInParts(
   environment: VectorEnvironment,
   options: PpoOptions,
   seed: number,
   recurrent?: RecurrentOptions,
-): Ppo {
+): Generator<void, Ppo> {
   const { horizon, epochs, minibatch } = options;
   const { count } = environment;
   checkMinibatch(minibatch, count, horizon, 'ppo.minibatch');
@@ -72,7 +76,7 @@ export function createPpo(
   const sequence = recurrent?.sequence ?? 1;
   const batch = count * horizon;
 
-  return createOnPolicy('ppo', environment, { ...options, recurrent }, seed, (policy, parameters, shuffled) => {
+  return yield* createOnPolicy('ppo', environment, { ...options, recurrent }, seed, (policy, parameters, shuffled) => {
     const { train, set, load } = createLoss(policy, parameters, options, sequence);
     const optimizer = createOptimizer(parameters, train.gradients, {
       kind: 'adam',

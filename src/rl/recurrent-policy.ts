@@ -15,7 +15,7 @@ export function createRecurrentPolicy(
 ): PolicyNetwork {
   if (shape) {
     throw new HeedError('a recurrent policy reads numbers, and the observations are images', {
-      hint: 'leave out --policy recurrent, and stack the last images with a wrapper: docs/reference/environments.md',
+      hint: 'leave out --policy recurrent, and set --frame-stack 4: it sees the last images',
     });
   }
   const size = options.memory;

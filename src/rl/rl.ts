@@ -7,6 +7,7 @@
  * From the command line: heed rl --env CartPole-v1
  */
 import { textsForPrograms } from '../library-words.ts';
+import { inTurns } from '../node.ts';
 import { checkInput } from '../options.ts';
 import type { Diagnosis } from '../run/diagnosis.ts';
 import { createTraining, type Training } from '../run/training.ts';
@@ -16,7 +17,7 @@ import { diagnoseControl } from './diagnosis/diagnose.ts';
 import { type ControlRow, rewardedFacts } from './diagnosis/measures.ts';
 import { type EnvironmentInput, inEnvironment } from './environment-input.ts';
 import {
-  createRlLearner,
+  createRlLearnerInParts,
   fitToEnvironment,
   type RlLearner,
   type RlMetrics,
@@ -115,6 +116,6 @@ export function openRlLearner(
     env,
     (name) => rlOptions({ ...settings, env: name }),
     (options, environment) =>
-      createRlLearner(fitToEnvironment(options, settings, environment), { environment, reward }),
+      inTurns(createRlLearnerInParts(fitToEnvironment(options, settings, environment), { environment, reward })),
   );
 }

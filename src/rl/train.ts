@@ -9,7 +9,7 @@ import type { EnvironmentSource } from '../env/batch/source.ts';
 import { createVectorEnvironment, type FinishedEpisodes, type VectorState } from '../env/batch/vector.ts';
 import { sizeOf } from '../env/environment.ts';
 import { HeedError } from '../error.ts';
-import { emitWarning } from '../node.ts';
+import { atOnce, emitWarning } from '../node.ts';
 import { parseOptions } from '../options.ts';
 import { type Diagnosis, type DiagnosisRow, noticesOnce } from '../run/diagnosis.ts';
 import { driveRun, type TrainParts } from '../run/drive.ts';
@@ -109,11 +109,17 @@ interface RlState {
 /** The result of `createRlLearner`. */
 export type RlLearner = ReturnType<typeof createRlLearner>;
 
+/** What a learner acts in, and what it learns from in place of the environment's reward. */
+interface RlParts {
+  environment: EnvironmentSource;
+  reward?: LearnedStepReward;
+}
+
 /** Creates a learner from `reward`, or the environment's own. Throws if settings are wrong, before anything runs. */
-export function createRlLearner(
-  options: RlOptions,
-  { environment: source, reward }: { environment: EnvironmentSource; reward?: LearnedStepReward },
-) {
+export const createRlLearner = (options: RlOptions, parts: RlParts) => atOnce(createRlLearnerInParts(options, parts));
+
+/** The same in parts. */
+export function* createRlLearnerInParts(options: RlOptions, { environment: source, reward }: RlParts) {
   if (reward) checkFits(reward, source);
   const { seed, steps } = options;
   const environment = createVectorEnvironment(source.batch(algorithmSettings(options).environments), seed);
@@ -126,7 +132,9 @@ export function createRlLearner(
       return learned;
     },
   };
-  const agent = createAgent(options, environment, scoring);
+  yield;
+  const agent = yield* createAgent(options, environment, scoring);
+  yield;
   const { policy, parameters, prepare } = agent;
   const evaluator = createEvaluator(source.batch(options.episodes), policy, parameters, { seed, prepare });
   let step = 0;

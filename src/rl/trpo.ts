@@ -18,6 +18,7 @@ import { createOptimizer } from '../nn/optimizer.ts';
 import { type Arena, createArena, partOf } from '../nn/parameters.ts';
 import { valueLoss } from '../nn/ppo-loss.ts';
 import { createTrainStep } from '../nn/train-step.ts';
+import { atOnce } from '../node.ts';
 import { isSmallPass } from './forward.ts';
 import {
   checkMinibatch,
@@ -60,12 +61,19 @@ export type Trpo = OnPolicy<TrpoMetrics>;
  *
  * @throws HeedError if the minibatch does not divide the collected steps.
  */
-export function createTrpo(environment: VectorEnvironment, options: TrpoOptions, seed: number): Trpo {
+export const createTrpo = (...parts: Parameters<typeof createTrpoInParts>): Trpo => atOnce(createTrpoInParts(...parts));
+
+/** The same in parts. */
+export function* createTrpoInParts(
+  environment: VectorEnvironment,
+  options: TrpoOptions,
+  seed: number,
+): Generator<void, Trpo> {
   const { horizon, epochs, minibatch, targetKl } = options;
   const batch = environment.count * horizon;
   checkMinibatch(minibatch, environment.count, horizon, 'trpo.minibatch');
 
-  return createOnPolicy('trpo', environment, options, seed, (policy, parameters, shuffled) => {
+  return yield* createOnPolicy('trpo', environment, options, seed, (policy, parameters, shuffled) => {
     const own = new Disposables();
     const firstOfCritic = policy.parameters.length - policy.critic.parameters.length;
     const actor = partOf(parameters, 0, firstOfCritic);

@@ -17,4 +17,11 @@ export const worldShape = {
     .string()
     .optional()
     .describe('for gym:… and ALE/…: Python with Gymnasium (default: HEED_PYTHON, or python3)'),
+  frameStack: z
+    .number()
+    .int()
+    .min(1)
+    .max(64)
+    .optional()
+    .describe('how many of the last observations the agent sees at once (default: 1)'),
 };

@@ -38,7 +38,6 @@ const questions = [
   'choice.kind=hinge',
   'choice.scale=0.2,5',
   'query.rule=random,entropy',
-  'reward.coverage=0.9,1',
 ];
 
 const ownShape = {

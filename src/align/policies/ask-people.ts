@@ -20,26 +20,13 @@ import type { Preference } from '../../preference/comparison.ts';
 import { createLateJudgments, peopleSchema } from '../../preference/late-judgments.ts';
 import { type LearnedComparison, latestDecided, lessonOf } from '../../preference/lesson.ts';
 import { labelSchedule, type Round, scheduleSchema } from '../../preference/schedule.ts';
-import {
-  needsMembers,
-  needsPoints,
-  queryRules,
-  rulesOf,
-  selectionSchema,
-  selectQueries,
-} from '../../preference/selection.ts';
+import { needsMembers, rulesOf, selectionSchema, selectQueries } from '../../preference/selection.ts';
 import type { Standing, Teacher } from '../../preference/teacher.ts';
 import { random, seedFor } from '../../random.ts';
-import { choiceOf } from '../../registry.ts';
 import type { Completion } from '../reward-functions/reward-function.ts';
 import { type LearningReward, learningSchema, type RewardFit } from '../rewards/learning.ts';
 import type { EncodedPrompt } from './completion-batches.ts';
 import type { LanguageRollout } from './rollouts.ts';
-
-/** Texts have no coordinates, so that coverage is not defined. */
-const textRule = choiceOf(queryRules)
-  .refine((rule) => !needsPoints(rule), { message: 'expected a rule that needs no points: completions have none' })
-  .meta({ type: 'string', names: queryRules.names().filter((name) => !needsPoints(name)) });
 
 /**
  * Schema of the options of asking people: how many comparisons, which and when, and how the reward learns from them.
@@ -55,7 +42,8 @@ export const askingSchema = z.object({
     .prefault({}),
   query: z
     .object({
-      rule: textRule
+      rule: selectionSchema.shape.rule
+        .unwrap()
         .optional()
         .describe(
           'which pairs become queries: by disagreement of the members, by uncertainty, or at random (default: disagreement for an ensemble, else entropy)',

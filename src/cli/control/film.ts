@@ -1,10 +1,10 @@
 /** heed film: what an agent learned, as moving pictures for anywhere. */
 import { join } from 'node:path';
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { HeedError } from '../../error.ts';
 import { writeFileAtomic } from '../../files.ts';
 import type { EpisodeSample } from '../../rl/episodes.ts';
-import { filmOf } from '../../rl/film.ts';
+import { type FilmOptions, filmFormats, filmOf } from '../../rl/film.ts';
 import { controlSettings } from '../../rl/load-policy.ts';
 import { readSamples } from '../../run/run.ts';
 import { createOutput, table } from '../program/output.ts';
@@ -14,12 +14,16 @@ export function addFilm(command: Command): void {
     .argument('<run>', 'folder of a run of heed train or heed rl')
     .option('--out <dir>', "where to write (default: the run's folder)")
     .option('--width <n>', 'width of each of the two clips in pixels', widthOf, 300)
+    .addOption(
+      new Option('--format <name>', 'GIF, or WebM, a tenth of its size').choices(filmFormats).default(filmFormats[0]),
+    )
     .action((run: string, flags: Flags) => filming(run, flags));
 }
 
 interface Flags {
   out?: string;
   width: number;
+  format: NonNullable<FilmOptions['format']>;
   json?: boolean;
 }
 
@@ -29,7 +33,7 @@ function widthOf(text: string): number {
   throw new InvalidArgumentError('expected a whole number of pixels from 50 to 2000');
 }
 
-async function filming(run: string, { out = run, width, ...flags }: Flags): Promise<void> {
+async function filming(run: string, { out = run, width, format, ...flags }: Flags): Promise<void> {
   controlSettings(run);
   const output = createOutput(flags);
   const samples = readSamples(run).filter(({ kind }) => kind === 'episode') as unknown as EpisodeSample[];
@@ -42,8 +46,8 @@ async function filming(run: string, { out = run, width, ...flags }: Flags): Prom
   }
   const films: { file: string; returns: [number, number] }[] = [];
   for (const sample of episodes) {
-    const file = join(out, `film-${sample.episode}.gif`);
-    writeFileAtomic(file, await filmOf(sample, { width }));
+    const file = join(out, `film-${sample.episode}.${format}`);
+    writeFileAtomic(file, await filmOf(sample, { width, format }));
     films.push({ file, returns: sample.returns });
   }
   output.say(

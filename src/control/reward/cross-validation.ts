@@ -47,7 +47,7 @@ export async function crossValidate(
     const isTested = (i: number) => i % PARTS === part;
     const tested = comparisons.filter(({ choice: [p, q] }, i) => isTested(i) && p !== q);
     if (tested.length === 0) continue;
-    const ensemble = createRewardEnsemble(spaces, { ...reward, validation: 0, pseudo: 0 }, choice, settings);
+    const ensemble = createRewardEnsemble(spaces, { ...reward, validation: 0 }, choice, settings);
     ensemble.setScale(settings.scale);
     await ensemble.fit(
       comparisons.filter((_, i) => !isTested(i)),

@@ -217,13 +217,9 @@ it('goes on from a checkpoint as if it had never stopped', async () => {
     terminalHead: true,
     change: true,
     dropout: 0.2,
-    crop: 0.5,
-    pseudo: 0.5,
-    confidence: 0.6,
     finalLearningRate: 0.1,
   };
   const data = labeled(30);
-  const unasked = labeled(20).map(({ segments }) => segments);
   const whole = create(options);
   whole.setScale({ mean: [1, 2, 3], variance: [1, 4, 9], changeVariance: [1, 4, 9] });
   await whole.fit(data.slice(0, 20), { first: true });
@@ -232,9 +228,8 @@ it('goes on from a checkpoint as if it had never stopped', async () => {
   const resumed = create(options);
   await resumed.fit(data, { first: true }); // whatever it knew before is forgotten
   resumed.restore(saved.state, saved.tensors);
-  const fit = await whole.fit(data, { first: false, unasked });
-  expect(fit.sure).toBeGreaterThan(0);
-  expect(await resumed.fit(data, { first: false, unasked })).toEqual(fit);
+  const fit = await whole.fit(data, { first: false });
+  expect(await resumed.fit(data, { first: false })).toEqual(fit);
   expect(parametersOf(resumed)).toEqual(parametersOf(whole));
   expect(resumed.save().state).toEqual(whole.save().state);
 });

@@ -8,13 +8,12 @@ import type { Tensor } from '../../engine/graph.ts';
 import { abs, add, div, maximum, mul, square, sub } from '../../engine/ops/elementwise.ts';
 import { mean, sum } from '../../engine/ops/reduce.ts';
 import { reshape, slice } from '../../engine/ops/shape.ts';
-import { HeedError } from '../../error.ts';
 import { createOptimizer, exportOptimizer, importOptimizer } from '../../nn/optimizer.ts';
 import type { Arena } from '../../nn/parameters.ts';
 import { createTrainStep } from '../../nn/train-step.ts';
 import { choiceLosses } from '../../preference/choice-loss.ts';
 import { type ChoiceModel, choiceLoss, segmentReturn } from '../../preference/choice-model.ts';
-import { choices, type Preference } from '../../preference/comparison.ts';
+import type { Preference } from '../../preference/comparison.ts';
 import { type RandomState, random } from '../../random.ts';
 import { isSmallPass } from '../../rl/forward.ts';
 import type { Segment, SegmentNumbers } from '../segments.ts';
@@ -47,16 +46,12 @@ export interface Fit {
   trainLoss: number;
   /** Coefficient of the L2 penalty after the fit. */
   l2: number;
-  /** Unlabeled pairs that the ensemble was sure of. */
-  sure: number;
 }
 
 /** What a fit takes besides the comparisons. */
 export interface FitCall {
   /** Whether this is the first fit. */
   first: boolean;
-  /** Unlabeled pairs, for `reward.pseudo`. */
-  unasked?: readonly (readonly [Segment, Segment])[];
 }
 
 /** The parts of the ensemble that fitting needs. */
@@ -123,21 +118,6 @@ function createFitStep(model: Model, options: RewardOptions, choiceModel: Choice
   );
 }
 
-/** The pairs that the mean of the ensemble is sure of, each with its prediction. */
-function sureOf(
-  model: Model,
-  options: RewardOptions,
-  choiceModel: ChoiceModel,
-  pairs: readonly (readonly [Segment, Segment])[],
-): FitComparison[] {
-  const [first, second] = [0, 1].map((side) => model.meanReturns(pairs.map((pair) => pair[side])));
-  const margin = choiceModel.scale * Math.log(options.confidence / (1 - options.confidence));
-  return pairs.flatMap((segments, i): FitComparison[] => {
-    const difference = first[i] - second[i];
-    return Math.abs(difference) < margin ? [] : [{ segments, choice: difference > 0 ? choices.first : choices.second }];
-  });
-}
-
 /** How often each member's bootstrap sample holds each comparison (once without bootstrap). */
 function bootstrapCounts(n: number, { members, bootstrap }: RewardOptions, seed: number): Float32Array[] {
   return Array.from({ length: members }, (_, m) => {
@@ -167,7 +147,7 @@ function assess(
   return { accuracy: right / decided, loss: loss / which.length };
 }
 
-/** Creates the fit of an ensemble. @throws HeedError if options exclude one another. */
+/** Creates the fit of an ensemble. */
 export function createRewardFit(
   model: Model,
   options: RewardOptions,
@@ -180,11 +160,6 @@ export function createRewardFit(
   const { width } = inputs;
   const draw = random(seed, 'reward', 'minibatches');
   let l2 = options.l2;
-  if (options.learnsFrom === 'returns' && (options.crop < 1 || options.pseudo > 0)) {
-    throw new HeedError('cropped clips and unlabeled pairs work only with comparisons', {
-      hint: 'leave --reward.crop and --reward.pseudo as they are, or learn from comparisons',
-    });
-  }
 
   const train = createFitStep(model, options, choiceModel, window);
   const optimizer = createOptimizer(parameters, train.gradients, {
@@ -195,61 +170,43 @@ export function createRewardFit(
   const batch = train.inputs;
   const ends = terminalHead ? batch.terminal.data : undefined;
 
-  /**
-   * Copies a share of a segment's steps `x`, from a random one on, into rows from `to`. Rows up to the window have
-   * weight 0.
-   */
-  function loadSegment(segment: Segment, x: SegmentNumbers, share: number, to: number): void {
-    const length = Math.max(1, Math.round(segment.length * share));
-    const from = length < segment.length ? draw.integer(segment.length - length + 1) : 0;
-    batch.x.data.set(x.subarray(from * width, (from + length) * width), to * window * width);
+  /** Copies a segment's steps `x` into rows from `to`. Rows up to the window have weight 0. */
+  function loadSegment({ length, terminated }: Segment, x: SegmentNumbers, to: number): void {
+    batch.x.data.set(x, to * window * width);
     const weights = batch.weights.data;
     for (let t = 0; t < window; t++) weights[to * window + t] = t < length ? choiceModel.discount ** t : 0;
-    if (ends && segment.terminated && from + length === segment.length) ends[to * window + length - 1] = 1;
+    if (ends && terminated) ends[to * window + length - 1] = 1;
   }
 
   const trueReturn = ({ rewards }: Segment): number => segmentReturn(rewards, choiceModel.discount);
 
-  async function fit(comparisons: readonly FitComparison[], { first, unasked = [] }: FitCall): Promise<Fit> {
+  async function fit(comparisons: readonly FitComparison[], { first }: FitCall): Promise<Fit> {
     // Whether a comparison is held out depends only on its index, so a held-out one is never trained on.
     const every = Math.round(1 / options.validation);
     const isHeldOut = (i: number) => i % every === every - 1;
     const training = comparisons.flatMap((_, i) => (isHeldOut(i) ? [] : [i]));
     const validation = comparisons.flatMap((_, i) => (isHeldOut(i) ? [i] : []));
-    const sure = options.pseudo > 0 && !first ? sureOf(model, options, choiceModel, unasked) : [];
-    const labeled = minibatch - (sure.length > 0 ? Math.round(minibatch * options.pseudo) : 0);
-    const features = [...comparisons, ...sure].map(({ segments }) => segments.map(inputs.ofSegment));
+    const features = comparisons.map(({ segments }) => segments.map(inputs.ofSegment));
     const counts = bootstrapCounts(comparisons.length, options, seed);
-    const total = first ? options.firstSteps : options.steps;
-    let steps = 0;
+    const steps = first ? options.firstSteps : options.steps;
     const losses: number[] = [];
     if (options.l2 > 0) batch.l2.data[0] = l2;
     if (batch.sparsity) batch.sparsity.data[0] = options.sparsity * tiedShare(comparisons);
-    for (; steps < total; steps++) {
+    for (let step = 0; step < steps; step++) {
       ends?.fill(0);
       for (let b = 0; b < minibatch; b++) {
-        const i =
-          b < labeled ? training[draw.integer(training.length)] : comparisons.length + draw.integer(sure.length);
-        const { segments, choice } = comparisons[i] ?? sure[i - comparisons.length];
-        const share = options.crop < 1 ? 1 - draw.uniform() * (1 - options.crop) : 1;
-        for (const side of [0, 1]) loadSegment(segments[side], features[i][side], share, side * minibatch + b);
+        const i = training[draw.integer(training.length)];
+        const { segments, choice } = comparisons[i];
+        for (const side of [0, 1]) loadSegment(segments[side], features[i][side], side * minibatch + b);
         const [p, q] = options.learnsFrom === 'returns' ? segments.map(trueReturn) : choice;
         batch.p.data[b] = p;
         batch.q.data[b] = q;
-        for (let m = 0; m < members; m++) batch.counts.data[m * minibatch + b] = counts[m][i] ?? 1;
+        for (let m = 0; m < members; m++) batch.counts.data[m * minibatch + b] = counts[m][i];
       }
       if (batch.seed) batch.seed.data[0] = draw.uint32() | 0;
       const outputs = await train.runFreely();
-      await optimizer.stepFreely(options.learningRate * (1 - (1 - options.finalLearningRate) * (steps / total)));
+      await optimizer.stepFreely(options.learningRate * (1 - (1 - options.finalLearningRate) * (step / steps)));
       losses.push(outputs.fit.item());
-      if (
-        options.coverage !== undefined &&
-        steps % 10 === 9 &&
-        assess(model, choiceModel, comparisons, training).accuracy >= options.coverage
-      ) {
-        steps++;
-        break;
-      }
     }
     const onTraining = assess(model, choiceModel, comparisons, training);
     const onValidation = assess(model, choiceModel, comparisons, validation);
@@ -267,7 +224,6 @@ export function createRewardFit(
       validationAccuracy: onValidation.accuracy,
       validationLoss: onValidation.loss,
       l2,
-      sure: sure.length,
     };
   }
 

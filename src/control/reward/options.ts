@@ -39,36 +39,12 @@ export const rewardSchema = z.object({
   minibatch: z.number().int().min(1).default(32).describe('comparisons per minibatch, drawn with replacement'),
   firstSteps: z.number().int().min(1).default(200).describe('gradient steps of the first fit'),
   steps: z.number().int().min(1).default(100).describe('gradient steps of each later fit'),
-  coverage: z
-    .number()
-    .gt(0)
-    .max(1)
-    .optional()
-    .describe('stop a fit once the ensemble predicts this share of the comparisons correctly (default: never)'),
   dropout: z
     .number()
     .min(0)
     .lt(1)
     .default(0)
     .describe('dropout rate of the hidden units (Christiano et al. 2017 use 0.5 in Atari); 0: off'),
-  crop: z
-    .number()
-    .gt(0)
-    .max(1)
-    .default(1)
-    .describe('minimum share of each segment that a gradient step sees, cropped at random (SURF); 1: off'),
-  pseudo: z
-    .number()
-    .min(0)
-    .lt(1)
-    .default(0)
-    .describe('share of each minibatch that is unlabeled pairs which the ensemble is sure of (SURF); 0: off'),
-  confidence: z
-    .number()
-    .min(0.5)
-    .lt(1)
-    .default(0.99)
-    .describe('probability above which the ensemble is sure of a preference (SURF)'),
   learnsFrom: z
     .enum(['comparisons', 'returns'])
     .default('comparisons')

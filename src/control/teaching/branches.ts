@@ -64,6 +64,7 @@ export function createBranching(
   /** Branches of at most `count` segments, side by side. */
   function branchFew(points: readonly BranchPoint[], random: Random): (Segment | undefined)[] {
     uniformActions(batch, random, observations, heldActions);
+    actor.memory?.fill(0); // what happened before a branch is shown by its first observation alone
     const branches = points.map((point, copy) => {
       const { segment, steps } = point;
       const held = random.uniform() < HELD ? 1 + random.integer(steps) : 0;

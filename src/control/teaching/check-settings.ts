@@ -49,6 +49,9 @@ export function checkSettings(
       hint: 'leave out --algorithm: PPO has a reward model and a policy for them',
     });
   }
+  if (options.policy === 'recurrent' && options.algorithm === 'pebble') {
+    throw new HeedError('PEBBLE has no recurrent policy', { hint: 'leave out --algorithm, or --policy' });
+  }
   if (observationSpace.shape && observationSpace.mask) {
     throw new HeedError(`a reward model of images has no place for the action mask of ${options.env}`, {
       hint: 'use heed rl, which learns from images with a mask, or describe the state in numbers',

@@ -15,8 +15,8 @@ interface FittingParts {
   record: Pick<ComparisonRecord, 'usable'>;
   /** Called before a fit changes the ensemble; what it returns is called after, and says how alike the two are. */
   compare(): () => number;
-  /** The current scale of the inputs, and unlabeled pairs. */
-  inputs(): Pick<FitJob, 'scale' | 'unasked'>;
+  /** The current scale of the inputs. */
+  scale(): FitJob['scale'];
 }
 type FittingProgress = Pick<TeachingProgress, 'step' | 'updates' | 'fitted' | 'anew' | 'unlearned'>;
 
@@ -39,7 +39,7 @@ export interface Fitting {
  */
 export function nextFit(
   progress: Pick<TeachingProgress, 'fitted' | 'anew' | 'unlearned'>,
-  { ensemble, untaught, record, inputs }: FittingParts,
+  { ensemble, untaught, record, scale }: FittingParts,
 ): FitJob | undefined {
   if (progress.unlearned === null) return undefined;
   const comparisons = record.usable();
@@ -47,7 +47,7 @@ export function nextFit(
   if (comparisons.length === 0) return undefined;
   const { anew, fitted } = progress;
   progress.anew = false;
-  return { ensemble: anew ? untaught! : ensemble.save(), comparisons, first: anew || !fitted, ...inputs() };
+  return { ensemble: anew ? untaught! : ensemble.save(), comparisons, first: anew || !fitted, scale: scale() };
 }
 
 /** Fits while the loop waits. */

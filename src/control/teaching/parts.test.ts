@@ -104,7 +104,7 @@ describe('fitting', () => {
       ensemble,
       record: { usable: () => data },
       compare: () => () => 0.5,
-      inputs: () => ({ scale: SCALE, unasked: [] }),
+      scale: () => SCALE,
     };
     return { parts, ensemble, untaught: structuredClone(ensemble.save()) };
   }
@@ -180,7 +180,7 @@ describe('asking', () => {
       }),
     );
     const unused = { branching: () => expect.unreachable(), onNotice: () => expect.unreachable() };
-    const source = { options, experience, ensemble, earlier: () => [], ...unused };
+    const source = { options, experience, ensemble, ...unused };
     const progress = newProgress();
     return { progress, options, parts: { teacher, source, takeDue: () => labels.shift() ?? 0 } };
   }

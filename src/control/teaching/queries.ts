@@ -4,12 +4,12 @@
  */
 import { HeedError } from '../../error.ts';
 import type { Choice } from '../../preference/comparison.ts';
-import { needsPoints, type Point, type Predictions, rulesOf, selectQueries } from '../../preference/selection.ts';
+import { type Predictions, selectQueries } from '../../preference/selection.ts';
 import { askTeacher, type Query, type Teacher } from '../../preference/teacher.ts';
 import { type Random, random } from '../../random.ts';
 import type { LearnOptions } from '../options.ts';
 import type { RewardEnsemble } from '../reward/ensemble.ts';
-import { type Experience, type Segment, withoutEpisode } from '../segments.ts';
+import type { Experience, Segment } from '../segments.ts';
 import type { Branching } from './branches.ts';
 import type { TeachingProgress } from './progress.ts';
 
@@ -42,8 +42,6 @@ export interface QuerySource {
   branching(): Branching;
   /** Called where an environment cannot have branches. */
   onNotice(text: string): void;
-  /** The pairs of earlier queries. */
-  earlier(): readonly (readonly [Segment, Segment])[];
 }
 
 /**
@@ -100,37 +98,16 @@ export function drawQueries(source: QuerySource, progress: QueryProgress, count:
 
 /** `count` of the pairs, or all if there are fewer, each with the members' probabilities that its first is better. */
 function choosePairs(
-  { options, ensemble, earlier }: QuerySource,
+  { options, ensemble }: QuerySource,
   pairs: readonly (readonly [Segment, Segment])[],
   count: number,
   rng: Random,
 ) {
   if (pairs.length === 0) return [];
   const [first, second] = [0, 1].map((side) => ensemble.segmentReturns(pairs.map((pair) => pair[side])));
-  const covers = rulesOf(options.query).some(needsPoints);
-  const predictions = { first, second, ...(covers && { points: pointsOf(ensemble, pairs, earlier().flat()) }) };
+  const predictions = { first, second };
   const chosen = selectQueries(options.query, predictions, options.choice, Math.min(count, pairs.length), rng);
   return chosen.map((i) => ({ pair: pairs[i], probability: probabilities(predictions, i, options.choice.scale) }));
-}
-
-/**
- * Points of the candidates and of earlier queries' segments; each number is scaled by its deviation over the
- * candidates.
- */
-function pointsOf(
-  ensemble: RewardEnsemble,
-  pairs: readonly (readonly [Segment, Segment])[],
-  earlier: readonly Segment[],
-) {
-  const candidates = pairs.flat().map(ensemble.pointOf);
-  const deviations = Array.from(candidates[0], (_, j) => Math.sqrt(variance(candidates.map((point) => point[j]))));
-  const scaled = (point: Float64Array): Point => point.map((x, j) => x / Math.max(deviations[j], 1e-6));
-  const points = candidates.map(scaled);
-  return {
-    first: points.filter((_, i) => i % 2 === 0),
-    second: points.filter((_, i) => i % 2 === 1),
-    asked: earlier.map((segment) => scaled(ensemble.pointOf(segment))),
-  };
 }
 
 function drawPairs(
@@ -189,17 +166,6 @@ export function drawSegment(
   throw new HeedError(`no window of ${window} steps fits the experience of ${experience.held} steps per environment`, {
     hint: 'shorten --segment.window, or raise --random-steps or --segment.memory',
   });
-}
-
-/** Random unlabeled pairs of segments. */
-export function drawPairsAtRandom(
-  experience: Experience,
-  cutting: LearnOptions['segment'],
-  count: number,
-  rng: Random,
-): (readonly [Segment, Segment])[] {
-  const draw = () => withoutEpisode(drawSegment(experience, cutting, rng));
-  return Array.from({ length: count }, () => [draw(), draw()] as const);
 }
 
 /** True return of an average stretch of recent experience. B-Pref's skipping and equal teachers compare with it. */

@@ -38,7 +38,7 @@ import { dueLabels } from './due.ts';
 import { createFittingBeside, createFittingHere, type Fitting } from './fitting.ts';
 import { expectationsOf } from './lesson.ts';
 import { newProgress } from './progress.ts';
-import { drawPairsAtRandom, drawSegment, type QuerySource } from './queries.ts';
+import { drawSegment, type QuerySource } from './queries.ts';
 import { createRecord } from './record.ts';
 import { restoreTeaching, saveTeaching, type TeachingParts, type TeachingState } from './state.ts';
 
@@ -81,17 +81,18 @@ const STEADY = 64;
 const COVERED = 100;
 const MOST_COMPARED = 400;
 
-/** Unlabeled pairs per fit, with `reward.pseudo`. */
-const UNASKED = 200;
-
 /** The result of `createTeaching`. */
-export type Teaching = ReturnType<typeof createTeaching>;
+export type Teaching = ReturnType<typeof createTeaching> extends Generator<void, infer Made> ? Made : never;
 
-/** Creates the teaching. Its environment is `environments` started copies. @throws HeedError if settings do not fit. */
-export function createTeaching(options: LearnOptions, parts: LearnParts, shape: LoopShape) {
+/**
+ * Creates the teaching, in parts. Its environment is `environments` started copies.
+ *
+ * @throws HeedError if settings do not fit.
+ */
+export function* createTeaching(options: LearnOptions, parts: LearnParts, shape: LoopShape) {
   const { seed } = options;
   checkSettings(options, shape.begin, parts.environment);
-  const taught = createTaught(options, parts, shape);
+  const taught = yield* createTaught(options, parts, shape);
   const { progress, record, querying, fitting, ensemble, experience, statistics, environment } = taught;
   const { judge, recent, rounds } = taught;
   const later = querying.waiting !== undefined;
@@ -195,7 +196,7 @@ export function createTeaching(options: LearnOptions, parts: LearnParts, shape: 
 }
 
 /** Creates the parts and connects them. */
-function createTaught(options: LearnOptions, parts: LearnParts, { environments, horizon, rows, begin }: LoopShape) {
+function* createTaught(options: LearnOptions, parts: LearnParts, { environments, horizon, rows, begin }: LoopShape) {
   const { seed, steps, labels, segment: cutting } = options;
   const { teacher, judge } = teacherOf(options, parts);
   const environment = createVectorEnvironment(parts.environment.batch(environments), seed);
@@ -210,14 +211,15 @@ function createTaught(options: LearnOptions, parts: LearnParts, { environments, 
     options.choice,
     { window: cutting.window, rows, seed },
   ];
+  yield;
   const ensemble = createRewardEnsemble(...model);
+  yield;
   const experience = createExperience(environment, horizon, cutting.memory);
   const statistics = createInputStatistics(observationSize, shape);
   const progress = newProgress();
   const record = createRecord(progress, parts.comparisons);
   const thread: RewardThread | undefined = options.async ? startRewardThread(model) : undefined;
 
-  const earlier = () => [...record.all, ...(querying.open ?? [])].map(({ segments }) => segments);
   const noticed = new Set<string>();
   let agent: TaughtAgent | undefined;
   let branching: Branching | undefined;
@@ -225,7 +227,6 @@ function createTaught(options: LearnOptions, parts: LearnParts, { environments, 
     options,
     experience,
     ensemble,
-    earlier,
     branching() {
       if (branching) return branching;
       const { policy, parameters, prepare } = agent!;
@@ -251,13 +252,6 @@ function createTaught(options: LearnOptions, parts: LearnParts, { environments, 
       ? createQueryingBeside(progress, { ...request, ahead: options.people.ahead, steps })
       : createQueryingHere(progress, request);
 
-  const unasked = () =>
-    drawPairsAtRandom(
-      experience,
-      cutting,
-      options.reward.pseudo > 0 ? UNASKED : 0,
-      random(seed, 'unasked', progress.step),
-    );
   /** Random segments of recent experience; `purpose` separates the draws. */
   const recent = (count: number, purpose: string): Segment[] => {
     const rng = random(seed, purpose, progress.step);
@@ -273,7 +267,7 @@ function createTaught(options: LearnOptions, parts: LearnParts, { environments, 
     // only a teacher who answers later changes judgments
     untaught: teacher.later ? structuredClone(ensemble.save()) : undefined,
     record,
-    inputs: () => ({ scale: statistics.scale(), unasked: unasked() }),
+    scale: statistics.scale,
   };
   const fitting: Fitting = thread
     ? createFittingBeside(progress, { ...fit, thread, staleness: options.staleness, steps })

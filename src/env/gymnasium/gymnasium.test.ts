@@ -313,6 +313,8 @@ picture("Gray-v0", 20, 24)
 picture("Shades-v0", 20, 24, 3, high=1, dtype=np.float32)
 picture("First-v0", 3, 20, 24)
 picture("Cube-v0", 20, 24, 20)
+frames = 10 * np.arange(4)[:, None, None, None] + np.arange(3) # of each frame the colors 0, 1, 2
+world("Frames-v0", lambda self: np.broadcast_to(frames, (4, 20, 24, 3)).astype(np.uint8), space=Box(0, 255, (4, 20, 24, 3), np.uint8))
 world("Many-v0", act=gym.spaces.MultiDiscrete([3, 2], start=[1, 5]))
 def masked(name, mask, act=Discrete(3), missing=False):
   def info(self): return {} if missing and self.t == 2 else {"action_mask": mask(self)}
@@ -437,6 +439,14 @@ world("Later-v0", act=Discrete(4, start=3))
     const source = await world(name);
     expect(source.observationSpace.shape).toEqual(shape);
     expect(new Set(lived(source, 1, 1).environment.observations)).toEqual(new Set([255]));
+  });
+
+  test('a stack of colored pictures, as FrameStackObservation makes it, has the colors of each after another', async () => {
+    const source = await world('Frames');
+    expect(source.observationSpace.shape).toEqual([12, 20, 24]);
+    const { observations } = lived(source, 1, 1).environment;
+    const colors = Array.from({ length: 12 }, (_, i) => new Set(observations.subarray(480 * i, 480 * (i + 1))));
+    expect(colors).toEqual([0, 1, 2, 10, 11, 12, 20, 21, 22, 30, 31, 32].map((color) => new Set([color])));
   });
 
   test('pictures whose colors could be either side are refused', async () => {

@@ -262,11 +262,22 @@ class Image:
         sides = list(space.shape)
         self.shape = [1 if colors is None else sides.pop(colors), *sides]
         self.size = int(np.prod(self.shape))
+        self.frames = None  # of a stack of pictures, how many
         self.bytes = space.dtype == np.uint8
         self.low, self.scale = low, 255 / (high - low)
         self.note = "" if self.bytes else f"of 256 shades from {low:g} to {high:g}"
 
+    def stacked(self, frames):
+        """The same for a stack of such pictures: their colors follow each other."""
+        self.frames, self.shape, self.size = frames, [frames * self.shape[0], *self.shape[1:]], frames * self.size
+        return self
+
     def read(self, seen):
+        if self.frames:
+            return np.concatenate([self.read_one(one).reshape(-1, *self.shape[1:]) for one in seen])
+        return self.read_one(seen)
+
+    def read_one(self, seen):
         if not self.bytes:
             if not np.isfinite(seen).all():
                 raise Fault("returned a picture with NaN or infinity in it", "pictures are finite numbers")
@@ -280,6 +291,9 @@ SMALLEST = 16  # pixels: less than this is a board or a table, where its numbers
 def image_of(space):
     """How the observations of a Box are pictures; None where they are numbers."""
     sides = len(space.shape)
+    if sides == 4:  # as FrameStackObservation makes of pictures with colors
+        one = image_of(gym.spaces.Box(space.low[0], space.high[0], dtype=space.dtype))
+        return one and one.stacked(space.shape[0])
     low, high = float(space.low.flat[0]), float(space.high.flat[0])
     even = (space.low == low).all() and (space.high == high).all()
     if space.dtype == np.uint8:

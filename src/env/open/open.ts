@@ -2,6 +2,7 @@
 
 import { startThreads } from '../batch/parallel.ts';
 import { type EnvironmentSource, plainSource } from '../batch/source.ts';
+import { stackedSource } from '../frame-stack.ts';
 import { isGymnasiumName } from '../gymnasium/names.ts';
 import { loadEnvironment } from './load.ts';
 import { checkThere, isFile } from './own-file.ts';
@@ -14,16 +15,20 @@ export interface OpenOptions {
   workers?: number;
   /** Python with Gymnasium (default: HEED_PYTHON, or python3). */
   python?: string;
+  /** How many of the last observations an observation is. Default 1. */
+  frameStack?: number;
 }
 
 /**
  * Opens an environment by name: `CartPole-v1`, `Hopper-v5`, `gym:CarRacing-v3`, `ALE/Pong-v5`, or a file,
  * `./my-env.js`. @throws HeedError if there is none, or something it needs is missing.
  */
-export async function openEnvironment(
+export const openEnvironment = async (
   name: string,
-  { workers = 0, python }: OpenOptions = {},
-): Promise<EnvironmentSource> {
+  { frameStack = 1, ...options }: OpenOptions = {},
+): Promise<EnvironmentSource> => stackedSource(await openSource(name, options), frameStack);
+
+async function openSource(name: string, { workers = 0, python }: OpenOptions): Promise<EnvironmentSource> {
   if (isGymnasiumName(name)) {
     const { openGymnasium } = await import('../gymnasium/gymnasium.ts');
     return openGymnasium(name, { workers: Math.max(1, workers), python });

@@ -34,7 +34,7 @@ export function diagnoseControl(rows: readonly ControlRow[], facts: ControlFacts
       code,
       severity,
       text: text(measures, facts),
-      advice: typeof advice === 'function' ? advice(facts) : advice,
+      advice: typeof advice === 'function' ? advice(facts, measures) : advice,
     }));
   const finite = Object.entries(measures).filter(([, value]) => Number.isFinite(value));
   return diagnosisOf(findings, healthy(measures, facts), Object.fromEntries(finite));

@@ -3,7 +3,7 @@ import { learnSchema } from '../../control/options.ts';
 import { settingFor } from '../../flag-names.ts';
 import { rlSchema } from '../train.ts';
 import { diagnoseControl } from './diagnose.ts';
-import type { ControlFacts } from './measures.ts';
+import type { ControlFacts, ControlMeasures } from './measures.ts';
 import { rules } from './rules.ts';
 
 const train = { command: 'train', algorithm: 'ppo', standard: 'return' } as const;
@@ -263,7 +263,7 @@ it.each([
         };
         for (const { only, code, advice } of rules) {
           if (only !== undefined && only !== command) continue;
-          const said = typeof advice === 'function' ? advice(facts) : advice;
+          const said = typeof advice === 'function' ? advice(facts, { tied: 1 } as ControlMeasures) : advice;
           for (const [, flag] of said.matchAll(/--([\w.-]+\w)/g)) {
             expect(known(settingFor(flag).split('.'), schema), `${command} ${algorithm} ${code}: --${flag}`).toBe(true);
           }

@@ -24,7 +24,7 @@ interface Rule {
   /** Whether it applies. Comparisons with NaN, a measure that is absent, are false. */
   applies(measures: ControlMeasures, facts: ControlFacts): boolean;
   text(measures: ControlMeasures, facts: ControlFacts): string;
-  advice: string | ((facts: ControlFacts) => string);
+  advice: string | ((facts: ControlFacts, measures: ControlMeasures) => string);
 }
 
 const percent = (share: number): string => percentOf(share, 0);
@@ -107,6 +107,14 @@ function betterCritic(facts: ControlFacts): string {
   // pixels are scaled already
   if (facts.images) return `Train longer (--steps), or ${longer}.`;
   return `Normalize rewards and observations (${flag(facts, 'normalizeObservations')} true), or ${longer}.`;
+}
+
+/** Many ties say that few steps earn anything: from this share on, a penalty on the others replaces labels. */
+const MOSTLY_TIED = 0.5;
+/** What to do about too few labels: those of a run are not lost. */
+function moreLabels({ labels }: ControlFacts, { tied }: ControlMeasures): string {
+  const again = `Ask for as many again: --labels ${labels}, and --comparisons with the folder of this run, so that both are learned from.`;
+  return tied >= MOSTLY_TIED ? `${again} Most pairs are equal: --reward.sparsity 0.05 may do instead.` : again;
 }
 
 /** All rules, in the order of cause and effect. */
@@ -303,7 +311,7 @@ export const rules: readonly Rule[] = [
       Number.isFinite(heldOut)
         ? `The reward fits its ${labels} labels (${percent(fitted)}) but orders only ${percent(heldOut)} of random held-out pairs: these are too few.`
         : `The reward fits its ${labels} labels (${percent(fitted)}) but one that learned from four fifths of them predicts only ${percent(judgments)} of the rest: these are too few.`,
-    advice: 'Raise --labels.',
+    advice: moreLabels,
   },
   {
     code: 'labels-few',
@@ -314,7 +322,7 @@ export const rules: readonly Rule[] = [
     applies: ({ decided, labels }, facts) => onlyTeacherKnows(facts) && labels > 0 && decided < 8,
     text: ({ decided }) =>
       `Only ${decided} judgments prefer one of two clips, which is too few to say whether the reward is right.`,
-    advice: 'Raise --labels.',
+    advice: moreLabels,
   },
   {
     code: 'reward-unfit',
