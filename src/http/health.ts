@@ -1,7 +1,8 @@
 /** Whether a server lives, whether it takes requests, and how it closes without losing any. */
 import type { ServerResponse } from 'node:http';
 import { setTimeout as wait } from 'node:timers/promises';
-import { Hono } from 'hono';
+import { type Context, Hono } from 'hono';
+import { declare } from './operations.ts';
 
 /** Milliseconds that a readiness check may take. */
 const LONGEST = 2000;
@@ -18,19 +19,22 @@ export interface HealthOptions {
  * `GET /health` says that the process lives, and `GET /ready` that it takes requests: 503 while it closes, or while
  * something that it needs is missing. They need no key, and tell strangers nothing more.
  */
-export const healthRoutes = ({ isDraining, check }: HealthOptions): Hono =>
-  new Hono()
-    .get('/health', (c) => c.json({ status: 'ok' }))
-    .get('/ready', async (c) => {
-      const late = new AbortController();
-      const reason = isDraining()
-        ? 'The server is closing.'
-        : await Promise.race([
-            check?.().catch(() => 'The readiness check failed.'),
-            wait(LONGEST, 'The readiness check takes too long.', { signal: late.signal, ref: false }).catch(() => ''),
-          ]).finally(() => late.abort());
-      return reason ? c.json({ status: 'unavailable', reason }, 503) : c.json({ status: 'ready' });
-    });
+export function healthRoutes({ isDraining, check }: HealthOptions): Hono {
+  const health = (c: Context) => c.json({ status: 'ok' });
+  const ready = async (c: Context) => {
+    const late = new AbortController();
+    const reason = isDraining()
+      ? 'The server is closing.'
+      : await Promise.race([
+          check?.().catch(() => 'The readiness check failed.'),
+          wait(LONGEST, 'The readiness check takes too long.', { signal: late.signal, ref: false }).catch(() => ''),
+        ]).finally(() => late.abort());
+    return reason ? c.json({ status: 'unavailable', reason }, 503) : c.json({ status: 'ready' });
+  };
+  return new Hono()
+    .get('/health', declare(health, { summary: 'Whether the server lives' }))
+    .get('/ready', declare(ready, { summary: 'Whether the server takes requests' }));
+}
 
 /** The requests that a server is answering, so that it can let them finish before it closes. */
 export interface RequestsUnderWay {

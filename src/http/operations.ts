@@ -1,7 +1,11 @@
-/** How routes are described in an OpenAPI 3.1 document: what the documents of heed's servers share. */
+/**
+ * Routes declare what they take and return where they are written, and a server's OpenAPI 3.1 document is made from its
+ * routes: what the documents of heed's servers share.
+ */
+import type { RouterRoute } from 'hono/types';
 import { z } from 'zod';
 
-/** One route of a document. */
+/** What a document says about one route. */
 export interface Operation<Scope extends string = string> {
   /** What it does, in a few words. */
   summary: string;
@@ -30,6 +34,23 @@ export interface OperationAccess {
 }
 
 const JSON_TYPE = 'application/json';
+const declared = new WeakMap<object, Operation>();
+
+/** Makes a document describe the routes of a handler, or those that a middleware stands before. */
+export function declare<H extends object>(handler: H, operation: Operation): H {
+  declared.set(handler, operation);
+  return handler;
+}
+
+/** The operations that an app's routes declare, by method and path, such as `GET /runs/:run`. */
+export function operationsOf(routes: readonly RouterRoute[]): Record<string, Operation> {
+  const found: Record<string, Operation> = {};
+  for (const { method, path, handler } of routes) {
+    const operation = declared.get(handler);
+    if (operation) found[`${method} ${path.replace('{.+}', '')}`] = operation;
+  }
+  return found;
+}
 
 /** JSON Schema of a body or a response, as a document has it. */
 export const schemaOf = (schema: z.ZodType, io: 'input' | 'output') => {

@@ -191,44 +191,129 @@ export interface Batch {
   retire(): Sequence[];
 }
 
-/**
- * `size` is the number of parameters, `most` the cached tokens of the longest sequence that may come. While a sequence is
- * alone, `guesser` guesses its next tokens.
- */
-export function createContinuousBatch(
-  config: DecoderConfig,
-  rows: DecoderRows,
-  size: number,
-  most: number,
-  guesser?: Guesser,
-): Batch {
-  const run = createRunner(size);
-  const active: Sequence[] = [];
-  let reading: Sequence | undefined;
+/** Creates a batch that has no sequence yet. */
+export const createContinuousBatch = (...parts: ConstructorParameters<typeof ContinuousBatch>): Batch =>
+  new ContinuousBatch(...parts);
 
-  const cached = () => [...active, ...(reading ? [reading] : [])].map(({ cached }) => cached);
-  const longest = () => active.reduce((most, { length }) => Math.max(most, length), reading?.length ?? 0);
-  const reserve = (count: number, length: number) => rows.reserve(count, Math.max(length, longest()), most, cached());
+class ContinuousBatch implements Batch {
+  readonly active: Sequence[] = [];
+  reading: Sequence | undefined;
+  readonly #config: DecoderConfig;
+  readonly #rows: DecoderRows;
+  readonly #run: ReturnType<typeof createRunner>;
+  readonly #most: number;
+  readonly #guesser: Guesser | undefined;
 
-  const countPass = ({ completion }: Sequence, guessed = 0, accepted = 0) => {
-    if (!guesser) return;
+  /**
+   * `size` is the number of parameters, `most` the cached tokens of the longest sequence that may come. While a sequence
+   * is alone, `guesser` guesses its next tokens.
+   */
+  constructor(config: DecoderConfig, rows: DecoderRows, size: number, most: number, guesser?: Guesser) {
+    this.#config = config;
+    this.#rows = rows;
+    this.#run = createRunner(size);
+    this.#most = most;
+    this.#guesser = guesser;
+  }
+
+  fits(more: number, length: number): boolean {
+    return this.#rows.fits(this.#cached().length + more, Math.max(length, this.#longest()), this.#most);
+  }
+
+  async admit(sequences: readonly Sequence[]): Promise<NextToken[]> {
+    const tokens: NextToken[] = [];
+    for (const group of ofLikeLength(sequences)) tokens.push(...(await this.#admitGroup(group)));
+    return tokens;
+  }
+
+  begin(sequence: Sequence, prefix?: Prefix): void {
+    const { active } = this;
+    this.#reserve(active.length + 1, sequence.length);
+    this.reading = sequence;
+    sequence.cached = prefix?.length ?? 0;
+    if (!prefix) return;
+    if ('tokens' in prefix.from) this.#rows.move(active.indexOf(prefix.from), prefix.length, active.length);
+    else this.#rows.restore(prefix.from, prefix.length, active.length);
+  }
+
+  async read(most: number): Promise<NextToken[]> {
+    const sequence = this.reading!;
+    const { tokens, cached, length } = sequence;
+    const end = Math.min(length, cached + most);
+    const step = this.#rows.step(this.active.length, 1, end - cached);
+    step.fill(0, tokens.subarray(cached, end), cached);
+    await this.#run(step, end - cached);
+    sequence.cached = end;
+    if (end < length) return [];
+    await prepare([sequence]);
+    this.reading = undefined;
+    this.active.push(sequence);
+    this.#countPass(sequence);
+    return this.#choose(sequence, step, 0);
+  }
+
+  async advance(): Promise<NextToken[]> {
+    const { active } = this;
+    const guessed = this.#guesser && active.length === 1 && (await this.#advanceByGuesses(active[0], this.#guesser));
+    if (guessed) return guessed;
+    this.#reserve(this.#cached().length, 0);
+    const step = this.#rows.step(0, active.length, 1);
+    active.forEach(({ tokens, length }, row) => {
+      step.fill(row, tokens.subarray(length - 1, length), length - 1);
+    });
+    const prepared = prepare(active);
+    await this.#run(step, active.length);
+    await prepared;
+    return active.flatMap((sequence, row) => {
+      this.#countPass(sequence);
+      return this.#choose(sequence, step, row);
+    });
+  }
+
+  remove(sequence: Sequence): void {
+    if (sequence === this.reading) {
+      this.reading = undefined;
+      return;
+    }
+    const { active } = this;
+    const row = active.indexOf(sequence);
+    const last = active.pop()!;
+    if (last !== sequence) {
+      this.#rows.move(active.length, last.cached, row);
+      active[row] = last;
+    }
+    if (this.reading) this.#rows.move(active.length + 1, this.reading.cached, active.length);
+  }
+
+  retire(): Sequence[] {
+    const ended = this.active.filter((sequence) => sequence.ended);
+    for (const sequence of ended) this.remove(sequence);
+    return ended;
+  }
+
+  /** Tokens in the cache of each sequence. */
+  #cached(): number[] {
+    return [...this.active, ...(this.reading ? [this.reading] : [])].map(({ cached }) => cached);
+  }
+
+  #longest(): number {
+    return this.active.reduce((most, { length }) => Math.max(most, length), this.reading?.length ?? 0);
+  }
+
+  #reserve(count: number, length: number): void {
+    this.#rows.reserve(count, Math.max(length, this.#longest()), this.#most, this.#cached());
+  }
+
+  #countPass({ completion }: Sequence, guessed = 0, accepted = 0): void {
+    if (!this.#guesser) return;
     completion.speculation ??= { passes: 0, guessed: 0, accepted: 0 };
     completion.speculation.passes++;
     completion.speculation.guessed += guessed;
     completion.speculation.accepted += accepted;
-  };
+  }
 
-  const contextOf = ({ tokens, length, prompt, options: { ends = [] } }: Sequence) => ({
-    tokens: tokens.subarray(0, length),
-    generated: length - prompt,
-    ends,
-  });
-  /** Lets processors begin before the logits are there. */
-  const prepare = (sequences: readonly Sequence[]) =>
-    Promise.all(sequences.map((sequence) => sequence.options.processor?.prepare?.(contextOf(sequence))));
-
-  const choose = (sequence: Sequence, { logits, logSumExp }: CachedStep, row: number, guess?: Guess): NextToken[] => {
-    const { vocabularySize } = config;
+  #choose(sequence: Sequence, { logits, logSumExp }: CachedStep, row: number, guess?: Guess): NextToken[] {
+    const { vocabularySize } = this.#config;
     const { tokens, length, prompt, completion, settings, options } = sequence;
     const { ends = [], tokenizer, stream = false, processor, topLogprobs = 0 } = options;
     const mine = logits.subarray(row * vocabularySize, (row + 1) * vocabularySize);
@@ -265,12 +350,13 @@ export function createContinuousBatch(
       sequence.ended = true;
       return [];
     }
-  };
+  }
 
-  const admitGroup = async (group: readonly Sequence[]): Promise<NextToken[]> => {
+  async #admitGroup(group: readonly Sequence[]): Promise<NextToken[]> {
+    const { active } = this;
     const time = Math.max(...group.map(({ length }) => length));
     const first = active.length;
-    reserve(first + group.length, time);
+    this.#reserve(first + group.length, time);
     const rowOf = new Map<string, number>();
     const [read, copied]: Sequence[][] = [[], []];
     const sources: number[] = [];
@@ -280,25 +366,25 @@ export function createContinuousBatch(
       if (row === undefined) rowOf.set(key, read.push(sequence) - 1);
       else sources[copied.push(sequence) - 1] = row;
     }
-    const step = rows.step(first, read.length, time);
+    const step = this.#rows.step(first, read.length, time);
     read.forEach(({ tokens, length }, row) => {
       step.fill(row, tokens.subarray(0, length), 0);
     });
     const prepared = prepare(group);
-    await run(step, read.length * time);
+    await this.#run(step, read.length * time);
     await prepared;
     copied.forEach(({ length }, i) => {
-      rows.move(first + sources[i], length, first + read.length + i);
+      this.#rows.move(first + sources[i], length, first + read.length + i);
     });
     active.push(...read, ...copied);
     return [...read, ...copied].flatMap((sequence, i) => {
-      countPass(sequence);
-      return choose(sequence, step, i < read.length ? i : sources[i - read.length]);
+      this.#countPass(sequence);
+      return this.#choose(sequence, step, i < read.length ? i : sources[i - read.length]);
     });
-  };
+  }
 
   /** The tokens of a pass over a sequence's last token and guesses of the next; undefined without guesses. */
-  const advanceByGuesses = async (sequence: Sequence, guesser: Guesser): Promise<NextToken[] | undefined> => {
+  async #advanceByGuesses(sequence: Sequence, guesser: Guesser): Promise<NextToken[] | undefined> {
     const { tokens, length, prompt, settings, options, guessDraws } = sequence;
     const wanted = sequence.guesses ?? guesser.guesses;
     const request = { tokens: tokens.subarray(0, length), generated: length - prompt, ends: options.ends ?? [] };
@@ -306,95 +392,32 @@ export function createContinuousBatch(
     const guesses = most > 0 ? await guesser.guess({ ...request, most, sampling: settings, random: guessDraws }) : [];
     if (guesses.length === 0) return undefined;
     const time = 1 + guesses.length;
-    reserve(cached().length, length - 1 + time);
-    const step = rows.step(0, 1, time, true);
+    this.#reserve(this.#cached().length, length - 1 + time);
+    const step = this.#rows.step(0, 1, time, true);
     step.fill(0, [tokens[length - 1], ...guesses.map(({ token }) => token)], length - 1);
-    await run(step, time);
+    await this.#run(step, time);
     const next: NextToken[] = [];
     let accepted = 0;
     for (let place = 0; place < time && !sequence.ended; place++) {
       await prepare([sequence]);
-      next.push(...choose(sequence, step, place, guesses[place]));
+      next.push(...this.#choose(sequence, step, place, guesses[place]));
       if (sequence.failure !== undefined || tokens[length + place] !== guesses[place]?.token) break;
       accepted++;
     }
-    countPass(sequence, guesses.length, accepted);
+    this.#countPass(sequence, guesses.length, accepted);
     sequence.guesses = nextGuesses(wanted, guesses.length, accepted);
     return next;
-  };
-
-  const remove = (sequence: Sequence): void => {
-    if (sequence === reading) {
-      reading = undefined;
-      return;
-    }
-    const row = active.indexOf(sequence);
-    const last = active.pop()!;
-    if (last !== sequence) {
-      rows.move(active.length, last.cached, row);
-      active[row] = last;
-    }
-    if (reading) rows.move(active.length + 1, reading.cached, active.length);
-  };
-
-  return {
-    active,
-    get reading() {
-      return reading;
-    },
-    fits: (more, length) => rows.fits(cached().length + more, Math.max(length, longest()), most),
-    async admit(sequences) {
-      const tokens: NextToken[] = [];
-      for (const group of ofLikeLength(sequences)) tokens.push(...(await admitGroup(group)));
-      return tokens;
-    },
-    begin(sequence, prefix) {
-      reserve(active.length + 1, sequence.length);
-      reading = sequence;
-      sequence.cached = prefix?.length ?? 0;
-      if (!prefix) return;
-      if ('tokens' in prefix.from) rows.move(active.indexOf(prefix.from), prefix.length, active.length);
-      else rows.restore(prefix.from, prefix.length, active.length);
-    },
-    async read(most) {
-      const sequence = reading!;
-      const { tokens, cached, length } = sequence;
-      const end = Math.min(length, cached + most);
-      const step = rows.step(active.length, 1, end - cached);
-      step.fill(0, tokens.subarray(cached, end), cached);
-      await run(step, end - cached);
-      sequence.cached = end;
-      if (end < length) return [];
-      await prepare([sequence]);
-      reading = undefined;
-      active.push(sequence);
-      countPass(sequence);
-      return choose(sequence, step, 0);
-    },
-    async advance() {
-      const guessed = guesser && active.length === 1 ? await advanceByGuesses(active[0], guesser) : undefined;
-      if (guessed) return guessed;
-      reserve(cached().length, 0);
-      const step = rows.step(0, active.length, 1);
-      active.forEach(({ tokens, length }, row) => {
-        step.fill(row, tokens.subarray(length - 1, length), length - 1);
-      });
-      const prepared = prepare(active);
-      await run(step, active.length);
-      await prepared;
-      return active.flatMap((sequence, row) => {
-        countPass(sequence);
-        return choose(sequence, step, row);
-      });
-    },
-    remove,
-    retire() {
-      const ended = active.filter((sequence) => sequence.ended);
-      ended.forEach(remove);
-      return ended;
-    },
-  };
+  }
 }
+
+const contextOf = ({ tokens, length, prompt, options: { ends = [] } }: Sequence) => ({
+  tokens: tokens.subarray(0, length),
+  generated: length - prompt,
+  ends,
+});
+/** Lets processors begin before the logits are there. */
+const prepare = (sequences: readonly Sequence[]) =>
+  Promise.all(sequences.map((sequence) => sequence.options.processor?.prepare?.(contextOf(sequence))));
 
 const MOST_TOKENS = 2 ** 14; // tokens whose activations are in memory at once
 

@@ -2,7 +2,6 @@
 import type { Context, MiddlewareHandler } from 'hono';
 import type { Kysely } from 'kysely';
 import { allowIf } from '../http/callers.ts';
-import type { Operation } from '../http/operations.ts';
 import type { LogLevel } from '../monitoring/log.ts';
 import type { CompletionRecord, Usage } from './completions/table.ts';
 import type { ServeDatabase } from './database.ts';
@@ -28,9 +27,6 @@ export interface Caller {
 
 /** The environment of every route. */
 export type Env = { Variables: { caller: Caller } };
-
-/** One route of the OpenAPI document; without a scope, it needs no key. */
-export type ServeOperation = Operation<Scope>;
 
 /** What parts add to the work of others. */
 export interface Hooks {

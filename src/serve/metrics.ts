@@ -3,7 +3,8 @@ import { Hono, type MiddlewareHandler } from 'hono';
 import { type ObserveOptions, observeRequests } from '../http/requests.ts';
 import { createMetrics, METRICS_TYPE } from '../monitoring/metrics.ts';
 import { addProcessMetrics } from '../monitoring/process-metrics.ts';
-import { type Env, requestOf, requires, type ServeContext } from './context.ts';
+import { type Env, requestOf, type ServeContext } from './context.ts';
+import { route } from './route.ts';
 
 /** Counts requests, tokens and models, and shows the counts to keys with the scope `admin`. */
 export function createServeMetrics(
@@ -34,7 +35,8 @@ export function createServeMetrics(
   byModel('model_bytes', 'Bytes of weights in memory.', ({ bytes }) => bytes);
   context.defer(addProcessMetrics(metrics));
 
-  const routes = new Hono<Env>().get('/metrics', requires('admin'), async (c) =>
+  const summary = 'Counts in the text format of Prometheus';
+  const routes = new Hono<Env>().get('/metrics', route({ summary, scope: 'admin', types: ['text/plain'] }), async (c) =>
     c.body(await metrics.text(), 200, { 'content-type': METRICS_TYPE }),
   );
   return { observe, routes };

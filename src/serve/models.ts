@@ -1,7 +1,8 @@
 /** GET /v1/models and its like. */
 import { Hono } from 'hono';
-import { type Env, requires, type ServeContext } from './context.ts';
+import type { Env, ServeContext } from './context.ts';
 import { ApiError } from './errors.ts';
+import { route } from './route.ts';
 import type { ShelfModel } from './shelf.ts';
 
 /** The routes of the list of models. */
@@ -20,15 +21,17 @@ export function modelRoutes({ shelf }: ServeContext): Hono<Env> {
       .map(decodeURIComponent)
       .join('/');
   return new Hono<Env>()
-    .get('/models', requires('chat'), (c) => c.json({ object: 'list', data: shelf.list().map(modelOf) }))
-    .get('/models/:model{.+}', requires('chat'), (c) => {
+    .get('/models', route({ summary: 'The models', scope: 'chat' }), (c) =>
+      c.json({ object: 'list', data: shelf.list().map(modelOf) }),
+    )
+    .get('/models/:model{.+}', route({ summary: 'A model', scope: 'chat' }), (c) => {
       const id = name(c.req.path);
       const model = shelf.get(id);
       if (!model)
         throw new ApiError(404, `The model "${id}" does not exist.`, { param: 'model', code: 'model_not_found' });
       return c.json(modelOf(model));
     })
-    .delete('/models/:model{.+}', requires('train'), async (c) => {
+    .delete('/models/:model{.+}', route({ summary: 'Remove a model that was trained', scope: 'train' }), async (c) => {
       const id = name(c.req.path);
       await shelf.remove(id);
       return c.json({ id, object: 'model', deleted: true });

@@ -22,6 +22,7 @@ import { modelRoutes } from './models.ts';
 import { openApi } from './openapi.ts';
 import { type ProxyOptions, proxyRoutes } from './proxy/proxy.ts';
 import { responseRoutes } from './responses/routes.ts';
+import { route } from './route.ts';
 import { type Access, checkOrigin, identifyKey, limitBodies, limitKey, limitRequests } from './security.ts';
 import { tinkerRoutes } from './tinker/routes.ts';
 import { userRoutes } from './users.ts';
@@ -81,8 +82,8 @@ export function createApp(
     .use(limitKey(context))
     .use(limitRequests(context))
     .use(limitBodies)
-    .route('/', metrics)
-    .get('/openapi.json', (c) => c.json(openApi()));
+    .route('/', metrics);
+  app.get('/openapi.json', route({ summary: 'This document', scope: 'chat' }), (c) => c.json(openApi(app.routes)));
   // models that this server has go on to the routes below
   if (proxy) app.route('/v1', proxyRoutes(context, proxy));
   app

@@ -57,13 +57,9 @@ export interface Terms {
   free(term: Term): number | undefined;
 }
 
-/** Makes a set of terms. Its methods throw a HeedError when patterns take too much work. */
-export function createTerms(): Terms {
+/** Makes terms, each of them once. */
+function createAlgebra() {
   const known = new Map<string, Term>();
-  const followed = new Map<Term, readonly Transition[]>();
-  const living = new Map<Term, boolean>();
-  let derivatives = 0;
-
   const make = (kind: Term['kind'], nullable: boolean, parts: readonly Term[], more: Partial<Term> = {}): Term => {
     const { ranges = [], min = 0, max = 0 } = more;
     const key = `${kind}|${parts.map(({ id }) => id)}|${ranges}|${min},${max}`;
@@ -141,6 +137,12 @@ export function createTerms(): Terms {
     return part.kind === 'not' ? part.parts[0] : make('not', !part.nullable, [part]);
   };
 
+  return { none, empty, any, all, set, pair, cat, alt, and, not, repeat };
+}
+
+/** What is left to match of a term after a character. It throws a HeedError when that takes too much work. */
+function createDerivative({ none, empty, pair, alt, and, not, repeat }: ReturnType<typeof createAlgebra>) {
+  let derivatives = 0;
   const derived = new Map<number, Term>();
   const derivative = (term: Term, character: number): Term => {
     if (term.kind === 'set' || term.kind === 'none' || term.kind === 'empty') return derive(term, character);
@@ -175,6 +177,15 @@ export function createTerms(): Terms {
         return pair(derivative(parts[0], character), repeat(parts[0], Math.max(0, min - 1), max - 1));
     }
   };
+  return derivative;
+}
+
+/** Makes a set of terms. Its methods throw a HeedError when patterns take too much work. */
+export function createTerms(): Terms {
+  const algebra = createAlgebra();
+  const derivative = createDerivative(algebra);
+  const followed = new Map<Term, readonly Transition[]>();
+  const living = new Map<Term, boolean>();
 
   /** Where derivatives may change: the first code points of ranges. */
   const edges = ({ kind, parts, ranges }: Term, into: Set<number>): Set<number> => {
@@ -195,7 +206,7 @@ export function createTerms(): Terms {
         const to = (starts[i + 1] ?? LAST + 1) - 1;
         const last = list.at(-1);
         if (last?.term === next && last.to === from - 1) last.to = to;
-        else if (next !== none) list.push({ from, to, term: next });
+        else if (next !== algebra.none) list.push({ from, to, term: next });
       }
       found = list;
       followed.set(term, found);
@@ -207,7 +218,7 @@ export function createTerms(): Terms {
     const sure = ({ nullable, unsure }: Term) => nullable || !unsure;
     const known = living.get(term);
     if (known !== undefined) return known;
-    if (sure(term)) return term !== none;
+    if (sure(term)) return term !== algebra.none;
     const parents = new Map<Term, Term | undefined>([[term, undefined]]);
     for (const stack = [term]; stack.length > 0; ) {
       const from = stack.pop()!;
@@ -236,15 +247,7 @@ export function createTerms(): Terms {
   };
 
   return {
-    none,
-    empty,
-    all,
-    set,
-    cat,
-    alt,
-    and,
-    not,
-    repeat,
+    ...algebra,
     alive,
     transitions,
     after(term, character) {
@@ -257,7 +260,7 @@ export function createTerms(): Terms {
       }
       return list[low]?.from <= character ? list[low].term : undefined;
     },
-    free: ({ kind, parts, max }) => (kind === 'repeat' && parts[0] === any ? max : undefined),
+    free: ({ kind, parts, max }) => (kind === 'repeat' && parts[0] === algebra.any ? max : undefined),
   };
 }
 

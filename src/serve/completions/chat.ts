@@ -4,9 +4,10 @@ import { encodeChat } from '../../lm/chat-template.ts';
 import type { QueuedToken } from '../../lm/generation-queue.ts';
 import type { ChatMessage } from '../../lm/render-chat.ts';
 import { parseCalls } from '../../lm/tool-calls.ts';
-import { parseBody, readBody } from '../body.ts';
-import { type Caller, type Env, requestOf, requires, type ServeContext } from '../context.ts';
+import { parseBody } from '../body.ts';
+import { type Caller, type Env, requestOf, type ServeContext } from '../context.ts';
 import { ApiError } from '../errors.ts';
+import { route } from '../route.ts';
 import type { ServedModel } from '../shelf.ts';
 import {
   type CheckedCompletion,
@@ -19,7 +20,7 @@ import {
   tokensOf,
   usageOf,
 } from './draw.ts';
-import { eventStream } from './events.ts';
+import { eventStream, JSON_OR_EVENTS } from './events.ts';
 import { openFormat } from './format.ts';
 import type { CompletionFormat } from './format-engine.ts';
 import { recordCompletion } from './record.ts';
@@ -28,10 +29,18 @@ import type { CompletionChoice, CompletionRecord } from './table.ts';
 import { tokenLogprob } from './token-logprob.ts';
 import { formatOfCall, templateMessages, toolsOf } from './tools.ts';
 
+const completion = route({
+  summary: 'Complete a conversation',
+  scope: 'chat',
+  body: chatRequestSchema,
+  refused: refusedInChat,
+  types: JSON_OR_EVENTS,
+});
+
 /** The route of chat completions. */
 export function chatCompletionRoutes(context: ServeContext): Hono<Env> {
-  return new Hono<Env>().post('/chat/completions', requires('chat'), async (c) => {
-    const request = await readBody(c, chatRequestSchema, refusedInChat);
+  return new Hono<Env>().post('/chat/completions', completion, async (c) => {
+    const request = c.req.valid('json');
     const caller = { ...requestOf(c), user: request.safety_identifier ?? request.user };
     c.set('caller', caller);
     const draft = await draftChat(context, request, caller);

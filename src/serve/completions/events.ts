@@ -4,6 +4,9 @@ import { messageOf } from '../../error.ts';
 import type { Env, ServeContext } from '../context.ts';
 import { type ApiError, apiErrorOf, errorBody } from '../errors.ts';
 
+/** Content types of a response that is streamed where the client wants it. */
+export const JSON_OR_EVENTS = ['application/json', 'text/event-stream'];
+
 const encoder = new TextEncoder();
 
 /** How events are written. */

@@ -3,6 +3,7 @@ import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { type CarriedError, HeedError, messageOf, revived } from '../../error.ts';
 import { broughtFile } from '../../node.ts';
+import { timeReader } from '../../threads/processor-time.ts';
 import { createFormatEngine, type FormatOrder, type FormatReplies } from './format-engine.ts';
 
 /** Computes one order after another. */
@@ -18,12 +19,19 @@ interface Waiting {
   reject(error: unknown): void;
 }
 
-/** Milliseconds after which an order counts as one that never ends. */
-const PATIENCE = 20_000;
+/** Seconds of the processor after which an order counts as one that never ends. */
+const PATIENCE = 20;
+/** Seconds by the clock after which it does, however little of the processor the thread got. */
+const LONGEST = 600;
+/** Milliseconds between two looks at what the thread has taken. */
+const LOOKS = 200;
 /** Mebibytes of the thread's heap. */
 const MEMORY = 1024;
 
-/** Starts a thread when it is first asked, and another one when it has ended. */
+/**
+ * Starts a thread when it is first asked, and another one when it has ended, or when it has computed one order for
+ * `patience` seconds. These are the processor's where the system tells them: a busy machine makes no order endless.
+ */
 export function createFormatThread(patience = PATIENCE): FormatThread {
   // no thread of Node 20 reads TypeScript
   if (extname(import.meta.url) === '.ts') {
@@ -32,12 +40,29 @@ export function createFormatThread(patience = PATIENCE): FormatThread {
   }
   const waiting = new Map<number, Waiting>();
   let worker: Worker | undefined;
+  /** The thread's own seconds; it has none until it has started. */
+  let timeOf = () => 0;
+  let looks: NodeJS.Timeout | undefined;
+  /** When the thread began with the order that it computes: by its own time, and by the clock; seconds. */
+  let began = [0, 0];
   let ends = 0;
   let next = 0;
 
+  const clock = () => performance.now() / 1000;
+  const times = () => [timeOf(), clock()];
+  const look = () => {
+    const [computed, passed] = times().map((time, i) => time - began[i]);
+    if (computed > patience || passed > LONGEST) end(`it takes more than ${patience} s`);
+  };
+  const rest = () => {
+    clearInterval(looks);
+    looks = undefined;
+  };
   const end = (why: string) => {
     const ended = worker;
     worker = undefined;
+    timeOf = () => 0;
+    rest();
     ends++;
     void ended?.terminate();
     const error = new HeedError(`The format could not be computed: ${why}.`, { hint: 'Send a simpler schema.' });
@@ -48,13 +73,23 @@ export function createFormatThread(patience = PATIENCE): FormatThread {
     const started = new Worker(broughtFile('./format-worker.js', import.meta.url), {
       resourceLimits: { maxOldGenerationSizeMb: MEMORY },
     });
-    started.on('message', ({ id, reply, failed }: { id: number; reply: unknown; failed?: CarriedError }) => {
+    started.once('message', (place: string | undefined) => {
+      timeOf = timeReader(place) ?? clock;
+      began = times();
+      started.on('message', settle);
+    });
+    const settle = ({ id, reply, failed }: { id: number; reply: unknown; failed?: CarriedError }) => {
+      if (started !== worker) return;
       const asked = waiting.get(id);
       waiting.delete(id);
-      if (waiting.size === 0) started.unref();
+      began = times();
+      if (waiting.size === 0) {
+        started.unref();
+        rest();
+      }
       if (failed) asked?.reject(revived(failed));
       else asked?.resolve(reply);
-    });
+    };
     started.once('error', (error) => started === worker && end(messageOf(error)));
     started.once('exit', (code) => started === worker && end(`its thread ended with ${code}`));
     return started;
@@ -66,18 +101,14 @@ export function createFormatThread(patience = PATIENCE): FormatThread {
     },
     async ask(order) {
       worker ??= start();
-      const asked = worker;
       const id = next++;
-      const timer = setTimeout(() => asked === worker && end(`it takes more than ${patience / 1000} s`), patience);
-      try {
-        return await new Promise((resolve, reject) => {
-          waiting.set(id, { resolve: resolve as (reply: unknown) => void, reject });
-          asked.ref();
-          asked.postMessage({ id, order });
-        });
-      } finally {
-        clearTimeout(timer);
-      }
+      if (waiting.size === 0) began = times();
+      looks ??= setInterval(look, LOOKS);
+      worker.ref();
+      worker.postMessage({ id, order });
+      return new Promise((resolve, reject) => {
+        waiting.set(id, { resolve: resolve as (reply: unknown) => void, reject });
+      });
     },
   };
 }

@@ -1,6 +1,7 @@
 /** The thread that format-thread.ts starts. */
 import { parentPort } from 'node:worker_threads';
 import { carried } from '../../error.ts';
+import { ownTimes } from '../../threads/processor-time.ts';
 import { createFormatEngine, type FormatOrder } from './format-engine.ts';
 
 const carryOut = createFormatEngine();
@@ -11,3 +12,4 @@ parentPort!.on('message', ({ id, order }: { id: number; order: FormatOrder }) =>
     parentPort!.postMessage({ id, failed: carried(error) });
   }
 });
+parentPort!.postMessage(ownTimes());

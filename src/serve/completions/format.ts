@@ -24,7 +24,7 @@ const MOST_GRAMMARS = 64;
 
 /** Grammars of all servers of the process; checks may run forever, so they have a thread of their own. */
 const thread = createFormatThread();
-const checks = createFormatThread(5000);
+const checks = createFormatThread(5);
 const vocabularies = new Map<string, number>();
 const numbers = new WeakMap<LoadedModel, number>();
 /** What the thread knows since it last ended: vocabularies by number, and formats by their text. */

@@ -2,10 +2,11 @@
 import { Hono } from 'hono';
 import { sql } from 'kysely';
 import { z } from 'zod';
-import { metadataSchema, readBody, readQuery } from '../body.ts';
-import { type Caller, type Env, requestOf, requires, type ServeContext } from '../context.ts';
+import { metadataSchema } from '../body.ts';
+import { type Caller, type Env, requestOf, type ServeContext } from '../context.ts';
 import { ApiError } from '../errors.ts';
 import { pageOf } from '../pages.ts';
+import { route } from '../route.ts';
 import { chatCompletionOf } from './chat.ts';
 import { findCompletion } from './record.ts';
 import { type CompletionRecord, completionOf } from './table.ts';
@@ -14,19 +15,22 @@ const limit = z.coerce.number().int().min(1).max(100).default(20).describe('numb
 const order = z.enum(['asc', 'desc']).default('asc').describe('by time of creation');
 const after = z.string().optional().describe('id of the last object of the page before');
 
-/** The query of the list. `metadata[KEY]=VALUE` filters too. */
-export const storedListSchema = z.looseObject({
-  after,
-  limit,
-  order,
-  model: z.string().optional().describe('only those of this model'),
+/** `metadata[KEY]=VALUE` filters too. */
+const list = route({
+  summary: 'Stored completions',
+  scope: 'chat',
+  query: z.looseObject({ after, limit, order, model: z.string().optional().describe('only those of this model') }),
 });
-
-/** The query of a completion's messages. */
-export const storedMessagesSchema = z.object({ after, limit, order });
-
-/** The body that changes a stored completion. */
-export const storedChangeSchema = z.strictObject({ metadata: metadataSchema });
+const messages = route({
+  summary: 'The messages of a stored completion',
+  scope: 'chat',
+  query: z.object({ after, limit, order }),
+});
+const change = route({
+  summary: 'Change the metadata of a stored completion',
+  scope: 'chat',
+  body: z.strictObject({ metadata: metadataSchema }),
+});
 
 /** The routes of stored completions. A key sees its own, one with the scope `admin` all. */
 export function storedRoutes(context: ServeContext): Hono<Env> {
@@ -41,8 +45,8 @@ export function storedRoutes(context: ServeContext): Hono<Env> {
     });
   };
   return new Hono<Env>()
-    .get('/chat/completions', requires('chat'), async (c) => {
-      const { after, limit, order, model, ...rest } = readQuery(c, storedListSchema);
+    .get('/chat/completions', list, async (c) => {
+      const { after, limit, order, model, ...rest } = c.req.valid('query');
       const caller = requestOf(c);
       const [than, direction] = order === 'asc' ? (['>', 'asc'] as const) : (['<', 'desc'] as const);
       let query = database.selectFrom('completions').selectAll().where('stored', '=', 1).where('kind', '=', 'chat');
@@ -73,23 +77,23 @@ export function storedRoutes(context: ServeContext): Hono<Env> {
         ),
       );
     })
-    .get('/chat/completions/:id', requires('chat'), async (c) =>
+    .get('/chat/completions/:id', route({ summary: 'A stored completion', scope: 'chat' }), async (c) =>
       c.json(chatCompletionOf(await storedOf(c.req.param('id'), requestOf(c)))),
     )
-    .get('/chat/completions/:id/messages', requires('chat'), async (c) => {
-      const { after, limit, order } = readQuery(c, storedMessagesSchema);
+    .get('/chat/completions/:id/messages', messages, async (c) => {
+      const { after, limit, order } = c.req.valid('query');
       const record = await storedOf(c.req.param('id'), requestOf(c));
       const messages = record.messages.map((message, i) => ({ id: `${record.id}-${i}`, ...message }));
       return c.json(pageOf(order === 'asc' ? messages : messages.reverse(), { after, limit }));
     })
-    .post('/chat/completions/:id', requires('chat'), async (c) => {
-      const { metadata } = await readBody(c, storedChangeSchema);
+    .post('/chat/completions/:id', change, async (c) => {
+      const { metadata } = c.req.valid('json');
       const record = await storedOf(c.req.param('id'), requestOf(c));
       const metadataJson = JSON.stringify(metadata);
       await database.updateTable('completions').set({ metadataJson }).where('id', '=', record.id).execute();
       return c.json(chatCompletionOf({ ...record, metadata }));
     })
-    .delete('/chat/completions/:id', requires('chat'), async (c) => {
+    .delete('/chat/completions/:id', route({ summary: 'Delete a stored completion', scope: 'chat' }), async (c) => {
       const { id } = await storedOf(c.req.param('id'), requestOf(c));
       await database.deleteFrom('completions').where('id', '=', id).execute();
       return c.json({ id, object: 'chat.completion.deleted', deleted: true });

@@ -4,21 +4,29 @@ import type { GeneratedCompletion } from '../../lm/continuous-batch.ts';
 import type { QueuedToken } from '../../lm/generation-queue.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 import type { DecoderConfig } from '../../nn/decoder-config.ts';
-import { readBody } from '../body.ts';
-import { type Env, requestOf, requires, type ServeContext } from '../context.ts';
+import { type Env, requestOf, type ServeContext } from '../context.ts';
 import { ApiError } from '../errors.ts';
 import type { LoadedModel } from '../loaded-model.ts';
+import { route } from '../route.ts';
 import type { ServedModel } from '../shelf.ts';
 import { checkTexts, draftOf, draw, finishReasonOf, requestSignal, tokensOf, usageOf } from './draw.ts';
-import { eventStream } from './events.ts';
+import { eventStream, JSON_OR_EVENTS } from './events.ts';
 import { recordCompletion } from './record.ts';
 import { refusedInText, type TextRequest, textRequestSchema } from './schema.ts';
 import { bytesOfToken, type ListedToken, textOfToken } from './token-logprob.ts';
 
+const continuation = route({
+  summary: 'Continue a text',
+  scope: 'chat',
+  body: textRequestSchema,
+  refused: refusedInText,
+  types: JSON_OR_EVENTS,
+});
+
 /** The route of text completions. */
 export function textRoutes(context: ServeContext): Hono<Env> {
-  return new Hono<Env>().post('/completions', requires('chat'), async (c) => {
-    const request = await readBody(c, textRequestSchema, refusedInText);
+  return new Hono<Env>().post('/completions', continuation, async (c) => {
+    const request = c.req.valid('json');
     const { echo, logprobs } = request;
     const writes = request.max_tokens > 0;
     if (!writes && !echo) {

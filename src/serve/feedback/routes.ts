@@ -5,14 +5,20 @@ import { limitBody } from '../../http/bodies.ts';
 import { createRateLimit } from '../../http/buckets.ts';
 import { foreignOrigin } from '../../http/hosts.ts';
 import { bearerOf } from '../../monitoring/access.ts';
-import { readBody } from '../body.ts';
 import { checkScope, type Env, requestOf, type ServeContext } from '../context.ts';
 import { ApiError } from '../errors.ts';
 import type { Learner } from '../learn/learner.ts';
+import { route } from '../route.ts';
 import type { FeedbackBook } from './book.ts';
 import { type FeedbackBody, feedbackIn, feedbackSchema } from './feedback.ts';
 import { pageScript } from './page-script.ts';
 import { isFeedbackToken } from './token.ts';
+
+const giveFeedback = route({
+  summary: 'Say how good a completion is; by key, or by feedback token',
+  body: feedbackSchema,
+});
+const loadScript = route({ summary: 'A script for pages, with buttons for feedback', types: ['text/javascript'] });
 
 /** Name of the response's header with the feedback token of a completion. */
 export const TOKEN_HEADER = 'heed-feedback-token';
@@ -64,7 +70,7 @@ export function feedbackRoutes(
     return { object: 'feedback', recorded };
   }
 
-  const script = new Hono<Env>().get('/feedback.js', (c) =>
+  const script = new Hono<Env>().get('/feedback.js', loadScript, (c) =>
     c.body(pageScript, 200, {
       'content-type': 'text/javascript; charset=utf-8',
       'cross-origin-resource-policy': 'cross-origin',
@@ -78,8 +84,9 @@ export function feedbackRoutes(
     .post(
       '/feedback',
       limitBody(() => ({ largest: LARGEST })),
+      giveFeedback,
       async (c) => {
-        const { token: inBody, versus_token, user, ...body } = await readBody(c, feedbackSchema);
+        const { token: inBody, versus_token, user, ...body } = c.req.valid('json');
         const bearer = bearerOf(c.req.header('authorization'));
         // a page that cannot set headers, such as one that uses sendBeacon, has it in the body
         const token = bearer !== undefined && isFeedbackToken(bearer) ? bearer : inBody;

@@ -4,10 +4,11 @@ import { rmSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { type Context, Hono } from 'hono';
 import { z } from 'zod';
-import { parseBody, readBody, readQuery } from '../body.ts';
-import { type Env, requires, type ServeContext, type ServeOperation } from '../context.ts';
+import { parseBody } from '../body.ts';
+import type { Env, ServeContext } from '../context.ts';
 import { ApiError } from '../errors.ts';
 import { pageOf, pageSchema } from '../pages.ts';
+import { route } from '../route.ts';
 import {
   deleteFile,
   expirySchema,
@@ -28,67 +29,69 @@ const LONGEST_PART = 64 * 2 ** 20;
 const UPLOAD_TIME = 3_600_000;
 
 const fieldsSchema = z.object({ purpose: purposeSchema, expires_after: expirySchema.optional() });
-const listSchema = pageSchema(10_000, 10_000).extend({
-  order: z.enum(['asc', 'desc']).default('desc').describe('the newest first (desc) or last'),
-  purpose: z.string().optional().describe('only files for this'),
+const upload = route({
+  summary: 'Upload a file',
+  scope: 'train',
+  bodyType: 'multipart/form-data',
+  body: fieldsSchema.extend({ file: z.string().meta({ format: 'binary' }).describe('the file') }),
 });
-const uploadSchema = z.strictObject({
-  filename: z.string().min(1).max(1000).describe("the file's name"),
-  purpose: purposeSchema.describe('what the file is for'),
-  bytes: z.number().int().min(1).max(LONGEST_FILE).describe('bytes of the whole file'),
-  mime_type: z.string().describe('ignored'),
-  expires_after: expirySchema.optional(),
+const list = route({
+  summary: 'The files',
+  scope: 'train',
+  query: pageSchema(10_000, 10_000).extend({
+    order: z.enum(['asc', 'desc']).default('desc').describe('the newest first (desc) or last'),
+    purpose: z.string().optional().describe('only files for this'),
+  }),
 });
-const completeSchema = z.strictObject({
-  part_ids: z.array(z.string()).min(1).describe('the parts in their order'),
-  md5: z
-    .string()
-    .regex(/^[0-9a-f]{32}$/i, 'expected an MD5 sum in hexadecimal')
-    .optional()
-    .describe('MD5 sum of the whole file, to be checked'),
+const content = route({ summary: "A file's content", scope: 'train', types: ['application/octet-stream'] });
+const begin = route({
+  summary: 'Begin an upload in parts',
+  scope: 'train',
+  body: z.strictObject({
+    filename: z.string().min(1).max(1000).describe("the file's name"),
+    purpose: purposeSchema.describe('what the file is for'),
+    bytes: z.number().int().min(1).max(LONGEST_FILE).describe('bytes of the whole file'),
+    mime_type: z.string().describe('ignored'),
+    expires_after: expirySchema.optional(),
+  }),
 });
-
-/** What the OpenAPI document says of these routes. */
-export const fileOperations: Record<string, ServeOperation> = {
-  'POST /v1/files': {
-    summary: 'Upload a file',
-    scope: 'train',
-    bodyType: 'multipart/form-data',
-    body: fieldsSchema.extend({ file: z.string().meta({ format: 'binary' }).describe('the file') }),
-  },
-  'GET /v1/files': { summary: 'The files', scope: 'train', query: listSchema },
-  'GET /v1/files/:id': { summary: 'A file', scope: 'train' },
-  'DELETE /v1/files/:id': { summary: 'Delete a file', scope: 'train' },
-  'GET /v1/files/:id/content': { summary: "A file's content", scope: 'train', types: ['application/octet-stream'] },
-  'POST /v1/uploads': { summary: 'Begin an upload in parts', scope: 'train', body: uploadSchema },
-  'POST /v1/uploads/:id/parts': {
-    summary: 'Upload a part',
-    scope: 'train',
-    bodyType: 'multipart/form-data',
-    body: z.object({ data: z.string().meta({ format: 'binary' }).describe('bytes of the file') }),
-  },
-  'POST /v1/uploads/:id/complete': { summary: 'Make the parts a file', scope: 'train', body: completeSchema },
-  'POST /v1/uploads/:id/cancel': { summary: 'Give an upload up', scope: 'train' },
-};
+const addPart = route({
+  summary: 'Upload a part',
+  scope: 'train',
+  bodyType: 'multipart/form-data',
+  body: z.object({ data: z.string().meta({ format: 'binary' }).describe('bytes of the file') }),
+});
+const complete = route({
+  summary: 'Make the parts a file',
+  scope: 'train',
+  body: z.strictObject({
+    part_ids: z.array(z.string()).min(1).describe('the parts in their order'),
+    md5: z
+      .string()
+      .regex(/^[0-9a-f]{32}$/i, 'expected an MD5 sum in hexadecimal')
+      .optional()
+      .describe('MD5 sum of the whole file, to be checked'),
+  }),
+});
 
 /** The routes of files and uploads. */
 export function fileRoutes(context: ServeContext): Hono<Env> {
   return new Hono<Env>()
-    .use('/files/*', requires('train'))
-    .use('/files', requires('train'))
-    .post('/files', async (c) => c.json(fileOf(await receiveFile(context, c))))
-    .get('/files', async (c) => {
-      const { order, purpose, ...page } = readQuery(c, listSchema);
+    .post('/files', upload, async (c) => c.json(fileOf(await receiveFile(context, c))))
+    .get('/files', list, async (c) => {
+      const { order, purpose, ...page } = c.req.valid('query');
       const files = (await listFiles(context)).filter((file) => purpose === undefined || file.purpose === purpose);
       return c.json(pageOf((order === 'asc' ? files.reverse() : files).map(fileOf), page));
     })
-    .get('/files/:id', async (c) => c.json(fileOf(await findFile(context, c.req.param('id')))))
-    .delete('/files/:id', async (c) => {
+    .get('/files/:id', route({ summary: 'A file', scope: 'train' }), async (c) =>
+      c.json(fileOf(await findFile(context, c.req.param('id')))),
+    )
+    .delete('/files/:id', route({ summary: 'Delete a file', scope: 'train' }), async (c) => {
       const id = c.req.param('id');
       await deleteFile(context, id);
       return c.json({ id, object: 'file', deleted: true });
     })
-    .get('/files/:id/content', async (c) => {
+    .get('/files/:id/content', content, async (c) => {
       const { id, bytes } = await findFile(context, c.req.param('id'));
       const headers = { 'content-type': 'application/octet-stream', 'content-length': String(bytes) };
       return c.body(Readable.toWeb(Readable.from(readFile(context, id))) as ReadableStream, 200, headers);
@@ -149,9 +152,8 @@ function uploadRoutes(context: ServeContext): Hono<Env> {
     return { ...upload, ...change };
   };
   return new Hono<Env>()
-    .use(requires('train'))
-    .post('/', async (c) => {
-      const { filename, purpose, bytes, expires_after } = await readBody(c, uploadSchema);
+    .post('/', begin, async (c) => {
+      const { filename, purpose, bytes, expires_after } = c.req.valid('json');
       const created = now();
       const upload: UploadRow = {
         id: prefixedId('upload_'),
@@ -167,7 +169,7 @@ function uploadRoutes(context: ServeContext): Hono<Env> {
       await database.insertInto('uploads').values(upload).execute();
       return c.json(uploadOf(upload, now()));
     })
-    .post('/:id/parts', async (c) => {
+    .post('/:id/parts', addPart, async (c) => {
       const upload = await pending(c.req.param('id'));
       let part: { id: string; upload: string; bytes: number; created: number } | undefined;
       for await (const field of readForm(c.req.raw)) {
@@ -179,9 +181,9 @@ function uploadRoutes(context: ServeContext): Hono<Env> {
       const { id, created } = part;
       return c.json({ id, object: 'upload.part', created_at: Math.floor(created / 1000), upload_id: upload.id });
     })
-    .post('/:id/complete', async (c) => {
+    .post('/:id/complete', complete, async (c) => {
       const upload = await pending(c.req.param('id'));
-      const { part_ids, md5 } = await readBody(c, completeSchema);
+      const { part_ids, md5 } = c.req.valid('json');
       const parts = new Map((await partsOf(upload.id)).map((part) => [part.id, part]));
       const unknown = part_ids.find((id, i) => !parts.has(id) || part_ids.indexOf(id) < i);
       if (unknown !== undefined) {
@@ -208,7 +210,7 @@ function uploadRoutes(context: ServeContext): Hono<Env> {
       const completed = await end(upload, { status: 'completed', file: file.id });
       return c.json({ ...uploadOf(completed, now()), file: fileOf(file) });
     })
-    .post('/:id/cancel', async (c) => {
+    .post('/:id/cancel', route({ summary: 'Give an upload up', scope: 'train' }), async (c) => {
       const upload = await pending(c.req.param('id'));
       return c.json(uploadOf(await end(upload, { status: 'cancelled' }), now()));
     });

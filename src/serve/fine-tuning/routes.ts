@@ -1,12 +1,13 @@
 /** /v1/fine_tuning. */
 import { Hono } from 'hono';
 import { z } from 'zod';
-import { metadataSchema, readBody, readQuery } from '../body.ts';
-import { eventStream } from '../completions/events.ts';
-import { type Env, requestOf, requires, type ServeContext, type ServeOperation } from '../context.ts';
+import { metadataSchema } from '../body.ts';
+import { eventStream, JSON_OR_EVENTS } from '../completions/events.ts';
+import { type Env, requestOf, type ServeContext } from '../context.ts';
 import { ApiError } from '../errors.ts';
 import { graderRoutes } from '../graders/routes.ts';
 import { pageOf, pageSchema } from '../pages.ts';
+import { route } from '../route.ts';
 import type { Jobs } from './jobs.ts';
 import { hyperparametersOf, hyperparametersSchema, type JobMethod, methodOf, methodSchema } from './methods.ts';
 import type { CheckpointRow, EventRow, JobRow } from './table.ts';
@@ -38,43 +39,26 @@ const jobSchema = z.strictObject({
     )
     .optional(),
 });
-const listSchema = pageSchema(20, 100).loose();
-const eventsSchema = pageSchema(20, 100).extend({
-  stream: z.enum(['true', 'false']).default('false').describe('send events as server-sent events until the job ends'),
+const create = route({ summary: 'Create a fine-tuning job', scope: 'train', body: jobSchema });
+const list = route({ summary: 'The fine-tuning jobs', scope: 'train', query: pageSchema(20, 100).loose() });
+const listEvents = route({
+  summary: 'The events of a job',
+  scope: 'train',
+  query: pageSchema(20, 100).extend({
+    stream: z.enum(['true', 'false']).default('false').describe('send events as server-sent events until the job ends'),
+  }),
+  types: JSON_OR_EVENTS,
 });
-
-const checkpointsSchema = pageSchema(10, 100);
-
-/** What the OpenAPI document says of these routes. */
-export const fineTuningOperations: Record<string, ServeOperation> = {
-  'POST /v1/fine_tuning/jobs': { summary: 'Create a fine-tuning job', scope: 'train', body: jobSchema },
-  'GET /v1/fine_tuning/jobs': { summary: 'The fine-tuning jobs', scope: 'train', query: listSchema },
-  'GET /v1/fine_tuning/jobs/:id': { summary: 'A fine-tuning job', scope: 'train' },
-  'POST /v1/fine_tuning/jobs/:id/cancel': { summary: 'End a job for good', scope: 'train' },
-  'POST /v1/fine_tuning/jobs/:id/pause': { summary: 'Pause a job', scope: 'train' },
-  'POST /v1/fine_tuning/jobs/:id/resume': { summary: 'Go on with a paused job', scope: 'train' },
-  'GET /v1/fine_tuning/jobs/:id/events': {
-    summary: 'The events of a job',
-    scope: 'train',
-    query: eventsSchema,
-    types: ['application/json', 'text/event-stream'],
-  },
-  'GET /v1/fine_tuning/jobs/:id/checkpoints': {
-    summary: 'The checkpoints of a job',
-    scope: 'train',
-    query: checkpointsSchema,
-  },
-};
+const listCheckpoints = route({ summary: 'The checkpoints of a job', scope: 'train', query: pageSchema(10, 100) });
 
 /** The routes of fine-tuning jobs and graders. */
 export function fineTuningRoutes(context: ServeContext, jobs: Jobs): Hono<Env> {
   const shown = (job: JobRow) => jobOf(job, jobs.estimate(job.id));
   const over = ({ status }: JobRow) => ['succeeded', 'failed', 'cancelled', 'paused'].includes(status);
   return new Hono<Env>()
-    .use(requires('train'))
     .route('/alpha/graders', graderRoutes(context))
-    .post('/jobs', async (c) => {
-      const { method, hyperparameters, ...body } = await readBody(c, jobSchema);
+    .post('/jobs', create, async (c) => {
+      const { method, hyperparameters, ...body } = c.req.valid('json');
       const { model, training_file: trainingFile, validation_file: validationFile, suffix, seed, metadata } = body;
       const job = await jobs.create({
         model,
@@ -88,8 +72,8 @@ export function fineTuningRoutes(context: ServeContext, jobs: Jobs): Hono<Env> {
       });
       return c.json(shown(job));
     })
-    .get('/jobs', async (c) => {
-      const { after, limit, ...filters } = readQuery(c, listSchema);
+    .get('/jobs', list, async (c) => {
+      const { after, limit, ...filters } = c.req.valid('query');
       const fits = ({ metadataJson }: JobRow) => {
         const metadata = metadataJson === null ? null : (JSON.parse(metadataJson) as Record<string, string>);
         return Object.entries(filters).every(([name, value]) => {
@@ -99,13 +83,21 @@ export function fineTuningRoutes(context: ServeContext, jobs: Jobs): Hono<Env> {
       };
       return c.json(pageOf((await jobs.list()).filter(fits).map(shown), { after, limit }));
     })
-    .get('/jobs/:id', async (c) => c.json(shown(await jobs.find(c.req.param('id')))))
-    .post('/jobs/:id/cancel', async (c) => c.json(shown(await jobs.cancel(c.req.param('id')))))
-    .post('/jobs/:id/pause', async (c) => c.json(shown(await jobs.pause(c.req.param('id')))))
-    .post('/jobs/:id/resume', async (c) => c.json(shown(await jobs.resume(c.req.param('id')))))
-    .get('/jobs/:id/events', async (c) => {
+    .get('/jobs/:id', route({ summary: 'A fine-tuning job', scope: 'train' }), async (c) =>
+      c.json(shown(await jobs.find(c.req.param('id')))),
+    )
+    .post('/jobs/:id/cancel', route({ summary: 'End a job for good', scope: 'train' }), async (c) =>
+      c.json(shown(await jobs.cancel(c.req.param('id')))),
+    )
+    .post('/jobs/:id/pause', route({ summary: 'Pause a job', scope: 'train' }), async (c) =>
+      c.json(shown(await jobs.pause(c.req.param('id')))),
+    )
+    .post('/jobs/:id/resume', route({ summary: 'Go on with a paused job', scope: 'train' }), async (c) =>
+      c.json(shown(await jobs.resume(c.req.param('id')))),
+    )
+    .get('/jobs/:id/events', listEvents, async (c) => {
       const { id } = await jobs.find(c.req.param('id'));
-      const { stream, after, limit } = readQuery(c, eventsSchema);
+      const { stream, after, limit } = c.req.valid('query');
       if (stream === 'false') {
         const latest = (await jobs.latestEvents(id, limit + 1, after)).map(eventOf);
         return c.json(pageOf(latest, { limit }));
@@ -122,9 +114,9 @@ export function fineTuningRoutes(context: ServeContext, jobs: Jobs): Hono<Env> {
         }
       });
     })
-    .get('/jobs/:id/checkpoints', async (c) => {
+    .get('/jobs/:id/checkpoints', listCheckpoints, async (c) => {
       const { id } = await jobs.find(c.req.param('id'));
-      return c.json(pageOf((await jobs.checkpoints(id)).map(checkpointOf), readQuery(c, checkpointsSchema)));
+      return c.json(pageOf((await jobs.checkpoints(id)).map(checkpointOf), c.req.valid('query')));
     })
     .all('/checkpoints/*', () => {
       throw new ApiError(

@@ -1,9 +1,9 @@
 /** /v1/fine_tuning/alpha/graders: running and checking graders. */
 import { Hono } from 'hono';
 import { z } from 'zod';
-import { readBody } from '../body.ts';
-import { type Env, requires, type ServeContext, type ServeOperation } from '../context.ts';
+import type { Env, ServeContext } from '../context.ts';
 import { ApiError } from '../errors.ts';
+import { route } from '../route.ts';
 import { type Grader, parseGrader } from './definition.ts';
 import { openGrader } from './grade.ts';
 import { type GraderFault, graderFaults } from './grader-error.ts';
@@ -11,26 +11,27 @@ import { servedModels } from './served-models.ts';
 import { sampleOf } from './template.ts';
 
 const graderField = z.unknown().describe('the definition of a grader');
-const runSchema = z.strictObject({
-  grader: graderField,
-  model_sample: z.string().describe('what the model wrote'),
-  item: z.unknown().optional().describe('the row of the dataset'),
+const run = route({
+  summary: 'Grade a sample',
+  scope: 'train',
+  body: z.strictObject({
+    grader: graderField,
+    model_sample: z.string().describe('what the model wrote'),
+    item: z.unknown().optional().describe('the row of the dataset'),
+  }),
 });
-const validateSchema = z.strictObject({ grader: graderField });
-
-/** What the OpenAPI document says of these routes. */
-export const graderOperations: Record<string, ServeOperation> = {
-  'POST /v1/fine_tuning/alpha/graders/run': { summary: 'Grade a sample', scope: 'train', body: runSchema },
-  'POST /v1/fine_tuning/alpha/graders/validate': { summary: 'Check a grader', scope: 'train', body: validateSchema },
-};
+const validate = route({
+  summary: 'Check a grader',
+  scope: 'train',
+  body: z.strictObject({ grader: graderField }),
+});
 
 /** The routes of graders. */
 export function graderRoutes(context: ServeContext): Hono<Env> {
   const models = servedModels(context);
   return new Hono<Env>()
-    .use(requires('train'))
-    .post('/run', async (c) => {
-      const { grader: definition, model_sample, item = {} } = await readBody(c, runSchema);
+    .post('/run', run, async (c) => {
+      const { grader: definition, model_sample, item = {} } = c.req.valid('json');
       const grader = checkedGrader(definition, context);
       using opened = openGrader(grader, models);
       const began = performance.now();
@@ -58,8 +59,8 @@ export function graderRoutes(context: ServeContext): Hono<Env> {
         },
       });
     })
-    .post('/validate', async (c) => {
-      const { grader } = await readBody(c, validateSchema);
+    .post('/validate', validate, (c) => {
+      const { grader } = c.req.valid('json');
       checkedGrader(grader, context);
       return c.json({ grader });
     });

@@ -59,12 +59,17 @@ const DAY = 24 * HOUR;
 /** Milliseconds after which the learner looks for something to do though nobody woke it. */
 const LOOK = 60_000;
 
-/** Starts to learn. `runs` is the folder of the runs. @throws HeedError if the policy's model cannot learn. */
+/**
+ * Starts to learn. `runs` is the folder of the runs; `train` trains and measures a version.
+ *
+ * @throws HeedError if the policy's model cannot learn.
+ */
 export async function openLearner(
   context: ServeContext,
   book: FeedbackBook,
   policy: LearnPolicy,
   runs: string,
+  train = trainInProcess,
 ): Promise<Learner> {
   const { shelf } = context;
   const [first] = shelf.list();
@@ -81,7 +86,8 @@ export async function openLearner(
     });
   }
   const list = await VersionList.open(context, name);
-  const learner = new ModelLearner({ context, book, policy, runs, list, model: { name, folder: base.folder } });
+  await removeHidden(context, list);
+  const learner = new ModelLearner({ context, book, policy, runs, train, list, model: { name, folder: base.folder } });
   shelf.redirect((asked, user) => (asked === name ? learner.versionFor(user) : asked));
   const timer = setInterval(() => learner.wake(), LOOK).unref();
   context.defer(async () => {
@@ -99,6 +105,7 @@ interface LearnerParts {
   policy: LearnPolicy;
   /** Folder of the runs. */
   runs: string;
+  train: typeof trainInProcess;
   list: VersionList;
   /** The model that learns, as it was at first. */
   model: { name: string; folder: string };
@@ -294,7 +301,7 @@ class ModelLearner implements Learner {
 
   /** Trains a version, and checks what is measured of it. */
   async #measure(version: VersionRow, signal: AbortSignal): Promise<GateResult> {
-    const { policy, list, model } = this.#parts;
+    const { policy, list, model, train } = this.#parts;
     const { number, run, method } = version;
     const parent = list.rows.find((one) => one.number === version.parent);
     const job: VersionJob = {
@@ -309,7 +316,7 @@ class ModelLearner implements Learner {
     const tested = list.rows.filter(({ gate }) => ['better', 'worse', 'undecided'].includes(gate?.verdict ?? ''));
     const served = tested.map(({ state }) => state === 'serving' || state === 'retired');
     const level = nextLevel(served, policy.gate.error);
-    return checkVersion(await trainInProcess(job, signal), { ...policy.gate, level });
+    return checkVersion(await train(job, signal), { ...policy.gate, level });
   }
 
   /** Shows a version that the gate found better to some users, and ends any other. */
@@ -325,17 +332,17 @@ class ModelLearner implements Learner {
       await context.shelf.add({ name: version.name, folder: modelFolder(version), parent: model.name });
     }
     const reason = `shown to ${percent(policy.canary.share, 0)} of the users`;
-    const shown = await list.change((rows) =>
+    await list.change((rows) =>
       isTraining(version, rows) ? [{ version, state: 'canary', reason, gate: { verdict, checks } }] : [],
     );
-    if (shown.length === 0) await context.shelf.remove(version.name);
+    await removeHidden(context, list);
   }
 
   /** Ends a training whose version nobody gets, unless rolling back its parent has ended it already. */
   async #endTraining(version: VersionRow, reason: string, gate: VersionGate): Promise<void> {
-    await this.#parts.list.change((rows) =>
-      isTraining(version, rows) ? [{ version, state: 'gated out', reason, gate }] : [],
-    );
+    const { context, list } = this.#parts;
+    await list.change((rows) => (isTraining(version, rows) ? [{ version, state: 'gated out', reason, gate }] : []));
+    await removeHidden(context, list);
   }
 
   /** Decides about the canary. Returns whether it is one no longer. */
@@ -369,12 +376,16 @@ class ModelLearner implements Learner {
       const version = rows.find((one) => one.number === number);
       return version && isShown(version) ? rollBackChanges(version, rows, reason) : [];
     });
-    for (const { version, state, reason } of changes) {
-      if (state === 'gated out') this.#training?.abort(new Error(reason));
-      if (state === 'rolled back' && context.shelf.get(version.name)) await context.shelf.remove(version.name);
-    }
+    for (const { state, reason } of changes) if (state === 'gated out') this.#training?.abort(new Error(reason));
+    await removeHidden(context, list);
     return changes.length > 0;
   }
+}
+
+/** Takes versions off the shelf that have ended: a process may be killed between a version's end and this. */
+async function removeHidden({ shelf }: ServeContext, { rows }: VersionList): Promise<void> {
+  const ended = rows.filter(({ state }) => state === 'gated out' || state === 'rolled back');
+  for (const { name } of ended) if (shelf.get(name)) await shelf.remove(name);
 }
 
 const modelFolder = ({ run }: VersionRow) => join(run, 'model');

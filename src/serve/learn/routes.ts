@@ -1,25 +1,34 @@
 /** Routes of the versions that were trained from feedback, and a plain page that shows them. */
 import { Hono, type MiddlewareHandler } from 'hono';
+import { z } from 'zod';
 import { isSame } from '../../http/hosts.ts';
 import { escaped } from '../../run/report/html.ts';
-import { type Env, requestOf, requires, type ServeContext } from '../context.ts';
+import { type Env, requestOf, type ServeContext } from '../context.ts';
 import { ApiError } from '../errors.ts';
 import { keyBySecret } from '../keys.ts';
+import { route } from '../route.ts';
 import type { Learner } from './learner.ts';
 import { isShown, type Version } from './versions.ts';
+
+const list = route({ summary: 'The versions that were trained from feedback', scope: 'train' });
+const page = route({ summary: 'A page with the versions', types: ['text/html'] });
+const form = route({
+  summary: 'Take a version back, by the form of the page',
+  body: z.object({ id: z.string() }),
+  bodyType: 'application/x-www-form-urlencoded',
+  types: ['text/html'],
+});
 
 /** The routes below /v1. */
 export const versionRoutes = (learner: Learner): Hono<Env> =>
   new Hono<Env>()
-    .get('/versions', requires('train'), (c) =>
-      c.json({ object: 'list', data: learner.versions().toReversed(), has_more: false }),
-    )
-    .get('/versions/:id', requires('train'), (c) => {
+    .get('/versions', list, (c) => c.json({ object: 'list', data: learner.versions().toReversed(), has_more: false }))
+    .get('/versions/:id', route({ summary: 'A version', scope: 'train' }), (c) => {
       const version = learner.versions().find(({ id }) => id === c.req.param('id'));
       if (version) return c.json(version);
       throw new ApiError(404, `There is no version "${c.req.param('id')}".`, { code: 'version_not_found' });
     })
-    .post('/versions/:id/rollback', requires('admin'), async (c) =>
+    .post('/versions/:id/rollback', route({ summary: 'Take a version back', scope: 'admin' }), async (c) =>
       c.json(await learner.rollBack(c.req.param('id'), 'rolled back by hand')),
     );
 
@@ -43,14 +52,14 @@ export function versionPage({ database, openPaths }: ServeContext, learner: Lear
   };
   return new Hono<Env>()
     .use('/versions', signedIn)
-    .get('/versions', (c) =>
+    .get('/versions', page, (c) =>
       c.html(pageOf(learner.versions().toReversed()), 200, {
         'content-security-policy':
           "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'",
         'cache-control': 'no-store',
       }),
     )
-    .post('/versions', async (c) => {
+    .post('/versions', form, async (c) => {
       // only this page may send its form: a browser says where a form comes from
       if (
         c.req.header('sec-fetch-site') !== 'same-origin' &&

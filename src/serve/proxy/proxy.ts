@@ -12,8 +12,9 @@ import { z } from 'zod';
 import { HeedError, messageOf } from '../../error.ts';
 import { type RedactionRule, redacted } from '../../feedback/redact.ts';
 import type { ChatMessage } from '../../lm/render-chat.ts';
-import { type Env, requestOf, requires, type ServeContext } from '../context.ts';
+import { type Env, requestOf, type ServeContext } from '../context.ts';
 import { ApiError } from '../errors.ts';
+import { route } from '../route.ts';
 import { createUpstreamAdapters } from './adapters.ts';
 import { createRecorder } from './recorder.ts';
 import { sendToProvider } from './send.ts';
@@ -184,8 +185,9 @@ export function proxyRoutes(
   };
 
   const app = new Hono<Env>();
-  for (const path of POSTS) app.post(path, requires('chat'), forward);
-  for (const path of ['/models', '/models/:model{.+}']) app.get(path, requires('chat'), forward);
+  const goOn = route({ summary: 'Goes on to the provider', scope: 'chat' });
+  for (const path of POSTS) app.post(path, goOn, forward);
+  for (const path of ['/models', '/models/:model{.+}']) app.get(path, goOn, forward);
   return app;
 }
 

@@ -4,19 +4,20 @@
  */
 import { Hono } from 'hono';
 import type { ChatMessage } from '../../lm/render-chat.ts';
-import { parseBody, readBody, readQuery } from '../body.ts';
+import { parseBody } from '../body.ts';
 import { type ChatOrigin, draftChat, finishChat, promptOf } from '../completions/chat.ts';
 import { requestSignal } from '../completions/draw.ts';
-import { eventStream } from '../completions/events.ts';
+import { eventStream, JSON_OR_EVENTS } from '../completions/events.ts';
 import { findCompletion } from '../completions/record.ts';
 import { type ChatRequest, chatRequestSchema } from '../completions/schema.ts';
 import { maySee } from '../completions/stored.ts';
 import type { CompletionRecord } from '../completions/table.ts';
 import { tokenLogprob } from '../completions/token-logprob.ts';
 import { toolsOf } from '../completions/tools.ts';
-import { type Caller, type Env, requestOf, requires, type ServeContext, type ServeOperation } from '../context.ts';
+import { type Caller, type Env, requestOf, type ServeContext } from '../context.ts';
 import { ApiError, type ApiErrorOptions } from '../errors.ts';
 import { pageOf } from '../pages.ts';
+import { route } from '../route.ts';
 import { listedItems, messagesOf, outputOf, responseOfItem, responsePrefix, userMessage } from './items.ts';
 import { parametersOf, type ResponseParameters, type ResponseState, responseOf } from './response.ts';
 import {
@@ -30,28 +31,22 @@ import {
 } from './schema.ts';
 import { streamResponse } from './stream.ts';
 
-/** What the OpenAPI document says of these routes. */
-export const responseOperations: Record<string, ServeOperation> = {
-  'POST /v1/responses': {
-    summary: 'Respond to a conversation',
-    scope: 'chat',
-    body: responseRequestSchema,
-    types: ['application/json', 'text/event-stream'],
-  },
-  'POST /v1/responses/input_tokens': {
-    summary: 'Count the tokens of a request',
-    scope: 'chat',
-    body: inputTokensSchema,
-  },
-  'GET /v1/responses/:id': { summary: 'A stored response', scope: 'chat', query: retrieveSchema },
-  'DELETE /v1/responses/:id': { summary: 'Delete a stored response', scope: 'chat' },
-  'GET /v1/responses/:id/input_items': {
-    summary: 'The input of a stored response',
-    scope: 'chat',
-    query: inputItemsSchema,
-  },
-  'POST /v1/responses/:id/cancel': { summary: 'Refused: responses are not written in the background', scope: 'chat' },
-};
+const create = route({
+  summary: 'Respond to a conversation',
+  scope: 'chat',
+  body: responseRequestSchema,
+  refused: refusedInResponses,
+  types: JSON_OR_EVENTS,
+});
+const count = route({
+  summary: 'Count the tokens of a request',
+  scope: 'chat',
+  body: inputTokensSchema,
+  refused: refusedInResponses,
+});
+const retrieve = route({ summary: 'A stored response', scope: 'chat', query: retrieveSchema });
+const listInput = route({ summary: 'The input of a stored response', scope: 'chat', query: inputItemsSchema });
+const cancel = route({ summary: 'Refused: responses are not written in the background', scope: 'chat' });
 
 const origin: ChatOrigin = { kind: 'response', prefix: responsePrefix, param: 'input' };
 
@@ -114,8 +109,8 @@ export function responseRoutes(context: ServeContext): Hono<Env> {
   };
 
   return new Hono<Env>()
-    .post('/responses', requires('chat'), async (c) => {
-      const request = await readBody(c, responseRequestSchema, refusedInResponses);
+    .post('/responses', create, async (c) => {
+      const request = c.req.valid('json');
       const caller = { ...requestOf(c), user: request.safety_identifier ?? request.user };
       c.set('caller', caller);
       const { model: _, metadata, stream, ...rest } = request;
@@ -160,30 +155,27 @@ export function responseRoutes(context: ServeContext): Hono<Env> {
         },
       );
     })
-    .post('/responses/input_tokens', requires('chat'), async (c) => {
-      const request = await readBody(c, inputTokensSchema, refusedInResponses);
+    .post('/responses/input_tokens', count, async (c) => {
+      const request = c.req.valid('json');
       const caller = requestOf(c);
       const chat = await chatOf(request, caller);
       using served = await context.shelf.route(request.model);
       const { length } = promptOf(served, chat, toolsOf(chat).tools);
       return c.json({ object: 'response.input_tokens', input_tokens: length });
     })
-    .get('/responses/:id', requires('chat'), async (c) => {
-      readQuery(c, retrieveSchema);
-      return c.json(responseOf(await responseIn(c.req.param('id'), requestOf(c))));
-    })
-    .delete('/responses/:id', requires('chat'), async (c) => {
+    .get('/responses/:id', retrieve, async (c) => c.json(responseOf(await responseIn(c.req.param('id'), requestOf(c)))))
+    .delete('/responses/:id', route({ summary: 'Delete a stored response', scope: 'chat' }), async (c) => {
       const { id } = await responseIn(c.req.param('id'), requestOf(c));
       await database.deleteFrom('completions').where('id', '=', id).execute();
       return c.json({ id, object: 'response', deleted: true });
     })
-    .get('/responses/:id/input_items', requires('chat'), async (c) => {
-      const { after, limit, order } = readQuery(c, inputItemsSchema);
+    .get('/responses/:id/input_items', listInput, async (c) => {
+      const { after, limit, order } = c.req.valid('query');
       const record = await responseIn(c.req.param('id'), requestOf(c));
       const items = listedItems(record.id, parametersOf(record).input) as { id: string }[];
       return c.json(pageOf(order === 'asc' ? items : items.reverse(), { after, limit }));
     })
-    .post('/responses/:id/cancel', requires('chat'), async (c) => {
+    .post('/responses/:id/cancel', cancel, async (c) => {
       const { id } = await responseIn(c.req.param('id'), requestOf(c));
       throw new ApiError(
         400,
