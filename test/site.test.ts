@@ -209,7 +209,7 @@ describe('in a browser', async () => {
   });
 
   it('learns from ten choices until the pole stands, and goes on from there when the reader prefers it tilted', async () => {
-    const page = await open(`${address}#seed=0&steps=30000`, online);
+    const page = await open(`${address}#seed=0&steps=60000`, online);
     await page.getByRole('button', { name: 'Start' }).click();
     const demo = page.locator('heed-cartpole');
     const clips = demo.getByRole('group', { name: 'Two clips' }).getByRole('img');
@@ -237,7 +237,7 @@ describe('in a browser', async () => {
 
     await choose(10, ({ steps, degrees, falls }) => (falls ? steps - 100 : 0) - degrees);
     await demo.getByRole('button', { name: 'Pause' }).click();
-    const steps = async () => (await demo.locator('.say').innerText()).match(/\d+ of 30000/)?.[0];
+    const steps = async () => (await demo.locator('.say').innerText()).match(/\d+ of 60000/)?.[0];
     const at = await until(steps, (text) => text !== undefined);
     await demo.getByRole('button', { name: 'One step' }).click();
     await until(steps, (text) => text !== at);
@@ -257,7 +257,7 @@ describe('in a browser', async () => {
     await demo.getByText('You changed its mind: it stands, tilted.').waitFor({ timeout: 0 });
     const tilted = await agent();
     expect(tilted.degrees).toBeGreaterThan(upright.degrees + 1);
-    expect(page.url()).toMatch(/#seed=0&steps=30000$/);
+    expect(page.url()).toMatch(/#seed=0&steps=60000$/);
     await page.context().close();
   });
 

@@ -188,6 +188,7 @@ describe('the room of heed train --teacher human', () => {
     expect((await look(page)).alerts).toEqual([]);
     expect([...wrong]).toEqual([]);
     expect(faults).toEqual([]);
+    await page.context().close(); // an open page goes on drawing
   });
 
   it('begins with a behavior, and says so where the command is stopped', async () => {
@@ -209,6 +210,7 @@ describe('the room of heed train --teacher human', () => {
     const after = await look(page);
     expect(after).toMatchObject({ frames: [], alerts: [] });
     expect(after.doing).toContain(`heed train --resume ${run}`);
+    await page.context().close();
   });
 });
 
@@ -314,6 +316,7 @@ describe('the room of heed ppo --ask-people', () => {
     expect(rowsOf(run).at(-1)).toMatchObject({ step: 12, labels: 8 });
     expect([...wrong]).toEqual([]);
     expect(faults).toEqual([]);
+    await page.context().close(); // an open page goes on drawing
   });
 
   it('has no more for a run that asked nobody', async () => {
