@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
+import LongestFirst from './test/support/longest.ts';
 
 export default defineConfig({
   test: {
@@ -11,6 +12,7 @@ export default defineConfig({
     isolate: false, // a process of its own for each file would spend a fifth of the time on loading the same modules
     setupFiles: ['./test/support/restore.ts', './test/support/equality.ts'],
     server: { deps: { external: [/heed-compiled-/] } }, // run what was compiled as Node does
+    sequence: { sequencer: LongestFirst },
     reporters: ['default', './test/support/counts.ts'],
     projects: [
       { extends: true, test: { name: 'unit', include: ['src/**/*.test.ts'] } },

@@ -1,17 +1,15 @@
 /** A policy is trained while somebody compares its completions over HTTP, and prefers those with more letters. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { createClient } from '../src/feedback/index.ts';
 import { call, ownFolder, type Running, rowsOf, start, traceOf } from './support/heed.ts';
 import { ownStores } from './support/stores.ts';
+import { smallModel } from './support/training.ts';
 
 const folder = ownFolder();
 const { kinds, skipWhereMissing } = await ownStores();
-const [model, reward] = ['tiny-llama', 'tiny-llama-rm'].map((name) =>
-  fileURLToPath(new URL(`fixtures/models/${name}`, import.meta.url)),
-);
+const [model, reward] = [smallModel(), smallModel('tiny-llama-rm')];
 const small = ['--steps', '3', '--batch', '2', '--max-tokens', '12', '--evaluations', '1', '--evaluation.count', '2'];
 const asking = ['--ask-people', '--people.labels', '4', '--config', 'people.json'];
 const data = ['--data', 'prompts.jsonl', '--evaluation.data', 'prompts.jsonl'];

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Critic, startCritic } from './support/critic.ts';
 import { call, interrupt, killAt, ownFolder, start, traceOf } from './support/heed.ts';
-import { fixtureModel } from './support/training.ts';
+import { smallModel } from './support/training.ts';
 
 const folder = ownFolder();
 const at = (...names: string[]) => join(folder.path, ...names);
@@ -15,7 +15,7 @@ const lines = (...names: string[]) =>
     .map((line) => JSON.parse(line));
 const lastLine = (text: string) => JSON.parse(text.trimEnd().split('\n').at(-1)!);
 const gardens = (text: string) => text.split('garden').length - 1;
-const llama = fixtureModel('tiny-llama');
+const llama = smallModel();
 
 let critic: Critic;
 let common: string[];

@@ -7,6 +7,7 @@ import { text as readAll } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { call, interrupt, ownFolder, traceOf } from './support/heed.ts';
+import { smallModel } from './support/training.ts';
 
 const folder = ownFolder();
 const at = (...names: string[]) => join(folder.path, ...names);
@@ -38,7 +39,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.close());
 
-const evaluate = ['eval', 'policy', '--model', model('tiny-llama'), '--max-tokens', '6', '--batch', '4'];
+const evaluate = ['eval', 'policy', '--model', smallModel(), '--max-tokens', '6', '--batch', '4'];
 const rewarded = ['--data', 'prompts.jsonl', '--reward', 'length.js'];
 
 describe('heed eval policy', () => {

@@ -86,6 +86,7 @@ describe('heed train --teacher human', () => {
     const again = await sitDown(second);
     const said = await compare(again, second.end);
     const { code, stdout, stderr } = await second.end;
+    await again.context().close();
     expect({ code, stderr }).toMatchObject({ code: 0 });
     const { labels } = JSON.parse(stdout);
     expect(labels).toBeGreaterThanOrEqual(3);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Critic, startCritic } from './support/critic.ts';
 import { call, ownFolder, rowsOf } from './support/heed.ts';
-import { fixtureModel } from './support/training.ts';
+import { smallModel } from './support/training.ts';
 
 const folder = ownFolder();
 const at = (...names: string[]) => join(folder.path, ...names);
@@ -16,7 +16,7 @@ beforeAll(async () => {
   critic = await startCritic('e');
   const prompts = Array.from({ length: 8 }, (_, i) => `${JSON.stringify({ prompt: `the number ${i} is` })}\n`);
   writeFileSync(at('prompts.jsonl'), prompts.join(''));
-  args = ['online-dpo', '--model', fixtureModel('tiny-llama'), '--judge', critic.url, '--judge-call.retries', '0'];
+  args = ['online-dpo', '--model', smallModel(), '--judge', critic.url, '--judge-call.retries', '0'];
   args.push('--data', 'prompts.jsonl', '--evaluation.data', 'prompts.jsonl', '--max-tokens', '12', '--batch', '4');
   args.push('--steps', '2', '--evaluations', '1', '--checkpoint-seconds', '0');
 });

@@ -3,15 +3,15 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, it } from 'vitest';
 import { call, interrupt, killAt, ownFolder, rowsOf } from './support/heed.ts';
-import { fixtureModel } from './support/training.ts';
+import { smallModel } from './support/training.ts';
 
 const folder = ownFolder();
 const at = (...names: string[]) => join(folder.path, ...names);
 const lastLine = (text: string) => JSON.parse(text.trimEnd().split('\n').at(-1)!);
 
-const judge = fixtureModel('tiny-llama-rm');
+const judge = smallModel('tiny-llama-rm');
 const small = [
-  ...['overoptimization', '--model', fixtureModel('tiny-llama'), '--data', 'prompts.jsonl'],
+  ...['overoptimization', '--model', smallModel(), '--data', 'prompts.jsonl'],
   ...['--reward', `${judge},${judge}`, '--gold', 'gold.js', '--evaluation.data', 'prompts.jsonl'],
   ...['--max-tokens', '6', '--batch', '8', '--ppo.minibatch', '4', '--learning-rate', '0.01', '--steps', '6'],
   ...['--evaluations', '3', '--best-of.completions', '8', '--best-of.prompts', '8', '--best-of.batch', '4'],

@@ -1,12 +1,12 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { call, interrupt, killAt, ownFolder, traceOf } from './support/heed.ts';
+import { smallModel } from './support/training.ts';
 
 const folder = ownFolder();
 const at = (...names: string[]) => join(folder.path, ...names);
-const llama = fileURLToPath(new URL('./fixtures/models/tiny-llama', import.meta.url));
+const llama = smallModel();
 const names = ['pole', 'sft', 'reward', 'ppo', 'judged'];
 const markup = '<b>red</b>';
 

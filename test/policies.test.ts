@@ -1,14 +1,14 @@
 /** What learns from its own answers without a critic, as whole commands. */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { loadModel } from '../src/lm/model.ts';
 import { call, interrupt, ownFolder, rowsOf, traceOf } from './support/heed.ts';
+import { smallModel } from './support/training.ts';
 
 const folder = ownFolder();
 const at = (...names: string[]) => join(folder.path, ...names);
-const llama = fileURLToPath(new URL('./fixtures/models/tiny-llama', import.meta.url));
+const llama = smallModel();
 const lastLine = (text: string) => JSON.parse(text.trimEnd().split('\n').at(-1)!);
 
 const common = [

@@ -1,14 +1,13 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { beforeAll, expect, it } from 'vitest';
 import { call, ownFolder, rowsOf } from './support/heed.ts';
+import { fixtureModel, smallModel } from './support/training.ts';
 
 const folder = ownFolder();
 const at = (...names: string[]) => join(folder.path, ...names);
-const models = fileURLToPath(new URL('./fixtures/models/', import.meta.url));
-const llama = join(models, 'tiny-llama');
-const judge = join(models, 'tiny-llama-rm');
+const llama = smallModel();
+const judge = smallModel('tiny-llama-rm');
 const small = ['--data', 'prompts.jsonl', '--batch', '4', '--max-tokens', '4', '--ppo.minibatch', '2'];
 
 beforeAll(() => {
@@ -71,6 +70,6 @@ it('says what is wrong before it begins', async () => {
   });
   const policy = await wrong('--model', llama, '--reward', llama);
   expect(policy).toMatchObject({ code: 1, stderr: expect.stringContaining('not a reward model') });
-  const alien = await wrong('--model', llama, '--reward', judge, '--reference', join(models, 'tiny-qwen2'));
+  const alien = await wrong('--model', llama, '--reward', judge, '--reference', fixtureModel('tiny-qwen2'));
   expect(alien).toMatchObject({ code: 1, stderr: expect.stringContaining('another vocabulary') });
 });

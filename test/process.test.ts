@@ -2,11 +2,11 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { call, interrupt, ownFolder, rowsOf, traceOf } from './support/heed.ts';
-import { fixtureModel } from './support/training.ts';
+import { smallModel } from './support/training.ts';
 
 const folder = ownFolder();
 const at = (...names: string[]) => join(folder.path, ...names);
-const llama = fixtureModel('tiny-llama');
+const llama = smallModel();
 const lastLine = (text: string) => JSON.parse(text.trimEnd().split('\n').at(-1)!);
 const small = [
   '--model',

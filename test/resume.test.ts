@@ -1,15 +1,15 @@
 import { execFileSync } from 'node:child_process';
 import { appendFileSync, cpSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { random } from '../src/random.ts';
 import { call, interrupt, killAt, ownFolder, rowsOf, start, traceOf } from './support/heed.ts';
+import { smallModel } from './support/training.ts';
 
 const folder = ownFolder();
 const at = (...names: string[]) => join(folder.path, ...names);
 
-const llama = fileURLToPath(new URL('./fixtures/models/tiny-llama', import.meta.url));
+const llama = smallModel();
 const commands = ['rl', 'train', 'sft', 'pretrain', 'ppo'] as const;
 const small: Record<(typeof commands)[number], string[]> = {
   rl: ['--steps', '8000', '--evaluations', '4', '--episodes', '3', '--ppo.epochs', '4', '--ppo.normalize-observations'],

@@ -1,13 +1,13 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { loadModel } from '../src/lm/model.ts';
 import { call, interrupt, ownFolder, rowsOf, traceOf } from './support/heed.ts';
+import { smallModel } from './support/training.ts';
 
 const folder = ownFolder();
 const at = (...names: string[]) => join(folder.path, ...names);
-const llama = fileURLToPath(new URL('./fixtures/models/tiny-llama', import.meta.url));
+const llama = smallModel();
 const lastLine = (text: string) => JSON.parse(text.trimEnd().split('\n').at(-1)!);
 const small = ['--batch', '8', '--learning-rate', '2e-3', '--evaluations', '2'];
 

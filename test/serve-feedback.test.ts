@@ -1,11 +1,11 @@
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { call, ownFolder, start } from './support/heed.ts';
+import { smallModel } from './support/training.ts';
 
-const tiny = fileURLToPath(new URL('fixtures/models/tiny-llama', import.meta.url));
+const tiny = smallModel();
 const folder = ownFolder();
 
 /** A server, and how to send to it. */

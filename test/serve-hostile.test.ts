@@ -1,11 +1,12 @@
 /** What a client sends must not keep the server from everybody else: nothing is computed on the event loop for long. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { pathToFileURL } from 'node:url';
 import { expect, inject, it } from 'vitest';
 import { ownFolder } from './support/heed.ts';
+import { smallModel } from './support/training.ts';
 
-const tiny = fileURLToPath(new URL('fixtures/models/tiny-llama', import.meta.url));
+const tiny = smallModel();
 const folder = ownFolder();
 
 /** Processor time of the main thread, in ms. Linux counts it in steps of 10 ms. */

@@ -5,14 +5,14 @@ import { once } from 'node:events';
 import { createReadStream, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import OpenAI, { toFile } from 'openai';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import type { Server } from '../src/serve/serve.ts';
 import { ownFolder, start } from './support/heed.ts';
+import { smallModel } from './support/training.ts';
 
-const tiny = fileURLToPath(new URL('fixtures/models/tiny-llama', import.meta.url));
+const tiny = smallModel();
 const folder = ownFolder();
 const serveModule = (): Promise<typeof import('../src/serve/index.ts')> =>
   import(join(inject('compiled'), 'dist', 'serve', 'index.js'));

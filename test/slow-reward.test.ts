@@ -3,13 +3,13 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, it } from 'vitest';
 import { heed, ownFolder, start, traceOf } from './support/heed.ts';
-import { fixtureModel } from './support/training.ts';
+import { smallModel } from './support/training.ts';
 
 const folder = ownFolder();
 const at = (...names: string[]) => join(folder.path, ...names);
 
 const train = [
-  ...['ppo', '--model', fixtureModel('tiny-llama'), '--data', 'prompts.jsonl', '--evaluation.data', 'prompts.jsonl'],
+  ...['ppo', '--model', smallModel(), '--data', 'prompts.jsonl', '--evaluation.data', 'prompts.jsonl'],
   ...['--reward', 'slow.js', '--reward-call.timeout', '100000', '--max-tokens', '4', '--batch', '4'],
   ...['--steps', '4', '--evaluations', '2', '--learning-rate', '0.01', '--ppo.minibatch', '2'],
 ];

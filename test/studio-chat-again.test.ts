@@ -1,9 +1,9 @@
 /** A conversation outlives the page's reload and the studio's end. */
-import { fileURLToPath } from 'node:url';
 import { afterAll, expect, it } from 'vitest';
 import { startBrowser } from './support/browser.ts';
 import { ownFolder } from './support/heed.ts';
 import { startStudio } from './support/studio.ts';
+import { smallModel } from './support/training.ts';
 
 const folder = ownFolder();
 const browser = await startBrowser();
@@ -12,7 +12,7 @@ afterAll(() => browser?.close());
 it.skipIf(!browser)(
   'goes on with the same answers after a reload, and in a studio that was started anew (needs Chromium)',
   async () => {
-    const model = fileURLToPath(new URL('fixtures/models/tiny-llama', import.meta.url));
+    const model = smallModel();
     const flags = ['--model', model, '--max-tokens', '12'];
     const first = await startStudio(folder.path, flags);
     const page = await browser!.newPage();

@@ -1,11 +1,11 @@
 /** A conversation with a model in a real browser: what is chosen and written becomes a dataset. */
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { exportRows, findProject, openDatabase } from '../src/feedback/index.ts';
 import { ownFolder } from './support/heed.ts';
 import { barriers, ownBrowser, startStudio } from './support/studio.ts';
+import { smallModel } from './support/training.ts';
 
 const folder = ownFolder();
 const { browser, open } = await ownBrowser();
@@ -14,7 +14,7 @@ let page: Page;
 
 beforeAll(async () => {
   if (!browser) return;
-  const model = fileURLToPath(new URL('fixtures/models/tiny-llama', import.meta.url));
+  const model = smallModel();
   const started = await startStudio(folder.path, ['--model', model, '--max-tokens', '12']);
   stop = started.stop;
   page = await open(started.link);

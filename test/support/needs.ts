@@ -3,7 +3,7 @@
  * note of `skip`, or at the end of its name or of its group's: "(needs Chromium)". The end of a run counts them.
  */
 export const needs: Record<string, string> = {
-  Chromium: 'apt-get install chromium, or Chrome on the PATH',
+  Chromium: 'apt-get install chromium-headless-shell, or Chromium or Chrome on the PATH',
   PostgreSQL: 'apt-get install postgresql',
   'Python 3': 'apt-get install python3',
   Transformers: 'HEED_PYTHON=… with pip install transformers torch peft tokenizers',

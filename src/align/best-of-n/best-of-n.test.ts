@@ -1,14 +1,14 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, expect, it } from 'vitest';
+import { smallModel } from '../../../test/support/training.ts';
 import { createRun } from '../../run/index.ts';
 import type { Reward } from '../reward-functions/reward-function.ts';
 import { type BestOfNStep, bestOf, createBestOfN, type Drawn } from './best-of-n.ts';
 import { bestOfNReport, trainBestOfN } from './train.ts';
 
-const llama = fileURLToPath(new URL('../../../test/fixtures/models/tiny-llama', import.meta.url));
+const llama = smallModel();
 const folder = mkdtempSync(join(tmpdir(), 'heed-best-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { smallModel } from '../../../test/support/training.ts';
 import { type Row, readDataset } from '../../data/index.ts';
 import { loadModel, saveModel } from '../../lm/model.ts';
 import type { ChatMessage } from '../../lm/render-chat.ts';
@@ -15,7 +16,7 @@ import { createPolicyEvaluation, evaluatePolicy, type PolicyEvaluationStep } fro
 import { policyEvaluationReport, runPolicyEvaluation } from './record.ts';
 
 const at = (name: string) => fileURLToPath(new URL(`../../../test/fixtures/models/${name}`, import.meta.url));
-const llama = at('tiny-llama');
+const llama = smallModel();
 const folder = mkdtempSync(join(tmpdir(), 'heed-policy-evaluation-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 

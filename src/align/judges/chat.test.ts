@@ -1,15 +1,15 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text as readAll } from 'node:stream/consumers';
-import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { smallModel } from '../../../test/support/training.ts';
 import { encodeChat } from '../../lm/chat-template.ts';
 import { loadModel } from '../../lm/model.ts';
 import { scoreTokens } from '../../lm/token-scores.ts';
 import { openChat } from './chat.ts';
 import type { Conversation } from './source.ts';
 
-const llama = fileURLToPath(new URL('../../../test/fixtures/models/tiny-llama', import.meta.url));
+const llama = smallModel();
 const quick = { timeout: 300, retries: 3, pause: 0 };
 const asking = (content: string): Conversation => [{ role: 'user', content }];
 

@@ -1,14 +1,14 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
+import { smallModel } from '../../../test/support/training.ts';
 import type { ChatMessage } from '../../lm/render-chat.ts';
 import { openChat } from './chat.ts';
 import { type CompletionPair, checkVerdicts, createJudge, openJudge, verdictIn } from './judge.ts';
 import type { Chat } from './source.ts';
 
-const llama = fileURLToPath(new URL('../../../test/fixtures/models/tiny-llama', import.meta.url));
+const llama = smallModel();
 const folder = mkdtempSync(join(tmpdir(), 'heed-judge-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 

@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
+import { smallModel } from '../../../test/support/training.ts';
 import { decodeCompletion } from '../../lm/completion-text.ts';
 import { loadModel } from '../../lm/model.ts';
 import type { Reward } from '../reward-functions/reward-function.ts';
@@ -8,7 +9,7 @@ import { completionBatches, completionLayout, createCompletionScorer, inOrder } 
 import { promptFingerprint } from './prompts.ts';
 import { createRollouts, stepTokens } from './rollouts.ts';
 
-const llama = fileURLToPath(new URL('../../../test/fixtures/models/tiny-llama', import.meta.url));
+const llama = smallModel();
 const lengths: Reward = {
   name: 'length',
   score: async (completions) => completions.map(({ response }) => response.length),

@@ -8,7 +8,7 @@ import { generateText, type ModelMessage } from 'ai';
 import OpenAI from 'openai';
 import { afterAll, expect, it } from 'vitest';
 import { lateAfter } from '../../../test/support/episodes.ts';
-import { fixtureModel, take } from '../../../test/support/training.ts';
+import { smallModel, take } from '../../../test/support/training.ts';
 import { episodeSchema } from '../../align/agents/episode.ts';
 import { createEpisodeDraw } from '../../align/agents/rollouts.ts';
 import { createGrpo } from '../../align/policy-gradient/grpo.ts';
@@ -21,7 +21,7 @@ import { loadModel } from '../../lm/model.ts';
 import { type AgentFunction, type AgentTasksOptions, agentTasks } from './agent-tasks.ts';
 import { commandFor, wordsOf } from './program.ts';
 
-const tiny = fixtureModel('tiny-llama');
+const tiny = smallModel();
 const model = await loadModel(tiny);
 model.tokenizer = withChatTemplate(model.tokenizer, { chatTemplate: 'plain' });
 const policy = createLanguagePolicy(model, { lora: { rank: 0 } as never, seed: 0 });

@@ -1,13 +1,13 @@
 /** Which tokens of an agent's calls are learned, and after which they are read. */
 import { expect, it } from 'vitest';
-import { fixtureModel } from '../../../test/support/training.ts';
+import { smallModel } from '../../../test/support/training.ts';
 import { withChatTemplate } from '../../lm/built-in-templates.ts';
 import { encodeChat } from '../../lm/chat-template.ts';
 import { loadModel } from '../../lm/model.ts';
 import type { ChatMessage } from '../../lm/render-chat.ts';
 import { createTrajectory } from './trajectory.ts';
 
-const model = await loadModel(fixtureModel('tiny-llama'));
+const model = await loadModel(smallModel());
 const tokenizer = withChatTemplate(model.tokenizer, { chatTemplate: 'plain' });
 const end = model.ends[0];
 const promptOf = (messages: readonly ChatMessage[]) =>

@@ -1,9 +1,9 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { smallModel } from '../../../test/support/training.ts';
 import { findProject } from '../../feedback/project.ts';
 import { countedJudgments } from '../../feedback/quality/judgments.ts';
 import { openDatabase } from '../../feedback/store/database.ts';
@@ -11,7 +11,7 @@ import { type Server, serve } from '../serve.ts';
 import { type FeedbackBook, openBook } from './book.ts';
 import { pageScript } from './page-script.ts';
 
-const tiny = fileURLToPath(new URL('../../../test/fixtures/models/tiny-llama', import.meta.url));
+const tiny = smallModel();
 const folder = mkdtempSync(join(tmpdir(), 'heed-feedback-server-'));
 let server: Server;
 let book: FeedbackBook;

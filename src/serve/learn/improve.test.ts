@@ -1,13 +1,13 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 
 import { heedError } from '../../../test/support/gradients.ts';
 import { ownStores } from '../../../test/support/stores.ts';
+import { smallModel } from '../../../test/support/training.ts';
 import { improveModel, improvementReport } from './improve.ts';
 
-const tiny = fileURLToPath(new URL('../../../test/fixtures/models/tiny-llama', import.meta.url));
+const tiny = smallModel();
 const { folder } = await ownStores();
 
 /** What Open WebUI exports of thumbs: everybody likes one color. */

@@ -1,8 +1,8 @@
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { smallModel } from '../../../test/support/training.ts';
 import { isRun } from '../../run/run.ts';
 import { recordCompletion } from '../completions/record.ts';
 import { type FeedbackBook, openBook } from '../feedback/book.ts';
@@ -11,7 +11,7 @@ import { isInCanary } from './learner.ts';
 import { isHeldOut } from './rows.ts';
 import type { Version } from './versions.ts';
 
-const tiny = fileURLToPath(new URL('../../../test/fixtures/models/tiny-llama', import.meta.url));
+const tiny = smallModel();
 const policy = {
   judgments: 60,
   heldOut: 0.4,

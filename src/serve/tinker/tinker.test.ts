@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
+import { smallModel } from '../../../test/support/training.ts';
 import { grpoLoss } from '../../align/policy-gradient/grpo-loss.ts';
 import { loadModel } from '../../lm/model.ts';
 import { createPackedTrainer } from '../../lm/packed-program.ts';
@@ -19,7 +20,7 @@ import { API } from '../../tinker/protocol.ts';
 import { addKey } from '../keys.ts';
 import { type Server, serve } from '../serve.ts';
 
-const tiny = fileURLToPath(new URL('../../../test/fixtures/models/tiny-llama', import.meta.url));
+const tiny = smallModel();
 const folder = mkdtempSync(join(tmpdir(), 'heed-tinker-'));
 let server: Server;
 let client: TinkerClient;

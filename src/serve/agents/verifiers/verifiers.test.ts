@@ -8,7 +8,7 @@ import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { lateAfter } from '../../../../test/support/episodes.ts';
-import { fixtureModel, take } from '../../../../test/support/training.ts';
+import { smallModel, take } from '../../../../test/support/training.ts';
 import type { AgentTasks } from '../../../align/agents/environment.ts';
 import { episodeSchema } from '../../../align/agents/episode.ts';
 import { evaluateTasks } from '../../../align/agents/evaluate.ts';
@@ -41,7 +41,7 @@ const isAlive = (pid: number) => {
 const hasPython = has('python3', '--version');
 const hasPackage = python !== undefined && has(python, '-c', 'import verifiers; verifiers.load_environment');
 
-const tiny = fixtureModel('tiny-llama');
+const tiny = smallModel();
 const model = await loadModel(tiny);
 model.tokenizer = withChatTemplate(model.tokenizer, { chatTemplate: 'plain' });
 const policy = createLanguagePolicy(model, { lora: { rank: 0 } as never, seed: 0 });
