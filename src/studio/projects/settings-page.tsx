@@ -2,8 +2,8 @@
 import { useState } from 'preact/hooks';
 import { lossInWords } from '../../feedback/rating-loss.ts';
 import { api, inProject, json, type ProjectDetails, type ProjectSettings, projectApi } from '../page/api.ts';
+import { NameField, Ticks } from '../page/fields.tsx';
 import { Loaded, useAction, useResource } from '../page/load.tsx';
-import { Ticks } from '../page/parts.tsx';
 import { loadSettingsSchema, SettingsForm, type SettingsSchema } from './settings-form.tsx';
 
 /** The page of a project's settings. */
@@ -159,10 +159,7 @@ function Copy({ name, settings, guidelines }: ProjectDetails) {
           create();
         }}
       >
-        <label>
-          Name of the copy
-          <input value={copy} required maxLength={100} onInput={(event) => setCopy(event.currentTarget.value)} />
-        </label>
+        <NameField label="Name of the copy" value={copy} set={setCopy} />
         <button type="submit">Create the copy</button>
       </form>
       {note}
