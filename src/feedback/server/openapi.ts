@@ -38,6 +38,7 @@ import {
   judgmentReceiptSchema,
   listedItemsSchema,
   membersSchema,
+  newNameSchema,
   newProjectSchema,
   nextSchema,
   prioritiesSchema,
@@ -81,6 +82,7 @@ import {
   settingsFormSchema,
   templatesSchema,
 } from './transfer.ts';
+import { addedWebhookSchema, deliveredSchema, newWebhookSchema, webhooksSchema } from './webhooks.ts';
 
 /** One route of the document. */
 interface StudioOperation extends Operation<NeededScope> {
@@ -153,6 +155,10 @@ export const apiOperations = {
   'DELETE /projects/:project': admin('Delete a project with its items and judgments', { response: emptySchema }),
   'POST /projects/:project/archive': owner('Put a project away, or take it back', {
     body: archiveSchema,
+    response: projectSchema,
+  }),
+  'POST /projects/:project/rename': owner('Rename a project; its old name still finds it', {
+    body: newNameSchema,
     response: projectSchema,
   }),
   'GET /projects/:project/members': reviewer('Names of the annotators who see the project', {
@@ -237,6 +243,18 @@ export const apiOperations = {
   'GET /projects/:project/payments': owner('Payments of annotators, in a file', {
     query: paymentsSchema,
     types: Object.values(exportTypes),
+  }),
+  'GET /projects/:project/webhooks': admin('Where the events of a project are sent, and how that went', {
+    response: webhooksSchema,
+  }),
+  'POST /projects/:project/webhooks': admin('Send the events of a project to an address; the secret is shown once', {
+    body: newWebhookSchema,
+    response: addedWebhookSchema,
+    status: 201,
+  }),
+  'DELETE /projects/:project/webhooks/:webhook': admin('Remove a webhook', { response: emptySchema }),
+  'POST /projects/:project/webhooks/:webhook/test': admin('Send a test to a webhook now', {
+    response: deliveredSchema,
   }),
   'GET /templates': annotator('Rubrics for new projects', { response: templatesSchema }),
   'GET /projects/:project/disagreements': reviewer('Items that annotators disagree on, the least clear first', {

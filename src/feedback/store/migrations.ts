@@ -96,6 +96,10 @@ create table projects (
   id text primary key, name text not null unique, "settingsJson" text not null,
   created double precision not null, archived double precision
 );
+create table "formerNames" (
+  name text primary key, project text not null references projects (id)
+);
+create index former_names_project on "formerNames" (project);
 create table members (
   project text not null references projects (id), person text not null references people (id),
   constraint members_key primary key (project, person)
@@ -109,12 +113,25 @@ create table guidelines (
 create table filters (
   project text not null references projects (id), name text not null,
   search text not null, state text not null, person text not null, verdict text,
+  aspect text, least double precision, most double precision,
   constraint filters_key primary key (project, name)
 );
 create table retention (
   project text not null, rule text not null, days double precision not null,
   constraint retention_key primary key (project, rule)
 );
+create table webhooks (
+  id text primary key, project text not null references projects (id), url text not null, "signingKey" text not null,
+  judgments integer not null, events integer not null, failures integer not null, due double precision not null,
+  created double precision not null
+);
+create index webhooks_project on webhooks (project);
+create table deliveries (
+  id text primary key, webhook text not null references webhooks (id), project text not null,
+  created double precision not null, event text not null, status integer, error text
+);
+create index deliveries_webhook on deliveries (webhook, created);
+create index deliveries_project on deliveries (project, created);
 create table items (
   seq counter primary key, id text not null unique, project text not null references projects (id),
   key text not null, "contentJson" text not null, source text, topic text, "metadataJson" text, "goldJson" text,

@@ -142,7 +142,7 @@ function Correction({ own: { item, shown, judgment }, project, person, onCorrect
   const { myWork } = useWords();
   const [correcting, setCorrecting] = useState(false);
   const [error, setError] = useState<Error>();
-  const stored = draftOf(person, project.name, item.id);
+  const stored = draftOf(person, project.id, item.id);
   const draft: Draft = { ...stored, read: () => ({ ...wordsOf(judgment), ...stored.read() }) };
   const send = (judgment: JudgmentOrSkip) => {
     setError(undefined);

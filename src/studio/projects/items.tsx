@@ -1,11 +1,11 @@
 /** The items of a project: found by words and state, looked at with their judgments, put away or deleted. */
 import { useState } from 'preact/hooks';
-import type { ListedItem } from '../../feedback/items/browse.ts';
+import type { ListedItem, ListOptions } from '../../feedback/items/browse.ts';
 import type { ChoiceVerdict, ItemState } from '../../feedback/items/states.ts';
 import { describeJudgment } from '../label/describe.ts';
 import { inProject, json, type Person, projectApi } from '../page/api.ts';
 import { Comments } from '../page/comments.tsx';
-import { Pages, SearchField, Select, Tick } from '../page/fields.tsx';
+import { NumberField, Pages, SearchField, Select, Tick } from '../page/fields.tsx';
 import { OptionsView, PromptView } from '../page/item.tsx';
 import { Loaded, useAction, useResource } from '../page/load.tsx';
 
@@ -40,8 +40,13 @@ interface Filter {
   state: ItemState;
   person: string;
   verdict: ChoiceVerdict | null;
+  /** An aspect that a judgment rates, and the lowest and highest ratings of it. */
+  aspect: string | null;
+  least: number | null;
+  most: number | null;
 }
-const EVERYTHING: Filter = { search: '', state: 'all', person: '', verdict: null };
+const UNRATED = { aspect: null, least: null, most: null };
+const EVERYTHING: Filter = { search: '', state: 'all', person: '', verdict: null, ...UNRATED };
 
 /** The page of a project's items. */
 export function ItemsPage({ project: name, person }: { project: string; person: Person }) {
@@ -54,7 +59,8 @@ export function ItemsPage({ project: name, person }: { project: string; person: 
     setPage(0);
     setPicked([]);
   };
-  const query = { ...filter, verdict: filter.verdict ?? undefined, limit: PAGE, offset: page * PAGE };
+  const given = Object.fromEntries(Object.entries(filter).filter(([, value]) => value !== null)) as ListOptions;
+  const query = { ...given, limit: PAGE, offset: page * PAGE };
   const key = JSON.stringify(query);
   const list = useResource(() => json(projectApi.items.$get({ ...inProject(name), query })), name, key);
   const done = () => {
@@ -116,7 +122,10 @@ interface FilterProps {
 /** What the list is narrowed by. */
 function FilterFields({ project, filter, change }: FilterProps) {
   const people = useResource(() => json(projectApi.work.$get({ ...inProject(project), query: {} })), project);
+  const details = useResource(() => json(projectApi.$get(inProject(project))), project);
   const names = (people.value ?? []).map((one) => [one.person, one.person]);
+  const aspects = (details.value?.settings.aspects ?? []).map(({ name }) => [name, name]);
+  const { aspect } = filter;
   return (
     <div class="row">
       <SearchField
@@ -138,6 +147,24 @@ function FilterFields({ project, filter, change }: FilterProps) {
         options={{ '': 'anything', ...VERDICTS }}
         set={(verdict) => change({ verdict: verdict === '' ? null : verdict })}
       />
+      {aspects.length > 0 && (
+        <Select
+          label="A judgment rates"
+          value={aspect ?? ''}
+          options={{ '': 'anything', ...Object.fromEntries(aspects) } as Record<string, string>}
+          set={(name) => change({ ...UNRATED, aspect: name || null })}
+        />
+      )}
+      {aspect !== null && (
+        <>
+          <NumberField
+            label="from"
+            value={filter.least ?? undefined}
+            set={(least) => change({ least: least ?? null })}
+          />
+          <NumberField label="to" value={filter.most ?? undefined} set={(most) => change({ most: most ?? null })} />
+        </>
+      )}
     </div>
   );
 }
