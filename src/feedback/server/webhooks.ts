@@ -287,7 +287,7 @@ export function webhookRoutes(database: Database, { allowsPrivate = false }: Web
           id,
           project: project.id,
           url,
-          secret,
+          signingKey: secret,
           judgments,
           events,
           failures: 0,
