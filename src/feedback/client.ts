@@ -103,6 +103,9 @@ export function createClient({ url, token }: { url: string; token: string }) {
      */
     changeSettings: (name: string, changes: SettingsChanges, { confirm = false } = {}): Promise<Project> =>
       json(project.$patch({ ...inProject(name), json: changes, query: { confirm: confirm ? 'true' : 'false' } })),
+    /** Renames a project; its old name still finds it. */
+    renameProject: (name: string, to: string): Promise<Project> =>
+      json(project.rename.$post({ ...inProject(name), json: { name: to } })),
     /** Puts a project away, or takes it back. */
     archiveProject: (name: string, archived = true): Promise<Project> =>
       json(project.archive.$post({ ...inProject(name), json: { archived } })),

@@ -143,6 +143,16 @@ export function checkedSettings(input: unknown): ProjectSettings {
 
 const NAME = /^[\p{L}\p{N}][\p{L}\p{N} ._-]{0,99}$/u;
 
+function checkName(name: string): void {
+  if (NAME.test(name)) return;
+  throw new HeedError(`"${name}" cannot be the name of a project.`, {
+    hint: 'Use up to 100 letters, digits, spaces and . _ -, starting with a letter or digit.',
+  });
+}
+
+const isTaken = (name: string) =>
+  new HeedError(`There is already a project named "${name}".`, { hint: 'Choose another name.' });
+
 /**
  * Creates a project. `person` is the id of its creator.
  *
@@ -155,11 +165,7 @@ export async function createProject(
   { guidelines = '', person = null }: { guidelines?: string; person?: string | null } = {},
 ): Promise<Project> {
   const settings = checkedSettings(input);
-  if (!NAME.test(name)) {
-    throw new HeedError(`"${name}" cannot be the name of a project.`, {
-      hint: 'Use up to 100 letters, digits, spaces and . _ -, starting with a letter or digit.',
-    });
-  }
+  checkName(name);
   const project = { id: newId(), name, settings, created: Date.now(), archived: null };
   await atOnce(query, async (query) => {
     const { id, created } = project;
@@ -169,7 +175,8 @@ export async function createProject(
       .onConflict((conflict) => conflict.column('name').doNothing())
       .returning('id')
       .executeTakeFirst();
-    if (!added) throw new HeedError(`There is already a project named "${name}".`, { hint: 'Choose another name.' });
+    if (!added) throw isTaken(name);
+    await query.deleteFrom('formerNames').where('name', '=', name).execute();
     await query
       .insertInto('guidelines')
       .values({ project: id, version: 1, text: guidelines, created, person })
@@ -185,9 +192,13 @@ export async function hasProject({ query }: { query: DatabaseQuery }, nameOrId: 
   return row !== undefined;
 }
 
-/** Projects with a name or an id. */
+/** Projects with a name or an id, or that had the name once: no other project has it then. */
 export const isCalled = (nameOrId: string) => (where: ExpressionBuilder<Tables, 'projects'>) =>
-  where.or([where('name', '=', nameOrId), where('id', '=', nameOrId)]);
+  where.or([
+    where('name', '=', nameOrId),
+    where('id', '=', nameOrId),
+    where('id', 'in', where.selectFrom('formerNames').select('project').where('formerNames.name', '=', nameOrId)),
+  ]);
 
 /** The project with a name or id. @throws HeedError that lists the projects, if there is none. */
 export async function findProject({ query }: { query: DatabaseQuery }, nameOrId: string): Promise<Project> {
@@ -203,6 +214,36 @@ export async function findProject({ query }: { query: DatabaseQuery }, nameOrId:
 /** All projects, in the order they were created. */
 export async function listProjects({ query }: Database): Promise<Project[]> {
   return (await query.selectFrom('projects').selectAll().orderBy('created').execute()).map(projectFromRow);
+}
+
+/**
+ * Renames a project and returns it. Links and scripts that have the old name still find it, until another project takes
+ * that name.
+ *
+ * @throws HeedError if the name is taken or not allowed.
+ */
+export async function renameProject(
+  { query }: Database,
+  project: Project,
+  name: string,
+  person: string | null,
+): Promise<Project> {
+  checkName(name);
+  if (name === project.name) return project;
+  await atOnce(query, async (query) => {
+    if (await query.selectFrom('projects').select('id').where('name', '=', name).executeTakeFirst())
+      throw isTaken(name);
+    await query.updateTable('projects').set({ name }).where('id', '=', project.id).execute();
+    await query.deleteFrom('formerNames').where('name', 'in', [name, project.name]).execute();
+    await query.insertInto('formerNames').values({ name: project.name, project: project.id }).execute();
+    await note(query, {
+      project: project.id,
+      person,
+      kind: 'project renamed',
+      detail: { from: project.name, to: name },
+    });
+  });
+  return { ...project, name };
 }
 
 /** Puts a project away, or takes it back, and returns it. Nothing of it is lost; its items are handed out no more. */
@@ -234,7 +275,16 @@ export async function deleteProject(
       .executeTakeFirstOrThrow();
     const tables = [
       ...(['comments', 'filters', 'reserved', 'leases', 'latest', 'judgments', 'items'] as const),
-      ...(['tallies', 'estimates', 'members', 'guidelines', 'retention'] as const),
+      ...([
+        'tallies',
+        'estimates',
+        'members',
+        'guidelines',
+        'retention',
+        'formerNames',
+        'deliveries',
+        'webhooks',
+      ] as const),
     ];
     for (const table of tables) await query.deleteFrom(table).where('project', '=', project.id).execute();
     await query.deleteFrom('projects').where('id', '=', project.id).execute();

@@ -24,6 +24,7 @@ export function addStudio(command: Command): void {
     .option('--model <name>', 'folder or GGUF file of a model to chat with, or OWNER/NAME on the Hub')
     .option('--max-tokens <n>', 'maximum number of tokens in a response of the model', tokensOf, 256)
     .option('--trust-proxy', 'trust X-Forwarded-For and X-Forwarded-Proto, which your reverse proxy must set')
+    .option('--private-webhooks', 'let webhooks lead to this machine and to its own networks')
     .option('--owner <name>', 'person whom the printed link signs in', 'me')
     .option('--drain <seconds>', 'seconds that requests under way get to finish when the studio closes', secondsOf, 10)
     .addOption(logFormatOption());
@@ -42,6 +43,7 @@ interface Flags {
   port: number;
   hosts?: string;
   trustProxy?: boolean;
+  privateWebhooks?: boolean;
   model?: string;
   maxTokens: number;
   owner: string;
@@ -74,7 +76,7 @@ async function studio({ store, hosts, ...flags }: Flags, signIn: ReturnType<type
   const database = await openDatabase(store);
   try {
     if (database.warning !== undefined) writeLog('warn', database.warning);
-    const { runs, host, port, owner, trustProxy } = flags;
+    const { runs, host, port, owner, trustProxy, privateWebhooks } = flags;
     const started = await startStudio({
       database,
       runs,
@@ -84,6 +86,7 @@ async function studio({ store, hosts, ...flags }: Flags, signIn: ReturnType<type
       chat,
       hosts: hostsOf(hosts),
       trustProxy,
+      privateWebhooks,
       ...signIn,
       drain: 1000 * flags.drain,
       metricsToken: process.env[METRICS_TOKEN],

@@ -28,6 +28,7 @@ import {
   qualityOf,
   recordDecision,
   recordJudgment,
+  renameProject,
 } from '../index.ts';
 import { reportOf } from '../quality/report.ts';
 
@@ -138,8 +139,55 @@ describe.each(kinds)('%s', (kind, address) => {
       item: item.id,
       judgment: { kind: 'binary', good: false },
     });
+
     expect(await listItems(database, rated, { verdict: 'bad' })).toMatchObject({ total: 1 });
     expect(await listItems(database, rated, { verdict: 'good' })).toMatchObject({ total: 0 });
+  });
+
+  it('finds items by how an aspect of them was rated, whatever the aspect is called', async () => {
+    const aspects = ['$.a "b"', '1', 'clear'].map((name) => ({ name, scale: 10 }));
+    const rated = await createProject(database, 'R', { kind: 'rating', aspects, overlap: 2, goldShare: 0 });
+    const options = [{ kind: 'text' as const, text: 'fine' }];
+    await addItems(database, rated, [{ content: { prompt: 'one', options } }, { content: { prompt: 'two', options } }]);
+    const rows = await database.query.selectFrom('items').select('id').where('project', '=', rated.id).execute();
+    const rate = (person: Person, at: number, values: number[]) =>
+      recordJudgment(database, rated, person.id, {
+        id: `r${judgments++}`,
+        item: rows[at].id,
+        judgment: { kind: 'rating', ratings: Object.fromEntries(aspects.map(({ name }, i) => [name, values[i]])) },
+      });
+    await rate(ada, 0, [1, 5, 10]);
+    await rate(ben, 0, [2, 5, 9]);
+    await rate(ada, 1, [8, 6, 2]);
+    const found = async (query: object) => (await listItems(database, rated, query)).items.map(({ text }) => text);
+    expect(await found({ aspect: '$.a "b"', most: 2 })).toEqual(['one']);
+    expect(await found({ aspect: '1', least: 6 })).toEqual(['two']);
+    // as a number, 10 is more than 9, and one judgment has to be by the person and in the range
+    expect(await found({ aspect: 'clear', least: 9.5 })).toEqual(['one']);
+    expect(await found({ aspect: 'clear', least: 9.5, person: 'ben' })).toEqual([]);
+    expect(await found({ aspect: 'clear', least: 1 })).toEqual(['one', 'two']);
+    expect(await found({ aspect: 'unknown' })).toEqual([]);
+  });
+
+  it('a project that was renamed is found by its old name, until another project takes it', async () => {
+    const renamed = await renameProject(database, project, 'Q', rev.id);
+    expect(renamed).toEqual({ ...project, name: 'Q' });
+    for (const name of ['P', 'Q', project.id]) expect((await findProject(database, name)).id).toBe(project.id);
+    await expect(renameProject(database, renamed, '../x', null)).rejects.toThrow('cannot be the name');
+    const other = await createProject(database, 'P', { goldShare: 0 });
+    expect((await findProject(database, 'P')).id).toBe(other.id);
+    await expect(renameProject(database, renamed, 'P', null)).rejects.toThrow('already a project named "P"');
+    await renameProject(database, renamed, 'R', null);
+    await renameProject(database, { ...renamed, name: 'R' }, 'Q', null);
+    expect((await findProject(database, 'R')).name).toBe('Q');
+    const renames = await database.query
+      .selectFrom('events')
+      .select('detailJson')
+      .where('kind', '=', 'project renamed')
+      .execute();
+    expect(renames.map(({ detailJson }) => JSON.parse(detailJson).to)).toEqual(['Q', 'R', 'Q']);
+    await deleteProject(database, renamed, null);
+    await expect(findProject(database, 'R')).rejects.toThrow('no project');
   });
 
   it('lists somebody’s own judgments with what was there before', async () => {

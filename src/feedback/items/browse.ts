@@ -60,6 +60,12 @@ export interface ListOptions {
   person?: string;
   /** Only items with a judgment that says this, by that person if one is named. */
   verdict?: ChoiceVerdict;
+  /** Only items with a judgment that rates this aspect, by that person if one is named. */
+  aspect?: string;
+  /** The lowest rating of the aspect. */
+  least?: number;
+  /** The highest rating of the aspect. */
+  most?: number;
   /** Items on a page; 50 by default. */
   limit?: number;
   /** Items to skip. */
@@ -70,13 +76,11 @@ export interface ListOptions {
 export async function listItems(
   { query, kind }: Database,
   { id }: Project,
-  { search = '', state = 'all', person = '', verdict, limit = 50, offset = 0 }: ListOptions = {},
+  { search = '', state = 'all', limit = 50, offset = 0, ...options }: ListOptions = {},
 ): Promise<{ total: number; items: ListedItem[] }> {
   const words = search.toLowerCase().split(/\s+/).filter(Boolean);
   const conditions = [stateIs(state, kind), ...words.map(hasWord)];
-  if (person !== '' || verdict) {
-    conditions.push(isJudged({ kind: state === 'skipped' && !verdict ? 'skip' : 'judgment', person, verdict }, kind));
-  }
+  if (options.person || options.verdict || options.aspect) conditions.push(isJudged({ state, ...options }, kind));
   const items: ListedItem[] = [];
   let total = 0;
   const rows = kind === 'postgres' ? LARGE_PART : undefined;
@@ -136,12 +140,26 @@ const said = (field: 'choice' | 'good' | 'ranks', kind: Database['kind']): Expre
     ? sql<string | null>`(latest."judgmentJson"::json ->> ${sql.lit(field)})`
     : sql<string | null>`cast(json_extract(latest."judgmentJson", ${sql.lit(`$.${field}`)}) as text)`;
 
-/** Items that somebody has judged or skipped, with a verdict if one is named. */
+/** A judgment's rating of an aspect; null where it has none. */
+const ratingOf = (aspect: string, kind: Database['kind']): Expression<number | null> => {
+  const value = (field: string) =>
+    kind === 'postgres'
+      ? sql`latest."judgmentJson"::json -> ${sql.lit(field)} ->> ${aspect}`
+      : sql`(select value from json_each(latest."judgmentJson", ${sql.lit(`$.${field}`)}) where key = ${aspect})`;
+  return sql<number | null>`cast(coalesce(${value('ratings')}, ${value('aspects')}) as double precision)`;
+};
+
+/** Items that somebody has judged or skipped, with a verdict or a rating if one is named. */
 function isJudged(
-  { kind, person, verdict }: { kind: 'judgment' | 'skip'; person: string; verdict?: ChoiceVerdict },
+  { state, person = '', verdict, aspect = '', least = -Infinity, most = Infinity }: ListOptions,
   store: Database['kind'],
 ): Expression<SqlBool> {
+  const kind = state === 'skipped' && !verdict && aspect === '' ? 'skip' : 'judgment';
   const by = person === '' ? sql<SqlBool>`true` : sql<SqlBool>`people.name = ${person}`;
+  const edges = [Math.max(least, -Number.MAX_VALUE), Math.min(most, Number.MAX_VALUE)];
+  const rates = aspect
+    ? sql<SqlBool>`${ratingOf(aspect, store)} between ${edges[0]} and ${edges[1]}`
+    : sql<SqlBool>`true`;
   const isGood = verdict === 'good' || verdict === 'bad';
   // JSON's true and false are 1 and 0 in SQLite
   const good = store === 'postgres' ? String(verdict === 'good') : String(Number(verdict === 'good'));
@@ -149,7 +167,7 @@ function isJudged(
     ? sql<SqlBool>`${said(isGood ? 'good' : 'choice', store)} = ${isGood ? good : verdict}`
     : sql<SqlBool>`true`;
   return sql<SqlBool>`exists (select 1 from latest join people on people.id = latest.person
-    where latest.item = items.id and latest.kind = ${kind} and ${by} and ${says})`;
+    where latest.item = items.id and latest.kind = ${kind} and ${by} and ${says} and ${rates})`;
 }
 
 function stateIs(state: ItemState, kind: Database['kind']): Expression<SqlBool> {

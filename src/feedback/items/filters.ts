@@ -11,6 +11,13 @@ const text = (longest: number) =>
     .max(longest)
     .refine((value) => !value.includes('\0'), 'text must not contain NUL');
 
+/** The parts of a filter that are about ratings. */
+const ratingFilter = {
+  aspect: text(100).nullable().default(null).describe('an aspect that a judgment rates; null for any'),
+  least: z.number().nullable().default(null).describe('its lowest rating; null for any'),
+  most: z.number().nullable().default(null).describe('its highest rating; null for any'),
+};
+
 /** Checks a `SavedFilter`. */
 export const savedFilterSchema = z.object({
   name: text(100).trim().min(1).describe('unique in the project'),
@@ -18,6 +25,7 @@ export const savedFilterSchema = z.object({
   state: z.enum(itemStates).default('all').describe('which items'),
   person: text(200).default('').describe('name of somebody who judged or skipped them; empty for anybody'),
   verdict: z.enum(verdicts).nullable().default(null).describe('what a judgment says; null for anything'),
+  ...ratingFilter,
 });
 /** A search of items under a name. */
 export type SavedFilter = z.output<typeof savedFilterSchema>;
@@ -26,7 +34,7 @@ export type SavedFilter = z.output<typeof savedFilterSchema>;
 export async function savedFilters({ query }: Pick<Database, 'query'>, { id }: Project): Promise<SavedFilter[]> {
   const rows = await query
     .selectFrom('filters')
-    .select(['name', 'search', 'state', 'person', 'verdict'])
+    .select(['name', 'search', 'state', 'person', 'verdict', 'aspect', 'least', 'most'])
     .where('project', '=', id)
     .orderBy('name')
     .execute();

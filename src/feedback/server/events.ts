@@ -27,7 +27,7 @@ const BATCH = 500;
 export const eventsSchema = z.object({ project: z.string().max(200).describe('name of the project') });
 
 /** The events of the audit log that listeners get, and the role they take. */
-const kinds: Record<string, { kind: string; role: PersonRole }> = {
+export const kinds: Record<string, { kind: string; role: PersonRole }> = {
   'items added': { kind: 'items', role: 'annotator' },
   'settings changed': { kind: 'settings', role: 'annotator' },
   'guidelines written': { kind: 'guidelines', role: 'annotator' },
@@ -94,7 +94,7 @@ export function eventRoutes(database: Database, authenticate: Authenticate) {
 }
 
 /** The record as all listeners of a process read it. However many there are, the store is read once. */
-function createRecord({ query, kind }: Database) {
+export function createRecord({ query, kind }: Database) {
   let looked: { at: number; ends: Promise<Ends> } | undefined;
   let before: Seen | undefined;
   let settled: Position = { judgments: 0, events: 0 };
@@ -163,7 +163,7 @@ function createRecord({ query, kind }: Database) {
     const events = await query
       .selectFrom('events')
       .leftJoin('people', 'people.id', 'events.person')
-      .select(['events.seq', 'events.kind', 'events.detailJson', 'people.name as person'])
+      .select(['events.seq', 'events.kind', 'events.created', 'events.detailJson', 'people.name as person'])
       .where('events.project', '=', project)
       .where('events.seq', '>', from.events)
       .where('events.seq', '<=', to.events)

@@ -38,6 +38,7 @@ import {
   judgmentReceiptSchema,
   listedItemsSchema,
   membersSchema,
+  newNameSchema,
   newProjectSchema,
   nextSchema,
   prioritiesSchema,
@@ -81,6 +82,7 @@ import {
   settingsFormSchema,
   templatesSchema,
 } from './transfer.ts';
+import { addedWebhookSchema, deliveredSchema, newWebhookSchema, webhooksSchema } from './webhooks.ts';
 
 /** One route of the document. */
 interface StudioOperation extends Operation<NeededScope> {
@@ -88,454 +90,275 @@ interface StudioOperation extends Operation<NeededScope> {
   role?: PersonRole;
 }
 
+/** Describes routes for a role. */
+const routesFor =
+  (role?: PersonRole, scope?: NeededScope) =>
+  <O extends Partial<StudioOperation> = object>(summary: string, rest = {} as O): StudioOperation & O => ({
+    summary,
+    role,
+    scope,
+    ...rest,
+  });
+const open = routesFor();
+const annotator = routesFor('annotator');
+const reviewer = routesFor('reviewer');
+const owner = routesFor('owner');
+/** What an annotator does with their own access, which no API key is enough for. */
+const self = routesFor('annotator', 'none');
+const admin = routesFor('owner', 'admin');
+
 /** Every route, by method and path. */
 export const apiOperations = {
-  'GET /session': { summary: 'Who is signed in', role: 'annotator', response: sessionSchema },
-  'POST /session': { summary: 'Sign in: sets the session’s cookie', body: signInSchema, response: sessionSchema },
-  'DELETE /session': { summary: 'Sign out', response: signedOutSchema },
-  'GET /session/ways': { summary: 'How people may sign in', response: waysSchema },
-  'POST /session/oidc': {
-    summary: 'Begin to sign in at the sign-in provider, or to link an account there',
+  'GET /session': annotator('Who is signed in', { response: sessionSchema }),
+  'POST /session': open('Sign in: sets the session’s cookie', { body: signInSchema, response: sessionSchema }),
+  'DELETE /session': open('Sign out', { response: signedOutSchema }),
+  'GET /session/ways': open('How people may sign in', { response: waysSchema }),
+  'POST /session/oidc': open('Begin to sign in at the sign-in provider, or to link an account there', {
     body: beginSchema,
     response: begunSchema,
-  },
-  'GET /session/oidc/callback': {
-    summary: 'Where the sign-in provider leads back to: sets the session’s cookie and opens the page',
-    types: ['text/html'],
-  },
-  'GET /sessions': { summary: 'Your open sessions', role: 'annotator', scope: 'none', response: sessionListSchema },
-  'DELETE /sessions': {
-    summary: 'End your sessions, besides the one of this request',
-    role: 'annotator',
-    scope: 'none',
-    response: endedSchema,
-  },
-  'DELETE /sessions/:id': {
-    summary: 'End a session of yours',
-    role: 'annotator',
-    scope: 'none',
-    response: endedSchema,
-  },
-  'GET /keys': { summary: 'Your API keys', role: 'annotator', scope: 'none', response: z.array(apiKeySchema) },
-  'POST /keys': {
-    summary: 'Create an API key; it is shown only once',
-    role: 'annotator',
-    scope: 'none',
+  }),
+  'GET /session/oidc/callback': open(
+    'Where the sign-in provider leads back to: sets the session’s cookie and opens the page',
+    { types: ['text/html'] },
+  ),
+  'GET /sessions': self('Your open sessions', { response: sessionListSchema }),
+  'DELETE /sessions': self('End your sessions, besides the one of this request', { response: endedSchema }),
+  'DELETE /sessions/:id': self('End a session of yours', { response: endedSchema }),
+  'GET /keys': self('Your API keys', { response: z.array(apiKeySchema) }),
+  'POST /keys': self('Create an API key; it is shown only once', {
     body: newKeySchema,
     response: addedKeySchema,
     status: 201,
-  },
-  'DELETE /keys/:id': {
-    summary: 'Remove an API key of yours: it is refused at once',
-    role: 'annotator',
-    scope: 'none',
-    response: emptySchema,
-  },
-  'GET /projects': {
-    summary: 'The projects that the person sees, and their progress',
-    role: 'annotator',
+  }),
+  'DELETE /keys/:id': self('Remove an API key of yours: it is refused at once', { response: emptySchema }),
+  'GET /projects': annotator('The projects that the person sees, and their progress', {
     query: projectListSchema,
     response: z.array(summarySchema),
-  },
-  'POST /projects': {
-    summary: 'Create a project',
-    role: 'owner',
-    body: newProjectSchema,
-    response: summarySchema,
-    status: 201,
-  },
-  'GET /projects/:project': {
-    summary: 'A project with its settings, guidelines and progress',
-    role: 'annotator',
+  }),
+  'POST /projects': owner('Create a project', { body: newProjectSchema, response: summarySchema, status: 201 }),
+  'GET /projects/:project': annotator('A project with its settings, guidelines and progress', {
     response: detailsSchema,
-  },
-  'PATCH /projects/:project': {
-    summary: 'Change settings; those that are left out stay as they are',
-    role: 'owner',
+  }),
+  'PATCH /projects/:project': owner('Change settings; those that are left out stay as they are', {
     query: confirmSchema,
     body: changesSchema,
     response: projectSchema,
-  },
-  'POST /projects/:project/losses': {
-    summary: 'What ratings would lose by a change of settings; nothing is changed',
-    role: 'owner',
+  }),
+  'POST /projects/:project/losses': owner('What ratings would lose by a change of settings; nothing is changed', {
     body: changesSchema,
     response: ratingLossesSchema,
-  },
-  'PUT /projects/:project/guidelines': {
-    summary: 'Write the guidelines: a new version if the text has changed',
-    role: 'owner',
+  }),
+  'PUT /projects/:project/guidelines': owner('Write the guidelines: a new version if the text has changed', {
     body: guidelinesTextSchema,
     response: guidelinesSchema,
-  },
-  'DELETE /projects/:project': {
-    summary: 'Delete a project with its items and judgments',
-    role: 'owner',
-    scope: 'admin',
-    response: emptySchema,
-  },
-  'POST /projects/:project/archive': {
-    summary: 'Put a project away, or take it back',
-    role: 'owner',
+  }),
+  'DELETE /projects/:project': admin('Delete a project with its items and judgments', { response: emptySchema }),
+  'POST /projects/:project/archive': owner('Put a project away, or take it back', {
     body: archiveSchema,
     response: projectSchema,
-  },
-  'GET /projects/:project/members': {
-    summary: 'Names of the annotators who see the project',
-    role: 'reviewer',
+  }),
+  'POST /projects/:project/rename': owner('Rename a project; its old name still finds it', {
+    body: newNameSchema,
+    response: projectSchema,
+  }),
+  'GET /projects/:project/members': reviewer('Names of the annotators who see the project', {
     response: membersSchema,
-  },
-  'PUT /projects/:project/members': {
-    summary: 'Make these annotators the members of the project',
-    role: 'owner',
-    scope: 'admin',
+  }),
+  'PUT /projects/:project/members': admin('Make these annotators the members of the project', {
     body: membersSchema,
     response: membersSchema,
-  },
-  'GET /projects/:project/items': {
-    summary: 'Items by words and state, in order of arrival',
-    role: 'reviewer',
+  }),
+  'GET /projects/:project/items': reviewer('Items by words and state, in order of arrival', {
     query: itemListSchema,
     response: listedItemsSchema,
-  },
-  'GET /projects/:project/items/:item': {
-    summary: 'An item with everything that was recorded of it',
-    role: 'reviewer',
+  }),
+  'GET /projects/:project/items/:item': reviewer('An item with everything that was recorded of it', {
     response: itemRecordSchema,
-  },
-  'GET /projects/:project/items/:item/comments': {
-    summary: 'Comments on an item; annotators see those of others once they have judged it',
-    role: 'annotator',
-    response: z.array(itemCommentSchema),
-  },
-  'POST /projects/:project/items/:item/comments': {
-    summary: 'Comment on an item',
-    role: 'annotator',
+  }),
+  'GET /projects/:project/items/:item/comments': annotator(
+    'Comments on an item; annotators see those of others once they have judged it',
+    { response: z.array(itemCommentSchema) },
+  ),
+  'POST /projects/:project/items/:item/comments': annotator('Comment on an item', {
     body: newCommentSchema,
     response: z.array(itemCommentSchema),
-  },
-  'DELETE /projects/:project/items/:item/comments/:comment': {
-    summary: 'Delete one of your comments; owners delete any',
-    role: 'annotator',
-    response: z.array(itemCommentSchema),
-  },
-  'GET /projects/:project/mine': {
-    summary: 'Your own judgments, the latest first, each with its history',
-    role: 'annotator',
+  }),
+  'DELETE /projects/:project/items/:item/comments/:comment': annotator(
+    'Delete one of your comments; owners delete any',
+    { response: z.array(itemCommentSchema) },
+  ),
+  'GET /projects/:project/mine': annotator('Your own judgments, the latest first, each with its history', {
     query: ownWorkSchema,
     response: ownJudgmentsSchema,
-  },
-  'GET /projects/:project/filters': {
-    summary: 'Saved filters of items',
-    role: 'reviewer',
-    response: z.array(savedFilterSchema),
-  },
-  'POST /projects/:project/filters': {
-    summary: 'Save a filter of items in place of one of that name',
-    role: 'reviewer',
+  }),
+  'GET /projects/:project/filters': reviewer('Saved filters of items', { response: z.array(savedFilterSchema) }),
+  'POST /projects/:project/filters': reviewer('Save a filter of items in place of one of that name', {
     body: savedFilterSchema,
     response: z.array(savedFilterSchema),
-  },
-  'DELETE /projects/:project/filters/:name': {
-    summary: 'Delete a saved filter',
-    role: 'reviewer',
+  }),
+  'DELETE /projects/:project/filters/:name': reviewer('Delete a saved filter', {
     response: z.array(savedFilterSchema),
-  },
-  'POST /projects/:project/items/assign': {
-    summary: 'Assign items to people, who alone get them',
-    role: 'owner',
+  }),
+  'POST /projects/:project/items/assign': owner('Assign items to people, who alone get them', {
     body: assignSchema,
     response: countSchema,
-  },
-  'POST /projects/:project/items/archive': {
-    summary: 'Put items away, or take them back',
-    role: 'owner',
+  }),
+  'POST /projects/:project/items/archive': owner('Put items away, or take them back', {
     body: archiveItemsSchema,
     response: countSchema,
-  },
-  'POST /projects/:project/items/delete': {
-    summary: 'Delete items with their judgments',
-    role: 'owner',
-    scope: 'admin',
+  }),
+  'POST /projects/:project/items/delete': admin('Delete items with their judgments', {
     body: itemIdsSchema,
     response: countSchema,
-  },
-  'POST /projects/:project/items': {
-    summary: 'Add items; those that the project has already stay as they are',
-    role: 'owner',
+  }),
+  'POST /projects/:project/items': owner('Add items; those that the project has already stay as they are', {
     body: itemsSchema,
     response: addedItemsSchema,
-  },
-  'POST /projects/:project/suggestions': {
-    summary: 'Set what a model says of items',
-    role: 'owner',
+  }),
+  'POST /projects/:project/suggestions': owner('Set what a model says of items', {
     body: suggestionsSchema,
     response: countSchema,
-  },
-  'POST /projects/:project/priorities': {
-    summary: 'Set the priorities of items; the highest come first',
-    role: 'owner',
+  }),
+  'POST /projects/:project/priorities': owner('Set the priorities of items; the highest come first', {
     body: prioritiesSchema,
     response: countSchema,
-  },
-  'POST /projects/:project/next': {
-    summary: 'Reserve the next items to judge; fewer if there are no more',
-    role: 'annotator',
+  }),
+  'POST /projects/:project/next': annotator('Reserve the next items to judge; fewer if there are no more', {
     body: nextSchema,
     response: assignmentsSchema,
-  },
-  'POST /projects/:project/judgments': {
-    summary: 'Record or change a judgment; the same id sent again records nothing new',
-    role: 'annotator',
-    body: newJudgmentSchema,
-    response: judgmentReceiptSchema,
-  },
-  'POST /projects/:project/undo': {
-    summary: 'Undo your latest judgment of an item',
-    role: 'annotator',
+  }),
+  'POST /projects/:project/judgments': annotator(
+    'Record or change a judgment; the same id sent again records nothing new',
+    { body: newJudgmentSchema, response: judgmentReceiptSchema },
+  ),
+  'POST /projects/:project/undo': annotator('Undo your latest judgment of an item', {
     body: undoSchema,
     response: receiptSchema,
-  },
-  'GET /projects/:project/quality': {
-    summary: 'The agreement report',
-    role: 'reviewer',
-    response: qualityReportSchema,
-  },
-  'GET /projects/:project/work': {
-    summary: 'What each annotator has done, how long it took, and what it pays',
-    role: 'reviewer',
+  }),
+  'GET /projects/:project/quality': reviewer('The agreement report', { response: qualityReportSchema }),
+  'GET /projects/:project/work': reviewer('What each annotator has done, how long it took, and what it pays', {
     query: workSchema,
     response: z.array(annotatorWorkSchema),
-  },
-  'GET /projects/:project/payments': {
-    summary: 'Payments of annotators, in a file',
-    role: 'owner',
+  }),
+  'GET /projects/:project/payments': owner('Payments of annotators, in a file', {
     query: paymentsSchema,
     types: Object.values(exportTypes),
-  },
-  'GET /templates': { summary: 'Rubrics for new projects', role: 'annotator', response: templatesSchema },
-  'GET /projects/:project/disagreements': {
-    summary: 'Items that annotators disagree on, the least clear first',
-    role: 'reviewer',
+  }),
+  'GET /projects/:project/webhooks': admin('Where the events of a project are sent, and how that went', {
+    response: webhooksSchema,
+  }),
+  'POST /projects/:project/webhooks': admin('Send the events of a project to an address; the secret is shown once', {
+    body: newWebhookSchema,
+    response: addedWebhookSchema,
+    status: 201,
+  }),
+  'DELETE /projects/:project/webhooks/:webhook': admin('Remove a webhook', { response: emptySchema }),
+  'POST /projects/:project/webhooks/:webhook/test': admin('Send a test to a webhook now', {
+    response: deliveredSchema,
+  }),
+  'GET /templates': annotator('Rubrics for new projects', { response: templatesSchema }),
+  'GET /projects/:project/disagreements': reviewer('Items that annotators disagree on, the least clear first', {
     response: z.array(disagreementSchema),
-  },
-  'GET /rooms/:project': {
-    summary: 'The teaching room: how the training is doing that asks in this project',
-    role: 'annotator',
+  }),
+  'GET /rooms/:project': annotator('The teaching room: how the training is doing that asks in this project', {
     response: roomViewSchema,
-  },
-  'GET /rooms/:project/play': {
-    summary: 'What the agent or the model does now',
-    role: 'annotator',
-    response: roomPlaySchema,
-  },
-  'GET /rooms/:project/stream': {
-    summary: 'The teaching room as it changes',
-    role: 'annotator',
-    types: ['text/event-stream'],
-  },
-  'POST /rooms/:project/request': {
-    summary: 'Pause or continue the training, continue it with more judgments, or close the room',
-    role: 'owner',
-    body: roomRequestSchema,
-    response: roomReceiptSchema,
-  },
-  'POST /rooms/:project/undo-round': {
-    summary: 'Take back the judgments of the latest round',
-    role: 'owner',
-    response: undoneSchema,
-  },
-  'POST /rooms/:project/invite': {
-    summary: 'Add an annotator; the token is shown only once',
-    role: 'owner',
-    scope: 'admin',
+  }),
+  'GET /rooms/:project/play': annotator('What the agent or the model does now', { response: roomPlaySchema }),
+  'GET /rooms/:project/stream': annotator('The teaching room as it changes', { types: ['text/event-stream'] }),
+  'POST /rooms/:project/request': owner(
+    'Pause or continue the training, continue it with more judgments, or close the room',
+    { body: roomRequestSchema, response: roomReceiptSchema },
+  ),
+  'POST /rooms/:project/undo-round': owner('Take back the judgments of the latest round', { response: undoneSchema }),
+  'POST /rooms/:project/invite': admin('Add an annotator; the token is shown only once', {
     body: inviteSchema,
     response: invitedSchema,
-  },
-  'POST /projects/:project/adjudicate': {
-    summary: 'Decide an item: this judgment counts, and the item is closed',
-    role: 'reviewer',
+  }),
+  'POST /projects/:project/adjudicate': reviewer('Decide an item: this judgment counts, and the item is closed', {
     body: newJudgmentSchema,
     response: receiptSchema,
-  },
-  'POST /projects/:project/import': {
-    summary: 'Add items from the text of a file',
-    role: 'owner',
+  }),
+  'POST /projects/:project/import': owner('Add items from the text of a file', {
     body: importSchema,
     response: importedSchema,
-  },
-  'POST /import': {
-    summary: 'Move data of another tool in: a project for each kind of judgment',
-    role: 'owner',
+  }),
+  'POST /import': owner('Move data of another tool in: a project for each kind of judgment', {
     body: importFromSchema,
     response: importedFromSchema,
-  },
-  'GET /projects/:project/transfer': {
-    summary: 'A project as another tool loads it, in a ZIP archive',
-    role: 'reviewer',
+  }),
+  'GET /projects/:project/transfer': reviewer('A project as another tool loads it, in a ZIP archive', {
     query: exportToSchema,
     types: [ARCHIVE_TYPE],
-  },
-  'GET /projects/:project/export': {
-    summary: 'Judgments as a dataset, in a file',
-    role: 'reviewer',
+  }),
+  'GET /projects/:project/export': reviewer('Judgments as a dataset, in a file', {
     query: exportSchema,
     types: Object.values(exportTypes),
-  },
-  'POST /projects/:project/chat': {
-    summary: 'Choose between the two responses of a turn: an item with a judgment',
-    role: 'annotator',
+  }),
+  'POST /projects/:project/chat': annotator('Choose between the two responses of a turn: an item with a judgment', {
     body: turnSchema,
     response: receiptSchema,
-  },
-  'GET /chat': { summary: 'The model that people can chat with, if any', role: 'annotator', response: modelSchema },
-  'POST /chat': {
-    summary: 'Two responses of the model to a conversation, in lines of JSON; the last one names the turn',
-    role: 'annotator',
-    body: drawSchema,
-    types: ['application/x-ndjson'],
-  },
-  'GET /settings-schema': {
-    summary: 'JSON Schema of a project’s settings',
-    role: 'annotator',
-    response: settingsFormSchema,
-  },
-  'GET /people': { summary: 'Everybody in the store', role: 'reviewer', response: z.array(accountSchema) },
-  'POST /people': {
-    summary: 'Add a person',
-    role: 'owner',
-    scope: 'admin',
-    body: newPersonSchema,
-    response: tokenSchema,
-    status: 201,
-  },
-  'PATCH /people/:name': {
-    summary: 'Change a role',
-    role: 'owner',
-    scope: 'admin',
-    body: roleSchema,
-    response: personSchema,
-  },
-  'POST /people/:name/token': {
-    summary: 'Issue a new token in place of the old one; sessions and API keys end',
-    role: 'owner',
-    scope: 'admin',
+  }),
+  'GET /chat': annotator('The model that people can chat with, if any', { response: modelSchema }),
+  'POST /chat': annotator(
+    'Two responses of the model to a conversation, in lines of JSON; the last one names the turn',
+    { body: drawSchema, types: ['application/x-ndjson'] },
+  ),
+  'GET /settings-schema': annotator('JSON Schema of a project’s settings', { response: settingsFormSchema }),
+  'GET /people': reviewer('Everybody in the store', { response: z.array(accountSchema) }),
+  'POST /people': admin('Add a person', { body: newPersonSchema, response: tokenSchema, status: 201 }),
+  'PATCH /people/:name': admin('Change a role', { body: roleSchema, response: personSchema }),
+  'POST /people/:name/token': admin('Issue a new token in place of the old one; sessions and API keys end', {
     body: tokenLifeSchema,
     response: tokenSchema,
-  },
-  'DELETE /people/:name': {
-    summary: 'Revoke a person’s access; their judgments stay',
-    role: 'owner',
-    scope: 'admin',
-    response: emptySchema,
-  },
-  'GET /people/:name/sessions': {
-    summary: 'A person’s open sessions',
-    role: 'owner',
-    scope: 'admin',
-    response: sessionListSchema,
-  },
-  'DELETE /people/:name/sessions': {
-    summary: 'End all sessions of a person',
-    role: 'owner',
-    scope: 'admin',
-    response: endedSchema,
-  },
-  'DELETE /people/:name/sessions/:id': {
-    summary: 'End a session of a person',
-    role: 'owner',
-    scope: 'admin',
-    response: endedSchema,
-  },
-  'GET /people/:name/keys': {
-    summary: 'A person’s API keys',
-    role: 'owner',
-    scope: 'admin',
-    response: z.array(apiKeySchema),
-  },
-  'DELETE /people/:name/keys/:id': {
-    summary: 'Remove an API key of a person',
-    role: 'owner',
-    scope: 'admin',
-    response: emptySchema,
-  },
-  'GET /events': {
-    summary: 'What happens in a project, as it happens; Last-Event-ID resumes',
-    role: 'annotator',
+  }),
+  'DELETE /people/:name': admin('Revoke a person’s access; their judgments stay', { response: emptySchema }),
+  'GET /people/:name/sessions': admin('A person’s open sessions', { response: sessionListSchema }),
+  'DELETE /people/:name/sessions': admin('End all sessions of a person', { response: endedSchema }),
+  'DELETE /people/:name/sessions/:id': admin('End a session of a person', { response: endedSchema }),
+  'GET /people/:name/keys': admin('A person’s API keys', { response: z.array(apiKeySchema) }),
+  'DELETE /people/:name/keys/:id': admin('Remove an API key of a person', { response: emptySchema }),
+  'GET /events': annotator('What happens in a project, as it happens; Last-Event-ID resumes', {
     query: eventsSchema,
     types: ['text/event-stream'],
-  },
-  'GET /audit': {
-    summary: 'The audit log, the newest first',
-    role: 'owner',
-    scope: 'admin',
-    query: auditSchema,
-    response: z.array(auditEntrySchema),
-  },
-  'GET /audit/export': {
-    summary: 'All of the audit log, in a file',
-    role: 'owner',
-    scope: 'admin',
+  }),
+  'GET /audit': admin('The audit log, the newest first', { query: auditSchema, response: z.array(auditEntrySchema) }),
+  'GET /audit/export': admin('All of the audit log, in a file', {
     query: auditExportSchema,
     types: Object.values(exportTypes),
-  },
-  'GET /audit/check': {
-    summary: 'Whether every line of the audit log fits, and the hash of the last one',
-    role: 'owner',
-    scope: 'admin',
+  }),
+  'GET /audit/check': admin('Whether every line of the audit log fits, and the hash of the last one', {
     query: verifySchema,
     response: auditCheckSchema,
-  },
-  'GET /retention': {
-    summary: 'For how many days the store keeps what',
-    role: 'owner',
-    scope: 'admin',
-    response: retentionSettingsSchema,
-  },
-  'PATCH /retention': {
-    summary: 'Set or unset retention rules; the studio applies them every day',
-    role: 'owner',
-    scope: 'admin',
+  }),
+  'GET /retention': admin('For how many days the store keeps what', { response: retentionSettingsSchema }),
+  'PATCH /retention': admin('Set or unset retention rules; the studio applies them every day', {
     body: retentionChangesSchema,
     response: retentionSettingsSchema,
-  },
-  'POST /retention/apply': {
-    summary: 'Delete what is older than the retention rules say, or count it',
-    role: 'owner',
-    scope: 'admin',
+  }),
+  'POST /retention/apply': admin('Delete what is older than the retention rules say, or count it', {
     body: applyRetentionSchema,
     response: retentionResultSchema,
-  },
-  'GET /people/:name/data': { summary: 'All that the store has of a person', role: 'owner', scope: 'admin' },
-  'POST /people/:name/forget': {
-    summary: 'Delete a person with what they said; the receipt is shown once',
-    role: 'owner',
-    scope: 'admin',
+  }),
+  'GET /people/:name/data': admin('All that the store has of a person'),
+  'POST /people/:name/forget': admin('Delete a person with what they said; the receipt is shown once', {
     body: forgetSchema,
     response: forgottenSchema,
-  },
-  'GET /runs': { summary: 'Runs, the newest first', role: 'reviewer', query: pageSchema, response: runListSchema },
-  'GET /runs/:run': { summary: 'A run, its settings and latest metrics', role: 'reviewer' },
-  'GET /runs/:run/metrics': {
-    summary: 'Metrics in buckets that keep the least and greatest values',
-    role: 'reviewer',
+  }),
+  'GET /runs': reviewer('Runs, the newest first', { query: pageSchema, response: runListSchema }),
+  'GET /runs/:run': reviewer('A run, its settings and latest metrics'),
+  'GET /runs/:run/metrics': reviewer('Metrics in buckets that keep the least and greatest values', {
     query: metricsSchema,
-  },
-  'GET /runs/:run/samples': { summary: 'Samples of a run', role: 'reviewer', query: samplesSchema },
-  'GET /runs/:run/spread': {
-    summary: 'Distributions of rewards, KL and lengths of a run’s completions',
-    role: 'reviewer',
-  },
-  'GET /runs/:run/report.html': { summary: 'A run’s report', role: 'reviewer', types: ['text/html'] },
-  'GET /runs/:run/stream': {
-    summary: 'Rows of metrics as they are written; Last-Event-ID resumes',
-    role: 'reviewer',
+  }),
+  'GET /runs/:run/samples': reviewer('Samples of a run', { query: samplesSchema }),
+  'GET /runs/:run/spread': reviewer('Distributions of rewards, KL and lengths of a run’s completions'),
+  'GET /runs/:run/report.html': reviewer('A run’s report', { types: ['text/html'] }),
+  'GET /runs/:run/stream': reviewer('Rows of metrics as they are written; Last-Event-ID resumes', {
     query: streamSchema,
     types: ['text/event-stream'],
-  },
-  'GET /machine': { summary: 'Load of the studio’s machine', role: 'reviewer', response: machineSchema },
-  'GET /openapi.json': { summary: 'This document' },
-} as const satisfies Record<string, StudioOperation>;
+  }),
+  'GET /machine': reviewer('Load of the studio’s machine', { response: machineSchema }),
+  'GET /openapi.json': open('This document'),
+} satisfies Record<string, StudioOperation>;
 
 /** What a person reads about who may use a route. */
 const needs = (role: PersonRole, scope: NeededScope): string => {

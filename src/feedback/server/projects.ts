@@ -31,6 +31,7 @@ import {
   listProjects,
   type Project,
   projectSchema,
+  renameProject,
   settingsSchema,
   writeGuidelines,
 } from '../project.ts';
@@ -115,6 +116,9 @@ export const projectListSchema = z.object({
 /** Body of the request that puts a project away, or takes it back. */
 export const archiveSchema = z.object({ archived: z.boolean().describe('whether it is put away') });
 
+/** Body of the request that renames a project. */
+export const newNameSchema = newProjectSchema.pick({ name: true });
+
 /** The members of a project. */
 export const membersSchema = z.object({
   members: z.array(z.string().max(200)).max(10_000).describe('names of the annotators who see the project'),
@@ -130,6 +134,9 @@ export const itemListSchema = z.object({
     .default('')
     .describe('name of somebody who judged them, or skipped them if asked for skips'),
   verdict: z.enum(verdicts).optional().describe('what a judgment of theirs says'),
+  aspect: z.string().max(100).optional().describe('an aspect that a judgment of theirs rates'),
+  least: number.optional().describe('the lowest rating of the aspect'),
+  most: number.optional().describe('the highest rating of the aspect'),
   limit: number.int().min(1).max(500).default(50).describe('items on a page'),
   offset: number.int().min(0).default(0).describe('items to skip'),
 });
@@ -259,6 +266,10 @@ export function projectRoutes(database: Database) {
     .post('/:project/archive', requires('owner'), body(archiveSchema), async (context) => {
       const { archived } = context.req.valid('json');
       return context.json(await archiveProject(database, await find(context), archived, context.var.person.id));
+    })
+    .post('/:project/rename', requires('owner'), body(newNameSchema), async (context) => {
+      const { name } = context.req.valid('json');
+      return context.json(await renameProject(database, await find(context), name, context.var.person.id));
     })
     .get('/:project/members', requires('reviewer'), async (context) => {
       const { id } = await find(context);

@@ -49,8 +49,8 @@ export function roomRoutes(database: Database, room: Room | undefined) {
 
   /** The room of a project that the person sees. @throws HttpError 404 */
   async function roomOf(project: string, person: Person): Promise<Room> {
-    await projectOf(database, project, person);
-    if (room?.project === project) return room;
+    const { id } = await projectOf(database, project, person);
+    if (room && (await findProject(database, room.project)).id === id) return room;
     throw new HttpError(
       404,
       `Nothing is taught in "${project}" at the moment.`,

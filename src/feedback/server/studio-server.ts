@@ -47,6 +47,7 @@ import {
 } from './security.ts';
 import { type PersonByLink, sessionRoutes } from './session.ts';
 import { transferRoutes } from './transfer.ts';
+import { startWebhooks, webhookRoutes } from './webhooks.ts';
 
 /** Options of `startStudio`. */
 export interface StudioOptions {
@@ -79,6 +80,8 @@ export interface StudioOptions {
   oidc?: ProviderOptions;
   /** How long sessions last, if it differs from the defaults. */
   sessions?: Partial<SessionLimits>;
+  /** Whether webhooks may lead to this machine and its own networks; not by default. */
+  privateWebhooks?: boolean;
   /** Name of the owner whom the printed link signs in; `me` by default. */
   owner?: string;
   /** A token that may read `GET /metrics` from other machines and through a proxy, besides the tokens of owners. */
@@ -169,12 +172,15 @@ export async function startStudio(options: StudioOptions): Promise<Studio> {
     throw error;
   });
   const { url } = listening;
-  const stopRetention = applyDaily(database, { onError: options.onError ?? (() => {}) });
+  const { onError = () => {}, privateWebhooks } = options;
+  const stopRetention = applyDaily(database, { onError });
+  const stopWebhooks = startWebhooks(database, { allowsPrivate: privateWebhooks, onError });
   const close = async () => {
     draining = true;
     for (const stream of streams) stream.destroy();
     await underWay.settled(options.drain ?? DRAIN);
     metrics.close();
+    await stopWebhooks();
     await stopRetention();
     await listening.close();
   };
@@ -227,6 +233,7 @@ function createApi(options: StudioOptions, personByLink: PersonByLink) {
     .route('/session', sessionRoutes(database, personByLink, { failures, rate, address, trustProxy, limits, oidc }))
     .route('/projects', projectRoutes(database))
     .route('/projects', itemRoutes(database))
+    .route('/projects', webhookRoutes(database, { allowsPrivate: options.privateWebhooks }))
     .route('/people', peopleRoutes(database))
     .route('/', accessRoutes(database, rules))
     .route('/', transferRoutes(database))

@@ -8,17 +8,19 @@ import { migrate, schemaVersions } from './migrations.ts';
 import type { Tables } from './schema.ts';
 import { type AuditCheck, verifyAudit } from './verify-audit.ts';
 
-const LEFT_OUT = ['sessions', 'signins'] as const;
+const LEFT_OUT = ['sessions', 'signins', 'deliveries', 'webhooks'] as const;
 
 /**
  * The tables of a backup, each after those that it refers to, and the columns that order its rows. Sessions
- * and sign-ins are left out: what has ended must not come back.
+ * and sign-ins are left out: what has ended must not come back. Webhooks are
+ * too: a restored copy must not tell others what the store itself has told them.
  */
 const TABLES = {
   projects: ['id'],
   people: ['id'],
   identities: ['issuer', 'subject'],
   keys: ['id'],
+  formerNames: ['name'],
   members: ['project', 'person'],
   guidelines: ['project', 'version'],
   items: ['seq'],

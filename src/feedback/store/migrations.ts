@@ -58,272 +58,152 @@ export const schemaVersions = (): string[] => Object.keys(migrations);
 /** Migrations by name. */
 export const migrations: Record<string, (query: Kysely<unknown>, kind: Kind) => Promise<void>> = {
   '001-initial': async (query, kind) => {
-    const counter = kind === 'sqlite' ? ('integer' as const) : ('serial' as const);
-    await createPeople(query);
-    await createItems(query, counter);
-    await createQueue(query);
-    await createJudgments(query, counter);
-    await createAuditLog(query);
+    const script = INITIAL.replaceAll('counter', kind === 'sqlite' ? 'integer' : 'serial');
+    for (const statement of script.split(';\n')) await sql.raw(statement).execute(query);
   },
 };
 
-type Counter = 'integer' | 'serial';
-
-/** As wide as a JavaScript number. */
-const time = 'double precision' as const;
-
-/** People, how they sign in, and their sessions and keys. */
-async function createPeople({ schema }: Kysely<unknown>): Promise<void> {
-  await schema
-    .createTable('people')
-    .addColumn('id', 'text', (column) => column.primaryKey())
-    .addColumn('name', 'text', (column) => column.notNull().unique())
-    .addColumn('role', 'text', (column) => column.notNull())
-    .addColumn('tokenHash', 'text', (column) => column.unique())
-    .addColumn('created', time, (column) => column.notNull())
-    .addColumn('tokenExpires', time)
-    .addColumn('tokenUnusedUntil', time)
-    .execute();
-  await schema
-    .createTable('sessions')
-    .addColumn('hash', 'text', (column) => column.primaryKey())
-    .addColumn('person', 'text', (column) => column.notNull().references('people.id'))
-    .addColumn('csrf', 'text', (column) => column.notNull())
-    .addColumn('created', time, (column) => column.notNull())
-    .addColumn('expires', time, (column) => column.notNull())
-    .addColumn('id', 'text')
-    .addColumn('seen', time)
-    .addColumn('method', 'text')
-    .addColumn('device', 'text')
-    .addColumn('sealed', 'text')
-    .execute();
-  await schema.createIndex('sessions_id').unique().on('sessions').column('id').execute();
-  await schema.createIndex('sessions_person').on('sessions').column('person').execute();
-  await schema
-    .createTable('identities')
-    .addColumn('issuer', 'text', (column) => column.notNull())
-    .addColumn('subject', 'text', (column) => column.notNull())
-    .addColumn('person', 'text', (column) => column.notNull().references('people.id').onDelete('cascade'))
-    .addColumn('groupRole', 'text')
-    .addColumn('created', time, (column) => column.notNull())
-    .addPrimaryKeyConstraint('identities_key', ['issuer', 'subject'])
-    .execute();
-  await schema.createIndex('identities_person').on('identities').column('person').execute();
-  await schema
-    .createTable('signins')
-    .addColumn('hash', 'text', (column) => column.primaryKey())
-    .addColumn('state', 'text', (column) => column.notNull())
-    .addColumn('nonce', 'text', (column) => column.notNull())
-    .addColumn('verifier', 'text', (column) => column.notNull())
-    .addColumn('page', 'text', (column) => column.notNull())
-    .addColumn('person', 'text', (column) => column.references('people.id').onDelete('cascade'))
-    .addColumn('expires', time, (column) => column.notNull())
-    .execute();
-  await schema
-    .createTable('keys')
-    .addColumn('id', 'text', (column) => column.primaryKey())
-    .addColumn('person', 'text', (column) => column.notNull().references('people.id').onDelete('cascade'))
-    .addColumn('name', 'text', (column) => column.notNull())
-    .addColumn('hash', 'text', (column) => column.notNull().unique())
-    .addColumn('scopesJson', 'text', (column) => column.notNull())
-    .addColumn('created', time, (column) => column.notNull())
-    .addColumn('expires', time, (column) => column.notNull())
-    .addColumn('used', time)
-    .addUniqueConstraint('keys_person_name', ['person', 'name'])
-    .execute();
-}
-
-/** Projects, what belongs to them, and their items. */
-async function createItems(query: Kysely<unknown>, counter: Counter): Promise<void> {
-  const { schema } = query;
-  await schema
-    .createTable('projects')
-    .addColumn('id', 'text', (column) => column.primaryKey())
-    .addColumn('name', 'text', (column) => column.notNull().unique())
-    .addColumn('settingsJson', 'text', (column) => column.notNull())
-    .addColumn('created', time, (column) => column.notNull())
-    .addColumn('archived', time)
-    .execute();
-  await schema
-    .createTable('members')
-    .addColumn('project', 'text', (column) => column.notNull().references('projects.id'))
-    .addColumn('person', 'text', (column) => column.notNull().references('people.id'))
-    .addPrimaryKeyConstraint('members_key', ['project', 'person'])
-    .execute();
-  await schema.createIndex('members_person').on('members').column('person').execute();
-  await schema
-    .createTable('guidelines')
-    .addColumn('project', 'text', (column) => column.notNull().references('projects.id'))
-    .addColumn('version', 'integer', (column) => column.notNull())
-    .addColumn('text', 'text', (column) => column.notNull())
-    .addColumn('created', time, (column) => column.notNull())
-    .addColumn('person', 'text')
-    .addPrimaryKeyConstraint('guidelines_key', ['project', 'version'])
-    .execute();
-  await schema
-    .createTable('filters')
-    .addColumn('project', 'text', (column) => column.notNull().references('projects.id'))
-    .addColumn('name', 'text', (column) => column.notNull())
-    .addColumn('search', 'text', (column) => column.notNull())
-    .addColumn('state', 'text', (column) => column.notNull())
-    .addColumn('person', 'text', (column) => column.notNull())
-    .addColumn('verdict', 'text')
-    .addPrimaryKeyConstraint('filters_key', ['project', 'name'])
-    .execute();
-  await schema
-    .createTable('retention')
-    .addColumn('project', 'text', (column) => column.notNull())
-    .addColumn('rule', 'text', (column) => column.notNull())
-    .addColumn('days', time, (column) => column.notNull())
-    .addPrimaryKeyConstraint('retention_key', ['project', 'rule'])
-    .execute();
-  await schema
-    .createTable('items')
-    .addColumn('seq', counter, (column) => column.primaryKey())
-    .addColumn('id', 'text', (column) => column.notNull().unique())
-    .addColumn('project', 'text', (column) => column.notNull().references('projects.id'))
-    .addColumn('key', 'text', (column) => column.notNull())
-    .addColumn('contentJson', 'text', (column) => column.notNull())
-    .addColumn('source', 'text')
-    .addColumn('topic', 'text')
-    .addColumn('metadataJson', 'text')
-    .addColumn('goldJson', 'text')
-    .addColumn('practice', 'integer', (column) => column.notNull())
-    .addColumn('priority', time, (column) => column.notNull())
-    .addColumn('taken', 'integer', (column) => column.notNull())
-    .addColumn('answered', 'integer', (column) => column.notNull())
-    .addColumn('decidedBy', 'text', (column) => column.references('people.id'))
-    .addColumn('closed', 'integer', (column) => column.notNull())
-    .addColumn('created', time, (column) => column.notNull())
-    .addColumn('wanted', 'integer', (column) => column.notNull().defaultTo(1))
-    .addColumn('decision', 'integer')
-    .addColumn('archived', time)
-    .addColumn('suggestionJson', 'text')
-    .addColumn('author', 'text')
-    .addColumn('reserved', 'integer', (column) => column.notNull().defaultTo(0))
-    .addUniqueConstraint('items_project_key', ['project', 'key'])
-    .execute();
-}
-
-/** What finds the next item and counts progress, and who has which item. */
-async function createQueue(query: Kysely<unknown>): Promise<void> {
-  const { schema } = query;
-  // open items of a project by priority, then in order of arrival, without passing those that are judged already
-  await sql`create index items_queue on items (project, priority desc, seq)
-    where closed = 0 and "goldJson" is null and taken < wanted`.execute(query);
-  // progress, without reading the items' contents: SQLite needs the condition's columns in the index too
-  await sql`create index items_progress on items (project, answered, wanted, decision, "goldJson", archived)
-    where "goldJson" is null and archived is null`.execute(query);
-  await sql`create index items_gold on items (project, practice desc, seq) where "goldJson" is not null`.execute(query);
-  // the items of a project in their order, a part at a time
-  await schema.createIndex('items_order').on('items').columns(['project', 'seq']).execute();
-  await schema
-    .createTable('leases')
-    .addColumn('item', 'text', (column) => column.notNull().references('items.id'))
-    .addColumn('person', 'text', (column) => column.notNull().references('people.id'))
-    .addColumn('project', 'text', (column) => column.notNull())
-    .addColumn('expires', time, (column) => column.notNull())
-    .addColumn('handed', time)
-    .addPrimaryKeyConstraint('leases_key', ['item', 'person'])
-    .execute();
-  await schema.createIndex('leases_person').on('leases').columns(['project', 'person']).execute();
-  await schema.createIndex('leases_expires').on('leases').columns(['project', 'expires']).execute();
-  await schema
-    .createTable('reserved')
-    .addColumn('item', 'text', (column) => column.notNull().references('items.id'))
-    .addColumn('person', 'text', (column) => column.notNull().references('people.id'))
-    .addColumn('project', 'text', (column) => column.notNull())
-    .addPrimaryKeyConstraint('reserved_key', ['item', 'person'])
-    .execute();
-  await schema.createIndex('reserved_person').on('reserved').columns(['project', 'person', 'item']).execute();
-  await schema
-    .createTable('tallies')
-    .addColumn('project', 'text', (column) => column.notNull().references('projects.id'))
-    .addColumn('person', 'text', (column) => column.notNull().references('people.id'))
-    .addColumn('given', 'integer', (column) => column.notNull())
-    .addColumn('labels', 'integer', (column) => column.notNull())
-    .addPrimaryKeyConstraint('tallies_key', ['project', 'person'])
-    .execute();
-  await schema
-    .createTable('estimates')
-    .addColumn('project', 'text', (column) => column.notNull().references('projects.id'))
-    .addColumn('person', 'text', (column) => column.notNull())
-    .addColumn('valuesJson', 'text', (column) => column.notNull())
-    .addPrimaryKeyConstraint('estimates_key', ['project', 'person'])
-    .execute();
-}
-
-/** What people said: all of it in order, what stands, comments, and turns of chats, which go on after a restart. */
-async function createJudgments({ schema }: Kysely<unknown>, counter: Counter): Promise<void> {
-  await schema
-    .createTable('judgments')
-    .addColumn('seq', counter, (column) => column.primaryKey())
-    .addColumn('id', 'text', (column) => column.notNull().unique())
-    .addColumn('project', 'text', (column) => column.notNull())
-    .addColumn('item', 'text', (column) => column.notNull().references('items.id'))
-    .addColumn('person', 'text', (column) => column.notNull().references('people.id'))
-    .addColumn('kind', 'text', (column) => column.notNull())
-    .addColumn('judgmentJson', 'text', (column) => column.notNull())
-    .addColumn('shownJson', 'text')
-    .addColumn('duration', time)
-    .addColumn('handed', time)
-    .addColumn('guidelines', 'integer', (column) => column.notNull())
-    .addColumn('created', time, (column) => column.notNull())
-    .addColumn('suggested', 'integer')
-    .execute();
-  await schema.createIndex('judgments_project').on('judgments').columns(['project', 'seq']).execute();
-  await schema.createIndex('judgments_person').on('judgments').columns(['project', 'person', 'seq']).execute();
-  await schema.createIndex('judgments_item').on('judgments').columns(['item', 'person', 'seq']).execute();
-  await schema
-    .createTable('latest')
-    .addColumn('item', 'text', (column) => column.notNull().references('items.id'))
-    .addColumn('person', 'text', (column) => column.notNull().references('people.id'))
-    .addColumn('project', 'text', (column) => column.notNull())
-    .addColumn('judgment', 'integer', (column) => column.notNull())
-    .addColumn('kind', 'text', (column) => column.notNull())
-    .addColumn('judgmentJson', 'text', (column) => column.notNull())
-    .addColumn('created', time, (column) => column.notNull())
-    .addPrimaryKeyConstraint('latest_key', ['item', 'person'])
-    .execute();
-  await schema.createIndex('latest_person').on('latest').columns(['project', 'person']).execute();
-  await schema
-    .createTable('comments')
-    .addColumn('id', 'text', (column) => column.primaryKey())
-    .addColumn('project', 'text', (column) => column.notNull().references('projects.id'))
-    .addColumn('item', 'text', (column) => column.notNull().references('items.id'))
-    .addColumn('person', 'text', (column) => column.notNull().references('people.id'))
-    .addColumn('text', 'text', (column) => column.notNull())
-    .addColumn('created', time, (column) => column.notNull())
-    .execute();
-  await schema.createIndex('comments_item').on('comments').columns(['item', 'created']).execute();
-  await schema.createIndex('comments_person').on('comments').column('person').execute();
-  await schema
-    .createTable('turns')
-    .addColumn('id', 'text', (column) => column.primaryKey())
-    .addColumn('person', 'text', (column) => column.notNull().references('people.id'))
-    .addColumn('contentJson', 'text', (column) => column.notNull())
-    .addColumn('created', time, (column) => column.notNull())
-    .execute();
-  await schema.createIndex('turns_created').on('turns').column('created').execute();
-}
-
-/** The hash chain of what was done. */
-async function createAuditLog({ schema }: Kysely<unknown>): Promise<void> {
-  await schema
-    .createTable('events')
-    .addColumn('seq', 'integer', (column) => column.primaryKey())
-    .addColumn('project', 'text')
-    .addColumn('person', 'text')
-    .addColumn('kind', 'text', (column) => column.notNull())
-    .addColumn('detailJson', 'text', (column) => column.notNull())
-    .addColumn('created', time, (column) => column.notNull())
-    .addColumn('salt', 'text')
-    .addColumn('digest', 'text', (column) => column.notNull())
-    .addColumn('previous', 'text', (column) => column.notNull())
-    .addColumn('hash', 'text', (column) => column.notNull())
-    .execute();
-  await schema.createIndex('events_project').on('events').columns(['project', 'seq']).execute();
-  // a line can have one line after it: two servers cannot write two chains
-  await schema.createIndex('events_previous').unique().on('events').column('previous').execute();
-  await schema.createIndex('events_hash').unique().on('events').column('hash').execute();
-}
+/** The first schema. Times are as wide as a JavaScript number, and `counter` counts up by itself. */
+const INITIAL = `
+create table people (
+  id text primary key, name text not null unique, role text not null, "tokenHash" text unique,
+  created double precision not null, "tokenExpires" double precision, "tokenUnusedUntil" double precision
+);
+create table sessions (
+  hash text primary key, person text not null references people (id), csrf text not null,
+  created double precision not null, expires double precision not null,
+  id text, seen double precision, method text, device text, sealed text
+);
+create unique index sessions_id on sessions (id);
+create index sessions_person on sessions (person);
+create table identities (
+  issuer text not null, subject text not null, person text not null references people (id) on delete cascade,
+  "groupRole" text, created double precision not null,
+  constraint identities_key primary key (issuer, subject)
+);
+create index identities_person on identities (person);
+create table signins (
+  hash text primary key, state text not null, nonce text not null, verifier text not null, page text not null,
+  person text references people (id) on delete cascade, expires double precision not null
+);
+create table keys (
+  id text primary key, person text not null references people (id) on delete cascade,
+  name text not null, hash text not null unique, "scopesJson" text not null,
+  created double precision not null, expires double precision not null, used double precision,
+  constraint keys_person_name unique (person, name)
+);
+create table projects (
+  id text primary key, name text not null unique, "settingsJson" text not null,
+  created double precision not null, archived double precision
+);
+create table "formerNames" (
+  name text primary key, project text not null references projects (id)
+);
+create index former_names_project on "formerNames" (project);
+create table members (
+  project text not null references projects (id), person text not null references people (id),
+  constraint members_key primary key (project, person)
+);
+create index members_person on members (person);
+create table guidelines (
+  project text not null references projects (id), version integer not null, text text not null,
+  created double precision not null, person text,
+  constraint guidelines_key primary key (project, version)
+);
+create table filters (
+  project text not null references projects (id), name text not null,
+  search text not null, state text not null, person text not null, verdict text,
+  aspect text, least double precision, most double precision,
+  constraint filters_key primary key (project, name)
+);
+create table retention (
+  project text not null, rule text not null, days double precision not null,
+  constraint retention_key primary key (project, rule)
+);
+create table webhooks (
+  id text primary key, project text not null references projects (id), url text not null, "signingKey" text not null,
+  judgments integer not null, events integer not null, failures integer not null, due double precision not null,
+  created double precision not null
+);
+create index webhooks_project on webhooks (project);
+create table deliveries (
+  id text primary key, webhook text not null references webhooks (id), project text not null,
+  created double precision not null, event text not null, status integer, error text
+);
+create index deliveries_webhook on deliveries (webhook, created);
+create index deliveries_project on deliveries (project, created);
+create table items (
+  seq counter primary key, id text not null unique, project text not null references projects (id),
+  key text not null, "contentJson" text not null, source text, topic text, "metadataJson" text, "goldJson" text,
+  practice integer not null, priority double precision not null, taken integer not null, answered integer not null,
+  "decidedBy" text references people (id), closed integer not null, created double precision not null,
+  wanted integer default 1 not null, decision integer, archived double precision, "suggestionJson" text, author text,
+  reserved integer default 0 not null,
+  constraint items_project_key unique (project, key)
+);
+-- open items of a project by priority, then in order of arrival, without passing those that are judged already
+create index items_queue on items (project, priority desc, seq)
+  where closed = 0 and "goldJson" is null and taken < wanted;
+-- progress, without reading the items' contents: SQLite needs the condition's columns in the index too
+create index items_progress on items (project, answered, wanted, decision, "goldJson", archived)
+  where "goldJson" is null and archived is null;
+create index items_gold on items (project, practice desc, seq) where "goldJson" is not null;
+-- the items of a project in their order, a part at a time
+create index items_order on items (project, seq);
+create table leases (
+  item text not null references items (id), person text not null references people (id),
+  project text not null, expires double precision not null, handed double precision,
+  constraint leases_key primary key (item, person)
+);
+create index leases_person on leases (project, person);
+create index leases_expires on leases (project, expires);
+create table reserved (
+  item text not null references items (id), person text not null references people (id), project text not null,
+  constraint reserved_key primary key (item, person)
+);
+create index reserved_person on reserved (project, person, item);
+create table tallies (
+  project text not null references projects (id), person text not null references people (id),
+  given integer not null, labels integer not null,
+  constraint tallies_key primary key (project, person)
+);
+create table estimates (
+  project text not null references projects (id), person text not null, "valuesJson" text not null,
+  constraint estimates_key primary key (project, person)
+);
+create table judgments (
+  seq counter primary key, id text not null unique, project text not null,
+  item text not null references items (id), person text not null references people (id),
+  kind text not null, "judgmentJson" text not null, "shownJson" text, duration double precision,
+  handed double precision, guidelines integer not null, created double precision not null, suggested integer
+);
+create index judgments_project on judgments (project, seq);
+create index judgments_person on judgments (project, person, seq);
+create index judgments_item on judgments (item, person, seq);
+create table latest (
+  item text not null references items (id), person text not null references people (id), project text not null,
+  judgment integer not null, kind text not null, "judgmentJson" text not null, created double precision not null,
+  constraint latest_key primary key (item, person)
+);
+create index latest_person on latest (project, person);
+create table comments (
+  id text primary key, project text not null references projects (id), item text not null references items (id),
+  person text not null references people (id), text text not null, created double precision not null
+);
+create index comments_item on comments (item, created);
+create index comments_person on comments (person);
+-- turns of chats, which go on after a restart
+create table turns (
+  id text primary key, person text not null references people (id), "contentJson" text not null,
+  created double precision not null
+);
+create index turns_created on turns (created);
+-- the hash chain of what was done
+create table events (
+  seq integer primary key, project text, person text, kind text not null, "detailJson" text not null,
+  created double precision not null, salt text, digest text not null, previous text not null, hash text not null
+);
+create index events_project on events (project, seq);
+-- a line can have one line after it: two servers cannot write two chains
+create unique index events_previous on events (previous);
+create unique index events_hash on events (hash)`;

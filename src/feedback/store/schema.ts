@@ -14,6 +14,11 @@ export interface Tables {
     /** When it was put away: nobody is asked about it any more. */
     archived: number | null;
   };
+  /** Names that projects had: they are still found by them, until another project takes one. */
+  formerNames: {
+    name: string;
+    project: string;
+  };
   /** The annotators who see a project. Reviewers and owners see all. */
   members: {
     project: string;
@@ -224,6 +229,35 @@ export interface Tables {
     person: string;
     /** What a judgment says: a verdict of `states.ts`; null for anything. */
     verdict: string | null;
+    /** An aspect that a judgment rates, from `least` to `most`; null for any. */
+    aspect: string | null;
+    least: number | null;
+    most: number | null;
+  };
+  /** Where the events of a project are sent, and up to which judgment and line of the audit log they were. */
+  webhooks: {
+    id: string;
+    project: string;
+    url: string;
+    signingKey: string;
+    judgments: number;
+    events: number;
+    /** Deliveries that failed since the last one that arrived. */
+    failures: number;
+    /** When the next event may be sent: later after a failure, or while a server sends some. */
+    due: number;
+    created: number;
+  };
+  /** How the latest deliveries of webhooks went. */
+  deliveries: {
+    id: string;
+    webhook: string;
+    project: string;
+    created: number;
+    event: string;
+    /** The HTTP status; null if there was no response, and `error` says why. */
+    status: number | null;
+    error: string | null;
   };
   /** Two responses of a model that somebody has seen and not chosen from yet. */
   turns: {

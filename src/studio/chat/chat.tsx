@@ -16,6 +16,7 @@ import {
   RefusedCall,
 } from '../page/api.ts';
 import { ErrorNote } from '../page/error-note.tsx';
+import { Select } from '../page/fields.tsx';
 import { OptionsView, PromptView } from '../page/item.tsx';
 import { Loaded, useResource } from '../page/load.tsx';
 
@@ -92,14 +93,7 @@ function Start({ model, person, pairs }: { model: string; person: Person; pairs:
         <code>{model}</code> responds to each message twice. Your choices, and better responses that you write, are
         saved to a project.
       </p>
-      <label>
-        Project
-        <select value={name} onChange={(event) => setName(event.currentTarget.value)}>
-          {names.map((one) => (
-            <option value={one}>{one}</option>
-          ))}
-        </select>
-      </label>
+      <Select label="Project" value={name} options={names} set={setName} />
       <button type="submit" class="primary">
         Start
       </button>

@@ -39,19 +39,19 @@ function keepSeen(person: Pick<Person, 'id'>, project: string, guidelines: Guide
 
 /** `latest` is the version that the studio named last, if it named one. */
 export function useGuidelines(
-  { name, guidelines }: Pick<ProjectDetails, 'name' | 'guidelines'>,
+  { id, guidelines }: Pick<ProjectDetails, 'id' | 'guidelines'>,
   person: Pick<Person, 'id'>,
   latest: number | undefined,
 ): KnownGuidelines {
-  const [shown, setShown] = useState(() => lastSeen(person, name) ?? guidelines);
+  const [shown, setShown] = useState(() => lastSeen(person, id) ?? guidelines);
   const [next, setNext] = useState<Guidelines | undefined>(guidelines);
   const [error, setError] = useState<Error>();
   const newest = Math.max(guidelines.version, latest ?? 0);
-  useEffect(() => keepSeen(person, name, shown), [shown]);
+  useEffect(() => keepSeen(person, id, shown), [shown]);
   useEffect(() => {
     if (newest <= (next?.version ?? 0)) return;
     setNext(undefined);
-    json(projectApi.$get(inProject(name))).then(
+    json(projectApi.$get(inProject(id))).then(
       (details) => {
         setNext(details.guidelines);
         setError(undefined);

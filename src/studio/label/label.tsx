@@ -66,7 +66,7 @@ function Labeling({ project, person }: { project: ProjectDetails; person: Person
   const words = useWords();
   const [, redraw] = useState(0);
   const queue = useRef<Queue | undefined>(undefined);
-  queue.current ??= createQueue(person, project.name, () => redraw((n) => n + 1));
+  queue.current ??= createQueue(person, project.id, () => redraw((n) => n + 1));
   const [feedback, setFeedback] = useState<FeedbackProps>();
   const { progress, count, refresh } = useProgress(project);
   const [raw, setRaw] = useState(localStorage.getItem(RAW) === 'yes');
@@ -77,7 +77,7 @@ function Labeling({ project, person }: { project: ProjectDetails; person: Person
   const known = useGuidelines(project, person, latest);
   const guidelines = useRef<HTMLDetailsElement>(null);
   const [begins, setBegins] = useState(project.progress.mine === 0 && !project.archived);
-  const draft = current && draftOf(person, project.name, current.item.id);
+  const draft = current && draftOf(person, project.id, current.item.id);
   const [marked, setMarked] = useState<{ item: string; spans: readonly Span[] }>();
   const spans = current && (marked?.item === current.item.id ? marked.spans : draft!.read().spans);
   const mark = (changed: readonly Span[]) => {

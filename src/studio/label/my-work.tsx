@@ -1,5 +1,5 @@
 /** One's own judgments of a project: searched, read with what was there before, and corrected. */
-import { useEffect, useState } from 'preact/hooks';
+import { useState } from 'preact/hooks';
 import {
   inProject,
   type JudgmentOrSkip,
@@ -10,6 +10,7 @@ import {
   projectApi,
 } from '../page/api.ts';
 import { ErrorNote } from '../page/error-note.tsx';
+import { Pages, SearchField, Select } from '../page/fields.tsx';
 import { OptionsView, PromptView } from '../page/item.tsx';
 import { Loaded, useResource } from '../page/load.tsx';
 import { useWords } from '../words/words.ts';
@@ -19,7 +20,6 @@ import { InItsLanguage } from './in-its-language.tsx';
 import { Judging } from './judging.tsx';
 
 const PAGE = 20;
-const KINDS = ['all', 'judged', 'skipped'] as const;
 
 /** The page of what somebody has judged and skipped in a project. */
 export const MyWork = ({ project, person }: { project: string; person: Person }) => (
@@ -28,22 +28,13 @@ export const MyWork = ({ project, person }: { project: string; person: Person })
 
 function Work({ project, person }: { project: ProjectDetails; person: Person }) {
   const { myWork, language } = useWords();
-  const [typed, setTyped] = useState('');
   const [search, setSearch] = useState('');
-  const [kind, setKind] = useState<(typeof KINDS)[number]>('all');
+  const [kind, setKind] = useState<'all' | 'judged' | 'skipped'>('all');
   const [page, setPage] = useState(0);
   const [saved, setSaved] = useState<string>();
   const { name } = project;
   const query = { search, kind, limit: PAGE, offset: page * PAGE };
   const list = useResource(() => json(projectApi.mine.$get({ ...inProject(name), query })), name, search, kind, page);
-  useEffect(() => {
-    // one request for several key presses
-    const timer = setTimeout(() => {
-      setSearch(typed);
-      setPage(0);
-    }, 200);
-    return () => clearTimeout(timer);
-  }, [typed]);
   const corrected = (item: string) => {
     setSaved(item);
     list.reload();
@@ -57,24 +48,23 @@ function Work({ project, person }: { project: ProjectDetails; person: Person }) 
         </a>
       </header>
       <div class="row">
-        <label>
-          {myWork.search}
-          <input type="search" value={typed} onInput={(event) => setTyped(event.currentTarget.value)} />
-        </label>
-        <label>
-          {myWork.show}
-          <select
-            value={kind}
-            onChange={({ currentTarget: { value } }) => {
-              setKind(value as typeof kind);
-              setPage(0);
-            }}
-          >
-            {KINDS.map((one) => (
-              <option value={one}>{myWork.kinds[one]}</option>
-            ))}
-          </select>
-        </label>
+        <SearchField
+          label={myWork.search}
+          value={search}
+          set={(words) => {
+            setSearch(words);
+            setPage(0);
+          }}
+        />
+        <Select
+          label={myWork.show}
+          value={kind}
+          options={myWork.kinds}
+          set={(one) => {
+            setKind(one);
+            setPage(0);
+          }}
+        />
       </div>
       <Loaded of={list}>
         {({ total, judgments }) => (
@@ -88,16 +78,9 @@ function Work({ project, person }: { project: ProjectDetails; person: Person }) 
                 </li>
               ))}
             </ul>
-            {total > PAGE && (
-              <div class="row pages">
-                <button type="button" disabled={page === 0} onClick={() => setPage(page - 1)}>
-                  {myWork.previous}
-                </button>
-                <button type="button" disabled={(page + 1) * PAGE >= total} onClick={() => setPage(page + 1)}>
-                  {myWork.next}
-                </button>
-              </div>
-            )}
+            <Pages page={page} pages={Math.ceil(total / PAGE)} set={setPage} words={[myWork.previous, myWork.next]}>
+              {page + 1} / {Math.ceil(total / PAGE)}
+            </Pages>
           </>
         )}
       </Loaded>
@@ -159,7 +142,7 @@ function Correction({ own: { item, shown, judgment }, project, person, onCorrect
   const { myWork } = useWords();
   const [correcting, setCorrecting] = useState(false);
   const [error, setError] = useState<Error>();
-  const stored = draftOf(person, project.name, item.id);
+  const stored = draftOf(person, project.id, item.id);
   const draft: Draft = { ...stored, read: () => ({ ...wordsOf(judgment), ...stored.read() }) };
   const send = (judgment: JudgmentOrSkip) => {
     setError(undefined);

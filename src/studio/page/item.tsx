@@ -6,6 +6,7 @@ import { useWords, type Words } from '../words/words.ts';
 import type { Content, Option } from './api.ts';
 import { ClipPlayer } from './clips.tsx';
 import { OwnWords } from './difference.tsx';
+import { Folded, isLong, LongTexts } from './long-texts.tsx';
 import { FormattedText } from './markdown.tsx';
 
 /** The name of an option on the page, by its place: with the words for a heading, or for inside a sentence. */
@@ -37,7 +38,9 @@ export function Messages({ messages, raw }: { messages: readonly Message[]; raw?
               <pre>{textOfMessage(message)}</pre>
             </div>
           ) : (
-            <FormattedText text={textOfMessage(message)} raw={raw} />
+            <Folded text={textOfMessage(message)}>
+              <FormattedText text={textOfMessage(message)} raw={raw} />
+            </Folded>
           )}
           {imagesIn(message).map((url, i) => (
             <img src={url} alt={words.attachment(i + 1)} />
@@ -95,12 +98,17 @@ export function OptionsView({
   const [left, right] = placed.map((option) => (option.kind === 'text' ? option.text : undefined));
   const clips = placed.filter((option): option is Clip => option.kind === 'clip');
   if (clips.length === placed.length && clips.length > 0) return <ClipPlayer clips={clips} />;
-  return (
+  const areLong = isLong(placed.map((option) => (option.kind === 'text' ? option.text : '')));
+  const boxes = (
     <div class={placed.length > 2 ? 'options many' : placed.length === 1 ? 'options one' : 'options'}>
       {placed.map((option, i) => {
         const name = placeName(i, placed.length, words.places);
         return (
-          <section class={classOf(i, shown[i] === chosen)} aria-label={name} tabIndex={scrolls ? 0 : undefined}>
+          <section
+            class={classOf(i, shown[i] === chosen)}
+            aria-label={name}
+            tabIndex={scrolls || areLong ? 0 : undefined}
+          >
             {placed.length === 2 && (
               // drawn by the style sheet: it is no part of the response that somebody copies
               <div class="head" aria-hidden="true">
@@ -122,6 +130,7 @@ export function OptionsView({
       })}
     </div>
   );
+  return areLong ? <LongTexts count={placed.length}>{boxes}</LongTexts> : boxes;
 }
 
 /** The first of two is blue and the second ochre, everywhere. */

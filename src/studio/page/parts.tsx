@@ -20,55 +20,33 @@ export function ShownOnce({ label, text, children }: { label: string; text: stri
 export function WideTable({
   label,
   people,
-  children,
+  columns,
+  rows,
+  headAt = 0,
 }: {
   label: string;
   people?: boolean;
-  children: ComponentChildren;
+  /** What stands above each column, if anything does. */
+  columns?: readonly ComponentChildren[];
+  rows: readonly (readonly ComponentChildren[])[];
+  /** The column whose cells name their rows. */
+  headAt?: number;
 }) {
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by keyboard
     <section class={people ? 'wide people' : 'wide'} aria-label={label} tabIndex={0}>
-      <table>{children}</table>
+      <table>
+        {columns && (
+          <thead>
+            <tr>{columns.map((title) => (title ? <th scope="col">{title}</th> : <td />))}</tr>
+          </thead>
+        )}
+        <tbody>
+          {rows.map((cells) => (
+            <tr>{cells.map((cell, at) => (at === headAt ? <th scope="row">{cell}</th> : <td>{cell}</td>))}</tr>
+          ))}
+        </tbody>
+      </table>
     </section>
-  );
-}
-
-/** The field of a new name. */
-export function NameField({ value, set }: { value: string; set(value: string): void }) {
-  return (
-    <label>
-      Name
-      <input value={value} required maxLength={100} onInput={(event) => set(event.currentTarget.value)} />
-    </label>
-  );
-}
-
-interface TicksProps<T extends string> {
-  names: readonly T[];
-  /** Those of the names that are ticked. */
-  chosen: readonly T[];
-  set(chosen: T[]): void;
-  /** What stands beside the boxes: the names, if nothing else. */
-  labels?: Readonly<Record<T, string>>;
-}
-
-/** A check box for each name. */
-export function Ticks<T extends string>({ names, chosen, set, labels }: TicksProps<T>) {
-  return (
-    <>
-      {names.map((name) => (
-        <label key={name} class="tick">
-          <input
-            type="checkbox"
-            checked={chosen.includes(name)}
-            onChange={({ currentTarget: { checked } }) =>
-              set(checked ? [...chosen, name] : chosen.filter((other) => other !== name))
-            }
-          />
-          {labels?.[name] ?? name}
-        </label>
-      ))}
-    </>
   );
 }

@@ -4,8 +4,9 @@ import type { ApiKey } from '../../feedback/keys.ts';
 import { type KeyScope, keyScopes } from '../../feedback/roles.ts';
 import type { ListedSession, SignInMethod } from '../../feedback/sessions.ts';
 import { api, json, type Person, signInAtProvider } from '../page/api.ts';
+import { NameField, NumberField, Ticks } from '../page/fields.tsx';
 import { Loaded, useAction, useChanges, useResource } from '../page/load.tsx';
-import { NameField, ShownOnce, Ticks, WideTable } from '../page/parts.tsx';
+import { ShownOnce, WideTable } from '../page/parts.tsx';
 
 const METHODS: Record<SignInMethod, string> = {
   token: 'by token',
@@ -92,31 +93,25 @@ function Sessions({ load, end, endAll }: SessionsProps) {
         {({ sessions, current }) => (
           <>
             {sessions.length === 0 && <p class="quiet">Not signed in anywhere.</p>}
-            <WideTable label="Sessions" people>
-              <tbody>
-                {sessions.map(({ id, device, method, seen, expires }) => (
-                  <tr key={id}>
-                    <th scope="row">{device ?? 'Unknown device'}</th>
-                    <td>
-                      signed in {METHODS[method]}, last used {new Date(seen).toLocaleString()}, ends {day(expires)}
-                    </td>
-                    <td>
-                      {id === current ? (
-                        <span class="quiet">this one</span>
-                      ) : (
-                        <button
-                          type="button"
-                          aria-label={`End the session on ${device ?? 'an unknown device'}`}
-                          onClick={() => change(() => end(id))}
-                        >
-                          End
-                        </button>
-                      )}
-                    </td>
-                  </tr>
-                ))}
-              </tbody>
-            </WideTable>
+            <WideTable
+              label="Sessions"
+              people
+              rows={sessions.map(({ id, device, method, seen, expires }) => [
+                device ?? 'Unknown device',
+                `signed in ${METHODS[method]}, last used ${new Date(seen).toLocaleString()}, ends ${day(expires)}`,
+                id === current ? (
+                  <span class="quiet">this one</span>
+                ) : (
+                  <button
+                    type="button"
+                    aria-label={`End the session on ${device ?? 'an unknown device'}`}
+                    onClick={() => change(() => end(id))}
+                  >
+                    End
+                  </button>
+                ),
+              ])}
+            />
             {sessions.some(({ id }) => id !== current) && (
               <button type="button" onClick={() => change(endAll)}>
                 {current === undefined ? 'End all sessions' : 'End all other sessions'}
@@ -160,33 +155,21 @@ function Keys({ load, remove, add, scopes = [] }: KeysProps) {
         {(all) => (
           <>
             {all.length === 0 && <p class="quiet">No keys.</p>}
-            <WideTable label="API keys" people>
-              <tbody>
-                {all.map(({ id, name, scopes, expires, used }) => (
-                  <tr key={id}>
-                    <th scope="row">{name}</th>
-                    <td>
-                      {scopes.join(', ')}; {expires > Date.now() ? 'until' : 'expired'} {day(expires)};{' '}
-                      {used === null ? 'never used' : `used ${day(used)}`}
-                    </td>
-                    <td>
-                      <button
-                        type="button"
-                        aria-label={`Remove the key ${name}`}
-                        onClick={() =>
-                          change(async () => {
-                            await remove(id);
-                            setSecret(undefined);
-                          })
-                        }
-                      >
-                        Remove
-                      </button>
-                    </td>
-                  </tr>
-                ))}
-              </tbody>
-            </WideTable>
+            <WideTable
+              label="API keys"
+              people
+              rows={all.map(({ id, name, scopes, expires, used }) => [
+                name,
+                `${scopes.join(', ')}; ${expires > Date.now() ? 'until' : 'expired'} ${day(expires)}; ${used === null ? 'never used' : `used ${day(used)}`}`,
+                <button
+                  type="button"
+                  aria-label={`Remove the key ${name}`}
+                  onClick={() => change(() => remove(id).then(() => setSecret(undefined)))}
+                >
+                  Remove
+                </button>,
+              ])}
+            />
           </>
         )}
       </Loaded>
@@ -197,30 +180,20 @@ function Keys({ load, remove, add, scopes = [] }: KeysProps) {
 
 function AddKey({ scopes, add }: { scopes: readonly KeyScope[]; add(key: NewKey): void }) {
   const [name, setName] = useState('');
-  const [days, setDays] = useState(90);
+  const [days, setDays] = useState<number | undefined>(90);
   const [chosen, setChosen] = useState<readonly KeyScope[]>(['read']);
   return (
     <form
       onSubmit={(event) => {
         event.preventDefault();
-        add({ name: name.trim(), scopes: [...chosen], days });
+        add({ name: name.trim(), scopes: [...chosen], days: days! });
         setName('');
       }}
     >
       <h3>Create a key</h3>
       <div class="row">
         <NameField value={name} set={setName} />
-        <label>
-          Days
-          <input
-            type="number"
-            min={1}
-            max={366}
-            required
-            value={days}
-            onInput={(event) => setDays(event.currentTarget.valueAsNumber)}
-          />
-        </label>
+        <NumberField label="Days" min={1} max={366} required value={days} set={setDays} />
         <button type="submit" class="primary" disabled={chosen.length === 0}>
           Create
         </button>

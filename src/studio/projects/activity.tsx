@@ -2,6 +2,7 @@
 import { useState } from 'preact/hooks';
 import type { AuditEntry } from '../../feedback/store/audit.ts';
 import { api, json } from '../page/api.ts';
+import { Pages } from '../page/fields.tsx';
 import { Loaded, useResource } from '../page/load.tsx';
 import { WideTable } from '../page/parts.tsx';
 
@@ -29,32 +30,20 @@ export function Activity() {
       <Loaded of={lines}>
         {(all) => (
           <>
-            <WideTable label="Activity">
-              <thead>
-                <tr>
-                  {['Time', 'Person', 'What', 'Project', 'Details'].map((title) => (
-                    <th scope="col">{title}</th>
-                  ))}
-                </tr>
-              </thead>
-              <tbody>
-                {all.map((line) => (
-                  <Line key={line.seq} {...line} />
-                ))}
-              </tbody>
-            </WideTable>
-            <div class="row pages">
-              <button type="button" disabled={before.length === 0} onClick={() => setBefore(before.slice(0, -1))}>
-                Newer
-              </button>
-              <button
-                type="button"
-                disabled={all.length < PAGE}
-                onClick={() => setBefore([...before, all.at(-1)!.seq])}
-              >
-                Older
-              </button>
-            </div>
+            <WideTable
+              label="Activity"
+              columns={['Time', 'Person', 'What', 'Project', 'Details']}
+              headAt={-1}
+              rows={all.map(cellsOf)}
+            />
+            <Pages
+              page={before.length}
+              pages={before.length + (all.length < PAGE ? 1 : 2)}
+              set={(page) => setBefore(page < before.length ? before.slice(0, page) : [...before, all.at(-1)!.seq])}
+              words={['Newer', 'Older']}
+            >
+              Page {before.length + 1}
+            </Pages>
           </>
         )}
       </Loaded>
@@ -89,18 +78,14 @@ function Check() {
   );
 }
 
-function Line({ time, person, kind, project, detail, erased }: AuditEntry) {
+function cellsOf({ time, person, kind, project, detail, erased }: AuditEntry) {
   // all settings of a new project are in the download
   const details = Object.entries(detail).flatMap(([name, value]) =>
     name === 'settings' ? [] : [`${name}: ${typeof value === 'string' ? value : JSON.stringify(value)}`],
   );
-  return (
-    <tr>
-      <td class="when">{new Date(time).toLocaleString()}</td>
-      <td>{person ?? '–'}</td>
-      <td class="when">{kind}</td>
-      <td>{project ?? '–'}</td>
-      <td class="quiet detail">{erased ? 'deleted' : details.join(', ').slice(0, 300)}</td>
-    </tr>
-  );
+  return [
+    <span class="when">{new Date(time).toLocaleString()}</span>,
+    ...[person ?? '–', <span class="when">{kind}</span>, project ?? '–'],
+    <div class="quiet detail">{erased ? 'deleted' : details.join(', ').slice(0, 300)}</div>,
+  ];
 }

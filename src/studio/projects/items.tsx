@@ -1,9 +1,11 @@
 /** The items of a project: found by words and state, looked at with their judgments, put away or deleted. */
-import { useEffect, useState } from 'preact/hooks';
-import { type ChoiceVerdict, type ItemState, itemStates, verdicts } from '../../feedback/items/states.ts';
+import { useState } from 'preact/hooks';
+import type { ListedItem, ListOptions } from '../../feedback/items/browse.ts';
+import type { ChoiceVerdict, ItemState } from '../../feedback/items/states.ts';
 import { describeJudgment } from '../label/describe.ts';
 import { inProject, json, type Person, projectApi } from '../page/api.ts';
 import { Comments } from '../page/comments.tsx';
+import { NumberField, Pages, SearchField, Select, Tick } from '../page/fields.tsx';
 import { OptionsView, PromptView } from '../page/item.tsx';
 import { Loaded, useAction, useResource } from '../page/load.tsx';
 
@@ -38,145 +40,39 @@ interface Filter {
   state: ItemState;
   person: string;
   verdict: ChoiceVerdict | null;
+  /** An aspect that a judgment rates, and the lowest and highest ratings of it. */
+  aspect: string | null;
+  least: number | null;
+  most: number | null;
 }
-const EVERYTHING: Filter = { search: '', state: 'all', person: '', verdict: null };
+const UNRATED = { aspect: null, least: null, most: null };
+const EVERYTHING: Filter = { search: '', state: 'all', person: '', verdict: null, ...UNRATED };
 
 /** The page of a project's items. */
 export function ItemsPage({ project: name, person }: { project: string; person: Person }) {
-  const [typed, setTyped] = useState('');
   const [filter, setFilter] = useState(EVERYTHING);
   const [page, setPage] = useState(0);
   const [picked, setPicked] = useState<readonly string[]>([]);
-  const [open, setOpen] = useState<string>();
-  const { run, note } = useAction();
+  const isOwner = person.role === 'owner';
   const change = (to: Partial<Filter>) => {
     setFilter((now) => ({ ...now, ...to }));
     setPage(0);
     setPicked([]);
   };
-  const { state, verdict } = filter;
-  const query = { ...filter, verdict: verdict ?? undefined, limit: PAGE, offset: page * PAGE };
-  const list = useResource(
-    () => json(projectApi.items.$get({ ...inProject(name), query })),
-    name,
-    JSON.stringify(filter),
-    page,
-  );
-  const people = useResource(() => json(projectApi.work.$get({ ...inProject(name), query: {} })), name);
-  const members = useResource(() => json(projectApi.members.$get(inProject(name))), name);
-  useEffect(() => {
-    // one request for several key presses
-    const timer = setTimeout(() => typed !== filter.search && change({ search: typed }), 200);
-    return () => clearTimeout(timer);
-  }, [typed]);
-  const act = (what: string, work: () => Promise<{ items: number }>) =>
-    run(async () => {
-      const { items } = await work();
-      setPicked([]);
-      list.reload();
-      return `${what} ${items} ${items === 1 ? 'item' : 'items'}.`;
-    });
-  const body = { ...inProject(name), json: { items: [...picked] } };
-  const archived = state !== 'archived';
+  const given = Object.fromEntries(Object.entries(filter).filter(([, value]) => value !== null)) as ListOptions;
+  const query = { ...given, limit: PAGE, offset: page * PAGE };
+  const key = JSON.stringify(query);
+  const list = useResource(() => json(projectApi.items.$get({ ...inProject(name), query })), name, key);
+  const done = () => {
+    setPicked([]);
+    list.reload();
+  };
   return (
     <main class="manage">
       <h1>Items of {name}</h1>
-      <div class="row">
-        <label>
-          Search
-          <input
-            type="search"
-            value={typed}
-            placeholder="words in the text, source or topic"
-            onInput={(event) => setTyped(event.currentTarget.value)}
-          />
-        </label>
-        <label>
-          Show
-          <select value={state} onChange={({ currentTarget: { value } }) => change({ state: value as ItemState })}>
-            {itemStates.map((one) => (
-              <option value={one}>{STATES[one]}</option>
-            ))}
-          </select>
-        </label>
-        <label>
-          Judged by
-          <select value={filter.person} onChange={({ currentTarget: { value } }) => change({ person: value })}>
-            <option value="">anybody</option>
-            {(people.value ?? []).map((one) => (
-              <option value={one.person}>{one.person}</option>
-            ))}
-          </select>
-        </label>
-        <label>
-          A judgment says
-          <select
-            value={verdict ?? ''}
-            onChange={({ currentTarget: { value } }) =>
-              change({ verdict: value === '' ? null : (value as ChoiceVerdict) })
-            }
-          >
-            <option value="">anything</option>
-            {verdicts.map((one) => (
-              <option value={one}>{VERDICTS[one]}</option>
-            ))}
-          </select>
-        </label>
-      </div>
-      <Filters
-        project={name}
-        filter={filter}
-        choose={(chosen) => {
-          setTyped(chosen.search);
-          change(chosen);
-        }}
-      />
-      {person.role === 'owner' && picked.length > 0 && (
-        <div class="row pages">
-          <button
-            type="button"
-            onClick={() =>
-              act(archived ? 'Archived' : 'Restored', () =>
-                json(projectApi.items.archive.$post({ ...body, json: { ...body.json, archived } })),
-              )
-            }
-          >
-            {archived ? 'Archive' : 'Restore'} {picked.length} selected
-          </button>
-          <button
-            type="button"
-            class="danger"
-            onClick={() =>
-              confirm(`Delete ${picked.length} items and their judgments? This cannot be undone.`) &&
-              act('Deleted', () => json(projectApi.items.delete.$post(body)))
-            }
-          >
-            Delete {picked.length} selected
-          </button>
-          <Loaded of={members}>
-            {({ members: names }) => (
-              <label>
-                Assign {picked.length} selected to
-                <select
-                  value=""
-                  onChange={({ currentTarget: { value } }) => {
-                    const people = value === EVERYBODY ? [] : [value];
-                    const assigned = { ...inProject(name), json: { items: [...picked], people } };
-                    act('Assigned', () => json(projectApi.items.assign.$post(assigned)));
-                  }}
-                >
-                  <option value="">choose</option>
-                  {names.map((one) => (
-                    <option value={one}>{one}</option>
-                  ))}
-                  <option value={EVERYBODY}>everybody again</option>
-                </select>
-              </label>
-            )}
-          </Loaded>
-        </div>
-      )}
-      {note}
+      <FilterFields project={name} filter={filter} change={change} />
+      <Filters project={name} filter={filter} choose={change} />
+      {isOwner && <BulkActs project={name} picked={picked} isArchive={filter.state === 'archived'} done={done} />}
       <Loaded of={list}>
         {({ total, items }) => (
           <>
@@ -187,68 +83,184 @@ export function ItemsPage({ project: name, person }: { project: string; person: 
             {total === 0 && filter !== EVERYTHING && (
               <p class="empty">Nothing matches. Widen the search, or choose another filter.</p>
             )}
-            {person.role === 'owner' && items.length > 1 && (
-              <label class="tick">
-                <input
-                  type="checkbox"
-                  checked={items.every(({ id }) => picked.includes(id))}
-                  onChange={({ currentTarget: { checked } }) => setPicked(checked ? items.map(({ id }) => id) : [])}
-                />
-                Select all on this page
-              </label>
+            {isOwner && items.length > 1 && (
+              <Tick
+                label="Select all on this page"
+                checked={items.every(({ id }) => picked.includes(id))}
+                set={(on) => setPicked(on ? items.map(({ id }) => id) : [])}
+              />
             )}
             <ul class="items">
               {items.map((item) => (
-                <li key={item.id}>
-                  <div class="row line">
-                    {person.role === 'owner' && (
-                      <input
-                        type="checkbox"
-                        aria-label={`Select “${item.text.slice(0, 40)}”`}
-                        checked={picked.includes(item.id)}
-                        onChange={({ currentTarget: { checked } }) =>
-                          setPicked(checked ? [...picked, item.id] : picked.filter((id) => id !== item.id))
-                        }
-                      />
-                    )}
-                    <button
-                      type="button"
-                      class="plain excerpt"
-                      aria-expanded={open === item.id}
-                      onClick={() => setOpen(open === item.id ? undefined : item.id)}
-                    >
-                      {item.text || item.shows}
-                    </button>
-                    <span class="quiet">
-                      {[
-                        ...(item.gold ? ['gold'] : item.decided ? ['decided'] : []),
-                        `${item.answered} of ${item.wanted} judgments`,
-                        ...(item.comments > 0 ? [`${item.comments} comments`] : []),
-                        ...(item.topic ? [item.topic] : []),
-                      ].join(' · ')}
-                    </span>
-                  </div>
-                  {open === item.id && <Details project={name} item={item.id} />}
-                </li>
+                <Line
+                  key={item.id}
+                  project={name}
+                  item={item}
+                  isPicked={picked.includes(item.id)}
+                  pick={
+                    isOwner
+                      ? (on) => setPicked(on ? [...picked, item.id] : picked.filter((id) => id !== item.id))
+                      : undefined
+                  }
+                />
               ))}
             </ul>
-            {total > PAGE && (
-              <div class="row pages">
-                <button type="button" disabled={page === 0} onClick={() => setPage(page - 1)}>
-                  Previous
-                </button>
-                <span>
-                  Page {page + 1} of {Math.ceil(total / PAGE)}
-                </span>
-                <button type="button" disabled={(page + 1) * PAGE >= total} onClick={() => setPage(page + 1)}>
-                  Next
-                </button>
-              </div>
-            )}
+            <Pages page={page} pages={Math.ceil(total / PAGE)} set={setPage} />
           </>
         )}
       </Loaded>
     </main>
+  );
+}
+
+interface FilterProps {
+  project: string;
+  filter: Filter;
+  change(to: Partial<Filter>): void;
+}
+
+/** What the list is narrowed by. */
+function FilterFields({ project, filter, change }: FilterProps) {
+  const people = useResource(() => json(projectApi.work.$get({ ...inProject(project), query: {} })), project);
+  const details = useResource(() => json(projectApi.$get(inProject(project))), project);
+  const names = (people.value ?? []).map((one) => [one.person, one.person]);
+  const aspects = (details.value?.settings.aspects ?? []).map(({ name }) => [name, name]);
+  const { aspect } = filter;
+  return (
+    <div class="row">
+      <SearchField
+        label="Search"
+        value={filter.search}
+        placeholder="words in the text, source or topic"
+        set={(search) => change({ search })}
+      />
+      <Select label="Show" value={filter.state} options={STATES} set={(state) => change({ state })} />
+      <Select
+        label="Judged by"
+        value={filter.person}
+        options={{ '': 'anybody', ...Object.fromEntries(names) } as Record<string, string>}
+        set={(person) => change({ person })}
+      />
+      <Select
+        label="A judgment says"
+        value={filter.verdict ?? ''}
+        options={{ '': 'anything', ...VERDICTS }}
+        set={(verdict) => change({ verdict: verdict === '' ? null : verdict })}
+      />
+      {aspects.length > 0 && (
+        <Select
+          label="A judgment rates"
+          value={aspect ?? ''}
+          options={{ '': 'anything', ...Object.fromEntries(aspects) } as Record<string, string>}
+          set={(name) => change({ ...UNRATED, aspect: name || null })}
+        />
+      )}
+      {aspect !== null && (
+        <>
+          <NumberField
+            label="from"
+            value={filter.least ?? undefined}
+            set={(least) => change({ least: least ?? null })}
+          />
+          <NumberField label="to" value={filter.most ?? undefined} set={(most) => change({ most: most ?? null })} />
+        </>
+      )}
+    </div>
+  );
+}
+
+interface BulkProps {
+  project: string;
+  picked: readonly string[];
+  /** Whether the items are put away: they are taken back then. */
+  isArchive: boolean;
+  done(): void;
+}
+
+/** What an owner does with several items at once. */
+function BulkActs({ project, picked, isArchive, done }: BulkProps) {
+  const { run, note } = useAction();
+  const members = useResource(() => json(projectApi.members.$get(inProject(project))), project);
+  const at = inProject(project);
+  const items = [...picked];
+  const act = (what: string, work: () => Promise<{ items: number }>) =>
+    run(async () => {
+      const { items: count } = await work();
+      done();
+      return `${what} ${count} ${count === 1 ? 'item' : 'items'}.`;
+    });
+  const archive = () => json(projectApi.items.archive.$post({ ...at, json: { items, archived: !isArchive } }));
+  const remove = () => json(projectApi.items.delete.$post({ ...at, json: { items } }));
+  const assign = (people: string[]) => json(projectApi.items.assign.$post({ ...at, json: { items, people } }));
+  const names = (members.value?.members ?? []).map((one) => [one, one]);
+  return (
+    <>
+      {picked.length > 0 && (
+        <div class="row pages">
+          <button type="button" onClick={() => act(isArchive ? 'Restored' : 'Archived', archive)}>
+            {isArchive ? 'Restore' : 'Archive'} {picked.length} selected
+          </button>
+          <button
+            type="button"
+            class="danger"
+            onClick={() =>
+              confirm(`Delete ${picked.length} items and their judgments? This cannot be undone.`) &&
+              act('Deleted', remove)
+            }
+          >
+            Delete {picked.length} selected
+          </button>
+          <Select
+            label={`Assign ${picked.length} selected to`}
+            value=""
+            options={
+              { '': 'choose', ...Object.fromEntries(names), [EVERYBODY]: 'everybody again' } as Record<string, string>
+            }
+            set={(one) => act('Assigned', () => assign(one === EVERYBODY ? [] : [one]))}
+          />
+        </div>
+      )}
+      {note}
+    </>
+  );
+}
+
+interface LineProps {
+  project: string;
+  item: ListedItem;
+  isPicked: boolean;
+  /** Picks the item; undefined for those who can do nothing with it. */
+  pick: ((on: boolean) => void) | undefined;
+}
+
+/** An item in the list, which opens. */
+function Line({ project, item, isPicked, pick }: LineProps) {
+  const [open, setOpen] = useState(false);
+  return (
+    <li>
+      <div class="row line">
+        {pick && (
+          <input
+            type="checkbox"
+            aria-label={`Select “${item.text.slice(0, 40)}”`}
+            checked={isPicked}
+            onChange={({ currentTarget: { checked } }) => pick(checked)}
+          />
+        )}
+        <button type="button" class="plain excerpt" aria-expanded={open} onClick={() => setOpen(!open)}>
+          {item.text || item.shows}
+        </button>
+        <span class="quiet">
+          {[
+            ...(item.gold ? ['gold'] : item.decided ? ['decided'] : []),
+            `${item.answered} of ${item.wanted} judgments`,
+            ...(item.comments > 0 ? [`${item.comments} comments`] : []),
+            ...(item.topic ? [item.topic] : []),
+          ].join(' · ')}
+        </span>
+      </div>
+      {open && <Details project={project} item={item.id} />}
+    </li>
   );
 }
 
@@ -276,22 +288,16 @@ function Filters({ project, filter, choose }: { project: string; filter: Filter;
     <div class="row pages">
       <Loaded of={filters}>
         {(all) => (
-          <label>
-            Saved filter
-            <select
-              value={chosen}
-              onChange={({ currentTarget: { value } }) => {
-                setChosen(value);
-                const { name: _, ...saved } = all.find(({ name }) => name === value) ?? { name: '', ...EVERYTHING };
-                choose(saved);
-              }}
-            >
-              <option value="">none</option>
-              {all.map(({ name }) => (
-                <option value={name}>{name}</option>
-              ))}
-            </select>
-          </label>
+          <Select
+            label="Saved filter"
+            value={chosen}
+            options={{ '': 'none', ...Object.fromEntries(all.map(({ name }) => [name, name])) }}
+            set={(value) => {
+              setChosen(value);
+              const { name: _, ...saved } = all.find(({ name }) => name === value) ?? { name: '', ...EVERYTHING };
+              choose(saved);
+            }}
+          />
         )}
       </Loaded>
       <button

@@ -3,6 +3,7 @@ import { useState } from 'preact/hooks';
 import { leftOutInWords } from '../../feedback/transfer/left-out-words.ts';
 import { exportTools, type ImportTool } from '../../feedback/transfer/tools.ts';
 import { api, inProject, json, projectApi } from '../page/api.ts';
+import { Field, Select } from '../page/fields.tsx';
 import { useAction } from '../page/load.tsx';
 
 /** What each tool exports, in words. */
@@ -17,7 +18,6 @@ const TOOLS: Readonly<Record<ImportTool, string>> = {
   langsmith: 'LangSmith: exported runs and feedback',
   'openai-stored': 'OpenAI: stored completions',
 };
-const FROM = Object.keys(TOOLS) as ImportTool[];
 
 /** The form that moves data of another tool in. */
 export function MoveIn() {
@@ -50,18 +50,8 @@ export function MoveIn() {
           send(true);
         }}
       >
-        <label>
-          Tool
-          <select value={from} onChange={(event) => setFrom(event.currentTarget.value as ImportTool)}>
-            {FROM.map((one) => (
-              <option value={one}>{TOOLS[one]}</option>
-            ))}
-          </select>
-        </label>
-        <label>
-          Name of the project
-          <input value={project} maxLength={100} onInput={(event) => setProject(event.currentTarget.value)} />
-        </label>
+        <Select label="Tool" value={from} options={TOOLS} set={setFrom} />
+        <Field label="Name of the project" value={project} maxLength={100} set={setProject} />
         <label>
           Files
           <input

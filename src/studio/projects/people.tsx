@@ -2,8 +2,9 @@
 import { useState } from 'preact/hooks';
 import { tokenState } from '../../feedback/token-state.ts';
 import { api, json, type Person } from '../page/api.ts';
+import { NameField, NumberField, Select, Ticks } from '../page/fields.tsx';
 import { Loaded, useChanges, useResource } from '../page/load.tsx';
-import { NameField, ShownOnce, Ticks, WideTable } from '../page/parts.tsx';
+import { ShownOnce, WideTable } from '../page/parts.tsx';
 
 interface Issued {
   person: Person;
@@ -25,7 +26,7 @@ export function People({ person: me }: { person: Person }) {
   const people = useResource(() => json(api.people.$get()));
   const [issued, setIssued] = useState<Issued>();
   const { change, note } = useChanges(people);
-  const [days, setDays] = useState(DAYS);
+  const [days, setDays] = useState<number | undefined>(DAYS);
   const isOwner = me.role === 'owner';
   const routes = api.people[':name'];
   const of = (name: string) => ({ param: { name: encodeURIComponent(name) } });
@@ -43,60 +44,45 @@ export function People({ person: me }: { person: Person }) {
       {note}
       <Loaded of={people}>
         {(all) => (
-          <WideTable label="People" people>
-            <tbody>
-              {all.map(({ name, role, ...account }) => (
-                <tr>
-                  <th scope="row">{isOwner ? <a href={`#/person/${encodeURIComponent(name)}`}>{name}</a> : name}</th>
-                  <td class={account.active ? undefined : 'quiet'}>{role}</td>
-                  <td class="quiet">{tokenState(account, day)}</td>
-                  {isOwner && (
-                    <td>
-                      <button
-                        type="button"
-                        aria-label={`New token for ${name}`}
-                        onClick={() =>
-                          change(async () => setIssued(await json(routes.token.$post({ ...of(name), json: { days } }))))
-                        }
-                      >
-                        New token
-                      </button>{' '}
-                      {account.active && name !== me.name && (
-                        <button
-                          type="button"
-                          aria-label={`Revoke access of ${name}`}
-                          onClick={() =>
-                            confirm(`Revoke the access of ${name}? Their judgments are kept.`) &&
-                            change(async () => {
-                              await json(routes.$delete(of(name)));
-                              setIssued(undefined);
-                            })
-                          }
-                        >
-                          Revoke access
-                        </button>
-                      )}
-                    </td>
+          <WideTable
+            label="People"
+            people
+            rows={all.map(({ name, role, ...account }) => [
+              isOwner ? <a href={`#/person/${encodeURIComponent(name)}`}>{name}</a> : name,
+              <span class={account.active ? undefined : 'quiet'}>{role}</span>,
+              <span class="quiet">{tokenState(account, day)}</span>,
+              isOwner && (
+                <>
+                  <button
+                    type="button"
+                    aria-label={`New token for ${name}`}
+                    onClick={() =>
+                      change(async () => setIssued(await json(routes.token.$post({ ...of(name), json: { days } }))))
+                    }
+                  >
+                    New token
+                  </button>{' '}
+                  {account.active && name !== me.name && (
+                    <button
+                      type="button"
+                      aria-label={`Revoke access of ${name}`}
+                      onClick={() =>
+                        confirm(`Revoke the access of ${name}? Their judgments are kept.`) &&
+                        change(() => json(routes.$delete(of(name))).then(() => setIssued(undefined)))
+                      }
+                    >
+                      Revoke access
+                    </button>
                   )}
-                </tr>
-              ))}
-            </tbody>
-          </WideTable>
+                </>
+              ),
+            ])}
+          />
         )}
       </Loaded>
       {isOwner && (
         <>
-          <label>
-            Days until a new token expires
-            <input
-              type="number"
-              value={days}
-              min={1}
-              max={3660}
-              required
-              onInput={(event) => setDays(event.currentTarget.valueAsNumber)}
-            />
-          </label>
+          <NumberField label="Days until a new token expires" min={1} max={3660} required value={days} set={setDays} />
           <AddPerson
             add={(person) => change(async () => setIssued(await json(api.people.$post({ json: { ...person, days } }))))}
           />
@@ -124,14 +110,7 @@ function AddPerson({ add }: { add(person: { name: string; role: Person['role']; 
       <h2>Add a person</h2>
       <div class="row">
         <NameField value={name} set={setName} />
-        <label>
-          Role
-          <select value={role} onChange={(event) => setRole(event.currentTarget.value as Person['role'])}>
-            {Object.entries(ROLES).map(([one, text]) => (
-              <option value={one}>{text}</option>
-            ))}
-          </select>
-        </label>
+        <Select label="Role" value={role} options={ROLES} set={setRole} />
         <button type="submit" class="primary">
           Add
         </button>

@@ -1,6 +1,7 @@
 /** The page of one project: how it goes, more items, and export. */
 import { useState } from 'preact/hooks';
 import { inProject, json, type Person, type ProjectDetails, type ProjectSettings, projectApi } from '../page/api.ts';
+import { Select, Tick } from '../page/fields.tsx';
 import { Loaded, useAction, useResource } from '../page/load.tsx';
 import { Home } from './home.tsx';
 import { MoveOut } from './move.tsx';
@@ -103,26 +104,9 @@ function AddItems({ name, onAdded }: { name: string; onAdded(): void }) {
           />
         </label>
         <div class="row">
-          <label>
-            File type
-            <select value={type} onChange={(event) => setType(event.currentTarget.value as FileType)}>
-              {TYPES.map((one) => (
-                <option value={one}>{one}</option>
-              ))}
-            </select>
-          </label>
-          <label>
-            Judgments in the file
-            <select value={answers} onChange={(event) => setAnswers(event.currentTarget.value as keyof typeof USES)}>
-              {Object.entries(USES).map(([one, text]) => (
-                <option value={one}>{text}</option>
-              ))}
-            </select>
-          </label>
-          <label class="tick">
-            <input type="checkbox" checked={skips} onChange={(event) => setSkips(event.currentTarget.checked)} />
-            Skip rows that do not fit
-          </label>
+          <Select label="File type" value={type} options={TYPES} set={setType} />
+          <Select label="Judgments in the file" value={answers} options={USES} set={setAnswers} />
+          <Tick label="Skip rows that do not fit" checked={skips} set={setSkips} />
         </div>
         <button type="submit" disabled={text === ''}>
           Add items
@@ -146,26 +130,9 @@ function Download({ name, formats }: { name: string; formats: Formats }) {
     <section aria-labelledby="export-title">
       <h2 id="export-title">Download</h2>
       <div class="row">
-        <label>
-          Format
-          <select value={format} onChange={(event) => setFormat(event.currentTarget.value as typeof format)}>
-            {formats.map((one) => (
-              <option value={one}>{one}</option>
-            ))}
-          </select>
-        </label>
-        <label>
-          Several judgments of an item
-          <select value={merge} onChange={(event) => setMerge(event.currentTarget.value as typeof merge)}>
-            {Object.entries(MERGES).map(([one, text]) => (
-              <option value={one}>{text}</option>
-            ))}
-          </select>
-        </label>
-        <label class="tick">
-          <input type="checkbox" checked={withGold} onChange={(event) => setWithGold(event.currentTarget.checked)} />
-          Include gold items
-        </label>
+        <Select label="Format" value={format} options={formats} set={setFormat} />
+        <Select label="Several judgments of an item" value={merge} options={MERGES} set={setMerge} />
+        <Tick label="Include gold items" checked={withGold} set={setWithGold} />
         {(['jsonl', 'csv', 'parquet'] as const).map((as) => (
           <a
             class="button"

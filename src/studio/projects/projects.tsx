@@ -1,6 +1,7 @@
 /** The list of projects, and the form that creates one. */
 import { useState } from 'preact/hooks';
 import { api, json, type Person, type ProjectSettings, type ProjectSummary } from '../page/api.ts';
+import { NameField, Select } from '../page/fields.tsx';
 import { Loaded, useAction, useResource } from '../page/load.tsx';
 import { MoveIn } from './move.tsx';
 import { defaultSettings, loadSettingsSchema, SettingsForm, type SettingsSchema } from './settings-form.tsx';
@@ -105,6 +106,7 @@ type Templates = Awaited<ReturnType<Awaited<ReturnType<typeof api.templates.$get
 
 function ProjectForm({ schema, templates }: { schema: SettingsSchema; templates: Templates }) {
   const [name, setName] = useState('');
+  const [rubric, setRubric] = useState('');
   const [guidelines, setGuidelines] = useState('');
   const [settings, setSettings] = useState<ProjectSettings>(defaultSettings(schema));
   const { run, note } = useAction();
@@ -121,27 +123,18 @@ function ProjectForm({ schema, templates }: { schema: SettingsSchema; templates:
         create();
       }}
     >
-      <label>
-        Name
-        <input value={name} required maxLength={100} onInput={(event) => setName(event.currentTarget.value)} />
-      </label>
-      <label>
-        Begin with a rubric
-        <select
-          onChange={({ currentTarget: { value } }) => {
-            const template = templates.find((one) => one.name === value);
-            setSettings(template?.settings ?? defaultSettings(schema));
-            setGuidelines(template?.guidelines ?? '');
-          }}
-        >
-          <option value="">none</option>
-          {templates.map(({ name, title }) => (
-            <option value={name}>
-              {name}: {title}
-            </option>
-          ))}
-        </select>
-      </label>
+      <NameField value={name} set={setName} />
+      <Select
+        label="Begin with a rubric"
+        value={rubric}
+        options={{ '': 'none', ...Object.fromEntries(templates.map(({ name, title }) => [name, `${name}: ${title}`])) }}
+        set={(chosen) => {
+          const template = templates.find((one) => one.name === chosen);
+          setRubric(chosen);
+          setSettings(template?.settings ?? defaultSettings(schema));
+          setGuidelines(template?.guidelines ?? '');
+        }}
+      />
       <SettingsForm schema={schema} settings={settings} change={setSettings} isNew />
       <label>
         Guidelines for annotators (Markdown)

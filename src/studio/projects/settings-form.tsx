@@ -2,13 +2,14 @@
 
 import { toleranceOf } from '../../feedback/items/gold.ts';
 import { api, json, type ProjectSettings } from '../page/api.ts';
+import { Field, NumberField, Select, Tick } from '../page/fields.tsx';
 import { KindPreview } from './kind-preview.tsx';
 
 /** Loads the schema of the settings, with the export formats of each kind. */
 export const loadSettingsSchema = () => json(api['settings-schema'].$get());
 /** JSON Schema of the settings. */
 export type SettingsSchema = Awaited<ReturnType<typeof loadSettingsSchema>>;
-type Field = SettingsSchema['properties'][string];
+type FieldSchema = SettingsSchema['properties'][string];
 type Kind = ProjectSettings['kind'];
 
 /** What each kind asks of annotators. */
@@ -203,7 +204,7 @@ export function SettingsForm({
 }
 
 interface EntryProps extends Setting {
-  field: Field;
+  field: FieldSchema;
   value: unknown;
   set(value: unknown): void;
 }
@@ -214,55 +215,32 @@ function Entry({ label, help, names, field, value, set }: EntryProps) {
       {label} <span class="quiet help">{help}</span>
     </span>
   );
-  if (field.type === 'boolean') {
-    return (
-      <label class="tick">
-        <input type="checkbox" checked={value === true} onChange={(event) => set(event.currentTarget.checked)} />
-        {text}
-      </label>
-    );
-  }
+  if (field.type === 'boolean') return <Tick label={text} checked={value === true} set={set} />;
   if (field.enum) {
-    return (
-      <label>
-        {text}
-        <select value={String(value)} onChange={(event) => set(event.currentTarget.value)}>
-          {field.enum.map((one) => (
-            <option value={one}>{names?.[one] ?? one}</option>
-          ))}
-        </select>
-      </label>
-    );
+    const options = Object.fromEntries(field.enum.map((one) => [one, names?.[one] ?? one]));
+    return <Select label={text} value={String(value)} options={options} set={set} />;
   }
   if (field.type === 'string') {
     return (
-      <label class="long">
-        {text}
-        <input
-          type="text"
-          class="whole"
-          maxLength={field.maxLength}
-          value={value === undefined ? '' : String(value)}
-          onInput={({ currentTarget }) => set(currentTarget.value.trim() === '' ? undefined : currentTarget.value)}
-        />
-      </label>
+      <Field
+        label={text}
+        class="whole"
+        maxLength={field.maxLength}
+        value={value === undefined ? '' : String(value)}
+        set={(text) => set(text.trim() === '' ? undefined : text)}
+      />
     );
   }
   return (
-    <label>
-      {text}
-      <input
-        type="number"
-        min={field.minimum}
-        max={field.maximum}
-        step={field.type === 'integer' ? 1 : 'any'}
-        value={value === undefined ? '' : String(value)}
-        placeholder={field.default === undefined ? 'none' : undefined}
-        onInput={({ currentTarget: { valueAsNumber } }) =>
-          set(Number.isNaN(valueAsNumber) ? field.default : valueAsNumber)
-        }
-      />
-    </label>
+    <NumberField
+      label={text}
+      min={field.minimum}
+      max={field.maximum}
+      step={field.type === 'integer' ? 1 : 'any'}
+      value={value as number | undefined}
+      placeholder={field.default === undefined ? 'none' : undefined}
+      set={(value) => set(value ?? field.default)}
+    />
   );
 }
 
@@ -293,51 +271,30 @@ function Aspects({
       <legend>Aspects to rate</legend>
       {aspects.map(({ name, description, scale, level, tolerance }, i) => (
         <div class="row">
-          <label>
-            Name
-            <input value={name} required onInput={(event) => put(i, { name: event.currentTarget.value })} />
-          </label>
-          <label>
-            Description
-            <input value={description} onInput={(event) => put(i, { description: event.currentTarget.value })} />
-          </label>
-          <label>
-            Highest rating
-            <input
-              type="number"
-              min={2}
-              max={100}
-              value={scale}
-              onInput={({ currentTarget: { valueAsNumber } }) => valueAsNumber >= 2 && put(i, { scale: valueAsNumber })}
-            />
-          </label>
-          <label>
-            Ratings are
-            <select
-              value={level}
-              onChange={({ currentTarget }) =>
-                put(i, { level: currentTarget.value as Aspect['level'], tolerance: undefined })
-              }
-            >
-              {Object.entries(LEVELS).map(([value, text]) => (
-                <option value={value}>{text}</option>
-              ))}
-            </select>
-          </label>
+          <Field label="Name" value={name} required set={(name) => put(i, { name })} />
+          <Field label="Description" value={description} set={(description) => put(i, { description })} />
+          <NumberField
+            label="Highest rating"
+            min={2}
+            max={100}
+            value={scale}
+            set={(scale = 0) => scale >= 2 && put(i, { scale })}
+          />
+          <Select
+            label="Ratings are"
+            value={level}
+            options={LEVELS}
+            set={(level) => put(i, { level, tolerance: undefined })}
+          />
           {level !== 'nominal' && (
-            <label>
-              Gold tolerance
-              <input
-                type="number"
-                min={0}
-                max={scale - 2}
-                value={tolerance ?? ''}
-                placeholder={String(toleranceOf({ name, description, scale, level }))}
-                onInput={({ currentTarget: { valueAsNumber } }) =>
-                  put(i, { tolerance: Number.isNaN(valueAsNumber) ? undefined : valueAsNumber })
-                }
-              />
-            </label>
+            <NumberField
+              label="Gold tolerance"
+              min={0}
+              max={scale - 2}
+              value={tolerance}
+              placeholder={String(toleranceOf({ name, description, scale, level }))}
+              set={(tolerance) => put(i, { tolerance })}
+            />
           )}
           <button
             type="button"

@@ -2,9 +2,10 @@
 import { useState } from 'preact/hooks';
 import { lossInWords } from '../../feedback/rating-loss.ts';
 import { api, inProject, json, type ProjectDetails, type ProjectSettings, projectApi } from '../page/api.ts';
+import { NameField, Ticks } from '../page/fields.tsx';
 import { Loaded, useAction, useResource } from '../page/load.tsx';
-import { Ticks } from '../page/parts.tsx';
 import { loadSettingsSchema, SettingsForm, type SettingsSchema } from './settings-form.tsx';
+import { Webhooks } from './webhooks.tsx';
 
 /** The page of a project's settings. */
 export function SettingsPage({ project: name }: { project: string }) {
@@ -19,9 +20,11 @@ export function SettingsPage({ project: name }: { project: string }) {
             {(schema) => (
               <>
                 {details.archived !== null && <p class="warning">This project is archived: nobody gets its items.</p>}
+                <Name {...details} />
                 <Guidelines {...details} />
                 <Members name={name} />
                 <Settings schema={schema} {...details} />
+                <Webhooks name={details.name} />
                 <Copy {...details} />
                 <PutAway {...details} onChanged={project.reload} />
               </>
@@ -30,6 +33,36 @@ export function SettingsPage({ project: name }: { project: string }) {
         )}
       </Loaded>
     </main>
+  );
+}
+
+function Name({ name }: ProjectDetails) {
+  const [to, setTo] = useState(name);
+  const { run, note } = useAction();
+  const rename = () =>
+    run(async () => {
+      const project = await json(projectApi.rename.$post({ ...inProject(name), json: { name: to.trim() } }));
+      location.hash = `#/settings/${encodeURIComponent(project.name)}`;
+      return undefined;
+    });
+  return (
+    <section aria-labelledby="name-title">
+      <h2 id="name-title">Name</h2>
+      <form
+        class="row"
+        onSubmit={(event) => {
+          event.preventDefault();
+          rename();
+        }}
+      >
+        <NameField label="Name of the project" value={to} set={setTo} />
+        <button type="submit" disabled={to.trim() === name}>
+          Rename
+        </button>
+      </form>
+      <p class="quiet">Links and scripts that have the old name still find the project.</p>
+      {note}
+    </section>
   );
 }
 
@@ -159,10 +192,7 @@ function Copy({ name, settings, guidelines }: ProjectDetails) {
           create();
         }}
       >
-        <label>
-          Name of the copy
-          <input value={copy} required maxLength={100} onInput={(event) => setCopy(event.currentTarget.value)} />
-        </label>
+        <NameField label="Name of the copy" value={copy} set={setCopy} />
         <button type="submit">Create the copy</button>
       </form>
       {note}

@@ -1,10 +1,9 @@
 /** What annotators have done, how long it took, and what it pays. */
 import { useState } from 'preact/hooks';
 import { inProject, json, type Person, projectApi } from '../page/api.ts';
+import { Field, NumberField } from '../page/fields.tsx';
 import { Loaded, useResource } from '../page/load.tsx';
 import { WideTable } from '../page/parts.tsx';
-
-const COLUMNS = ['Name', 'Items', 'Judgments', 'Skips', 'Minutes', 'Reserved now', 'Last', 'Amount'];
 
 /** The start of a day that an input of dates names, in milliseconds since 1970. */
 const dayOf = (date: string): number | undefined => (date === '' ? undefined : new Date(`${date}T00:00`).getTime());
@@ -25,25 +24,16 @@ export function WorkPage({ name, person }: { name: string; person: Person }) {
         was handed out. Imports are left out.
       </p>
       <div class="row">
-        <label>
-          From
-          <input type="date" value={from} onInput={({ currentTarget: { value } }) => setDays([value, to])} />
-        </label>
-        <label>
-          To
-          <input type="date" value={to} onInput={({ currentTarget: { value } }) => setDays([from, value])} />
-        </label>
-        <label>
-          Pay per hour
-          <input
-            type="number"
-            min={0}
-            step="any"
-            placeholder="of the project"
-            value={rate ?? ''}
-            onInput={({ currentTarget: { valueAsNumber } }) => setRate(valueAsNumber > 0 ? valueAsNumber : undefined)}
-          />
-        </label>
+        <Field label="From" type="date" value={from} set={(value) => setDays([value, to])} />
+        <Field label="To" type="date" value={to} set={(value) => setDays([from, value])} />
+        <NumberField
+          label="Pay per hour"
+          min={0}
+          step="any"
+          placeholder="of the project"
+          value={rate}
+          set={(value) => setRate(value || undefined)}
+        />
       </div>
       <Loaded of={work}>
         {(all) =>
@@ -51,37 +41,24 @@ export function WorkPage({ name, person }: { name: string; person: Person }) {
             <p class="quiet">Nobody has judged in this time.</p>
           ) : (
             <>
-              <WideTable label="Table of work">
-                <thead>
-                  <tr>
-                    {COLUMNS.map((title) => (
-                      <th scope="col">{title}</th>
-                    ))}
-                  </tr>
-                </thead>
-                <tbody>
-                  {all.map(({ person, items, judgments, skips, minutes, implausible, open, last, amount }) => (
-                    <tr>
-                      <th scope="row">{person}</th>
-                      <td>{items}</td>
-                      <td>{judgments}</td>
-                      <td>{skips}</td>
-                      <td>
-                        {minutes.toFixed(1)}
-                        {implausible > 0 && (
-                          <span class="missing">
-                            {' '}
-                            ({implausible} {implausible === 1 ? 'time' : 'times'} stated longer than had passed)
-                          </span>
-                        )}
-                      </td>
-                      <td>{open}</td>
-                      <td>{last === null ? '–' : new Date(last).toLocaleString()}</td>
-                      <td>{amount === null ? '–' : amount.toFixed(2)}</td>
-                    </tr>
-                  ))}
-                </tbody>
-              </WideTable>
+              <WideTable
+                label="Table of work"
+                columns={['Name', 'Items', 'Judgments', 'Skips', 'Minutes', 'Reserved now', 'Last', 'Amount']}
+                rows={all.map(({ person, items, judgments, skips, minutes, implausible, open, last, amount }) => [
+                  ...[person, items, judgments, skips],
+                  <>
+                    {minutes.toFixed(1)}
+                    {implausible > 0 && (
+                      <span class="missing">
+                        {' '}
+                        ({implausible} {implausible === 1 ? 'time' : 'times'} stated longer than had passed)
+                      </span>
+                    )}
+                  </>,
+                  ...[open, last === null ? '–' : new Date(last).toLocaleString()],
+                  amount === null ? '–' : amount.toFixed(2),
+                ])}
+              />
               {person.role === 'owner' && all.every(({ amount }) => amount !== null) && (
                 <a
                   class="button"

@@ -88,17 +88,10 @@ function Agreement({
           {guidelines.map(({ version, judgments }) => `version ${version}, ${judgments} judgments`).join('; ')}.
         </p>
       )}
-      <table>
-        <tbody>
-          {rows.map(([name, value, meaning]) => (
-            <tr>
-              <th scope="row">{name}</th>
-              <td>{value}</td>
-              <td class="quiet">{meaning}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
+      <WideTable
+        label="Table of agreement"
+        rows={rows.map(([name, value, meaning]) => [name, value, <span class="quiet">{meaning}</span>])}
+      />
       <p class="quiet">
         α is 1 where all agree, and 0 where they agree as often as by chance. By chance, each pair of options counts in
         both orders: which one the file lists first changes nothing.
@@ -143,29 +136,16 @@ function Annotators({ people, cost }: Pick<QualityReport, 'people' | 'cost'>) {
         A side that is favored, and a change over time, are named only if a sequential test says so: of annotators
         without either, it names at most {share(FALSE_ALARMS)}, however often you look.
       </p>
-      <WideTable label="Table of annotators">
-        <thead>
-          <tr>
-            {['Name', 'Judgments', 'Gold items', 'Agreement', 'Reliability', 'Seconds', 'Left', ''].map((title) =>
-              title ? <th scope="col">{title}</th> : <td />,
-            )}
-          </tr>
-        </thead>
-        <tbody>
-          {people.map((one) => (
-            <tr>
-              <th scope="row">{one.name}</th>
-              <td>{one.judgments}</td>
-              <td>{one.gold.n === 0 ? '–' : `${share(one.gold.right)} of ${one.gold.n}`}</td>
-              <td>{share(one.agreement.share)}</td>
-              <td>{share(one.reliability)}</td>
-              <td>{one.seconds === null ? '–' : one.seconds.toFixed(1)}</td>
-              <td>{share(one.left.share)}</td>
-              <td class="missing">{warningsOf(one, cost).join('; ')}</td>
-            </tr>
-          ))}
-        </tbody>
-      </WideTable>
+      <WideTable
+        label="Table of annotators"
+        columns={['Name', 'Judgments', 'Gold items', 'Agreement', 'Reliability', 'Seconds', 'Left', '']}
+        rows={people.map((one) => [
+          ...[one.name, one.judgments, one.gold.n === 0 ? '–' : `${share(one.gold.right)} of ${one.gold.n}`],
+          ...[share(one.agreement.share), share(one.reliability)],
+          ...[one.seconds === null ? '–' : one.seconds.toFixed(1), share(one.left.share)],
+          <span class="missing">{warningsOf(one, cost).join('; ')}</span>,
+        ])}
+      />
     </section>
   );
 }
@@ -187,38 +167,23 @@ function Ratings({ people, aspects }: Pick<QualityReport, 'people' | 'aspects'>)
         On items that others rated too. Difference: how many points higher than the others’ mean. Spread: standard
         deviation of the ratings. Correlation: with the others’ mean.
       </p>
-      <WideTable label="Table of ratings">
-        <thead>
-          <tr>
-            {['Name', 'Aspect', 'Items', 'Difference', 'Spread', 'Others’ spread', 'Correlation', ''].map((title) =>
-              title ? <th scope="col">{title}</th> : <td />,
-            )}
-          </tr>
-        </thead>
-        <tbody>
-          {rows.map((one) => (
-            <tr>
-              <th scope="row">{one.name}</th>
-              <td>{one.aspect}</td>
-              <td>{one.n}</td>
-              <td class="figure">
-                {signed(one.difference)}
-                {one.interval[0] !== null && ` (${signed(one.interval[0])} to ${signed(one.interval[1])})`}
-              </td>
-              <td>{points(one.spread)}</td>
-              <td>{points(one.othersSpread)}</td>
-              <td>{number(one.correlation)}</td>
-              <td>
-                {raterAdvice(one, scales.get(one.aspect)!).map(({ finding, action }) => (
-                  <p class="advice">
-                    <span class="missing">{finding}.</span> {action}
-                  </p>
-                ))}
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </WideTable>
+      <WideTable
+        label="Table of ratings"
+        columns={['Name', 'Aspect', 'Items', 'Difference', 'Spread', 'Others’ spread', 'Correlation', '']}
+        rows={rows.map((one) => [
+          ...[one.name, one.aspect, one.n],
+          <span class="figure">
+            {signed(one.difference)}
+            {one.interval[0] !== null && ` (${signed(one.interval[0])} to ${signed(one.interval[1])})`}
+          </span>,
+          ...[points(one.spread), points(one.othersSpread), number(one.correlation)],
+          raterAdvice(one, scales.get(one.aspect)!).map(({ finding, action }) => (
+            <p class="advice">
+              <span class="missing">{finding}.</span> {action}
+            </p>
+          )),
+        ])}
+      />
     </section>
   );
 }
@@ -235,29 +200,24 @@ function CostTable({ cost, people }: Pick<QualityReport, 'cost' | 'people'>) {
         {number(cost.hours)} hours of judging. A bit is what a fair coin tells: a judgment that is always right about
         two options has one{priced ? '' : '. Set the pay per hour in the settings for prices'}.
       </p>
-      <WideTable label="Table of costs">
-        <thead>
-          <tr>
-            {['', 'Judgments per hour', 'Seconds each', 'Bits each', ...(priced ? ['Price per bit'] : [])].map(
-              (title) => (title ? <th scope="col">{title}</th> : <td />),
-            )}
-          </tr>
-        </thead>
-        <tbody>
-          {[{ name: 'All', ...cost }, ...rows].map(({ name, perHour, seconds, bits, pricePerBit }) => (
-            <tr>
-              <th scope="row">{name}</th>
-              <td>{perHour === null ? '–' : Math.round(perHour)}</td>
-              <td>{seconds === null ? '–' : seconds.toFixed(1)}</td>
-              <td>{number(bits)}</td>
-              {priced && <td>{number(pricePerBit)}</td>}
-            </tr>
-          ))}
-        </tbody>
-      </WideTable>
+      <WideTable
+        label="Table of costs"
+        columns={['', 'Judgments per hour', 'Seconds each', 'Bits each', ...(priced ? ['Price per bit'] : [])]}
+        rows={[{ name: 'All', ...cost }, ...rows].map(({ name, perHour, seconds, bits, pricePerBit }) => [
+          ...[name, perHour === null ? '–' : Math.round(perHour), seconds === null ? '–' : seconds.toFixed(1)],
+          ...[number(bits), ...(priced ? [number(pricePerBit)] : [])],
+        ])}
+      />
     </section>
   );
 }
+
+const biasRow = ({ value, interval }: NonNullable<QualityReport['suggestions']>['difference']) => [
+  ...['Bias of showing it', `${share(value)} (${percents(interval, 0)})`],
+  <span class="quiet">
+    {(interval[0] ?? 0) > 0 ? 'annotators follow what they are shown: hide it' : 'cannot be told from none'}
+  </span>,
+];
 
 /** Whether showing what a model suggests changes what annotators say. */
 function Suggestions({ suggestions }: Pick<QualityReport, 'suggestions'>) {
@@ -271,32 +231,16 @@ function Suggestions({ suggestions }: Pick<QualityReport, 'suggestions'>) {
     <section aria-labelledby="suggestions-title">
       <h2 id="suggestions-title">Suggestions</h2>
       <p class="quiet">How often annotators say what the model suggests, with 95 % intervals.</p>
-      <table>
-        <tbody>
-          {rows.map(([name, { share: value, interval, n }]) => (
-            <tr>
-              <th scope="row">{name}</th>
-              <td>
-                {share(value)} ({percents(interval, 0)})
-              </td>
-              <td class="quiet">{n} judgments</td>
-            </tr>
-          ))}
-          {difference.value !== null && (
-            <tr>
-              <th scope="row">Bias of showing it</th>
-              <td>
-                {share(difference.value)} ({percents(difference.interval, 0)})
-              </td>
-              <td class="quiet">
-                {(difference.interval[0] ?? 0) > 0
-                  ? 'annotators follow what they are shown: hide it'
-                  : 'cannot be told from none'}
-              </td>
-            </tr>
-          )}
-        </tbody>
-      </table>
+      <WideTable
+        label="Table of suggestions"
+        rows={[
+          ...rows.map(([name, { share: value, interval, n }]) => [
+            ...[name, `${share(value)} (${percents(interval, 0)})`],
+            <span class="quiet">{n} judgments</span>,
+          ]),
+          ...(difference.value === null ? [] : [biasRow(difference)]),
+        ]}
+      />
     </section>
   );
 }
@@ -307,22 +251,15 @@ function Coverage({ balance }: Pick<QualityReport, 'balance'>) {
       <h2 id="coverage-title">Coverage</h2>
       <div class="balances">
         {balance.map(({ by, rows }) => (
-          <table>
-            <caption>By {by}</caption>
-            <tbody>
-              {rows.map(({ name, items, answered }) => (
-                <tr>
-                  <th scope="row">{name}</th>
-                  <td>
-                    <progress value={answered} max={items} aria-label={`${answered} of ${items}, ${name}`} />
-                  </td>
-                  <td>
-                    {answered} of {items}
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
+          <WideTable
+            label={`By ${by}`}
+            columns={[`By ${by}`, '', '']}
+            rows={rows.map(({ name, items, answered }) => [
+              name,
+              <progress value={answered} max={items} aria-label={`${answered} of ${items}, ${name}`} />,
+              `${answered} of ${items}`,
+            ])}
+          />
         ))}
       </div>
     </section>

@@ -58,28 +58,15 @@ function Arena({ models, pairs, connected }: Scores) {
           odds of 10 to 1. Each item counts once, however many people judged it. Ties and “both bad” are half a win.
           Gold items are left out. A rank is shared where intervals overlap.
         </p>
-        <WideTable label="Table of models">
-          <thead>
-            <tr>
-              {['Rank', 'Model', 'Score', '95 % interval', 'Wins', '95 % interval', 'Items'].map((title) => (
-                <th scope="col">{title}</th>
-              ))}
-            </tr>
-          </thead>
-          <tbody>
-            {models.map(({ rank, name, score, scoreInterval, winRate, interval, items }) => (
-              <tr>
-                <td>{rank}</td>
-                <th scope="row">{name}</th>
-                <td>{elo(score)}</td>
-                <td class="figure">{eloRange(scoreInterval)}</td>
-                <td>{percent(winRate, 0)}</td>
-                <td class="figure">{percents(interval, 0)}</td>
-                <td>{items}</td>
-              </tr>
-            ))}
-          </tbody>
-        </WideTable>
+        <WideTable
+          label="Table of models"
+          columns={['Rank', 'Model', 'Score', '95 % interval', 'Wins', '95 % interval', 'Items']}
+          headAt={1}
+          rows={models.map(({ rank, name, score, scoreInterval, winRate, interval, items }) => [
+            ...[rank, name, elo(score), <span class="figure">{eloRange(scoreInterval)}</span>],
+            ...[percent(winRate, 0), <span class="figure">{percents(interval, 0)}</span>, items],
+          ])}
+        />
         <button type="button" onClick={copy}>
           Copy as Markdown
         </button>
@@ -87,27 +74,14 @@ function Arena({ models, pairs, connected }: Scores) {
       </section>
       <section aria-labelledby="pairs-title">
         <h2 id="pairs-title">Two by two</h2>
-        <WideTable label="Table of pairs of models">
-          <thead>
-            <tr>
-              {['Models', 'The first wins', '95 % interval', 'Items'].map((title) => (
-                <th scope="col">{title}</th>
-              ))}
-            </tr>
-          </thead>
-          <tbody>
-            {pairs.map(({ names: [one, other], share, interval, items }) => (
-              <tr>
-                <th scope="row">
-                  {one} against {other}
-                </th>
-                <td>{percent(share, 0)}</td>
-                <td class="figure">{percents(interval, 0)}</td>
-                <td>{items}</td>
-              </tr>
-            ))}
-          </tbody>
-        </WideTable>
+        <WideTable
+          label="Table of pairs of models"
+          columns={['Models', 'The first wins', '95 % interval', 'Items']}
+          rows={pairs.map(({ names: [one, other], share, interval, items }) => [
+            ...[`${one} against ${other}`, percent(share, 0)],
+            ...[<span class="figure">{percents(interval, 0)}</span>, items],
+          ])}
+        />
       </section>
     </>
   );

@@ -2,6 +2,7 @@
  * A panel for each metric, grouped by the first word of its name. A metric is loaded when its panel comes into view.
  */
 import { useEffect, useRef, useState } from 'preact/hooks';
+import { Field, Select, Tick } from '../page/fields.tsx';
 import { Chart, type ChartCurve } from './chart.tsx';
 import { loadMetric, type RunDetails } from './data.ts';
 import { type ChangeView, type RunsView, smoothingOf } from './view.ts';
@@ -78,32 +79,14 @@ function Bar({ metrics, view, change }: { metrics: readonly string[]; view: Runs
           }
         />
       </label>
-      <label>
-        X axis{' '}
-        <select
-          value={by}
-          onChange={({ currentTarget: { value } }) => change({ by: value, from: undefined, to: undefined })}
-        >
-          {axes.map(([name, label]) => (
-            <option key={name} value={name}>
-              {label}
-            </option>
-          ))}
-        </select>
-      </label>
-      <label>
-        <input type="checkbox" checked={log} onChange={({ currentTarget: { checked } }) => change({ log: checked })} />{' '}
-        Log scale
-      </label>
-      <label>
-        Metrics{' '}
-        <input
-          type="search"
-          value={find}
-          placeholder="all"
-          onInput={({ currentTarget: { value } }) => change({ find: value })}
-        />
-      </label>
+      <Select
+        label="X axis"
+        value={by}
+        options={Object.fromEntries(axes)}
+        set={(axis) => change({ by: axis, from: undefined, to: undefined })}
+      />
+      <Tick label="Log scale" checked={log} set={(on) => change({ log: on })} />
+      <Field label="Metrics" type="search" value={find} placeholder="all" set={(words) => change({ find: words })} />
       {edge('from', 'From')}
       {edge('to', 'to')}
       {(from !== undefined || to !== undefined) && (

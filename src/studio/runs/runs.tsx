@@ -3,6 +3,8 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { percent } from '../../percent.ts';
 import { api, json } from '../page/api.ts';
 import { ErrorNote } from '../page/error-note.tsx';
+import { Field, Pages } from '../page/fields.tsx';
+import { WideTable } from '../page/parts.tsx';
 import type { ListedRun } from './data.ts';
 import { Machine } from './machine.tsx';
 import { RunPage } from './page.tsx';
@@ -68,15 +70,13 @@ function RunList({ view, change }: { view: RunsView; change: ChangeView }) {
         <Machine />
       </header>
       <div class="bar">
-        <label>
-          Search{' '}
-          <input
-            type="search"
-            value={search}
-            placeholder="name or command"
-            onInput={(event) => change({ search: event.currentTarget.value, page: 0 })}
-          />
-        </label>
+        <Field
+          label="Search"
+          type="search"
+          value={search}
+          placeholder="name or command"
+          set={(words) => change({ search: words, page: 0 })}
+        />
         {picked.length > 0 && (
           <a class="button primary" href={linkTo(...picked)}>
             {picked.length === 1 ? 'Show' : `Compare ${picked.length} runs`}
@@ -99,62 +99,32 @@ function RunList({ view, change }: { view: RunsView; change: ChangeView }) {
         </p>
       )}
       {list && list.runs.length > 0 && (
-        <section class="scroll" aria-label="Runs">
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">
-                  <span class="hidden">Select</span>
-                </th>
-                <th scope="col">Run</th>
-                <th scope="col">Progress</th>
-                <th scope="col">Command</th>
-                <th scope="col">Started</th>
-                <th scope="col">Updated</th>
-                <th scope="col">Seed</th>
-              </tr>
-            </thead>
-            <tbody>
-              {list.runs.map(({ id, name, command, started, changed, seed, running, ...progress }) => (
-                <tr key={id}>
-                  <td>
-                    <input
-                      type="checkbox"
-                      aria-label={`Select ${id}`}
-                      checked={picked.includes(id)}
-                      onChange={(event) => pick(id, event.currentTarget.checked)}
-                    />
-                  </td>
-                  <td class="name">
-                    <a href={linkTo(id)}>{id.replace('~', ' › ')}</a> {running && <span class="running">running</span>}
-                    {!id.includes(name) && <div class="quiet">{name}</div>}
-                  </td>
-                  <td class="when">
-                    <RunProgress id={id} {...progress} />
-                  </td>
-                  <td>{command}</td>
-                  <td class="when">{timeOf(started)}</td>
-                  <td class="when">{ago(changed)}</td>
-                  <td>{seed}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </section>
+        <WideTable
+          label="Runs"
+          columns={[<span class="hidden">Select</span>, 'Run', 'Progress', 'Command', 'Started', 'Updated', 'Seed']}
+          headAt={-1}
+          rows={list.runs.map(({ id, name, command, started, changed, seed, running, ...progress }) => [
+            <input
+              type="checkbox"
+              aria-label={`Select ${id}`}
+              checked={picked.includes(id)}
+              onChange={({ currentTarget: { checked } }) => pick(id, checked)}
+            />,
+            <div class="name">
+              <a href={linkTo(id)}>{id.replace('~', ' › ')}</a> {running && <span class="running">running</span>}
+              {!id.includes(name) && <div class="quiet">{name}</div>}
+            </div>,
+            <div class="when">
+              <RunProgress id={id} {...progress} />
+            </div>,
+            command,
+            <span class="when">{timeOf(started)}</span>,
+            <span class="when">{ago(changed)}</span>,
+            seed,
+          ])}
+        />
       )}
-      {pages > 1 && (
-        <nav class="bar" aria-label="Pages">
-          <button type="button" disabled={page === 0} onClick={() => change({ page: page - 1 })}>
-            Newer
-          </button>
-          <span>
-            Page {page + 1} of {pages}
-          </span>
-          <button type="button" disabled={page + 1 >= pages} onClick={() => change({ page: page + 1 })}>
-            Older
-          </button>
-        </nav>
-      )}
+      <Pages page={page} pages={pages} set={(one) => change({ page: one })} words={['Newer', 'Older']} />
     </main>
   );
 }

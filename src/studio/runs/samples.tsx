@@ -4,6 +4,7 @@ import type { Message } from '../../feedback/judgment.ts';
 import { percent } from '../../percent.ts';
 import { ClipPlayer } from '../page/clips.tsx';
 import { ErrorNote } from '../page/error-note.tsx';
+import { Pages, Select } from '../page/fields.tsx';
 import { Messages } from '../page/item.tsx';
 import { shortNumber } from './chart.tsx';
 import type { RunDetails, RunSample } from './data.ts';
@@ -31,20 +32,19 @@ export function RunSamples({ runs, view, change, version }: Props) {
     <>
       <fieldset class="bar" aria-label="Choice of samples">
         {runs.length > 1 && (
-          <Choice
+          <Select
             label="Run"
             value={run.id}
             options={runs.map(({ id }) => id)}
-            onChange={(of) => change({ of, steps: [], sample: 0 })}
+            set={(of) => change({ of, steps: [], sample: 0 })}
           />
         )}
         {kinds.length > 1 && (
-          <Choice
+          <Select
             label="Kind"
             value={kind}
-            options={kinds}
-            textOf={(one) => `${one} (${run.samples[one]})`}
-            onChange={(one) => change({ kind: one, steps: [], sample: 0 })}
+            options={Object.fromEntries(kinds.map((one) => [one, `${one} (${run.samples[one]})`]))}
+            set={(one) => change({ kind: one, steps: [], sample: 0 })}
           />
         )}
       </fieldset>
@@ -62,28 +62,6 @@ interface SamplesProps {
   version: number;
 }
 
-function Choice({ label, value, options, textOf = (one) => one, onChange }: ChoiceProps) {
-  return (
-    <label>
-      {label}{' '}
-      <select value={value} onChange={({ currentTarget }) => onChange(currentTarget.value)}>
-        {options.map((one) => (
-          <option key={one} value={one}>
-            {textOf(one)}
-          </option>
-        ))}
-      </select>
-    </label>
-  );
-}
-interface ChoiceProps {
-  label: string;
-  value: string | undefined;
-  options: readonly string[];
-  textOf?: (one: string) => string;
-  onChange(one: string): void;
-}
-
 function Completions({ of, view, change, version }: SamplesProps) {
   const { page, error } = useSamples(of, { kind: 'completion', limit: 1 }, version);
   if (error) return <ErrorNote error={error} />;
@@ -94,17 +72,17 @@ function Completions({ of, view, change, version }: SamplesProps) {
   return (
     <>
       <fieldset class="bar" aria-label="Steps to compare">
-        <Choice
+        <Select
           label="Step"
           value={String(first)}
           options={texts}
-          onChange={(step) => change({ steps: [Number(step), second] })}
+          set={(step) => change({ steps: [Number(step), second] })}
         />
-        <Choice
+        <Select
           label="Compare with step"
           value={String(second)}
           options={texts}
-          onChange={(step) => change({ steps: [first, Number(step)] })}
+          set={(step) => change({ steps: [first, Number(step)] })}
         />
       </fieldset>
       <SideBySide of={of} steps={first === second ? [first] : [first, second]} />
@@ -208,28 +186,17 @@ function OneByOne({ of, kind, view, change, version }: SamplesProps & { kind: st
     <>
       <fieldset class="bar" aria-label="Choice of sample">
         {page.steps.length > 1 && (
-          <Choice
+          <Select
             label="Step"
             value={step === undefined ? '' : String(step)}
-            options={['', ...page.steps.map(String)]}
-            textOf={(one) => one || 'all'}
-            onChange={(one) => change({ steps: one === '' ? [] : [Number(one)], sample: 0 })}
+            options={{ '': 'all', ...Object.fromEntries(page.steps.map((one) => [one, String(one)])) }}
+            set={(one) => change({ steps: one === '' ? [] : [Number(one)], sample: 0 })}
           />
         )}
-        <button type="button" disabled={view.sample === 0} onClick={() => change({ sample: view.sample - 1 })}>
-          Previous
-        </button>
-        <span role="status">
-          {page.total === 0 ? 'none' : `${view.sample + 1} of ${page.total}`}
+        <Pages page={view.sample} pages={page.total} set={(one) => change({ sample: one })}>
+          {view.sample + 1} of {page.total}
           {sample?.step !== undefined && `, at step ${sample.step}`}
-        </span>
-        <button
-          type="button"
-          disabled={view.sample + 1 >= page.total}
-          onClick={() => change({ sample: view.sample + 1 })}
-        >
-          Next
-        </button>
+        </Pages>
       </fieldset>
       {sample && (isComparison(sample) ? <Comparison sample={sample} /> : <Plain sample={sample} />)}
       {sample && isComparison(sample) && page.total > 1 && (

@@ -1,4 +1,5 @@
 /** The settings of runs, side by side. */
+import { WideTable } from '../page/parts.tsx';
 import type { RunDetails } from './data.ts';
 
 /** A table of settings. `differing`: only those that are not the same in all runs. */
@@ -23,31 +24,11 @@ export function Settings({ runs, differing = false }: { runs: readonly RunDetail
   );
   if (names.length === 0) return <p class="quiet">All settings are the same.</p>;
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by keyboard
-    <section class="scroll" aria-label="Settings" tabIndex={0}>
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">Setting</th>
-            {runs.map(({ id }) => (
-              <th key={id} scope="col">
-                {id.replace('~', ' › ')}
-              </th>
-            ))}
-          </tr>
-        </thead>
-        <tbody>
-          {names.map((name) => (
-            <tr key={name}>
-              <th scope="row">{name}</th>
-              {columns.map((one) => (
-                <td>{one.get(name) ?? '–'}</td>
-              ))}
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </section>
+    <WideTable
+      label="Settings"
+      columns={['Setting', ...runs.map(({ id }) => id.replace('~', ' › '))]}
+      rows={names.map((name) => [name, ...columns.map((one) => one.get(name) ?? '–')])}
+    />
   );
 }
 

@@ -41,7 +41,7 @@ const over = ({ phase }: RoomView): boolean => phase === 'done' || phase === 'fa
 function Room({ view, gone, project, person }: RoomProps) {
   const [, redraw] = useState(0);
   const queue = useRef<Queue | undefined>(undefined);
-  queue.current ??= createQueue(person, project.name, () => redraw((n) => n + 1));
+  queue.current ??= createQueue(person, project.id, () => redraw((n) => n + 1));
   const ended = over(view);
   const { current, waiting, error } = queue.current.state();
   // new items are fetched at once, not at the queue's next look
@@ -110,7 +110,7 @@ function Room({ view, gone, project, person }: RoomProps) {
               settings={project.settings}
               content={item.item.content}
               shown={item.shown}
-              draft={draftOf(person, project.name, item.item.id)}
+              draft={draftOf(person, project.id, item.item.id)}
               onJudgment={(judgment) => void queue.current!.judge(judgment, project.guidelines.version)}
             />
           </>

@@ -34,6 +34,11 @@ export const de: Words = {
   taskOpen: 'offen',
   openLink: (address) => `${address} in einem anderen Tab öffnen?`,
   difference: 'Unterschiede',
+  scrollTogether: 'Zusammen scrollen',
+  find: 'In den Antworten suchen',
+  found: (here, places) => (places === 0 ? 'nichts' : `${here} von ${places}`),
+  showAll: 'Alles zeigen',
+  showLess: 'Weniger zeigen',
 
   player: 'Wiedergabe',
   play: 'Abspielen',

@@ -38,6 +38,11 @@ export const en = {
   taskOpen: 'not done',
   openLink: (address: string) => `Open ${address} in another tab?`,
   difference: 'Differences',
+  scrollTogether: 'Scroll together',
+  find: 'Find in the responses',
+  found: (here: number, places: number) => (places === 0 ? 'none' : `${here} of ${places}`),
+  showAll: 'Show all',
+  showLess: 'Show less',
 
   player: 'Player',
   play: 'Play',
