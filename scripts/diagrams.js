@@ -46,8 +46,9 @@ function layOut(arrows, edges) {
     const above = edges.filter(({ to }) => to === room).map(({ from }) => rowOf(from) - 1);
     return above.length ? Math.min(...above) : levelOf(room);
   };
-  const rows = [];
-  for (const room of arrows.keys()) (rows[rowOf(room)] ??= []).push({ name: room, room: true, next: [] });
+  const height = 1 + Math.max(...[...arrows.keys()].map(rowOf));
+  const rows = Array.from({ length: height }, () => []);
+  for (const room of arrows.keys()) rows[rowOf(room)].push({ name: room, room: true, next: [] });
   const at = (row, name) => rows[row].find((place) => place.name === name);
   for (const { from, to } of edges) {
     const chain = [at(rowOf(from), from)];
