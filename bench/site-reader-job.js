@@ -1,11 +1,13 @@
 /**
- * A reader of the site's first page, in Node: node site-reader-job.js SEED. Runs the demo's own worker as the page does,
- * with the same engine; a reader answers who prefers the pole upright, and afterwards tilted. Prints what both ended with.
+ * A reader of the site's first page, in Node: node site-reader-job.js SEED [wasm]. Runs the demo's own worker; a reader
+ * answers who prefers the pole upright, and afterwards tilted. Prints what both ended with. The engine is Node's, or with
+ * wasm the page's, which takes four times as long; they differ in rounding.
  */
 import { readFileSync } from 'node:fs';
 import { transform } from 'sucrase';
 
-const seed = Number(process.argv[2]);
+process.env.HEED_THREADS = '1';
+const [seed, engine] = process.argv.slice(2);
 const STEPS = 60_000;
 /** How good a clip is to the reader, by what its text says. */
 const tastes = {
@@ -43,6 +45,7 @@ globalThis.postMessage = (report) => {
 
 const source = readFileSync(new URL('../site/demo/worker.ts', import.meta.url), 'utf8');
 const { code } = transform(source, { transforms: ['typescript'] });
-const found = code.replace(/'(heed\/[a-z]+)'/g, (_, name) => JSON.stringify(import.meta.resolve(name)));
+const own = engine === 'wasm' ? code : code.replace('await startEngine();', '');
+const found = own.replace(/'(heed\/[a-z]+)'/g, (_, name) => JSON.stringify(import.meta.resolve(name)));
 await import(`data:text/javascript,${encodeURIComponent(found)}`);
-hear({ kind: 'start', seed, steps: STEPS });
+hear({ kind: 'start', seed: Number(seed), steps: STEPS });
