@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+// @ts-expect-error the scripts are JavaScript
 import { arrowsOf, drawArchitecture } from '../scripts/diagrams.js';
 
 const config = createRequire(import.meta.url)('../.dependency-cruiser.cjs');
