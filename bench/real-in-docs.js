@@ -3,6 +3,7 @@
  * `<!-- end -->` (see rates-in-docs.js, and test/rates.test.ts, which compares or writes them).
  */
 import { readFileSync } from 'node:fs';
+import { curves } from './curves.js';
 
 const RESAMPLES = 2000;
 
@@ -85,23 +86,6 @@ export function realFigures(trials) {
           ];
         }),
       ),
-    curve: (judged) => {
-      const sizes = [...new Set(trials.flatMap(({ size }) => size ?? []))].sort((a, b) => a - b);
-      const at = (method, size) =>
-        trials.find(
-          (trial) =>
-            trial.method === method && trial.learned === judged && trial.judged === judged && trial.size === size,
-        );
-      const cells = (method) =>
-        [...sizes, undefined].map((size) => {
-          const found = at(method, size);
-          return found ? percent(summed(found.groups).accuracy) : '';
-        });
-      return table(
-        ['Comparisons', ...sizes.map(String), 'all'],
-        ['bag of words', 'head'].map((method) => [method, ...cells(method)]),
-      );
-    },
     /** What a method got right of the arguments, in %, from so many comparisons. */
     at: (method, size) => {
       const found = trials.find((trial) => trial.method === method && trial.size === Number(size));
@@ -113,4 +97,28 @@ export function realFigures(trials) {
       return `${n.toLocaleString('en')} comparisons in ${groups} groups, ${evenCount} of them at matched length`;
     },
   };
+}
+
+/** The share that two methods got right, by the number of comparisons that they learned from: docs/images, as SVG. */
+export function realCurve(trials) {
+  const points = (method) =>
+    trials
+      .filter((trial) => trial.method === method && trial.learned === 'arguments' && trial.judged === 'arguments')
+      .map(({ size, comparisons, groups }) => {
+        const [low, high] = intervalOver(groups).map((share) => 100 * share);
+        return { x: size ?? comparisons, y: 100 * summed(groups).accuracy, low, high };
+      })
+      .sort((a, b) => a.x - b.x);
+  const lines = ['head', 'bag of words'].map((name) => ({ name, points: points(name) }));
+  const said = lines.map(
+    ({ name, points }) => `${name}: ${points.map(({ x, y }) => `${y.toFixed(1)} % of ${x}`).join(', ')}`,
+  );
+  return curves({
+    title: 'Right of held-out comparisons, by the number of comparisons learned',
+    description: `${said.join('; ')}. Bands are 95 % intervals over debates.`,
+    xLabel: 'comparisons learned',
+    yLabel: 'right, in % (bands: 95 % intervals over debates)',
+    range: [64, 88],
+    lines,
+  });
 }

@@ -12,7 +12,7 @@ import { median } from './figures.js';
 import { alternate, jobsOf, path, times } from './sides.js';
 import { webgpu as operations } from './site-webgpu.js';
 
-export const site = { sections: { page, lesson, engine, webgpu } };
+export const site = { sections: { page, readers, writers, lesson, engine, webgpu } };
 
 const types = {
   '.html': 'text/html',
@@ -171,6 +171,40 @@ async function* page({ seeds }) {
     value: `${Math.max(...of('longest')).toFixed(0)} ms`,
     target: '≤ 50 ms',
   };
+}
+
+/** The first page's first demo in Node: readers who prefer the pole upright, then tilted. */
+async function* readers({ seeds }) {
+  const job = jobsOf('./site-reader-job.js');
+  const found = Array.from({ length: seeds }, (_, seed) => job(seed));
+  const share = (good) => `${good.length} of ${seeds}`;
+  const stands = ({ length }) => length >= 400;
+  const leans = ({ upright, tilted }) => tilted.lean >= 2 * upright.lean && tilted.lean >= upright.lean + 1;
+  const said = (name) => found.map((one) => `${Math.round(one[name].length)} at ${one[name].lean.toFixed(1)}°`);
+  yield {
+    name: 'the pole stands',
+    value: share(found.filter(({ upright }) => stands(upright))),
+    note: `steps and mean angle by seed: ${said('upright').join(', ')}`,
+  };
+  yield {
+    name: 'afterwards it stands tilted',
+    value: share(found.filter((one) => stands(one.tilted) && leans(one))),
+    target: '≥ 9 of 10',
+    note: `${said('tilted').join(', ')}; ${median(found.map(({ tilted }) => tilted.answers))} answers of a reader`,
+  };
+}
+
+/** The first page's second demo in Node: readers of three tastes. */
+async function* writers({ pairs }) {
+  const job = jobsOf('./site-writer-job.js');
+  for (const taste of ['praise', 'blame', 'short']) {
+    const found = Array.from({ length: pairs }, (_, seed) => job(taste, seed));
+    yield {
+      name: `a reader who prefers ${taste}`,
+      value: `${found.filter(({ said }) => said.includes('It learned that.')).length} of ${pairs} learned`,
+      note: found.map(({ said, cpu }) => `${said} ${cpu.toFixed(0)} s of a core`).join(' '),
+    };
+  }
 }
 
 async function* engine({ pairs }) {

@@ -26,6 +26,14 @@ it('grpo-reward-function raises what a function rewards', async () => {
   expect(rewards.at(-1)).toBeGreaterThan(rewards[0]);
 });
 
+it('rl-loop raises what its reward counts, and stays near where it began', async () => {
+  const printed = await runExample('rl-loop.ts', { lines: 80 });
+  const rewards = numbers(printed, /reward ([\d.]+)/g);
+  expect(rewards).toHaveLength(12);
+  expect(rewards[11]).toBeGreaterThan(3 * rewards[0] + 0.3);
+  expect(numbers(printed, /distance (-?[\d.]+)/g)[11]).toBeLessThan(2);
+});
+
 it('best-of-n takes the best, and learns them', async () => {
   const printed = await runExample('best-of-n.ts');
   const best = numbers(printed, /best of \d+: (-?[\d.]+)/g);

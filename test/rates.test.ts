@@ -7,7 +7,7 @@ import { readResults } from '../bench/rates.js';
 // @ts-expect-error the benches are JavaScript
 import { figuresOf, withFigures } from '../bench/rates-in-docs.js';
 // @ts-expect-error the benches are JavaScript
-import { readReal, realFigures } from '../bench/real-in-docs.js';
+import { readReal, realCurve, realFigures } from '../bench/real-in-docs.js';
 // @ts-expect-error the benches are JavaScript
 import { strangers } from '../bench/strangers/list.js';
 import { learnOptions } from '../src/control/index.ts';
@@ -21,7 +21,8 @@ import { wilson } from '../src/run/index.ts';
 const root = new URL('../', import.meta.url);
 const heed = { learnOptions, rlOptions, steady, unfamiliarImages, wilson };
 const results = readResults(fileURLToPath(new URL('bench/results/rates.jsonl', root)));
-const real = realFigures(readReal(fileURLToPath(new URL('bench/results/real.jsonl', root))));
+const realTrials = readReal(fileURLToPath(new URL('bench/results/real.jsonl', root)));
+const real = realFigures(realTrials);
 const figures = {
   ...figuresOf(results, heed),
   real: (name: string, ...words: string[]) => real[name](...words),
@@ -40,6 +41,12 @@ it.each(pages)('$page has the figures of the results', ({ path, text }) => {
   // each mark has its end; and a line that starts with a comment would be HTML as a whole
   expect(text.match(/<!-- end -->/g)).toHaveLength(text.match(/<!-- rates:/g)!.length);
   expect(text).not.toMatch(/^<!-- rates:.*-->./m);
+});
+
+it('the curve of a real model is drawn from the results', () => {
+  const path = new URL('docs/images/diagram-real-curve.svg', root);
+  if (process.env.HEED_WRITE_DOCS) writeFileSync(path, realCurve(realTrials));
+  else expect(readFileSync(path, 'utf8'), 'draw it again with HEED_WRITE_DOCS=1').toBe(realCurve(realTrials));
 });
 
 it('the pages that have such figures are known', () => {

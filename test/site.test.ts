@@ -261,6 +261,36 @@ describe('in a browser', async () => {
     await page.context().close();
   });
 
+  it('loads the demo that writes only when it starts, learns from ten choices, and says what became of them', async () => {
+    const page = await open(address);
+    const models: string[] = [];
+    page.on('request', (request) => request.url().includes('.safetensors') && models.push(request.url()));
+    const demo = page.locator('heed-writer');
+    await demo.getByRole('button', { name: 'Start' }).waitFor();
+    expect(models).toEqual([]);
+    await demo.getByRole('button', { name: 'Start' }).click();
+    const reviews = demo.getByRole('group', { name: 'Two reviews' }).locator('q');
+    const said = () => demo.locator('.say').innerText();
+    await demo.getByText(/\(\d+ of 10\)/).waitFor({ timeout: 0 });
+    expect(models).not.toEqual([]);
+    expect(await barriers(page)).toEqual([]);
+    // a reader who prefers the shorter review
+    for (let text = await said(); text.includes(' of 10)'); text = await until(said, (line) => line !== text)) {
+      const [left, right] = await reviews.allInnerTexts();
+      expect(left).not.toBe(right);
+      await page.keyboard.press(left.length < right.length ? 'ArrowLeft' : 'ArrowRight');
+    }
+    await demo
+      .getByText(/^What you chose has [\d.]+ .*, what you rejected [\d.]+\. .* in \d+ of \d+ pairs\./)
+      .waitFor({ timeout: 0 });
+    expect(await demo.getByRole('definition').allInnerTexts()).toEqual([
+      expect.stringMatching(/\w/),
+      expect.stringMatching(/\w/),
+    ]);
+    expect(await barriers(page)).toEqual([]);
+    await page.context().close();
+  });
+
   it('trains a language model in lesson 10, stays responsive, and stops', async () => {
     const page = await open(`${address}course/10-over-optimization.html`, online);
     const figure = page.locator('heed-embedded-world');

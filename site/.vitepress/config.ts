@@ -51,6 +51,7 @@ export default defineConfig({
     },
     // found at once: what Vite finds later reloads the page of whoever writes
     optimizeDeps: {
+      esbuildOptions: { target: 'es2022' }, // ONNX Runtime's module awaits at its top
       include: [
         '@codemirror/commands',
         '@codemirror/lang-javascript',

@@ -120,7 +120,10 @@ async function changeMind(): Promise<void> {
     randomSteps: 0, // the agent can already act
     restarts: 0, // and is not to be forgotten
     schedule: { firstShare: 0.2, rounds: 14, until: 0.8 },
-    reward: { normalize: 'scale', constant: 10, weightDecay: 0 }, // the constant is what standing pays, step by step
+    // the constant is what standing pays, step by step; the decay keeps the rest, what leaning pays, smaller
+    reward: { normalize: 'scale', constant: 30, weightDecay: 1 },
+    // who leans one way drives off the track within some 150 steps: it must look as far ahead, and try leaning both ways
+    ppo: { discount: 0.99, lambda: 0.95, entropyCoefficient: 0.01, advantageFloor: 0.3 },
   });
   const [before, fresh] = [old.save(), learner.save()];
   const { ppo, statistics, environment, experience } = before.state as typeof before.state & { ppo: unknown };

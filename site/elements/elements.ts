@@ -73,19 +73,24 @@ const elements: Record<string, CustomElementConstructor> = {
 for (const [name, element] of Object.entries(elements))
   if (!customElements.get(name)) customElements.define(name, element);
 
-/** The first page's demo defines `<heed-cartpole>` when it loads. */
-const loadDemo = () => import('../demo/heed-cartpole.ts');
-if (lack) {
-  customElements.define(
-    'heed-cartpole',
-    class extends HTMLElement {
-      connectedCallback(): void {
-        this.textContent = lack;
-      }
-    },
-  );
-} else {
-  const look = () => void (document.querySelector('heed-cartpole') && loadDemo());
-  look();
-  new MutationObserver(look).observe(document.body, { childList: true, subtree: true });
+/** The first page's demos define their elements when they load. */
+const demos = {
+  'heed-cartpole': () => import('../demo/heed-cartpole.ts'),
+  'heed-writer': () => import('../demo/heed-writer.ts'),
+};
+for (const [name, load] of Object.entries(demos)) {
+  if (lack) {
+    customElements.define(
+      name,
+      class extends HTMLElement {
+        connectedCallback(): void {
+          this.textContent = lack;
+        }
+      },
+    );
+  } else {
+    const look = () => void (document.querySelector(name) && load());
+    look();
+    new MutationObserver(look).observe(document.body, { childList: true, subtree: true });
+  }
 }

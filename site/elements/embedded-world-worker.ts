@@ -3,26 +3,15 @@
  * and PPO on it, without a price on KL. Gold is the world's true reward; nothing learns from it after the comparisons.
  */
 import { ppo, sft } from 'heed/align';
-import { putFiles, startEngine } from 'heed/browser';
-import { loadModel } from 'heed/lm';
 import { learn, score, type Weights } from '../../course/lessons/06-text-reward-model/solution.ts';
 import { reviewComparisons } from '../../src/align/world/comparisons.ts';
 import { reviewReward } from '../../src/align/world/rewards.ts';
 import { reviewPrompts } from '../../src/data/reviews/demonstrations.ts';
+import { loadEmbeddedModel } from './embedded-model.ts';
 import type { WorldJob, WorldReport } from './embedded-world.ts';
 
 const PASSES = 10;
 const RATE = 0.1;
-
-const files = import.meta.glob<string>(
-  '../../models/reviews-base/{config,generation_config,tokenizer,tokenizer_config}.json',
-  { query: '?url', import: 'default', eager: true },
-);
-const weights = import.meta.glob<string>('../../models/reviews-base/model.safetensors', {
-  query: '?url',
-  import: 'default',
-  eager: true,
-});
 
 const report = (message: WorldReport) => postMessage(message);
 
@@ -32,10 +21,8 @@ addEventListener('message', ({ data }: MessageEvent<WorldJob>) => {
 
 async function run({ comparisons, steps, seed }: WorldJob): Promise<void> {
   report({ stage: 'The engine and the model load …' });
-  await startEngine();
-  await fetchModel('/model');
+  const model = await loadEmbeddedModel();
   const began = performance.now();
-  const model = await loadModel('/model'); // its memory ends with this worker
   report({ stage: 'The model learns to follow prompts from 300 demonstrations …' });
   await sft({ model, demonstrations: 300, steps: 12, evaluations: 0, evaluation: { share: 0 }, seed });
 
@@ -75,16 +62,6 @@ async function run({ comparisons, steps, seed }: WorldJob): Promise<void> {
     report({ step, point: { ...point, kl }, seconds: (performance.now() - began) / 1000 });
   }
   report({ done: true });
-}
-
-/** Puts the embedded model's files where `loadModel` finds them. */
-async function fetchModel(folder: string): Promise<void> {
-  const fetched = Object.entries({ ...files, ...weights }).map(async ([path, url]) => {
-    const response = await fetch(url);
-    if (!response.ok) throw new Error(`${url} is not there: status ${response.status}`);
-    return [path.slice(path.lastIndexOf('/') + 1), await response.arrayBuffer()] as const;
-  });
-  putFiles(folder, Object.fromEntries(await Promise.all(fetched)));
 }
 
 /** The reward model of lesson 6, in standard deviations from the mean of the compared texts. */

@@ -1,4 +1,4 @@
-/** The tables of docs/reference/trainers.md, from the tables of the code. */
+/** The tables of docs/reference/trainers-settings.md, from the tables of the code. */
 import { type TrainerCommand, type TrainerName, trainerNames } from './trainer.ts';
 import { trainers } from './translate.ts';
 
@@ -17,7 +17,7 @@ export function trainerTables(): string {
       const having = trainerNames.filter((name) => trainers[name].tasks[command]);
       const head = having.map((name) => titles[name]);
       return [
-        `### ${command}`,
+        `## ${command}`,
         table([['heed', ...head, 'what differs'], ...settingRows(command, having)]),
         table([['metric', ...head, 'what differs'], ...metricRows(command, having)]),
       ].join('\n\n');

@@ -1,6 +1,6 @@
 /**
  * What heed knows of a trainer that others wrote: which of heed's settings it has, under which names, and which of its
- * metrics are heed's. docs/reference/trainers.md is generated from these tables.
+ * metrics are heed's. docs/reference/trainers-settings.md is generated from these tables.
  */
 import { z } from 'zod';
 

@@ -261,7 +261,7 @@ describe.skipIf(python.status !== 0)('the program of a job (needs Python 3)', ()
 });
 
 it('the page of the trainers has the tables of the code', () => {
-  const page = join(import.meta.dirname, '../../../docs/reference/trainers.md');
+  const page = join(import.meta.dirname, '../../../docs/reference/trainers-settings.md');
   const marks = ['<!-- tables: from src/cluster/trainers, by trainers.test.ts -->', '<!-- end of tables -->'];
   const text = readFileSync(page, 'utf8');
   const [head, rest] = text.split(marks[0]);
