@@ -232,6 +232,10 @@ export function checkNotDisposed({ parameters }: Pick<ModelData, 'parameters'>, 
 
 /** Name of the tiny model that comes with heed. It writes reviews of places. */
 export const embeddedModel = 'reviews-base';
+/** Name of the embedded model that `heed serve` serves: its tokens spell every text, and it knows JSON and tools. */
+export const embeddedChatModel = 'reviews-chat';
+/** Whether a name is that of a model that comes with heed. */
+export const isEmbedded = (name: string): boolean => name === embeddedModel || name === embeddedChatModel;
 
 const GENERATION = 'generation_config.json';
 
@@ -286,13 +290,13 @@ export async function loadOutline(nameOrFolder: string, options: PullOptions = {
 
 /** Checks that a name can be a model's, without loading or fetching anything. @throws HeedError if it cannot. */
 export function checkModelName(nameOrFolder: string): void {
-  if (nameOrFolder !== embeddedModel) placeOf(nameOrFolder);
+  if (!isEmbedded(nameOrFolder)) placeOf(nameOrFolder);
 }
 
 /** The folder or the GGUF file of a model by name. @throws HeedError if there is none. */
 export async function modelFolder(nameOrFolder: string, options: PullOptions = {}): Promise<string> {
-  if (nameOrFolder !== embeddedModel || existsSync(nameOrFolder)) return resolveModel(nameOrFolder, options);
-  return fileURLToPath(broughtFile(`../../models/${embeddedModel}`, import.meta.url));
+  if (!isEmbedded(nameOrFolder) || existsSync(nameOrFolder)) return resolveModel(nameOrFolder, options);
+  return fileURLToPath(broughtFile(`../../models/${nameOrFolder}`, import.meta.url));
 }
 
 /** Whether a folder holds a LoRA adapter (PEFT) instead of a whole model. */

@@ -20,7 +20,7 @@ import { isLoopback } from '../http/hosts.ts';
 import { listen } from '../http/listen.ts';
 import type { RefusalEntry } from '../http/refusals.ts';
 import type { RequestEntry } from '../http/requests.ts';
-import { checkModelName, embeddedModel, loadModel } from '../lm/model.ts';
+import { checkModelName, embeddedChatModel, loadModel } from '../lm/model.ts';
 import type { SpeculateOptions } from '../lm/speculate.ts';
 import { parseOptions } from '../options.ts';
 import { deleteExpired } from './completions/record.ts';
@@ -251,7 +251,7 @@ function sourcesOf({ model, models = {}, upstream }: Pick<ServeInput, 'model' | 
   // a model is loaded when it is first asked for: too late to notice that its folder was misspelled
   for (const [, source] of sources) if (typeof source === 'string') checkModelName(source);
   if (address !== undefined) return { sources, upstream: upstreamUrl(address) };
-  return { sources: sources.length > 0 ? sources : [[embeddedModel, embeddedModel]], upstream: undefined };
+  return { sources: sources.length > 0 ? sources : [[embeddedChatModel, embeddedChatModel]], upstream: undefined };
 }
 
 /**

@@ -8,7 +8,7 @@ import { fileError, writeFileAtomic } from '../../files.ts';
 import { withChatTemplate } from '../../lm/built-in-templates.ts';
 import { isGguf } from '../../lm/gguf/file.ts';
 import { hubName, type PullOptions } from '../../lm/hub.ts';
-import { baseFolder, embeddedModel, modelFolder } from '../../lm/model.ts';
+import { baseFolder, isEmbedded, modelFolder } from '../../lm/model.ts';
 import { loadTokenizer } from '../../lm/tokenizer.ts';
 import { ORDER, TRAINER, type TrainerOrder } from '../job.ts';
 import { trainerRows } from './data.ts';
@@ -93,7 +93,7 @@ function writeRows(path: string, rows: readonly Row[]): void {
 async function inputOf(path: string, job: JobSettings, inputs: Record<string, string>): Promise<string> {
   const name = job.of<string>(path)!;
   if (/^https?:/.test(name)) return name;
-  if (name !== embeddedModel && !existsSync(name)) {
+  if (!isEmbedded(name) && !existsSync(name)) {
     if (name.startsWith('/')) return name;
     const { name: repo, revision } = hubName(name) as { name: string; revision?: string };
     if (revision === undefined || revision === 'main') return repo;
@@ -131,7 +131,7 @@ async function templateOf(
   const named = job.of<string>('chatTemplate');
   if (named !== undefined && existsSync(named)) return readFileSync(named, 'utf8');
   const model = job.of<string>('model')!;
-  const local = model === embeddedModel || existsSync(model);
+  const local = isEmbedded(model) || existsSync(model);
   if (!local) {
     if (named === undefined) return undefined;
     throw new HeedError(`settings.chatTemplate: "${named}" needs the tokenizer of a model on this machine.`, {

@@ -128,21 +128,13 @@ export function promptOf(
   if (tools.length > 0) {
     const template = tokenizer.chatTemplates.tool_use ?? tokenizer.chatTemplate ?? '';
     if (!/\btools\b/.test(template)) {
-      throw new ApiError(
-        400,
-        "The model's chat template has no place for tools. Use a model that was trained with them.",
-        {
-          param: 'tools',
-        },
-      );
+      const message = "The model's chat template has no place for tools. Use a model that was trained with them.";
+      throw new ApiError(400, message, { param: 'tools' });
     }
   }
   const plain = templateMessages(messages);
-  checkTexts(
-    model,
-    plain.map(({ content }) => content as string),
-    'messages',
-  );
+  const texts = plain.map(({ content }) => content as string);
+  checkTexts(model, texts, 'messages');
   return encodeChat(tokenizer, plain, {
     addGenerationPrompt: true,
     ...(tools.length > 0 && { tools }),

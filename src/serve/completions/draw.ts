@@ -135,14 +135,8 @@ export function checkTexts({ tokenizer, config }: LoadedModel, texts: readonly s
   const characters = texts.reduce((sum, text) => sum + text.replace(/\s+/g, ' ').length, 0);
   const least = Math.ceil(characters / longestToken(tokenizer));
   if (least <= config.maxPositions) return;
-  throw new ApiError(
-    400,
-    `"${param}" has more than ${least} tokens, but the model has ${config.maxPositions} positions.`,
-    {
-      param,
-      code: 'context_length_exceeded',
-    },
-  );
+  const message = `"${param}" has more than ${least} tokens, but the model has ${config.maxPositions} positions.`;
+  throw new ApiError(400, message, { param, code: 'context_length_exceeded' });
 }
 
 /**

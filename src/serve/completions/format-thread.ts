@@ -3,8 +3,8 @@ import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { type CarriedError, HeedError, messageOf, revived } from '../../error.ts';
 import { broughtFile } from '../../node.ts';
-import { timeReader } from '../../threads/processor-time.ts';
 import { createFormatEngine, type FormatOrder, type FormatReplies } from './format-engine.ts';
+import { timeReader } from './processor-time.ts';
 
 /** Computes one order after another. */
 export interface FormatThread {

@@ -1,8 +1,8 @@
 /** The thread that format-thread.ts starts. */
 import { parentPort } from 'node:worker_threads';
 import { carried } from '../../error.ts';
-import { ownTimes } from '../../threads/processor-time.ts';
 import { createFormatEngine, type FormatOrder } from './format-engine.ts';
+import { ownTimes } from './processor-time.ts';
 
 const carryOut = createFormatEngine();
 parentPort!.on('message', ({ id, order }: { id: number; order: FormatOrder }) => {

@@ -45,13 +45,8 @@ export async function openFormat(model: LoadedModel, format: CompletionFormat): 
   const text = JSON.stringify(format);
   if (text.length > MOST_BYTES) {
     const size = (text.length / MOST_BYTES).toFixed(1);
-    throw new ApiError(
-      400,
-      `The JSON schema has ${size} MiB: expected at most 1. Let the model write a text, and match it.`,
-      {
-        param: 'response_format',
-      },
-    );
+    const message = `The JSON schema has ${size} MiB: expected at most 1. Let the model write a text, and match it.`;
+    throw new ApiError(400, message, { param: 'response_format' });
   }
   const vocabulary = numberOf(model);
   await makeKnown(vocabulary, model.tokenizer);

@@ -70,12 +70,8 @@ export function storedRoutes(context: ServeContext): Hono<Env> {
         .orderBy('id', direction)
         .limit(limit + 1)
         .execute();
-      return c.json(
-        pageOf(
-          rows.map((row) => chatCompletionOf(completionOf(row))),
-          { limit },
-        ),
-      );
+      const completions = rows.map((row) => chatCompletionOf(completionOf(row)));
+      return c.json(pageOf(completions, { limit }));
     })
     .get('/chat/completions/:id', route({ summary: 'A stored completion', scope: 'chat' }), async (c) =>
       c.json(chatCompletionOf(await storedOf(c.req.param('id'), requestOf(c)))),

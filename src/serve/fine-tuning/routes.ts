@@ -119,13 +119,8 @@ export function fineTuningRoutes(context: ServeContext, jobs: Jobs): Hono<Env> {
       return c.json(pageOf((await jobs.checkpoints(id)).map(checkpointOf), c.req.valid('query')));
     })
     .all('/checkpoints/*', () => {
-      throw new ApiError(
-        404,
-        'There are no permissions of checkpoints here: every key of this server can use its models.',
-        {
-          code: 'unknown_url',
-        },
-      );
+      const message = 'There are no permissions of checkpoints here: every key of this server can use its models.';
+      throw new ApiError(404, message, { code: 'unknown_url' });
     });
 }
 
