@@ -7,6 +7,7 @@ import {
   dirname,
   existsSync,
   fsyncSync,
+  mkdirSync,
   openSync,
   pathToFileURL,
   randomBytes,
@@ -125,6 +126,15 @@ export function readJsonFile(path: string, hint?: string): unknown {
   }
   if (isDeeper(value)) throw new HeedError(`"${path}" is nested more than ${DEEPEST} deep.`, { hint });
   return value;
+}
+
+/** Creates a folder and those above it, where they are not there. @throws HeedError that names it. */
+export function createFolder(path: string, mode?: number): void {
+  try {
+    mkdirSync(path, { recursive: true, mode });
+  } catch (error) {
+    throw fileError(error, 'create', path);
+  }
 }
 
 /** Makes the names in a folder durable: a rename survives a power cut only after this. */

@@ -3,9 +3,9 @@
 import { readSafetensors, type SafetensorsTensor, writeSafetensors } from '../engine/safetensors.ts';
 import { type Box, type Space, sizeOf } from '../env/environment.ts';
 import { checkFormat } from '../file-format.ts';
-import { fileError } from '../files.ts';
+import { createFolder } from '../files.ts';
 import { createArena, importParameters } from '../nn/parameters.ts';
-import { existsSync, join, mkdirSync } from '../node.ts';
+import { existsSync, join } from '../node.ts';
 import { type PlainSpace, plainSpace, spaceOf } from '../rl/policy-snapshot.ts';
 import { fromJson, toJson } from '../run/json.ts';
 import type { InputScale } from './reward/inputs.ts';
@@ -60,11 +60,7 @@ export function saveReward(folder: string, { tensors, observationSpace, actionSp
     observationSpace: plainSpace(observationSpace),
     actionSpace: plainSpace(actionSpace),
   };
-  try {
-    mkdirSync(folder, { recursive: true });
-  } catch (error) {
-    throw fileError(error, 'create', folder);
-  }
+  createFolder(folder);
   writeSafetensors(join(folder, FILE), tensors, { format: FORMAT, reward: toJson(saved, 'the reward') });
 }
 

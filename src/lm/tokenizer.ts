@@ -4,8 +4,8 @@
  */
 
 import { HeedError, messageOf } from '../error.ts';
-import { fileError, isSystemError, writeFileAtomic } from '../files.ts';
-import { join, mkdirSync, readFileSync } from '../node.ts';
+import { createFolder, fileError, isSystemError, writeFileAtomic } from '../files.ts';
+import { join, readFileSync } from '../node.ts';
 import { isGguf } from './gguf/file.ts';
 import { openMetadata } from './gguf/load.ts';
 import { readTokenizer } from './gguf/tokenizer.ts';
@@ -152,11 +152,7 @@ export function loadTokenizer(folder: string): Tokenizer {
 
 /** Writes a tokenizer's files unchanged, each atomically. Returns their names. */
 export function saveTokenizer(folder: string, tokenizer: Tokenizer): string[] {
-  try {
-    mkdirSync(folder, { recursive: true });
-  } catch (error) {
-    throw fileError(error, 'create', folder);
-  }
+  createFolder(folder);
   const files = Object.entries(tokenizer.files);
   for (const [name, text] of files) writeFileAtomic(join(folder, name), text);
   return files.map(([name]) => name);

@@ -7,7 +7,7 @@ import { type Arena, exportParameters } from '../nn/parameters.ts';
 import { random } from '../random.ts';
 import { createEvaluator, type Evaluation } from './evaluate.ts';
 import { createForward } from './forward.ts';
-import { normalizeRows } from './normalize.ts';
+import { normalizeRows, normalizer } from './normalize.ts';
 import { type ActingPolicy, greedyActions, type PolicyNetwork } from './policy.ts';
 import { policyOnnx } from './policy-onnx.ts';
 import { actorOf, type PolicySnapshot, savePolicy } from './policy-snapshot.ts';
@@ -120,12 +120,7 @@ export async function evaluateControlPolicy(
 ): Promise<Evaluation> {
   const { network, parameters } = actorOf(snapshot);
   const { statistics } = snapshot;
-  const prepare = (rows: Float32Array) => {
-    if (!statistics) return rows;
-    const out = new Float32Array(rows.length);
-    normalizeRows(statistics, rows, out);
-    return out;
-  };
+  const prepare = normalizer(statistics);
   const evaluator = createEvaluator(source.batch(episodes), network, parameters, { seed, prepare });
   try {
     return await evaluator.run();

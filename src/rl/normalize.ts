@@ -72,6 +72,16 @@ export function normalizeRows(
   }
 }
 
+/** A function that normalizes rows [n, size] into new memory; without statistics, it returns them as they are. */
+export const normalizer =
+  (statistics: Parameters<typeof normalizeRows>[0] | undefined) =>
+  (rows: Float32Array): Float32Array => {
+    if (!statistics) return rows;
+    const out = new Float32Array(rows.length);
+    normalizeRows(statistics, rows, out);
+    return out;
+  };
+
 /** Divides rewards by the deviation of the discounted return so far, without centering. */
 interface RewardScale {
   statistics: RunningStatistics;

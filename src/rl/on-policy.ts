@@ -12,7 +12,7 @@ import { createCritic } from './forward.ts';
 import {
   createRewardScale,
   createStatistics,
-  normalizeRows,
+  normalizer,
   restoreStatistics,
   type SavedStatistics,
   saveStatistics,
@@ -112,12 +112,7 @@ export function* createOnPolicy<Metrics>(
   const collector = createCollector(environment, actor, { horizon, random: rng.actions, statistics });
   const rewardScale = options.normalizeRewards ? createRewardScale(count) : undefined;
 
-  const prepare = (rows: Float32Array) => {
-    if (!statistics) return rows;
-    const out = new Float32Array(rows.length);
-    normalizeRows(statistics, rows, out);
-    return out;
-  };
+  const prepare = normalizer(statistics);
 
   const advantage = new Float32Array(batch);
   const returns = new Float32Array(batch);

@@ -3,9 +3,9 @@
 import { readSafetensors, type SafetensorsTensor, writeSafetensors } from '../engine/safetensors.ts';
 import { type Box, type Discrete, type Space, sizeOf } from '../env/environment.ts';
 import { checkFormat } from '../file-format.ts';
-import { fileError } from '../files.ts';
+import { createFolder } from '../files.ts';
 import { type Arena, createArena, createParameters, exportParameters, importParameters } from '../nn/parameters.ts';
-import { existsSync, join, mkdirSync } from '../node.ts';
+import { existsSync, join } from '../node.ts';
 import { random } from '../random.ts';
 import { fromJson, toJson } from '../run/json.ts';
 import type { Algorithm } from './agent.ts';
@@ -110,11 +110,7 @@ type Saved = Omit<PolicySnapshot, 'tensors' | 'observationSpace' | 'actionSpace'
 export function savePolicy(folder: string, { tensors, ...description }: PolicySnapshot): void {
   const plain = { ...description, observationSpace: plainSpace(description.observationSpace) };
   const text = toJson({ ...plain, actionSpace: plainSpace(description.actionSpace) }, 'the policy');
-  try {
-    mkdirSync(folder, { recursive: true });
-  } catch (error) {
-    throw fileError(error, 'create', folder);
-  }
+  createFolder(folder);
   writeSafetensors(join(folder, FILE), tensors, { format: FORMAT, policy: text });
 }
 

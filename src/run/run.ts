@@ -13,7 +13,7 @@ import { z } from 'zod';
 import type { SafetensorsTensor } from '../engine/safetensors.ts';
 import { HeedError, messageOf } from '../error.ts';
 import { checkFormat } from '../file-format.ts';
-import { fileError, isSystemError, writeFileAtomic } from '../files.ts';
+import { createFolder, fileError, isSystemError, writeFileAtomic } from '../files.ts';
 import { broughtFile, join, mkdirSync, readdirSync, readFileSync } from '../node.ts';
 import { plugins } from '../plugins.ts';
 import { type RunCheckpoint, readCheckpoint, setAside, tidyCheckpoints, writeCheckpoint } from './checkpoint.ts';
@@ -74,11 +74,7 @@ export function createRun(folder: string | undefined, { name, command, config, s
   const info: RunInfo = { name, command, config, seed, ...own, versions, started: started.toISOString() };
   const text = `${JSON.stringify(JSON.parse(toJson({ format: FORMAT, ...info }, 'the run')), null, 2)}\n`;
   const path = folder === undefined ? newFolder(name, started) : folder;
-  try {
-    mkdirSync(path, { recursive: true });
-  } catch (error) {
-    throw fileError(error, 'create', path);
-  }
+  createFolder(path);
   checkEmpty(path);
   const release = lock(path);
   try {

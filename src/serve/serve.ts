@@ -7,14 +7,14 @@
  * await server.close();
  * ```
  */
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { Hono } from 'hono';
 import { resolvePrecision } from '../engine/precision.ts';
 import { HeedError, messageOf } from '../error.ts';
 import { readRules } from '../feedback/redact.ts';
-import { fileError } from '../files.ts';
+import { createFolder } from '../files.ts';
 import { createUnderWay } from '../http/health.ts';
 import { isLoopback } from '../http/hosts.ts';
 import { listen } from '../http/listen.ts';
@@ -109,11 +109,7 @@ export async function serve(input: ServeInput = {}): Promise<Server> {
   const { onNotice = () => {}, onRequest, onRefusal, ...options } = others;
   const settings = parseOptions(serveSchema, options);
   const { folder, host, port, trustProxy } = settings;
-  try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-  } catch (error) {
-    throw fileError(error, 'create', folder);
-  }
+  createFolder(folder, 0o700);
   const ends: (() => void | Promise<void>)[] = [];
   const closing = new AbortController();
   const underWay = createUnderWay();

@@ -6,9 +6,9 @@
 import { z } from 'zod';
 import type { TextOrMessages } from '../../data/format.ts';
 import { HeedError } from '../../error.ts';
-import { fileError, writeFileAtomic } from '../../files.ts';
+import { createFolder, writeFileAtomic } from '../../files.ts';
 import type { ChatMessage } from '../../lm/render-chat.ts';
-import { existsSync, join, mkdirSync, readFileSync } from '../../node.ts';
+import { existsSync, join, readFileSync } from '../../node.ts';
 import { checkedRewards } from '../reward-functions/call.ts';
 import type { Completion, OpenReward, Scores } from '../reward-functions/reward-function.ts';
 import { createStateScorer, type RewardModel, type ScorerOptions } from '../reward-model/model.ts';
@@ -65,11 +65,7 @@ const methods = {
 
 /** Writes process.json. Call it before writing the model: a folder with a config.json is complete. */
 export function saveStepReading(folder: string, reading: StepReading): void {
-  try {
-    mkdirSync(folder, { recursive: true });
-  } catch (error) {
-    throw fileError(error, 'create', folder);
-  }
+  createFolder(folder);
   writeFileAtomic(join(folder, PROCESS), `${JSON.stringify(reading, null, 2)}\n`);
 }
 

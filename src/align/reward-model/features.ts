@@ -11,12 +11,12 @@
 import { openSafetensors, writeSafetensors } from '../../engine/safetensors.ts';
 import { HeedError } from '../../error.ts';
 import { checkFormat } from '../../file-format.ts';
-import { fileError, isSystemError } from '../../files.ts';
+import { createFolder, fileError, isSystemError } from '../../files.ts';
 import { SCORE } from '../../lm/layout.ts';
 import type { ModelData } from '../../lm/model.ts';
 import { createPackedScorer } from '../../lm/packed-program.ts';
 import type { Example } from '../../lm/packing.ts';
-import { createHash, existsSync, join, mkdirSync, readdirSync } from '../../node.ts';
+import { createHash, existsSync, join, readdirSync } from '../../node.ts';
 import { partsWithin } from '../training/memory.ts';
 import type { Features } from './head-fit.ts';
 import { completionsBatch } from './loss.ts';
@@ -155,11 +155,7 @@ function keepPart(
   width: number,
   keyOfRow: (row: number) => string,
 ): void {
-  try {
-    mkdirSync(folder, { recursive: true });
-  } catch (error) {
-    throw fileError(error, 'create', folder);
-  }
+  createFolder(folder);
   const keys = part.map(keyOfRow).join('');
   const features = new Float32Array(part.length * width);
   for (const [i, row] of part.entries()) features.set(rows.subarray(row * width, (row + 1) * width), i * width);

@@ -10,7 +10,7 @@ import type { RowText } from '../../data/rows.ts';
 import type { Disposables } from '../../disposables.ts';
 import type { Value } from '../../engine/value.ts';
 import { HeedError } from '../../error.ts';
-import { fileError, writeFileAtomic } from '../../files.ts';
+import { createFolder, writeFileAtomic } from '../../files.ts';
 import { classifierParameters, type SaveOptions, scoreSpec } from '../../lm/checkpoint.ts';
 import { SCORE } from '../../lm/layout.ts';
 import {
@@ -26,7 +26,7 @@ import type { Example } from '../../lm/packing.ts';
 import type { Linear } from '../../nn/decoder.ts';
 import { withoutHead } from '../../nn/decoder-config.ts';
 import * as initialize from '../../nn/initialize.ts';
-import { breathe, existsSync, join, mkdirSync, readFileSync, turnIsDue } from '../../node.ts';
+import { breathe, existsSync, join, readFileSync, turnIsDue } from '../../node.ts';
 import { random } from '../../random.ts';
 import { completionTo, encodeCompletion } from '../examples/pairs.ts';
 import { copyOf } from '../training/trainable.ts';
@@ -260,11 +260,7 @@ function withPadding<M extends ModelData>(model: M): M {
 
 /** Writes reward.json, and creates the folder if necessary. */
 export function writeCalibration(folder: string, calibration: Calibration): void {
-  try {
-    mkdirSync(folder, { recursive: true });
-  } catch (error) {
-    throw fileError(error, 'create', folder);
-  }
+  createFolder(folder);
   writeFileAtomic(join(folder, CALIBRATION), `${JSON.stringify(calibration, null, 2)}\n`);
 }
 

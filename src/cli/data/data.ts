@@ -1,5 +1,4 @@
 /** heed data: inspect, check, convert and split datasets; show their tokens. */
-import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import { check } from '../../data/check.ts';
@@ -12,7 +11,7 @@ import { dataFiles } from '../../data/paths.ts';
 import { type BadRow, placeInWords, type Row } from '../../data/row.ts';
 import { type Split, splitDataset, splitSchema, splits } from '../../data/split.ts';
 import { writeDataset } from '../../data/write.ts';
-import { fileError } from '../../files.ts';
+import { createFolder } from '../../files.ts';
 import { resolveModel } from '../../lm/hub.ts';
 import { loadTokenizer } from '../../lm/tokenizer.ts';
 import { percent } from '../../percent.ts';
@@ -156,11 +155,7 @@ function addSplit(command: Command): void {
           hint: 'Give another --out.',
         });
       const found = await splitDataset(sources, options, reading(flags, bad));
-      try {
-        mkdirSync(flags.out, { recursive: true });
-      } catch (error) {
-        throw fileError(error, 'create', flags.out);
-      }
+      createFolder(flags.out);
       const written: Record<string, string> = {};
       for (const name of splits) {
         if (found.rows[name] === 0) {

@@ -1,10 +1,10 @@
 /** heed export: an agent as ONNX; a model, with adapters merged in, as ONNX, GGUF or a Hugging Face folder. */
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import { loadReward } from '../../control/load-reward.ts';
 import { HeedError } from '../../error.ts';
-import { fileError, writeFileAtomic } from '../../files.ts';
+import { createFolder, writeFileAtomic } from '../../files.ts';
 import { readShape } from '../../lm/checkpoint.ts';
 import { exportOnnx } from '../../lm/export.ts';
 import { FLOAT_DTYPES, isFloatDtype } from '../../lm/floats.ts';
@@ -116,14 +116,6 @@ async function exportAgent(run: string, command: 'train' | 'rl', flags: Flags): 
   if (command === 'train') write('reward.onnx', await loadReward(run, { step }));
   output.say(table(files.map((file) => ['written', file])));
   output.result({ files });
-}
-
-function createFolder(folder: string): void {
-  try {
-    mkdirSync(folder, { recursive: true });
-  } catch (error) {
-    throw fileError(error, 'create', folder);
-  }
 }
 
 async function exportModel(model: string, flags: Flags): Promise<void> {

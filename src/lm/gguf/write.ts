@@ -1,7 +1,7 @@
 /** Writes GGUF files, version 3: metadata and tensors whose bytes are made while they are written. */
 import { HeedError } from '../../error.ts';
-import { fileError, writeFileAtomic } from '../../files.ts';
-import { dirname, mkdirSync } from '../../node.ts';
+import { createFolder, writeFileAtomic } from '../../files.ts';
+import { dirname } from '../../node.ts';
 import { type BlockType, blockType } from './blocks.ts';
 import type { MetadataEntries, MetadataEntry } from './metadata.ts';
 
@@ -26,11 +26,7 @@ const LIST = 9;
 
 /** Writes a file, whole or not at all, and its folder if needed. @throws HeedError if the system refuses. */
 export function writeGguf(path: string, metadata: MetadataEntries, tensors: readonly TensorToWrite[]): void {
-  try {
-    mkdirSync(dirname(path), { recursive: true });
-  } catch (error) {
-    throw fileError(error, 'create', dirname(path));
-  }
+  createFolder(dirname(path));
   writeFileAtomic(path, parts(metadata, tensors));
 }
 

@@ -3,7 +3,6 @@
  * model beside the old one as the gate of `heed serve --learn` does.
  */
 import { createHash } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { EncodedPrompt } from '../../align/policies/completion-batches.ts';
 import { drawCompletions } from '../../align/policies/rollouts.ts';
@@ -16,7 +15,7 @@ import { exportRows } from '../../feedback/transfer/export.ts';
 import { importFrom } from '../../feedback/transfer/import-from.ts';
 import { leftOutInWords } from '../../feedback/transfer/left-out-words.ts';
 import type { ImportTool } from '../../feedback/transfer/tools.ts';
-import { fileError, writeFileAtomic } from '../../files.ts';
+import { createFolder, writeFileAtomic } from '../../files.ts';
 import { templatedModel } from '../../lm/built-in-templates.ts';
 import { encodeChat } from '../../lm/chat-template.ts';
 import { createGenerator } from '../../lm/generate.ts';
@@ -103,11 +102,7 @@ export async function improveModel(input: ImproveInput): Promise<Improvement> {
   const method =
     policy.method === 'auto' ? (training.chosen.length >= training.rated.length ? 'dpo' : 'kto') : policy.method;
   limitShares(training, policy.userShare);
-  try {
-    mkdirSync(out, { recursive: true });
-  } catch (error) {
-    throw fileError(error, 'create', out);
-  }
+  createFolder(out);
   const rows = join(out, 'rows.json');
   writeFileAtomic(rows, JSON.stringify({ training, heldOut }));
   onNotice(
