@@ -49,11 +49,13 @@ export function readReal(path) {
   const trials = new Map();
   for (const line of readFileSync(path, 'utf8').split('\n').filter(Boolean)) {
     const { key, ...result } = JSON.parse(line);
-    const { fold: _, ...trial } = key;
+    const { fold, ...trial } = key;
     const name = JSON.stringify(trial);
-    const found = trials.get(name) ?? { ...trial, groups: [], seconds: 0 };
+    const found = trials.get(name) ?? { ...trial, folds: [], groups: [], seconds: 0, most: 0 };
+    found.folds[fold] = result.groups;
     found.groups.push(...result.groups);
     found.seconds += result.seconds;
+    found.most = Math.max(found.most, result.taught); // of its folds, each of which leaves others out
     trials.set(name, found);
   }
   const all = [...trials.values()];
@@ -72,7 +74,11 @@ const table = (head, rows) =>
 
 /** What each mark stands for. `set`: arguments or instructions. */
 export function realFigures(trials) {
-  const whole = (judged) => trials.filter((trial) => trial.judged === judged && trial.size === undefined);
+  // of a GPU there may be some folds only: the tables have what was measured on all
+  const foldCount = Math.max(...trials.map(({ folds }) => folds.length));
+  const isWhole = ({ folds }) => Object.keys(folds).length === foldCount;
+  const whole = (judged) =>
+    trials.filter((trial) => trial.judged === judged && trial.size === undefined && isWhole(trial));
   return {
     table: (judged) =>
       table(
@@ -92,6 +98,17 @@ export function realFigures(trials) {
       if (!found) throw new Error(`no result of ${method} with ${size} comparisons`);
       return percent(summed(found.groups).accuracy);
     },
+    /** What a method got right of one fold of what it learned, in %, and of its pairs at matched length. */
+    fold: (fold, learned, ...method) => {
+      const judged = learned === 'nothing' ? 'arguments' : learned;
+      const found = trials.find(
+        (trial) =>
+          trial.method === method.join(' ') && trial.judged === judged && trial.learned === learned && !trial.size,
+      );
+      if (!found?.folds[fold]) throw new Error(`no result of ${method.join(' ')} on fold ${fold}`);
+      const { accuracy, even } = summed(found.folds[fold]);
+      return `${percent(accuracy)} (${percent(even)})`;
+    },
     pairs: (judged) => {
       const { n, evenCount, groups } = summed(whole(judged)[0].groups);
       return `${n.toLocaleString('en')} comparisons in ${groups} groups, ${evenCount} of them at matched length`;
@@ -104,9 +121,9 @@ export function realCurve(trials) {
   const points = (method) =>
     trials
       .filter((trial) => trial.method === method && trial.learned === 'arguments' && trial.judged === 'arguments')
-      .map(({ size, comparisons, groups }) => {
+      .map(({ most, groups }) => {
         const [low, high] = intervalOver(groups).map((share) => 100 * share);
-        return { x: size ?? comparisons, y: 100 * summed(groups).accuracy, low, high };
+        return { x: most, y: 100 * summed(groups).accuracy, low, high };
       })
       .sort((a, b) => a.x - b.x);
   const lines = ['head', 'bag of words'].map((name) => ({ name, points: points(name) }));
