@@ -24,7 +24,7 @@ const longest = [
 ].map((name) => `test/${name}.test.ts`);
 
 export default class LongestFirst extends BaseSequencer {
-  async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const place = (file: TestSpecification) => {
       const path = relative(this.ctx.config.root, file.moduleId).replaceAll('\\', '/');
       const found = longest.indexOf(path);
