@@ -34,11 +34,19 @@ export async function startStudio(
 
 /**
  * A page that plays clips draws ten frames a second of them and not sixty: a test that waits for a training would spend more
- * of the processor on drawing than the training does.
+ * of the processor on drawing than the training does. What is no loop of frames, such as Preact's effects, comes as ever.
  */
 const FEWER_FRAMES = `
-  window.requestAnimationFrame = (draw) => setTimeout(() => draw(performance.now()), 100);
-  window.cancelAnimationFrame = (request) => clearTimeout(request);`;
+  const [request, cancel] = [requestAnimationFrame.bind(window), cancelAnimationFrame.bind(window)];
+  let drawing = false;
+  const draw = (callback, time) => {
+    drawing = true;
+    try { callback(time); } finally { drawing = false; }
+  };
+  window.requestAnimationFrame = (callback) => drawing
+    ? -setTimeout(() => draw(callback, performance.now()), 100)
+    : request((time) => draw(callback, time));
+  window.cancelAnimationFrame = (id) => (id < 0 ? clearTimeout(-id) : cancel(id));`;
 
 /**
  * A browser for a file's tests, which are passed over where there is none; closed after them. The tests fail if a page did
@@ -63,7 +71,7 @@ export async function ownBrowser(): Promise<{
     async open(address, options) {
       const page = await (await browser!.newContext(options)).newPage();
       page.setDefaultTimeout(240_000);
-      await page.addInitScript(FEWER_FRAMES);
+      await page.addInitScript(`{${FEWER_FRAMES}}`);
       page.on('console', (message) => {
         if (/Content Security Policy/i.test(message.text())) violations.push(`${page.url()}: ${message.text()}`);
       });
