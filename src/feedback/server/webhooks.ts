@@ -12,6 +12,7 @@ import { Hono } from 'hono';
 import { z } from 'zod';
 import { HeedError, messageOf } from '../../error.ts';
 import { HttpError } from '../../http/errors.ts';
+import type { Person } from '../people.ts';
 import type { Project } from '../project.ts';
 import { newId, note } from '../store/audit.ts';
 import { atOnce, type Database } from '../store/database.ts';
@@ -235,6 +236,8 @@ export function startWebhooks(
   };
 }
 
+const about = ({ id: project }: Project, { id: person }: Person, url: string) => ({ project, person, detail: { url } });
+
 /** The routes of a project's webhooks, below `/projects`. */
 export function webhookRoutes(database: Database, { allowsPrivate = false }: WebhookOptions) {
   const { query } = database;
@@ -282,25 +285,13 @@ export function webhookRoutes(database: Database, { allowsPrivate = false }: Web
       if (!allowsPrivate && (host === 'localhost' || (isIP(host) && isPrivate(host)))) throw new PrivateAddress(host);
       const [id, secret] = [newId(), `${PREFIX}${randomBytes(32).toString('base64')}`];
       const { judgments, events } = await record.now();
+      const row = { id, project: project.id, url, signingKey: secret, judgments, events, failures: 0, due: 0 };
       await atOnce(query, async (query) => {
-        const row = {
-          id,
-          project: project.id,
-          url,
-          signingKey: secret,
-          judgments,
-          events,
-          failures: 0,
-          due: 0,
-          created: Date.now(),
-        };
-        await query.insertInto('webhooks').values(row).execute();
-        await note(query, {
-          project: project.id,
-          person: context.var.person.id,
-          kind: 'webhook added',
-          detail: { url },
-        });
+        await query
+          .insertInto('webhooks')
+          .values({ ...row, created: Date.now() })
+          .execute();
+        await note(query, { ...about(project, context.var.person, url), kind: 'webhook added' });
       });
       return context.json({ id, secret } satisfies z.output<typeof addedWebhookSchema>, 201);
     })
@@ -310,12 +301,7 @@ export function webhookRoutes(database: Database, { allowsPrivate = false }: Web
       await atOnce(query, async (query) => {
         await query.deleteFrom('deliveries').where('webhook', '=', id).execute();
         await query.deleteFrom('webhooks').where('id', '=', id).execute();
-        await note(query, {
-          project: project.id,
-          person: context.var.person.id,
-          kind: 'webhook removed',
-          detail: { url },
-        });
+        await note(query, { ...about(project, context.var.person, url), kind: 'webhook removed' });
       });
       return context.json({} satisfies z.output<typeof emptySchema>);
     })
