@@ -18,7 +18,7 @@ import { newId, note } from '../store/audit.ts';
 import { atOnce, type Database } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';
 import { body, type Env, type emptySchema, projectOf, requires } from './context.ts';
-import { createRecord, kinds } from './events.ts';
+import { createEventRecord, eventKinds } from './events.ts';
 
 /** Body of the request that adds a webhook. */
 export const newWebhookSchema = z.object({
@@ -166,7 +166,7 @@ export function startWebhooks(
   { allowsPrivate = false, every = 1000, pause = 5000, onError = () => {} }: WebhookOptions = {},
 ): () => Promise<void> {
   const { query } = database;
-  const record = createRecord(database);
+  const record = createEventRecord(database);
   const look = async () => {
     const hooks = await query.selectFrom('webhooks').selectAll().where('due', '<=', Date.now()).execute();
     if (hooks.length === 0) return;
@@ -190,7 +190,7 @@ export function startWebhooks(
       ...judgments.map((data) => ({ type: 'judgment', at: { judgments: data.seq }, time: data.created, data })),
       ...events.flatMap(({ seq, kind, created: time, detailJson, person }) => {
         const data = { ...JSON.parse(detailJson), person };
-        return kind in kinds ? [{ type: kinds[kind].kind, at: { events: seq }, time, data }] : [];
+        return kind in eventKinds ? [{ type: eventKinds[kind].kind, at: { events: seq }, time, data }] : [];
       }),
     ].sort((a, b) => a.time - b.time);
     const sent: z.output<typeof deliverySchema>[] = [];
@@ -241,7 +241,7 @@ const about = ({ id: project }: Project, { id: person }: Person, url: string) =>
 /** The routes of a project's webhooks, below `/projects`. */
 export function webhookRoutes(database: Database, { allowsPrivate = false }: WebhookOptions) {
   const { query } = database;
-  const record = createRecord(database);
+  const record = createEventRecord(database);
   const hookOf = async ({ id }: Project, webhook: string) => {
     const found = await query
       .selectFrom('webhooks')
@@ -267,12 +267,11 @@ export function webhookRoutes(database: Database, { allowsPrivate = false }: Web
         .where('project', '=', id)
         .orderBy('created', 'desc')
         .execute();
-      const listed = hooks.map(({ id, url, created, failures, due }) => ({
-        ...{ id, url, created, failures, due },
-        deliveries: sent.flatMap(({ webhook, created, event, status, error }) =>
-          webhook === id ? [{ created, event, status, error }] : [],
-        ),
-      }));
+      const listed = hooks.map(({ id, url, created, failures, due }) => {
+        const own = sent.filter(({ webhook }) => webhook === id);
+        const deliveries = own.map(({ created, event, status, error }) => ({ created, event, status, error }));
+        return { id, url, created, failures, due, deliveries };
+      });
       return context.json(listed satisfies z.output<typeof webhooksSchema>);
     })
     .post('/:project/webhooks', requires('owner', 'admin'), body(newWebhookSchema), async (context) => {
