@@ -6,9 +6,12 @@ import {
   addPerson,
   createProject,
   type Database,
+  findProject,
   joinProjects,
   openDatabase,
+  renameProject,
 } from '../src/feedback/index.ts';
+import { eventually } from './support/eventually.ts';
 import { ownFolder } from './support/heed.ts';
 import { barriers, looks, ownBrowser, startStudio, until } from './support/studio.ts';
 
@@ -101,6 +104,21 @@ describe('signing out', () => {
     const signOut = () => page.getByRole('button', { name: 'Sign out' }).click();
     return { page, kept, signOut };
   };
+
+  it('sends the judgments that wait to a project that was renamed meanwhile', async () => {
+    const { page, kept } = await begin('dora');
+    await page.route('**/judgments', (route) => route.abort());
+    await page.keyboard.press('1');
+    await page.keyboard.press('2');
+    await page.getByText('cannot be reached').waitFor();
+    const { id } = await findProject(database, 'of dora');
+    await renameProject(database, await findProject(database, id), 'renamed', null);
+    await page.reload();
+    await page.unroute('**/judgments');
+    await eventually(async () => expect(await kept()).toEqual([]));
+    const stored = await database.query.selectFrom('judgments').select('kind').where('project', '=', id).execute();
+    expect(stored).toHaveLength(2);
+  });
 
   it('sends the judgments that wait first, and leaves nothing of them in the browser', async () => {
     const { page, kept, signOut } = await begin('cleo');

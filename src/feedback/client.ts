@@ -1,5 +1,6 @@
 /** A client of a studio for scripts, by a person's token or API key. */
 import { type ClientResponse, hc } from 'hono/client';
+import type { z } from 'zod';
 import { HeedError, messageOf } from '../error.ts';
 import type { SettingsChanges } from './change-settings.ts';
 import type { DeletionReceipt } from './forget.ts';
@@ -19,6 +20,7 @@ import type { RetentionResult, RetentionRule, RetentionSettings } from './retent
 import type { KeyScope, PersonRole } from './roles.ts';
 import type { AssignedItem, JudgmentReceipt, ProjectDetails, ProjectSummary } from './server/projects.ts';
 import type { Api } from './server/studio-server.ts';
+import type { importFromSchema } from './server/transfer.ts';
 import type { ListedSession } from './sessions.ts';
 import type { AuditEntry } from './store/audit.ts';
 import type { AuditCheck } from './store/verify-audit.ts';
@@ -185,28 +187,9 @@ export function createClient({ url, token }: { url: string; token: string }) {
     /** Moves data of another tool in; `dryRun` only says what would come in. */
     importFrom: (
       from: ImportTool,
-      data: {
-        project: string;
-        files: readonly { name: string; text: string }[];
-        users?: Readonly<Record<string, string>>;
-        prompt?: readonly string[];
-        options?: readonly string[];
-        annotator?: string;
-        dryRun?: boolean;
-        onBadRow?: 'error' | 'skip';
-      },
+      data: Omit<z.input<typeof importFromSchema>, 'from'>,
     ): Promise<{ projects: ImportedProject[]; notices: string[] }> =>
-      json(
-        api.import.$post({
-          json: {
-            ...data,
-            from,
-            files: [...data.files],
-            prompt: data.prompt && [...data.prompt],
-            options: data.options && [...data.options],
-          },
-        }),
-      ),
+      json(api.import.$post({ json: { ...data, from } })),
     /** Returns a project as another tool loads it, in a ZIP archive. */
     exportTo: async (name: string, to: ExportTool): Promise<Uint8Array> => {
       const response = await project.transfer.$get({ ...inProject(name), query: { to } });

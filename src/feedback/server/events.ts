@@ -27,7 +27,7 @@ const BATCH = 500;
 export const eventsSchema = z.object({ project: z.string().max(200).describe('name of the project') });
 
 /** The events of the audit log that listeners get, and the role they take. */
-export const kinds: Record<string, { kind: string; role: PersonRole }> = {
+export const eventKinds: Record<string, { kind: string; role: PersonRole }> = {
   'items added': { kind: 'items', role: 'annotator' },
   'settings changed': { kind: 'settings', role: 'annotator' },
   'guidelines written': { kind: 'guidelines', role: 'annotator' },
@@ -40,7 +40,7 @@ export const kinds: Record<string, { kind: string; role: PersonRole }> = {
  * were. With an id as Last-Event-ID, the stream begins after that event; without one it begins with `open`.
  */
 export function eventRoutes(database: Database, authenticate: Authenticate) {
-  const record = createRecord(database);
+  const record = createEventRecord(database);
   return new Hono<Env>().get('/', requires('annotator'), query(eventsSchema), async (context) => {
     const { id: project } = await projectOf(database, context.req.valid('query').project, context.var.person);
     const last = /^(\d{1,15}),(\d{1,15})$/.exec(context.req.header('last-event-id') ?? '');
@@ -71,7 +71,7 @@ export function eventRoutes(database: Database, authenticate: Authenticate) {
             await send('judgments', { count: judgments.length });
           }
           for (const { seq, kind, person, detailJson } of events) {
-            const listed = kinds[kind];
+            const listed = eventKinds[kind];
             if (!listed || !mayAs(role, listed.role)) continue;
             at = { judgments: next.judgments, events: seq };
             const by = mayAs(role, 'reviewer') ? { person } : {};
@@ -94,7 +94,7 @@ export function eventRoutes(database: Database, authenticate: Authenticate) {
 }
 
 /** The record as all listeners of a process read it. However many there are, the store is read once. */
-export function createRecord({ query, kind }: Database) {
+export function createEventRecord({ query, kind }: Database) {
   let looked: { at: number; ends: Promise<Ends> } | undefined;
   let before: Seen | undefined;
   let settled: Position = { judgments: 0, events: 0 };

@@ -86,7 +86,7 @@ describe.each(kinds)('%s', (kind, address) => {
   };
   const listed = async () => (await call('GET', '')).body as unknown as Listed[];
   const judge = async (count: number) => {
-    const { person } = await addPerson(database, `ada ${count}`);
+    const { person } = await addPerson(database, `Ädä ${count}`);
     const options = ['a', 'b'].map((text) => ({ kind: 'text' as const, text }));
     await addItems(
       database,

@@ -12,12 +12,13 @@ import { Hono } from 'hono';
 import { z } from 'zod';
 import { HeedError, messageOf } from '../../error.ts';
 import { HttpError } from '../../http/errors.ts';
+import type { Person } from '../people.ts';
 import type { Project } from '../project.ts';
 import { newId, note } from '../store/audit.ts';
 import { atOnce, type Database } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';
 import { body, type Env, type emptySchema, projectOf, requires } from './context.ts';
-import { createRecord, kinds } from './events.ts';
+import { createEventRecord, eventKinds } from './events.ts';
 
 /** Body of the request that adds a webhook. */
 export const newWebhookSchema = z.object({
@@ -165,7 +166,7 @@ export function startWebhooks(
   { allowsPrivate = false, every = 1000, pause = 5000, onError = () => {} }: WebhookOptions = {},
 ): () => Promise<void> {
   const { query } = database;
-  const record = createRecord(database);
+  const record = createEventRecord(database);
   const look = async () => {
     const hooks = await query.selectFrom('webhooks').selectAll().where('due', '<=', Date.now()).execute();
     if (hooks.length === 0) return;
@@ -189,7 +190,7 @@ export function startWebhooks(
       ...judgments.map((data) => ({ type: 'judgment', at: { judgments: data.seq }, time: data.created, data })),
       ...events.flatMap(({ seq, kind, created: time, detailJson, person }) => {
         const data = { ...JSON.parse(detailJson), person };
-        return kind in kinds ? [{ type: kinds[kind].kind, at: { events: seq }, time, data }] : [];
+        return kind in eventKinds ? [{ type: eventKinds[kind].kind, at: { events: seq }, time, data }] : [];
       }),
     ].sort((a, b) => a.time - b.time);
     const sent: z.output<typeof deliverySchema>[] = [];
@@ -235,10 +236,12 @@ export function startWebhooks(
   };
 }
 
+const about = ({ id: project }: Project, { id: person }: Person, url: string) => ({ project, person, detail: { url } });
+
 /** The routes of a project's webhooks, below `/projects`. */
 export function webhookRoutes(database: Database, { allowsPrivate = false }: WebhookOptions) {
   const { query } = database;
-  const record = createRecord(database);
+  const record = createEventRecord(database);
   const hookOf = async ({ id }: Project, webhook: string) => {
     const found = await query
       .selectFrom('webhooks')
@@ -264,12 +267,11 @@ export function webhookRoutes(database: Database, { allowsPrivate = false }: Web
         .where('project', '=', id)
         .orderBy('created', 'desc')
         .execute();
-      const listed = hooks.map(({ id, url, created, failures, due }) => ({
-        ...{ id, url, created, failures, due },
-        deliveries: sent.flatMap(({ webhook, created, event, status, error }) =>
-          webhook === id ? [{ created, event, status, error }] : [],
-        ),
-      }));
+      const listed = hooks.map(({ id, url, created, failures, due }) => {
+        const own = sent.filter(({ webhook }) => webhook === id);
+        const deliveries = own.map(({ created, event, status, error }) => ({ created, event, status, error }));
+        return { id, url, created, failures, due, deliveries };
+      });
       return context.json(listed satisfies z.output<typeof webhooksSchema>);
     })
     .post('/:project/webhooks', requires('owner', 'admin'), body(newWebhookSchema), async (context) => {
@@ -282,25 +284,13 @@ export function webhookRoutes(database: Database, { allowsPrivate = false }: Web
       if (!allowsPrivate && (host === 'localhost' || (isIP(host) && isPrivate(host)))) throw new PrivateAddress(host);
       const [id, secret] = [newId(), `${PREFIX}${randomBytes(32).toString('base64')}`];
       const { judgments, events } = await record.now();
+      const row = { id, project: project.id, url, signingKey: secret, judgments, events, failures: 0, due: 0 };
       await atOnce(query, async (query) => {
-        const row = {
-          id,
-          project: project.id,
-          url,
-          signingKey: secret,
-          judgments,
-          events,
-          failures: 0,
-          due: 0,
-          created: Date.now(),
-        };
-        await query.insertInto('webhooks').values(row).execute();
-        await note(query, {
-          project: project.id,
-          person: context.var.person.id,
-          kind: 'webhook added',
-          detail: { url },
-        });
+        await query
+          .insertInto('webhooks')
+          .values({ ...row, created: Date.now() })
+          .execute();
+        await note(query, { ...about(project, context.var.person, url), kind: 'webhook added' });
       });
       return context.json({ id, secret } satisfies z.output<typeof addedWebhookSchema>, 201);
     })
@@ -310,12 +300,7 @@ export function webhookRoutes(database: Database, { allowsPrivate = false }: Web
       await atOnce(query, async (query) => {
         await query.deleteFrom('deliveries').where('webhook', '=', id).execute();
         await query.deleteFrom('webhooks').where('id', '=', id).execute();
-        await note(query, {
-          project: project.id,
-          person: context.var.person.id,
-          kind: 'webhook removed',
-          detail: { url },
-        });
+        await note(query, { ...about(project, context.var.person, url), kind: 'webhook removed' });
       });
       return context.json({} satisfies z.output<typeof emptySchema>);
     })

@@ -1,9 +1,10 @@
 /** One run, or several compared: their curves, samples and settings, updated as they grow. */
 import { useEffect, useState } from 'preact/hooks';
 import { ErrorNote } from '../page/error-note.tsx';
+import { useResource } from '../page/load.tsx';
 import { colorOf } from './chart.tsx';
 import { Curves } from './curves.tsx';
-import { followRuns, loadRun, loadSamples, ofRun, type RunDetails, type RunSample, runApi } from './data.ts';
+import { followRuns, loadRun, loadSamples, ofRun, type RunDetails, runApi } from './data.ts';
 import { RunSamples } from './samples.tsx';
 import { Settings } from './settings.tsx';
 import { Spreads } from './spread.tsx';
@@ -131,14 +132,8 @@ function useRuns(ids: readonly string[]) {
 }
 
 function Alerts({ id, count, several }: { id: string; count: number; several: boolean }) {
-  const [alerts, setAlerts] = useState<RunSample[]>([]);
-  useEffect(() => {
-    const offset = Math.max(0, count - 20);
-    loadSamples(id, { kind: 'alert', offset, limit: 20 }).then(
-      ({ samples }) => setAlerts(samples.reverse()),
-      () => {},
-    );
-  }, [id, count]);
+  const offset = Math.max(0, count - 20);
+  const { value } = useResource(() => loadSamples(id, { kind: 'alert', offset, limit: 20 }), id, count);
   return (
     <details class="alerts" open>
       <summary>
@@ -146,7 +141,7 @@ function Alerts({ id, count, several }: { id: string; count: number; several: bo
         {several && ` of ${id}`}
       </summary>
       <ul>
-        {alerts.map(({ step, text }) => (
+        {value?.samples.toReversed().map(({ step, text }) => (
           <li>
             Step {step}: {String(text)}
           </li>

@@ -1,26 +1,21 @@
 /** Distributions of a run's numbers over its steps: one column for each step, darker where there are more values. */
-import { useEffect, useState } from 'preact/hooks';
 import { json } from '../page/api.ts';
-import { ErrorNote } from '../page/error-note.tsx';
+import { Loaded, useResource } from '../page/load.tsx';
 import { colorOf, shortNumber } from './chart.tsx';
 import { ofRun, type RunDetails, runApi, type Spread } from './data.ts';
 
 /** The tab of histograms. */
 export function Spreads({ runs, version }: { runs: readonly RunDetails[]; version: number }) {
-  const [spreads, setSpreads] = useState<Spread[]>();
-  const [error, setError] = useState<Error>();
-  useEffect(() => {
-    let here = true;
-    Promise.all(runs.map(({ id }) => json(runApi.spread.$get(ofRun(id))))).then(
-      (loaded) => here && setSpreads(loaded),
-      (failure) => here && setError(failure),
-    );
-    return () => {
-      here = false;
-    };
-  }, [runs.map(({ id }) => id).join(), version]);
-  if (error) return <ErrorNote error={error} />;
-  if (!spreads) return <p class="quiet">Loading…</p>;
+  const ids = runs.map(({ id }) => id);
+  const loaded = useResource<Spread[]>(
+    () => Promise.all(ids.map((id) => json(runApi.spread.$get(ofRun(id))))),
+    ids.join(),
+    version,
+  );
+  return <Loaded of={loaded}>{(spreads) => <SpreadsOf runs={runs} spreads={spreads} />}</Loaded>;
+}
+
+function SpreadsOf({ runs, spreads }: { runs: readonly RunDetails[]; spreads: readonly Spread[] }) {
   const names = [...new Set(spreads.flatMap(({ of }) => Object.keys(of)))];
   if (names.length === 0) return <p class="quiet">This run has no numbers to show here.</p>;
   return (

@@ -1,22 +1,11 @@
 /** Loading a run's samples, and samples of two clips. */
-import { useEffect, useState } from 'preact/hooks';
 import type { ClipView } from '../page/clips.tsx';
+import { useResource } from '../page/load.tsx';
 import { loadSamples, type RunSample, type SampleQuery } from './data.ts';
 
 /** Loads samples of a run, and again when `version` changes. */
 export function useSamples(of: string, query: SampleQuery, version: number) {
-  const [page, setPage] = useState<Awaited<ReturnType<typeof loadSamples>>>();
-  const [error, setError] = useState<Error>();
-  useEffect(() => {
-    let here = true;
-    loadSamples(of, query).then(
-      (samples) => here && setPage(samples),
-      (failure) => here && setError(failure),
-    );
-    return () => {
-      here = false;
-    };
-  }, [of, JSON.stringify(query), version]);
+  const { value: page, error } = useResource(() => loadSamples(of, query), of, JSON.stringify(query), version);
   return { page, error };
 }
 

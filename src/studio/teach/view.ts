@@ -3,6 +3,7 @@ import { useEffect, useState } from 'preact/hooks';
 import type { RoomPlay } from '../../feedback/room.ts';
 import type { RoomView } from '../../feedback/server/rooms.ts';
 import { api, inProject, json, RefusedCall } from '../page/api.ts';
+import { useResource } from '../page/load.tsx';
 
 /** The routes of a room. */
 export const roomApi = api.rooms[':project'];
@@ -41,19 +42,9 @@ export function useRoom(project: string): LiveRoom {
 
 /** The latest play of a room. */
 export function usePlay(project: string, id: number | undefined): RoomPlay | undefined {
-  const [play, setPlay] = useState<RoomPlay>();
-  useEffect(() => {
-    if (id === undefined) return undefined;
-    let current = true;
-    json(roomApi.play.$get(inProject(project))).then(
-      (value) => current && setPlay(value),
-      () => {}, // the next one comes soon
-    );
-    return () => {
-      current = false;
-    };
-  }, [project, id]);
-  return play;
+  // one that cannot be loaded is left out: the next one comes soon
+  const load = async () => (id === undefined ? undefined : await json(roomApi.play.$get(inProject(project))));
+  return useResource(load, project, id).value;
 }
 
 const count = (n: number, one: string, many = `${one}s`): string =>
