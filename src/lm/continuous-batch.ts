@@ -191,6 +191,61 @@ export interface Batch {
   retire(): Sequence[];
 }
 
+/** What a processor and the choice of a token see of a sequence. */
+const contextOf = ({ tokens, length, prompt, options: { ends = [] } }: Sequence) => ({
+  tokens: tokens.subarray(0, length),
+  generated: length - prompt,
+  ends,
+});
+/** Lets processors begin before the logits are there. */
+const prepare = (sequences: readonly Sequence[]) =>
+  Promise.all(sequences.map((sequence) => sequence.options.processor?.prepare?.(contextOf(sequence))));
+
+/** The next token of a sequence, from a row of a step's logits; none if it fails. */
+function nextOf(
+  vocabularySize: number,
+  sequence: Sequence,
+  { logits, logSumExp }: CachedStep,
+  row: number,
+  guess?: Guess,
+): NextToken[] {
+  const { tokens, length, prompt, completion, settings, options } = sequence;
+  const { ends = [], tokenizer, stream = false, processor, topLogprobs = 0 } = options;
+  const mine = logits.subarray(row * vocabularySize, (row + 1) * vocabularySize);
+  const context = contextOf(sequence);
+  sequence.cached = length;
+  try {
+    const choice = chooseToken(mine, settings, context, sequence.draws, logSumExp[row], processor, guess);
+    const { token: id, logprob, processedLogprob } = choice;
+    tokens[sequence.length++] = id;
+    completion.ids.push(id);
+    completion.logprobs.push(logprob);
+    completion.processedLogprobs.push(processedLogprob);
+    const isEnd = ends.includes(id);
+    let text = isEnd ? '' : sequence.text?.push(id);
+    if (isEnd) completion.finish = 'eos';
+    else if (sequence.text?.stopped) completion.finish = 'stop';
+    sequence.ended = completion.finish !== 'length' || sequence.length === tokens.length;
+    if (sequence.ended) {
+      if (sequence.text) text += sequence.text.end();
+      const ids = isEnd ? completion.ids.slice(0, -1) : completion.ids;
+      completion.text =
+        sequence.text?.text ?? (tokenizer && decodeCompletion(tokenizer, Array.from(tokens.subarray(0, prompt)), ids));
+    }
+    const { index } = completion;
+    const token: GeneratedToken = { index, id, logprob, processedLogprob, text: stream ? text : undefined };
+    if (topLogprobs > 0) {
+      token.top = likeliest(mine, topLogprobs).map((id) => ({ id, logprob: mine[id] - logSumExp[row] }));
+    }
+    return [{ sequence, token }];
+  } catch (failure) {
+    // its neighbors go on
+    sequence.failure = failure;
+    sequence.ended = true;
+    return [];
+  }
+}
+
 /**
  * `size` is the number of parameters, `most` the cached tokens of the longest sequence that may come. While a sequence is
  * alone, `guesser` guesses its next tokens.
@@ -203,6 +258,8 @@ export function createContinuousBatch(
   guesser?: Guesser,
 ): Batch {
   const run = createRunner(size);
+  const choose = (sequence: Sequence, step: CachedStep, row: number, guess?: Guess) =>
+    nextOf(config.vocabularySize, sequence, step, row, guess);
   const active: Sequence[] = [];
   let reading: Sequence | undefined;
 
@@ -216,55 +273,6 @@ export function createContinuousBatch(
     completion.speculation.passes++;
     completion.speculation.guessed += guessed;
     completion.speculation.accepted += accepted;
-  };
-
-  const contextOf = ({ tokens, length, prompt, options: { ends = [] } }: Sequence) => ({
-    tokens: tokens.subarray(0, length),
-    generated: length - prompt,
-    ends,
-  });
-  /** Lets processors begin before the logits are there. */
-  const prepare = (sequences: readonly Sequence[]) =>
-    Promise.all(sequences.map((sequence) => sequence.options.processor?.prepare?.(contextOf(sequence))));
-
-  const choose = (sequence: Sequence, { logits, logSumExp }: CachedStep, row: number, guess?: Guess): NextToken[] => {
-    const { vocabularySize } = config;
-    const { tokens, length, prompt, completion, settings, options } = sequence;
-    const { ends = [], tokenizer, stream = false, processor, topLogprobs = 0 } = options;
-    const mine = logits.subarray(row * vocabularySize, (row + 1) * vocabularySize);
-    const context = contextOf(sequence);
-    sequence.cached = length;
-    try {
-      const choice = chooseToken(mine, settings, context, sequence.draws, logSumExp[row], processor, guess);
-      const { token: id, logprob, processedLogprob } = choice;
-      tokens[sequence.length++] = id;
-      completion.ids.push(id);
-      completion.logprobs.push(logprob);
-      completion.processedLogprobs.push(processedLogprob);
-      const isEnd = ends.includes(id);
-      let text = isEnd ? '' : sequence.text?.push(id);
-      if (isEnd) completion.finish = 'eos';
-      else if (sequence.text?.stopped) completion.finish = 'stop';
-      sequence.ended = completion.finish !== 'length' || sequence.length === tokens.length;
-      if (sequence.ended) {
-        if (sequence.text) text += sequence.text.end();
-        const ids = isEnd ? completion.ids.slice(0, -1) : completion.ids;
-        completion.text =
-          sequence.text?.text ??
-          (tokenizer && decodeCompletion(tokenizer, Array.from(tokens.subarray(0, prompt)), ids));
-      }
-      const { index } = completion;
-      const token: GeneratedToken = { index, id, logprob, processedLogprob, text: stream ? text : undefined };
-      if (topLogprobs > 0) {
-        token.top = likeliest(mine, topLogprobs).map((id) => ({ id, logprob: mine[id] - logSumExp[row] }));
-      }
-      return [{ sequence, token }];
-    } catch (failure) {
-      // its neighbors go on
-      sequence.failure = failure;
-      sequence.ended = true;
-      return [];
-    }
   };
 
   const admitGroup = async (group: readonly Sequence[]): Promise<NextToken[]> => {
