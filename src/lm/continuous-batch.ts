@@ -246,6 +246,14 @@ function nextOf(
   }
 }
 
+/** Counts a pass over a sequence, its guesses and those that were right. */
+function countPass({ completion }: Sequence, guessed = 0, accepted = 0): void {
+  completion.speculation ??= { passes: 0, guessed: 0, accepted: 0 };
+  completion.speculation.passes++;
+  completion.speculation.guessed += guessed;
+  completion.speculation.accepted += accepted;
+}
+
 /**
  * `size` is the number of parameters, `most` the cached tokens of the longest sequence that may come. While a sequence is
  * alone, `guesser` guesses its next tokens.
@@ -266,14 +274,6 @@ export function createContinuousBatch(
   const cached = () => [...active, ...(reading ? [reading] : [])].map(({ cached }) => cached);
   const longest = () => active.reduce((most, { length }) => Math.max(most, length), reading?.length ?? 0);
   const reserve = (count: number, length: number) => rows.reserve(count, Math.max(length, longest()), most, cached());
-
-  const countPass = ({ completion }: Sequence, guessed = 0, accepted = 0) => {
-    if (!guesser) return;
-    completion.speculation ??= { passes: 0, guessed: 0, accepted: 0 };
-    completion.speculation.passes++;
-    completion.speculation.guessed += guessed;
-    completion.speculation.accepted += accepted;
-  };
 
   const admitGroup = async (group: readonly Sequence[]): Promise<NextToken[]> => {
     const time = Math.max(...group.map(({ length }) => length));
@@ -300,7 +300,7 @@ export function createContinuousBatch(
     });
     active.push(...read, ...copied);
     return [...read, ...copied].flatMap((sequence, i) => {
-      countPass(sequence);
+      if (guesser) countPass(sequence);
       return choose(sequence, step, i < read.length ? i : sources[i - read.length]);
     });
   };
@@ -376,7 +376,7 @@ export function createContinuousBatch(
       await prepare([sequence]);
       reading = undefined;
       active.push(sequence);
-      countPass(sequence);
+      if (guesser) countPass(sequence);
       return choose(sequence, step, 0);
     },
     async advance() {
@@ -391,7 +391,7 @@ export function createContinuousBatch(
       await run(step, active.length);
       await prepared;
       return active.flatMap((sequence, row) => {
-        countPass(sequence);
+        if (guesser) countPass(sequence);
         return choose(sequence, step, row);
       });
     },
