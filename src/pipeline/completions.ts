@@ -5,10 +5,9 @@
 
 import { readPrompts, worldPrompts } from '../align/policies/prompts.ts';
 import { drawCompletions } from '../align/policies/rollouts.ts';
-import { measureReviews } from '../align/policies/setup.ts';
 import type { Completion } from '../align/reward-functions/reward-function.ts';
 import { openSource } from '../align/training/input.ts';
-import { reviewReward } from '../align/world/rewards.ts';
+import { measureReviews, reviewReward } from '../align/world/rewards.ts';
 import { createGenerator } from '../lm/generate.ts';
 import type { PullOptions } from '../lm/hub.ts';
 import { embeddedModel, loadModel } from '../lm/model.ts';

@@ -1,8 +1,5 @@
 /** Opens what the training of a policy needs, by its options: models, reward and prompts. */
 
-import { describeTexts } from '../../data/reviews/describe.ts';
-import { trueReward } from '../../data/reviews/reward.ts';
-import { goodSentences } from '../../data/reviews/sentences.ts';
 import type { PreferenceRow, PromptCompletionRow, PromptRow, UnpairedPreferenceRow } from '../../data/rows.ts';
 import type { Disposables } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
@@ -29,7 +26,7 @@ import {
 } from '../training/input.ts';
 import { createLanguagePolicy, type LanguagePolicy } from '../training/policy.ts';
 import { type ModelResult, trainedModel, trainingOf } from '../training/verb.ts';
-import { reviewPromptIn } from '../world/comparisons.ts';
+import { measureReviews } from '../world/rewards.ts';
 import { type CompletionQueries, createAsking } from './ask-people.ts';
 import { parseBackend } from './backend.ts';
 import { type CompletionLayout, completionLayout, type EncodedPrompt } from './completion-batches.ts';
@@ -221,20 +218,4 @@ async function probesOf({ evaluation, onBadRow }: PolicyTrainingOptions, { token
   if (evaluation.probes === undefined) return [];
   const source = await openSource('evaluation.probes', evaluation.probes, live);
   return readProbes(source, tokenizer, { onBadRow, onNotice: live.onNotice });
-}
-
-/** Metrics of completions of the embedded world's prompts: their true reward, and the quality of their sentences. */
-export function measureReviews(completions: readonly Completion[]): CompletionMeasures {
-  const prompts = completions.map(({ promptText }) => reviewPromptIn(promptText)!);
-  const words = completions.map(({ text }) => text.split(/\s+/).filter(Boolean));
-  const gold = completions.map(({ ended }, i) => trueReward(prompts[i], words[i], ended).total);
-  const good = prompts.flatMap((prompt, i) => goodSentences(prompt, words[i]));
-  const { accepted, distinct2 } = describeTexts(words);
-  const metrics = {
-    'reward/true': gold.reduce((sum, total) => sum + total, 0) / completions.length,
-    'text/accepted': accepted,
-    'text/good': good.filter(Boolean).length / Math.max(1, good.length),
-    'text/distinct2': distinct2,
-  };
-  return { metrics, gold };
 }

@@ -1,6 +1,7 @@
 /** Rewards of the embedded world: the true reward, each of its parts, and the share of good sentences. */
 
 import type { ReviewPrompt } from '../../data/reviews/demonstrations.ts';
+import { describeTexts } from '../../data/reviews/describe.ts';
 import { sentencesOf } from '../../data/reviews/recognize.ts';
 import { type RewardParts, trueReward } from '../../data/reviews/reward.ts';
 import { goodSentences } from '../../data/reviews/sentences.ts';
@@ -59,4 +60,26 @@ function promptOf({ promptText }: Completion, name: string): ReviewPrompt {
   throw new HeedError(`The reward "${name}" has no such prompt: "${promptText.slice(0, 80)}".`, {
     hint: 'It scores completions of the prompts of the embedded world; use another reward for other prompts.',
   });
+}
+
+/**
+ * Measures of completions of the embedded world's prompts: their true reward, and the quality of their sentences; and
+ * the true reward of each.
+ */
+export function measureReviews(completions: readonly Completion[]): {
+  metrics: Record<string, number>;
+  gold: number[];
+} {
+  const prompts = completions.map(({ promptText }) => reviewPromptIn(promptText)!);
+  const words = completions.map(wordsOf);
+  const gold = completions.map(({ ended }, i) => trueReward(prompts[i], words[i], ended).total);
+  const good = prompts.flatMap((prompt, i) => goodSentences(prompt, words[i]));
+  const { accepted, distinct2 } = describeTexts(words);
+  const metrics = {
+    'reward/true': gold.reduce((sum, total) => sum + total, 0) / completions.length,
+    'text/accepted': accepted,
+    'text/good': good.filter(Boolean).length / Math.max(1, good.length),
+    'text/distinct2': distinct2,
+  };
+  return { metrics, gold };
 }
