@@ -184,8 +184,9 @@ function restore(
 function stoppedBy(cause: unknown, step: number, { folder, info }: Run): unknown {
   if (!(cause instanceof HeedError)) return cause;
   const advice = cause.hint ? `${cause.hint.replace(/\.$/, '')}. ` : '';
-  return new HeedError(`The run stopped in the batch after step ${step}: ${cause.message}`, {
+  const stopped = new HeedError(`The run stopped in the batch after step ${step}: ${cause.message}`, {
     hint: `${advice}The last good checkpoint is kept: heed ${info.command} --resume ${folder} continues from there.`,
     cause,
   });
+  return Object.setPrototypeOf(stopped, Object.getPrototypeOf(cause)); // a DeviceMemoryError stays one
 }

@@ -377,7 +377,8 @@ function openSession(model: Uint8Array, options: RuntimeSessionOptions): Pointer
   const { api, out, env } = nativeEngine();
   const settings = sessionOptions(options);
   try {
-    const session = out('CreateSessionFromArray', env, model, model.length, settings);
+    const create = () => out('CreateSessionFromArray', env, model, model.length, settings);
+    const session = options.device ? reporting(create) : create();
     operators?.check();
     return session;
   } finally {
