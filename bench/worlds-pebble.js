@@ -17,7 +17,7 @@ const cases = [
     sac: { ...small, learningStarts: 200 },
     pebble: { ...small, pretrainSteps: 300 },
     taught: [
-      ...['--randomSteps', 200, '--segment.window', 25, '--segment.shortest', 1, '--segment.memory', 2000],
+      ...['--randomSteps', 200, '--segment.window', 25, '--segment.memory', 2000],
       ...['--schedule.rounds', 5, '--schedule.until', 0.3],
       ...['--reward.hidden', '32,32', '--reward.constant', 0],
       ...['--reward.normalize', 'zero-mean', '--reward.deviation', 2],

@@ -25,10 +25,10 @@ describe('bad usage is exit code 2, says what was expected and got, and leaves n
       'no such choice',
       ['train', '--query', 'best'],
       '--query',
-      'disagreement, entropy, information, coverage, random',
+      'disagreement, entropy, information, random',
       '"best"',
     ],
-    ['neither true nor false', ['rl', '--ppo.anneal-clip', 'maybe'], '--ppo.anneal-clip', 'true or false'],
+    ['neither true nor false', ['rl', '--ppo.normalize-rewards', 'maybe'], '--ppo.normalize-rewards', 'true or false'],
     [
       'no JSON object',
       ['sft', '--chat-template-kwargs', 'thinking'],

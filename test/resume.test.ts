@@ -16,7 +16,7 @@ const small: Record<(typeof commands)[number], string[]> = {
   train: [
     ...['--steps', '8000', '--random-steps', '600', '--labels', '12', '--evaluations', '4', '--episodes', '3'],
     ...['--ppo.epochs', '4', '--reward.first-steps', '20', '--reward.steps', '10', '--teacher', 'mistake:0.2'],
-    ...['--reward.bootstrap', '--query', 'random'],
+    ...['--config', 'bootstrap.json', '--query', 'random'],
   ],
   sft: [
     ...['--model', llama, '--data', 'texts.jsonl', '--rows', '4', '--steps', '40', '--evaluations', '4'],
@@ -46,6 +46,7 @@ const everyIteration = ['--checkpoint-seconds', '0'];
 
 beforeAll(() => {
   const rows = Array.from({ length: 60 }, (_, i) => `${JSON.stringify({ text: `the number ${i} is ${i % 3}` })}\n`);
+  writeFileSync(at('bootstrap.json'), JSON.stringify({ reward: { bootstrap: true } }));
   writeFileSync(at('texts.jsonl'), rows.join(''));
   writeFileSync(at('others.jsonl'), rows.slice(7).join(''));
   writeFileSync(at('prompts.jsonl'), ['red', 'a blue', 'sun'].map((prompt) => JSON.stringify({ prompt })).join('\n'));

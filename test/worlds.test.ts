@@ -141,15 +141,8 @@ describe('the example of an environment of one’s own', () => {
   it('is taught by comparisons, in threads', async () => {
     const taught = ['--teacher', 'oracle', '--labels', '60', '--steps', '15000', '--workers', '2'];
     // so few labels of so short a training want less decay than the defaults have
-    const settings = [
-      ...taught,
-      '--reward.constant',
-      '3',
-      '--reward.weight-decay',
-      '0.5',
-      '--ppo.advantage-floor',
-      '0',
-    ];
+    writeFileSync(join(folder.path, 'floor.json'), JSON.stringify({ ppo: { advantageFloor: 0 } }));
+    const settings = [...taught, '--reward.constant', '3', '--reward.weight-decay', '0.5', '--config', 'floor.json'];
     const { code, stdout, stderr } = await call(['train', '--env', path(), ...settings, ...small], folder.path);
     expect({ code, stderr }).toMatchObject({ code: 0 });
     expect(lastLine(stdout)).toMatchObject({ labels: 60, correlation: { pearson: expect.any(Number) } });

@@ -235,7 +235,7 @@ describe('errors', () => {
       'rl --lr 1e-3',
       'rl --ppo.horizon 1.5',
       'rl --ppo.hidden 32,x',
-      'rl --ppo.anneal-clip maybe',
+      'rl --ppo.normalize-rewards maybe',
       'rl --resume x --steps 5',
       'rl --config none.json',
       'ppo',

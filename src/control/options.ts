@@ -18,7 +18,8 @@ export const segmentSchema = z.object({
     .gt(0)
     .max(1)
     .default(1)
-    .describe('shortest segment, as a share of `window`; lengths are drawn from there to `window`'),
+    .describe('shortest segment, as a share of `window`; lengths are drawn from there to `window`')
+    .meta({ inFileOnly: true }),
   memory: z.number().int().min(1).default(4000).describe('most recent environment steps that segments are cut from'),
   anchored: z.number().min(0).max(1).default(0).describe('share of the candidates that contain the end of the task'),
   candidates: z.number().int().min(1).default(10).describe('candidate pairs for each query').meta({ inFileOnly: true }),
@@ -83,7 +84,13 @@ export const learnSchema = z.object({
     .describe('with async: policy updates that may run on a reward model that has not seen the latest judgments'),
   evaluations: z.number().int().min(0).default(10).describe('number of evaluations during training, evenly spaced'),
   episodes: z.number().int().min(1).default(100).describe('episodes in each evaluation'),
-  renormalize: z.number().int().min(1).default(8).describe('policy updates between renormalizations of the reward'),
+  renormalize: z
+    .number()
+    .int()
+    .min(1)
+    .default(8)
+    .describe('policy updates between renormalizations of the reward')
+    .meta({ inFileOnly: true }),
   restarts: z
     .number()
     .int()

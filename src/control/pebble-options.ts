@@ -21,7 +21,14 @@ export const pebbleSchema = z.object({
     .int()
     .min(1)
     .default(5)
-    .describe('k: novelty of a state is its distance to its k-th nearest neighbor'),
-  particles: z.number().int().min(1).default(1000).describe('number of states searched for neighbors'),
+    .describe('k: novelty of a state is its distance to its k-th nearest neighbor')
+    .meta({ inFileOnly: true }),
+  particles: z
+    .number()
+    .int()
+    .min(1)
+    .default(1000)
+    .describe('number of states searched for neighbors')
+    .meta({ inFileOnly: true }),
   ...sacSettings,
 });

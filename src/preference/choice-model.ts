@@ -13,13 +13,19 @@ export const choiceModelSchema = z
       .enum(['bradley-terry', 'hinge'])
       .default('bradley-terry')
       .describe('loss of a choice: Bradley–Terry cross-entropy, or a hinge on the difference of returns'),
-    scale: z.number().positive().default(1).describe('scale of return differences: P = sigmoid(difference / scale)'),
+    scale: z
+      .number()
+      .positive()
+      .default(1)
+      .describe('scale of return differences: P = sigmoid(difference / scale)')
+      .meta({ inFileOnly: true }),
     discount: z
       .number()
       .gt(0)
       .lte(1)
       .default(1)
-      .describe("discount per step inside a segment's return; 1 is the plain sum"),
+      .describe("discount per step inside a segment's return; 1 is the plain sum")
+      .meta({ inFileOnly: true }),
     errorRate: z
       .number()
       .min(0)

@@ -16,14 +16,16 @@ export const scheduleSchema = z.object({
     .gt(0)
     .lte(1)
     .default(0.25)
-    .describe('share of the labels collected before the first fit (not for constant)'),
+    .describe('share of the labels collected before the first fit (not for constant)')
+    .meta({ inFileOnly: true }),
   rounds: z.number().int().min(1).default(8).describe('rounds after the first, evenly spaced over the steps'),
   until: z.number().gt(0).lt(1).default(0.4).describe('share of the steps by which the last round takes place'),
   halving: z
     .number()
     .positive()
     .default(0.1)
-    .describe('with annealed: share of the steps after which the label rate has halved'),
+    .describe('with annealed: share of the steps after which the label rate has halved')
+    .meta({ inFileOnly: true }),
 });
 
 /** Options of the schedule, defaults filled in. */

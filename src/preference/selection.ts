@@ -58,7 +58,7 @@ export const queryRules = createRegistry<QueryRule, SelectionRule>('query rule',
 export const selectionSchema = z.object({
   rule: choiceOf(queryRules).default('disagreement').describe('rule that picks queries among the candidate pairs'),
   share: z.number().min(0).max(1).default(1).describe('share of the queries chosen by `rule`; the others by `rest`'),
-  rest: choiceOf(queryRules).default('random').describe('rule for the other queries'),
+  rest: choiceOf(queryRules).default('random').describe('rule for the other queries').meta({ inFileOnly: true }),
 });
 
 /** Options of the selection, defaults filled in. */

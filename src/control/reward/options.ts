@@ -12,7 +12,11 @@ export const rewardSchema = z.object({
     .default('tanh')
     .describe('output activation; tanh bounds the reward of a step')
     .meta({ inFileOnly: true }),
-  activation: z.enum(['tanh', 'relu']).default('tanh').describe('activation of the hidden layers'),
+  activation: z
+    .enum(['tanh', 'relu'])
+    .default('tanh')
+    .describe('activation of the hidden layers')
+    .meta({ inFileOnly: true }),
   lastGain: positive.default(0.1).describe('gain of the initial weights of the last layer').meta({ inFileOnly: true }),
   constant: z
     .number()
@@ -26,7 +30,8 @@ export const rewardSchema = z.object({
   actionPlanes: z
     .boolean()
     .default(false)
-    .describe('let the reward model of images see the action too, as a faint plane for each of its numbers'),
+    .describe('let the reward model of images see the action too, as a faint plane for each of its numbers')
+    .meta({ inFileOnly: true }),
   terminalHead: z.boolean().default(false).describe('use a separate output for the step that ends the task'),
   learningRate: positive.default(3e-3).describe('learning rate of AdamW'),
   finalLearningRate: z
@@ -34,9 +39,16 @@ export const rewardSchema = z.object({
     .min(0)
     .max(1)
     .default(1)
-    .describe('learning rate at the end of each fit, as a share of the initial one; linear decay'),
+    .describe('learning rate at the end of each fit, as a share of the initial one; linear decay')
+    .meta({ inFileOnly: true }),
   weightDecay: z.number().min(0).default(6).describe('decoupled weight decay of AdamW; does not apply to the constant'),
-  minibatch: z.number().int().min(1).default(32).describe('comparisons per minibatch, drawn with replacement'),
+  minibatch: z
+    .number()
+    .int()
+    .min(1)
+    .default(32)
+    .describe('comparisons per minibatch, drawn with replacement')
+    .meta({ inFileOnly: true }),
   firstSteps: z.number().int().min(1).default(200).describe('gradient steps of the first fit'),
   steps: z.number().int().min(1).default(100).describe('gradient steps of each later fit'),
   dropout: z
@@ -52,14 +64,26 @@ export const rewardSchema = z.object({
   rescaleActions: z
     .boolean()
     .default(true)
-    .describe('rescale continuous actions to ±1 by their bounds; unbounded ones are left alone'),
-  bootstrap: z.boolean().default(false).describe('train each member on its own bootstrap sample of the comparisons'),
-  validation: z.number().min(0).max(0.5).default(0).describe('share of the comparisons held out for validation'),
+    .describe('rescale continuous actions to ±1 by their bounds; unbounded ones are left alone')
+    .meta({ inFileOnly: true }),
+  bootstrap: z
+    .boolean()
+    .default(false)
+    .describe('train each member on its own bootstrap sample of the comparisons')
+    .meta({ inFileOnly: true }),
+  validation: z
+    .number()
+    .min(0)
+    .max(0.5)
+    .default(0)
+    .describe('share of the comparisons held out for validation')
+    .meta({ inFileOnly: true }),
   l2: z
     .number()
     .min(0)
     .default(0)
-    .describe('initial L2 penalty on the weights; adapts to the validation loss if `validation` is above 0'),
+    .describe('initial L2 penalty on the weights; adapts to the validation loss if `validation` is above 0')
+    .meta({ inFileOnly: true }),
   sparsity: z
     .number()
     .min(0)
@@ -82,14 +106,21 @@ export const rewardSchema = z.object({
   scaleBy: z
     .enum(['rms', 'return'])
     .default('rms')
-    .describe('what is scaled to `deviation`: the rewards, or their discounted return'),
+    .describe('what is scaled to `deviation`: the rewards, or their discounted return')
+    .meta({ inFileOnly: true }),
   deviation: positive.default(1).describe('standard deviation after normalization'),
   bonus: z
     .number()
     .min(0)
     .default(0)
     .describe("weight of the members' standard deviation in the policy's reward, for exploration (RUNE); 0: off"),
-  bonusDecay: z.number().min(0).lt(1).default(1e-5).describe('decay of the bonus per environment step'),
+  bonusDecay: z
+    .number()
+    .min(0)
+    .lt(1)
+    .default(1e-5)
+    .describe('decay of the bonus per environment step')
+    .meta({ inFileOnly: true }),
 });
 /** Options of the reward ensemble, defaults filled in. */
 export type RewardOptions = z.infer<typeof rewardSchema>;
