@@ -113,8 +113,10 @@ describe.each(kinds)('%s', (kind, address) => {
     const filter = savedFilterSchema.parse({ name: ' unclear ', search: 'tax' });
     await saveFilter(database, project, filter);
     expect(await saveFilter(database, project, { ...filter, state: 'open', verdict: 'tie' })).toEqual([
-      { name: 'unclear', search: 'tax', state: 'open', person: '', verdict: 'tie' },
+      { ...filter, name: 'unclear', state: 'open', verdict: 'tie' },
     ]);
+    expect(filter).toMatchObject({ search: 'tax', person: '', aspect: null, least: null, most: null });
+    expect(await savedFilters(database, project)).toMatchObject([{ name: 'unclear', search: 'tax', state: 'open' }]);
     expect(await deleteFilter(database, project, 'unclear')).toEqual([]);
     expect(await savedFilters(database, project)).toEqual([]);
   });

@@ -328,6 +328,26 @@ it.each<[string, (life: Life) => Promise<void>]>([
   240_000,
 );
 
+const everybodyRates = async (life: Life) => {
+  for (let who = 0; who < USERS; who++) await life.rate(who, true);
+  await life.look();
+};
+/** Reaches all that can become of a version, whatever is drawn besides. */
+const lineage: [string, Act][] = [
+  ['a version serves, and a canary', (life) => life.grow()],
+  ['the canary is promoted', everybodyRates],
+  [
+    'the next is worse',
+    (life) => {
+      life.outcome = 'worse';
+      return everybodyRates(life);
+    },
+  ],
+  ['another canary', (life) => life.grow()],
+  ['which is rolled back', (life) => life.rollBack(life.learner.versions().length - 1)],
+  ['and another', (life) => life.grow()],
+];
+
 it('ends in a state that could have been, whatever is done and wherever it is killed', async () => {
   const shown = new Set<string>();
   const folders = mkdtempSync(join(tmpdir(), 'heed-life-'));
@@ -354,7 +374,7 @@ it('ends in a state that could have been, whatever is done and wherever it is ki
         await life.stop();
       }
     }),
-    { numRuns: 8, seed: 1, endOnFailure: true },
+    { numRuns: 8, seed: 1, endOnFailure: true, examples: [[lineage]] },
   );
   rmSync(folders, { recursive: true, force: true });
   // the acts reach all that can become of a version
