@@ -21,13 +21,7 @@ describe('bad usage is exit code 2, says what was expected and got, and leaves n
     ['a fraction of a step', ['rl', '--ppo.horizon', '1.5'], '--ppo.horizon', 'whole number', 'got 1.5'],
     ['a negative rate', ['rl', '--ppo.learning-rate', '-1'], '--ppo.learning-rate', 'above 0', 'got -1'],
     ['a bad list', ['train', '--reward.hidden', '32,x'], '--reward.hidden', 'such as 64,64', '"32,x"'],
-    [
-      'no such choice',
-      ['train', '--query', 'best'],
-      '--query',
-      'disagreement, entropy, information, random',
-      '"best"',
-    ],
+    ['no such choice', ['train', '--query', 'best'], '--query', 'disagreement, entropy, information, random', '"best"'],
     ['neither true nor false', ['rl', '--ppo.normalize-rewards', 'maybe'], '--ppo.normalize-rewards', 'true or false'],
     [
       'no JSON object',

@@ -47,15 +47,10 @@ export class ClientError extends HeedError {
   }
 }
 
-/** What `createClient` returns. */
-export type Client = ReturnType<typeof createClient>;
+/** What the calls of a client share: the typed interface, and the parameters of paths. */
+type Connection = ReturnType<typeof connect>;
 
-/**
- * Creates a client of the studio at `url`, with a person's token or an API key. A judgment may be sent again after a failure: its id makes it one.
- *
- * Each call throws a HeedError if the studio cannot be reached, and a ClientError if it refuses the request.
- */
-export function createClient({ url, token }: { url: string; token: string }) {
+function connect({ url, token }: { url: string; token: string }) {
   const send: typeof fetch = async (input, init) => {
     let response: Response;
     try {
@@ -79,16 +74,18 @@ export function createClient({ url, token }: { url: string; token: string }) {
   const json = async <T>(response: Promise<ClientResponse<T, number, 'json'>>): Promise<T> => (await response).json();
   const inProject = (name: string) => ({ param: { project: encodeURIComponent(name) } });
   const ofPerson = (name: string) => ({ param: { name: encodeURIComponent(name) } });
-  const { projects, people } = api;
-  const project = projects[':project'];
-  const thread = project.items[':item'].comments;
   const inItem = (name: string, item: string) => ({
     param: { ...inProject(name).param, item: encodeURIComponent(item) },
   });
 
+  return { api, json, inProject, inItem, ofPerson, project: api.projects[':project'] };
+}
+
+/** Projects with their settings, members and guidelines. */
+function projectCalls({ api, json, inProject, project }: Connection) {
+  const { projects } = api;
+
   return {
-    /** Returns the person the token belongs to. */
-    session: (): Promise<{ person: Person }> => json(api.session.$get()),
     /** Lists the projects that the person sees, with their progress; or those that were put away. */
     projects: ({ archived = false } = {}): Promise<ProjectSummary[]> =>
       json(projects.$get({ query: { archived: archived ? 'true' : 'false' } })),
@@ -121,6 +118,16 @@ export function createClient({ url, token }: { url: string; token: string }) {
     /** Writes the guidelines: a new version if the text has changed. */
     writeGuidelines: (name: string, text: string): Promise<Guidelines> =>
       json(project.guidelines.$put({ ...inProject(name), json: { text } })),
+    /** Returns the templates of new projects. */
+    templates: (): Promise<ProjectTemplate[]> => json(api.templates.$get()),
+  };
+}
+
+/** The items of a project. */
+function itemCalls({ json, inProject, inItem, project }: Connection) {
+  const thread = project.items[':item'].comments;
+
+  return {
     /** Adds items, at most 10,000 at once. */
     addItems: (name: string, items: readonly NewItem[]): Promise<AddedItems> =>
       json(project.items.$post({ ...inProject(name), json: { items: [...items] } })),
@@ -138,9 +145,6 @@ export function createClient({ url, token }: { url: string; token: string }) {
     /** Deletes a comment: one's own, or any as an owner. Returns the thread. */
     deleteComment: (name: string, id: string, comment: string): Promise<ItemComment[]> =>
       json(thread[':comment'].$delete({ param: { ...inItem(name, id).param, comment: encodeURIComponent(comment) } })),
-    /** Returns a page of one's own judgments, the latest first, each with its history. */
-    ownJudgments: (name: string, query: OwnWorkOptions = {}): Promise<{ total: number; judgments: OwnJudgment[] }> =>
-      json(project.mine.$get({ ...inProject(name), query })),
     /** Returns the saved filters of a project. */
     filters: (name: string): Promise<SavedFilter[]> => json(project.filters.$get(inProject(name))),
     /** Saves a filter in place of one of the same name, and returns all. */
@@ -164,6 +168,12 @@ export function createClient({ url, token }: { url: string; token: string }) {
     /** Sets what a model says of items, by item id. Returns how many of the items the project has. */
     setSuggestions: (name: string, suggestions: Readonly<Record<string, Suggestion>>): Promise<{ items: number }> =>
       json(project.suggestions.$post({ ...inProject(name), json: { suggestions } })),
+  };
+}
+
+/** Judgments: making, measuring, deciding and moving them. */
+function judgmentCalls({ api, json, inProject, project }: Connection) {
+  return {
     /** Reserves the next items to judge; fewer than `count` if there are no more. */
     next: async (name: string, count = 1): Promise<AssignedItem[]> =>
       (await json(project.next.$post({ ...inProject(name), json: { count } }))).assignments,
@@ -172,13 +182,14 @@ export function createClient({ url, token }: { url: string; token: string }) {
       json(project.judgments.$post({ ...inProject(name), json: judgment })),
     /** Undoes the latest judgment of an item. */
     undo: (name: string, undo: Undo): Promise<Receipt> => json(project.undo.$post({ ...inProject(name), json: undo })),
+    /** Returns a page of one's own judgments, the latest first, each with its history. */
+    ownJudgments: (name: string, query: OwnWorkOptions = {}): Promise<{ total: number; judgments: OwnJudgment[] }> =>
+      json(project.mine.$get({ ...inProject(name), query })),
     /** Returns the agreement report. */
     quality: (name: string): Promise<QualityReport> => json(project.quality.$get(inProject(name))),
     /** Returns what each annotator has done, how long it took, and what it pays. */
     work: (name: string, options: Omit<WorkOptions, 'rates'> = {}): Promise<AnnotatorWork[]> =>
       json(project.work.$get({ ...inProject(name), query: options })),
-    /** Returns the templates of new projects. */
-    templates: (): Promise<ProjectTemplate[]> => json(api.templates.$get()),
     /** Lists items that annotators disagree on, the least clear first. */
     disagreements: (name: string): Promise<Disagreement[]> => json(project.disagreements.$get(inProject(name))),
     /** Decides an item: this judgment counts, and the item is closed. */
@@ -195,6 +206,30 @@ export function createClient({ url, token }: { url: string; token: string }) {
       const response = await project.transfer.$get({ ...inProject(name), query: { to } });
       return new Uint8Array(await response.arrayBuffer());
     },
+    /** Yields what happens from now on, or after the event `after`, until the signal or the studio ends it. */
+    async *events(
+      name: string,
+      { after, signal }: { after?: string; signal?: AbortSignal } = {},
+    ): AsyncGenerator<StudioEvent> {
+      const headers: Record<string, string> = after === undefined ? {} : { 'last-event-id': after };
+      const response = await api.events.$get({ query: { project: name } }, { headers, init: { signal } });
+      let text = '';
+      for await (const part of response.body!.pipeThrough(new TextDecoderStream())) {
+        const blocks = (text + part).split('\n\n');
+        text = blocks.pop()!;
+        for (const block of blocks) {
+          const field = (name: string) => new RegExp(`^${name}: (.*)$`, 'm').exec(block)?.[1];
+          const data = field('data');
+          if (data !== undefined) yield { ...JSON.parse(data), id: field('id')! };
+        }
+      }
+    },
+  };
+}
+
+/** What the store remembers, and for how long. */
+function storeCalls({ api, json }: Connection) {
+  return {
     /** Reads the audit log, the newest first. */
     audit: (options: { before?: number; limit?: number } = {}): Promise<AuditEntry[]> =>
       json(api.audit.$get({ query: options })),
@@ -211,9 +246,16 @@ export function createClient({ url, token }: { url: string; token: string }) {
     /** Deletes what is older than the retention rules say, or counts it. */
     applyRetention: (options: { dryRun?: boolean } = {}): Promise<RetentionResult> =>
       json(api.retention.apply.$post({ json: options })),
-    /** Deletes a person with what they said. The receipt cannot be read again. */
-    forgetPerson: async (name: string, options: { export?: string } = {}): Promise<DeletionReceipt> =>
-      (await json(people[':name'].forget.$post({ ...ofPerson(name), json: { ...options, confirm: name } }))).receipt,
+  };
+}
+
+/** People with their sessions and keys. */
+function peopleCalls({ api, json, ofPerson }: Connection) {
+  const { people } = api;
+
+  return {
+    /** Returns the person the token belongs to. */
+    session: (): Promise<{ person: Person }> => json(api.session.$get()),
     /** Lists everybody in the store. */
     people: (): Promise<Account[]> => json(people.$get()),
     /**
@@ -233,12 +275,23 @@ export function createClient({ url, token }: { url: string; token: string }) {
     /** Issues a new token in place of the old one; sessions and API keys end. It expires as that of `addPerson` does. */
     newToken: (name: string, life: TokenLife = {}): Promise<{ person: Person; token: string }> =>
       json(people[':name'].token.$post({ ...ofPerson(name), json: life })),
+    /** Revokes a person's access; their judgments stay. */
+    removePerson: (name: string): Promise<object> => json(people[':name'].$delete(ofPerson(name))),
+    /** Deletes a person with what they said. The receipt cannot be read again. */
+    forgetPerson: async (name: string, options: { export?: string } = {}): Promise<DeletionReceipt> =>
+      (await json(people[':name'].forget.$post({ ...ofPerson(name), json: { ...options, confirm: name } }))).receipt,
     /** Lists your open sessions, the latest used first. */
     sessions: async (): Promise<ListedSession[]> => (await json(api.sessions.$get())).sessions,
     /** Ends a session of yours. */
     endSession: async (id: string): Promise<void> => {
       await json(api.sessions[':id'].$delete({ param: { id: encodeURIComponent(id) } }));
     },
+    /** Lists the open sessions of a person. */
+    sessionsOf: async (name: string): Promise<ListedSession[]> =>
+      (await json(people[':name'].sessions.$get(ofPerson(name)))).sessions,
+    /** Ends all sessions of a person; returns how many there were. */
+    endSessionsOf: async (name: string): Promise<number> =>
+      (await json(people[':name'].sessions.$delete(ofPerson(name)))).ended,
     /** Lists your API keys, the newest first. */
     keys: (): Promise<ApiKey[]> => json(api.keys.$get()),
     /** Creates an API key; its secret cannot be read again. No API key can do this. */
@@ -248,33 +301,26 @@ export function createClient({ url, token }: { url: string; token: string }) {
     removeKey: async (id: string): Promise<void> => {
       await json(api.keys[':id'].$delete({ param: { id: encodeURIComponent(id) } }));
     },
-    /** Lists the open sessions of a person. */
-    sessionsOf: async (name: string): Promise<ListedSession[]> =>
-      (await json(people[':name'].sessions.$get(ofPerson(name)))).sessions,
-    /** Ends all sessions of a person; returns how many there were. */
-    endSessionsOf: async (name: string): Promise<number> =>
-      (await json(people[':name'].sessions.$delete(ofPerson(name)))).ended,
     /** Lists the API keys of a person. */
     keysOf: (name: string): Promise<ApiKey[]> => json(people[':name'].keys.$get(ofPerson(name))),
-    /** Revokes a person's access; their judgments stay. */
-    removePerson: (name: string): Promise<object> => json(people[':name'].$delete(ofPerson(name))),
-    /** Yields what happens from now on, or after the event `after`, until the signal or the studio ends it. */
-    async *events(
-      name: string,
-      { after, signal }: { after?: string; signal?: AbortSignal } = {},
-    ): AsyncGenerator<StudioEvent> {
-      const headers: Record<string, string> = after === undefined ? {} : { 'last-event-id': after };
-      const response = await api.events.$get({ query: { project: name } }, { headers, init: { signal } });
-      let text = '';
-      for await (const part of response.body!.pipeThrough(new TextDecoderStream())) {
-        const blocks = (text + part).split('\n\n');
-        text = blocks.pop()!;
-        for (const block of blocks) {
-          const field = (name: string) => new RegExp(`^${name}: (.*)$`, 'm').exec(block)?.[1];
-          const data = field('data');
-          if (data !== undefined) yield { ...JSON.parse(data), id: field('id')! };
-        }
-      }
-    },
+  };
+}
+
+/** What `createClient` returns. */
+export type Client = ReturnType<typeof createClient>;
+
+/**
+ * Creates a client of the studio at `url`, with a person's token or an API key. A judgment may be sent again after a failure: its id makes it one.
+ *
+ * Each call throws a HeedError if the studio cannot be reached, and a ClientError if it refuses the request.
+ */
+export function createClient(studio: { url: string; token: string }) {
+  const connection = connect(studio);
+  return {
+    ...projectCalls(connection),
+    ...itemCalls(connection),
+    ...judgmentCalls(connection),
+    ...storeCalls(connection),
+    ...peopleCalls(connection),
   };
 }

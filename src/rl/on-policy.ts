@@ -2,10 +2,11 @@
  * What on-policy algorithms share: the rollout, generalized advantage estimation, normalization, and the state in a
  * checkpoint. Each algorithm supplies its own update.
  */
+import type { SafetensorsTensor } from '../engine/safetensors.ts';
 import type { VectorEnvironment } from '../env/batch/vector.ts';
 import { HeedError } from '../error.ts';
 import { advantages } from '../nn/gae.ts';
-import type { Optimizer } from '../nn/optimizer.ts';
+import { exportOptimizer, importOptimizer, type Optimizer } from '../nn/optimizer.ts';
 import { type Arena, createParameters, exportParameters, importParameters } from '../nn/parameters.ts';
 import { type RandomState, random } from '../random.ts';
 import { createCritic } from './forward.ts';
@@ -50,11 +51,10 @@ interface Learning<Metrics> {
 
 interface OnPolicyState {
   random: { actions: RandomState; shuffle: RandomState };
-  optimizerSteps: number;
   observationStatistics?: SavedStatistics;
   rewardScale?: SavedStatistics & { returns: number[] };
 }
-type Tensors = Record<string, { dtype: 'F32'; shape: number[]; data: Float32Array }>;
+type Tensors = Record<string, SafetensorsTensor>;
 
 /** The learner: a policy, its optimizer and its random state. `collect` and `update` may be called directly. */
 export interface OnPolicy<Metrics> {
@@ -188,7 +188,6 @@ export function* createOnPolicy<Metrics>(
     save: () => ({
       state: {
         random: { actions: rng.actions.save(), shuffle: rng.shuffle.save() },
-        optimizerSteps: learning.optimizer.state.steps,
         ...(statistics ? { observationStatistics: saveStatistics(statistics) } : {}),
         ...(rewardScale
           ? { rewardScale: { ...saveStatistics(rewardScale.statistics), returns: [...rewardScale.returns] } }
@@ -196,29 +195,18 @@ export function* createOnPolicy<Metrics>(
       },
       tensors: {
         ...exportParameters(parameters),
-        ...Object.fromEntries(
-          Object.entries(learning.optimizer.state.moments).map(([moment, data]) => [
-            `optimizer.${moment}`,
-            { dtype: 'F32' as const, shape: [data.length], data },
-          ]),
-        ),
+        ...exportOptimizer(learning.optimizer),
         'shuffle.order': { dtype: 'F32', shape: [order.length], data: Float32Array.from(order) },
         ...(policy.memory && {
-          'memory.now': { dtype: 'F32' as const, shape: [count, memorySize], data: actor.memory!.slice() },
+          'memory.now': { dtype: 'F32', shape: [count, memorySize], data: actor.memory!.slice() },
         }),
       },
     }),
     restore(state, tensors) {
       importParameters(parameters, tensors);
-      for (const [moment, data] of Object.entries(learning.optimizer.state.moments)) {
-        const saved = tensors[`optimizer.${moment}`];
-        if (saved?.data.length !== data.length)
-          throw new HeedError(`the checkpoint's optimizer.${moment} does not fit this policy`);
-        data.set(saved.data);
-      }
-      learning.optimizer.state.steps = state.optimizerSteps;
-      order.set(tensors['shuffle.order'].data);
-      if (policy.memory) actor.memory!.set(tensors['memory.now'].data);
+      importOptimizer(learning.optimizer, tensors);
+      order.set(tensors['shuffle.order'].data as Float32Array);
+      if (policy.memory) actor.memory!.set(tensors['memory.now'].data as Float32Array);
       rng.actions.restore(state.random.actions);
       rng.shuffle.restore(state.random.shuffle);
       if (statistics && state.observationStatistics) restoreStatistics(statistics, state.observationStatistics);

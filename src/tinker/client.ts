@@ -71,7 +71,7 @@ export interface StepOptions {
 }
 
 /** How to save a checkpoint. */
-export interface SaveOptions {
+export interface KeepOptions {
   /** Seconds after which the server deletes it, from an hour on; by default it stays. */
   seconds?: number;
   /** Replaces one of the same name. */
@@ -96,9 +96,9 @@ export interface TinkerModel {
   /** A sampler of the weights as they are now. */
   sampler(): Promise<TinkerSampler>;
   /** Saves weights and optimizer. Returns the path to load them by. */
-  save(name: string, options?: SaveOptions): Promise<string>;
+  save(name: string, options?: KeepOptions): Promise<string>;
   /** Saves the weights to sample from. Returns the path for `client.sampler`. */
-  saveForSampler(name: string, options?: Pick<SaveOptions, 'seconds'>): Promise<string>;
+  saveForSampler(name: string, options?: Pick<KeepOptions, 'seconds'>): Promise<string>;
   /** Frees the server's memory. The model cannot be used afterwards. */
   unload(): Promise<void>;
 }

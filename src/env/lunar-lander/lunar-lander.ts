@@ -109,73 +109,6 @@ export function lunarLander({ continuous = false, ...options }: LunarLanderOptio
     if (leg >= 0) touching[leg] = begins;
   };
 
-  const buildGround = () => {
-    const heights = Array.from({ length: chunks + 1 }, () => (height / 2) * uniform());
-    heights.fill(padHeight, padChunk - 2, padChunk + 3);
-    // the first chunk's left neighbor is the last height drawn
-    ground = Array.from({ length: chunks }, (_, i) => 0.33 * (heights.at(i - 1)! + heights[i] + heights[i + 1]));
-    const body = world.createBody();
-    body.createFixture({ shape: new Edge(new Vec2(0, 0), new Vec2(width, 0)) });
-    for (let i = 0; i + 1 < chunks; i++) {
-      const edge = new Edge(new Vec2(chunkX(i), ground[i]), new Vec2(chunkX(i + 1), ground[i + 1]));
-      body.createFixture({ shape: edge, friction: 0.1 });
-    }
-  };
-
-  const buildLander = () => {
-    lander = world.createBody({ type: 'dynamic', position: { x: width / 2, y: height } });
-    lander.createFixture({
-      shape: new Polygon(pairs(hull)),
-      density: 5,
-      friction: 0.1,
-      filterCategoryBits: landerBits,
-      filterMaskBits: groundBits,
-    });
-    lander.setMassData(massOf(hull, 5));
-    const push = { x: firstPush * (2 * uniform() - 1), y: firstPush * (2 * uniform() - 1) };
-    lander.applyForceToCenter(new Vec2(push.x, push.y), true);
-  };
-
-  const buildLeg = (side: -1 | 1): Body => {
-    const leg = world.createBody({
-      type: 'dynamic',
-      position: { x: width / 2 - side * legAway, y: height },
-      angle: side * 0.05,
-    });
-    leg.createFixture({
-      shape: new Box(legHalfWidth, legHalfHeight),
-      density: 1,
-      friction: 0.2,
-      filterCategoryBits: legBits,
-      filterMaskBits: groundBits,
-    });
-    return leg;
-  };
-
-  const hinge = (side: -1 | 1, leg: Body, sibling?: LegHinge): LegHinge => {
-    const definition = {
-      bodyA: lander,
-      bodyB: leg,
-      localAnchorA: { x: 0, y: 0 },
-      localAnchorB: { x: side * legAway, y: legDown },
-      // angles are relative to the legs' built position, slightly splayed
-      referenceAngle: leg.getAngle() - lander.getAngle(),
-      enableMotor: true,
-      maxMotorTorque: legTorque,
-      motorSpeed: legSpeed * side,
-      enableLimit: true,
-      lowerAngle: side < 0 ? legTravel[0] : -legTravel[1],
-      upperAngle: side < 0 ? legTravel[1] : -legTravel[0],
-    };
-    return world.createJoint(new LegHinge(definition, sibling))!;
-  };
-
-  /** Thrust of `power` against the direction (x, y), at the lander's position plus (x, y) plus (dx, dy). */
-  const thrust = (power: number, x: number, y: number, dx: number, dy: number) => {
-    const at = lander.getPosition();
-    lander.applyLinearImpulse(new Vec2(-x * power, -y * power), new Vec2(at.x + x + dx, at.y + y + dy), true);
-  };
-
   /** Takes one step of the world and returns the reward of the shaping. */
   const move = ([main, side]: Engines): number => {
     const angle = lander.getAngle();
@@ -185,12 +118,12 @@ export function lunarLander({ continuous = false, ...options }: LunarLanderOptio
     const stray1 = (2 * uniform() - 1) / scale;
     if (main !== 0) {
       const down = mainOffset + 2 * stray0;
-      thrust(main * mainPower, sin * down - cos * stray1, -cos * down - sin * stray1, 0, 0);
+      thrust(lander, main * mainPower, sin * down - cos * stray1, -cos * down - sin * stray1, 0, 0);
     }
     if (side !== 0) {
       const across = 3 * stray1 + Math.sign(side) * sideAway;
       const [x, y] = [sin * stray0 - cos * across, -cos * stray0 - sin * across];
-      thrust(Math.abs(side) * sidePower, x, y, -sin * sideAlong, cos * sideHeight);
+      thrust(lander, Math.abs(side) * sidePower, x, y, -sin * sideAlong, cos * sideHeight);
     }
     world.step(1 / stepsPerSecond, velocityIterations, positionIterations);
 
@@ -238,10 +171,11 @@ export function lunarLander({ continuous = false, ...options }: LunarLanderOptio
       });
       crashed = false;
       touching.fill(false);
-      buildGround();
-      buildLander();
-      legs = [buildLeg(-1), buildLeg(1)];
-      hinge(1, legs[1], hinge(-1, legs[0]));
+      ground = buildGround(world, uniform);
+      lander = buildLander(world, uniform);
+      legs = [buildLeg(world, -1), buildLeg(world, 1)];
+      const left = hinge(world, lander, legs[0], -1);
+      hinge(world, lander, legs[1], 1, left);
       engines = off;
       move(engines);
     },
@@ -261,6 +195,76 @@ export function lunarLander({ continuous = false, ...options }: LunarLanderOptio
     observe: (observation) => observation.set(seen),
     frame: () => ({ width: 600, height: 400, shapes: picture(ground, lander, legs, engines) }),
   });
+}
+
+/** Builds the ground; its heights, from left to right. */
+function buildGround(world: World, uniform: () => number): number[] {
+  const heights = Array.from({ length: chunks + 1 }, () => (height / 2) * uniform());
+  heights.fill(padHeight, padChunk - 2, padChunk + 3);
+  // the first chunk's left neighbor is the last height drawn
+  const ground = Array.from({ length: chunks }, (_, i) => 0.33 * (heights.at(i - 1)! + heights[i] + heights[i + 1]));
+  const body = world.createBody();
+  body.createFixture({ shape: new Edge(new Vec2(0, 0), new Vec2(width, 0)) });
+  for (let i = 0; i + 1 < chunks; i++) {
+    const edge = new Edge(new Vec2(chunkX(i), ground[i]), new Vec2(chunkX(i + 1), ground[i + 1]));
+    body.createFixture({ shape: edge, friction: 0.1 });
+  }
+  return ground;
+}
+
+function buildLander(world: World, uniform: () => number): Body {
+  const lander = world.createBody({ type: 'dynamic', position: { x: width / 2, y: height } });
+  lander.createFixture({
+    shape: new Polygon(pairs(hull)),
+    density: 5,
+    friction: 0.1,
+    filterCategoryBits: landerBits,
+    filterMaskBits: groundBits,
+  });
+  lander.setMassData(massOf(hull, 5));
+  const push = { x: firstPush * (2 * uniform() - 1), y: firstPush * (2 * uniform() - 1) };
+  lander.applyForceToCenter(new Vec2(push.x, push.y), true);
+  return lander;
+}
+
+function buildLeg(world: World, side: -1 | 1): Body {
+  const leg = world.createBody({
+    type: 'dynamic',
+    position: { x: width / 2 - side * legAway, y: height },
+    angle: side * 0.05,
+  });
+  leg.createFixture({
+    shape: new Box(legHalfWidth, legHalfHeight),
+    density: 1,
+    friction: 0.2,
+    filterCategoryBits: legBits,
+    filterMaskBits: groundBits,
+  });
+  return leg;
+}
+
+function hinge(world: World, lander: Body, leg: Body, side: -1 | 1, sibling?: LegHinge): LegHinge {
+  const definition = {
+    bodyA: lander,
+    bodyB: leg,
+    localAnchorA: { x: 0, y: 0 },
+    localAnchorB: { x: side * legAway, y: legDown },
+    // angles are relative to the legs' built position, slightly splayed
+    referenceAngle: leg.getAngle() - lander.getAngle(),
+    enableMotor: true,
+    maxMotorTorque: legTorque,
+    motorSpeed: legSpeed * side,
+    enableLimit: true,
+    lowerAngle: side < 0 ? legTravel[0] : -legTravel[1],
+    upperAngle: side < 0 ? legTravel[1] : -legTravel[0],
+  };
+  return world.createJoint(new LegHinge(definition, sibling))!;
+}
+
+/** Thrust of `power` against the direction (x, y), at the lander's position plus (x, y) plus (dx, dy). */
+function thrust(lander: Body, power: number, x: number, y: number, dx: number, dy: number): void {
+  const at = lander.getPosition();
+  lander.applyLinearImpulse(new Vec2(-x * power, -y * power), new Vec2(at.x + x + dx, at.y + y + dy), true);
 }
 
 function picture(ground: number[], lander: Body, legs: Body[], [main, side]: Engines): FrameShape[] {
