@@ -8,7 +8,7 @@ import { pathToFileURL } from 'node:url';
 import { beforeAll, describe, expect, inject, it } from 'vitest';
 import type * as Control from '../src/control/index.ts';
 import type * as Env from '../src/env/index.ts';
-import type { Choice, Teacher } from '../src/preference/index.ts';
+import type { PairJudgment, Teacher } from '../src/preference/index.ts';
 import { call, killAt, ownFolder, rowsOf } from './support/heed.ts';
 import { finish } from './support/learners.ts';
 import { releasedAfterwards } from './support/released.ts';
@@ -41,7 +41,7 @@ function begin(given: Control.LearnSettings, teacher?: Teacher<Control.Segment>)
   return keep(control.createLearner(given, { environment: env.sourceOf(env.cartPole), teacher }));
 }
 
-const longer = ({ length }: Control.Segment, other: Control.Segment): Choice =>
+const longer = ({ length }: Control.Segment, other: Control.Segment): PairJudgment =>
   length === other.length ? [0.5, 0.5] : length > other.length ? [1, 0] : [0, 1];
 
 /** Answers its first round at once, and any other when it is let. */

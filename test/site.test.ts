@@ -196,7 +196,7 @@ describe('in a browser', async () => {
     await page.goto(`${address}reference/dpo.html`, { waitUntil: 'networkidle' });
     await page.context().setOffline(true);
     await page.goto(address);
-    await page.getByRole('button', { name: 'Start' }).click();
+    await page.locator('heed-cartpole').getByRole('button', { name: 'Start' }).click();
     await page.getByRole('button', { name: 'Left is better' }).waitFor();
     for (const [path, heading] of [
       ['', /Teach a machine/],
@@ -210,7 +210,7 @@ describe('in a browser', async () => {
 
   it('learns from ten choices until the pole stands, and goes on from there when the reader prefers it tilted', async () => {
     const page = await open(`${address}#seed=0&steps=60000`, online);
-    await page.getByRole('button', { name: 'Start' }).click();
+    await page.locator('heed-cartpole').getByRole('button', { name: 'Start' }).click();
     const demo = page.locator('heed-cartpole');
     const clips = demo.getByRole('group', { name: 'Two clips' }).getByRole('img');
     /** Compares pairs as a reader does who gives a clip so many points, until the demo has no more. */

@@ -3,7 +3,7 @@ import { expectResumable, finish, summaries, tensorsOf } from '../../test/suppor
 import { releasedAfterwards } from '../../test/support/released.ts';
 import { cartPole, makeEnvironment, sourceOf } from '../env/index.ts';
 import { HeedError } from '../error.ts';
-import { type Choice, choices, type Query, type QueryJudgment, type Teacher } from '../preference/index.ts';
+import { choices, type PairJudgment, type Query, type QueryJudgment, type Teacher } from '../preference/index.ts';
 import { random } from '../random.ts';
 import { createLearner, learnFromPreferences } from './learn.ts';
 import type { Learner, LearnStep } from './learner.ts';
@@ -45,7 +45,7 @@ function start(options: LearnSettings, teacher?: Teacher<Segment>): Learner {
 const questionsOf = (steps: LearnStep[]) => steps.flatMap(({ comparisons }) => comparisons);
 
 const returnOf = ({ rewards }: Segment) => rewards.reduce((a, b) => a + b, 0);
-const best = ({ options: [a, b] }: Query<Segment>): Choice =>
+const best = ({ options: [a, b] }: Query<Segment>): PairJudgment =>
   returnOf(a) === returnOf(b) ? choices.tie : returnOf(a) > returnOf(b) ? choices.first : choices.second;
 const someone = (answer: Teacher<Segment>['answer']): Teacher<Segment> => ({ name: 'someone', answer });
 /** Answers each question alone. */

@@ -1,6 +1,6 @@
 /** The teacher and the judge that callers pass to a verb. */
 import { CallError, HeedError, messageWithCauses } from '../error.ts';
-import { type Choice, choices, type Preference } from '../preference/comparison.ts';
+import { choices, type PairJudgment, type Preference } from '../preference/comparison.ts';
 import type { Teacher } from '../preference/teacher.ts';
 import type { Clip, Judge } from './behaviors/judge.ts';
 import { clipOf } from './behaviors/judge.ts';
@@ -76,10 +76,11 @@ function teacherFrom(prefer: ClipTeacher): Teacher<Segment> {
 }
 
 /** The choice that a preference is. @throws HeedError if it is none. */
-export function clipChoice(preference: ClipPreference, name: string): Choice | 'skip' {
+export function clipChoice(preference: ClipPreference, name: string): PairJudgment | 'skip' {
   if (preference === 'first' || preference === 'second') return choices[preference];
   if (preference === 'equal') return choices.tie;
-  if (preference === 'skip' || preference === 'incomparable' || Array.isArray(preference)) return preference as Choice;
+  if (preference === 'skip' || preference === 'incomparable' || Array.isArray(preference))
+    return preference as PairJudgment;
   throw new HeedError(
     `the teacher ${name} returned ${JSON.stringify(preference)}: expected 'first', 'second', 'equal', 'incomparable', 'skip' or two numbers`,
     { hint: 'write (first, second) => (first.steps.length > second.steps.length ? "first" : "second")' },

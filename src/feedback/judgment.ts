@@ -1,6 +1,6 @@
 /** Items and judgments as plain data, checked on every way in. */
 import { z } from 'zod';
-import { type Choice, choices } from '../preference/comparison.ts';
+import { choices, type PairJudgment } from '../preference/comparison.ts';
 
 const text = z.string().max(200_000);
 /** A PNG inside the item, so that looking at it sends no request to anybody. It has to begin as a PNG does. */
@@ -182,7 +182,7 @@ export const judgmentOrSkipSchema = z.union([judgmentSchema, skipSchema]);
 export type JudgmentOrSkip = z.output<typeof judgmentOrSkipSchema>;
 
 /** The preference that a pair's judgment states, as probabilities of the two options. */
-export function choiceFromPair({ choice, strength }: Extract<Judgment, { kind: 'pair' }>): Choice {
+export function choiceFromPair({ choice, strength }: Extract<Judgment, { kind: 'pair' }>): PairJudgment {
   if (choice === 'tie' || choice === 'first' || choice === 'second') {
     // a slight preference counts for less than a strong one
     const weight = strength === 1 ? 0.75 : strength === 2 ? 0.9 : 1;

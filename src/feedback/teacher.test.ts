@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { eventually } from '../../test/support/eventually.ts';
 import { ownStores } from '../../test/support/stores.ts';
-import type { QueryJudgment, Standing } from '../preference/index.ts';
+import type { CurrentJudgment, QueryJudgment } from '../preference/index.ts';
 import {
   addPerson,
   assignItems,
@@ -163,7 +163,7 @@ describe.each(kinds)('people as a teacher, on %s', (kind, address) => {
     const judgments = await hear(listen(teacher, questions(['a', 'b'], ['c', 'd'])), async () => {
       items.push(await judgment(project, ada, 'first'), await judgment(project, ada, 'second'));
     });
-    const standings = new Map<string, Standing>(judgments as [string, Standing][]);
+    const standings = new Map<string, CurrentJudgment>(judgments as [string, CurrentJudgment][]);
     const changed = async () => {
       const now = await teacher.changed!(standings);
       for (const [id, standing] of now) standings.set(id, standing);

@@ -1,7 +1,7 @@
 /** People as a teacher: queries become items of a project, and judgments come back as they are recorded. */
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Choice } from '../preference/comparison.ts';
-import type { Query, QueryJudgment, Standing, Teacher } from '../preference/teacher.ts';
+import type { PairJudgment } from '../preference/comparison.ts';
+import type { CurrentJudgment, Query, QueryJudgment, Teacher } from '../preference/teacher.ts';
 import { addItems, keyOf } from './items/items.ts';
 import { type Content, choiceFromPair, contentSchema, judgmentOrSkipSchema } from './judgment.ts';
 import type { Project } from './project.ts';
@@ -73,7 +73,7 @@ export function createHumanTeacher<Option>(
   }
 
   /** The choice for each of these items that has enough judgments, none of them too recent. */
-  async function choicesFor(itemIds: readonly string[]): Promise<Map<string, Choice | 'skip'>> {
+  async function choicesFor(itemIds: readonly string[]): Promise<Map<string, PairJudgment | 'skip'>> {
     const judged = await db
       .selectFrom('latest')
       .select(['item', 'judgmentJson'])
@@ -86,7 +86,7 @@ export function createHumanTeacher<Option>(
       .where('items.id', 'in', itemIds)
       .execute();
     const unsettled = await unsettledItems();
-    const choices = new Map<string, Choice | 'skip'>();
+    const choices = new Map<string, PairJudgment | 'skip'>();
     for (const { id: item, wanted, decision } of rows) {
       if (unsettled.has(item)) continue;
       const all = judged.filter((row) => row.item === item).map(({ judgmentJson }) => judgmentJson);
@@ -165,11 +165,11 @@ export function createHumanTeacher<Option>(
       if (ours.length === 0) return new Map();
       const unsettled = await unsettledItems();
       const choices = await choicesFor([...new Set(ours.map(({ item }) => item))]);
-      const changed = new Map<string, Standing>();
+      const changed = new Map<string, CurrentJudgment>();
       for (const { id, choice, item, turned } of ours) {
         if (unsettled.has(item)) continue;
         const current = choices.get(item) ?? 'skip';
-        const standing = current === 'skip' ? 'taken back' : turned ? (turn(current) as Choice) : current;
+        const standing = current === 'skip' ? 'taken back' : turned ? (turn(current) as PairJudgment) : current;
         if (JSON.stringify(standing) !== JSON.stringify(choice)) changed.set(id, standing);
         // a judgment that was taken back may come again
         if (standing === 'taken back') open.add(item);
@@ -187,12 +187,12 @@ export function createHumanTeacher<Option>(
 const LATEST = 1000;
 
 /** The mean of choices, leaving out incomparable ones; incomparable if all of them are. */
-function meanOf(all: readonly Choice[]): Choice {
+function meanOf(all: readonly PairJudgment[]): PairJudgment {
   const comparable = all.filter((choice) => choice !== 'incomparable');
   if (comparable.length === 0) return 'incomparable';
   const first = comparable.reduce((sum, [p]) => sum + p, 0) / comparable.length;
   return [first, 1 - first];
 }
 
-const turn = (choice: Choice | 'skip'): Choice | 'skip' =>
+const turn = (choice: PairJudgment | 'skip'): PairJudgment | 'skip' =>
   typeof choice === 'string' ? choice : [choice[1], choice[0]];

@@ -5,8 +5,8 @@ import { HeedError } from '../error.ts';
 /** How much each of the two options was preferred: non-negative, sums to 1. */
 export type Preference = readonly [first: number, second: number];
 
-/** `'incomparable'`: the teacher could not tell. It stays in the record and is never trained on. */
-export type Choice = Preference | 'incomparable';
+/** What a teacher says of a pair. `'incomparable'`: they could not tell. It stays in the record and is never trained on. */
+export type PairJudgment = Preference | 'incomparable';
 
 /** The three choices that most teachers make. */
 export const choices = { first: [1, 0], second: [0, 1], tie: [0.5, 0.5] } as const satisfies Record<string, Preference>;
@@ -18,7 +18,7 @@ export interface Comparison<Option> {
   /** The two options, in the order in which the teacher saw them. */
   readonly options: readonly [first: Option, second: Option];
   /** Shares of preference for the two options, or that they cannot be compared. */
-  readonly choice: Choice;
+  readonly choice: PairJudgment;
   /** The teacher's name, or a person's id. */
   readonly teacher: string;
   /**
@@ -36,7 +36,7 @@ const sumTolerance = 1e-5;
  * Checks a choice and returns it.
  * @throws HeedError if it is neither `'incomparable'` nor two finite non-negative numbers that sum to 1.
  */
-export function checkPreference(value: unknown): Choice {
+export function checkPreference(value: unknown): PairJudgment {
   if (value === 'incomparable') return value;
   const ok =
     Array.isArray(value) &&

@@ -5,8 +5,8 @@
  */
 import { z } from 'zod';
 import { HeedError } from '../error.ts';
-import type { Choice } from './comparison.ts';
-import { askTeacher, type Query, type Standing, type Teacher } from './teacher.ts';
+import type { PairJudgment } from './comparison.ts';
+import { askTeacher, type CurrentJudgment, type Query, type Teacher } from './teacher.ts';
 
 /** Options of runs that people judge. */
 export const peopleSchema = z.object({
@@ -54,9 +54,9 @@ interface LateProgress {
 /** The judgments since the last call. */
 export interface JudgmentNews<Q> {
   /** New comparisons, in the order of their queries. */
-  comparisons: readonly (Q & { choice: Choice })[];
+  comparisons: readonly (Q & { choice: PairJudgment })[];
   /** Earlier comparisons that the teacher has changed: their current judgments, by query id. */
-  changed: ReadonlyMap<string, Standing>;
+  changed: ReadonlyMap<string, CurrentJudgment>;
 }
 
 /** Open queries to a teacher who answers later. */
@@ -75,7 +75,7 @@ export interface LateJudgments<Q extends LateQuery> {
    */
   news(
     progress: LateProgress,
-    standings: ReadonlyMap<string, Standing>,
+    standings: ReadonlyMap<string, CurrentJudgment>,
     signal?: AbortSignal,
   ): Promise<JudgmentNews<Q>>;
   /** Stops listening to the teacher. */
@@ -108,7 +108,7 @@ export function createLateJudgments<Q extends LateQuery, Option>(
   { labels, steps, stride = 0, people, optionsOf, others }: LateOptions<Q, Option>,
 ): LateJudgments<Q> {
   const stopping = new AbortController();
-  const open = new Map<string, { query: Q; choice?: Choice | 'skip' }>();
+  const open = new Map<string, { query: Q; choice?: PairJudgment | 'skip' }>();
   let failed: { error: unknown } | undefined;
   /** Whether the teacher is present: not after `patience` without a judgment, until the next one. */
   let present = true;
@@ -120,7 +120,7 @@ export function createLateJudgments<Q extends LateQuery, Option>(
     wake();
   }
 
-  function judge(id: string, choice: Choice | 'skip'): void {
+  function judge(id: string, choice: PairJudgment | 'skip'): void {
     const item = open.get(id);
     if (!item || item.choice) return;
     item.choice = choice;
@@ -155,7 +155,7 @@ export function createLateJudgments<Q extends LateQuery, Option>(
     if (queries.length > 0) void listen(queries);
   }
 
-  const comparisonsOf = (): (Q & { choice: Choice })[] =>
+  const comparisonsOf = (): (Q & { choice: PairJudgment })[] =>
     [...open.values()].flatMap(({ query, choice }) =>
       choice === undefined || choice === 'skip' ? [] : [{ ...query, choice }],
     );
@@ -226,7 +226,7 @@ export function createLateJudgments<Q extends LateQuery, Option>(
     async news(progress, standings, signal) {
       const comparisons = await enough(progress, signal);
       const all = new Map([...standings, ...comparisons.map(({ id, choice }) => [id, choice] as const)]);
-      const changed = (all.size > 0 && (await teacher.changed?.(all))) || new Map<string, Standing>();
+      const changed = (all.size > 0 && (await teacher.changed?.(all))) || new Map<string, CurrentJudgment>();
       for (const { id } of comparisons) open.delete(id);
       return { comparisons, changed };
     },

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { HeedError } from '../error.ts';
-import { type Choice, choices } from './comparison.ts';
+import { choices, type PairJudgment } from './comparison.ts';
 import { parseTeacher, type RewardedOption, syntheticTeacher, teacherSchema } from './synthetic-teacher.ts';
 import type { Query, QueryJudgment } from './teacher.ts';
 
@@ -20,14 +20,15 @@ const ask = (pairs: Pair[], typicalReturn?: number): Query<RewardedOption>[] =>
     ],
   }));
 
-const answers = (text: string, questions: Query<RewardedOption>[], seed = 0): (Choice | 'skip')[] =>
+const answers = (text: string, questions: Query<RewardedOption>[], seed = 0): (PairJudgment | 'skip')[] =>
   [...(parseTeacher(text, seed).answer(questions) as Iterable<QueryJudgment>)].map((answer) => answer.choice);
 
 const one = (text: string, a: ArrayLike<number>, b: ArrayLike<number>, typicalReturn?: number) =>
   answers(text, ask([[a, b]], typicalReturn))[0];
 
 const repeated = (n: number, a: number[], b: number[]): Pair[] => Array.from({ length: n }, () => [a, b]);
-const shareOf = (choice: Choice, got: (Choice | 'skip')[]) => got.filter((c) => c === choice).length / got.length;
+const shareOf = (choice: PairJudgment, got: (PairJudgment | 'skip')[]) =>
+  got.filter((c) => c === choice).length / got.length;
 
 // Six standard deviations of a share of n answers: what chance does not reach, and a wrong formula does.
 const within = (p: number, n: number) => 6 * Math.sqrt((p * (1 - p)) / n);

@@ -18,7 +18,7 @@ import { HeedError } from '../error.ts';
 import { nearest } from '../nearest.ts';
 import { random } from '../random.ts';
 import { segmentReturn } from './choice-model.ts';
-import { type Choice, choices } from './comparison.ts';
+import { choices, type PairJudgment } from './comparison.ts';
 import type { Query, Teacher } from './teacher.ts';
 
 /** What a synthetic teacher must see of an option. */
@@ -64,7 +64,7 @@ export function syntheticTeacher(name: string, settings: TeacherSettings, seed: 
   return { name, answer: (queries) => queries.map((q) => ({ id: q.id, choice: judgeOne(q, settings, seed) })) };
 }
 
-function judgeOne(query: Query<RewardedOption>, settings: TeacherSettings, seed: number): Choice | 'skip' {
+function judgeOne(query: Query<RewardedOption>, settings: TeacherSettings, seed: number): PairJudgment | 'skip' {
   const draw = random(seed, 'teacher', query.id);
   const mistaken = draw.uniform() < settings.mistake;
   const coin = draw.uniform();

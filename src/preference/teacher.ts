@@ -4,7 +4,7 @@
  */
 
 import { HeedError } from '../error.ts';
-import { type Choice, type Comparison, checkPreference } from './comparison.ts';
+import { type Comparison, checkPreference, type PairJudgment } from './comparison.ts';
 
 /** Two options for a teacher to compare. */
 export interface Query<Option> {
@@ -22,7 +22,7 @@ export interface QueryJudgment {
    * `'skip'`: the teacher declined; nothing is recorded and no label is spent. `'incomparable'` is a judgment: it is
    * recorded, it costs a label, and nothing is learned from it.
    */
-  readonly choice: Choice | 'skip';
+  readonly choice: PairJudgment | 'skip';
   /** When it was made, in milliseconds since 1970 (UTC). */
   readonly time?: number;
 }
@@ -50,7 +50,7 @@ export interface Teacher<Option> {
    * The current judgments of those comparisons in `standings` that the teacher has changed, by query id. Absent if
    * judgments never change.
    */
-  changed?(standings: ReadonlyMap<string, Standing>): Promise<ReadonlyMap<string, Standing>>;
+  changed?(standings: ReadonlyMap<string, CurrentJudgment>): Promise<ReadonlyMap<string, CurrentJudgment>>;
   /**
    * Called with true when the loop begins to wait for judgments, and with false when it continues. Only if `later` is
    * set.
@@ -59,7 +59,7 @@ export interface Teacher<Option> {
 }
 
 /** The current judgment of a comparison: the choice, or that the teacher took it back. */
-export type Standing = Choice | 'taken back';
+export type CurrentJudgment = PairJudgment | 'taken back';
 
 /**
  * Queries a teacher, and yields a comparison for each judgment that is not a skip, as it arrives.

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { checkpointOf, ownData, plain, smallModel, take } from '../../../test/support/training.ts';
-import { type Choice, choices, type Standing, type Teacher } from '../../preference/index.ts';
+import { type CurrentJudgment, choices, type PairJudgment, type Teacher } from '../../preference/index.ts';
 import { createGrpo } from '../policy-gradient/grpo.ts';
 import { createLanguagePpo } from '../ppo/learner.ts';
 import { createOnlineDpo } from '../preferences/online-dpo.ts';
@@ -25,7 +25,7 @@ const settings = {
 
 /** What there is to learn: the more tokens are of the first half of the vocabulary, the better. */
 const low = ({ response }: Completion) => response.filter((id) => id < 256).length / response.length;
-const better = ([first, second]: readonly [Completion, Completion]): Choice =>
+const better = ([first, second]: readonly [Completion, Completion]): PairJudgment =>
   low(first) === low(second) ? choices.tie : low(first) > low(second) ? choices.first : choices.second;
 
 /** Somebody who comes to a question after a while. What they take back is not learned, or no more. */
@@ -41,7 +41,7 @@ function somebody(takenBack: ReadonlySet<string> = new Set(), choose = better): 
     },
     changed: async (learned) =>
       new Map(
-        [...learned].flatMap(([id, choice]): [string, Standing][] =>
+        [...learned].flatMap(([id, choice]): [string, CurrentJudgment][] =>
           takenBack.has(id) && choice !== 'taken back' ? [[id, 'taken back']] : [],
         ),
       ),

@@ -21,7 +21,7 @@ import { createLateJudgments, peopleSchema } from '../../preference/late-judgmen
 import { type LearnedComparison, latestDecided, lessonOf } from '../../preference/lesson.ts';
 import { labelSchedule, type Round, scheduleSchema } from '../../preference/schedule.ts';
 import { needsMembers, rulesOf, selectionSchema, selectQueries } from '../../preference/selection.ts';
-import type { Standing, Teacher } from '../../preference/teacher.ts';
+import type { CurrentJudgment, Teacher } from '../../preference/teacher.ts';
 import { random, seedFor } from '../../random.ts';
 import type { Completion } from '../reward-functions/reward-function.ts';
 import { type LearningReward, learningSchema, type RewardFit } from '../rewards/learning.ts';
@@ -78,7 +78,7 @@ interface CompletionQuestion {
 
 /** A query with its judgment. */
 export interface ComparedCompletions extends CompletionQuestion {
-  choice: Standing;
+  choice: CurrentJudgment;
 }
 
 /** Metrics, and what happened since the last report. */

@@ -1,7 +1,7 @@
 /** Ways to query the teacher: while the loop waits, beside the loop, or people who answer when they find time. */
 import { breathe } from '../../node.ts';
 import { createLateJudgments } from '../../preference/late-judgments.ts';
-import type { Standing, Teacher } from '../../preference/teacher.ts';
+import type { CurrentJudgment, Teacher } from '../../preference/teacher.ts';
 import type { LearnOptions } from '../options.ts';
 import type { Segment } from '../segments.ts';
 import type { TeachingProgress } from './progress.ts';
@@ -13,7 +13,7 @@ import { createUnderway } from './underway.ts';
 export interface News {
   comparisons: readonly SegmentComparison[];
   /** The current judgments of earlier comparisons that the teacher has changed, by query id. */
-  changed: ReadonlyMap<string, Standing>;
+  changed: ReadonlyMap<string, CurrentJudgment>;
 }
 
 /** What querying needs. */

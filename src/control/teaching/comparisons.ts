@@ -1,7 +1,7 @@
 /**
  * Comparisons and open queries, packed for a checkpoint: a few long tensors, and the lengths that cut them up again.
  */
-import type { Standing } from '../../preference/teacher.ts';
+import type { CurrentJudgment } from '../../preference/teacher.ts';
 import { like, type Segment, type SegmentNumbers, tensorOf } from '../segments.ts';
 import type { SegmentQuery } from './queries.ts';
 
@@ -17,7 +17,7 @@ export interface RecordedComparison {
   id: string;
   segments: readonly [Segment, Segment];
   /** The current judgment: the teacher may have changed it or taken it back. */
-  choice: Standing;
+  choice: CurrentJudgment;
   /** Set if an earlier run asked for it: it is learned from, and is no label of this run. */
   earlier?: true;
 }

@@ -3,7 +3,7 @@ import { checkpointOf, finish } from '../../../test/support/learners.ts';
 import { releasedAfterwards } from '../../../test/support/released.ts';
 import { cartPole, sourceOf } from '../../env/index.ts';
 import { breathe } from '../../node.ts';
-import { choices, type Query, type QueryJudgment, type Standing, type Teacher } from '../../preference/index.ts';
+import { type CurrentJudgment, choices, type Query, type QueryJudgment, type Teacher } from '../../preference/index.ts';
 import { createLearner } from '../learn.ts';
 import type { Learner } from '../learner.ts';
 import type { LearnSettings } from '../options.ts';
@@ -155,7 +155,7 @@ describe('a teacher who answers later', () => {
 
   it('may take back all that they said, and say something again', async () => {
     const { teacher } = somebody((_, n) => (n < 3 ? choices.first : undefined));
-    let standing: Standing | undefined;
+    let standing: CurrentJudgment | undefined;
     const learner = start(tiny({ ahead: 1, patience: 1e9 }), {
       ...teacher,
       changed: async (standings) =>

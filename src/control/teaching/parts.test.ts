@@ -4,7 +4,7 @@ import { drawing, ensemblesReleasedAfterwards, parametersOf } from '../../../tes
 import { releasedAfterwards } from '../../../test/support/released.ts';
 import { cartPole, createVectorEnvironment, sourceOf } from '../../env/index.ts';
 import { breathe } from '../../node.ts';
-import { choices, type Query, type QueryJudgment, type Standing, type Teacher } from '../../preference/index.ts';
+import { type CurrentJudgment, choices, type Query, type QueryJudgment, type Teacher } from '../../preference/index.ts';
 import { random } from '../../random.ts';
 import { createRandomPlay } from '../../rl/rollout.ts';
 import { learnSchema } from '../options.ts';
@@ -29,7 +29,7 @@ const compared = (id: string, choice: SegmentComparison['choice'], predicted = 0
   const [first, second] = [0, 1].map((from) => ({ ...segment(), episode, from }));
   return { id, step: 100, segments: [first, second], choice, predicted };
 };
-const unchanged = new Map<string, Standing>();
+const unchanged = new Map<string, CurrentJudgment>();
 
 describe('due labels', () => {
   const rounds = [2, 3].map((labels, i) => ({ atStep: 100 * (i + 1), labels }));

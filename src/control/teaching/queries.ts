@@ -3,7 +3,7 @@
  * ensemble should learn most from (Christiano et al. 2017, §2.2.4).
  */
 import { HeedError } from '../../error.ts';
-import type { Choice } from '../../preference/comparison.ts';
+import type { PairJudgment } from '../../preference/comparison.ts';
 import { type Predictions, selectQueries } from '../../preference/selection.ts';
 import { askTeacher, type Query, type Teacher } from '../../preference/teacher.ts';
 import { type Random, random } from '../../random.ts';
@@ -27,7 +27,7 @@ export interface SegmentQuery {
 /** A query with the teacher's judgment. */
 export interface SegmentComparison extends SegmentQuery {
   /** Shares of preference for the two segments, or that they cannot be compared. */
-  choice: Choice;
+  choice: PairJudgment;
 }
 
 /** The progress that drawing queries reads and updates. */
@@ -59,7 +59,7 @@ export async function askRound(
   for (let attempt = 0; attempt < 4 && comparisons.length < labels; attempt++) {
     const queries = drawQueries(source, progress, labels - comparisons.length);
     const requests = queries.map(({ id, segments }): Query<Segment> => ({ id, options: segments }));
-    const choices = new Map<string, Choice>();
+    const choices = new Map<string, PairJudgment>();
     for await (const { id, choice } of askTeacher<Segment>(teacher, requests, signal)) choices.set(id, choice);
     // in the order of the queries, whatever the order of the answers: a person's pace must not change what is learned
     for (const query of queries) {

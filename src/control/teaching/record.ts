@@ -1,5 +1,5 @@
 /** The record of comparisons: judgments, later changes, and what a fit may learn from. */
-import type { Standing } from '../../preference/teacher.ts';
+import type { CurrentJudgment } from '../../preference/teacher.ts';
 import type { FitComparison } from '../reward/fit.ts';
 import { withoutEpisode } from '../segments.ts';
 import type { RecordedComparison } from './comparisons.ts';
@@ -13,9 +13,9 @@ export interface ComparisonRecord {
   /** The comparisons that this run's teacher made. */
   readonly own: readonly RecordedComparison[];
   /** The current judgment of each that this run's teacher made, by query id. */
-  standings(): Map<string, Standing>;
+  standings(): Map<string, CurrentJudgment>;
   /** Adds comparisons, and updates those that the teacher has changed. */
-  add(comparisons: readonly SegmentComparison[], changed: ReadonlyMap<string, Standing>): void;
+  add(comparisons: readonly SegmentComparison[], changed: ReadonlyMap<string, CurrentJudgment>): void;
   /** Comparisons that say which segment is better, or that both are equal. */
   usable(): FitComparison[];
   /** Replaces all comparisons. */
