@@ -103,6 +103,7 @@ export async function startPostgres(networks: readonly string[] = []): Promise<P
     rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
   };
   process.once('exit', endAtOnce);
+  process.once('SIGTERM', () => process.exit(143)); // Vitest ends its workers so
   let databases = 0;
   return {
     async database() {
