@@ -79,7 +79,7 @@ const START = /\/(index\.md|elements|offline|theme|framework)\.[^/]+\.js$/;
 
 /** The files that the demo needs: the worker that it names, what that worker names, and so on. */
 function demoFiles(outDir: string, assets: string[]): string[] {
-  const needed = new Set(assets.filter((name) => /\/heed-cartpole\.[^/]+\.(js|css)$/.test(name)));
+  const needed = new Set(assets.filter((name) => /\/(heed-cartpole|reader-demo)\.[^/]+\.(js|css)$/.test(name)));
   for (const name of needed) {
     if (!name.endsWith('.js')) continue;
     const text = readFileSync(join(outDir, name), 'utf8');

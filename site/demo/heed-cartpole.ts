@@ -2,11 +2,12 @@
  * `<heed-cartpole>`: the reader compares clips, and an agent in the page learns from the choices. It trains in a worker.
  * The address keeps the settings: #seed=3&steps=60000.
  */
-import './heed-cartpole.css';
 import { drawCart } from '../../src/env/classic/cartpole.ts';
 import recorded from './clips.json';
 import { drawMap, drawProgress, play } from './draw.ts';
 import type { Choice, Command, Report } from './messages.ts';
+import { ReaderDemo } from './reader-demo.ts';
+import './heed-cartpole.css';
 
 const STEPS = 60_000;
 const LEAST_STEPS = 20_000; // fewer leave no room for the rounds of questions
@@ -47,7 +48,7 @@ const markup = `
     <button type="button" class="tilted" hidden>Change my mind: prefer it tilted</button>
   </p>`;
 
-class HeedCartPole extends HTMLElement {
+class HeedCartPole extends ReaderDemo {
   #worker?: Worker;
   #stops: (() => void)[] = [];
   #query?: string;
@@ -59,23 +60,15 @@ class HeedCartPole extends HTMLElement {
 
   connectedCallback(): void {
     this.innerHTML = markup; // constant text
-    this.#say(`Two clips, one question: which is better? After ten answers the agent has learned from you alone.`);
+    this.say(`Two clips, one question: which is better? After ten answers the agent has learned from you alone.`);
     this.#preview();
-    for (const button of this.querySelectorAll<HTMLButtonElement>('[data-choice]')) {
-      button.addEventListener('click', () => this.#choose(button.dataset.choice as Choice));
-    }
-    const on = (name: string, act: () => void) => this.#part(name).addEventListener('click', act);
+    this.takeChoices();
+    const on = (name: string, act: () => void) => this.find(name).addEventListener('click', act);
     on('.start', () => this.#start());
     on('.again', () => this.#start());
     on('.tilted', () => this.#changeMind());
     on('.pause', () => this.#pause(!this.#paused));
     on('.step', () => this.#send({ kind: 'step' }));
-    this.addEventListener('keydown', (event) => {
-      const choice = ({ ArrowLeft: 'left', ArrowRight: 'right', ArrowDown: 'equal' } as const)[event.key];
-      if (!choice || !this.#query) return;
-      event.preventDefault();
-      this.#choose(choice);
-    });
   }
 
   /** Two clips of a real run, to see what this is about before the first click. */
@@ -92,16 +85,8 @@ class HeedCartPole extends HTMLElement {
     this.#end();
   }
 
-  #part<E extends HTMLElement = HTMLElement>(selector: string): E {
-    return this.querySelector<E>(selector)!;
-  }
-
-  #show(selector: string, shown: boolean): void {
-    this.#part(selector).hidden = !shown;
-  }
-
-  #say(text: string): void {
-    this.#part('.say').textContent = text;
+  protected isAsking(): boolean {
+    return this.#query !== undefined;
   }
 
   #send(command: Command): void {
@@ -127,8 +112,8 @@ class HeedCartPole extends HTMLElement {
     const steps = whole('steps', LEAST_STEPS, 200_000, STEPS);
     history.replaceState(null, '', `#seed=${seed}&steps=${steps}`);
     this.#begin('upright');
-    this.#say('Loading the engine …');
-    for (const name of ['.preview', '.start', '.clips', '.choices', '.map', '.agent']) this.#show(name, false);
+    this.say('Loading the engine …');
+    for (const name of ['.preview', '.start', '.clips', '.choices', '.map', '.agent']) this.show(false, name);
     this.#worker = new Worker(new URL('./worker.ts', import.meta.url), { type: 'module' });
     this.#worker.addEventListener('message', ({ data }: MessageEvent<Report>) => this.#hear(data));
     this.#worker.addEventListener('error', () => this.#fail('the training did not start'));
@@ -138,7 +123,7 @@ class HeedCartPole extends HTMLElement {
   /** The same worker goes on: from the policy and the reward that the reader has taught. */
   #changeMind(): void {
     this.#begin('tilted');
-    this.#say('It keeps what you said about falling, forgets what you said about leaning, and asks again …');
+    this.say('It keeps what you said about falling, forgets what you said about leaning, and asks again …');
     this.#send({ kind: 'change' });
   }
 
@@ -147,20 +132,20 @@ class HeedCartPole extends HTMLElement {
     this.#label = 0;
     this.#points = [];
     this.#paused = false;
-    for (const name of ['.again', '.tilted']) this.#show(name, false);
+    for (const name of ['.again', '.tilted']) this.show(false, name);
     delete this.dataset.state;
   }
 
   #hear(report: Report): void {
     if (report.kind === 'started') {
       this.#steps = report.steps;
-      for (const name of ['.pause', '.step']) this.#show(name, true);
-      this.#show('.agent', true);
+      for (const name of ['.pause', '.step']) this.show(true, name);
+      this.show(true, '.agent');
     } else if (report.kind === 'query') this.#ask(report);
     else if (report.kind === 'progress') {
       if (!this.#query) {
         const { step, steps, seconds } = report;
-        this.#say(`It learns from your ${this.#label} answers: ${step} of ${steps} steps, ${seconds.toFixed(1)} s.`);
+        this.say(`It learns from your ${this.#label} answers: ${step} of ${steps} steps, ${seconds.toFixed(1)} s.`);
       }
     } else if (report.kind === 'episode') this.#picture(report);
     else if (report.kind === 'done') this.#done(report);
@@ -171,28 +156,28 @@ class HeedCartPole extends HTMLElement {
     this.#query = id;
     this.#label++;
     const most = this.#taste === 'tilted' ? 'at most ' : '';
-    this.#say(`${QUESTIONS[this.#taste]} (${this.#label} of ${most}${ANSWERS[this.#taste]})`);
-    for (const name of ['.clips', '.choices']) this.#show(name, true);
+    this.say(`${QUESTIONS[this.#taste]} (${this.#label} of ${most}${ANSWERS[this.#taste]})`);
+    for (const name of ['.clips', '.choices']) this.show(true, name);
     for (const stop of this.#stops.splice(0)) stop();
     for (const [i, canvas] of this.querySelectorAll<HTMLCanvasElement>('.clip canvas').entries()) {
       this.#stops.push(play(canvas, clips[i], framesPerSecond));
       canvas.setAttribute('aria-label', texts[i]);
     }
-    this.#part('.clips').focus({ preventScroll: true }); // so that the keys choose
+    this.find('.clips').focus({ preventScroll: true }); // so that the keys choose
   }
 
-  #choose(choice: Choice): void {
+  protected choose(choice: Choice): void {
     if (!this.#query) return;
     this.#send({ kind: 'choice', id: this.#query, choice });
     this.#query = undefined;
-    if (this.#label === ANSWERS[this.#taste]) for (const name of ['.clips', '.choices']) this.#show(name, false);
-    this.#say('It learns from your answers …');
+    if (this.#label === ANSWERS[this.#taste]) for (const name of ['.clips', '.choices']) this.show(false, name);
+    this.say('It learns from your answers …');
   }
 
   #agentStop?: () => void;
   #leanBefore = 0;
   #picture({ step, frames, framesPerSecond, length, lean, map }: Extract<Report, { kind: 'episode' }>): void {
-    const canvas = this.#part<HTMLCanvasElement>('.now');
+    const canvas = this.find<HTMLCanvasElement>('.now');
     this.#agentStop?.();
     this.#agentStop = play(canvas, frames, framesPerSecond);
     const start = this.#taste === 'upright' ? 'before training' : 'before it relearns';
@@ -200,22 +185,22 @@ class HeedCartPole extends HTMLElement {
     const leans = `the pole leans ${lean.toFixed(1)}° on average`;
     if (step === 0) this.#leanBefore = lean;
     canvas.setAttribute('aria-label', `The agent ${said}: an episode of ${length} of 500 steps, ${leans}`);
-    this.#part('.now-caption').textContent = `The agent ${said}: ${length} of 500 steps; ${leans}.`;
+    this.find('.now-caption').textContent = `The agent ${said}: ${length} of 500 steps; ${leans}.`;
     this.#points.push({ step, length });
-    drawProgress(this.#part<HTMLCanvasElement>('.progress'), this.#points, this.#steps);
-    this.#part('.progress').setAttribute(
+    drawProgress(this.find<HTMLCanvasElement>('.progress'), this.#points, this.#steps);
+    this.find('.progress').setAttribute(
       'aria-label',
       `Length of its episodes so far: ${this.#points.map((p) => p.length).join(', ')}`,
     );
-    this.#part('.progress-caption').textContent = 'How long its episodes last, up to 500 steps, as it learns.';
+    this.find('.progress-caption').textContent = 'How long its episodes last, up to 500 steps, as it learns.';
     if (!map) return;
-    this.#show('.map', true);
-    drawMap(this.#part<HTMLCanvasElement>('.map canvas'), map);
+    this.show(true, '.map');
+    drawMap(this.find<HTMLCanvasElement>('.map canvas'), map);
   }
 
   #pause(paused: boolean): void {
     this.#paused = paused;
-    this.#part('.pause').textContent = paused ? 'Go on' : 'Pause';
+    this.find('.pause').textContent = paused ? 'Go on' : 'Pause';
     this.#send({ kind: paused ? 'pause' : 'resume' });
   }
 
@@ -226,21 +211,21 @@ class HeedCartPole extends HTMLElement {
     const [stands, leans] = [length >= STANDS, lean >= 2 * this.#leanBefore && lean >= this.#leanBefore + 1];
     const angle = `the pole leans ${lean.toFixed(1)}° on average, before it was ${this.#leanBefore.toFixed(1)}°`;
     if (this.#taste === 'upright') {
-      this.#say(`${stands ? 'The pole stands.' : 'The pole does not stand yet.'} ${taught}, ${lasts}.`);
-    } else if (stands && leans) this.#say(`You changed its mind: it stands, tilted. ${taught}, ${angle}; ${lasts}.`);
-    else if (leans) this.#say(`It learned to lean, and forgot how to stand. ${taught}, ${angle}, and ${lasts}.`);
-    else this.#say(`It did not learn to lean. ${taught}, ${angle}; ${lasts}. Start again, or try another #seed.`);
-    for (const name of ['.pause', '.step', '.clips', '.choices']) this.#show(name, false);
-    this.#show('.again', true);
-    this.#show('.tilted', this.#taste === 'upright');
+      this.say(`${stands ? 'The pole stands.' : 'The pole does not stand yet.'} ${taught}, ${lasts}.`);
+    } else if (stands && leans) this.say(`You changed its mind: it stands, tilted. ${taught}, ${angle}; ${lasts}.`);
+    else if (leans) this.say(`It learned to lean, and forgot how to stand. ${taught}, ${angle}, and ${lasts}.`);
+    else this.say(`It did not learn to lean. ${taught}, ${angle}; ${lasts}. Start again, or try another #seed.`);
+    for (const name of ['.pause', '.step', '.clips', '.choices']) this.show(false, name);
+    this.show(true, '.again');
+    this.show(this.#taste === 'upright', '.tilted');
     this.dataset.state = 'done';
   }
 
   #fail(message: string): void {
     this.#end();
-    this.#say(`It stopped: ${message}.`);
-    for (const name of ['.pause', '.step', '.clips', '.choices']) this.#show(name, false);
-    this.#show('.again', true);
+    this.say(`It stopped: ${message}.`);
+    for (const name of ['.pause', '.step', '.clips', '.choices']) this.show(false, name);
+    this.show(true, '.again');
     this.dataset.state = 'failed';
   }
 }

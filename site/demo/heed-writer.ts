@@ -1,8 +1,8 @@
 /** `<heed-writer>`: the reader compares what a tiny language model writes, and it learns from the choices, in a worker. */
+import type { Choice } from './messages.ts';
+import { ReaderDemo } from './reader-demo.ts';
 import './heed-writer.css';
 import type { WriterCommand, WriterReport } from './writer-worker.ts';
-
-type Choice = 'left' | 'right' | 'equal';
 
 const markup = `
   <p class="say" aria-live="polite"></p>
@@ -16,42 +16,26 @@ const markup = `
   <p class="controls"><button type="button" class="start">Start</button></p>`;
 
 /** It loads nothing more before it is started. */
-class HeedWriter extends HTMLElement {
+class HeedWriter extends ReaderDemo {
   #worker?: Worker;
   #asked = false;
   #seed = 0;
 
   connectedCallback(): void {
     this.innerHTML = markup; // constant text
-    this.#say(
+    this.say(
       'A model with 850,000 weights writes reviews of places. Do you like praise, blame, or short ones? Choose.',
     );
-    for (const button of this.querySelectorAll<HTMLButtonElement>('[data-choice]')) {
-      button.addEventListener('click', () => this.#choose(button.dataset.choice as Choice));
-    }
-    this.#part('.start').addEventListener('click', () => this.#start());
-    this.addEventListener('keydown', (event) => {
-      const choice = ({ ArrowLeft: 'left', ArrowRight: 'right', ArrowDown: 'equal' } as const)[event.key];
-      if (!choice || !this.#asked) return;
-      event.preventDefault();
-      this.#choose(choice);
-    });
+    this.takeChoices();
+    this.find('.start').addEventListener('click', () => this.#start());
   }
 
   disconnectedCallback(): void {
     this.#worker?.terminate();
   }
 
-  #part<E extends HTMLElement = HTMLElement>(selector: string): E {
-    return this.querySelector<E>(selector)!;
-  }
-
-  #show(shown: boolean, ...selectors: readonly string[]): void {
-    for (const selector of selectors) this.#part(selector).hidden = !shown;
-  }
-
-  #say(text: string): void {
-    this.#part('.say').textContent = text;
+  protected isAsking(): boolean {
+    return this.#asked;
   }
 
   #send(command: WriterCommand): void {
@@ -62,8 +46,8 @@ class HeedWriter extends HTMLElement {
     this.#worker?.terminate();
     this.#asked = false;
     delete this.dataset.state;
-    this.#show(false, '.controls', '.samples', '.texts', '.choices');
-    this.#part('.after').textContent = '…';
+    this.show(false, '.controls', '.samples', '.texts', '.choices');
+    this.find('.after').textContent = '…';
     this.#worker = new Worker(new URL('./writer-worker.ts', import.meta.url), { type: 'module' });
     this.#worker.addEventListener('message', ({ data }: MessageEvent<WriterReport>) => this.#hear(data));
     this.#worker.addEventListener('error', () => this.#end('failed', 'It stopped: the training did not start.'));
@@ -72,25 +56,25 @@ class HeedWriter extends HTMLElement {
 
   #hear(report: WriterReport): void {
     if ('stage' in report) {
-      this.#show(false, '.texts', '.choices');
-      this.#say(report.stage);
+      this.show(false, '.texts', '.choices');
+      this.say(report.stage);
     } else if ('texts' in report) this.#ask(report);
-    else if ('when' in report) this.#part(`.${report.when}`).textContent = report.text;
+    else if ('when' in report) this.find(`.${report.when}`).textContent = report.text;
     else if ('done' in report) {
-      this.#show(true, '.samples');
+      this.show(true, '.samples');
       this.#end('done', `${report.done} (${report.seconds.toFixed(0)} s in this page.)`);
     } else this.#end('failed', `It stopped: ${report.failure}.`);
   }
 
   #ask({ texts, number, of }: Extract<WriterReport, { number: number }>): void {
     this.#asked = true;
-    this.#say(`Which review is better? You decide what that means. (${number} of ${of})`);
-    this.#show(true, '.texts', '.choices');
+    this.say(`Which review is better? You decide what that means. (${number} of ${of})`);
+    this.show(true, '.texts', '.choices');
     for (const [i, quote] of this.querySelectorAll('q').entries()) quote.textContent = texts[i];
-    this.#part('.texts').focus({ preventScroll: true }); // so that the keys choose
+    this.find('.texts').focus({ preventScroll: true }); // so that the keys choose
   }
 
-  #choose(choice: Choice): void {
+  protected choose(choice: Choice): void {
     if (!this.#asked) return;
     this.#asked = false;
     this.#send({ choice });
@@ -100,10 +84,10 @@ class HeedWriter extends HTMLElement {
     this.#worker?.terminate();
     this.#worker = undefined;
     this.#asked = false;
-    this.#say(text);
-    this.#show(false, '.texts', '.choices');
-    this.#part('.start').textContent = 'Start again';
-    this.#show(true, '.controls');
+    this.say(text);
+    this.show(false, '.texts', '.choices');
+    this.find('.start').textContent = 'Start again';
+    this.show(true, '.controls');
     this.dataset.state = state;
   }
 }

@@ -1,9 +1,10 @@
 /** Runs the demo of writer.ts in a worker: loads the model, and passes questions and choices between page and training. */
 import { loadEmbeddedModel } from '../elements/embedded-model.ts';
+import type { Choice } from './messages.ts';
 import { PAIRS, saidOf, teachWriter } from './writer.ts';
 
 /** To the worker: which seed to begin with, or the reader's choice. */
-export type WriterCommand = { seed: number } | { choice: 'left' | 'right' | 'equal' };
+export type WriterCommand = { seed: number } | { choice: Choice };
 
 /** From the worker. */
 export type WriterReport =
@@ -14,7 +15,7 @@ export type WriterReport =
   | { failure: string };
 
 const report = (message: WriterReport) => postMessage(message);
-let answer: ((choice: 'left' | 'right' | 'equal') => void) | undefined;
+let answer: ((choice: Choice) => void) | undefined;
 
 addEventListener('message', ({ data }: MessageEvent<WriterCommand>) => {
   if ('choice' in data) answer?.(data.choice);
@@ -32,7 +33,7 @@ async function run(seed: number): Promise<void> {
     async choose(texts, number) {
       seconds += (performance.now() - began) / 1000;
       report({ texts, number, of: PAIRS });
-      const choice = await new Promise<'left' | 'right' | 'equal'>((resolve) => {
+      const choice = await new Promise<Choice>((resolve) => {
         answer = resolve;
       });
       began = performance.now();

@@ -5,6 +5,7 @@
 import { dpo, sft } from 'heed/align';
 import type { Model } from 'heed/lm';
 import { adjectiveOf, verbs } from '../../src/data/reviews/words.ts';
+import type { Choice } from './messages.ts';
 
 export const PAIRS = 10;
 const WRITTEN = 24; // reviews that are counted, before and after
@@ -41,7 +42,7 @@ export interface WriterPage {
   /** Shows what happens now. */
   stage(text: string): void;
   /** Asks which of two reviews is better. */
-  choose(texts: readonly [string, string], number: number): Promise<'left' | 'right' | 'equal'>;
+  choose(texts: readonly [string, string], number: number): Promise<Choice>;
   /** Shows a review that the model writes: of the same prompt before and after. */
   sample(when: 'before' | 'after', text: string): void;
 }
