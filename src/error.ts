@@ -10,6 +10,13 @@ export class HeedError extends Error {
   }
 }
 
+/** The error with other words: of the same class, so that a DeviceMemoryError stays one, and with the same fields. */
+export function reworded(error: HeedError, message: string, options: { hint?: string; cause?: unknown }): HeedError {
+  const other = new HeedError(message, options);
+  Object.setPrototypeOf(other, Object.getPrototypeOf(error));
+  return Object.assign(other, { ...error, hint: options.hint });
+}
+
 /** The message of anything thrown. */
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 

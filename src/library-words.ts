@@ -2,7 +2,7 @@
  * The words of a program that calls heed: where an error, a notice or a finding names a flag of the command line, it gets
  * the name of the option. Commands that it quotes (heed reward --model …) stay as they are.
  */
-import { HeedError } from './error.ts';
+import { HeedError, reworded } from './error.ts';
 import { settingFor } from './flag-names.ts';
 
 const SENTENCE = /(?<=[.;:!?])\s+/;
@@ -34,9 +34,7 @@ export function errorForPrograms(error: unknown): unknown {
   if (!(error instanceof HeedError)) return error;
   const [message, hint] = [withOptionNames(error.message), error.hint && withOptionNames(error.hint)];
   if (message === error.message && hint === error.hint) return error;
-  const named = new HeedError(message, { hint, cause: error.cause });
-  Object.setPrototypeOf(named, Object.getPrototypeOf(error)); // a DeviceMemoryError stays one
-  Object.assign(named, { ...error, hint });
+  const named = reworded(error, message, { hint, cause: error.cause });
   named.stack = error.stack?.replace(error.message, message);
   return named;
 }

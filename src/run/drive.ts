@@ -1,6 +1,6 @@
 /** Runs a learner to its end in a run's folder: what all trainers share. */
 
-import { CallError, HeedError, messageOf } from '../error.ts';
+import { CallError, HeedError, messageOf, reworded } from '../error.ts';
 import { breathe, join, readdirSync } from '../node.ts';
 import { readState } from './checkpoint.ts';
 import type { MetricsRow, Run } from './run.ts';
@@ -184,9 +184,8 @@ function restore(
 function stoppedBy(cause: unknown, step: number, { folder, info }: Run): unknown {
   if (!(cause instanceof HeedError)) return cause;
   const advice = cause.hint ? `${cause.hint.replace(/\.$/, '')}. ` : '';
-  const stopped = new HeedError(`The run stopped in the batch after step ${step}: ${cause.message}`, {
+  return reworded(cause, `The run stopped in the batch after step ${step}: ${cause.message}`, {
     hint: `${advice}The last good checkpoint is kept: heed ${info.command} --resume ${folder} continues from there.`,
     cause,
   });
-  return Object.setPrototypeOf(stopped, Object.getPrototypeOf(cause)); // a DeviceMemoryError stays one
 }
