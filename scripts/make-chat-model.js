@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { sft } from '../dist/align/index.js';
 import { demonstration } from '../dist/data/reviews/demonstrations.js';
 import { loadModel, loadTokenizer, saveModel } from '../dist/lm/index.js';
+import { bytePairModel } from '../dist/lm/tokenizer/byte-pairs.js';
 import { random } from '../dist/random.js';
 
 /** The learning rate falls over so many steps; the training ends earlier. */
@@ -64,18 +65,7 @@ const template = `{{ bos_token }}
 
 function writeTokenizer(folder, tokens) {
   const byteLevel = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true };
-  const model = {
-    type: 'BPE',
-    dropout: null,
-    unk_token: null,
-    continuing_subword_prefix: null,
-    end_of_word_suffix: null,
-    fuse_unk: false,
-    byte_fallback: false,
-    ignore_merges: true, // a word is one token or its bytes
-    vocab: tokens,
-    merges: [],
-  };
+  const model = bytePairModel(tokens, [], { ignore_merges: true }); // a word is one token or its bytes
   const tokenizer = { ...base, normalizer: null, pre_tokenizer: byteLevel, decoder: byteLevel, model };
   writeFileSync(join(folder, 'tokenizer.json'), `${JSON.stringify(tokenizer, null, 1)}\n`);
   const config = JSON.parse(readFileSync(join(models, 'reviews-base', 'tokenizer_config.json'), 'utf8'));

@@ -4,6 +4,7 @@
  */
 
 import { HeedError } from '../error.ts';
+import { bytePairModel } from './tokenizer/byte-pairs.ts';
 import { BYTE_OF_CHARACTER, openPreTokenizer } from './tokenizer/library.ts';
 
 /** The content of a tokenizer.json. */
@@ -66,18 +67,7 @@ export function trainBpe(texts: Iterable<string>, options: BpeOptions): Tokenize
   return tokenizerJson(special, options.bos, {
     pre_tokenizer: preTokenizer,
     decoder: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true },
-    model: {
-      type: 'BPE',
-      dropout: null,
-      unk_token: null,
-      continuing_subword_prefix: null,
-      end_of_word_suffix: null,
-      fuse_unk: false,
-      byte_fallback: false,
-      ignore_merges: false,
-      vocab: Object.fromEntries(tokens.map((token, id) => [token, id])),
-      merges,
-    },
+    model: bytePairModel(Object.fromEntries(tokens.map((token, id) => [token, id])), merges),
   });
 }
 

@@ -2,6 +2,7 @@
  * Tokenizers of GGUF files as the files of Transformers: "gpt2", byte-level BPE with its merges, and "llama",
  * SentencePiece's BPE, whose merges follow from the scores of its tokens.
  */
+import { bytePairModel } from '../tokenizer/byte-pairs.ts';
 import { architectureOf } from './architectures.ts';
 import type { MetadataReader } from './metadata.ts';
 import { preTokenizer, WORDS } from './words.ts';
@@ -99,18 +100,11 @@ function byteLevel(from: MetadataReader, vocabulary: Vocabulary): { json: Json; 
       normalizer: words.normalizer ? { type: words.normalizer } : null,
       pre_tokenizer: preTokenizer(words),
       decoder: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true },
-      model: {
-        type: 'BPE',
-        dropout: null,
-        unk_token: null,
-        continuing_subword_prefix: null,
-        end_of_word_suffix: null,
-        fuse_unk: false,
-        byte_fallback: false,
-        ignore_merges: words.ignoreMerges === true,
-        vocab: vocabularyOf(vocabulary),
-        merges: merges.map((merge) => merge.split(' ')),
-      },
+      model: bytePairModel(
+        vocabularyOf(vocabulary),
+        merges.map((merge) => merge.split(' ')),
+        { ignore_merges: words.ignoreMerges === true },
+      ),
     },
   };
 }
@@ -140,18 +134,11 @@ function sentencePiece(from: MetadataReader, vocabulary: Vocabulary): { json: Js
         type: 'Sequence',
         decoders: [...decoders, ...(prefix ? [{ type: 'Strip', content: ' ', start: 1, stop: 0 }] : [])],
       },
-      model: {
-        type: 'BPE',
-        dropout: null,
-        unk_token: unknown ?? null,
-        continuing_subword_prefix: null,
-        end_of_word_suffix: null,
-        fuse_unk: true,
-        byte_fallback: true,
-        ignore_merges: false,
+      model: bytePairModel(
         vocab,
-        merges: mergesOf(vocab, (id) => (kinds === undefined || kinds[id] === KIND.normal ? scores[id] : undefined)),
-      },
+        mergesOf(vocab, (id) => (kinds === undefined || kinds[id] === KIND.normal ? scores[id] : undefined)),
+        { unk_token: unknown ?? null, fuse_unk: true, byte_fallback: true },
+      ),
     },
   };
 }
