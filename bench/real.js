@@ -125,6 +125,11 @@ export function smolLm2(folder) {
 }
 
 const messages = (role, content) => (typeof content === 'string' ? [{ role, content }] : content);
+const inMessages = ({ prompt, chosen, rejected }) => ({
+  prompt: messages('user', prompt),
+  chosen: messages('assistant', chosen),
+  rejected: messages('assistant', rejected),
+});
 const textOf = (of) => (typeof of === 'string' ? of : of.map(({ content }) => content).join('\n'));
 const wordsOf = (text) => text.toLowerCase().match(/[\p{L}\p{N}']+/gu) ?? [];
 
@@ -143,13 +148,8 @@ async function prepared({ ukp = [], pandalm = [] }, folder) {
     for (const [i, group] of groups.entries()) foldOf.set(group, i % FOLDS);
   }
   const model = await loadModel(smolLm2(folder));
-  const values = all.map(({ prompt, chosen, rejected }, index) => ({
-    value: {
-      index,
-      prompt: messages('user', prompt),
-      chosen: messages('assistant', chosen),
-      rejected: messages('assistant', rejected),
-    },
+  const values = all.map((row, index) => ({
+    value: { index, ...inMessages(row) },
   }));
   const options = {
     length: model.config.maxPositions,
@@ -222,11 +222,7 @@ function judged({ method, learned, judged: set, size }, { rows, foldOf, rankings
 
   /** The scores of the held-out completions by a model whose weights learned, so that differences are log odds. */
   async function byWeights(settings, train, test, seed) {
-    const data = train.map((i) => ({
-      prompt: messages('user', rows[i].prompt),
-      chosen: messages('assistant', rows[i].chosen),
-      rejected: messages('assistant', rows[i].rejected),
-    }));
+    const data = train.map((i) => inMessages(rows[i]));
     const { model } = await trainReward({ model: path, data, epochs: 1, evaluation: { share: 0 }, seed, ...settings });
     const completionsOf = (i) =>
       [rows[i].chosen, rows[i].rejected].map((completion) => ({

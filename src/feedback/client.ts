@@ -135,8 +135,7 @@ function itemCalls({ json, inProject, inItem, project }: Connection) {
     items: (name: string, options: ListOptions = {}): Promise<{ total: number; items: ListedItem[] }> =>
       json(project.items.$get({ ...inProject(name), query: options })),
     /** Returns an item with everything that was recorded of it. */
-    item: (name: string, id: string): Promise<ItemRecord> =>
-      json(project.items[':item'].$get({ param: { ...inProject(name).param, item: encodeURIComponent(id) } })),
+    item: (name: string, id: string): Promise<ItemRecord> => json(project.items[':item'].$get(inItem(name, id))),
     /** Returns the comments on an item; an annotator sees those of others once they have judged it. */
     comments: (name: string, id: string): Promise<ItemComment[]> => json(thread.$get(inItem(name, id))),
     /** Comments on an item, and returns the thread. */
