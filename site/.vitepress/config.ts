@@ -1,6 +1,7 @@
 /** The site: the docs, the course and the API, built by VitePress into site/dist. */
 import { join } from 'node:path';
 import { defineConfig } from 'vitepress';
+import { fontLicenses, oneFormat } from '../../scripts/fonts.ts';
 import { finish } from './finish.ts';
 import { showOutputs } from './notebook.ts';
 import {
@@ -55,6 +56,8 @@ export default defineConfig({
   vue: { template: { compilerOptions: { isCustomElement: (tag) => tag.startsWith('heed-') } } },
   vite: {
     plugins: [
+      oneFormat,
+      fontLicenses,
       {
         name: 'heed-elements-in-browsers-only', // pages drawn while building need neither them nor the library in them
         enforce: 'pre',
