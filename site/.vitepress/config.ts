@@ -1,9 +1,21 @@
 /** The site: the docs, the course and the API, built by VitePress into site/dist. */
 import { join } from 'node:path';
 import { defineConfig } from 'vitepress';
+import { fontLicenses, oneFormat } from '../../scripts/fonts.ts';
 import { finish } from './finish.ts';
 import { showOutputs } from './notebook.ts';
-import { drawFormulas, excluded, keepBraces, lessons, pageOf, root, sidebarOf, slug, turnLinks } from './pages.ts';
+import {
+  drawFormulas,
+  excluded,
+  highlightOnce,
+  keepBraces,
+  lessons,
+  pageOf,
+  root,
+  sidebarOf,
+  slug,
+  turnLinks,
+} from './pages.ts';
 
 const course = [
   {
@@ -37,11 +49,21 @@ export default defineConfig({
       showOutputs(markdown);
       keepBraces(markdown);
       drawFormulas(markdown);
+      highlightOnce(markdown);
     },
     theme: { light: 'github-light-high-contrast', dark: 'github-dark-high-contrast' },
   },
   vue: { template: { compilerOptions: { isCustomElement: (tag) => tag.startsWith('heed-') } } },
   vite: {
+    plugins: [
+      oneFormat,
+      fontLicenses,
+      {
+        name: 'heed-elements-in-browsers-only', // pages drawn while building need neither them nor the library in them
+        enforce: 'pre',
+        load: (id, options) => (options?.ssr && /\/site\/elements\/(elements|offline)\.ts$/.test(id) ? '' : undefined),
+      },
+    ],
     publicDir: join(root, 'site', 'public'),
     resolve: {
       alias: [

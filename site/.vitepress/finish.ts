@@ -74,8 +74,8 @@ function writeServiceWorker(outDir: string): void {
   writeFileSync(path, text);
 }
 
-/** Chunks that every page loads once it runs. */
-const START = /\/(index\.md|elements|offline|theme|framework)\.[^/]+\.js$/;
+/** Chunks and fonts that every page loads once it runs. */
+const START = /\/(index\.md|elements|offline|theme|framework)\.[^/]+\.js$|-latin-wght-normal\.[^/]+\.woff2$/;
 
 /** The files that the demo needs: the worker that it names, what that worker names, and so on. */
 function demoFiles(outDir: string, assets: string[]): string[] {

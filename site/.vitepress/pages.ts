@@ -76,6 +76,19 @@ export function drawFormulas(markdown: MarkdownRenderer): void {
   });
 }
 
+const highlighted = new Map<string, string>();
+
+/** Colors each block of code once: a build renders every page four times, twice for itself and twice for the search. */
+export function highlightOnce(markdown: MarkdownRenderer): void {
+  const highlight = markdown.options.highlight!;
+  markdown.options.highlight = (code, language, attributes) => {
+    const key = JSON.stringify([code, language, attributes]);
+    const known = highlighted.get(key) ?? highlight(code, language, attributes);
+    highlighted.set(key, known);
+    return known;
+  };
+}
+
 /**
  * Turns relative links between files of the repository into links between pages. A link to any other file leads to its
  * source, or shows its path.

@@ -1,0 +1,145 @@
+/**
+ * Policies from SmolLM2-135M on writing arguments. The comparisons of eight debates teach them, by themselves (DPO, KTO) or
+ * by a reward model (online DPO, GRPO, PPO). A reward model of the four other debates judges what they write on those
+ * debates, beside the completions of the model before. Both reward models are heads that leave length out. Results are
+ * kept in real-policies.jsonl, with some completions.
+ *
+ * HEED_BENCH_METHODS names methods, separated by ;. HEED_BENCH_STEPS and HEED_BENCH_PAIRS are how much each learns: by
+ * default 40 steps of 32 completions, or 1,000 comparisons.
+ */
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { dpo, evaluatePolicy, grpo, kto, onlineDpo, ppo, reward as trainReward } from '../dist/align/index.js';
+import { loadModel } from '../dist/lm/index.js';
+import { random } from '../dist/random.js';
+import { peakRssMb } from './job.js';
+import { keptResults, mean, timed } from './kept.js';
+import { debateOf, inMessages, machine, readSets, smolLm2, wordsOf } from './real-data.js';
+
+const steps = Number(process.env.HEED_BENCH_STEPS ?? 40);
+const pairs = Number(process.env.HEED_BENCH_PAIRS ?? 1000);
+/** Debates that teach; the others judge. */
+const LEARNED = 8;
+/** Completions of each prompt that are judged. */
+const DRAWN = 16;
+/** Completions that a result keeps. */
+const SHOWN = 8;
+const maxTokens = 96;
+const results = fileURLToPath(new URL('results/', import.meta.url));
+
+const onPairs =
+  (verb) =>
+  ({ model, data }) =>
+    verb({ model, data, epochs: 1, maxKl: 10, lora: { rank: 16 } });
+const onReward =
+  (verb, settings) =>
+  ({ model, prompts, reward }) => {
+    // each step draws 32 completions; the prompts are few, so they are drawn again and again
+    const data = Array.from({ length: Math.ceil((32 * steps) / prompts.length) }, () => prompts).flat();
+    return verb({ model, data, reward, steps, maxTokens, maxKl: 10, lora: { rank: 16 }, ...settings });
+  };
+const METHODS = {
+  DPO: onPairs(dpo),
+  KTO: onPairs(kto),
+  'online DPO': onReward(onlineDpo),
+  GRPO: onReward(grpo),
+  PPO: onReward(ppo),
+  'GRPO, no limit': onReward(grpo, { maxKl: 0, beta: 0 }),
+};
+
+export async function* policies() {
+  const sets = readSets();
+  if (typeof sets === 'string' || !sets.ukp) {
+    yield { name: 'policies', value: 'skipped', note: 'HEED_UKP names no file of comparisons' };
+    return;
+  }
+  const kept = keptResults('real-policies.jsonl', process.env.HEED_BENCH_FOLDER ?? results);
+  let debates;
+  const ready = async () => {
+    debates ??= await prepared(sets.ukp, process.env.HEED_BENCH_FOLDER ?? join(tmpdir(), 'heed-bench-real'));
+    return debates;
+  };
+  const chosen = process.env.HEED_BENCH_METHODS?.split(';');
+  for (const method of Object.keys(METHODS)) {
+    if (chosen && !chosen.includes(method)) continue;
+    const learned = ['DPO', 'KTO'].includes(method) ? { pairs } : { steps };
+    const measure = async () => trained(method, await ready());
+    const { wins, even, kl, words, judge, taught } = await kept.result({ method, ...learned }, () => timed(measure));
+    yield {
+      name: method,
+      value: `${percent(wins)} % wins, ${percent(even.wins)} % of ${even.pairs} pairs at matched length`,
+      note: `KL ${kl.toFixed(1)} nats, ${words.policy.toFixed(0)} words (before: ${words.before.toFixed(0)}), judge ${signed(judge)}, reward ${signed(taught)}`,
+    };
+  }
+}
+
+const percent = (share) => (100 * share).toFixed(1);
+const signed = (number) => `${number < 0 ? '−' : '+'}${Math.abs(number).toFixed(2)}`;
+
+/** The prompts and comparisons of both parts, with the reward model of each. */
+async function prepared(rows, folder) {
+  const path = smolLm2(folder);
+  const names = [...new Set(rows.map(debateOf))].sort();
+  const part = async (debates) => {
+    const own = rows.filter((row) => debates.includes(debateOf(row)));
+    const data = own.map(inMessages);
+    const prompts = [...new Map(data.map(({ prompt }) => [JSON.stringify(prompt), { prompt }])).values()];
+    const { model } = await trainReward({
+      model: path,
+      data,
+      method: 'head',
+      lengthDebias: true,
+      features: join(folder, 'policy-features'),
+    });
+    return { data, prompts, reward: model };
+  };
+  return { path, learned: await part(names.slice(0, LEARNED)), judged: await part(names.slice(LEARNED)) };
+}
+
+/** Trains a policy, and compares what it writes with what the model wrote before. */
+async function trained(method, { path, learned, judged }) {
+  const some = random(0, 'comparisons').shuffle(Int32Array.from(learned.data.keys())).slice(0, pairs);
+  const data = Array.from(some, (i) => learned.data[i]);
+  const before = await loadModel(path);
+  const began = await loadModel(path);
+  const { model } = await METHODS[method]({ model: began, data, prompts: learned.prompts, reward: learned.reward });
+  const drawn = judged.prompts.flatMap((prompt) => Array.from({ length: DRAWN }, () => prompt));
+  const compared = await evaluatePolicy({ model, baseline: before, data: drawn, reward: judged.reward, maxTokens });
+  const texts = (side) => compared.pairs.map((pair, i) => ({ prompt: drawn[i].prompt, completion: pair[side] }));
+  const [policy, baseline] = await Promise.all(['policy', 'baseline'].map((side) => learned.reward.score(texts(side))));
+  for (const each of [model, before]) each[Symbol.dispose]();
+  const lengths = (side) => compared.pairs.map((pair) => wordsOf(pair[side]).length);
+  const shown = random(0, 'shown').shuffle(Int32Array.from(drawn.keys())).slice(0, SHOWN);
+  return {
+    wins: compared.winRate,
+    interval: compared.interval,
+    even: atMatchedLength(compared.pairs),
+    kl: compared.kl,
+    words: { policy: mean(lengths('policy')), before: mean(lengths('baseline')) },
+    judge: compared.reward.difference,
+    taught: mean(policy) - mean(baseline),
+    shown: Array.from(shown, (i) => {
+      const { promptOfDataset, policy, baseline } = compared.pairs[i];
+      return { prompt: promptOfDataset, policy, before: baseline };
+    }),
+    peakRssMb: Math.round(peakRssMb()),
+    machine,
+  };
+}
+
+/** The share of wins among all pairs of a prompt whose lengths differ by a tenth at most. */
+function atMatchedLength(compared) {
+  let [wins, count] = [0, 0];
+  for (const { prompt, policy, rewards } of compared) {
+    for (const other of compared) {
+      if (other.prompt !== prompt) continue;
+      const [one, two] = [wordsOf(policy).length, wordsOf(other.baseline).length];
+      if (Math.abs(one - two) > 0.1 * Math.max(one, two)) continue;
+      const difference = rewards.policy - other.rewards.baseline;
+      wins += difference === 0 ? 0.5 : Number(difference > 0);
+      count++;
+    }
+  }
+  return { wins: wins / count, pairs: count };
+}
