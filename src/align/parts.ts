@@ -231,3 +231,4 @@ export { adamw, evaluationIsDue, itemsOfStep, rates } from './training/steps.ts'
 export type { TrainedModel } from './training/train-model.ts';
 export { reviewComparisons } from './world/comparisons.ts';
 export { reviewReward } from './world/rewards.ts';
+export { type World, worlds } from './world/worlds.ts';

@@ -52,7 +52,7 @@ import {
   type ScorerOptions,
 } from '../reward-model/model.ts';
 import { isModel, type Live } from '../training/input.ts';
-import { reviewReward, reviewRewards } from '../world/rewards.ts';
+import { worldWithReward } from '../world/worlds.ts';
 
 interface AdaptedReward extends ScorerOptions {
   /** The reward model; its parameters are only the adapters and the head. */
@@ -234,7 +234,7 @@ export function modelFolders(text: string): string[] {
       ? 'a sum'
       : outside.test(text)
         ? 'a function or an address'
-        : reviewRewards.includes(text) && !existsSync(text)
+        : worldWithReward(text) && !existsSync(text)
           ? 'the true reward of the embedded world'
           : rewards.has(text)
             ? 'a reward that a plugin registers'
@@ -255,7 +255,8 @@ async function openOne(
   if (rewards.has(text)) return rewardAtHand(rewards.get(text), settings);
   if (/^https?:\/\//.test(text)) return lent(endpointReward(text, settings));
   if (/\.m?[jt]s$/.test(text)) return lent(await fileReward(text, settings));
-  if (reviewRewards.includes(text) && !existsSync(text)) return lent(reviewReward(text));
+  const world = worldWithReward(text);
+  if (world && !existsSync(text)) return lent(world.reward(text));
   return openTogether(
     foldersIn(text),
     (folder) => openFolder(folder, pull, over),
