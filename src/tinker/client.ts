@@ -417,7 +417,8 @@ function passResult(parts: readonly ForwardBackwardOutput[]): PassResult {
       const how = name.split(':').at(-1);
       if (how === 'sum') return [name, values.reduce((a, b) => a + b, 0)];
       if (how === 'mean') return [name, values.reduce((sum, value, i) => sum + (value * sizes[i]) / all, 0)];
-      return [name, how === 'min' ? Math.min(...values) : how === 'max' ? Math.max(...values) : values[0]];
+      if (how === 'min') return [name, Math.min(...values)];
+      return [name, how === 'max' ? Math.max(...values) : values[0]];
     }),
   );
   const logprobs = parts.flatMap(({ loss_fn_outputs }) => loss_fn_outputs.map(({ logprobs }) => logprobs?.data ?? []));
