@@ -4,33 +4,20 @@ export {
   type BestOfN,
   type BestOfNOptions,
   bestOf,
-  bestOfNSchema,
   createBestOfN,
   type Drawn,
 } from './best-of-n/best-of-n.ts';
-export { createRaft, createRaftAlgorithm, type RaftOptions, raftSchema } from './best-of-n/raft.ts';
-export { createRest, createRestAlgorithm, type RestOptions, restSchema } from './best-of-n/rest.ts';
-export {
-  type Constitution,
-  type ConstitutionOptions,
-  constitutionSchema,
-  createConstitution,
-} from './constitution/constitution.ts';
+export { createRaft, createRaftAlgorithm, type RaftOptions } from './best-of-n/raft.ts';
+export { createRest, createRestAlgorithm, type RestOptions } from './best-of-n/rest.ts';
+export { type Constitution, type ConstitutionOptions, createConstitution } from './constitution/constitution.ts';
 export { defaultConstitution, type Principle, readConstitution } from './constitution/principles.ts';
-export { diagnosePolicy, type PolicyFacts } from './diagnosis/policy.ts';
-export { diagnosePreference } from './diagnosis/preference.ts';
-export { diagnoseProcess } from './diagnosis/process.ts';
-export { diagnoseReward } from './diagnosis/reward.ts';
-export { type Alert, alertsOf } from './diagnosis/signals.ts';
-export { diagnoseSupervised } from './diagnosis/supervised.ts';
-export { createDistill, type DistillLearner, type DistillOptions, distillSchema } from './distillation/distill.ts';
+export { createDistill, type DistillLearner, type DistillOptions } from './distillation/distill.ts';
 export {
   divergenceOf,
   divergenceOfTop,
   type TokenDivergence,
   type TokenDivergenceOptions,
   tokenDivergences,
-  UNLISTED,
 } from './distillation/divergence.ts';
 export {
   type EndpointTeacher,
@@ -38,12 +25,7 @@ export {
   openEndpointTeacher,
 } from './distillation/endpoint-teacher.ts';
 export { type ComparedPair, comparisonOf } from './evaluation/comparison.ts';
-export {
-  createPolicyEvaluation,
-  type PolicyEvaluationOptions,
-  type PolicyEvaluator,
-  policyEvaluationSchema,
-} from './evaluation/evaluation.ts';
+export { createPolicyEvaluation, type PolicyEvaluationOptions, type PolicyEvaluator } from './evaluation/evaluation.ts';
 export type { PolicyEvaluationResult } from './evaluation/record.ts';
 export { type LengthControlled, lengthControlled, type WinRate, winRateOf } from './evaluation/win-rate.ts';
 export { encodeRow, type Loss, losses } from './examples/encode.ts';
@@ -58,20 +40,13 @@ export {
   createOveroptimization,
   type OveroptimizationInput,
   type OveroptimizationOptions,
-  overoptimizationSchema,
 } from './overoptimization/overoptimization.ts';
 export type { OveroptimizationResult, OveroptimizationStep } from './overoptimization/record.ts';
 export { type ClusterChange, type ClusterPlan, type PartPlan, planCluster, type RunTime } from './plan/cluster.ts';
-export {
-  type ClusterPlanInput,
-  type ClusterPlanOptions,
-  clusterPlanSchema,
-  type Sharding,
-  shardings,
-} from './plan/cluster-options.ts';
+export { type ClusterPlanInput, type ClusterPlanOptions, type Sharding, shardings } from './plan/cluster-options.ts';
 export type { StepTime } from './plan/cluster-time.ts';
 export { type Cluster, type ClusterDevice, knownDevices, parseCluster } from './plan/devices.ts';
-export { type PlanAlgorithm, type PlanInput, type PlanOptions, planAlgorithms, planSchema } from './plan/options.ts';
+export { type PlanAlgorithm, type PlanInput, type PlanOptions, planAlgorithms } from './plan/options.ts';
 export { type Plan, type PlanChange, plan } from './plan/plan.ts';
 export type { MemoryRole } from './plan/roles.ts';
 export { type ModelShape, typicalShape } from './plan/shapes.ts';
@@ -101,7 +76,7 @@ export { createCompletionTrainer, minibatches } from './policies/completion-trai
 export { type Constraint, constrain, parseConstraints, withConstraints } from './policies/constraints.ts';
 export { completionKl } from './policies/kl.ts';
 export { createPolicyLearner, type PolicyLearner, type PolicyLearnerParts } from './policies/learner.ts';
-export { type PolicyTrainingOptions, policyTrainingSchema } from './policies/options.ts';
+export type { PolicyTrainingOptions } from './policies/options.ts';
 export type { PolicyEvaluation } from './policies/policy-evaluation.ts';
 export type {
   AnyPolicy,
@@ -116,7 +91,7 @@ export { createRollouts, type LanguageRollout, type Rollouts } from './policies/
 export { type PolicyInput, type PolicySetup, setUpPolicy } from './policies/setup.ts';
 export type { TokenLossInputs } from './policies/token-loss.ts';
 export { type PolicyResult, trainPolicy } from './policies/train.ts';
-export { createGrpo, createGrpoAlgorithm, type GrpoOptions, grpoSchema } from './policy-gradient/grpo.ts';
+export { createGrpo, createGrpoAlgorithm, type GrpoOptions } from './policy-gradient/grpo.ts';
 export {
   type GrpoLoss,
   type GrpoLossOptions,
@@ -134,7 +109,6 @@ export {
   type ParetoLearner,
   type ParetoOptions,
   type ParetoPoint,
-  paretoSchema,
 } from './policy-gradient/pareto.ts';
 export type { ParetoPolicy } from './policy-gradient/pareto-train.ts';
 export {
@@ -143,17 +117,15 @@ export {
   createRloo,
   type ReinforceOptions,
   reinforceLoss,
-  reinforceSchema,
-  rlooSchema,
 } from './policy-gradient/reinforce.ts';
 export { createLanguagePpo, type PpoLearner } from './ppo/learner.ts';
-export { type LanguagePpoOptions, languagePpoSchema } from './ppo/options.ts';
+export type { LanguagePpoOptions } from './ppo/options.ts';
 export { createPpoAlgorithm, ppoLoss } from './ppo/ppo.ts';
 export type { Items } from './preferences/batch.ts';
-export { type BcoOptions, bcoLoss, bcoSchema, createBco } from './preferences/bco.ts';
-export { type CpoLossOptions, type CpoOptions, cpoLoss, cpoSchema, createCpo } from './preferences/cpo.ts';
+export { type BcoOptions, bcoLoss, createBco } from './preferences/bco.ts';
+export { type CpoLossOptions, type CpoOptions, cpoLoss, createCpo } from './preferences/cpo.ts';
 export { type PreferenceData, type PreferenceItems, readPreferences } from './preferences/data.ts';
-export { createDpo, type DpoOptions, dpoSchema } from './preferences/dpo.ts';
+export { createDpo, type DpoOptions } from './preferences/dpo.ts';
 export {
   type Divergence,
   type DpoLoss,
@@ -165,7 +137,7 @@ export {
   pairLosses,
 } from './preferences/dpo-loss.ts';
 export type { PreferenceEvaluation } from './preferences/evaluation.ts';
-export { createKto, type KtoLossOptions, type KtoOptions, ktoLoss, ktoSchema } from './preferences/kto.ts';
+export { createKto, type KtoLossOptions, type KtoOptions, ktoLoss } from './preferences/kto.ts';
 export {
   createPreferenceLearner,
   type PreferenceAlgorithm,
@@ -173,20 +145,15 @@ export {
   type PreferenceLearnerParts,
 } from './preferences/learner.ts';
 export { type Completions, createLossProgram, type PreferenceLoss } from './preferences/loss.ts';
-export {
-  createOnlineDpo,
-  createOnlineDpoAlgorithm,
-  type OnlineDpoOptions,
-  onlineDpoSchema,
-} from './preferences/online-dpo.ts';
-export { type PreferenceOptions, preferenceSchema } from './preferences/options.ts';
-export { createOrpo, type OrpoOptions, orpoLoss, orpoSchema } from './preferences/orpo.ts';
+export { createOnlineDpo, createOnlineDpoAlgorithm, type OnlineDpoOptions } from './preferences/online-dpo.ts';
+export type { PreferenceOptions } from './preferences/options.ts';
+export { createOrpo, type OrpoOptions, orpoLoss } from './preferences/orpo.ts';
 export { createPreferences, type PairInput, type RatedInput } from './preferences/setup.ts';
 export { type PreferenceResult, trainPreferences } from './preferences/train.ts';
 export { createPreferenceScorer, createPreferenceTrainer } from './preferences/trainer.ts';
 export { evaluateSteps, type StepEvaluation } from './process/evaluation.ts';
 export { processReward } from './process/model.ts';
-export { type ProcessOptions, processSchema } from './process/options.ts';
+export type { ProcessOptions } from './process/options.ts';
 export { createProcess, type ProcessLearner, stepLoss, supervised } from './process/process.ts';
 export { type Aggregate, aggregates, stepRewards, stepsIn, worthOf } from './process/steps.ts';
 export { diagnoseLanguageRun } from './records.ts';
@@ -201,11 +168,11 @@ export {
   rankingLoss,
 } from './reward-model/loss.ts';
 export { createRewardModel, createRewardScorer, scoredCompletion } from './reward-model/model.ts';
-export { type RewardModelOptions, rewardModelSchema } from './reward-model/options.ts';
+export type { RewardModelOptions } from './reward-model/options.ts';
 export { gatherRankings, type RankingOptions, type Rankings } from './reward-model/rankings.ts';
 export { trainReward } from './reward-model/record.ts';
 export { createReward, type RewardLearner } from './reward-model/reward.ts';
-export { type JudgmentRow, rewardJudgmentSchema } from './rewards/judge-reward.ts';
+export type { JudgmentRow } from './rewards/judge-reward.ts';
 export { ensembleMembers, ensembleReward, mixedReward, modelReward, rewards } from './rewards/open.ts';
 export {
   createLanguageLearner,
@@ -214,11 +181,11 @@ export {
   type Sample,
 } from './supervised/learner.ts';
 export { createHeldOutLoss, createLikelihood, type HeldOutLoss, type Likelihood } from './supervised/likelihood.ts';
-export { createPretrain, type PretrainLearner, type PretrainOptions, pretrainSchema } from './supervised/pretrain.ts';
+export { createPretrain, type PretrainLearner, type PretrainOptions } from './supervised/pretrain.ts';
 export { createTrainingRows, datasetRows, packExamples, type TrainingRows } from './supervised/rows.ts';
-export { createSft, type SftLearner, type SftOptions, sftSchema } from './supervised/sft.ts';
+export { createSft, type SftLearner, type SftOptions } from './supervised/sft.ts';
 export { type LanguageResult, trainLanguageModel } from './supervised/train.ts';
-export { type EndpointSettings, endpointCallSchema } from './training/endpoint.ts';
+export type { EndpointSettings } from './training/endpoint.ts';
 export {
   checkSameTokens,
   createLanguagePolicy,
@@ -231,4 +198,4 @@ export { adamw, evaluationIsDue, itemsOfStep, rates } from './training/steps.ts'
 export type { TrainedModel } from './training/train-model.ts';
 export { reviewComparisons } from './world/comparisons.ts';
 export { reviewReward } from './world/rewards.ts';
-export { type World, worlds } from './world/worlds.ts';
+export { type LanguageWorld, worlds } from './world/worlds.ts';

@@ -23,7 +23,7 @@ import {
 import { measureReviews, reviewReward, reviewRewards } from './rewards.ts';
 
 /** What a model can learn without data of its own. Rows are made by a seed: the same seed makes the same rows. */
-export interface World {
+export interface LanguageWorld {
   /** All prompts. */
   prompts: readonly { text: string }[];
   /** Makes the tokenizer of its words. */
@@ -51,7 +51,7 @@ export interface World {
 }
 
 /** Worlds by name, for the option `world`. Plugins add to them. */
-export const worlds = createRegistry<World, 'reviews'>('world', {
+export const worlds = createRegistry<LanguageWorld, 'reviews'>('world', {
   reviews: {
     prompts: reviewPrompts,
     createTokenizer: createReviewTokenizer,
@@ -78,10 +78,10 @@ export const worldOption = (description: string) =>
     .describe(description);
 
 /** The world of trainings that have no option for it. */
-export const usualWorld = (): World => worlds.get('reviews');
+export const usualWorld = (): LanguageWorld => worlds.get('reviews');
 
 /** The world whose rewards include a name; undefined if there is none. */
-export const worldWithReward = (name: string): World | undefined =>
+export const worldWithReward = (name: string): LanguageWorld | undefined =>
   worlds
     .names()
     .map(worlds.get)
