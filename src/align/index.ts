@@ -94,4 +94,5 @@ export { type PretrainInput, pretrain } from './supervised/pretrain.ts';
 export { type SftInput, sft } from './supervised/sft.ts';
 export type { LanguageTraining } from './supervised/train.ts';
 export type { Surroundings } from './training/input.ts';
+export type { LoopStep } from './training/loop.ts';
 export type { ModelResult, TrainingResult } from './training/verb.ts';

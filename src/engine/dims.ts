@@ -37,10 +37,11 @@ function parse(dim: Dim): Polynomial {
 function format(terms: Polynomial): Dim {
   const nonzero = [...terms]
     .filter(([, c]) => c !== 0)
-    .sort(([a], [b]) => (b === '' ? -1 : a === '' ? 1 : a < b ? -1 : 1));
+    .sort(([a], [b]) => Number(a === '') - Number(b === '') || (a < b ? -1 : 1));
   if (nonzero.length === 0) return 0;
   if (nonzero.length === 1 && nonzero[0][0] === '') return nonzero[0][1];
-  return nonzero.map(([key, c]) => (key === '' ? `${c}` : c === 1 ? key : `${c}*${key}`)).join('+');
+  const text = ([key, c]: [string, number]) => (c === 1 ? key : `${c}*${key}`);
+  return nonzero.map(([key, c]) => (key === '' ? `${c}` : text([key, c]))).join('+');
 }
 
 /** a + b. */

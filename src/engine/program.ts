@@ -346,7 +346,7 @@ function encode(
     inputs: inputs.map((t) => ({ ...t, shape: [...t.shape] })),
     outputs: specs.map((spec) => ({
       ...spec,
-      shape: spec.shape.map((d) => (isSymbol(d) ? d : typeof d === 'number' ? d : `(${d})`)),
+      shape: spec.shape.map((d) => (isSymbol(d) || typeof d === 'number' ? d : `(${d})`)),
     })),
     initializers: [
       ...graph.constants.filter((c) => used.has(c.name)),

@@ -46,7 +46,7 @@ export function createHumanTeacher<Option>(
   const items = new Map<string, { item: string; turned: boolean }>();
   /** The newest judgment, and how many comparisons were learned from, when `changed` was last called. */
   let seen = '';
-  const metadataOf = (queryId: string) => ({ question: queryId, ...(asker !== undefined && { asker }) });
+  const metadataOf = (queryId: string) => ({ query: queryId, ...(asker !== undefined && { asker }) });
 
   /** Adds queries as items; returns the queries of each item. */
   async function send(queries: readonly Query<Option>[]) {

@@ -73,13 +73,12 @@ export function readShape(
   const path = join(folder, CONFIG);
   const source = `"${path}"`;
   if (!existsSync(path)) {
-    throw new HeedError(`The folder "${folder}" has no "${CONFIG}".`, {
-      hint: existsSync(join(folder, REMOTE_WEIGHTS))
-        ? `Its weights are at a service of Tinker's API: "${join(folder, REMOTE_WEIGHTS)}" says where.`
-        : existsSync(join(folder, 'adapter_config.json'))
-          ? 'It holds an adapter: load its base model and apply it.'
-          : 'Pass the folder of a model. If saving was interrupted, save it again.',
-    });
+    let hint = 'Pass the folder of a model. If saving was interrupted, save it again.';
+    if (existsSync(join(folder, 'adapter_config.json')))
+      hint = 'It holds an adapter: load its base model and apply it.';
+    const remote = join(folder, REMOTE_WEIGHTS);
+    if (existsSync(remote)) hint = `Its weights are at a service of Tinker's API: "${remote}" says where.`;
+    throw new HeedError(`The folder "${folder}" has no "${CONFIG}".`, { hint });
   }
   const raw = readJson(path) as Record<string, unknown>;
   const { name: architecture, family, classifier } = readArchitecture(raw, source);

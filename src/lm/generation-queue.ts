@@ -283,12 +283,12 @@ function createPause() {
   };
 }
 
-/** Compiles a decoder and starts its queue. The weights may change between prompts; then call `forget`. */
-export function createGenerationQueue(
+/** Compiles a decoder, and steps it: each step lets prompts in and gives every sequence under way its next token. */
+function createDecoding(
   config: DecoderConfig,
   weights: Readonly<Record<string, Value>>,
-  { speculate, ...options }: QueueOptions = {},
-): GenerationQueue {
+  { speculate, ...options }: QueueOptions,
+) {
   const limits = queueSchema.parse(options);
   const guesser = speculate && createGuesser(config, speculate);
   const decoder = createCachedDecoder(config, weights, options);
@@ -298,12 +298,7 @@ export function createGenerationQueue(
   const prefixes = createPrefixCache(limits.prefixBytes, decoder.tokenBytes);
   const counts: QueueCounts = { promptTokens: 0, cachedTokens: 0, completionTokens: 0, restarts: 0, busy: 0 };
   const guests = createGuests(batch, prefixes, counts, limits);
-  const pause = createPause();
-  let arrivals = 0;
-  let driving = false;
-  let disposed = false;
   let isStale = false;
-  let stepping: Promise<void> | undefined;
 
   /** Delivers tokens, and takes out sequences that have ended. */
   const settle = (next: readonly NextToken[]) => {
@@ -322,7 +317,7 @@ export function createGenerationQueue(
     }
   };
 
-  const step = async () => {
+  const advance = async () => {
     guests.dropCanceled();
     if (isStale) {
       decoder.refresh();
@@ -334,33 +329,61 @@ export function createGenerationQueue(
     if (guests.active.length > 0) settle(await batch.advance());
   };
 
-  const release = () => {
-    for (const part of [prefixes, rows, decoder, guesser]) part?.[Symbol.dispose]();
-  };
-
-  const drive = async () => {
-    if (driving) return;
-    driving = true;
-    // what is submitted together enters together
-    await breathe();
-    await decoder.prepare(limits.batch);
-    while (!disposed && (guests.waiting.length > 0 || guests.underWay().length > 0)) {
-      if (pause.over()) {
-        await pause.over();
-        continue;
-      }
+  return {
+    counts,
+    guests,
+    prepare: () => decoder.prepare(limits.batch),
+    /** One step. Its error fails the sequences under way. */
+    async step(): Promise<void> {
       const began = performance.now();
       try {
-        stepping = step();
-        await stepping;
+        await advance();
       } catch (error) {
         for (const guest of guests.underWay()) {
           guest.stream.fail(error);
           batch.remove(guest);
         }
       }
-      stepping = undefined;
       counts.busy += performance.now() - began;
+    },
+    forget() {
+      prefixes.clear();
+      isStale = true;
+    },
+    release() {
+      for (const part of [prefixes, rows, decoder, guesser]) part?.[Symbol.dispose]();
+    },
+  };
+}
+
+/** Compiles a decoder and starts its queue. The weights may change between prompts; then call `forget`. */
+export function createGenerationQueue(
+  config: DecoderConfig,
+  weights: Readonly<Record<string, Value>>,
+  options: QueueOptions = {},
+): GenerationQueue {
+  const decoding = createDecoding(config, weights, options);
+  const { counts, guests, forget, release } = decoding;
+  const pause = createPause();
+  let arrivals = 0;
+  let driving = false;
+  let disposed = false;
+  let stepping: Promise<void> | undefined;
+
+  const drive = async () => {
+    if (driving) return;
+    driving = true;
+    // what is submitted together enters together
+    await breathe();
+    await decoding.prepare();
+    while (!disposed && (guests.waiting.length > 0 || guests.underWay().length > 0)) {
+      if (pause.over()) {
+        await pause.over();
+        continue;
+      }
+      stepping = decoding.step();
+      await stepping;
+      stepping = undefined;
       if (options.lockstep) await breathe();
     }
     driving = false;
@@ -386,13 +409,10 @@ export function createGenerationQueue(
       return guests.underWay().length;
     },
     counts,
-    forget() {
-      prefixes.clear();
-      isStale = true;
-    },
+    forget,
     async pause() {
       pause.begin();
-      await stepping?.catch(() => {});
+      await stepping;
     },
     resume: pause.end,
     [Symbol.dispose]() {

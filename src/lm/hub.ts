@@ -64,12 +64,11 @@ function select(repo: Repo, tree: readonly RemoteFile[], { include, exclude = []
   return files;
 }
 
+const wild: Readonly<Record<string, string>> = { '*': '.*', '?': '.' };
+
 /** A pattern as in `hf download` and Python's fnmatch. */
 const glob = (pattern: string) =>
-  new RegExp(
-    `^${pattern.replaceAll(/[\\^$.*+?()[\]{}|]/g, (c) => (c === '*' ? '.*' : c === '?' ? '.' : `\\${c}`))}$`,
-    's',
-  );
+  new RegExp(`^${pattern.replaceAll(/[\\^$.*+?()[\]{}|]/g, (c) => wild[c] ?? `\\${c}`)}$`, 's');
 
 const list = (paths: readonly string[]) =>
   paths.length === 0

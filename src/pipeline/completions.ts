@@ -7,7 +7,7 @@ import { readPrompts, worldPrompts } from '../align/policies/prompts.ts';
 import { drawCompletions } from '../align/policies/rollouts.ts';
 import type { Completion } from '../align/reward-functions/reward-function.ts';
 import { openSource } from '../align/training/input.ts';
-import { measureReviews, reviewReward } from '../align/world/rewards.ts';
+import { usualWorld } from '../align/world/worlds.ts';
 import { createGenerator } from '../lm/generate.ts';
 import type { PullOptions } from '../lm/hub.ts';
 import { embeddedModel, loadModel } from '../lm/model.ts';
@@ -100,11 +100,11 @@ async function complete(folder: string, data: string | undefined, settings: Comp
 
 /** Scores completions by the true reward of the embedded world, with a 95 % interval. */
 async function trueRewards(completions: readonly Completion[], shown: number): Promise<Partial<ModelCompletions>> {
-  const rewards = Array.from(await reviewReward().score(completions));
+  const rewards = Array.from(await usualWorld().reward('reviews').score(completions));
   const n = rewards.length;
   const mean = rewards.reduce((sum, value) => sum + value, 0) / n;
   const error = Math.sqrt(rewards.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (n * (n - 1)));
-  const { 'reward/true': _, ...measures } = measureReviews(completions).metrics;
+  const { 'reward/true': _, ...measures } = usualWorld().measureCompletions(completions).metrics;
   return {
     rewards: rewards.slice(0, shown),
     reward: { mean, interval: [mean - 1.96 * error, mean + 1.96 * error], n },

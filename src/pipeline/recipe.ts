@@ -131,12 +131,11 @@ function unknownIn(schema: unknown, value: unknown, within = ''): string[] {
 }
 
 /** All texts in settings, by field. */
-const leavesOf = (value: unknown, field = ''): [field: string, text: string][] =>
-  typeof value === 'string'
-    ? [[field, value]]
-    : isSettings(value)
-      ? Object.entries(value).flatMap(([key, inner]) => leavesOf(inner, field ? `${field}.${key}` : key))
-      : [];
+function leavesOf(value: unknown, field = ''): [field: string, text: string][] {
+  if (typeof value === 'string') return [[field, value]];
+  if (!isSettings(value)) return [];
+  return Object.entries(value).flatMap(([key, inner]) => leavesOf(inner, field ? `${field}.${key}` : key));
+}
 
 function wrongReferences(
   field: string,

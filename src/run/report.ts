@@ -238,12 +238,7 @@ function config(options: Readonly<Record<string, unknown>>): string {
 
 function flat(value: unknown, name = ''): [name: string, value: string][] {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    return [
-      [
-        name,
-        typeof value === 'string' ? value : typeof value === 'number' ? String(value) : (JSON.stringify(value) ?? ''),
-      ],
-    ];
+    return [[name, ['string', 'number'].includes(typeof value) ? String(value) : (JSON.stringify(value) ?? '')]];
   }
   return Object.entries(value)
     .filter(([, inner]) => inner !== undefined)

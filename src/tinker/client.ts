@@ -243,7 +243,8 @@ interface Session {
   wire: { binary: boolean };
 }
 
-function modelOf({ connection, nextSampler, wire }: Session, id: string): TinkerModel {
+/** Sends a model's requests in order; each result comes on its own. */
+function createRequests({ connection, wire }: Session, id: string) {
   let sequence = 0;
   let last: Promise<unknown> = Promise.resolve();
   /** Sends a request after those before it; its result comes later. */
@@ -291,7 +292,17 @@ function modelOf({ connection, nextSampler, wire }: Session, id: string): Tinker
     );
     return passResult(await Promise.all(parts));
   };
+  return {
+    call,
+    pass,
+    /** Resolves when all requests so far were sent. */
+    sent: () => last,
+  };
+}
 
+function modelOf(session: Session, id: string): TinkerModel {
+  const { connection, nextSampler } = session;
+  const { call, pass, sent } = createRequests(session, id);
   return {
     id,
     forwardBackward: (data, loss, config) => pass(data, loss, config, false),
@@ -338,7 +349,7 @@ function modelOf({ connection, nextSampler, wire }: Session, id: string): Tinker
     saveForSampler: (name, { seconds } = {}) =>
       pathOf(call('/save_weights_for_sampler', { path: name, ttl_seconds: seconds, type: 'save_weights_for_sampler' })),
     async unload() {
-      await last;
+      await sent();
       const { request_id } = (await connection.post('/unload_model', {
         model_id: id,
         type: 'unload_model',
@@ -406,7 +417,8 @@ function passResult(parts: readonly ForwardBackwardOutput[]): PassResult {
       const how = name.split(':').at(-1);
       if (how === 'sum') return [name, values.reduce((a, b) => a + b, 0)];
       if (how === 'mean') return [name, values.reduce((sum, value, i) => sum + (value * sizes[i]) / all, 0)];
-      return [name, how === 'min' ? Math.min(...values) : how === 'max' ? Math.max(...values) : values[0]];
+      if (how === 'min') return [name, Math.min(...values)];
+      return [name, how === 'max' ? Math.max(...values) : values[0]];
     }),
   );
   const logprobs = parts.flatMap(({ loss_fn_outputs }) => loss_fn_outputs.map(({ logprobs }) => logprobs?.data ?? []));

@@ -13,6 +13,8 @@ const FLOAT32 = 1;
 const INT64 = 2;
 const INT32 = 3;
 const BFLOAT16 = 4;
+/** Bytes of a number that has not 4. */
+const BYTES_PER: Readonly<Record<number, number>> = { [INT64]: 8, [BFLOAT16]: 2 };
 
 const tensorMessage = message({
   dense: one(1, bytes),
@@ -220,7 +222,7 @@ const bytesOf = ({ buffer, byteOffset, byteLength }: ArrayBufferView<ArrayBuffer
   new Uint8Array(buffer, byteOffset, byteLength);
 
 const int32s = (data: Uint8Array<ArrayBuffer> | undefined) => numbersOf(data, INT32);
-const bytesPer = (dtype: number | undefined) => (dtype === INT64 ? 8 : dtype === BFLOAT16 ? 2 : 4);
+const bytesPer = (dtype: number | undefined) => BYTES_PER[dtype ?? FLOAT32] ?? 4;
 
 /** The numbers in bytes; a bfloat16 is the upper half of a float32. */
 function numbersOf(data: Uint8Array<ArrayBuffer> = new Uint8Array(), dtype: number | undefined): ArrayLike<number> {

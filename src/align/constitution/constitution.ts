@@ -15,7 +15,6 @@
 
 import { z } from 'zod';
 import type { Message } from '../../data/format.ts';
-import { reviewPrompts } from '../../data/reviews/demonstrations.ts';
 import type { PreferenceRow, PromptCompletionRow, PromptRow } from '../../data/rows.ts';
 import { opening } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
@@ -32,6 +31,7 @@ import { endpointCallSchema } from '../training/endpoint.ts';
 import { type Input, type Live, type Opener, openerOf, openSource } from '../training/input.ts';
 import { checkSameData, itemsOfStep } from '../training/steps.ts';
 import { type TrainingResult, trainingOf } from '../training/verb.ts';
+import { usualWorld } from '../world/worlds.ts';
 import { defaultConstitution, type Principle, readConstitution } from './principles.ts';
 import { type Revised, reviseCompletions } from './revise.ts';
 import {
@@ -154,7 +154,7 @@ async function create(options: ConstitutionOptions, live: Live) {
 
 async function promptsOf({ data, onBadRow }: ConstitutionOptions, live: Live): Promise<Message[][]> {
   const turn = (content: string): Message[] => [{ role: 'user', content }];
-  if (data === undefined) return reviewPrompts.map(({ text }) => turn(text));
+  if (data === undefined) return usualWorld().prompts.map(({ text }) => turn(text));
   const rows = await readPromptRows(await openSource('data', data, live), { onBadRow, onNotice: live.onNotice });
   return rows.map(({ value: { prompt } }) => (typeof prompt === 'string' ? turn(prompt) : (prompt as Message[])));
 }

@@ -34,14 +34,7 @@ export async function compareCompletions(
     const { text: principle } = draw(i);
     const text = [questionOf(principle), ...pair.prompt.map(({ content }) => content), one, other].join('\n');
     const fits = critic.fits?.([{ role: 'user', content: text }]) ?? true;
-    const leftOut =
-      one === '' || other === ''
-        ? 'no completion'
-        : one === other
-          ? 'equal completions'
-          : fits
-            ? undefined
-            : 'too long';
+    const leftOut = reasonToLeaveOut(one, other, fits);
     return { ...pair, principle, ...(leftOut && { leftOut }) };
   });
   const items = all.filter(({ leftOut }) => !leftOut);
@@ -58,6 +51,12 @@ export async function compareCompletions(
     else items[i].preference = probability;
   }
   return all;
+}
+
+function reasonToLeaveOut(one: string, other: string, fits: boolean): Compared['leftOut'] {
+  if (one === '' || other === '') return 'no completion';
+  if (one === other) return 'equal completions';
+  return fits ? undefined : 'too long';
 }
 
 const questionOf = (principle: string): string =>

@@ -13,57 +13,67 @@ const LARGE = 12; // nats: from here on, too large steps explain more
 const memorized = (loss: MetricCourse, held: MetricCourse): boolean =>
   held.values.length > 1 && loss.last < 0.9 * loss.first && held.last > 1.05 * held.first;
 
-/** Diagnoses a training on preferences from its metrics, oldest first, by their names in metrics.jsonl. */
-export function diagnosePreference(rows: readonly MetricsRow[]): Diagnosis {
-  const course = (metric: string) => courseOf(rows, metric);
-  const loss = course('loss/train');
-  if (!loss) return diagnosisOf([], 'There is nothing to diagnose yet: the run has no step.', {});
-  const held = course('loss/eval');
+type Course = (metric: string) => MetricCourse | undefined;
+
+/** Whether the training memorizes its rows, goes too far in a step, or learns nothing about held-out pairs. */
+function lossFindings(course: Course, loss: MetricCourse, worse: boolean): Finding[] {
+  const [held, kl] = [course('loss/eval'), course('eval/kl')];
   const [accuracy, trained] = [course('eval/rewards/accuracies'), course('rewards/accuracies')];
-  const kl = course('eval/kl');
-  const [chosen, margins] = [course('eval/logps/chosen'), course('eval/rewards/margins')];
-  const length = course('eval/response/length');
-  const reward = course('eval/reward');
-  const findings: Finding[] = vocabularyFindings(rows);
-  const far = kl !== undefined && kl.last > FAR;
-  // the loss of the first step is that of the initial model
-  const worse = !(loss.last < 1.2 * loss.first) || (held && held.values.length > 1 && !(held.last < 1.2 * held.first));
+  const items = course('data/items')?.last;
   // accuracies of pairs say more about a loss that hardly rises
   if (held && memorized(loss, held) && (worse || !accuracy) && !(kl && kl.last > LARGE)) {
-    const [n, all] = [course('data/heldOut')?.last, course('data/items')?.last];
+    const n = course('data/heldOut')?.last;
     const lower = Math.min(...held.values) < held.first;
-    findings.push(
+    return [
       failure(
         'overfitted',
-        `The policy memorizes its ${all ? `${all} ` : ''}rows: ${change(loss, 'loss')} in training, ${change(held, 'held-out loss')}${n ? ` (${n} rows)` : ''}.`,
+        `The policy memorizes its ${items ? `${items} ` : ''}rows: ${change(loss, 'loss')} in training, ${change(held, 'held-out loss')}${n ? ` (${n} rows)` : ''}.`,
         `Collect more rows, or use a larger model${lower ? ', fewer --epochs, or the model in best/' : ': the initial model is better than this one'}.`,
       ),
-    );
-  } else if (worse || far) {
-    findings.push(
+    ];
+  }
+  if (worse || (kl && kl.last > FAR)) {
+    return [
       failure(
         'learning-rate-high',
         `The training goes too far in a step: ${change(held ?? loss, held ? 'held-out loss' : 'loss')}${kl ? `, KL ${figure(kl.last)} nats` : ''}.`,
         'Divide --learning-rate by ten, or leave it out; --max-kl 10 bounds the KL.',
       ),
-    );
-  } else if (Math.abs(course('rewards/margins')?.first ?? 1) < 1e-3) {
-    // with a reference, margins begin at 0; without one, accuracies begin with what the model already preferred
-    const n = course('data/heldOut')?.last ?? 0;
-    findings.push(...labelFindings({ trained, accuracy: accuracy?.last, n, items: course('data/items')?.last, held }));
+    ];
   }
-  if (reward && kl && kl.last > 0.5 && reward.values.length > 1) {
-    const unit = course('reward/error');
-    if (unit && reward.first - reward.last > 2.5 * Math.SQRT2 * unit.first) {
-      findings.unshift(
-        failure(
-          'preferences-inverted',
-          `The policy follows the preferences and gets worse: ${change(reward, 'the reward of its completions')}.`,
-          'Swap chosen and rejected in --data, or check what --reward measures.',
-        ),
-      );
-    }
-  }
+  // with a reference, margins begin at 0; without one, accuracies begin with what the model already preferred
+  if (!(Math.abs(course('rewards/margins')?.first ?? 1) < 1e-3)) return [];
+  const n = course('data/heldOut')?.last ?? 0;
+  return labelFindings({ trained, accuracy: accuracy?.last, n, items, held });
+}
+
+/** Whether the reward of the policy's completions falls by more than noise while it follows the preferences. */
+function invertedFindings(reward: MetricCourse | undefined, unit: number | undefined): Finding[] {
+  if (!reward || unit === undefined || !(reward.first - reward.last > 2.5 * Math.SQRT2 * unit)) return [];
+  return [
+    failure(
+      'preferences-inverted',
+      `The policy follows the preferences and gets worse: ${change(reward, 'the reward of its completions')}.`,
+      'Swap chosen and rejected in --data, or check what --reward measures.',
+    ),
+  ];
+}
+
+/** Diagnoses a training on preferences from its metrics, oldest first, by their names in metrics.jsonl. */
+export function diagnosePreference(rows: readonly MetricsRow[]): Diagnosis {
+  const course = (metric: string) => courseOf(rows, metric);
+  const loss = course('loss/train');
+  if (!loss) return diagnosisOf([], 'There is nothing to diagnose yet: the run has no step.', {});
+  const [held, kl] = [course('loss/eval'), course('eval/kl')];
+  const [accuracy, trained] = [course('eval/rewards/accuracies'), course('rewards/accuracies')];
+  const [chosen, margins] = [course('eval/logps/chosen'), course('eval/rewards/margins')];
+  const [length, reward] = [course('eval/response/length'), course('eval/reward')];
+  // the loss of the first step is that of the initial model
+  const worse =
+    !(loss.last < 1.2 * loss.first) ||
+    (held !== undefined && held.values.length > 1 && !(held.last < 1.2 * held.first));
+  const findings: Finding[] = [...vocabularyFindings(rows), ...lossFindings(course, loss, worse)];
+  if (kl && kl.last > 0.5) findings.unshift(...invertedFindings(reward, course('reward/error')?.first));
   if (length && length.last > 1.6 * length.first) {
     findings.push(
       failure(

@@ -17,7 +17,7 @@ import { HeedError } from '../../error.ts';
 import { wholeNumber } from '../../options.ts';
 import { choiceModelSchema } from '../../preference/choice-model.ts';
 import type { Preference } from '../../preference/comparison.ts';
-import { createLateJudgments, peopleSchema } from '../../preference/late-judgments.ts';
+import { createLateJudgments, type JudgmentNews, peopleSchema } from '../../preference/late-judgments.ts';
 import { type LearnedComparison, latestDecided, lessonOf } from '../../preference/lesson.ts';
 import { labelSchedule, type Round, scheduleSchema } from '../../preference/schedule.ts';
 import { needsMembers, rulesOf, selectionSchema, selectQueries } from '../../preference/selection.ts';
@@ -67,7 +67,7 @@ export const askingSchema = z.object({
 type AskingOptions = z.output<typeof askingSchema>;
 
 /** A query: two completions of a prompt by the policy. */
-interface CompletionQuestion {
+interface CompletionQuery {
   id: string;
   /** The policy's step. */
   step: number;
@@ -77,7 +77,7 @@ interface CompletionQuestion {
 }
 
 /** A query with its judgment. */
-export interface ComparedCompletions extends CompletionQuestion {
+export interface ComparedCompletions extends CompletionQuery {
   choice: CurrentJudgment;
 }
 
@@ -114,7 +114,8 @@ export interface CompletionQueries {
 
 interface State {
   nextRound: number;
-  questions: number;
+  /** Number of queries so far. */
+  queries: number;
   compared: ComparedCompletions[];
   /** Judgments that the next fit of the reward must add or remove. */
   unlearned: number;
@@ -166,7 +167,7 @@ function checkedAsking({ options: { people }, reward, teacher }: AskingParts) {
 /** For each pair, the mean probability over members that its first completion is better. */
 async function predictionsFor(
   reward: LearningReward,
-  pairs: readonly Pick<CompletionQuestion, 'options'>[],
+  pairs: readonly Pick<CompletionQuery, 'options'>[],
 ): Promise<number[]> {
   const [first, second] = await scoresOf(
     reward,
@@ -176,12 +177,12 @@ async function predictionsFor(
 }
 
 /** Pairs of new completions that the rule selects, at most `count`, with ids from the number `from` on. */
-async function questionsOf(
+async function chooseQueries(
   { options: { people, seed }, reward, prompts }: AskingParts,
   query: z.output<typeof selectionSchema>,
   { step, count: most, from }: { step: number; count: number; from: number },
   draw: Draw,
-): Promise<CompletionQuestion[]> {
+): Promise<CompletionQuery[]> {
   const rng = random(seed, 'questions', step);
   const order = rng.shuffle(Array.from(prompts.keys()));
   const candidates = Array.from({ length: most * people.candidates }, (_, i) => prompts[order[i % order.length]]);
@@ -201,6 +202,29 @@ async function questionsOf(
   }));
 }
 
+/** The state with new and changed judgments. */
+function withNews(state: State, { comparisons, changed }: JudgmentNews<CompletionQuery>): State {
+  const decided = comparisons.flatMap(({ choice, predicted }) =>
+    choice === 'incomparable' || choice[0] === choice[1] ? [] : [{ first: choice[0] > choice[1], predicted }],
+  );
+  const right = decided.filter(({ first, predicted }) => predicted !== 0.5 && predicted > 0.5 === first);
+  const ids = [...comparisons.map(({ id }) => id), ...changed.keys()];
+  return {
+    ...state,
+    decided: state.decided + decided.length,
+    right: state.right + right.length,
+    compared: [...state.compared, ...comparisons].map((one) => ({ ...one, choice: changed.get(one.id) ?? one.choice })),
+    unlearned: state.unlearned + comparisons.length + changed.size,
+    untold: [...state.untold, ...new Set(ids)],
+  };
+}
+
+/** The judgments that a reward can learn from. */
+const decidedOf = (compared: readonly ComparedCompletions[]) =>
+  compared.flatMap(({ options, choice }) =>
+    choice === 'incomparable' || choice === 'taken back' ? [] : [{ options, choice: choice as Preference }],
+  );
+
 /** Starts asking. @throws HeedError without a teacher, or without an ensemble for a rule that needs one. */
 export function createAsking(parts: AskingParts): CompletionQueries {
   const { reward } = parts;
@@ -208,11 +232,11 @@ export function createAsking(parts: AskingParts): CompletionQueries {
   const { teacher, query } = checkedAsking(parts);
   const rounds = roundsOf(people, steps);
   const create = () =>
-    createLateJudgments<CompletionQuestion, Completion>(teacher, {
+    createLateJudgments<CompletionQuery, Completion>(teacher, {
       labels: people.labels,
       steps,
       people,
-      optionsOf: (question) => question.options,
+      optionsOf: ({ options }) => options,
       // the next round makes up for missing judgments
       others: () => [],
     });
@@ -220,7 +244,7 @@ export function createAsking(parts: AskingParts): CompletionQueries {
   let lesson: readonly LearnedComparison[] | undefined;
   let state: State = {
     nextRound: 0,
-    questions: 0,
+    queries: 0,
     unlearned: 0,
     right: 0,
     decided: 0,
@@ -231,29 +255,15 @@ export function createAsking(parts: AskingParts): CompletionQueries {
 
   async function hear(step: number, signal: AbortSignal | undefined): Promise<void> {
     const learned = new Map(state.compared.map(({ id, choice }) => [id, choice]));
-    const { comparisons, changed } = await late.news({ step, labels: labels(), fitted: true }, learned, signal);
-    for (const { choice, predicted } of comparisons) {
-      if (choice === 'incomparable' || choice[0] === choice[1]) continue;
-      state.decided++;
-      if (predicted !== 0.5 && predicted > 0.5 === choice[0] > choice[1]) state.right++;
-    }
-    state.compared = [...state.compared, ...comparisons].map((one) => ({
-      ...one,
-      choice: changed.get(one.id) ?? one.choice,
-    }));
-    state.unlearned += comparisons.length + changed.size;
-    state.untold.push(...new Set([...comparisons.map(({ id }) => id), ...changed.keys()]));
+    state = withNews(state, await late.news({ step, labels: labels(), fitted: true }, learned, signal));
   }
 
   async function learn(): Promise<void> {
     const enough = state.unlearned >= people.atOnce || (state.unlearned > 0 && late.waiting === 0);
     if (!enough) return;
-    const decided = state.compared.flatMap(({ options, choice }) =>
-      choice === 'incomparable' || choice === 'taken back' ? [] : [{ options, choice: choice as Preference }],
-    );
     const latest = latestDecided(state.compared);
     const before = await predictionsFor(reward, latest);
-    state.fit = await reward.fit(decided);
+    state.fit = await reward.fit(decidedOf(state.compared));
     state.unlearned = 0;
     lesson = lessonOf(latest, before, await predictionsFor(reward, latest));
   }
@@ -266,11 +276,11 @@ export function createAsking(parts: AskingParts): CompletionQueries {
     const due = rounds.filter(({ atStep }) => atStep <= step);
     if (due.length <= state.nextRound) return;
     const missing = missingFrom(due);
-    const questions =
-      missing > 0 ? await questionsOf(parts, query, { step, count: missing, from: state.questions }, draw) : [];
-    late.ask(questions);
+    const queries =
+      missing > 0 ? await chooseQueries(parts, query, { step, count: missing, from: state.queries }, draw) : [];
+    late.ask(queries);
     state.nextRound = due.length;
-    state.questions += questions.length;
+    state.queries += queries.length;
   }
 
   return {
@@ -304,11 +314,7 @@ export function createAsking(parts: AskingParts): CompletionQueries {
       return { state: { ...state, open: late.open, reward: own }, tensors };
     },
     restore(checkpoint) {
-      const {
-        open,
-        reward: own,
-        ...saved
-      } = checkpoint.state as State & { open: CompletionQuestion[]; reward: unknown };
+      const { open, reward: own, ...saved } = checkpoint.state as State & { open: CompletionQuery[]; reward: unknown };
       reward.restore({ state: own, tensors: checkpoint.tensors });
       state = saved;
       late.stop();

@@ -283,6 +283,31 @@ function alertsAt(state: State, metrics: Record<string, number>): { alerts: Aler
   };
 }
 
+/** Learns from a step, unless that is done already, and evaluates if it is due. */
+async function takeStep(loop: Loop, signal?: AbortSignal): Promise<PolicyStep> {
+  const { options, asking } = loop.parts;
+  const metrics = loop.state.pending ?? (await learnFromStep(loop, signal));
+  const evaluation = await evaluateIfDue(loop, metrics, signal);
+  const seen = { ...metrics, ...evaluation?.measures, ...evaluation?.signals };
+  const { alerts, alerting } = alertsAt(loop.state, seen);
+  loop.state = { ...loop.state, alerting, pending: undefined };
+  const { step, tokens, seconds, worse } = loop.state;
+  const stopped = evaluation !== undefined && options.patience > 0 && worse >= options.patience;
+  const failures = loop.failures.splice(0);
+  const { metrics: askingMetrics, ...judged } = asking?.report() ?? { metrics: {} };
+  return {
+    step,
+    metrics: { ...metrics, ...askingMetrics },
+    alerts,
+    tokensPerSecond: tokens / seconds,
+    evaluation,
+    done: stopped || step >= options.steps,
+    ...(loop.idle !== undefined && { idle: loop.idle }),
+    ...(failures.length > 0 && { failures }),
+    ...judged,
+  };
+}
+
 /** Makes the training loop of a policy from its parts, which it disposes of. */
 export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: PolicyLearnerParts<O>) {
   const { policy, options, prompts, evaluationPrompts, probes = [], constraints = [], asking, own } = parts;
@@ -323,28 +348,7 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
      * Completes prompts, learns from them, and evaluates if it is due. Rejects with the signal's reason when it aborts;
      * a checkpoint taken then continues from there.
      */
-    async next(signal?: AbortSignal): Promise<PolicyStep> {
-      const metrics = loop.state.pending ?? (await learnFromStep(loop, signal));
-      const evaluation = await evaluateIfDue(loop, metrics, signal);
-      const seen = { ...metrics, ...evaluation?.measures, ...evaluation?.signals };
-      const { alerts, alerting } = alertsAt(loop.state, seen);
-      loop.state = { ...loop.state, alerting, pending: undefined };
-      const { step, tokens, seconds, worse } = loop.state;
-      const stopped = evaluation !== undefined && options.patience > 0 && worse >= options.patience;
-      const failures = loop.failures.splice(0);
-      const { metrics: askingMetrics, ...judged } = asking?.report() ?? { metrics: {} };
-      return {
-        step,
-        metrics: { ...metrics, ...askingMetrics },
-        alerts,
-        tokensPerSecond: tokens / seconds,
-        evaluation,
-        done: stopped || step >= steps,
-        ...(loop.idle !== undefined && { idle: loop.idle }),
-        ...(failures.length > 0 && { failures }),
-        ...judged,
-      };
-    },
+    next: (signal?: AbortSignal): Promise<PolicyStep> => takeStep(loop, signal),
     /** Saves what is at a service: call it before `save`. */
     prepareSave: async () => remote?.checkpoint(),
     /** State and tensors, for a checkpoint. */

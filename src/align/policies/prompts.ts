@@ -2,7 +2,6 @@
 
 import { type DatasetRow, describeBadRow } from '../../data/dataset.ts';
 import type { Format } from '../../data/format.ts';
-import { reviewPrompts } from '../../data/reviews/demonstrations.ts';
 import { type BadRow, namingPlace, type Place, type Row } from '../../data/row.ts';
 import { HeedError } from '../../error.ts';
 import { encodeChat } from '../../lm/chat-template.ts';
@@ -14,6 +13,7 @@ import { encodePrompt } from '../examples/encode.ts';
 import { listOf } from '../examples/examples.ts';
 import type { Completion } from '../reward-functions/reward-function.ts';
 import { readSource, type Source } from '../training/input.ts';
+import { usualWorld } from '../world/worlds.ts';
 import type { EncodedPrompt } from './completion-batches.ts';
 
 /** Reads prompts with a column `avoid`: a text, or several. @throws HeedError for a row without it. */
@@ -104,7 +104,7 @@ const promptOf = (row: Row, tokenizer: Tokenizer, place: Place): EncodedPrompt =
 
 /** All prompts of the embedded world, as conversations of one message. */
 export const worldPrompts = (tokenizer: Tokenizer): EncodedPrompt[] =>
-  reviewPrompts.map(({ text }) => {
+  usualWorld().prompts.map(({ text }) => {
     const prompt = [{ role: 'user', content: text }];
     return { ids: encodeChat(tokenizer, prompt, { addGenerationPrompt: true }).ids, text, row: { prompt } };
   });

@@ -26,7 +26,7 @@ import {
 } from '../training/input.ts';
 import { createLanguagePolicy, type LanguagePolicy } from '../training/policy.ts';
 import { type ModelResult, trainedModel, trainingOf } from '../training/verb.ts';
-import { measureReviews } from '../world/rewards.ts';
+import { usualWorld } from '../world/worlds.ts';
 import { type CompletionQueries, createAsking } from './ask-people.ts';
 import { parseBackend } from './backend.ts';
 import { type CompletionLayout, completionLayout, type EncodedPrompt } from './completion-batches.ts';
@@ -158,7 +158,7 @@ export async function setUpPolicy(
       ? await (await import('./tinker-policy.ts')).openTinkerPolicy(address, model, options)
       : await openLocalPolicy(options, model as Model, live, own),
   );
-  const measure = options.data === undefined && !environment ? measureReviews : undefined;
+  const measure = options.data === undefined && !environment ? usualWorld().measureCompletions : undefined;
   const prompted = { prompts, evaluationPrompts, probes, layout, environment };
   return { policy, reward, gold, constraints, ...prompted, measure, asking };
 }

@@ -28,6 +28,7 @@ import { exportOptimizer, importOptimizer } from '../../nn/optimizer.ts';
 import { exportParameters, importParameters, partOf } from '../../nn/parameters.ts';
 import { approximateKl, clippedSurrogate } from '../../nn/ppo-loss.ts';
 import { random } from '../../random.ts';
+import { mean } from '../../run/intervals.ts';
 import type { PolicyAlgorithm } from '../policies/algorithm.ts';
 import { type CompletionLayout, completionBatches, inOrder } from '../policies/completion-batches.ts';
 import { completionKl } from '../policies/kl.ts';
@@ -84,110 +85,152 @@ interface PpoAlgorithmParts {
   pretraining?: Pretraining;
 }
 
-/** PPO on rollouts. Disposes of the critic's network. */
-export function createPpoAlgorithm({
-  policy,
-  critic: network,
-  options,
-  layout,
-  pretraining,
-}: PpoAlgorithmParts): PolicyAlgorithm {
-  const { kl, score, ppo, temperature, seed, maxTokens } = options;
+/** What computes the gradients of the policy, and of a critic that shares its network. */
+function createGradients({ policy, critic: network, options, layout }: PpoAlgorithmParts) {
+  const { temperature, checkpointLayers } = options;
   const { config } = policy.model;
   const learning = { layout, ...options.critic, training: options };
   const shared = network ? undefined : createSharedCritic(policy, learning);
-  const loss = ppoLoss(config, { ...ppo, temperature });
+  const loss = ppoLoss(config, { ...options.ppo, temperature });
   const trainer = createPackedTrainer(config, shared?.parameters ?? policy.parameters, shared?.beside(loss) ?? loss, {
     temperature,
     linear: policy.linear,
     frozen: policy.frozen,
-    checkpointLayers: options.checkpointLayers,
+    checkpointLayers,
   });
-  const own = partOf(trainer.gradients, 0, policy.parameters.specs.length);
-  const optimizer = adamw(policy.parameters, own, options);
-  const criticRate = options.critic.rate ?? (shared ? 50 : 1.5);
-  const critic = shared?.critic(trainer) ?? createLanguageCritic(network!, learning);
-  const scale = createScoreScale(score);
+  return {
+    trainer,
+    isShared: shared !== undefined,
+    critic: shared?.critic(trainer) ?? createLanguageCritic(network!, learning),
+    /** The policy's gradients. */
+    gradients: partOf(trainer.gradients, 0, policy.parameters.specs.length),
+    /** Adds up the gradients of a minibatch, in parts. Returns metrics. */
+    async run(
+      completions: LanguageRollout['completions'],
+      perToken: Readonly<Record<string, readonly Float32Array[]>>,
+    ): Promise<Record<string, number>> {
+      const tokens = completions.reduce((sum, completion) => sum + writtenTokens(completion).length, 0);
+      const metrics = { 'loss/policy': 0, 'policy/ratio': 0, 'policy/clip_fraction': 0, 'policy/approx_kl': 0 };
+      trainer.reset();
+      for (const { batch, members } of completionBatches(completions, layout)) {
+        const numbers = Object.entries(perToken).map(([name, numbers]) => [name, inOrder(numbers, members)]);
+        const weight = new Float32Array(batch.labels.length).fill(1 / tokens);
+        const outputs = await trainer.run(batch, { ...Object.fromEntries(numbers), weight });
+        const number = (name: string) => outputs[name].data[0] as number;
+        metrics['loss/policy'] += number(shared ? 'policy' : 'loss');
+        metrics['policy/ratio'] += number('ratio');
+        metrics['policy/clip_fraction'] += number('clipped');
+        metrics['policy/approx_kl'] += number('kl');
+        shared?.count(outputs);
+      }
+      return metrics;
+    },
+  };
+}
+
+/** The scores of a rollout, and the values, returns and advantages of its tokens. `penalties` are those of the guards. */
+async function assess(
+  { completions, logProbs, referenceLogProbs, scores, steps, importance }: LanguageRollout,
+  { kl, score, ppo, maxTokens }: LanguagePpoOptions,
+  scale: ReturnType<typeof createScoreScale>,
+  critic: ReturnType<typeof createGradients>['critic'],
+  { beta, penalties }: { beta: number; penalties: Float64Array },
+) {
+  const worth = scale(scores, completions).map((score, i) => score - penalties[i]);
+  const bySteps = score.place === 'steps';
+  if (bySteps && !steps) throw noSteps();
+  const rewards = completions.map(({ ended, response, episode }, i) => {
+    // as in TRL, there is a place after the EOS unless the completion has the maximum length; a turn has none
+    const after = score.place === 'after' && ended && (episode !== undefined || response.length < maxTokens);
+    const earlier = bySteps ? scale.steps(steps![i]) : [];
+    const [logP, reference] = [logProbs[i], referenceLogProbs[i]];
+    const tokens = { logProbs: logP, referenceLogProbs: reference, score: worth[i], after, steps: earlier };
+    return tokenRewards(tokens, beta, kl.estimator);
+  });
+  const values = (await critic.values(completions)).map((all, i) => all.subarray(0, rewards[i].length));
+  const scaled = ppo.whitenRewards ? whiten(rewards, false) : rewards;
+  const { advantages: all, returns } = completionAdvantages(scaled, values, ppo);
+  const written = all.map((some, i) => some.subarray(0, writtenTokens(completions[i]).length));
+  const advantages = ppo.whiten ? whiten(written) : written;
+  const weighted = importance
+    ? advantages.map((some, i) => some.map((advantage, t) => advantage * importance[i][t]))
+    : advantages;
+  return { worth, values, returns, advantages: weighted };
+}
+
+/** @throws HeedError for a reward that is no number. */
+function checkScores({ scores, completions }: LanguageRollout): void {
+  const bad = scores.findIndex((value) => !Number.isFinite(value));
+  if (bad < 0) return;
+  throw new HeedError(`the reward of completion ${bad + 1} is ${scores[bad]}`, {
+    hint: `Check the reward; the completion was "${completions[bad].text.slice(0, 200)}".`,
+  });
+}
+
+/** PPO on rollouts. Disposes of the critic's network. */
+export function createPpoAlgorithm(parts: PpoAlgorithmParts): PolicyAlgorithm {
+  const { policy, options, pretraining } = parts;
+  const { kl, ppo } = options;
+  const learner = createGradients(parts);
+  const { trainer, critic, isShared } = learner;
+  const optimizer = adamw(policy.parameters, learner.gradients, options);
+  const criticRate = options.critic.rate ?? (isShared ? 50 : 1.5);
+  const scale = createScoreScale(options.score);
   let steering: KlState = { beta: kl.beta };
   let usualLength: number | undefined;
 
-  /** The scores of a rollout, and the values, returns and advantages of its tokens. */
-  async function assess({ completions, logProbs, referenceLogProbs, scores, steps }: LanguageRollout, beta: number) {
-    usualLength ??=
-      completions.reduce((sum, completion) => sum + writtenTokens(completion).length, 0) / completions.length;
-    const { penalties, metrics: guarded } = guard(completions, options.guards, usualLength);
-    const worth = scale(scores, completions).map((score, i) => score - penalties[i]);
-    const bySteps = score.place === 'steps';
-    if (bySteps && !steps) throw noSteps();
-    const rewards = completions.map(({ ended, response, episode }, i) => {
-      // as in TRL, there is a place after the EOS unless the completion has the maximum length; a turn has none
-      const after = score.place === 'after' && ended && (episode !== undefined || response.length < maxTokens);
-      const earlier = bySteps ? scale.steps(steps![i]) : [];
-      const [own, reference] = [logProbs[i], referenceLogProbs[i]];
-      const tokens = { logProbs: own, referenceLogProbs: reference, score: worth[i], after, steps: earlier };
-      return tokenRewards(tokens, beta, kl.estimator);
+  /** Learns from some completions of a rollout. Returns metrics. */
+  async function learn(
+    { completions, logProbs }: LanguageRollout,
+    { values, returns, advantages }: Awaited<ReturnType<typeof assess>>,
+    members: readonly number[],
+    { rate, step }: { rate: number; step: number },
+  ): Promise<Record<string, number>> {
+    const pick = <T>(all: readonly T[]): T[] => members.map((i) => all[i]);
+    const metrics = await learner.run(pick(completions), {
+      old: pick(logProbs),
+      advantage: pick(advantages),
+      ...(isShared && { return: pick(returns), 'old value': pick(values) }),
     });
-    const values = (await critic.values(completions)).map((own, i) => own.subarray(0, rewards[i].length));
-    const scaled = ppo.whitenRewards ? whiten(rewards, false) : rewards;
-    const { advantages, returns } = completionAdvantages(scaled, values, ppo);
-    const own = advantages.map((all, i) => all.subarray(0, writtenTokens(completions[i]).length));
-    return { guarded, worth, values, returns, advantages: ppo.whiten ? whiten(own) : own };
+    const learned = await pretraining?.add(learner.gradients);
+    const norm = step < options.critic.warmup ? 0 : await optimizer.stepFreely(rate);
+    const valued = await critic.update(pick(completions), pick(returns), pick(values), rate * criticRate);
+    return {
+      ...metrics,
+      ...(learned !== undefined && { 'loss/pretraining': learned }),
+      'gradient/norm': norm,
+      'loss/value': valued.loss,
+      'value/clip_fraction': valued.clipFraction,
+      'value/gradient_norm': valued.gradientNorm,
+    };
   }
 
   return {
     async update(rollout, rate, step) {
-      const { completions, logProbs, importance } = rollout;
-      const bad = rollout.scores.findIndex((value) => !Number.isFinite(value));
-      if (bad >= 0) {
-        throw new HeedError(`the reward of completion ${bad + 1} is ${rollout.scores[bad]}`, {
-          hint: `Check the reward; the completion was "${completions[bad].text.slice(0, 200)}".`,
-        });
-      }
-      const far = completionKl(rollout, kl.estimator).reduce((a, b) => a + b, 0) / completions.length;
-      const exact = rollout.kl.reduce((a, b) => a + b, 0) / completions.length;
-      const { beta, next } = nextBeta(kl, steering, exact, completions.length);
-      const { guarded, worth, values, returns, advantages: estimated } = await assess(rollout, beta);
-      const advantages = importance
-        ? estimated.map((own, i) => own.map((advantage, t) => advantage * importance[i][t]))
-        : estimated;
-      const draws = random(seed, 'minibatches', step);
-      const totals: Record<string, number> = {};
-      const count = (metrics: Record<string, number>) => {
-        for (const [name, value] of Object.entries(metrics)) totals[name] = (totals[name] ?? 0) + value;
-      };
-      let minibatches = 0;
+      checkScores(rollout);
+      const { completions } = rollout;
+      const far = mean(completionKl(rollout, kl.estimator));
+      const { beta, next } = nextBeta(kl, steering, mean(rollout.kl), completions.length);
+      usualLength ??= mean(completions.map((completion) => writtenTokens(completion).length));
+      const { penalties, metrics: guarded } = guard(completions, options.guards, usualLength);
+      const assessed = await assess(rollout, options, scale, critic, { beta, penalties });
+      const draws = random(options.seed, 'minibatches', step);
+      const learned: Record<string, number>[] = [];
       for (let epoch = 0; epoch < ppo.epochs; epoch++) {
         const order = draws.shuffle(Int32Array.from(completions.keys()));
         for (let start = 0; start < order.length; start += ppo.minibatch) {
           const members = Array.from(order.subarray(start, start + ppo.minibatch));
-          const of = <T>(all: readonly T[]): T[] => members.map((i) => all[i]);
-          const metrics = await gradients(of(completions), {
-            old: of(logProbs),
-            advantage: of(advantages),
-            ...(shared && { return: of(returns), 'old value': of(values) }),
-          });
-          const learned = await pretraining?.add(own);
-          const norm = step < options.critic.warmup ? 0 : await optimizer.stepFreely(rate);
-          const valued = await critic.update(of(completions), of(returns), of(values), rate * criticRate);
-          count({
-            ...metrics,
-            ...(learned !== undefined && { 'loss/pretraining': learned }),
-            'gradient/norm': norm,
-            'loss/value': valued.loss,
-            'value/clip_fraction': valued.clipFraction,
-            'value/gradient_norm': valued.gradientNorm,
-          });
-          minibatches++;
+          learned.push(await learn(rollout, assessed, members, { rate, step }));
         }
       }
       steering = next;
       return {
-        ...Object.fromEntries(Object.entries(totals).map(([name, total]) => [name, total / minibatches])),
-        'value/explained_var': explainedTokenVariance(values, returns),
-        'reward/objective': worth.reduce((a, b) => a + b, 0) / worth.length - beta * far,
+        ...Object.fromEntries(Object.keys(learned[0]).map((name) => [name, mean(learned.map((one) => one[name]))])),
+        'value/explained_var': explainedTokenVariance(assessed.values, assessed.returns),
+        'reward/objective': mean(assessed.worth) - beta * far,
         'kl/beta': beta,
         ...guarded,
-        minibatches,
+        minibatches: learned.length,
       };
     },
     save: () => ({
@@ -212,26 +255,4 @@ export function createPpoAlgorithm({
       for (const part of [trainer, optimizer, critic, pretraining]) part?.[Symbol.dispose]();
     },
   };
-
-  /** Adds up the policy's gradients for a minibatch, with those of a shared critic, in parts. Returns metrics. */
-  async function gradients(
-    completions: LanguageRollout['completions'],
-    perToken: Readonly<Record<string, readonly Float32Array[]>>,
-  ) {
-    const tokens = completions.reduce((sum, completion) => sum + writtenTokens(completion).length, 0);
-    const metrics = { 'loss/policy': 0, 'policy/ratio': 0, 'policy/clip_fraction': 0, 'policy/approx_kl': 0 };
-    trainer.reset();
-    for (const { batch, members } of completionBatches(completions, layout)) {
-      const numbers = Object.entries(perToken).map(([name, numbers]) => [name, inOrder(numbers, members)]);
-      const weight = new Float32Array(batch.labels.length).fill(1 / tokens);
-      const outputs = await trainer.run(batch, { ...Object.fromEntries(numbers), weight });
-      const number = (name: string) => outputs[name].data[0] as number;
-      metrics['loss/policy'] += number(shared ? 'policy' : 'loss');
-      metrics['policy/ratio'] += number('ratio');
-      metrics['policy/clip_fraction'] += number('clipped');
-      metrics['policy/approx_kl'] += number('kl');
-      shared?.count(outputs);
-    }
-    return metrics;
-  }
 }

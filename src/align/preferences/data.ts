@@ -26,7 +26,7 @@ import type { TokenSequence } from '../examples/token-view.ts';
 import type { EncodedPrompt } from '../policies/completion-batches.ts';
 import { worldPrompts } from '../policies/prompts.ts';
 import { type Live, openSource, readSource } from '../training/input.ts';
-import { reviewComparisons } from '../world/comparisons.ts';
+import { usualWorld } from '../world/worlds.ts';
 import { type Items, itemCount } from './batch.ts';
 import type { PreferenceOptions } from './options.ts';
 
@@ -85,7 +85,7 @@ export async function readPreferences(
   };
   if (data === undefined) {
     const drawn = async (count: number, by: string, from: number) => {
-      const rows = await reviewComparisons(model, { comparisons: count, teacher: by, seed: from });
+      const rows = await usualWorld().comparisons(model, { comparisons: count, teacher: by, seed: from });
       return gather(
         rows.map((value) => ({ value })),
         'comparisons of the world',

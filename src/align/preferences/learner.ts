@@ -19,22 +19,10 @@ import { type Examples, learnedTokens } from '../examples/examples.ts';
 import { klTaper } from '../policies/kl.ts';
 import type { Reward } from '../reward-functions/reward-function.ts';
 import type { Surroundings } from '../training/input.ts';
+import { createLoop, heldOutOf, type LoopState, type LoopStep } from '../training/loop.ts';
 import { fitMemory } from '../training/memory.ts';
 import { type LanguagePolicy, usualRate } from '../training/policy.ts';
-import {
-  adamw,
-  checkSameData,
-  evaluated,
-  evaluationIsDue,
-  itemsOfStep,
-  LEARNED,
-  type LossHistory,
-  newLossHistory,
-  parameterCount,
-  rates,
-  sampleHeldOut,
-  stepped,
-} from '../training/steps.ts';
+import { adamw, itemsOfStep, LEARNED, parameterCount } from '../training/steps.ts';
 import { completionLogProbs, type ItemLayout, type Items, itemCount, itemsAt, itemTokens } from './batch.ts';
 import { type PreferenceData, preferenceFingerprint } from './data.ts';
 import { createPreferenceCompletions, type KlEstimate, metricsOf, type PreferenceEvaluation } from './evaluation.ts';
@@ -86,21 +74,11 @@ export interface PreferenceAlgorithm {
 }
 
 /** A step of a training on preferences. */
-export interface PreferenceStep {
-  /** Steps so far. */
-  step: number;
-  /** Mean loss of the batch. */
-  loss: number;
+export interface PreferenceStep extends Omit<LoopStep, 'learningRate' | 'tokens'> {
   /** Metrics by their names in metrics.jsonl. */
   metrics: Record<string, number>;
-  /** Mean loss of the steps since the last evaluation. */
-  recentLoss: number;
-  /** Tokens per second, without padding and evaluations. */
-  tokensPerSecond: number;
   /** The evaluation after this step, if one was due. */
   evaluation?: PreferenceEvaluation;
-  /** Whether this was the last step. */
-  done: boolean;
 }
 
 /** What `createPreferenceLearner` puts together. */
@@ -125,16 +103,11 @@ export interface PreferenceLearnerParts<O extends PreferenceOptions> {
   own: Disposables;
 }
 
-interface State {
-  step: number;
-  tokens: number;
-  seconds: number;
-  course: LossHistory;
+interface More {
   /** Rewards of all batches so far. */
   seen: PreferenceContext['seen'];
   /** Evaluation of the initial policy. */
   before?: { reward?: number };
-  fingerprint: string;
   /** The latest KL for `maxKl`; after a rollback, that of the snapshot. */
   kl?: KlEstimate;
   /** The policy to go back to; absent without `maxKl`. */
@@ -142,6 +115,8 @@ interface State {
   /** How often the policy was rolled back. */
   rollbacks?: number;
 }
+
+type State = LoopState & More;
 
 /** Prefix of the snapshot's tensors in a checkpoint. */
 const SNAPSHOT = 'snapshot.';
@@ -153,14 +128,11 @@ function createKlHold(
   completions: ReturnType<typeof createPreferenceCompletions>,
   { maxKl, seed, steps, onNotice }: { maxKl: number; seed: number; steps: number; onNotice?: (text: string) => void },
 ) {
-  const tensorsOf = (prefix = '') => ({
-    ...exportParameters(policy.parameters, prefix),
-    ...exportOptimizer(optimizer, `${prefix}optimizer.`),
-  });
-  let snapshot: ReturnType<typeof tensorsOf> = {};
-  const keep = (state: State): State => {
-    snapshot = copied(tensorsOf(SNAPSHOT));
-    return { ...state, snapshot: { step: state.step, kl: state.kl } };
+  let snapshot: Tensors = {};
+  const keep = <S extends Partial<State>>(state: S): S => {
+    const optimized = exportOptimizer(optimizer, `${SNAPSHOT}optimizer.`);
+    snapshot = copied({ ...exportParameters(policy.parameters, SNAPSHOT), ...optimized });
+    return { ...state, snapshot: { step: state.step ?? 0, kl: state.kl } };
   };
   /** Takes the policy back to the snapshot. */
   const rollBack = (state: State, kl: KlEstimate): State => {
@@ -173,8 +145,7 @@ function createKlHold(
     return { ...state, kl: last!.kl, rollbacks: rollbacks + 1 };
   };
   return {
-    /** The policy and its optimizer. */
-    tensors: () => tensorsOf(),
+    /** The policy to go back to, and its optimizer. */
     snapshot: () => snapshot,
     keep,
     /**
@@ -204,21 +175,29 @@ function createKlHold(
   };
 }
 
-/** What a loss reads besides the policy's log-probabilities. */
-async function contextFor(
-  reads: ReturnType<typeof readsOf>,
-  { references, scorer }: { references: References; scorer: PreferenceScorer },
-  seen: PreferenceContext['seen'],
-  items: Items,
-  indices: readonly number[],
-): Promise<PreferenceContext> {
-  return {
+/** What computes the loss, `part` items at once, and what the loss reads besides the policy's log-probabilities. */
+function createLossParts<O extends PreferenceOptions>(parts: PreferenceLearnerParts<O>, part: number) {
+  const { policy, options, data, own } = parts;
+  const { loss } = parts.algorithm;
+  const { checkpointLayers } = options;
+  const layout = layoutOf(parts);
+  const reads = readsOf(loss);
+  const sides = data.train.sides.length;
+  const trainer = own.use(createPreferenceTrainer(policy, loss, layout, { sides, part, checkpointLayers }));
+  const scorer = own.use(createPreferenceScorer(policy, loss, layout, part));
+  const references = own.use(createReferences(policy, layout, part, options.precompute ?? true));
+  const contextOf = async (
+    seen: More['seen'],
+    items: Items,
+    indices: readonly number[],
+  ): Promise<PreferenceContext> => ({
     reference: reads.has('reference')
       ? await references.logP(items, indices)
       : new Float32Array(items.sides.length * indices.length),
     kl: reads.has('kl') ? await klOf(items, indices, references, scorer) : 0,
     seen,
-  };
+  });
+  return { trainer, scorer, contextOf };
 }
 
 /** The KL of the policy from the reference in nats, from completions of other prompts; never below 0. */
@@ -243,142 +222,90 @@ export type PreferenceLearner<O extends PreferenceOptions = PreferenceOptions> =
 
 /** Makes the training loop on preferences from its parts. */
 export function createPreferenceLearner<O extends PreferenceOptions>(parts: PreferenceLearnerParts<O>) {
-  const { policy, options, algorithm, data, own } = parts;
+  const { policy, options, data, own } = parts;
   const { train, heldOut } = data;
-  const { loss } = algorithm;
   const count = itemCount(train);
   const batch = Math.min(options.batch, count);
   const steps = options.steps ?? Math.max(1, Math.ceil((count * options.epochs) / batch));
-  const layout = layoutOf(parts);
   const part = largestDivisor(batch, Math.min(options.part, itemsThatFit(parts)));
-  const reads = readsOf(loss);
-  const trainer = own.use(
-    createPreferenceTrainer(policy, loss, layout, {
-      sides: train.sides.length,
-      part,
-      checkpointLayers: options.checkpointLayers,
-    }),
-  );
-  const scorer = own.use(createPreferenceScorer(policy, loss, layout, part));
-  const references = own.use(createReferences(policy, layout, part, options.precompute ?? true));
+  const { trainer, scorer, contextOf } = createLossParts(parts, part);
   const tokens = itemTokens(train).reduce((sum, n) => sum + n, 0);
   // half of it for held-out items, half for completions
   const work = (LEARNED * steps * batch * (tokens / count)) / 2;
   const completions = own.use(createPreferenceCompletions(policy, data.prompts, options, parts.reward, work));
-  const held = heldOut && sampleOf(heldOut, parameterCount(policy.model.parameters), work, options);
   const optimizer = own.use(adamw(policy.parameters, trainer.gradients, options));
-  const rateOf = rates(options.learningRate ?? usualRate(policy) * lengthFactor(train), steps, options);
-  const fingerprint = preferenceFingerprint(train);
-  const known = { items: count, unknown: unknownShare(train.sides, policy.model.tokenizer) };
-  let state: State = {
-    step: 0,
-    tokens: 0,
-    seconds: 0,
-    course: newLossHistory(),
-    seen: { sum: 0, count: 0 },
-    fingerprint,
-  };
+  const known = { metrics: {}, items: count, unknown: unknownShare(train.sides, policy.model.tokenizer) };
   const hold = createKlHold(policy, optimizer, completions, { ...options, steps, onNotice: parts.onNotice });
-  if (options.maxKl > 0) state = hold.keep(state);
-  const contextOf = (items: Items, indices: readonly number[]) =>
-    contextFor(reads, { references, scorer }, state.seen, items, indices);
+  const begun: More = { seen: { sum: 0, count: 0 } };
 
-  /** Evaluates the current policy; `best` is not set. */
-  async function evaluate(signal?: AbortSignal): Promise<PreferenceEvaluation> {
-    const evaluation: PreferenceEvaluation = { metrics: {}, ...known, ...(await completions.run()), best: false };
-    if (held) Object.assign(evaluation, await measured(held.sample, signal));
-    if (state.step === 0) state.before = { reward: evaluation.reward };
-    return evaluation;
-  }
-
-  /** The loss and metrics of held-out items, and how many they are. */
-  async function measured(items: Items, signal?: AbortSignal): Promise<Partial<PreferenceEvaluation>> {
-    const all = Array.from({ length: itemCount(items) }, (_, i) => i);
-    const of = itemCount(heldOut!);
-    const onDone = (done: number) => {
-      signal?.throwIfAborted();
-      parts.onProgress?.('items evaluated', done, all.length);
-    };
-    const values = await scorer.values(items, await contextOf(items, all), onDone);
-    return {
-      loss: values.loss,
-      metrics: metricsOf(items, all, values),
-      heldOut: all.length,
-      ...(all.length < of && { sampledFrom: of }),
-    };
-  }
-
-  /** The evaluation that is due after a step. The losses of the same items decide which one is the best. */
-  async function evaluateAfterStep(): Promise<PreferenceEvaluation> {
-    const evaluation = await evaluate();
-    state.course = evaluated(state.course, evaluation);
-    if (!held?.restAtEnd || state.step < steps) return evaluation;
-    return { ...evaluation, sampledFrom: undefined, ...(await measured(heldOut!)) };
-  }
+  const loop = createLoop({
+    options,
+    usualRate: usualRate(policy) * lengthFactor(train),
+    slowing: ({ kl, rollbacks = 0 }) => slowing(kl, options.maxKl) / 2 ** rollbacks,
+    steps,
+    fingerprint: preferenceFingerprint(train),
+    what: 'data',
+    trained: [{ parameters: policy.parameters, optimizer }],
+    more: options.maxKl > 0 ? hold.keep(begun) : begun,
+    async learn({ step, seen }, rate) {
+      const indices = itemsOfStep(step, batch, count, options.seed);
+      const values = await trainer.run(train, indices, await contextOf(seen, train, indices));
+      const norm = await optimizer.stepFreely(rate);
+      const { loss, tokens, rewards } = values;
+      return { loss, tokens, rewards, metrics: { ...metricsOf(train, indices, values), 'gradient/norm': norm } };
+    },
+    async after(state, { rewards, metrics }, due) {
+      const { sum, count } = state.seen;
+      const seen = { sum: sum + rewards.reduce((a, b) => a + b, 0), count: count + rewards.length };
+      const held = await hold.measure({ ...state, seen }, due);
+      Object.assign(metrics, held.metrics);
+      return held.state;
+    },
+    heldOut: heldOut && sampleOf(heldOut, parameterCount(policy.model.parameters), work, options),
+    async measure(items, onDone): Promise<Partial<PreferenceEvaluation>> {
+      const all = Array.from({ length: itemCount(items) }, (_, i) => i);
+      const context = await contextOf(loop.state().seen, items, all);
+      const values = await scorer.values(items, context, (done) => onDone(done, all.length));
+      return {
+        loss: values.loss,
+        metrics: metricsOf(items, all, values),
+        heldOut: all.length,
+        ...(all.length < itemCount(heldOut!) && { sampledFrom: itemCount(heldOut!) }),
+      };
+    },
+    async describe(state) {
+      const described = { ...known, ...(await completions.run()) };
+      if (state.step === 0) state.before = { reward: described.reward };
+      return described;
+    },
+    unit: 'items evaluated',
+    onProgress: parts.onProgress,
+  });
 
   return {
+    ...loop,
     options,
     name: parts.name,
     firstRows: data.first,
     policy,
-    steps,
-    /** Evaluates the policy on the held-out preferences. */
-    evaluate,
+    /** Evaluates the policy on the held-out preferences; `best` is not set. */
+    evaluate: async (signal?: AbortSignal): Promise<PreferenceEvaluation> => (await loop.evaluate(signal))!,
     /** The reward of the initial policy, once it was evaluated. */
-    before: () => state.before,
+    before: () => loop.state().before,
     /** One optimizer step, and an evaluation if it is due. */
     async next(): Promise<PreferenceStep> {
-      const began = performance.now();
-      const rate = (rateOf(state.step) * slowing(state.kl, options.maxKl)) / 2 ** (state.rollbacks ?? 0);
-      const indices = itemsOfStep(state.step, batch, count, options.seed);
-      const values = await trainer.run(train, indices, await contextOf(train, indices));
-      const norm = await optimizer.stepFreely(rate);
-      const [course, recentLoss] = stepped(state.course, values.loss);
-      const { seen } = state;
-      state = {
-        ...state,
-        step: state.step + 1,
-        tokens: state.tokens + values.tokens,
-        seconds: state.seconds + (performance.now() - began) / 1000,
-        course,
-        seen: {
-          sum: seen.sum + values.rewards.reduce((a, b) => a + b, 0),
-          count: seen.count + values.rewards.length,
-        },
-      };
-      const due = evaluationIsDue(state.step, steps, options);
-      const held = await hold.measure(state, due);
-      state = held.state;
-      let evaluation: PreferenceEvaluation | undefined;
-      if (due) evaluation = await evaluateAfterStep();
-      const stopped = heldOut !== undefined && options.patience > 0 && state.course.worse >= options.patience;
-      return {
-        step: state.step,
-        loss: values.loss,
-        metrics: {
-          ...metricsOf(train, indices, values),
-          'gradient/norm': norm,
-          ...held.metrics,
-          learning_rate: rate,
-          tokens: state.tokens,
-        },
-        recentLoss,
-        tokensPerSecond: state.tokens / state.seconds,
-        evaluation,
-        done: stopped || state.step >= steps,
-      };
+      const { metrics, learningRate, tokens, rewards: _, ...step } = await loop.next();
+      return { ...step, metrics: { ...metrics, learning_rate: learningRate, tokens } };
     },
     /** State and tensors, for a checkpoint. */
-    save: () => ({ state, tensors: { ...hold.tensors(), ...hold.snapshot() } }),
+    save() {
+      const { state, tensors } = loop.save();
+      return { state, tensors: { ...tensors, ...hold.snapshot() } };
+    },
     /** Restores what `save` returned. */
     restore(checkpoint: { state: unknown; tensors: unknown }): void {
-      const saved = checkpoint.state as State;
-      checkSameData(saved, state, 'data');
-      const tensors = checkpoint.tensors as Parameters<typeof importParameters>[1];
-      importParameters(policy.parameters, tensors);
-      importOptimizer(optimizer, tensors);
-      state = saved;
-      if (options.maxKl > 0) hold.restore(tensors);
+      loop.restore(checkpoint);
+      if (options.maxKl > 0) hold.restore(checkpoint.tensors as Tensors);
     },
     /** The trained model, with adapters merged in. It is no longer disposed of with the learner. */
     finish(): Model {
@@ -394,10 +321,8 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
 const MOST_EXCESS = 1.2;
 
 /** The held-out items that evaluations measure. */
-function sampleOf(heldOut: Items, parameters: number, work: number, options: PreferenceOptions) {
-  const { sampled, rest, restAtEnd } = sampleHeldOut(itemTokens(heldOut), { parameters, work, options });
-  return { sample: rest.length === 0 ? heldOut : itemsAt(heldOut, sampled), restAtEnd };
-}
+const sampleOf = (heldOut: Items, parameters: number, work: number, options: PreferenceOptions) =>
+  heldOutOf(heldOut, itemTokens(heldOut), (indices) => itemsAt(heldOut, indices), { parameters, work, options });
 
 type Tensors = ReturnType<typeof exportParameters>;
 

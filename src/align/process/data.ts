@@ -1,60 +1,24 @@
 /** Completions in steps, each labeled right or wrong: from datasets, or from the embedded world. */
 
 import { describeBadRow } from '../../data/dataset.ts';
-import { reviewPrompts } from '../../data/reviews/demonstrations.ts';
-import { sentencesOf } from '../../data/reviews/recognize.ts';
-import { goodSentences } from '../../data/reviews/sentences.ts';
 import type { Row } from '../../data/row.ts';
 import { HeedError } from '../../error.ts';
-import { encodeChat } from '../../lm/chat-template.ts';
-import { createGenerator } from '../../lm/generate.ts';
 import type { Model } from '../../lm/model.ts';
 import type { Example } from '../../lm/packing.ts';
 import type { ChatMessage } from '../../lm/render-chat.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 import { createHash } from '../../node.ts';
-import { random, seedFor } from '../../random.ts';
+import { seedFor } from '../../random.ts';
 import { encodePrompt } from '../examples/encode.ts';
 import { longestExample } from '../examples/examples.ts';
 import { encodedRows } from '../examples/pairs.ts';
 import { holdOutPrompts } from '../reward-model/rankings.ts';
 import { type Live, openSource, readSource } from '../training/input.ts';
+import { usualWorld } from '../world/worlds.ts';
 import type { ProcessOptions } from './options.ts';
 
 /** The end of a sentence. */
 const SENTENCE = ' .';
-/** Maximum tokens of a completion: more than any review of the world has. */
-const MOST_TOKENS = 72;
-
-/** Makes stepwise rows: the model completes random prompts, and each sentence is labeled good or not. */
-async function reviewSteps(model: Model, count: number, seed: number): Promise<Row[]> {
-  const { config, parameters, tokenizer, ends } = model;
-  const draws = random(seed, 'answers in steps');
-  const prompts = Array.from({ length: count }, () => reviewPrompts[draws.integer(reviewPrompts.length)]);
-  const conversations = prompts.map(({ text }) => [{ role: 'user', content: text }]);
-  const generator = createGenerator(config, parameters.values);
-  try {
-    const answers = await generator.complete(
-      conversations.map((prompt) => encodeChat(tokenizer, prompt, { addGenerationPrompt: true }).ids),
-      { maxTokens: MOST_TOKENS, batch: 64, seed: seedFor(seed, 'answers in steps'), ends, tokenizer },
-    );
-    return answers.flatMap(({ text }, i) => {
-      const words = text!.split(/\s+/).filter(Boolean);
-      const good = goodSentences(prompts[i], words);
-      const sentences = sentencesOf(words).map((sentence, k) => {
-        const sentenceWords = sentence.at(-1) === '.' ? sentence.slice(0, -1) : sentence;
-        return { text: ` ${sentenceWords.join(' ')}`, good: good[k] };
-      });
-      const steps = sentences.filter(({ text }) => text.trim() !== '');
-      if (steps.length === 0) return [];
-      return [
-        { prompt: conversations[i], completions: steps.map(({ text }) => text), labels: steps.map(({ good }) => good) },
-      ];
-    });
-  } finally {
-    generator[Symbol.dispose]();
-  }
-}
 
 /** A completion in steps. */
 export interface SteppedCompletion extends Example {
@@ -110,7 +74,7 @@ export async function readProcessData(options: ProcessOptions, model: Model, liv
   if (data === undefined) {
     const drawn = async (completions: number, from: number) =>
       gather(
-        (await reviewSteps(model, completions, from)).map((value) => ({ value })),
+        (await usualWorld().steps(model, completions, from)).map((value) => ({ value })),
         options,
         model,
         'reviews',

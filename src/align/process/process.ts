@@ -20,8 +20,6 @@ import { logSigmoid, mul, neg } from '../../engine/ops/elementwise.ts';
 import { sum } from '../../engine/ops/reduce.ts';
 import { SCORE } from '../../lm/layout.ts';
 import { createPackedTrainer, type PackedLoss, scoresOf } from '../../lm/packed-program.ts';
-import { exportOptimizer, importOptimizer } from '../../nn/optimizer.ts';
-import { exportParameters, importParameters } from '../../nn/parameters.ts';
 import { basename } from '../../node.ts';
 import { seedFor } from '../../random.ts';
 import type { Diagnosis } from '../../run/diagnosis.ts';
@@ -38,17 +36,9 @@ import {
 } from '../reward-model/model.ts';
 import { type TrainedReward, trainedReward } from '../reward-model/trainable.ts';
 import { claim, type Input, type Live, type Opener, openerOf, openTemplated } from '../training/input.ts';
+import { createLoop, heldOutOf, type LoopStep } from '../training/loop.ts';
 import { fitMemory, partsWithin } from '../training/memory.ts';
-import {
-  adamw,
-  checkSameData,
-  evaluationIsDue,
-  itemsOfStep,
-  LEARNED,
-  parameterCount,
-  rates,
-  sampleHeldOut,
-} from '../training/steps.ts';
+import { adamw, itemsOfStep, LEARNED, parameterCount } from '../training/steps.ts';
 import { stepMetrics } from '../training/train-model.ts';
 import { adapterBeside } from '../training/trainable.ts';
 import { type TrainingResult, trainingOf } from '../training/verb.ts';
@@ -65,24 +55,14 @@ export interface ProcessEvaluation extends StepEvaluation {
   best: boolean;
 }
 
-/** A step of `processSupervision`. */
-export interface ProcessStep {
-  /** Optimizer steps so far. */
-  step: number;
-  /** Mean loss of the batch, in nats per labeled step of a completion. */
-  loss: number;
+/** A step of `processSupervision`; the loss is in nats per labeled step of a completion. */
+export interface ProcessStep extends LoopStep {
   /** Share of the batch's labels that the model predicts. */
   accuracy: number;
   /** Norm of the gradient, before clipping. */
   gradientNorm: number;
-  /** Learning rate of the step. */
-  learningRate: number;
-  /** Tokens so far. */
-  tokens: number;
   /** The evaluation after this step, if one was due. */
   evaluation?: ProcessEvaluation;
-  /** Whether this was the last step. */
-  done: boolean;
 }
 
 /**
@@ -173,13 +153,6 @@ function create(options: ProcessOptions, live: Live) {
   });
 }
 
-interface ProcessState {
-  step: number;
-  tokens: number;
-  best: number;
-  fingerprint: string;
-}
-
 /** Adds up the gradients of batches of labeled steps, within the memory. */
 function createStepTrainer(
   options: ProcessOptions,
@@ -257,54 +230,36 @@ function createProcessLearner(
   const trainer = createStepTrainer(options, model, trained, roomFor(longest), own);
   const optimizer = own.use(adamw(parameters, trainer.gradients, options));
   const scorer = own.use(createStateScorer(model, trained));
-  const usual = 0.5 / Math.sqrt(parameterCount(parameters));
-  const rateOf = rates(options.learningRate ?? usual, steps, options);
-  const fingerprint = stepsFingerprint(train);
-  let state: ProcessState = { step: 0, tokens: 0, best: Number.POSITIVE_INFINITY, fingerprint };
   const learned = lengths.reduce((sum, tokens) => sum + tokens, 0) * ((steps * batch) / train.length);
-  const { sampled, restAtEnd } = sampleHeldOut(lengthsOf(heldOut), {
-    parameters: parameterCount(model.parameters),
-    work: LEARNED * learned,
+  const sampling = { parameters: parameterCount(model.parameters), work: LEARNED * learned, options };
+  const some = (indices: readonly number[]) => indices.map((i) => heldOut[i]);
+  const loop = createLoop({
     options,
-  });
-  const sample = sampled.map((i) => heldOut[i]);
-
-  /** Evaluates the current model; `best` is not set. Undefined without held-out completions. */
-  async function evaluate(
-    completions: readonly SteppedCompletion[],
-    signal?: AbortSignal,
-  ): Promise<ProcessEvaluation | undefined> {
-    if (completions.length === 0) return undefined;
-    const onDone = (done: number) => {
-      signal?.throwIfAborted();
-      onProgress?.('completions evaluated', done, completions.length);
-    };
-    return {
-      ...evaluateSteps(completions, await scorer.run(completions, onDone)),
+    usualRate: 0.5 / Math.sqrt(parameterCount(parameters)),
+    steps,
+    fingerprint: stepsFingerprint(train),
+    what: 'completions',
+    trained: [{ parameters, optimizer }],
+    more: {},
+    async learn({ step }, rate) {
+      const done = await trainer.run(itemsOfStep(step, batch, train.length, seed).map((i) => train[i]));
+      return { ...done, gradientNorm: await optimizer.stepFreely(rate) };
+    },
+    heldOut: heldOut.length > 0 ? heldOutOf(heldOut, lengthsOf(heldOut), some, sampling) : undefined,
+    measure: async (completions, onDone): Promise<Partial<ProcessEvaluation>> => ({
+      ...evaluateSteps(completions, await scorer.run(completions, (done) => onDone(done, completions.length))),
       ...(completions.length < heldOut.length && { sampledFrom: heldOut.length }),
-      best: false,
-    };
-  }
-
-  /** The evaluation after a step, if one is due. The losses of the same completions decide which one is the best. */
-  async function evaluateAfterStep(): Promise<ProcessEvaluation | undefined> {
-    if (!evaluationIsDue(state.step, steps, options)) return undefined;
-    const evaluation = await evaluate(sample);
-    if (!evaluation) return undefined;
-    evaluation.best = evaluation.loss < state.best;
-    if (evaluation.best) state.best = evaluation.loss;
-    if (!restAtEnd || state.step < steps) return evaluation;
-    return { ...(await evaluate(heldOut))!, best: evaluation.best };
-  }
+    }),
+    unit: 'completions evaluated',
+    onProgress,
+  });
 
   return {
+    ...loop,
     options,
     name: `${basename(options.model)}-process`,
     model,
     parameters,
-    steps,
-    /** Evaluates the current model. Rejects with the signal's reason when it aborts. */
-    evaluate: (signal?: AbortSignal) => evaluate(sample, signal),
     /** Writes a folder that `openReward` opens. */
     saveModel(folder: string): void {
       const plain = { gain: 1, calibration: plainCalibration };
@@ -313,25 +268,6 @@ function createProcessLearner(
       if (!trained.saveAdapter) return;
       saveStepReading(adapterBeside(folder), reading);
       trained.saveAdapter(adapterBeside(folder), plain);
-    },
-    /** One optimizer step, and an evaluation if it is due. */
-    async next(): Promise<ProcessStep> {
-      const rate = rateOf(state.step);
-      const done = await trainer.run(itemsOfStep(state.step, batch, train.length, seed).map((i) => train[i]));
-      const gradientNorm = await optimizer.stepFreely(rate);
-      state = { ...state, step: state.step + 1, tokens: state.tokens + done.tokens };
-      const { step, tokens } = state;
-      const metrics = { ...done, step, gradientNorm, learningRate: rate, tokens };
-      return { ...metrics, evaluation: await evaluateAfterStep(), done: step >= steps };
-    },
-    save: () => ({ state, tensors: { ...exportParameters(parameters), ...exportOptimizer(optimizer) } }),
-    restore(checkpoint: { state: unknown; tensors: unknown }): void {
-      const saved = checkpoint.state as ProcessState;
-      checkSameData(saved, state, 'completions');
-      const tensors = checkpoint.tensors as Parameters<typeof importParameters>[1];
-      importParameters(parameters, tensors);
-      importOptimizer(optimizer, tensors);
-      state = saved;
     },
     /** The trained model, with adapters merged in. It is no longer disposed of with the learner. */
     finish(): ProcessModel {

@@ -155,7 +155,7 @@ const lengthGroups: [label: string, from: number, to: number][] = [
 ];
 
 /** 1 if the chosen completion has the higher reward, ½ for equal rewards, else 0. */
-const hit = ({ better, worse }: Judged): number => (better > worse ? 1 : better === worse ? 0.5 : 0);
+const hit = ({ better, worse }: Judged): number => Number(better > worse) + Number(better === worse) / 2;
 
 /** The mean of hits (1, ½ or 0) with its interval. */
 export function shareOf(hits: readonly number[]): Share {

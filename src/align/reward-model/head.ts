@@ -37,18 +37,9 @@ interface HeadParts {
   calibrationBy(scores: ArrayLike<number>): Calibrated;
 }
 
-/** Fits a head in one step. */
-export function createHeadLearner({ options, begun, data, own, live, calibrationBy }: HeadParts) {
-  const { model } = begun;
-  const { train, heldOut } = data;
-  const trained = own.use(trainedReward(model, {}, options.seed));
-  const head = model.parameters.values[SCORE].data as Float32Array;
-  const { rankings, lists } = train;
-  const unknown = unknownShare([rankings.completions], model.tokenizer);
-  const coefficient = options.lengthDebias ? lengthCoefficient(rankings, lists) : undefined;
-  let state: HeadState = { step: 0, fingerprint: rankingsFingerprint(rankings, lists) };
+/** Reads the features of completions once, and scores them by the head. */
+function createHeadScores({ options, begun: { model }, live }: HeadParts, head: Float32Array) {
   let folder = options.features;
-
   const features = new Map<Chosen, Features>();
   /** The features of the completions of some rankings, by their number. */
   async function featuresOf(chosen: Chosen, signal?: AbortSignal): Promise<Features> {
@@ -63,15 +54,36 @@ export function createHeadLearner({ options, begun, data, own, live, calibration
     features.set(chosen, placed);
     return placed;
   }
-  const scoresOf = async (chosen: Chosen) => {
-    const { width, rows, rowOf } = await featuresOf(chosen);
-    const byRow = Float32Array.from({ length: rows.length / width }, (_, row) => {
-      let sum = 0;
-      for (let k = 0; k < width; k++) sum += rows[row * width + k] * head[k];
-      return sum;
-    });
-    return Float32Array.from(rowOf, (row) => (row < 0 ? 0 : byRow[row]));
+  return {
+    featuresOf,
+    async scoresOf(chosen: Chosen): Promise<Float32Array> {
+      const { width, rows, rowOf } = await featuresOf(chosen);
+      const byRow = Float32Array.from({ length: rows.length / width }, (_, row) => {
+        let sum = 0;
+        for (let k = 0; k < width; k++) sum += rows[row * width + k] * head[k];
+        return sum;
+      });
+      return Float32Array.from(rowOf, (row) => (row < 0 ? 0 : byRow[row]));
+    },
+    /** Where features are kept if the options name no folder. */
+    keepFeatures(inFolder: string): void {
+      folder ??= inFolder;
+    },
   };
+}
+
+/** Fits a head in one step. */
+export function createHeadLearner(parts: HeadParts) {
+  const { options, begun, data, own, live, calibrationBy } = parts;
+  const { model } = begun;
+  const { train, heldOut } = data;
+  const trained = own.use(trainedReward(model, {}, options.seed));
+  const head = model.parameters.values[SCORE].data as Float32Array;
+  const { featuresOf, scoresOf, keepFeatures } = createHeadScores(parts, head);
+  const { rankings, lists } = train;
+  const unknown = unknownShare([rankings.completions], model.tokenizer);
+  const coefficient = options.lengthDebias ? lengthCoefficient(rankings, lists) : undefined;
+  let state: HeadState = { step: 0, fingerprint: rankingsFingerprint(rankings, lists) };
   const calibrationOf = async () => {
     const referred = heldOut ?? train;
     const scores = await scoresOf(referred);
@@ -100,14 +112,12 @@ export function createHeadLearner({ options, begun, data, own, live, calibration
     members: [trained],
     steps: 1,
     evaluate,
-    /** Where features are kept if the options name no folder. */
-    keepFeatures(inFolder: string): void {
-      folder ??= inFolder;
-    },
+    keepFeatures,
     async saveModels(folder: string): Promise<void> {
       trained.save(folder, await calibrationOf(), { dtype: options.dtype });
     },
     async next(signal?: AbortSignal) {
+      const began = performance.now();
       const read = await featuresOf(train, signal);
       if (heldOut) await featuresOf(heldOut, signal);
       const fitted = lists.map((list) => {
@@ -123,13 +133,16 @@ export function createHeadLearner({ options, begun, data, own, live, calibration
       );
       const scores = await scoresOf(train);
       const { accuracy } = evaluateReward(judgedPairs(rankings, lists, scores), 1);
+      const tokens = completionsIn(train).reduce((sum, i) => sum + rankings.completions.lengths[i], 0);
       return {
         step: 1,
         loss: fit.loss,
+        recentLoss: fit.loss,
         accuracy,
         gradientNorm: fit.gradientNorm,
         learningRate: 0,
-        tokens: completionsIn(train).reduce((sum, i) => sum + rankings.completions.lengths[i], 0),
+        tokens,
+        tokensPerSecond: (1000 * tokens) / (performance.now() - began),
         penalty: fit.penalty,
         evaluation: await evaluate(),
         done: true,

@@ -5,7 +5,7 @@ import { numberFrom, optionalText, positive, share, wholeNumber } from '../../op
 import { pairTruncations } from '../examples/pairs.ts';
 import { languageTrainingSchema } from '../training/options.ts';
 import { loraSchema } from '../training/trainable.ts';
-import { worlds } from '../world/demonstrations.ts';
+import { worldOption } from '../world/worlds.ts';
 import { rankingLosses } from './loss.ts';
 
 /** Schema of how comparisons are read, for training and for evaluation. */
@@ -63,10 +63,7 @@ export const rewardLearning = (item: 'ranking' | 'completion') => ({
 /** Schema of the options of `reward`: types, ranges, defaults and help texts. */
 export const rewardModelSchema = rewardTrainingSchema({
   data: optionalText("comparisons: a file, folder, pattern or name on the Hub (default: the embedded world's)"),
-  world: z
-    .enum(worlds)
-    .default('reviews')
-    .describe("without --data: the embedded world, where the model's own completions are compared"),
+  world: worldOption("without --data: the embedded world, where the model's own completions are compared"),
   comparisons: wholeNumber(2).default(1000).describe('without --data: number of comparisons'),
   teacher: z.string().default('mistake:0.1').describe('without --data: the teacher that compares, as in heed train'),
   ...rankingDataSchema.shape,

@@ -8,7 +8,7 @@ import { accountRows } from '../examples/account.ts';
 import { longestExample } from '../examples/examples.ts';
 import { equalNotice } from '../examples/pairs.ts';
 import { type Live, openSource, readSource, type Source } from '../training/input.ts';
-import { reviewComparisons } from '../world/comparisons.ts';
+import { worlds } from '../world/worlds.ts';
 import type { RewardModelOptions, rankingDataSchema } from './options.ts';
 import { gatherRankings, holdOutPrompts, type Rankings, rankingFormats } from './rankings.ts';
 
@@ -43,9 +43,10 @@ export interface RewardData {
 export async function readRewardData(options: RewardModelOptions, model: Model, live: Live): Promise<RewardData> {
   const { evaluation, seed, comparisons, teacher } = options;
   if (options.data === undefined) {
+    const world = worlds.get(options.world);
     const drawn = async (count: number, by: string, from: number) =>
       gatherRankings(
-        (await reviewComparisons(model, { comparisons: count, teacher: by, seed: from })).map((value) => ({ value })),
+        (await world.comparisons(model, { comparisons: count, teacher: by, seed: from })).map((value) => ({ value })),
         model,
         options.world,
         { ...options, length: longestExample(options.length, model.config) },

@@ -18,8 +18,6 @@ import type { z } from 'zod';
 import type { PreferenceRow, RankingRow, RatedRow, UnpairedPreferenceRow } from '../../data/rows.ts';
 import { type Disposables, opening } from '../../disposables.ts';
 import { SCORE } from '../../lm/layout.ts';
-import { exportOptimizer, importOptimizer } from '../../nn/optimizer.ts';
-import { exportParameters, importParameters } from '../../nn/parameters.ts';
 import { basename, join } from '../../node.ts';
 import { seedFor } from '../../random.ts';
 import type { Diagnosis } from '../../run/diagnosis.ts';
@@ -27,17 +25,9 @@ import type { Training } from '../../run/training.ts';
 import { diagnoseReward } from '../diagnosis/reward.ts';
 import { unknownShare } from '../examples/account.ts';
 import { claim, type Input, type Live, type Opener, openerOf, openModel, openTemplated } from '../training/input.ts';
+import { createLoop, heldOutOf, type LoopStep } from '../training/loop.ts';
 import { fitMemory } from '../training/memory.ts';
-import {
-  adamw,
-  checkSameData,
-  evaluationIsDue,
-  itemsOfStep,
-  LEARNED,
-  parameterCount,
-  rates,
-  sampleHeldOut,
-} from '../training/steps.ts';
+import { adamw, itemsOfStep, LEARNED, parameterCount } from '../training/steps.ts';
 import { stepMetrics } from '../training/train-model.ts';
 import { adapterBeside } from '../training/trainable.ts';
 import { type TrainingResult, trainingOf } from '../training/verb.ts';
@@ -76,30 +66,20 @@ export interface RewardStepEvaluation extends RewardEvaluation {
   best: boolean;
 }
 
-/** A step of `reward`. */
-export interface RewardStep {
-  /** Optimizer steps so far. */
-  step: number;
-  /** Mean loss of the batch, over all members. */
-  loss: number;
+/** A step of `reward`: one of each member. Tokens are per member. */
+export interface RewardStep extends LoopStep {
   /** Share of the batch's pairs whose chosen completion has the higher score. */
   accuracy: number;
   /** Norm of the gradient before clipping, the mean over members. */
   gradientNorm: number;
-  /** Learning rate of the step. */
-  learningRate: number;
-  /** Tokens so far, per member. */
-  tokens: number;
   /** With method `head`: the L2 penalty that was chosen. */
   penalty?: number;
   /** The evaluation after this step, if one was due. */
   evaluation?: RewardStepEvaluation;
-  /** Whether this was the last step. */
-  done: boolean;
 }
 
 /** Trains a reward model or an ensemble, a step at a time. */
-export type RewardLearner = Omit<ReturnType<typeof createRewardLearner>, 'next'> & {
+export type RewardLearner = Omit<ReturnType<typeof createRewardLearner>, 'next' | 'state'> & {
   /** One step of each member, and an evaluation if it is due. With method `head`, the signal ends the reading of states. */
   next(signal?: AbortSignal): Promise<RewardStep>;
   /** With method `head`: where the model's states are kept if the options name no folder. */
@@ -202,13 +182,6 @@ const calibrationFor =
   (scores: ArrayLike<number>) =>
     normalize ? calibrate(scores) : { gain: 1, calibration: plainCalibration };
 
-interface RewardState {
-  step: number;
-  tokens: number;
-  best: number;
-  fingerprint: string;
-}
-
 type Members = ReturnType<typeof createMembers>;
 
 /** What each member is trained with. `batch` rankings make a step. */
@@ -253,77 +226,62 @@ function createMembers(
 function createRewardMeasure(
   members: Members,
   { train, heldOut }: RewardData,
-  parts: {
-    options: RewardModelOptions;
-    parameters: number;
-    learned: number;
-    known: Pick<RewardStepEvaluation, 'items' | 'unknown' | 'lengthCoefficient'>;
-    onProgress: Live['onProgress'];
-  },
+  options: RewardModelOptions,
+  { parameters, learned }: { parameters: number; learned: number },
 ) {
-  const { options, parameters, learned, known, onProgress } = parts;
-  const { rankings: referred, lists: measurable } = heldOut ?? train;
-  const sample = sampleHeldOut(tokensOf(heldOut ?? train), { parameters, work: LEARNED * learned, options });
-  const [sampled, others] = [sample.sampled, sample.rest].map((some) => some.map((i) => measurable[i]));
-  const pairsInAll = judgedPairs(referred, measurable, referred.lengths).length;
-  const references = referencesOf({ rankings: referred, lists: sampled });
+  const measurable = heldOut ?? train;
+  const { rankings } = measurable;
+  const some = (indices: readonly number[]) => ({ rankings, lists: indices.map((i) => measurable.lists[i]) });
+  const chosen = heldOutOf(measurable, tokensOf(measurable), some, { parameters, work: LEARNED * learned, options });
+  const pairsInAll = judgedPairs(rankings, measurable.lists, rankings.lengths).length;
+  const references = referencesOf(chosen.sample);
   const calibrationBy = calibrationFor(options);
   /** Of the latest evaluation, by its step: a model that is saved after it needs no further one. */
   let calibrated: { step: number; calibrations: Calibrated[] } | undefined;
 
-  /** Each member's scores of some completions. Rejects with the signal's reason when it aborts. */
-  async function scoresFor(chosen: Chosen, completions: readonly number[], signal?: AbortSignal) {
-    const examples = completions.map(chosen.rankings.completion);
+  /** Each member's scores of some completions. */
+  async function scoresOf(completions: readonly number[], onDone: (done: number, total: number) => void) {
+    const examples = completions.map(rankings.completion);
+    const total = members.length * completions.length;
     const scores: Float32Array[] = [];
     for (const [i, { scorer }] of members.entries()) {
-      const onDone = (n: number) => {
-        signal?.throwIfAborted();
-        onProgress?.('completions evaluated', i * completions.length + n, members.length * completions.length);
-      };
-      onDone(0);
-      scores.push(await scorer.run(examples, onDone));
+      onDone(i * completions.length, total);
+      scores.push(await scorer.run(examples, (n) => onDone(i * completions.length + n, total)));
     }
     return scores;
   }
 
+  /** The calibrations of the members after a step. */
+  async function calibrations(step: number): Promise<Calibrated[]> {
+    if (calibrated?.step !== step) {
+      const scores = await scoresOf(references, () => {});
+      calibrated = { step, calibrations: scores.map(calibrationBy) };
+    }
+    return calibrated.calibrations;
+  }
+
   return {
-    /** The calibrations of the members after a step. */
-    async calibrations(step: number): Promise<Calibrated[]> {
-      if (calibrated?.step === step) return calibrated.calibrations;
-      const calibrations: Calibrated[] = [];
-      for (const { scorer } of members) {
-        calibrations.push(calibrationBy(await scorer.run(references.map(referred.completion))));
+    /** What evaluations measure. Undefined without held-out comparisons. */
+    heldOut: heldOut && chosen,
+    calibrations,
+    /** Evaluates the members after a step on some rankings. */
+    async run(step: number, some: Chosen, onDone: (done: number, total: number) => void) {
+      const completions = completionsIn(some);
+      const scores = await scoresOf(completions, onDone);
+      // the sample's own completions are the references
+      if (some === chosen.sample) {
+        const referred = scores.map((each) => each.subarray(0, references.length));
+        calibrated = { step, calibrations: referred.map(calibrationBy) };
       }
-      return calibrations;
-    },
-    /**
-     * Evaluates the members after a step, on the sample or, with `isLast`, on all if that fits; `best` is not set.
-     * `sampleLoss` is that of the sample. Undefined without held-out comparisons.
-     */
-    async run(
-      step: number,
-      isLast: boolean,
-      signal?: AbortSignal,
-    ): Promise<{ evaluation: RewardStepEvaluation; sampleLoss: number } | undefined> {
-      if (!heldOut) return undefined;
-      const isWhole = isLast && sample.restAtEnd;
-      const lists = isWhole ? [...sampled, ...others] : sampled;
-      const completions = completionsIn({ ...heldOut, lists });
-      const scores = await scoresFor(heldOut, completions, signal);
-      const calibrations = scores.map((of) => calibrationBy(of.subarray(0, references.length)));
-      calibrated = { step, calibrations };
-      const { rewards, disagreement } = rewardsOf(heldOut, completions, scores, calibrations);
-      const scale = calibrations.reduce((sum, { calibration }) => sum + calibration.scale, 0) / calibrations.length;
-      const lossOf = (some: readonly number[]) => evaluateReward(judgedPairs(heldOut.rankings, some, rewards), scale);
-      const pairs = judgedPairs(heldOut.rankings, lists, rewards);
-      const evaluation = {
+      const now = await calibrations(step);
+      const { rewards, disagreement } = rewardsOf(some, completions, scores, now);
+      const scale = now.reduce((sum, { calibration }) => sum + calibration.scale, 0) / now.length;
+      const pairs = judgedPairs(rankings, some.lists, rewards);
+      return {
         ...evaluateReward(pairs, scale),
         ...(pairs.length < pairsInAll && { sampledFrom: pairsInAll }),
         disagreement,
-        ...known,
-        best: false,
       };
-      return { evaluation, sampleLoss: isWhole ? lossOf(sampled).loss : evaluation.loss };
     },
   };
 }
@@ -366,21 +324,15 @@ function createRewardLearner(
   const batch = Math.min(part * accumulate, lists.length);
   const steps = Math.max(1, Math.round((lists.length * epochs) / batch));
   const members = createMembers(options, begun, data.train, batch, own);
-  const usual = 0.5 / Math.sqrt(parameterCount(members[0].trained.parameters));
-  const rateOf = rates(options.learningRate ?? usual, steps, options);
-  const fingerprint = rankingsFingerprint(rankings, lists);
-  let state: RewardState = { step: 0, tokens: 0, best: Number.POSITIVE_INFINITY, fingerprint };
   const coefficient = options.lengthDebias ? lengthCoefficient(rankings, lists) : undefined;
-  const measure = createRewardMeasure(members, data, {
-    options,
+  const known = {
+    items: lists.length,
+    unknown: unknownShare([rankings.completions], model.tokenizer),
+    ...(coefficient !== undefined && { lengthCoefficient: coefficient }),
+  };
+  const measure = createRewardMeasure(members, data, options, {
     parameters: parameterCount(model.parameters),
     learned: tokensOf(data.train).reduce((sum, tokens) => sum + tokens, 0) * ((steps * batch) / lists.length),
-    known: {
-      items: lists.length,
-      unknown: unknownShare([rankings.completions], model.tokenizer),
-      ...(coefficient !== undefined && { lengthCoefficient: coefficient }),
-    },
-    onProgress,
   });
   const rankingOf = (list: number) => {
     const ranking = rankings.ranking(list);
@@ -392,79 +344,57 @@ function createRewardLearner(
   const batchOf = (member: number, step: number) =>
     itemsOfStep(step, batch, lists.length, seedFor(seed, 'order', member)).map((i) => rankingOf(lists[i]));
 
-  /** The evaluation after a step, if one is due. The losses of the same comparisons decide which one is the best. */
-  async function evaluateAfterStep(): Promise<RewardStepEvaluation | undefined> {
-    if (!evaluationIsDue(state.step, steps, options)) return undefined;
-    const measured = await measure.run(state.step, state.step >= steps);
-    if (!measured) return undefined;
-    const { evaluation, sampleLoss } = measured;
-    evaluation.best = sampleLoss < state.best;
-    if (evaluation.best) state.best = sampleLoss;
-    return evaluation;
-  }
-
-  return {
+  const loop = createLoop({
     options,
-    name: `${basename(options.model)}-reward`,
-    firstRows: rankings.first,
-    /** What each member trains. */
-    members: members.map(({ trained }) => trained),
+    usualRate: 0.5 / Math.sqrt(parameterCount(members[0].trained.parameters)),
     steps,
-    /**
-     * Evaluates the current model; `best` is not set. Undefined without held-out comparisons. Rejects with the signal's
-     * reason when it aborts.
-     */
-    evaluate: async (signal?: AbortSignal): Promise<RewardStepEvaluation | undefined> =>
-      (await measure.run(state.step, false, signal))?.evaluation,
-    /**
-     * Writes the model, or each member into its own folder, calibrated; adapters also in the folder `adapter` beside
-     * it.
-     */
-    async saveModels(folder: string): Promise<void> {
-      const calibrations = await measure.calibrations(state.step);
-      for (const [i, { trained }] of members.entries()) {
-        const place = (folder: string) => (members.length === 1 ? folder : join(folder, `member-${i}`));
-        trained.save(place(folder), calibrations[i], { dtype: options.dtype });
-        trained.saveAdapter?.(place(adapterBeside(folder)), calibrations[i]);
-      }
-    },
-    /** One optimizer step of each member, and an evaluation if it is due. */
-    async next(): Promise<RewardStep> {
-      const rate = rateOf(state.step);
+    fingerprint: rankingsFingerprint(rankings, lists),
+    what: 'comparisons',
+    trained: members.map(({ trained: { parameters }, optimizer, prefix }) => ({ parameters, optimizer, prefix })),
+    more: {},
+    async learn({ step }, rate) {
       let [loss, accuracy, gradientNorm, tokens] = [0, 0, 0, 0];
       for (const [index, { trainer, optimizer, tokens: tokensAtOnce }] of members.entries()) {
-        const seen = batchOf(index, state.step);
+        const seen = batchOf(index, step);
         const done = await trainer.run(seen, { most: part, tokens: tokensAtOnce });
         gradientNorm += (await optimizer.stepFreely(rate)) / members.length;
         loss += done.loss / members.length;
         accuracy += accuracyOf(seen, done.scores) / members.length;
         tokens = done.tokens;
       }
-      state = { ...state, step: state.step + 1, tokens: state.tokens + tokens };
-      const { step } = state;
-      const metrics = { step, loss, accuracy, gradientNorm, learningRate: rate, tokens: state.tokens };
-      return { ...metrics, evaluation: await evaluateAfterStep(), done: step >= steps };
+      return { loss, accuracy, gradientNorm, tokens };
     },
-    save(): { state: unknown; tensors: ReturnType<typeof exportParameters> } {
-      const tensors = members.map(({ trained, optimizer, prefix }) => ({
-        ...exportParameters(trained.parameters, prefix),
-        ...exportOptimizer(optimizer, `${prefix}optimizer.`),
-      }));
-      return { state, tensors: Object.assign({}, ...tensors) as ReturnType<typeof exportParameters> };
-    },
-    restore(checkpoint: { state: unknown; tensors: unknown }): void {
-      const saved = checkpoint.state as RewardState;
-      checkSameData(saved, state, 'comparisons');
-      const tensors = checkpoint.tensors as Parameters<typeof importParameters>[1];
-      for (const { trained, optimizer, prefix } of members) {
-        importParameters(trained.parameters, tensors, prefix);
-        importOptimizer(optimizer, tensors, `${prefix}optimizer.`);
+    heldOut: measure.heldOut,
+    measure: async (some, onDone): Promise<Partial<RewardStepEvaluation>> => ({
+      ...(await measure.run(loop.state().step, some, onDone)),
+      ...known,
+    }),
+    unit: 'completions evaluated',
+    onProgress,
+  });
+
+  return {
+    ...loop,
+    options,
+    name: `${basename(options.model)}-reward`,
+    firstRows: rankings.first,
+    /** What each member trains. */
+    members: members.map(({ trained }) => trained),
+    /**
+     * Writes the model, or each member into its own folder, calibrated; adapters also in the folder `adapter` beside
+     * it.
+     */
+    async saveModels(folder: string): Promise<void> {
+      const calibrations = await measure.calibrations(loop.state().step);
+      for (const [i, { trained }] of members.entries()) {
+        const place = (folder: string) => (members.length === 1 ? folder : join(folder, `member-${i}`));
+        trained.save(place(folder), calibrations[i], { dtype: options.dtype });
+        trained.saveAdapter?.(place(adapterBeside(folder)), calibrations[i]);
       }
-      state = saved;
     },
     /** The trained models, calibrated and with adapters merged in. They are no longer disposed of with the learner. */
     async finish(): Promise<RewardModel[]> {
-      const calibrations = await measure.calibrations(state.step);
+      const calibrations = await measure.calibrations(loop.state().step);
       return members.map(({ trained }, i) => {
         trained.merge();
         return finishRewardModel(begun[i], calibrations[i], own);

@@ -52,7 +52,7 @@ import {
   type ScorerOptions,
 } from '../reward-model/model.ts';
 import { isModel, type Live } from '../training/input.ts';
-import { reviewReward, reviewRewards } from '../world/rewards.ts';
+import { worldWithReward } from '../world/worlds.ts';
 
 interface AdaptedReward extends ScorerOptions {
   /** The reward model; its parameters are only the adapters and the head. */
@@ -229,16 +229,11 @@ export const hasEnsemble = (text: string): boolean =>
  */
 export function modelFolders(text: string): string[] {
   const weighted = weightedIn(text);
-  const what =
-    weighted.length > 1 || weighted[0].weight !== 1
-      ? 'a sum'
-      : outside.test(text)
-        ? 'a function or an address'
-        : reviewRewards.includes(text) && !existsSync(text)
-          ? 'the true reward of the embedded world'
-          : rewards.has(text)
-            ? 'a reward that a plugin registers'
-            : undefined;
+  let what: string | undefined;
+  if (weighted.length > 1 || weighted[0].weight !== 1) what = 'a sum';
+  else if (outside.test(text)) what = 'a function or an address';
+  else if (worldWithReward(text) && !existsSync(text)) what = 'the true reward of the embedded world';
+  else if (rewards.has(text)) what = 'a reward that a plugin registers';
   if (what === undefined) return foldersIn(text);
   throw new HeedError(`"${text}" is ${what}, but only a reward model can learn from judgments.`, {
     hint: 'Give --reward the folder of a reward model or an ensemble; train one with: heed reward',
@@ -255,7 +250,8 @@ async function openOne(
   if (rewards.has(text)) return rewardAtHand(rewards.get(text), settings);
   if (/^https?:\/\//.test(text)) return lent(endpointReward(text, settings));
   if (/\.m?[jt]s$/.test(text)) return lent(await fileReward(text, settings));
-  if (reviewRewards.includes(text) && !existsSync(text)) return lent(reviewReward(text));
+  const world = worldWithReward(text);
+  if (world && !existsSync(text)) return lent(world.reward(text));
   return openTogether(
     foldersIn(text),
     (folder) => openFolder(folder, pull, over),

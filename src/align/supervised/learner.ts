@@ -5,28 +5,15 @@ import type { GeneratedCompletion } from '../../lm/continuous-batch.ts';
 import { createGenerator } from '../../lm/generate.ts';
 import type { Model } from '../../lm/model.ts';
 import type { Example } from '../../lm/packing.ts';
-import { exportOptimizer, importOptimizer } from '../../nn/optimizer.ts';
-import { exportParameters, importParameters } from '../../nn/parameters.ts';
 import { seedFor } from '../../random.ts';
 import { type Examples, subset } from '../examples/examples.ts';
 import type { TokenSequence } from '../examples/token-view.ts';
 import type { Surroundings } from '../training/input.ts';
+import { createLoop, heldOutOf, type LoopStep } from '../training/loop.ts';
 import { fitMemory } from '../training/memory.ts';
 import type { LanguageTrainingOptions } from '../training/options.ts';
 import type { SamplePrompt } from '../training/samples.ts';
-import {
-  adamw,
-  checkSameData,
-  evaluated,
-  evaluationIsDue,
-  LEARNED,
-  type LossHistory,
-  newLossHistory,
-  parameterCount,
-  rates,
-  sampleHeldOut,
-  stepped,
-} from '../training/steps.ts';
+import { adamw, LEARNED, parameterCount } from '../training/steps.ts';
 import { type LoraSettings, type Trained, trainedPart } from '../training/trainable.ts';
 import {
   type BatchShape,
@@ -35,9 +22,8 @@ import {
   type HeldOutLoss,
   type HeldOutMeasure,
   type Likelihood,
-  type OnBatch,
 } from './likelihood.ts';
-import type { RowPosition, TrainingRows } from './rows.ts';
+import type { TrainingRows } from './rows.ts';
 
 /** A completion of an evaluation, to read. */
 export interface Sample {
@@ -78,26 +64,12 @@ export interface Objective {
   [Symbol.dispose](): void;
 }
 
-/** A step of a training by maximum likelihood. */
-export interface LanguageStep {
-  /** Optimizer steps so far. */
-  step: number;
-  /** Mean −log p of the batch's learned tokens, or what else is minimized, in nats. */
-  loss: number;
+/** A step of a training by maximum likelihood; the loss is the mean −log p of the batch's learned tokens, in nats. */
+export interface LanguageStep extends LoopStep {
   /** Norm of the gradient, before clipping. */
   gradientNorm: number;
-  /** Learning rate of the step. */
-  learningRate: number;
-  /** Tokens so far, without padding. */
-  tokens: number;
-  /** Tokens per second, without padding and evaluations. */
-  tokensPerSecond: number;
-  /** Mean loss of the steps since the last evaluation. */
-  recentLoss: number;
   /** The evaluation after this step, if one was due. */
   evaluation?: LanguageEvaluation;
-  /** Whether this was the last step. */
-  done: boolean;
 }
 
 /** What `createLanguageLearner` puts together. */
@@ -144,15 +116,6 @@ export interface LanguageLearnerParts<O extends LanguageTrainingOptions> {
   own: Disposables;
 }
 
-interface LanguageState {
-  step: number;
-  rows: RowPosition;
-  tokens: number;
-  seconds: number;
-  course: LossHistory;
-  fingerprint: string;
-}
-
 /** Trains a language model by maximum likelihood, a step at a time. */
 export type LanguageLearner<O extends LanguageTrainingOptions = LanguageTrainingOptions> = ReturnType<
   typeof createLanguageLearner<O>
@@ -160,13 +123,12 @@ export type LanguageLearner<O extends LanguageTrainingOptions = LanguageTraining
 
 /** Makes the training loop of a language model from its parts. */
 export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: LanguageLearnerParts<O>) {
-  const { model, options, rows, part, length, packing, steps, prompts, fingerprint, own } = parts;
-  const { config, tokenizer, ends } = model;
+  const { model, options, rows, part, length, packing, steps, own } = parts;
   const trained = own.use(trainedPart(model, parts.lora ?? {}, options.seed));
-  const { parameters, weights, adapters } = trained;
-  const shape = { length, fitted: !packing, padding: tokenizer.pad ?? 0 };
+  const { parameters } = trained;
+  const shape = { length, fitted: !packing, padding: model.tokenizer.pad ?? 0 };
   const fitting = fitMemory(options, {
-    config,
+    config: model.config,
     parameters: model.parameters,
     trained: parameters,
     rank: parts.lora?.rank ?? 0,
@@ -180,61 +142,35 @@ export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: 
     parts.objective?.(trained, shape, atOnce) ?? maximumLikelihood(parts, trained, shape, atOnce),
   );
   const { loss: likelihood, heldOut: evaluator } = objective;
-  const held = parts.heldOut && sampleOf(parts.heldOut, parts);
   const optimizer = own.use(adamw(parameters, likelihood.gradients, options));
-  const generator = prompts.length > 0 ? own.use(createGenerator(config, weights, { adapters })) : undefined;
-  const rateOf = rates(options.learningRate ?? 1 / Math.sqrt(parameterCount(parameters)), steps, options);
-  let state: LanguageState = {
-    step: 0,
-    rows: rows.save(),
-    tokens: 0,
-    seconds: 0,
-    course: newLossHistory(),
-    fingerprint,
-  };
-
-  async function completions(): Promise<Pick<LanguageEvaluation, 'samples' | 'measures'>> {
-    if (!generator) return { samples: [], measures: {} };
-    const drawn = await generator.complete(
-      prompts.map(({ ids }) => ids),
-      // the same draws each time, so that only the model differs
-      { ...options.samples, seed: seedFor(options.seed, 'samples'), ends, tokenizer },
-    );
-    const samples = prompts.slice(0, options.samples.count).map(({ ids, reference }, i) => ({
-      prompt: tokenizer.decode(ids),
-      text: drawn[i].text!,
-      reference,
-    }));
-    return { samples, measures: parts.measure?.(drawn) ?? {} };
-  }
-
-  /** Evaluates the current model; `best` is not set. */
-  async function evaluate(signal?: AbortSignal): Promise<LanguageEvaluation> {
-    const loss = held && (await measured(held.sample, signal));
-    const { samples, measures } = await completions();
-    return { ...loss, samples, measures: { ...measures, ...parts.facts }, best: false };
-  }
-
-  /** The loss on held-out texts, and how many they are. */
-  async function measured(examples: Examples, signal?: AbortSignal): Promise<Partial<LanguageEvaluation>> {
-    const n = examples.lengths.length;
-    const of = parts.heldOut!.lengths.length;
-    const onBatch: OnBatch = (done, total) => {
-      signal?.throwIfAborted();
-      parts.onProgress?.('batches evaluated', done, total);
-    };
-    return { ...(await evaluator.run(examples, onBatch)), n, ...(n < of && { sampledFrom: of }) };
-  }
-
-  /** The evaluation that is due after a step. The losses of the same texts decide which one is the best. */
-  async function evaluateAfterStep(): Promise<LanguageEvaluation> {
-    const evaluation = await evaluate();
-    state.course = evaluated(state.course, evaluation);
-    if (!held?.restAtEnd || state.step < steps) return evaluation;
-    return { ...evaluation, sampledFrom: undefined, ...(await measured(parts.heldOut!)) };
-  }
+  const loop = createLoop({
+    options,
+    usualRate: 1 / Math.sqrt(parameterCount(parameters)),
+    steps,
+    fingerprint: parts.fingerprint,
+    what: 'data',
+    trained: [{ parameters, optimizer }],
+    more: { rows: rows.save() },
+    async learn({ step }, rate, signal) {
+      const next = Array.from({ length: part * options.accumulate }, rows.next);
+      const batch = objective.rowsOf ? await objective.rowsOf(next, step, signal) : next;
+      const { loss, tokens } = await likelihood.run(batch, atOnce);
+      return { loss, tokens, gradientNorm: await optimizer.stepFreely(rate) };
+    },
+    after: (state) => ({ ...state, rows: rows.save() }),
+    heldOut: parts.heldOut && sampleOf(parts.heldOut, parts),
+    async measure(examples, onDone): Promise<Partial<LanguageEvaluation>> {
+      const n = examples.lengths.length;
+      const all = parts.heldOut!.lengths.length;
+      return { ...(await evaluator.run(examples, onDone)), n, ...(n < all && { sampledFrom: all }) };
+    },
+    describe: describing(parts, trained),
+    unit: 'batches evaluated',
+    onProgress: parts.onProgress,
+  });
 
   return {
+    ...loop,
     options,
     name: parts.name,
     firstRows: parts.firstRows,
@@ -243,54 +179,12 @@ export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: 
     trained,
     /** Saves the model, or its adapters, in a folder. */
     saveModel: trained.save,
-    steps,
-    /** Evaluates the model on the held-out rows. */
-    evaluate,
-    /** One optimizer step, and an evaluation if it is due. */
-    async next(signal?: AbortSignal): Promise<LanguageStep> {
-      const began = performance.now();
-      const next = Array.from({ length: part * options.accumulate }, rows.next);
-      const batch = objective.rowsOf ? await objective.rowsOf(next, state.step, signal) : next;
-      const rate = rateOf(state.step);
-      const { loss, tokens } = await likelihood.run(batch, atOnce);
-      const gradientNorm = await optimizer.stepFreely(rate);
-      const [course, recentLoss] = stepped(state.course, loss);
-      state = {
-        ...state,
-        step: state.step + 1,
-        rows: rows.save(),
-        tokens: state.tokens + tokens,
-        seconds: state.seconds + (performance.now() - began) / 1000,
-        course,
-      };
-      let evaluation: LanguageEvaluation | undefined;
-      if (evaluationIsDue(state.step, steps, options)) {
-        evaluation = await evaluateAfterStep();
-      }
-      const stopped = held !== undefined && options.patience > 0 && state.course.worse >= options.patience;
-      return {
-        step: state.step,
-        loss,
-        gradientNorm,
-        learningRate: rate,
-        tokens: state.tokens,
-        tokensPerSecond: state.tokens / state.seconds,
-        recentLoss,
-        evaluation,
-        done: stopped || state.step >= steps,
-      };
-    },
-    /** State and tensors, for a checkpoint. */
-    save: () => ({ state, tensors: { ...exportParameters(parameters), ...exportOptimizer(optimizer) } }),
+    /** Evaluates the model on the held-out rows; `best` is not set. */
+    evaluate: async (signal?: AbortSignal): Promise<LanguageEvaluation> => (await loop.evaluate(signal))!,
     /** Restores what `save` returned. */
     restore(checkpoint: { state: unknown; tensors: unknown }): void {
-      const saved = checkpoint.state as LanguageState;
-      checkSameData(saved, state, 'data');
-      const tensors = checkpoint.tensors as Parameters<typeof importParameters>[1];
-      importParameters(parameters, tensors);
-      importOptimizer(optimizer, tensors);
-      rows.restore(saved.rows);
-      state = saved;
+      loop.restore(checkpoint);
+      rows.restore(loop.state().rows);
     },
     /** The trained model, with adapters merged in. It is no longer disposed of with the learner. */
     finish(): Model {
@@ -302,18 +196,38 @@ export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: 
   };
 }
 
+/** Completes the prompts of evaluations. */
+function describing<O extends LanguageTrainingOptions>(parts: LanguageLearnerParts<O>, trained: Trained) {
+  const { model, options, prompts, measure, facts } = parts;
+  const { config, tokenizer, ends } = model;
+  const { weights, adapters } = trained;
+  const generator = prompts.length > 0 ? parts.own.use(createGenerator(config, weights, { adapters })) : undefined;
+  return async (): Promise<Pick<LanguageEvaluation, 'samples' | 'measures'>> => {
+    if (!generator) return { samples: [], measures: { ...facts } };
+    const drawn = await generator.complete(
+      prompts.map(({ ids }) => ids),
+      // the same draws each time, so that only the model differs
+      { ...options.samples, seed: seedFor(options.seed, 'samples'), ends, tokenizer },
+    );
+    const samples = prompts.slice(0, options.samples.count).map(({ ids, reference }, i) => ({
+      prompt: tokenizer.decode(ids),
+      text: drawn[i].text!,
+      reference,
+    }));
+    return { samples, measures: { ...measure?.(drawn), ...facts } };
+  };
+}
+
 /** The held-out texts that evaluations measure. */
-function sampleOf<O extends LanguageTrainingOptions>(
+const sampleOf = <O extends LanguageTrainingOptions>(
   heldOut: Examples,
   { model, options, steps, part, rowTokens }: LanguageLearnerParts<O>,
-): { sample: Examples; restAtEnd: boolean } {
-  const { sampled, rest, restAtEnd } = sampleHeldOut(heldOut.lengths, {
+) =>
+  heldOutOf(heldOut, heldOut.lengths, (indices) => subset(heldOut, indices), {
     parameters: parameterCount(model.parameters),
     work: LEARNED * steps * part * options.accumulate * rowTokens,
     options,
   });
-  return { sample: rest.length === 0 ? heldOut : subset(heldOut, sampled), restAtEnd };
-}
 
 /** −log p of the learned tokens, in training and held out. */
 function maximumLikelihood<O extends LanguageTrainingOptions>(

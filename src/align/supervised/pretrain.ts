@@ -28,7 +28,7 @@ import { encodeRow } from '../examples/encode.ts';
 import { fingerprint, gatherExamples, holdOut, listOf, subset } from '../examples/examples.ts';
 import { type Input, type Live, type Opener, openerOf, openSource, readSource } from '../training/input.ts';
 import { languageTrainingSchema } from '../training/options.ts';
-import { createReviewTokenizer, measureTexts, reviewTexts, worlds } from '../world/demonstrations.ts';
+import { worldOption, worlds } from '../world/worlds.ts';
 import { createLanguageLearner, type LanguageLearner, type LanguageLearnerParts } from './learner.ts';
 import { createTrainingRows, datasetRows, packExamples, readSamplePrompts, samplePrompts } from './rows.ts';
 import { type LanguageTraining, languageTraining } from './train.ts';
@@ -41,7 +41,7 @@ const { shape } = languageTrainingSchema;
 export const pretrainSchema = z
   .object({
     data: optionalText("texts: a file, folder, pattern or name on the Hub (default: the embedded world's)"),
-    world: z.enum(worlds).default('reviews').describe('without --data: the embedded world to learn'),
+    world: worldOption('without --data: the embedded world to learn'),
     tokenizer: optionalText('tokenizer: a folder, a GGUF file or a name on the Hub (default: trained on the data)'),
     vocabulary: wholeNumber(259).default(2048).describe('vocabulary size of a tokenizer trained on the data'),
     tokens: numberFrom(1)
@@ -176,14 +176,15 @@ const WRITTEN = 64;
 
 async function fromWorld(options: PretrainOptions, { pull }: Live): Promise<PretrainLearner> {
   const { seed, length, heldOut, samples, tokenizer: tokenizerName } = options;
+  const world = worlds.get(options.world);
   const tokenizer =
-    tokenizerName === undefined ? createReviewTokenizer() : loadTokenizer(await modelFolder(tokenizerName, pull));
+    tokenizerName === undefined ? world.createTokenizer() : loadTokenizer(await modelFolder(tokenizerName, pull));
   const { bos } = tokenizer;
   if (bos === undefined) {
     throw new HeedError('The tokenizer has no BOS token for a text to begin with.', { hint: 'Leave --tokenizer out.' });
   }
   const write = (count: number, ...path: (string | number)[]) => {
-    const { texts, entropy } = reviewTexts(count, seed, ...path);
+    const { texts, entropy } = world.texts(count, seed, ...path);
     return { examples: texts.map((text) => encodeRow({ text }, tokenizer)), entropy };
   };
   const validation = write(heldOut, 'validation');
@@ -198,7 +199,7 @@ async function fromWorld(options: PretrainOptions, { pull }: Live): Promise<Pret
     }),
     heldOut: listOf(validation.examples),
     prompts: Array.from({ length: samples.count === 0 ? 0 : WRITTEN }, () => ({ ids: [bos] })),
-    measure: (completions) => ({ 'loss/entropy': validation.entropy, ...measureTexts(completions) }),
+    measure: (completions) => ({ 'loss/entropy': validation.entropy, ...world.measureTexts(completions) }),
     fingerprint: '',
   });
 }

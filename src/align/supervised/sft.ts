@@ -46,7 +46,7 @@ import {
 import { languageTrainingSchema } from '../training/options.ts';
 import type { SamplePrompt } from '../training/samples.ts';
 import { loraSchema } from '../training/trainable.ts';
-import { measureResponses, reviewDemonstrations, reviewSamplePrompts, worlds } from '../world/demonstrations.ts';
+import { worldOption, worlds } from '../world/worlds.ts';
 import { createLanguageLearner, type LanguageLearner, type LanguageLearnerParts } from './learner.ts';
 import { datasetRows, readSamplePrompts, samplePrompts } from './rows.ts';
 import { type LanguageTraining, languageTraining } from './train.ts';
@@ -55,7 +55,7 @@ import { type LanguageTraining, languageTraining } from './train.ts';
 export const sftSchema = z.object({
   model: z.string().default(embeddedModel).describe('the model to train: a folder, a GGUF file or a name on the Hub'),
   data: optionalText("demonstrations: a file, folder, pattern or name on the Hub (default: the embedded world's)"),
-  world: z.enum(worlds).default('reviews').describe('without --data: the embedded world to learn'),
+  world: worldOption('without --data: the embedded world to learn'),
   demonstrations: wholeNumber(2).default(2000).describe('without --data: number of demonstrations'),
   onBadRow: z.enum(['error', 'skip']).default('error').describe('what to do with a bad row: stop, or leave it out'),
   loss: z
@@ -145,20 +145,20 @@ export async function createExamplesLearner<O extends SftOptions>({
     firstRows: first,
     facts: unknown === undefined ? {} : { 'data/unknown': unknown },
     prompts: await promptsOf(options, heldOut ?? train, model, live),
-    measure: options.data === undefined ? measureResponses : undefined,
+    measure: options.data === undefined ? worlds.get(options.world).measureResponses : undefined,
     fingerprint: fingerprint(train),
   });
 }
 
 /** Prompts to complete at each evaluation. */
 async function promptsOf(
-  { data, samples }: Pick<SftOptions, 'data' | 'samples'>,
+  { data, samples, world }: Pick<SftOptions, 'data' | 'samples' | 'world'>,
   examples: Examples,
   { tokenizer }: Model,
   live: Live,
 ): Promise<SamplePrompt[]> {
   if (samples.count === 0) return [];
-  if (data === undefined) return reviewSamplePrompts(tokenizer);
+  if (data === undefined) return worlds.get(world).samplePrompts(tokenizer);
   return samples.data === undefined
     ? samplePrompts(examples, samples.count, tokenizer)
     : readSamplePrompts(await openSource('samples.data', samples.data, live), samples.count, tokenizer);
@@ -197,7 +197,7 @@ export async function readData(options: SftOptions, { config, tokenizer }: Model
     return found.examples;
   };
   const demonstrations = () =>
-    gatherExamples(reviewDemonstrations(options.demonstrations, seed), tokenizer, options.world, {
+    gatherExamples(worlds.get(options.world).demonstrations(options.demonstrations, seed), tokenizer, options.world, {
       length: most,
       loss,
       truncate,

@@ -9,40 +9,6 @@ import { learningRate } from '../../nn/schedule.ts';
 import { random } from '../../random.ts';
 import type { LanguageTrainingOptions } from './options.ts';
 
-/** The course of a training so far. */
-export interface LossHistory {
-  /** Sum and number of the losses since the last evaluation. */
-  recent: { loss: number; steps: number };
-  /** The lowest loss of an evaluation so far. */
-  best: number;
-  /** Number of evaluations since then. */
-  worse: number;
-}
-
-/** The course of a training before its first step. */
-export const newLossHistory = (): LossHistory => ({
-  recent: { loss: 0, steps: 0 },
-  best: Number.POSITIVE_INFINITY,
-  worse: 0,
-});
-
-/** The course after a step with this loss, and the mean loss of the steps since the last evaluation. */
-export function stepped({ recent, ...course }: LossHistory, loss: number): [course: LossHistory, recentLoss: number] {
-  const now = { loss: recent.loss + loss, steps: recent.steps + 1 };
-  return [{ ...course, recent: now }, now.loss / now.steps];
-}
-
-/** The course after an evaluation. Sets the evaluation's `best`; without a loss it is false. */
-export function evaluated({ best, worse }: LossHistory, evaluation: { loss?: number; best: boolean }): LossHistory {
-  const { loss = Number.NaN } = evaluation;
-  evaluation.best = loss < best;
-  return {
-    recent: { loss: 0, steps: 0 },
-    best: evaluation.best ? loss : best,
-    worse: evaluation.best ? 0 : worse + 1,
-  };
-}
-
 /** @throws HeedError when a run resumes with other data than it began with. `what` names the data, in the plural. */
 export function checkSameData(saved: { fingerprint: string }, now: { fingerprint: string }, what: string): void {
   if (saved.fingerprint === now.fingerprint) return;
@@ -117,7 +83,8 @@ function rowsWithin(order: readonly number[], lengths: readonly number[], tokens
 
 const ascending = (a: number, b: number) => a - b;
 
-type Settings = Pick<
+/** The options that the optimizer, its learning rate and the times of evaluations depend on. */
+export type RateSettings = Pick<
   LanguageTrainingOptions,
   'schedule' | 'minimumRate' | 'warmup' | 'weightDecay' | 'beta2' | 'maxGradientNorm' | 'evaluations'
 > &
@@ -127,7 +94,7 @@ type Settings = Pick<
 export const adamw = (
   parameters: Arena,
   gradients: Arena,
-  { beta2, epsilon, weightDecay, maxGradientNorm }: Settings & { epsilon?: number },
+  { beta2, epsilon, weightDecay, maxGradientNorm }: RateSettings & { epsilon?: number },
 ): Optimizer =>
   createOptimizer(parameters, gradients, {
     kind: 'adamw',
@@ -139,7 +106,7 @@ export const adamw = (
   });
 
 /** The learning rate of each of `steps` steps, counted from 0. `rate` is the highest, before its factor. */
-export function rates(rate: number, steps: number, settings: Settings): (step: number) => number {
+export function rates(rate: number, steps: number, settings: RateSettings): (step: number) => number {
   const { schedule, warmup, minimumRate: minimum, learningRateFactor: factor = 1 } = settings;
   const shape = { rate: rate * factor, warmup: Math.floor(warmup * steps), total: steps, minimum };
   return (step) => learningRate(schedule, step, shape);
@@ -153,7 +120,11 @@ export const parameterCount = ({ specs }: Pick<Arena, 'specs'>): number =>
  * Whether an evaluation is due after a step, counted from 1: `evaluations` evenly spaced ones, and always after the
  * last.
  */
-export function evaluationIsDue(step: number, steps: number, { evaluations }: Pick<Settings, 'evaluations'>): boolean {
+export function evaluationIsDue(
+  step: number,
+  steps: number,
+  { evaluations }: Pick<RateSettings, 'evaluations'>,
+): boolean {
   const share = evaluations / steps;
   return step >= steps || Math.floor(step * share) > Math.floor((step - 1) * share);
 }

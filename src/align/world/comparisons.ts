@@ -3,7 +3,9 @@
  */
 
 import { type ReviewPrompt, reviewPrompts } from '../../data/reviews/demonstrations.ts';
+import { sentencesOf } from '../../data/reviews/recognize.ts';
 import { trueReward } from '../../data/reviews/reward.ts';
+import { goodSentences } from '../../data/reviews/sentences.ts';
 import type { Row } from '../../data/row.ts';
 import { HeedError } from '../../error.ts';
 import { encodeChat } from '../../lm/chat-template.ts';
@@ -17,11 +19,15 @@ const MOST_TOKENS = 72;
 /** Consecutive rounds without a usable pair that are an error. */
 const PATIENCE = 5;
 
-interface WorldComparisons {
+/** How comparisons are made. */
+export interface WorldComparisons {
+  /** Number of comparisons. */
   comparisons: number;
   /** The teacher's name, as `parseTeacher` reads it. */
   teacher: string;
+  /** Seed of prompts and completions. */
   seed: number;
+  /** Ends the work early. */
   signal?: AbortSignal | undefined;
 }
 
@@ -74,6 +80,36 @@ export async function reviewComparisons(
     generator[Symbol.dispose]();
   }
   return rows;
+}
+
+/** Makes stepwise rows: the model completes random prompts, and each sentence is labeled good or not. */
+export async function reviewSteps(model: Model, count: number, seed: number): Promise<Row[]> {
+  const { config, parameters, tokenizer, ends } = model;
+  const draws = random(seed, 'answers in steps');
+  const prompts = Array.from({ length: count }, () => reviewPrompts[draws.integer(reviewPrompts.length)]);
+  const conversations = prompts.map(({ text }) => [{ role: 'user', content: text }]);
+  const generator = createGenerator(config, parameters.values);
+  try {
+    const answers = await generator.complete(
+      conversations.map((prompt) => encodeChat(tokenizer, prompt, { addGenerationPrompt: true }).ids),
+      { maxTokens: MOST_TOKENS, batch: 64, seed: seedFor(seed, 'answers in steps'), ends, tokenizer },
+    );
+    return answers.flatMap(({ text }, i) => {
+      const words = text!.split(/\s+/).filter(Boolean);
+      const good = goodSentences(prompts[i], words);
+      const sentences = sentencesOf(words).map((sentence, k) => {
+        const sentenceWords = sentence.at(-1) === '.' ? sentence.slice(0, -1) : sentence;
+        return { text: ` ${sentenceWords.join(' ')}`, good: good[k] };
+      });
+      const steps = sentences.filter(({ text }) => text.trim() !== '');
+      if (steps.length === 0) return [];
+      return [
+        { prompt: conversations[i], completions: steps.map(({ text }) => text), labels: steps.map(({ good }) => good) },
+      ];
+    });
+  } finally {
+    generator[Symbol.dispose]();
+  }
 }
 
 const conversationOf = ({ text }: ReviewPrompt) => [{ role: 'user', content: text }];

@@ -14,9 +14,6 @@ import { type Tokenizer, tokenizerFrom } from '../../lm/tokenizer.ts';
 import { random } from '../../random.ts';
 import type { SamplePrompt } from '../training/samples.ts';
 
-/** Names of the embedded worlds. */
-export const worlds = ['reviews'] as const;
-
 /** Conversations of one prompt and one completion, of mixed quality. */
 export function* reviewDemonstrations(count: number, seed: number): Generator<{ value: Row }> {
   const draws = random(seed, 'demonstrations');

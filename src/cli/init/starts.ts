@@ -1,5 +1,5 @@
 /** What `heed init` writes for each kind of task, and what to type next. Everything runs as it is written. */
-import { reviewDemonstrations } from '../../align/world/demonstrations.ts';
+import { usualWorld } from '../../align/world/worlds.ts';
 import { embeddedModel } from '../../lm/model.ts';
 import type { RecipeInput } from '../../pipeline/recipe.ts';
 
@@ -189,7 +189,7 @@ const questionFor = (model: string): string =>
 
 /** Requests of the embedded world and what was written for them, for the model that comes with heed. */
 const demonstrations = (count: number): string[][] =>
-  [...reviewDemonstrations(count, 0)].map(({ value }) =>
+  [...usualWorld().demonstrations(count, 0)].map(({ value }) =>
     (value.messages as { content: string }[]).map(({ content }) => content),
   );
 

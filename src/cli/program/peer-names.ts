@@ -137,6 +137,7 @@ export const peerNames: Readonly<Record<string, readonly string[]>> = {
   'init-kl-coef': ['kl.beta', 'beta'],
   'kl-loss-coef': ['kl.beta', 'beta'],
   'kl-target': ['kl.target', 'max-kl'],
+  'target-kl': ['ppo.target-kl', 'kl.target', 'max-kl'],
   'kl-estimator': ['kl.estimator'],
   'use-kl-loss': ['beta', 'kl.beta'],
   'missing-eos-penalty': ['score.missing-eos'],

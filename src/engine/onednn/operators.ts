@@ -76,6 +76,43 @@ function operatorsOf(dnn: OneDnn): Operator[] {
   ];
 }
 
+/** The callbacks of OrtCustomOp, as C declares them. */
+const CALLBACKS = {
+  createKernel: 'size_t (void *operator, void *api, void *info)',
+  name: 'void *(void *operator)',
+  type: 'int (void *operator, size_t index)',
+  count: 'size_t (void *operator)',
+  compute: 'void (size_t kernel, void *context)',
+  destroy: 'void (size_t kernel)',
+};
+
+/** The fields of OrtCustomOp after its version, in order. */
+const FIELDS = [
+  'CreateKernel',
+  'GetName',
+  'GetExecutionProviderType',
+  'GetInputType',
+  'GetInputTypeCount',
+  'GetOutputType',
+  'GetOutputTypeCount',
+  'KernelCompute',
+  'KernelDestroy',
+  'GetInputCharacteristic',
+  'GetOutputCharacteristic',
+];
+
+/** How JavaScript is called from ONNX Runtime, and the struct that says so. */
+function createCallbacks(k: ReturnType<typeof koffi>) {
+  const types = Object.fromEntries(
+    Object.entries(CALLBACKS).map(([key, type]) => [key, k.pointer(k.proto(type))]),
+  ) as Record<keyof typeof CALLBACKS, ReturnType<typeof k.pointer>>;
+  return {
+    struct: k.struct({ version: 'uint32_t', ...Object.fromEntries(FIELDS.map((field) => [field, 'void *'])) }),
+    register: (type: keyof typeof CALLBACKS, call: (...args: never[]) => unknown) =>
+      k.register(call as Parameters<typeof k.register>[0], types[type]),
+  };
+}
+
 /** Makes the operators known to ONNX Runtime. */
 export function createOperators({ api, check, out }: Library, dnn: OneDnn): OperatorDomain {
   const k = koffi();
@@ -138,36 +175,7 @@ export function createOperators({ api, check, out }: Library, dnn: OneDnn): Oper
     });
   }
 
-  const callbacks = {
-    createKernel: 'size_t (void *operator, void *api, void *info)',
-    name: 'void *(void *operator)',
-    type: 'int (void *operator, size_t index)',
-    count: 'size_t (void *operator)',
-    compute: 'void (size_t kernel, void *context)',
-    destroy: 'void (size_t kernel)',
-  };
-  const types = Object.fromEntries(
-    Object.entries(callbacks).map(([key, type]) => [key, k.pointer(k.proto(type))]),
-  ) as Record<keyof typeof callbacks, ReturnType<typeof k.pointer>>;
-  const fields = [
-    'CreateKernel',
-    'GetName',
-    'GetExecutionProviderType',
-    'GetInputType',
-    'GetInputTypeCount',
-    'GetOutputType',
-    'GetOutputTypeCount',
-    'KernelCompute',
-    'KernelDestroy',
-    'GetInputCharacteristic',
-    'GetOutputCharacteristic',
-  ];
-  const struct = k.struct({
-    version: 'uint32_t',
-    ...Object.fromEntries(fields.map((field) => [field, 'void *'])),
-  });
-  const register = (type: keyof typeof callbacks, call: (...args: never[]) => unknown) =>
-    k.register(call as Parameters<typeof k.register>[0], types[type]);
+  const { struct, register } = createCallbacks(k);
   const required = register('type', () => 0);
   const destroy = register('destroy', (id: number) => void kernels.delete(Number(id)));
   const run = register('compute', compute);

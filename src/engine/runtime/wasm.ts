@@ -77,66 +77,11 @@ const BYTES = 4; // of an address
 
 /** Starts the runtime. @throws HeedError where WebAssembly, or its SIMD or shared memory, is missing. */
 export async function startWasm({ factory, url, threads = 1 }: WasmOptions): Promise<Runtime> {
-  let ort: OrtModule;
-  try {
-    ort = await factory({
-      numThreads: threads,
-      ...(url !== undefined && { locateFile: () => url }),
-    });
-  } catch (cause) {
-    throw new HeedError("ONNX Runtime's WebAssembly does not start here", {
-      hint: 'use a browser with WebAssembly SIMD: Chrome or Edge 91, Firefox 89, Safari 16.4, or later',
-      cause,
-    });
-  }
-  const check = (code: number) => {
-    if (code !== 0) throw new HeedError(`ONNX Runtime: ${lastError(ort)}`);
-  };
-  const made = (address: Address) => {
-    if (address === 0) check(1);
-    return address;
-  };
+  const ort = await startOrt({ factory, url, threads });
+  const { check, made } = checksOf(ort);
   check(ort._OrtInit(threads, ERRORS_ONLY));
   const runOptions = made(ort._OrtCreateRunOptions(ERRORS_ONLY, 0, false, 0));
   const memory = new FinalizationRegistry((address: Address) => ort._free(address));
-  // `singleThread` saves time and changes no result; here it has no effect, because all sessions share one pool
-  function createSession(model: Uint8Array, { dims = {}, sharedMemory, profile }: RuntimeSessionOptions): Address {
-    if (profile !== undefined) {
-      throw new HeedError("ONNX Runtime's WebAssembly writes no profile", {
-        hint: 'leave out profile, or profile the program in Node on the shared library',
-      });
-    }
-    const scratch = scratchOf(ort);
-    let options = 0;
-    try {
-      options = made(
-        ort._OrtCreateSessionOptions(
-          ALL_OPTIMIZATIONS,
-          true,
-          !sharedMemory,
-          0,
-          false,
-          0,
-          scratch.text('heed'),
-          ERRORS_ONLY,
-          0,
-          0,
-        ),
-      );
-      const set = (key: string, value: string) =>
-        check(ort._OrtAddSessionConfigEntry(options, scratch.text(key), scratch.text(value)));
-      // nodes that were traced twice on purpose (see checkpoint) must stay so; all others are shared while tracing
-      set('optimization.disable_specified_optimizers', 'CommonSubexpressionElimination');
-      if (sharedMemory) set('session.use_env_allocators', '1');
-      for (const [name, size] of Object.entries(dims)) {
-        check(ort._OrtAddFreeDimensionOverride(options, scratch.text(name), size));
-      }
-      return made(ort._OrtCreateSession(scratch.bytes(model), model.length, options));
-    } finally {
-      if (options !== 0) ort._OrtReleaseSessionOptions(options);
-      scratch.free();
-    }
-  }
   return {
     path: url ?? 'WebAssembly',
     version: VERSION,
@@ -167,8 +112,8 @@ export async function startWasm({ factory, url, threads = 1 }: WasmOptions): Pro
     },
     releaseValue: (value) => ort._OrtReleaseTensor(value as Address),
     fixedByName: false,
-    createSession,
-    createSessionAsync: async (model, options) => createSession(model, options),
+    createSession: (model, options) => createSession(ort, model, options),
+    createSessionAsync: async (model, options) => createSession(ort, model, options),
     releaseSession: (session) => ort._OrtReleaseSession(session as Address),
     createBinding(session, inputs, outputs) {
       const held = scratchOf(ort);
@@ -188,6 +133,66 @@ export async function startWasm({ factory, url, threads = 1 }: WasmOptions): Pro
       return { run, runAsync: async () => run(), release: held.free };
     },
   };
+}
+
+async function startOrt({ factory, url, threads }: WasmOptions & { threads: number }): Promise<OrtModule> {
+  try {
+    return await factory({
+      numThreads: threads,
+      ...(url !== undefined && { locateFile: () => url }),
+    });
+  } catch (cause) {
+    throw new HeedError("ONNX Runtime's WebAssembly does not start here", {
+      hint: 'use a browser with WebAssembly SIMD: Chrome or Edge 91, Firefox 89, Safari 16.4, or later',
+      cause,
+    });
+  }
+}
+
+/** Checks what calls return: a code that is 0, or an address that is not. */
+function checksOf(ort: OrtModule) {
+  const check = (code: number) => {
+    if (code !== 0) throw new HeedError(`ONNX Runtime: ${lastError(ort)}`);
+  };
+  const made = (address: Address) => {
+    if (address === 0) check(1);
+    return address;
+  };
+  return { check, made };
+}
+
+/** Compiles a model. `singleThread` would change no result, and has no effect: all sessions share one pool. */
+function createSession(
+  ort: OrtModule,
+  model: Uint8Array,
+  { dims = {}, sharedMemory, profile }: RuntimeSessionOptions,
+): Address {
+  if (profile !== undefined) {
+    throw new HeedError("ONNX Runtime's WebAssembly writes no profile", {
+      hint: 'leave out profile, or profile the program in Node on the shared library',
+    });
+  }
+  const { check, made } = checksOf(ort);
+  const scratch = scratchOf(ort);
+  let options = 0;
+  try {
+    const name = scratch.text('heed');
+    options = made(
+      ort._OrtCreateSessionOptions(ALL_OPTIMIZATIONS, true, !sharedMemory, 0, false, 0, name, ERRORS_ONLY, 0, 0),
+    );
+    const set = (key: string, value: string) =>
+      check(ort._OrtAddSessionConfigEntry(options, scratch.text(key), scratch.text(value)));
+    // nodes that were traced twice on purpose (see checkpoint) must stay so; all others are shared while tracing
+    set('optimization.disable_specified_optimizers', 'CommonSubexpressionElimination');
+    if (sharedMemory) set('session.use_env_allocators', '1');
+    for (const [name, size] of Object.entries(dims)) {
+      check(ort._OrtAddFreeDimensionOverride(options, scratch.text(name), size));
+    }
+    return made(ort._OrtCreateSession(scratch.bytes(model), model.length, options));
+  } finally {
+    if (options !== 0) ort._OrtReleaseSessionOptions(options);
+    scratch.free();
+  }
 }
 
 /** Memory of WebAssembly. @throws HeedError where there is no more. */

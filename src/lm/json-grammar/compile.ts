@@ -453,7 +453,8 @@ function areApart(schemas: readonly unknown[]): boolean {
   const typesOf = ({ type }: Schema) => [type ?? []].flat().map((one) => (one === 'integer' ? 'number' : one));
   const valuesOf = (schema: unknown) => {
     if (!isObject(schema)) return [];
-    return 'const' in schema ? [schema.const] : Array.isArray(schema.enum) ? schema.enum : [];
+    if ('const' in schema) return [schema.const];
+    return Array.isArray(schema.enum) ? schema.enum : [];
   };
   if (distinct(all.map(typesOf)) || distinct(all.map(valuesOf))) return true;
   const [first] = all;

@@ -176,13 +176,14 @@ function parse(pattern: string, flags: string): Tree {
     if (take('\\')) return { kind: 'set', ranges: escaped(false) };
     if (take('(')) {
       if (take('?<=') || take('?<!')) throw new PatternLimit('a look behind');
-      const look = take('?=') ? true : take('?!') ? false : undefined;
-      if (look === undefined && !take('?:') && text[at] === '?' && !read(/^\?<[^>]*>/)) {
+      const ahead = take('?=');
+      const look = ahead || take('?!');
+      if (!look && !take('?:') && text[at] === '?' && !read(/^\?<[^>]*>/)) {
         throw new PatternLimit('modifiers');
       }
       const part = alternatives();
       take(')');
-      return look === undefined ? part : { kind: 'look', part, positive: look };
+      return look ? { kind: 'look', part, positive: ahead } : part;
     }
     const point = text[at++].codePointAt(0)!;
     return { kind: 'set', ranges: [point, point] };
@@ -194,8 +195,8 @@ function parse(pattern: string, flags: string): Tree {
     const [, min, comma, max] = /^\{(\d+)(,?)(\d*)\}/.exec(mark) ?? [];
     const infinite = Number.POSITIVE_INFINITY;
     if (min !== undefined) {
-      const most = comma === '' ? Number(min) : max === '' ? infinite : Number(max);
-      return { kind: 'repeat', part, min: Number(min), max: most };
+      const most = comma === '' ? min : max || infinite;
+      return { kind: 'repeat', part, min: Number(min), max: Number(most) };
     }
     return { kind: 'repeat', part, min: mark[0] === '+' ? 1 : 0, max: mark[0] === '?' ? 1 : infinite };
   };

@@ -230,7 +230,7 @@ export function stringOf(terms: Terms, term: Term): Rule {
     return possible(state.term, low, high) ? { ...state, low, high, left } : undefined;
   };
   const lead = (state: StringState, byte: number): StringState | undefined => {
-    const left = byte >= 0xf0 ? 3 : byte >= 0xe0 ? 2 : 1;
+    const left = 1 + Number(byte >= 0xe0) + Number(byte >= 0xf0);
     if (byte < 0xc2 || byte > 0xf4) return undefined;
     const size = 64 ** left;
     const low = (byte & (0x3f >> left)) * size;

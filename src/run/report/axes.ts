@@ -69,13 +69,19 @@ export function ticksOf({ low, high }: Domain, count: number): { values: number[
 
 const off = (step: number, target: number) => Math.abs(Math.log(step / target));
 
+/** Units of large numbers, and the number from which each is used. */
+const UNITS = [
+  { from: 1e9, unit: 1e9, letter: 'G' },
+  { from: 1e6, unit: 1e6, letter: 'M' },
+  { from: 1e4, unit: 1e3, letter: 'k' },
+];
+
 /** All labels of one axis, in one unit and with the decimals that its step needs. */
 export function tickLabels({ values, step }: { values: number[]; step: number }): string[] {
   const largest = Math.max(...values.map(Math.abs), 0);
   if (largest >= 1e12 || largest < 1e-4)
     return values.map((v) => (v === 0 ? '0' : v.toExponential(0).replace('-', '−')));
-  const [unit, letter] =
-    largest >= 1e9 ? [1e9, 'G'] : largest >= 1e6 ? [1e6, 'M'] : largest >= 1e4 ? [1e3, 'k'] : [1, ''];
+  const { unit, letter } = UNITS.find(({ from }) => largest >= from) ?? { unit: 1, letter: '' };
   const decimals = Math.max(0, -Math.floor(Math.log10(step / unit) + 1e-9));
   return values.map((v) => (Math.abs(v) < step / 2 ? '0' : (v / unit).toFixed(decimals).replace('-', '−') + letter));
 }

@@ -46,8 +46,9 @@ function guessEnvironment(): LanguageEnvironment {
       if (guess === number) return { reward: 1, done: true };
       left--;
       if (left === 0) return { done: true };
-      const content =
-        guess < number ? 'higher' : guess > number ? 'lower' : `Write a number from ${low} to ${high} alone.`;
+      let content = `Write a number from ${low} to ${high} alone.`;
+      if (guess < number) content = 'higher';
+      if (guess > number) content = 'lower';
       return { messages: [{ role: 'user', content }] };
     },
   };
