@@ -40,6 +40,7 @@ export function createHumanTeacher<Option>(
   { toContent, source, asker, every = 250, settle = 2000, now = () => Date.now() }: HumanTeacherOptions<Option>,
 ): HumanTeacher<Option> {
   const { query: db } = database;
+  const { choicesFor, unsettledItems } = createChoiceReader(database, project, () => now() - settle);
   /** Items without a judgment that counts. */
   const open = new Set<string>();
   /** The item of each query, by the query's id. `turned`: the item has the options the other way round. */
@@ -70,47 +71,6 @@ export function createHumanTeacher<Option>(
       items.set(queries[i].id, { item, turned });
     }
     return sent;
-  }
-
-  /** The choice for each of these items that has enough judgments, none of them too recent. */
-  async function choicesFor(itemIds: readonly string[]): Promise<Map<string, PairJudgment | 'skip'>> {
-    const judged = await db
-      .selectFrom('latest')
-      .select(['item', 'judgmentJson'])
-      .where('item', 'in', itemIds)
-      .execute();
-    const rows = await db
-      .selectFrom('items')
-      .leftJoin('judgments', 'judgments.seq', 'items.decision')
-      .select(['items.id', 'items.wanted', 'judgments.judgmentJson as decision'])
-      .where('items.id', 'in', itemIds)
-      .execute();
-    const unsettled = await unsettledItems();
-    const choices = new Map<string, PairJudgment | 'skip'>();
-    for (const { id: item, wanted, decision } of rows) {
-      if (unsettled.has(item)) continue;
-      const all = judged.filter((row) => row.item === item).map(({ judgmentJson }) => judgmentJson);
-      const judgments = (decision === null ? all : [decision]).map((json) =>
-        judgmentOrSkipSchema.parse(JSON.parse(json)),
-      );
-      if (judgments.some(({ kind }) => kind === 'skip')) choices.set(item, 'skip');
-      else if (decision !== null || all.length >= wanted)
-        choices.set(item, meanOf(judgments.map((one) => choiceFromPair(one as Extract<typeof one, { kind: 'pair' }>))));
-    }
-    return choices;
-  }
-
-  /** Items with a judgment or an undo that has not settled yet. */
-  async function unsettledItems(): Promise<Set<string>> {
-    const latest = await db
-      .selectFrom('judgments')
-      .select(['item', 'created'])
-      .where('project', '=', project.id)
-      .orderBy('seq', 'desc')
-      .limit(LATEST)
-      .execute();
-    const since = now() - settle;
-    return new Set(latest.filter(({ created }) => created > since).map(({ item }) => item));
   }
 
   /** Finds the items of queries that an earlier process sent. */
@@ -181,6 +141,52 @@ export function createHumanTeacher<Option>(
     },
     withdraw: () => close([...open]),
   };
+}
+
+/** Reads what people chose. Judgments after `settledUntil()` do not count yet. */
+function createChoiceReader({ query: db }: Database, project: Project, settledUntil: () => number) {
+  /** The choice for each of these items that has enough judgments, none of them too recent. */
+  async function choicesFor(itemIds: readonly string[]): Promise<Map<string, PairJudgment | 'skip'>> {
+    const judged = await db
+      .selectFrom('latest')
+      .select(['item', 'judgmentJson'])
+      .where('item', 'in', itemIds)
+      .execute();
+    const rows = await db
+      .selectFrom('items')
+      .leftJoin('judgments', 'judgments.seq', 'items.decision')
+      .select(['items.id', 'items.wanted', 'judgments.judgmentJson as decision'])
+      .where('items.id', 'in', itemIds)
+      .execute();
+    const unsettled = await unsettledItems();
+    const choices = new Map<string, PairJudgment | 'skip'>();
+    for (const { id: item, wanted, decision } of rows) {
+      if (unsettled.has(item)) continue;
+      const all = judged.filter((row) => row.item === item).map(({ judgmentJson }) => judgmentJson);
+      const judgments = (decision === null ? all : [decision]).map((json) =>
+        judgmentOrSkipSchema.parse(JSON.parse(json)),
+      );
+      if (judgments.some(({ kind }) => kind === 'skip')) choices.set(item, 'skip');
+      else if (decision !== null || all.length >= wanted)
+        choices.set(item, meanOf(judgments.map((one) => choiceFromPair(one as Extract<typeof one, { kind: 'pair' }>))));
+    }
+    return choices;
+  }
+
+  /** Items with a judgment or an undo that has not settled yet. */
+  async function unsettledItems(): Promise<Set<string>> {
+    const latest = await db
+      .selectFrom('judgments')
+      .select(['item', 'created'])
+      .where('project', '=', project.id)
+      .orderBy('seq', 'desc')
+      .limit(LATEST)
+      .execute();
+    const since = settledUntil();
+    return new Set(latest.filter(({ created }) => created > since).map(({ item }) => item));
+  }
+
+  return { choicesFor, unsettledItems };
 }
 
 /** Judgments to look through for those that have not settled. */

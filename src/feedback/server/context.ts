@@ -128,3 +128,9 @@ export async function projectOf(database: Database, name: string, person: Person
   const isRefusal = await hasProject(database, name);
   throw new HttpError(404, `There is no project named "${name}".`, 'Ask an owner to add you to it.', { isRefusal });
 }
+
+/** Finds the project that a request's address names, for who sends it. */
+export const projectFinder =
+  (database: Database) =>
+  (context: { req: { param(name: 'project'): string }; var: { person: Person } }): Promise<Project> =>
+    projectOf(database, context.req.param('project'), context.var.person);

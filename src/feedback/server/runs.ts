@@ -92,8 +92,8 @@ export interface RowsEvent {
   latest: Record<string, number>;
 }
 
-/** The routes below `/runs`. `folder` holds the runs; a pipeline's folder holds its stages. */
-export function runRoutes(folder: string) {
+/** The runs in a folder, of which a pipeline's holds its stages, and what was read of them. */
+function createRunFolders(folder: string) {
   const infos = new Map<string, { changed: number; info: RunInfo }>();
   const cache = new Map<string, { series: RunSeries; samples: SampleIndex }>();
 
@@ -170,6 +170,12 @@ export function runRoutes(folder: string) {
     return series;
   }
 
+  return { list, pathOf, samplesOf, seriesOf };
+}
+
+/** The routes below `/runs`. `folder` holds the runs; a pipeline's folder holds its stages. */
+export function runRoutes(folder: string) {
+  const { list, pathOf, samplesOf, seriesOf } = createRunFolders(folder);
   return new Hono<Env>()
     .use(requires('reviewer'))
     .get('/', query(pageSchema), (context) => {
