@@ -53,13 +53,7 @@ export function Judging({
   const better = useRef<HTMLTextAreaElement>(null);
   const keys = bindings();
   const Kind = KINDS[settings.kind];
-  const [written] = useState(() => draft?.read() ?? {});
-  const [kept, setKept] = useState<'kept' | 'not kept' | undefined>(hasWords(written) ? 'kept' : undefined);
-  const keep: KindProps['keep'] = (field, value) => {
-    if (!draft) return;
-    const isKept = draft.write(field, value);
-    setKept(isKept ? (hasWords(draft.read()) ? 'kept' : undefined) : 'not kept');
-  };
+  const { written, kept, keep } = useWritten(draft);
 
   const reason = () => {
     const own = why.current?.value.trim();
@@ -121,33 +115,14 @@ export function Judging({
           ends={settings.kind === 'pair' ? [words.leftEnd, words.rightEnd] : undefined}
         />
       )}
-      <div class="extras">
-        {settings.kind === 'pair' && settings.better && (
-          <Fold
-            place={better}
-            name={words.betterResponse}
-            shortcut={keys.write}
-            text={written.better}
-            keep={(text) => keep('better', text)}
-          />
-        )}
-        {settings.reason !== 'none' && (
-          <Fold
-            place={why}
-            name={settings.reason === 'required' ? words.reason : words.reasonOptional}
-            shortcut={keys.reason}
-            text={written.reason}
-            missing={missing ? words.reasonMissing : undefined}
-            isOpen={settings.reason === 'required'}
-            keep={(text) => keep('reason', text)}
-          />
-        )}
-        {kept && (
-          <p class={kept === 'kept' ? 'quiet kept' : 'missing kept'} role="status">
-            {kept === 'kept' ? words.draftKept : words.draftNotKept}
-          </p>
-        )}
-      </div>
+      <Extras
+        settings={settings}
+        places={{ why, better }}
+        written={written}
+        kept={kept}
+        keep={keep}
+        missing={missing}
+      />
       {skipping && <SkipReasons skip={skip} back={() => setSkipping(false)} />}
       <div class={isLong ? 'actions long' : 'actions'} hidden={skipping}>
         <Kind
@@ -171,6 +146,63 @@ export function Judging({
           </button>
         )}
       </div>
+    </div>
+  );
+}
+
+/** What was written about an item, and whether it is kept. */
+function useWritten(draft: Draft | undefined) {
+  const [written] = useState(() => draft?.read() ?? {});
+  const [kept, setKept] = useState<'kept' | 'not kept' | undefined>(hasWords(written) ? 'kept' : undefined);
+  const keep: KindProps['keep'] = (field, value) => {
+    if (!draft) return;
+    const isKept = draft.write(field, value);
+    setKept(isKept ? (hasWords(draft.read()) ? 'kept' : undefined) : 'not kept');
+  };
+  return { written, kept, keep };
+}
+
+type Field = { current: HTMLTextAreaElement | null };
+
+/** What can be written beside a judgment: a better response, and a reason. */
+function Extras({
+  settings: { kind, better, reason },
+  places,
+  written,
+  kept,
+  keep,
+  missing,
+}: Pick<KindProps, 'settings'> &
+  ReturnType<typeof useWritten> & { places: { why: Field; better: Field }; missing: boolean }) {
+  const words = useWords();
+  const keys = bindings();
+  return (
+    <div class="extras">
+      {kind === 'pair' && better && (
+        <Fold
+          place={places.better}
+          name={words.betterResponse}
+          shortcut={keys.write}
+          text={written.better}
+          keep={(text) => keep('better', text)}
+        />
+      )}
+      {reason !== 'none' && (
+        <Fold
+          place={places.why}
+          name={reason === 'required' ? words.reason : words.reasonOptional}
+          shortcut={keys.reason}
+          text={written.reason}
+          missing={missing ? words.reasonMissing : undefined}
+          isOpen={reason === 'required'}
+          keep={(text) => keep('reason', text)}
+        />
+      )}
+      {kept && (
+        <p class={kept === 'kept' ? 'quiet kept' : 'missing kept'} role="status">
+          {kept === 'kept' ? words.draftKept : words.draftNotKept}
+        </p>
+      )}
     </div>
   );
 }
@@ -207,7 +239,7 @@ function Fold({
   isOpen = false,
   keep,
 }: {
-  place: { current: HTMLTextAreaElement | null };
+  place: Field;
   name: string;
   /** The key that opens it. */
   shortcut: string;
