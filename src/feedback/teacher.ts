@@ -5,7 +5,7 @@ import type { CurrentJudgment, Query, QueryJudgment, Teacher } from '../preferen
 import { addItems, keyOf } from './items/items.ts';
 import { type Content, choiceFromPair, contentSchema, judgmentOrSkipSchema } from './judgment.ts';
 import type { Project } from './project.ts';
-import type { Database } from './store/database.ts';
+import type { Database, DatabaseQuery } from './store/database.ts';
 
 /** Options of `createHumanTeacher`. */
 export interface HumanTeacherOptions<Option> {
@@ -73,18 +73,6 @@ export function createHumanTeacher<Option>(
     return sent;
   }
 
-  /** Finds the items of queries that an earlier process sent. */
-  async function recall(queryIds: readonly string[]): Promise<void> {
-    const byMetadata = new Map(queryIds.map((id) => [JSON.stringify(metadataOf(id)), id]));
-    const rows = await db
-      .selectFrom('items')
-      .select(['id', 'metadataJson'])
-      .where('project', '=', project.id)
-      .where('metadataJson', 'in', [...byMetadata.keys()])
-      .execute();
-    for (const { id, metadataJson } of rows) items.set(byMetadata.get(metadataJson!)!, { item: id, turned: false });
-  }
-
   /** Hands these items out no more. */
   async function close(itemIds: readonly string[]): Promise<void> {
     if (itemIds.length > 0) await db.updateTable('items').set({ closed: 1 }).where('id', 'in', itemIds).execute();
@@ -117,7 +105,10 @@ export function createHumanTeacher<Option>(
       const state = `${newest} ${standings.size}`;
       if (state === seen) return new Map();
       const missing = [...standings.keys()].filter((id) => !items.has(id));
-      if (missing.length > 0) await recall(missing);
+      if (missing.length > 0) {
+        const names = new Map(missing.map((id) => [JSON.stringify(metadataOf(id)), id]));
+        for (const [id, item] of await recall(db, project, names)) items.set(id, { item, turned: false });
+      }
       const ours = [...standings].flatMap(([id, choice]) => {
         const place = items.get(id);
         return place ? [{ id, choice, ...place }] : [];
@@ -128,8 +119,7 @@ export function createHumanTeacher<Option>(
       const changed = new Map<string, CurrentJudgment>();
       for (const { id, choice, item, turned } of ours) {
         if (unsettled.has(item)) continue;
-        const current = choices.get(item) ?? 'skip';
-        const standing = current === 'skip' ? 'taken back' : turned ? (turn(current) as PairJudgment) : current;
+        const standing = standingOf(choices.get(item) ?? 'skip', turned);
         if (JSON.stringify(standing) !== JSON.stringify(choice)) changed.set(id, standing);
         // a judgment that was taken back may come again
         if (standing === 'taken back') open.add(item);
@@ -141,6 +131,17 @@ export function createHumanTeacher<Option>(
     },
     withdraw: () => close([...open]),
   };
+}
+
+/** Finds the items of queries that an earlier process sent, by the metadata of each: the item of each query's id. */
+async function recall(query: DatabaseQuery, project: Project, idByMetadata: ReadonlyMap<string, string>) {
+  const rows = await query
+    .selectFrom('items')
+    .select(['id', 'metadataJson'])
+    .where('project', '=', project.id)
+    .where('metadataJson', 'in', [...idByMetadata.keys()])
+    .execute();
+  return rows.map(({ id, metadataJson }) => [idByMetadata.get(metadataJson!)!, id] as const);
 }
 
 /** Reads what people chose. Judgments after `settledUntil()` do not count yet. */
@@ -202,3 +203,8 @@ function meanOf(all: readonly PairJudgment[]): PairJudgment {
 
 const turn = (choice: PairJudgment | 'skip'): PairJudgment | 'skip' =>
   typeof choice === 'string' ? choice : [choice[1], choice[0]];
+
+const standingOf = (current: PairJudgment | 'skip', turned: boolean): CurrentJudgment => {
+  if (current === 'skip') return 'taken back';
+  return turned ? (turn(current) as PairJudgment) : current;
+};

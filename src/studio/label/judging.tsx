@@ -48,42 +48,13 @@ export function Judging({
   const words = useWords();
   const [skipping, setSkipping] = useState(false);
   const [aspects, setAspects] = useState<Record<string, number>>({});
-  const [missing, setMissing] = useState(false);
   const why = useRef<HTMLTextAreaElement>(null);
   const better = useRef<HTMLTextAreaElement>(null);
   const keys = bindings();
   const Kind = KINDS[settings.kind];
   const { written, kept, keep } = useWritten(draft);
 
-  const reason = () => {
-    const own = why.current?.value.trim();
-    return own ? { reason: own } : {};
-  };
-  const submit = (judgment: Judgment) => {
-    if (settings.reason === 'required' && !reason().reason) {
-      setMissing(true);
-      openFold(why.current);
-      return;
-    }
-    const ratings = judgment.kind === 'rating' || Object.keys(aspects).length === 0 ? {} : { aspects: turned() };
-    const own = judgment.kind === 'pair' ? better.current?.value.trim() : undefined;
-    onJudgment({ ...judgment, ...(own && { better: own }), ...ratings, ...reason() } as Judgment);
-  };
-  // for a pair, a scale goes from the first option to the second, on whichever side they were shown
-  const turned = () =>
-    Object.fromEntries(
-      settings.aspects.flatMap(({ name, scale }) =>
-        name in aspects
-          ? [[name, settings.kind === 'pair' && shown[0] === 1 ? scale + 1 - aspects[name] : aspects[name]]]
-          : [],
-      ),
-    );
-  // stored in English whatever the page's language, so that reasons can be counted over projects
-  const skip = (because?: keyof Words['skips']) => {
-    const { reason: own } = reason();
-    const reasons = [...(because ? [en.skips[because]] : []), ...(own ? [own] : [])];
-    onJudgment({ kind: 'skip', ...(reasons.length > 0 && { reason: reasons.join(': ') }) });
-  };
+  const { submit, skip, missing } = useSubmission({ settings, shown, onJudgment }, aspects, { why, better });
   const acceptable = suggested && isComplete(suggested, settings) ? suggested : undefined;
   useKeys((action, key) => {
     if (preview) return false;
@@ -148,6 +119,49 @@ export function Judging({
       </div>
     </div>
   );
+}
+
+/** Sends a judgment, or a skip, with what was written and rated beside it. */
+function useSubmission(
+  {
+    settings,
+    shown,
+    onJudgment,
+  }: Pick<KindProps, 'settings' | 'shown'> & { onJudgment(judgment: JudgmentOrSkip): void },
+  aspects: Readonly<Record<string, number>>,
+  { why, better }: { why: Field; better: Field },
+) {
+  const [missing, setMissing] = useState(false);
+  const reason = () => {
+    const own = why.current?.value.trim();
+    return own ? { reason: own } : {};
+  };
+  const submit = (judgment: Judgment) => {
+    if (settings.reason === 'required' && !reason().reason) {
+      setMissing(true);
+      openFold(why.current);
+      return;
+    }
+    const ratings = judgment.kind === 'rating' || Object.keys(aspects).length === 0 ? {} : { aspects: turned() };
+    const own = judgment.kind === 'pair' ? better.current?.value.trim() : undefined;
+    onJudgment({ ...judgment, ...(own && { better: own }), ...ratings, ...reason() } as Judgment);
+  };
+  // for a pair, a scale goes from the first option to the second, on whichever side they were shown
+  const turned = () =>
+    Object.fromEntries(
+      settings.aspects.flatMap(({ name, scale }) =>
+        name in aspects
+          ? [[name, settings.kind === 'pair' && shown[0] === 1 ? scale + 1 - aspects[name] : aspects[name]]]
+          : [],
+      ),
+    );
+  // stored in English whatever the page's language, so that reasons can be counted over projects
+  const skip = (because?: keyof Words['skips']) => {
+    const { reason: own } = reason();
+    const reasons = [...(because ? [en.skips[because]] : []), ...(own ? [own] : [])];
+    onJudgment({ kind: 'skip', ...(reasons.length > 0 && { reason: reasons.join(': ') }) });
+  };
+  return { submit, skip, missing };
 }
 
 /** What was written about an item, and whether it is kept. */
