@@ -194,7 +194,7 @@ async function talk(page) {
   await page.getByRole('button', { name: 'Start' }).click();
   await page.getByLabel(/Your first message/).fill('we went to the restaurant .');
   await page.keyboard.press('Enter');
-  await page.getByRole('button', { name: /Left is better/ }).waitFor();
+  await page.getByRole('button', { name: /(Left|Above) is better/ }).waitFor();
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'heed-screenshots-'));

@@ -30,6 +30,7 @@ const SCRIPT = '<script>document.title="hacked"</script><img src=x onerror="docu
 const aspects = [{ name: 'helpful' }, { name: 'honest', scale: 3 }];
 const projects: [name: string, settings: ProjectInput, options: number][] = [
   ['rank', { kind: 'ranking' }, 3],
+  ['rank many', { kind: 'ranking' }, 12],
   ['rate', { kind: 'rating', aspects }, 1],
   ['binary', { kind: 'binary', reason: 'required' }, 1],
   ['correct', { kind: 'correction' }, 1],
@@ -223,13 +224,51 @@ describe('every kind of item', () => {
     await page.getByRole('button', { name: 'Rank response 3 next' }).click();
     await page.getByRole('button', { name: 'Rank response 1 next' }).click();
     const chip = page.getByRole('button', { name: 'Rank response 2 next' });
-    await chip.dragTo(page.getByRole('list', { name: 'Best first' }).locator('.gap').first());
+    const gap = page.getByRole('list', { name: 'Best first' }).locator('.gap').first();
+    await chip.hover();
+    await page.mouse.down();
+    const { x, y, width, height } = (await gap.boundingBox())!;
+    await page.mouse.move(x + width / 2, y + height / 2, { steps: 10 });
+    await gap.locator('.chip').waitFor();
+    await page.mouse.up();
     expect(await page.getByRole('list', { name: 'Best first' }).innerText()).toMatch(/2\s+3\s+1/);
     await page.getByRole('button', { name: /Send/ }).click();
     const [tied, dragged] = await answersTo('rank', 2);
     const byPlace = ({ answer, shown }: typeof tied) => shown.map((option) => answer.ranks[option]);
     expect(byPlace(tied)).toEqual([2, 1, 2]);
     expect(byPlace(dragged)).toEqual([3, 1, 2]);
+    await page.context().close();
+  });
+
+  it('ranks twelve by two digits each, and by a finger', async () => {
+    const phone = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true };
+    const page = await openAt('rank many', token, phone);
+    const ranking = page.getByRole('list', { name: 'Best first' });
+    await page.getByText('Each number is typed with two digits').waitFor();
+    for (const key of '12010302t11') await page.keyboard.press(key);
+    expect((await ranking.innerText()).match(/\d+/g)).toEqual(['12', '1', '3', '2', '11']);
+    // a finger takes the last of all to the first place
+    const chip = page.getByRole('button', { name: 'Rank response 4 next' });
+    await chip.scrollIntoViewIfNeeded();
+    const [from, to] = [await chip.boundingBox(), await ranking.locator('.gap').first().boundingBox()];
+    const fingers = await page.context().newCDPSession(page);
+    const touch = (type: 'touchStart' | 'touchMove' | 'touchEnd', x = 0, y = 0) =>
+      fingers.send('Input.dispatchTouchEvent', { type, touchPoints: type === 'touchEnd' ? [] : [{ x, y }] });
+    const middle = (box: typeof from) => [box!.x + box!.width / 2, box!.y + box!.height / 2] as const;
+    const [[x, y], [endX, endY]] = [middle(from), middle(to)];
+    await touch('touchStart', x, y);
+    for (let i = 1; i <= 10; i++) await touch('touchMove', x + ((endX - x) * i) / 10, y + ((endY - y) * i) / 10);
+    await ranking.locator('.gap .chip').waitFor();
+    await touch('touchEnd');
+    const order = await until(
+      async () => (await ranking.innerText()).match(/\d+/g) ?? [],
+      (places) => places.length === 6,
+    );
+    expect(order).toEqual(['4', '12', '1', '3', '2', '11']);
+    for (const key of '050607080910') await page.keyboard.press(key);
+    await page.getByRole('button', { name: /Send/ }).click();
+    const [{ answer, shown }] = await answersTo('rank many', 1);
+    expect(shown.map((option) => answer.ranks[option])).toEqual([3, 5, 4, 1, 6, 7, 8, 9, 10, 11, 5, 2]);
     await page.context().close();
   });
 

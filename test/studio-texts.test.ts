@@ -109,6 +109,9 @@ beforeAll(async () => {
     [long, `${long.slice(0, -10)}the end`],
     [`second ${long}`, `third ${long}`],
   ]);
+  await make('plain', [[`İ ${'An ordinary sentence. '.repeat(1200)}Here it is.`, 'short']]);
+  const asked = await createProject(database, 'asked', { goldShare: 0 });
+  await addItems(database, asked, [{ content: { prompt: long, options: [text('one'), text('other')] } }]);
   const { person } = await addPerson(database, 'ada');
   await joinProjects(database, person, ['formatted', 'attacks', 'mixed', 'differ', 'long']);
   ({ url, stop } = await startStudio(folder.path));
@@ -223,6 +226,99 @@ it('shows by a key which words differ between two responses', async () => {
   await page.keyboard.press('d');
   expect(await page.locator('mark').count()).toBe(0);
   await page.context().close();
+});
+
+describe('long texts', () => {
+  /** How far each box is scrolled, as a share of its text. */
+  const shares = (page: Page) =>
+    page.evaluate<number[]>(
+      "[...document.querySelectorAll('.option')].map((one) => one.scrollTop / (one.scrollHeight - one.clientHeight))",
+    );
+
+  it('scroll together until somebody unties them', async () => {
+    const page = await openAt('long');
+    const left = page.getByRole('region', { name: 'Left' });
+    await left.hover();
+    await page.mouse.wheel(0, 2500);
+    const tied = await until(
+      () => shares(page),
+      ([a, b]) => a > 0 && Math.abs(a - b) < 0.02,
+    );
+    expect(tied[0]).toBeGreaterThan(0);
+    expect(Math.abs(tied[0] - tied[1])).toBeLessThan(0.02);
+    await page.getByRole('button', { name: 'Scroll together' }).click();
+    await left.hover();
+    await page.mouse.wheel(0, -5000);
+    const [a, b] = await until(
+      () => shares(page),
+      ([a]) => a === 0,
+    );
+    expect([a, b > 0]).toEqual([0, true]);
+    await page.context().close();
+  });
+
+  it('are searched for words, however they are formatted, and shown where they were found', async () => {
+    const page = await openAt('long');
+    const field = page.getByRole('searchbox');
+    await field.fill('SOME words  with code');
+    const status = page.locator('.long-texts [role=status]');
+    const [, found] = /of (\d+)/.exec(await status.innerText()) ?? [];
+    expect(Number(found)).toBeGreaterThan(500);
+    for (const [key, place] of [
+      ['Enter', 1],
+      ['Enter', 2],
+      ['Shift+Enter', 1],
+      ['Shift+Enter', Number(found)],
+    ] as const) {
+      await field.press(key);
+      expect(await status.innerText()).toBe(`${place} of ${found}`);
+    }
+    await field.fill('the end');
+    await field.press('Enter');
+    expect(await status.innerText()).toBe('1 of 1');
+    const inView = `(() => {
+      const [place] = CSS.highlights.get('found-here');
+      const { top } = place.getBoundingClientRect();
+      const box = place.startContainer.parentElement.closest('.option').getBoundingClientRect();
+      return top > box.top && top < box.bottom;
+    })()`;
+    expect(await page.evaluate(inView)).toBe(true);
+    // as they were written, the same words stand elsewhere
+    await field.fill('and again');
+    const formatted = await status.innerText();
+    await field.blur();
+    await page.keyboard.press('r');
+    await page.locator('.option p.text').first().waitFor();
+    expect(await status.innerText()).toBe(formatted);
+    expect(await page.evaluate("[...CSS.highlights.get('found')].every((one) => one.startContainer.isConnected)")).toBe(
+      true,
+    );
+    await page.context().close();
+  });
+
+  it('are shown at what was found where all is one paragraph, and letters change their number in lower case', async () => {
+    const page = await openAt('plain', { viewport: { width: 1200, height: 800 } });
+    const field = page.getByRole('searchbox');
+    await field.fill('here it is.');
+    await field.press('Enter');
+    const text = "[...CSS.highlights.get('found-here')].map(String)";
+    expect(await page.evaluate(text)).toEqual(['Here it is.']);
+    const [share] = (await shares(page)).filter((one) => !Number.isNaN(one));
+    expect(share).toBeGreaterThan(0.9);
+    await page.context().close();
+  });
+
+  it('fold if they are the prompt', async () => {
+    const page = await openAt('asked');
+    const prompt = page.getByRole('region', { name: 'Prompt' });
+    const height = async () => (await prompt.boundingBox())!.height;
+    expect(await height()).toBeLessThan(450);
+    await page.getByRole('button', { name: 'Show all' }).click();
+    expect(await height()).toBeGreaterThan(2000);
+    await page.getByRole('button', { name: 'Show less' }).click();
+    expect(await height()).toBeLessThan(450);
+    await page.context().close();
+  });
 });
 
 describe('a page', () => {

@@ -5,7 +5,7 @@ import type { CurrentJudgment, Query, QueryJudgment, Teacher } from '../preferen
 import { addItems, keyOf } from './items/items.ts';
 import { type Content, choiceFromPair, contentSchema, judgmentOrSkipSchema } from './judgment.ts';
 import type { Project } from './project.ts';
-import type { Database } from './store/database.ts';
+import type { Database, DatabaseQuery } from './store/database.ts';
 
 /** Options of `createHumanTeacher`. */
 export interface HumanTeacherOptions<Option> {
@@ -40,6 +40,7 @@ export function createHumanTeacher<Option>(
   { toContent, source, asker, every = 250, settle = 2000, now = () => Date.now() }: HumanTeacherOptions<Option>,
 ): HumanTeacher<Option> {
   const { query: db } = database;
+  const { choicesFor, unsettledItems } = createChoiceReader(database, project, () => now() - settle);
   /** Items without a judgment that counts. */
   const open = new Set<string>();
   /** The item of each query, by the query's id. `turned`: the item has the options the other way round. */
@@ -72,6 +73,79 @@ export function createHumanTeacher<Option>(
     return sent;
   }
 
+  /** Hands these items out no more. */
+  async function close(itemIds: readonly string[]): Promise<void> {
+    if (itemIds.length > 0) await db.updateTable('items').set({ closed: 1 }).where('id', 'in', itemIds).execute();
+  }
+
+  return {
+    name: 'human',
+    later: true,
+    async *answer(queries, signal): AsyncGenerator<QueryJudgment> {
+      const waiting = await send(queries);
+      for (const item of waiting.keys()) open.add(item);
+      while (waiting.size > 0 && !signal?.aborted) {
+        for (const [item, choice] of await choicesFor([...waiting.keys()])) {
+          if (choice === 'skip') await close([item]);
+          open.delete(item);
+          for (const { id, turned } of waiting.get(item)!)
+            yield { id, choice: turned ? turn(choice) : choice, time: now() };
+          waiting.delete(item);
+        }
+        // an aborted pause ends the loop without an error
+        if (waiting.size > 0) await pause(every, undefined, { signal }).catch(() => {});
+      }
+    },
+    async changed(standings) {
+      const { newest } = await db
+        .selectFrom('judgments')
+        .select((select) => select.fn.max('seq').as('newest'))
+        .where('project', '=', project.id)
+        .executeTakeFirstOrThrow();
+      const state = `${newest} ${standings.size}`;
+      if (state === seen) return new Map();
+      const missing = [...standings.keys()].filter((id) => !items.has(id));
+      if (missing.length > 0) {
+        const names = new Map(missing.map((id) => [JSON.stringify(metadataOf(id)), id]));
+        for (const [id, item] of await recall(db, project, names)) items.set(id, { item, turned: false });
+      }
+      const ours = [...standings].flatMap(([id, choice]) => {
+        const place = items.get(id);
+        return place ? [{ id, choice, ...place }] : [];
+      });
+      if (ours.length === 0) return new Map();
+      const unsettled = await unsettledItems();
+      const choices = await choicesFor([...new Set(ours.map(({ item }) => item))]);
+      const changed = new Map<string, CurrentJudgment>();
+      for (const { id, choice, item, turned } of ours) {
+        if (unsettled.has(item)) continue;
+        const standing = standingOf(choices.get(item) ?? 'skip', turned);
+        if (JSON.stringify(standing) !== JSON.stringify(choice)) changed.set(id, standing);
+        // a judgment that was taken back may come again
+        if (standing === 'taken back') open.add(item);
+        else open.delete(item);
+      }
+      // items that have not settled are checked again
+      seen = unsettled.size > 0 ? '' : state;
+      return changed;
+    },
+    withdraw: () => close([...open]),
+  };
+}
+
+/** Finds the items of queries that an earlier process sent, by the metadata of each: the item of each query's id. */
+async function recall(query: DatabaseQuery, project: Project, idByMetadata: ReadonlyMap<string, string>) {
+  const rows = await query
+    .selectFrom('items')
+    .select(['id', 'metadataJson'])
+    .where('project', '=', project.id)
+    .where('metadataJson', 'in', [...idByMetadata.keys()])
+    .execute();
+  return rows.map(({ id, metadataJson }) => [idByMetadata.get(metadataJson!)!, id] as const);
+}
+
+/** Reads what people chose. Judgments after `settledUntil()` do not count yet. */
+function createChoiceReader({ query: db }: Database, project: Project, settledUntil: () => number) {
   /** The choice for each of these items that has enough judgments, none of them too recent. */
   async function choicesFor(itemIds: readonly string[]): Promise<Map<string, PairJudgment | 'skip'>> {
     const judged = await db
@@ -109,78 +183,11 @@ export function createHumanTeacher<Option>(
       .orderBy('seq', 'desc')
       .limit(LATEST)
       .execute();
-    const since = now() - settle;
+    const since = settledUntil();
     return new Set(latest.filter(({ created }) => created > since).map(({ item }) => item));
   }
 
-  /** Finds the items of queries that an earlier process sent. */
-  async function recall(queryIds: readonly string[]): Promise<void> {
-    const byMetadata = new Map(queryIds.map((id) => [JSON.stringify(metadataOf(id)), id]));
-    const rows = await db
-      .selectFrom('items')
-      .select(['id', 'metadataJson'])
-      .where('project', '=', project.id)
-      .where('metadataJson', 'in', [...byMetadata.keys()])
-      .execute();
-    for (const { id, metadataJson } of rows) items.set(byMetadata.get(metadataJson!)!, { item: id, turned: false });
-  }
-
-  /** Hands these items out no more. */
-  async function close(itemIds: readonly string[]): Promise<void> {
-    if (itemIds.length > 0) await db.updateTable('items').set({ closed: 1 }).where('id', 'in', itemIds).execute();
-  }
-
-  return {
-    name: 'human',
-    later: true,
-    async *answer(queries, signal): AsyncGenerator<QueryJudgment> {
-      const waiting = await send(queries);
-      for (const item of waiting.keys()) open.add(item);
-      while (waiting.size > 0 && !signal?.aborted) {
-        for (const [item, choice] of await choicesFor([...waiting.keys()])) {
-          if (choice === 'skip') await close([item]);
-          open.delete(item);
-          for (const { id, turned } of waiting.get(item)!)
-            yield { id, choice: turned ? turn(choice) : choice, time: now() };
-          waiting.delete(item);
-        }
-        // an aborted pause ends the loop without an error
-        if (waiting.size > 0) await pause(every, undefined, { signal }).catch(() => {});
-      }
-    },
-    async changed(standings) {
-      const { newest } = await db
-        .selectFrom('judgments')
-        .select((select) => select.fn.max('seq').as('newest'))
-        .where('project', '=', project.id)
-        .executeTakeFirstOrThrow();
-      const state = `${newest} ${standings.size}`;
-      if (state === seen) return new Map();
-      const missing = [...standings.keys()].filter((id) => !items.has(id));
-      if (missing.length > 0) await recall(missing);
-      const ours = [...standings].flatMap(([id, choice]) => {
-        const place = items.get(id);
-        return place ? [{ id, choice, ...place }] : [];
-      });
-      if (ours.length === 0) return new Map();
-      const unsettled = await unsettledItems();
-      const choices = await choicesFor([...new Set(ours.map(({ item }) => item))]);
-      const changed = new Map<string, CurrentJudgment>();
-      for (const { id, choice, item, turned } of ours) {
-        if (unsettled.has(item)) continue;
-        const current = choices.get(item) ?? 'skip';
-        const standing = current === 'skip' ? 'taken back' : turned ? (turn(current) as PairJudgment) : current;
-        if (JSON.stringify(standing) !== JSON.stringify(choice)) changed.set(id, standing);
-        // a judgment that was taken back may come again
-        if (standing === 'taken back') open.add(item);
-        else open.delete(item);
-      }
-      // items that have not settled are checked again
-      seen = unsettled.size > 0 ? '' : state;
-      return changed;
-    },
-    withdraw: () => close([...open]),
-  };
+  return { choicesFor, unsettledItems };
 }
 
 /** Judgments to look through for those that have not settled. */
@@ -196,3 +203,8 @@ function meanOf(all: readonly PairJudgment[]): PairJudgment {
 
 const turn = (choice: PairJudgment | 'skip'): PairJudgment | 'skip' =>
   typeof choice === 'string' ? choice : [choice[1], choice[0]];
+
+const standingOf = (current: PairJudgment | 'skip', turned: boolean): CurrentJudgment => {
+  if (current === 'skip') return 'taken back';
+  return turned ? (turn(current) as PairJudgment) : current;
+};

@@ -34,10 +34,10 @@ export interface OperationAccess {
 }
 
 const JSON_TYPE = 'application/json';
-const declared = new WeakMap<object, Operation>();
+const declared = new WeakMap<object, Partial<Operation>>();
 
-/** Makes a document describe the routes of a handler, or those that a middleware stands before. */
-export function declare<H extends object>(handler: H, operation: Operation): H {
+/** Makes a document describe the routes of a handler, or in part those that a middleware stands before. */
+export function declare<H extends object, O extends Partial<Operation>>(handler: H, operation: O): H {
   declared.set(handler, operation);
   return handler;
 }
@@ -46,8 +46,8 @@ export function declare<H extends object>(handler: H, operation: Operation): H {
 export function operationsOf(routes: readonly RouterRoute[]): Record<string, Operation> {
   const found: Record<string, Operation> = {};
   for (const { method, path, handler } of routes) {
-    const operation = declared.get(handler);
-    if (operation) found[`${method} ${path.replace('{.+}', '')}`] = operation;
+    const [route, operation] = [`${method} ${path.replace('{.+}', '')}`, declared.get(handler)];
+    if (operation) found[route] = { ...found[route], ...operation } as Operation;
   }
   return found;
 }

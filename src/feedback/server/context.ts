@@ -1,9 +1,10 @@
 /** What every route of the studio's server shares: who sends a request, what is in it, and how it is refused. */
-import type { MiddlewareHandler } from 'hono';
+import type { Context, MiddlewareHandler, Next } from 'hono';
 import { z } from 'zod';
 import { readJsonBody } from '../../http/bodies.ts';
 import { allowIf } from '../../http/callers.ts';
 import { HttpError } from '../../http/errors.ts';
+import { declare } from '../../http/operations.ts';
 import type { ApiKey } from '../keys.ts';
 import { findProjectFor } from '../members.ts';
 import { type Person, personSchema } from '../people.ts';
@@ -48,28 +49,31 @@ export const requires = (
   needed: PersonRole,
   scope?: NeededScope,
 ): MiddlewareHandler<Env & { Variables: { person: Person } }> =>
-  allowIf((context) => {
-    const { person, key, refused } = context.var as Variables;
-    if (!person) throw refused ?? notSignedIn();
-    if (!mayAs(person.role, needed)) {
-      throw new HttpError(
-        403,
-        `This requires the role ${needed}; ${person.name} has the role ${person.role}.`,
-        'Ask an owner of the studio.',
-      );
-    }
-    const neededScope = scope ?? scopeOf(needed, context.req.method);
-    if (key && neededScope === 'none') {
-      throw new HttpError(403, 'An API key cannot do this.', 'Sign in to the page, or use your token.');
-    }
-    if (key && !key.scopes.some((one) => one === neededScope)) {
-      throw new HttpError(
-        403,
-        `This requires the scope ${neededScope}; the key "${key.name}" has ${key.scopes.join(', ')}.`,
-        'Create a key with that scope.',
-      );
-    }
-  });
+  declare(
+    allowIf((context) => {
+      const { person, key, refused } = context.var as Variables;
+      if (!person) throw refused ?? notSignedIn();
+      if (!mayAs(person.role, needed)) {
+        throw new HttpError(
+          403,
+          `This requires the role ${needed}; ${person.name} has the role ${person.role}.`,
+          'Ask an owner of the studio.',
+        );
+      }
+      const neededScope = scope ?? scopeOf(needed, context.req.method);
+      if (key && neededScope === 'none') {
+        throw new HttpError(403, 'An API key cannot do this.', 'Sign in to the page, or use your token.');
+      }
+      if (key && !key.scopes.some((one) => one === neededScope)) {
+        throw new HttpError(
+          403,
+          `This requires the scope ${neededScope}; the key "${key.name}" has ${key.scopes.join(', ')}.`,
+          'Create a key with that scope.',
+        );
+      }
+    }),
+    { role: needed, scope },
+  );
 
 /**
  * Checks the request's JSON body; the handler reads it as `valid('json')`. A body that `isOptional` counts as an empty
@@ -77,26 +81,30 @@ export const requires = (
  *
  * @throws HttpError 400 naming the field.
  */
-export const body =
-  <S extends z.ZodType>(
-    schema: S,
-    { isOptional = false }: { isOptional?: boolean } = {},
-  ): MiddlewareHandler<Env, string, { in: { json: z.input<S> }; out: { json: z.output<S> } }> =>
-  async (context, next) => {
-    const value = await readJsonBody(context, { isOptional });
-    context.req.addValidatedData('json', parse(schema, value) as object);
-    await next();
-  };
+export const body = <S extends z.ZodType>(
+  schema: S,
+  { isOptional = false }: { isOptional?: boolean } = {},
+): MiddlewareHandler<Env, string, { in: { json: z.input<S> }; out: { json: z.output<S> } }> =>
+  declare(
+    async (context: Context, next: Next) => {
+      const value = await readJsonBody(context, { isOptional });
+      context.req.addValidatedData('json', parse(schema, value) as object);
+      await next();
+    },
+    { body: schema },
+  );
 
 /** Checks the address's query; the handler reads it as `valid('query')`. @throws HttpError 400 naming the field. */
-export const query =
-  <S extends z.ZodObject>(
-    schema: S,
-  ): MiddlewareHandler<Env, string, { in: { query: z.input<S> }; out: { query: z.output<S> } }> =>
-  async (context, next) => {
-    context.req.addValidatedData('query', parse(schema, context.req.query()));
-    await next();
-  };
+export const query = <S extends z.ZodObject>(
+  schema: S,
+): MiddlewareHandler<Env, string, { in: { query: z.input<S> }; out: { query: z.output<S> } }> =>
+  declare(
+    async (context: Context, next: Next) => {
+      context.req.addValidatedData('query', parse(schema, context.req.query()));
+      await next();
+    },
+    { query: schema },
+  );
 
 function parse<S extends z.ZodType>(schema: S, value: unknown): z.output<S> {
   const { success, data, error } = schema.safeParse(value);
@@ -128,3 +136,9 @@ export async function projectOf(database: Database, name: string, person: Person
   const isRefusal = await hasProject(database, name);
   throw new HttpError(404, `There is no project named "${name}".`, 'Ask an owner to add you to it.', { isRefusal });
 }
+
+/** Finds the project that a request's address names, for who sends it. */
+export const projectFinder =
+  (database: Database) =>
+  (context: { req: { param(name: 'project'): string }; var: { person: Person } }): Promise<Project> =>
+    projectOf(database, context.req.param('project'), context.var.person);

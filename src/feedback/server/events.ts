@@ -6,7 +6,7 @@ import { sql } from 'kysely';
 import { z } from 'zod';
 import { isMember } from '../members.ts';
 import { mayAs, type PersonRole } from '../roles.ts';
-import type { Database } from '../store/database.ts';
+import type { Database, DatabaseQuery } from '../store/database.ts';
 import { type Env, projectOf, query, requires } from './context.ts';
 import type { Authenticate } from './security.ts';
 
@@ -98,7 +98,7 @@ export function createEventRecord({ query, kind }: Database) {
   let looked: { at: number; ends: Promise<Ends> } | undefined;
   let before: Seen | undefined;
   let settled: Position = { judgments: 0, events: 0 };
-  const reads = new Map<string, ReturnType<typeof read>>();
+  const reads = new Map<string, ReturnType<typeof readBetween>>();
 
   interface Seen extends Position {
     oldest: number;
@@ -141,44 +141,6 @@ export function createEventRecord({ query, kind }: Database) {
     return looked.ends;
   }
 
-  async function read(project: string, from: Position, to: Position) {
-    const judgments = await query
-      .selectFrom('judgments')
-      .innerJoin('people', 'people.id', 'judgments.person')
-      .select([
-        'judgments.seq',
-        'judgments.item',
-        'people.name as person',
-        'judgments.kind as said',
-        'judgments.created',
-      ])
-      .where('judgments.project', '=', project)
-      // a decision is an event of its own
-      .where('judgments.kind', '!=', 'decision')
-      .where('judgments.seq', '>', from.judgments)
-      .where('judgments.seq', '<=', to.judgments)
-      .orderBy('judgments.seq')
-      .limit(BATCH)
-      .execute();
-    const events = await query
-      .selectFrom('events')
-      .leftJoin('people', 'people.id', 'events.person')
-      .select(['events.seq', 'events.kind', 'events.created', 'events.detailJson', 'people.name as person'])
-      .where('events.project', '=', project)
-      .where('events.seq', '>', from.events)
-      .where('events.seq', '<=', to.events)
-      .orderBy('events.seq')
-      .limit(BATCH)
-      .execute();
-    const endOf = (rows: readonly { seq: number }[], from: number, to: number) =>
-      rows.length === BATCH ? rows[BATCH - 1].seq : Math.max(from, to);
-    const next = {
-      judgments: endOf(judgments, from.judgments, to.judgments),
-      events: endOf(events, from.events, to.events),
-    };
-    return { judgments, events, next };
-  }
-
   return {
     /** The position before which nothing can still appear. */
     settled: async (): Promise<Position> => (await look()).settled,
@@ -191,11 +153,44 @@ export function createEventRecord({ query, kind }: Database) {
         await pause(LOOK);
       }
     },
-    read(project: string, from: Position, to: Position): ReturnType<typeof read> {
+    read(project: string, from: Position, to: Position): ReturnType<typeof readBetween> {
       const key = `${project} ${from.judgments},${from.events} ${to.judgments},${to.events}`;
-      const shared = reads.get(key) ?? read(project, from, to);
+      const shared = reads.get(key) ?? readBetween(query, project, from, to);
       reads.set(key, shared);
       return shared;
     },
   };
+}
+
+/** A project's judgments and events after one position, up to another or to as many as are read at once. */
+async function readBetween(query: DatabaseQuery, project: string, from: Position, to: Position) {
+  const judgments = await query
+    .selectFrom('judgments')
+    .innerJoin('people', 'people.id', 'judgments.person')
+    .select(['judgments.seq', 'judgments.item', 'people.name as person', 'judgments.kind as said', 'judgments.created'])
+    .where('judgments.project', '=', project)
+    // a decision is an event of its own
+    .where('judgments.kind', '!=', 'decision')
+    .where('judgments.seq', '>', from.judgments)
+    .where('judgments.seq', '<=', to.judgments)
+    .orderBy('judgments.seq')
+    .limit(BATCH)
+    .execute();
+  const events = await query
+    .selectFrom('events')
+    .leftJoin('people', 'people.id', 'events.person')
+    .select(['events.seq', 'events.kind', 'events.created', 'events.detailJson', 'people.name as person'])
+    .where('events.project', '=', project)
+    .where('events.seq', '>', from.events)
+    .where('events.seq', '<=', to.events)
+    .orderBy('events.seq')
+    .limit(BATCH)
+    .execute();
+  const endOf = (rows: readonly { seq: number }[], from: number, to: number) =>
+    rows.length === BATCH ? rows[BATCH - 1].seq : Math.max(from, to);
+  const next = {
+    judgments: endOf(judgments, from.judgments, to.judgments),
+    events: endOf(events, from.events, to.events),
+  };
+  return { judgments, events, next };
 }

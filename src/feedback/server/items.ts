@@ -5,9 +5,8 @@ import { addComment, commentsOn, deleteComment, newCommentSchema } from '../item
 import { deleteFilter, savedFilterSchema, savedFilters, saveFilter } from '../items/filters.ts';
 import { ownJudgmentSchema, ownJudgments, ownKinds } from '../items/my-work.ts';
 import { reserveItems } from '../items/reserve.ts';
-import type { Person } from '../people.ts';
 import type { Database } from '../store/database.ts';
-import { body, type Env, number, projectOf, query, requires } from './context.ts';
+import { body, type Env, number, projectFinder, query, requires } from './context.ts';
 import { itemIdsSchema } from './projects.ts';
 
 /** Body of the request that assigns items to people. */
@@ -31,8 +30,7 @@ export const ownJudgmentsSchema = z.object({
 
 /** Further routes below `/projects`. */
 export function itemRoutes(database: Database) {
-  const find = (context: { req: { param(name: 'project'): string }; var: { person: Person } }) =>
-    projectOf(database, context.req.param('project'), context.var.person);
+  const find = projectFinder(database);
   return new Hono<Env>()
     .get('/:project/items/:item/comments', requires('annotator'), async (context) =>
       context.json(await commentsOn(database, await find(context), context.req.param('item'), context.var.person)),

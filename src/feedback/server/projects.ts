@@ -20,7 +20,6 @@ import { itemStates, verdicts } from '../items/states.ts';
 import { isSuggestedBefore, setSuggestions } from '../items/suggestions.ts';
 import { contentSchema, itemKinds, judgmentSchema } from '../judgment.ts';
 import { membersOf, projectsOf, setMembers } from '../members.ts';
-import type { Person } from '../people.ts';
 import {
   archiveProject,
   createProject,
@@ -40,7 +39,7 @@ import { createReports } from '../quality/report.ts';
 import { annotatorWork } from '../quality/work.ts';
 import { mayAs } from '../roles.ts';
 import type { Database } from '../store/database.ts';
-import { body, type Env, type emptySchema, number, projectOf, query, requires } from './context.ts';
+import { body, type Env, type emptySchema, number, projectFinder, query, requires } from './context.ts';
 
 const whole = z.number().int();
 /** PostgreSQL cannot store NUL. */
@@ -218,13 +217,17 @@ export type JudgmentReceipt = z.output<typeof judgmentReceiptSchema>;
 const SHOWN = 50;
 
 /** The routes below `/projects`. */
-export function projectRoutes(database: Database) {
-  const reports = createReports(database);
-  const estimator = createEstimator(database);
+export const projectRoutes = (database: Database) =>
+  new Hono<Env>()
+    .route('/', settingsRoutes(database))
+    .route('/', storedItemRoutes(database))
+    .route('/', judgingRoutes(database));
+
+/** Projects: their settings, members and guidelines. */
+function settingsRoutes(database: Database) {
   const progress = createProgressReader(database);
   const summary = async (project: Project) => summaryOf(database, project, await progress(project.id));
-  const find = (context: { req: { param(name: 'project'): string }; var: { person: Person } }) =>
-    projectOf(database, context.req.param('project'), context.var.person);
+  const find = projectFinder(database);
   return new Hono<Env>()
     .get('/', requires('annotator'), query(projectListSchema), async (context) => {
       const { person } = context.var;
@@ -283,7 +286,13 @@ export function projectRoutes(database: Database) {
     .put('/:project/guidelines', requires('owner'), body(guidelinesTextSchema), async (context) => {
       const { id } = await find(context);
       return context.json(await writeGuidelines(database, id, context.req.valid('json').text, context.var.person.id));
-    })
+    });
+}
+
+/** A project's items: what is added to them, and what is listed. */
+function storedItemRoutes(database: Database) {
+  const find = projectFinder(database);
+  return new Hono<Env>()
     .post('/:project/items', requires('owner'), body(itemsSchema), async (context) => {
       const { items } = context.req.valid('json');
       return context.json(await addItems(database, await find(context), items, context.var.person.id));
@@ -312,7 +321,15 @@ export function projectRoutes(database: Database) {
       const { id } = await find(context);
       const suggestions = new Map(Object.entries(context.req.valid('json').suggestions));
       return context.json({ items: await setSuggestions(database, id, suggestions, context.var.person.id) });
-    })
+    });
+}
+
+/** What annotators are given, what they say of it, and how good that is. */
+function judgingRoutes(database: Database) {
+  const reports = createReports(database);
+  const estimator = createEstimator(database);
+  const find = projectFinder(database);
+  return new Hono<Env>()
     .post('/:project/next', requires('annotator'), body(nextSchema), async (context) => {
       const project = await find(context);
       const assignments = await assignItems(database, project, context.var.person.id, context.req.valid('json'));

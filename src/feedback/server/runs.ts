@@ -92,8 +92,8 @@ export interface RowsEvent {
   latest: Record<string, number>;
 }
 
-/** The routes below `/runs`. `folder` holds the runs; a pipeline's folder holds its stages. */
-export function runRoutes(folder: string) {
+/** The runs in a folder, of which a pipeline's holds its stages, and what was read of them. */
+function createRunFolders(folder: string) {
   const infos = new Map<string, { changed: number; info: RunInfo }>();
   const cache = new Map<string, { series: RunSeries; samples: SampleIndex }>();
 
@@ -170,9 +170,14 @@ export function runRoutes(folder: string) {
     return series;
   }
 
+  return { list, pathOf, samplesOf, seriesOf };
+}
+
+/** The routes below `/runs`. `folder` holds the runs; a pipeline's folder holds its stages. */
+export function runRoutes(folder: string) {
+  const { list, pathOf, samplesOf, seriesOf } = createRunFolders(folder);
   return new Hono<Env>()
-    .use(requires('reviewer'))
-    .get('/', query(pageSchema), (context) => {
+    .get('/', requires('reviewer'), query(pageSchema), (context) => {
       const { limit, offset, search } = context.req.valid('query');
       const words = search.toLowerCase().split(/\s+/).filter(Boolean);
       const all = list().filter(({ id, info: { name, command } }) =>
@@ -180,7 +185,7 @@ export function runRoutes(folder: string) {
       );
       return context.json({ total: all.length, runs: all.slice(offset, offset + limit).map(listed) });
     })
-    .get('/:run', async (context) => {
+    .get('/:run', requires('reviewer'), async (context) => {
       const id = context.req.param('run');
       const path = pathOf(id);
       const series = await seriesOf(id);
@@ -196,19 +201,19 @@ export function runRoutes(folder: string) {
         checkpoints: foldersIn(join(path, 'checkpoints')).filter((name) => /^\d+$/.test(name)),
       });
     })
-    .get('/:run/metrics', query(metricsSchema), async (context) => {
+    .get('/:run/metrics', requires('reviewer'), query(metricsSchema), async (context) => {
       const { names, ...options } = context.req.valid('query');
       const series = await seriesOf(context.req.param('run'));
       const metrics = names.split(',').map((name) => [name, series.buckets(name, options) ?? null] as const);
       return context.json(Object.fromEntries(metrics));
     })
-    .get('/:run/samples', query(samplesSchema), (context) => {
+    .get('/:run/samples', requires('reviewer'), query(samplesSchema), (context) => {
       const options = context.req.valid('query');
       const samples = samplesOf(context.req.param('run'));
       return context.json({ ...samples.read(options), steps: samples.steps(options.kind) });
     })
-    .get('/:run/spread', (context) => context.json(spreadOf(samplesOf(context.req.param('run')))))
-    .get('/:run/report.html', async (context) => {
+    .get('/:run/spread', requires('reviewer'), (context) => context.json(spreadOf(samplesOf(context.req.param('run')))))
+    .get('/:run/report.html', requires('reviewer'), async (context) => {
       const file = join(pathOf(context.req.param('run')), REPORT);
       if (!existsSync(file)) throw new HttpError(404, 'This run has no report yet.');
       const text = await readFile(file, 'utf8');
@@ -219,7 +224,7 @@ export function runRoutes(folder: string) {
         'cross-origin-opener-policy': 'unsafe-none',
       });
     })
-    .get('/:run/stream', query(streamSchema), (context) => {
+    .get('/:run/stream', requires('reviewer'), query(streamSchema), (context) => {
       const others = context.req.valid('query').with.split(',').filter(Boolean);
       const ids = [context.req.param('run'), ...others].slice(0, FOLLOWED);
       const paths = ids.map(pathOf);

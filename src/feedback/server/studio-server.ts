@@ -242,7 +242,6 @@ function createApi(options: StudioOptions, personByLink: PersonByLink) {
     .route('/events', eventRoutes(database, authenticate))
     .route('/runs', runRoutes(runs))
     .route('/rooms', roomRoutes(database, options.room))
-    .get('/openapi.json', (context) => context.json(openApi()))
     .route('/machine', machineRoutes());
 }
 
@@ -282,6 +281,7 @@ export function createApp(
     .route('/api', createApi(options, personByLink));
   const { routes } = app;
   app
+    .get('/api/openapi.json', (context) => context.json(openApi(routes)))
     .all('/api/*', (context) => {
       const { method, path } = context.req;
       const allowed = methodsOf(routes, context);

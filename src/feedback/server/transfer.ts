@@ -19,7 +19,7 @@ import { importItems, importResultSchema } from '../transfer/import.ts';
 import { importedProjectSchema, importFrom } from '../transfer/import-from.ts';
 import { merges } from '../transfer/merges.ts';
 import { exportTools, importTools } from '../transfer/tools.ts';
-import { body, type Env, number, projectOf, query, requires } from './context.ts';
+import { body, type Env, number, projectFinder, query, requires } from './context.ts';
 import { workSchema } from './projects.ts';
 
 /** Characters of a file in a request: the body has a limit too. */
@@ -148,29 +148,72 @@ export function transferRoutes(database: Database) {
   const templates = templatesSchema.parse(projectTemplates);
   return new Hono<Env>()
     .get('/settings-schema', requires('annotator'), (context) => context.json(settingsForm))
+    .get('/templates', requires('annotator'), (context) => context.json(templates))
+    .route('/', importRoutes(database))
+    .route('/', exportRoutes(database));
+}
+
+function importRoutes(database: Database) {
+  const find = projectFinder(database);
+  return new Hono<Env>()
     .post('/projects/:project/import', requires('owner'), body(importSchema), async (context) => {
-      const project = await projectOf(database, context.req.param('project'), context.var.person);
+      const project = await find(context);
       const { text, type, answers, onBadRow } = context.req.valid('json');
       return inFolder(async (folder) => {
         const path = join(folder, `items.${type}`);
         await writeFile(path, text, { mode: 0o600 });
-        const notices: string[] = [];
         const withoutPath = (text: string) => text.replaceAll(path, 'items');
-        try {
-          const result = await importItems(database, project, [path], {
+        const { result, notices } = await withNotices(withoutPath, (onNotice) =>
+          importItems(database, project, [path], {
             gold: answers === 'gold',
             practice: answers === 'practice',
             onBadRow,
-            onNotice: (text) => void (notices.length < 5 && notices.push(withoutPath(text))),
-          });
-          return context.json({ ...result, notices });
-        } catch (error) {
-          throw error instanceof HeedError ? new HeedError(withoutPath(error.message), { hint: error.hint }) : error;
-        }
+            onNotice,
+          }),
+        );
+        return context.json({ ...result, notices });
       });
     })
+    .post('/import', requires('owner'), body(importFromSchema), async (context) => {
+      const { from, files, users, ...rest } = context.req.valid('json');
+      return inFolder(async (folder) => {
+        const data = join(folder, 'data');
+        for (const { name, text } of files) {
+          const path = join(data, name);
+          await mkdir(dirname(path), { recursive: true });
+          await writeFile(path, text, { mode: 0o600 });
+        }
+        const names = join(folder, 'people.json');
+        if (users) await writeFile(names, JSON.stringify(users), { mode: 0o600 });
+        const path = files.length === 1 ? join(data, files[0].name) : data;
+        const withoutPath = (text: string) => text.replaceAll(`${data}/`, '').replaceAll(data, 'files');
+        const { result: projects, notices } = await withNotices(withoutPath, (onNotice) =>
+          importFrom(database, from, path, { ...rest, ...(users && { users: names }), onNotice }),
+        );
+        return context.json({ projects, notices });
+      });
+    });
+}
+
+/** An import's result and first notices. These and its error say `withoutPath` what a file is called here. */
+async function withNotices<T>(
+  withoutPath: (text: string) => string,
+  run: (onNotice: (text: string) => void) => Promise<T>,
+): Promise<{ result: T; notices: string[] }> {
+  const notices: string[] = [];
+  try {
+    const result = await run((text) => void (notices.length < 5 && notices.push(withoutPath(text))));
+    return { result, notices };
+  } catch (error) {
+    throw error instanceof HeedError ? new HeedError(withoutPath(error.message), { hint: error.hint }) : error;
+  }
+}
+
+function exportRoutes(database: Database) {
+  const find = projectFinder(database);
+  return new Hono<Env>()
     .get('/projects/:project/export', requires('reviewer'), query(exportSchema), async (context) => {
-      const project = await projectOf(database, context.req.param('project'), context.var.person);
+      const project = await find(context);
       const { as, format, merge, gold } = context.req.valid('query');
       return inFolder(async (folder) => {
         const path = join(folder, `rows.${as}`);
@@ -179,7 +222,7 @@ export function transferRoutes(database: Database) {
       });
     })
     .get('/projects/:project/payments', requires('owner'), query(paymentsSchema), async (context) => {
-      const project = await projectOf(database, context.req.param('project'), context.var.person);
+      const project = await find(context);
       const { as, ...options } = context.req.valid('query');
       const rows = paymentRows(await annotatorWork(database, project, options), project.name);
       return inFolder(async (folder) => {
@@ -188,35 +231,8 @@ export function transferRoutes(database: Database) {
         return download(path, `${project.name}-payments.${as}`, exportTypes[as]);
       });
     })
-    .get('/templates', requires('annotator'), (context) => context.json(templates))
-    .post('/import', requires('owner'), body(importFromSchema), async (context) => {
-      const { from, project, files, users, onBadRow, ...rest } = context.req.valid('json');
-      return inFolder(async (folder) => {
-        const data = join(folder, 'data');
-        for (const { name, text } of files) {
-          const path = join(data, name);
-          await mkdir(dirname(path), { recursive: true });
-          await writeFile(path, text, { mode: 0o600 });
-        }
-        if (users) await writeFile(join(folder, 'people.json'), JSON.stringify(users), { mode: 0o600 });
-        const notices: string[] = [];
-        const withoutPath = (text: string) => text.replaceAll(`${data}/`, '').replaceAll(data, 'files');
-        try {
-          const projects = await importFrom(database, from, files.length === 1 ? join(data, files[0].name) : data, {
-            ...rest,
-            project,
-            onBadRow,
-            ...(users && { users: join(folder, 'people.json') }),
-            onNotice: (text) => void (notices.length < 5 && notices.push(withoutPath(text))),
-          });
-          return context.json({ projects, notices });
-        } catch (error) {
-          throw error instanceof HeedError ? new HeedError(withoutPath(error.message), { hint: error.hint }) : error;
-        }
-      });
-    })
     .get('/projects/:project/transfer', requires('reviewer'), query(exportToSchema), async (context) => {
-      const project = await projectOf(database, context.req.param('project'), context.var.person);
+      const project = await find(context);
       const { to, merge, gold } = context.req.valid('query');
       return inFolder(async (folder) => {
         const isFile = to === 'trl' || to === 'openai-evals';

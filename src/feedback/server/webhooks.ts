@@ -17,7 +17,7 @@ import type { Project } from '../project.ts';
 import { newId, note } from '../store/audit.ts';
 import { atOnce, type Database } from '../store/database.ts';
 import type { Tables } from '../store/schema.ts';
-import { body, type Env, type emptySchema, projectOf, requires } from './context.ts';
+import { body, type Env, type emptySchema, projectFinder, requires } from './context.ts';
 import { createEventRecord, eventKinds } from './events.ts';
 
 /** Body of the request that adds a webhook. */
@@ -241,6 +241,7 @@ const about = ({ id: project }: Project, { id: person }: Person, url: string) =>
 /** The routes of a project's webhooks, below `/projects`. */
 export function webhookRoutes(database: Database, { allowsPrivate = false }: WebhookOptions) {
   const { query } = database;
+  const find = projectFinder(database);
   const record = createEventRecord(database);
   const hookOf = async ({ id }: Project, webhook: string) => {
     const found = await query
@@ -254,7 +255,7 @@ export function webhookRoutes(database: Database, { allowsPrivate = false }: Web
   };
   return new Hono<Env>()
     .get('/:project/webhooks', requires('owner', 'admin'), async (context) => {
-      const { id } = await projectOf(database, context.req.param('project'), context.var.person);
+      const { id } = await find(context);
       const hooks = await query
         .selectFrom('webhooks')
         .selectAll()
@@ -275,7 +276,7 @@ export function webhookRoutes(database: Database, { allowsPrivate = false }: Web
       return context.json(listed satisfies z.output<typeof webhooksSchema>);
     })
     .post('/:project/webhooks', requires('owner', 'admin'), body(newWebhookSchema), async (context) => {
-      const project = await projectOf(database, context.req.param('project'), context.var.person);
+      const project = await find(context);
       const { url } = context.req.valid('json');
       const { hostname, username } = new URL(url);
       if (username)
@@ -295,7 +296,7 @@ export function webhookRoutes(database: Database, { allowsPrivate = false }: Web
       return context.json({ id, secret } satisfies z.output<typeof addedWebhookSchema>, 201);
     })
     .delete('/:project/webhooks/:webhook', requires('owner', 'admin'), async (context) => {
-      const project = await projectOf(database, context.req.param('project'), context.var.person);
+      const project = await find(context);
       const { id, url } = await hookOf(project, context.req.param('webhook'));
       await atOnce(query, async (query) => {
         await query.deleteFrom('deliveries').where('webhook', '=', id).execute();
@@ -305,7 +306,7 @@ export function webhookRoutes(database: Database, { allowsPrivate = false }: Web
       return context.json({} satisfies z.output<typeof emptySchema>);
     })
     .post('/:project/webhooks/:webhook/test', requires('owner', 'admin'), async (context) => {
-      const project = await projectOf(database, context.req.param('project'), context.var.person);
+      const project = await find(context);
       const hook = await hookOf(project, context.req.param('webhook'));
       const { id, name } = project;
       const message = { type: 'test', timestamp: new Date().toISOString(), project: { id, name }, data: {} };

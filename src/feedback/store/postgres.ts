@@ -51,34 +51,8 @@ export async function postgresDialect(
   const types = new pg.TypeOverrides();
   types.setTypeParser(pg.types.builtins.INT8, Number);
 
-  /** Sessions that work on a statement, by PostgreSQL's own list. Those who ask at the same time share the question. */
-  let asked: Promise<ReadonlySet<number>> | undefined;
-  const busySessions = () => {
-    asked ??= ask().finally(() => {
-      asked = undefined;
-    });
-    return asked;
-  };
-  async function ask(): Promise<ReadonlySet<number>> {
-    const client = new pg.Client({ connectionString, connectionTimeoutMillis: connect, query_timeout: connect });
-    client.on('error', () => {});
-    try {
-      await client.connect();
-      const { rows } = await client.query<{ pid: number }>("select pid from pg_stat_activity where state = 'active'");
-      return new Set(rows.map(({ pid }) => pid));
-    } finally {
-      hangUp(client);
-    }
-  }
-
-  const names = new Map<string, string>();
-  let named = 0;
-  /** The name by which sessions keep a statement, so that PostgreSQL reads and plans it once in each. */
-  const nameOf = (text: string): string | undefined => {
-    if (text.length > LONGEST) return undefined;
-    if (!names.has(text) && names.size < NAMED) names.set(text, `heed ${++named}`);
-    return names.get(text);
-  };
+  const busySessions = createSessionList(pg, connectionString, connect);
+  const { nameOf, forget } = createNames();
 
   class WatchedClient extends pg.Client {
     /** The session's number; unknown behind a pool of connections, whose sessions change. */
@@ -100,7 +74,7 @@ export async function postgresDialect(
       if (!(result instanceof Promise)) return result;
       this.watch(result);
       return result.catch((error) => {
-        if (error.code === OUTDATED && names.get(text) === name) names.clear();
+        if (error.code === OUTDATED) forget(text, name);
         throw error;
       });
     }
@@ -158,6 +132,47 @@ export async function postgresDialect(
   pool.on('error', () => {});
   pool.on('connect', (client) => client.on('error', () => {}));
   return new PostgresDialect({ pool });
+}
+
+/** What asks PostgreSQL, over a connection of its own, which sessions work on a statement. */
+function createSessionList({ Client }: typeof import('pg').default, connectionString: string, connect: number) {
+  /** Those who ask at the same time share the question. */
+  let asked: Promise<ReadonlySet<number>> | undefined;
+  async function ask(): Promise<ReadonlySet<number>> {
+    const client = new Client({ connectionString, connectionTimeoutMillis: connect, query_timeout: connect });
+    client.on('error', () => {});
+    try {
+      await client.connect();
+      const { rows } = await client.query<{ pid: number }>("select pid from pg_stat_activity where state = 'active'");
+      return new Set(rows.map(({ pid }) => pid));
+    } finally {
+      hangUp(client);
+    }
+  }
+
+  return () => {
+    asked ??= ask().finally(() => {
+      asked = undefined;
+    });
+    return asked;
+  };
+}
+
+/** Names by which sessions keep statements. */
+function createNames() {
+  const names = new Map<string, string>();
+  let named = 0;
+  /** The name by which sessions keep a statement, so that PostgreSQL reads and plans it once in each. */
+  const nameOf = (text: string): string | undefined => {
+    if (text.length > LONGEST) return undefined;
+    if (!names.has(text) && names.size < NAMED) names.set(text, `heed ${++named}`);
+    return names.get(text);
+  };
+  /** Gives all statements new names, unless that has happened since this one had its name. */
+  const forget = (text: string, name: string | undefined) => {
+    if (names.get(text) === name) names.clear();
+  };
+  return { nameOf, forget };
 }
 
 const LOCAL = /^(|\/.*|localhost|127\..*|::1)$/;

@@ -1,6 +1,7 @@
 /** Chatting with a model: the better of two responses, or one that the person writes, continues the conversation. */
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { ChatLine } from '../../feedback/server/chat.ts';
+import { InWordsOf } from '../label/in-its-language.tsx';
 import { Judging } from '../label/judging.tsx';
 import {
   api,
@@ -19,6 +20,7 @@ import { ErrorNote } from '../page/error-note.tsx';
 import { Select } from '../page/fields.tsx';
 import { OptionsView, PromptView } from '../page/item.tsx';
 import { Loaded, useResource } from '../page/load.tsx';
+import { useWords } from '../words/words.ts';
 
 type Message = { role: 'user' | 'assistant'; content: string };
 
@@ -51,7 +53,11 @@ export function ChatPage({ person }: { person: Person }) {
             </p>
           ) : (
             <Loaded of={projects}>
-              {(all) => <Start model={model} person={person} pairs={all.filter(({ kind }) => kind === 'pair')} />}
+              {(all) => (
+                <InWordsOf language="en">
+                  <Start model={model} person={person} pairs={all.filter(({ kind }) => kind === 'pair')} />
+                </InWordsOf>
+              )}
             </Loaded>
           )
         }
@@ -102,7 +108,8 @@ function Start({ model, person, pairs }: { model: string; person: Person; pairs:
   );
 }
 
-function Conversation({ model, project, storageKey }: { model: string; project: ProjectDetails; storageKey: string }) {
+/** A conversation that is drawn, judged and kept in the browser. */
+function useConversation({ name }: ProjectDetails, storageKey: string) {
   const [stored] = useState<Talk>(() => JSON.parse(sessionStorage.getItem(storageKey) ?? '{"messages":[],"kept":0}'));
   const [messages, setMessages] = useState(stored.messages);
   const [responses, setResponses] = useState(stored.answers);
@@ -111,9 +118,8 @@ function Conversation({ model, project, storageKey }: { model: string; project: 
   const [error, setError] = useState<Error>();
   const since = useRef(0);
   const stop = useRef<AbortController>(undefined);
-  const writing = useRef<HTMLTextAreaElement>(null);
 
-  const draw = async (conversation: readonly Message[]) => {
+  const draw = async (conversation = messages) => {
     setError(undefined);
     setTurn(undefined);
     setResponses(['', '']);
@@ -139,7 +145,7 @@ function Conversation({ model, project, storageKey }: { model: string; project: 
   };
   useEffect(() => {
     // responses that were not finished are drawn again
-    if (messages.at(-1)?.role === 'user' && turn === undefined) void draw(messages);
+    if (messages.at(-1)?.role === 'user' && turn === undefined) void draw();
     return () => stop.current?.abort();
   }, []);
   useEffect(() => {
@@ -147,32 +153,30 @@ function Conversation({ model, project, storageKey }: { model: string; project: 
     if (messages.length > 0) sessionStorage.setItem(storageKey, JSON.stringify(talk));
     else sessionStorage.removeItem(storageKey);
   }, [messages, saved, turn]);
-  const sendMessage = () => {
-    const content = writing.current!.value.trim();
-    if (content === '') return;
+  const say = (content: string) => {
     const next = [...messages, { role: 'user' as const, content }];
     setMessages(next);
-    writing.current!.blur();
     void draw(next);
   };
   const choose = (judgment: JudgmentOrSkip) => {
     if (judgment.kind !== 'pair') return;
-    const body = {
-      id: crypto.randomUUID(),
-      turn: turn!,
-      judgment,
-      shown: [0, 1],
-      duration: Math.round(performance.now() - since.current),
-    };
+    const duration = Math.round(performance.now() - since.current);
+    const body = { id: crypto.randomUUID(), turn: turn!, judgment, shown: [0, 1], duration };
     const content = judgment.better ?? responses![judgment.choice === 'second' ? 1 : 0];
     setError(undefined);
-    json(projectApi.chat.$post({ ...inProject(project.name), json: body })).then(() => {
+    json(projectApi.chat.$post({ ...inProject(name), json: body })).then(() => {
       setSaved((n) => n + 1);
       setMessages([...messages, { role: 'assistant', content: content || '…' }]);
       setResponses(undefined);
       setTurn(undefined);
     }, setError);
   };
+  return { messages, responses, turn, saved, error, draw, say, choose, restart: () => setMessages([]) };
+}
+
+function Conversation({ model, project, storageKey }: { model: string; project: ProjectDetails; storageKey: string }) {
+  const words = useWords();
+  const { messages, responses, turn, saved, error, draw, say, choose, restart } = useConversation(project, storageKey);
   const content = { options: (responses ?? []).map((text) => ({ kind: 'text' as const, text })) };
   return (
     <>
@@ -180,8 +184,14 @@ function Conversation({ model, project, storageKey }: { model: string; project: 
         <code>{model}</code>, project {project.name}: {saved} {saved === 1 ? 'judgment' : 'judgments'} saved
       </p>
       {messages.length > 0 && <PromptView prompt={[...messages]} />}
+      {responses && (
+        <div class="question">
+          <h2>{words.questions.pair}</h2>
+          {!turn && !error && <span class="quiet">The model is responding…</span>}
+        </div>
+      )}
       {responses && <OptionsView content={content} shown={[0, 1]} />}
-      {error && <ErrorNote error={error} retry={turn ? undefined : () => void draw(messages)} />}
+      {error && <ErrorNote error={error} retry={turn ? undefined : () => void draw()} />}
       {responses && turn && (
         <>
           <Judging
@@ -193,43 +203,45 @@ function Conversation({ model, project, storageKey }: { model: string; project: 
             noSkip
           />
           <p>
-            <button type="button" onClick={() => void draw(messages)}>
+            <button type="button" onClick={() => void draw()}>
               Draw two others
             </button>
           </p>
         </>
       )}
-      {responses && !turn && !error && <p class="quiet">The model is responding…</p>}
-      {!responses && (
-        <form
-          class="ask"
-          onSubmit={(event) => {
-            event.preventDefault();
-            sendMessage();
-          }}
-        >
-          <label class="why">
-            {messages.length === 0 ? 'Your first message' : 'Your message'}
-            <textarea
-              ref={writing}
-              rows={3}
-              onKeyDown={(event) => {
-                if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
-                event.preventDefault();
-                sendMessage();
-              }}
-            />
-          </label>
-          <button type="submit" class="primary">
-            Send <kbd>enter</kbd>
-          </button>{' '}
-          {messages.length > 0 && (
-            <button type="button" onClick={() => setMessages([])}>
-              New conversation
-            </button>
-          )}
-        </form>
-      )}
+      {!responses && <MessageForm isFirst={messages.length === 0} say={say} restart={restart} />}
     </>
+  );
+}
+
+/** Where a person writes to the model. */
+function MessageForm({ isFirst, say, restart }: { isFirst: boolean; say(content: string): void; restart(): void }) {
+  const writing = useRef<HTMLTextAreaElement>(null);
+  const send = (event: Event) => {
+    event.preventDefault();
+    const content = writing.current!.value.trim();
+    if (content !== '') say(content);
+  };
+  return (
+    <form class="ask" onSubmit={send}>
+      <label class="why">
+        {isFirst ? 'Your first message' : 'Your message'}
+        <textarea
+          ref={writing}
+          rows={3}
+          onKeyDown={(event) => {
+            if (event.key === 'Enter' && !event.shiftKey && !event.isComposing) send(event);
+          }}
+        />
+      </label>
+      <button type="submit" class="primary">
+        Send <kbd>enter</kbd>
+      </button>{' '}
+      {!isFirst && (
+        <button type="button" onClick={restart}>
+          New conversation
+        </button>
+      )}
+    </form>
   );
 }

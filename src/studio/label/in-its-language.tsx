@@ -1,5 +1,6 @@
 /** A project's pages for annotators: in its language, and in words that fit the width. */
 import type { ComponentChildren } from 'preact';
+import type { PageLanguage } from '../../feedback/project.ts';
 import { inProject, json, type ProjectDetails, projectApi } from '../page/api.ts';
 import { Loaded, useResource } from '../page/load.tsx';
 import { stacked, useNarrow } from '../words/places.ts';
@@ -14,14 +15,15 @@ export function InItsLanguage({
   children: (details: ProjectDetails) => ComponentChildren;
 }) {
   const project = useResource(() => json(projectApi.$get(inProject(name))), name);
-  const narrow = useNarrow();
   return (
     <Loaded of={project}>
-      {(details) => (
-        <WordsProvider value={narrow ? stacked(words[details.settings.language]) : words[details.settings.language]}>
-          {children(details)}
-        </WordsProvider>
-      )}
+      {(details) => <InWordsOf language={details.settings.language}>{children(details)}</InWordsOf>}
     </Loaded>
   );
+}
+
+/** Gives the pages inside it the words of a language, and of where options stand at this width. */
+export function InWordsOf({ language, children }: { language: PageLanguage; children: ComponentChildren }) {
+  const narrow = useNarrow();
+  return <WordsProvider value={narrow ? stacked(words[language]) : words[language]}>{children}</WordsProvider>;
 }

@@ -48,48 +48,13 @@ export function Judging({
   const words = useWords();
   const [skipping, setSkipping] = useState(false);
   const [aspects, setAspects] = useState<Record<string, number>>({});
-  const [missing, setMissing] = useState(false);
   const why = useRef<HTMLTextAreaElement>(null);
   const better = useRef<HTMLTextAreaElement>(null);
   const keys = bindings();
   const Kind = KINDS[settings.kind];
-  const [written] = useState(() => draft?.read() ?? {});
-  const [kept, setKept] = useState<'kept' | 'not kept' | undefined>(hasWords(written) ? 'kept' : undefined);
-  const keep: KindProps['keep'] = (field, value) => {
-    if (!draft) return;
-    const isKept = draft.write(field, value);
-    setKept(isKept ? (hasWords(draft.read()) ? 'kept' : undefined) : 'not kept');
-  };
+  const { written, kept, keep } = useWritten(draft);
 
-  const reason = () => {
-    const own = why.current?.value.trim();
-    return own ? { reason: own } : {};
-  };
-  const submit = (judgment: Judgment) => {
-    if (settings.reason === 'required' && !reason().reason) {
-      setMissing(true);
-      openFold(why.current);
-      return;
-    }
-    const ratings = judgment.kind === 'rating' || Object.keys(aspects).length === 0 ? {} : { aspects: turned() };
-    const own = judgment.kind === 'pair' ? better.current?.value.trim() : undefined;
-    onJudgment({ ...judgment, ...(own && { better: own }), ...ratings, ...reason() } as Judgment);
-  };
-  // for a pair, a scale goes from the first option to the second, on whichever side they were shown
-  const turned = () =>
-    Object.fromEntries(
-      settings.aspects.flatMap(({ name, scale }) =>
-        name in aspects
-          ? [[name, settings.kind === 'pair' && shown[0] === 1 ? scale + 1 - aspects[name] : aspects[name]]]
-          : [],
-      ),
-    );
-  // stored in English whatever the page's language, so that reasons can be counted over projects
-  const skip = (because?: keyof Words['skips']) => {
-    const { reason: own } = reason();
-    const reasons = [...(because ? [en.skips[because]] : []), ...(own ? [own] : [])];
-    onJudgment({ kind: 'skip', ...(reasons.length > 0 && { reason: reasons.join(': ') }) });
-  };
+  const { submit, skip, missing } = useSubmission({ settings, shown, onJudgment }, aspects, { why, better });
   const acceptable = suggested && isComplete(suggested, settings) ? suggested : undefined;
   useKeys((action, key) => {
     if (preview) return false;
@@ -121,33 +86,14 @@ export function Judging({
           ends={settings.kind === 'pair' ? [words.leftEnd, words.rightEnd] : undefined}
         />
       )}
-      <div class="extras">
-        {settings.kind === 'pair' && settings.better && (
-          <Fold
-            place={better}
-            name={words.betterResponse}
-            shortcut={keys.write}
-            text={written.better}
-            keep={(text) => keep('better', text)}
-          />
-        )}
-        {settings.reason !== 'none' && (
-          <Fold
-            place={why}
-            name={settings.reason === 'required' ? words.reason : words.reasonOptional}
-            shortcut={keys.reason}
-            text={written.reason}
-            missing={missing ? words.reasonMissing : undefined}
-            isOpen={settings.reason === 'required'}
-            keep={(text) => keep('reason', text)}
-          />
-        )}
-        {kept && (
-          <p class={kept === 'kept' ? 'quiet kept' : 'missing kept'} role="status">
-            {kept === 'kept' ? words.draftKept : words.draftNotKept}
-          </p>
-        )}
-      </div>
+      <Extras
+        settings={settings}
+        places={{ why, better }}
+        written={written}
+        kept={kept}
+        keep={keep}
+        missing={missing}
+      />
       {skipping && <SkipReasons skip={skip} back={() => setSkipping(false)} />}
       <div class={isLong ? 'actions long' : 'actions'} hidden={skipping}>
         <Kind
@@ -171,6 +117,106 @@ export function Judging({
           </button>
         )}
       </div>
+    </div>
+  );
+}
+
+/** Sends a judgment, or a skip, with what was written and rated beside it. */
+function useSubmission(
+  {
+    settings,
+    shown,
+    onJudgment,
+  }: Pick<KindProps, 'settings' | 'shown'> & { onJudgment(judgment: JudgmentOrSkip): void },
+  aspects: Readonly<Record<string, number>>,
+  { why, better }: { why: Field; better: Field },
+) {
+  const [missing, setMissing] = useState(false);
+  const reason = () => {
+    const own = why.current?.value.trim();
+    return own ? { reason: own } : {};
+  };
+  const submit = (judgment: Judgment) => {
+    if (settings.reason === 'required' && !reason().reason) {
+      setMissing(true);
+      openFold(why.current);
+      return;
+    }
+    const ratings = judgment.kind === 'rating' || Object.keys(aspects).length === 0 ? {} : { aspects: turned() };
+    const own = judgment.kind === 'pair' ? better.current?.value.trim() : undefined;
+    onJudgment({ ...judgment, ...(own && { better: own }), ...ratings, ...reason() } as Judgment);
+  };
+  // for a pair, a scale goes from the first option to the second, on whichever side they were shown
+  const turned = () =>
+    Object.fromEntries(
+      settings.aspects.flatMap(({ name, scale }) =>
+        name in aspects
+          ? [[name, settings.kind === 'pair' && shown[0] === 1 ? scale + 1 - aspects[name] : aspects[name]]]
+          : [],
+      ),
+    );
+  // stored in English whatever the page's language, so that reasons can be counted over projects
+  const skip = (because?: keyof Words['skips']) => {
+    const { reason: own } = reason();
+    const reasons = [...(because ? [en.skips[because]] : []), ...(own ? [own] : [])];
+    onJudgment({ kind: 'skip', ...(reasons.length > 0 && { reason: reasons.join(': ') }) });
+  };
+  return { submit, skip, missing };
+}
+
+/** What was written about an item, and whether it is kept. */
+function useWritten(draft: Draft | undefined) {
+  const [written] = useState(() => draft?.read() ?? {});
+  const [kept, setKept] = useState<'kept' | 'not kept' | undefined>(hasWords(written) ? 'kept' : undefined);
+  const keep: KindProps['keep'] = (field, value) => {
+    if (!draft) return;
+    const isKept = draft.write(field, value);
+    setKept(isKept ? (hasWords(draft.read()) ? 'kept' : undefined) : 'not kept');
+  };
+  return { written, kept, keep };
+}
+
+type Field = { current: HTMLTextAreaElement | null };
+
+/** What can be written beside a judgment: a better response, and a reason. */
+function Extras({
+  settings: { kind, better, reason },
+  places,
+  written,
+  kept,
+  keep,
+  missing,
+}: Pick<KindProps, 'settings'> &
+  ReturnType<typeof useWritten> & { places: { why: Field; better: Field }; missing: boolean }) {
+  const words = useWords();
+  const keys = bindings();
+  return (
+    <div class="extras">
+      {kind === 'pair' && better && (
+        <Fold
+          place={places.better}
+          name={words.betterResponse}
+          shortcut={keys.write}
+          text={written.better}
+          keep={(text) => keep('better', text)}
+        />
+      )}
+      {reason !== 'none' && (
+        <Fold
+          place={places.why}
+          name={reason === 'required' ? words.reason : words.reasonOptional}
+          shortcut={keys.reason}
+          text={written.reason}
+          missing={missing ? words.reasonMissing : undefined}
+          isOpen={reason === 'required'}
+          keep={(text) => keep('reason', text)}
+        />
+      )}
+      {kept && (
+        <p class={kept === 'kept' ? 'quiet kept' : 'missing kept'} role="status">
+          {kept === 'kept' ? words.draftKept : words.draftNotKept}
+        </p>
+      )}
     </div>
   );
 }
@@ -207,7 +253,7 @@ function Fold({
   isOpen = false,
   keep,
 }: {
-  place: { current: HTMLTextAreaElement | null };
+  place: Field;
   name: string;
   /** The key that opens it. */
   shortcut: string;

@@ -1,9 +1,11 @@
 /** The labeling page: one item at a time. */
+import type { ComponentChild } from 'preact';
 import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { isRight } from '../../feedback/items/gold.ts';
 import { suggestedJudgment } from '../../feedback/items/suggested-judgment.ts';
 import type { Span } from '../../feedback/judgment.ts';
 import {
+  type AssignedItem,
   inProject,
   type Judgment,
   type JudgmentOrSkip,
@@ -72,18 +74,10 @@ function Labeling({ project, person }: { project: ProjectDetails; person: Person
   const [raw, setRaw] = useState(localStorage.getItem(RAW) === 'yes');
   const [binding, setBinding] = useState(false);
   const [compared, setCompared] = useState(false);
-  const [chosen, setChosen] = useState<{ item: string; option: number | undefined }>();
   const { current, waiting, empty, error, guidelines: latest } = queue.current.state();
   const known = useGuidelines(project, person, latest);
   const guidelines = useRef<HTMLDetailsElement>(null);
   const [begins, setBegins] = useState(project.progress.mine === 0 && !project.archived);
-  const draft = current && draftOf(person, project.id, current.item.id);
-  const [marked, setMarked] = useState<{ item: string; spans: readonly Span[] }>();
-  const spans = current && (marked?.item === current.item.id ? marked.spans : draft!.read().spans);
-  const mark = (changed: readonly Span[]) => {
-    draft!.write('spans', changed);
-    setMarked({ item: current!.item.id, spans: changed });
-  };
   // the next item begins at its top
   useLayoutEffect(() => scrollTo(0, 0), [current?.item.id]);
 
@@ -92,7 +86,6 @@ function Labeling({ project, person }: { project: ProjectDetails; person: Person
     const arrived = queue.current!.judge(judgment, known.shown.version);
     count(judgment, 1);
     setBegins(false);
-    setMarked(undefined);
     setFeedback(undefined);
     void arrived.then((receipt) => {
       if (receipt) refresh();
@@ -112,7 +105,6 @@ function Labeling({ project, person }: { project: ProjectDetails; person: Person
       const undone = queue.current!.undo();
       if (undone) {
         count(undone, -1);
-        setMarked(undefined);
         setFeedback(undefined);
       }
     } else return false;
@@ -144,50 +136,80 @@ function Labeling({ project, person }: { project: ProjectDetails; person: Person
       {feedback && <Feedback {...feedback} aspects={project.settings.aspects} />}
       {!current && !error && (empty ? <End {...progress} name={project.name} /> : <p class="quiet">{words.loading}</p>)}
       {current && (
-        <>
-          {current.item.practice && <p class="practice">{words.practiceItem}</p>}
-          <div class="question">
-            <h2>{words.questions[project.settings.kind]}</h2>
-            {project.settings.goal && <span class="quiet">{project.settings.goal}</span>}
-          </div>
-          <PromptView prompt={current.item.content.prompt} raw={raw} />
-          <OptionsView
-            key={current.item.id}
-            content={current.item.content}
-            shown={current.shown}
-            raw={raw}
-            compared={compared}
-            chosen={chosen?.item === current.item.id ? chosen.option : undefined}
-            marks={project.settings.spans ? { spans: spans ?? [], change: mark } : undefined}
-          />
-          {current.suggestion && <p class="quiet">{suggestionSentence(current.suggestion, current.shown, words)}</p>}
-          {known.isOld ? (
-            <NewGuidelines {...known} />
-          ) : (
-            <Judging
-              key={`judgment ${current.item.id}`}
-              settings={project.settings}
-              content={current.item.content}
-              shown={current.shown}
-              draft={draft}
-              onChoice={(option) => setChosen({ item: current.item.id, option })}
-              suggested={current.suggestion && suggestedJudgment(current.suggestion, project.settings.kind)}
-              onJudgment={(judgment) =>
-                judge(
-                  spans && spans.length > 0 && judgment.kind !== 'skip' ? { ...judgment, spans: [...spans] } : judgment,
-                )
-              }
-            />
-          )}
-          <CommentsOn
-            key={`comments ${current.item.id}`}
-            project={project.name}
-            item={current.item.id}
-            draft={draft!}
-          />
-        </>
+        <Item
+          key={current.item.id}
+          assigned={current}
+          project={project}
+          draft={draftOf(person, project.id, current.item.id)}
+          raw={raw}
+          compared={compared}
+          newGuidelines={known.isOld ? <NewGuidelines {...known} /> : undefined}
+          judge={judge}
+        />
       )}
     </main>
+  );
+}
+
+/** An item, what can be said of it, and what others wrote about it. */
+function Item({
+  assigned: { item, shown, suggestion },
+  project: { name, settings },
+  draft,
+  raw,
+  compared,
+  newGuidelines,
+  judge,
+}: {
+  assigned: AssignedItem;
+  project: ProjectDetails;
+  /** Where what is written stays until it is sent. */
+  draft: Draft;
+  raw: boolean;
+  compared: boolean;
+  /** What has to be read before the judgment. */
+  newGuidelines: ComponentChild;
+  judge(judgment: JudgmentOrSkip): void;
+}) {
+  const words = useWords();
+  const [chosen, setChosen] = useState<number>();
+  const [spans, setSpans] = useState(draft.read().spans ?? []);
+  const mark = (changed: readonly Span[]) => {
+    draft.write('spans', changed);
+    setSpans(changed);
+  };
+  return (
+    <>
+      {item.practice && <p class="practice">{words.practiceItem}</p>}
+      <div class="question">
+        <h2>{words.questions[settings.kind]}</h2>
+        {settings.goal && <span class="quiet">{settings.goal}</span>}
+      </div>
+      <PromptView prompt={item.content.prompt} raw={raw} />
+      <OptionsView
+        content={item.content}
+        shown={shown}
+        raw={raw}
+        compared={compared}
+        chosen={chosen}
+        marks={settings.spans ? { spans, change: mark } : undefined}
+      />
+      {suggestion && <p class="quiet">{suggestionSentence(suggestion, shown, words)}</p>}
+      {newGuidelines ?? (
+        <Judging
+          settings={settings}
+          content={item.content}
+          shown={shown}
+          draft={draft}
+          onChoice={setChosen}
+          suggested={suggestion && suggestedJudgment(suggestion, settings.kind)}
+          onJudgment={(judgment) =>
+            judge(spans.length > 0 && judgment.kind !== 'skip' ? { ...judgment, spans: [...spans] } : judgment)
+          }
+        />
+      )}
+      <CommentsOn project={name} item={item.id} draft={draft} />
+    </>
   );
 }
 

@@ -46,33 +46,18 @@ export interface Queue {
   retry(): void;
 }
 
-/**
- * Creates the queue of a person in a project. `onChange` is called whenever its state has changed. What waits to be sent
- * is kept for this person alone: somebody else may sign in to the same browser meanwhile.
- */
-export function createQueue(person: Pick<Person, 'id'>, project: string, onChange: () => void): Queue {
-  const place = inProject(project);
-  let items: AssignedItem[] = [];
-  const done: { assigned: AssignedItem; judgment: JudgmentOrSkip }[] = [];
-  const outbox = waitingIn(person, project);
-  /** Items that a reply may still hold though they are judged. */
-  const judged = new Set<string>();
-  for (const { what, body } of outbox) {
-    if (what === 'judgments') judged.add(body.item);
-    else judged.delete(body.item);
-  }
-  const receivers = new Map<string, (receipt: JudgmentReceipt | undefined) => void>();
-  let [empty, fetching, busy] = [false, false, false];
-  let since = performance.now();
+interface Faults {
   /** The studio cannot be reached, or cannot store anything now; gone with the next success. */
-  let trouble: RefusedCall | undefined;
+  trouble?: RefusedCall;
   /** The server refused a judgment; gone with the next judgment. */
-  let refused: RefusedCall | undefined;
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  let guidelines: number | undefined;
-  const page = location.hash;
+  refused?: RefusedCall;
+}
 
-  const save = () => keepWaiting(person, project, outbox);
+/** Sends a person's judgments in order, each until it has arrived. Those that an earlier page left behind come first. */
+function createSender(person: Pick<Person, 'id'>, project: string, faults: Faults, onChange: () => void) {
+  const outbox = waitingIn(person, project);
+  const receivers = new Map<string, (receipt: JudgmentReceipt | undefined) => void>();
+  let busy = false;
 
   async function send(): Promise<void> {
     if (busy) return;
@@ -82,12 +67,12 @@ export function createQueue(person: Pick<Person, 'id'>, project: string, onChang
         const receipt = await sendOutgoing(project, next).catch((failure: RefusedCall) => {
           // requests that did not reach the server, or may pass later, stay; the others would be refused again
           if (mayPassLater(failure)) throw failure;
-          refused = failure;
+          faults.refused = failure;
           return undefined;
         });
-        trouble = undefined;
+        faults.trouble = undefined;
         outbox.shift();
-        save();
+        keepWaiting(person, project, outbox);
         // the words of a judgment that was refused stay: the item may come again
         if (receipt) forgetDraft(person, project, next, outbox);
         receivers.get(next.body.id)?.(receipt);
@@ -95,13 +80,47 @@ export function createQueue(person: Pick<Person, 'id'>, project: string, onChang
         onChange();
       }
     } catch (failure) {
-      trouble = failure as RefusedCall;
+      faults.trouble = failure as RefusedCall;
       setTimeout(() => void send(), 3000);
     } finally {
       busy = false;
       onChange();
     }
   }
+
+  return {
+    outbox: outbox as readonly Outgoing[],
+    send,
+    /** Keeps what is to be sent; resolves to its receipt, once `send` has sent it. */
+    push(next: Outgoing): Promise<JudgmentReceipt | undefined> {
+      outbox.push(next);
+      keepWaiting(person, project, outbox);
+      return new Promise((resolve) => receivers.set(next.body.id, resolve));
+    },
+  };
+}
+
+/**
+ * Creates the queue of a person in a project. `onChange` is called whenever its state has changed. What waits to be sent
+ * is kept for this person alone: somebody else may sign in to the same browser meanwhile.
+ */
+export function createQueue(person: Pick<Person, 'id'>, project: string, onChange: () => void): Queue {
+  const place = inProject(project);
+  let items: AssignedItem[] = [];
+  const done: { assigned: AssignedItem; judgment: JudgmentOrSkip }[] = [];
+  const faults: Faults = {};
+  const { outbox, send, push } = createSender(person, project, faults, onChange);
+  /** Items that a reply may still hold though they are judged. */
+  const judged = new Set<string>();
+  for (const { what, body } of outbox) {
+    if (what === 'judgments') judged.add(body.item);
+    else judged.delete(body.item);
+  }
+  let [empty, fetching] = [false, false];
+  let since = performance.now();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let guidelines: number | undefined;
+  const page = location.hash;
 
   async function fetchMore(): Promise<void> {
     if (fetching || items.length >= AHEAD) return;
@@ -118,33 +137,32 @@ export function createQueue(person: Pick<Person, 'id'>, project: string, onChang
       if (items.length === 0) since = performance.now();
       items = [...items, ...fresh].slice(0, AHEAD);
       empty = items.length === 0 && outbox.length === 0;
-      trouble = undefined;
+      faults.trouble = undefined;
     } catch (failure) {
-      trouble = failure as RefusedCall;
+      faults.trouble = failure as RefusedCall;
     } finally {
       fetching = false;
       onChange();
       clearTimeout(timer);
       // a run that learns sends new items; a page that was left does not look for them
-      if (items.length === 0 || trouble)
+      if (items.length === 0 || faults.trouble)
         timer = setTimeout(() => location.hash === page && fetchMore(), EMPTY_MILLISECONDS);
     }
   }
 
-  function push(next: Outgoing): Promise<JudgmentReceipt | undefined> {
-    outbox.push(next);
-    save();
-    const arrived = new Promise<JudgmentReceipt | undefined>((resolve) => receivers.set(next.body.id, resolve));
-    void send().then(fetchMore);
-    return arrived;
-  }
-
-  void send().then(fetchMore);
+  const update = () => void send().then(fetchMore);
+  update();
   return {
-    state: () => ({ current: items[0], waiting: outbox.length, empty, guidelines, error: refused ?? trouble }),
+    state: () => ({
+      current: items[0],
+      waiting: outbox.length,
+      empty,
+      guidelines,
+      error: faults.refused ?? faults.trouble,
+    }),
     judge(judgment, guidelines) {
       const current = items.shift()!;
-      refused = undefined;
+      faults.refused = undefined;
       done.push({ assigned: current, judgment: judgment });
       judged.add(current.item.id);
       const duration = Math.round(performance.now() - since);
@@ -157,6 +175,7 @@ export function createQueue(person: Pick<Person, 'id'>, project: string, onChang
         if (receipt?.suggestion) current.suggestion = receipt.suggestion;
         return receipt;
       });
+      update();
       onChange();
       return arrived;
     },
@@ -171,14 +190,15 @@ export function createQueue(person: Pick<Person, 'id'>, project: string, onChang
       void push({ what: 'undo', body: { id: crypto.randomUUID(), item: assigned.item.id } }).then(() =>
         judged.delete(assigned.item.id),
       );
+      update();
       onChange();
       return judgment;
     },
     canUndo: () => done.length > 0,
     retry() {
-      refused = undefined;
-      trouble = undefined;
-      void send().then(fetchMore);
+      faults.refused = undefined;
+      faults.trouble = undefined;
+      update();
       onChange();
     },
   };

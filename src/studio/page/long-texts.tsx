@@ -36,7 +36,7 @@ export function LongTexts({ count, children }: { count: number; children: Compon
       onFocusCapture={lead}
     >
       <div class="row line">
-        <Find place={place} />
+        <Find place={place} texts={children} />
         {count > 1 && (
           <button type="button" aria-pressed={tied} onClick={() => setTied(!tied)}>
             {words.scrollTogether}
@@ -48,39 +48,57 @@ export function LongTexts({ count, children }: { count: number; children: Compon
   );
 }
 
-/** The places of some words in the texts of an element, whatever their case. */
+/** The places of some words in the texts of an element, whatever their case and however they are formatted. */
 function placesOf(element: Element, sought: string): Range[] {
-  const found: Range[] = [];
-  const nodes = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
-  for (let node = nodes.nextNode(); sought && node; node = nodes.nextNode()) {
-    const text = node.textContent!.toLowerCase();
-    for (let at = text.indexOf(sought); at >= 0; at = text.indexOf(sought, at + sought.length)) {
-      const range = new Range();
-      range.setStart(node, at);
-      range.setEnd(node, at + sought.length);
-      found.push(range);
-    }
+  if (!sought) return [];
+  const nodes: { node: Node; start: number; end: number }[] = [];
+  let text = '';
+  const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
+  for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+    const start = text.length;
+    text += node.textContent;
+    nodes.push({ node, start, end: text.length });
   }
-  return found;
+  const pattern = sought.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&').replace(/\s+/g, '\\s+');
+  return [...text.matchAll(new RegExp(pattern, 'giu'))].map(({ 0: { length }, index }) => {
+    const range = new Range();
+    const first = nodes.find(({ end }) => end > index)!;
+    const last = nodes.find(({ end }) => end >= index + length)!;
+    range.setStart(first.node, index - first.start);
+    range.setEnd(last.node, index + length - last.start);
+    return range;
+  });
+}
+
+/** Scrolls a place of a text to the middle of its box, and the box into the window. */
+function show(place: Range): void {
+  const box = place.startContainer.parentElement!.closest('.option')!;
+  const [inside, outside] = [place.getBoundingClientRect(), box.getBoundingClientRect()];
+  box.scrollTop += inside.top - outside.top - box.clientHeight / 2;
+  box.scrollIntoView({ block: 'nearest' });
 }
 
 /** A field that marks words in the texts. Enter goes to the next place, and shift with it to the one before. */
-function Find({ place }: { place: { current: HTMLElement | null } }) {
+function Find({ place, texts }: { place: { current: HTMLElement | null }; texts: ComponentChildren }) {
   const words = useWords();
   const [sought, setSought] = useState('');
   const [at, setAt] = useState(-1);
   const [places, setPlaces] = useState<readonly Range[]>([]);
   useEffect(() => {
-    const texts = [...place.current!.querySelectorAll('.option')];
-    setPlaces(texts.flatMap((text) => placesOf(text, sought.toLowerCase())));
-    setAt(-1);
-  }, [sought]);
+    const boxes = [...place.current!.querySelectorAll('.option')];
+    setPlaces(boxes.flatMap((box) => placesOf(box, sought.trim())));
+  }, [sought, texts]); // they are drawn anew as written, and with their differences
   useEffect(() => {
+    if (!('highlights' in CSS)) return; // Firefox before 140: places are found, but not colored
     CSS.highlights.set('found', new Highlight(...places));
     CSS.highlights.set('found-here', new Highlight(...places.slice(at, at + 1)));
-    places[at]?.startContainer.parentElement?.scrollIntoView({ block: 'nearest' });
     return () => void (CSS.highlights.delete('found') && CSS.highlights.delete('found-here'));
   }, [places, at]);
+  const go = (by: 1 | -1) => {
+    const next = at < 0 && by < 0 ? places.length - 1 : (at + by + places.length) % places.length;
+    setAt(next);
+    show(places[next]);
+  };
   return (
     <>
       <input
@@ -88,11 +106,14 @@ function Find({ place }: { place: { current: HTMLElement | null } }) {
         aria-label={words.find}
         placeholder={words.find}
         value={sought}
-        onInput={({ currentTarget: { value } }) => setSought(value)}
+        onInput={({ currentTarget: { value } }) => {
+          setSought(value);
+          setAt(-1);
+        }}
         onKeyDown={(event) => {
           if (event.key !== 'Enter' || places.length === 0) return;
           event.preventDefault();
-          setAt((at + (event.shiftKey ? -1 + places.length : 1) + (at < 0 && event.shiftKey ? 1 : 0)) % places.length);
+          go(event.shiftKey ? -1 : 1);
         }}
       />
       <span class="quiet" role="status">

@@ -2,6 +2,7 @@
 import { useMemo, useState } from 'preact/hooks';
 import { percent } from '../../percent.ts';
 import { describeJudgment } from '../label/describe.ts';
+import { InWordsOf } from '../label/in-its-language.tsx';
 import { Judging } from '../label/judging.tsx';
 import { bindings, useKeys } from '../label/keys.ts';
 import {
@@ -16,6 +17,7 @@ import { ErrorNote } from '../page/error-note.tsx';
 import { OptionsView, PromptView } from '../page/item.tsx';
 import { Loaded, useResource } from '../page/load.tsx';
 import { FormattedText } from '../page/markdown.tsx';
+import { useWords } from '../words/words.ts';
 
 /** The page on which a reviewer decides disagreements. */
 export function AdjudicationPage({ project: name }: { project: string }) {
@@ -25,7 +27,15 @@ export function AdjudicationPage({ project: name }: { project: string }) {
     <main class="label">
       <h1>Adjudicate: {name}</h1>
       <Loaded of={project}>
-        {(details) => <Loaded of={open}>{(all) => <Disagreements project={details} all={all} />}</Loaded>}
+        {(details) => (
+          <Loaded of={open}>
+            {(all) => (
+              <InWordsOf language="en">
+                <Disagreements project={details} all={all} />
+              </InWordsOf>
+            )}
+          </Loaded>
+        )}
       </Loaded>
     </main>
   );
@@ -138,22 +148,24 @@ function Evidence({
   shown,
   decided,
 }: Disagreement & { shown: readonly number[]; decided: JudgmentOrSkip | undefined }) {
+  const words = useWords();
+  const say = (judgment: JudgmentOrSkip) => describeJudgment(judgment, shown, words);
   return (
     <section class="evidence" aria-labelledby="evidence-title">
-      {decided && <p role="status">You decided: {describeJudgment(decided, shown)}.</p>}
+      {decided && <p role="status">You decided: {say(decided)}.</p>}
       <h2 id="evidence-title">
-        Likeliest: {describeJudgment(likeliest.judgment, shown)}, {percent(likeliest.probability, 0)}
+        Likeliest: {say(likeliest.judgment)}, {percent(likeliest.probability, 0)}
       </h2>
       {next && (
         <p class="quiet">
-          Next: {describeJudgment(next.judgment, shown)}, {percent(next.probability, 0)}. Judgments weigh by how often
-          each annotator is right.
+          Next: {say(next.judgment)}, {percent(next.probability, 0)}. Judgments weigh by how often each annotator is
+          right.
         </p>
       )}
       <ul class="judgments" aria-label="Judgments">
         {judgments.map(({ name, judgment, reliability }) => (
           <li>
-            <strong>{name}</strong> {describeJudgment(judgment, shown)}
+            <strong>{name}</strong> {say(judgment)}
             {reliability !== null && <span class="quiet">, right {percent(reliability, 0)} of the time</span>}
             {'reason' in judgment && judgment.reason && <span class="quiet"> “{judgment.reason}”</span>}
           </li>

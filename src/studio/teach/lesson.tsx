@@ -10,6 +10,7 @@ export function LatestChoices({ view }: { view: RoomView }) {
   return (
     <section class="lesson" aria-label="What your judgments changed">
       <p>{sentence ?? 'What your judgments change is shown here.'}</p>
+      {pairs.length > 0 && <p class="quiet">How sure it was of each: before → after its latest fit.</p>}
       {pairs.length > 0 && (
         <ol>
           {pairs.map(({ id, choice, before, after }) => {

@@ -3,11 +3,12 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import type { RoomRequest } from '../../feedback/room.ts';
 import type { RoomView } from '../../feedback/server/rooms.ts';
 import { draftOf } from '../label/drafts.ts';
+import { InWordsOf } from '../label/in-its-language.tsx';
 import { Judging } from '../label/judging.tsx';
 import { bindings, useKeys } from '../label/keys.ts';
 import { Label } from '../label/label.tsx';
 import { createQueue, type Queue } from '../label/queue.ts';
-import { inProject, json, type Person, type ProjectDetails, projectApi } from '../page/api.ts';
+import { type AssignedItem, inProject, json, type Person, type ProjectDetails, projectApi } from '../page/api.ts';
 import { ErrorNote } from '../page/error-note.tsx';
 import { OptionsView, PromptView } from '../page/item.tsx';
 import { Loaded, useAction, useResource } from '../page/load.tsx';
@@ -71,6 +72,20 @@ function Room({ view, gone, project, person }: RoomProps) {
     ) : (
       play.frames.length > 0 && <AgentNow play={play} done={done} />
     ));
+  const question = ({ item, shown }: AssignedItem) => (
+    <>
+      <PromptView prompt={item.content.prompt} />
+      <OptionsView key={item.id} content={item.content} shown={shown} scrolls={view.subject === 'model'} />
+      <Judging
+        key={`judgment ${item.id}`}
+        settings={project.settings}
+        content={item.content}
+        shown={shown}
+        draft={draftOf(person, project.id, item.id)}
+        onJudgment={(judgment) => void queue.current!.judge(judgment, project.guidelines.version)}
+      />
+    </>
+  );
   return (
     <main class={`room of-${view.subject} ${item ? 'judging' : ended ? 'ended' : ''}`}>
       <header>
@@ -88,33 +103,18 @@ function Room({ view, gone, project, person }: RoomProps) {
             {owner && <OwnerTools view={view} />}
           </span>
         )}
+        <span class="done" style={{ width: `${Math.min(100, (100 * view.judged) / view.wanted || 0)}%` }} />
       </header>
       <section class="query" aria-label="Question">
-        <p class="doing" role="status">
-          {sentence}
-        </p>
+        <div class="asked">
+          {item && <h2>Which is better?</h2>}
+          <p class={item ? 'doing quiet' : 'doing'} role="status">
+            {sentence}
+          </p>
+        </div>
         {/* the room's own stream says first whether the studio can be reached */}
         {error && error.status > 0 && !gone && !ended && <ErrorNote error={error} retry={queue.current.retry} />}
-        {item && (
-          <>
-            <h2>Which is better?</h2>
-            <PromptView prompt={item.item.content.prompt} />
-            <OptionsView
-              key={item.item.id}
-              content={item.item.content}
-              shown={item.shown}
-              scrolls={view.subject === 'model'}
-            />
-            <Judging
-              key={`judgment ${item.item.id}`}
-              settings={project.settings}
-              content={item.item.content}
-              shown={item.shown}
-              draft={draftOf(person, project.id, item.item.id)}
-              onJudgment={(judgment) => void queue.current!.judge(judgment, project.guidelines.version)}
-            />
-          </>
-        )}
+        {item && (view.subject === 'model' ? <InWordsOf language="en">{question(item)}</InWordsOf> : question(item))}
         {!item && work}
         {done && view.result && <Ending view={view} owner={owner} gone={gone} />}
       </section>
@@ -261,7 +261,7 @@ function Ending({ view: { result, project }, owner, gone }: { view: RoomView; ow
             <dt>{title}</dt>
             <dd>
               <code>{command}</code>
-              <button type="button" onClick={() => void navigator.clipboard.writeText(command)}>
+              <button type="button" class="plain" onClick={() => void navigator.clipboard.writeText(command)}>
                 Copy
               </button>
             </dd>

@@ -122,6 +122,7 @@ export const de: Words = {
   yourRanking: 'Ihre Rangfolge',
   bestFirst: 'Die beste zuerst',
   rankThese: 'Klicken Sie die Antworten an oder ziehen Sie sie, die beste zuerst:',
+  twoDigits: 'Jede Nummer wird mit zwei Ziffern getippt, etwa 03.',
   allRanked: 'Alle Antworten sind eingeordnet.',
   bestToWorst: 'beste … schlechteste',
   rankNext: (number) => `Antwort ${number} als nächste einordnen`,

@@ -126,6 +126,7 @@ export const en = {
   yourRanking: 'Your ranking',
   bestFirst: 'Best first',
   rankThese: 'Click or drag the responses, best first:',
+  twoDigits: 'Each number is typed with two digits, such as 03.',
   allRanked: 'All responses are ranked.',
   bestToWorst: 'best … worst',
   rankNext: (number: number) => `Rank response ${number} next`,
