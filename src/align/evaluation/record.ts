@@ -79,15 +79,27 @@ function sectionsOf(comparison: PolicyComparison): Section[] {
   ];
 }
 
-const judgeTable = ({ agreement, first, unreadable, pairs }: JudgeCheck): Table => ({
+const judgeTable = ({ agreement, first, consistency, unreadable, pairs }: JudgeCheck): Table => ({
   kind: 'table',
   title: 'The judge',
   caption: [
     'The judge saw each pair in both orders; where the two verdicts disagree, the pair is a tie.',
     ...judgeWarnings({ agreement, first, unreadable, pairs }),
   ].join(' '),
-  columns: ['both orders agree', 'chose the first shown', 'unreadable verdicts'],
-  rows: [[percent(agreement), percent(first), `${unreadable} of ${2 * pairs}`]],
+  columns: [
+    'both orders agree',
+    'chose the first shown',
+    ...(consistency === undefined ? [] : ['samples agree']),
+    'unreadable verdicts',
+  ],
+  rows: [
+    [
+      percent(agreement),
+      percent(first),
+      ...(consistency === undefined ? [] : [percent(consistency)]),
+      `${unreadable} of ${2 * pairs}`,
+    ],
+  ],
 });
 
 /** Reasons not to trust a judge's win rate, if any. */
@@ -323,7 +335,7 @@ function summarize(result: PolicyEvaluationResult): [name: string, value: string
       ? [
           row(
             'judge',
-            `agrees with itself in ${percent(judge.agreement)}, prefers the first completion in ${percent(judge.first)}`,
+            `agrees with itself in ${percent(judge.agreement)}, prefers the first completion in ${percent(judge.first)}${judge.consistency === undefined ? '' : `, its samples agree in ${percent(judge.consistency)}`}`,
           ),
           ...judgeWarnings(judge).map((warning) => row('', warning)),
         ]

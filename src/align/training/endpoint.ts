@@ -7,7 +7,10 @@ import { numberFrom, positive, wholeNumber } from '../../options.ts';
 export const endpointCallSchema = z.object({
   timeout: positive().default(120).describe('seconds before a request to an endpoint times out'),
   retries: wholeNumber(0).default(5).describe('retries of a request that fails or finds the server busy'),
-  pause: numberFrom(0).default(1).describe('seconds before the first retry, doubled for each further one'),
+  pause: numberFrom(0)
+    .default(1)
+    .describe('seconds before the first retry, doubled for each further one')
+    .meta({ inFileOnly: true }),
   atOnce: wholeNumber(1).default(8).describe('concurrent requests'),
   key: z
     .string()

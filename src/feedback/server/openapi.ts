@@ -30,6 +30,7 @@ import {
   changesSchema,
   confirmSchema,
   countSchema,
+  critiquesRequestSchema,
   detailsSchema,
   guidelinesTextSchema,
   itemIdsSchema,
@@ -217,6 +218,10 @@ export const apiOperations = {
   }),
   'POST /projects/:project/suggestions': owner('Set what a model says of items', {
     body: suggestionsSchema,
+    response: countSchema,
+  }),
+  'POST /projects/:project/critiques': owner('Set what a model finds wrong with the options of items', {
+    body: critiquesRequestSchema,
     response: countSchema,
   }),
   'POST /projects/:project/priorities': owner('Set the priorities of items; the highest come first', {

@@ -18,6 +18,7 @@ import { ErrorNote } from '../page/error-note.tsx';
 import { OptionsView, PromptView } from '../page/item.tsx';
 import { FormattedText } from '../page/markdown.tsx';
 import { useWords } from '../words/words.ts';
+import { CritiquesView } from './critiques.tsx';
 import { describeJudgment } from './describe.ts';
 import { type Draft, draftOf } from './drafts.ts';
 import { NewGuidelines, useGuidelines } from './guidelines.tsx';
@@ -104,7 +105,10 @@ function Labeling({ project, person }: { project: ProjectDetails; person: Person
   const act = (action: KeyAction | undefined): boolean => {
     if (action === 'guidelines') guidelines.current!.open = !guidelines.current!.open;
     else if (action === 'keys') setBinding(true);
-    else if (action === 'difference' && comparable) setCompared(!compared);
+    else if (action === 'critiques' && current?.critiques) {
+      const critiques = document.querySelector<HTMLDetailsElement>('.critiques')!;
+      critiques.open = !critiques.open;
+    } else if (action === 'difference' && comparable) setCompared(!compared);
     else if (action === 'raw') {
       localStorage.setItem(RAW, raw ? 'no' : 'yes');
       setRaw(!raw);
@@ -160,6 +164,16 @@ function Labeling({ project, person }: { project: ProjectDetails; person: Person
             chosen={chosen?.item === current.item.id ? chosen.option : undefined}
             marks={project.settings.spans ? { spans: spans ?? [], change: mark } : undefined}
           />
+          {current.critiques && (
+            <CritiquesView
+              key={`critiques ${current.item.id}`}
+              critiques={current.critiques}
+              item={current.item.id}
+              shown={current.shown}
+              person={person}
+              atOnce={project.settings.critiques === 'shown'}
+            />
+          )}
           {current.suggestion && <p class="quiet">{suggestionSentence(current.suggestion, current.shown, words)}</p>}
           {known.isOld ? (
             <NewGuidelines {...known} />
