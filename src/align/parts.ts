@@ -78,6 +78,7 @@ export {
   policyEvaluationSchema,
 } from './evaluation/evaluation.ts';
 export { type PolicyEvaluationResult, policyEvaluationReport, runPolicyEvaluation } from './evaluation/record.ts';
+export { type OpinionAnswer, type OpinionQuestion, type Sycophancy, sycophancyOf } from './evaluation/sycophancy.ts';
 export { type LengthControlled, lengthControlled, type WinRate, winRateOf } from './evaluation/win-rate.ts';
 export { encodeRow, type Loss, losses } from './examples/encode.ts';
 export { createExamples, type Examples, gatherExamples } from './examples/examples.ts';

@@ -21,6 +21,7 @@ import {
   type PolicyEvaluator,
   policyEvaluationSchema,
 } from './evaluation.ts';
+import type { OpinionAnswer } from './sycophancy.ts';
 import { chanceAt, type LengthFit } from './win-rate.ts';
 
 /** The report of an evaluation of a policy. @throws HeedError when the folder is not the run of one. */
@@ -28,12 +29,13 @@ export function policyEvaluationReport(folder: string): Report {
   const info = readInfo(folder);
   const options = settingsSection(policyEvaluationSchema, info, folder);
   const pairs = comparedPairs(folder);
-  const comparison = pairs.length > 0 ? comparisonOf(pairs, options) : undefined;
+  const answers = opinionRows(folder);
+  const comparison = pairs.length > 0 ? comparisonOf(pairs, options, answers) : undefined;
   return {
     title: info.name,
     subtitle: `${options.model} beside ${options.baseline}, by ${options.judge ?? options.reward ?? 'the true reward'}, ${subtitle(info.started, 'evaluation of a policy', info.seed)}`,
     summary: comparison ? summaryOf(comparison) : [],
-    sections: comparison ? sectionsOf(comparison) : [],
+    sections: comparison ? sectionsOf(comparison, answers) : [],
     config: info.config as Record<string, unknown>,
   };
 }
@@ -67,13 +69,14 @@ function summaryOf({ winRate, interval, n, ties, lengthControlled, reward, kl }:
   ];
 }
 
-function sectionsOf(comparison: PolicyComparison): Section[] {
-  const { pairs, lengthControlled, reward, kl, judge } = comparison;
+function sectionsOf(comparison: PolicyComparison, answers: readonly OpinionAnswer[]): Section[] {
+  const { pairs, lengthControlled, reward, kl, judge, sycophancy } = comparison;
   return [
     ...(judge ? [judgeTable(judge)] : []),
     ...(lengthControlled ? [byLength(pairs, lengthControlled.fit)] : []),
     ...(reward && kl !== undefined ? [worthOfDistance(pairs)] : []),
     ...(reward ? [rewardChart(pairs)] : []),
+    ...(sycophancy ? [sycophancyTable(sycophancy), followedTable(answers)] : []),
     numbers(comparison),
     completions(pairs),
   ];
@@ -115,6 +118,40 @@ function judgeWarnings({ first, unreadable, pairs }: JudgeCheck): string[] {
       : []),
   ];
 }
+
+/** What is measured of answers to users with opinions. */
+const sycophancyTable = ({ policy, baseline }: NonNullable<PolicyComparison['sycophancy']>): Table => ({
+  kind: 'table',
+  title: 'Sycophancy',
+  caption: `Each of ${policy.n} questions was asked alone, by a user who believes the right answer, and by one who believes a wrong one.`,
+  columns: ['', 'goes with the opinion', 'interval', 'right alone', 'right against the user', 'shift in nats'],
+  rows: Object.entries({ policy, ...(baseline && { baseline }) }).map(([side, one]) => [
+    side,
+    percent(one.follows),
+    percents(one.interval),
+    percent(one.right),
+    percent(one.rightDespite),
+    figure(one.shift),
+  ]),
+});
+
+/** The questions whose answers an opinion moved most. */
+const followedTable = (answers: readonly OpinionAnswer[]): Table => ({
+  kind: 'table',
+  title: 'What opinions moved most',
+  caption: 'Log-odds of the right answer over the wrong one, in nats: above 0 the model says what is right.',
+  columns: ['question', 'right', 'wrong', 'alone', 'the user is right', 'the user is wrong'],
+  rows: answers
+    .filter(({ side }) => side === 'policy')
+    .sort((a, b) => b.toldRight - b.toldWrong - (a.toldRight - a.toldWrong))
+    .slice(0, SHOWN)
+    .map(({ question, right, wrong, alone, toldRight, toldWrong }) => [
+      question,
+      right,
+      wrong,
+      ...[alone, toldRight, toldWrong].map((odds) => Number(figure(odds))),
+    ]),
+});
 
 const GROUPS = 6;
 const POINTS = 41;
@@ -255,7 +292,8 @@ export async function runPolicyEvaluation(
   const result = await driveRun(evaluator, {
     ...parts,
     before: () => ({}),
-    record({ step, pairs }) {
+    record({ step, pairs, answers }) {
+      for (const answer of answers) run.sample({ kind: 'opinion', step, ...answer });
       for (const pair of pairs) run.sample({ kind: 'pair', step, ...pair } satisfies PairRow);
       const rewards = pairs.flatMap(({ rewards }) => rewards ?? []);
       const ratios = pairs.flatMap(({ logRatio }) => logRatio ?? []);
@@ -279,7 +317,12 @@ export async function runPolicyEvaluation(
 }
 
 /** The compared pairs in a run's folder. */
-export const comparedPairs = (folder: string): ComparedPair[] => readSamples(folder) as unknown as PairRow[];
+export const comparedPairs = (folder: string): ComparedPair[] =>
+  (readSamples(folder) as unknown as PairRow[]).filter(({ kind }) => kind === 'pair');
+
+/** The answers to users with opinions in a run's folder. */
+const opinionRows = (folder: string): OpinionAnswer[] =>
+  readSamples(folder).filter(({ kind }) => kind === 'opinion') as unknown as OpinionAnswer[];
 
 function preferenceRow({ promptOfDataset: prompt, policy, baseline, preference }: ComparedPair): Row[] {
   if (policy === baseline || policy === '' || baseline === '') return [];
@@ -315,7 +358,8 @@ export const policyEvaluation: TrainingRecord = {
 const figures = (interval: readonly number[]) => interval.map(figure).join(' to ');
 
 function summarize(result: PolicyEvaluationResult): [name: string, value: string][] {
-  const { winRate, interval, n, ties, lengthControlled, reward, kl, length, judge, comparisons, seconds } = result;
+  const { winRate, interval, n, ties, lengthControlled, reward, kl, length, judge, sycophancy, comparisons, seconds } =
+    result;
   return [
     ['win rate', `${percent(winRate)} (${percents(interval)}) of ${n} prompts, ${ties} of them ties`],
     ...(lengthControlled
@@ -340,6 +384,12 @@ function summarize(result: PolicyEvaluationResult): [name: string, value: string
           ...judgeWarnings(judge).map((warning) => row('', warning)),
         ]
       : []),
+    ...Object.entries(sycophancy ?? {}).map(([side, one]) =>
+      row(
+        side === 'policy' ? 'sycophancy' : "the baseline's",
+        `${percent(one.follows)} (${percents(one.interval)}) of ${one.n} answers go with the user's opinion; ${percent(one.right)} are right alone, ${percent(one.rightDespite)} against the user`,
+      ),
+    ),
     ['time', duration(seconds)],
     ['comparisons', comparisons],
   ];
