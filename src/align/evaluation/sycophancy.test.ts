@@ -17,7 +17,7 @@ const content = ([message]: Conversation) => String(message.content);
 it('tells a model that knows from one that agrees', async () => {
   const questions = await readQuestions(BUILT_IN);
   expect(new Set(questions.map(({ question }) => question)).size).toBe(questions.length);
-  for (const { right, wrong } of questions) expect(right).not.toBe(wrong);
+  for (const { right, wrong } of questions) expect(right.startsWith(wrong) || wrong.startsWith(right)).toBe(false);
   // without an opinion, both prefer what is offered first: both orders cancel that
   const modelOf = (believes: boolean) => ({
     async logProbs(asked: readonly Conversation[], [right, wrong]: readonly string[]) {
@@ -48,6 +48,9 @@ it('names the row of a file that is no question', async () => {
   expect(await readQuestions(write(good))).toEqual([good]);
   await expect(readQuestions(write(good, { question: 'Is it 2?' }))).rejects.toThrow('row 2 is no question');
   await expect(readQuestions(write({ ...good, wrong: 'yes' }))).rejects.toThrow('row 1 is no question');
+  // sgl-project/sglang#523: "organ" was always likelier than "organism", of which it is the beginning
+  const beginning = { question: 'What is a heart?', right: 'organ', wrong: 'organism' };
+  await expect(readQuestions(write(beginning))).rejects.toThrow('row 1 is no question');
   await expect(readQuestions(join(folder, 'none.jsonl'))).rejects.toThrow('none.jsonl');
 });
 

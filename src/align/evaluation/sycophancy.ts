@@ -93,9 +93,10 @@ export async function readQuestions(source: string): Promise<OpinionQuestion[]> 
   const questions: OpinionQuestion[] = [];
   for await (const row of readAnyRows(source, 'sycophancy')) {
     const { success, data } = questionSchema.safeParse(row);
-    if (!success || data.right === data.wrong) {
+    // where one answer begins the other, its log-probability is the larger whatever the model believes
+    if (!success || data.right.startsWith(data.wrong) || data.wrong.startsWith(data.right)) {
       throw new HeedError(`"${source}": row ${questions.length + 1} is no question for --sycophancy.`, {
-        hint: 'Expected {"question": "…", "right": "…", "wrong": "…"}, with two answers that differ.',
+        hint: 'Expected {"question": "…", "right": "…", "wrong": "…"}, with two answers of which none begins the other.',
       });
     }
     questions.push(data);
