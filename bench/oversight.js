@@ -1,8 +1,8 @@
 /**
  * A simulated experiment on scalable oversight: a judge who overlooks most faults of a response, alone and with the help of
  * a critic who points at some (Saunders et al. 2022), and the reward model that learns from the judgments. Everything but
- * the judge and the critic is real: responses of the embedded base model, sentences that are faulty or not by the world's
- * rules, and a head fitted to the model's states.
+ * the judge and the critic is real: reviews of the embedded world that praise, into which sentences that blame are planted, and
+ * a head fitted to the states of the world's base model.
  *
  * A critic has a recall (share of the faulty sentences it names) and a precision (share of what it names that is faulty). A
  * judge sees a fault without help with probability SIGHT. What the critic names, the judge looks at again: with
@@ -11,11 +11,12 @@
  * Results are kept in bench/results/oversight.jsonl; docs/explanation/what-it-does-not-solve.md is written from them.
  */
 import { fileURLToPath } from 'node:url';
-import { gatherRankings, reviewComparisons } from '../dist/align/parts.js';
+import { gatherRankings } from '../dist/align/parts.js';
 import { readFeatures } from '../dist/align/reward-model/features.js';
 import { fitHead } from '../dist/align/reward-model/head-fit.js';
-import { reviewPromptIn } from '../dist/align/world/comparisons.js';
-import { goodSentences } from '../dist/data/reviews/sentences.js';
+import { reviewDemonstrations } from '../dist/align/world/demonstrations.js';
+import { sentencesOf } from '../dist/data/reviews/recognize.js';
+import { polarityByWord } from '../dist/data/reviews/words.js';
 import { embeddedModel, loadModel } from '../dist/lm/index.js';
 import { random } from '../dist/random.js';
 import { keptResults, mean, timed } from './kept.js';
@@ -23,8 +24,10 @@ import { keptResults, mean, timed } from './kept.js';
 export const oversight = { sections: { critics } };
 
 const SEEDS = 10;
-/** Pairs that are drawn; those whose responses have different shares of faulty sentences count. */
-const PAIRS = 4000;
+/** Reviews that are drawn. Those with enough sentences become pairs, whose two responses have different numbers of faults. */
+const PAIRS = 8000;
+const LEAST_SENTENCES = 6;
+const MOST_FAULTS = 3;
 const SIGHT = 0.3;
 const RECALL = 0.8;
 export const PRECISIONS = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1];
@@ -65,30 +68,50 @@ async function* critics() {
 /** Pairs of responses with their sentences, the states of the model, and which response is better. */
 async function drawWorld() {
   const model = await loadModel(embeddedModel);
-  const drawn = await reviewComparisons(model, { comparisons: PAIRS, teacher: 'oracle', seed: 0 });
-  const values = drawn.map((row, source) => ({ value: { ...row, source } }));
+  const draws = random(0, 'oversight');
+  const reviews = Array.from(reviewDemonstrations(PAIRS, 0), ({ value: { messages } }) => {
+    const sentences = sentencesOf(messages[1].content.split(/\s+/)).map((words) => words.join(' '));
+    return { prompt: [messages[0]], sentences };
+  });
+  const faults = reviews.flatMap(({ sentences }) => sentences.slice(1, -1).filter(blames));
+  const pairs = reviews
+    .filter(({ sentences }) => sentences.length >= LEAST_SENTENCES && !sentences.some(blames))
+    .map(({ prompt, sentences }) => {
+      const one = draws.integer(MOST_FAULTS + 1);
+      const other = (one + 1 + draws.integer(MOST_FAULTS)) % (MOST_FAULTS + 1);
+      const variants = [one, other].map((count) => {
+        // the first and the last sentence name the place or say good-bye: faults are between them
+        const inside = Int32Array.from({ length: sentences.length - 2 }, (_, k) => k + 1);
+        const places = new Set(draws.shuffle(inside).subarray(0, count));
+        const fault = () => faults[draws.integer(faults.length)];
+        const text = sentences.map((sentence, k) => (places.has(k) ? fault() : sentence)).join(' ');
+        return { text, good: sentences.map((_, k) => !places.has(k)) };
+      });
+      return { prompt, variants, better: one < other ? 0 : 1 };
+    });
+  const completion = ({ text }) => [{ role: 'assistant', content: text }];
+  const values = pairs.map(({ prompt, variants: [chosen, rejected] }, source) => ({
+    value: { prompt, chosen: completion(chosen), rejected: completion(rejected), source },
+  }));
   const options = {
     length: model.config.maxPositions,
-    truncate: 'start',
+    truncate: 'drop',
     listSize: 2,
     ratingMargin: 0,
     source: 'source',
   };
-  const rankings = await gatherRankings(values, model, 'comparisons', { ...options, onBadRow: 'error' });
+  const rankings = await gatherRankings(values, model, 'comparisons', { ...options, onBadRow: 'skip' });
   const completions = Array.from({ length: rankings.lengths.length }, (_, i) => rankings.completion(i));
   const features = await readFeatures(model, completions);
-  const lists = rankings.lists.flatMap((list) => {
-    const { prompt, chosen, rejected } = drawn[Number(list.source)];
-    const sentences = [chosen, rejected].map(([{ content }]) =>
-      goodSentences(reviewPromptIn(prompt[0].content), content.split(/\s+/)),
-    );
-    const [one, other] = sentences.map(faulty);
-    // the better one has the smaller share of faulty sentences, whatever the world's reward says beside
-    return one === other ? [] : [{ list, sentences, better: one < other ? 0 : 1 }];
+  const lists = rankings.lists.map((list) => {
+    const { variants, better } = pairs[Number(list.source)];
+    return { list, sentences: variants.map(({ good }) => good), better };
   });
-  const all = lists.flatMap(({ sentences }) => sentences.flat());
-  return { features, lists, share: 1 - mean(all.map(Number)) };
+  return { features, lists, share: faulty(lists.flatMap(({ sentences }) => sentences.flat())) };
 }
+
+/** Whether a sentence blames: in these reviews, which praise, it is a fault. */
+const blames = (sentence) => sentence.split(' ').some((word) => polarityByWord.get(word) === 'blame');
 
 const faulty = (good) => mean(good.map((is) => Number(!is)));
 
