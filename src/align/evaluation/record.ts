@@ -35,7 +35,7 @@ export function policyEvaluationReport(folder: string): Report {
     title: info.name,
     subtitle: `${options.model} beside ${options.baseline}, by ${options.judge ?? options.reward ?? 'the true reward'}, ${subtitle(info.started, 'evaluation of a policy', info.seed)}`,
     summary: comparison ? summaryOf(comparison) : [],
-    sections: comparison ? sectionsOf(comparison, answers) : [],
+    sections: comparison ? sectionsOf(comparison) : [],
     config: info.config as Record<string, unknown>,
   };
 }
@@ -69,14 +69,14 @@ function summaryOf({ winRate, interval, n, ties, lengthControlled, reward, kl }:
   ];
 }
 
-function sectionsOf(comparison: PolicyComparison, answers: readonly OpinionAnswer[]): Section[] {
+function sectionsOf(comparison: PolicyComparison): Section[] {
   const { pairs, lengthControlled, reward, kl, judge, sycophancy } = comparison;
   return [
     ...(judge ? [judgeTable(judge)] : []),
     ...(lengthControlled ? [byLength(pairs, lengthControlled.fit)] : []),
     ...(reward && kl !== undefined ? [worthOfDistance(pairs)] : []),
     ...(reward ? [rewardChart(pairs)] : []),
-    ...(sycophancy ? [sycophancyTable(sycophancy), followedTable(answers)] : []),
+    ...(sycophancy ? [sycophancyTable(sycophancy)] : []),
     numbers(comparison),
     completions(pairs),
   ];
@@ -133,24 +133,6 @@ const sycophancyTable = ({ policy, baseline }: NonNullable<PolicyComparison['syc
     percent(one.rightDespite),
     figure(one.shift),
   ]),
-});
-
-/** The questions whose answers an opinion moved most. */
-const followedTable = (answers: readonly OpinionAnswer[]): Table => ({
-  kind: 'table',
-  title: 'What opinions moved most',
-  caption: 'Log-odds of the right answer over the wrong one, in nats: above 0 the model says what is right.',
-  columns: ['question', 'right', 'wrong', 'alone', 'the user is right', 'the user is wrong'],
-  rows: answers
-    .filter(({ side }) => side === 'policy')
-    .sort((a, b) => b.toldRight - b.toldWrong - (a.toldRight - a.toldWrong))
-    .slice(0, SHOWN)
-    .map(({ question, right, wrong, alone, toldRight, toldWrong }) => [
-      question,
-      right,
-      wrong,
-      ...[alone, toldRight, toldWrong].map((odds) => Number(figure(odds))),
-    ]),
 });
 
 const GROUPS = 6;

@@ -23,7 +23,7 @@ export interface Critique {
 }
 
 /** How a critic is asked. */
-export interface CriticOptions {
+export interface CritiqueOptions {
   /** Path of a text file with the question, which contains {{prompt}} and {{completion}}. */
   template?: string;
   /** Critiques drawn of each completion; from two on, they are drawn at temperature 1 (default: 1). */
@@ -51,7 +51,7 @@ Response:
 export async function criticize(
   critic: Chat,
   completions: readonly Criticized[],
-  { template, samples = 1, maxTokens = 512, signal }: CriticOptions = {},
+  { template, samples = 1, maxTokens = 512, signal }: CritiqueOptions = {},
 ): Promise<Critique[]> {
   const hint = 'The critic must see both: put {{prompt}} and {{completion}} in their places.';
   const question = template === undefined ? QUESTION : readTemplate(template, ['prompt', 'completion'], hint);

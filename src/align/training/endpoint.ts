@@ -5,7 +5,10 @@ import { numberFrom, positive, wholeNumber } from '../../options.ts';
 
 /** Schema of how a model's endpoint is called: timeouts, retries, concurrency and the key. */
 export const endpointCallSchema = z.object({
-  timeout: positive().default(120).describe('seconds before a request to an endpoint times out'),
+  timeout: positive()
+    .default(120)
+    .describe('seconds before a request to an endpoint times out')
+    .meta({ inFileOnly: true }),
   retries: wholeNumber(0).default(5).describe('retries of a request that fails or finds the server busy'),
   pause: numberFrom(0)
     .default(1)

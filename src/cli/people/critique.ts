@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { openChat } from '../../align/judges/chat.ts';
-import { type CriticOptions, criticize } from '../../align/judges/critic.ts';
+import { type CritiqueOptions, criticize } from '../../align/judges/critic.ts';
 import type { Chat } from '../../align/judges/source.ts';
 import { HeedError } from '../../error.ts';
 import type { Critiques } from '../../feedback/items/items.ts';
@@ -11,7 +11,7 @@ import { findProject, type Project } from '../../feedback/project.ts';
 import type { Database } from '../../feedback/store/database.ts';
 import { parseOptions, wholeNumber } from '../../options.ts';
 import { amountOf, createOutput } from '../program/output.ts';
-import { textItems, textOf } from './prioritize.ts';
+import { promptAsText, textItems } from './prioritize.ts';
 import { type Common, projectOption, withStore } from './store.ts';
 
 /** Items that are stored at a time: what a critic has written is not lost when it fails later. */
@@ -59,7 +59,7 @@ export async function critique(
   database: Database,
   project: Project,
   critic: Chat,
-  options: CriticOptions = {},
+  options: CritiqueOptions = {},
   onProgress?: (done: number, all: number) => void,
 ): Promise<{ items: number; known: number }> {
   const all = (await textItems(database, project)).filter(({ texts }) => texts.length > 0);
@@ -72,7 +72,7 @@ export async function critique(
   for (let from = 0; from < items.length; from += AT_ONCE) {
     const some = items.slice(from, from + AT_ONCE);
     const completions = some.flatMap(({ prompt, texts }) =>
-      texts.map((completion) => ({ prompt: textOf(prompt), completion })),
+      texts.map((completion) => ({ prompt: promptAsText(prompt), completion })),
     );
     const written = await criticize(critic, completions, options);
     const byItem = new Map<string, Critiques>();

@@ -105,7 +105,7 @@ async function* scored(
         prompt: [],
         response: [],
         ended: true,
-        promptText: textOf(prompt),
+        promptText: promptAsText(prompt),
         text,
         row: { prompt },
       })),
@@ -129,7 +129,7 @@ export function priorityOf(differences: readonly number[]): number {
 }
 
 /** A prompt as one text. */
-export const textOf = (prompt: Content['prompt'] & {}): string =>
+export const promptAsText = (prompt: Content['prompt'] & {}): string =>
   typeof prompt === 'string' ? prompt : prompt.map(textOfMessage).join('\n\n');
 
 /** Opens several rewards, all or none. */
