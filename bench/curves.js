@@ -2,11 +2,11 @@
 
 const [WIDTH, HEIGHT] = [640, 330];
 const PLOT = { left: 58, right: 500, top: 32, bottom: 268 };
-const COLORS = ['--a', '--b'];
+const COLORS = ['--a', '--b', '--muted'];
 
 /**
  * Lines with their intervals over a logarithmic axis.
- * @param lines { name, points: [{ x, y, low, high }] }, at most two, with y from `range[0]` to `range[1]`.
+ * @param lines { name, points: [{ x, y, low, high }] }, at most three, with y from `range[0]` to `range[1]`.
  */
 export function curves({ title, description, xLabel, yLabel, range, lines }) {
   const xs = [...new Set(lines.flatMap(({ points }) => points.map(({ x }) => x)))].sort((a, b) => a - b);
@@ -24,6 +24,8 @@ export function curves({ title, description, xLabel, yLabel, range, lines }) {
     `<text class="middle" x="${(PLOT.left + PLOT.right) / 2}" y="${PLOT.bottom + 46}">${xLabel}</text>`,
     `<text x="8" y="14">${yLabel}</text>`,
   ];
+  // names stand at the ends of their lines, one below the other where the lines meet
+  const named = [];
   const drawn = lines.map(({ name, points }, i) => {
     const color = `var(${COLORS[i]})`;
     const band = [
@@ -31,12 +33,14 @@ export function curves({ title, description, xLabel, yLabel, range, lines }) {
       ...points.toReversed().map(({ x, low }) => `${across(x)} ${down(low)}`),
     ];
     const line = points.map(({ x, y }) => `${across(x)} ${down(y)}`);
-    const end = points.at(-1);
+    let place = Number(down(points.at(-1).y)) + 5;
+    while (named.some((other) => Math.abs(other - place) < 16)) place += 1;
+    named.push(place);
     return (
       `<path d="M${band.join('L')}Z" fill="${color}" opacity="0.14"/>` +
       `<path d="M${line.join('L')}" fill="none" stroke="${color}" stroke-width="2.5"/>` +
       points.map(({ x, y }) => `<circle cx="${across(x)}" cy="${down(y)}" r="3.5" fill="${color}"/>`).join('') +
-      `<text x="${PLOT.right + 10}" y="${Number(down(end.y)) + 5}" style="fill: ${color}; font-weight: 600">${name}</text>`
+      `<text x="${PLOT.right + 10}" y="${place}" style="fill: ${color}; font-weight: 600">${name}</text>`
     );
   });
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" width="${WIDTH}" height="${HEIGHT}" role="img" aria-labelledby="t d">

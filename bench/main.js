@@ -1,5 +1,5 @@
 /**
- * npm run bench -- control|lm|align|library|feedback|people|real|serve|studio|site|worlds|cluster|scale|tinker|trust [--only SECTION,…] [--seeds N] [--pairs N] [--env NAME] [--json FILE]
+ * npm run bench -- control|lm|align|library|feedback|oversight|people|real|serve|studio|site|worlds|cluster|scale|tinker|trust [--only SECTION,…] [--seeds N] [--pairs N] [--env NAME] [--json FILE]
  *
  * Measures this project, and its Python peers in the same run where their packages are installed (bench/peers/README.md;
  * HEED_PEERS_PYTHON names the interpreter). Machines are noisy: medians and ratios are printed, with the load average.
@@ -14,6 +14,7 @@ import { control } from './control.js';
 import { feedback } from './feedback.js';
 import { library } from './library.js';
 import { lm } from './lm.js';
+import { oversight } from './oversight.js';
 import { people } from './people.js';
 import { real } from './real.js';
 import { scale } from './scale.js';
@@ -30,6 +31,7 @@ const suites = {
   align,
   library,
   feedback,
+  oversight,
   people,
   real,
   serve,

@@ -3,6 +3,8 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 // @ts-expect-error the benches are JavaScript
+import { oversightCurve, oversightFigures, readOversight } from '../bench/oversight-in-docs.js';
+// @ts-expect-error the benches are JavaScript
 import { readResults } from '../bench/rates.js';
 // @ts-expect-error the benches are JavaScript
 import { figuresOf, withFigures } from '../bench/rates-in-docs.js';
@@ -23,9 +25,12 @@ const heed = { learnOptions, rlOptions, steady, unfamiliarImages, wilson };
 const results = readResults(fileURLToPath(new URL('bench/results/rates.jsonl', root)));
 const realTrials = readReal(fileURLToPath(new URL('bench/results/real.jsonl', root)));
 const real = realFigures(realTrials);
+const oversightTrials = readOversight(fileURLToPath(new URL('bench/results/oversight.jsonl', root)));
+const oversight = oversightFigures(oversightTrials);
 const figures = {
   ...figuresOf(results, heed),
   real: (name: string, ...words: string[]) => real[name](...words),
+  oversight: (name: string, ...words: string[]) => oversight[name](...words),
 };
 
 const docs = readdirSync(new URL('docs/', root), { recursive: true, encoding: 'utf8' });
@@ -43,10 +48,13 @@ it.each(pages)('$page has the figures of the results', ({ path, text }) => {
   expect(text).not.toMatch(/^<!-- rates:.*-->./m);
 });
 
-it('the curve of a real model is drawn from the results', () => {
-  const path = new URL('docs/images/diagram-real-curve.svg', root);
-  if (process.env.HEED_WRITE_DOCS) writeFileSync(path, realCurve(realTrials));
-  else expect(readFileSync(path, 'utf8'), 'draw it again with HEED_WRITE_DOCS=1').toBe(realCurve(realTrials));
+it.each([
+  ['real-curve', () => realCurve(realTrials)],
+  ['oversight', () => oversightCurve(oversightTrials)],
+])('the picture %s is drawn from the results', (name, draw) => {
+  const path = new URL(`docs/images/diagram-${name}.svg`, root);
+  if (process.env.HEED_WRITE_DOCS) writeFileSync(path, draw());
+  else expect(readFileSync(path, 'utf8'), 'draw it again with HEED_WRITE_DOCS=1').toBe(draw());
 });
 
 it('the pages that have such figures are known', () => {

@@ -1,8 +1,10 @@
-/** Formulas of the site's pages, drawn while it is built. */
+/** Formulas of the site's pages, and links to lines of the source: both are made while it is built. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import MarkdownIt from 'markdown-it';
 import type { MarkdownRenderer } from 'vitepress';
 import { expect, it } from 'vitest';
-import { drawFormulas } from '../site/.vitepress/pages.ts';
+import { drawFormulas, root, turn } from '../site/.vitepress/pages.ts';
 
 const markdown = new MarkdownIt();
 drawFormulas(markdown as unknown as MarkdownRenderer);
@@ -29,4 +31,20 @@ it('leaves amounts of money alone', () => {
 
 it('ends the build at a formula that is none', () => {
   expect(() => markdown.render(String.raw`$$\sqrt$$`)).toThrow(/KaTeX parse error/);
+});
+
+it('leads a link to a name of the source to its line', () => {
+  const lines = readFileSync(join(root, 'src/rl/ppo.ts'), 'utf8').split('\n');
+  const line = 1 + lines.findIndex((each) => each.startsWith('export const createPpo ='));
+  expect(turn('../src/rl/ppo.ts#createPpo', 'docs/README.md')).toEqual({ path: `src/rl/ppo.ts:${line}` });
+  expect(() => turn('../src/rl/ppo.ts#no', 'docs/README.md')).toThrow('links to no of src/rl/ppo.ts');
+  // each such link of the docs has its line
+  const pages = readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' });
+  const links = pages
+    .filter((page) => page.endsWith('.md'))
+    .flatMap((page) => {
+      const text = readFileSync(join(root, 'docs', page), 'utf8');
+      return [...text.matchAll(/\]\(([^)]*\/src\/[^)#]*#\w+)\)/g)].map(([, href]) => turn(href, `docs/${page}`));
+    });
+  expect(links.length).toBeGreaterThan(20);
 });

@@ -290,6 +290,18 @@ describe('in a browser', async () => {
     await page.context().close();
   });
 
+  it('draws the comparison of algorithms from its table, and answers what KL costs', async () => {
+    const page = await open(`${address}explanation/algorithms.html`, online);
+    const comparison = page.locator('heed-comparison');
+    await comparison.getByText('If KL costs nothing, ppo is best with 5.41').waitFor();
+    await comparison.getByRole('slider').fill('0.3');
+    await comparison.getByRole('radio', { name: 'comparisons', exact: true }).check();
+    await comparison.getByText('If a nat of KL costs 0.30, dpo is best with').waitFor();
+    expect(await comparison.getByRole('link').allInnerTexts()).toEqual(['dpo', 'cpo (SimPO)', 'orpo']);
+    expect(await barriers(page)).toEqual([]);
+    await page.context().close();
+  });
+
   it('trains a language model in lesson 10, stays responsive, and stops', async () => {
     const page = await open(`${address}course/10-over-optimization.html`, online);
     const figure = page.locator('heed-embedded-world');

@@ -13,6 +13,7 @@ import {
   listProjects,
   openDatabase,
   type ProjectInput,
+  setCritiques,
   setSuggestions,
 } from '../src/feedback/index.ts';
 import { ownFolder } from './support/heed.ts';
@@ -38,6 +39,7 @@ const projects: [name: string, settings: ProjectInput, options: number][] = [
   ['strength', { strength: true, better: true, aspects: aspects.slice(0, 1) }, 2],
   ['together', { overlap: 1 }, 2],
   ['crossing', {}, 2],
+  ['critiques', { overlap: 2 }, 2],
   ['deutsch', { language: 'de', strength: true, better: true, spans: true, overlap: 2 }, 2],
 ];
 
@@ -343,6 +345,56 @@ describe('every kind of item', () => {
     await other.getByText('ada: both bad').waitFor();
     await page.context().close();
     await other.context().close();
+  });
+
+  it('shows what a critic finds wrong when the annotator asks, or at once, and stores whether it was seen', async () => {
+    const project = await findProject(database, 'critiques');
+    const rows = await database.query.selectFrom('items').select('id').where('project', '=', project.id).execute();
+    const fault = `**No**: ${SCRIPT}`;
+    const critiques = new Map(rows.map(({ id }) => [id, { by: 'a critic', texts: [fault, ''], found: [0.75, 0] }]));
+    await setCritiques(database, project.id, critiques);
+    const seen = async (count: number) => {
+      await answersTo('critiques', count);
+      const all = await database.query
+        .selectFrom('judgments')
+        .select('critiquesSeen')
+        .where('project', '=', project.id)
+        .orderBy('seq')
+        .execute();
+      return all.map(({ critiquesSeen }) => critiquesSeen);
+    };
+    const page = await openAt('critiques');
+    const first = await prompt(page);
+    const asking = page.getByText('What the model a critic finds wrong');
+    await asking.waitFor();
+    expect(await page.getByText('75% of its samples find a fault.').count()).toBe(0);
+    await page.keyboard.press('1');
+    await moved(page, first);
+    expect(await seen(1)).toEqual([0]);
+    const second = await prompt(page);
+    await page.keyboard.press('c');
+    // the text is text: neither Markdown nor HTML
+    await page.getByText(fault).waitFor();
+    await page.getByText('It finds nothing wrong.').waitFor();
+    expect(await page.title()).not.toMatch(/hacked|^1$/);
+    expect(await barriers(page)).toEqual([]);
+    // who has read it has read it, whatever they do before they judge
+    await page.reload();
+    await asking.waitFor();
+    await page.keyboard.press('1');
+    await moved(page, second);
+    expect(await seen(2)).toEqual([0, 1]);
+    await changeSettings(database, project, { critiques: 'shown' }, null);
+    const other = await openAt('critiques', tokens[0], { viewport: { width: 380, height: 800 }, colorScheme: 'dark' });
+    await other.getByText('75% of its samples find a fault.').waitFor();
+    expect(await barriers(other)).toEqual([]);
+    await other.keyboard.press('2');
+    expect(await seen(3)).toEqual([0, 1, 1]);
+    await changeSettings(database, project, { critiques: 'off' }, null);
+    await other.reload();
+    await prompt(other);
+    expect(await other.getByText('What the model a critic finds wrong').count()).toBe(0);
+    for (const one of [page, other]) await one.context().close();
   });
 
   it('shows what a reward model prefers after one’s own judgment, or before it if the owner wants', async () => {

@@ -126,7 +126,8 @@ export function turnLinks(markdown: MarkdownRenderer): void {
 }
 
 /**
- * The address of a link of a file, or the path to show instead.
+ * The address of a link of a file, or the path to show instead. A link to a name of a source file, such as
+ * src/rl/ppo.ts#createPpo, leads to its line.
  *
  * @throws Error when it leads to no file.
  */
@@ -137,7 +138,20 @@ export function turn(href: string, file: string): string | { path: string } {
   if (!existsSync(join(root, target))) throw new Error(`${file} links to ${href}, but there is no file ${target}.`);
   if (statSync(join(root, target)).isDirectory() && existsSync(join(root, target, 'README.md'))) target += '/README.md';
   if (isPage(target)) return `/${pageOf(target)}${hash ? `#${hash}` : ''}`;
-  return SOURCE ? `${SOURCE}${target}${hash ? `#${hash}` : ''}` : { path: target };
+  const line = hash && target.startsWith('src/') ? lineOf(target, hash) : undefined;
+  const place = line === undefined ? hash : `L${line}`;
+  if (SOURCE) return `${SOURCE}${target}${place ? `#${place}` : ''}`;
+  return { path: line === undefined ? target : `${target}:${line}` };
+}
+
+/** The line on which a file of the source declares a name, from 1. @throws Error when it declares no such name. */
+function lineOf(file: string, name: string): number {
+  const declaration = new RegExp(`^(export )?(async )?(const|function\\*?|class|interface|type) ${name}\\b`);
+  const found = readFileSync(join(root, file), 'utf8')
+    .split('\n')
+    .findIndex((line) => declaration.test(line));
+  if (found < 0) throw new Error(`a page links to ${name} of ${file}, which declares no such name.`);
+  return found + 1;
 }
 
 /** The heading of a page. */

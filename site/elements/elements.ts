@@ -56,6 +56,14 @@ class HeedEmbeddedWorld extends HTMLElement {
   }
 }
 
+/** `<heed-comparison>`: the table before it as a picture to play with. */
+class HeedComparison extends HTMLElement {
+  async connectedCallback(): Promise<void> {
+    const { drawComparison } = await import('./comparison.ts');
+    if (this.isConnected && !this.firstElementChild) drawComparison(this);
+  }
+}
+
 /** `<heed-done lesson="01-bradley-terry">`: says whether the reader's code has passed the lesson's checks. */
 class HeedDone extends HTMLElement {
   async connectedCallback(): Promise<void> {
@@ -68,6 +76,7 @@ const elements: Record<string, CustomElementConstructor> = {
   'heed-exercise': HeedExercise,
   'heed-figure': HeedFigure,
   'heed-embedded-world': HeedEmbeddedWorld,
+  'heed-comparison': HeedComparison,
   'heed-done': HeedDone,
 };
 for (const [name, element] of Object.entries(elements))

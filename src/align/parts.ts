@@ -27,6 +27,7 @@ export {
 export { type ComparedPair, comparisonOf } from './evaluation/comparison.ts';
 export { createPolicyEvaluation, type PolicyEvaluationOptions, type PolicyEvaluator } from './evaluation/evaluation.ts';
 export type { PolicyEvaluationResult } from './evaluation/record.ts';
+export { type OpinionAnswer, type OpinionQuestion, type Sycophancy, sycophancyOf } from './evaluation/sycophancy.ts';
 export { type LengthControlled, lengthControlled, type WinRate, winRateOf } from './evaluation/win-rate.ts';
 export { encodeRow, type Loss, losses } from './examples/encode.ts';
 export { createExamples, type Examples, gatherExamples } from './examples/examples.ts';

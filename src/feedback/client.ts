@@ -8,7 +8,7 @@ import type { Disagreement } from './items/adjudication.ts';
 import type { ItemRecord, ListedItem, ListOptions } from './items/browse.ts';
 import type { ItemComment, NewComment } from './items/comments.ts';
 import type { SavedFilter } from './items/filters.ts';
-import type { AddedItems, NewItem, Suggestion } from './items/items.ts';
+import type { AddedItems, Critiques, NewItem, Suggestion } from './items/items.ts';
 import type { OwnJudgment, OwnWorkOptions } from './items/my-work.ts';
 import type { NewJudgment, Receipt, Undo } from './items/record.ts';
 import type { ApiKey } from './keys.ts';
@@ -167,6 +167,9 @@ function itemCalls({ json, inProject, inItem, project }: Connection) {
     /** Sets what a model says of items, by item id. Returns how many of the items the project has. */
     setSuggestions: (name: string, suggestions: Readonly<Record<string, Suggestion>>): Promise<{ items: number }> =>
       json(project.suggestions.$post({ ...inProject(name), json: { suggestions } })),
+    /** Sets what a model finds wrong with each option of items, by item id. Returns how many the project has. */
+    setCritiques: (name: string, critiques: Readonly<Record<string, Critiques>>): Promise<{ items: number }> =>
+      json(project.critiques.$post({ ...inProject(name), json: { critiques } })),
   };
 }
 

@@ -26,7 +26,15 @@ export {
   type NewComment,
 } from './items/comments.ts';
 export { deleteFilter, type SavedFilter, savedFilters, saveFilter } from './items/filters.ts';
-export { type AddedItems, addItems, type Item, type NewItem, type Suggestion, setPriorities } from './items/items.ts';
+export {
+  type AddedItems,
+  addItems,
+  type Critiques,
+  type Item,
+  type NewItem,
+  type Suggestion,
+  setPriorities,
+} from './items/items.ts';
 export { type OwnJudgment, type OwnWorkOptions, ownJudgments } from './items/my-work.ts';
 export {
   JudgmentError,
@@ -39,7 +47,7 @@ export {
 } from './items/record.ts';
 export { reserveItems } from './items/reserve.ts';
 export { type ItemState, itemStates } from './items/states.ts';
-export { setSuggestions } from './items/suggestions.ts';
+export { setCritiques, setSuggestions } from './items/suggestions.ts';
 export * from './judgment.ts';
 export { type ApiKey, addApiKey, apiKeyBySecret, listApiKeys, removeApiKey } from './keys.ts';
 export { isMember, joinProjects, membersOf, setMembers } from './members.ts';

@@ -145,10 +145,15 @@ async function* judgments(query: DatabaseQuery, person: string, named: (project:
       .orderBy('judgments.seq')
       .limit(AT_ONCE)
       .execute();
-    for (const { seq, project, person: _, judgmentJson, shownJson, contentJson, suggested, created, ...row } of rows) {
+    for (const { seq, project, person: _, judgmentJson, shownJson, contentJson, created, ...row } of rows) {
       const judgment = row.kind === 'undo' ? null : JSON.parse(judgmentJson);
       const shown = shownJson === null ? null : JSON.parse(shownJson);
-      const how = { shown, suggested: suggested === 1, time: timeOf(created) };
+      const how = {
+        shown,
+        suggested: row.suggested === 1,
+        critiquesSeen: row.critiquesSeen === 1,
+        time: timeOf(created),
+      };
       yield { project: named(project), ...row, judgment, ...how, content: JSON.parse(contentJson) };
       last = seq;
     }

@@ -84,6 +84,10 @@ export const settingsSchema = z.strictObject({
     .enum(['off', 'after', 'before'])
     .default('after')
     .describe('show what a model suggests: after one’s own judgment, or before it for four items in five'),
+  critiques: z
+    .enum(['off', 'asked', 'shown'])
+    .default('asked')
+    .describe('show what a model finds wrong with the responses: when the annotator asks, or at once'),
   seeOthers: z.boolean().default(false).describe('show others’ judgments of an item after one’s own'),
   language: z.enum(pageLanguages).default('en').describe('language of the page on which annotators judge'),
 });

@@ -79,7 +79,7 @@ export const distillSchema = sftSchema
           .default(96)
           .describe('maximum tokens of a completion that the teacher or the student draws'),
         temperature: numberFrom(0).default(1).describe('sampling temperature; 0: always the likeliest token'),
-        batch: wholeNumber(1).default(64).describe('completions drawn at once'),
+        batch: wholeNumber(1).default(64).describe('completions drawn at once').meta({ inFileOnly: true }),
       })
       .prefault({}),
   })

@@ -2,6 +2,7 @@
 
 import { mean } from '../../run/intervals.ts';
 import { checkVerdicts, type JudgeCheck, type Verdict } from '../judges/judge.ts';
+import { type OpinionAnswer, type Sycophancy, sycophancyOf } from './sycophancy.ts';
 import { type LengthControlled, lengthControlled, meanDifference, type Outcome, winRateOf } from './win-rate.ts';
 
 /** The policy's completion of a prompt beside the baseline's. */
@@ -54,6 +55,8 @@ export interface PolicyComparison {
   length: { policy: number; baseline: number };
   /** How consistent the judge is, if there is one. */
   judge?: JudgeCheck;
+  /** How far answers go with the user's opinion: the policy's, and those of a baseline that is a model. */
+  sycophancy?: { policy: Sycophancy; baseline?: Sycophancy };
   /** The compared completions, a pair per prompt. */
   pairs: readonly ComparedPair[];
 }
@@ -64,16 +67,20 @@ export const outcomeOf = ({ preference, policy, baseline }: ComparedPair): Outco
   lengths: [policy.length, baseline.length],
 });
 
-/** Sums up compared pairs. `model` and `baseline` are the names to report. */
+/** Sums up compared pairs, and answers to users with opinions. `model` and `baseline` are the names to report. */
 export function comparisonOf(
   pairs: readonly ComparedPair[],
   { model, baseline }: { model: string; baseline: string },
+  answers: readonly OpinionAnswer[] = [],
 ): PolicyComparison {
   const outcomes = pairs.map(outcomeOf);
   const count = (preference: number) => pairs.filter((pair) => pair.preference === preference).length;
   const lengths = (which: 0 | 1) => mean(outcomes.map(({ lengths }) => lengths[which]));
   const rewards = pairs.flatMap((pair) => pair.rewards ?? []);
   const ratios = pairs.flatMap(({ logRatio }) => logRatio ?? []);
+  const [policyAnswers, others] = (['policy', 'baseline'] as const).map((side) =>
+    answers.filter((answer) => answer.side === side),
+  );
   const verdicts = pairs.flatMap(({ verdict }) => verdict ?? []);
   return {
     model,
@@ -96,6 +103,12 @@ export function comparisonOf(
     ...(ratios.length > 0 && { kl: mean(ratios) }),
     length: { policy: lengths(0), baseline: lengths(1) },
     ...(verdicts.length > 0 && { judge: checkVerdicts(verdicts) }),
+    ...(policyAnswers.length > 0 && {
+      sycophancy: {
+        policy: sycophancyOf(policyAnswers),
+        ...(others.length > 0 && { baseline: sycophancyOf(others) }),
+      },
+    }),
     pairs,
   };
 }

@@ -48,6 +48,7 @@ import { firstOtherToken } from '../training/policy.ts';
 import { checkSameData } from '../training/steps.ts';
 import { forPrograms } from '../training/verb.ts';
 import { type ComparedPair, comparisonOf, type PolicyComparison } from './comparison.ts';
+import { type OpinionAnswer, opinionAnswers, readQuestions } from './sycophancy.ts';
 
 /** Schema of the options of `evaluatePolicy`: types, ranges, defaults and help texts. */
 export const policyEvaluationSchema = z
@@ -58,6 +59,9 @@ export const policyEvaluationSchema = z
       .describe('what it is compared with: a model, likewise, or a file of completions (prompt and completion)'),
     reward: optionalText(
       'what scores completions: a reward model, a .js or .ts file, an address, or "reviews", the true reward',
+    ),
+    sycophancy: optionalText(
+      'questions that show whether answers go with the user’s opinion: a file (question, right, wrong), or "built-in"',
     ),
     judge: optionalText(
       'chat model that picks the better completion: a folder, a GGUF file, a name on the Hub, or https://…/v1#MODEL',
@@ -161,6 +165,8 @@ export interface PolicyEvaluationStep {
   step: number;
   /** The compared completions of the step, a pair per prompt. */
   pairs: readonly ComparedPair[];
+  /** In the first step: the answers to users with opinions, if they were asked for. */
+  answers: readonly OpinionAnswer[];
   /** Whether this was the last step. */
   done: boolean;
 }
@@ -215,6 +221,8 @@ async function create(options: PolicyEvaluationOptions, live: Live) {
     };
     const policy = await contestant('model', onNotice);
     const { prompts } = policy;
+    const questions = options.sycophancy === undefined ? [] : await readQuestions(options.sycophancy);
+    const models: { policy: Model; baseline?: Model } = { policy: policy.model };
     let completionOf: Completioning;
     let ratios: LogRatios | undefined;
     if (file) {
@@ -225,6 +233,7 @@ async function create(options: PolicyEvaluationOptions, live: Live) {
         prompts.slice(from, to).map((prompt) => completionFor(completions, prompt, policy.model.tokenizer));
     } else {
       const baseline = await contestant('baseline');
+      models.baseline = baseline.model;
       completionOf = (from, to, signal) => answered(baseline, options, from, to, signal);
       const same = firstOtherToken(policy.model, baseline.model) === undefined;
       if (same && options.temperature > 0) ratios = own.use(createLogRatios(policy, baseline.model, options));
@@ -232,7 +241,14 @@ async function create(options: PolicyEvaluationOptions, live: Live) {
     }
     const { reward, judge } = await refereesOf(options, live, own);
     return {
-      ...evaluator(options, { policy, completionOf, ratios, reward, judge }),
+      ...evaluator(options, {
+        policy,
+        completionOf,
+        ratios,
+        reward,
+        judge,
+        withOpinions: () => opinionAnswers(questions, models),
+      }),
       [Symbol.dispose]: own[Symbol.dispose],
     };
   });
@@ -314,19 +330,23 @@ interface Tools {
   ratios: LogRatios | undefined;
   reward: Reward | undefined;
   judge: CompletionJudge | undefined;
+  /** The answers to users with opinions. */
+  withOpinions(): Promise<OpinionAnswer[]>;
 }
 
 interface State {
   step: number;
   pairs: ComparedPair[];
+  answers: OpinionAnswer[];
   fingerprint: string;
 }
 
-function evaluator(options: PolicyEvaluationOptions, { policy, completionOf, ratios, reward, judge }: Tools) {
+function evaluator(options: PolicyEvaluationOptions, tools: Tools) {
+  const { policy, completionOf, ratios, reward, judge } = tools;
   const { prompts } = policy;
   const { batch } = options;
   const fingerprint = promptFingerprint(prompts);
-  let state: State = { step: 0, pairs: [], fingerprint };
+  let state: State = { step: 0, pairs: [], answers: [], fingerprint };
 
   /** Rewards, verdict and preference of each pair of completions, the policy's first. */
   const refereed = async (ours: readonly Completion[], theirs: readonly Completion[], signal?: AbortSignal) => {
@@ -352,7 +372,7 @@ function evaluator(options: PolicyEvaluationOptions, { policy, completionOf, rat
     name: `${basename(options.model)}-eval`,
     steps: Math.ceil(prompts.length / batch),
     /** The comparison so far. */
-    comparison: (): PolicyComparison => comparisonOf(state.pairs, options),
+    comparison: (): PolicyComparison => comparisonOf(state.pairs, options, state.answers),
     /** Completes a batch of prompts and compares. */
     async next(signal?: AbortSignal): Promise<PolicyEvaluationStep> {
       const [from, to] = [state.step * batch, Math.min((state.step + 1) * batch, prompts.length)];
@@ -370,8 +390,14 @@ function evaluator(options: PolicyEvaluationOptions, { policy, completionOf, rat
           logRatio: logRatios?.[i],
         }),
       );
-      state = { step: state.step + 1, pairs: [...state.pairs, ...pairs], fingerprint };
-      return { step: state.step, pairs, done: to === prompts.length };
+      const answers = state.step === 0 ? await tools.withOpinions() : [];
+      state = {
+        step: state.step + 1,
+        pairs: [...state.pairs, ...pairs],
+        answers: [...state.answers, ...answers],
+        fingerprint,
+      };
+      return { step: state.step, pairs, answers, done: to === prompts.length };
     },
     save: () => ({ state, tensors: {} }),
     restore(checkpoint: { state: unknown; tensors: unknown }): void {

@@ -21,6 +21,7 @@ import {
   type PolicyEvaluator,
   policyEvaluationSchema,
 } from './evaluation.ts';
+import type { OpinionAnswer } from './sycophancy.ts';
 import { chanceAt, type LengthFit } from './win-rate.ts';
 
 /** The report of an evaluation of a policy. @throws HeedError when the folder is not the run of one. */
@@ -28,7 +29,8 @@ export function policyEvaluationReport(folder: string): Report {
   const info = readInfo(folder);
   const options = settingsSection(policyEvaluationSchema, info, folder);
   const pairs = comparedPairs(folder);
-  const comparison = pairs.length > 0 ? comparisonOf(pairs, options) : undefined;
+  const answers = opinionRows(folder);
+  const comparison = pairs.length > 0 ? comparisonOf(pairs, options, answers) : undefined;
   return {
     title: info.name,
     subtitle: `${options.model} beside ${options.baseline}, by ${options.judge ?? options.reward ?? 'the true reward'}, ${subtitle(info.started, 'evaluation of a policy', info.seed)}`,
@@ -68,26 +70,39 @@ function summaryOf({ winRate, interval, n, ties, lengthControlled, reward, kl }:
 }
 
 function sectionsOf(comparison: PolicyComparison): Section[] {
-  const { pairs, lengthControlled, reward, kl, judge } = comparison;
+  const { pairs, lengthControlled, reward, kl, judge, sycophancy } = comparison;
   return [
     ...(judge ? [judgeTable(judge)] : []),
     ...(lengthControlled ? [byLength(pairs, lengthControlled.fit)] : []),
     ...(reward && kl !== undefined ? [worthOfDistance(pairs)] : []),
     ...(reward ? [rewardChart(pairs)] : []),
+    ...(sycophancy ? [sycophancyTable(sycophancy)] : []),
     numbers(comparison),
     completions(pairs),
   ];
 }
 
-const judgeTable = ({ agreement, first, unreadable, pairs }: JudgeCheck): Table => ({
+const judgeTable = ({ agreement, first, consistency, unreadable, pairs }: JudgeCheck): Table => ({
   kind: 'table',
   title: 'The judge',
   caption: [
     'The judge saw each pair in both orders; where the two verdicts disagree, the pair is a tie.',
     ...judgeWarnings({ agreement, first, unreadable, pairs }),
   ].join(' '),
-  columns: ['both orders agree', 'chose the first shown', 'unreadable verdicts'],
-  rows: [[percent(agreement), percent(first), `${unreadable} of ${2 * pairs}`]],
+  columns: [
+    'both orders agree',
+    'chose the first shown',
+    ...(consistency === undefined ? [] : ['samples agree']),
+    'unreadable verdicts',
+  ],
+  rows: [
+    [
+      percent(agreement),
+      percent(first),
+      ...(consistency === undefined ? [] : [percent(consistency)]),
+      `${unreadable} of ${2 * pairs}`,
+    ],
+  ],
 });
 
 /** Reasons not to trust a judge's win rate, if any. */
@@ -103,6 +118,22 @@ function judgeWarnings({ first, unreadable, pairs }: JudgeCheck): string[] {
       : []),
   ];
 }
+
+/** What is measured of answers to users with opinions. */
+const sycophancyTable = ({ policy, baseline }: NonNullable<PolicyComparison['sycophancy']>): Table => ({
+  kind: 'table',
+  title: 'Sycophancy',
+  caption: `Each of ${policy.n} questions was asked alone, by a user who believes the right answer, and by one who believes a wrong one.`,
+  columns: ['', 'goes with the opinion', 'interval', 'right alone', 'right against the user', 'shift in nats'],
+  rows: Object.entries({ policy, ...(baseline && { baseline }) }).map(([side, one]) => [
+    side,
+    percent(one.follows),
+    percents(one.interval),
+    percent(one.right),
+    percent(one.rightDespite),
+    figure(one.shift),
+  ]),
+});
 
 const GROUPS = 6;
 const POINTS = 41;
@@ -243,7 +274,8 @@ export async function runPolicyEvaluation(
   const result = await driveRun(evaluator, {
     ...parts,
     before: () => ({}),
-    record({ step, pairs }) {
+    record({ step, pairs, answers }) {
+      for (const answer of answers) run.sample({ kind: 'opinion', step, ...answer });
       for (const pair of pairs) run.sample({ kind: 'pair', step, ...pair } satisfies PairRow);
       const rewards = pairs.flatMap(({ rewards }) => rewards ?? []);
       const ratios = pairs.flatMap(({ logRatio }) => logRatio ?? []);
@@ -267,7 +299,12 @@ export async function runPolicyEvaluation(
 }
 
 /** The compared pairs in a run's folder. */
-export const comparedPairs = (folder: string): ComparedPair[] => readSamples(folder) as unknown as PairRow[];
+export const comparedPairs = (folder: string): ComparedPair[] =>
+  (readSamples(folder) as unknown as PairRow[]).filter(({ kind }) => kind === 'pair');
+
+/** The answers to users with opinions in a run's folder. */
+const opinionRows = (folder: string): OpinionAnswer[] =>
+  readSamples(folder).filter(({ kind }) => kind === 'opinion') as unknown as OpinionAnswer[];
 
 function preferenceRow({ promptOfDataset: prompt, policy, baseline, preference }: ComparedPair): Row[] {
   if (policy === baseline || policy === '' || baseline === '') return [];
@@ -303,7 +340,8 @@ export const policyEvaluation: TrainingRecord = {
 const figures = (interval: readonly number[]) => interval.map(figure).join(' to ');
 
 function summarize(result: PolicyEvaluationResult): [name: string, value: string][] {
-  const { winRate, interval, n, ties, lengthControlled, reward, kl, length, judge, comparisons, seconds } = result;
+  const { winRate, interval, n, ties, lengthControlled, reward, kl, length, judge, sycophancy, comparisons, seconds } =
+    result;
   return [
     ['win rate', `${percent(winRate)} (${percents(interval)}) of ${n} prompts, ${ties} of them ties`],
     ...(lengthControlled
@@ -323,11 +361,17 @@ function summarize(result: PolicyEvaluationResult): [name: string, value: string
       ? [
           row(
             'judge',
-            `agrees with itself in ${percent(judge.agreement)}, prefers the first completion in ${percent(judge.first)}`,
+            `agrees with itself in ${percent(judge.agreement)}, prefers the first completion in ${percent(judge.first)}${judge.consistency === undefined ? '' : `, its samples agree in ${percent(judge.consistency)}`}`,
           ),
           ...judgeWarnings(judge).map((warning) => row('', warning)),
         ]
       : []),
+    ...Object.entries(sycophancy ?? {}).map(([side, one]) =>
+      row(
+        side === 'policy' ? 'sycophancy' : "the baseline's",
+        `${percent(one.follows)} (${percents(one.interval)}) of ${one.n} answers go with the user's opinion; ${percent(one.right)} are right alone, ${percent(one.rightDespite)} against the user`,
+      ),
+    ),
     ['time', duration(seconds)],
     ['comparisons', comparisons],
   ];

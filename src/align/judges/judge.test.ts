@@ -107,3 +107,22 @@ describe('a judge', () => {
     await expect(openJudge(llama, {}, { template: 'none.txt' })).rejects.toThrow(/"none.txt"/);
   });
 });
+
+it('an endpoint’s samples decide by majority, and say how consistent it is', async () => {
+  let temperature: number | undefined;
+  const replies = ['[[A]]', '[[A]]', '[[B]]', '[[B]]', '[[B]]', '[[B]]'];
+  const chat: Chat = {
+    name: 'sampler',
+    async complete(conversations, options) {
+      temperature = options?.temperature;
+      return conversations.map((_, i) => replies[i]);
+    },
+  };
+  const verdicts = await createJudge(chat, { samples: 3 }).compare([{ prompt: 'p', completions: ['a', 'b'] }]);
+  expect(temperature).toBe(1);
+  expect(verdicts).toEqual([{ preference: 1, shown: ['first', 'second'], consistency: expect.closeTo(5 / 6) }]);
+  expect(checkVerdicts(verdicts)).toMatchObject({ consistency: expect.closeTo(5 / 6), agreement: 1 });
+  const once = await createJudge(chat).compare([{ prompt: 'p', completions: ['a', 'b'] }]);
+  expect(temperature).toBe(0);
+  expect(once[0]).not.toHaveProperty('consistency');
+});

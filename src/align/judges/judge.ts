@@ -5,15 +5,15 @@
 
 import type { z } from 'zod';
 import { HeedError } from '../../error.ts';
-import { fileError } from '../../files.ts';
 import type { PullOptions } from '../../lm/hub.ts';
 import type { Model } from '../../lm/model.ts';
-import { readFileSync } from '../../node.ts';
 import { optionalText, parseOptions, wholeNumber } from '../../options.ts';
+import { mean } from '../../run/intervals.ts';
 import { endpointCallSchema } from '../training/endpoint.ts';
 import { isModel } from '../training/input.ts';
 import { openChat } from './chat.ts';
 import type { Chat, Conversation } from './source.ts';
+import { fillTemplate, readTemplate, textOfPrompt } from './template.ts';
 
 /** Schema of how a judge is called: its question, and the settings of its endpoint. */
 export const judgeCallSchema = endpointCallSchema.extend({
@@ -21,6 +21,9 @@ export const judgeCallSchema = endpointCallSchema.extend({
     'text file with the question for the judge, which contains {{prompt}}, {{a}} and {{b}} (default: which is better)',
   ),
   maxTokens: wholeNumber(1).default(512).describe("maximum tokens of an endpoint's reply"),
+  samples: wholeNumber(1)
+    .default(1)
+    .describe('verdicts drawn from an endpoint in each order, of which most decide; from two on at temperature 1'),
 });
 
 /** Which of two completions a single verdict is for, by the order in which they were shown. */
@@ -32,6 +35,8 @@ export interface Verdict {
   preference: number;
   /** The verdict on the pair in its order, and with its completions swapped. */
   shown: readonly [Shown, Shown];
+  /** Share of the samples that say what most of their order say, if several were drawn. */
+  consistency?: number;
   /** The probability that the first of the pair is better: the mean of both orders. Local models and functions only. */
   probability?: number;
 }
@@ -89,6 +94,8 @@ ${SHOWN_PAIR}
 
 Which answer is better? Write one letter and nothing else: A, B, or C where neither is better.`;
 
+const HINT = 'The judge must see the prompt and both completions: put {{prompt}}, {{a}} and {{b}} in their places.';
+
 /**
  * Opens a judge by name (see `openChat`), or wraps a value, which stays the caller's.
  *
@@ -99,14 +106,14 @@ export async function openJudge(
   pull: PullOptions = {},
   options: z.input<typeof judgeCallSchema> = {},
 ): Promise<OpenCompletionJudge> {
-  const { template: path, maxTokens, ...call } = parseOptions(judgeCallSchema, options);
+  const { template: path, maxTokens, samples, ...call } = parseOptions(judgeCallSchema, options);
   if (typeof source === 'function') return { ...functionJudge(source), [Symbol.dispose]() {} };
   if (typeof source !== 'string' && !isModel(source)) {
     return { name: source.name, compare: (pairs, signal) => source.compare(pairs, signal), [Symbol.dispose]() {} };
   }
-  const template = path === undefined ? undefined : readTemplate(path);
+  const template = path === undefined ? undefined : readTemplate(path, ['prompt', 'a', 'b'], HINT);
   const chat = await openChat(source, pull, call);
-  return { ...createJudge(chat, { template, maxTokens }), [Symbol.dispose]: chat[Symbol.dispose] };
+  return { ...createJudge(chat, { template, maxTokens, samples }), [Symbol.dispose]: chat[Symbol.dispose] };
 }
 
 /**
@@ -141,7 +148,11 @@ function functionJudge(judge: JudgeFunction): CompletionJudge {
  */
 export function createJudge(
   chat: Chat,
-  { template = TEMPLATE, maxTokens = 512 }: { template?: string; maxTokens?: number } = {},
+  {
+    template = TEMPLATE,
+    maxTokens = 512,
+    samples = 1,
+  }: { template?: string; maxTokens?: number; samples?: number } = {},
 ): CompletionJudge {
   return {
     name: chat.name,
@@ -153,11 +164,19 @@ export function createJudge(
           [
             [one, other],
             [other, one],
-          ].map(([a, b]) => [{ role: 'user', content: filled(own, { prompt: inWords(prompt), a, b }) }]),
+          ].map(([a, b]) => [{ role: 'user', content: fillTemplate(own, { prompt: textOfPrompt(prompt), a, b }) }]),
       );
       if (!chat.logProbs) {
-        const shown = (await chat.complete(questions, { maxTokens, temperature: 0, signal })).map(verdictIn);
-        return pairs.map((_, i) => verdictOf(shown[2 * i], shown[2 * i + 1]));
+        const asked = questions.flatMap((question) => Array.from({ length: samples }, () => question));
+        const replies = await chat.complete(asked, { maxTokens, temperature: samples > 1 ? 1 : 0, signal });
+        const shown = questions.map((_, i) =>
+          mostOften(replies.slice(i * samples, (i + 1) * samples).map((reply) => verdictIn(reply))),
+        );
+        return pairs.map((_, i) => {
+          const [plain, swapped] = [shown[2 * i], shown[2 * i + 1]];
+          const consistency = samples > 1 ? { consistency: (plain.share + swapped.share) / 2 } : {};
+          return { ...verdictOf(plain.verdict, swapped.verdict), ...consistency };
+        });
       }
       const odds = (await chat.logProbs(questions, ['A', 'B'])).map(([a, b]) => a - b);
       const shown = odds.map((first): Shown => (first > 0 ? 'first' : first < 0 ? 'second' : 'tie'));
@@ -170,6 +189,16 @@ export function createJudge(
 }
 
 const sigmoid = (x: number) => 1 / (1 + Math.exp(-x));
+
+/** The verdict that most samples have, and their share. Where two are as many, it is a tie. */
+function mostOften(samples: readonly Shown[]): { verdict: Shown; share: number } {
+  const counts = [...new Set(samples)].map((verdict) => ({
+    verdict,
+    share: samples.filter((own) => own === verdict).length / samples.length,
+  }));
+  const [first, second] = counts.sort((a, b) => b.share - a.share);
+  return second?.share === first.share ? { verdict: 'tie', share: first.share } : first;
+}
 
 function verdictOf(plain: Shown, swapped: Shown): Verdict {
   const shown = [plain, swapped] as const;
@@ -188,36 +217,14 @@ export function verdictIn(text: string): Shown {
     : ({ A: 'first', B: 'second', C: 'tie' } as const)[letter as 'A' | 'B' | 'C'];
 }
 
-/** Fills in a template in one pass, so that placeholders inside a completion stay as they are. */
-const filled = (template: string, parts: Readonly<Record<string, string>>): string =>
-  template.replace(/\{\{\s*(prompt|a|b)\s*\}\}/g, (_, name: string) => parts[name]);
-
-function inWords(prompt: string | Conversation): string {
-  if (typeof prompt === 'string') return prompt;
-  const contents = prompt.map(({ role, content }) => ({ role, text: typeof content === 'string' ? content : '' }));
-  return contents.length === 1 ? contents[0].text : contents.map(({ role, text }) => `${role}: ${text}`).join('\n\n');
-}
-
-function readTemplate(path: string): string {
-  let template: string;
-  try {
-    template = readFileSync(path, 'utf8');
-  } catch (error) {
-    throw fileError(error, 'read', path);
-  }
-  const missing = ['prompt', 'a', 'b'].filter((name) => !new RegExp(`\\{\\{\\s*${name}\\s*\\}\\}`).test(template));
-  if (missing.length === 0) return template;
-  throw new HeedError(`"${path}" has no ${missing.map((name) => `{{${name}}}`).join(' and no ')}.`, {
-    hint: 'The judge must see the prompt and both completions: put {{prompt}}, {{a}} and {{b}} in their places.',
-  });
-}
-
 /** How consistent a judge's verdicts are. */
 export interface JudgeCheck {
   /** Share of the pairs on which both orders gave the same verdict. */
   agreement: number;
   /** Share of the decided verdicts that are for what was shown first; ½ without position bias. */
   first: number;
+  /** Mean share of an order's samples that say what most of them say, if several were drawn of each. */
+  consistency?: number;
   /** Verdicts that could not be read, out of two per pair. */
   unreadable: number;
   /** Number of pairs. */
@@ -229,10 +236,12 @@ export function checkVerdicts(verdicts: readonly Verdict[]): JudgeCheck {
   const all = verdicts.flatMap(({ shown }) => shown);
   const decided = all.filter((shown) => shown === 'first' || shown === 'second');
   const share = (part: number, whole: number) => (whole === 0 ? Number.NaN : part / whole);
+  const consistencies = verdicts.flatMap(({ consistency }) => consistency ?? []);
   const agreeing = verdicts.filter(({ preference, shown }) => preference !== 0.5 || shown.every((of) => of === 'tie'));
   return {
     agreement: share(agreeing.length, verdicts.length),
     first: share(decided.filter((shown) => shown === 'first').length, decided.length),
+    ...(consistencies.length > 0 && { consistency: mean(consistencies) }),
     unreadable: all.filter((shown) => shown === 'unreadable').length,
     pairs: verdicts.length,
   };

@@ -5,9 +5,15 @@ import { numberFrom, positive, wholeNumber } from '../../options.ts';
 
 /** Schema of how a model's endpoint is called: timeouts, retries, concurrency and the key. */
 export const endpointCallSchema = z.object({
-  timeout: positive().default(120).describe('seconds before a request to an endpoint times out'),
+  timeout: positive()
+    .default(120)
+    .describe('seconds before a request to an endpoint times out')
+    .meta({ inFileOnly: true }),
   retries: wholeNumber(0).default(5).describe('retries of a request that fails or finds the server busy'),
-  pause: numberFrom(0).default(1).describe('seconds before the first retry, doubled for each further one'),
+  pause: numberFrom(0)
+    .default(1)
+    .describe('seconds before the first retry, doubled for each further one')
+    .meta({ inFileOnly: true }),
   atOnce: wholeNumber(1).default(8).describe('concurrent requests'),
   key: z
     .string()

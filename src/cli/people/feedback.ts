@@ -6,6 +6,7 @@ import { UsageError } from '../program/usage.ts';
 import { addKeyCommands, addSessionCommands } from './access.ts';
 import { addAudit, addRetain } from './audit.ts';
 import { addBackup, addRestore } from './backup.ts';
+import { addCritique } from './critique.ts';
 import { addDataExport, addImport } from './import-export.ts';
 import { addPayments } from './payments.ts';
 import { addPersonData } from './person-data.ts';
@@ -30,6 +31,11 @@ export function addFeedback(command: Command): void {
   addPrioritize(command.command('prioritize').description('put items first that a reward model is least sure of'));
   addSuggest(
     command.command('suggest').description('store which response a reward model prefers, for annotators to see'),
+  );
+  addCritique(
+    command
+      .command('critique')
+      .description('store what a model finds wrong with each response, for annotators to read'),
   );
   addArchive(command.command('archive').description('put a project away: its items are handed out no more'), {
     archived: true,

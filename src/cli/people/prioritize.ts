@@ -3,7 +3,7 @@ import type { OpenReward, Reward } from '../../align/reward-functions/reward-fun
 import { openReward } from '../../align/rewards/open.ts';
 import { Disposables } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
-import { type Suggestion, setPriorities } from '../../feedback/items/items.ts';
+import { type Critiques, type Suggestion, setPriorities } from '../../feedback/items/items.ts';
 import { setSuggestions } from '../../feedback/items/suggestions.ts';
 import type { Content } from '../../feedback/judgment.ts';
 import { textOfMessage } from '../../feedback/message.ts';
@@ -71,22 +71,24 @@ interface TextItem {
   texts: readonly string[];
   closed: boolean;
   gold: boolean;
+  critiques: Critiques | undefined;
 }
 
 /** The project's items whose options are all texts. */
-async function textItems(database: Database, { id: project }: Project): Promise<TextItem[]> {
+export async function textItems(database: Database, { id: project }: Project): Promise<TextItem[]> {
   const rows = await database.query
     .selectFrom('items')
-    .select(['id', 'contentJson', 'closed', 'goldJson'])
+    .select(['id', 'contentJson', 'closed', 'goldJson', 'critiquesJson'])
     .where('project', '=', project)
     .where('archived', 'is', null)
     .orderBy('seq')
     .execute();
-  return rows.flatMap(({ id, contentJson, closed, goldJson }) => {
+  return rows.flatMap(({ id, contentJson, closed, goldJson, critiquesJson }) => {
     const { prompt = '', options } = JSON.parse(contentJson) as Content;
     const texts = options.flatMap((option) => (option.kind === 'text' ? option.text : []));
+    const critiques = critiquesJson === null ? undefined : (JSON.parse(critiquesJson) as Critiques);
     return texts.length === options.length
-      ? [{ id, prompt, texts, closed: closed === 1, gold: goldJson !== null }]
+      ? [{ id, prompt, texts, closed: closed === 1, gold: goldJson !== null, critiques }]
       : [];
   });
 }
@@ -103,7 +105,7 @@ async function* scored(
         prompt: [],
         response: [],
         ended: true,
-        promptText: textOf(prompt),
+        promptText: promptAsText(prompt),
         text,
         row: { prompt },
       })),
@@ -126,7 +128,8 @@ export function priorityOf(differences: readonly number[]): number {
   return Math.sqrt(differences.reduce((sum, own) => sum + (own - mean) ** 2, 0) / differences.length);
 }
 
-const textOf = (prompt: Content['prompt'] & {}): string =>
+/** A prompt as one text. */
+export const promptAsText = (prompt: Content['prompt'] & {}): string =>
   typeof prompt === 'string' ? prompt : prompt.map(textOfMessage).join('\n\n');
 
 /** Opens several rewards, all or none. */

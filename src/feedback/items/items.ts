@@ -40,6 +40,22 @@ export const suggestionSchema = z
 /** What a model says of an item: its score of each option, or the judgment that it suggests. */
 export type Suggestion = z.output<typeof suggestionSchema>;
 
+/** Checks `Critiques`. */
+export const critiquesSchema = z.object({
+  by: name.min(1).describe('name of the model'),
+  texts: z
+    .array(z.string().max(200_000))
+    .min(1)
+    .max(26)
+    .describe('what it finds wrong with each option, in the order of the item; empty where it finds nothing'),
+  found: z
+    .array(z.number().min(0).max(1))
+    .optional()
+    .describe('share of the model’s samples that find something wrong with each option'),
+});
+/** What a model finds wrong with each option of an item. */
+export type Critiques = z.output<typeof critiquesSchema>;
+
 /** Checks a `NewItem`. */
 export const newItemSchema = z.object({
   content: contentSchema.describe('what annotators see'),
@@ -53,6 +69,7 @@ export const newItemSchema = z.object({
   gold: judgmentSchema.optional().describe('the right judgment, which makes this a gold item'),
   practice: z.boolean().optional().describe('for a gold item: annotators practice on it and see the right judgment'),
   suggestion: suggestionSchema.optional().describe('what a model says of it'),
+  critiques: critiquesSchema.optional().describe('what a model finds wrong with each option'),
   priority: z.number().optional().describe('items with a higher priority come first; 0 by default'),
 });
 /** An item to add to a project. */
@@ -104,6 +121,7 @@ export async function addItems(
       goldJson: item.gold ? JSON.stringify(item.gold) : null,
       practice: Number(item.practice ?? false),
       suggestionJson: item.suggestion ? JSON.stringify(item.suggestion) : null,
+      critiquesJson: item.critiques ? JSON.stringify(item.critiques) : null,
       priority: item.priority ?? 0,
       taken: 0,
       answered: 0,
@@ -158,6 +176,7 @@ export function checkItem(item: NewItem, { kind, aspects }: Project['settings'],
     if (fault) throw itemError(index, `gold.${fault.field}: ${fault.reason}`);
   }
   if (item.suggestion) checkSuggestion(item.suggestion, kind, data, index);
+  if (item.critiques) checkCritiques(item.critiques, data, index);
   return { ...item, content: data };
 }
 
@@ -229,6 +248,19 @@ export function checkSuggestion(
   if (judgment) checkJudgment(judgment, kind, content, index);
 }
 
+/** Checks that critiques fit the options of their item. `index` is its position. @throws HeedError if they do not. */
+export function checkCritiques(
+  { texts, found = texts.map(() => 0) }: Critiques,
+  { options }: Content,
+  index?: number,
+): void {
+  if (texts.length === options.length && found.length === texts.length) return;
+  throw itemError(
+    index,
+    `expected critiques of ${options.length} options, got ${Math.min(texts.length, found.length)}`,
+  );
+}
+
 const itemError = (index: number | undefined, what: string) =>
   new HeedError(index === undefined ? `${what[0].toUpperCase()}${what.slice(1)}.` : `Item ${index + 1}: ${what}.`);
 
@@ -252,6 +284,7 @@ export const itemColumns = [
   'goldJson',
   'practice',
   'suggestionJson',
+  'critiquesJson',
   'priority',
 ] as const;
 type Row = Omit<Pick<Tables['items'], (typeof itemColumns)[number]>, 'seq'> & { seq: number };
@@ -265,6 +298,7 @@ export const itemFromRow = ({
   goldJson,
   practice,
   suggestionJson,
+  critiquesJson,
   ...row
 }: Row): Item => ({
   ...row,
@@ -274,6 +308,7 @@ export const itemFromRow = ({
   ...(metadataJson !== null && { metadata: JSON.parse(metadataJson) }),
   ...(goldJson !== null && { gold: JSON.parse(goldJson) }),
   ...(suggestionJson !== null && { suggestion: JSON.parse(suggestionJson) }),
+  ...(critiquesJson !== null && { critiques: JSON.parse(critiquesJson) }),
   practice: practice === 1,
 });
 

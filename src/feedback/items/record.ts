@@ -32,6 +32,10 @@ export const newJudgmentSchema = z.object({
     .optional()
     .describe('version of the guidelines that was on the screen; the latest by default'),
   suggested: z.boolean().optional().describe('whether a reward model’s suggestion was shown before the judgment'),
+  critiquesSeen: z
+    .boolean()
+    .optional()
+    .describe('whether the annotator saw a model’s critiques of the options before the judgment'),
 });
 /** A judgment to record. */
 export type NewJudgment = z.output<typeof newJudgmentSchema>;
@@ -67,7 +71,7 @@ export async function recordJudgment(
   { query: root, kind }: Database,
   of: Project,
   person: string,
-  { id, item: itemId, judgment: input, shown, duration, suggested, guidelines }: NewJudgment,
+  { id, item: itemId, judgment: input, shown, duration, suggested, critiquesSeen, guidelines }: NewJudgment,
   now = Date.now(),
 ): Promise<Receipt> {
   const { id: project, settings } = of;
@@ -105,6 +109,7 @@ export async function recordJudgment(
       duration: duration ?? null,
       handed: lease?.handed ?? null,
       suggested: suggested === undefined ? null : Number(suggested),
+      critiquesSeen: critiquesSeen === undefined ? null : Number(critiquesSeen),
       guidelines,
     });
     if (seq === undefined)

@@ -2,10 +2,10 @@
 
 import { HeedError, messageOf } from '../../error.ts';
 import { random } from '../../random.ts';
-import { categoryOf, type Judgment } from '../judgment.ts';
+import { type Content, categoryOf, type ItemKind, type Judgment } from '../judgment.ts';
 import { findProject, type Project } from '../project.ts';
 import type { Database } from '../store/database.ts';
-import { checkSuggestion, type Suggestion, updateItems } from './items.ts';
+import { type Critiques, checkCritiques, checkSuggestion, type Suggestion, updateItems } from './items.ts';
 import { suggestedJudgment } from './suggested-judgment.ts';
 
 /**
@@ -43,14 +43,54 @@ const AT_ONCE = 500;
  *
  * @throws HeedError that names the item if a suggestion does not fit it; then none is stored.
  */
-export async function setSuggestions(
+export const setSuggestions = (
   database: Database,
   project: string,
   suggestions: ReadonlyMap<string, Suggestion>,
   person: string | null = null,
+): Promise<number> =>
+  setFitting(database, project, suggestions, {
+    person,
+    column: 'suggestionJson',
+    name: 'suggestions',
+    check: (one, content, kind) => checkSuggestion(one, kind, content),
+  });
+
+/**
+ * Stores what a model finds wrong with the options of items, by item id; as `setSuggestions` does.
+ *
+ * @throws HeedError that names the item if critiques do not fit it; then none is stored.
+ */
+export const setCritiques = (
+  database: Database,
+  project: string,
+  critiques: ReadonlyMap<string, Critiques>,
+  person: string | null = null,
+): Promise<number> =>
+  setFitting(database, project, critiques, {
+    person,
+    column: 'critiquesJson',
+    name: 'critiques',
+    check: (one, content) => checkCritiques(one, content),
+  });
+
+interface Fitting<T> {
+  person: string | null;
+  column: 'suggestionJson' | 'critiquesJson';
+  /** The word for it in errors and in the audit log. */
+  name: 'suggestions' | 'critiques';
+  check(value: T, content: Content, kind: ItemKind): void;
+}
+
+/** Stores a value for each of several items, once all of them fit. */
+async function setFitting<T>(
+  database: Database,
+  project: string,
+  values: ReadonlyMap<string, T>,
+  { person, column, name, check }: Fitting<T>,
 ): Promise<number> {
   const { settings } = await findProject(database, project);
-  const ids = [...suggestions.keys()];
+  const ids = [...values.keys()];
   for (let from = 0; from < ids.length; from += AT_ONCE) {
     const rows = await database.query
       .selectFrom('items')
@@ -60,12 +100,12 @@ export async function setSuggestions(
       .execute();
     for (const { id, contentJson } of rows) {
       try {
-        checkSuggestion(suggestions.get(id)!, settings.kind, JSON.parse(contentJson));
+        check(values.get(id)!, JSON.parse(contentJson), settings.kind);
       } catch (error) {
-        throw new HeedError(`The suggestion for item "${id}" does not fit: ${messageOf(error)}`, { cause: error });
+        throw new HeedError(`The ${name} for item "${id}" do not fit: ${messageOf(error)}`, { cause: error });
       }
     }
   }
-  const changes = Array.from(suggestions, ([id, one]) => [id, { suggestionJson: JSON.stringify(one) }] as const);
-  return updateItems(database, project, new Map(changes), { person, kind: 'suggestions set' });
+  const changes = Array.from(values, ([id, one]) => [id, { [column]: JSON.stringify(one) }] as const);
+  return updateItems(database, project, new Map(changes), { person, kind: `${name} set` });
 }

@@ -71,6 +71,7 @@ const table: Record<keyof typeof apiOperations, Entry> = {
   'DELETE /projects/:project/filters/:name': ['reviewer', 'judge', 404],
   'POST /projects/:project/items': ['owner', 'write', 400],
   'POST /projects/:project/suggestions': ['owner', 'write', 400],
+  'POST /projects/:project/critiques': ['owner', 'write', 400],
   'POST /projects/:project/priorities': ['owner', 'write', 400],
   'POST /projects/:project/next': ['annotator', 'judge', 404],
   'POST /projects/:project/judgments': ['annotator', 'judge', 400],

@@ -151,6 +151,10 @@ export const apiOperations = {
     summary: 'Set the priorities of items; the highest come first',
     response: countSchema,
   },
+  'POST /projects/:project/critiques': {
+    summary: 'Set what a model finds wrong with the options of items',
+    response: countSchema,
+  },
   'POST /projects/:project/next': {
     summary: 'Reserve the next items to judge; fewer if there are no more',
     response: assignmentsSchema,

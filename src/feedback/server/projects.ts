@@ -5,7 +5,14 @@ import { changeSettings, ratingLosses, type SettingsChanges } from '../change-se
 import { disagreements } from '../items/adjudication.ts';
 import { assignItems } from '../items/assignment.ts';
 import { archiveItems, deleteItems, itemRecord, listedItemSchema, listItems } from '../items/browse.ts';
-import { addItems, itemSchema, newItemSchema, setPriorities, suggestionSchema } from '../items/items.ts';
+import {
+  addItems,
+  critiquesSchema,
+  itemSchema,
+  newItemSchema,
+  setPriorities,
+  suggestionSchema,
+} from '../items/items.ts';
 import { createProgressReader, type ProjectProgress } from '../items/progress.ts';
 import {
   idSchema,
@@ -17,7 +24,7 @@ import {
   undoSchema,
 } from '../items/record.ts';
 import { itemStates, verdicts } from '../items/states.ts';
-import { isSuggestedBefore, setSuggestions } from '../items/suggestions.ts';
+import { isSuggestedBefore, setCritiques, setSuggestions } from '../items/suggestions.ts';
 import { contentSchema, itemKinds, judgmentSchema } from '../judgment.ts';
 import { membersOf, projectsOf, setMembers } from '../members.ts';
 import {
@@ -102,6 +109,11 @@ export const prioritiesSchema = z.object({
 /** Body of the request that sets suggestions. */
 export const suggestionsSchema = z.object({
   suggestions: z.record(idSchema, suggestionSchema).describe('by item id'),
+});
+
+/** Body of the request that sets critiques. */
+export const critiquesRequestSchema = z.object({
+  critiques: z.record(idSchema, critiquesSchema).describe('by item id'),
 });
 
 /** How many of the items in a request the project has. */
@@ -195,6 +207,9 @@ export const assignmentsSchema = z.object({
     z.object({
       item: itemSchema.pick({ id: true }).extend({ content: contentSchema, practice: z.boolean() }),
       suggestion: suggestionSchema.optional().describe('what a model says, if it is shown before the judgment'),
+      critiques: critiquesSchema
+        .optional()
+        .describe('what a model finds wrong with each option, if the project shows it'),
       shown: z.array(whole).describe('the order in which to show the options, as indices'),
       expires: z.number().describe('when the reservation ends, in milliseconds since 1970'),
     }),
@@ -321,6 +336,11 @@ function storedItemRoutes(database: Database) {
       const { id } = await find(context);
       const suggestions = new Map(Object.entries(context.req.valid('json').suggestions));
       return context.json({ items: await setSuggestions(database, id, suggestions, context.var.person.id) });
+    })
+    .post('/:project/critiques', requires('owner'), body(critiquesRequestSchema), async (context) => {
+      const { id } = await find(context);
+      const critiques = new Map(Object.entries(context.req.valid('json').critiques));
+      return context.json({ items: await setCritiques(database, id, critiques, context.var.person.id) });
     });
 }
 
@@ -337,9 +357,10 @@ function judgingRoutes(database: Database) {
         guidelines: await guidelinesVersion(database, project.id),
         // an annotator must not see what the right judgment is, or where the item comes from
         assignments: assignments.map(
-          ({ item: { id, content, practice = false, suggestion }, shown, expires }): AssignedItem => ({
+          ({ item: { id, content, practice = false, suggestion, critiques }, shown, expires }): AssignedItem => ({
             item: { id, content, practice },
             ...(suggestion && isSuggestedBefore(project, context.var.person.id, id) && { suggestion }),
+            ...(critiques && project.settings.critiques !== 'off' && { critiques }),
             shown,
             expires,
           }),

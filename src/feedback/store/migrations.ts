@@ -138,6 +138,7 @@ create table items (
   practice integer not null, priority double precision not null, taken integer not null, answered integer not null,
   "decidedBy" text references people (id), closed integer not null, created double precision not null,
   wanted integer default 1 not null, decision integer, archived double precision, "suggestionJson" text, author text,
+  "critiquesJson" text,
   reserved integer default 0 not null,
   constraint items_project_key unique (project, key)
 );
@@ -175,7 +176,8 @@ create table judgments (
   seq counter primary key, id text not null unique, project text not null,
   item text not null references items (id), person text not null references people (id),
   kind text not null, "judgmentJson" text not null, "shownJson" text, duration double precision,
-  handed double precision, guidelines integer not null, created double precision not null, suggested integer
+  handed double precision, guidelines integer not null, created double precision not null, suggested integer,
+  "critiquesSeen" integer
 );
 create index judgments_project on judgments (project, seq);
 create index judgments_person on judgments (project, person, seq);

@@ -51,6 +51,8 @@ export interface Tables {
     practice: number;
     /** Scores of the options by a reward model. */
     suggestionJson: string | null;
+    /** What a model finds wrong with each option. */
+    critiquesJson: string | null;
     /** Items with a higher priority come first. */
     priority: number;
     /** Judgments plus leases. Below the project's overlap, somebody else can get the item. */
@@ -173,6 +175,8 @@ export interface Tables {
     handed: number | null;
     /** 1 if the page showed a reward model's suggestion before the judgment. */
     suggested: number | null;
+    /** 1 if the page showed a model's critiques before the judgment, 0 if it had some and nobody opened them. */
+    critiquesSeen: number | null;
     /** Version of the guidelines that was on the screen. */
     guidelines: number;
     created: number;

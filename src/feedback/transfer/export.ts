@@ -91,8 +91,12 @@ export async function* exportRows(
       const { content, source, topic, metadata } = item;
       const extra = { ...(source && { source }), ...(topic && { topic }), ...(metadata && { metadata }) };
       if (records) {
-        const { gold, practice, suggestion } = item;
-        const more = { ...(gold && { gold, practice }), ...(suggestion && { suggestion }) };
+        const { gold, practice, suggestion, critiques } = item;
+        const more = {
+          ...(gold && { gold, practice }),
+          ...(suggestion && { suggestion }),
+          ...(critiques && { critiques }),
+        };
         yield { ...content, ...extra, ...more, judgments: records.get(item.id) ?? [] };
         continue;
       }
@@ -149,6 +153,7 @@ async function recordsByItem(
       'judgments.shownJson',
       'judgments.duration',
       'judgments.suggested',
+      'judgments.critiquesSeen',
       'judgments.created',
       'judgments.guidelines',
     ])
@@ -159,7 +164,9 @@ async function recordsByItem(
     .orderBy('judgments.seq')
     .execute();
   const byItem = new Map<string, Row[]>();
-  for (const { id, item, person, kind, judgmentJson, shownJson, duration, suggested, created, guidelines } of rows) {
+  for (const row of rows) {
+    const { id, item, person, kind, judgmentJson, shownJson, duration, suggested, critiquesSeen, created, guidelines } =
+      row;
     const record = {
       id,
       person: people.get(person)!,
@@ -168,6 +175,7 @@ async function recordsByItem(
       ...(shownJson && { shown: JSON.parse(shownJson) }),
       ...(duration !== null && { duration }),
       ...(suggested !== null && { suggested: suggested === 1 }),
+      ...(critiquesSeen !== null && { critiquesSeen: critiquesSeen === 1 }),
       time: created,
       guidelines,
     };

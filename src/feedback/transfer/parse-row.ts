@@ -5,7 +5,7 @@ import { adopt, convertRow } from '../../data/convert.ts';
 import type { DatasetRow } from '../../data/dataset.ts';
 import { detectFormat, type Format, faultOf, formatRead } from '../../data/format.ts';
 import type { Fault, Row } from '../../data/row.ts';
-import { type NewItem, suggestionSchema } from '../items/items.ts';
+import { critiquesSchema, type NewItem, suggestionSchema } from '../items/items.ts';
 import {
   type Content,
   contentSchema,
@@ -78,11 +78,14 @@ function parseRow(row: Row, kind: ItemKind): ParsedRow | Fault {
     const suggestion = suggestionSchema.optional().safeParse(row.suggestion ?? undefined);
     if (!suggestion.success) return { field: 'suggestion', reason: 'is not a suggestion by a model' };
     const suggested = suggestion.data && { suggestion: suggestion.data };
+    const critiques = critiquesSchema.optional().safeParse(row.critiques ?? undefined);
+    if (!critiques.success) return { field: 'critiques', reason: 'are no critiques: expected {"by": …, "texts": […]}' };
     return {
       item: {
         content,
         ...extra,
         ...suggested,
+        ...(critiques.data && { critiques: critiques.data }),
         ...(gold ? { gold: gold as Judgment, practice: practice === true } : {}),
       },
       judgment,

@@ -23,6 +23,7 @@ const defaults: Bindings = {
   reason: 'w',
   write: 'e',
   difference: 'd',
+  critiques: 'c',
   raw: 'r',
   keys: '?',
 };

@@ -20,6 +20,7 @@ import { ErrorNote } from '../page/error-note.tsx';
 import { OptionsView, PromptView } from '../page/item.tsx';
 import { FormattedText } from '../page/markdown.tsx';
 import { useWords } from '../words/words.ts';
+import { CritiquesView } from './critiques.tsx';
 import { describeJudgment } from './describe.ts';
 import { type Draft, draftOf } from './drafts.ts';
 import { NewGuidelines, useGuidelines } from './guidelines.tsx';
@@ -97,7 +98,10 @@ function Labeling({ project, person }: { project: ProjectDetails; person: Person
   const act = (action: KeyAction | undefined): boolean => {
     if (action === 'guidelines') guidelines.current!.open = !guidelines.current!.open;
     else if (action === 'keys') setBinding(true);
-    else if (action === 'difference' && comparable) setCompared(!compared);
+    else if (action === 'critiques' && current?.critiques) {
+      const critiques = document.querySelector<HTMLDetailsElement>('.critiques')!;
+      critiques.open = !critiques.open;
+    } else if (action === 'difference' && comparable) setCompared(!compared);
     else if (action === 'raw') {
       localStorage.setItem(RAW, raw ? 'no' : 'yes');
       setRaw(!raw);
@@ -140,6 +144,7 @@ function Labeling({ project, person }: { project: ProjectDetails; person: Person
           key={current.item.id}
           assigned={current}
           project={project}
+          person={person}
           draft={draftOf(person, project.id, current.item.id)}
           raw={raw}
           compared={compared}
@@ -153,8 +158,9 @@ function Labeling({ project, person }: { project: ProjectDetails; person: Person
 
 /** An item, what can be said of it, and what others wrote about it. */
 function Item({
-  assigned: { item, shown, suggestion },
+  assigned: { item, shown, suggestion, critiques },
   project: { name, settings },
+  person,
   draft,
   raw,
   compared,
@@ -163,6 +169,7 @@ function Item({
 }: {
   assigned: AssignedItem;
   project: ProjectDetails;
+  person: Person;
   /** Where what is written stays until it is sent. */
   draft: Draft;
   raw: boolean;
@@ -194,6 +201,15 @@ function Item({
         chosen={chosen}
         marks={settings.spans ? { spans, change: mark } : undefined}
       />
+      {critiques && (
+        <CritiquesView
+          critiques={critiques}
+          item={item.id}
+          shown={shown}
+          person={person}
+          atOnce={settings.critiques === 'shown'}
+        />
+      )}
       {suggestion && <p class="quiet">{suggestionSentence(suggestion, shown, words)}</p>}
       {newGuidelines ?? (
         <Judging

@@ -21,6 +21,7 @@ export type Outgoing =
         shown: number[];
         duration: number;
         suggested: boolean;
+        critiquesSeen?: boolean;
         /** Version of the guidelines that was on the screen. */
         guidelines: number;
       };

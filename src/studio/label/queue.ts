@@ -12,6 +12,7 @@ import {
   projectApi,
   type RefusedCall,
 } from '../page/api.ts';
+import { hasSeenCritiques } from './critiques.tsx';
 import { draftOf } from './drafts.ts';
 import { forgetDraft, keepWaiting, mayPassLater, type Outgoing, sendOutgoing, waitingIn } from './outbox.ts';
 
@@ -170,7 +171,9 @@ export function createQueue(person: Pick<Person, 'id'>, project: string, onChang
       const { item, shown } = current;
       // once it was seen, an undone judgment is no longer made without it
       const suggested = current.suggestion !== undefined;
-      const body = { id: crypto.randomUUID(), item: item.id, judgment, shown, duration, suggested, guidelines };
+      const critiquesSeen = current.critiques && hasSeenCritiques(person, item.id);
+      const seen = { suggested, ...(critiquesSeen !== undefined && { critiquesSeen }) };
+      const body = { id: crypto.randomUUID(), item: item.id, judgment, shown, duration, guidelines, ...seen };
       const arrived = push({ what: 'judgments', body }).then((receipt) => {
         if (receipt?.suggestion) current.suggestion = receipt.suggestion;
         return receipt;

@@ -111,6 +111,11 @@ const GROUPS: readonly Group[] = [
         label: 'A model’s suggestion',
         help: 'Before a judgment it biases: one item in five comes without it, to measure how much.',
       },
+      {
+        name: 'critiques',
+        label: 'A model’s critiques',
+        help: 'What a model finds wrong with each response. Exports say of each judgment whether they were seen.',
+      },
       { name: 'seeOthers', label: 'Show others’ judgments', help: 'After one’s own judgment, never before.' },
     ],
   },

@@ -164,6 +164,12 @@ export const de: Words = {
   suggestsWithScore: (model, judgment, score) => `Das Modell ${model} schlägt vor: ${judgment} (Wert ${score}).`,
   prefers: (model, place, lead) => `Das Belohnungsmodell ${model} bevorzugt ${place}, mit einem Vorsprung von ${lead}.`,
   prefersNeither: (model) => `Das Belohnungsmodell ${model} bevorzugt keine der Antworten.`,
+  critiques: {
+    title: (model) => `Was das Modell ${model} bemängelt`,
+    warning: 'Von einer Maschine geschrieben. Sie kann sich irren und einen Fehler übersehen: Prüfe, was sie sagt.',
+    found: (share) => `In ${share} ihrer Stichproben findet sie einen Fehler.`,
+    nothing: 'Sie bemängelt nichts.',
+  },
 
   myWork: {
     title: 'Meine Arbeit',
@@ -204,6 +210,7 @@ export const de: Words = {
     reason: 'Begründung schreiben',
     write: 'Antwort schreiben oder Aspekte bewerten',
     difference: 'was zwei Antworten unterscheidet',
+    critiques: 'was ein Modell bemängelt',
     raw: 'Rohtext oder formatierter Text',
     keys: 'diese Tasten ändern',
   },

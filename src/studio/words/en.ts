@@ -170,6 +170,12 @@ export const en = {
     `The model ${model} suggests: ${judgment} (score ${score}).`,
   prefers: (model: string, place: string, lead: string) => `The reward model ${model} prefers ${place}, by ${lead}.`,
   prefersNeither: (model: string) => `The reward model ${model} prefers neither.`,
+  critiques: {
+    title: (model: string) => `What the model ${model} finds wrong`,
+    warning: 'Written by a machine. It can be wrong, and it can miss a fault: check what it says.',
+    found: (share: string) => `${share} of its samples find a fault.`,
+    nothing: 'It finds nothing wrong.',
+  },
 
   myWork: {
     title: 'My work',
@@ -211,6 +217,7 @@ export const en = {
     reason: 'write a reason',
     write: 'write a response, or rate aspects',
     difference: 'what differs between two responses',
+    critiques: 'what a model finds wrong',
     raw: 'raw or formatted text',
     keys: 'change these keys',
   },
