@@ -5,6 +5,7 @@
  */
 import { existsSync, linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { sql } from 'kysely';
 import { HeedError } from '../../error.ts';
 import { forgetPerson } from '../../feedback/forget.ts';
 import { deleteItems } from '../../feedback/items/browse.ts';
@@ -146,7 +147,7 @@ export async function openBook(
       const valueJson = JSON.stringify(said.value);
       const at = now();
       const owner = pseudonym(shown.record.user, shown.record.key);
-      const row = { valueJson, item, place: placeIn(stored), updated: at };
+      const row = { valueJson, item, place: placeIn(stored), updated: at, sequence: nextSequence };
       await database
         .insertInto('feedback')
         .values({ ...row, completion: first, other: second, user, kind, model, version, owner, created: at })
@@ -160,16 +161,16 @@ export async function openBook(
         .selectAll()
         .where('model', '=', model)
         .where('updated', '>=', since)
-        .orderBy('updated')
+        .orderBy('sequence')
         .execute();
       const items = await itemsOf(feedback, [...new Set(rows.map(({ item }) => item))]);
-      return rows.flatMap(({ item, valueJson, kind, completion, other, user, version, updated, place }) => {
+      return rows.flatMap(({ item, valueJson, kind, completion, other, user, version, sequence, place }) => {
         const found = items.get(item);
         if (!found) return []; // somebody in the studio deleted or archived it
         const texts = textsOf(found.content);
         const decided =
           found.decision && decisionAs(kind, found.decision, place === 0 ? [completion, other] : [other, completion]);
-        const about = { kind, value: decided ?? JSON.parse(valueJson), completion, user, version, updated };
+        const about = { kind, value: decided ?? JSON.parse(valueJson), completion, user, version, sequence };
         const given = { ...about, prompt: found.content.prompt as ChatMessage[], text: texts[place] };
         return [kind === 'choice' ? { ...given, other, otherText: texts[1 - place] } : given];
       });
@@ -240,6 +241,12 @@ async function judge(
     return { item, stored };
   });
 }
+
+/** Beyond all rows that there are, and all that versions learned from, which may have been deleted. */
+const nextSequence = sql<number>`1 + max(
+  coalesce((select max(sequence) from feedback), 0),
+  coalesce((select max(json_extract("dataJson", '$.last')) from versions), 0)
+)`;
 
 /** Judgments that a user needs in common with others, or of gold items, for an estimate of their accuracy. */
 const FEW = 5;
