@@ -33,7 +33,7 @@ import {
 /** Adds the flags and the action of `import`. */
 export function addImport(command: Command): void {
   command
-    .argument('<file...>', 'datasets; with --from, an export of another tool, or the address of its API')
+    .argument('<file...>', 'datasets; with --from, an export of a tool, or its address')
     .addOption(projectOption());
   addFlags(command, settingsSchema);
   command

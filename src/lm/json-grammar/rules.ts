@@ -279,7 +279,7 @@ interface StringState {
   low: number;
   high: number;
   /** What comes next. */
-  part: 'open' | 'inside' | 'escape' | 'bytes' | 'hex' | 'pair' | 'pair u' | 'second' | 'closed';
+  part: 'open' | 'inside' | 'escape' | 'bytes' | 'hex' | 'closed';
   /** Bytes or digits that are missing. */
   left: number;
 }
@@ -304,9 +304,9 @@ const costOf = (low: number, high: number): number =>
   COSTS.find(([from, to]) => from <= high && to >= low)?.[2] ?? Number.POSITIVE_INFINITY;
 
 const ESCAPES: Readonly<Record<string, number>> = { '"': 34, '\\': 92, '/': 47, b: 8, f: 12, n: 10, r: 13, t: 9 };
-const SURROGATES = [0xd800, 0xdbff, 0xdfff];
+const SURROGATES = [0xd800, 0xdfff];
 
-/** A JSON string whose text is of a term. Escapes are allowed for every character. */
+/** A JSON string whose text is of a term. Escapes are allowed for characters of up to 16 bits. */
 export function stringOf(terms: Terms, term: Term): Rule {
   const inside = (term: Term): StringState => ({ term, low: 0, high: 0, part: 'inside', left: 0 });
   const follow = (term: Term, character: number): StringState | undefined => {
@@ -315,6 +315,9 @@ export function stringOf(terms: Terms, term: Term): Rule {
   };
   const possible = (term: Term, low: number, high: number): boolean =>
     low <= high && terms.transitions(term).some(({ from, to }) => from <= high && to >= low);
+  const hasHex = (term: Term) => possible(term, 0, SURROGATES[0] - 1) || possible(term, SURROGATES[1] + 1, 0xffff);
+  const hasEscape = (term: Term) =>
+    hasHex(term) || Object.values(ESCAPES).some((character) => possible(term, character, character));
   /** A character of which a part is known: goes on if it can become one that may follow. */
   const narrow = (state: StringState, low: number, high: number, left: number): StringState | undefined => {
     if (left === 0) return follow(state.term, low);
@@ -335,40 +338,17 @@ export function stringOf(terms: Terms, term: Term): Rule {
     const base = state.low - (state.low % (size * 64));
     const from = base + (byte & 0x3f) * size;
     const [low, high] = [Math.max(from, state.low), Math.min(from + size - 1, state.high)];
-    if (low > high || (low >= SURROGATES[0] && high <= SURROGATES[2])) return undefined;
+    if (low > high || (low >= SURROGATES[0] && high <= SURROGATES[1])) return undefined;
     return narrow(state, low, high, left);
   };
   const digit = (state: StringState, byte: number): StringState | undefined => {
     const value = Number.parseInt(String.fromCharCode(byte), 16);
     if (Number.isNaN(value)) return undefined;
-    const { term } = state;
     const left = state.left - 1;
-    const size = 16 ** left;
-    const low = state.low + value * size;
-    const high = low + size - 1;
-    const [first, middle, last] = SURROGATES;
-    const pair = (half: number) => 0x10000 + (half - first) * 0x400;
-    if (left === 0 && low > middle && low <= last) return undefined;
-    if (left === 0 && low >= first && low <= middle) {
-      return narrow({ ...state, part: 'pair' }, pair(low), pair(low) + 0x3ff, 1);
-    }
-    if (left === 0) return follow(term, low);
-    const goesOn =
-      possible(term, low, Math.min(high, first - 1)) ||
-      possible(term, Math.max(low, last + 1), high) ||
-      possible(term, pair(Math.max(low, first)), pair(Math.min(high, middle)) + 0x3ff);
-    return goesOn ? { ...state, low, high, left } : undefined;
-  };
-  /** The second half of a pair, dc00 to dfff, which says which of 1,024 characters it is. */
-  const second = (state: StringState, byte: number): StringState | undefined => {
-    const value = Number.parseInt(String.fromCharCode(byte), 16);
-    const { left } = state;
-    if (Number.isNaN(value) || (left === 4 && value !== 0xd) || (left === 3 && value < 0xc)) return undefined;
-    if (left === 4) return { ...state, left: 3 };
-    const size = 16 ** (left - 1);
-    const offset = (left === 3 ? value - 0xc : value) * size;
-    const low = state.low + offset;
-    return narrow(state, low, low + size - 1, left - 1);
+    const low = state.low + value * 16 ** left;
+    const high = low + 16 ** left - 1;
+    const [first, last] = SURROGATES;
+    return low >= first && high <= last ? undefined : narrow(state, low, high, left);
   };
   /** Bytes of what may follow one of some characters, with the quote. */
   const behind = (term: Term, low: number, high: number): number =>
@@ -377,8 +357,6 @@ export function stringOf(terms: Terms, term: Term): Rule {
       .filter(({ from, to }) => from <= high && to >= low)
       .reduce((least, next) => Math.min(least, 1 + terms.least(next.term, costOf)), Number.POSITIVE_INFINITY);
   const least = ({ term, part, low, high, left }: StringState): number => {
-    const [first, middle, last] = SURROGATES;
-    const halves = (from: number) => 0x10000 + (from - first) * 0x400;
     switch (part) {
       case 'open':
         return 2 + terms.least(term, costOf);
@@ -391,19 +369,6 @@ export function stringOf(terms: Terms, term: Term): Rule {
           ...Object.values(ESCAPES).map((point) => 1 + behind(term, point, point)),
           5 + behind(term, 0, 0xffff),
         );
-      case 'hex':
-        return (
-          left +
-          Math.min(
-            behind(term, low, Math.min(high, first - 1)),
-            behind(term, Math.max(low, last + 1), high),
-            6 + behind(term, halves(Math.max(low, first)), halves(Math.min(high, middle)) + 0x3ff),
-          )
-        );
-      case 'pair':
-        return 6 + behind(term, low, high);
-      case 'pair u':
-        return 5 + behind(term, low, high);
       default:
         return left + behind(term, low, high);
     }
@@ -424,22 +389,17 @@ export function stringOf(terms: Terms, term: Term): Rule {
           return undefined;
         case 'inside':
           if (letter === '"') return term.nullable ? { ...inside(terms.empty), part: 'closed' } : undefined;
-          if (letter === '\\') return terms.transitions(term).length > 0 ? { ...state, part: 'escape' } : undefined;
+          if (letter === '\\') return hasEscape(term) ? { ...state, part: 'escape' } : undefined;
           if (byte < 0x20) return undefined;
           return byte < 0x80 ? follow(term, byte) : lead(state, byte);
         case 'escape':
-          if (letter === 'u') return { ...state, part: 'hex', low: 0, high: 0xffff, left: 4 };
+          if (letter === 'u')
+            return hasHex(term) ? { ...state, part: 'hex', low: 0, high: 0xffff, left: 4 } : undefined;
           return Object.hasOwn(ESCAPES, letter) ? follow(term, ESCAPES[letter]) : undefined;
         case 'bytes':
           return tail(state, byte);
         case 'hex':
           return digit(state, byte);
-        case 'pair':
-          return letter === '\\' ? { ...state, part: 'pair u' } : undefined;
-        case 'pair u':
-          return letter === 'u' ? { ...state, part: 'second', left: 4 } : undefined;
-        case 'second':
-          return second(state, byte);
       }
     },
   });
