@@ -101,7 +101,8 @@ describe.skipIf(!hasRay)('on Ray (needs Ray)', () => {
     const training = [command, '--model', model, ...settings, '--steps', '2'];
     const [here, there] = [`${command}-here`, `${command}-there`];
     expect(await heed([...training, '--out', here], folder.path)).toMatchObject({ code: 0 });
-    expect(await run([...training, ...onRay(), '--out', there])).toMatchObject({ code: 0 });
+    const { code, stderr } = await run([...training, ...onRay(), '--out', there]);
+    expect({ code, stderr }).toMatchObject({ code: 0 });
     expect(traceOf(at(there))).toEqual(traceOf(at(here)));
     expect(existsSync(at(there, 'model', 'config.json'))).toBe(true);
   });
