@@ -1,12 +1,14 @@
 /** heed on a real Ray cluster, which runs on this machine. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { heed, heedPath, ownFolder, resultsOf, start, traceOf } from './support/heed.ts';
+import { heed, heedPath, ownFolder, resultsOf, rowsOf, start, traceOf } from './support/heed.ts';
 import { hasRay, type RayCluster, startRay } from './support/ray.ts';
+import { smallModel } from './support/training.ts';
 
 const folder = ownFolder();
+const model = smallModel();
 const at = (...names: string[]) => join(folder.path, ...names);
 const lastLine = (text: string) => JSON.parse(text.trimEnd().split('\n').at(-1)!);
 const results = (run: string) => resultsOf(at(run));
@@ -81,5 +83,30 @@ describe.skipIf(!hasRay)('on Ray (needs Ray)', () => {
     expect(ends).toMatchObject([{ code: 0 }, { code: 0 }]);
     expect(ends.filter(({ stderr }) => stderr.includes('was lost'))).toHaveLength(1);
     for (const out of ['one', 'two']) expect(traceOf(at(out))).toEqual(traceOf(at('whole')));
+  });
+
+  it.each([
+    ['sft', ['--data', 'rows.jsonl', '--rows', '2', '--evaluations', '1']],
+    ['dpo', ['--data', 'rows.jsonl', '--batch', '4']],
+    ['ppo', ['--data', 'rows.jsonl', '--reward', smallModel('tiny-llama-rm'), '--batch', '4', '--max-tokens', '4']],
+  ])('trains a language model by heed %s as here', async (command, settings) => {
+    const rows = Array.from({ length: 8 }, (_, i) => ({ prompt: `${i}?`, chosen: ` ${i}.`, rejected: ' no' }));
+    const text = ({ prompt, chosen, rejected }: (typeof rows)[number]) =>
+      command === 'sft'
+        ? { prompt, completion: chosen }
+        : command === 'ppo'
+          ? { prompt }
+          : { prompt, chosen, rejected };
+    writeFileSync(at('rows.jsonl'), rows.map((row) => `${JSON.stringify(text(row))}\n`).join(''));
+    const training = [command, '--model', model, ...settings, '--steps', '2'];
+    const [here, there] = [`${command}-here`, `${command}-there`];
+    expect(await heed([...training, '--out', here], folder.path)).toMatchObject({ code: 0 });
+    const { code, stderr } = await run([...training, ...onRay(), '--out', there]);
+    expect({ code, stderr }).toMatchObject({ code: 0 });
+    // nodes with other numbers of threads round differently
+    const last = (out: string) => rowsOf(at(out)).at(-1)!;
+    const measured = command === 'ppo' ? 'reward/mean' : 'loss/train';
+    expect(last(there)).toMatchObject({ step: 2, [measured]: expect.closeTo(Number(last(here)[measured]), 3) });
+    expect(existsSync(at(there, 'model', 'config.json'))).toBe(true);
   });
 });

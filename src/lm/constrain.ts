@@ -14,12 +14,25 @@ export type TokenMask = Uint32Array;
 
 /** What a grammar allows of a vocabulary. */
 export interface GrammarTokens {
-  /** The tokens that may come next, without those that end a text. */
-  maskOf(state: GrammarState): TokenMask;
+  /**
+   * The tokens that may come next, without those that end a text. `left`: how many may still be written, this one too.
+   * The text can then be ended within them if it could be before. Only a text that cannot be is cut.
+   */
+  maskOf(state: GrammarState, left?: number): TokenMask;
   /** The state after a token. @throws HeedError if the grammar does not allow it. */
   after(state: GrammarState, token: number): GrammarState;
 }
 
+interface KnownMask {
+  mask: TokenMask;
+  /** Bytes that the end is away after any of the tokens, at most. */
+  most: number;
+}
+
+/** "a", where every character may come. */
+const ANY_CHARACTER = 0x61;
+/** Bytes of the longest way to an end that is looked for. */
+const LONGEST_WAY = 50_000;
 /** Most masks that are kept. */
 const MASKS = 512;
 
@@ -38,30 +51,52 @@ export function createGrammarTokens(tokenizer: Tokenizer): GrammarTokens {
   const all = tokenTree(tokenizer);
   const notPlain = tokenTree(tokenizer, (id) => lengths[id] === 0);
   const plain = new Map<number, TokenMask>();
-  const masks = new Map<GrammarState, TokenMask>();
+  const masks = new Map<GrammarState, KnownMask>();
+  const tokensTo = createShortest(all);
+  const canEnd = (state: GrammarState, left: number) => tokensTo(state) <= left;
 
-  /** The plain tokens of at most so many characters. */
-  const plainMask = (free: number): TokenMask => {
-    const most = Math.min(free, longest);
-    let mask = plain.get(most);
-    if (!mask) {
-      mask = new Uint32Array(words);
-      for (let id = 0; id < size; id++) if (lengths[id] > 0 && lengths[id] <= most) mask[id >> 5] |= 1 << (id & 31);
-      plain.set(most, mask);
-    }
+  /** The plain tokens with as many characters as a test accepts. */
+  const plainMask = (fits: (characters: number) => boolean): TokenMask => {
+    const mask = new Uint32Array(words);
+    for (let id = 0; id < size; id++) if (lengths[id] > 0 && fits(lengths[id])) mask[id >> 5] |= 1 << (id & 31);
     return mask;
   };
+  const plainUpTo = (free: number): TokenMask => {
+    const most = Math.min(free, longest);
+    const mask = plain.get(most) ?? plainMask((characters) => characters <= most);
+    plain.set(most, mask);
+    return mask;
+  };
+  /** What the grammar alone allows. */
+  const wholeMask = (state: GrammarState): KnownMask => {
+    const { free } = state;
+    const mask = free === undefined ? new Uint32Array(words) : plainUpTo(free).slice();
+    let most = state.least;
+    const see = ({ least }: GrammarState) => {
+      most = Math.max(most, least);
+      return true;
+    };
+    withinWork(() => allow(free === undefined ? all : notPlain, state, mask, see));
+    return { mask, most };
+  };
+  /** What the grammar allows, without tokens after which `left` are not enough to end the text. */
+  const closingMask = (state: GrammarState, left: number): TokenMask =>
+    withinWork(() => {
+      const { free } = state;
+      const after: (GrammarState | undefined)[] = [state];
+      for (let i = 0; i < Math.min(free ?? 0, longest); i++) after.push(after[i]?.next(ANY_CHARACTER));
+      const mask = plainMask((characters) => after[characters] !== undefined && canEnd(after[characters], left));
+      allow(free === undefined ? all : notPlain, state, mask, (next) => canEnd(next, left));
+      return mask;
+    });
 
   return {
-    maskOf(state) {
-      let mask = masks.get(state);
-      if (mask) return mask;
-      mask = state.free === undefined ? new Uint32Array(words) : plainMask(state.free).slice();
-      const made = mask;
-      withinWork(() => allow(state.free === undefined ? all : notPlain, state, made));
+    maskOf(state, left = Number.POSITIVE_INFINITY) {
+      const known = masks.get(state) ?? wholeMask(state);
       if (masks.size >= MASKS) masks.delete(masks.keys().next().value!);
-      masks.set(state, mask);
-      return mask;
+      masks.set(state, known);
+      if (known.most < left || !canEnd(state, left)) return known.mask;
+      return closingMask(state, left - 1);
     },
     after(state, token) {
       let at: GrammarState | undefined = state;
@@ -78,9 +113,9 @@ export function createConstrainer(tokenizer: Tokenizer): Constrainer {
   return (grammar) => {
     let state = grammar;
     let read = 0;
-    return (logits, { tokens, generated, ends }) => {
+    return (logits, { tokens, generated, ends, left }) => {
       for (; read < generated; read++) state = grammarTokens.after(state, tokens[tokens.length - generated + read]);
-      applyMask(logits, grammarTokens.maskOf(state), state.ends ? ends : []);
+      applyMask(logits, grammarTokens.maskOf(state, left), state.ends ? ends : []);
     };
   };
 }
@@ -115,8 +150,13 @@ function plainLength(bytes: Uint8Array | undefined): number {
   }
 }
 
-/** Adds the tokens that a state allows. */
-function allow({ byte, end, depth, first, ids }: TokenTree, begin: GrammarState, mask: TokenMask): void {
+/** Adds the tokens that a state allows, and that lead where a test accepts. */
+function allow(
+  { byte, end, depth, first, ids }: TokenTree,
+  begin: GrammarState,
+  mask: TokenMask,
+  accepts: (after: GrammarState) => boolean,
+): void {
   const states: GrammarState[] = [begin]; // before the byte at each depth
   for (let node = 0; node < byte.length; ) {
     const level = depth[node];
@@ -125,8 +165,57 @@ function allow({ byte, end, depth, first, ids }: TokenTree, begin: GrammarState,
       node = end[node];
       continue;
     }
-    for (let i = first[node]; i < first[node + 1]; i++) mask[ids[i] >> 5] |= 1 << (ids[i] & 31);
+    if (first[node] < first[node + 1] && accepts(after)) {
+      for (let i = first[node]; i < first[node + 1]; i++) mask[ids[i] >> 5] |= 1 << (ids[i] & 31);
+    }
     states[level + 1] = after;
     node++;
   }
+}
+
+/**
+ * How many tokens end a text: those of the shortest way by bytes, in the fewest tokens. Each state has one such way, and
+ * the way of a state on it is its rest, so a token that is drawn from it leaves one less. Infinite if none is known.
+ */
+function createShortest({ byte, end, first }: TokenTree): (state: GrammarState) => number {
+  const steps = new WeakMap<GrammarState, number>();
+  const counts = new WeakMap<GrammarState, number>();
+  /** The first byte of the way; 256 if no byte leads nearer to the end. */
+  const stepFrom = (state: GrammarState): number => {
+    let step = steps.get(state) ?? 0;
+    if (step > 0) return step;
+    while (step < 256 && state.next(step)?.least !== state.least - 1) step++;
+    steps.set(state, step);
+    return step;
+  };
+  /** The fewest tokens from a place of the way on; `after`: those from each later place on. */
+  const fewest = (way: readonly number[], place: number, after: readonly number[]): number => {
+    let best = Number.POSITIVE_INFINITY;
+    let [from, to] = [0, byte.length];
+    for (let i = place; i < way.length; i++) {
+      while (from < to && byte[from] !== way[i]) from = end[from];
+      if (from >= to) break;
+      if (first[from] < first[from + 1]) best = Math.min(best, 1 + after[i + 1]);
+      [from, to] = [from + 1, end[from]];
+    }
+    return best;
+  };
+  return (state) => {
+    const known = counts.get(state);
+    if (known !== undefined) return known;
+    const states = [state];
+    const way: number[] = [];
+    for (let at = state; at.least > 0; states.push(at)) {
+      const step = at.least <= LONGEST_WAY ? stepFrom(at) : 256;
+      if (step === 256) return Number.POSITIVE_INFINITY;
+      way.push(step);
+      at = at.next(step)!;
+    }
+    const left = new Array<number>(states.length).fill(0);
+    for (let i = way.length - 1; i >= 0; i--) {
+      left[i] = counts.get(states[i]) ?? fewest(way, i, left);
+      counts.set(states[i], left[i]);
+    }
+    return left[0];
+  };
 }

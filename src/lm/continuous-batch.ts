@@ -414,6 +414,7 @@ const contextOf = ({ tokens, length, prompt, options: { ends = [] } }: Sequence)
   tokens: tokens.subarray(0, length),
   generated: length - prompt,
   ends,
+  left: tokens.length - length,
 });
 /** Lets processors begin before the logits are there. */
 const prepare = (sequences: readonly Sequence[]) =>

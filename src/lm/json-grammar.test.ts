@@ -2,10 +2,12 @@ import { fileURLToPath } from 'node:url';
 import { Ajv } from 'ajv';
 import { expect, it } from 'vitest';
 import { heedError } from '../../test/support/gradients.ts';
+import { random } from '../random.ts';
 import { loadCheckpoint } from './checkpoint.ts';
-import { createConstrainer } from './constrain.ts';
+import { createConstrainer, createGrammarTokens } from './constrain.ts';
 import { createGenerator } from './generate.ts';
 import { anyObjectGrammar, type GrammarState, jsonGrammar } from './json-grammar.ts';
+import { tokenBytes } from './token-bytes.ts';
 import { loadTokenizer } from './tokenizer.ts';
 
 const accepts = (grammar: GrammarState, text: string) => {
@@ -116,12 +118,100 @@ it('makes a model with random weights write what its schema accepts', async () =
         tokenizer,
         processor,
       });
-      if (finish !== 'eos') continue; // a string that never ended
-      whole++;
+      if (finish === 'eos') whole++; // else a string that would never have ended
       expect([text, ajv.validate(schema, JSON.parse(text!))]).toEqual([text, true]);
     }
     expect(whole).toBeGreaterThan(0);
   }
   generator[Symbol.dispose]();
   parameters[Symbol.dispose]();
+});
+
+/** Schemas whose shortest texts are found in different ways. */
+const closable: Record<string, object> = {
+  'a list that has to be long': { type: 'array', items: { type: 'boolean' }, minItems: 5 },
+  'numbers between bounds': {
+    type: 'object',
+    properties: {
+      time: { type: 'integer', minimum: 1_700_000_000, maximum: 1_800_000_000 },
+      share: { type: 'number', exclusiveMinimum: 0, maximum: 0.05 },
+      step: { type: 'number', multipleOf: 0.25, minimum: -3, maximum: -2.8 },
+    },
+    required: ['time', 'share', 'step'],
+  },
+  'patterns and formats': {
+    type: 'object',
+    properties: {
+      id: { type: 'string', format: 'uuid' },
+      at: { type: 'string', format: 'date-time' },
+      quote: { type: 'string', pattern: '^"[^a-z]{3}"$' },
+      emoji: { type: 'string', pattern: '^\\p{Emoji_Presentation}é?$' },
+      long: { type: 'string', minLength: 20, maxLength: 40 },
+    },
+    required: ['id', 'at', 'quote', 'emoji', 'long'],
+  },
+  'few of many members': {
+    type: 'object',
+    properties: Object.fromEntries(['first', 'second', 'x', 'fourth', 'y'].map((key) => [key, { type: 'integer' }])),
+    minProperties: 3,
+    required: ['second'],
+  },
+  'two that contain one another': {
+    $ref: '#/$defs/page',
+    $defs: {
+      page: {
+        type: 'object',
+        properties: { kind: { const: 'page' }, parts: { type: 'array', items: { $ref: '#/$defs/part' }, minItems: 1 } },
+        required: ['kind', 'parts'],
+      },
+      part: {
+        anyOf: [
+          { $ref: '#/$defs/page' },
+          {
+            type: 'object',
+            properties: { kind: { const: 'text' }, style: { enum: ['plain', 'very strongly emphasized'] } },
+            required: ['kind', 'style'],
+          },
+        ],
+      },
+    },
+  },
+};
+
+it.each(Object.entries(closable))('ends a text within any number of tokens that is enough: %s', (_, schema) => {
+  const tokenizer = loadTokenizer(fileURLToPath(new URL('../../test/fixtures/models/tiny-llama', import.meta.url)));
+  const tokens = createGrammarTokens(tokenizer);
+  const bytesOf = tokenBytes(tokenizer);
+  const ajv = new Ajv({ strict: false, logger: false });
+  const draws = random(3, 'closing');
+  /** Draws allowed tokens until the text has to be written. */
+  const write = (limit: number): string => {
+    let { begin: state } = jsonGrammar(schema);
+    const bytes: number[] = [];
+    for (let left = limit; left > 0; left--) {
+      const mask = tokens.maskOf(state, left);
+      const allowed = Array.from({ length: tokenizer.vocabularySize }, (_, id) => id).filter(
+        (id) => (mask[id >> 5] >>> (id & 31)) & 1,
+      );
+      if (allowed.length === 0) break; // nothing may follow the whole
+      const token = allowed[Math.floor(draws.uniform() * allowed.length)];
+      bytes.push(...bytesOf(token)!);
+      state = tokens.after(state, token);
+    }
+    return Buffer.from(bytes).toString();
+  };
+  const isWhole = (text: string) => {
+    try {
+      return ajv.validate({ ...schema }, JSON.parse(text));
+    } catch {
+      return false;
+    }
+  };
+  // its bytes are more than enough tokens
+  const enough = jsonGrammar(schema).begin.least;
+  expect(enough).toBeLessThan(300);
+  for (const limit of [enough, enough + 1, enough + 7, 2 * enough]) {
+    const text = write(limit);
+    expect([text, isWhole(text)]).toEqual([text, true]);
+  }
 });

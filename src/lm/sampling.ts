@@ -51,6 +51,8 @@ export interface Context {
   generated: number;
   /** Tokens that end a completion. */
   ends: readonly number[];
+  /** How many tokens may still be written, the next one too; undefined: without a limit. */
+  left?: number;
 }
 
 /**

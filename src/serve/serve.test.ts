@@ -135,6 +135,13 @@ describe('chat completions', () => {
       openings.push(choices[0].delta.content);
     }
     expect(openings[0]).toBeNull();
+    // a text that the model would never end, such as a list of lists of lists
+    const endless = { type: 'array', items: { anyOf: [{ $ref: '#' }, { type: 'string' }] }, minItems: 1 };
+    const response_format = { type: 'json_schema' as const, json_schema: { name: 'x', schema: endless } };
+    for (const max_completion_tokens of [8, 20, 50]) {
+      const { choices } = await client.chat.completions.create({ ...brief, response_format, max_completion_tokens });
+      expect(JSON.parse(choices[0].message.content!)).toBeInstanceOf(Array);
+    }
     const impossible = { type: 'object', properties: { a: { type: 'string', pattern: '[' } } };
     await expect(
       client.chat.completions.create({
@@ -157,6 +164,7 @@ describe('chat completions', () => {
     const path = '/v1/chat/completions';
     expect(await say(`${path}/`, {})).toBe(1);
     expect(await say('/chat/completions', {})).toContain('Did you mean /v1/chat/completions?');
+    expect(await say(path, { tool_choice: 'required' })).toContain('there are no "tools"');
     expect(await say(path, { stop: ['a', 'b', 'c', 'd', 'e'] })).toContain('at most 4 texts');
     expect(await say(path, { top_logprobs: 2 })).toContain('needs "logprobs"');
     expect(await say(path, { logit_bias: { 999999: 1 } })).toContain('the model has those from 0');

@@ -95,8 +95,36 @@ async function openGuesses(
   return { draft: model, guesses };
 }
 
+/** @throws HeedError if others than this machine could use a server without keys. */
+function checkAlone({ host, trustProxy, folder }: ServeSettings): void {
+  if (isLoopback(host) && !trustProxy) return;
+  const way = isLoopback(host) ? 'through the proxy of --trust-proxy' : `at ${host}`;
+  throw new HeedError(`Others could use the server ${way} without a key.`, {
+    hint: `Add a key first: heed serve keys add NAME --folder ${folder}`,
+  });
+}
+
+const limitsOf = ({ maxTokens, queue, timeout, perMinute, concurrency }: ServeSettings): ServeContext['limits'] => ({
+  tokens: maxTokens,
+  waiting: queue,
+  milliseconds: 1000 * timeout,
+  perMinute,
+  concurrency,
+});
+
+/** Deletes what is kept no longer, now and every hour. */
+async function expireRegularly(context: ServeContext): Promise<void> {
+  const expire = async () => {
+    await deleteExpired(context);
+    await expireFiles(context);
+  };
+  await expire();
+  const expiry = setInterval(() => void expire().catch((error) => context.onNotice(messageOf(error))), HOUR);
+  context.defer(() => clearInterval(expiry));
+}
+
 const GIB = 2 ** 30;
-const DAY = 24 * 3600 * 1000;
+const HOUR = 3600 * 1000;
 
 /**
  * Starts a server of OpenAI's API.
@@ -108,7 +136,7 @@ export async function serve(input: ServeInput = {}): Promise<Server> {
   const { model, models, signal, now = () => Date.now(), learn, redact, ...others } = input;
   const { onNotice = () => {}, onRequest, onRefusal, ...options } = others;
   const settings = parseOptions(serveSchema, options);
-  const { folder, host, port, trustProxy } = settings;
+  const { folder, host, port } = settings;
   createFolder(folder, 0o700);
   const ends: (() => void | Promise<void>)[] = [];
   const closing = new AbortController();
@@ -128,12 +156,7 @@ export async function serve(input: ServeInput = {}): Promise<Server> {
   try {
     const database = await openServeDatabase(join(folder, 'serve.db'));
     ends.push(() => database.destroy());
-    if ((!isLoopback(host) || trustProxy) && !(await hasKeys(database))) {
-      const way = isLoopback(host) ? 'through the proxy of --trust-proxy' : `at ${host}`;
-      throw new HeedError(`Others could use the server ${way} without a key.`, {
-        hint: `Add a key first: heed serve keys add NAME --folder ${folder}`,
-      });
-    }
+    if (!(await hasKeys(database))) checkAlone(settings);
     const { upstream, sources } = sourcesOf({ model, models, upstream: settings.upstream });
     resolvePrecision(settings.precision, 0); // what the machine lacks shows before the first request
     const speculate = await openGuesses(settings, (end) => ends.push(end));
@@ -162,26 +185,14 @@ export async function serve(input: ServeInput = {}): Promise<Server> {
       keepDays: settings.keepDays,
       store: settings.store,
       tinker: settings.tinker,
-      limits: {
-        tokens: settings.maxTokens,
-        waiting: settings.queue,
-        milliseconds: 1000 * settings.timeout,
-        perMinute: settings.perMinute,
-        concurrency: settings.concurrency,
-      },
+      limits: limitsOf(settings),
       signal: closing.signal,
       isDraining: () => draining,
       defer: (end) => void ends.push(end),
     };
+    const { upstreamKey, upstreamAdapters } = settings;
     const proxy =
-      upstream === undefined
-        ? undefined
-        : {
-            upstream,
-            upstreamKey: settings.upstreamKey,
-            upstreamAdapters: settings.upstreamAdapters,
-            rules: readRules(redact),
-          };
+      upstream === undefined ? undefined : { upstream, upstreamKey, upstreamAdapters, rules: readRules(redact) };
     const book = await openBook(context, settings.feedback);
     let learner: Learner | undefined;
     const feedback = feedbackRoutes(context, book, () => learner);
@@ -191,13 +202,7 @@ export async function serve(input: ServeInput = {}): Promise<Server> {
         onNotice(`${id}: ${JSON.stringify({ messages, completions: choices.map(({ text }) => text) })}`),
       );
     }
-    const expire = async () => {
-      await deleteExpired(context);
-      await expireFiles(context);
-    };
-    await expire();
-    const expiry = setInterval(() => void expire().catch((error) => onNotice(messageOf(error))), DAY / 24);
-    ends.push(() => clearInterval(expiry));
+    await expireRegularly(context);
     if (learn) learner = await openLearner(context, book, readLearnPolicy(learn), settings.runs);
     await tidyFiles(context);
     const jobs = await openJobs(context, settings);

@@ -100,31 +100,18 @@ interface Loaded {
   leaving: boolean;
 }
 
-/** Puts models on the shelf: those that the server was started with, and those that the database has. */
-export async function createShelf(
-  database: Kysely<ServeDatabase>,
-  sources: readonly ModelSource[],
-  { queue: queueOptions, precision = 'fp32', memory, shareWeights = false, speculate, now, onNotice }: ShelfOptions,
-): Promise<Shelf> {
-  const models = new Map<string, ShelfModel & { source: string | LoadedModel }>();
-  /** The most recently used last. */
-  const loading = new Map<string, Promise<Loaded>>();
-  const ready = new Map<string, Loaded>();
-  for (const [name, source] of sources) {
-    const folder = typeof source === 'string' ? source : '';
-    models.set(name, { name, folder, parent: null, ownedBy: 'heed', created: now(), removable: false, source });
-  }
-  const rows = await database.selectFrom('models').selectAll().orderBy('created').execute();
-  for (const row of rows) models.set(row.name, { ...row, removable: true, source: row.folder });
+type KnownModel = ShelfModel & { source: string | LoadedModel };
 
-  const found = (name: string) => {
-    const model = models.get(name);
-    if (model) return model;
-    throw new ApiError(404, `The model "${name}" does not exist. There are: ${[...models.keys()].join(', ')}.`, {
-      param: 'model',
-      code: 'model_not_found',
-    });
-  };
+/** Loads models when they are needed, and frees those that were not used for the longest time. */
+function createLoading(
+  models: ReadonlyMap<string, KnownModel>,
+  found: (name: string) => KnownModel,
+  { queue: queueOptions, precision = 'fp32', memory, shareWeights = false, speculate, onNotice }: ShelfOptions,
+) {
+  const loading = new Map<string, Promise<Loaded>>();
+  /** The most recently used last. */
+  const ready = new Map<string, Loaded>();
+
   const release = (loaded: Loaded) => {
     loaded.uses -= 1;
     if (loaded.uses === 0 && loaded.leaving) loaded.own[Symbol.dispose]();
@@ -200,6 +187,33 @@ export async function createShelf(
     makeRoom();
     return loaded;
   };
+  return { ready, loadedOf, release, unload };
+}
+
+/** Puts models on the shelf: those that the server was started with, and those that the database has. */
+export async function createShelf(
+  database: Kysely<ServeDatabase>,
+  sources: readonly ModelSource[],
+  options: ShelfOptions,
+): Promise<Shelf> {
+  const { now } = options;
+  const models = new Map<string, KnownModel>();
+  for (const [name, source] of sources) {
+    const folder = typeof source === 'string' ? source : '';
+    models.set(name, { name, folder, parent: null, ownedBy: 'heed', created: now(), removable: false, source });
+  }
+  const rows = await database.selectFrom('models').selectAll().orderBy('created').execute();
+  for (const row of rows) models.set(row.name, { ...row, removable: true, source: row.folder });
+
+  const found = (name: string) => {
+    const model = models.get(name);
+    if (model) return model;
+    throw new ApiError(404, `The model "${name}" does not exist. There are: ${[...models.keys()].join(', ')}.`, {
+      param: 'model',
+      code: 'model_not_found',
+    });
+  };
+  const { ready, loadedOf, release, unload } = createLoading(models, found, options);
   let choose = (name: string, _user: string | undefined): string => name;
 
   async function openAs(name: string, version: string): Promise<ServedModel> {

@@ -2,6 +2,7 @@
 
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { z } from 'zod';
 import { planAlgorithms, planSchema } from '../../align/plan/options.ts';
 import { plan } from '../../align/plan/plan.ts';
 import { cellsOnRay } from '../../cluster/cells.ts';
@@ -80,7 +81,7 @@ export async function trainOnCluster(
 }
 
 /** The memory that `heed plan` estimates for a training; undefined where it cannot. */
-async function plannedMemory({
+export async function plannedMemory({
   command,
   settings,
 }: {
@@ -92,7 +93,8 @@ async function plannedMemory({
   if (!algorithm || typeof model !== 'string') return undefined;
   const method = lora?.rank ? ('lora' as const) : ('full' as const);
   const known = optionsOf(
-    planSchema.pick({
+    // a schema with refinements gives no part of itself
+    z.object(planSchema.shape).pick({
       rows: true,
       length: true,
       maxTokens: true,

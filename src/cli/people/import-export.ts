@@ -32,7 +32,9 @@ import {
 
 /** Adds the flags and the action of `import`. */
 export function addImport(command: Command): void {
-  command.argument('<file...>', 'datasets; with --from, an export of another tool').addOption(projectOption());
+  command
+    .argument('<file...>', 'datasets; with --from, an export of a tool, or its address')
+    .addOption(projectOption());
   addFlags(command, settingsSchema);
   command
     .option('--gold', 'add gold items: the judgments in the file are right and measure reliability')

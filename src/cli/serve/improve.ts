@@ -36,7 +36,7 @@ interface Flags {
 export function addImprove(command: Command): void {
   command
     .requiredOption('--model <model>', 'folder or GGUF file of a model, or OWNER/NAME on the Hub')
-    .requiredOption('--feedback <what>', 'file or folder with feedback, or the name of a project of --store')
+    .requiredOption('--feedback <what>', 'file, folder, address or project of --store with feedback')
     .requiredOption('--out <dir>', 'folder for the run, the report, and the new model')
     .addOption(
       new Option('--from <tool>', 'what wrote the file (default: rows with labels or pairs)').choices([...importTools]),

@@ -2,9 +2,11 @@
  * Feedback of chat apps. The fixtures were written by hand: Open WebUI's feedback and LibreChat's messages by their source,
  * the others by the tools' documentation.
  */
-import { writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { createServer, type IncomingHttpHeaders } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { afterEach, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { heedError } from '../../../test/support/gradients.ts';
 import { ownStores } from '../../../test/support/stores.ts';
 import { type Database, exportRows, findProject, importFrom, listProjects, openDatabase } from '../index.ts';
@@ -142,4 +144,109 @@ it('says what a file has that has no feedback', async () => {
   await expect(importFrom(database, 'langfuse', empty, { project: 'app' })).rejects.toThrow(
     heedError(/line 1/, /JSON/),
   );
+});
+
+const keys = {
+  OPEN_WEBUI_API_KEY: 'sk-webui',
+  LANGFUSE_PUBLIC_KEY: 'pk-lf-1',
+  LANGFUSE_SECRET_KEY: 'sk-lf-2',
+  LANGSMITH_API_KEY: 'lsv2-3',
+  OPENAI_API_KEY: 'sk-openai',
+};
+
+/** The records of a fixture's files, or of the one with a name. */
+const recordsIn = (name: string, file = ''): Record<string, unknown>[] => {
+  const path = fixture(name);
+  const files = statSync(path).isDirectory() ? readdirSync(path).map((one) => join(path, one)) : [path];
+  return files
+    .filter((one) => one.includes(file))
+    .flatMap((one) => {
+      const text = readFileSync(one, 'utf8');
+      const value = JSON.parse(one.endsWith('.jsonl') ? `[${text.trim().replaceAll('\n', ',')}]` : text);
+      return Array.isArray(value) ? value : (value.data ?? value.runs);
+    });
+};
+
+/** What the tools' APIs reply, a record a page; undefined for another path. */
+function replyTo(url: URL, headers: IncomingHttpHeaders, body: { cursor?: string }): unknown {
+  const bearer = String(headers.authorization).replace('Bearer ', '');
+  const [page, offset] = [Number(url.searchParams.get('page')), Number(url.searchParams.get('offset'))];
+  switch (url.pathname) {
+    case '/api/v1/evaluations/feedbacks/all/export':
+      return bearer === keys.OPEN_WEBUI_API_KEY && recordsIn('open-webui-feedbacks.json');
+    case '/api/public/traces':
+    case '/api/public/v2/scores': {
+      const all = recordsIn('langfuse', url.pathname.endsWith('traces') ? 'trace' : 'score');
+      const key = Buffer.from(`${keys.LANGFUSE_PUBLIC_KEY}:${keys.LANGFUSE_SECRET_KEY}`).toString('base64');
+      const meta = { page, limit: 1, totalItems: all.length, totalPages: all.length };
+      return headers.authorization === `Basic ${key}` && { data: all.slice(page - 1, page), meta };
+    }
+    case '/api/v1/sessions':
+      return headers['x-api-key'] === keys.LANGSMITH_API_KEY && [{ id: 'session' }].slice(offset);
+    case '/api/v1/runs/query': {
+      const all = recordsIn('langsmith').filter(({ run_id }) => run_id === undefined);
+      const at = Number(body.cursor ?? 0);
+      return { runs: all.slice(at, at + 1), cursors: { next: at + 1 < all.length ? String(at + 1) : null } };
+    }
+    case '/api/v1/feedback': {
+      const runs = url.searchParams.getAll('run');
+      const all = recordsIn('langsmith').filter(({ run_id }) => runs.includes(String(run_id)));
+      return all.slice(offset, offset + 1);
+    }
+    case '/v1/chat/completions': {
+      const all = recordsIn('openai-stored.json').map(({ messages: _, ...one }) => one);
+      const at = 1 + all.findIndex(({ id }) => id === url.searchParams.get('after'));
+      const data = all.slice(at, at + 1);
+      return (
+        bearer === keys.OPENAI_API_KEY && { object: 'list', data, has_more: at + 1 < all.length, last_id: data[0].id }
+      );
+    }
+  }
+  const [, id] = /^\/v1\/chat\/completions\/(.*)\/messages$/.exec(url.pathname) ?? [];
+  const found = recordsIn('openai-stored.json').find((one) => one.id === id);
+  return found && { object: 'list', data: found.messages ?? [], has_more: false };
+}
+
+describe('an API', () => {
+  let address: string;
+  const server = createServer(async (request, response) => {
+    const url = new URL(request.url!, 'http://localhost');
+    let body = '';
+    for await (const chunk of request) body += chunk;
+    const reply = replyTo(url, request.headers, JSON.parse(body || '{}'));
+    response.statusCode = reply === false ? 401 : reply === undefined ? 404 : 200;
+    response.end(JSON.stringify(reply || { error: `your key ${JSON.stringify(request.headers)}` }));
+  });
+  beforeAll(async () => {
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  });
+  afterAll(() => void server.close());
+  beforeEach(() => {
+    for (const [name, key] of Object.entries(keys)) vi.stubEnv(name, key);
+  });
+  afterEach(() => void vi.unstubAllEnvs());
+
+  it.each<[ChatTool, string, string]>([
+    ['open-webui', '', 'open-webui-feedbacks.json'],
+    ['langfuse', '/', 'langfuse'],
+    ['langsmith', '', 'langsmith'],
+    ['openai-stored', '/v1', 'openai-stored.json'],
+  ])('of %s gives what its export has', async (tool, path, file) => {
+    expect(await moved(tool, address + path)).toEqual(await moved(tool, fixture(file)));
+  });
+
+  it('is refused in words without the key', async () => {
+    const from = async (tool: ChatTool, place = address) =>
+      importFrom(await openStore(), tool, place, { project: 'app', dryRun: true });
+    vi.stubEnv('OPEN_WEBUI_API_KEY', 'sk-wrong');
+    const refused = await from('open-webui').catch((error: Error) => error);
+    expect(refused).toMatchObject({ message: expect.stringContaining('refused the key (401)') });
+    expect(JSON.stringify([refused, (refused as Error).message])).not.toContain('sk-wrong');
+    vi.stubEnv('LANGFUSE_SECRET_KEY', '');
+    await expect(from('langfuse')).rejects.toThrow(heedError(/key of langfuse is missing/, /LANGFUSE_SECRET_KEY/));
+    await expect(from('librechat')).rejects.toThrow(heedError(/reads its files only/, /mongoexport/));
+    await expect(from('openai-stored')).rejects.toThrow(heedError(/replied 404/, /Check the address/));
+    await expect(from('langsmith', 'http://127.0.0.1:1')).rejects.toThrow(heedError(/cannot be reached/, /address/));
+  });
 });

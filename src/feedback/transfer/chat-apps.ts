@@ -6,6 +6,7 @@ import { HeedError } from '../../error.ts';
 import { fileError } from '../../files.ts';
 import type { ItemKind, Judgment } from '../judgment.ts';
 import { readRules, redacted } from '../redact.ts';
+import { isApi, recordsOfApi } from './chat-apis.ts';
 import {
   type Exchange,
   type ExchangeReader,
@@ -48,7 +49,8 @@ const PARTS: readonly [string, ItemKind, (exchange: Exchange) => { options: stri
 ];
 
 /**
- * Opens an export of a chat app: a JSON or JSON Lines file, or a folder of them. People are the users' ids there.
+ * Opens the feedback of a chat app: a JSON or JSON Lines file, a folder of them, or the address of its API. People are the
+ * users' ids there.
  *
  * @throws HeedError if it is no JSON, or has no feedback.
  */
@@ -58,7 +60,8 @@ export async function openChatApp(
   { annotator = tool, redact }: ImportDefaults & { redact?: string | Readonly<Record<string, string>> },
 ): Promise<OpenImport> {
   const left = createLeftOut();
-  const exchanges = redacted(READERS[tool](recordsOf(path), left), readRules(redact));
+  const records = isApi(path) ? await recordsOfApi(tool, path) : recordsOf(path);
+  const exchanges = redacted(READERS[tool](records, left), readRules(redact));
   const usable = exchanges.filter(({ prompt, text }) => prompt.length > 0 && text !== '');
   let isTold = false;
   const parts = PARTS.flatMap(([suffix, kind, judgmentsOf]): ImportPart[] => {

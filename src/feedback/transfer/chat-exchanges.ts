@@ -432,9 +432,9 @@ export const readOpenAiStored: ExchangeReader = (records, left) =>
       const name = THUMBS.find((one) => thumbOf(metadata[one]) !== undefined);
       const prompt = promptIn(record.messages ?? record.input ?? record.request);
       const text = outputIn(record.choices ?? record.output);
-      if (prompt.length === 0 || text === undefined) left.add('completions without their messages');
-      else if (name === undefined && filled(metadata.edit) === undefined)
+      if (name === undefined && filled(metadata.edit) === undefined)
         left.add('completions without feedback in their metadata');
+      else if (prompt.length === 0 || text === undefined) left.add('completions without their messages');
       else {
         const person = filled(record.safety_identifier ?? record.user ?? metadata.user);
         const { comment, edit } = metadata;

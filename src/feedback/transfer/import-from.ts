@@ -12,6 +12,7 @@ import { findPerson } from '../people.ts';
 import { createProject, findProject, type Project, type ProjectInput } from '../project.ts';
 import type { Database } from '../store/database.ts';
 import { openArgilla } from './argilla.ts';
+import { isApi } from './chat-apis.ts';
 import { openChatApp } from './chat-apps.ts';
 import { type ImportResult, importResultSchema, importRows } from './import.ts';
 import { openLabelStudio } from './label-studio.ts';
@@ -19,7 +20,7 @@ import { createLeftOut, leftOutSchema } from './left-out.ts';
 import { openOpenAi } from './openai-evals.ts';
 import type { SurveyFields } from './survey.ts';
 import { surveyParts } from './survey-parts.ts';
-import type { ImportTool, OpenImport } from './tools.ts';
+import { chatTools, type ImportTool, type OpenImport } from './tools.ts';
 import { openTrl } from './trl.ts';
 
 /** Options of `importFrom`. */
@@ -95,7 +96,8 @@ export async function importFrom(
 }
 
 async function openImport(tool: ImportTool, path: string, options: ImportFromOptions): Promise<OpenImport> {
-  if (!existsSync(path)) throw new HeedError(`"${path}" does not exist.`);
+  const isChatApp = (chatTools as readonly string[]).includes(tool);
+  if (!existsSync(path) && !(isChatApp && isApi(path))) throw new HeedError(`"${path}" does not exist.`);
   const names = options.users === undefined ? new Map<string, string>() : usersIn(options.users);
   const users = new Map(Array.from(names, ([id, name]) => [id, personName(name)]));
   switch (tool) {

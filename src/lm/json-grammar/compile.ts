@@ -4,7 +4,7 @@ import { FORMATS } from './formats.ts';
 import { mergeSchemas, restrictions, type Schema } from './merge.ts';
 import { boundedNumber, type NumberBounds } from './numbers.ts';
 import { PatternLimit, termOfPattern } from './pattern.ts';
-import { choice, literal, type Rule, stringOf, texts } from './rules.ts';
+import { choice, literal, measure, type Reference, type Rule, ruleOf, stringOf, type Then, texts } from './rules.ts';
 import { createTerms, type Term } from './terms.ts';
 import {
   anyObject,
@@ -90,6 +90,7 @@ export function compileSchema(root: unknown): CompiledSchema {
       hint: 'Change this part of the schema.',
     });
   }
+  measure(reader.recursive);
   return { rule, unchecked: [...reader.unchecked] };
 }
 
@@ -101,6 +102,8 @@ function refuse(at: string, what: string): never {
 class SchemaReader {
   readonly #root: unknown;
   readonly #references = new Map<string, Rule | undefined>();
+  /** The rules of references, to be measured when all are known. */
+  readonly recursive: Reference[] = [];
   readonly #terms = createTerms();
   readonly #terminates = createTermination((reference, at) => this.#targetOf(reference, at));
   #schemas = 0;
@@ -145,20 +148,22 @@ class SchemaReader {
     if (!this.#terminates(target)) {
       return this.#never(at, `has the $ref "${reference}", which contains itself without an end`);
     }
-    let rule: Rule | undefined;
     let depth = 0;
     // a schema may contain itself
-    this.#references.set(reference, (then) => {
+    const begin = (then: Then) => {
       if (depth > 50) refuse(at, `has the $ref "${reference}", which is nothing but itself`);
       depth++;
       try {
-        return rule!(then);
+        return known.rule(then);
       } finally {
         depth--;
       }
-    });
-    rule = this.ruleOf(target, reference);
+    };
+    const known: Reference = { rule: ruleOf(begin, () => known.least), least: Number.POSITIVE_INFINITY };
+    this.#references.set(reference, known.rule);
+    const rule = this.ruleOf(target, reference);
     if (!rule) this.#references.set(reference, undefined);
+    else this.recursive.push(Object.assign(known, { rule }));
     return this.#references.get(reference);
   }
 

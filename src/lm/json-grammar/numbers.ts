@@ -109,8 +109,27 @@ export function boundedNumber(bounds: NumberBounds): Rule | undefined {
   if (!canBegin) return undefined;
   const missesDigit = ({ digits, fraction }: NumberState) => digits === '' || fraction === 0;
 
+  const least = (state: NumberState): number => {
+    const { negative, digits, fraction, free } = state;
+    if (free) return Number(missesDigit(state));
+    let shortest = digits === '' && !negative && hasNegative ? 1 + least(begin(true)) : Number.POSITIVE_INFINITY;
+    const mostDigits = fraction !== undefined || digits === '0' ? 0 : leftOf(state);
+    for (let more = Number(digits === ''); more <= mostDigits; more++) {
+      const mostPlaces = Math.min(written - (fraction ?? 0), leftOf(state) - more);
+      for (let after = Number(fraction === 0); after <= mostPlaces; after++) {
+        const bytes = more + after + Number(fraction === undefined && after > 0);
+        const step = power(places - (fraction ?? 0) - after);
+        const low = BigInt(digits) * power(more + places - (fraction ?? 0));
+        const high = low + power(more + places - (fraction ?? 0)) - step;
+        if (bytes < shortest && hits(negative, low, high, step)) shortest = bytes;
+      }
+    }
+    return shortest;
+  };
+
   return automaton<NumberState>({
     start: begin(false),
+    least,
     key: ({ negative, digits, fraction, free }) =>
       free ? `free|${digits === '0'}|${digits.length}|${fraction}` : `${negative}|${digits}|${fraction}`,
     ends(state) {

@@ -4,7 +4,7 @@
  * look-up for each byte.
  */
 import { HeedError } from '../../error.ts';
-import type { Term, Terms } from './terms.ts';
+import { LAST, type Term, type Terms } from './terms.ts';
 
 /** What may be written next. */
 export interface GrammarState {
@@ -15,6 +15,8 @@ export interface GrammarState {
    * of a string. Undefined elsewhere.
    */
   readonly free: number | undefined;
+  /** Bytes of the shortest way to an end; infinite where none is known. Some byte leads to a state that has one less. */
+  readonly least: number;
   /** The state after a byte; undefined where the byte is not allowed. */
   next(byte: number): GrammarState | undefined;
 }
@@ -22,13 +24,53 @@ export interface GrammarState {
 export interface Node {
   readonly id: number;
   readonly free?: number;
+  readonly least: number;
   /** Nodes after a byte. */
   on(byte: number): readonly Node[];
 }
 
-/** What comes after. */
-export type Then = () => readonly Node[];
-export type Rule = (then: Then) => readonly Node[];
+/** What comes after, and the bytes that it takes at least. */
+export interface Then {
+  (): readonly Node[];
+  readonly least: number;
+}
+/** What may be written before `then`, and the bytes of the shortest text. */
+export interface Rule {
+  (then: Then): readonly Node[];
+  readonly least: number;
+}
+
+/** Counts how often the shortest texts of references were found anew: what was computed from them before is old. */
+let measurements = 0;
+
+/** Makes a rule. `least` is asked when it is needed: rules may contain themselves. */
+export function ruleOf(begin: (then: Then) => readonly Node[], least: () => number): Rule {
+  let known = 0;
+  let measured = -1;
+  const get = () => {
+    if (measured !== measurements) [known, measured] = [least(), measurements];
+    return known;
+  };
+  return Object.defineProperty(begin, 'least', { get }) as Rule;
+}
+
+/** A rule that may contain itself: its parts are known later. */
+export interface Reference {
+  rule: Rule;
+  least: number;
+}
+
+/** Finds the shortest texts of rules that contain one another: each round finds those that are one reference deeper. */
+export function measure(references: readonly Reference[]): void {
+  for (let changed = references.length > 0; changed; measurements++) {
+    changed = false;
+    for (const reference of references) {
+      const { least } = reference.rule;
+      changed ||= least < reference.least;
+      reference.least = least;
+    }
+  }
+}
 
 /** Nodes that are looked at for what may follow one place: more would hold others up for seconds. */
 const MOST_WORK = 3_000_000;
@@ -47,24 +89,29 @@ export function withinWork<T>(compute: () => T): T {
 const MOST_STATES = 300_000;
 
 let nodes = 0;
-const node = (on: (byte: number) => readonly Node[], free?: number): Node => ({ id: nodes++, on, free });
-const end = node(() => []);
+const node = (on: (byte: number) => readonly Node[], least: number, free?: number): Node => ({
+  id: nodes++,
+  on,
+  least,
+  free,
+});
+const end = node(() => [], 0);
 
-/** What `then` returns, made once. */
-export function once(then: Then): Then {
+/** What `then` returns, made once. `least`: bytes that it takes at least. */
+export function once(then: () => readonly Node[], least: number): Then {
   let made: readonly Node[] | undefined;
-  return () => {
+  const get = () => {
     made ??= then();
     return made;
   };
+  return Object.assign(get, { least });
 }
 
+/** What a rule writes, and what comes then. */
+export const before = (rule: Rule, then: Then): Then => once(() => rule(then), rule.least + then.least);
+
 /** The beginning of what a rule writes. */
-export const beginningOf = (rule: Rule): GrammarState =>
-  stateOf(
-    rule(() => [end]),
-    new Map(),
-  );
+export const beginningOf = (rule: Rule): GrammarState => stateOf(rule(once(() => [end], 0)), new Map());
 
 function stateOf(all: readonly Node[], states: Map<string, GrammarState>): GrammarState {
   const set = [...new Set(all)];
@@ -80,6 +127,7 @@ function stateOf(all: readonly Node[], states: Map<string, GrammarState>): Gramm
   const state: GrammarState = {
     ends: set.includes(end),
     free: set.length === 1 ? set[0].free : undefined,
+    least: set.reduce((least, one) => Math.min(least, one.least), Number.POSITIVE_INFINITY),
     next(byte) {
       const known = steps?.[byte];
       if (known !== undefined) return known ?? undefined;
@@ -98,38 +146,51 @@ function stateOf(all: readonly Node[], states: Map<string, GrammarState>): Gramm
   return state;
 }
 
-export const sequence =
-  (...rules: readonly Rule[]): Rule =>
-  (then) =>
-    rules.reduceRight<Then>((then, rule) => once(() => rule(then)), then)();
+const sum = (a: number, b: number) => a + b;
 
-export const choice =
-  (...rules: readonly Rule[]): Rule =>
-  (then) => {
-    const after = once(then);
-    return rules.flatMap((rule) => rule(after));
-  };
+export const sequence = (...rules: readonly Rule[]): Rule =>
+  ruleOf(
+    (then) => rules.reduceRight<Then>((then, rule) => before(rule, then), then)(),
+    () => rules.map(({ least }) => least).reduce(sum, 0),
+  );
 
-export const optional = (rule: Rule): Rule => choice(rule, (then) => then());
+export const choice = (...rules: readonly Rule[]): Rule =>
+  ruleOf(
+    (then) => {
+      const after = once(then, then.least);
+      return rules.flatMap((rule) => rule(after));
+    },
+    () => rules.reduce((least, rule) => Math.min(least, rule.least), Number.POSITIVE_INFINITY),
+  );
 
-export const oneOf =
-  (matches: (byte: number) => boolean): Rule =>
-  (then) => {
-    const after = once(then);
-    return [node((byte) => (matches(byte) ? after() : []))];
-  };
+const nothing = ruleOf(
+  (then) => then(),
+  () => 0,
+);
+
+export const optional = (rule: Rule): Rule => choice(rule, nothing);
+
+export const oneOf = (matches: (byte: number) => boolean): Rule =>
+  ruleOf(
+    (then) => {
+      const after = once(then, then.least);
+      return [node((byte) => (matches(byte) ? after() : []), 1 + then.least)];
+    },
+    () => 1,
+  );
 
 export const within = (from: number, to: number): Rule => oneOf((byte) => byte >= from && byte <= to);
 
 /** Up to `most` times, as often as possible or not. */
 export const upTo = (most: number, rule: Rule): Rule =>
   most === 0
-    ? (then) => then()
-    : (then) =>
-        choice(
-          (after) => rule(once(() => upTo(most - 1, rule)(after))),
-          (after) => after(),
-        )(then);
+    ? nothing
+    : optional(
+        ruleOf(
+          (then) => rule(once(() => upTo(most - 1, rule)(then), then.least)),
+          () => rule.least,
+        ),
+      );
 
 /** An automaton without choices: states by name, and where a text may end. */
 export interface Automaton<S> {
@@ -139,28 +200,34 @@ export interface Automaton<S> {
   after(state: S, byte: number): S | undefined;
   ends(state: S): boolean;
   free?(state: S): number | undefined;
+  /** Bytes of the shortest way to an end; infinite where it takes too long to find. */
+  least(state: S): number;
 }
 
 /** What an automaton accepts. */
-export const automaton =
-  <S>({ start, key, after, ends, free }: Automaton<S>): Rule =>
-  (then) => {
-    const made = new Map<string, readonly Node[]>();
-    const nodesOf = (state: S): readonly Node[] => {
-      const name = key(state);
-      let found = made.get(name);
-      if (!found) {
-        const on = (byte: number) => {
-          const next = after(state, byte);
-          return next === undefined ? [] : nodesOf(next);
-        };
-        found = ends(state) ? [node(on), ...then()] : [node(on, free?.(state))];
-        made.set(name, found);
-      }
-      return found;
-    };
-    return nodesOf(start);
-  };
+export const automaton = <S>({ start, key, after, ends, free, least }: Automaton<S>): Rule =>
+  ruleOf(
+    (then) => {
+      const made = new Map<string, readonly Node[]>();
+      const nodesOf = (state: S): readonly Node[] => {
+        const name = key(state);
+        let found = made.get(name);
+        if (!found) {
+          const on = (byte: number) => {
+            const next = after(state, byte);
+            return next === undefined ? [] : nodesOf(next);
+          };
+          // where the text may end, what comes then has the shortest way
+          if (ends(state)) found = [node(on, Number.POSITIVE_INFINITY), ...then()];
+          else found = [node(on, least(state) + then.least, free?.(state))];
+          made.set(name, found);
+        }
+        return found;
+      };
+      return nodesOf(start);
+    },
+    () => least(start),
+  );
 
 const encoder = new TextEncoder();
 
@@ -172,6 +239,11 @@ export function texts(all: readonly string[]): Rule {
     key: ({ low, high, depth }) => `${low},${high},${depth}`,
     // a text comes before those that begin with it
     ends: ({ low, depth }) => sorted[low].length === depth,
+    least({ low, high, depth }) {
+      let least = sorted[low].length;
+      for (let i = low + 1; i < high; i++) least = Math.min(least, sorted[i].length);
+      return least - depth;
+    },
     after({ low, high, depth }, byte) {
       const bound = (value: number) => {
         let [from, to] = [low, high];
@@ -194,7 +266,7 @@ export function compareBytes(a: Uint8Array, b: Uint8Array): number {
   return a.length - b.length;
 }
 
-export const literal = (text: string): Rule => (text === '' ? (then) => then() : texts([text]));
+export const literal = (text: string): Rule => (text === '' ? nothing : texts([text]));
 
 const INDENTATION = 16;
 /** Nothing, one space, or a new line with its indentation. */
@@ -207,15 +279,34 @@ interface StringState {
   low: number;
   high: number;
   /** What comes next. */
-  part: 'open' | 'inside' | 'escape' | 'bytes' | 'hex' | 'pair' | 'pair u' | 'second' | 'closed';
+  part: 'open' | 'inside' | 'escape' | 'bytes' | 'hex' | 'closed';
   /** Bytes or digits that are missing. */
   left: number;
 }
 
-const ESCAPES: Readonly<Record<string, number>> = { '"': 34, '\\': 92, '/': 47, b: 8, f: 12, n: 10, r: 13, t: 9 };
-const SURROGATES = [0xd800, 0xdbff, 0xdfff];
+/** Bytes that characters take in a JSON string: [from, to, bytes]. */
+const COSTS = [
+  [0x20, 0x21, 1],
+  [0x23, 0x5b, 1],
+  [0x5d, 0x7f, 1],
+  [0x22, 0x22, 2],
+  [0x5c, 0x5c, 2],
+  [0x08, 0x0a, 2],
+  [0x0c, 0x0d, 2],
+  [0x80, 0x7ff, 2],
+  [0x800, 0xd7ff, 3],
+  [0xe000, 0xffff, 3],
+  [0x10000, LAST, 4],
+  [0, 0x1f, 6],
+];
+/** Bytes that the shortest of a range of characters takes in a JSON string. */
+const costOf = (low: number, high: number): number =>
+  COSTS.find(([from, to]) => from <= high && to >= low)?.[2] ?? Number.POSITIVE_INFINITY;
 
-/** A JSON string whose text is of a term. Escapes are allowed for every character. */
+const ESCAPES: Readonly<Record<string, number>> = { '"': 34, '\\': 92, '/': 47, b: 8, f: 12, n: 10, r: 13, t: 9 };
+const SURROGATES = [0xd800, 0xdfff];
+
+/** A JSON string whose text is of a term. Escapes are allowed for characters of up to 16 bits. */
 export function stringOf(terms: Terms, term: Term): Rule {
   const inside = (term: Term): StringState => ({ term, low: 0, high: 0, part: 'inside', left: 0 });
   const follow = (term: Term, character: number): StringState | undefined => {
@@ -224,6 +315,9 @@ export function stringOf(terms: Terms, term: Term): Rule {
   };
   const possible = (term: Term, low: number, high: number): boolean =>
     low <= high && terms.transitions(term).some(({ from, to }) => from <= high && to >= low);
+  const hasHex = (term: Term) => possible(term, 0, SURROGATES[0] - 1) || possible(term, SURROGATES[1] + 1, 0xffff);
+  const hasEscape = (term: Term) =>
+    hasHex(term) || Object.values(ESCAPES).some((character) => possible(term, character, character));
   /** A character of which a part is known: goes on if it can become one that may follow. */
   const narrow = (state: StringState, low: number, high: number, left: number): StringState | undefined => {
     if (left === 0) return follow(state.term, low);
@@ -244,43 +338,44 @@ export function stringOf(terms: Terms, term: Term): Rule {
     const base = state.low - (state.low % (size * 64));
     const from = base + (byte & 0x3f) * size;
     const [low, high] = [Math.max(from, state.low), Math.min(from + size - 1, state.high)];
-    if (low > high || (low >= SURROGATES[0] && high <= SURROGATES[2])) return undefined;
+    if (low > high || (low >= SURROGATES[0] && high <= SURROGATES[1])) return undefined;
     return narrow(state, low, high, left);
   };
   const digit = (state: StringState, byte: number): StringState | undefined => {
     const value = Number.parseInt(String.fromCharCode(byte), 16);
     if (Number.isNaN(value)) return undefined;
-    const { term } = state;
     const left = state.left - 1;
-    const size = 16 ** left;
-    const low = state.low + value * size;
-    const high = low + size - 1;
-    const [first, middle, last] = SURROGATES;
-    const pair = (half: number) => 0x10000 + (half - first) * 0x400;
-    if (left === 0 && low > middle && low <= last) return undefined;
-    if (left === 0 && low >= first && low <= middle) {
-      return narrow({ ...state, part: 'pair' }, pair(low), pair(low) + 0x3ff, 1);
-    }
-    if (left === 0) return follow(term, low);
-    const goesOn =
-      possible(term, low, Math.min(high, first - 1)) ||
-      possible(term, Math.max(low, last + 1), high) ||
-      possible(term, pair(Math.max(low, first)), pair(Math.min(high, middle)) + 0x3ff);
-    return goesOn ? { ...state, low, high, left } : undefined;
+    const low = state.low + value * 16 ** left;
+    const high = low + 16 ** left - 1;
+    const [first, last] = SURROGATES;
+    return low >= first && high <= last ? undefined : narrow(state, low, high, left);
   };
-  /** The second half of a pair, dc00 to dfff, which says which of 1,024 characters it is. */
-  const second = (state: StringState, byte: number): StringState | undefined => {
-    const value = Number.parseInt(String.fromCharCode(byte), 16);
-    const { left } = state;
-    if (Number.isNaN(value) || (left === 4 && value !== 0xd) || (left === 3 && value < 0xc)) return undefined;
-    if (left === 4) return { ...state, left: 3 };
-    const size = 16 ** (left - 1);
-    const offset = (left === 3 ? value - 0xc : value) * size;
-    const low = state.low + offset;
-    return narrow(state, low, low + size - 1, left - 1);
+  /** Bytes of what may follow one of some characters, with the quote. */
+  const behind = (term: Term, low: number, high: number): number =>
+    terms
+      .transitions(term)
+      .filter(({ from, to }) => from <= high && to >= low)
+      .reduce((least, next) => Math.min(least, 1 + terms.least(next.term, costOf)), Number.POSITIVE_INFINITY);
+  const least = ({ term, part, low, high, left }: StringState): number => {
+    switch (part) {
+      case 'open':
+        return 2 + terms.least(term, costOf);
+      case 'inside':
+        return 1 + terms.least(term, costOf);
+      case 'closed':
+        return 0;
+      case 'escape':
+        return Math.min(
+          ...Object.values(ESCAPES).map((point) => 1 + behind(term, point, point)),
+          5 + behind(term, 0, 0xffff),
+        );
+      default:
+        return left + behind(term, low, high);
+    }
   };
   return automaton<StringState>({
     start: { ...inside(term), part: 'open' },
+    least,
     key: ({ term, low, high, part, left }) => `${part}|${term.id}|${left}|${low}|${high}`,
     ends: ({ part }) => part === 'closed',
     free: ({ part, term }) => (part === 'inside' ? terms.free(term) : undefined),
@@ -294,22 +389,17 @@ export function stringOf(terms: Terms, term: Term): Rule {
           return undefined;
         case 'inside':
           if (letter === '"') return term.nullable ? { ...inside(terms.empty), part: 'closed' } : undefined;
-          if (letter === '\\') return terms.transitions(term).length > 0 ? { ...state, part: 'escape' } : undefined;
+          if (letter === '\\') return hasEscape(term) ? { ...state, part: 'escape' } : undefined;
           if (byte < 0x20) return undefined;
           return byte < 0x80 ? follow(term, byte) : lead(state, byte);
         case 'escape':
-          if (letter === 'u') return { ...state, part: 'hex', low: 0, high: 0xffff, left: 4 };
+          if (letter === 'u')
+            return hasHex(term) ? { ...state, part: 'hex', low: 0, high: 0xffff, left: 4 } : undefined;
           return Object.hasOwn(ESCAPES, letter) ? follow(term, ESCAPES[letter]) : undefined;
         case 'bytes':
           return tail(state, byte);
         case 'hex':
           return digit(state, byte);
-        case 'pair':
-          return letter === '\\' ? { ...state, part: 'pair u' } : undefined;
-        case 'pair u':
-          return letter === 'u' ? { ...state, part: 'second', left: 4 } : undefined;
-        case 'second':
-          return second(state, byte);
       }
     },
   });

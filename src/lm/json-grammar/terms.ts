@@ -53,6 +53,8 @@ export interface Terms {
   after(term: Term, character: number): Term | undefined;
   /** Whether the term has any text. */
   alive(term: Term): boolean;
+  /** The cost of the cheapest text, by the cost of the cheapest of a range of characters; infinite if it is not found. */
+  least(term: Term, costOf: (from: number, to: number) => number): number;
   /** How many characters of any kind may come next; undefined where it depends on the characters. */
   free(term: Term): number | undefined;
 }
@@ -250,6 +252,7 @@ export function createTerms(): Terms {
     ...algebra,
     alive,
     transitions,
+    least: createCheapest(transitions),
     after(term, character) {
       const list = transitions(term);
       let [low, high] = [0, list.length];
@@ -261,6 +264,42 @@ export function createTerms(): Terms {
       return list[low]?.from <= character ? list[low].term : undefined;
     },
     free: ({ kind, parts, max }) => (kind === 'repeat' && parts[0] === algebra.any ? max : undefined),
+  };
+}
+
+/** Terms that are looked at for a cheapest text. */
+const MOST_LOOKED_AT = 20_000;
+
+/** Finds cheapest texts: the first end that is reached when terms are looked at by the cost of the way to them. */
+function createCheapest(transitions: Terms['transitions']): Terms['least'] {
+  const known = new Map<Term, number>();
+  return (term, costOf) => {
+    const ways = new Map<Term, { cost: number; from: Term | undefined }>([[term, { cost: 0, from: undefined }]]);
+    const waiting: Term[][] = [[term]];
+    let best: { total: number; at: Term } | undefined;
+    for (let cost = 0; cost < waiting.length && !(best && best.total <= cost); cost++) {
+      for (const at of waiting[cost] ?? []) {
+        if (ways.get(at)!.cost < cost) continue;
+        const rest = at.nullable ? 0 : known.get(at);
+        if (rest !== undefined) {
+          if (!best || cost + rest < best.total) best = { total: cost + rest, at };
+          continue;
+        }
+        for (const { from, to, term: next } of transitions(at)) {
+          const total = cost + costOf(from, to);
+          if (total >= (ways.get(next)?.cost ?? Number.POSITIVE_INFINITY)) continue;
+          ways.set(next, { cost: total, from: at });
+          waiting[total] ??= [];
+          waiting[total].push(next);
+        }
+      }
+      if (ways.size > MOST_LOOKED_AT) break;
+    }
+    if (!best) known.set(term, Number.POSITIVE_INFINITY);
+    else
+      for (let at: Term | undefined = best.at; at; at = ways.get(at)!.from)
+        known.set(at, best.total - ways.get(at)!.cost);
+    return known.get(term)!;
   };
 }
 

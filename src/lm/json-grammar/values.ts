@@ -1,5 +1,6 @@
 /** JSON values as rules: numbers, strings, lists, objects, and any value. */
 import {
+  before,
   blanks,
   choice,
   literal,
@@ -7,6 +8,7 @@ import {
   oneOf,
   optional,
   type Rule,
+  ruleOf,
   sequence,
   stringOf,
   type Then,
@@ -48,11 +50,25 @@ export interface Counts {
 }
 
 /** Values between brackets, with commas. `item` is the rule of the item at a place; undefined where none may be. */
-export const list =
-  (open: string, item: (place: number) => Rule | undefined, close: string, { min, max }: Counts, fixed = 0): Rule =>
-  (then) => {
-    const after = once(then);
+export function list(
+  open: string,
+  item: (place: number) => Rule | undefined,
+  close: string,
+  { min, max }: Counts,
+  fixed = 0,
+): Rule {
+  /** Bytes from each place on, when the list ends as soon as it may. */
+  const leastFrom = () => {
+    const least = new Array<number>(min + 1).fill(1);
+    for (let place = min - 1; place >= 0; place--) {
+      least[place] = least[place + 1] + item(place)!.least + Number(place > 0);
+    }
+    return least;
+  };
+  const begin = (then: Then) => {
+    const after = once(then, then.least);
     const made = new Map<number, Then>();
+    const least = leastFrom();
     // behind the places with rules of their own and the counts, all places are the same
     const most = max === Number.POSITIVE_INFINITY ? Math.max(min, fixed) + 1 : max;
     const from = (count: number): Then => {
@@ -61,15 +77,22 @@ export const list =
       if (!found) {
         const next = place < max ? item(place) : undefined;
         const comma = place === 0 ? [] : [literal(','), blanks];
-        const more = next && sequence(...comma, next, () => from(place + 1)());
+        const goOn = ruleOf(
+          () => from(place + 1)(),
+          () => least[Math.min(place + 1, min)],
+        );
+        const more = next && sequence(...comma, next, goOn);
         const end = place >= min ? [literal(close)] : [];
-        found = once(() => sequence(blanks, choice(...(more ? [more] : []), ...end))(after));
+        const rest = sequence(blanks, choice(...(more ? [more] : []), ...end));
+        found = once(() => rest(after), least[Math.min(place, min)] + then.least);
         made.set(place, found);
       }
       return found;
     };
     return literal(open)(from(0));
   };
+  return ruleOf(begin, () => 1 + leastFrom()[0]);
+}
 
 const member = (key: Rule, value: Rule): Rule => sequence(key, blanks, literal(':'), blanks, value);
 
@@ -89,9 +112,15 @@ export const anyValue = (depth = DEEPEST): Rule =>
     ? scalar
     : choice(
         scalar,
-        (then) => anyObject(depth)(then),
-        (then) => list('[', () => anyValue(depth - 1), ']', ANY)(then),
+        later(() => anyObject(depth)),
+        later(() => list('[', () => anyValue(depth - 1), ']', ANY)),
       );
+/** A list or an object that may be empty, made when it is needed. */
+const later = (made: () => Rule): Rule =>
+  ruleOf(
+    (then) => made()(then),
+    () => 2,
+  );
 
 /** A member of an object. */
 export interface Member {
@@ -110,15 +139,29 @@ export function object(members: readonly Member[], { min, max }: Counts): Rule |
   const canGoOn = (place: number, count: number) =>
     !counts || (count + size - place >= min && count + requiredFrom[place] <= max);
   if (!canGoOn(0, 0)) return undefined;
-  return (then) => {
-    const after = once(then);
+  /** Bytes from a place on after `count` members, with those that have to come and no others. */
+  const measure = () => {
+    const costs = members.map(({ key, value }) => member(literal(JSON.stringify(key)), value).least);
+    const required = new Array<number>(size + 1).fill(0);
+    for (let i = size - 1; i >= 0; i--) required[i] = required[i + 1] + (members[i].required ? costs[i] : 0);
+    return (place: number, count: number): number => {
+      const missing = counts ? Math.max(0, min - count - requiredFrom[place]) : 0;
+      const others = missing === 0 ? [] : costs.filter((_, i) => i >= place && !members[i].required);
+      const cheapest = others.sort((a, b) => a - b).slice(0, missing);
+      const commas = Math.max(0, requiredFrom[place] + cheapest.length - Number(count === 0));
+      return cheapest.reduce((sum, cost) => sum + cost, required[place] + commas + 1);
+    };
+  };
+  const begin = (then: Then) => {
+    const after = once(then, then.least);
+    const leastFrom = measure();
     const keys = new Map<string, Then>();
     const rests = new Map<string, Then>();
-    const memo = (map: Map<string, Then>, place: number, count: number, make: Then): Then => {
+    const memo = (map: Map<string, Then>, place: number, count: number, make: () => Then): Then => {
       const key = `${place},${count}`;
       let found = map.get(key);
       if (!found) {
-        found = once(make);
+        found = make();
         map.set(key, found);
       }
       return found;
@@ -127,23 +170,28 @@ export function object(members: readonly Member[], { min, max }: Counts): Rule |
     const from = (place: number, count: number): Then =>
       memo(keys, place, count, () => {
         const { key, value } = members[place];
-        return member(literal(JSON.stringify(key)), value)(rest(place + 1, counts ? count + 1 : 1));
+        return before(member(literal(JSON.stringify(key)), value), rest(place + 1, counts ? count + 1 : 1));
       });
     /** What follows after `count` members. */
     const rest = (place: number, count: number): Then =>
-      memo(rests, place, count, () => {
-        const next: Then[] = [];
-        for (let i = place; i < size; i++) {
-          if (canGoOn(i + 1, count + 1)) next.push(from(i, count));
-          if (members[i].required) break;
-        }
-        const more: Rule = () => next.flatMap((one) => one());
-        const mayEnd = requiredFrom[place] === 0 && (!counts || count >= min);
-        const comma = count === 0 ? more : sequence(literal(','), blanks, more);
-        return sequence(blanks, choice(...(next.length > 0 ? [comma] : []), ...(mayEnd ? [literal('}')] : [])))(after);
-      });
+      memo(rests, place, count, () => once(() => restOf(place, count), leastFrom(place, count) + then.least));
+    const restOf = (place: number, count: number) => {
+      const next: Then[] = [];
+      for (let i = place; i < size; i++) {
+        if (canGoOn(i + 1, count + 1)) next.push(from(i, count));
+        if (members[i].required) break;
+      }
+      const more = ruleOf(
+        () => next.flatMap((one) => one()),
+        () => Math.min(...next.map(({ least }) => least)) - after.least,
+      );
+      const mayEnd = requiredFrom[place] === 0 && (!counts || count >= min);
+      const comma = count === 0 ? more : sequence(literal(','), blanks, more);
+      return sequence(blanks, choice(...(next.length > 0 ? [comma] : []), ...(mayEnd ? [literal('}')] : [])))(after);
+    };
     return literal('{')(rest(0, 0));
   };
+  return ruleOf(begin, () => 1 + measure()(0, 0));
 }
 
 /** Parts with blanks before each. */

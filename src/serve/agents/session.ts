@@ -78,31 +78,26 @@ export interface SessionParts {
   context: Omit<ServeContext, 'shelf' | 'hooks' | 'signal'>;
 }
 
-/** Opens an episode; its calls end when the signal aborts. */
-export function createSession(
-  { policy, modelName, context }: SessionParts,
+/** What an episode records. */
+interface Episode {
+  counts: SessionCounts;
+  texts: string[];
+  trajectory: ReturnType<typeof createTrajectory>;
+  /** Counts a refusal, once. */
+  count(error: ApiError): ApiError;
+}
+
+/**
+ * The policy's queue in an episode: it draws as the training does, whatever the request says, and records what is written.
+ * `idleSeconds`: since something was last written.
+ */
+function createPolicyQueue(
+  { queue, tokens, turns, maxTokens, temperature, suppress, clock }: EpisodePolicy,
   seed: number,
-  signal: AbortSignal,
-): AgentSession {
-  const { model, queue, tokens, turns, maxTokens, temperature, suppress, clock } = policy;
-  const id = randomUUID();
-  const counts: SessionCounts = { turns: 0, calls: 0, refused: 0 };
-  const trajectory = createTrajectory(model.tokenizer, model.ends);
-  const texts: string[] = [];
-  const counted = new WeakSet<object>();
+  { counts, texts, trajectory, count }: Episode,
+): { queue: GenerationQueue; idleSeconds(): number } {
   let underWay = 0;
   let lastUse = clock();
-  let outcome: number | undefined;
-  let promptText: string | undefined;
-  let conversation: readonly ChatMessage[] = [];
-
-  const count = (error: ApiError): ApiError => {
-    if (counted.has(error)) return error;
-    counted.add(error);
-    counts.refused++;
-    counts.refusal ??= error.message;
-    return error;
-  };
 
   async function* recorded(
     call: PolicyCall,
@@ -123,7 +118,6 @@ export function createSession(
     }
   }
 
-  /** The policy's queue: it draws as the training does, whatever the request says, and records what is written. */
   const own: GenerationQueue = {
     submit(prompt, options = {}) {
       if (counts.turns >= turns) {
@@ -168,6 +162,34 @@ export function createSession(
     resume() {},
     [Symbol.dispose]() {},
   };
+  return { queue: own, idleSeconds: () => (underWay > 0 ? 0 : (clock() - lastUse) / 1000) };
+}
+
+/** Opens an episode; its calls end when the signal aborts. */
+export function createSession(
+  { policy, modelName, context }: SessionParts,
+  seed: number,
+  signal: AbortSignal,
+): AgentSession {
+  const { model } = policy;
+  const id = randomUUID();
+  const counts: SessionCounts = { turns: 0, calls: 0, refused: 0 };
+  const trajectory = createTrajectory(model.tokenizer, model.ends);
+  const texts: string[] = [];
+  const counted = new WeakSet<object>();
+  let outcome: number | undefined;
+  let promptText: string | undefined;
+  let conversation: readonly ChatMessage[] = [];
+
+  const count = (error: ApiError): ApiError => {
+    if (counted.has(error)) return error;
+    counted.add(error);
+    counts.refused++;
+    counts.refusal ??= error.message;
+    return error;
+  };
+
+  const own = createPolicyQueue(policy, seed, { counts, texts, trajectory, count });
   const hooks: ServeContext['hooks'] = {
     headers: [],
     usage: [],
@@ -182,7 +204,7 @@ export function createSession(
       },
     ],
   };
-  const serving: ServeContext = { ...context, hooks, signal, shelf: shelfOf(model, own, modelName, count) };
+  const serving: ServeContext = { ...context, hooks, signal, shelf: shelfOf(model, own.queue, modelName, count) };
   const caller: Caller = { key: id, scopes: new Set(['chat', 'feedback']), user: undefined };
 
   const routes = new Hono<Env>()
@@ -222,7 +244,7 @@ export function createSession(
     get messages() {
       return conversation;
     },
-    idleSeconds: () => (underWay > 0 ? 0 : (clock() - lastUse) / 1000),
+    idleSeconds: own.idleSeconds,
     sequences: trajectory.sequences,
   };
 }

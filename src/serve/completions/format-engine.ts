@@ -4,7 +4,7 @@
  */
 import { Ajv, type ValidateFunction } from 'ajv';
 import { Ajv2020 } from 'ajv/dist/2020.js';
-import { type CarriedError, carried, HeedError } from '../../error.ts';
+import { type CarriedError, carried } from '../../error.ts';
 import { createGrammarTokens, type GrammarTokens, type TokenMask } from '../../lm/constrain.ts';
 import {
   anyObjectGrammar,
@@ -24,6 +24,8 @@ export interface MaskOrder {
   grammar: number;
   state: number;
   tokens: number[];
+  /** How many tokens may still be written, the next one too. */
+  left?: number;
 }
 
 /** What may come next. */
@@ -44,9 +46,10 @@ export type FormatOrder =
 /** What it replies. */
 export interface FormatReplies {
   vocabulary: undefined;
-  /** What has to be checked of a finished text. */
-  open: string[];
-  masks: (MaskReply | { failed: CarriedError })[];
+  /** What has to be checked of a finished text; undefined if the vocabulary is not known. */
+  open: string[] | undefined;
+  /** Undefined where the grammar is not known, or not any more. */
+  masks: (MaskReply | { failed: CarriedError } | undefined)[];
   /** What is wrong with a text; undefined if nothing is. */
   check: string | undefined;
 }
@@ -73,9 +76,9 @@ export function createFormatEngine(): (order: FormatOrder) => FormatReplies[Form
     vocabularies.set(vocabulary, made);
     return made;
   };
-  const mask = ({ vocabulary, grammar, state, tokens }: MaskOrder): MaskReply => {
+  const mask = ({ vocabulary, grammar, state, tokens, left }: MaskOrder): MaskReply | undefined => {
     const opened = grammars.get(grammar);
-    if (!opened) throw new HeedError('The server was asked for too many formats at once: send the request again.');
+    if (!opened) return undefined;
     grammars.delete(grammar);
     grammars.set(grammar, opened);
     const grammarTokens = tokensOf(vocabulary);
@@ -86,7 +89,7 @@ export function createFormatEngine(): (order: FormatOrder) => FormatReplies[Form
       number = opened.states.push(at) - 1;
       opened.numbers.set(at, number);
     }
-    return { state: number, mask: grammarTokens.maskOf(at), ends: at.ends };
+    return { state: number, mask: grammarTokens.maskOf(at, left), ends: at.ends };
   };
   const forget = () => {
     let states = [...grammars.values()].reduce((sum, { states }) => sum + states.length, 0);
@@ -103,6 +106,7 @@ export function createFormatEngine(): (order: FormatOrder) => FormatReplies[Form
         vocabularies.set(order.vocabulary, order.files);
         return undefined;
       case 'open': {
+        if (!vocabularies.has(order.vocabulary)) return undefined;
         const { begin, unchecked } = grammarOf(JSON.parse(order.format) as CompletionFormat);
         grammars.set(order.grammar, { states: [begin], numbers: new Map([[begin, 0]]) });
         mask({ ...order, state: 0, tokens: [] });

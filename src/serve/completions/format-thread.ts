@@ -15,6 +15,7 @@ export interface FormatThread {
 }
 
 interface Waiting {
+  order: FormatOrder;
   resolve(reply: unknown): void;
   reject(error: unknown): void;
 }
@@ -30,7 +31,8 @@ const MEMORY = 1024;
 
 /**
  * Starts a thread when it is first asked, and another one when it has ended, or when it has computed one order for
- * `patience` seconds. These are the processor's where the system tells them: a busy machine makes no order endless.
+ * `patience` seconds. That order fails; those that wait behind it are sent to the next thread. The seconds
+ * are the processor's where the system tells them: a busy machine makes no order endless.
  */
 export function createFormatThread(patience = PATIENCE): FormatThread {
   // no thread of Node 20 reads TypeScript
@@ -65,9 +67,18 @@ export function createFormatThread(patience = PATIENCE): FormatThread {
     rest();
     ends++;
     void ended?.terminate();
-    const error = new HeedError(`The format could not be computed: ${why}.`, { hint: 'Send a simpler schema.' });
-    for (const { reject } of waiting.values()) reject(error);
-    waiting.clear();
+    const [[id, computed] = [], ...behind] = waiting;
+    if (id === undefined) return;
+    waiting.delete(id);
+    computed?.reject(new HeedError(`The format could not be computed: ${why}.`, { hint: 'Send a simpler schema.' }));
+    for (const [id, { order }] of behind) send(id, order);
+  };
+  const send = (id: number, order: FormatOrder) => {
+    if (!worker) began = times();
+    worker ??= start();
+    looks ??= setInterval(look, LOOKS);
+    worker.ref();
+    worker.postMessage({ id, order });
   };
   const start = (): Worker => {
     const started = new Worker(broughtFile('./format-worker.js', import.meta.url), {
@@ -100,14 +111,11 @@ export function createFormatThread(patience = PATIENCE): FormatThread {
       return ends;
     },
     async ask(order) {
-      worker ??= start();
       const id = next++;
       if (waiting.size === 0) began = times();
-      looks ??= setInterval(look, LOOKS);
-      worker.ref();
-      worker.postMessage({ id, order });
       return new Promise((resolve, reject) => {
-        waiting.set(id, { resolve: resolve as (reply: unknown) => void, reject });
+        waiting.set(id, { order, resolve: resolve as (reply: unknown) => void, reject });
+        send(id, order);
       });
     },
   };

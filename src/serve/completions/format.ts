@@ -28,12 +28,13 @@ const checks = createFormatThread(5);
 const vocabularies = new Map<string, number>();
 const numbers = new WeakMap<LoadedModel, number>();
 /** What the thread knows since it last ended: vocabularies by number, and formats by their text. */
-const known = { ends: 0, vocabularies: new Set<number>(), formats: new Map<string, Promise<Opened>>() };
+const known = { ends: 0, vocabularies: new Set<number>(), formats: new Map<string, Promise<Opened | undefined>>() };
 let grammars = 0;
 
 interface Opened {
+  vocabulary: number;
   grammar: number;
-  unchecked: string[];
+  isChecked: boolean;
 }
 
 /**
@@ -48,26 +49,36 @@ export async function openFormat(model: LoadedModel, format: CompletionFormat): 
     const message = `The JSON schema has ${size} MiB: expected at most 1. Let the model write a text, and match it.`;
     throw new ApiError(400, message, { param: 'response_format' });
   }
-  const vocabulary = numberOf(model);
-  await makeKnown(vocabulary, model.tokenizer);
-  const key = `${vocabulary} ${text}`;
-  let opening = known.formats.get(key);
-  if (!opening) {
-    const grammar = grammars++;
-    opening = thread
-      .ask({ kind: 'open', vocabulary, grammar, format: text })
-      .then((unchecked) => ({ grammar, unchecked }));
-    opening.catch(() => known.formats.delete(key));
-  }
-  known.formats.delete(key);
-  known.formats.set(key, opening);
-  if (known.formats.size > MOST_GRAMMARS) known.formats.delete(known.formats.keys().next().value!);
-  const { grammar, unchecked } = await opening;
+  const { isChecked } = await open(model, text);
   return {
-    processor: () => grammarProcessor(vocabulary, grammar),
+    processor: () => grammarProcessor((lost) => open(model, text, lost)),
     fault: (written) => checks.ask({ kind: 'check', format: text, text: written }),
-    isChecked: unchecked.length > 0,
+    isChecked,
   };
+}
+
+/** The grammar of a format in the thread. `lost`: the one that the thread does not know any more. */
+async function open(model: LoadedModel, format: string, lost?: Opened): Promise<Opened> {
+  const vocabulary = numberOf(model);
+  const key = `${vocabulary} ${format}`;
+  for (;;) {
+    await makeKnown(vocabulary, model.tokenizer);
+    const opening = known.formats.get(key) ?? openAnew(vocabulary, format);
+    known.formats.delete(key);
+    known.formats.set(key, opening);
+    opening.catch(() => known.formats.delete(key));
+    if (known.formats.size > MOST_GRAMMARS) known.formats.delete(known.formats.keys().next().value!);
+    const opened = await opening;
+    if (opened && opened !== lost) return opened;
+    if (known.formats.get(key) === opening) known.formats.delete(key);
+  }
+}
+
+/** Undefined where the thread has ended meanwhile. */
+async function openAnew(vocabulary: number, format: string): Promise<Opened | undefined> {
+  const grammar = grammars++;
+  const unchecked = await thread.ask({ kind: 'open', vocabulary, grammar, format });
+  return unchecked && { vocabulary, grammar, isChecked: unchecked.length > 0 };
 }
 
 /** The vocabulary's number: versions of a model share one. */
@@ -94,43 +105,59 @@ async function makeKnown(vocabulary: number, { files }: Tokenizer): Promise<void
   }
 }
 
+/** Undefined: the thread does not know the grammar any more. */
+type Settled = MaskReply | HeedError | undefined;
 interface Asked extends MaskOrder {
-  settle(reply: MaskReply | HeedError): void;
+  settle(reply: Settled): void;
 }
-let asking: Asked[] = [];
+const asking: Asked[] = [];
 
 /** Asks for what may come next. What is asked in one turn of the loop is one message. */
-function maskOf(order: MaskOrder): Promise<MaskReply | HeedError> {
+function maskOf(order: MaskOrder): Promise<Settled> {
   return new Promise((settle) => {
-    if (asking.length === 0) queueMicrotask(() => void askAll());
+    if (asking.length === 0) queueMicrotask(() => void askAll(asking.splice(0)));
     asking.push({ ...order, settle });
   });
 }
 
-async function askAll(): Promise<void> {
-  const asked = asking;
-  asking = [];
+async function askAll(asked: readonly Asked[]): Promise<void> {
   try {
     const replies = await thread.ask({ kind: 'masks', orders: asked.map(({ settle: _, ...order }) => order) });
-    for (const [i, reply] of replies.entries()) asked[i].settle('failed' in reply ? revived(reply.failed) : reply);
+    for (const [i, reply] of replies.entries()) {
+      asked[i].settle(reply && 'failed' in reply ? revived(reply.failed) : reply);
+    }
   } catch (error) {
-    for (const { settle } of asked) settle(error as HeedError);
+    // one of several ended the thread: each is asked again, alone
+    for (const { settle } of asked) settle(asked.length > 1 ? undefined : (error as HeedError));
   }
 }
 
 /** The mask of the next token is computed while the model computes its logits. */
-function grammarProcessor(vocabulary: number, grammar: number): Sampler {
+function grammarProcessor(openGrammar: (lost?: Opened) => Promise<Opened>): Sampler {
   let reply: MaskReply | HeedError | undefined;
+  let grammar: Opened | undefined;
   let read = 0;
   const processor: Sampler = (logits, { ends }) => {
     if (!reply || reply instanceof HeedError) throw reply ?? new HeedError('The format was not prepared.');
     applyMask(logits, reply.mask, reply.ends ? ends : []);
   };
-  processor.prepare = async ({ tokens, generated }) => {
+  const ask = async (tokens: ArrayLike<number>, generated: number, left?: number): Promise<MaskReply | HeedError> => {
+    const writtenSince = (from: number) =>
+      Array.from({ length: generated - from }, (_, i) => tokens[tokens.length - generated + from + i]);
+    grammar ??= await openGrammar();
+    const state = reply instanceof HeedError ? 0 : (reply?.state ?? 0);
+    let asked = await maskOf({ ...grammar, state, tokens: writtenSince(read), left });
+    while (asked === undefined) {
+      grammar = await openGrammar(grammar);
+      const order = { ...grammar, state: 0, tokens: writtenSince(0), left };
+      asked = await new Promise<Settled>((settle) => void askAll([{ ...order, settle }]));
+    }
+    return asked;
+  };
+  processor.prepare = async ({ tokens, generated, left }) => {
     if (reply instanceof HeedError || (reply && read === generated)) return;
-    const written = Array.from({ length: generated - read }, (_, i) => tokens[tokens.length - generated + read + i]);
+    reply = await ask(tokens, generated, left).catch((error: HeedError) => error);
     read = generated;
-    reply = await maskOf({ vocabulary, grammar, state: reply?.state ?? 0, tokens: written });
   };
   return processor;
 }

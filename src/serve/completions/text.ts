@@ -9,10 +9,11 @@ import { ApiError } from '../errors.ts';
 import type { LoadedModel } from '../loaded-model.ts';
 import { route } from '../route.ts';
 import type { ServedModel } from '../shelf.ts';
-import { checkTexts, draftOf, draw, finishReasonOf, requestSignal, tokensOf, usageOf } from './draw.ts';
+import { checkTexts, type Draft, draftOf, draw, finishReasonOf, requestSignal, tokensOf, usageOf } from './draw.ts';
 import { eventStream, JSON_OR_EVENTS } from './events.ts';
 import { recordCompletion } from './record.ts';
 import { refusedInText, type TextRequest, textRequestSchema } from './schema.ts';
+import type { Usage } from './table.ts';
 import { bytesOfToken, type ListedToken, textOfToken } from './token-logprob.ts';
 
 const continuation = route({
@@ -87,26 +88,8 @@ export function textRoutes(context: ServeContext): Hono<Env> {
           })
         : tokens.map((_, index) => emptyCompletion(index));
       if (!writes) for (const hook of context.hooks.usage) await hook(start.key, usageOf(prompts, 0));
-      const { prompt, model: _, ...rest } = request;
       const usage = usageOf(prompts, tokensOf(completions));
-      await recordCompletion(context, {
-        ...start,
-        kind: 'text',
-        created: context.now(),
-        metadata: {},
-        messages: prompts.map((ids) => ({ role: 'user', content: tokenizer.decode(ids) })),
-        request: rest,
-        choices: completions.map((completion, index) => ({
-          index,
-          message: { role: 'assistant', content: completion.text ?? '' },
-          text: completion.text ?? '',
-          tokenIds: completion.ids,
-          logprobs: completion.logprobs,
-          finishReason: finishReasonOf(completion),
-        })),
-        usage,
-        stored: false,
-      });
+      await recordText(context, request, own, completions, usage);
       return { completions, usage };
     };
 
@@ -137,6 +120,33 @@ export function textRoutes(context: ServeContext): Hono<Env> {
       }
       if (request.stream_options?.include_usage) send(body([], { usage }));
     });
+  });
+}
+
+async function recordText(
+  context: ServeContext,
+  { prompt: _, model: __, ...request }: TextRequest,
+  { start, prompts, served }: Draft,
+  completions: readonly GeneratedCompletion[],
+  usage: Usage,
+): Promise<void> {
+  await recordCompletion(context, {
+    ...start,
+    kind: 'text',
+    created: context.now(),
+    metadata: {},
+    messages: prompts.map((ids) => ({ role: 'user', content: served.model.tokenizer.decode(ids) })),
+    request,
+    choices: completions.map((completion, index) => ({
+      index,
+      message: { role: 'assistant', content: completion.text ?? '' },
+      text: completion.text ?? '',
+      tokenIds: completion.ids,
+      logprobs: completion.logprobs,
+      finishReason: finishReasonOf(completion),
+    })),
+    usage,
+    stored: false,
   });
 }
 

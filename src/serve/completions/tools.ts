@@ -10,6 +10,9 @@ export function toolsOf({ tools = [], tool_choice: choice = 'auto' }: ChatReques
   required: boolean;
 } {
   if (choice === 'none') return { tools: [], required: false };
+  if (choice === 'required' && tools.length === 0) {
+    throw new ApiError(400, '"tool_choice" is "required", but there are no "tools".', { param: 'tool_choice' });
+  }
   if (typeof choice === 'string') return { tools, required: choice === 'required' };
   const { name } = choice.function;
   const tool = tools.find((tool) => tool.function.name === name);

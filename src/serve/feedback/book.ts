@@ -5,6 +5,7 @@
  */
 import { existsSync, linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { sql } from 'kysely';
 import { HeedError } from '../../error.ts';
 import { forgetPerson } from '../../feedback/forget.ts';
 import { deleteItems } from '../../feedback/items/browse.ts';
@@ -146,7 +147,7 @@ export async function openBook(
       const valueJson = JSON.stringify(said.value);
       const at = now();
       const owner = pseudonym(shown.record.user, shown.record.key);
-      const row = { valueJson, item, place: placeIn(stored), updated: at };
+      const row = { valueJson, item, place: placeIn(stored), updated: at, sequence: nextSequence };
       await database
         .insertInto('feedback')
         .values({ ...row, completion: first, other: second, user, kind, model, version, owner, created: at })
@@ -154,42 +155,8 @@ export async function openBook(
         .execute();
       return true;
     },
-    async read(model, since) {
-      const rows = await database
-        .selectFrom('feedback')
-        .selectAll()
-        .where('model', '=', model)
-        .where('updated', '>=', since)
-        .orderBy('updated')
-        .execute();
-      const items = await itemsOf(feedback, [...new Set(rows.map(({ item }) => item))]);
-      return rows.flatMap(({ item, valueJson, kind, completion, other, user, version, updated, place }) => {
-        const found = items.get(item);
-        if (!found) return []; // somebody in the studio deleted or archived it
-        const texts = textsOf(found.content);
-        const decided =
-          found.decision && decisionAs(kind, found.decision, place === 0 ? [completion, other] : [other, completion]);
-        const about = { kind, value: decided ?? JSON.parse(valueJson), completion, user, version, updated };
-        const given = { ...about, prompt: found.content.prompt as ChatMessage[], text: texts[place] };
-        return [kind === 'choice' ? { ...given, other, otherText: texts[1 - place] } : given];
-      });
-    },
-    async reliability() {
-      const all = new Map<string, number>();
-      for (const drawer of ['ratings', 'stars', 'choices'] as const) {
-        const { id, settings } = await projectOf(drawer);
-        const { people } = qualityOf(await countedJudgments(feedback, id), { aspects: settings.aspects });
-        const names = await feedback.query.selectFrom('people').select(['id', 'name']).execute();
-        const nameOf = new Map(names.map(({ id, name }) => [id, name]));
-        for (const { person, reliability, agreement, gold } of people) {
-          // without a common item there is nothing to compare with
-          if (agreement.n + gold.n < FEW || Number.isNaN(reliability)) continue;
-          const name = nameOf.get(person)!;
-          all.set(name, Math.min(reliability, all.get(name) ?? 1));
-        }
-      }
-      return all;
-    },
+    read: (model, since) => readFeedback(database, feedback, model, since),
+    reliability: () => reliabilityIn(feedback, projectOf),
     has: async (user) => (await rowsAbout(pseudonymOf(secret, user)).limit(1).executeTakeFirst()) !== undefined,
     async forget(user) {
       const name = pseudonymOf(secret, user);
@@ -213,6 +180,54 @@ export async function openBook(
       return rows.length;
     },
   };
+}
+
+/** What was said about a model since a time, in its order. */
+async function readFeedback(
+  database: BookContext['database'],
+  feedback: Database,
+  model: string,
+  since: number,
+): Promise<GivenFeedback[]> {
+  const rows = await database
+    .selectFrom('feedback')
+    .selectAll()
+    .where('model', '=', model)
+    .where('updated', '>=', since)
+    .orderBy('sequence')
+    .execute();
+  const items = await itemsOf(feedback, [...new Set(rows.map(({ item }) => item))]);
+  return rows.flatMap(({ item, valueJson, kind, completion, other, user, version, sequence, place }) => {
+    const found = items.get(item);
+    if (!found) return []; // somebody in the studio deleted or archived it
+    const texts = textsOf(found.content);
+    const decided =
+      found.decision && decisionAs(kind, found.decision, place === 0 ? [completion, other] : [other, completion]);
+    const about = { kind, value: decided ?? JSON.parse(valueJson), completion, user, version, sequence };
+    const given = { ...about, prompt: found.content.prompt as ChatMessage[], text: texts[place] };
+    return [kind === 'choice' ? { ...given, other, otherText: texts[1 - place] } : given];
+  });
+}
+
+/** Estimated accuracy of people, by their pseudonyms. */
+async function reliabilityIn(
+  feedback: Database,
+  projectOf: (drawer: Drawer) => Promise<Project>,
+): Promise<Map<string, number>> {
+  const all = new Map<string, number>();
+  for (const drawer of ['ratings', 'stars', 'choices'] as const) {
+    const { id, settings } = await projectOf(drawer);
+    const { people } = qualityOf(await countedJudgments(feedback, id), { aspects: settings.aspects });
+    const names = await feedback.query.selectFrom('people').select(['id', 'name']).execute();
+    const nameOf = new Map(names.map(({ id, name }) => [id, name]));
+    for (const { person, reliability, agreement, gold } of people) {
+      // without a common item there is nothing to compare with
+      if (agreement.n + gold.n < FEW || Number.isNaN(reliability)) continue;
+      const name = nameOf.get(person)!;
+      all.set(name, Math.min(reliability, all.get(name) ?? 1));
+    }
+  }
+  return all;
 }
 
 /** Adds the item if it is new, and records a judgment of it. */
@@ -240,6 +255,12 @@ async function judge(
     return { item, stored };
   });
 }
+
+/** Beyond all rows that there are, and all that versions learned from, which may have been deleted. */
+const nextSequence = sql<number>`1 + max(
+  coalesce((select max(sequence) from feedback), 0),
+  coalesce((select max(json_extract("dataJson", '$.last')) from versions), 0)
+)`;
 
 /** Judgments that a user needs in common with others, or of gold items, for an estimate of their accuracy. */
 const FEW = 5;

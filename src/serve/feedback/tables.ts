@@ -25,6 +25,8 @@ export interface FeedbackTables {
     /** When it came first, and last, in milliseconds since 1970. */
     created: number;
     updated: number;
+    /** The place of this row among all that were written or changed: 1, 2, …; never used twice. */
+    sequence: number;
   };
 }
 
@@ -44,9 +46,11 @@ export async function createFeedbackTable({ schema }: Kysely<unknown>): Promise<
     .addColumn('place', 'integer', (column) => column.notNull())
     .addColumn('created', 'double precision', (column) => column.notNull())
     .addColumn('updated', 'double precision', (column) => column.notNull())
+    .addColumn('sequence', 'integer', (column) => column.notNull())
     .addPrimaryKeyConstraint('feedback_key', ['completion', 'other', 'user', 'kind'])
     .execute();
   await schema.createIndex('feedback_user').on('feedback').column('user').execute();
   await schema.createIndex('feedback_owner').on('feedback').column('owner').execute();
   await schema.createIndex('feedback_updated').on('feedback').columns(['model', 'updated']).execute();
+  await schema.createIndex('feedback_sequence').on('feedback').column('sequence').execute();
 }

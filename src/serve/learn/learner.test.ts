@@ -195,7 +195,7 @@ describe('a server that learns', () => {
       const name = `tiny@${number}`;
       await shelf.add({ name, folder: tiny, parent: 'tiny' });
       const times = { created: number, changed: Date.now() };
-      const json = { dataJson: '{"from":0,"to":0}', settingsJson: '{}', gateJson: null };
+      const json = { dataJson: '{"last":0}', settingsJson: '{}', gateJson: null };
       const row = { number, parent, state, name, model: 'tiny', reason: '', run: '', method: 'kto', ...times, ...json };
       await database.insertInto('versions').values(row).execute();
     }

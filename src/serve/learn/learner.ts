@@ -225,9 +225,9 @@ class ModelLearner implements Learner {
   async #isDue(): Promise<boolean> {
     const { context, policy, list, model } = this.#parts;
     const tried = list.rows.filter(({ gate }) => gate?.verdict !== 'stopped');
-    const latest = Math.max(0, ...tried.map(({ data }) => data.to));
+    const after = Math.max(0, ...tried.map(({ data }) => data.last));
     const { mostPerUser } = policy;
-    const count = await judgmentsSince(context.database, model.name, { time: latest, mostPerUser });
+    const count = await judgmentsSince(context.database, model.name, { after, mostPerUser });
     if (count >= policy.judgments) return true;
     const waited = context.now() - Math.max(this.#started, ...tried.map(({ created }) => created));
     return policy.hours !== undefined && waited >= policy.hours * HOUR && count >= policy.least;

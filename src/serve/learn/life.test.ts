@@ -54,11 +54,11 @@ class Life {
   /** The version that a user gets. */
   #versionFor = (_user: string): string => '';
   outcome: Outcome = 'better';
+  /** Milliseconds from one look at the clock to the next. */
+  tick = 1;
   learner!: Learner;
-  /** Texts that each version learned from, and those whose feedback was deleted. */
+  /** Texts that each version learned from. */
   readonly learned = new Map<string, Set<string>>();
-  readonly said = new Map<string, string>();
-  readonly deleted = new Set<string>();
 
   constructor(folder: string) {
     this.#folder = folder;
@@ -80,7 +80,7 @@ class Life {
     };
     const database = opened.withPlugin(killer);
     const now = () => {
-      this.#time += 1;
+      this.#time += this.tick;
       return this.#time;
     };
     const shelf = await createShelf(database, [['tiny', tiny]], { queue: {}, memory: 1, now, onNotice: () => {} });
@@ -165,7 +165,7 @@ class Life {
   }
 
   async forget(user: number): Promise<void> {
-    const name = this.#book.pseudonym(`user ${user}`);
+    const name = `user ${user}`;
     await this.learner.without(
       () => this.#book.has(name),
       () => this.#book.forget(name),
@@ -332,6 +332,25 @@ const everybodyRates = async (life: Life) => {
   for (let who = 0; who < USERS; who++) await life.rate(who, true);
   await life.look();
 };
+it('learns from all that was said in the millisecond of what it has learned from', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'heed-life-'));
+  const life = new Life(folder);
+  life.tick = 0;
+  await life.start();
+  life.outcome = 'worse';
+  for (let round = 0; round < 3; round++) await everybodyRates(life);
+  // and after the latest was deleted, whose place nothing else gets
+  await life.rate(0, true);
+  await life.forget(0);
+  await everybodyRates(life);
+  const learned = life.learner.versions().map(({ run }) => life.learned.get(run)?.size);
+  expect(learned.length).toBeGreaterThan(3);
+  expect(new Set(learned)).toEqual(new Set([learned[0]]));
+  await life.check();
+  await life.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
 /** Reaches all that can become of a version, whatever is drawn besides. */
 const lineage: [string, Act][] = [
   ['a version serves, and a canary', (life) => life.grow()],

@@ -9,7 +9,7 @@ const given = (user: string, i: number, fields: Partial<GivenFeedback>): GivenFe
   user,
   kind: 'rating',
   value: 'good',
-  updated: i,
+  sequence: i,
   version: 'base',
   prompt: [{ role: 'user', content: 'hello' }],
   text: `text ${i}`,

@@ -16,8 +16,8 @@ export interface GivenFeedback extends Feedback {
   other?: string;
   /** Pseudonym of the user. */
   user: string;
-  /** When it came, or was last changed, in milliseconds since 1970. */
-  updated: number;
+  /** Its place among all feedback as it came, or was last changed. */
+  sequence: number;
   /** The model that wrote the completion. */
   version: string;
   /** The conversation before the completion. */
@@ -73,7 +73,7 @@ export function rowsOf(feedback: readonly GivenFeedback[], options: RowOptions):
     const rows = judgmentsOf(theirs, options.weights);
     beyond += Math.max(0, rows.length - options.mostPerUser);
     return rows
-      .sort((a, b) => b.updated - a.updated)
+      .sort((a, b) => b.sequence - a.sequence)
       .slice(0, options.mostPerUser)
       .map(({ row, weight }) => ({ user, row, weight: weight * trust }))
       .filter(({ weight }) => weight > 0);
@@ -92,21 +92,21 @@ export function rowsOf(feedback: readonly GivenFeedback[], options: RowOptions):
 interface Judged {
   row: UnpairedPreferenceRow | PreferenceRow;
   weight: number;
-  updated: number;
+  sequence: number;
 }
 
 /** What one user's feedback says: one row for each completion, each choice and each edit. */
 function judgmentsOf(feedback: readonly GivenFeedback[], weights: FeedbackWeights): Judged[] {
   const pairs = feedback.flatMap((one) => {
     const pair = pairOf(one);
-    return pair ? [{ row: pair, weight: 1, updated: one.updated }] : [];
+    return pair ? [{ row: pair, weight: 1, sequence: one.sequence }] : [];
   });
   const rated = [...grouped(feedback, ({ completion }) => completion).values()].flatMap((about) => {
     const opinion = opinionOfAll(about, weights);
     if (!opinion || about[0].text === '') return [];
     const { prompt, text } = about[0];
     const row = { prompt: [...prompt] as never, completion: written(text), label: opinion.good };
-    return [{ row, weight: opinion.weight, updated: Math.max(...about.map(({ updated }) => updated)) }];
+    return [{ row, weight: opinion.weight, sequence: Math.max(...about.map(({ sequence }) => sequence)) }];
   });
   return [...pairs, ...rated];
 }

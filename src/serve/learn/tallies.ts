@@ -7,18 +7,18 @@ import type { Tally } from './canary.ts';
 import type { LearnPolicy } from './policy.ts';
 import type { VersionRow } from './versions.ts';
 
-/** Judgments of a model since a time, of each user no more than count: nobody brings a training about alone. */
+/** Judgments of a model after a place in the sequence, of each user no more than count: nobody brings a training about alone. */
 export async function judgmentsSince(
   database: Kysely<ServeDatabase>,
   model: string,
-  { time, mostPerUser }: { time: number; mostPerUser: number },
+  { after, mostPerUser }: { after: number; mostPerUser: number },
 ): Promise<number> {
   const users = await database
     .selectFrom('feedback')
     .select((select) => select.fn.countAll<number>().as('count'))
     .where('model', '=', model)
     .where('kind', '!=', 'text')
-    .where('updated', '>', time)
+    .where('sequence', '>', after)
     .groupBy('user')
     .execute();
   return users.reduce((sum, { count }) => sum + Math.min(Number(count), mostPerUser), 0);

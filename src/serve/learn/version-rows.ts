@@ -16,7 +16,7 @@ export interface PreparedVersion {
 const DAY = 24 * 3600 * 1000;
 
 /**
- * The rows of feedback since a time; undefined if there is nothing to train on. Held-out users are never trained on:
+ * The rows of feedback after a place in its sequence; undefined if there is nothing to train on. Held-out users are never trained on:
  * they measure a version, by what they said since then and in the windows of earlier versions that came to serve.
  */
 export async function prepareVersion(
@@ -28,15 +28,14 @@ export async function prepareVersion(
   const given = await book.read(model, now - policy.days * DAY);
   const isHeld = ({ user }: { user: string }) => isHeldOut(user, policy.heldOut, policy.seed);
   const held = given.filter(isHeld);
-  const fresh = given.filter((one) => !isHeld(one) && one.updated > since);
+  const fresh = given.filter((one) => !isHeld(one) && one.sequence > since);
   const options = { ...policy, reliability: await book.reliability() };
   const training = rowsOf(fresh, options);
   if (training.chosen.length + training.rated.length === 0) return undefined;
   const heldOut = joined(
-    rowsOf(held.filter(({ updated }) => updated > since).slice(-HELD_OUT), options),
-    rowsOf(held.filter(({ updated }) => isWithin(updated, proven)).slice(-HELD_OUT), options),
+    rowsOf(held.filter(({ sequence }) => sequence > since).slice(-HELD_OUT), options),
+    rowsOf(held.filter(({ sequence }) => isWithin(sequence, proven)).slice(-HELD_OUT), options),
   );
-  const times = [...fresh, ...held].map(({ updated }) => updated);
   const { judgments, users, beyond, rated, chosen } = training;
   const data = {
     hash: rowsHash(training),
@@ -46,8 +45,7 @@ export async function prepareVersion(
     users,
     beyond,
     held_out: heldOut.rated.length + heldOut.chosen.length,
-    from: times.reduce((a, b) => Math.min(a, b)),
-    to: times.reduce((a, b) => Math.max(a, b)),
+    last: [...fresh, ...held].reduce((last, { sequence }) => Math.max(last, sequence), since),
   };
   return { training, heldOut, method: methodFor(policy.method, training), data };
 }
@@ -58,8 +56,8 @@ const joined = (recent: FeedbackRows, earlier: FeedbackRows): VersionRows => ({
   chosen: [...recent.chosen, ...earlier.chosen.map((row) => ({ ...row, earlier: true }))],
 });
 
-const isWithin = (time: number, windows: readonly Window[]) =>
-  windows.some(({ from, to }) => time > from && time <= to);
+const isWithin = (sequence: number, windows: readonly Window[]) =>
+  windows.some(({ from, to }) => sequence > from && sequence <= to);
 
 /** By which method rows are learned from. */
 function methodFor(method: LearnPolicy['method'], { rated, chosen }: FeedbackRows): VersionJob['method'] {

@@ -14,7 +14,7 @@ import {
 
 let number = 0;
 const version = (to: number, verdict: VersionGate['verdict'], state: VersionState = 'gated out') =>
-  ({ number: number++, state, gate: { verdict, checks: [] }, data: { to } }) as unknown as VersionRow;
+  ({ number: number++, state, gate: { verdict, checks: [] }, data: { last: to } }) as unknown as VersionRow;
 
 it('closes the windows of versions that are better or worse, and trusts those that serve', () => {
   expect(windowsOf([])).toEqual({ proven: [], since: 0 });

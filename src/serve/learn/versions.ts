@@ -13,8 +13,7 @@ const dataSchema = z.object({
   users: z.number().int().describe('users that they came from'),
   beyond: z.number().int().describe('judgments left out because their user had too many'),
   held_out: z.number().int().describe('held-out judgments that the gate measured it by'),
-  from: z.number().describe('when the first judgment came, in milliseconds since 1970'),
-  to: z.number().describe('when the last one came'),
+  last: z.number().int().describe('place of the last judgment among all: the next version learns from those after it'),
 });
 /** What a version was trained on. */
 export type VersionData = z.output<typeof dataSchema>;
@@ -85,7 +84,7 @@ export function versionOf(row: VersionRow, all: readonly VersionRow[], evidence:
   };
 }
 
-/** A window of judgments in milliseconds since 1970: those after `from`, until `to`. */
+/** A window of judgments by their place among all: those after `from`, until `to`. */
 export interface Window {
   from: number;
   to: number;
@@ -102,7 +101,7 @@ export function windowsOf(versions: readonly VersionRow[]): { proven: Window[]; 
   let since = 0;
   for (const { gate, state, data } of versions) {
     if (gate?.verdict !== 'better' && gate?.verdict !== 'worse') continue;
-    const to = Math.max(since, data.to);
+    const to = Math.max(since, data.last);
     if (state === 'serving' || state === 'retired') proven.push({ from: since, to });
     since = to;
   }

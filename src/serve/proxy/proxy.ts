@@ -12,6 +12,7 @@ import { z } from 'zod';
 import { HeedError, messageOf } from '../../error.ts';
 import { type RedactionRule, redacted } from '../../feedback/redact.ts';
 import type { ChatMessage } from '../../lm/render-chat.ts';
+import type { CompletionRecord } from '../completions/table.ts';
 import { type Env, requestOf, type ServeContext } from '../context.ts';
 import { ApiError } from '../errors.ts';
 import { route } from '../route.ts';
@@ -120,47 +121,13 @@ export function proxyRoutes(
         headers: back,
       });
 
-    const { metadata, model, ...parameters } = request;
-    const session = c.req.header('heed-session') ?? metadata?.session;
+    const { model } = request;
     const user = request.safety_identifier ?? request.user ?? caller ?? undefined;
+    const exchange = { request, path, status, began, user, key, session: c.req.header('heed-session'), rules };
     /** Leaves it to the recorder what to make of a response. */
     const record = (id: string, pieces: Iterable<unknown>) => {
       const milliseconds = now() - began;
-      recorder.add(id, async () => {
-        const assembly = createAssembly();
-        let count = 0;
-        for (const json of pieces) {
-          assembly.add(json);
-          // others get their turn while a long stream is read
-          if (++count % PIECES === 0) await immediate();
-        }
-        const { choices, usage, model: version = model } = assembly.result();
-        if (usage) for (const hook of context.hooks.usage) await hook(key, usage);
-        const { messages, prompt, ...rest } = parameters;
-        const said = messagesSchema.safeParse(messages).data ?? [
-          { role: 'user', content: typeof prompt === 'string' ? prompt : JSON.stringify(prompt ?? messages) },
-        ];
-        return {
-          id,
-          model,
-          version,
-          created: began,
-          user,
-          key,
-          stored: false,
-          kind: path === '/completions' ? 'text' : 'chat',
-          metadata: {
-            ...redacted(metadata ?? {}, rules),
-            ...(session !== undefined && { session }),
-            status: String(status),
-            milliseconds: String(milliseconds),
-          },
-          messages: redacted(said, rules) as ChatMessage[],
-          request: redacted(rest, rules),
-          choices: redacted(choices, rules),
-          usage: usage ?? { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 },
-        };
-      });
+      recorder.add(id, () => recordOf(context, id, pieces, { ...exchange, milliseconds }));
     };
     const hooked = (id: string) => {
       const start = { id, model, version: model, user, key };
@@ -189,6 +156,64 @@ export function proxyRoutes(
   for (const path of POSTS) app.post(path, goOn, forward);
   for (const path of ['/models', '/models/:model{.+}']) app.get(path, goOn, forward);
   return app;
+}
+
+/** A request that a provider answered. */
+interface Answered {
+  request: z.output<typeof requestSchema>;
+  path: string;
+  status: number;
+  /** When it was sent, and how long it took, in milliseconds. */
+  began: number;
+  milliseconds: number;
+  user: string | undefined;
+  key: string | undefined;
+  /** By its header. */
+  session: string | undefined;
+  rules: readonly RedactionRule[];
+}
+
+/** What is recorded of a completion: `pieces` are those of its stream, or its one body. */
+async function recordOf(
+  { hooks }: ServeContext,
+  id: string,
+  pieces: Iterable<unknown>,
+  { request, path, status, began, milliseconds, user, key, session: named, rules }: Answered,
+): Promise<CompletionRecord> {
+  const { metadata, model, messages, prompt, ...rest } = request;
+  const session = named ?? metadata?.session;
+  const assembly = createAssembly();
+  let count = 0;
+  for (const json of pieces) {
+    assembly.add(json);
+    // others get their turn while a long stream is read
+    if (++count % PIECES === 0) await immediate();
+  }
+  const { choices, usage, model: version = model } = assembly.result();
+  if (usage) for (const hook of hooks.usage) await hook(key, usage);
+  const said = messagesSchema.safeParse(messages).data ?? [
+    { role: 'user', content: typeof prompt === 'string' ? prompt : JSON.stringify(prompt ?? messages) },
+  ];
+  return {
+    id,
+    model,
+    version,
+    created: began,
+    user,
+    key,
+    stored: false,
+    kind: path === '/completions' ? 'text' : 'chat',
+    metadata: {
+      ...redacted(metadata ?? {}, rules),
+      ...(session !== undefined && { session }),
+      status: String(status),
+      milliseconds: String(milliseconds),
+    },
+    messages: redacted(said, rules) as ChatMessage[],
+    request: redacted(rest, rules),
+    choices: redacted(choices, rules),
+    usage: usage ?? { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 },
+  };
 }
 
 interface ModelList {

@@ -50,9 +50,8 @@ const cancel = route({ summary: 'Refused: responses are not written in the backg
 
 const origin: ChatOrigin = { kind: 'response', prefix: responsePrefix, param: 'input' };
 
-/** The routes of responses. A key sees its own, one with the scope `admin` all. */
-export function responseRoutes(context: ServeContext): Hono<Env> {
-  const { database, keepDays, now } = context;
+/** Finds stored responses, and the conversations that requests go on with. */
+function createConversations(context: ServeContext) {
   const stored = async (id: string): Promise<CompletionRecord | undefined> => {
     const record = await findCompletion(context, id);
     return record?.stored && record.kind === 'response' ? record : undefined;
@@ -108,6 +107,13 @@ export function responseRoutes(context: ServeContext): Hono<Env> {
     return parseBody(chatRequestSchema, chatRequestOf(request, messages));
   };
 
+  return { responseIn, chatOf };
+}
+
+/** The routes of responses. A key sees its own, one with the scope `admin` all. */
+export function responseRoutes(context: ServeContext): Hono<Env> {
+  const { database, keepDays, now } = context;
+  const { responseIn, chatOf } = createConversations(context);
   return new Hono<Env>()
     .post('/responses', create, async (c) => {
       const request = c.req.valid('json');

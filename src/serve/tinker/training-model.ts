@@ -97,17 +97,9 @@ export function createTrainingModel(base: LoadedModel, options: LoraOptions, see
     for (const { batch, members } of packedBatches(examples, shape)) {
       const part = members.map((member) => sequences[member]);
       batch.labels.set(part.flatMap(({ targets }) => targets));
-      const terms = (name: keyof LossSequence['terms']) => part.flatMap(({ terms }) => Array.from(terms[name]));
       let all: ArrayLike<number>;
       if (backward) {
-        const perLabel = {
-          weight: terms('weight'),
-          advantage: terms('advantage'),
-          old: terms('old'),
-          low: terms('low'),
-          high: terms('high'),
-        };
-        const { logP: values } = await trainer.run(batch, perLabel);
+        const { logP: values } = await trainer.run(batch, termsOf(part));
         const logP = values.data as Float32Array;
         all = Array.from(trainer.places(), (place) => logP[place]);
       } else all = await scorer.run(batch);
@@ -158,6 +150,12 @@ export function createTrainingModel(base: LoadedModel, options: LoraOptions, see
       own[Symbol.dispose]();
     },
   };
+}
+
+/** The terms of the loss at each label of some sequences. */
+function termsOf(sequences: readonly LossSequence[]) {
+  const all = (name: keyof LossSequence['terms']) => sequences.flatMap(({ terms }) => Array.from(terms[name]));
+  return { weight: all('weight'), advantage: all('advantage'), old: all('old'), low: all('low'), high: all('high') };
 }
 
 /** Few lengths of rows need few compiled programs: powers of two, and half again. */
