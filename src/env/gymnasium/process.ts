@@ -140,16 +140,7 @@ export function startPython(
     }
   }
 
-  const death = (what: string) => {
-    const output = readFileSync(log, 'utf8').trim().split('\n').slice(-12).join('\n');
-    return new HeedError(
-      `the Python process of the environment ${what}${output ? `; its last output:\n${output}` : ''}`,
-      {
-        hint: 'run the environment in Python alone, to see why',
-      },
-    );
-  };
-
+  const death = (what: string) => deathOf(log, what);
   const release = () => {
     running?.stop();
     running = undefined;
@@ -181,6 +172,15 @@ export function startPython(
     release();
     throw error;
   }
+}
+
+/** The error for a process that `what` happened to, with the end of its log. */
+function deathOf(log: string, what: string): HeedError {
+  const output = readFileSync(log, 'utf8').trim().split('\n').slice(-12).join('\n');
+  return new HeedError(
+    `the Python process of the environment ${what}${output ? `; its last output:\n${output}` : ''}`,
+    { hint: 'run the environment in Python alone, to see why' },
+  );
 }
 
 /** Reads answers of a process. The body that it returns is valid until the next; undefined if the process is dead. */
