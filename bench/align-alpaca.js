@@ -5,14 +5,8 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import {
-  createPretrain,
-  createReward,
-  createRewardScorer,
-  gatherRankings,
-  judgedPairs,
-  loadRewardModel,
-} from '../dist/align/parts.js';
+import { loadRewardModel } from '../dist/align/index.js';
+import { createPretrain, createReward, createRewardScorer, gatherRankings, judgedPairs } from '../dist/align/parts.js';
 import { random } from '../dist/random.js';
 import { keptResults, learnAll, mean, timed } from './kept.js';
 

@@ -8,14 +8,8 @@
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import {
-  createDpo,
-  createGrpo,
-  createLanguagePpo,
-  createRewardModel,
-  openReward,
-  saveRewardModel,
-} from '../dist/align/parts.js';
+import { openReward, saveRewardModel } from '../dist/align/index.js';
+import { createDpo, createGrpo, createLanguagePpo, createRewardModel } from '../dist/align/parts.js';
 import { createModel, loadModel, saveModel, tokenizerFrom, wordLevelTokenizer } from '../dist/lm/index.js';
 import { random } from '../dist/random.js';
 import { median } from './figures.js';

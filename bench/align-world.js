@@ -7,6 +7,7 @@
  */
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { openReward } from '../dist/align/index.js';
 import {
   bestOf,
   completionKl,
@@ -28,7 +29,6 @@ import {
   createRloo,
   createRollouts,
   createSft,
-  openReward,
   reviewComparisons,
   reviewReward,
 } from '../dist/align/parts.js';

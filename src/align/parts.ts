@@ -1,38 +1,22 @@
-/** The building blocks of heed/align, for your own trainers: learners, algorithms, losses, readers and reports. */
+/**
+ * The building blocks of heed/align, for your own trainers: learners, algorithms, losses, readers and reports. The verbs,
+ * and the types of what they take and give, are in heed/align.
+ */
 export {
   type BestOf,
   type BestOfN,
-  type BestOfNInput,
   type BestOfNOptions,
-  type BestOfNStep,
   bestOf,
   bestOfNSchema,
   createBestOfN,
   type Drawn,
 } from './best-of-n/best-of-n.ts';
-export {
-  createRaft,
-  createRaftAlgorithm,
-  type RaftInput,
-  type RaftOptions,
-  raft,
-  raftSchema,
-} from './best-of-n/raft.ts';
-export {
-  createRest,
-  createRestAlgorithm,
-  type RestInput,
-  type RestOptions,
-  rest,
-  restSchema,
-} from './best-of-n/rest.ts';
+export { createRaft, createRaftAlgorithm, type RaftOptions, raftSchema } from './best-of-n/raft.ts';
+export { createRest, createRestAlgorithm, type RestOptions, restSchema } from './best-of-n/rest.ts';
 export { type BestOfNRun, bestOfNReport, trainBestOfN } from './best-of-n/train.ts';
 export {
   type Constitution,
-  type ConstitutionInput,
   type ConstitutionOptions,
-  type ConstitutionStep,
-  constitution,
   constitutionSchema,
   createConstitution,
 } from './constitution/constitution.ts';
@@ -46,14 +30,7 @@ export { diagnoseProcess } from './diagnosis/process.ts';
 export { diagnoseReward } from './diagnosis/reward.ts';
 export { type Alert, alertsOf } from './diagnosis/signals.ts';
 export { diagnoseSupervised } from './diagnosis/supervised.ts';
-export {
-  createDistill,
-  type DistillInput,
-  type DistillLearner,
-  type DistillOptions,
-  distill,
-  distillSchema,
-} from './distillation/distill.ts';
+export { createDistill, type DistillLearner, type DistillOptions, distillSchema } from './distillation/distill.ts';
 export {
   divergenceOf,
   divergenceOfTop,
@@ -67,13 +44,10 @@ export {
   type EndpointTeacherParts,
   openEndpointTeacher,
 } from './distillation/endpoint-teacher.ts';
-export { type ComparedPair, comparisonOf, type PolicyComparison } from './evaluation/comparison.ts';
+export { type ComparedPair, comparisonOf } from './evaluation/comparison.ts';
 export {
   createPolicyEvaluation,
-  evaluatePolicy,
-  type PolicyEvaluationInput,
   type PolicyEvaluationOptions,
-  type PolicyEvaluationStep,
   type PolicyEvaluator,
   policyEvaluationSchema,
 } from './evaluation/evaluation.ts';
@@ -83,7 +57,7 @@ export { encodeRow, type Loss, losses } from './examples/encode.ts';
 export { createExamples, type Examples, gatherExamples } from './examples/examples.ts';
 export { encodePair, gatherPairs, type PairOptions, type Pairs } from './examples/pairs.ts';
 export { modelChat, openChat } from './judges/chat.ts';
-export { type CompletionJudge, createJudge, type JudgeCheck, openJudge, type Verdict } from './judges/judge.ts';
+export { createJudge, type JudgeCheck, openJudge, type Verdict } from './judges/judge.ts';
 export type { Chat, CompleteOptions, Conversation } from './judges/source.ts';
 export type { CurvePoint, OveroptimizationCurve } from './overoptimization/curves.ts';
 export { fitScalingLaw, gainAt, type ScalingLaw } from './overoptimization/curves.ts';
@@ -138,12 +112,7 @@ export type { NamedLoss } from './policies/completion-trainer.ts';
 export { createCompletionTrainer, minibatches } from './policies/completion-trainer.ts';
 export { type Constraint, constrain, parseConstraints, withConstraints } from './policies/constraints.ts';
 export { completionKl } from './policies/kl.ts';
-export {
-  createPolicyLearner,
-  type PolicyLearner,
-  type PolicyLearnerParts,
-  type PolicyStep,
-} from './policies/learner.ts';
+export { createPolicyLearner, type PolicyLearner, type PolicyLearnerParts } from './policies/learner.ts';
 export { type PolicyTrainingOptions, policyTrainingSchema } from './policies/options.ts';
 export type { PolicyEvaluation } from './policies/policy-evaluation.ts';
 export type {
@@ -153,28 +122,14 @@ export type {
   RemotePolicy,
   RemoteSampling,
   RemoteState,
-  RemoteWeights,
   SampledTokens,
 } from './policies/remote-policy.ts';
 export { policyReport } from './policies/report.ts';
 export { createRollouts, type LanguageRollout, type Rollouts } from './policies/rollouts.ts';
-export {
-  type PolicyInput,
-  type PolicySetup,
-  type PolicyTraining,
-  type PolicyTrainingResult,
-  setUpPolicy,
-} from './policies/setup.ts';
+export { type PolicyInput, type PolicySetup, setUpPolicy } from './policies/setup.ts';
 export type { TokenLossInputs } from './policies/token-loss.ts';
 export { type PolicyResult, trainPolicy } from './policies/train.ts';
-export {
-  createGrpo,
-  createGrpoAlgorithm,
-  type GrpoInput,
-  type GrpoOptions,
-  grpo,
-  grpoSchema,
-} from './policy-gradient/grpo.ts';
+export { createGrpo, createGrpoAlgorithm, type GrpoOptions, grpoSchema } from './policy-gradient/grpo.ts';
 export {
   type GrpoLoss,
   type GrpoLossOptions,
@@ -189,11 +144,9 @@ export {
   createPareto,
   dominated,
   hypervolume,
-  type ParetoInput,
   type ParetoLearner,
   type ParetoOptions,
   type ParetoPoint,
-  type ParetoStep,
   paretoSchema,
 } from './policy-gradient/pareto.ts';
 export { type ParetoPolicy, type ParetoRun, paretoReport, trainPareto } from './policy-gradient/pareto-train.ts';
@@ -201,30 +154,19 @@ export {
   createReinforce,
   createReinforceAlgorithm,
   createRloo,
-  type ReinforceInput,
   type ReinforceOptions,
-  reinforce,
   reinforceLoss,
   reinforceSchema,
-  rloo,
   rlooSchema,
 } from './policy-gradient/reinforce.ts';
-export { createLanguagePpo, type PpoInput, type PpoLearner, ppo } from './ppo/learner.ts';
+export { createLanguagePpo, type PpoLearner } from './ppo/learner.ts';
 export { type LanguagePpoOptions, languagePpoSchema } from './ppo/options.ts';
 export { createPpoAlgorithm, ppoLoss } from './ppo/ppo.ts';
 export type { Items } from './preferences/batch.ts';
-export { type BcoInput, type BcoOptions, bco, bcoLoss, bcoSchema, createBco } from './preferences/bco.ts';
-export {
-  type CpoInput,
-  type CpoLossOptions,
-  type CpoOptions,
-  cpo,
-  cpoLoss,
-  cpoSchema,
-  createCpo,
-} from './preferences/cpo.ts';
+export { type BcoOptions, bcoLoss, bcoSchema, createBco } from './preferences/bco.ts';
+export { type CpoLossOptions, type CpoOptions, cpoLoss, cpoSchema, createCpo } from './preferences/cpo.ts';
 export { type PreferenceData, type PreferenceItems, readPreferences } from './preferences/data.ts';
-export { createDpo, type DpoInput, type DpoOptions, dpo, dpoSchema } from './preferences/dpo.ts';
+export { createDpo, type DpoOptions, dpoSchema } from './preferences/dpo.ts';
 export {
   type Divergence,
   type DpoLoss,
@@ -236,71 +178,35 @@ export {
   pairLosses,
 } from './preferences/dpo-loss.ts';
 export type { PreferenceEvaluation } from './preferences/evaluation.ts';
-export {
-  createKto,
-  type KtoInput,
-  type KtoLossOptions,
-  type KtoOptions,
-  kto,
-  ktoLoss,
-  ktoSchema,
-} from './preferences/kto.ts';
+export { createKto, type KtoLossOptions, type KtoOptions, ktoLoss, ktoSchema } from './preferences/kto.ts';
 export {
   createPreferenceLearner,
   type PreferenceAlgorithm,
   type PreferenceLearner,
   type PreferenceLearnerParts,
-  type PreferenceStep,
 } from './preferences/learner.ts';
 export { type Completions, createLossProgram, type PreferenceLoss } from './preferences/loss.ts';
 export {
   createOnlineDpo,
   createOnlineDpoAlgorithm,
-  type OnlineDpoInput,
   type OnlineDpoOptions,
-  onlineDpo,
   onlineDpoSchema,
 } from './preferences/online-dpo.ts';
 export { type PreferenceOptions, preferenceSchema } from './preferences/options.ts';
-export { createOrpo, type OrpoInput, type OrpoOptions, orpo, orpoLoss, orpoSchema } from './preferences/orpo.ts';
+export { createOrpo, type OrpoOptions, orpoLoss, orpoSchema } from './preferences/orpo.ts';
 export { offlinePreferenceReport } from './preferences/report.ts';
-export { createPreferences, type PairInput, type PreferenceTraining, type RatedInput } from './preferences/setup.ts';
+export { createPreferences, type PairInput, type RatedInput } from './preferences/setup.ts';
 export { type PreferenceResult, trainPreferences } from './preferences/train.ts';
 export { createPreferenceScorer, createPreferenceTrainer } from './preferences/trainer.ts';
 export { evaluateSteps, type StepEvaluation } from './process/evaluation.ts';
 export { processReward } from './process/model.ts';
 export { type ProcessOptions, processSchema } from './process/options.ts';
-export {
-  createProcess,
-  type ProcessInput,
-  type ProcessLearner,
-  type ProcessResult,
-  type ProcessStep,
-  processSupervision,
-  stepLoss,
-  supervised,
-} from './process/process.ts';
+export { createProcess, type ProcessLearner, stepLoss, supervised } from './process/process.ts';
 export { type ProcessRun, processReport, trainProcess } from './process/record.ts';
 export { type Aggregate, aggregates, stepRewards, stepsIn, worthOf } from './process/steps.ts';
 export { diagnoseLanguageRun } from './records.ts';
-export type { RewardFunction } from './reward-functions/call.ts';
-export type {
-  Completion,
-  OpenReward,
-  Reward,
-  RewardPart,
-  Scores,
-  StepReward,
-} from './reward-functions/reward-function.ts';
-export {
-  bleu,
-  fuzzyMatch,
-  gleu,
-  meteor,
-  rouge,
-  rougeL,
-  textSimilarities,
-} from './reward-functions/text-similarity.ts';
+export type { OpenReward, RewardPart, Scores, StepReward } from './reward-functions/reward-function.ts';
+export { bleu, fuzzyMatch, gleu, meteor, rouge, rougeL, textSimilarities } from './reward-functions/text-similarity.ts';
 export { driftOf, evaluateReward, judgedPairs, type RewardEvaluation } from './reward-model/evaluation.ts';
 export {
   createRankingTrainer,
@@ -309,55 +215,26 @@ export {
   type RankingTrainer,
   rankingLoss,
 } from './reward-model/loss.ts';
-export {
-  createRewardModel,
-  createRewardScorer,
-  loadRewardModel,
-  type RewardModel,
-  saveRewardModel,
-  scoredCompletion,
-} from './reward-model/model.ts';
+export { createRewardModel, createRewardScorer, scoredCompletion } from './reward-model/model.ts';
 export { type RewardModelOptions, rewardModelSchema } from './reward-model/options.ts';
 export { gatherRankings, type RankingOptions, type Rankings } from './reward-model/rankings.ts';
 export { type RewardRun, trainReward } from './reward-model/record.ts';
 export { rewardReport } from './reward-model/report.ts';
-export {
-  createReward,
-  type RewardInput,
-  type RewardLearner,
-  type RewardResult,
-  type RewardStep,
-  reward,
-} from './reward-model/reward.ts';
-export { type JudgmentRow, judgeReward, type RewardJudgment, rewardJudgmentSchema } from './rewards/judge-reward.ts';
-export { ensembleMembers, ensembleReward, mixedReward, modelReward, openReward, rewards } from './rewards/open.ts';
+export { createReward, type RewardLearner } from './reward-model/reward.ts';
+export { type JudgmentRow, rewardJudgmentSchema } from './rewards/judge-reward.ts';
+export { ensembleMembers, ensembleReward, mixedReward, modelReward, rewards } from './rewards/open.ts';
 export { evaluationReport } from './rewards/record.ts';
 export {
   createLanguageLearner,
   type LanguageEvaluation,
   type LanguageLearner,
-  type LanguageStep,
   type Sample,
 } from './supervised/learner.ts';
 export { createHeldOutLoss, createLikelihood, type HeldOutLoss, type Likelihood } from './supervised/likelihood.ts';
-export {
-  createPretrain,
-  type PretrainInput,
-  type PretrainLearner,
-  type PretrainOptions,
-  pretrain,
-  pretrainSchema,
-} from './supervised/pretrain.ts';
+export { createPretrain, type PretrainLearner, type PretrainOptions, pretrainSchema } from './supervised/pretrain.ts';
 export { languageReport } from './supervised/report.ts';
 export { createTrainingRows, datasetRows, packExamples, type TrainingRows } from './supervised/rows.ts';
-export {
-  createSft,
-  type SftInput,
-  type SftLearner,
-  type SftOptions,
-  sft,
-  sftSchema,
-} from './supervised/sft.ts';
+export { createSft, type SftLearner, type SftOptions, sftSchema } from './supervised/sft.ts';
 export { type LanguageResult, trainLanguageModel } from './supervised/train.ts';
 export { type EndpointSettings, endpointCallSchema } from './training/endpoint.ts';
 export {
