@@ -10,7 +10,7 @@ import { createRewardEnsembleInParts } from './reward/ensemble.ts';
 const counted = vi.hoisted(() => ({ programs: 0 }));
 vi.mock('../engine/program.ts', async (original) => {
   const actual = await original<typeof import('../engine/program.ts')>();
-  const trace: typeof actual.trace = (...call) => {
+  const trace = (...call: Parameters<typeof actual.trace>) => {
     counted.programs++;
     return actual.trace(...call);
   };
