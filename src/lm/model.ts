@@ -13,6 +13,7 @@ import { random } from '../random.ts';
 import { readAdapter } from './adapter-files.ts';
 import { encodeChat, endOfTurnToken } from './chat-template.ts';
 import { type Checkpoint, loadCheckpointInParts, readShape, type SaveOptions, saveCheckpoint } from './checkpoint.ts';
+import { FLOAT_DTYPES, isFloatDtype } from './floats.ts';
 import { createGenerator, type GenerateOptions, type GeneratorOptions, generateSchema } from './generate.ts';
 import { isGguf } from './gguf/file.ts';
 import { openMetadata } from './gguf/load.ts';
@@ -432,6 +433,12 @@ export function saveModel(folder: string, model: ModelData, options?: SaveOption
   if ('calibration' in model) {
     throw new HeedError('this is a reward model, with a calibration that saveModel does not write', {
       hint: 'write saveRewardModel(folder, model), which heed/align exports',
+    });
+  }
+  const { dtype = 'F32' } = options ?? {};
+  if (!isFloatDtype(dtype)) {
+    throw new HeedError(`dtype: expected one of ${FLOAT_DTYPES.join(', ')}, got "${dtype}"`, {
+      hint: 'the names are those of safetensors: float16 is F16, and bfloat16 is BF16',
     });
   }
   // config.json is written last: a folder with one is complete

@@ -139,6 +139,12 @@ const wrong: Wrong[] = [
     /saveModel\('models\/mine', model\)/,
   ],
   ['a model that was not awaited', () => saveModel(place('a'), loadModel()), /model is a Promise/, /await it/],
+  [
+    'a dtype of PyTorch',
+    () => saveModel(place('a'), model, { dtype: 'float16' }),
+    /expected one of F32, F16/,
+    /float16 is F16/,
+  ],
   ['a reward model as a model', () => saveModel(place('a'), judge), /is a reward model/, /saveRewardModel/],
   ['a model as a reward model', () => saveRewardModel(place('a'), model), /is a language model/, /./],
   ['a result for its model', () => saveRewardModel(place('a'), { model: judge }), /takes the model/, /result\.model/],
