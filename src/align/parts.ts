@@ -1,5 +1,5 @@
 /**
- * The building blocks of heed/align, for your own trainers: learners, algorithms, losses, readers and reports. The verbs,
+ * The building blocks of heed/align, for your own trainers: learners, algorithms, losses and readers. The verbs,
  * and the types of what they take and give, are in heed/align.
  */
 export {
@@ -13,7 +13,6 @@ export {
 } from './best-of-n/best-of-n.ts';
 export { createRaft, createRaftAlgorithm, type RaftOptions, raftSchema } from './best-of-n/raft.ts';
 export { createRest, createRestAlgorithm, type RestOptions, restSchema } from './best-of-n/rest.ts';
-export { type BestOfNRun, bestOfNReport, trainBestOfN } from './best-of-n/train.ts';
 export {
   type Constitution,
   type ConstitutionOptions,
@@ -21,15 +20,6 @@ export {
   createConstitution,
 } from './constitution/constitution.ts';
 export { defaultConstitution, type Principle, readConstitution } from './constitution/principles.ts';
-export { type ConstitutionRun, trainConstitution } from './constitution/record.ts';
-export { constitutionReport } from './constitution/report.ts';
-export { constitutionMetrics } from './constitution/rows.ts';
-export { diagnosePolicy, type PolicyFacts } from './diagnosis/policy.ts';
-export { diagnosePreference } from './diagnosis/preference.ts';
-export { diagnoseProcess } from './diagnosis/process.ts';
-export { diagnoseReward } from './diagnosis/reward.ts';
-export { type Alert, alertsOf } from './diagnosis/signals.ts';
-export { diagnoseSupervised } from './diagnosis/supervised.ts';
 export { createDistill, type DistillLearner, type DistillOptions, distillSchema } from './distillation/distill.ts';
 export {
   divergenceOf,
@@ -51,7 +41,6 @@ export {
   type PolicyEvaluator,
   policyEvaluationSchema,
 } from './evaluation/evaluation.ts';
-export { type PolicyEvaluationResult, policyEvaluationReport, runPolicyEvaluation } from './evaluation/record.ts';
 export { type LengthControlled, lengthControlled, type WinRate, winRateOf } from './evaluation/win-rate.ts';
 export { encodeRow, type Loss, losses } from './examples/encode.ts';
 export { createExamples, type Examples, gatherExamples } from './examples/examples.ts';
@@ -72,7 +61,6 @@ export {
   type OveroptimizationStep,
   trainOveroptimization,
 } from './overoptimization/record.ts';
-export { overoptimizationReport } from './overoptimization/report.ts';
 export { type ClusterChange, type ClusterPlan, type PartPlan, planCluster, type RunTime } from './plan/cluster.ts';
 export {
   type ClusterPlanInput,
@@ -124,7 +112,6 @@ export type {
   RemoteState,
   SampledTokens,
 } from './policies/remote-policy.ts';
-export { policyReport } from './policies/report.ts';
 export { createRollouts, type LanguageRollout, type Rollouts } from './policies/rollouts.ts';
 export { type PolicyInput, type PolicySetup, setUpPolicy } from './policies/setup.ts';
 export type { TokenLossInputs } from './policies/token-loss.ts';
@@ -149,7 +136,6 @@ export {
   type ParetoPoint,
   paretoSchema,
 } from './policy-gradient/pareto.ts';
-export { type ParetoPolicy, type ParetoRun, paretoReport, trainPareto } from './policy-gradient/pareto-train.ts';
 export {
   createReinforce,
   createReinforceAlgorithm,
@@ -194,7 +180,6 @@ export {
 } from './preferences/online-dpo.ts';
 export { type PreferenceOptions, preferenceSchema } from './preferences/options.ts';
 export { createOrpo, type OrpoOptions, orpoLoss, orpoSchema } from './preferences/orpo.ts';
-export { offlinePreferenceReport } from './preferences/report.ts';
 export { createPreferences, type PairInput, type RatedInput } from './preferences/setup.ts';
 export { type PreferenceResult, trainPreferences } from './preferences/train.ts';
 export { createPreferenceScorer, createPreferenceTrainer } from './preferences/trainer.ts';
@@ -202,7 +187,6 @@ export { evaluateSteps, type StepEvaluation } from './process/evaluation.ts';
 export { processReward } from './process/model.ts';
 export { type ProcessOptions, processSchema } from './process/options.ts';
 export { createProcess, type ProcessLearner, stepLoss, supervised } from './process/process.ts';
-export { type ProcessRun, processReport, trainProcess } from './process/record.ts';
 export { type Aggregate, aggregates, stepRewards, stepsIn, worthOf } from './process/steps.ts';
 export { diagnoseLanguageRun } from './records.ts';
 export type { OpenReward, RewardPart, Scores, StepReward } from './reward-functions/reward-function.ts';
@@ -219,11 +203,9 @@ export { createRewardModel, createRewardScorer, scoredCompletion } from './rewar
 export { type RewardModelOptions, rewardModelSchema } from './reward-model/options.ts';
 export { gatherRankings, type RankingOptions, type Rankings } from './reward-model/rankings.ts';
 export { type RewardRun, trainReward } from './reward-model/record.ts';
-export { rewardReport } from './reward-model/report.ts';
 export { createReward, type RewardLearner } from './reward-model/reward.ts';
 export { type JudgmentRow, rewardJudgmentSchema } from './rewards/judge-reward.ts';
 export { ensembleMembers, ensembleReward, mixedReward, modelReward, rewards } from './rewards/open.ts';
-export { evaluationReport } from './rewards/record.ts';
 export {
   createLanguageLearner,
   type LanguageEvaluation,
@@ -232,7 +214,6 @@ export {
 } from './supervised/learner.ts';
 export { createHeldOutLoss, createLikelihood, type HeldOutLoss, type Likelihood } from './supervised/likelihood.ts';
 export { createPretrain, type PretrainLearner, type PretrainOptions, pretrainSchema } from './supervised/pretrain.ts';
-export { languageReport } from './supervised/report.ts';
 export { createTrainingRows, datasetRows, packExamples, type TrainingRows } from './supervised/rows.ts';
 export { createSft, type SftLearner, type SftOptions, sftSchema } from './supervised/sft.ts';
 export { type LanguageResult, trainLanguageModel } from './supervised/train.ts';
