@@ -16,6 +16,11 @@ const rated = pairs.flatMap(({ prompt, chosen, rejected }) => [
   { prompt, completion: chosen, label: true },
   { prompt, completion: rejected, label: false },
 ]);
+const steps = pairs.map(({ prompt, chosen, rejected }) => ({
+  prompt,
+  completions: [chosen, rejected],
+  labels: [true, false],
+}));
 const reward = (completions) => completions.map(({ text }) => -text.length);
 const small = { model: 'reviews-base', steps: 4 };
 const policy = { ...small, data: prompts, reward, maxTokens: 16 };
@@ -37,6 +42,9 @@ export const verbs = {
   reinforce: () => align.reinforce(policy),
   rloo: () => align.rloo(policy),
   raft: () => align.raft(policy),
+  pareto: () => align.pareto({ ...policy, against: (all) => all.map(({ text }) => text.length), weights: [0.5] }),
+  processSupervision: () => align.processSupervision({ model: 'reviews-base', data: steps, epochs: 1, batch: 24 }),
+  constitution: () => align.constitution({ model: 'reviews-chat', data: prompts.slice(0, 8), maxTokens: 8 }),
   bestOfN: () => align.bestOfN({ model: 'reviews-base', data: prompts, reward, maxTokens: 16 }),
   evaluatePolicy: () =>
     align.evaluatePolicy({ model: 'reviews-base', baseline: 'reviews-base', data: prompts, reward, maxTokens: 16 }),

@@ -3,11 +3,11 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { makeEnvironment } from 'heed/env';
-import { loadPolicy, rl } from 'heed/rl';
+import { loadPolicy, rl, savePolicy } from 'heed/rl';
 
 const folder = mkdtempSync(join(tmpdir(), 'agent-'));
 const trained = await rl({ env: 'CartPole-v1', steps: 20_000, evaluations: 0 });
-trained.policy.save(folder);
+savePolicy(folder, trained.policy);
 
 const policy = await loadPolicy(folder);
 const environment = makeEnvironment('CartPole-v1');

@@ -53,7 +53,6 @@ export const optionalText = (help: string): z.ZodOptional<z.ZodString> => z.stri
 /** @throws HeedError when what a function was called with is no object of options, or one of them was not awaited. */
 export function checkInput(input: unknown): asserts input is object {
   const isObject = typeof input === 'object' && input !== null && !Array.isArray(input);
-  const isPromise = (value: unknown) => typeof (value as { then?: unknown } | null | undefined)?.then === 'function';
   if (!isObject || isPromise(input)) {
     throw new HeedError(`expected an object of options, got ${isPromise(input) ? 'a Promise' : inWords(input)}`, {
       hint: 'call it with one object, such as { model, data }',
@@ -63,6 +62,26 @@ export function checkInput(input: unknown): asserts input is object {
   if (name === undefined) return;
   const call = MAKERS[name] ?? `the ${name}`;
   throw new HeedError(`${name} is a Promise`, { hint: `await it: ${name}: await ${call}` });
+}
+
+const isPromise = (value: unknown) => typeof (value as { then?: unknown } | null | undefined)?.then === 'function';
+
+/**
+ * Checks what a saver such as `saveModel(folder, model)` is called with. `part`: what such a thing has.
+ *
+ * @throws HeedError that says what to pass.
+ */
+export function checkSaved(call: string, folder: unknown, name: string, thing: unknown, part: string): void {
+  const hint = `write ${call}('models/mine', ${name})`;
+  if (typeof folder !== 'string' || folder === '') {
+    throw new HeedError(`${call} takes a folder first, got ${inWords(folder)}`, { hint });
+  }
+  if (isPromise(thing)) throw new HeedError(`${name} is a Promise`, { hint: `await it: ${call}(folder, await …)` });
+  if (isSettings(thing) && part in thing) return;
+  const held = isSettings(thing) && isSettings(thing[name]) && part in thing[name];
+  throw new HeedError(`${call} takes the ${name} to save, got ${inWords(thing)}`, {
+    hint: held ? `pass what is in it: result.${name}` : hint,
+  });
 }
 
 /** What makes the value of an option, in a hint. */
@@ -140,9 +159,10 @@ export const valueAt = (input: unknown, path: readonly PropertyKey[]): unknown =
 
 const inWords = (value: unknown): string => {
   if (typeof value === 'function') return 'a function';
-  if (typeof value === 'bigint' || typeof value === 'symbol') return String(value);
+  if (typeof value === 'number' || typeof value === 'bigint' || typeof value === 'symbol') return String(value);
   try {
-    return JSON.stringify(value)?.slice(0, 200) ?? String(value);
+    const text = JSON.stringify(value) ?? String(value);
+    return text.length > 200 && typeof value === 'object' ? 'an object' : text.slice(0, 200);
   } catch {
     return 'an object'; // with a circle, or numbers that JSON has none of
   }

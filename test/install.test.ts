@@ -30,7 +30,7 @@ const windows = process.platform === 'win32';
 const platformPackage = `heed-onnxruntime-${process.platform}-${process.arch}`;
 const programs = blocks.filter(({ place }) => place.startsWith('README.md'));
 const rooms = Object.keys(JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).exports)
-  .filter((name) => name !== './package.json')
+  .filter((name) => name !== '.' && name !== './package.json')
   .map((name) => name.replace('.', 'heed'));
 
 // npm test gives its children the project's own settings, which a stranger's folder does not have

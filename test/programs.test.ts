@@ -17,7 +17,7 @@ const execute = promisify(execFile);
 const folder = ownFolder();
 const { exports, version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
 const entries = Object.keys(exports)
-  .filter((name) => name !== './package.json')
+  .filter((name) => name !== '.' && name !== './package.json')
   .map((name) => name.replace('.', 'heed'));
 
 const env = { ...process.env, HEED_THREADS: '1' };

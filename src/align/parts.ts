@@ -1,4 +1,7 @@
-/** The building blocks of heed/align, for your own trainers: learners, algorithms, losses and readers. */
+/**
+ * The building blocks of heed/align, for your own trainers: learners, algorithms, losses and readers. The verbs,
+ * and the types of what they take and give, are in heed/align.
+ */
 export {
   type BestOf,
   type BestOfN,

@@ -8,6 +8,7 @@ import { renderReport } from '../run/report.ts';
 import { compareRewards } from './compare-rewards.ts';
 import { epicDistance } from './epic.ts';
 import { learnReward } from './learn-reward.ts';
+import { saveReward } from './reward-snapshot.ts';
 import type { ClipComparison } from './teacher-input.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'heed-compare-'));
@@ -78,7 +79,7 @@ test('rewards in folders are compared on steps of an environment, with clips whe
       return { first, second, preference: sign * (worth(first) - worth(second)) > 0 ? 'first' : 'second' };
     });
     const learned = await learnReward({ comparisons, actions: 2, reward: { hidden: [16], firstSteps: 200 } });
-    learned.reward.save(join(folder, name));
+    saveReward(join(folder, name), learned.reward);
     learned.reward[Symbol.dispose]();
     return join(folder, name);
   };

@@ -7,7 +7,7 @@ import type { Action } from '../rl/control-policy.ts';
 import type { StepRows } from './reward/inputs.ts';
 import { createPredictor } from './reward/model.ts';
 import { rewardOnnx } from './reward-onnx.ts';
-import { type RewardSnapshot, saveReward, snapshotRewardModel } from './reward-snapshot.ts';
+import { type RewardSnapshot, snapshotRewardModel } from './reward-snapshot.ts';
 
 /** A learned reward. Dispose of it when it is no longer needed. */
 export interface ControlReward extends Disposable {
@@ -35,8 +35,6 @@ export interface ControlReward extends Disposable {
   ): number;
   /** The reward of each of many steps, side by side, as `score` has it. */
   scoreAll(steps: Omit<StepRows, 'terminated'> & { terminated: Uint8Array }): Float32Array;
-  /** Writes `reward.safetensors`, from which `loadReward(folder)` makes the same reward again. */
-  save(folder: string): void;
   /**
    * The bytes of `reward.onnx`, which ONNX Runtime runs in any language. `rewardOnnx` describes its inputs and outputs.
    */
@@ -83,7 +81,6 @@ export function createControlReward(snapshot: RewardSnapshot): ControlReward {
       const members = many.predict(steps);
       return Float32Array.from(steps.terminated, (_, i) => meanOf(members, i));
     },
-    save: (folder) => saveReward(folder, held),
     onnx: () => rewardOnnx(held),
     snapshot: () => held,
     [Symbol.dispose]: own[Symbol.dispose],

@@ -12,6 +12,7 @@
 export type { Action, ControlPolicy } from '../rl/control-policy.ts';
 export type { EnvironmentInput } from '../rl/environment-input.ts';
 export { type LoadPolicyOptions, loadPolicy } from '../rl/load-policy.ts';
+export { savePolicy } from '../rl/policy-snapshot.ts';
 export type { Diagnosis, Finding, Training } from '../run/index.ts';
 export { AbortError } from '../run/training.ts'; // not by the room's door: a page has no files
 export type { Clip, ClipStep, Judge } from './behaviors/judge.ts';
@@ -68,6 +69,6 @@ export type { CrossValidation } from './reward/cross-validation.ts';
 export { createRewardEnsemble } from './reward/ensemble.ts';
 export type { Fit, FitComparison } from './reward/fit.ts';
 export { type RewardOptions, rewardSchema } from './reward/options.ts';
-export type { RewardSnapshot } from './reward-snapshot.ts';
+export { type RewardSnapshot, saveReward } from './reward-snapshot.ts';
 export { createExperience, type Experience, type Segment } from './segments.ts';
 export type { SegmentComparison } from './teaching/queries.ts';

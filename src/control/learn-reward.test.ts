@@ -6,6 +6,7 @@ import { releasedAfterwards } from '../../test/support/released.ts';
 import { random } from '../random.ts';
 import { learnReward } from './learn-reward.ts';
 import { loadReward } from './load-reward.ts';
+import { saveReward } from './reward-snapshot.ts';
 import type { ClipComparison } from './teacher-input.ts';
 
 const keep = releasedAfterwards();
@@ -67,7 +68,7 @@ describe('a reward from comparisons that exist already', () => {
       })),
     );
     const { reward } = await learnReward({ ...brief, comparisons: [path], actions: 2, onNotice() {} });
-    keep(reward).save(join(folder, 'saved'));
+    saveReward(join(folder, 'saved'), keep(reward));
     const loaded = keep(await loadReward(join(folder, 'saved')));
     expect(loaded.score([0.3, 0.1], 1)).toBeCloseTo(reward.score([0.3, 0.1], 1), 6);
   });

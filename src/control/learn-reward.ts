@@ -11,7 +11,7 @@ import { z } from 'zod';
 import type { Box, Space } from '../env/environment.ts';
 import { openEnvironment } from '../env/open/open.ts';
 import { HeedError } from '../error.ts';
-import { emitWarning } from '../node.ts';
+import { emitWarning, inTurns } from '../node.ts';
 import { parseOptions } from '../options.ts';
 import { choiceModelSchema } from '../preference/choice-model.ts';
 import { isComparisonFile, readComparisons } from './comparison-file.ts';
@@ -20,7 +20,7 @@ import { type ComparisonInput, earlierComparisons } from './earlier-comparisons.
 import { rewardOf } from './load-reward.ts';
 import { learnOptions } from './presets.ts';
 import { type CrossValidation, crossValidate } from './reward/cross-validation.ts';
-import { createRewardEnsemble } from './reward/ensemble.ts';
+import { createRewardEnsembleInParts } from './reward/ensemble.ts';
 import type { Fit, FitComparison } from './reward/fit.ts';
 import { createInputStatistics, joinSegments } from './reward/inputs.ts';
 import { rewardSchema } from './reward/options.ts';
@@ -127,7 +127,7 @@ async function fitAll(
   const statistics = createInputStatistics(model.observationSize, shape);
   const steps = joinSegments(segments);
   if (!shape) statistics.add(steps as never);
-  const ensemble = createRewardEnsemble(model, options, choice, settings);
+  const ensemble = await inTurns(createRewardEnsembleInParts(model, options, choice, settings));
   try {
     ensemble.setScale(statistics.scale());
     const fit: Fit = await ensemble.fit(comparisons, { first: true });

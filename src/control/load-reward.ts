@@ -24,7 +24,7 @@ export interface LoadRewardOptions {
 /**
  * Loads the reward that a run of `heed train` learned, or one that was saved to a folder. The caller disposes of it.
  *
- * @param folder The run's folder, or the one passed to `reward.save`.
+ * @param folder The run's folder, or the one passed to `saveReward`.
  * @throws HeedError if the folder is neither, has no such checkpoint, or its environment cannot be opened.
  */
 export async function loadReward(folder: string, { step, python }: LoadRewardOptions = {}): Promise<ControlReward> {

@@ -14,7 +14,7 @@
  */
 import { random } from '../random.ts';
 import { repeat } from '../rl/agent.ts';
-import { createSac, type SacMetrics } from '../rl/sac.ts';
+import { createSacInParts, type SacMetrics } from '../rl/sac.ts';
 import { type Learner, type LearnStep, learnerOf } from './learner.ts';
 import { createNovelty } from './novelty.ts';
 import type { LearnOptions } from './options.ts';
@@ -35,7 +35,7 @@ export function* createPebble(options: LearnOptions, parts: LearnParts): Generat
   });
   const { progress, ensemble, experience, statistics, environment } = teaching;
   const { observationSize, actionSize } = environment;
-  const agent = createSac(environment, { ...sacOptions, learningStarts: randomSteps }, seed);
+  const agent = yield* createSacInParts(environment, { ...sacOptions, learningStarts: randomSteps }, seed);
   yield;
   const { buffer } = agent;
   teaching.follow(agent);

@@ -3,6 +3,7 @@
 import type { EnvironmentSource } from '../env/batch/source.ts';
 import { createVectorEnvironment } from '../env/batch/vector.ts';
 import { sizeOf } from '../env/environment.ts';
+import { inTurns } from '../node.ts';
 import { random, seedFor } from '../random.ts';
 import { createSnapshotActor } from '../rl/control-policy.ts';
 import { meanAndDeviation } from '../rl/evaluate.ts';
@@ -12,7 +13,7 @@ import { pairAccuracy, pearson, spearman } from './correlation.ts';
 import type { Learner } from './learner.ts';
 import type { LearnOptions } from './options.ts';
 import { type CrossValidation, crossValidate } from './reward/cross-validation.ts';
-import { createRewardEnsemble, type RewardState } from './reward/ensemble.ts';
+import { createRewardEnsembleInParts, type RewardEnsemble, type RewardState } from './reward/ensemble.ts';
 import type { FitTensors } from './reward/fit.ts';
 import type { RewardSpaces } from './reward/model.ts';
 import { createExperience, type Experience, type Segment } from './segments.ts';
@@ -57,11 +58,11 @@ export function createProbe(learner: Learner) {
   const { options, environment, worth, standard } = learner;
   let drawn: Awaited<ReturnType<typeof drawWindows>> | undefined;
   const isKnown = standard === 'return' || standard === 'judge';
-  const ensemble = ensembleFor(environment, options);
+  let ensemble: RewardEnsemble | undefined;
   /** Learned and true returns of fresh windows of what the finished agent does, without exploring. */
-  const afterwards = async (policy: PolicySnapshot): Promise<Pick<RewardAgreement, 'predicted' | 'true'>> => {
+  const afterwards = async ({ meanReturns }: RewardEnsemble, policy: PolicySnapshot) => {
     const { windows: after } = await drawWindows(environment, options, policy, true);
-    return { predicted: [...ensemble.meanReturns(after)], true: after.map(worth) };
+    return { predicted: [...meanReturns(after)], true: after.map(worth) };
   };
   return {
     /** Compares the current reward with the true one, and at the `end` with judgments that it has not learned from. */
@@ -70,9 +71,10 @@ export function createProbe(learner: Learner) {
       const { windows } = drawn;
       const randomPlay = meanOf(drawn.episodes);
       const { state, tensors } = learner.save();
+      ensemble ??= await ensembleFor(environment, options);
       ensemble.restore(state.reward, tensors);
       const recent = learner.compareRewards(WINDOWS / 2);
-      const latest = end ? await afterwards(learner.policies().policy) : recent;
+      const latest = end ? await afterwards(ensemble, learner.policies().policy) : recent;
       const predicted = [...ensemble.meanReturns(windows), ...recent.predicted];
       const truth = [...windows.map(worth), ...recent.true];
       const judgments = end ? await judgmentsOf(learner, state.reward) : undefined;
@@ -86,7 +88,7 @@ export function createProbe(learner: Learner) {
         ...(judgments && { judgments }),
       };
     },
-    [Symbol.dispose]: ensemble[Symbol.dispose],
+    [Symbol.dispose]: () => ensemble?.[Symbol.dispose](),
   };
 }
 
@@ -103,7 +105,7 @@ export async function measureReward(
   checkpoint: { state: RewardState; tensors: FitTensors },
   { policy, worth }: { policy: PolicySnapshot; worth: (segment: Segment) => number },
 ): Promise<Pick<RewardAgreement, 'accuracy'>> {
-  const ensemble = ensembleFor(environment, options);
+  const ensemble = await ensembleFor(environment, options);
   try {
     ensemble.restore(checkpoint.state, checkpoint.tensors);
     const first = await drawWindows(environment, options, undefined);
@@ -156,7 +158,7 @@ function shapeOf(options: LearnOptions) {
 }
 
 const ensembleFor = (environment: EnvironmentSource, options: LearnOptions) =>
-  createRewardEnsemble(spacesOf(environment), options.reward, options.choice, shapeOf(options));
+  inTurns(createRewardEnsembleInParts(spacesOf(environment), options.reward, options.choice, shapeOf(options)));
 
 /** Windows of a policy's play, or of random play, in separate environments, and the returns of its whole episodes. */
 async function drawWindows(

@@ -6,6 +6,7 @@ import { checkFormat } from '../file-format.ts';
 import { createFolder } from '../files.ts';
 import { createArena, importParameters } from '../nn/parameters.ts';
 import { existsSync, join } from '../node.ts';
+import { checkSaved } from '../options.ts';
 import { type PlainSpace, plainSpace, spaceOf } from '../rl/policy-snapshot.ts';
 import { fromJson, toJson } from '../run/json.ts';
 import type { InputScale } from './reward/inputs.ts';
@@ -53,8 +54,15 @@ type Saved = Omit<RewardSnapshot, 'tensors' | 'observationSpace' | 'actionSpace'
   actionSpace: PlainSpace;
 };
 
-/** Writes a reward to a folder, and creates the folder if needed. */
-export function saveReward(folder: string, { tensors, observationSpace, actionSpace, ...rest }: RewardSnapshot): void {
+/**
+ * Writes a learned reward as `reward.safetensors` to a folder, which is created if needed: `loadReward(folder)` makes the
+ * same reward again.
+ *
+ * @throws HeedError if it is no reward of an agent, or the system refuses.
+ */
+export function saveReward(folder: string, reward: { snapshot(): RewardSnapshot }): void {
+  checkSaved('saveReward', folder, 'reward', reward, 'snapshot');
+  const { tensors, observationSpace, actionSpace, ...rest } = reward.snapshot();
   const saved: Saved = {
     ...rest,
     observationSpace: plainSpace(observationSpace),

@@ -10,6 +10,7 @@ import { createRlLearner, rlOptions, trainRl } from '../rl/train.ts';
 import { createRun } from '../run/run.ts';
 import { learnReward } from './learn-reward.ts';
 import { loadReward, openRewarded } from './load-reward.ts';
+import { saveReward } from './reward-snapshot.ts';
 import type { ClipComparison } from './teacher-input.ts';
 
 const keep = releasedAfterwards();
@@ -72,7 +73,7 @@ test('an agent does what a learned reward wants, whatever its environment pays',
 
 test('a run trains on the reward in a folder, and names it', async () => {
   const saved = join(folder, 'reward');
-  (await learned()).save(saved);
+  saveReward(saved, await learned());
   const reward = keep(await loadReward(saved));
   const options = rlOptions({ env: 'Zeros', reward: saved, ...brief });
   const learner = keep(createRlLearner(options, { environment: keep(sourceOf(zeros)), reward }));
@@ -84,7 +85,7 @@ test('a run trains on the reward in a folder, and names it', async () => {
 
 test('a reward of other spaces or none is refused', async () => {
   const saved = join(folder, 'other');
-  (await learned()).save(saved);
+  saveReward(saved, await learned());
   await expect(openRewarded({ env: 'CartPole-v1', reward: saved })).rejects.toThrow(
     'the reward scores observations of 1 numbers and one of 2 actions, and CartPole-v1 has observations of 4 numbers',
   );

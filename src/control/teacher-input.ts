@@ -52,7 +52,7 @@ export function teacherOf(teacher: TeacherInput | undefined): Teacher<Segment> |
 }
 
 function teacherFrom(prefer: ClipTeacher): Teacher<Segment> {
-  const name = prefer.name || 'own teacher';
+  const name = prefer.name || 'own';
   return {
     name,
     async *answer(queries) {
@@ -61,7 +61,7 @@ function teacherFrom(prefer: ClipTeacher): Teacher<Segment> {
           return await prefer(clipOf(first), clipOf(second));
         } catch (cause) {
           throw new CallError(
-            `the teacher ${name} failed at query ${i + 1} of ${queries.length}: ${messageWithCauses(cause)}`,
+            `the teacher "${name}" failed at query ${i + 1} of ${queries.length}: ${messageWithCauses(cause)}`,
             {
               hint: 'the error is in the function',
               cause,
@@ -82,7 +82,7 @@ export function clipChoice(preference: ClipPreference, name: string): PairJudgme
   if (preference === 'skip' || preference === 'incomparable' || Array.isArray(preference))
     return preference as PairJudgment;
   throw new HeedError(
-    `the teacher ${name} returned ${JSON.stringify(preference)}: expected 'first', 'second', 'equal', 'incomparable', 'skip' or two numbers`,
+    `the teacher "${name}" returned ${JSON.stringify(preference)}: expected 'first', 'second', 'equal', 'incomparable', 'skip' or two numbers`,
     { hint: 'write (first, second) => (first.steps.length > second.steps.length ? "first" : "second")' },
   );
 }

@@ -8,6 +8,7 @@ import { HeedError } from '../error.ts';
 import { seedFor } from '../random.ts';
 import { type Algorithm, rlAlgorithms } from '../rl/agent.ts';
 import { type RlInput, rl, rlOptions } from '../rl/index.ts';
+import { savePolicy } from '../rl/policy-snapshot.ts';
 import { createRlLearner, trainRl } from '../rl/train.ts';
 import { type ClipsSection, createRun } from '../run/index.ts';
 import {
@@ -25,6 +26,7 @@ import {
   preferenceReport,
   trainFromPreferences,
 } from './index.ts';
+import { saveReward } from './reward-snapshot.ts';
 
 const keep = releasedAfterwards();
 const folder = mkdtempSync(join(tmpdir(), 'heed-verbs-'));
@@ -74,8 +76,8 @@ describe('learnFromPreferences', () => {
     expect(Number.isFinite(score)).toBe(true);
 
     const saved = join(folder, 'saved');
-    policy.save(saved);
-    reward.save(saved);
+    savePolicy(saved, policy);
+    saveReward(saved, reward);
     const again = keep(await loadPolicy(saved));
     expect(again.act(observation)).toBe(policy.act(observation));
     expect(keep(await loadReward(saved)).score(observation, 1, observation)).toBe(score);

@@ -3,6 +3,7 @@ import { HeedError } from '../error.ts';
 import { type DecoderConfig, EMBEDDING, HEAD, withoutHead } from '../nn/decoder-config.ts';
 import { type LoraOptions, loraNames, loraParameters, loraTargets, mergeLora } from '../nn/lora.ts';
 import { type Arena, createArena } from '../nn/parameters.ts';
+import { checkSaved } from '../options.ts';
 import { type Adapter, readAdapter, writeAdapter } from './adapter-files.ts';
 import { moduleNames, ownAdapters, plainParameters, storedAdapters, targetNames } from './adapter-layout.ts';
 import { type Checkpoint, classifierParameters, scoreSpec } from './checkpoint.ts';
@@ -137,8 +138,12 @@ function withOwnHead<M extends Pick<Checkpoint, 'config' | 'parameters'>>(model:
 /**
  * Writes an adapter in PEFT's format, and creates the folder if necessary. Maps that are one module in Transformers
  * (Phi-3, GPT-2) get one adapter of the sum of their ranks.
+ *
+ * @throws HeedError if it is no adapter: a training gives one only if it was called with `lora`.
  */
-export function saveAdapter(folder: string, { config, architecture, options, parameters, base }: LoraAdapter): void {
+export function saveAdapter(folder: string, adapter: LoraAdapter): void {
+  checkSaved('saveAdapter', folder, 'adapter', adapter, 'options');
+  const { config, architecture, options, parameters, base } = adapter;
   const { rank, alpha, rankStabilized = false, dora } = options;
   const layout = layoutOfArchitecture(architecture);
   const separate = { ...config, tied: false };

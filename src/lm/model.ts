@@ -8,11 +8,12 @@ import { writeFileAtomic } from '../files.ts';
 import { type DecoderConfig, decoderParameters } from '../nn/decoder-config.ts';
 import { createParametersInParts } from '../nn/parameters.ts';
 import { atOnce, breathe, broughtFile, existsSync, fileURLToPath, inTurns, join, readFileSync } from '../node.ts';
-import { parseOptions, wholeNumber } from '../options.ts';
+import { checkSaved, parseOptions, wholeNumber } from '../options.ts';
 import { random } from '../random.ts';
 import { readAdapter } from './adapter-files.ts';
 import { encodeChat, endOfTurnToken } from './chat-template.ts';
 import { type Checkpoint, loadCheckpointInParts, readShape, type SaveOptions, saveCheckpoint } from './checkpoint.ts';
+import { FLOAT_DTYPES, isFloatDtype } from './floats.ts';
 import { createGenerator, type GenerateOptions, type GeneratorOptions, generateSchema } from './generate.ts';
 import { isGguf } from './gguf/file.ts';
 import { openMetadata } from './gguf/load.ts';
@@ -239,6 +240,22 @@ export const isEmbedded = (name: string): boolean => name === embeddedModel || n
 
 const GENERATION = 'generation_config.json';
 
+/** All options of `loadModel`, to refuse others. */
+const anything = z.unknown().optional();
+const loadSchema = z.object({
+  onNotice: anything,
+  onProgress: anything,
+  onWarning: anything,
+  cache: anything,
+  offline: anything,
+  endpoint: anything,
+  token: anything,
+  include: anything,
+  exclude: anything,
+  signal: anything,
+  retryDelay: anything,
+} satisfies Record<keyof LoadOptions, z.ZodType>);
+
 /** How a model is found and loaded. */
 export interface LoadOptions extends PullOptions {
   /** Receives notices, such as of weights that are not what config.json says. */
@@ -252,6 +269,7 @@ export interface LoadOptions extends PullOptions {
  * @throws HeedError that names what is missing, damaged or does not fit together.
  */
 export async function loadModel(nameOrFolder: string = embeddedModel, options: LoadOptions = {}): Promise<Model> {
+  parseOptions(loadSchema, options);
   const folder = await modelFolder(nameOrFolder, options);
   const base = await baseFolder(folder, options);
   if (base !== undefined) return loadAdapted(folder, base, options);
@@ -407,8 +425,22 @@ export function* createModelInParts(config: DecoderConfig, tokenizer: Tokenizer,
 /**
  * Writes a model in the format of Transformers: config, weights, tokenizer, generation config. Returns the files'
  * names.
+ *
+ * @throws HeedError if it is no language model, or the system refuses.
  */
 export function saveModel(folder: string, model: ModelData, options?: SaveOptions): string[] {
+  checkSaved('saveModel', folder, 'model', model, 'parameters');
+  if ('calibration' in model) {
+    throw new HeedError('this is a reward model, with a calibration that saveModel does not write', {
+      hint: 'write saveRewardModel(folder, model), which heed/align exports',
+    });
+  }
+  const { dtype = 'F32' } = options ?? {};
+  if (!isFloatDtype(dtype)) {
+    throw new HeedError(`dtype: expected one of ${FLOAT_DTYPES.join(', ')}, got "${dtype}"`, {
+      hint: 'the names are those of safetensors: float16 is F16, and bfloat16 is BF16',
+    });
+  }
   // config.json is written last: a folder with one is complete
   const files = saveTokenizer(folder, model.tokenizer);
   if (model.generation) {

@@ -112,31 +112,16 @@ export function createLateJudgments<Q extends LateQuery, Option>(
   let failed: { error: unknown } | undefined;
   /** Whether the teacher is present: not after `patience` without a judgment, until the next one. */
   let present = true;
-  let wake = () => {};
-  let unread = false;
-
-  function notify(): void {
-    unread = true;
-    wake();
-  }
+  const { ring, wait } = createBell();
 
   function judge(id: string, choice: PairJudgment | 'skip'): void {
     const item = open.get(id);
     if (!item || item.choice) return;
     item.choice = choice;
-    notify();
+    ring();
   }
 
-  /** Notes the teacher's skips: `askTeacher` drops them. */
-  const noting: Teacher<Option> = {
-    name: teacher.name,
-    async *answer(queries, signal) {
-      for await (const judgment of teacher.answer(queries, signal)) {
-        if (judgment.choice === 'skip') judge(judgment.id, 'skip');
-        yield judgment;
-      }
-    },
-  };
+  const noting = notingSkips(teacher, (id) => judge(id, 'skip'));
 
   async function listen(queries: readonly Q[]): Promise<void> {
     const sent = queries.map((query) => ({ id: query.id, options: optionsOf(query) }));
@@ -146,7 +131,7 @@ export function createLateJudgments<Q extends LateQuery, Option>(
       if (!stopping.signal.aborted) for (const { id } of queries) judge(id, 'skip');
     } catch (error) {
       failed = { error };
-      notify();
+      ring();
     }
   }
 
@@ -165,22 +150,6 @@ export function createLateJudgments<Q extends LateQuery, Option>(
     const skipped = [...open].filter(([, { choice }]) => choice === 'skip');
     for (const [id] of skipped) open.delete(id);
     return skipped.length;
-  }
-
-  /** Waits until a judgment arrives, or `seconds` have passed. */
-  async function wait(seconds: number, signal: AbortSignal | undefined): Promise<void> {
-    signal?.throwIfAborted();
-    let timer: NodeJS.Timeout | undefined;
-    await new Promise<void>((resolve) => {
-      wake = resolve;
-      if (unread) return resolve();
-      timer = setTimeout(wake, Math.min(1000 * seconds, LONGEST));
-      signal?.addEventListener('abort', wake);
-    });
-    clearTimeout(timer);
-    signal?.removeEventListener('abort', wake);
-    unread = false;
-    signal?.throwIfAborted();
   }
 
   /** All open comparisons, once there are enough to continue. */
@@ -233,6 +202,44 @@ export function createLateJudgments<Q extends LateQuery, Option>(
     stop: () => stopping.abort(),
   };
 }
+
+/** A bell that ends a wait, also one that begins after it rang. */
+function createBell() {
+  let wake = () => {};
+  let rang = false;
+  return {
+    ring() {
+      rang = true;
+      wake();
+    },
+    /** Waits until it rings, or `seconds` have passed. Rejects with the signal's reason. */
+    async wait(seconds: number, signal: AbortSignal | undefined): Promise<void> {
+      signal?.throwIfAborted();
+      let timer: NodeJS.Timeout | undefined;
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+        if (rang) return resolve();
+        timer = setTimeout(wake, Math.min(1000 * seconds, LONGEST));
+        signal?.addEventListener('abort', wake);
+      });
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', wake);
+      rang = false;
+      signal?.throwIfAborted();
+    },
+  };
+}
+
+/** The teacher, with a call for each query that it skips: `askTeacher` drops them. */
+const notingSkips = <Option>(teacher: Teacher<Option>, skipped: (id: string) => void): Teacher<Option> => ({
+  name: teacher.name,
+  async *answer(queries, signal) {
+    for await (const judgment of teacher.answer(queries, signal)) {
+      if (judgment.choice === 'skip') skipped(judgment.id);
+      yield judgment;
+    }
+  },
+});
 
 const nothingToLearnFrom = (labels: number) =>
   new HeedError(`none of the ${labels} judgments says which option is better, so there is nothing to learn from`, {

@@ -12,7 +12,7 @@ import type { ActingPolicy } from './policy.ts';
 import { createPpoInParts } from './ppo.ts';
 import { recurrentPpoSchema } from './ppo-options.ts';
 import type { Rollout } from './rollout.ts';
-import { createSac } from './sac.ts';
+import { createSacInParts, type Sac } from './sac.ts';
 import { type SacOptions, sacSchema } from './sac-options.ts';
 import { createTrpoInParts } from './trpo.ts';
 import { trpoSchema } from './trpo-options.ts';
@@ -84,7 +84,8 @@ export function* createAgent(
   const rewarded = (rollout: Rollout): Rollout =>
     reward ? { ...rollout, rewards: reward.scoreAll(rollout) } : rollout;
   const recurrent = options.policy === 'recurrent' ? options.ppo : undefined;
-  if (algorithm === 'sac') return offPolicy(environment, options.sac!, { seed, steps, rewarded });
+  if (algorithm === 'sac')
+    return offPolicy(yield* createSacInParts(environment, options.sac!, seed), options.sac!, { steps, rewarded });
   if (algorithm === 'a2c')
     return onPolicy(yield* createA2cInParts(environment, options.a2c!, seed), options.a2c!, { steps, rewarded });
   if (algorithm === 'trpo')
@@ -115,12 +116,7 @@ function onPolicy<Metrics extends object>(
   };
 }
 
-function offPolicy(
-  environment: VectorEnvironment,
-  options: SacOptions,
-  { seed, steps, rewarded }: Course & { seed: number },
-): Agent {
-  const agent = createSac(environment, options, seed);
+function offPolicy(agent: Sac, options: SacOptions, { steps, rewarded }: Course): Agent {
   const batch = options.environments * options.horizon;
   return {
     ...agent,

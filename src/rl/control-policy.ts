@@ -10,7 +10,7 @@ import { createForward } from './forward.ts';
 import { normalizeRows, normalizer } from './normalize.ts';
 import { type ActingPolicy, greedyActions, type PolicyNetwork } from './policy.ts';
 import { policyOnnx } from './policy-onnx.ts';
-import { actorOf, type PolicySnapshot, savePolicy } from './policy-snapshot.ts';
+import { actorOf, type PolicySnapshot } from './policy-snapshot.ts';
 import { type Actor, createActor } from './rollout.ts';
 import { createSquashedActor } from './sac.ts';
 import type { SquashedPolicy } from './squashed-policy.ts';
@@ -38,8 +38,6 @@ export interface ControlPolicy extends Disposable {
    * `actAll`, each place in the list is an episode of its own, and a list of another length begins anew.
    */
   reset(): void;
-  /** Writes `policy.safetensors`, from which `loadPolicy(folder)` makes the same policy again. */
-  save(folder: string): void;
   /**
    * The bytes of `policy.onnx`, which ONNX Runtime runs in any language. `policyOnnx` describes its inputs and outputs.
    */
@@ -86,7 +84,6 @@ export function createControlPolicy(snapshot: PolicySnapshot, { seed = 0 }: { se
     reset() {
       for (const actor of Object.values(actors)) actor.forget();
     },
-    save: (folder) => savePolicy(folder, held),
     onnx: () => policyOnnx(held),
     snapshot: () => held,
     [Symbol.dispose]: own[Symbol.dispose],

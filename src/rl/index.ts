@@ -15,6 +15,7 @@ export type { Action, ControlPolicy } from './control-policy.ts';
 export type { EnvironmentInput } from './environment-input.ts';
 export type { Evaluation } from './evaluate.ts';
 export { type LoadPolicyOptions, loadPolicy } from './load-policy.ts';
+export { savePolicy } from './policy-snapshot.ts';
 export { openRlLearner, type RlInput, type RlResult, rl } from './rl.ts';
 export type { RlMetrics, RlStep } from './train.ts';
 

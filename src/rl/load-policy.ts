@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { EnvironmentSource } from '../env/batch/source.ts';
 import { openEnvironment } from '../env/open/open.ts';
 import { HeedError } from '../error.ts';
+import { parseOptions } from '../options.ts';
 import { readCheckpoint } from '../run/checkpoint.ts';
 import { readInfo } from '../run/run.ts';
 import { type Algorithm, rlAlgorithms } from './agent.ts';
@@ -31,11 +32,11 @@ export interface LoadPolicyOptions {
  * Loads the policy of a run of `heed train` or `heed rl`, or one that was saved to a folder. It normalizes observations
  * as it did in training. The caller disposes of it.
  *
- * @param folder The run's folder, or the one passed to `policy.save`.
+ * @param folder The run's folder, or the one passed to `savePolicy`.
  * @throws HeedError if the folder is neither, has no such checkpoint, or its environment cannot be opened.
  */
 export async function loadPolicy(folder: string, options: LoadPolicyOptions = {}): Promise<ControlPolicy> {
-  const { step, seed, python } = options;
+  const { step, seed, python } = parseOptions(z.object(checkpointShape), options);
   if (isSavedPolicy(folder)) return createControlPolicy(readPolicy(folder), { seed });
   const settings = controlSettings(folder);
   const environment = await openEnvironment(settings.env, { ...worldOf(settings), ...(python && { python }) });

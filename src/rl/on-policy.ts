@@ -8,7 +8,7 @@ import { HeedError } from '../error.ts';
 import { advantages } from '../nn/gae.ts';
 import { exportOptimizer, importOptimizer, type Optimizer } from '../nn/optimizer.ts';
 import { type Arena, createParameters, exportParameters, importParameters } from '../nn/parameters.ts';
-import { type RandomState, random } from '../random.ts';
+import { type Random, type RandomState, random } from '../random.ts';
 import { createCritic } from './forward.ts';
 import {
   createRewardScale,
@@ -113,6 +113,7 @@ export function* createOnPolicy<Metrics>(
   const rewardScale = options.normalizeRewards ? createRewardScale(count) : undefined;
 
   const prepare = normalizer(statistics);
+  const memory = policy.memory && actor.memory;
 
   const advantage = new Float32Array(batch);
   const returns = new Float32Array(batch);
@@ -130,7 +131,7 @@ export function* createOnPolicy<Metrics>(
     evaluate.memory.set(memoryNow(), batch * memorySize);
     await evaluate.runFreely();
     const values = evaluate.values;
-    await valuesAt(rollout, truncated, finalValues);
+    await valuesAtCuts(evaluateFew, rollout, prepare, finalValues);
     advantages(
       { steps: horizon, count, rewards, values, terminated, truncated, finalValues, discount, lambda },
       advantage,
@@ -154,59 +155,80 @@ export function* createOnPolicy<Metrics>(
     return actor.memory!;
   }
 
-  /** Values of the observations at which time limits cut episodes; 0 elsewhere. */
-  async function valuesAt(rollout: Rollout, chosen: Uint8Array, out: Float32Array): Promise<void> {
-    out.fill(0);
-    const indices: number[] = [];
-    const flush = async () => {
-      indices.forEach((i, row) => {
-        const from = rollout.nextObservations.subarray(i * observationSize, (i + 1) * observationSize);
-        evaluateFew.observations.set(prepare(from), row * observationSize);
-        const remembered = rollout.memory.after.subarray(i * memorySize, (i + 1) * memorySize);
-        evaluateFew.memory.set(remembered, row * memorySize);
-      });
-      await evaluateFew.runFreely();
-      indices.forEach((i, row) => {
-        out[i] = evaluateFew.values[row];
-      });
-      indices.length = 0;
-    };
-    for (let i = 0; i < batch; i++) {
-      if (!chosen[i]) continue;
-      indices.push(i);
-      if (indices.length === count) await flush();
-    }
-    if (indices.length > 0) await flush();
-  }
-
   return {
     policy,
     parameters,
     collect: collector.collect,
     update,
     prepare,
+    ...checkpointOf({ parameters, optimizer: learning.optimizer, order, rng, memory, statistics, rewardScale }),
+    [Symbol.dispose]() {
+      for (const part of [collector, evaluate, evaluateFew, learning, parameters]) part[Symbol.dispose]();
+    },
+  };
+}
+
+/** Values of the observations at which time limits cut episodes; 0 elsewhere. */
+async function valuesAtCuts(
+  critic: ReturnType<typeof createCritic>,
+  rollout: Rollout,
+  prepare: (observations: Float32Array) => Float32Array,
+  out: Float32Array,
+): Promise<void> {
+  const { truncated, nextObservations, memory } = rollout;
+  const rows = critic.values.length;
+  const [width, remembered] = [critic.observations, critic.memory].map(({ length }) => length / rows);
+  const cuts = [...truncated.keys()].filter((i) => truncated[i]);
+  out.fill(0);
+  for (let from = 0; from < cuts.length; from += rows) {
+    const some = cuts.slice(from, from + rows);
+    for (const [row, i] of some.entries()) {
+      critic.observations.set(prepare(nextObservations.subarray(i * width, (i + 1) * width)), row * width);
+      critic.memory.set(memory.after.subarray(i * remembered, (i + 1) * remembered), row * remembered);
+    }
+    await critic.runFreely();
+    for (const [row, i] of some.entries()) out[i] = critic.values[row];
+  }
+}
+
+/** What a checkpoint holds: it is saved, and restored in place. */
+interface Kept {
+  parameters: Arena;
+  optimizer: Optimizer;
+  /** Of the shuffled rows. */
+  order: Int32Array;
+  rng: Record<'actions' | 'shuffle', Random>;
+  /** What a recurrent policy remembers. */
+  memory: Float32Array | undefined;
+  statistics: ReturnType<typeof createStatistics> | undefined;
+  rewardScale: ReturnType<typeof createRewardScale> | undefined;
+}
+
+function checkpointOf({ parameters, optimizer, order, rng, memory, statistics, rewardScale }: Kept): {
+  save(): { state: OnPolicyState; tensors: Tensors };
+  restore(state: OnPolicyState, tensors: Tensors): void;
+} {
+  return {
     save: () => ({
       state: {
         random: { actions: rng.actions.save(), shuffle: rng.shuffle.save() },
-        ...(statistics ? { observationStatistics: saveStatistics(statistics) } : {}),
-        ...(rewardScale
-          ? { rewardScale: { ...saveStatistics(rewardScale.statistics), returns: [...rewardScale.returns] } }
-          : {}),
+        ...(statistics && { observationStatistics: saveStatistics(statistics) }),
+        ...(rewardScale && {
+          rewardScale: { ...saveStatistics(rewardScale.statistics), returns: [...rewardScale.returns] },
+        }),
       },
       tensors: {
         ...exportParameters(parameters),
-        ...exportOptimizer(learning.optimizer),
+        ...exportOptimizer(optimizer),
         'shuffle.order': { dtype: 'F32', shape: [order.length], data: Float32Array.from(order) },
-        ...(policy.memory && {
-          'memory.now': { dtype: 'F32', shape: [count, memorySize], data: actor.memory!.slice() },
-        }),
+        ...(memory && { 'memory.now': { dtype: 'F32', shape: [memory.length], data: memory.slice() } }),
       },
     }),
     restore(state, tensors) {
       importParameters(parameters, tensors);
-      importOptimizer(learning.optimizer, tensors);
+      importOptimizer(optimizer, tensors);
       order.set(tensors['shuffle.order'].data as Float32Array);
-      if (policy.memory) actor.memory!.set(tensors['memory.now'].data as Float32Array);
+      memory?.set(tensors['memory.now'].data as Float32Array);
       rng.actions.restore(state.random.actions);
       rng.shuffle.restore(state.random.shuffle);
       if (statistics && state.observationStatistics) restoreStatistics(statistics, state.observationStatistics);
@@ -214,9 +236,6 @@ export function* createOnPolicy<Metrics>(
         restoreStatistics(rewardScale.statistics, state.rewardScale);
         rewardScale.returns.set(state.rewardScale.returns);
       }
-    },
-    [Symbol.dispose]() {
-      for (const part of [collector, evaluate, evaluateFew, learning, parameters]) part[Symbol.dispose]();
     },
   };
 }

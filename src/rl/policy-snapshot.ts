@@ -6,6 +6,7 @@ import { checkFormat } from '../file-format.ts';
 import { createFolder } from '../files.ts';
 import { type Arena, createArena, createParameters, exportParameters, importParameters } from '../nn/parameters.ts';
 import { existsSync, join } from '../node.ts';
+import { checkSaved } from '../options.ts';
 import { random } from '../random.ts';
 import { fromJson, toJson } from '../run/json.ts';
 import type { Algorithm } from './agent.ts';
@@ -106,8 +107,15 @@ type Saved = Omit<PolicySnapshot, 'tensors' | 'observationSpace' | 'actionSpace'
   actionSpace: PlainSpace;
 };
 
-/** Writes a policy to a folder, and creates the folder if needed. */
-export function savePolicy(folder: string, { tensors, ...description }: PolicySnapshot): void {
+/**
+ * Writes a policy as `policy.safetensors` to a folder, which is created if needed: `loadPolicy(folder)` makes the same
+ * policy again.
+ *
+ * @throws HeedError if it is no policy, or the system refuses.
+ */
+export function savePolicy(folder: string, policy: { snapshot(): PolicySnapshot }): void {
+  checkSaved('savePolicy', folder, 'policy', policy, 'snapshot');
+  const { tensors, ...description } = policy.snapshot();
   const plain = { ...description, observationSpace: plainSpace(description.observationSpace) };
   const text = toJson({ ...plain, actionSpace: plainSpace(description.actionSpace) }, 'the policy');
   createFolder(folder);

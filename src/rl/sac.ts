@@ -20,10 +20,11 @@ import { Value } from '../engine/value.ts';
 import type { VectorEnvironment } from '../env/batch/vector.ts';
 import { fanIn, fill } from '../nn/initialize.ts';
 import { mlp } from '../nn/mlp.ts';
-import { createOptimizer, exportOptimizer, importOptimizer } from '../nn/optimizer.ts';
+import { createOptimizer, exportOptimizer, importOptimizer, type Optimizer } from '../nn/optimizer.ts';
 import { type Arena, createArena, createParameters, exportParameters, importParameters } from '../nn/parameters.ts';
 import { valueLoss } from '../nn/ppo-loss.ts';
 import { createTrainStep } from '../nn/train-step.ts';
+import { atOnce } from '../node.ts';
 import { type Random, type RandomState, random } from '../random.ts';
 import { isSmallPass } from './forward.ts';
 import { checkRewards } from './on-policy.ts';
@@ -123,8 +124,8 @@ function createNetworks(
 
 const specsOf = (networks: readonly ReturnType<typeof mlp>[]) => networks.flatMap(({ parameters }) => parameters);
 
-/** The programs that compute the losses of a minibatch and their gradients, and the minibatch that they read. */
-function createSteps(
+/** The programs that compute the losses of a minibatch and their gradients, and the minibatch that they read; in parts. */
+function* createSteps(
   { policy, critics, targets, parameters, criticParameters, targetParameters }: Networks,
   { observationSize, actionSize }: VectorEnvironment,
   options: SacOptions,
@@ -149,6 +150,7 @@ function createSteps(
       frozen: { ...parameters.values, ...targetParameters.values },
     }),
   );
+  yield;
   const actorStep = own.use(
     createTrainStep(parameters, batch, actorLoss, {
       ...compiling,
@@ -182,7 +184,8 @@ function createSteps(
 
 /** Fills a minibatch with transitions from the buffer, and with noise. */
 function fillBatch(
-  batch: ReturnType<typeof createSteps>['batch'],
+  batch: Record<'observations' | 'actions' | 'rewards' | 'nextObservations', Value<'float32'>> &
+    Record<'terminated' | 'noise' | 'nextNoise', Value<'float32'>>,
   buffer: ReplayBuffer,
   policy: SquashedPolicy,
   random: Random,
@@ -214,14 +217,21 @@ function fillBatch(
  *
  * @throws HeedError if actions are not numbers within bounds.
  */
-export function createSac(environment: VectorEnvironment, options: SacOptions, seed: number): Sac {
+export const createSac = (...from: Parameters<typeof createSacInParts>): Sac => atOnce(createSacInParts(...from));
+
+/** The same in parts: none of them compiles more than one large program. */
+export function* createSacInParts(
+  environment: VectorEnvironment,
+  options: SacOptions,
+  seed: number,
+): Generator<void, Sac> {
   const { gradientSteps, learningRate, tau, targetInterval } = options;
   const { count, observationSize, actionSize } = environment;
   const own = new Disposables();
   const networks = createNetworks(environment, options, (purpose) => random(seed, 'sac', purpose), own);
   const { policy, critics, parameters, criticParameters, targetParameters } = networks;
   const { logTemperature, temperatureParameters } = networks;
-  const rng = { actions: random(seed, 'sac', 'actions'), learning: random(seed, 'sac', 'learning') };
+  const rng: SacRandom = { actions: random(seed, 'sac', 'actions'), learning: random(seed, 'sac', 'learning') };
   const buffer = createReplayBuffer(options.bufferSize, observationSize, actionSize);
   const collector = own.use(
     createCollector(environment, createSquashedActor(policy, parameters, count), {
@@ -230,16 +240,21 @@ export function createSac(environment: VectorEnvironment, options: SacOptions, s
     }),
   );
 
-  const { batch, criticStep, actorStep } = createSteps(networks, environment, options, own);
+  yield;
+  const { batch, criticStep, actorStep } = yield* createSteps(networks, environment, options, own);
   const temperatureGradient = own.use(createArena([logTemperature]));
+  function* adam(arena: Arena, gradients: Arena): Generator<void, Optimizer> {
+    yield;
+    return own.use(createOptimizer(arena, gradients, { kind: 'adam' }));
+  }
   const optimizers = {
-    critics: own.use(createOptimizer(criticParameters, criticStep.gradients, { kind: 'adam' })),
-    actor: own.use(createOptimizer(parameters, actorStep.gradients, { kind: 'adam' })),
-    temperature: own.use(createOptimizer(temperatureParameters, temperatureGradient, { kind: 'adam' })),
+    critics: yield* adam(criticParameters, criticStep.gradients),
+    actor: yield* adam(parameters, actorStep.gradients),
+    temperature: yield* adam(temperatureParameters, temperatureGradient),
   };
   const follow = own.use(createFollowing(targetParameters, criticParameters, tau));
   const targetEntropy = options.targetEntropy ?? -actionSize;
-  let gradients = 0;
+  const progress = { gradients: 0 };
 
   /** Fills the minibatch with transitions from the buffer, and with noise. */
   function draw(): void {
@@ -275,7 +290,7 @@ export function createSac(environment: VectorEnvironment, options: SacOptions, s
           temperatureGradient.flat[0] = entropy.item() - targetEntropy;
           optimizers.temperature.step(learningRate);
         }
-        if (++gradients % targetInterval === 0) follow.run();
+        if (++progress.gradients % targetInterval === 0) follow.run();
       }
       return {
         'loss/critic': totals.critic / gradientSteps,
@@ -287,43 +302,48 @@ export function createSac(environment: VectorEnvironment, options: SacOptions, s
       };
     },
     resetCritics() {
-      const fresh = createParameters(specsOf(critics), random(seed, 'sac', 'critics', gradients));
+      const fresh = createParameters(specsOf(critics), random(seed, 'sac', 'critics', progress.gradients));
       for (const arena of [criticParameters, targetParameters]) arena.flat.set(fresh.flat);
       fresh[Symbol.dispose]();
       for (const moment of Object.values(optimizers.critics.state.moments)) moment.fill(0);
       optimizers.critics.state.steps = 0;
     },
+    ...checkpointOf(networks, optimizers, buffer, rng, progress),
+    [Symbol.dispose]: own[Symbol.dispose],
+  };
+}
+
+type SacRandom = Record<'actions' | 'learning', Random>;
+
+/** What a checkpoint holds of a learner: it is saved and restored in place. */
+function checkpointOf(
+  networks: Networks,
+  optimizers: Readonly<Record<string, Optimizer>>,
+  buffer: ReplayBuffer,
+  rng: SacRandom,
+  progress: Pick<SacState, 'gradients'>,
+): Pick<Sac, 'save' | 'restore'> {
+  const { parameters, criticParameters, targetParameters, temperatureParameters } = networks;
+  const arenas = [parameters, criticParameters, targetParameters, temperatureParameters];
+  return {
     save() {
-      const replay = buffer.save();
-      return {
-        state: {
-          random: { actions: rng.actions.save(), learning: rng.learning.save() },
-          gradients,
-          replay: replay.state,
-        },
-        tensors: {
-          ...exportParameters(parameters),
-          ...exportParameters(criticParameters),
-          ...exportParameters(targetParameters),
-          ...exportParameters(temperatureParameters),
-          ...exportOptimizer(optimizers.actor, 'optimizer.actor.'),
-          ...exportOptimizer(optimizers.critics, 'optimizer.critics.'),
-          ...exportOptimizer(optimizers.temperature, 'optimizer.temperature.'),
-          ...replay.tensors,
-        },
-      };
+      const { state, tensors } = buffer.save();
+      const random = { actions: rng.actions.save(), learning: rng.learning.save() };
+      const saved = [
+        ...arenas.map((arena) => exportParameters(arena)),
+        ...Object.entries(optimizers).map(([name, optimizer]) => exportOptimizer(optimizer, `optimizer.${name}.`)),
+      ];
+      return { state: { random, ...progress, replay: state }, tensors: Object.assign({}, ...saved, tensors) };
     },
     restore(state, tensors) {
-      for (const arena of [parameters, criticParameters, targetParameters, temperatureParameters])
-        importParameters(arena, tensors);
+      for (const arena of arenas) importParameters(arena, tensors);
       for (const [name, optimizer] of Object.entries(optimizers))
         importOptimizer(optimizer, tensors, `optimizer.${name}.`);
       buffer.restore(state.replay, tensors);
       rng.actions.restore(state.random.actions);
       rng.learning.restore(state.random.learning);
-      ({ gradients } = state);
+      progress.gradients = state.gradients;
     },
-    [Symbol.dispose]: own[Symbol.dispose],
   };
 }
 

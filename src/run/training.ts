@@ -56,6 +56,12 @@ export function createTraining<
   result: (learner: Learner, last: Step | undefined) => Result | Promise<Result>,
   signal?: AbortSignal,
 ): Training<Step, Result> {
+  if (signal !== undefined && typeof signal?.throwIfAborted !== 'function') {
+    const fault = new HeedError('signal: expected an AbortSignal', {
+      hint: 'pass controller.signal of an AbortController, or AbortSignal.timeout(60_000)',
+    });
+    return createTraining<Step, Learner, Result>(() => Promise.reject(fault), result);
+  }
   let settle: Settle<Result>;
   return new LazyTraining<Step, Result>(
     (resolve, reject) => {

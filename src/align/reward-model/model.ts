@@ -27,6 +27,7 @@ import type { Linear } from '../../nn/decoder.ts';
 import { withoutHead } from '../../nn/decoder-config.ts';
 import * as initialize from '../../nn/initialize.ts';
 import { breathe, existsSync, join, readFileSync, turnIsDue } from '../../node.ts';
+import { checkSaved } from '../../options.ts';
 import { random } from '../../random.ts';
 import { completionTo, encodeCompletion } from '../examples/pairs.ts';
 import { copyOf } from '../training/trainable.ts';
@@ -161,7 +162,7 @@ export function checkRewardModel({ parameters, folder }: Pick<Model, 'parameters
   const labels = parameters.values[SCORE]?.shape[0];
   if (labels === 1) return;
   const what = labels === undefined ? 'a language model' : `a classifier of ${labels} labels`;
-  throw new HeedError(`"${folder}" is ${what}, not a reward model.`, {
+  throw new HeedError(`"${folder ?? 'the model'}" is ${what}, not a reward model.`, {
     hint: 'Train one with: heed reward --model MODEL --data comparisons.jsonl',
   });
 }
@@ -228,11 +229,18 @@ export function finishRewardModel({ model, passed }: Beginning, calibrated: Cali
   return finished;
 }
 
-/** Writes a folder that `loadRewardModel` and Transformers can load. */
+/**
+ * Writes a folder that `loadRewardModel` and Transformers can load.
+ *
+ * @throws HeedError if it is no reward model, or the system refuses.
+ */
 export function saveRewardModel(folder: string, model: RewardModel, options?: SaveOptions): void {
+  checkSaved('saveRewardModel', folder, 'model', model, 'parameters');
+  checkRewardModel(model);
   // before config.json: a folder that has one is complete
   writeCalibration(folder, model.calibration);
-  saveModel(folder, withPadding(model), options);
+  const { calibration: _, ...data } = withPadding(model);
+  saveModel(folder, data, options);
 }
 
 /**

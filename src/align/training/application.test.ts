@@ -1,4 +1,5 @@
 /** heed/align inside an application: what a program around a training sees. */
+import { getEventListeners } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -55,6 +56,27 @@ it('ends an evaluation by its signal in the same way', async () => {
   const evaluation = evaluatePolicy({ ...options, signal: stop.signal });
   for await (const _ of evaluation) stop.abort();
   await expect(evaluation).rejects.toMatchObject({ name: 'AbortError', partial: { n: 2, steps: 1 } });
+});
+
+it('leaves no listener on a signal that many calls share', async () => {
+  const { signal } = new AbortController();
+  const options = { chat: false, maxTokens: 2, signal };
+  await Promise.all(Array.from({ length: 12 }, () => model.generate('Say 1:', options)));
+  for (let i = 0; i < 2; i++) await dpo({ ...tiny, model, data: pairs, steps: 1, signal });
+  expect(getEventListeners(signal, 'abort')).toEqual([]);
+});
+
+it('rejects nothing that nobody handles, when a loop is aborted or left', async () => {
+  const unhandled: unknown[] = [];
+  const note = (error: unknown) => void unhandled.push(error);
+  process.on('unhandledRejection', note);
+  const stop = new AbortController();
+  for await (const _ of dpo({ ...tiny, model, data: pairs, signal: stop.signal })) stop.abort();
+  for await (const _ of dpo({ ...tiny, model, data: pairs })) break;
+  for await (const _ of dpo({ ...tiny, model, data: pairs, signal: AbortSignal.abort() })) expect.fail('it began');
+  await new Promise((resolve) => setImmediate(resolve)); // Node reports them at the end of a turn
+  process.off('unhandledRejection', note);
+  expect(unhandled).toEqual([]);
 });
 
 describe('a mistake in a call', () => {

@@ -108,6 +108,10 @@ const EXPECTED: Partial<Record<LivePath, { what: string; hint: string }>> = {
     what: 'a path, or an array or another iterable of rows',
     hint: "Pass rows such as [{ prompt: 'Hello', completion: 'Hi' }], or the path of a file.",
   },
+  reward: {
+    what: 'a name, a function, a reward or a reward model',
+    hint: 'Pass (completions) => completions.map(({ text }) => text.length), or a reward model: (await reward({ data })).model.',
+  },
 };
 
 function misplaced(path: LivePath, value: unknown): HeedError {

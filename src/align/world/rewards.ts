@@ -58,7 +58,7 @@ function promptOf({ promptText }: Completion, name: string): ReviewPrompt {
   const prompt = reviewPromptIn(promptText);
   if (prompt) return prompt;
   throw new HeedError(`The reward "${name}" has no such prompt: "${promptText.slice(0, 80)}".`, {
-    hint: 'It scores completions of the prompts of the embedded world; use another reward for other prompts.',
+    hint: 'It scores completions of the prompts of the embedded world. For other prompts, set --reward.',
   });
 }
 

@@ -41,7 +41,8 @@ it('completes paths, folder by folder', () => {
 
 const bash = spawnSync('bash', ['--version']).status === 0;
 
-it.skipIf(!bash)('prints a script that bash reads, without the package bash-completion too', async () => {
+/** The script that the command prints for a shell. */
+async function scriptFor(shell: string): Promise<string> {
   let script = '';
   const take = (text: string) => {
     script += `${text}\n`;
@@ -53,14 +54,26 @@ it.skipIf(!bash)('prints a script that bash reads, without the package bash-comp
   ];
   const command = new Command('completion');
   addCompletion(command);
-  await command.parseAsync(['bash'], { from: 'user' });
+  await command.parseAsync([shell], { from: 'user' });
   for (const spy of spies) spy.mockRestore();
+  return script;
+}
+
+it.skipIf(!bash)('prints a script that bash reads, without the package bash-completion too', async () => {
   const use = `
 heed() { [ "$1 $2 $3 $4" = "complete -- ppo --le" ] && printf -- '--learning-rate\\tthe rate\\n:4\\n'; }
 compopt() { :; }
 COMP_WORDS=(heed ppo --le) COMP_CWORD=2
 __heed_complete
 echo "\${COMPREPLY[*]}"`;
-  const { stdout, stderr } = spawnSync('bash', ['--norc', '-c', script + use], { encoding: 'utf8' });
+  const { stdout, stderr } = spawnSync('bash', ['--norc', '-c', (await scriptFor('bash')) + use], { encoding: 'utf8' });
   expect({ stdout, stderr }).toEqual({ stdout: '--learning-rate\n', stderr: '' });
+});
+
+const zsh = spawnSync('zsh', ['--version']).status === 0;
+
+it.skipIf(!zsh)('prints a script that zsh reads, in a .zshrc that sets up no completion too', async () => {
+  const script = `${await scriptFor('zsh')}\nprint $_comps[heed]`;
+  const { stdout, stderr } = spawnSync('zsh', ['-f', '-c', script], { encoding: 'utf8' });
+  expect({ stdout, stderr }).toEqual({ stdout: '_heed\n', stderr: '' });
 });

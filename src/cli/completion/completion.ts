@@ -14,9 +14,13 @@ const WITHOUT_PACKAGE = `type _get_comp_words_by_ref > /dev/null 2>&1 || _get_co
 }
 `;
 
+/** A .zshrc that sets up no completion has no compdef, which the library's script calls. */
+const WITHOUT_COMPINIT = '(( $+functions[compdef] )) || { autoload -Uz compinit && compinit -i }\n';
+
 export function addCompletion(command: Command): void {
   command.addArgument(new Argument('<shell>', 'the shell').choices(shells)).action((shell: string) => {
     if (shell === 'bash') process.stdout.write(WITHOUT_PACKAGE);
+    if (shell === 'zsh') process.stdout.write(WITHOUT_COMPINIT);
     new RootCommand().setup('heed', 'heed', shell);
   });
 }

@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { learnReward, learnRewardSchema } from '../../control/learn-reward.ts';
+import { saveReward } from '../../control/reward-snapshot.ts';
 import { writeFileAtomic } from '../../files.ts';
 import { percent } from '../../percent.ts';
 import { addFlags, settingsFrom } from '../program/flags.ts';
@@ -24,7 +25,7 @@ async function learning(comparisons: string[], command: Command): Promise<void> 
   const { reward, metrics } = await learnReward({ ...settings, comparisons, onNotice: (text) => output.say(text) });
   const onnx = join(out, 'reward.onnx');
   try {
-    reward.save(out);
+    saveReward(out, reward);
     writeFileAtomic(onnx, reward.onnx());
   } finally {
     reward[Symbol.dispose]();

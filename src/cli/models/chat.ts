@@ -8,6 +8,7 @@ import { chatTemplateKwargsSchema, chatTemplateSchema } from '../../lm/built-in-
 import { encodeChat } from '../../lm/chat-template.ts';
 import { createGenerator, generateSchema, precisionSchema } from '../../lm/generate.ts';
 import type { ChatMessage } from '../../lm/render-chat.ts';
+import type { Tokenizer } from '../../lm/tokenizer.ts';
 import type { Bits } from '../../nn/quantize.ts';
 import { seedFor } from '../../random.ts';
 import { addFlags, settingsFrom } from '../program/flags.ts';
@@ -68,23 +69,7 @@ async function chatting(command: Command): Promise<void> {
   const note = (text: string) => process.stderr.write(`${text}\n`);
   const screen = output.json ? process.stderr : process.stdout;
 
-  /** The tokens of the conversation, without its oldest turns if it is longer than the model can read. */
-  const read = () => {
-    const room = config.maxPositions - Math.min(settings.maxTokens, config.maxPositions >> 1);
-    const recent = [...messages];
-    for (;;) {
-      const { ids } = encodeChat(tokenizer, recent, { addGenerationPrompt: true });
-      if (ids.length <= room) return ids;
-      const oldest = recent.findIndex(({ role }) => role === 'user');
-      const next = recent.findIndex(({ role }, i) => i > oldest && role === 'user');
-      if (next < 0)
-        throw new HeedError(`the message has ${ids.length} tokens, but there is room for ${room} only`, {
-          hint: 'say it shorter',
-        });
-      recent.splice(oldest, next - oldest);
-    }
-  };
-
+  const room = config.maxPositions - Math.min(settings.maxTokens, config.maxPositions >> 1);
   let responding: AbortController | undefined;
   const respond = async (text: string) => {
     messages.push({ role: 'user', content: text });
@@ -92,7 +77,10 @@ async function chatting(command: Command): Promise<void> {
     let response = '';
     try {
       const options = { ...settings, seed: seedFor(settings.seed, 'chat', turns++), ends, tokenizer, stream: true };
-      for await (const { tokens } of generator.generate([read()], { ...options, signal: responding.signal })) {
+      for await (const { tokens } of generator.generate([recentTokens(tokenizer, messages, room)], {
+        ...options,
+        signal: responding.signal,
+      })) {
         for (const { text } of tokens) {
           const piece = response === '' ? text!.trimStart() : text!;
           response += piece;
@@ -150,5 +138,21 @@ async function chatting(command: Command): Promise<void> {
     generator[Symbol.dispose]();
     guessing[Symbol.dispose]();
     parameters[Symbol.dispose]();
+  }
+}
+
+/** The tokens of a conversation, without its oldest turns if they are more than `room`. */
+function recentTokens(tokenizer: Tokenizer, messages: readonly ChatMessage[], room: number) {
+  const recent = [...messages];
+  for (;;) {
+    const { ids } = encodeChat(tokenizer, recent, { addGenerationPrompt: true });
+    if (ids.length <= room) return ids;
+    const oldest = recent.findIndex(({ role }) => role === 'user');
+    const next = recent.findIndex(({ role }, i) => i > oldest && role === 'user');
+    if (next < 0)
+      throw new HeedError(`the message has ${ids.length} tokens, but there is room for ${room} only`, {
+        hint: 'say it shorter',
+      });
+    recent.splice(oldest, next - oldest);
   }
 }

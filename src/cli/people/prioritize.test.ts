@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import type { Reward } from '../../align/reward-functions/reward-function.ts';
+import type { Reward } from '../../align/index.ts';
 import {
   addItems,
   addPerson,

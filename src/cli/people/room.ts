@@ -113,28 +113,13 @@ export async function openRoom<Option>(
     say(`${invitation}: ${isLogJson() ? `${studio.url}/#` : studio.link}${page}`);
     say('Training continues in the meantime. Ctrl-C stops it with a checkpoint; no judgment is lost.');
 
-    /** Waits for the next request or reader, or until the signal aborts or some time has passed. */
-    const change = (signal: AbortSignal | undefined, milliseconds = 2 ** 31 - 1) =>
-      new Promise<void>((resolve) => {
-        const done = () => {
-          clearTimeout(timer);
-          events.removeEventListener('change', done);
-          signal?.removeEventListener('abort', done);
-          resolve();
-        };
-        const timer = setTimeout(done, milliseconds);
-        events.addEventListener('change', done);
-        signal?.addEventListener('abort', done);
-        if (signal?.aborted) done();
-      });
-
     return {
       url: studio.url,
       update: publish,
       show: studio.show,
       async unpaused(signal) {
         while (request === 'pause') {
-          await change(signal);
+          await nextChange(events, signal);
           signal?.throwIfAborted();
         }
       },
@@ -147,9 +132,9 @@ export async function openRoom<Option>(
           if (signal?.aborted || request === 'close') return 'closed';
           if (request === 'more') return 'more';
           if (readers === 0) {
-            await change(signal, RETURN);
+            await nextChange(events, signal, RETURN);
             if (readers === 0) return 'closed';
-          } else await change(signal);
+          } else await nextChange(events, signal);
         }
       },
       async end(changes) {
@@ -168,6 +153,21 @@ export async function openRoom<Option>(
     throw error;
   }
 }
+
+/** Waits for the next request or reader, or until the signal aborts or some time has passed. */
+const nextChange = (events: EventTarget, signal: AbortSignal | undefined, milliseconds = 2 ** 31 - 1) =>
+  new Promise<void>((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      events.removeEventListener('change', done);
+      signal?.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, milliseconds);
+    events.addEventListener('change', done);
+    signal?.addEventListener('abort', done);
+    if (signal?.aborted) done();
+  });
 
 /** A name that a project may have: an environment's or a model's may be a path. */
 export function projectNameFor(name: string): string {

@@ -17,7 +17,7 @@ const screens: readonly [commands: string, flags: string][] = [
     'rl',
     `env algorithm policy reward steps seed evaluations episodes ppo.learning-rate ppo.environments ppo.horizon ppo.minibatch ppo.epochs
     ppo.discount ppo.entropy-coefficient ppo.normalize-observations ppo.hidden sac.learning-rate sac.hidden out resume
-    workers python log device config json`,
+    workers device config json`,
   ],
   [
     'learn-reward',

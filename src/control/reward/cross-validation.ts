@@ -5,9 +5,10 @@
  * A run's own reward model has learned from every comparison. So the comparisons are divided into five parts, and each
  * part is predicted by a fresh ensemble that is fitted to the other four.
  */
+import { inTurns } from '../../node.ts';
 import { type ChoiceModel, choiceLoss, choiceProbability } from '../../preference/choice-model.ts';
 import { mean } from '../../run/intervals.ts';
-import { createRewardEnsemble } from './ensemble.ts';
+import { createRewardEnsembleInParts } from './ensemble.ts';
 import type { FitComparison } from './fit.ts';
 import type { InputScale } from './inputs.ts';
 import type { RewardSpaces } from './model.ts';
@@ -47,7 +48,8 @@ export async function crossValidate(
     const isTested = (i: number) => i % PARTS === part;
     const tested = comparisons.filter(({ choice: [p, q] }, i) => isTested(i) && p !== q);
     if (tested.length === 0) continue;
-    const ensemble = createRewardEnsemble(spaces, { ...reward, validation: 0 }, choice, settings);
+    const options = { ...reward, validation: 0 };
+    const ensemble = await inTurns(createRewardEnsembleInParts(spaces, options, choice, settings));
     ensemble.setScale(settings.scale);
     await ensemble.fit(
       comparisons.filter((_, i) => !isTested(i)),

@@ -5,7 +5,7 @@
 
 import { sizeOf } from '../../env/environment.ts';
 import { createParameters, exportParameters, importParameters } from '../../nn/parameters.ts';
-import { breathe, turnIsDue } from '../../node.ts';
+import { atOnce, breathe, turnIsDue } from '../../node.ts';
 import type { ChoiceModel } from '../../preference/choice-model.ts';
 import { random } from '../../random.ts';
 import type { Experience, Segment, SegmentNumbers } from '../segments.ts';
@@ -15,8 +15,11 @@ import { createPredictor, createRewardNetworks, type RewardSpaces } from './mode
 import { normalization } from './normalization.ts';
 import type { RewardOptions } from './options.ts';
 
+/** What an ensemble is created from. */
+export type EnsembleSettings = Parameters<typeof createRewardEnsembleInParts>;
 /** An ensemble of reward networks. */
-export type RewardEnsemble = ReturnType<typeof createRewardEnsemble>;
+export type RewardEnsemble =
+  ReturnType<typeof createRewardEnsembleInParts> extends Generator<void, infer E> ? E : never;
 
 const IMAGES = 64; // rows predicted at once: their features take a hundred kilobytes each
 const FIRST_STEPS = 2048; // steps of random play that are kept
@@ -76,24 +79,14 @@ function stepsOf(
   };
 }
 
-/**
- * Creates an ensemble with fresh weights. `rows`: steps whose reward is predicted at once; `window`: the length of the
- * longest segment.
- */
-export function createRewardEnsemble(
+/** Brings the members' rewards to one scale, by recent experience. `predict`: rewards by each member, as they come. */
+function createScaling(
   spaces: RewardSpaces,
   options: RewardOptions,
-  choiceModel: ChoiceModel,
-  settings: { window: number; rows: number; seed: number },
+  predict: (steps: StepRows) => Promise<readonly Float32Array[]>,
 ) {
-  const image = spaces.shape !== undefined;
-  const { members } = options;
-  const { window, seed } = settings;
-  const model = createRewardNetworks(spaces, options);
-  const { inputs } = model;
-  const parameters = createParameters(model.parameters, random(seed, 'reward', 'parameters'));
-  const predictor = createPredictor(model, parameters, image ? Math.min(IMAGES, settings.rows) : settings.rows);
-  const { predict, predictFreely } = predictor;
+  const { members, bonus, bonusDecay } = options;
+  const most = spaces.shape === undefined ? FIRST_STEPS : IMAGES;
   /** By member: the number subtracted from its rewards, and the one they are divided by. */
   const shift = new Float64Array(members);
   const divisor = new Float64Array(members).fill(1);
@@ -102,6 +95,61 @@ export function createRewardEnsemble(
   /** With `zero-at-first`: the steps whose mean reward is 0. */
   let first: ReturnType<typeof unpackSteps>;
 
+  return {
+    async reward(steps: StepRows, out: Float32Array, step: number): Promise<void> {
+      const each = await predict(steps);
+      normalizedMean(each, { shift, divisor, bonus: bonus * (1 - bonusDecay) ** step }, out);
+    },
+    async normalize(experience: Experience, discount: number): Promise<void> {
+      if (options.normalize === 'zero-at-first')
+        first ??= unpackSteps(FIRST, packSteps(FIRST, stepsOf(experience, spaces, most)));
+      const firsts = first && (await predict(first));
+      for (const [m, rewards] of (await predict(stepsOf(experience, spaces))).entries()) {
+        if (turnIsDue()) await breathe();
+        const known = { first: firsts?.[m], endsPaid: endsPaid[m] };
+        const found = normalization(rewards, known, experience, discount, options);
+        [shift[m], divisor[m], endsPaid[m]] = [found.shift, found.divisor, found.endsPay];
+      }
+    },
+    removesLivingReward: () => options.livingReward === 'remove' || endsPaid.some(Boolean),
+    state: () => ({ shift: [...shift], divisor: [...divisor], endsPaid: [...endsPaid] }),
+    firstSteps: () => first && packSteps(FIRST, first),
+    adopt(state: Pick<RewardState, 'shift' | 'divisor' | 'endsPaid'>) {
+      shift.set(state.shift);
+      divisor.set(state.divisor);
+      for (const [m, paid] of state.endsPaid.entries()) endsPaid[m] = paid;
+    },
+    setFirstSteps(tensors: FitTensors) {
+      first = unpackSteps(FIRST, tensors);
+    },
+  };
+}
+
+/**
+ * Creates an ensemble with fresh weights. `rows`: steps whose reward is predicted at once; `window`: the length of the
+ * longest segment.
+ */
+export const createRewardEnsemble = (...from: EnsembleSettings): RewardEnsemble =>
+  atOnce(createRewardEnsembleInParts(...from));
+
+/** The same in parts: none of them compiles more than one program. */
+export function* createRewardEnsembleInParts(
+  spaces: RewardSpaces,
+  options: RewardOptions,
+  choiceModel: ChoiceModel,
+  settings: { window: number; rows: number; seed: number },
+) {
+  const { members } = options;
+  const { window, seed } = settings;
+  const model = createRewardNetworks(spaces, options);
+  const { inputs } = model;
+  const parameters = createParameters(model.parameters, random(seed, 'reward', 'parameters'));
+  const rows = spaces.shape === undefined ? settings.rows : Math.min(IMAGES, settings.rows);
+  yield;
+  const predictor = createPredictor(model, parameters, rows);
+  const { predict } = predictor;
+  const scaling = createScaling(spaces, options, predictor.predictFreely);
+
   const segmentReturns = (segments: readonly Segment[]) => returnsOf(segments, predict, choiceModel.discount);
   /** Mean over members of the predicted returns. */
   function meanReturns(segments: readonly Segment[]): Float64Array {
@@ -109,39 +157,14 @@ export function createRewardEnsemble(
     return Float64Array.from(segments, (_, i) => each.reduce((total, member) => total + member[i], 0) / members);
   }
 
-  const fitting = createRewardFit({ ...model, parameters, meanReturns }, options, choiceModel, { window, seed });
-
-  /**
-   * Rewards of a rollout for the policy: each member normalized, then averaged, plus the bonus for disagreement as it
-   * has decayed by environment step `step`.
-   */
-  async function reward(steps: StepRows, out: Float32Array, step: number): Promise<void> {
-    const each = await predictFreely(steps);
-    normalizedMean(each, { shift, divisor, bonus: options.bonus * (1 - options.bonusDecay) ** step }, out);
-  }
-
-  /** Computes each member's normalization from recent experience. */
-  async function normalize(experience: Experience, discount: number): Promise<void> {
-    if (options.normalize === 'zero-at-first')
-      first ??= unpackSteps(FIRST, packSteps(FIRST, stepsOf(experience, spaces, image ? IMAGES : FIRST_STEPS)));
-    const firsts = first && (await predictFreely(first));
-    for (const [m, rewards] of (await predictFreely(stepsOf(experience, spaces))).entries()) {
-      if (turnIsDue()) await breathe();
-      const known = { first: firsts?.[m], endsPaid: endsPaid[m] };
-      const found = normalization(rewards, known, experience, discount, options);
-      [shift[m], divisor[m], endsPaid[m]] = [found.shift, found.divisor, found.endsPay];
-    }
-  }
+  yield;
+  const fitting = yield* createRewardFit({ ...model, parameters, meanReturns }, options, choiceModel, { window, seed });
 
   /** Takes over another ensemble's state after a fit; the steps whose mean reward is 0 stay. */
   function adopt(state: RewardState, tensors: FitTensors): void {
     importParameters(parameters, tensors);
     fitting.restore(state, tensors);
-    shift.set(state.shift);
-    divisor.set(state.divisor);
-    state.endsPaid.forEach((paid, m) => {
-      endsPaid[m] = paid;
-    });
+    scaling.adopt(state);
     inputs.scale = state.scale;
   }
 
@@ -153,12 +176,15 @@ export function createRewardEnsemble(
     predict,
     /** Returns of segments by each member: [members][segments]. */
     segmentReturns,
-    /** The reward that the policy is trained on: the members' normalized mean. */
-    reward,
+    /**
+     * Rewards of a rollout for the policy: each member normalized, then averaged, plus the bonus for disagreement as it
+     * has decayed by environment step `step`.
+     */
+    reward: scaling.reward,
     /** Computes each member's normalization from recent experience. */
-    normalize,
+    normalize: scaling.normalize,
     /** Whether a living reward is removed. As it is what the policy earns now, every update needs a normalization. */
-    removesLivingReward: () => options.livingReward === 'remove' || endsPaid.some(Boolean),
+    removesLivingReward: scaling.removesLivingReward,
     /** Mean returns of segments over the members. */
     meanReturns,
     /** Where a segment lies, for queries by coverage. */
@@ -171,15 +197,8 @@ export function createRewardEnsemble(
     save() {
       const { state, tensors } = fitting.save();
       return {
-        state: {
-          random: state.random,
-          shift: [...shift],
-          divisor: [...divisor],
-          endsPaid: [...endsPaid],
-          l2: state.l2,
-          scale: inputs.scale,
-        },
-        tensors: { ...exportParameters(parameters), ...tensors, ...(first && packSteps(FIRST, first)) },
+        state: { ...state, ...scaling.state(), scale: inputs.scale },
+        tensors: { ...exportParameters(parameters), ...tensors, ...scaling.firstSteps() },
       };
     },
     /** Takes over the networks of a fit in another thread. */
@@ -187,7 +206,7 @@ export function createRewardEnsemble(
     /** Restores what `save` returned. */
     restore(state: RewardState, tensors: FitTensors) {
       adopt(state, tensors);
-      first = unpackSteps(FIRST, tensors);
+      scaling.setFirstSteps(tensors);
     },
     /** Frees what it holds; it cannot be used afterwards. */
     [Symbol.dispose]() {

@@ -147,8 +147,8 @@ function assess(
   return { accuracy: right / decided, loss: loss / which.length };
 }
 
-/** Creates the fit of an ensemble. */
-export function createRewardFit(
+/** Creates the fit of an ensemble, in parts. */
+export function* createRewardFit(
   model: Model,
   options: RewardOptions,
   choiceModel: ChoiceModel,
@@ -162,6 +162,7 @@ export function createRewardFit(
   let l2 = options.l2;
 
   const train = createFitStep(model, options, choiceModel, window);
+  yield;
   const optimizer = createOptimizer(parameters, train.gradients, {
     kind: 'adamw',
     weightDecay: options.weightDecay,

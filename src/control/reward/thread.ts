@@ -6,12 +6,9 @@
 
 import { type CarriedError, HeedError, messageOf, revived } from '../../error.ts';
 import { broughtFile, extname, NodeWorker } from '../../node.ts';
-import type { createRewardEnsemble, RewardEnsemble } from './ensemble.ts';
+import type { EnsembleSettings, RewardEnsemble } from './ensemble.ts';
 import type { Fit, FitCall, FitComparison } from './fit.ts';
 import type { InputScale } from './inputs.ts';
-
-/** What the thread creates its ensemble from. */
-export type EnsembleSettings = Parameters<typeof createRewardEnsemble>;
 
 /** A fit to run. */
 export interface FitJob extends FitCall {

@@ -1,8 +1,8 @@
 /** The worker of thread.ts. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { carried } from '../../error.ts';
-import { createRewardEnsemble } from './ensemble.ts';
-import type { EnsembleSettings, FitJob, FitMessage } from './thread.ts';
+import { createRewardEnsemble, type EnsembleSettings } from './ensemble.ts';
+import type { FitJob, FitMessage } from './thread.ts';
 
 const ensemble = createRewardEnsemble(...(workerData as EnsembleSettings));
 

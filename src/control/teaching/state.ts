@@ -1,7 +1,7 @@
 /** The saved state of the teaching: plain data and tensors, from which a resumed run continues bit for bit. */
 import type { VectorEnvironment, VectorState } from '../../env/batch/vector.ts';
 import type { SavedStatistics } from '../../rl/normalize.ts';
-import type { createRewardEnsemble, RewardEnsemble } from '../reward/ensemble.ts';
+import type { RewardEnsemble } from '../reward/ensemble.ts';
 import type { createInputStatistics } from '../reward/inputs.ts';
 import type { Experience, SavedNumbers } from '../segments.ts';
 import type { Querying } from './asking.ts';
@@ -26,7 +26,7 @@ export interface TeachingState extends TeachingProgress {
   statistics: SavedStatistics;
   environment: VectorState;
   experience: ReturnType<Experience['save']>['state'];
-  reward: ReturnType<ReturnType<typeof createRewardEnsemble>['save']>['state'];
+  reward: ReturnType<RewardEnsemble['save']>['state'];
 }
 
 /** Tensors of a checkpoint, by name. */

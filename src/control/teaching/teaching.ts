@@ -26,7 +26,7 @@ import { judged, judgeNamed, judgingTeacher, tryJudge } from '../behaviors/load-
 import { pearson } from '../correlation.ts';
 import { segmentCoverage } from '../coverage.ts';
 import type { LearnOptions } from '../options.ts';
-import { createRewardEnsemble } from '../reward/ensemble.ts';
+import { createRewardEnsembleInParts, type EnsembleSettings } from '../reward/ensemble.ts';
 import type { FitComparison } from '../reward/fit.ts';
 import { createInputStatistics } from '../reward/inputs.ts';
 import { type RewardThread, startRewardThread } from '../reward/thread.ts';
@@ -107,14 +107,6 @@ export function* createTeaching(options: LearnOptions, parts: LearnParts, shape:
     return round && { ...round, labels: round.labels + progress.owed };
   };
 
-  /** Fits the ensemble to the comparisons of earlier runs, so that the first queries are about what they leave open. */
-  const learnEarlier = async (): ReturnType<Fitting['learn']> => {
-    const due = progress.step >= shape.begin && !progress.fitted && progress.unlearned === null;
-    if (!due || record.usable().length === 0) return {};
-    progress.unlearned = progress.updates;
-    return fitting.learn();
-  };
-
   return {
     environment,
     ensemble,
@@ -134,7 +126,7 @@ export function* createTeaching(options: LearnOptions, parts: LearnParts, shape:
      * Requests the labels that are due, records the comparisons that came back, and fits the ensemble if that is due.
      */
     async teach(news: News, signal: AbortSignal | undefined) {
-      const first = await learnEarlier();
+      const first = await learnEarlier(taught, shape.begin);
       const { due, comparisons } = await querying.ask(news, signal);
       record.add(comparisons, news.changed);
       // beside the loop, a fit ends in another step than it began
@@ -195,6 +187,15 @@ export function* createTeaching(options: LearnOptions, parts: LearnParts, shape:
   };
 }
 
+/** Fits the ensemble to the comparisons of earlier runs, so that the first queries are about what they leave open. */
+async function learnEarlier(parts: TeachingParts, begin: number): ReturnType<Fitting['learn']> {
+  const { progress, record, fitting } = parts;
+  const due = progress.step >= begin && !progress.fitted && progress.unlearned === null;
+  if (!due || record.usable().length === 0) return {};
+  progress.unlearned = progress.updates;
+  return fitting.learn();
+}
+
 /** Creates the parts and connects them. */
 function* createTaught(options: LearnOptions, parts: LearnParts, { environments, horizon, rows, begin }: LoopShape) {
   const { seed, steps, labels, segment: cutting } = options;
@@ -205,14 +206,14 @@ function* createTaught(options: LearnOptions, parts: LearnParts, { environments,
   const stride = environments * horizon;
   const rounds = labelSchedule(options.schedule, { labels, steps, randomSteps: begin });
   environment.reset();
-  const model: Parameters<typeof createRewardEnsemble> = [
+  const model: EnsembleSettings = [
     { observationSize, actionSpace, shape },
     options.reward,
     options.choice,
     { window: cutting.window, rows, seed },
   ];
   yield;
-  const ensemble = createRewardEnsemble(...model);
+  const ensemble = yield* createRewardEnsembleInParts(...model);
   yield;
   const experience = createExperience(environment, horizon, cutting.memory);
   const statistics = createInputStatistics(observationSize, shape);
@@ -246,11 +247,7 @@ function* createTaught(options: LearnOptions, parts: LearnParts, { environments,
     return due.labels;
   };
   const request = { teacher, source, takeDue };
-  const querying: Querying = teacher.later
-    ? createQueryingLater(progress, { ...request, record, labels, steps, stride, people: options.people })
-    : thread
-      ? createQueryingBeside(progress, { ...request, ahead: options.people.ahead, steps })
-      : createQueryingHere(progress, request);
+  const querying = queryingOf(options, { progress, record, request, stride, beside: thread !== undefined });
 
   /** Random segments of recent experience; `purpose` separates the draws. */
   const recent = (count: number, purpose: string): Segment[] => {
@@ -296,6 +293,25 @@ function* createTaught(options: LearnOptions, parts: LearnParts, { environments,
       environment[Symbol.dispose]();
     },
   } satisfies TeachingParts & Record<string | symbol, unknown>;
+}
+
+/** How the teacher is asked: it may answer later, or while the ensemble is fitted on a thread. */
+function queryingOf(
+  { labels, steps, people }: LearnOptions,
+  { progress, record, request, stride, beside }: QueryingParts,
+): Querying {
+  if (request.teacher.later)
+    return createQueryingLater(progress, { ...request, record, labels, steps, stride, people });
+  if (beside) return createQueryingBeside(progress, { ...request, ahead: people.ahead, steps });
+  return createQueryingHere(progress, request);
+}
+
+interface QueryingParts extends Pick<TeachingParts, 'progress' | 'record'> {
+  request: Parameters<typeof createQueryingHere>[1];
+  /** Environment steps of a rollout. */
+  stride: number;
+  /** Whether the ensemble is fitted on a thread. */
+  beside: boolean;
 }
 
 /** The teacher, and what a synthetic one judges by instead of the true reward. */

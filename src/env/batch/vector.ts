@@ -78,35 +78,11 @@ export function createVectorEnvironment(batch: EnvironmentBatch, seed: number): 
   const { observations, finalObservations, rewards, terminated, truncated } = batch;
   const observationSize = sizeOf(observationSpace);
   const actionSize = sizeOf(actionSpace);
-  const seedOf = (env: number, index: number) => seedFor(seed, 'episode', env, index);
-  const episodes: Episode[] = [];
-  // seed of the episode after the current one
-  const next = new Float64Array(count);
+  const { episodes, next, begin, keep } = recordEpisodes(batch, seed);
   let started = false;
   /** Steps of all copies. */
   let taken = 0;
   let finished = noneFinished();
-
-  /** Records that a copy is at the start of an episode. */
-  const begin = (env: number, index: number) => {
-    const steps = Math.min(maxEpisodeSteps, 64);
-    const actions = new Float32Array(steps * actionSize);
-    episodes[env] = { env, index, seed: seedOf(env, index), length: 0, actions };
-    next[env] = seedOf(env, index + 1);
-  };
-  for (let env = 0; env < count; env++) begin(env, -1);
-
-  /** Records the action at `at`. */
-  const keep = (episode: Episode, actions: Float32Array, at: number) => {
-    const end = episode.length * actionSize;
-    if (end === episode.actions.length) {
-      const larger = new Float32Array(Math.min(end * 2, maxEpisodeSteps * actionSize));
-      larger.set(episode.actions);
-      episode.actions = larger;
-    }
-    for (let i = 0; i < actionSize; i++) episode.actions[end + i] = actions[at + i];
-    episode.length++;
-  };
 
   return {
     id,
@@ -192,6 +168,36 @@ export function createVectorEnvironment(batch: EnvironmentBatch, seed: number): 
     },
     [Symbol.dispose]: batch[Symbol.dispose],
   };
+}
+
+/** The current episode of each copy, and the seed of the one after it. */
+function recordEpisodes({ count, actionSpace, maxEpisodeSteps }: EnvironmentBatch, seed: number) {
+  const actionSize = sizeOf(actionSpace);
+  const seedOf = (env: number, index: number) => seedFor(seed, 'episode', env, index);
+  const episodes: Episode[] = [];
+  const next = new Float64Array(count);
+
+  /** Records that a copy is at the start of an episode. */
+  const begin = (env: number, index: number) => {
+    const steps = Math.min(maxEpisodeSteps, 64);
+    const actions = new Float32Array(steps * actionSize);
+    episodes[env] = { env, index, seed: seedOf(env, index), length: 0, actions };
+    next[env] = seedOf(env, index + 1);
+  };
+  for (let env = 0; env < count; env++) begin(env, -1);
+
+  /** Records the action at `at`. */
+  const keep = (episode: Episode, actions: Float32Array, at: number) => {
+    const end = episode.length * actionSize;
+    if (end === episode.actions.length) {
+      const larger = new Float32Array(Math.min(end * 2, maxEpisodeSteps * actionSize));
+      larger.set(episode.actions);
+      episode.actions = larger;
+    }
+    for (let i = 0; i < actionSize; i++) episode.actions[end + i] = actions[at + i];
+    episode.length++;
+  };
+  return { episodes, next, begin, keep };
 }
 
 /**

@@ -90,15 +90,14 @@ export function startPython(
   const log = join(folder, 'log');
   const living = new Set<() => void>();
   let running: Running | undefined;
-  let memory = new Uint8Array(1 << 16);
   let last = new Uint8Array(8);
   let header = new DataView(last.buffer);
   let restarts = 0;
-  const looks = newLooks();
+  const receiveOnce = createReader(onNotice);
 
   const start = () => {
     running = startWorker(python, order, folder, log);
-    const answer = receiveOnce();
+    const answer = receiveOnce(running);
     if (!answer) throw death('ended before it was ready');
     return JSON.parse(new TextDecoder().decode(answer)) as unknown;
   };
@@ -125,7 +124,7 @@ export function startPython(
   function receive(): DataView {
     for (let deaths = 1, hangs = 0; ; deaths++) {
       const began = performance.now();
-      const answer = receiveOnce();
+      const answer = receiveOnce(running!);
       if (answer) return answer;
       if (performance.now() - began >= 900 * order.patience && ++hangs === MOST_HANGS) {
         throw death(`did not answer for ${order.patience} seconds, and again when the request was repeated`);
@@ -141,56 +140,7 @@ export function startPython(
     }
   }
 
-  /** An answer's body; undefined if the process is dead. `got`: how many of its bytes are in memory already. */
-  function receiveOnce(got = 0): DataView | undefined {
-    let length = got < 8 ? 8 : lengthOf();
-    while (got < length) {
-      const more =
-        (got === 0 ? glance() : undefined) ?? readSync(running!.answers, memory, got, memory.length - got, null);
-      if (more === 0) return undefined;
-      got += more;
-      if (got < 8) continue;
-      length = lengthOf();
-      if (length <= memory.length) continue;
-      const larger = new Uint8Array(length);
-      larger.set(memory.subarray(0, got));
-      memory = larger;
-    }
-    const body = new DataView(memory.buffer, 8, length - 8);
-    if (memory[0] === 0) return body;
-    const text = new TextDecoder().decode(body);
-    if (memory[0] === NOTICE) {
-      onNotice(text);
-      memory.copyWithin(0, length, got);
-      return receiveOnce(got - length);
-    }
-    const { message, hint, fault } = JSON.parse(text) as PythonFailure;
-    throw fault ? new PythonFault(fault, hint ?? undefined) : new HeedError(message, { hint: hint ?? undefined });
-  }
-
-  const lengthOf = (): number => 8 + (memory[4] | (memory[5] << 8) | (memory[6] << 16)) + memory[7] * 2 ** 24;
-
-  /** Bytes of an answer that arrived while polling; undefined if none. */
-  function glance(): number | undefined {
-    let got: number | undefined;
-    const seen = () => {
-      got = readNow(running!.glances, memory);
-      return got !== undefined;
-    };
-    look(looks, seen, LOOK);
-    return got;
-  }
-
-  const death = (what: string) => {
-    const output = readFileSync(log, 'utf8').trim().split('\n').slice(-12).join('\n');
-    return new HeedError(
-      `the Python process of the environment ${what}${output ? `; its last output:\n${output}` : ''}`,
-      {
-        hint: 'run the environment in Python alone, to see why',
-      },
-    );
-  };
-
+  const death = (what: string) => deathOf(log, what);
   const release = () => {
     running?.stop();
     running = undefined;
@@ -224,6 +174,60 @@ export function startPython(
   }
 }
 
+/** The error for a process that `what` happened to, with the end of its log. */
+function deathOf(log: string, what: string): HeedError {
+  const output = readFileSync(log, 'utf8').trim().split('\n').slice(-12).join('\n');
+  return new HeedError(
+    `the Python process of the environment ${what}${output ? `; its last output:\n${output}` : ''}`,
+    { hint: 'run the environment in Python alone, to see why' },
+  );
+}
+
+/** Reads answers of a process. The body that it returns is valid until the next; undefined if the process is dead. */
+function createReader(onNotice: (text: string) => void): (from: Descriptors, got?: number) => DataView | undefined {
+  let memory = new Uint8Array(1 << 16);
+  const looks = newLooks();
+  const lengthOf = (): number => 8 + (memory[4] | (memory[5] << 8) | (memory[6] << 16)) + memory[7] * 2 ** 24;
+
+  /** Bytes of an answer that arrived while polling; undefined if none. */
+  function glance(glances: number): number | undefined {
+    let got: number | undefined;
+    const seen = () => {
+      got = readNow(glances, memory);
+      return got !== undefined;
+    };
+    look(looks, seen, LOOK);
+    return got;
+  }
+
+  /** `got`: how many of its bytes are in memory already. */
+  return function read({ answers, glances }, got = 0): DataView | undefined {
+    let length = got < 8 ? 8 : lengthOf();
+    while (got < length) {
+      const more =
+        (got === 0 ? glance(glances) : undefined) ?? readSync(answers, memory, got, memory.length - got, null);
+      if (more === 0) return undefined;
+      got += more;
+      if (got < 8) continue;
+      length = lengthOf();
+      if (length <= memory.length) continue;
+      const larger = new Uint8Array(length);
+      larger.set(memory.subarray(0, got));
+      memory = larger;
+    }
+    const body = new DataView(memory.buffer, 8, length - 8);
+    if (memory[0] === 0) return body;
+    const text = new TextDecoder().decode(body);
+    if (memory[0] === NOTICE) {
+      onNotice(text);
+      memory.copyWithin(0, length, got);
+      return read({ answers, glances }, got - length);
+    }
+    const { message, hint, fault } = JSON.parse(text) as PythonFailure;
+    throw fault ? new PythonFault(fault, hint ?? undefined) : new HeedError(message, { hint: hint ?? undefined });
+  };
+}
+
 /** Reads what is there; undefined if there is nothing. */
 function readNow(descriptor: number, memory: Uint8Array): number | undefined {
   try {
@@ -234,13 +238,16 @@ function readNow(descriptor: number, memory: Uint8Array): number | undefined {
   }
 }
 
-interface Running {
-  child: ChildProcess;
-  /** Descriptors of this process's ends. */
-  requests: number;
+interface Descriptors {
   answers: number;
   /** Like `answers`, but reads never wait. */
   glances: number;
+}
+
+/** The process, with descriptors of this process's ends. */
+interface Running extends Descriptors {
+  child: ChildProcess;
+  requests: number;
   stop(): void;
 }
 

@@ -12,7 +12,7 @@
  * engines stray.
  */
 
-import { type Body, Box, Edge, type MassData, Polygon, Vec2, World } from 'planck';
+import { type Body, Box, type Contact, Edge, type MassData, Polygon, Vec2, World } from 'planck';
 import { random } from '../../random.ts';
 import { withTimeLimit } from '../dynamics.ts';
 import type { Environment, FrameShape, Space } from '../environment.ts';
@@ -103,28 +103,17 @@ export function lunarLander({ continuous = false, ...options }: LunarLanderOptio
   let engines = off; // of the last step
   const seen = new Float64Array(8);
 
-  const onContact = (body: Body, begins: boolean) => {
-    if (body === lander) crashed ||= begins;
-    const leg = legs.indexOf(body);
-    if (leg >= 0) touching[leg] = begins;
+  const onContact = (contact: Contact, begins: boolean) => {
+    for (const body of [contact.getFixtureA().getBody(), contact.getFixtureB().getBody()]) {
+      if (body === lander) crashed ||= begins;
+      const leg = legs.indexOf(body);
+      if (leg >= 0) touching[leg] = begins;
+    }
   };
 
   /** Takes one step of the world and returns the reward of the shaping. */
-  const move = ([main, side]: Engines): number => {
-    const angle = lander.getAngle();
-    const sin = Math.sin(angle);
-    const cos = Math.cos(angle);
-    const stray0 = (2 * uniform() - 1) / scale;
-    const stray1 = (2 * uniform() - 1) / scale;
-    if (main !== 0) {
-      const down = mainOffset + 2 * stray0;
-      thrust(lander, main * mainPower, sin * down - cos * stray1, -cos * down - sin * stray1, 0, 0);
-    }
-    if (side !== 0) {
-      const across = 3 * stray1 + Math.sign(side) * sideAway;
-      const [x, y] = [sin * stray0 - cos * across, -cos * stray0 - sin * across];
-      thrust(lander, Math.abs(side) * sidePower, x, y, -sin * sideAlong, cos * sideHeight);
-    }
+  const move = (engines: Engines): number => {
+    fire(lander, engines, uniform);
     world.step(1 / stepsPerSecond, velocityIterations, positionIterations);
 
     const position = lander.getPosition();
@@ -161,14 +150,8 @@ export function lunarLander({ continuous = false, ...options }: LunarLanderOptio
       uniform = uniformOf(seed);
       // a new world each time: a reused one remembers the order of its old contacts
       world = new World({ gravity: { x: 0, y: -10 } });
-      world.on('begin-contact', (contact) => {
-        onContact(contact.getFixtureA().getBody(), true);
-        onContact(contact.getFixtureB().getBody(), true);
-      });
-      world.on('end-contact', (contact) => {
-        onContact(contact.getFixtureA().getBody(), false);
-        onContact(contact.getFixtureB().getBody(), false);
-      });
+      world.on('begin-contact', (contact) => onContact(contact, true));
+      world.on('end-contact', (contact) => onContact(contact, false));
       crashed = false;
       touching.fill(false);
       ground = buildGround(world, uniform);
@@ -195,6 +178,24 @@ export function lunarLander({ continuous = false, ...options }: LunarLanderOptio
     observe: (observation) => observation.set(seen),
     frame: () => ({ width: 600, height: 400, shapes: picture(ground, lander, legs, engines) }),
   });
+}
+
+/** Fires the engines for a step, each slightly astray. */
+function fire(lander: Body, [main, side]: Engines, uniform: () => number): void {
+  const angle = lander.getAngle();
+  const sin = Math.sin(angle);
+  const cos = Math.cos(angle);
+  const stray0 = (2 * uniform() - 1) / scale;
+  const stray1 = (2 * uniform() - 1) / scale;
+  if (main !== 0) {
+    const down = mainOffset + 2 * stray0;
+    thrust(lander, main * mainPower, sin * down - cos * stray1, -cos * down - sin * stray1, 0, 0);
+  }
+  if (side !== 0) {
+    const across = 3 * stray1 + Math.sign(side) * sideAway;
+    const [x, y] = [sin * stray0 - cos * across, -cos * stray0 - sin * across];
+    thrust(lander, Math.abs(side) * sidePower, x, y, -sin * sideAlong, cos * sideHeight);
+  }
 }
 
 /** Builds the ground; its heights, from left to right. */

@@ -1,0 +1,8 @@
+/**
+ * The package's root. heed is imported by its doors, each of which loads its own part only.
+ */
+import { HeedError } from './error.ts';
+
+throw new HeedError('heed has no door of its own name: import from one of its doors', {
+  hint: "models: 'heed/align', 'heed/lm', 'heed/data'; agents: 'heed/control', 'heed/rl', 'heed/env'; people: 'heed/feedback'; servers: 'heed/serve', 'heed/tinker'; docs/reference/library.md lists all",
+});
