@@ -59,6 +59,10 @@ export function copiedRow(copy: Row, row: Row, column: (name: string) => string)
   return copy;
 }
 
-const READ_BY_MODELS = new Set(['messages', 'conversations', 'prompt', 'completion', 'chosen', 'rejected', 'tools']);
+/** Columns of the formats, and of other shapes, that hold conversations and tools. */
+const READ_BY_MODELS = new Set([
+  ...['messages', 'conversations', 'prompt', 'completion', 'chosen', 'rejected', 'tools', 'context'],
+  ...['input', 'preferred_output', 'non_preferred_output', 'conversation_a', 'conversation_b'],
+]);
 /** Whether a number is an integer beyond 2⁵³. */
 export const isIdentifier = ({ text }: ExactNumber) => /^-?\d{16,}$/.test(text);

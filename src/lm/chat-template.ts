@@ -25,6 +25,10 @@ function templateOf(tokenizer: Tokenizer, tools: readonly unknown[] | undefined)
 export const chatText = (tokenizer: Tokenizer, messages: readonly ChatMessage[], options: RenderOptions = {}): string =>
   write(tokenizer, messages, options, renderChat);
 
+/** Whether a tokenizer's template writes the tools that it is given. @throws HeedError if it has no template. */
+export const writesTools = (tokenizer: Tokenizer, tools: readonly unknown[]): boolean =>
+  /\b\w*(tool|function)s\b/.test(templateOf(tokenizer, tools));
+
 /** Tokens of a conversation, and which of them are the assistant's. */
 export interface EncodedChat {
   ids: number[];

@@ -57,15 +57,18 @@ export const encodeCompletion = (
 export const completionTo = (prompt: unknown, completion: unknown): unknown =>
   Array.isArray(prompt) && typeof completion === 'string' ? [{ role: 'assistant', content: completion }] : completion;
 
-/** @throws HeedError when a completion has no text. `name` is its field. */
+/** @throws HeedError when a completion has neither text nor calls of tools. `name` is its field. */
 export function checkCompletion(completion: unknown, name: string): void {
   const hasText = (text: unknown) => typeof text !== 'string' || text.trim() !== '';
+  const hasCalls = ({ tool_calls: calls }: Message) => Array.isArray(calls) && calls.length > 0;
   const sound =
     typeof completion === 'string'
       ? hasText(completion)
       : Array.isArray(completion) &&
         completion.length > 0 &&
-        (completion as Message[]).every(({ content }) => hasText(content));
+        (completion as Message[]).every(
+          (message) => message.role !== 'assistant' || hasCalls(message) || hasText(message.content),
+        );
   if (!sound) throw new HeedError(`"${name}" is an empty completion.`, { hint: 'Leave the row out, or fill it in.' });
 }
 
