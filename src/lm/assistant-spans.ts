@@ -21,9 +21,7 @@ export function renderAssistantSpans(
 ): { text: string; spans: Offsets; unwritten: Unwritten[] } {
   if (compiled(template).marksGeneration) {
     const { text, generation } = render(template, messages, options);
-    const said = generation.map((span) => text.slice(...span)).join('');
-    const lost = messages.flatMap((one, i) => (isLearned(one) ? unwrittenOf(said, one, i) : []));
-    return { text, spans: weighted(generation, messages), unwritten: lost };
+    return { text, spans: weighted(generation, messages), unwritten: [] };
   }
   const { text, turns } = render(template, messages, options, true);
   const isSilent = (j: number) => turns.every((turn) => turn.message !== j);
@@ -54,6 +52,23 @@ export function renderAssistantSpans(
     return pieces.filter(([start, end]) => end > start);
   });
   return { text, spans, unwritten };
+}
+
+/**
+ * The same for what is learned.
+ *
+ * @throws HeedError likewise, and if all that the assistant says in a message is left out.
+ */
+export function renderLearned(
+  template: string,
+  messages: readonly ChatMessage[],
+  options: RenderOptions = {},
+): ReturnType<typeof renderAssistantSpans> {
+  const rendered = renderAssistantSpans(template, messages, options);
+  if (!compiled(template).marksGeneration) return rendered;
+  const said = rendered.spans.map((span) => rendered.text.slice(...span)).join('');
+  const unwritten = messages.flatMap((message, i) => (isLearned(message) ? unwrittenOf(said, message, i) : []));
+  return { ...rendered, unwritten };
 }
 
 /** Something of an assistant's message that a template does not write: its text, or its calls of tools. */

@@ -5,7 +5,7 @@
 
 import { HeedError } from '../error.ts';
 import { mapLeaves, parseExact, stringifyExact } from '../exact-number.ts';
-import { renderAssistantSpans, type Unwritten } from './assistant-spans.ts';
+import { renderAssistantSpans, renderLearned, type Unwritten } from './assistant-spans.ts';
 import { type ChatMessage, type RenderOptions, renderChat } from './render-chat.ts';
 import { markPlain, patternOf } from './tokenizer/plain-specials.ts';
 import type { Tokenizer } from './tokenizer.ts';
@@ -40,7 +40,7 @@ export interface EncodedChat {
 
 /**
  * The tokens of a conversation, by its tokenizer's template. With `assistantMask`, also who wrote them. Throws as
- * `renderChat` and `renderAssistantSpans` do.
+ * `renderChat` and `renderLearned` do.
  */
 export function encodeChat(
   tokenizer: Tokenizer,
@@ -51,7 +51,7 @@ export function encodeChat(
   if (!assistantMask) {
     return { ids: tokenizer.encode(chatText(tokenizer, messages, rendering), { addSpecialTokens: false }) };
   }
-  const { text, spans, unwritten } = write(tokenizer, messages, rendering, renderAssistantSpans);
+  const { text, spans, unwritten } = write(tokenizer, messages, rendering, renderLearned);
   const { ids, offsets } = tokenizer.encodeWithOffsets(text);
   return {
     ids,
