@@ -67,6 +67,7 @@ import {
 } from './rooms.ts';
 import { metricsSchema, pageSchema, runListSchema, samplesSchema, streamSchema } from './runs.ts';
 import { signedOutSchema, signInSchema, waysSchema } from './session.ts';
+import { tokensQuerySchema, tokensSchema } from './tokens.ts';
 import {
   ARCHIVE_TYPE,
   auditExportSchema,
@@ -293,6 +294,10 @@ export const apiOperations = {
   'GET /projects/:project/export': reviewer('Judgments as a dataset, in a file', {
     query: exportSchema,
     types: Object.values(exportTypes),
+  }),
+  'GET /projects/:project/tokens': reviewer('What a model learns: the first rows of an export as tokens', {
+    query: tokensQuerySchema,
+    response: tokensSchema,
   }),
   'POST /projects/:project/chat': annotator('Choose between the two responses of a turn: an item with a judgment', {
     body: turnSchema,
