@@ -22,8 +22,8 @@ export interface EncodedRow extends Example {
  * Text ends in one EOS token, whether it has it or not, and begins with one BOS token where the tokenizer adds it; a
  * conversation is as its template writes it.
  *
- * @param loss Which tokens to learn. By default the completion of a prompt, the assistant's messages of a conversation,
- *   and all of a text.
+ * @param loss Which tokens to learn. By default the completion of a prompt, less turns that are not the assistant's; the
+ *   assistant's messages of a conversation; and all of a text.
  * A column `tools` goes to the chat template. An assistant's message with `weight: 0` is not learned.
  *
  * @throws HeedError when the row has no tokens for this loss, or the tokenizer has no EOS token or no chat template.
@@ -42,7 +42,8 @@ export function encodeRow(row: Row, tokenizer: Tokenizer, loss?: Loss): EncodedR
   if (loss === 'assistant') return encodeMessages(turns, context, tokenizer, loss);
   const { ids } = encodeChat(tokenizer, turns, context);
   if (loss === 'all') return { ids };
-  if (before.every((id, i) => ids[i] === id)) {
+  const isLearned = ({ role, weight }: ChatMessage) => weight !== 0 && (loss === 'completion' || role === 'assistant');
+  if ((completion as ChatMessage[]).every(isLearned) && before.every((id, i) => ids[i] === id)) {
     const calling = turns.findLastIndex(({ tool_calls: calls }) => Array.isArray(calls));
     const unwritten =
       calling < (prompt as ChatMessage[]).length

@@ -51,7 +51,7 @@ export const encodeCompletion = (
   completion: unknown,
   tokenizer: Tokenizer,
   { tools, chat_template_kwargs }: Row = {},
-): Example => encodeRow({ prompt, completion, tools, chat_template_kwargs }, tokenizer, 'completion');
+): Example => encodeRow({ prompt, completion, tools, chat_template_kwargs }, tokenizer);
 
 /** A completion in the form of its prompt: a text is the assistant's turn where the prompt has messages. */
 export const completionTo = (prompt: unknown, completion: unknown): unknown =>

@@ -31,6 +31,7 @@ const END = '<|im_end|>';
 
 const call = { type: 'function', function: { name: 'f', arguments: { x: 1 } } };
 const called = [{ role: 'assistant', content: '', tool_calls: [call] }];
+const result = says('tool', '2');
 const tools = [{ type: 'function', function: { name: 'f', parameters: { type: 'object' } } }];
 const calls = { prompt: question, chosen: called, rejected: [says('assistant', 'B1')] };
 const openAiPair = {
@@ -86,6 +87,38 @@ it.each<[name: string, row: object, purpose: DataUse, learned: string[], unused?
   ["OpenAI's pair with a call", openAiPair, 'dpo', [`${CALL}${END}\n`, `B1${END}\n`]],
   ['ranked completions', { prompt: 'Q', completions: [' A', ' B'], ranks: [1, 2] }, 'reward', [` A${END}`, ` B${END}`]],
   ['a rating', { prompt: question, completion: answer, rating: 3 }, 'reward', [`A1${END}\n`]],
+  [
+    'a completion of several turns',
+    { ...calls, chosen: [...called, result, says('assistant', 'A1')], tools },
+    'dpo',
+    [`${CALL}${END}A1${END}`, `B1${END}\n`],
+  ],
+  [
+    'the same for SFT',
+    { prompt: question, completion: [...called, result, says('assistant', 'A1')], tools },
+    'sft',
+    [`${CALL}${END}A1${END}`],
+  ],
+  [
+    'a completion with a silent turn',
+    { prompt: question, completion: [{ ...answer[0], weight: 0 }, ...chat.slice(2)] },
+    'sft',
+    [`A2${END}`],
+  ],
+  [
+    "AgentInstruct's silent turns",
+    {
+      conversations: [
+        { from: 'human', value: 'Q', loss: null },
+        { from: 'gpt', value: 'OK', loss: false },
+        { from: 'human', value: 'Q2' },
+        { from: 'gpt', value: 'A2', loss: true },
+      ],
+    },
+    'sft',
+    [`A2${END}`],
+  ],
+  ["axolotl's silent turns", { messages: chat.map((m, i) => ({ ...m, train: i === 3 })) }, 'sft', [`A2${END}`]],
   ['a text to distill', { text: 'A1 b' }, 'distill', [`1 b${END}`]],
   ['a conversation to distill', { messages: chat }, 'distill', [`A1${END}A2${END}`]],
 ])('%s is learned as it should be', async (_, row, purpose, learned, unused = []) => {
