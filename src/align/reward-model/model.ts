@@ -308,7 +308,7 @@ export function scoredCompletion(
   { ids, learn }: Example,
   { ends, tokenizer }: Pick<Model, 'ends' | 'tokenizer'>,
 ): Example {
-  const first = learn ? learn.indexOf(1) : 0;
+  const first = learn ? Array.from(learn).indexOf(1) : 0;
   for (let i = ids.length - 1; i >= first; i--) {
     if (ends.includes(ids[i])) return { ids, learn, at: [i] };
   }
