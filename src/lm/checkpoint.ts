@@ -268,14 +268,6 @@ const indexSchema = z.looseObject({ weight_map: z.record(z.string(), z.string())
 
 const TOGETHER = 'Do the weights and the config.json belong together? Fetch the model again.';
 
-/** The fields of config.json that the shapes of parameters follow from. */
-const FIELDS = [
-  [/[kv]_proj/, 'hidden_size, head_dim and num_key_value_heads'],
-  [/q_proj|o_proj|self_attn/, 'hidden_size, head_dim and num_attention_heads'],
-  [/mlp/, 'hidden_size and intermediate_size'],
-  [/embed|lm_head/, 'hidden_size and vocab_size'],
-] as const;
-
 interface Found {
   tensor: StoredTensor;
   file: SafetensorsFile;
@@ -303,7 +295,7 @@ function findTensors(
     if (shape.join() !== tensor.shape.join()) {
       throw new HeedError(
         `Tensor "${name}" in "${folder}" is [${shape}], but its config.json says [${tensor.shape}].`,
-        { hint: `Its ${FIELDS.find(([map]) => map.test(tensor.parameters[0]))?.[1] ?? 'sizes'} say so. ${TOGETHER}` },
+        { hint: TOGETHER },
       );
     }
     return { tensor, file, name };

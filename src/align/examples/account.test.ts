@@ -51,7 +51,7 @@ it('says which letters the tokenizer drops, where it has no unknown token', asyn
     return counted.lines([examples]).join('\n');
   };
   const mixed = [{ prompt: 'Ab', completion: ' Привет' }];
-  expect(await lines(mixed)).toContain('"rows": the tokenizer has no token for 75 % of the letters, and drops them.');
+  expect(await lines(mixed)).toContain('"rows": the tokenizer has no token for 25 % of the letters, and drops them.');
   expect(await lines(mixed, tokenizer)).not.toContain('drops');
   expect(await lines([{ prompt: '1', completion: ' 2' }])).not.toContain('drops');
 });

@@ -1,7 +1,6 @@
 /** What a training says about its data before it begins: what was read, learned, cut, and not used. */
 import type { DatasetRow } from '../../data/dataset.ts';
 import { HeedError } from '../../error.ts';
-import { mapLeaves } from '../../exact-number.ts';
 import { hasSpecial, patternOf } from '../../lm/tokenizer/plain-specials.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 import { percent } from '../../percent.ts';
@@ -26,13 +25,6 @@ const SHOWN = 2;
 const SAMPLED = 100;
 
 const lettersOf = (text: string): number => text.match(/\p{L}/gu)?.length ?? 0;
-
-/** The texts of a value. */
-function textsIn(value: unknown): string[] {
-  const texts: string[] = [];
-  mapLeaves(value, (leaf) => typeof leaf === 'string' && texts.push(leaf));
-  return texts;
-}
 
 /** Counts rows as they are read for a purpose. */
 export function accountRows(
@@ -61,10 +53,9 @@ export function accountRows(
       isChat ||= messages.length > 0;
       if (hasSpecial(messages, special)) quoting++;
       if (count <= SAMPLED && tokenizer.unknown === undefined) {
-        for (const text of textsIn(Object.values(value))) {
-          letters.written += lettersOf(text);
-          letters.read += lettersOf(tokenizer.decode(tokenizer.encode(text), { skipSpecialTokens: false }));
-        }
+        const json = JSON.stringify(value);
+        letters.written += lettersOf(json);
+        letters.read += lettersOf(tokenizer.decode(tokenizer.encode(json), { skipSpecialTokens: false }));
       }
       for (const column of unusedColumns(value, purpose)) unused.add(column);
       yield row;

@@ -55,13 +55,15 @@ const PAIRED: Format[] = ['preference', 'implicit-preference'];
 /** Formats that reward models read: comparisons, ranked or rated lists, and rated completions, one per row. */
 export const rankingFormats: Format[] = [...PAIRED, 'unpaired-preference', 'prompt-completion', 'prompt-only'];
 
+const SUPERVISED: { accept: Format[]; columns: string[] } = {
+  accept: ['language-modeling', 'prompt-completion'],
+  columns: ['text', 'messages', 'prompt', 'completion'],
+};
+
 /** For each purpose, the formats that it reads, and the columns that it uses. */
-const uses: Record<DataUse, { accept: Format[]; columns: string[] }> = {
-  sft: { accept: ['language-modeling', 'prompt-completion'], columns: ['text', 'messages', 'prompt', 'completion'] },
-  distill: {
-    accept: ['language-modeling', 'prompt-completion'],
-    columns: ['text', 'messages', 'prompt', 'completion'],
-  },
+const uses: Record<DataUse, typeof SUPERVISED> = {
+  sft: SUPERVISED,
+  distill: SUPERVISED,
   dpo: { accept: PAIRED, columns: ['prompt', 'chosen', 'rejected', 'weight', 'tie'] },
   reward: {
     accept: rankingFormats,

@@ -8,6 +8,7 @@ import type { ExportFormat } from '../../feedback/transfer/export.ts';
 import { withChatTemplate } from '../../lm/built-in-templates.ts';
 import { encodeChat } from '../../lm/chat-template.ts';
 import { createGenerator } from '../../lm/generate.ts';
+import { sequenceTitle } from '../data/tokens.ts';
 import { openModelByFlags } from '../models/open-model.ts';
 
 /** What rows of each format are learned for. */
@@ -50,8 +51,8 @@ export async function openStudioChat(
       }
     },
     async *view(rows, format) {
-      for await (const { ids, learned, ...shown } of viewTokens([...rows], templated, { for: USES[format] })) {
-        yield { ...shown, tokens: ids.length, learned: learned.reduce((sum, [from, to]) => sum + to - from, 0) };
+      for await (const sequence of viewTokens(rows, templated, { for: USES[format] })) {
+        yield { title: sequenceTitle(sequence), pieces: sequence.pieces };
       }
     },
     [Symbol.dispose]() {

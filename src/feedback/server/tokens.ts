@@ -3,6 +3,7 @@ import { setImmediate as breathe } from 'node:timers/promises';
 import { Hono } from 'hono';
 import { z } from 'zod';
 import type { Row } from '../../data/row.ts';
+import { HttpError } from '../../http/errors.ts';
 import type { Database } from '../store/database.ts';
 import { type ExportFormat, exportRows, formatsOf } from '../transfer/export.ts';
 import { type Env, projectOf, query, requires } from './context.ts';
@@ -12,12 +13,8 @@ import { exportSchema } from './transfer.ts';
 const [SHOWN, LONGEST] = [3, 20_000];
 
 const sequenceSchema = z.object({
-  row: z.number().describe('number of the row, from 1'),
-  part: z.enum(['completion', 'chosen', 'rejected', 'prompt']).describe('which of its sequences this is'),
+  title: z.string().describe('which row and part it is, and how much of it is learned'),
   pieces: z.array(z.object({ text: z.string(), learned: z.boolean() })).describe('its text in turns: learned and not'),
-  tokens: z.number().describe('how many tokens it has'),
-  learned: z.number().describe('how many of them are learned'),
-  unused: z.array(z.string()).describe('columns of the row that are not used'),
 });
 /** A sequence of a row as a model gets it. */
 export type ShownSequence = z.infer<typeof sequenceSchema>;
@@ -27,7 +24,7 @@ export interface TokenViewer {
   /** Its name on the page. */
   name: string;
   /** The sequences of rows that were exported in a format. */
-  view(rows: readonly Row[], format: ExportFormat): AsyncIterable<ShownSequence>;
+  view(rows: Row[], format: ExportFormat): AsyncIterable<ShownSequence>;
 }
 
 /** Query of the request: what is exported. */
@@ -35,7 +32,7 @@ export const tokensQuerySchema = exportSchema.omit({ as: true });
 
 /** The first rows of a project as a model gets them. */
 export const tokensSchema = z.object({
-  model: z.string().nullable().describe('name of the model whose tokens these are; null if the studio has none'),
+  model: z.string().describe('name of the model whose tokens these are'),
   sequences: z.array(sequenceSchema),
   long: z.number().describe(`rows before them that are longer than ${LONGEST} characters and left out`),
 });
@@ -45,19 +42,20 @@ export const tokenRoutes = (database: Database, viewer: TokenViewer | undefined)
   new Hono<Env>().get('/:project/tokens', requires('reviewer'), query(tokensQuerySchema), async (context) => {
     const project = await projectOf(database, context.req.param('project'), context.var.person);
     const { merge, gold, format = formatsOf[project.settings.kind][0] } = context.req.valid('query');
-    const rows: Row[] = [];
-    let long = 0;
-    if (viewer) {
-      for await (const row of exportRows(database, project, { format, merge, gold: gold === 'true' })) {
-        if (JSON.stringify(row).length > LONGEST) long++;
-        else rows.push(row);
-        if (rows.length === SHOWN) break;
-      }
+    if (!viewer) {
+      const hint = 'Start the studio with --model, or download the rows and type: heed data tokens FILE --model MODEL';
+      throw new HttpError(409, 'The studio has no model whose tokens it could show.', hint);
     }
-    const sequences: ShownSequence[] = [];
-    for await (const sequence of viewer?.view(rows, format) ?? []) {
+    const [rows, sequences]: [Row[], ShownSequence[]] = [[], []];
+    let long = 0;
+    for await (const row of exportRows(database, project, { format, merge, gold: gold === 'true' })) {
+      if (JSON.stringify(row).length > LONGEST) long++;
+      else rows.push(row);
+      if (rows.length === SHOWN) break;
+    }
+    for await (const sequence of viewer.view(rows, format)) {
       sequences.push(sequence);
       await breathe();
     }
-    return context.json(tokensSchema.parse({ model: viewer?.name ?? null, sequences, long }));
+    return context.json({ model: viewer.name, sequences, long });
   });
