@@ -135,7 +135,8 @@ export const markedText = ({ pieces }: Pick<TokenSequence, 'pieces'>, mark = (te
   pieces.map(({ text, learned }) => (learned ? mark(text) : text)).join('');
 
 function purposeOf({ format, value }: DatasetRow): DataUse {
-  if (Array.isArray(value.completions) && format === 'prompt-only') return 'reward';
+  const isRated = Array.isArray(value.completions) || value.rating !== undefined;
+  if (isRated && format.startsWith('prompt-')) return 'reward';
   if (PAIRED.includes(format)) return 'dpo';
   if (format === 'unpaired-preference') return 'kto';
   if (uses.sft.accept.includes(format)) return 'sft';

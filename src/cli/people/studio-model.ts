@@ -1,24 +1,14 @@
 /** The model that people chat with in the studio, and whose tokens they see of a project's rows. */
 import { existsSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
-import { type DataUse, viewTokens } from '../../align/examples/token-view.ts';
+import { viewTokens } from '../../align/examples/token-view.ts';
 import type { ChatMessage, ChatModel, Piece } from '../../feedback/server/chat.ts';
 import type { TokenViewer } from '../../feedback/server/tokens.ts';
-import type { ExportFormat } from '../../feedback/transfer/export.ts';
 import { withChatTemplate } from '../../lm/built-in-templates.ts';
 import { encodeChat } from '../../lm/chat-template.ts';
 import { createGenerator } from '../../lm/generate.ts';
 import { sequenceTitle } from '../data/tokens.ts';
 import { openModelByFlags } from '../models/open-model.ts';
-
-/** What rows of each format are learned for. */
-const USES: Partial<Record<ExportFormat, DataUse>> = {
-  preference: 'dpo',
-  'unpaired-preference': 'kto',
-  ranking: 'reward',
-  rating: 'reward',
-  'prompt-completion': 'sft',
-};
 
 /**
  * Draws two responses for each turn, at temperature 1. A model without a chat template continues the text of all turns.
@@ -50,8 +40,8 @@ export async function openStudioChat(
         await new Promise((resolve) => setImmediate(resolve));
       }
     },
-    async *view(rows, format) {
-      for await (const sequence of viewTokens(rows, templated, { for: USES[format] })) {
+    async *view(rows) {
+      for await (const sequence of viewTokens(rows, templated)) {
         yield { title: sequenceTitle(sequence), pieces: sequence.pieces };
       }
     },

@@ -5,7 +5,7 @@ import { z } from 'zod';
 import type { Row } from '../../data/row.ts';
 import { HttpError } from '../../http/errors.ts';
 import type { Database } from '../store/database.ts';
-import { type ExportFormat, exportRows, formatsOf } from '../transfer/export.ts';
+import { exportRows } from '../transfer/export.ts';
 import { type Env, projectOf, query, requires } from './context.ts';
 import { exportSchema } from './transfer.ts';
 
@@ -23,8 +23,8 @@ export type ShownSequence = z.infer<typeof sequenceSchema>;
 export interface TokenViewer {
   /** Its name on the page. */
   name: string;
-  /** The sequences of rows that were exported in a format. */
-  view(rows: Row[], format: ExportFormat): AsyncIterable<ShownSequence>;
+  /** The sequences of rows that were exported. */
+  view(rows: Row[]): AsyncIterable<ShownSequence>;
 }
 
 /** Query of the request: what is exported. */
@@ -41,7 +41,7 @@ export const tokensSchema = z.object({
 export const tokenRoutes = (database: Database, viewer: TokenViewer | undefined) =>
   new Hono<Env>().get('/:project/tokens', requires('reviewer'), query(tokensQuerySchema), async (context) => {
     const project = await projectOf(database, context.req.param('project'), context.var.person);
-    const { merge, gold, format = formatsOf[project.settings.kind][0] } = context.req.valid('query');
+    const { merge, gold, format } = context.req.valid('query');
     if (!viewer) {
       const hint = 'Start the studio with --model, or download the rows and type: heed data tokens FILE --model MODEL';
       throw new HttpError(409, 'The studio has no model whose tokens it could show.', hint);
@@ -53,7 +53,7 @@ export const tokenRoutes = (database: Database, viewer: TokenViewer | undefined)
       else rows.push(row);
       if (rows.length === SHOWN) break;
     }
-    for await (const sequence of viewer.view(rows, format)) {
+    for await (const sequence of viewer.view(rows)) {
       sequences.push(sequence);
       await breathe();
     }
