@@ -58,3 +58,22 @@ it('draws two answers a turn, keeps the choice and what was written, and goes on
     await database.close();
   }
 });
+
+it('shows what a model would learn of the judgments, before a training, as text', async () => {
+  await page.goto(`${new URL(page.url()).origin}/#/project/chat`);
+  await page.getByText('See what a model learns of it').click();
+  const row = page.getByRole('article', { name: /^row 1, chosen/ });
+  await row.getByText(/^row 1, chosen: \d+ tokens, \d+ learned \(\d+ %\)/).waitFor();
+  expect(await row.locator('.text').innerText()).toContain('user\nHow are <b>you</b>?<|im_end|>');
+  expect(await row.locator('mark').allInnerTexts()).toEqual([expect.stringMatching(/<\|im_end\|>\s*$/)]);
+  expect(await row.locator('b').count()).toBe(0);
+  expect(await page.getByRole('article', { name: /^row/ }).count()).toBe(4); // two pairs
+  expect(await barriers(page)).toEqual([]);
+  await page.getByLabel('Format').selectOption('prompt-completion');
+  await page
+    .getByRole('article', { name: /^row 1, completion/ })
+    .getByText('Well, thank you.')
+    .waitFor();
+  await page.getByLabel('Format').selectOption('judgments');
+  await page.getByText('See what a model learns of it').waitFor({ state: 'detached' });
+});

@@ -97,6 +97,20 @@ describe('what would be lost is an error', () => {
   });
 });
 
+it('reads tools without the empty fields that tables write for other tools, as ms-swift does (#6467)', () => {
+  const of = (properties: object) => [{ type: 'function', function: { name: 'f', parameters: { properties } } }];
+  const { tools } = gatherContext({
+    messages: chat,
+    tools: of({ a: { type: 'string', default: null, enum: null }, b: null }),
+  });
+  expect(tools).toEqual(of({ a: { type: 'string', default: null } }));
+});
+
+it('refuses spans of a message that are not to be learned, which it would learn', async () => {
+  const messages = [chat[0], { ...chat[1], train_detail: [{ begin_offset: 0, end_offset: 1, train: false }] }];
+  await expect(read({ messages })).rejects.toThrow('"messages[1].train_detail" is not read');
+});
+
 it('keeps the numbers of tools that are written as JSON in a text', () => {
   const tools = '[{"type":"function","function":{"name":"f","parameters":{"default":10.0,"id":1234567890123456789}}}]';
   const { tools: read } = gatherContext({ messages: [{ role: 'user', content: 'Q' }], tools });

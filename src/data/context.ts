@@ -3,7 +3,7 @@
  * and a model that is trained without them learns something else than its people meant. `gatherContext` brings them into
  * the prompt or the messages; `lostContext` finds what would still be lost.
  */
-import { parseExact } from '../exact-number.ts';
+import { ExactNumber, parseExact } from '../exact-number.ts';
 import { withInput } from './convert.ts';
 import { type Format, type Message, speakers } from './format.ts';
 import { type Fault, isRecord, type Row } from './row.ts';
@@ -148,8 +148,20 @@ function withSystem(row: Row): Row {
   return { ...rest, ...Object.fromEntries(pair.map((place) => [place, opened(row[place] as Message[])])) };
 }
 
+/**
+ * Tools without the empty fields that tables write for other tools' parameters, as ms-swift reads them. A null default
+ * is a value.
+ */
+function withoutPadding(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutPadding);
+  if (!isRecord(value) || value instanceof ExactNumber) return value;
+  const fields = Object.entries(value).filter(([name, inner]) => inner !== null || /^(default|const)$/.test(name));
+  return Object.fromEntries(fields.map(([name, inner]) => [name, withoutPadding(inner)]));
+}
+
 /** Tools that are written as JSON in a text, as LLaMA-Factory's and many tables have them. */
 function withTools(row: Row): Row {
+  if (Array.isArray(row.tools)) return { ...row, tools: withoutPadding(row.tools) };
   if (!isText(row.tools)) return row;
   try {
     const tools = parseExact(row.tools);
@@ -159,8 +171,16 @@ function withTools(row: Row): Row {
   }
 }
 
+/** Fields by which other tools say that a message is not learned: axolotl's, AgentInstruct's and LLaMA-Factory's. */
+const LEARNED = ['train', 'training', 'trainable', 'loss', 'loss_weight'];
+
+/** A message that another tool's field says is not learned → OpenAI's `weight: 0`. */
+const withWeight = (message: Message): Message =>
+  LEARNED.some((name) => message[name] === false || message[name] === 0) ? { weight: 0, ...message } : message;
+
 /** OpenAI's older messages: `function_call` and the role "function" → `tool_calls` and the role "tool". */
-function withCalls({ function_call: call, ...message }: Message): Message {
+function withCalls({ function_call: call, ...rest }: Message): Message {
+  const message = withWeight(rest as Message);
   if (message.role === 'function') return { ...message, role: 'tool' };
   if (!isRecord(call)) return message;
   return { ...message, content: message.content ?? '', tool_calls: [{ type: 'function', function: call }] };
@@ -168,14 +188,16 @@ function withCalls({ function_call: call, ...message }: Message): Message {
 
 /** Contents in parts (OpenAI's) → texts, where all parts are text. */
 function withTexts(row: Row): Row {
-  const changed = CONVERSATIONS.filter((name) => isConversation(row[name])).map((name) => [
-    name,
-    (row[name] as Message[]).map(withCalls).map((message) => {
-      const parts: unknown = message.content;
-      const texts = Array.isArray(parts) && parts.length > 0 && parts.every(isTextPart);
-      return texts ? { ...message, content: parts.map(({ text }) => text).join('') } : message;
-    }),
-  ]);
+  const changed = [...CONVERSATIONS, 'conversations']
+    .filter((name) => isConversation(row[name]))
+    .map((name) => [
+      name,
+      (row[name] as Message[]).map(withCalls).map((message) => {
+        const parts: unknown = message.content;
+        const texts = Array.isArray(parts) && parts.length > 0 && parts.every(isTextPart);
+        return texts ? { ...message, content: parts.map(({ text }) => text).join('') } : message;
+      }),
+    ]);
   return changed.length > 0 ? { ...row, ...Object.fromEntries(changed) } : row;
 }
 

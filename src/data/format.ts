@@ -218,6 +218,13 @@ function faultOfMessages(value: unknown, field: string, speech: Speech = OURS): 
       const reason = `unknown: expected one of ${speech.roles.join(', ')}, got ${JSON.stringify(role.slice(0, 40))}`;
       return { field: `${at}.${speech.role}`, reason };
     }
+    const detail = ['train_detail', 'training_detail'].find((name) => !isMissing(message[name]));
+    if (detail) {
+      return {
+        field: `${at}.${detail}`,
+        reason: 'is not read: a message is learned whole, or not at all ("weight": 0)',
+      };
+    }
     if (Array.isArray(message.tool_calls) && message.tool_calls.length > 0 && !content) continue;
     const fault = faultOfText(content, `${at}.${speech.content}`, !speech.isAssistant(role));
     if (fault) return fault;

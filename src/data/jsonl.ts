@@ -19,12 +19,19 @@ export function parseRow(bytes: Uint8Array, line: number): Found | undefined {
   if (text.trim() === '') return undefined;
   try {
     const value = parseExact(text);
-    if (isRecord(value)) return { line, value: mayHaveExact(text) ? withPlainNumbers(value) : value };
+    const row = isConversation(value) ? { ['from' in value[0] ? 'conversations' : 'messages']: value } : value;
+    if (isRecord(row)) return { line, value: mayHaveExact(text) ? withPlainNumbers(row) : row };
     return { line, field: '', reason: `expected an object, got ${valueInWords(value)}` };
   } catch (error) {
     return { line, field: '', reason: `is not JSON: ${messageOf(error)}` };
   }
 }
+
+/** Whether a row is a conversation without a column. */
+const isConversation = (value: unknown): value is Row[] =>
+  Array.isArray(value) &&
+  value.length > 0 &&
+  value.every((turn) => isRecord(turn) && ('role' in turn || 'from' in turn));
 
 /**
  * Numbers stay as they are written in messages and tools, which models read. Elsewhere, where numbers are for computing,
@@ -59,6 +66,10 @@ export function copiedRow(copy: Row, row: Row, column: (name: string) => string)
   return copy;
 }
 
-const READ_BY_MODELS = new Set(['messages', 'conversations', 'prompt', 'completion', 'chosen', 'rejected', 'tools']);
+/** Columns of the formats, and of other shapes, that hold conversations and tools. */
+const READ_BY_MODELS = new Set([
+  ...['messages', 'conversations', 'prompt', 'completion', 'chosen', 'rejected', 'tools', 'context'],
+  ...['input', 'preferred_output', 'non_preferred_output', 'conversation_a', 'conversation_b'],
+]);
 /** Whether a number is an integer beyond 2⁵³. */
 export const isIdentifier = ({ text }: ExactNumber) => /^-?\d{16,}$/.test(text);

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { stringifyExact } from '../exact-number.ts';
 import { linesOf, withoutMark } from './bytes.ts';
 import { readCsv } from './csv.ts';
 import { readJson } from './json.ts';
@@ -66,6 +67,23 @@ describe('JSON Lines', () => {
       wrong(6, 'not JSON'),
       { line: 7, value: { text: 'c' } },
     ]);
+  });
+
+  it('takes a conversation without a column as messages, as LLaMA-Factory #8323 writes it', async () => {
+    const turns = [
+      { role: 'user', content: 'Q' },
+      { role: 'assistant', content: 'A' },
+    ];
+    const shared = [{ from: 'human', value: 'Q' }];
+    const found = values(await read(readJsonl, [turns, shared, [1]].map((row) => JSON.stringify(row)).join('\n')));
+    expect(found).toEqual([{ messages: turns }, { conversations: shared }, wrong(3, 'expected an object, got a list')]);
+    expect(values(await read(readJson, JSON.stringify([turns])))).toEqual([{ messages: turns }]);
+  });
+
+  it('keeps numbers as written in the calls of every shape', async () => {
+    const line = '{"preferred_output":[{"role":"assistant","tool_calls":[{"price":10.0}]}],"score":10.0}';
+    const [row] = values(await read(readJsonl, line)) as Row[];
+    expect([stringifyExact(row.preferred_output), row.score]).toEqual([line.slice(20, -14), 10]);
   });
 
   it('tells a line that is not UTF-8', async () => {

@@ -142,6 +142,7 @@ it.each<[name: string, row: object, accept: Format[], value: object]>([
     SUPERVISED,
     { messages: talk('G') },
   ],
+  ['WildChat', { conversation: talk('G'), model: 'm', turn: 1 }, SUPERVISED, { messages: talk('G'), model: 'm' }],
   [
     'PRM800K',
     {

@@ -209,6 +209,14 @@ const distinct: Shape[] = [
     }),
   },
   {
+    name: 'WildChat',
+    columns: ['conversation'],
+    also: ({ conversation, messages }) => isList(conversation) && conversation.every(isRecord) && !messages,
+    adopt({ conversation, ...rest }) {
+      return { ['from' in (conversation as Row[])[0] ? 'conversations' : 'messages']: conversation, ...rest };
+    },
+  },
+  {
     name: 'LLaMA-Factory KTO',
     columns: ['kto_tag'],
     also: ({ messages, conversations, output }) => isList(messages) || isList(conversations) || isText(output),

@@ -98,6 +98,7 @@ export type { ProviderOptions } from './server/provider.ts';
 export type { ListedRun, RowsEvent } from './server/runs.ts';
 export type { Spread } from './server/runs-spread.ts';
 export { type Api, type Studio, type StudioOptions, startStudio } from './server/studio-server.ts';
+export type { ShownSequence, TokenViewer } from './server/tokens.ts';
 export {
   closeSession,
   endSessions,

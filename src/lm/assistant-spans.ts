@@ -2,6 +2,7 @@
 
 import { HeedError } from '../error.ts';
 import { type ChatMessage, compiled, type RenderOptions, render, renderChat } from './render-chat.ts';
+import { withoutMarks } from './tokenizer/jinja.ts';
 import type { Offsets } from './tokenizer/offsets.ts';
 
 type Span = Offsets[number];
@@ -27,7 +28,7 @@ export function renderAssistantSpans(
   const silent = messages.findIndex(({ role }, j) => role !== 'system' && role !== 'assistant' && isSilent(j));
   const unwritten: Unwritten[] = [];
   const spans = messages.flatMap((message, i): Offsets => {
-    if (message.role !== 'assistant' || message.weight === 0) return [];
+    if (!isLearned(message)) return [];
     const others = turns.filter(({ message: j }) => j !== i && messages[j].role !== 'assistant');
     const pieces = others.reduce(
       (rest, { span }) => withoutSpan(rest, span),
@@ -44,19 +45,30 @@ export function renderAssistantSpans(
       );
     }
     const [first, last] = [pieces[0], pieces.at(-1)!];
-    const left = leftOut(pieces.map((span) => text.slice(...span)).join(''), message);
-    if (left.length > 0 && left.length === partsOf(message)) {
-      throw new HeedError(`The chat template writes nothing of what the assistant says in message ${i + 1}.`, {
-        hint: 'Use a template that writes calls of tools and contents as these are, or leave the row out.',
-      });
-    }
-    unwritten.push(...left.map((what) => ({ message: i + 1, what })));
+    unwritten.push(...unwrittenOf(pieces.map((span) => text.slice(...span)).join(''), message, i));
     const turn = text.slice(...first);
     first[0] += headerLength(turn, generationPrompt(template, messages, i, options));
     last[1] = endOfTurn(text, last, message, options);
     return pieces.filter(([start, end]) => end > start);
   });
   return { text, spans, unwritten };
+}
+
+/**
+ * The same for what is learned.
+ *
+ * @throws HeedError likewise, and if all that the assistant says in a message is left out.
+ */
+export function renderLearned(
+  template: string,
+  messages: readonly ChatMessage[],
+  options: RenderOptions = {},
+): ReturnType<typeof renderAssistantSpans> {
+  const rendered = renderAssistantSpans(template, messages, options);
+  if (!compiled(template).marksGeneration) return rendered;
+  const said = rendered.spans.map((span) => rendered.text.slice(...span)).join('');
+  const unwritten = messages.flatMap((message, i) => (isLearned(message) ? unwrittenOf(said, message, i) : []));
+  return { ...rendered, unwritten };
 }
 
 /** Something of an assistant's message that a template does not write: its text, or its calls of tools. */
@@ -71,9 +83,26 @@ const unknownAuthor = (why: string) =>
     hint: 'Put {% generation %} and {% endgeneration %} around what the assistant writes, or train on whole texts.',
   });
 
+const isLearned = ({ role, weight }: ChatMessage) => role === 'assistant' && weight !== 0;
+
+/**
+ * What the text of an assistant's turn, or a text with it, lacks of the message, which is `messages[index]`.
+ *
+ * @throws HeedError if it lacks all of it.
+ */
+export function unwrittenOf(turn: string, message: ChatMessage, index: number): Unwritten[] {
+  const left = leftOut(turn, message);
+  if (left.length > 0 && left.length === partsOf(message)) {
+    throw new HeedError(`The chat template writes nothing of what the assistant says in message ${index + 1}.`, {
+      hint: 'Use a template that writes calls of tools and contents as these are, or leave the row out.',
+    });
+  }
+  return left.map((what) => ({ message: index + 1, what }));
+}
+
 /** Which parts of a message its turn lacks: the end of its text, or the name of a tool that it calls. */
 function leftOut(turn: string, message: ChatMessage): Unwritten['what'][] {
-  const words = wordsOf(message);
+  const words = withoutMarks(wordsOf(message)) as string;
   const end = words.split(/[\n>]/).at(-1)!.trim() || words.slice(-20); // templates rewrite what is marked as thought
   const calls = (message.tool_calls ?? []) as readonly { function?: { name?: string } }[];
   return [

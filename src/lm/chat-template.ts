@@ -5,7 +5,7 @@
 
 import { HeedError } from '../error.ts';
 import { mapLeaves, parseExact, stringifyExact } from '../exact-number.ts';
-import { renderAssistantSpans, type Unwritten } from './assistant-spans.ts';
+import { renderAssistantSpans, renderLearned, type Unwritten } from './assistant-spans.ts';
 import { type ChatMessage, type RenderOptions, renderChat } from './render-chat.ts';
 import { markPlain, patternOf } from './tokenizer/plain-specials.ts';
 import type { Tokenizer } from './tokenizer.ts';
@@ -25,6 +25,10 @@ function templateOf(tokenizer: Tokenizer, tools: readonly unknown[] | undefined)
 export const chatText = (tokenizer: Tokenizer, messages: readonly ChatMessage[], options: RenderOptions = {}): string =>
   write(tokenizer, messages, options, renderChat);
 
+/** Whether a tokenizer's template writes the tools that it is given. @throws HeedError if it has no template. */
+export const writesTools = (tokenizer: Tokenizer, tools: readonly unknown[]): boolean =>
+  /\b\w*(tool|function)s\b/.test(templateOf(tokenizer, tools));
+
 /** Tokens of a conversation, and which of them are the assistant's. */
 export interface EncodedChat {
   ids: number[];
@@ -36,7 +40,7 @@ export interface EncodedChat {
 
 /**
  * The tokens of a conversation, by its tokenizer's template. With `assistantMask`, also who wrote them. Throws as
- * `renderChat` and `renderAssistantSpans` do.
+ * `renderChat` and `renderLearned` do.
  */
 export function encodeChat(
   tokenizer: Tokenizer,
@@ -47,7 +51,7 @@ export function encodeChat(
   if (!assistantMask) {
     return { ids: tokenizer.encode(chatText(tokenizer, messages, rendering), { addSpecialTokens: false }) };
   }
-  const { text, spans, unwritten } = write(tokenizer, messages, rendering, renderAssistantSpans);
+  const { text, spans, unwritten } = write(tokenizer, messages, rendering, renderLearned);
   const { ids, offsets } = tokenizer.encodeWithOffsets(text);
   return {
     ids,

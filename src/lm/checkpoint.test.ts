@@ -109,14 +109,19 @@ describe('a folder that Transformers wrote', () => {
       ...Object.fromEntries(Object.entries(tensors).map(([name, t]) => [name.replace('transformer.', ''), t])),
       ...more,
     }));
-    expect(bytes(loadCheckpoint(folder).parameters).equals(bytes(loadCheckpoint(gpt2).parameters))).toBe(true);
+    const notices: string[] = [];
+    const { parameters } = loadCheckpoint(folder, (text) => notices.push(text));
+    expect(bytes(parameters).equals(bytes(loadCheckpoint(gpt2).parameters))).toBe(true);
+    expect(notices).toEqual([expect.stringMatching(/not read, .*: "v_head\.summary\.weight"\.$/)]);
 
     place(llama, {}, (tensors) => ({
       ...tensors,
       'lm_head.weight': tensors['model.embed_tokens.weight'],
       'model.layers.0.self_attn.rotary_emb.inv_freq': { dtype: 'F32', shape: [8], data: new Float32Array(8) },
     }));
-    expect(bytes(loadCheckpoint(folder).parameters).equals(bytes(loadCheckpoint(llama).parameters))).toBe(true);
+    const { parameters: same } = loadCheckpoint(folder, (text) => notices.push(text));
+    expect(notices).toHaveLength(1);
+    expect(bytes(same).equals(bytes(loadCheckpoint(llama).parameters))).toBe(true);
   });
 
   it.each([
@@ -340,6 +345,12 @@ describe('a folder that is no model', () => {
     expect(() => loadCheckpoint(folder)).toThrow(
       expect.objectContaining({ hint: expect.stringContaining('set "num_hidden_layers": 4') }),
     );
+    place(llama, { num_key_value_heads: 4 });
+    expect(refused()).toMatch(/k_proj.weight" .* is \[32,64\], but its config.json says \[64,64\]/);
+    for (const bias of ['lm_head.bias', 'model.norm.bias', 'model.layers.1.self_attn.q_proj.bias']) {
+      place(llama, {}, (t) => ({ ...t, [bias]: { dtype: 'F32', shape: [64], data: new Float32Array(64) } }));
+      expect(refused()).toContain(`"${bias}", which config.json does not describe`);
+    }
     place(llama, {}, (t) => ({ ...t, [norm]: { dtype: 'F64', shape: [64], data: new Float64Array(64) } }));
     expect(refused()).toContain(`"${norm}" in "${folder}" is F64; supported are F32, F16, BF16`);
     place(llama, { architectures: ['LlamaForSequenceClassification'] });

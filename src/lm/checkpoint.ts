@@ -115,6 +115,7 @@ export function* loadCheckpointInParts(
   if (classifier) specs.push(scoreSpec(config, files.get(SCORE)?.tensors.get(SCORE)?.shape[0] ?? 1));
   const layout = layoutOf(family);
   const found = findTensors(folder, layout, storedTensors(layout, specs, config.heads), files);
+  checkUnused(folder, layout, found, files, onNotice);
   yield;
   const parameters = createArena(specs);
   yield;
@@ -264,6 +265,8 @@ function openWeights(folder: string): Map<string, SafetensorsFile> {
 
 const indexSchema = z.looseObject({ weight_map: z.record(z.string(), z.string()) });
 
+const TOGETHER = 'Do the weights and the config.json belong together? Fetch the model again.';
+
 interface Found {
   tensor: StoredTensor;
   file: SafetensorsFile;
@@ -277,9 +280,8 @@ function findTensors(
   tensors: readonly StoredTensor[],
   files: ReadonlyMap<string, SafetensorsFile>,
 ): Found[] {
-  const hint = 'Do the weights and the config.json belong together? Fetch the model again.';
   const missing = tensors.filter((tensor) => !namesOf(tensor, layout).some((name) => files.has(name)));
-  if (missing.length > 0) throw missingTensors(folder, missing, hint);
+  if (missing.length > 0) throw missingTensors(folder, missing);
   const found = tensors.map((tensor): Found => {
     const name = namesOf(tensor, layout).find((name) => files.has(name))!;
     const file = files.get(name)!;
@@ -292,32 +294,62 @@ function findTensors(
     if (shape.join() !== tensor.shape.join()) {
       throw new HeedError(
         `Tensor "${name}" in "${folder}" is [${shape}], but its config.json says [${tensor.shape}].`,
-        {
-          hint,
-        },
+        { hint: TOGETHER },
       );
     }
     return { tensor, file, name };
   });
-  const names = new Set(found.map(({ name }) => name));
-  for (const name of files.keys()) {
-    if (!names.has(name) && LAYER.test(name) && !BUFFER.test(name)) {
-      throw new HeedError(
-        `The weights in "${folder}" have the tensor "${name}", which config.json does not describe.`,
-        { hint: layersHint(tensors, layout, files) ?? hint },
-      );
-    }
-  }
   return found;
 }
 
+/**
+ * Says which tensors are not read: heads for other tasks. Tied weights stored twice and buffers are nothing to say.
+ *
+ * @throws HeedError if one would change what the model computes: of a layer, or the bias of a map that is read.
+ */
+function checkUnused(
+  folder: string,
+  layout: Layout,
+  found: readonly Found[],
+  files: ReadonlyMap<string, SafetensorsFile>,
+  onNotice: (text: string) => void,
+): void {
+  const heads = ['lm_head', layout.head?.name ?? HEAD, layout.head?.also ?? HEAD].map(moduleOf);
+  const names = new Set(found.map(({ name }) => name));
+  const modules = new Set([...names].map(moduleOf).concat(heads));
+  const unused = [...files.keys()].filter((name) => !names.has(name) && !BUFFER.test(name));
+  const changing = unused.find((name) => LAYER.test(name) || (name.endsWith('.bias') && modules.has(moduleOf(name))));
+  if (changing !== undefined) {
+    const tensors = found.map(({ tensor }) => tensor);
+    throw new HeedError(
+      `The weights in "${folder}" have the tensor "${changing}", which config.json does not describe.`,
+      { hint: layersHint(tensors, layout, files) ?? TOGETHER },
+    );
+  }
+  const heedless = unused.filter((name) => !heads.includes(moduleOf(name)));
+  if (heedless.length === 0) return;
+  onNotice(`"${folder}": not read, since they are no part of the language model: ${firstNames(heedless)}.`);
+}
+
+/** The module of a tensor's name. */
+const moduleOf = (name: string): string => name.replace(/\.(weight|bias)$/, '');
+
+/** The first names of a list, and how many more there are. */
+function firstNames(names: readonly string[]): string {
+  const more = names.length > 3 ? ` and ${names.length - 3} more` : '';
+  return `${names
+    .slice(0, 3)
+    .map((name) => `"${name}"`)
+    .join(', ')}${more}`;
+}
+
 /** Names the tensors that the weights lack, the first ones by name. */
-function missingTensors(folder: string, missing: readonly StoredTensor[], hint: string): HeedError {
-  const names = missing.slice(0, 3).map(({ name }) => `"${name}"`);
-  const more = missing.length > names.length ? ` and ${missing.length - names.length} more` : '';
+function missingTensors(folder: string, missing: readonly StoredTensor[]): HeedError {
   const head = missing.length === 1 && missing[0].parameters[0] === HEAD;
-  return new HeedError(`The weights in "${folder}" have no tensor ${names.join(', ')}${more}.`, {
-    hint: head ? `If the model's output layer is its embedding, set "tie_word_embeddings": true in config.json.` : hint,
+  return new HeedError(`The weights in "${folder}" have no tensor ${firstNames(missing.map(({ name }) => name))}.`, {
+    hint: head
+      ? `If the model's output layer is its embedding, set "tie_word_embeddings": true in config.json.`
+      : TOGETHER,
   });
 }
 

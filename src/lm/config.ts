@@ -106,12 +106,18 @@ export function readArchitecture(raw: unknown, source: string): Architecture {
 /** What heed cannot compute in models that resemble supported ones. */
 const missing: readonly (readonly [RegExp, string])[] = [
   [/^Qwen3_?(\.?5|Next)/i, 'Its layers have gated delta nets, which heed does not compute.'],
-  [/Mamba|Jamba|Hybrid|RecurrentGemma|FalconH/i, 'Its layers have state spaces, which heed does not compute.'],
+  [
+    /Mamba|Jamba|Hybrid|RecurrentGemma|FalconH/i,
+    'Its layers have state spaces, which heed does not compute. The nearest supported family is that of Lfm2ForCausalLM.',
+  ],
   [
     /^(Gemma3n|Gemma4)/i,
     'Its layers have embeddings of their own and share keys and values, which heed does not compute.',
   ],
-  [/^(DeepseekV|Kimi|Glm4MoeLite)/i, 'Its attention has latent keys and values, which heed does not compute.'],
+  [
+    /^(DeepseekV|Kimi|Glm4MoeLite)/i,
+    'Its attention has latent keys and values, which heed does not compute. The nearest supported family is that of Qwen3MoeForCausalLM.',
+  ],
 ];
 
 /** Why a model is not supported, if heed knows, and the family whose name is nearest. */

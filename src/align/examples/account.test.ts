@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { readDataset } from '../../data/dataset.ts';
-import { loadTokenizer } from '../../lm/tokenizer.ts';
+import { loadTokenizer, type Tokenizer } from '../../lm/tokenizer.ts';
 import { createRun, readSamples } from '../../run/run.ts';
 import { accountRows, unknownShare } from './account.ts';
 import { gatherExamples, listOf } from './examples.ts';
@@ -37,6 +37,23 @@ it('says what was read, learned and not used, and which rows have special tokens
       /^"rows": 1 row has special tokens in messages, which are read as text; --chat-template-kwargs/,
     ),
   ]);
+});
+
+it('says which letters the tokenizer drops, where it has no unknown token', async () => {
+  const deaf = {
+    ...tokenizer,
+    unknown: undefined,
+    encode: (text: string) => tokenizer.encode(text.replace(/[^ -~]/g, '')),
+  };
+  const lines = async (data: object[], reader: Tokenizer = deaf) => {
+    const counted = accountRows(readDataset(data), 'rows', 'sft', reader);
+    const { examples } = await gatherExamples(counted.rows, tokenizer, 'rows', { length: 64, truncate: 'cut' });
+    return counted.lines([examples]).join('\n');
+  };
+  const mixed = [{ prompt: 'Ab', completion: ' Привет' }];
+  expect(await lines(mixed)).toContain('"rows": the tokenizer has no token for 25 % of the letters, and drops them.');
+  expect(await lines(mixed, tokenizer)).not.toContain('drops');
+  expect(await lines([{ prompt: '1', completion: ' 2' }])).not.toContain('drops');
 });
 
 it('shows the first rows, in a run and in its report', async () => {

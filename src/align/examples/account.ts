@@ -21,6 +21,11 @@ export interface RowAccount {
 /** How many rows a report shows. */
 const SHOWN = 2;
 
+/** Rows whose letters are counted, for a tokenizer that drops those it has no token for. */
+const SAMPLED = 100;
+
+const lettersOf = (text: string): number => text.match(/\p{L}/gu)?.length ?? 0;
+
 /** Counts rows as they are read for a purpose. */
 export function accountRows(
   all: AsyncIterable<DatasetRow> | Iterable<DatasetRow>,
@@ -34,6 +39,7 @@ export function accountRows(
   const special = patternOf(tokenizer.specialTokens);
   let isChat = false;
   let quoting = 0; // rows
+  const letters = { written: 0, read: 0 };
   const firstRows: DatasetRow[] = [];
   async function* counted(): AsyncGenerator<DatasetRow> {
     for await (const row of all) {
@@ -46,6 +52,11 @@ export function accountRows(
       );
       isChat ||= messages.length > 0;
       if (hasSpecial(messages, special)) quoting++;
+      if (count <= SAMPLED && tokenizer.unknown === undefined) {
+        const json = JSON.stringify(value);
+        letters.written += lettersOf(json);
+        letters.read += lettersOf(tokenizer.decode(tokenizer.encode(json), { skipSpecialTokens: false }));
+      }
       for (const column of unusedColumns(value, purpose)) unused.add(column);
       yield row;
     }
@@ -72,7 +83,14 @@ export function accountRows(
       const whose = purpose === 'ppo' ? "the prompts' tokens" : 'the tokens to learn';
       const warning = `"${name}": ${percent(unknown, 0)} of ${whose} stand for words outside the model's vocabulary, which it cannot learn to write. "heed data tokens" shows them; take a model that knows these words`;
       const text = `"${name}": ${number(quoting)} ${quoting === 1 ? 'row has' : 'rows have'} special tokens in messages, which are read as text; --chat-template-kwargs '{"split_special_tokens": false}' reads them as tokens`;
-      return [parts.join('; '), ...(quoting > 0 ? [text] : []), ...(unknown >= MANY_UNKNOWN ? [warning] : [])];
+      const dropped = 1 - letters.read / letters.written; // NaN where there are none
+      const loss = `"${name}": the tokenizer has no token for ${percent(dropped, 0)} of the letters, and drops them. "heed data tokens" shows what is left; take a model that knows these letters`;
+      return [
+        parts.join('; '),
+        ...(quoting > 0 ? [text] : []),
+        ...(unknown >= MANY_UNKNOWN ? [warning] : []),
+        ...(dropped >= MANY_UNKNOWN ? [loss] : []),
+      ];
     },
   };
 }

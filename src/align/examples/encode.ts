@@ -1,8 +1,8 @@
 /** Turns rows of a dataset into tokens, and marks which of them are learned. Equal to TRL's SFTTrainer. */
 import { isRecord, type Row } from '../../data/row.ts';
 import { HeedError } from '../../error.ts';
-import type { Unwritten } from '../../lm/assistant-spans.ts';
-import { encodeChat } from '../../lm/chat-template.ts';
+import { type Unwritten, unwrittenOf } from '../../lm/assistant-spans.ts';
+import { chatText, encodeChat, writesTools } from '../../lm/chat-template.ts';
 import type { Example } from '../../lm/packing.ts';
 import type { ChatMessage, RenderOptions } from '../../lm/render-chat.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
@@ -22,15 +22,15 @@ export interface EncodedRow extends Example {
  * Text ends in one EOS token, whether it has it or not, and begins with one BOS token where the tokenizer adds it; a
  * conversation is as its template writes it.
  *
- * @param loss Which tokens to learn. By default the completion of a prompt, the assistant's messages of a conversation,
- *   and all of a text.
+ * @param loss Which tokens to learn. By default the completion of a prompt, less turns that are not the assistant's; the
+ *   assistant's messages of a conversation; and all of a text.
  * A column `tools` goes to the chat template. An assistant's message with `weight: 0` is not learned.
  *
  * @throws HeedError when the row has no tokens for this loss, or the tokenizer has no EOS token or no chat template.
  */
 export function encodeRow(row: Row, tokenizer: Tokenizer, loss?: Loss): EncodedRow {
   const { text, messages, prompt, completion } = row;
-  const context = chatContext(row);
+  const context = chatContext(row, tokenizer);
   if (messages !== undefined) return encodeMessages(messages as ChatMessage[], context, tokenizer, loss);
   if (text !== undefined) {
     if (loss && loss !== 'all') throw wrongLoss(loss, 'text', 'all');
@@ -42,7 +42,15 @@ export function encodeRow(row: Row, tokenizer: Tokenizer, loss?: Loss): EncodedR
   if (loss === 'assistant') return encodeMessages(turns, context, tokenizer, loss);
   const { ids } = encodeChat(tokenizer, turns, context);
   if (loss === 'all') return { ids };
-  if (before.every((id, i) => ids[i] === id)) return { ids, learn: after(before, ids) };
+  const isLearned = ({ role, weight }: ChatMessage) => weight !== 0 && (loss === 'completion' || role === 'assistant');
+  if ((completion as ChatMessage[]).every(isLearned) && before.every((id, i) => ids[i] === id)) {
+    const calling = turns.findLastIndex(({ tool_calls: calls }) => Array.isArray(calls));
+    const unwritten =
+      calling < (prompt as ChatMessage[]).length
+        ? []
+        : unwrittenOf(chatText(tokenizer, turns, context), turns[calling], calling);
+    return { ids, learn: after(before, ids), unwritten };
+  }
   // a template may write a prompt otherwise once it is answered: then each of its messages counts by itself
   const silent = (prompt as ChatMessage[]).map((message) => ({ ...message, weight: 0 }));
   return encodeMessages([...silent, ...(completion as ChatMessage[])], context, tokenizer, 'assistant');
@@ -53,17 +61,27 @@ type ChatContext = Pick<RenderOptions, 'tools' | 'variables'>;
 /**
  * What a row's template gets besides its messages: the column `tools`, JSON schemas of functions that the assistant may
  * call, and `chat_template_kwargs`, further variables.
+ *
+ * @throws HeedError if the row of a conversation has tools, which the template would leave out.
  */
-export const chatContext = ({ tools, chat_template_kwargs: variables }: Row): ChatContext => ({
-  ...(Array.isArray(tools) && { tools }),
-  ...(isRecord(variables) && { variables }),
-});
+function chatContext({ tools, chat_template_kwargs: variables, ...row }: Row, tokenizer: Tokenizer): ChatContext {
+  const isChat = row.messages !== undefined || Array.isArray(row.prompt);
+  if (isChat && Array.isArray(tools) && tools.length > 0 && !writesTools(tokenizer, tools)) {
+    throw new HeedError(
+      'The row has tools, which the chat template does not write: nobody would tell the model of them.',
+      {
+        hint: 'Name a template that writes tools (--chat-template FILE), or train without them: heed data convert FILE --rename unused=tools --out renamed.jsonl',
+      },
+    );
+  }
+  return { ...(Array.isArray(tools) && { tools }), ...(isRecord(variables) && { variables }) };
+}
 
 /** The tokens of a row's prompt, which the model completes. */
 export function encodePrompt(row: Row, tokenizer: Tokenizer): number[] {
   const prompt = row.prompt as string | ChatMessage[];
   if (typeof prompt === 'string') return tokenizer.encode(prompt);
-  return encodeChat(tokenizer, prompt, { ...chatContext(row), addGenerationPrompt: true }).ids;
+  return encodeChat(tokenizer, prompt, { ...chatContext(row, tokenizer), addGenerationPrompt: true }).ids;
 }
 
 function encodeMessages(

@@ -51,21 +51,24 @@ export const encodeCompletion = (
   completion: unknown,
   tokenizer: Tokenizer,
   { tools, chat_template_kwargs }: Row = {},
-): Example => encodeRow({ prompt, completion, tools, chat_template_kwargs }, tokenizer, 'completion');
+): Example => encodeRow({ prompt, completion, tools, chat_template_kwargs }, tokenizer);
 
 /** A completion in the form of its prompt: a text is the assistant's turn where the prompt has messages. */
 export const completionTo = (prompt: unknown, completion: unknown): unknown =>
   Array.isArray(prompt) && typeof completion === 'string' ? [{ role: 'assistant', content: completion }] : completion;
 
-/** @throws HeedError when a completion has no text. `name` is its field. */
+/** @throws HeedError when a completion has neither text nor calls of tools. `name` is its field. */
 export function checkCompletion(completion: unknown, name: string): void {
   const hasText = (text: unknown) => typeof text !== 'string' || text.trim() !== '';
+  const hasCalls = ({ tool_calls: calls }: Message) => Array.isArray(calls) && calls.length > 0;
   const sound =
     typeof completion === 'string'
       ? hasText(completion)
       : Array.isArray(completion) &&
         completion.length > 0 &&
-        (completion as Message[]).every(({ content }) => hasText(content));
+        (completion as Message[]).every(
+          (message) => message.role !== 'assistant' || hasCalls(message) || hasText(message.content),
+        );
   if (!sound) throw new HeedError(`"${name}" is an empty completion.`, { hint: 'Leave the row out, or fill it in.' });
 }
 

@@ -5,12 +5,18 @@ import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { HeedError } from '../../error.ts';
+import { withChatTemplate } from '../../lm/built-in-templates.ts';
 import { loadTokenizer } from '../../lm/tokenizer.ts';
 import { type DataUse, type TokenSequence, viewTokens } from './token-view.ts';
 
 const tokenizerOf = (name: string) =>
   loadTokenizer(fileURLToPath(new URL(`../../../test/fixtures/models/${name}`, import.meta.url)));
 const qwen = tokenizerOf('tiny-qwen2');
+// writes calls and tools as Qwen does
+const callTemplate = `{%- if tools %}{{- '<|im_start|>system\n' }}{%- for tool in tools %}{{- tool | tojson }}{%- endfor %}{{- '<|im_end|>\n' }}{%- endif %}
+{%- for m in messages %}{{- '<|im_start|>' + m.role + '\n' + m.content }}{%- for c in m.tool_calls or [] %}{{- '<tool_call>\n' + (c.function | tojson) + '\n</tool_call>' }}{%- endfor %}{{- '<|im_end|>\n' }}{%- endfor %}
+{%- if add_generation_prompt %}{{- '<|im_start|>assistant\n' }}{%- endif %}`;
+const calling = { ...qwen, chatTemplate: callTemplate, chatTemplates: { default: callTemplate } };
 
 async function view(rows: object[], options: Parameters<typeof viewTokens>[2] = {}, tokenizer = qwen) {
   const found: TokenSequence[] = [];
@@ -22,6 +28,18 @@ const says = (role: string, content: string) => ({ role, content });
 const chat = [says('user', 'Q1'), says('assistant', 'A1'), says('user', 'Q2'), says('assistant', 'A2')];
 const [question, answer] = [[says('user', 'Q1')], [says('assistant', 'A1')]];
 const END = '<|im_end|>';
+
+const call = { type: 'function', function: { name: 'f', arguments: { x: 1 } } };
+const called = [{ role: 'assistant', content: '', tool_calls: [call] }];
+const result = says('tool', '2');
+const tools = [{ type: 'function', function: { name: 'f', parameters: { type: 'object' } } }];
+const calls = { prompt: question, chosen: called, rejected: [says('assistant', 'B1')] };
+const openAiPair = {
+  input: { messages: question, tools },
+  preferred_output: calls.chosen,
+  non_preferred_output: calls.rejected,
+};
+const CALL = '<tool_call>\n{"name": "f", "arguments": {"x": 1}}\n</tool_call>';
 
 // a table to be checked by eye: what a row is, what it is for, and what is learned of it
 it.each<[name: string, row: object, purpose: DataUse, learned: string[], unused?: string[]]>([
@@ -65,8 +83,46 @@ it.each<[name: string, row: object, purpose: DataUse, learned: string[], unused?
     ['note'],
   ],
   ['a prompt', { prompt: question, answer: '4' }, 'ppo', ['']],
+  ['a pair for DPO with tools', { ...calls, tools }, 'dpo', [`${CALL}${END}\n`, `B1${END}\n`]],
+  ["OpenAI's pair with a call", openAiPair, 'dpo', [`${CALL}${END}\n`, `B1${END}\n`]],
+  ['ranked completions', { prompt: 'Q', completions: [' A', ' B'], ranks: [1, 2] }, 'reward', [` A${END}`, ` B${END}`]],
+  ['a rating', { prompt: question, completion: answer, rating: 3 }, 'reward', [`A1${END}\n`]],
+  [
+    'a completion of several turns',
+    { ...calls, chosen: [...called, result, says('assistant', 'A1')], tools },
+    'dpo',
+    [`${CALL}${END}A1${END}`, `B1${END}\n`],
+  ],
+  [
+    'the same for SFT',
+    { prompt: question, completion: [...called, result, says('assistant', 'A1')], tools },
+    'sft',
+    [`${CALL}${END}A1${END}`],
+  ],
+  [
+    'a completion with a silent turn',
+    { prompt: question, completion: [{ ...answer[0], weight: 0 }, ...chat.slice(2)] },
+    'sft',
+    [`A2${END}`],
+  ],
+  [
+    "AgentInstruct's silent turns",
+    {
+      conversations: [
+        { from: 'human', value: 'Q', loss: null },
+        { from: 'gpt', value: 'OK', loss: false },
+        { from: 'human', value: 'Q2' },
+        { from: 'gpt', value: 'A2', loss: true },
+      ],
+    },
+    'sft',
+    [`A2${END}`],
+  ],
+  ["axolotl's silent turns", { messages: chat.map((m, i) => ({ ...m, train: i === 3 })) }, 'sft', [`A2${END}`]],
+  ['a text to distill', { text: 'A1 b' }, 'distill', [`1 b${END}`]],
+  ['a conversation to distill', { messages: chat }, 'distill', [`A1${END}A2${END}`]],
 ])('%s is learned as it should be', async (_, row, purpose, learned, unused = []) => {
-  const found = await view([row], { for: purpose });
+  const found = await view([row], { for: purpose }, 'tools' in row || 'input' in row ? calling : qwen);
   expect(found.map(({ learnedText }) => learnedText)).toEqual(learned);
   expect(found[0].unused).toEqual(unused);
   for (const { ids, text, pieces, learned: spans, learnedText } of found) {
@@ -115,6 +171,24 @@ it('gives the template the variables of a row', async () => {
   expect([text, unused]).toEqual(['[Q1!][A1!][Q2!][A2!]', []]);
   const [other] = await view([{ messages: chat }], {}, { ...tokenizer, templateVariables: { mood: '?' } });
   expect(other.text).toBe('[Q1?][A1?][Q2?][A2?]');
+});
+
+it('refuses what the template would leave out: calls of tools, and the tools themselves', async () => {
+  const silent = /^data, row 1: The chat template writes nothing of what the assistant says in message 2/;
+  await expect(view([calls])).rejects.toThrow(silent);
+  const chatml = { ...qwen, chatTemplate: undefined, chatTemplates: {} };
+  const written = withChatTemplate(chatml, { chatTemplate: 'chatml' });
+  const messages = [...question, ...called];
+  await expect(view([{ messages }], {}, written)).rejects.toThrow(silent);
+  const lost = /^data, row 1: The row has tools, which the chat template does not write/;
+  for (const row of [
+    { messages: chat, tools },
+    { ...calls, tools },
+    { prompt: question, tools },
+  ]) {
+    await expect(view([row])).rejects.toThrow(lost);
+  }
+  expect(await view([{ messages: chat, tools: [] }])).toHaveLength(1);
 });
 
 it('names the row that cannot be learned', async () => {

@@ -52,17 +52,21 @@ export interface TokenSequence {
 
 const CONTEXT = ['tools', 'chat_template_kwargs'];
 const PAIRED: Format[] = ['preference', 'implicit-preference'];
+/** Formats that reward models read: comparisons, ranked or rated lists, and rated completions, one per row. */
+export const rankingFormats: Format[] = [...PAIRED, 'unpaired-preference', 'prompt-completion', 'prompt-only'];
+
+const SUPERVISED: { accept: Format[]; columns: string[] } = {
+  accept: ['language-modeling', 'prompt-completion'],
+  columns: ['text', 'messages', 'prompt', 'completion'],
+};
 
 /** For each purpose, the formats that it reads, and the columns that it uses. */
-const uses: Record<DataUse, { accept: Format[]; columns: string[] }> = {
-  sft: { accept: ['language-modeling', 'prompt-completion'], columns: ['text', 'messages', 'prompt', 'completion'] },
-  distill: {
-    accept: ['language-modeling', 'prompt-completion'],
-    columns: ['text', 'messages', 'prompt', 'completion'],
-  },
+const uses: Record<DataUse, typeof SUPERVISED> = {
+  sft: SUPERVISED,
+  distill: SUPERVISED,
   dpo: { accept: PAIRED, columns: ['prompt', 'chosen', 'rejected', 'weight', 'tie'] },
   reward: {
-    accept: PAIRED,
+    accept: rankingFormats,
     columns: [
       ...['prompt', 'chosen', 'rejected', 'weight', 'tie', 'margin'],
       ...['completion', 'completions', 'rating', 'ratings', 'rank', 'ranks', 'score', 'label'],
@@ -130,7 +134,9 @@ export function viewRow(
 export const markedText = ({ pieces }: Pick<TokenSequence, 'pieces'>, mark = (text: string) => `⟦${text}⟧`): string =>
   pieces.map(({ text, learned }) => (learned ? mark(text) : text)).join('');
 
-function purposeOf({ format }: DatasetRow): DataUse {
+function purposeOf({ format, value }: DatasetRow): DataUse {
+  const isRated = Array.isArray(value.completions) || value.rating !== undefined;
+  if (isRated && format.startsWith('prompt-')) return 'reward';
   if (PAIRED.includes(format)) return 'dpo';
   if (format === 'unpaired-preference') return 'kto';
   if (uses.sft.accept.includes(format)) return 'sft';
@@ -153,6 +159,11 @@ function sequencesOf(
       'completion',
       encodeCompletion(row.prompt, completionTo(row.prompt, text), tokenizer, row),
     ]);
+  }
+  if (row.chosen === undefined && row.completion === undefined) {
+    throw new HeedError('has no completion: a prompt alone is only completed, with --for ppo.', {
+      hint: 'A reward model reads chosen and rejected, completions with ranks or ratings, or a completion with a rating.',
+    });
   }
   if (row.chosen === undefined) {
     checkCompletion(row.completion, 'completion');

@@ -316,7 +316,8 @@ export function scoredCompletion(
   { ids, learn }: Example,
   { ends, tokenizer }: Pick<Model, 'ends' | 'tokenizer'>,
 ): Example {
-  for (let i = ids.length - 1; i >= 0 && (!learn || learn[i]); i--) {
+  const first = learn ? Array.from(learn).indexOf(1) : 0;
+  for (let i = ids.length - 1; i >= first; i--) {
     if (ends.includes(ids[i])) return { ids, learn, at: [i] };
   }
   const end = tokenizer.eos ?? ends[0];

@@ -1,6 +1,5 @@
 /** Rankings of completions from datasets: comparisons, ranked or rated lists, and rated completions, one per row. */
 
-import type { Format } from '../../data/format.ts';
 import type { Place, Row } from '../../data/row.ts';
 import { HeedError } from '../../error.ts';
 import type { Model } from '../../lm/model.ts';
@@ -21,15 +20,6 @@ import {
 import type { TokenSequence } from '../examples/token-view.ts';
 import type { Ranking } from './loss.ts';
 import { scoredCompletion } from './model.ts';
-
-/** Formats of rows that `gatherRankings` accepts. */
-export const rankingFormats: readonly Format[] = [
-  'preference',
-  'implicit-preference',
-  'unpaired-preference',
-  'prompt-completion',
-  'prompt-only',
-];
 
 /** How `gatherRankings` reads rows. */
 export interface RankingOptions extends PairOptions {

@@ -7,10 +7,11 @@ import { seedFor } from '../../random.ts';
 import { accountRows } from '../examples/account.ts';
 import { longestExample } from '../examples/examples.ts';
 import { equalNotice } from '../examples/pairs.ts';
+import { rankingFormats } from '../examples/token-view.ts';
 import { type Live, openSource, readSource, type Source } from '../training/input.ts';
 import { worlds } from '../world/worlds.ts';
 import type { RewardModelOptions, rankingDataSchema } from './options.ts';
-import { gatherRankings, holdOutPrompts, type Rankings, rankingFormats } from './rankings.ts';
+import { gatherRankings, holdOutPrompts, type Rankings } from './rankings.ts';
 
 /** Some rankings of a dataset. */
 export interface Chosen {

@@ -47,17 +47,21 @@ export function addTokens(command: Command): void {
   });
 }
 
-function inWords(sequence: TokenSequence): string {
-  const { row, part, ids, learned, cut, unused } = sequence;
+/** A sequence and how much of it is learned, in words. */
+export function sequenceTitle({ row, part, ids, learned, cut, unused }: TokenSequence): string {
   const count = learned.reduce((sum, [from, to]) => sum + to - from, 0);
-  const colored = process.stdout.isTTY && process.stdout.hasColors(); // by TERM and NO_COLOR, too
   const shares = [
     amountOf(ids.length, 'token'),
     part === 'prompt' ? 'which the model completes' : `${count} learned (${percent(count / ids.length, 0)})`,
     ...(cut > 0 ? [`${cut} cut`] : []),
     ...(unused.length > 0 ? [`not used: ${unused.join(', ')}`] : []),
   ];
-  const title = `row ${row}, ${part}: ${shares.join(', ')}`;
+  return `row ${row}, ${part}: ${shares.join(', ')}`;
+}
+
+function inWords(sequence: TokenSequence): string {
+  const colored = process.stdout.isTTY && process.stdout.hasColors(); // by TERM and NO_COLOR, too
+  const title = sequenceTitle(sequence);
   const inColor = (text: string) => styleText(['black', 'bgGreen'], text);
   return `${colored ? styleText('bold', title) : title}\n${markedText(sequence, colored ? inColor : undefined)}`;
 }

@@ -1,9 +1,13 @@
-/** The model that people chat with in the studio. */
+/** The model that people chat with in the studio, and whose tokens they see of a project's rows. */
 import { existsSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
+import { viewTokens } from '../../align/examples/token-view.ts';
 import type { ChatMessage, ChatModel, Piece } from '../../feedback/server/chat.ts';
+import type { TokenViewer } from '../../feedback/server/tokens.ts';
+import { withChatTemplate } from '../../lm/built-in-templates.ts';
 import { encodeChat } from '../../lm/chat-template.ts';
 import { createGenerator } from '../../lm/generate.ts';
+import { sequenceTitle } from '../data/tokens.ts';
 import { openModelByFlags } from '../models/open-model.ts';
 
 /**
@@ -12,9 +16,10 @@ import { openModelByFlags } from '../models/open-model.ts';
 export async function openStudioChat(
   nameOrFolder: string,
   { maxTokens }: { maxTokens: number },
-): Promise<ChatModel & { [Symbol.dispose](): void }> {
+): Promise<ChatModel & TokenViewer & Disposable> {
   const { config, parameters, tokenizer, ends } = await openModelByFlags(nameOrFolder);
   const generator = createGenerator(config, parameters.values, { frozen: true });
+  const templated = withChatTemplate(tokenizer); // messages of rows are written as trainings write them
   const idsOf = (messages: readonly ChatMessage[]) =>
     tokenizer.chatTemplate === undefined
       ? tokenizer.encode(messages.map(({ content }) => content).join('\n\n'))
@@ -33,6 +38,11 @@ export async function openStudioChat(
         yield tokens.flatMap(({ index, text }): Piece[] => (text ? [{ index, text }] : []));
         // others are served between tokens
         await new Promise((resolve) => setImmediate(resolve));
+      }
+    },
+    async *view(rows) {
+      for await (const sequence of viewTokens(rows, templated)) {
+        yield { title: sequenceTitle(sequence), pieces: sequence.pieces };
       }
     },
     [Symbol.dispose]() {

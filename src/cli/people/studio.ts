@@ -84,6 +84,7 @@ async function studio({ store, hosts, ...flags }: Flags, signIn: ReturnType<type
       port,
       owner,
       chat,
+      tokens: chat,
       hosts: hostsOf(hosts),
       trustProxy,
       privateWebhooks,

@@ -79,6 +79,7 @@ const table: Record<keyof typeof apiOperations, Entry> = {
   'GET /projects/:project/quality': ['reviewer', 'read', 404],
   'GET /projects/:project/work': ['reviewer', 'read', 404],
   'GET /projects/:project/payments': ['owner', 'read', 404],
+  'GET /projects/:project/tokens': ['reviewer', 'read', 404],
   'GET /projects/:project/transfer': ['reviewer', 'read', 400],
   'GET /projects/:project/disagreements': ['reviewer', 'read', 404],
   'POST /projects/:project/adjudicate': ['reviewer', 'judge', 400],

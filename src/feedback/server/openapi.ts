@@ -38,6 +38,7 @@ import { forgottenSchema } from './records.ts';
 import { invitedSchema, roomPlaySchema, roomReceiptSchema, roomViewSchema, undoneSchema } from './rooms.ts';
 import { runListSchema } from './runs.ts';
 import { signedOutSchema, waysSchema } from './session.ts';
+import { tokensSchema } from './tokens.ts';
 import {
   ARCHIVE_TYPE,
   exportTypes,
@@ -216,6 +217,10 @@ export const apiOperations = {
   'GET /projects/:project/transfer': {
     summary: 'A project as another tool loads it, in a ZIP archive',
     types: [ARCHIVE_TYPE],
+  },
+  'GET /projects/:project/tokens': {
+    summary: 'What a model learns: the first rows of an export as tokens',
+    response: tokensSchema,
   },
   'GET /projects/:project/export': { summary: 'Judgments as a dataset, in a file', types: Object.values(exportTypes) },
   'POST /projects/:project/chat': {

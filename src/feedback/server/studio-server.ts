@@ -46,6 +46,7 @@ import {
   type SignInRules,
 } from './security.ts';
 import { type PersonByLink, sessionRoutes } from './session.ts';
+import { type TokenViewer, tokenRoutes } from './tokens.ts';
 import { transferRoutes } from './transfer.ts';
 import { startWebhooks, webhookRoutes } from './webhooks.ts';
 
@@ -74,6 +75,8 @@ export interface StudioOptions {
   limits?: Partial<typeof LIMITS> & { connections?: number };
   /** The model that people can chat with. */
   chat?: ChatModel;
+  /** The model whose tokens are shown of a project's rows. */
+  tokens?: TokenViewer;
   /** The room of a training that people teach. */
   room?: Room;
   /** A sign-in provider; without one, people sign in with tokens alone. */
@@ -233,6 +236,7 @@ function createApi(options: StudioOptions, personByLink: PersonByLink) {
     .route('/session', sessionRoutes(database, personByLink, { failures, rate, address, trustProxy, limits, oidc }))
     .route('/projects', projectRoutes(database))
     .route('/projects', itemRoutes(database))
+    .route('/projects', tokenRoutes(database, options.tokens))
     .route('/projects', webhookRoutes(database, { allowsPrivate: options.privateWebhooks }))
     .route('/people', peopleRoutes(database))
     .route('/', accessRoutes(database, rules))

@@ -131,7 +131,7 @@ function unmark(marked: string): Rendered {
 }
 
 /** Removes marks from messages: they would be taken for the template's. A number that is to stay as written is marked. */
-const withoutMarks = (leaf: unknown): unknown => {
+export const withoutMarks = (leaf: unknown): unknown => {
   if (leaf instanceof ExactNumber) return `${EXACT}${leaf.text}`;
   return typeof leaf === 'string' ? leaf.replace(/[\ufdd0-\ufdd5]/g, '\ufffd') : leaf;
 };

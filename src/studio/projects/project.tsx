@@ -6,6 +6,7 @@ import { Loaded, useAction, useResource } from '../page/load.tsx';
 import { Home } from './home.tsx';
 import { MoveOut } from './move.tsx';
 import { loadSettingsSchema, type SettingsSchema } from './settings-form.tsx';
+import { LearnedTokens } from './tokens.tsx';
 import { WorkPage } from './work.tsx';
 
 /** The page of a project, for owners and reviewers. */
@@ -143,6 +144,7 @@ function Download({ name, formats }: { name: string; formats: Formats }) {
           </a>
         ))}
       </div>
+      {format !== 'judgments' && <LearnedTokens name={name} exported={{ format, merge, gold }} />}
       <MoveOut name={name} />
     </section>
   );
