@@ -118,12 +118,8 @@ function onStack(reward: LearnedStepReward, { observationSpace }: EnvironmentSou
     });
   return {
     ...reward,
-    scoreAll: ({ observations, nextObservations, ...steps }) =>
-      reward.scoreAll({
-        ...steps,
-        observations: newest(observations),
-        nextObservations: newest(nextObservations),
-      }),
+    scoreAll: ({ observations: from, nextObservations: to, ...steps }) =>
+      reward.scoreAll({ ...steps, observations: newest(from), nextObservations: newest(to) }),
   };
 }
 
