@@ -82,6 +82,13 @@ describe('a short run of heed train', () => {
     const { films } = lastLine(stdout) as { films: { file: string }[] };
     expect(films.map(({ file }) => file)).toEqual([1, 2].map((n) => join('short', `film-${n}.gif`)));
     for (const { file } of films) expect(readFileSync(at(file)).subarray(0, 6).toString()).toBe('GIF89a');
+    const webm = ['film', 'short', '--width', '60', '--format', 'webm', '--out'];
+    expect(await call([...webm, 'new/films'], folder.path)).toMatchObject({ code: 0 });
+    expect(existsSync(at('new/films/film-1.webm'))).toBe(true);
+    expect(await call([...webm, 'film.mp4'], folder.path)).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/--out takes a folder, not the file "film.mp4"\n.*film-1.webm/),
+    });
   });
 
   it('is exported as ONNX, its reward too', async () => {

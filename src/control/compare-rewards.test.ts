@@ -64,21 +64,22 @@ test('scale and shaping by a potential make no difference, and the opposite is a
 
 test('rewards in folders are compared on steps of an environment, with clips where they disagree', async () => {
   const draw = random(3, 'clips');
-  const clip = () => ({
+  const clip = (size: number) => ({
     steps: Array.from({ length: 5 }, () => {
-      const observation = Array.from({ length: 4 }, draw.normal);
+      const observation = Array.from({ length: size }, draw.normal);
       return { observation, action: [draw.integer(2)], next: observation };
     }),
     terminated: false,
   });
   const worth = ({ steps: all }: ReturnType<typeof clip>) => all.reduce((sum, { action }) => sum + action[0], 0);
   /** By somebody who likes action 1, or dislikes it. */
-  const save = async (name: string, sign: number) => {
+  const save = async (name: string, sign: number, frames = 1) => {
     const comparisons = Array.from({ length: 60 }, (): ClipComparison => {
-      const [first, second] = [clip(), clip()];
+      const [first, second] = [clip(4 * frames), clip(4 * frames)];
       return { first, second, preference: sign * (worth(first) - worth(second)) > 0 ? 'first' : 'second' };
     });
-    const learned = await learnReward({ comparisons, actions: 2, reward: { hidden: [16], firstSteps: 200 } });
+    const spaces = frames === 1 ? { actions: 2 } : { env: 'CartPole-v1', frameStack: frames };
+    const learned = await learnReward({ comparisons, ...spaces, reward: { hidden: [16], firstSteps: 200 } });
     saveReward(join(folder, name), learned.reward);
     learned.reward[Symbol.dispose]();
     return join(folder, name);
@@ -93,6 +94,10 @@ test('rewards in folders are compared on steps of an environment, with clips whe
   expect(unlike.comparison.windows).toBeLessThan(-0.5);
   expect(unlike.page.sections[0]).toMatchObject({ kind: 'clips', comparisons: { length: 3 } });
   expect(renderReport(unlike.page)).toContain('Where they disagree most');
+  const stacked = await save('stacked', 1, 3);
+  const { comparison } = await compareRewards({ rewards: [stacked, one], ...options });
+  expect(comparison.epic).toBeLessThan(0.45);
+  expect(comparison.pearson).toBeGreaterThan(0.5);
   await expect(compareRewards({ rewards: [one, same], ...options, env: 'Pendulum-v1' })).rejects.toThrow(
     'the reward scores observations of 4 numbers',
   );

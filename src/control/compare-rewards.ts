@@ -11,17 +11,18 @@ import { Disposables } from '../disposables.ts';
 import type { EnvironmentSource } from '../env/batch/source.ts';
 import { createVectorEnvironment } from '../env/batch/vector.ts';
 import { sizeOf } from '../env/environment.ts';
+import { stackedSource } from '../env/frame-stack.ts';
 import { openEnvironment } from '../env/open/open.ts';
 import { HeedError } from '../error.ts';
 import { parseOptions } from '../options.ts';
 import { type Random, random } from '../random.ts';
+import type { LearnedStepReward } from '../rl/agent.ts';
 import { meanAndDeviation } from '../rl/evaluate.ts';
 import { createRandomPlay } from '../rl/rollout.ts';
 import { checkFits } from '../rl/train.ts';
 import type { PairOfClips } from '../run/report/clips.ts';
 import type { Report } from '../run/report.ts';
 import { clipsOf } from './clips.ts';
-import type { ControlReward } from './control-reward.ts';
 import { pearson, spearman } from './correlation.ts';
 import { type Continuations, epicDistance, type Steps } from './epic.ts';
 import { loadReward } from './load-reward.ts';
@@ -63,7 +64,8 @@ const CONTINUATIONS = 64;
 const SHOWN = 3; // pairs of clips
 
 /**
- * Compares two rewards on steps of random play, and makes a page with the clips on which they disagree most.
+ * Compares two rewards on steps of random play, and makes a page with the clips on which they disagree most. Of two
+ * rewards of stacked observations, the one with fewer frames reads the newest.
  *
  * @throws HeedError if a folder has no reward, or a reward scores other observations or actions than the environment's.
  */
@@ -74,11 +76,12 @@ export async function compareRewards({
   const options = parseOptions(compareRewardsSchema, input);
   const own = new Disposables();
   try {
-    const source = own.use(await openEnvironment(options.env, { python: options.python }));
+    const plain = own.use(await openEnvironment(options.env, { python: options.python }));
     const rewards = [];
     for (const folder of folders) rewards.push(own.use(await loadReward(folder, { python: options.python })));
-    const both = rewards as unknown as readonly [ControlReward, ControlReward];
-    for (const reward of both) checkFits(reward, source);
+    for (const reward of rewards) checkFits(reward, stackedSource(plain, stackOf(reward)));
+    const source = stackedSource(plain, Math.max(...rewards.map(stackOf)));
+    const both = rewards.map((reward) => onStack(reward, source)) as [LearnedStepReward, LearnedStepReward];
     const { steps, segments } = await play(source, options);
     const scores = both.map((reward) => reward.scoreAll(steps));
     const returns = both.map((reward) => segments.map((segment) => returnOf(reward, segment)));
@@ -102,6 +105,24 @@ export async function compareRewards({
   }
 }
 
+const stackOf = ({ observationSpace }: LearnedStepReward): number => observationSpace.stack ?? 1;
+
+/** The reward on observations of the source, which stacks as many frames or more: it reads the newest ones. */
+function onStack(reward: LearnedStepReward, { observationSpace }: EnvironmentSource): LearnedStepReward {
+  const [read, all] = [reward.observationSpace, observationSpace].map(sizeOf);
+  if (read === all) return reward;
+  const newest = (rows: Float32Array) =>
+    Float32Array.from({ length: (rows.length / all) * read }, (_, i) => {
+      const row = Math.floor(i / read);
+      return rows[(row + 1) * all - read + (i % read)];
+    });
+  return {
+    ...reward,
+    scoreAll: ({ observations: from, nextObservations: to, ...steps }) =>
+      reward.scoreAll({ ...steps, observations: newest(from), nextObservations: newest(to) }),
+  };
+}
+
 /** Steps of random play, and windows of them. */
 async function play(
   source: EnvironmentSource,
@@ -123,7 +144,7 @@ async function play(
 }
 
 /** The sum of a reward over a segment. */
-function returnOf(reward: ControlReward, segment: Segment): number {
+function returnOf(reward: LearnedStepReward, segment: Segment): number {
   const terminated = new Uint8Array(segment.length);
   terminated[segment.length - 1] = Number(segment.terminated);
   const { actions } = segment;

@@ -9,6 +9,7 @@ import { createRun, openRun } from '../run/index.ts';
 import { clipOf } from './behaviors/judge.ts';
 import { earlierComparisons } from './earlier-comparisons.ts';
 import { createLearner, learnFromPreferences, openLearner } from './learn.ts';
+import { learnReward } from './learn-reward.ts';
 import type { Learner } from './learner.ts';
 import type { LearnSettings } from './options.ts';
 import type { FitComparison } from './reward/fit.ts';
@@ -109,6 +110,20 @@ describe('comparisons of an earlier run', () => {
     expect(one.comparisons).toHaveLength(6);
     expect(two.comparisons).toHaveLength(12);
     expect(two.metrics.labels).toBe(6);
+  });
+
+  it('of stacked observations teach a reward of them, and a run that stacks as many', async () => {
+    const stacked = await trained('stacked', { ...tiny, frameStack: 2 });
+    const { reward } = await learnReward({ comparisons: [stacked], env: 'CartPole-v1', reward: tiny.reward });
+    expect(keep(reward).observationSpace).toMatchObject({ stack: 2, low: { length: 8 } });
+    keep(await openLearner({ ...tiny, comparisons: [stacked], frameStack: 2, onNotice() {} }));
+    await expect(openLearner({ ...tiny, comparisons: [stacked] })).rejects.toMatchObject({
+      message: `the comparisons of "${stacked}" are of 2 observations at once, and here it is 1`,
+      hint: 'add --frame-stack 2, or leave that run out',
+    });
+    await expect(learnReward({ comparisons: [stacked, first], env: 'CartPole-v1' })).rejects.toThrow(
+      `the comparisons of "${first}" are of 1 observations at once, and here it is 2`,
+    );
   });
 
   it('are refused if they are of another task, too long or too wide', async () => {

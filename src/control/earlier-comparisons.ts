@@ -8,7 +8,7 @@ import { isFile } from '../env/open/own-file.ts';
 import { HeedError, messageOf } from '../error.ts';
 import { basename } from '../node.ts';
 import { checkPreference } from '../preference/comparison.ts';
-import { controlSettings } from '../rl/load-policy.ts';
+import { type ControlSettings, controlSettings } from '../rl/load-policy.ts';
 import { readCheckpoint } from '../run/checkpoint.ts';
 import { segmentOf } from './behaviors/judge.ts';
 import { isComparisonFile, readComparisons } from './comparison-file.ts';
@@ -101,6 +101,7 @@ function comparisonsOfRun(folder: string, task: Task, spaces: Spaces): readonly 
   if (!isSame(settings.env, task.env)) wrongTask(folder, `environment ${settings.env}`, `environment ${task.env}`);
   const judges = [settings.judge, task.judge].map((judge) => (judge === undefined ? 'true reward' : `judge ${judge}`));
   if (!isSame(judges[0], judges[1])) wrongTask(folder, judges[0], judges[1]);
+  checkStack(folder, settings, spaces);
   const { state, tensors } = readCheckpoint(folder);
   const { comparisons: saved } = (state as { learner: { comparisons: SavedComparison[] } }).learner;
   const numbers = tensors as unknown as Record<string, { data: SegmentNumbers }>;
@@ -117,6 +118,16 @@ function comparisonsOfRun(folder: string, task: Task, spaces: Spaces): readonly 
   }
   const comparisons = usable.map(({ segments, choice }): FitComparison => ({ segments, choice }));
   return checked(comparisons, `"${folder}"`, task, spaces);
+}
+
+function checkStack(folder: string, { frameStack = 1 }: ControlSettings, { observationSpace: { stack = 1 } }: Spaces) {
+  if (frameStack === stack) return;
+  throw new HeedError(
+    `the comparisons of "${folder}" are of ${frameStack} observations at once, and here it is ${stack}`,
+    {
+      hint: `add --frame-stack ${frameStack}, or leave that run out`,
+    },
+  );
 }
 
 /** The comparisons, if their segments are as long and as wide as those of this run. */

@@ -14,6 +14,8 @@ import { HeedError } from '../error.ts';
 import { emitWarning, inTurns } from '../node.ts';
 import { parseOptions } from '../options.ts';
 import { choiceModelSchema } from '../preference/choice-model.ts';
+import { controlSettings } from '../rl/load-policy.ts';
+import { worldShape } from '../rl/world-options.ts';
 import { isComparisonFile, readComparisons } from './comparison-file.ts';
 import { type ControlReward, createControlReward } from './control-reward.ts';
 import { type ComparisonInput, earlierComparisons } from './earlier-comparisons.ts';
@@ -32,6 +34,9 @@ export const learnRewardSchema = z.object({
     .optional()
     .describe('environment that the clips are of: its name or a file; its spaces and its preset hold (default: none)'),
   python: z.string().optional().describe('Python with Gymnasium (default: HEED_PYTHON, or python3)'),
+  frameStack: worldShape.frameStack
+    .describe('how many of the last observations each observation of the clips is (default: as in the first run, or 1)')
+    .meta({ inFileOnly: true }),
   actions: z
     .number()
     .int()
@@ -89,7 +94,7 @@ export async function learnReward({
   const options = parseOptions(learnRewardSchema, settings);
   const { env, seed } = options;
   const { reward: model, choice } = env === undefined ? options : learnOptions({ ...settings, env }, onNotice);
-  const spaces = env === undefined ? spacesOf(inputs, options.actions) : await spacesIn(env, options.python);
+  const spaces = env === undefined ? spacesOf(inputs, options.actions) : await spacesIn(env, inputs, options);
   const anyLength = { env: env ?? 'the first clip', segment: { window: Number.MAX_SAFE_INTEGER } as never };
   const comparisons = earlierComparisons(inputs, anyLength, spaces, () => {});
   const decided = comparisons.filter(({ choice: [p, q] }) => p !== q).length;
@@ -153,8 +158,14 @@ function scaleOf(members: readonly Float32Array[], { normalize, deviation }: z.o
   return { shift, divisor };
 }
 
-async function spacesIn(env: string, python: string | undefined): Promise<Spaces> {
-  const { observationSpace, actionSpace, ...source } = await openEnvironment(env, { python });
+async function spacesIn(
+  env: string,
+  inputs: readonly ComparisonInput[],
+  { python, frameStack }: z.output<typeof learnRewardSchema>,
+): Promise<Spaces> {
+  const run = inputs.find((input): input is string => typeof input === 'string' && !isComparisonFile(input));
+  const stack = frameStack ?? (run === undefined ? run : controlSettings(run).frameStack);
+  const { observationSpace, actionSpace, ...source } = await openEnvironment(env, { python, frameStack: stack });
   source[Symbol.dispose]();
   return { observationSpace, actionSpace };
 }

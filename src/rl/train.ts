@@ -195,8 +195,10 @@ export function checkFits(reward: LearnedStepReward, { id, observationSpace, act
   );
   const sizes = [reward.observationSpace, observationSpace].map((space) => `observations of ${sizeOf(space)} numbers`);
   if (kinds[0] === kinds[1] && sizes[0] === sizes[1]) return;
+  const { stack = 1 } = reward.observationSpace;
+  const other = stack !== (observationSpace.stack ?? 1) ? `set --frame-stack ${stack}, as for the reward, or ` : '';
   throw new HeedError(`the reward scores ${sizes[0]} and ${kinds[0]}, and ${id} has ${sizes[1]} and ${kinds[1]}`, {
-    hint: 'pass a reward that was learned in this environment as --reward, or the --env that it was learned in',
+    hint: `${other}pass a reward that was learned in this environment as --reward, or the --env that it was learned in`,
   });
 }
 

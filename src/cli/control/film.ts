@@ -2,12 +2,13 @@
 import { join } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { HeedError } from '../../error.ts';
-import { writeFileAtomic } from '../../files.ts';
+import { createFolder, writeFileAtomic } from '../../files.ts';
 import type { EpisodeSample } from '../../rl/episodes.ts';
 import { type FilmOptions, filmFormats, filmOf } from '../../rl/film.ts';
 import { controlSettings } from '../../rl/load-policy.ts';
 import { readSamples } from '../../run/run.ts';
 import { createOutput, table } from '../program/output.ts';
+import { UsageError } from '../program/usage.ts';
 
 export function addFilm(command: Command): void {
   command
@@ -35,6 +36,12 @@ function widthOf(text: string): number {
 
 async function filming(run: string, { out = run, width, format, ...flags }: Flags): Promise<void> {
   controlSettings(run);
+  if (/\.(gif|webm|mp4)$/i.test(out)) {
+    throw new UsageError(`--out takes a folder, not the file "${out}"`, {
+      hint: `name a folder: it gets film-1.${format}, film-2.${format} and so on; --format chooses ${filmFormats.join(' or ')}`,
+    });
+  }
+  createFolder(out);
   const output = createOutput(flags);
   const samples = readSamples(run).filter(({ kind }) => kind === 'episode') as unknown as EpisodeSample[];
   const last = Math.max(...samples.map(({ step }) => step));

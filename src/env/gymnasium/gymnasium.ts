@@ -117,6 +117,9 @@ function noticeOf(name: string, text: string): void {
   process.emitWarning(notice, { code: 'HEED_OBSERVATIONS' });
 }
 
+/** Warnings that were given: a run makes an environment for each clip, and one warning is enough. */
+const undrawn = new Set<string>();
+
 /** A batch of one as an environment. */
 function environmentOf(
   batch: GymnasiumBatch,
@@ -149,9 +152,9 @@ function environmentOf(
       } catch (error) {
         // without a human teacher, training need not end because a picture is missing
         if (!(error instanceof HeedError)) throw error;
-        process.emitWarning(`${id} cannot be drawn, its clips stay empty: ${error.message}`, {
-          code: 'HEED_NO_PICTURE',
-        });
+        const text = `${id} cannot be drawn, its clips stay empty: ${error.message}`;
+        if (!undrawn.has(text)) process.emitWarning(text, { code: 'HEED_NO_PICTURE' });
+        undrawn.add(text);
         return { width: 4, height: 3, shapes: [] };
       }
     },

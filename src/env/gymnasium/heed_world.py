@@ -188,7 +188,10 @@ class World:
         return reward, terminated, truncated
 
     def picture(self):
-        picture = self.env.render()
+        try:
+            picture = self.env.render()
+        except NotImplementedError:  # Gymnasium's own, where an environment has no render at all
+            return None
         return picture if isinstance(picture, np.ndarray) and picture.ndim == 3 else None
 
     def close(self):

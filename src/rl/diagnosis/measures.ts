@@ -131,7 +131,9 @@ export interface ControlMeasures {
   /** Estimated KL of an update and share of clipped actions, in the last fifth. */
   kl: number;
   clipped: number;
-  /** The greatest of both in any update. */
+  /** The greatest learning rate of an update. */
+  greatestRate: number;
+  /** The greatest KL and share of clipped actions in any update whose learning rate is not 0. */
   greatestKl: number;
   greatestClipped: number;
   /** Entropy of the policy, at first and in the last fifth, in nats. */
@@ -157,6 +159,7 @@ export interface ControlMeasures {
 /** Measures a run by its rows so far. */
 export function measureControl(rows: readonly ControlRow[], { steps }: Pick<ControlFacts, 'steps'>): ControlMeasures {
   const lately = rows.slice(Math.floor(0.8 * rows.length));
+  const moving = rows.filter((row) => row.learning_rate !== 0);
   const labels = last(rows, 'labels');
   const ties = sum(rows, 'labels/tied');
   const incomparable = sum(rows, 'labels/incomparable');
@@ -207,8 +210,9 @@ export function measureControl(rows: readonly ControlRow[], { steps }: Pick<Cont
     lengthLately: lengthOf(lately),
     kl: mean(valuesOf(lately, 'policy/approx_kl')),
     clipped: mean(valuesOf(lately, 'policy/clip_fraction')),
-    greatestKl: greatest(rows, 'policy/approx_kl'),
-    greatestClipped: greatest(rows, 'policy/clip_fraction'),
+    greatestRate: greatest(rows, 'learning_rate'),
+    greatestKl: greatest(moving, 'policy/approx_kl'),
+    greatestClipped: greatest(moving, 'policy/clip_fraction'),
     entropyFirst: valuesOf(rows, 'policy/entropy')[0] ?? Number.NaN,
     entropy: mean(valuesOf(lately, 'policy/entropy')),
     explained: mean(valuesOf(lately, 'value/explained_variance')),

@@ -237,6 +237,12 @@ it('a last learning rate of 0 is no policy that hardly changes', () => {
   expect(codesOf(1e-9)).toContain('policy-still');
 });
 
+it('a run of one update, whose learning rate is 0, has not learned', () => {
+  const row = { 'policy/approx_kl': 0, 'policy/clip_fraction': 0, learning_rate: 0 };
+  expect(findingsOf(row, [1, 1])).toEqual(['failure updates-missing']);
+  expect(findingsOf({ ...row, learning_rate: 1e-4 }, [1, 1])).toContain('failure policy-still');
+});
+
 it.each([
   ['train', ['ppo', 'pebble'], learnSchema],
   ['rl', ['ppo', 'a2c', 'trpo', 'sac'], rlSchema],

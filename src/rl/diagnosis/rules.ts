@@ -379,6 +379,15 @@ export const rules: readonly Rule[] = [
       'Keep asking until the end (--schedule.until 0.9), ask for more (--labels), or add members (--reward.members 5).',
   },
   {
+    code: 'updates-missing',
+    stage: 'policy',
+    severity: 'failure',
+    from: 1,
+    applies: ({ greatestRate }, { algorithm }) => greatestRate === 0 && algorithm !== 'trpo',
+    text: () => 'All steps together are one update, and the learning rate is 0 at the end: the policy has not learned.',
+    advice: 'Set --steps to several times as many.',
+  },
+  {
     code: 'policy-still',
     stage: 'policy',
     severity: 'failure',
