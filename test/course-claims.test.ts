@@ -90,8 +90,8 @@ describe('lesson 3: who notices the scale of a reward', () => {
   it('the textbook shortcut drowns near a billion', () => {
     says(
       '03-reward-normalization',
-      'neighboring floating-point numbers are 128 apart',
-      'the variance you look for is 1',
+      'Neighboring floating-point numbers there are 128 apart',
+      'a variance of 1 is lost',
     );
     expect(1e18 + 128 - 1e18).toBe(128);
     expect(1e18 + 63 - 1e18).toBe(0);
@@ -110,7 +110,7 @@ it('lesson 4: a forgetful teacher', () => {
 });
 
 it('lesson 5: which pair to ask about', () => {
-  says('05-the-loop', 'the mean is 0.85 and the variance 0.0017', 'with a variance of 0.107');
+  says('05-the-loop', 'the mean is 0.85 and the variance is 0.0017', 'the variance is 0.107');
   const variance = (p: number[]) => {
     const mean = p.reduce((a, b) => a + b) / p.length;
     return p.reduce((sum, x) => sum + (x - mean) ** 2, 0) / p.length;
@@ -177,11 +177,11 @@ describe('lesson 10: where gold turns', () => {
   });
 
   it('with a thousand, and with the lowest of eight', () => {
-    says('10-over-optimization', 'Gold rises to 5.35, and the turn has gone as far as 9.2 nats.');
+    says('10-over-optimization', 'Gold rises to 5.35, and the turning point moves to 9.2 nats.');
     const many = turn(curve(base, meanOf(rewardModels(1000, 8, 5)), gold, strengths));
     expect(many.gold).toBeCloseTo(5.35, 2);
     expect(many.kl).toBeCloseTo(9.2, 1);
-    says('10-over-optimization', 'the turn moves to 5.7 nats, and gold to 3.9');
+    says('10-over-optimization', 'the turning point moves to 5.7 nats, and gold rises to 3.9');
     const careful = turn(curve(base, pessimistic(hundred), gold, strengths));
     expect(careful.kl).toBeCloseTo(5.7, 1);
     expect(careful.gold).toBeCloseTo(3.9, 1);

@@ -82,7 +82,7 @@ describe('a build', () => {
     ['Who invented it?', /Bradley and Terry: choices between pairs/],
     ['How do I install it?', /npm run pack:all/],
     ['I come from TRL. What is kl_coef called here?', /<code[^>]*>kl_coef<\/code>/],
-    ['Can I read all of it in one file?', /all of it in 300 lines/],
+    ['Can I read all of it in one file?', /the whole method in 300 lines/],
   ])('answers "%s" within two clicks from the first page', (_, answer) => {
     mainsNear ??= readMainsNear();
     expect([...mainsNear].filter(([, main]) => answer.test(main))).not.toEqual([]);
