@@ -102,7 +102,7 @@ async function setFitting<T>(
       try {
         check(values.get(id)!, JSON.parse(contentJson), settings.kind);
       } catch (error) {
-        throw new HeedError(`The ${name} for item "${id}" do not fit: ${messageOf(error)}`, { cause: error });
+        throw new HeedError(`Item "${id}": one of the ${name} does not fit: ${messageOf(error)}`, { cause: error });
       }
     }
   }

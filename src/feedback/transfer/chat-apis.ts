@@ -114,7 +114,7 @@ export async function recordsOfApi(tool: ChatTool, address: string): Promise<Row
   const api = APIS[tool];
   if (!api) {
     throw new HeedError(`--from ${tool}: heed reads its files only, it has no API for feedback.`, {
-      hint: 'Export the conversations, or use: mongoexport --collection messages',
+      hint: 'Export the conversations, or its collection "messages" with mongoexport',
     });
   }
   const missing = api.keys.filter((name) => !process.env[name]);
