@@ -118,7 +118,7 @@ it('says what is wrong with a template, a project and critiques', async () => {
   const { items } = await listItems(database, project, {});
   const few = new Map([[items[0].id, { by: 'x', texts: ['one'] }]]);
   await expect(setCritiques(database, project.id, few)).rejects.toThrow(
-    'do not fit: Expected critiques of 2 options, got 1',
+    'one of the critiques does not fit: Expected critiques of 2 options, got 1',
   );
   await expect(
     addItems(database, project, [{ ...pairs[1], critiques: { by: 'x', texts: ['a', 'b', 'c'] } }]),
