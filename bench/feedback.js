@@ -23,6 +23,8 @@ const THINKING = told('THINKING', 4000);
 const SECONDS = told('SECONDS', 60);
 /** Answers by keyboard in the browser. */
 const KEYS = 200;
+/** Visits of the page by a new browser. */
+const VISITS = 20;
 
 const pair = (n) => ({
   content: {
@@ -286,9 +288,8 @@ async function* postgres() {
     });
 }
 
-/** From a key in a real Chromium to the frame with the next item. */
-async function* keys() {
-  const name = 'key to next item, Chromium';
+/** The rows of `run` with a studio and a real Chromium; one row if there is none. `label` opens the page that judges. */
+async function* inChromium(name, run) {
   const browser = await (await support('browser')).startBrowser();
   if (!browser) {
     yield { name, value: 'not measured', note: 'no Chromium here' };
@@ -299,43 +300,15 @@ async function* keys() {
       const at = join(folder, 'feedback.db');
       const { database, project } = await fill(at, KEYS + 20);
       const { url, link, child, ended } = await serve(at);
+      const label = async (page) => {
+        await page.goto(`${url}/#/label/${encodeURIComponent(project.name)}`);
+        await page.getByRole('region', { name: 'Prompt' }).waitFor();
+      };
       try {
         const page = await browser.newPage();
         await page.goto(link);
         await page.getByRole('heading', { name: 'Projects' }).waitFor(); // it has come in by its link
-        await page.goto(`${url}/#/label/${encodeURIComponent(project.name)}`);
-        await page.getByRole('region', { name: 'Prompt' }).waitFor();
-        await page.evaluate(() => {
-          const shown = () => document.querySelector('[aria-label="Prompt"]')?.textContent;
-          let [pressed, before] = [0, shown()];
-          window.waited = [];
-          addEventListener(
-            'keydown',
-            () => {
-              pressed = performance.now();
-            },
-            { capture: true },
-          );
-          const look = () => {
-            const now = shown();
-            if (!now || now === before) return;
-            before = now;
-            requestAnimationFrame(() => window.waited.push(performance.now() - pressed));
-          };
-          new MutationObserver(look).observe(document.body, { subtree: true, childList: true, characterData: true });
-        });
-        for (let i = 0; i < KEYS; i++) {
-          await page.keyboard.press('1');
-          await page.waitForFunction((n) => window.waited.length > n, i);
-        }
-        const waited = await page.evaluate(() => window.waited);
-        yield {
-          name,
-          value: times('', waited).trim(),
-          target: 'p99 ≤ 100 ms',
-          note: `p50 / p99 of ${KEYS} answers`,
-          p99: quantile(waited, 0.99),
-        };
+        yield* run(page, label);
       } finally {
         child.kill('SIGTERM');
         await ended;
@@ -345,6 +318,76 @@ async function* keys() {
   } finally {
     await browser.close();
   }
+}
+
+/** From a key to the frame with the next item. */
+async function* keys() {
+  const name = 'key to next item, Chromium';
+  yield* inChromium(name, async function* (page, label) {
+    await label(page);
+    await page.evaluate(() => {
+      const shown = () => document.querySelector('[aria-label="Prompt"]')?.textContent;
+      let [pressed, before] = [0, shown()];
+      window.waited = [];
+      addEventListener(
+        'keydown',
+        () => {
+          pressed = performance.now();
+        },
+        { capture: true },
+      );
+      const look = () => {
+        const now = shown();
+        if (!now || now === before) return;
+        before = now;
+        requestAnimationFrame(() => window.waited.push(performance.now() - pressed));
+      };
+      new MutationObserver(look).observe(document.body, { subtree: true, childList: true, characterData: true });
+    });
+    for (let i = 0; i < KEYS; i++) {
+      await page.keyboard.press('1');
+      await page.waitForFunction((n) => window.waited.length > n, i);
+    }
+    const waited = await page.evaluate(() => window.waited);
+    yield {
+      name,
+      value: times('', waited).trim(),
+      target: 'p99 ≤ 50 ms',
+      note: `p50 / p99 of ${KEYS} answers`,
+      p99: quantile(waited, 0.99),
+    };
+  });
+}
+
+/** From the address to the first paint and to the first item, by a browser that has seen nothing; and what it fetches. */
+async function* paint() {
+  const name = 'first paint, Chromium';
+  yield* inChromium(name, async function* (page, label) {
+    const state = await page.context().storageState();
+    const [painted, shown, fetched] = [[], [], []];
+    for (let i = 0; i < VISITS; i++) {
+      const context = await page.context().browser().newContext({ storageState: state });
+      const fresh = await context.newPage();
+      const requests = [];
+      fresh.on('requestfinished', (request) => requests.push(request));
+      await label(fresh);
+      shown.push(await fresh.evaluate(() => performance.now()));
+      painted.push(await fresh.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0].startTime));
+      const sizes = await Promise.all(requests.map((request) => request.sizes()));
+      fetched.push(sizes.reduce((sum, { responseBodySize }) => sum + responseBodySize, 0));
+      await context.close();
+    }
+    const note = `p50 / p99 of ${VISITS} visits`;
+    yield { name, value: times('', painted).trim(), target: '≤ 0.8 s', note };
+    yield { name: 'first item, Chromium', value: times('', shown).trim(), note };
+    const most = Math.max(...fetched) / 1000;
+    yield {
+      name: 'fetched by then',
+      value: `${most.toFixed(0)} kB`,
+      target: '≤ 350 kB',
+      note: 'as sent, fonts included',
+    };
+  });
 }
 
 /** A server killed again and again while people judge: what it had acknowledged is there. */
@@ -388,4 +431,4 @@ async function* killed() {
   });
 }
 
-export const feedback = { sections: { sqlite, postgres, killed, keys } };
+export const feedback = { sections: { sqlite, postgres, killed, keys, paint } };

@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
+import { lineOf } from '../site/.vitepress/pages.ts';
 import { runProgram } from './support/example.ts';
 import { blocks } from './support/programs.ts';
 
@@ -27,12 +28,14 @@ const pages = [
   ...docs.map((file) => `docs/${file.replaceAll('\\', '/')}`),
 ];
 
-it.each(pages.filter((page) => page.endsWith('.md')))('%s links only to files and headings that are here', (page) => {
+it.each(pages.filter((page) => page.endsWith('.md')))('%s links only to files, headings and names that are here', (page) => {
   const here = new URL(page, root);
   for (const [, target] of readFileSync(here, 'utf8').matchAll(/\]\((?!https?:)([^)\s]+)\)/g)) {
     const there = new URL(target, here);
     expect(existsSync(there), target).toBe(true);
-    if (there.hash) expect(anchorsOf(readFileSync(there, 'utf8')), target).toContain(there.hash.slice(1));
+    const [name, file] = [there.hash.slice(1), there.pathname.slice(root.pathname.length)];
+    if (name && file.startsWith('src/')) expect(lineOf(file, name)).toBeGreaterThan(0);
+    else if (name) expect(anchorsOf(readFileSync(there, 'utf8')), target).toContain(name);
   }
 });
 

@@ -145,7 +145,7 @@ export function turn(href: string, file: string): string | { path: string } {
 }
 
 /** The line on which a file of the source declares a name, from 1. @throws Error when it declares no such name. */
-function lineOf(file: string, name: string): number {
+export function lineOf(file: string, name: string): number {
   const declaration = new RegExp(`^(export )?(async )?(const|function\\*?|class|interface|type) ${name}\\b`);
   const found = readFileSync(join(root, file), 'utf8')
     .split('\n')
