@@ -10,9 +10,11 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
   exports: Record<string, string | { types: string }>;
 };
-/** The source of each entry point, such as src/align/index.ts. */
-const entries = Object.values(exports).flatMap((target) =>
-  typeof target === 'string' ? [] : [target.types.replace(/^\.\/dist\//, 'src/').replace(/\.d\.ts$/, '.ts')],
+/** The source of each entry point, such as src/align/index.ts; the root only names them. */
+const entries = Object.entries(exports).flatMap(([name, target]) =>
+  typeof target === 'string' || name === '.'
+    ? []
+    : [target.types.replace(/^\.\/dist\//, 'src/').replace(/\.d\.ts$/, '.ts')],
 );
 
 const { config } = ts.readConfigFile(join(root, 'tsconfig.json'), ts.sys.readFile);

@@ -28,16 +28,19 @@ const pages = [
   ...docs.map((file) => `docs/${file.replaceAll('\\', '/')}`),
 ];
 
-it.each(pages.filter((page) => page.endsWith('.md')))('%s links only to files, headings and names that are here', (page) => {
-  const here = new URL(page, root);
-  for (const [, target] of readFileSync(here, 'utf8').matchAll(/\]\((?!https?:)([^)\s]+)\)/g)) {
-    const there = new URL(target, here);
-    expect(existsSync(there), target).toBe(true);
-    const [name, file] = [there.hash.slice(1), there.pathname.slice(root.pathname.length)];
-    if (name && file.startsWith('src/')) expect(lineOf(file, name)).toBeGreaterThan(0);
-    else if (name) expect(anchorsOf(readFileSync(there, 'utf8')), target).toContain(name);
-  }
-});
+it.each(pages.filter((page) => page.endsWith('.md')))(
+  '%s links only to files, headings and names that are here',
+  (page) => {
+    const here = new URL(page, root);
+    for (const [, target] of readFileSync(here, 'utf8').matchAll(/\]\((?!https?:)([^)\s]+)\)/g)) {
+      const there = new URL(target, here);
+      expect(existsSync(there), target).toBe(true);
+      const [name, file] = [there.hash.slice(1), there.pathname.slice(root.pathname.length)];
+      if (name && file.startsWith('src/')) expect(lineOf(file, name)).toBeGreaterThan(0);
+      else if (name) expect(anchorsOf(readFileSync(there, 'utf8')), target).toContain(name);
+    }
+  },
+);
 
 /** The fragments that GitHub gives a page's headings. */
 function anchorsOf(page: string): string[] {

@@ -262,7 +262,7 @@ describe('long texts', () => {
     const field = page.getByRole('searchbox');
     await field.fill('SOME words  with code');
     const status = page.locator('.long-texts [role=status]');
-    const [, found] = /of (\d+)/.exec(await status.innerText()) ?? [];
+    const found = await until(async () => /of (\d+)/.exec(await status.innerText())?.[1], Boolean);
     expect(Number(found)).toBeGreaterThan(500);
     for (const [key, place] of [
       ['Enter', 1],
@@ -271,28 +271,30 @@ describe('long texts', () => {
       ['Shift+Enter', Number(found)],
     ] as const) {
       await field.press(key);
-      expect(await status.innerText()).toBe(`${place} of ${found}`);
+      await status.getByText(`${place} of ${found}`, { exact: true }).waitFor();
     }
     await field.fill('the end');
     await field.press('Enter');
-    expect(await status.innerText()).toBe('1 of 1');
+    await status.getByText('1 of 1', { exact: true }).waitFor();
     const inView = `(() => {
       const [place] = CSS.highlights.get('found-here');
       const { top } = place.getBoundingClientRect();
       const box = place.startContainer.parentElement.closest('.option').getBoundingClientRect();
       return top > box.top && top < box.bottom;
     })()`;
-    expect(await page.evaluate(inView)).toBe(true);
+    expect(await until(() => page.evaluate<boolean>(inView), Boolean)).toBe(true);
     // as they were written, the same words stand elsewhere
     await field.fill('and again');
-    const formatted = await status.innerText();
+    const formatted = await until(
+      () => status.innerText(),
+      (text) => text.includes(' of ') && text !== '1 of 1',
+    );
     await field.blur();
     await page.keyboard.press('r');
     await page.locator('.option p.text').first().waitFor();
-    expect(await status.innerText()).toBe(formatted);
-    expect(await page.evaluate("[...CSS.highlights.get('found')].every((one) => one.startContainer.isConnected)")).toBe(
-      true,
-    );
+    await status.getByText(formatted, { exact: true }).waitFor();
+    const connected = "[...CSS.highlights.get('found')].every((one) => one.startContainer.isConnected)";
+    expect(await until(() => page.evaluate<boolean>(connected), Boolean)).toBe(true);
     await page.context().close();
   });
 
@@ -301,10 +303,10 @@ describe('long texts', () => {
     const field = page.getByRole('searchbox');
     await field.fill('here it is.');
     await field.press('Enter');
-    const text = "[...CSS.highlights.get('found-here')].map(String)";
-    expect(await page.evaluate(text)).toEqual(['Here it is.']);
-    const [share] = (await shares(page)).filter((one) => !Number.isNaN(one));
-    expect(share).toBeGreaterThan(0.9);
+    const text = "[...(CSS.highlights.get('found-here') ?? [])].join()";
+    expect(await until(() => page.evaluate<string>(text), Boolean)).toBe('Here it is.');
+    const shared = async () => (await shares(page)).find((one) => !Number.isNaN(one)) ?? 0;
+    expect(await until(shared, (share) => share > 0.9)).toBeGreaterThan(0.9);
     await page.context().close();
   });
 

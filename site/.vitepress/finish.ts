@@ -19,12 +19,17 @@ export async function finish({ outDir, site }: SiteConfig): Promise<void> {
 /** TypeDoc's pages of every entry point. */
 async function writeApi(folder: string, library: string, base: string): Promise<void> {
   const { $schema, ...settings } = JSON.parse(readFileSync(join(root, 'typedoc.json'), 'utf8'));
-  const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { exports: object };
-  const modules = Object.keys(exports).map((name) => name.slice('./'.length));
+  const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+    exports: Record<string, string | { types: string }>;
+  };
+  const { '.': names, ...entries } = exports; // the root exports nothing: it says what the entry points are called
+  const modules = Object.keys(entries).map((name) => name.slice('./'.length));
   const options = {
     ...settings,
     tsconfig: join(library, 'tsconfig.api.json'),
-    entryPoints: Object.values(exports).flatMap(({ types }) => (types ? [join(library, types)] : [])),
+    entryPoints: Object.values(entries).flatMap((target) =>
+      typeof target === 'string' ? [] : [join(library, target.types)],
+    ),
     out: folder,
     customCss: join(root, 'site', '.vitepress', 'api.css'),
     favicon: join(root, 'site', 'public', 'favicon.svg'),

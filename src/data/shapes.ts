@@ -211,7 +211,9 @@ const distinct: Shape[] = [
   {
     name: 'WildChat',
     columns: ['conversation'],
-    also: ({ conversation, messages }) => isList(conversation) && conversation.every(isRecord) && !messages,
+    // heed's own revisions have it beside the prompt and the completion
+    also: ({ conversation, messages, prompt }) =>
+      isList(conversation) && conversation.every(isRecord) && !messages && !prompt,
     adopt({ conversation, ...rest }) {
       return { ['from' in (conversation as Row[])[0] ? 'conversations' : 'messages']: conversation, ...rest };
     },

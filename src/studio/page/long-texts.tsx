@@ -1,6 +1,6 @@
 /** Reading long texts: side by side they scroll together, words are found in all of them, and a long prompt folds. */
 import type { ComponentChildren } from 'preact';
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { useWords } from '../words/words.ts';
 
 /** Characters from which a text is long: about two screens. */
@@ -84,11 +84,12 @@ function Find({ place, texts }: { place: { current: HTMLElement | null }; texts:
   const [sought, setSought] = useState('');
   const [at, setAt] = useState(-1);
   const [places, setPlaces] = useState<readonly Range[]>([]);
-  useEffect(() => {
+  // before the next key, which may be Enter: an effect waits for a frame
+  useLayoutEffect(() => {
     const boxes = [...place.current!.querySelectorAll('.option')];
     setPlaces(boxes.flatMap((box) => placesOf(box, sought.trim())));
   }, [sought, texts]); // they are drawn anew as written, and with their differences
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!('highlights' in CSS)) return; // Firefox before 140: places are found, but not colored
     CSS.highlights.set('found', new Highlight(...places));
     CSS.highlights.set('found-here', new Highlight(...places.slice(at, at + 1)));
