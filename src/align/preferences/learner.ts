@@ -283,8 +283,8 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
   });
 
   return {
-    ...loop,
     options,
+    steps: loop.steps,
     name: parts.name,
     firstRows: data.first,
     policy,

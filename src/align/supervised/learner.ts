@@ -170,8 +170,12 @@ export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: 
   });
 
   return {
-    ...loop,
     options,
+    steps: loop.steps,
+    /** One optimizer step, and an evaluation if it is due. */
+    next: loop.next,
+    /** State and tensors, for a checkpoint. */
+    save: loop.save,
     name: parts.name,
     firstRows: parts.firstRows,
     model,
