@@ -297,7 +297,7 @@ describe('in a browser', async () => {
     await comparison.getByRole('slider').fill('0.3');
     await comparison.getByRole('radio', { name: 'comparisons', exact: true }).check();
     await comparison.getByText('If a nat of KL costs 0.30, dpo is best with').waitFor();
-    expect(await comparison.getByRole('link').allInnerTexts()).toEqual(['dpo', 'cpo (SimPO)', 'orpo']);
+    expect(await comparison.getByRole('link').allTextContents()).toEqual(['dpo', 'cpo (SimPO)', 'orpo']);
     expect(await barriers(page)).toEqual([]);
     await page.context().close();
   });
