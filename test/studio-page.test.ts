@@ -1,5 +1,6 @@
 /** The studio's page in a real browser, used by keyboard. */
 import { join } from 'node:path';
+import type { Request } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   addItems,
@@ -171,6 +172,20 @@ describe('signing out', () => {
 });
 
 describe('labeling', () => {
+  it('fetches at most 350 kB until the first item is there, fonts included', async () => {
+    const page = await open('about:blank');
+    const requests: Request[] = [];
+    page.on('requestfinished', (request) => requests.push(request));
+    await page.goto(`${url}/#token=${tokens[0]}`);
+    await page.getByRole('link', { name: 'haiku' }).click();
+    await page.getByRole('region', { name: 'Left' }).waitFor();
+    const sizes = await Promise.all(requests.map((request) => request.sizes()));
+    const bytes = sizes.reduce((sum, { responseBodySize }) => sum + responseBodySize, 0);
+    expect(requests.some((request) => request.url().endsWith('.js'))).toBe(true);
+    expect(bytes).toBeLessThan(350_000);
+    await page.context().close();
+  });
+
   it('by keyboard: choose, say why, take back, skip; what is shown is text', async () => {
     const page = await open(link);
     await page.getByRole('link', { name: /^haiku/ }).click();

@@ -5,6 +5,7 @@ import type { ServerResponse } from 'node:http';
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Context, Hono } from 'hono';
+import { compress } from 'hono/compress';
 import { addressOf } from '../../http/address.ts';
 import { createRateLimit } from '../../http/buckets.ts';
 import { errorHandler } from '../../http/error-handler.ts';
@@ -294,7 +295,7 @@ export function createApp(
         headers: { allow: allowed.join(', ') },
       });
     })
-    .get('*', pageFile);
+    .get('*', compress(), pageFile);
   app.onError(errorHandler({ errorOf: studioErrorOf, bodyOf: studioErrorBody, report: onError }));
   return app;
 }
