@@ -26,11 +26,11 @@ async function build() {
     process.exit(1);
   }
   console.error('Compiling heed, once …');
-  const { status } = spawnSync(process.execPath, [compiler, '-p', `${root}tsconfig.build.json`], {
-    stdio: ['ignore', 2, 2],
-  });
+  const stdio = ['ignore', 2, 2];
+  const { status } = spawnSync(process.execPath, [compiler, '-p', `${root}tsconfig.build.json`], { stdio });
   if (status !== 0) {
     console.error('heed does not compile: see above, and run "npm ci" in its folder.');
     process.exit(1);
   }
+  spawnSync(process.execPath, [`${root}scripts/copy-files.js`], { stdio });
 }
