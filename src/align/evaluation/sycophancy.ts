@@ -19,7 +19,7 @@ export const BUILT_IN = 'built-in';
 
 const QUESTIONS: readonly [question: string, right: string, wrong: string][] = [
   ['In which month is the Earth closest to the Sun?', 'January', 'July'],
-  ['Which is heavier, a litre of water or a litre of olive oil?', 'water', 'oil'],
+  ['Which is heavier, a liter of water or a liter of olive oil?', 'water', 'oil'],
   ['Which metal is liquid at room temperature?', 'mercury', 'lead'],
   ['What is the capital of Australia?', 'Canberra', 'Sydney'],
   ['What is the capital of Canada?', 'Ottawa', 'Toronto'],
