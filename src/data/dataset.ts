@@ -45,6 +45,8 @@ export interface DatasetRow extends Place {
   original: Row;
   /** The row's format in the file, before any conversion, or the name of a published dataset that has such rows. */
   originalFormat: string;
+  /** What the file calls fields that are columns of other names there, by field. */
+  columns?: Readonly<Record<string, string>>;
 }
 
 /** Rows that decide a file's format: the first one may lack a field. */
@@ -188,6 +190,7 @@ function check(
     format: formatRead(format),
     original: value,
     originalFormat: shape?.name ?? format,
+    columns: shape?.fields,
   };
 }
 

@@ -146,6 +146,7 @@ const distinct: Shape[] = [
     name: 'HelpSteer',
     columns: ['prompt', 'response', 'helpfulness', 'correctness'],
     adopt: ({ response, helpfulness, ...rest }) => ({ ...rest, completion: response, rating: helpfulness }),
+    fields: { completion: 'response', rating: 'helpfulness' },
   },
   {
     name: 'SHP',
@@ -228,6 +229,7 @@ const distinct: Shape[] = [
       const name = conversations ? 'conversations' : 'messages';
       return { ...rest, [name]: turns.slice(0, -1), completion: turns.at(-1), label };
     },
+    fields: { label: 'kto_tag' },
   },
 ];
 

@@ -21,7 +21,6 @@ import { type Arena, createArena, type ParameterSpec } from '../nn/parameters.ts
 import { atOnce, basename, existsSync, join } from '../node.ts';
 import { layoutOf, readArchitecture, readConfig } from './config.ts';
 import { correctedConfig } from './corrected-config.ts';
-import { gpt2Layout } from './families.ts';
 import {
   bytesPerFloat,
   FLOAT_DTYPES,
@@ -320,10 +319,9 @@ function checkUnused(
   const unused = [...files.keys()].filter((name) => !names.has(name) && !BUFFER.test(name));
   const changing = unused.find((name) => LAYER.test(name) || (name.endsWith('.bias') && modules.has(moduleOf(name))));
   if (changing !== undefined) {
-    const tensors = found.map(({ tensor }) => tensor);
     throw new HeedError(
       `The weights in "${folder}" have the tensor "${changing}", which config.json does not describe.`,
-      { hint: layersHint(tensors, layout, files) ?? TOGETHER },
+      { hint: TOGETHER },
     );
   }
   const heedless = unused.filter((name) => !heads.includes(moduleOf(name)));
@@ -353,22 +351,8 @@ function missingTensors(folder: string, missing: readonly StoredTensor[]): HeedE
   });
 }
 
-/** What to do where the weights have other layers than config.json says. */
-function layersHint(
-  tensors: readonly StoredTensor[],
-  layout: Layout,
-  files: ReadonlyMap<string, SafetensorsFile>,
-): string | undefined {
-  const count = (names: Iterable<string>) =>
-    1 + [...names].reduce((most, name) => Math.max(most, Number(LAYER.exec(name)?.groups?.layer ?? -1)), -1);
-  const [stored, described] = [count(files.keys()), count(tensors.map(({ name }) => name))];
-  if (stored === described) return undefined;
-  const field = layout === gpt2Layout ? 'n_layer' : 'num_hidden_layers';
-  return `The weights have ${stored} layers, but config.json says ${described}: set "${field}": ${stored} in it.`;
-}
-
 /** Tensors of layers change what the model computes. Others are heads for other tasks, or tied weights stored twice. */
-const LAYER = /^((model|transformer|gpt_neox)\.)?(decoder\.)?(layers|h)\.(?<layer>\d+)\./;
+const LAYER = /^((model|transformer|gpt_neox)\.)?(decoder\.)?(layers|h)\.\d+\./;
 /** Tensors that old versions of Transformers stored although the config implies them. */
 const BUFFER = /\.(rotary_emb\.inv_freq|(attn|attention)\.(masked_)?bias)$/;
 

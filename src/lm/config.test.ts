@@ -137,7 +137,10 @@ describe('readConfig', () => {
     const refused = (change: object, raw: object = llama) => fails(() => read({ ...raw, ...change }));
     expect(refused({ architectures: ['BertModel'] })).toMatch(/config.json names .*"BertModel"; supported are Llama/);
     expect(refused({ architectures: null, model_type: 'bert' })).toContain('"bert"');
-    expect(refused({ quantization_config: { quant_method: 'awq' } })).toContain('quantization_config');
+    expect(refused({ quantization_config: { quant_method: 'awq' } })).toMatch(/quantization_config" \(awq\)/);
+    expect(refused({ architectures: ['GptOssForCausalLM'], quantization_config: { quant_method: 'mxfp4' } })).toMatch(
+      /\(mxfp4\): .* reads GptOssForCausalLM in these/,
+    );
     expect(refused({ hidden_act: 'relu2' })).toContain('hidden_act is "relu2"; supported are silu');
     expect(refused({ rope_parameters: { rope_type: 'xpos' } })).toContain('"xpos"; supported are default');
     expect(refused({ rope_parameters: { rope_type: 'longrope', short_factor: [1] } })).toContain('has 1 numbers');

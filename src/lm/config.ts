@@ -56,6 +56,17 @@ export const layoutOf = (family: Family): Layout => (family === 'gpt2' ? gpt2Lay
 export const layoutOfArchitecture = (name: string): Layout =>
   layoutOf(architectures.find((architecture) => architecture.name === name)?.family ?? 'llama');
 
+/** GPT-2's names for sizes of Llama's config.json. */
+const gpt2Names: FamilyEntry['names'] = {
+  hidden_size: 'n_embd',
+  intermediate_size: 'n_inner',
+  num_hidden_layers: 'n_layer',
+};
+
+/** How a family's config.json names a field of Llama's. */
+export const fieldName = (family: Family, field: keyof SharedFields): string =>
+  (family === 'gpt2' ? gpt2Names : entryOf(family).names)?.[field] ?? field;
+
 const anySchema = z.looseObject({
   architectures: z.array(z.string()).nullish(),
   model_type: z.string().nullish(),
@@ -96,9 +107,17 @@ export function readArchitecture(raw: unknown, source: string): Architecture {
     });
   }
   if (quantized) {
-    throw new HeedError(`${source} has a "quantization_config": its weights are not F32, F16 or BF16.`, {
-      hint: 'Use the model from before its quantization, or one that was saved as BF16 again.',
-    });
+    const { quant_method: method } = quantized as { quant_method?: unknown };
+    const how = typeof method === 'string' ? ` (${method})` : '';
+    throw new HeedError(
+      `${source} has a "quantization_config"${how}: its weights are not F32, F16 or BF16. heed reads ${found.name} in these alone.`,
+      {
+        hint:
+          method === 'mxfp4'
+            ? 'Save it as BF16 in Transformers: from_pretrained(…, quantization_config=Mxfp4Config(dequantize=True)).save_pretrained(…).'
+            : 'Use the model from before its quantization, or one that was saved as BF16 again.',
+      },
+    );
   }
   return found;
 }

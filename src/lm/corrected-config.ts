@@ -1,7 +1,8 @@
 /** A model's config.json, corrected where its weights hold something else: a tensor of the file wins. */
 import { HeedError } from '../error.ts';
-import type { DecoderConfig } from '../nn/decoder-config.ts';
-import { readConfig } from './config.ts';
+import { type DecoderConfig, FINAL_NORM } from '../nn/decoder-config.ts';
+import { fieldName, readArchitecture, readConfig } from './config.ts';
+import type { SharedFields } from './config-fields.ts';
 import { type Layout, namesOf, storedModule } from './layout.ts';
 
 type Raw = Record<string, unknown>;
@@ -19,9 +20,69 @@ export interface StoredWeights {
 /** Fields by which families say which linear maps have a bias. */
 const BIASES = ['attention_bias', 'mlp_bias', 'use_qkv_bias', 'use_bias', 'enable_bias'];
 
+interface StoredSize {
+  /** Llama's name of the field. */
+  field: keyof SharedFields;
+  size: 'hiddenSize' | 'feedForwardSize' | 'keyValueHeads' | 'layers';
+  /** What the weights have that many of. */
+  inWords: string;
+  /** What the weights say; undefined where they do not. */
+  stored: (weights: StoredWeights, config: DecoderConfig) => number | undefined;
+}
+
+/** Sizes that the shapes of tensors say. The number of heads is none of them: their maps are as wide with more, narrower ones. */
+const SIZES: readonly StoredSize[] = [
+  {
+    field: 'hidden_size',
+    size: 'hiddenSize',
+    inWords: 'numbers a token',
+    stored: (weights, config) => shapeOf(weights, config, FINAL_NORM)?.[0],
+  },
+  { field: 'num_hidden_layers', size: 'layers', inWords: 'layers', stored: layersOf },
+  {
+    field: 'intermediate_size',
+    size: 'feedForwardSize',
+    inWords: 'hidden units in a layer',
+    stored: (weights, config) => {
+      const module = 'model.layers.0.mlp.down_proj';
+      const shape = shapeOf(weights, config, module);
+      return storedModule(weights.layout, module, config.heads).transposed ? shape?.[0] : shape?.[1];
+    },
+  },
+  {
+    field: 'num_key_value_heads',
+    size: 'keyValueHeads',
+    inWords: 'heads of keys and values',
+    stored: (weights, config) => {
+      const module = 'model.layers.0.self_attn.k_proj';
+      if (storedModule(weights.layout, module, config.heads).parts.length > 1) return undefined;
+      const rows = shapeOf(weights, config, module)?.[0];
+      return rows === undefined || rows % config.headSize ? undefined : rows / config.headSize;
+    },
+  },
+];
+
 /**
- * The content of config.json as the weights have it: the size of the vocabulary, whether the output layer is the
- * embedding, and which linear maps have a bias. `onNotice` receives a sentence for each correction.
+ * How many layers the file has, if more than the config says: each further one has the tensors of another. One that has
+ * not is none, such as a layer that predicts tokens further ahead. That layers are missing is an error elsewhere.
+ */
+function layersOf({ layout, shapes }: StoredWeights, { layers: said, heads }: DecoderConfig): number {
+  const any = storedModule(layout, 'model.layers.0.any', heads).name;
+  const places = namesOf({ name: any }, layout).map((name) => name.replace('0.any', ''));
+  const tensorsOf = new Map<number, string[]>();
+  for (const name of shapes.keys()) {
+    const place = places.find((place) => name.startsWith(place));
+    const [, layer, rest] = /^(\d+)\.(.+)$/.exec(name.slice(place?.length)) ?? [];
+    if (place && layer) tensorsOf.set(Number(layer), [...(tensorsOf.get(Number(layer)) ?? []), rest].sort());
+  }
+  const kinds = new Set(Array.from({ length: said }, (_, layer) => `${tensorsOf.get(layer)}`));
+  let layers = said;
+  while (tensorsOf.has(layers) && kinds.has(`${tensorsOf.get(layers)}`)) layers++;
+  return layers;
+}
+
+/**
+ * The content of config.json as the weights have it: sizes, whether the output layer is the embedding, and which linear maps have a bias. `onNotice` receives a sentence for each correction.
  *
  * @throws HeedError if the embedding and the output layer are for different numbers of tokens.
  */
@@ -37,6 +98,13 @@ export function correctedConfig(
     const fields = Object.entries(change).map(([name, value]) => `${name} as ${JSON.stringify(value)}`);
     onNotice(`${source}: ${why}. The weights are right: heed reads ${fields.join(' and ')}.`);
   };
+  const { family } = readArchitecture(raw, source);
+  for (const { field, size, inWords, stored } of SIZES) {
+    const [said, found] = [corrected.config[size], stored(weights, corrected.config)];
+    if (found === undefined || found === said) continue;
+    const name = fieldName(family, field);
+    correct({ [name]: found }, `${name} is ${said}, but the weights have ${found} ${inWords}`);
+  }
   const { vocabularySize, hiddenSize } = corrected.config;
   const embedding = shapeOf(weights, corrected.config, 'model.embed_tokens');
   const head = classifier ? undefined : shapeOf(weights, corrected.config, 'lm_head');

@@ -57,7 +57,7 @@ export function accountRows(
         letters.written += lettersOf(json);
         letters.read += lettersOf(tokenizer.decode(tokenizer.encode(json), { skipSpecialTokens: false }));
       }
-      for (const column of unusedColumns(value, purpose)) unused.add(column);
+      for (const column of unusedColumns(row, purpose)) unused.add(column);
       yield row;
     }
   }

@@ -57,6 +57,22 @@ export const encodeCompletion = (
 export const completionTo = (prompt: unknown, completion: unknown): unknown =>
   Array.isArray(prompt) && typeof completion === 'string' ? [{ role: 'assistant', content: completion }] : completion;
 
+/**
+ * The column of a row with a prompt that says how good its completion is, or each of its completions.
+ *
+ * @throws HeedError if there is none.
+ */
+export function meritColumn(row: Row): string {
+  const columns = Array.isArray(row.completions) ? ['ranks', 'ratings'] : ['rank', 'rating', 'score', 'label'];
+  const found = columns.find((name) => row[name] !== undefined && row[name] !== null);
+  if (found !== undefined && row.prompt !== undefined) return found;
+  throw new HeedError(`The row does not say which completion is better: it has no ${columns.join(', ')}.`, {
+    hint: Array.isArray(row.labels)
+      ? 'It labels steps, which a process reward model learns: heed process. A reward model reads completions with ranks or ratings.'
+      : 'A row needs chosen and rejected, or completions with ranks or ratings, or a completion with its rating.',
+  });
+}
+
 /** @throws HeedError when a completion has neither text nor calls of tools. `name` is its field. */
 export function checkCompletion(completion: unknown, name: string): void {
   const hasText = (text: unknown) => typeof text !== 'string' || text.trim() !== '';

@@ -1,13 +1,14 @@
 /** Rows as a model gets them: which tokens are learned, what is cut, and which columns are not used. */
 import { type DatasetRow, readDataset } from '../../data/dataset.ts';
 import type { Format } from '../../data/format.ts';
+import { promptFormats, withPrompt } from '../../data/prompts.ts';
 import { namingPlace, placeInWords, type Row } from '../../data/row.ts';
 import type { Data } from '../../data/rows.ts';
 import { HeedError } from '../../error.ts';
 import type { Example } from '../../lm/packing.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 import { encodePrompt, encodeRow, type Loss } from './encode.ts';
-import { checkCompletion, completionTo, encodeCompletion, encodePair } from './pairs.ts';
+import { checkCompletion, completionTo, encodeCompletion, encodePair, meritColumn } from './pairs.ts';
 
 /** What data can be learned for. */
 export const dataUses = ['sft', 'dpo', 'reward', 'kto', 'ppo', 'distill'] as const;
@@ -55,7 +56,7 @@ const PAIRED: Format[] = ['preference', 'implicit-preference'];
 /** Formats that reward models read: comparisons, ranked or rated lists, and rated completions, one per row. */
 export const rankingFormats: Format[] = [...PAIRED, 'unpaired-preference', 'prompt-completion', 'prompt-only'];
 
-const SUPERVISED: { accept: Format[]; columns: string[] } = {
+const SUPERVISED: { accept: readonly Format[]; columns: string[] } = {
   accept: ['language-modeling', 'prompt-completion'],
   columns: ['text', 'messages', 'prompt', 'completion'],
 };
@@ -76,14 +77,17 @@ const uses: Record<DataUse, typeof SUPERVISED> = {
     accept: [...PAIRED, 'unpaired-preference'],
     columns: ['prompt', 'completion', 'label', 'chosen', 'rejected', 'weight', 'tie'],
   },
-  ppo: { accept: ['prompt-only', 'prompt-completion', 'preference', 'unpaired-preference'], columns: [] },
+  ppo: { accept: promptFormats, columns: [] },
 };
 
 /**
- * The columns of a row, as it was read, that a purpose does not use. Of several contents one is used. Algorithms that
- * complete prompts pass every column on to the reward.
+ * The columns of a row that a purpose does not use, by their names in the file. Of several contents one is used.
+ * Algorithms that complete prompts pass every column on to the reward.
  */
-export function unusedColumns(row: Row, purpose: DataUse): string[] {
+export function unusedColumns(
+  { value: row, columns }: Pick<DatasetRow, 'value' | 'columns'>,
+  purpose: DataUse,
+): string[] {
   if (purpose === 'ppo') return [];
   const present = Object.keys(row).filter((name) => row[name] !== undefined && row[name] !== null);
   const [content] = [['messages'], ['text'], ['prompt', 'completion']].filter((all) =>
@@ -92,7 +96,9 @@ export function unusedColumns(row: Row, purpose: DataUse): string[] {
   const supervised = purpose === 'sft' || purpose === 'distill';
   const used = [...(supervised ? content : uses[purpose].columns), ...CONTEXT];
   const text = supervised && content?.[0] === 'text';
-  return present.filter((name) => !used.includes(name) || (text && CONTEXT.includes(name)));
+  return present
+    .filter((name) => !used.includes(name) || (text && CONTEXT.includes(name)))
+    .map((name) => columns?.[name] ?? name);
 }
 
 /**
@@ -122,7 +128,7 @@ export function viewRow(
   purpose: DataUse,
   options: TokenViewOptions = {},
 ): TokenSequence[] {
-  const known = { row, place: placeInWords(found), unused: unusedColumns(found.value, purpose) };
+  const known = { row, place: placeInWords(found), unused: unusedColumns(found, purpose) };
   return namingPlace(found, () =>
     sequencesOf(found.value, tokenizer, purpose, options.loss).map(([part, example]) =>
       viewed(example, tokenizer, { ...options, ...known, part }),
@@ -153,17 +159,13 @@ function sequencesOf(
   loss?: Loss,
 ): [TokenSequence['part'], Example][] {
   if (purpose === 'sft' || purpose === 'distill') return [['completion', encodeRow(row, tokenizer, loss)]];
-  if (purpose === 'ppo') return [['prompt', { ids: encodePrompt(row, tokenizer), learn: [] }]];
+  if (purpose === 'ppo') return [['prompt', { ids: encodePrompt(withPrompt(row), tokenizer), learn: [] }]];
+  if (purpose === 'reward' && row.chosen === undefined) meritColumn(row);
   if (Array.isArray(row.completions)) {
     return row.completions.map((text) => [
       'completion',
       encodeCompletion(row.prompt, completionTo(row.prompt, text), tokenizer, row),
     ]);
-  }
-  if (row.chosen === undefined && row.completion === undefined) {
-    throw new HeedError('has no completion: a prompt alone is only completed, with --for ppo.', {
-      hint: 'A reward model reads chosen and rejected, completions with ranks or ratings, or a completion with a rating.',
-    });
   }
   if (row.chosen === undefined) {
     checkCompletion(row.completion, 'completion');

@@ -1,7 +1,7 @@
 /** Prompts for a policy: from a dataset, or from the embedded world. */
 
 import { type DatasetRow, describeBadRow } from '../../data/dataset.ts';
-import type { Format } from '../../data/format.ts';
+import { promptFormats, withPrompt } from '../../data/prompts.ts';
 import { type BadRow, namingPlace, type Place, type Row } from '../../data/row.ts';
 import { HeedError } from '../../error.ts';
 import { encodeChat } from '../../lm/chat-template.ts';
@@ -43,9 +43,6 @@ export function failedProbes(completions: readonly Completion[]): number {
   return failed.length / completions.length;
 }
 
-/** Formats whose rows have a prompt. */
-const withPrompt: readonly Format[] = ['prompt-only', 'prompt-completion', 'preference', 'unpaired-preference'];
-
 /** How `readPrompts` treats bad rows. */
 export interface PromptOptions {
   onBadRow: 'error' | 'skip';
@@ -63,11 +60,11 @@ export async function readPromptRows(source: Source, { onBadRow, onNotice }: Pro
   const bad: BadRow[] = [];
   const all = readSource(source, {
     onBadRow,
-    accept: withPrompt,
+    accept: promptFormats,
     onSkip: (row) => bad.push(row),
   });
   const rows: DatasetRow[] = [];
-  for await (const row of all) rows.push(row);
+  for await (const row of all) rows.push({ ...row, value: namingPlace(row, () => withPrompt(row.value)) });
   if (bad.length > 0) {
     const rows = bad.length === 1 ? 'row' : 'rows';
     onNotice?.(`"${name}": left out ${bad.length} bad ${rows}, the first: ${describeBadRow(bad[0])}`);

@@ -11,6 +11,7 @@ import {
   completionTo,
   encodeCompletion,
   encodedRows,
+  meritColumn,
   nothingLeft,
   type PairOptions,
   promptedPair,
@@ -163,13 +164,7 @@ function orderOf(row: Row, { ratingMargin }: RankingOptions): Order {
   }
   const several = Array.isArray(row.completions);
   const completions = (several ? row.completions : [row.completion]) as unknown[];
-  const columns = several ? ['ranks', 'ratings'] : ['rank', 'rating', 'score', 'label'];
-  const column = columns.find((name) => row[name] !== undefined && row[name] !== null);
-  if (column === undefined || row.prompt === undefined) {
-    throw new HeedError(`The row does not say which completion is better: it has no ${columns.join(', ')}.`, {
-      hint: 'A row needs chosen and rejected, or completions with ranks or ratings, or a completion with its rating.',
-    });
-  }
+  const column = meritColumn(row);
   const values = several ? row[column] : [row[column]];
   if (!Array.isArray(values) || values.length !== completions.length) {
     throw new HeedError(`"${column}" should have a number for each of ${completions.length} completions.`);

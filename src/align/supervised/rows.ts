@@ -1,5 +1,7 @@
 /** Rows of examples in training order: an endless sequence that depends on the seed only and can resume anywhere. */
 import { epochOrder } from '../../data/order.ts';
+import { promptFormats, withPrompt } from '../../data/prompts.ts';
+import { namingPlace } from '../../data/row.ts';
 import { type Example, packSequences } from '../../lm/packing.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 import { random } from '../../random.ts';
@@ -25,9 +27,10 @@ export function samplePrompts(examples: Examples, count: number, tokenizer: Toke
 /** The first `count` prompts of a dataset, of text or of messages. */
 export async function readSamplePrompts(source: Source, count: number, tokenizer: Tokenizer): Promise<SamplePrompt[]> {
   const prompts: SamplePrompt[] = [];
-  for await (const { value } of readSource(source, { accept: ['prompt-only', 'prompt-completion', 'preference'] })) {
+  for await (const row of readSource(source, { accept: promptFormats })) {
     if (prompts.length >= count) break;
-    prompts.push({ ids: encodePrompt({ prompt: value.prompt }, tokenizer) });
+    const { prompt } = namingPlace(row, () => withPrompt(row.value));
+    prompts.push({ ids: encodePrompt({ prompt }, tokenizer) });
   }
   return prompts;
 }

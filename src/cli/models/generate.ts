@@ -1,6 +1,8 @@
 /** heed generate: completions of prompts. */
 import type { Command } from 'commander';
 import { readDataset } from '../../data/dataset.ts';
+import { promptFormats, withPrompt } from '../../data/prompts.ts';
+import { namingPlace } from '../../data/row.ts';
 import { chatTemplateKwargsSchema, chatTemplateSchema } from '../../lm/built-in-templates.ts';
 import { encodeChat } from '../../lm/chat-template.ts';
 import { createGenerator, type GenerateOptions, generateSchema, precisionSchema } from '../../lm/generate.ts';
@@ -124,9 +126,9 @@ async function readPrompts({ prompt = [], data, chat = false, system }: Flags): 
   }
   const found: Prompt[] = [...prompt];
   if (data !== undefined) {
-    const accept = ['prompt-only', 'prompt-completion', 'preference', 'unpaired-preference', 'stepwise'] as const;
-    for await (const { value } of readDataset(await resolveDataset(data), { accept }))
-      found.push(value.prompt as Prompt);
+    for await (const row of readDataset(await resolveDataset(data), { accept: [...promptFormats, 'stepwise'] })) {
+      found.push(namingPlace(row, () => withPrompt(row.value)).prompt as Prompt);
+    }
   }
   const before: ChatMessage[] = system === undefined ? [] : [{ role: 'system', content: system }];
   return found.map((one) => (chat && typeof one === 'string' ? [...before, { role: 'user', content: one }] : one));

@@ -5,7 +5,8 @@ import { convertRow } from '../../data/convert.ts';
 import { readDataset } from '../../data/dataset.ts';
 import type { Format } from '../../data/format.ts';
 import { epochOrder } from '../../data/order.ts';
-import { placeInWords, type Row } from '../../data/row.ts';
+import { promptFormats, withPrompt } from '../../data/prompts.ts';
+import { namingPlace, placeInWords, type Row } from '../../data/row.ts';
 import { HeedError } from '../../error.ts';
 import { type PullOptions, resolveDataset } from '../../lm/hub.ts';
 import type { JobSettings, TrainerCommand, TrainerName } from './trainer.ts';
@@ -19,30 +20,30 @@ export interface TrainerRows {
   conversational: boolean;
 }
 
-const prompts: Format[] = ['prompt-only', 'prompt-completion', 'preference', 'unpaired-preference'];
-const formats: Readonly<Record<TrainerCommand, { accept: Format[]; to?: Format; fields: readonly string[] }>> = {
-  sft: {
-    accept: ['prompt-completion', 'language-modeling'],
-    fields: ['prompt', 'completion', 'messages', 'text', 'tools'],
-  },
-  reward: {
-    accept: ['preference', 'implicit-preference'],
-    to: 'preference',
-    fields: ['prompt', 'chosen', 'rejected', 'tools'],
-  },
-  dpo: {
-    accept: ['preference', 'implicit-preference'],
-    to: 'preference',
-    fields: ['prompt', 'chosen', 'rejected', 'tools'],
-  },
-  kto: {
-    accept: ['unpaired-preference', 'preference', 'implicit-preference'],
-    to: 'unpaired-preference',
-    fields: ['prompt', 'completion', 'label', 'tools'],
-  },
-  grpo: { accept: prompts, fields: ['prompt'] },
-  ppo: { accept: prompts, fields: ['prompt'] },
-};
+const formats: Readonly<Record<TrainerCommand, { accept: readonly Format[]; to?: Format; fields: readonly string[] }>> =
+  {
+    sft: {
+      accept: ['prompt-completion', 'language-modeling'],
+      fields: ['prompt', 'completion', 'messages', 'text', 'tools'],
+    },
+    reward: {
+      accept: ['preference', 'implicit-preference'],
+      to: 'preference',
+      fields: ['prompt', 'chosen', 'rejected', 'tools'],
+    },
+    dpo: {
+      accept: ['preference', 'implicit-preference'],
+      to: 'preference',
+      fields: ['prompt', 'chosen', 'rejected', 'tools'],
+    },
+    kto: {
+      accept: ['unpaired-preference', 'preference', 'implicit-preference'],
+      to: 'unpaired-preference',
+      fields: ['prompt', 'completion', 'label', 'tools'],
+    },
+    grpo: { accept: promptFormats, fields: ['prompt'] },
+    ppo: { accept: promptFormats, fields: ['prompt'] },
+  };
 
 /**
  * Reads the data of a stage, and holds out a share of its prompts.
@@ -123,7 +124,9 @@ async function rowsOf(
         `${placeInWords(place)}: weight: ${on} has no weights of rows, got ${JSON.stringify(value.weight)}.`,
       );
     }
-    for (const row of to && to !== format ? convertRow(value, format, to) : [value]) {
+    for (const row of to && to !== format
+      ? convertRow(value, format, to)
+      : [onPolicy ? namingPlace(place, () => withPrompt(value)) : value]) {
       const kept = Object.fromEntries(
         fields.flatMap((field) => (row[field] === undefined ? [] : [[field, row[field]]])),
       );
