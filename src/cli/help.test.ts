@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command, Help } from 'commander';
-import { describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { commands, placeInHelp } from './commands.ts';
 import { main } from './main.ts';
 import { acceptCamelCase } from './program/flags.ts';
@@ -51,6 +51,9 @@ async function collectCommands(): Promise<Map<string, Command>> {
   }
   return found;
 }
+
+beforeAll(() => vi.stubEnv('COLUMNS', ''));
+afterAll(() => void vi.unstubAllEnvs());
 
 describe('help', () => {
   it('of heed', async () => {
@@ -127,7 +130,13 @@ describe('help', () => {
     expect(await outcome('rl', '--help', '--env', 'Pendlum-v1')).toMatchObject({ code: 2, stdout: '' });
   });
 
-  it('wraps at words, on a narrow screen too', () => {
+  it('wraps at words, on a narrow screen too', async () => {
+    vi.stubEnv('COLUMNS', '40');
+    const { stdout } = await outcome('rl', '--help');
+    vi.stubEnv('COLUMNS', '');
+    const isFlag = (line: string) => /^ +--\S+ \S+$/.test(line); // never broken
+    const long = stdout.split('\n').filter((line) => line.length > 40 && !isFlag(line));
+    expect(long).toEqual([]);
     const program = new Command('heed').configureHelp(helpFormat(false));
     const command = program.command('play').description('play with the agent for as long as there is time');
     command.option('--out <dir>', 'folder of the run, which is created (default: runs/<time>-<name>)');

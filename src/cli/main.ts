@@ -25,7 +25,11 @@ export async function main(args: readonly string[]): Promise<number> {
     .description('Learn from human feedback.')
     .version(version)
     .configureHelp(helpFormat(args.some((arg, i) => isHelp(arg) && args[i + 1] === 'all')))
-    .configureOutput({ outputError: () => {} }) // `complain` prints it
+    .configureOutput({
+      outputError: () => {}, // `complain` prints it
+      // into a file or a pipe, COLUMNS says how wide
+      getOutHelpWidth: () => process.stdout.columns || Number.parseInt(process.env.COLUMNS ?? '', 10) || 80,
+    })
     .exitOverride();
   const completed = args[0] === 'complete' && args[1] === '--' ? args.slice(2) : undefined;
   const typed = (completed ?? args).slice(0, 2);
