@@ -228,4 +228,4 @@ async function bestOfMany(create, settings, { sft, reward }, seed) {
   }
 }
 
-export { world };
+export { judged, world };

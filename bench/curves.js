@@ -2,16 +2,18 @@
 
 const [WIDTH, HEIGHT] = [640, 330];
 const PLOT = { left: 58, right: 500, top: 32, bottom: 268 };
-const COLORS = ['--a', '--b', '--muted'];
+const COLORS = ['--a', '--b', '--muted', '--c'];
 
 /**
- * Lines with their intervals over a logarithmic axis.
- * @param lines { name, points: [{ x, y, low, high }] }, at most three, with y from `range[0]` to `range[1]`.
+ * Lines with their intervals over a logarithmic axis, or over an even one with `marks`, where it has numbers.
+ * @param lines { name, points: [{ x, y, low, high }] }, at most four, with y from `range[0]` to `range[1]`.
  */
-export function curves({ title, description, xLabel, yLabel, range, lines }) {
-  const xs = [...new Set(lines.flatMap(({ points }) => points.map(({ x }) => x)))].sort((a, b) => a - b);
-  const [first, last] = [Math.log(xs[0]), Math.log(xs.at(-1))];
-  const across = (x) => (PLOT.left + ((Math.log(x) - first) / (last - first)) * (PLOT.right - PLOT.left)).toFixed(1);
+export function curves({ title, description, xLabel, yLabel, range, lines, marks }) {
+  const found = lines.flatMap(({ points }) => points.map(({ x }) => x));
+  const xs = marks ?? [...new Set(found)].sort((a, b) => a - b);
+  const scale = marks ? (x) => x : Math.log;
+  const [first, last] = [scale(Math.min(...xs)), scale(Math.max(...xs))];
+  const across = (x) => (PLOT.left + ((scale(x) - first) / (last - first)) * (PLOT.right - PLOT.left)).toFixed(1);
   const down = (y) => (PLOT.bottom - ((y - range[0]) / (range[1] - range[0])) * (PLOT.bottom - PLOT.top)).toFixed(1);
   const ticks = Array.from({ length: 5 }, (_, i) => range[0] + (i * (range[1] - range[0])) / 4);
   const axes = [
@@ -20,7 +22,9 @@ export function curves({ title, description, xLabel, yLabel, range, lines }) {
         `<path class="grid" d="M${PLOT.left} ${down(y)}H${PLOT.right}"/>` +
         `<text class="end" x="${PLOT.left - 8}" y="${Number(down(y)) + 5}">${y}</text>`,
     ),
-    ...xs.map((x) => `<text class="middle" x="${across(x)}" y="${PLOT.bottom + 22}">${x}</text>`),
+    ...xs.map(
+      (x) => `<text class="middle" x="${across(x)}" y="${PLOT.bottom + 22}">${x.toLocaleString('en-US')}</text>`,
+    ),
     `<text class="middle" x="${(PLOT.left + PLOT.right) / 2}" y="${PLOT.bottom + 46}">${xLabel}</text>`,
     `<text x="8" y="14">${yLabel}</text>`,
   ];
@@ -47,8 +51,8 @@ export function curves({ title, description, xLabel, yLabel, range, lines }) {
 <title id="t">${title}</title>
 <desc id="d">${description}</desc>
 <style>
-:root { color-scheme: light dark; --ink: #1d1c1a; --muted: #66625a; --grid: #dad6cc; --a: #3156c9; --b: #a65205 }
-@media (prefers-color-scheme: dark) { :root { --ink: #eceae4; --muted: #a4a199; --grid: #3a3d44; --a: #93adff; --b: #f2a65e } }
+:root { color-scheme: light dark; --ink: #1d1c1a; --muted: #66625a; --grid: #dad6cc; --a: #3156c9; --b: #a65205; --c: #1f7a4d }
+@media (prefers-color-scheme: dark) { :root { --ink: #eceae4; --muted: #a4a199; --grid: #3a3d44; --a: #93adff; --b: #f2a65e; --c: #6fd3a0 } }
 text { font: 14px "Inter Variable", system-ui, sans-serif; fill: var(--muted) }
 .middle { text-anchor: middle }
 .end { text-anchor: end }

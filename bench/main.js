@@ -1,5 +1,5 @@
 /**
- * npm run bench -- control|lm|align|library|feedback|oversight|people|real|serve|studio|site|worlds|cluster|scale|tinker|trust [--only SECTION,…] [--seeds N] [--pairs N] [--env NAME] [--json FILE]
+ * npm run bench -- algorithms|control|lm|align|library|feedback|oversight|people|real|serve|studio|site|worlds|cluster|scale|tinker|trust [--only SECTION,…] [--seeds N] [--pairs N] [--env NAME] [--json FILE]
  *
  * Measures this project, and its Python peers in the same run where their packages are installed (bench/peers/README.md;
  * HEED_PEERS_PYTHON names the interpreter). Machines are noisy: medians and ratios are printed, with the load average.
@@ -8,6 +8,7 @@ import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
+import { algorithms } from './algorithms.js';
 import { align } from './align.js';
 import { cluster } from './cluster.js';
 import { control } from './control.js';
@@ -26,6 +27,7 @@ import { trust } from './trust.js';
 import { worlds } from './worlds.js';
 
 const suites = {
+  algorithms,
   control,
   lm,
   align,

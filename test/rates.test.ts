@@ -3,6 +3,8 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 // @ts-expect-error the benches are JavaScript
+import { algorithmCurve, pictures, readAlgorithms } from '../bench/algorithms-in-docs.js';
+// @ts-expect-error the benches are JavaScript
 import { oversightCurve, oversightFigures, readOversight } from '../bench/oversight-in-docs.js';
 // @ts-expect-error the benches are JavaScript
 import { readResults } from '../bench/rates.js';
@@ -27,6 +29,7 @@ const realTrials = readReal(fileURLToPath(new URL('bench/results/real.jsonl', ro
 const real = realFigures(realTrials);
 const oversightTrials = readOversight(fileURLToPath(new URL('bench/results/oversight.jsonl', root)));
 const oversight = oversightFigures(oversightTrials);
+const algorithmTrials = readAlgorithms(fileURLToPath(new URL('bench/results/algorithms.jsonl', root)));
 const figures = {
   ...figuresOf(results, heed),
   real: (name: string, ...words: string[]) => real[name](...words),
@@ -49,10 +52,14 @@ it.each(pages)('$page has the figures of the results', ({ path, text }) => {
 });
 
 it.each([
-  ['real-curve', () => realCurve(realTrials)],
-  ['oversight', () => oversightCurve(oversightTrials)],
+  ['diagram-real-curve', () => realCurve(realTrials)],
+  ['diagram-oversight', () => oversightCurve(oversightTrials)],
+  ...Object.keys(pictures).map((name): [string, () => string] => [
+    `curve-${name}`,
+    () => algorithmCurve(algorithmTrials, name),
+  ]),
 ])('the picture %s is drawn from the results', (name, draw) => {
-  const path = new URL(`docs/images/diagram-${name}.svg`, root);
+  const path = new URL(`docs/images/${name}.svg`, root);
   if (process.env.HEED_WRITE_DOCS) writeFileSync(path, draw());
   else expect(readFileSync(path, 'utf8'), 'draw it again with HEED_WRITE_DOCS=1').toBe(draw());
 });

@@ -168,7 +168,18 @@ describe('in a browser', async () => {
       page.on('request', (request) => {
         if (!/^(data|blob):/.test(request.url()) && !request.url().startsWith(address)) wrong.push(request.url());
       });
+      const fetched: Promise<number>[] = [];
+      page.on('response', (response) =>
+        fetched.push(
+          response.body().then(
+            ({ length }) => length,
+            () => 0, // it has none
+          ),
+        ),
+      );
       await page.goto(address + path, { waitUntil: 'networkidle' });
+      const bytes = (await Promise.all(fetched)).reduce((sum, length) => sum + length, 0);
+      expect(bytes).toBeLessThan(5e6); // uncompressed, as this server sends it
       expect(await page.getByRole('heading', { level: 1 }).innerText()).toMatch(new RegExp(heading, 'i'));
       expect(await barriers(page)).toEqual([]);
       expect(wrong).toEqual([]);

@@ -36,7 +36,6 @@ export {
 export type { LearnMetrics } from './learn-record.ts';
 export {
   type LearnRewardInput,
-  type LearnRewardMetrics,
   type LearnRewardResult,
   learnReward,
   learnRewardSchema,
@@ -44,6 +43,8 @@ export {
 export type { LearnStep } from './learner.ts';
 export { type LoadRewardOptions, loadReward } from './load-reward.ts';
 export { type Play, type PlayOptions, playOf } from './play.ts';
+export type { LearnRewardMetrics } from './reward/cross-validation.ts';
+export { type ClipSaliency, saliencyOf } from './saliency.ts';
 export type { ClipComparison, ClipPreference, ClipTeacher, JudgeInput, TeacherInput } from './teacher-input.ts';
 export { type WatchOptions, watchPage } from './watch.ts';
 

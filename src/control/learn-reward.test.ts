@@ -4,9 +4,12 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { releasedAfterwards } from '../../test/support/released.ts';
 import { random } from '../random.ts';
+import { renderReport } from '../run/report.ts';
+import { earlierComparisons } from './earlier-comparisons.ts';
 import { learnReward } from './learn-reward.ts';
 import { loadReward } from './load-reward.ts';
 import { saveReward } from './reward-snapshot.ts';
+import { saliencyOf } from './saliency.ts';
 import type { ClipComparison } from './teacher-input.ts';
 
 const keep = releasedAfterwards();
@@ -48,6 +51,24 @@ describe('a reward from comparisons that exist already', () => {
     expect(metrics.heldOut!.calibrationError).toBeLessThan(0.4); // decay keeps it unsure
     expect(reward.score([1, 0], 1)).toBeGreaterThan(reward.score([-1, 0], 1));
     expect(reward.score([0, 0], 1)).toBeGreaterThan(reward.score([0, 0], 0));
+  });
+
+  it('sees what they look at, and shows it on a page', async () => {
+    const { reward, page } = await learnReward({ ...brief, comparisons, actions: 2 });
+    keep(reward);
+    const clips = earlierComparisons(
+      [...comparisons],
+      { env: 'clips', segment: { window: 5 } as never },
+      { observationSpace: reward.observationSpace, actionSpace: reward.actionSpace },
+      () => {},
+    ).flatMap(({ segments }) => segments);
+    const found = saliencyOf(reward, clips);
+    expect(found[0].rewards[2]).toBeCloseTo(reward.score(clips[0].observations.slice(4, 6), clips[0].actions[2]), 5);
+    const total = (number: number) =>
+      found.reduce((sum, { influence }) => sum + influence[number].reduce((a, b) => a + b, 0), 0);
+    expect(total(0)).toBeGreaterThan(2 * total(1)); // they like a high first number
+    const html = renderReport(page);
+    for (const text of ['that it orders as they were judged', 'depends on', 'number 1']) expect(html).toContain(text);
   });
 
   it('of judgments by a coin it foresees half', async () => {

@@ -16,16 +16,18 @@ import { parseOptions } from '../options.ts';
 import { choiceModelSchema } from '../preference/choice-model.ts';
 import { controlSettings } from '../rl/load-policy.ts';
 import { worldShape } from '../rl/world-options.ts';
+import type { Report } from '../run/report.ts';
 import { isComparisonFile, readComparisons } from './comparison-file.ts';
 import { type ControlReward, createControlReward } from './control-reward.ts';
 import { type ComparisonInput, earlierComparisons } from './earlier-comparisons.ts';
 import { rewardOf } from './load-reward.ts';
 import { learnOptions } from './presets.ts';
-import { type CrossValidation, crossValidate } from './reward/cross-validation.ts';
+import { crossValidate, type LearnRewardMetrics } from './reward/cross-validation.ts';
 import { createRewardEnsembleInParts } from './reward/ensemble.ts';
 import type { Fit, FitComparison } from './reward/fit.ts';
 import { createInputStatistics, joinSegments } from './reward/inputs.ts';
 import { rewardSchema } from './reward/options.ts';
+import { rewardPage } from './saliency.ts';
 
 /** The settings of learning a reward from comparisons. */
 export const learnRewardSchema = z.object({
@@ -55,24 +57,14 @@ export interface LearnRewardInput extends z.input<typeof learnRewardSchema> {
   onNotice?: (text: string) => void;
 }
 
-/** How good a reward is that was learned from comparisons. */
-export interface LearnRewardMetrics {
-  /** Comparisons that it learned from. */
-  comparisons: number;
-  /** Those of them that prefer one of the two clips. */
-  decided: number;
-  /** Share of the decided ones that the reward orders as they say. */
-  trainAccuracy: number;
-  /** The same of judgments that a reward has not learned from; absent if fewer than eight are decided. */
-  heldOut?: CrossValidation;
-}
-
 /** The result of `learnReward`. */
 export interface LearnRewardResult {
   /** The learned reward. The caller disposes of it. */
   reward: ControlReward;
   /** How good it is. */
   metrics: LearnRewardMetrics;
+  /** A page with that, and what the reward sees in two of the comparisons. */
+  page: Report;
 }
 
 interface Spaces {
@@ -104,15 +96,14 @@ export async function learnReward({
     });
   }
   const { fit, snapshot, heldOut } = await fitAll(comparisons, spaces, { reward: model, choice, seed });
-  return {
-    reward: createControlReward(snapshot),
-    metrics: {
-      comparisons: comparisons.length,
-      decided,
-      trainAccuracy: fit.trainAccuracy,
-      ...(heldOut && { heldOut }),
-    },
+  const reward = createControlReward(snapshot);
+  const metrics: LearnRewardMetrics = {
+    comparisons: comparisons.length,
+    decided,
+    trainAccuracy: fit.trainAccuracy,
+    ...(heldOut && { heldOut }),
   };
+  return { reward, metrics, page: rewardPage(reward, comparisons, metrics) };
 }
 
 /** Passes over the comparisons in a fit, unless `reward.firstSteps` is longer. */

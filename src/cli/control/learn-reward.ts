@@ -5,8 +5,9 @@ import { learnReward, learnRewardSchema } from '../../control/learn-reward.ts';
 import { saveReward } from '../../control/reward-snapshot.ts';
 import { writeFileAtomic } from '../../files.ts';
 import { percent } from '../../percent.ts';
+import { renderReport } from '../../run/report.ts';
 import { addFlags, settingsFrom } from '../program/flags.ts';
-import { createOutput, table } from '../program/output.ts';
+import { address, createOutput, table } from '../program/output.ts';
 import { checking } from '../program/usage.ts';
 
 export function addLearnReward(command: Command): void {
@@ -22,11 +23,17 @@ async function learning(comparisons: string[], command: Command): Promise<void> 
   const output = createOutput(flags);
   const settings = settingsFrom(command, learnRewardSchema);
   checking(() => learnRewardSchema.parse(settings), settings);
-  const { reward, metrics } = await learnReward({ ...settings, comparisons, onNotice: (text) => output.say(text) });
+  const { reward, metrics, page } = await learnReward({
+    ...settings,
+    comparisons,
+    onNotice: (text) => output.say(text),
+  });
   const onnx = join(out, 'reward.onnx');
+  const report = join(out, 'report.html');
   try {
     saveReward(out, reward);
     writeFileAtomic(onnx, reward.onnx());
+    writeFileAtomic(report, renderReport(page));
   } finally {
     reward[Symbol.dispose]();
   }
@@ -48,6 +55,7 @@ async function learning(comparisons: string[], command: Command): Promise<void> 
         ? [row('calibration', `probabilities are off by ${percent(heldOut.calibrationError)} on average`)]
         : []),
       ['written', `${join(out, 'reward.safetensors')}, ${onnx}`],
+      ['report', address(report)],
     ]),
   );
   output.result({ out, ...metrics });

@@ -29,6 +29,18 @@ export interface CrossValidation {
   calibrationError: number;
 }
 
+/** How good a reward is that was learned from comparisons. */
+export interface LearnRewardMetrics {
+  /** Comparisons that it learned from. */
+  comparisons: number;
+  /** Those of them that prefer one of the two clips. */
+  decided: number;
+  /** Share of the decided ones that the reward orders as they say. */
+  trainAccuracy: number;
+  /** The same of judgments that a reward has not learned from; absent if fewer than eight are decided. */
+  heldOut?: CrossValidation;
+}
+
 const PARTS = 5;
 /** Decided judgments from which a share of them says anything. */
 const ENOUGH = 8;
