@@ -240,6 +240,45 @@ describe('labeling', () => {
     await page.context().close();
   });
 
+  it('by card: a click or a swipe chooses, and the choice is on the card before it is sent', async () => {
+    const { person, token } = await addPerson(database, 'eve');
+    await joinProjects(database, person, ['haiku']);
+    const page = await open(`${url}/#token=${token}`, { hasTouch: true, viewport: { width: 390, height: 800 } });
+    await page.getByRole('link', { name: /^haiku/ }).click();
+    const begin = page.getByRole('button', { name: 'Begin' });
+    const [above, below] = ['Above', 'Below'].map((name) => page.getByRole('region', { name }));
+    await above.waitFor();
+    if (await begin.isVisible()) await begin.click();
+    const isChosen = (card: typeof above) => card.evaluate((element) => element.classList.contains('chosen'));
+    await below.click();
+    expect([await isChosen(above), await isChosen(below)]).toEqual([false, true]);
+    expect(await judgments('eve')).toEqual([]);
+    const touches = await page.context().newCDPSession(page);
+    const { x, y, width, height } = (await above.boundingBox())!;
+    const swipe = async (dx: number, dy: number) => {
+      const from = { x: x + width / 4, y: y + height / 2 };
+      await touches.send('Input.dispatchTouchEvent', { type: 'touchStart', touchPoints: [from] });
+      for (const part of [0.3, 0.6, 1]) {
+        const touchPoints = [{ x: from.x + part * dx, y: from.y + part * dy }];
+        await touches.send('Input.dispatchTouchEvent', { type: 'touchMove', touchPoints });
+      }
+      await touches.send('Input.dispatchTouchEvent', { type: 'touchEnd', touchPoints: [] });
+    };
+    await swipe(20, 0); // a finger that trembles
+    expect(await isChosen(above)).toBe(false);
+    await swipe(140, 8);
+    expect(await until(() => isChosen(above), Boolean)).toBe(true);
+    expect(await isChosen(below)).toBe(false);
+    await page.getByRole('button', { name: 'Send' }).click();
+    const [judgment] = await until(
+      () => judgments('eve'),
+      (rows) => rows.length === 1,
+    );
+    const [first] = JSON.parse(judgment.shownJson!);
+    expect(JSON.parse(judgment.judgmentJson)).toMatchObject({ choice: ['first', 'second'][first] });
+    await page.context().close();
+  });
+
   it('offline, answers wait in the page and arrive when the network is back', async () => {
     const page = await open(`${url}/#token=${tokens[1]}`);
     await page.getByRole('link', { name: /^haiku/ }).click();

@@ -1,5 +1,5 @@
 /** The controls with which an item is judged: by its kind, with aspects and a reason, or skipped. */
-import { useLayoutEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { Judgment, JudgmentOrSkip, PairChoice } from '../page/api.ts';
 import { en } from '../words/en.ts';
 import { useWords, type Words } from '../words/words.ts';
@@ -34,6 +34,7 @@ export function Judging({
   suggested,
   draft,
   onChoice,
+  picked,
 }: Omit<KindProps, 'submit' | 'paused' | 'written' | 'keep'> & {
   onJudgment(judgment: JudgmentOrSkip): void;
   /** Whether a judgment is needed. */
@@ -105,6 +106,7 @@ export function Judging({
           written={written}
           keep={keep}
           onChoice={onChoice}
+          picked={picked}
         />
         {acceptable && (
           <button type="button" onClick={() => submit(acceptable)}>
@@ -308,7 +310,7 @@ function focusWriting(): void {
   else focusScales();
 }
 
-function Pair({ settings, shown, submit, paused, onChoice }: KindProps) {
+function Pair({ settings, shown, submit, paused, onChoice, picked }: KindProps) {
   const words = useWords();
   const [choice, keepChoice] = useState<PairChoice>();
   const setChoice = (chosen: PairChoice | undefined) => {
@@ -316,6 +318,9 @@ function Pair({ settings, shown, submit, paused, onChoice }: KindProps) {
     const option = ['first', 'second'].indexOf(chosen ?? '');
     onChoice?.(option < 0 ? undefined : option);
   };
+  useEffect(() => {
+    if (picked && !paused) setChoice((['first', 'second'] as const)[picked.option]);
+  }, [picked]);
   const [left, right]: PairChoice[] = shown[0] === 0 ? ['first', 'second'] : ['second', 'first'];
   const keys = bindings();
   const isDecided = choice === left || choice === right;

@@ -15,6 +15,8 @@ export interface KindProps {
   keep<F extends keyof Written>(field: F, value: Written[F]): void;
   /** Called with the index of the option that is chosen and not sent yet, or undefined. */
   onChoice?(option: number | undefined): void;
+  /** The option whose card was chosen last. Another click is another object. */
+  picked?: { option: number } | undefined;
   /** Whether keys mean something else at the moment. */
   paused: boolean;
 }

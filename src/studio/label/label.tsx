@@ -180,6 +180,8 @@ function Item({
 }) {
   const words = useWords();
   const [chosen, setChosen] = useState<number>();
+  const [picked, setPicked] = useState<{ option: number }>();
+  const isPair = settings.kind === 'pair' && !settings.spans;
   const [spans, setSpans] = useState(draft.read().spans ?? []);
   const mark = (changed: readonly Span[]) => {
     draft.write('spans', changed);
@@ -199,6 +201,7 @@ function Item({
         raw={raw}
         compared={compared}
         chosen={chosen}
+        choose={isPair && !newGuidelines ? (option) => setPicked({ option }) : undefined}
         marks={settings.spans ? { spans, change: mark } : undefined}
       />
       {critiques && (
@@ -218,6 +221,7 @@ function Item({
           shown={shown}
           draft={draft}
           onChoice={setChosen}
+          picked={picked}
           suggested={suggestion && suggestedJudgment(suggestion, settings.kind)}
           onJudgment={(judgment) =>
             judge(spans.length > 0 && judgment.kind !== 'skip' ? { ...judgment, spans: [...spans] } : judgment)

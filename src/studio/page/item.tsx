@@ -1,6 +1,7 @@
 /** An item: the prompt, and the options in the order in which this person sees them. */
 import type { Message } from '../../feedback/judgment.ts';
 import { textOfMessage } from '../../feedback/message.ts';
+import { chosenBy } from '../label/cards.ts';
 import { MarkedText, type Marks } from '../label/marks.tsx';
 import { useWords, type Words } from '../words/words.ts';
 import type { Content, Option } from './api.ts';
@@ -79,6 +80,7 @@ export function OptionsView({
   scrolls,
   marks,
   chosen,
+  choose,
   compared,
 }: {
   content: Content;
@@ -90,6 +92,8 @@ export function OptionsView({
   marks?: Marks;
   /** The index of the option that is chosen and not sent yet. */
   chosen?: number;
+  /** Called with the index of an option whose card is clicked or swiped. */
+  choose?(option: number): void;
   /** Whether two texts are shown with what differs between them, as they were written. */
   compared?: boolean;
 }) {
@@ -105,7 +109,8 @@ export function OptionsView({
         const name = placeName(i, placed.length, words.places);
         return (
           <section
-            class={classOf(i, shown[i] === chosen)}
+            class={classOf(i, shown[i] === chosen, choose !== undefined)}
+            {...(choose && chosenBy(() => choose(shown[i])))}
             aria-label={name}
             tabIndex={scrolls || areLong ? 0 : undefined}
           >
@@ -134,8 +139,8 @@ export function OptionsView({
 }
 
 /** The first of two is blue and the second ochre, everywhere. */
-const classOf = (place: number, chosen: boolean): string =>
-  `option ${['a', 'b'][place] ?? ''} ${chosen ? 'chosen' : ''}`;
+const classOf = (place: number, chosen: boolean, choosable: boolean): string =>
+  ['option', ['a', 'b'][place], chosen && 'chosen', choosable && 'choosable'].filter(Boolean).join(' ');
 
 const countWords = (text: string): number => text.split(/\s+/).filter(Boolean).length;
 
