@@ -35,13 +35,13 @@ export class Disposables implements Disposable {
   };
 }
 
-/** The result of `open`. If it fails, everything that it opened through `own` is disposed of. */
-export async function opening<T>(open: (own: Disposables) => Promise<T>): Promise<T> {
-  const own = new Disposables();
+/** The result of `open`. If it fails, everything that it opened through `scope` is disposed of. */
+export async function opening<T>(open: (scope: Disposables) => Promise<T>): Promise<T> {
+  const scope = new Disposables();
   try {
-    return await open(own);
+    return await open(scope);
   } catch (error) {
-    own[Symbol.dispose]();
+    scope[Symbol.dispose]();
     throw error;
   }
 }

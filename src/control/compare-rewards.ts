@@ -74,11 +74,11 @@ export async function compareRewards({
   ...input
 }: CompareRewardsInput): Promise<{ comparison: RewardComparison; page: Report }> {
   const options = parseOptions(compareRewardsSchema, input);
-  const own = new Disposables();
+  const scope = new Disposables();
   try {
-    const plain = own.use(await openEnvironment(options.env, { python: options.python }));
+    const plain = scope.use(await openEnvironment(options.env, { python: options.python }));
     const rewards = [];
-    for (const folder of folders) rewards.push(own.use(await loadReward(folder, { python: options.python })));
+    for (const folder of folders) rewards.push(scope.use(await loadReward(folder, { python: options.python })));
     for (const reward of rewards) checkFits(reward, stackedSource(plain, stackOf(reward)));
     const source = stackedSource(plain, Math.max(...rewards.map(stackOf)));
     const both = rewards.map((reward) => onStack(reward, source)) as [LearnedStepReward, LearnedStepReward];
@@ -101,7 +101,7 @@ export async function compareRewards({
     };
     return { comparison, page: pageOf(comparison, folders, disagreements(source, segments, returns)) };
   } finally {
-    own[Symbol.dispose]();
+    scope[Symbol.dispose]();
   }
 }
 

@@ -47,10 +47,10 @@ const ROWS = 256; // scored at once
 
 /** A reward from its snapshot. */
 export function createControlReward(snapshot: RewardSnapshot): ControlReward {
-  const own = new Disposables();
+  const scope = new Disposables();
   const { model, parameters } = snapshotRewardModel(snapshot);
-  own.use(parameters);
-  const predictor = own.use(createPredictor(model, parameters, 1));
+  scope.use(parameters);
+  const predictor = scope.use(createPredictor(model, parameters, 1));
   const held: RewardSnapshot = { ...snapshot, tensors: exportParameters(parameters) };
   const { observationSpace, actionSpace, shift, divisor, options } = held;
   const size = sizeOf(observationSpace);
@@ -77,13 +77,13 @@ export function createControlReward(snapshot: RewardSnapshot): ControlReward {
       return meanOf(members, 0);
     },
     scoreAll(steps) {
-      many ??= own.use(createPredictor(model, parameters, ROWS));
+      many ??= scope.use(createPredictor(model, parameters, ROWS));
       const members = many.predict(steps);
       return Float32Array.from(steps.terminated, (_, i) => meanOf(members, i));
     },
     onnx: () => rewardOnnx(held),
     snapshot: () => held,
-    [Symbol.dispose]: own[Symbol.dispose],
+    [Symbol.dispose]: scope[Symbol.dispose],
   };
 }
 

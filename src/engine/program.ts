@@ -282,7 +282,7 @@ function bindNumbers(
   dims: Readonly<Record<string, number>>,
 ): Disposable & { binding: Binding; numbers(): Record<string, ValueData> } {
   const symbols: Record<string, number> = { ...dims };
-  using own = new Disposables();
+  using scope = new Disposables();
   const inputValues: Record<string, Value> = {};
   for (const spec of program.inputs) {
     const value = numbersByName[spec.name];
@@ -303,16 +303,16 @@ function bindNumbers(
         hint: 'pass numbers that its dtype can hold',
       });
     }
-    inputValues[spec.name] = own.use(Value.of(spec.dtype, shape, numbers));
+    inputValues[spec.name] = scope.use(Value.of(spec.dtype, shape, numbers));
   }
   for (const spec of program.inputs) checkValue('input', spec, inputValues[spec.name], symbols);
   const outputValues: Record<string, Value> = {};
   for (const { name, dtype, shape } of program.outputs) {
     const sizes = shape.map((d) => evaluateDim(d, symbols));
-    outputValues[name] = own.use(new Value(dtype, sizes));
+    outputValues[name] = scope.use(new Value(dtype, sizes));
   }
-  const binding = own.use(program.bind(inputValues, outputValues));
-  const end = own.move();
+  const binding = scope.use(program.bind(inputValues, outputValues));
+  const end = scope.move();
   return {
     binding,
     numbers: () => Object.fromEntries(program.outputs.map(({ name }) => [name, outputValues[name].data])),

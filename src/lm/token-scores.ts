@@ -55,9 +55,9 @@ export function createTokenScorer(
   { linear }: { linear?: Linear } = {},
 ): TokenScorer {
   const { vocabularySize, hiddenSize, maxPositions } = config;
-  const own = new Disposables();
-  const decoder = own.use(createPackedScorer(config, weights, { linear, read: ({ states }) => states }));
-  const head = own.use(
+  const scope = new Disposables();
+  const decoder = scope.use(createPackedScorer(config, weights, { linear, read: ({ states }) => states }));
+  const head = scope.use(
     trace((g) => {
       const logits = logitsOf(config, input(g, 'states', ['rows', hiddenSize]), headOf(g, config, linear));
       return { logits, logSumExp: sub(slice(logits, 1, 0, 1), slice(logSoftmax(logits), 1, 0, 1)) };
@@ -84,7 +84,7 @@ export function createTokenScorer(
       }
       return scores;
     },
-    [Symbol.dispose]: own[Symbol.dispose],
+    [Symbol.dispose]: scope[Symbol.dispose],
   };
 }
 

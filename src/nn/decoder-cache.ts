@@ -268,7 +268,7 @@ function createCache(config: DecoderConfig, parts: CacheParts): DecoderCache {
       hint: 'shorten the prompt, or generate fewer tokens',
     });
   }
-  const own = new Disposables();
+  const scope = new Disposables();
   const stored = type === 'bfloat16' ? Math.ceil(capacity / CAPACITIES) * CAPACITIES : capacity;
   const stores = Array.from({ length: layers }, (_, layer) =>
     storesOf(config, layer).map((store) => ({
@@ -280,8 +280,8 @@ function createCache(config: DecoderConfig, parts: CacheParts): DecoderCache {
   const shared: Record<string, Value> = {};
   for (const { positions, names } of rotationsOf(config)) {
     const { cos, sin, half } = rotaryTables(positions, headSize, capacity);
-    shared[names[0]] = own.use(Value.of('float32', [capacity, half], cos));
-    shared[names[1]] = own.use(Value.of('float32', [capacity, half], sin));
+    shared[names[0]] = scope.use(Value.of('float32', [capacity, half], cos));
+    shared[names[1]] = scope.use(Value.of('float32', [capacity, half], sin));
   }
   const logits = allocate('float32', rows * vocabularySize);
   const logSumExp = allocate('float32', rows);
@@ -341,7 +341,7 @@ function createCache(config: DecoderConfig, parts: CacheParts): DecoderCache {
         }
       }
     },
-    [Symbol.dispose]: own[Symbol.dispose],
+    [Symbol.dispose]: scope[Symbol.dispose],
   };
   return cache;
 }

@@ -96,7 +96,7 @@ export function flatUpdate(
   runs: readonly DecayRun[],
   options: SgdOptions | AdamOptions | RmsPropOptions,
 ): Update {
-  const own = new Disposables();
+  const scope = new Disposables();
   const names = ruleOf(options, 0).moments;
   const rules = [...new Set(runs.map(({ weightDecay }) => weightDecay))].map((weightDecay) => {
     const rule = ruleOf(options, weightDecay);
@@ -105,8 +105,8 @@ export function flatUpdate(
       const scalar = (name: string) => input(g, name, []);
       return rule.update(of, scalar);
     };
-    const program = own.use(trace(build, { singleThread: isSmallArena(parameters) }));
-    const scalars = Object.fromEntries(rule.scalars.map((name) => [name, own.use(new Value('float32', []))]));
+    const program = scope.use(trace(build, { singleThread: isSmallArena(parameters) }));
+    const scalars = Object.fromEntries(rule.scalars.map((name) => [name, scope.use(new Value('float32', []))]));
     return { weightDecay, rule, program, scalars };
   });
   const parts = device() === 'cpu' ? parameterChunks : <R extends DecayRun>(run: R) => tensorsIn(parameters, run);
@@ -120,12 +120,12 @@ export function flatUpdate(
   const moments = Object.fromEntries(names.map((name) => [name, allocate('float32', length)]));
   const bindings = placed.flatMap(parts).map(({ start, end, weightDecay, moments: offset }) => {
     const part = (flat: Float32Array<ArrayBuffer>, from: number) =>
-      own.use(new Value('float32', [end - start], flat.subarray(from, from + end - start)));
+      scope.use(new Value('float32', [end - start], flat.subarray(from, from + end - start)));
     const { program, scalars } = rules.find((r) => r.weightDecay === weightDecay)!;
     const state: Record<string, Value> = { parameter: part(parameters.flat, start) };
     for (const name of names) state[name] = part(moments[name], offset + start);
     const next = Object.fromEntries(Object.entries(state).map(([name, value]) => [`next_${name}`, value]));
-    return own.use(program.bind({ gradient: part(gradients.flat, start), ...state, ...scalars }, next));
+    return scope.use(program.bind({ gradient: part(gradients.flat, start), ...state, ...scalars }, next));
   });
   return {
     get moments() {
@@ -138,7 +138,7 @@ export function flatUpdate(
         for (const name of rule.scalars) scalars[name].data[0] = values[name];
       }
     },
-    [Symbol.dispose]: own[Symbol.dispose],
+    [Symbol.dispose]: scope[Symbol.dispose],
   };
 }
 

@@ -70,13 +70,13 @@ function tensorUpdate(
   shapes: Readonly<Record<string, (shape: readonly number[]) => readonly number[]>>,
   ruleOf: (spec: ParameterSpec) => TensorRule,
 ): Update {
-  const own = new Disposables();
+  const scope = new Disposables();
   const rules = specs.map(ruleOf);
   const momentShape = (name: string, { shape }: ParameterSpec) => shapes[name](shape);
   const arenas: Record<string, Arena> = {};
   for (const name of new Set(rules.flatMap(({ moments }) => moments))) {
     const held = specs.filter((_, i) => rules[i].moments.includes(name));
-    arenas[name] = own.use(createArena(held.map((spec) => ({ ...spec, shape: momentShape(name, spec) }))));
+    arenas[name] = scope.use(createArena(held.map((spec) => ({ ...spec, shape: momentShape(name, spec) }))));
   }
   const programs = new Map<string, { rule: TensorRule; scalars: Record<string, Value>; bind: Program['bind'] }>();
   const bindings = specs.map((spec, i) => {
@@ -90,14 +90,14 @@ function tensorUpdate(
         const scalar = (name: string) => input(g, name, []);
         return rule.update(of, scalar);
       };
-      const scalars = Object.fromEntries(rule.scalars.map((name) => [name, own.use(new Value('float32', []))]));
-      program = { rule, scalars, bind: own.use(trace(build)).bind };
+      const scalars = Object.fromEntries(rule.scalars.map((name) => [name, scope.use(new Value('float32', []))]));
+      program = { rule, scalars, bind: scope.use(trace(build)).bind };
       programs.set(key, program);
     }
     const state: Record<string, Value> = { parameter: parameters.values[spec.name] };
     for (const name of rule.moments) state[name] = arenas[name].values[spec.name];
     const next = Object.fromEntries(Object.entries(state).map(([name, value]) => [`next_${name}`, value]));
-    return own.use(program.bind({ gradient: gradients.values[spec.name], ...state, ...program.scalars }, next));
+    return scope.use(program.bind({ gradient: gradients.values[spec.name], ...state, ...program.scalars }, next));
   });
   return {
     get moments() {
@@ -110,7 +110,7 @@ function tensorUpdate(
         for (const name of rule.scalars) scalars[name].data[0] = values[name];
       }
     },
-    [Symbol.dispose]: own[Symbol.dispose],
+    [Symbol.dispose]: scope[Symbol.dispose],
   };
 }
 

@@ -78,9 +78,9 @@ export function createOptimizer(parameters: Arena, gradients: Arena, options: Op
       hint: 'make both arenas from the same list of specs',
     });
   }
-  const own = new Disposables();
-  const updates = updatesOf(parameters, gradients, options).map(own.use, own);
-  const squareSum = own.use(device() === 'cpu' ? chunkedSquareSum(gradients) : wholeSquareSum(gradients));
+  const scope = new Disposables();
+  const updates = updatesOf(parameters, gradients, options).map(scope.use, scope);
+  const squareSum = scope.use(device() === 'cpu' ? chunkedSquareSum(gradients) : wholeSquareSum(gradients));
   const state = {
     steps: 0,
     get moments(): Record<string, Float32Array> {
@@ -122,7 +122,7 @@ export function createOptimizer(parameters: Arena, gradients: Arena, options: Op
       for (const binding of updating(learningRate, gradientNorm)) await binding.runFreely();
       return gradientNorm;
     },
-    [Symbol.dispose]: own[Symbol.dispose],
+    [Symbol.dispose]: scope[Symbol.dispose],
   };
 }
 
@@ -134,29 +134,29 @@ interface SquareSum extends Disposable {
 
 /** Chunk by chunk, for the CPU's cache. */
 function chunkedSquareSum(gradients: Arena): SquareSum {
-  const own = new Disposables();
-  const squares = own.use(new Value('float32', []));
-  const program = own.use(
+  const scope = new Disposables();
+  const squares = scope.use(new Value('float32', []));
+  const program = scope.use(
     trace((g) => ({ squares: sum(square(input(g, 'gradient', ['n']))) }), { singleThread: isSmallArena(gradients) }),
   );
   const bindings = parameterChunks({ start: 0, end: gradients.length }).map(({ start, end }) => {
-    const gradient = own.use(new Value('float32', [end - start], gradients.flat.subarray(start, end)));
-    return own.use(program.bind({ gradient }, { squares }));
+    const gradient = scope.use(new Value('float32', [end - start], gradients.flat.subarray(start, end)));
+    return scope.use(program.bind({ gradient }, { squares }));
   });
-  return { bindings, squares, [Symbol.dispose]: own[Symbol.dispose] };
+  return { bindings, squares, [Symbol.dispose]: scope[Symbol.dispose] };
 }
 
 /** In one program, for a device: one number comes back. */
 function wholeSquareSum({ specs, values }: Arena): SquareSum {
-  const own = new Disposables();
-  const squares = own.use(new Value('float32', []));
-  const program = own.use(
+  const scope = new Disposables();
+  const squares = scope.use(new Value('float32', []));
+  const program = scope.use(
     trace((g) => ({
       squares: specs.map(({ name, shape }) => sum(square(input(g, name, shape)))).reduce((a, b) => add(a, b)),
     })),
   );
-  const binding = own.use(program.bind(values, { squares }));
-  return { bindings: [binding], squares, [Symbol.dispose]: own[Symbol.dispose] };
+  const binding = scope.use(program.bind(values, { squares }));
+  return { bindings: [binding], squares, [Symbol.dispose]: scope[Symbol.dispose] };
 }
 
 /** The state as plain tensors for a checkpoint: each moment (a view, not a copy), and the steps taken. */

@@ -95,13 +95,13 @@ export function createTrainStep<const I extends InputSpecs, O extends LossOutput
       hint: 'rename one of them',
     });
   }
-  using own = new Disposables();
+  using scope = new Disposables();
   const values: Record<string, Value | undefined> = {};
   for (const [name, spec] of Object.entries(inputs)) {
     if (spec === undefined || spec instanceof Value) values[name] = spec;
     else {
       const { shape, dtype = 'float32' } = 'shape' in spec ? spec : { shape: spec };
-      values[name] = own.use(zerosOf({ shape, dtype }, options.dims));
+      values[name] = scope.use(zerosOf({ shape, dtype }, options.dims));
     }
   }
   const traceLoss = (graph: Graph): LossOutputs => {
@@ -109,7 +109,7 @@ export function createTrainStep<const I extends InputSpecs, O extends LossOutput
     const outputs = loss(declareInputs(graph, inputs), guardedInputs('parameter', Object.fromEntries(weights)));
     return isTensor(outputs) ? { loss: outputs } : outputs;
   };
-  const step = own.use(compileStep(parameters, traceLoss, options, values));
+  const step = scope.use(compileStep(parameters, traceLoss, options, values));
   const undeclared = Object.keys(step.inputs).find((name) => !(name in values));
   if (undeclared !== undefined) {
     throw new HeedError(`the loss reads "${undeclared}", which is neither an input, a parameter nor frozen`, {
@@ -117,7 +117,7 @@ export function createTrainStep<const I extends InputSpecs, O extends LossOutput
     });
   }
   const outputs = guardedInputs('output', step.outputs) as ReturnType<TrainStep<I, O>['run']>;
-  const end = own.move();
+  const end = scope.move();
   return {
     gradients: step.gradients,
     reset: step.reset,
@@ -153,12 +153,12 @@ function compileStep<O extends LossOutputs>(
   options: TrainStepOptions,
   declared: Readonly<Record<string, Value | undefined>>,
 ): TrainStep<AnyInputs, O> & { outputs: ReturnType<TrainStep<AnyInputs, O>['run']> } {
-  using own = new Disposables();
+  using scope = new Disposables();
   const { accumulate = false, frozen = {}, gradients: target, ...compileOptions } = options;
-  const gradientArena = target ?? own.use(createArena(parameters.specs));
+  const gradientArena = target ?? scope.use(createArena(parameters.specs));
   const names = parameters.specs.map(({ name }) => name);
   let lookups: Lookup[] = [];
-  const program = own.use(
+  const program = scope.use(
     trace((g) => {
       const outputs = build(g);
       const all = parameters.specs.map(({ name, shape }) => input(g, name, shape));
@@ -177,7 +177,7 @@ function compileStep<O extends LossOutputs>(
       return results;
     }, compileOptions),
   );
-  const weightValue = own.use(new Value('float32', []));
+  const weightValue = scope.use(new Value('float32', []));
   const fixed: Record<string, Value> = { ...frozen, ...parameters.values, [WEIGHT]: weightValue };
   const gradientValues: Record<string, Value> = {};
   for (const name of names) {
@@ -187,18 +187,18 @@ function compileStep<O extends LossOutputs>(
   const inputs: Record<string, Value> = {};
   for (const [name, value] of Object.entries(declared)) if (value) inputs[name] = value;
   for (const spec of program.inputs) {
-    if (!(spec.name in fixed || spec.name in inputs)) inputs[spec.name] = own.use(zerosOf(spec, options.dims));
+    if (!(spec.name in fixed || spec.name in inputs)) inputs[spec.name] = scope.use(zerosOf(spec, options.dims));
   }
   const outputs: Record<string, Value> = {};
   for (const spec of program.outputs) {
-    if (!(spec.name in gradientValues)) outputs[spec.name] = own.use(zerosOf(spec, options.dims));
+    if (!(spec.name in gradientValues)) outputs[spec.name] = scope.use(zerosOf(spec, options.dims));
   }
-  const binding = own.use(program.bind({ ...fixed, ...inputs }, { ...outputs, ...gradientValues }));
+  const binding = scope.use(program.bind({ ...fixed, ...inputs }, { ...outputs, ...gradientValues }));
   // tables that are only used for lookups get no gradient from the program: earlier values are cleared here
   const onlyLookedUp = names.filter((name) => !program.outputs.some((spec) => spec.name === gradientName(name)));
   const loss = outputs.loss as Value<'float32'>;
   const results = outputs as ReturnType<TrainStep<AnyInputs, O>['run']>;
-  const end = own.move();
+  const end = scope.move();
   const prepare = (weight: number) => {
     if (weight !== 1 && !accumulate) {
       throw new HeedError(`a run's weight is ${weight}, but gradients are not accumulated`, {

@@ -48,9 +48,9 @@ export interface ControlPolicy extends Disposable {
 
 /** A policy from its snapshot. `seed` is the seed of drawn actions. */
 export function createControlPolicy(snapshot: PolicySnapshot, { seed = 0 }: { seed?: number } = {}): ControlPolicy {
-  const own = new Disposables();
+  const scope = new Disposables();
   const { network, parameters } = actorOf(snapshot);
-  own.use(parameters);
+  scope.use(parameters);
   const held: PolicySnapshot = { ...snapshot, tensors: exportParameters(parameters) };
   const { observationSpace, actionSpace, statistics } = held;
   const size = sizeOf(observationSpace);
@@ -59,7 +59,7 @@ export function createControlPolicy(snapshot: PolicySnapshot, { seed = 0 }: { se
     likeliest: ofAnyCount((rows) => createGreedyActor(network, parameters, rows)),
     drawing: ofAnyCount((rows) => createDrawingActor(network, parameters, rows)),
   };
-  for (const actor of Object.values(actors)) own.use(actor);
+  for (const actor of Object.values(actors)) scope.use(actor);
 
   function actAll(observations: readonly ArrayLike<number>[], { greedy = true } = {}): Action[] {
     const rows = observations.length;
@@ -86,16 +86,16 @@ export function createControlPolicy(snapshot: PolicySnapshot, { seed = 0 }: { se
     },
     onnx: () => policyOnnx(held),
     snapshot: () => held,
-    [Symbol.dispose]: own[Symbol.dispose],
+    [Symbol.dispose]: scope[Symbol.dispose],
   };
 }
 
 /** Draws a snapshot's actions for a number of rows of raw observations, or with `greedy` takes the likeliest. */
 export function createSnapshotActor(snapshot: PolicySnapshot, rows: number, greedy = false): Actor {
-  const own = new Disposables();
+  const scope = new Disposables();
   const { network, parameters } = actorOf(snapshot);
-  own.use(parameters);
-  const actor = own.use((greedy ? createGreedyActor : createDrawingActor)(network, parameters, rows));
+  scope.use(parameters);
+  const actor = scope.use((greedy ? createGreedyActor : createDrawingActor)(network, parameters, rows));
   const observations = new Float32Array(actor.observations.length);
   const { statistics } = snapshot;
   return {
@@ -105,7 +105,7 @@ export function createSnapshotActor(snapshot: PolicySnapshot, rows: number, gree
       else actor.observations.set(observations);
       actor.act(random, actions, logProbs);
     },
-    [Symbol.dispose]: own[Symbol.dispose],
+    [Symbol.dispose]: scope[Symbol.dispose],
   };
 }
 

@@ -87,7 +87,7 @@ function createNetworks(
   { observationSize, actionSize, actionSpace }: VectorEnvironment,
   options: SacOptions,
   drawn: (purpose: string) => Random,
-  own: Disposables,
+  scope: Disposables,
 ) {
   const policy = createSquashedPolicy(observationSize, actionSpace, options);
   const network = (name: string) =>
@@ -100,15 +100,15 @@ function createNetworks(
   const critics = [network('critic.0'), network('critic.1')];
   const targets = [network('target.0'), network('target.1')];
 
-  const parameters = own.use(createParameters(policy.actor.parameters, drawn('actor')));
-  const criticParameters = own.use(createParameters(specsOf(critics), drawn('critics')));
-  const targetParameters = own.use(createArena(specsOf(targets)));
+  const parameters = scope.use(createParameters(policy.actor.parameters, drawn('actor')));
+  const criticParameters = scope.use(createParameters(specsOf(critics), drawn('critics')));
+  const targetParameters = scope.use(createArena(specsOf(targets)));
   const logTemperature = {
     name: 'logTemperature',
     shape: [1],
     initialize: fill(Math.log(options.temperature ?? options.initialTemperature)),
   };
-  const temperatureParameters = own.use(createParameters([logTemperature], drawn('temperature')));
+  const temperatureParameters = scope.use(createParameters([logTemperature], drawn('temperature')));
   targetParameters.flat.set(criticParameters.flat);
   return {
     policy,
@@ -129,10 +129,10 @@ function* createSteps(
   { policy, critics, targets, parameters, criticParameters, targetParameters }: Networks,
   { observationSize, actionSize }: VectorEnvironment,
   options: SacOptions,
-  own: Disposables,
+  scope: Disposables,
 ) {
   const { minibatch } = options;
-  const floats = (...shape: number[]) => own.use(new Value('float32', shape));
+  const floats = (...shape: number[]) => scope.use(new Value('float32', shape));
   const batch = {
     observations: floats(minibatch, observationSize),
     actions: floats(minibatch, actionSize),
@@ -144,14 +144,14 @@ function* createSteps(
     temperature: floats(),
   };
   const compiling = { dims: {}, singleThread: isSmallPass(criticParameters, minibatch) };
-  const criticStep = own.use(
+  const criticStep = scope.use(
     createTrainStep(criticParameters, batch, criticLoss, {
       ...compiling,
       frozen: { ...parameters.values, ...targetParameters.values },
     }),
   );
   yield;
-  const actorStep = own.use(
+  const actorStep = scope.use(
     createTrainStep(parameters, batch, actorLoss, {
       ...compiling,
       frozen: criticParameters.values,
@@ -227,13 +227,13 @@ export function* createSacInParts(
 ): Generator<void, Sac> {
   const { gradientSteps, learningRate, tau, targetInterval } = options;
   const { count, observationSize, actionSize } = environment;
-  const own = new Disposables();
-  const networks = createNetworks(environment, options, (purpose) => random(seed, 'sac', purpose), own);
+  const scope = new Disposables();
+  const networks = createNetworks(environment, options, (purpose) => random(seed, 'sac', purpose), scope);
   const { policy, critics, parameters, criticParameters, targetParameters } = networks;
   const { logTemperature, temperatureParameters } = networks;
   const rng: SacRandom = { actions: random(seed, 'sac', 'actions'), learning: random(seed, 'sac', 'learning') };
   const buffer = createReplayBuffer(options.bufferSize, observationSize, actionSize);
-  const collector = own.use(
+  const collector = scope.use(
     createCollector(environment, createSquashedActor(policy, parameters, count), {
       horizon: options.horizon,
       random: rng.actions,
@@ -241,18 +241,18 @@ export function* createSacInParts(
   );
 
   yield;
-  const { batch, criticStep, actorStep } = yield* createSteps(networks, environment, options, own);
-  const temperatureGradient = own.use(createArena([logTemperature]));
+  const { batch, criticStep, actorStep } = yield* createSteps(networks, environment, options, scope);
+  const temperatureGradient = scope.use(createArena([logTemperature]));
   function* adam(arena: Arena, gradients: Arena): Generator<void, Optimizer> {
     yield;
-    return own.use(createOptimizer(arena, gradients, { kind: 'adam' }));
+    return scope.use(createOptimizer(arena, gradients, { kind: 'adam' }));
   }
   const optimizers = {
     critics: yield* adam(criticParameters, criticStep.gradients),
     actor: yield* adam(parameters, actorStep.gradients),
     temperature: yield* adam(temperatureParameters, temperatureGradient),
   };
-  const follow = own.use(createFollowing(targetParameters, criticParameters, tau));
+  const follow = scope.use(createFollowing(targetParameters, criticParameters, tau));
   const targetEntropy = options.targetEntropy ?? -actionSize;
   const progress = { gradients: 0 };
 
@@ -309,7 +309,7 @@ export function* createSacInParts(
       optimizers.critics.state.steps = 0;
     },
     ...checkpointOf(networks, optimizers, buffer, rng, progress),
-    [Symbol.dispose]: own[Symbol.dispose],
+    [Symbol.dispose]: scope[Symbol.dispose],
   };
 }
 
@@ -353,11 +353,11 @@ function fillNormal(out: Float32Array, random: Random): void {
 
 /** An actor that draws the policy's actions: one program from observations and noise to actions. */
 export function createSquashedActor(policy: SquashedPolicy, parameters: Arena, count: number): Actor {
-  const own = new Disposables();
-  const observations = own.use(new Value('float32', [count, policy.observationSize]));
-  const noise = own.use(new Value('float32', [count, policy.actionSize]));
-  const action = own.use(new Value('float32', noise.shape));
-  const program = own.use(
+  const scope = new Disposables();
+  const observations = scope.use(new Value('float32', [count, policy.observationSize]));
+  const noise = scope.use(new Value('float32', [count, policy.actionSize]));
+  const action = scope.use(new Value('float32', noise.shape));
+  const program = scope.use(
     trace(
       (g) => ({
         action: policy.scaled(
@@ -367,7 +367,7 @@ export function createSquashedActor(policy: SquashedPolicy, parameters: Arena, c
       { singleThread: true },
     ),
   );
-  const binding = own.use(program.bind({ ...parameters.values, observations, noise }, { action }));
+  const binding = scope.use(program.bind({ ...parameters.values, observations, noise }, { action }));
   return {
     observations: observations.data,
     act(random, actions) {
@@ -375,15 +375,15 @@ export function createSquashedActor(policy: SquashedPolicy, parameters: Arena, c
       binding.run();
       actions.set(action.data);
     },
-    [Symbol.dispose]: own[Symbol.dispose],
+    [Symbol.dispose]: scope[Symbol.dispose],
   };
 }
 
 /** Moves `arena` towards `other` by a share at each run (Polyak averaging). */
 function createFollowing(arena: Arena, other: Arena, share: number) {
-  const own = new Disposables();
-  const values = [arena, other].map(({ flat }) => own.use(new Value('float32', [flat.length], flat)));
-  const program = own.use(
+  const scope = new Disposables();
+  const values = [arena, other].map(({ flat }) => scope.use(new Value('float32', [flat.length], flat)));
+  const program = scope.use(
     trace(
       (g) => {
         const [from, to] = ['from', 'to'].map((name) => input(g, name, ['n']));
@@ -392,6 +392,6 @@ function createFollowing(arena: Arena, other: Arena, share: number) {
       { singleThread: true },
     ),
   );
-  const binding = own.use(program.bind({ from: values[0], to: values[1] }, { moved: values[0] }));
-  return { run: binding.run, [Symbol.dispose]: own[Symbol.dispose] };
+  const binding = scope.use(program.bind({ from: values[0], to: values[1] }, { moved: values[0] }));
+  return { run: binding.run, [Symbol.dispose]: scope[Symbol.dispose] };
 }

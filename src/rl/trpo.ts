@@ -74,13 +74,13 @@ export function* createTrpoInParts(
   checkMinibatch(minibatch, environment.count, horizon, 'trpo.minibatch');
 
   return yield* createOnPolicy('trpo', environment, options, seed, (policy, parameters, shuffled) => {
-    const own = new Disposables();
+    const scope = new Disposables();
     const firstOfCritic = policy.parameters.length - policy.critic.parameters.length;
     const actor = partOf(parameters, 0, firstOfCritic);
     const critic = partOf(parameters, firstOfCritic);
-    const surrogate = own.use(createSurrogate(policy, actor, batch));
-    const fisher = own.use(createFisher(policy, actor, surrogate.inputs.observations, options.damping));
-    const value = own.use(
+    const surrogate = scope.use(createSurrogate(policy, actor, batch));
+    const fisher = scope.use(createFisher(policy, actor, surrogate.inputs.observations, options.damping));
+    const value = scope.use(
       createTrainStep(
         critic,
         { observations: ['n', environment.observationSize], returns: ['n', 1] },
@@ -89,7 +89,7 @@ export function* createTrpoInParts(
         { dims: { n: minibatch }, singleThread: isSmallPass(critic, minibatch), frozen: actor.values },
       ),
     );
-    const optimizer = own.use(createOptimizer(critic, value.gradients, { kind: 'adam', epsilon: 1e-5 }));
+    const optimizer = scope.use(createOptimizer(critic, value.gradients, { kind: 'adam', epsilon: 1e-5 }));
     const every = Int32Array.from({ length: batch }, (_, i) => i);
 
     /** Moves the policy, or leaves it unchanged if no step is good. */
@@ -145,7 +145,7 @@ export function* createTrpoInParts(
           learning_rate: learningRate,
         };
       },
-      [Symbol.dispose]: own[Symbol.dispose],
+      [Symbol.dispose]: scope[Symbol.dispose],
     };
   });
 }
@@ -198,10 +198,10 @@ function createSurrogate(policy: PolicyNetwork, actor: Arena, rows: number) {
  * themselves.
  */
 export function createFisher(policy: PolicyNetwork, actor: Arena, observations: Value, damping: number) {
-  const own = new Disposables();
-  const [vector, result] = [own.use(createArena(actor.specs)), own.use(createArena(actor.specs))];
+  const scope = new Disposables();
+  const [vector, result] = [scope.use(createArena(actor.specs)), scope.use(createArena(actor.specs))];
   const vectorName = (name: string) => `vector of ${name}`;
-  const program = own.use(
+  const program = scope.use(
     trace(
       (g) => {
         const distribution = policy.distribution(input(g, 'observations', observations.shape));
@@ -223,7 +223,7 @@ export function createFisher(policy: PolicyNetwork, actor: Arena, observations: 
   );
   const named = (arena: Arena, name: (of: string) => string) =>
     Object.fromEntries(actor.specs.map((spec) => [name(spec.name), arena.values[spec.name]]));
-  const binding = own.use(
+  const binding = scope.use(
     program.bind(
       { ...actor.values, ...named(vector, vectorName), observations },
       named(result, (name) => `product ${name}`),
@@ -238,7 +238,7 @@ export function createFisher(policy: PolicyNetwork, actor: Arena, observations: 
       for (let i = 0; i < sums.length; i++) sums[i] += damping * added[i];
       return sums;
     },
-    [Symbol.dispose]: own[Symbol.dispose],
+    [Symbol.dispose]: scope[Symbol.dispose],
   };
 }
 

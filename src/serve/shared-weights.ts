@@ -37,21 +37,21 @@ export async function adapterOf(source: string): Promise<AdapterPlace | undefine
   return adapter === undefined || base === undefined ? undefined : { adapter, base: realpathSync(base) };
 }
 
-/** A model over the weights of another one, and its queue, as parts of `own`. The base has to stay loaded. */
+/** A model over the weights of another one, and its queue, as parts of `scope`. The base has to stay loaded. */
 export function openAdapted(
   base: LoadedModel,
   source: { folder: string; adapter: string },
   options: QueueOptions,
-  own: Disposables,
+  scope: Disposables,
 ): { model: LoadedModel; queue: GenerationQueue; bytes: number; scorer: () => TokenScorer } {
   const { config, parameters, ends, architecture } = base;
   const adapter = loadAdapter(source.adapter, config);
-  own.use(adapter.parameters);
+  scope.use(adapter.parameters);
   const { values } = adapter.parameters;
   const linear = loraLinear(config, adapter.options, weightedLinear(config));
   const tokenizer = existsSync(join(source.folder, 'tokenizer.json')) ? loadTokenizer(source.folder) : base.tokenizer;
   const weights = { ...parameters.values, ...values };
-  const queue = own.use(createGenerationQueue(config, weights, { ...options, adapters: adapter.options }));
+  const queue = scope.use(createGenerationQueue(config, weights, { ...options, adapters: adapter.options }));
   const model: LoadedModel = {
     config,
     parameters,
@@ -62,6 +62,6 @@ export function openAdapted(
     isShared: true,
   };
   let made: TokenScorer | undefined;
-  const scorer = () => (made ??= own.use(createTokenScorer(config, weights, { linear })));
+  const scorer = () => (made ??= scope.use(createTokenScorer(config, weights, { linear })));
   return { model, queue, scorer, bytes: Object.values(values).reduce((sum, { data }) => sum + data.byteLength, 0) };
 }

@@ -93,7 +93,7 @@ interface Loaded {
   model: LoadedModel;
   queue: GenerationQueue;
   scorer: () => TokenScorer;
-  own: Disposables;
+  scope: Disposables;
   bytes: number;
   uses: number;
   /** Frees the memory after the last use. */
@@ -114,7 +114,7 @@ function createLoading(
 
   const release = (loaded: Loaded) => {
     loaded.uses -= 1;
-    if (loaded.uses === 0 && loaded.leaving) loaded.own[Symbol.dispose]();
+    if (loaded.uses === 0 && loaded.leaving) loaded.scope[Symbol.dispose]();
   };
   const optionsFor = (name: string, model: LoadedModel) =>
     queueOptionsFor(name, model, { queue: queueOptions, speculate, onNotice });
@@ -127,16 +127,22 @@ function createLoading(
       const folder = await modelFolder(other.source).catch(() => undefined);
       if (folder === undefined || realpathSync(folder) !== place.base) continue;
       const base = await loadedOf(other.name);
-      const own = new Disposables();
-      own.defer(() => release(base));
+      const scope = new Disposables();
+      scope.defer(() => release(base));
       try {
         // a base that is itself an adapter's would have to be merged
         if (base.model.isShared) throw new HeedError(`"${other.name}" shares weights itself.`);
         const folder = await modelFolder(source);
-        const opened = openAdapted(base.model, { folder, adapter: place.adapter }, optionsFor(name, base.model), own);
-        return { ...opened, model: templatedModel(opened.model, undefined, onNotice), own, uses: 0, leaving: false };
+        const opened = openAdapted(base.model, { folder, adapter: place.adapter }, optionsFor(name, base.model), scope);
+        return {
+          ...opened,
+          model: templatedModel(opened.model, undefined, onNotice),
+          scope,
+          uses: 0,
+          leaving: false,
+        };
       } catch (error) {
-        own[Symbol.dispose]();
+        scope[Symbol.dispose]();
         onNotice(`"${name}" does not share the weights of "${other.name}": ${messageOf(error)}`);
         return undefined;
       }
@@ -156,7 +162,7 @@ function createLoading(
     ready.delete(name);
     if (!loaded) return;
     loaded.leaving = true;
-    if (loaded.uses === 0) loaded.own[Symbol.dispose]();
+    if (loaded.uses === 0) loaded.scope[Symbol.dispose]();
   };
   const makeRoom = () => {
     let bytes = [...ready.values()].reduce((sum, { bytes }) => sum + bytes, 0);
@@ -177,7 +183,7 @@ function createLoading(
     const loaded = await pending;
     if (!models.has(name)) {
       // it was removed meanwhile
-      if (!loaded.leaving) loaded.own[Symbol.dispose]();
+      if (!loaded.leaving) loaded.scope[Symbol.dispose]();
       loaded.leaving = true;
     }
     if (loaded.leaving) return loadedOf(name);
@@ -285,19 +291,19 @@ async function loadWhole(
   optionsFor: (model: LoadedModel) => QueueOptions,
   { precision = 'fp32', onNotice }: Pick<ShelfOptions, 'precision' | 'onNotice'>,
 ): Promise<Loaded> {
-  const own = new Disposables();
+  const scope = new Disposables();
   const isOwn = typeof source === 'string';
   try {
-    const model = isOwn ? templatedModel(own.use(await loadModel(source)), undefined, onNotice) : source;
+    const model = isOwn ? templatedModel(scope.use(await loadModel(source)), undefined, onNotice) : source;
     const { values } = model.parameters;
     const frozen = isOwn && { frozen: true, precision: resolvePrecision(precision, model.config.hiddenSize) };
-    const queue = own.use(createGenerationQueue(model.config, values, { ...frozen, ...optionsFor(model) }));
+    const queue = scope.use(createGenerationQueue(model.config, values, { ...frozen, ...optionsFor(model) }));
     const bytes = Object.values(values).reduce((sum, { data }) => sum + data.byteLength, 0);
     let made: TokenScorer | undefined;
-    const scorer = () => (made ??= own.use(createTokenScorer(model.config, values)));
-    return { model, queue, scorer, own, bytes, uses: 0, leaving: false };
+    const scorer = () => (made ??= scope.use(createTokenScorer(model.config, values)));
+    return { model, queue, scorer, scope, bytes, uses: 0, leaving: false };
   } catch (error) {
-    own[Symbol.dispose]();
+    scope[Symbol.dispose]();
     throw error;
   }
 }

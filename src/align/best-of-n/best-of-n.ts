@@ -147,8 +147,8 @@ export function bestOfN(input: BestOfNInput): Training<BestOfNStep, BestOfNResul
 }
 
 async function create(options: BestOfNOptions, live: Live) {
-  return opening(async (own) => {
-    const model = await openTemplated(options, live, own);
+  return opening(async (scope) => {
+    const model = await openTemplated(options, live, scope);
     const { data, onBadRow } = options;
     const all =
       data === undefined
@@ -161,11 +161,14 @@ async function create(options: BestOfNOptions, live: Live) {
     const prompts = options.prompts === undefined ? all : drawn;
     completionLayout(model, prompts, { rows: 1, maxTokens: options.maxTokens }); // whether they fit
     const over = live.model === undefined ? model : undefined;
-    const reward = await openRewardOption('reward', options.reward, live, own, options.rewardCall, over);
+    const reward = await openRewardOption('reward', options.reward, live, scope, options.rewardCall, over);
     const gold =
-      options.gold === undefined ? undefined : await openRewardOption('gold', options.gold, live, own, {}, over);
-    const generator = own.use(createGenerator(model.config, model.parameters.values));
-    return { ...learner(options, { model, prompts, reward, gold, generator }), [Symbol.dispose]: own[Symbol.dispose] };
+      options.gold === undefined ? undefined : await openRewardOption('gold', options.gold, live, scope, {}, over);
+    const generator = scope.use(createGenerator(model.config, model.parameters.values));
+    return {
+      ...learner(options, { model, prompts, reward, gold, generator }),
+      [Symbol.dispose]: scope[Symbol.dispose],
+    };
   });
 }
 

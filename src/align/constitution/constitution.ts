@@ -131,13 +131,13 @@ export function constitution(input: ConstitutionInput): Training<ConstitutionSte
 }
 
 async function create(options: ConstitutionOptions, live: Live) {
-  return opening(async (own) => {
+  return opening(async (scope) => {
     const principles =
       options.constitution === undefined ? defaultConstitution : readConstitution(options.constitution);
     const all = await promptsOf(options, live);
     const template = { ...options, onNotice: live.onNotice };
     const chat = async (path: 'model' | 'critic', name: string) =>
-      own.use(await openChat((live[path] as ChatSource | undefined) ?? name, live.pull, options.call, template));
+      scope.use(await openChat((live[path] as ChatSource | undefined) ?? name, live.pull, options.call, template));
     const model = await chat('model', options.model);
     const prompts = all.filter((prompt) => model.fits?.(prompt) ?? true);
     const long = all.length - prompts.length;
@@ -148,7 +148,7 @@ async function create(options: ConstitutionOptions, live: Live) {
       });
     }
     const critic = options.critic === undefined ? model : await chat('critic', options.critic);
-    return { ...maker(options, { model, critic, principles, prompts }), [Symbol.dispose]: own[Symbol.dispose] };
+    return { ...maker(options, { model, critic, principles, prompts }), [Symbol.dispose]: scope[Symbol.dispose] };
   });
 }
 

@@ -107,18 +107,18 @@ export type DistillLearner = LanguageLearner<DistillOptions>;
 
 /** Opens the learner that `distill` runs. */
 export const createDistill: Opener<DistillInput, DistillLearner> = openerOf(distillSchema, (options, live) =>
-  opening(async (own) => {
+  opening(async (scope) => {
     if (/^https?:/.test(options.teacher)) {
       throw new HeedError(`--teacher is "${options.teacher}": expected a folder, a name on the Hub, or an endpoint.`, {
         hint: `Of an endpoint, give ${ENDPOINT}, the address, # and the name of the model there.`,
       });
     }
-    const student = await openTemplated(options, live, own);
-    claim(student, own);
+    const student = await openTemplated(options, live, scope);
+    claim(student, scope);
     checkWrites('student', student);
     const { draw, score, guide } = options.teacher.startsWith(ENDPOINT)
       ? openEndpointTeacher(options.teacher, { student, settings: options.endpoint, options })
-      : await openLocalTeacher(options, student, live, own);
+      : await openLocalTeacher(options, student, live, scope);
     const data = await (options.texts === 'teacher'
       ? readTeacherTexts(options, student, draw, live)
       : readData(options, student, live));
@@ -136,7 +136,7 @@ export const createDistill: Opener<DistillInput, DistillLearner> = openerOf(dist
       }),
       data,
       live,
-      own,
+      scope,
     });
   }),
 );
@@ -148,9 +148,9 @@ async function openLocalTeacher(
   options: DistillOptions,
   student: Model,
   live: Live,
-  own: Disposables,
+  scope: Disposables,
 ): Promise<Teacher> {
-  const teacher = await openModel('teacher', options.teacher, live, own, student.config.precision);
+  const teacher = await openModel('teacher', options.teacher, live, scope, student.config.precision);
   if (teacher === student) {
     throw new HeedError('The teacher is the student itself: the teacher must not change.', {
       hint: 'Load the model twice.',

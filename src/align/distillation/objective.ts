@@ -90,10 +90,10 @@ export function createDivergenceObjective(
   shape: BatchShape,
   part: number,
 ): Objective {
-  using own = new Disposables();
+  using scope = new Disposables();
   const { config } = student;
-  own.use(guide);
-  const trainer = own.use(
+  scope.use(guide);
+  const trainer = scope.use(
     createPackedTrainer(
       config,
       parameters,
@@ -102,12 +102,12 @@ export function createDivergenceObjective(
     ),
   );
   const loss = tokenMean(trainer, shape, guide.numbers);
-  const scorer = own.use(createPackedScorer(config, { ...weights, ...guide.weights }, { linear, read: guide.read }));
+  const scorer = scope.use(createPackedScorer(config, { ...weights, ...guide.weights }, { linear, read: guide.read }));
   const generator =
     options.onPolicy > 0
-      ? own.use(createGenerator(config, weights, { adapters, precision: config.precision }))
+      ? scope.use(createGenerator(config, weights, { adapters, precision: config.precision }))
       : undefined;
-  const end = own.move();
+  const end = scope.move();
   return {
     loss,
     heldOut: {

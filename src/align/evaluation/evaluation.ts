@@ -200,7 +200,7 @@ export function evaluatePolicy(
 async function create(options: PolicyEvaluationOptions, live: Live) {
   const { onBadRow, maxTokens } = options;
   const { onNotice } = live;
-  return opening(async (own) => {
+  return opening(async (scope) => {
     const rows = isRows(live.baseline);
     const file = rows || (live.baseline === undefined && isCompletionsFile(options.baseline));
     const [path, data] =
@@ -209,7 +209,7 @@ async function create(options: PolicyEvaluationOptions, live: Live) {
         : (['data', options.data] as const);
     const prompted = data === undefined ? undefined : await openSource(path, data, live);
     const contestant = async (path: 'model' | 'baseline', notice?: typeof onNotice): Promise<Contestant> => {
-      const loaded = await openModel(path, options[path], live, own);
+      const loaded = await openModel(path, options[path], live, scope);
       const model = templatedModel(loaded, options, notice);
       const all = prompted
         ? await readPrompts(prompted, model.tokenizer, { onBadRow, onNotice: notice })
@@ -217,7 +217,7 @@ async function create(options: PolicyEvaluationOptions, live: Live) {
       const drawn = epochOrder(all.length, options.seed, 0).subarray(0, options.prompts);
       const prompts = options.prompts === undefined ? all : Array.from(drawn, (i) => all[i]);
       completionLayout(model, prompts, { rows: 1, maxTokens }); // whether they fit
-      return { model, prompts, generator: own.use(createGenerator(model.config, model.parameters.values)) };
+      return { model, prompts, generator: scope.use(createGenerator(model.config, model.parameters.values)) };
     };
     const policy = await contestant('model', onNotice);
     const { prompts } = policy;
@@ -236,10 +236,10 @@ async function create(options: PolicyEvaluationOptions, live: Live) {
       models.baseline = baseline.model;
       completionOf = (from, to, signal) => answered(baseline, options, from, to, signal);
       const same = firstOtherToken(policy.model, baseline.model) === undefined;
-      if (same && options.temperature > 0) ratios = own.use(createLogRatios(policy, baseline.model, options));
+      if (same && options.temperature > 0) ratios = scope.use(createLogRatios(policy, baseline.model, options));
       if (!same) onNotice?.('The two models read different tokens: there is no KL between them.');
     }
-    const { reward, judge } = await refereesOf(options, live, own);
+    const { reward, judge } = await refereesOf(options, live, scope);
     return {
       ...evaluator(options, {
         policy,
@@ -249,7 +249,7 @@ async function create(options: PolicyEvaluationOptions, live: Live) {
         judge,
         withOpinions: () => opinionAnswers(questions, models),
       }),
-      [Symbol.dispose]: own[Symbol.dispose],
+      [Symbol.dispose]: scope[Symbol.dispose],
     };
   });
 }
@@ -281,18 +281,18 @@ const answered = (
   });
 
 /** The reward and the judge. In the embedded world, the true reward is the default. */
-async function refereesOf(options: PolicyEvaluationOptions, live: Live, own: Disposables) {
+async function refereesOf(options: PolicyEvaluationOptions, live: Live, scope: Disposables) {
   const { rewardCall, judgeCall, data, judge } = options;
   if (options.reward === undefined && judge === undefined && data !== undefined) {
     throw new HeedError('Nothing says which of two completions is better.', { hint: 'Give --reward, or --judge.' });
   }
   const name = options.reward ?? (judge === undefined ? 'reviews' : undefined);
   return {
-    reward: name === undefined ? undefined : await openRewardOption('reward', name, live, own, rewardCall),
+    reward: name === undefined ? undefined : await openRewardOption('reward', name, live, scope, rewardCall),
     judge:
       judge === undefined
         ? undefined
-        : own.use(await openJudge((live.judge as JudgeSource | undefined) ?? judge, live.pull, judgeCall)),
+        : scope.use(await openJudge((live.judge as JudgeSource | undefined) ?? judge, live.pull, judgeCall)),
   };
 }
 

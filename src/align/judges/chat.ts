@@ -119,9 +119,9 @@ export async function openChat(
   const lent = (chat: Chat): OpenChat => Object.assign(Object.create(chat) as Chat, { [Symbol.dispose]() {} });
   if (typeof source !== 'string') return lent(source);
   if (/^https?:\/\//.test(source)) return lent(endpointChat(source, parsed));
-  return opening(async (own) => {
-    const chat = own.use(modelChat(templated(own.use(await loadModel(source, pull)))));
-    return { ...chat, [Symbol.dispose]: own[Symbol.dispose] };
+  return opening(async (scope) => {
+    const chat = scope.use(modelChat(templated(scope.use(await loadModel(source, pull)))));
+    return { ...chat, [Symbol.dispose]: scope[Symbol.dispose] };
   });
 }
 

@@ -128,8 +128,8 @@ it.each(cases)('%s makes what is rewarded likelier, and repeats an update bit fo
 it('a learner raises the reward, step by step, and resumes from any step bit for bit', async () => {
   const options = grpo({});
   const learnerOf = async () => {
-    const own = new Disposables();
-    const policy = own.use(createLanguagePolicy(own.use(await loadModel(llama)), { lora: options.lora, seed: 0 }));
+    const scope = new Disposables();
+    const policy = scope.use(createLanguagePolicy(scope.use(await loadModel(llama)), { lora: options.lora, seed: 0 }));
     const layout = completionLayout(model, prompts, options);
     return createPolicyLearner({
       policy,
@@ -139,7 +139,7 @@ it('a learner raises the reward, step by step, and resumes from any step bit for
       prompts,
       layout,
       completionsPerPrompt: options.completions,
-      own,
+      scope,
       evaluationPrompts: Array.from({ length: 40 }, (_, i) => prompts[i % prompts.length]),
       algorithm: createGrpoAlgorithm(policy, layout, options),
     });

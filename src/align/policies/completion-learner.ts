@@ -28,15 +28,15 @@ export async function createCompletionLearner<O extends CompletionLearnerOptions
   live: Live,
   algorithm: (policy: AnyPolicy, layout: CompletionLayout, options: O) => PolicyAlgorithm,
 ): Promise<PolicyLearner<O>> {
-  return opening(async (own) => {
-    const setup = await setUpPolicy(options, live, own);
+  return opening(async (scope) => {
+    const setup = await setUpPolicy(options, live, scope);
     return createPolicyLearner({
       ...setup,
       options,
       name: `${basename(options.model)}-${kind}`,
       completionsPerPrompt: options.completions,
       algorithm: algorithm(setup.policy, setup.layout, options),
-      own,
+      scope,
     });
   });
 }

@@ -95,7 +95,7 @@ export interface PolicyLearnerParts<O extends PolicyTrainingOptions> {
   /** The environment that the prompts are tasks of, if the policy acts in one. */
   environment?: EpisodeTasks;
   /** What was opened for the learner; disposed of with it, as is the algorithm. */
-  own: Disposables;
+  scope: Disposables;
 }
 
 interface State {
@@ -126,7 +126,7 @@ export type PolicyLearner<O extends PolicyTrainingOptions = PolicyTrainingOption
 
 /** Completes the prompts of a training: those of a step, of evaluations and of queries to people. */
 function createSampler({ policy, reward, options, prompts, layout, completionsPerPrompt = 1, ...parts }: AnyParts) {
-  const { environment, own } = parts;
+  const { environment, scope } = parts;
   const { steps, seed, batch, maxTokens, temperature, generate, episode, rollouts: asynchrony } = options;
   const drawing = {
     layout,
@@ -137,13 +137,14 @@ function createSampler({ policy, reward, options, prompts, layout, completionsPe
     temperature,
     batch: generate.batch,
   };
-  const rollouts = own.use(
+  const rollouts = scope.use(
     isRemote(policy) ? createRemoteRollouts(policy, reward, drawing) : createRollouts(policy, reward, drawing),
   );
   const promptsOf = (step: number) => itemsOfStep(step, batch, prompts.length, seed).map((i) => prompts[i]);
   const { early } = rollouts;
   const ahead =
-    early && own.use(createAhead(early, { ...asynchrony!, promptsOf, completions: completionsPerPrompt, steps, seed }));
+    early &&
+    scope.use(createAhead(early, { ...asynchrony!, promptsOf, completions: completionsPerPrompt, steps, seed }));
   return {
     rollouts,
     /** The completions that a step learns from. */
@@ -310,8 +311,8 @@ async function takeStep(loop: Loop, signal?: AbortSignal): Promise<PolicyStep> {
 
 /** Makes the training loop of a policy from its parts, which it disposes of. */
 export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: PolicyLearnerParts<O>) {
-  const { policy, options, prompts, evaluationPrompts, probes = [], constraints = [], asking, own } = parts;
-  own.use(parts.algorithm);
+  const { policy, options, prompts, evaluationPrompts, probes = [], constraints = [], asking, scope } = parts;
+  scope.use(parts.algorithm);
   const algorithm =
     constraints.length > 0 ? constrain(parts.algorithm, constraints, options.lagrange) : parts.algorithm;
   const { steps } = options;
@@ -385,10 +386,10 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
     finish(): Model {
       const { model, merge } = localPolicy(policy, 'The trained model');
       merge();
-      return own.release(model);
+      return scope.release(model);
     },
     /** Frees what it holds; it cannot be used afterwards. */
-    [Symbol.dispose]: own[Symbol.dispose],
+    [Symbol.dispose]: scope[Symbol.dispose],
   };
 }
 

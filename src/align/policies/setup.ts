@@ -105,20 +105,20 @@ export interface PolicySetup {
  * Opens models, reward and prompts for the training of a policy.
  *
  * @param options `completions` is the number of completions of each prompt in a step, by default 1.
- * @param own Disposes of what is opened.
+ * @param scope Disposes of what is opened.
  * @throws HeedError when models, reward or prompts cannot be used, or do not fit together.
  */
 export async function setUpPolicy(
   options: PolicyTrainingOptions & { completions?: number },
   live: Live,
-  own: Disposables,
+  scope: Disposables,
 ): Promise<PolicySetup> {
   const constraints = options.subjectTo === undefined ? [] : parseConstraints(options.subjectTo);
   const address = parseBackend(options.backend ?? 'local');
-  const model = address ? await openOutline(options, live) : await openTemplated(options, live, own);
+  const model = address ? await openOutline(options, live) : await openTemplated(options, live, scope);
   if (isModel(model)) {
     checkWrites(model, options.model);
-    claim(model, own);
+    claim(model, scope);
   }
   const environment = await openTasks(options, live);
   checkAsynchrony(options, environment);
@@ -133,12 +133,12 @@ export async function setUpPolicy(
   const layout = completionLayout(model, all, { ...options, maxTokens, branches });
   // with adapters, the base weights do not change, so that reward adapters can share them
   const over = !address && live.model === undefined && options.lora.rank > 0 ? (model as Model) : undefined;
-  const learning = options.askPeople && options.people ? own.use(await learningReward(options, live)) : undefined;
+  const learning = options.askPeople && options.people ? scope.use(await learningReward(options, live)) : undefined;
   const objective =
-    learning ?? (await openRewardOption('reward', rewardName(options), live, own, options.rewardCall, over));
+    learning ?? (await openRewardOption('reward', rewardName(options), live, scope, options.rewardCall, over));
   const asking =
     learning &&
-    own.use(
+    scope.use(
       createAsking({
         options: { ...options, people: options.people! },
         reward: learning,
@@ -148,15 +148,15 @@ export async function setUpPolicy(
     );
   const constrained: Reward[] = [];
   for (const { name } of constraints) {
-    constrained.push(own.use(await openReward(name, live.pull, options.rewardCall, over)));
+    constrained.push(scope.use(await openReward(name, live.pull, options.rewardCall, over)));
   }
   const reward = constraints.length > 0 ? withConstraints(objective, constrained) : objective;
   const gold =
-    options.gold === undefined ? undefined : await openRewardOption('gold', options.gold, live, own, {}, over);
-  const policy = own.use(
+    options.gold === undefined ? undefined : await openRewardOption('gold', options.gold, live, scope, {}, over);
+  const policy = scope.use(
     address
       ? await (await import('./tinker-policy.ts')).openTinkerPolicy(address, model, options)
-      : await openLocalPolicy(options, model as Model, live, own),
+      : await openLocalPolicy(options, model as Model, live, scope),
   );
   const measure = options.data === undefined && !environment ? usualWorld().measureCompletions : undefined;
   const prompted = { prompts, evaluationPrompts, probes, layout, environment };
@@ -167,10 +167,10 @@ async function openLocalPolicy(
   { reference: name, lora, seed }: PolicyTrainingOptions,
   model: Model,
   live: Live,
-  own: Disposables,
+  scope: Disposables,
 ): Promise<LanguagePolicy> {
   const { precision } = model.config;
-  const reference = name === undefined ? undefined : await openModel('reference', name, live, own, precision);
+  const reference = name === undefined ? undefined : await openModel('reference', name, live, scope, precision);
   return createLanguagePolicy(model, { lora, reference, seed });
 }
 

@@ -147,14 +147,14 @@ export const pointMetrics = ({ rewards, kl }: ParetoPoint): Record<string, numbe
 
 /** With `keep`, the models of finished policies stay in memory, and are not disposed of with the learner. */
 function create(options: ParetoOptions, live: Live, keep: boolean) {
-  return opening(async (own) => {
+  return opening(async (scope) => {
     const rewards: OpenReward[] = [];
     for (const path of ['reward', 'against'] as const) {
-      rewards.push(await openRewardOption(path, options[path], live, own, options.rewardCall));
+      rewards.push(await openRewardOption(path, options[path], live, scope, options.rewardCall));
     }
     const { start, deviations } = await evaluateStart(options, live, rewards);
     const names = rewards.map(({ name }) => name);
-    return createParetoLearner(options, { start, names, keep, own, open: (weight) => open(weight, deviations) });
+    return createParetoLearner(options, { start, names, keep, scope, open: (weight) => open(weight, deviations) });
 
     async function open(weight: number, deviations: readonly number[]) {
       const reward = mixedReward(
@@ -181,15 +181,15 @@ function create(options: ParetoOptions, live: Live, keep: boolean) {
 
 /** The initial model: the means and standard deviations of both rewards of its completions. */
 async function evaluateStart(options: ParetoOptions, live: Live, rewards: readonly Reward[]) {
-  using own = new Disposables();
+  using scope = new Disposables();
   const both = mixedReward(rewards.map((reward) => ({ weight: 1, reward })));
   const { policy, reward, layout, evaluationPrompts } = await setUpPolicy(
     { ...options, keepBest: false },
     { ...live, reward: both },
-    own,
+    scope,
   );
   const { maxTokens, temperature, generate, seed } = options;
-  const rollouts = own.use(
+  const rollouts = scope.use(
     createRollouts(localPolicy(policy, 'pareto'), reward, { layout, maxTokens, temperature, batch: generate.batch }),
   );
   const { parts } = await rollouts.run(evaluationPrompts, seedFor(seed, 'evaluation'));
@@ -205,10 +205,10 @@ interface Tools {
   /** Opens the learner of a policy; for a model that was passed in, with the copy that it trains. */
   open(weight: number): Promise<{ learner: PolicyLearner<ReinforceOptions>; copy: Model | undefined }>;
   keep: boolean;
-  own: Disposables;
+  scope: Disposables;
 }
 
-function createParetoLearner(options: ParetoOptions, { start, names, open, keep, own }: Tools) {
+function createParetoLearner(options: ParetoOptions, { start, names, open, keep, scope }: Tools) {
   const { weights, steps } = options;
   const total = weights.length * steps;
   let state: State = { points: [], begun: false, fingerprint: JSON.stringify(start) };
@@ -220,7 +220,7 @@ function createParetoLearner(options: ParetoOptions, { start, names, open, keep,
     copy?.[Symbol.dispose]();
     [learner, copy] = [undefined, undefined];
   };
-  own.defer(close);
+  scope.defer(close);
   /** The checkpoint of the policy that was in training when the run stopped, until it resumes. */
   let waiting: { state: unknown; tensors: Tensors } | undefined;
 
@@ -270,7 +270,7 @@ function createParetoLearner(options: ParetoOptions, { start, names, open, keep,
       state = saved;
       waiting = saved.begun ? { state: own, tensors: checkpoint.tensors as Tensors } : undefined;
     },
-    [Symbol.dispose]: own[Symbol.dispose],
+    [Symbol.dispose]: scope[Symbol.dispose],
   };
 }
 

@@ -26,8 +26,8 @@ export type PpoInput = PolicyInput<z.input<typeof languagePpoSchema>>;
 
 /** Opens the learner that `ppo` runs. */
 export const createLanguagePpo: Opener<PpoInput, PpoLearner> = openerOf(languagePpoSchema, (options, live) =>
-  opening(async (own) => {
-    const setup = await setUpPolicy(options, live, own);
+  opening(async (scope) => {
+    const setup = await setUpPolicy(options, live, scope);
     if (options.score.place === 'steps' && !setup.reward.explain) throw noSteps();
     if (options.score.place === 'steps' && setup.environment) {
       throw new HeedError('--score.place steps does not go together with --env: episodes have no steps to score.', {
@@ -38,7 +38,7 @@ export const createLanguagePpo: Opener<PpoInput, PpoLearner> = openerOf(language
     const policy = localPolicy(setup.policy, 'PPO');
     const algorithm = await algorithmOf(options, { policy, layout: setup.layout }, live);
     const name = `${basename(options.model)}-ppo`;
-    return createPolicyLearner({ ...setup, options, name, algorithm, own });
+    return createPolicyLearner({ ...setup, options, name, algorithm, scope });
   }),
 );
 
@@ -111,19 +111,20 @@ async function criticModel(
   options: LanguagePpoOptions,
   policy: Model,
   live: Live,
-  own: Disposables,
+  scope: Disposables,
 ): Promise<Model | undefined> {
   const { precision } = policy.config;
-  if (options.critic.model !== undefined) return openModel('critic.model', options.critic.model, live, own, precision);
-  const scoring = await rewardModel(options.reward, live, own);
+  if (options.critic.model !== undefined)
+    return openModel('critic.model', options.critic.model, live, scope, precision);
+  const scoring = await rewardModel(options.reward, live, scope);
   return scoring && firstOtherToken(policy, scoring) === undefined ? scoring : undefined;
 }
 
 /** The reward model of a reward, or the first of an ensemble; undefined for other rewards. */
-async function rewardModel(name: string, live: Live, own: Disposables): Promise<Model | undefined> {
+async function rewardModel(name: string, live: Live, scope: Disposables): Promise<Model | undefined> {
   if (live.reward !== undefined) return [live.reward].flat().find(isModel);
   const folder = rewardModelIn(name);
-  return folder === undefined ? undefined : own.use(await loadModel(folder, live.pull));
+  return folder === undefined ? undefined : scope.use(await loadModel(folder, live.pull));
 }
 
 /** The folder of a reward model, or of the first of an ensemble, by the reward's name. */

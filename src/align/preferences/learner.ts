@@ -100,7 +100,7 @@ export interface PreferenceLearnerParts<O extends PreferenceOptions> {
   /** Tells a person that the policy was rolled back. */
   onNotice?: (text: string) => void;
   /** What was opened for the learner; disposed of with it. */
-  own: Disposables;
+  scope: Disposables;
 }
 
 interface More {
@@ -177,15 +177,15 @@ function createKlHold(
 
 /** What computes the loss, `part` items at once, and what the loss reads besides the policy's log-probabilities. */
 function createLossParts<O extends PreferenceOptions>(parts: PreferenceLearnerParts<O>, part: number) {
-  const { policy, options, data, own } = parts;
+  const { policy, options, data, scope } = parts;
   const { loss } = parts.algorithm;
   const { checkpointLayers } = options;
   const layout = layoutOf(parts);
   const reads = readsOf(loss);
   const sides = data.train.sides.length;
-  const trainer = own.use(createPreferenceTrainer(policy, loss, layout, { sides, part, checkpointLayers }));
-  const scorer = own.use(createPreferenceScorer(policy, loss, layout, part));
-  const references = own.use(createReferences(policy, layout, part, options.precompute ?? true));
+  const trainer = scope.use(createPreferenceTrainer(policy, loss, layout, { sides, part, checkpointLayers }));
+  const scorer = scope.use(createPreferenceScorer(policy, loss, layout, part));
+  const references = scope.use(createReferences(policy, layout, part, options.precompute ?? true));
   const contextOf = async (
     seen: More['seen'],
     items: Items,
@@ -222,7 +222,7 @@ export type PreferenceLearner<O extends PreferenceOptions = PreferenceOptions> =
 
 /** Makes the training loop on preferences from its parts. */
 export function createPreferenceLearner<O extends PreferenceOptions>(parts: PreferenceLearnerParts<O>) {
-  const { policy, options, data, own } = parts;
+  const { policy, options, data, scope } = parts;
   const { train, heldOut } = data;
   const count = itemCount(train);
   const batch = Math.min(options.batch, count);
@@ -232,8 +232,8 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
   const tokens = itemTokens(train).reduce((sum, n) => sum + n, 0);
   // half of it for held-out items, half for completions
   const work = (LEARNED * steps * batch * (tokens / count)) / 2;
-  const completions = own.use(createPreferenceCompletions(policy, data.prompts, options, parts.reward, work));
-  const optimizer = own.use(adamw(policy.parameters, trainer.gradients, options));
+  const completions = scope.use(createPreferenceCompletions(policy, data.prompts, options, parts.reward, work));
+  const optimizer = scope.use(adamw(policy.parameters, trainer.gradients, options));
   const known = { metrics: {}, items: count, unknown: unknownShare(train.sides, policy.model.tokenizer) };
   const hold = createKlHold(policy, optimizer, completions, { ...options, steps, onNotice: parts.onNotice });
   const begun: More = { seen: { sum: 0, count: 0 } };
@@ -310,10 +310,10 @@ export function createPreferenceLearner<O extends PreferenceOptions>(parts: Pref
     /** The trained model, with adapters merged in. It is no longer disposed of with the learner. */
     finish(): Model {
       policy.merge();
-      return own.release(policy.model);
+      return scope.release(policy.model);
     },
     /** Frees what it holds; it cannot be used afterwards. */
-    [Symbol.dispose]: own[Symbol.dispose],
+    [Symbol.dispose]: scope[Symbol.dispose],
   };
 }
 

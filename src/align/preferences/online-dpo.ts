@@ -349,25 +349,25 @@ function exampleOf({ prompt, response, given }: Completion) {
 export const createOnlineDpo: Opener<OnlineDpoInput, PolicyLearner<OnlineDpoOptions>> = openerOf(
   onlineDpoSchema,
   (options, live) =>
-    opening(async (own) => {
+    opening(async (scope) => {
       const judge =
         options.judge === undefined
           ? undefined
-          : own.use(await openJudge((live.judge as JudgeSource) ?? options.judge, live.pull, options.judgeCall));
+          : scope.use(await openJudge((live.judge as JudgeSource) ?? options.judge, live.pull, options.judgeCall));
       const setup = await setUpPolicy(
         { ...options, completions: COMPLETIONS },
         judge ? { ...live, reward: noReward } : live,
-        own,
+        scope,
       );
       refuseAgents(setup.environment, 'Online DPO', 'a pair is two sequences');
       return createPolicyLearner({
         ...setup,
-        ...(judge && { reward: own.use(judgedReward(judge, localPolicy(setup.policy, 'A judge'), options)) }),
+        ...(judge && { reward: scope.use(judgedReward(judge, localPolicy(setup.policy, 'A judge'), options)) }),
         options,
         name: `${basename(options.model)}-online-dpo`,
         completionsPerPrompt: COMPLETIONS,
         algorithm: createOnlineDpoAlgorithm(setup.policy, setup.layout, options),
-        own,
+        scope,
       });
     }),
 );

@@ -42,14 +42,14 @@ export async function createPreferences<O extends PreferenceOptions>(
   live: Live,
   algorithm: PreferenceAlgorithm & { paired: boolean },
 ): Promise<PreferenceLearner<O>> {
-  return opening(async (own) => {
-    const model = await openTemplated(options, live, own);
+  return opening(async (scope) => {
+    const model = await openTemplated(options, live, scope);
     checkWrites(model, options.model);
-    claim(model, own);
+    claim(model, scope);
     const spec = options.reward ?? (options.data === undefined ? 'reviews' : undefined);
     // with adapters, the base weights do not change, so that reward adapters can share them
     const over = live.model === undefined && options.lora.rank > 0 ? model : undefined;
-    const reward = spec === undefined ? undefined : await openRewardOption('reward', spec, live, own, {}, over);
+    const reward = spec === undefined ? undefined : await openRewardOption('reward', spec, live, scope, {}, over);
     const data = await readPreferences(options, model, algorithm.paired, live);
     if (readsOf(algorithm.loss).has('kl') && !data.train.partners) {
       throw new HeedError(
@@ -62,10 +62,10 @@ export async function createPreferences<O extends PreferenceOptions>(
     const reference =
       options.reference === undefined
         ? undefined
-        : await openModel('reference', options.reference, live, own, model.config.precision);
+        : await openModel('reference', options.reference, live, scope, model.config.precision);
     await breathe(); // before what is compiled
     return createPreferenceLearner({
-      policy: own.use(createLanguagePolicy(model, { lora: options.lora, reference, seed: options.seed })),
+      policy: scope.use(createLanguagePolicy(model, { lora: options.lora, reference, seed: options.seed })),
       options,
       name: `${basename(options.model)}-${command}`,
       algorithm,
@@ -73,7 +73,7 @@ export async function createPreferences<O extends PreferenceOptions>(
       reward,
       onNotice: live.onNotice,
       onProgress: live.onProgress,
-      own,
+      scope,
     });
   });
 }

@@ -144,12 +144,12 @@ export const processEvaluationMetrics = ({
 });
 
 function create(options: ProcessOptions, live: Live) {
-  return opening(async (own) => {
-    const model = await openTemplated(options, live, own);
-    if (model.parameters.values[SCORE]) claim(model, own); // of a language model, a copy is trained
+  return opening(async (scope) => {
+    const model = await openTemplated(options, live, scope);
+    if (model.parameters.values[SCORE]) claim(model, scope); // of a language model, a copy is trained
     const data = await readProcessData(options, model, live);
-    const begun = beginRewardModel(model, seedFor(options.seed, 'head'), own, live.model !== undefined);
-    return createProcessLearner(options, begun, data, live, own);
+    const begun = beginRewardModel(model, seedFor(options.seed, 'head'), scope, live.model !== undefined);
+    return createProcessLearner(options, begun, data, live, scope);
   });
 }
 
@@ -159,7 +159,7 @@ function createStepTrainer(
   model: RewardModel,
   trained: TrainedReward,
   length: number,
-  own: Disposables,
+  scope: Disposables,
 ) {
   const { rank } = options.lora;
   const { parameters, frozen, linear } = trained;
@@ -175,7 +175,7 @@ function createStepTrainer(
     logits: 0,
   });
   const { checkpointLayers } = options;
-  const trainer = own.use(
+  const trainer = scope.use(
     createPackedTrainer(model.config, parameters, stepLoss, { checkpointLayers, frozen, linear }),
   );
   /** Adds the gradients of some completions of a batch that has `labels` labels in all. */
@@ -215,7 +215,7 @@ function createProcessLearner(
   begun: Beginning,
   { train: all, heldOut }: ProcessData,
   { onProgress }: Live,
-  own: Disposables,
+  scope: Disposables,
 ) {
   const { model } = begun;
   const reading = { separator: separatorOf(options), aggregate: options.aggregate };
@@ -224,12 +224,12 @@ function createProcessLearner(
   const lengths = lengthsOf(train);
   const batch = Math.min(options.batch * options.accumulate, train.length);
   const steps = Math.max(1, Math.round((train.length * epochs) / batch));
-  const trained = own.use(trainedReward(model, options.lora, seed));
+  const trained = scope.use(trainedReward(model, options.lora, seed));
   const { parameters } = trained;
   const longest = lengths.reduce((most, length) => Math.max(most, length), 0);
-  const trainer = createStepTrainer(options, model, trained, roomFor(longest), own);
-  const optimizer = own.use(adamw(parameters, trainer.gradients, options));
-  const scorer = own.use(createStateScorer(model, trained));
+  const trainer = createStepTrainer(options, model, trained, roomFor(longest), scope);
+  const optimizer = scope.use(adamw(parameters, trainer.gradients, options));
+  const scorer = scope.use(createStateScorer(model, trained));
   const learned = lengths.reduce((sum, tokens) => sum + tokens, 0) * ((steps * batch) / train.length);
   const sampling = { parameters: parameterCount(model.parameters), work: LEARNED * learned, options };
   const some = (indices: readonly number[]) => indices.map((i) => heldOut[i]);
@@ -273,8 +273,8 @@ function createProcessLearner(
     finish(): ProcessModel {
       trained.merge();
       const { calibration } = model;
-      return processModelOf(finishRewardModel(begun, { gain: 1, calibration }, own), reading);
+      return processModelOf(finishRewardModel(begun, { gain: 1, calibration }, scope), reading);
     },
-    [Symbol.dispose]: own[Symbol.dispose],
+    [Symbol.dispose]: scope[Symbol.dispose],
   };
 }

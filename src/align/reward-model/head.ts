@@ -31,7 +31,7 @@ interface HeadParts {
   options: RewardModelOptions;
   begun: Beginning;
   data: RewardData;
-  own: Disposables;
+  scope: Disposables;
   live: Pick<Live, 'onNotice'>;
   /** The calibration for some scores. */
   calibrationBy(scores: ArrayLike<number>): Calibrated;
@@ -74,10 +74,10 @@ function createHeadScores({ options, begun: { model }, live }: HeadParts, head: 
 
 /** Fits a head in one step. */
 export function createHeadLearner(parts: HeadParts) {
-  const { options, begun, data, own, live, calibrationBy } = parts;
+  const { options, begun, data, scope, live, calibrationBy } = parts;
   const { model } = begun;
   const { train, heldOut } = data;
-  const trained = own.use(trainedReward(model, {}, options.seed));
+  const trained = scope.use(trainedReward(model, {}, options.seed));
   const head = model.parameters.values[SCORE].data as Float32Array;
   const { featuresOf, scoresOf, keepFeatures } = createHeadScores(parts, head);
   const { rankings, lists } = train;
@@ -159,9 +159,9 @@ export function createHeadLearner(parts: HeadParts) {
       state = saved;
     },
     async finish(): Promise<RewardModel[]> {
-      return [finishRewardModel(begun, await calibrationOf(), own)];
+      return [finishRewardModel(begun, await calibrationOf(), scope)];
     },
-    [Symbol.dispose]: own[Symbol.dispose],
+    [Symbol.dispose]: scope[Symbol.dispose],
   };
 }
 

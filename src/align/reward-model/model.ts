@@ -205,26 +205,36 @@ export interface Beginning {
  * The initial model of a training: for a language model, a copy with a head; for a reward model, its own weights or a
  * copy.
  *
- * @param lent Whether the model stays the caller's; otherwise `own` disposes of it, or of its replacement.
+ * @param lent Whether the model stays the caller's; otherwise `scope` disposes of it, or of its replacement.
  */
-export function beginRewardModel(begun: Model, seed: number, own: Disposables, lent: boolean, copy = false): Beginning {
+export function beginRewardModel(
+  begun: Model,
+  seed: number,
+  scope: Disposables,
+  lent: boolean,
+  copy = false,
+): Beginning {
   const model = createRewardModel(begun, seed);
   const isCopy = model.parameters !== begun.parameters;
   if (!lent) {
-    own.release(begun);
+    scope.release(begun);
     if (isCopy) begun[Symbol.dispose]();
-    return { model: own.use(model) };
+    return { model: scope.use(model) };
   }
-  if (isCopy) return { model: own.use(model) };
-  if (copy) return { model: own.use({ ...model, parameters: copyOf(model.parameters) }) };
+  if (isCopy) return { model: scope.use(model) };
+  if (copy) return { model: scope.use({ ...model, parameters: copyOf(model.parameters) }) };
   return { model, ...('calibration' in begun && { passed: begun as ModelData as RewardModel }) };
 }
 
-/** The trained and calibrated model: the one that the caller passed in, or one released from `own`. */
-export function finishRewardModel({ model, passed }: Beginning, calibrated: Calibrated, own: Disposables): RewardModel {
+/** The trained and calibrated model: the one that the caller passed in, or one released from `scope`. */
+export function finishRewardModel(
+  { model, passed }: Beginning,
+  calibrated: Calibrated,
+  scope: Disposables,
+): RewardModel {
   const { data } = model.parameters.values[SCORE];
   for (let i = 0; i < data.length; i++) data[i] *= calibrated.gain;
-  const finished = passed ?? own.release(model);
+  const finished = passed ?? scope.release(model);
   finished.calibration = calibrated.calibration;
   return finished;
 }

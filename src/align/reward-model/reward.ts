@@ -155,10 +155,10 @@ function evenAccuracy(byLength: RewardStepEvaluation['byLength']): Record<string
 }
 
 function create(options: RewardModelOptions, live: Live): Promise<RewardLearner> {
-  return opening(async (own) => {
+  return opening(async (scope) => {
     const lent = live.model !== undefined;
-    const first = await openTemplated(options, live, own);
-    if (first.parameters.values[SCORE]) claim(first, own); // of a language model, a copy is trained
+    const first = await openTemplated(options, live, scope);
+    if (first.parameters.values[SCORE]) claim(first, scope); // of a language model, a copy is trained
     const data = await readRewardData(options, first, live);
     const begun: Beginning[] = [];
     for (let i = 0; i < options.members; i++) {
@@ -166,14 +166,21 @@ function create(options: RewardModelOptions, live: Live): Promise<RewardLearner>
         i === 0
           ? first
           : {
-              ...(await openModel('model', options.model, live, own)),
+              ...(await openModel('model', options.model, live, scope)),
               config: first.config,
               tokenizer: first.tokenizer,
             };
-      begun.push(beginRewardModel(model, seedFor(options.seed, 'member', i), own, lent, i > 0));
+      begun.push(beginRewardModel(model, seedFor(options.seed, 'member', i), scope, lent, i > 0));
     }
-    if (options.method === 'train') return createRewardLearner(options, begun, data, live, own);
-    return createHeadLearner({ options, begun: begun[0], data, own, live, calibrationBy: calibrationFor(options) });
+    if (options.method === 'train') return createRewardLearner(options, begun, data, live, scope);
+    return createHeadLearner({
+      options,
+      begun: begun[0],
+      data,
+      scope,
+      live,
+      calibrationBy: calibrationFor(options),
+    });
   });
 }
 
@@ -190,7 +197,7 @@ function createMembers(
   begun: readonly Beginning[],
   { rankings, lists }: Chosen,
   batch: number,
-  own: Disposables,
+  scope: Disposables,
 ) {
   const isAdapted = options.lora.rank > 0;
   const most = Math.max(...lists.map((list) => rankings.lists[list].levels.length));
@@ -200,7 +207,7 @@ function createMembers(
     padding: begun[0].model.tokenizer.pad ?? 0,
   };
   return begun.map(({ model }, index) => {
-    const trained = own.use(trainedReward(model, options.lora, seedFor(options.seed, 'member', index)));
+    const trained = scope.use(trainedReward(model, options.lora, seedFor(options.seed, 'member', index)));
     const { parameters, frozen, linear } = trained;
     const { tokens } = fitMemory(options, {
       config: model.config,
@@ -215,9 +222,9 @@ function createMembers(
     });
     const { checkpointLayers } = options;
     const program = { checkpointLayers, frozen, linear };
-    const trainer = own.use(createRankingTrainer(model.config, parameters, shape, options, program));
-    const optimizer = own.use(adamw(parameters, trainer.gradients, options));
-    const scorer = own.use(createRewardScorer(model, trained));
+    const trainer = scope.use(createRankingTrainer(model.config, parameters, shape, options, program));
+    const optimizer = scope.use(adamw(parameters, trainer.gradients, options));
+    const scorer = scope.use(createRewardScorer(model, trained));
     return { trained, trainer, tokens, optimizer, scorer, prefix: `member${index}.` };
   });
 }
@@ -316,14 +323,14 @@ function createRewardLearner(
   begun: readonly Beginning[],
   data: RewardData,
   { onProgress }: Live,
-  own: Disposables,
+  scope: Disposables,
 ) {
   const { seed, batch: part, accumulate, epochs } = options;
   const { rankings, lists } = data.train;
   const [{ model }] = begun;
   const batch = Math.min(part * accumulate, lists.length);
   const steps = Math.max(1, Math.round((lists.length * epochs) / batch));
-  const members = createMembers(options, begun, data.train, batch, own);
+  const members = createMembers(options, begun, data.train, batch, scope);
   const coefficient = options.lengthDebias ? lengthCoefficient(rankings, lists) : undefined;
   const known = {
     items: lists.length,
@@ -397,10 +404,10 @@ function createRewardLearner(
       const calibrations = await measure.calibrations(loop.state().step);
       return members.map(({ trained }, i) => {
         trained.merge();
-        return finishRewardModel(begun[i], calibrations[i], own);
+        return finishRewardModel(begun[i], calibrations[i], scope);
       });
     },
-    [Symbol.dispose]: own[Symbol.dispose],
+    [Symbol.dispose]: scope[Symbol.dispose],
   };
 }
 

@@ -85,14 +85,14 @@ async function judge(options: JudgmentOptions, live: Live): Promise<RewardJudgme
       hint: 'Set --reference and --policy, or neither.',
     });
   }
-  using own = new Disposables();
+  using scope = new Disposables();
   const models = [live.model ?? []].flat() as RewardModel[];
   if (live.model === undefined) {
     for (const name of options.model.split(',').flatMap((name) => ensembleMembers(name.trim()))) {
-      models.push(own.use(await loadRewardModel(name, live.pull)));
+      models.push(scope.use(await loadRewardModel(name, live.pull)));
     }
   }
-  const scorers = models.map((model) => own.use(createRewardScorer(model)));
+  const scorers = models.map((model) => scope.use(createRewardScorer(model)));
   const model = templatedModel(models[0], options, live.onNotice);
   const other = models.find(
     ({ tokenizer }) => tokenizer.files['tokenizer.json'] !== model.tokenizer.files['tokenizer.json'],

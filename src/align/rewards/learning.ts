@@ -119,17 +119,17 @@ export async function openLearningReward(
   { live, call, learning, onBadRow, seed }: LearningParts,
 ): Promise<LearningReward> {
   const folders = modelFolders(text);
-  return opening(async (own) => {
+  return opening(async (scope) => {
     const members: Member[] = [];
     for (const folder of folders) {
       const model = await loadRewardModel(folder, live.pull);
-      own.use(model);
+      scope.use(model);
       if (readStepReading(model.folder!)) {
         throw new HeedError(`"${folder}" is a process reward model, which cannot learn from comparisons.`, {
           hint: 'Give --reward the folder of a reward model or an ensemble; train one with: heed reward',
         });
       }
-      members.push(own.use(memberOf(model, learning)));
+      members.push(scope.use(memberOf(model, learning)));
     }
     const [{ model }, ...others] = members;
     const hint = 'The members of an ensemble that learns must have the same tokenizer.';
@@ -209,7 +209,7 @@ export async function openLearningReward(
         }
         ({ references, fitted } = saved);
       },
-      [Symbol.dispose]: own[Symbol.dispose],
+      [Symbol.dispose]: scope[Symbol.dispose],
     };
   });
 }

@@ -158,18 +158,18 @@ export async function openReward(
 }
 
 /**
- * The reward that an option names, or the value passed in its place, which stays the caller's. `own` disposes of the
+ * The reward that an option names, or the value passed in its place, which stays the caller's. `scope` disposes of the
  * rest.
  */
 export const openRewardOption = async (
   path: 'reward' | 'gold' | 'against',
   name: string,
   live: Live,
-  own: Disposables,
+  scope: Disposables,
   call: z.input<typeof rewardCallSchema> = {},
   over?: Model,
 ): Promise<OpenReward> =>
-  own.use(await openReward((live[path] as RewardSource | undefined) ?? name, live.pull, call, over));
+  scope.use(await openReward((live[path] as RewardSource | undefined) ?? name, live.pull, call, over));
 
 function rewardAtHand(source: RewardSource, settings: RewardSettings): OpenReward {
   if (typeof source === 'function') return lent(functionReward(source.name || 'reward', source, settings));
@@ -260,12 +260,12 @@ async function openOne(
 }
 
 const openFolder = (folder: string, pull: PullOptions, over: Model | undefined): Promise<OpenReward> =>
-  opening(async (own) => {
+  opening(async (scope) => {
     const adapted = over && (await rewardModelOver(over, folder, pull));
-    const model = own.use(adapted?.model ?? (await loadRewardModel(folder, pull)));
+    const model = scope.use(adapted?.model ?? (await loadRewardModel(folder, pull)));
     const steps = readStepReading(model.folder!);
-    const reward = own.use(rewardOfModel(steps ? processModelOf(model, steps) : model, adapted));
-    return { ...reward, [Symbol.dispose]: own[Symbol.dispose] };
+    const reward = scope.use(rewardOfModel(steps ? processModelOf(model, steps) : model, adapted));
+    return { ...reward, [Symbol.dispose]: scope[Symbol.dispose] };
   });
 
 /**
@@ -276,16 +276,16 @@ const openTogether = (
   open: (text: string) => Promise<OpenReward>,
   join: (rewards: readonly OpenReward[]) => Reward,
 ): Promise<OpenReward> =>
-  opening(async (own) => {
+  opening(async (scope) => {
     const rewards: OpenReward[] = [];
-    for (const text of texts) rewards.push(own.use(await open(text)));
-    return { ...join(rewards), [Symbol.dispose]: own[Symbol.dispose] };
+    for (const text of texts) rewards.push(scope.use(await open(text)));
+    return { ...join(rewards), [Symbol.dispose]: scope[Symbol.dispose] };
   });
 
 function together(rewards: readonly OpenReward[], join: (rewards: readonly OpenReward[]) => Reward): OpenReward {
-  const own = new Disposables();
-  for (const reward of rewards) own.use(reward);
-  return { ...join(rewards), [Symbol.dispose]: own[Symbol.dispose] };
+  const scope = new Disposables();
+  for (const reward of rewards) scope.use(reward);
+  return { ...join(rewards), [Symbol.dispose]: scope[Symbol.dispose] };
 }
 
 /** The folders of an ensemble's members, in order; for any other folder, file or name, that name alone. */

@@ -113,7 +113,7 @@ export interface LanguageLearnerParts<O extends LanguageTrainingOptions> {
   /** Receives how far an evaluation is. */
   onProgress?: Surroundings['onProgress'];
   /** What was opened for the learner; disposed of with it. */
-  own: Disposables;
+  scope: Disposables;
 }
 
 /** Trains a language model by maximum likelihood, a step at a time. */
@@ -123,8 +123,8 @@ export type LanguageLearner<O extends LanguageTrainingOptions = LanguageTraining
 
 /** Makes the training loop of a language model from its parts. */
 export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: LanguageLearnerParts<O>) {
-  const { model, options, rows, part, length, packing, steps, own } = parts;
-  const trained = own.use(trainedPart(model, parts.lora ?? {}, options.seed));
+  const { model, options, rows, part, length, packing, steps, scope } = parts;
+  const trained = scope.use(trainedPart(model, parts.lora ?? {}, options.seed));
   const { parameters } = trained;
   const shape = { length, fitted: !packing, padding: model.tokenizer.pad ?? 0 };
   const fitting = fitMemory(options, {
@@ -138,11 +138,11 @@ export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: 
     logits: parts.logits ?? 1,
   });
   const atOnce = Math.min(part, fitting.rows);
-  const objective = own.use(
+  const objective = scope.use(
     parts.objective?.(trained, shape, atOnce) ?? maximumLikelihood(parts, trained, shape, atOnce),
   );
   const { loss: likelihood, heldOut: evaluator } = objective;
-  const optimizer = own.use(adamw(parameters, likelihood.gradients, options));
+  const optimizer = scope.use(adamw(parameters, likelihood.gradients, options));
   const loop = createLoop({
     options,
     usualRate: 1 / Math.sqrt(parameterCount(parameters)),
@@ -193,10 +193,10 @@ export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: 
     /** The trained model, with adapters merged in. It is no longer disposed of with the learner. */
     finish(): Model {
       trained.merge();
-      return own.release(model);
+      return scope.release(model);
     },
     /** Frees what it holds; it cannot be used afterwards. */
-    [Symbol.dispose]: own[Symbol.dispose],
+    [Symbol.dispose]: scope[Symbol.dispose],
   };
 }
 
@@ -205,7 +205,7 @@ function describing<O extends LanguageTrainingOptions>(parts: LanguageLearnerPar
   const { model, options, prompts, measure, facts } = parts;
   const { config, tokenizer, ends } = model;
   const { weights, adapters } = trained;
-  const generator = prompts.length > 0 ? parts.own.use(createGenerator(config, weights, { adapters })) : undefined;
+  const generator = prompts.length > 0 ? parts.scope.use(createGenerator(config, weights, { adapters })) : undefined;
   return async (): Promise<Pick<LanguageEvaluation, 'samples' | 'measures'>> => {
     if (!generator) return { samples: [], measures: { ...facts } };
     const drawn = await generator.complete(
@@ -240,9 +240,9 @@ function maximumLikelihood<O extends LanguageTrainingOptions>(
   shape: BatchShape,
   part: number,
 ): Objective {
-  using own = new Disposables();
-  const loss = own.use(createLikelihood(config, parameters, shape, { linear, frozen, checkpointLayers }));
-  const evaluator = own.use(createHeldOutLoss(config, weights, shape, part, linear));
-  const end = own.move();
+  using scope = new Disposables();
+  const loss = scope.use(createLikelihood(config, parameters, shape, { linear, frozen, checkpointLayers }));
+  const evaluator = scope.use(createHeldOutLoss(config, weights, shape, part, linear));
+  const end = scope.move();
   return { loss, heldOut: evaluator, [Symbol.dispose]: end[Symbol.dispose] };
 }

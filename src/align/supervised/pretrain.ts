@@ -127,12 +127,12 @@ async function learner(
   const { rows, accumulate, length, seed } = options;
   options.precision = resolvePrecision(options.precision, options.hidden);
   await startFreely();
-  return opening(async (own) => {
-    const model = own.use(await inTurns(createModelInParts(configOf(options, tokenizer), tokenizer, seed)));
+  return opening(async (scope) => {
+    const model = scope.use(await inTurns(createModelInParts(configOf(options, tokenizer), tokenizer, seed)));
     await breathe(); // before what is compiled
     return createLanguageLearner({
       ...data,
-      own,
+      scope,
       model,
       options,
       part: rows,

@@ -92,12 +92,12 @@ const MOST_HELD_OUT = 1000;
 
 /** Opens the learner that `sft` runs. */
 export const createSft: Opener<SftInput, SftLearner> = openerOf(sftSchema, (options, live) =>
-  opening(async (own) => {
-    const model = await openTemplated(options, live, own);
+  opening(async (scope) => {
+    const model = await openTemplated(options, live, scope);
     checkWrites(model, options.model);
-    claim(model, own);
+    claim(model, scope);
     const data = await readData(options, model, live);
-    return createExamplesLearner({ model, options, name: `${basename(options.model)}-sft`, data, live, own });
+    return createExamplesLearner({ model, options, name: `${basename(options.model)}-sft`, data, live, scope });
   }),
 );
 
@@ -114,7 +114,7 @@ export function sft(input: SftInput): LanguageTraining {
 
 /** What `createExamplesLearner` builds a learner from. */
 interface ExamplesLearnerParts<O extends SftOptions>
-  extends Pick<LanguageLearnerParts<O>, 'model' | 'options' | 'name' | 'objective' | 'own'> {
+  extends Pick<LanguageLearnerParts<O>, 'model' | 'options' | 'name' | 'objective' | 'scope'> {
   /** Examples to train and to evaluate on. */
   data: SplitExamples;
   /** What the caller passed that is not plain data. */

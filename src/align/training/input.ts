@@ -224,23 +224,24 @@ export const readSource = ({ name, from }: Source, options: Omit<DatasetOptions,
   readDataset(from, { ...options, name });
 
 /**
- * The model that an option names, which `own` disposes of; or the one passed in its place, which stays the caller's.
+ * The model that an option names, which `scope` disposes of; or the one passed in its place, which stays the caller's.
  *
- * @param precision What its matrix products compute with, until `own` is disposed of; by default what they did.
+ * @param precision What its matrix products compute with, until `scope` is disposed of; by default what they did.
  * @throws HeedError when the model cannot be loaded, or the value is not a model.
  */
 export async function openModel(
   path: 'model' | 'reference' | 'baseline' | 'critic.model' | 'teacher',
   name: string,
   live: Live,
-  own: Disposables,
+  scope: Disposables,
   precision?: Precision,
 ): Promise<Model> {
   const model = live[path];
-  if (model === undefined) return computing(own.use(await naming(path, loadModel(name, live.pull))), precision, own);
+  if (model === undefined)
+    return computing(scope.use(await naming(path, loadModel(name, live.pull))), precision, scope);
   if (isModel(model)) {
     checkNotDisposed(model, path);
-    return computing(model, precision, own);
+    return computing(model, precision, scope);
   }
   throw new HeedError(`${path}: expected the folder or the name of a model, or a model, got ${typeof model}.`, {
     hint: 'Load one with: await loadModel(…) of heed/lm.',
@@ -254,13 +255,13 @@ const naming = <T>(path: LivePath, opening: Promise<T>): Promise<T> =>
     throw new HeedError(`${path}: ${error.message}`, { hint: error.hint, cause: error });
   });
 
-/** Makes a model compute with a precision until `own` is disposed of: it may be the caller's. */
-function computing(model: Model, precision: Precision | undefined, own: Disposables): Model {
+/** Makes a model compute with a precision until `scope` is disposed of: it may be the caller's. */
+function computing(model: Model, precision: Precision | undefined, scope: Disposables): Model {
   if (precision === undefined) return model;
   const before = model.config.precision;
   model.config = { ...model.config, precision };
   const opened = new WeakRef(model); // the weights of one that a copy has replaced need not stay in memory
-  own.defer(() => {
+  scope.defer(() => {
     const model = opened.deref();
     if (model) model.config = { ...model.config, precision: before };
   });
@@ -291,16 +292,16 @@ export function templatedTokenizer(plain: Tokenizer, options: TemplateOptions, l
 export const openTemplated = async (
   options: TemplateOptions & { model: string; precision?: PrecisionChoice },
   live: Live,
-  own: Disposables,
+  scope: Disposables,
 ): Promise<Model> => {
-  const opened = await openModel('model', options.model, live, own);
+  const opened = await openModel('model', options.model, live, scope);
   opened.tokenizer = templatedTokenizer(opened.tokenizer, options, live);
   Object.assign(opened, endsWithTurn(opened, live.onNotice));
   await breathe(); // before what is compiled for it
   if (options.precision === undefined) return opened;
   const precision = resolvePrecision(options.precision, opened.config.hiddenSize);
   options.precision = precision;
-  return computing(opened, precision, own);
+  return computing(opened, precision, scope);
 };
 
 /** @throws HeedError when a model gives scores and cannot learn to write. */
@@ -318,18 +319,18 @@ export function checkWrites(
 const inTraining = new WeakSet<object>();
 
 /**
- * Keeps other trainings from a model until `own` is disposed of: two of them would change the same weights.
+ * Keeps other trainings from a model until `scope` is disposed of: two of them would change the same weights.
  *
  * @throws HeedError when one is changing them already.
  */
-export function claim({ parameters }: Pick<ModelData, 'parameters'>, own: Disposables): void {
+export function claim({ parameters }: Pick<ModelData, 'parameters'>, scope: Disposables): void {
   if (inTraining.has(parameters)) {
     throw new HeedError('model: another training is changing this model', {
       hint: 'await that one first, or give each its own: model: await loadModel(…)',
     });
   }
   inTraining.add(parameters);
-  own.defer(() => inTraining.delete(parameters));
+  scope.defer(() => inTraining.delete(parameters));
 }
 
 /** Whether a value is a loaded model. */

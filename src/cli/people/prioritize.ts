@@ -134,13 +134,13 @@ export const promptAsText = (prompt: Content['prompt'] & {}): string =>
 
 /** Opens several rewards, all or none. */
 export async function openMembers(texts: readonly string[]): Promise<OpenReward[]> {
-  const own = new Disposables();
+  const scope = new Disposables();
   const opened: OpenReward[] = [];
   try {
-    for (const text of texts) opened.push(own.use(await openReward(text)));
+    for (const text of texts) opened.push(scope.use(await openReward(text)));
     return opened;
   } catch (error) {
-    own[Symbol.dispose]();
+    scope[Symbol.dispose]();
     throw error;
   }
 }

@@ -100,18 +100,18 @@ export interface RewardPredictor extends Disposable {
 
 /** A predictor with these parameters. */
 export function createPredictor({ inputs, rewards }: RewardNetworks, parameters: Arena, rows: number): RewardPredictor {
-  const own = new Disposables();
+  const scope = new Disposables();
   const { width, dtype } = inputs;
-  const predictor = own.use(
+  const predictor = scope.use(
     trace((g) => ({ rewards: rewards(input(g, 'x', [rows, width], dtype), input(g, 'terminal', [rows, 1])) }), {
       singleThread: dtype === 'float32' && isSmallPass(parameters, rows),
     }),
   );
-  const x = own.use(new Value(dtype, [rows, width]));
-  const terminal = own.use(new Value('float32', [rows, 1]));
+  const x = scope.use(new Value(dtype, [rows, width]));
+  const terminal = scope.use(new Value('float32', [rows, 1]));
   const members = predictor.outputs[0].shape[0] as number;
-  const predicted = own.use(new Value('float32', [members, rows]));
-  const binding = own.use(predictor.bind({ ...parameters.values, x, terminal }, { rewards: predicted }));
+  const predicted = scope.use(new Value('float32', [members, rows]));
+  const binding = scope.use(predictor.bind({ ...parameters.values, x, terminal }, { rewards: predicted }));
   /** The runs for these steps: each is prepared when it is asked for, and copied into `out` when the next one is. */
   function* runsFor(steps: StepRows, out: readonly Float32Array[]): Generator<typeof binding> {
     const n = steps.terminated.length;
@@ -138,6 +138,6 @@ export function createPredictor({ inputs, rewards }: RewardNetworks, parameters:
       for (const { runFreely } of runsFor(steps, out)) await runFreely();
       return out;
     },
-    [Symbol.dispose]: own[Symbol.dispose],
+    [Symbol.dispose]: scope[Symbol.dispose],
   };
 }

@@ -43,8 +43,8 @@ type Measure = (
  * @param limits What JavaScript may take, if it differs from the defaults.
  */
 export function openGrader(grader: Grader, models?: GraderModels, limits?: Partial<JavascriptLimits>): OpenGrader {
-  const own = new Disposables();
-  const measureOf = (part: SingleGrader) => createMeasure(part, models, limits, own);
+  const scope = new Disposables();
+  const measureOf = (part: SingleGrader) => createMeasure(part, models, limits, scope);
   const parts = grader.type === 'multi' ? Object.entries(grader.graders) : [];
   const measures = new Map(parts.map(([name, part]) => [name, measureOf(part)]));
   const formula = grader.type === 'multi' ? parseFormula(grader.calculate_output) : undefined;
@@ -78,7 +78,7 @@ export function openGrader(grader: Grader, models?: GraderModels, limits?: Parti
       grade.reward = await guarded(() => formula!.evaluate(grade.subRewards));
       return grade;
     },
-    [Symbol.dispose]: () => own[Symbol.dispose](),
+    [Symbol.dispose]: () => scope[Symbol.dispose](),
   };
 }
 
@@ -86,7 +86,7 @@ function createMeasure(
   grader: SingleGrader,
   models: GraderModels | undefined,
   limits: Partial<JavascriptLimits> | undefined,
-  own: Disposables,
+  scope: Disposables,
 ): Measure {
   switch (grader.type) {
     case 'string_check':
@@ -96,7 +96,7 @@ function createMeasure(
       return async (graded) =>
         textSimilarities[grader.evaluation_metric](fillIn(grader.input, graded), fillIn(grader.reference, graded));
     case 'javascript': {
-      const runner = own.use(createJavascriptRunner(grader.source, limits));
+      const runner = scope.use(createJavascriptRunner(grader.source, limits));
       return (graded) => runner.grade(graded);
     }
     default:

@@ -243,9 +243,9 @@ async function completeBoth(
 ): Promise<BeforeAndAfter[]> {
   const prompts = new Map(rows.map(({ prompt }) => [JSON.stringify(prompt), prompt as unknown as ChatMessage[]]));
   const completionsOf = (name: string) =>
-    opening(async (own) => {
+    opening(async (scope) => {
       try {
-        const model = templatedModel(own.use(await loadModel(name)), undefined);
+        const model = templatedModel(scope.use(await loadModel(name)), undefined);
         const { tokenizer, config, parameters } = model;
         const maxTokens = Math.min(128, Math.floor(config.maxPositions / 2));
         const encoded = [...prompts.values()]
@@ -256,12 +256,12 @@ async function completeBoth(
           }))
           .filter(({ ids }) => ids.length + maxTokens <= config.maxPositions)
           .slice(0, EXAMPLES);
-        const generator = own.use(createGenerator(config, parameters.values));
+        const generator = scope.use(createGenerator(config, parameters.values));
         const options = { maxTokens, temperature: 0, batch: EXAMPLES, seed, signal };
         const drawn = await drawCompletions(generator, model, encoded, options);
         return drawn.map(({ text }, i) => ({ said: encoded[i].said, text }));
       } finally {
-        own[Symbol.dispose]();
+        scope[Symbol.dispose]();
       }
     });
   const [then, later] = [await completionsOf(before), await completionsOf(after)];

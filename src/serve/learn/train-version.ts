@@ -151,14 +151,14 @@ async function measureVersion(
   signal?: AbortSignal,
 ): Promise<GateMeasures> {
   const prompts = [heldOut, training].flatMap(({ rated, chosen }) => [...rated, ...chosen].map(({ prompt }) => prompt));
-  const measures = await opening(async (own) => {
-    const open = async (name: string) => templatedModel(own.use(await loadModel(name)), undefined);
+  const measures = await opening(async (scope) => {
+    const open = async (name: string) => templatedModel(scope.use(await loadModel(name)), undefined);
     const [before, after] = [await open(serving), await open(folder)];
     try {
-      const drawn = await drawBoth(own, before, after, prompts as ChatMessage[][], { gate, seed, signal });
-      return { ...drawn, heldOut: await implicitRewards(own, before, after, heldOut) };
+      const drawn = await drawBoth(scope, before, after, prompts as ChatMessage[][], { gate, seed, signal });
+      return { ...drawn, heldOut: await implicitRewards(scope, before, after, heldOut) };
     } finally {
-      own[Symbol.dispose]();
+      scope[Symbol.dispose]();
     }
   });
   const { evaluation: data, judge, reward } = gate;
@@ -173,7 +173,7 @@ const ROWS = 8;
 
 /** log π_new − log π_serving of a list of completions, in nats each. */
 async function logRatios(
-  own: Disposables,
+  scope: Disposables,
   before: Model,
   after: Model,
   completions: readonly Completion[],
@@ -183,7 +183,7 @@ async function logRatios(
   const prompts = completions.map(({ prompt: ids }) => ({ ids, text: '' }));
   const layout = completionLayout(before, prompts, { rows: ROWS, maxTokens: longest });
   const sumsOf = async ({ config, parameters }: Model) => {
-    const scorer = own.use(createCompletionScorer(config, parameters.values, layout));
+    const scorer = scope.use(createCompletionScorer(config, parameters.values, layout));
     return (await scorer.run(completions)).map((logProbs) => logProbs.reduce((a, b) => a + b, 0));
   };
   const [then, now] = [await sumsOf(before), await sumsOf(after)];
@@ -192,7 +192,7 @@ async function logRatios(
 
 /** The implicit rewards of what held-out users judged. What does not fit into the model is left out. */
 async function implicitRewards(
-  own: Disposables,
+  scope: Disposables,
   before: Model,
   after: Model,
   { rated, chosen }: VersionRows,
@@ -221,7 +221,7 @@ async function implicitRewards(
     }
     return [place];
   });
-  const rewards = await logRatios(own, before, after, all);
+  const rewards = await logRatios(scope, before, after, all);
   const rewardAt = (i: number | undefined) => (i === undefined ? undefined : rewards[i]);
   return places.map((place) => ({ ...place, better: rewardAt(place.better), worse: rewardAt(place.worse) }));
 }
@@ -234,7 +234,7 @@ interface Drawing {
 
 /** Completions of the same prompts by both versions: the KL, and what the gate's guards read. */
 async function drawBoth(
-  own: Disposables,
+  scope: Disposables,
   before: Model,
   after: Model,
   conversations: readonly (readonly ChatMessage[])[],
@@ -253,7 +253,7 @@ async function drawBoth(
     .slice(0, gate.prompts);
   if (prompts.length === 0) return { kl: Number.NaN, texts: { serving: {}, version: {} } };
   const draw = (model: Model) =>
-    drawCompletions(own.use(createGenerator(model.config, model.parameters.values)), model, prompts, {
+    drawCompletions(scope.use(createGenerator(model.config, model.parameters.values)), model, prompts, {
       maxTokens,
       temperature: 1,
       batch: 64,
@@ -263,7 +263,7 @@ async function drawBoth(
   const [theirs, ours] = [await draw(before), await draw(after)];
   const written = ours.filter(({ response }) => response.length > 0);
   return {
-    kl: mean(await logRatios(own, before, after, written)),
+    kl: mean(await logRatios(scope, before, after, written)),
     texts: { serving: metricsOf(theirs), version: metricsOf(ours) },
   };
 }

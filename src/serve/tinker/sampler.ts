@@ -41,12 +41,12 @@ export interface TokenSampler extends Disposable {
 /** Makes a sampler. It disposes of the adapters; the base model stays the caller's, and its queue serves without any. */
 export function createSampler({ model: base, queue: shared }: ServedModel, adapters?: FixedAdapters): TokenSampler {
   const { config, parameters, tokenizer, ends } = base;
-  const own = new Disposables();
-  if (adapters) own.use(adapters.parameters);
+  const scope = new Disposables();
+  if (adapters) scope.use(adapters.parameters);
   const linear = adapters && adaptedLinear(base, adapters.options);
   const weights = { ...parameters.values, ...adapters?.parameters.values };
-  const queue = adapters ? own.use(createGenerationQueue(config, weights, { adapters: adapters.options })) : shared;
-  const scorer = own.use(createPackedScorer(config, weights, { linear }));
+  const queue = adapters ? scope.use(createGenerationQueue(config, weights, { adapters: adapters.options })) : shared;
+  const scorer = scope.use(createPackedScorer(config, weights, { linear }));
 
   const complete = async (query: SamplingRequest, seed: number, index: number): Promise<GeneratedCompletion> => {
     const { prompt, params } = query;
@@ -92,6 +92,6 @@ export function createSampler({ model: base, queue: shared }: ServedModel, adapt
         ...(promptLogprobs > 0 && { prompt_logprobs: await scorePrompt(prompt, promptLogprobs) }),
       };
     },
-    [Symbol.dispose]: own[Symbol.dispose],
+    [Symbol.dispose]: scope[Symbol.dispose],
   };
 }

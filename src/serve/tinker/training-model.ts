@@ -56,11 +56,11 @@ const TOKENS = 4096; // in a batch, so that requests of others get their turn
 /** Makes a model to train on a base model, which stays the caller's. */
 export function createTrainingModel(base: LoadedModel, options: LoraOptions, seed: number): TrainingModel {
   const { config, parameters, tokenizer } = base;
-  const own = new Disposables();
-  const adapters = own.use(createParameters(loraParameters(config, options), random(seed, 'adapters')));
+  const scope = new Disposables();
+  const adapters = scope.use(createParameters(loraParameters(config, options), random(seed, 'adapters')));
   const linear = adaptedLinear(base, options);
-  const trainer = own.use(createPackedTrainer(config, adapters, tinkerLoss, { linear, frozen: parameters.values }));
-  const scorer = own.use(createPackedScorer(config, { ...parameters.values, ...adapters.values }, { linear }));
+  const trainer = scope.use(createPackedTrainer(config, adapters, tinkerLoss, { linear, frozen: parameters.values }));
+  const scorer = scope.use(createPackedScorer(config, { ...parameters.values, ...adapters.values }, { linear }));
   const { gradients } = trainer;
   let optimizer: { key: string; value: Optimizer } | undefined;
   let restored: Readonly<Record<string, SafetensorsTensor>> | undefined;
@@ -147,7 +147,7 @@ export function createTrainingModel(base: LoadedModel, options: LoraOptions, see
     },
     [Symbol.dispose]() {
       optimizer?.value[Symbol.dispose]();
-      own[Symbol.dispose]();
+      scope[Symbol.dispose]();
     },
   };
 }
