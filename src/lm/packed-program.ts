@@ -16,8 +16,8 @@ import { decoder, headBiasOf, headOf, type Linear, packedAttention } from '../nn
 import type { DecoderConfig } from '../nn/decoder-config.ts';
 import { type LabelOptions, labelLogProbabilities } from '../nn/label-log-probabilities.ts';
 import { type Arena, createArena } from '../nn/parameters.ts';
-import { type TrainStep, traceTrainStep } from '../nn/train-step.ts';
-import { breathe, turnIsDue } from '../node.ts';
+import { type TrainStep, traceTrainStepInParts } from '../nn/train-step.ts';
+import { breathe, inTurns, turnIsDue } from '../node.ts';
 import { oneByOne } from '../one-by-one.ts';
 import { SCORE } from './layout.ts';
 import type { PackedBatch } from './packing.ts';
@@ -210,10 +210,9 @@ export function createPackedTrainer(
     let entry = steps.get(key);
     if (!entry) {
       if (turnIsDue()) await breathe();
-      const step = traceTrainStep(
-        parameters,
-        (graph) => build(recorded(readPacked(graph, config, size, packed), reads)),
-        {
+      const read = (graph: Graph) => build(recorded(readPacked(graph, config, size, packed), reads));
+      const step = await inTurns(
+        traceTrainStepInParts(parameters, read, {
           dims: {},
           accumulate: !empty,
           gradients,
@@ -221,7 +220,7 @@ export function createPackedTrainer(
           sharedMemory: true,
           precision: config.precision,
           profile,
-        },
+        }),
       );
       entry = { size, step };
       steps.set(key, entry);

@@ -6,13 +6,14 @@ import { device } from '../engine/device.ts';
 import { evaluateDim } from '../engine/dims.ts';
 import { gradients } from '../engine/gradient.ts';
 import type { TracedNode } from '../engine/graph.ts';
-import { type Graph, input, type Tensor } from '../engine/graph.ts';
+import { createGraph, type Graph, input, type Tensor } from '../engine/graph.ts';
 import { add, mul } from '../engine/ops/elementwise.ts';
-import { type CompileOptions, trace } from '../engine/program.ts';
+import { type CompileOptions, compile } from '../engine/program.ts';
 import type { Spec } from '../engine/spec.ts';
 import type { ValueData } from '../engine/value.ts';
 import { Value } from '../engine/value.ts';
 import { HeedError } from '../error.ts';
+import { atOnce } from '../node.ts';
 import { type Arena, createArena } from './parameters.ts';
 
 /** What a loss returns when it is traced: the loss, a float32 scalar, and other outputs. */
@@ -109,7 +110,7 @@ export function createTrainStep<const I extends InputSpecs, O extends LossOutput
     const outputs = loss(declareInputs(graph, inputs), guardedInputs('parameter', Object.fromEntries(weights)));
     return isTensor(outputs) ? { loss: outputs } : outputs;
   };
-  const step = scope.use(compileStep(parameters, traceLoss, options, values));
+  const step = scope.use(atOnce(compileStep(parameters, traceLoss, options, values)));
   const undeclared = Object.keys(step.inputs).find((name) => !(name in values));
   if (undeclared !== undefined) {
     throw new HeedError(`the loss reads "${undeclared}", which is neither an input, a parameter nor frozen`, {
@@ -140,43 +141,50 @@ export function createTrainStep<const I extends InputSpecs, O extends LossOutput
  *
  * @throws HeedError where a symbol has no size in `dims`, and as `gradients` does.
  */
-export const traceTrainStep = <O extends LossOutputs>(
+export const traceTrainStep = <O extends LossOutputs>(...from: TracedStep<O>): TrainStep<AnyInputs, O> =>
+  atOnce(traceTrainStepInParts(...from));
+
+/** What `traceTrainStep` takes. */
+type TracedStep<O extends LossOutputs> = [
   parameters: Parameters,
   build: (graph: Graph) => O,
-  options: TrainStepOptions = {},
-): TrainStep<AnyInputs, O> => compileStep(parameters, build, options, {});
+  options?: TrainStepOptions,
+];
+
+/** The same in parts: tracing, compiling, binding. */
+export const traceTrainStepInParts = <O extends LossOutputs>(
+  ...[parameters, build, options = {}]: TracedStep<O>
+): Generator<void, TrainStep<AnyInputs, O>> => compileStep(parameters, build, options, {});
 
 /** The step, with zeros for inputs that `declared` lacks. */
-function compileStep<O extends LossOutputs>(
+function* compileStep<O extends LossOutputs>(
   parameters: Parameters,
   build: (graph: Graph) => O,
   options: TrainStepOptions,
   declared: Readonly<Record<string, Value | undefined>>,
-): TrainStep<AnyInputs, O> & { outputs: ReturnType<TrainStep<AnyInputs, O>['run']> } {
+): Generator<void, TrainStep<AnyInputs, O> & { outputs: ReturnType<TrainStep<AnyInputs, O>['run']> }> {
   using scope = new Disposables();
   const { accumulate = false, frozen = {}, gradients: target, ...compileOptions } = options;
   const gradientArena = target ?? scope.use(createArena(parameters.specs));
   const names = parameters.specs.map(({ name }) => name);
-  let lookups: Lookup[] = [];
-  const program = scope.use(
-    trace((g) => {
-      const outputs = build(g);
-      const all = parameters.specs.map(({ name, shape }) => input(g, name, shape));
-      lookups = device() === 'cpu' ? lookupsOf(g, names) : [];
-      const weights = all.filter(({ name }) => isMapped(g, name, lookups));
-      const loss = accumulate ? mul(outputs.loss, input(g, WEIGHT, [])) : outputs.loss;
-      const rows = lookups.map(({ node }) => node.outputTensors[0]);
-      const dws = gradients(loss, [...weights, ...rows], new Set(lookups.map(({ node }) => node)));
-      const results: Record<string, Tensor> = { ...outputs };
-      for (const [i, weight] of weights.entries()) {
-        results[gradientName(weight.name)] = accumulate
-          ? add(input(g, sumName(weight.name), weight.shape), dws[i])
-          : dws[i];
-      }
-      for (const i of lookups.keys()) results[rowsName(i)] = dws[weights.length + i];
-      return results;
-    }, compileOptions),
-  );
+  const g = createGraph(options.dims, options.precision);
+  const lossOutputs = build(g);
+  yield;
+  const all = parameters.specs.map(({ name, shape }) => input(g, name, shape));
+  const lookups = device() === 'cpu' ? lookupsOf(g, names) : [];
+  const weights = all.filter(({ name }) => isMapped(g, name, lookups));
+  const minimized = accumulate ? mul(lossOutputs.loss, input(g, WEIGHT, [])) : lossOutputs.loss;
+  const rows = lookups.map(({ node }) => node.outputTensors[0]);
+  const dws = gradients(minimized, [...weights, ...rows], new Set(lookups.map(({ node }) => node)));
+  const traced: Record<string, Tensor> = { ...lossOutputs };
+  for (const [i, weight] of weights.entries()) {
+    const sum = accumulate && input(g, sumName(weight.name), weight.shape);
+    traced[gradientName(weight.name)] = sum ? add(sum, dws[i]) : dws[i];
+  }
+  for (const i of lookups.keys()) traced[rowsName(i)] = dws[weights.length + i];
+  yield;
+  const program = scope.use(compile(traced, compileOptions));
+  yield;
   const weightValue = scope.use(new Value('float32', []));
   const fixed: Record<string, Value> = { ...frozen, ...parameters.values, [WEIGHT]: weightValue };
   const gradientValues: Record<string, Value> = {};

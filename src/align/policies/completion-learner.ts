@@ -1,7 +1,7 @@
 /** Opens the learner of an algorithm without a critic. */
 
 import { opening } from '../../disposables.ts';
-import { basename } from '../../node.ts';
+import { basename, breathe } from '../../node.ts';
 import type { Live } from '../training/input.ts';
 import type { PolicyAlgorithm } from './algorithm.ts';
 import type { CompletionLayout } from './completion-batches.ts';
@@ -30,12 +30,14 @@ export async function createCompletionLearner<O extends CompletionLearnerOptions
 ): Promise<PolicyLearner<O>> {
   return opening(async (scope) => {
     const setup = await setUpPolicy(options, live, scope);
+    const created = algorithm(setup.policy, setup.layout, options);
+    await breathe();
     return createPolicyLearner({
       ...setup,
       options,
       name: `${basename(options.model)}-${kind}`,
       completionsPerPrompt: options.completions,
-      algorithm: algorithm(setup.policy, setup.layout, options),
+      algorithm: created,
       scope,
     });
   });

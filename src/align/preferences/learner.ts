@@ -11,6 +11,7 @@ import { createPackedScorer } from '../../lm/packed-program.ts';
 import { rowLengths } from '../../lm/packing.ts';
 import { exportOptimizer, importOptimizer } from '../../nn/optimizer.ts';
 import { exportParameters, importParameters } from '../../nn/parameters.ts';
+import { breathe } from '../../node.ts';
 import { seedFor } from '../../random.ts';
 import { mean } from '../../run/intervals.ts';
 import { figure } from '../../run/progress.ts';
@@ -176,7 +177,7 @@ function createKlHold(
 }
 
 /** What computes the loss, `part` items at once, and what the loss reads besides the policy's log-probabilities. */
-function createLossParts<O extends PreferenceOptions>(parts: PreferenceLearnerParts<O>, part: number) {
+async function createLossParts<O extends PreferenceOptions>(parts: PreferenceLearnerParts<O>, part: number) {
   const { policy, options, data, scope } = parts;
   const { loss } = parts.algorithm;
   const { checkpointLayers } = options;
@@ -184,7 +185,9 @@ function createLossParts<O extends PreferenceOptions>(parts: PreferenceLearnerPa
   const reads = readsOf(loss);
   const sides = data.train.sides.length;
   const trainer = scope.use(createPreferenceTrainer(policy, loss, layout, { sides, part, checkpointLayers }));
+  await breathe();
   const scorer = scope.use(createPreferenceScorer(policy, loss, layout, part));
+  await breathe();
   const references = scope.use(createReferences(policy, layout, part, options.precompute ?? true));
   const contextOf = async (
     seen: More['seen'],
@@ -216,24 +219,27 @@ async function klOf(
 type PreferenceScorer = ReturnType<typeof createPreferenceScorer>;
 
 /** Trains a policy on preferences, a step at a time. */
-export type PreferenceLearner<O extends PreferenceOptions = PreferenceOptions> = ReturnType<
-  typeof createPreferenceLearner<O>
+export type PreferenceLearner<O extends PreferenceOptions = PreferenceOptions> = Awaited<
+  ReturnType<typeof createPreferenceLearner<O>>
 >;
 
-/** Makes the training loop on preferences from its parts. */
-export function createPreferenceLearner<O extends PreferenceOptions>(parts: PreferenceLearnerParts<O>) {
+/** Makes the training loop on preferences from its parts, with a turn of the event loop after each that is compiled. */
+export async function createPreferenceLearner<O extends PreferenceOptions>(parts: PreferenceLearnerParts<O>) {
   const { policy, options, data, scope } = parts;
   const { train, heldOut } = data;
   const count = itemCount(train);
   const batch = Math.min(options.batch, count);
   const steps = options.steps ?? Math.max(1, Math.ceil((count * options.epochs) / batch));
   const part = largestDivisor(batch, Math.min(options.part, itemsThatFit(parts)));
-  const { trainer, scorer, contextOf } = createLossParts(parts, part);
+  const { trainer, scorer, contextOf } = await createLossParts(parts, part);
+  await breathe();
   const tokens = itemTokens(train).reduce((sum, n) => sum + n, 0);
   // half of it for held-out items, half for completions
   const work = (LEARNED * steps * batch * (tokens / count)) / 2;
   const completions = scope.use(createPreferenceCompletions(policy, data.prompts, options, parts.reward, work));
+  await breathe();
   const optimizer = scope.use(adamw(policy.parameters, trainer.gradients, options));
+  await breathe();
   const known = { metrics: {}, items: count, unknown: unknownShare(train.sides, policy.model.tokenizer) };
   const hold = createKlHold(policy, optimizer, completions, { ...options, steps, onNotice: parts.onNotice });
   const begun: More = { seen: { sum: 0, count: 0 } };

@@ -18,7 +18,7 @@ import type { z } from 'zod';
 import type { PreferenceRow, RankingRow, RatedRow, UnpairedPreferenceRow } from '../../data/rows.ts';
 import { type Disposables, opening } from '../../disposables.ts';
 import { SCORE } from '../../lm/layout.ts';
-import { basename, join } from '../../node.ts';
+import { basename, breathe, join } from '../../node.ts';
 import { seedFor } from '../../random.ts';
 import type { Diagnosis } from '../../run/diagnosis.ts';
 import type { Training } from '../../run/training.ts';
@@ -79,7 +79,7 @@ export interface RewardStep extends LoopStep {
 }
 
 /** Trains a reward model or an ensemble, a step at a time. */
-export type RewardLearner = Omit<ReturnType<typeof createRewardLearner>, 'next' | 'state'> & {
+export type RewardLearner = Omit<Awaited<ReturnType<typeof createRewardLearner>>, 'next' | 'state'> & {
   /** One step of each member, and an evaluation if it is due. With method `head`, the signal ends the reading of states. */
   next(signal?: AbortSignal): Promise<RewardStep>;
   /** With method `head`: where the model's states are kept if the options name no folder. */
@@ -189,10 +189,10 @@ const calibrationFor =
   (scores: ArrayLike<number>) =>
     normalize ? calibrate(scores) : { gain: 1, calibration: plainCalibration };
 
-type Members = ReturnType<typeof createMembers>;
+type Members = Awaited<ReturnType<typeof createMembers>>;
 
 /** What each member is trained with. `batch` rankings make a step. */
-function createMembers(
+async function createMembers(
   options: RewardModelOptions,
   begun: readonly Beginning[],
   { rankings, lists }: Chosen,
@@ -206,7 +206,8 @@ function createMembers(
     completions: Math.min(options.batch, batch) * most,
     padding: begun[0].model.tokenizer.pad ?? 0,
   };
-  return begun.map(({ model }, index) => {
+  const members = [];
+  for (const [index, { model }] of begun.entries()) {
     const trained = scope.use(trainedReward(model, options.lora, seedFor(options.seed, 'member', index)));
     const { parameters, frozen, linear } = trained;
     const { tokens } = fitMemory(options, {
@@ -222,11 +223,16 @@ function createMembers(
     });
     const { checkpointLayers } = options;
     const program = { checkpointLayers, frozen, linear };
+    // a turn of the event loop after each that is compiled
     const trainer = scope.use(createRankingTrainer(model.config, parameters, shape, options, program));
+    await breathe();
     const optimizer = scope.use(adamw(parameters, trainer.gradients, options));
+    await breathe();
     const scorer = scope.use(createRewardScorer(model, trained));
-    return { trained, trainer, tokens, optimizer, scorer, prefix: `member${index}.` };
-  });
+    members.push({ trained, trainer, tokens, optimizer, scorer, prefix: `member${index}.` });
+    await breathe();
+  }
+  return members;
 }
 
 /** Evaluates the members of a training whose steps learn `learned` tokens, and calibrates them. */
@@ -318,7 +324,7 @@ function rewardsOf(
   return { rewards, disagreement };
 }
 
-function createRewardLearner(
+async function createRewardLearner(
   options: RewardModelOptions,
   begun: readonly Beginning[],
   data: RewardData,
@@ -330,7 +336,7 @@ function createRewardLearner(
   const [{ model }] = begun;
   const batch = Math.min(part * accumulate, lists.length);
   const steps = Math.max(1, Math.round((lists.length * epochs) / batch));
-  const members = createMembers(options, begun, data.train, batch, scope);
+  const members = await createMembers(options, begun, data.train, batch, scope);
   const coefficient = options.lengthDebias ? lengthCoefficient(rankings, lists) : undefined;
   const known = {
     items: lists.length,

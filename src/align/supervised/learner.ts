@@ -5,6 +5,7 @@ import type { GeneratedCompletion } from '../../lm/continuous-batch.ts';
 import { createGenerator } from '../../lm/generate.ts';
 import type { Model } from '../../lm/model.ts';
 import type { Example } from '../../lm/packing.ts';
+import { breathe } from '../../node.ts';
 import { seedFor } from '../../random.ts';
 import { type Examples, subset } from '../examples/examples.ts';
 import type { TokenSequence } from '../examples/token-view.ts';
@@ -117,12 +118,12 @@ export interface LanguageLearnerParts<O extends LanguageTrainingOptions> {
 }
 
 /** Trains a language model by maximum likelihood, a step at a time. */
-export type LanguageLearner<O extends LanguageTrainingOptions = LanguageTrainingOptions> = ReturnType<
-  typeof createLanguageLearner<O>
+export type LanguageLearner<O extends LanguageTrainingOptions = LanguageTrainingOptions> = Awaited<
+  ReturnType<typeof createLanguageLearner<O>>
 >;
 
-/** Makes the training loop of a language model from its parts. */
-export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: LanguageLearnerParts<O>) {
+/** Makes the training loop of a language model from its parts, with a turn of the event loop after each that is compiled. */
+export async function createLanguageLearner<O extends LanguageTrainingOptions>(parts: LanguageLearnerParts<O>) {
   const { model, options, rows, part, length, packing, steps, scope } = parts;
   const trained = scope.use(trainedPart(model, parts.lora ?? {}, options.seed));
   const { parameters } = trained;
@@ -141,8 +142,10 @@ export function createLanguageLearner<O extends LanguageTrainingOptions>(parts: 
   const objective = scope.use(
     parts.objective?.(trained, shape, atOnce) ?? maximumLikelihood(parts, trained, shape, atOnce),
   );
+  await breathe();
   const { loss: likelihood, heldOut: evaluator } = objective;
   const optimizer = scope.use(adamw(parameters, likelihood.gradients, options));
+  await breathe();
   const loop = createLoop({
     options,
     usualRate: 1 / Math.sqrt(parameterCount(parameters)),
