@@ -38,9 +38,9 @@ const agents = {
   ppo: [rl, { env: 'CartPole-v1' }],
   a2c: [rl, { env: 'CartPole-v1', algorithm: 'a2c' }],
   trpo: [rl, { env: 'CartPole-v1', algorithm: 'trpo' }],
-  sac: [rl, { env: 'Pendulum-v1', algorithm: 'sac' }],
+  sac: [rl, { env: 'Pendulum-v1', algorithm: 'sac', steps: 10_000 }],
   preferences: [learnFromPreferences, { env: 'CartPole-v1' }],
-  pebble: [learnFromPreferences, { env: 'Pendulum-v1', algorithm: 'pebble' }],
+  pebble: [learnFromPreferences, { env: 'Pendulum-v1', algorithm: 'pebble', steps: 20_000 }],
 };
 
 async function* ofAgents({ seeds }) {

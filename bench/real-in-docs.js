@@ -139,3 +139,48 @@ export function realCurve(trials) {
     lines,
   });
 }
+
+/** Results of policies, as bench/real-policies.js keeps them. */
+export const readPolicies = (path) =>
+  readFileSync(path, 'utf8')
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line));
+
+/** What each mark of policies stands for. */
+export function policyFigures(results) {
+  const one = (method) => {
+    const found = results.find(({ key }) => key.method === method);
+    if (!found) throw new Error(`no policy of ${method}`);
+    return found;
+  };
+  return {
+    table: () =>
+      table(
+        ['Method', 'Learned', 'Wins, %', 'Wins at matched length, %', 'KL, nats', 'Words (before)', 'CPU minutes'],
+        results.map(({ key, wins, interval: [low, high], even, kl, words, seconds }) => [
+          key.method,
+          key.pairs ? `${key.pairs.toLocaleString('en')} comparisons` : `${key.steps} steps of 32 completions`,
+          `${percent(wins)} (${percent(low)} to ${percent(high)})`,
+          `${percent(even.wins)} of ${even.pairs} pairs`,
+          kl.toFixed(1),
+          `${words.policy.toFixed(0)} (${words.before.toFixed(0)})`,
+          (seconds / 60).toFixed(0),
+        ]),
+      ),
+    /** Completions of both sides, drawn by the seed. */
+    samples: (...method) =>
+      table(
+        ['Prompt', 'Before', 'After'],
+        one(method.join(' ')).shown.map(({ prompt, before, policy }) => [textOf(prompt), before, policy].map(asCell)),
+      ),
+  };
+}
+
+const textOf = (prompt) => (typeof prompt === 'string' ? prompt : prompt.at(-1).content);
+/** A text in one cell of a Markdown table, none of which is markup. */
+const asCell = (text) =>
+  text
+    .replace(/\s+/g, ' ')
+    .trim()
+    .replace(/[&<>|*_`[\]\\~$:{}#]/g, (character) => `&#${character.charCodeAt(0)};`);

@@ -24,7 +24,7 @@ const LEARNED = 8;
 /** Completions of each prompt that are judged. */
 const DRAWN = 16;
 /** Completions that a result keeps. */
-const SHOWN = 8;
+const SHOWN = 20;
 const maxTokens = 96;
 const results = fileURLToPath(new URL('results/', import.meta.url));
 

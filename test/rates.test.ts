@@ -11,7 +11,7 @@ import { readResults } from '../bench/rates.js';
 // @ts-expect-error the benches are JavaScript
 import { figuresOf, withFigures } from '../bench/rates-in-docs.js';
 // @ts-expect-error the benches are JavaScript
-import { readReal, realCurve, realFigures } from '../bench/real-in-docs.js';
+import { policyFigures, readPolicies, readReal, realCurve, realFigures } from '../bench/real-in-docs.js';
 // @ts-expect-error the benches are JavaScript
 import { strangers } from '../bench/strangers/list.js';
 import { learnOptions } from '../src/control/index.ts';
@@ -27,12 +27,14 @@ const heed = { learnOptions, rlOptions, steady, unfamiliarImages, wilson };
 const results = readResults(fileURLToPath(new URL('bench/results/rates.jsonl', root)));
 const realTrials = readReal(fileURLToPath(new URL('bench/results/real.jsonl', root)));
 const real = realFigures(realTrials);
+const policies = policyFigures(readPolicies(fileURLToPath(new URL('bench/results/real-policies.jsonl', root))));
 const oversightTrials = readOversight(fileURLToPath(new URL('bench/results/oversight.jsonl', root)));
 const oversight = oversightFigures(oversightTrials);
 const algorithmTrials = readAlgorithms(fileURLToPath(new URL('bench/results/algorithms.jsonl', root)));
 const figures = {
   ...figuresOf(results, heed),
   real: (name: string, ...words: string[]) => real[name](...words),
+  policies: (name: string, ...words: string[]) => policies[name](...words),
   oversight: (name: string, ...words: string[]) => oversight[name](...words),
 };
 
