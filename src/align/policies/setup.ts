@@ -158,6 +158,7 @@ export async function setUpPolicy(
       ? await (await import('./tinker-policy.ts')).openTinkerPolicy(address, model, options)
       : await openLocalPolicy(options, model as Model, live, scope),
   );
+  await breathe();
   const measure = options.data === undefined && !environment ? usualWorld().measureCompletions : undefined;
   const prompted = { prompts, evaluationPrompts, probes, layout, environment };
   return { policy, reward, gold, constraints, ...prompted, measure, asking };

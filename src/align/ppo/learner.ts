@@ -4,7 +4,7 @@ import type { z } from 'zod';
 import { Disposables, opening } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
 import { loadModel, type Model } from '../../lm/model.ts';
-import { basename, existsSync, join, statSync } from '../../node.ts';
+import { basename, breathe, existsSync, join, statSync } from '../../node.ts';
 import type { CompletionLayout } from '../policies/completion-batches.ts';
 import { refuseAgents } from '../policies/episodes.ts';
 import { createPolicyLearner, type PolicyLearner } from '../policies/learner.ts';
@@ -37,6 +37,7 @@ export const createLanguagePpo: Opener<PpoInput, PpoLearner> = openerOf(language
     refuseAgents(setup.environment, 'PPO', 'its critic needs one');
     const policy = localPolicy(setup.policy, 'PPO');
     const algorithm = await algorithmOf(options, { policy, layout: setup.layout }, live);
+    await breathe();
     const name = `${basename(options.model)}-ppo`;
     return createPolicyLearner({ ...setup, options, name, algorithm, scope });
   }),
@@ -70,6 +71,7 @@ async function algorithmOf(
     const kind = kindOf(options);
     const model = kind === 'own' ? await criticModel(options, policy.model, live, opened) : undefined;
     const critic = kind === 'shared' ? undefined : criticNetwork(policy, model, kind);
+    await breathe();
     return createPpoAlgorithm({ policy, critic, options, layout, pretraining });
   } catch (error) {
     pretraining?.[Symbol.dispose]();
