@@ -136,10 +136,10 @@ export function createEpisodeDraw(
   if (asynchronous) void queue.pause();
   const clock = () => (pausedSince ?? performance.now()) - paused;
   const player = 'player' in environment ? environment.player({ ...options, model, queue, clock }) : undefined;
-  const play: (...of: Parameters<EpisodePlayer['play']>) => Promise<PlayedEpisode> =
+  const play: (...inputs: Parameters<EpisodePlayer['play']>) => Promise<PlayedEpisode> =
     'player' in environment
-      ? (...of) => player!.play(...of)
-      : (...of) => playEpisode({ ...options, environment, tokenizer, draw: complete, clock }, ...of);
+      ? (...inputs) => player!.play(...inputs)
+      : (...inputs) => playEpisode({ ...options, environment, tokenizer, draw: complete, clock }, ...inputs);
   const atOnce = Math.min(options.atOnce, player?.atOnce ?? Number.POSITIVE_INFINITY);
   const gate = createGate(atOnce); // for all draws together
   return {

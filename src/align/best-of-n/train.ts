@@ -152,7 +152,10 @@ function frontier(curve: readonly BestOf[]): LineChart {
 
 function numbers(curve: readonly BestOf[]) {
   const columns = ['n', 'KL', 'reward', ...(curve[0].gold === undefined ? [] : ['second reward'])];
-  const rows = curve.map(({ n, ...of }) => [n, ...[of.kl, of.reward, of.gold].flatMap((x) => x ?? []).map(figure)]);
+  const rows = curve.map(({ n, ...point }) => [
+    n,
+    ...[point.kl, point.reward, point.gold].flatMap((x) => x ?? []).map(figure),
+  ]);
   return tableOf('In numbers', columns, rows);
 }
 

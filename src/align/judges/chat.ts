@@ -83,7 +83,7 @@ function requestBodies(model: string) {
       /** Remembers the parameter that a refusal is about; false when it is about none of these. */
       without(refusal: string): boolean {
         const name = parameterIn(refusal);
-        if (name === undefined || !supported.some(([own]) => own === name)) return false;
+        if (name === undefined || !supported.some(([option]) => option === name)) return false;
         unknown.add(name);
         return true;
       },

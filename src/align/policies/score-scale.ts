@@ -32,7 +32,7 @@ export interface ScoreScaleState {
 export interface ScoreScale {
   (scores: ArrayLike<number>, completions: readonly Completion[]): Float64Array;
   /** Scales the rewards of a completion's steps like its score; each takes an equal share of the shift. */
-  steps(own: readonly TokenReward[]): TokenReward[];
+  steps(rewards: readonly TokenReward[]): TokenReward[];
   save(): ScoreScaleState;
   restore(state: ScoreScaleState): void;
 }
@@ -54,9 +54,9 @@ export function createScoreScale({ normalize, scale, clip, missingEos }: z.outpu
     });
   };
   return Object.assign(scaled, {
-    steps(own: readonly TokenReward[]) {
+    steps(rewards: readonly TokenReward[]) {
       const { shift, by } = current();
-      return own.map(({ at, reward }) => ({ at, reward: (reward - shift / own.length) * by }));
+      return rewards.map(({ at, reward }) => ({ at, reward: (reward - shift / rewards.length) * by }));
     },
     save: () => state,
     restore: (saved: ScoreScaleState) => {

@@ -101,8 +101,11 @@ const diagnoseEach: Diagnose = (rows, config) => {
       rows.filter((row) => row.weight === weight),
       config,
     );
-    const of = (text: string) => `With weight ${weight}: ${text}`;
-    return { findings: findings.map((finding) => ({ ...finding, text: of(finding.text) })), summary: of(summary) };
+    const named = (text: string) => `With weight ${weight}: ${text}`;
+    return {
+      findings: findings.map((finding) => ({ ...finding, text: named(finding.text) })),
+      summary: named(summary),
+    };
   });
   const nothing = 'There is nothing to diagnose yet: the run has no step.';
   return diagnosisOf(

@@ -113,8 +113,8 @@ export function createReinforceAlgorithm(
       const middle = mean(rewards);
       const raw = estimate(rewards, { size, scale: 'none' });
       const advantages = options.normalize ? standardize(raw) : raw;
-      const old = rollout.logProbs.map((own, i) =>
-        own.reduce((sum, logP, t) => sum + (importance ? importance[i][t] * logP : logP), 0),
+      const old = rollout.logProbs.map((sequence, i) =>
+        sequence.reduce((sum, logP, t) => sum + (importance ? importance[i][t] * logP : logP), 0),
       );
       let [loss, norm, steps] = [0, 0, 0];
       for (const chosen of minibatches(completions.length, options, seed, 'minibatches', step)) {

@@ -105,7 +105,7 @@ function createRemotePairTrainer(policy: RemotePolicy, loss: PreferenceLoss, par
           lengths,
           perLabel: { weight: lengths.map((length) => new Float32Array(length).fill(1)) },
           perSequence: {
-            ...Object.fromEntries(read.map(([name, of]) => [name, Array.from(of)])),
+            ...Object.fromEntries(read.map(([name, values]) => [name, Array.from(values)])),
             share: new Array<number>(part).fill(1 / count),
           },
         };

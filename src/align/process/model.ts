@@ -103,10 +103,10 @@ export function processReward(
       return withinLength(encodeSteps(prompt, texts, model.tokenizer, separator), model.config.maxPositions);
     });
     const probabilities = (await scorer.run(examples)).map((scores) => Array.from(scores, probability));
-    const scores = probabilities.map((own) => worthOf(own, aggregate));
+    const scores = probabilities.map((steps) => worthOf(steps, aggregate));
     return {
       scores: checkedRewards(name, scores, completions),
-      steps: probabilities.map((own, i) => stepRewards(steps[i].slice(0, own.length), own, aggregate)),
+      steps: probabilities.map((chances, i) => stepRewards(steps[i].slice(0, chances.length), chances, aggregate)),
     };
   };
   return {
