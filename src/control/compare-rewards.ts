@@ -161,12 +161,12 @@ function returnOf(reward: LearnedStepReward, segment: Segment): number {
 function chosen(steps: Steps, draw: Random, count: number, size: number): Steps {
   const n = steps.terminated.length;
   const rows = Array.from({ length: count }, () => draw.integer(n));
-  const of = (all: Float32Array, width: number) =>
+  const rowsOf = (all: Float32Array, width: number) =>
     Float32Array.from({ length: count * width }, (_, i) => all[rows[Math.floor(i / width)] * width + (i % width)]);
   return {
-    observations: of(steps.observations, size),
-    actions: of(steps.actions, steps.actions.length / n),
-    nextObservations: of(steps.nextObservations, size),
+    observations: rowsOf(steps.observations, size),
+    actions: rowsOf(steps.actions, steps.actions.length / n),
+    nextObservations: rowsOf(steps.nextObservations, size),
     terminated: Uint8Array.from(rows, (row) => steps.terminated[row]),
   };
 }

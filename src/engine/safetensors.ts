@@ -184,8 +184,8 @@ export function openSafetensors(path: string): SafetensorsFile {
     if (from + bytes.length > end - begin) {
       throw failure(path, name)(`it has ${end - begin} bytes, fewer than ${bytes.length} from byte ${from} on`);
     }
-    withFile(path, (file, now) => {
-      if (now.ino !== stats.ino || now.size !== stats.size || now.mtimeMs !== stats.mtimeMs) {
+    withFile(path, (file, current) => {
+      if (current.ino !== stats.ino || current.size !== stats.size || current.mtimeMs !== stats.mtimeMs) {
         throw failure(path, name)('the file was changed after it was opened', 'Open it again.');
       }
       fill(path, file, bytes, start + begin + from);

@@ -4,7 +4,7 @@ import { tooMany } from './errors.ts';
 /** Takes one of `most` by a key. Returns how many are left, or −1 if there was none. */
 export type TokenBuckets = (key: string, most: number) => number;
 
-/** Buckets that fill in `seconds`. `now` is the clock, in milliseconds. */
+/** Buckets that fill in `seconds`. `clock` is the clock, in milliseconds. */
 export function createBuckets(seconds: number, now: () => number = () => Date.now()): TokenBuckets {
   const buckets = new Map<string, { left: number; at: number }>();
   return (key, most) => {
@@ -32,11 +32,16 @@ export interface RateLimitOptions {
   /** What it should do. */
   hint?: string;
   /** The clock, in milliseconds; the system's by default. */
-  now?: () => number;
+  clock?: () => number;
 }
 
 /** Allows each key so many in a minute. */
-export function createRateLimit({ perMinute, message = 'Too many requests.', hint, now }: RateLimitOptions): RateLimit {
+export function createRateLimit({
+  perMinute,
+  message = 'Too many requests.',
+  hint,
+  clock: now,
+}: RateLimitOptions): RateLimit {
   const take = createBuckets(60, now);
   return (key) => {
     if (take(key, perMinute) < 0) throw tooMany(message, { hint, seconds: Math.ceil(60 / perMinute) });

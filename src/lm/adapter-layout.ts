@@ -171,9 +171,9 @@ export function targetNames(
 }
 
 /** The names of all modules that can have adapters: heed's, and those of Transformers. */
-export function moduleNames(config: DecoderConfig, layout: Layout): { own: string[]; stored: string[] } {
+export function moduleNames(config: DecoderConfig, layout: Layout): { ours: string[]; stored: string[] } {
   const own = [...adaptable(config).keys()];
-  return { own, stored: [...new Set(own.map((name) => storedModule(layout, name, config.heads).name))] };
+  return { ours: own, stored: [...new Set(own.map((name) => storedModule(layout, name, config.heads).name))] };
 }
 
 /** Heed's names of the parameters that a checkpoint stores as they are, by their names there. */

@@ -61,7 +61,7 @@ export function loadAdapter(folder: string, config: DecoderConfig, architecture 
     rank,
     alpha,
     rankStabilized,
-    ...targetNames([...own.keys()], moduleNames(config, layout).own, config.layers),
+    ...targetNames([...own.keys()], moduleNames(config, layout).ours, config.layers),
     ...(Object.keys(rankPattern).length > 0 && { rankPattern }),
     ...(Object.keys(alphaPattern).length > 0 && { alphaPattern }),
     ...(dora && { dora }),

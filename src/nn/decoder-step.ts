@@ -115,7 +115,7 @@ export function createStep({ bind, callsBack, ...parts }: StepParts): CachedStep
 }
 
 interface DividedParts extends Pick<CachedStep, 'logits' | 'logSumExp'> {
-  own: CachedStep;
+  main: CachedStep;
   others: readonly Part<ThreadBinding>[];
   mine: Disposables;
 }
@@ -123,7 +123,7 @@ interface DividedParts extends Pick<CachedStep, 'logits' | 'logSumExp'> {
 /** A step whose rows are divided: `starts` are the first rows of the calling thread's share and of the others'. */
 export function createDividedStep(
   starts: readonly number[],
-  { own, others, logits, logSumExp, mine }: DividedParts,
+  { main: own, others, logits, logSumExp, mine }: DividedParts,
 ): CachedStep {
   const begin = () => {
     for (const { prepare, binding } of others) {

@@ -101,7 +101,7 @@ function ofModels(
   const change = found && mainChange(found);
   if (!change) return [];
   const whose = policies.length > 0 ? 'the language model’s' : 'the reward model’s';
-  const of = change.of === undefined ? '' : ` ${change.of}`;
+  const of = change.basis === undefined ? '' : ` ${change.basis}`;
   return [`${went(`${whose} ${change.name}`, change)}${of}`];
 }
 
@@ -269,7 +269,7 @@ const timeOf = (begun: readonly BegunStage[]): number =>
 function card(begun: BegunStage): Report['summary'] {
   const change = mainChange(begun);
   if (!change) return [];
-  const { name, from, to, format, of, interval } = change;
+  const { name, from, to, format, basis: of, interval } = change;
   const solved = name === 'return' ? solvedAt(begun) : undefined;
   const notes = [
     ...(of === undefined ? [] : [of]),

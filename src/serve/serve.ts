@@ -161,7 +161,7 @@ export async function serve(input: ServeInput = {}): Promise<Server> {
     resolvePrecision(settings.precision, 0); // what the machine lacks shows before the first request
     const speculate = await openGuesses(settings, (end) => ends.push(end));
     const shelf = await createShelf(database, sources, {
-      now,
+      clock: now,
       onNotice,
       memory: settings.modelMemory * GIB,
       shareWeights: settings.shareWeights,
@@ -179,7 +179,7 @@ export async function serve(input: ServeInput = {}): Promise<Server> {
       shelf,
       database,
       onNotice,
-      now,
+      clock: now,
       hooks: { headers: [], completion: [], usage: [], settle: [], forget: [] },
       openPaths: new Set(),
       keepDays: settings.keepDays,

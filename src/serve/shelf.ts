@@ -84,7 +84,7 @@ export interface ShelfOptions {
   shareWeights?: boolean;
   /** What guesses the tokens of models. A draft model guesses for those that have its tokenizer. */
   speculate?: SpeculateOptions & { draft?: LoadedModel };
-  now(): number;
+  clock(): number;
   onNotice(text: string): void;
 }
 
@@ -202,7 +202,7 @@ export async function createShelf(
   sources: readonly ModelSource[],
   options: ShelfOptions,
 ): Promise<Shelf> {
-  const { now } = options;
+  const { clock: now } = options;
   const models = new Map<string, KnownModel>();
   for (const [name, source] of sources) {
     const folder = typeof source === 'string' ? source : '';

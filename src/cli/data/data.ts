@@ -96,7 +96,9 @@ function addCheck(command: Command): void {
       some(
         output,
         'repeated',
-        found.duplicates.map(({ of, ...place }) => `${placeInWords(place)} repeats ${placeInWords(of)}`),
+        found.duplicates.map(
+          ({ of: original, ...place }) => `${placeInWords(place)} repeats ${placeInWords(original)}`,
+        ),
       );
       some(output, 'leaked', (leakage?.rows ?? []).map(placeInWords));
       some(output, 'identical completions', found.identical.map(placeInWords));

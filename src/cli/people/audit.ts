@@ -153,8 +153,8 @@ function rulesWith(
   const within = (rules: RetentionRules, changes: Changes): RetentionRules =>
     Object.fromEntries(Object.entries({ ...rules, ...changes }).filter(([, days]) => days !== null));
   if (project !== undefined) {
-    const own = { [project]: within(set ? (kept.projects[project] ?? {}) : {}, changes) };
-    return set ? { ...kept, projects: { ...kept.projects, ...own } } : { store: {}, projects: own };
+    const projectRules = { [project]: within(set ? (kept.projects[project] ?? {}) : {}, changes) };
+    return set ? { ...kept, projects: { ...kept.projects, ...projectRules } } : { store: {}, projects: projectRules };
   }
   if (set) return { ...kept, store: within(kept.store, changes) };
   const same = (rules: RetentionRules) =>

@@ -114,8 +114,8 @@ async function* scored(
     for (const member of members) byMember.push(await member.score(completions));
     let at = 0;
     for (const { id, texts } of some) {
-      const own = byMember.map((scores) => Array.from(texts, (_, i) => scores[at + i]));
-      yield { id, scores: own };
+      const memberScores = byMember.map((scores) => Array.from(texts, (_, i) => scores[at + i]));
+      yield { id, scores: memberScores };
       at += texts.length;
     }
   }
@@ -125,7 +125,7 @@ async function* scored(
 export function priorityOf(differences: readonly number[]): number {
   if (differences.length === 1) return -Math.abs(differences[0]);
   const mean = differences.reduce((a, b) => a + b, 0) / differences.length;
-  return Math.sqrt(differences.reduce((sum, own) => sum + (own - mean) ** 2, 0) / differences.length);
+  return Math.sqrt(differences.reduce((sum, difference) => sum + (difference - mean) ** 2, 0) / differences.length);
 }
 
 /** A prompt as one text. */

@@ -439,7 +439,7 @@ export const readOpenAiStored: ExchangeReader = (records, left) =>
         const person = filled(record.safety_identifier ?? record.user ?? metadata.user);
         const { comment, edit } = metadata;
         const good = name === undefined ? undefined : thumbOf(metadata[name]);
-        const own = { completion_id: record.id, model: record.model };
+        const origin = { completion_id: record.id, model: record.model };
         return [
           {
             prompt,
@@ -449,7 +449,7 @@ export const readOpenAiStored: ExchangeReader = (records, left) =>
             good,
             comment: filled(comment),
             edit: filled(edit),
-            metadata: own,
+            metadata: origin,
           },
         ];
       }

@@ -248,7 +248,7 @@ function rowsOf({ prompt, options }: Content, judgment: Judgment, format: Export
   };
   const reason = { ...(judgment.reason && { reason: judgment.reason }) };
   const spansOf = (option: Option) =>
-    judgment.spans?.flatMap(({ option: own, ...span }) => (options[own] === option ? [span] : [])) ?? [];
+    judgment.spans?.flatMap(({ option: index, ...span }) => (options[index] === option ? [span] : [])) ?? [];
   /** A column with the marked parts of an option, if it has any. */
   const marked = (name: string, option: Option) => (spansOf(option).length > 0 ? { [name]: spansOf(option) } : {});
   const preferred = (chosen: Option, rejected: Option) => ({

@@ -102,9 +102,9 @@ async function openImport(tool: ImportTool, path: string, options: ImportFromOpt
   const users = new Map(Array.from(names, ([id, name]) => [id, personName(name)]));
   switch (tool) {
     case 'argilla': {
-      const own = join(path, 'users.json'); // heed exports it beside the records
+      const usersFile = join(path, 'users.json'); // heed exports it beside the records
       const isFolder = statSync(path).isDirectory();
-      const known = users.size === 0 && isFolder && existsSync(own) ? usersIn(own) : users;
+      const known = users.size === 0 && isFolder && existsSync(usersFile) ? usersIn(usersFile) : users;
       return survey(await openArgilla(path, known), options);
     }
     case 'label-studio': {

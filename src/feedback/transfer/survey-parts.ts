@@ -176,10 +176,10 @@ function judgmentsIn(
 }
 
 function suggestionIn(record: SurveyRecord, reading: SurveyReading, left: LeftOut): Suggestion | undefined {
-  const own = record.suggestions.filter(({ question, value }) => has(reading, question) && value !== null);
-  if (own.length === 0) return undefined;
+  const suggested = record.suggestions.filter(({ question, value }) => has(reading, question) && value !== null);
+  if (suggested.length === 0) return undefined;
   const byAgent = new Map<string, SurveySuggestion[]>();
-  for (const one of own) byAgent.set(one.agent ?? 'model', [...(byAgent.get(one.agent ?? 'model') ?? []), one]);
+  for (const one of suggested) byAgent.set(one.agent ?? 'model', [...(byAgent.get(one.agent ?? 'model') ?? []), one]);
   const found = [...byAgent].flatMap(([by, parts]): Suggestion[] => {
     const judgment = reading.judgmentOf(new Map(parts.map(({ question, value }) => [question, value])), record, true);
     if (typeof judgment === 'string') {

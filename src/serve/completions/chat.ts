@@ -183,7 +183,7 @@ export async function finishChat(
   const record: CompletionRecord = {
     ...draft.start,
     kind: draft.origin.kind,
-    created: context.now(),
+    created: context.clock(),
     metadata,
     messages: messages as ChatMessage[],
     request: { ...rest, ...extra },
@@ -227,7 +227,7 @@ async function streamChat(
   const { start, served, choices } = draft;
   const { tokenizer } = served.model;
   const usage = request.stream_options?.include_usage;
-  const created = Math.floor(context.now() / 1000);
+  const created = Math.floor(context.clock() / 1000);
   const sendChunk = (choices: object[], more: object = {}) =>
     send({
       id: start.id,

@@ -54,7 +54,7 @@ function rowOf({ keepDays }: ServeContext, record: CompletionRecord, expires: bo
 
 /** A completion that is kept; undefined if there is none, or it has expired. */
 export async function findCompletion(
-  { database, now, hooks }: Pick<ServeContext, 'database' | 'now'> & Partial<Pick<ServeContext, 'hooks'>>,
+  { database, clock: now, hooks }: Pick<ServeContext, 'database' | 'clock'> & Partial<Pick<ServeContext, 'hooks'>>,
   id: string,
 ): Promise<CompletionRecord | undefined> {
   for (const settle of hooks?.settle ?? []) await settle(id);
@@ -68,6 +68,6 @@ export async function findCompletion(
 }
 
 /** Deletes completions whose time is over. */
-export async function deleteExpired({ database, now }: Pick<ServeContext, 'database' | 'now'>): Promise<void> {
+export async function deleteExpired({ database, clock: now }: Pick<ServeContext, 'database' | 'clock'>): Promise<void> {
   await database.deleteFrom('completions').where('expires', '<=', now()).execute();
 }

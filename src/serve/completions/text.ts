@@ -54,7 +54,7 @@ export function textRoutes(context: ServeContext): Hono<Env> {
     for (const [name, value] of Object.entries(draft.headers)) c.header(name, value);
     const signal = requestSignal(context, c.req.raw.signal);
     const { start, prompts, choices } = draft;
-    const created = Math.floor(context.now() / 1000);
+    const created = Math.floor(context.clock() / 1000);
     const body = (choices: object[], more: object = {}) => ({
       id: start.id,
       object: 'text_completion',
@@ -133,7 +133,7 @@ async function recordText(
   await recordCompletion(context, {
     ...start,
     kind: 'text',
-    created: context.now(),
+    created: context.clock(),
     metadata: {},
     messages: prompts.map((ids) => ({ role: 'user', content: served.model.tokenizer.decode(ids) })),
     request,

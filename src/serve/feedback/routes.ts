@@ -42,8 +42,8 @@ export function feedbackRoutes(
   book: FeedbackBook,
   learner: () => Pick<Learner, 'wake' | 'without'> | undefined = () => undefined,
 ): FeedbackRoutes {
-  const { now, hooks, keepDays } = context;
-  const limitUser = createRateLimit({ perMinute: PER_MINUTE, message: 'Too much feedback by one user.', now });
+  const { clock: now, hooks, keepDays } = context;
+  const limitUser = createRateLimit({ perMinute: PER_MINUTE, message: 'Too much feedback by one user.', clock: now });
 
   hooks.headers.push(({ id, user, key }): Record<string, string> => {
     if (keepDays === 0) return {};

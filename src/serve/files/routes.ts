@@ -130,7 +130,7 @@ const missing = (name: string) =>
   new ApiError(400, `The form has no "${name}".`, { param: name, code: 'missing_required_parameter' });
 
 function uploadRoutes(context: ServeContext): Hono<Env> {
-  const { database, folder, now } = context;
+  const { database, folder, clock: now } = context;
   const find = async (id: string): Promise<UploadRow & { file: string | null }> => {
     const row = await database.selectFrom('uploads').selectAll().where('id', '=', id).executeTakeFirst();
     if (row) return row;

@@ -23,7 +23,7 @@ export interface UpstreamAdapters {
 
 /** Loads adapters into the provider at a base URL. `key` is the provider's. */
 export function createUpstreamAdapters(
-  { shelf, onNotice, now }: Pick<ServeContext, 'shelf' | 'onNotice' | 'now'>,
+  { shelf, onNotice, clock: now }: Pick<ServeContext, 'shelf' | 'onNotice' | 'clock'>,
   upstream: string,
   key: () => string | undefined,
 ): UpstreamAdapters {

@@ -51,7 +51,7 @@ export async function* exportServed(input: ExportInput = {}): AsyncGenerator<Row
   const ends: (() => void | Promise<void>)[] = [() => database.destroy()];
   try {
     const now = () => Date.now();
-    const book = await openBook({ folder, database, now, defer: (end) => void ends.push(end) }, feedback);
+    const book = await openBook({ folder, database, clock: now, defer: (end) => void ends.push(end) }, feedback);
     const models = await database
       .selectFrom('completions')
       .select('model')

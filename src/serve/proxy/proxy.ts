@@ -74,7 +74,7 @@ export function proxyRoutes(
   context: ServeContext,
   { upstream, upstreamKey, upstreamAdapters, rules }: ProxyOptions,
 ): Hono<Env> {
-  const { shelf, now } = context;
+  const { shelf, clock: now } = context;
   const recorder = createRecorder(context);
   const adapters = upstreamAdapters
     ? createUpstreamAdapters(context, upstream, () => process.env[upstreamKey])

@@ -112,7 +112,7 @@ function createConversations(context: ServeContext) {
 
 /** The routes of responses. A key sees its own, one with the scope `admin` all. */
 export function responseRoutes(context: ServeContext): Hono<Env> {
-  const { database, keepDays, now } = context;
+  const { database, keepDays, clock: now } = context;
   const { responseIn, chatOf } = createConversations(context);
   return new Hono<Env>()
     .post('/responses', create, async (c) => {

@@ -21,7 +21,7 @@ import { weightRoutes } from './weight-routes.ts';
 
 /** The routes of Tinker's API. */
 export function tinkerRoutes(context: ServeContext): Hono<Env> {
-  const { now, onNotice } = context;
+  const { clock: now, onNotice } = context;
   const parts: TinkerParts = {
     context,
     sessions: createSessions(context),

@@ -52,7 +52,7 @@ const SILENCE = 30 * 60_000; // ms without a sign of life, after which a session
 const SNAPSHOTS = 8; // unnamed ones of a session: a loop of training makes one at each step
 
 /** Makes an empty list of sessions; it ends with the server. */
-export function createSessions({ shelf, now, onNotice, defer }: ServeContext) {
+export function createSessions({ shelf, clock: now, onNotice, defer }: ServeContext) {
   const sessions = new Map<string, Session>();
 
   const end = ({ id, models, samplers }: Session) => {

@@ -17,7 +17,7 @@ import type { SessionModel } from './sessions.ts';
 /** The routes. */
 export const weightRoutes = (parts: TinkerParts): Hono<Env> => {
   const {
-    context: { now },
+    context: { clock: now },
     sessions,
     checkpoints,
   } = parts;

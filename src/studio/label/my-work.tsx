@@ -74,7 +74,7 @@ function Work({ project, person }: { project: ProjectDetails; person: Person }) 
               {judgments.map((own) => (
                 <li key={own.item.id}>
                   {saved === own.item.id && <p role="status">{myWork.saved}</p>}
-                  <Entry own={own} project={project} person={person} onCorrected={() => corrected(own.item.id)} />
+                  <Entry entry={own} project={project} person={person} onCorrected={() => corrected(own.item.id)} />
                 </li>
               ))}
             </ul>
@@ -89,13 +89,13 @@ function Work({ project, person }: { project: ProjectDetails; person: Person }) 
 }
 
 interface EntryProps {
-  own: OwnJudgment;
+  entry: OwnJudgment;
   project: ProjectDetails;
   person: Person;
   onCorrected(): void;
 }
 
-function Entry({ own, project, person, onCorrected }: EntryProps) {
+function Entry({ entry: own, project, person, onCorrected }: EntryProps) {
   const words = useWords();
   const [open, setOpen] = useState(false);
   const { item, shown, judgment, history } = own;
@@ -129,7 +129,7 @@ function Entry({ own, project, person, onCorrected }: EntryProps) {
           {item.practice ? (
             <p class="quiet">{words.myWork.practice}</p>
           ) : (
-            <Correction own={own} project={project} person={person} onCorrected={onCorrected} />
+            <Correction entry={own} project={project} person={person} onCorrected={onCorrected} />
           )}
         </>
       )}
@@ -138,7 +138,7 @@ function Entry({ own, project, person, onCorrected }: EntryProps) {
 }
 
 /** The controls that replace a judgment. What is written stays in this browser until it is sent. */
-function Correction({ own: { item, shown, judgment }, project, person, onCorrected }: EntryProps) {
+function Correction({ entry: { item, shown, judgment }, project, person, onCorrected }: EntryProps) {
   const { myWork } = useWords();
   const [correcting, setCorrecting] = useState(false);
   const [error, setError] = useState<Error>();
