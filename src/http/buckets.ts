@@ -5,10 +5,10 @@ import { tooMany } from './errors.ts';
 export type TokenBuckets = (key: string, most: number) => number;
 
 /** Buckets that fill in `seconds`. `clock` is the clock, in milliseconds. */
-export function createBuckets(seconds: number, now: () => number = () => Date.now()): TokenBuckets {
+export function createBuckets(seconds: number, clock: () => number = () => Date.now()): TokenBuckets {
   const buckets = new Map<string, { left: number; at: number }>();
   return (key, most) => {
-    const time = now();
+    const time = clock();
     const { left, at } = buckets.get(key) ?? { left: most, at: time };
     const filled = Math.min(most, left + ((time - at) / 1000) * (most / seconds));
     if (filled < 1) return -1;
@@ -40,9 +40,9 @@ export function createRateLimit({
   perMinute,
   message = 'Too many requests.',
   hint,
-  clock: now,
+  clock,
 }: RateLimitOptions): RateLimit {
-  const take = createBuckets(60, now);
+  const take = createBuckets(60, clock);
   return (key) => {
     if (take(key, perMinute) < 0) throw tooMany(message, { hint, seconds: Math.ceil(60 / perMinute) });
   };

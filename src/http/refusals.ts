@@ -66,9 +66,9 @@ interface MaybeRefusal extends Error {
 export function observeRefusals({
   onRefusal,
   trustProxy = false,
-  clock: now,
+  clock,
 }: RefusalOptions): (context: Context, entry: ObservedRequest, requester: Requester) => void {
-  const take = createBuckets(60, now);
+  const take = createBuckets(60, clock);
   let omitted = 0;
   return (context, entry, { person }) => {
     const error: MaybeRefusal | undefined = context.error;

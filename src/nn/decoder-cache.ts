@@ -322,9 +322,9 @@ function createCache(config: DecoderConfig, parts: CacheParts): DecoderCache {
       const shares = divided ? divided.threads.count + 1 : 1;
       if (!divided || count < shares * LEAST_ROWS) return createStep({ ...partOf(0, count), bind, callsBack });
       const starts = Array.from({ length: shares }, (_, i) => Math.floor((i * count) / shares));
-      const [own, ...others] = starts.map((start, i) => partOf(start, starts[i + 1] ?? count));
+      const [mainPart, ...others] = starts.map((start, i) => partOf(start, starts[i + 1] ?? count));
       return createDividedStep(starts, {
-        main: createStep({ ...own, bind: divided.main.bind, callsBack }),
+        main: createStep({ ...mainPart, bind: divided.main.bind, callsBack }),
         others: others.map((part, i) =>
           createPart(part, (inputs, outputs) => divided.threads.bind(i, inputs, outputs)),
         ),

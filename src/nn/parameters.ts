@@ -68,17 +68,17 @@ export function createArena(specs: readonly ParameterSpec[]): Arena {
 /** An arena's tensors from `start` to before `end`, as an arena over the same memory. Disposing of either ends both. */
 export function partOf(arena: Arena, start: number, end = arena.specs.length): Arena {
   const { specs, ranges, values, [Symbol.dispose]: dispose } = arena;
-  const own = specs.slice(start, end);
+  const partSpecs = specs.slice(start, end);
   const [from, to] = [ranges[start].start, ranges[end]?.start ?? arena.length];
   const flat = arena.flat.subarray(from, to);
   return {
-    specs: own,
+    specs: partSpecs,
     get flat() {
       return newest(flat);
     },
     length: to - from,
     ranges: ranges.slice(start, end).map((range) => ({ start: range.start - from, end: range.end - from })),
-    values: Object.fromEntries(own.map(({ name }) => [name, values[name]])),
+    values: Object.fromEntries(partSpecs.map(({ name }) => [name, values[name]])),
     [Symbol.dispose]: dispose,
   };
 }

@@ -104,11 +104,11 @@ const measures: Measure[] = [
 
 /** What a stage changed, in the order of the report's columns. */
 export function changesOf({ stage, rows, result }: BegunStage): MeasuredChange[] {
-  const measured = measures.flatMap(({ name, metric, format = fixed, basis: of, lastOnly }): MeasuredChange[] => {
+  const measured = measures.flatMap(({ name, metric, format = fixed, basis, lastOnly }): MeasuredChange[] => {
     const seen = rows.map((row) => row[metric]).filter(Number.isFinite);
     if (seen.length === 0) return [];
     const from = seen.length > 1 && !lastOnly ? { from: seen[0] } : {};
-    return [{ name, ...from, to: seen.at(-1)!, format, basis: of?.(stage) }];
+    return [{ name, ...from, to: seen.at(-1)!, format, basis: basis?.(stage) }];
   });
   const known = measured.some(({ name }) => name === 'accuracy');
   // how many choices a reward foresaw is of little use where its accuracy is known
@@ -160,8 +160,8 @@ export function mainChange(begun: BegunStage): MeasuredChange | undefined {
 }
 
 /** A change on one line: "66.3 → 499.9", "69.5 % → 85.8 % of held-out comparisons". */
-export const inNumbers = ({ from, to, format, basis: of }: MeasuredChange): string =>
-  `${from === undefined ? '' : `${format(from)} → `}${format(to)}${of === undefined ? '' : ` ${of}`}`;
+export const inNumbers = ({ from, to, format, basis }: MeasuredChange): string =>
+  `${from === undefined ? '' : `${format(from)} → `}${format(to)}${basis === undefined ? '' : ` ${basis}`}`;
 
 /** From which return a stage's environment counts as solved: "solved at 475"; undefined if that is unknown. */
 export function solvedAt({ folder }: Pick<BegunStage, 'folder'>): string | undefined {

@@ -47,10 +47,10 @@ export function fleissKappa(counts: readonly ArrayLike<number>[], options: reado
   const raters = sum(counts[0]);
   const totals = new Float64Array(counts[0].length);
   let equal = 0;
-  for (const own of counts) {
+  for (const row of counts) {
     for (let c = 0; c < totals.length; c++) {
-      equal += own[c] * (own[c] - 1);
-      totals[c] += own[c];
+      equal += row[c] * (row[c] - 1);
+      totals[c] += row[c];
     }
   }
   const chance = chanceOf(totals, totals, options) / (raters * counts.length) ** 2;
@@ -129,8 +129,8 @@ export function reliability(
   { level = 'nominal', mirror, resamples = 1000, seed = 0, groupOf = (item) => item }: ReliabilityOptions = {},
 ): Reliability {
   // few items differ in how they were rated: a resample counts how often it has each of these
-  const rated = [...byItem(ratings)].filter(([, own]) => own.length > 1);
-  const keys = rated.map(([, own]) => patternOf(own, mirror));
+  const rated = [...byItem(ratings)].filter(([, categories]) => categories.length > 1);
+  const keys = rated.map(([, categories]) => patternOf(categories, mirror));
   // sorted, so that sums come out the same to the last bit whatever the order of items and options
   const patterns = [...new Set(keys)].sort();
   const places = new Map(patterns.map((key, place) => [key, place]));
@@ -160,9 +160,9 @@ export function reliability(
 }
 
 /** Ratings of an item as a text: the same for any order of the ratings and, with `mirror`, of the item's options. */
-function patternOf(own: readonly number[], mirror: Mirror | undefined): string {
+function patternOf(ratings: readonly number[], mirror: Mirror | undefined): string {
   const sorted = (categories: readonly number[]) => categories.toSorted((a, b) => a - b).join();
-  const [one, other] = [sorted(own), sorted(mirror ? own.map(mirror) : own)];
+  const [one, other] = [sorted(ratings), sorted(mirror ? ratings.map(mirror) : ratings)];
   return one < other ? one : other;
 }
 
@@ -170,8 +170,8 @@ function patternOf(own: readonly number[], mirror: Mirror | undefined): string {
 function byItem(ratings: readonly Rating[]): Map<number, number[]> {
   const items = new Map<number, number[]>();
   for (const { item, category } of ratings) {
-    const own = items.get(item);
-    if (own) own.push(category);
+    const categories = items.get(item);
+    if (categories) categories.push(category);
     else items.set(item, [category]);
   }
   return items;
@@ -184,16 +184,17 @@ function alphaOf(
   mirror: Mirror = (category) => category,
   times?: ArrayLike<number>,
 ): number {
-  const size = 1 + items.reduce((most, own) => own.reduce((a, b) => Math.max(a, b, mirror(b)), most), -1);
+  const size = 1 + items.reduce((most, categories) => categories.reduce((a, b) => Math.max(a, b, mirror(b)), most), -1);
   // coincidences of two categories in an item, each pair weighted by 1 / (ratings − 1)
   const pairs = new Float64Array(size * size);
   const totals = new Float64Array(size);
-  for (const [item, own] of items.entries()) {
-    if (own.length < 2) continue;
+  for (const [item, categories] of items.entries()) {
+    if (categories.length < 2) continue;
     const occurrences = times?.[item] ?? 1;
-    for (const [i, a] of own.entries()) {
+    for (const [i, a] of categories.entries()) {
       totals[a] += occurrences;
-      for (const [j, b] of own.entries()) if (i !== j) pairs[a * size + b] += occurrences / (own.length - 1);
+      for (const [j, b] of categories.entries())
+        if (i !== j) pairs[a * size + b] += occurrences / (categories.length - 1);
     }
   }
   const inBoth = totals.map((total, category) => (total + totals[mirror(category)]) / 2);

@@ -221,7 +221,7 @@ export function createFisher(policy: PolicyNetwork, actor: Arena, observations: 
       { singleThread: isSmallPass(actor, observations.shape[0]) },
     ),
   );
-  const named = (arena: Arena, name: (of: string) => string) =>
+  const named = (arena: Arena, name: (parameter: string) => string) =>
     Object.fromEntries(actor.specs.map((spec) => [name(spec.name), arena.values[spec.name]]));
   const binding = scope.use(
     program.bind(

@@ -70,8 +70,8 @@ export function createRun(folder: string | undefined, { name, command, config, s
   const started = new Date();
   const versions = { heed: version(), node: process.versions.node, platform: `${process.platform}-${process.arch}` };
   const needed = plugins();
-  const own = needed.length > 0 ? { plugins: needed } : {};
-  const info: RunInfo = { name, command, config, seed, ...own, versions, started: started.toISOString() };
+  const needs = needed.length > 0 ? { plugins: needed } : {};
+  const info: RunInfo = { name, command, config, seed, ...needs, versions, started: started.toISOString() };
   const text = `${JSON.stringify(JSON.parse(toJson({ format: FORMAT, ...info }, 'the run')), null, 2)}\n`;
   const path = folder === undefined ? newFolder(name, started) : folder;
   createFolder(path);
@@ -280,10 +280,10 @@ export function checkEmpty(folder: string): void {
 }
 
 /** Creates a new folder `runs/<time>-<name>`. */
-export function newFolder(name: string, now = new Date()): string {
+export function newFolder(name: string, date = new Date()): string {
   const two = (n: number) => String(n).padStart(2, '0');
-  const day = `${now.getFullYear()}${two(now.getMonth() + 1)}${two(now.getDate())}`;
-  const time = `${two(now.getHours())}${two(now.getMinutes())}${two(now.getSeconds())}`;
+  const day = `${date.getFullYear()}${two(date.getMonth() + 1)}${two(date.getDate())}`;
+  const time = `${two(date.getHours())}${two(date.getMinutes())}${two(date.getSeconds())}`;
   const plain = name.replaceAll(/[^\p{L}\p{N}_-]+/gu, '-').slice(0, 60) || 'run';
   try {
     mkdirSync('runs', { recursive: true });

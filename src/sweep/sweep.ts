@@ -113,8 +113,8 @@ export function sweepCells(options: Omit<SweepOptions, 'target'>): Cell[] {
 }
 
 /** The settings of every run: those that are not the sweep's own. */
-export function trainingSettings(options: object, own: object): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(options).filter(([name]) => !(name in own)));
+export function trainingSettings(options: object, sweepOptions: object): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(options).filter(([name]) => !(name in sweepOptions)));
 }
 
 /** The number of runs in words, such as "76 trainings: 19 variants × 2 label counts × 2 seeds, 4 at a time". */

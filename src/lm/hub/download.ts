@@ -153,17 +153,17 @@ const newName = (oid: string) => `${oid}.${randomBytes(4).toString('hex')}`;
 
 /** Takes over what an earlier try left, or names a new file. */
 function claim(blobs: string, oid: string): string {
-  const own = join(blobs, `${newName(oid)}.${ownHost()}.${process.pid}.incomplete`);
-  held.add(own);
+  const claimed = join(blobs, `${newName(oid)}.${ownHost()}.${process.pid}.incomplete`);
+  held.add(claimed);
   for (const left of leftovers(blobs, oid)) {
     try {
-      renameSync(left, own);
+      renameSync(left, claimed);
       break;
     } catch (error) {
       if (!isSystemError(error) || error.code !== 'ENOENT') throw fileError(error, 'write', left);
     }
   }
-  return own;
+  return claimed;
 }
 
 function putDown(partial: string, blobs: string, oid: string): void {

@@ -164,13 +164,13 @@ export async function finishChat(
   onToken: (index: number, token: QueuedToken) => void = () => {},
   { extra, expires }: RecordOptions = {},
 ): Promise<CompletionRecord> {
-  using own = draft;
+  using drawing = draft;
   const tokens: QueuedToken[][] = Array.from({ length: draft.choices }, () => []);
   const take = (index: number, token: QueuedToken) => {
     if (request.logprobs) tokens[index].push(token);
     onToken(index, token);
   };
-  const completions = await drawChecked(context, own, signal, take, (index) => {
+  const completions = await drawChecked(context, drawing, signal, take, (index) => {
     tokens[index] = [];
   });
   const choices = completions.map((completion, index) => ({

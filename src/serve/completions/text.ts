@@ -71,25 +71,25 @@ export function textRoutes(context: ServeContext): Hono<Env> {
     let scored: ListedToken[][] | undefined;
     const logprobsOf = (index: number, from = 0) => {
       if (logprobs === undefined) return null;
-      const own = scored && from === 0 ? scored[promptOf(index)] : [];
+      const promptTokens = scored && from === 0 ? scored[promptOf(index)] : [];
       const offset = scored && from === 0 ? 0 : echoOf(index).length;
-      return legacyLogprobs(tokenizer, [...own, ...tokens[index].slice(from)], offset, request);
+      return legacyLogprobs(tokenizer, [...promptTokens, ...tokens[index].slice(from)], offset, request);
     };
 
     const finish = async (onToken: (index: number, token: QueuedToken) => void = () => {}) => {
-      using own = draft;
+      using drawing = draft;
       if (echo && logprobs !== undefined) {
         scored = await Promise.all(prompts.map((ids) => scorePrompt(served, ids, logprobs)));
       }
       const completions = writes
-        ? await draw(context, own, signal, (index, token) => {
+        ? await draw(context, drawing, signal, (index, token) => {
             tokens[index].push(token);
             onToken(index, token);
           })
         : tokens.map((_, index) => emptyCompletion(index));
       if (!writes) for (const hook of context.hooks.usage) await hook(start.key, usageOf(prompts, 0));
       const usage = usageOf(prompts, tokensOf(completions));
-      await recordText(context, request, own, completions, usage);
+      await recordText(context, request, drawing, completions, usage);
       return { completions, usage };
     };
 

@@ -50,8 +50,8 @@ export class VersionList {
 
   /** Adds a version in the state `training`. Its parent is the version that serves when its turn comes. */
   add({ data, settings, ...version }: NewVersion): Promise<VersionRow> {
-    const { database, clock: now } = this.#context;
-    const at = now();
+    const { database, clock } = this.#context;
+    const at = clock();
     return this.#inTurn(async () => {
       await database
         .insertInto('versions')

@@ -52,7 +52,7 @@ const SILENCE = 30 * 60_000; // ms without a sign of life, after which a session
 const SNAPSHOTS = 8; // unnamed ones of a session: a loop of training makes one at each step
 
 /** Makes an empty list of sessions; it ends with the server. */
-export function createSessions({ shelf, clock: now, onNotice, defer }: ServeContext) {
+export function createSessions({ shelf, clock, onNotice, defer }: ServeContext) {
   const sessions = new Map<string, Session>();
 
   const end = ({ id, models, samplers }: Session) => {
@@ -73,7 +73,7 @@ export function createSessions({ shelf, clock: now, onNotice, defer }: ServeCont
         code: 'session_not_found',
       });
     }
-    session.seen = now();
+    session.seen = clock();
     return session;
   };
 
@@ -88,19 +88,19 @@ export function createSessions({ shelf, clock: now, onNotice, defer }: ServeCont
     /** Begins a session. Those that are silent for long end. */
     begin(): string {
       for (const session of [...sessions.values()]) {
-        if (session.seen > now() - SILENCE) continue;
+        if (session.seen > clock() - SILENCE) continue;
         onNotice(`Tinker's session ${session.id} is silent: its models are forgotten.`);
         end(session);
       }
       const id = randomUUID();
-      sessions.set(id, { id, seen: now(), models: new Map(), samplers: new Map() });
+      sessions.set(id, { id, seen: clock(), models: new Map(), samplers: new Map() });
       return id;
     },
     /** A model of an id. @throws ApiError 404 */
     model(id: string): SessionModel {
       const model = find(id.split(':')[0]).models.get(id);
       if (!model) throw new ApiError(404, `There is no model "${id}".`, { param: 'model_id', code: 'model_not_found' });
-      model.used = now();
+      model.used = clock();
       return model;
     },
     /** All models that are being trained. */
@@ -124,7 +124,7 @@ export function createSessions({ shelf, clock: now, onNotice, defer }: ServeCont
         base,
         lora,
         labels,
-        used: now(),
+        used: clock(),
         ready,
         inOrder: order.add,
         [Symbol.dispose]() {
