@@ -109,18 +109,17 @@ function judge(kind: Stuck, stretches: readonly Stretch[], maxEpisodeSteps: numb
   const all = sumOf(stretches);
   const usual = rewardsOf(all);
   const endsPay = all.endReward / all.ends > usual.mean + 2 * usual.deviation;
-  const [before, recent] = [earlier, lately].map((stretch) => ({
+  const [before, late] = [earlier, lately].map((stretch) => ({
     ended: stretch.ends / stretch.episodes,
     length: moments(stretch.episodes, stretch.length, stretch.lengthSquares),
   }));
   const episodes = Math.min(earlier.episodes, lately.episodes);
   if (kind === 'seldom arrives') {
-    return episodes >= FEWEST.ends && endsPay && recent.ended < 0.7 && recent.ended < BETTER * before.ended;
+    return episodes >= FEWEST.ends && endsPay && late.ended < 0.7 && late.ended < BETTER * before.ended;
   }
   const reward = rewardsOf(lately);
-  const early = recent.ended > 0.9 && recent.length.mean < EARLY * maxEpisodeSteps;
-  const settled =
-    recent.length.mean < BETTER * before.length.mean && recent.length.deviation < ALIKE * recent.length.mean;
+  const early = late.ended > 0.9 && late.length.mean < EARLY * maxEpisodeSteps;
+  const settled = late.length.mean < BETTER * before.length.mean && late.length.deviation < ALIKE * late.length.mean;
   return episodes >= FEWEST.lengths && reward.mean > 0.5 * reward.deviation && !endsPay && early && settled;
 }
 

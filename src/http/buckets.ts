@@ -24,7 +24,7 @@ export function createBuckets(seconds: number, clock: () => number = () => Date.
 export type RateLimit = (key: string) => void;
 
 /** Options of `createRateLimit`. */
-export interface RateLimitOptions {
+interface LimitOptions {
   /** How many in a minute. */
   perMinute: number;
   /** What a refused client reads; `Too many requests.` by default. */
@@ -36,12 +36,7 @@ export interface RateLimitOptions {
 }
 
 /** Allows each key so many in a minute. */
-export function createRateLimit({
-  perMinute,
-  message = 'Too many requests.',
-  hint,
-  clock,
-}: RateLimitOptions): RateLimit {
+export function createRateLimit({ perMinute, message = 'Too many requests.', hint, clock }: LimitOptions): RateLimit {
   const take = createBuckets(60, clock);
   return (key) => {
     if (take(key, perMinute) < 0) throw tooMany(message, { hint, seconds: Math.ceil(60 / perMinute) });

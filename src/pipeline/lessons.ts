@@ -79,6 +79,10 @@ const judgments = (count: unknown, subject: string, by: Teacher): TeachingSource
 
 const amount = (count: number): string => count.toLocaleString('en-US');
 
+const lessonOf =
+  (kind: TeachingSource['kind'], isOwn: boolean) =>
+  (words: string, note: string): TeachingSource => ({ kind, words, note, isOwn });
+
 /** Judgments in a file, or made by an earlier stage. */
 function given({ data }: Config): TeachingSource | undefined {
   if (typeof data !== 'string') return undefined;
@@ -87,12 +91,7 @@ function given({ data }: Config): TeachingSource | undefined {
 }
 
 function demonstrations(command: string, { data, demonstrations: count, teacher }: Config): TeachingSource {
-  const source = (words: string, note: string): TeachingSource => ({
-    kind: 'demonstrations',
-    words,
-    note,
-    isOwn: false,
-  });
+  const source = lessonOf('demonstrations', false);
   if (command === 'distill') return source(`the model ${stageLabel(teacher)}`, stageLabel(teacher));
   const what = command === 'pretrain' ? 'texts' : 'demonstrations';
   if (typeof data === 'string') {
@@ -109,7 +108,7 @@ function steps({ data }: Config): TeachingSource {
 }
 
 function reward({ reward: named = 'reviews', env, agent }: Config): TeachingSource {
-  const source = (words: string, note: string): TeachingSource => ({ kind: 'reward', words, note, isOwn: true });
+  const source = lessonOf('reward', true);
   if (named === 'episode' || env !== undefined || agent !== undefined) {
     return source('the rewards of its environment', 'of the environment');
   }

@@ -101,8 +101,8 @@ function ofModels(
   const change = found && mainChange(found);
   if (!change) return [];
   const whose = policies.length > 0 ? 'the language model’s' : 'the reward model’s';
-  const basis = change.basis === undefined ? '' : ` ${change.basis}`;
-  return [`${went(`${whose} ${change.name}`, change)}${basis}`];
+  const note = change.note === undefined ? '' : ` ${change.note}`;
+  return [`${went(`${whose} ${change.name}`, change)}${note}`];
 }
 
 function ofEvaluation(begun: BegunStage): string[] {
@@ -269,10 +269,10 @@ const timeOf = (begun: readonly BegunStage[]): number =>
 function card(begun: BegunStage): Report['summary'] {
   const change = mainChange(begun);
   if (!change) return [];
-  const { name, from, to, format, basis, interval } = change;
+  const { name, from, to, format, note, interval } = change;
   const solved = name === 'return' ? solvedAt(begun) : undefined;
   const notes = [
-    ...(basis === undefined ? [] : [basis]),
+    ...(note === undefined ? [] : [note]),
     ...(from === undefined ? [] : [`from ${format(from)}`]),
     ...(solved ? [solved] : []),
     ...(interval === undefined ? [] : [percents(interval)]),

@@ -188,13 +188,12 @@ function alphaOf(
   // coincidences of two categories in an item, each pair weighted by 1 / (ratings − 1)
   const pairs = new Float64Array(size * size);
   const totals = new Float64Array(size);
-  for (const [item, categories] of items.entries()) {
-    if (categories.length < 2) continue;
+  for (const [item, rated] of items.entries()) {
+    if (rated.length < 2) continue;
     const occurrences = times?.[item] ?? 1;
-    for (const [i, a] of categories.entries()) {
+    for (const [i, a] of rated.entries()) {
       totals[a] += occurrences;
-      for (const [j, b] of categories.entries())
-        if (i !== j) pairs[a * size + b] += occurrences / (categories.length - 1);
+      for (const [j, b] of rated.entries()) if (i !== j) pairs[a * size + b] += occurrences / (rated.length - 1);
     }
   }
   const inBoth = totals.map((total, category) => (total + totals[mirror(category)]) / 2);

@@ -126,6 +126,9 @@ interface State {
   fit?: RewardFit;
 }
 
+/** The state in a checkpoint. */
+type Saved = State & { open: CompletionQuery[]; reward: unknown };
+
 interface AskingParts {
   /** The options of the policy training. */
   options: { people: AskingOptions; steps: number; seed: number };
@@ -314,11 +317,7 @@ export function createAsking(parts: AskingParts): CompletionQueries {
       return { state: { ...state, open: late.open, reward: learned }, tensors };
     },
     restore(checkpoint) {
-      const {
-        open,
-        reward: learned,
-        ...saved
-      } = checkpoint.state as State & { open: CompletionQuery[]; reward: unknown };
+      const { open, reward: learned, ...saved } = checkpoint.state as Saved;
       reward.restore({ state: learned, tensors: checkpoint.tensors });
       state = saved;
       late.stop();

@@ -62,7 +62,7 @@ function createTokenKl({ model, weights, linear, reference }: LanguagePolicy, te
   // a checkpoint may have room for more tokens than the tokenizer has
   const shared = Math.min(vocabularySize, reference.config.vocabularySize);
   const program = trace((graph) => {
-    const [policy, theirs] = Object.entries(models).map(([name, { config }]) => {
+    const [ours, theirs] = Object.entries(models).map(([name, { config }]) => {
       const states = input(graph, `${name} states`, ['labels', config.hiddenSize]);
       const weight = input(graph, `${name} head`, [config.vocabularySize, config.hiddenSize]);
       const head = name === 'policy' && linear?.head ? linear.head(weight) : weight;
@@ -71,12 +71,8 @@ function createTokenKl({ model, weights, linear, reference }: LanguagePolicy, te
       return config.vocabularySize === shared ? logP : slice(logP, 1, 0, shared);
     });
     const labels = unsqueeze(input(graph, 'labels', ['labels'], 'int32'), 1);
-    const atLabels = (logP: Tensor) => reshape(gatherElements(logP, labels, 1), ['labels']);
-    return {
-      logP: atLabels(policy),
-      reference: atLabels(theirs),
-      kl: sum(mul(exp(policy), sub(policy, theirs)), { axes: [1] }),
-    };
+    const pick = (logP: Tensor) => reshape(gatherElements(logP, labels, 1), ['labels']);
+    return { logP: pick(ours), reference: pick(theirs), kl: sum(mul(exp(ours), sub(ours, theirs)), { axes: [1] }) };
   });
   const heads = Object.fromEntries(
     Object.entries(models).flatMap(([name, { config, weights }]) => [

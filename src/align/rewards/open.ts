@@ -72,8 +72,7 @@ async function rewardModelOver(
 ): Promise<AdaptedReward | undefined> {
   const folder = await modelFolder(nameOrFolder, pull);
   const adapted = await baseFolder(folder, pull);
-  if (adapted === undefined || base.folder === undefined || realpathSync(adapted) !== realpathSync(base.folder))
-    return undefined;
+  if (!adapted || !base.folder || realpathSync(adapted) !== realpathSync(base.folder)) return undefined;
   const { config } = base;
   const { parameters, options } = loadAdapter(folder, config, base.architecture);
   try {

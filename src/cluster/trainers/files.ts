@@ -44,9 +44,9 @@ export async function writeTrainerFiles(
   const template = await templateOf(job, rows.conversational, onNotice);
   const jobInputs: JobInputs = {
     model,
-    reference: job.setting('reference') === undefined ? undefined : await inputOf('reference', job, inputs),
-    reward: job.setting('reward') === undefined ? undefined : await inputOf('reward', job, inputs),
-    critic: job.setting('critic.model') === undefined ? undefined : await inputOf('critic.model', job, inputs),
+    reference: job.get('reference') === undefined ? undefined : await inputOf('reference', job, inputs),
+    reward: job.get('reward') === undefined ? undefined : await inputOf('reward', job, inputs),
+    critic: job.get('critic.model') === undefined ? undefined : await inputOf('critic.model', job, inputs),
     train: TRAIN,
     heldOut: rows.heldOut.length > 0 ? HELD_OUT : undefined,
     chatTemplate: template === undefined ? undefined : { path: TEMPLATE, text: template },
@@ -70,16 +70,14 @@ export async function writeTrainerFiles(
     for (const [name, text] of Object.entries(files)) writeFileSync(join(to, name), text);
     for (const name of readdirSync(programs)) writeFileSync(join(to, name), readFileSync(join(programs, name)));
     if (/^https?:/.test(jobInputs.reward ?? '')) {
-      const [timeout, retries, pause] = ['timeout', 'retries', 'pause'].map((name) =>
-        job.setting(`rewardCall.${name}`),
-      );
+      const [timeout, retries, pause] = ['timeout', 'retries', 'pause'].map((name) => job.get(`rewardCall.${name}`));
       writeFileSync(join(to, 'reward.json'), JSON.stringify({ url: jobInputs.reward, timeout, retries, pause }));
     }
     writeFileSync(join(to, ORDER), `${JSON.stringify(order, null, 2)}\n`);
   } catch (error) {
     throw fileError(error, 'write', to);
   }
-  return { python: job.options.python, inputs, base: job.setting<string>('model')! };
+  return { python: job.options.python, inputs, base: job.get<string>('model')! };
 }
 
 function writeRows(path: string, rows: readonly Row[]): void {
@@ -93,7 +91,7 @@ function writeRows(path: string, rows: readonly Row[]): void {
 
 /** A model as the job names it: a folder here travels with the job; a name on the Hub, or a path of the nodes, stays. */
 async function inputOf(path: string, job: JobSettings, inputs: Record<string, string>): Promise<string> {
-  const name = job.setting<string>(path)!;
+  const name = job.get<string>(path)!;
   if (/^https?:/.test(name)) return name;
   if (!isEmbedded(name) && !existsSync(name)) {
     if (name.startsWith('/')) return name;
@@ -130,9 +128,9 @@ async function templateOf(
   conversational: boolean,
   onNotice?: (text: string) => void,
 ): Promise<string | undefined> {
-  const named = job.setting<string>('chatTemplate');
+  const named = job.get<string>('chatTemplate');
   if (named !== undefined && existsSync(named)) return readFileSync(named, 'utf8');
-  const model = job.setting<string>('model')!;
+  const model = job.get<string>('model')!;
   const local = isEmbedded(model) || existsSync(model);
   if (!local) {
     if (named === undefined) return undefined;

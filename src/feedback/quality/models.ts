@@ -68,11 +68,10 @@ export function modelScores(judgments: readonly CountedJudgment[]): ModelScores 
   if (outcomes.length === 0) return undefined;
   const { scores, errors } = fitScores(outcomes, names.length);
   const models = names.flatMap((name, i): ModelScore[] => {
-    const involved = outcomes.filter(({ one, other }) => one === i || other === i);
-    if (involved.length === 0) return [];
-    const items = new Set(involved.map(({ item }) => item)).size;
-    const winRate =
-      involved.reduce((sum, { one, share }) => sum + (one === i ? share : 1 - share), 0) / involved.length;
+    const games = outcomes.filter(({ one, other }) => one === i || other === i);
+    if (games.length === 0) return [];
+    const items = new Set(games.map(({ item }) => item)).size;
+    const winRate = games.reduce((sum, { one, share }) => sum + (one === i ? share : 1 - share), 0) / games.length;
     const half = Z * errors[i];
     const scoreInterval: Interval = [ELO * (scores[i] - half), ELO * (scores[i] + half)];
     return [{ name, items, winRate, interval: wilson(winRate, items), score: ELO * scores[i], scoreInterval, rank: 1 }];

@@ -393,12 +393,7 @@ function disagreementsOf(
   consensus: Quality['consensus'] | undefined,
 ): Quality['disagreements'] {
   return [...byItem]
-    .filter(
-      ([, judgments]) =>
-        !judgments[0].gold &&
-        !judgments[0].decidedBy &&
-        judgments.some(({ category }) => category !== judgments[0].category),
-    )
+    .filter(([, all]) => !all[0].gold && !all[0].decidedBy && all.some(({ category }) => category !== all[0].category))
     .map(([item]) => ({ item, likely: consensus!.get(item)!.likely }))
     .sort((a, b) => a.likely[0].probability - b.likely[0].probability);
 }
@@ -406,7 +401,7 @@ function disagreementsOf(
 function versionsOf(judgments: readonly CountedJudgment[]): Quality['guidelines'] {
   const versions = [...grouped(judgments, ({ guidelines }) => guidelines)];
   return versions
-    .map(([version, underVersion]) => ({ version, judgments: underVersion.length }))
+    .map(([version, { length }]) => ({ version, judgments: length }))
     .sort((a, b) => a.version - b.version);
 }
 

@@ -90,13 +90,9 @@ export function proxyRoutes(
     if (asked !== undefined && shelf.get(asked)) return next();
     const headers: Record<string, string> = { 'accept-encoding': 'identity' };
     for (const [name, value] of Object.entries(c.req.header())) if (PASSED.test(name)) headers[name] = value;
-    const serverKey = process.env[upstreamKey];
+    const secret = process.env[upstreamKey];
     // without keys of its own, the server passes on that of the caller
-    const authorization = serverKey
-      ? `Bearer ${serverKey}`
-      : key === undefined
-        ? c.req.header('authorization')
-        : undefined;
+    const authorization = secret ? `Bearer ${secret}` : key === undefined ? c.req.header('authorization') : undefined;
     if (authorization) headers.authorization = authorization;
     const began = clock();
     const { search } = new URL(c.req.url);
