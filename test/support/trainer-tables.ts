@@ -1,6 +1,6 @@
 /** The tables of docs/reference/trainers-settings.md, from the tables of the code. */
-import { type TrainerCommand, type TrainerName, trainerNames } from './trainer.ts';
-import { trainers } from './translate.ts';
+import { type TrainerCommand, type TrainerName, trainerNames } from '../../src/cluster/trainers/trainer.ts';
+import { trainers } from '../../src/cluster/trainers/translate.ts';
 
 const titles = { trl: 'TRL', openrlhf: 'OpenRLHF', verl: 'verl' } as const;
 const commands: readonly TrainerCommand[] = ['sft', 'reward', 'dpo', 'kto', 'grpo', 'ppo'];
