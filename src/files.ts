@@ -92,17 +92,31 @@ function importHint(cause: unknown, path: string): string {
   return `Run node ${JSON.stringify(path)} to see the line that fails.`;
 }
 
-function reading<T>(path: string, read: () => T): T {
+/** Runs a file operation; a refusal by the system becomes a HeedError that names the path. */
+export function onDisk<T>(verb: string, path: string, act: () => T): T {
   try {
-    return read();
+    return act();
   } catch (error) {
+    throw fileError(error, verb, path);
+  }
+}
+
+/** The text in a file. @throws HeedError that names the path if the system refuses. */
+export const readText = (path: string): string => onDisk('read', path, () => readFileSync(path, 'utf8'));
+
+/** The text in a file; undefined if there is none. @throws HeedError that names the path if the system refuses. */
+export function readTextIfThere(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    if (isSystemError(error) && ['ENOENT', 'ENOTDIR'].includes(error.code!)) return undefined;
     throw fileError(error, 'read', path);
   }
 }
 
 /** Opens a file to read for as long as `use` takes. @throws HeedError that names the path if the system refuses. */
 export function withFile<T>(path: string, use: (file: number) => T): T {
-  const file = reading(path, () => openSync(path, 'r'));
+  const file = onDisk('read', path, () => openSync(path, 'r'));
   try {
     return use(file);
   } finally {
@@ -117,7 +131,7 @@ export function withFile<T>(path: string, use: (file: number) => T): T {
  * says what to do then.
  */
 export function readJsonFile(path: string, hint?: string): unknown {
-  const text = reading(path, () => readFileSync(path, 'utf8'));
+  const text = readText(path);
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -129,13 +143,8 @@ export function readJsonFile(path: string, hint?: string): unknown {
 }
 
 /** Creates a folder and those above it, where they are not there. @throws HeedError that names it. */
-export function createFolder(path: string, mode?: number): void {
-  try {
-    mkdirSync(path, { recursive: true, mode });
-  } catch (error) {
-    throw fileError(error, 'create', path);
-  }
-}
+export const createFolder = (path: string, mode?: number): void =>
+  onDisk('create', path, () => void mkdirSync(path, { recursive: true, mode }));
 
 /** Makes the names in a folder durable: a rename survives a power cut only after this. */
 export function syncFolder(folder: string): void {

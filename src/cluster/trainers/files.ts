@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Row } from '../../data/row.ts';
 import { HeedError } from '../../error.ts';
-import { fileError, writeFileAtomic } from '../../files.ts';
+import { onDisk, writeFileAtomic } from '../../files.ts';
 import { withChatTemplate } from '../../lm/built-in-templates.ts';
 import { isGguf } from '../../lm/gguf/file.ts';
 import { hubName, type PullOptions } from '../../lm/hub.ts';
@@ -61,7 +61,7 @@ export async function writeTrainerFiles(
     metrics: { from: trainer.metricsFrom, stepsPer: task.stepsPer?.(job) ?? 1, names: task.metrics },
   };
   const to = join(folder, TRAINER);
-  try {
+  onDisk('write', to, () => {
     rmSync(to, { recursive: true, force: true });
     mkdirSync(join(to, 'data'), { recursive: true });
     writeRows(join(to, TRAIN), rows.train);
@@ -74,9 +74,7 @@ export async function writeTrainerFiles(
       writeFileSync(join(to, 'reward.json'), JSON.stringify({ url: jobInputs.reward, timeout, retries, pause }));
     }
     writeFileSync(join(to, ORDER), `${JSON.stringify(order, null, 2)}\n`);
-  } catch (error) {
-    throw fileError(error, 'write', to);
-  }
+  });
   return { python: job.options.python, inputs, base: job.get<string>('model')! };
 }
 

@@ -9,7 +9,7 @@
 
 import type { Hash } from 'node:crypto';
 import { HeedError } from '../../error.ts';
-import { fileError, isSystemError, writeAll } from '../../files.ts';
+import { fileError, isSystemError, onDisk, writeAll } from '../../files.ts';
 import {
   closeSync,
   createHash,
@@ -36,15 +36,6 @@ export interface RemoteFile {
   size: number;
   /** Name and checksum of the file, in hex: the sha256 of a large file (LFS), git's blob sha1 of a small one. */
   oid: string;
-}
-
-/** Runs a file operation; a refusal by the system becomes a HeedError that names the path. */
-export function onDisk<T>(verb: string, path: string, act: () => T): T {
-  try {
-    return act();
-  } catch (error) {
-    throw fileError(error, verb, path);
-  }
 }
 
 /**
