@@ -30,12 +30,8 @@ export interface LoadRewardOptions {
 export async function loadReward(folder: string, { step, python }: LoadRewardOptions = {}): Promise<ControlReward> {
   if (isSavedReward(folder)) return createControlReward(readReward(folder));
   const settings = controlSettings(folder);
-  const environment = await openEnvironment(settings.env, { ...worldOf(settings), ...(python && { python }) });
-  try {
-    return createControlReward(readRunReward(folder, environment, { step }));
-  } finally {
-    environment[Symbol.dispose]();
-  }
+  using environment = await openEnvironment(settings.env, { ...worldOf(settings), ...(python && { python }) });
+  return createControlReward(readRunReward(folder, environment, { step }));
 }
 
 /**

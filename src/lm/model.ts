@@ -76,16 +76,12 @@ export async function complete(
     const messages: readonly ChatMessage[] = typeof prompt === 'string' ? [{ role: 'user', content: prompt }] : prompt;
     return encodeChat(tokenizer, messages, { addGenerationPrompt: true }).ids;
   });
-  const generator = createGenerator(config, parameters.values, {
+  using generator = createGenerator(config, parameters.values, {
     speculate,
     precision: resolvePrecision(precision, config.hiddenSize),
   });
-  try {
-    const completions = await generator.complete(ids, { ends, ...options, tokenizer });
-    return completions.map(({ text }) => text!.trim());
-  } finally {
-    generator[Symbol.dispose]();
-  }
+  const completions = await generator.complete(ids, { ends, ...options, tokenizer });
+  return completions.map(({ text }) => text!.trim());
 }
 
 /** The error for what is neither a text nor a conversation. */

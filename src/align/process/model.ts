@@ -45,21 +45,17 @@ export const processModelOf = (model: RewardModel, steps: StepReading): ProcessM
 const methods = {
   async score(this: ProcessModel, prompt: TextOrMessages, completions: string | readonly string[]) {
     const texts = typeof completions === 'string' ? [completions] : completions;
-    const reward = processReward(this, this.steps);
-    try {
-      const written = texts.map((text) => ({
-        prompt: [],
-        response: [],
-        ended: true,
-        promptText: '',
-        text,
-        row: { prompt },
-      }));
-      const scores = Array.from(await reward.score(written));
-      return typeof completions === 'string' ? scores[0] : scores;
-    } finally {
-      reward[Symbol.dispose]();
-    }
+    using reward = processReward(this, this.steps);
+    const written = texts.map((text) => ({
+      prompt: [],
+      response: [],
+      ended: true,
+      promptText: '',
+      text,
+      row: { prompt },
+    }));
+    const scores = Array.from(await reward.score(written));
+    return typeof completions === 'string' ? scores[0] : scores;
   },
 } as Pick<ProcessModel, 'score'>;
 

@@ -89,13 +89,9 @@ const methods = {
       if (turnIsDue()) await breathe();
       examples.push(encodedFor(this, row.prompt as TextOrMessages, row.completion));
     }
-    const scorer = createRewardScorer(this);
-    try {
-      const scores = Array.from(await scorer.run(examples));
-      return typeof completions === 'string' ? scores[0] : scores;
-    } finally {
-      scorer[Symbol.dispose]();
-    }
+    using scorer = createRewardScorer(this);
+    const scores = Array.from(await scorer.run(examples));
+    return typeof completions === 'string' ? scores[0] : scores;
   },
   probability(this: RewardModel, first: number, second: number): number {
     if (![first, second].every(Number.isFinite)) {
