@@ -5,6 +5,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../../files.ts';
+import { flat } from '../../flat.ts';
 import type { RunInfo } from '../run.ts';
 import type { RunLogger } from './logger.ts';
 import { ask, createOutbox, Refusal } from './outbox.ts';
@@ -114,10 +115,3 @@ interface Found {
 }
 
 const keyOf = (name: string) => name.replaceAll(/[^\w\-. :/]/g, '_').slice(0, 250);
-
-function flat(value: unknown, name: string): [name: string, value: string][] {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    return [[name, typeof value === 'string' ? value : (JSON.stringify(value) ?? '')]];
-  }
-  return Object.entries(value).flatMap(([key, inner]) => flat(inner, name ? `${name}.${key}` : key));
-}

@@ -1,4 +1,5 @@
 /** The settings of runs, side by side. */
+import { flat } from '../../flat.ts';
 import { WideTable } from '../page/parts.tsx';
 import type { RunDetails } from './data.ts';
 
@@ -30,11 +31,4 @@ export function Settings({ runs, differing = false }: { runs: readonly RunDetail
       rows={names.map((name) => [name, ...columns.map((one) => one.get(name) ?? '–')])}
     />
   );
-}
-
-function flat(value: unknown, name: string): [name: string, value: string][] {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    return [[name, typeof value === 'string' ? value : (JSON.stringify(value) ?? '')]];
-  }
-  return Object.entries(value).flatMap(([key, inner]) => flat(inner, name ? `${name}.${key}` : key));
 }
