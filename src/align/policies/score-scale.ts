@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { numberFrom, positive } from '../../options.ts';
 import type { Completion } from '../reward-functions/reward-function.ts';
+import type { PolicyAlgorithm, Tensors } from './algorithm.ts';
 import type { TokenReward } from './rollouts.ts';
 
 /** Schema of how scores are normalized before an algorithm learns from them. */
@@ -64,6 +65,18 @@ export function createScoreScale({ normalize, scale, clip, missingEos }: z.outpu
     },
   });
 }
+
+/** Saves and restores an algorithm whose state is a scale and the tensors of a trainer. */
+export const savedWith = (
+  scale: ScoreScale,
+  trainer: { save(): Tensors; restore(tensors: Tensors): void },
+): Pick<PolicyAlgorithm, 'save' | 'restore'> => ({
+  save: () => ({ state: scale.save(), tensors: trainer.save() }),
+  restore({ state, tensors }) {
+    scale.restore(state as ScoreScaleState);
+    trainer.restore(tensors);
+  },
+});
 
 /** Adds scores to the statistics (Welford 1962). */
 function withMore(state: ScoreScaleState, scores: ArrayLike<number>): ScoreScaleState {

@@ -37,7 +37,7 @@ import type { PolicyLearner } from '../policies/learner.ts';
 import { agentOptions, policyTrainingSchema } from '../policies/options.ts';
 import { type AnyPolicy, isRemote } from '../policies/remote-policy.ts';
 import type { LanguageRollout } from '../policies/rollouts.ts';
-import { createScoreScale, type ScoreScaleState, scoreSchema } from '../policies/score-scale.ts';
+import { createScoreScale, savedWith, scoreSchema } from '../policies/score-scale.ts';
 import { type PolicyInput, type PolicyTraining, policyTraining } from '../policies/setup.ts';
 import { writtenTokens } from '../reward-functions/reward-function.ts';
 import { type Opener, openerOf } from '../training/input.ts';
@@ -222,11 +222,7 @@ export function createGrpoAlgorithm(
         ...(totals.steps > 0 && metricsOf(totals, options)),
       };
     },
-    save: () => ({ state: scale.save(), tensors: trainer.save() }),
-    restore({ state, tensors }) {
-      scale.restore(state as ScoreScaleState);
-      trainer.restore(tensors);
-    },
+    ...savedWith(scale, trainer),
     [Symbol.dispose]() {
       for (const part of [trainer, undecided]) part?.[Symbol.dispose]();
     },
