@@ -125,6 +125,18 @@ export function importParameters(
   for (const { name } of arena.specs) arena.values[name].data.set(tensors[prefix + name].data as Float32Array);
 }
 
+/** An arena with the numbers of tensors. @throws HeedError as `importParameters` does. */
+export function arenaOf(specs: readonly ParameterSpec[], tensors: Readonly<Record<string, SafetensorsTensor>>): Arena {
+  const arena = createArena(specs);
+  try {
+    importParameters(arena, tensors);
+    return arena;
+  } catch (error) {
+    arena[Symbol.dispose]();
+    throw error;
+  }
+}
+
 /** Writes the parameters to a safetensors file, whole or not at all. */
 export function saveParameters(path: string, arena: Arena, metadata?: Readonly<Record<string, string>>): void {
   writeSafetensors(path, exportParameters(arena), metadata);
