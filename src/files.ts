@@ -50,6 +50,26 @@ export function writeFileAtomic(path: string, data: Uint8Array | string | Iterab
   syncFolder(dirname(path));
 }
 
+/**
+ * The same for a file that `write` writes by itself, under the name that it gets.
+ *
+ * @throws HeedError that names the path if the system refuses. Other errors of `write` pass through.
+ */
+export async function replaceFile(path: string, write: (temporary: string) => Promise<void>): Promise<void> {
+  const temporary = `${path}.${process.pid}.${randomBytes(4).toString('hex')}.tmp`;
+  try {
+    await write(temporary);
+    const file = openSync(temporary, 'r+');
+    fsyncSync(file);
+    closeSync(file);
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw isSystemError(error) ? fileError(error, 'write', path) : error;
+  }
+  syncFolder(dirname(path));
+}
+
 /** Writes every byte at the file's current position (the end, for a file opened to append). */
 export function writeAll(file: number, bytes: Uint8Array): void {
   for (let done = 0; done < bytes.length; ) {

@@ -1,11 +1,10 @@
 /** All that a store has of one person, as JSON, for those who ask for it. */
 import { createHash } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
-import { rename, rm } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Selectable } from 'kysely';
-import { fileError, isSystemError } from '../files.ts';
+import { replaceFile } from '../files.ts';
 import { findPerson } from './people.ts';
 import { linesAbout } from './store/audit.ts';
 import type { DatabaseQuery } from './store/database.ts';
@@ -166,19 +165,14 @@ const timeOf = (milliseconds: number): string => new Date(milliseconds).toISOStr
  */
 export async function writePersonData(store: { query: DatabaseQuery }, name: string, path: string): Promise<string> {
   const hash = createHash('sha256');
-  const temporary = `${path}.${process.pid}.tmp`;
   const parts = async function* () {
     for await (const part of personData(store, name)) {
       hash.update(part);
       yield part;
     }
   };
-  try {
-    await pipeline(Readable.from(parts()), createWriteStream(temporary, { flags: 'wx', mode: 0o600 }));
-    await rename(temporary, path);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw isSystemError(error) ? fileError(error, 'write', path) : error;
-  }
+  await replaceFile(path, (temporary) =>
+    pipeline(Readable.from(parts()), createWriteStream(temporary, { flags: 'wx', mode: 0o600 })),
+  );
   return hash.digest('hex');
 }
