@@ -1,5 +1,6 @@
 /** Parameters: named tensors, one after another in one flat array, so that an optimizer updates them in one sweep. */
 
+import { keptAtOnce } from '../disposables.ts';
 import { newest } from '../engine/runtime/newest.ts';
 import { openSafetensors, type SafetensorsTensor, writeSafetensors } from '../engine/safetensors.ts';
 import { allocate, Value } from '../engine/value.ts';
@@ -128,13 +129,8 @@ export function importParameters(
 /** An arena with the numbers of tensors. @throws HeedError as `importParameters` does. */
 export function arenaOf(specs: readonly ParameterSpec[], tensors: Readonly<Record<string, SafetensorsTensor>>): Arena {
   const arena = createArena(specs);
-  try {
-    importParameters(arena, tensors);
-    return arena;
-  } catch (error) {
-    arena[Symbol.dispose]();
-    throw error;
-  }
+  keptAtOnce(arena, () => importParameters(arena, tensors));
+  return arena;
 }
 
 /** Writes the parameters to a safetensors file, whole or not at all. */

@@ -15,7 +15,7 @@
 
 import { z } from 'zod';
 import type { TextOrMessages } from '../../data/format.ts';
-import { Disposables, opening } from '../../disposables.ts';
+import { Disposables, keptAtOnce, opening } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
 import type { PullOptions } from '../../lm/hub.ts';
 import { loadAdapter } from '../../lm/lora.ts';
@@ -75,7 +75,7 @@ async function rewardModelOver(
   if (!adapted || !base.folder || realpathSync(adapted) !== realpathSync(base.folder)) return undefined;
   const { config } = base;
   const { parameters, options } = loadAdapter(folder, config, base.architecture);
-  try {
+  return keptAtOnce(parameters, () => {
     const model = rewardModelOf({ ...base, folder, parameters }, readCalibration(folder));
     checkRewardModel(model);
     return {
@@ -83,10 +83,7 @@ async function rewardModelOver(
       weights: { ...base.parameters.values, ...parameters.values },
       linear: loraLinear(config, options, weightedLinear(config)),
     };
-  } catch (error) {
-    parameters[Symbol.dispose]();
-    throw error;
-  }
+  });
 }
 
 /** Schema of how a reward is called: timeout, retries, and the pessimism of an ensemble. */

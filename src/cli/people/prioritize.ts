@@ -1,7 +1,7 @@
 /** heed feedback prioritize and suggest: what a reward model says of a project's items. */
 import type { OpenReward, Reward } from '../../align/reward-functions/reward-function.ts';
 import { openReward } from '../../align/rewards/open.ts';
-import { Disposables } from '../../disposables.ts';
+import { opening } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
 import { type Critiques, type Suggestion, setPriorities } from '../../feedback/items/items.ts';
 import { setSuggestions } from '../../feedback/items/suggestions.ts';
@@ -133,14 +133,9 @@ export const promptAsText = (prompt: Content['prompt'] & {}): string =>
   typeof prompt === 'string' ? prompt : prompt.map(textOfMessage).join('\n\n');
 
 /** Opens several rewards, all or none. */
-export async function openMembers(texts: readonly string[]): Promise<OpenReward[]> {
-  const scope = new Disposables();
-  const opened: OpenReward[] = [];
-  try {
+export const openMembers = (texts: readonly string[]): Promise<OpenReward[]> =>
+  opening(async (scope) => {
+    const opened: OpenReward[] = [];
     for (const text of texts) opened.push(scope.use(await openReward(text)));
     return opened;
-  } catch (error) {
-    scope[Symbol.dispose]();
-    throw error;
-  }
-}
+  });

@@ -1,5 +1,7 @@
 /** POST /v1/chat/completions. */
+
 import { Hono } from 'hono';
+import { keptBy } from '../../disposables.ts';
 import { encodeChat } from '../../lm/chat-template.ts';
 import type { QueuedToken } from '../../lm/generation-queue.ts';
 import type { ChatMessage } from '../../lm/render-chat.ts';
@@ -99,7 +101,7 @@ export async function draftChat(
     throw new ApiError(400, '"top_logprobs" needs "logprobs": true.', { param: 'top_logprobs' });
   }
   const served = await context.shelf.route(request.model, caller.user);
-  try {
+  return keptBy(served, async () => {
     const { tools, required } = toolsOf(request);
     const prompt = promptOf(served, request, tools);
     const format = required ? formatOfCall(tools) : formatOf(request);
@@ -112,10 +114,7 @@ export async function draftChat(
       prompts: [prompt],
     });
     return { ...draft, tools, origin };
-  } catch (error) {
-    served[Symbol.dispose]();
-    throw error;
-  }
+  });
 }
 
 /** Tokens of a conversation, with the tools that the template shows. @throws ApiError 400 if it has no place for them. */

@@ -1,5 +1,7 @@
 /** POST /v1/completions: a model continues texts. */
+
 import { Hono } from 'hono';
+import { keptAtOnce } from '../../disposables.ts';
 import type { GeneratedCompletion } from '../../lm/continuous-batch.ts';
 import type { QueuedToken } from '../../lm/generation-queue.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
@@ -37,9 +39,8 @@ export function textRoutes(context: ServeContext): Hono<Env> {
     c.set('caller', caller);
     const served = await context.shelf.route(request.model, caller.user);
     const { tokenizer } = served.model;
-    let draft: ReturnType<typeof draftOf>;
-    try {
-      draft = draftOf(context, served, request, caller, {
+    const draft = keptAtOnce(served, () => {
+      const draft = draftOf(context, served, request, caller, {
         prefix: 'cmpl-',
         param: 'prompt',
         maxTokens: request.max_tokens,
@@ -47,10 +48,8 @@ export function textRoutes(context: ServeContext): Hono<Env> {
         prompts: promptsOf(request, served.model),
       });
       checkListed(draft.prompts, request, served.model.config);
-    } catch (error) {
-      served[Symbol.dispose]();
-      throw error;
-    }
+      return draft;
+    });
     for (const [name, value] of Object.entries(draft.headers)) c.header(name, value);
     const signal = requestSignal(context, c.req.raw.signal);
     const { start, prompts, choices } = draft;

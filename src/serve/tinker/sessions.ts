@@ -1,6 +1,8 @@
 /** Sessions of clients, with the models that they train and what they sample from. */
+
 import { randomInt, randomUUID } from 'node:crypto';
 import { copyOf } from '../../align/training/trainable.ts';
+import { keptAtOnce } from '../../disposables.ts';
 import type { LoraConfig } from '../../tinker/protocol.ts';
 import type { ServeContext } from '../context.ts';
 import { ApiError } from '../errors.ts';
@@ -203,15 +205,12 @@ async function makeModel(
   begin: (training: TrainingModel) => void,
 ): SessionModel['ready'] {
   const served = await shelf.open(base);
-  try {
+  return keptAtOnce(served, () => {
     const seed = lora.seed ?? randomInt(2 ** 32);
     const training = createTrainingModel(served.model, loraOptionsOf(served.model, lora), seed);
     begin(training);
     return { served, training };
-  } catch (error) {
-    served[Symbol.dispose]();
-    throw error;
-  }
+  });
 }
 
 /** The sessions of a server. */
@@ -228,12 +227,7 @@ function samplingSession(
   let made: Promise<{ served: ServedModel; sampler: TokenSampler }> | undefined;
   const make = async () => {
     const served = await route();
-    try {
-      return { served, sampler: createSampler(served, load?.(served)) };
-    } catch (error) {
-      served[Symbol.dispose]();
-      throw error;
-    }
+    return keptAtOnce(served, () => ({ served, sampler: createSampler(served, load?.(served)) }));
   };
   return {
     ...named,
