@@ -1,5 +1,4 @@
 /** Opens a language model for a command. A model that is not in the cache is pulled from the Hub, with progress. */
-
 import { Option } from 'commander';
 import type { z } from 'zod';
 import { keptAtOnce } from '../../disposables.ts';

@@ -1,5 +1,4 @@
 /** POST /v1/chat/completions. */
-
 import { Hono } from 'hono';
 import { keptBy } from '../../disposables.ts';
 import { encodeChat } from '../../lm/chat-template.ts';

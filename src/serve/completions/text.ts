@@ -1,5 +1,4 @@
 /** POST /v1/completions: a model continues texts. */
-
 import { Hono } from 'hono';
 import { keptAtOnce } from '../../disposables.ts';
 import type { GeneratedCompletion } from '../../lm/continuous-batch.ts';

@@ -1,5 +1,4 @@
 /** Sessions of clients, with the models that they train and what they sample from. */
-
 import { randomInt, randomUUID } from 'node:crypto';
 import { copyOf } from '../../align/training/trainable.ts';
 import { keptAtOnce } from '../../disposables.ts';
