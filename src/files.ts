@@ -4,6 +4,7 @@ import { DEEPEST, isDeeper } from './depth.ts';
 import { HeedError, messageOf } from './error.ts';
 import {
   closeSync,
+  createHash,
   dirname,
   existsSync,
   fsyncSync,
@@ -12,6 +13,7 @@ import {
   pathToFileURL,
   randomBytes,
   readFileSync,
+  readSync,
   renameSync,
   resolve,
   rmSync,
@@ -143,6 +145,16 @@ export function withFile<T>(path: string, use: (file: number) => T): T {
     closeSync(file);
   }
 }
+
+/** The SHA-256 of a file's bytes, in hex. Reads part by part: a file of weights may be larger than memory. */
+export const sha256OfFile = (path: string): string =>
+  withFile(path, (file) => {
+    const hash = createHash('sha256');
+    const part = new Uint8Array(2 ** 22);
+    const more = () => onDisk('read', path, () => readSync(file, part));
+    for (let read = more(); read > 0; read = more()) hash.update(part.subarray(0, read));
+    return hash.digest('hex');
+  });
 
 /**
  * The JSON in a file.

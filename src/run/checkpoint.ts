@@ -5,8 +5,8 @@
 
 import { readSafetensors, type SafetensorsTensor, safetensorsParts } from '../engine/safetensors.ts';
 import { HeedError, messageOf } from '../error.ts';
-import { fileError, isSystemError, onDisk, readText, syncFolder, withFile, writeFileAtomic } from '../files.ts';
-import { createHash, existsSync, join, mkdirSync, readdirSync, readSync, renameSync, rmSync } from '../node.ts';
+import { fileError, isSystemError, readText, sha256OfFile, syncFolder, writeFileAtomic } from '../files.ts';
+import { createHash, existsSync, join, mkdirSync, readdirSync, renameSync, rmSync } from '../node.ts';
 import { decode, encode } from './json.ts';
 
 /** A checkpoint as `Run.loadCheckpoint` reads it. */
@@ -164,7 +164,7 @@ function readBody(folder: string): Body {
 function read(folder: string): Omit<RunCheckpoint, 'warnings'> & { rows: RowLengths } {
   const body = readBody(folder);
   const tensors = join(folder, TENSORS);
-  if (fileSha256(tensors) !== body.tensors) throw new HeedError(`"${tensors}" does not match its checksum.`);
+  if (sha256OfFile(tensors) !== body.tensors) throw new HeedError(`"${tensors}" does not match its checksum.`);
   return { step: body.step, state: decode(body.state), tensors: readSafetensors(tensors).tensors, rows: body.rows };
 }
 
@@ -195,12 +195,3 @@ function* hashed(parts: Iterable<Uint8Array>, hash: ReturnType<typeof createHash
     }
   }
 }
-
-const fileSha256 = (path: string): string =>
-  withFile(path, (file) => {
-    const hash = createHash('sha256');
-    const part = new Uint8Array(PART);
-    const more = () => onDisk('read', path, () => readSync(file, part));
-    for (let read = more(); read > 0; read = more()) hash.update(part.subarray(0, read));
-    return hash.digest('hex');
-  });
