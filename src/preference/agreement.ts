@@ -4,6 +4,8 @@
  * κ and α are 1 for perfect agreement, 0 for agreement by chance, and may be negative. They are NaN if chance alone
  * would always agree (everybody chose one category), or no item was rated twice.
  */
+
+import { grouped } from '../grouped.ts';
 import { random } from '../random.ts';
 
 /** One annotator's rating of an item. */
@@ -167,15 +169,8 @@ function patternOf(ratings: readonly number[], mirror: Mirror | undefined): stri
 }
 
 /** Categories by item. */
-function byItem(ratings: readonly Rating[]): Map<number, number[]> {
-  const items = new Map<number, number[]>();
-  for (const { item, category } of ratings) {
-    const categories = items.get(item);
-    if (categories) categories.push(category);
-    else items.set(item, [category]);
-  }
-  return items;
-}
+const byItem = (ratings: readonly Rating[]): Map<number, number[]> =>
+  new Map([...grouped(ratings, ({ item }) => item)].map(([item, all]) => [item, all.map(({ category }) => category)]));
 
 /** `times`: how often each item occurs; once by default. */
 function alphaOf(

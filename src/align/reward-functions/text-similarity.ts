@@ -5,6 +5,7 @@
  * only, neither stems nor synonyms.
  */
 import { HeedError } from '../../error.ts';
+import { grouped } from '../../grouped.ts';
 
 /** The longest n-grams that BLEU and GLEU count. */
 const LONGEST_GRAM = 4;
@@ -60,8 +61,7 @@ export function gleu(text: string, reference: string): number {
 export function meteor(text: string, reference: string): number {
   const [tokens, expected] = [tokensOf(text.toLowerCase()), tokensOf(reference.toLowerCase())];
   if (tokens.length + expected.length === 0) return 1;
-  const places = new Map<string, number[]>();
-  for (const [at, token] of expected.entries()) places.set(token, [...(places.get(token) ?? []), at]);
+  const places = grouped([...expected.keys()], (at) => expected[at]);
   const aligned: [own: number, expected: number][] = [];
   for (let i = tokens.length - 1; i >= 0; i--) {
     const at = places.get(tokens[i])?.pop();

@@ -3,10 +3,10 @@
  * are the same one in 1 of k cases for an item of k options, whichever a file lists first.
  */
 
+import { grouped } from '../../grouped.ts';
 import { cohenKappa, fleissKappa } from '../../preference/agreement.ts';
 import { mean } from '../../run/intervals.ts';
 import type { Judgment } from '../judgment.ts';
-import { grouped } from './grouped.ts';
 import type { CountedJudgment } from './judgments.ts';
 
 /** A judgment with its category (see `categoryOf`). */

@@ -1,7 +1,7 @@
 /** How well models do against each other, where items name what their options come from: win rates and scores. */
 import { dot } from '../../dot.ts';
+import { grouped } from '../../grouped.ts';
 import { type Interval, wilson } from '../../run/intervals.ts';
-import { grouped } from './grouped.ts';
 import type { CountedJudgment } from './judgments.ts';
 
 /** One model's result. */

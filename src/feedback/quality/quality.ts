@@ -1,12 +1,12 @@
 /** Quality of judgments: annotator agreement, reliability of each annotator, and consensus. */
 
+import { grouped } from '../../grouped.ts';
 import { type Mirror, type Rating, type Reliability, reliability } from '../../preference/agreement.ts';
 import { accuracyOf, type Consensus, dawidSkene } from '../../preference/consensus.ts';
 import { type Interval, mean, median, wilson } from '../../run/intervals.ts';
 import { isRight } from '../items/gold.ts';
 import { categoryOf, type Judgment, optionCounts } from '../judgment.ts';
 import type { Aspect } from '../project.ts';
-import { grouped } from './grouped.ts';
 import { informationOf } from './information.ts';
 import type { CountedJudgment } from './judgments.ts';
 import { type Categorized, fleissOf, meanCohen } from './kappa.ts';

@@ -6,7 +6,7 @@
  * there is one, adds a win rate by a judge or a reward. The other checks are bounds on how far the version has moved.
  */
 import { signals } from '../../align/diagnosis/signals.ts';
-import { grouped } from '../../feedback/quality/grouped.ts';
+import { grouped } from '../../grouped.ts';
 import { bootstrap, type Interval } from '../../run/intervals.ts';
 import { errorsAbove } from './gate-level.ts';
 
