@@ -204,10 +204,7 @@ export function createGrpoAlgorithm(
               old: pick(logProbs),
               reference: pick(referenceLogProbs),
               advantage: perToken(advantage),
-              weight: factors.reduce(
-                (product, by) => product.map((row, i) => row.map((value, t) => value * by[i][t])),
-                weight,
-              ),
+              weight: factors.reduce((all, by) => all.map((row, i) => row.map((x, t) => x * by[i][t])), weight),
               'kl weight': weight,
               'entropy weight': perToken(chosen.map(() => 1 / tokens)),
             },

@@ -76,8 +76,7 @@ export function explainedTokenVariance(values: readonly Float32Array[], returns:
 
 function momentsOf(numbers: readonly Float32Array[]): { mean: number; variance: number } {
   const count = numbers.reduce((sum, { length }) => sum + length, 0);
-  const total = (term: (x: number) => number) =>
-    numbers.reduce((sum, sequence) => sequence.reduce((a, x) => a + term(x), sum), 0);
+  const total = (by: (x: number) => number) => numbers.reduce((sum, row) => row.reduce((a, x) => a + by(x), sum), 0);
   const mean = total((x) => x) / count;
   return { mean, variance: total((x) => (x - mean) ** 2) / Math.max(1, count - 1) };
 }

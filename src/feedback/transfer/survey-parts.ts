@@ -12,7 +12,7 @@ import { grouped } from '../../grouped.ts';
 import type { Suggestion } from '../items/items.ts';
 import type { ItemKind, JudgmentOrSkip } from '../judgment.ts';
 import type { LeftOut } from './left-out.ts';
-import type { Survey, SurveyFields, SurveyPart, SurveyQuestion, SurveyRecord, SurveySuggestion } from './survey.ts';
+import type { Survey, SurveyFields, SurveyPart, SurveyQuestion, SurveyRecord } from './survey.ts';
 import { joinedText, surveyContent } from './survey-content.ts';
 import {
   binaryReading,
