@@ -5,7 +5,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../../files.ts';
-import { flat } from '../../flat.ts';
+import { settingTexts } from '../../setting-texts.ts';
 import type { RunInfo } from '../run.ts';
 import type { RunLogger } from './logger.ts';
 import { ask, createOutbox, Refusal } from './outbox.ts';
@@ -75,7 +75,10 @@ export function createMlflow(
       tags,
     });
     const { run_id } = created.run.info;
-    const params = flat(info.config, '').map(([key, value]) => ({ key: keyOf(key), value: value.slice(0, LONGEST) }));
+    const params = settingTexts(info.config, '').map(([key, value]) => ({
+      key: keyOf(key),
+      value: value.slice(0, LONGEST),
+    }));
     for (let i = 0; i < params.length; i += PARAMS) {
       await call('runs/log-batch', { run_id, params: params.slice(i, i + PARAMS) });
     }

@@ -1,5 +1,5 @@
 /** The settings of runs, side by side. */
-import { flat } from '../../flat.ts';
+import { settingTexts } from '../../setting-texts.ts';
 import { WideTable } from '../page/parts.tsx';
 import type { RunDetails } from './data.ts';
 
@@ -9,13 +9,13 @@ export function Settings({ runs, differing = false }: { runs: readonly RunDetail
     ({ info, checkpoints }) =>
       new Map([
         ['command', info.command],
-        ...flat(info.config, ''),
+        ...settingTexts(info.config, ''),
         ['seed', String(info.seed)],
         ...(differing
           ? []
           : ([
               ['started', info.started],
-              ...flat(info.versions, 'versions'),
+              ...settingTexts(info.versions, 'versions'),
               ['checkpoints', checkpoints.map(Number).join(', ')],
             ] as [string, string][])),
       ]),
